@@ -1,0 +1,33 @@
+"""Writes every fixture under src/test/resources/fixtures/models. See README.md beside this file."""
+
+import argparse
+import os
+import time
+
+os.environ.setdefault("HF_HUB_OFFLINE", "1")
+os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+
+import diffusers  # noqa: E402
+import transformers  # noqa: E402
+
+import text_to_image_fixtures  # noqa: E402
+from fixture_tools import FIXTURES, configure_torch, write_json  # noqa: E402
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--report", action="store_true", help="also print how far a tiny change of the noise moves each picture")
+    arguments = parser.parse_args()
+    diffusers.utils.logging.set_verbosity_error()
+    transformers.utils.logging.set_verbosity_error()
+    transformers.utils.logging.disable_progress_bar()
+    configure_torch()
+    start = time.time()
+    networks = text_to_image_fixtures.make(arguments.report)
+    write_json(FIXTURES / "networks.json", {"networks": networks})
+    size = sum(path.stat().st_size for path in FIXTURES.rglob("*") if path.is_file())
+    print(f"{size / 1e6:.1f} MB in {time.time() - start:.0f} s")
+
+
+if __name__ == "__main__":
+    main()
