@@ -1,0 +1,10 @@
+package io.github.flinkdiffusion.ops.engine;
+
+/** The device's memory did not suffice for a call; a smaller batch may. */
+public final class DeviceMemoryException extends EngineException {
+  private static final long serialVersionUID = 1L;
+
+  public DeviceMemoryException(String message, Throwable cause) {
+    super(message, cause);
+  }
+}

@@ -1,0 +1,69 @@
+package io.github.flinkdiffusion.ops.engine;
+
+import ai.djl.Device;
+import ai.djl.engine.Engine;
+import java.util.regex.Matcher;
+import java.util.regex.Pattern;
+
+/**
+ * Where a network runs: the CPU or one GPU.
+ *
+ * @param gpu index of the GPU, or -1 for the CPU
+ */
+public record DeviceSpec(int gpu) {
+  public static final DeviceSpec CPU = new DeviceSpec(-1);
+
+  private static final Pattern GPU = Pattern.compile("gpu:(\\d{1,4})");
+
+  /**
+   * Reads {@code cpu}, {@code gpu:N}, or {@code auto}: the first GPU if this process sees one, else
+   * the CPU.
+   *
+   * @throws EngineException on any other text, or when the GPU is not there
+   */
+  public static DeviceSpec parse(String text) {
+    if (text.equals("cpu")) {
+      return CPU;
+    }
+    boolean auto = text.equals("auto");
+    Matcher gpu = GPU.matcher(text);
+    if (!auto && !gpu.matches()) {
+      throw new EngineException(
+          "Device '" + text + "' is not known; use auto, cpu or gpu:N with N from 0.");
+    }
+    int present = Torch.engine().getGpuCount();
+    if (auto) {
+      return present > 0 ? new DeviceSpec(0) : CPU;
+    }
+    int index = Integer.parseInt(gpu.group(1));
+    if (index >= present) {
+      throw new EngineException(
+          "Device '"
+              + text
+              + "' is not there: this process sees "
+              + present
+              + " GPU(s). "
+              + "Use cpu, or put a CUDA build of libtorch on the class path (see the README's GPU section).");
+    }
+    return new DeviceSpec(index);
+  }
+
+  public boolean isGpu() {
+    return gpu >= 0;
+  }
+
+  Device toDjl() {
+    return isGpu() ? Device.gpu(gpu) : Device.cpu();
+  }
+
+  @Override
+  public String toString() {
+    return isGpu() ? "gpu:" + gpu : "cpu";
+  }
+
+  /** GPUs that this process sees. */
+  public static int gpuCount() {
+    Engine engine = Torch.engine();
+    return engine.getGpuCount();
+  }
+}

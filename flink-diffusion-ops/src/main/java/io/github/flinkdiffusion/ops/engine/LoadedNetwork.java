@@ -1,0 +1,88 @@
+package io.github.flinkdiffusion.ops.engine;
+
+import ai.djl.MalformedModelException;
+import ai.djl.Model;
+import ai.djl.ndarray.NDArray;
+import ai.djl.ndarray.NDList;
+import ai.djl.ndarray.NDManager;
+import ai.djl.nn.Block;
+import ai.djl.pytorch.jni.JniUtils;
+import ai.djl.training.ParameterStore;
+import java.io.IOException;
+import java.nio.file.Path;
+import java.util.Map;
+import java.util.concurrent.atomic.AtomicBoolean;
+
+/**
+ * A network on a device, ready to be called for inference.
+ *
+ * <p>Calls may come from any thread, one at a time. Native memory is freed by {@link #close()}.
+ */
+public final class LoadedNetwork implements AutoCloseable {
+  private final String name;
+  private final Model model;
+  private final Block block;
+  private final NDManager manager;
+  private final ParameterStore parameters;
+  private final AtomicBoolean closed = new AtomicBoolean();
+
+  private LoadedNetwork(String name, Model model) {
+    this.name = name;
+    this.model = model;
+    this.block = model.getBlock();
+    this.manager = model.getNDManager();
+    this.parameters = new ParameterStore(manager, false);
+  }
+
+  /**
+   * Loads an archive.
+   *
+   * @param archive a TorchScript archive
+   * @param device where its weights go and its calls run
+   */
+  public static LoadedNetwork load(Path archive, DeviceSpec device) {
+    Torch.engine();
+    String name = archive.getFileName() + " on " + device;
+    Model model = Model.newInstance(archive.getFileName().toString(), device.toDjl(), Torch.ENGINE);
+    try {
+      // By path: a load from a stream holds the file in memory twice.
+      model.load(archive, null, Map.of("mapLocation", "true"));
+      return new LoadedNetwork(name, model);
+    } catch (IOException | MalformedModelException e) {
+      model.close();
+      throw new EngineException("Network " + name + " could not be loaded: " + e.getMessage(), e);
+    } catch (RuntimeException e) {
+      model.close();
+      throw TensorCalls.translate("Loading network " + name, e);
+    }
+  }
+
+  /**
+   * Calls a method that returns one float32 tensor.
+   *
+   * @throws DeviceMemoryException when a smaller batch may succeed
+   * @throws EngineException when the library refuses, e.g. shapes that do not fit
+   */
+  public HostTensor.Floats call(String method, HostTensor... inputs) {
+    // The switch is per thread: networks are called with few shapes for a long time by a thread
+    // that may be young, and the
+    // profiling executor's first calls take seconds for what it gains.
+    JniUtils.setGraphExecutorOptimize(false);
+    try (NDManager scope = manager.newSubManager()) {
+      NDList arguments = TensorCalls.arguments(scope, method, inputs);
+      NDArray result = block.forward(parameters, arguments, false).singletonOrThrow();
+      result.attach(scope);
+      return TensorCalls.toHost(result);
+    } catch (RuntimeException e) {
+      throw TensorCalls.translate("Calling " + method + " of " + name, e);
+    }
+  }
+
+  /** Frees the network's native memory; further calls fail. */
+  @Override
+  public void close() {
+    if (closed.compareAndSet(false, true)) {
+      model.close();
+    }
+  }
+}

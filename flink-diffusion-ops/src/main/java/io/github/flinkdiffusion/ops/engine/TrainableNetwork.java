@@ -1,0 +1,173 @@
+package io.github.flinkdiffusion.ops.engine;
+
+import ai.djl.MalformedModelException;
+import ai.djl.Model;
+import ai.djl.engine.Engine;
+import ai.djl.ndarray.NDArray;
+import ai.djl.ndarray.NDList;
+import ai.djl.ndarray.NDManager;
+import ai.djl.nn.Block;
+import ai.djl.nn.Parameter;
+import ai.djl.pytorch.jni.JniUtils;
+import ai.djl.training.GradientCollector;
+import ai.djl.training.ParameterStore;
+import java.io.IOException;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.Map;
+
+/**
+ * A network whose archive's {@code forward} returns a scalar loss, trained by AdamW with an
+ * exponential moving average of its weights beside it.
+ *
+ * <p>One thread at a time; one network in training per process, as DJL's gradient collector
+ * demands.
+ */
+public final class TrainableNetwork implements AutoCloseable {
+  private final Model model;
+  private final Block block;
+  private final NDManager manager;
+  private final ParameterStore store;
+  private final List<Weight> weights = new ArrayList<>();
+  private int updates;
+
+  private TrainableNetwork(Model model) {
+    this.model = model;
+    this.block = model.getBlock();
+    this.manager = model.getNDManager();
+    this.store = new ParameterStore(manager, false);
+    block.freezeParameters(false);
+    for (var pair : block.getParameters()) {
+      Parameter parameter = pair.getValue();
+      NDArray array = parameter.getArray();
+      if (parameter.getName().startsWith("w_time_frequencies") || !array.hasGradient()) {
+        continue;
+      }
+      NDArray average = manager.zeros(array.getShape(), array.getDataType());
+      average.addi(array);
+      weights.add(
+          new Weight(
+              parameter.getName(),
+              array,
+              manager.zeros(array.getShape(), array.getDataType()),
+              manager.zeros(array.getShape(), array.getDataType()),
+              average));
+    }
+    if (weights.isEmpty()) {
+      throw new EngineException("Network " + model.getName() + " has no parameter to train.");
+    }
+  }
+
+  /** Loads an archive of float32 weights for training. */
+  public static TrainableNetwork load(Path archive, DeviceSpec device) {
+    Torch.engine();
+    Model model = Model.newInstance(archive.getFileName().toString(), device.toDjl(), Torch.ENGINE);
+    try {
+      model.load(archive, null, Map.of("trainParam", "true", "mapLocation", "true"));
+      return new TrainableNetwork(model);
+    } catch (IOException | MalformedModelException e) {
+      model.close();
+      throw new EngineException(
+          "Network " + archive + " could not be loaded for training: " + e.getMessage(), e);
+    } catch (RuntimeException e) {
+      model.close();
+      throw e;
+    }
+  }
+
+  /**
+   * One step of AdamW (Loshchilov & Hutter 2019) on one batch.
+   *
+   * @return the loss before the step
+   */
+  public float step(
+      AdamW optimizer, double learningRate, double averageDecay, HostTensor... inputs) {
+    JniUtils.setGraphExecutorOptimize(false);
+    Engine engine = Torch.engine();
+    float loss;
+    try (NDManager scope = manager.newSubManager();
+        GradientCollector collector = engine.newGradientCollector()) {
+      NDList arguments = TensorCalls.arguments(scope, "forward", inputs);
+      NDArray result = block.forward(store, arguments, true).singletonOrThrow();
+      result.attach(scope);
+      collector.backward(result);
+      loss = result.getFloat();
+    } catch (RuntimeException e) {
+      throw TensorCalls.translate("A training step of " + model.getName(), e);
+    }
+    updates++;
+    double correction =
+        Math.sqrt(1 - Math.pow(optimizer.beta2(), updates))
+            / (1 - Math.pow(optimizer.beta1(), updates));
+    for (Weight weight : weights) {
+      weight.update(optimizer, learningRate, learningRate * correction, averageDecay);
+    }
+    return loss;
+  }
+
+  /** The averaged weights, in the order of the archive's parameters. */
+  public List<NamedWeight> averagedWeights() {
+    return weights.stream()
+        .map(w -> new NamedWeight(w.name, TensorCalls.toHost(w.average)))
+        .toList();
+  }
+
+  @Override
+  public void close() {
+    weights.forEach(Weight::close);
+    model.close();
+  }
+
+  /**
+   * A weight's value on the heap.
+   *
+   * @param identifier the archive's attribute
+   * @param value its elements
+   */
+  public record NamedWeight(String identifier, HostTensor.Floats value) {}
+
+  /**
+   * AdamW's constants.
+   *
+   * @param beta1 decay of the first moment
+   * @param beta2 decay of the second moment
+   * @param epsilon added to the root of the second moment
+   * @param weightDecay decoupled weight decay
+   */
+  public record AdamW(double beta1, double beta2, double epsilon, double weightDecay) {
+    public static final AdamW DEFAULT = new AdamW(0.9, 0.999, 1e-8, 0.0);
+  }
+
+  private record Weight(
+      String name, NDArray value, NDArray mean, NDArray variance, NDArray average) {
+    void update(AdamW optimizer, double learningRate, double correctedRate, double averageDecay) {
+      try (NDArray gradient = value.getGradient()) {
+        value
+            .getNDArrayInternal()
+            .adamUpdate(
+                new NDList(value, gradient, mean, variance),
+                new NDList(value),
+                (float) learningRate,
+                (float) correctedRate,
+                (float) optimizer.weightDecay(),
+                1f,
+                0f,
+                (float) optimizer.beta1(),
+                (float) optimizer.beta2(),
+                (float) optimizer.epsilon(),
+                false,
+                true);
+      }
+      try (NDArray difference = value.sub(average)) {
+        average.addi(difference.muli(1 - averageDecay));
+      }
+    }
+
+    void close() {
+      mean.close();
+      variance.close();
+      average.close();
+    }
+  }
+}

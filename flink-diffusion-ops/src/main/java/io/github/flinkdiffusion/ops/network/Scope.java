@@ -1,0 +1,93 @@
+package io.github.flinkdiffusion.ops.network;
+
+import io.github.flinkdiffusion.ops.torchscript.Method;
+import io.github.flinkdiffusion.ops.torchscript.Value;
+
+/**
+ * A place in a network: a method under construction and the prefix of the parameters used there.
+ * Its layers are named as PyTorch's modules are, so that their weights carry the names that
+ * checkpoints use.
+ *
+ * @param method where operations are added
+ * @param prefix parameter prefix, empty or ending in a dot
+ */
+public record Scope(Method method, String prefix) {
+
+  /** The scope of a submodule. */
+  public Scope child(String name) {
+    return new Scope(method, prefix + name + ".");
+  }
+
+  /** The scope of the i-th submodule of a list. */
+  public Scope child(String list, int index) {
+    return child(list + "." + index);
+  }
+
+  Value parameter(String name, long... shape) {
+    return method.graph().parameter(prefix + name, shape);
+  }
+
+  Value conv2d(String name, Value x, int in, int out, int kernel, int stride, int padding) {
+    Scope layer = child(name);
+    return method.conv2d(
+        x,
+        layer.parameter("weight", out, in, kernel, kernel),
+        layer.parameter("bias", out),
+        stride,
+        padding);
+  }
+
+  Value conv3x3(String name, Value x, int in, int out) {
+    return conv2d(name, x, in, out, 3, 1, 1);
+  }
+
+  Value conv1x1(String name, Value x, int in, int out) {
+    return conv2d(name, x, in, out, 1, 1, 0);
+  }
+
+  Value linear(String name, Value x, int in, int out) {
+    Scope layer = child(name);
+    return method.linear(x, layer.parameter("weight", out, in), layer.parameter("bias", out));
+  }
+
+  Value linearWithoutBias(String name, Value x, int in, int out) {
+    return method.linear(x, child(name).parameter("weight", out, in), null);
+  }
+
+  Value groupNorm(String name, Value x, int channels, int groups, double epsilon) {
+    Scope layer = child(name);
+    return method.groupNorm(
+        x, groups, layer.parameter("weight", channels), layer.parameter("bias", channels), epsilon);
+  }
+
+  Value layerNorm(String name, Value x, int size, double epsilon) {
+    Scope layer = child(name);
+    return method.layerNorm(
+        x, size, layer.parameter("weight", size), layer.parameter("bias", size), epsilon);
+  }
+
+  /** Multi-head attention over q [N,T,heads*d], k and v [N,S,heads*d], giving [N,T,heads*d]. */
+  Value heads(Value q, Value k, Value v, int heads, int headSize, boolean causal) {
+    Value attended =
+        method.attention(
+            split(q, heads, headSize),
+            split(k, heads, headSize),
+            split(v, heads, headSize),
+            causal);
+    return method.flatten(method.transpose(attended, 1, 2), 2, 3);
+  }
+
+  private Value split(Value x, int heads, int headSize) {
+    return method.transpose(method.unflatten(x, 2, heads, headSize), 1, 2);
+  }
+
+  /** [N,C,H,W] as tokens [N,H*W,C]. */
+  Value tokens(Value image) {
+    return method.transpose(method.flatten(image, 2, 3), 1, 2);
+  }
+
+  /** Tokens [N,H*W,C] as an image of the reference's shape [N,C,H,W]. */
+  Value image(Value tokens, Value reference) {
+    return method.reshapeAs(method.transpose(tokens, 1, 2), reference);
+  }
+}

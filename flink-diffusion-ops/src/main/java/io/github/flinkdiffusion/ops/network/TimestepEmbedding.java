@@ -1,0 +1,47 @@
+package io.github.flinkdiffusion.ops.network;
+
+import io.github.flinkdiffusion.ops.torchscript.Method;
+import io.github.flinkdiffusion.ops.torchscript.Value;
+
+/**
+ * The sinusoidal embedding of a timestep (Vaswani et al. 2017; diffusers' Timesteps) and the two
+ * layers after it.
+ */
+final class TimestepEmbedding {
+  private static final double MAXIMUM_PERIOD = 10_000;
+
+  private TimestepEmbedding() {}
+
+  /**
+   * @param timesteps float32 [N]
+   * @param size of the embedding, even
+   * @param flipSinToCos cosines first ({@code flip_sin_to_cos})
+   * @param frequencyShift {@code freq_shift}
+   * @return float32 [N, size]
+   */
+  static Value sinusoidal(
+      Scope at,
+      String constantName,
+      Value timesteps,
+      int size,
+      boolean flipSinToCos,
+      double frequencyShift) {
+    Method m = at.method();
+    int half = size / 2;
+    float[] frequencies = new float[half];
+    for (int i = 0; i < half; i++) {
+      frequencies[i] = (float) Math.exp(-Math.log(MAXIMUM_PERIOD) * i / (half - frequencyShift));
+    }
+    Value frequency = m.graph().constant(at.prefix() + constantName, frequencies);
+    Value angle = m.multiply(m.unsqueeze(timesteps, 1), frequency);
+    return flipSinToCos
+        ? m.concatenate(1, m.cos(angle), m.sin(angle))
+        : m.concatenate(1, m.sin(angle), m.cos(angle));
+  }
+
+  /** linear_1, activation, linear_2: [N, in] to [N, out]. */
+  static Value project(Scope at, Value embedding, int in, int out) {
+    Value h = at.method().silu(at.linear("linear_1", embedding, in, out));
+    return at.linear("linear_2", h, out, out);
+  }
+}

@@ -1,0 +1,95 @@
+package io.github.flinkdiffusion.ops.torchscript;
+
+import java.util.ArrayList;
+import java.util.Arrays;
+import java.util.Collections;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Map;
+
+/**
+ * A network under construction: named parameters with their shapes, and one or more methods that
+ * compute with them.
+ *
+ * <p>Not thread safe. Emitters read it; it knows none of them.
+ */
+public final class Graph {
+  private final Map<String, Value> parameters = new LinkedHashMap<>();
+  private final Map<String, long[]> shapes = new LinkedHashMap<>();
+  private final Map<String, Value> constants = new LinkedHashMap<>();
+  private final Map<String, float[]> constantData = new LinkedHashMap<>();
+  private final Map<String, Method> methods = new LinkedHashMap<>();
+
+  /**
+   * The parameter of that name, declared on first use.
+   *
+   * @param name as in the model's safetensors, e.g. {@code down_blocks.0.resnets.0.conv1.weight}
+   * @param shape its shape; asking again with another shape is an error
+   */
+  public Value parameter(String name, long... shape) {
+    long[] known = shapes.putIfAbsent(name, shape.clone());
+    if (known != null && !Arrays.equals(known, shape)) {
+      throw new GraphException(
+          "Parameter "
+              + name
+              + " was declared with shape "
+              + Arrays.toString(known)
+              + " and is now used with "
+              + Arrays.toString(shape)
+              + ".");
+    }
+    return parameters.computeIfAbsent(name, n -> new Value(Op.PARAMETER, List.of(), List.of(n)));
+  }
+
+  /**
+   * A fixed float32 vector, e.g. the frequencies of a timestep embedding; kept in float32 whatever
+   * the weights' dtype.
+   */
+  public Value constant(String name, float[] data) {
+    float[] known = constantData.putIfAbsent(name, data.clone());
+    if (known != null && !Arrays.equals(known, data)) {
+      throw new GraphException("Constant " + name + " was declared before with other values.");
+    }
+    return constants.computeIfAbsent(name, n -> new Value(Op.CONSTANT, List.of(), List.of(n)));
+  }
+
+  /** Starts a method; {@code forward} is the one that is called by default. */
+  public Method method(String name) {
+    Method method = new Method(this, name);
+    if (methods.putIfAbsent(name, method) != null) {
+      throw new GraphException("Method " + name + " is declared twice.");
+    }
+    return method;
+  }
+
+  /** Declared parameters, in order of declaration, with their shapes. */
+  public Map<String, long[]> parameterShapes() {
+    return Collections.unmodifiableMap(shapes);
+  }
+
+  public Map<String, float[]> constants() {
+    return Collections.unmodifiableMap(constantData);
+  }
+
+  public List<Method> methods() {
+    return new ArrayList<>(methods.values());
+  }
+
+  /** Number of learned scalars. */
+  public long parameterCount() {
+    long count = 0;
+    for (long[] shape : shapes.values()) {
+      count += elements(shape);
+    }
+    return count;
+  }
+
+  /** Product of a shape's sizes, refusing overflow. */
+  static long elements(long[] shape) {
+    long count = 1;
+    for (long size : shape) {
+      count = Math.multiplyExact(count, size);
+    }
+    return count;
+  }
+}

@@ -1,0 +1,222 @@
+package io.github.flinkdiffusion.ops.torchscript;
+
+import java.util.ArrayList;
+import java.util.Arrays;
+import java.util.Collections;
+import java.util.List;
+
+/**
+ * One method of a {@link Graph}: arguments, straight-line operations, results.
+ *
+ * <p>Each operation returns a new {@link Value}; the attributes and shapes are those of {@link Op}.
+ */
+public final class Method {
+  private final Graph graph;
+  private final String name;
+  private final List<Value> inputs = new ArrayList<>();
+  private final List<Value> results = new ArrayList<>();
+
+  Method(Graph graph, String name) {
+    this.graph = graph;
+    this.name = name;
+  }
+
+  public String name() {
+    return name;
+  }
+
+  public Graph graph() {
+    return graph;
+  }
+
+  public List<Value> inputs() {
+    return Collections.unmodifiableList(inputs);
+  }
+
+  public List<Value> results() {
+    return Collections.unmodifiableList(results);
+  }
+
+  /** Declares the next argument. */
+  public Value input(String argument) {
+    Value value = new Value(Op.INPUT, List.of(), List.of(argument));
+    inputs.add(value);
+    return value;
+  }
+
+  /** Sets what the method returns: one tensor, or a tuple of several. */
+  public void returns(Value... values) {
+    if (!results.isEmpty()) {
+      throw new GraphException("Method " + name + " already has its results.");
+    }
+    results.addAll(Arrays.asList(values));
+  }
+
+  public Value conv2d(Value x, Value weight, Value bias, int stride, int padding) {
+    return node(Op.CONV2D, inputs(x, weight, bias), stride, padding);
+  }
+
+  public Value linear(Value x, Value weight, Value bias) {
+    return node(Op.LINEAR, inputs(x, weight, bias));
+  }
+
+  public Value groupNorm(Value x, int groups, Value weight, Value bias, double epsilon) {
+    return node(Op.GROUP_NORM, inputs(x, weight, bias), groups, epsilon);
+  }
+
+  public Value layerNorm(Value x, int size, Value weight, Value bias, double epsilon) {
+    return node(Op.LAYER_NORM, inputs(x, weight, bias), size, epsilon);
+  }
+
+  public Value silu(Value x) {
+    return node(Op.SILU, inputs(x));
+  }
+
+  public Value relu(Value x) {
+    return node(Op.RELU, inputs(x));
+  }
+
+  public Value sigmoid(Value x) {
+    return node(Op.SIGMOID, inputs(x));
+  }
+
+  public Value tanh(Value x) {
+    return node(Op.TANH, inputs(x));
+  }
+
+  public Value gelu(Value x) {
+    return node(Op.GELU, inputs(x));
+  }
+
+  public Value geluTanh(Value x) {
+    return node(Op.GELU_TANH, inputs(x));
+  }
+
+  public Value sin(Value x) {
+    return node(Op.SIN, inputs(x));
+  }
+
+  public Value cos(Value x) {
+    return node(Op.COS, inputs(x));
+  }
+
+  public Value exp(Value x) {
+    return node(Op.EXP, inputs(x));
+  }
+
+  public Value attention(Value q, Value k, Value v, boolean causal) {
+    return node(Op.ATTENTION, inputs(q, k, v), causal);
+  }
+
+  public Value add(Value a, Value b) {
+    return node(Op.ADD, inputs(a, b));
+  }
+
+  public Value subtract(Value a, Value b) {
+    return node(Op.SUBTRACT, inputs(a, b));
+  }
+
+  public Value multiply(Value a, Value b) {
+    return node(Op.MULTIPLY, inputs(a, b));
+  }
+
+  public Value add(Value a, double scalar) {
+    return node(Op.ADD_SCALAR, inputs(a), scalar);
+  }
+
+  public Value multiply(Value a, double scalar) {
+    return node(Op.MULTIPLY_SCALAR, inputs(a), scalar);
+  }
+
+  public Value clamp(Value x, double minimum, double maximum) {
+    return node(Op.CLAMP, inputs(x), minimum, maximum);
+  }
+
+  public Value concatenate(int dimension, Value... values) {
+    return node(Op.CONCATENATE, inputs(values), dimension);
+  }
+
+  public Value narrow(Value x, int dimension, long start, long length) {
+    return node(Op.NARROW, inputs(x), dimension, start, length);
+  }
+
+  public Value transpose(Value x, int first, int second) {
+    return node(Op.TRANSPOSE, inputs(x), first, second);
+  }
+
+  public Value permute(Value x, int... order) {
+    return node(Op.PERMUTE, inputs(x), list(order));
+  }
+
+  public Value flatten(Value x, int first, int last) {
+    return node(Op.FLATTEN, inputs(x), first, last);
+  }
+
+  public Value unflatten(Value x, int dimension, int... sizes) {
+    return node(Op.UNFLATTEN, inputs(x), dimension, list(sizes));
+  }
+
+  public Value reshapeAs(Value x, Value reference) {
+    return node(Op.RESHAPE_AS, inputs(x, reference));
+  }
+
+  public Value unsqueeze(Value x, int dimension) {
+    return node(Op.UNSQUEEZE, inputs(x), dimension);
+  }
+
+  public Value squeeze(Value x, int dimension) {
+    return node(Op.SQUEEZE, inputs(x), dimension);
+  }
+
+  public Value pad(Value x, int left, int right, int top, int bottom) {
+    return node(Op.PAD, inputs(x), left, right, top, bottom);
+  }
+
+  public Value upsampleNearest(Value x, int factor) {
+    return node(Op.UPSAMPLE_NEAREST, inputs(x), factor);
+  }
+
+  public Value upsampleNearestAs(Value x, Value reference) {
+    return node(Op.UPSAMPLE_NEAREST_AS, inputs(x, reference));
+  }
+
+  public Value averagePool(Value x, int kernel) {
+    return node(Op.AVERAGE_POOL, inputs(x), kernel);
+  }
+
+  public Value embedding(Value ids, Value weight) {
+    return node(Op.EMBEDDING, inputs(ids, weight));
+  }
+
+  public Value castAs(Value x, Value reference) {
+    return node(Op.CAST_AS, inputs(x, reference));
+  }
+
+  public Value toFloat(Value x) {
+    return node(Op.TO_FLOAT, inputs(x));
+  }
+
+  public Value mean(Value x) {
+    return node(Op.MEAN, inputs(x));
+  }
+
+  public Value meanSquaredError(Value x, Value target) {
+    return node(Op.MEAN_SQUARED_ERROR, inputs(x, target));
+  }
+
+  public Value meanAbsoluteError(Value x, Value target) {
+    return node(Op.MEAN_ABSOLUTE_ERROR, inputs(x, target));
+  }
+
+  private static List<Integer> list(int[] values) {
+    return Arrays.stream(values).boxed().toList();
+  }
+
+  private static List<Value> inputs(Value... values) {
+    return Arrays.asList(values);
+  }
+
+  private static Value node(Op op, List<Value> inputs, Object... attributes) {
+    return new Value(op, inputs, List.of(attributes));
+  }
+}

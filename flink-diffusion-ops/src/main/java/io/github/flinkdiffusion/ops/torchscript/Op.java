@@ -1,0 +1,86 @@
+package io.github.flinkdiffusion.ops.torchscript;
+
+/** The operations a {@link Graph} may hold, with their inputs and attributes. */
+public enum Op {
+  /** A method's argument. Attributes: name. */
+  INPUT,
+  /** A learned tensor. Attributes: name. */
+  PARAMETER,
+  /**
+   * A fixed float32 tensor that keeps its precision in archives of half precision. Attributes:
+   * name.
+   */
+  CONSTANT,
+  /**
+   * Inputs: x [N,C,H,W], weight [O,C/groups,kh,kw], bias [O] or null. Attributes: stride, padding.
+   */
+  CONV2D,
+  /** Inputs: x [...,I], weight [O,I], bias [O] or null. */
+  LINEAR,
+  /** Inputs: x [N,C,...], weight [C], bias [C]. Attributes: groups, epsilon. */
+  GROUP_NORM,
+  /** Inputs: x [...,C], weight [C] or null, bias [C] or null. Attributes: C, epsilon. */
+  LAYER_NORM,
+  SILU,
+  RELU,
+  SIGMOID,
+  TANH,
+  /** Exact (erf) GELU. */
+  GELU,
+  /** GELU by its tanh approximation. */
+  GELU_TANH,
+  SIN,
+  COS,
+  EXP,
+  /** Inputs: q [N,heads,T,d], k, v [N,heads,S,d]. Attributes: causal. Scaled by 1/sqrt(d). */
+  ATTENTION,
+  ADD,
+  SUBTRACT,
+  MULTIPLY,
+  /** Attributes: the scalar. */
+  ADD_SCALAR,
+  /** Attributes: the scalar. */
+  MULTIPLY_SCALAR,
+  /** Attributes: minimum, maximum. */
+  CLAMP,
+  /** Inputs: any number. Attributes: dimension. */
+  CONCATENATE,
+  /** Attributes: dimension, start, length. */
+  NARROW,
+  /** Attributes: two dimensions. */
+  TRANSPOSE,
+  /** Attributes: the new order of the dimensions. */
+  PERMUTE,
+  /** Attributes: first and last dimension to fold into one. */
+  FLATTEN,
+  /** Attributes: dimension, sizes it is split into. */
+  UNFLATTEN,
+  /** Inputs: x, reference. x takes the reference's shape. */
+  RESHAPE_AS,
+  /** Attributes: dimension. */
+  UNSQUEEZE,
+  /** Attributes: dimension. Removes a dimension of size one. */
+  SQUEEZE,
+  /** Zero padding of the last two dimensions. Attributes: left, right, top, bottom. */
+  PAD,
+  /** Nearest-neighbour resize of [N,C,H,W]. Attributes: integer factor. */
+  UPSAMPLE_NEAREST,
+  /**
+   * Inputs: x [N,C,h,w], reference [N,*,H,W]: nearest-neighbour resize to the reference's H x W.
+   */
+  UPSAMPLE_NEAREST_AS,
+  /** Mean pooling. Attributes: kernel size, which is the stride too. */
+  AVERAGE_POOL,
+  /** Inputs: integer ids [...], weight [V,C]. */
+  EMBEDDING,
+  /** Inputs: x, reference. x takes the reference's dtype and device. */
+  CAST_AS,
+  /** x in float32. */
+  TO_FLOAT,
+  /** Mean over all elements: a scalar. */
+  MEAN,
+  /** Inputs: x, target. Mean of squared differences: a scalar. */
+  MEAN_SQUARED_ERROR,
+  /** Inputs: x, target. Mean of absolute differences: a scalar. */
+  MEAN_ABSOLUTE_ERROR
+}

@@ -1,0 +1,19 @@
+package io.github.flinkdiffusion.ops.torchscript;
+
+import java.io.IOException;
+import java.io.OutputStream;
+
+/**
+ * Where an archive's weights come from. Asked twice for each tensor (checksum, then content), with
+ * the same answer.
+ */
+@FunctionalInterface
+public interface ParameterSource {
+  /**
+   * Writes the tensor's elements, little-endian, in C order, in the archive's dtype.
+   *
+   * @param name the parameter
+   * @param shape the shape the graph declared; an implementation refuses a tensor of another shape
+   */
+  void write(String name, long[] shape, OutputStream out) throws IOException;
+}

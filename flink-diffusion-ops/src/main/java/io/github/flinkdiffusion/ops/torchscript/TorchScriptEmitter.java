@@ -1,0 +1,242 @@
+package io.github.flinkdiffusion.ops.torchscript;
+
+import java.util.ArrayDeque;
+import java.util.Deque;
+import java.util.IdentityHashMap;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Locale;
+import java.util.Map;
+import java.util.StringJoiner;
+import java.util.stream.Collectors;
+
+/** Turns a {@link Graph} into the text of a TorchScript class, one statement per operation. */
+final class TorchScriptEmitter {
+  /** ScalarType::Float of c10/core/ScalarType.h. */
+  private static final int FLOAT32 = 6;
+
+  /** ScalarType::BFloat16. */
+  private static final int BFLOAT16 = 15;
+
+  private final Graph graph;
+  private final Arithmetic arithmetic;
+  private final Map<String, String> identifiers = new LinkedHashMap<>();
+
+  TorchScriptEmitter(Graph graph, Arithmetic arithmetic) {
+    this.graph = graph;
+    this.arithmetic = arithmetic;
+    Map<String, String> taken = new LinkedHashMap<>();
+    graph.parameterShapes().keySet().forEach(name -> register(name, taken));
+    graph.constants().keySet().forEach(name -> register(name, taken));
+  }
+
+  private void register(String name, Map<String, String> taken) {
+    String identifier = "w_" + name.replace('.', '_').replace('-', '_');
+    String other = taken.putIfAbsent(identifier, name);
+    if (other != null) {
+      throw new GraphException(
+          "Tensors " + other + " and " + name + " would share the identifier " + identifier + ".");
+    }
+    identifiers.put(name, identifier);
+  }
+
+  /** The attribute that holds the tensor of that name in the archive. */
+  String identifier(String tensor) {
+    return identifiers.get(tensor);
+  }
+
+  /** The content of {@code code/__torch__.py}. */
+  String source() {
+    StringBuilder text = new StringBuilder("class Net(Module):\n");
+    text.append("  __parameters__ = ").append(names(graph.parameterShapes().keySet())).append("\n");
+    text.append("  __buffers__ = ").append(names(graph.constants().keySet())).append("\n");
+    text.append("  training : bool\n");
+    identifiers.values().forEach(id -> text.append("  ").append(id).append(" : Tensor\n"));
+    for (Method method : graph.methods()) {
+      emit(method, text);
+    }
+    return text.toString();
+  }
+
+  private String names(Iterable<String> tensors) {
+    StringBuilder list = new StringBuilder("[");
+    tensors.forEach(name -> list.append('"').append(identifiers.get(name)).append("\", "));
+    return list.append("]").toString();
+  }
+
+  private void emit(Method method, StringBuilder text) {
+    if (method.results().isEmpty()) {
+      throw new GraphException("Method " + method.name() + " returns nothing.");
+    }
+    Map<Value, String> names = new IdentityHashMap<>();
+    text.append("  def ").append(method.name()).append("(self: __torch__.Net");
+    for (Value input : method.inputs()) {
+      String name = "a_" + input.attributes().get(0);
+      names.put(input, name);
+      text.append(",\n    ").append(name).append(": Tensor");
+    }
+    String type =
+        method.results().size() == 1
+            ? "Tensor"
+            : method.results().stream()
+                .map(v -> "Tensor")
+                .collect(Collectors.joining(", ", "Tuple[", "]"));
+    text.append(") -> ").append(type).append(":\n");
+    for (Value result : method.results()) {
+      compute(result, names, text, method);
+    }
+    String values = method.results().stream().map(names::get).collect(Collectors.joining(", "));
+    text.append("    return ")
+        .append(method.results().size() == 1 ? values : "(" + values + ")")
+        .append("\n");
+  }
+
+  /** Emits what {@code root} needs, inputs first; iterative, because networks are deep. */
+  private void compute(Value root, Map<Value, String> names, StringBuilder text, Method method) {
+    Deque<Value> pending = new ArrayDeque<>();
+    pending.push(root);
+    while (!pending.isEmpty()) {
+      Value value = pending.peek();
+      if (names.containsKey(value)) {
+        pending.pop();
+        continue;
+      }
+      boolean ready = true;
+      List<Value> inputs = value.inputs();
+      for (int i = inputs.size() - 1; i >= 0; i--) {
+        Value input = inputs.get(i);
+        if (input != null && !names.containsKey(input)) {
+          pending.push(input);
+          ready = false;
+        }
+      }
+      if (!ready) {
+        continue;
+      }
+      pending.pop();
+      switch (value.op()) {
+        case PARAMETER, CONSTANT ->
+            names.put(value, "self." + identifiers.get((String) value.attributes().get(0)));
+        case INPUT ->
+            throw new GraphException(
+                "Method "
+                    + method.name()
+                    + " uses the argument "
+                    + value.attributes().get(0)
+                    + " of another method.");
+        default -> {
+          String name = "v" + names.size();
+          text.append("    ")
+              .append(name)
+              .append(" = ")
+              .append(expression(value, names))
+              .append("\n");
+          names.put(value, name);
+        }
+      }
+    }
+  }
+
+  private String expression(Value value, Map<Value, String> names) {
+    List<Object> a = value.attributes();
+    String[] in =
+        value.inputs().stream().map(i -> i == null ? "None" : names.get(i)).toArray(String[]::new);
+    if (arithmetic == Arithmetic.MIXED_BFLOAT16 && isMatrixProduct(value.op())) {
+      for (int i = 0; i < in.length; i++) {
+        in[i] = in[i].equals("None") ? in[i] : call("to", in[i], BFLOAT16);
+      }
+    }
+    return switch (value.op()) {
+      case CONV2D ->
+          call("conv2d", in[0], in[1], in[2], pair(a.get(0)), pair(a.get(1)), "[1, 1]", "1");
+      case LINEAR -> call("linear", in[0], in[1], in[2]);
+      case GROUP_NORM -> call("group_norm", in[0], a.get(0), in[1], in[2], number(a.get(1)));
+      case LAYER_NORM ->
+          call("layer_norm", in[0], "[" + a.get(0) + "]", in[1], in[2], number(a.get(1)));
+      case SILU -> call("silu", in[0]);
+      case RELU -> call("relu", in[0]);
+      case SIGMOID -> call("sigmoid", in[0]);
+      case TANH -> call("tanh", in[0]);
+      case GELU -> call("gelu", in[0]);
+      case GELU_TANH -> "torch.gelu(" + in[0] + ", approximate=\"tanh\")";
+      case SIN -> call("sin", in[0]);
+      case COS -> call("cos", in[0]);
+      case EXP -> call("exp", in[0]);
+      case ATTENTION ->
+          call(
+              "scaled_dot_product_attention",
+              in[0],
+              in[1],
+              in[2],
+              "None",
+              "0.",
+              bool((Boolean) a.get(0)));
+      case ADD -> call("add", in[0], in[1]);
+      case SUBTRACT -> call("sub", in[0], in[1]);
+      case MULTIPLY -> call("mul", in[0], in[1]);
+      case ADD_SCALAR -> call("add", in[0], number(a.get(0)));
+      case MULTIPLY_SCALAR -> call("mul", in[0], number(a.get(0)));
+      case CLAMP -> call("clamp", in[0], number(a.get(0)), number(a.get(1)));
+      case CONCATENATE -> call("cat", "[" + String.join(", ", in) + "]", a.get(0));
+      case NARROW -> call("narrow", in[0], a.get(0), a.get(1), a.get(2));
+      case TRANSPOSE -> call("transpose", in[0], a.get(0), a.get(1));
+      case PERMUTE -> call("permute", in[0], a.get(0));
+      case FLATTEN -> call("flatten", in[0], a.get(0), a.get(1));
+      case UNFLATTEN -> call("unflatten", in[0], a.get(0), a.get(1));
+      case RESHAPE_AS -> call("reshape_as", in[0], in[1]);
+      case UNSQUEEZE -> call("unsqueeze", in[0], a.get(0));
+      case SQUEEZE -> call("squeeze", in[0], a.get(0));
+      case PAD -> call("constant_pad_nd", in[0], a.toString(), "0");
+      case UPSAMPLE_NEAREST -> {
+        String factor = number(((Number) a.get(0)).doubleValue());
+        yield call("upsample_nearest2d", in[0], "None", "[" + factor + ", " + factor + "]");
+      }
+      case UPSAMPLE_NEAREST_AS ->
+          call(
+              "upsample_nearest2d",
+              in[0],
+              "[torch.size(" + in[1] + ", 2), torch.size(" + in[1] + ", 3)]",
+              "None");
+      case AVERAGE_POOL -> call("avg_pool2d", in[0], pair(a.get(0)), pair(a.get(0)));
+      case EMBEDDING -> call("embedding", in[1], in[0]);
+      case CAST_AS -> call("type_as", in[0], in[1]);
+      case TO_FLOAT -> call("to", in[0], FLOAT32);
+      case MEAN -> call("mean", in[0]);
+      case MEAN_SQUARED_ERROR -> call("mse_loss", in[0], in[1]);
+      case MEAN_ABSOLUTE_ERROR -> call("l1_loss", in[0], in[1]);
+      case INPUT, PARAMETER, CONSTANT ->
+          throw new IllegalStateException(value.op() + " is no expression");
+    };
+  }
+
+  private static boolean isMatrixProduct(Op op) {
+    return op == Op.CONV2D || op == Op.LINEAR || op == Op.ATTENTION;
+  }
+
+  private static String call(String function, Object... arguments) {
+    StringJoiner text = new StringJoiner(", ", "torch." + function + "(", ")");
+    for (Object argument : arguments) {
+      text.add(argument.toString());
+    }
+    return text.toString();
+  }
+
+  private static String pair(Object value) {
+    return "[" + value + ", " + value + "]";
+  }
+
+  private static String bool(boolean value) {
+    return value ? "True" : "False";
+  }
+
+  /**
+   * A Python float literal: it must hold a point or an exponent, or TorchScript reads an integer.
+   */
+  private static String number(Object value) {
+    double number = ((Number) value).doubleValue();
+    if (Double.isNaN(number) || Double.isInfinite(number)) {
+      throw new GraphException("The scalar " + number + " has no literal in TorchScript.");
+    }
+    return Double.toString(number).toLowerCase(Locale.ROOT);
+  }
+}
