@@ -1,0 +1,38 @@
+package io.github.flinkdiffusion.ops.weights;
+
+/**
+ * The type of a tensor's elements, by the names that safetensors uses. All are stored
+ * little-endian. The order is that of tensors in a file, as the reference writer has it: the
+ * largest elements first, so that each tensor is aligned.
+ */
+public enum DType {
+  I64(Long.BYTES),
+  F64(Double.BYTES),
+  F32(Float.BYTES),
+  I32(Integer.BYTES),
+  BF16(Short.BYTES),
+  F16(Short.BYTES),
+  I16(Short.BYTES),
+  I8(1),
+  U8(1),
+  BOOL(1);
+
+  private final int bytes;
+
+  DType(int bytes) {
+    this.bytes = bytes;
+  }
+
+  /** Bytes of one element. */
+  public int bytes() {
+    return bytes;
+  }
+
+  /**
+   * Whether the elements are floating-point numbers, and so convertible to another floating-point
+   * type.
+   */
+  public boolean isFloating() {
+    return this == F64 || this == F32 || this == F16 || this == BF16;
+  }
+}

@@ -1,0 +1,13 @@
+package io.github.flinkdiffusion.ops.weights;
+
+/**
+ * A key of a {@code config.json} is missing, has the wrong type, or asks for something that is not
+ * supported.
+ */
+public final class IllegalConfigException extends WeightsException {
+  private static final long serialVersionUID = 1L;
+
+  public IllegalConfigException(String message) {
+    super(message);
+  }
+}

@@ -1,0 +1,83 @@
+package io.github.flinkdiffusion.ops.weights;
+
+import java.nio.file.Path;
+import java.util.List;
+import java.util.Objects;
+import java.util.Optional;
+
+/** One part of a {@link ModelFolder}: a network, a scheduler, a tokenizer. */
+public final class ModelComponent {
+  private final String name;
+  private final String library;
+  private final String className;
+  private final Path folder;
+  private final Optional<Config> config;
+  private final WeightFiles weights;
+
+  ModelComponent(
+      String name,
+      String library,
+      String className,
+      Path folder,
+      Optional<Config> config,
+      WeightFiles weights) {
+    this.name = Objects.requireNonNull(name);
+    this.library = Objects.requireNonNull(library);
+    this.className = Objects.requireNonNull(className);
+    this.folder = Objects.requireNonNull(folder);
+    this.config = Objects.requireNonNull(config);
+    this.weights = Objects.requireNonNull(weights);
+  }
+
+  /** The key in {@code model_index.json} and the name of the sub-folder, such as {@code unet}. */
+  public String name() {
+    return name;
+  }
+
+  /** The Python library its class is from, such as {@code diffusers}. */
+  public String library() {
+    return library;
+  }
+
+  /** The Python class, such as {@code UNet2DConditionModel}. */
+  public String className() {
+    return className;
+  }
+
+  /** Where its files are. */
+  public Path folder() {
+    return folder;
+  }
+
+  /**
+   * Its config file: {@code config.json}, or what stands for it beside a scheduler, tokenizer or
+   * image processor.
+   *
+   * @throws WeightsException if there is none
+   */
+  public Config config() {
+    return config.orElseThrow(
+        () ->
+            new WeightsException(
+                "Component %s has none of the files %s".formatted(this, ModelFolder.CONFIGS)));
+  }
+
+  /**
+   * Maps its weights.
+   *
+   * @throws WeightsException if it has none, only pickled ones, or invalid ones
+   */
+  public TensorStore open() {
+    return weights.open();
+  }
+
+  /** The safetensors files that {@link #open()} reads; empty for a component without weights. */
+  public List<Path> weightFiles() {
+    return weights.files();
+  }
+
+  @Override
+  public String toString() {
+    return name + " (" + library + "." + className + ") in " + folder;
+  }
+}

@@ -1,0 +1,253 @@
+package io.github.flinkdiffusion.ops.weights;
+
+import com.fasterxml.jackson.databind.JsonNode;
+import java.io.IOException;
+import java.io.InputStream;
+import java.nio.ByteBuffer;
+import java.nio.charset.StandardCharsets;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.security.MessageDigest;
+import java.security.NoSuchAlgorithmException;
+import java.util.Collection;
+import java.util.Collections;
+import java.util.HexFormat;
+import java.util.List;
+import java.util.Map;
+import java.util.Optional;
+import java.util.SortedMap;
+import java.util.SortedSet;
+import java.util.TreeMap;
+import java.util.TreeSet;
+
+/**
+ * A diffusers pipeline on disk: {@code model_index.json} and a sub-folder for each component, as
+ * {@code save_pretrained} writes it and as Hugging Face hosts it. Opening it reads configs only.
+ *
+ * <p>Weights are taken from safetensors files: those of the variant that was asked for where a
+ * component has it, else the plain ones, else those of the only variant there is. Pickled weights
+ * are refused when they are asked for, since a component that nobody uses (a safety checker, say)
+ * may well have no others.
+ */
+public final class ModelFolder {
+  static final String INDEX = "model_index.json";
+
+  /** The config of a component is the first of these that its folder holds. */
+  static final List<String> CONFIGS =
+      List.of(
+          "config.json",
+          "scheduler_config.json",
+          "tokenizer_config.json",
+          "preprocessor_config.json");
+
+  /** Further files whose content changes what a component does. */
+  private static final List<String> OTHER_INPUTS =
+      List.of(
+          "added_tokens.json",
+          "merges.txt",
+          "special_tokens_map.json",
+          "tokenizer.json",
+          "vocab.json");
+
+  private final Path path;
+  private final Config config;
+  private final SortedMap<String, ModelComponent> components;
+
+  private ModelFolder(Path path, Config config, SortedMap<String, ModelComponent> components) {
+    this.path = path;
+    this.config = config;
+    this.components = components;
+  }
+
+  /**
+   * Opens a folder, preferring plain weights.
+   *
+   * @throws WeightsException if it is not a diffusers folder, or lacks a sub-folder that its index
+   *     names
+   */
+  public static ModelFolder open(Path path) {
+    return open(path, Optional.empty());
+  }
+
+  /**
+   * Opens a folder.
+   *
+   * @param variant weights to prefer, such as {@code fp16}
+   * @throws WeightsException also if no component has that variant
+   */
+  public static ModelFolder open(Path path, Optional<String> variant) {
+    Config index = index(path);
+    SortedMap<String, ModelComponent> components = new TreeMap<>();
+    SortedSet<String> chosenVariants = new TreeSet<>();
+    for (Map.Entry<String, JsonNode> field : index.node().properties()) {
+      String name = field.getKey();
+      JsonNode pair = field.getValue();
+      // Components are [library, class]; other keys are the pipeline's own settings.
+      if (name.startsWith("_") || !pair.isArray() || pair.size() != 2 || !pair.get(1).isTextual()) {
+        continue;
+      }
+      if (!name.matches("\\w+")) {
+        throw index.unsupported(name, pair, "component names of letters, digits and '_'");
+      }
+      Path folder = path.resolve(name);
+      if (!Files.isDirectory(folder)) {
+        throw new WeightsException(
+            "Model folder %s: sub-folder '%s' is missing, but %s names a %s there; is the download complete?"
+                .formatted(path, name, INDEX, pair.get(1).textValue()));
+      }
+      Optional<Config> config =
+          CONFIGS.stream()
+              .map(folder::resolve)
+              .filter(Files::isRegularFile)
+              .findFirst()
+              .map(Config::read);
+      WeightFiles weights = WeightFiles.find(folder, variant.orElse(""));
+      chosenVariants.add(weights.chosenVariant());
+      components.put(
+          name,
+          new ModelComponent(
+              name, pair.get(0).asText(), pair.get(1).textValue(), folder, config, weights));
+    }
+    if (variant.isPresent() && !chosenVariants.contains(variant.get())) {
+      throw new WeightsException(
+          "Model folder %s: no component has weights of variant '%s'"
+              .formatted(path, variant.get()));
+    }
+    return new ModelFolder(path, index, Collections.unmodifiableSortedMap(components));
+  }
+
+  private static Config index(Path path) {
+    if (!Files.isDirectory(path)) {
+      throw new WeightsException("Model folder %s is not a directory".formatted(path));
+    }
+    Path index = path.resolve(INDEX);
+    if (Files.isRegularFile(index)) {
+      return Config.read(index);
+    }
+    List<String> files = WeightFiles.list(path);
+    Optional<String> single =
+        files.stream().filter(file -> file.matches(".*\\.(ckpt|safetensors|pt|bin)")).findFirst();
+    throw new WeightsException(
+        "Model folder %s has no %s%s"
+            .formatted(
+                path,
+                INDEX,
+                single
+                    .map(
+                        file ->
+                            ", but a single-file checkpoint (%s): convert it once in Python with "
+                                    .formatted(file)
+                                + "StableDiffusionPipeline.from_single_file(file).save_pretrained(newFolder)")
+                    .orElse(
+                        "; expected a folder in diffusers' layout, as save_pretrained writes it")));
+  }
+
+  /** The folder itself. */
+  public Path path() {
+    return path;
+  }
+
+  /** The folder's name, to call the model by. */
+  public String name() {
+    Path last = path.toAbsolutePath().normalize().getFileName();
+    return last == null ? "model" : last.toString();
+  }
+
+  /**
+   * The pipeline's Python class, such as {@code StableDiffusionPipeline}; empty if the index does
+   * not say.
+   */
+  public String pipelineClass() {
+    return config.string("_class_name", "");
+  }
+
+  /** {@code model_index.json} itself: the pipeline's own settings. */
+  public Config config() {
+    return config;
+  }
+
+  /** The components that are there; one that the index names as {@code [null, null]} is not. */
+  public SortedSet<String> componentNames() {
+    return Collections.unmodifiableSortedSet(new TreeSet<>(components.keySet()));
+  }
+
+  public boolean has(String component) {
+    return components.containsKey(component);
+  }
+
+  /**
+   * One component.
+   *
+   * @throws WeightsException if the model has no such component
+   */
+  public ModelComponent component(String name) {
+    ModelComponent component = components.get(name);
+    if (component == null) {
+      throw new WeightsException(
+          "Model folder %s (%s) has no component '%s'; it has %s"
+              .formatted(path, pipelineClass(), name, components.keySet()));
+    }
+    return component;
+  }
+
+  /** SHA-256 over all components, in hexadecimal; see {@link #digest(Collection)}. */
+  public String digest() {
+    return digest(components.keySet());
+  }
+
+  /**
+   * SHA-256, in hexadecimal, over what decides the pictures: the index, and the configs,
+   * vocabularies and weights (of the variant in use) of the components given, each under its name
+   * relative to the folder. The folder's own name and place do not count. Reads every byte: seconds
+   * for a large model.
+   *
+   * @param names the components that a pipeline uses; their order does not matter
+   */
+  public String digest(Collection<String> names) {
+    MessageDigest sha256 = sha256();
+    update(sha256, path.resolve(INDEX));
+    for (String name : new TreeSet<>(names)) {
+      ModelComponent component = component(name);
+      TreeSet<Path> files = new TreeSet<>(component.weightFiles());
+      CONFIGS.forEach(file -> files.add(component.folder().resolve(file)));
+      OTHER_INPUTS.forEach(file -> files.add(component.folder().resolve(file)));
+      files.stream().filter(Files::isRegularFile).forEach(file -> update(sha256, file));
+    }
+    return HexFormat.of().formatHex(sha256.digest());
+  }
+
+  /**
+   * Name and content each follow their length, so that no two lists of files give the same stream.
+   */
+  private void update(MessageDigest digest, Path file) {
+    String relative = path.relativize(file).toString().replace('\\', '/');
+    byte[] name = relative.getBytes(StandardCharsets.UTF_8);
+    try (InputStream in = Files.newInputStream(file)) {
+      digest.update(
+          ByteBuffer.allocate(2 * Long.BYTES)
+              .putLong(name.length)
+              .putLong(Files.size(file))
+              .flip());
+      digest.update(name);
+      byte[] chunk = new byte[1 << 20];
+      for (int count; (count = in.read(chunk)) >= 0; ) {
+        digest.update(chunk, 0, count);
+      }
+    } catch (IOException e) {
+      throw new WeightsException("Can not read " + file + " for the model's digest: " + e, e);
+    }
+  }
+
+  private static MessageDigest sha256() {
+    try {
+      return MessageDigest.getInstance("SHA-256");
+    } catch (NoSuchAlgorithmException e) {
+      throw new AssertionError("every Java platform has SHA-256", e);
+    }
+  }
+
+  @Override
+  public String toString() {
+    return pipelineClass() + " in " + path + " with " + components.keySet();
+  }
+}

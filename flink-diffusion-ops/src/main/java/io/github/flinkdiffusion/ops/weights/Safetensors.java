@@ -1,0 +1,336 @@
+package io.github.flinkdiffusion.ops.weights;
+
+import com.fasterxml.jackson.core.JsonProcessingException;
+import com.fasterxml.jackson.core.StreamReadFeature;
+import com.fasterxml.jackson.databind.DeserializationFeature;
+import com.fasterxml.jackson.databind.JsonNode;
+import com.fasterxml.jackson.databind.json.JsonMapper;
+import java.io.EOFException;
+import java.io.IOException;
+import java.nio.ByteBuffer;
+import java.nio.ByteOrder;
+import java.nio.MappedByteBuffer;
+import java.nio.channels.FileChannel;
+import java.nio.file.Path;
+import java.nio.file.StandardOpenOption;
+import java.util.ArrayList;
+import java.util.Arrays;
+import java.util.Collections;
+import java.util.Comparator;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.Set;
+import java.util.TreeMap;
+
+/**
+ * A safetensors file, memory-mapped: opening it costs its header only, and a tensor is read from
+ * disk when it is used.
+ *
+ * <p>The file is: the header's length (8 bytes, little-endian), the header (JSON: name to {@code
+ * dtype}, {@code shape}, {@code data_offsets}, and strings under {@code __metadata__}), the
+ * tensors' bytes. Everything the header says is checked against the file before it is believed: the
+ * tensors must fill the rest of the file without gap or overlap, as the format demands, so a
+ * truncated download is noticed here and not in a picture.
+ *
+ * <p>The file must not be truncated while it is open: the virtual machine would meet pages that are
+ * no longer there. Replacing it by a rename is safe.
+ */
+public final class Safetensors implements TensorStore {
+  /**
+   * What the reference implementation accepts; a header of 100 MB would name about a million
+   * tensors.
+   */
+  static final long MAX_HEADER_BYTES = 100_000_000L;
+
+  /** A mapping is a ByteBuffer, so below 2 GiB. */
+  private static final long SEGMENT_BYTES = 1L << 30;
+
+  private static final int MAX_ELEMENT_BYTES = Long.BYTES;
+  private static final String METADATA_KEY = "__metadata__";
+
+  private static final JsonMapper JSON =
+      JsonMapper.builder()
+          .enable(StreamReadFeature.STRICT_DUPLICATE_DETECTION)
+          .enable(DeserializationFeature.FAIL_ON_TRAILING_TOKENS)
+          .build();
+
+  private record Entry(TensorInfo info, long begin, long end) {}
+
+  private final Path file;
+  private final Map<String, String> metadata;
+  private final Map<String, Entry> entries;
+  private final long segmentBytes;
+  private volatile ByteBuffer[] segments;
+
+  private Safetensors(
+      Path file,
+      Map<String, String> metadata,
+      Map<String, Entry> entries,
+      ByteBuffer[] segments,
+      long segmentBytes) {
+    this.file = file;
+    this.metadata = metadata;
+    this.entries = entries;
+    this.segments = segments;
+    this.segmentBytes = segmentBytes;
+  }
+
+  /**
+   * Opens a file of any size.
+   *
+   * @throws WeightsException if it can not be read or is not a valid safetensors file
+   */
+  public static Safetensors open(Path file) {
+    return open(file, SEGMENT_BYTES);
+  }
+
+  static Safetensors open(Path file, long segmentBytes) {
+    try (FileChannel channel = FileChannel.open(file, StandardOpenOption.READ)) {
+      long size = channel.size();
+      if (size < Long.BYTES) {
+        throw invalid(
+            file,
+            "is %d bytes long, too short for a header's length; is the download complete?",
+            size);
+      }
+      long headerBytes = read(channel, 0, Long.BYTES).getLong();
+      long dataStart = Long.BYTES + headerBytes;
+      if (headerBytes < 2 || headerBytes > MAX_HEADER_BYTES) {
+        throw invalid(
+            file,
+            "says that its header is %s bytes long; 2 to %d are accepted, so it is not a safetensors file",
+            Long.toUnsignedString(headerBytes),
+            MAX_HEADER_BYTES);
+      }
+      if (dataStart > size) {
+        throw invalid(
+            file,
+            "says that its header is %d bytes long, but the file has %d in all; is the download complete?",
+            headerBytes,
+            size);
+      }
+      JsonNode header = parse(file, read(channel, Long.BYTES, (int) headerBytes).array());
+      Map<String, String> metadata = metadata(file, header.get(METADATA_KEY));
+      Map<String, Entry> entries = entries(file, header, size - dataStart);
+      return new Safetensors(
+          file, metadata, entries, map(channel, dataStart, size, segmentBytes), segmentBytes);
+    } catch (IOException e) {
+      throw new WeightsException("Can not read weights from " + file + ": " + e, e);
+    }
+  }
+
+  private static ByteBuffer read(FileChannel channel, long position, int count) throws IOException {
+    ByteBuffer buffer = ByteBuffer.allocate(count).order(ByteOrder.LITTLE_ENDIAN);
+    while (buffer.hasRemaining()) {
+      if (channel.read(buffer, position + buffer.position()) < 0) {
+        throw new EOFException("file became shorter while it was read");
+      }
+    }
+    return buffer.flip();
+  }
+
+  private static JsonNode parse(Path file, byte[] header) {
+    JsonNode json;
+    try {
+      json = JSON.readTree(header);
+    } catch (JsonProcessingException e) {
+      throw new WeightsException(
+          "Weights %s: its header is not valid JSON: %s".formatted(file, e.getOriginalMessage()),
+          e);
+    } catch (IOException e) {
+      throw new WeightsException(
+          "Weights %s: its header is not valid JSON: %s".formatted(file, e.getMessage()), e);
+    }
+    if (!json.isObject()) {
+      throw invalid(file, "has a header that is not a JSON object");
+    }
+    return json;
+  }
+
+  private static Map<String, String> metadata(Path file, JsonNode json) {
+    if (json == null) {
+      return Map.of();
+    }
+    Map<String, String> metadata = new TreeMap<>();
+    if (!json.isObject()) {
+      throw invalid(file, "has a %s that is not an object of strings", METADATA_KEY);
+    }
+    json.fields()
+        .forEachRemaining(
+            field -> {
+              if (!field.getValue().isTextual()) {
+                throw invalid(
+                    file, "has a %s whose '%s' is not a string", METADATA_KEY, field.getKey());
+              }
+              metadata.put(field.getKey(), field.getValue().textValue());
+            });
+    return Collections.unmodifiableMap(metadata);
+  }
+
+  /** The tensors in the order of their data. */
+  private static Map<String, Entry> entries(Path file, JsonNode header, long dataBytes) {
+    List<Entry> entries = new ArrayList<>(header.size());
+    header
+        .fields()
+        .forEachRemaining(
+            field -> {
+              if (!field.getKey().equals(METADATA_KEY)) {
+                entries.add(entry(file, field.getKey(), field.getValue(), dataBytes));
+              }
+            });
+    entries.sort(Comparator.comparingLong(Entry::begin).thenComparingLong(Entry::end));
+    Map<String, Entry> byName = new LinkedHashMap<>();
+    long end = 0;
+    for (Entry entry : entries) {
+      if (entry.begin != end) {
+        throw invalid(
+            file,
+            "tensor '%s' begins at data byte %d, but the one before it ends at %d; there may be no %s",
+            entry.info.name(),
+            entry.begin,
+            end,
+            entry.begin < end ? "overlap" : "hole");
+      }
+      end = entry.end;
+      byName.put(entry.info.name(), entry);
+    }
+    if (end != dataBytes) {
+      throw invalid(file, "has %d bytes of data, but its tensors end at %d", dataBytes, end);
+    }
+    return byName;
+  }
+
+  private static Entry entry(Path file, String name, JsonNode json, long dataBytes) {
+    JsonNode dtypeName = json.path("dtype");
+    DType dtype =
+        Arrays.stream(DType.values())
+            .filter(candidate -> candidate.name().equals(dtypeName.textValue()))
+            .findFirst()
+            .orElseThrow(
+                () ->
+                    invalid(
+                        file,
+                        "tensor '%s' has dtype %s; supported are %s",
+                        name,
+                        dtypeName.isMissingNode() ? "none" : dtypeName,
+                        Arrays.toString(DType.values())));
+    long[] shape = longs(file, name, "shape", json.path("shape"));
+    long[] offsets = longs(file, name, "data_offsets", json.path("data_offsets"));
+    if (offsets.length != 2 || offsets[0] > offsets[1] || offsets[1] > dataBytes) {
+      throw invalid(
+          file,
+          "tensor '%s' has data_offsets %s; expected [begin, end] within the %d bytes of data; is the download complete?",
+          name,
+          Arrays.toString(offsets),
+          dataBytes);
+    }
+    try {
+      return new Entry(
+          new TensorInfo(name, dtype, shape, offsets[1] - offsets[0]), offsets[0], offsets[1]);
+    } catch (WeightsException e) {
+      throw new WeightsException("Weights %s: %s".formatted(file, e.getMessage()));
+    }
+  }
+
+  private static long[] longs(Path file, String name, String key, JsonNode json) {
+    if (!json.isArray()) {
+      throw invalid(file, "tensor '%s' has no list '%s'", name, key);
+    }
+    long[] longs = new long[json.size()];
+    for (int i = 0; i < longs.length; i++) {
+      JsonNode number = json.get(i);
+      if (!number.isIntegralNumber() || !number.canConvertToLong() || number.longValue() < 0) {
+        throw invalid(
+            file,
+            "tensor '%s' has %s %s; whole numbers from 0 to 2^63 - 1 are accepted",
+            name,
+            key,
+            json);
+      }
+      longs[i] = number.longValue();
+    }
+    return longs;
+  }
+
+  /**
+   * Maps the data in pieces. Each reaches a little into the next one, so that an element that
+   * begins in a piece can be read from it whole.
+   */
+  private static ByteBuffer[] map(FileChannel channel, long dataStart, long size, long segmentBytes)
+      throws IOException {
+    long dataBytes = size - dataStart;
+    ByteBuffer[] segments =
+        new ByteBuffer[Math.toIntExact((dataBytes + segmentBytes - 1) / segmentBytes)];
+    for (int i = 0; i < segments.length; i++) {
+      long begin = i * segmentBytes;
+      long length = Math.min(segmentBytes + MAX_ELEMENT_BYTES, dataBytes - begin);
+      MappedByteBuffer mapped =
+          channel.map(FileChannel.MapMode.READ_ONLY, dataStart + begin, length);
+      segments[i] = mapped;
+    }
+    return segments;
+  }
+
+  /** The strings under {@code __metadata__}, sorted by key; empty if there are none. */
+  public Map<String, String> metadata() {
+    return metadata;
+  }
+
+  @Override
+  public Set<String> names() {
+    return Collections.unmodifiableSet(entries.keySet());
+  }
+
+  @Override
+  public TensorInfo info(String name) {
+    return entry(name).info;
+  }
+
+  @Override
+  public List<ByteBuffer> data(String name) {
+    Entry entry = entry(name);
+    ByteBuffer[] open = segments;
+    if (open == null) {
+      throw new WeightsException("Can not read tensor '%s': %s is closed".formatted(name, file));
+    }
+    List<ByteBuffer> parts = new ArrayList<>(1);
+    int elementBytes = entry.info.dtype().bytes();
+    for (long begin = entry.begin; begin < entry.end; ) {
+      int segment = (int) (begin / segmentBytes);
+      long offset = begin % segmentBytes;
+      // Up to the last element that begins in this segment.
+      long elements = (segmentBytes - offset + elementBytes - 1) / elementBytes;
+      long length = Math.min(elements * elementBytes, entry.end - begin);
+      parts.add(open[segment].slice((int) offset, (int) length).order(ByteOrder.LITTLE_ENDIAN));
+      begin += length;
+    }
+    return parts;
+  }
+
+  private Entry entry(String name) {
+    Entry entry = entries.get(name);
+    if (entry == null) {
+      throw TensorReads.noSuchTensor(source(), name, names());
+    }
+    return entry;
+  }
+
+  @Override
+  public String source() {
+    return file.toString();
+  }
+
+  /**
+   * Lets go of the mapping. The virtual machine unmaps it when no buffer from {@link #data} is
+   * reachable any more, so a buffer still in use stays valid.
+   */
+  @Override
+  public void close() {
+    segments = null;
+  }
+
+  private static WeightsException invalid(Path file, String problem, Object... values) {
+    return new WeightsException("Weights " + file + ": " + problem.formatted(values));
+  }
+}

@@ -1,0 +1,82 @@
+package io.github.flinkdiffusion.ops.weights;
+
+import java.io.IOException;
+import java.io.OutputStream;
+import java.nio.ByteBuffer;
+import java.nio.channels.WritableByteChannel;
+import java.util.List;
+import java.util.Set;
+
+/**
+ * Named tensors, read-only. Implementations may be read by several threads at once. A name that is
+ * not there is a {@link WeightsException} that says where it was looked for; after {@link #close()}
+ * every read fails.
+ */
+public interface TensorStore extends AutoCloseable {
+
+  /** The names of all tensors, in the order in which reading them is fastest. */
+  Set<String> names();
+
+  /** Type and shape of one tensor. */
+  TensorInfo info(String name);
+
+  /**
+   * The elements of one tensor as they are stored: little-endian, in C order, read-only, as few
+   * buffers as possible. No element is split over two buffers. Nothing is copied where the store is
+   * a memory-mapped file.
+   */
+  List<ByteBuffer> data(String name);
+
+  /** Where the tensors come from, for messages: a path, mostly. */
+  String source();
+
+  /** Frees what the store holds; never fails. */
+  @Override
+  void close();
+
+  default boolean contains(String name) {
+    return names().contains(name);
+  }
+
+  /**
+   * All elements of a floating-point tensor.
+   *
+   * @throws WeightsException if it is not floating-point or has more elements than a Java array can
+   */
+  default float[] floats(String name) {
+    return TensorReads.floats(this, name);
+  }
+
+  /**
+   * All elements of an integer or boolean tensor.
+   *
+   * @throws WeightsException if it is floating-point or has more elements than a Java array can
+   */
+  default long[] longs(String name) {
+    return TensorReads.longs(this, name);
+  }
+
+  /** Writes a tensor's bytes as they are stored. */
+  default void writeTo(String name, WritableByteChannel out) throws IOException {
+    writeTo(name, info(name).dtype(), out);
+  }
+
+  /**
+   * Writes a tensor's elements as {@code dtype}: unchanged if it is stored so, else converted
+   * between floating-point types in chunks of bounded size.
+   *
+   * @throws WeightsException if one of the types is not floating-point, or if a finite element
+   *     would become infinite (say 70000 as F16): a model loaded so would make no picture
+   */
+  default void writeTo(String name, DType dtype, WritableByteChannel out) throws IOException {
+    TensorReads.write(this, name, dtype, out);
+  }
+
+  /**
+   * As {@link #writeTo(String, DType, WritableByteChannel)}; the stream is neither flushed nor
+   * closed.
+   */
+  default void writeTo(String name, DType dtype, OutputStream out) throws IOException {
+    writeTo(name, dtype, new TensorReads.StreamChannel(out));
+  }
+}

@@ -1,0 +1,159 @@
+package io.github.flinkdiffusion.ops.weights;
+
+import java.io.ByteArrayOutputStream;
+import java.io.IOException;
+import java.nio.ByteBuffer;
+import java.nio.ByteOrder;
+import java.nio.channels.WritableByteChannel;
+import java.util.Arrays;
+import java.util.Collections;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.Set;
+import java.util.function.UnaryOperator;
+import java.util.regex.Pattern;
+
+/**
+ * Tensors seen in another way, without copying them: under today's names, or as another dtype.
+ * Closing a view closes what it shows.
+ */
+public final class TensorViews {
+
+  private TensorViews() {}
+
+  /**
+   * Attention weights under today's names. Checkpoints saved before diffusers 0.12 call the
+   * projections of a VAE's or an unconditional UNet's attention {@code query}, {@code key}, {@code
+   * value}, {@code proj_attn}; now they are {@code to_q}, {@code to_k}, {@code to_v}, {@code
+   * to_out.0}. Still older conversions hold them as 1x1 convolutions, {@code [C, C, 1, 1]}, which
+   * are the linear layers {@code [C, C]}. Weights that are new already pass unchanged.
+   */
+  public static TensorStore withCurrentAttentionNames(TensorStore store) {
+    Map<String, String> originals = new LinkedHashMap<>();
+    for (String name : store.names()) {
+      String current = OldAttention.currentName(name);
+      String other = originals.put(current, name);
+      if (other != null) {
+        throw new WeightsException(
+            "%s: tensors '%s' and '%s' are the same one, '%s', under its old and its new name"
+                .formatted(store.source(), other, name, current));
+      }
+    }
+    return new View(store, originals, OldAttention::asLinear);
+  }
+
+  /**
+   * All floating-point tensors as {@code dtype}, converted when they are read; others unchanged.
+   */
+  public static TensorStore withFloatsAs(TensorStore store, DType dtype) {
+    if (!dtype.isFloating()) {
+      throw new IllegalArgumentException(dtype + " is not floating-point");
+    }
+    Map<String, String> names = new LinkedHashMap<>();
+    store.names().forEach(name -> names.put(name, name));
+    return new View(
+        store,
+        names,
+        info -> info.dtype().isFloating() ? TensorInfo.of(info.name(), dtype, info.shape()) : info);
+  }
+
+  private static final class OldAttention {
+    private static final Pattern OLD =
+        Pattern.compile("(.*\\battentions\\.\\d+)\\.(query|key|value|proj_attn)\\.(weight|bias)");
+    private static final Pattern PROJECTION =
+        Pattern.compile(".*\\battentions\\.\\d+\\.(to_q|to_k|to_v|to_out\\.0)\\.weight");
+    private static final Map<String, String> CURRENT =
+        Map.of("query", "to_q", "key", "to_k", "value", "to_v", "proj_attn", "to_out.0");
+
+    static String currentName(String name) {
+      var old = OLD.matcher(name);
+      return old.matches()
+          ? old.group(1) + "." + CURRENT.get(old.group(2)) + "." + old.group(3)
+          : name;
+    }
+
+    static TensorInfo asLinear(TensorInfo info) {
+      long[] shape = info.shape();
+      boolean pointwise = shape.length == 4 && shape[2] == 1 && shape[3] == 1;
+      return pointwise && PROJECTION.matcher(info.name()).matches()
+          ? TensorInfo.of(info.name(), info.dtype(), Arrays.copyOf(shape, 2))
+          : info;
+    }
+  }
+
+  /**
+   * Another name, shape (of as many elements) or floating-point dtype for each tensor of a store.
+   */
+  private static final class View implements TensorStore {
+    private final TensorStore store;
+    private final Map<String, String> originals;
+    private final UnaryOperator<TensorInfo> shown;
+
+    View(TensorStore store, Map<String, String> originals, UnaryOperator<TensorInfo> shown) {
+      this.store = store;
+      this.originals = Collections.unmodifiableMap(originals);
+      this.shown = shown;
+    }
+
+    @Override
+    public Set<String> names() {
+      return originals.keySet();
+    }
+
+    @Override
+    public TensorInfo info(String name) {
+      return shown.apply(store.info(original(name)).withName(name));
+    }
+
+    @Override
+    public List<ByteBuffer> data(String name) {
+      TensorInfo info = info(name);
+      if (info.dtype() == store.info(original(name)).dtype()) {
+        return store.data(original(name));
+      }
+      if (info.byteLength() > Integer.MAX_VALUE - 8) {
+        throw new WeightsException(
+            "%s: tensor %s is converted and larger than 2 GiB; read it with writeTo()"
+                .formatted(source(), info));
+      }
+      ByteArrayOutputStream converted = new ByteArrayOutputStream((int) info.byteLength());
+      try {
+        store.writeTo(original(name), info.dtype(), converted);
+      } catch (IOException e) {
+        throw new AssertionError("a byte array does not fail", e);
+      }
+      return List.of(
+          ByteBuffer.wrap(converted.toByteArray())
+              .asReadOnlyBuffer()
+              .order(ByteOrder.LITTLE_ENDIAN));
+    }
+
+    @Override
+    public void writeTo(String name, DType dtype, WritableByteChannel out) throws IOException {
+      if (dtype == info(name).dtype()) {
+        store.writeTo(original(name), dtype, out);
+      } else {
+        TensorReads.write(this, name, dtype, out);
+      }
+    }
+
+    private String original(String name) {
+      String original = originals.get(name);
+      if (original == null) {
+        throw TensorReads.noSuchTensor(source(), name, names());
+      }
+      return original;
+    }
+
+    @Override
+    public String source() {
+      return store.source();
+    }
+
+    @Override
+    public void close() {
+      store.close();
+    }
+  }
+}

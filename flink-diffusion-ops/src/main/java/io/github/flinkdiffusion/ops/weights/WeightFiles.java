@@ -1,0 +1,144 @@
+package io.github.flinkdiffusion.ops.weights;
+
+import java.io.IOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.Optional;
+import java.util.TreeSet;
+import java.util.regex.Matcher;
+import java.util.regex.Pattern;
+import java.util.stream.Stream;
+
+/**
+ * Chooses among the weights files that a component's folder may hold: plain, as variants (fp16), in
+ * one file or sharded, or only pickled.
+ */
+final class WeightFiles {
+  /** diffusers' name, and transformers'. */
+  private static final List<String> BASES = List.of("diffusion_pytorch_model", "model");
+
+  /**
+   * Group 1 is the variant, if any. Shards themselves ({@code ...-00001-of-00002.safetensors}) do
+   * not match.
+   */
+  private static final Pattern SINGLE =
+      Pattern.compile("(?:diffusion_pytorch_model|model)(?:\\.([\\w-]+))?\\.safetensors");
+
+  /** Both places at which libraries have put the variant of an index. */
+  private static final Pattern INDEX =
+      Pattern.compile(
+          "(?:diffusion_pytorch_model|model)\\.safetensors(?:\\.([\\w-]+))?\\.index(?:\\.([\\w-]+))?\\.json");
+
+  private static final Pattern PICKLED = Pattern.compile(".*\\.(bin|ckpt|pt|pth|pkl)");
+
+  /**
+   * What was chosen, or why nothing can be: said when the weights are asked for, since not every
+   * component needs any.
+   */
+  private final Optional<Path> chosen;
+
+  private final String chosenVariant;
+  private final String whyNone;
+
+  private WeightFiles(Optional<Path> chosen, String chosenVariant, String whyNone) {
+    this.chosen = chosen;
+    this.chosenVariant = chosenVariant;
+    this.whyNone = whyNone;
+  }
+
+  private record Candidate(Path path, String variant) {}
+
+  /**
+   * @param variant the variant to prefer; empty for none
+   */
+  static WeightFiles find(Path folder, String variant) {
+    List<Candidate> candidates = new ArrayList<>();
+    TreeSet<String> pickled = new TreeSet<>();
+    for (String file : list(folder)) {
+      candidate(folder, file).ifPresent(candidates::add);
+      if (PICKLED.matcher(file).matches()) {
+        pickled.add(file);
+      }
+    }
+    TreeSet<String> variants = new TreeSet<>();
+    candidates.forEach(candidate -> variants.add(candidate.variant));
+    // As asked; else plain; else the only one there is, such as a folder downloaded in fp16 only.
+    String use = variants.contains(variant) ? variant : variants.contains("") ? "" : null;
+    if (use == null && variants.size() == 1) {
+      use = variants.first();
+    }
+    if (use != null) {
+      String wanted = use;
+      Path path =
+          candidates.stream().filter(c -> c.variant.equals(wanted)).findFirst().orElseThrow().path;
+      return new WeightFiles(Optional.of(path), use, null);
+    }
+    return new WeightFiles(Optional.empty(), "", whyNone(folder, variants, pickled));
+  }
+
+  private static String whyNone(Path folder, TreeSet<String> variants, TreeSet<String> pickled) {
+    if (!variants.isEmpty()) {
+      return "Weights in %s exist only as variants %s; ask for one of them"
+          .formatted(folder, variants);
+    }
+    if (!pickled.isEmpty()) {
+      return "Weights in %s are pickled (%s) and are not read: unpickling a file runs whatever code it holds. "
+              .formatted(folder, String.join(", ", pickled))
+          + "Convert them once in Python, where you trust their author: "
+          + "DiffusionPipeline.from_pretrained(folder).save_pretrained(newFolder, safe_serialization=True)";
+    }
+    return "No weights in %s: expected %s.safetensors or %s.safetensors, or the same with .index.json and its shards"
+        .formatted(folder, BASES.get(0), BASES.get(1));
+  }
+
+  private static Optional<Candidate> candidate(Path folder, String file) {
+    Matcher single = SINGLE.matcher(file);
+    if (single.matches()) {
+      return Optional.of(
+          new Candidate(folder.resolve(file), single.group(1) == null ? "" : single.group(1)));
+    }
+    Matcher index = INDEX.matcher(file);
+    if (index.matches()) {
+      String variant = index.group(1) != null ? index.group(1) : index.group(2);
+      return Optional.of(new Candidate(folder.resolve(file), variant == null ? "" : variant));
+    }
+    return Optional.empty();
+  }
+
+  /**
+   * Names of the files in a folder, sorted, so that the choice never depends on the file system's
+   * order.
+   */
+  static List<String> list(Path folder) {
+    try (Stream<Path> files = Files.list(folder)) {
+      return files
+          .filter(Files::isRegularFile)
+          .map(file -> file.getFileName().toString())
+          .sorted()
+          .toList();
+    } catch (IOException e) {
+      throw new WeightsException("Can not list " + folder + ": " + e, e);
+    }
+  }
+
+  String chosenVariant() {
+    return chosenVariant;
+  }
+
+  TensorStore open() {
+    Path path = chosen.orElseThrow(() -> new WeightsException(whyNone));
+    return isIndex(path) ? ShardedTensors.open(path) : Safetensors.open(path);
+  }
+
+  List<Path> files() {
+    return chosen
+        .map(path -> isIndex(path) ? ShardedTensors.files(path) : List.of(path))
+        .orElse(List.of());
+  }
+
+  private static boolean isIndex(Path path) {
+    return path.toString().endsWith(".json");
+  }
+}
