@@ -41,9 +41,6 @@ public final class TrainableNetwork implements AutoCloseable {
     for (var pair : block.getParameters()) {
       Parameter parameter = pair.getValue();
       NDArray array = parameter.getArray();
-      if (parameter.getName().startsWith("w_time_frequencies") || !array.hasGradient()) {
-        continue;
-      }
       NDArray average = manager.zeros(array.getShape(), array.getDataType());
       average.addi(array);
       weights.add(

@@ -1,5 +1,6 @@
 package io.github.flinkdiffusion.ops.network;
 
+import io.github.flinkdiffusion.ops.weights.Config;
 import java.util.List;
 
 /**
@@ -36,6 +37,48 @@ public record AutoencoderKLConfig(
 
   public AutoencoderKLConfig {
     blockOutChannels = List.copyOf(blockOutChannels);
+  }
+
+  private static final String DOWN = "DownEncoderBlock2D";
+  private static final String UP = "UpDecoderBlock2D";
+
+  /**
+   * Reads a component's config.json; missing keys take diffusers' defaults.
+   *
+   * @throws io.github.flinkdiffusion.ops.weights.IllegalConfigException for a value that is not
+   *     supported
+   */
+  public static AutoencoderKLConfig from(Config config) {
+    ConfigValues.requireAbsent(config, "latents_mean");
+    ConfigValues.requireAbsent(config, "latents_std");
+    List<Integer> channels =
+        ConfigValues.boxed(config.integers("block_out_channels", new int[] {64}));
+    List<String> down =
+        ConfigValues.blockTypes(config, "down_block_types", List.of(DOWN), List.of(DOWN));
+    List<String> up = ConfigValues.blockTypes(config, "up_block_types", List.of(UP), List.of(UP));
+    if (down.size() != channels.size() || up.size() != channels.size()) {
+      throw config.unsupported(
+          "block_out_channels",
+          channels,
+          "one entry for each of down_block_types and up_block_types");
+    }
+    int groups = config.integer("norm_num_groups", 32);
+    ConfigValues.requireDivisible(
+        config, "block_out_channels", channels, groups, "norm_num_groups");
+    return new AutoencoderKLConfig(
+        config.integer("in_channels", 3),
+        config.integer("out_channels", 3),
+        channels,
+        config.integer("layers_per_block", 1),
+        config.integer("latent_channels", 4),
+        groups,
+        ConfigValues.activation(config, "act_fn", "silu"),
+        config.flag("mid_block_add_attention", true),
+        config.flag("use_quant_conv", true),
+        config.flag("use_post_quant_conv", true),
+        config.number("scaling_factor", 0.18215),
+        config.number("shift_factor", 0),
+        config.flag("force_upcast", true));
   }
 
   /** Pixels along one side of a latent's pixel ({@code vae_scale_factor}). */

@@ -1,5 +1,6 @@
 package io.github.flinkdiffusion.ops.network;
 
+import io.github.flinkdiffusion.ops.weights.Config;
 import java.util.List;
 
 /**
@@ -52,6 +53,108 @@ public record UNet2DConditionConfig(
     heads = List.copyOf(heads);
     transformerLayers = List.copyOf(transformerLayers);
     onlyCrossAttention = List.copyOf(onlyCrossAttention);
+  }
+
+  private static final String CROSS_DOWN = "CrossAttnDownBlock2D";
+  private static final String PLAIN_DOWN = "DownBlock2D";
+  private static final String CROSS_UP = "CrossAttnUpBlock2D";
+  private static final String PLAIN_UP = "UpBlock2D";
+  private static final String CROSS_MID = "UNetMidBlock2DCrossAttn";
+
+  /**
+   * Reads a component's config.json; missing keys take diffusers' defaults.
+   *
+   * @throws io.github.flinkdiffusion.ops.weights.IllegalConfigException for a value that is not
+   *     supported
+   */
+  public static UNet2DConditionConfig from(Config config) {
+    for (String key :
+        List.of(
+            "class_embed_type",
+            "num_class_embeds",
+            "addition_embed_type",
+            "encoder_hid_dim",
+            "encoder_hid_dim_type",
+            "time_cond_proj_dim",
+            "time_embedding_dim",
+            "time_embedding_act_fn",
+            "timestep_post_act",
+            "cross_attention_norm",
+            "num_attention_heads",
+            "reverse_transformer_layers_per_block")) {
+      ConfigValues.requireAbsent(config, key);
+    }
+    ConfigValues.require(config, "attention_type", "default");
+    ConfigValues.require(config, "time_embedding_type", "positional");
+    ConfigValues.require(config, "resnet_time_scale_shift", "default");
+    ConfigValues.require(config, "conv_in_kernel", 3);
+    ConfigValues.require(config, "conv_out_kernel", 3);
+    ConfigValues.require(config, "downsample_padding", 1);
+    ConfigValues.require(config, "mid_block_scale_factor", 1);
+    ConfigValues.require(config, "resnet_out_scale_factor", 1);
+    ConfigValues.require(config, "center_input_sample", false);
+    ConfigValues.require(config, "dual_cross_attention", false);
+    ConfigValues.require(config, "class_embeddings_concat", false);
+    ConfigValues.require(config, "resnet_skip_time_act", false);
+    List<String> down =
+        ConfigValues.blockTypes(
+            config,
+            "down_block_types",
+            List.of(CROSS_DOWN, CROSS_DOWN, CROSS_DOWN, PLAIN_DOWN),
+            List.of(CROSS_DOWN, PLAIN_DOWN));
+    List<String> up =
+        ConfigValues.blockTypes(
+            config,
+            "up_block_types",
+            List.of(PLAIN_UP, CROSS_UP, CROSS_UP, CROSS_UP),
+            List.of(CROSS_UP, PLAIN_UP));
+    int levels = down.size();
+    List<Integer> channels =
+        ConfigValues.boxed(config.integers("block_out_channels", new int[] {320, 640, 1280, 1280}));
+    if (up.size() != levels || channels.size() != levels) {
+      throw config.unsupported(
+          "block_out_channels",
+          channels,
+          "one entry for each of down_block_types and up_block_types");
+    }
+    // Old configs omit the key; a null that is written down means that there is no middle block.
+    boolean hasMid = !config.node().path("mid_block_type").isNull();
+    if (hasMid && !config.string("mid_block_type", CROSS_MID).equals(CROSS_MID)) {
+      throw config.unsupported(
+          "mid_block_type", config.string("mid_block_type"), CROSS_MID + " or null");
+    }
+    int groups = config.integer("norm_num_groups", 32);
+    ConfigValues.requireDivisible(
+        config, "block_out_channels", channels, groups, "norm_num_groups");
+    List<Integer> heads = ConfigValues.boxed(config.integersOrOne("attention_head_dim", levels, 8));
+    for (int i = 0; i < levels; i++) {
+      if (heads.get(i) < 1 || channels.get(i) % heads.get(i) != 0) {
+        throw config.unsupported(
+            "attention_head_dim",
+            heads,
+            "numbers of heads (as this key really means) that divide block_out_channels "
+                + channels);
+      }
+    }
+    return new UNet2DConditionConfig(
+        config.integer("in_channels", 4),
+        config.integer("out_channels", 4),
+        channels,
+        down.stream().map(CROSS_DOWN::equals).toList(),
+        up.stream().map(CROSS_UP::equals).toList(),
+        hasMid,
+        ConfigValues.boxed(config.integersOrOne("layers_per_block", levels, 2)),
+        heads,
+        config.integer("cross_attention_dim", 1280),
+        ConfigValues.boxed(config.integersOrOne("transformer_layers_per_block", levels, 1)),
+        ConfigValues.boxed(config.flagsOrOne("only_cross_attention", levels, false)),
+        config.flag("use_linear_projection", false),
+        config.flag("upcast_attention", false),
+        groups,
+        config.number("norm_eps", 1e-5),
+        ConfigValues.activation(config, "act_fn", "silu"),
+        config.flag("flip_sin_to_cos", true),
+        config.number("freq_shift", 0));
   }
 
   /** Resolution levels. */

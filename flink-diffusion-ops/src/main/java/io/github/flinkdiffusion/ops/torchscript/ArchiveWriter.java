@@ -38,6 +38,11 @@ public final class ArchiveWriter {
     this.emitter = new TorchScriptEmitter(graph, arithmetic);
   }
 
+  /** The attribute of the archive's module that holds a parameter: its name without dots. */
+  public String identifier(String parameter) {
+    return emitter.identifier(parameter);
+  }
+
   /** The TorchScript text, for logs and tests. */
   public String source() {
     return emitter.source();

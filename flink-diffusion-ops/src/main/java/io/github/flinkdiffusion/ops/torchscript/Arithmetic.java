@@ -5,8 +5,8 @@ public enum Arithmetic {
   /** Every operation in the dtype of its inputs. */
   AS_STORED,
   /**
-   * Convolutions, linear layers and attention in bfloat16, norms and losses in float32, weights as stored: for training, on
-   * processors with bfloat16 instructions several times faster.
+   * Convolutions, linear layers and attention in bfloat16, norms and losses in float32, weights as
+   * stored: for training, on processors with bfloat16 instructions several times faster.
    */
   MIXED_BFLOAT16
 }
