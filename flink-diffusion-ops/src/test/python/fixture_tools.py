@@ -42,7 +42,7 @@ def randomize(model, seed, gain=1.0):
     }
     for name, parameter in model.named_parameters():
         values = torch.randn(parameter.shape, generator=generator)
-        if id(parameter) in embeddings:
+        if id(parameter) in embeddings or name.endswith("class_embedding"):
             values = values * 0.7
         elif parameter.ndim >= 2:
             values = values * (gain / math.sqrt(parameter[0].numel()))
@@ -98,6 +98,19 @@ def rewrite_weights(path, rename=lambda name: name, dtype=None, extra=None):
     tensors = {rename(name): t.to(dtype) if dtype and t.is_floating_point() else t for name, t in load_file(str(path)).items()}
     tensors.update(extra or {})
     save_file({name: t.contiguous() for name, t in sorted(tensors.items())}, str(path), metadata={"format": "pt"})
+
+
+def store_half(folder):
+    """Turns every weight file of a folder into fp16."""
+    for path in sorted(folder.rglob("*.safetensors")):
+        if "golden" not in path.parts:
+            rewrite_weights(path, dtype=torch.float16)
+
+
+def drop_config_keys(path, keep, junk):
+    """Leaves only some keys of a config.json and adds others, as old files have too few keys and fine-tuned ones too many."""
+    config = json.loads(path.read_text(encoding="utf-8"))
+    write_json(path, {**{key: value for key, value in config.items() if key in keep or key.startswith("_")}, **junk})
 
 
 def first_tensor(value):
@@ -173,11 +186,12 @@ class Goldens:
         for kind, values in (("in", tensors), ("out", outputs), ("mid", mid or {})):
             if kind == "mid" and not values:
                 continue
-            names = {key: f"{name}/{kind}/{key}" for key in values}
-            entry[{"in": "inputs", "out": "outputs", "mid": "intermediate"}[kind]] = names
+            names = {}
             for key, value in values.items():
+                names[key] = next((known for known, tensor in self.tensors.items() if tensor is value), f"{name}/{kind}/{key}")
                 check_meaningful(names[key], value)
                 self.tensors[names[key]] = value
+            entry[{"in": "inputs", "out": "outputs", "mid": "intermediate"}[kind]] = names
         self.entry["cases"].append(entry)
 
     def write(self, root):
