@@ -28,12 +28,12 @@ def main():
     warnings.filterwarnings("ignore", category=FutureWarning)
     configure_torch()
     start = time.time()
-    networks = text_to_image_fixtures.make(arguments.report)
-    networks += network_fixtures.make(FIXTURES, FIXTURES / "tiny-sd1" / "tokenizer", arguments.report)
+    write_json(FIXTURES / "networks.json", {"networks": text_to_image_fixtures.make(arguments.report)})
+    networks = network_fixtures.make(FIXTURES, FIXTURES / "tiny-sd1" / "tokenizer", arguments.report)
     more, runs = pipeline_fixtures.make(FIXTURES, arguments.report)
     networks += more
     write_json(FIXTURES / "pipelines.json", {"textToImage": ["tiny-sd1/golden/cases.json", "tiny-sd2/golden/cases.json"], "runs": runs})
-    write_json(FIXTURES / "networks.json", {"networks": networks})
+    write_json(FIXTURES / "networks-family.json", {"networks": networks})
     size = sum(path.stat().st_size for path in FIXTURES.rglob("*") if path.is_file())
     print(f"{size / 1e6:.1f} MB in {time.time() - start:.0f} s")
 
