@@ -78,6 +78,14 @@ public final class LoadedNetwork implements AutoCloseable {
     }
   }
 
+  /**
+   * Native tensors that the network's own scope holds; it stays the same from call to call, or
+   * something leaks.
+   */
+  public int nativeTensors() {
+    return manager.getManagedArrays().size();
+  }
+
   /** Frees the network's native memory; further calls fail. */
   @Override
   public void close() {

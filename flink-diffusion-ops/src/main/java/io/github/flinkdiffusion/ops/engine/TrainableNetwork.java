@@ -25,6 +25,12 @@ import java.util.Map;
  * demands.
  */
 public final class TrainableNetwork implements AutoCloseable {
+  /**
+   * DJL clips gradients to +-limit whenever the limit is not negative: zero would stop all
+   * learning.
+   */
+  private static final float NO_CLIPPING = -1;
+
   private final Model model;
   private final Block block;
   private final NDManager manager;
@@ -149,7 +155,7 @@ public final class TrainableNetwork implements AutoCloseable {
                 (float) correctedRate,
                 (float) optimizer.weightDecay(),
                 1f,
-                0f,
+                NO_CLIPPING,
                 (float) optimizer.beta1(),
                 (float) optimizer.beta2(),
                 (float) optimizer.epsilon(),

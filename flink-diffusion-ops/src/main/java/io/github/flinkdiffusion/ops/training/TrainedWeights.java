@@ -1,0 +1,63 @@
+package io.github.flinkdiffusion.ops.training;
+
+import io.github.flinkdiffusion.ops.engine.TrainableNetwork.NamedWeight;
+import io.github.flinkdiffusion.ops.torchscript.ArchiveWriter;
+import io.github.flinkdiffusion.ops.torchscript.Graph;
+import io.github.flinkdiffusion.ops.torchscript.ParameterSource;
+import io.github.flinkdiffusion.ops.torchscript.StorageType;
+import io.github.flinkdiffusion.ops.weights.DType;
+import io.github.flinkdiffusion.ops.weights.HeapTensors;
+import io.github.flinkdiffusion.ops.weights.SafetensorsWriter;
+import io.github.flinkdiffusion.ops.weights.TensorStore;
+import io.github.flinkdiffusion.ops.weights.TensorViews;
+import java.io.IOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.HashMap;
+import java.util.List;
+import java.util.Map;
+
+/** Brings what was trained into safetensors files, under the names that checkpoints use. */
+public final class TrainedWeights {
+  private TrainedWeights() {}
+
+  /**
+   * Writes the parameters whose names begin with a prefix, without it.
+   *
+   * @param graph the objective that was trained
+   * @param trained its weights, by the archive's identifiers
+   * @param dtype a floating-point type
+   */
+  public static void write(
+      Path file, Graph graph, List<NamedWeight> trained, String prefix, DType dtype)
+      throws IOException {
+    Map<String, NamedWeight> byIdentifier = new HashMap<>();
+    trained.forEach(weight -> byIdentifier.put(weight.identifier(), weight));
+    ArchiveWriter identifiers = new ArchiveWriter(graph, StorageType.FLOAT32);
+    HeapTensors.Builder tensors = HeapTensors.builder();
+    graph
+        .parameterShapes()
+        .forEach(
+            (name, shape) -> {
+              if (name.startsWith(prefix)) {
+                NamedWeight weight = byIdentifier.get(identifiers.identifier(name));
+                if (weight == null) {
+                  throw new IllegalStateException(
+                      "Parameter "
+                          + name
+                          + " was not trained; trained are "
+                          + byIdentifier.keySet());
+                }
+                tensors.add(name.substring(prefix.length()), weight.value().data(), shape);
+              }
+            });
+    Files.createDirectories(file.toAbsolutePath().getParent());
+    SafetensorsWriter.write(
+        file, TensorViews.withFloatsAs(tensors.build(), dtype), Map.of("format", "pt"));
+  }
+
+  /** Stored float tensors as the float32 weights of an archive. */
+  public static ParameterSource source(TensorStore store) {
+    return (name, shape, out) -> store.writeTo(name, DType.F32, out);
+  }
+}

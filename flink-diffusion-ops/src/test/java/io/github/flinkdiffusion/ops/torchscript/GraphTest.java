@@ -1,0 +1,121 @@
+package io.github.flinkdiffusion.ops.torchscript;
+
+import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assertions.assertThatThrownBy;
+
+import java.io.IOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.stream.Stream;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
+
+class GraphTest {
+
+  @Test
+  void aParameterAskedForTwiceIsOneParameter() {
+    Graph graph = new Graph();
+    assertThat(graph.parameter("weight", 2, 3)).isSameAs(graph.parameter("weight", 2, 3));
+    assertThat(graph.parameterCount()).isEqualTo(6);
+  }
+
+  @Test
+  void aParameterWithTwoShapesIsRefused() {
+    Graph graph = new Graph();
+    graph.parameter("weight", 2, 3);
+    assertThatThrownBy(() -> graph.parameter("weight", 3, 2))
+        .isInstanceOf(GraphException.class)
+        .hasMessageContaining("weight")
+        .hasMessageContaining("[2, 3]")
+        .hasMessageContaining("[3, 2]");
+  }
+
+  @Test
+  void namesThatWouldShareAnIdentifierAreRefused() {
+    Graph graph = new Graph();
+    graph.parameter("a.b_c", 1);
+    graph.parameter("a_b.c", 1);
+    assertThatThrownBy(() -> new ArchiveWriter(graph, StorageType.FLOAT32))
+        .isInstanceOf(GraphException.class)
+        .hasMessageContaining("a.b_c")
+        .hasMessageContaining("a_b.c");
+  }
+
+  @Test
+  void aSharedValueIsComputedOnce() {
+    Graph graph = new Graph();
+    Method forward = graph.method("forward");
+    Value once = forward.silu(forward.input("x"));
+    forward.returns(forward.add(once, once));
+    assertThat(new ArchiveWriter(graph, StorageType.FLOAT32).source())
+        .containsOnlyOnce("torch.silu(");
+  }
+
+  @Test
+  void aDeepGraphDoesNotExhaustTheStack() {
+    Graph graph = new Graph();
+    Method forward = graph.method("forward");
+    Value x = forward.input("x");
+    for (int i = 0; i < 100_000; i++) {
+      x = forward.silu(x);
+    }
+    forward.returns(x);
+    assertThat(new ArchiveWriter(graph, StorageType.FLOAT32).source())
+        .contains("v100000 = torch.silu(v99999)");
+  }
+
+  @Test
+  void anotherMethodsArgumentIsRefused() {
+    Graph graph = new Graph();
+    Value foreign = graph.method("encode").input("image");
+    Method decode = graph.method("decode");
+    decode.input("latent");
+    decode.returns(decode.silu(foreign));
+    graph.methods().get(0).returns(foreign);
+    assertThatThrownBy(() -> new ArchiveWriter(graph, StorageType.FLOAT32).source())
+        .isInstanceOf(GraphException.class)
+        .hasMessageContaining("decode")
+        .hasMessageContaining("image");
+  }
+
+  @Test
+  void aScalarThatHasNoLiteralIsRefused() {
+    Graph graph = new Graph();
+    Method forward = graph.method("forward");
+    forward.returns(forward.multiply(forward.input("x"), Double.NaN));
+    assertThatThrownBy(() -> new ArchiveWriter(graph, StorageType.FLOAT32).source())
+        .hasMessageContaining("NaN");
+  }
+
+  @Test
+  void weightsOfTheWrongSizeLeaveNoFile(@TempDir Path folder) throws IOException {
+    Graph graph = new Graph();
+    Method forward = graph.method("forward");
+    forward.returns(forward.add(forward.input("x"), graph.parameter("bias", 4)));
+    ArchiveWriter writer = new ArchiveWriter(graph, StorageType.FLOAT32);
+    assertThatThrownBy(
+            () ->
+                writer.write(
+                    folder.resolve("net.pt"), (name, shape, out) -> out.write(new byte[15])))
+        .isInstanceOf(GraphException.class)
+        .hasMessageContaining("bias")
+        .hasMessageContaining("15");
+    try (Stream<Path> files = Files.list(folder)) {
+      assertThat(files).isEmpty();
+    }
+  }
+
+  @Test
+  void theSameGraphAndWeightsGiveTheSameParameters(@TempDir Path folder) throws IOException {
+    Graph graph = new Graph();
+    Method forward = graph.method("forward");
+    forward.returns(forward.add(forward.input("x"), graph.parameter("bias", 4)));
+    ArchiveWriter writer = new ArchiveWriter(graph, StorageType.FLOAT16);
+    Path target = folder.resolve("net.pt");
+    writer.write(target, (name, shape, out) -> out.write(new byte[8]));
+    writer.write(target, (name, shape, out) -> out.write(new byte[8]));
+    try (Stream<Path> files = Files.list(folder)) {
+      assertThat(files).containsExactly(target);
+    }
+  }
+}
