@@ -1,4 +1,4 @@
-"""Writes src/test/resources/weights/: what the Python library makes of the same tensors.
+"""Writes src/test/resources/fixtures/weights/: what the Python library makes of the same tensors.
 
 every-dtype.safetensors  one tensor of each dtype, a scalar, an empty one, metadata
 conversions.safetensors  floats and what torch makes of them in 16 bits: random ones of all magnitudes, halfway cases, edges
@@ -11,7 +11,7 @@ from pathlib import Path
 import torch
 from safetensors.torch import save_file
 
-OUT = Path(__file__).parents[1] / "resources" / "weights"
+OUT = Path(__file__).parents[1] / "resources" / "fixtures" / "weights"
 OUT.mkdir(parents=True, exist_ok=True)
 generator = torch.Generator().manual_seed(0)
 

@@ -22,7 +22,7 @@ class SafetensorsParityTest {
 
   private static Path fixture(String name) {
     try {
-      return Path.of(SafetensorsParityTest.class.getResource("/weights/" + name).toURI());
+      return Path.of(SafetensorsParityTest.class.getResource("/fixtures/weights/" + name).toURI());
     } catch (URISyntaxException e) {
       throw new AssertionError(e);
     }

@@ -1,0 +1,128 @@
+package io.github.flinkdiffusion.ops.tokenizer;
+
+import io.github.flinkdiffusion.ops.tokenizer.AddedTokens.Section;
+import java.nio.file.Path;
+import java.util.Arrays;
+import java.util.Collections;
+import java.util.Objects;
+
+/**
+ * CLIP's tokenizer, equal to transformers' {@code CLIPTokenizer} (version 5; a version 4 without
+ * ftfy differs in that it puts spaces around Chinese characters and drops control characters): the
+ * text is composed (NFC) and set in lower case, cut into runs of letters, single digits, runs of
+ * other characters and English contractions, and each word is byte pair encoded. Special tokens
+ * that are written out in the text are those tokens; with Stable Diffusion 2, which pads with "!",
+ * so is every "!".
+ *
+ * <p>Any text has tokens: half of a surrogate pair counts as U+FFFD, a byte that the vocabulary
+ * lacks as the unknown token. Encoding takes time in proportion to the text and stops where the
+ * context is full. Immutable, for any number of threads.
+ */
+public final class ClipTokenizer {
+  private final AddedTokens added;
+  private final BytePairs bytePairs;
+  private final int start;
+  private final int end;
+  private final int padding;
+  private final int maxLength;
+  private final int vocabularySize;
+
+  private ClipTokenizer(TokenizerFiles files) {
+    added = AddedTokens.of(files.added(), files.vocabulary());
+    bytePairs =
+        new BytePairs(
+            files.source(),
+            files.modelVocabulary(),
+            files.merges(),
+            files.modelVocabulary().get(files.special().get("unk_token")));
+    start = files.vocabulary().get(files.special().get("bos_token"));
+    end = files.vocabulary().get(files.special().get("eos_token"));
+    padding = files.vocabulary().get(files.special().get("pad_token"));
+    maxLength = files.maxLength();
+    vocabularySize = Collections.max(files.vocabulary().values()) + 1;
+  }
+
+  /**
+   * Reads a tokenizer folder: {@code vocab.json} and {@code merges.txt}, or {@code tokenizer.json};
+   * and, as far as there, {@code tokenizer_config.json}, {@code special_tokens_map.json}, {@code
+   * added_tokens.json}.
+   *
+   * @throws TokenizerException or {@link io.github.flinkdiffusion.ops.weights.WeightsException} if
+   *     files are missing or malformed
+   */
+  public static ClipTokenizer load(Path folder) {
+    return new ClipTokenizer(TokenizerFiles.read(folder));
+  }
+
+  /**
+   * The ids of a text, as {@code tokenizer(text, padding="max_length", truncation=True)} gives
+   * them: a text that is too long loses its end, but keeps the end token.
+   */
+  public Tokens encode(String text) {
+    int[] ids = new int[maxLength];
+    Writer writer = new Writer(ids);
+    boolean whole = true;
+    for (Section section : added.split(wellFormed(Objects.requireNonNull(text, "text")))) {
+      whole =
+          section.token().isPresent()
+              ? writer.add(section.token().getAsInt())
+              : Words.forEach(section.text(), word -> writer.add(bytePairs.encode(word)));
+      if (!whole) {
+        break;
+      }
+    }
+    ids[0] = start;
+    ids[writer.at] = end;
+    Arrays.fill(ids, writer.at + 1, maxLength, padding);
+    return new Tokens(ids, !whole);
+  }
+
+  /** Fills the ids between start and end token. */
+  private static final class Writer {
+    private final int[] ids;
+    private int at = 1;
+
+    Writer(int[] ids) {
+      this.ids = ids;
+    }
+
+    /** Returns whether all had room. */
+    boolean add(int... tokens) {
+      int count = Math.min(tokens.length, ids.length - 1 - at);
+      System.arraycopy(tokens, 0, ids, at, count);
+      at += count;
+      return count == tokens.length;
+    }
+  }
+
+  /** The number of ids that {@link #encode} gives. */
+  public int maxLength() {
+    return maxLength;
+  }
+
+  /** One more than the largest id: the rows that the text encoder's embedding needs. */
+  public int vocabularySize() {
+    return vocabularySize;
+  }
+
+  private static String wellFormed(String text) {
+    StringBuilder repaired = null;
+    for (int i = 0; i < text.length(); i++) {
+      char c = text.charAt(i);
+      if (!Character.isSurrogate(c)) {
+        continue;
+      }
+      if (Character.isHighSurrogate(c)
+          && i + 1 < text.length()
+          && Character.isLowSurrogate(text.charAt(i + 1))) {
+        i++;
+        continue;
+      }
+      if (repaired == null) {
+        repaired = new StringBuilder(text);
+      }
+      repaired.setCharAt(i, '\uFFFD');
+    }
+    return repaired == null ? text : repaired.toString();
+  }
+}
