@@ -1,0 +1,260 @@
+package io.github.flinkdiffusion.examples.emoji;
+
+import io.github.flinkdiffusion.ops.engine.DeviceSpec;
+import io.github.flinkdiffusion.ops.engine.HostTensor;
+import io.github.flinkdiffusion.ops.engine.LoadedNetwork;
+import io.github.flinkdiffusion.ops.engine.TrainableNetwork;
+import io.github.flinkdiffusion.ops.image.Raster;
+import io.github.flinkdiffusion.ops.network.AutoencoderKL;
+import io.github.flinkdiffusion.ops.network.ClipText;
+import io.github.flinkdiffusion.ops.network.UNet2DCondition;
+import io.github.flinkdiffusion.ops.tokenizer.ClipTokenizer;
+import io.github.flinkdiffusion.ops.torchscript.Arithmetic;
+import io.github.flinkdiffusion.ops.torchscript.ArchiveWriter;
+import io.github.flinkdiffusion.ops.torchscript.Graph;
+import io.github.flinkdiffusion.ops.torchscript.StorageType;
+import io.github.flinkdiffusion.ops.training.AutoencoderObjective;
+import io.github.flinkdiffusion.ops.training.DenoisingObjective;
+import io.github.flinkdiffusion.ops.training.LearningRate;
+import io.github.flinkdiffusion.ops.training.LinearNoiseSchedule;
+import io.github.flinkdiffusion.ops.training.TrainedWeights;
+import io.github.flinkdiffusion.ops.training.WeightInitializer;
+import io.github.flinkdiffusion.ops.weights.DType;
+import io.github.flinkdiffusion.ops.weights.Safetensors;
+import io.github.flinkdiffusion.ops.weights.TensorStore;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.List;
+import java.util.Random;
+import java.util.concurrent.Callable;
+import me.tongfei.progressbar.ProgressBar;
+import me.tongfei.progressbar.ProgressBarBuilder;
+import picocli.CommandLine;
+import picocli.CommandLine.Command;
+import picocli.CommandLine.Option;
+
+/**
+ * Trains the embedded model {@code mini-emoji} from Noto emoji pictures: first the autoencoder, then, on its latents, the text
+ * encoder and the denoising network together. Writes a model folder in diffusers' layout.
+ *
+ * <p>A stage whose weights already stand in the work folder is not trained again, so a run can be broken off and taken up
+ * between stages.
+ */
+@Command(
+    name = "mini-emoji-training",
+    mixinStandardHelpOptions = true,
+    description = "Trains examples/models/mini-emoji; see its model card for where the pictures come from.")
+public final class MiniEmojiTraining implements Callable<Integer> {
+  private static final long SEED = 20_261_122;
+
+  /** Share of prompts replaced by the empty one, so that classifier-free guidance has its unconditional half (Ho & Salimans). */
+  private static final double EMPTY_PROMPT_SHARE = 0.1;
+
+  private static final int SAVE_EVERY = 1000;
+
+  @Option(names = "--images", required = true, description = "Folder img/google/64 of the unpacked npm package emoji-datasource-google.")
+  private Path images;
+
+  @Option(names = "--work", required = true, description = "Folder for intermediate weights.")
+  private Path work;
+
+  @Option(names = "--out", defaultValue = "examples/models/mini-emoji", description = "Model folder to write (default: ${DEFAULT-VALUE}).")
+  private Path out;
+
+  @Option(names = "--vae-steps", defaultValue = "5000", description = "Steps of the autoencoder (default: ${DEFAULT-VALUE}).")
+  private int vaeSteps;
+
+  @Option(names = "--vae-batch", defaultValue = "8", description = "Pictures in a step of the autoencoder (default: ${DEFAULT-VALUE}).")
+  private int vaeBatch;
+
+  @Option(names = "--steps", defaultValue = "10000", description = "Steps of the denoising network (default: ${DEFAULT-VALUE}).")
+  private int steps;
+
+  @Option(names = "--batch", defaultValue = "32", description = "Pictures in a step of the denoising network (default: ${DEFAULT-VALUE}).")
+  private int batch;
+
+  @Option(names = "--arithmetic", defaultValue = "MIXED_BFLOAT16", description = "${COMPLETION-CANDIDATES} (default: ${DEFAULT-VALUE}).")
+  private Arithmetic arithmetic;
+
+  @Option(names = "--device", defaultValue = "auto", description = "auto, cpu or gpu:N (default: ${DEFAULT-VALUE}).")
+  private String device;
+
+  public static void main(String[] args) {
+    System.exit(new CommandLine(new MiniEmojiTraining()).execute(args));
+  }
+
+  @Override
+  public Integer call() throws Exception {
+    Files.createDirectories(work);
+    DeviceSpec where = DeviceSpec.parse(device);
+    EmojiImages pictures = EmojiImages.open(images);
+    List<EmojiScene> scenes = EmojiVocabulary.trainingScenes();
+    List<float[]> signed = scenes.stream().map(scene -> toSigned(scene.render(pictures))).toList();
+    Path vaeWeights = work.resolve("vae.safetensors");
+    if (!Files.exists(vaeWeights)) {
+      trainAutoencoder(where, signed, vaeWeights);
+    }
+    Latents latents = encode(where, signed, vaeWeights);
+    System.out.printf("%d latents, scaling factor %.5f%n", scenes.size(), latents.scalingFactor());
+    Path tokenizerFolder = out.resolve("tokenizer");
+    MiniEmojiModel.writeTokenizer(tokenizerFolder);
+    trainDenoiser(where, scenes, latents, ClipTokenizer.load(tokenizerFolder), vaeWeights);
+    return 0;
+  }
+
+  private void trainAutoencoder(DeviceSpec where, List<float[]> pictures, Path target) throws Exception {
+    AutoencoderKL autoencoder = new AutoencoderKL(MiniEmojiModel.autoencoder(1));
+    Graph graph = new AutoencoderObjective(autoencoder, MiniEmojiModel.LATENT_CHANNELS, 1e-6).graph();
+    LearningRate rate = new LearningRate(1e-3, 200, vaeSteps);
+    Random random = new Random(SEED);
+    int side = MiniEmojiModel.SIDE;
+    int latentSide = MiniEmojiModel.LATENT_SIDE;
+    try (TrainableNetwork network = trainable(graph, where);
+        ProgressBar bar = bar("autoencoder", vaeSteps)) {
+      double average = 0;
+      for (int step = 0; step < vaeSteps; step++) {
+        float[] input = new float[vaeBatch * 3 * side * side];
+        for (int i = 0; i < vaeBatch; i++) {
+          System.arraycopy(pictures.get(random.nextInt(pictures.size())), 0, input, i * 3 * side * side, 3 * side * side);
+        }
+        float loss =
+            network.step(
+                TrainableNetwork.AdamW.DEFAULT,
+                rate.at(step),
+                averageDecay(step),
+                new HostTensor.Floats(input, vaeBatch, 3, side, side),
+                gaussian(random, vaeBatch, MiniEmojiModel.LATENT_CHANNELS, latentSide, latentSide));
+        average = report(bar, step, loss, average);
+      }
+      TrainedWeights.write(target, graph, network.averagedWeights(), "", DType.F32);
+    }
+  }
+
+  /** Means of the encoder's distribution for each scene, scaled to unit variance as the scaling factor of a VAE config is. */
+  private Latents encode(DeviceSpec where, List<float[]> pictures, Path vaeWeights) throws Exception {
+    int side = MiniEmojiModel.SIDE;
+    int size = MiniEmojiModel.LATENT_CHANNELS * MiniEmojiModel.LATENT_SIDE * MiniEmojiModel.LATENT_SIDE;
+    Graph graph = new AutoencoderKL(MiniEmojiModel.autoencoder(1)).graph();
+    Path archive = work.resolve("vae.pt");
+    try (TensorStore weights = Safetensors.open(vaeWeights)) {
+      new ArchiveWriter(graph, StorageType.FLOAT32).write(archive, TrainedWeights.source(weights));
+    }
+    float[][] values = new float[pictures.size()][];
+    double squares = 0;
+    try (LoadedNetwork network = LoadedNetwork.load(archive, where)) {
+      for (int i = 0; i < values.length; i++) {
+        float[] moments = network.call(AutoencoderKL.ENCODE, new HostTensor.Floats(pictures.get(i), 1, 3, side, side)).data();
+        values[i] = java.util.Arrays.copyOf(moments, size);
+        for (float value : values[i]) {
+          squares += (double) value * value;
+        }
+      }
+    }
+    double scale = 1 / Math.sqrt(squares / ((double) values.length * size));
+    for (float[] latent : values) {
+      for (int i = 0; i < size; i++) {
+        latent[i] *= (float) scale;
+      }
+    }
+    return new Latents(values, scale);
+  }
+
+  private void trainDenoiser(DeviceSpec where, List<EmojiScene> scenes, Latents latents, ClipTokenizer tokenizer, Path vaeWeights)
+      throws Exception {
+    int tokens = MiniEmojiModel.TOKENS;
+    ClipText text = new ClipText(MiniEmojiModel.textEncoder(tokenizer.vocabularySize()));
+    UNet2DCondition unet = new UNet2DCondition(MiniEmojiModel.unet());
+    Graph graph = new DenoisingObjective(text, unet, tokens).graph();
+    System.out.printf("text encoder and unet: %,d parameters%n", graph.parameterCount());
+    LinearNoiseSchedule noise = MiniEmojiModel.noiseSchedule();
+    LearningRate rate = new LearningRate(5e-4, 300, steps);
+    Random random = new Random(SEED + 1);
+    int channels = MiniEmojiModel.LATENT_CHANNELS;
+    int side = MiniEmojiModel.LATENT_SIDE;
+    int size = channels * side * side;
+    try (TrainableNetwork network = trainable(graph, where);
+        ProgressBar bar = bar("unet", steps)) {
+      double average = 0;
+      for (int step = 0; step < steps; step++) {
+        float[] clean = new float[batch * size];
+        float[] alpha = new float[batch];
+        float[] sigma = new float[batch];
+        float[] timestep = new float[batch];
+        long[] ids = new long[batch * tokens];
+        for (int i = 0; i < batch; i++) {
+          int scene = random.nextInt(scenes.size());
+          System.arraycopy(latents.values()[scene], 0, clean, i * size, size);
+          int t = random.nextInt(noise.steps());
+          timestep[i] = t;
+          alpha[i] = (float) noise.alpha(t);
+          sigma[i] = (float) noise.sigma(t);
+          List<String> phrasings = scenes.get(scene).phrasings();
+          String prompt = random.nextDouble() < EMPTY_PROMPT_SHARE ? "" : phrasings.get(random.nextInt(phrasings.size()));
+          int[] encoded = tokenizer.encode(prompt).ids();
+          for (int j = 0; j < tokens; j++) {
+            ids[i * tokens + j] = encoded[j];
+          }
+        }
+        float loss =
+            network.step(
+                TrainableNetwork.AdamW.DEFAULT,
+                rate.at(step),
+                averageDecay(step),
+                new HostTensor.Floats(clean, batch, channels, side, side),
+                gaussian(random, batch, channels, side, side),
+                new HostTensor.Floats(alpha, batch, 1, 1, 1),
+                new HostTensor.Floats(sigma, batch, 1, 1, 1),
+                new HostTensor.Floats(timestep, batch),
+                new HostTensor.Longs(ids, batch, tokens));
+        average = report(bar, step, loss, average);
+        if ((step + 1) % SAVE_EVERY == 0 || step + 1 == steps) {
+          MiniEmojiModel.write(out, graph, network.averagedWeights(), vaeWeights, latents.scalingFactor(), tokenizer.vocabularySize());
+        }
+      }
+    }
+  }
+
+  private TrainableNetwork trainable(Graph graph, DeviceSpec where) throws Exception {
+    Path archive = work.resolve("objective.pt");
+    new ArchiveWriter(graph, StorageType.FLOAT32, arithmetic).write(archive, new WeightInitializer(SEED));
+    return TrainableNetwork.load(archive, where);
+  }
+
+  /** Short at first, so that the average forgets the random beginning; then long. */
+  private static double averageDecay(int step) {
+    return Math.min(0.999, (1.0 + step) / (10.0 + step));
+  }
+
+  private static HostTensor.Floats gaussian(Random random, int n, int channels, int height, int width) {
+    float[] values = new float[n * channels * height * width];
+    for (int i = 0; i < values.length; i++) {
+      values[i] = (float) random.nextGaussian();
+    }
+    return new HostTensor.Floats(values, n, channels, height, width);
+  }
+
+  /** A picture in -1..1, as autoencoders take it. */
+  private static float[] toSigned(Raster picture) {
+    float[] signed = picture.data().clone();
+    for (int i = 0; i < signed.length; i++) {
+      signed[i] = 2 * signed[i] - 1;
+    }
+    return signed;
+  }
+
+  private static double report(ProgressBar bar, int step, float loss, double average) {
+    if (!Float.isFinite(loss)) {
+      throw new IllegalStateException("The loss is " + loss + " at step " + step + "; lower the learning rate or use AS_STORED arithmetic.");
+    }
+    double smooth = step == 0 ? loss : 0.99 * average + 0.01 * loss;
+    bar.setExtraMessage("loss %.4f".formatted(smooth));
+    bar.step();
+    return smooth;
+  }
+
+  private static ProgressBar bar(String task, int steps) {
+    return new ProgressBarBuilder().setTaskName(task).setInitialMax(steps).setUpdateIntervalMillis(5000).build();
+  }
+
+  private record Latents(float[][] values, double scalingFactor) {}
+}
