@@ -21,6 +21,7 @@ def old_attention_names(name):
 
 def make(out, tokenizer_folder, report=False):
     entries = []
+    fresh_folder(out / "networks")  # so that a network that is no longer made leaves nothing behind
     tokenizer = CLIPTokenizer.from_pretrained(tokenizer_folder)
 
     def add(name, model, notes, old_names=False, keep=None, junk=None):
@@ -106,6 +107,11 @@ def make(out, tokenizer_folder, report=False):
             mid_block_scale_factor=1.4142,
         ),
         "residual blocks that resample, class labels, several heads",
+    )
+    add(
+        "unet2d-no-attention",
+        tiny.unet2d(571, down_block_types=("DownBlock2D",) * 3, up_block_types=("UpBlock2D",) * 3, add_attention=False),
+        "no attention at all, the middle block's included",
     )
     add("vae-old-keys", tiny.autoencoder(581), "Stable Diffusion's shape, with the attention keys of old files (query, key, value, proj_attn)", old_names=True)
     add(
