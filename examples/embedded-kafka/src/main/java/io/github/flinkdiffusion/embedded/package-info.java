@@ -1,0 +1,15 @@
+/**
+ * A real Kafka broker inside this JVM, so that examples and tests need neither a download nor a
+ * container. It is Kafka's own broker and controller (KRaft), hence transactions, isolation levels
+ * and limits are the real ones. Each instance owns its ports and a temporary folder, and leaves
+ * nothing behind.
+ *
+ * <pre>{@code
+ * try (EmbeddedKafka kafka = EmbeddedKafka.builder().start()) {
+ *   kafka.createTopics(2, "prompts", "images");
+ *   runMyJob(kafka.bootstrapServers());
+ *   var images = kafka.readCommitted("images", 10, Duration.ofSeconds(60));
+ * }
+ * }</pre>
+ */
+package io.github.flinkdiffusion.embedded;
