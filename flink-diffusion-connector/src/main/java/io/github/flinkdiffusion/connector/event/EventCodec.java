@@ -1,0 +1,158 @@
+package io.github.flinkdiffusion.connector.event;
+
+import java.io.IOException;
+import java.nio.ByteBuffer;
+import java.nio.ByteOrder;
+import java.util.HexFormat;
+import java.util.List;
+import org.apache.avro.AvroRuntimeException;
+import org.apache.avro.Schema;
+import org.apache.avro.message.BinaryMessageDecoder;
+import org.apache.avro.message.BinaryMessageEncoder;
+import org.apache.avro.specific.SpecificData;
+import org.apache.avro.specific.SpecificRecord;
+
+/**
+ * An event as bytes and back, in Avro's <a
+ * href="https://avro.apache.org/docs/1.12.0/specification/#single-object-encoding">single-object
+ * encoding</a>: the two bytes {@code c3 01}, eight bytes of schema fingerprint (CRC-64-AVRO, little
+ * endian), the record.
+ *
+ * <p>The fingerprint says which version of the schema the sender wrote with; fields that it did not
+ * know yet get their defaults. Bytes are untrusted: decoding never allocates more than a small
+ * multiple of what it was given, and never throws anything but {@link UndecodableEventException}.
+ *
+ * <p>Immutable and safe for use by several threads. Not serializable: in a Flink function, take it
+ * from its method when it is needed.
+ *
+ * @param <T> the event
+ */
+public final class EventCodec<T extends SpecificRecord> {
+  private static final EventCodec<PromptEvent> PROMPTS = new EventCodec<>(PromptEvent.class);
+  private static final EventCodec<ImageEvent> IMAGES = new EventCodec<>(ImageEvent.class);
+  private static final EventCodec<FailureEvent> FAILURES = new EventCodec<>(FailureEvent.class);
+  private static final EventCodec<ProgressEvent> PROGRESS = new EventCodec<>(ProgressEvent.class);
+
+  private static final List<EventCodec<?>> ALL = List.of(PROMPTS, IMAGES, FAILURES, PROGRESS);
+
+  private static final byte[] MARKER = {(byte) 0xC3, 0x01};
+  private static final int HEADER_BYTES = MARKER.length + Long.BYTES;
+
+  private final Class<T> eventClass;
+  private final SchemaHistory history;
+  private final BinaryMessageEncoder<T> encoder;
+  private final BinaryMessageDecoder<T> decoder;
+
+  private EventCodec(Class<T> eventClass) {
+    this.eventClass = eventClass;
+    this.history = SchemaHistory.of(eventClass);
+    SpecificData data = SpecificData.getForClass(eventClass);
+    Schema today = data.getSchema(eventClass);
+    this.encoder = new BinaryMessageEncoder<>(data, today);
+    this.decoder = new BinaryMessageDecoder<>(data, today, history);
+  }
+
+  /** Requests for a picture made from text. */
+  public static EventCodec<PromptEvent> prompts() {
+    return PROMPTS;
+  }
+
+  /** Finished pictures. */
+  public static EventCodec<ImageEvent> images() {
+    return IMAGES;
+  }
+
+  /** Records that could not be done. */
+  public static EventCodec<FailureEvent> failures() {
+    return FAILURES;
+  }
+
+  /** How far requests have come. */
+  public static EventCodec<ProgressEvent> progress() {
+    return PROGRESS;
+  }
+
+  /**
+   * The codec of an event known by its class, for code that has to travel between machines.
+   *
+   * @throws IllegalArgumentException when it is none of the four events
+   */
+  @SuppressWarnings("unchecked") // the class compared is the codec's type argument
+  public static <T extends SpecificRecord> EventCodec<T> of(Class<T> eventClass) {
+    for (EventCodec<?> codec : ALL) {
+      if (codec.eventClass == eventClass) {
+        return (EventCodec<T>) codec;
+      }
+    }
+    throw new IllegalArgumentException(
+        eventClass.getName()
+            + " is no event; events are "
+            + ALL.stream().map(codec -> codec.eventClass.getSimpleName()).toList());
+  }
+
+  /** The class of the events, for Flink's type information. */
+  public Class<T> eventClass() {
+    return eventClass;
+  }
+
+  /**
+   * The event as bytes, written with today's schema.
+   *
+   * @throws IllegalArgumentException when a field that must have a value has none
+   */
+  public byte[] encode(T event) {
+    try {
+      ByteBuffer encoded = encoder.encode(event);
+      byte[] bytes = new byte[encoded.remaining()];
+      encoded.get(bytes);
+      return bytes;
+    } catch (IOException | AvroRuntimeException | NullPointerException | ClassCastException e) {
+      throw new IllegalArgumentException(
+          "Cannot encode the %s: %s".formatted(eventClass.getSimpleName(), e.getMessage()), e);
+    }
+  }
+
+  /**
+   * The event in these bytes, whichever version of the schema they were written with.
+   *
+   * @throws UndecodableEventException when they are no such event
+   */
+  public T decode(byte[] bytes) throws UndecodableEventException {
+    Schema writer = writerOf(bytes);
+    try {
+      WireCheck.check(writer, ByteBuffer.wrap(bytes, HEADER_BYTES, bytes.length - HEADER_BYTES));
+    } catch (UndecodableEventException e) {
+      throw new UndecodableEventException(
+          "The bytes are damaged: " + e.getMessage() + "; send the whole record as Avro wrote it.",
+          e);
+    }
+    try {
+      return decoder.decode(bytes, null);
+    } catch (IOException | RuntimeException e) {
+      throw new UndecodableEventException(
+          "The bytes do not hold a %s: %s.".formatted(history.eventName(), e.getMessage()), e);
+    }
+  }
+
+  private Schema writerOf(byte[] bytes) throws UndecodableEventException {
+    if (bytes.length < HEADER_BYTES || bytes[0] != MARKER[0] || bytes[1] != MARKER[1]) {
+      throw new UndecodableEventException(
+          ("%d bytes that start with [%s] are not in Avro's single-object encoding, which starts"
+                  + " with [c3 01] and a schema fingerprint of 8 bytes; encode a %s that way.")
+              .formatted(bytes.length, firstBytes(bytes), history.eventName()));
+    }
+    long fingerprint = ByteBuffer.wrap(bytes).order(ByteOrder.LITTLE_ENDIAN).getLong(MARKER.length);
+    Schema writer = history.findByFingerprint(fingerprint);
+    if (writer == null) {
+      throw new UndecodableEventException(
+          ("The schema with fingerprint %016x is none of a %s's: %s; write with one of them, or"
+                  + " update Flink Diffusion here if the sender's is newer.")
+              .formatted(fingerprint, history.eventName(), history.describe()));
+    }
+    return writer;
+  }
+
+  private static String firstBytes(byte[] bytes) {
+    return HexFormat.ofDelimiter(" ").formatHex(bytes, 0, Math.min(bytes.length, 8));
+  }
+}

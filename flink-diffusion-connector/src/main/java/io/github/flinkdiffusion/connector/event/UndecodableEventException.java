@@ -1,0 +1,17 @@
+package io.github.flinkdiffusion.connector.event;
+
+/**
+ * Bytes that are no event of the kind that was expected. The message is a sentence for the sender:
+ * what is wrong with the bytes and what would be accepted.
+ */
+public final class UndecodableEventException extends Exception {
+  private static final long serialVersionUID = 1L;
+
+  UndecodableEventException(String message) {
+    super(message);
+  }
+
+  UndecodableEventException(String message, Throwable cause) {
+    super(message, cause);
+  }
+}

@@ -1,0 +1,129 @@
+package io.github.flinkdiffusion.connector.kafka;
+
+import io.github.flinkdiffusion.connector.event.FailureEvent;
+import io.github.flinkdiffusion.connector.kafka.internal.DecodedTypeInfo;
+import java.lang.reflect.Type;
+import java.util.Map;
+import java.util.Objects;
+import java.util.Optional;
+import org.apache.flink.api.common.typeinfo.TypeInfo;
+import org.apache.flink.api.common.typeinfo.TypeInfoFactory;
+import org.apache.flink.api.common.typeinfo.TypeInformation;
+import org.apache.flink.formats.avro.typeutils.AvroTypeInfo;
+import org.apache.flink.streaming.api.datastream.DataStream;
+import org.apache.flink.streaming.api.datastream.SingleOutputStreamOperator;
+import org.apache.flink.streaming.api.functions.ProcessFunction;
+import org.apache.flink.util.Collector;
+import org.apache.flink.util.OutputTag;
+
+/**
+ * What became of one Kafka record: the event that it held, or the failure that says why it held
+ * none. A Flink source has one output, so both travel through it; {@link #split} parts them.
+ *
+ * @param <T> the event
+ */
+@TypeInfo(Decoded.TypeFactory.class)
+public final class Decoded<T> {
+  private final T event;
+  private final FailureEvent failure;
+
+  private Decoded(T event, FailureEvent failure) {
+    this.event = event;
+    this.failure = failure;
+  }
+
+  /** A record that held this event. */
+  public static <T> Decoded<T> event(T event) {
+    return new Decoded<>(Objects.requireNonNull(event, "event"), null);
+  }
+
+  /** A record that held no event. */
+  public static <T> Decoded<T> failure(FailureEvent failure) {
+    return new Decoded<>(null, Objects.requireNonNull(failure, "failure"));
+  }
+
+  /** The event, empty when there is a failure. */
+  public Optional<T> event() {
+    return Optional.ofNullable(event);
+  }
+
+  /** The failure, empty when there is an event. */
+  public Optional<FailureEvent> failure() {
+    return Optional.ofNullable(failure);
+  }
+
+  /**
+   * Parts a source's output into events and failures. Send both on: a job that drops the failures
+   * drops the records they hold.
+   *
+   * <p>Where the given stream has a uid, the step gets the same with {@code -split} behind it; it
+   * keeps no state.
+   */
+  public static <T> Split<T> split(DataStream<Decoded<T>> decoded) {
+    TypeInformation<T> eventType = ((DecodedTypeInfo<T>) decoded.getType()).eventType();
+    OutputTag<FailureEvent> failures =
+        new OutputTag<>("undecodable", new AvroTypeInfo<>(FailureEvent.class));
+    SingleOutputStreamOperator<T> events =
+        decoded.process(new SplitFunction<>(failures)).returns(eventType).name("split");
+    String uid = decoded.getTransformation().getUid();
+    if (uid != null) {
+      events.uid(uid + "-split");
+    }
+    return new Split<>(events, events.getSideOutput(failures));
+  }
+
+  /**
+   * The two streams that {@link #split} makes of one.
+   *
+   * @param events what the records held
+   * @param failures the records that held no event, for the sink of {@link
+   *     DiffusionSinks#failures()}
+   */
+  public record Split<T>(SingleOutputStreamOperator<T> events, DataStream<FailureEvent> failures) {}
+
+  @Override
+  public boolean equals(Object other) {
+    return other instanceof Decoded<?> that
+        && Objects.equals(event, that.event)
+        && Objects.equals(failure, that.failure);
+  }
+
+  @Override
+  public int hashCode() {
+    return Objects.hash(event, failure);
+  }
+
+  @Override
+  public String toString() {
+    return event != null ? "Decoded[" + event + "]" : "Decoded[" + failure + "]";
+  }
+
+  private static final class SplitFunction<T> extends ProcessFunction<Decoded<T>, T> {
+    private static final long serialVersionUID = 1L;
+
+    private final OutputTag<FailureEvent> failures;
+
+    SplitFunction(OutputTag<FailureEvent> failures) {
+      this.failures = failures;
+    }
+
+    @Override
+    public void processElement(Decoded<T> decoded, Context context, Collector<T> events) {
+      if (decoded.event != null) {
+        events.collect(decoded.event);
+      } else {
+        context.output(failures, decoded.failure);
+      }
+    }
+  }
+
+  /** Lets Flink find the type of {@code Decoded<PromptEvent>} by itself, without Kryo. */
+  public static final class TypeFactory<T> extends TypeInfoFactory<Decoded<T>> {
+    @Override
+    @SuppressWarnings("unchecked") // Flink gives the parameters by the names of the class above
+    public TypeInformation<Decoded<T>> createTypeInfo(
+        Type type, Map<String, TypeInformation<?>> parameters) {
+      return new DecodedTypeInfo<>((TypeInformation<T>) parameters.get("T"));
+    }
+  }
+}

@@ -1,0 +1,25 @@
+package io.github.flinkdiffusion.connector.kafka;
+
+import io.github.flinkdiffusion.connector.event.FailureEvent;
+import io.github.flinkdiffusion.connector.event.ImageEvent;
+import io.github.flinkdiffusion.connector.event.PromptEvent;
+
+/** Where a job's events come from. */
+public final class DiffusionSources {
+  private DiffusionSources() {}
+
+  /** Requests for pictures. */
+  public static EventSourceBuilder<PromptEvent> prompts() {
+    return new EventSourceBuilder<>(PromptEvent.class);
+  }
+
+  /** Pictures that another job has made, for a job that works on them. */
+  public static EventSourceBuilder<ImageEvent> images() {
+    return new EventSourceBuilder<>(ImageEvent.class);
+  }
+
+  /** Failures, for a job that repairs and sends them again. */
+  public static EventSourceBuilder<FailureEvent> failures() {
+    return new EventSourceBuilder<>(FailureEvent.class);
+  }
+}

@@ -1,0 +1,370 @@
+package io.github.flinkdiffusion.connector.kafka;
+
+import static org.apache.flink.util.TimeUtils.formatWithHighestUnit;
+
+import io.github.flinkdiffusion.connector.kafka.internal.BrokerLimits;
+import io.github.flinkdiffusion.connector.kafka.internal.Checkpointing;
+import java.time.Duration;
+import java.util.Map;
+import java.util.Properties;
+import java.util.function.IntFunction;
+import org.apache.avro.specific.SpecificRecord;
+import org.apache.flink.api.common.serialization.SerializationSchema;
+import org.apache.flink.configuration.MemorySize;
+import org.apache.flink.configuration.ReadableConfig;
+import org.apache.flink.connector.base.DeliveryGuarantee;
+import org.apache.flink.connector.kafka.sink.KafkaRecordSerializationSchema;
+import org.apache.flink.connector.kafka.sink.KafkaSink;
+import org.apache.flink.connector.kafka.sink.KafkaSinkBuilder;
+import org.apache.flink.connector.kafka.sink.TransactionNamingStrategy;
+import org.apache.flink.streaming.api.environment.StreamExecutionEnvironment;
+import org.apache.kafka.clients.producer.ProducerConfig;
+
+/**
+ * Builds the sink of one kind of event and refuses settings with which it could lose records.
+ *
+ * <p>An exactly-once sink writes in Kafka transactions that are committed with the checkpoint. The
+ * broker aborts a transaction that is open for too long, and what was in it is lost even though the
+ * checkpoint says that it is done; Flink only logs that. So the builder holds the checkpoint
+ * settings, the allowed restart time and the broker's limit against each other.
+ *
+ * <p>Transactions are named by Flink's <em>pooling</em> strategy: a sink uses a handful of names
+ * again and again, and after a restart it asks the broker which of them are still open. The other
+ * strategy takes a new name for every checkpoint, each of which the broker remembers for seven
+ * days, and finds open ones by guessing, the longer the more often a job restarts: no good with
+ * checkpoints every few seconds and restarts that load a model. The price: the job needs Kafka 3.0
+ * or later and the right to describe and read the topic and to describe its transactional ids; it
+ * can not go back to the other strategy; and flink-connector-kafka 5.0.0 leaves one idle admin
+ * client (a thread) behind for every writer and attempt.
+ *
+ * <p>After a restart, the committer may warn that a producer is "already fenced". With this
+ * strategy that is the second commit of what was committed before, hence harmless, when it comes
+ * with the recovery, and data lost when it comes at any other time.
+ *
+ * @param <T> the event
+ */
+public final class EventSinkBuilder<T extends SpecificRecord> {
+  /** Kafka's own default of transaction.max.timeout.ms. */
+  private static final Duration DEFAULT_BROKER_MAX_TRANSACTION_TIMEOUT = Duration.ofMinutes(15);
+
+  /** Below it, not even a failure without its original would surely fit. */
+  private static final MemorySize SMALLEST_MAX_EVENT_SIZE = MemorySize.parse("64kb");
+
+  /** Twice the size must be a possible size of the producer's buffer, and is an int elsewhere. */
+  private static final MemorySize LARGEST_MAX_EVENT_SIZE = MemorySize.ofMebiBytes(1023);
+
+  private static final long DEFAULT_BUFFER_BYTES = 32L << 20;
+
+  /**
+   * Ends the prefix of a name. Flink aborts every open transaction on the sink's topic whose name
+   * starts with the sink's prefix; without an end, the job "posters" would abort those of
+   * "posters-2".
+   */
+  private static final String END_OF_PREFIX = "/";
+
+  private static final Map<String, String> RESERVED =
+      Map.of(
+          ProducerConfig.BOOTSTRAP_SERVERS_CONFIG,
+          "call bootstrapServers(...) or set " + KafkaOptions.BOOTSTRAP_SERVERS.key(),
+          ProducerConfig.TRANSACTIONAL_ID_CONFIG,
+          "call transactionalIdPrefix(...) or set " + KafkaOptions.TRANSACTIONAL_ID_PREFIX.key(),
+          ProducerConfig.TRANSACTION_TIMEOUT_CONFIG,
+          "call transactionTimeout(...) or set " + KafkaOptions.TRANSACTION_TIMEOUT.key(),
+          ProducerConfig.KEY_SERIALIZER_CLASS_CONFIG,
+          "leave it out, the sink writes bytes",
+          ProducerConfig.VALUE_SERIALIZER_CLASS_CONFIG,
+          "leave it out, the sink writes bytes");
+
+  private final String what;
+  private final String kind;
+  private final DeliveryGuarantee guarantee;
+  private final SerializationSchema<T> key;
+  private final IntFunction<SerializationSchema<T>> valueForMaxRecordBytes;
+  private final Settings settings = new Settings();
+  private String topic;
+  private BrokerLimits.Asking broker = BrokerLimits::ask;
+
+  EventSinkBuilder(
+      String kind,
+      DeliveryGuarantee guarantee,
+      SerializationSchema<T> key,
+      IntFunction<SerializationSchema<T>> valueForMaxRecordBytes) {
+    this.kind = kind;
+    this.what = "The sink of " + kind;
+    this.guarantee = guarantee;
+    this.key = key;
+    this.valueForMaxRecordBytes = valueForMaxRecordBytes;
+  }
+
+  /** {@link KafkaOptions#BOOTSTRAP_SERVERS}. */
+  public EventSinkBuilder<T> bootstrapServers(String servers) {
+    settings.set(KafkaOptions.BOOTSTRAP_SERVERS, servers);
+    return this;
+  }
+
+  /** The topic to write; required, and it must exist. */
+  public EventSinkBuilder<T> topic(String name) {
+    topic = name;
+    return this;
+  }
+
+  /** {@link KafkaOptions#TRANSACTIONAL_ID_PREFIX}. */
+  public EventSinkBuilder<T> transactionalIdPrefix(String prefix) {
+    settings.set(KafkaOptions.TRANSACTIONAL_ID_PREFIX, prefix);
+    return this;
+  }
+
+  /** {@link KafkaOptions#TRANSACTION_TIMEOUT}. */
+  public EventSinkBuilder<T> transactionTimeout(Duration timeout) {
+    settings.set(KafkaOptions.TRANSACTION_TIMEOUT, timeout);
+    return this;
+  }
+
+  /** {@link KafkaOptions#BROKER_MAX_TRANSACTION_TIMEOUT}. */
+  public EventSinkBuilder<T> brokerMaxTransactionTimeout(Duration timeout) {
+    settings.set(KafkaOptions.BROKER_MAX_TRANSACTION_TIMEOUT, timeout);
+    return this;
+  }
+
+  /** {@link KafkaOptions#ALLOWED_RESTART_TIME}. */
+  public EventSinkBuilder<T> allowedRestartTime(Duration time) {
+    settings.set(KafkaOptions.ALLOWED_RESTART_TIME, time);
+    return this;
+  }
+
+  /** {@link KafkaOptions#MAX_EVENT_SIZE}. */
+  public EventSinkBuilder<T> maxEventSize(MemorySize size) {
+    settings.set(KafkaOptions.MAX_EVENT_SIZE, size);
+    return this;
+  }
+
+  /** A producer property by Kafka's own name; wins over {@link KafkaOptions#PROPERTIES}. */
+  public EventSinkBuilder<T> property(String key, String value) {
+    settings.property(key, value);
+    return this;
+  }
+
+  /** For tests without a broker. */
+  EventSinkBuilder<T> broker(BrokerLimits.Asking asking) {
+    broker = asking;
+    return this;
+  }
+
+  /**
+   * The sink, for {@code stream.sinkTo(...)}. Asks the broker for its limits; where it can not be
+   * reached, that takes five seconds and the settings alone are checked.
+   *
+   * @param env the job's environment, after checkpointing was enabled in it
+   * @throws KafkaSettingsException when a setting is missing or would lose records
+   */
+  public KafkaSink<T> build(StreamExecutionEnvironment env) {
+    ReadableConfig job = env.getConfiguration();
+    if (topic == null || topic.isBlank()) {
+      throw new KafkaSettingsException(what + " needs a topic: call topic(...).");
+    }
+    String servers =
+        settings.require(
+            KafkaOptions.BOOTSTRAP_SERVERS,
+            job,
+            what,
+            "to know where Kafka is",
+            "bootstrapServers");
+    Properties properties = settings.properties(job);
+    Settings.refuseReserved(what, properties, RESERVED);
+    refuseLossyProperties(properties);
+    int maxRecordBytes = maxRecordBytes(job, properties);
+    String prefix = null;
+    if (guarantee == DeliveryGuarantee.EXACTLY_ONCE) {
+      refuseLossyCheckpointing(Checkpointing.of(env));
+      prefix = transactionalIdPrefix(job);
+    }
+
+    properties.setProperty(ProducerConfig.BOOTSTRAP_SERVERS_CONFIG, servers);
+    BrokerLimits limits = broker.ask(properties, topic);
+    checkTopic(limits, maxRecordBytes);
+
+    properties.putIfAbsent(
+        ProducerConfig.MAX_REQUEST_SIZE_CONFIG, Integer.toString(maxRecordBytes));
+    properties.putIfAbsent(
+        ProducerConfig.BUFFER_MEMORY_CONFIG,
+        Long.toString(Math.max(DEFAULT_BUFFER_BYTES, 2L * maxRecordBytes)));
+    KafkaSinkBuilder<T> builder =
+        KafkaSink.<T>builder()
+            .setDeliveryGuarantee(guarantee)
+            .setRecordSerializer(
+                KafkaRecordSerializationSchema.<T>builder()
+                    .setTopic(topic)
+                    .setKeySerializationSchema(key)
+                    .setValueSerializationSchema(valueForMaxRecordBytes.apply(maxRecordBytes))
+                    .build());
+    if (guarantee == DeliveryGuarantee.EXACTLY_ONCE) {
+      Duration timeout = transactionTimeout(job, Checkpointing.of(env), limits);
+      properties.setProperty(
+          ProducerConfig.TRANSACTION_TIMEOUT_CONFIG, Long.toString(timeout.toMillis()));
+      builder
+          .setTransactionalIdPrefix(prefix)
+          .setTransactionNamingStrategy(TransactionNamingStrategy.POOLING);
+    }
+    return builder.setKafkaProducerConfig(properties).build();
+  }
+
+  private void refuseLossyProperties(Properties properties) {
+    String acks = properties.getProperty(ProducerConfig.ACKS_CONFIG, "all");
+    if (!acks.equals("all") && !acks.equals("-1")) {
+      throw new KafkaSettingsException(
+          ("%s can not have acks=%s: a record could be lost with the one broker that has it. Leave"
+                  + " it out, or set all.")
+              .formatted(what, acks));
+    }
+    String idempotence = properties.getProperty(ProducerConfig.ENABLE_IDEMPOTENCE_CONFIG, "true");
+    if (!Boolean.parseBoolean(idempotence)) {
+      throw new KafkaSettingsException(
+          what
+              + " can not have enable.idempotence="
+              + idempotence
+              + ": a retry could write a record twice or out of order. Leave it out.");
+    }
+  }
+
+  /** The picture limit, after the producer's own limit was held against it. */
+  private int maxRecordBytes(ReadableConfig job, Properties properties) {
+    MemorySize size = settings.get(KafkaOptions.MAX_EVENT_SIZE, job);
+    if (size.compareTo(SMALLEST_MAX_EVENT_SIZE) < 0 || size.compareTo(LARGEST_MAX_EVENT_SIZE) > 0) {
+      throw new KafkaSettingsException(
+          "%s can not have %s=%s: set it between %s and %s."
+              .formatted(
+                  what,
+                  KafkaOptions.MAX_EVENT_SIZE.key(),
+                  size,
+                  SMALLEST_MAX_EVENT_SIZE,
+                  LARGEST_MAX_EVENT_SIZE));
+    }
+    String requestSize = properties.getProperty(ProducerConfig.MAX_REQUEST_SIZE_CONFIG);
+    if (requestSize != null && Long.parseLong(requestSize) < size.getBytes()) {
+      throw new KafkaSettingsException(
+          ("%s can not have max.request.size=%s where events may have %s bytes: the job would fail"
+                  + " on the first larger picture, and again after every restart. Leave it out, and"
+                  + " set %s to the largest event there is.")
+              .formatted(what, requestSize, size.getBytes(), KafkaOptions.MAX_EVENT_SIZE.key()));
+    }
+    return (int) size.getBytes();
+  }
+
+  private String transactionalIdPrefix(ReadableConfig job) {
+    String prefix =
+        settings.require(
+            KafkaOptions.TRANSACTIONAL_ID_PREFIX,
+            job,
+            what,
+            "a name for its transactions, unique to this job and the same after every restart",
+            "transactionalIdPrefix");
+    if (prefix.contains(END_OF_PREFIX)) {
+      throw new KafkaSettingsException(
+          "%s can not have %s=%s: leave out the '%s', which ends the prefix."
+              .formatted(what, KafkaOptions.TRANSACTIONAL_ID_PREFIX.key(), prefix, END_OF_PREFIX));
+    }
+    return prefix + END_OF_PREFIX + kind + END_OF_PREFIX + topic;
+  }
+
+  private void refuseLossyCheckpointing(Checkpointing checkpoints) {
+    if (!checkpoints.streaming()) {
+      throw new KafkaSettingsException(
+          what
+              + " can not run in Flink's batch mode: its one transaction would have to stay open for"
+              + " the whole job. Set execution.runtime-mode to STREAMING; a bounded source ends"
+              + " there too.");
+    }
+    if (!checkpoints.enabled()) {
+      throw new KafkaSettingsException(
+          what
+              + " needs checkpoints: nothing is visible before one is complete, and without any"
+              + " nothing ever is. Call env.enableCheckpointing(...) before building the sink, or"
+              + " set execution.checkpointing.interval.");
+    }
+    if (!checkpoints.exactlyOnce()) {
+      throw new KafkaSettingsException(
+          what
+              + " needs exactly-once checkpoints: with the at-least-once mode records are written"
+              + " twice. Set execution.checkpointing.mode to EXACTLY_ONCE.");
+    }
+    if (!checkpoints.afterTasksFinish()) {
+      throw new KafkaSettingsException(
+          what
+              + " needs the checkpoint behind the end of a bounded source: without it the last"
+              + " transaction is never committed. Leave"
+              + " execution.checkpointing.checkpoints-after-tasks-finish at true.");
+    }
+  }
+
+  private void checkTopic(BrokerLimits limits, int maxRecordBytes) {
+    if (!limits.topicExists()) {
+      throw new KafkaSettingsException(
+          "%s can not write to topic %s: it does not exist. Create it first."
+              .formatted(what, topic));
+    }
+    limits
+        .maxRecordBytes()
+        .ifPresent(
+            max -> {
+              if (max < maxRecordBytes) {
+                throw new KafkaSettingsException(
+                    ("%s can not write events of up to %d bytes to topic %s, which takes %d: the job"
+                            + " would fail on the first larger picture, and again after every"
+                            + " restart. Raise the topic's max.message.bytes, or lower %s.")
+                        .formatted(
+                            what, maxRecordBytes, topic, max, KafkaOptions.MAX_EVENT_SIZE.key()));
+              }
+            });
+  }
+
+  /**
+   * By default the longest that the broker allows: a transaction that times out is data lost, one
+   * that lingers only makes readers wait, and only until the job is back and aborts it.
+   */
+  private Duration transactionTimeout(
+      ReadableConfig job, Checkpointing checkpoints, BrokerLimits limits) {
+    Duration brokerMax =
+        limits
+            .maxTransactionTimeout()
+            .or(() -> settings.find(KafkaOptions.BROKER_MAX_TRANSACTION_TIMEOUT, job))
+            .orElse(DEFAULT_BROKER_MAX_TRANSACTION_TIMEOUT);
+    Duration timeout = settings.find(KafkaOptions.TRANSACTION_TIMEOUT, job).orElse(brokerMax);
+    if (timeout.compareTo(brokerMax) > 0) {
+      throw new KafkaSettingsException(
+          ("%s can not have a transaction time-out of %s: the broker allows %s. Lower %s, or raise"
+                  + " the broker's transaction.max.timeout.ms%s.")
+              .formatted(
+                  what,
+                  formatWithHighestUnit(timeout),
+                  formatWithHighestUnit(brokerMax),
+                  KafkaOptions.TRANSACTION_TIMEOUT.key(),
+                  limits.maxTransactionTimeout().isPresent()
+                      ? ""
+                      : " and tell it with "
+                          + KafkaOptions.BROKER_MAX_TRANSACTION_TIMEOUT.key()
+                          + ", since the broker could not be asked"));
+    }
+    Duration restart = settings.get(KafkaOptions.ALLOWED_RESTART_TIME, job);
+    Duration needed = checkpoints.longestTransaction(restart);
+    if (timeout.compareTo(needed) < 0) {
+      throw new KafkaSettingsException(
+          ("%s can not have a transaction time-out of %s: a transaction may stay open for %s, which"
+                  + " is (checkpoint interval %s + checkpoint timeout %s) x %d + restart %s, and"
+                  + " what is in it would be lost. Raise %s (the broker allows %s), or lower"
+                  + " execution.checkpointing.interval, execution.checkpointing.timeout,"
+                  + " execution.checkpointing.tolerable-failed-checkpoints or %s.")
+              .formatted(
+                  what,
+                  formatWithHighestUnit(timeout),
+                  formatWithHighestUnit(needed),
+                  formatWithHighestUnit(checkpoints.interval()),
+                  formatWithHighestUnit(checkpoints.timeout()),
+                  1L + Math.max(0, checkpoints.tolerableFailures()),
+                  formatWithHighestUnit(restart),
+                  KafkaOptions.TRANSACTION_TIMEOUT.key(),
+                  formatWithHighestUnit(brokerMax),
+                  KafkaOptions.ALLOWED_RESTART_TIME.key()));
+    }
+    return timeout;
+  }
+}

@@ -1,0 +1,151 @@
+package io.github.flinkdiffusion.connector.kafka;
+
+import io.github.flinkdiffusion.connector.kafka.internal.EarliestOrFail;
+import io.github.flinkdiffusion.connector.kafka.internal.EventDeserializer;
+import java.util.List;
+import java.util.Map;
+import java.util.Objects;
+import java.util.Optional;
+import java.util.Properties;
+import org.apache.avro.specific.SpecificRecord;
+import org.apache.flink.configuration.ReadableConfig;
+import org.apache.flink.connector.kafka.source.KafkaSource;
+import org.apache.flink.connector.kafka.source.KafkaSourceBuilder;
+import org.apache.flink.connector.kafka.source.enumerator.initializer.OffsetsInitializer;
+import org.apache.flink.streaming.api.environment.StreamExecutionEnvironment;
+import org.apache.kafka.clients.consumer.ConsumerConfig;
+
+/**
+ * Builds the source of one kind of event. It reads only what was committed, starts with the oldest
+ * record, and turns bytes that are no such event into a failure; see {@link Decoded}.
+ *
+ * @param <T> the event
+ */
+public final class EventSourceBuilder<T extends SpecificRecord> {
+  private static final String READ_COMMITTED = "read_committed";
+
+  /** Properties that a method or Flink sets, with what to do instead. */
+  private static final Map<String, String> RESERVED =
+      Map.of(
+          ConsumerConfig.BOOTSTRAP_SERVERS_CONFIG,
+          "call bootstrapServers(...) or set " + KafkaOptions.BOOTSTRAP_SERVERS.key(),
+          ConsumerConfig.GROUP_ID_CONFIG,
+          "call groupId(...) or set " + KafkaOptions.GROUP_ID.key(),
+          ConsumerConfig.AUTO_OFFSET_RESET_CONFIG,
+          "call startingOffsets(...), which decides it",
+          ConsumerConfig.KEY_DESERIALIZER_CLASS_CONFIG,
+          "leave it out, the source reads bytes",
+          ConsumerConfig.VALUE_DESERIALIZER_CLASS_CONFIG,
+          "leave it out, the source reads bytes");
+
+  private final Class<T> eventClass;
+  private final Settings settings = new Settings();
+  private List<String> topics = List.of();
+  private OffsetsInitializer startingOffsets = new EarliestOrFail();
+  private OffsetsInitializer end;
+
+  EventSourceBuilder(Class<T> eventClass) {
+    this.eventClass = eventClass;
+  }
+
+  /** {@link KafkaOptions#BOOTSTRAP_SERVERS}. */
+  public EventSourceBuilder<T> bootstrapServers(String servers) {
+    settings.set(KafkaOptions.BOOTSTRAP_SERVERS, servers);
+    return this;
+  }
+
+  /** The topics to read; required. */
+  public EventSourceBuilder<T> topics(String... names) {
+    topics = List.of(names);
+    return this;
+  }
+
+  /** {@link KafkaOptions#GROUP_ID}. */
+  public EventSourceBuilder<T> groupId(String id) {
+    settings.set(KafkaOptions.GROUP_ID, id);
+    return this;
+  }
+
+  /**
+   * Where to begin when the job starts without a checkpoint or savepoint; afterwards the checkpoint
+   * says where to go on.
+   *
+   * <p>The default is the oldest record. It is also strict: when the topic's retention has deleted
+   * what a checkpoint still has to read, the job fails instead of going on behind the gap. To
+   * accept the gap, give {@code OffsetsInitializer.earliest()}. Beware of {@code
+   * committedOffsets()}: a group's offset is past the requests that were being worked on, and those
+   * are in the checkpoint only.
+   */
+  public EventSourceBuilder<T> startingOffsets(OffsetsInitializer offsets) {
+    startingOffsets = Objects.requireNonNull(offsets);
+    return this;
+  }
+
+  /** Where to end, which makes the job end; without it the job goes on for ever. */
+  public EventSourceBuilder<T> bounded(OffsetsInitializer offsets) {
+    end = Objects.requireNonNull(offsets);
+    return this;
+  }
+
+  /** A consumer property by Kafka's own name; wins over {@link KafkaOptions#PROPERTIES}. */
+  public EventSourceBuilder<T> property(String key, String value) {
+    settings.property(key, value);
+    return this;
+  }
+
+  /**
+   * The source, for {@code env.fromSource(...)}.
+   *
+   * @param env the job's environment, for what was set in its configuration
+   * @throws KafkaSettingsException when a setting is missing or would lose records
+   */
+  public KafkaSource<Decoded<T>> build(StreamExecutionEnvironment env) {
+    ReadableConfig job = env.getConfiguration();
+    String what = "A source of " + eventClass.getSimpleName();
+    String servers =
+        settings.require(
+            KafkaOptions.BOOTSTRAP_SERVERS,
+            job,
+            what,
+            "to know where Kafka is",
+            "bootstrapServers");
+    if (topics.isEmpty()) {
+      throw new KafkaSettingsException(what + " needs topics: call topics(...).");
+    }
+    Properties properties = settings.properties(job);
+    check(what, properties);
+    properties.setProperty(ConsumerConfig.ISOLATION_LEVEL_CONFIG, READ_COMMITTED);
+
+    KafkaSourceBuilder<Decoded<T>> builder =
+        KafkaSource.<Decoded<T>>builder()
+            .setProperties(properties)
+            .setBootstrapServers(servers)
+            .setTopics(topics)
+            .setStartingOffsets(startingOffsets)
+            .setDeserializer(new EventDeserializer<>(eventClass));
+    Optional<String> groupId = settings.find(KafkaOptions.GROUP_ID, job);
+    groupId.ifPresent(builder::setGroupId);
+    if (end != null) {
+      builder.setBounded(end);
+    }
+    return builder.build();
+  }
+
+  private static void check(String what, Properties properties) {
+    Settings.refuseReserved(what, properties, RESERVED);
+    String isolation =
+        properties.getProperty(ConsumerConfig.ISOLATION_LEVEL_CONFIG, READ_COMMITTED);
+    if (!isolation.equals(READ_COMMITTED)) {
+      throw new KafkaSettingsException(
+          ("%s can not have isolation.level=%s: it would read what an upstream job takes back after"
+                  + " a failure, and do it twice. Leave it out, or set %s.")
+              .formatted(what, isolation, READ_COMMITTED));
+    }
+    if (Boolean.parseBoolean(properties.getProperty(ConsumerConfig.ENABLE_AUTO_COMMIT_CONFIG))) {
+      throw new KafkaSettingsException(
+          what
+              + " can not have enable.auto.commit=true: the group's offset would be ahead of what is"
+              + " done. Leave it out; offsets are committed with each checkpoint.");
+    }
+  }
+}

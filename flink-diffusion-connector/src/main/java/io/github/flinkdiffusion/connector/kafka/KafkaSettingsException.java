@@ -1,0 +1,14 @@
+package io.github.flinkdiffusion.connector.kafka;
+
+/**
+ * Settings with which a source or sink could lose records, or could not work at all. The message
+ * says what would happen and what to set instead.
+ */
+public final class KafkaSettingsException extends RuntimeException {
+  private static final long serialVersionUID = 1L;
+
+  /** With a message as described above. */
+  public KafkaSettingsException(String message) {
+    super(message);
+  }
+}

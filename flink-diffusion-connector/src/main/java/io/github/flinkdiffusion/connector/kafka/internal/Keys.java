@@ -1,0 +1,13 @@
+package io.github.flinkdiffusion.connector.kafka.internal;
+
+import static java.nio.charset.StandardCharsets.UTF_8;
+
+/** Keys of Kafka records. */
+public final class Keys {
+  private Keys() {}
+
+  /** An event's id as key: all events of one request share a partition. Null for null. */
+  public static byte[] utf8(String id) {
+    return id == null ? null : id.getBytes(UTF_8);
+  }
+}

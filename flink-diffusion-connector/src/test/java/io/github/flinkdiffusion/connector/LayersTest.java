@@ -1,0 +1,40 @@
+package io.github.flinkdiffusion.connector;
+
+import static com.tngtech.archunit.lang.syntax.ArchRuleDefinition.noClasses;
+import static com.tngtech.archunit.library.Architectures.layeredArchitecture;
+
+import com.tngtech.archunit.core.importer.ImportOption;
+import com.tngtech.archunit.junit.AnalyzeClasses;
+import com.tngtech.archunit.junit.ArchTest;
+import com.tngtech.archunit.lang.ArchRule;
+
+/** The rooms of this module: each knows only those above it. */
+@AnalyzeClasses(
+    packages = "io.github.flinkdiffusion.connector",
+    importOptions = ImportOption.DoNotIncludeTests.class)
+class LayersTest {
+  private static final String EVENT = "io.github.flinkdiffusion.connector.event..";
+  private static final String KAFKA = "io.github.flinkdiffusion.connector.kafka..";
+
+  @ArchTest
+  static final ArchRule eachRoomKnowsOnlyThoseAboveIt =
+      layeredArchitecture()
+          .consideringOnlyDependenciesInLayers()
+          .layer("event")
+          .definedBy(EVENT)
+          .layer("kafka")
+          .definedBy(KAFKA)
+          .whereLayer("kafka")
+          .mayNotBeAccessedByAnyLayer()
+          .whereLayer("event")
+          .mayOnlyBeAccessedByLayers("kafka");
+
+  @ArchTest
+  static final ArchRule eventsAreUsableWithoutFlinkAndKafka =
+      noClasses()
+          .that()
+          .resideInAPackage(EVENT)
+          .should()
+          .dependOnClassesThat()
+          .resideInAnyPackage("org.apache.flink..", "org.apache.kafka..");
+}

@@ -1,0 +1,73 @@
+package io.github.flinkdiffusion.connector.kafka;
+
+import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assertions.assertThatThrownBy;
+
+import io.github.flinkdiffusion.connector.event.PromptEvent;
+import io.github.flinkdiffusion.connector.kafka.internal.DecodedTypeInfo;
+import org.apache.flink.api.connector.source.Boundedness;
+import org.apache.flink.configuration.Configuration;
+import org.apache.flink.connector.kafka.source.enumerator.initializer.OffsetsInitializer;
+import org.apache.flink.streaming.api.environment.StreamExecutionEnvironment;
+import org.junit.jupiter.api.Test;
+
+class EventSourceBuilderTest {
+  private final StreamExecutionEnvironment env =
+      StreamExecutionEnvironment.getExecutionEnvironment(new Configuration());
+
+  private static EventSourceBuilder<PromptEvent> source() {
+    return DiffusionSources.prompts().bootstrapServers("broker:9092").topics("prompts");
+  }
+
+  private void assertRefused(EventSourceBuilder<?> source, String... says) {
+    assertThatThrownBy(() -> source.build(env))
+        .isInstanceOf(KafkaSettingsException.class)
+        .hasMessageStartingWith("A source of PromptEvent")
+        .hasMessageContainingAll(says);
+  }
+
+  @Test
+  void yieldsDecodedEventsForEverUnlessItIsBounded() {
+    assertThat(source().build(env).getProducedType())
+        .isEqualTo(DecodedTypeInfo.forEvent(PromptEvent.class));
+    assertThat(source().build(env).getBoundedness()).isEqualTo(Boundedness.CONTINUOUS_UNBOUNDED);
+    assertThat(source().bounded(OffsetsInitializer.latest()).build(env).getBoundedness())
+        .isEqualTo(Boundedness.BOUNDED);
+  }
+
+  @Test
+  void readsFromFlinksConfigurationWhatNoMethodSets() {
+    StreamExecutionEnvironment configured =
+        StreamExecutionEnvironment.getExecutionEnvironment(
+            new Configuration().set(KafkaOptions.BOOTSTRAP_SERVERS, "configured:9092"));
+    assertThat(DiffusionSources.prompts().topics("prompts").build(configured)).isNotNull();
+  }
+
+  @Test
+  void refusesNoServersAndNoTopics() {
+    assertRefused(DiffusionSources.prompts().topics("prompts"), "call bootstrapServers(...)");
+    assertRefused(source().topics(), "call topics(...)");
+  }
+
+  @Test
+  void refusesToReadWhatMayBeTakenBack() {
+    assertRefused(
+        source().property("isolation.level", "read_uncommitted"),
+        "isolation.level=read_uncommitted",
+        "set read_committed");
+    source().property("isolation.level", "read_committed").build(env);
+  }
+
+  @Test
+  void refusesToCommitOffsetsAheadOfTheWork() {
+    assertRefused(source().property("enable.auto.commit", "true"), "with each checkpoint");
+  }
+
+  @Test
+  void refusesPropertiesThatHaveASettingOfTheirOwn() {
+    assertRefused(source().property("group.id", "x"), "call groupId(...)");
+    assertRefused(source().property("auto.offset.reset", "latest"), "call startingOffsets(...)");
+    assertRefused(source().property("bootstrap.servers", "x"), "call bootstrapServers(...)");
+    assertRefused(source().property("value.deserializer", "x"), "the source reads bytes");
+  }
+}
