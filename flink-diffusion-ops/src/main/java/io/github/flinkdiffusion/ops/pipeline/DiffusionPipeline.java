@@ -1,0 +1,82 @@
+package io.github.flinkdiffusion.ops.pipeline;
+
+import io.github.flinkdiffusion.ops.engine.DeviceMemoryException;
+import java.util.List;
+
+/**
+ * A text-to-image task on a loaded model.
+ *
+ * <p><b>Threads.</b> {@link #model} and {@link #prepare} may be called from any thread at any time.
+ * Everything else is called from one thread, the device's, one call at a time; the pipeline is
+ * opened and closed there too.
+ *
+ * <p><b>Errors.</b> Each device call is all or nothing: when it throws, no trajectory given to it
+ * has changed, and the caller may try again with fewer of them.
+ *
+ * <ul>
+ *   <li>{@link InvalidRequestException}: a request can not be done; {@link #prepare} finds these,
+ *       and the device calls throw it only for what can not be known earlier. Tried alone, the
+ *       others of the batch succeed.
+ *   <li>{@link NotFiniteException}: it names the positions that failed; the others succeed without
+ *       them.
+ *   <li>{@link DeviceMemoryException}: the batch is too large; a smaller one may succeed.
+ *   <li>Anything else is an error of the device or the program: the pipeline is closed and not used
+ *       again.
+ * </ul>
+ */
+public interface DiffusionPipeline extends AutoCloseable {
+
+  /** Which model this is. Cheap; computed when the pipeline was opened. */
+  ModelInfo model();
+
+  /**
+   * Fills in the model's own values for what the spec leaves open and checks every value.
+   *
+   * <p>Pure and cheap (no encoding, no device), from any thread.
+   *
+   * @throws InvalidRequestException naming the value and what would be accepted: a blank prompt, a
+   *     size that is no multiple of the model's scale factor or out of range, steps outside 1 ..
+   *     num_train_timesteps, an unknown scheduler, a guidance scale that is not finite
+   */
+  GenerationRequest prepare(GenerationSpec spec);
+
+  /**
+   * Begins requests: encodes all their texts in one batch and draws each one's noise from its own
+   * seed. They may differ in everything, shapes included.
+   *
+   * @param requests at least one
+   * @return one trajectory a request at step 0, in the same order
+   */
+  List<Trajectory> start(List<GenerationRequest> requests);
+
+  /**
+   * Takes up saved trajectories where they were: as {@link #start}, with sample, history and noise
+   * generator from the snapshot.
+   *
+   * @param snapshots at least one, each with this model's digest
+   * @return one trajectory a snapshot at the snapshot's step, in the same order
+   */
+  List<Trajectory> restore(List<TrajectorySnapshot> snapshots);
+
+  /**
+   * One network call that moves every trajectory on by one step. They may be at different steps and
+   * differ in scheduler, step count and guidance.
+   *
+   * @param batch at least one, none {@link Trajectory#done}, all of equal {@link
+   *     Trajectory#batchKey}
+   */
+  void step(List<Trajectory> batch);
+
+  /**
+   * Decodes finished trajectories in one batch.
+   *
+   * @param batch at least one, all {@link Trajectory#done}, all of equal {@link
+   *     Trajectory#batchKey}
+   * @return one picture a trajectory, in the same order
+   */
+  List<GeneratedImage> finish(List<Trajectory> batch);
+
+  /** Frees the model and everything on the device. Idempotent. */
+  @Override
+  void close();
+}

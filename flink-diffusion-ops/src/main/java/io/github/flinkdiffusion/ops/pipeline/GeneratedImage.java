@@ -1,0 +1,19 @@
+package io.github.flinkdiffusion.ops.pipeline;
+
+import io.github.flinkdiffusion.ops.image.Raster;
+import java.util.Objects;
+
+/**
+ * A finished picture.
+ *
+ * @param request what it was made from
+ * @param image the picture, values 0..1
+ * @param promptTruncated true when the prompt or the negative prompt was longer than the
+ *     tokenizer's limit and its end was not used
+ */
+public record GeneratedImage(GenerationRequest request, Raster image, boolean promptTruncated) {
+  public GeneratedImage {
+    Objects.requireNonNull(request, "request");
+    Objects.requireNonNull(image, "image");
+  }
+}

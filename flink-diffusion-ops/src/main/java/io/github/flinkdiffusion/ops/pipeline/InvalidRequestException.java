@@ -1,0 +1,17 @@
+package io.github.flinkdiffusion.ops.pipeline;
+
+/**
+ * The model can not do this request, now or later. The message is one sentence for the person who
+ * sent it: which value is wrong and what would be accepted.
+ */
+public final class InvalidRequestException extends RuntimeException {
+  private static final long serialVersionUID = 1L;
+
+  public InvalidRequestException(String message) {
+    super(message);
+  }
+
+  public InvalidRequestException(String message, Throwable cause) {
+    super(message, cause);
+  }
+}

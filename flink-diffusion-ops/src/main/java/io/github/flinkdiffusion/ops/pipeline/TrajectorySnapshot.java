@@ -1,0 +1,59 @@
+package io.github.flinkdiffusion.ops.pipeline;
+
+import java.util.Arrays;
+import java.util.Objects;
+
+/**
+ * A trajectory at rest between two steps; what a checkpoint holds.
+ *
+ * <p>Two snapshots are equal when all their numbers are bit-equal. The arrays are not copied:
+ * nobody writes to them any more.
+ *
+ * @param request what is being made
+ * @param modelDigest digest of the model that made the steps so far; see {@link ModelInfo#digest}
+ * @param step network steps done
+ * @param sample the noisy latent x, channels x height x width in C order
+ * @param history what earlier steps left for multistep solvers, newest first, each as long as
+ *     {@code sample} or null where there is none yet; may be empty
+ * @param generator state of the noise generator; may be empty where the rest of the way needs none
+ */
+public record TrajectorySnapshot(
+    GenerationRequest request,
+    String modelDigest,
+    int step,
+    float[] sample,
+    float[][] history,
+    byte[] generator) {
+  public TrajectorySnapshot {
+    Objects.requireNonNull(request, "request");
+    Objects.requireNonNull(modelDigest, "modelDigest");
+    Objects.requireNonNull(sample, "sample");
+    Objects.requireNonNull(history, "history");
+    Objects.requireNonNull(generator, "generator");
+    if (step < 0) {
+      throw new IllegalArgumentException(
+          "Request " + request.id() + " can not be at step " + step + "; steps count from 0.");
+    }
+  }
+
+  @Override
+  public boolean equals(Object other) {
+    return other instanceof TrajectorySnapshot that
+        && request.equals(that.request)
+        && modelDigest.equals(that.modelDigest)
+        && step == that.step
+        && Arrays.equals(sample, that.sample)
+        && Arrays.deepEquals(history, that.history)
+        && Arrays.equals(generator, that.generator);
+  }
+
+  @Override
+  public int hashCode() {
+    return Objects.hash(request, modelDigest, step, Arrays.hashCode(sample));
+  }
+
+  @Override
+  public String toString() {
+    return "TrajectorySnapshot[" + request + ", step " + step + ", " + sample.length + " values]";
+  }
+}
