@@ -1,0 +1,113 @@
+package io.github.flinkdiffusion.ops.image;
+
+import java.nio.ByteBuffer;
+import java.nio.charset.StandardCharsets;
+import java.util.Arrays;
+import java.util.zip.CRC32;
+
+/**
+ * What a PNG file says of itself, read without touching its pixels. The file's blocks are all
+ * looked at, so that a truncated or damaged one is noticed here.
+ *
+ * @param bitsPerSample 1, 2, 4, 8 or 16
+ */
+record PngHeader(int width, int height, int bitsPerSample, ColorType colorType) {
+
+  /** The kinds of pixels, by their code in the file. */
+  enum ColorType {
+    GRAY(0, 1),
+    RGB(2, 3),
+    PALETTE(3, 1),
+    GRAY_ALPHA(4, 2),
+    RGBA(6, 4);
+
+    private final int code;
+    private final int samples;
+
+    ColorType(int code, int samples) {
+      this.code = code;
+      this.samples = samples;
+    }
+
+    int samples() {
+      return samples;
+    }
+  }
+
+  private static final byte[] SIGNATURE = {(byte) 0x89, 'P', 'N', 'G', '\r', '\n', 0x1A, '\n'};
+  private static final int HEADER_BYTES = 13;
+
+  /** Length and type before a block's data, checksum after it. */
+  private static final int BLOCK_OVERHEAD = 12;
+
+  static PngHeader read(byte[] png) {
+    if (png.length < SIGNATURE.length
+        || !Arrays.equals(png, 0, SIGNATURE.length, SIGNATURE, 0, SIGNATURE.length)) {
+      throw new ImageException(
+          "Not a PNG file: its %d bytes do not begin with the signature".formatted(png.length));
+    }
+    ByteBuffer bytes = ByteBuffer.wrap(png).position(SIGNATURE.length);
+    PngHeader header = null;
+    boolean pixels = false;
+    for (String type = ""; !type.equals("IEND"); ) {
+      ByteBuffer block = nextBlock(bytes);
+      type = StandardCharsets.ISO_8859_1.decode(block.slice(0, 4)).toString();
+      if (header == null) {
+        if (!type.equals("IHDR") || block.capacity() != 4 + HEADER_BYTES) {
+          throw new ImageException("Damaged PNG file: it does not begin with a header block");
+        }
+        header = header(block.position(4));
+      }
+      pixels |= type.equals("IDAT");
+    }
+    if (!pixels) {
+      throw new ImageException("Damaged PNG file: it holds no pixels");
+    }
+    return header;
+  }
+
+  /** Type and data of the next block. */
+  private static ByteBuffer nextBlock(ByteBuffer bytes) {
+    int at = bytes.position();
+    if (bytes.remaining() < BLOCK_OVERHEAD) {
+      throw new ImageException(
+          "Truncated PNG file: it ends at byte %d, before its end block".formatted(bytes.limit()));
+    }
+    int length = bytes.getInt();
+    if (length < 0 || length > bytes.remaining() - 8) {
+      throw new ImageException(
+          "Truncated PNG file: the block at byte %d has %s bytes, but the file ends at %d"
+              .formatted(at, Integer.toUnsignedString(length), bytes.limit()));
+    }
+    ByteBuffer block = bytes.slice(bytes.position(), 4 + length);
+    CRC32 crc = new CRC32();
+    crc.update(block.duplicate());
+    bytes.position(bytes.position() + 4 + length);
+    if ((int) crc.getValue() != bytes.getInt()) {
+      throw new ImageException(
+          "Damaged PNG file: the checksum of the block at byte %d is wrong".formatted(at));
+    }
+    return block;
+  }
+
+  private static PngHeader header(ByteBuffer bytes) {
+    int width = bytes.getInt();
+    int height = bytes.getInt();
+    int bits = bytes.get();
+    int code = bytes.get();
+    if (width <= 0 || height <= 0) {
+      throw new ImageException(
+          "Damaged PNG file: it says that it is %s x %s pixels"
+              .formatted(Integer.toUnsignedString(width), Integer.toUnsignedString(height)));
+    }
+    ColorType type =
+        Arrays.stream(ColorType.values())
+            .filter(candidate -> candidate.code == code)
+            .findFirst()
+            .orElseThrow(
+                () ->
+                    new ImageException(
+                        "Damaged PNG file: there is no color type %d".formatted(code)));
+    return new PngHeader(width, height, bits, type);
+  }
+}
