@@ -9,17 +9,17 @@ import org.apache.kafka.common.TopicPartition;
 /**
  * The oldest record to begin with, and a failure when a checkpoint's position is gone. Flink's own
  * {@code earliest()} has the consumer jump to the oldest record in that case too, silently, and
- * what the topic's retention deleted in between was never done.
+ * what the topic's retention deleted in between was never done. It also puts no offset but the word
+ * "earliest" into the checkpoints before the first record, which means another record later; here
+ * it is a number from the start.
  */
 public final class EarliestOrFail implements OffsetsInitializer {
   private static final long serialVersionUID = 1L;
 
-  private final OffsetsInitializer earliest = OffsetsInitializer.earliest();
-
   @Override
   public Map<TopicPartition, Long> getPartitionOffsets(
       Collection<TopicPartition> partitions, PartitionOffsetsRetriever retriever) {
-    return earliest.getPartitionOffsets(partitions, retriever);
+    return retriever.beginningOffsets(partitions);
   }
 
   @Override
