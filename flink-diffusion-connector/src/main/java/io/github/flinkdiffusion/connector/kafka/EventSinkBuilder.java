@@ -173,10 +173,10 @@ public final class EventSinkBuilder<T extends SpecificRecord> {
     Settings.refuseReserved(what, properties, RESERVED);
     refuseLossyProperties(properties);
     int maxRecordBytes = maxRecordBytes(job, properties);
-    String prefix = null;
-    if (guarantee == DeliveryGuarantee.EXACTLY_ONCE) {
-      refuseLossyCheckpointing(Checkpointing.of(env));
-      prefix = transactionalIdPrefix(job);
+    boolean exactlyOnce = guarantee == DeliveryGuarantee.EXACTLY_ONCE;
+    Checkpointing checkpoints = Checkpointing.of(env);
+    if (exactlyOnce) {
+      refuseLossyCheckpointing(checkpoints);
     }
 
     properties.setProperty(ProducerConfig.BOOTSTRAP_SERVERS_CONFIG, servers);
@@ -197,12 +197,12 @@ public final class EventSinkBuilder<T extends SpecificRecord> {
                     .setKeySerializationSchema(key)
                     .setValueSerializationSchema(valueForMaxRecordBytes.apply(maxRecordBytes))
                     .build());
-    if (guarantee == DeliveryGuarantee.EXACTLY_ONCE) {
-      Duration timeout = transactionTimeout(job, Checkpointing.of(env), limits);
+    if (exactlyOnce) {
+      Duration timeout = transactionTimeout(job, checkpoints, limits);
       properties.setProperty(
           ProducerConfig.TRANSACTION_TIMEOUT_CONFIG, Long.toString(timeout.toMillis()));
       builder
-          .setTransactionalIdPrefix(prefix)
+          .setTransactionalIdPrefix(transactionalIdPrefix(job))
           .setTransactionNamingStrategy(TransactionNamingStrategy.POOLING);
     }
     return builder.setKafkaProducerConfig(properties).build();
