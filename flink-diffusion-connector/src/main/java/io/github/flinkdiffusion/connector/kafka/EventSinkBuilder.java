@@ -173,21 +173,6 @@ public final class EventSinkBuilder<T extends SpecificRecord> {
     Settings.refuseReserved(what, properties, RESERVED);
     refuseLossyProperties(properties);
     int maxRecordBytes = maxRecordBytes(job, properties);
-    boolean exactlyOnce = guarantee == DeliveryGuarantee.EXACTLY_ONCE;
-    Checkpointing checkpoints = Checkpointing.of(env);
-    if (exactlyOnce) {
-      refuseLossyCheckpointing(checkpoints);
-    }
-
-    properties.setProperty(ProducerConfig.BOOTSTRAP_SERVERS_CONFIG, servers);
-    BrokerLimits limits = broker.ask(properties, topic);
-    checkTopic(limits, maxRecordBytes);
-
-    properties.putIfAbsent(
-        ProducerConfig.MAX_REQUEST_SIZE_CONFIG, Integer.toString(maxRecordBytes));
-    properties.putIfAbsent(
-        ProducerConfig.BUFFER_MEMORY_CONFIG,
-        Long.toString(Math.max(DEFAULT_BUFFER_BYTES, 2L * maxRecordBytes)));
     KafkaSinkBuilder<T> builder =
         KafkaSink.<T>builder()
             .setDeliveryGuarantee(guarantee)
@@ -197,14 +182,28 @@ public final class EventSinkBuilder<T extends SpecificRecord> {
                     .setKeySerializationSchema(key)
                     .setValueSerializationSchema(valueForMaxRecordBytes.apply(maxRecordBytes))
                     .build());
+    boolean exactlyOnce = guarantee == DeliveryGuarantee.EXACTLY_ONCE;
+    Checkpointing checkpoints = Checkpointing.of(env);
     if (exactlyOnce) {
-      Duration timeout = transactionTimeout(job, checkpoints, limits);
-      properties.setProperty(
-          ProducerConfig.TRANSACTION_TIMEOUT_CONFIG, Long.toString(timeout.toMillis()));
+      refuseLossyCheckpointing(checkpoints);
       builder
           .setTransactionalIdPrefix(transactionalIdPrefix(job))
           .setTransactionNamingStrategy(TransactionNamingStrategy.POOLING);
     }
+
+    properties.setProperty(ProducerConfig.BOOTSTRAP_SERVERS_CONFIG, servers);
+    BrokerLimits limits = broker.ask(properties, topic);
+    checkTopic(limits, maxRecordBytes);
+    if (exactlyOnce) {
+      Duration timeout = transactionTimeout(job, checkpoints, limits);
+      properties.setProperty(
+          ProducerConfig.TRANSACTION_TIMEOUT_CONFIG, Long.toString(timeout.toMillis()));
+    }
+    properties.putIfAbsent(
+        ProducerConfig.MAX_REQUEST_SIZE_CONFIG, Integer.toString(maxRecordBytes));
+    properties.putIfAbsent(
+        ProducerConfig.BUFFER_MEMORY_CONFIG,
+        Long.toString(Math.max(DEFAULT_BUFFER_BYTES, 2L * maxRecordBytes)));
     return builder.setKafkaProducerConfig(properties).build();
   }
 
