@@ -1,0 +1,145 @@
+package io.github.flinkdiffusion.ops;
+
+import static com.tngtech.archunit.base.DescribedPredicate.describe;
+import static com.tngtech.archunit.core.domain.JavaClass.Predicates.resideInAnyPackage;
+import static com.tngtech.archunit.lang.conditions.ArchConditions.have;
+import static com.tngtech.archunit.lang.syntax.ArchRuleDefinition.classes;
+import static com.tngtech.archunit.lang.syntax.ArchRuleDefinition.noClasses;
+import static org.assertj.core.api.Assertions.assertThat;
+
+import com.tngtech.archunit.base.DescribedPredicate;
+import com.tngtech.archunit.core.domain.JavaClass;
+import com.tngtech.archunit.core.domain.JavaClasses;
+import com.tngtech.archunit.core.domain.JavaModifier;
+import com.tngtech.archunit.core.importer.ClassFileImporter;
+import com.tngtech.archunit.core.importer.ImportOption;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.List;
+import java.util.Set;
+import java.util.TreeSet;
+import java.util.stream.Collectors;
+import org.junit.jupiter.api.BeforeAll;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.FieldSource;
+
+/** Holds the order of the rooms that docs/ARCHITECTURE.md describes. */
+class ArchitectureTest {
+  private static final String ROOT = "io.github.flinkdiffusion.ops";
+
+  /**
+   * Each room imports only rooms before it. A room may not exist yet, but none may exist that is
+   * not here.
+   */
+  static final List<String> ROOMS =
+      List.of(
+          "image",
+          "noise",
+          "scheduler",
+          "torchscript",
+          "weights",
+          "tokenizer",
+          "network",
+          "engine",
+          "pipeline",
+          "batching",
+          "operator",
+          "table",
+          "quality",
+          "training");
+
+  private static JavaClasses all;
+
+  @BeforeAll
+  static void readClasses() {
+    all =
+        new ClassFileImporter()
+            .withImportOption(new ImportOption.DoNotIncludeTests())
+            .importPackages(ROOT);
+    assertThat(all).isNotEmpty();
+  }
+
+  @Test
+  void everyClassIsInARoom() {
+    Set<String> rooms =
+        all.stream().map(ArchitectureTest::room).collect(Collectors.toCollection(TreeSet::new));
+    assertThat(ROOMS).containsAll(rooms);
+  }
+
+  @ParameterizedTest
+  @FieldSource("ROOMS")
+  void roomImportsOnlyRoomsAboveIt(String room) {
+    List<String> below = ROOMS.subList(ROOMS.indexOf(room) + 1, ROOMS.size());
+    noClasses()
+        .that(areIn(room))
+        .should()
+        .dependOnClassesThat(areIn(below.toArray(String[]::new)))
+        .because("rooms come in the order " + ROOMS)
+        .allowEmptyShould(true)
+        .check(all);
+  }
+
+  @Test
+  void engineAloneKnowsATensorLibrary() {
+    noClasses()
+        .that(DescribedPredicate.not(areIn("engine")))
+        .should()
+        .dependOnClassesThat(resideInAnyPackage("ai.djl.."))
+        .because(
+            "another engine is then one room, and every other room is testable without native code")
+        .check(all);
+  }
+
+  @Test
+  void operatorAndTableAloneKnowFlinkAndTheConnector() {
+    noClasses()
+        .that(DescribedPredicate.not(areIn("operator", "table")))
+        .should()
+        .dependOnClassesThat(
+            resideInAnyPackage(
+                "org.apache.flink..", "org.apache.kafka..", "io.github.flinkdiffusion.connector.."))
+        .because("pictures are made without a cluster, in a test, a notebook or another framework")
+        .allowEmptyShould(true)
+        .check(all);
+  }
+
+  @ParameterizedTest
+  @FieldSource("ROOMS")
+  void roomExplainsItself(String room) {
+    // package-info is compiled only where it has annotations, so its source is looked for.
+    boolean exists = all.stream().anyMatch(type -> room(type).equals(room));
+    boolean explained =
+        Files.isRegularFile(
+            Path.of("src/main/java", ROOT.replace('.', '/'), room, "package-info.java"));
+    assertThat(explained).as("%s/package-info.java", room).isEqualTo(exists);
+  }
+
+  @Test
+  void noMutableStaticState() {
+    classes()
+        .should(
+            have(
+                describe(
+                    "only final static fields",
+                    type ->
+                        type.getFields().stream()
+                            .filter(field -> field.getModifiers().contains(JavaModifier.STATIC))
+                            .allMatch(field -> field.getModifiers().contains(JavaModifier.FINAL)))))
+        .because("a task manager runs many jobs in one virtual machine")
+        .check(all);
+  }
+
+  private static DescribedPredicate<JavaClass> areIn(String... rooms) {
+    Set<String> names = Set.of(rooms);
+    return describe("in room " + String.join(", ", rooms), type -> names.contains(room(type)));
+  }
+
+  /** The first part of the package below the root; empty for other libraries' classes. */
+  private static String room(JavaClass type) {
+    String name = type.getPackageName();
+    return name.startsWith(ROOT + ".")
+        ? name.substring(ROOT.length() + 1).replaceAll("\\..*", "")
+        : "";
+  }
+}
