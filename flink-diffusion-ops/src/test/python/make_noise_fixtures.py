@@ -1,0 +1,54 @@
+"""Writes what torch.randn draws on the CPU in float32, for the generator tests to compare with.
+
+    python make_noise_fixtures.py ../resources/fixtures/noise
+
+sizes.json   every size from 1 to 4096 once, spread over 50 seeds: CRC-32 of the little-endian bytes
+streams.json 50 seeds, each one generator asked for many sizes in turn, so that short draws (which come in pairs) and long ones
+             interleave: CRC-32 of every draw
+samples.json some draws as numbers: the first and last four values and the sum
+"""
+
+import json
+import pathlib
+import sys
+import zlib
+
+import torch
+
+SEEDS = [0, 1, 2, 3, 7, 42, 123, 1234, 5489, 65535, 2**31 - 1, 2**31, 2**32 - 1, 2**32, 2**32 + 1, 2**63 - 1] + [
+    1000003 * i + 17 for i in range(1, 35)
+]
+STREAM = [1, 16, 1, 1, 3, 17, 2, 100, 5, 4096, 15, 15, 31, 32, 33, 7, 1023, 1, 624, 16, 13, 4095, 2, 2]
+
+
+def generator(seed):
+    return torch.Generator().manual_seed(seed)
+
+
+def crc(values):
+    return zlib.crc32(values.numpy().astype("<f4").tobytes())
+
+
+def main():
+    folder = pathlib.Path(sys.argv[1])
+    folder.mkdir(parents=True, exist_ok=True)
+    sizes = []
+    for size in range(1, 4097):
+        seed = SEEDS[size % len(SEEDS)]
+        values = torch.randn(size, generator=generator(seed))
+        sizes.append([seed, size, crc(values)])
+    streams = []
+    for seed in SEEDS:
+        g = generator(seed)
+        streams.append({"seed": seed, "draws": [[n, crc(torch.randn(n, generator=g))] for n in STREAM]})
+    samples = []
+    for seed in SEEDS:
+        for size in [1, 2, 5, 15, 16, 17, 31, 64, 1000, 4096]:
+            values = torch.randn(size, generator=generator(seed)).double().tolist()
+            samples.append({"seed": seed, "size": size, "first": values[:4], "last": values[-4:], "sum": sum(values)})
+    for name, content in (("sizes", sizes), ("streams", streams), ("samples", samples)):
+        (folder / f"{name}.json").write_text("[\n" + ",\n".join(json.dumps(c) for c in content) + "\n]\n")
+
+
+if __name__ == "__main__":
+    main()
