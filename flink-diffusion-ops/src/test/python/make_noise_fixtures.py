@@ -1,6 +1,6 @@
 """Writes what torch.randn draws on the CPU in float32, for the generator tests to compare with.
 
-    python make_noise_fixtures.py ../resources/fixtures/noise
+    python make_noise_fixtures.py
 
 sizes.json   every size from 1 to 4096 once, spread over 50 seeds: CRC-32 of the little-endian bytes
 streams.json 50 seeds, each one generator asked for many sizes in turn, so that short draws (which come in pairs) and long ones
@@ -10,7 +10,6 @@ samples.json some draws as numbers: the first and last four values and the sum
 
 import json
 import pathlib
-import sys
 import zlib
 
 import torch
@@ -30,7 +29,7 @@ def crc(values):
 
 
 def main():
-    folder = pathlib.Path(sys.argv[1])
+    folder = pathlib.Path(__file__).resolve().parent.parent / "resources/fixtures/noise"
     folder.mkdir(parents=True, exist_ok=True)
     sizes = []
     for size in range(1, 4097):

@@ -1,0 +1,103 @@
+package io.github.flinkdiffusion.ops.scheduler;
+
+import java.util.List;
+import java.util.Objects;
+
+/**
+ * A scheduler, its config and a step count, compiled: for every network call a timestep and a
+ * handful of coefficients.
+ *
+ * <p>A plan is a value. It is immutable, equal plans have equal numbers, and it may be cached and
+ * used by any number of trajectories and threads at once; everything that changes while sampling is
+ * in {@link SamplerState}.
+ *
+ * <p>A plan has as many calls as the network must be called, which is not always the number of
+ * steps asked for: second-order solvers call twice a step (Heun: 2n - 1 calls), PNDM starts with
+ * extra calls.
+ */
+public final class SamplingPlan {
+
+  private final double initNoiseSigma;
+  private final int outputFactor;
+  private final List<Step> steps;
+
+  SamplingPlan(double initNoiseSigma, int outputFactor, List<Step> steps) {
+    this.initNoiseSigma = initNoiseSigma;
+    this.outputFactor = outputFactor;
+    this.steps = List.copyOf(steps);
+  }
+
+  /** How many times the network is called, at least 1. */
+  public int calls() {
+    return steps.size();
+  }
+
+  /** What the network is told as its timestep at a call. Not always a whole number. */
+  public double timestep(int call) {
+    return step(call).timestep();
+  }
+
+  /** The factor c_in by which the sample is multiplied to make the network's input at a call. */
+  public double inputScale(int call) {
+    return step(call).inputScale();
+  }
+
+  /** Standard deviation of the first sample when sampling starts from pure noise. */
+  public double initNoiseSigma() {
+    return initNoiseSigma;
+  }
+
+  /** Whether the update after a call draws from the trajectory's noise source. */
+  public boolean needsNoise(int call) {
+    return step(call).drawsNoise();
+  }
+
+  /** Weight of a clean image in a sample as it is before a call; image-to-image mixes with it. */
+  public double signalLevel(int call) {
+    return step(call).signal();
+  }
+
+  /** Weight of standard noise in a sample as it is before a call. */
+  public double noiseLevel(int call) {
+    return step(call).noise();
+  }
+
+  /**
+   * How many arrays the sampler remembers before a call; {@code calls()} itself is allowed and
+   * gives 0.
+   */
+  public int historyLength(int call) {
+    return call == 0 ? 0 : step(call - 1).memory().size();
+  }
+
+  /**
+   * How many times as long as the sample the network's output is: 2 when the config says that the
+   * network predicts variances ({@code variance_type} learned or learned_range), which then follow
+   * the prediction; else 1.
+   */
+  public int outputFactor() {
+    return outputFactor;
+  }
+
+  Step step(int call) {
+    return steps.get(call);
+  }
+
+  @Override
+  public boolean equals(Object other) {
+    return other instanceof SamplingPlan that
+        && initNoiseSigma == that.initNoiseSigma
+        && outputFactor == that.outputFactor
+        && steps.equals(that.steps);
+  }
+
+  @Override
+  public int hashCode() {
+    return Objects.hash(initNoiseSigma, outputFactor, steps);
+  }
+
+  @Override
+  public String toString() {
+    return "SamplingPlan[" + calls() + " calls, initNoiseSigma=" + initNoiseSigma + "]";
+  }
+}

@@ -1,0 +1,73 @@
+package io.github.flinkdiffusion.ops.scheduler;
+
+import io.github.flinkdiffusion.ops.scheduler.PlanBuilder.Call;
+import java.util.Arrays;
+
+/**
+ * What the schedulers of the k-diffusion family share: samples are image + sigma * noise, the
+ * network sees them scaled to unit variance, and n sigmas lie on the training schedule or are
+ * placed between two ends.
+ *
+ * @param sigmas n sigmas and the last one, which is 0 unless the config has it otherwise
+ * @param timesteps the n timesteps that the network is told
+ */
+record SigmaSpace(double[] sigmas, double[] timesteps) {
+
+  /** Reads {@code timestep_spacing} and the placement from a config; the last sigma is 0. */
+  static SigmaSpace of(Fields fields, NoiseSchedule schedule, int n, int trainSteps) {
+    double[] timesteps = Timesteps.fractional(fields, n, trainSteps);
+    return place(fields, schedule, timesteps, schedule.sigmasAt(timesteps), 0);
+  }
+
+  /**
+   * Applies the config's placement to sigmas that follow the timesteps.
+   *
+   * @param interpolated sigmas at the timesteps, from which the ends of a placement are taken
+   *     unless the config has them
+   */
+  static SigmaSpace place(
+      Fields fields,
+      NoiseSchedule schedule,
+      double[] timesteps,
+      double[] interpolated,
+      double last) {
+    Sigmas.Placement placement = Sigmas.placement(fields);
+    if (placement == Sigmas.Placement.BY_TIMESTEP) {
+      return new SigmaSpace(append(interpolated, last), timesteps);
+    }
+    double greatest = fields.number("sigma_max", interpolated[0]);
+    double least = fields.number("sigma_min", interpolated[interpolated.length - 1]);
+    double[] sigmas = Sigmas.place(placement, greatest, least, timesteps.length);
+    return new SigmaSpace(append(sigmas, last), schedule.timestepsOf(sigmas));
+  }
+
+  /**
+   * Standard deviation of the first sample; a config whose timesteps do not begin at the noisiest
+   * adds the image's own.
+   */
+  double initNoiseSigma(Fields fields) {
+    double greatest = 0;
+    for (double sigma : sigmas) {
+      greatest = Math.max(greatest, sigma);
+    }
+    boolean leading =
+        fields.choice("timestep_spacing", "linspace", Timesteps.SPACINGS).equals("leading");
+    return leading ? Math.sqrt(greatest * greatest + 1) : greatest;
+  }
+
+  /** Opens a call at a timestep with a sigma. */
+  static Call open(PlanBuilder plan, double timestep, double sigma) {
+    return plan.call(timestep).inputScale(1 / Math.sqrt(sigma * sigma + 1)).level(1, sigma);
+  }
+
+  /** (x - image) / sigma: the slope dx/dsigma, which is the predicted noise. */
+  static Linear slope(Call call, Prediction prediction, double sigma) {
+    return call.x().minus(prediction.imageAtSigma(call.x(), call.out(), sigma)).dividedBy(sigma);
+  }
+
+  static double[] append(double[] values, double last) {
+    double[] longer = Arrays.copyOf(values, values.length + 1);
+    longer[values.length] = last;
+    return longer;
+  }
+}

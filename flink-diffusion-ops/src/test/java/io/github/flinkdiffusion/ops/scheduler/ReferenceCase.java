@@ -1,0 +1,144 @@
+package io.github.flinkdiffusion.ops.scheduler;
+
+import com.fasterxml.jackson.databind.JsonNode;
+import com.fasterxml.jackson.databind.ObjectMapper;
+import com.fasterxml.jackson.databind.node.ObjectNode;
+import io.github.flinkdiffusion.ops.noise.TorchGenerator;
+import java.io.IOException;
+import java.io.InputStream;
+import java.io.UncheckedIOException;
+import java.nio.ByteBuffer;
+import java.nio.ByteOrder;
+import java.util.Base64;
+import java.util.stream.Stream;
+import java.util.stream.StreamSupport;
+
+/**
+ * One trajectory of the reference implementation, as {@code make_scheduler_fixtures.py} writes
+ * them.
+ */
+record ReferenceCase(String scheduler, JsonNode json) {
+
+  private static final int SIZE = 32;
+  private static final int NOISE_SEED = 7;
+  private static final int STEP_SEED = 11;
+
+  static Stream<ReferenceCase> sampled(String scheduler) {
+    return read(scheduler, "cases");
+  }
+
+  /** What the reference refuses or samples to NaN. */
+  static Stream<ReferenceCase> refused(String scheduler) {
+    return read(scheduler, "refused");
+  }
+
+  private static Stream<ReferenceCase> read(String scheduler, String part) {
+    try (InputStream in =
+        ReferenceCase.class.getResourceAsStream("/fixtures/scheduler/" + scheduler + ".json")) {
+      JsonNode cases = new ObjectMapper().readTree(in).get(part);
+      return StreamSupport.stream(cases.spliterator(), false)
+          .map(json -> new ReferenceCase(scheduler, json));
+    } catch (IOException e) {
+      throw new UncheckedIOException(e);
+    }
+  }
+
+  SchedulerConfig config() {
+    ObjectNode config = json.get("config").deepCopy();
+    return SchedulerConfig.fromJson(config.put("_class_name", scheduler), "scheduler_config.json");
+  }
+
+  int steps() {
+    return json.get("steps").asInt();
+  }
+
+  SamplingOptions options() {
+    JsonNode options = json.get("options");
+    return new SamplingOptions(
+        options.has("eta") ? options.get("eta").asDouble() : null,
+        options.has("mu") ? options.get("mu").asDouble() : null,
+        options.path("skippedSteps").asInt(0));
+  }
+
+  SamplingPlan plan() {
+    return Schedulers.plan(config(), steps(), options());
+  }
+
+  double initNoiseSigma() {
+    return json.get("initNoiseSigma").asDouble();
+  }
+
+  float[] timesteps() {
+    return floats("timesteps");
+  }
+
+  /** The mean magnitude of the sample after every call. */
+  float[] trace() {
+    return floats("trace");
+  }
+
+  float[] finalSample() {
+    return floats("final");
+  }
+
+  /** The greatest magnitude of any sample on the way. */
+  double scale() {
+    return json.get("scale").asDouble();
+  }
+
+  TorchGenerator stepNoise() {
+    return new TorchGenerator(STEP_SEED);
+  }
+
+  SamplerState start(SamplingPlan plan) {
+    float[] noise = new TorchGenerator(NOISE_SEED).gaussian(SIZE);
+    if (options().skippedSteps() == 0) {
+      return SamplerState.start(plan, noise);
+    }
+    float[] image = new float[SIZE];
+    for (int i = 0; i < SIZE; i++) {
+      image[i] = (float) (-1 + 2.0 * i / (SIZE - 1));
+    }
+    return SamplerState.startFrom(plan, image, noise);
+  }
+
+  /** The toy network. */
+  float[] output(float[] input, double timestep) {
+    boolean learnedVariance = json.get("options").has("learned");
+    boolean linear = json.get("model").asText().equals("linear");
+    double t = Math.abs(timestep);
+    float[] output = new float[learnedVariance ? 2 * input.length : input.length];
+    for (int i = 0; i < input.length; i++) {
+      double x = input[i];
+      output[i] =
+          (float)
+              (linear
+                  ? x * (t / (t + 1))
+                  : 0.6 * Math.tanh(x) + 0.2 * Math.cos(x + 0.01 * timestep));
+      if (learnedVariance) {
+        output[input.length + i] = (float) (0.5 + 0.4 * Math.sin(3 * x));
+      }
+    }
+    return output;
+  }
+
+  private float[] floats(String key) {
+    byte[] bytes = Base64.getDecoder().decode(json.get(key).asText());
+    float[] values = new float[bytes.length / Float.BYTES];
+    ByteBuffer.wrap(bytes).order(ByteOrder.LITTLE_ENDIAN).asFloatBuffer().get(values);
+    return values;
+  }
+
+  @Override
+  public String toString() {
+    String options = json.get("options").isEmpty() ? "" : " " + json.get("options");
+    return scheduler
+        + " "
+        + steps()
+        + " steps, "
+        + json.get("model").asText()
+        + options
+        + " "
+        + json.get("config");
+  }
+}

@@ -1,0 +1,119 @@
+package io.github.flinkdiffusion.ops.scheduler;
+
+import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assertions.assertThatThrownBy;
+import static org.assertj.core.api.Assertions.within;
+
+import io.github.flinkdiffusion.ops.noise.NoiseSource;
+import java.util.List;
+import java.util.stream.Stream;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.MethodSource;
+
+/**
+ * Whole trajectories against diffusers 0.42.0, which computes them in float32: {@code
+ * src/test/python/make_scheduler_fixtures.py}.
+ *
+ * <p>Errors are measured on the final sample, in units of its greatest magnitude, but not of less
+ * than 1. Where the samples on the way were much greater (sigma can begin at 20000) the reference's
+ * own rounding of those comes on top.
+ */
+class SchedulerParityTest {
+
+  private static final double TOLERANCE = 1e-4;
+
+  /** What all but a few ill-conditioned cases keep. */
+  private static final double USUAL_TOLERANCE = 1e-5;
+
+  private static final double FLOAT_ROUNDING = 1e-7;
+
+  static Stream<ReferenceCase> sampled() {
+    return Schedulers.supported().stream().flatMap(ReferenceCase::sampled);
+  }
+
+  static Stream<ReferenceCase> refused() {
+    return Schedulers.supported().stream().flatMap(ReferenceCase::refused);
+  }
+
+  @ParameterizedTest(name = "{0}")
+  @MethodSource("sampled")
+  void samplesAsTheReferenceDoes(ReferenceCase reference) {
+    SamplingPlan plan = reference.plan();
+    assertThat(plan.initNoiseSigma())
+        .isCloseTo(reference.initNoiseSigma(), within(1e-6 * reference.initNoiseSigma()));
+    float[] timesteps = reference.timesteps();
+    assertThat(plan.calls()).isEqualTo(timesteps.length);
+    for (int call = 0; call < timesteps.length; call++) {
+      assertThat(plan.timestep(call))
+          .as("timestep of call %d", call)
+          .isCloseTo(timesteps[call], within(1e-6 * (1 + Math.abs(timesteps[call]))));
+    }
+
+    SamplerState state = reference.start(plan);
+    NoiseSource noise = reference.stepNoise();
+    float[] trace = reference.trace();
+    while (!state.done()) {
+      int call = state.call();
+      state.advance(reference.output(state.modelInput(), plan.timestep(call)), noise);
+      assertThat(meanMagnitude(state.sample()))
+          .as("mean magnitude after call %d", call)
+          .isCloseTo(trace[call], within(1e-5 * reference.scale()));
+    }
+    assertThat(error(state.sample(), reference.finalSample()))
+        .as("greatest error of the final sample")
+        .isLessThan(TOLERANCE + FLOAT_ROUNDING * reference.scale() / unit(reference.finalSample()));
+  }
+
+  @ParameterizedTest(name = "{0}")
+  @MethodSource("refused")
+  void whatTheReferenceCannotSampleIsRefused(ReferenceCase reference) {
+    assertThatThrownBy(reference::plan)
+        .isInstanceOf(SchedulerException.class)
+        .hasMessageContaining("supported");
+  }
+
+  @Test
+  void nearlyAllCasesAreTenTimesCloser() {
+    List<Double> errors = sampled().map(SchedulerParityTest::finalError).toList();
+    long close = errors.stream().filter(error -> error < USUAL_TOLERANCE).count();
+    assertThat(errors.size()).isGreaterThan(1000);
+    assertThat((double) close / errors.size()).isGreaterThan(0.98);
+  }
+
+  private static double finalError(ReferenceCase reference) {
+    SamplingPlan plan = reference.plan();
+    SamplerState state = reference.start(plan);
+    NoiseSource noise = reference.stepNoise();
+    while (!state.done()) {
+      state.advance(reference.output(state.modelInput(), plan.timestep(state.call())), noise);
+    }
+    return error(state.sample(), reference.finalSample());
+  }
+
+  private static double error(float[] actual, float[] expected) {
+    assertThat(actual).hasSameSizeAs(expected);
+    double worst = 0;
+    for (int i = 0; i < actual.length; i++) {
+      double error = Math.abs((double) actual[i] - expected[i]);
+      worst = Double.isNaN(error) ? Double.POSITIVE_INFINITY : Math.max(worst, error);
+    }
+    return worst / unit(expected);
+  }
+
+  private static double unit(float[] sample) {
+    double unit = 1;
+    for (float value : sample) {
+      unit = Math.max(unit, Math.abs(value));
+    }
+    return unit;
+  }
+
+  private static double meanMagnitude(float[] sample) {
+    double sum = 0;
+    for (float value : sample) {
+      sum += Math.abs(value);
+    }
+    return sum / sample.length;
+  }
+}
