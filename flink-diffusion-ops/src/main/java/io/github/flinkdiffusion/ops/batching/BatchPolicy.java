@@ -1,0 +1,46 @@
+package io.github.flinkdiffusion.ops.batching;
+
+import java.time.Duration;
+import java.util.Objects;
+
+/**
+ * How much may share a call, and how order is kept. Limits are upper bounds: where the device's
+ * memory does not suffice, {@link StepBatcher} finds lower ones.
+ *
+ * @param rowLimit rows of one network call; a guided request takes two
+ * @param encodeLimit requests whose texts are encoded in one call
+ * @param decodeLimit pictures that are decoded in one call
+ * @param agingPerPriority head start of one level of priority: a request of priority p goes before
+ *     what arrived up to p times this later than it, and after everything older. So a request is
+ *     overtaken only by those that arrive within a bounded time, and nothing starves.
+ */
+public record BatchPolicy(
+    int rowLimit, int encodeLimit, int decodeLimit, Duration agingPerPriority) {
+  public BatchPolicy {
+    requirePositive(rowLimit, "rows of a network call");
+    requirePositive(encodeLimit, "requests of an encoding call");
+    requirePositive(decodeLimit, "pictures of a decoding call");
+    Objects.requireNonNull(agingPerPriority, "agingPerPriority");
+    if (agingPerPriority.isNegative() || agingPerPriority.compareTo(Duration.ofDays(1)) > 0) {
+      throw new IllegalArgumentException(
+          "The head start of one priority can not be "
+              + agingPerPriority
+              + "; use zero to one day.");
+    }
+  }
+
+  /**
+   * The policy for a limit of network rows: texts are small and encode by the row limit; pictures
+   * decode in half of it, because a decoder holds them at full size.
+   */
+  public static BatchPolicy ofRows(int rowLimit) {
+    return new BatchPolicy(rowLimit, rowLimit, Math.max(1, rowLimit / 2), Duration.ofSeconds(30));
+  }
+
+  private static void requirePositive(int limit, String what) {
+    if (limit < 1) {
+      throw new IllegalArgumentException(
+          "The limit of " + what + " can not be " + limit + "; use 1 or more.");
+    }
+  }
+}

@@ -1,0 +1,71 @@
+package io.github.flinkdiffusion.ops.batching;
+
+import java.util.Map;
+
+/**
+ * One caller's share of a {@link StepBatcher}: its requests, its snapshot, its end. Bounded by the
+ * caller, who knows how much it may have in flight. Methods may be called from any thread; only
+ * {@link #snapshot} waits.
+ */
+public final class BatchSession implements AutoCloseable {
+  private final StepBatcher batcher;
+  private final SessionListener listener;
+  private volatile boolean closed;
+
+  BatchSession(StepBatcher batcher, SessionListener listener) {
+    this.batcher = batcher;
+    this.listener = listener;
+  }
+
+  /**
+   * Hands over a request; it joins a call at one of the next boundaries.
+   *
+   * @param work a request, or a trajectory saved by {@link #snapshot} on a model of equal digest
+   * @param listener told what becomes of it, possibly before this method returns
+   * @throws BatchingException when the device has failed or is closed
+   */
+  public Ticket submit(Work work, Submission how, RequestListener listener) {
+    return batcher.submit(this, work, how, listener);
+  }
+
+  /**
+   * What is left to do for each of this session's requests, all at the same boundary between two
+   * calls. A request that is not in it has been reported to its listener as finished or failed.
+   *
+   * <p>Waits for the call that runs, no longer: the device goes on as soon as the (heap) copies are
+   * made.
+   *
+   * @throws BatchingException when the device has failed or is closed
+   */
+  public Map<Ticket, Work> snapshot() throws InterruptedException {
+    return batcher.snapshot(this);
+  }
+
+  /**
+   * Gives up a request; its listener gets a failure of kind {@link RequestFailure.Kind#CANCELLED},
+   * unless it had its result by then.
+   */
+  public void cancel(Ticket ticket) {
+    batcher.cancel(ticket);
+  }
+
+  /**
+   * Gives up all requests. No listener of this session is called after the current call.
+   * Idempotent.
+   */
+  @Override
+  public void close() {
+    if (!closed) {
+      closed = true;
+      batcher.leave(this);
+    }
+  }
+
+  boolean isClosed() {
+    return closed;
+  }
+
+  SessionListener listener() {
+    return listener;
+  }
+}

@@ -1,0 +1,17 @@
+package io.github.flinkdiffusion.ops.batching;
+
+/**
+ * A device can not work for anybody: its model did not load, a call failed for good, or it is
+ * closed.
+ */
+public final class BatchingException extends RuntimeException {
+  private static final long serialVersionUID = 1L;
+
+  public BatchingException(String message) {
+    super(message);
+  }
+
+  public BatchingException(String message, Throwable cause) {
+    super(message, cause);
+  }
+}

@@ -1,0 +1,91 @@
+package io.github.flinkdiffusion.ops.batching;
+
+import io.github.flinkdiffusion.ops.pipeline.DiffusionPipeline;
+import java.util.concurrent.Callable;
+import java.util.concurrent.CompletableFuture;
+import java.util.concurrent.ExecutionException;
+import org.slf4j.Logger;
+import org.slf4j.LoggerFactory;
+
+/**
+ * The one thread that touches a device: it opens the pipeline, runs the {@link StepBatcher} and
+ * closes the pipeline, because tensor libraries keep state per thread.
+ */
+final class DeviceThread implements SharedBatchers.Device {
+  private static final Logger LOG = LoggerFactory.getLogger(DeviceThread.class);
+
+  private final CompletableFuture<StepBatcher> opened = new CompletableFuture<>();
+  private final Thread thread;
+  private volatile boolean closing;
+
+  private DeviceThread(
+      String name, BatchPolicy policy, Ticker ticker, Callable<DiffusionPipeline> opener) {
+    thread = new Thread(() -> run(name, policy, ticker, opener), "diffusion-device-" + name);
+    // A JVM that is told to end does not wait for a model; who closes in order waits for this
+    // thread.
+    thread.setDaemon(true);
+  }
+
+  /** Starts the thread, which begins by opening the pipeline. */
+  static DeviceThread start(
+      String name, BatchPolicy policy, Ticker ticker, Callable<DiffusionPipeline> opener) {
+    DeviceThread device = new DeviceThread(name, policy, ticker, opener);
+    device.thread.start();
+    return device;
+  }
+
+  private void run(
+      String name, BatchPolicy policy, Ticker ticker, Callable<DiffusionPipeline> opener) {
+    try (DiffusionPipeline pipeline = opener.call()) {
+      StepBatcher batcher = new StepBatcher(pipeline, policy, ticker);
+      opened.complete(batcher);
+      if (closing) {
+        batcher.close();
+      }
+      batcher.runUntilClosed();
+    } catch (Throwable e) { // errors too: a native library that does not link is one
+      BatchingException failure =
+          new BatchingException("The model on device " + name + " could not be opened: " + e, e);
+      if (!opened.completeExceptionally(failure)) {
+        LOG.error("Device {}: the model could not be closed in order.", name, e);
+      }
+    }
+  }
+
+  @Override
+  public StepBatcher batcher() throws InterruptedException {
+    try {
+      return opened.get();
+    } catch (ExecutionException e) {
+      throw new BatchingException(e.getCause().getMessage(), e.getCause());
+    }
+  }
+
+  @Override
+  public boolean isBroken() {
+    return opened.isCompletedExceptionally()
+        || opened.isDone() && opened.getNow(null).hasFailed()
+        || opened.isDone() && !thread.isAlive();
+  }
+
+  /** Waits until the current call, or the opening, is over and the pipeline is closed. */
+  @Override
+  public void close() {
+    closing = true;
+    if (opened.isDone() && !opened.isCompletedExceptionally()) {
+      opened.getNow(null).close();
+    }
+    boolean interrupted = false;
+    while (thread.isAlive()) {
+      try {
+        thread.join();
+      } catch (InterruptedException e) {
+        // Native memory is in use until the thread ends, so the next model must not be opened yet.
+        interrupted = true;
+      }
+    }
+    if (interrupted) {
+      Thread.currentThread().interrupt();
+    }
+  }
+}

@@ -1,0 +1,35 @@
+package io.github.flinkdiffusion.ops.batching;
+
+import io.github.flinkdiffusion.ops.pipeline.GeneratedImage;
+import java.time.Duration;
+
+/**
+ * What becomes of one request. Called on the device's thread between two calls, so implementations
+ * hand over and return; they neither call the batcher nor throw.
+ *
+ * <p>Exactly one of {@link #onFinished} and {@link #onFailed} is called, last, unless the session
+ * is closed or the device fails before ({@link SessionListener#onDeviceFailed}).
+ */
+public interface RequestListener {
+
+  /**
+   * The request has left the queue.
+   *
+   * @param queued time since it was submitted
+   */
+  default void onStarted(Duration queued) {}
+
+  /**
+   * One more network step is done.
+   *
+   * @param step steps done, 1 .. totalSteps
+   * @param totalSteps steps in all
+   */
+  default void onStep(int step, int totalSteps) {}
+
+  /** The picture is there. */
+  void onFinished(GeneratedImage image);
+
+  /** This request can not be done; others are not affected. */
+  void onFailed(RequestFailure failure);
+}

@@ -1,0 +1,195 @@
+package io.github.flinkdiffusion.ops.batching;
+
+import io.github.flinkdiffusion.ops.pipeline.DiffusionPipeline;
+import java.util.HashMap;
+import java.util.Map;
+import java.util.Objects;
+import java.util.concurrent.Callable;
+import org.slf4j.Logger;
+import org.slf4j.LoggerFactory;
+
+/**
+ * The batchers of a process, one for each model on each device: however many callers share it, a
+ * model is loaded once, and freed when the last of them is gone.
+ *
+ * <p>Two copies of a model are never on a device at the same time: who asks for one that is being
+ * freed, or that has failed, waits until it is gone.
+ */
+public final class SharedBatchers {
+  private static final Logger LOG = LoggerFactory.getLogger(SharedBatchers.class);
+  private static final SharedBatchers OF_PROCESS =
+      new SharedBatchers(
+          (name, policy, opener) -> DeviceThread.start(name, policy, Ticker.SYSTEM, opener));
+
+  private final Starter starter;
+  private final Map<Key, Entry> entries = new HashMap<>();
+
+  /**
+   * @param starter how a device is set to work; tests give one that they step by hand
+   */
+  public SharedBatchers(Starter starter) {
+    this.starter = starter;
+  }
+
+  /** The registry that everybody in this process (and class loader) shares. */
+  public static SharedBatchers ofProcess() {
+    return OF_PROCESS;
+  }
+
+  /**
+   * What is shared.
+   *
+   * @param model names the loaded model: equal for equal weights at equal precision
+   * @param device e.g. {@code cpu}, {@code gpu:0}
+   */
+  public record Key(String model, String device) {
+    public Key {
+      Objects.requireNonNull(model, "model");
+      Objects.requireNonNull(device, "device");
+    }
+  }
+
+  /** A device at work. */
+  public interface Device extends AutoCloseable {
+
+    /**
+     * Waits until the model is loaded.
+     *
+     * @throws BatchingException when it could not be
+     */
+    StepBatcher batcher() throws InterruptedException;
+
+    /** True when it will never work (again). */
+    boolean isBroken();
+
+    /** Ends the work and frees the model; returns when that is done. Idempotent. */
+    @Override
+    void close();
+  }
+
+  /** Sets a device to work. */
+  @FunctionalInterface
+  public interface Starter {
+
+    /**
+     * @param name for the thread
+     * @param opener opens the pipeline; called on the device's thread
+     */
+    Device start(String name, BatchPolicy policy, Callable<DiffusionPipeline> opener);
+  }
+
+  /**
+   * Takes a share of a batcher; the first one loads the model, and everybody waits for that.
+   *
+   * @param policy of the batcher; only the first caller's counts
+   * @param opener opens the pipeline on the device's thread; called for the first caller only
+   * @throws BatchingException when the model could not be loaded
+   */
+  public Lease acquire(Key key, BatchPolicy policy, Callable<DiffusionPipeline> opener)
+      throws InterruptedException {
+    Entry entry = enter(key, policy, opener);
+    try {
+      Lease lease = new Lease(entry, entry.device.batcher());
+      if (!entry.policy.equals(policy)) {
+        LOG.warn(
+            "Model {} on {} is shared and already runs with {}; {} is not used.",
+            key.model,
+            key.device,
+            entry.policy,
+            policy);
+      }
+      return lease;
+    } catch (InterruptedException | RuntimeException e) {
+      exit(entry);
+      throw e;
+    }
+  }
+
+  private Entry enter(Key key, BatchPolicy policy, Callable<DiffusionPipeline> opener) {
+    while (true) {
+      Entry leaving;
+      synchronized (entries) {
+        Entry entry = entries.get(key);
+        if (entry == null) {
+          entry = new Entry(key, policy, starter.start(key.device, policy, opener));
+          entries.put(key, entry);
+        }
+        boolean broken = entry.shares > 0 && entry.device.isBroken();
+        if (!entry.leaving && !broken) {
+          entry.shares++;
+          return entry;
+        }
+        leaving = entry;
+      }
+      remove(leaving);
+    }
+  }
+
+  /** Waits until the entry's model is freed; only then is its key free for another one. */
+  private void remove(Entry entry) {
+    entry.device.close();
+    synchronized (entries) {
+      entries.remove(entry.key, entry);
+    }
+  }
+
+  private void exit(Entry entry) {
+    synchronized (entries) {
+      if (--entry.shares > 0) {
+        return;
+      }
+      entry.leaving = true;
+    }
+    remove(entry);
+  }
+
+  /** How many models are loaded or being loaded. */
+  public int size() {
+    synchronized (entries) {
+      return entries.size();
+    }
+  }
+
+  /** A model on a device. Shares and leaving are guarded by {@link #entries}. */
+  private static final class Entry {
+    final Key key;
+    final BatchPolicy policy;
+    final Device device;
+    int shares;
+    boolean leaving;
+
+    Entry(Key key, BatchPolicy policy, Device device) {
+      this.key = key;
+      this.policy = policy;
+      this.device = device;
+    }
+  }
+
+  /** One caller's share of a batcher. */
+  public final class Lease implements AutoCloseable {
+    private final Entry entry;
+    private final StepBatcher batcher;
+    private boolean closed;
+
+    private Lease(Entry entry, StepBatcher batcher) {
+      this.entry = entry;
+      this.batcher = batcher;
+    }
+
+    public StepBatcher batcher() {
+      return batcher;
+    }
+
+    /** Gives the share back; the last one waits until the model is freed. Idempotent. */
+    @Override
+    public void close() {
+      synchronized (this) {
+        if (closed) {
+          return;
+        }
+        closed = true;
+      }
+      exit(entry);
+    }
+  }
+}

@@ -1,0 +1,11 @@
+package io.github.flinkdiffusion.ops.batching;
+
+/** Time that only goes forward; tests set it by hand. */
+@FunctionalInterface
+public interface Ticker {
+  /** The machine's monotonic clock. */
+  Ticker SYSTEM = System::nanoTime;
+
+  /** Nanoseconds since some fixed moment. */
+  long nanos();
+}

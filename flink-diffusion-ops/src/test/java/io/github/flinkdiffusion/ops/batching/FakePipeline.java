@@ -1,0 +1,292 @@
+package io.github.flinkdiffusion.ops.batching;
+
+import io.github.flinkdiffusion.ops.engine.DeviceMemoryException;
+import io.github.flinkdiffusion.ops.image.Raster;
+import io.github.flinkdiffusion.ops.pipeline.DiffusionPipeline;
+import io.github.flinkdiffusion.ops.pipeline.GeneratedImage;
+import io.github.flinkdiffusion.ops.pipeline.GenerationRequest;
+import io.github.flinkdiffusion.ops.pipeline.GenerationSpec;
+import io.github.flinkdiffusion.ops.pipeline.InvalidRequestException;
+import io.github.flinkdiffusion.ops.pipeline.ModelInfo;
+import io.github.flinkdiffusion.ops.pipeline.NotFiniteException;
+import io.github.flinkdiffusion.ops.pipeline.Trajectory;
+import io.github.flinkdiffusion.ops.pipeline.TrajectorySnapshot;
+import java.nio.ByteBuffer;
+import java.util.ArrayList;
+import java.util.HashSet;
+import java.util.List;
+import java.util.Random;
+import java.util.Set;
+import java.util.concurrent.ConcurrentHashMap;
+import java.util.concurrent.CopyOnWriteArrayList;
+
+/**
+ * A pipeline without a model whose pictures still depend on everything that must not get lost: the
+ * request, each step's noise, and what the step before left. Its faults are set by the test.
+ */
+public final class FakePipeline implements DiffusionPipeline {
+  public static final ModelInfo MODEL = new ModelInfo("fake", "digest-of-fake");
+  private static final int DEFAULT_STEPS = 4;
+  private static final int DEFAULT_SIZE = 8;
+  private static final int MAX_STEPS = 1000;
+
+  private final ModelInfo model;
+
+  /**
+   * Every device call that was made, as {@code start[a, b]}, {@code step[a@0, b@3]}, {@code
+   * finish[a]}.
+   */
+  public final List<String> calls = new CopyOnWriteArrayList<>();
+
+  /** Ids whose start fails although they were prepared. */
+  public final Set<String> invalidAtStart = ConcurrentHashMap.newKeySet();
+
+  /** {@code id@step} at which the network gives NaN. */
+  public final Set<String> notFinite = ConcurrentHashMap.newKeySet();
+
+  /** {@code id@step} at which the device breaks. */
+  public final Set<String> deviceErrors = ConcurrentHashMap.newKeySet();
+
+  /** Rows of a network call that still fit into memory. */
+  public volatile int rowsThatFit = Integer.MAX_VALUE;
+
+  /** Pictures of a decoding call that still fit into memory. */
+  public volatile int picturesThatFit = Integer.MAX_VALUE;
+
+  /** Run at the beginning of each device call; tests wait or fail in it. */
+  public volatile Runnable beforeCall = () -> {};
+
+  public volatile boolean closed;
+
+  public FakePipeline() {
+    this(MODEL);
+  }
+
+  public FakePipeline(ModelInfo model) {
+    this.model = model;
+  }
+
+  /** The picture of a request made alone and undisturbed. */
+  public static Raster pictureOf(GenerationSpec spec) {
+    FakePipeline pipeline = new FakePipeline();
+    List<Trajectory> alone = pipeline.start(List.of(pipeline.prepare(spec)));
+    while (!alone.get(0).done()) {
+      pipeline.step(alone);
+    }
+    return pipeline.finish(alone).get(0).image();
+  }
+
+  /** A request for so many steps, unguided. */
+  public static GenerationRequest request(String id, int steps) {
+    return request(id, steps, 1.0, DEFAULT_SIZE);
+  }
+
+  public static GenerationRequest request(String id, int steps, double guidance, int size) {
+    return new FakePipeline()
+        .prepare(
+            new GenerationSpec(
+                id, "a picture of " + id, null, null, null, steps, guidance, size, size));
+  }
+
+  @Override
+  public ModelInfo model() {
+    return model;
+  }
+
+  @Override
+  public GenerationRequest prepare(GenerationSpec spec) {
+    if (spec.prompt().isBlank()) {
+      throw new InvalidRequestException("The prompt is blank; say what the picture shows.");
+    }
+    int steps = spec.steps() == null ? DEFAULT_STEPS : spec.steps();
+    if (steps < 1 || steps > MAX_STEPS) {
+      throw new InvalidRequestException("steps is " + steps + "; use 1 to " + MAX_STEPS + ".");
+    }
+    return new GenerationRequest(
+        spec.id(),
+        spec.prompt(),
+        spec.negativePrompt() == null ? "" : spec.negativePrompt(),
+        spec.seed() == null ? GenerationSpec.seedFromId(spec.id()) : spec.seed(),
+        spec.scheduler() == null ? "FakeScheduler" : spec.scheduler(),
+        steps,
+        spec.guidanceScale() == null ? 1.0 : spec.guidanceScale(),
+        spec.width() == null ? DEFAULT_SIZE : spec.width(),
+        spec.height() == null ? DEFAULT_SIZE : spec.height());
+  }
+
+  @Override
+  public List<Trajectory> start(List<GenerationRequest> requests) {
+    record("start", requests.stream().map(GenerationRequest::id).toList());
+    if (requests.stream().anyMatch(request -> invalidAtStart.contains(request.id()))) {
+      throw new InvalidRequestException("The prompt can not be encoded.");
+    }
+    List<Trajectory> started = new ArrayList<>();
+    requests.forEach(request -> started.add(new FakeTrajectory(request, model.digest())));
+    return started;
+  }
+
+  @Override
+  public List<Trajectory> restore(List<TrajectorySnapshot> snapshots) {
+    record("restore", snapshots.stream().map(s -> s.request().id() + "@" + s.step()).toList());
+    List<Trajectory> restored = new ArrayList<>();
+    snapshots.forEach(snapshot -> restored.add(new FakeTrajectory(snapshot)));
+    return restored;
+  }
+
+  @Override
+  public void step(List<Trajectory> batch) {
+    List<String> names = batch.stream().map(t -> t.request().id() + "@" + t.step()).toList();
+    record("step", names);
+    requireFits(batch.stream().mapToInt(Trajectory::rows).sum(), rowsThatFit);
+    requireAllOf(batch);
+    if (batch.stream().anyMatch(Trajectory::done)) {
+      throw new IllegalStateException("A finished trajectory can not take a step: " + names);
+    }
+    if (names.stream().anyMatch(deviceErrors::contains)) {
+      throw new IllegalStateException("The device broke.");
+    }
+    List<Integer> bad = new ArrayList<>();
+    for (int i = 0; i < names.size(); i++) {
+      if (notFinite.contains(names.get(i))) {
+        bad.add(i);
+      }
+    }
+    if (!bad.isEmpty()) {
+      throw new NotFiniteException("The network's output is not finite.", bad);
+    }
+    batch.forEach(trajectory -> ((FakeTrajectory) trajectory).advance());
+  }
+
+  @Override
+  public List<GeneratedImage> finish(List<Trajectory> batch) {
+    record("finish", batch.stream().map(t -> t.request().id()).toList());
+    requireFits(batch.size(), picturesThatFit);
+    requireAllOf(batch);
+    if (!batch.stream().allMatch(Trajectory::done)) {
+      throw new IllegalStateException("Only finished trajectories can be decoded.");
+    }
+    return batch.stream().map(trajectory -> ((FakeTrajectory) trajectory).picture()).toList();
+  }
+
+  @Override
+  public void close() {
+    closed = true;
+  }
+
+  private void record(String what, List<String> names) {
+    if (closed) {
+      throw new IllegalStateException("The pipeline is closed.");
+    }
+    beforeCall.run();
+    calls.add(what + names);
+  }
+
+  private static void requireFits(int size, int limit) {
+    if (size > limit) {
+      throw new DeviceMemoryException(size + " do not fit, " + limit + " do.", null);
+    }
+  }
+
+  private static void requireAllOf(List<Trajectory> batch) {
+    if (new HashSet<>(batch.stream().map(Trajectory::batchKey).toList()).size() != 1) {
+      throw new IllegalStateException("A batch has one key.");
+    }
+  }
+
+  private static final class FakeTrajectory implements Trajectory {
+    private final GenerationRequest request;
+    private final String modelDigest;
+    private int step;
+    private final float[] sample;
+    private float[] previous;
+    private long generator;
+
+    FakeTrajectory(GenerationRequest request, String modelDigest) {
+      this.request = request;
+      this.modelDigest = modelDigest;
+      this.generator = request.seed();
+      this.sample = new float[3 * request.width() * request.height()];
+      for (int i = 0; i < sample.length; i++) {
+        sample[i] = noise();
+      }
+    }
+
+    FakeTrajectory(TrajectorySnapshot snapshot) {
+      request = snapshot.request();
+      modelDigest = snapshot.modelDigest();
+      step = snapshot.step();
+      sample = snapshot.sample().clone();
+      previous = snapshot.history().length == 0 ? null : snapshot.history()[0].clone();
+      generator = ByteBuffer.wrap(snapshot.generator()).getLong();
+    }
+
+    private float noise() {
+      generator = generator * 6364136223846793005L + 1442695040888963407L;
+      return new Random(generator).nextFloat();
+    }
+
+    void advance() {
+      float[] before = sample.clone();
+      float prompt = (request.prompt().hashCode() & 0xFF) / 255f;
+      for (int i = 0; i < sample.length; i++) {
+        float history = previous == null ? 0.5f : previous[i];
+        sample[i] =
+            0.5f * sample[i]
+                + 0.2f * history
+                + 0.1f * prompt
+                + 0.1f * noise()
+                + 0.01f * step
+                + 0.001f * (float) request.guidanceScale();
+      }
+      previous = before;
+      step++;
+    }
+
+    GeneratedImage picture() {
+      float[] pixels = sample.clone();
+      for (int i = 0; i < pixels.length; i++) {
+        pixels[i] = Math.min(1, Math.max(0, pixels[i]));
+      }
+      return new GeneratedImage(
+          request,
+          new Raster(3, request.height(), request.width(), pixels),
+          request.prompt().length() > 77);
+    }
+
+    @Override
+    public GenerationRequest request() {
+      return request;
+    }
+
+    @Override
+    public int step() {
+      return step;
+    }
+
+    @Override
+    public int totalSteps() {
+      return request.steps();
+    }
+
+    @Override
+    public int rows() {
+      return request.guidanceScale() > 1 ? 2 : 1;
+    }
+
+    @Override
+    public Object batchKey() {
+      return List.of(request.width(), request.height());
+    }
+
+    @Override
+    public TrajectorySnapshot snapshot() {
+      return new TrajectorySnapshot(
+          request,
+          modelDigest,
+          step,
+          sample.clone(),
+          previous == null ? new float[0][] : new float[][] {previous.clone()},
+          ByteBuffer.allocate(Long.BYTES).putLong(generator).array());
+    }
+  }
+}

@@ -1,0 +1,506 @@
+package io.github.flinkdiffusion.ops.batching;
+
+import static io.github.flinkdiffusion.ops.batching.FakePipeline.request;
+import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assertions.assertThatThrownBy;
+
+import io.github.flinkdiffusion.ops.pipeline.GenerationRequest;
+import io.github.flinkdiffusion.ops.pipeline.GenerationSpec;
+import io.github.flinkdiffusion.ops.pipeline.ModelInfo;
+import java.time.Duration;
+import java.util.ArrayList;
+import java.util.HashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.Optional;
+import org.junit.jupiter.api.Test;
+
+/** The loop, made to go call by call on the test's thread. */
+class StepBatcherTest {
+  private final FakePipeline pipeline = new FakePipeline();
+  private final ManualTicker ticker = new ManualTicker();
+  private final RecordedSession sessionEvents = new RecordedSession();
+  private final Map<String, RecordedOutcome> outcomes = new HashMap<>();
+
+  private StepBatcher batcher;
+  private BatchSession session;
+
+  private void openWith(int rowLimit) {
+    openWith(new BatchPolicy(rowLimit, rowLimit, rowLimit, Duration.ofSeconds(30)));
+  }
+
+  private void openWith(BatchPolicy policy) {
+    batcher = new StepBatcher(pipeline, policy, ticker);
+    session = batcher.join(sessionEvents);
+  }
+
+  private Ticket submit(GenerationRequest request) {
+    return submit(request, Submission.DEFAULT);
+  }
+
+  private Ticket submit(GenerationRequest request, Submission how) {
+    RecordedOutcome outcome = new RecordedOutcome();
+    outcomes.put(request.id(), outcome);
+    return session.submit(new Work.Fresh(request), how, outcome);
+  }
+
+  private static Submission priority(int priority) {
+    return new Submission(priority, Optional.empty());
+  }
+
+  private void runUntilIdle() {
+    int calls = 0;
+    while (batcher.runOnce()) {
+      assertThat(calls++).as("calls").isLessThan(10_000);
+    }
+  }
+
+  private List<String> stepCalls() {
+    return pipeline.calls.stream().filter(call -> call.startsWith("step")).toList();
+  }
+
+  private static float[] solo(GenerationRequest request) {
+    return FakePipeline.pictureOf(
+            new GenerationSpec(
+                request.id(),
+                request.prompt(),
+                request.negativePrompt(),
+                request.seed(),
+                request.scheduler(),
+                request.steps(),
+                request.guidanceScale(),
+                request.width(),
+                request.height()))
+        .data();
+  }
+
+  @Test
+  void requestsJoinTheNextCallAndLeaveWhenTheyAreDone() {
+    openWith(8);
+    submit(request("a", 3));
+    batcher.runOnce(); // start
+    batcher.runOnce(); // step
+    submit(request("b", 2));
+    runUntilIdle();
+
+    assertThat(pipeline.calls)
+        .containsExactly(
+            "start[a]",
+            "step[a@0]",
+            "start[b]",
+            "step[a@1, b@0]",
+            "step[a@2, b@1]",
+            "finish[a, b]");
+  }
+
+  @Test
+  void aPictureDoesNotDependOnWhoSharesTheCalls() {
+    openWith(5);
+    List<GenerationRequest> requests = new ArrayList<>();
+    for (int i = 0; i < 9; i++) {
+      requests.add(request("r" + i, 1 + 3 * i % 7, i % 2 == 0 ? 1.0 : 7.5, i % 3 == 0 ? 16 : 8));
+    }
+    for (GenerationRequest request : requests) {
+      submit(request);
+      batcher.runOnce();
+    }
+    runUntilIdle();
+
+    for (GenerationRequest request : requests) {
+      assertThat(outcomes.get(request.id()).image.image().data())
+          .as(request.id())
+          .isEqualTo(solo(request));
+    }
+  }
+
+  @Test
+  void theLimitCountsRowsAndAGuidedRequestTakesTwo() {
+    openWith(3);
+    submit(request("guided", 1, 7.5, 8));
+    submit(request("guided too", 1, 7.5, 8));
+    submit(request("plain", 1));
+    runUntilIdle();
+
+    assertThat(stepCalls()).containsExactly("step[guided@0, plain@0]", "step[guided too@0]");
+  }
+
+  @Test
+  void aRequestLargerThanTheLimitGoesAlone() {
+    openWith(1);
+    submit(request("guided", 1, 7.5, 8));
+    submit(request("plain", 1));
+    runUntilIdle();
+
+    assertThat(stepCalls()).containsExactly("step[guided@0]", "step[plain@0]");
+  }
+
+  @Test
+  void encodingAndDecodingNeverStallRunningStepsForLongerThanOneCall() {
+    openWith(new BatchPolicy(4, 1, 1, Duration.ofSeconds(30)));
+    submit(request("long", 100));
+    for (int i = 0; i < 20; i++) {
+      submit(request("r" + i, 1 + i % 3));
+    }
+    runUntilIdle();
+
+    List<String> whileLongRuns =
+        pipeline.calls.subList(1, pipeline.calls.lastIndexOf("step[long@99]"));
+    for (int i = 0; i + 1 < whileLongRuns.size(); i++) {
+      assertThat(whileLongRuns.subList(i, i + 2)).anyMatch(call -> call.startsWith("step"));
+    }
+    assertThat(whileLongRuns.stream().filter(call -> call.startsWith("finish"))).hasSize(20);
+  }
+
+  @Test
+  void higherPriorityOvertakesWhatIsAlreadyRunning() {
+    openWith(1);
+    submit(request("low", 3));
+    batcher.runOnce();
+    batcher.runOnce();
+    submit(request("high", 2), priority(1));
+    runUntilIdle();
+
+    assertThat(stepCalls())
+        .containsExactly(
+            "step[low@0]", "step[high@0]", "step[high@1]", "step[low@1]", "step[low@2]");
+  }
+
+  @Test
+  void whoHasWaitedLongEnoughIsNotOvertakenByHigherPriority() {
+    openWith(1);
+    submit(request("old", 1));
+    ticker.advance(Duration.ofSeconds(31));
+    submit(request("young but important", 1), priority(1));
+    submit(request("young and very important", 1), priority(2));
+    runUntilIdle();
+
+    assertThat(stepCalls())
+        .containsExactly(
+            "step[young and very important@0]", "step[old@0]", "step[young but important@0]");
+  }
+
+  @Test
+  void extremePrioritiesKeepTheirOrder() {
+    openWith(1);
+    submit(request("least", 1), priority(Integer.MIN_VALUE));
+    submit(request("most", 1), priority(Integer.MAX_VALUE));
+    runUntilIdle();
+
+    assertThat(stepCalls()).containsExactly("step[most@0]", "step[least@0]");
+  }
+
+  @Test
+  void shapesTakeTurns() {
+    openWith(2);
+    for (int i = 0; i < 4; i++) {
+      submit(request("small" + i, 2));
+    }
+    batcher.runOnce();
+    batcher.runOnce();
+    submit(request("large", 2, 1.0, 16));
+    runUntilIdle();
+
+    List<String> steps = stepCalls();
+    int first = steps.indexOf("step[large@0]");
+    int second = steps.indexOf("step[large@1]");
+    assertThat(first).isBetween(1, 3);
+    assertThat(second - first).as("turns between").isLessThanOrEqualTo(2);
+  }
+
+  @Test
+  void onlySoManyAreStartedAhead() throws InterruptedException {
+    openWith(2);
+    for (int i = 0; i < 50; i++) {
+      submit(request("r" + i, 100));
+    }
+    for (int i = 0; i < 40; i++) {
+      batcher.runOnce();
+    }
+
+    assertThat(session.snapshot().values().stream().filter(Work.Resumed.class::isInstance))
+        .hasSize(4);
+  }
+
+  @Test
+  void aRequestThatTheModelRefusesFailsAlone() {
+    openWith(8);
+    pipeline.invalidAtStart.add("bad");
+    submit(request("good", 2));
+    submit(request("bad", 2));
+    submit(request("fine", 2));
+    runUntilIdle();
+
+    assertThat(outcomes.get("bad").failure)
+        .isEqualTo(
+            new RequestFailure(
+                RequestFailure.Kind.INVALID_REQUEST, "The prompt can not be encoded."));
+    assertThat(outcomes.get("good").image).isNotNull();
+    assertThat(outcomes.get("fine").image).isNotNull();
+  }
+
+  @Test
+  void aRequestWhoseNumbersAreNotFiniteFailsAloneAndTheOthersTakeTheStepAgain() {
+    openWith(8);
+    pipeline.notFinite.add("bad@1");
+    GenerationRequest good = request("good", 3);
+    submit(good);
+    submit(request("bad", 3));
+    runUntilIdle();
+
+    assertThat(outcomes.get("bad").failure.kind()).isEqualTo(RequestFailure.Kind.NOT_FINITE);
+    assertThat(outcomes.get("good").image.image().data()).isEqualTo(solo(good));
+    assertThat(stepCalls())
+        .containsExactly(
+            "step[good@0, bad@0]", "step[good@1, bad@1]", "step[good@1]", "step[good@2]");
+  }
+
+  @Test
+  void aCallThatDoesNotFitIsHalvedAndTheLimitIsRemembered() {
+    openWith(8);
+    pipeline.rowsThatFit = 3;
+    for (int i = 0; i < 8; i++) {
+      submit(request("r" + i, 2));
+    }
+    runUntilIdle();
+
+    assertThat(outcomes.values()).allMatch(outcome -> outcome.image != null);
+    assertThat(sessionEvents.calls.stream().filter(CallReport::outOfMemory).map(CallReport::rows))
+        .containsExactly(8, 4);
+    assertThat(
+            sessionEvents.calls.stream()
+                .filter(c -> c.stage() == CallReport.Stage.STEP && !c.outOfMemory())
+                .map(CallReport::rows))
+        .containsOnly(2)
+        .hasSize(8);
+  }
+
+  @Test
+  void aLimitLearnedForLargePicturesDoesNotHoldForSmallOnes() {
+    openWith(4);
+    pipeline.rowsThatFit = 1;
+    submit(request("large", 1, 1.0, 16));
+    submit(request("large too", 1, 1.0, 16));
+    runUntilIdle();
+    pipeline.rowsThatFit = 4;
+    submit(request("small", 1));
+    submit(request("small too", 1));
+    runUntilIdle();
+
+    assertThat(stepCalls()).contains("step[small@0, small too@0]");
+  }
+
+  @Test
+  void decodingIsHalvedToo() {
+    openWith(4);
+    pipeline.picturesThatFit = 1;
+    for (int i = 0; i < 4; i++) {
+      submit(request("r" + i, 1));
+    }
+    runUntilIdle();
+
+    assertThat(outcomes.values()).allMatch(outcome -> outcome.image != null);
+    assertThat(pipeline.calls)
+        .endsWith(
+            "finish[r0, r1, r2, r3]",
+            "finish[r0, r1]",
+            "finish[r0]",
+            "finish[r1]",
+            "finish[r2]",
+            "finish[r3]");
+  }
+
+  @Test
+  void aRequestThatDoesNotFitAloneFailsAlone() {
+    openWith(4);
+    pipeline.rowsThatFit = 1;
+    submit(request("guided", 2, 7.5, 8));
+    submit(request("plain", 2));
+    runUntilIdle();
+
+    assertThat(outcomes.get("guided").failure.kind()).isEqualTo(RequestFailure.Kind.OUT_OF_MEMORY);
+    assertThat(outcomes.get("guided").failure.message())
+        .contains("guided", "8 x 8", "smaller picture", "2 do not fit");
+    assertThat(outcomes.get("plain").image).isNotNull();
+  }
+
+  @Test
+  void anyOtherErrorOfTheDeviceFailsAllCallers() {
+    openWith(4);
+    RecordedSession neighbour = new RecordedSession();
+    batcher.join(neighbour);
+    pipeline.deviceErrors.add("a@1");
+    submit(request("a", 2));
+    runUntilIdle();
+
+    assertThat(sessionEvents.deviceFailure).hasRootCauseMessage("The device broke.");
+    assertThat(neighbour.deviceFailure).isSameAs(sessionEvents.deviceFailure);
+    assertThat(batcher.hasFailed()).isTrue();
+    assertThatThrownBy(() -> submit(request("b", 2)))
+        .isInstanceOf(BatchingException.class)
+        .hasMessageContaining("The device broke.");
+    assertThatThrownBy(() -> session.snapshot()).isInstanceOf(BatchingException.class);
+    assertThatThrownBy(() -> batcher.join(neighbour)).isInstanceOf(BatchingException.class);
+  }
+
+  @Test
+  void aRequestThatIsNotDoneInTimeFails() {
+    openWith(1);
+    Submission tenSeconds = new Submission(0, Optional.of(Duration.ofSeconds(10)));
+    submit(request("running", 5), tenSeconds);
+    submit(request("unhurried", 1));
+    submit(request("quick", 1), tenSeconds);
+    batcher.runOnce();
+    batcher.runOnce();
+    ticker.advance(Duration.ofSeconds(10));
+    runUntilIdle();
+
+    assertThat(outcomes.get("running").failure.kind()).isEqualTo(RequestFailure.Kind.TIMEOUT);
+    assertThat(outcomes.get("running").failure.message()).contains("10000 ms", "step 1 of 5");
+    assertThat(outcomes.get("quick").failure.message()).contains("still waiting");
+    assertThat(outcomes.get("unhurried").image).isNotNull();
+  }
+
+  @Test
+  void aSnapshotHoldsWhatIsLeftOfEachRequestAndGoesOnElsewhere() throws InterruptedException {
+    openWith(new BatchPolicy(2, 1, 1, Duration.ofSeconds(30)));
+    List<GenerationRequest> requests = new ArrayList<>();
+    for (int i = 0; i < 6; i++) {
+      requests.add(request("r" + i, 2 + i));
+    }
+    requests.forEach(this::submit);
+    for (int i = 0; i < 7; i++) {
+      batcher.runOnce();
+    }
+    Map<Ticket, Work> saved = session.snapshot();
+    List<String> finished =
+        requests.stream()
+            .map(GenerationRequest::id)
+            .filter(id -> outcomes.get(id).image != null)
+            .toList();
+
+    assertThat(saved.keySet().stream().map(ticket -> ticket.request().id()))
+        .containsExactlyInAnyOrderElementsOf(
+            requests.stream()
+                .map(GenerationRequest::id)
+                .filter(id -> !finished.contains(id))
+                .toList());
+    assertThat(saved.values()).hasAtLeastOneElementOfType(Work.Fresh.class);
+    assertThat(saved.values()).hasAtLeastOneElementOfType(Work.Resumed.class);
+
+    runUntilIdle(); // what goes on here must not change what was saved
+    StepBatcher elsewhere =
+        new StepBatcher(new FakePipeline(), BatchPolicy.ofRows(8), new ManualTicker());
+    BatchSession other = elsewhere.join(new RecordedSession());
+    for (Work work : saved.values()) {
+      RecordedOutcome outcome = new RecordedOutcome();
+      outcomes.put(work.request().id(), outcome);
+      other.submit(work, Submission.DEFAULT, outcome);
+    }
+    while (elsewhere.runOnce()) {}
+
+    for (GenerationRequest request : requests) {
+      assertThat(outcomes.get(request.id()).image.image().data()).isEqualTo(solo(request));
+    }
+  }
+
+  @Test
+  void aSnapshotIsOfOneSessionOnly() throws InterruptedException {
+    openWith(4);
+    BatchSession neighbour = batcher.join(new RecordedSession());
+    submit(request("mine", 3));
+    neighbour.submit(
+        new Work.Fresh(request("theirs", 3)), Submission.DEFAULT, new RecordedOutcome());
+    batcher.runOnce();
+
+    assertThat(session.snapshot().keySet().stream().map(ticket -> ticket.request().id()))
+        .containsExactly("mine");
+    assertThat(pipeline.calls).containsExactly("start[mine, theirs]");
+  }
+
+  @Test
+  void aCancelledRequestIsToldSo() {
+    openWith(4);
+    Ticket ticket = submit(request("a", 3));
+    submit(request("b", 1));
+    batcher.runOnce();
+    session.cancel(ticket);
+    runUntilIdle();
+    session.cancel(ticket); // too late, and harmless
+
+    assertThat(outcomes.get("a").failure.kind()).isEqualTo(RequestFailure.Kind.CANCELLED);
+    assertThat(outcomes.get("b").image).isNotNull();
+    assertThat(batcher.runOnce()).isFalse();
+  }
+
+  @Test
+  void aClosedSessionTakesItsRequestsAlongAndHearsNothingMore() {
+    openWith(4);
+    BatchSession neighbour = batcher.join(new RecordedSession());
+    RecordedOutcome theirs = new RecordedOutcome();
+    submit(request("mine", 2));
+    neighbour.submit(new Work.Fresh(request("theirs", 2)), Submission.DEFAULT, theirs);
+    batcher.runOnce();
+    batcher.runOnce();
+    session.close();
+    session.close();
+    runUntilIdle();
+
+    assertThat(outcomes.get("mine").image).isNull();
+    assertThat(outcomes.get("mine").failure).isNull();
+    assertThat(theirs.image).isNotNull();
+    assertThat(stepCalls()).containsExactly("step[mine@0, theirs@0]", "step[theirs@1]");
+    assertThatThrownBy(() -> submit(request("late", 2))).isInstanceOf(BatchingException.class);
+  }
+
+  @Test
+  void aTrajectoryOfAnotherModelIsRefused() throws InterruptedException {
+    openWith(4);
+    submit(request("a", 3));
+    batcher.runOnce();
+    Work saved = session.snapshot().values().iterator().next();
+    BatchSession other =
+        new StepBatcher(
+                new FakePipeline(new ModelInfo("fake", "another digest")),
+                BatchPolicy.ofRows(4),
+                ticker)
+            .join(new RecordedSession());
+
+    assertThatThrownBy(() -> other.submit(saved, Submission.DEFAULT, new RecordedOutcome()))
+        .isInstanceOf(IllegalArgumentException.class)
+        .hasMessageContaining("another digest");
+  }
+
+  @Test
+  void reportsCallsAndQueueTimes() {
+    openWith(4);
+    submit(request("a", 2));
+    ticker.advance(Duration.ofMillis(5));
+    runUntilIdle();
+
+    assertThat(outcomes.get("a").queued).isEqualTo(Duration.ofMillis(5));
+    assertThat(outcomes.get("a").steps).containsExactly(1, 2);
+    assertThat(sessionEvents.calls)
+        .extracting(CallReport::stage)
+        .containsExactly(
+            CallReport.Stage.ENCODE,
+            CallReport.Stage.STEP,
+            CallReport.Stage.STEP,
+            CallReport.Stage.DECODE);
+  }
+
+  private static final class RecordedSession implements SessionListener {
+    final List<CallReport> calls = new ArrayList<>();
+    BatchingException deviceFailure;
+
+    @Override
+    public void onCall(CallReport report) {
+      calls.add(report);
+    }
+
+    @Override
+    public void onDeviceFailed(BatchingException cause) {
+      assertThat(deviceFailure).isNull();
+      deviceFailure = cause;
+    }
+  }
+}
