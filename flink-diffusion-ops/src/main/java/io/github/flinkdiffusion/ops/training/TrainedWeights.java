@@ -31,10 +31,30 @@ public final class TrainedWeights {
   public static void write(
       Path file, Graph graph, List<NamedWeight> trained, String prefix, DType dtype)
       throws IOException {
+    HeapTensors.Builder tensors = HeapTensors.builder();
+    add(tensors, graph, trained, prefix);
+    write(file, tensors.build(), dtype);
+  }
+
+  /** Writes a store's tensors, those that were trained further with their new values. */
+  public static void writeRefined(
+      Path file, TensorStore original, Graph graph, List<NamedWeight> trained, DType dtype)
+      throws IOException {
+    HeapTensors.Builder tensors = HeapTensors.builder();
+    for (String name : original.names()) {
+      if (!graph.parameterShapes().containsKey(name)) {
+        tensors.add(name, original.floats(name), original.info(name).shape());
+      }
+    }
+    add(tensors, graph, trained, "");
+    write(file, tensors.build(), dtype);
+  }
+
+  private static void add(
+      HeapTensors.Builder tensors, Graph graph, List<NamedWeight> trained, String prefix) {
     Map<String, NamedWeight> byIdentifier = new HashMap<>();
     trained.forEach(weight -> byIdentifier.put(weight.identifier(), weight));
     ArchiveWriter identifiers = new ArchiveWriter(graph, StorageType.FLOAT32);
-    HeapTensors.Builder tensors = HeapTensors.builder();
     graph
         .parameterShapes()
         .forEach(
@@ -51,9 +71,11 @@ public final class TrainedWeights {
                 tensors.add(name.substring(prefix.length()), weight.value().data(), shape);
               }
             });
+  }
+
+  private static void write(Path file, TensorStore tensors, DType dtype) throws IOException {
     Files.createDirectories(file.toAbsolutePath().getParent());
-    SafetensorsWriter.write(
-        file, TensorViews.withFloatsAs(tensors.build(), dtype), Map.of("format", "pt"));
+    SafetensorsWriter.write(file, TensorViews.withFloatsAs(tensors, dtype), Map.of("format", "pt"));
   }
 
   /** Stored float tensors as the float32 weights of an archive. */

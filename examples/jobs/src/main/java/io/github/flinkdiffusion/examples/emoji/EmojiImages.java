@@ -29,7 +29,11 @@ public final class EmojiImages {
       Path file = folder.resolve(emoji.file() + ".png");
       if (!Files.isRegularFile(file)) {
         throw new NoSuchFileException(
-            file.toString(), null, "picture of '" + emoji.name() + "'; the folder must be img/google/64 of npm's emoji-datasource-google");
+            file.toString(),
+            null,
+            "picture of '"
+                + emoji.name()
+                + "'; the folder must be img/google/64 of npm's emoji-datasource-google");
       }
       BufferedImage picture = ImageIO.read(file.toFile());
       if (picture == null) {

@@ -21,7 +21,10 @@ import java.util.List;
 public record EmojiScene(Emoji emoji, Background background, EmojiSize size) {
   private static final int SIDE = 64;
 
-  /** Drawn at several times the size, then averaged: Java2D's own scaling by an odd factor looks jagged. */
+  /**
+   * Drawn at several times the size, then averaged: Java2D's own scaling by an odd factor looks
+   * jagged.
+   */
   private static final int OVERSAMPLING = 4;
 
   /** The prompt that says all of it. */
@@ -32,7 +35,14 @@ public record EmojiScene(Emoji emoji, Background background, EmojiSize size) {
   /** Ways to ask for the scene, the fullest first; without a size, large is meant. */
   public List<String> phrasings() {
     List<String> phrasings = new ArrayList<>();
-    phrasings.add("a " + size.word() + " " + emoji.name() + " on " + article(background.name()) + " background");
+    phrasings.add(
+        "a "
+            + size.word()
+            + " "
+            + emoji.name()
+            + " on "
+            + article(background.name())
+            + " background");
     phrasings.add("a " + size.word() + " " + emoji.name() + " on " + background.name());
     if (size == EmojiSize.LARGE) {
       phrasings.add(article(emoji.name()) + " on " + article(background.name()) + " background");
@@ -55,7 +65,8 @@ public record EmojiScene(Emoji emoji, Background background, EmojiSize size) {
     try {
       graphics.setColor(new Color(background.red(), background.green(), background.blue()));
       graphics.fillRect(0, 0, large, large);
-      graphics.setRenderingHint(RenderingHints.KEY_INTERPOLATION, RenderingHints.VALUE_INTERPOLATION_BICUBIC);
+      graphics.setRenderingHint(
+          RenderingHints.KEY_INTERPOLATION, RenderingHints.VALUE_INTERPOLATION_BICUBIC);
       int side = size.pixels() * OVERSAMPLING;
       Image picture = images.picture(emoji);
       graphics.drawImage(picture, (large - side) / 2, (large - side) / 2, side, side, null);

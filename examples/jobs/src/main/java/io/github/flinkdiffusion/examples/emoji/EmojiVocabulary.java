@@ -5,7 +5,10 @@ import java.util.LinkedHashSet;
 import java.util.List;
 import java.util.Set;
 
-/** What mini-emoji can draw: emoji, background colours and sizes, and which of their combinations it was trained on. */
+/**
+ * What mini-emoji can draw: emoji, background colours and sizes, and which of their combinations it
+ * was trained on.
+ */
 public final class EmojiVocabulary {
   private static final List<Emoji> EMOJI =
       List.of(
@@ -118,12 +121,14 @@ public final class EmojiVocabulary {
   }
 
   /**
-   * Whether a combination is held out: a tenth of them, spread so that an emoji misses at most two of its sixteen and the
-   * diagonal moves on from emoji to emoji.
+   * Whether a combination is held out: a tenth of them, spread so that an emoji misses at most two
+   * of its sixteen and the diagonal moves on from emoji to emoji.
    */
   public static boolean isHeldOut(EmojiScene scene) {
     int combination =
-        (EMOJI.indexOf(scene.emoji()) * BACKGROUNDS.size() + BACKGROUNDS.indexOf(scene.background())) * EmojiSize.values().length
+        (EMOJI.indexOf(scene.emoji()) * BACKGROUNDS.size()
+                    + BACKGROUNDS.indexOf(scene.background()))
+                * EmojiSize.values().length
             + scene.size().ordinal();
     return combination % HELD_OUT_EVERY == 3;
   }

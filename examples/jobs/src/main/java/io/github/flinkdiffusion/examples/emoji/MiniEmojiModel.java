@@ -56,7 +56,19 @@ final class MiniEmojiModel {
 
   static AutoencoderKLConfig autoencoder(double scalingFactor) {
     return new AutoencoderKLConfig(
-        3, 3, VAE_CHANNELS, 1, LATENT_CHANNELS, GROUPS, Activation.SILU, true, true, true, scalingFactor, 0, false);
+        3,
+        3,
+        VAE_CHANNELS,
+        1,
+        LATENT_CHANNELS,
+        GROUPS,
+        Activation.SILU,
+        true,
+        true,
+        true,
+        scalingFactor,
+        0,
+        false);
   }
 
   static UNet2DConditionConfig unet() {
@@ -82,10 +94,21 @@ final class MiniEmojiModel {
   }
 
   static ClipTextConfig textEncoder(int vocabulary) {
-    return new ClipTextConfig(vocabulary, TEXT_SIZE, 4 * TEXT_SIZE, TEXT_LAYERS, TEXT_HEADS, TOKENS, Activation.QUICK_GELU, 1e-5);
+    return new ClipTextConfig(
+        vocabulary,
+        TEXT_SIZE,
+        4 * TEXT_SIZE,
+        TEXT_LAYERS,
+        TEXT_HEADS,
+        TOKENS,
+        Activation.QUICK_GELU,
+        1e-5);
   }
 
-  /** DDPM's own schedule: it ends at nearly pure noise, so that a plain background's colour is learned, too. */
+  /**
+   * DDPM's own schedule: it ends at nearly pure noise, so that a plain background's colour is
+   * learned, too.
+   */
   static LinearNoiseSchedule noiseSchedule() {
     return new LinearNoiseSchedule(TRAIN_TIMESTEPS, BETA_START, BETA_END);
   }
@@ -95,35 +118,59 @@ final class MiniEmojiModel {
     new BpeTrainer().addAll(EmojiVocabulary.words()).train(MAX_MERGES).write(folder, TOKENS);
   }
 
-  /** Writes the whole folder but the tokenizer: configs, and weights in float16. */
-  static void write(Path folder, Graph objective, List<NamedWeight> trained, Path vaeWeights, double scalingFactor, int vocabulary)
-      throws IOException {
+  /** Writes the folder's index and the scheduler's config. */
+  static void writeIndex(Path folder) throws IOException {
     json(
         folder.resolve("model_index.json"),
         map(
-            "_class_name", "StableDiffusionPipeline",
-            "_diffusers_version", VERSION,
-            "feature_extractor", new String[2],
-            "requires_safety_checker", false,
-            "safety_checker", new String[2],
-            "scheduler", List.of("diffusers", "DDIMScheduler"),
-            "text_encoder", List.of("transformers", "CLIPTextModel"),
-            "tokenizer", List.of("transformers", "CLIPTokenizer"),
-            "unet", List.of("diffusers", "UNet2DConditionModel"),
-            "vae", List.of("diffusers", "AutoencoderKL")));
+            "_class_name",
+            "StableDiffusionPipeline",
+            "_diffusers_version",
+            VERSION,
+            "feature_extractor",
+            new String[2],
+            "requires_safety_checker",
+            false,
+            "safety_checker",
+            new String[2],
+            "scheduler",
+            List.of("diffusers", "DDIMScheduler"),
+            "text_encoder",
+            List.of("transformers", "CLIPTextModel"),
+            "tokenizer",
+            List.of("transformers", "CLIPTokenizer"),
+            "unet",
+            List.of("diffusers", "UNet2DConditionModel"),
+            "vae",
+            List.of("diffusers", "AutoencoderKL")));
     json(
         folder.resolve("scheduler/scheduler_config.json"),
         map(
-            "_class_name", "DDIMScheduler",
-            "_diffusers_version", VERSION,
-            "beta_end", BETA_END,
-            "beta_schedule", "linear",
-            "beta_start", BETA_START,
-            "clip_sample", false,
-            "num_train_timesteps", TRAIN_TIMESTEPS,
-            "prediction_type", "v_prediction",
-            "set_alpha_to_one", true,
-            "timestep_spacing", "trailing"));
+            "_class_name",
+            "DDIMScheduler",
+            "_diffusers_version",
+            VERSION,
+            "beta_end",
+            BETA_END,
+            "beta_schedule",
+            "linear",
+            "beta_start",
+            BETA_START,
+            "clip_sample",
+            false,
+            "num_train_timesteps",
+            TRAIN_TIMESTEPS,
+            "prediction_type",
+            "v_prediction",
+            "set_alpha_to_one",
+            true,
+            "timestep_spacing",
+            "trailing"));
+  }
+
+  /** Writes the text encoder and the denoising network, weights in float16. */
+  static void writeDenoiser(Path folder, Graph objective, List<NamedWeight> trained, int vocabulary)
+      throws IOException {
     json(
         folder.resolve("unet/config.json"),
         map(
@@ -133,7 +180,8 @@ final class MiniEmojiModel {
             "attention_head_dim", UNET_HEADS,
             "block_out_channels", UNET_CHANNELS,
             "cross_attention_dim", TEXT_SIZE,
-            "down_block_types", List.of("DownBlock2D", "CrossAttnDownBlock2D", "CrossAttnDownBlock2D"),
+            "down_block_types",
+                List.of("DownBlock2D", "CrossAttnDownBlock2D", "CrossAttnDownBlock2D"),
             "in_channels", LATENT_CHANNELS,
             "layers_per_block", 1,
             "mid_block_type", "UNetMidBlock2DCrossAttn",
@@ -142,23 +190,6 @@ final class MiniEmojiModel {
             "sample_size", LATENT_SIDE,
             "up_block_types", List.of("CrossAttnUpBlock2D", "CrossAttnUpBlock2D", "UpBlock2D"),
             "use_linear_projection", true));
-    json(
-        folder.resolve("vae/config.json"),
-        map(
-            "_class_name", "AutoencoderKL",
-            "_diffusers_version", VERSION,
-            "act_fn", "silu",
-            "block_out_channels", VAE_CHANNELS,
-            "down_block_types", List.of("DownEncoderBlock2D", "DownEncoderBlock2D", "DownEncoderBlock2D"),
-            "force_upcast", false,
-            "in_channels", 3,
-            "latent_channels", LATENT_CHANNELS,
-            "layers_per_block", 1,
-            "norm_num_groups", GROUPS,
-            "out_channels", 3,
-            "sample_size", SIDE,
-            "scaling_factor", scalingFactor,
-            "up_block_types", List.of("UpDecoderBlock2D", "UpDecoderBlock2D", "UpDecoderBlock2D")));
     json(
         folder.resolve("text_encoder/config.json"),
         map(
@@ -174,12 +205,58 @@ final class MiniEmojiModel {
             "projection_dim", TEXT_SIZE,
             "vocab_size", vocabulary));
     TrainedWeights.write(
-        folder.resolve("text_encoder/model.safetensors"), objective, trained, DenoisingObjective.TEXT_ENCODER + ".", DType.F16);
+        folder.resolve("text_encoder/model.safetensors"),
+        objective,
+        trained,
+        DenoisingObjective.TEXT_ENCODER + ".",
+        DType.F16);
     TrainedWeights.write(
-        folder.resolve("unet/diffusion_pytorch_model.safetensors"), objective, trained, DenoisingObjective.UNET + ".", DType.F16);
+        folder.resolve("unet/diffusion_pytorch_model.safetensors"),
+        objective,
+        trained,
+        DenoisingObjective.UNET + ".",
+        DType.F16);
+  }
+
+  /** Writes the autoencoder, weights in float16. */
+  static void writeAutoencoder(Path folder, Path vaeWeights, double scalingFactor)
+      throws IOException {
+    json(
+        folder.resolve("vae/config.json"),
+        map(
+            "_class_name",
+            "AutoencoderKL",
+            "_diffusers_version",
+            VERSION,
+            "act_fn",
+            "silu",
+            "block_out_channels",
+            VAE_CHANNELS,
+            "down_block_types",
+            List.of("DownEncoderBlock2D", "DownEncoderBlock2D", "DownEncoderBlock2D"),
+            "force_upcast",
+            false,
+            "in_channels",
+            3,
+            "latent_channels",
+            LATENT_CHANNELS,
+            "layers_per_block",
+            1,
+            "norm_num_groups",
+            GROUPS,
+            "out_channels",
+            3,
+            "sample_size",
+            SIDE,
+            "scaling_factor",
+            scalingFactor,
+            "up_block_types",
+            List.of("UpDecoderBlock2D", "UpDecoderBlock2D", "UpDecoderBlock2D")));
     try (TensorStore vae = Safetensors.open(vaeWeights)) {
       SafetensorsWriter.write(
-          folder.resolve("vae/diffusion_pytorch_model.safetensors"), TensorViews.withFloatsAs(vae, DType.F16), Map.of("format", "pt"));
+          folder.resolve("vae/diffusion_pytorch_model.safetensors"),
+          TensorViews.withFloatsAs(vae, DType.F16),
+          Map.of("format", "pt"));
     }
   }
 
@@ -193,6 +270,8 @@ final class MiniEmojiModel {
 
   private static void json(Path file, Map<String, Object> content) throws IOException {
     Files.createDirectories(file.getParent());
-    Files.writeString(file, new ObjectMapper().writerWithDefaultPrettyPrinter().writeValueAsString(content) + "\n");
+    Files.writeString(
+        file,
+        new ObjectMapper().writerWithDefaultPrettyPrinter().writeValueAsString(content) + "\n");
   }
 }

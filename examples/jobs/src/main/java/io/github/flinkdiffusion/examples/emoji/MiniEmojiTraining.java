@@ -9,11 +9,13 @@ import io.github.flinkdiffusion.ops.network.AutoencoderKL;
 import io.github.flinkdiffusion.ops.network.ClipText;
 import io.github.flinkdiffusion.ops.network.UNet2DCondition;
 import io.github.flinkdiffusion.ops.tokenizer.ClipTokenizer;
-import io.github.flinkdiffusion.ops.torchscript.Arithmetic;
 import io.github.flinkdiffusion.ops.torchscript.ArchiveWriter;
+import io.github.flinkdiffusion.ops.torchscript.Arithmetic;
 import io.github.flinkdiffusion.ops.torchscript.Graph;
+import io.github.flinkdiffusion.ops.torchscript.ParameterSource;
 import io.github.flinkdiffusion.ops.torchscript.StorageType;
 import io.github.flinkdiffusion.ops.training.AutoencoderObjective;
+import io.github.flinkdiffusion.ops.training.DecoderObjective;
 import io.github.flinkdiffusion.ops.training.DenoisingObjective;
 import io.github.flinkdiffusion.ops.training.LearningRate;
 import io.github.flinkdiffusion.ops.training.LinearNoiseSchedule;
@@ -34,49 +36,87 @@ import picocli.CommandLine.Command;
 import picocli.CommandLine.Option;
 
 /**
- * Trains the embedded model {@code mini-emoji} from Noto emoji pictures: first the autoencoder, then, on its latents, the text
- * encoder and the denoising network together. Writes a model folder in diffusers' layout.
+ * Trains the embedded model {@code mini-emoji} from Noto emoji pictures: first the autoencoder,
+ * then, on its latents, the text encoder and the denoising network together. Writes a model folder
+ * in diffusers' layout.
  *
- * <p>A stage whose weights already stand in the work folder is not trained again, so a run can be broken off and taken up
- * between stages.
+ * <p>A stage whose weights already stand in the work folder is not trained again, so a run can be
+ * broken off and taken up between stages.
  */
 @Command(
     name = "mini-emoji-training",
     mixinStandardHelpOptions = true,
-    description = "Trains examples/models/mini-emoji; see its model card for where the pictures come from.")
+    description =
+        "Trains examples/models/mini-emoji; see its model card for where the pictures come from.")
 public final class MiniEmojiTraining implements Callable<Integer> {
   private static final long SEED = 20_261_122;
 
-  /** Share of prompts replaced by the empty one, so that classifier-free guidance has its unconditional half (Ho & Salimans). */
+  /**
+   * Share of prompts replaced by the empty one, so that classifier-free guidance has its
+   * unconditional half (Ho & Salimans).
+   */
   private static final double EMPTY_PROMPT_SHARE = 0.1;
+
+  /** Deviation of the noise on latents of unit variance, while the decoder is refined. */
+  private static final double LATENT_JITTER = 0.05;
 
   private static final int SAVE_EVERY = 1000;
 
-  @Option(names = "--images", required = true, description = "Folder img/google/64 of the unpacked npm package emoji-datasource-google.")
+  @Option(
+      names = "--images",
+      required = true,
+      description = "Folder img/google/64 of the unpacked npm package emoji-datasource-google.")
   private Path images;
 
   @Option(names = "--work", required = true, description = "Folder for intermediate weights.")
   private Path work;
 
-  @Option(names = "--out", defaultValue = "examples/models/mini-emoji", description = "Model folder to write (default: ${DEFAULT-VALUE}).")
+  @Option(
+      names = "--out",
+      defaultValue = "examples/models/mini-emoji",
+      description = "Model folder to write (default: ${DEFAULT-VALUE}).")
   private Path out;
 
-  @Option(names = "--vae-steps", defaultValue = "5000", description = "Steps of the autoencoder (default: ${DEFAULT-VALUE}).")
+  @Option(
+      names = "--vae-steps",
+      defaultValue = "5000",
+      description = "Steps of the autoencoder (default: ${DEFAULT-VALUE}).")
   private int vaeSteps;
 
-  @Option(names = "--vae-batch", defaultValue = "8", description = "Pictures in a step of the autoencoder (default: ${DEFAULT-VALUE}).")
+  @Option(
+      names = "--vae-batch",
+      defaultValue = "8",
+      description = "Pictures in a step of the autoencoder (default: ${DEFAULT-VALUE}).")
   private int vaeBatch;
 
-  @Option(names = "--steps", defaultValue = "10000", description = "Steps of the denoising network (default: ${DEFAULT-VALUE}).")
+  @Option(
+      names = "--decoder-steps",
+      defaultValue = "4000",
+      description = "Steps in which the decoder alone is refined (default: ${DEFAULT-VALUE}).")
+  private int decoderSteps;
+
+  @Option(
+      names = "--steps",
+      defaultValue = "10000",
+      description = "Steps of the denoising network (default: ${DEFAULT-VALUE}).")
   private int steps;
 
-  @Option(names = "--batch", defaultValue = "32", description = "Pictures in a step of the denoising network (default: ${DEFAULT-VALUE}).")
+  @Option(
+      names = "--batch",
+      defaultValue = "32",
+      description = "Pictures in a step of the denoising network (default: ${DEFAULT-VALUE}).")
   private int batch;
 
-  @Option(names = "--arithmetic", defaultValue = "MIXED_BFLOAT16", description = "${COMPLETION-CANDIDATES} (default: ${DEFAULT-VALUE}).")
+  @Option(
+      names = "--arithmetic",
+      defaultValue = "MIXED_BFLOAT16",
+      description = "${COMPLETION-CANDIDATES} (default: ${DEFAULT-VALUE}).")
   private Arithmetic arithmetic;
 
-  @Option(names = "--device", defaultValue = "auto", description = "auto, cpu or gpu:N (default: ${DEFAULT-VALUE}).")
+  @Option(
+      names = "--device",
+      defaultValue = "auto",
+      description = "auto, cpu or gpu:N (default: ${DEFAULT-VALUE}).")
   private String device;
 
   public static void main(String[] args) {
@@ -96,26 +136,41 @@ public final class MiniEmojiTraining implements Callable<Integer> {
     }
     Latents latents = encode(where, signed, vaeWeights);
     System.out.printf("%d latents, scaling factor %.5f%n", scenes.size(), latents.scalingFactor());
+    Path refined = work.resolve("vae-refined.safetensors");
+    if (!Files.exists(refined)) {
+      refineDecoder(where, signed, latents, vaeWeights, refined);
+    }
+    MiniEmojiModel.writeIndex(out);
+    MiniEmojiModel.writeAutoencoder(out, refined, latents.scalingFactor());
     Path tokenizerFolder = out.resolve("tokenizer");
     MiniEmojiModel.writeTokenizer(tokenizerFolder);
-    trainDenoiser(where, scenes, latents, ClipTokenizer.load(tokenizerFolder), vaeWeights);
+    if (!Files.exists(out.resolve("unet"))) {
+      trainDenoiser(where, scenes, latents, ClipTokenizer.load(tokenizerFolder));
+    }
     return 0;
   }
 
-  private void trainAutoencoder(DeviceSpec where, List<float[]> pictures, Path target) throws Exception {
+  private void trainAutoencoder(DeviceSpec where, List<float[]> pictures, Path target)
+      throws Exception {
     AutoencoderKL autoencoder = new AutoencoderKL(MiniEmojiModel.autoencoder(1));
-    Graph graph = new AutoencoderObjective(autoencoder, MiniEmojiModel.LATENT_CHANNELS, 1e-6).graph();
+    Graph graph =
+        new AutoencoderObjective(autoencoder, MiniEmojiModel.LATENT_CHANNELS, 1e-6).graph();
     LearningRate rate = new LearningRate(1e-3, 200, vaeSteps);
     Random random = new Random(SEED);
     int side = MiniEmojiModel.SIDE;
     int latentSide = MiniEmojiModel.LATENT_SIDE;
-    try (TrainableNetwork network = trainable(graph, where);
+    try (TrainableNetwork network = trainable(graph, where, new WeightInitializer(SEED));
         ProgressBar bar = bar("autoencoder", vaeSteps)) {
       double average = 0;
       for (int step = 0; step < vaeSteps; step++) {
         float[] input = new float[vaeBatch * 3 * side * side];
         for (int i = 0; i < vaeBatch; i++) {
-          System.arraycopy(pictures.get(random.nextInt(pictures.size())), 0, input, i * 3 * side * side, 3 * side * side);
+          System.arraycopy(
+              pictures.get(random.nextInt(pictures.size())),
+              0,
+              input,
+              i * 3 * side * side,
+              3 * side * side);
         }
         float loss =
             network.step(
@@ -130,10 +185,15 @@ public final class MiniEmojiTraining implements Callable<Integer> {
     }
   }
 
-  /** Means of the encoder's distribution for each scene, scaled to unit variance as the scaling factor of a VAE config is. */
-  private Latents encode(DeviceSpec where, List<float[]> pictures, Path vaeWeights) throws Exception {
+  /**
+   * Means of the encoder's distribution for each scene, scaled to unit variance as the scaling
+   * factor of a VAE config is.
+   */
+  private Latents encode(DeviceSpec where, List<float[]> pictures, Path vaeWeights)
+      throws Exception {
     int side = MiniEmojiModel.SIDE;
-    int size = MiniEmojiModel.LATENT_CHANNELS * MiniEmojiModel.LATENT_SIDE * MiniEmojiModel.LATENT_SIDE;
+    int size =
+        MiniEmojiModel.LATENT_CHANNELS * MiniEmojiModel.LATENT_SIDE * MiniEmojiModel.LATENT_SIDE;
     Graph graph = new AutoencoderKL(MiniEmojiModel.autoencoder(1)).graph();
     Path archive = work.resolve("vae.pt");
     try (TensorStore weights = Safetensors.open(vaeWeights)) {
@@ -143,7 +203,11 @@ public final class MiniEmojiTraining implements Callable<Integer> {
     double squares = 0;
     try (LoadedNetwork network = LoadedNetwork.load(archive, where)) {
       for (int i = 0; i < values.length; i++) {
-        float[] moments = network.call(AutoencoderKL.ENCODE, new HostTensor.Floats(pictures.get(i), 1, 3, side, side)).data();
+        float[] moments =
+            network
+                .call(
+                    AutoencoderKL.ENCODE, new HostTensor.Floats(pictures.get(i), 1, 3, side, side))
+                .data();
         values[i] = java.util.Arrays.copyOf(moments, size);
         for (float value : values[i]) {
           squares += (double) value * value;
@@ -159,7 +223,49 @@ public final class MiniEmojiTraining implements Callable<Integer> {
     return new Latents(values, scale);
   }
 
-  private void trainDenoiser(DeviceSpec where, List<EmojiScene> scenes, Latents latents, ClipTokenizer tokenizer, Path vaeWeights)
+  /** Latents a little off, as a denoising network leaves them, to sharp pictures. */
+  private void refineDecoder(
+      DeviceSpec where, List<float[]> pictures, Latents latents, Path vaeWeights, Path target)
+      throws Exception {
+    Graph graph = new DecoderObjective(new AutoencoderKL(MiniEmojiModel.autoencoder(1))).graph();
+    LearningRate rate = new LearningRate(1e-3, 100, decoderSteps);
+    Random random = new Random(SEED + 2);
+    int side = MiniEmojiModel.SIDE;
+    int latentSide = MiniEmojiModel.LATENT_SIDE;
+    int size = MiniEmojiModel.LATENT_CHANNELS * latentSide * latentSide;
+    try (TensorStore original = Safetensors.open(vaeWeights);
+        TrainableNetwork network = trainable(graph, where, TrainedWeights.source(original));
+        ProgressBar bar = bar("decoder", decoderSteps)) {
+      double average = 0;
+      for (int step = 0; step < decoderSteps; step++) {
+        float[] input = new float[vaeBatch * size];
+        float[] output = new float[vaeBatch * 3 * side * side];
+        for (int i = 0; i < vaeBatch; i++) {
+          int scene = random.nextInt(pictures.size());
+          float[] latent = latents.values()[scene];
+          for (int j = 0; j < size; j++) {
+            input[i * size + j] =
+                (float)
+                    ((latent[j] + LATENT_JITTER * random.nextGaussian()) / latents.scalingFactor());
+          }
+          System.arraycopy(pictures.get(scene), 0, output, i * 3 * side * side, 3 * side * side);
+        }
+        float loss =
+            network.step(
+                TrainableNetwork.AdamW.DEFAULT,
+                rate.at(step),
+                averageDecay(step),
+                new HostTensor.Floats(
+                    input, vaeBatch, MiniEmojiModel.LATENT_CHANNELS, latentSide, latentSide),
+                new HostTensor.Floats(output, vaeBatch, 3, side, side));
+        average = report(bar, step, loss, average);
+      }
+      TrainedWeights.writeRefined(target, original, graph, network.averagedWeights(), DType.F32);
+    }
+  }
+
+  private void trainDenoiser(
+      DeviceSpec where, List<EmojiScene> scenes, Latents latents, ClipTokenizer tokenizer)
       throws Exception {
     int tokens = MiniEmojiModel.TOKENS;
     ClipText text = new ClipText(MiniEmojiModel.textEncoder(tokenizer.vocabularySize()));
@@ -172,7 +278,7 @@ public final class MiniEmojiTraining implements Callable<Integer> {
     int channels = MiniEmojiModel.LATENT_CHANNELS;
     int side = MiniEmojiModel.LATENT_SIDE;
     int size = channels * side * side;
-    try (TrainableNetwork network = trainable(graph, where);
+    try (TrainableNetwork network = trainable(graph, where, new WeightInitializer(SEED));
         ProgressBar bar = bar("unet", steps)) {
       double average = 0;
       for (int step = 0; step < steps; step++) {
@@ -189,7 +295,10 @@ public final class MiniEmojiTraining implements Callable<Integer> {
           alpha[i] = (float) noise.alpha(t);
           sigma[i] = (float) noise.sigma(t);
           List<String> phrasings = scenes.get(scene).phrasings();
-          String prompt = random.nextDouble() < EMPTY_PROMPT_SHARE ? "" : phrasings.get(random.nextInt(phrasings.size()));
+          String prompt =
+              random.nextDouble() < EMPTY_PROMPT_SHARE
+                  ? ""
+                  : phrasings.get(random.nextInt(phrasings.size()));
           int[] encoded = tokenizer.encode(prompt).ids();
           for (int j = 0; j < tokens; j++) {
             ids[i * tokens + j] = encoded[j];
@@ -208,15 +317,17 @@ public final class MiniEmojiTraining implements Callable<Integer> {
                 new HostTensor.Longs(ids, batch, tokens));
         average = report(bar, step, loss, average);
         if ((step + 1) % SAVE_EVERY == 0 || step + 1 == steps) {
-          MiniEmojiModel.write(out, graph, network.averagedWeights(), vaeWeights, latents.scalingFactor(), tokenizer.vocabularySize());
+          MiniEmojiModel.writeDenoiser(
+              out, graph, network.averagedWeights(), tokenizer.vocabularySize());
         }
       }
     }
   }
 
-  private TrainableNetwork trainable(Graph graph, DeviceSpec where) throws Exception {
+  private TrainableNetwork trainable(Graph graph, DeviceSpec where, ParameterSource weights)
+      throws Exception {
     Path archive = work.resolve("objective.pt");
-    new ArchiveWriter(graph, StorageType.FLOAT32, arithmetic).write(archive, new WeightInitializer(SEED));
+    new ArchiveWriter(graph, StorageType.FLOAT32, arithmetic).write(archive, weights);
     return TrainableNetwork.load(archive, where);
   }
 
@@ -225,7 +336,8 @@ public final class MiniEmojiTraining implements Callable<Integer> {
     return Math.min(0.999, (1.0 + step) / (10.0 + step));
   }
 
-  private static HostTensor.Floats gaussian(Random random, int n, int channels, int height, int width) {
+  private static HostTensor.Floats gaussian(
+      Random random, int n, int channels, int height, int width) {
     float[] values = new float[n * channels * height * width];
     for (int i = 0; i < values.length; i++) {
       values[i] = (float) random.nextGaussian();
@@ -244,7 +356,12 @@ public final class MiniEmojiTraining implements Callable<Integer> {
 
   private static double report(ProgressBar bar, int step, float loss, double average) {
     if (!Float.isFinite(loss)) {
-      throw new IllegalStateException("The loss is " + loss + " at step " + step + "; lower the learning rate or use AS_STORED arithmetic.");
+      throw new IllegalStateException(
+          "The loss is "
+              + loss
+              + " at step "
+              + step
+              + "; lower the learning rate or use AS_STORED arithmetic.");
     }
     double smooth = step == 0 ? loss : 0.99 * average + 0.01 * loss;
     bar.setExtraMessage("loss %.4f".formatted(smooth));
@@ -253,7 +370,11 @@ public final class MiniEmojiTraining implements Callable<Integer> {
   }
 
   private static ProgressBar bar(String task, int steps) {
-    return new ProgressBarBuilder().setTaskName(task).setInitialMax(steps).setUpdateIntervalMillis(5000).build();
+    return new ProgressBarBuilder()
+        .setTaskName(task)
+        .setInitialMax(steps)
+        .setUpdateIntervalMillis(5000)
+        .build();
   }
 
   private record Latents(float[][] values, double scalingFactor) {}

@@ -1,0 +1,31 @@
+package io.github.flinkdiffusion.ops.training;
+
+import io.github.flinkdiffusion.ops.network.AutoencoderKL;
+import io.github.flinkdiffusion.ops.network.Scope;
+import io.github.flinkdiffusion.ops.torchscript.Graph;
+import io.github.flinkdiffusion.ops.torchscript.Method;
+import io.github.flinkdiffusion.ops.torchscript.Value;
+
+/**
+ * The loss of an autoencoder's decoder alone, for latents that stay as they are: mean absolute and
+ * mean squared error. Refining the decoder sharpens pictures without invalidating a denoising
+ * network that was trained on the latents.
+ *
+ * <p>{@code forward(latent [N,latent,h,w] unscaled, image [N,C,H,W] in -1..1)}. Parameters carry
+ * the autoencoder's names.
+ *
+ * @param autoencoder the network whose decoder is trained
+ */
+public record DecoderObjective(AutoencoderKL autoencoder) {
+
+  /** The graph of the loss. */
+  public Graph graph() {
+    Graph graph = new Graph();
+    Method m = graph.method("forward");
+    Value latent = m.input("latent");
+    Value image = m.input("image");
+    Value output = m.toFloat(autoencoder.decode(new Scope(m, ""), latent));
+    m.returns(m.add(m.meanAbsoluteError(output, image), m.meanSquaredError(output, image)));
+    return graph;
+  }
+}

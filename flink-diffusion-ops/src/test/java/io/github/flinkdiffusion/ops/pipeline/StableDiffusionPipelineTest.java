@@ -1,0 +1,225 @@
+package io.github.flinkdiffusion.ops.pipeline;
+
+import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assertions.assertThatCode;
+import static org.assertj.core.api.Assertions.assertThatThrownBy;
+
+import com.fasterxml.jackson.databind.ObjectMapper;
+import com.fasterxml.jackson.databind.node.ObjectNode;
+import io.github.flinkdiffusion.ops.engine.DeviceSpec;
+import io.github.flinkdiffusion.ops.torchscript.StorageType;
+import io.github.flinkdiffusion.ops.weights.WeightsException;
+import java.io.IOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.List;
+import java.util.stream.Stream;
+import org.junit.jupiter.api.AfterAll;
+import org.junit.jupiter.api.BeforeAll;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.CsvSource;
+import org.junit.jupiter.params.provider.ValueSource;
+
+class StableDiffusionPipelineTest {
+  private static final Path FOLDER = Path.of("src/test/resources/fixtures/models/tiny-sd1");
+  private static StableDiffusionPipeline pipeline;
+
+  @BeforeAll
+  static void open() {
+    pipeline = StableDiffusionPipeline.open(FOLDER, DeviceSpec.CPU, StorageType.FLOAT32);
+  }
+
+  @AfterAll
+  static void close() {
+    pipeline.close();
+    pipeline.close();
+  }
+
+  private static GenerationSpec spec(
+      String prompt, Integer steps, Double guidance, String scheduler, Integer width) {
+    return new GenerationSpec("id-1", prompt, null, null, scheduler, steps, guidance, width, null);
+  }
+
+  private static GenerationSpec prompt(String prompt) {
+    return spec(prompt, null, null, null, null);
+  }
+
+  @Test
+  void fillsInTheModelsOwnValues() {
+    GenerationRequest request = pipeline.prepare(prompt("a cat"));
+    assertThat(request)
+        .isEqualTo(
+            new GenerationRequest(
+                "id-1", "a cat", "", Seeds.fromId("id-1"), "PNDMScheduler", 50, 7.5, 64, 64));
+  }
+
+  @Test
+  void theSeedOfAnIdIsStable() {
+    assertThat(Seeds.fromId("id-1"))
+        .isEqualTo(Seeds.fromId("id-1"))
+        .isNotEqualTo(Seeds.fromId("id-2"))
+        .isBetween(0L, (1L << 32) - 1);
+  }
+
+  @ParameterizedTest
+  @ValueSource(strings = {"", "  ", "\t\n"})
+  void refusesABlankPrompt(String blank) {
+    assertThatThrownBy(() -> pipeline.prepare(prompt(blank)))
+        .isInstanceOf(InvalidRequestException.class)
+        .hasMessageContaining("blank");
+  }
+
+  @ParameterizedTest
+  @CsvSource({"0", "-1", "1001", "10000"})
+  void refusesStepsOutOfRange(int steps) {
+    assertThatThrownBy(() -> pipeline.prepare(spec("a cat", steps, null, null, null)))
+        .isInstanceOf(InvalidRequestException.class)
+        .hasMessageContaining(Integer.toString(steps))
+        .hasMessageContaining("1000");
+  }
+
+  @ParameterizedTest
+  @ValueSource(doubles = {Double.NaN, Double.POSITIVE_INFINITY, Double.NEGATIVE_INFINITY})
+  void refusesAGuidanceScaleThatIsNoNumber(double guidance) {
+    assertThatThrownBy(() -> pipeline.prepare(spec("a cat", null, guidance, null, null)))
+        .isInstanceOf(InvalidRequestException.class)
+        .hasMessageContaining("guidanceScale")
+        .hasMessageContaining(Double.toString(guidance));
+  }
+
+  @Test
+  void refusesASchedulerItDoesNotKnowAndNamesThoseItKnows() {
+    assertThatThrownBy(() -> pipeline.prepare(spec("a cat", null, null, "FooScheduler", null)))
+        .isInstanceOf(InvalidRequestException.class)
+        .hasMessageContaining("FooScheduler")
+        .hasMessageContaining("EulerDiscreteScheduler");
+  }
+
+  @ParameterizedTest
+  @ValueSource(ints = {7, 0, -8, 12, 8200, Integer.MAX_VALUE})
+  void refusesAWidthThatTheModelCanNotMake(int width) {
+    assertThatThrownBy(() -> pipeline.prepare(spec("a cat", null, null, null, width)))
+        .isInstanceOf(InvalidRequestException.class)
+        .hasMessageContaining("width is " + width)
+        .hasMessageContaining("multiple of 8");
+  }
+
+  @Test
+  void aPromptOfAHundredThousandCharactersIsCutAndFlagged() {
+    GenerationRequest request =
+        pipeline.prepare(spec("apple ".repeat(20_000), 1, 1.0, "DDIMScheduler", null));
+    List<Trajectory> trajectories = pipeline.start(List.of(request));
+    pipeline.step(trajectories);
+    assertThat(pipeline.finish(trajectories).get(0).promptTruncated()).isTrue();
+  }
+
+  @Test
+  void aNumberThatIsNotFiniteFailsItsRequestAloneAndChangesNothing() {
+    List<Trajectory> started =
+        pipeline.start(
+            List.of(
+                pipeline.prepare(spec("a cat", 2, 1.0, "DDIMScheduler", null)),
+                pipeline.prepare(spec("a dog", 2, 1.0, "DDIMScheduler", null))));
+    TrajectorySnapshot healthy = started.get(0).snapshot();
+    TrajectorySnapshot broken = started.get(1).snapshot();
+    broken.sample()[3] = Float.NaN;
+    List<Trajectory> batch = pipeline.restore(List.of(healthy, broken));
+    assertThatThrownBy(() -> pipeline.step(batch))
+        .isInstanceOfSatisfying(
+            NotFiniteException.class, e -> assertThat(e.positions()).containsExactly(1))
+        .hasMessageContaining("step 0 of 2");
+    assertThat(batch.get(0).snapshot()).isEqualTo(healthy);
+    assertThatCode(() -> pipeline.step(batch.subList(0, 1))).doesNotThrowAnyException();
+  }
+
+  @Test
+  void aPictureThatIsNotFiniteFailsItsRequestAlone() {
+    GenerationRequest request = pipeline.prepare(spec("a cat", 1, 1.0, "DDIMScheduler", null));
+    List<Trajectory> started = pipeline.start(List.of(request, request));
+    pipeline.step(started);
+    TrajectorySnapshot broken = started.get(1).snapshot();
+    broken.sample()[0] = Float.NaN;
+    List<Trajectory> done = pipeline.restore(List.of(started.get(0).snapshot(), broken));
+    assertThatThrownBy(() -> pipeline.finish(done))
+        .isInstanceOfSatisfying(
+            NotFiniteException.class, e -> assertThat(e.positions()).containsExactly(1));
+    assertThat(pipeline.finish(done.subList(0, 1))).hasSize(1);
+  }
+
+  @Test
+  void trajectoriesOfOneShapeShareABatchAndOthersDoNot() {
+    List<Trajectory> trajectories =
+        pipeline.start(
+            List.of(
+                pipeline.prepare(spec("a cat", 2, 1.0, "DDIMScheduler", null)),
+                pipeline.prepare(spec("a dog", 5, 7.5, "PNDMScheduler", 64)),
+                pipeline.prepare(spec("a dog", 5, 7.5, "PNDMScheduler", 96))));
+    assertThat(trajectories.get(0).batchKey())
+        .isEqualTo(trajectories.get(1).batchKey())
+        .isNotEqualTo(trajectories.get(2).batchKey());
+    assertThat(trajectories).extracting(Trajectory::rows).containsExactly(1, 2, 2);
+  }
+
+  @ParameterizedTest
+  @CsvSource({
+    "unet/config.json,       resnet_time_scale_shift, scale_shift, default",
+    "unet/config.json,       act_fn,                  mish,        silu",
+    "vae/config.json,        act_fn,                  elu,         silu",
+    "text_encoder/config.json, hidden_act,            gelu_new,    quick_gelu",
+    "unet/config.json,       cross_attention_dim,     48,          32",
+    "model_index.json,       _class_name,             FluxPipeline, StableDiffusionPipeline"
+  })
+  void anUnsupportedConfigValueNamesFileKeyValueAndWhatIsSupported(
+      String file, String key, String value, String supported, @TempDir Path temp)
+      throws IOException {
+    Path folder = copy(temp);
+    Path config = folder.resolve(file);
+    ObjectMapper mapper = new ObjectMapper();
+    ObjectNode json = (ObjectNode) mapper.readTree(config.toFile());
+    if (value.matches("\\d+")) {
+      json.put(key, Integer.parseInt(value));
+    } else {
+      json.put(key, value);
+    }
+    mapper.writeValue(config.toFile(), json);
+    assertThatThrownBy(
+            () -> StableDiffusionPipeline.open(folder, DeviceSpec.CPU, StorageType.FLOAT32))
+        .isInstanceOf(WeightsException.class)
+        .hasMessageContaining(config.getFileName().toString())
+        .hasMessageContaining(key)
+        .hasMessageContaining(value)
+        .hasMessageContaining(supported);
+  }
+
+  @Test
+  void weightsOfAnotherShapeThanTheConfigAsksForAreRefusedByName(@TempDir Path temp)
+      throws IOException {
+    Path folder = copy(temp);
+    Path config = folder.resolve("unet/config.json");
+    ObjectMapper mapper = new ObjectMapper();
+    ObjectNode json = (ObjectNode) mapper.readTree(config.toFile());
+    json.putArray("block_out_channels").add(16).add(16).add(32).add(32);
+    mapper.writeValue(config.toFile(), json);
+    assertThatThrownBy(
+            () -> StableDiffusionPipeline.open(folder, DeviceSpec.CPU, StorageType.FLOAT32))
+        .isInstanceOf(WeightsException.class)
+        .hasMessageContaining("down_blocks.2.resnets.0")
+        .hasMessageContaining("shape");
+  }
+
+  private static Path copy(Path target) throws IOException {
+    try (Stream<Path> files = Files.walk(FOLDER)) {
+      for (Path file : (Iterable<Path>) files::iterator) {
+        Path copy = target.resolve(FOLDER.relativize(file).toString());
+        if (Files.isDirectory(file)) {
+          Files.createDirectories(copy);
+        } else if (!file.toString().contains("golden")) {
+          Files.copy(file, copy);
+        }
+      }
+    }
+    return target;
+  }
+}
