@@ -10,6 +10,7 @@ import java.awt.geom.RoundRectangle2D;
 import java.awt.image.BufferedImage;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.Optional;
 
 /**
  * Pictures in a grid, each with a caption under it, for a person to look over.
@@ -28,10 +29,6 @@ public final class ContactSheet {
   private static final Color HAIRLINE = new Color(0xDFE2E6);
   private static final Color INK = new Color(0x24292F);
   private static final Color PALE_INK = new Color(0x768390);
-
-  private static final Font TITLE = new Font(Font.SANS_SERIF, Font.BOLD, 20);
-  private static final Font CAPTION = new Font(Font.SANS_SERIF, Font.PLAIN, 13);
-  private static final Font DETAIL = new Font(Font.SANS_SERIF, Font.PLAIN, 11);
 
   private static final int MARGIN = 28;
   private static final int GAP = 20;
@@ -101,30 +98,42 @@ public final class ContactSheet {
   }
 
   /**
-   * The sheet as a picture of three channels.
+   * The sheet as a picture of three channels; without title and captions on a machine that has no
+   * font, as small containers have none.
    *
-   * @throws ImageException if it has no pictures, or the machine has no font
+   * @throws ImageException if it has no pictures
    */
   public Raster render() {
     if (cells.isEmpty()) {
       throw new ImageException("A contact sheet needs at least one picture");
     }
+    Layout layout = new Layout(fontMetrics());
+    BufferedImage sheet =
+        new BufferedImage(layout.width, layout.height, BufferedImage.TYPE_INT_RGB);
+    Graphics2D graphics = graphics(sheet);
+    layout.draw(graphics);
+    graphics.dispose();
+    return toRaster(sheet);
+  }
+
+  /** Sizes of the three kinds of text; empty when this machine has no font. */
+  private static Optional<Text> fontMetrics() {
+    Graphics2D measure = graphics(new BufferedImage(1, 1, BufferedImage.TYPE_INT_RGB));
     try {
-      Layout layout = new Layout();
-      BufferedImage sheet =
-          new BufferedImage(layout.width, layout.height, BufferedImage.TYPE_INT_RGB);
-      Graphics2D graphics = graphics(sheet);
-      layout.draw(graphics);
-      graphics.dispose();
-      return toRaster(sheet);
-    } catch (InternalError | NoClassDefFoundError | UnsatisfiedLinkError | NullPointerException e) {
+      return Optional.of(
+          new Text(
+              measure.getFontMetrics(new Font(Font.SANS_SERIF, Font.BOLD, 20)),
+              measure.getFontMetrics(new Font(Font.SANS_SERIF, Font.PLAIN, 13)),
+              measure.getFontMetrics(new Font(Font.SANS_SERIF, Font.PLAIN, 11))));
+    } catch (InternalError | NoClassDefFoundError | UnsatisfiedLinkError | RuntimeException e) {
       // How Java reports a machine without any font differs from version to version.
-      throw new ImageException(
-          "Can not draw captions: this machine has no usable font. Install fontconfig and a font, such as the package "
-              + "fonts-dejavu-core",
-          e);
+      return Optional.empty();
+    } finally {
+      measure.dispose();
     }
   }
+
+  private record Text(FontMetrics title, FontMetrics caption, FontMetrics detail) {}
 
   private static Graphics2D graphics(BufferedImage image) {
     Graphics2D graphics = image.createGraphics();
@@ -139,26 +148,25 @@ public final class ContactSheet {
 
   /** Where everything goes. Rows are as high as their longest caption. */
   private final class Layout {
-    private final FontMetrics titleMetrics;
-    private final FontMetrics captionMetrics;
-    private final FontMetrics detailMetrics;
+    private final Optional<Text> text;
     private final List<List<String>> captions = new ArrayList<>();
     private final int[] rowTop;
     private final int width;
     private final int height;
 
-    Layout() {
-      Graphics2D measure = graphics(new BufferedImage(1, 1, BufferedImage.TYPE_INT_RGB));
-      titleMetrics = measure.getFontMetrics(TITLE);
-      captionMetrics = measure.getFontMetrics(CAPTION);
-      detailMetrics = measure.getFontMetrics(DETAIL);
-      measure.dispose();
-      cells.forEach(
-          cell -> captions.add(wrap(cell.caption, captionMetrics, pictureSize, MAX_CAPTION_LINES)));
+    Layout(Optional<Text> text) {
+      this.text = text;
+      text.ifPresent(
+          sizes ->
+              cells.forEach(
+                  cell ->
+                      captions.add(
+                          wrap(cell.caption, sizes.caption(), pictureSize, MAX_CAPTION_LINES))));
       int rows = (cells.size() + columns - 1) / columns;
       int columnsUsed = Math.min(columns, cells.size());
       rowTop = new int[rows];
-      int top = MARGIN + (title.isEmpty() ? 0 : titleMetrics.getHeight() + TITLE_GAP);
+      int titleHeight = text.map(sizes -> sizes.title().getHeight() + TITLE_GAP).orElse(0);
+      int top = MARGIN + (title.isEmpty() ? 0 : titleHeight);
       for (int row = 0; row < rows; row++) {
         rowTop[row] = top;
         top += pictureSize + textHeight(row) + GAP;
@@ -168,10 +176,14 @@ public final class ContactSheet {
     }
 
     private int textHeight(int row) {
+      return text.map(sizes -> textHeight(row, sizes)).orElse(0);
+    }
+
+    private int textHeight(int row, Text sizes) {
       int highest = 0;
       for (int i = row * columns; i < Math.min(cells.size(), (row + 1) * columns); i++) {
-        int lines = captions.get(i).size() * captionMetrics.getHeight();
-        int detail = cells.get(i).detail.isEmpty() ? 0 : DETAIL_GAP + detailMetrics.getHeight();
+        int lines = captions.get(i).size() * sizes.caption().getHeight();
+        int detail = cells.get(i).detail.isEmpty() ? 0 : DETAIL_GAP + sizes.detail().getHeight();
         highest = Math.max(highest, lines + detail);
       }
       return highest == 0 ? 0 : CAPTION_GAP + highest;
@@ -180,8 +192,9 @@ public final class ContactSheet {
     void draw(Graphics2D graphics) {
       graphics.setColor(PAPER);
       graphics.fillRect(0, 0, width, height);
-      if (!title.isEmpty()) {
-        graphics.setFont(TITLE);
+      if (!title.isEmpty() && text.isPresent()) {
+        FontMetrics titleMetrics = text.get().title();
+        graphics.setFont(titleMetrics.getFont());
         graphics.setColor(INK);
         graphics.drawString(
             ellipsize(title, titleMetrics, width - 2 * MARGIN),
@@ -192,7 +205,10 @@ public final class ContactSheet {
         int left = MARGIN + i % columns * (pictureSize + GAP);
         int top = rowTop[i / columns];
         drawPicture(graphics, cells.get(i).picture, left, top);
-        drawText(graphics, cells.get(i), captions.get(i), left, top + pictureSize + CAPTION_GAP);
+        if (text.isPresent()) {
+          int textTop = top + pictureSize + CAPTION_GAP;
+          drawText(graphics, text.get(), cells.get(i), captions.get(i), left, textTop);
+        }
       }
     }
 
@@ -215,15 +231,18 @@ public final class ContactSheet {
               left + 0.5f, top + 0.5f, pictureSize - 1, pictureSize - 1, CORNER, CORNER));
     }
 
-    private void drawText(Graphics2D graphics, Cell cell, List<String> lines, int left, int top) {
-      graphics.setFont(CAPTION);
+    private void drawText(
+        Graphics2D graphics, Text sizes, Cell cell, List<String> lines, int left, int top) {
+      FontMetrics captionMetrics = sizes.caption();
+      FontMetrics detailMetrics = sizes.detail();
+      graphics.setFont(captionMetrics.getFont());
       graphics.setColor(INK);
       int y = top;
       for (String line : lines) {
         graphics.drawString(line, left, y + captionMetrics.getAscent());
         y += captionMetrics.getHeight();
       }
-      graphics.setFont(DETAIL);
+      graphics.setFont(detailMetrics.getFont());
       graphics.setColor(PALE_INK);
       graphics.drawString(
           ellipsize(cell.detail, detailMetrics, pictureSize),
