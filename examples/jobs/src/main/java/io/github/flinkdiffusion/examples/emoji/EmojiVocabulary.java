@@ -121,8 +121,9 @@ public final class EmojiVocabulary {
   }
 
   /**
-   * Whether a combination is held out: a tenth of them, spread so that an emoji misses at most two
-   * of its sixteen and the diagonal moves on from emoji to emoji.
+   * Whether a combination is held out: a tenth of all, spread over emoji and colours, one or two of
+   * each emoji's sixteen. All are small ones; the same emoji on the same colour is trained on
+   * large.
    */
   public static boolean isHeldOut(EmojiScene scene) {
     int combination =

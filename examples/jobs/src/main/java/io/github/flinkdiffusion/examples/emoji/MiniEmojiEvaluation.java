@@ -23,27 +23,46 @@ import picocli.CommandLine.Command;
 import picocli.CommandLine.Option;
 
 /**
- * Measures mini-emoji: draws scenes and asks which of all 960 true scenes each picture is nearest to (mean squared error over
- * pixels). A picture is right when that scene is the one that was asked for; emoji, background and size are counted each, too.
+ * Measures mini-emoji: draws scenes and asks which of all 960 true scenes each picture is nearest
+ * to (mean squared error over pixels). A picture is right when that scene is the one that was asked
+ * for; emoji, background and size are counted each, too.
  */
-@Command(name = "mini-emoji-evaluation", mixinStandardHelpOptions = true, description = "Measures how often mini-emoji draws what it was asked for.")
+@Command(
+    name = "mini-emoji-evaluation",
+    mixinStandardHelpOptions = true,
+    description = "Measures how often mini-emoji draws what it was asked for.")
 public final class MiniEmojiEvaluation implements Callable<Integer> {
   private static final int BATCH = 16;
   private static final int SHEET_COLUMNS = 8;
 
-  @Option(names = "--images", required = true, description = "Folder img/google/64 of the unpacked npm package emoji-datasource-google.")
+  @Option(
+      names = "--images",
+      required = true,
+      description = "Folder img/google/64 of the unpacked npm package emoji-datasource-google.")
   private Path images;
 
-  @Option(names = "--model", defaultValue = "examples/models/mini-emoji", description = "Model folder (default: ${DEFAULT-VALUE}).")
+  @Option(
+      names = "--model",
+      defaultValue = "examples/models/mini-emoji",
+      description = "Model folder (default: ${DEFAULT-VALUE}).")
   private Path model;
 
-  @Option(names = "--scenes", defaultValue = "96", description = "Scenes of each kind, trained on and held out (default: ${DEFAULT-VALUE}).")
+  @Option(
+      names = "--scenes",
+      defaultValue = "96",
+      description = "Scenes of each kind, trained on and held out (default: ${DEFAULT-VALUE}).")
   private int scenes;
 
-  @Option(names = "--steps", defaultValue = "25", description = "Denoising steps (default: ${DEFAULT-VALUE}).")
+  @Option(
+      names = "--steps",
+      defaultValue = "25",
+      description = "Denoising steps (default: ${DEFAULT-VALUE}).")
   private int steps;
 
-  @Option(names = "--guidance", defaultValue = "4", description = "Guidance scale (default: ${DEFAULT-VALUE}).")
+  @Option(
+      names = "--guidance",
+      defaultValue = "4",
+      description = "Guidance scale (default: ${DEFAULT-VALUE}).")
   private double guidance;
 
   @Option(names = "--scheduler", description = "diffusers class name (default: the model's own).")
@@ -61,8 +80,10 @@ public final class MiniEmojiEvaluation implements Callable<Integer> {
     EmojiImages pictures = EmojiImages.open(images);
     List<EmojiScene> all = EmojiVocabulary.scenes();
     List<Raster> truth = all.stream().map(scene -> scene.render(pictures)).toList();
-    try (StableDiffusionPipeline pipeline = StableDiffusionPipeline.open(model, DeviceSpec.parse("auto"), StorageType.FLOAT32)) {
-      System.out.println("| scenes | count | scene right | emoji right | background right | size right | PSNR to the true picture |");
+    try (StableDiffusionPipeline pipeline =
+        StableDiffusionPipeline.open(model, DeviceSpec.parse("auto"), StorageType.FLOAT32)) {
+      System.out.println(
+          "| scenes | count | scene right | emoji right | background right | size right | PSNR to the true picture |");
       System.out.println("| --- | --- | --- | --- | --- | --- | --- |");
       measure("trained on", pipeline, EmojiVocabulary.trainingScenes(), all, truth, null);
       measure("held out", pipeline, EmojiVocabulary.heldOutScenes(), all, truth, sheet);
@@ -71,7 +92,12 @@ public final class MiniEmojiEvaluation implements Callable<Integer> {
   }
 
   private void measure(
-      String name, StableDiffusionPipeline pipeline, List<EmojiScene> kind, List<EmojiScene> all, List<Raster> truth, Path sheetFile)
+      String name,
+      StableDiffusionPipeline pipeline,
+      List<EmojiScene> kind,
+      List<EmojiScene> all,
+      List<Raster> truth,
+      Path sheetFile)
       throws Exception {
     List<EmojiScene> chosen = new ArrayList<>(kind);
     Collections.shuffle(chosen, new Random(7));
@@ -82,7 +108,8 @@ public final class MiniEmojiEvaluation implements Callable<Integer> {
     int background = 0;
     int size = 0;
     double psnr = 0;
-    try (ProgressBar bar = new ProgressBarBuilder().setTaskName(name).setInitialMax(chosen.size()).build()) {
+    try (ProgressBar bar =
+        new ProgressBarBuilder().setTaskName(name).setInitialMax(chosen.size()).build()) {
       for (int begin = 0; begin < chosen.size(); begin += BATCH) {
         List<EmojiScene> batch = chosen.subList(begin, Math.min(begin + BATCH, chosen.size()));
         List<GeneratedImage> made = draw(pipeline, batch, begin);
@@ -112,18 +139,34 @@ public final class MiniEmojiEvaluation implements Callable<Integer> {
     int n = chosen.size();
     System.out.printf(
         "| %s | %d | %.1f %% | %.1f %% | %.1f %% | %.1f %% | %.1f dB |%n",
-        name, n, 100.0 * scene / n, 100.0 * emoji / n, 100.0 * background / n, 100.0 * size / n, psnr / n);
+        name,
+        n,
+        100.0 * scene / n,
+        100.0 * emoji / n,
+        100.0 * background / n,
+        100.0 * size / n,
+        psnr / n);
     if (sheetFile != null) {
       Files.write(sheetFile, contactSheet.toPng());
     }
   }
 
-  private List<GeneratedImage> draw(StableDiffusionPipeline pipeline, List<EmojiScene> batch, int first) {
+  private List<GeneratedImage> draw(
+      StableDiffusionPipeline pipeline, List<EmojiScene> batch, int first) {
     List<GenerationRequest> requests = new ArrayList<>();
     for (int i = 0; i < batch.size(); i++) {
       requests.add(
           pipeline.prepare(
-              new GenerationSpec("scene", batch.get(i).prompt(), null, (long) first + i, scheduler, steps, guidance, null, null)));
+              new GenerationSpec(
+                  "scene",
+                  batch.get(i).prompt(),
+                  null,
+                  (long) first + i,
+                  scheduler,
+                  steps,
+                  guidance,
+                  null,
+                  null)));
     }
     List<Trajectory> trajectories = pipeline.start(requests);
     while (!trajectories.get(0).done()) {
