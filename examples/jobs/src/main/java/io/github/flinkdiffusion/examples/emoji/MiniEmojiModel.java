@@ -38,7 +38,7 @@ final class MiniEmojiModel {
 
   private static final List<Integer> VAE_CHANNELS = List.of(32, 64, 96);
   private static final int GROUPS = 32;
-  private static final List<Integer> UNET_CHANNELS = List.of(96, 160, 192);
+  private static final List<Integer> UNET_CHANNELS = List.of(96, 160, 128);
   private static final int UNET_HEADS = 4;
   private static final int TEXT_SIZE = 128;
   private static final int TEXT_LAYERS = 2;

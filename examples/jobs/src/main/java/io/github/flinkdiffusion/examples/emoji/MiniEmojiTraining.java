@@ -20,13 +20,16 @@ import io.github.flinkdiffusion.ops.training.DenoisingObjective;
 import io.github.flinkdiffusion.ops.training.LearningRate;
 import io.github.flinkdiffusion.ops.training.LinearNoiseSchedule;
 import io.github.flinkdiffusion.ops.training.TrainedWeights;
+import io.github.flinkdiffusion.ops.training.WarmStart;
 import io.github.flinkdiffusion.ops.training.WeightInitializer;
 import io.github.flinkdiffusion.ops.weights.DType;
+import io.github.flinkdiffusion.ops.weights.ModelFolder;
 import io.github.flinkdiffusion.ops.weights.Safetensors;
 import io.github.flinkdiffusion.ops.weights.TensorStore;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.List;
+import java.util.Map;
 import java.util.Random;
 import java.util.concurrent.Callable;
 import me.tongfei.progressbar.ProgressBar;
@@ -60,7 +63,7 @@ public final class MiniEmojiTraining implements Callable<Integer> {
   /** Deviation of the noise on latents of unit variance, while the decoder is refined. */
   private static final double LATENT_JITTER = 0.05;
 
-  private static final int SAVE_EVERY = 1000;
+  private static final int SAVE_EVERY = 500;
 
   @Option(
       names = "--images",
@@ -106,6 +109,11 @@ public final class MiniEmojiTraining implements Callable<Integer> {
       defaultValue = "32",
       description = "Pictures in a step of the denoising network (default: ${DEFAULT-VALUE}).")
   private int batch;
+
+  @Option(
+      names = "--warm-start",
+      description = "Model folder whose text encoder and unet to go on from, where shapes are the same.")
+  private Path warmStart;
 
   @Option(
       names = "--arithmetic",
@@ -273,12 +281,12 @@ public final class MiniEmojiTraining implements Callable<Integer> {
     Graph graph = new DenoisingObjective(text, unet, tokens).graph();
     System.out.printf("text encoder and unet: %,d parameters%n", graph.parameterCount());
     LinearNoiseSchedule noise = MiniEmojiModel.noiseSchedule();
-    LearningRate rate = new LearningRate(5e-4, 300, steps);
+    LearningRate rate = new LearningRate(5e-4, steps / 20, steps);
     Random random = new Random(SEED + 1);
     int channels = MiniEmojiModel.LATENT_CHANNELS;
     int side = MiniEmojiModel.LATENT_SIDE;
     int size = channels * side * side;
-    try (TrainableNetwork network = trainable(graph, where, new WeightInitializer(SEED));
+    try (TrainableNetwork network = trainable(graph, where);
         ProgressBar bar = bar("unet", steps)) {
       double average = 0;
       for (int step = 0; step < steps; step++) {
@@ -321,6 +329,19 @@ public final class MiniEmojiTraining implements Callable<Integer> {
               out, graph, network.averagedWeights(), tokenizer.vocabularySize());
         }
       }
+    }
+  }
+
+  private TrainableNetwork trainable(Graph graph, DeviceSpec where) throws Exception {
+    WeightInitializer fresh = new WeightInitializer(SEED);
+    if (warmStart == null) {
+      return trainable(graph, where, fresh);
+    }
+    ModelFolder earlier = ModelFolder.open(warmStart);
+    try (TensorStore text = earlier.component(DenoisingObjective.TEXT_ENCODER).open();
+        TensorStore unet = earlier.component(DenoisingObjective.UNET).open()) {
+      Map<String, TensorStore> stores = Map.of(DenoisingObjective.TEXT_ENCODER + ".", text, DenoisingObjective.UNET + ".", unet);
+      return trainable(graph, where, new WarmStart(stores, fresh));
     }
   }
 
