@@ -9,6 +9,7 @@ import io.github.flinkdiffusion.ops.pipeline.GenerationSpec;
 import io.github.flinkdiffusion.ops.pipeline.InvalidRequestException;
 import io.github.flinkdiffusion.ops.pipeline.ModelInfo;
 import io.github.flinkdiffusion.ops.pipeline.NotFiniteException;
+import io.github.flinkdiffusion.ops.pipeline.Seeds;
 import io.github.flinkdiffusion.ops.pipeline.Trajectory;
 import io.github.flinkdiffusion.ops.pipeline.TrajectorySnapshot;
 import java.nio.ByteBuffer;
@@ -106,7 +107,7 @@ public final class FakePipeline implements DiffusionPipeline {
         spec.id(),
         spec.prompt(),
         spec.negativePrompt() == null ? "" : spec.negativePrompt(),
-        spec.seed() == null ? GenerationSpec.seedFromId(spec.id()) : spec.seed(),
+        spec.seed() == null ? Seeds.fromId(spec.id()) : spec.seed(),
         spec.scheduler() == null ? "FakeScheduler" : spec.scheduler(),
         steps,
         spec.guidanceScale() == null ? 1.0 : spec.guidanceScale(),

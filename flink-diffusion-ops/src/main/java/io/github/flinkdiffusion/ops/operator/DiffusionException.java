@@ -1,0 +1,18 @@
+package io.github.flinkdiffusion.ops.operator;
+
+/**
+ * The operator can not go on, or is set up in a way it can not work; the message says what was
+ * being done and what would be accepted. It fails the task, and Flink restores from the last
+ * checkpoint.
+ */
+public final class DiffusionException extends RuntimeException {
+  private static final long serialVersionUID = 1L;
+
+  public DiffusionException(String message) {
+    super(message);
+  }
+
+  public DiffusionException(String message, Throwable cause) {
+    super(message, cause);
+  }
+}

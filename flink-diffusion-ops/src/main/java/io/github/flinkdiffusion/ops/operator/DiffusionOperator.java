@@ -1,0 +1,476 @@
+package io.github.flinkdiffusion.ops.operator;
+
+import io.github.flinkdiffusion.connector.event.FailureEvent;
+import io.github.flinkdiffusion.connector.event.FailureReason;
+import io.github.flinkdiffusion.connector.event.ImageEvent;
+import io.github.flinkdiffusion.connector.event.ProgressEvent;
+import io.github.flinkdiffusion.connector.event.PromptEvent;
+import io.github.flinkdiffusion.ops.batching.BatchSession;
+import io.github.flinkdiffusion.ops.batching.BatchingException;
+import io.github.flinkdiffusion.ops.batching.CallReport;
+import io.github.flinkdiffusion.ops.batching.RequestFailure;
+import io.github.flinkdiffusion.ops.batching.RequestListener;
+import io.github.flinkdiffusion.ops.batching.SessionListener;
+import io.github.flinkdiffusion.ops.batching.SharedBatchers;
+import io.github.flinkdiffusion.ops.batching.Submission;
+import io.github.flinkdiffusion.ops.batching.Ticket;
+import io.github.flinkdiffusion.ops.batching.Work;
+import io.github.flinkdiffusion.ops.pipeline.GeneratedImage;
+import io.github.flinkdiffusion.ops.pipeline.InvalidRequestException;
+import io.github.flinkdiffusion.ops.pipeline.TrajectorySnapshot;
+import java.time.Duration;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.Map;
+import java.util.OptionalLong;
+import java.util.concurrent.CompletableFuture;
+import java.util.concurrent.ExecutionException;
+import java.util.concurrent.ExecutorService;
+import java.util.concurrent.RejectedExecutionException;
+import java.util.concurrent.TimeUnit;
+import java.util.concurrent.atomic.AtomicBoolean;
+import org.apache.flink.api.common.operators.MailboxExecutor;
+import org.apache.flink.api.common.state.ListState;
+import org.apache.flink.api.common.state.ListStateDescriptor;
+import org.apache.flink.api.common.typeinfo.PrimitiveArrayTypeInfo;
+import org.apache.flink.formats.avro.typeutils.AvroTypeInfo;
+import org.apache.flink.runtime.state.StateInitializationContext;
+import org.apache.flink.runtime.state.StateSnapshotContext;
+import org.apache.flink.streaming.api.operators.AbstractStreamOperator;
+import org.apache.flink.streaming.api.operators.BoundedOneInput;
+import org.apache.flink.streaming.api.operators.OneInputStreamOperator;
+import org.apache.flink.streaming.api.operators.StreamOperatorParameters;
+import org.apache.flink.streaming.api.watermark.Watermark;
+import org.apache.flink.streaming.runtime.streamrecord.StreamRecord;
+import org.apache.flink.streaming.runtime.watermarkstatus.WatermarkStatus;
+import org.apache.flink.util.OutputTag;
+import org.apache.flink.util.function.ThrowingRunnable;
+
+/**
+ * Prompts in, pictures out.
+ *
+ * <p><b>Threads.</b> The task's thread admits requests (a cheap check), puts results out and saves
+ * state; it owns the {@link EmissionQueue}. The device's thread, shared by all subtasks on it,
+ * denoises; a small pool encodes pictures. Both hand results over by mail. When {@code capacity}
+ * requests are in flight, the task's thread works off its mail instead of taking input: that is the
+ * back-pressure, and no barrier can come between a request's arrival and its admission.
+ *
+ * <p>Latency markers do not wait in the queue; as everywhere in Flink they measure the way, not the
+ * work.
+ *
+ * <p><b>State.</b> A checkpoint waits for at most one device call, then holds each request as far
+ * as it has come ({@link InFlight}). Which step is saved does not matter, since any is on the way
+ * to the same picture; that each request is there exactly once does. After a scale-in a subtask may
+ * begin with more than {@code capacity} requests; it takes no input until that is worked off.
+ */
+final class DiffusionOperator extends AbstractStreamOperator<ImageEvent>
+    implements OneInputStreamOperator<PromptEvent, ImageEvent>, BoundedOneInput {
+  private static final long serialVersionUID = 1L;
+
+  static final OutputTag<FailureEvent> FAILURES =
+      new OutputTag<>("failures", new AvroTypeInfo<>(FailureEvent.class));
+  static final OutputTag<ProgressEvent> PROGRESS =
+      new OutputTag<>("progress", new AvroTypeInfo<>(ProgressEvent.class));
+
+  private static final String STATE_NAME = "diffusion-in-flight";
+  private static final Duration ENCODERS_END = Duration.ofSeconds(30);
+
+  private final PipelineFactory pipeline;
+  private final DiffusionSettings settings;
+  private final transient ProcessServices services;
+  private final transient MailboxExecutor mailbox;
+  private final transient EmissionQueue<Request> queue;
+
+  private transient ListState<byte[]> state;
+  private transient List<InFlight> restored;
+  private transient boolean objectReuse;
+  private transient SharedBatchers.Lease lease;
+  private transient BatchSession session;
+  private transient ExecutorService encoders;
+  private transient DiffusionMetrics metrics;
+
+  /** What the reporters' threads see of the queue. */
+  private transient volatile int inFlight;
+
+  DiffusionOperator(
+      StreamOperatorParameters<ImageEvent> parameters,
+      PipelineFactory pipeline,
+      DiffusionSettings settings,
+      ProcessServices services) {
+    super(parameters);
+    this.pipeline = pipeline;
+    this.settings = settings;
+    this.services = services;
+    this.mailbox = parameters.getMailboxExecutor();
+    this.queue = EmissionQueue.of(settings.outputOrder());
+  }
+
+  // ------------------------------------------------------------------ life
+
+  @Override
+  public void initializeState(StateInitializationContext context) throws Exception {
+    super.initializeState(context);
+    state =
+        context
+            .getOperatorStateStore()
+            .getListState(
+                new ListStateDescriptor<>(
+                    STATE_NAME, PrimitiveArrayTypeInfo.BYTE_PRIMITIVE_ARRAY_TYPE_INFO));
+    restored = new ArrayList<>();
+    for (byte[] item : state.get()) {
+      restored.add(InFlightSerializer.deserialize(item));
+    }
+    // The next checkpoint writes it anew; until then Flink need not hold it a second time.
+    state.clear();
+  }
+
+  @Override
+  public void open() throws Exception {
+    super.open();
+    objectReuse = getExecutionConfig().isObjectReuseEnabled();
+    int subtask = getRuntimeContext().getTaskInfo().getIndexOfThisSubtask();
+    String device =
+        pipeline.resolve(
+            DevicePlacement.choose(
+                settings.device(),
+                getRuntimeContext().getExternalResourceInfos(DevicePlacement.GPU_RESOURCE),
+                subtask));
+    long begin = System.nanoTime();
+    lease =
+        services
+            .batchers()
+            .acquire(
+                new SharedBatchers.Key(pipeline.model(), device),
+                settings.batchPolicy(),
+                () -> pipeline.open(device));
+    metrics =
+        new DiffusionMetrics(
+            getMetricGroup(), () -> inFlight, Duration.ofNanos(System.nanoTime() - begin));
+    encoders = services.encoders().create(Integer.toString(subtask), settings.encodingThreads());
+    session = lease.batcher().join(new Session());
+    resumeRestored();
+  }
+
+  private void resumeRestored() {
+    for (InFlight item : restored) {
+      if (item instanceof InFlight.Waiting waiting) {
+        admit(new Request(waiting.prompt(), waiting.timestamp()));
+      } else if (item instanceof InFlight.Running running) {
+        resume(new Request(running.prompt(), running.timestamp()), running.trajectory());
+      } else if (item instanceof InFlight.Finished finished) {
+        Request request = new Request(null, finished.timestamp());
+        add(request);
+        request.end(finished.outcome());
+      }
+    }
+    restored = null;
+  }
+
+  private void resume(Request request, TrajectorySnapshot trajectory) {
+    if (trajectory.modelDigest().equals(lease.batcher().model().digest())) {
+      metrics.restoredTrajectories.inc();
+      add(request);
+      submit(request, new Work.Resumed(trajectory));
+    } else {
+      // Half a way on one model and half on another leads to no picture of either.
+      metrics.restartedTrajectories.inc();
+      metrics.redoneSteps.inc(trajectory.step());
+      LOG.info(
+          "Request {} begins again, {} steps are lost: the model has changed from {} to {}.",
+          request.prompt.getId(),
+          trajectory.step(),
+          trajectory.modelDigest(),
+          lease.batcher().model());
+      admit(request);
+    }
+  }
+
+  @Override
+  public void endInput() throws Exception {
+    while (!queue.isEmpty()) {
+      mailbox.yield();
+    }
+  }
+
+  @Override
+  public void close() throws Exception {
+    try {
+      if (session != null) {
+        session.close();
+      }
+      if (encoders != null) {
+        encoders.shutdownNow();
+        if (!encoders.awaitTermination(ENCODERS_END.toMillis(), TimeUnit.MILLISECONDS)) {
+          LOG.warn("Encoding pictures did not end within {}.", ENCODERS_END);
+        }
+      }
+    } finally {
+      if (lease != null) {
+        lease.close();
+      }
+      super.close();
+    }
+  }
+
+  // ------------------------------------------------------------------ input
+
+  @Override
+  public void processElement(StreamRecord<PromptEvent> element) throws Exception {
+    while (queue.size() >= settings.capacity()) {
+      mailbox.yield();
+    }
+    PromptEvent prompt = element.getValue();
+    admit(
+        new Request(
+            objectReuse ? PromptEvent.newBuilder(prompt).build() : prompt,
+            element.hasTimestamp()
+                ? OptionalLong.of(element.getTimestamp())
+                : OptionalLong.empty()));
+  }
+
+  @Override
+  public void processWatermark(Watermark mark) throws Exception {
+    queue.add(mark);
+    emitReady();
+  }
+
+  /** Held in the queue as watermarks are: idle must not overtake what is still to come. */
+  @Override
+  public void processWatermarkStatus(WatermarkStatus status) throws Exception {
+    queue.add(status);
+    emitReady();
+  }
+
+  private void admit(Request request) {
+    add(request);
+    Work work;
+    try {
+      work = new Work.Fresh(lease.batcher().prepare(Events.spec(request.prompt, settings)));
+    } catch (InvalidRequestException e) {
+      request.fail(FailureReason.INVALID_REQUEST, e.getMessage());
+      return;
+    }
+    submit(request, work);
+  }
+
+  private void add(Request request) {
+    queue.add(request);
+    inFlight = queue.size();
+  }
+
+  private void submit(Request request, Work work) {
+    request.ticket =
+        session.submit(
+            work, new Submission(request.prompt.getPriority(), settings.timeout()), request);
+  }
+
+  // ------------------------------------------------------------------ output
+
+  /**
+   * Puts out at most one result, with the watermarks before it, then gives way: between two
+   * results, which may be large, a checkpoint can begin.
+   */
+  private void emitReady() throws Exception {
+    boolean resultOut = false;
+    while (queue.hasReady()) {
+      Object next = queue.poll();
+      if (next instanceof Signals signals) {
+        emit(signals);
+      } else {
+        emit((Request) next);
+        resultOut = true;
+      }
+      if (resultOut && queue.hasReady()) {
+        mail(this::emitReady, "next result");
+        return;
+      }
+    }
+  }
+
+  private void emit(Signals signals) throws Exception {
+    for (Object signal : signals.inOrder()) {
+      if (signal instanceof Watermark watermark) {
+        super.processWatermark(watermark);
+      } else {
+        super.processWatermarkStatus((WatermarkStatus) signal);
+      }
+    }
+  }
+
+  private void emit(Request request) {
+    inFlight = queue.size();
+    Outcome outcome = request.outcome.join(); // complete, or it would not be ready
+    if (outcome instanceof Outcome.Picture picture) {
+      metrics.pictures.inc();
+      output.collect(request.record(picture.event()));
+    } else if (outcome instanceof Outcome.Failure failure) {
+      metrics.failed(failure.event().getReason());
+      output.collect(FAILURES, request.record(failure.event()));
+    }
+  }
+
+  // ------------------------------------------------------------------ state
+
+  @Override
+  public void snapshotState(StateSnapshotContext context) throws Exception {
+    super.snapshotState(context);
+    List<Request> requests = queue.requests();
+    // Empty when nothing is on the device, and then there is nothing to wait for.
+    Map<Ticket, Work> onDevice =
+        requests.stream().allMatch(request -> request.outcome.isDone())
+            ? Map.of()
+            : session.snapshot();
+    List<byte[]> items = new ArrayList<>(requests.size());
+    for (Request request : requests) {
+      items.add(InFlightSerializer.serialize(asFarAsItCame(request, onDevice)));
+    }
+    state.update(items);
+  }
+
+  private InFlight asFarAsItCame(Request request, Map<Ticket, Work> onDevice)
+      throws InterruptedException {
+    Work rest = request.ticket == null ? null : onDevice.get(request.ticket);
+    if (rest instanceof Work.Fresh) {
+      return new InFlight.Waiting(request.timestamp, request.prompt);
+    }
+    if (rest instanceof Work.Resumed resumed) {
+      return new InFlight.Running(request.timestamp, request.prompt, resumed.snapshot());
+    }
+    // The device is done with it: at most its picture is still being encoded.
+    try {
+      return new InFlight.Finished(request.timestamp, request.outcome.get());
+    } catch (ExecutionException e) {
+      throw new DiffusionException(
+          "The picture of request " + request.prompt.getId() + " could not be saved.",
+          e.getCause());
+    }
+  }
+
+  // ------------------------------------------------------------------ from other threads
+
+  /** Sends a mail, unless the task has ended and nobody reads it any more. */
+  private void mail(ThrowingRunnable<? extends Exception> action, String what) {
+    try {
+      mailbox.execute(action, what);
+    } catch (RejectedExecutionException e) {
+      LOG.debug("The task has ended before: {}", what, e);
+    }
+  }
+
+  private void failTask(String message, Throwable cause) {
+    mail(
+        () -> {
+          throw new DiffusionException(message, cause);
+        },
+        message);
+  }
+
+  private final class Session implements SessionListener {
+    @Override
+    public void onCall(CallReport report) {
+      metrics.called(report);
+    }
+
+    @Override
+    public void onDeviceFailed(BatchingException cause) {
+      failTask("The device failed: " + cause.getMessage(), cause);
+    }
+  }
+
+  /** One request from its arrival until its result is put out. */
+  private final class Request implements RequestListener {
+    /** Null when it was restored as finished. */
+    final PromptEvent prompt;
+
+    final OptionalLong timestamp;
+
+    /** Completed by whichever thread ends the request; its mail follows. */
+    final CompletableFuture<Outcome> outcome = new CompletableFuture<>();
+
+    /** Null when it never went to the device. Task thread only. */
+    Ticket ticket;
+
+    private final AtomicBoolean progressMailed = new AtomicBoolean();
+    private volatile int step;
+    private volatile int totalSteps;
+
+    Request(PromptEvent prompt, OptionalLong timestamp) {
+      this.prompt = prompt;
+      this.timestamp = timestamp;
+    }
+
+    <T> StreamRecord<T> record(T value) {
+      return timestamp.isPresent()
+          ? new StreamRecord<>(value, timestamp.getAsLong())
+          : new StreamRecord<>(value);
+    }
+
+    void end(Outcome how) {
+      outcome.complete(how);
+      mail(
+          () -> {
+            queue.complete(this);
+            emitReady();
+          },
+          "request is done");
+    }
+
+    void fail(FailureReason reason, String message) {
+      end(new Outcome.Failure(Events.failure(prompt, reason, message)));
+    }
+
+    @Override
+    public void onStarted(Duration queued) {
+      metrics.queued(queued);
+    }
+
+    @Override
+    public void onStep(int done, int ofTotal) {
+      metrics.steps.inc();
+      int every = settings.progressEverySteps();
+      if (every > 0 && (done % every == 0 || done == ofTotal)) {
+        step = done;
+        totalSteps = ofTotal;
+        // One mail at a time: a slow task must not be buried under progress.
+        if (progressMailed.compareAndSet(false, true)) {
+          mail(this::emitProgress, "progress");
+        }
+      }
+    }
+
+    private void emitProgress() {
+      progressMailed.set(false);
+      output.collect(
+          PROGRESS,
+          record(
+              ProgressEvent.newBuilder()
+                  .setId(prompt.getId())
+                  .setStep(step)
+                  .setTotalSteps(totalSteps)
+                  .build()));
+    }
+
+    @Override
+    public void onFinished(GeneratedImage image) {
+      try {
+        encoders.execute(() -> encode(image));
+      } catch (RejectedExecutionException e) {
+        LOG.debug("The task has ended before request {} was encoded.", prompt.getId(), e);
+      }
+    }
+
+    private void encode(GeneratedImage image) {
+      try {
+        end(new Outcome.Picture(Events.image(prompt, image, lease.batcher().model())));
+      } catch (RuntimeException | Error e) {
+        outcome.completeExceptionally(e);
+        failTask("The picture of request " + prompt.getId() + " could not be encoded: " + e, e);
+      }
+    }
+
+    @Override
+    public void onFailed(RequestFailure failure) {
+      fail(Events.reason(failure.kind()), failure.message());
+    }
+  }
+}

@@ -1,0 +1,159 @@
+package io.github.flinkdiffusion.ops.operator;
+
+import io.github.flinkdiffusion.ops.torchscript.StorageType;
+import java.time.Duration;
+import java.util.List;
+import org.apache.flink.configuration.ConfigOption;
+import org.apache.flink.configuration.ConfigOptions;
+
+/**
+ * Settings of a diffusion operator. Each can be set in Flink's configuration ({@code
+ * -Ddiffusion.device=gpu:0}) and by the method of the same name of {@link TextToImage}, which wins.
+ */
+public final class DiffusionOptions {
+
+  public static final ConfigOption<String> MODEL_FOLDER =
+      ConfigOptions.key("diffusion.model.folder")
+          .stringType()
+          .noDefaultValue()
+          .withDescription(
+              "Model folder in diffusers' layout (model_index.json, safetensors weights), under the"
+                  + " same path on every task manager. Required, unless the job brings a pipeline"
+                  + " of its own.");
+
+  public static final ConfigOption<StorageType> MODEL_PRECISION =
+      ConfigOptions.key("diffusion.model.precision")
+          .enumType(StorageType.class)
+          .noDefaultValue()
+          .withDescription(
+              "Precision of the networks on the device: FLOAT32, FLOAT16 or BFLOAT16. Without it,"
+                  + " FLOAT16 on a GPU and FLOAT32 on the CPU.");
+
+  public static final ConfigOption<String> DEVICE =
+      ConfigOptions.key("diffusion.device")
+          .stringType()
+          .defaultValue("auto")
+          .withDescription(
+              "Where the model runs: cpu, gpu:N, or auto. With auto, subtasks are spread over the"
+                  + " GPUs that Flink's external resource 'gpu' gives the task manager; without that"
+                  + " resource it is the first GPU that the process sees, else the CPU.");
+
+  public static final ConfigOption<Integer> CAPACITY =
+      ConfigOptions.key("diffusion.capacity")
+          .intType()
+          .defaultValue(64)
+          .withDescription(
+              "Requests that a subtask has in flight, from 1. When so many are, it takes no more"
+                  + " input, which becomes back-pressure. A checkpoint holds each with its latent"
+                  + " and finished ones with their picture, so this bounds the state too.");
+
+  public static final ConfigOption<Integer> BATCH_ROWS =
+      ConfigOptions.key("diffusion.batch.rows")
+          .intType()
+          .defaultValue(16)
+          .withDescription(
+              "Most rows of one network call, from 1; a request with classifier-free guidance takes"
+                  + " two. Where the device's memory does not suffice, the operator finds a lower"
+                  + " limit for each picture size by itself. Belongs to the device: of several"
+                  + " operators that share a model, the first one's counts.");
+
+  public static final ConfigOption<Duration> BATCH_AGING =
+      ConfigOptions.key("diffusion.batch.aging")
+          .durationType()
+          .defaultValue(Duration.ofSeconds(30))
+          .withDescription(
+              "Head start of one level of priority, zero to one day: a request of priority p goes"
+                  + " before those that came up to p times this earlier. With zero, priorities do"
+                  + " nothing.");
+
+  public static final ConfigOption<OutputOrder> OUTPUT_ORDER =
+      ConfigOptions.key("diffusion.output-order")
+          .enumType(OutputOrder.class)
+          .defaultValue(OutputOrder.UNORDERED)
+          .withDescription(
+              "UNORDERED: results leave as they get done, but never cross a watermark. ORDERED:"
+                  + " they leave as their requests came, and a long one holds back those behind it.");
+
+  public static final ConfigOption<Duration> REQUEST_TIMEOUT =
+      ConfigOptions.key("diffusion.request.timeout")
+          .durationType()
+          .noDefaultValue()
+          .withDescription(
+              "A request that is not done so long after it was taken in fails with reason TIMEOUT."
+                  + " After a restart the time begins anew. Without it, requests take as long as"
+                  + " they take.");
+
+  public static final ConfigOption<Integer> DEFAULT_STEPS =
+      ConfigOptions.key("diffusion.default.steps")
+          .intType()
+          .noDefaultValue()
+          .withDescription(
+              "num_inference_steps of requests that name none; without it, the pipeline's own.");
+
+  public static final ConfigOption<Double> DEFAULT_GUIDANCE_SCALE =
+      ConfigOptions.key("diffusion.default.guidance-scale")
+          .doubleType()
+          .noDefaultValue()
+          .withDescription(
+              "Classifier-free guidance weight of requests that name none; 1 or less turns guidance"
+                  + " off, which halves the work. Without it, the pipeline's own.");
+
+  public static final ConfigOption<String> DEFAULT_SCHEDULER =
+      ConfigOptions.key("diffusion.default.scheduler")
+          .stringType()
+          .noDefaultValue()
+          .withDescription(
+              "diffusers class name of the scheduler of requests that name none, e.g."
+                  + " EulerDiscreteScheduler; without it, the model's own.");
+
+  public static final ConfigOption<Integer> DEFAULT_WIDTH =
+      ConfigOptions.key("diffusion.default.width")
+          .intType()
+          .noDefaultValue()
+          .withDescription(
+              "Width in pixels of requests that name none; without it, the model's own size.");
+
+  public static final ConfigOption<Integer> DEFAULT_HEIGHT =
+      ConfigOptions.key("diffusion.default.height")
+          .intType()
+          .noDefaultValue()
+          .withDescription(
+              "Height in pixels of requests that name none; without it, the model's own size.");
+
+  public static final ConfigOption<Integer> PROGRESS_EVERY_STEPS =
+      ConfigOptions.key("diffusion.progress.every-steps")
+          .intType()
+          .defaultValue(0)
+          .withDescription(
+              "Tells a request's progress after every so many network steps, and after the last."
+                  + " With 0, progress is not told. Under load some are left out.");
+
+  public static final ConfigOption<Integer> ENCODING_THREADS =
+      ConfigOptions.key("diffusion.encoding.threads")
+          .intType()
+          .defaultValue(2)
+          .withDescription(
+              "CPU threads of a subtask that write finished pictures as PNG, from 1. Neither the"
+                  + " task's thread nor the device's does it.");
+
+  /** All of them, in the order in which they are documented. */
+  public static final List<ConfigOption<?>> ALL =
+      List.of(
+          MODEL_FOLDER,
+          MODEL_PRECISION,
+          DEVICE,
+          CAPACITY,
+          BATCH_ROWS,
+          BATCH_AGING,
+          OUTPUT_ORDER,
+          REQUEST_TIMEOUT,
+          DEFAULT_STEPS,
+          DEFAULT_GUIDANCE_SCALE,
+          DEFAULT_SCHEDULER,
+          DEFAULT_WIDTH,
+          DEFAULT_HEIGHT,
+          PROGRESS_EVERY_STEPS,
+          ENCODING_THREADS);
+
+  private DiffusionOptions() {}
+}

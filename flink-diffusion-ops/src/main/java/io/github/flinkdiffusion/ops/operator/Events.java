@@ -1,0 +1,105 @@
+package io.github.flinkdiffusion.ops.operator;
+
+import io.github.flinkdiffusion.connector.event.EventCodec;
+import io.github.flinkdiffusion.connector.event.FailureEvent;
+import io.github.flinkdiffusion.connector.event.FailureReason;
+import io.github.flinkdiffusion.connector.event.ImageEvent;
+import io.github.flinkdiffusion.connector.event.PromptEvent;
+import io.github.flinkdiffusion.ops.batching.RequestFailure;
+import io.github.flinkdiffusion.ops.image.PngCodec;
+import io.github.flinkdiffusion.ops.pipeline.GeneratedImage;
+import io.github.flinkdiffusion.ops.pipeline.GenerationRequest;
+import io.github.flinkdiffusion.ops.pipeline.GenerationSpec;
+import io.github.flinkdiffusion.ops.pipeline.InvalidRequestException;
+import io.github.flinkdiffusion.ops.pipeline.ModelInfo;
+import java.nio.ByteBuffer;
+import java.security.MessageDigest;
+import java.security.NoSuchAlgorithmException;
+import java.util.HexFormat;
+
+/** From events to requests and from results to events. Pure. */
+final class Events {
+  private static final int MAX_ID_LENGTH = 512;
+
+  private Events() {}
+
+  /**
+   * What a prompt event asks for, with the job's settings where it leaves them open.
+   *
+   * @throws InvalidRequestException when its id is not one
+   */
+  static GenerationSpec spec(PromptEvent prompt, DiffusionSettings settings) {
+    int idLength = prompt.getId().length();
+    if (idLength < 1 || idLength > MAX_ID_LENGTH) {
+      throw new InvalidRequestException(
+          "The request's id has %d characters; an id has 1 to %d."
+              .formatted(idLength, MAX_ID_LENGTH));
+    }
+    return new GenerationSpec(
+        prompt.getId(),
+        prompt.getPrompt(),
+        prompt.getNegativePrompt(),
+        prompt.getSeed(),
+        or(prompt.getScheduler(), settings.defaultScheduler()),
+        or(prompt.getSteps(), settings.defaultSteps()),
+        or(prompt.getGuidanceScale(), settings.defaultGuidanceScale()),
+        or(prompt.getWidth(), settings.defaultWidth()),
+        or(prompt.getHeight(), settings.defaultHeight()));
+  }
+
+  /** The event of a finished picture. Encodes the picture, so it takes CPU time. */
+  static ImageEvent image(PromptEvent prompt, GeneratedImage generated, ModelInfo model) {
+    GenerationRequest request = generated.request();
+    byte[] png = PngCodec.encode(generated.image());
+    return ImageEvent.newBuilder()
+        .setId(prompt.getId())
+        .setImage(ByteBuffer.wrap(png))
+        .setDigest(sha256(png))
+        .setWidth(generated.image().width())
+        .setHeight(generated.image().height())
+        .setPrompt(prompt.getPrompt())
+        .setNegativePrompt(prompt.getNegativePrompt())
+        .setPromptTruncated(generated.promptTruncated())
+        .setSeed(request.seed())
+        .setSteps(request.steps())
+        .setGuidanceScale(request.guidanceScale())
+        .setScheduler(request.scheduler())
+        .setModel(model.name())
+        .setModelDigest(model.digest())
+        .setAttributes(prompt.getAttributes())
+        .build();
+  }
+
+  /** The event of a request that could not be done, with the request itself. */
+  static FailureEvent failure(PromptEvent prompt, FailureReason reason, String message) {
+    return FailureEvent.newBuilder()
+        .setId(prompt.getId())
+        .setReason(reason)
+        .setMessage(message)
+        .setOriginal(ByteBuffer.wrap(EventCodec.prompts().encode(prompt)))
+        .setAttributes(prompt.getAttributes())
+        .build();
+  }
+
+  static FailureReason reason(RequestFailure.Kind kind) {
+    return switch (kind) {
+      case INVALID_REQUEST -> FailureReason.INVALID_REQUEST;
+      case NOT_FINITE -> FailureReason.NOT_FINITE;
+      case OUT_OF_MEMORY -> FailureReason.OUT_OF_MEMORY;
+      case TIMEOUT -> FailureReason.TIMEOUT;
+      case CANCELLED -> FailureReason.CANCELLED;
+    };
+  }
+
+  private static <T> T or(T asked, T setting) {
+    return asked != null ? asked : setting;
+  }
+
+  private static String sha256(byte[] bytes) {
+    try {
+      return HexFormat.of().formatHex(MessageDigest.getInstance("SHA-256").digest(bytes));
+    } catch (NoSuchAlgorithmException e) {
+      throw new IllegalStateException("Every Java platform has SHA-256.", e);
+    }
+  }
+}

@@ -1,0 +1,29 @@
+package io.github.flinkdiffusion.ops.operator;
+
+import io.github.flinkdiffusion.connector.event.PromptEvent;
+import io.github.flinkdiffusion.ops.pipeline.TrajectorySnapshot;
+import java.util.OptionalLong;
+
+/**
+ * One request as a checkpoint holds it: as far as it has come. Each stands for itself, so that they
+ * can be dealt out to any number of subtasks.
+ *
+ * <p>Watermarks are not among them, other than in Flink's own asynchronous operator: after a
+ * restart event time begins anew at every source, and a watermark that is dealt to another subtask
+ * would run ahead of that subtask's own input.
+ */
+sealed interface InFlight {
+
+  /** Event time of the request, if it had one. */
+  OptionalLong timestamp();
+
+  /** Not begun. Its defaults are filled in when it begins. */
+  record Waiting(OptionalLong timestamp, PromptEvent prompt) implements InFlight {}
+
+  /** Begun, and goes on at the snapshot's step. */
+  record Running(OptionalLong timestamp, PromptEvent prompt, TrajectorySnapshot trajectory)
+      implements InFlight {}
+
+  /** Done and not yet put out; not to be done again. */
+  record Finished(OptionalLong timestamp, Outcome outcome) implements InFlight {}
+}

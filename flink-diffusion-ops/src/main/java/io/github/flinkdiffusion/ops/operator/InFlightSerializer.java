@@ -1,0 +1,215 @@
+package io.github.flinkdiffusion.ops.operator;
+
+import io.github.flinkdiffusion.connector.event.EventCodec;
+import io.github.flinkdiffusion.connector.event.UndecodableEventException;
+import io.github.flinkdiffusion.ops.pipeline.GenerationRequest;
+import io.github.flinkdiffusion.ops.pipeline.TrajectorySnapshot;
+import java.io.ByteArrayInputStream;
+import java.io.ByteArrayOutputStream;
+import java.io.DataInputStream;
+import java.io.DataOutputStream;
+import java.io.EOFException;
+import java.io.IOException;
+import java.io.UncheckedIOException;
+import java.nio.ByteBuffer;
+import java.nio.charset.StandardCharsets;
+import java.util.OptionalLong;
+
+/**
+ * {@link InFlight} as bytes: the format of savepoints, kept readable for ever.
+ *
+ * <p>Version 1, all numbers big-endian, {@code bytes} and {@code text} (UTF-8) with an int length
+ * in front:
+ *
+ * <pre>
+ * byte version = 1
+ * byte kind: 1 waiting, 2 running, 3 picture, 4 failure
+ * bool timed, long timestamp (0 when not timed)
+ * waiting:  bytes prompt
+ * running:  bytes prompt
+ *           text id, prompt, negativePrompt; long seed; text scheduler; int steps;
+ *           double guidanceScale; int width, height
+ *           text modelDigest; int step; floats sample
+ *           int n; n x (bool present; floats if present)
+ *           bytes generator
+ * picture:  bytes image
+ * failure:  bytes failure
+ * </pre>
+ *
+ * <p>Events are in Avro's single-object encoding ({@link EventCodec}), which carries its own
+ * version; {@code floats} are an int count and their IEEE 754 bits.
+ */
+final class InFlightSerializer {
+  private static final byte VERSION = 1;
+  private static final byte WAITING = 1;
+  private static final byte RUNNING = 2;
+  private static final byte PICTURE = 3;
+  private static final byte FAILURE = 4;
+
+  private InFlightSerializer() {}
+
+  static byte[] serialize(InFlight item) {
+    ByteArrayOutputStream bytes = new ByteArrayOutputStream();
+    try (DataOutputStream out = new DataOutputStream(bytes)) {
+      out.writeByte(VERSION);
+      if (item instanceof InFlight.Waiting waiting) {
+        head(out, WAITING, waiting.timestamp());
+        bytes(out, EventCodec.prompts().encode(waiting.prompt()));
+      } else if (item instanceof InFlight.Running running) {
+        head(out, RUNNING, running.timestamp());
+        bytes(out, EventCodec.prompts().encode(running.prompt()));
+        trajectory(out, running.trajectory());
+      } else if (item instanceof InFlight.Finished finished) {
+        if (finished.outcome() instanceof Outcome.Picture picture) {
+          head(out, PICTURE, finished.timestamp());
+          bytes(out, EventCodec.images().encode(picture.event()));
+        } else if (finished.outcome() instanceof Outcome.Failure failure) {
+          head(out, FAILURE, finished.timestamp());
+          bytes(out, EventCodec.failures().encode(failure.event()));
+        }
+      }
+    } catch (IOException e) {
+      throw new UncheckedIOException("Writing to memory does not fail.", e);
+    }
+    return bytes.toByteArray();
+  }
+
+  /**
+   * @throws DiffusionException when the bytes were not written by this or an earlier version
+   */
+  static InFlight deserialize(byte[] bytes) {
+    try (DataInputStream in = new DataInputStream(new ByteArrayInputStream(bytes))) {
+      byte version = in.readByte();
+      if (version != VERSION) {
+        throw new DiffusionException(
+            "A request in the restored state has format version %d; this version of Flink Diffusion reads up to %d: restore with the version that wrote it, or a later one."
+                .formatted(version, VERSION));
+      }
+      byte kind = in.readByte();
+      boolean timed = in.readBoolean();
+      long time = in.readLong();
+      OptionalLong timestamp = timed ? OptionalLong.of(time) : OptionalLong.empty();
+      InFlight item =
+          switch (kind) {
+            case WAITING -> new InFlight.Waiting(timestamp, EventCodec.prompts().decode(bytes(in)));
+            case RUNNING ->
+                new InFlight.Running(
+                    timestamp, EventCodec.prompts().decode(bytes(in)), trajectory(in));
+            case PICTURE ->
+                new InFlight.Finished(
+                    timestamp, new Outcome.Picture(EventCodec.images().decode(bytes(in))));
+            case FAILURE ->
+                new InFlight.Finished(
+                    timestamp, new Outcome.Failure(EventCodec.failures().decode(bytes(in))));
+            default -> throw new IOException("kind " + kind + " is not known");
+          };
+      if (in.available() > 0) {
+        throw new IOException(in.available() + " bytes are left over");
+      }
+      return item;
+    } catch (IOException | UndecodableEventException e) {
+      throw new DiffusionException(
+          "A request in the restored state can not be read, %d bytes: %s"
+              .formatted(
+                  bytes.length, e instanceof EOFException ? "it ends too early" : e.getMessage()),
+          e);
+    }
+  }
+
+  private static void head(DataOutputStream out, byte kind, OptionalLong timestamp)
+      throws IOException {
+    out.writeByte(kind);
+    out.writeBoolean(timestamp.isPresent());
+    out.writeLong(timestamp.orElse(0));
+  }
+
+  private static void trajectory(DataOutputStream out, TrajectorySnapshot trajectory)
+      throws IOException {
+    GenerationRequest request = trajectory.request();
+    text(out, request.id());
+    text(out, request.prompt());
+    text(out, request.negativePrompt());
+    out.writeLong(request.seed());
+    text(out, request.scheduler());
+    out.writeInt(request.steps());
+    out.writeDouble(request.guidanceScale());
+    out.writeInt(request.width());
+    out.writeInt(request.height());
+    text(out, trajectory.modelDigest());
+    out.writeInt(trajectory.step());
+    floats(out, trajectory.sample());
+    out.writeInt(trajectory.history().length);
+    for (float[] earlier : trajectory.history()) {
+      out.writeBoolean(earlier != null);
+      if (earlier != null) {
+        floats(out, earlier);
+      }
+    }
+    bytes(out, trajectory.generator());
+  }
+
+  private static TrajectorySnapshot trajectory(DataInputStream in) throws IOException {
+    GenerationRequest request =
+        new GenerationRequest(
+            text(in),
+            text(in),
+            text(in),
+            in.readLong(),
+            text(in),
+            in.readInt(),
+            in.readDouble(),
+            in.readInt(),
+            in.readInt());
+    String modelDigest = text(in);
+    int step = in.readInt();
+    float[] sample = floats(in);
+    float[][] history = new float[length(in, 1)][];
+    for (int i = 0; i < history.length; i++) {
+      history[i] = in.readBoolean() ? floats(in) : null;
+    }
+    return new TrajectorySnapshot(request, modelDigest, step, sample, history, bytes(in));
+  }
+
+  private static void text(DataOutputStream out, String text) throws IOException {
+    bytes(out, text.getBytes(StandardCharsets.UTF_8));
+  }
+
+  private static String text(DataInputStream in) throws IOException {
+    return new String(bytes(in), StandardCharsets.UTF_8);
+  }
+
+  private static void bytes(DataOutputStream out, byte[] bytes) throws IOException {
+    out.writeInt(bytes.length);
+    out.write(bytes);
+  }
+
+  private static byte[] bytes(DataInputStream in) throws IOException {
+    byte[] bytes = new byte[length(in, 1)];
+    in.readFully(bytes);
+    return bytes;
+  }
+
+  private static void floats(DataOutputStream out, float[] values) throws IOException {
+    out.writeInt(values.length);
+    ByteBuffer buffer = ByteBuffer.allocate(values.length * Float.BYTES);
+    buffer.asFloatBuffer().put(values);
+    out.write(buffer.array());
+  }
+
+  private static float[] floats(DataInputStream in) throws IOException {
+    float[] values = new float[length(in, Float.BYTES)];
+    byte[] bytes = new byte[values.length * Float.BYTES];
+    in.readFully(bytes);
+    ByteBuffer.wrap(bytes).asFloatBuffer().get(values);
+    return values;
+  }
+
+  /** A count that the rest of the bytes can hold, so that damaged ones do not allocate the heap. */
+  private static int length(DataInputStream in, int bytesEach) throws IOException {
+    int length = in.readInt();
+    if (length < 0 || (long) length * bytesEach > in.available()) {
+      throw new EOFException();
+    }
+    return length;
+  }
+}

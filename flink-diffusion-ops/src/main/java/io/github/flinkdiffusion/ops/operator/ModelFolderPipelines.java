@@ -1,0 +1,47 @@
+package io.github.flinkdiffusion.ops.operator;
+
+import io.github.flinkdiffusion.ops.engine.DeviceSpec;
+import io.github.flinkdiffusion.ops.pipeline.DiffusionPipeline;
+import io.github.flinkdiffusion.ops.pipeline.StableDiffusionPipeline;
+import io.github.flinkdiffusion.ops.torchscript.StorageType;
+import java.nio.file.Path;
+import java.util.Objects;
+
+/** Pipelines from a model folder that every task manager finds under the same path. */
+final class ModelFolderPipelines implements PipelineFactory {
+  private static final long serialVersionUID = 1L;
+
+  private final String folder;
+
+  /** Null: what suits the device. */
+  private final StorageType precision;
+
+  /**
+   * @param folder in diffusers' layout
+   * @param precision of the networks; null is float16 on a GPU and float32 on the CPU, which has no
+   *     fast half precision
+   */
+  ModelFolderPipelines(String folder, StorageType precision) {
+    this.folder = Objects.requireNonNull(folder);
+    this.precision = precision;
+  }
+
+  @Override
+  public String model() {
+    return Path.of(folder).toAbsolutePath().normalize()
+        + (precision == null ? "" : " as " + precision);
+  }
+
+  @Override
+  public String resolve(String device) {
+    return DeviceSpec.parse(device).toString();
+  }
+
+  @Override
+  public DiffusionPipeline open(String device) {
+    DeviceSpec spec = DeviceSpec.parse(device);
+    StorageType suiting = spec.isGpu() ? StorageType.FLOAT16 : StorageType.FLOAT32;
+    return StableDiffusionPipeline.open(
+        Path.of(folder), spec, precision == null ? suiting : precision);
+  }
+}

@@ -1,0 +1,13 @@
+package io.github.flinkdiffusion.ops.operator;
+
+/** In which order results leave. */
+public enum OutputOrder {
+  /** As the requests came. A long request holds back those behind it. */
+  ORDERED,
+
+  /**
+   * As they get done; only watermarks are not overtaken and overtake nothing, so event time is as
+   * correct as with {@link #ORDERED}.
+   */
+  UNORDERED
+}

@@ -1,0 +1,33 @@
+package io.github.flinkdiffusion.ops.operator;
+
+import io.github.flinkdiffusion.ops.pipeline.DiffusionPipeline;
+import java.io.Serializable;
+
+/** How a task manager comes by its pipeline: travels in the job, opens there. */
+public interface PipelineFactory extends Serializable {
+
+  /**
+   * Names what is loaded. Operators whose factories return equal names share one loaded model for
+   * each device and process, so the name covers all that makes a difference: folder and precision.
+   */
+  String model();
+
+  /**
+   * The device that is meant by a setting, so that {@code auto} and the name of what it stands for
+   * share a model. Called on the task's thread.
+   *
+   * @param device as configured, e.g. {@code auto}, {@code cpu}, {@code gpu:1}
+   */
+  default String resolve(String device) {
+    return device;
+  }
+
+  /**
+   * Loads the model. Called on the device's own thread, which makes all calls to the pipeline and
+   * closes it in the end.
+   *
+   * @param device as {@link #resolve} returned it
+   * @throws Exception when it can not be loaded; the task fails with it
+   */
+  DiffusionPipeline open(String device) throws Exception;
+}

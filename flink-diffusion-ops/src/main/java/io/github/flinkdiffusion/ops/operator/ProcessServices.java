@@ -1,0 +1,39 @@
+package io.github.flinkdiffusion.ops.operator;
+
+import io.github.flinkdiffusion.ops.batching.SharedBatchers;
+import java.util.concurrent.ExecutorService;
+import java.util.concurrent.Executors;
+import java.util.concurrent.ThreadFactory;
+import java.util.concurrent.atomic.AtomicInteger;
+
+/**
+ * What an operator takes from the process it runs in.
+ *
+ * @param batchers the devices' batchers, shared by all subtasks
+ * @param encoders makes a subtask's pool for encoding pictures
+ */
+record ProcessServices(SharedBatchers batchers, EncoderFactory encoders) {
+  static final ProcessServices OF_PROCESS =
+      new ProcessServices(SharedBatchers.ofProcess(), ProcessServices::newEncoders);
+
+  @FunctionalInterface
+  interface EncoderFactory {
+    /**
+     * @param subtask for the threads' names
+     * @param threads how many; what waits for them is bounded by the subtask's capacity
+     */
+    ExecutorService create(String subtask, int threads);
+  }
+
+  private static ExecutorService newEncoders(String subtask, int threads) {
+    AtomicInteger number = new AtomicInteger();
+    ThreadFactory named =
+        task -> {
+          Thread thread =
+              new Thread(task, "diffusion-encode-" + subtask + "-" + number.getAndIncrement());
+          thread.setDaemon(true);
+          return thread;
+        };
+    return Executors.newFixedThreadPool(threads, named);
+  }
+}

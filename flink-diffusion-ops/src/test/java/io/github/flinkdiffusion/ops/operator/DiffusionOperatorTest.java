@@ -1,0 +1,593 @@
+package io.github.flinkdiffusion.ops.operator;
+
+import static io.github.flinkdiffusion.ops.operator.Subtask.prompt;
+import static io.github.flinkdiffusion.ops.operator.Subtask.settings;
+import static io.github.flinkdiffusion.ops.operator.Subtask.undisturbed;
+import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assertions.assertThatThrownBy;
+import static org.assertj.core.api.Assertions.tuple;
+
+import io.github.flinkdiffusion.connector.event.EventCodec;
+import io.github.flinkdiffusion.connector.event.FailureEvent;
+import io.github.flinkdiffusion.connector.event.FailureReason;
+import io.github.flinkdiffusion.connector.event.ImageEvent;
+import io.github.flinkdiffusion.connector.event.ProgressEvent;
+import io.github.flinkdiffusion.connector.event.PromptEvent;
+import io.github.flinkdiffusion.ops.batching.FakePipeline;
+import io.github.flinkdiffusion.ops.image.PngCodec;
+import io.github.flinkdiffusion.ops.pipeline.Seeds;
+import java.nio.ByteBuffer;
+import java.security.MessageDigest;
+import java.time.Duration;
+import java.util.ArrayList;
+import java.util.HashMap;
+import java.util.HexFormat;
+import java.util.List;
+import java.util.Map;
+import org.apache.flink.runtime.checkpoint.OperatorSubtaskState;
+import org.apache.flink.streaming.api.watermark.Watermark;
+import org.apache.flink.streaming.runtime.streamrecord.LatencyMarker;
+import org.apache.flink.streaming.runtime.streamrecord.StreamRecord;
+import org.apache.flink.streaming.runtime.watermarkstatus.WatermarkStatus;
+import org.apache.flink.streaming.util.AbstractStreamOperatorTestHarness;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.EnumSource;
+import org.junit.jupiter.params.provider.ValueSource;
+
+/** The operator in Flink's harness; the device works call by call as the test says. */
+class DiffusionOperatorTest {
+  private final ManualDevices devices = new ManualDevices();
+  private final FakePipelines pipelines = new FakePipelines();
+
+  private Subtask open(Object... optionsAndValues) throws Exception {
+    return new Subtask(pipelines, settings(optionsAndValues), devices.services).open();
+  }
+
+  @Test
+  void aPictureCarriesAllThatIsNeededToMakeItAgain() throws Exception {
+    PromptEvent prompt =
+        PromptEvent.newBuilder()
+            .setId("poster")
+            .setPrompt("a lighthouse")
+            .setNegativePrompt("fog")
+            .setSeed(42L)
+            .setSteps(3)
+            .setGuidanceScale(7.5)
+            .setScheduler("DDIMScheduler")
+            .setWidth(16)
+            .setHeight(8)
+            .setAttributes(Map.of("campaign", "winter"))
+            .build();
+    try (Subtask subtask = open()) {
+      subtask.harness.processElement(prompt, 1234);
+      subtask.settle(devices);
+
+      StreamRecord<?> record = (StreamRecord<?>) subtask.harness.getOutput().poll();
+      assertThat(record.getTimestamp()).isEqualTo(1234);
+      ImageEvent image = (ImageEvent) record.getValue();
+      byte[] png = undisturbed(prompt);
+      assertThat(image)
+          .isEqualTo(
+              ImageEvent.newBuilder()
+                  .setId("poster")
+                  .setImage(ByteBuffer.wrap(png))
+                  .setMediaType("image/png")
+                  .setDigest(
+                      HexFormat.of().formatHex(MessageDigest.getInstance("SHA-256").digest(png)))
+                  .setWidth(16)
+                  .setHeight(8)
+                  .setPrompt("a lighthouse")
+                  .setNegativePrompt("fog")
+                  .setPromptTruncated(false)
+                  .setSeed(42)
+                  .setSteps(3)
+                  .setGuidanceScale(7.5)
+                  .setScheduler("DDIMScheduler")
+                  .setModel("fake")
+                  .setModelDigest("digest-of-fake")
+                  .setAttributes(Map.of("campaign", "winter"))
+                  .build());
+      assertThat(PngCodec.decode(png).width()).isEqualTo(16);
+    }
+  }
+
+  @Test
+  void whatARequestLeavesOpenComesFromTheJobsSettings() throws Exception {
+    try (Subtask subtask =
+        open(
+            DiffusionOptions.DEFAULT_STEPS, 7,
+            DiffusionOptions.DEFAULT_GUIDANCE_SCALE, 3.0,
+            DiffusionOptions.DEFAULT_SCHEDULER, "LCMScheduler",
+            DiffusionOptions.DEFAULT_WIDTH, 24,
+            DiffusionOptions.DEFAULT_HEIGHT, 32)) {
+      subtask.harness.processElement(
+          new StreamRecord<>(PromptEvent.newBuilder().setId("a").setPrompt("a").build()));
+      subtask.settle(devices);
+
+      assertThat(((StreamRecord<?>) subtask.harness.getOutput().peek()).hasTimestamp()).isFalse();
+      ImageEvent image = subtask.images().get(0);
+      assertThat(image.getSteps()).isEqualTo(7);
+      assertThat(image.getGuidanceScale()).isEqualTo(3.0);
+      assertThat(image.getScheduler()).isEqualTo("LCMScheduler");
+      assertThat(image.getWidth()).isEqualTo(24);
+      assertThat(image.getHeight()).isEqualTo(32);
+      assertThat(image.getSeed()).isEqualTo(Seeds.fromId("a"));
+    }
+  }
+
+  @Test
+  void aRequestThatCanNotBeDoneBecomesAFailureWithTheRequestInIt() throws Exception {
+    PromptEvent blank =
+        PromptEvent.newBuilder()
+            .setId("blank")
+            .setPrompt(" ")
+            .setAttributes(Map.of("k", "v"))
+            .build();
+    try (Subtask subtask = open()) {
+      subtask.harness.processElement(blank, 5);
+      subtask.harness.processElement(prompt("", 1), 6);
+      subtask.harness.processElement(prompt("x".repeat(513), 1), 7);
+      subtask.harness.processElement(prompt("steps", 10_000), 8);
+      subtask.harness.processElement(prompt("good", 1), 9);
+      subtask.settle(devices);
+
+      assertThat(subtask.imageIds()).containsExactly("good");
+      assertThat(subtask.failures())
+          .allMatch(failure -> failure.getReason() == FailureReason.INVALID_REQUEST)
+          .extracting(FailureEvent::getMessage)
+          .containsExactly(
+              "The prompt is blank; say what the picture shows.",
+              "The request's id has 0 characters; an id has 1 to 512.",
+              "The request's id has 513 characters; an id has 1 to 512.",
+              "steps is 10000; use 1 to 1000.");
+      FailureEvent first = subtask.failures().get(0);
+      assertThat(first.getId()).isEqualTo("blank");
+      assertThat(first.getAttributes()).containsEntry("k", "v");
+      assertThat(EventCodec.prompts().decode(first.getOriginal().array())).isEqualTo(blank);
+      assertThat(subtask.harness.getSideOutput(DiffusionOperator.FAILURES).peek().getTimestamp())
+          .isEqualTo(5);
+    }
+  }
+
+  @Test
+  void failuresOnTheDeviceKeepTheirReason() throws Exception {
+    try (Subtask subtask = open(DiffusionOptions.REQUEST_TIMEOUT, Duration.ofSeconds(10))) {
+      pipelines.last().notFinite.add("nan@1");
+      pipelines.last().invalidAtStart.add("refused");
+      subtask.harness.processElement(prompt("nan", 3), 0);
+      subtask.harness.processElement(prompt("refused", 3), 0);
+      subtask.settle(devices);
+      pipelines.last().rowsThatFit = 0;
+      subtask.harness.processElement(prompt("large", 3), 0);
+      subtask.settle(devices);
+      pipelines.last().rowsThatFit = 100;
+      subtask.harness.processElement(prompt("slow", 3), 0);
+      devices.deviceCall();
+      devices.ticker.advance(Duration.ofSeconds(10));
+      subtask.settle(devices);
+
+      assertThat(subtask.failures())
+          .extracting(FailureEvent::getId, FailureEvent::getReason)
+          .containsExactlyInAnyOrder(
+              tuple("nan", FailureReason.NOT_FINITE),
+              tuple("refused", FailureReason.INVALID_REQUEST),
+              tuple("large", FailureReason.OUT_OF_MEMORY),
+              tuple("slow", FailureReason.TIMEOUT));
+      assertThat(subtask.images()).isEmpty();
+    }
+  }
+
+  @Test
+  void anErrorOfTheDeviceFailsTheTask() throws Exception {
+    try (Subtask subtask = open()) {
+      pipelines.last().deviceErrors.add("a@0");
+      subtask.harness.processElement(prompt("a", 1), 0);
+      devices.deviceCall();
+      devices.deviceCall();
+
+      assertThatThrownBy(subtask::deliverAllMail)
+          .isInstanceOf(DiffusionException.class)
+          .hasMessageContaining("The device broke.");
+      assertThatThrownBy(subtask::snapshot).hasStackTraceContaining("The device broke.");
+      assertThatThrownBy(() -> subtask.harness.processElement(prompt("b", 1), 0))
+          .hasMessageContaining("The device broke.");
+    }
+  }
+
+  @Test
+  void orderedResultsLeaveAsTheirRequestsCame() throws Exception {
+    try (Subtask subtask = open(DiffusionOptions.OUTPUT_ORDER, OutputOrder.ORDERED)) {
+      subtask.harness.processElement(prompt("long", 5), 0);
+      subtask.harness.processElement(prompt("short", 1), 1);
+      subtask.harness.processElement(prompt("refused", 0), 2);
+      subtask.harness.processElement(prompt("middle", 3), 3);
+      subtask.settle(devices);
+
+      assertThat(subtask.imageIds()).containsExactly("long", "short", "middle");
+      assertThat(subtask.failures()).extracting(FailureEvent::getId).containsExactly("refused");
+    }
+  }
+
+  @Test
+  void unorderedResultsLeaveAsTheyGetDone() throws Exception {
+    try (Subtask subtask = open()) {
+      subtask.harness.processElement(prompt("long", 5), 0);
+      subtask.harness.processElement(prompt("short", 1), 1);
+      subtask.harness.processElement(prompt("middle", 3), 2);
+      subtask.settle(devices);
+
+      assertThat(subtask.imageIds()).containsExactly("short", "middle", "long");
+    }
+  }
+
+  @ParameterizedTest
+  @EnumSource(OutputOrder.class)
+  void noResultCrossesAWatermarkOrAChangeToIdle(OutputOrder order) throws Exception {
+    try (Subtask subtask = open(DiffusionOptions.OUTPUT_ORDER, order)) {
+      subtask.harness.processElement(prompt("long", 9), 10);
+      subtask.harness.processWatermark(10);
+      subtask.harness.processElement(prompt("short", 1), 20);
+      subtask.harness.processWatermark(20);
+      subtask.harness.processWatermarkStatus(WatermarkStatus.IDLE);
+      assertThat(subtask.harness.getOutput()).isEmpty();
+      subtask.settle(devices);
+
+      assertThat(subtask.harness.getOutput().stream().map(DiffusionOperatorTest::name))
+          .containsExactly("long", "W10", "short", "W20", "IDLE");
+    }
+  }
+
+  @Test
+  void watermarksWithNothingBeforeThemLeaveAtOnce() throws Exception {
+    try (Subtask subtask = open()) {
+      subtask.harness.processWatermark(1);
+      subtask.harness.processWatermarkStatus(WatermarkStatus.IDLE);
+      subtask.harness.processWatermarkStatus(WatermarkStatus.ACTIVE);
+      subtask.harness.processWatermark(2);
+
+      assertThat(subtask.harness.getOutput().stream().map(DiffusionOperatorTest::name))
+          .containsExactly("W1", "IDLE", "ACTIVE", "W2");
+    }
+  }
+
+  @Test
+  void ofManyWatermarksBetweenTwoRequestsTheLastIsEnough() throws Exception {
+    try (Subtask subtask = open()) {
+      subtask.harness.processElement(prompt("a", 1), 0);
+      for (int i = 0; i < 1000; i++) {
+        subtask.harness.processWatermark(i);
+      }
+      subtask.settle(devices);
+
+      assertThat(subtask.harness.getOutput().stream().map(DiffusionOperatorTest::name))
+          .containsExactly("a", "W999");
+    }
+  }
+
+  @Test
+  void latencyMarkersAreForwarded() throws Exception {
+    try (Subtask subtask = open()) {
+      subtask.harness.processElement(prompt("a", 1), 0);
+      LatencyMarker marker = new LatencyMarker(1, subtask.harness.getOperator().getOperatorID(), 0);
+      subtask.harness.getOneInputOperator().processLatencyMarker(marker);
+
+      assertThat(subtask.harness.getOutput()).containsExactly(marker);
+    }
+  }
+
+  @Test
+  void betweenTwoResultsOtherMailGetsItsTurn() throws Exception {
+    try (Subtask subtask = open(DiffusionOptions.OUTPUT_ORDER, OutputOrder.ORDERED)) {
+      subtask.harness.processElement(prompt("long", 5), 0);
+      subtask.harness.processElement(prompt("short", 1), 0);
+      subtask.harness.processElement(prompt("too", 1), 0);
+      while (devices.deviceCall() || devices.encodeOne()) {}
+      int before = 0;
+      while (subtask.deliverMail()) {
+        assertThat(subtask.images().size() - before).isLessThanOrEqualTo(1);
+        before = subtask.images().size();
+      }
+      assertThat(before).isEqualTo(3);
+    }
+  }
+
+  @Test
+  void anEventThatIsReusedByFlinkIsCopied() throws Exception {
+    Subtask subtask = new Subtask(pipelines, settings(), devices.services);
+    subtask.harness.getExecutionConfig().enableObjectReuse();
+    try (subtask) {
+      subtask.open();
+      PromptEvent reused = prompt("first", 2);
+      subtask.harness.processElement(reused, 0);
+      reused.setId("second");
+      reused.setPrompt("another");
+      subtask.harness.processElement(reused, 0);
+      subtask.settle(devices);
+
+      assertThat(subtask.images()).extracting(ImageEvent::getId).containsExactly("first", "second");
+      assertThat(subtask.images())
+          .extracting(ImageEvent::getPrompt)
+          .containsExactly("a first", "another");
+    }
+  }
+
+  @Test
+  void progressIsToldEverySoManySteps() throws Exception {
+    try (Subtask subtask = open(DiffusionOptions.PROGRESS_EVERY_STEPS, 2)) {
+      subtask.harness.processElement(prompt("a", 5), 77);
+      subtask.settle(devices);
+
+      assertThat(subtask.progress())
+          .extracting(ProgressEvent::getId, ProgressEvent::getStep, ProgressEvent::getTotalSteps)
+          .containsExactly(tuple("a", 2, 5), tuple("a", 4, 5), tuple("a", 5, 5));
+    }
+  }
+
+  @Test
+  void aTaskThatDoesNotReadItsMailIsNotBuriedUnderProgress() throws Exception {
+    try (Subtask subtask = open(DiffusionOptions.PROGRESS_EVERY_STEPS, 1)) {
+      subtask.harness.processElement(prompt("a", 900), 0);
+      while (devices.deviceCall()) {}
+      int mails = 0;
+      while (subtask.deliverMail()) {
+        mails++;
+      }
+      assertThat(mails).isEqualTo(1);
+      assertThat(subtask.progress()).extracting(ProgressEvent::getStep).containsExactly(900);
+    }
+  }
+
+  // ------------------------------------------------------------------ checkpoints
+
+  /** Requests of different length and kind, so that a snapshot catches each at another point. */
+  private static List<PromptEvent> mixture() {
+    List<PromptEvent> prompts = new ArrayList<>();
+    for (int i = 0; i < 12; i++) {
+      PromptEvent prompt = prompt("r" + i, 1 + (i * 5) % 7);
+      prompt.setGuidanceScale(i % 3 == 0 ? 7.5 : 1.0);
+      prompt.setWidth(i % 4 == 0 ? 16 : 8);
+      prompts.add(prompt);
+    }
+    return prompts;
+  }
+
+  @ParameterizedTest
+  @ValueSource(ints = {1, 2, 3})
+  void whereverItIsSavedAndHoweverManySubtasksRestoreAllPicturesAreEqual(int newParallelism)
+      throws Exception {
+    List<PromptEvent> prompts = mixture();
+    Map<String, byte[]> expected = new HashMap<>();
+    prompts.forEach(prompt -> expected.put(prompt.getId(), undisturbed(prompt)));
+    int savedMidWay = 0;
+    for (int callsBefore = 0; callsBefore <= 24; callsBefore++) {
+      ManualDevices before = new ManualDevices();
+      List<ImageEvent> images = new ArrayList<>();
+      OperatorSubtaskState state;
+      try (Subtask subtask =
+          new Subtask(
+                  new FakePipelines(), settings(DiffusionOptions.BATCH_ROWS, 4), before.services)
+              .open()) {
+        for (PromptEvent prompt : prompts) {
+          subtask.harness.processElement(prompt, 0);
+        }
+        for (int i = 0; i < callsBefore; i++) {
+          before.deviceCall();
+        }
+        while (before.encodeOne()) {}
+        for (int i = 0; i < callsBefore / 6; i++) {
+          subtask.deliverMail(); // some results are out, some are finished and still inside
+        }
+        images.addAll(subtask.images());
+        state = subtask.snapshot();
+      }
+      assertThat(before.services.batchers().size()).isZero();
+
+      ManualDevices after = new ManualDevices();
+      FakePipelines restoring = new FakePipelines();
+      for (int i = 0; i < newParallelism; i++) {
+        OperatorSubtaskState share =
+            AbstractStreamOperatorTestHarness.repartitionOperatorState(
+                state, 16, 1, newParallelism, i);
+        try (Subtask subtask =
+            new Subtask(restoring, settings(), after.services, newParallelism, i).restore(share)) {
+          subtask.settle(after);
+          images.addAll(subtask.images());
+          savedMidWay +=
+              (int) restoring.last().calls.stream().filter(c -> c.startsWith("restore")).count();
+        }
+      }
+      assertThat(images).as("after %d calls", callsBefore).hasSize(prompts.size());
+      for (ImageEvent image : images) {
+        assertThat(image.getImage().array())
+            .as("%s after %d calls", image.getId(), callsBefore)
+            .isEqualTo(expected.get(image.getId()));
+      }
+    }
+    assertThat(savedMidWay).isPositive();
+  }
+
+  @Test
+  void aRestoredTrajectoryGoesOnAtItsStepAndAFinishedPictureIsNotMadeAgain() throws Exception {
+    OperatorSubtaskState state;
+    try (Subtask subtask = open(DiffusionOptions.CAPACITY, 3)) {
+      subtask.harness.processElement(prompt("done", 1), 1);
+      subtask.harness.processElement(prompt("half", 4), 2);
+      devices.deviceCall(); // start
+      devices.deviceCall(); // step
+      devices.deviceCall(); // decode "done"
+      devices.deviceCall(); // step
+      while (devices.encodeOne()) {}
+      subtask.harness.processElement(prompt("waiting", 2), 3);
+      state = subtask.snapshot();
+      assertThat(subtask.images()).isEmpty();
+    }
+    ManualDevices after = new ManualDevices();
+    FakePipelines restoring = new FakePipelines();
+    try (Subtask subtask = new Subtask(restoring, settings(), after.services).restore(state)) {
+      subtask.settle(after);
+
+      assertThat(restoring.last().calls)
+          .contains("restore[half@2]", "start[waiting]")
+          .doesNotContain("start[done]")
+          .noneMatch(call -> call.contains("half@0") || call.contains("half@1"));
+      assertThat(subtask.harness.extractOutputStreamRecords())
+          .extracting(StreamRecord::getTimestamp)
+          .containsExactlyInAnyOrder(1L, 2L, 3L);
+    }
+  }
+
+  @Test
+  void aTrajectoryOfAnotherModelBeginsAgain() throws Exception {
+    OperatorSubtaskState state;
+    PromptEvent prompt = prompt("a", 4);
+    try (Subtask subtask = open()) {
+      subtask.harness.processElement(prompt, 0);
+      devices.deviceCall();
+      devices.deviceCall();
+      devices.deviceCall();
+      state = subtask.snapshot();
+    }
+    ManualDevices after = new ManualDevices();
+    FakePipelines changed = new FakePipelines("digest of the next version");
+    try (Subtask subtask = new Subtask(changed, settings(), after.services).restore(state)) {
+      subtask.settle(after);
+
+      assertThat(changed.last().calls).startsWith("start[a]", "step[a@0]");
+      ImageEvent image = subtask.images().get(0);
+      assertThat(image.getImage().array()).isEqualTo(undisturbed(prompt));
+      assertThat(image.getModelDigest()).isEqualTo("digest of the next version");
+    }
+  }
+
+  @Test
+  void afterAScaleInNothingIsTakenInUntilThereIsRoom() throws Exception {
+    OperatorSubtaskState state;
+    try (Subtask subtask = open(DiffusionOptions.CAPACITY, 10)) {
+      for (int i = 0; i < 10; i++) {
+        subtask.harness.processElement(prompt("r" + i, 2), i);
+      }
+      state = subtask.snapshot();
+    }
+    ManualDevices after = new ManualDevices();
+    try (Subtask subtask =
+        new Subtask(new FakePipelines(), settings(DiffusionOptions.CAPACITY, 4), after.services)
+            .restore(state)) {
+      // Work off the results without delivering them: the mail is read by processElement itself.
+      while (after.deviceCall() || after.encodeOne()) {}
+      assertThat(subtask.images()).isEmpty();
+      subtask.harness.processElement(prompt("next", 2), 10);
+
+      assertThat(subtask.images()).hasSizeGreaterThanOrEqualTo(7);
+    }
+  }
+
+  @Test
+  void restoredResultsAreSavedAgainBeforeTheyAreOut() throws Exception {
+    OperatorSubtaskState state;
+    try (Subtask subtask = open()) {
+      subtask.harness.processElement(prompt("a", 1), 0);
+      subtask.harness.processElement(prompt(" ", 0), 0);
+      while (devices.deviceCall() || devices.encodeOne()) {}
+      state = subtask.snapshot();
+    }
+    for (int i = 0; i < 2; i++) {
+      try (Subtask subtask =
+          new Subtask(new FakePipelines(), settings(), new ManualDevices().services)
+              .restore(state)) {
+        state = subtask.snapshot();
+      }
+    }
+    FakePipelines unused = new FakePipelines();
+    try (Subtask subtask =
+        new Subtask(unused, settings(), new ManualDevices().services).restore(state)) {
+      subtask.deliverAllMail();
+      assertThat(subtask.imageIds()).containsExactly("a");
+      assertThat(subtask.failures()).hasSize(1);
+      assertThat(unused.last().calls).isEmpty();
+    }
+  }
+
+  @Test
+  void whatIsOutIsInNoLaterCheckpoint() throws Exception {
+    OperatorSubtaskState state;
+    try (Subtask subtask = open()) {
+      subtask.harness.processElement(prompt("a", 1), 0);
+      subtask.settle(devices);
+      assertThat(subtask.images()).hasSize(1);
+      state = subtask.snapshot();
+    }
+    try (Subtask subtask =
+        new Subtask(new FakePipelines(), settings(), new ManualDevices().services).restore(state)) {
+      subtask.deliverAllMail();
+      assertThat(subtask.images()).isEmpty();
+    }
+  }
+
+  // ------------------------------------------------------------------ sharing and closing
+
+  @Test
+  void subtasksShareTheModelAndItsCalls() throws Exception {
+    try (Subtask one = new Subtask(pipelines, settings(), devices.services, 2, 0).open();
+        Subtask two = new Subtask(pipelines, settings(), devices.services, 2, 1).open()) {
+      one.harness.processElement(prompt("a", 1), 0);
+      two.harness.processElement(prompt("b", 1), 0);
+      while (devices.deviceCall() || devices.encodeOne()) {}
+      one.deliverAllMail();
+      two.deliverAllMail();
+
+      assertThat(pipelines.opened).hasSize(1);
+      assertThat(pipelines.last().calls).contains("step[a@0, b@0]");
+      assertThat(one.imageIds()).containsExactly("a");
+      assertThat(two.imageIds()).containsExactly("b");
+    }
+    assertThat(pipelines.last().closed).isTrue();
+  }
+
+  @Test
+  void closingOneSubtaskLeavesTheOthersAlone() throws Exception {
+    try (Subtask two = new Subtask(pipelines, settings(), devices.services, 2, 1).open()) {
+      Subtask one = new Subtask(pipelines, settings(), devices.services, 2, 0).open();
+      one.harness.processElement(prompt("a", 3), 0);
+      two.harness.processElement(prompt("b", 3), 0);
+      devices.deviceCall();
+      devices.deviceCall();
+      one.close();
+      two.settle(devices);
+
+      assertThat(two.imageIds()).containsExactly("b");
+      assertThat(pipelines.last().calls).contains("step[a@0, b@0]", "step[b@1]");
+    }
+  }
+
+  @Test
+  void aModelThatDoesNotOpenFailsTheTaskWithTheReason() throws Exception {
+    PipelineFactory broken =
+        new PipelineFactory() {
+          private static final long serialVersionUID = 1L;
+
+          @Override
+          public String model() {
+            return "broken";
+          }
+
+          @Override
+          public FakePipeline open(String device) {
+            throw new IllegalStateException("unet/config.json is missing");
+          }
+        };
+    Subtask subtask = new Subtask(broken, settings(), devices.services);
+    assertThatThrownBy(subtask::open).hasRootCauseMessage("unet/config.json is missing");
+    subtask.close();
+  }
+
+  private static String name(Object output) {
+    if (output instanceof Watermark watermark) {
+      return "W" + watermark.getTimestamp();
+    }
+    if (output instanceof WatermarkStatus status) {
+      return status.isIdle() ? "IDLE" : "ACTIVE";
+    }
+    return ((ImageEvent) ((StreamRecord<?>) output).getValue()).getId();
+  }
+}

@@ -1,0 +1,151 @@
+package io.github.flinkdiffusion.ops.operator;
+
+import static io.github.flinkdiffusion.ops.operator.Subtask.prompt;
+import static io.github.flinkdiffusion.ops.operator.Subtask.settings;
+import static io.github.flinkdiffusion.ops.operator.Subtask.undisturbed;
+import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assertions.assertThatThrownBy;
+
+import io.github.flinkdiffusion.connector.event.ImageEvent;
+import io.github.flinkdiffusion.connector.event.PromptEvent;
+import io.github.flinkdiffusion.ops.batching.FakePipeline;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.Set;
+import java.util.concurrent.ConcurrentHashMap;
+import java.util.concurrent.CountDownLatch;
+import java.util.stream.Collectors;
+import org.apache.flink.runtime.checkpoint.OperatorSubtaskState;
+import org.apache.flink.streaming.api.watermark.Watermark;
+import org.junit.jupiter.api.AfterEach;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.Timeout;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.EnumSource;
+
+/** The operator with the process's own device thread and encoders, as in a task manager. */
+@Timeout(60) // a deadlock must not hang the build
+class DiffusionOperatorThreadsTest {
+  private final FakePipelines pipelines = new FakePipelines();
+
+  private Subtask open(Object... optionsAndValues) throws Exception {
+    return new Subtask(pipelines, settings(optionsAndValues), ProcessServices.OF_PROCESS).open();
+  }
+
+  @AfterEach
+  void noThreadAndNoModelIsLeft() {
+    assertThat(ProcessServices.OF_PROCESS.batchers().size()).isZero();
+    assertThat(pipelines.opened).allMatch(pipeline -> pipeline.closed);
+    assertThat(Thread.getAllStackTraces().keySet())
+        .noneMatch(thread -> thread.isAlive() && thread.getName().startsWith("diffusion-"));
+  }
+
+  @ParameterizedTest
+  @EnumSource(OutputOrder.class)
+  void backPressureKeepsSoManyInFlightAndAllGetDone(OutputOrder order) throws Exception {
+    List<Integer> inFlight = new ArrayList<>();
+    List<PromptEvent> prompts = new ArrayList<>();
+    for (int i = 0; i < 100; i++) {
+      prompts.add(prompt("r" + i, 1 + i % 5));
+    }
+    try (Subtask subtask =
+        open(DiffusionOptions.CAPACITY, 3, DiffusionOptions.OUTPUT_ORDER, order)) {
+      int taken = 0;
+      for (PromptEvent prompt : prompts) {
+        subtask.harness.processElement(prompt, 0);
+        inFlight.add(++taken - subtask.images().size());
+      }
+      subtask.harness.processWatermark(Watermark.MAX_WATERMARK);
+      subtask.harness.endInput();
+
+      assertThat(inFlight).allMatch(count -> count <= 3);
+      assertThat(subtask.harness.getOutput()).last().isEqualTo(Watermark.MAX_WATERMARK);
+      assertThat(subtask.images()).hasSize(100);
+      if (order == OutputOrder.ORDERED) {
+        assertThat(subtask.imageIds())
+            .containsExactlyElementsOf(prompts.stream().map(PromptEvent::getId).toList());
+      }
+      for (PromptEvent prompt : prompts) {
+        ImageEvent image =
+            subtask.images().stream()
+                .filter(event -> event.getId().equals(prompt.getId()))
+                .findAny()
+                .orElseThrow();
+        assertThat(image.getImage().array()).isEqualTo(undisturbed(prompt));
+      }
+    }
+  }
+
+  @Test
+  void neitherTheTasksThreadNorTheDevicesEncodesPictures() throws Exception {
+    try (Subtask subtask = open(DiffusionOptions.ENCODING_THREADS, 1)) {
+      Set<String> callers = ConcurrentHashMap.newKeySet();
+      pipelines.last().beforeCall = () -> callers.add(Thread.currentThread().getName());
+      subtask.harness.processElement(prompt("a", 2), 0);
+      subtask.harness.endInput();
+
+      assertThat(callers).containsExactly("diffusion-device-auto");
+      assertThat(
+              Thread.getAllStackTraces().keySet().stream()
+                  .map(Thread::getName)
+                  .filter(name -> name.startsWith("diffusion-encode"))
+                  .collect(Collectors.toSet()))
+          .containsExactly("diffusion-encode-0-0");
+      assertThat(subtask.images()).hasSize(1);
+    }
+  }
+
+  @Test
+  void aSnapshotWaitsForACallAndThenForPicturesThatAreBeingEncoded() throws Exception {
+    List<OperatorSubtaskState> states = new ArrayList<>();
+    List<PromptEvent> prompts = new ArrayList<>();
+    int before;
+    try (Subtask subtask = open(DiffusionOptions.CAPACITY, 100)) {
+      for (int i = 0; i < 60; i++) {
+        prompts.add(prompt("r" + i, 1 + i % 40));
+        subtask.harness.processElement(prompts.get(i), 0);
+        states.add(subtask.snapshot()); // the device is busy all the time
+      }
+      before = subtask.images().size();
+      assertThat(before).isZero(); // nobody read the mail
+    }
+    try (Subtask restored =
+        new Subtask(pipelines, settings(), ProcessServices.OF_PROCESS)
+            .restore(states.get(states.size() - 1))) {
+      restored.harness.endInput();
+      assertThat(restored.imageIds())
+          .containsExactlyInAnyOrderElementsOf(prompts.stream().map(PromptEvent::getId).toList());
+    }
+  }
+
+  @Test
+  void closingWhileBusyLeavesNothing() throws Exception {
+    CountDownLatch inCall = new CountDownLatch(1);
+    Subtask subtask = open();
+    pipelines.last().beforeCall = inCall::countDown;
+    for (int i = 0; i < 20; i++) {
+      subtask.harness.processElement(prompt("r" + i, 1000), 0);
+    }
+    inCall.await();
+    subtask.close();
+
+    assertThat(pipelines.last().calls).noneMatch(call -> call.startsWith("finish"));
+  }
+
+  @Test
+  void whenTheDeviceFailsATaskThatWaitsForRoomFailsToo() throws Exception {
+    try (Subtask subtask = open(DiffusionOptions.CAPACITY, 1)) {
+      pipelines.last().deviceErrors.add("a@2");
+      subtask.harness.processElement(prompt("a", 3), 0);
+      assertThatThrownBy(() -> subtask.harness.processElement(prompt("b", 3), 0))
+          .hasStackTraceContaining("The device broke.");
+    }
+    FakePipeline failed = pipelines.last();
+    try (Subtask again = open(DiffusionOptions.CAPACITY, 1)) {
+      again.harness.processElement(prompt("a", 3), 0);
+      again.harness.endInput();
+      assertThat(again.imageIds()).containsExactly("a");
+      assertThat(pipelines.last()).isNotSameAs(failed);
+    }
+  }
+}

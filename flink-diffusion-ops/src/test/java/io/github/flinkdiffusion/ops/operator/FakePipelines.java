@@ -1,0 +1,39 @@
+package io.github.flinkdiffusion.ops.operator;
+
+import io.github.flinkdiffusion.ops.batching.FakePipeline;
+import io.github.flinkdiffusion.ops.pipeline.DiffusionPipeline;
+import io.github.flinkdiffusion.ops.pipeline.ModelInfo;
+import java.util.List;
+import java.util.concurrent.CopyOnWriteArrayList;
+
+/** Opens fakes, and remembers them as long as it is not serialized. */
+final class FakePipelines implements PipelineFactory {
+  private static final long serialVersionUID = 1L;
+
+  final transient List<FakePipeline> opened = new CopyOnWriteArrayList<>();
+  private final String digest;
+
+  FakePipelines() {
+    this(FakePipeline.MODEL.digest());
+  }
+
+  FakePipelines(String digest) {
+    this.digest = digest;
+  }
+
+  @Override
+  public String model() {
+    return "fake";
+  }
+
+  @Override
+  public DiffusionPipeline open(String device) {
+    FakePipeline pipeline = new FakePipeline(new ModelInfo("fake", digest));
+    opened.add(pipeline);
+    return pipeline;
+  }
+
+  FakePipeline last() {
+    return opened.get(opened.size() - 1);
+  }
+}

@@ -1,0 +1,112 @@
+package io.github.flinkdiffusion.ops.operator;
+
+import io.github.flinkdiffusion.ops.batching.BatchPolicy;
+import io.github.flinkdiffusion.ops.batching.BatchingException;
+import io.github.flinkdiffusion.ops.batching.ManualTicker;
+import io.github.flinkdiffusion.ops.batching.SharedBatchers;
+import io.github.flinkdiffusion.ops.batching.StepBatcher;
+import io.github.flinkdiffusion.ops.pipeline.DiffusionPipeline;
+import java.util.ArrayDeque;
+import java.util.ArrayList;
+import java.util.Deque;
+import java.util.List;
+import java.util.concurrent.AbstractExecutorService;
+import java.util.concurrent.Callable;
+import java.util.concurrent.TimeUnit;
+
+/** Devices and encoders that work only when the test says so, on the test's thread. */
+final class ManualDevices {
+  final ManualTicker ticker = new ManualTicker();
+  final List<StepBatcher> batchers = new ArrayList<>();
+  final Deque<Runnable> encodings = new ArrayDeque<>();
+  final ProcessServices services =
+      new ProcessServices(
+          new SharedBatchers(this::start), (subtask, threads) -> new ManualEncoders());
+
+  private SharedBatchers.Device start(
+      String name, BatchPolicy policy, Callable<DiffusionPipeline> opener) {
+    DiffusionPipeline pipeline;
+    try {
+      pipeline = opener.call();
+    } catch (Exception e) {
+      throw new BatchingException("The model could not be opened.", e);
+    }
+    StepBatcher batcher = new StepBatcher(pipeline, policy, ticker);
+    batchers.add(batcher);
+    return new SharedBatchers.Device() {
+      @Override
+      public StepBatcher batcher() {
+        return batcher;
+      }
+
+      @Override
+      public boolean isBroken() {
+        return batcher.hasFailed();
+      }
+
+      @Override
+      public void close() {
+        batcher.close();
+        pipeline.close();
+      }
+    };
+  }
+
+  /** Every device makes a call; false when none had anything to do. */
+  boolean deviceCall() {
+    boolean worked = false;
+    for (StepBatcher batcher : batchers) {
+      worked |= batcher.runOnce();
+    }
+    return worked;
+  }
+
+  /** Encodes one picture; false when none waits. */
+  boolean encodeOne() {
+    Runnable next = encodings.poll();
+    if (next != null) {
+      next.run();
+    }
+    return next != null;
+  }
+
+  private final class ManualEncoders extends AbstractExecutorService {
+    private boolean shutdown;
+
+    @Override
+    public void execute(Runnable task) {
+      encodings.add(
+          () -> {
+            if (!shutdown) {
+              task.run();
+            }
+          });
+    }
+
+    @Override
+    public void shutdown() {
+      shutdown = true;
+    }
+
+    @Override
+    public List<Runnable> shutdownNow() {
+      shutdown = true;
+      return List.of();
+    }
+
+    @Override
+    public boolean isShutdown() {
+      return shutdown;
+    }
+
+    @Override
+    public boolean isTerminated() {
+      return shutdown;
+    }
+
+    @Override
+    public boolean awaitTermination(long timeout, TimeUnit unit) {
+      return true;
+    }
+  }
+}

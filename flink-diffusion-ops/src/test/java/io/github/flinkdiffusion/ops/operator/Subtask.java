@@ -1,0 +1,139 @@
+package io.github.flinkdiffusion.ops.operator;
+
+import io.github.flinkdiffusion.connector.event.FailureEvent;
+import io.github.flinkdiffusion.connector.event.ImageEvent;
+import io.github.flinkdiffusion.connector.event.ProgressEvent;
+import io.github.flinkdiffusion.connector.event.PromptEvent;
+import io.github.flinkdiffusion.ops.batching.FakePipeline;
+import io.github.flinkdiffusion.ops.image.PngCodec;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.Optional;
+import java.util.Queue;
+import org.apache.flink.api.common.serialization.SerializerConfigImpl;
+import org.apache.flink.configuration.ConfigOption;
+import org.apache.flink.configuration.Configuration;
+import org.apache.flink.formats.avro.typeutils.AvroTypeInfo;
+import org.apache.flink.runtime.checkpoint.OperatorSubtaskState;
+import org.apache.flink.streaming.runtime.streamrecord.StreamRecord;
+import org.apache.flink.streaming.runtime.tasks.mailbox.Mail;
+import org.apache.flink.streaming.runtime.tasks.mailbox.TaskMailbox;
+import org.apache.flink.streaming.util.OneInputStreamOperatorTestHarness;
+
+/** One subtask of the operator in Flink's harness, whose mail the test delivers. */
+final class Subtask implements AutoCloseable {
+  private static final int MAX_PARALLELISM = 16;
+
+  final OneInputStreamOperatorTestHarness<PromptEvent, ImageEvent> harness;
+
+  Subtask(PipelineFactory pipelines, DiffusionSettings settings, ProcessServices services)
+      throws Exception {
+    this(pipelines, settings, services, 1, 0);
+  }
+
+  Subtask(
+      PipelineFactory pipelines,
+      DiffusionSettings settings,
+      ProcessServices services,
+      int parallelism,
+      int index)
+      throws Exception {
+    harness =
+        new OneInputStreamOperatorTestHarness<>(
+            new DiffusionOperatorFactory(pipelines, settings, services),
+            MAX_PARALLELISM,
+            parallelism,
+            index);
+    harness.setup(
+        new AvroTypeInfo<>(ImageEvent.class).createSerializer(new SerializerConfigImpl()));
+  }
+
+  static DiffusionSettings settings(Object... optionsAndValues) {
+    Configuration config = new Configuration();
+    for (int i = 0; i < optionsAndValues.length; i += 2) {
+      set(config, optionsAndValues[i], optionsAndValues[i + 1]);
+    }
+    return DiffusionSettings.of(config);
+  }
+
+  @SuppressWarnings("unchecked") // the caller pairs options with values of their type
+  private static void set(Configuration config, Object option, Object value) {
+    config.set((ConfigOption<Object>) option, value);
+  }
+
+  static PromptEvent prompt(String id, int steps) {
+    return PromptEvent.newBuilder().setId(id).setPrompt("a " + id).setSteps(steps).build();
+  }
+
+  /** The PNG that a prompt gives when it is made alone and undisturbed. */
+  static byte[] undisturbed(PromptEvent prompt) {
+    return PngCodec.encode(FakePipeline.pictureOf(Events.spec(prompt, settings())));
+  }
+
+  Subtask open() throws Exception {
+    harness.open();
+    return this;
+  }
+
+  Subtask restore(OperatorSubtaskState state) throws Exception {
+    harness.initializeState(state);
+    harness.open();
+    return this;
+  }
+
+  /** Delivers one mail; false when there is none. */
+  boolean deliverMail() throws Exception {
+    Optional<Mail> mail = harness.getTaskMailbox().tryTake(TaskMailbox.MIN_PRIORITY);
+    if (mail.isPresent()) {
+      mail.get().run();
+    }
+    return mail.isPresent();
+  }
+
+  void deliverAllMail() throws Exception {
+    while (deliverMail()) {}
+  }
+
+  /** Until device, encoders and mailbox have nothing to do any more. */
+  void settle(ManualDevices devices) throws Exception {
+    boolean busy = true;
+    while (busy) {
+      busy = devices.deviceCall();
+      while (devices.encodeOne()) {
+        busy = true;
+      }
+      deliverAllMail();
+    }
+  }
+
+  OperatorSubtaskState snapshot() throws Exception {
+    return harness.snapshot(1, 1);
+  }
+
+  List<ImageEvent> images() {
+    return harness.extractOutputValues();
+  }
+
+  List<String> imageIds() {
+    return images().stream().map(ImageEvent::getId).toList();
+  }
+
+  List<FailureEvent> failures() {
+    return values(harness.getSideOutput(DiffusionOperator.FAILURES));
+  }
+
+  List<ProgressEvent> progress() {
+    return values(harness.getSideOutput(DiffusionOperator.PROGRESS));
+  }
+
+  private static <T> List<T> values(Queue<StreamRecord<T>> records) {
+    return records == null
+        ? List.of()
+        : new ArrayList<>(records.stream().map(StreamRecord::getValue).toList());
+  }
+
+  @Override
+  public void close() throws Exception {
+    harness.close();
+  }
+}

@@ -1,0 +1,116 @@
+package io.github.flinkdiffusion.ops.operator;
+
+import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assertions.assertThatThrownBy;
+
+import io.github.flinkdiffusion.connector.event.PromptEvent;
+import java.time.Duration;
+import java.util.List;
+import org.apache.flink.configuration.ConfigOption;
+import org.apache.flink.configuration.Configuration;
+import org.apache.flink.formats.avro.typeutils.AvroTypeInfo;
+import org.apache.flink.streaming.api.datastream.DataStream;
+import org.apache.flink.streaming.api.environment.StreamExecutionEnvironment;
+import org.apache.flink.streaming.api.graph.StreamNode;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.FieldSource;
+
+/** What the fluent entry point puts into a job, and what it refuses. */
+class TextToImageTest {
+  private final Configuration job = new Configuration();
+
+  private DataStream<PromptEvent> prompts() {
+    StreamExecutionEnvironment env = StreamExecutionEnvironment.getExecutionEnvironment(job);
+    return env.fromData(
+        new AvroTypeInfo<>(PromptEvent.class),
+        PromptEvent.newBuilder().setId("a").setPrompt("a").build());
+  }
+
+  private static StreamNode node(DiffusionStreams streams) {
+    return streams
+        .images()
+        .getExecutionEnvironment()
+        .getStreamGraph(false)
+        .getStreamNodes()
+        .stream()
+        .filter(node -> node.getOperatorName().contains("image"))
+        .findAny()
+        .orElseThrow();
+  }
+
+  @Test
+  void theOperatorHasTheNameIdentitySlotsAndParallelismThatWereGiven() {
+    DiffusionStreams streams =
+        Diffusion.textToImage()
+            .pipeline(new FakePipelines())
+            .name("image maker")
+            .uid("maker")
+            .slotSharingGroup("gpu")
+            .parallelism(3)
+            .apply(prompts());
+    streams.images().print();
+    StreamNode node = node(streams);
+
+    assertThat(node.getOperatorName()).isEqualTo("image maker");
+    assertThat(node.getTransformationUID()).isEqualTo("maker");
+    assertThat(node.getSlotSharingGroup()).isEqualTo("gpu");
+    assertThat(node.getParallelism()).isEqualTo(3);
+  }
+
+  @Test
+  void withoutAModelItSaysHowToGiveOne() {
+    assertThatThrownBy(() -> Diffusion.textToImage().apply(prompts()))
+        .isInstanceOf(DiffusionException.class)
+        .hasMessageContaining("model(folder)")
+        .hasMessageContaining("diffusion.model.folder");
+  }
+
+  @Test
+  void theModelFolderMayComeFromTheJobsConfiguration() {
+    job.set(DiffusionOptions.MODEL_FOLDER, "/models/sd");
+    DiffusionStreams streams = Diffusion.textToImage().apply(prompts());
+
+    assertThat(streams.images().getParallelism()).isPositive();
+  }
+
+  record Refused(ConfigOption<?> option, String value) {}
+
+  static final List<Refused> REFUSED =
+      List.of(
+          new Refused(DiffusionOptions.CAPACITY, "0"),
+          new Refused(DiffusionOptions.BATCH_ROWS, "-1"),
+          new Refused(DiffusionOptions.BATCH_AGING, "25 h"),
+          new Refused(DiffusionOptions.REQUEST_TIMEOUT, "0 s"),
+          new Refused(DiffusionOptions.PROGRESS_EVERY_STEPS, "-1"),
+          new Refused(DiffusionOptions.ENCODING_THREADS, "0"));
+
+  @ParameterizedTest
+  @FieldSource("REFUSED")
+  void aValueThatMakesNoSenseIsRefusedWhenTheJobIsBuilt(Refused refused) {
+    job.setString(refused.option.key(), refused.value);
+    assertThatThrownBy(() -> Diffusion.textToImage().pipeline(new FakePipelines()).apply(prompts()))
+        .isInstanceOf(DiffusionException.class)
+        .hasMessageContaining(refused.option.key());
+  }
+
+  @Test
+  void aMethodWinsOverTheConfiguration() {
+    job.set(DiffusionOptions.CAPACITY, 0);
+    DiffusionStreams streams =
+        Diffusion.textToImage()
+            .pipeline(new FakePipelines())
+            .capacity(5)
+            .requestTimeout(Duration.ofMinutes(1))
+            .apply(prompts());
+
+    assertThat(streams.failures().getType()).isEqualTo(DiffusionOperator.FAILURES.getTypeInfo());
+    assertThat(streams.progress().getType()).isEqualTo(DiffusionOperator.PROGRESS.getTypeInfo());
+  }
+
+  @Test
+  void factoriesOfOneFolderNameTheSameModelHoweverItsPathIsWritten() {
+    assertThat(new ModelFolderPipelines("/models/x/../sd", null).model())
+        .isEqualTo(new ModelFolderPipelines("/models/sd", null).model());
+  }
+}
