@@ -3,15 +3,18 @@
     python make_scheduler_fixtures.py
 
 For every case a diffusers scheduler samples with a toy model from fixed noise. A case keeps its config, the timesteps, the
-final sample and the mean magnitude after every call; floats are little-endian float32 in base64. Pinned versions are in
-requirements.txt.
+final sample and the mean magnitude after every call; floats are little-endian float32 in base64. "rounding" is the
+reference's own error: how far its final sample is from the one it computes in float64, null where that cannot be told. What
+the reference refuses, or samples to NaN, stands under "refused". Pinned versions are in requirements.txt.
 """
 
 import base64
+import contextlib
 import inspect
 import json
 import logging
 import pathlib
+import sys
 import warnings
 
 import diffusers
@@ -45,8 +48,49 @@ def b64(values):
     return base64.b64encode(np.asarray(values, dtype="<f4").tobytes()).decode()
 
 
-def run(name, config, steps, model, options):
+class InDouble:
+    """Stands in for numpy or torch inside a scheduler's module, where float32 then means float64."""
+
+    def __init__(self, library):
+        self._library = library
+
+    def __getattr__(self, attribute):
+        return getattr(self._library, "float64" if attribute == "float32" else attribute)
+
+
+@contextlib.contextmanager
+def double_precision(scheduler):
+    """Lets the reference compute in float64, from its float32 noise schedule, with the same noise."""
+    for key, value in vars(scheduler).items():
+        if isinstance(value, torch.Tensor) and value.dtype == torch.float32:
+            setattr(scheduler, key, value.double())
+    module = sys.modules[type(scheduler).__module__]
+    draw = getattr(module, "randn_tensor", None)
+    replaced = {"np": InDouble(np), "torch": InDouble(torch)}
+    if draw:
+        replaced["randn_tensor"] = lambda shape, generator, **_: draw(shape, generator=generator).double()
+    kept = {key: getattr(module, key) for key in replaced if hasattr(module, key)}
+    try:
+        for key in kept:
+            setattr(module, key, replaced[key])
+        yield torch.float64
+    finally:
+        for key, value in kept.items():
+            setattr(module, key, value)
+
+
+@contextlib.contextmanager
+def single_precision(scheduler):
+    yield torch.float32
+
+
+def run(name, config, steps, model, options, precision=single_precision):
     scheduler = getattr(diffusers, name).from_config(dict(config))
+    with precision(scheduler) as dtype:
+        return sample_with(scheduler, steps, model, options, dtype)
+
+
+def sample_with(scheduler, steps, model, options, dtype):
     kwargs = {"mu": options["mu"]} if "mu" in options else {}
     scheduler.set_timesteps(steps, **kwargs)
     skipped = options.get("skippedSteps", 0) * scheduler.order
@@ -61,9 +105,9 @@ def run(name, config, steps, model, options):
             sample = scheduler.scale_noise(image, timesteps[:1], noise)
         else:
             sample = scheduler.add_noise(image, noise, timesteps[:1])
-        sample = sample.to(torch.float32)
+        sample = sample.to(dtype)
     else:
-        sample = noise * getattr(scheduler, "init_noise_sigma", 1.0)
+        sample = noise.to(dtype) * getattr(scheduler, "init_noise_sigma", 1.0)
     arguments = inspect.signature(scheduler.step).parameters
     extra = {}
     if "generator" in arguments:
@@ -77,16 +121,29 @@ def run(name, config, steps, model, options):
         output = MODELS[model](shown, t)
         if options.get("learned"):
             output = torch.cat([output, 0.5 + 0.4 * torch.sin(3 * shown)], dim=1)
-        sample = scheduler.step(output, t, sample, **extra).prev_sample.to(torch.float32)
+        sample = scheduler.step(output, t, sample, **extra).prev_sample.to(dtype)
         trace.append(float(sample.abs().mean()))
         scale = max(scale, float(sample.abs().max()))
     return {
         "initNoiseSigma": float(getattr(scheduler, "init_noise_sigma", 1.0)),
-        "timesteps": b64(timesteps.to(torch.float64).numpy()),
-        "trace": b64(trace),
+        "timesteps": timesteps.to(torch.float64).numpy(),
+        "trace": np.array(trace),
         "scale": scale,
-        "final": b64(sample.numpy().ravel()),
+        "final": sample.to(torch.float64).numpy().ravel(),
     }
+
+
+def own_rounding(name, config, steps, model, options, result):
+    """How far float32 took the reference's final sample and timesteps from what it computes in float64."""
+    try:
+        exact = run(name, config, steps, model, options, double_precision)
+    except Exception:
+        return {"rounding": None, "timestepRounding": None}
+    moved = float(np.abs(exact["timesteps"] - result["timesteps"]).max())
+    if moved > 0.5 or not np.isfinite(exact["final"]).all():
+        # A whole timestep fell the other way: another trajectory, which says nothing about this one.
+        return {"rounding": None, "timestepRounding": None}
+    return {"rounding": float(np.abs(exact["final"] - result["final"]).max()), "timestepRounding": moved}
 
 
 class Cases:
@@ -107,10 +164,12 @@ class Cases:
         except Exception as error:  # what the reference refuses we must not sample quietly
             self.rejected.append({**case, "error": f"{type(error).__name__}: {error}"[:160]})
             return
-        if not all(np.isfinite(np.frombuffer(base64.b64decode(result[k]), "<f4")).all() for k in ("trace", "final")):
+        if not (np.isfinite(result["trace"]).all() and np.isfinite(result["final"]).all()):
             self.rejected.append({**case, "error": "not finite"})
             return
-        self.cases.append({**case, **result})
+        rounding = own_rounding(self.name, config, steps, model, options, result)
+        packed = {key: b64(value) if isinstance(value, np.ndarray) else value for key, value in result.items()}
+        self.cases.append({**case, **packed, **rounding})
 
     def grid(self, predictions, spacings, step_counts, variants=({},)):
         for variant in variants:
@@ -274,7 +333,186 @@ def lcm():
     return c
 
 
-ALL = (ddim, ddpm, pndm, euler, euler_ancestral, dpm_multistep, lcm)
+def ddim_inverse():
+    c = Cases("DDIMInverseScheduler")
+    c.grid(("epsilon", "v_prediction"), ("leading", "trailing"), STEPS, [{}, {"clip_sample": False}])
+    c.grid(IMAGE, ("leading", "trailing"), STEPS, [{**SD, "clip_sample": False, "set_alpha_to_one": False}])
+    c.add(11, {"rescale_betas_zero_snr": True, "prediction_type": "v_prediction", "timestep_spacing": "trailing"})
+    c.add(11, {"prediction_type": "sample", "clip_sample": False}, "curved")
+    c.add(11, {"timestep_spacing": "linspace"})
+    c.add(11, {"set_alpha_to_zero": False, **SD}, "curved")
+    return c
+
+
+def lms():
+    c = Cases("LMSDiscreteScheduler")
+    c.grid(IMAGE, SPACINGS, STEPS, placements({}) + [SD])
+    c.add(1, {})
+    c.add(11, COSINE, "curved")
+    c.add(11, SD, "curved", **SKIPPED)
+    return c
+
+
+def heun():
+    c = Cases("HeunDiscreteScheduler")
+    c.grid(IMAGE, SPACINGS, STEPS, placements({}) + [{"clip_sample": True}])
+    for schedule in ("scaled_linear", "squaredcos_cap_v2", "exp"):
+        c.add(11, {"beta_schedule": schedule}, "curved")
+    c.add(11, {"clip_sample": True, "clip_sample_range": 0.4, "prediction_type": "v_prediction"}, "curved")
+    c.add(1, {})
+    c.add(11, SD, "curved", **SKIPPED)
+    return c
+
+
+def kdpm2(name):
+    c = Cases(name)
+    c.grid(("epsilon", "v_prediction"), SPACINGS, STEPS, placements({}) + [SD])
+    c.add(11, {"prediction_type": "sample"})
+    c.add(1, {})
+    if name == "KDPM2DiscreteScheduler":  # the ancestral one cancels in float32 where sigma begins at 20000
+        c.add(11, COSINE, "curved")
+    c.add(11, SD, "curved", **SKIPPED)
+    return c
+
+
+def kdpm2_plain():
+    return kdpm2("KDPM2DiscreteScheduler")
+
+
+def kdpm2_ancestral():
+    return kdpm2("KDPM2AncestralDiscreteScheduler")
+
+
+def dpm_singlestep():
+    c = Cases("DPMSolverSinglestepScheduler")
+    image = IMAGE + ("flow_prediction",)
+    c.grid(image, ("",), (5, 12, 25), placements({}) + [{"solver_order": 3}, {"lower_order_final": True}])
+    for algorithm in ("dpmsolver++", "sde-dpmsolver++", "dpmsolver"):
+        final = {} if algorithm.endswith("++") else {"final_sigmas_type": "sigma_min"}
+        for order in (1, 2, 3):
+            for solver in ("midpoint", "heun"):
+                for prediction in image:
+                    config = {"algorithm_type": algorithm, "solver_order": order, "solver_type": solver,
+                              "prediction_type": prediction, **final}
+                    for steps in (7, 12, 20):
+                        c.add(steps, config, "curved")
+    for lower in (True, False):
+        for order in (2, 3):
+            for steps in (1, 2, 3, 4, 5, 6, 12):
+                c.add(steps, {"final_sigmas_type": "sigma_min", "solver_order": order, "lower_order_final": lower}, "curved")
+    for flags in ({"thresholding": True}, {"use_flow_sigmas": True, "prediction_type": "flow_prediction", "flow_shift": 3.0},
+                  {"algorithm_type": "deis", "solver_type": "bh2", "final_sigmas_type": "sigma_min"},
+                  {**COSINE, "lambda_min_clipped": -5.1}, {**COSINE, "use_karras_sigmas": True}):
+        for steps in (7, 20):
+            c.add(steps, {**flags, "solver_order": 3}, "curved")
+            c.add(steps, {**SD, **flags}, "curved")
+    c.add(11, {"use_flow_sigmas": True, "prediction_type": "flow_prediction", "use_dynamic_shifting": True}, mu=0.8)
+    c.add(12, SD, "curved", **SKIPPED)
+    c.add(12, {**SD, "solver_order": 3}, "curved", **SKIPPED)
+    c.add(12, {**SD, "solver_order": 3}, "curved", skippedSteps=5)
+    c.add(12, {"algorithm_type": "sde-dpmsolver"})
+    return c
+
+
+def deis():
+    c = Cases("DEISMultistepScheduler")
+    image = IMAGE + ("flow_prediction",)
+    c.grid(image, SPACINGS, STEPS, placements({}) + [{"solver_order": 3}])
+    for order in (1, 2, 3):
+        for prediction in image:
+            for lower in (True, False):
+                c.add(11, {**SD, "solver_order": order, "prediction_type": prediction, "lower_order_final": lower}, "curved")
+    for flags in ({"thresholding": True}, {"algorithm_type": "dpmsolver++", "solver_type": "midpoint"}, COSINE,
+                  {"use_flow_sigmas": True, "prediction_type": "flow_prediction", "flow_shift": 3.0}):
+        for steps in (7, 20):
+            c.add(steps, {**flags, "solver_order": 3}, "curved")
+    c.add(11, SD, "curved", **SKIPPED)
+    c.add(1, {})
+    return c
+
+
+def unipc():
+    c = Cases("UniPCMultistepScheduler")
+    image = IMAGE + ("flow_prediction",)
+    c.grid(image, SPACINGS, STEPS, placements({}) + [{"solver_order": 3}])
+    for predict_x0 in (True, False):
+        for order in (1, 2, 3, 4):
+            for solver in ("bh1", "bh2"):
+                for prediction in IMAGE:
+                    config = {"predict_x0": predict_x0, "solver_order": order, "solver_type": solver,
+                              "prediction_type": prediction, "final_sigmas_type": "sigma_min"}
+                    c.add(7, config, "curved")
+                    c.add(20, config, "curved")
+    for flags in ({"thresholding": True}, {"disable_corrector": [0, 1]}, COSINE, {"solver_type": "midpoint"},
+                  {"use_karras_sigmas": True, "sigma_min": 0.05, "sigma_max": 10.0},
+                  {"use_flow_sigmas": True, "prediction_type": "flow_prediction", "flow_shift": 3.0},
+                  {"use_flow_sigmas": True, "prediction_type": "flow_prediction", "use_karras_sigmas": True},
+                  {"use_flow_sigmas": True, "prediction_type": "flow_prediction", "flow_shift": 2.0, "shift_terminal": 0.1},
+                  {"lower_order_final": False, "final_sigmas_type": "sigma_min"}):
+        for steps in (7, 20):
+            c.add(steps, {**flags, "solver_order": 3}, "curved")
+            c.add(steps, flags, "curved")
+    for spacing in SPACINGS:
+        c.add(11, {"rescale_betas_zero_snr": True, "prediction_type": "v_prediction", "timestep_spacing": spacing}, "curved")
+    flow = {"use_flow_sigmas": True, "prediction_type": "flow_prediction", "use_dynamic_shifting": True}
+    c.add(11, flow, mu=0.8)
+    c.add(11, flow)
+    c.add(11, {"shift_terminal": 0.1})
+    c.add(11, SD, "curved", **SKIPPED)
+    c.add(11, {**SD, "solver_order": 3}, "curved", **SKIPPED)
+    c.add(1, {})
+    return c
+
+
+def tcd():
+    c = Cases("TCDScheduler")
+    c.grid(IMAGE, ("",), (1, 4, 8))
+    for eta in (0.0, 0.3, 0.7, 1.0):
+        for prediction in IMAGE:
+            c.add(4, {"prediction_type": prediction}, "curved", eta=eta)
+            c.add(10, {"prediction_type": prediction, "beta_schedule": "linear"}, "curved", eta=eta)
+    c.add(4, {"rescale_betas_zero_snr": True, "prediction_type": "v_prediction"}, "curved")
+    c.add(10, {"original_inference_steps": 25}, "curved")
+    c.add(50, {})
+    c.add(51, {})
+    c.add(8, {}, "curved", skippedSteps=2)
+    return c
+
+
+def flow_match_euler():
+    c = Cases("FlowMatchEulerDiscreteScheduler")
+    for shift in (1.0, 3.0):
+        for placement in PLACEMENTS:
+            for flags in ({}, {"invert_sigmas": True}, {"stochastic_sampling": True}, {"shift_terminal": 0.1}):
+                for steps in STEPS:
+                    c.add(steps, {"shift": shift, **placement, **flags})
+                c.add(11, {"shift": shift, **placement, **flags}, "curved")
+    for mu in (0.5, 1.15):
+        for kind in ("exponential", "linear"):
+            for placement in PLACEMENTS:
+                c.add(11, {"use_dynamic_shifting": True, "time_shift_type": kind, "shift": 3.0, **placement}, "curved", mu=mu)
+    c.add(11, {"use_dynamic_shifting": True})
+    c.add(11, {"shift": 3.0}, "curved", **SKIPPED)
+    c.add(1, {})
+    return c
+
+
+def edm_euler():
+    c = Cases("EDMEulerScheduler")
+    for prediction in ("epsilon", "v_prediction"):
+        for schedule in ("karras", "exponential"):
+            for final in ("zero", "sigma_min"):
+                config = {"prediction_type": prediction, "sigma_schedule": schedule, "final_sigmas_type": final}
+                for steps in STEPS:
+                    c.add(steps, config)
+                c.add(11, {**config, "sigma_data": 1.0, "rho": 5.0, "sigma_min": 0.01, "sigma_max": 20.0}, "curved")
+    c.add(11, {"prediction_type": "sample"})
+    c.add(11, {}, "curved", **SKIPPED)
+    return c
+
+
+ALL = (ddim, ddim_inverse, ddpm, pndm, lms, euler, euler_ancestral, heun, kdpm2_plain, kdpm2_ancestral, dpm_multistep,
+       dpm_singlestep, deis, unipc, lcm, tcd, flow_match_euler, edm_euler)
 
 
 def main():

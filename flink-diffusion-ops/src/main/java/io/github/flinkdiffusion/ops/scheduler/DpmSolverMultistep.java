@@ -92,29 +92,22 @@ final class DpmSolverMultistep {
                     "beta_schedule", "linear", "linear", "scaled_linear", "squaredcos_cap_v2"));
     if (placement == Sigmas.Placement.KARRAS) {
       double[] sigmas = SolverSpace.placed(fields, schedule, placement, n);
-      return at(schedule, sigmas, last, !cosine);
+      return SolverSpace.at(schedule, sigmas, last, !cosine);
     }
     if (lu) {
       double[] sigmas = schedule.evenInLogSnr(n);
-      return at(schedule, sigmas, last, !cosine);
+      return SolverSpace.at(schedule, sigmas, last, !cosine);
     }
     if (placement != Sigmas.Placement.BY_TIMESTEP) {
-      return at(schedule, SolverSpace.placed(fields, schedule, placement, n), last, false);
+      return SolverSpace.at(
+          schedule, SolverSpace.placed(fields, schedule, placement, n), last, false);
     }
     if (fields.flag("use_flow_sigmas", false)) {
       double[] sigmas = SolverSpace.flow(fields, n, trainSteps, options);
-      return new SolverSpace(
-          SigmaSpace.append(sigmas, last), SolverSpace.flowTimesteps(sigmas, trainSteps), true);
+      return SolverSpace.flowing(sigmas, last, trainSteps);
     }
     double[] timesteps =
         Timesteps.solver(fields, n, trainSteps, SolverSpace.unclipped(fields, schedule));
     return new SolverSpace(SigmaSpace.append(schedule.sigmasAt(timesteps), last), timesteps, false);
-  }
-
-  private static SolverSpace at(
-      NoiseSchedule schedule, double[] sigmas, double last, boolean rounded) {
-    double[] exact = schedule.timestepsOf(sigmas);
-    double[] timesteps = rounded ? SolverSpace.rounded(exact) : SolverSpace.truncated(exact);
-    return new SolverSpace(SigmaSpace.append(sigmas, last), timesteps, false);
   }
 }

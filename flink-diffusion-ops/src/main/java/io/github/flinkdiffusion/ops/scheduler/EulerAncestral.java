@@ -21,8 +21,8 @@ final class EulerAncestral {
     for (int i = options.skippedSteps(); i < n; i++) {
       double sigma = space.sigmas()[i];
       double to = space.sigmas()[i + 1];
-      double up = Math.sqrt(to * to * (sigma * sigma - to * to) / (sigma * sigma));
-      double down = Math.sqrt(to * to - up * up);
+      double up = SigmaSpace.ancestralUp(sigma, to);
+      double down = SigmaSpace.ancestralDown(sigma, to);
       Call call = SigmaSpace.open(plan, timesteps[i], sigma);
       Linear slope = SigmaSpace.slope(call, prediction, sigma);
       call.next(call.x().plus(slope.times(down - sigma)).plus(call.noise().times(up)));

@@ -59,6 +59,11 @@ sealed interface Limit {
     if (dynamic != NONE) {
       return dynamic;
     }
+    return clampOf(fields, clipByDefault);
+  }
+
+  /** For the schedulers that know {@code clip_sample} but not {@code thresholding}. */
+  static Limit clampOf(Fields fields, boolean clipByDefault) {
     return fields.flag("clip_sample", clipByDefault)
         ? new Clamp(fields.number("clip_sample_range", 1.0))
         : NONE;

@@ -20,13 +20,24 @@ public final class Schedulers {
   private static final Map<String, Compiler> COMPILERS =
       new TreeMap<>(
           Map.ofEntries(
+              Map.entry("DDIMInverseScheduler", DdimInverse::plan),
               Map.entry("DDIMScheduler", Ddim::plan),
               Map.entry("DDPMScheduler", Ddpm::plan),
+              Map.entry("DEISMultistepScheduler", Deis::plan),
               Map.entry("DPMSolverMultistepScheduler", DpmSolverMultistep::plan),
+              Map.entry("DPMSolverSinglestepScheduler", DpmSolverSinglestep::plan),
+              Map.entry("EDMEulerScheduler", EdmEuler::plan),
               Map.entry("EulerAncestralDiscreteScheduler", EulerAncestral::plan),
               Map.entry("EulerDiscreteScheduler", Euler::plan),
+              Map.entry("FlowMatchEulerDiscreteScheduler", FlowMatchEuler::plan),
+              Map.entry("HeunDiscreteScheduler", Heun::plan),
+              Map.entry("KDPM2AncestralDiscreteScheduler", Kdpm2::ancestral),
+              Map.entry("KDPM2DiscreteScheduler", Kdpm2::plan),
               Map.entry("LCMScheduler", Lcm::plan),
-              Map.entry("PNDMScheduler", Pndm::plan)));
+              Map.entry("LMSDiscreteScheduler", Lms::plan),
+              Map.entry("PNDMScheduler", Pndm::plan),
+              Map.entry("TCDScheduler", Tcd::plan),
+              Map.entry("UniPCMultistepScheduler", UniPc::plan)));
 
   private static final SortedSet<String> SUPPORTED =
       Collections.unmodifiableSortedSet(new TreeSet<>(COMPILERS.keySet()));

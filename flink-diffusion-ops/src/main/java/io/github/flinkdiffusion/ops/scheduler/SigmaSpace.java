@@ -62,7 +62,22 @@ record SigmaSpace(double[] sigmas, double[] timesteps) {
 
   /** (x - image) / sigma: the slope dx/dsigma, which is the predicted noise. */
   static Linear slope(Call call, Prediction prediction, double sigma) {
-    return call.x().minus(prediction.imageAtSigma(call.x(), call.out(), sigma)).dividedBy(sigma);
+    return slope(call, prediction, sigma, Limit.NONE);
+  }
+
+  static Linear slope(Call call, Prediction prediction, double sigma, Limit limit) {
+    Linear image = prediction.imageAtSigma(call.x(), call.out(), sigma);
+    return call.x().minus(call.limited(image, limit)).dividedBy(sigma);
+  }
+
+  /** Where an ancestral step from one sigma to another aims, below the other. */
+  static double ancestralDown(double sigma, double to) {
+    return to * to / sigma;
+  }
+
+  /** How much noise then leads back up: down² + up² = to². */
+  static double ancestralUp(double sigma, double to) {
+    return Math.sqrt(to * to * (sigma * sigma - to * to) / (sigma * sigma));
   }
 
   static double[] append(double[] values, double last) {

@@ -76,6 +76,22 @@ record SolverSpace(double[] sigmas, double[] timesteps, boolean flow) {
         : fields.number("flow_shift", 1);
   }
 
+  /** Levels at placed sigmas. */
+  static SolverSpace at(NoiseSchedule schedule, double[] sigmas, double last, boolean rounded) {
+    double[] exact = schedule.timestepsOf(sigmas);
+    double[] timesteps = rounded ? rounded(exact) : truncated(exact);
+    return new SolverSpace(SigmaSpace.append(sigmas, last), timesteps, false);
+  }
+
+  /** Levels of a rectified flow. */
+  static SolverSpace flowing(double[] sigmas, double last, int trainSteps) {
+    double[] timesteps = new double[sigmas.length];
+    for (int i = 0; i < sigmas.length; i++) {
+      timesteps[i] = sigmas[i] * trainSteps;
+    }
+    return new SolverSpace(SigmaSpace.append(sigmas, last), truncated(timesteps), true);
+  }
+
   /** PyTorch stores these timesteps as integers and so cuts a fraction off. */
   static double[] truncated(double[] timesteps) {
     double[] whole = new double[timesteps.length];
@@ -91,15 +107,6 @@ record SolverSpace(double[] sigmas, double[] timesteps, boolean flow) {
       whole[i] = Math.rint(timesteps[i]);
     }
     return whole;
-  }
-
-  /** The flow timesteps of sigmas. */
-  static double[] flowTimesteps(double[] sigmas, int trainSteps) {
-    double[] timesteps = new double[sigmas.length];
-    for (int i = 0; i < sigmas.length; i++) {
-      timesteps[i] = (long) (sigmas[i] * trainSteps);
-    }
-    return timesteps;
   }
 
   /**

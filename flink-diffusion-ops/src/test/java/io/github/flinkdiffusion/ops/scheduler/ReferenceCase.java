@@ -86,6 +86,23 @@ record ReferenceCase(String scheduler, JsonNode json) {
     return json.get("scale").asDouble();
   }
 
+  /**
+   * How far the reference's float32 took its final sample from its own result in float64; 0 where
+   * that is not known.
+   */
+  double rounding() {
+    return json.get("rounding").asDouble(0);
+  }
+
+  /** Whole timesteps must be equal; fractional ones come out of float32 logarithms. */
+  double timestepTolerance(int call) {
+    float timestep = timesteps()[call];
+    double ownError = json.get("timestepRounding").asDouble(0);
+    return timestep == Math.rint(timestep) && timestep != 0 && ownError == 0
+        ? 1e-6 * Math.abs(timestep)
+        : Math.max(1e-5 * (1 + Math.abs(timestep)), 2 * ownError);
+  }
+
   TorchGenerator stepNoise() {
     return new TorchGenerator(STEP_SEED);
   }

@@ -16,17 +16,15 @@ import org.junit.jupiter.params.provider.MethodSource;
  * src/test/python/make_scheduler_fixtures.py}.
  *
  * <p>Errors are measured on the final sample, in units of its greatest magnitude, but not of less
- * than 1. Where the samples on the way were much greater (sigma can begin at 20000) the reference's
- * own rounding of those comes on top.
+ * than 1. The fixtures also say how far the reference's rounding takes it from its own result in
+ * float64; no case is further from the reference than that explains.
  */
 class SchedulerParityTest {
 
   private static final double TOLERANCE = 1e-4;
 
-  /** What all but a few ill-conditioned cases keep. */
+  /** What all but a few cases keep in which the reference's float32 cancels. */
   private static final double USUAL_TOLERANCE = 1e-5;
-
-  private static final double FLOAT_ROUNDING = 1e-7;
 
   static Stream<ReferenceCase> sampled() {
     return Schedulers.supported().stream().flatMap(ReferenceCase::sampled);
@@ -47,7 +45,7 @@ class SchedulerParityTest {
     for (int call = 0; call < timesteps.length; call++) {
       assertThat(plan.timestep(call))
           .as("timestep of call %d", call)
-          .isCloseTo(timesteps[call], within(1e-6 * (1 + Math.abs(timesteps[call]))));
+          .isCloseTo(timesteps[call], within(reference.timestepTolerance(call)));
     }
 
     SamplerState state = reference.start(plan);
@@ -58,11 +56,12 @@ class SchedulerParityTest {
       state.advance(reference.output(state.modelInput(), plan.timestep(call)), noise);
       assertThat(meanMagnitude(state.sample()))
           .as("mean magnitude after call %d", call)
-          .isCloseTo(trace[call], within(1e-5 * reference.scale()));
+          .isCloseTo(trace[call], within(1e-4 * reference.scale()));
     }
+    double ownError = reference.rounding() / unit(reference.finalSample());
     assertThat(error(state.sample(), reference.finalSample()))
         .as("greatest error of the final sample")
-        .isLessThan(TOLERANCE + FLOAT_ROUNDING * reference.scale() / unit(reference.finalSample()));
+        .isLessThan(Math.max(TOLERANCE, 2 * ownError));
   }
 
   @ParameterizedTest(name = "{0}")
@@ -77,8 +76,8 @@ class SchedulerParityTest {
   void nearlyAllCasesAreTenTimesCloser() {
     List<Double> errors = sampled().map(SchedulerParityTest::finalError).toList();
     long close = errors.stream().filter(error -> error < USUAL_TOLERANCE).count();
-    assertThat(errors.size()).isGreaterThan(1000);
-    assertThat((double) close / errors.size()).isGreaterThan(0.98);
+    assertThat(errors.size()).isGreaterThan(2900);
+    assertThat((double) close / errors.size()).isGreaterThan(0.97);
   }
 
   private static double finalError(ReferenceCase reference) {

@@ -102,7 +102,12 @@ class SchedulersTest {
     "EulerDiscreteScheduler, final_sigmas_type, one, 'zero, sigma_min'",
     "DPMSolverMultistepScheduler, algorithm_type, dpm, 'dpmsolver, dpmsolver++, sde-dpmsolver, sde-dpmsolver++'",
     "DPMSolverMultistepScheduler, solver_type, euler, 'midpoint, heun'",
-    "DDPMScheduler, variance_type, none, 'fixed_small, fixed_small_log'"
+    "DDPMScheduler, variance_type, none, 'fixed_small, fixed_small_log'",
+    "DEISMultistepScheduler, algorithm_type, sde, 'deis, dpmsolver, dpmsolver++'",
+    "UniPCMultistepScheduler, solver_type, bh3, 'bh1, bh2'",
+    "FlowMatchEulerDiscreteScheduler, time_shift_type, none, 'exponential, linear'",
+    "EDMEulerScheduler, sigma_schedule, even, 'karras, exponential'",
+    "DDIMInverseScheduler, timestep_spacing, linspace, 'leading, trailing'"
   })
   void aValueThatIsNotSupportedIsNamedWithWhatIs(
       String className, String key, String value, String supported) {

@@ -1,0 +1,44 @@
+package io.github.flinkdiffusion.ops.scheduler;
+
+import io.github.flinkdiffusion.ops.scheduler.PlanBuilder.Call;
+
+/**
+ * {@code EDMEulerScheduler}: Euler steps in sigma for networks with EDM's preconditioning, which
+ * sees the sample scaled by c_in and predicts a mixture of image and noise that c_skip and c_out
+ * undo. (Karras et al., Elucidating the Design Space of Diffusion-Based Generative Models, table
+ * 1.)
+ */
+final class EdmEuler {
+
+  private EdmEuler() {}
+
+  static SamplingPlan plan(Fields fields, int n, SamplingOptions options) {
+    fields.trainSteps(n, options);
+    double greatest = fields.number("sigma_max", 80);
+    double least = fields.number("sigma_min", 0.002);
+    double data = fields.number("sigma_data", 0.5);
+    boolean karras =
+        fields.choice("sigma_schedule", "karras", "karras", "exponential").equals("karras");
+    double sign =
+        fields.prediction(Prediction.EPSILON, Prediction.VELOCITY) == Prediction.EPSILON ? 1 : -1;
+    double[] sigmas =
+        karras
+            ? Sigmas.karras(greatest, least, n, fields.number("rho", 7))
+            : Sigmas.exponential(greatest, least, n);
+    boolean toZero = fields.choice("final_sigmas_type", "zero", "zero", "sigma_min").equals("zero");
+    double[] all = SigmaSpace.append(sigmas, toZero ? 0 : sigmas[n - 1]);
+    PlanBuilder plan = new PlanBuilder(fields, n, Math.sqrt(greatest * greatest + 1));
+    for (int i = options.skippedSteps(); i < n; i++) {
+      double sigma = all[i];
+      double norm = sigma * sigma + data * data;
+      Call call = plan.call(0.25 * Math.log(sigma)).inputScale(1 / Math.sqrt(norm)).level(1, sigma);
+      Linear image =
+          call.x()
+              .times(data * data / norm)
+              .plus(call.out().times(sign * sigma * data / Math.sqrt(norm)));
+      Linear slope = call.x().minus(image).dividedBy(sigma);
+      call.next(call.x().plus(slope.times(all[i + 1] - sigma)));
+    }
+    return plan.build();
+  }
+}

@@ -1,0 +1,77 @@
+package io.github.flinkdiffusion.ops.scheduler;
+
+import io.github.flinkdiffusion.ops.scheduler.PlanBuilder.Call;
+
+/**
+ * {@code FlowMatchEulerDiscreteScheduler}: Euler steps along a rectified flow, where a sample is (1
+ * - sigma) image + sigma noise and the network predicts noise - image. Sigmas are shifted towards 1
+ * by a constant, or by mu, which depends on the picture's size. (Esser et al., Scaling Rectified
+ * Flow Transformers.)
+ */
+final class FlowMatchEuler {
+
+  private FlowMatchEuler() {}
+
+  static SamplingPlan plan(Fields fields, int n, SamplingOptions options) {
+    int trainSteps = fields.trainSteps(n, options);
+    boolean stochastic = fields.flag("stochastic_sampling", false);
+    boolean inverted = fields.flag("invert_sigmas", false);
+    double[] sigmas = sigmas(fields, n, trainSteps, options);
+    if (inverted) {
+      for (int i = 0; i < n; i++) {
+        sigmas[i] = 1 - sigmas[i];
+      }
+    }
+    double[] all = SigmaSpace.append(sigmas, inverted ? 1 : 0);
+    PlanBuilder plan = new PlanBuilder(fields, n, 1);
+    for (int i = options.skippedSteps(); i < n; i++) {
+      double sigma = all[i];
+      double to = all[i + 1];
+      Call call = plan.call(sigma * trainSteps).level(1 - sigma, sigma);
+      if (stochastic) {
+        Linear image = call.x().minus(call.out().times(sigma));
+        call.next(image.times(1 - to).plus(call.noise().times(to)));
+      } else {
+        call.next(call.x().plus(call.out().times(to - sigma)));
+      }
+    }
+    return plan.build();
+  }
+
+  private static double[] sigmas(Fields fields, int n, int trainSteps, SamplingOptions options) {
+    boolean dynamic = fields.flag("use_dynamic_shifting", false);
+    boolean exponential =
+        fields
+            .choice("time_shift_type", "exponential", "exponential", "linear")
+            .equals("exponential");
+    if (dynamic && options.mu() == null) {
+      throw fields.unsupported("use_dynamic_shifting", true, "true with a value for mu, or false");
+    }
+    double shift = fields.number("shift", 1);
+    // The reference shifts the training schedule when it is made and its two ends once more here.
+    double least = dynamic ? 1.0 / trainSteps : shifted(1.0 / trainSteps, shift);
+    double factor = !dynamic ? shift : exponential ? Math.exp(options.mu()) : options.mu();
+    double[] sigmas = Sigmas.karras(1, least, n, 1);
+    for (int i = 0; i < n; i++) {
+      sigmas[i] = shifted(sigmas[i], factor);
+    }
+    double terminal = fields.number("shift_terminal", 0);
+    if (terminal != 0) {
+      double stretch = (1 - sigmas[n - 1]) / (1 - terminal);
+      for (int i = 0; i < n; i++) {
+        sigmas[i] = 1 - (1 - sigmas[i]) / stretch;
+      }
+    }
+    Sigmas.Placement placement = Sigmas.placement(fields);
+    if (placement == Sigmas.Placement.BY_TIMESTEP) {
+      return sigmas;
+    }
+    double greatest = fields.number("sigma_max", sigmas[0]);
+    return Sigmas.place(placement, greatest, fields.number("sigma_min", sigmas[n - 1]), n);
+  }
+
+  /** Also the dynamic shift: a / (a + (1 / sigma - 1)) is the same function. */
+  private static double shifted(double sigma, double factor) {
+    return factor * sigma / (1 + (factor - 1) * sigma);
+  }
+}
