@@ -515,11 +515,30 @@ ALL = (ddim, ddim_inverse, ddpm, pndm, lms, euler, euler_ancestral, heun, kdpm2_
        dpm_singlestep, deis, unipc, lcm, tcd, flow_match_euler, edm_euler)
 
 
+def write_timesteps(folder):
+    """timesteps.json: for every number of steps, the sum of the timesteps and the sum of each times its place from 1 on.
+
+    Where the reference's floating-point range has one element too many, null."""
+    table = {}
+    for name in ("DDIMScheduler", "EulerDiscreteScheduler", "DPMSolverMultistepScheduler"):
+        for spacing in SPACINGS:
+            rows = []
+            for steps in range(1, 1001):
+                scheduler = getattr(diffusers, name)(timestep_spacing=spacing, steps_offset=1)
+                scheduler.set_timesteps(steps)
+                timesteps = scheduler.timesteps.double().numpy()
+                placed = float((timesteps * np.arange(1, len(timesteps) + 1)).sum())
+                rows.append([float(timesteps.sum()), placed] if len(timesteps) == steps else None)
+            table[f"{name} {spacing}"] = rows
+    (folder / "timesteps.json").write_text(json.dumps(table, separators=(",", ":")).replace("]],", "]],\n") + "\n")
+
+
 def main():
     folder = pathlib.Path(__file__).resolve().parent.parent / "resources/fixtures/scheduler"
     folder.mkdir(parents=True, exist_ok=True)
     for make in ALL:
         make().write(folder)
+    write_timesteps(folder)
 
 
 if __name__ == "__main__":
