@@ -112,7 +112,8 @@ public final class MiniEmojiTraining implements Callable<Integer> {
 
   @Option(
       names = "--warm-start",
-      description = "Model folder whose text encoder and unet to go on from, where shapes are the same.")
+      description =
+          "Model folder whose text encoder and unet to go on from, where shapes are the same.")
   private Path warmStart;
 
   @Option(
@@ -340,7 +341,8 @@ public final class MiniEmojiTraining implements Callable<Integer> {
     ModelFolder earlier = ModelFolder.open(warmStart);
     try (TensorStore text = earlier.component(DenoisingObjective.TEXT_ENCODER).open();
         TensorStore unet = earlier.component(DenoisingObjective.UNET).open()) {
-      Map<String, TensorStore> stores = Map.of(DenoisingObjective.TEXT_ENCODER + ".", text, DenoisingObjective.UNET + ".", unet);
+      Map<String, TensorStore> stores =
+          Map.of(DenoisingObjective.TEXT_ENCODER + ".", text, DenoisingObjective.UNET + ".", unet);
       return trainable(graph, where, new WarmStart(stores, fresh));
     }
   }

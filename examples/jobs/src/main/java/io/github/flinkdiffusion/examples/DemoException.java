@@ -1,0 +1,17 @@
+package io.github.flinkdiffusion.examples;
+
+/**
+ * The demo can not go on. The message is the one line that its user sees: what was being done,
+ * where, and what to do about it.
+ */
+final class DemoException extends RuntimeException {
+  private static final long serialVersionUID = 1L;
+
+  DemoException(String message) {
+    super(message);
+  }
+
+  DemoException(String message, Throwable cause) {
+    super(message, cause);
+  }
+}

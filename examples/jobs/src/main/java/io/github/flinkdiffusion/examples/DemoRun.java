@@ -1,0 +1,204 @@
+package io.github.flinkdiffusion.examples;
+
+import io.github.flinkdiffusion.connector.event.EventCodec;
+import io.github.flinkdiffusion.connector.event.FailureEvent;
+import io.github.flinkdiffusion.connector.event.ImageEvent;
+import io.github.flinkdiffusion.connector.event.PromptEvent;
+import io.github.flinkdiffusion.connector.event.UndecodableEventException;
+import io.github.flinkdiffusion.connector.kafka.KafkaOptions;
+import java.nio.charset.StandardCharsets;
+import java.time.Duration;
+import java.util.List;
+import java.util.Map;
+import java.util.UUID;
+import java.util.concurrent.CompletableFuture;
+import java.util.concurrent.ExecutionException;
+import java.util.concurrent.Future;
+import java.util.function.Predicate;
+import java.util.stream.Collectors;
+import org.apache.flink.api.common.JobExecutionResult;
+import org.apache.flink.configuration.CheckpointingOptions;
+import org.apache.flink.configuration.Configuration;
+import org.apache.flink.configuration.RestartStrategyOptions;
+import org.apache.flink.connector.kafka.source.enumerator.initializer.OffsetsInitializer;
+import org.apache.flink.core.execution.JobClient;
+import org.apache.flink.streaming.api.environment.StreamExecutionEnvironment;
+import org.apache.kafka.clients.producer.KafkaProducer;
+import org.apache.kafka.clients.producer.ProducerConfig;
+import org.apache.kafka.clients.producer.ProducerRecord;
+import org.apache.kafka.clients.producer.RecordMetadata;
+import org.apache.kafka.common.TopicPartition;
+import org.apache.kafka.common.serialization.ByteArraySerializer;
+
+/**
+ * One run of the demo against a broker: sends the requests, starts the job on a Flink cluster in
+ * this process, reads what it commits until every request is answered, and cancels it.
+ *
+ * <p>The topics may hold other records: the job begins behind them, and answers to others are left
+ * out.
+ */
+final class DemoRun {
+  /** Results become visible with a checkpoint, so this is how smoothly progress is shown. */
+  private static final Duration CHECKPOINT_INTERVAL = Duration.ofSeconds(1);
+
+  private static final Duration POLL = Duration.ofMillis(200);
+
+  private final String bootstrapServers;
+  private final Topics topics;
+  private final Configuration settings;
+  private final int parallelism;
+
+  /**
+   * @param settings of the job, as Flink's configuration holds them
+   */
+  DemoRun(String bootstrapServers, Topics topics, Configuration settings, int parallelism) {
+    this.bootstrapServers = bootstrapServers;
+    this.topics = topics;
+    this.settings = settings;
+    this.parallelism = parallelism;
+  }
+
+  /**
+   * What came back.
+   *
+   * @param images in the order in which they were committed
+   * @param failures likewise
+   * @param making from the job's start to its end
+   */
+  record Results(
+      List<ImageEvent> images,
+      List<FailureEvent> failures,
+      Duration making,
+      Summary.BatchSizes batches) {}
+
+  /**
+   * Makes the pictures.
+   *
+   * @throws DemoException when Kafka can not be used, or a request got no answer or two
+   * @throws ExecutionException when the job failed
+   */
+  Results make(List<PromptEvent> requests)
+      throws ExecutionException, InterruptedException, UndecodableEventException {
+    topics.createMissing(bootstrapServers, parallelism);
+    Map<TopicPartition, Long> begin = Topics.ends(bootstrapServers, topics.all());
+    send(requests);
+    try (BatchMetrics metrics = BatchMetrics.collect();
+        TemporaryFolder checkpoints = TemporaryFolder.create("flink-diffusion-checkpoints");
+        ResultReader reader = reader(begin, requests);
+        Progress progress = Progress.of(requests.size())) {
+      long started = System.nanoTime();
+      JobClient job = start(begin, metrics, checkpoints);
+      CompletableFuture<JobExecutionResult> ended = job.getJobExecutionResult();
+      try {
+        while (reader.answered() < requests.size()) {
+          if (ended.isDone()) {
+            ended.get();
+            throw new DemoException("The Flink job ended before every prompt was answered.");
+          }
+          reader.poll(POLL);
+          progress.at(reader.answered(), reader.begun());
+        }
+      } finally {
+        if (!ended.isDone()) {
+          job.cancel().get();
+          // Its clients would look for a broker that is gone.
+          ended.handle((result, cancelled) -> null).get();
+        }
+      }
+      Duration making = Duration.ofNanos(System.nanoTime() - started);
+      // Whatever else was committed would be an answer too many.
+      reader.pollToEnd();
+      check(requests, reader);
+      return new Results(reader.images(), reader.failures(), making, metrics.sizes());
+    }
+  }
+
+  private void send(List<PromptEvent> requests) throws InterruptedException {
+    Map<String, Object> config =
+        Map.of(
+            ProducerConfig.BOOTSTRAP_SERVERS_CONFIG,
+            bootstrapServers,
+            ProducerConfig.DELIVERY_TIMEOUT_MS_CONFIG,
+            20_000,
+            ProducerConfig.REQUEST_TIMEOUT_MS_CONFIG,
+            10_000);
+    try (var producer =
+        new KafkaProducer<>(config, new ByteArraySerializer(), new ByteArraySerializer())) {
+      List<Future<RecordMetadata>> sent =
+          requests.stream()
+              .map(
+                  request ->
+                      producer.send(
+                          new ProducerRecord<>(
+                              topics.prompts(),
+                              request.getId().getBytes(StandardCharsets.UTF_8),
+                              EventCodec.prompts().encode(request))))
+              .toList();
+      for (Future<RecordMetadata> answer : sent) {
+        answer.get();
+      }
+    } catch (ExecutionException e) {
+      throw new DemoException(
+          "Cannot send prompts to topic %s of Kafka at %s: %s"
+              .formatted(topics.prompts(), bootstrapServers, e.getCause().getMessage()),
+          e.getCause());
+    }
+  }
+
+  private JobClient start(
+      Map<TopicPartition, Long> begin, BatchMetrics metrics, TemporaryFolder checkpoints) {
+    Configuration configuration = new Configuration(settings);
+    configuration.set(CheckpointingOptions.CHECKPOINTING_INTERVAL, CHECKPOINT_INTERVAL);
+    // Finished pictures are part of a checkpoint; Flink's default place for it takes 5 MiB.
+    configuration.set(CheckpointingOptions.CHECKPOINT_STORAGE, "filesystem");
+    configuration.set(
+        CheckpointingOptions.CHECKPOINTS_DIRECTORY, checkpoints.path().toUri().toString());
+    // Somebody waits for this run: an error is shown, not tried again.
+    configuration.set(RestartStrategyOptions.RESTART_STRATEGY, "none");
+    configuration.set(KafkaOptions.BOOTSTRAP_SERVERS, bootstrapServers);
+    configuration.set(KafkaOptions.TRANSACTIONAL_ID_PREFIX, "demo-" + UUID.randomUUID());
+    metrics.reportedBy(configuration);
+    StreamExecutionEnvironment env =
+        StreamExecutionEnvironment.createLocalEnvironment(parallelism, configuration);
+    TextToImageJob.create()
+        .startingAt(OffsetsInitializer.offsets(of(begin, topics.prompts()::equals)))
+        .define(env, topics);
+    try {
+      return env.executeAsync("text-to-image");
+    } catch (RuntimeException e) {
+      throw e;
+    } catch (Exception e) {
+      throw new DemoException("Flink could not start the job: " + ErrorLine.of(e), e);
+    }
+  }
+
+  private ResultReader reader(Map<TopicPartition, Long> begin, List<PromptEvent> requests) {
+    return new ResultReader(
+        bootstrapServers,
+        topics,
+        of(begin, topic -> !topic.equals(topics.prompts())),
+        requests.stream().map(PromptEvent::getId).collect(Collectors.toSet()));
+  }
+
+  private static Map<TopicPartition, Long> of(
+      Map<TopicPartition, Long> offsets, Predicate<String> topic) {
+    return offsets.entrySet().stream()
+        .filter(offset -> topic.test(offset.getKey().topic()))
+        .collect(Collectors.toMap(Map.Entry::getKey, Map.Entry::getValue));
+  }
+
+  /** The promise of the whole: each request is answered once. */
+  private static void check(List<PromptEvent> requests, ResultReader reader) {
+    Map<String, Integer> answers = reader.answersById();
+    List<String> wrong =
+        requests.stream()
+            .map(PromptEvent::getId)
+            .filter(id -> answers.getOrDefault(id, 0) != 1)
+            .map(id -> id + " (" + answers.getOrDefault(id, 0) + ")")
+            .toList();
+    if (!wrong.isEmpty()) {
+      throw new DemoException(
+          "These requests were not answered exactly once, but so often: " + wrong);
+    }
+  }
+}

@@ -1,0 +1,30 @@
+package io.github.flinkdiffusion.examples;
+
+/** An error as the one line that a user reads; the stack trace is for the log. */
+final class ErrorLine {
+  private static final String OURS = "io.github.flinkdiffusion.";
+  private static final int MAX_LENGTH = 600;
+
+  private ErrorLine() {}
+
+  /**
+   * The message of the outermost exception of this project in the chain of causes, since those are
+   * written for a reader; without one, the root cause with its type.
+   */
+  static String of(Throwable error) {
+    Throwable root = error;
+    for (Throwable cause = error; cause != null; cause = cause.getCause()) {
+      if (cause.getClass().getName().startsWith(OURS) && cause.getMessage() != null) {
+        return onOneLine(cause.getMessage());
+      }
+      root = cause;
+    }
+    String type = root.getClass().getSimpleName();
+    return onOneLine(root.getMessage() == null ? type : type + ": " + root.getMessage());
+  }
+
+  private static String onOneLine(String message) {
+    String line = message.strip().replaceAll("\\s+", " ");
+    return line.length() <= MAX_LENGTH ? line : line.substring(0, MAX_LENGTH) + " ...";
+  }
+}

@@ -1,0 +1,111 @@
+package io.github.flinkdiffusion.examples;
+
+import com.fasterxml.jackson.core.JsonProcessingException;
+import com.fasterxml.jackson.databind.ObjectMapper;
+import java.util.List;
+import java.util.Locale;
+
+/**
+ * What a run did; {@code summary.json} has these fields by these names.
+ *
+ * @param model name of the model folder
+ * @param modelDigest SHA-256 of the model; empty when there is no picture
+ * @param device where the networks ran
+ * @param parallelism of the job
+ * @param prompts how many were sent
+ * @param pictures those that came back, in the order of their requests
+ * @param failures those that could not be done, in the order of their requests
+ * @param seconds how long things took
+ * @param batches what the network calls were like
+ */
+record Summary(
+    String model,
+    String modelDigest,
+    String device,
+    int parallelism,
+    int prompts,
+    List<Picture> pictures,
+    List<Failure> failures,
+    Seconds seconds,
+    BatchSizes batches) {
+
+  /**
+   * A picture and what makes it again.
+   *
+   * @param file name below the output folder
+   * @param digest SHA-256 of the file
+   * @param promptTruncated whether the prompt was longer than the tokenizer takes
+   */
+  record Picture(
+      String file,
+      String prompt,
+      String negativePrompt,
+      long seed,
+      String scheduler,
+      int steps,
+      double guidanceScale,
+      int width,
+      int height,
+      boolean promptTruncated,
+      String digest) {}
+
+  /** A request that could not be done, and why. */
+  record Failure(String id, String reason, String message) {}
+
+  /**
+   * Times in seconds.
+   *
+   * @param making from the start of the Flink cluster to its end, when every result was committed:
+   *     loading the model, every step, writing, committing
+   * @param total the run, with starting and stopping the broker
+   */
+  record Seconds(double making, double total) {}
+
+  /**
+   * Rows of network calls. A request takes one row, or two with guidance.
+   *
+   * @param calls network calls
+   * @param meanRows rows of a call, on average
+   * @param largestRows rows of the fullest call
+   */
+  record BatchSizes(long calls, double meanRows, long largestRows) {}
+
+  /** A few lines for a person. */
+  String text() {
+    StringBuilder text = new StringBuilder();
+    line(
+        text,
+        "%d of %d pictures in %.1f s, %.1f s of it for the Flink job from start to end",
+        pictures.size(),
+        prompts,
+        seconds.total(),
+        seconds.making());
+    line(
+        text,
+        "%d network calls of %.1f rows on average, the largest of %d (a picture with guidance takes 2)",
+        batches.calls(),
+        batches.meanRows(),
+        batches.largestRows());
+    line(text, "%s on %s, parallelism %d", model, device, parallelism);
+    long truncated = pictures.stream().filter(Picture::promptTruncated).count();
+    if (truncated > 0) {
+      line(
+          text, "%d prompts were longer than the model reads; their ends were not used", truncated);
+    }
+    line(text, "%d failures", failures.size());
+    failures.forEach(f -> line(text, "  %s %s: %s", f.id(), f.reason(), f.message()));
+    return text.toString();
+  }
+
+  private static void line(StringBuilder text, String format, Object... values) {
+    text.append(String.format(Locale.ROOT, format, values)).append('\n');
+  }
+
+  String json() {
+    try {
+      return new ObjectMapper().writerWithDefaultPrettyPrinter().writeValueAsString(this) + "\n";
+    } catch (JsonProcessingException e) {
+      throw new IllegalStateException("A summary is always representable as JSON.", e);
+    }
+  }
+}

@@ -1,0 +1,278 @@
+package io.github.flinkdiffusion.examples;
+
+import io.github.flinkdiffusion.connector.event.PromptEvent;
+import io.github.flinkdiffusion.embedded.EmbeddedKafka;
+import io.github.flinkdiffusion.ops.engine.DeviceSpec;
+import io.github.flinkdiffusion.ops.operator.DiffusionOptions;
+import io.github.flinkdiffusion.ops.weights.ModelFolder;
+import java.nio.file.Path;
+import java.time.Duration;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.Locale;
+import java.util.Map;
+import java.util.UUID;
+import java.util.concurrent.Callable;
+import org.apache.flink.configuration.Configuration;
+import org.slf4j.LoggerFactory;
+import picocli.CommandLine;
+import picocli.CommandLine.Command;
+import picocli.CommandLine.Option;
+import picocli.CommandLine.Parameters;
+
+/**
+ * Prompts through Kafka and Flink to pictures on disk, in one command that ends by itself.
+ *
+ * <p>Exit codes: 0 when every prompt became a picture, 1 when something failed, with one line on
+ * standard error that says what; 2 when the arguments are wrong.
+ */
+@Command(
+    name = "examples/run",
+    sortOptions = false,
+    usageHelpAutoWidth = true,
+    description = {
+      "Sends prompts through Kafka and Flink, and leaves PNG files, a contact sheet and a summary.",
+      "Starts a Kafka broker and a Flink cluster in this process. Without prompts, it takes 16 for the embedded model mini-emoji.",
+      ""
+    })
+public final class TextToImageDemo implements Callable<Integer> {
+  /** Read by the log configuration. */
+  private static final String LOG_FILE = "flinkdiffusion.log";
+
+  private static final String LOG_CONFIGURATION = "log4j2.configurationFile";
+  private static final int FAILED = 1;
+  private static final String MINI_EMOJI = "mini-emoji";
+
+  @Option(
+      names = {"-h", "--help"},
+      usageHelp = true,
+      description = "Print this and exit.")
+  private boolean help;
+
+  @Parameters(paramLabel = "PROMPT", description = "Prompts, each in quotes.")
+  private List<String> arguments = new ArrayList<>();
+
+  @Option(
+      names = "--prompts",
+      paramLabel = "FILE",
+      description = "Read prompts from a text file, one a line.")
+  private Path file;
+
+  @Option(
+      names = "--out",
+      paramLabel = "FOLDER",
+      defaultValue = "out",
+      description = "Where the results go (default: ${DEFAULT-VALUE}).")
+  private Path out;
+
+  @Option(
+      names = "--model",
+      paramLabel = "FOLDER",
+      defaultValue = "${sys:flinkdiffusion.home:-.}/examples/models/mini-emoji",
+      showDefaultValue = CommandLine.Help.Visibility.NEVER,
+      description = "Model folder in diffusers' layout (default: examples/models/mini-emoji).")
+  private Path model;
+
+  @Option(
+      names = "--device",
+      paramLabel = "DEVICE",
+      defaultValue = "auto",
+      description = "auto, cpu or gpu:N (default: ${DEFAULT-VALUE}).")
+  private String device;
+
+  @Option(
+      names = "--steps",
+      paramLabel = "N",
+      defaultValue = "25",
+      description = "Denoising steps (default: ${DEFAULT-VALUE}).")
+  private int steps;
+
+  @Option(
+      names = "--scheduler",
+      paramLabel = "CLASS",
+      description =
+          "diffusers class name, such as EulerDiscreteScheduler (default: the model's own).")
+  private String scheduler;
+
+  @Option(
+      names = "--guidance",
+      paramLabel = "SCALE",
+      defaultValue = "4",
+      description = "Classifier-free guidance scale; 1 turns it off (default: ${DEFAULT-VALUE}).")
+  private double guidance;
+
+  @Option(
+      names = "--negative-prompt",
+      paramLabel = "TEXT",
+      defaultValue = "",
+      description = "What no picture should show.")
+  private String negativePrompt;
+
+  @Option(
+      names = "--seed",
+      paramLabel = "N",
+      defaultValue = "1",
+      description =
+          "Seed of the first picture; each further one takes the next (default: ${DEFAULT-VALUE}).")
+  private long seed;
+
+  @Option(
+      names = "--size",
+      paramLabel = "WIDTHxHEIGHT",
+      converter = PictureSize.Converter.class,
+      description = "In pixels, or one number for a square (default: the model's own).")
+  private PictureSize size;
+
+  @Option(
+      names = "--count",
+      paramLabel = "N",
+      defaultValue = "1",
+      description = "Pictures of each prompt (default: ${DEFAULT-VALUE}).")
+  private int count;
+
+  @Option(
+      names = "--parallelism",
+      paramLabel = "N",
+      defaultValue = "1",
+      description = "Parallelism of the Flink job (default: ${DEFAULT-VALUE}).")
+  private int parallelism;
+
+  @Option(
+      names = "--bootstrap-servers",
+      paramLabel = "HOST:PORT",
+      description = "Use this Kafka instead of starting one; missing topics are created there.")
+  private String bootstrapServers;
+
+  @Option(
+      names = "--topic-prefix",
+      paramLabel = "PREFIX",
+      defaultValue = "demo-",
+      description =
+          "The topics are PREFIXprompts, PREFIXimages, PREFIXfailures and PREFIXprogress (default: ${DEFAULT-VALUE}).")
+  private String topicPrefix;
+
+  private TextToImageDemo() {}
+
+  public static void main(String[] args) {
+    // Flink and Kafka leave threads behind that would keep the process alive.
+    System.exit(run(args));
+  }
+
+  /** As {@link #main}, but returns the exit code. */
+  static int run(String... args) {
+    TextToImageDemo demo = new TextToImageDemo();
+    CommandLine command = new CommandLine(demo);
+    command.setExecutionExceptionHandler((error, line, parsed) -> demo.failed(error));
+    command.setParameterExceptionHandler(
+        (error, given) -> {
+          System.err.println("error: " + error.getMessage() + "; --help tells the options.");
+          return CommandLine.ExitCode.USAGE;
+        });
+    try {
+      return command.execute(args);
+    } catch (Error e) {
+      return demo.failed(e);
+    }
+  }
+
+  private int failed(Throwable error) {
+    System.err.println("error: " + ErrorLine.of(error));
+    if (System.getProperty(LOG_FILE) != null) {
+      LoggerFactory.getLogger(TextToImageDemo.class).error("The run failed.", error);
+      System.err.println("Details are in " + System.getProperty(LOG_FILE));
+    }
+    return FAILED;
+  }
+
+  @Override
+  public Integer call() throws Exception {
+    OutputFolder folder = OutputFolder.prepare(out);
+    System.setProperty(LOG_FILE, out.resolve(OutputFolder.LOG).toString());
+    System.getProperties().putIfAbsent(LOG_CONFIGURATION, "classpath:log4j2-demo.properties");
+    // Nothing may log before this line: the first logger opens the file.
+    List<PromptEvent> requests = requests();
+    ModelFolder modelFolder = ModelFolder.open(model);
+    DeviceSpec where = DeviceSpec.parse(device);
+    System.err.printf(
+        Locale.ROOT,
+        "%d pictures with %s on %s; starting %s%n",
+        requests.size(),
+        modelFolder.name(),
+        where,
+        bootstrapServers == null ? "Kafka and Flink" : "Flink");
+    long begin = System.nanoTime();
+    DemoRun.Results results;
+    if (bootstrapServers != null) {
+      results = make(bootstrapServers, requests);
+    } else {
+      try (EmbeddedKafka kafka = EmbeddedKafka.builder().start()) {
+        results = make(kafka.bootstrapServers(), requests);
+      }
+    }
+    Duration total = Duration.ofNanos(System.nanoTime() - begin);
+    Summary summary =
+        new Report(folder, modelFolder.name(), where.toString(), parallelism)
+            .write(requests, results, total);
+    System.out.print(summary.text());
+    System.out.println("Results are in " + out);
+    if (!summary.failures().isEmpty()) {
+      throw new DemoException(
+          "%d of %d prompts could not be done; the first: %s"
+              .formatted(
+                  summary.failures().size(),
+                  summary.prompts(),
+                  summary.failures().get(0).message()));
+    }
+    return 0;
+  }
+
+  private List<PromptEvent> requests() {
+    if (file != null && !arguments.isEmpty()) {
+      throw new DemoException("Give prompts as arguments or with --prompts, not both.");
+    }
+    if (count < 1 || parallelism < 1) {
+      throw new DemoException(
+          "--count is %d and --parallelism is %d; both must be at least 1."
+              .formatted(count, parallelism));
+    }
+    List<String> prompts =
+        file != null ? Prompts.read(file) : arguments.isEmpty() ? Prompts.builtIn() : arguments;
+    // A broker of one's own remembers earlier runs.
+    String run = UUID.randomUUID().toString().substring(0, 8);
+    List<PromptEvent> requests = new ArrayList<>();
+    for (String prompt : prompts) {
+      for (int i = 0; i < count; i++) {
+        requests.add(request(run, requests.size(), prompt));
+      }
+    }
+    return requests;
+  }
+
+  private DemoRun.Results make(String servers, List<PromptEvent> requests) throws Exception {
+    Configuration settings = new Configuration();
+    settings.set(DiffusionOptions.MODEL_FOLDER, model.toAbsolutePath().toString());
+    settings.set(DiffusionOptions.DEVICE, device);
+    settings.set(DiffusionOptions.PROGRESS_EVERY_STEPS, 1);
+    return new DemoRun(servers, Topics.withPrefix(topicPrefix), settings, parallelism)
+        .make(requests);
+  }
+
+  private PromptEvent request(String run, int number, String prompt) {
+    PromptEvent.Builder request =
+        PromptEvent.newBuilder()
+            .setId(String.format(Locale.ROOT, "%s-%03d", run, number + 1))
+            .setPrompt(prompt)
+            .setNegativePrompt(negativePrompt)
+            .setSeed(seed + number)
+            .setSteps(steps)
+            .setGuidanceScale(guidance)
+            .setScheduler(scheduler);
+    if (size != null) {
+      request.setWidth(size.width()).setHeight(size.height());
+    }
+    if (Prompts.isHeldOut(prompt) && model.endsWith(MINI_EMOJI)) {
+      request.setAttributes(Map.of(Report.NOTE, "never seen in training"));
+    }
+    return request.build();
+  }
+}

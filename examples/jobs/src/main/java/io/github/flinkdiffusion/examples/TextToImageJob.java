@@ -1,0 +1,94 @@
+package io.github.flinkdiffusion.examples;
+
+import io.github.flinkdiffusion.connector.event.FailureEvent;
+import io.github.flinkdiffusion.connector.event.ImageEvent;
+import io.github.flinkdiffusion.connector.event.PromptEvent;
+import io.github.flinkdiffusion.connector.kafka.Decoded;
+import io.github.flinkdiffusion.connector.kafka.DiffusionSinks;
+import io.github.flinkdiffusion.connector.kafka.DiffusionSources;
+import io.github.flinkdiffusion.connector.kafka.EventSourceBuilder;
+import io.github.flinkdiffusion.ops.operator.Diffusion;
+import io.github.flinkdiffusion.ops.operator.DiffusionStreams;
+import java.util.function.UnaryOperator;
+import org.apache.flink.api.common.eventtime.WatermarkStrategy;
+import org.apache.flink.connector.kafka.source.enumerator.initializer.OffsetsInitializer;
+import org.apache.flink.streaming.api.datastream.DataStream;
+import org.apache.flink.streaming.api.environment.StreamExecutionEnvironment;
+
+/**
+ * The job: prompts from a Kafka topic become pictures on another, and what can not be done goes to
+ * a third; each exactly once. A fourth tells the progress of long requests.
+ *
+ * <p>The model folder, the device and where Kafka is stand in the environment's configuration
+ * ({@code diffusion.*}), so that the same code runs in a test and on a cluster.
+ *
+ * <pre>{@code
+ * // flink run -Ddiffusion.model.folder=/models/sd-1.5 \
+ * //     -Ddiffusion.kafka.bootstrap-servers=broker:9092 \
+ * //     -Ddiffusion.kafka.transactional-id-prefix=posters -Dexecution.checkpointing.interval=10s
+ * TextToImageJob.create().define(env, Topics.withPrefix("posters-"));
+ * env.execute("posters");
+ * }</pre>
+ */
+public final class TextToImageJob {
+  private final OffsetsInitializer start;
+  private final UnaryOperator<DataStream<ImageEvent>> beforeSink;
+
+  private TextToImageJob(
+      OffsetsInitializer start, UnaryOperator<DataStream<ImageEvent>> beforeSink) {
+    this.start = start;
+    this.beforeSink = beforeSink;
+  }
+
+  /** A job that begins with the oldest prompt. */
+  public static TextToImageJob create() {
+    return new TextToImageJob(null, UnaryOperator.identity());
+  }
+
+  /** The same job, but one that begins there, unless it starts from a checkpoint or savepoint. */
+  public TextToImageJob startingAt(OffsetsInitializer offsets) {
+    return new TextToImageJob(offsets, beforeSink);
+  }
+
+  /** The same job with something between the pictures and their sink; tests let it fail there. */
+  TextToImageJob beforeSink(UnaryOperator<DataStream<ImageEvent>> step) {
+    return new TextToImageJob(start, step);
+  }
+
+  /**
+   * Adds the job to an environment.
+   *
+   * @param env with checkpointing on, since results become visible with checkpoints
+   * @param topics which exist
+   */
+  public void define(StreamExecutionEnvironment env, Topics topics) {
+    EventSourceBuilder<PromptEvent> source = DiffusionSources.prompts().topics(topics.prompts());
+    if (start != null) {
+      source.startingOffsets(start);
+    }
+    Decoded.Split<PromptEvent> prompts =
+        Decoded.split(
+            env.fromSource(source.build(env), WatermarkStrategy.noWatermarks(), "prompts")
+                .uid("prompts"));
+
+    DiffusionStreams pictures =
+        Diffusion.textToImage().uid("text-to-image").apply(prompts.events());
+    // Bytes that are no prompt and prompts that can not be done are failures alike.
+    DataStream<FailureEvent> failures = prompts.failures().union(pictures.failures());
+
+    beforeSink
+        .apply(pictures.images())
+        .sinkTo(DiffusionSinks.images().topic(topics.images()).build(env))
+        .name("images")
+        .uid("images");
+    failures
+        .sinkTo(DiffusionSinks.failures().topic(topics.failures()).build(env))
+        .name("failures")
+        .uid("failures");
+    pictures
+        .progress()
+        .sinkTo(DiffusionSinks.progress().topic(topics.progress()).build(env))
+        .name("progress")
+        .uid("progress");
+  }
+}

@@ -1,0 +1,133 @@
+package io.github.flinkdiffusion.examples;
+
+import java.util.HashMap;
+import java.util.HashSet;
+import java.util.List;
+import java.util.Map;
+import java.util.Optional;
+import java.util.Set;
+import java.util.concurrent.ExecutionException;
+import java.util.concurrent.TimeUnit;
+import java.util.concurrent.TimeoutException;
+import org.apache.kafka.clients.admin.Admin;
+import org.apache.kafka.clients.admin.NewTopic;
+import org.apache.kafka.clients.admin.OffsetSpec;
+import org.apache.kafka.common.TopicPartition;
+
+/**
+ * The topics of the text-to-image job.
+ *
+ * @param prompts is read
+ * @param images is written
+ * @param failures is written
+ * @param progress is written
+ */
+public record Topics(String prompts, String images, String failures, String progress) {
+  private static final int PATIENCE_SECONDS = 20;
+
+  /** Kafka's own limit of 1 MiB is too small for many pictures. */
+  private static final Map<String, String> FOR_PICTURES =
+      Map.of("max.message.bytes", Integer.toString(16 << 20));
+
+  /**
+   * The topics {@code prompts}, {@code images}, {@code failures} and {@code progress}, each behind
+   * the prefix.
+   */
+  public static Topics withPrefix(String prefix) {
+    return new Topics(
+        prefix + "prompts", prefix + "images", prefix + "failures", prefix + "progress");
+  }
+
+  List<String> all() {
+    return List.of(prompts, images, failures, progress);
+  }
+
+  /**
+   * Creates those that are not there yet.
+   *
+   * @throws DemoException when the broker does not answer or does not allow it
+   */
+  void createMissing(String bootstrapServers, int partitions) {
+    ask(
+        bootstrapServers,
+        "create the topics " + all(),
+        admin -> {
+          Set<String> missing = new HashSet<>(all());
+          missing.removeAll(admin.listTopics().names().get(PATIENCE_SECONDS, TimeUnit.SECONDS));
+          return admin
+              .createTopics(
+                  missing.stream()
+                      .map(
+                          name ->
+                              new NewTopic(name, Optional.of(partitions), Optional.<Short>empty())
+                                  .configs(FOR_PICTURES))
+                      .toList())
+              .all()
+              .get(PATIENCE_SECONDS, TimeUnit.SECONDS);
+        });
+  }
+
+  /**
+   * Where the topics end at this moment: the offset of the next record of each partition.
+   *
+   * @throws DemoException when the broker does not answer
+   */
+  static Map<TopicPartition, Long> ends(String bootstrapServers, List<String> topics) {
+    return ask(
+        bootstrapServers,
+        "look up where the topics " + topics + " end",
+        admin -> {
+          Map<TopicPartition, OffsetSpec> wanted = new HashMap<>();
+          admin
+              .describeTopics(topics)
+              .allTopicNames()
+              .get(PATIENCE_SECONDS, TimeUnit.SECONDS)
+              .forEach(
+                  (name, topic) ->
+                      topic
+                          .partitions()
+                          .forEach(
+                              partition ->
+                                  wanted.put(
+                                      new TopicPartition(name, partition.partition()),
+                                      OffsetSpec.latest())));
+          Map<TopicPartition, Long> ends = new HashMap<>();
+          admin
+              .listOffsets(wanted)
+              .all()
+              .get(PATIENCE_SECONDS, TimeUnit.SECONDS)
+              .forEach((partition, info) -> ends.put(partition, info.offset()));
+          return ends;
+        });
+  }
+
+  private static <T> T ask(String bootstrapServers, String what, Question<T> question) {
+    Map<String, Object> config =
+        Map.of(
+            "bootstrap.servers",
+            bootstrapServers,
+            "default.api.timeout.ms",
+            "15000",
+            "request.timeout.ms",
+            "10000");
+    Exception reason;
+    try (Admin admin = Admin.create(config)) {
+      return question.ask(admin);
+    } catch (InterruptedException e) {
+      Thread.currentThread().interrupt();
+      reason = e;
+    } catch (ExecutionException e) {
+      reason = e.getCause() instanceof Exception cause ? cause : e;
+    } catch (TimeoutException | RuntimeException e) {
+      reason = e;
+    }
+    throw new DemoException(
+        "Cannot %s in Kafka at %s: %s. Check --bootstrap-servers, or leave it out to start a broker here."
+            .formatted(what, bootstrapServers, ErrorLine.of(reason)),
+        reason);
+  }
+
+  private interface Question<T> {
+    T ask(Admin admin) throws ExecutionException, InterruptedException, TimeoutException;
+  }
+}

@@ -1,0 +1,14 @@
+/**
+ * The embedded model mini-emoji: what it can draw, the pictures it learns from, its training and
+ * its evaluation. A scene is an emoji of one of two sizes on one of eight plain backgrounds; a
+ * tenth of the scenes is held out, so that it can be seen whether the model has learned to combine.
+ * Nothing here is needed to run a model.
+ *
+ * <pre>{@code
+ * EmojiImages images = EmojiImages.open(Path.of("package/img/google/64"));
+ * for (EmojiScene scene : EmojiVocabulary.trainingScenes()) {
+ *   learn(scene.phrasings(), scene.render(images));
+ * }
+ * }</pre>
+ */
+package io.github.flinkdiffusion.examples.emoji;

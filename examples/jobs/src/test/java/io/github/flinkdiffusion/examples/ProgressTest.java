@@ -1,0 +1,28 @@
+package io.github.flinkdiffusion.examples;
+
+import static org.assertj.core.api.Assertions.assertThat;
+
+import java.io.ByteArrayOutputStream;
+import java.io.PrintStream;
+import java.util.List;
+import java.util.stream.IntStream;
+import org.junit.jupiter.api.Test;
+
+class ProgressTest {
+
+  private static List<String> lines(int total, int... done) {
+    ByteArrayOutputStream written = new ByteArrayOutputStream();
+    Progress.Lines progress = new Progress.Lines(total, new PrintStream(written, true));
+    IntStream.of(done).forEach(pictures -> progress.at(pictures, 0.5));
+    return written.toString().lines().toList();
+  }
+
+  @Test
+  void withoutATerminalThereIsALineForEveryTenthAndForTheLast() {
+    assertThat(lines(200, IntStream.rangeClosed(0, 200).toArray()))
+        .hasSize(10)
+        .startsWith("20 of 200 pictures")
+        .endsWith("200 of 200 pictures");
+    assertThat(lines(7, 0, 3, 3, 7, 7)).containsExactly("3 of 7 pictures", "7 of 7 pictures");
+  }
+}

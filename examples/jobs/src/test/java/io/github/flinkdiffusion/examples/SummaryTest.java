@@ -1,0 +1,57 @@
+package io.github.flinkdiffusion.examples;
+
+import static org.assertj.core.api.Assertions.assertThat;
+
+import com.fasterxml.jackson.databind.JsonNode;
+import com.fasterxml.jackson.databind.ObjectMapper;
+import java.util.List;
+import org.junit.jupiter.api.Test;
+
+class SummaryTest {
+  private static final Summary SUMMARY =
+      new Summary(
+          "mini-emoji",
+          "abc",
+          "cpu",
+          2,
+          2,
+          List.of(
+              new Summary.Picture(
+                  "pictures/001-a.png",
+                  "a",
+                  "",
+                  4_294_967_295L,
+                  "DDIMScheduler",
+                  25,
+                  4.0,
+                  64,
+                  32,
+                  true,
+                  "d1")),
+          List.of(new Summary.Failure("r-002", "INVALID_REQUEST", "The prompt is blank.")),
+          new Summary.Seconds(10.25, 14.5),
+          new Summary.BatchSizes(25, 1.96, 2));
+
+  @Test
+  void tellsAPersonWhatHappened() {
+    assertThat(SUMMARY.text().lines())
+        .containsExactly(
+            "1 of 2 pictures in 14.5 s, 10.3 s of it for the Flink job from start to end",
+            "25 network calls of 2.0 rows on average, the largest of 2 (a picture with guidance takes 2)",
+            "mini-emoji on cpu, parallelism 2",
+            "1 prompts were longer than the model reads; their ends were not used",
+            "1 failures",
+            "  r-002 INVALID_REQUEST: The prompt is blank.");
+  }
+
+  @Test
+  void tellsAProgramEverything() throws Exception {
+    JsonNode json = new ObjectMapper().readTree(SUMMARY.json());
+    assertThat(json.at("/pictures/0/seed").asLong()).isEqualTo(4_294_967_295L);
+    assertThat(json.at("/pictures/0/width").asInt()).isEqualTo(64);
+    assertThat(json.at("/failures/0/reason").asText()).isEqualTo("INVALID_REQUEST");
+    assertThat(json.at("/batches/meanRows").asDouble()).isEqualTo(1.96);
+    assertThat(json.at("/seconds/total").asDouble()).isEqualTo(14.5);
+    assertThat(json.at("/modelDigest").asText()).isEqualTo("abc");
+  }
+}
