@@ -24,6 +24,12 @@ import java.util.zip.ZipOutputStream;
 public final class ArchiveWriter {
   private static final String ROOT = "net/";
 
+  /**
+   * The file format whose operations are those of libtorch 2; in older ones, such as 3, gelu has no
+   * approximation.
+   */
+  private static final String VERSION = "10\n";
+
   private final Graph graph;
   private final StorageType storage;
   private final TorchScriptEmitter emitter;
@@ -60,7 +66,7 @@ public final class ArchiveWriter {
       try (ZipOutputStream zip =
           new ZipOutputStream(new BufferedOutputStream(Files.newOutputStream(partial), 1 << 16))) {
         zip.setMethod(ZipOutputStream.STORED);
-        entry(zip, "version", "3\n".getBytes(StandardCharsets.US_ASCII));
+        entry(zip, "version", VERSION.getBytes(StandardCharsets.US_ASCII));
         entry(zip, "byteorder", "little".getBytes(StandardCharsets.US_ASCII));
         entry(zip, "data.pkl", attributes());
         entry(zip, "constants.pkl", emptyConstants());

@@ -188,6 +188,30 @@ public final class Method {
     return node(Op.EMBEDDING, inputs(ids, weight));
   }
 
+  public Value equalsScalar(Value x, long scalar) {
+    return node(Op.EQUALS_SCALAR, inputs(x), scalar);
+  }
+
+  public Value argmax(Value x, int dimension) {
+    return node(Op.ARGMAX, inputs(x), dimension);
+  }
+
+  public Value argmin(Value x, int dimension) {
+    return node(Op.ARGMIN, inputs(x), dimension);
+  }
+
+  public Value selectRow(Value x, Value indices) {
+    return node(Op.SELECT_ROW, inputs(x, indices));
+  }
+
+  public Value distances(Value a, Value b) {
+    return node(Op.DISTANCES, inputs(a, b));
+  }
+
+  public Value expandAs(Value x, Value reference) {
+    return node(Op.EXPAND_AS, inputs(x, reference));
+  }
+
   public Value castAs(Value x, Value reference) {
     return node(Op.CAST_AS, inputs(x, reference));
   }

@@ -73,6 +73,18 @@ public enum Op {
   AVERAGE_POOL,
   /** Inputs: integer ids [...], weight [V,C]. */
   EMBEDDING,
+  /** Attributes: an integer. 1 where an element equals it, else 0; float32. */
+  EQUALS_SCALAR,
+  /** Index of the first greatest element along a dimension, int64. Attributes: dimension. */
+  ARGMAX,
+  /** Index of the first least element along a dimension, int64. Attributes: dimension. */
+  ARGMIN,
+  /** Inputs: x [N,T,C], indices int64 [N]: of each n its row at that index, [N,C]. */
+  SELECT_ROW,
+  /** Inputs: a [M,C], b [V,C]. Euclidean distance of each row to each other, [M,V]. */
+  DISTANCES,
+  /** Inputs: x, reference. x repeated where its size is one, to the reference's shape. */
+  EXPAND_AS,
   /** Inputs: x, reference. x takes the reference's dtype and device. */
   CAST_AS,
   /** x in float32. */

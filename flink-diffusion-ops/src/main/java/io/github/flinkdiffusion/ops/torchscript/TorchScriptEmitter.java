@@ -213,6 +213,15 @@ final class TorchScriptEmitter {
               "None");
       case AVERAGE_POOL -> call("avg_pool2d", in[0], pair(a.get(0)), pair(a.get(0)));
       case EMBEDDING -> call("embedding", in[1], in[0]);
+      case EQUALS_SCALAR -> call("to", call("eq", in[0], a.get(0)), FLOAT32);
+      case ARGMAX -> call("argmax", in[0], a.get(0));
+      case ARGMIN -> call("argmin", in[0], a.get(0));
+      case SELECT_ROW -> {
+        String indices = call("unsqueeze", call("unsqueeze", in[1], 1), 2);
+        yield call("squeeze", call("take_along_dim", in[0], indices, 1), 1);
+      }
+      case DISTANCES -> call("cdist", in[0], in[1]);
+      case EXPAND_AS -> call("expand_as", in[0], in[1]);
       case CAST_AS -> call("type_as", in[0], in[1]);
       case TO_FLOAT -> call("to", in[0], FLOAT32);
       case MEAN -> call("mean", in[0]);
