@@ -1,6 +1,7 @@
 package io.github.flinkdiffusion.ops.network;
 
 import io.github.flinkdiffusion.ops.weights.Config;
+import java.util.Arrays;
 import java.util.List;
 
 /**
@@ -19,6 +20,9 @@ import java.util.List;
  * @param scalingFactor {@code scaling_factor}: latents are encoded values times this
  * @param shiftFactor {@code shift_factor}, 0 when null
  * @param forceUpcast {@code force_upcast}: run in float32 even in a half precision pipeline
+ * @param latentsMean {@code latents_mean} of each latent channel, empty when null. Pipelines that
+ *     know it take latents apart with it; the network itself does not
+ * @param latentsStd {@code latents_std} of each latent channel, empty when null
  */
 public record AutoencoderKLConfig(
     int inChannels,
@@ -33,14 +37,48 @@ public record AutoencoderKLConfig(
     boolean postQuantConv,
     double scalingFactor,
     double shiftFactor,
-    boolean forceUpcast) {
+    boolean forceUpcast,
+    List<Double> latentsMean,
+    List<Double> latentsStd) {
 
   public AutoencoderKLConfig {
     blockOutChannels = List.copyOf(blockOutChannels);
+    latentsMean = List.copyOf(latentsMean);
+    latentsStd = List.copyOf(latentsStd);
   }
 
-  private static final String DOWN = "DownEncoderBlock2D";
-  private static final String UP = "UpDecoderBlock2D";
+  /** A config without statistics of the latents. */
+  public AutoencoderKLConfig(
+      int inChannels,
+      int outChannels,
+      List<Integer> blockOutChannels,
+      int layersPerBlock,
+      int latentChannels,
+      int groups,
+      Activation activation,
+      boolean midBlockAttention,
+      boolean quantConv,
+      boolean postQuantConv,
+      double scalingFactor,
+      double shiftFactor,
+      boolean forceUpcast) {
+    this(
+        inChannels,
+        outChannels,
+        blockOutChannels,
+        layersPerBlock,
+        latentChannels,
+        groups,
+        activation,
+        midBlockAttention,
+        quantConv,
+        postQuantConv,
+        scalingFactor,
+        shiftFactor,
+        forceUpcast,
+        List.of(),
+        List.of());
+  }
 
   /**
    * Reads a component's config.json; missing keys take diffusers' defaults.
@@ -49,28 +87,14 @@ public record AutoencoderKLConfig(
    *     supported
    */
   public static AutoencoderKLConfig from(Config config) {
-    ConfigValues.requireAbsent(config, "latents_mean");
-    ConfigValues.requireAbsent(config, "latents_std");
-    List<Integer> channels =
-        ConfigValues.boxed(config.integers("block_out_channels", new int[] {64}));
-    List<String> down =
-        ConfigValues.blockTypes(config, "down_block_types", List.of(DOWN), List.of(DOWN));
-    List<String> up = ConfigValues.blockTypes(config, "up_block_types", List.of(UP), List.of(UP));
-    if (down.size() != channels.size() || up.size() != channels.size()) {
-      throw config.unsupported(
-          "block_out_channels",
-          channels,
-          "one entry for each of down_block_types and up_block_types");
-    }
+    int latentChannels = ConfigValues.positive(config, "latent_channels", 4);
     int groups = config.integer("norm_num_groups", 32);
-    ConfigValues.requireDivisible(
-        config, "block_out_channels", channels, groups, "norm_num_groups");
     return new AutoencoderKLConfig(
         config.integer("in_channels", 3),
         config.integer("out_channels", 3),
-        channels,
+        ConfigValues.coderChannels(config, groups),
         config.integer("layers_per_block", 1),
-        config.integer("latent_channels", 4),
+        latentChannels,
         groups,
         ConfigValues.activation(config, "act_fn", "silu"),
         config.flag("mid_block_add_attention", true),
@@ -78,7 +102,20 @@ public record AutoencoderKLConfig(
         config.flag("use_post_quant_conv", true),
         config.number("scaling_factor", 0.18215),
         config.number("shift_factor", 0),
-        config.flag("force_upcast", true));
+        config.flag("force_upcast", true),
+        perChannel(config, "latents_mean", latentChannels),
+        perChannel(config, "latents_std", latentChannels));
+  }
+
+  private static List<Double> perChannel(Config config, String key, int channels) {
+    double[] values = config.numbers(key, new double[0]);
+    if (values.length != 0 && values.length != channels) {
+      throw config.unsupported(
+          key,
+          Arrays.toString(values),
+          "one number for each of latent_channels (" + channels + ")");
+    }
+    return Arrays.stream(values).boxed().toList();
   }
 
   /** Pixels along one side of a latent's pixel ({@code vae_scale_factor}). */

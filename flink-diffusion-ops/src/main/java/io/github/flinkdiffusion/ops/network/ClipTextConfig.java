@@ -13,6 +13,8 @@ import io.github.flinkdiffusion.ops.weights.Config;
  * @param maxPositions {@code max_position_embeddings}
  * @param activation {@code hidden_act}
  * @param epsilon {@code layer_norm_eps}
+ * @param eosTokenId {@code eos_token_id}: the token whose state is the pooled one
+ * @param projectionSize {@code projection_dim}, of networks that project
  */
 public record ClipTextConfig(
     int vocabSize,
@@ -22,7 +24,35 @@ public record ClipTextConfig(
     int heads,
     int maxPositions,
     Activation activation,
-    double epsilon) {
+    double epsilon,
+    int eosTokenId,
+    int projectionSize) {
+
+  private static final int DEFAULT_EOS = 49407;
+  private static final int DEFAULT_PROJECTION = 512;
+
+  /** A config with transformers' defaults for what concerns the pooled state alone. */
+  public ClipTextConfig(
+      int vocabSize,
+      int hiddenSize,
+      int intermediateSize,
+      int layers,
+      int heads,
+      int maxPositions,
+      Activation activation,
+      double epsilon) {
+    this(
+        vocabSize,
+        hiddenSize,
+        intermediateSize,
+        layers,
+        heads,
+        maxPositions,
+        activation,
+        epsilon,
+        DEFAULT_EOS,
+        DEFAULT_PROJECTION);
+  }
 
   /**
    * Reads a component's config.json; missing keys take transformers' defaults.
@@ -31,20 +61,17 @@ public record ClipTextConfig(
    *     supported
    */
   public static ClipTextConfig from(Config config) {
-    int hidden = config.integer("hidden_size", 512);
-    int heads = config.integer("num_attention_heads", 8);
-    if (heads < 1 || hidden % heads != 0) {
-      throw config.unsupported(
-          "num_attention_heads", heads, "a divisor of hidden_size (" + hidden + ")");
-    }
+    int hidden = ConfigValues.positive(config, "hidden_size", 512);
     return new ClipTextConfig(
         config.integer("vocab_size", 49408),
         hidden,
         config.integer("intermediate_size", 2048),
-        config.integer("num_hidden_layers", 12),
-        heads,
+        ConfigValues.positive(config, "num_hidden_layers", 12),
+        ConfigValues.heads(config, 8, hidden),
         config.integer("max_position_embeddings", 77),
         ConfigValues.activation(config, "hidden_act", "quick_gelu"),
-        config.number("layer_norm_eps", 1e-5));
+        config.number("layer_norm_eps", 1e-5),
+        config.integer("eos_token_id", DEFAULT_EOS),
+        ConfigValues.positive(config, "projection_dim", DEFAULT_PROJECTION));
   }
 }

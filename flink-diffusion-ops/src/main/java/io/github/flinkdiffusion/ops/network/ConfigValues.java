@@ -5,6 +5,7 @@ import io.github.flinkdiffusion.ops.weights.Config;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
+import java.util.Optional;
 
 /** What the networks' config readers share: refusing what is not supported, by name. */
 final class ConfigValues {
@@ -46,10 +47,63 @@ final class ConfigValues {
     return types;
   }
 
+  /**
+   * {@code block_out_channels} of an {@link ImageCoder}, whose block types have one kind only.
+   *
+   * @param groups {@code norm_num_groups}
+   */
+  static List<Integer> coderChannels(Config config, int groups) {
+    List<String> down = List.of("DownEncoderBlock2D");
+    List<String> up = List.of("UpDecoderBlock2D");
+    List<Integer> channels = boxed(config.integers("block_out_channels", new int[] {64}));
+    if (blockTypes(config, "down_block_types", down, down).size() != channels.size()
+        || blockTypes(config, "up_block_types", up, up).size() != channels.size()) {
+      throw config.unsupported(
+          "block_out_channels",
+          channels,
+          "one entry for each of down_block_types and up_block_types");
+    }
+    requireDivisible(config, "block_out_channels", channels, groups, "norm_num_groups");
+    return channels;
+  }
+
   static Activation activation(Config config, String key, String defaultName) {
     String name = config.string(key, defaultName);
     return Activation.named(name)
         .orElseThrow(() -> config.unsupported(key, name, Activation.supported()));
+  }
+
+  /** The activation that a key names, none when it is absent or null. */
+  static Optional<Activation> optionalActivation(Config config, String key) {
+    return config.has(key) ? Optional.of(activation(config, key, null)) : Optional.empty();
+  }
+
+  /** A whole number of at least one, such as a number of channels. */
+  static int positive(Config config, String key, int defaultValue) {
+    int value = config.integer(key, defaultValue);
+    if (value < 1) {
+      throw config.unsupported(key, value, "1 or more");
+    }
+    return value;
+  }
+
+  /** One of a few words. */
+  static String oneOf(Config config, String key, String defaultValue, List<String> supported) {
+    String value = config.string(key, defaultValue);
+    if (!supported.contains(value)) {
+      throw config.unsupported(key, value, String.join(", ", supported));
+    }
+    return value;
+  }
+
+  /** {@code num_attention_heads}, a divisor of {@code hidden_size}. */
+  static int heads(Config config, int defaultValue, int hiddenSize) {
+    int heads = config.integer("num_attention_heads", defaultValue);
+    if (heads < 1 || hiddenSize % heads != 0) {
+      throw config.unsupported(
+          "num_attention_heads", heads, "a divisor of hidden_size (" + hiddenSize + ")");
+    }
+    return heads;
   }
 
   static void requireDivisible(

@@ -13,9 +13,36 @@ import io.github.flinkdiffusion.ops.torchscript.Value;
  * @param groups groups of the norms
  * @param epsilon of the norms
  * @param activation {@code act_fn}
+ * @param scaleShift the time embedding scales and shifts the second norm's output ({@code
+ *     resnet_time_scale_shift}), where it is else added before that norm
+ * @param outputScale what the sum with the shortcut is divided by
+ * @param resampling what happens to height and width after the first norm
  */
 record ResnetBlock(
-    int in, int out, int timeEmbedding, int groups, double epsilon, Activation activation) {
+    int in,
+    int out,
+    int timeEmbedding,
+    int groups,
+    double epsilon,
+    Activation activation,
+    boolean scaleShift,
+    double outputScale,
+    Resampling resampling) {
+
+  /** Height and width of a block's output. */
+  enum Resampling {
+    NONE,
+    /** Halved, by the mean of 2 x 2. */
+    DOWN,
+    /** Doubled, by repetition. */
+    UP
+  }
+
+  /** A block that keeps its size. */
+  ResnetBlock(
+      int in, int out, int timeEmbedding, int groups, double epsilon, Activation activation) {
+    this(in, out, timeEmbedding, groups, epsilon, activation, false, 1, Resampling.NONE);
+  }
 
   /**
    * @param time silu-activated-later time embedding [N, timeEmbedding], null when there is none
@@ -23,14 +50,41 @@ record ResnetBlock(
   Value emit(Scope at, Value x, Value time) {
     Method m = at.method();
     Value h = activation.apply(m, at.groupNorm("norm1", x, in, groups, epsilon));
-    h = at.conv3x3("conv1", h, in, out);
+    h = at.conv3x3("conv1", resample(m, h), in, out);
     if (timeEmbedding > 0) {
-      Value shift = at.linear("time_emb_proj", activation.apply(m, time), timeEmbedding, out);
-      h = m.add(h, m.unsqueeze(m.unsqueeze(shift, 2), 3));
+      h = scaleShift ? scaledAndShifted(at, h, time) : m.add(h, projected(at, time, out));
     }
-    h = activation.apply(m, at.groupNorm("norm2", h, out, groups, epsilon));
-    h = at.conv3x3("conv2", h, out, out);
-    Value shortcut = in == out ? x : at.conv1x1("conv_shortcut", x, in, out);
-    return m.add(shortcut, h);
+    if (timeEmbedding == 0 || !scaleShift) {
+      h = at.groupNorm("norm2", h, out, groups, epsilon);
+    }
+    h = at.conv3x3("conv2", activation.apply(m, h), out, out);
+    Value shortcut = resample(m, x);
+    if (in != out) {
+      shortcut = at.conv1x1("conv_shortcut", shortcut, in, out);
+    }
+    Value sum = m.add(shortcut, h);
+    return outputScale == 1 ? sum : m.multiply(sum, 1 / outputScale);
+  }
+
+  private Value scaledAndShifted(Scope at, Value h, Value time) {
+    Method m = at.method();
+    Value both = projected(at, time, 2 * out);
+    Value scale = m.add(m.narrow(both, 1, 0, out), 1);
+    Value shift = m.narrow(both, 1, out, out);
+    return m.add(m.multiply(at.groupNorm("norm2", h, out, groups, epsilon), scale), shift);
+  }
+
+  private Value projected(Scope at, Value time, int size) {
+    Method m = at.method();
+    Value projected = at.linear("time_emb_proj", activation.apply(m, time), timeEmbedding, size);
+    return m.unsqueeze(m.unsqueeze(projected, 2), 3);
+  }
+
+  private Value resample(Method m, Value x) {
+    return switch (resampling) {
+      case NONE -> x;
+      case DOWN -> m.averagePool(x, 2);
+      case UP -> m.upsampleNearest(x, 2);
+    };
   }
 }

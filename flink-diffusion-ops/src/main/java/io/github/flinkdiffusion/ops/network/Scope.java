@@ -37,6 +37,12 @@ public record Scope(Method method, String prefix) {
         padding);
   }
 
+  Value conv2dWithoutBias(
+      String name, Value x, int in, int out, int kernel, int stride, int padding) {
+    Value weight = child(name).parameter("weight", out, in, kernel, kernel);
+    return method.conv2d(x, weight, null, stride, padding);
+  }
+
   Value conv3x3(String name, Value x, int in, int out) {
     return conv2d(name, x, in, out, 3, 1, 1);
   }

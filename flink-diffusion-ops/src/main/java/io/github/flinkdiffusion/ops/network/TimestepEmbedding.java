@@ -13,11 +13,11 @@ final class TimestepEmbedding {
   private TimestepEmbedding() {}
 
   /**
-   * @param timesteps float32 [N]
+   * @param timesteps float32 [N], or of any shape
    * @param size of the embedding, even
    * @param flipSinToCos cosines first ({@code flip_sin_to_cos})
    * @param frequencyShift {@code freq_shift}
-   * @return float32 [N, size]
+   * @return float32 [N, size]; the embedding is a last dimension more
    */
   static Value sinusoidal(
       Scope at,
@@ -33,15 +33,15 @@ final class TimestepEmbedding {
       frequencies[i] = (float) Math.exp(-Math.log(MAXIMUM_PERIOD) * i / (half - frequencyShift));
     }
     Value frequency = m.graph().constant(at.prefix() + constantName, frequencies);
-    Value angle = m.multiply(m.unsqueeze(timesteps, 1), frequency);
+    Value angle = m.multiply(m.unsqueeze(timesteps, -1), frequency);
     return flipSinToCos
-        ? m.concatenate(1, m.cos(angle), m.sin(angle))
-        : m.concatenate(1, m.sin(angle), m.cos(angle));
+        ? m.concatenate(-1, m.cos(angle), m.sin(angle))
+        : m.concatenate(-1, m.sin(angle), m.cos(angle));
   }
 
   /** linear_1, activation, linear_2: [N, in] to [N, out]. */
-  static Value project(Scope at, Value embedding, int in, int out) {
-    Value h = at.method().silu(at.linear("linear_1", embedding, in, out));
+  static Value project(Scope at, Value embedding, int in, int out, Activation activation) {
+    Value h = activation.apply(at.method(), at.linear("linear_1", embedding, in, out));
     return at.linear("linear_2", h, out, out);
   }
 }

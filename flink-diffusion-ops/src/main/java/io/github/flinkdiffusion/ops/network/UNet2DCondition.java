@@ -6,7 +6,7 @@ import io.github.flinkdiffusion.ops.torchscript.Value;
 import java.util.ArrayDeque;
 import java.util.Deque;
 
-/** diffusers' UNet2DConditionModel: the denoising network of Stable Diffusion. */
+/** diffusers' UNet2DConditionModel: the denoising network of the Stable Diffusion family. */
 public final class UNet2DCondition {
   private final UNet2DConditionConfig config;
 
@@ -16,8 +16,10 @@ public final class UNet2DCondition {
 
   /**
    * A graph with {@code forward(sample [N,in,H,W], timestep float32 [N], context
-   * [N,S,cross_attention_dim])} giving [N,out,H,W] in float32. Inputs are float32 whatever the
-   * weights' dtype.
+   * [N,S,cross_attention_dim], ...)} giving [N,out,H,W] in float32. Inputs are float32 whatever the
+   * weights' dtype. Behind the context stand, in this order, those that the config asks for: {@code
+   * class_labels} ({@link ClassEmbedding.Kind} says their shape), {@code timestep_cond}
+   * [N,time_cond_proj_dim], {@code text_embeds} [N,P] and {@code time_ids} [N,K].
    */
   public Graph graph() {
     Graph graph = new Graph();
@@ -25,29 +27,43 @@ public final class UNet2DCondition {
     Value sample = forward.input("sample");
     Value timestep = forward.input("timestep");
     Value context = forward.input("context");
-    forward.returns(forward.toFloat(emit(new Scope(forward, ""), sample, timestep, context)));
+    Conditions conditions =
+        new Conditions(
+            config.classEmbedding().exists() ? forward.input("class_labels") : null,
+            config.guidanceEmbedding() > 0 ? forward.input("timestep_cond") : null,
+            config.textTime().isPresent() ? forward.input("text_embeds") : null,
+            config.textTime().isPresent() ? forward.input("time_ids") : null);
+    forward.returns(
+        forward.toFloat(emit(new Scope(forward, ""), sample, timestep, context, conditions)));
     return graph;
   }
 
-  /** Adds the network to a method; shapes as in {@link #graph()}, result in the weights' dtype. */
+  /**
+   * What conditions the network beside timestep and context; null where the config asks for none.
+   *
+   * @param classLabels as {@link ClassEmbedding.Kind} says
+   * @param guidance the embedded guidance scale [N,time_cond_proj_dim]
+   * @param pooledText [N,P]
+   * @param timeIds sizes and positions in pixels [N,K]
+   */
+  public record Conditions(Value classLabels, Value guidance, Value pooledText, Value timeIds) {
+    public static final Conditions NONE = new Conditions(null, null, null, null);
+  }
+
+  /** Adds a network without further conditions to a method. */
   public Value emit(Scope at, Value sample, Value timestep, Value context) {
+    return emit(at, sample, timestep, context, Conditions.NONE);
+  }
+
+  /** Adds the network to a method; shapes as in {@link #graph()}, result in the weights' dtype. */
+  public Value emit(Scope at, Value sample, Value timestep, Value context, Conditions conditions) {
     Method m = at.method();
     int first = config.blockOutChannels().get(0);
     Value dtype = at.parameter("conv_in.bias", first);
     Value tokens = m.castAs(context, dtype);
-    Value sinusoidal =
-        TimestepEmbedding.sinusoidal(
-            at,
-            "time_frequencies",
-            timestep,
-            first,
-            config.flipSinToCos(),
-            config.frequencyShift());
-    Value time =
-        TimestepEmbedding.project(
-            at.child("time_embedding"), m.castAs(sinusoidal, dtype), first, config.timeEmbedding());
-
-    Value x = at.conv3x3("conv_in", m.castAs(sample, dtype), config.inChannels(), first);
+    Value time = timeEmbedding(at, timestep, conditions, dtype);
+    Value x = config.centerInput() ? m.add(m.multiply(sample, 2), -1) : sample;
+    x = conv(at, "conv_in", m.castAs(x, dtype), config.inChannels(), first, config.convInKernel());
     Deque<Skip> skips = new ArrayDeque<>();
     skips.push(new Skip(x, first));
     int channels = first;
@@ -99,12 +115,84 @@ public final class UNet2DCondition {
             .activation()
             .apply(
                 m, at.groupNorm("conv_norm_out", x, channels, config.groups(), config.epsilon()));
-    return at.conv3x3("conv_out", x, channels, config.outChannels());
+    return conv(at, "conv_out", x, channels, config.outChannels(), config.convOutKernel());
+  }
+
+  private static Value conv(Scope at, String name, Value x, int in, int out, int kernel) {
+    return at.conv2d(name, x, in, out, kernel, 1, kernel / 2);
+  }
+
+  /** The sum of all embeddings [N,timeEmbedding] that the residual blocks see. */
+  private Value timeEmbedding(Scope at, Value timestep, Conditions conditions, Value dtype) {
+    Method m = at.method();
+    int first = config.blockOutChannels().get(0);
+    int size = config.timeEmbedding();
+    ClassEmbedding.TimeInput input =
+        new ClassEmbedding.TimeInput(
+            at, first, size, config.flipSinToCos(), config.frequencyShift());
+    Scope embedding = at.child("time_embedding");
+    Value sinusoidal = m.castAs(input.sinusoidal(timestep), dtype);
+    if (config.guidanceEmbedding() > 0) {
+      Value guidance = m.castAs(conditions.guidance(), dtype);
+      sinusoidal =
+          m.add(
+              sinusoidal,
+              embedding.linearWithoutBias(
+                  "cond_proj", guidance, config.guidanceEmbedding(), first));
+    }
+    Value time = TimestepEmbedding.project(embedding, sinusoidal, first, size, config.activation());
+    if (config.timeActivation().isPresent()) {
+      time = config.timeActivation().get().apply(m, time);
+    }
+    if (config.classEmbedding().exists()) {
+      time =
+          m.add(
+              time,
+              config
+                  .classEmbedding()
+                  .emit(
+                      at.child("class_embedding"),
+                      conditions.classLabels(),
+                      input,
+                      config.activation(),
+                      dtype));
+    }
+    return config.textTime().isPresent()
+        ? m.add(time, textTime(at, config.textTime().get(), conditions, dtype))
+        : time;
+  }
+
+  private Value textTime(
+      Scope at, UNet2DConditionConfig.TextTime settings, Conditions conditions, Value dtype) {
+    Method m = at.method();
+    Value numbers =
+        TimestepEmbedding.sinusoidal(
+            at,
+            "add_time_frequencies",
+            conditions.timeIds(),
+            settings.timeSize(),
+            config.flipSinToCos(),
+            config.frequencyShift());
+    Value both = m.concatenate(-1, conditions.pooledText(), m.flatten(numbers, 1, 2));
+    return TimestepEmbedding.project(
+        at.child("add_embedding"),
+        m.castAs(both, dtype),
+        settings.inputSize(),
+        config.timeEmbedding(),
+        Activation.SILU);
   }
 
   private ResnetBlock resnet(int in, int out) {
     return new ResnetBlock(
-        in, out, config.timeEmbedding(), config.groups(), config.epsilon(), config.activation());
+        in,
+        out,
+        config.timeEmbedding(),
+        config.groups(),
+        config.epsilon(),
+        config.activation(),
+        config.timeScaleShift(),
+        1,
+        ResnetBlock.Resampling.NONE);
   }
 
   private Transformer2D transformer(int level) {

@@ -2,6 +2,7 @@ package io.github.flinkdiffusion.ops.network;
 
 import io.github.flinkdiffusion.ops.weights.Config;
 import java.util.List;
+import java.util.Optional;
 
 /**
  * diffusers' UNet2DConditionModel config, as far as it is supported. Names are the config's.
@@ -24,6 +25,15 @@ import java.util.List;
  * @param activation {@code act_fn}
  * @param flipSinToCos {@code flip_sin_to_cos}
  * @param frequencyShift {@code freq_shift}
+ * @param timeScaleShift {@code resnet_time_scale_shift} is {@code scale_shift}
+ * @param convInKernel {@code conv_in_kernel}, odd
+ * @param convOutKernel {@code conv_out_kernel}, odd
+ * @param centerInput {@code center_input_sample}: the input is in 0..1 and becomes -1..1
+ * @param timeActivation {@code timestep_post_act}, if any
+ * @param guidanceEmbedding {@code time_cond_proj_dim}: size of the embedded guidance scale that
+ *     distilled networks (LCM) take, 0 for none
+ * @param classEmbedding what class labels are, if there are any
+ * @param textTime what {@code addition_embed_type} {@code text_time} (SDXL) adds, if it does
  */
 public record UNet2DConditionConfig(
     int inChannels,
@@ -43,7 +53,24 @@ public record UNet2DConditionConfig(
     double epsilon,
     Activation activation,
     boolean flipSinToCos,
-    double frequencyShift) {
+    double frequencyShift,
+    boolean timeScaleShift,
+    int convInKernel,
+    int convOutKernel,
+    boolean centerInput,
+    Optional<Activation> timeActivation,
+    int guidanceEmbedding,
+    ClassEmbedding classEmbedding,
+    Optional<TextTime> textTime) {
+
+  /**
+   * SDXL's second condition: a pooled text and the sizes the picture had and shall have.
+   *
+   * @param timeSize {@code addition_time_embed_dim}: size of one embedded number
+   * @param inputSize {@code projection_class_embeddings_input_dim}: size of the pooled text and all
+   *     embedded numbers together
+   */
+  public record TextTime(int timeSize, int inputSize) {}
 
   public UNet2DConditionConfig {
     blockOutChannels = List.copyOf(blockOutChannels);
@@ -55,11 +82,66 @@ public record UNet2DConditionConfig(
     onlyCrossAttention = List.copyOf(onlyCrossAttention);
   }
 
+  /** A network that has a context and no other condition, as Stable Diffusion 1 and 2. */
+  public UNet2DConditionConfig(
+      int inChannels,
+      int outChannels,
+      List<Integer> blockOutChannels,
+      List<Boolean> crossAttentionDown,
+      List<Boolean> crossAttentionUp,
+      boolean hasMidBlock,
+      List<Integer> layersPerBlock,
+      List<Integer> heads,
+      int crossAttentionDim,
+      List<Integer> transformerLayers,
+      List<Boolean> onlyCrossAttention,
+      boolean linearProjection,
+      boolean upcastAttention,
+      int groups,
+      double epsilon,
+      Activation activation,
+      boolean flipSinToCos,
+      double frequencyShift) {
+    this(
+        inChannels,
+        outChannels,
+        blockOutChannels,
+        crossAttentionDown,
+        crossAttentionUp,
+        hasMidBlock,
+        layersPerBlock,
+        heads,
+        crossAttentionDim,
+        transformerLayers,
+        onlyCrossAttention,
+        linearProjection,
+        upcastAttention,
+        groups,
+        epsilon,
+        activation,
+        flipSinToCos,
+        frequencyShift,
+        false,
+        3,
+        3,
+        false,
+        Optional.empty(),
+        0,
+        ClassEmbedding.NONE,
+        Optional.empty());
+  }
+
   private static final String CROSS_DOWN = "CrossAttnDownBlock2D";
   private static final String PLAIN_DOWN = "DownBlock2D";
   private static final String CROSS_UP = "CrossAttnUpBlock2D";
   private static final String PLAIN_UP = "UpBlock2D";
   private static final String CROSS_MID = "UNetMidBlock2DCrossAttn";
+  private static final String SCALE_SHIFT = "scale_shift";
+  private static final List<ClassEmbedding.Kind> CLASS_EMBEDDINGS =
+      List.of(
+          ClassEmbedding.Kind.TIMESTEP,
+          ClassEmbedding.Kind.PROJECTION,
+          ClassEmbedding.Kind.IDENTITY);
 
   /**
    * Reads a component's config.json; missing keys take diffusers' defaults.
@@ -70,15 +152,10 @@ public record UNet2DConditionConfig(
   public static UNet2DConditionConfig from(Config config) {
     for (String key :
         List.of(
-            "class_embed_type",
-            "num_class_embeds",
-            "addition_embed_type",
             "encoder_hid_dim",
             "encoder_hid_dim_type",
-            "time_cond_proj_dim",
             "time_embedding_dim",
             "time_embedding_act_fn",
-            "timestep_post_act",
             "cross_attention_norm",
             "num_attention_heads",
             "reverse_transformer_layers_per_block")) {
@@ -86,13 +163,9 @@ public record UNet2DConditionConfig(
     }
     ConfigValues.require(config, "attention_type", "default");
     ConfigValues.require(config, "time_embedding_type", "positional");
-    ConfigValues.require(config, "resnet_time_scale_shift", "default");
-    ConfigValues.require(config, "conv_in_kernel", 3);
-    ConfigValues.require(config, "conv_out_kernel", 3);
     ConfigValues.require(config, "downsample_padding", 1);
     ConfigValues.require(config, "mid_block_scale_factor", 1);
     ConfigValues.require(config, "resnet_out_scale_factor", 1);
-    ConfigValues.require(config, "center_input_sample", false);
     ConfigValues.require(config, "dual_cross_attention", false);
     ConfigValues.require(config, "class_embeddings_concat", false);
     ConfigValues.require(config, "resnet_skip_time_act", false);
@@ -154,7 +227,40 @@ public record UNet2DConditionConfig(
         config.number("norm_eps", 1e-5),
         ConfigValues.activation(config, "act_fn", "silu"),
         config.flag("flip_sin_to_cos", true),
-        config.number("freq_shift", 0));
+        config.number("freq_shift", 0),
+        ConfigValues.oneOf(
+                config, "resnet_time_scale_shift", "default", List.of("default", SCALE_SHIFT))
+            .equals(SCALE_SHIFT),
+        kernel(config, "conv_in_kernel"),
+        kernel(config, "conv_out_kernel"),
+        config.flag("center_input_sample", false),
+        ConfigValues.optionalActivation(config, "timestep_post_act"),
+        config.has("time_cond_proj_dim")
+            ? ConfigValues.positive(config, "time_cond_proj_dim", 1)
+            : 0,
+        ClassEmbedding.from(config, CLASS_EMBEDDINGS),
+        textTime(config));
+  }
+
+  private static int kernel(Config config, String key) {
+    int kernel = config.integer(key, 3);
+    if (kernel < 1 || kernel % 2 == 0) {
+      throw config.unsupported(key, kernel, "an odd number, so that the picture keeps its size");
+    }
+    return kernel;
+  }
+
+  private static Optional<TextTime> textTime(Config config) {
+    if (!config.has("addition_embed_type")) {
+      return Optional.empty();
+    }
+    ConfigValues.oneOf(config, "addition_embed_type", null, List.of("text_time"));
+    int timeSize = config.integer("addition_time_embed_dim");
+    if (timeSize < 2 || timeSize % 2 != 0) {
+      throw config.unsupported("addition_time_embed_dim", timeSize, "a positive even number");
+    }
+    return Optional.of(
+        new TextTime(timeSize, config.integer("projection_class_embeddings_input_dim")));
   }
 
   /** Resolution levels. */

@@ -78,6 +78,10 @@ public final class StableDiffusionPipeline implements DiffusionPipeline {
         }
       };
 
+  /** Keys of a UNet's config that ask for an input beside the prompt. */
+  private static final List<String> CONDITIONS_BESIDE_TEXT =
+      List.of("class_embed_type", "num_class_embeds", "time_cond_proj_dim", "addition_embed_type");
+
   private StableDiffusionPipeline(ModelFolder folder, DeviceSpec device, StorageType storage) {
     this.model = new ModelInfo(folder.name(), folder.digest());
     this.tokenizer = ClipTokenizer.load(folder.path().resolve("tokenizer"));
@@ -125,7 +129,8 @@ public final class StableDiffusionPipeline implements DiffusionPipeline {
       StorageType storage,
       List<LoadedNetwork> opened) {
     ModelComponent component = folder.component(name);
-    try (TensorStore weights = TensorViews.withCurrentAttentionNames(component.open())) {
+    try (TensorStore weights =
+        TensorViews.withTextModelPrefix(TensorViews.withCurrentAttentionNames(component.open()))) {
       LoadedNetwork network = new NetworkLoader(device, storage).load(name, graph, weights);
       opened.add(network);
       return network;
@@ -149,6 +154,12 @@ public final class StableDiffusionPipeline implements DiffusionPipeline {
 
   private void checkFit(
       ModelFolder folder, Config unetConfig, UNet2DConditionConfig denoiser, ClipTextConfig text) {
+    for (String key : CONDITIONS_BESIDE_TEXT) {
+      if (unetConfig.has(key)) {
+        throw unetConfig.unsupported(
+            key, unetConfig.node().get(key), "null in a pipeline that knows the prompt alone");
+      }
+    }
     if (denoiser.crossAttentionDim() != text.hiddenSize()) {
       throw unetConfig.unsupported(
           "cross_attention_dim",

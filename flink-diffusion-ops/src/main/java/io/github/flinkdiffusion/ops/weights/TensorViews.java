@@ -44,6 +44,20 @@ public final class TensorViews {
   }
 
   /**
+   * A CLIP text encoder's weights under {@code text_model.}, where all but the newest checkpoints
+   * have them: transformers 5 saves a text encoder without projection without that prefix. Any
+   * other weights pass unchanged.
+   */
+  public static TensorStore withTextModelPrefix(TensorStore store) {
+    if (!store.names().contains("embeddings.token_embedding.weight")) {
+      return store;
+    }
+    Map<String, String> originals = new LinkedHashMap<>();
+    store.names().forEach(name -> originals.put("text_model." + name, name));
+    return new View(store, originals, UnaryOperator.identity());
+  }
+
+  /**
    * All floating-point tensors as {@code dtype}, converted when they are read; others unchanged.
    */
   public static TensorStore withFloatsAs(TensorStore store, DType dtype) {

@@ -9,21 +9,37 @@ import io.github.flinkdiffusion.ops.engine.HostTensor;
 import io.github.flinkdiffusion.ops.engine.LoadedNetwork;
 import io.github.flinkdiffusion.ops.network.AutoencoderKL;
 import io.github.flinkdiffusion.ops.network.AutoencoderKLConfig;
+import io.github.flinkdiffusion.ops.network.AutoencoderTiny;
+import io.github.flinkdiffusion.ops.network.AutoencoderTinyConfig;
 import io.github.flinkdiffusion.ops.network.ClipText;
 import io.github.flinkdiffusion.ops.network.ClipTextConfig;
+import io.github.flinkdiffusion.ops.network.ClipTextProjection;
+import io.github.flinkdiffusion.ops.network.ClipVision;
+import io.github.flinkdiffusion.ops.network.ClipVisionConfig;
+import io.github.flinkdiffusion.ops.network.DiT;
+import io.github.flinkdiffusion.ops.network.DiTConfig;
+import io.github.flinkdiffusion.ops.network.UNet2D;
 import io.github.flinkdiffusion.ops.network.UNet2DCondition;
 import io.github.flinkdiffusion.ops.network.UNet2DConditionConfig;
+import io.github.flinkdiffusion.ops.network.UNet2DConfig;
+import io.github.flinkdiffusion.ops.network.VQModel;
+import io.github.flinkdiffusion.ops.network.VQModelConfig;
 import io.github.flinkdiffusion.ops.torchscript.Graph;
 import io.github.flinkdiffusion.ops.torchscript.StorageType;
 import io.github.flinkdiffusion.ops.weights.Config;
 import io.github.flinkdiffusion.ops.weights.Safetensors;
 import io.github.flinkdiffusion.ops.weights.TensorStore;
+import io.github.flinkdiffusion.ops.weights.TensorViews;
 import java.io.IOException;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.Arrays;
+import java.util.HashSet;
+import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.Set;
+import java.util.function.Function;
 import java.util.stream.Stream;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.MethodSource;
@@ -35,29 +51,83 @@ import org.junit.jupiter.params.provider.MethodSource;
 class NetworkParityTest {
   private static final Path MODELS = Path.of("src/test/resources/fixtures/models");
   private static final double TOLERANCE = 1e-4;
+  private static final double HALF_TOLERANCE = 0.05;
 
-  /** A diffusers class: how its graph is made, and the order of its inputs. */
-  private record Reference(GraphMaker graph, List<String> inputs) {}
-
-  @FunctionalInterface
-  private interface GraphMaker {
-    Graph make(Config config, JsonNode golden);
+  /**
+   * A diffusers class: how its graph is made, the order of its inputs, and which method gives an
+   * output that is not the called method's own.
+   */
+  private record Reference(
+      Function<Config, Graph> graph, List<String> inputs, Map<String, String> methods) {
+    Reference(Function<Config, Graph> graph, String... inputs) {
+      this(graph, List.of(inputs), Map.of());
+    }
   }
 
   private static final Map<String, Reference> CLASSES =
-      Map.of(
-          "CLIPTextModel",
-          new Reference(
-              (config, golden) -> new ClipText(ClipTextConfig.from(config)).graph(77),
-              List.of("input_ids")),
-          "UNet2DConditionModel",
-          new Reference(
-              (config, golden) -> new UNet2DCondition(UNet2DConditionConfig.from(config)).graph(),
-              List.of("sample", "timestep", "encoder_hidden_states")),
-          "AutoencoderKL",
-          new Reference(
-              (config, golden) -> new AutoencoderKL(AutoencoderKLConfig.from(config)).graph(),
-              List.of("x", "z")));
+      Map.ofEntries(
+          Map.entry(
+              "CLIPTextModel",
+              new Reference(
+                  config -> new ClipText(ClipTextConfig.from(config)).graph(77),
+                  List.of("input_ids"),
+                  Map.of(
+                      "penultimate_hidden_state",
+                      ClipText.PENULTIMATE,
+                      "pooler_output",
+                      ClipText.POOLED))),
+          Map.entry(
+              "CLIPTextModelWithProjection",
+              new Reference(
+                  config -> new ClipTextProjection(ClipTextConfig.from(config)).graph(77),
+                  List.of("input_ids"),
+                  Map.of(
+                      "penultimate_hidden_state",
+                      ClipText.PENULTIMATE,
+                      "text_embeds",
+                      ClipText.POOLED))),
+          Map.entry(
+              "CLIPVisionModelWithProjection",
+              new Reference(
+                  config -> new ClipVision(ClipVisionConfig.from(config)).graph(),
+                  List.of("pixel_values"),
+                  Map.of("last_hidden_state", ClipVision.HIDDEN))),
+          Map.entry(
+              "UNet2DConditionModel",
+              new Reference(
+                  config -> new UNet2DCondition(UNet2DConditionConfig.from(config)).graph(),
+                  "sample",
+                  "timestep",
+                  "encoder_hidden_states",
+                  "class_labels",
+                  "timestep_cond",
+                  "text_embeds",
+                  "time_ids")),
+          Map.entry(
+              "UNet2DModel",
+              new Reference(
+                  config -> new UNet2D(UNet2DConfig.from(config)).graph(),
+                  "sample",
+                  "timestep",
+                  "class_labels")),
+          Map.entry(
+              "DiTTransformer2DModel",
+              new Reference(
+                  config -> new DiT(DiTConfig.from(config)).graph(),
+                  "hidden_states",
+                  "timestep",
+                  "class_labels")),
+          Map.entry(
+              "AutoencoderKL",
+              new Reference(
+                  config -> new AutoencoderKL(AutoencoderKLConfig.from(config)).graph(), "x", "z")),
+          Map.entry(
+              "AutoencoderTiny",
+              new Reference(
+                  config -> new AutoencoderTiny(AutoencoderTinyConfig.from(config)).graph(), "x")),
+          Map.entry(
+              "VQModel",
+              new Reference(config -> new VQModel(VQModelConfig.from(config)).graph(), "x", "h")));
 
   private record NetworkCase(JsonNode network, JsonNode call) {
     @Override
@@ -68,25 +138,66 @@ class NetworkParityTest {
 
   static Stream<NetworkCase> cases() throws IOException {
     List<NetworkCase> cases = new ArrayList<>();
-    for (JsonNode network :
-        new ObjectMapper().readTree(MODELS.resolve("networks.json").toFile()).get("networks")) {
-      network.get("cases").forEach(call -> cases.add(new NetworkCase(network, call)));
+    for (String manifest : List.of("networks.json", "networks-family.json")) {
+      for (JsonNode network :
+          new ObjectMapper().readTree(MODELS.resolve(manifest).toFile()).get("networks")) {
+        network.get("cases").forEach(call -> cases.add(new NetworkCase(network, call)));
+      }
     }
     return cases.stream();
+  }
+
+  /** One case for each network and method. */
+  static Stream<NetworkCase> methods() throws IOException {
+    Set<String> seen = new HashSet<>();
+    return cases().filter(c -> seen.add(c.network().get("name").asText() + " " + method(c.call())));
   }
 
   @ParameterizedTest
   @MethodSource("cases")
   void givesTheReferencesOutput(NetworkCase testCase) {
+    compare(
+        testCase,
+        StorageType.FLOAT32,
+        (name, output, expected) ->
+            assertThat(maxDifference(output, expected))
+                .as(name)
+                .isLessThanOrEqualTo(TOLERANCE * Math.max(1, maximum(expected))));
+  }
+
+  /** Inputs of float32 meet weights of half precision; bfloat16 has eight bits. */
+  @ParameterizedTest
+  @MethodSource("methods")
+  void givesAlmostTheReferencesOutputInBfloat16(NetworkCase testCase) {
+    compare(
+        testCase,
+        StorageType.BFLOAT16,
+        (name, output, expected) ->
+            assertThat(rootMeanSquareDifference(output, expected))
+                .as(name)
+                .isLessThanOrEqualTo(
+                    HALF_TOLERANCE
+                        * rootMeanSquareDifference(new float[expected.length], expected)));
+  }
+
+  @FunctionalInterface
+  private interface Comparison {
+    void check(String output, float[] actual, float[] expected);
+  }
+
+  private static void compare(NetworkCase testCase, StorageType storage, Comparison comparison) {
     JsonNode network = testCase.network();
     JsonNode call = testCase.call();
     Reference reference = CLASSES.get(network.get("class").asText());
     Config config = Config.read(MODELS.resolve(network.get("config").asText()));
-    try (TensorStore weights = Safetensors.open(MODELS.resolve(network.get("weights").asText()));
+    Path file = MODELS.resolve(network.get("weights").asText());
+    try (TensorStore weights =
+            TensorViews.withTextModelPrefix(
+                TensorViews.withCurrentAttentionNames(Safetensors.open(file)));
         TensorStore golden = Safetensors.open(MODELS.resolve(network.get("golden").asText()));
         LoadedNetwork loaded =
-            new NetworkLoader(DeviceSpec.CPU, StorageType.FLOAT32)
-                .load("network", reference.graph().make(config, call), weights)) {
+            new NetworkLoader(DeviceSpec.CPU, storage)
+                .load("network", reference.graph().apply(config), weights)) {
       JsonNode inputs = call.get("inputs");
       HostTensor[] arguments =
           reference.inputs().stream()
@@ -98,40 +209,59 @@ class NetworkParityTest {
                           : tensor(golden, inputs.get(name).asText()))
               .toArray(HostTensor[]::new);
       assertThat(arguments).hasSize(inputs.size());
-      HostTensor.Floats output = loaded.call(call.get("method").asText(), arguments);
-      HostTensor.Floats expected = expected(golden, call.get("outputs"));
-      assertThat(output.shape()).isEqualTo(expected.shape());
-      assertThat(maxDifference(output.data(), expected.data()))
-          .isLessThanOrEqualTo(TOLERANCE * Math.max(1, maximum(expected.data())));
+      expected(golden, call.get("outputs"))
+          .forEach(
+              (name, expected) -> {
+                String method = reference.methods().getOrDefault(name, method(call));
+                HostTensor.Floats output = loaded.call(method, arguments);
+                assertThat(output.shape()).as(name).isEqualTo(expected.shape());
+                comparison.check(name, output.data(), expected.data());
+              });
     }
   }
 
+  private static String method(JsonNode call) {
+    return call.path("arguments").path("force_not_quantize").asBoolean()
+        ? VQModel.DECODE_UNQUANTIZED
+        : call.get("method").asText();
+  }
+
   /**
-   * The one output that the network returns; an encoder's mean and log variance are one tensor of
-   * twice the channels.
+   * The outputs by name; an encoder's mean and log variance are one tensor of twice the channels.
    */
-  private static HostTensor.Floats expected(TensorStore golden, JsonNode outputs) {
-    if (!outputs.has("logvar")) {
-      String name =
-          outputs.get(outputs.has("last_hidden_state") ? "last_hidden_state" : "sample").asText();
-      return new HostTensor.Floats(golden.floats(name), golden.info(name).shape());
+  private static Map<String, HostTensor.Floats> expected(TensorStore golden, JsonNode outputs) {
+    Map<String, HostTensor.Floats> expected = new LinkedHashMap<>();
+    outputs
+        .fields()
+        .forEachRemaining(
+            output -> {
+              String name = output.getValue().asText();
+              expected.put(
+                  output.getKey(),
+                  new HostTensor.Floats(golden.floats(name), golden.info(name).shape()));
+            });
+    HostTensor.Floats logVariance = expected.remove("logvar");
+    if (logVariance != null) {
+      expected.put("moments", moments(expected.remove("mean"), logVariance));
     }
-    String name = outputs.get("mean").asText();
-    float[] mean = golden.floats(name);
-    float[] logVariance = golden.floats(outputs.get("logvar").asText());
-    long[] shape = golden.info(name).shape();
-    int one = mean.length / (int) shape[0];
-    float[] moments = new float[2 * mean.length];
+    return expected;
+  }
+
+  private static HostTensor.Floats moments(HostTensor.Floats mean, HostTensor.Floats logVariance) {
+    long[] shape = mean.shape().clone();
+    int one = mean.data().length / (int) shape[0];
+    float[] moments = new float[2 * mean.data().length];
     for (int n = 0; n < shape[0]; n++) {
-      System.arraycopy(mean, n * one, moments, 2 * n * one, one);
-      System.arraycopy(logVariance, n * one, moments, (2 * n + 1) * one, one);
+      System.arraycopy(mean.data(), n * one, moments, 2 * n * one, one);
+      System.arraycopy(logVariance.data(), n * one, moments, (2 * n + 1) * one, one);
     }
     shape[1] *= 2;
     return new HostTensor.Floats(moments, shape);
   }
 
   private static int rows(TensorStore golden, JsonNode inputs) {
-    return (int) golden.info(inputs.get("sample").asText()).shape()[0];
+    String first = inputs.has("sample") ? "sample" : "hidden_states";
+    return (int) golden.info(inputs.get(first).asText()).shape()[0];
   }
 
   private static HostTensor tensor(TensorStore store, String name) {
@@ -167,6 +297,16 @@ class NetworkParityTest {
       maximum = Math.max(maximum, Math.abs(value));
     }
     return maximum;
+  }
+
+  private static double rootMeanSquareDifference(float[] actual, float[] expected) {
+    assertThat(actual).hasSameSizeAs(expected);
+    double sum = 0;
+    for (int i = 0; i < actual.length; i++) {
+      double difference = actual[i] - expected[i];
+      sum += difference * difference;
+    }
+    return Math.sqrt(sum / actual.length);
   }
 
   private static double maxDifference(float[] actual, float[] expected) {

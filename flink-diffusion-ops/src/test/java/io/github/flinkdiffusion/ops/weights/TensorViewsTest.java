@@ -67,6 +67,21 @@ class TensorViewsTest {
   }
 
   @Test
+  void showsATextEncoderOfTransformers5UnderItsOldPrefix() {
+    HeapTensors unprefixed =
+        HeapTensors.builder()
+            .add("embeddings.token_embedding.weight", new float[] {1, 2}, 2, 1)
+            .add("final_layer_norm.bias", new float[] {3}, 1)
+            .build();
+    TensorStore view = TensorViews.withTextModelPrefix(unprefixed);
+    assertThat(view.names())
+        .containsExactly(
+            "text_model.embeddings.token_embedding.weight", "text_model.final_layer_norm.bias");
+    assertThat(view.floats("text_model.final_layer_norm.bias")).containsExactly(3);
+    assertThat(TensorViews.withTextModelPrefix(view)).isSameAs(view);
+  }
+
+  @Test
   void convertsFloatsAndLeavesTheRest() {
     HeapTensors store =
         HeapTensors.builder()

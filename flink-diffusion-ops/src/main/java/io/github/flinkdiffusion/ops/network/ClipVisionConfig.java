@@ -1,0 +1,64 @@
+package io.github.flinkdiffusion.ops.network;
+
+import io.github.flinkdiffusion.ops.weights.Config;
+
+/**
+ * transformers' CLIPVisionConfig. Names are the config's.
+ *
+ * @param channels {@code num_channels}
+ * @param imageSize {@code image_size}: both sides of a picture, in pixels
+ * @param patchSize {@code patch_size}
+ * @param hiddenSize {@code hidden_size}
+ * @param intermediateSize {@code intermediate_size}
+ * @param layers {@code num_hidden_layers}
+ * @param heads {@code num_attention_heads}
+ * @param projectionSize {@code projection_dim}
+ * @param activation {@code hidden_act}
+ * @param epsilon {@code layer_norm_eps}
+ */
+public record ClipVisionConfig(
+    int channels,
+    int imageSize,
+    int patchSize,
+    int hiddenSize,
+    int intermediateSize,
+    int layers,
+    int heads,
+    int projectionSize,
+    Activation activation,
+    double epsilon) {
+
+  /**
+   * Reads a component's config.json, or the section {@code vision_config} of a whole CLIP's;
+   * missing keys take transformers' defaults.
+   *
+   * @throws io.github.flinkdiffusion.ops.weights.IllegalConfigException for a value that is not
+   *     supported
+   */
+  public static ClipVisionConfig from(Config config) {
+    int hidden = ConfigValues.positive(config, "hidden_size", 768);
+    int imageSize = ConfigValues.positive(config, "image_size", 224);
+    int patchSize = config.integer("patch_size", 32);
+    if (patchSize < 1 || patchSize > imageSize) {
+      throw config.unsupported(
+          "patch_size", patchSize, "1 or more, at most image_size (" + imageSize + ")");
+    }
+    return new ClipVisionConfig(
+        ConfigValues.positive(config, "num_channels", 3),
+        imageSize,
+        patchSize,
+        hidden,
+        ConfigValues.positive(config, "intermediate_size", 3072),
+        ConfigValues.positive(config, "num_hidden_layers", 12),
+        ConfigValues.heads(config, 12, hidden),
+        ConfigValues.positive(config, "projection_dim", 512),
+        ConfigValues.activation(config, "hidden_act", "quick_gelu"),
+        config.number("layer_norm_eps", 1e-5));
+  }
+
+  /** The class token and all patches. */
+  int tokens() {
+    int side = imageSize / patchSize;
+    return side * side + 1;
+  }
+}

@@ -1,0 +1,123 @@
+package io.github.flinkdiffusion.ops.network;
+
+import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assertions.assertThatThrownBy;
+
+import com.fasterxml.jackson.core.JsonProcessingException;
+import com.fasterxml.jackson.databind.ObjectMapper;
+import io.github.flinkdiffusion.ops.torchscript.Graph;
+import io.github.flinkdiffusion.ops.weights.Config;
+import io.github.flinkdiffusion.ops.weights.IllegalConfigException;
+import java.util.List;
+import java.util.Map;
+import java.util.function.Function;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.CsvSource;
+
+/** What the networks read from a config, and what they refuse in it. */
+class NetworkConfigTest {
+  private static final Map<String, Function<Config, Object>> READERS =
+      Map.of(
+          "UNet2DConditionModel", UNet2DConditionConfig::from,
+          "UNet2DModel", UNet2DConfig::from,
+          "AutoencoderKL", AutoencoderKLConfig::from,
+          "AutoencoderTiny", AutoencoderTinyConfig::from,
+          "VQModel", VQModelConfig::from,
+          "CLIPTextModel", ClipTextConfig::from,
+          "CLIPVisionModelWithProjection", ClipVisionConfig::from,
+          "DiTTransformer2DModel", DiTConfig::from);
+
+  @ParameterizedTest
+  @CsvSource(
+      delimiter = '|',
+      value = {
+        "UNet2DConditionModel | class_embed_type         | 'simple_projection'    | timestep, projection, identity",
+        "UNet2DConditionModel | addition_embed_type      | 'image'                | text_time",
+        "UNet2DConditionModel | conv_in_kernel           | 4                      | odd",
+        "UNet2DConditionModel | encoder_hid_dim_type     | 'image_proj'           | null",
+        "UNet2DConditionModel | timestep_post_act        | 'mish'                 | silu",
+        "UNet2DConditionModel | time_cond_proj_dim       | 0                      | 1 or more",
+        "UNet2DModel          | down_block_types         | ['SkipDownBlock2D']    | AttnDownBlock2D",
+        "UNet2DModel          | block_out_channels       | [32, 64]               | down_block_types",
+        "UNet2DModel          | attention_head_dim       | 5                      | divisor",
+        "UNet2DModel          | attn_norm_num_groups     | 5                      | divisor",
+        "UNet2DModel          | downsample_padding       | 2                      | 0, 1",
+        "UNet2DModel          | upsample_type            | 'k'                    | resnet",
+        "UNet2DModel          | class_embed_type         | 'projection'           | timestep, identity",
+        "UNet2DModel          | mid_block_scale_factor   | 0                      | other than 0",
+        "UNet2DModel          | time_embedding_type      | 'fourier'              | positional",
+        "AutoencoderKL        | latents_mean             | [0.5]                  | latent_channels",
+        "AutoencoderTiny      | decoder_block_out_channels | [64, 64, 64, 32]     | all the same",
+        "AutoencoderTiny      | upsample_fn              | 'bilinear'             | nearest",
+        "VQModel              | norm_type                | 'spatial'              | group",
+        "VQModel              | lookup_from_codebook     | true                   | false",
+        "CLIPTextModel        | num_attention_heads      | 7                      | divisor",
+        "CLIPTextModel        | eos_token_id             | [2, 3]                 | whole number",
+        "CLIPVisionModelWithProjection | patch_size      | 0                      | image_size",
+        "CLIPVisionModelWithProjection | hidden_act      | 'gelu_new'             | quick_gelu",
+        "DiTTransformer2DModel | norm_type               | 'ada_norm_single'      | ada_norm_zero",
+        "DiTTransformer2DModel | patch_size              | 3                      | divisor",
+        "DiTTransformer2DModel | activation_fn           | 'geglu'                | gelu-approximate"
+      },
+      quoteCharacter = '"')
+  void refusesByFileKeyValueAndWhatIsSupported(
+      String network, String key, String value, String supported) {
+    Config config = config("{'" + key + "': " + value + "}");
+    assertThatThrownBy(() -> READERS.get(network).apply(config))
+        .isInstanceOf(IllegalConfigException.class)
+        .hasMessageContaining("unet/config.json")
+        .hasMessageContaining(key)
+        .hasMessageContaining(supported);
+  }
+
+  @Test
+  void inputsAreDeclaredOnlyWhenTheConfigNeedsThem() {
+    assertThat(inputs("{}")).containsExactly("sample", "timestep", "context");
+    assertThat(inputs("{'num_class_embeds': 10}"))
+        .containsExactly("sample", "timestep", "context", "class_labels");
+    assertThat(inputs("{'time_cond_proj_dim': 256}"))
+        .containsExactly("sample", "timestep", "context", "timestep_cond");
+    assertThat(
+            inputs(
+                "{'addition_embed_type': 'text_time', 'addition_time_embed_dim': 256,"
+                    + " 'projection_class_embeddings_input_dim': 2816}"))
+        .containsExactly("sample", "timestep", "context", "text_embeds", "time_ids");
+  }
+
+  @Test
+  void theSameSettingsByDefaultAsTheReference() {
+    assertThat(UNet2DConfig.from(config("{}")).headSize()).isEqualTo(8);
+    assertThat(UNet2DConfig.from(config("{'attention_head_dim': null}")).headSize()).isZero();
+    assertThat(UNet2DConfig.from(config("{}")).midAttentionGroups()).isEqualTo(32);
+    // The reference leaves that norm out when time embeddings scale and shift.
+    assertThat(
+            UNet2DConfig.from(config("{'resnet_time_scale_shift': 'scale_shift'}"))
+                .midAttentionGroups())
+        .isZero();
+    assertThat(VQModelConfig.from(config("{'latent_channels': 4}")).codeChannels()).isEqualTo(4);
+  }
+
+  @Test
+  void statisticsOfLatentsAreKeptForPipelines() {
+    AutoencoderKLConfig config =
+        AutoencoderKLConfig.from(
+            config("{'latent_channels': 2, 'latents_mean': [0.5, -1], 'latents_std': [1.5, 2]}"));
+    assertThat(config.latentsMean()).containsExactly(0.5, -1.0);
+    assertThat(config.latentsStd()).containsExactly(1.5, 2.0);
+    assertThat(AutoencoderKLConfig.from(config("{}")).latentsMean()).isEmpty();
+  }
+
+  private static List<Object> inputs(String json) {
+    Graph graph = new UNet2DCondition(UNet2DConditionConfig.from(config(json))).graph();
+    return graph.methods().get(0).inputs().stream().map(v -> v.attributes().get(0)).toList();
+  }
+
+  private static Config config(String json) {
+    try {
+      return Config.of("unet/config.json", new ObjectMapper().readTree(json.replace('\'', '"')));
+    } catch (JsonProcessingException e) {
+      throw new IllegalArgumentException(json, e);
+    }
+  }
+}
