@@ -145,7 +145,7 @@ final class DiffusionOperator extends AbstractStreamOperator<ImageEvent>
                 () -> pipeline.open(device));
     metrics =
         new DiffusionMetrics(
-            getMetricGroup(), () -> inFlight, Duration.ofNanos(System.nanoTime() - begin));
+            getMetricGroup(), this::inFlight, Duration.ofNanos(System.nanoTime() - begin));
     encoders = services.encoders().create(Integer.toString(subtask), settings.encodingThreads());
     session = lease.batcher().join(new Session());
     resumeRestored();
@@ -285,6 +285,11 @@ final class DiffusionOperator extends AbstractStreamOperator<ImageEvent>
         return;
       }
     }
+  }
+
+  /** Requests taken in and not put out; for any thread. */
+  int inFlight() {
+    return inFlight;
   }
 
   private void emit(Signals signals) throws Exception {

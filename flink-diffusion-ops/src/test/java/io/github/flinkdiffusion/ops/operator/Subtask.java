@@ -110,6 +110,11 @@ final class Subtask implements AutoCloseable {
     return harness.snapshot(1, 1);
   }
 
+  /** Requests taken in and not put out, as the operator's metric says. */
+  int inFlight() {
+    return ((DiffusionOperator) harness.getOperator()).inFlight();
+  }
+
   List<ImageEvent> images() {
     return harness.extractOutputValues();
   }
