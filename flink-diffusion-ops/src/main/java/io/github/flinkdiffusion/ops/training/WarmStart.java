@@ -9,13 +9,15 @@ import java.util.Arrays;
 import java.util.Map;
 
 /**
- * Weights to go on training from: those of an earlier model wherever name and shape are the same, fresh ones elsewhere. So a
- * network whose sizes were changed in one place keeps what it learned in the others.
+ * Weights to go on training from: those of an earlier model wherever name and shape are the same,
+ * fresh ones elsewhere. So a network whose sizes were changed in one place keeps what it learned in
+ * the others.
  *
  * @param earlier stores by the prefix that their tensors have in the graph, e.g. {@code unet.}
  * @param fresh for tensors that no store has
  */
-public record WarmStart(Map<String, TensorStore> earlier, ParameterSource fresh) implements ParameterSource {
+public record WarmStart(Map<String, TensorStore> earlier, ParameterSource fresh)
+    implements ParameterSource {
   public WarmStart {
     earlier = Map.copyOf(earlier);
   }

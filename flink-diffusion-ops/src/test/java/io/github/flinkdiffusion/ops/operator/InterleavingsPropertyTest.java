@@ -28,10 +28,11 @@ import org.apache.flink.streaming.runtime.watermarkstatus.WatermarkStatus;
 import org.apache.flink.streaming.util.AbstractStreamOperatorTestHarness;
 
 /**
- * A job in miniature, driven by a list of random choices: a replayable source, one to three subtasks
- * on one device, and a sink that commits with checkpoints. Whatever the order in which requests,
- * watermarks, device calls, encodings, mails, checkpoints and failures come: each request is committed
- * exactly once, as the picture that it gives undisturbed, and nothing crosses a watermark.
+ * A job in miniature, driven by a list of random choices: a replayable source, one to three
+ * subtasks on one device, and a sink that commits with checkpoints. Whatever the order in which
+ * requests, watermarks, device calls, encodings, mails, checkpoints and failures come: each request
+ * is committed exactly once, as the picture that it gives undisturbed, and nothing crosses a
+ * watermark.
  */
 class InterleavingsPropertyTest {
   private static final int CAPACITY = 6;
@@ -132,8 +133,7 @@ class InterleavingsPropertyTest {
       subtasks = new ArrayList<>();
       position = last == null ? 0 : last.position;
       for (int i = 0; i < parallelism; i++) {
-        Subtask subtask =
-            new Subtask(new Pipelines(), settings, devices.services, parallelism, i);
+        Subtask subtask = new Subtask(new Pipelines(), settings, devices.services, parallelism, i);
         if (last == null) {
           subtask.open();
         } else {
@@ -317,8 +317,7 @@ class InterleavingsPropertyTest {
     }
 
     void assertLastWatermarkIsOut() {
-      assertThat(subtask.harness.getOutput())
-          .contains(new Watermark(takenBefore.size() - 1));
+      assertThat(subtask.harness.getOutput()).contains(new Watermark(takenBefore.size() - 1));
     }
 
     /** Ordered: as they were taken, and what was restored before that. */

@@ -1,0 +1,404 @@
+package io.github.flinkdiffusion.ops.operator;
+
+import static io.github.flinkdiffusion.ops.operator.Subtask.undisturbed;
+import static org.assertj.core.api.Assertions.assertThat;
+
+import io.github.flinkdiffusion.connector.event.FailureEvent;
+import io.github.flinkdiffusion.connector.event.ImageEvent;
+import io.github.flinkdiffusion.connector.event.PromptEvent;
+import io.github.flinkdiffusion.ops.batching.FakePipeline;
+import io.github.flinkdiffusion.ops.pipeline.DiffusionPipeline;
+import io.github.flinkdiffusion.ops.pipeline.GeneratedImage;
+import io.github.flinkdiffusion.ops.pipeline.GenerationRequest;
+import io.github.flinkdiffusion.ops.pipeline.GenerationSpec;
+import io.github.flinkdiffusion.ops.pipeline.ModelInfo;
+import io.github.flinkdiffusion.ops.pipeline.Trajectory;
+import io.github.flinkdiffusion.ops.pipeline.TrajectorySnapshot;
+import java.nio.file.Path;
+import java.time.Duration;
+import java.util.ArrayList;
+import java.util.Collections;
+import java.util.HashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.Set;
+import java.util.concurrent.ConcurrentHashMap;
+import java.util.concurrent.CountDownLatch;
+import java.util.stream.Collectors;
+import java.util.stream.IntStream;
+import org.apache.flink.api.common.JobID;
+import org.apache.flink.api.common.JobStatus;
+import org.apache.flink.api.common.eventtime.WatermarkStrategy;
+import org.apache.flink.api.common.functions.RichMapFunction;
+import org.apache.flink.api.common.state.CheckpointListener;
+import org.apache.flink.api.connector.source.util.ratelimit.RateLimiterStrategy;
+import org.apache.flink.client.program.ClusterClient;
+import org.apache.flink.configuration.CheckpointingOptions;
+import org.apache.flink.configuration.Configuration;
+import org.apache.flink.configuration.RestartStrategyOptions;
+import org.apache.flink.configuration.StateRecoveryOptions;
+import org.apache.flink.connector.datagen.source.DataGeneratorSource;
+import org.apache.flink.core.execution.JobClient;
+import org.apache.flink.core.execution.SavepointFormatType;
+import org.apache.flink.formats.avro.typeutils.AvroTypeInfo;
+import org.apache.flink.runtime.testutils.MiniClusterResourceConfiguration;
+import org.apache.flink.streaming.api.datastream.DataStream;
+import org.apache.flink.streaming.api.environment.StreamExecutionEnvironment;
+import org.apache.flink.test.junit5.InjectClusterClient;
+import org.apache.flink.test.junit5.MiniClusterExtension;
+import org.apache.flink.util.CloseableIterator;
+import org.junit.jupiter.api.AfterEach;
+import org.junit.jupiter.api.BeforeEach;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.Timeout;
+import org.junit.jupiter.api.extension.RegisterExtension;
+import org.junit.jupiter.api.io.TempDir;
+
+/**
+ * The operator in a real cluster, where a device breaks after a checkpoint that holds trajectories
+ * in mid-flight, and where a job is stopped with a savepoint and goes on with another parallelism.
+ */
+@Timeout(180) // a job that hangs must not hang the build
+class RecoveryITCase {
+  private static final int PROMPTS = 200;
+  private static final int PER_CHECKPOINT = 50;
+
+  @RegisterExtension
+  static final MiniClusterExtension CLUSTER =
+      new MiniClusterExtension(
+          new MiniClusterResourceConfiguration.Builder()
+              .setNumberTaskManagers(1)
+              .setNumberSlotsPerTaskManager(4)
+              .build());
+
+  @TempDir Path folder;
+
+  @BeforeEach
+  void reset() {
+    Scenario.reset();
+  }
+
+  @AfterEach
+  void modelsAreFreed() {
+    assertThat(Scenario.OPENED).isNotEmpty().allMatch(pipeline -> pipeline.closed);
+  }
+
+  private Configuration configuration() {
+    Configuration config = new Configuration();
+    config.set(CheckpointingOptions.CHECKPOINTING_INTERVAL, Duration.ofMillis(20));
+    config.set(CheckpointingOptions.CHECKPOINTS_DIRECTORY, folder.toUri().toString());
+    config.set(RestartStrategyOptions.RESTART_STRATEGY, "fixed-delay");
+    config.set(RestartStrategyOptions.RESTART_STRATEGY_FIXED_DELAY_ATTEMPTS, 2);
+    config.set(RestartStrategyOptions.RESTART_STRATEGY_FIXED_DELAY_DELAY, Duration.ZERO);
+    return config;
+  }
+
+  /** Prompts that come in four portions, each after a checkpoint has been completed. */
+  private static DataStream<PromptEvent> prompts(StreamExecutionEnvironment env) {
+    return env.fromSource(
+            new DataGeneratorSource<>(
+                number -> prompt(number.intValue()),
+                PROMPTS,
+                RateLimiterStrategy.perCheckpoint(PER_CHECKPOINT),
+                new AvroTypeInfo<>(PromptEvent.class)),
+            WatermarkStrategy.noWatermarks(),
+            "prompts")
+        .uid("prompts")
+        .map(new CheckpointSpy())
+        .returns(new AvroTypeInfo<>(PromptEvent.class));
+  }
+
+  private static PromptEvent prompt(int number) {
+    PromptEvent prompt = Subtask.prompt("r" + number, 1 + number % 9);
+    if (isInvalid(number)) {
+      prompt.setPrompt("");
+    }
+    return prompt;
+  }
+
+  private static boolean isInvalid(int number) {
+    return number % 25 == 24;
+  }
+
+  private static DiffusionStreams pictures(StreamExecutionEnvironment env) {
+    return Diffusion.textToImage()
+        .pipeline(new ScenarioPipelines())
+        .capacity(PROMPTS)
+        .batchRows(4)
+        .uid("pictures")
+        .apply(prompts(env));
+  }
+
+  @Test
+  void afterAFailureOfTheDeviceEveryRequestIsDoneOnceAndThePicturesAreEqual() throws Exception {
+    Scenario.failAfterCheckpoint = true;
+    StreamExecutionEnvironment env =
+        StreamExecutionEnvironment.getExecutionEnvironment(configuration());
+    env.setParallelism(2);
+    DiffusionStreams streams = pictures(env);
+    List<ImageEvent> images = new ArrayList<>();
+    List<FailureEvent> failures = new ArrayList<>();
+    try (CloseableIterator<ImageEvent> imageResults = streams.images().collectAsync();
+        CloseableIterator<FailureEvent> failureResults = streams.failures().collectAsync()) {
+      env.executeAsync("recovery");
+      imageResults.forEachRemaining(images::add);
+      failureResults.forEachRemaining(failures::add);
+    }
+
+    assertThat(Scenario.failed).isTrue();
+    assertThat(Scenario.calls()).anyMatch(call -> call.startsWith("restore["));
+    assertEveryRequestOnce(images, failures);
+    // Both subtasks were on one model each time: one before the failure, one after it.
+    assertThat(Scenario.OPENED).hasSize(2);
+  }
+
+  @Test
+  void aJobStoppedWithASavepointGoesOnWithAnotherParallelism(
+      @InjectClusterClient ClusterClient<?> client) throws Exception {
+    Scenario.holdTrajectories = true;
+    StreamExecutionEnvironment first =
+        StreamExecutionEnvironment.getExecutionEnvironment(configuration());
+    first.setParallelism(2);
+    DiffusionStreams before = pictures(first);
+    List<ImageEvent> images = new ArrayList<>();
+    List<FailureEvent> failures = new ArrayList<>();
+    String savepoint;
+    try (CloseableIterator<ImageEvent> imageResults = before.images().collectAsync();
+        CloseableIterator<FailureEvent> failureResults = before.failures().collectAsync()) {
+      JobClient job = first.executeAsync("before the savepoint");
+      Scenario.checkpointWithTrajectories.await();
+      savepoint =
+          client
+              .stopWithSavepoint(
+                  job.getJobID(), false, folder.toUri().toString(), SavepointFormatType.CANONICAL)
+              .get();
+      imageResults.forEachRemaining(images::add);
+      failureResults.forEachRemaining(failures::add);
+      awaitEnd(client, job.getJobID());
+    }
+    assertThat(images).hasSizeLessThan(PROMPTS - PROMPTS / 25);
+
+    Scenario.holdTrajectories = false;
+    Configuration resumed = configuration();
+    resumed.set(StateRecoveryOptions.SAVEPOINT_PATH, savepoint);
+    // The collecting sinks have no uid; what they had is in the lists already.
+    resumed.set(StateRecoveryOptions.SAVEPOINT_IGNORE_UNCLAIMED_STATE, true);
+    StreamExecutionEnvironment second = StreamExecutionEnvironment.getExecutionEnvironment(resumed);
+    second.setParallelism(3);
+    DiffusionStreams after = pictures(second);
+    try (CloseableIterator<ImageEvent> imageResults = after.images().collectAsync();
+        CloseableIterator<FailureEvent> failureResults = after.failures().collectAsync()) {
+      second.executeAsync("after the savepoint");
+      imageResults.forEachRemaining(images::add);
+      failureResults.forEachRemaining(failures::add);
+    }
+
+    assertThat(Scenario.calls()).anyMatch(call -> call.startsWith("restore["));
+    assertEveryRequestOnce(images, failures);
+  }
+
+  private static void awaitEnd(ClusterClient<?> client, JobID job) throws Exception {
+    client.requestJobResult(job).get();
+    assertThat(client.getJobStatus(job).get()).isEqualTo(JobStatus.FINISHED);
+  }
+
+  private static void assertEveryRequestOnce(List<ImageEvent> images, List<FailureEvent> failures) {
+    Map<Boolean, List<String>> expected =
+        IntStream.range(0, PROMPTS)
+            .boxed()
+            .collect(
+                Collectors.partitioningBy(
+                    RecoveryITCase::isInvalid,
+                    Collectors.mapping(number -> "r" + number, Collectors.toList())));
+    assertThat(images)
+        .extracting(ImageEvent::getId)
+        .containsExactlyInAnyOrderElementsOf(expected.get(false));
+    assertThat(failures)
+        .extracting(FailureEvent::getId)
+        .containsExactlyInAnyOrderElementsOf(expected.get(true));
+    Map<String, byte[]> undisturbed = new HashMap<>();
+    for (String id : expected.get(false)) {
+      undisturbed.put(id, undisturbed(prompt(Integer.parseInt(id.substring(1)))));
+    }
+    for (ImageEvent image : images) {
+      assertThat(image.getImage().array())
+          .as(image.getId())
+          .isEqualTo(undisturbed.get(image.getId()));
+    }
+  }
+
+  /**
+   * What happens when; static, because the cluster is in this process and the job is serialized.
+   */
+  private static final class Scenario {
+    static final List<FakePipeline> OPENED = Collections.synchronizedList(new ArrayList<>());
+    static final Set<String> SAVED_MID_WAY = ConcurrentHashMap.newKeySet();
+    static volatile CountDownLatch checkpointWithTrajectories;
+
+    /** The device breaks in the first call after a checkpoint that holds trajectories. */
+    static volatile boolean failAfterCheckpoint;
+
+    /** Trajectories do not come to their end. */
+    static volatile boolean holdTrajectories;
+
+    static volatile boolean failed;
+    private static long firstWithTrajectories;
+
+    static void reset() {
+      OPENED.clear();
+      SAVED_MID_WAY.clear();
+      checkpointWithTrajectories = new CountDownLatch(1);
+      failAfterCheckpoint = false;
+      holdTrajectories = false;
+      failed = false;
+      firstWithTrajectories = Long.MAX_VALUE;
+    }
+
+    static List<String> calls() {
+      return OPENED.stream().flatMap(pipeline -> pipeline.calls.stream()).toList();
+    }
+
+    /**
+     * What is saved may belong to a later checkpoint than the one that a subtask just hears of; the
+     * one after it has it for certain, since held trajectories stay.
+     */
+    static synchronized void checkpointCompleted(long checkpointId) {
+      if (!SAVED_MID_WAY.isEmpty()) {
+        firstWithTrajectories = Math.min(firstWithTrajectories, checkpointId);
+        if (checkpointId > firstWithTrajectories) {
+          checkpointWithTrajectories.countDown();
+        }
+      }
+    }
+
+    /** Some trajectories stay at step 3 while something is still to happen. */
+    static boolean holds(Trajectory trajectory) {
+      boolean pending = holdTrajectories || failAfterCheckpoint && !failed;
+      return pending && trajectory.step() == 3;
+    }
+
+    static void beforeStep() {
+      boolean saved = checkpointWithTrajectories.getCount() == 0;
+      if (failAfterCheckpoint && !failed && saved) {
+        failed = true;
+        throw new IllegalStateException("The device broke, as planned.");
+      }
+    }
+  }
+
+  private static final class CheckpointSpy extends RichMapFunction<PromptEvent, PromptEvent>
+      implements CheckpointListener {
+    private static final long serialVersionUID = 1L;
+
+    @Override
+    public PromptEvent map(PromptEvent prompt) {
+      return prompt;
+    }
+
+    @Override
+    public void notifyCheckpointComplete(long checkpointId) {
+      Scenario.checkpointCompleted(checkpointId);
+    }
+  }
+
+  private static final class ScenarioPipelines implements PipelineFactory {
+    private static final long serialVersionUID = 1L;
+
+    @Override
+    public String model() {
+      return "fake";
+    }
+
+    @Override
+    public DiffusionPipeline open(String device) {
+      FakePipeline pipeline = new FakePipeline();
+      Scenario.OPENED.add(pipeline);
+      return new ScenarioPipeline(pipeline);
+    }
+  }
+
+  /** The fake, with a watch on what is saved. */
+  private record ScenarioPipeline(FakePipeline fake) implements DiffusionPipeline {
+    @Override
+    public ModelInfo model() {
+      return fake.model();
+    }
+
+    @Override
+    public GenerationRequest prepare(GenerationSpec spec) {
+      return fake.prepare(spec);
+    }
+
+    @Override
+    public List<Trajectory> start(List<GenerationRequest> requests) {
+      return watched(fake.start(requests));
+    }
+
+    @Override
+    public List<Trajectory> restore(List<TrajectorySnapshot> snapshots) {
+      return watched(fake.restore(snapshots));
+    }
+
+    @Override
+    public void step(List<Trajectory> batch) {
+      Scenario.beforeStep();
+      List<Trajectory> moving = batch.stream().filter(t -> !Scenario.holds(t)).toList();
+      if (!moving.isEmpty()) {
+        fake.step(unwatched(moving));
+      }
+    }
+
+    @Override
+    public List<GeneratedImage> finish(List<Trajectory> batch) {
+      return fake.finish(unwatched(batch));
+    }
+
+    @Override
+    public void close() {
+      fake.close();
+    }
+
+    private static List<Trajectory> watched(List<Trajectory> trajectories) {
+      return trajectories.stream().map(t -> (Trajectory) new WatchedTrajectory(t)).toList();
+    }
+
+    private static List<Trajectory> unwatched(List<Trajectory> trajectories) {
+      return trajectories.stream().map(t -> ((WatchedTrajectory) t).fake).toList();
+    }
+  }
+
+  private record WatchedTrajectory(Trajectory fake) implements Trajectory {
+    @Override
+    public GenerationRequest request() {
+      return fake.request();
+    }
+
+    @Override
+    public int step() {
+      return fake.step();
+    }
+
+    @Override
+    public int totalSteps() {
+      return fake.totalSteps();
+    }
+
+    @Override
+    public int rows() {
+      return fake.rows();
+    }
+
+    @Override
+    public Object batchKey() {
+      return fake.batchKey();
+    }
+
+    @Override
+    public TrajectorySnapshot snapshot() {
+      if (step() == 3) {
+        Scenario.SAVED_MID_WAY.add(request().id());
+      }
+      return fake.snapshot();
+    }
+  }
+}
