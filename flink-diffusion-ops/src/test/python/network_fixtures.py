@@ -137,4 +137,20 @@ def make(out, tokenizer_folder, report=False):
     add("clip-text-projection", tiny.projecting_text_encoder(631, hidden=48, layers=3, projection=40, act="gelu"), "SDXL's second text encoder; eos_token_id 2, so the end is the highest id")
     add("clip-vision-projection", tiny.vision_encoder(641, act="gelu", projection=24), "an image encoder; last_hidden_state is before the final norm, image_embeds after it and the projection")
     add("dit", tiny.dit(651), "DiT's shape, with learned sigma")
+    add("unet-class-identity", tiny.unet(661, class_embed_type="identity"), "a class label that is an embedding already")
+    add(
+        "unet2d-class-timestep",
+        tiny.unet2d(
+            671,
+            down_block_types=("AttnDownBlock2D", "DownBlock2D", "DownBlock2D"),
+            up_block_types=("UpBlock2D", "UpBlock2D", "AttnUpBlock2D"),
+            attention_head_dim=2,
+            class_embed_type="timestep",
+            resnet_time_scale_shift="scale_shift",
+            time_embedding_dim=24,
+            center_input_sample=True,
+            act_fn="gelu",
+        ),
+        "a second timestep as class label, no norm before the middle's attention, centred input, a size of its own for the time embedding",
+    )
     return entries

@@ -3,7 +3,7 @@
 import torch
 
 from fixture_tools import Goldens, Recorder, depth_at_most, least_visible_parameters, seeded
-from tiny_models import call_unet, conditions
+from tiny_models import call_unet, conditions, labels
 
 WEIGHT_FILES = {"CLIPTextModel": "model.safetensors", "CLIPTextModelWithProjection": "model.safetensors", "CLIPVisionModelWithProjection": "model.safetensors"}
 INNER_LEVELS = depth_at_most(1, "time_embedding", "time_proj")
@@ -50,7 +50,7 @@ def unet_cases(model, goldens, _):
 
 def unet2d_cases(model, goldens, _):
     generator = seeded(33)
-    given = {"class_labels": torch.tensor([2, 5])} if model.config.num_class_embeds else {}
+    given = labels(model.config, [2, 5])
     for case, timestep, (height, width), record in (("t1", 1.0, (16, 16), False), ("t500", 500.0, (16, 16), True), ("t981", 981.0, (8, 16), False)):
         sample = torch.randn(2, model.config.in_channels, height, width, generator=generator)
         with Recorder(model, INNER_LEVELS if record else nothing) as seen:

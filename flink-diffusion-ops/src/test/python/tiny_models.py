@@ -77,6 +77,8 @@ def conditions(config, rows, generator):
         given["class_labels"] = torch.arange(rows) * 20.5 + 1.0
     elif config.class_embed_type in ("projection", "simple_projection"):
         given["class_labels"] = torch.randn(rows, config.projection_class_embeddings_input_dim, generator=generator)
+    elif config.class_embed_type == "identity":
+        given["class_labels"] = torch.randn(rows, 4 * config.block_out_channels[0], generator=generator)
     if config.time_cond_proj_dim is not None:
         given["timestep_cond"] = torch.randn(rows, config.time_cond_proj_dim, generator=generator)
     if config.addition_embed_type == "text_time":
@@ -117,6 +119,15 @@ def unet(seed, deviation=0.7, **config):
     return finish(UNet2DConditionModel(**options), seed, prediction, deviation)
 
 
+def labels(config, values):
+    """Class labels for a UNet2DModel that takes any."""
+    if config.num_class_embeds is not None:
+        return {"class_labels": torch.tensor(values)}
+    if config.class_embed_type == "timestep":
+        return {"class_labels": torch.tensor(values) * 20.5 + 1.0}
+    return {}
+
+
 def unet2d(seed, deviation=0.7, **config):
     options = dict(
         sample_size=16,
@@ -130,8 +141,7 @@ def unet2d(seed, deviation=0.7, **config):
 
     def prediction(model):
         sample = torch.randn(4, model.config.in_channels, 16, 16, generator=seeded(93))
-        labels = torch.tensor([0, 1, 2, 3]) if model.config.num_class_embeds else None
-        return model(sample, torch.tensor([1, 250, 500, 981]), class_labels=labels).sample
+        return model(sample, torch.tensor([1, 250, 500, 981]), **labels(model.config, [0, 1, 2, 3])).sample
 
     return finish(UNet2DModel(**options), seed, prediction, deviation)
 
