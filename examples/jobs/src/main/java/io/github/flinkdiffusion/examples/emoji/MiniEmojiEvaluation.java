@@ -61,7 +61,7 @@ public final class MiniEmojiEvaluation implements Callable<Integer> {
 
   @Option(
       names = "--guidance",
-      defaultValue = "4",
+      defaultValue = "2",
       description = "Guidance scale (default: ${DEFAULT-VALUE}).")
   private double guidance;
 
