@@ -1,9 +1,15 @@
 package io.github.flinkdiffusion.examples;
 
+import java.util.regex.Pattern;
+
 /** An error as the one line that a user reads; the stack trace is for the log. */
 final class ErrorLine {
   private static final String OURS = "io.github.flinkdiffusion.";
   private static final int MAX_LENGTH = 600;
+
+  /** Of an exception whose message somebody has put into another's. */
+  private static final Pattern QUALIFIED_NAME =
+      Pattern.compile("\\b(?:[a-z]\\w*\\.)+[A-Z]\\w*(?:Exception|Error): ");
 
   private ErrorLine() {}
 
@@ -24,7 +30,7 @@ final class ErrorLine {
   }
 
   private static String onOneLine(String message) {
-    String line = message.strip().replaceAll("\\s+", " ");
+    String line = QUALIFIED_NAME.matcher(message.strip()).replaceAll("").replaceAll("\\s+", " ");
     return line.length() <= MAX_LENGTH ? line : line.substring(0, MAX_LENGTH) + " ...";
   }
 }

@@ -37,7 +37,7 @@ abstract class Progress implements AutoCloseable {
       bar =
           new ProgressBarBuilder()
               .setInitialMax((long) total * PARTS_OF_A_PICTURE)
-              .setUnit(" pictures", PARTS_OF_A_PICTURE)
+              .setUnit(" done", PARTS_OF_A_PICTURE)
               .setUpdateIntervalMillis(200)
               .build();
     }
@@ -71,7 +71,7 @@ abstract class Progress implements AutoCloseable {
     void at(int pictures, double begun) {
       boolean last = pictures == total;
       if (pictures > printed && (last || (long) (pictures - printed) * LINES >= total)) {
-        out.println(pictures + " of " + total + " pictures");
+        out.println(pictures + " of " + total + " done");
         printed = pictures;
       }
     }

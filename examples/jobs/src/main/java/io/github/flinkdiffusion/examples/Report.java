@@ -51,7 +51,9 @@ final class Report {
     List<Summary.Picture> pictures = new ArrayList<>();
     List<Summary.Failure> failed = new ArrayList<>();
     ContactSheet sheet =
-        ContactSheet.columns(SHEET_COLUMNS).pictureSize(SHEET_PICTURE_PIXELS).title(model);
+        ContactSheet.columns(SHEET_COLUMNS)
+            .pictureSize(SHEET_PICTURE_PIXELS)
+            .title(title(results.images()));
     for (int i = 0; i < requests.size(); i++) {
       String id = requests.get(i).getId();
       ImageEvent image = images.get(id);
@@ -83,19 +85,27 @@ final class Report {
     return summary;
   }
 
+  /** What all pictures have in common. */
+  private String title(List<ImageEvent> images) {
+    List<String> ways =
+        images.stream()
+            .map(image -> image.getScheduler() + ", " + image.getSteps() + " steps")
+            .distinct()
+            .toList();
+    return ways.size() == 1 ? model + " (" + ways.get(0) + ")" : model;
+  }
+
   private Summary.Picture picture(int number, ImageEvent image, ContactSheet sheet) {
     byte[] png = new byte[image.getImage().remaining()];
     image.getImage().duplicate().get(png);
     String name = OutputFolder.pictureName(number, image.getPrompt());
     folder.write(name, png);
     if (sheet != null) {
-      String detail = "seed " + image.getSeed() + ", " + image.getSteps() + " steps";
+      String note = image.getAttributes().getOrDefault(NOTE, "");
       sheet.add(
           PngCodec.decode(png),
           image.getPrompt(),
-          image.getAttributes().containsKey(NOTE)
-              ? detail + ", " + image.getAttributes().get(NOTE)
-              : detail);
+          "seed " + image.getSeed() + (note.isEmpty() ? "" : ", " + note));
     }
     return new Summary.Picture(
         name,

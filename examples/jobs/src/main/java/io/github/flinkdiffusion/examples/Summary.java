@@ -2,8 +2,11 @@ package io.github.flinkdiffusion.examples;
 
 import com.fasterxml.jackson.core.JsonProcessingException;
 import com.fasterxml.jackson.databind.ObjectMapper;
+import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Locale;
+import java.util.Map;
+import java.util.stream.Collectors;
 
 /**
  * What a run did; {@code summary.json} has these fields by these names.
@@ -93,7 +96,17 @@ record Summary(
           text, "%d prompts were longer than the model reads; their ends were not used", truncated);
     }
     line(text, "%d failures", failures.size());
-    failures.forEach(f -> line(text, "  %s %s: %s", f.id(), f.reason(), f.message()));
+    // A wrong setting fails all requests with the same sentence.
+    Map<String, List<Failure>> alike =
+        failures.stream()
+            .collect(
+                Collectors.groupingBy(
+                    f -> f.reason() + ": " + f.message(), LinkedHashMap::new, Collectors.toList()));
+    alike.forEach(
+        (why, those) -> {
+          String others = those.size() == 1 ? "" : " and " + (those.size() - 1) + " others";
+          line(text, "  %s%s: %s", those.get(0).id(), others, why);
+        });
     return text.toString();
   }
 

@@ -26,6 +26,14 @@ class ErrorLineTest {
   }
 
   @Test
+  void leavesOutTheClassNamesOfExceptionsThatOthersQuote() {
+    assertThat(
+            ErrorLine.of(
+                new DemoException("No model: io.github.example.WeightsException: File x is short")))
+        .isEqualTo("No model: File x is short");
+  }
+
+  @Test
   void isNeverLongerThanAScreenShows() {
     assertThat(ErrorLine.of(new DemoException("x".repeat(10_000)))).hasSizeLessThan(700);
   }

@@ -21,8 +21,8 @@ class ProgressTest {
   void withoutATerminalThereIsALineForEveryTenthAndForTheLast() {
     assertThat(lines(200, IntStream.rangeClosed(0, 200).toArray()))
         .hasSize(10)
-        .startsWith("20 of 200 pictures")
-        .endsWith("200 of 200 pictures");
-    assertThat(lines(7, 0, 3, 3, 7, 7)).containsExactly("3 of 7 pictures", "7 of 7 pictures");
+        .startsWith("20 of 200 done")
+        .endsWith("200 of 200 done");
+    assertThat(lines(7, 0, 3, 3, 7, 7)).containsExactly("3 of 7 done", "7 of 7 done");
   }
 }

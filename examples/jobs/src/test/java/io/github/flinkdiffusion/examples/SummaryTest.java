@@ -14,7 +14,7 @@ class SummaryTest {
           "abc",
           "cpu",
           2,
-          2,
+          4,
           List.of(
               new Summary.Picture(
                   "pictures/001-a.png",
@@ -28,7 +28,10 @@ class SummaryTest {
                   32,
                   true,
                   "d1")),
-          List.of(new Summary.Failure("r-002", "INVALID_REQUEST", "The prompt is blank.")),
+          List.of(
+              new Summary.Failure("r-002", "INVALID_REQUEST", "The prompt is blank."),
+              new Summary.Failure("r-003", "TIMEOUT", "Too late."),
+              new Summary.Failure("r-004", "INVALID_REQUEST", "The prompt is blank.")),
           new Summary.Seconds(10.25, 14.5),
           new Summary.BatchSizes(25, 1.96, 2));
 
@@ -36,12 +39,13 @@ class SummaryTest {
   void tellsAPersonWhatHappened() {
     assertThat(SUMMARY.text().lines())
         .containsExactly(
-            "1 of 2 pictures in 14.5 s, 10.3 s of it for the Flink job from start to end",
+            "1 of 4 pictures in 14.5 s, 10.3 s of it for the Flink job from start to end",
             "25 network calls of 2.0 rows on average, the largest of 2 (a picture with guidance takes 2)",
             "mini-emoji on cpu, parallelism 2",
             "1 prompts were longer than the model reads; their ends were not used",
-            "1 failures",
-            "  r-002 INVALID_REQUEST: The prompt is blank.");
+            "3 failures",
+            "  r-002 and 1 others: INVALID_REQUEST: The prompt is blank.",
+            "  r-003: TIMEOUT: Too late.");
   }
 
   @Test
