@@ -1,0 +1,139 @@
+package io.github.flinkdiffusion.ops.batching;
+
+import static org.assertj.core.api.Assertions.assertThat;
+
+import io.github.flinkdiffusion.ops.engine.DeviceSpec;
+import io.github.flinkdiffusion.ops.pipeline.GenerationRequest;
+import io.github.flinkdiffusion.ops.pipeline.GenerationSpec;
+import io.github.flinkdiffusion.ops.pipeline.StableDiffusionPipeline;
+import io.github.flinkdiffusion.ops.pipeline.Trajectory;
+import io.github.flinkdiffusion.ops.pipeline.TrajectorySnapshot;
+import io.github.flinkdiffusion.ops.torchscript.StorageType;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.HashMap;
+import java.util.List;
+import java.util.Map;
+import org.assertj.core.data.Offset;
+import org.junit.jupiter.api.AfterAll;
+import org.junit.jupiter.api.BeforeAll;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.ValueSource;
+
+/**
+ * A real (tiny, random) Stable Diffusion model: who shares a request's network calls makes no
+ * difference to its picture beyond rounding, because kernels may round differently for another batch
+ * size.
+ */
+class BatchInvarianceParityTest {
+  private static final Path FOLDER = Path.of("src/test/resources/fixtures/models/tiny-sd1");
+
+  /** In a picture's range of 0..1. */
+  private static final Offset<Float> TOLERANCE = Offset.offset(1e-4f);
+
+  private static StableDiffusionPipeline pipeline;
+  private static List<GenerationRequest> requests;
+  private static final Map<String, float[]> SOLO = new HashMap<>();
+
+  @BeforeAll
+  static void openAndMakeEachAlone() {
+    pipeline = StableDiffusionPipeline.open(FOLDER, DeviceSpec.CPU, StorageType.FLOAT32);
+    requests =
+        List.of(
+            request("a", "PNDMScheduler", 4, 7.5),
+            request("b", "EulerDiscreteScheduler", 9, 1.0),
+            request("c", "DDIMScheduler", 25, 3.0),
+            request("d", "EulerAncestralDiscreteScheduler", 6, 7.5),
+            request("e", "DPMSolverMultistepScheduler", 12, 1.0),
+            request("f", "DDPMScheduler", 50, 2.0),
+            request("g", "LCMScheduler", 4, 1.0),
+            request("h", "DDIMScheduler", 7, 7.5));
+    for (GenerationRequest request : requests) {
+      List<Trajectory> alone = pipeline.start(List.of(request));
+      while (!alone.get(0).done()) {
+        pipeline.step(alone);
+      }
+      SOLO.put(request.id(), pipeline.finish(alone).get(0).image().data());
+    }
+  }
+
+  @AfterAll
+  static void close() {
+    pipeline.close();
+  }
+
+  private static GenerationRequest request(
+      String id, String scheduler, int steps, double guidance) {
+    return pipeline.prepare(
+        new GenerationSpec(
+            id, "a photo of " + id, "blurry", null, scheduler, steps, guidance, 64, 64));
+  }
+
+  @ParameterizedTest
+  @ValueSource(ints = {1, 2, 3, 4, 5, 6, 7, 8})
+  void aPictureIsTheSameInAnyCompany(int size) {
+    StepBatcher batcher = new StepBatcher(pipeline, BatchPolicy.ofRows(16), Ticker.SYSTEM);
+    BatchSession session = batcher.join(cause -> {});
+    Map<String, RecordedOutcome> outcomes = new HashMap<>();
+    for (GenerationRequest request : requests.subList(0, size)) {
+      RecordedOutcome outcome = new RecordedOutcome();
+      outcomes.put(request.id(), outcome);
+      session.submit(new Work.Fresh(request), Submission.DEFAULT, outcome);
+      for (int call = 0; call < size % 3; call++) {
+        batcher.runOnce(); // each joins the others at another of their steps
+      }
+    }
+    while (batcher.runOnce()) {}
+
+    outcomes.forEach(
+        (id, outcome) ->
+            assertThat(outcome.image.image().data())
+                .as("%s among %d", id, size)
+                .containsExactly(SOLO.get(id), TOLERANCE));
+  }
+
+  @Test
+  void noiseIsBitEqualInAnyCompany() {
+    List<TrajectorySnapshot> together = snapshots(pipeline.start(requests));
+    List<TrajectorySnapshot> alone = new ArrayList<>();
+    for (GenerationRequest request : requests) {
+      alone.addAll(snapshots(pipeline.start(List.of(request))));
+    }
+    assertThat(together).isEqualTo(alone);
+  }
+
+  @ParameterizedTest
+  @ValueSource(ints = {1, 2, 5, 9, 14})
+  void savedAnywhereItGoesOnToTheSamePicture(int callsBefore) throws InterruptedException {
+    StepBatcher before = new StepBatcher(pipeline, BatchPolicy.ofRows(16), Ticker.SYSTEM);
+    BatchSession session = before.join(cause -> {});
+    Map<String, RecordedOutcome> outcomes = new HashMap<>();
+    for (GenerationRequest request : requests) {
+      RecordedOutcome outcome = new RecordedOutcome();
+      outcomes.put(request.id(), outcome);
+      session.submit(new Work.Fresh(request), Submission.DEFAULT, outcome);
+    }
+    for (int call = 0; call < callsBefore; call++) {
+      before.runOnce();
+    }
+    StepBatcher after = new StepBatcher(pipeline, BatchPolicy.ofRows(6), Ticker.SYSTEM);
+    BatchSession resumed = after.join(cause -> {});
+    for (Work work : session.snapshot().values()) {
+      RecordedOutcome outcome = new RecordedOutcome();
+      outcomes.put(work.request().id(), outcome);
+      resumed.submit(work, Submission.DEFAULT, outcome);
+    }
+    while (after.runOnce()) {}
+
+    outcomes.forEach(
+        (id, outcome) ->
+            assertThat(outcome.image.image().data())
+                .as("%s saved after %d calls", id, callsBefore)
+                .containsExactly(SOLO.get(id), TOLERANCE));
+  }
+
+  private static List<TrajectorySnapshot> snapshots(List<Trajectory> trajectories) {
+    return trajectories.stream().map(Trajectory::snapshot).toList();
+  }
+}

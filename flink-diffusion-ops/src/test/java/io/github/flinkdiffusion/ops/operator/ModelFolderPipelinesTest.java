@@ -1,0 +1,148 @@
+package io.github.flinkdiffusion.ops.operator;
+
+import static io.github.flinkdiffusion.ops.operator.Subtask.settings;
+import static org.assertj.core.api.Assertions.assertThat;
+
+import io.github.flinkdiffusion.connector.event.FailureEvent;
+import io.github.flinkdiffusion.connector.event.ImageEvent;
+import io.github.flinkdiffusion.connector.event.PromptEvent;
+import io.github.flinkdiffusion.ops.engine.DeviceSpec;
+import io.github.flinkdiffusion.ops.image.PngCodec;
+import io.github.flinkdiffusion.ops.pipeline.StableDiffusionPipeline;
+import io.github.flinkdiffusion.ops.pipeline.Trajectory;
+import io.github.flinkdiffusion.ops.torchscript.StorageType;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.HashMap;
+import java.util.List;
+import java.util.Map;
+import org.apache.flink.runtime.checkpoint.OperatorSubtaskState;
+import org.apache.flink.streaming.util.AbstractStreamOperatorTestHarness;
+import org.assertj.core.data.Offset;
+import org.junit.jupiter.api.Test;
+
+/** The operator on a real (tiny, random) Stable Diffusion model. */
+class ModelFolderPipelinesTest {
+  private static final String FOLDER = "src/test/resources/fixtures/models/tiny-sd1";
+
+  /** One level of eight bits, since a picture near the middle of two may be rounded either way. */
+  private static final Offset<Float> ONE_LEVEL = Offset.offset(1.01f / 255);
+
+  private static List<PromptEvent> prompts() {
+    List<PromptEvent> prompts = new ArrayList<>();
+    String[] schedulers = {
+      "PNDMScheduler", "EulerAncestralDiscreteScheduler", "DPMSolverMultistepScheduler", null
+    };
+    for (int i = 0; i < 8; i++) {
+      prompts.add(
+          PromptEvent.newBuilder()
+              .setId("p" + i)
+              .setPrompt("a photo of " + i)
+              .setScheduler(schedulers[i % schedulers.length])
+              .setSteps(4 + i)
+              .setGuidanceScale(i % 2 == 0 ? 7.5 : 1.0)
+              .build());
+    }
+    return prompts;
+  }
+
+  private static Map<String, float[]> undisturbed(List<PromptEvent> prompts) {
+    Map<String, float[]> pictures = new HashMap<>();
+    try (StableDiffusionPipeline pipeline =
+        StableDiffusionPipeline.open(Path.of(FOLDER), DeviceSpec.CPU, StorageType.FLOAT32)) {
+      for (PromptEvent prompt : prompts) {
+        List<Trajectory> alone =
+            pipeline.start(List.of(pipeline.prepare(Events.spec(prompt, settings()))));
+        while (!alone.get(0).done()) {
+          pipeline.step(alone);
+        }
+        pictures.put(prompt.getId(), pipeline.finish(alone).get(0).image().data());
+      }
+    }
+    return pictures;
+  }
+
+  @Test
+  void savedMidWayAndRestoredOnTwoSubtasksThePicturesAreEqual() throws Exception {
+    List<PromptEvent> prompts = prompts();
+    ModelFolderPipelines pipelines = new ModelFolderPipelines(FOLDER, null);
+    DiffusionSettings settings = settings(DiffusionOptions.DEVICE, "cpu");
+    List<ImageEvent> images = new ArrayList<>();
+    OperatorSubtaskState state;
+    ManualDevices before = new ManualDevices();
+    try (Subtask subtask = new Subtask(pipelines, settings, before.services).open()) {
+      for (PromptEvent prompt : prompts) {
+        subtask.harness.processElement(prompt, 0);
+      }
+      for (int call = 0; call < 9; call++) {
+        before.deviceCall();
+      }
+      while (before.encodeOne()) {}
+      subtask.deliverMail();
+      images.addAll(subtask.images());
+      state = subtask.snapshot();
+    }
+    assertThat(images).hasSize(1);
+    ManualDevices after = new ManualDevices();
+    for (int i = 0; i < 2; i++) {
+      OperatorSubtaskState share =
+          AbstractStreamOperatorTestHarness.repartitionOperatorState(state, 16, 1, 2, i);
+      try (Subtask subtask =
+          new Subtask(pipelines, settings, after.services, 2, i).restore(share)) {
+        subtask.settle(after);
+        images.addAll(subtask.images());
+      }
+    }
+
+    Map<String, float[]> expected = undisturbed(prompts);
+    assertThat(images)
+        .extracting(ImageEvent::getId)
+        .containsExactlyInAnyOrderElementsOf(expected.keySet());
+    for (ImageEvent image : images) {
+      assertThat(PngCodec.decode(image.getImage().array()).data())
+          .as(image.getId())
+          .containsExactly(expected.get(image.getId()), ONE_LEVEL);
+      assertThat(image.getModel()).isEqualTo("tiny-sd1");
+    }
+  }
+
+  @Test
+  void whatTheModelRefusesBecomesAFailureAndTheRestGoesOn() throws Exception {
+    ManualDevices devices = new ManualDevices();
+    try (Subtask subtask =
+        new Subtask(
+                new ModelFolderPipelines(FOLDER, StorageType.FLOAT32),
+                settings(DiffusionOptions.DEVICE, "cpu", DiffusionOptions.DEFAULT_STEPS, 2),
+                devices.services)
+            .open()) {
+      PromptEvent good = PromptEvent.newBuilder().setId("good").setPrompt("a cat").build();
+      subtask.harness.processElement(good, 0);
+      subtask.harness.processElement(with(good, "blank").setPrompt("").build(), 0);
+      subtask.harness.processElement(with(good, "width").setWidth(7).build(), 0);
+      subtask.harness.processElement(with(good, "zero").setSteps(0).build(), 0);
+      subtask.harness.processElement(with(good, "many").setSteps(10_000).build(), 0);
+      subtask.harness.processElement(with(good, "scheduler").setScheduler("Magic").build(), 0);
+      subtask.harness.processElement(with(good, "nan").setGuidanceScale(Double.NaN).build(), 0);
+      subtask.harness.processElement(
+          with(good, "long").setPrompt("cat ".repeat(25_000)).build(), 0);
+      subtask.settle(devices);
+
+      assertThat(subtask.failures())
+          .extracting(FailureEvent::getId)
+          .containsExactly("blank", "width", "zero", "many", "scheduler", "nan");
+      assertThat(subtask.failures())
+          .extracting(FailureEvent::getMessage)
+          .anyMatch(message -> message.contains("width is 7"))
+          .anyMatch(message -> message.contains("Magic"));
+      assertThat(subtask.imageIds()).containsExactlyInAnyOrder("good", "long");
+      assertThat(subtask.images())
+          .filteredOn(ImageEvent::getPromptTruncated)
+          .extracting(ImageEvent::getId)
+          .containsExactly("long");
+    }
+  }
+
+  private static PromptEvent.Builder with(PromptEvent prompt, String id) {
+    return PromptEvent.newBuilder(prompt).setId(id);
+  }
+}
