@@ -53,7 +53,8 @@ import org.apache.flink.util.function.ThrowingRunnable;
  * state; it owns the {@link EmissionQueue}. The device's thread, shared by all subtasks on it,
  * denoises; a small pool encodes pictures. Both hand results over by mail. When {@code capacity}
  * requests are in flight, the task's thread works off its mail instead of taking input: that is the
- * back-pressure, and no barrier can come between a request's arrival and its admission.
+ * back-pressure, and no barrier can come between a request's arrival and its admission. The price,
+ * as with every operator of Flink: a barrier that comes meanwhile waits until one request leaves.
  *
  * <p>Latency markers do not wait in the queue; as everywhere in Flink they measure the way, not the
  * work.
@@ -87,7 +88,7 @@ final class DiffusionOperator extends AbstractStreamOperator<ImageEvent>
   private transient SharedBatchers.Lease lease;
   private transient BatchSession session;
   private transient ExecutorService encoders;
-  private transient DiffusionMetrics metrics;
+  private transient DiffusionMetrics meters;
 
   /** What the reporters' threads see of the queue. */
   private transient volatile int inFlight;
@@ -143,7 +144,7 @@ final class DiffusionOperator extends AbstractStreamOperator<ImageEvent>
                 new SharedBatchers.Key(pipeline.model(), device),
                 settings.batchPolicy(),
                 () -> pipeline.open(device));
-    metrics =
+    meters =
         new DiffusionMetrics(
             getMetricGroup(), this::inFlight, Duration.ofNanos(System.nanoTime() - begin));
     encoders = services.encoders().create(Integer.toString(subtask), settings.encodingThreads());
@@ -168,13 +169,13 @@ final class DiffusionOperator extends AbstractStreamOperator<ImageEvent>
 
   private void resume(Request request, TrajectorySnapshot trajectory) {
     if (trajectory.modelDigest().equals(lease.batcher().model().digest())) {
-      metrics.restoredTrajectories.inc();
+      meters.restoredTrajectories.inc();
       add(request);
       submit(request, new Work.Resumed(trajectory));
     } else {
       // Half a way on one model and half on another leads to no picture of either.
-      metrics.restartedTrajectories.inc();
-      metrics.redoneSteps.inc(trajectory.step());
+      meters.restartedTrajectories.inc();
+      meters.redoneSteps.inc(trajectory.step());
       LOG.info(
           "Request {} begins again, {} steps are lost: the model has changed from {} to {}.",
           request.prompt.getId(),
@@ -292,6 +293,10 @@ final class DiffusionOperator extends AbstractStreamOperator<ImageEvent>
     return inFlight;
   }
 
+  DiffusionMetrics meters() {
+    return meters;
+  }
+
   private void emit(Signals signals) throws Exception {
     for (Object signal : signals.inOrder()) {
       if (signal instanceof Watermark watermark) {
@@ -306,10 +311,10 @@ final class DiffusionOperator extends AbstractStreamOperator<ImageEvent>
     inFlight = queue.size();
     Outcome outcome = request.outcome.join(); // complete, or it would not be ready
     if (outcome instanceof Outcome.Picture picture) {
-      metrics.pictures.inc();
+      meters.pictures.inc();
       output.collect(request.record(picture.event()));
     } else if (outcome instanceof Outcome.Failure failure) {
-      metrics.failed(failure.event().getReason());
+      meters.failed(failure.event().getReason());
       output.collect(FAILURES, request.record(failure.event()));
     }
   }
@@ -373,7 +378,7 @@ final class DiffusionOperator extends AbstractStreamOperator<ImageEvent>
   private final class Session implements SessionListener {
     @Override
     public void onCall(CallReport report) {
-      metrics.called(report);
+      meters.called(report);
     }
 
     @Override
@@ -426,12 +431,12 @@ final class DiffusionOperator extends AbstractStreamOperator<ImageEvent>
 
     @Override
     public void onStarted(Duration queued) {
-      metrics.queued(queued);
+      meters.queued(queued);
     }
 
     @Override
     public void onStep(int done, int ofTotal) {
-      metrics.steps.inc();
+      meters.steps.inc();
       int every = settings.progressEverySteps();
       if (every > 0 && (done % every == 0 || done == ofTotal)) {
         step = done;

@@ -44,8 +44,9 @@ public final class DiffusionOptions {
           .defaultValue(64)
           .withDescription(
               "Requests that a subtask has in flight, from 1. When so many are, it takes no more"
-                  + " input, which becomes back-pressure. A checkpoint holds each with its latent"
-                  + " and finished ones with their picture, so this bounds the state too.");
+                  + " input, which becomes back-pressure, and a checkpoint that begins then waits"
+                  + " until one of them is done. A checkpoint holds each with its latent and"
+                  + " finished ones with their picture, so this bounds the state too.");
 
   public static final ConfigOption<Integer> BATCH_ROWS =
       ConfigOptions.key("diffusion.batch.rows")

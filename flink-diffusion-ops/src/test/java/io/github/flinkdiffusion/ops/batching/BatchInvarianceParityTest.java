@@ -23,8 +23,8 @@ import org.junit.jupiter.params.provider.ValueSource;
 
 /**
  * A real (tiny, random) Stable Diffusion model: who shares a request's network calls makes no
- * difference to its picture beyond rounding, because kernels may round differently for another batch
- * size.
+ * difference to its picture beyond rounding, because kernels may round differently for another
+ * batch size.
  */
 class BatchInvarianceParityTest {
   private static final Path FOLDER = Path.of("src/test/resources/fixtures/models/tiny-sd1");

@@ -115,6 +115,10 @@ final class Subtask implements AutoCloseable {
     return ((DiffusionOperator) harness.getOperator()).inFlight();
   }
 
+  DiffusionMetrics meters() {
+    return ((DiffusionOperator) harness.getOperator()).meters();
+  }
+
   List<ImageEvent> images() {
     return harness.extractOutputValues();
   }

@@ -1,0 +1,111 @@
+package io.github.flinkdiffusion.ops.operator;
+
+import static io.github.flinkdiffusion.ops.operator.Subtask.prompt;
+import static io.github.flinkdiffusion.ops.operator.Subtask.settings;
+import static org.assertj.core.api.Assertions.assertThat;
+
+import io.github.flinkdiffusion.connector.event.FailureReason;
+import io.github.flinkdiffusion.ops.batching.CallReport;
+import io.github.flinkdiffusion.ops.batching.CallReport.Stage;
+import java.time.Duration;
+import java.util.HashMap;
+import java.util.Map;
+import org.apache.flink.metrics.Counter;
+import org.apache.flink.metrics.Gauge;
+import org.apache.flink.metrics.Histogram;
+import org.apache.flink.metrics.Metric;
+import org.apache.flink.metrics.MetricGroup;
+import org.apache.flink.runtime.checkpoint.OperatorSubtaskState;
+import org.apache.flink.runtime.metrics.groups.UnregisteredMetricGroups.UnregisteredOperatorMetricGroup;
+import org.junit.jupiter.api.Test;
+
+class DiffusionMetricsTest {
+
+  /** Keeps what is registered, under the names of groups and metric. */
+  private static final class Registered extends UnregisteredOperatorMetricGroup {
+    private final String prefix;
+    private final Map<String, Metric> metrics;
+
+    Registered() {
+      this("", new HashMap<>());
+    }
+
+    private Registered(String prefix, Map<String, Metric> metrics) {
+      this.prefix = prefix;
+      this.metrics = metrics;
+    }
+
+    @Override
+    protected void addMetric(String name, Metric metric) {
+      if (metrics != null) { // the base class registers some before this one is constructed
+        metrics.put(prefix + name, metric);
+      }
+    }
+
+    @Override
+    public MetricGroup addGroup(String key, String value) {
+      return new Registered(prefix + key + "." + value + ".", metrics);
+    }
+
+    @SuppressWarnings("unchecked") // the test knows each metric's kind
+    <M extends Metric> M get(String name) {
+      return (M) metrics.get(name);
+    }
+  }
+
+  @Test
+  void whatIsMeasuredIsInFlinksGroup() {
+    Registered group = new Registered();
+    DiffusionMetrics metrics = new DiffusionMetrics(group, () -> 5, Duration.ofSeconds(2));
+    metrics.called(new CallReport(Stage.STEP, 3, 4, false, Duration.ofMillis(7)));
+    metrics.called(new CallReport(Stage.STEP, 8, 8, true, Duration.ofMillis(1)));
+    metrics.called(new CallReport(Stage.DECODE, 9, 9, false, Duration.ofMillis(1)));
+    metrics.queued(Duration.ofMillis(30));
+    metrics.failed(FailureReason.TIMEOUT);
+
+    assertThat(group.<Gauge<Integer>>get("inFlight").getValue()).isEqualTo(5);
+    assertThat(group.<Gauge<Long>>get("modelLoadTimeMillis").getValue()).isEqualTo(2000L);
+    assertThat(group.<Histogram>get("batchRows").getStatistics().getValues()).containsExactly(4);
+    assertThat(group.<Histogram>get("stepTimeMicros").getStatistics().getValues())
+        .containsExactly(7000);
+    assertThat(group.<Histogram>get("queueTimeMillis").getStatistics().getValues())
+        .containsExactly(30);
+    assertThat(group.<Counter>get("outOfMemoryCalls").getCount()).isEqualTo(1);
+    assertThat(group.<Counter>get("reason.TIMEOUT.failures").getCount()).isEqualTo(1);
+    assertThat(group.<Counter>get("reason.NOT_FINITE.failures").getCount()).isZero();
+  }
+
+  @Test
+  void theOperatorCountsWhatHappens() throws Exception {
+    ManualDevices devices = new ManualDevices();
+    FakePipelines pipelines = new FakePipelines();
+    OperatorSubtaskState state;
+    try (Subtask subtask = new Subtask(pipelines, settings(), devices.services).open()) {
+      subtask.harness.processElement(prompt("a", 2), 0);
+      subtask.harness.processElement(prompt("b", 3), 0);
+      subtask.settle(devices);
+      assertThat(subtask.meters().pictures.getCount()).isEqualTo(2);
+      assertThat(subtask.meters().steps.getCount()).isEqualTo(5);
+      assertThat(subtask.inFlight()).isZero();
+
+      subtask.harness.processElement(prompt("c", 9), 0);
+      devices.deviceCall();
+      devices.deviceCall();
+      devices.deviceCall();
+      assertThat(subtask.inFlight()).isEqualTo(1);
+      state = subtask.snapshot();
+    }
+    try (Subtask same =
+        new Subtask(pipelines, settings(), new ManualDevices().services).restore(state)) {
+      assertThat(same.meters().restoredTrajectories.getCount()).isEqualTo(1);
+      assertThat(same.meters().restartedTrajectories.getCount()).isZero();
+    }
+    try (Subtask changed =
+        new Subtask(new FakePipelines("next version"), settings(), new ManualDevices().services)
+            .restore(state)) {
+      assertThat(changed.meters().restoredTrajectories.getCount()).isZero();
+      assertThat(changed.meters().restartedTrajectories.getCount()).isEqualTo(1);
+      assertThat(changed.meters().redoneSteps.getCount()).isEqualTo(2);
+    }
+  }
+}
