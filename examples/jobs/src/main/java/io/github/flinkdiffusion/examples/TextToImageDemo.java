@@ -4,6 +4,7 @@ import io.github.flinkdiffusion.connector.event.PromptEvent;
 import io.github.flinkdiffusion.embedded.EmbeddedKafka;
 import io.github.flinkdiffusion.ops.engine.DeviceSpec;
 import io.github.flinkdiffusion.ops.operator.DiffusionOptions;
+import io.github.flinkdiffusion.ops.scheduler.Schedulers;
 import io.github.flinkdiffusion.ops.weights.ModelFolder;
 import java.nio.file.Path;
 import java.time.Duration;
@@ -233,6 +234,11 @@ public final class TextToImageDemo implements Callable<Integer> {
   private List<PromptEvent> requests() {
     if (file != null && !arguments.isEmpty()) {
       throw new DemoException("Give prompts as arguments or with --prompts, not both.");
+    }
+    if (scheduler != null && !Schedulers.supported().contains(scheduler)) {
+      throw new DemoException(
+          "There is no scheduler '%s'; --scheduler takes one of %s."
+              .formatted(scheduler, String.join(", ", Schedulers.supported())));
     }
     if (count < 1 || parallelism < 1) {
       throw new DemoException(

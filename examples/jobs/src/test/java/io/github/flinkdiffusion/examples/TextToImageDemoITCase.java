@@ -29,8 +29,11 @@ class TextToImageDemoITCase {
   private record Run(int exitCode, String text, List<String> err) {}
 
   private Run run(String... arguments) {
-    List<String> all = new ArrayList<>(List.of("--out", out.toString(), "--device", "cpu"));
+    List<String> all = new ArrayList<>(List.of("--out", out.toString()));
     all.addAll(List.of(arguments));
+    if (!all.contains("--device")) {
+      all.addAll(List.of("--device", "cpu"));
+    }
     PrintStream standardOut = System.out;
     PrintStream standardErr = System.err;
     ByteArrayOutputStream text = new ByteArrayOutputStream();
@@ -77,7 +80,7 @@ class TextToImageDemoITCase {
               byte[] png = Files.readAllBytes(out.resolve(picture.at("/file").asText()));
               assertThat(PngCodec.decode(png).toString()).isEqualTo("Raster[3 x 72 x 64]");
               assertThat(picture.at("/scheduler").asText()).isEqualTo("EulerDiscreteScheduler");
-              assertThat(picture.at("/guidanceScale").asDouble()).isEqualTo(4);
+              assertThat(picture.at("/guidanceScale").asDouble()).isEqualTo(7.5);
             })
         .extracting(picture -> picture.at("/file").asText())
         .containsExactly(
@@ -109,15 +112,23 @@ class TextToImageDemoITCase {
   }
 
   @Test
-  void aMissingModelEndsItWithOneLine() {
-    Run run = run("--model", out.resolve("nowhere").toString());
+  void whatCanBeKnownBeforehandEndsItBeforeAnythingIsStarted() {
+    assertThat(onlyError(run("--model", out.resolve("nowhere").toString()))).contains("nowhere");
+    assertThat(onlyError(run("--model", MODEL, "--scheduler", "Magic")))
+        .contains("Magic")
+        .contains("EulerDiscreteScheduler");
+    assertThat(onlyError(run("--model", MODEL, "--count", "0"))).contains("--count is 0");
+    assertThat(onlyError(run("--model", MODEL, "--device", "tpu"))).contains("tpu").contains("cpu");
+  }
 
+  /** The one line that says what is wrong; nothing else is said but where the details are. */
+  private static String onlyError(Run run) {
     assertThat(run.exitCode).isEqualTo(1);
-    assertThat(run.err)
-        .filteredOn(line -> line.startsWith("error: "))
-        .singleElement()
-        .asString()
-        .contains("nowhere");
+    assertThat(run.text).isEmpty();
+    assertThat(run.err).hasSize(2);
+    assertThat(run.err.get(0)).startsWith("error: ");
+    assertThat(run.err.get(1)).startsWith("Details are in ");
+    return run.err.get(0);
   }
 
   @Test
