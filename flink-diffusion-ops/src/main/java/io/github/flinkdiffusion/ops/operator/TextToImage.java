@@ -57,6 +57,11 @@ public final class TextToImage {
     return option(DiffusionOptions.BATCH_ROWS, rows);
   }
 
+  /** {@link DiffusionOptions#BATCH_AGING}. */
+  public TextToImage batchAging(Duration headStartOfOnePriority) {
+    return option(DiffusionOptions.BATCH_AGING, headStartOfOnePriority);
+  }
+
   /** {@link DiffusionOptions#OUTPUT_ORDER}. */
   public TextToImage outputOrder(OutputOrder order) {
     return option(DiffusionOptions.OUTPUT_ORDER, order);
@@ -91,6 +96,11 @@ public final class TextToImage {
   /** {@link DiffusionOptions#PROGRESS_EVERY_STEPS}. */
   public TextToImage progressEverySteps(int steps) {
     return option(DiffusionOptions.PROGRESS_EVERY_STEPS, steps);
+  }
+
+  /** {@link DiffusionOptions#ENCODING_THREADS}. */
+  public TextToImage encodingThreads(int threads) {
+    return option(DiffusionOptions.ENCODING_THREADS, threads);
   }
 
   /** Any of {@link DiffusionOptions}. */
@@ -154,6 +164,11 @@ public final class TextToImage {
         images,
         images.getSideOutput(DiffusionOperator.FAILURES),
         images.getSideOutput(DiffusionOperator.PROGRESS));
+  }
+
+  /** What was set here. */
+  Configuration settings() {
+    return set;
   }
 
   private PipelineFactory pipelines(ReadableConfig config) {

@@ -4,6 +4,7 @@ import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
 import io.github.flinkdiffusion.connector.event.PromptEvent;
+import io.github.flinkdiffusion.ops.torchscript.StorageType;
 import java.time.Duration;
 import java.util.List;
 import org.apache.flink.configuration.ConfigOption;
@@ -106,6 +107,45 @@ class TextToImageTest {
 
     assertThat(streams.failures().getType()).isEqualTo(DiffusionOperator.FAILURES.getTypeInfo());
     assertThat(streams.progress().getType()).isEqualTo(DiffusionOperator.PROGRESS.getTypeInfo());
+  }
+
+  @Test
+  void everyOptionHasAMethod() {
+    Configuration set =
+        Diffusion.textToImage()
+            .model("/models/sd")
+            .precision(StorageType.FLOAT16)
+            .device("gpu:1")
+            .capacity(5)
+            .batchRows(6)
+            .batchAging(Duration.ofSeconds(7))
+            .outputOrder(OutputOrder.ORDERED)
+            .requestTimeout(Duration.ofSeconds(8))
+            .defaultSteps(9)
+            .defaultGuidanceScale(1.5)
+            .defaultScheduler("DDIMScheduler")
+            .defaultSize(64, 32)
+            .progressEverySteps(10)
+            .encodingThreads(11)
+            .settings();
+
+    assertThat(DiffusionOptions.ALL).allMatch(set::contains);
+    assertThat(DiffusionSettings.of(set))
+        .isEqualTo(
+            new DiffusionSettings(
+                "gpu:1",
+                5,
+                6,
+                Duration.ofSeconds(7),
+                OutputOrder.ORDERED,
+                Duration.ofSeconds(8),
+                9,
+                1.5,
+                "DDIMScheduler",
+                64,
+                32,
+                10,
+                11));
   }
 
   @Test
