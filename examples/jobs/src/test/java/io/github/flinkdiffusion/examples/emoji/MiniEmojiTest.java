@@ -1,0 +1,73 @@
+package io.github.flinkdiffusion.examples.emoji;
+
+import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assertions.within;
+
+import io.github.flinkdiffusion.examples.emoji.EmojiVocabulary.Background;
+import io.github.flinkdiffusion.ops.engine.DeviceSpec;
+import io.github.flinkdiffusion.ops.image.Raster;
+import io.github.flinkdiffusion.ops.pipeline.GeneratedImage;
+import io.github.flinkdiffusion.ops.pipeline.GenerationRequest;
+import io.github.flinkdiffusion.ops.pipeline.GenerationSpec;
+import io.github.flinkdiffusion.ops.pipeline.StableDiffusionPipeline;
+import io.github.flinkdiffusion.ops.pipeline.Trajectory;
+import io.github.flinkdiffusion.ops.torchscript.StorageType;
+import java.io.IOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.stream.Stream;
+import org.junit.jupiter.api.Test;
+
+/** The embedded model as it is committed. */
+class MiniEmojiTest {
+  private static final Path MODEL = Path.of("../models/mini-emoji");
+  private static final long MAX_BYTES = 25_000_000;
+
+  @Test
+  void isSmallEnoughForARepository() throws IOException {
+    try (Stream<Path> files = Files.walk(MODEL)) {
+      long bytes =
+          files.filter(Files::isRegularFile).mapToLong(file -> file.toFile().length()).sum();
+      assertThat(bytes).isLessThanOrEqualTo(MAX_BYTES);
+    }
+  }
+
+  @Test
+  void drawsAnEmojiOnTheBackgroundThatWasAskedFor() {
+    List<Background> backgrounds = EmojiVocabulary.backgrounds();
+    try (StableDiffusionPipeline pipeline =
+        StableDiffusionPipeline.open(MODEL, DeviceSpec.CPU, StorageType.FLOAT32)) {
+      List<GenerationRequest> requests = new ArrayList<>();
+      for (Background background : backgrounds) {
+        String prompt = "a small red apple on a " + background.name() + " background";
+        requests.add(
+            pipeline.prepare(
+                new GenerationSpec(
+                    background.name(), prompt, null, 3L, null, 10, 2.0, null, null)));
+      }
+      List<Trajectory> trajectories = pipeline.start(requests);
+      while (!trajectories.get(0).done()) {
+        pipeline.step(trajectories);
+      }
+      List<GeneratedImage> pictures = pipeline.finish(trajectories);
+      for (int i = 0; i < backgrounds.size(); i++) {
+        Raster picture = pictures.get(i).image();
+        Background background = backgrounds.get(i);
+        float[] colour = {
+          background.red() / 255f, background.green() / 255f, background.blue() / 255f
+        };
+        for (int channel = 0; channel < 3; channel++) {
+          assertThat(picture.at(channel, 4, 32))
+              .as("%s, channel %d", background.name(), channel)
+              .isCloseTo(colour[channel], within(0.12f));
+        }
+        // The middle of a red apple: far more red than green.
+        assertThat(picture.at(0, 36, 32) - picture.at(1, 36, 32))
+            .as(background.name())
+            .isGreaterThan(0.4f);
+      }
+    }
+  }
+}
