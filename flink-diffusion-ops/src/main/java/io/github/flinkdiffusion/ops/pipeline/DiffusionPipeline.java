@@ -54,7 +54,8 @@ public interface DiffusionPipeline extends AutoCloseable {
    * generator from the snapshot.
    *
    * @param snapshots at least one, each with this model's digest
-   * @return one trajectory a snapshot at the snapshot's step, in the same order
+   * @return one trajectory a snapshot, in the same order, at the snapshot's step; at step 0 where a
+   *     snapshot does not fit its plan any more
    */
   List<Trajectory> restore(List<TrajectorySnapshot> snapshots);
 

@@ -32,6 +32,8 @@ import java.util.List;
 import java.util.Map;
 import java.util.Set;
 import java.util.concurrent.ConcurrentHashMap;
+import org.slf4j.Logger;
+import org.slf4j.LoggerFactory;
 
 /**
  * Text to image as diffusers' StableDiffusionPipeline makes it, for model folders of Stable
@@ -43,6 +45,8 @@ import java.util.concurrent.ConcurrentHashMap;
  * for, step by step.
  */
 public final class StableDiffusionPipeline implements DiffusionPipeline {
+  private static final Logger LOG = LoggerFactory.getLogger(StableDiffusionPipeline.class);
+
   private static final String CLASS = "StableDiffusionPipeline";
 
   /** Pixels of a side beyond which a request is a mistake rather than a wish. */
@@ -268,10 +272,7 @@ public final class StableDiffusionPipeline implements DiffusionPipeline {
     Map<String, PromptEncoding> encoded = encode(texts(requests));
     List<Trajectory> trajectories = new ArrayList<>(requests.size());
     for (GenerationRequest request : requests) {
-      TorchGenerator generator = new TorchGenerator(request.seed());
-      float[] noise = generator.gaussian(latentSize(request));
-      trajectories.add(
-          trajectory(request, SamplerState.start(plan(request), noise), generator, encoded));
+      trajectories.add(fresh(request, encoded));
     }
     return trajectories;
   }
@@ -293,14 +294,38 @@ public final class StableDiffusionPipeline implements DiffusionPipeline {
         encode(texts(snapshots.stream().map(TrajectorySnapshot::request).toList()));
     List<Trajectory> trajectories = new ArrayList<>(snapshots.size());
     for (TrajectorySnapshot snapshot : snapshots) {
-      GenerationRequest request = snapshot.request();
+      trajectories.add(resume(snapshot, encoded));
+    }
+    return trajectories;
+  }
+
+  /**
+   * A snapshot that no longer fits its plan (a newer version may solve the same schedule otherwise)
+   * begins anew: failing would fail the job at every restart, and the seed gives the same picture.
+   */
+  private LatentTrajectory resume(
+      TrajectorySnapshot snapshot, Map<String, PromptEncoding> encoded) {
+    GenerationRequest request = snapshot.request();
+    try {
       SamplerState state =
           SamplerState.restore(
               plan(request), snapshot.step(), snapshot.sample(), snapshot.history());
-      trajectories.add(
-          trajectory(request, state, TorchGenerator.restore(snapshot.generator()), encoded));
+      return trajectory(request, state, TorchGenerator.restore(snapshot.generator()), encoded);
+    } catch (SchedulerException e) {
+      LOG.warn(
+          "Request '{}' was saved at step {} in a form that does not fit; it begins anew: {}",
+          request.id(),
+          snapshot.step(),
+          e.getMessage());
+      return fresh(request, encoded);
     }
-    return trajectories;
+  }
+
+  /** The initial latents are the first thing drawn from the request's generator. */
+  private LatentTrajectory fresh(GenerationRequest request, Map<String, PromptEncoding> encoded) {
+    TorchGenerator generator = new TorchGenerator(request.seed());
+    float[] noise = generator.gaussian(latentSize(request));
+    return trajectory(request, SamplerState.start(plan(request), noise), generator, encoded);
   }
 
   private LatentTrajectory trajectory(

@@ -149,6 +149,33 @@ class StableDiffusionPipelineTest {
   }
 
   @Test
+  void aSnapshotThatDoesNotFitItsPlanBeginsAnewAndEndsInTheSamePicture() {
+    GenerationRequest request =
+        pipeline.prepare(spec("a cat", 3, 1.0, "DPMSolverMultistepScheduler", null));
+    List<Trajectory> undisturbed = pipeline.start(List.of(request));
+    pipeline.step(undisturbed);
+    TrajectorySnapshot saved = undisturbed.get(0).snapshot();
+    TrajectorySnapshot foreign =
+        new TrajectorySnapshot(
+            request,
+            saved.modelDigest(),
+            saved.step(),
+            saved.sample(),
+            new float[7][saved.sample().length],
+            saved.generator());
+    List<Trajectory> restored = pipeline.restore(List.of(foreign));
+    assertThat(restored.get(0).step()).isZero();
+    while (!undisturbed.get(0).done()) {
+      pipeline.step(undisturbed);
+    }
+    while (!restored.get(0).done()) {
+      pipeline.step(restored);
+    }
+    assertThat(pipeline.finish(restored).get(0).image())
+        .isEqualTo(pipeline.finish(undisturbed).get(0).image());
+  }
+
+  @Test
   void trajectoriesOfOneShapeShareABatchAndOthersDoNot() {
     List<Trajectory> trajectories =
         pipeline.start(
