@@ -4,6 +4,7 @@ import static org.assertj.core.api.Assertions.assertThat;
 
 import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.ObjectMapper;
+import io.github.flinkdiffusion.embedded.EmbeddedKafka;
 import io.github.flinkdiffusion.ops.image.PngCodec;
 import java.io.ByteArrayOutputStream;
 import java.io.PrintStream;
@@ -95,6 +96,32 @@ class TextToImageDemoITCase {
     assertThat(summary.at("/batches/largestRows").asLong()).isBetween(2L, 8L);
     PngCodec.decode(Files.readAllBytes(out.resolve("contact-sheet.png")));
     assertThat(run.text).startsWith(Files.readString(out.resolve("summary.txt")));
+  }
+
+  @Test
+  void onABrokerOfOnesOwnARunSeesNothingOfEarlierOnes() throws Exception {
+    try (EmbeddedKafka kafka = EmbeddedKafka.builder().start()) {
+      for (String prompt : List.of("a cat", "a dog")) {
+        Run run =
+            run(
+                "--model",
+                MODEL,
+                "--bootstrap-servers",
+                kafka.bootstrapServers(),
+                "--topic-prefix",
+                "shared-",
+                "--steps",
+                "1",
+                prompt);
+        assertThat(run.exitCode).as(run.err.toString()).isZero();
+        JsonNode summary = new ObjectMapper().readTree(out.resolve("summary.json").toFile());
+        assertThat(summary.at("/pictures"))
+            .extracting(picture -> picture.at("/prompt").asText())
+            .containsExactly(prompt);
+      }
+      assertThat(kafka.readCommitted("shared-images")).hasSize(2);
+      assertThat(kafka.readCommitted("shared-prompts")).hasSize(2);
+    }
   }
 
   @Test
