@@ -17,6 +17,7 @@ import java.util.Comparator;
 import java.util.List;
 import java.util.Map;
 import java.util.TreeMap;
+import java.util.UUID;
 
 /**
  * Writes a {@link TensorStore} as a safetensors file.
@@ -59,8 +60,10 @@ public final class SafetensorsWriter {
     Path partial = null;
     try {
       Files.createDirectories(directory);
-      partial = Files.createTempFile(directory, file.getFileName() + ".", ".partial");
-      try (FileChannel out = FileChannel.open(partial, StandardOpenOption.WRITE)) {
+      // Not createTempFile, whose files only their owner may read: others run the model.
+      partial = directory.resolve(file.getFileName() + "." + UUID.randomUUID() + ".partial");
+      try (FileChannel out =
+          FileChannel.open(partial, StandardOpenOption.CREATE_NEW, StandardOpenOption.WRITE)) {
         ByteBuffer start =
             ByteBuffer.allocate(Long.BYTES + header.length).order(ByteOrder.LITTLE_ENDIAN);
         TensorReads.writeFully(start.putLong(header.length).put(header).flip(), out);
