@@ -43,7 +43,7 @@ public record DeviceSpec(int gpu) {
               + "' is not there: this process sees "
               + present
               + " GPU(s). "
-              + "Use cpu, or put a CUDA build of libtorch on the class path (see the README's GPU section).");
+              + "Use cpu, or give the process a CUDA build of libtorch (README, On a GPU).");
     }
     return new DeviceSpec(index);
   }
