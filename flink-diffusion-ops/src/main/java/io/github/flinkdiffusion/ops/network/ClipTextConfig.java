@@ -31,29 +31,6 @@ public record ClipTextConfig(
   private static final int DEFAULT_EOS = 49407;
   private static final int DEFAULT_PROJECTION = 512;
 
-  /** A config with transformers' defaults for what concerns the pooled state alone. */
-  public ClipTextConfig(
-      int vocabSize,
-      int hiddenSize,
-      int intermediateSize,
-      int layers,
-      int heads,
-      int maxPositions,
-      Activation activation,
-      double epsilon) {
-    this(
-        vocabSize,
-        hiddenSize,
-        intermediateSize,
-        layers,
-        heads,
-        maxPositions,
-        activation,
-        epsilon,
-        DEFAULT_EOS,
-        DEFAULT_PROJECTION);
-  }
-
   /**
    * Reads a component's config.json; missing keys take transformers' defaults.
    *

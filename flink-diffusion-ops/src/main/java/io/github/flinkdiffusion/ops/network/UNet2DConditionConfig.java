@@ -82,55 +82,6 @@ public record UNet2DConditionConfig(
     onlyCrossAttention = List.copyOf(onlyCrossAttention);
   }
 
-  /** A network that has a context and no other condition, as Stable Diffusion 1 and 2. */
-  public UNet2DConditionConfig(
-      int inChannels,
-      int outChannels,
-      List<Integer> blockOutChannels,
-      List<Boolean> crossAttentionDown,
-      List<Boolean> crossAttentionUp,
-      boolean hasMidBlock,
-      List<Integer> layersPerBlock,
-      List<Integer> heads,
-      int crossAttentionDim,
-      List<Integer> transformerLayers,
-      List<Boolean> onlyCrossAttention,
-      boolean linearProjection,
-      boolean upcastAttention,
-      int groups,
-      double epsilon,
-      Activation activation,
-      boolean flipSinToCos,
-      double frequencyShift) {
-    this(
-        inChannels,
-        outChannels,
-        blockOutChannels,
-        crossAttentionDown,
-        crossAttentionUp,
-        hasMidBlock,
-        layersPerBlock,
-        heads,
-        crossAttentionDim,
-        transformerLayers,
-        onlyCrossAttention,
-        linearProjection,
-        upcastAttention,
-        groups,
-        epsilon,
-        activation,
-        flipSinToCos,
-        frequencyShift,
-        false,
-        3,
-        3,
-        false,
-        Optional.empty(),
-        0,
-        ClassEmbedding.NONE,
-        Optional.empty());
-  }
-
   private static final String CROSS_DOWN = "CrossAttnDownBlock2D";
   private static final String PLAIN_DOWN = "DownBlock2D";
   private static final String CROSS_UP = "CrossAttnUpBlock2D";

@@ -18,6 +18,7 @@ import io.github.flinkdiffusion.ops.scheduler.SchedulerException;
 import io.github.flinkdiffusion.ops.scheduler.Schedulers;
 import io.github.flinkdiffusion.ops.tokenizer.ClipTokenizer;
 import io.github.flinkdiffusion.ops.tokenizer.Tokens;
+import io.github.flinkdiffusion.ops.torchscript.Graph;
 import io.github.flinkdiffusion.ops.torchscript.StorageType;
 import io.github.flinkdiffusion.ops.weights.Config;
 import io.github.flinkdiffusion.ops.weights.ModelComponent;
@@ -128,7 +129,7 @@ public final class StableDiffusionPipeline implements DiffusionPipeline {
   private static LoadedNetwork load(
       ModelFolder folder,
       String name,
-      io.github.flinkdiffusion.ops.torchscript.Graph graph,
+      Graph graph,
       DeviceSpec device,
       StorageType storage,
       List<LoadedNetwork> opened) {

@@ -89,15 +89,4 @@ class TrainableNetworkTest {
     assertThat(rate.at(110)).isCloseTo(0.1, within(1e-9));
     assertThat(rate.at(1000)).isCloseTo(0.1, within(1e-9));
   }
-
-  @Test
-  void theNoiseScheduleIsDdpms() {
-    LinearNoiseSchedule schedule = new LinearNoiseSchedule(1000, 1e-4, 0.02);
-    assertThat(schedule.alpha(0)).isCloseTo(Math.sqrt(0.9999), within(1e-12));
-    assertThat(schedule.alpha(999)).isCloseTo(0.006353, within(1e-5));
-    for (int t = 0; t < 1000; t++) {
-      assertThat(schedule.alpha(t) * schedule.alpha(t) + schedule.sigma(t) * schedule.sigma(t))
-          .isCloseTo(1, within(1e-12));
-    }
-  }
 }

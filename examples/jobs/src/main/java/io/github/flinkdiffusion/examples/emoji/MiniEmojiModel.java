@@ -2,15 +2,17 @@ package io.github.flinkdiffusion.examples.emoji;
 
 import com.fasterxml.jackson.databind.ObjectMapper;
 import io.github.flinkdiffusion.ops.engine.TrainableNetwork.NamedWeight;
-import io.github.flinkdiffusion.ops.network.Activation;
 import io.github.flinkdiffusion.ops.network.AutoencoderKLConfig;
 import io.github.flinkdiffusion.ops.network.ClipTextConfig;
 import io.github.flinkdiffusion.ops.network.UNet2DConditionConfig;
+import io.github.flinkdiffusion.ops.scheduler.SamplingPlan;
+import io.github.flinkdiffusion.ops.scheduler.SchedulerConfig;
+import io.github.flinkdiffusion.ops.scheduler.Schedulers;
 import io.github.flinkdiffusion.ops.tokenizer.BpeTrainer;
 import io.github.flinkdiffusion.ops.torchscript.Graph;
 import io.github.flinkdiffusion.ops.training.DenoisingObjective;
-import io.github.flinkdiffusion.ops.training.LinearNoiseSchedule;
 import io.github.flinkdiffusion.ops.training.TrainedWeights;
+import io.github.flinkdiffusion.ops.weights.Config;
 import io.github.flinkdiffusion.ops.weights.DType;
 import io.github.flinkdiffusion.ops.weights.Safetensors;
 import io.github.flinkdiffusion.ops.weights.SafetensorsWriter;
@@ -52,65 +54,128 @@ final class MiniEmojiModel {
 
   private static final String VERSION = "0.42.0";
 
+  private static final ObjectMapper JSON = new ObjectMapper();
+
   private MiniEmojiModel() {}
 
   static AutoencoderKLConfig autoencoder(double scalingFactor) {
-    return new AutoencoderKLConfig(
-        3,
-        3,
-        VAE_CHANNELS,
-        1,
-        LATENT_CHANNELS,
-        GROUPS,
-        Activation.SILU,
-        true,
-        true,
-        true,
-        scalingFactor,
-        0,
-        false);
+    return AutoencoderKLConfig.from(config("vae", autoencoderJson(scalingFactor)));
   }
 
   static UNet2DConditionConfig unet() {
-    return new UNet2DConditionConfig(
-        LATENT_CHANNELS,
-        LATENT_CHANNELS,
-        UNET_CHANNELS,
-        List.of(false, true, true),
-        List.of(true, true, false),
-        true,
-        List.of(1, 1, 1),
-        List.of(UNET_HEADS, UNET_HEADS, UNET_HEADS),
-        TEXT_SIZE,
-        List.of(1, 1, 1),
-        List.of(false, false, false),
-        true,
-        false,
-        GROUPS,
-        1e-5,
-        Activation.SILU,
-        true,
-        0);
+    return UNet2DConditionConfig.from(config("unet", unetJson()));
   }
 
   static ClipTextConfig textEncoder(int vocabulary) {
-    return new ClipTextConfig(
-        vocabulary,
-        TEXT_SIZE,
-        4 * TEXT_SIZE,
-        TEXT_LAYERS,
-        TEXT_HEADS,
-        TOKENS,
-        Activation.QUICK_GELU,
-        1e-5);
+    return ClipTextConfig.from(config("text_encoder", textEncoderJson(vocabulary)));
+  }
+
+  /**
+   * Sampling with every training timestep, from the last to the first: its levels are what is
+   * trained at.
+   */
+  static SamplingPlan everyTimestep() {
+    SchedulerConfig scheduler =
+        SchedulerConfig.fromJson(JSON.valueToTree(schedulerJson()), "mini-emoji's scheduler");
+    return Schedulers.plan(scheduler, TRAIN_TIMESTEPS);
+  }
+
+  private static Config config(String component, Map<String, Object> json) {
+    return Config.of("mini-emoji's " + component, JSON.valueToTree(json));
   }
 
   /**
    * DDPM's own schedule: it ends at nearly pure noise, so that a plain background's colour is
    * learned, too.
    */
-  static LinearNoiseSchedule noiseSchedule() {
-    return new LinearNoiseSchedule(TRAIN_TIMESTEPS, BETA_START, BETA_END);
+  static Map<String, Object> schedulerJson() {
+    return map(
+        "_class_name",
+        "DDIMScheduler",
+        "_diffusers_version",
+        VERSION,
+        "beta_end",
+        BETA_END,
+        "beta_schedule",
+        "linear",
+        "beta_start",
+        BETA_START,
+        "clip_sample",
+        false,
+        "num_train_timesteps",
+        TRAIN_TIMESTEPS,
+        "prediction_type",
+        "v_prediction",
+        "set_alpha_to_one",
+        true,
+        "timestep_spacing",
+        "trailing");
+  }
+
+  static Map<String, Object> unetJson() {
+    return map(
+        "_class_name", "UNet2DConditionModel",
+        "_diffusers_version", VERSION,
+        "act_fn", "silu",
+        "attention_head_dim", UNET_HEADS,
+        "block_out_channels", UNET_CHANNELS,
+        "cross_attention_dim", TEXT_SIZE,
+        "down_block_types", List.of("DownBlock2D", "CrossAttnDownBlock2D", "CrossAttnDownBlock2D"),
+        "in_channels", LATENT_CHANNELS,
+        "layers_per_block", 1,
+        "mid_block_type", "UNetMidBlock2DCrossAttn",
+        "norm_num_groups", GROUPS,
+        "out_channels", LATENT_CHANNELS,
+        "sample_size", LATENT_SIDE,
+        "up_block_types", List.of("CrossAttnUpBlock2D", "CrossAttnUpBlock2D", "UpBlock2D"),
+        "use_linear_projection", true);
+  }
+
+  static Map<String, Object> textEncoderJson(int vocabulary) {
+    return map(
+        "architectures", List.of("CLIPTextModel"),
+        "hidden_act", "quick_gelu",
+        "hidden_size", TEXT_SIZE,
+        "intermediate_size", 4 * TEXT_SIZE,
+        "layer_norm_eps", 1e-5,
+        "max_position_embeddings", TOKENS,
+        "model_type", "clip_text_model",
+        "num_attention_heads", TEXT_HEADS,
+        "num_hidden_layers", TEXT_LAYERS,
+        "projection_dim", TEXT_SIZE,
+        "vocab_size", vocabulary);
+  }
+
+  static Map<String, Object> autoencoderJson(double scalingFactor) {
+    return map(
+        "_class_name",
+        "AutoencoderKL",
+        "_diffusers_version",
+        VERSION,
+        "act_fn",
+        "silu",
+        "block_out_channels",
+        VAE_CHANNELS,
+        "down_block_types",
+        List.of("DownEncoderBlock2D", "DownEncoderBlock2D", "DownEncoderBlock2D"),
+        "force_upcast",
+        false,
+        "in_channels",
+        3,
+        "latent_channels",
+        LATENT_CHANNELS,
+        "layers_per_block",
+        1,
+        "norm_num_groups",
+        GROUPS,
+        "out_channels",
+        3,
+        "sample_size",
+        SIDE,
+        "scaling_factor",
+        scalingFactor,
+        "up_block_types",
+        List.of("UpDecoderBlock2D", "UpDecoderBlock2D", "UpDecoderBlock2D"));
   }
 
   static void writeTokenizer(Path folder) throws IOException {
@@ -143,67 +208,14 @@ final class MiniEmojiModel {
             List.of("diffusers", "UNet2DConditionModel"),
             "vae",
             List.of("diffusers", "AutoencoderKL")));
-    json(
-        folder.resolve("scheduler/scheduler_config.json"),
-        map(
-            "_class_name",
-            "DDIMScheduler",
-            "_diffusers_version",
-            VERSION,
-            "beta_end",
-            BETA_END,
-            "beta_schedule",
-            "linear",
-            "beta_start",
-            BETA_START,
-            "clip_sample",
-            false,
-            "num_train_timesteps",
-            TRAIN_TIMESTEPS,
-            "prediction_type",
-            "v_prediction",
-            "set_alpha_to_one",
-            true,
-            "timestep_spacing",
-            "trailing"));
+    json(folder.resolve("scheduler/scheduler_config.json"), schedulerJson());
   }
 
   /** Writes the text encoder and the denoising network, weights in float16. */
   static void writeDenoiser(Path folder, Graph objective, List<NamedWeight> trained, int vocabulary)
       throws IOException {
-    json(
-        folder.resolve("unet/config.json"),
-        map(
-            "_class_name", "UNet2DConditionModel",
-            "_diffusers_version", VERSION,
-            "act_fn", "silu",
-            "attention_head_dim", UNET_HEADS,
-            "block_out_channels", UNET_CHANNELS,
-            "cross_attention_dim", TEXT_SIZE,
-            "down_block_types",
-                List.of("DownBlock2D", "CrossAttnDownBlock2D", "CrossAttnDownBlock2D"),
-            "in_channels", LATENT_CHANNELS,
-            "layers_per_block", 1,
-            "mid_block_type", "UNetMidBlock2DCrossAttn",
-            "norm_num_groups", GROUPS,
-            "out_channels", LATENT_CHANNELS,
-            "sample_size", LATENT_SIDE,
-            "up_block_types", List.of("CrossAttnUpBlock2D", "CrossAttnUpBlock2D", "UpBlock2D"),
-            "use_linear_projection", true));
-    json(
-        folder.resolve("text_encoder/config.json"),
-        map(
-            "architectures", List.of("CLIPTextModel"),
-            "hidden_act", "quick_gelu",
-            "hidden_size", TEXT_SIZE,
-            "intermediate_size", 4 * TEXT_SIZE,
-            "layer_norm_eps", 1e-5,
-            "max_position_embeddings", TOKENS,
-            "model_type", "clip_text_model",
-            "num_attention_heads", TEXT_HEADS,
-            "num_hidden_layers", TEXT_LAYERS,
-            "projection_dim", TEXT_SIZE,
-            "vocab_size", vocabulary));
+    json(folder.resolve("unet/config.json"), unetJson());
+    json(folder.resolve("text_encoder/config.json"), textEncoderJson(vocabulary));
     TrainedWeights.write(
         folder.resolve("text_encoder/model.safetensors"),
         objective,
@@ -221,37 +233,7 @@ final class MiniEmojiModel {
   /** Writes the autoencoder, weights in float16. */
   static void writeAutoencoder(Path folder, Path vaeWeights, double scalingFactor)
       throws IOException {
-    json(
-        folder.resolve("vae/config.json"),
-        map(
-            "_class_name",
-            "AutoencoderKL",
-            "_diffusers_version",
-            VERSION,
-            "act_fn",
-            "silu",
-            "block_out_channels",
-            VAE_CHANNELS,
-            "down_block_types",
-            List.of("DownEncoderBlock2D", "DownEncoderBlock2D", "DownEncoderBlock2D"),
-            "force_upcast",
-            false,
-            "in_channels",
-            3,
-            "latent_channels",
-            LATENT_CHANNELS,
-            "layers_per_block",
-            1,
-            "norm_num_groups",
-            GROUPS,
-            "out_channels",
-            3,
-            "sample_size",
-            SIDE,
-            "scaling_factor",
-            scalingFactor,
-            "up_block_types",
-            List.of("UpDecoderBlock2D", "UpDecoderBlock2D", "UpDecoderBlock2D")));
+    json(folder.resolve("vae/config.json"), autoencoderJson(scalingFactor));
     try (TensorStore vae = Safetensors.open(vaeWeights)) {
       SafetensorsWriter.write(
           folder.resolve("vae/diffusion_pytorch_model.safetensors"),
@@ -271,7 +253,6 @@ final class MiniEmojiModel {
   private static void json(Path file, Map<String, Object> content) throws IOException {
     Files.createDirectories(file.getParent());
     Files.writeString(
-        file,
-        new ObjectMapper().writerWithDefaultPrettyPrinter().writeValueAsString(content) + "\n");
+        file, JSON.writerWithDefaultPrettyPrinter().writeValueAsString(content) + "\n");
   }
 }

@@ -8,6 +8,7 @@ import io.github.flinkdiffusion.ops.image.Raster;
 import io.github.flinkdiffusion.ops.network.AutoencoderKL;
 import io.github.flinkdiffusion.ops.network.ClipText;
 import io.github.flinkdiffusion.ops.network.UNet2DCondition;
+import io.github.flinkdiffusion.ops.scheduler.SamplingPlan;
 import io.github.flinkdiffusion.ops.tokenizer.ClipTokenizer;
 import io.github.flinkdiffusion.ops.torchscript.ArchiveWriter;
 import io.github.flinkdiffusion.ops.torchscript.Arithmetic;
@@ -18,7 +19,6 @@ import io.github.flinkdiffusion.ops.training.AutoencoderObjective;
 import io.github.flinkdiffusion.ops.training.DecoderObjective;
 import io.github.flinkdiffusion.ops.training.DenoisingObjective;
 import io.github.flinkdiffusion.ops.training.LearningRate;
-import io.github.flinkdiffusion.ops.training.LinearNoiseSchedule;
 import io.github.flinkdiffusion.ops.training.TrainedWeights;
 import io.github.flinkdiffusion.ops.training.WarmStart;
 import io.github.flinkdiffusion.ops.training.WeightInitializer;
@@ -281,7 +281,7 @@ public final class MiniEmojiTraining implements Callable<Integer> {
     UNet2DCondition unet = new UNet2DCondition(MiniEmojiModel.unet());
     Graph graph = new DenoisingObjective(text, unet, tokens).graph();
     System.out.printf("text encoder and unet: %,d parameters%n", graph.parameterCount());
-    LinearNoiseSchedule noise = MiniEmojiModel.noiseSchedule();
+    SamplingPlan levels = MiniEmojiModel.everyTimestep();
     LearningRate rate = new LearningRate(5e-4, steps / 20, steps);
     Random random = new Random(SEED + 1);
     int channels = MiniEmojiModel.LATENT_CHANNELS;
@@ -299,10 +299,10 @@ public final class MiniEmojiTraining implements Callable<Integer> {
         for (int i = 0; i < batch; i++) {
           int scene = random.nextInt(scenes.size());
           System.arraycopy(latents.values()[scene], 0, clean, i * size, size);
-          int t = random.nextInt(noise.steps());
-          timestep[i] = t;
-          alpha[i] = (float) noise.alpha(t);
-          sigma[i] = (float) noise.sigma(t);
+          int call = random.nextInt(levels.calls());
+          timestep[i] = (float) levels.timestep(call);
+          alpha[i] = (float) levels.signalLevel(call);
+          sigma[i] = (float) levels.noiseLevel(call);
           List<String> phrasings = scenes.get(scene).phrasings();
           String prompt =
               random.nextDouble() < EMPTY_PROMPT_SHARE

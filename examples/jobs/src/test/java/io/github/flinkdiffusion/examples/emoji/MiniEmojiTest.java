@@ -3,6 +3,8 @@ package io.github.flinkdiffusion.examples.emoji;
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.within;
 
+import com.fasterxml.jackson.databind.JsonNode;
+import com.fasterxml.jackson.databind.ObjectMapper;
 import io.github.flinkdiffusion.examples.emoji.EmojiVocabulary.Background;
 import io.github.flinkdiffusion.ops.engine.DeviceSpec;
 import io.github.flinkdiffusion.ops.image.Raster;
@@ -11,12 +13,14 @@ import io.github.flinkdiffusion.ops.pipeline.GenerationRequest;
 import io.github.flinkdiffusion.ops.pipeline.GenerationSpec;
 import io.github.flinkdiffusion.ops.pipeline.StableDiffusionPipeline;
 import io.github.flinkdiffusion.ops.pipeline.Trajectory;
+import io.github.flinkdiffusion.ops.scheduler.SamplingPlan;
 import io.github.flinkdiffusion.ops.torchscript.StorageType;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.Map;
 import java.util.stream.Stream;
 import org.junit.jupiter.api.Test;
 
@@ -31,6 +35,44 @@ class MiniEmojiTest {
       long bytes =
           files.filter(Files::isRegularFile).mapToLong(file -> file.toFile().length()).sum();
       assertThat(bytes).isLessThanOrEqualTo(MAX_BYTES);
+    }
+  }
+
+  @Test
+  void theCommittedConfigsAreThoseThatTheTrainingProgramWrites() throws IOException {
+    ObjectMapper mapper = new ObjectMapper();
+    JsonNode vae = mapper.readTree(MODEL.resolve("vae/config.json").toFile());
+    JsonNode text = mapper.readTree(MODEL.resolve("text_encoder/config.json").toFile());
+    Map<String, Map<String, Object>> written =
+        Map.of(
+            "scheduler/scheduler_config.json", MiniEmojiModel.schedulerJson(),
+            "unet/config.json", MiniEmojiModel.unetJson(),
+            "text_encoder/config.json",
+                MiniEmojiModel.textEncoderJson(text.get("vocab_size").asInt()),
+            "vae/config.json",
+                MiniEmojiModel.autoencoderJson(vae.get("scaling_factor").asDouble()));
+    for (Map.Entry<String, Map<String, Object>> file : written.entrySet()) {
+      JsonNode expected = mapper.readTree(mapper.writeValueAsString(file.getValue()));
+      assertThat(mapper.readTree(MODEL.resolve(file.getKey()).toFile()))
+          .as(file.getKey())
+          .isEqualTo(expected);
+    }
+  }
+
+  /**
+   * alpha^2 is the product of 1 - beta up to a timestep, betas rising linearly (Ho et al. 2020).
+   */
+  @Test
+  void trainingSeesEveryTimestepAtDdpmsNoiseLevel() {
+    SamplingPlan levels = MiniEmojiModel.everyTimestep();
+    assertThat(levels.calls()).isEqualTo(1000);
+    double product = 1;
+    for (int t = 0; t < 1000; t++) {
+      product *= 1 - (1e-4 + (0.02 - 1e-4) * t / 999);
+      int call = 999 - t;
+      assertThat(levels.timestep(call)).isEqualTo(t);
+      assertThat(levels.signalLevel(call)).isCloseTo(Math.sqrt(product), within(1e-5));
+      assertThat(levels.noiseLevel(call)).isCloseTo(Math.sqrt(1 - product), within(1e-4));
     }
   }
 
