@@ -12,6 +12,7 @@ import io.github.flinkdiffusion.ops.pipeline.GenerationRequest;
 import io.github.flinkdiffusion.ops.pipeline.GenerationSpec;
 import io.github.flinkdiffusion.ops.pipeline.InvalidRequestException;
 import io.github.flinkdiffusion.ops.pipeline.ModelInfo;
+import io.github.flinkdiffusion.ops.pipeline.Parameters;
 import java.nio.ByteBuffer;
 import java.security.MessageDigest;
 import java.security.NoSuchAlgorithmException;
@@ -35,16 +36,26 @@ final class Events {
           "The request's id has %d characters; an id has 1 to %d."
               .formatted(idLength, MAX_ID_LENGTH));
     }
-    return new GenerationSpec(
-        prompt.getId(),
-        prompt.getPrompt(),
-        prompt.getNegativePrompt(),
-        prompt.getSeed(),
-        or(prompt.getScheduler(), settings.defaultScheduler()),
-        or(prompt.getSteps(), settings.defaultSteps()),
-        or(prompt.getGuidanceScale(), settings.defaultGuidanceScale()),
-        or(prompt.getWidth(), settings.defaultWidth()),
-        or(prompt.getHeight(), settings.defaultHeight()));
+    return GenerationSpec.of(prompt.getId())
+        .with(Parameters.PROMPT, prompt.getPrompt())
+        .with(Parameters.NEGATIVE_PROMPT, notEmpty(prompt.getNegativePrompt()))
+        .with(Parameters.SEED, prompt.getSeed())
+        .with(Parameters.SCHEDULER, or(prompt.getScheduler(), settings.defaultScheduler()))
+        .with(Parameters.STEPS, whole(or(prompt.getSteps(), settings.defaultSteps())))
+        .with(
+            Parameters.GUIDANCE_SCALE,
+            or(prompt.getGuidanceScale(), settings.defaultGuidanceScale()))
+        .with(Parameters.WIDTH, whole(or(prompt.getWidth(), settings.defaultWidth())))
+        .with(Parameters.HEIGHT, whole(or(prompt.getHeight(), settings.defaultHeight())));
+  }
+
+  /** An event can not leave its negative prompt open other than by an empty text. */
+  private static String notEmpty(String text) {
+    return text.isEmpty() ? null : text;
+  }
+
+  private static Long whole(Integer number) {
+    return number == null ? null : number.longValue();
   }
 
   /** The event of a finished picture. Encodes the picture, so it takes CPU time. */

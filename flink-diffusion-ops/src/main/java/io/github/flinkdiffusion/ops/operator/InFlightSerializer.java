@@ -2,7 +2,13 @@ package io.github.flinkdiffusion.ops.operator;
 
 import io.github.flinkdiffusion.connector.event.EventCodec;
 import io.github.flinkdiffusion.connector.event.UndecodableEventException;
+import io.github.flinkdiffusion.ops.image.ImageException;
+import io.github.flinkdiffusion.ops.image.Raster;
+import io.github.flinkdiffusion.ops.pipeline.Arguments;
 import io.github.flinkdiffusion.ops.pipeline.GenerationRequest;
+import io.github.flinkdiffusion.ops.pipeline.Numbers;
+import io.github.flinkdiffusion.ops.pipeline.Parameter;
+import io.github.flinkdiffusion.ops.pipeline.Parameters;
 import io.github.flinkdiffusion.ops.pipeline.TrajectorySnapshot;
 import java.io.ByteArrayInputStream;
 import java.io.ByteArrayOutputStream;
@@ -18,33 +24,44 @@ import java.util.OptionalLong;
 /**
  * {@link InFlight} as bytes: the format of savepoints, kept readable for ever.
  *
- * <p>Version 1, all numbers big-endian, {@code bytes} and {@code text} (UTF-8) with an int length
+ * <p>Version 2, all numbers big-endian, {@code bytes} and {@code text} (UTF-8) with an int length
  * in front:
  *
  * <pre>
- * byte version = 1
+ * byte version = 2
  * byte kind: 1 waiting, 2 running, 3 picture, 4 failure
  * bool timed, long timestamp (0 when not timed)
  * waiting:  bytes prompt
  * running:  bytes prompt
- *           text id, prompt, negativePrompt; long seed; text scheduler; int steps;
- *           double guidanceScale; int width, height
+ *           text id; int n; n x (text parameter, byte type, value)
  *           text modelDigest; int step; floats sample
  *           int n; n x (bool present; floats if present)
  *           bytes generator
  * picture:  bytes image
  * failure:  bytes failure
+ *
+ * values:   1 text; 2 long; 3 double; 4 picture: int channels, height, width, bool eightBits,
+ *           eightBits ? bytes, each 255 times a value : floats; 5 int n, n x double
  * </pre>
+ *
+ * <p>Version 1 differs in the request of {@code running}: text id, prompt, negativePrompt; long
+ * seed; text scheduler; int steps; double guidanceScale; int width, height.
  *
  * <p>Events are in Avro's single-object encoding ({@link EventCodec}), which carries its own
  * version; {@code floats} are an int count and their IEEE 754 bits.
  */
 final class InFlightSerializer {
-  private static final byte VERSION = 1;
+  private static final byte VERSION = 2;
   private static final byte WAITING = 1;
   private static final byte RUNNING = 2;
   private static final byte PICTURE = 3;
   private static final byte FAILURE = 4;
+
+  private static final byte TEXT = 1;
+  private static final byte LONG = 2;
+  private static final byte DOUBLE = 3;
+  private static final byte RASTER = 4;
+  private static final byte NUMBERS = 5;
 
   private InFlightSerializer() {}
 
@@ -80,7 +97,7 @@ final class InFlightSerializer {
   static InFlight deserialize(byte[] bytes) {
     try (DataInputStream in = new DataInputStream(new ByteArrayInputStream(bytes))) {
       byte version = in.readByte();
-      if (version != VERSION) {
+      if (version < 1 || version > VERSION) {
         throw new DiffusionException(
             "A request in the restored state has format version %d; this version of Flink Diffusion reads up to %d: restore with the version that wrote it, or a later one."
                 .formatted(version, VERSION));
@@ -94,7 +111,7 @@ final class InFlightSerializer {
             case WAITING -> new InFlight.Waiting(timestamp, EventCodec.prompts().decode(bytes(in)));
             case RUNNING ->
                 new InFlight.Running(
-                    timestamp, EventCodec.prompts().decode(bytes(in)), trajectory(in));
+                    timestamp, EventCodec.prompts().decode(bytes(in)), trajectory(in, version));
             case PICTURE ->
                 new InFlight.Finished(
                     timestamp, new Outcome.Picture(EventCodec.images().decode(bytes(in))));
@@ -127,14 +144,11 @@ final class InFlightSerializer {
       throws IOException {
     GenerationRequest request = trajectory.request();
     text(out, request.id());
-    text(out, request.prompt());
-    text(out, request.negativePrompt());
-    out.writeLong(request.seed());
-    text(out, request.scheduler());
-    out.writeInt(request.steps());
-    out.writeDouble(request.guidanceScale());
-    out.writeInt(request.width());
-    out.writeInt(request.height());
+    out.writeInt(request.arguments().parameters().size());
+    for (Parameter<?> parameter : request.arguments().parameters()) {
+      text(out, parameter.name());
+      value(out, request.get(parameter));
+    }
     text(out, trajectory.modelDigest());
     out.writeInt(trajectory.step());
     floats(out, trajectory.sample());
@@ -148,18 +162,130 @@ final class InFlightSerializer {
     bytes(out, trajectory.generator());
   }
 
-  private static TrajectorySnapshot trajectory(DataInputStream in) throws IOException {
-    GenerationRequest request =
-        new GenerationRequest(
-            text(in),
-            text(in),
-            text(in),
-            in.readLong(),
-            text(in),
-            in.readInt(),
-            in.readDouble(),
-            in.readInt(),
-            in.readInt());
+  private static void value(DataOutputStream out, Object value) throws IOException {
+    if (value instanceof String text) {
+      out.writeByte(TEXT);
+      text(out, text);
+    } else if (value instanceof Long number) {
+      out.writeByte(LONG);
+      out.writeLong(number);
+    } else if (value instanceof Double number) {
+      out.writeByte(DOUBLE);
+      out.writeDouble(number);
+    } else if (value instanceof Numbers numbers) {
+      out.writeByte(NUMBERS);
+      out.writeInt(numbers.size());
+      for (double number : numbers.values()) {
+        out.writeDouble(number);
+      }
+    } else if (value instanceof Raster picture) {
+      out.writeByte(RASTER);
+      raster(out, picture);
+    } else {
+      throw new IllegalStateException("No parameter has values of " + value.getClass() + ".");
+    }
+  }
+
+  /** Most pictures come from eight bits, and then a byte says all that a float does. */
+  private static void raster(DataOutputStream out, Raster picture) throws IOException {
+    out.writeInt(picture.channels());
+    out.writeInt(picture.height());
+    out.writeInt(picture.width());
+    byte[] levels = new byte[picture.data().length];
+    boolean eightBits = true;
+    for (int i = 0; i < levels.length && eightBits; i++) {
+      int level = Math.round(picture.data()[i] * 255);
+      eightBits = level >= 0 && level <= 255 && level / 255f == picture.data()[i];
+      levels[i] = (byte) level;
+    }
+    out.writeBoolean(eightBits);
+    if (eightBits) {
+      bytes(out, levels);
+    } else {
+      floats(out, picture.data());
+    }
+  }
+
+  private static Raster raster(DataInputStream in) throws IOException {
+    int channels = in.readInt();
+    int height = in.readInt();
+    int width = in.readInt();
+    float[] data;
+    if (in.readBoolean()) {
+      byte[] levels = bytes(in);
+      data = new float[levels.length];
+      for (int i = 0; i < data.length; i++) {
+        data[i] = Byte.toUnsignedInt(levels[i]) / 255f;
+      }
+    } else {
+      data = floats(in);
+    }
+    try {
+      return new Raster(channels, height, width, data);
+    } catch (ImageException e) {
+      throw new IOException(e.getMessage(), e);
+    }
+  }
+
+  private static GenerationRequest request(DataInputStream in) throws IOException {
+    String id = text(in);
+    Arguments arguments = Arguments.NONE;
+    int count = length(in, 1);
+    for (int i = 0; i < count; i++) {
+      String name = text(in);
+      Parameter<?> parameter =
+          Parameters.named(name)
+              .orElseThrow(() -> new IOException("parameter " + name + " is not known"));
+      arguments = with(arguments, parameter, value(in));
+    }
+    return new GenerationRequest(id, arguments);
+  }
+
+  private static Object value(DataInputStream in) throws IOException {
+    byte type = in.readByte();
+    return switch (type) {
+      case TEXT -> text(in);
+      case LONG -> in.readLong();
+      case DOUBLE -> in.readDouble();
+      case RASTER -> raster(in);
+      case NUMBERS -> {
+        double[] numbers = new double[length(in, Double.BYTES)];
+        for (int i = 0; i < numbers.length; i++) {
+          numbers[i] = in.readDouble();
+        }
+        yield new Numbers(numbers);
+      }
+      default -> throw new IOException("value type " + type + " is not known");
+    };
+  }
+
+  private static <T> Arguments with(Arguments arguments, Parameter<T> parameter, Object value)
+      throws IOException {
+    if (!parameter.type().isInstance(value)) {
+      throw new IOException("parameter " + parameter + " has another type");
+    }
+    return arguments.with(parameter, parameter.type().cast(value));
+  }
+
+  private static GenerationRequest requestOfVersion1(DataInputStream in) throws IOException {
+    return new GenerationRequest(
+        text(in),
+        Arguments.NONE
+            .with(Parameters.PROMPT, text(in))
+            .with(Parameters.NEGATIVE_PROMPT, text(in))
+            .with(Parameters.SEED, in.readLong())
+            .with(Parameters.SCHEDULER, text(in))
+            .with(Parameters.STEPS, (long) in.readInt())
+            .with(Parameters.GUIDANCE_SCALE, in.readDouble())
+            .with(Parameters.GUIDANCE_RESCALE, 0.0)
+            .with(Parameters.ETA, 0.0)
+            .with(Parameters.WIDTH, (long) in.readInt())
+            .with(Parameters.HEIGHT, (long) in.readInt()));
+  }
+
+  private static TrajectorySnapshot trajectory(DataInputStream in, byte version)
+      throws IOException {
+    GenerationRequest request = version == 1 ? requestOfVersion1(in) : request(in);
     String modelDigest = text(in);
     int step = in.readInt();
     float[] sample = floats(in);

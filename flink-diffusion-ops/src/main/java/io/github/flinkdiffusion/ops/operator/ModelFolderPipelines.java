@@ -2,7 +2,8 @@ package io.github.flinkdiffusion.ops.operator;
 
 import io.github.flinkdiffusion.ops.engine.DeviceSpec;
 import io.github.flinkdiffusion.ops.pipeline.DiffusionPipeline;
-import io.github.flinkdiffusion.ops.pipeline.StableDiffusionPipeline;
+import io.github.flinkdiffusion.ops.pipeline.PipelineSettings;
+import io.github.flinkdiffusion.ops.pipeline.Pipelines;
 import io.github.flinkdiffusion.ops.torchscript.StorageType;
 import java.nio.file.Path;
 import java.util.Objects;
@@ -39,9 +40,8 @@ final class ModelFolderPipelines implements PipelineFactory {
 
   @Override
   public DiffusionPipeline open(String device) {
-    DeviceSpec spec = DeviceSpec.parse(device);
-    StorageType suiting = spec.isGpu() ? StorageType.FLOAT16 : StorageType.FLOAT32;
-    return StableDiffusionPipeline.open(
-        Path.of(folder), spec, precision == null ? suiting : precision);
+    PipelineSettings suiting = PipelineSettings.on(DeviceSpec.parse(device));
+    return Pipelines.open(
+        Path.of(folder), precision == null ? suiting : suiting.withPrecision(precision));
   }
 }

@@ -4,11 +4,11 @@ import io.github.flinkdiffusion.ops.engine.DeviceMemoryException;
 import java.util.List;
 
 /**
- * A text-to-image task on a loaded model.
+ * A task on a loaded model: pictures from texts, from other pictures, from nothing.
  *
- * <p><b>Threads.</b> {@link #model} and {@link #prepare} may be called from any thread at any time.
- * Everything else is called from one thread, the device's, one call at a time; the pipeline is
- * opened and closed there too.
+ * <p><b>Threads.</b> {@link #model}, {@link #signature} and {@link #prepare} may be called from any
+ * thread at any time. Everything else is called from one thread, the device's, one call at a time;
+ * the pipeline is opened and closed there too.
  *
  * <p><b>Errors.</b> Each device call is all or nothing: when it throws, no trajectory given to it
  * has changed, and the caller may try again with fewer of them.
@@ -29,20 +29,24 @@ public interface DiffusionPipeline extends AutoCloseable {
   /** Which model this is. Cheap; computed when the pipeline was opened. */
   ModelInfo model();
 
+  /** What its requests may say and what stands for what they do not. */
+  Signature signature();
+
   /**
    * Fills in the model's own values for what the spec leaves open and checks every value.
    *
    * <p>Pure and cheap (no encoding, no device), from any thread.
    *
-   * @throws InvalidRequestException naming the value and what would be accepted: a blank prompt, a
-   *     size that is no multiple of the model's scale factor or out of range, steps outside 1 ..
-   *     num_train_timesteps, an unknown scheduler, a guidance scale that is not finite
+   * @throws InvalidRequestException naming the value and what would be accepted: a parameter that
+   *     the pipeline does not take, a blank prompt, a size that is no multiple of the model's scale
+   *     factor or out of range, steps outside 1 .. num_train_timesteps, an unknown scheduler, a
+   *     guidance scale that is not finite
    */
   GenerationRequest prepare(GenerationSpec spec);
 
   /**
-   * Begins requests: encodes all their texts in one batch and draws each one's noise from its own
-   * seed. They may differ in everything, shapes included.
+   * Begins requests: encodes all their texts and pictures in batches and draws each one's noise
+   * from its own seed. They may differ in everything, shapes included.
    *
    * @param requests at least one
    * @return one trajectory a request at step 0, in the same order

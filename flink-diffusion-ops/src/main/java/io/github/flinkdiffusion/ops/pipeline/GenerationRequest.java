@@ -10,29 +10,47 @@ import java.util.Objects;
  * stores: a later change of the job's defaults does not touch a request that has begun.
  *
  * @param id the request's name
- * @param prompt what the picture shows; not blank
- * @param negativePrompt what it should not show; may be empty
- * @param seed of the noise
- * @param scheduler diffusers class name
- * @param steps num_inference_steps, at least 1
- * @param guidanceScale finite; at most 1 means no guidance
- * @param width in pixels
- * @param height in pixels
+ * @param arguments a value for all that the model needs
  */
-public record GenerationRequest(
-    String id,
-    String prompt,
-    String negativePrompt,
-    long seed,
-    String scheduler,
-    int steps,
-    double guidanceScale,
-    int width,
-    int height) {
+public record GenerationRequest(String id, Arguments arguments) {
   public GenerationRequest {
     Objects.requireNonNull(id, "id");
-    Objects.requireNonNull(prompt, "prompt");
-    Objects.requireNonNull(negativePrompt, "negativePrompt");
-    Objects.requireNonNull(scheduler, "scheduler");
+    Objects.requireNonNull(arguments, "arguments");
+  }
+
+  /** A value that the model takes or gave; null for one that it does without. */
+  public <T> T get(Parameter<T> parameter) {
+    return arguments.get(parameter);
+  }
+
+  /** Of the noise. */
+  public long seed() {
+    return arguments.get(Parameters.SEED);
+  }
+
+  /** diffusers class name. */
+  public String scheduler() {
+    return arguments.get(Parameters.SCHEDULER);
+  }
+
+  /** num_inference_steps, at least 1. */
+  public int steps() {
+    return arguments.get(Parameters.STEPS).intValue();
+  }
+
+  /** Finite; 1 where the model knows no guidance. */
+  public double guidanceScale() {
+    Double scale = arguments.get(Parameters.GUIDANCE_SCALE);
+    return scale == null ? 1 : scale;
+  }
+
+  /** Of the picture, in pixels. */
+  public int width() {
+    return arguments.get(Parameters.WIDTH).intValue();
+  }
+
+  /** Of the picture, in pixels. */
+  public int height() {
+    return arguments.get(Parameters.HEIGHT).intValue();
   }
 }

@@ -1,26 +1,27 @@
 package io.github.flinkdiffusion.ops.pipeline;
 
+import java.util.Objects;
+
 /**
- * What somebody asks for, not yet checked against a model. Every reference but {@code id} and
- * {@code prompt} may be null, which stands for the model's own value.
+ * What somebody asks for, not yet checked against a model. What it leaves open is the model's own
+ * value.
  *
  * @param id the request's name, for messages
- * @param prompt what the picture shows
- * @param negativePrompt what it should not show; null is the empty text
- * @param seed of the noise; null derives it from {@code id} with {@link Seeds#fromId}
- * @param scheduler diffusers class name; null is the model's own scheduler
- * @param steps num_inference_steps
- * @param guidanceScale classifier-free guidance weight; at most 1 turns guidance off
- * @param width in pixels
- * @param height in pixels
+ * @param arguments what was asked for
  */
-public record GenerationSpec(
-    String id,
-    String prompt,
-    String negativePrompt,
-    Long seed,
-    String scheduler,
-    Integer steps,
-    Double guidanceScale,
-    Integer width,
-    Integer height) {}
+public record GenerationSpec(String id, Arguments arguments) {
+  public GenerationSpec {
+    Objects.requireNonNull(id, "id");
+    Objects.requireNonNull(arguments, "arguments");
+  }
+
+  /** Asks for nothing yet. */
+  public static GenerationSpec of(String id) {
+    return new GenerationSpec(id, Arguments.NONE);
+  }
+
+  /** This and one value more; null leaves it as it is. */
+  public <T> GenerationSpec with(Parameter<T> parameter, T value) {
+    return new GenerationSpec(id, arguments.with(parameter, value));
+  }
+}

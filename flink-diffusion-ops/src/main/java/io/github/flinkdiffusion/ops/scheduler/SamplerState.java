@@ -118,6 +118,17 @@ public final class SamplerState {
     return copy;
   }
 
+  /**
+   * Puts another sample in place of the current one; what is remembered stays. Inpainting does so
+   * after each step, for the part that is known.
+   *
+   * @param sample {@link #size()} values; copied
+   */
+  public void replaceSample(float[] sample) {
+    requireLength("the sample that replaces another", sample, x.length);
+    System.arraycopy(sample, 0, x, 0, x.length);
+  }
+
   /** What the network is shown at this call: the sample times c_in, in a fresh array. */
   public float[] modelInput() {
     float[] input = new float[x.length];

@@ -3,12 +3,14 @@ package io.github.flinkdiffusion.ops.batching;
 import static org.assertj.core.api.Assertions.assertThat;
 
 import io.github.flinkdiffusion.ops.engine.DeviceSpec;
+import io.github.flinkdiffusion.ops.pipeline.DiffusionPipeline;
 import io.github.flinkdiffusion.ops.pipeline.GenerationRequest;
 import io.github.flinkdiffusion.ops.pipeline.GenerationSpec;
-import io.github.flinkdiffusion.ops.pipeline.StableDiffusionPipeline;
+import io.github.flinkdiffusion.ops.pipeline.Parameters;
+import io.github.flinkdiffusion.ops.pipeline.PipelineSettings;
+import io.github.flinkdiffusion.ops.pipeline.Pipelines;
 import io.github.flinkdiffusion.ops.pipeline.Trajectory;
 import io.github.flinkdiffusion.ops.pipeline.TrajectorySnapshot;
-import io.github.flinkdiffusion.ops.torchscript.StorageType;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.HashMap;
@@ -32,13 +34,13 @@ class BatchInvarianceParityTest {
   /** In a picture's range of 0..1. */
   private static final Offset<Float> TOLERANCE = Offset.offset(1e-4f);
 
-  private static StableDiffusionPipeline pipeline;
+  private static DiffusionPipeline pipeline;
   private static List<GenerationRequest> requests;
   private static final Map<String, float[]> SOLO = new HashMap<>();
 
   @BeforeAll
   static void openAndMakeEachAlone() {
-    pipeline = StableDiffusionPipeline.open(FOLDER, DeviceSpec.CPU, StorageType.FLOAT32);
+    pipeline = Pipelines.open(FOLDER, PipelineSettings.on(DeviceSpec.CPU));
     requests =
         List.of(
             request("a", "PNDMScheduler", 4, 7.5),
@@ -66,8 +68,12 @@ class BatchInvarianceParityTest {
   private static GenerationRequest request(
       String id, String scheduler, int steps, double guidance) {
     return pipeline.prepare(
-        new GenerationSpec(
-            id, "a photo of " + id, "blurry", null, scheduler, steps, guidance, 64, 64));
+        GenerationSpec.of(id)
+            .with(Parameters.PROMPT, "a photo of " + id)
+            .with(Parameters.NEGATIVE_PROMPT, "blurry")
+            .with(Parameters.SCHEDULER, scheduler)
+            .with(Parameters.STEPS, (long) steps)
+            .with(Parameters.GUIDANCE_SCALE, guidance));
   }
 
   @ParameterizedTest

@@ -9,7 +9,8 @@ import io.github.flinkdiffusion.ops.pipeline.GenerationSpec;
 import io.github.flinkdiffusion.ops.pipeline.InvalidRequestException;
 import io.github.flinkdiffusion.ops.pipeline.ModelInfo;
 import io.github.flinkdiffusion.ops.pipeline.NotFiniteException;
-import io.github.flinkdiffusion.ops.pipeline.Seeds;
+import io.github.flinkdiffusion.ops.pipeline.Parameters;
+import io.github.flinkdiffusion.ops.pipeline.Signature;
 import io.github.flinkdiffusion.ops.pipeline.Trajectory;
 import io.github.flinkdiffusion.ops.pipeline.TrajectorySnapshot;
 import java.nio.ByteBuffer;
@@ -85,8 +86,12 @@ public final class FakePipeline implements DiffusionPipeline {
   public static GenerationRequest request(String id, int steps, double guidance, int size) {
     return new FakePipeline()
         .prepare(
-            new GenerationSpec(
-                id, "a picture of " + id, null, null, null, steps, guidance, size, size));
+            GenerationSpec.of(id)
+                .with(Parameters.PROMPT, "a picture of " + id)
+                .with(Parameters.STEPS, (long) steps)
+                .with(Parameters.GUIDANCE_SCALE, guidance)
+                .with(Parameters.WIDTH, (long) size)
+                .with(Parameters.HEIGHT, (long) size));
   }
 
   @Override
@@ -95,24 +100,25 @@ public final class FakePipeline implements DiffusionPipeline {
   }
 
   @Override
+  public Signature signature() {
+    return Signature.of("FakePipeline")
+        .required(Parameters.PROMPT)
+        .withDefault(Parameters.NEGATIVE_PROMPT, "")
+        .withDefault(Parameters.SCHEDULER, "FakeScheduler")
+        .withDefault(Parameters.STEPS, (long) DEFAULT_STEPS)
+        .withDefault(Parameters.GUIDANCE_SCALE, 1.0)
+        .withDefault(Parameters.WIDTH, (long) DEFAULT_SIZE)
+        .withDefault(Parameters.HEIGHT, (long) DEFAULT_SIZE);
+  }
+
+  @Override
   public GenerationRequest prepare(GenerationSpec spec) {
-    if (spec.prompt().isBlank()) {
-      throw new InvalidRequestException("The prompt is blank; say what the picture shows.");
+    GenerationRequest request = signature().resolve(spec);
+    if (request.steps() < 1 || request.steps() > MAX_STEPS) {
+      throw new InvalidRequestException(
+          "steps is " + request.steps() + "; use 1 to " + MAX_STEPS + ".");
     }
-    int steps = spec.steps() == null ? DEFAULT_STEPS : spec.steps();
-    if (steps < 1 || steps > MAX_STEPS) {
-      throw new InvalidRequestException("steps is " + steps + "; use 1 to " + MAX_STEPS + ".");
-    }
-    return new GenerationRequest(
-        spec.id(),
-        spec.prompt(),
-        spec.negativePrompt() == null ? "" : spec.negativePrompt(),
-        spec.seed() == null ? Seeds.fromId(spec.id()) : spec.seed(),
-        spec.scheduler() == null ? "FakeScheduler" : spec.scheduler(),
-        steps,
-        spec.guidanceScale() == null ? 1.0 : spec.guidanceScale(),
-        spec.width() == null ? DEFAULT_SIZE : spec.width(),
-        spec.height() == null ? DEFAULT_SIZE : spec.height());
+    return request;
   }
 
   @Override
@@ -228,7 +234,7 @@ public final class FakePipeline implements DiffusionPipeline {
 
     void advance() {
       float[] before = sample.clone();
-      float prompt = (request.prompt().hashCode() & 0xFF) / 255f;
+      float prompt = (request.get(Parameters.PROMPT).hashCode() & 0xFF) / 255f;
       for (int i = 0; i < sample.length; i++) {
         float history = previous == null ? 0.5f : previous[i];
         sample[i] =
@@ -251,7 +257,7 @@ public final class FakePipeline implements DiffusionPipeline {
       return new GeneratedImage(
           request,
           new Raster(3, request.height(), request.width(), pixels),
-          request.prompt().length() > 77);
+          request.get(Parameters.PROMPT).length() > 77);
     }
 
     @Override

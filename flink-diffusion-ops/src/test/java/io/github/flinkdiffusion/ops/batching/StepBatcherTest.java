@@ -60,18 +60,7 @@ class StepBatcherTest {
   }
 
   private static float[] solo(GenerationRequest request) {
-    return FakePipeline.pictureOf(
-            new GenerationSpec(
-                request.id(),
-                request.prompt(),
-                request.negativePrompt(),
-                request.seed(),
-                request.scheduler(),
-                request.steps(),
-                request.guidanceScale(),
-                request.width(),
-                request.height()))
-        .data();
+    return FakePipeline.pictureOf(new GenerationSpec(request.id(), request.arguments())).data();
   }
 
   @Test

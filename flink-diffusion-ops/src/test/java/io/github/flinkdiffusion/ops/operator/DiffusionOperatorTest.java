@@ -137,7 +137,7 @@ class DiffusionOperatorTest {
           .allMatch(failure -> failure.getReason() == FailureReason.INVALID_REQUEST)
           .extracting(FailureEvent::getMessage)
           .containsExactly(
-              "The prompt is blank; say what the picture shows.",
+              "The prompt is blank; it must be a text in words.",
               "The request's id has 0 characters; an id has 1 to 512.",
               "The request's id has 513 characters; an id has 1 to 512.",
               "steps is 10000; use 1 to 1000.");

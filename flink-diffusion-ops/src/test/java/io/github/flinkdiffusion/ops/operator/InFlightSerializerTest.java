@@ -7,7 +7,9 @@ import io.github.flinkdiffusion.connector.event.FailureEvent;
 import io.github.flinkdiffusion.connector.event.FailureReason;
 import io.github.flinkdiffusion.connector.event.ImageEvent;
 import io.github.flinkdiffusion.connector.event.PromptEvent;
+import io.github.flinkdiffusion.ops.image.Raster;
 import io.github.flinkdiffusion.ops.pipeline.GenerationRequest;
+import io.github.flinkdiffusion.ops.pipeline.Parameters;
 import io.github.flinkdiffusion.ops.pipeline.TrajectorySnapshot;
 import java.io.IOException;
 import java.nio.ByteBuffer;
@@ -18,10 +20,13 @@ import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.OptionalLong;
+import java.util.stream.Stream;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.condition.EnabledIfSystemProperty;
 import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.Arguments;
 import org.junit.jupiter.params.provider.FieldSource;
+import org.junit.jupiter.params.provider.MethodSource;
 
 /** The format of savepoints. */
 class InFlightSerializerTest {
@@ -30,8 +35,7 @@ class InFlightSerializerTest {
    * What version 1 wrote; never written anew, so that old savepoints stay readable. A new version
    * gets a folder of its own, written once with {@code -Dfixtures.write=true}.
    */
-  private static final Path VERSION_1 =
-      Path.of("src/test/resources/fixtures/operator-state/version-1");
+  private static final Path VERSIONS = Path.of("src/test/resources/fixtures/operator-state");
 
   private static final PromptEvent PROMPT =
       PromptEvent.newBuilder()
@@ -51,14 +55,17 @@ class InFlightSerializerTest {
   private static final GenerationRequest REQUEST =
       new GenerationRequest(
           "poster-1",
-          "a lighthouse, \u706f\u53f0",
-          "fog",
-          42,
-          "EulerDiscreteScheduler",
-          20,
-          7.5,
-          64,
-          32);
+          io.github.flinkdiffusion.ops.pipeline.Arguments.NONE
+              .with(Parameters.PROMPT, "a lighthouse, \u706f\u53f0")
+              .with(Parameters.NEGATIVE_PROMPT, "fog")
+              .with(Parameters.SEED, 42L)
+              .with(Parameters.SCHEDULER, "EulerDiscreteScheduler")
+              .with(Parameters.STEPS, 20L)
+              .with(Parameters.GUIDANCE_SCALE, 7.5)
+              .with(Parameters.GUIDANCE_RESCALE, 0.0)
+              .with(Parameters.ETA, 0.0)
+              .with(Parameters.WIDTH, 64L)
+              .with(Parameters.HEIGHT, 32L));
 
   /** By the fixture's name. */
   private static final Map<String, InFlight> ITEMS = items();
@@ -129,19 +136,41 @@ class InFlightSerializerTest {
     assertThat(InFlightSerializer.deserialize(bytes)).isEqualTo(ITEMS.get(name));
   }
 
+  static Stream<Arguments> written() {
+    return Stream.of("version-1", "version-2")
+        .flatMap(version -> NAMES.stream().map(name -> Arguments.of(version, name)));
+  }
+
   @ParameterizedTest
-  @FieldSource("NAMES")
-  void whatVersion1WroteIsStillRead(String name) throws IOException {
-    byte[] bytes = Files.readAllBytes(VERSION_1.resolve(name + ".bin"));
+  @MethodSource("written")
+  void whatEarlierVersionsWroteIsStillRead(String version, String name) throws IOException {
+    byte[] bytes = Files.readAllBytes(VERSIONS.resolve(version).resolve(name + ".bin"));
     assertThat(InFlightSerializer.deserialize(bytes)).isEqualTo(ITEMS.get(name));
+  }
+
+  @Test
+  void picturesAndNumbersOfARequestAreKeptBitForBit() {
+    GenerationRequest request =
+        new GenerationRequest(
+            "poster-1",
+            REQUEST
+                .arguments()
+                .with(
+                    Parameters.IMAGE, new Raster(1, 1, 4, new float[] {0, 1, 77 / 255f, 3 / 255f}))
+                .with(Parameters.MASK, new Raster(1, 2, 1, new float[] {0.3f, -2})));
+    TrajectorySnapshot snapshot =
+        new TrajectorySnapshot(request, "0123abcd", 1, new float[1], new float[0][], new byte[0]);
+    InFlight item = new InFlight.Running(OptionalLong.empty(), PROMPT, snapshot);
+    assertThat(InFlightSerializer.deserialize(InFlightSerializer.serialize(item))).isEqualTo(item);
   }
 
   @Test
   @EnabledIfSystemProperty(named = "fixtures.write", matches = "true")
   void fixturesOfANewVersionAreWrittenOnce() throws IOException {
-    Files.createDirectories(VERSION_1);
+    Path current = VERSIONS.resolve("version-2");
+    Files.createDirectories(current);
     for (Map.Entry<String, InFlight> item : ITEMS.entrySet()) {
-      Path file = VERSION_1.resolve(item.getKey() + ".bin");
+      Path file = current.resolve(item.getKey() + ".bin");
       if (!Files.exists(file)) {
         Files.write(file, InFlightSerializer.serialize(item.getValue()));
       }
@@ -177,10 +206,10 @@ class InFlightSerializerTest {
   @Test
   void aLaterVersionIsRefusedWithWhatToDo() {
     byte[] bytes = InFlightSerializer.serialize(ITEMS.get("waiting"));
-    bytes[0] = 2;
+    bytes[0] = 3;
     assertThatThrownBy(() -> InFlightSerializer.deserialize(bytes))
         .isInstanceOf(DiffusionException.class)
-        .hasMessageContaining("version 2")
+        .hasMessageContaining("version 3")
         .hasMessageContaining("restore with the version that wrote it");
   }
 }

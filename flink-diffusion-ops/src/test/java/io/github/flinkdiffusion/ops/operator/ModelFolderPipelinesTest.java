@@ -8,7 +8,9 @@ import io.github.flinkdiffusion.connector.event.ImageEvent;
 import io.github.flinkdiffusion.connector.event.PromptEvent;
 import io.github.flinkdiffusion.ops.engine.DeviceSpec;
 import io.github.flinkdiffusion.ops.image.PngCodec;
-import io.github.flinkdiffusion.ops.pipeline.StableDiffusionPipeline;
+import io.github.flinkdiffusion.ops.pipeline.DiffusionPipeline;
+import io.github.flinkdiffusion.ops.pipeline.PipelineSettings;
+import io.github.flinkdiffusion.ops.pipeline.Pipelines;
 import io.github.flinkdiffusion.ops.pipeline.Trajectory;
 import io.github.flinkdiffusion.ops.torchscript.StorageType;
 import java.nio.file.Path;
@@ -48,8 +50,8 @@ class ModelFolderPipelinesTest {
 
   private static Map<String, float[]> undisturbed(List<PromptEvent> prompts) {
     Map<String, float[]> pictures = new HashMap<>();
-    try (StableDiffusionPipeline pipeline =
-        StableDiffusionPipeline.open(Path.of(FOLDER), DeviceSpec.CPU, StorageType.FLOAT32)) {
+    try (DiffusionPipeline pipeline =
+        Pipelines.open(Path.of(FOLDER), PipelineSettings.on(DeviceSpec.CPU))) {
       for (PromptEvent prompt : prompts) {
         List<Trajectory> alone =
             pipeline.start(List.of(pipeline.prepare(Events.spec(prompt, settings()))));

@@ -12,6 +12,7 @@ import io.github.flinkdiffusion.ops.pipeline.GeneratedImage;
 import io.github.flinkdiffusion.ops.pipeline.GenerationRequest;
 import io.github.flinkdiffusion.ops.pipeline.GenerationSpec;
 import io.github.flinkdiffusion.ops.pipeline.ModelInfo;
+import io.github.flinkdiffusion.ops.pipeline.Signature;
 import io.github.flinkdiffusion.ops.pipeline.Trajectory;
 import io.github.flinkdiffusion.ops.pipeline.TrajectorySnapshot;
 import java.nio.file.Path;
@@ -327,6 +328,11 @@ class RecoveryITCase {
     @Override
     public GenerationRequest prepare(GenerationSpec spec) {
       return fake.prepare(spec);
+    }
+
+    @Override
+    public Signature signature() {
+      return fake.signature();
     }
 
     @Override

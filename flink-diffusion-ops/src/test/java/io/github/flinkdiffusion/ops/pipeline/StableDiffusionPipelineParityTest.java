@@ -5,7 +5,6 @@ import static org.assertj.core.api.Assertions.assertThat;
 import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.ObjectMapper;
 import io.github.flinkdiffusion.ops.engine.DeviceSpec;
-import io.github.flinkdiffusion.ops.torchscript.StorageType;
 import io.github.flinkdiffusion.ops.weights.Safetensors;
 import io.github.flinkdiffusion.ops.weights.TensorStore;
 import java.io.IOException;
@@ -25,21 +24,25 @@ class StableDiffusionPipelineParityTest {
   private static final Path MODELS = Path.of("src/test/resources/fixtures/models");
   private static final List<String> FOLDERS = List.of("tiny-sd1", "tiny-sd2");
   private static final double TOLERANCE = 1e-3;
-  private static final Map<String, StableDiffusionPipeline> OPEN = new HashMap<>();
+  private static final Map<String, DiffusionPipeline> OPEN = new HashMap<>();
 
   private record PictureCase(String folder, JsonNode json) {
     /** Built directly, not by prepare(), which refuses the blank prompt of one case. */
     GenerationRequest request() {
       return new GenerationRequest(
           json.get("name").asText(),
-          json.get("prompt").asText(),
-          json.get("negativePrompt").isNull() ? "" : json.get("negativePrompt").asText(),
-          json.get("seed").asLong(),
-          json.get("scheduler").asText(),
-          json.get("steps").asInt(),
-          json.get("guidanceScale").asDouble(),
-          json.get("width").asInt(),
-          json.get("height").asInt());
+          Arguments.NONE
+              .with(Parameters.PROMPT, json.get("prompt").asText())
+              .with(
+                  Parameters.NEGATIVE_PROMPT,
+                  json.get("negativePrompt").isNull() ? "" : json.get("negativePrompt").asText())
+              .with(Parameters.SEED, json.get("seed").asLong())
+              .with(Parameters.SCHEDULER, json.get("scheduler").asText())
+              .with(Parameters.STEPS, json.get("steps").asLong())
+              .with(Parameters.GUIDANCE_SCALE, json.get("guidanceScale").asDouble())
+              .with(Parameters.GUIDANCE_RESCALE, 0.0)
+              .with(Parameters.WIDTH, json.get("width").asLong())
+              .with(Parameters.HEIGHT, json.get("height").asLong()));
     }
 
     @Override
@@ -58,24 +61,21 @@ class StableDiffusionPipelineParityTest {
     return cases.stream();
   }
 
-  private static StableDiffusionPipeline pipeline(String folder) {
+  private static DiffusionPipeline pipeline(String folder) {
     return OPEN.computeIfAbsent(
-        folder,
-        name ->
-            StableDiffusionPipeline.open(
-                MODELS.resolve(name), DeviceSpec.CPU, StorageType.FLOAT32));
+        folder, name -> Pipelines.open(MODELS.resolve(name), PipelineSettings.on(DeviceSpec.CPU)));
   }
 
   @AfterAll
   static void close() {
-    OPEN.values().forEach(StableDiffusionPipeline::close);
+    OPEN.values().forEach(DiffusionPipeline::close);
     OPEN.clear();
   }
 
   @ParameterizedTest
   @MethodSource("cases")
   void makesTheReferencesPicture(PictureCase picture) {
-    StableDiffusionPipeline pipeline = pipeline(picture.folder());
+    DiffusionPipeline pipeline = pipeline(picture.folder());
     List<Trajectory> trajectory = pipeline.start(List.of(picture.request()));
     assertThat(trajectory.get(0).totalSteps())
         .isEqualTo(picture.json().get("networkCalls").asInt());
@@ -91,7 +91,7 @@ class StableDiffusionPipelineParityTest {
    */
   @Test
   void requestsThatShareCallsMakeTheirOwnPictures() throws IOException {
-    StableDiffusionPipeline pipeline = pipeline("tiny-sd1");
+    DiffusionPipeline pipeline = pipeline("tiny-sd1");
     List<PictureCase> waiting =
         new ArrayList<>(
             cases()
@@ -125,7 +125,7 @@ class StableDiffusionPipelineParityTest {
   @ParameterizedTest
   @MethodSource("cases")
   void aTrajectorySavedAtAnyStepEndsInTheSamePicture(PictureCase picture) {
-    StableDiffusionPipeline pipeline = pipeline(picture.folder());
+    DiffusionPipeline pipeline = pipeline(picture.folder());
     Trajectory trajectory = pipeline.start(List.of(picture.request())).get(0);
     while (!trajectory.done()) {
       pipeline.step(List.of(trajectory));

@@ -7,7 +7,7 @@ import static org.assertj.core.api.Assertions.assertThatThrownBy;
 import com.fasterxml.jackson.databind.ObjectMapper;
 import com.fasterxml.jackson.databind.node.ObjectNode;
 import io.github.flinkdiffusion.ops.engine.DeviceSpec;
-import io.github.flinkdiffusion.ops.torchscript.StorageType;
+import io.github.flinkdiffusion.ops.image.Raster;
 import io.github.flinkdiffusion.ops.weights.WeightsException;
 import java.io.IOException;
 import java.nio.file.Files;
@@ -24,11 +24,11 @@ import org.junit.jupiter.params.provider.ValueSource;
 
 class StableDiffusionPipelineTest {
   private static final Path FOLDER = Path.of("src/test/resources/fixtures/models/tiny-sd1");
-  private static StableDiffusionPipeline pipeline;
+  private static DiffusionPipeline pipeline;
 
   @BeforeAll
   static void open() {
-    pipeline = StableDiffusionPipeline.open(FOLDER, DeviceSpec.CPU, StorageType.FLOAT32);
+    pipeline = Pipelines.open(FOLDER, PipelineSettings.on(DeviceSpec.CPU));
   }
 
   @AfterAll
@@ -39,7 +39,12 @@ class StableDiffusionPipelineTest {
 
   private static GenerationSpec spec(
       String prompt, Integer steps, Double guidance, String scheduler, Integer width) {
-    return new GenerationSpec("id-1", prompt, null, null, scheduler, steps, guidance, width, null);
+    return GenerationSpec.of("id-1")
+        .with(Parameters.PROMPT, prompt)
+        .with(Parameters.STEPS, steps == null ? null : (long) steps)
+        .with(Parameters.GUIDANCE_SCALE, guidance)
+        .with(Parameters.SCHEDULER, scheduler)
+        .with(Parameters.WIDTH, width == null ? null : (long) width);
   }
 
   private static GenerationSpec prompt(String prompt) {
@@ -52,7 +57,18 @@ class StableDiffusionPipelineTest {
     assertThat(request)
         .isEqualTo(
             new GenerationRequest(
-                "id-1", "a cat", "", Seeds.fromId("id-1"), "PNDMScheduler", 50, 7.5, 64, 64));
+                "id-1",
+                Arguments.NONE
+                    .with(Parameters.PROMPT, "a cat")
+                    .with(Parameters.NEGATIVE_PROMPT, "")
+                    .with(Parameters.SEED, Seeds.fromId("id-1"))
+                    .with(Parameters.SCHEDULER, "PNDMScheduler")
+                    .with(Parameters.STEPS, 50L)
+                    .with(Parameters.GUIDANCE_SCALE, 7.5)
+                    .with(Parameters.GUIDANCE_RESCALE, 0.0)
+                    .with(Parameters.ETA, 0.0)
+                    .with(Parameters.WIDTH, 64L)
+                    .with(Parameters.HEIGHT, 64L)));
   }
 
   @Test
@@ -102,8 +118,40 @@ class StableDiffusionPipelineTest {
   void refusesAWidthThatTheModelCanNotMake(int width) {
     assertThatThrownBy(() -> pipeline.prepare(spec("a cat", null, null, null, width)))
         .isInstanceOf(InvalidRequestException.class)
-        .hasMessageContaining("width is " + width)
-        .hasMessageContaining("multiple of 8");
+        .hasMessageContaining("width is " + width);
+  }
+
+  @Test
+  void refusesWhatItDoesNotTakeAndNamesWhatItTakes() {
+    GenerationSpec spec = prompt("a cat").with(Parameters.IMAGE_GUIDANCE_SCALE, 1.5);
+    assertThatThrownBy(() -> pipeline.prepare(spec))
+        .isInstanceOf(InvalidRequestException.class)
+        .hasMessageContaining("imageGuidanceScale")
+        .hasMessageContaining("negativePrompt");
+  }
+
+  @Test
+  void refusesAnImageThatDoesNotFit() {
+    GenerationSpec gray = prompt("a cat").with(Parameters.IMAGE, Raster.filled(1, 64, 64, 0));
+    assertThatThrownBy(() -> pipeline.prepare(gray))
+        .isInstanceOf(InvalidRequestException.class)
+        .hasMessageContaining("image has 1 channels; it must have 3");
+    GenerationSpec odd = prompt("a cat").with(Parameters.IMAGE, Raster.filled(3, 64, 60, 0));
+    assertThatThrownBy(() -> pipeline.prepare(odd))
+        .isInstanceOf(InvalidRequestException.class)
+        .hasMessageContaining("width is 60");
+    GenerationSpec little =
+        prompt("a cat")
+            .with(Parameters.IMAGE, Raster.filled(3, 64, 64, 0))
+            .with(Parameters.STEPS, 4L)
+            .with(Parameters.STRENGTH, 0.2);
+    assertThatThrownBy(() -> pipeline.prepare(little))
+        .isInstanceOf(InvalidRequestException.class)
+        .hasMessageContaining("strength 0.2 of 4 steps");
+    GenerationSpec without = prompt("a cat").with(Parameters.STRENGTH, 0.5);
+    assertThatThrownBy(() -> pipeline.prepare(without))
+        .isInstanceOf(InvalidRequestException.class)
+        .hasMessageContaining("no image");
   }
 
   @Test
@@ -213,8 +261,7 @@ class StableDiffusionPipelineTest {
       json.put(key, value);
     }
     mapper.writeValue(config.toFile(), json);
-    assertThatThrownBy(
-            () -> StableDiffusionPipeline.open(folder, DeviceSpec.CPU, StorageType.FLOAT32))
+    assertThatThrownBy(() -> Pipelines.open(folder, PipelineSettings.on(DeviceSpec.CPU)))
         .isInstanceOf(WeightsException.class)
         .hasMessageContaining(config.getFileName().toString())
         .hasMessageContaining(key)
@@ -231,8 +278,7 @@ class StableDiffusionPipelineTest {
     ObjectNode json = (ObjectNode) mapper.readTree(config.toFile());
     json.putArray("block_out_channels").add(16).add(16).add(32).add(32);
     mapper.writeValue(config.toFile(), json);
-    assertThatThrownBy(
-            () -> StableDiffusionPipeline.open(folder, DeviceSpec.CPU, StorageType.FLOAT32))
+    assertThatThrownBy(() -> Pipelines.open(folder, PipelineSettings.on(DeviceSpec.CPU)))
         .isInstanceOf(WeightsException.class)
         .hasMessageContaining("down_blocks.2.resnets.0")
         .hasMessageContaining("shape");

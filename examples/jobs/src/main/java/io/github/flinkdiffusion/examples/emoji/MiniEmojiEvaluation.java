@@ -3,10 +3,13 @@ package io.github.flinkdiffusion.examples.emoji;
 import io.github.flinkdiffusion.ops.engine.DeviceSpec;
 import io.github.flinkdiffusion.ops.image.ContactSheet;
 import io.github.flinkdiffusion.ops.image.Raster;
+import io.github.flinkdiffusion.ops.pipeline.DiffusionPipeline;
 import io.github.flinkdiffusion.ops.pipeline.GeneratedImage;
 import io.github.flinkdiffusion.ops.pipeline.GenerationRequest;
 import io.github.flinkdiffusion.ops.pipeline.GenerationSpec;
-import io.github.flinkdiffusion.ops.pipeline.StableDiffusionPipeline;
+import io.github.flinkdiffusion.ops.pipeline.Parameters;
+import io.github.flinkdiffusion.ops.pipeline.PipelineSettings;
+import io.github.flinkdiffusion.ops.pipeline.Pipelines;
 import io.github.flinkdiffusion.ops.pipeline.Trajectory;
 import io.github.flinkdiffusion.ops.torchscript.StorageType;
 import java.nio.file.Files;
@@ -80,8 +83,10 @@ public final class MiniEmojiEvaluation implements Callable<Integer> {
     EmojiImages pictures = EmojiImages.open(images);
     List<EmojiScene> all = EmojiVocabulary.scenes();
     List<Raster> truth = all.stream().map(scene -> scene.render(pictures)).toList();
-    try (StableDiffusionPipeline pipeline =
-        StableDiffusionPipeline.open(model, DeviceSpec.parse("auto"), StorageType.FLOAT32)) {
+    try (DiffusionPipeline pipeline =
+        Pipelines.open(
+            model,
+            PipelineSettings.on(DeviceSpec.parse("auto")).withPrecision(StorageType.FLOAT32))) {
       System.out.println(
           "| scenes | count | scene right | emoji right | background right | size right | PSNR to the true picture |");
       System.out.println("| --- | --- | --- | --- | --- | --- | --- |");
@@ -93,7 +98,7 @@ public final class MiniEmojiEvaluation implements Callable<Integer> {
 
   private void measure(
       String name,
-      StableDiffusionPipeline pipeline,
+      DiffusionPipeline pipeline,
       List<EmojiScene> kind,
       List<EmojiScene> all,
       List<Raster> truth,
@@ -151,22 +156,17 @@ public final class MiniEmojiEvaluation implements Callable<Integer> {
     }
   }
 
-  private List<GeneratedImage> draw(
-      StableDiffusionPipeline pipeline, List<EmojiScene> batch, int first) {
+  private List<GeneratedImage> draw(DiffusionPipeline pipeline, List<EmojiScene> batch, int first) {
     List<GenerationRequest> requests = new ArrayList<>();
     for (int i = 0; i < batch.size(); i++) {
       requests.add(
           pipeline.prepare(
-              new GenerationSpec(
-                  "scene",
-                  batch.get(i).prompt(),
-                  null,
-                  (long) first + i,
-                  scheduler,
-                  steps,
-                  guidance,
-                  null,
-                  null)));
+              GenerationSpec.of("scene")
+                  .with(Parameters.PROMPT, batch.get(i).prompt())
+                  .with(Parameters.SEED, (long) first + i)
+                  .with(Parameters.SCHEDULER, scheduler)
+                  .with(Parameters.STEPS, (long) steps)
+                  .with(Parameters.GUIDANCE_SCALE, guidance)));
     }
     List<Trajectory> trajectories = pipeline.start(requests);
     while (!trajectories.get(0).done()) {

@@ -8,13 +8,15 @@ import com.fasterxml.jackson.databind.ObjectMapper;
 import io.github.flinkdiffusion.examples.emoji.EmojiVocabulary.Background;
 import io.github.flinkdiffusion.ops.engine.DeviceSpec;
 import io.github.flinkdiffusion.ops.image.Raster;
+import io.github.flinkdiffusion.ops.pipeline.DiffusionPipeline;
 import io.github.flinkdiffusion.ops.pipeline.GeneratedImage;
 import io.github.flinkdiffusion.ops.pipeline.GenerationRequest;
 import io.github.flinkdiffusion.ops.pipeline.GenerationSpec;
-import io.github.flinkdiffusion.ops.pipeline.StableDiffusionPipeline;
+import io.github.flinkdiffusion.ops.pipeline.Parameters;
+import io.github.flinkdiffusion.ops.pipeline.PipelineSettings;
+import io.github.flinkdiffusion.ops.pipeline.Pipelines;
 import io.github.flinkdiffusion.ops.pipeline.Trajectory;
 import io.github.flinkdiffusion.ops.scheduler.SamplingPlan;
-import io.github.flinkdiffusion.ops.torchscript.StorageType;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
@@ -79,15 +81,17 @@ class MiniEmojiTest {
   @Test
   void drawsAnEmojiOnTheBackgroundThatWasAskedFor() {
     List<Background> backgrounds = EmojiVocabulary.backgrounds();
-    try (StableDiffusionPipeline pipeline =
-        StableDiffusionPipeline.open(MODEL, DeviceSpec.CPU, StorageType.FLOAT32)) {
+    try (DiffusionPipeline pipeline = Pipelines.open(MODEL, PipelineSettings.on(DeviceSpec.CPU))) {
       List<GenerationRequest> requests = new ArrayList<>();
       for (Background background : backgrounds) {
         String prompt = "a small red apple on a " + background.name() + " background";
         requests.add(
             pipeline.prepare(
-                new GenerationSpec(
-                    background.name(), prompt, null, 3L, null, 10, 2.0, null, null)));
+                GenerationSpec.of(background.name())
+                    .with(Parameters.PROMPT, prompt)
+                    .with(Parameters.SEED, 3L)
+                    .with(Parameters.STEPS, 10L)
+                    .with(Parameters.GUIDANCE_SCALE, 2.0)));
       }
       List<Trajectory> trajectories = pipeline.start(requests);
       while (!trajectories.get(0).done()) {

@@ -4,36 +4,29 @@ import io.github.flinkdiffusion.ops.noise.TorchGenerator;
 import io.github.flinkdiffusion.ops.scheduler.SamplerState;
 import java.util.List;
 
-/**
- * A request of {@link StableDiffusionPipeline} on its way from noise to latent; all of it is on the
- * heap.
- */
-final class LatentTrajectory implements Trajectory {
+/** A request on its way from noise to a finished sample; all of it is on the heap. */
+final class DenoisingTrajectory implements Trajectory {
   private final GenerationRequest request;
   private final String modelDigest;
+  private final Beginning beginning;
   private final SamplerState state;
   private final TorchGenerator generator;
-  private final List<PromptEncoding> conditions;
-  private final LatentShape shape;
 
   /**
-   * @param unconditional encoding of the negative prompt, null without guidance
+   * @param state where it is now; the beginning's own, or a restored one
+   * @param generator as it is now
    */
-  LatentTrajectory(
+  DenoisingTrajectory(
       GenerationRequest request,
       String modelDigest,
+      Beginning beginning,
       SamplerState state,
-      TorchGenerator generator,
-      PromptEncoding conditional,
-      PromptEncoding unconditional,
-      LatentShape shape) {
+      TorchGenerator generator) {
     this.request = request;
     this.modelDigest = modelDigest;
+    this.beginning = beginning;
     this.state = state;
     this.generator = generator;
-    this.conditions =
-        unconditional == null ? List.of(conditional) : List.of(unconditional, conditional);
-    this.shape = shape;
   }
 
   @Override
@@ -58,12 +51,12 @@ final class LatentTrajectory implements Trajectory {
 
   @Override
   public int rows() {
-    return conditions.size();
+    return beginning.rows().size();
   }
 
   @Override
   public Object batchKey() {
-    return shape;
+    return beginning.shape();
   }
 
   @Override
@@ -72,8 +65,8 @@ final class LatentTrajectory implements Trajectory {
         request, modelDigest, state.call(), state.sample(), state.history(), generator.saveState());
   }
 
-  LatentShape shape() {
-    return shape;
+  SampleShape shape() {
+    return beginning.shape();
   }
 
   SamplerState state() {
@@ -84,16 +77,12 @@ final class LatentTrajectory implements Trajectory {
     return state.plan().timestep(state.call());
   }
 
-  /**
-   * What each row is conditioned on: the negative prompt first, if there is guidance, then the
-   * prompt.
-   */
-  List<PromptEncoding> conditions() {
-    return conditions;
+  List<Row> conditions() {
+    return beginning.rows();
   }
 
   boolean truncated() {
-    return conditions.stream().anyMatch(PromptEncoding::truncated);
+    return beginning.truncated();
   }
 
   /**
@@ -101,27 +90,21 @@ final class LatentTrajectory implements Trajectory {
    *
    * @param output of the network for the whole batch
    * @param offset where this trajectory's rows begin in it
+   * @param size values of one row of the output
    * @return null when the prediction holds NaN or infinity
    */
-  float[] prediction(float[] output, int offset) {
-    int size = shape.size();
-    float[] prediction = new float[size];
-    // Classifier-free guidance, equation 6 of Ho & Salimans 2022 as diffusers writes it: u + w (c -
-    // u).
-    float guidance = (float) request.guidanceScale();
-    boolean guided = conditions.size() > 1;
-    for (int i = 0; i < size; i++) {
-      float first = output[offset + i];
-      float value = guided ? first + guidance * (output[offset + size + i] - first) : first;
+  float[] prediction(float[] output, int offset, int size) {
+    float[] prediction = beginning.guidance().combine(output, offset, size);
+    for (float value : prediction) {
       if (!Float.isFinite(value)) {
         return null;
       }
-      prediction[i] = value;
     }
     return prediction;
   }
 
   void advance(float[] prediction) {
     state.advance(prediction, generator);
+    beginning.afterStep().accept(state);
   }
 }

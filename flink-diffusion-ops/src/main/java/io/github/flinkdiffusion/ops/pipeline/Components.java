@@ -1,0 +1,58 @@
+package io.github.flinkdiffusion.ops.pipeline;
+
+import io.github.flinkdiffusion.ops.engine.LoadedNetwork;
+import io.github.flinkdiffusion.ops.torchscript.Graph;
+import io.github.flinkdiffusion.ops.torchscript.StorageType;
+import io.github.flinkdiffusion.ops.weights.Config;
+import io.github.flinkdiffusion.ops.weights.ModelComponent;
+import io.github.flinkdiffusion.ops.weights.ModelFolder;
+import io.github.flinkdiffusion.ops.weights.TensorStore;
+import io.github.flinkdiffusion.ops.weights.TensorViews;
+import java.util.ArrayList;
+import java.util.List;
+
+/** A model folder's networks on a device; closes all that it opened. */
+final class Components implements AutoCloseable {
+  private final ModelFolder folder;
+  private final PipelineSettings settings;
+  private final List<LoadedNetwork> opened = new ArrayList<>();
+
+  Components(ModelFolder folder, PipelineSettings settings) {
+    this.folder = folder;
+    this.settings = settings;
+  }
+
+  ModelFolder folder() {
+    return folder;
+  }
+
+  /** The component's config.json. */
+  Config config(String component) {
+    return folder.component(component).config();
+  }
+
+  LoadedNetwork load(String component, Graph graph) {
+    return load(component, graph, settings.precision());
+  }
+
+  /** A network in float32, whatever the others are in. */
+  LoadedNetwork loadInFloat32(String component, Graph graph) {
+    return load(component, graph, StorageType.FLOAT32);
+  }
+
+  private LoadedNetwork load(String name, Graph graph, StorageType precision) {
+    ModelComponent component = folder.component(name);
+    try (TensorStore weights =
+        TensorViews.withTextModelPrefix(TensorViews.withCurrentAttentionNames(component.open()))) {
+      LoadedNetwork network =
+          new NetworkLoader(settings.device(), precision).load(name, graph, weights);
+      opened.add(network);
+      return network;
+    }
+  }
+
+  @Override
+  public void close() {
+    opened.forEach(LoadedNetwork::close);
+  }
+}

@@ -1,0 +1,158 @@
+package io.github.flinkdiffusion.ops.pipeline;
+
+import io.github.flinkdiffusion.ops.engine.HostTensor;
+import io.github.flinkdiffusion.ops.engine.LoadedNetwork;
+import java.util.List;
+
+/** Calls a denoising network with rows of many trajectories at once. */
+final class Denoiser {
+
+  /**
+   * One of the network's inputs after sample and timestep.
+   *
+   * @param integers whether it is int64; float32 otherwise
+   * @param shape of one row; empty for one number a row
+   */
+  record Input(boolean integers, int... shape) {
+    static Input floats(int... shape) {
+      return new Input(false, shape);
+    }
+
+    static Input integers(int... shape) {
+      return new Input(true, shape);
+    }
+
+    private int size() {
+      int size = 1;
+      for (int each : shape) {
+        size *= each;
+      }
+      return size;
+    }
+
+    private long[] batch(int rows) {
+      long[] batch = new long[shape.length + 1];
+      batch[0] = rows;
+      for (int i = 0; i < shape.length; i++) {
+        batch[i + 1] = shape[i];
+      }
+      return batch;
+    }
+
+    private HostTensor tensor(List<Row> rows, int position) {
+      int size = size();
+      if (integers) {
+        long[] all = new long[rows.size() * size];
+        for (int i = 0; i < rows.size(); i++) {
+          System.arraycopy((long[]) rows.get(i).inputs().get(position), 0, all, i * size, size);
+        }
+        return new HostTensor.Longs(all, batch(rows.size()));
+      }
+      float[] all = new float[rows.size() * size];
+      for (int i = 0; i < rows.size(); i++) {
+        System.arraycopy((float[]) rows.get(i).inputs().get(position), 0, all, i * size, size);
+      }
+      return new HostTensor.Floats(all, batch(rows.size()));
+    }
+  }
+
+  private final LoadedNetwork network;
+  private final boolean integerTimesteps;
+  private final List<Input> inputs;
+  private final boolean scaleAppended;
+
+  private Denoiser(
+      LoadedNetwork network, boolean integerTimesteps, List<Input> inputs, boolean scaleAppended) {
+    this.network = network;
+    this.integerTimesteps = integerTimesteps;
+    this.inputs = List.copyOf(inputs);
+    this.scaleAppended = scaleAppended;
+  }
+
+  /**
+   * @param network takes (sample [N,C,H,W], timestep [N], then {@code inputs})
+   * @param inputs shapes of what {@link Row#inputs} holds
+   */
+  static Denoiser of(LoadedNetwork network, Input... inputs) {
+    return new Denoiser(network, false, List.of(inputs), false);
+  }
+
+  /** Timesteps are passed as int64. */
+  Denoiser withIntegerTimesteps() {
+    return new Denoiser(network, true, inputs, scaleAppended);
+  }
+
+  /** The scheduler's input scale applies to the appended channels, too. */
+  Denoiser scalingAppended() {
+    return new Denoiser(network, integerTimesteps, inputs, true);
+  }
+
+  /**
+   * One network call.
+   *
+   * @param batch all of one shape, with the same number of appended channels
+   * @return [rows of all trajectories in order, output channels, H, W]
+   */
+  HostTensor.Floats call(List<DenoisingTrajectory> batch) {
+    List<Row> rows = batch.stream().flatMap(each -> each.conditions().stream()).toList();
+    SampleShape shape = batch.get(0).shape();
+    int appended = rows.get(0).channels().length;
+    int size = shape.size() + appended;
+    float[] samples = new float[rows.size() * size];
+    double[] timesteps = new double[rows.size()];
+    int row = 0;
+    for (DenoisingTrajectory trajectory : batch) {
+      int first = row * size;
+      trajectory.state().modelInput(samples, first);
+      for (Row condition : trajectory.conditions()) {
+        int start = row * size;
+        if (start != first) {
+          System.arraycopy(samples, first, samples, start, shape.size());
+        }
+        append(trajectory, condition.channels(), samples, start + shape.size());
+        timesteps[row] = trajectory.timestep();
+        row++;
+      }
+    }
+    HostTensor[] arguments = new HostTensor[2 + inputs.size()];
+    arguments[0] =
+        new HostTensor.Floats(
+            samples,
+            rows.size(),
+            shape.channels() + appended / shape.plane(),
+            shape.height(),
+            shape.width());
+    arguments[1] = timesteps(timesteps);
+    for (int i = 0; i < inputs.size(); i++) {
+      arguments[2 + i] = inputs.get(i).tensor(rows, i);
+    }
+    return network.call("forward", arguments);
+  }
+
+  private void append(
+      DenoisingTrajectory trajectory, float[] channels, float[] target, int offset) {
+    if (!scaleAppended) {
+      System.arraycopy(channels, 0, target, offset, channels.length);
+      return;
+    }
+    double scale = trajectory.state().plan().inputScale(trajectory.state().call());
+    for (int i = 0; i < channels.length; i++) {
+      target[offset + i] = (float) (scale * channels[i]);
+    }
+  }
+
+  private HostTensor timesteps(double[] values) {
+    if (integerTimesteps) {
+      long[] numbers = new long[values.length];
+      for (int i = 0; i < values.length; i++) {
+        numbers[i] = Math.round(values[i]);
+      }
+      return new HostTensor.Longs(numbers, values.length);
+    }
+    float[] numbers = new float[values.length];
+    for (int i = 0; i < values.length; i++) {
+      numbers[i] = (float) values[i];
+    }
+    return new HostTensor.Floats(numbers, values.length);
+  }
+}

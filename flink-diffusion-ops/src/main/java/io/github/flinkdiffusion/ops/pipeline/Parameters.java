@@ -1,0 +1,138 @@
+package io.github.flinkdiffusion.ops.pipeline;
+
+import io.github.flinkdiffusion.ops.image.Raster;
+import java.util.Collection;
+import java.util.Collections;
+import java.util.LinkedHashMap;
+import java.util.Map;
+import java.util.Optional;
+import java.util.function.Predicate;
+
+/**
+ * Everything that a request may say. Which of it a model takes, and what it does without, is the
+ * model's {@link Signature}.
+ */
+public final class Parameters {
+  private static final Map<String, Parameter<?>> ALL = new LinkedHashMap<>();
+
+  public static final Parameter<String> PROMPT =
+      text("prompt", "What the picture shows.", "a text in words", text -> !text.isBlank());
+
+  public static final Parameter<String> NEGATIVE_PROMPT =
+      text(
+          "negativePrompt",
+          "What it should not show (negative_prompt); used with guidance.",
+          "a text",
+          text -> true);
+
+  public static final Parameter<Raster> IMAGE =
+      image("image", "The picture to begin from, 0..1 (image).");
+
+  public static final Parameter<Raster> MASK =
+      image(
+          "mask",
+          "Where the picture is made anew: one channel, as large as the image; 0.5 and above is"
+              + " made anew (mask_image).");
+
+  public static final Parameter<Long> SEED =
+      integer("seed", "Of the noise; derived from the id when absent (generator).", "a number");
+
+  public static final Parameter<String> SCHEDULER =
+      text(
+          "scheduler",
+          "diffusers class name of the scheduler.",
+          "the name of a scheduler class",
+          text -> !text.isBlank());
+
+  public static final Parameter<Long> STEPS =
+      integer(
+          "steps",
+          "Inference steps (num_inference_steps), from 1; the scheduler says up to how many.",
+          "a whole number",
+          Integer.MIN_VALUE);
+
+  public static final Parameter<Double> GUIDANCE_SCALE =
+      number(
+          "guidanceScale",
+          "Weight of classifier-free guidance (guidance_scale); 1 or less turns it off.",
+          "a finite number, 1 or less to turn guidance off",
+          Double::isFinite);
+
+  public static final Parameter<Double> GUIDANCE_RESCALE =
+      number(
+          "guidanceRescale",
+          "How far the guided prediction is scaled back to the unguided one's deviation"
+              + " (guidance_rescale), section 3.4 of Lin et al. 2023.",
+          "a number from 0 to 1",
+          value -> value >= 0 && value <= 1);
+
+  public static final Parameter<Double> IMAGE_GUIDANCE_SCALE =
+      number(
+          "imageGuidanceScale",
+          "How closely the picture keeps to the given one (image_guidance_scale).",
+          "a finite number, 1 or more",
+          value -> Double.isFinite(value) && value >= 1);
+
+  public static final Parameter<Double> STRENGTH =
+      number(
+          "strength",
+          "How much of the given picture is made anew: 1 is all of it (strength).",
+          "a number above 0, up to 1",
+          value -> value > 0 && value <= 1);
+
+  public static final Parameter<Double> ETA =
+      number(
+          "eta",
+          "How stochastic DDIM and TCD are (eta); other schedulers ignore it.",
+          "a number from 0 to 1",
+          value -> value >= 0 && value <= 1);
+
+  public static final Parameter<Long> WIDTH = integer("width", "In pixels.", "a whole number", 1);
+
+  public static final Parameter<Long> HEIGHT = integer("height", "In pixels.", "a whole number", 1);
+
+  private Parameters() {}
+
+  /** All of them, in the order of the reference page. */
+  public static Collection<Parameter<?>> all() {
+    return Collections.unmodifiableCollection(ALL.values());
+  }
+
+  public static Optional<Parameter<?>> named(String name) {
+    return Optional.ofNullable(ALL.get(name));
+  }
+
+  private static Parameter<String> text(
+      String name, String description, String accepted, Predicate<String> check) {
+    return add(new Parameter<>(name, String.class, description, accepted, check));
+  }
+
+  private static Parameter<Raster> image(String name, String description) {
+    return add(new Parameter<>(name, Raster.class, description, "a picture", value -> true));
+  }
+
+  private static Parameter<Long> integer(String name, String description, String accepted) {
+    return add(new Parameter<>(name, Long.class, description, accepted, value -> true));
+  }
+
+  private static Parameter<Long> integer(
+      String name, String description, String accepted, long least) {
+    return add(
+        new Parameter<>(
+            name,
+            Long.class,
+            description,
+            accepted,
+            value -> value >= least && value <= Integer.MAX_VALUE));
+  }
+
+  private static Parameter<Double> number(
+      String name, String description, String accepted, Predicate<Double> check) {
+    return add(new Parameter<>(name, Double.class, description, accepted, check));
+  }
+
+  private static <T> Parameter<T> add(Parameter<T> parameter) {
+    ALL.put(parameter.name(), parameter);
+    return parameter;
+  }
+}

@@ -1,0 +1,78 @@
+package io.github.flinkdiffusion.ops.pipeline;
+
+import io.github.flinkdiffusion.ops.weights.ModelFolder;
+import java.nio.file.Path;
+import java.util.Collections;
+import java.util.Map;
+import java.util.Objects;
+import java.util.SortedSet;
+import java.util.TreeMap;
+import java.util.TreeSet;
+import java.util.function.Function;
+
+/** The pipelines there are, by the class names that diffusers gives them. */
+public final class Pipelines {
+  private static final Map<String, Function<Components, Task>> TASKS =
+      new TreeMap<>(
+          Map.ofEntries(
+              Map.entry("StableDiffusionImg2ImgPipeline", StableDiffusion::open),
+              Map.entry("StableDiffusionPipeline", StableDiffusion::open)));
+
+  private static final SortedSet<String> SUPPORTED =
+      Collections.unmodifiableSortedSet(new TreeSet<>(TASKS.keySet()));
+
+  private Pipelines() {}
+
+  /** The class names that a model folder's {@code model_index.json} may have. */
+  public static SortedSet<String> supported() {
+    return SUPPORTED;
+  }
+
+  /**
+   * Loads a model folder as the pipeline that its {@code model_index.json} names.
+   *
+   * @param folder in diffusers' layout
+   * @throws io.github.flinkdiffusion.ops.weights.WeightsException naming the file and key that is
+   *     missing, damaged or not supported
+   */
+  public static DiffusionPipeline open(Path folder, PipelineSettings settings) {
+    ModelFolder model = ModelFolder.open(folder);
+    if (!SUPPORTED.contains(model.pipelineClass())) {
+      throw model
+          .config()
+          .unsupported("_class_name", model.pipelineClass(), String.join(", ", SUPPORTED));
+    }
+    return open(model, model.pipelineClass(), settings);
+  }
+
+  /**
+   * Loads a model folder as another pipeline than its {@code model_index.json} names: the same
+   * networks serve several.
+   *
+   * @param folder in diffusers' layout
+   * @param pipelineClass one of {@link #supported}
+   * @throws IllegalArgumentException for another class
+   * @throws io.github.flinkdiffusion.ops.weights.WeightsException naming the file and key that is
+   *     missing, damaged or not supported
+   */
+  public static DiffusionPipeline openAs(
+      String pipelineClass, Path folder, PipelineSettings settings) {
+    if (!SUPPORTED.contains(pipelineClass)) {
+      throw new IllegalArgumentException(
+          "There is no pipeline " + pipelineClass + "; supported are " + SUPPORTED + ".");
+    }
+    return open(ModelFolder.open(folder), pipelineClass, settings);
+  }
+
+  private static DiffusionPipeline open(
+      ModelFolder model, String pipelineClass, PipelineSettings settings) {
+    Components components = new Components(model, Objects.requireNonNull(settings, "settings"));
+    try {
+      return new TaskPipeline(
+          new ModelInfo(model.name(), model.digest()), TASKS.get(pipelineClass).apply(components));
+    } catch (RuntimeException e) {
+      components.close();
+      throw e;
+    }
+  }
+}

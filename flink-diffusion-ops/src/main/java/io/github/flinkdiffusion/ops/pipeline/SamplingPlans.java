@@ -1,0 +1,100 @@
+package io.github.flinkdiffusion.ops.pipeline;
+
+import io.github.flinkdiffusion.ops.scheduler.SamplingOptions;
+import io.github.flinkdiffusion.ops.scheduler.SamplingPlan;
+import io.github.flinkdiffusion.ops.scheduler.SchedulerConfig;
+import io.github.flinkdiffusion.ops.scheduler.SchedulerException;
+import io.github.flinkdiffusion.ops.scheduler.Schedulers;
+import io.github.flinkdiffusion.ops.weights.Config;
+import java.util.Collections;
+import java.util.LinkedHashMap;
+import java.util.Map;
+
+/** A model's schedulers, compiled once for each combination that is asked for. Any thread. */
+final class SamplingPlans {
+  private static final int KEPT = 256;
+
+  private record Key(String scheduler, int steps, SamplingOptions options) {}
+
+  private final SchedulerConfig own;
+
+  /** Kept for the combinations used last: eta and strength are numbers that requests choose. */
+  private final Map<Key, SamplingPlan> plans =
+      Collections.synchronizedMap(
+          new LinkedHashMap<>(16, 0.75f, true) {
+            private static final long serialVersionUID = 1L;
+
+            @Override
+            protected boolean removeEldestEntry(Map.Entry<Key, SamplingPlan> eldest) {
+              return size() > KEPT;
+            }
+          });
+
+  private SamplingPlans(SchedulerConfig own) {
+    this.own = own;
+  }
+
+  /** The component {@code scheduler}. */
+  static SamplingPlans open(Components components) {
+    Config config = components.config("scheduler");
+    return new SamplingPlans(SchedulerConfig.fromJson(config.node(), config.source()));
+  }
+
+  /** Class name of the model's own scheduler. */
+  String own() {
+    return own.className();
+  }
+
+  /**
+   * The plan for a request's scheduler and steps, the whole way from noise.
+   *
+   * @throws InvalidRequestException naming what is not supported and what is
+   */
+  SamplingPlan plan(GenerationRequest request) {
+    SamplingOptions options = SamplingOptions.DEFAULTS;
+    Double eta = request.get(Parameters.ETA);
+    return plan(request, eta == null ? options : options.withEta(eta));
+  }
+
+  /**
+   * The plan for image to image at the request's strength: out of n steps the first n - floor(n
+   * strength) are left out.
+   *
+   * @throws InvalidRequestException naming what is not supported and what is
+   */
+  SamplingPlan planFromImage(GenerationRequest request) {
+    int steps = request.steps();
+    double strength = request.get(Parameters.STRENGTH);
+    int made = (int) Math.min(steps, Math.floor(steps * strength));
+    if (made < 1) {
+      throw new InvalidRequestException(
+          "strength %s of %d steps is less than one step; raise either."
+              .formatted(strength, steps));
+    }
+    SamplingOptions options = SamplingOptions.DEFAULTS.withSkippedSteps(steps - made);
+    Double eta = request.get(Parameters.ETA);
+    return plan(request, eta == null ? options : options.withEta(eta));
+  }
+
+  private SamplingPlan plan(GenerationRequest request, SamplingOptions options) {
+    String scheduler = request.scheduler();
+    Key key = new Key(scheduler, request.steps(), options);
+    SamplingPlan known = plans.get(key);
+    if (known != null) {
+      return known;
+    }
+    if (!Schedulers.supported().contains(scheduler)) {
+      throw new InvalidRequestException(
+          "Scheduler '%s' is not known; supported are %s."
+              .formatted(scheduler, String.join(", ", Schedulers.supported())));
+    }
+    try {
+      SchedulerConfig config = scheduler.equals(own.className()) ? own : own.withClass(scheduler);
+      SamplingPlan plan = Schedulers.plan(config, request.steps(), options);
+      plans.put(key, plan);
+      return plan;
+    } catch (SchedulerException e) {
+      throw new InvalidRequestException(e.getMessage());
+    }
+  }
+}

@@ -1,0 +1,50 @@
+package io.github.flinkdiffusion.ops.pipeline;
+
+import io.github.flinkdiffusion.ops.image.Raster;
+
+/** Checks of sizes that several tasks make. */
+final class Sides {
+  /** Pixels of a side beyond which a request is a mistake rather than a wish. */
+  private static final int MAX = 8192;
+
+  private Sides() {}
+
+  /**
+   * @param factor pixels that one pixel of the sample stands for
+   * @throws InvalidRequestException unless both sides of the picture are multiples of it in range
+   */
+  static void checkPicture(GenerationRequest request, int factor) {
+    check("width", request.width(), factor);
+    check("height", request.height(), factor);
+  }
+
+  private static void check(String name, int side, int factor) {
+    if (side < factor || side > MAX || side % factor != 0) {
+      throw new InvalidRequestException(
+          "%s is %d; it must be a multiple of %d from %d to %d."
+              .formatted(name, side, factor, factor, MAX));
+    }
+  }
+
+  /**
+   * @throws InvalidRequestException unless the image has that many channels
+   */
+  static void checkChannels(Parameter<Raster> parameter, Raster image, int channels) {
+    if (image.channels() != channels) {
+      throw new InvalidRequestException(
+          "%s has %d channels; it must have %d.".formatted(parameter, image.channels(), channels));
+    }
+  }
+
+  /**
+   * @throws InvalidRequestException unless the image is as large as the picture to be made
+   */
+  static void checkSameSize(Parameter<Raster> parameter, Raster image, GenerationRequest request) {
+    if (image.width() != request.width() || image.height() != request.height()) {
+      throw new InvalidRequestException(
+          "%s is %d x %d pixels; it must be as large as the picture, %d x %d."
+              .formatted(
+                  parameter, image.width(), image.height(), request.width(), request.height()));
+    }
+  }
+}

@@ -1,0 +1,122 @@
+package io.github.flinkdiffusion.ops.pipeline;
+
+import java.util.ArrayList;
+import java.util.List;
+import java.util.Optional;
+import java.util.function.Function;
+import java.util.stream.Collectors;
+
+/**
+ * What a pipeline takes: each parameter with what stands for it when it is absent. It fills in and
+ * checks requests, and the reference page is made from it.
+ */
+public final class Signature {
+
+  /**
+   * One parameter of a pipeline.
+   *
+   * @param parameter what it is
+   * @param required whether a request without it is refused
+   * @param absent what stands for it, for people: "50", "the picture's width"; empty when it may be
+   *     absent, or must not be
+   */
+  public record Entry(Parameter<?> parameter, boolean required, Optional<String> absent) {}
+
+  private record Rule<T>(Entry entry, Parameter<T> parameter, Function<Arguments, T> fallback) {
+    Arguments resolve(GenerationSpec spec, Arguments sofar) {
+      T value = spec.arguments().get(parameter);
+      if (value == null) {
+        if (entry.required()) {
+          throw new InvalidRequestException(
+              "The request has no %s; it must be %s.".formatted(parameter, parameter.accepted()));
+        }
+        return sofar.with(parameter, fallback.apply(sofar));
+      }
+      parameter.check(value);
+      return sofar.with(parameter, value);
+    }
+  }
+
+  private final String pipeline;
+  private final List<Rule<?>> rules;
+
+  private Signature(String pipeline, List<Rule<?>> rules) {
+    this.pipeline = pipeline;
+    this.rules = rules;
+  }
+
+  /** Takes nothing but a seed. */
+  public static Signature of(String pipeline) {
+    return new Signature(pipeline, List.of()).seed();
+  }
+
+  /** The seed comes from the id, which a fallback does not see: see {@link #resolve}. */
+  private Signature seed() {
+    return add(
+        new Rule<>(
+            new Entry(Parameters.SEED, false, Optional.of("derived from the id")),
+            Parameters.SEED,
+            sofar -> null));
+  }
+
+  public <T> Signature required(Parameter<T> parameter) {
+    return add(new Rule<>(new Entry(parameter, true, Optional.empty()), parameter, sofar -> null));
+  }
+
+  /** May be absent, which makes a difference that no value does. */
+  public <T> Signature optional(Parameter<T> parameter) {
+    return add(new Rule<>(new Entry(parameter, false, Optional.empty()), parameter, sofar -> null));
+  }
+
+  public <T> Signature withDefault(Parameter<T> parameter, T value) {
+    return withDefault(parameter, value.toString(), sofar -> value);
+  }
+
+  /**
+   * @param description the default, for people
+   * @param fallback the default from the arguments before this one; null leaves it absent
+   */
+  public <T> Signature withDefault(
+      Parameter<T> parameter, String description, Function<Arguments, T> fallback) {
+    return add(
+        new Rule<>(new Entry(parameter, false, Optional.of(description)), parameter, fallback));
+  }
+
+  private Signature add(Rule<?> rule) {
+    List<Rule<?>> more = new ArrayList<>(rules);
+    more.add(rule);
+    return new Signature(pipeline, List.copyOf(more));
+  }
+
+  public List<Entry> entries() {
+    return rules.stream().map(Rule::entry).toList();
+  }
+
+  /**
+   * Fills in what a spec leaves open and checks each value by itself.
+   *
+   * @throws InvalidRequestException for a value that is missing, out of its range, or not taken
+   */
+  public GenerationRequest resolve(GenerationSpec spec) {
+    for (Parameter<?> asked : spec.arguments().parameters()) {
+      if (rules.stream().noneMatch(rule -> rule.parameter() == asked)) {
+        throw new InvalidRequestException(
+            "The request has %s, which %s does not take; it takes %s."
+                .formatted(
+                    asked,
+                    pipeline,
+                    rules.stream()
+                        .map(rule -> rule.parameter().name())
+                        .collect(Collectors.joining(", "))));
+      }
+    }
+    Arguments arguments = Arguments.NONE;
+    for (Rule<?> rule : rules) {
+      arguments = rule.resolve(spec, arguments);
+    }
+    if (!arguments.has(Parameters.SEED)) {
+      arguments = arguments.with(Parameters.SEED, Seeds.fromId(spec.id()));
+    }
+    return new GenerationRequest(spec.id(), arguments);
+  }
+}

@@ -1,0 +1,51 @@
+package io.github.flinkdiffusion.ops.pipeline;
+
+import io.github.flinkdiffusion.ops.engine.HostTensor;
+import io.github.flinkdiffusion.ops.noise.TorchGenerator;
+import io.github.flinkdiffusion.ops.scheduler.SamplingPlan;
+import java.util.List;
+
+/**
+ * What makes one pipeline class of diffusers different from the others. Threads and errors are
+ * those of {@link DiffusionPipeline}; {@link TaskPipeline} does the rest.
+ */
+interface Task extends AutoCloseable {
+
+  /** What its requests may say. */
+  Signature signature();
+
+  /**
+   * Checks what the signature can not, values that must fit each other or the model, and fills in
+   * what depends on them. Pure.
+   *
+   * @throws InvalidRequestException for what can not be done
+   */
+  GenerationRequest check(GenerationRequest request);
+
+  /**
+   * The way of a request. Pure and cached.
+   *
+   * @throws InvalidRequestException when the scheduler or the number of steps does not fit
+   */
+  SamplingPlan plan(GenerationRequest request);
+
+  /**
+   * Encodes what requests are conditioned on and draws their first noise, each from its own
+   * generator and in the reference's order.
+   *
+   * @param generators one a request, freshly seeded
+   */
+  List<Beginning> begin(List<GenerationRequest> requests, List<TorchGenerator> generators);
+
+  Denoiser denoiser();
+
+  /**
+   * Finished samples to pictures.
+   *
+   * @return [N, channels, height, width], about 0..1, not yet clipped
+   */
+  HostTensor.Floats decode(List<DenoisingTrajectory> done);
+
+  @Override
+  void close();
+}

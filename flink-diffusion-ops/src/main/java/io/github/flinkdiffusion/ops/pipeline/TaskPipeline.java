@@ -1,0 +1,180 @@
+package io.github.flinkdiffusion.ops.pipeline;
+
+import io.github.flinkdiffusion.ops.engine.HostTensor;
+import io.github.flinkdiffusion.ops.image.Raster;
+import io.github.flinkdiffusion.ops.noise.TorchGenerator;
+import io.github.flinkdiffusion.ops.scheduler.SamplerState;
+import io.github.flinkdiffusion.ops.scheduler.SchedulerException;
+import java.util.ArrayList;
+import java.util.List;
+import org.slf4j.Logger;
+import org.slf4j.LoggerFactory;
+
+/** The pipeline around a {@link Task}: trajectories, shared network calls, finite numbers. */
+final class TaskPipeline implements DiffusionPipeline {
+  private static final Logger LOG = LoggerFactory.getLogger(TaskPipeline.class);
+
+  private final ModelInfo model;
+  private final Task task;
+
+  TaskPipeline(ModelInfo model, Task task) {
+    this.model = model;
+    this.task = task;
+  }
+
+  @Override
+  public ModelInfo model() {
+    return model;
+  }
+
+  @Override
+  public Signature signature() {
+    return task.signature();
+  }
+
+  @Override
+  public GenerationRequest prepare(GenerationSpec spec) {
+    GenerationRequest request = task.check(task.signature().resolve(spec));
+    task.plan(request);
+    return request;
+  }
+
+  @Override
+  public List<Trajectory> start(List<GenerationRequest> requests) {
+    List<TorchGenerator> generators = generators(requests);
+    List<Beginning> beginnings = task.begin(requests, generators);
+    List<Trajectory> trajectories = new ArrayList<>(requests.size());
+    for (int i = 0; i < requests.size(); i++) {
+      trajectories.add(fresh(requests.get(i), beginnings.get(i), generators.get(i)));
+    }
+    return trajectories;
+  }
+
+  /**
+   * Conditions follow from the request, so they are made again, with the noise that went into them;
+   * only the sample, its history and the generator are taken from the snapshot.
+   */
+  @Override
+  public List<Trajectory> restore(List<TrajectorySnapshot> snapshots) {
+    List<GenerationRequest> requests = snapshots.stream().map(TrajectorySnapshot::request).toList();
+    List<TorchGenerator> generators = generators(requests);
+    List<Beginning> beginnings = task.begin(requests, generators);
+    List<Trajectory> trajectories = new ArrayList<>(snapshots.size());
+    for (int i = 0; i < snapshots.size(); i++) {
+      trajectories.add(resume(snapshots.get(i), beginnings.get(i), generators.get(i)));
+    }
+    return trajectories;
+  }
+
+  private static List<TorchGenerator> generators(List<GenerationRequest> requests) {
+    return requests.stream().map(request -> new TorchGenerator(request.seed())).toList();
+  }
+
+  private DenoisingTrajectory fresh(
+      GenerationRequest request, Beginning beginning, TorchGenerator generator) {
+    return new DenoisingTrajectory(
+        request, model.digest(), beginning, beginning.state(), generator);
+  }
+
+  /**
+   * A snapshot that no longer fits its plan (a newer version may solve the same schedule otherwise)
+   * begins anew: failing would fail the job at every restart, and the seed gives the same picture.
+   */
+  private DenoisingTrajectory resume(
+      TrajectorySnapshot snapshot, Beginning beginning, TorchGenerator atStart) {
+    GenerationRequest request = snapshot.request();
+    try {
+      SamplerState state =
+          SamplerState.restore(
+              beginning.state().plan(), snapshot.step(), snapshot.sample(), snapshot.history());
+      if (state.size() != beginning.shape().size()) {
+        throw new SchedulerException(
+            "the sample has %d values, %s has %d"
+                .formatted(state.size(), beginning.shape(), beginning.shape().size()));
+      }
+      return new DenoisingTrajectory(
+          request, model.digest(), beginning, state, TorchGenerator.restore(snapshot.generator()));
+    } catch (SchedulerException e) {
+      LOG.warn(
+          "Request '{}' was saved at step {} in a form that does not fit; it begins anew: {}",
+          request.id(),
+          snapshot.step(),
+          e.getMessage());
+      return fresh(request, beginning, atStart);
+    }
+  }
+
+  @Override
+  public void step(List<Trajectory> batch) {
+    List<DenoisingTrajectory> trajectories = own(batch);
+    HostTensor.Floats output = task.denoiser().call(trajectories);
+    int size = output.data().length / (int) output.shape()[0];
+    List<float[]> predictions = new ArrayList<>(batch.size());
+    List<Integer> notFinite = new ArrayList<>();
+    int row = 0;
+    for (int i = 0; i < trajectories.size(); i++) {
+      float[] prediction = trajectories.get(i).prediction(output.data(), row * size, size);
+      if (prediction == null) {
+        notFinite.add(i);
+      }
+      predictions.add(prediction);
+      row += trajectories.get(i).rows();
+    }
+    if (!notFinite.isEmpty()) {
+      Trajectory first = batch.get(notFinite.get(0));
+      throw new NotFiniteException(
+          "The network's output at step %d of %d of request '%s' is not finite; in half precision a model may overflow, use float32."
+              .formatted(first.step(), first.totalSteps(), first.request().id()),
+          notFinite);
+    }
+    for (int i = 0; i < trajectories.size(); i++) {
+      trajectories.get(i).advance(predictions.get(i));
+    }
+  }
+
+  @Override
+  public List<GeneratedImage> finish(List<Trajectory> batch) {
+    List<DenoisingTrajectory> done = own(batch);
+    HostTensor.Floats decoded = task.decode(done);
+    int channels = (int) decoded.shape()[1];
+    int height = (int) decoded.shape()[2];
+    int width = (int) decoded.shape()[3];
+    int size = channels * height * width;
+    List<GeneratedImage> images = new ArrayList<>(done.size());
+    List<Integer> notFinite = new ArrayList<>();
+    for (int i = 0; i < done.size(); i++) {
+      float[] picture = new float[size];
+      boolean finite = true;
+      for (int j = 0; j < size; j++) {
+        float value = decoded.data()[i * size + j];
+        finite &= Float.isFinite(value);
+        picture[j] = Math.min(1, Math.max(0, value));
+      }
+      if (!finite) {
+        notFinite.add(i);
+      }
+      DenoisingTrajectory trajectory = done.get(i);
+      images.add(
+          new GeneratedImage(
+              trajectory.request(),
+              new Raster(channels, height, width, picture),
+              trajectory.truncated()));
+    }
+    if (!notFinite.isEmpty()) {
+      throw new NotFiniteException(
+          "The decoded picture of request '%s' is not finite; in half precision an autoencoder may overflow, use float32."
+              .formatted(done.get(notFinite.get(0)).request().id()),
+          notFinite);
+    }
+    return images;
+  }
+
+  private static List<DenoisingTrajectory> own(List<Trajectory> batch) {
+    return batch.stream().map(DenoisingTrajectory.class::cast).toList();
+  }
+
+  @Override
+  public void close() {
+    task.close();
+  }
+}

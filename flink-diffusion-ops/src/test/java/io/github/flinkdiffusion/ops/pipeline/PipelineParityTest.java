@@ -1,0 +1,211 @@
+package io.github.flinkdiffusion.ops.pipeline;
+
+import static org.assertj.core.api.Assertions.assertThat;
+
+import com.fasterxml.jackson.databind.JsonNode;
+import com.fasterxml.jackson.databind.ObjectMapper;
+import com.fasterxml.jackson.databind.node.ObjectNode;
+import io.github.flinkdiffusion.ops.engine.DeviceSpec;
+import io.github.flinkdiffusion.ops.image.Raster;
+import io.github.flinkdiffusion.ops.weights.Safetensors;
+import io.github.flinkdiffusion.ops.weights.TensorStore;
+import java.io.IOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.HashMap;
+import java.util.Iterator;
+import java.util.List;
+import java.util.Map;
+import java.util.stream.Stream;
+import org.junit.jupiter.api.AfterAll;
+import org.junit.jupiter.api.io.TempDir;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.MethodSource;
+
+/**
+ * Same folder, arguments and seed: the picture that diffusers makes, for every pipeline class. The
+ * runs are calls of diffusers in its own words.
+ */
+class PipelineParityTest {
+  private static final Path MODELS = Path.of("src/test/resources/fixtures/models");
+  private static final double TOLERANCE = 1e-3;
+  private static final Map<String, DiffusionPipeline> OPEN = new HashMap<>();
+
+  @TempDir private static Path temp;
+
+  /** What diffusers calls the parameters whose names are not the same in another spelling. */
+  private static final Map<String, String> NAMES =
+      Map.of(
+          "num_inference_steps", "steps",
+          "mask_image", "mask",
+          "class_labels", "classLabel");
+
+  private record Run(String folder, Path tensors, JsonNode json) {
+    String pipeline() {
+      return json.get("pipeline").asText();
+    }
+
+    GenerationSpec spec() {
+      GenerationSpec spec =
+          GenerationSpec.of(json.get("name").asText())
+              .with(Parameters.SEED, json.get("seed").asLong())
+              .with(Parameters.SCHEDULER, json.get("scheduler").asText());
+      Iterator<Map.Entry<String, JsonNode>> arguments = json.get("arguments").fields();
+      while (arguments.hasNext()) {
+        Map.Entry<String, JsonNode> argument = arguments.next();
+        spec = with(spec, parameter(argument.getKey()), argument.getValue());
+      }
+      Iterator<Map.Entry<String, JsonNode>> inputs = json.get("inputs").fields();
+      while (inputs.hasNext()) {
+        Map.Entry<String, JsonNode> input = inputs.next();
+        spec = with(spec, parameter(input.getKey()), raster(tensors, input.getValue().asText()));
+      }
+      return spec;
+    }
+
+    @Override
+    public String toString() {
+      return folder + ": " + pipeline() + ", " + json.get("name").asText();
+    }
+  }
+
+  private static Parameter<?> parameter(String argument) {
+    String[] words = argument.split("_");
+    StringBuilder name = new StringBuilder(words[0]);
+    for (int i = 1; i < words.length; i++) {
+      name.append(Character.toUpperCase(words[i].charAt(0))).append(words[i].substring(1));
+    }
+    return Parameters.named(NAMES.getOrDefault(argument, name.toString())).orElseThrow();
+  }
+
+  private static <T> GenerationSpec with(
+      GenerationSpec spec, Parameter<T> parameter, Raster value) {
+    return spec.with(parameter, parameter.type().cast(value));
+  }
+
+  private static <T> GenerationSpec with(
+      GenerationSpec spec, Parameter<T> parameter, JsonNode value) {
+    JsonNode one =
+        value.isArray() && parameter.type() != Numbers.class && value.size() == 1
+            ? value.get(0)
+            : value;
+    Object converted;
+    if (parameter.type() == String.class) {
+      converted = one.asText();
+    } else if (parameter.type() == Long.class) {
+      converted = one.asLong();
+    } else if (parameter.type() == Double.class) {
+      converted = one.asDouble();
+    } else {
+      double[] numbers = new double[one.size()];
+      for (int i = 0; i < numbers.length; i++) {
+        numbers[i] = one.get(i).asDouble();
+      }
+      converted = new Numbers(numbers);
+    }
+    return spec.with(parameter, parameter.type().cast(converted));
+  }
+
+  private static Raster raster(Path tensors, String name) {
+    try (TensorStore store = Safetensors.open(tensors)) {
+      long[] shape = store.info(name).shape();
+      int first = shape.length - 3;
+      return new Raster(
+          (int) shape[first], (int) shape[first + 1], (int) shape[first + 2], store.floats(name));
+    }
+  }
+
+  static Stream<Run> runs() throws IOException {
+    ObjectMapper mapper = new ObjectMapper();
+    List<Run> runs = new ArrayList<>();
+    for (JsonNode file : mapper.readTree(MODELS.resolve("pipelines.json").toFile()).get("runs")) {
+      Path manifest = MODELS.resolve(file.asText());
+      JsonNode json = mapper.readTree(manifest.toFile());
+      Path tensors = manifest.resolveSibling(json.get("tensorsFile").asText());
+      json.get("cases")
+          .forEach(run -> runs.add(new Run(json.get("folder").asText(), tensors, run)));
+    }
+    return runs.stream().filter(run -> Pipelines.supported().contains(run.pipeline()));
+  }
+
+  @AfterAll
+  static void close() {
+    OPEN.values().forEach(DiffusionPipeline::close);
+    OPEN.clear();
+  }
+
+  private static DiffusionPipeline pipeline(Run run) {
+    JsonNode overrides = run.json().get("schedulerOverrides");
+    return OPEN.computeIfAbsent(
+        run.pipeline() + " " + run.folder() + " " + overrides,
+        key ->
+            Pipelines.openAs(
+                run.pipeline(),
+                folder(run.folder(), overrides),
+                PipelineSettings.on(DeviceSpec.CPU)));
+  }
+
+  /** The folder, or a copy whose scheduler's config has other values. */
+  private static Path folder(String name, JsonNode overrides) {
+    Path folder = MODELS.resolve(name);
+    if (overrides.isEmpty()) {
+      return folder;
+    }
+    Path copy = temp.resolve(name + OPEN.size());
+    try (Stream<Path> files = Files.walk(folder)) {
+      for (Path file : (Iterable<Path>) files::iterator) {
+        Path target = copy.resolve(folder.relativize(file).toString());
+        if (Files.isDirectory(file)) {
+          Files.createDirectories(target);
+        } else if (!file.toString().contains("golden")) {
+          Files.copy(file, target);
+        }
+      }
+      ObjectMapper mapper = new ObjectMapper();
+      Path config = copy.resolve("scheduler/scheduler_config.json");
+      ObjectNode json = (ObjectNode) mapper.readTree(config.toFile());
+      json.setAll((ObjectNode) overrides);
+      mapper.writeValue(config.toFile(), json);
+      return copy;
+    } catch (IOException e) {
+      throw new AssertionError("The fixture could not be copied.", e);
+    }
+  }
+
+  @ParameterizedTest
+  @MethodSource("runs")
+  void makesTheReferencesPicture(Run run) {
+    DiffusionPipeline pipeline = pipeline(run);
+    List<Trajectory> trajectory = pipeline.start(List.of(pipeline.prepare(run.spec())));
+    assertThat(trajectory.get(0).totalSteps()).isEqualTo(run.json().get("networkCalls").asInt());
+    while (!trajectory.get(0).done()) {
+      pipeline.step(trajectory);
+    }
+    assertEqualsReference(run, pipeline.finish(trajectory).get(0).image());
+  }
+
+  @ParameterizedTest
+  @MethodSource("runs")
+  void aTrajectorySavedAtAnyStepEndsInTheSamePicture(Run run) {
+    DiffusionPipeline pipeline = pipeline(run);
+    Trajectory trajectory = pipeline.start(List.of(pipeline.prepare(run.spec()))).get(0);
+    while (!trajectory.done()) {
+      pipeline.step(List.of(trajectory));
+      // Taken off the device and put back after every single step.
+      trajectory = pipeline.restore(List.of(trajectory.snapshot())).get(0);
+    }
+    assertEqualsReference(run, pipeline.finish(List.of(trajectory)).get(0).image());
+  }
+
+  private static void assertEqualsReference(Run run, Raster picture) {
+    Raster expected = raster(run.tensors(), run.json().get("tensors").get("image").asText());
+    assertThat(new int[] {picture.channels(), picture.height(), picture.width()})
+        .isEqualTo(new int[] {expected.channels(), expected.height(), expected.width()});
+    double worst = 0;
+    for (int i = 0; i < expected.data().length; i++) {
+      worst = Math.max(worst, Math.abs(picture.data()[i] - expected.data()[i]));
+    }
+    assertThat(worst).isLessThanOrEqualTo(TOLERANCE);
+  }
+}
