@@ -11,63 +11,72 @@ import io.github.flinkdiffusion.ops.weights.TensorInfo;
 import io.github.flinkdiffusion.ops.weights.TensorStore;
 import io.github.flinkdiffusion.ops.weights.WeightsException;
 import java.io.IOException;
-import java.io.UncheckedIOException;
-import java.nio.file.Files;
-import java.nio.file.Path;
+import java.io.OutputStream;
 import java.util.Arrays;
+import java.util.HashSet;
+import java.util.Set;
 
 /** Brings a graph and its weights together on a device. */
 final class NetworkLoader {
   private final DeviceSpec device;
   private final StorageType storage;
+  private final ArchiveCache archives;
+
+  /** A loader that keeps no archives. */
+  NetworkLoader(DeviceSpec device, StorageType storage) {
+    this(device, storage, ArchiveCache.none());
+  }
 
   /**
    * @param device where networks go
    * @param storage precision of their weights there
+   * @param archives where they are written on the way
    */
-  NetworkLoader(DeviceSpec device, StorageType storage) {
+  NetworkLoader(DeviceSpec device, StorageType storage, ArchiveCache archives) {
     this.device = device;
     this.storage = storage;
+    this.archives = archives;
   }
 
   /**
-   * Writes the archive to a temporary file, loads it and deletes the file.
+   * Loads a network, writing its archive if it is not there.
    *
-   * @throws WeightsException for a parameter that is missing or has another shape than the config
-   *     asks for
+   * @param name of the network, for its file and for messages
+   * @throws WeightsException for a parameter that is missing, has another shape than the config
+   *     asks for, or holds a NaN or an infinity
    */
   LoadedNetwork load(String name, Graph graph, TensorStore weights) {
-    Path folder = null;
-    try {
-      folder = Files.createTempDirectory("flink-diffusion");
-      Path archive = folder.resolve(name + ".pt");
-      new ArchiveWriter(graph, storage).write(archive, new StoredWeights(weights, dtype(storage)));
-      return LoadedNetwork.load(archive, device);
-    } catch (IOException e) {
-      throw new UncheckedIOException(
-          "The archive of "
-              + name
-              + " ("
-              + weights.source()
-              + ") could not be written: "
-              + e.getMessage(),
-          e);
-    } finally {
-      delete(folder, name);
-    }
+    checkParameters(graph, weights);
+    return archives.with(
+        name,
+        new ArchiveWriter(graph, storage),
+        weights::digest,
+        new StoredWeights(weights, dtype(storage)),
+        archive -> LoadedNetwork.load(archive, device));
   }
 
-  private static void delete(Path folder, String name) {
-    if (folder == null) {
-      return;
-    }
-    try {
-      Files.deleteIfExists(folder.resolve(name + ".pt"));
-      Files.deleteIfExists(folder);
-    } catch (IOException e) {
-      throw new UncheckedIOException(
-          "The temporary folder " + folder + " could not be deleted.", e);
-    }
+  /** Before anything is written: a wrong folder is told at once, not after gigabytes. */
+  private static void checkParameters(Graph graph, TensorStore weights) {
+    graph
+        .parameterShapes()
+        .forEach(
+            (name, shape) -> {
+              TensorInfo info = weights.info(name);
+              if (!Arrays.equals(info.shape(), shape)) {
+                throw new WeightsException(
+                    "Weights %s: tensor %s has shape %s where the config asks for %s"
+                        .formatted(
+                            weights.source(),
+                            name,
+                            Arrays.toString(info.shape()),
+                            Arrays.toString(shape)));
+              }
+              if (!info.dtype().isFloating()) {
+                throw new WeightsException(
+                    "Weights %s: tensor %s is %s where floating-point numbers are needed"
+                        .formatted(weights.source(), name, info.dtype()));
+              }
+            });
   }
 
   private static DType dtype(StorageType storage) {
@@ -78,18 +87,27 @@ final class NetworkLoader {
     };
   }
 
-  /** A model folder's tensors, checked against the shapes that the config implies. */
-  private record StoredWeights(TensorStore store, DType dtype) implements ParameterSource {
+  /** A model's tensors in the archive's type. */
+  private static final class StoredWeights implements ParameterSource {
+    private final TensorStore store;
+    private final DType dtype;
+
+    /** Each tensor is asked for twice, and looked at once. */
+    private final Set<String> finite = new HashSet<>();
+
+    StoredWeights(TensorStore store, DType dtype) {
+      this.store = store;
+      this.dtype = dtype;
+    }
+
     @Override
-    public void write(String name, long[] shape, java.io.OutputStream out) throws IOException {
-      TensorInfo info = store.info(name);
-      if (!Arrays.equals(info.shape(), shape)) {
-        throw new WeightsException(
-            "Weights %s: tensor %s has shape %s where the config asks for %s"
-                .formatted(
-                    store.source(), name, Arrays.toString(info.shape()), Arrays.toString(shape)));
+    public void write(String name, long[] shape, OutputStream out) throws IOException {
+      if (finite.contains(name)) {
+        store.writeTo(name, dtype, out);
+      } else {
+        store.writeFiniteTo(name, dtype, out);
+        finite.add(name);
       }
-      store.writeTo(name, dtype, out);
     }
   }
 }

@@ -9,6 +9,10 @@ import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.nio.file.StandardCopyOption;
+import java.security.MessageDigest;
+import java.security.NoSuchAlgorithmException;
+import java.time.LocalDateTime;
+import java.util.HexFormat;
 import java.util.zip.CRC32;
 import java.util.zip.CheckedOutputStream;
 import java.util.zip.ZipEntry;
@@ -29,6 +33,11 @@ public final class ArchiveWriter {
    * approximation.
    */
   private static final String VERSION = "10\n";
+
+  private static final int BUFFER_BYTES = 1 << 16;
+
+  /** The first that a zip can say, so that the same archive has the same bytes at any time. */
+  private static final LocalDateTime NO_TIME = LocalDateTime.of(1980, 1, 1, 0, 0);
 
   private final Graph graph;
   private final StorageType storage;
@@ -55,6 +64,34 @@ public final class ArchiveWriter {
   }
 
   /**
+   * SHA-256 in hexadecimal over everything that decides the archive's bytes but its weights'
+   * values: the format, the program, each parameter's name, shape and type, and the constants. Two
+   * writers with the same digest write the same archive of the same weights.
+   */
+  public String digest() {
+    try {
+      MessageDigest sha256 = MessageDigest.getInstance("SHA-256");
+      update(sha256, VERSION.getBytes(StandardCharsets.US_ASCII));
+      update(sha256, emitter.source().getBytes(StandardCharsets.UTF_8));
+      update(sha256, attributes());
+      for (String parameter : graph.parameterShapes().keySet()) {
+        update(sha256, parameter.getBytes(StandardCharsets.UTF_8));
+      }
+      for (float[] constant : graph.constants().values()) {
+        update(sha256, bytes(constant));
+      }
+      return HexFormat.of().formatHex(sha256.digest());
+    } catch (NoSuchAlgorithmException e) {
+      throw new AssertionError("every Java platform has SHA-256", e);
+    }
+  }
+
+  private static void update(MessageDigest digest, byte[] part) {
+    digest.update(ByteBuffer.allocate(Long.BYTES).putLong(part.length).flip());
+    digest.update(part);
+  }
+
+  /**
    * Writes the archive under a temporary name beside {@code target} and moves it there, so that no
    * reader sees half a file and of two writers the last one wins.
    */
@@ -63,30 +100,43 @@ public final class ArchiveWriter {
     Files.createDirectories(folder);
     Path partial = Files.createTempFile(folder, target.getFileName().toString(), ".partial");
     try {
-      try (ZipOutputStream zip =
-          new ZipOutputStream(new BufferedOutputStream(Files.newOutputStream(partial), 1 << 16))) {
-        zip.setMethod(ZipOutputStream.STORED);
-        entry(zip, "version", VERSION.getBytes(StandardCharsets.US_ASCII));
-        entry(zip, "byteorder", "little".getBytes(StandardCharsets.US_ASCII));
-        entry(zip, "data.pkl", attributes());
-        entry(zip, "constants.pkl", emptyConstants());
-        entry(zip, "code/__torch__.py", emitter.source().getBytes(StandardCharsets.UTF_8));
-        int index = 0;
-        for (var parameter : graph.parameterShapes().entrySet()) {
-          tensor(zip, index++, parameter.getKey(), parameter.getValue(), weights);
-        }
-        for (float[] constant : graph.constants().values()) {
-          ByteBuffer bytes =
-              ByteBuffer.allocate(4 * constant.length).order(ByteOrder.LITTLE_ENDIAN);
-          bytes.asFloatBuffer().put(constant);
-          entry(zip, "data/" + index++, bytes.array());
-        }
+      try (OutputStream out =
+          new BufferedOutputStream(Files.newOutputStream(partial), BUFFER_BYTES)) {
+        write(out, weights);
       }
       Files.move(
           partial, target, StandardCopyOption.ATOMIC_MOVE, StandardCopyOption.REPLACE_EXISTING);
     } finally {
       Files.deleteIfExists(partial);
     }
+  }
+
+  /**
+   * Writes the archive in small pieces; the same weights give the same bytes. The stream is neither
+   * flushed nor closed.
+   */
+  public void write(OutputStream out, ParameterSource weights) throws IOException {
+    ZipOutputStream zip = new ZipOutputStream(out);
+    zip.setMethod(ZipOutputStream.STORED);
+    entry(zip, "version", VERSION.getBytes(StandardCharsets.US_ASCII));
+    entry(zip, "byteorder", "little".getBytes(StandardCharsets.US_ASCII));
+    entry(zip, "data.pkl", attributes());
+    entry(zip, "constants.pkl", emptyConstants());
+    entry(zip, "code/__torch__.py", emitter.source().getBytes(StandardCharsets.UTF_8));
+    int index = 0;
+    for (var parameter : graph.parameterShapes().entrySet()) {
+      tensor(zip, index++, parameter.getKey(), parameter.getValue(), weights);
+    }
+    for (float[] constant : graph.constants().values()) {
+      entry(zip, "data/" + index++, bytes(constant));
+    }
+    zip.finish();
+  }
+
+  private static byte[] bytes(float[] constant) {
+    ByteBuffer bytes = ByteBuffer.allocate(4 * constant.length).order(ByteOrder.LITTLE_ENDIAN);
+    bytes.asFloatBuffer().put(constant);
+    return bytes.array();
   }
 
   private void tensor(
@@ -106,11 +156,7 @@ public final class ArchiveWriter {
               + expected
               + ".");
     }
-    ZipEntry entry = new ZipEntry(ROOT + "data/" + index);
-    entry.setSize(expected);
-    entry.setCompressedSize(expected);
-    entry.setCrc(crc.getValue());
-    zip.putNextEntry(entry);
+    zip.putNextEntry(stored("data/" + index, expected, crc));
     weights.write(name, shape, new UnclosableStream(zip));
     zip.closeEntry();
   }
@@ -118,13 +164,18 @@ public final class ArchiveWriter {
   private static void entry(ZipOutputStream zip, String name, byte[] content) throws IOException {
     CRC32 crc = new CRC32();
     crc.update(content);
-    ZipEntry entry = new ZipEntry(ROOT + name);
-    entry.setSize(content.length);
-    entry.setCompressedSize(content.length);
-    entry.setCrc(crc.getValue());
-    zip.putNextEntry(entry);
+    zip.putNextEntry(stored(name, content.length, crc));
     zip.write(content);
     zip.closeEntry();
+  }
+
+  private static ZipEntry stored(String name, long size, CRC32 crc) {
+    ZipEntry entry = new ZipEntry(ROOT + name);
+    entry.setTimeLocal(NO_TIME);
+    entry.setSize(size);
+    entry.setCompressedSize(size);
+    entry.setCrc(crc.getValue());
+    return entry;
   }
 
   private byte[] attributes() {

@@ -13,6 +13,7 @@ public final class ModelComponent {
   private final Path folder;
   private final Optional<Config> config;
   private final WeightFiles weights;
+  private final FileDigests digests;
 
   ModelComponent(
       String name,
@@ -20,13 +21,15 @@ public final class ModelComponent {
       String className,
       Path folder,
       Optional<Config> config,
-      WeightFiles weights) {
+      WeightFiles weights,
+      FileDigests digests) {
     this.name = Objects.requireNonNull(name);
     this.library = Objects.requireNonNull(library);
     this.className = Objects.requireNonNull(className);
     this.folder = Objects.requireNonNull(folder);
     this.config = Objects.requireNonNull(config);
     this.weights = Objects.requireNonNull(weights);
+    this.digests = Objects.requireNonNull(digests);
   }
 
   /** The key in {@code model_index.json} and the name of the sub-folder, such as {@code unet}. */
@@ -68,7 +71,7 @@ public final class ModelComponent {
    * @throws WeightsException if it has none, only pickled ones, or invalid ones
    */
   public TensorStore open() {
-    return weights.open();
+    return weights.open(digests);
   }
 
   /** The safetensors files that {@link #open()} reads; empty for a component without weights. */

@@ -1,17 +1,10 @@
 package io.github.flinkdiffusion.ops.weights;
 
 import com.fasterxml.jackson.databind.JsonNode;
-import java.io.IOException;
-import java.io.InputStream;
-import java.nio.ByteBuffer;
-import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
-import java.security.MessageDigest;
-import java.security.NoSuchAlgorithmException;
 import java.util.Collection;
 import java.util.Collections;
-import java.util.HexFormat;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
@@ -53,7 +46,11 @@ public final class ModelFolder {
   private final Config config;
   private final SortedMap<String, ModelComponent> components;
 
-  private ModelFolder(Path path, Config config, SortedMap<String, ModelComponent> components) {
+  private final FileDigests digests;
+
+  private ModelFolder(
+      Path path, Config config, SortedMap<String, ModelComponent> components, FileDigests digests) {
+    this.digests = digests;
     this.path = path;
     this.config = config;
     this.components = components;
@@ -79,6 +76,7 @@ public final class ModelFolder {
     Config index = index(path);
     SortedMap<String, ModelComponent> components = new TreeMap<>();
     SortedSet<String> chosenVariants = new TreeSet<>();
+    FileDigests digests = new FileDigests();
     for (Map.Entry<String, JsonNode> field : index.node().properties()) {
       String name = field.getKey();
       JsonNode pair = field.getValue();
@@ -106,14 +104,20 @@ public final class ModelFolder {
       components.put(
           name,
           new ModelComponent(
-              name, pair.get(0).asText(), pair.get(1).textValue(), folder, config, weights));
+              name,
+              pair.get(0).asText(),
+              pair.get(1).textValue(),
+              folder,
+              config,
+              weights,
+              digests));
     }
     if (variant.isPresent() && !chosenVariants.contains(variant.get())) {
       throw new WeightsException(
           "Model folder %s: no component has weights of variant '%s'"
               .formatted(path, variant.get()));
     }
-    return new ModelFolder(path, index, Collections.unmodifiableSortedMap(components));
+    return new ModelFolder(path, index, Collections.unmodifiableSortedMap(components), digests);
   }
 
   private static Config index(Path path) {
@@ -198,13 +202,13 @@ public final class ModelFolder {
   /**
    * SHA-256, in hexadecimal, over what decides the pictures: the index, and the configs,
    * vocabularies and weights (of the variant in use) of the components given, each under its name
-   * relative to the folder. The folder's own name and place do not count. Reads every byte: seconds
-   * for a large model.
+   * relative to the folder. The folder's own name and place do not count. Reads every byte, once:
+   * seconds for a large model, and the components' {@link TensorStore#digest} cost nothing then.
    *
    * @param names the components that a pipeline uses; their order does not matter
    */
   public String digest(Collection<String> names) {
-    MessageDigest sha256 = sha256();
+    Sha256 sha256 = new Sha256();
     update(sha256, path.resolve(INDEX));
     for (String name : new TreeSet<>(names)) {
       ModelComponent component = component(name);
@@ -213,37 +217,11 @@ public final class ModelFolder {
       OTHER_INPUTS.forEach(file -> files.add(component.folder().resolve(file)));
       files.stream().filter(Files::isRegularFile).forEach(file -> update(sha256, file));
     }
-    return HexFormat.of().formatHex(sha256.digest());
+    return sha256.hex();
   }
 
-  /**
-   * Name and content each follow their length, so that no two lists of files give the same stream.
-   */
-  private void update(MessageDigest digest, Path file) {
-    String relative = path.relativize(file).toString().replace('\\', '/');
-    byte[] name = relative.getBytes(StandardCharsets.UTF_8);
-    try (InputStream in = Files.newInputStream(file)) {
-      digest.update(
-          ByteBuffer.allocate(2 * Long.BYTES)
-              .putLong(name.length)
-              .putLong(Files.size(file))
-              .flip());
-      digest.update(name);
-      byte[] chunk = new byte[1 << 20];
-      for (int count; (count = in.read(chunk)) >= 0; ) {
-        digest.update(chunk, 0, count);
-      }
-    } catch (IOException e) {
-      throw new WeightsException("Can not read " + file + " for the model's digest: " + e, e);
-    }
-  }
-
-  private static MessageDigest sha256() {
-    try {
-      return MessageDigest.getInstance("SHA-256");
-    } catch (NoSuchAlgorithmException e) {
-      throw new AssertionError("every Java platform has SHA-256", e);
-    }
+  private void update(Sha256 sha256, Path file) {
+    sha256.add(path.relativize(file).toString().replace('\\', '/')).add(digests.digest(file));
   }
 
   @Override

@@ -61,6 +61,8 @@ public final class Safetensors implements TensorStore {
   private final Map<String, String> metadata;
   private final Map<String, Entry> entries;
   private final long segmentBytes;
+  private final FileDigests digests;
+  private final FileDigests.Stamp stamp;
   private volatile ByteBuffer[] segments;
 
   private Safetensors(
@@ -68,12 +70,16 @@ public final class Safetensors implements TensorStore {
       Map<String, String> metadata,
       Map<String, Entry> entries,
       ByteBuffer[] segments,
-      long segmentBytes) {
+      long segmentBytes,
+      FileDigests digests,
+      FileDigests.Stamp stamp) {
     this.file = file;
     this.metadata = metadata;
     this.entries = entries;
     this.segments = segments;
     this.segmentBytes = segmentBytes;
+    this.digests = digests;
+    this.stamp = stamp;
   }
 
   /**
@@ -82,11 +88,23 @@ public final class Safetensors implements TensorStore {
    * @throws WeightsException if it can not be read or is not a valid safetensors file
    */
   public static Safetensors open(Path file) {
-    return open(file, SEGMENT_BYTES);
+    return open(file, new FileDigests());
+  }
+
+  /**
+   * @param digests what is known of files' digests
+   */
+  static Safetensors open(Path file, FileDigests digests) {
+    return open(file, SEGMENT_BYTES, digests);
   }
 
   static Safetensors open(Path file, long segmentBytes) {
+    return open(file, segmentBytes, new FileDigests());
+  }
+
+  private static Safetensors open(Path file, long segmentBytes, FileDigests digests) {
     try (FileChannel channel = FileChannel.open(file, StandardOpenOption.READ)) {
+      FileDigests.Stamp stamp = FileDigests.Stamp.of(file);
       long size = channel.size();
       if (size < Long.BYTES) {
         throw invalid(
@@ -113,8 +131,9 @@ public final class Safetensors implements TensorStore {
       JsonNode header = parse(file, read(channel, Long.BYTES, (int) headerBytes).array());
       Map<String, String> metadata = metadata(file, header.get(METADATA_KEY));
       Map<String, Entry> entries = entries(file, header, size - dataStart);
-      return new Safetensors(
-          file, metadata, entries, map(channel, dataStart, size, segmentBytes), segmentBytes);
+      ByteBuffer[] segments = map(channel, dataStart, size, segmentBytes);
+      FileDigests.checkUnchanged(file, stamp);
+      return new Safetensors(file, metadata, entries, segments, segmentBytes, digests, stamp);
     } catch (IOException e) {
       throw new WeightsException("Can not read weights from " + file + ": " + e, e);
     }
@@ -319,6 +338,11 @@ public final class Safetensors implements TensorStore {
   @Override
   public String source() {
     return file.toString();
+  }
+
+  @Override
+  public String digest() {
+    return digests.digest(file, stamp);
   }
 
   /**

@@ -36,6 +36,10 @@ public final class ShardedTensors implements TensorStore {
    *     missing
    */
   public static ShardedTensors open(Path index) {
+    return open(index, new FileDigests());
+  }
+
+  static ShardedTensors open(Path index, FileDigests digests) {
     Map<String, List<String>> namesByFile = namesByFile(index);
     List<Safetensors> shards = new ArrayList<>();
     Map<String, Safetensors> shardOf = new LinkedHashMap<>();
@@ -48,7 +52,7 @@ public final class ShardedTensors implements TensorStore {
                   "Weights index %s: shard '%s' is missing; is the download complete?"
                       .formatted(index, file));
             }
-            Safetensors shard = Safetensors.open(path);
+            Safetensors shard = Safetensors.open(path, digests);
             shards.add(shard);
             Set<String> wanted = new LinkedHashSet<>(names);
             shard.names().stream().filter(wanted::remove).forEach(name -> shardOf.put(name, shard));
@@ -123,6 +127,14 @@ public final class ShardedTensors implements TensorStore {
   @Override
   public String source() {
     return index.toString();
+  }
+
+  @Override
+  public String digest() {
+    Sha256 sha256 = new Sha256();
+    shards.forEach(shard -> sha256.add(shard.digest()));
+    shardOf.forEach((name, shard) -> sha256.add(name).add(shard.digest()));
+    return sha256.hex();
   }
 
   @Override

@@ -30,6 +30,16 @@ public interface TensorStore extends AutoCloseable {
   /** Where the tensors come from, for messages: a path, mostly. */
   String source();
 
+  /**
+   * 64 hexadecimal digits that stand for all names, dtypes, shapes and elements: two stores with
+   * the same digest hold the same tensors. That of a file is computed from its bytes, which takes a
+   * second or so for each gigabyte, the first time; that of a view from what it shows and how,
+   * without computing any element.
+   *
+   * @throws WeightsException if a file has changed since it was opened
+   */
+  String digest();
+
   /** Frees what the store holds; never fails. */
   @Override
   void close();
@@ -78,5 +88,15 @@ public interface TensorStore extends AutoCloseable {
    */
   default void writeTo(String name, DType dtype, OutputStream out) throws IOException {
     writeTo(name, dtype, new TensorReads.StreamChannel(out));
+  }
+
+  /**
+   * As {@link #writeTo(String, DType, OutputStream)}, refusing elements that are not finite.
+   *
+   * @throws WeightsException also for a NaN or an infinite element, naming it
+   */
+  default void writeFiniteTo(String name, DType dtype, OutputStream out) throws IOException {
+    TensorInfo written = TensorInfo.of(name, dtype, info(name).shape());
+    writeTo(name, dtype, new FiniteChannel(new TensorReads.StreamChannel(out), source(), written));
   }
 }

@@ -166,6 +166,13 @@ public final class TensorViews {
     }
 
     @Override
+    public String digest() {
+      Sha256 sha256 = new Sha256().add(store.digest());
+      originals.forEach((name, original) -> sha256.add(original).add(info(name)));
+      return sha256.hex();
+    }
+
+    @Override
     public void close() {
       store.close();
     }

@@ -127,9 +127,9 @@ final class WeightFiles {
     return chosenVariant;
   }
 
-  TensorStore open() {
+  TensorStore open(FileDigests digests) {
     Path path = chosen.orElseThrow(() -> new WeightsException(whyNone));
-    return isIndex(path) ? ShardedTensors.open(path) : Safetensors.open(path);
+    return isIndex(path) ? ShardedTensors.open(path, digests) : Safetensors.open(path, digests);
   }
 
   List<Path> files() {

@@ -1,0 +1,96 @@
+package io.github.flinkdiffusion.ops.weights;
+
+import java.io.IOException;
+import java.nio.ByteBuffer;
+import java.nio.ByteOrder;
+import java.nio.channels.WritableByteChannel;
+
+/**
+ * Passes a tensor's elements on as long as they are finite. Looks at their exponent bits only,
+ * which costs less than what is done with them otherwise (a checksum, a disk).
+ */
+final class FiniteChannel implements WritableByteChannel {
+  private final WritableByteChannel out;
+  private final String source;
+  private final TensorInfo info;
+  private long checked;
+
+  /**
+   * @param info the tensor as it is written here; only floating-point types are looked at
+   */
+  FiniteChannel(WritableByteChannel out, String source, TensorInfo info) {
+    this.out = out;
+    this.source = source;
+    this.info = info;
+  }
+
+  @Override
+  public int write(ByteBuffer elements) throws IOException {
+    int count = elements.remaining() / info.dtype().bytes();
+    int at = firstNonFinite(elements.duplicate().order(ByteOrder.LITTLE_ENDIAN), count);
+    if (at >= 0) {
+      throw new WeightsException(
+          "Weights %s: tensor '%s' holds %s at element %d; a network with it makes no picture, so the file is damaged or its training failed"
+              .formatted(source, info.name(), value(elements.duplicate(), at), checked + at));
+    }
+    int total = elements.remaining();
+    TensorReads.writeFully(elements, out);
+    checked += count;
+    return total;
+  }
+
+  private int firstNonFinite(ByteBuffer elements, int count) {
+    switch (info.dtype()) {
+      case F32 -> {
+        var bits = elements.asIntBuffer();
+        for (int i = 0; i < count; i++) {
+          if ((bits.get(i) & 0x7F80_0000) == 0x7F80_0000) {
+            return i;
+          }
+        }
+      }
+      case F16, BF16 -> {
+        int exponent = info.dtype() == DType.F16 ? 0x7C00 : 0x7F80;
+        var bits = elements.asShortBuffer();
+        for (int i = 0; i < count; i++) {
+          if ((bits.get(i) & exponent) == exponent) {
+            return i;
+          }
+        }
+      }
+      case F64 -> {
+        var values = elements.asDoubleBuffer();
+        for (int i = 0; i < count; i++) {
+          if (!Double.isFinite(values.get(i))) {
+            return i;
+          }
+        }
+      }
+      default -> {
+        // Whole numbers are finite.
+      }
+    }
+    return -1;
+  }
+
+  private double value(ByteBuffer elements, int at) {
+    int position = elements.position() + at * info.dtype().bytes();
+    elements.order(ByteOrder.LITTLE_ENDIAN);
+    return switch (info.dtype()) {
+      case F32 -> elements.getFloat(position);
+      case F16 -> HalfPrecision.f16ToFloat(elements.getShort(position));
+      case BF16 -> HalfPrecision.bf16ToFloat(elements.getShort(position));
+      default -> elements.getDouble(position);
+    };
+  }
+
+  @Override
+  public boolean isOpen() {
+    return out.isOpen();
+  }
+
+  @Override
+  public void close() throws IOException {
+    out.close();
+  }
+}
