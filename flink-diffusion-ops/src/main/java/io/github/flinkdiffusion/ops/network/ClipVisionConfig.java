@@ -29,13 +29,33 @@ public record ClipVisionConfig(
     double epsilon) {
 
   /**
-   * Reads a component's config.json, or the section {@code vision_config} of a whole CLIP's;
-   * missing keys take transformers' defaults.
+   * Reads a component's config.json; missing keys take transformers' defaults.
    *
    * @throws io.github.flinkdiffusion.ops.weights.IllegalConfigException for a value that is not
    *     supported
    */
   public static ClipVisionConfig from(Config config) {
+    return from(config, config);
+  }
+
+  /**
+   * Reads the config of a whole CLIP, such as a safety checker's, whose vision network is described
+   * in a section and whose {@code projection_dim} stands outside. Old files repeat the section
+   * under {@code vision_config_dict}, which then counts.
+   *
+   * @throws io.github.flinkdiffusion.ops.weights.IllegalConfigException for a value that is not
+   *     supported
+   */
+  public static ClipVisionConfig fromClip(Config config) {
+    Config vision =
+        config
+            .section("vision_config_dict")
+            .or(() -> config.section("vision_config"))
+            .orElseGet(() -> Config.empty(config.source() + " [vision_config]"));
+    return from(vision, config);
+  }
+
+  private static ClipVisionConfig from(Config config, Config projection) {
     int hidden = ConfigValues.positive(config, "hidden_size", 768);
     int imageSize = ConfigValues.positive(config, "image_size", 224);
     int patchSize = config.integer("patch_size", 32);
@@ -51,7 +71,7 @@ public record ClipVisionConfig(
         ConfigValues.positive(config, "intermediate_size", 3072),
         ConfigValues.positive(config, "num_hidden_layers", 12),
         ConfigValues.heads(config, 12, hidden),
-        ConfigValues.positive(config, "projection_dim", 512),
+        ConfigValues.positive(projection, "projection_dim", 512),
         ConfigValues.activation(config, "hidden_act", "quick_gelu"),
         config.number("layer_norm_eps", 1e-5));
   }

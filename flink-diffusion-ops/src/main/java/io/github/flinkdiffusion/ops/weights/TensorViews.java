@@ -58,6 +58,21 @@ public final class TensorViews {
   }
 
   /**
+   * A safety checker's weights with its vision network under {@code vision_model.}, as transformers
+   * 5 saves it and as any other CLIP has it: older files have {@code vision_model.vision_model.},
+   * the checker's name for the network and the network's for its inside.
+   */
+  public static TensorStore withSingleVisionPrefix(TensorStore store) {
+    String twice = "vision_model.vision_model.";
+    Map<String, String> originals = new LinkedHashMap<>();
+    for (String name : store.names()) {
+      String once = name.startsWith(twice) ? name.substring("vision_model.".length()) : name;
+      originals.put(once, name);
+    }
+    return new View(store, originals, UnaryOperator.identity());
+  }
+
+  /**
    * All floating-point tensors as {@code dtype}, converted when they are read; others unchanged.
    */
   public static TensorStore withFloatsAs(TensorStore store, DType dtype) {
