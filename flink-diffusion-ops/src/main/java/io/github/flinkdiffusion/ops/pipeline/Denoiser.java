@@ -10,10 +10,10 @@ final class Denoiser {
   /**
    * One of the network's inputs after sample and timestep.
    *
-   * @param integers whether it is int64; float32 otherwise
+   * @param wholeNumbers whether it is int64; float32 otherwise
    * @param shape of one row; empty for one number a row
    */
-  record Input(boolean integers, int... shape) {
+  record Input(boolean wholeNumbers, int... shape) {
     static Input floats(int... shape) {
       return new Input(false, shape);
     }
@@ -41,7 +41,7 @@ final class Denoiser {
 
     private HostTensor tensor(List<Row> rows, int position) {
       int size = size();
-      if (integers) {
+      if (wholeNumbers) {
         long[] all = new long[rows.size() * size];
         for (int i = 0; i < rows.size(); i++) {
           System.arraycopy((long[]) rows.get(i).inputs().get(position), 0, all, i * size, size);
@@ -57,14 +57,11 @@ final class Denoiser {
   }
 
   private final LoadedNetwork network;
-  private final boolean integerTimesteps;
   private final List<Input> inputs;
   private final boolean scaleAppended;
 
-  private Denoiser(
-      LoadedNetwork network, boolean integerTimesteps, List<Input> inputs, boolean scaleAppended) {
+  private Denoiser(LoadedNetwork network, List<Input> inputs, boolean scaleAppended) {
     this.network = network;
-    this.integerTimesteps = integerTimesteps;
     this.inputs = List.copyOf(inputs);
     this.scaleAppended = scaleAppended;
   }
@@ -74,17 +71,12 @@ final class Denoiser {
    * @param inputs shapes of what {@link Row#inputs} holds
    */
   static Denoiser of(LoadedNetwork network, Input... inputs) {
-    return new Denoiser(network, false, List.of(inputs), false);
-  }
-
-  /** Timesteps are passed as int64. */
-  Denoiser withIntegerTimesteps() {
-    return new Denoiser(network, true, inputs, scaleAppended);
+    return new Denoiser(network, List.of(inputs), false);
   }
 
   /** The scheduler's input scale applies to the appended channels, too. */
   Denoiser scalingAppended() {
-    return new Denoiser(network, integerTimesteps, inputs, true);
+    return new Denoiser(network, inputs, true);
   }
 
   /**
@@ -99,7 +91,7 @@ final class Denoiser {
     int appended = rows.get(0).channels().length;
     int size = shape.size() + appended;
     float[] samples = new float[rows.size() * size];
-    double[] timesteps = new double[rows.size()];
+    float[] timesteps = new float[rows.size()];
     int row = 0;
     for (DenoisingTrajectory trajectory : batch) {
       int first = row * size;
@@ -110,7 +102,7 @@ final class Denoiser {
           System.arraycopy(samples, first, samples, start, shape.size());
         }
         append(trajectory, condition.channels(), samples, start + shape.size());
-        timesteps[row] = trajectory.timestep();
+        timesteps[row] = (float) trajectory.timestep();
         row++;
       }
     }
@@ -122,7 +114,7 @@ final class Denoiser {
             shape.channels() + appended / shape.plane(),
             shape.height(),
             shape.width());
-    arguments[1] = timesteps(timesteps);
+    arguments[1] = new HostTensor.Floats(timesteps, rows.size());
     for (int i = 0; i < inputs.size(); i++) {
       arguments[2 + i] = inputs.get(i).tensor(rows, i);
     }
@@ -139,20 +131,5 @@ final class Denoiser {
     for (int i = 0; i < channels.length; i++) {
       target[offset + i] = (float) (scale * channels[i]);
     }
-  }
-
-  private HostTensor timesteps(double[] values) {
-    if (integerTimesteps) {
-      long[] numbers = new long[values.length];
-      for (int i = 0; i < values.length; i++) {
-        numbers[i] = Math.round(values[i]);
-      }
-      return new HostTensor.Longs(numbers, values.length);
-    }
-    float[] numbers = new float[values.length];
-    for (int i = 0; i < values.length; i++) {
-      numbers[i] = (float) values[i];
-    }
-    return new HostTensor.Floats(numbers, values.length);
   }
 }

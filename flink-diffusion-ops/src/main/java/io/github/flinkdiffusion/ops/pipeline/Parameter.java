@@ -52,9 +52,7 @@ public final class Parameter<T> {
   void check(T value) {
     if (!check.test(value)) {
       throw new InvalidRequestException(
-          value instanceof String text && text.isBlank()
-              ? "The %s is blank; it must be %s.".formatted(name, accepted)
-              : "%s is %s; it must be %s.".formatted(name, value, accepted));
+          "%s is %s; it must be %s.".formatted(name, value, accepted));
     }
   }
 

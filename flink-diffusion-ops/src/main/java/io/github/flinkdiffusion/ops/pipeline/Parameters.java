@@ -16,14 +16,13 @@ public final class Parameters {
   private static final Map<String, Parameter<?>> ALL = new LinkedHashMap<>();
 
   public static final Parameter<String> PROMPT =
-      text("prompt", "What the picture shows.", "a text in words", text -> !text.isBlank());
+      text("prompt", "What the picture shows.", "a text in words");
 
   public static final Parameter<String> NEGATIVE_PROMPT =
       text(
           "negativePrompt",
           "What it should not show (negative_prompt); used with guidance.",
-          "a text",
-          text -> true);
+          "a text");
 
   public static final Parameter<Raster> IMAGE =
       image("image", "The picture to begin from, 0..1 (image).");
@@ -38,11 +37,7 @@ public final class Parameters {
       integer("seed", "Of the noise; derived from the id when absent (generator).", "a number");
 
   public static final Parameter<String> SCHEDULER =
-      text(
-          "scheduler",
-          "diffusers class name of the scheduler.",
-          "the name of a scheduler class",
-          text -> !text.isBlank());
+      text("scheduler", "diffusers class name of the scheduler.", "the name of a scheduler class");
 
   public static final Parameter<Long> STEPS =
       integer(
@@ -91,6 +86,27 @@ public final class Parameters {
 
   public static final Parameter<Long> HEIGHT = integer("height", "In pixels.", "a whole number", 1);
 
+  public static final Parameter<Long> NOISE_LEVEL =
+      integer(
+          "noiseLevel",
+          "Timestep up to which noise is added to the small picture before it is enlarged"
+              + " (noise_level).",
+          "a whole number from 0",
+          0);
+
+  public static final Parameter<Long> CLASS_LABEL =
+      integer(
+          "classLabel", "Number of the class to draw (class_labels).", "a whole number from 0", 0);
+
+  public static final Parameter<Long> USE_CLIPPED_MODEL_OUTPUT =
+      add(
+          new Parameter<>(
+              "useClippedModelOutput",
+              Long.class,
+              "1 takes DDIM's noise from the clipped picture (use_clipped_model_output).",
+              "0 or 1",
+              value -> value == 0 || value == 1));
+
   private Parameters() {}
 
   /** All of them, in the order of the reference page. */
@@ -102,9 +118,8 @@ public final class Parameters {
     return Optional.ofNullable(ALL.get(name));
   }
 
-  private static Parameter<String> text(
-      String name, String description, String accepted, Predicate<String> check) {
-    return add(new Parameter<>(name, String.class, description, accepted, check));
+  private static Parameter<String> text(String name, String description, String accepted) {
+    return add(new Parameter<>(name, String.class, description, accepted, value -> true));
   }
 
   private static Parameter<Raster> image(String name, String description) {

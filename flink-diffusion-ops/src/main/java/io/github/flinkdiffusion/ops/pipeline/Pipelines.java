@@ -15,8 +15,14 @@ public final class Pipelines {
   private static final Map<String, Function<Components, Task>> TASKS =
       new TreeMap<>(
           Map.ofEntries(
+              Map.entry("DDIMPipeline", Unconditional::ddim),
+              Map.entry("DDPMPipeline", Unconditional::ddpm),
+              Map.entry("DiTPipeline", ClassConditional::open),
               Map.entry("StableDiffusionImg2ImgPipeline", StableDiffusion::open),
-              Map.entry("StableDiffusionPipeline", StableDiffusion::open)));
+              Map.entry("StableDiffusionInpaintPipeline", StableDiffusion::open),
+              Map.entry("StableDiffusionInstructPix2PixPipeline", InstructPix2Pix::open),
+              Map.entry("StableDiffusionPipeline", StableDiffusion::open),
+              Map.entry("StableDiffusionUpscalePipeline", LatentUpscale::open)));
 
   private static final SortedSet<String> SUPPORTED =
       Collections.unmodifiableSortedSet(new TreeSet<>(TASKS.keySet()));

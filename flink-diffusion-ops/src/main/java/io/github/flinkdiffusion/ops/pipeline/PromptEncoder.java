@@ -67,6 +67,11 @@ final class PromptEncoder {
     return hiddenSize;
   }
 
+  /** One encoding as the denoising network's context. */
+  Denoiser.Input input() {
+    return Denoiser.Input.floats(length(), hiddenSize);
+  }
+
   /** Encodings of all texts; those not kept are encoded in one network call. */
   Map<String, PromptEncoding> encode(Collection<String> texts) {
     Map<String, PromptEncoding> result = new LinkedHashMap<>();

@@ -51,9 +51,17 @@ final class SamplingPlans {
    * @throws InvalidRequestException naming what is not supported and what is
    */
   SamplingPlan plan(GenerationRequest request) {
+    return plan(request, options(request));
+  }
+
+  private static SamplingOptions options(GenerationRequest request) {
     SamplingOptions options = SamplingOptions.DEFAULTS;
     Double eta = request.get(Parameters.ETA);
-    return plan(request, eta == null ? options : options.withEta(eta));
+    if (eta != null) {
+      options = options.withEta(eta);
+    }
+    Long clipped = request.get(Parameters.USE_CLIPPED_MODEL_OUTPUT);
+    return options.withUseClippedModelOutput(clipped != null && clipped == 1);
   }
 
   /**
@@ -71,9 +79,7 @@ final class SamplingPlans {
           "strength %s of %d steps is less than one step; raise either."
               .formatted(strength, steps));
     }
-    SamplingOptions options = SamplingOptions.DEFAULTS.withSkippedSteps(steps - made);
-    Double eta = request.get(Parameters.ETA);
-    return plan(request, eta == null ? options : options.withEta(eta));
+    return plan(request, options(request).withSkippedSteps(steps - made));
   }
 
   private SamplingPlan plan(GenerationRequest request, SamplingOptions options) {

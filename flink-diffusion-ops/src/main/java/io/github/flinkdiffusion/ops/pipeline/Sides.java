@@ -9,6 +9,18 @@ final class Sides {
 
   private Sides() {}
 
+  /** Width of the asked picture's image, or the fallback without one. */
+  static long imageWidth(Arguments asked, long fallback) {
+    Raster image = asked.get(Parameters.IMAGE);
+    return image == null ? fallback : image.width();
+  }
+
+  /** Height of the asked picture's image, or the fallback without one. */
+  static long imageHeight(Arguments asked, long fallback) {
+    Raster image = asked.get(Parameters.IMAGE);
+    return image == null ? fallback : image.height();
+  }
+
   /**
    * @param factor pixels that one pixel of the sample stands for
    * @throws InvalidRequestException unless both sides of the picture are multiples of it in range

@@ -32,6 +32,10 @@ public final class Signature {
         }
         return sofar.with(parameter, fallback.apply(sofar));
       }
+      if (entry.required() && value instanceof String text && text.isBlank()) {
+        throw new InvalidRequestException(
+            "The %s is blank; it must be %s.".formatted(parameter, parameter.accepted()));
+      }
       parameter.check(value);
       return sofar.with(parameter, value);
     }

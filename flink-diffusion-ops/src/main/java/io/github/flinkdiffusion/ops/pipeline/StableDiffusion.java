@@ -9,26 +9,26 @@ import io.github.flinkdiffusion.ops.scheduler.SamplerState;
 import io.github.flinkdiffusion.ops.scheduler.SamplingPlan;
 import io.github.flinkdiffusion.ops.weights.Config;
 import java.util.ArrayList;
+import java.util.Arrays;
 import java.util.Iterator;
 import java.util.List;
 import java.util.Map;
+import java.util.function.Consumer;
 
 /**
- * Stable Diffusion 1.x and 2.x as diffusers' StableDiffusionPipeline and
- * StableDiffusionImg2ImgPipeline: from a text alone, or from a picture and a text. What a request
- * says decides, so that both kinds share network calls.
+ * Stable Diffusion 1.x and 2.x as diffusers' StableDiffusionPipeline,
+ * StableDiffusionImg2ImgPipeline and StableDiffusionInpaintPipeline: from a text alone, from a
+ * picture and a text, or a part of a picture anew. What a request says decides, so that all kinds
+ * share network calls. A network with channels for a mask and a masked picture does the last alone.
  *
  * <p>The denoising network is called with one row for each trajectory without guidance and two,
  * unconditional first, for each with classifier-free guidance. Noise is drawn from each request's
  * own generator in the reference's order: the sample of the encoded picture if there is one, the
- * starting noise, then whatever the scheduler asks for, step by step.
+ * starting noise, the sample of the masked picture if there is one, then whatever the scheduler
+ * asks for, step by step. A network with channels for a mask that makes everything anew (strength
+ * 1) does not need the encoded picture and draws nothing for it.
  */
 final class StableDiffusion implements Task {
-
-  /** Keys of a UNet's config that ask for an input beside the prompt. */
-  private static final List<String> CONDITIONS_BESIDE_TEXT =
-      List.of("class_embed_type", "num_class_embeds", "time_cond_proj_dim", "addition_embed_type");
-
   private final Components components;
   private final Signature signature;
   private final SamplingPlans plans;
@@ -36,68 +36,59 @@ final class StableDiffusion implements Task {
   private final Denoiser denoiser;
   private final Autoencoder autoencoder;
 
+  /** Whether the network itself takes the mask and the masked picture. */
+  private final boolean knowsMask;
+
   private StableDiffusion(Components components) {
     this.components = components;
     this.plans = SamplingPlans.open(components);
     Config config = components.config("unet");
     UNet2DConditionConfig unet = UNet2DConditionConfig.from(config);
-    for (String key : CONDITIONS_BESIDE_TEXT) {
-      if (config.has(key)) {
-        throw config.unsupported(
-            key, config.node().get(key), "null in a pipeline that knows the prompt alone");
-      }
-    }
+    UNetConditions.textAlone(config);
     this.prompts = PromptEncoder.open(components);
-    if (unet.crossAttentionDim() != prompts.hiddenSize()) {
-      throw config.unsupported(
-          "cross_attention_dim",
-          unet.crossAttentionDim(),
-          "the text encoder's hidden_size, " + prompts.hiddenSize());
-    }
+    UNetConditions.fits(config, unet, prompts);
     this.denoiser =
-        Denoiser.of(
-            components.load("unet", new UNet2DCondition(unet).graph()),
-            Denoiser.Input.floats(prompts.length(), prompts.hiddenSize()));
+        Denoiser.of(components.load("unet", new UNet2DCondition(unet).graph()), prompts.input());
     this.autoencoder = Autoencoder.open(components);
     int latentChannels = autoencoder.config().latentChannels();
-    if (unet.inChannels() != latentChannels || unet.outChannels() != latentChannels) {
-      throw config.unsupported(
-          "in_channels",
-          unet.inChannels(),
-          "the autoencoder's latent_channels, " + latentChannels + ", for text to image");
-    }
+    this.knowsMask = unet.inChannels() == 2 * latentChannels + 1;
+    UNetConditions.channels(config, unet, autoencoder, knowsMask ? latentChannels + 1 : 0);
     long side = (long) config.integer("sample_size", 64) * autoencoder.config().scaleFactor();
     this.signature =
-        Signature.of("StableDiffusionPipeline")
-            .required(Parameters.PROMPT)
+        images(Signature.of("StableDiffusionPipeline").required(Parameters.PROMPT))
             .withDefault(Parameters.NEGATIVE_PROMPT, "")
-            .optional(Parameters.IMAGE)
             .withDefault(
                 Parameters.STRENGTH,
-                "0.8 with an image",
-                asked -> asked.has(Parameters.IMAGE) ? 0.8 : null)
+                "1 with a mask, 0.8 with an image alone",
+                StableDiffusion::strength)
             .withDefault(Parameters.STEPS, 50L)
             .withDefault(Parameters.GUIDANCE_SCALE, 7.5)
             .withDefault(Parameters.GUIDANCE_RESCALE, 0.0)
             .withDefault(Parameters.SCHEDULER, plans.own())
             .withDefault(Parameters.ETA, 0.0)
-            .withDefault(Parameters.WIDTH, "the image's, or " + side, asked -> width(asked, side))
             .withDefault(
-                Parameters.HEIGHT, "the image's, or " + side, asked -> height(asked, side));
+                Parameters.WIDTH, "the image's, or " + side, asked -> Sides.imageWidth(asked, side))
+            .withDefault(
+                Parameters.HEIGHT,
+                "the image's, or " + side,
+                asked -> Sides.imageHeight(asked, side));
+  }
+
+  private Signature images(Signature signature) {
+    return knowsMask
+        ? signature.required(Parameters.IMAGE).required(Parameters.MASK)
+        : signature.optional(Parameters.IMAGE).optional(Parameters.MASK);
+  }
+
+  private static Double strength(Arguments asked) {
+    if (asked.has(Parameters.MASK)) {
+      return 1.0;
+    }
+    return asked.has(Parameters.IMAGE) ? 0.8 : null;
   }
 
   static Task open(Components components) {
     return new StableDiffusion(components);
-  }
-
-  private static long width(Arguments asked, long fallback) {
-    Raster image = asked.get(Parameters.IMAGE);
-    return image == null ? fallback : image.width();
-  }
-
-  private static long height(Arguments asked, long fallback) {
-    Raster image = asked.get(Parameters.IMAGE);
-    return image == null ? fallback : image.height();
   }
 
   @Override
@@ -109,12 +100,20 @@ final class StableDiffusion implements Task {
   public GenerationRequest check(GenerationRequest request) {
     Sides.checkPicture(request, autoencoder.config().scaleFactor());
     Raster image = request.get(Parameters.IMAGE);
-    if (image != null) {
-      Sides.checkChannels(Parameters.IMAGE, image, autoencoder.config().inChannels());
-      Sides.checkSameSize(Parameters.IMAGE, image, request);
-    } else if (request.get(Parameters.STRENGTH) != null) {
-      throw new InvalidRequestException(
-          "The request has a strength but no image; strength says how much of an image is made anew.");
+    Raster mask = request.get(Parameters.MASK);
+    if (image == null) {
+      if (mask != null || request.get(Parameters.STRENGTH) != null) {
+        throw new InvalidRequestException(
+            "The request has a %s but no image that it is about."
+                .formatted(mask == null ? "strength" : "mask"));
+      }
+      return request;
+    }
+    Sides.checkChannels(Parameters.IMAGE, image, autoencoder.config().inChannels());
+    Sides.checkSameSize(Parameters.IMAGE, image, request);
+    if (mask != null) {
+      Sides.checkChannels(Parameters.MASK, mask, 1);
+      Sides.checkSameSize(Parameters.MASK, mask, request);
     }
     return request;
   }
@@ -129,59 +128,81 @@ final class StableDiffusion implements Task {
   @Override
   public List<Beginning> begin(List<GenerationRequest> requests, List<TorchGenerator> generators) {
     List<String> texts = new ArrayList<>();
-    List<Raster> images = new ArrayList<>();
+    List<Raster> pictures = new ArrayList<>();
     for (GenerationRequest request : requests) {
       texts.add(request.get(Parameters.PROMPT));
       if (guided(request)) {
         texts.add(request.get(Parameters.NEGATIVE_PROMPT));
       }
-      if (request.get(Parameters.IMAGE) != null) {
-        images.add(request.get(Parameters.IMAGE));
+      if (needsImage(request)) {
+        pictures.add(request.get(Parameters.IMAGE));
+      }
+      if (request.get(Parameters.MASK) != null) {
+        pictures.add(mask(request).covered(request.get(Parameters.IMAGE)));
       }
     }
     Map<String, PromptEncoding> encoded = prompts.encode(texts);
-    Iterator<Autoencoder.Moments> moments = autoencoder.encode(images).iterator();
+    Iterator<Autoencoder.Moments> moments = autoencoder.encode(pictures).iterator();
     List<Beginning> beginnings = new ArrayList<>();
     for (int i = 0; i < requests.size(); i++) {
-      GenerationRequest request = requests.get(i);
-      SampleShape shape = autoencoder.latent(request.width(), request.height());
-      PromptEncoding prompt = encoded.get(request.get(Parameters.PROMPT));
-      SamplerState state =
-          state(
-              request,
-              shape,
-              request.get(Parameters.IMAGE) == null ? null : moments.next(),
-              generators.get(i));
-      if (guided(request)) {
-        PromptEncoding negative = encoded.get(request.get(Parameters.NEGATIVE_PROMPT));
-        beginnings.add(
-            new Beginning(
-                shape,
-                state,
-                List.of(Row.of(negative.states()), Row.of(prompt.states())),
-                Guidance.rescaled(
-                    request.guidanceScale(), request.get(Parameters.GUIDANCE_RESCALE)),
-                prompt.truncated() || negative.truncated()));
-      } else {
-        beginnings.add(
-            new Beginning(
-                shape, state, List.of(Row.of(prompt.states())), Guidance.NONE, prompt.truncated()));
-      }
+      beginnings.add(begin(requests.get(i), encoded, moments, generators.get(i)));
     }
     return beginnings;
   }
 
-  private SamplerState state(
+  private Beginning begin(
       GenerationRequest request,
-      SampleShape shape,
-      Autoencoder.Moments image,
+      Map<String, PromptEncoding> encoded,
+      Iterator<Autoencoder.Moments> moments,
       TorchGenerator generator) {
+    SampleShape shape = autoencoder.latent(request.width(), request.height());
     SamplingPlan plan = plan(request);
-    if (image == null) {
-      return SamplerState.start(plan, generator.gaussian(shape.size()));
+    float[] image = needsImage(request) ? moments.next().sample(generator) : null;
+    float[] noise = generator.gaussian(shape.size());
+    SamplerState state =
+        image == null || allAnew(request)
+            ? SamplerState.start(plan, noise)
+            : SamplerState.startFrom(plan, image, noise);
+    float[] appended = new float[0];
+    Consumer<SamplerState> afterStep = after -> {};
+    if (request.get(Parameters.MASK) != null) {
+      // Drawn for a network that does not know the mask, too, as the reference does.
+      float[] covered = moments.next().sample(generator);
+      if (knowsMask) {
+        float[] mask = mask(request).latent(shape);
+        appended = Arrays.copyOf(mask, mask.length + covered.length);
+        System.arraycopy(covered, 0, appended, mask.length, covered.length);
+      } else {
+        afterStep = mask(request).putBack(shape, image, noise);
+      }
     }
-    float[] latent = image.sample(generator);
-    return SamplerState.startFrom(plan, latent, generator.gaussian(shape.size()));
+    PromptEncoding prompt = encoded.get(request.get(Parameters.PROMPT));
+    Row conditional = Row.of(prompt.states()).with(appended);
+    if (!guided(request)) {
+      return new Beginning(
+          shape, state, List.of(conditional), Guidance.NONE, prompt.truncated(), afterStep);
+    }
+    PromptEncoding negative = encoded.get(request.get(Parameters.NEGATIVE_PROMPT));
+    return new Beginning(
+        shape,
+        state,
+        List.of(Row.of(negative.states()).with(appended), conditional),
+        Guidance.rescaled(request.guidanceScale(), request.get(Parameters.GUIDANCE_RESCALE)),
+        prompt.truncated() || negative.truncated(),
+        afterStep);
+  }
+
+  private static InpaintMask mask(GenerationRequest request) {
+    return new InpaintMask(request.get(Parameters.MASK));
+  }
+
+  private boolean needsImage(GenerationRequest request) {
+    return request.get(Parameters.IMAGE) != null && !(knowsMask && allAnew(request));
+  }
+
+  /** Inpainting begins from noise alone at strength 1; image to image never does. */
+  private static boolean allAnew(GenerationRequest request) {
+    return request.get(Parameters.MASK) != null && request.get(Parameters.STRENGTH) == 1;
   }
 
   private static boolean guided(GenerationRequest request) {

@@ -34,7 +34,10 @@ final class Ddim {
       double sigma = Math.sqrt(1 - from);
       Call call = plan.call(t).level(alpha, sigma);
       Linear image = call.limited(prediction.image(call.x(), call.out(), alpha, sigma), limit);
-      Linear noise = prediction.noise(call.x(), call.out(), alpha, sigma);
+      Linear noise =
+          options.useClippedModelOutput()
+              ? call.x().plus(image.times(-alpha)).times(1 / sigma)
+              : prediction.noise(call.x(), call.out(), alpha, sigma);
       double variance = (1 - to) / (1 - from) * (1 - from / to);
       double deviation = eta * Math.sqrt(variance);
       Linear next =

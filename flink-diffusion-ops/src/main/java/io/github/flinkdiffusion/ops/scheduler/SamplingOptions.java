@@ -11,11 +11,14 @@ package io.github.flinkdiffusion.ops.scheduler;
  * @param skippedSteps how many inference steps at the noisy end are left out: an image-to-image
  *     request of strength s out of n steps skips n - min(n, floor(n s)). Multistep solvers start
  *     afresh there.
+ * @param useClippedModelOutput whether DDIM takes the noise from the limited picture rather than
+ *     from the network ({@code use_clipped_model_output}). Others ignore it.
  */
-public record SamplingOptions(Double eta, Double mu, int skippedSteps) {
+public record SamplingOptions(
+    Double eta, Double mu, int skippedSteps, boolean useClippedModelOutput) {
 
   /** The scheduler's defaults, from pure noise. */
-  public static final SamplingOptions DEFAULTS = new SamplingOptions(null, null, 0);
+  public static final SamplingOptions DEFAULTS = new SamplingOptions(null, null, 0, false);
 
   public SamplingOptions {
     if (eta != null && !(eta >= 0 && eta <= 1)) {
@@ -31,14 +34,18 @@ public record SamplingOptions(Double eta, Double mu, int skippedSteps) {
   }
 
   public SamplingOptions withEta(double eta) {
-    return new SamplingOptions(eta, mu, skippedSteps);
+    return new SamplingOptions(eta, mu, skippedSteps, useClippedModelOutput);
   }
 
   public SamplingOptions withMu(double mu) {
-    return new SamplingOptions(eta, mu, skippedSteps);
+    return new SamplingOptions(eta, mu, skippedSteps, useClippedModelOutput);
   }
 
   public SamplingOptions withSkippedSteps(int skippedSteps) {
-    return new SamplingOptions(eta, mu, skippedSteps);
+    return new SamplingOptions(eta, mu, skippedSteps, useClippedModelOutput);
+  }
+
+  public SamplingOptions withUseClippedModelOutput(boolean useClippedModelOutput) {
+    return new SamplingOptions(eta, mu, skippedSteps, useClippedModelOutput);
   }
 }

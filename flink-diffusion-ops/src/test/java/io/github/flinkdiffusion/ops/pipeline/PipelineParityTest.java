@@ -94,7 +94,7 @@ class PipelineParityTest {
     if (parameter.type() == String.class) {
       converted = one.asText();
     } else if (parameter.type() == Long.class) {
-      converted = one.asLong();
+      converted = Long.valueOf(one.isBoolean() ? (one.asBoolean() ? 1 : 0) : one.asLong());
     } else if (parameter.type() == Double.class) {
       converted = one.asDouble();
     } else {

@@ -57,7 +57,8 @@ record ReferenceCase(String scheduler, JsonNode json) {
     return new SamplingOptions(
         options.has("eta") ? options.get("eta").asDouble() : null,
         options.has("mu") ? options.get("mu").asDouble() : null,
-        options.path("skippedSteps").asInt(0));
+        options.path("skippedSteps").asInt(0),
+        false);
   }
 
   SamplingPlan plan() {

@@ -1,0 +1,132 @@
+package io.github.flinkdiffusion.ops.pipeline;
+
+import io.github.flinkdiffusion.ops.engine.HostTensor;
+import io.github.flinkdiffusion.ops.network.DiT;
+import io.github.flinkdiffusion.ops.network.DiTConfig;
+import io.github.flinkdiffusion.ops.noise.TorchGenerator;
+import io.github.flinkdiffusion.ops.scheduler.SamplerState;
+import io.github.flinkdiffusion.ops.scheduler.SamplingPlan;
+import io.github.flinkdiffusion.ops.weights.Config;
+import java.util.ArrayList;
+import java.util.Arrays;
+import java.util.List;
+
+/**
+ * Pictures of a class: diffusers' DiTPipeline. With guidance, the first of two rows has no class
+ * and the second has it; a learned variance is not used.
+ *
+ * <p>The reference gives its scheduler no generator; here a scheduler that draws noise draws it
+ * from the request's own, so that every picture can be made again.
+ */
+final class ClassConditional implements Task {
+  private final Components components;
+  private final Signature signature;
+  private final SamplingPlans plans;
+  private final Denoiser denoiser;
+  private final Autoencoder autoencoder;
+  private final SampleShape shape;
+  private final int classes;
+
+  private ClassConditional(Components components) {
+    this.components = components;
+    this.plans = SamplingPlans.open(components);
+    Config config = components.config("transformer");
+    DiTConfig transformer = DiTConfig.from(config);
+    this.denoiser =
+        Denoiser.of(
+            components.load("transformer", new DiT(transformer).graph()),
+            Denoiser.Input.integers());
+    this.autoencoder = Autoencoder.openDecoder(components);
+    int channels = transformer.inChannels();
+    if (channels != autoencoder.config().latentChannels()) {
+      throw config.unsupported(
+          "in_channels",
+          channels,
+          "the autoencoder's latent_channels, " + autoencoder.config().latentChannels());
+    }
+    if (transformer.outChannels() != channels && transformer.outChannels() != 2 * channels) {
+      throw config.unsupported(
+          "out_channels", transformer.outChannels(), "in_channels, or twice as many");
+    }
+    this.shape = new SampleShape(channels, transformer.sampleSize(), transformer.sampleSize());
+    this.classes = transformer.classes();
+    this.signature =
+        Signature.of("DiTPipeline")
+            .required(Parameters.CLASS_LABEL)
+            .withDefault(Parameters.STEPS, 50L)
+            .withDefault(Parameters.GUIDANCE_SCALE, 4.0)
+            .withDefault(Parameters.SCHEDULER, plans.own())
+            .withDefault(Parameters.ETA, 0.0);
+  }
+
+  static Task open(Components components) {
+    return new ClassConditional(components);
+  }
+
+  @Override
+  public Signature signature() {
+    return signature;
+  }
+
+  @Override
+  public GenerationRequest check(GenerationRequest request) {
+    long label = request.get(Parameters.CLASS_LABEL);
+    if (label >= classes) {
+      throw new InvalidRequestException(
+          "classLabel is %d; the model has classes 0 to %d.".formatted(label, classes - 1));
+    }
+    if (plan(request).outputFactor() != 1) {
+      throw new InvalidRequestException(
+          "The scheduler's config asks for a learned variance, which this pipeline does not use.");
+    }
+    return request;
+  }
+
+  @Override
+  public SamplingPlan plan(GenerationRequest request) {
+    return plans.plan(request);
+  }
+
+  @Override
+  public List<Beginning> begin(List<GenerationRequest> requests, List<TorchGenerator> generators) {
+    List<Beginning> beginnings = new ArrayList<>();
+    for (int i = 0; i < requests.size(); i++) {
+      GenerationRequest request = requests.get(i);
+      float[] noise = generators.get(i).gaussian(shape.size());
+      Row conditional = Row.of(new long[] {request.get(Parameters.CLASS_LABEL)});
+      boolean guided = request.guidanceScale() > 1;
+      // The label after the last class stands for none.
+      Row unconditional = Row.of(new long[] {classes});
+      beginnings.add(
+          new Beginning(
+              shape,
+              SamplerState.start(plan(request), noise),
+              guided ? List.of(unconditional, conditional) : List.of(conditional),
+              withoutVariance(
+                  guided ? Guidance.classifierFree(request.guidanceScale()) : Guidance.NONE),
+              false));
+    }
+    return beginnings;
+  }
+
+  /** Guidance over the first channels of each row. */
+  private Guidance withoutVariance(Guidance guidance) {
+    return (output, offset, size) ->
+        Arrays.copyOf(guidance.combine(output, offset, size), shape.size());
+  }
+
+  @Override
+  public Denoiser denoiser() {
+    return denoiser;
+  }
+
+  @Override
+  public HostTensor.Floats decode(List<DenoisingTrajectory> done) {
+    return autoencoder.decode(done);
+  }
+
+  @Override
+  public void close() {
+    components.close();
+  }
+}

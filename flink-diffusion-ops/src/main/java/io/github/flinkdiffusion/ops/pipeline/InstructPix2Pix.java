@@ -1,0 +1,153 @@
+package io.github.flinkdiffusion.ops.pipeline;
+
+import io.github.flinkdiffusion.ops.engine.HostTensor;
+import io.github.flinkdiffusion.ops.image.Raster;
+import io.github.flinkdiffusion.ops.network.UNet2DCondition;
+import io.github.flinkdiffusion.ops.network.UNet2DConditionConfig;
+import io.github.flinkdiffusion.ops.noise.TorchGenerator;
+import io.github.flinkdiffusion.ops.scheduler.SamplerState;
+import io.github.flinkdiffusion.ops.scheduler.SamplingPlan;
+import io.github.flinkdiffusion.ops.weights.Config;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.Map;
+
+/**
+ * A picture changed as a sentence says: diffusers' StableDiffusionInstructPix2PixPipeline (Brooks,
+ * Holynski &amp; Efros 2023), which also runs InstructCV.
+ *
+ * <p>The encoded picture is appended to the latent. With guidance a call has three rows: text and
+ * picture, picture alone, nothing; equation 3 of the paper weighs them by {@code guidanceScale} and
+ * {@code imageGuidanceScale}.
+ */
+final class InstructPix2Pix implements Task {
+  private final Components components;
+  private final Signature signature;
+  private final SamplingPlans plans;
+  private final PromptEncoder prompts;
+  private final Denoiser denoiser;
+  private final Autoencoder autoencoder;
+
+  private InstructPix2Pix(Components components) {
+    this.components = components;
+    this.plans = SamplingPlans.open(components);
+    Config config = components.config("unet");
+    UNet2DConditionConfig unet = UNet2DConditionConfig.from(config);
+    UNetConditions.textAlone(config);
+    this.prompts = PromptEncoder.open(components);
+    UNetConditions.fits(config, unet, prompts);
+    this.denoiser =
+        Denoiser.of(components.load("unet", new UNet2DCondition(unet).graph()), prompts.input());
+    this.autoencoder = Autoencoder.open(components);
+    UNetConditions.channels(config, unet, autoencoder, autoencoder.config().latentChannels());
+    this.signature =
+        Signature.of("StableDiffusionInstructPix2PixPipeline")
+            .required(Parameters.PROMPT)
+            .required(Parameters.IMAGE)
+            .withDefault(Parameters.NEGATIVE_PROMPT, "")
+            .withDefault(Parameters.STEPS, 100L)
+            .withDefault(Parameters.GUIDANCE_SCALE, 7.5)
+            .withDefault(Parameters.IMAGE_GUIDANCE_SCALE, 1.5)
+            .withDefault(Parameters.SCHEDULER, plans.own())
+            .withDefault(Parameters.ETA, 0.0)
+            .withDefault(Parameters.WIDTH, "the image's", asked -> Sides.imageWidth(asked, 0))
+            .withDefault(Parameters.HEIGHT, "the image's", asked -> Sides.imageHeight(asked, 0));
+  }
+
+  static Task open(Components components) {
+    return new InstructPix2Pix(components);
+  }
+
+  @Override
+  public Signature signature() {
+    return signature;
+  }
+
+  @Override
+  public GenerationRequest check(GenerationRequest request) {
+    Sides.checkPicture(request, autoencoder.config().scaleFactor());
+    Raster image = request.get(Parameters.IMAGE);
+    Sides.checkChannels(Parameters.IMAGE, image, autoencoder.config().inChannels());
+    Sides.checkSameSize(Parameters.IMAGE, image, request);
+    return request;
+  }
+
+  @Override
+  public SamplingPlan plan(GenerationRequest request) {
+    return plans.plan(request);
+  }
+
+  @Override
+  public List<Beginning> begin(List<GenerationRequest> requests, List<TorchGenerator> generators) {
+    List<String> texts = new ArrayList<>();
+    List<Raster> images = new ArrayList<>();
+    for (GenerationRequest request : requests) {
+      texts.add(request.get(Parameters.PROMPT));
+      if (guided(request)) {
+        texts.add(request.get(Parameters.NEGATIVE_PROMPT));
+      }
+      images.add(request.get(Parameters.IMAGE));
+    }
+    Map<String, PromptEncoding> encoded = prompts.encode(texts);
+    List<Autoencoder.Moments> moments = autoencoder.encode(images);
+    List<Beginning> beginnings = new ArrayList<>();
+    for (int i = 0; i < requests.size(); i++) {
+      GenerationRequest request = requests.get(i);
+      SampleShape shape = autoencoder.latent(request.width(), request.height());
+      SamplerState state =
+          SamplerState.start(plan(request), generators.get(i).gaussian(shape.size()));
+      float[] image = moments.get(i).unscaledMode();
+      PromptEncoding prompt = encoded.get(request.get(Parameters.PROMPT));
+      Row full = Row.of(prompt.states()).with(image);
+      if (guided(request)) {
+        PromptEncoding negative = encoded.get(request.get(Parameters.NEGATIVE_PROMPT));
+        Row nothing = Row.of(negative.states());
+        beginnings.add(
+            new Beginning(
+                shape,
+                state,
+                List.of(full, nothing.with(image), nothing.with(new float[image.length])),
+                guidance(request),
+                prompt.truncated() || negative.truncated()));
+      } else {
+        beginnings.add(
+            new Beginning(shape, state, List.of(full), Guidance.NONE, prompt.truncated()));
+      }
+    }
+    return beginnings;
+  }
+
+  private static boolean guided(GenerationRequest request) {
+    return request.guidanceScale() > 1 && request.get(Parameters.IMAGE_GUIDANCE_SCALE) >= 1;
+  }
+
+  private static Guidance guidance(GenerationRequest request) {
+    float textScale = (float) request.guidanceScale();
+    float imageScale = request.get(Parameters.IMAGE_GUIDANCE_SCALE).floatValue();
+    return (output, offset, size) -> {
+      float[] prediction = new float[size];
+      for (int i = 0; i < size; i++) {
+        float text = output[offset + i];
+        float image = output[offset + size + i];
+        float nothing = output[offset + 2 * size + i];
+        prediction[i] = nothing + textScale * (text - image) + imageScale * (image - nothing);
+      }
+      return prediction;
+    };
+  }
+
+  @Override
+  public Denoiser denoiser() {
+    return denoiser;
+  }
+
+  @Override
+  public HostTensor.Floats decode(List<DenoisingTrajectory> done) {
+    return autoencoder.decode(done);
+  }
+
+  @Override
+  public void close() {
+    components.close();
+  }
+}

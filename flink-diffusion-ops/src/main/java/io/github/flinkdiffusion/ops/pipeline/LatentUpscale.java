@@ -1,0 +1,185 @@
+package io.github.flinkdiffusion.ops.pipeline;
+
+import io.github.flinkdiffusion.ops.engine.HostTensor;
+import io.github.flinkdiffusion.ops.image.Raster;
+import io.github.flinkdiffusion.ops.network.ClassEmbedding;
+import io.github.flinkdiffusion.ops.network.UNet2DCondition;
+import io.github.flinkdiffusion.ops.network.UNet2DConditionConfig;
+import io.github.flinkdiffusion.ops.noise.TorchGenerator;
+import io.github.flinkdiffusion.ops.scheduler.SamplerState;
+import io.github.flinkdiffusion.ops.scheduler.SamplingPlan;
+import io.github.flinkdiffusion.ops.scheduler.SchedulerConfig;
+import io.github.flinkdiffusion.ops.scheduler.Schedulers;
+import io.github.flinkdiffusion.ops.weights.Config;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.Map;
+
+/**
+ * A picture enlarged with the help of a text: diffusers' StableDiffusionUpscalePipeline (the x4
+ * upscaler). The small picture, made noisy to a chosen level, is appended to the latent, which is
+ * as large as it; the autoencoder enlarges.
+ */
+final class LatentUpscale implements Task {
+  private final Components components;
+  private final Signature signature;
+  private final SamplingPlans plans;
+  private final SamplingPlan lowResolution;
+  private final PromptEncoder prompts;
+  private final Denoiser denoiser;
+  private final Autoencoder autoencoder;
+  private final int pictureChannels;
+  private final int maxNoiseLevel;
+
+  private LatentUpscale(Components components) {
+    this.components = components;
+    this.plans = SamplingPlans.open(components);
+    this.lowResolution = everyTimestep(components.config("low_res_scheduler"));
+    this.maxNoiseLevel =
+        Math.min(
+            components.folder().config().integer("max_noise_level", 350),
+            lowResolution.calls() - 1);
+    Config config = components.config("unet");
+    UNet2DConditionConfig unet = UNet2DConditionConfig.from(config);
+    if (unet.classEmbedding().kind() != ClassEmbedding.Kind.TABLE) {
+      throw config.unsupported(
+          "num_class_embeds",
+          config.node().get("num_class_embeds"),
+          "a number: the network is told the noise level as a class");
+    }
+    if (unet.classEmbedding().size() <= maxNoiseLevel) {
+      throw config.unsupported(
+          "num_class_embeds",
+          unet.classEmbedding().size(),
+          "more than the pipeline's max_noise_level, " + maxNoiseLevel);
+    }
+    this.prompts = PromptEncoder.open(components);
+    UNetConditions.fits(config, unet, prompts);
+    this.denoiser =
+        Denoiser.of(
+            components.load("unet", new UNet2DCondition(unet).graph()),
+            prompts.input(),
+            Denoiser.Input.integers());
+    this.autoencoder = Autoencoder.openDecoder(components);
+    this.pictureChannels = unet.inChannels() - autoencoder.config().latentChannels();
+    if (pictureChannels < 1) {
+      throw config.unsupported(
+          "in_channels",
+          unet.inChannels(),
+          "the autoencoder's latent_channels, %d, and the small picture's"
+              .formatted(autoencoder.config().latentChannels()));
+    }
+    UNetConditions.channels(config, unet, autoencoder, pictureChannels);
+    this.signature =
+        Signature.of("StableDiffusionUpscalePipeline")
+            .required(Parameters.IMAGE)
+            .withDefault(Parameters.PROMPT, "")
+            .withDefault(Parameters.NEGATIVE_PROMPT, "")
+            .withDefault(Parameters.NOISE_LEVEL, 20L)
+            .withDefault(Parameters.STEPS, 75L)
+            .withDefault(Parameters.GUIDANCE_SCALE, 9.0)
+            .withDefault(Parameters.SCHEDULER, plans.own())
+            .withDefault(Parameters.ETA, 0.0);
+  }
+
+  static Task open(Components components) {
+    return new LatentUpscale(components);
+  }
+
+  /** The plan whose calls are all training timesteps, the last first. */
+  private static SamplingPlan everyTimestep(Config config) {
+    SchedulerConfig scheduler = SchedulerConfig.fromJson(config.node(), config.source());
+    return Schedulers.plan(scheduler, config.integer("num_train_timesteps", 1000));
+  }
+
+  @Override
+  public Signature signature() {
+    return signature;
+  }
+
+  @Override
+  public GenerationRequest check(GenerationRequest request) {
+    Sides.checkChannels(Parameters.IMAGE, request.get(Parameters.IMAGE), pictureChannels);
+    long level = request.get(Parameters.NOISE_LEVEL);
+    if (level > maxNoiseLevel) {
+      throw new InvalidRequestException(
+          "noiseLevel is %d; the model takes 0 to %d.".formatted(level, maxNoiseLevel));
+    }
+    return request;
+  }
+
+  @Override
+  public SamplingPlan plan(GenerationRequest request) {
+    return plans.plan(request);
+  }
+
+  @Override
+  public List<Beginning> begin(List<GenerationRequest> requests, List<TorchGenerator> generators) {
+    List<String> texts = new ArrayList<>();
+    for (GenerationRequest request : requests) {
+      texts.add(request.get(Parameters.PROMPT));
+      if (guided(request)) {
+        texts.add(request.get(Parameters.NEGATIVE_PROMPT));
+      }
+    }
+    Map<String, PromptEncoding> encoded = prompts.encode(texts);
+    List<Beginning> beginnings = new ArrayList<>();
+    for (int i = 0; i < requests.size(); i++) {
+      GenerationRequest request = requests.get(i);
+      Raster image = request.get(Parameters.IMAGE);
+      float[] picture = noisy(image, request.get(Parameters.NOISE_LEVEL), generators.get(i));
+      SampleShape shape =
+          new SampleShape(autoencoder.config().latentChannels(), image.height(), image.width());
+      SamplerState state =
+          SamplerState.start(plan(request), generators.get(i).gaussian(shape.size()));
+      long[] level = {request.get(Parameters.NOISE_LEVEL)};
+      PromptEncoding prompt = encoded.get(request.get(Parameters.PROMPT));
+      Row conditional = Row.of(prompt.states(), level).with(picture);
+      if (guided(request)) {
+        PromptEncoding negative = encoded.get(request.get(Parameters.NEGATIVE_PROMPT));
+        beginnings.add(
+            new Beginning(
+                shape,
+                state,
+                List.of(Row.of(negative.states(), level).with(picture), conditional),
+                Guidance.classifierFree(request.guidanceScale()),
+                prompt.truncated() || negative.truncated()));
+      } else {
+        beginnings.add(
+            new Beginning(shape, state, List.of(conditional), Guidance.NONE, prompt.truncated()));
+      }
+    }
+    return beginnings;
+  }
+
+  private float[] noisy(Raster image, long noiseLevel, TorchGenerator generator) {
+    int call = lowResolution.calls() - 1 - (int) noiseLevel;
+    double signal = lowResolution.signalLevel(call);
+    double level = lowResolution.noiseLevel(call);
+    float[] noise = generator.gaussian(image.data().length);
+    float[] noisy = new float[noise.length];
+    for (int i = 0; i < noisy.length; i++) {
+      noisy[i] = (float) (signal * (2 * image.data()[i] - 1) + level * noise[i]);
+    }
+    return noisy;
+  }
+
+  private static boolean guided(GenerationRequest request) {
+    return request.guidanceScale() > 1;
+  }
+
+  @Override
+  public Denoiser denoiser() {
+    return denoiser;
+  }
+
+  @Override
+  public HostTensor.Floats decode(List<DenoisingTrajectory> done) {
+    return autoencoder.decode(done);
+  }
+
+  @Override
+  public void close() {
+    components.close();
+  }
+}
