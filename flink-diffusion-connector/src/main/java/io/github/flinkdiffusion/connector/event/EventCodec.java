@@ -32,8 +32,10 @@ public final class EventCodec<T extends SpecificRecord> {
   private static final EventCodec<ImageEvent> IMAGES = new EventCodec<>(ImageEvent.class);
   private static final EventCodec<FailureEvent> FAILURES = new EventCodec<>(FailureEvent.class);
   private static final EventCodec<ProgressEvent> PROGRESS = new EventCodec<>(ProgressEvent.class);
+  private static final EventCodec<CancelEvent> CANCELLATIONS = new EventCodec<>(CancelEvent.class);
 
-  private static final List<EventCodec<?>> ALL = List.of(PROMPTS, IMAGES, FAILURES, PROGRESS);
+  private static final List<EventCodec<?>> ALL =
+      List.of(PROMPTS, IMAGES, FAILURES, PROGRESS, CANCELLATIONS);
 
   private static final byte[] MARKER = {(byte) 0xC3, 0x01};
   private static final int HEADER_BYTES = MARKER.length + Long.BYTES;
@@ -72,10 +74,15 @@ public final class EventCodec<T extends SpecificRecord> {
     return PROGRESS;
   }
 
+  /** Requests taken back. */
+  public static EventCodec<CancelEvent> cancellations() {
+    return CANCELLATIONS;
+  }
+
   /**
    * The codec of an event known by its class, for code that has to travel between machines.
    *
-   * @throws IllegalArgumentException when it is none of the four events
+   * @throws IllegalArgumentException when it is none of these events
    */
   @SuppressWarnings("unchecked") // the class compared is the codec's type argument
   public static <T extends SpecificRecord> EventCodec<T> of(Class<T> eventClass) {

@@ -1,5 +1,6 @@
 package io.github.flinkdiffusion.connector.kafka;
 
+import io.github.flinkdiffusion.connector.event.CancelEvent;
 import io.github.flinkdiffusion.connector.event.FailureEvent;
 import io.github.flinkdiffusion.connector.event.ImageEvent;
 import io.github.flinkdiffusion.connector.event.ProgressEvent;
@@ -41,6 +42,15 @@ public final class DiffusionSinks {
         DeliveryGuarantee.EXACTLY_ONCE,
         prompt -> Keys.utf8(prompt.getId()),
         maxRecordBytes -> new EventSerializer<>(PromptEvent.class));
+  }
+
+  /** Requests that a job takes back, exactly once. */
+  public static EventSinkBuilder<CancelEvent> cancellations() {
+    return new EventSinkBuilder<>(
+        "cancellations",
+        DeliveryGuarantee.EXACTLY_ONCE,
+        cancel -> Keys.utf8(cancel.getId()),
+        maxRecordBytes -> new EventSerializer<>(CancelEvent.class));
   }
 
   /**

@@ -1,5 +1,6 @@
 package io.github.flinkdiffusion.connector.kafka;
 
+import io.github.flinkdiffusion.connector.event.CancelEvent;
 import io.github.flinkdiffusion.connector.event.FailureEvent;
 import io.github.flinkdiffusion.connector.event.ImageEvent;
 import io.github.flinkdiffusion.connector.event.PromptEvent;
@@ -11,6 +12,11 @@ public final class DiffusionSources {
   /** Requests for pictures. */
   public static EventSourceBuilder<PromptEvent> prompts() {
     return new EventSourceBuilder<>(PromptEvent.class);
+  }
+
+  /** Requests taken back, for an operator that makes pictures. */
+  public static EventSourceBuilder<CancelEvent> cancellations() {
+    return new EventSourceBuilder<>(CancelEvent.class);
   }
 
   /** Pictures that another job has made, for a job that works on them. */

@@ -53,7 +53,16 @@ class EventCodecTest {
                 .build()),
         new Sample<>(
             EventCodec.progress(),
-            ProgressEvent.newBuilder().setId("order-17").setStep(3).setTotalSteps(30).build()));
+            ProgressEvent.newBuilder().setId("order-17").setStep(3).setTotalSteps(30).build()),
+        new Sample<>(
+            EventCodec.cancellations(),
+            CancelEvent.newBuilder().setId("order-17").setReason("paid back").build()),
+        new Sample<>(
+            EventCodec.prompts(),
+            PromptEvent.newBuilder(PROMPT)
+                .setDeadline(1_700_000_000_000L)
+                .setOrigin(new RecordPosition("prompts", 3, 1L << 40))
+                .build()));
   }
 
   record Sample<T extends SpecificRecord>(EventCodec<T> codec, T event) {

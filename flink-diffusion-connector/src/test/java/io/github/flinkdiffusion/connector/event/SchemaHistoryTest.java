@@ -23,7 +23,11 @@ class SchemaHistoryTest {
 
   static List<EventCodec<? extends SpecificRecord>> codecs() {
     return List.of(
-        EventCodec.prompts(), EventCodec.images(), EventCodec.failures(), EventCodec.progress());
+        EventCodec.prompts(),
+        EventCodec.images(),
+        EventCodec.failures(),
+        EventCodec.progress(),
+        EventCodec.cancellations());
   }
 
   @ParameterizedTest

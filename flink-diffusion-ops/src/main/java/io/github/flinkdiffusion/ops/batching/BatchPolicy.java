@@ -10,12 +10,16 @@ import java.util.Objects;
  * @param rowLimit rows of one network call; a guided request takes two
  * @param encodeLimit requests whose texts are encoded in one call
  * @param decodeLimit pictures that are decoded in one call
- * @param agingPerPriority head start of one level of priority: a request of priority p goes before
- *     what arrived up to p times this later than it, and after everything older. So a request is
- *     overtaken only by those that arrive within a bounded time, and nothing starves.
+ * @param agingPerPriority head start of one level of priority, and how far ahead deadlines are
+ *     looked at: a request of priority p goes before what arrived up to p times this earlier, and
+ *     after everything older. So a request is overtaken only by those that arrive within a bounded
+ *     time, and nothing starves.
  */
 public record BatchPolicy(
     int rowLimit, int encodeLimit, int decodeLimit, Duration agingPerPriority) {
+  /** Aging where nothing else is asked for. */
+  public static final Duration DEFAULT_AGING = Duration.ofMinutes(5);
+
   public BatchPolicy {
     requirePositive(rowLimit, "rows of a network call");
     requirePositive(encodeLimit, "requests of an encoding call");
@@ -34,7 +38,11 @@ public record BatchPolicy(
    * decode in half of it, because a decoder holds them at full size.
    */
   public static BatchPolicy ofRows(int rowLimit) {
-    return new BatchPolicy(rowLimit, rowLimit, Math.max(1, rowLimit / 2), Duration.ofSeconds(30));
+    return new BatchPolicy(rowLimit, rowLimit, Math.max(1, rowLimit / 2), DEFAULT_AGING);
+  }
+
+  BatchPolicy withAging(Duration aging) {
+    return new BatchPolicy(rowLimit, encodeLimit, decodeLimit, aging);
   }
 
   private static void requirePositive(int limit, String what) {

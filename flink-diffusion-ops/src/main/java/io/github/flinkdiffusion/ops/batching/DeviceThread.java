@@ -19,8 +19,8 @@ final class DeviceThread implements SharedBatchers.Device {
   private volatile boolean closing;
 
   private DeviceThread(
-      String name, BatchPolicy policy, Ticker ticker, Callable<DiffusionPipeline> opener) {
-    thread = new Thread(() -> run(name, policy, ticker, opener), "diffusion-device-" + name);
+      String name, BatchSettings settings, Ticker ticker, Callable<DiffusionPipeline> opener) {
+    thread = new Thread(() -> run(name, settings, ticker, opener), "diffusion-device-" + name);
     // A JVM that is told to end does not wait for a model; who closes in order waits for this
     // thread.
     thread.setDaemon(true);
@@ -28,16 +28,16 @@ final class DeviceThread implements SharedBatchers.Device {
 
   /** Starts the thread, which begins by opening the pipeline. */
   static DeviceThread start(
-      String name, BatchPolicy policy, Ticker ticker, Callable<DiffusionPipeline> opener) {
-    DeviceThread device = new DeviceThread(name, policy, ticker, opener);
+      String name, BatchSettings settings, Ticker ticker, Callable<DiffusionPipeline> opener) {
+    DeviceThread device = new DeviceThread(name, settings, ticker, opener);
     device.thread.start();
     return device;
   }
 
   private void run(
-      String name, BatchPolicy policy, Ticker ticker, Callable<DiffusionPipeline> opener) {
+      String name, BatchSettings settings, Ticker ticker, Callable<DiffusionPipeline> opener) {
     try (DiffusionPipeline pipeline = opener.call()) {
-      StepBatcher batcher = new StepBatcher(pipeline, policy, ticker);
+      StepBatcher batcher = new StepBatcher(pipeline, settings.resolve(pipeline, ticker), ticker);
       opened.complete(batcher);
       if (closing) {
         batcher.close();

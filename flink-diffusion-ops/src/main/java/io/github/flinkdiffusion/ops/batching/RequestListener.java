@@ -20,6 +20,13 @@ public interface RequestListener {
   default void onStarted(Duration queued) {}
 
   /**
+   * This attempt has failed, and the request waits to be begun anew, from its seed.
+   *
+   * @param cause of a kind that is worth a retry
+   */
+  default void onRetry(RequestFailure cause) {}
+
+  /**
    * One more network step is done.
    *
    * @param step steps done, 1 .. totalSteps

@@ -19,7 +19,7 @@ public final class SharedBatchers {
   private static final Logger LOG = LoggerFactory.getLogger(SharedBatchers.class);
   private static final SharedBatchers OF_PROCESS =
       new SharedBatchers(
-          (name, policy, opener) -> DeviceThread.start(name, policy, Ticker.SYSTEM, opener));
+          (name, settings, opener) -> DeviceThread.start(name, settings, Ticker.SYSTEM, opener));
 
   private final Starter starter;
   private final Map<Key, Entry> entries = new HashMap<>();
@@ -75,28 +75,28 @@ public final class SharedBatchers {
      * @param name for the thread
      * @param opener opens the pipeline; called on the device's thread
      */
-    Device start(String name, BatchPolicy policy, Callable<DiffusionPipeline> opener);
+    Device start(String name, BatchSettings settings, Callable<DiffusionPipeline> opener);
   }
 
   /**
    * Takes a share of a batcher; the first one loads the model, and everybody waits for that.
    *
-   * @param policy of the batcher; only the first caller's counts
+   * @param settings of the batcher; only the first caller's counts
    * @param opener opens the pipeline on the device's thread; called for the first caller only
    * @throws BatchingException when the model could not be loaded
    */
-  public Lease acquire(Key key, BatchPolicy policy, Callable<DiffusionPipeline> opener)
+  public Lease acquire(Key key, BatchSettings settings, Callable<DiffusionPipeline> opener)
       throws InterruptedException {
-    Entry entry = enter(key, policy, opener);
+    Entry entry = enter(key, settings, opener);
     try {
       Lease lease = new Lease(entry, entry.device.batcher());
-      if (!entry.policy.equals(policy)) {
+      if (!entry.settings.equals(settings)) {
         LOG.warn(
             "Model {} on {} is shared and already runs with {}; {} is not used.",
             key.model,
             key.device,
-            entry.policy,
-            policy);
+            entry.settings,
+            settings);
       }
       return lease;
     } catch (InterruptedException | RuntimeException e) {
@@ -105,13 +105,13 @@ public final class SharedBatchers {
     }
   }
 
-  private Entry enter(Key key, BatchPolicy policy, Callable<DiffusionPipeline> opener) {
+  private Entry enter(Key key, BatchSettings settings, Callable<DiffusionPipeline> opener) {
     while (true) {
       Entry leaving;
       synchronized (entries) {
         Entry entry = entries.get(key);
         if (entry == null) {
-          entry = new Entry(key, policy, starter.start(key.device, policy, opener));
+          entry = new Entry(key, settings, starter.start(key.device, settings, opener));
           entries.put(key, entry);
         }
         boolean broken = entry.shares > 0 && entry.device.isBroken();
@@ -153,14 +153,14 @@ public final class SharedBatchers {
   /** A model on a device. Shares and leaving are guarded by {@link #entries}. */
   private static final class Entry {
     final Key key;
-    final BatchPolicy policy;
+    final BatchSettings settings;
     final Device device;
     int shares;
     boolean leaving;
 
-    Entry(Key key, BatchPolicy policy, Device device) {
+    Entry(Key key, BatchSettings settings, Device device) {
       this.key = key;
-      this.policy = policy;
+      this.settings = settings;
       this.device = device;
     }
   }

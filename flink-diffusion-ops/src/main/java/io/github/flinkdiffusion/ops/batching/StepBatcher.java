@@ -25,7 +25,6 @@ import java.util.LinkedHashSet;
 import java.util.List;
 import java.util.Map;
 import java.util.NavigableSet;
-import java.util.OptionalLong;
 import java.util.Queue;
 import java.util.Set;
 import java.util.TreeSet;
@@ -48,14 +47,16 @@ import java.util.function.ToIntFunction;
  *
  * <p>Errors are kept as small as they are. A request that the model refuses or whose numbers are no
  * longer finite fails alone. A call that does not fit into memory is halved, tried again, and the
- * limit is remembered; a request that does not fit alone fails alone. Every other error ends the
- * batcher for all sessions.
+ * limit is remembered; a request that does not fit alone fails alone. The last two kinds are begun
+ * anew first, as often as the submission allows. Every other error ends the batcher for all
+ * sessions.
  */
 public final class StepBatcher implements AutoCloseable {
   private static final Object ANY_SHAPE = "any";
 
   private final DiffusionPipeline pipeline;
   private final Ticker ticker;
+  private final int rowLimit;
   private final Ranking ranking;
   private final Admission admission;
   private final CallLimits limits;
@@ -87,6 +88,7 @@ public final class StepBatcher implements AutoCloseable {
   public StepBatcher(DiffusionPipeline pipeline, BatchPolicy policy, Ticker ticker) {
     this.pipeline = pipeline;
     this.ticker = ticker;
+    this.rowLimit = policy.rowLimit();
     this.ranking = new Ranking(policy);
     this.admission = new Admission(policy);
     this.limits = new CallLimits(policy);
@@ -125,6 +127,11 @@ public final class StepBatcher implements AutoCloseable {
     return session;
   }
 
+  /** Most rows that a network call may have; memory may have taught a lower limit since. */
+  public int rowLimit() {
+    return rowLimit;
+  }
+
   /** True when a call has failed for good: nothing will be done here any more. */
   public boolean hasFailed() {
     return failure != null;
@@ -150,15 +157,7 @@ public final class StepBatcher implements AutoCloseable {
     long now = ticker.nanos();
     Ticket ticket =
         new Ticket(
-            session,
-            listener,
-            work,
-            ranking.rank(how.priority(), now),
-            sequence.getAndIncrement(),
-            now,
-            how.timeout().isPresent()
-                ? OptionalLong.of(now + how.timeout().get().toNanos())
-                : OptionalLong.empty());
+            session, listener, work, how, ranking.rank(how, now), sequence.getAndIncrement(), now);
     tell(
         () -> {
           if (!session.isClosed()) {
@@ -378,12 +377,12 @@ public final class StepBatcher implements AutoCloseable {
       }
     } catch (NotFiniteException e) {
       for (int position : e.positions()) {
-        fail(batch.get(position), Kind.NOT_FINITE, e.getMessage());
+        failOrRetry(batch.get(position), Kind.NOT_FINITE, e.getMessage());
       }
     } catch (DeviceMemoryException e) {
       outOfMemory = true;
       if (batch.size() == 1) {
-        fail(batch.get(0), Kind.OUT_OF_MEMORY, tooLarge(batch.get(0), e));
+        failOrRetry(batch.get(0), Kind.OUT_OF_MEMORY, tooLarge(batch.get(0), e));
       } else {
         limits.halve(stage, key, rows);
       }
@@ -434,17 +433,33 @@ public final class StepBatcher implements AutoCloseable {
     long now = ticker.nanos();
     for (NavigableSet<Ticket> tickets : List.of(waiting, running, denoised)) {
       for (Ticket ticket : List.copyOf(tickets)) {
-        if (ticket.isExpired(now)) {
-          fail(ticket, Kind.TIMEOUT, tooLate(ticket));
-        }
+        ticket.expired(now).ifPresent(limit -> fail(ticket, Kind.TIMEOUT, tooLate(ticket, limit)));
       }
     }
   }
 
-  private void fail(Ticket ticket, Kind kind, String message) {
+  /** Begins it anew behind those that wait, if it has an attempt left. */
+  private void failOrRetry(Ticket ticket, Kind kind, String message) {
+    if (!ticket.hasRetriesLeft()) {
+      fail(ticket, kind, message);
+      return;
+    }
+    remove(ticket);
+    ticket.startOver(ranking.rank(ticket.how, ticker.nanos()), sequence.getAndIncrement());
+    waiting.add(ticket);
+    if (!ticket.session.isClosed()) {
+      ticket.listener.onRetry(new RequestFailure(kind, message));
+    }
+  }
+
+  private void remove(Ticket ticket) {
     waiting.remove(ticket);
     running.remove(ticket);
     denoised.remove(ticket);
+  }
+
+  private void fail(Ticket ticket, Kind kind, String message) {
+    remove(ticket);
     if (!ticket.session.isClosed()) {
       ticket.listener.onFailed(new RequestFailure(kind, message));
     }
@@ -509,15 +524,22 @@ public final class StepBatcher implements AutoCloseable {
         .formatted(request.id(), request.width(), request.height(), e.getMessage());
   }
 
-  private static String tooLate(Ticket ticket) {
+  private static String tooLate(Ticket ticket, Ticket.TimeLimit limit) {
     String where =
         ticket.trajectory == null
             ? "it was still waiting"
             : "it was at step %d of %d"
                 .formatted(ticket.trajectory.step(), ticket.trajectory.totalSteps());
-    long millis = (ticket.deadlineNanos.getAsLong() - ticket.submittedNanos) / 1_000_000;
-    return "Request %s was not done within its limit of %d ms: %s; raise the limit, or send less at a time."
-        .formatted(ticket.request().id(), millis, where);
+    return switch (limit) {
+      case TIMEOUT ->
+          "Request %s was not done within its limit of %d ms: %s; raise the limit, or send less at a time."
+              .formatted(
+                  ticket.request().id(), ticket.how.timeout().orElseThrow().toMillis(), where);
+      case DEADLINE ->
+          "Request %s was not done by its deadline, %d ms after it was taken in: %s; set a later one, or none."
+              .formatted(
+                  ticket.request().id(), ticket.how.deadline().orElseThrow().toMillis(), where);
+    };
   }
 
   private static int rows(Collection<Ticket> tickets) {

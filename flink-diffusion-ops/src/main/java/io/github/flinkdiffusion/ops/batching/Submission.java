@@ -11,16 +11,48 @@ import java.util.Optional;
  *     worth
  * @param timeout time from submission after which the request fails, if there is a limit; looked at
  *     between two calls
+ * @param deadline time from submission after which nobody wants the picture any more, if somebody
+ *     said so: the request fails then, and until then it goes before those whose deadline is later
+ * @param retries how often it is begun anew, from its seed, after a failure that another attempt
+ *     may not have ({@link RequestFailure.Kind#isWorthARetry}); 0 or more
  */
-public record Submission(int priority, Optional<Duration> timeout) {
-  /** Priority 0, no time limit. */
-  public static final Submission DEFAULT = new Submission(0, Optional.empty());
+public record Submission(
+    int priority, Optional<Duration> timeout, Optional<Duration> deadline, int retries) {
+  /** Priority 0, no limits, no retries. */
+  public static final Submission DEFAULT = new Submission(0, Optional.empty(), Optional.empty(), 0);
 
   public Submission {
     Objects.requireNonNull(timeout, "timeout");
-    if (timeout.isPresent() && (timeout.get().isNegative() || timeout.get().isZero())) {
+    Objects.requireNonNull(deadline, "deadline");
+    requirePositive(timeout, "timeout");
+    requirePositive(deadline, "deadline");
+    if (retries < 0) {
       throw new IllegalArgumentException(
-          "A request can not have a timeout of " + timeout.get() + "; it is above zero or absent.");
+          "A request can not be retried " + retries + " times; use 0 or more.");
+    }
+  }
+
+  public Submission withPriority(int level) {
+    return new Submission(level, timeout, deadline, retries);
+  }
+
+  public Submission withTimeout(Duration limit) {
+    return new Submission(priority, Optional.of(limit), deadline, retries);
+  }
+
+  public Submission withDeadline(Duration timeLeft) {
+    return new Submission(priority, timeout, Optional.of(timeLeft), retries);
+  }
+
+  public Submission withRetries(int times) {
+    return new Submission(priority, timeout, deadline, times);
+  }
+
+  private static void requirePositive(Optional<Duration> limit, String what) {
+    if (limit.isPresent() && (limit.get().isNegative() || limit.get().isZero())) {
+      throw new IllegalArgumentException(
+          "A request can not have a %s of %s; it is above zero or absent."
+              .formatted(what, limit.get()));
     }
   }
 }

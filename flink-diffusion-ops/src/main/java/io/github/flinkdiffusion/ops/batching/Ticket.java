@@ -2,7 +2,7 @@ package io.github.flinkdiffusion.ops.batching;
 
 import io.github.flinkdiffusion.ops.pipeline.GenerationRequest;
 import io.github.flinkdiffusion.ops.pipeline.Trajectory;
-import java.util.OptionalLong;
+import java.util.Optional;
 
 /**
  * One submitted request, as long as the batcher has it. Two submissions are two tickets, whatever
@@ -11,18 +11,25 @@ import java.util.OptionalLong;
 public final class Ticket {
   final BatchSession session;
   final RequestListener listener;
-  final Work work;
-
-  /** Position in the order of service, smaller first; see {@link Ranking}. */
-  final long rank;
-
-  /** Breaks ties of {@link #rank} by arrival. */
-  final long sequence;
-
+  final Submission how;
   final long submittedNanos;
-  final OptionalLong deadlineNanos;
 
   // From here on: guarded by the batcher's boundary lock.
+
+  /** What was asked for, or what is left of it in another attempt. */
+  Work work;
+
+  /**
+   * Position in the order of service, smaller first; see {@link Ranking}. Changes only while the
+   * ticket is in no ordered set.
+   */
+  long rank;
+
+  /** Breaks ties of {@link #rank} by arrival. */
+  long sequence;
+
+  /** Attempts that have failed. */
+  private int failedAttempts;
 
   /** Null until the request is started. */
   Trajectory trajectory;
@@ -34,17 +41,17 @@ public final class Ticket {
       BatchSession session,
       RequestListener listener,
       Work work,
+      Submission how,
       long rank,
       long sequence,
-      long submittedNanos,
-      OptionalLong deadlineNanos) {
+      long submittedNanos) {
     this.session = session;
     this.listener = listener;
     this.work = work;
+    this.how = how;
     this.rank = rank;
     this.sequence = sequence;
     this.submittedNanos = submittedNanos;
-    this.deadlineNanos = deadlineNanos;
   }
 
   /** What is being made. */
@@ -57,8 +64,33 @@ public final class Ticket {
     return trajectory == null ? work : new Work.Resumed(trajectory.snapshot());
   }
 
-  boolean isExpired(long nowNanos) {
-    return deadlineNanos.isPresent() && nowNanos - deadlineNanos.getAsLong() >= 0;
+  boolean hasRetriesLeft() {
+    return failedAttempts < how.retries();
+  }
+
+  /** Back to the beginning, as if it had just come; the limits in time go on counting. */
+  void startOver(long newRank, long newSequence) {
+    failedAttempts++;
+    work = new Work.Fresh(request());
+    trajectory = null;
+    alone = false;
+    rank = newRank;
+    sequence = newSequence;
+  }
+
+  /** The limit in time that is over, if one is. */
+  Optional<TimeLimit> expired(long nowNanos) {
+    long age = nowNanos - submittedNanos;
+    if (how.deadline().isPresent() && age >= how.deadline().get().toNanos()) {
+      return Optional.of(TimeLimit.DEADLINE);
+    }
+    return how.timeout().filter(limit -> age >= limit.toNanos()).map(limit -> TimeLimit.TIMEOUT);
+  }
+
+  /** Who set a limit in time: the sender, or the job. */
+  enum TimeLimit {
+    DEADLINE,
+    TIMEOUT
   }
 
   @Override

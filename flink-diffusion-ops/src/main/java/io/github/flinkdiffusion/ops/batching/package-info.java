@@ -10,7 +10,7 @@
  * run by one {@link io.github.flinkdiffusion.ops.batching.DeviceThread}.
  *
  * <pre>{@code
- * try (SharedBatchers.Lease lease = SharedBatchers.ofProcess().acquire(key, policy, opener)) {
+ * try (SharedBatchers.Lease lease = SharedBatchers.ofProcess().acquire(key, settings, opener)) {
  *   BatchSession session = lease.batcher().join(sessionListener);
  *   session.submit(new Work.Fresh(request), Submission.DEFAULT, requestListener);
  *   Map<Ticket, Work> checkpoint = session.snapshot(); // what submit takes again after a failure

@@ -2,6 +2,7 @@ package io.github.flinkdiffusion.ops.engine;
 
 import ai.djl.engine.Engine;
 import ai.djl.engine.EngineException;
+import ai.djl.pytorch.jni.JniUtils;
 
 /** The process's one libtorch, loaded at first use. */
 final class Torch {
@@ -13,6 +14,7 @@ final class Torch {
     // Nothing may be fetched at run time: a missing native library is an error here, not a
     // download.
     System.setProperty("ai.djl.offline", System.getProperty("ai.djl.offline", "true"));
+    NativeLibraryOwner.claim(System.getProperties(), JniUtils.class.getClassLoader());
     try {
       return Engine.getEngine(ENGINE);
     } catch (EngineException | UnsatisfiedLinkError e) {

@@ -1,5 +1,6 @@
 package io.github.flinkdiffusion.ops.operator;
 
+import io.github.flinkdiffusion.connector.event.CancelEvent;
 import io.github.flinkdiffusion.connector.event.FailureEvent;
 import io.github.flinkdiffusion.connector.event.FailureReason;
 import io.github.flinkdiffusion.connector.event.ImageEvent;
@@ -19,9 +20,11 @@ import io.github.flinkdiffusion.ops.pipeline.GeneratedImage;
 import io.github.flinkdiffusion.ops.pipeline.InvalidRequestException;
 import io.github.flinkdiffusion.ops.pipeline.TrajectorySnapshot;
 import java.time.Duration;
+import java.time.Instant;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
+import java.util.Optional;
 import java.util.OptionalLong;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.ExecutionException;
@@ -37,8 +40,6 @@ import org.apache.flink.formats.avro.typeutils.AvroTypeInfo;
 import org.apache.flink.runtime.state.StateInitializationContext;
 import org.apache.flink.runtime.state.StateSnapshotContext;
 import org.apache.flink.streaming.api.operators.AbstractStreamOperator;
-import org.apache.flink.streaming.api.operators.BoundedOneInput;
-import org.apache.flink.streaming.api.operators.OneInputStreamOperator;
 import org.apache.flink.streaming.api.operators.StreamOperatorParameters;
 import org.apache.flink.streaming.api.watermark.Watermark;
 import org.apache.flink.streaming.runtime.streamrecord.StreamRecord;
@@ -63,9 +64,10 @@ import org.apache.flink.util.function.ThrowingRunnable;
  * as it has come ({@link InFlight}). Which step is saved does not matter, since any is on the way
  * to the same picture; that each request is there exactly once does. After a scale-in a subtask may
  * begin with more than {@code capacity} requests; it takes no input until that is worked off.
+ *
+ * <p>Subclasses say which inputs there are: {@link PromptOperator}, {@link CancellableOperator}.
  */
-final class DiffusionOperator extends AbstractStreamOperator<ImageEvent>
-    implements OneInputStreamOperator<PromptEvent, ImageEvent>, BoundedOneInput {
+abstract class DiffusionOperator extends AbstractStreamOperator<ImageEvent> {
   private static final long serialVersionUID = 1L;
 
   static final OutputTag<FailureEvent> FAILURES =
@@ -74,6 +76,10 @@ final class DiffusionOperator extends AbstractStreamOperator<ImageEvent>
       new OutputTag<>("progress", new AvroTypeInfo<>(ProgressEvent.class));
 
   private static final String STATE_NAME = "diffusion-in-flight";
+
+  /** A deadline that is further away than this is none; also keeps nanoseconds within a long. */
+  private static final long MOST_MILLIS_LEFT = Duration.ofDays(365).toMillis();
+
   private static final Duration ENCODERS_END = Duration.ofSeconds(30);
 
   private final PipelineFactory pipeline;
@@ -89,6 +95,7 @@ final class DiffusionOperator extends AbstractStreamOperator<ImageEvent>
   private transient BatchSession session;
   private transient ExecutorService encoders;
   private transient DiffusionMetrics meters;
+  private transient StepLedger.Page ledger;
 
   /** What the reporters' threads see of the queue. */
   private transient volatile int inFlight;
@@ -142,11 +149,20 @@ final class DiffusionOperator extends AbstractStreamOperator<ImageEvent>
             .batchers()
             .acquire(
                 new SharedBatchers.Key(pipeline.model(), device),
-                settings.batchPolicy(),
+                settings.batch(),
                 () -> pipeline.open(device));
     meters =
         new DiffusionMetrics(
-            getMetricGroup(), this::inFlight, Duration.ofNanos(System.nanoTime() - begin));
+            getMetricGroup(),
+            this::inFlight,
+            Duration.ofNanos(System.nanoTime() - begin),
+            lease.batcher().rowLimit());
+    ledger =
+        services
+            .ledger()
+            .page(
+                getRuntimeContext().getJobInfo().getJobId().toHexString(),
+                getOperatorID().toHexString());
     encoders = services.encoders().create(Integer.toString(subtask), settings.encodingThreads());
     session = lease.batcher().join(new Session());
     resumeRestored();
@@ -175,7 +191,7 @@ final class DiffusionOperator extends AbstractStreamOperator<ImageEvent>
     } else {
       // Half a way on one model and half on another leads to no picture of either.
       meters.restartedTrajectories.inc();
-      meters.redoneSteps.inc(trajectory.step());
+      ledger.made(request.prompt.getId(), trajectory.step());
       LOG.info(
           "Request {} begins again, {} steps are lost: the model has changed from {} to {}.",
           request.prompt.getId(),
@@ -186,8 +202,8 @@ final class DiffusionOperator extends AbstractStreamOperator<ImageEvent>
     }
   }
 
-  @Override
-  public void endInput() throws Exception {
+  /** Works until all that was taken in is put out. */
+  final void drain() throws Exception {
     while (!queue.isEmpty()) {
       mailbox.yield();
     }
@@ -215,8 +231,7 @@ final class DiffusionOperator extends AbstractStreamOperator<ImageEvent>
 
   // ------------------------------------------------------------------ input
 
-  @Override
-  public void processElement(StreamRecord<PromptEvent> element) throws Exception {
+  final void take(StreamRecord<PromptEvent> element) throws Exception {
     while (queue.size() >= settings.capacity()) {
       mailbox.yield();
     }
@@ -229,21 +244,56 @@ final class DiffusionOperator extends AbstractStreamOperator<ImageEvent>
                 : OptionalLong.empty()));
   }
 
-  @Override
-  public void processWatermark(Watermark mark) throws Exception {
+  final void hold(Watermark mark) throws Exception {
     queue.add(mark);
     emitReady();
   }
 
   /** Held in the queue as watermarks are: idle must not overtake what is still to come. */
-  @Override
-  public void processWatermarkStatus(WatermarkStatus status) throws Exception {
+  final void hold(WatermarkStatus status) throws Exception {
     queue.add(status);
     emitReady();
   }
 
+  /**
+   * Whether a request that has just come was taken back before.
+   *
+   * @param timestamp event time of the request, if it has one
+   */
+  Optional<CancelEvent> cancellationOf(PromptEvent prompt, OptionalLong timestamp) {
+    return Optional.empty();
+  }
+
+  /**
+   * Takes back all requests of this id that are in flight and have no result yet.
+   *
+   * @return false when there is none
+   */
+  final boolean cancelInFlight(CancelEvent cancel) {
+    boolean found = false;
+    for (Request request : queue.requests()) {
+      if (request.ticket != null
+          && !request.outcome.isDone()
+          && request.prompt.getId().equals(cancel.getId())) {
+        request.cancellation = cancel;
+        session.cancel(request.ticket);
+        found = true;
+      }
+    }
+    return found;
+  }
+
   private void admit(Request request) {
     add(request);
+    Optional<CancelEvent> cancellation = cancellationOf(request.prompt, request.timestamp);
+    if (cancellation.isPresent()) {
+      request.fail(
+          FailureReason.CANCELLED,
+          Events.cancelled(
+              "Request %s was cancelled before it was taken in.".formatted(request.prompt.getId()),
+              cancellation.get()));
+      return;
+    }
     Work work;
     try {
       work = new Work.Fresh(lease.batcher().prepare(Events.spec(request.prompt, settings)));
@@ -260,9 +310,31 @@ final class DiffusionOperator extends AbstractStreamOperator<ImageEvent>
   }
 
   private void submit(Request request, Work work) {
-    request.ticket =
-        session.submit(
-            work, new Submission(request.prompt.getPriority(), settings.timeout()), request);
+    Submission how =
+        Submission.DEFAULT
+            .withPriority(request.prompt.getPriority())
+            .withRetries(settings.requestRetries());
+    if (settings.timeout().isPresent()) {
+      how = how.withTimeout(settings.timeout().get());
+    }
+    Long deadline = request.prompt.getDeadline();
+    if (deadline != null) {
+      long now = getProcessingTimeService().getCurrentProcessingTime();
+      if (deadline <= now) {
+        request.fail(
+            FailureReason.TIMEOUT,
+            "Request %s came after its deadline, %s; it is %s."
+                .formatted(
+                    request.prompt.getId(),
+                    Instant.ofEpochMilli(deadline),
+                    Instant.ofEpochMilli(now)));
+        return;
+      }
+      if (deadline - now <= MOST_MILLIS_LEFT) {
+        how = how.withDeadline(Duration.ofMillis(deadline - now));
+      }
+    }
+    request.ticket = session.submit(work, how, request);
   }
 
   // ------------------------------------------------------------------ output
@@ -300,9 +372,9 @@ final class DiffusionOperator extends AbstractStreamOperator<ImageEvent>
   private void emit(Signals signals) throws Exception {
     for (Object signal : signals.inOrder()) {
       if (signal instanceof Watermark watermark) {
-        super.processWatermark(watermark);
+        output.emitWatermark(watermark);
       } else {
-        super.processWatermarkStatus((WatermarkStatus) signal);
+        output.emitWatermarkStatus((WatermarkStatus) signal);
       }
     }
   }
@@ -400,6 +472,9 @@ final class DiffusionOperator extends AbstractStreamOperator<ImageEvent>
     /** Null when it never went to the device. Task thread only. */
     Ticket ticket;
 
+    /** What took it back, if something did; said before the device is told. */
+    volatile CancelEvent cancellation;
+
     private final AtomicBoolean progressMailed = new AtomicBoolean();
     private volatile int step;
     private volatile int totalSteps;
@@ -435,8 +510,17 @@ final class DiffusionOperator extends AbstractStreamOperator<ImageEvent>
     }
 
     @Override
+    public void onRetry(RequestFailure cause) {
+      meters.retries.inc();
+      LOG.info("Request {} is begun anew: {}", prompt.getId(), cause.message());
+    }
+
+    @Override
     public void onStep(int done, int ofTotal) {
       meters.steps.inc();
+      if (ledger.made(prompt.getId(), done)) {
+        meters.redoneSteps.inc();
+      }
       int every = settings.progressEverySteps();
       if (every > 0 && (done % every == 0 || done == ofTotal)) {
         step = done;
@@ -480,7 +564,11 @@ final class DiffusionOperator extends AbstractStreamOperator<ImageEvent>
 
     @Override
     public void onFailed(RequestFailure failure) {
-      fail(Events.reason(failure.kind()), failure.message());
+      fail(
+          Events.reason(failure.kind()),
+          failure.kind() == RequestFailure.Kind.CANCELLED
+              ? Events.cancelled(failure.message(), cancellation)
+              : failure.message());
     }
   }
 }

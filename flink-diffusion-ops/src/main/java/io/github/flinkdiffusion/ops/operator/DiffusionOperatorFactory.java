@@ -1,5 +1,6 @@
 package io.github.flinkdiffusion.ops.operator;
 
+import io.github.flinkdiffusion.connector.event.CancelEvent;
 import io.github.flinkdiffusion.connector.event.ImageEvent;
 import io.github.flinkdiffusion.connector.event.PromptEvent;
 import java.util.Objects;
@@ -8,10 +9,10 @@ import org.apache.flink.streaming.api.operators.ChainingStrategy;
 import org.apache.flink.streaming.api.operators.OneInputStreamOperatorFactory;
 import org.apache.flink.streaming.api.operators.StreamOperator;
 import org.apache.flink.streaming.api.operators.StreamOperatorParameters;
+import org.apache.flink.streaming.api.operators.TwoInputStreamOperatorFactory;
 
 /** Carries a {@link DiffusionOperator} in the job. */
-final class DiffusionOperatorFactory extends AbstractStreamOperatorFactory<ImageEvent>
-    implements OneInputStreamOperatorFactory<PromptEvent, ImageEvent> {
+abstract class DiffusionOperatorFactory extends AbstractStreamOperatorFactory<ImageEvent> {
   private static final long serialVersionUID = 1L;
 
   private final PipelineFactory pipeline;
@@ -20,11 +21,7 @@ final class DiffusionOperatorFactory extends AbstractStreamOperatorFactory<Image
   /** Null, which is the process's own, except in tests that step a device by hand. */
   private final transient ProcessServices services;
 
-  DiffusionOperatorFactory(PipelineFactory pipeline, DiffusionSettings settings) {
-    this(pipeline, settings, null);
-  }
-
-  DiffusionOperatorFactory(
+  private DiffusionOperatorFactory(
       PipelineFactory pipeline, DiffusionSettings settings, ProcessServices services) {
     this.pipeline = Objects.requireNonNull(pipeline);
     this.settings = Objects.requireNonNull(settings);
@@ -33,13 +30,21 @@ final class DiffusionOperatorFactory extends AbstractStreamOperatorFactory<Image
     setChainingStrategy(ChainingStrategy.ALWAYS);
   }
 
-  @Override
-  public <T extends StreamOperator<ImageEvent>> T createStreamOperator(
-      StreamOperatorParameters<ImageEvent> parameters) {
+  /** Makes an operator of the factory's kind. */
+  private interface Maker {
+    DiffusionOperator make(
+        StreamOperatorParameters<ImageEvent> parameters,
+        PipelineFactory pipeline,
+        DiffusionSettings settings,
+        ProcessServices services);
+  }
+
+  final <T extends StreamOperator<ImageEvent>> T make(
+      Maker maker, StreamOperatorParameters<ImageEvent> parameters) {
     @SuppressWarnings("unchecked") // Flink asks for the class that getStreamOperatorClass returned
     T operator =
         (T)
-            new DiffusionOperator(
+            maker.make(
                 parameters,
                 pipeline,
                 settings,
@@ -47,9 +52,56 @@ final class DiffusionOperatorFactory extends AbstractStreamOperatorFactory<Image
     return operator;
   }
 
-  @Override
-  @SuppressWarnings("rawtypes")
-  public Class<? extends StreamOperator> getStreamOperatorClass(ClassLoader classLoader) {
-    return DiffusionOperator.class;
+  /** Requests in. */
+  static final class OfPrompts extends DiffusionOperatorFactory
+      implements OneInputStreamOperatorFactory<PromptEvent, ImageEvent> {
+    private static final long serialVersionUID = 1L;
+
+    OfPrompts(PipelineFactory pipeline, DiffusionSettings settings) {
+      this(pipeline, settings, null);
+    }
+
+    OfPrompts(PipelineFactory pipeline, DiffusionSettings settings, ProcessServices services) {
+      super(pipeline, settings, services);
+    }
+
+    @Override
+    public <T extends StreamOperator<ImageEvent>> T createStreamOperator(
+        StreamOperatorParameters<ImageEvent> parameters) {
+      return make(PromptOperator::new, parameters);
+    }
+
+    @Override
+    @SuppressWarnings("rawtypes")
+    public Class<? extends StreamOperator> getStreamOperatorClass(ClassLoader classLoader) {
+      return PromptOperator.class;
+    }
+  }
+
+  /** Requests in, and cancellations of them. */
+  static final class OfPromptsAndCancellations extends DiffusionOperatorFactory
+      implements TwoInputStreamOperatorFactory<PromptEvent, CancelEvent, ImageEvent> {
+    private static final long serialVersionUID = 1L;
+
+    OfPromptsAndCancellations(PipelineFactory pipeline, DiffusionSettings settings) {
+      this(pipeline, settings, null);
+    }
+
+    OfPromptsAndCancellations(
+        PipelineFactory pipeline, DiffusionSettings settings, ProcessServices services) {
+      super(pipeline, settings, services);
+    }
+
+    @Override
+    public <T extends StreamOperator<ImageEvent>> T createStreamOperator(
+        StreamOperatorParameters<ImageEvent> parameters) {
+      return make(CancellableOperator::new, parameters);
+    }
+
+    @Override
+    @SuppressWarnings("rawtypes")
+    public Class<? extends StreamOperator> getStreamOperatorClass(ClassLoader classLoader) {
+      return CancellableOperator.class;
+    }
   }
 }

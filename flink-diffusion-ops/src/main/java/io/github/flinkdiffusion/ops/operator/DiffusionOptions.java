@@ -1,5 +1,6 @@
 package io.github.flinkdiffusion.ops.operator;
 
+import io.github.flinkdiffusion.ops.batching.BatchPolicy;
 import io.github.flinkdiffusion.ops.torchscript.StorageType;
 import java.time.Duration;
 import java.util.List;
@@ -51,21 +52,24 @@ public final class DiffusionOptions {
   public static final ConfigOption<Integer> BATCH_ROWS =
       ConfigOptions.key("diffusion.batch.rows")
           .intType()
-          .defaultValue(16)
+          .noDefaultValue()
           .withDescription(
               "Most rows of one network call, from 1; a request with classifier-free guidance takes"
-                  + " two. Where the device's memory does not suffice, the operator finds a lower"
+                  + " two. Without it, the device is measured when the model is loaded, which takes"
+                  + " some seconds: of the powers of two up to 64 rows, the smallest that makes"
+                  + " nearly as many rows a second as any. Where the device's memory does not suffice, the operator finds a lower"
                   + " limit for each picture size by itself. Belongs to the device: of several"
                   + " operators that share a model, the first one's counts.");
 
   public static final ConfigOption<Duration> BATCH_AGING =
       ConfigOptions.key("diffusion.batch.aging")
           .durationType()
-          .defaultValue(Duration.ofSeconds(30))
+          .defaultValue(BatchPolicy.DEFAULT_AGING)
           .withDescription(
-              "Head start of one level of priority, zero to one day: a request of priority p goes"
-                  + " before those that came up to p times this earlier. With zero, priorities do"
-                  + " nothing.");
+              "Head start of one level of priority, and how far ahead deadlines are looked at, zero"
+                  + " to one day: a request of priority p goes before those that came up to p times"
+                  + " this earlier, and of one priority the earliest deadline goes first. With zero,"
+                  + " requests go as they come.");
 
   public static final ConfigOption<OutputOrder> OUTPUT_ORDER =
       ConfigOptions.key("diffusion.output-order")
@@ -82,7 +86,18 @@ public final class DiffusionOptions {
           .withDescription(
               "A request that is not done so long after it was taken in fails with reason TIMEOUT."
                   + " After a restart the time begins anew. Without it, requests take as long as"
-                  + " they take.");
+                  + " they take. A request's own deadline counts beside it.");
+
+  public static final ConfigOption<Integer> REQUEST_RETRIES =
+      ConfigOptions.key("diffusion.request.retries")
+          .intType()
+          .defaultValue(1)
+          .withDescription(
+              "How often a request is begun anew, from its seed and behind those that wait, when its"
+                  + " numbers are not finite or when it does not fit into the device's memory even"
+                  + " alone; 0 to 10. After a restart of the job it is counted anew. What can not"
+                  + " end differently (a request that the model refuses, a time-out, a"
+                  + " cancellation) is never retried.");
 
   public static final ConfigOption<Integer> DEFAULT_STEPS =
       ConfigOptions.key("diffusion.default.steps")
@@ -148,6 +163,7 @@ public final class DiffusionOptions {
           BATCH_AGING,
           OUTPUT_ORDER,
           REQUEST_TIMEOUT,
+          REQUEST_RETRIES,
           DEFAULT_STEPS,
           DEFAULT_GUIDANCE_SCALE,
           DEFAULT_SCHEDULER,

@@ -1,9 +1,11 @@
 package io.github.flinkdiffusion.ops.operator;
 
-import io.github.flinkdiffusion.ops.batching.BatchPolicy;
+import io.github.flinkdiffusion.connector.event.PromptEvent;
+import io.github.flinkdiffusion.ops.batching.BatchSettings;
 import java.io.Serializable;
 import java.time.Duration;
 import java.util.Optional;
+import java.util.OptionalInt;
 import org.apache.flink.configuration.ConfigOption;
 import org.apache.flink.configuration.ReadableConfig;
 
@@ -14,10 +16,11 @@ import org.apache.flink.configuration.ReadableConfig;
 record DiffusionSettings(
     String device,
     int capacity,
-    int batchRows,
+    Integer batchRows,
     Duration batchAging,
     OutputOrder outputOrder,
     Duration requestTimeout,
+    int requestRetries,
     Integer defaultSteps,
     Double defaultGuidanceScale,
     String defaultScheduler,
@@ -26,6 +29,11 @@ record DiffusionSettings(
     int progressEverySteps,
     int encodingThreads)
     implements Serializable {
+  private static final int MOST_RETRIES = 10;
+
+  /** What the device is measured with, where no number of rows is set. */
+  private static final PromptEvent EXAMPLE =
+      PromptEvent.newBuilder().setId("measurement").setPrompt("a photo of a cat").build();
 
   /**
    * @throws DiffusionException naming the option, its value and what would be accepted
@@ -39,13 +47,21 @@ record DiffusionSettings(
     if (timeout != null && (timeout.isNegative() || timeout.isZero())) {
       throw refused(DiffusionOptions.REQUEST_TIMEOUT, timeout, "a time above zero, or none");
     }
+    int retries = config.get(DiffusionOptions.REQUEST_RETRIES);
+    if (retries < 0 || retries > MOST_RETRIES) {
+      throw refused(
+          DiffusionOptions.REQUEST_RETRIES, retries, "a number from 0 to " + MOST_RETRIES);
+    }
     return new DiffusionSettings(
         config.get(DiffusionOptions.DEVICE),
         atLeast(1, DiffusionOptions.CAPACITY, config),
-        atLeast(1, DiffusionOptions.BATCH_ROWS, config),
+        config.getOptional(DiffusionOptions.BATCH_ROWS).isPresent()
+            ? atLeast(1, DiffusionOptions.BATCH_ROWS, config)
+            : null,
         aging,
         config.get(DiffusionOptions.OUTPUT_ORDER),
         timeout,
+        retries,
         config.get(DiffusionOptions.DEFAULT_STEPS),
         config.get(DiffusionOptions.DEFAULT_GUIDANCE_SCALE),
         config.get(DiffusionOptions.DEFAULT_SCHEDULER),
@@ -55,10 +71,11 @@ record DiffusionSettings(
         atLeast(1, DiffusionOptions.ENCODING_THREADS, config));
   }
 
-  BatchPolicy batchPolicy() {
-    BatchPolicy byRows = BatchPolicy.ofRows(batchRows);
-    return new BatchPolicy(
-        byRows.rowLimit(), byRows.encodeLimit(), byRows.decodeLimit(), batchAging);
+  BatchSettings batch() {
+    return new BatchSettings(
+        batchRows == null ? OptionalInt.empty() : OptionalInt.of(batchRows),
+        batchAging,
+        Optional.of(Events.spec(EXAMPLE, this)));
   }
 
   Optional<Duration> timeout() {

@@ -1,10 +1,12 @@
 package io.github.flinkdiffusion.ops.operator;
 
+import io.github.flinkdiffusion.connector.event.CancelEvent;
 import io.github.flinkdiffusion.connector.event.EventCodec;
 import io.github.flinkdiffusion.connector.event.FailureEvent;
 import io.github.flinkdiffusion.connector.event.FailureReason;
 import io.github.flinkdiffusion.connector.event.ImageEvent;
 import io.github.flinkdiffusion.connector.event.PromptEvent;
+import io.github.flinkdiffusion.connector.event.RecordPosition;
 import io.github.flinkdiffusion.ops.batching.RequestFailure;
 import io.github.flinkdiffusion.ops.image.PngCodec;
 import io.github.flinkdiffusion.ops.pipeline.GeneratedImage;
@@ -83,13 +85,22 @@ final class Events {
 
   /** The event of a request that could not be done, with the request itself. */
   static FailureEvent failure(PromptEvent prompt, FailureReason reason, String message) {
+    RecordPosition origin = prompt.getOrigin();
     return FailureEvent.newBuilder()
         .setId(prompt.getId())
         .setReason(reason)
         .setMessage(message)
         .setOriginal(ByteBuffer.wrap(EventCodec.prompts().encode(prompt)))
+        .setTopic(origin == null ? null : origin.getTopic())
+        .setPartition(origin == null ? null : origin.getPartition())
+        .setOffset(origin == null ? null : origin.getOffset())
         .setAttributes(prompt.getAttributes())
         .build();
+  }
+
+  /** A cancellation's own reason behind what it did. */
+  static String cancelled(String what, CancelEvent cancel) {
+    return cancel.getReason().isBlank() ? what : what + " The reason given: " + cancel.getReason();
   }
 
   static FailureReason reason(RequestFailure.Kind kind) {

@@ -11,10 +11,12 @@ import java.util.concurrent.atomic.AtomicInteger;
  *
  * @param batchers the devices' batchers, shared by all subtasks
  * @param encoders makes a subtask's pool for encoding pictures
+ * @param ledger how far requests had come, for counting what is made again
  */
-record ProcessServices(SharedBatchers batchers, EncoderFactory encoders) {
+record ProcessServices(SharedBatchers batchers, EncoderFactory encoders, StepLedger ledger) {
   static final ProcessServices OF_PROCESS =
-      new ProcessServices(SharedBatchers.ofProcess(), ProcessServices::newEncoders);
+      new ProcessServices(
+          SharedBatchers.ofProcess(), ProcessServices::newEncoders, new StepLedger());
 
   @FunctionalInterface
   interface EncoderFactory {

@@ -1,10 +1,13 @@
 package io.github.flinkdiffusion.ops.operator;
 
+import io.github.flinkdiffusion.connector.event.CancelEvent;
 import io.github.flinkdiffusion.connector.event.ImageEvent;
 import io.github.flinkdiffusion.connector.event.PromptEvent;
 import io.github.flinkdiffusion.ops.torchscript.StorageType;
 import java.time.Duration;
 import java.util.Objects;
+import java.util.function.UnaryOperator;
+import org.apache.flink.api.common.operators.SlotSharingGroup;
 import org.apache.flink.configuration.ConfigOption;
 import org.apache.flink.configuration.Configuration;
 import org.apache.flink.configuration.ReadableConfig;
@@ -21,7 +24,8 @@ public final class TextToImage {
   private PipelineFactory pipeline;
   private String name = "text to image";
   private String uid;
-  private String slotSharingGroup;
+  private UnaryOperator<SingleOutputStreamOperator<ImageEvent>> slots = UnaryOperator.identity();
+  private DataStream<CancelEvent> cancellations;
   private Integer parallelism;
 
   TextToImage() {}
@@ -70,6 +74,11 @@ public final class TextToImage {
   /** {@link DiffusionOptions#REQUEST_TIMEOUT}. */
   public TextToImage requestTimeout(Duration timeout) {
     return option(DiffusionOptions.REQUEST_TIMEOUT, timeout);
+  }
+
+  /** {@link DiffusionOptions#REQUEST_RETRIES}. */
+  public TextToImage requestRetries(int times) {
+    return option(DiffusionOptions.REQUEST_RETRIES, times);
   }
 
   /** {@link DiffusionOptions#DEFAULT_STEPS}. */
@@ -126,7 +135,38 @@ public final class TextToImage {
 
   /** Puts the operator into slots of its own, e.g. on task managers that have GPUs. */
   public TextToImage slotSharingGroup(String group) {
-    slotSharingGroup = Objects.requireNonNull(group);
+    Objects.requireNonNull(group);
+    slots = images -> images.slotSharingGroup(group);
+    return this;
+  }
+
+  /**
+   * Puts the operator into slots with resources of their own, e.g. one GPU each.
+   *
+   * <pre>{@code
+   * SlotSharingGroup.newBuilder("gpu").setCpuCores(2).setTaskHeapMemoryMB(2048)
+   *     .setExternalResource("gpu", 1).build()
+   * }</pre>
+   *
+   * Flink then asks that all groups of the job say their resources, and rescales by restarting
+   * only.
+   */
+  public TextToImage slotSharingGroup(SlotSharingGroup group) {
+    Objects.requireNonNull(group);
+    slots = images -> images.slotSharingGroup(group);
+    return this;
+  }
+
+  /**
+   * Takes requests back: each event here goes to all subtasks and ends the request of its id, which
+   * becomes a failure with reason CANCELLED unless its picture was finished by then. Where events
+   * have timestamps, as from Kafka, it also counts for requests that were sent before it and are
+   * not read yet; others that it does not find are counted and otherwise ignored.
+   *
+   * <p>The job ends when both this stream and the prompts have ended.
+   */
+  public TextToImage cancellations(DataStream<CancelEvent> cancelled) {
+    cancellations = Objects.requireNonNull(cancelled);
     return this;
   }
 
@@ -147,15 +187,9 @@ public final class TextToImage {
     DiffusionOptions.ALL.forEach(option -> copy(option, job, config));
     DiffusionOptions.ALL.forEach(option -> copy(option, set, config));
     SingleOutputStreamOperator<ImageEvent> images =
-        prompts.transform(
-            name,
-            new AvroTypeInfo<>(ImageEvent.class),
-            new DiffusionOperatorFactory(pipelines(config), DiffusionSettings.of(config)));
+        slots.apply(transform(prompts, pipelines(config), DiffusionSettings.of(config)));
     if (uid != null) {
       images.uid(uid);
-    }
-    if (slotSharingGroup != null) {
-      images.slotSharingGroup(slotSharingGroup);
     }
     if (parallelism != null) {
       images.setParallelism(parallelism);
@@ -164,6 +198,19 @@ public final class TextToImage {
         images,
         images.getSideOutput(DiffusionOperator.FAILURES),
         images.getSideOutput(DiffusionOperator.PROGRESS));
+  }
+
+  private SingleOutputStreamOperator<ImageEvent> transform(
+      DataStream<PromptEvent> prompts, PipelineFactory pipelines, DiffusionSettings settings) {
+    AvroTypeInfo<ImageEvent> type = new AvroTypeInfo<>(ImageEvent.class);
+    return cancellations == null
+        ? prompts.transform(name, type, new DiffusionOperatorFactory.OfPrompts(pipelines, settings))
+        : prompts
+            .connect(cancellations.broadcast())
+            .transform(
+                name,
+                type,
+                new DiffusionOperatorFactory.OfPromptsAndCancellations(pipelines, settings));
   }
 
   /** What was set here. */

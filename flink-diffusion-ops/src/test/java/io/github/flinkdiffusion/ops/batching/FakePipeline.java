@@ -21,6 +21,7 @@ import java.util.Random;
 import java.util.Set;
 import java.util.concurrent.ConcurrentHashMap;
 import java.util.concurrent.CopyOnWriteArrayList;
+import java.util.function.IntConsumer;
 
 /**
  * A pipeline without a model whose pictures still depend on everything that must not get lost: the
@@ -57,6 +58,9 @@ public final class FakePipeline implements DiffusionPipeline {
 
   /** Run at the beginning of each device call; tests wait or fail in it. */
   public volatile Runnable beforeCall = () -> {};
+
+  /** Told the rows of each network call when it begins; tests let time pass in it. */
+  public volatile IntConsumer beforeStep = rows -> {};
 
   public volatile boolean closed;
 
@@ -144,7 +148,9 @@ public final class FakePipeline implements DiffusionPipeline {
   public void step(List<Trajectory> batch) {
     List<String> names = batch.stream().map(t -> t.request().id() + "@" + t.step()).toList();
     record("step", names);
-    requireFits(batch.stream().mapToInt(Trajectory::rows).sum(), rowsThatFit);
+    int rows = batch.stream().mapToInt(Trajectory::rows).sum();
+    beforeStep.accept(rows);
+    requireFits(rows, rowsThatFit);
     requireAllOf(batch);
     if (batch.stream().anyMatch(Trajectory::done)) {
       throw new IllegalStateException("A finished trajectory can not take a step: " + names);
@@ -277,7 +283,7 @@ public final class FakePipeline implements DiffusionPipeline {
 
     @Override
     public int rows() {
-      return request.guidanceScale() > 1 ? 2 : 1;
+      return request.guidanceScale() > 100 ? 3 : request.guidanceScale() > 1 ? 2 : 1;
     }
 
     @Override

@@ -9,12 +9,19 @@ import java.util.List;
 final class RecordedOutcome implements RequestListener {
   final List<Integer> steps = new ArrayList<>();
   Duration queued;
+  int retries;
   GeneratedImage image;
   RequestFailure failure;
 
   @Override
   public void onStarted(Duration queued) {
     this.queued = queued;
+  }
+
+  @Override
+  public void onRetry(RequestFailure cause) {
+    requireOpen();
+    retries++;
   }
 
   @Override

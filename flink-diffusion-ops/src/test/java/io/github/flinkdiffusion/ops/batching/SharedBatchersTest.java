@@ -24,11 +24,11 @@ import org.junit.jupiter.api.Timeout;
 @Timeout(60) // a deadlock must not hang the build
 class SharedBatchersTest {
   private static final SharedBatchers.Key KEY = new SharedBatchers.Key("model", "cpu");
-  private static final BatchPolicy POLICY = BatchPolicy.ofRows(4);
+  private static final BatchSettings SETTINGS = BatchSettings.ofRows(4);
 
   private final SharedBatchers shared =
       new SharedBatchers(
-          (name, policy, opener) -> DeviceThread.start(name, policy, Ticker.SYSTEM, opener));
+          (name, settings, opener) -> DeviceThread.start(name, settings, Ticker.SYSTEM, opener));
   private final List<FakePipeline> opened = new CopyOnWriteArrayList<>();
   private final Callable<DiffusionPipeline> opener =
       () -> {
@@ -49,8 +49,8 @@ class SharedBatchersTest {
 
   @Test
   void aModelIsLoadedOnceAndFreedWhenTheLastCallerIsGone() throws Exception {
-    SharedBatchers.Lease first = shared.acquire(KEY, POLICY, opener);
-    SharedBatchers.Lease second = shared.acquire(KEY, POLICY, opener);
+    SharedBatchers.Lease first = shared.acquire(KEY, SETTINGS, opener);
+    SharedBatchers.Lease second = shared.acquire(KEY, SETTINGS, opener);
 
     assertThat(second.batcher()).isSameAs(first.batcher());
     first.close();
@@ -68,7 +68,7 @@ class SharedBatchersTest {
     try (SharedBatchers.Lease lease =
         shared.acquire(
             KEY,
-            POLICY,
+            SETTINGS,
             () -> {
               threads.add(Thread.currentThread().getName());
               return pipeline;
@@ -87,7 +87,7 @@ class SharedBatchersTest {
   void whoComesWhileTheModelIsFreedWaitsForThatAndLoadsItAnew() throws Exception {
     CountDownLatch inCall = new CountDownLatch(1);
     CountDownLatch mayGoOn = new CountDownLatch(1);
-    SharedBatchers.Lease busy = shared.acquire(KEY, POLICY, opener);
+    SharedBatchers.Lease busy = shared.acquire(KEY, SETTINGS, opener);
     opened.get(0).beforeCall =
         () -> {
           inCall.countDown();
@@ -99,7 +99,7 @@ class SharedBatchersTest {
         .submit(new Work.Fresh(request("a", 2)), Submission.DEFAULT, outcome);
     inCall.await();
     Future<?> closing = others.submit(busy::close);
-    Future<SharedBatchers.Lease> next = others.submit(() -> shared.acquire(KEY, POLICY, opener));
+    Future<SharedBatchers.Lease> next = others.submit(() -> shared.acquire(KEY, SETTINGS, opener));
     mayGoOn.countDown();
     closing.get();
 
@@ -114,7 +114,7 @@ class SharedBatchersTest {
   void closeWhileBusyEndsAfterTheCurrentCallAndLeavesNothing() throws Exception {
     CountDownLatch inCall = new CountDownLatch(1);
     CountDownLatch mayGoOn = new CountDownLatch(1);
-    SharedBatchers.Lease lease = shared.acquire(KEY, POLICY, opener);
+    SharedBatchers.Lease lease = shared.acquire(KEY, SETTINGS, opener);
     FakePipeline pipeline = opened.get(0);
     pipeline.beforeCall =
         () -> {
@@ -139,7 +139,7 @@ class SharedBatchersTest {
   void aSnapshotWaitsForTheCurrentCallAndNotForTheRequests() throws Exception {
     CountDownLatch inCall = new CountDownLatch(1);
     CountDownLatch mayGoOn = new CountDownLatch(1);
-    try (SharedBatchers.Lease lease = shared.acquire(KEY, POLICY, opener)) {
+    try (SharedBatchers.Lease lease = shared.acquire(KEY, SETTINGS, opener)) {
       FakePipeline pipeline = opened.get(0);
       pipeline.beforeCall =
           () -> {
@@ -165,7 +165,7 @@ class SharedBatchersTest {
         () -> {
           throw new IllegalStateException("unet/config.json is missing");
         };
-    assertThatThrownBy(() -> shared.acquire(KEY, POLICY, broken))
+    assertThatThrownBy(() -> shared.acquire(KEY, SETTINGS, broken))
         .isInstanceOf(BatchingException.class)
         .hasMessageContaining("cpu")
         .hasMessageContaining("unet/config.json is missing");
@@ -173,7 +173,7 @@ class SharedBatchersTest {
 
   @Test
   void afterAFailureOfTheDeviceTheModelIsLoadedAnew() throws Exception {
-    SharedBatchers.Lease failed = shared.acquire(KEY, POLICY, opener);
+    SharedBatchers.Lease failed = shared.acquire(KEY, SETTINGS, opener);
     opened.get(0).deviceErrors.add("a@0");
     Outcome outcome = new Outcome();
     failed
@@ -184,7 +184,7 @@ class SharedBatchersTest {
         .isInstanceOf(ExecutionException.class)
         .hasRootCauseMessage("The device broke.");
 
-    try (SharedBatchers.Lease fresh = shared.acquire(KEY, POLICY, opener)) {
+    try (SharedBatchers.Lease fresh = shared.acquire(KEY, SETTINGS, opener)) {
       assertThat(opened).hasSize(2);
       assertThat(opened.get(0).closed).isTrue();
       assertThat(fresh.batcher().hasFailed()).isFalse();
@@ -196,8 +196,8 @@ class SharedBatchersTest {
   @Test
   void differentDevicesHaveDifferentBatchers() throws Exception {
     SharedBatchers.Key gpu = new SharedBatchers.Key("model", "gpu:0");
-    try (SharedBatchers.Lease onCpu = shared.acquire(KEY, POLICY, FakePipeline::new);
-        SharedBatchers.Lease onGpu = shared.acquire(gpu, POLICY, FakePipeline::new)) {
+    try (SharedBatchers.Lease onCpu = shared.acquire(KEY, SETTINGS, FakePipeline::new);
+        SharedBatchers.Lease onGpu = shared.acquire(gpu, SETTINGS, FakePipeline::new)) {
       assertThat(onGpu.batcher()).isNotSameAs(onCpu.batcher());
       assertThat(shared.size()).isEqualTo(2);
     }

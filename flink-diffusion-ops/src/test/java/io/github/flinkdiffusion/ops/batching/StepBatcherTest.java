@@ -12,7 +12,6 @@ import java.util.ArrayList;
 import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
-import java.util.Optional;
 import org.junit.jupiter.api.Test;
 
 /** The loop, made to go call by call on the test's thread. */
@@ -45,7 +44,7 @@ class StepBatcherTest {
   }
 
   private static Submission priority(int priority) {
-    return new Submission(priority, Optional.empty());
+    return Submission.DEFAULT.withPriority(priority);
   }
 
   private void runUntilIdle() {
@@ -166,6 +165,149 @@ class StepBatcherTest {
     assertThat(stepCalls())
         .containsExactly(
             "step[young and very important@0]", "step[old@0]", "step[young but important@0]");
+  }
+
+  private static Submission deadline(int seconds) {
+    return Submission.DEFAULT.withDeadline(Duration.ofSeconds(seconds));
+  }
+
+  @Test
+  void ofOnePriorityTheEarliestDeadlineGoesFirstThenTheOthersAsTheyCame() {
+    openWith(1);
+    submit(request("whenever", 1));
+    submit(request("late", 1), deadline(20));
+    submit(request("whenever too", 1));
+    submit(request("soon", 1), deadline(10));
+    runUntilIdle();
+
+    assertThat(stepCalls())
+        .containsExactly(
+            "step[soon@0]", "step[late@0]", "step[whenever@0]", "step[whenever too@0]");
+  }
+
+  @Test
+  void ofRequestsThatComeTogetherPriorityCountsMoreThanAnyDeadline() {
+    openWith(1);
+    submit(request("urgent", 1), deadline(1));
+    submit(request("urgent and important", 1), deadline(2).withPriority(1));
+    submit(request("important", 1), priority(1));
+    runUntilIdle();
+
+    assertThat(stepCalls())
+        .containsExactly("step[urgent and important@0]", "step[important@0]", "step[urgent@0]");
+  }
+
+  @Test
+  void urgentRequestsDoNotStarveOneWithoutADeadline() {
+    openWith(1);
+    submit(request("patient", 1));
+    int overtaking = 0;
+    while (outcomes.get("patient").image == null) {
+      submit(request("urgent" + overtaking, 1), deadline(5));
+      overtaking++;
+      runOneStep();
+      ticker.advance(Duration.ofSeconds(1));
+    }
+    // Those that came within 25 s of it are due before it is, at 30 s.
+    assertThat(overtaking).isBetween(25, 27);
+  }
+
+  private void runOneStep() {
+    int before = stepCalls().size();
+    while (stepCalls().size() == before && batcher.runOnce()) {}
+    while (batcher.runOnce() && stepCalls().size() == before) {}
+  }
+
+  @Test
+  void aRequestThatIsNotDoneByItsDeadlineFailsAndSaysSo() {
+    openWith(1);
+    submit(request("a", 5), deadline(10).withTimeout(Duration.ofHours(1)));
+    batcher.runOnce();
+    batcher.runOnce();
+    ticker.advance(Duration.ofSeconds(10));
+    runUntilIdle();
+
+    assertThat(outcomes.get("a").failure.kind()).isEqualTo(RequestFailure.Kind.TIMEOUT);
+    assertThat(outcomes.get("a").failure.message())
+        .contains("by its deadline, 10000 ms after it was taken in", "step 1 of 5");
+  }
+
+  @Test
+  void requestsOfOneTwoAndThreeRowsShareCallsUpToTheLimitOfRows() {
+    openWith(6);
+    for (int i = 0; i < 3; i++) {
+      submit(request("three" + i, 2, 101, 8));
+      submit(request("two" + i, 2, 7.5, 8));
+      submit(request("one" + i, 2));
+    }
+    runUntilIdle();
+
+    assertThat(outcomes.values()).allMatch(outcome -> outcome.image != null);
+    assertThat(stepCalls().get(0)).isEqualTo("step[three0@0, two0@0, one0@0]");
+    assertThat(
+            sessionEvents.calls.stream()
+                .filter(call -> call.stage() == CallReport.Stage.STEP)
+                .map(CallReport::rows))
+        .allMatch(rows -> rows == 6)
+        .hasSize(6);
+  }
+
+  @Test
+  void aFailureThatMayPassIsRetriedFromTheSeedBehindThoseThatWait() {
+    openWith(1);
+    pipeline.notFinite.add("flaky@1");
+    pipeline.beforeStep =
+        rows -> {
+          if (stepCalls().stream().filter("step[flaky@1]"::equals).count() == 2) {
+            pipeline.notFinite.clear(); // its second attempt, which then succeeds
+          }
+        };
+    GenerationRequest flaky = request("flaky", 3);
+    submit(flaky, Submission.DEFAULT.withRetries(2));
+    submit(request("other", 1));
+    runUntilIdle();
+
+    assertThat(outcomes.get("flaky").image.image().data()).isEqualTo(solo(flaky));
+    assertThat(outcomes.get("flaky").retries).isEqualTo(1);
+    assertThat(stepCalls())
+        .containsExactly(
+            "step[flaky@0]",
+            "step[flaky@1]",
+            "step[other@0]",
+            "step[flaky@0]",
+            "step[flaky@1]",
+            "step[flaky@2]");
+  }
+
+  @Test
+  void aFailureThatStaysIsRetriedAsOftenAsAllowedAndNoMore() {
+    openWith(1);
+    pipeline.notFinite.add("nan@0");
+    pipeline.rowsThatFit = 1;
+    submit(request("nan", 1), Submission.DEFAULT.withRetries(3));
+    submit(request("large", 1, 7.5, 8), Submission.DEFAULT.withRetries(1));
+    runUntilIdle();
+
+    assertThat(outcomes.get("nan").failure.kind()).isEqualTo(RequestFailure.Kind.NOT_FINITE);
+    assertThat(outcomes.get("nan").retries).isEqualTo(3);
+    assertThat(outcomes.get("large").failure.kind()).isEqualTo(RequestFailure.Kind.OUT_OF_MEMORY);
+    assertThat(outcomes.get("large").retries).isEqualTo(1);
+  }
+
+  @Test
+  void whatCanNotEndDifferentlyIsNotRetried() {
+    openWith(1);
+    pipeline.invalidAtStart.add("refused");
+    Submission often = Submission.DEFAULT.withRetries(5);
+    submit(request("refused", 1), often);
+    submit(request("slow", 9), often.withTimeout(Duration.ofSeconds(1)));
+    session.cancel(submit(request("cancelled", 9), often));
+    batcher.runOnce();
+    ticker.advance(Duration.ofSeconds(1));
+    runUntilIdle();
+
+    assertThat(outcomes.values()).allMatch(outcome -> outcome.failure != null);
+    assertThat(outcomes.values()).allMatch(outcome -> outcome.retries == 0);
   }
 
   @Test
@@ -334,7 +476,7 @@ class StepBatcherTest {
   @Test
   void aRequestThatIsNotDoneInTimeFails() {
     openWith(1);
-    Submission tenSeconds = new Submission(0, Optional.of(Duration.ofSeconds(10)));
+    Submission tenSeconds = Submission.DEFAULT.withTimeout(Duration.ofSeconds(10));
     submit(request("running", 5), tenSeconds);
     submit(request("unhurried", 1));
     submit(request("quick", 1), tenSeconds);

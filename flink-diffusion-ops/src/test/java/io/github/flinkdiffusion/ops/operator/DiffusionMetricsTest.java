@@ -9,7 +9,10 @@ import io.github.flinkdiffusion.ops.batching.CallReport;
 import io.github.flinkdiffusion.ops.batching.CallReport.Stage;
 import java.time.Duration;
 import java.util.HashMap;
+import java.util.Locale;
 import java.util.Map;
+import java.util.TreeMap;
+import java.util.stream.Collectors;
 import org.apache.flink.metrics.Counter;
 import org.apache.flink.metrics.Gauge;
 import org.apache.flink.metrics.Histogram;
@@ -56,7 +59,7 @@ class DiffusionMetricsTest {
   @Test
   void whatIsMeasuredIsInFlinksGroup() {
     Registered group = new Registered();
-    DiffusionMetrics metrics = new DiffusionMetrics(group, () -> 5, Duration.ofSeconds(2));
+    DiffusionMetrics metrics = new DiffusionMetrics(group, () -> 5, Duration.ofSeconds(2), 24);
     metrics.called(new CallReport(Stage.STEP, 3, 4, false, Duration.ofMillis(7)));
     metrics.called(new CallReport(Stage.STEP, 8, 8, true, Duration.ofMillis(1)));
     metrics.called(new CallReport(Stage.DECODE, 9, 9, false, Duration.ofMillis(1)));
@@ -70,9 +73,33 @@ class DiffusionMetricsTest {
         .containsExactly(7000);
     assertThat(group.<Histogram>get("queueTimeMillis").getStatistics().getValues())
         .containsExactly(30);
+    assertThat(group.<Histogram>get("decodeTimeMicros").getStatistics().getValues())
+        .containsExactly(1000);
+    assertThat(group.<Histogram>get("encodeTimeMicros").getCount()).isZero();
+    assertThat(group.<Counter>get("deviceTimeMicros").getCount()).isEqualTo(9000);
+    assertThat(group.<Gauge<Integer>>get("batchRowLimit").getValue()).isEqualTo(24);
     assertThat(group.<Counter>get("outOfMemoryCalls").getCount()).isEqualTo(1);
     assertThat(group.<Counter>get("reason.TIMEOUT.failures").getCount()).isEqualTo(1);
     assertThat(group.<Counter>get("reason.NOT_FINITE.failures").getCount()).isZero();
+  }
+
+  @Test
+  void theReferenceHasEveryMetricWithItsKind() {
+    Registered group = new Registered();
+    new DiffusionMetrics(group, () -> 0, Duration.ZERO, 1);
+    Map<String, String> kinds = new TreeMap<>();
+    group.metrics.forEach(
+        (name, metric) ->
+            kinds.put(
+                name.replaceAll("^reason[.].*[.]", "reason.R."),
+                metric.getMetricType().name().toLowerCase(Locale.ROOT)));
+
+    assertThat(
+            DiffusionMetrics.REFERENCE.stream()
+                .collect(
+                    Collectors.toMap(
+                        DiffusionMetrics.Described::name, DiffusionMetrics.Described::kind)))
+        .isEqualTo(kinds);
   }
 
   @Test
@@ -100,11 +127,13 @@ class DiffusionMetricsTest {
       assertThat(same.meters().restoredTrajectories.getCount()).isEqualTo(1);
       assertThat(same.meters().restartedTrajectories.getCount()).isZero();
     }
+    ManualDevices after = new ManualDevices();
     try (Subtask changed =
-        new Subtask(new FakePipelines("next version"), settings(), new ManualDevices().services)
-            .restore(state)) {
+        new Subtask(new FakePipelines("next version"), settings(), after.services).restore(state)) {
       assertThat(changed.meters().restoredTrajectories.getCount()).isZero();
       assertThat(changed.meters().restartedTrajectories.getCount()).isEqualTo(1);
+      changed.settle(after);
+      assertThat(changed.meters().steps.getCount()).isEqualTo(9);
       assertThat(changed.meters().redoneSteps.getCount()).isEqualTo(2);
     }
   }

@@ -13,6 +13,7 @@ import io.github.flinkdiffusion.connector.event.FailureReason;
 import io.github.flinkdiffusion.connector.event.ImageEvent;
 import io.github.flinkdiffusion.connector.event.ProgressEvent;
 import io.github.flinkdiffusion.connector.event.PromptEvent;
+import io.github.flinkdiffusion.connector.event.RecordPosition;
 import io.github.flinkdiffusion.ops.batching.FakePipeline;
 import io.github.flinkdiffusion.ops.image.PngCodec;
 import io.github.flinkdiffusion.ops.pipeline.Seeds;
@@ -22,6 +23,7 @@ import java.time.Duration;
 import java.util.ArrayList;
 import java.util.HashMap;
 import java.util.HexFormat;
+import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import org.apache.flink.runtime.checkpoint.OperatorSubtaskState;
@@ -175,6 +177,89 @@ class DiffusionOperatorTest {
               tuple("large", FailureReason.OUT_OF_MEMORY),
               tuple("slow", FailureReason.TIMEOUT));
       assertThat(subtask.images()).isEmpty();
+    }
+  }
+
+  @Test
+  void aFailureNamesThePlaceOfItsRequestInKafkaEvenAfterARestart() throws Exception {
+    PromptEvent prompt = prompt("a", 3);
+    prompt.setOrigin(new RecordPosition("prompts", 5, 1L << 40));
+    OperatorSubtaskState state;
+    try (Subtask subtask = open()) {
+      subtask.harness.processElement(prompt, 0);
+      devices.deviceCall();
+      state = subtask.snapshot();
+    }
+    ManualDevices after = new ManualDevices();
+    FakePipelines failing = new FakePipelines();
+    try (Subtask subtask = new Subtask(failing, settings(), after.services).restore(state)) {
+      failing.last().notFinite.add("a@1");
+      subtask.settle(after);
+
+      assertThat(subtask.failures())
+          .extracting(FailureEvent::getTopic, FailureEvent::getPartition, FailureEvent::getOffset)
+          .containsExactly(tuple("prompts", 5, 1L << 40));
+    }
+  }
+
+  @Test
+  void aRequestIsBegunAnewAsOftenAsAskedForAndCounted() throws Exception {
+    try (Subtask subtask = open(DiffusionOptions.REQUEST_RETRIES, 2)) {
+      pipelines.last().notFinite.add("nan@1");
+      subtask.harness.processElement(prompt("nan", 3), 0);
+      subtask.settle(devices);
+
+      assertThat(subtask.failures()).extracting(FailureEvent::getId).containsExactly("nan");
+      assertThat(pipelines.last().calls).filteredOn("start[nan]"::equals).hasSize(3);
+      assertThat(subtask.meters().retries.getCount()).isEqualTo(2);
+    }
+  }
+
+  @Test
+  void theEarlierDeadlineGoesFirstAndAPastOneIsToldWithoutWork() throws Exception {
+    try (Subtask subtask = open(DiffusionOptions.BATCH_ROWS, 1)) {
+      subtask.harness.setProcessingTime(1_000_000);
+      Map<String, Long> deadlines = new LinkedHashMap<>();
+      deadlines.put("never", null);
+      deadlines.put("later", 1_020_000L);
+      deadlines.put("soon", 1_010_000L);
+      deadlines.put("past", 1_000_000L);
+      deadlines.put("long ago", Long.MIN_VALUE);
+      deadlines.put("far away", Long.MAX_VALUE);
+      for (Map.Entry<String, Long> each : deadlines.entrySet()) {
+        PromptEvent prompt = prompt(each.getKey(), 1);
+        prompt.setDeadline(each.getValue());
+        subtask.harness.processElement(prompt, 0);
+      }
+      subtask.settle(devices);
+
+      assertThat(pipelines.last().calls)
+          .filteredOn(call -> call.startsWith("step"))
+          .containsExactly("step[soon@0]", "step[later@0]", "step[never@0]", "step[far away@0]");
+      assertThat(subtask.failures())
+          .allMatch(failure -> failure.getReason() == FailureReason.TIMEOUT)
+          .extracting(FailureEvent::getId)
+          .containsExactly("past", "long ago");
+      assertThat(subtask.failures().get(0).getMessage())
+          .isEqualTo(
+              "Request past came after its deadline, 1970-01-01T00:16:40Z; it is 1970-01-01T00:16:40Z.");
+    }
+  }
+
+  @Test
+  void aDeadlineHoldsOnTheDeviceToo() throws Exception {
+    try (Subtask subtask = open()) {
+      subtask.harness.setProcessingTime(5_000);
+      PromptEvent prompt = prompt("a", 9);
+      prompt.setDeadline(7_000L);
+      subtask.harness.processElement(prompt, 0);
+      devices.deviceCall();
+      devices.ticker.advance(Duration.ofSeconds(2));
+      subtask.settle(devices);
+
+      assertThat(subtask.failures())
+          .extracting(FailureEvent::getReason)
+          .containsExactly(FailureReason.TIMEOUT);
     }
   }
 

@@ -1,6 +1,6 @@
 package io.github.flinkdiffusion.ops.operator;
 
-import io.github.flinkdiffusion.ops.batching.BatchPolicy;
+import io.github.flinkdiffusion.ops.batching.BatchSettings;
 import io.github.flinkdiffusion.ops.batching.BatchingException;
 import io.github.flinkdiffusion.ops.batching.ManualTicker;
 import io.github.flinkdiffusion.ops.batching.SharedBatchers;
@@ -21,17 +21,19 @@ final class ManualDevices {
   final Deque<Runnable> encodings = new ArrayDeque<>();
   final ProcessServices services =
       new ProcessServices(
-          new SharedBatchers(this::start), (subtask, threads) -> new ManualEncoders());
+          new SharedBatchers(this::start),
+          (subtask, threads) -> new ManualEncoders(),
+          new StepLedger());
 
   private SharedBatchers.Device start(
-      String name, BatchPolicy policy, Callable<DiffusionPipeline> opener) {
+      String name, BatchSettings settings, Callable<DiffusionPipeline> opener) {
     DiffusionPipeline pipeline;
     try {
       pipeline = opener.call();
     } catch (Exception e) {
       throw new BatchingException("The model could not be opened.", e);
     }
-    StepBatcher batcher = new StepBatcher(pipeline, policy, ticker);
+    StepBatcher batcher = new StepBatcher(pipeline, settings.resolve(pipeline, ticker), ticker);
     batchers.add(batcher);
     return new SharedBatchers.Device() {
       @Override

@@ -20,13 +20,16 @@ import java.time.Duration;
 import java.util.ArrayList;
 import java.util.Collections;
 import java.util.HashMap;
+import java.util.HashSet;
 import java.util.List;
 import java.util.Map;
 import java.util.Set;
 import java.util.concurrent.ConcurrentHashMap;
 import java.util.concurrent.CountDownLatch;
+import java.util.concurrent.atomic.AtomicInteger;
 import java.util.stream.Collectors;
 import java.util.stream.IntStream;
+import java.util.stream.Stream;
 import org.apache.flink.api.common.JobID;
 import org.apache.flink.api.common.JobStatus;
 import org.apache.flink.api.common.eventtime.WatermarkStrategy;
@@ -42,6 +45,8 @@ import org.apache.flink.connector.datagen.source.DataGeneratorSource;
 import org.apache.flink.core.execution.JobClient;
 import org.apache.flink.core.execution.SavepointFormatType;
 import org.apache.flink.formats.avro.typeutils.AvroTypeInfo;
+import org.apache.flink.metrics.Counter;
+import org.apache.flink.runtime.testutils.InMemoryReporter;
 import org.apache.flink.runtime.testutils.MiniClusterResourceConfiguration;
 import org.apache.flink.streaming.api.datastream.DataStream;
 import org.apache.flink.streaming.api.environment.StreamExecutionEnvironment;
@@ -64,10 +69,14 @@ class RecoveryITCase {
   private static final int PROMPTS = 200;
   private static final int PER_CHECKPOINT = 50;
 
+  /** Keeps the metrics of attempts that have ended. */
+  private static final InMemoryReporter METRICS = InMemoryReporter.createWithRetainedMetrics();
+
   @RegisterExtension
   static final MiniClusterExtension CLUSTER =
       new MiniClusterExtension(
           new MiniClusterResourceConfiguration.Builder()
+              .setConfiguration(METRICS.addToConfiguration(new Configuration()))
               .setNumberTaskManagers(1)
               .setNumberSlotsPerTaskManager(4)
               .build());
@@ -139,9 +148,10 @@ class RecoveryITCase {
     DiffusionStreams streams = pictures(env);
     List<ImageEvent> images = new ArrayList<>();
     List<FailureEvent> failures = new ArrayList<>();
+    JobID job;
     try (CloseableIterator<ImageEvent> imageResults = streams.images().collectAsync();
         CloseableIterator<FailureEvent> failureResults = streams.failures().collectAsync()) {
-      env.executeAsync("recovery");
+      job = env.executeAsync("recovery").getJobID();
       imageResults.forEachRemaining(images::add);
       failureResults.forEachRemaining(failures::add);
     }
@@ -151,6 +161,31 @@ class RecoveryITCase {
     assertEveryRequestOnce(images, failures);
     // Both subtasks were on one model each time: one before the failure, one after it.
     assertThat(Scenario.OPENED).hasSize(2);
+    // A held trajectory's step is told to the operator again and again without having been made.
+    assertThat(redoneSteps(job) - Scenario.HELD_STEPS.get())
+        .isEqualTo(stepsOfBoth(Scenario.OPENED.get(0), Scenario.OPENED.get(1)));
+  }
+
+  /** As the operator's subtasks counted them, in all attempts. */
+  private static long redoneSteps(JobID job) {
+    return METRICS.findOperatorMetricGroups(job, "text to image").stream()
+        .map(group -> (Counter) METRICS.getMetricsByGroup(group).get("redoneSteps"))
+        .mapToLong(Counter::getCount)
+        .sum();
+  }
+
+  /** How many steps of a request both pipelines made. */
+  private static int stepsOfBoth(FakePipeline one, FakePipeline two) {
+    Set<String> both = steps(one);
+    both.retainAll(steps(two));
+    return both.size();
+  }
+
+  private static Set<String> steps(FakePipeline pipeline) {
+    return pipeline.calls.stream()
+        .filter(call -> call.startsWith("step["))
+        .flatMap(call -> Stream.of(call.substring("step[".length(), call.length() - 1).split(", ")))
+        .collect(Collectors.toCollection(HashSet::new));
   }
 
   @Test
@@ -234,6 +269,7 @@ class RecoveryITCase {
   private static final class Scenario {
     static final List<FakePipeline> OPENED = Collections.synchronizedList(new ArrayList<>());
     static final Set<String> SAVED_MID_WAY = ConcurrentHashMap.newKeySet();
+    static final AtomicInteger HELD_STEPS = new AtomicInteger();
     static volatile CountDownLatch checkpointWithTrajectories;
 
     /** The device breaks in the first call after a checkpoint that holds trajectories. */
@@ -248,6 +284,7 @@ class RecoveryITCase {
     static void reset() {
       OPENED.clear();
       SAVED_MID_WAY.clear();
+      HELD_STEPS.set(0);
       checkpointWithTrajectories = new CountDownLatch(1);
       failAfterCheckpoint = false;
       holdTrajectories = false;
@@ -352,6 +389,7 @@ class RecoveryITCase {
       if (!moving.isEmpty()) {
         fake.step(unwatched(moving));
       }
+      Scenario.HELD_STEPS.addAndGet(batch.size() - moving.size());
     }
 
     @Override

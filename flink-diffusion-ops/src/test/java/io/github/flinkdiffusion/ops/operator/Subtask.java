@@ -40,7 +40,7 @@ final class Subtask implements AutoCloseable {
       throws Exception {
     harness =
         new OneInputStreamOperatorTestHarness<>(
-            new DiffusionOperatorFactory(pipelines, settings, services),
+            new DiffusionOperatorFactory.OfPrompts(pipelines, settings, services),
             MAX_PARALLELISM,
             parallelism,
             index);
@@ -50,6 +50,7 @@ final class Subtask implements AutoCloseable {
 
   static DiffusionSettings settings(Object... optionsAndValues) {
     Configuration config = new Configuration();
+    config.set(DiffusionOptions.BATCH_ROWS, 16); // a test that measures says so
     for (int i = 0; i < optionsAndValues.length; i += 2) {
       set(config, optionsAndValues[i], optionsAndValues[i + 1]);
     }

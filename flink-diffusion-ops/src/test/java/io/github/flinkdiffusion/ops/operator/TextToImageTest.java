@@ -3,10 +3,12 @@ package io.github.flinkdiffusion.ops.operator;
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
+import io.github.flinkdiffusion.connector.event.CancelEvent;
 import io.github.flinkdiffusion.connector.event.PromptEvent;
 import io.github.flinkdiffusion.ops.torchscript.StorageType;
 import java.time.Duration;
 import java.util.List;
+import org.apache.flink.api.common.operators.SlotSharingGroup;
 import org.apache.flink.configuration.ConfigOption;
 import org.apache.flink.configuration.Configuration;
 import org.apache.flink.formats.avro.typeutils.AvroTypeInfo;
@@ -60,6 +62,47 @@ class TextToImageTest {
   }
 
   @Test
+  void slotsMayHaveGpusOfTheirOwn() {
+    SlotSharingGroup gpu =
+        SlotSharingGroup.newBuilder("gpu")
+            .setCpuCores(1)
+            .setTaskHeapMemoryMB(100)
+            .setExternalResource("gpu", 1)
+            .build();
+    DiffusionStreams streams =
+        Diffusion.textToImage()
+            .pipeline(new FakePipelines())
+            .slotSharingGroup(gpu)
+            .apply(prompts());
+
+    assertThat(streams.images().getTransformation().getSlotSharingGroup()).contains(gpu);
+  }
+
+  @Test
+  void cancellationsGoToAllSubtasks() {
+    DataStream<PromptEvent> prompts = prompts();
+    DataStream<CancelEvent> cancellations =
+        prompts
+            .getExecutionEnvironment()
+            .fromData(
+                new AvroTypeInfo<>(CancelEvent.class), CancelEvent.newBuilder().setId("a").build());
+    DiffusionStreams streams =
+        Diffusion.textToImage()
+            .pipeline(new FakePipelines())
+            .cancellations(cancellations)
+            .name("image maker")
+            .uid("maker")
+            .parallelism(3)
+            .apply(prompts);
+    streams.images().print();
+    StreamNode node = node(streams);
+
+    assertThat(node.getTransformationUID()).isEqualTo("maker");
+    assertThat(node.getInEdges()).hasSize(2);
+    assertThat(node.getInEdges().get(1).getPartitioner().isBroadcast()).isTrue();
+  }
+
+  @Test
   void withoutAModelItSaysHowToGiveOne() {
     assertThatThrownBy(() -> Diffusion.textToImage().apply(prompts()))
         .isInstanceOf(DiffusionException.class)
@@ -83,6 +126,8 @@ class TextToImageTest {
           new Refused(DiffusionOptions.BATCH_ROWS, "-1"),
           new Refused(DiffusionOptions.BATCH_AGING, "25 h"),
           new Refused(DiffusionOptions.REQUEST_TIMEOUT, "0 s"),
+          new Refused(DiffusionOptions.REQUEST_RETRIES, "-1"),
+          new Refused(DiffusionOptions.REQUEST_RETRIES, "11"),
           new Refused(DiffusionOptions.PROGRESS_EVERY_STEPS, "-1"),
           new Refused(DiffusionOptions.ENCODING_THREADS, "0"));
 
@@ -121,6 +166,7 @@ class TextToImageTest {
             .batchAging(Duration.ofSeconds(7))
             .outputOrder(OutputOrder.ORDERED)
             .requestTimeout(Duration.ofSeconds(8))
+            .requestRetries(3)
             .defaultSteps(9)
             .defaultGuidanceScale(1.5)
             .defaultScheduler("DDIMScheduler")
@@ -139,6 +185,7 @@ class TextToImageTest {
                 Duration.ofSeconds(7),
                 OutputOrder.ORDERED,
                 Duration.ofSeconds(8),
+                3,
                 9,
                 1.5,
                 "DDIMScheduler",

@@ -3,6 +3,8 @@ package io.github.flinkdiffusion.connector.kafka.internal;
 import io.github.flinkdiffusion.connector.event.EventCodec;
 import io.github.flinkdiffusion.connector.event.FailureEvent;
 import io.github.flinkdiffusion.connector.event.FailureReason;
+import io.github.flinkdiffusion.connector.event.PromptEvent;
+import io.github.flinkdiffusion.connector.event.RecordPosition;
 import io.github.flinkdiffusion.connector.event.UndecodableEventException;
 import io.github.flinkdiffusion.connector.kafka.Decoded;
 import java.nio.ByteBuffer;
@@ -37,7 +39,16 @@ public final class EventDeserializer<T extends SpecificRecord>
           "The record has no value (a tombstone), and a request can not be taken back that way.");
     }
     try {
-      return Decoded.event(EventCodec.of(eventClass).decode(record.value()));
+      T event = EventCodec.of(eventClass).decode(record.value());
+      if (event instanceof PromptEvent prompt) {
+        prompt.setOrigin(
+            RecordPosition.newBuilder()
+                .setTopic(record.topic())
+                .setPartition(record.partition())
+                .setOffset(record.offset())
+                .build());
+      }
+      return Decoded.event(event);
     } catch (UndecodableEventException e) {
       return undecodable(record, record.value(), e.getMessage());
     }

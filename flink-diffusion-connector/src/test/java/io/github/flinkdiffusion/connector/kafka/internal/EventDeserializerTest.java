@@ -7,6 +7,7 @@ import io.github.flinkdiffusion.connector.event.EventCodec;
 import io.github.flinkdiffusion.connector.event.FailureEvent;
 import io.github.flinkdiffusion.connector.event.FailureReason;
 import io.github.flinkdiffusion.connector.event.PromptEvent;
+import io.github.flinkdiffusion.connector.event.RecordPosition;
 import io.github.flinkdiffusion.connector.kafka.Decoded;
 import java.nio.ByteBuffer;
 import org.apache.kafka.clients.consumer.ConsumerRecord;
@@ -21,9 +22,12 @@ class EventDeserializerTest {
   }
 
   @Test
-  void anEventIsAnEvent() {
+  void anEventIsAnEventThatKnowsItsPlace() {
     PromptEvent prompt = PromptEvent.newBuilder().setId("a").setPrompt("a cat").build();
-    assertThat(decode(EventCodec.prompts().encode(prompt))).isEqualTo(Decoded.event(prompt));
+    prompt.setOrigin(new RecordPosition("another topic", 0, 0L)); // what a sender says is not so
+    Decoded<PromptEvent> decoded = decode(EventCodec.prompts().encode(prompt));
+    prompt.setOrigin(new RecordPosition("prompts", 3, 17L));
+    assertThat(decoded).isEqualTo(Decoded.event(prompt));
   }
 
   @Test

@@ -1,0 +1,126 @@
+package io.github.flinkdiffusion.ops.batching;
+
+import io.github.flinkdiffusion.ops.engine.DeviceMemoryException;
+import io.github.flinkdiffusion.ops.pipeline.DiffusionPipeline;
+import io.github.flinkdiffusion.ops.pipeline.GenerationRequest;
+import io.github.flinkdiffusion.ops.pipeline.GenerationSpec;
+import io.github.flinkdiffusion.ops.pipeline.InvalidRequestException;
+import io.github.flinkdiffusion.ops.pipeline.NotFiniteException;
+import io.github.flinkdiffusion.ops.pipeline.Trajectory;
+import java.time.Duration;
+import java.util.ArrayList;
+import java.util.Collections;
+import java.util.List;
+import java.util.Optional;
+import org.slf4j.Logger;
+import org.slf4j.LoggerFactory;
+
+/**
+ * How many rows a second a device makes, by rows of a network call.
+ *
+ * <p>A larger call makes more rows a second until the device is full; from there on it only takes
+ * longer, and everything else waits: newcomers for the next boundary, checkpoints for this one. So
+ * the best size is the smallest that is nearly as fast as any.
+ *
+ * @param points with rows ascending; at least one
+ */
+record ThroughputCurve(List<Point> points) {
+  private static final Logger LOG = LoggerFactory.getLogger(ThroughputCurve.class);
+
+  static final int MOST_ROWS = 64;
+
+  /** What measuring may take in all, but for one call of the smallest size. */
+  static final Duration BUDGET = Duration.ofSeconds(5);
+
+  /** A call that takes so long is large enough, whatever more rows would win. */
+  static final Duration LONGEST_CALL = Duration.ofSeconds(1);
+
+  /** A size that is this near to the fastest is preferred when it is smaller. */
+  private static final double NEARLY = 0.9;
+
+  private static final int CALLS_PER_POINT = 3;
+
+  /**
+   * @param rows of the call
+   * @param elapsed time of the fastest of some calls; the others were disturbed
+   */
+  record Point(int rows, Duration elapsed) {
+    double rowsPerSecond() {
+      return rows * 1e9 / Math.max(1, elapsed.toNanos());
+    }
+  }
+
+  ThroughputCurve {
+    points = List.copyOf(points);
+  }
+
+  /** The smallest size that is nearly as fast as the fastest. */
+  int bestRows() {
+    double fastest = points.stream().mapToDouble(Point::rowsPerSecond).max().orElseThrow();
+    return points.stream()
+        .filter(point -> point.rowsPerSecond() >= NEARLY * fastest)
+        .mapToInt(Point::rows)
+        .min()
+        .orElseThrow();
+  }
+
+  /**
+   * Doubles the size as long as it fits into memory and pays.
+   *
+   * @param example a request like those that will come
+   * @return empty when the model can not do the example, or not even one of it
+   */
+  static Optional<ThroughputCurve> measure(
+      DiffusionPipeline pipeline, GenerationSpec example, Ticker ticker) {
+    List<Point> points = new ArrayList<>();
+    long begin = ticker.nanos();
+    try {
+      GenerationRequest request = pipeline.prepare(example);
+      int rowsEach = pipeline.start(List.of(request)).get(0).rows();
+      for (int requests = 1; requests * rowsEach <= MOST_ROWS || requests == 1; requests *= 2) {
+        points.add(point(pipeline, Collections.nCopies(requests, request), ticker));
+        if (!isWorthMore(points, ticker.nanos() - begin)) {
+          break;
+        }
+      }
+    } catch (DeviceMemoryException e) {
+      LOG.debug("A call of twice as many rows does not fit.", e);
+    } catch (InvalidRequestException | NotFiniteException e) {
+      LOG.info("The device can not be measured: {}", e.getMessage());
+    }
+    if (points.isEmpty()) {
+      return Optional.empty();
+    }
+    ThroughputCurve curve = new ThroughputCurve(points);
+    LOG.info("Network calls have up to {} rows, as measured: {}", curve.bestRows(), points);
+    return Optional.of(curve);
+  }
+
+  private static boolean isWorthMore(List<Point> points, long spentNanos) {
+    Point last = points.get(points.size() - 1);
+    double fastest = points.stream().mapToDouble(Point::rowsPerSecond).max().orElseThrow();
+    long nextNanos = 2 * CALLS_PER_POINT * last.elapsed().toNanos();
+    return last.rowsPerSecond() >= NEARLY * fastest
+        && last.elapsed().compareTo(LONGEST_CALL) < 0
+        && spentNanos + nextNanos <= BUDGET.toNanos();
+  }
+
+  private static Point point(
+      DiffusionPipeline pipeline, List<GenerationRequest> requests, Ticker ticker) {
+    List<Trajectory> trajectories = pipeline.start(requests);
+    int rows = trajectories.stream().mapToInt(Trajectory::rows).sum();
+    long fastest = Long.MAX_VALUE;
+    for (int call = 0; call < CALLS_PER_POINT; call++) {
+      if (trajectories.get(0).done()) {
+        trajectories = pipeline.start(requests);
+      }
+      long begin = ticker.nanos();
+      pipeline.step(trajectories);
+      fastest = Math.min(fastest, ticker.nanos() - begin);
+      if (fastest >= LONGEST_CALL.toNanos()) {
+        break;
+      }
+    }
+    return new Point(rows, Duration.ofNanos(fastest));
+  }
+}

@@ -1,0 +1,244 @@
+package io.github.flinkdiffusion.ops.operator;
+
+import static io.github.flinkdiffusion.ops.operator.Subtask.prompt;
+import static io.github.flinkdiffusion.ops.operator.Subtask.settings;
+import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assertions.tuple;
+
+import io.github.flinkdiffusion.connector.event.CancelEvent;
+import io.github.flinkdiffusion.connector.event.FailureEvent;
+import io.github.flinkdiffusion.connector.event.FailureReason;
+import io.github.flinkdiffusion.connector.event.ImageEvent;
+import io.github.flinkdiffusion.connector.event.PromptEvent;
+import java.util.List;
+import org.apache.flink.api.common.serialization.SerializerConfigImpl;
+import org.apache.flink.formats.avro.typeutils.AvroTypeInfo;
+import org.apache.flink.runtime.checkpoint.OperatorSubtaskState;
+import org.apache.flink.streaming.api.watermark.Watermark;
+import org.apache.flink.streaming.runtime.streamrecord.StreamRecord;
+import org.apache.flink.streaming.runtime.tasks.mailbox.Mail;
+import org.apache.flink.streaming.runtime.tasks.mailbox.TaskMailbox;
+import org.apache.flink.streaming.runtime.watermarkstatus.WatermarkStatus;
+import org.apache.flink.streaming.util.AbstractStreamOperatorTestHarness;
+import org.junit.jupiter.api.Test;
+
+/** The operator with its second input. */
+class CancellationTest {
+  private final ManualDevices devices = new ManualDevices();
+  private final FakePipelines pipelines = new FakePipelines();
+
+  /** One subtask of the operator with two inputs. */
+  private final class TwoInputs implements AutoCloseable {
+    final AbstractStreamOperatorTestHarness<ImageEvent> harness;
+
+    TwoInputs() throws Exception {
+      this(1, 0);
+    }
+
+    TwoInputs(int parallelism, int index) throws Exception {
+      harness =
+          new AbstractStreamOperatorTestHarness<>(
+              new DiffusionOperatorFactory.OfPromptsAndCancellations(
+                  pipelines, settings(DiffusionOptions.BATCH_ROWS, 1), devices.services),
+              16,
+              parallelism,
+              index);
+      harness.setup(
+          new AvroTypeInfo<>(ImageEvent.class).createSerializer(new SerializerConfigImpl()));
+    }
+
+    TwoInputs open() throws Exception {
+      harness.open();
+      return this;
+    }
+
+    TwoInputs restore(OperatorSubtaskState state) throws Exception {
+      harness.initializeState(state);
+      harness.open();
+      return this;
+    }
+
+    CancellableOperator operator() {
+      return (CancellableOperator) harness.getOperator();
+    }
+
+    void prompt(PromptEvent prompt, long time) throws Exception {
+      operator().processElement1(new StreamRecord<>(prompt, time));
+    }
+
+    void cancel(String id, long time) {
+      operator()
+          .processElement2(new StreamRecord<>(CancelEvent.newBuilder().setId(id).build(), time));
+    }
+
+    void settle() throws Exception {
+      boolean busy = true;
+      while (busy) {
+        busy = devices.deviceCall();
+        while (devices.encodeOne()) {
+          busy = true;
+        }
+        for (var mail = mail(); mail.isPresent(); mail = mail()) {
+          mail.get().run();
+        }
+      }
+    }
+
+    private java.util.Optional<Mail> mail() {
+      return harness.getTaskMailbox().tryTake(TaskMailbox.MIN_PRIORITY);
+    }
+
+    List<String> images() {
+      return harness.extractOutputValues().stream().map(ImageEvent::getId).toList();
+    }
+
+    List<FailureEvent> failures() {
+      var failures = harness.getSideOutput(DiffusionOperator.FAILURES);
+      return failures == null ? List.of() : failures.stream().map(StreamRecord::getValue).toList();
+    }
+
+    @Override
+    public void close() throws Exception {
+      harness.close();
+    }
+  }
+
+  @Test
+  void aRequestInFlightIsTakenBackAndTheOthersGoOn() throws Exception {
+    try (TwoInputs subtask = new TwoInputs().open()) {
+      subtask.prompt(prompt("running", 5), 1);
+      subtask.prompt(prompt("waiting", 5), 2);
+      subtask.prompt(prompt("kept", 2), 3);
+      devices.deviceCall();
+      devices.deviceCall();
+      subtask
+          .operator()
+          .processElement2(
+              new StreamRecord<>(
+                  CancelEvent.newBuilder()
+                      .setId("running")
+                      .setReason("The order is void.")
+                      .build()));
+      subtask.cancel("waiting", 4);
+      subtask.settle();
+
+      assertThat(subtask.images()).containsExactly("kept");
+      assertThat(subtask.failures())
+          .extracting(FailureEvent::getId, FailureEvent::getReason, FailureEvent::getMessage)
+          .containsExactlyInAnyOrder(
+              tuple(
+                  "running",
+                  FailureReason.CANCELLED,
+                  "Request running was cancelled before it was finished. The reason given: The order"
+                      + " is void."),
+              tuple(
+                  "waiting",
+                  FailureReason.CANCELLED,
+                  "Request waiting was cancelled before it was finished."));
+      assertThat(subtask.operator().meters().unknownCancellations.getCount()).isZero();
+      assertThat(pipelines.last().calls).noneMatch(call -> call.contains("waiting@"));
+    }
+  }
+
+  @Test
+  void aFinishedPictureIsNotTakenBack() throws Exception {
+    try (TwoInputs subtask = new TwoInputs().open()) {
+      subtask.prompt(prompt("a", 1), 1);
+      while (devices.deviceCall()) {}
+      subtask.cancel("a", 2);
+      subtask.settle();
+
+      assertThat(subtask.images()).containsExactly("a");
+      assertThat(subtask.failures()).isEmpty();
+    }
+  }
+
+  @Test
+  void whatIsNotKnownIsCountedAndWithoutTimesForgotten() throws Exception {
+    try (TwoInputs subtask = new TwoInputs().open()) {
+      subtask
+          .operator()
+          .processElement2(new StreamRecord<>(CancelEvent.newBuilder().setId("a").build()));
+      subtask.prompt(prompt("a", 1), 1);
+      subtask.settle();
+
+      assertThat(subtask.operator().meters().unknownCancellations.getCount()).isEqualTo(1);
+      assertThat(subtask.images()).containsExactly("a");
+    }
+  }
+
+  @Test
+  void aCancellationCountsForRequestsThatWereSentBeforeItAndComeLater() throws Exception {
+    try (TwoInputs subtask = new TwoInputs().open()) {
+      subtask.cancel("a", 100);
+      subtask.prompt(prompt("a", 1), 99);
+      subtask.prompt(prompt("a", 2), 101); // sent anew
+      subtask.settle();
+
+      assertThat(subtask.failures())
+          .extracting(FailureEvent::getMessage)
+          .containsExactly("Request a was cancelled before it was taken in.");
+      assertThat(subtask.images()).containsExactly("a");
+      assertThat(pipelines.last().calls).contains("step[a@1]");
+    }
+  }
+
+  @Test
+  void cancellationsSurviveARestartOnEverySubtask() throws Exception {
+    OperatorSubtaskState state;
+    try (TwoInputs subtask = new TwoInputs().open()) {
+      subtask.prompt(prompt("in flight", 4), 1);
+      devices.deviceCall();
+      subtask.cancel("still in Kafka", 100);
+      state = subtask.harness.snapshot(1, 1);
+    }
+    for (int index = 0; index < 2; index++) {
+      OperatorSubtaskState share =
+          AbstractStreamOperatorTestHarness.repartitionOperatorState(state, 16, 1, 2, index);
+      try (TwoInputs subtask = new TwoInputs(2, index).restore(share)) {
+        subtask.prompt(prompt("still in Kafka", 1), 50);
+        subtask.cancel("in flight", 101);
+        subtask.settle();
+
+        assertThat(subtask.failures())
+            .extracting(FailureEvent::getId)
+            .contains("still in Kafka")
+            .hasSize(index == 0 ? 2 : 1);
+        assertThat(subtask.images()).isEmpty();
+      }
+    }
+  }
+
+  @Test
+  void onlySoManyAreRemembered() {
+    Cancellations cancellations = new Cancellations();
+    for (int i = 0; i <= Cancellations.MOST; i++) {
+      cancellations.remember(CancelEvent.newBuilder().setId("r" + i).build(), i);
+    }
+    assertThat(cancellations.after("r0", 0)).isEmpty();
+    assertThat(cancellations.after("r1", 1)).isPresent();
+    cancellations.remember(CancelEvent.newBuilder().setId("r1").build(), 0); // older than known
+    assertThat(cancellations.after("r1", 1)).isPresent();
+  }
+
+  @Test
+  void theSecondInputHasNoSayInEventTimeAndItsEndEndsNothing() throws Exception {
+    try (TwoInputs subtask = new TwoInputs().open()) {
+      subtask.prompt(prompt("a", 1), 1);
+      subtask.operator().processWatermark2(new Watermark(1));
+      subtask.operator().processWatermarkStatus2(WatermarkStatus.IDLE);
+      subtask.operator().processWatermarkStatus2(WatermarkStatus.ACTIVE);
+      subtask.operator().endInput(2);
+      subtask.operator().processWatermark1(new Watermark(7));
+      subtask.operator().processWatermarkStatus1(WatermarkStatus.IDLE);
+      assertThat(subtask.harness.getOutput()).isEmpty();
+      while (devices.deviceCall() || devices.encodeOne()) {}
+      subtask.operator().endInput(1);
+
+      assertThat(subtask.images()).containsExactly("a");
+      assertThat(subtask.harness.getOutput())
+          .endsWith(new Watermark(7), WatermarkStatus.IDLE)
+          .hasSize(3);
+    }
+  }
+}

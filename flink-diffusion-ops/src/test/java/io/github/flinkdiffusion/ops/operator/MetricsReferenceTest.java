@@ -1,0 +1,37 @@
+package io.github.flinkdiffusion.ops.operator;
+
+import static org.assertj.core.api.Assertions.assertThat;
+
+import java.io.IOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import org.junit.jupiter.api.Test;
+
+/** Keeps docs/METRICS.md equal to the code; {@code -Ddocs.write=true} writes it anew. */
+class MetricsReferenceTest {
+  private static final Path DOCUMENT = Path.of("../docs/METRICS.md");
+
+  private static final String HEAD =
+      """
+      # Metrics of a diffusion operator
+
+      In Flink's group of the operator, for each subtask, under these names. Histograms hold the last 1,024 values.
+      Written by `MetricsReferenceTest` from `DiffusionMetrics`; do not edit.
+
+      | metric | kind | |
+      | --- | --- | --- |
+      """;
+
+  @Test
+  void theReferenceSaysWhatTheCodeSays() throws IOException {
+    StringBuilder expected = new StringBuilder(HEAD);
+    for (DiffusionMetrics.Described metric : DiffusionMetrics.REFERENCE) {
+      expected.append(
+          "| `%s` | %s | %s |\n".formatted(metric.name(), metric.kind(), metric.description()));
+    }
+    if (Boolean.getBoolean("docs.write")) {
+      Files.writeString(DOCUMENT, expected);
+    }
+    assertThat(DOCUMENT).hasContent(expected.toString());
+  }
+}
