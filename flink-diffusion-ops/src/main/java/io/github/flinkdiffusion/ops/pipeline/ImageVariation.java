@@ -83,10 +83,8 @@ final class ImageVariation implements Task {
   }
 
   @Override
-  public List<Beginning> begin(
-      List<GenerationRequest> requests, List<TorchGenerator> generators) {
-    List<Raster> images =
-        requests.stream().map(request -> request.get(Parameters.IMAGE)).toList();
+  public List<Beginning> begin(List<GenerationRequest> requests, List<TorchGenerator> generators) {
+    List<Raster> images = requests.stream().map(request -> request.get(Parameters.IMAGE)).toList();
     float[] embeddings = imageEncoder.call(ClipVision.FORWARD, processor.pixels(images)).data();
     int size = embeddings.length / images.size();
     List<Beginning> beginnings = new ArrayList<>();

@@ -75,8 +75,9 @@ public final class Pipelines {
       ModelFolder model, String pipelineClass, PipelineSettings settings) {
     Components components = new Components(model, Objects.requireNonNull(settings, "settings"));
     try {
+      Task task = TASKS.get(pipelineClass).apply(components);
       return new TaskPipeline(
-          new ModelInfo(model.name(), model.digest()), TASKS.get(pipelineClass).apply(components));
+          new ModelInfo(model.name(), model.digest()), task, Finishing.open(model, settings));
     } catch (RuntimeException e) {
       components.close();
       throw e;

@@ -16,10 +16,12 @@ final class TaskPipeline implements DiffusionPipeline {
 
   private final ModelInfo model;
   private final Task task;
+  private final Finishing finishing;
 
-  TaskPipeline(ModelInfo model, Task task) {
+  TaskPipeline(ModelInfo model, Task task, Finishing finishing) {
     this.model = model;
     this.task = task;
+    this.finishing = finishing;
   }
 
   @Override
@@ -140,7 +142,7 @@ final class TaskPipeline implements DiffusionPipeline {
     int height = (int) decoded.shape()[2];
     int width = (int) decoded.shape()[3];
     int size = channels * height * width;
-    List<GeneratedImage> images = new ArrayList<>(done.size());
+    List<Raster> pictures = new ArrayList<>(done.size());
     List<Integer> notFinite = new ArrayList<>();
     for (int i = 0; i < done.size(); i++) {
       float[] picture = new float[size];
@@ -153,18 +155,23 @@ final class TaskPipeline implements DiffusionPipeline {
       if (!finite) {
         notFinite.add(i);
       }
-      DenoisingTrajectory trajectory = done.get(i);
-      images.add(
-          new GeneratedImage(
-              trajectory.request(),
-              new Raster(channels, height, width, picture),
-              trajectory.truncated()));
+      pictures.add(new Raster(channels, height, width, picture));
     }
     if (!notFinite.isEmpty()) {
       throw new NotFiniteException(
           "The decoded picture of request '%s' is not finite; in half precision an autoencoder may overflow, use float32."
               .formatted(done.get(notFinite.get(0)).request().id()),
           notFinite);
+    }
+    List<Finishing.Finished> finished = finishing.finish(pictures);
+    List<GeneratedImage> images = new ArrayList<>(done.size());
+    for (int i = 0; i < done.size(); i++) {
+      images.add(
+          new GeneratedImage(
+              done.get(i).request(),
+              finished.get(i).picture(),
+              done.get(i).truncated(),
+              finished.get(i).flagged()));
     }
     return images;
   }
@@ -176,5 +183,6 @@ final class TaskPipeline implements DiffusionPipeline {
   @Override
   public void close() {
     task.close();
+    finishing.close();
   }
 }

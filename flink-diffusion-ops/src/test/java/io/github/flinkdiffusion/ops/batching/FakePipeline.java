@@ -263,7 +263,8 @@ public final class FakePipeline implements DiffusionPipeline {
       return new GeneratedImage(
           request,
           new Raster(3, request.height(), request.width(), pixels),
-          request.get(Parameters.PROMPT).length() > 77);
+          request.get(Parameters.PROMPT).length() > 77,
+          false);
     }
 
     @Override

@@ -8,6 +8,7 @@ import io.github.flinkdiffusion.connector.event.PromptEvent;
 import io.github.flinkdiffusion.ops.torchscript.StorageType;
 import java.time.Duration;
 import java.util.List;
+import java.util.Map;
 import org.apache.flink.api.common.operators.SlotSharingGroup;
 import org.apache.flink.configuration.ConfigOption;
 import org.apache.flink.configuration.Configuration;
@@ -155,11 +156,26 @@ class TextToImageTest {
   }
 
   @Test
+  void aPipelineThatThereIsNotIsRefusedWithThoseThatThereAre() {
+    job.set(DiffusionOptions.MODEL_FOLDER, "/models/sd");
+    job.set(DiffusionOptions.MODEL_PIPELINE, "FluxPipeline");
+    assertThatThrownBy(() -> ModelSettings.of(job))
+        .isInstanceOf(DiffusionException.class)
+        .hasMessageContaining("diffusion.model.pipeline")
+        .hasMessageContaining("FluxPipeline")
+        .hasMessageContaining("DDPMPipeline");
+  }
+
+  @Test
   void everyOptionHasAMethod() {
     Configuration set =
         Diffusion.textToImage()
             .model("/models/sd")
             .precision(StorageType.FLOAT16)
+            .pipelineClass("DDPMPipeline")
+            .archives("/archives")
+            .safetyChecker(false)
+            .watermark(true)
             .device("gpu:1")
             .capacity(5)
             .batchRows(6)
@@ -176,6 +192,10 @@ class TextToImageTest {
             .settings();
 
     assertThat(DiffusionOptions.ALL).allMatch(set::contains);
+    assertThat(ModelSettings.of(set))
+        .isEqualTo(
+            new ModelSettings(
+                "/models/sd", "DDPMPipeline", StorageType.FLOAT16, "/archives", false, true));
     assertThat(DiffusionSettings.of(set))
         .isEqualTo(
             new DiffusionSettings(
@@ -197,7 +217,11 @@ class TextToImageTest {
 
   @Test
   void factoriesOfOneFolderNameTheSameModelHoweverItsPathIsWritten() {
-    assertThat(new ModelFolderPipelines("/models/x/../sd", null).model())
-        .isEqualTo(new ModelFolderPipelines("/models/sd", null).model());
+    assertThat(factory("/models/x/../sd").model()).isEqualTo(factory("/models/sd").model());
+  }
+
+  private static ModelFolderPipelines factory(String folder) {
+    return new ModelFolderPipelines(
+        ModelSettings.of(Configuration.fromMap(Map.of("diffusion.model.folder", folder))));
   }
 }
