@@ -179,6 +179,16 @@ public final class DiffusionOptions {
               "Tells a request's progress after every so many network steps, and after the last."
                   + " With 0, progress is not told. Under load some are left out.");
 
+  public static final ConfigOption<Integer> PREVIEW_EVERY_STEPS =
+      ConfigOptions.key("diffusion.progress.preview-every-steps")
+          .intType()
+          .defaultValue(0)
+          .withDescription(
+              "Tells a request's progress with a small picture of what it has come to after every so"
+                  + " many network steps; 0 for none. The model's own decoder makes it of a sample"
+                  + " that is averaged down to at most 32 x 32 values a channel, between two steps"
+                  + " and when nothing else waits for the device: under load some are left out.");
+
   public static final ConfigOption<Integer> ENCODING_THREADS =
       ConfigOptions.key("diffusion.encoding.threads")
           .intType()
@@ -209,6 +219,7 @@ public final class DiffusionOptions {
           DEFAULT_WIDTH,
           DEFAULT_HEIGHT,
           PROGRESS_EVERY_STEPS,
+          PREVIEW_EVERY_STEPS,
           ENCODING_THREADS);
 
   private DiffusionOptions() {}

@@ -127,6 +127,11 @@ public final class TextToImage {
     return option(DiffusionOptions.PROGRESS_EVERY_STEPS, steps);
   }
 
+  /** {@link DiffusionOptions#PREVIEW_EVERY_STEPS}. */
+  public TextToImage previewEverySteps(int steps) {
+    return option(DiffusionOptions.PREVIEW_EVERY_STEPS, steps);
+  }
+
   /** {@link DiffusionOptions#ENCODING_THREADS}. */
   public TextToImage encodingThreads(int threads) {
     return option(DiffusionOptions.ENCODING_THREADS, threads);

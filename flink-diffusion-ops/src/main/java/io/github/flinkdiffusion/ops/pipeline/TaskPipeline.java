@@ -176,6 +176,25 @@ final class TaskPipeline implements DiffusionPipeline {
     return images;
   }
 
+  @Override
+  public List<Raster> preview(List<Trajectory> batch) {
+    HostTensor.Floats decoded = task.decode(own(batch).stream().map(Preview::of).toList());
+    int channels = (int) decoded.shape()[1];
+    int height = (int) decoded.shape()[2];
+    int width = (int) decoded.shape()[3];
+    int size = channels * height * width;
+    List<Raster> previews = new ArrayList<>(batch.size());
+    for (int i = 0; i < batch.size(); i++) {
+      float[] picture = new float[size];
+      for (int j = 0; j < size; j++) {
+        float value = decoded.data()[i * size + j];
+        picture[j] = Float.isFinite(value) ? Math.min(1, Math.max(0, value)) : 0;
+      }
+      previews.add(new Raster(channels, height, width, picture));
+    }
+    return previews;
+  }
+
   private static List<DenoisingTrajectory> own(List<Trajectory> batch) {
     return batch.stream().map(DenoisingTrajectory.class::cast).toList();
   }

@@ -98,15 +98,15 @@ final class Unconditional implements Task {
 
   @Override
   public HostTensor.Floats decode(List<DenoisingTrajectory> done) {
-    float[] pixels = new float[done.size() * shape.size()];
+    SampleShape size = done.get(0).shape(); // smaller than the model's own for a preview
+    float[] pixels = new float[done.size() * size.size()];
     for (int i = 0; i < done.size(); i++) {
       float[] sample = done.get(i).state().sample();
       for (int j = 0; j < sample.length; j++) {
         pixels[i * sample.length + j] = sample[j] / 2 + 0.5f;
       }
     }
-    return new HostTensor.Floats(
-        pixels, done.size(), shape.channels(), shape.height(), shape.width());
+    return new HostTensor.Floats(pixels, done.size(), size.channels(), size.height(), size.width());
   }
 
   @Override

@@ -130,6 +130,7 @@ class TextToImageTest {
           new Refused(DiffusionOptions.REQUEST_RETRIES, "-1"),
           new Refused(DiffusionOptions.REQUEST_RETRIES, "11"),
           new Refused(DiffusionOptions.PROGRESS_EVERY_STEPS, "-1"),
+          new Refused(DiffusionOptions.PREVIEW_EVERY_STEPS, "-1"),
           new Refused(DiffusionOptions.ENCODING_THREADS, "0"));
 
   @ParameterizedTest
@@ -188,6 +189,7 @@ class TextToImageTest {
             .defaultScheduler("DDIMScheduler")
             .defaultSize(64, 32)
             .progressEverySteps(10)
+            .previewEverySteps(12)
             .encodingThreads(11)
             .settings();
 
@@ -212,6 +214,7 @@ class TextToImageTest {
                 64,
                 32,
                 10,
+                12,
                 11));
   }
 
