@@ -46,7 +46,9 @@ final class Unconditional implements Task {
             .withDefault(Parameters.STEPS, steps)
             .withDefault(Parameters.SCHEDULER, scheduler == null ? plans.own() : scheduler)
             .withDefault(Parameters.ETA, 0.0)
-            .withDefault(Parameters.USE_CLIPPED_MODEL_OUTPUT, 0L);
+            .withDefault(Parameters.USE_CLIPPED_MODEL_OUTPUT, 0L)
+            .withDefault(Parameters.WIDTH, (long) shape.width())
+            .withDefault(Parameters.HEIGHT, (long) shape.height());
   }
 
   /** 1000 steps of the model's own scheduler. */
@@ -66,6 +68,8 @@ final class Unconditional implements Task {
 
   @Override
   public GenerationRequest check(GenerationRequest request) {
+    Sides.checkFixed(
+        request, shape.width(), shape.height(), "the model makes pictures of one size");
     int factor = plan(request).outputFactor();
     if (outChannels != factor * shape.channels()) {
       throw new InvalidRequestException(
