@@ -7,8 +7,10 @@ import io.github.flinkdiffusion.connector.kafka.Decoded;
 import io.github.flinkdiffusion.connector.kafka.DiffusionSinks;
 import io.github.flinkdiffusion.connector.kafka.DiffusionSources;
 import io.github.flinkdiffusion.connector.kafka.EventSourceBuilder;
+import io.github.flinkdiffusion.connector.kafka.KafkaOptions;
 import io.github.flinkdiffusion.ops.operator.Diffusion;
 import io.github.flinkdiffusion.ops.operator.DiffusionStreams;
+import java.util.List;
 import java.util.function.UnaryOperator;
 import org.apache.flink.api.common.eventtime.WatermarkStrategy;
 import org.apache.flink.connector.kafka.source.enumerator.initializer.OffsetsInitializer;
@@ -25,7 +27,9 @@ import org.apache.flink.streaming.api.environment.StreamExecutionEnvironment;
  * <pre>{@code
  * // flink run -Ddiffusion.model.folder=/models/sd-1.5 \
  * //     -Ddiffusion.kafka.bootstrap-servers=broker:9092 \
- * //     -Ddiffusion.kafka.transactional-id-prefix=posters -Dexecution.checkpointing.interval=10s
+ * //     -Ddiffusion.kafka.transactional-id-prefix=posters -Dexecution.checkpointing.interval=10s \
+ * //     flink-diffusion-examples.jar posters-
+ * // which is this, and creates the topics:
  * TextToImageJob.create().define(env, Topics.withPrefix("posters-"));
  * env.execute("posters");
  * }</pre>
@@ -38,6 +42,33 @@ public final class TextToImageJob {
       OffsetsInitializer start, UnaryOperator<DataStream<ImageEvent>> beforeSink) {
     this.start = start;
     this.beforeSink = beforeSink;
+  }
+
+  /**
+   * For {@code flink run}: submits the job, named after its topics' prefix, and creates those
+   * topics that are missing, with a partition for each parallel subtask.
+   *
+   * @param args the prefix of the topics, see {@link Topics#withPrefix}
+   */
+  public static void main(String[] args) throws Exception {
+    if (args.length != 1) {
+      throw new DemoException(
+          "The job needs one argument, the prefix of its topics, such as 'posters-'; given were "
+              + List.of(args)
+              + ".");
+    }
+    StreamExecutionEnvironment env = StreamExecutionEnvironment.getExecutionEnvironment();
+    Topics topics = Topics.withPrefix(args[0]);
+    String servers =
+        env.getConfiguration()
+            .getOptional(KafkaOptions.BOOTSTRAP_SERVERS)
+            .orElseThrow(
+                () ->
+                    new DemoException(
+                        "Where is Kafka? Set " + KafkaOptions.BOOTSTRAP_SERVERS.key() + "."));
+    topics.createMissing(servers, env.getParallelism());
+    create().define(env, topics);
+    env.execute(args[0] + "text-to-image");
   }
 
   /** A job that begins with the oldest prompt. */

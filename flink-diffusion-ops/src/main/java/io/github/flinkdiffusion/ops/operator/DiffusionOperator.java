@@ -16,12 +16,9 @@ import io.github.flinkdiffusion.ops.batching.SharedBatchers;
 import io.github.flinkdiffusion.ops.batching.Submission;
 import io.github.flinkdiffusion.ops.batching.Ticket;
 import io.github.flinkdiffusion.ops.batching.Work;
-import io.github.flinkdiffusion.ops.image.PngCodec;
-import io.github.flinkdiffusion.ops.image.Raster;
 import io.github.flinkdiffusion.ops.pipeline.GeneratedImage;
 import io.github.flinkdiffusion.ops.pipeline.InvalidRequestException;
 import io.github.flinkdiffusion.ops.pipeline.TrajectorySnapshot;
-import java.nio.ByteBuffer;
 import java.time.Duration;
 import java.time.Instant;
 import java.util.ArrayList;
@@ -49,6 +46,8 @@ import org.apache.flink.streaming.runtime.streamrecord.StreamRecord;
 import org.apache.flink.streaming.runtime.watermarkstatus.WatermarkStatus;
 import org.apache.flink.util.OutputTag;
 import org.apache.flink.util.function.ThrowingRunnable;
+import org.slf4j.Logger;
+import org.slf4j.LoggerFactory;
 
 /**
  * Prompts in, pictures out.
@@ -72,6 +71,9 @@ import org.apache.flink.util.function.ThrowingRunnable;
  */
 abstract class DiffusionOperator extends AbstractStreamOperator<ImageEvent> {
   private static final long serialVersionUID = 1L;
+
+  /** In place of Flink's, which all operators share. */
+  private static final Logger LOG = LoggerFactory.getLogger(DiffusionOperator.class);
 
   static final OutputTag<FailureEvent> FAILURES =
       new OutputTag<>("failures", new AvroTypeInfo<>(FailureEvent.class));
@@ -174,6 +176,7 @@ abstract class DiffusionOperator extends AbstractStreamOperator<ImageEvent> {
   private void resumeRestored() {
     for (InFlight item : restored) {
       if (item instanceof InFlight.Waiting waiting) {
+        LOG.debug("Request {} goes on behind step 0.", waiting.prompt().getId());
         admit(new Request(waiting.prompt(), waiting.timestamp()));
       } else if (item instanceof InFlight.Running running) {
         resume(new Request(running.prompt(), running.timestamp()), running.trajectory());
@@ -189,6 +192,7 @@ abstract class DiffusionOperator extends AbstractStreamOperator<ImageEvent> {
   private void resume(Request request, TrajectorySnapshot trajectory) {
     if (trajectory.modelDigest().equals(lease.batcher().model().digest())) {
       meters.restoredTrajectories.inc();
+      LOG.debug("Request {} goes on behind step {}.", request.prompt.getId(), trajectory.step());
       add(request);
       submit(request, new Work.Resumed(trajectory));
     } else {
@@ -316,8 +320,7 @@ abstract class DiffusionOperator extends AbstractStreamOperator<ImageEvent> {
     Submission how =
         Submission.DEFAULT
             .withPriority(request.prompt.getPriority())
-            .withRetries(settings.requestRetries())
-            .withPreviewEverySteps(settings.previewEverySteps());
+            .withRetries(settings.requestRetries());
     if (settings.timeout().isPresent()) {
       how = how.withTimeout(settings.timeout().get());
     }
@@ -480,7 +483,6 @@ abstract class DiffusionOperator extends AbstractStreamOperator<ImageEvent> {
     volatile CancelEvent cancellation;
 
     private final AtomicBoolean progressMailed = new AtomicBoolean();
-    private final AtomicBoolean previewUnderWay = new AtomicBoolean();
     private volatile int step;
     private volatile int totalSteps;
 
@@ -539,57 +541,28 @@ abstract class DiffusionOperator extends AbstractStreamOperator<ImageEvent> {
 
     private void emitProgress() {
       progressMailed.set(false);
-      emitProgress(step, totalSteps, null);
-    }
-
-    private void emitProgress(int done, int ofTotal, ByteBuffer preview) {
       output.collect(
           PROGRESS,
           record(
               ProgressEvent.newBuilder()
                   .setId(prompt.getId())
-                  .setStep(done)
-                  .setTotalSteps(ofTotal)
-                  .setPreview(preview)
+                  .setStep(step)
+                  .setTotalSteps(totalSteps)
                   .build()));
-    }
-
-    /** One preview at a time, too; it is of no use any more when the picture is there. */
-    @Override
-    public void onPreview(int done, int ofTotal, Raster preview) {
-      if (!previewUnderWay.compareAndSet(false, true)) {
-        return;
-      }
-      encode(
-          () -> {
-            ByteBuffer png = ByteBuffer.wrap(PngCodec.encode(preview));
-            mail(
-                () -> {
-                  previewUnderWay.set(false);
-                  if (!outcome.isDone()) {
-                    emitProgress(done, ofTotal, png);
-                  }
-                },
-                "preview");
-          });
     }
 
     @Override
     public void onFinished(GeneratedImage image) {
-      encode(() -> end(new Outcome.Picture(Events.image(prompt, image, lease.batcher().model()))));
-    }
-
-    private void encode(Runnable work) {
       try {
-        encoders.execute(() -> encodeOrFail(work));
+        encoders.execute(() -> encode(image));
       } catch (RejectedExecutionException e) {
         LOG.debug("The task has ended before request {} was encoded.", prompt.getId(), e);
       }
     }
 
-    private void encodeOrFail(Runnable work) {
+    private void encode(GeneratedImage image) {
       try {
-        work.run();
+        end(new Outcome.Picture(Events.image(prompt, image, lease.batcher().model())));
       } catch (RuntimeException | Error e) {
         outcome.completeExceptionally(e);
         failTask("The picture of request " + prompt.getId() + " could not be encoded: " + e, e);

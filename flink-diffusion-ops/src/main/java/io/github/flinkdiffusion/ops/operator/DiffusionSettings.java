@@ -27,7 +27,6 @@ record DiffusionSettings(
     Integer defaultWidth,
     Integer defaultHeight,
     int progressEverySteps,
-    int previewEverySteps,
     int encodingThreads)
     implements Serializable {
   private static final int MOST_RETRIES = 10;
@@ -69,7 +68,6 @@ record DiffusionSettings(
         config.get(DiffusionOptions.DEFAULT_WIDTH),
         config.get(DiffusionOptions.DEFAULT_HEIGHT),
         atLeast(0, DiffusionOptions.PROGRESS_EVERY_STEPS, config),
-        atLeast(0, DiffusionOptions.PREVIEW_EVERY_STEPS, config),
         atLeast(1, DiffusionOptions.ENCODING_THREADS, config));
   }
 

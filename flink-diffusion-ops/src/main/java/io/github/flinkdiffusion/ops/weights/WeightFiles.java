@@ -15,7 +15,7 @@ import java.util.stream.Stream;
  * Chooses among the weights files that a component's folder may hold: plain, as variants (fp16), in
  * one file or sharded, or only pickled.
  */
-final class WeightFiles implements ComponentWeights {
+final class WeightFiles {
   /** diffusers' name, and transformers'. */
   private static final List<String> BASES = List.of("diffusion_pytorch_model", "model");
 
@@ -127,14 +127,12 @@ final class WeightFiles implements ComponentWeights {
     return chosenVariant;
   }
 
-  @Override
-  public TensorStore open(FileDigests digests) {
+  TensorStore open(FileDigests digests) {
     Path path = chosen.orElseThrow(() -> new WeightsException(whyNone));
     return isIndex(path) ? ShardedTensors.open(path, digests) : Safetensors.open(path, digests);
   }
 
-  @Override
-  public List<Path> files() {
+  List<Path> files() {
     return chosen
         .map(path -> isIndex(path) ? ShardedTensors.files(path) : List.of(path))
         .orElse(List.of());
