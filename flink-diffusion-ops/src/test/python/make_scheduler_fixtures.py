@@ -92,7 +92,9 @@ def run(name, config, steps, model, options, precision=single_precision):
 
 def sample_with(scheduler, steps, model, options, dtype):
     kwargs = {"mu": options["mu"]} if "mu" in options else {}
-    scheduler.set_timesteps(steps, **kwargs)
+    # Arrays: UniPC multiplies what it is given.
+    listed = {key: np.array(options[key]) for key in ("timesteps", "sigmas") if key in options}
+    scheduler.set_timesteps(None if listed else steps, **listed, **kwargs)
     skipped = options.get("skippedSteps", 0) * scheduler.order
     timesteps = scheduler.timesteps[skipped:]
     if hasattr(scheduler, "set_begin_index"):
@@ -112,8 +114,9 @@ def sample_with(scheduler, steps, model, options, dtype):
     extra = {}
     if "generator" in arguments:
         extra["generator"] = generator
-    if "eta" in options:
-        extra["eta"] = options["eta"]
+    for key in ("eta", "s_churn", "s_tmin", "s_tmax", "s_noise"):
+        if key in options:
+            extra[key] = options[key]
     trace = []
     scale = float(sample.abs().max())
     for t in timesteps:
@@ -533,11 +536,101 @@ def write_timesteps(folder):
     (folder / "timesteps.json").write_text(json.dumps(table, separators=(",", ":")).replace("]],", "]],\n") + "\n")
 
 
+LISTED = [999, 812, 601, 433, 250, 120, 33]
+ALIGN_YOUR_STEPS = [14.615, 6.475, 3.861, 2.697, 1.886, 1.396, 0.963, 0.652, 0.399, 0.152, 0.029]
+FLOW_SIGMAS = [1.0, 0.93, 0.8, 0.62, 0.41, 0.2, 0.05]
+
+
+def add_listed(c):
+    """Timesteps and sigmas that a caller lists, where set_timesteps takes them; where it does not, what it says."""
+
+    def add(steps, config, model="curved", **options):
+        c.add(steps, config, model, **options)
+
+    n = len(LISTED)
+    if c.name in ("DDPMScheduler", "HeunDiscreteScheduler", "LCMScheduler", "TCDScheduler"):
+        for prediction in IMAGE:
+            add(n, {"prediction_type": prediction, "clip_sample": False}, timesteps=LISTED)
+        add(n, {}, "linear", timesteps=LISTED)
+        add(n, {}, timesteps=LISTED, skippedSteps=2)
+    if c.name == "HeunDiscreteScheduler":
+        add(n, {"use_karras_sigmas": True}, timesteps=LISTED)
+        add(3, {"timestep_spacing": "leading"}, timesteps=[900.5, 300.25, 10.0])
+    if c.name in ("DPMSolverMultistepScheduler", "DPMSolverSinglestepScheduler"):
+        for order in (1, 2, 3):
+            for final in ("zero", "sigma_min"):
+                add(n, {**SD, "solver_order": order, "final_sigmas_type": final}, timesteps=LISTED)
+        add(n, {"algorithm_type": "sde-dpmsolver++"}, timesteps=LISTED)
+        add(n, SD, timesteps=LISTED, skippedSteps=2)
+        for placement in PLACEMENTS[1:]:
+            add(n, placement, timesteps=LISTED)
+    if c.name == "EulerDiscreteScheduler":
+        for prediction in IMAGE:
+            for final in ("zero", "sigma_min"):
+                add(n, {**SD, "prediction_type": prediction, "final_sigmas_type": final}, timesteps=LISTED)
+            add(10, {**SD, "prediction_type": prediction}, sigmas=ALIGN_YOUR_STEPS)
+            add(11, {**SD, "prediction_type": prediction, "timestep_spacing": "leading"}, sigmas=ALIGN_YOUR_STEPS + [0.0])
+        add(n, {"interpolation_type": "log_linear"}, timesteps=LISTED)
+        add(n, {"timestep_spacing": "leading"}, timesteps=LISTED)
+        add(3, {}, timesteps=[900.5, 300.25, 10.0])
+        add(11, {"timestep_type": "continuous", "prediction_type": "v_prediction"}, sigmas=ALIGN_YOUR_STEPS + [0.0])
+        add(n, {"timestep_type": "continuous", "prediction_type": "v_prediction"}, timesteps=LISTED)
+        add(n, SD, timesteps=LISTED, skippedSteps=2)
+        for placement in PLACEMENTS[1:]:
+            add(n, placement, timesteps=LISTED)
+    if c.name in ("EulerDiscreteScheduler", "EDMEulerScheduler"):
+        for prediction in ("epsilon", "v_prediction"):
+            config = {"prediction_type": prediction}
+            add(11, config, s_churn=5.0)
+            add(11, config, s_churn=100.0, s_noise=1.007)
+            add(11, config, s_churn=4.0, s_tmin=0.5, s_tmax=10.0, s_noise=1.003)
+        add(11, {}, s_churn=3.0, **SKIPPED)
+    if c.name == "EulerDiscreteScheduler":
+        add(11, {"prediction_type": "sample", "use_karras_sigmas": True}, s_churn=2.0)
+        add(11, {"interpolation_type": "log_linear"}, s_churn=2.0)
+        add(n, {}, s_churn=2.0, timesteps=LISTED)
+    if c.name == "UniPCMultistepScheduler":
+        flow = {"use_flow_sigmas": True, "prediction_type": "flow_prediction"}
+        add(n, flow, sigmas=FLOW_SIGMAS)
+        add(n, {**flow, "flow_shift": 3.0, "solver_order": 3, "shift_terminal": 0.02}, sigmas=FLOW_SIGMAS)
+        add(n, {**flow, "final_sigmas_type": "sigma_min"}, sigmas=FLOW_SIGMAS, skippedSteps=2)
+        add(n, {}, sigmas=FLOW_SIGMAS)
+    if c.name == "FlowMatchEulerDiscreteScheduler":
+        for flags in ({}, {"shift": 3.0}, {"shift": 3.0, "shift_terminal": 0.02}, {"stochastic_sampling": True}, {"invert_sigmas": True}, {"use_karras_sigmas": True}):
+            add(n, flags, sigmas=FLOW_SIGMAS)
+            add(n, flags, timesteps=[float(t) for t in LISTED])
+        add(n, {"shift": 3.0}, sigmas=FLOW_SIGMAS, timesteps=[float(t) for t in LISTED])
+        add(n, {"use_dynamic_shifting": True}, sigmas=FLOW_SIGMAS, mu=0.7)
+        add(n, {}, sigmas=FLOW_SIGMAS, skippedSteps=2)
+    if c.name == "PNDMScheduler":
+        for skipped in (1, 2, 3, 4, 7, 10):
+            add(11, SD, skippedSteps=skipped)
+            add(11, {"prediction_type": "v_prediction"}, "linear", skippedSteps=skipped)
+        add(4, {}, skippedSteps=3)
+
+
+def add_refused(c):
+    """Every prediction type and spacing that occurs anywhere, at least once: what a class refuses then stands under "refused"."""
+    for prediction in IMAGE + ("flow_prediction",):
+        for spacing in SPACINGS:
+            key = (prediction, spacing)
+            known = {(case["config"].get("prediction_type", "epsilon"), case["config"].get("timestep_spacing")) for case in c.cases}
+            if key not in known:
+                probe = c.name, {"prediction_type": prediction, "timestep_spacing": spacing}, 11, "linear", {}
+                try:
+                    run(*probe)
+                except Exception:
+                    c.add(11, probe[1])
+
+
 def main():
     folder = pathlib.Path(__file__).resolve().parent.parent / "resources/fixtures/scheduler"
     folder.mkdir(parents=True, exist_ok=True)
     for make in ALL:
-        make().write(folder)
+        cases = make()
+        add_listed(cases)
+        add_refused(cases)
+        cases.write(folder)
     write_timesteps(folder)
 
 

@@ -39,7 +39,10 @@ final class Ddpm {
             "fixed_large_log",
             "learned",
             "learned_range");
-    double[] timesteps = Timesteps.whole(fields, "leading", n, trainSteps);
+    double[] timesteps =
+        options.timesteps().isEmpty()
+            ? Timesteps.whole(fields, "leading", n, trainSteps)
+            : fields.listed(options.timesteps(), n, true, trainSteps - 1);
     PlanBuilder plan = new PlanBuilder(fields, n, 1);
     if (varianceType.startsWith("learned")) {
       plan.outputHasVariance();

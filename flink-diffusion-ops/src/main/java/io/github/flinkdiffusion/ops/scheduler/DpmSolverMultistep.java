@@ -81,6 +81,9 @@ final class DpmSolverMultistep {
   private static SolverSpace space(Fields fields, int n, int trainSteps, SamplingOptions options) {
     NoiseSchedule schedule = NoiseSchedule.withNearlyZeroSnr(fields, NoiseSchedule.Defaults.DDPM);
     double last = SolverSpace.lastSigma(fields, schedule);
+    if (!options.timesteps().isEmpty()) {
+      return SolverSpace.listed(fields, schedule, options, n, last);
+    }
     Sigmas.Placement placement = Sigmas.placement(fields);
     boolean lu = fields.flag("use_lu_lambdas", false);
     // The reference rounds these timesteps for every schedule but the cosine one, and truncates the

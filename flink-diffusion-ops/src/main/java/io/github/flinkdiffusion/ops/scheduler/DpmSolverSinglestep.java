@@ -94,6 +94,9 @@ final class DpmSolverSinglestep {
   private static SolverSpace space(Fields fields, int n, int trainSteps, SamplingOptions options) {
     NoiseSchedule schedule = NoiseSchedule.of(fields, NoiseSchedule.Defaults.DDPM);
     double last = SolverSpace.lastSigma(fields, schedule);
+    if (!options.timesteps().isEmpty()) {
+      return SolverSpace.listed(fields, schedule, options, n, last);
+    }
     Sigmas.Placement placement = Sigmas.placement(fields);
     if (placement != Sigmas.Placement.BY_TIMESTEP) {
       double[] sigmas = SolverSpace.placed(fields, schedule, placement, n);

@@ -27,17 +27,21 @@ final class EdmEuler {
             : Sigmas.exponential(greatest, least, n);
     boolean toZero = fields.choice("final_sigmas_type", "zero", "zero", "sigma_min").equals("zero");
     double[] all = SigmaSpace.append(sigmas, toZero ? 0 : sigmas[n - 1]);
+    Churn churn = options.churn();
     PlanBuilder plan = new PlanBuilder(fields, n, Math.sqrt(greatest * greatest + 1));
     for (int i = options.skippedSteps(); i < n; i++) {
       double sigma = all[i];
       double norm = sigma * sigma + data * data;
       Call call = plan.call(0.25 * Math.log(sigma)).inputScale(1 / Math.sqrt(norm)).level(1, sigma);
+      double raised = churn.raised(sigma, n);
+      double normRaised = raised * raised + data * data;
+      Linear sample = churn.add(call, sigma, raised);
       Linear image =
-          call.x()
-              .times(data * data / norm)
-              .plus(call.out().times(sign * sigma * data / Math.sqrt(norm)));
-      Linear slope = call.x().minus(image).dividedBy(sigma);
-      call.next(call.x().plus(slope.times(all[i + 1] - sigma)));
+          sample
+              .times(data * data / normRaised)
+              .plus(call.out().times(sign * raised * data / Math.sqrt(normRaised)));
+      Linear slope = sample.minus(image).dividedBy(raised);
+      call.next(sample.plus(slope.times(all[i + 1] - raised)));
     }
     return plan.build();
   }

@@ -1,9 +1,11 @@
 package io.github.flinkdiffusion.ops.scheduler;
 
 import io.github.flinkdiffusion.ops.scheduler.PlanBuilder.Call;
+import java.util.Arrays;
 
 /**
- * {@code EulerDiscreteScheduler}: Euler steps in sigma. (Karras et al., algorithm 2 without churn.)
+ * {@code EulerDiscreteScheduler}: Euler steps in sigma. (Karras et al., algorithm 2 without its
+ * correction.)
  */
 final class Euler {
 
@@ -13,17 +15,30 @@ final class Euler {
     int trainSteps = fields.trainSteps(n, options);
     NoiseSchedule schedule = NoiseSchedule.withNearlyZeroSnr(fields, NoiseSchedule.Defaults.DDPM);
     Prediction prediction = prediction(fields);
-    SigmaSpace space = space(fields, schedule, n, trainSteps);
     boolean continuous =
         fields.choice("timestep_type", "discrete", "discrete", "continuous").equals("continuous")
             && prediction == Prediction.VELOCITY;
+    if (continuous && !options.timesteps().isEmpty()) {
+      throw fields.unsupported(
+          "timestep_type", "continuous", "discrete, when timesteps are listed");
+    }
+    SigmaSpace space =
+        options.sigmas().isEmpty()
+            ? space(fields, schedule, n, trainSteps, options)
+            : listed(fields, schedule, n, options);
+    Churn churn = options.churn();
     PlanBuilder plan = new PlanBuilder(fields, n, space.initNoiseSigma(fields));
     for (int i = options.skippedSteps(); i < n; i++) {
       double sigma = space.sigmas()[i];
       double timestep = continuous ? 0.25 * Math.log(sigma) : space.timesteps()[i];
       Call call = SigmaSpace.open(plan, timestep, sigma);
-      Linear slope = SigmaSpace.slope(call, prediction, sigma);
-      call.next(call.x().plus(slope.times(space.sigmas()[i + 1] - sigma)));
+      double raised = churn.raised(sigma, space.sigmas().length - 1);
+      Linear sample = churn.add(call, sigma, raised);
+      // The reference takes a velocity at the plan's sigma, and noise at the raised one.
+      double seen = prediction == Prediction.VELOCITY ? sigma : raised;
+      Linear slope =
+          sample.minus(prediction.imageAtSigma(sample, call.out(), seen)).dividedBy(raised);
+      call.next(sample.plus(slope.times(space.sigmas()[i + 1] - raised)));
     }
     return plan.build();
   }
@@ -36,8 +51,20 @@ final class Euler {
     return Prediction.named(name.equals("original_sample") ? "sample" : name);
   }
 
-  private static SigmaSpace space(Fields fields, NoiseSchedule schedule, int n, int trainSteps) {
-    double[] timesteps = Timesteps.fractional(fields, n, trainSteps);
+  /** A caller's sigmas, the last one included, at the timesteps where training had them. */
+  private static SigmaSpace listed(
+      Fields fields, NoiseSchedule schedule, int n, SamplingOptions options) {
+    fields.requireCount("sigmas", options.sigmas().size(), n, n + 1);
+    if (!options.timesteps().isEmpty()) {
+      fields.requireCount("timesteps beside sigmas", options.timesteps().size(), n, 0);
+    }
+    double[] sigmas = options.sigmas().stream().mapToDouble(Double::floatValue).toArray();
+    return new SigmaSpace(sigmas, schedule.timestepsOf(Arrays.copyOf(sigmas, n)));
+  }
+
+  private static SigmaSpace space(
+      Fields fields, NoiseSchedule schedule, int n, int trainSteps, SamplingOptions options) {
+    double[] timesteps = Timesteps.fractional(fields, n, trainSteps, options);
     boolean logLinear =
         fields.choice("interpolation_type", "linear", "linear", "log_linear").equals("log_linear");
     // Log-linear has n + 1 sigmas down to the least of training, and its n steps end there.

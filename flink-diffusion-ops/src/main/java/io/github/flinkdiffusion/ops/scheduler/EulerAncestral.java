@@ -14,7 +14,7 @@ final class EulerAncestral {
     int trainSteps = fields.trainSteps(n, options);
     NoiseSchedule schedule = NoiseSchedule.withNearlyZeroSnr(fields, NoiseSchedule.Defaults.DDPM);
     Prediction prediction = fields.prediction(Prediction.EPSILON, Prediction.VELOCITY);
-    double[] timesteps = Timesteps.fractional(fields, n, trainSteps);
+    double[] timesteps = Timesteps.fractional(fields, n, trainSteps, options);
     SigmaSpace space =
         new SigmaSpace(SigmaSpace.append(schedule.sigmasAt(timesteps), 0), timesteps);
     PlanBuilder plan = new PlanBuilder(fields, n, space.initNoiseSigma(fields));

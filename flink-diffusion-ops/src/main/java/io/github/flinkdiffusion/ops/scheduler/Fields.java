@@ -105,6 +105,44 @@ final class Fields {
     return SchedulerException.unsupported(config, key, value, supported);
   }
 
+  /**
+   * The timesteps that a caller lists, once they are known to be as many as steps and to lie in
+   * training.
+   *
+   * @param whole whether the class takes whole numbers only
+   * @param most the highest allowed
+   */
+  double[] listed(List<Double> timesteps, int n, boolean whole, int most) {
+    requireCount("timesteps", timesteps.size(), n, n);
+    for (double timestep : timesteps) {
+      if (timestep > most || whole && timestep != Math.rint(timestep)) {
+        throw new SchedulerException(
+            "%s: %s cannot begin a step at timestep %s; supported: %s0..%d"
+                .formatted(
+                    source(), className(), timestep, whole ? "whole numbers in " : "", most));
+      }
+    }
+    return timesteps.stream().mapToDouble(Double::floatValue).toArray();
+  }
+
+  /** Refuses a list of another length than the number of steps asks for. */
+  void requireCount(String name, int found, int n, int wanted) {
+    if (found != wanted) {
+      throw new SchedulerException(
+          "%s: %s was given %d %s for %d steps; supported: %d"
+              .formatted(source(), className(), found, name, n, wanted));
+    }
+  }
+
+  /** Refuses flags that place sigmas, when the caller has listed timesteps or sigmas. */
+  void requireNoPlacement(String listed, String... flags) {
+    for (String flag : flags) {
+      if (flag(flag, false)) {
+        throw unsupported(flag, true, "false, when " + listed + " are listed");
+      }
+    }
+  }
+
   /** The number of training timesteps, once the inference steps asked for are known to fit in. */
   int trainSteps(int inferenceSteps, SamplingOptions options) {
     int trainSteps = integer("num_train_timesteps", 1000, 1, Integer.MAX_VALUE);

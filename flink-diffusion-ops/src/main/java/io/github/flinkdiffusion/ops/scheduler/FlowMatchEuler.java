@@ -1,6 +1,7 @@
 package io.github.flinkdiffusion.ops.scheduler;
 
 import io.github.flinkdiffusion.ops.scheduler.PlanBuilder.Call;
+import java.util.Arrays;
 
 /**
  * {@code FlowMatchEulerDiscreteScheduler}: Euler steps along a rectified flow, where a sample is (1
@@ -27,7 +28,9 @@ final class FlowMatchEuler {
     for (int i = options.skippedSteps(); i < n; i++) {
       double sigma = all[i];
       double to = all[i + 1];
-      Call call = plan.call(sigma * trainSteps).level(1 - sigma, sigma);
+      boolean listed = !options.timesteps().isEmpty() && !inverted;
+      double timestep = listed ? options.timesteps().get(i) : sigma * trainSteps;
+      Call call = plan.call(timestep).level(1 - sigma, sigma);
       if (stochastic) {
         Linear image = call.x().minus(call.out().times(sigma));
         call.next(image.times(1 - to).plus(call.noise().times(to)));
@@ -51,7 +54,7 @@ final class FlowMatchEuler {
     // The reference shifts the training schedule when it is made and its two ends once more here.
     double least = dynamic ? 1.0 / trainSteps : shifted(1.0 / trainSteps, shift);
     double factor = !dynamic ? shift : exponential ? Math.exp(options.mu()) : options.mu();
-    double[] sigmas = Sigmas.karras(1, least, n, 1);
+    double[] sigmas = unshifted(fields, n, trainSteps, least, options);
     for (int i = 0; i < n; i++) {
       sigmas[i] = shifted(sigmas[i], factor);
     }
@@ -68,6 +71,22 @@ final class FlowMatchEuler {
     }
     double greatest = fields.number("sigma_max", sigmas[0]);
     return Sigmas.place(placement, greatest, fields.number("sigma_min", sigmas[n - 1]), n);
+  }
+
+  /** Evenly from 1 down, or what the caller lists: sigmas, or timesteps and with them sigmas. */
+  private static double[] unshifted(
+      Fields fields, int n, int trainSteps, double least, SamplingOptions options) {
+    double[] timesteps =
+        options.timesteps().isEmpty()
+            ? new double[0]
+            : fields.listed(options.timesteps(), n, false, trainSteps);
+    if (!options.sigmas().isEmpty()) {
+      fields.requireCount("sigmas", options.sigmas().size(), n, n);
+      return SolverSpace.flowSigmas(fields, options);
+    }
+    return timesteps.length == 0
+        ? Sigmas.karras(1, least, n, 1)
+        : Arrays.stream(timesteps).map(timestep -> timestep / trainSteps).toArray();
   }
 
   /** Also the dynamic shift: a / (a + (1 / sigma - 1)) is the same function. */

@@ -24,7 +24,7 @@ final class Heun {
     Prediction prediction =
         fields.prediction(Prediction.EPSILON, Prediction.SAMPLE, Prediction.VELOCITY);
     Limit limit = Limit.clampOf(fields, false);
-    SigmaSpace space = SigmaSpace.of(fields, schedule, n, trainSteps);
+    SigmaSpace space = SigmaSpace.of(fields, schedule, n, trainSteps, options);
     PlanBuilder plan = new PlanBuilder(fields, n, space.initNoiseSigma(fields));
     for (int i = options.skippedSteps(); i < n; i++) {
       double sigma = space.sigmas()[i];

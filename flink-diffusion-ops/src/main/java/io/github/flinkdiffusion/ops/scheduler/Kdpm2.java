@@ -25,7 +25,7 @@ final class Kdpm2 {
     int trainSteps = fields.trainSteps(n, options);
     NoiseSchedule schedule = NoiseSchedule.of(fields, NoiseSchedule.Defaults.K_DIFFUSION);
     Prediction prediction = fields.prediction(Prediction.EPSILON, Prediction.VELOCITY);
-    SigmaSpace space = SigmaSpace.of(fields, schedule, n, trainSteps);
+    SigmaSpace space = SigmaSpace.of(fields, schedule, n, trainSteps, options);
     double[] timesteps = space.timesteps();
     if (Sigmas.placement(fields) == Sigmas.Placement.KARRAS) {
       timesteps = SolverSpace.rounded(timesteps);

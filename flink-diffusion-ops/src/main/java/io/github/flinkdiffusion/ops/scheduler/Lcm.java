@@ -1,6 +1,7 @@
 package io.github.flinkdiffusion.ops.scheduler;
 
 import io.github.flinkdiffusion.ops.scheduler.PlanBuilder.Call;
+import java.util.Arrays;
 
 /**
  * {@code LCMScheduler}: multistep sampling of a latent consistency model. Each call jumps to a
@@ -50,9 +51,17 @@ final class Lcm {
     return plan.build();
   }
 
-  /** n of the timesteps that the model was distilled on, evenly from the noisiest on. */
+  /**
+   * n of the timesteps that the model was distilled on, evenly from the noisiest on, or those that
+   * a caller lists.
+   */
   static int[] timesteps(Fields fields, int n, SamplingOptions options) {
     int trainSteps = fields.integer("num_train_timesteps", 1000, 1, Integer.MAX_VALUE);
+    if (!options.timesteps().isEmpty()) {
+      fields.requireSteps(n, trainSteps, "num_train_timesteps", options);
+      double[] listed = fields.listed(options.timesteps(), n, true, trainSteps - 1);
+      return Arrays.stream(listed).mapToInt(timestep -> (int) timestep).toArray();
+    }
     int distilled = fields.integer("original_inference_steps", 50, 1, trainSteps);
     fields.requireSteps(n, distilled, "original_inference_steps", options);
     int stride = trainSteps / distilled;

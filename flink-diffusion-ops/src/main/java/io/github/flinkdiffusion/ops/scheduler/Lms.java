@@ -19,7 +19,7 @@ final class Lms {
     NoiseSchedule schedule = NoiseSchedule.of(fields, NoiseSchedule.Defaults.DDPM);
     Prediction prediction =
         fields.prediction(Prediction.EPSILON, Prediction.SAMPLE, Prediction.VELOCITY);
-    SigmaSpace space = SigmaSpace.of(fields, schedule, n, trainSteps);
+    SigmaSpace space = SigmaSpace.of(fields, schedule, n, trainSteps, options);
     double[] sigmas = space.sigmas();
     PlanBuilder plan = new PlanBuilder(fields, n, space.initNoiseSigma(fields));
     for (int i = options.skippedSteps(); i < n; i++) {

@@ -4,6 +4,7 @@ import io.github.flinkdiffusion.ops.scheduler.PlanBuilder.Call;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
+import java.util.stream.DoubleStream;
 
 /**
  * {@code PNDMScheduler}: a linear multistep method (PLMS) on DDIM's transfer, which needs the
@@ -43,15 +44,10 @@ final class Pndm {
           false,
           "true, or at least " + ORDER + " steps (" + n + " were asked for)");
     }
-    if (rungeKutta && options.skippedSteps() > 0) {
-      throw fields.unsupported(
-          "skip_prk_steps", false, "true, when steps are skipped (image-to-image)");
-    }
     double[] spaced = Timesteps.whole(fields, "leading", n, trainSteps);
     Pndm pndm = new Pndm(fields, n, trainSteps);
     if (rungeKutta) {
-      pndm.rungeKutta(spaced);
-      pndm.multistep(Arrays.copyOfRange(spaced, ORDER - 1, n), true);
+      pndm.afterRungeKutta(spaced, options.skippedSteps());
     } else {
       pndm.multistep(firstStepTwice(spaced, options.skippedSteps()), false);
     }
@@ -73,10 +69,27 @@ final class Pndm {
     return timesteps.stream().skip(skipped).mapToDouble(Double::doubleValue).toArray();
   }
 
-  private void rungeKutta(double[] spaced) {
+  /**
+   * Three Runge-Kutta steps, then multistep. What is skipped is as many calls, and the phases begin
+   * anew at the first call that is left: the reference counts calls from there, and takes the
+   * beginnings of the Runge-Kutta steps where they would be without skipping.
+   */
+  private void afterRungeKutta(double[] spaced, int skipped) {
+    double[] unskipped = rungeKuttaTimesteps(spaced);
+    double[] multistep = Arrays.copyOfRange(spaced, ORDER - 1, spaced.length);
+    double[] left =
+        DoubleStream.concat(Arrays.stream(unskipped), Arrays.stream(multistep))
+            .skip(skipped)
+            .toArray();
+    int phase = Math.min(unskipped.length, left.length);
+    rungeKutta(Arrays.copyOf(left, phase), unskipped);
+    multistep(Arrays.copyOfRange(left, phase, left.length), true);
+  }
+
+  /** Start of each step, its middle twice, its end: the middle as the end plus half a stride. */
+  private double[] rungeKuttaTimesteps(double[] spaced) {
     double[] timesteps = new double[(ORDER - 1) * CALLS_PER_RUNGE_KUTTA_STEP];
     for (int step = 0; step < ORDER - 1; step++) {
-      // Start of the step, its middle twice, its end: the middle as the end plus half a stride.
       double middle = spaced[step + 1] + stride / 2;
       int first = step * CALLS_PER_RUNGE_KUTTA_STEP;
       timesteps[first] = spaced[step];
@@ -84,9 +97,17 @@ final class Pndm {
       timesteps[first + 2] = middle;
       timesteps[first + 3] = spaced[step + 1];
     }
+    return timesteps;
+  }
+
+  /**
+   * @param timesteps of the calls
+   * @param beginnings where, at the first call of every four, their step begins
+   */
+  private void rungeKutta(double[] timesteps, double[] beginnings) {
     for (int i = 0; i < timesteps.length; i++) {
       int t = (int) timesteps[i];
-      int from = (int) timesteps[i / CALLS_PER_RUNGE_KUTTA_STEP * CALLS_PER_RUNGE_KUTTA_STEP];
+      int from = (int) beginnings[i / CALLS_PER_RUNGE_KUTTA_STEP * CALLS_PER_RUNGE_KUTTA_STEP];
       int to = i % 2 == 0 ? t - stride / 2 : t;
       Call call = open(t);
       List<Linear> h = call.history();

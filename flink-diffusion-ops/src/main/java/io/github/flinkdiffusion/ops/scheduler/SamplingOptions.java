@@ -1,5 +1,7 @@
 package io.github.flinkdiffusion.ops.scheduler;
 
+import java.util.List;
+
 /**
  * What a caller may ask of a scheduler beyond its config: the arguments that diffusers takes in
  * {@code step()} and {@code set_timesteps()} rather than in the constructor.
@@ -13,12 +15,24 @@ package io.github.flinkdiffusion.ops.scheduler;
  *     afresh there.
  * @param useClippedModelOutput whether DDIM takes the noise from the limited picture rather than
  *     from the network ({@code use_clipped_model_output}). Others ignore it.
+ * @param churn noise that Euler samplers add on the way; others have none
+ * @param timesteps the timesteps themselves, one a step, from the noisiest down; empty for the
+ *     config's spacing. {@link Schedulers#taking} says which schedulers take them.
+ * @param sigmas the noise levels themselves, from the greatest down: one a step, and for {@code
+ *     EulerDiscreteScheduler} the one to end at as well; empty for the config's placement
  */
 public record SamplingOptions(
-    Double eta, Double mu, int skippedSteps, boolean useClippedModelOutput) {
+    Double eta,
+    Double mu,
+    int skippedSteps,
+    boolean useClippedModelOutput,
+    Churn churn,
+    List<Double> timesteps,
+    List<Double> sigmas) {
 
   /** The scheduler's defaults, from pure noise. */
-  public static final SamplingOptions DEFAULTS = new SamplingOptions(null, null, 0, false);
+  public static final SamplingOptions DEFAULTS =
+      new SamplingOptions(null, null, 0, false, Churn.NONE, List.of(), List.of());
 
   public SamplingOptions {
     if (eta != null && !(eta >= 0 && eta <= 1)) {
@@ -31,21 +45,55 @@ public record SamplingOptions(
       throw new SchedulerException(
           "Sampling options: skippedSteps = " + skippedSteps + ", it must be 0 or more");
     }
+    timesteps = falling("timesteps", timesteps);
+    sigmas = falling("sigmas", sigmas);
+  }
+
+  private static List<Double> falling(String name, List<Double> values) {
+    double above = Double.POSITIVE_INFINITY;
+    for (double value : values) {
+      if (!(value >= 0 && value < above)) {
+        throw new SchedulerException(
+            "Sampling options: %s = %s, they must be 0 or more, each less than the one before"
+                .formatted(name, values));
+      }
+      above = value;
+    }
+    return List.copyOf(values);
   }
 
   public SamplingOptions withEta(double eta) {
-    return new SamplingOptions(eta, mu, skippedSteps, useClippedModelOutput);
+    return new SamplingOptions(
+        eta, mu, skippedSteps, useClippedModelOutput, churn, timesteps, sigmas);
   }
 
   public SamplingOptions withMu(double mu) {
-    return new SamplingOptions(eta, mu, skippedSteps, useClippedModelOutput);
+    return new SamplingOptions(
+        eta, mu, skippedSteps, useClippedModelOutput, churn, timesteps, sigmas);
   }
 
   public SamplingOptions withSkippedSteps(int skippedSteps) {
-    return new SamplingOptions(eta, mu, skippedSteps, useClippedModelOutput);
+    return new SamplingOptions(
+        eta, mu, skippedSteps, useClippedModelOutput, churn, timesteps, sigmas);
   }
 
   public SamplingOptions withUseClippedModelOutput(boolean useClippedModelOutput) {
-    return new SamplingOptions(eta, mu, skippedSteps, useClippedModelOutput);
+    return new SamplingOptions(
+        eta, mu, skippedSteps, useClippedModelOutput, churn, timesteps, sigmas);
+  }
+
+  public SamplingOptions withChurn(Churn churn) {
+    return new SamplingOptions(
+        eta, mu, skippedSteps, useClippedModelOutput, churn, timesteps, sigmas);
+  }
+
+  public SamplingOptions withTimesteps(List<Double> timesteps) {
+    return new SamplingOptions(
+        eta, mu, skippedSteps, useClippedModelOutput, churn, timesteps, sigmas);
+  }
+
+  public SamplingOptions withSigmas(List<Double> sigmas) {
+    return new SamplingOptions(
+        eta, mu, skippedSteps, useClippedModelOutput, churn, timesteps, sigmas);
   }
 }

@@ -2,6 +2,7 @@ package io.github.flinkdiffusion.ops.scheduler;
 
 import java.util.Collections;
 import java.util.Map;
+import java.util.Set;
 import java.util.SortedSet;
 import java.util.TreeMap;
 import java.util.TreeSet;
@@ -17,36 +18,87 @@ public final class Schedulers {
     SamplingPlan plan(Fields fields, int inferenceSteps, SamplingOptions options);
   }
 
-  private static final Map<String, Compiler> COMPILERS =
+  /** An option beside the config that not every scheduler has a use for. */
+  public enum Option {
+    /** {@link SamplingOptions#eta()}. */
+    ETA,
+    /** {@link SamplingOptions#mu()}. */
+    MU,
+    /** {@link SamplingOptions#churn()}. */
+    CHURN,
+    /** {@link SamplingOptions#timesteps()}. */
+    TIMESTEPS,
+    /** {@link SamplingOptions#sigmas()}. */
+    SIGMAS
+  }
+
+  private record Entry(Compiler compiler, Set<Option> options) {}
+
+  private static Map.Entry<String, Entry> entry(
+      String className, Compiler compiler, Option... options) {
+    return Map.entry(className, new Entry(compiler, Set.of(options)));
+  }
+
+  private static final Map<String, Entry> ENTRIES =
       new TreeMap<>(
           Map.ofEntries(
-              Map.entry("DDIMInverseScheduler", DdimInverse::plan),
-              Map.entry("DDIMScheduler", Ddim::plan),
-              Map.entry("DDPMScheduler", Ddpm::plan),
-              Map.entry("DEISMultistepScheduler", Deis::plan),
-              Map.entry("DPMSolverMultistepScheduler", DpmSolverMultistep::plan),
-              Map.entry("DPMSolverSinglestepScheduler", DpmSolverSinglestep::plan),
-              Map.entry("EDMEulerScheduler", EdmEuler::plan),
-              Map.entry("EulerAncestralDiscreteScheduler", EulerAncestral::plan),
-              Map.entry("EulerDiscreteScheduler", Euler::plan),
-              Map.entry("FlowMatchEulerDiscreteScheduler", FlowMatchEuler::plan),
-              Map.entry("HeunDiscreteScheduler", Heun::plan),
-              Map.entry("KDPM2AncestralDiscreteScheduler", Kdpm2::ancestral),
-              Map.entry("KDPM2DiscreteScheduler", Kdpm2::plan),
-              Map.entry("LCMScheduler", Lcm::plan),
-              Map.entry("LMSDiscreteScheduler", Lms::plan),
-              Map.entry("PNDMScheduler", Pndm::plan),
-              Map.entry("TCDScheduler", Tcd::plan),
-              Map.entry("UniPCMultistepScheduler", UniPc::plan)));
+              entry("DDIMInverseScheduler", DdimInverse::plan),
+              entry("DDIMScheduler", Ddim::plan, Option.ETA),
+              entry("DDPMScheduler", Ddpm::plan, Option.TIMESTEPS),
+              entry("DEISMultistepScheduler", Deis::plan, Option.MU),
+              entry(
+                  "DPMSolverMultistepScheduler",
+                  DpmSolverMultistep::plan,
+                  Option.MU,
+                  Option.TIMESTEPS),
+              entry(
+                  "DPMSolverSinglestepScheduler",
+                  DpmSolverSinglestep::plan,
+                  Option.MU,
+                  Option.TIMESTEPS),
+              entry("EDMEulerScheduler", EdmEuler::plan, Option.CHURN),
+              entry("EulerAncestralDiscreteScheduler", EulerAncestral::plan),
+              entry(
+                  "EulerDiscreteScheduler",
+                  Euler::plan,
+                  Option.CHURN,
+                  Option.TIMESTEPS,
+                  Option.SIGMAS),
+              entry(
+                  "FlowMatchEulerDiscreteScheduler",
+                  FlowMatchEuler::plan,
+                  Option.MU,
+                  Option.TIMESTEPS,
+                  Option.SIGMAS),
+              entry("HeunDiscreteScheduler", Heun::plan, Option.TIMESTEPS),
+              entry("KDPM2AncestralDiscreteScheduler", Kdpm2::ancestral),
+              entry("KDPM2DiscreteScheduler", Kdpm2::plan),
+              entry("LCMScheduler", Lcm::plan, Option.TIMESTEPS),
+              entry("LMSDiscreteScheduler", Lms::plan),
+              entry("PNDMScheduler", Pndm::plan),
+              entry("TCDScheduler", Tcd::plan, Option.ETA, Option.TIMESTEPS),
+              entry("UniPCMultistepScheduler", UniPc::plan, Option.MU, Option.SIGMAS)));
 
   private static final SortedSet<String> SUPPORTED =
-      Collections.unmodifiableSortedSet(new TreeSet<>(COMPILERS.keySet()));
+      Collections.unmodifiableSortedSet(new TreeSet<>(ENTRIES.keySet()));
 
   private Schedulers() {}
 
   /** The class names that {@link #plan} accepts. */
   public static SortedSet<String> supported() {
     return SUPPORTED;
+  }
+
+  /** The class names of the schedulers that have a use for an option. */
+  public static SortedSet<String> taking(Option option) {
+    SortedSet<String> taking = new TreeSet<>();
+    ENTRIES.forEach(
+        (className, entry) -> {
+          if (entry.options().contains(option)) {
+            taking.add(className);
+          }
+        });
+    return taking;
   }
 
   /** A plan with the scheduler's own defaults, from pure noise. */
@@ -58,14 +110,14 @@ public final class Schedulers {
    * Compiles a config. Pure: the same arguments give an equal plan, which may be cached and shared.
    *
    * @param numInferenceSteps 1 up to the config's number of training timesteps (LCM: of distilled
-   *     ones)
+   *     ones); where the options list timesteps or sigmas, as many as they make
    * @throws SchedulerException when the class, a value in the config or the number of steps is not
    *     supported
    */
   public static SamplingPlan plan(
       SchedulerConfig config, int numInferenceSteps, SamplingOptions options) {
-    Compiler compiler = COMPILERS.get(config.className());
-    if (compiler == null) {
+    Entry entry = ENTRIES.get(config.className());
+    if (entry == null) {
       throw new SchedulerException(
           config.source()
               + ": key _class_name is "
@@ -73,6 +125,20 @@ public final class Schedulers {
               + "; supported: "
               + String.join(", ", SUPPORTED));
     }
-    return compiler.plan(new Fields(config), numInferenceSteps, options);
+    require(config, entry, Option.CHURN, options.churn().amount() == 0, "churn");
+    require(config, entry, Option.TIMESTEPS, options.timesteps().isEmpty(), "timesteps");
+    require(config, entry, Option.SIGMAS, options.sigmas().isEmpty(), "sigmas");
+    return entry.compiler().plan(new Fields(config), numInferenceSteps, options);
+  }
+
+  /** Eta and mu are ignored where they have no use, as in the reference; the others never. */
+  private static void require(
+      SchedulerConfig config, Entry entry, Option option, boolean absent, String name) {
+    if (!absent && !entry.options().contains(option)) {
+      throw new SchedulerException(
+          "%s: %s takes no %s; supported by %s"
+              .formatted(
+                  config.source(), config.className(), name, String.join(", ", taking(option))));
+    }
   }
 }

@@ -14,8 +14,9 @@ import java.util.Arrays;
 record SigmaSpace(double[] sigmas, double[] timesteps) {
 
   /** Reads {@code timestep_spacing} and the placement from a config; the last sigma is 0. */
-  static SigmaSpace of(Fields fields, NoiseSchedule schedule, int n, int trainSteps) {
-    double[] timesteps = Timesteps.fractional(fields, n, trainSteps);
+  static SigmaSpace of(
+      Fields fields, NoiseSchedule schedule, int n, int trainSteps, SamplingOptions options) {
+    double[] timesteps = Timesteps.fractional(fields, n, trainSteps, options);
     return place(fields, schedule, timesteps, schedule.sigmasAt(timesteps), 0);
   }
 

@@ -13,6 +13,9 @@ final class Sigmas {
   /** "Beta Sampling is All You Need": both shape parameters. */
   private static final double BETA_SHAPE = 0.6;
 
+  /** The keys that ask for a placement. */
+  static final String[] FLAGS = {"use_karras_sigmas", "use_exponential_sigmas", "use_beta_sigmas"};
+
   private Sigmas() {}
 
   /** Which placement a config asks for. */

@@ -67,6 +67,16 @@ record SolverSpace(double[] sigmas, double[] timesteps, boolean flow) {
     return sigmas;
   }
 
+  /** The sigmas that a caller lists for a rectified flow, at most 1, before they are shifted. */
+  static double[] flowSigmas(Fields fields, SamplingOptions options) {
+    if (options.sigmas().get(0) > 1) {
+      throw new SchedulerException(
+          "%s: %s was given sigmas from %s on; supported: 1 downwards"
+              .formatted(fields.source(), fields.className(), options.sigmas().get(0)));
+    }
+    return options.sigmas().stream().mapToDouble(Double::doubleValue).toArray();
+  }
+
   /** {@code flow_shift}, or e^mu where the config lets the shift depend on the picture's size. */
   static double flowShift(Fields fields, SamplingOptions options) {
     boolean dynamic = fields.flag("use_dynamic_shifting", false);
@@ -74,6 +84,15 @@ record SolverSpace(double[] sigmas, double[] timesteps, boolean flow) {
     return dynamic && options.mu() != null
         ? Math.exp(options.mu())
         : fields.number("flow_shift", 1);
+  }
+
+  /** Levels at the timesteps that a caller lists. */
+  static SolverSpace listed(
+      Fields fields, NoiseSchedule schedule, SamplingOptions options, int n, double last) {
+    fields.requireNoPlacement("timesteps", Sigmas.FLAGS);
+    fields.requireNoPlacement("timesteps", "use_lu_lambdas", "use_flow_sigmas");
+    double[] timesteps = fields.listed(options.timesteps(), n, true, schedule.length() - 1);
+    return new SolverSpace(SigmaSpace.append(schedule.sigmasAt(timesteps), last), timesteps, false);
   }
 
   /** Levels at placed sigmas. */

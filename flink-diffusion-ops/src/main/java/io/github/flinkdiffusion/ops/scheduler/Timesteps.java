@@ -19,8 +19,15 @@ final class Timesteps {
         : spaced(fields, spacing, n, trainSteps);
   }
 
-  /** As {@link #whole}, but linspace is not rounded. The schedulers that work with sigma. */
-  static double[] fractional(Fields fields, int n, int trainSteps) {
+  /**
+   * As {@link #whole}, but linspace is not rounded, and a caller may list others. The schedulers
+   * that work with sigma.
+   */
+  static double[] fractional(Fields fields, int n, int trainSteps, SamplingOptions options) {
+    if (!options.timesteps().isEmpty()) {
+      fields.requireNoPlacement("timesteps", Sigmas.FLAGS);
+      return fields.listed(options.timesteps(), n, false, trainSteps - 1);
+    }
     String spacing = fields.choice("timestep_spacing", "linspace", SPACINGS);
     if (!spacing.equals("linspace")) {
       return spaced(fields, spacing, n, trainSteps);

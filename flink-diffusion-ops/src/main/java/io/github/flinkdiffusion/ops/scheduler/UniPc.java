@@ -196,6 +196,12 @@ final class UniPc {
       throw fields.unsupported("use_dynamic_shifting", true, "true with a value for mu, or false");
     }
     Sigmas.Placement placement = Sigmas.placement(fields);
+    if (!options.sigmas().isEmpty()) {
+      fields.requireNoPlacement("sigmas", Sigmas.FLAGS);
+      if (!flow) {
+        throw fields.unsupported("use_flow_sigmas", false, "true, when sigmas are listed");
+      }
+    }
     if (placement != Sigmas.Placement.BY_TIMESTEP) {
       double[] sigmas = SolverSpace.placed(fields, schedule, placement, n);
       boolean karras = placement == Sigmas.Placement.KARRAS;
@@ -222,8 +228,14 @@ final class UniPc {
     double shift = SolverSpace.flowShift(fields, options);
     double[] sigmas = new double[n];
     for (int i = 0; i < n; i++) {
-      double even = 1 - (1 - 1.0 / trainSteps) * i / n;
-      sigmas[i] = shift * even / (1 + (shift - 1) * even);
+      sigmas[i] = 1 - (1 - 1.0 / trainSteps) * i / n;
+    }
+    if (!options.sigmas().isEmpty()) {
+      fields.requireCount("sigmas", options.sigmas().size(), n, n);
+      sigmas = SolverSpace.flowSigmas(fields, options);
+    }
+    for (int i = 0; i < n; i++) {
+      sigmas[i] = shift * sigmas[i] / (1 + (shift - 1) * sigmas[i]);
     }
     double terminal = fields.number("shift_terminal", 0);
     if (terminal != 0) {

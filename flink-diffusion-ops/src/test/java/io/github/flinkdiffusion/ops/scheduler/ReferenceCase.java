@@ -10,6 +10,7 @@ import java.io.UncheckedIOException;
 import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
 import java.util.Base64;
+import java.util.List;
 import java.util.stream.Stream;
 import java.util.stream.StreamSupport;
 
@@ -58,7 +59,18 @@ record ReferenceCase(String scheduler, JsonNode json) {
         options.has("eta") ? options.get("eta").asDouble() : null,
         options.has("mu") ? options.get("mu").asDouble() : null,
         options.path("skippedSteps").asInt(0),
-        false);
+        false,
+        new Churn(
+            options.path("s_churn").asDouble(0),
+            options.path("s_tmin").asDouble(0),
+            options.path("s_tmax").asDouble(Double.POSITIVE_INFINITY),
+            options.path("s_noise").asDouble(1)),
+        doubles(options.path("timesteps")),
+        doubles(options.path("sigmas")));
+  }
+
+  private static List<Double> doubles(JsonNode list) {
+    return StreamSupport.stream(list.spliterator(), false).map(JsonNode::asDouble).toList();
   }
 
   SamplingPlan plan() {

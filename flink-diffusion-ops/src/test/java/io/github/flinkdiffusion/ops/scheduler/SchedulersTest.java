@@ -4,6 +4,7 @@ import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatCode;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
+import java.util.List;
 import java.util.Map;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
@@ -180,6 +181,79 @@ class SchedulersTest {
         .hasMessageContaining("mu = NaN");
     assertThatThrownBy(() -> SamplingOptions.DEFAULTS.withSkippedSteps(-1))
         .hasMessageContaining("skippedSteps = -1");
+    assertThatThrownBy(() -> SamplingOptions.DEFAULTS.withTimesteps(List.of(5.0, 5.0)))
+        .hasMessageContaining("timesteps = [5.0, 5.0]");
+    assertThatThrownBy(() -> SamplingOptions.DEFAULTS.withSigmas(List.of(2.0, -1.0)))
+        .hasMessageContaining("sigmas = [2.0, -1.0]");
+    assertThatThrownBy(() -> new Churn(1, 3, 2, 1)).hasMessageContaining("s_tmax = 2.0");
+  }
+
+  @ParameterizedTest
+  @CsvSource(
+      delimiter = '|',
+      value = {
+        "DDIMScheduler | churn | EDMEulerScheduler, EulerDiscreteScheduler",
+        "DDIMScheduler | timesteps | DDPMScheduler, DPMSolverMultistepScheduler, DPMSolverSinglestepScheduler,"
+            + " EulerDiscreteScheduler, FlowMatchEulerDiscreteScheduler, HeunDiscreteScheduler, LCMScheduler, TCDScheduler",
+        "EDMEulerScheduler | sigmas | EulerDiscreteScheduler, FlowMatchEulerDiscreteScheduler, UniPCMultistepScheduler",
+      })
+  void optionsWithoutUseAreRefusedByNameOfThoseThatHaveOne(
+      String className, String option, String supported) {
+    SamplingOptions options =
+        switch (option) {
+          case "churn" -> SamplingOptions.DEFAULTS.withChurn(Churn.of(1));
+          case "timesteps" -> SamplingOptions.DEFAULTS.withTimesteps(List.of(9.0));
+          default -> SamplingOptions.DEFAULTS.withSigmas(List.of(1.0));
+        };
+    assertThatThrownBy(() -> Schedulers.plan(config(className), 1, options))
+        .isInstanceOf(SchedulerException.class)
+        .hasMessage(
+            "scheduler_config.json: %s takes no %s; supported by %s", className, option, supported);
+  }
+
+  @ParameterizedTest
+  @CsvSource(
+      delimiter = '|',
+      value = {
+        "DDPMScheduler | 2 | 9 | was given 1 timesteps for 2 steps; supported: 2",
+        "DDPMScheduler | 1 | 9.5 | timestep 9.5; supported: whole numbers in 0..999",
+        "EulerDiscreteScheduler | 1 | 999.5 | timestep 999.5; supported: 0..999",
+        "LCMScheduler | 1 | 1000 | timestep 1000.0; supported: whole numbers in 0..999",
+      })
+  void listedTimestepsMustFitTheModel(String className, int steps, double timestep, String says) {
+    SamplingOptions options = SamplingOptions.DEFAULTS.withTimesteps(List.of(timestep));
+    assertThatThrownBy(() -> Schedulers.plan(config(className), steps, options))
+        .isInstanceOf(SchedulerException.class)
+        .hasMessageContaining(says);
+  }
+
+  @Test
+  void eulersSigmasEndWithTheOneToEndAt() {
+    SchedulerConfig config = config("EulerDiscreteScheduler");
+    SamplingOptions options = SamplingOptions.DEFAULTS.withSigmas(List.of(14.0, 3.0, 0.0));
+    assertThat(Schedulers.plan(config, 2, options).noiseLevel(1)).isEqualTo(3);
+    assertThatThrownBy(() -> Schedulers.plan(config, 3, options))
+        .hasMessageContaining("was given 3 sigmas for 3 steps; supported: 4");
+    assertThatThrownBy(
+            () -> Schedulers.plan(config, 2, options.withTimesteps(List.of(900.0, 10.0))))
+        .hasMessageContaining("2 timesteps beside sigmas for 2 steps; supported: 0");
+  }
+
+  @Test
+  void flowsBeginAtOneAtMost() {
+    SamplingOptions options = SamplingOptions.DEFAULTS.withSigmas(List.of(2.0));
+    assertThatThrownBy(() -> Schedulers.plan(config("FlowMatchEulerDiscreteScheduler"), 1, options))
+        .hasMessageContaining("sigmas from 2.0 on; supported: 1 downwards");
+  }
+
+  @Test
+  void churnDrawsOnlyWhereItApplies() {
+    SamplingOptions options = SamplingOptions.DEFAULTS.withChurn(new Churn(3, 0.5, 5, 1));
+    SamplingPlan plan = Schedulers.plan(config("EulerDiscreteScheduler"), 20, options);
+    for (int call = 0; call < plan.calls(); call++) {
+      double sigma = plan.noiseLevel(call);
+      assertThat(plan.needsNoise(call)).isEqualTo(sigma >= 0.5 && sigma <= 5);
+    }
   }
 
   private static SchedulerConfig config(String className) {

@@ -24,7 +24,8 @@ class TimestepsParityTest {
   private static final Map<String, BiFunction<Fields, Integer, double[]>> WAYS =
       Map.of(
           "DDIMScheduler", (fields, n) -> Timesteps.whole(fields, "leading", n, TRAIN_STEPS),
-          "EulerDiscreteScheduler", (fields, n) -> Timesteps.fractional(fields, n, TRAIN_STEPS),
+          "EulerDiscreteScheduler",
+              (fields, n) -> Timesteps.fractional(fields, n, TRAIN_STEPS, SamplingOptions.DEFAULTS),
           "DPMSolverMultistepScheduler",
               (fields, n) -> Timesteps.solver(fields, n, TRAIN_STEPS, TRAIN_STEPS));
 
