@@ -19,14 +19,14 @@ final class CallLimits {
 
   /**
    * @param batchKey of the trajectories; any constant for encoding, which does not depend on it
-   * @return rows (requests, when encoding or decoding) that one call may have
+   * @return rows (requests, other than in steps) that one call may have
    */
   int of(CallReport.Stage stage, Object batchKey) {
     int configured =
         switch (stage) {
           case ENCODE -> policy.encodeLimit();
           case STEP -> policy.rowLimit();
-          case DECODE -> policy.decodeLimit();
+          case DECODE, PREVIEW -> policy.decodeLimit();
         };
     return learned.getOrDefault(new Call(stage, batchKey), configured);
   }

@@ -7,7 +7,7 @@ import java.time.Duration;
  *
  * @param stage what it did
  * @param requests how many requests shared it, of all sessions
- * @param rows rows of the network's batch; for encoding and decoding equal to {@code requests}
+ * @param rows rows of the network's batch; for all stages but steps equal to {@code requests}
  * @param outOfMemory true when it failed for memory, so that nothing was done
  * @param elapsed time on the device
  */
@@ -21,6 +21,8 @@ public record CallReport(
     /** One network call moves trajectories on by a step. */
     STEP,
     /** Latents become pictures. */
-    DECODE
+    DECODE,
+    /** Small pictures are made of trajectories on their way. */
+    PREVIEW
   }
 }

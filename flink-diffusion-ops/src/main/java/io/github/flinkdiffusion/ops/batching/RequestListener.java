@@ -1,5 +1,6 @@
 package io.github.flinkdiffusion.ops.batching;
 
+import io.github.flinkdiffusion.ops.image.Raster;
 import io.github.flinkdiffusion.ops.pipeline.GeneratedImage;
 import java.time.Duration;
 
@@ -33,6 +34,13 @@ public interface RequestListener {
    * @param totalSteps steps in all
    */
   default void onStep(int step, int totalSteps) {}
+
+  /**
+   * A look at what it has come to; see {@link Submission#previewEverySteps}.
+   *
+   * @param preview a small picture
+   */
+  default void onPreview(int step, int totalSteps, Raster preview) {}
 
   /** The picture is there. */
   void onFinished(GeneratedImage image);

@@ -2,11 +2,13 @@ package io.github.flinkdiffusion.ops.batching;
 
 import static io.github.flinkdiffusion.ops.batching.CallReport.Stage.DECODE;
 import static io.github.flinkdiffusion.ops.batching.CallReport.Stage.ENCODE;
+import static io.github.flinkdiffusion.ops.batching.CallReport.Stage.PREVIEW;
 import static io.github.flinkdiffusion.ops.batching.CallReport.Stage.STEP;
 
 import io.github.flinkdiffusion.ops.batching.CallReport.Stage;
 import io.github.flinkdiffusion.ops.batching.RequestFailure.Kind;
 import io.github.flinkdiffusion.ops.engine.DeviceMemoryException;
+import io.github.flinkdiffusion.ops.image.Raster;
 import io.github.flinkdiffusion.ops.pipeline.DiffusionPipeline;
 import io.github.flinkdiffusion.ops.pipeline.GeneratedImage;
 import io.github.flinkdiffusion.ops.pipeline.GenerationRequest;
@@ -43,7 +45,7 @@ import java.util.function.ToIntFunction;
  * <p>The loop, {@link #runOnce}, makes one device call at a time and is run by one thread. Between
  * two calls (the <em>boundary</em>) requests join, leave, expire and are saved. Encoding and
  * decoding are calls of their own and alternate with steps, so running trajectories wait for one
- * such call at most.
+ * such call at most. So do previews, for which there is time when nothing else waits.
  *
  * <p>Errors are kept as small as they are. A request that the model refuses or whose numbers are no
  * longer finite fails alone. A call that does not fit into memory is halved, tried again, and the
@@ -266,6 +268,10 @@ public final class StepBatcher implements AutoCloseable {
       encode(admitted);
       return true;
     }
+    if (running.stream().anyMatch(ticket -> ticket.previewDue)) {
+      preview();
+      return true;
+    }
     if (!running.isEmpty()) {
       step();
       return true;
@@ -322,6 +328,7 @@ public final class StepBatcher implements AutoCloseable {
     }
     for (Ticket ticket : batch) {
       Trajectory trajectory = ticket.trajectory;
+      ticket.noteStep();
       if (trajectory.done()) {
         running.remove(ticket);
         denoised.add(ticket);
@@ -350,6 +357,49 @@ public final class StepBatcher implements AutoCloseable {
       denoised.remove(ticket);
       if (!ticket.session.isClosed()) {
         ticket.listener.onFinished(images.get(i));
+      }
+    }
+  }
+
+  /** Nobody fails for want of a preview: one that can not be made is left out. */
+  private void preview() {
+    lastStage = PREVIEW;
+    Object key =
+        running.stream()
+            .filter(ticket -> ticket.previewDue)
+            .findFirst()
+            .orElseThrow()
+            .trajectory
+            .batchKey();
+    List<Ticket> batch =
+        choose(
+            running,
+            ticket -> ticket.previewDue && ticket.trajectory.batchKey().equals(key),
+            ticket -> 1,
+            limits.of(PREVIEW, key));
+    batch.forEach(ticket -> ticket.previewDue = false);
+    long begin = ticker.nanos();
+    List<Raster> previews = List.of();
+    boolean outOfMemory = false;
+    try {
+      previews = pipeline.preview(trajectories(batch));
+    } catch (DeviceMemoryException e) {
+      outOfMemory = true;
+      limits.halve(PREVIEW, key, batch.size());
+    }
+    report(
+        batch,
+        new CallReport(
+            PREVIEW,
+            batch.size(),
+            batch.size(),
+            outOfMemory,
+            Duration.ofNanos(ticker.nanos() - begin)));
+    for (int i = 0; i < previews.size(); i++) {
+      Ticket ticket = batch.get(i);
+      if (!ticket.session.isClosed()) {
+        ticket.listener.onPreview(
+            ticket.trajectory.step(), ticket.trajectory.totalSteps(), previews.get(i));
       }
     }
   }

@@ -15,11 +15,18 @@ import java.util.Optional;
  *     said so: the request fails then, and until then it goes before those whose deadline is later
  * @param retries how often it is begun anew, from its seed, after a failure that another attempt
  *     may not have ({@link RequestFailure.Kind#isWorthARetry}); 0 or more
+ * @param previewEverySteps after how many steps there is a small picture of it, when the device
+ *     finds time between two steps; 0 for none
  */
 public record Submission(
-    int priority, Optional<Duration> timeout, Optional<Duration> deadline, int retries) {
+    int priority,
+    Optional<Duration> timeout,
+    Optional<Duration> deadline,
+    int retries,
+    int previewEverySteps) {
   /** Priority 0, no limits, no retries. */
-  public static final Submission DEFAULT = new Submission(0, Optional.empty(), Optional.empty(), 0);
+  public static final Submission DEFAULT =
+      new Submission(0, Optional.empty(), Optional.empty(), 0, 0);
 
   public Submission {
     Objects.requireNonNull(timeout, "timeout");
@@ -30,22 +37,30 @@ public record Submission(
       throw new IllegalArgumentException(
           "A request can not be retried " + retries + " times; use 0 or more.");
     }
+    if (previewEverySteps < 0) {
+      throw new IllegalArgumentException(
+          "A preview can not come every " + previewEverySteps + " steps; use 0 for none, or more.");
+    }
   }
 
   public Submission withPriority(int level) {
-    return new Submission(level, timeout, deadline, retries);
+    return new Submission(level, timeout, deadline, retries, previewEverySteps);
   }
 
   public Submission withTimeout(Duration limit) {
-    return new Submission(priority, Optional.of(limit), deadline, retries);
+    return new Submission(priority, Optional.of(limit), deadline, retries, previewEverySteps);
   }
 
   public Submission withDeadline(Duration timeLeft) {
-    return new Submission(priority, timeout, Optional.of(timeLeft), retries);
+    return new Submission(priority, timeout, Optional.of(timeLeft), retries, previewEverySteps);
   }
 
   public Submission withRetries(int times) {
-    return new Submission(priority, timeout, deadline, times);
+    return new Submission(priority, timeout, deadline, times, previewEverySteps);
+  }
+
+  public Submission withPreviewEverySteps(int steps) {
+    return new Submission(priority, timeout, deadline, retries, steps);
   }
 
   private static void requirePositive(Optional<Duration> limit, String what) {

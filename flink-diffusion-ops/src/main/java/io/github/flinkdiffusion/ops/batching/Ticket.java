@@ -34,6 +34,9 @@ public final class Ticket {
   /** Null until the request is started. */
   Trajectory trajectory;
 
+  /** True from a step after which a preview is wanted until the next call that makes previews. */
+  boolean previewDue;
+
   /** True after a batch failed for a request in it that was not named: this one is tried alone. */
   boolean alone;
 
@@ -64,6 +67,14 @@ public final class Ticket {
     return trajectory == null ? work : new Work.Resumed(trajectory.snapshot());
   }
 
+  /** After a step of its trajectory. */
+  void noteStep() {
+    int every = how.previewEverySteps();
+    if (every > 0 && trajectory.step() % every == 0 && !trajectory.done()) {
+      previewDue = true;
+    }
+  }
+
   boolean hasRetriesLeft() {
     return failedAttempts < how.retries();
   }
@@ -73,6 +84,7 @@ public final class Ticket {
     failedAttempts++;
     work = new Work.Fresh(request());
     trajectory = null;
+    previewDue = false;
     alone = false;
     rank = newRank;
     sequence = newSequence;

@@ -58,6 +58,8 @@ final class DiffusionMetrics {
           new Described(
               "decodeTimeMicros", "histogram", "device time of one call that makes pictures"),
           new Described(
+              "previewTimeMicros", "histogram", "device time of one call that makes previews"),
+          new Described(
               "deviceTimeMicros",
               "counter",
               "device time of all calls that this subtask took part in; subtasks that share a device"

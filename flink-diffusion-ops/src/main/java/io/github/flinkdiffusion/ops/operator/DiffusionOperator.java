@@ -16,9 +16,12 @@ import io.github.flinkdiffusion.ops.batching.SharedBatchers;
 import io.github.flinkdiffusion.ops.batching.Submission;
 import io.github.flinkdiffusion.ops.batching.Ticket;
 import io.github.flinkdiffusion.ops.batching.Work;
+import io.github.flinkdiffusion.ops.image.PngCodec;
+import io.github.flinkdiffusion.ops.image.Raster;
 import io.github.flinkdiffusion.ops.pipeline.GeneratedImage;
 import io.github.flinkdiffusion.ops.pipeline.InvalidRequestException;
 import io.github.flinkdiffusion.ops.pipeline.TrajectorySnapshot;
+import java.nio.ByteBuffer;
 import java.time.Duration;
 import java.time.Instant;
 import java.util.ArrayList;
@@ -320,7 +323,8 @@ abstract class DiffusionOperator extends AbstractStreamOperator<ImageEvent> {
     Submission how =
         Submission.DEFAULT
             .withPriority(request.prompt.getPriority())
-            .withRetries(settings.requestRetries());
+            .withRetries(settings.requestRetries())
+            .withPreviewEverySteps(settings.previewEverySteps());
     if (settings.timeout().isPresent()) {
       how = how.withTimeout(settings.timeout().get());
     }
@@ -483,6 +487,7 @@ abstract class DiffusionOperator extends AbstractStreamOperator<ImageEvent> {
     volatile CancelEvent cancellation;
 
     private final AtomicBoolean progressMailed = new AtomicBoolean();
+    private final AtomicBoolean previewUnderWay = new AtomicBoolean();
     private volatile int step;
     private volatile int totalSteps;
 
@@ -541,28 +546,57 @@ abstract class DiffusionOperator extends AbstractStreamOperator<ImageEvent> {
 
     private void emitProgress() {
       progressMailed.set(false);
+      emitProgress(step, totalSteps, null);
+    }
+
+    private void emitProgress(int done, int ofTotal, ByteBuffer preview) {
       output.collect(
           PROGRESS,
           record(
               ProgressEvent.newBuilder()
                   .setId(prompt.getId())
-                  .setStep(step)
-                  .setTotalSteps(totalSteps)
+                  .setStep(done)
+                  .setTotalSteps(ofTotal)
+                  .setPreview(preview)
                   .build()));
+    }
+
+    /** One preview at a time, too; it is of no use any more when the picture is there. */
+    @Override
+    public void onPreview(int done, int ofTotal, Raster preview) {
+      if (!previewUnderWay.compareAndSet(false, true)) {
+        return;
+      }
+      encode(
+          () -> {
+            ByteBuffer png = ByteBuffer.wrap(PngCodec.encode(preview));
+            mail(
+                () -> {
+                  previewUnderWay.set(false);
+                  if (!outcome.isDone()) {
+                    emitProgress(done, ofTotal, png);
+                  }
+                },
+                "preview");
+          });
     }
 
     @Override
     public void onFinished(GeneratedImage image) {
+      encode(() -> end(new Outcome.Picture(Events.image(prompt, image, lease.batcher().model()))));
+    }
+
+    private void encode(Runnable work) {
       try {
-        encoders.execute(() -> encode(image));
+        encoders.execute(() -> encodeOrFail(work));
       } catch (RejectedExecutionException e) {
         LOG.debug("The task has ended before request {} was encoded.", prompt.getId(), e);
       }
     }
 
-    private void encode(GeneratedImage image) {
+    private void encodeOrFail(Runnable work) {
       try {
-        end(new Outcome.Picture(Events.image(prompt, image, lease.batcher().model())));
+        work.run();
       } catch (RuntimeException | Error e) {
         outcome.completeExceptionally(e);
         failTask("The picture of request " + prompt.getId() + " could not be encoded: " + e, e);

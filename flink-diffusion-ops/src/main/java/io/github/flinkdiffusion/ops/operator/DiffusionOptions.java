@@ -30,6 +30,41 @@ public final class DiffusionOptions {
               "Precision of the networks on the device: FLOAT32, FLOAT16 or BFLOAT16. Without it,"
                   + " FLOAT16 on a GPU and FLOAT32 on the CPU.");
 
+  public static final ConfigOption<String> MODEL_PIPELINE =
+      ConfigOptions.key("diffusion.model.pipeline")
+          .stringType()
+          .noDefaultValue()
+          .withDescription(
+              "diffusers class that the model is run as, such as"
+                  + " StableDiffusionInstructPix2PixPipeline. Without it, the one that the folder's"
+                  + " model_index.json names.");
+
+  public static final ConfigOption<String> MODEL_ARCHIVES =
+      ConfigOptions.key("diffusion.model.archives")
+          .stringType()
+          .noDefaultValue()
+          .withDescription(
+              "Folder on the task managers where networks are kept in the form that the tensor"
+                  + " library loads, named by their content, so that a restart finds them; a file"
+                  + " is as large as its network. Without it, they are written anew each time and"
+                  + " deleted.");
+
+  public static final ConfigOption<Boolean> MODEL_SAFETY_CHECKER =
+      ConfigOptions.key("diffusion.model.safety-checker")
+          .booleanType()
+          .defaultValue(true)
+          .withDescription(
+              "Whether the safety checker is used if the model folder has one: pictures that it"
+                  + " flags come out black.");
+
+  public static final ConfigOption<Boolean> MODEL_WATERMARK =
+      ConfigOptions.key("diffusion.model.watermark")
+          .booleanType()
+          .defaultValue(false)
+          .withDescription(
+              "Whether pictures get the invisible watermark that diffusers puts into those of Stable"
+                  + " Diffusion XL. Pictures with a side below 256 pixels are too small for it.");
+
   public static final ConfigOption<String> DEVICE =
       ConfigOptions.key("diffusion.device")
           .stringType()
@@ -144,6 +179,16 @@ public final class DiffusionOptions {
               "Tells a request's progress after every so many network steps, and after the last."
                   + " With 0, progress is not told. Under load some are left out.");
 
+  public static final ConfigOption<Integer> PREVIEW_EVERY_STEPS =
+      ConfigOptions.key("diffusion.progress.preview-every-steps")
+          .intType()
+          .defaultValue(0)
+          .withDescription(
+              "Tells a request's progress with a small picture of what it has come to after every so"
+                  + " many network steps; 0 for none. The model's own decoder makes it of a sample"
+                  + " that is averaged down to at most 32 x 32 values a channel, between two steps"
+                  + " and when nothing else waits for the device: under load some are left out.");
+
   public static final ConfigOption<Integer> ENCODING_THREADS =
       ConfigOptions.key("diffusion.encoding.threads")
           .intType()
@@ -157,6 +202,10 @@ public final class DiffusionOptions {
       List.of(
           MODEL_FOLDER,
           MODEL_PRECISION,
+          MODEL_PIPELINE,
+          MODEL_ARCHIVES,
+          MODEL_SAFETY_CHECKER,
+          MODEL_WATERMARK,
           DEVICE,
           CAPACITY,
           BATCH_ROWS,
@@ -170,6 +219,7 @@ public final class DiffusionOptions {
           DEFAULT_WIDTH,
           DEFAULT_HEIGHT,
           PROGRESS_EVERY_STEPS,
+          PREVIEW_EVERY_STEPS,
           ENCODING_THREADS);
 
   private DiffusionOptions() {}

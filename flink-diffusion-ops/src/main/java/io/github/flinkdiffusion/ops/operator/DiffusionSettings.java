@@ -27,6 +27,7 @@ record DiffusionSettings(
     Integer defaultWidth,
     Integer defaultHeight,
     int progressEverySteps,
+    int previewEverySteps,
     int encodingThreads)
     implements Serializable {
   private static final int MOST_RETRIES = 10;
@@ -68,6 +69,7 @@ record DiffusionSettings(
         config.get(DiffusionOptions.DEFAULT_WIDTH),
         config.get(DiffusionOptions.DEFAULT_HEIGHT),
         atLeast(0, DiffusionOptions.PROGRESS_EVERY_STEPS, config),
+        atLeast(0, DiffusionOptions.PREVIEW_EVERY_STEPS, config),
         atLeast(1, DiffusionOptions.ENCODING_THREADS, config));
   }
 

@@ -11,8 +11,8 @@ import org.apache.flink.streaming.api.datastream.SingleOutputStreamOperator;
  *
  * @param images finished pictures, with the timestamps of their requests
  * @param failures requests that could not be done, with the reason and the request
- * @param progress how far requests have come, if {@link DiffusionOptions#PROGRESS_EVERY_STEPS} asks
- *     for it; may repeat after a failure
+ * @param progress how far requests have come, if {@link DiffusionOptions#PROGRESS_EVERY_STEPS} or
+ *     {@link DiffusionOptions#PREVIEW_EVERY_STEPS} asks for it; may repeat after a failure
  */
 public record DiffusionStreams(
     SingleOutputStreamOperator<ImageEvent> images,

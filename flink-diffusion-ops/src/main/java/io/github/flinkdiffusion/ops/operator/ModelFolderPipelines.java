@@ -4,33 +4,35 @@ import io.github.flinkdiffusion.ops.engine.DeviceSpec;
 import io.github.flinkdiffusion.ops.pipeline.DiffusionPipeline;
 import io.github.flinkdiffusion.ops.pipeline.PipelineSettings;
 import io.github.flinkdiffusion.ops.pipeline.Pipelines;
-import io.github.flinkdiffusion.ops.torchscript.StorageType;
-import java.nio.file.Path;
 import java.util.Objects;
 
 /** Pipelines from a model folder that every task manager finds under the same path. */
 final class ModelFolderPipelines implements PipelineFactory {
-  private static final long serialVersionUID = 1L;
+  private static final long serialVersionUID = 2L;
 
-  private final String folder;
+  private final ModelSettings settings;
 
-  /** Null: what suits the device. */
-  private final StorageType precision;
-
-  /**
-   * @param folder in diffusers' layout
-   * @param precision of the networks; null is float16 on a GPU and float32 on the CPU, which has no
-   *     fast half precision
-   */
-  ModelFolderPipelines(String folder, StorageType precision) {
-    this.folder = Objects.requireNonNull(folder);
-    this.precision = precision;
+  ModelFolderPipelines(ModelSettings settings) {
+    this.settings = Objects.requireNonNull(settings);
   }
 
+  /** All but where archives are kept makes a difference. */
   @Override
   public String model() {
-    return Path.of(folder).toAbsolutePath().normalize()
-        + (precision == null ? "" : " as " + precision);
+    StringBuilder name = new StringBuilder(settings.path().toString());
+    if (settings.pipeline() != null) {
+      name.append(" as ").append(settings.pipeline());
+    }
+    if (settings.precision() != null) {
+      name.append(" in ").append(settings.precision());
+    }
+    if (!settings.safetyChecker()) {
+      name.append(", unchecked");
+    }
+    if (settings.watermark()) {
+      name.append(", watermarked");
+    }
+    return name.toString();
   }
 
   @Override
@@ -40,8 +42,9 @@ final class ModelFolderPipelines implements PipelineFactory {
 
   @Override
   public DiffusionPipeline open(String device) {
-    PipelineSettings suiting = PipelineSettings.on(DeviceSpec.parse(device));
-    return Pipelines.open(
-        Path.of(folder), precision == null ? suiting : suiting.withPrecision(precision));
+    PipelineSettings how = settings.on(DeviceSpec.parse(device));
+    return settings.pipeline() == null
+        ? Pipelines.open(settings.path(), how)
+        : Pipelines.openAs(settings.pipeline(), settings.path(), how);
   }
 }

@@ -40,6 +40,26 @@ public final class TextToImage {
     return option(DiffusionOptions.MODEL_PRECISION, precision);
   }
 
+  /** {@link DiffusionOptions#MODEL_PIPELINE}. */
+  public TextToImage pipelineClass(String diffusersClass) {
+    return option(DiffusionOptions.MODEL_PIPELINE, diffusersClass);
+  }
+
+  /** {@link DiffusionOptions#MODEL_ARCHIVES}. */
+  public TextToImage archives(String folder) {
+    return option(DiffusionOptions.MODEL_ARCHIVES, folder);
+  }
+
+  /** {@link DiffusionOptions#MODEL_SAFETY_CHECKER}. */
+  public TextToImage safetyChecker(boolean checks) {
+    return option(DiffusionOptions.MODEL_SAFETY_CHECKER, checks);
+  }
+
+  /** {@link DiffusionOptions#MODEL_WATERMARK}. */
+  public TextToImage watermark(boolean marks) {
+    return option(DiffusionOptions.MODEL_WATERMARK, marks);
+  }
+
   /** A pipeline of one's own in place of a model folder. */
   public TextToImage pipeline(PipelineFactory factory) {
     pipeline = Objects.requireNonNull(factory);
@@ -105,6 +125,11 @@ public final class TextToImage {
   /** {@link DiffusionOptions#PROGRESS_EVERY_STEPS}. */
   public TextToImage progressEverySteps(int steps) {
     return option(DiffusionOptions.PROGRESS_EVERY_STEPS, steps);
+  }
+
+  /** {@link DiffusionOptions#PREVIEW_EVERY_STEPS}. */
+  public TextToImage previewEverySteps(int steps) {
+    return option(DiffusionOptions.PREVIEW_EVERY_STEPS, steps);
   }
 
   /** {@link DiffusionOptions#ENCODING_THREADS}. */
@@ -222,17 +247,7 @@ public final class TextToImage {
     if (pipeline != null) {
       return pipeline;
     }
-    String folder =
-        config
-            .getOptional(DiffusionOptions.MODEL_FOLDER)
-            .orElseThrow(
-                () ->
-                    new DiffusionException(
-                        "Text to image needs a model: call model(folder) with a folder in diffusers'"
-                            + " layout, or set "
-                            + DiffusionOptions.MODEL_FOLDER.key()
-                            + "."));
-    return new ModelFolderPipelines(folder, config.get(DiffusionOptions.MODEL_PRECISION));
+    return new ModelFolderPipelines(ModelSettings.of(config));
   }
 
   private static <T> void copy(ConfigOption<T> option, ReadableConfig from, Configuration to) {

@@ -27,6 +27,9 @@ final class ClassConditional implements Task {
   private final SampleShape shape;
   private final int classes;
 
+  /** Of the picture, in pixels. */
+  private final int side;
+
   private ClassConditional(Components components) {
     this.components = components;
     this.plans = SamplingPlans.open(components);
@@ -50,13 +53,16 @@ final class ClassConditional implements Task {
     }
     this.shape = new SampleShape(channels, transformer.sampleSize(), transformer.sampleSize());
     this.classes = transformer.classes();
+    this.side = transformer.sampleSize() * autoencoder.config().scaleFactor();
     this.signature =
         Signature.of("DiTPipeline")
             .required(Parameters.CLASS_LABEL)
             .withDefault(Parameters.STEPS, 50L)
             .withDefault(Parameters.GUIDANCE_SCALE, 4.0)
             .withDefault(Parameters.SCHEDULER, plans.own())
-            .withDefault(Parameters.ETA, 0.0);
+            .withDefault(Parameters.ETA, 0.0)
+            .withDefault(Parameters.WIDTH, (long) side)
+            .withDefault(Parameters.HEIGHT, (long) side);
   }
 
   static Task open(Components components) {
@@ -75,6 +81,7 @@ final class ClassConditional implements Task {
       throw new InvalidRequestException(
           "classLabel is %d; the model has classes 0 to %d.".formatted(label, classes - 1));
     }
+    Sides.checkFixed(request, side, side, "the model makes pictures of one size");
     if (plan(request).outputFactor() != 1) {
       throw new InvalidRequestException(
           "The scheduler's config asks for a learned variance, which this pipeline does not use.");

@@ -45,7 +45,8 @@ final class Components implements AutoCloseable {
     try (TensorStore weights =
         TensorViews.withTextModelPrefix(TensorViews.withCurrentAttentionNames(component.open()))) {
       LoadedNetwork network =
-          new NetworkLoader(settings.device(), precision).load(name, graph, weights);
+          new NetworkLoader(settings.device(), precision, settings.archives())
+              .load(name, graph, weights);
       opened.add(network);
       return network;
     }

@@ -65,6 +65,16 @@ final class DenoisingTrajectory implements Trajectory {
         request, modelDigest, state.call(), state.sample(), state.history(), generator.saveState());
   }
 
+  /** One of another shape and state that follows from the same request. */
+  DenoisingTrajectory standIn(SampleShape shape, SamplerState other) {
+    return new DenoisingTrajectory(
+        request,
+        modelDigest,
+        new Beginning(shape, other, beginning.rows(), beginning.guidance(), beginning.truncated()),
+        other,
+        generator);
+  }
+
   SampleShape shape() {
     return beginning.shape();
   }

@@ -1,6 +1,7 @@
 package io.github.flinkdiffusion.ops.pipeline;
 
 import io.github.flinkdiffusion.ops.engine.DeviceMemoryException;
+import io.github.flinkdiffusion.ops.image.Raster;
 import java.util.List;
 
 /**
@@ -80,6 +81,18 @@ public interface DiffusionPipeline extends AutoCloseable {
    * @return one picture a trajectory, in the same order
    */
   List<GeneratedImage> finish(List<Trajectory> batch);
+
+  /**
+   * Small pictures of what trajectories have come to, in one call that costs less than {@link
+   * #finish} and changes none of them. Rough, more so the earlier: what is not finite is black.
+   *
+   * @param batch at least one, none {@link Trajectory#done}, all of equal {@link
+   *     Trajectory#batchKey}
+   * @return one a trajectory, in the same order; none at all where the pipeline makes no previews
+   */
+  default List<Raster> preview(List<Trajectory> batch) {
+    return List.of();
+  }
 
   /** Frees the model and everything on the device. Idempotent. */
   @Override

@@ -10,8 +10,11 @@ import java.util.Objects;
  * @param image the picture, values 0..1
  * @param promptTruncated true when the prompt or the negative prompt was longer than the
  *     tokenizer's limit and its end was not used
+ * @param flagged true when the model's safety checker found that the picture should not be shown;
+ *     the image is black then
  */
-public record GeneratedImage(GenerationRequest request, Raster image, boolean promptTruncated) {
+public record GeneratedImage(
+    GenerationRequest request, Raster image, boolean promptTruncated, boolean flagged) {
   public GeneratedImage {
     Objects.requireNonNull(request, "request");
     Objects.requireNonNull(image, "image");

@@ -70,6 +70,7 @@ final class LatentUpscale implements Task {
               .formatted(autoencoder.config().latentChannels()));
     }
     UNetConditions.channels(config, unet, autoencoder, pictureChannels);
+    int factor = autoencoder.config().scaleFactor();
     this.signature =
         Signature.of("StableDiffusionUpscalePipeline")
             .required(Parameters.IMAGE)
@@ -79,7 +80,15 @@ final class LatentUpscale implements Task {
             .withDefault(Parameters.STEPS, 75L)
             .withDefault(Parameters.GUIDANCE_SCALE, 9.0)
             .withDefault(Parameters.SCHEDULER, plans.own())
-            .withDefault(Parameters.ETA, 0.0);
+            .withDefault(Parameters.ETA, 0.0)
+            .withDefault(
+                Parameters.WIDTH,
+                factor + " times the image's",
+                asked -> factor * Sides.imageWidth(asked, 0))
+            .withDefault(
+                Parameters.HEIGHT,
+                factor + " times the image's",
+                asked -> factor * Sides.imageHeight(asked, 0));
   }
 
   static Task open(Components components) {
@@ -100,6 +109,14 @@ final class LatentUpscale implements Task {
   @Override
   public GenerationRequest check(GenerationRequest request) {
     Sides.checkChannels(Parameters.IMAGE, request.get(Parameters.IMAGE), pictureChannels);
+    int factor = autoencoder.config().scaleFactor();
+    Raster image = request.get(Parameters.IMAGE);
+    Sides.checkPicture(request, factor);
+    Sides.checkFixed(
+        request,
+        factor * image.width(),
+        factor * image.height(),
+        "the picture is " + factor + " times as large as the image");
     long level = request.get(Parameters.NOISE_LEVEL);
     if (level > maxNoiseLevel) {
       throw new InvalidRequestException(

@@ -18,6 +18,7 @@ public final class Pipelines {
               Map.entry("DDIMPipeline", Unconditional::ddim),
               Map.entry("DDPMPipeline", Unconditional::ddpm),
               Map.entry("DiTPipeline", ClassConditional::open),
+              Map.entry("StableDiffusionImageVariationPipeline", ImageVariation::open),
               Map.entry("StableDiffusionImg2ImgPipeline", StableDiffusion::open),
               Map.entry("StableDiffusionInpaintPipeline", StableDiffusion::open),
               Map.entry("StableDiffusionInstructPix2PixPipeline", InstructPix2Pix::open),
@@ -74,8 +75,9 @@ public final class Pipelines {
       ModelFolder model, String pipelineClass, PipelineSettings settings) {
     Components components = new Components(model, Objects.requireNonNull(settings, "settings"));
     try {
+      Task task = TASKS.get(pipelineClass).apply(components);
       return new TaskPipeline(
-          new ModelInfo(model.name(), model.digest()), TASKS.get(pipelineClass).apply(components));
+          new ModelInfo(model.name(), model.digest()), task, Finishing.open(model, settings));
     } catch (RuntimeException e) {
       components.close();
       throw e;

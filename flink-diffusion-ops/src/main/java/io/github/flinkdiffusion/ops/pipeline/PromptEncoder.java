@@ -41,7 +41,7 @@ final class PromptEncoder {
 
   /** The components {@code tokenizer} and {@code text_encoder} (a CLIPTextModel). */
   static PromptEncoder open(Components components) {
-    ClipTokenizer tokenizer = ClipTokenizer.load(components.folder().path().resolve("tokenizer"));
+    ClipTokenizer tokenizer = ClipTokenizer.load(components.folder().component("tokenizer"));
     ClipTextConfig config = ClipTextConfig.from(components.config("text_encoder"));
     if (tokenizer.maxLength() > config.maxPositions()) {
       throw components

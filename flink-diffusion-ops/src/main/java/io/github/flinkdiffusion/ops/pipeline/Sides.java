@@ -59,4 +59,16 @@ final class Sides {
                   parameter, image.width(), image.height(), request.width(), request.height()));
     }
   }
+
+  /**
+   * @param why there is one size only, such as "the model makes pictures of one size"
+   * @throws InvalidRequestException unless exactly that size is asked for
+   */
+  static void checkFixed(GenerationRequest request, int width, int height, String why) {
+    if (request.width() != width || request.height() != height) {
+      throw new InvalidRequestException(
+          "width and height are %d x %d; %s, %d x %d."
+              .formatted(request.width(), request.height(), why, width, height));
+    }
+  }
 }

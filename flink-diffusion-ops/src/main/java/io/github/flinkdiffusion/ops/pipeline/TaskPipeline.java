@@ -16,10 +16,12 @@ final class TaskPipeline implements DiffusionPipeline {
 
   private final ModelInfo model;
   private final Task task;
+  private final Finishing finishing;
 
-  TaskPipeline(ModelInfo model, Task task) {
+  TaskPipeline(ModelInfo model, Task task, Finishing finishing) {
     this.model = model;
     this.task = task;
+    this.finishing = finishing;
   }
 
   @Override
@@ -140,7 +142,7 @@ final class TaskPipeline implements DiffusionPipeline {
     int height = (int) decoded.shape()[2];
     int width = (int) decoded.shape()[3];
     int size = channels * height * width;
-    List<GeneratedImage> images = new ArrayList<>(done.size());
+    List<Raster> pictures = new ArrayList<>(done.size());
     List<Integer> notFinite = new ArrayList<>();
     for (int i = 0; i < done.size(); i++) {
       float[] picture = new float[size];
@@ -153,12 +155,7 @@ final class TaskPipeline implements DiffusionPipeline {
       if (!finite) {
         notFinite.add(i);
       }
-      DenoisingTrajectory trajectory = done.get(i);
-      images.add(
-          new GeneratedImage(
-              trajectory.request(),
-              new Raster(channels, height, width, picture),
-              trajectory.truncated()));
+      pictures.add(new Raster(channels, height, width, picture));
     }
     if (!notFinite.isEmpty()) {
       throw new NotFiniteException(
@@ -166,7 +163,36 @@ final class TaskPipeline implements DiffusionPipeline {
               .formatted(done.get(notFinite.get(0)).request().id()),
           notFinite);
     }
+    List<Finishing.Finished> finished = finishing.finish(pictures);
+    List<GeneratedImage> images = new ArrayList<>(done.size());
+    for (int i = 0; i < done.size(); i++) {
+      images.add(
+          new GeneratedImage(
+              done.get(i).request(),
+              finished.get(i).picture(),
+              done.get(i).truncated(),
+              finished.get(i).flagged()));
+    }
     return images;
+  }
+
+  @Override
+  public List<Raster> preview(List<Trajectory> batch) {
+    HostTensor.Floats decoded = task.decode(own(batch).stream().map(Preview::of).toList());
+    int channels = (int) decoded.shape()[1];
+    int height = (int) decoded.shape()[2];
+    int width = (int) decoded.shape()[3];
+    int size = channels * height * width;
+    List<Raster> previews = new ArrayList<>(batch.size());
+    for (int i = 0; i < batch.size(); i++) {
+      float[] picture = new float[size];
+      for (int j = 0; j < size; j++) {
+        float value = decoded.data()[i * size + j];
+        picture[j] = Float.isFinite(value) ? Math.min(1, Math.max(0, value)) : 0;
+      }
+      previews.add(new Raster(channels, height, width, picture));
+    }
+    return previews;
   }
 
   private static List<DenoisingTrajectory> own(List<Trajectory> batch) {
@@ -176,5 +202,6 @@ final class TaskPipeline implements DiffusionPipeline {
   @Override
   public void close() {
     task.close();
+    finishing.close();
   }
 }

@@ -46,7 +46,9 @@ final class Unconditional implements Task {
             .withDefault(Parameters.STEPS, steps)
             .withDefault(Parameters.SCHEDULER, scheduler == null ? plans.own() : scheduler)
             .withDefault(Parameters.ETA, 0.0)
-            .withDefault(Parameters.USE_CLIPPED_MODEL_OUTPUT, 0L);
+            .withDefault(Parameters.USE_CLIPPED_MODEL_OUTPUT, 0L)
+            .withDefault(Parameters.WIDTH, (long) shape.width())
+            .withDefault(Parameters.HEIGHT, (long) shape.height());
   }
 
   /** 1000 steps of the model's own scheduler. */
@@ -66,6 +68,8 @@ final class Unconditional implements Task {
 
   @Override
   public GenerationRequest check(GenerationRequest request) {
+    Sides.checkFixed(
+        request, shape.width(), shape.height(), "the model makes pictures of one size");
     int factor = plan(request).outputFactor();
     if (outChannels != factor * shape.channels()) {
       throw new InvalidRequestException(
@@ -98,15 +102,15 @@ final class Unconditional implements Task {
 
   @Override
   public HostTensor.Floats decode(List<DenoisingTrajectory> done) {
-    float[] pixels = new float[done.size() * shape.size()];
+    SampleShape size = done.get(0).shape(); // smaller than the model's own for a preview
+    float[] pixels = new float[done.size() * size.size()];
     for (int i = 0; i < done.size(); i++) {
       float[] sample = done.get(i).state().sample();
       for (int j = 0; j < sample.length; j++) {
         pixels[i * sample.length + j] = sample[j] / 2 + 0.5f;
       }
     }
-    return new HostTensor.Floats(
-        pixels, done.size(), shape.channels(), shape.height(), shape.width());
+    return new HostTensor.Floats(pixels, done.size(), size.channels(), size.height(), size.width());
   }
 
   @Override

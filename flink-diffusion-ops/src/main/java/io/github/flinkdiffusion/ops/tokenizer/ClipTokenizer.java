@@ -1,6 +1,7 @@
 package io.github.flinkdiffusion.ops.tokenizer;
 
 import io.github.flinkdiffusion.ops.tokenizer.AddedTokens.Section;
+import io.github.flinkdiffusion.ops.weights.ModelComponent;
 import java.nio.file.Path;
 import java.util.Arrays;
 import java.util.Collections;
@@ -52,6 +53,20 @@ public final class ClipTokenizer {
    */
   public static ClipTokenizer load(Path folder) {
     return new ClipTokenizer(TokenizerFiles.read(folder));
+  }
+
+  /**
+   * A model's tokenizer: that of its folder, or CLIP's own vocabulary with the component's settings
+   * where there is no folder, as in a single-file checkpoint.
+   *
+   * @throws TokenizerException or {@link io.github.flinkdiffusion.ops.weights.WeightsException} if
+   *     files are missing or malformed
+   */
+  public static ClipTokenizer load(ModelComponent component) {
+    return component
+        .folder()
+        .map(ClipTokenizer::load)
+        .orElseGet(() -> new ClipTokenizer(TokenizerFiles.ofClip(component.config())));
   }
 
   /**

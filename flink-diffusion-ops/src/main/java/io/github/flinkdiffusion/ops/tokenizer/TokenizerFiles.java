@@ -3,7 +3,9 @@ package io.github.flinkdiffusion.ops.tokenizer;
 import com.fasterxml.jackson.databind.JsonNode;
 import io.github.flinkdiffusion.ops.tokenizer.AddedTokens.AddedToken;
 import io.github.flinkdiffusion.ops.weights.Config;
+import java.io.BufferedReader;
 import java.io.IOException;
+import java.io.InputStreamReader;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
@@ -15,6 +17,7 @@ import java.util.Optional;
 import java.util.Set;
 import java.util.TreeMap;
 import java.util.stream.Collectors;
+import java.util.zip.GZIPInputStream;
 
 /**
  * What a tokenizer folder says, with transformers' rules for which file counts: {@code
@@ -49,6 +52,9 @@ record TokenizerFiles(
     DEFAULTS.put("pad_token", END);
   }
 
+  /** A resource; where it is from, and its license, stand beside it. */
+  private static final String CLIP_MERGES = "clip-merges.txt.gz";
+
   /** CLIP's context, where the files do not say another. */
   private static final int DEFAULT_MAX_LENGTH = 77;
 
@@ -62,12 +68,25 @@ record TokenizerFiles(
       Map<String, Integer> vocabulary, List<String[]> merges, Map<Integer, AddedToken> listed) {}
 
   static TokenizerFiles read(Path folder) {
-    Config config = optional(folder.resolve("tokenizer_config.json"));
-    Config specialTokensMap = optional(folder.resolve("special_tokens_map.json"));
-    Config addedTokens = optional(folder.resolve("added_tokens.json"));
     Path single = folder.resolve("tokenizer.json");
-    Model model = Files.isRegularFile(single) ? singleFile(Config.read(single)) : twoFiles(folder);
+    return of(
+        folder.toString(),
+        Files.isRegularFile(single) ? singleFile(Config.read(single)) : twoFiles(folder),
+        optional(folder.resolve("tokenizer_config.json")),
+        optional(folder.resolve("special_tokens_map.json")),
+        optional(folder.resolve("added_tokens.json")));
+  }
 
+  /**
+   * CLIP's own vocabulary, which all of Stable Diffusion uses, with the settings of a {@code
+   * tokenizer_config.json}.
+   */
+  static TokenizerFiles ofClip(Config config) {
+    return of(config.source(), clip(), config, Config.empty(""), Config.empty(""));
+  }
+
+  private static TokenizerFiles of(
+      String source, Model model, Config config, Config specialTokensMap, Config addedTokens) {
     Map<Integer, AddedToken> listed = new TreeMap<>(model.listed);
     Map<String, JsonNode> named = named(config);
     List<AddedToken> additional = new ArrayList<>(additional(config));
@@ -104,7 +123,7 @@ record TokenizerFiles(
     Set<String> contents = all.stream().map(AddedToken::content).collect(Collectors.toSet());
     others.stream().filter(token -> !contents.contains(token.content())).forEach(all::add);
     return new TokenizerFiles(
-        folder.toString(),
+        source,
         withAdded(model.vocabulary, all),
         model.vocabulary,
         model.merges,
@@ -118,6 +137,33 @@ record TokenizerFiles(
         vocabulary(Config.read(folder.resolve("vocab.json"))),
         mergesOf(folder.resolve("merges.txt")),
         Map.of());
+  }
+
+  /** Ids are given in this order: bytes, bytes at a word's end, merges, special tokens. */
+  private static Model clip() {
+    List<String[]> merges = new ArrayList<>();
+    Map<String, Integer> vocabulary = new LinkedHashMap<>();
+    for (String end : new String[] {"", BytePairs.END_OF_WORD}) {
+      for (char character : ByteAlphabet.inVocabularyOrder()) {
+        vocabulary.put(character + end, vocabulary.size());
+      }
+    }
+    try (BufferedReader lines =
+        new BufferedReader(
+            new InputStreamReader(
+                new GZIPInputStream(TokenizerFiles.class.getResourceAsStream(CLIP_MERGES)),
+                StandardCharsets.UTF_8))) {
+      for (String line = lines.readLine(); line != null; line = lines.readLine()) {
+        String[] pair = checked(line.split(" ", -1), CLIP_MERGES, merges.size() + 1);
+        merges.add(pair);
+        vocabulary.put(pair[0] + pair[1], vocabulary.size());
+      }
+    } catch (IOException e) {
+      throw new AssertionError(CLIP_MERGES + " is a resource beside this class", e);
+    }
+    vocabulary.put(START, vocabulary.size());
+    vocabulary.put(END, vocabulary.size());
+    return new Model(vocabulary, merges, Map.of());
   }
 
   private static Model singleFile(Config file) {

@@ -8,7 +8,7 @@
  * Java, immutable once made, and safe for several threads.
  *
  * <pre>{@code
- * ClipTokenizer tokenizer = ClipTokenizer.load(folder.component("tokenizer").folder());
+ * ClipTokenizer tokenizer = ClipTokenizer.load(folder.component("tokenizer"));
  * Tokens tokens = tokenizer.encode("a photo of an astronaut riding a horse");
  * tokens.ids();       // 77 ids: start, the text's, end, padding
  * tokens.truncated(); // false: the whole text fits

@@ -10,18 +10,18 @@ public final class ModelComponent {
   private final String name;
   private final String library;
   private final String className;
-  private final Path folder;
+  private final Optional<Path> folder;
   private final Optional<Config> config;
-  private final WeightFiles weights;
+  private final ComponentWeights weights;
   private final FileDigests digests;
 
   ModelComponent(
       String name,
       String library,
       String className,
-      Path folder,
+      Optional<Path> folder,
       Optional<Config> config,
-      WeightFiles weights,
+      ComponentWeights weights,
       FileDigests digests) {
     this.name = Objects.requireNonNull(name);
     this.library = Objects.requireNonNull(library);
@@ -47,8 +47,8 @@ public final class ModelComponent {
     return className;
   }
 
-  /** Where its files are. */
-  public Path folder() {
+  /** Where its files are; empty if they are part of a single file, or its config was inferred. */
+  public Optional<Path> folder() {
     return folder;
   }
 
@@ -81,6 +81,12 @@ public final class ModelComponent {
 
   @Override
   public String toString() {
-    return name + " (" + library + "." + className + ") in " + folder;
+    return name
+        + " ("
+        + library
+        + "."
+        + className
+        + ")"
+        + folder.map(path -> " in " + path).orElse("");
   }
 }

@@ -12,6 +12,7 @@ import java.util.SortedMap;
 import java.util.SortedSet;
 import java.util.TreeMap;
 import java.util.TreeSet;
+import java.util.stream.Stream;
 
 /**
  * A diffusers pipeline on disk: {@code model_index.json} and a sub-folder for each component, as
@@ -57,22 +58,27 @@ public final class ModelFolder {
   }
 
   /**
-   * Opens a folder, preferring plain weights.
+   * Opens a folder, preferring plain weights; or a single-file checkpoint of Stable Diffusion 1.x,
+   * 2.x or SDXL (safetensors under the original authors' names), whose configs are inferred as
+   * diffusers infers them.
    *
    * @throws WeightsException if it is not a diffusers folder, or lacks a sub-folder that its index
-   *     names
+   *     names; or if the file is pickled, damaged or of another kind
    */
   public static ModelFolder open(Path path) {
     return open(path, Optional.empty());
   }
 
   /**
-   * Opens a folder.
+   * Opens a folder, or a single file, which has no variants.
    *
    * @param variant weights to prefer, such as {@code fp16}
    * @throws WeightsException also if no component has that variant
    */
   public static ModelFolder open(Path path, Optional<String> variant) {
+    if (Files.isRegularFile(path)) {
+      return SingleFile.open(path);
+    }
     Config index = index(path);
     SortedMap<String, ModelComponent> components = new TreeMap<>();
     SortedSet<String> chosenVariants = new TreeSet<>();
@@ -107,7 +113,7 @@ public final class ModelFolder {
               name,
               pair.get(0).asText(),
               pair.get(1).textValue(),
-              folder,
+              Optional.of(folder),
               config,
               weights,
               digests));
@@ -120,9 +126,26 @@ public final class ModelFolder {
     return new ModelFolder(path, index, Collections.unmodifiableSortedMap(components), digests);
   }
 
+  /**
+   * Opens a single-file checkpoint with the configs of a folder: the way for a file whose networks
+   * or noise schedule are not those that its tensors suggest.
+   *
+   * @param file safetensors under the original authors' names
+   * @param configs a folder in diffusers' layout; weights in it are not read
+   * @throws WeightsException if the file is pickled or damaged
+   */
+  public static ModelFolder openSingleFile(Path file, Path configs) {
+    return SingleFile.open(file, open(configs));
+  }
+
+  static ModelFolder of(
+      Path path, Config config, SortedMap<String, ModelComponent> components, FileDigests digests) {
+    return new ModelFolder(path, config, Collections.unmodifiableSortedMap(components), digests);
+  }
+
   private static Config index(Path path) {
     if (!Files.isDirectory(path)) {
-      throw new WeightsException("Model folder %s is not a directory".formatted(path));
+      throw new WeightsException("Model folder %s does not exist".formatted(path));
     }
     Path index = path.resolve(INDEX);
     if (Files.isRegularFile(index)) {
@@ -139,22 +162,21 @@ public final class ModelFolder {
                 single
                     .map(
                         file ->
-                            ", but a single-file checkpoint (%s): convert it once in Python with "
-                                    .formatted(file)
-                                + "StableDiffusionPipeline.from_single_file(file).save_pretrained(newFolder)")
+                            ", but a single-file checkpoint: if that is the model, give its own path, %s"
+                                .formatted(path.resolve(file)))
                     .orElse(
                         "; expected a folder in diffusers' layout, as save_pretrained writes it")));
   }
 
-  /** The folder itself. */
+  /** The folder itself, or the single file. */
   public Path path() {
     return path;
   }
 
-  /** The folder's name, to call the model by. */
+  /** The folder's name, or the file's without its extension, to call the model by. */
   public String name() {
     Path last = path.toAbsolutePath().normalize().getFileName();
-    return last == null ? "model" : last.toString();
+    return last == null ? "model" : last.toString().replaceFirst("\\.safetensors$", "");
   }
 
   /**
@@ -201,27 +223,37 @@ public final class ModelFolder {
 
   /**
    * SHA-256, in hexadecimal, over what decides the pictures: the index, and the configs,
-   * vocabularies and weights (of the variant in use) of the components given, each under its name
-   * relative to the folder. The folder's own name and place do not count. Reads every byte, once:
-   * seconds for a large model, and the components' {@link TensorStore#digest} cost nothing then.
+   * vocabularies and weights (of the variant in use) of the components given, each under its
+   * component's name and its own. The folder's own name and place do not count. Reads every byte,
+   * once: seconds for a large model, and the components' {@link TensorStore#digest} cost nothing
+   * then.
    *
    * @param names the components that a pipeline uses; their order does not matter
    */
   public String digest(Collection<String> names) {
     Sha256 sha256 = new Sha256();
-    update(sha256, path.resolve(INDEX));
+    sha256.add(config.node().toString());
     for (String name : new TreeSet<>(names)) {
       ModelComponent component = component(name);
-      TreeSet<Path> files = new TreeSet<>(component.weightFiles());
-      CONFIGS.forEach(file -> files.add(component.folder().resolve(file)));
-      OTHER_INPUTS.forEach(file -> files.add(component.folder().resolve(file)));
-      files.stream().filter(Files::isRegularFile).forEach(file -> update(sha256, file));
+      sha256.add(name);
+      for (Path file : component.weightFiles()) {
+        update(sha256, file);
+      }
+      if (component.folder().isEmpty()) {
+        sha256.add(component.config().node().toString());
+        continue;
+      }
+      Path folder = component.folder().get();
+      Stream.concat(CONFIGS.stream(), OTHER_INPUTS.stream())
+          .map(folder::resolve)
+          .filter(Files::isRegularFile)
+          .forEach(file -> update(sha256, file));
     }
     return sha256.hex();
   }
 
   private void update(Sha256 sha256, Path file) {
-    sha256.add(path.relativize(file).toString().replace('\\', '/')).add(digests.digest(file));
+    sha256.add(file.getFileName().toString()).add(digests.digest(file));
   }
 
   @Override

@@ -15,7 +15,7 @@ import java.util.stream.Stream;
  * Chooses among the weights files that a component's folder may hold: plain, as variants (fp16), in
  * one file or sharded, or only pickled.
  */
-final class WeightFiles {
+final class WeightFiles implements ComponentWeights {
   /** diffusers' name, and transformers'. */
   private static final List<String> BASES = List.of("diffusion_pytorch_model", "model");
 
@@ -127,12 +127,14 @@ final class WeightFiles {
     return chosenVariant;
   }
 
-  TensorStore open(FileDigests digests) {
+  @Override
+  public TensorStore open(FileDigests digests) {
     Path path = chosen.orElseThrow(() -> new WeightsException(whyNone));
     return isIndex(path) ? ShardedTensors.open(path, digests) : Safetensors.open(path, digests);
   }
 
-  List<Path> files() {
+  @Override
+  public List<Path> files() {
     return chosen
         .map(path -> isIndex(path) ? ShardedTensors.files(path) : List.of(path))
         .orElse(List.of());

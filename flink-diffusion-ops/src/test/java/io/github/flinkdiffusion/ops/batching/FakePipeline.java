@@ -56,6 +56,9 @@ public final class FakePipeline implements DiffusionPipeline {
   /** Pictures of a decoding call that still fit into memory. */
   public volatile int picturesThatFit = Integer.MAX_VALUE;
 
+  /** Pictures of a call for previews that still fit into memory. */
+  public volatile int previewsThatFit = Integer.MAX_VALUE;
+
   /** Run at the beginning of each device call; tests wait or fail in it. */
   public volatile Runnable beforeCall = () -> {};
 
@@ -181,6 +184,24 @@ public final class FakePipeline implements DiffusionPipeline {
     return batch.stream().map(trajectory -> ((FakeTrajectory) trajectory).picture()).toList();
   }
 
+  /** One pixel, the average. */
+  @Override
+  public List<Raster> preview(List<Trajectory> batch) {
+    record("preview", batch.stream().map(t -> t.request().id() + "@" + t.step()).toList());
+    requireFits(batch.size(), previewsThatFit);
+    requireAllOf(batch);
+    List<Raster> previews = new ArrayList<>();
+    for (Trajectory trajectory : batch) {
+      float[] sample = trajectory.snapshot().sample();
+      float sum = 0;
+      for (float value : sample) {
+        sum += value;
+      }
+      previews.add(new Raster(1, 1, 1, new float[] {sum / sample.length}));
+    }
+    return previews;
+  }
+
   @Override
   public void close() {
     closed = true;
@@ -263,7 +284,8 @@ public final class FakePipeline implements DiffusionPipeline {
       return new GeneratedImage(
           request,
           new Raster(3, request.height(), request.width(), pixels),
-          request.get(Parameters.PROMPT).length() > 77);
+          request.get(Parameters.PROMPT).length() > 77,
+          false);
     }
 
     @Override

@@ -1,5 +1,6 @@
 package io.github.flinkdiffusion.ops.batching;
 
+import io.github.flinkdiffusion.ops.image.Raster;
 import io.github.flinkdiffusion.ops.pipeline.GeneratedImage;
 import java.time.Duration;
 import java.util.ArrayList;
@@ -8,6 +9,7 @@ import java.util.List;
 /** A listener that keeps what it is told, and refuses to be told twice how it ended. */
 final class RecordedOutcome implements RequestListener {
   final List<Integer> steps = new ArrayList<>();
+  final List<Integer> previews = new ArrayList<>();
   Duration queued;
   int retries;
   GeneratedImage image;
@@ -27,6 +29,12 @@ final class RecordedOutcome implements RequestListener {
   @Override
   public void onStep(int step, int totalSteps) {
     steps.add(step);
+  }
+
+  @Override
+  public void onPreview(int step, int totalSteps, Raster preview) {
+    requireOpen();
+    previews.add(step);
   }
 
   @Override

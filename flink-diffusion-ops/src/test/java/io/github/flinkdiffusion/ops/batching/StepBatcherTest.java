@@ -311,6 +311,62 @@ class StepBatcherTest {
   }
 
   @Test
+  void previewsComeBetweenStepsAndChangeNothing() {
+    openWith(4);
+    GenerationRequest request = request("a", 5);
+    submit(request, Submission.DEFAULT.withPreviewEverySteps(2));
+    submit(request("unseen", 5));
+    runUntilIdle();
+
+    assertThat(pipeline.calls)
+        .containsSubsequence(
+            "step[a@1, unseen@1]",
+            "preview[a@2]",
+            "step[a@2, unseen@2]",
+            "step[a@3, unseen@3]",
+            "preview[a@4]",
+            "step[a@4, unseen@4]");
+    assertThat(outcomes.get("a").previews).containsExactly(2, 4);
+    assertThat(outcomes.get("a").image.image().data()).isEqualTo(solo(request));
+  }
+
+  @Test
+  void previewsGiveWayToWhatElseWaitsAndNeverDelayStepsByMoreThanOneCall() {
+    openWith(new BatchPolicy(64, 1, 1, Duration.ofSeconds(30)));
+    for (int i = 0; i < 8; i++) {
+      submit(
+          request("r" + i, 20, 1.0, i % 2 == 0 ? 8 : 16),
+          Submission.DEFAULT.withPreviewEverySteps(1));
+    }
+    runUntilIdle();
+
+    List<String> calls = pipeline.calls;
+    assertThat(calls).anyMatch(call -> call.startsWith("preview"));
+    List<String> whileRunning =
+        calls.subList(1, calls.lastIndexOf(stepCalls().get(stepCalls().size() - 1)));
+    for (int i = 0; i + 1 < whileRunning.size(); i++) {
+      assertThat(whileRunning.subList(i, i + 2)).anyMatch(call -> call.startsWith("step"));
+    }
+    assertThat(outcomes.values()).allMatch(outcome -> outcome.image != null);
+  }
+
+  @Test
+  void aPreviewThatDoesNotFitIsLeftOutAndFewerAreTriedNextTime() {
+    openWith(4);
+    pipeline.previewsThatFit = 1;
+    submit(request("a", 3), Submission.DEFAULT.withPreviewEverySteps(1));
+    submit(request("b", 3), Submission.DEFAULT.withPreviewEverySteps(1));
+    runUntilIdle();
+
+    assertThat(outcomes.get("a").previews).containsExactly(2);
+    assertThat(outcomes.values()).allMatch(outcome -> outcome.image != null);
+    assertThat(sessionEvents.calls)
+        .filteredOn(CallReport::outOfMemory)
+        .extracting(CallReport::stage)
+        .containsExactly(CallReport.Stage.PREVIEW);
+  }
+
+  @Test
   void extremePrioritiesKeepTheirOrder() {
     openWith(1);
     submit(request("least", 1), priority(Integer.MIN_VALUE));

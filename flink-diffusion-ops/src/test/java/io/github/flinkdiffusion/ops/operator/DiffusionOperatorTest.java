@@ -410,6 +410,35 @@ class DiffusionOperatorTest {
   }
 
   @Test
+  void progressMayCarryASmallPicture() throws Exception {
+    try (Subtask subtask = open(DiffusionOptions.PREVIEW_EVERY_STEPS, 2)) {
+      subtask.harness.processElement(prompt("a", 5), 77);
+      subtask.settle(devices);
+
+      assertThat(subtask.progress())
+          .extracting(ProgressEvent::getStep, ProgressEvent::getTotalSteps)
+          .containsExactly(tuple(2, 5), tuple(4, 5));
+      assertThat(PngCodec.decode(subtask.progress().get(0).getPreview().array()).width())
+          .isEqualTo(1);
+      assertThat(subtask.images().get(0).getImage().array()).isEqualTo(undisturbed(prompt("a", 5)));
+      assertThat(pipelines.last().calls).contains("preview[a@2]", "preview[a@4]");
+    }
+  }
+
+  @Test
+  void aPreviewThatComesAfterThePictureIsLeftOut() throws Exception {
+    try (Subtask subtask = open(DiffusionOptions.PREVIEW_EVERY_STEPS, 4)) {
+      subtask.harness.processElement(prompt("a", 5), 77);
+      while (devices.deviceCall()) {}
+      while (devices.encodeOne()) {}
+      subtask.deliverAllMail();
+
+      assertThat(subtask.progress()).isEmpty();
+      assertThat(subtask.imageIds()).containsExactly("a");
+    }
+  }
+
+  @Test
   void aTaskThatDoesNotReadItsMailIsNotBuriedUnderProgress() throws Exception {
     try (Subtask subtask = open(DiffusionOptions.PROGRESS_EVERY_STEPS, 1)) {
       subtask.harness.processElement(prompt("a", 900), 0);

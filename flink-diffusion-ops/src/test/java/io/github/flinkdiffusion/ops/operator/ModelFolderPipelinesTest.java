@@ -12,12 +12,12 @@ import io.github.flinkdiffusion.ops.pipeline.DiffusionPipeline;
 import io.github.flinkdiffusion.ops.pipeline.PipelineSettings;
 import io.github.flinkdiffusion.ops.pipeline.Pipelines;
 import io.github.flinkdiffusion.ops.pipeline.Trajectory;
-import io.github.flinkdiffusion.ops.torchscript.StorageType;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
+import org.apache.flink.configuration.Configuration;
 import org.apache.flink.runtime.checkpoint.OperatorSubtaskState;
 import org.apache.flink.streaming.util.AbstractStreamOperatorTestHarness;
 import org.assertj.core.data.Offset;
@@ -67,7 +67,7 @@ class ModelFolderPipelinesTest {
   @Test
   void savedMidWayAndRestoredOnTwoSubtasksThePicturesAreEqual() throws Exception {
     List<PromptEvent> prompts = prompts();
-    ModelFolderPipelines pipelines = new ModelFolderPipelines(FOLDER, null);
+    ModelFolderPipelines pipelines = factory();
     DiffusionSettings settings = settings(DiffusionOptions.DEVICE, "cpu");
     List<ImageEvent> images = new ArrayList<>();
     OperatorSubtaskState state;
@@ -113,7 +113,7 @@ class ModelFolderPipelinesTest {
     ManualDevices devices = new ManualDevices();
     try (Subtask subtask =
         new Subtask(
-                new ModelFolderPipelines(FOLDER, StorageType.FLOAT32),
+                factory(),
                 settings(DiffusionOptions.DEVICE, "cpu", DiffusionOptions.DEFAULT_STEPS, 2),
                 devices.services)
             .open()) {
@@ -146,5 +146,12 @@ class ModelFolderPipelinesTest {
 
   private static PromptEvent.Builder with(PromptEvent prompt, String id) {
     return PromptEvent.newBuilder(prompt).setId(id);
+  }
+
+  private static ModelFolderPipelines factory() {
+    return new ModelFolderPipelines(
+        ModelSettings.of(
+            Configuration.fromMap(
+                Map.of("diffusion.model.folder", FOLDER, "diffusion.model.precision", "FLOAT32"))));
   }
 }

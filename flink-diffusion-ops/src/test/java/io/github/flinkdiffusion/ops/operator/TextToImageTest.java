@@ -8,6 +8,7 @@ import io.github.flinkdiffusion.connector.event.PromptEvent;
 import io.github.flinkdiffusion.ops.torchscript.StorageType;
 import java.time.Duration;
 import java.util.List;
+import java.util.Map;
 import org.apache.flink.api.common.operators.SlotSharingGroup;
 import org.apache.flink.configuration.ConfigOption;
 import org.apache.flink.configuration.Configuration;
@@ -129,6 +130,7 @@ class TextToImageTest {
           new Refused(DiffusionOptions.REQUEST_RETRIES, "-1"),
           new Refused(DiffusionOptions.REQUEST_RETRIES, "11"),
           new Refused(DiffusionOptions.PROGRESS_EVERY_STEPS, "-1"),
+          new Refused(DiffusionOptions.PREVIEW_EVERY_STEPS, "-1"),
           new Refused(DiffusionOptions.ENCODING_THREADS, "0"));
 
   @ParameterizedTest
@@ -155,11 +157,26 @@ class TextToImageTest {
   }
 
   @Test
+  void aPipelineThatThereIsNotIsRefusedWithThoseThatThereAre() {
+    job.set(DiffusionOptions.MODEL_FOLDER, "/models/sd");
+    job.set(DiffusionOptions.MODEL_PIPELINE, "FluxPipeline");
+    assertThatThrownBy(() -> ModelSettings.of(job))
+        .isInstanceOf(DiffusionException.class)
+        .hasMessageContaining("diffusion.model.pipeline")
+        .hasMessageContaining("FluxPipeline")
+        .hasMessageContaining("DDPMPipeline");
+  }
+
+  @Test
   void everyOptionHasAMethod() {
     Configuration set =
         Diffusion.textToImage()
             .model("/models/sd")
             .precision(StorageType.FLOAT16)
+            .pipelineClass("DDPMPipeline")
+            .archives("/archives")
+            .safetyChecker(false)
+            .watermark(true)
             .device("gpu:1")
             .capacity(5)
             .batchRows(6)
@@ -172,10 +189,15 @@ class TextToImageTest {
             .defaultScheduler("DDIMScheduler")
             .defaultSize(64, 32)
             .progressEverySteps(10)
+            .previewEverySteps(12)
             .encodingThreads(11)
             .settings();
 
     assertThat(DiffusionOptions.ALL).allMatch(set::contains);
+    assertThat(ModelSettings.of(set))
+        .isEqualTo(
+            new ModelSettings(
+                "/models/sd", "DDPMPipeline", StorageType.FLOAT16, "/archives", false, true));
     assertThat(DiffusionSettings.of(set))
         .isEqualTo(
             new DiffusionSettings(
@@ -192,12 +214,17 @@ class TextToImageTest {
                 64,
                 32,
                 10,
+                12,
                 11));
   }
 
   @Test
   void factoriesOfOneFolderNameTheSameModelHoweverItsPathIsWritten() {
-    assertThat(new ModelFolderPipelines("/models/x/../sd", null).model())
-        .isEqualTo(new ModelFolderPipelines("/models/sd", null).model());
+    assertThat(factory("/models/x/../sd").model()).isEqualTo(factory("/models/sd").model());
+  }
+
+  private static ModelFolderPipelines factory(String folder) {
+    return new ModelFolderPipelines(
+        ModelSettings.of(Configuration.fromMap(Map.of("diffusion.model.folder", folder))));
   }
 }

@@ -182,7 +182,10 @@ class PipelineParityTest {
     while (!trajectory.get(0).done()) {
       pipeline.step(trajectory);
     }
-    assertEqualsReference(run, pipeline.finish(trajectory).get(0).image());
+    GeneratedImage image = pipeline.finish(trajectory).get(0);
+    assertEqualsReference(run, image.image());
+    assertThat(image.request().width()).isEqualTo(image.image().width());
+    assertThat(image.request().height()).isEqualTo(image.image().height());
   }
 
   @ParameterizedTest

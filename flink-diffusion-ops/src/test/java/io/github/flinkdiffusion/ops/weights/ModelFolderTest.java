@@ -77,7 +77,7 @@ class ModelFolderTest {
     assertThat(unet.library()).isEqualTo("diffusers");
     assertThat(unet.config().integer("in_channels")).isEqualTo(4);
     assertThat(folder.component("scheduler").config().number("beta_start")).isEqualTo(0.00085);
-    assertThat(folder.component("tokenizer").folder()).isEqualTo(model.resolve("tokenizer"));
+    assertThat(folder.component("tokenizer").folder()).contains(model.resolve("tokenizer"));
     assertThat(weight("unet")).isEqualTo(1);
     assertThat(weight("text_encoder")).isEqualTo(2);
   }
@@ -224,13 +224,16 @@ class ModelFolderTest {
   @Test
   void saysWhatAFolderThatIsNoModelIs() throws IOException {
     assertThatThrownBy(() -> ModelFolder.open(root.resolve("nowhere")))
-        .hasMessageContaining("is not a directory");
+        .hasMessageContaining("does not exist");
     Path other = Files.createDirectory(root.resolve("other"));
     assertThatThrownBy(() -> ModelFolder.open(other))
         .hasMessageContaining("has no model_index.json; expected");
     Files.writeString(other.resolve("sd15.ckpt"), "");
     assertThatThrownBy(() -> ModelFolder.open(other))
-        .hasMessageContaining("single-file checkpoint (sd15.ckpt)")
+        .hasMessageContaining("single-file checkpoint")
+        .hasMessageContaining(other.resolve("sd15.ckpt").toString());
+    assertThatThrownBy(() -> ModelFolder.open(other.resolve("sd15.ckpt")))
+        .hasMessageContaining("pickled")
         .hasMessageContaining("from_single_file");
   }
 

@@ -1,0 +1,124 @@
+package io.github.flinkdiffusion.ops.pipeline;
+
+import io.github.flinkdiffusion.ops.engine.HostTensor;
+import io.github.flinkdiffusion.ops.engine.LoadedNetwork;
+import io.github.flinkdiffusion.ops.image.Raster;
+import io.github.flinkdiffusion.ops.network.ClipVision;
+import io.github.flinkdiffusion.ops.network.ClipVisionConfig;
+import io.github.flinkdiffusion.ops.network.UNet2DCondition;
+import io.github.flinkdiffusion.ops.network.UNet2DConditionConfig;
+import io.github.flinkdiffusion.ops.noise.TorchGenerator;
+import io.github.flinkdiffusion.ops.scheduler.SamplerState;
+import io.github.flinkdiffusion.ops.scheduler.SamplingPlan;
+import io.github.flinkdiffusion.ops.weights.Config;
+import java.util.ArrayList;
+import java.util.Arrays;
+import java.util.List;
+
+/**
+ * Another picture like the given one, without a text: diffusers'
+ * StableDiffusionImageVariationPipeline. The denoising network's context is one token, what CLIP's
+ * vision network makes of the picture; with guidance the unconditional row's is zeros.
+ */
+final class ImageVariation implements Task {
+  private final Components components;
+  private final Signature signature;
+  private final SamplingPlans plans;
+  private final ClipImageProcessor processor;
+  private final LoadedNetwork imageEncoder;
+  private final Denoiser denoiser;
+  private final Autoencoder autoencoder;
+
+  private ImageVariation(Components components) {
+    this.components = components;
+    this.plans = SamplingPlans.open(components);
+    Config config = components.config("unet");
+    UNet2DConditionConfig unet = UNet2DConditionConfig.from(config);
+    UNetConditions.textAlone(config);
+    this.processor = ClipImageProcessor.from(components.config("feature_extractor"));
+    ClipVisionConfig vision = ClipVisionConfig.from(components.config("image_encoder"));
+    if (vision.projectionSize() != unet.crossAttentionDim()) {
+      throw config.unsupported(
+          "cross_attention_dim",
+          unet.crossAttentionDim(),
+          "the image encoder's projection_dim, " + vision.projectionSize());
+    }
+    this.imageEncoder = components.load("image_encoder", new ClipVision(vision).graph());
+    this.denoiser =
+        Denoiser.of(
+            components.load("unet", new UNet2DCondition(unet).graph()),
+            Denoiser.Input.floats(1, vision.projectionSize()));
+    this.autoencoder = Autoencoder.openDecoder(components);
+    UNetConditions.channels(config, unet, autoencoder, 0);
+    long side = (long) config.integer("sample_size", 64) * autoencoder.config().scaleFactor();
+    this.signature =
+        Signature.of("StableDiffusionImageVariationPipeline")
+            .required(Parameters.IMAGE)
+            .withDefault(Parameters.STEPS, 50L)
+            .withDefault(Parameters.GUIDANCE_SCALE, 7.5)
+            .withDefault(Parameters.SCHEDULER, plans.own())
+            .withDefault(Parameters.ETA, 0.0)
+            .withDefault(Parameters.WIDTH, side)
+            .withDefault(Parameters.HEIGHT, side);
+  }
+
+  static Task open(Components components) {
+    return new ImageVariation(components);
+  }
+
+  @Override
+  public Signature signature() {
+    return signature;
+  }
+
+  @Override
+  public GenerationRequest check(GenerationRequest request) {
+    Sides.checkPicture(request, autoencoder.config().scaleFactor());
+    return request;
+  }
+
+  @Override
+  public SamplingPlan plan(GenerationRequest request) {
+    return plans.plan(request);
+  }
+
+  @Override
+  public List<Beginning> begin(List<GenerationRequest> requests, List<TorchGenerator> generators) {
+    List<Raster> images = requests.stream().map(request -> request.get(Parameters.IMAGE)).toList();
+    float[] embeddings = imageEncoder.call(ClipVision.FORWARD, processor.pixels(images)).data();
+    int size = embeddings.length / images.size();
+    List<Beginning> beginnings = new ArrayList<>();
+    for (int i = 0; i < requests.size(); i++) {
+      GenerationRequest request = requests.get(i);
+      SampleShape shape = autoencoder.latent(request.width(), request.height());
+      SamplerState state =
+          SamplerState.start(plan(request), generators.get(i).gaussian(shape.size()));
+      Row conditional = Row.of(Arrays.copyOfRange(embeddings, i * size, (i + 1) * size));
+      beginnings.add(
+          request.guidanceScale() > 1
+              ? new Beginning(
+                  shape,
+                  state,
+                  List.of(Row.of(new float[size]), conditional),
+                  Guidance.classifierFree(request.guidanceScale()),
+                  false)
+              : new Beginning(shape, state, List.of(conditional), Guidance.NONE, false));
+    }
+    return beginnings;
+  }
+
+  @Override
+  public Denoiser denoiser() {
+    return denoiser;
+  }
+
+  @Override
+  public HostTensor.Floats decode(List<DenoisingTrajectory> done) {
+    return autoencoder.decode(done);
+  }
+
+  @Override
+  public void close() {
+    components.close();
+  }
+}

@@ -1,0 +1,110 @@
+package io.github.flinkdiffusion.ops.pipeline;
+
+import static org.assertj.core.api.Assertions.assertThat;
+
+import com.fasterxml.jackson.databind.ObjectMapper;
+import com.fasterxml.jackson.databind.node.ObjectNode;
+import io.github.flinkdiffusion.ops.engine.DeviceSpec;
+import io.github.flinkdiffusion.ops.image.DwtDctWatermark;
+import io.github.flinkdiffusion.ops.image.Raster;
+import io.github.flinkdiffusion.ops.weights.HeapTensors;
+import io.github.flinkdiffusion.ops.weights.Safetensors;
+import io.github.flinkdiffusion.ops.weights.SafetensorsWriter;
+import io.github.flinkdiffusion.ops.weights.TensorStore;
+import java.io.IOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.Arrays;
+import java.util.List;
+import java.util.stream.Stream;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
+
+/** What happens to pictures after they are decoded, through a whole pipeline. */
+class FinishingTest {
+  private static final Path FIXTURES = Path.of("src/test/resources/fixtures");
+
+  @TempDir private Path temp;
+
+  private static GeneratedImage picture(Path folder, PipelineSettings settings, long side) {
+    try (DiffusionPipeline pipeline = Pipelines.open(folder, settings)) {
+      GenerationSpec spec =
+          GenerationSpec.of("a")
+              .with(Parameters.PROMPT, "a red apple")
+              .with(Parameters.STEPS, 1L)
+              .with(Parameters.SCHEDULER, "DDIMScheduler")
+              .with(Parameters.GUIDANCE_SCALE, 1.0)
+              .with(Parameters.WIDTH, side)
+              .with(Parameters.HEIGHT, side);
+      List<Trajectory> trajectory = pipeline.start(List.of(pipeline.prepare(spec)));
+      pipeline.step(trajectory);
+      return pipeline.finish(trajectory).get(0);
+    }
+  }
+
+  @Test
+  void aWatermarkIsThereWhenItIsAskedFor() {
+    Path folder = FIXTURES.resolve("models/tiny-sd1");
+    PipelineSettings plain = PipelineSettings.on(DeviceSpec.CPU);
+    DwtDctWatermark mark = DwtDctWatermark.STABLE_DIFFUSION_XL;
+    Raster unmarked = picture(folder, plain, 256).image();
+    Raster marked = picture(folder, plain.withWatermark(true), 256).image();
+    assertThat(mark.read(marked).match()).isGreaterThan(mark.read(unmarked).match());
+    assertThat(marked).isEqualTo(mark.embed(unmarked));
+    assertThat(picture(folder, plain.withWatermark(true), 64).image())
+        .isEqualTo(picture(folder, plain, 64).image());
+  }
+
+  @Test
+  void aFlaggedPictureIsBlackUnlessNobodyAsks() throws IOException {
+    Path folder = withChecker();
+    PipelineSettings checked = PipelineSettings.on(DeviceSpec.CPU);
+    GeneratedImage flagged = picture(folder, checked, 64);
+    assertThat(flagged.flagged()).isTrue();
+    assertThat(flagged.image()).isEqualTo(Raster.filled(3, 64, 64, 0));
+    GeneratedImage unchecked = picture(folder, checked.withSafetyChecker(false), 64);
+    assertThat(unchecked.flagged()).isFalse();
+    assertThat(unchecked.image()).isNotEqualTo(flagged.image());
+  }
+
+  /** tiny-sd1 with a safety checker to which everything is close to a concept. */
+  private Path withChecker() throws IOException {
+    Path checker = FIXTURES.resolve("safety/new");
+    copy(FIXTURES.resolve("models/tiny-sd1"), temp);
+    copy(checker, temp);
+    Path weights = temp.resolve("safety_checker/model.safetensors");
+    HeapTensors.Builder tensors = HeapTensors.builder();
+    try (TensorStore store =
+        Safetensors.open(checker.resolve("safety_checker/model.safetensors"))) {
+      for (String name : store.names()) {
+        float[] values = store.floats(name);
+        if (name.equals("concept_embeds_weights")) {
+          Arrays.fill(values, -1.5f);
+        }
+        tensors.add(name, values, store.info(name).shape());
+      }
+    }
+    SafetensorsWriter.write(weights, tensors.build());
+    ObjectMapper mapper = new ObjectMapper();
+    Path index = temp.resolve("model_index.json");
+    ObjectNode json =
+        (ObjectNode) mapper.readTree(FIXTURES.resolve("models/tiny-sd1/model_index.json").toFile());
+    json.putArray("safety_checker").add("stable_diffusion").add("StableDiffusionSafetyChecker");
+    json.putArray("feature_extractor").add("transformers").add("CLIPImageProcessor");
+    mapper.writeValue(index.toFile(), json);
+    return temp;
+  }
+
+  private static void copy(Path from, Path to) throws IOException {
+    try (Stream<Path> files = Files.walk(from)) {
+      for (Path file : (Iterable<Path>) files::iterator) {
+        Path target = to.resolve(from.relativize(file).toString());
+        if (Files.isDirectory(file)) {
+          Files.createDirectories(target);
+        } else if (!file.toString().contains("golden") && !Files.exists(target)) {
+          Files.copy(file, target);
+        }
+      }
+    }
+  }
+}
