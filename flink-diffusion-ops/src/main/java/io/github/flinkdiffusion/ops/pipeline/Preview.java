@@ -22,9 +22,7 @@ final class Preview {
     int square = ceilDiv(Math.max(shape.height(), shape.width()), LONGEST_SIDE);
     SampleShape small =
         new SampleShape(
-            shape.channels(),
-            ceilDiv(shape.height(), square),
-            ceilDiv(shape.width(), square));
+            shape.channels(), ceilDiv(shape.height(), square), ceilDiv(shape.width(), square));
     SamplingPlan plan = trajectory.state().plan();
     int call = trajectory.step();
     double scale = cleanPart(plan.signalLevel(call), plan.noiseLevel(call), square);

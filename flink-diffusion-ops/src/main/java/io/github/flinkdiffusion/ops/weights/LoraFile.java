@@ -1,16 +1,337 @@
 package io.github.flinkdiffusion.ops.weights;
 
+import com.fasterxml.jackson.core.JsonProcessingException;
+import com.fasterxml.jackson.databind.JsonNode;
+import com.fasterxml.jackson.databind.json.JsonMapper;
+import com.fasterxml.jackson.databind.node.JsonNodeFactory;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.Arrays;
+import java.util.Collections;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.Optional;
+import java.util.regex.Matcher;
 import java.util.regex.Pattern;
+import org.slf4j.Logger;
+import org.slf4j.LoggerFactory;
 
-/** A LoRA in one safetensors file. */
+/**
+ * What a LoRA file changes: for each layer of a network, the two factors of what is added to its
+ * weight.
+ *
+ * <p>Three styles of keys are read: kohya's, where a layer's path is written with "_" for "." (and
+ * is the original authors' path in files for SDXL); PEFT's; and diffusers' older ones. What
+ * diffusers can not load either (a Tucker core, LoHa, LoKr, biases) is refused by name; the
+ * magnitudes of DoRA are left out with a warning, as diffusers does.
+ */
 final class LoraFile {
-  private static final Pattern NAME =
+  private static final Logger LOG = LoggerFactory.getLogger(LoraFile.class);
+
+  private static final Pattern KOHYA =
+      Pattern.compile("lora_(unet|te1?|te2)_(\\w+)\\.(lora_down\\.weight|lora_up\\.weight|alpha)");
+  private static final Pattern KOHYA_PREFIX = Pattern.compile("lora_(?:unet|te[12]?)_.+");
+
+  private static final Pattern DIFFUSERS =
       Pattern.compile(
-          "lora_(?:unet|te\\d?)_.+|.+\\.lora(?:_[AB]|_(?:up|down)|_linear_layer)?\\..+|.+_lora\\..+");
+          "(unet|text_encoder|text_encoder_2)\\.(.+?)(?:\\.processor)?"
+              + "(?:\\.to_(q|k|v|out)_lora|\\.lora|\\.lora_linear_layer)?"
+              + "\\.(lora_A\\.weight|lora_B\\.weight|down\\.weight|up\\.weight|alpha)");
 
-  private LoraFile() {}
+  private static final Pattern MAGNITUDE =
+      Pattern.compile(".*(dora_scale|lora_magnitude_vector.*)");
+  private static final Pattern NUMBER_IN_PATH = Pattern.compile("_(\\d+)(?=_|$)");
 
+  /** Metadata of files that diffusers and PEFT save: the configuration that was trained. */
+  private static final String ADAPTER_METADATA = "lora_adapter_metadata";
+
+  /**
+   * A layer's change: {@code scale * alpha / rank * up down}.
+   *
+   * @param weight the parameter that it is added to
+   * @param alphaOverRank the file's own factor
+   */
+  record Change(String weight, String down, String up, double alphaOverRank) {}
+
+  /** One layer's tensors in the file; null if not there. */
+  private static final class Layer {
+    final String component;
+    final String path;
+    final boolean flattened;
+    String down;
+    String up;
+    String alpha;
+
+    Layer(String component, String path, boolean flattened) {
+      this.component = component;
+      this.path = path;
+      this.flattened = flattened;
+    }
+  }
+
+  private final Lora lora;
+  private final Safetensors tensors;
+  private final List<Layer> layers;
+
+  private LoraFile(Lora lora, Safetensors tensors, List<Layer> layers) {
+    this.lora = lora;
+    this.tensors = tensors;
+    this.layers = layers;
+  }
+
+  /** Whether a tensor of that name is part of a LoRA, in any style. */
   static boolean isLoraName(String tensor) {
-    return NAME.matcher(tensor).matches();
+    return KOHYA_PREFIX.matcher(tensor).matches() || DIFFUSERS.matcher(tensor).matches();
+  }
+
+  /**
+   * @throws WeightsException if the file is pickled or damaged, or holds what is not a LoRA
+   */
+  static LoraFile open(Lora lora, FileDigests digests) {
+    Path file = lora.file();
+    if (file.getFileName().toString().matches(".*\\.(bin|ckpt|pt|pth|pkl)")) {
+      throw new WeightsException(
+          "LoRA %s is pickled and is not read: unpickling a file runs whatever code it holds. "
+                  .formatted(file)
+              + "Convert it once in Python, where you trust its author: "
+              + "safetensors.torch.save_file(torch.load(file, weights_only=True), newFile)");
+    }
+    Safetensors tensors = Safetensors.open(file, digests);
+    Map<String, Layer> layers = new LinkedHashMap<>();
+    int magnitudes = 0;
+    for (String name : tensors.names()) {
+      if (MAGNITUDE.matcher(name).matches()) {
+        magnitudes++;
+        continue;
+      }
+      assign(file, name, layers);
+    }
+    if (magnitudes > 0) {
+      LOG.warn("LoRA {} is a DoRA; its {} magnitudes are left out", file, magnitudes);
+    }
+    for (Layer layer : layers.values()) {
+      if (layer.down == null || layer.up == null) {
+        throw new WeightsException(
+            "LoRA %s: layer '%s' of %s lacks its %s factor"
+                .formatted(file, layer.path, layer.component, layer.down == null ? "down" : "up"));
+      }
+    }
+    if (layers.isEmpty()) {
+      throw new WeightsException("LoRA %s holds no tensors".formatted(file));
+    }
+    return new LoraFile(lora, tensors, List.copyOf(layers.values()));
+  }
+
+  private static void assign(Path file, String name, Map<String, Layer> layers) {
+    Matcher kohya = KOHYA.matcher(name);
+    Matcher diffusers = DIFFUSERS.matcher(name);
+    Layer layer;
+    String role;
+    if (kohya.matches()) {
+      String component =
+          switch (kohya.group(1)) {
+            case "unet" -> "unet";
+            case "te2" -> "text_encoder_2";
+            default -> "text_encoder";
+          };
+      layer = new Layer(component, kohya.group(2), true);
+      role = kohya.group(3);
+    } else if (diffusers.matches()) {
+      layer = new Layer(diffusers.group(1), path(diffusers), false);
+      role = diffusers.group(4);
+    } else {
+      throw new WeightsException(
+          "LoRA %s: tensor '%s' is not supported; supported are the factors of linear layers and convolutions (lora_down and lora_up, lora_A and lora_B) and alpha, by kohya's and diffusers' names"
+              .formatted(file, name));
+    }
+    Layer known = layers.putIfAbsent(layer.component + " " + layer.path, layer);
+    layer = known == null ? layer : known;
+    String twice;
+    if (role.contains("down") || role.contains("lora_A")) {
+      twice = layer.down;
+      layer.down = name;
+    } else if (role.equals("alpha")) {
+      twice = layer.alpha;
+      layer.alpha = name;
+    } else {
+      twice = layer.up;
+      layer.up = name;
+    }
+    if (twice != null) {
+      throw new WeightsException(
+          "LoRA %s: tensors '%s' and '%s' are the same one in two styles"
+              .formatted(file, twice, name));
+    }
+  }
+
+  /** A layer's path as the network has it; older files name attention's projections otherwise. */
+  private static String path(Matcher diffusers) {
+    boolean text = !diffusers.group(1).equals("unet");
+    String path = diffusers.group(2);
+    if (diffusers.group(3) != null) {
+      String projection = diffusers.group(3);
+      path +=
+          text
+              ? "." + projection + "_proj"
+              : ".to_" + (projection.equals("out") ? "out.0" : projection);
+    }
+    boolean bare = text && !path.startsWith("text_model.") && !path.equals("text_projection");
+    return bare ? "text_model." + path : path;
+  }
+
+  Lora lora() {
+    return lora;
+  }
+
+  TensorStore tensors() {
+    return tensors;
+  }
+
+  /** The components that it changes. */
+  List<String> components() {
+    return layers.stream().map(layer -> layer.component).distinct().sorted().toList();
+  }
+
+  /**
+   * Its changes to a component.
+   *
+   * @param weights the component's, under today's names
+   * @param unmatched gets the names of tensors for layers that the component does not have
+   * @throws WeightsException if a change has not its layer's shape
+   */
+  List<Change> changes(
+      String component, Config config, TensorStore weights, List<String> unmatched) {
+    Map<String, String> byFlattened = new LinkedHashMap<>();
+    for (String name : weights.names()) {
+      if (name.endsWith(".weight")) {
+        byFlattened.put(flatten(name.substring(0, name.length() - ".weight".length())), name);
+      }
+    }
+    Optional<JsonNode> trained = adapterMetadata();
+    List<Change> changes = new ArrayList<>();
+    for (Layer layer : layers) {
+      if (!layer.component.equals(component)) {
+        continue;
+      }
+      String flattened = layer.flattened ? layer.path : flatten(layer.path);
+      String weight = byFlattened.get(flattened);
+      if (weight == null && layer.flattened && component.equals("unet")) {
+        weight = originalPath(flattened, config).map(byFlattened::get).orElse(null);
+      }
+      if (weight == null) {
+        unmatched.add(layer.down);
+        continue;
+      }
+      changes.add(
+          new Change(weight, layer.down, layer.up, checked(layer, weights.info(weight), trained)));
+    }
+    return Collections.unmodifiableList(changes);
+  }
+
+  private static String flatten(String path) {
+    return path.replace('.', '_');
+  }
+
+  /** The flattened diffusers path of a flattened path of the original authors. */
+  private static Optional<String> originalPath(String flattened, Config config) {
+    OriginalNames.UNet names =
+        new OriginalNames.UNet(
+            config.integer("layers_per_block", 2),
+            config.string("addition_embed_type", "").equals("text_time")
+                ? "add_embedding"
+                : "class_embedding");
+    // Numbers end names; what else had a "." stays flattened, which the names allow.
+    String path =
+        NUMBER_IN_PATH.matcher(flattened).replaceAll(".$1").replaceAll("\\.(\\d+)_", ".$1.");
+    return names
+        .diffusersName(path + ".weight")
+        .map(name -> flatten(name.substring(0, name.length() - ".weight".length())));
+  }
+
+  /** The factor alpha / rank, once all shapes are seen to fit. */
+  private double checked(Layer layer, TensorInfo weight, Optional<JsonNode> trained) {
+    long[] down = tensors.info(layer.down).shape();
+    long[] up = tensors.info(layer.up).shape();
+    long[] shape = weight.shape();
+    boolean fits = down.length >= 2 && up.length >= 2 && shape.length >= 2;
+    if (fits) {
+      fits =
+          down[0] >= 1
+              && up[1] == down[0]
+              && up[0] == shape[0]
+              && elements(up) == up[0] * up[1]
+              && elements(down) / down[0] == elements(shape) / Math.max(1, shape[0]);
+    }
+    if (!fits) {
+      throw new WeightsException(
+          "LoRA %s: '%s' %s times '%s' %s do not make the weight '%s' %s"
+              .formatted(
+                  lora.file(),
+                  layer.up,
+                  Arrays.toString(up),
+                  layer.down,
+                  Arrays.toString(down),
+                  weight.name(),
+                  Arrays.toString(shape)));
+    }
+    if (layer.alpha == null) {
+      return trained.map(metadata -> trainedFactor(metadata, layer)).orElse(1.0);
+    }
+    float[] alpha = tensors.floats(layer.alpha);
+    if (alpha.length != 1 || !Float.isFinite(alpha[0])) {
+      throw new WeightsException(
+          "LoRA %s: '%s' has %d values; one finite number is expected"
+              .formatted(lora.file(), layer.alpha, alpha.length));
+    }
+    return alpha[0] / (double) down[0];
+  }
+
+  private static long elements(long[] shape) {
+    long elements = 1;
+    for (long dimension : shape) {
+      elements *= dimension;
+    }
+    return elements;
+  }
+
+  private Optional<JsonNode> adapterMetadata() {
+    String json = tensors.metadata().get(ADAPTER_METADATA);
+    if (json == null) {
+      return Optional.empty();
+    }
+    try {
+      return Optional.of(JsonMapper.builder().build().readTree(json));
+    } catch (JsonProcessingException e) {
+      throw new WeightsException(
+          "LoRA %s: its metadata '%s' is not valid JSON: %s"
+              .formatted(lora.file(), ADAPTER_METADATA, e.getOriginalMessage()),
+          e);
+    }
+  }
+
+  private static double trainedFactor(JsonNode metadata, Layer layer) {
+    String prefix = layer.component + ".";
+    double rank = patterned(metadata, prefix, "r", "rank_pattern", layer.path);
+    double alpha = patterned(metadata, prefix, "lora_alpha", "alpha_pattern", layer.path);
+    if (!(rank > 0) || Double.isNaN(alpha)) {
+      return 1;
+    }
+    return alpha / (metadata.path(prefix + "use_rslora").asBoolean() ? Math.sqrt(rank) : rank);
+  }
+
+  /** A value for all layers, or that of the first pattern that ends a layer's path. */
+  private static double patterned(
+      JsonNode metadata, String prefix, String key, String patterns, String path) {
+    for (Map.Entry<String, JsonNode> pattern :
+        metadata.path(prefix + patterns).isObject()
+            ? metadata.path(prefix + patterns).properties()
+            : JsonNodeFactory.instance.objectNode().properties()) {
+      String end = pattern.getKey().replaceFirst("^\\^", "");
+      if (path.equals(end) || !pattern.getKey().startsWith("^") && path.endsWith("." + end)) {
+        return pattern.getValue().asDouble(Double.NaN);
+      }
+    }
+    return metadata.path(prefix + key).asDouble(Double.NaN);
   }
 }

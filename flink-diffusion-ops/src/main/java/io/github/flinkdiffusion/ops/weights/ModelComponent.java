@@ -32,6 +32,10 @@ public final class ModelComponent {
     this.digests = Objects.requireNonNull(digests);
   }
 
+  ModelComponent withWeights(ComponentWeights other) {
+    return new ModelComponent(name, library, className, folder, config, other, digests);
+  }
+
   /** The key in {@code model_index.json} and the name of the sub-folder, such as {@code unet}. */
   public String name() {
     return name;

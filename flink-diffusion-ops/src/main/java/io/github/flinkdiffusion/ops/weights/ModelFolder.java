@@ -48,10 +48,16 @@ public final class ModelFolder {
   private final SortedMap<String, ModelComponent> components;
 
   private final FileDigests digests;
+  private final List<Lora> loras;
 
   private ModelFolder(
-      Path path, Config config, SortedMap<String, ModelComponent> components, FileDigests digests) {
+      Path path,
+      Config config,
+      SortedMap<String, ModelComponent> components,
+      FileDigests digests,
+      List<Lora> loras) {
     this.digests = digests;
+    this.loras = loras;
     this.path = path;
     this.config = config;
     this.components = components;
@@ -123,7 +129,8 @@ public final class ModelFolder {
           "Model folder %s: no component has weights of variant '%s'"
               .formatted(path, variant.get()));
     }
-    return new ModelFolder(path, index, Collections.unmodifiableSortedMap(components), digests);
+    return new ModelFolder(
+        path, index, Collections.unmodifiableSortedMap(components), digests, List.of());
   }
 
   /**
@@ -138,9 +145,31 @@ public final class ModelFolder {
     return SingleFile.open(file, open(configs));
   }
 
+  /**
+   * The same model with LoRAs merged into its weights, one after the other, when they are opened:
+   * {@code W + scale * alpha / rank * up * down}, in float32. Layers that the model does not have
+   * are left out with a warning, as diffusers does.
+   *
+   * @throws WeightsException if a file is not a LoRA of a kind that is supported, has other shapes
+   *     than the model, or changes none of its layers
+   */
+  public ModelFolder withLoras(List<Lora> more) {
+    if (more.isEmpty()) {
+      return this;
+    }
+    List<Lora> all = Stream.concat(loras.stream(), more.stream()).toList();
+    return new ModelFolder(
+        path,
+        config,
+        Collections.unmodifiableSortedMap(MergedWeights.merge(components, more, digests)),
+        digests,
+        all);
+  }
+
   static ModelFolder of(
       Path path, Config config, SortedMap<String, ModelComponent> components, FileDigests digests) {
-    return new ModelFolder(path, config, Collections.unmodifiableSortedMap(components), digests);
+    return new ModelFolder(
+        path, config, Collections.unmodifiableSortedMap(components), digests, List.of());
   }
 
   private static Config index(Path path) {
@@ -224,9 +253,9 @@ public final class ModelFolder {
   /**
    * SHA-256, in hexadecimal, over what decides the pictures: the index, and the configs,
    * vocabularies and weights (of the variant in use) of the components given, each under its
-   * component's name and its own. The folder's own name and place do not count. Reads every byte,
-   * once: seconds for a large model, and the components' {@link TensorStore#digest} cost nothing
-   * then.
+   * component's name and its own, and all LoRAs with their scales. The folder's own name and place
+   * do not count. Reads every byte, once: seconds for a large model, and the components' {@link
+   * TensorStore#digest} cost nothing then.
    *
    * @param names the components that a pipeline uses; their order does not matter
    */
@@ -248,6 +277,9 @@ public final class ModelFolder {
           .map(folder::resolve)
           .filter(Files::isRegularFile)
           .forEach(file -> update(sha256, file));
+    }
+    for (Lora lora : loras) {
+      sha256.add(digests.digest(lora.file())).add(Double.toHexString(lora.scale()));
     }
     return sha256.hex();
   }

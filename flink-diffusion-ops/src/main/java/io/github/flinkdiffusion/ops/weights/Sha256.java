@@ -4,6 +4,7 @@ import java.nio.ByteBuffer;
 import java.nio.charset.StandardCharsets;
 import java.security.MessageDigest;
 import java.security.NoSuchAlgorithmException;
+import java.util.Arrays;
 import java.util.HexFormat;
 
 /** SHA-256 over a list of parts. Each follows its length, so that no two lists are one stream. */
@@ -27,7 +28,7 @@ final class Sha256 {
 
   /** The description of a tensor: its name, dtype and shape. */
   Sha256 add(TensorInfo info) {
-    return add(info.name()).add(info.dtype() + java.util.Arrays.toString(info.shape()));
+    return add(info.name()).add(info.dtype() + Arrays.toString(info.shape()));
   }
 
   /** Begins a part of {@code length} bytes, which {@link #bytes} then gives. */
