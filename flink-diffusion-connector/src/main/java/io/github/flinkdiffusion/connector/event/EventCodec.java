@@ -29,13 +29,15 @@ import org.apache.avro.specific.SpecificRecord;
  */
 public final class EventCodec<T extends SpecificRecord> {
   private static final EventCodec<PromptEvent> PROMPTS = new EventCodec<>(PromptEvent.class);
+  private static final EventCodec<ImageTaskEvent> IMAGE_TASKS =
+      new EventCodec<>(ImageTaskEvent.class);
   private static final EventCodec<ImageEvent> IMAGES = new EventCodec<>(ImageEvent.class);
   private static final EventCodec<FailureEvent> FAILURES = new EventCodec<>(FailureEvent.class);
   private static final EventCodec<ProgressEvent> PROGRESS = new EventCodec<>(ProgressEvent.class);
   private static final EventCodec<CancelEvent> CANCELLATIONS = new EventCodec<>(CancelEvent.class);
 
   private static final List<EventCodec<?>> ALL =
-      List.of(PROMPTS, IMAGES, FAILURES, PROGRESS, CANCELLATIONS);
+      List.of(PROMPTS, IMAGE_TASKS, IMAGES, FAILURES, PROGRESS, CANCELLATIONS);
 
   private static final byte[] MARKER = {(byte) 0xC3, 0x01};
   private static final int HEADER_BYTES = MARKER.length + Long.BYTES;
@@ -57,6 +59,11 @@ public final class EventCodec<T extends SpecificRecord> {
   /** Requests for a picture made from text. */
   public static EventCodec<PromptEvent> prompts() {
     return PROMPTS;
+  }
+
+  /** Requests for a picture made from another. */
+  public static EventCodec<ImageTaskEvent> imageTasks() {
+    return IMAGE_TASKS;
   }
 
   /** Finished pictures. */
@@ -92,9 +99,29 @@ public final class EventCodec<T extends SpecificRecord> {
       }
     }
     throw new IllegalArgumentException(
-        eventClass.getName()
-            + " is no event; events are "
-            + ALL.stream().map(codec -> codec.eventClass.getSimpleName()).toList());
+        eventClass.getName() + " is no event; events are " + names());
+  }
+
+  private static List<String> names() {
+    return ALL.stream().map(codec -> codec.eventClass.getSimpleName()).toList();
+  }
+
+  /**
+   * The event in these bytes, of whatever kind: the schema's fingerprint tells.
+   *
+   * @throws UndecodableEventException when they are none
+   */
+  public static SpecificRecord decodeAny(byte[] bytes) throws UndecodableEventException {
+    if (startsWithMarker(bytes)) {
+      for (EventCodec<?> codec : ALL) {
+        if (codec.history.findByFingerprint(fingerprint(bytes)) != null) {
+          return codec.decode(bytes);
+        }
+      }
+    }
+    throw new UndecodableEventException(
+        "%d bytes that start with [%s] are none of the events %s in Avro's single-object encoding."
+            .formatted(bytes.length, firstBytes(bytes), names()));
   }
 
   /** The class of the events, for Flink's type information. */
@@ -142,13 +169,13 @@ public final class EventCodec<T extends SpecificRecord> {
   }
 
   private Schema writerOf(byte[] bytes) throws UndecodableEventException {
-    if (bytes.length < HEADER_BYTES || bytes[0] != MARKER[0] || bytes[1] != MARKER[1]) {
+    if (!startsWithMarker(bytes)) {
       throw new UndecodableEventException(
           ("%d bytes that start with [%s] are not in Avro's single-object encoding, which starts"
                   + " with [c3 01] and a schema fingerprint of 8 bytes; encode a %s that way.")
               .formatted(bytes.length, firstBytes(bytes), history.eventName()));
     }
-    long fingerprint = ByteBuffer.wrap(bytes).order(ByteOrder.LITTLE_ENDIAN).getLong(MARKER.length);
+    long fingerprint = fingerprint(bytes);
     Schema writer = history.findByFingerprint(fingerprint);
     if (writer == null) {
       throw new UndecodableEventException(
@@ -157,6 +184,14 @@ public final class EventCodec<T extends SpecificRecord> {
               .formatted(fingerprint, history.eventName(), history.describe()));
     }
     return writer;
+  }
+
+  private static boolean startsWithMarker(byte[] bytes) {
+    return bytes.length >= HEADER_BYTES && bytes[0] == MARKER[0] && bytes[1] == MARKER[1];
+  }
+
+  private static long fingerprint(byte[] bytes) {
+    return ByteBuffer.wrap(bytes).order(ByteOrder.LITTLE_ENDIAN).getLong(MARKER.length);
   }
 
   private static String firstBytes(byte[] bytes) {

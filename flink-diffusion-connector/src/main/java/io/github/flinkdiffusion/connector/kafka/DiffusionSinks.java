@@ -3,6 +3,7 @@ package io.github.flinkdiffusion.connector.kafka;
 import io.github.flinkdiffusion.connector.event.CancelEvent;
 import io.github.flinkdiffusion.connector.event.FailureEvent;
 import io.github.flinkdiffusion.connector.event.ImageEvent;
+import io.github.flinkdiffusion.connector.event.ImageTaskEvent;
 import io.github.flinkdiffusion.connector.event.ProgressEvent;
 import io.github.flinkdiffusion.connector.event.PromptEvent;
 import io.github.flinkdiffusion.connector.kafka.internal.EventSerializer;
@@ -42,6 +43,15 @@ public final class DiffusionSinks {
         DeliveryGuarantee.EXACTLY_ONCE,
         prompt -> Keys.utf8(prompt.getId()),
         maxRecordBytes -> new EventSerializer<>(PromptEvent.class));
+  }
+
+  /** Requests for pictures made from other pictures, exactly once. */
+  public static EventSinkBuilder<ImageTaskEvent> imageTasks() {
+    return new EventSinkBuilder<>(
+        "image-tasks",
+        DeliveryGuarantee.EXACTLY_ONCE,
+        task -> Keys.utf8(task.getId()),
+        maxRecordBytes -> new EventSerializer<>(ImageTaskEvent.class));
   }
 
   /** Requests that a job takes back, exactly once. */

@@ -3,6 +3,7 @@ package io.github.flinkdiffusion.connector.kafka;
 import io.github.flinkdiffusion.connector.event.CancelEvent;
 import io.github.flinkdiffusion.connector.event.FailureEvent;
 import io.github.flinkdiffusion.connector.event.ImageEvent;
+import io.github.flinkdiffusion.connector.event.ImageTaskEvent;
 import io.github.flinkdiffusion.connector.event.PromptEvent;
 
 /** Where a job's events come from. */
@@ -12,6 +13,11 @@ public final class DiffusionSources {
   /** Requests for pictures. */
   public static EventSourceBuilder<PromptEvent> prompts() {
     return new EventSourceBuilder<>(PromptEvent.class);
+  }
+
+  /** Requests for pictures made from other pictures. */
+  public static EventSourceBuilder<ImageTaskEvent> imageTasks() {
+    return new EventSourceBuilder<>(ImageTaskEvent.class);
   }
 
   /** Requests taken back, for an operator that makes pictures. */

@@ -30,6 +30,9 @@ class EventCodecTest {
           .setAttributes(Map.of("tenant", "a"))
           .build();
 
+  private static final PayloadReference REFERENCE =
+      new PayloadReference("s3://bucket/a", Payloads.sha256(new byte[] {1, 2}), 2L);
+
   static List<Sample<?>> samples() {
     return List.of(
         new Sample<>(EventCodec.prompts(), PROMPT),
@@ -40,6 +43,17 @@ class EventCodecTest {
                 .setImage(ByteBuffer.wrap(new byte[] {1, 2, 3}))
                 .setWidth(64)
                 .setHeight(32)
+                .build()),
+        new Sample<>(EventCodec.images(), everythingInAPicture()),
+        new Sample<>(
+            EventCodec.imageTasks(),
+            ImageTaskEvent.newBuilder()
+                .setId("scene-17")
+                .setImage(Payloads.inline(new byte[] {4, 5}, "image/tiff"))
+                .setMask(Payloads.stored(REFERENCE, "image/png"))
+                .setStrength(0.5)
+                .setEnsembleSize(5)
+                .setOrigin(new RecordPosition("tasks", 0, 3L))
                 .build()),
         new Sample<>(
             EventCodec.failures(),
@@ -65,9 +79,48 @@ class EventCodecTest {
                 .build()));
   }
 
+  /** A result of a segmentation, with every part that one may have. */
+  private static ImageEvent everythingInAPicture() {
+    return Payloads.setPicture(ImageEvent.newBuilder(), Payloads.stored(REFERENCE, "image/tiff"))
+        .setId("scene-17")
+        .setWidth(8192)
+        .setHeight(8192)
+        .setMask(Payloads.inline(new byte[] {1}, "image/png"))
+        .setUncertainty(Payloads.stored(REFERENCE, "image/tiff"))
+        .setRegions(
+            new Regions(
+                "EPSG:32633",
+                List.of(
+                    new Region(
+                        "lake",
+                        0.8,
+                        17L,
+                        1700.0,
+                        "m2",
+                        new Box(0.0, 1.0, 5.0, 4.0),
+                        "{\"type\":\"Polygon\",\"coordinates\":[]}"))))
+        .setAudit(
+            AuditRecord.newBuilder()
+                .setModel("mini")
+                .setModelDigest("ab")
+                .setTask("segmentation")
+                .setScheduler("DDIMScheduler")
+                .setSteps(20)
+                .setSeed(7)
+                .setParameters(Map.of("ensembleSize", "5"))
+                .setInputDigests(Map.of("image", REFERENCE.getSha256()))
+                .setSoftwareVersion("0.1.0")
+                .build())
+        .build();
+  }
+
   record Sample<T extends SpecificRecord>(EventCodec<T> codec, T event) {
     void roundTrips() throws UndecodableEventException {
       assertThat(codec.decode(codec.encode(event))).isEqualTo(event);
+    }
+
+    byte[] bytes() {
+      return codec.encode(event);
     }
   }
 
@@ -75,6 +128,19 @@ class EventCodecTest {
   @MethodSource("samples")
   void everyEventComesBackAsItWas(Sample<?> sample) throws Exception {
     sample.roundTrips();
+  }
+
+  @ParameterizedTest
+  @MethodSource("samples")
+  void theKindOfAnEventIsToldByItsBytes(Sample<?> sample) throws Exception {
+    assertThat(EventCodec.decodeAny(sample.bytes())).isEqualTo(sample.event());
+  }
+
+  @Test
+  void bytesThatAreNoEventAreOfNoKind() {
+    assertThatThrownBy(() -> EventCodec.decodeAny(new byte[] {1, 2}))
+        .isInstanceOf(UndecodableEventException.class)
+        .hasMessageContaining("[01 02] are none of the events [PromptEvent, ImageTaskEvent,");
   }
 
   @Test

@@ -2,6 +2,7 @@ package io.github.flinkdiffusion.connector.event;
 
 import static org.assertj.core.api.Assertions.assertThat;
 
+import java.nio.ByteBuffer;
 import java.util.HashSet;
 import java.util.List;
 import java.util.Set;
@@ -11,7 +12,9 @@ import org.apache.avro.Schema.Field;
 import org.apache.avro.SchemaCompatibility;
 import org.apache.avro.SchemaCompatibility.SchemaCompatibilityType;
 import org.apache.avro.generic.GenericData;
+import org.apache.avro.generic.GenericRecord;
 import org.apache.avro.generic.GenericRecordBuilder;
+import org.apache.avro.message.BinaryMessageDecoder;
 import org.apache.avro.message.BinaryMessageEncoder;
 import org.apache.avro.specific.SpecificRecord;
 import org.junit.jupiter.api.Test;
@@ -24,6 +27,7 @@ class SchemaHistoryTest {
   static List<EventCodec<? extends SpecificRecord>> codecs() {
     return List.of(
         EventCodec.prompts(),
+        EventCodec.imageTasks(),
         EventCodec.images(),
         EventCodec.failures(),
         EventCodec.progress(),
@@ -112,6 +116,41 @@ class SchemaHistoryTest {
 
     assertThat(EventCodec.prompts().decode(bytes))
         .isEqualTo(PromptEvent.newBuilder().setId("old").setPrompt("a cat").build());
+  }
+
+  @Test
+  void picturesOfTheFirstVersionKeepTheirBytes() throws Exception {
+    Schema v1 = SchemaHistory.of(ImageEvent.class).versions().get(0).schema();
+    byte[] bytes =
+        new BinaryMessageEncoder<>(GenericData.get(), v1)
+            .encode(
+                new GenericRecordBuilder(v1)
+                    .set("id", "old")
+                    .set("image", ByteBuffer.wrap(new byte[] {1, 2, 3}))
+                    .set("width", 1)
+                    .set("height", 3)
+                    .build())
+            .array();
+
+    ImageEvent event = EventCodec.images().decode(bytes);
+    assertThat(Payloads.inlineBytes(Payloads.picture(event))).contains(new byte[] {1, 2, 3});
+    assertThat(event.getAudit()).isNull();
+  }
+
+  @Test
+  void aReasonThatIsNewerThanTheReaderIsUnknownToIt() throws Exception {
+    List<SchemaHistory.Version> versions = SchemaHistory.of(FailureEvent.class).versions();
+    Schema v1 = versions.get(0).schema();
+    byte[] bytes =
+        EventCodec.failures()
+            .encode(
+                FailureEvent.newBuilder()
+                    .setReason(FailureReason.TOO_LARGE)
+                    .setMessage("too large")
+                    .build());
+    var read = new BinaryMessageDecoder<GenericRecord>(GenericData.get(), v1);
+    read.addSchema(versions.get(1).schema());
+    assertThat(read.decode(bytes).get("reason")).hasToString("UNKNOWN");
   }
 
   @Test

@@ -3,6 +3,7 @@ package io.github.flinkdiffusion.connector.kafka.internal;
 import io.github.flinkdiffusion.connector.event.EventCodec;
 import io.github.flinkdiffusion.connector.event.FailureEvent;
 import io.github.flinkdiffusion.connector.event.FailureReason;
+import io.github.flinkdiffusion.connector.event.ImageTaskEvent;
 import io.github.flinkdiffusion.connector.event.PromptEvent;
 import io.github.flinkdiffusion.connector.event.RecordPosition;
 import io.github.flinkdiffusion.connector.event.UndecodableEventException;
@@ -40,13 +41,12 @@ public final class EventDeserializer<T extends SpecificRecord>
     }
     try {
       T event = EventCodec.of(eventClass).decode(record.value());
+      RecordPosition origin =
+          new RecordPosition(record.topic(), record.partition(), record.offset());
       if (event instanceof PromptEvent prompt) {
-        prompt.setOrigin(
-            RecordPosition.newBuilder()
-                .setTopic(record.topic())
-                .setPartition(record.partition())
-                .setOffset(record.offset())
-                .build());
+        prompt.setOrigin(origin);
+      } else if (event instanceof ImageTaskEvent task) {
+        task.setOrigin(origin);
       }
       return Decoded.event(event);
     } catch (UndecodableEventException e) {

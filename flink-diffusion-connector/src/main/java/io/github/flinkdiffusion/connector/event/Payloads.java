@@ -1,0 +1,126 @@
+package io.github.flinkdiffusion.connector.event;
+
+import java.nio.ByteBuffer;
+import java.security.MessageDigest;
+import java.security.NoSuchAlgorithmException;
+import java.util.ArrayList;
+import java.util.Collection;
+import java.util.HexFormat;
+import java.util.List;
+import java.util.Map;
+import java.util.Optional;
+import org.apache.avro.specific.SpecificRecord;
+
+/**
+ * Makes {@link Payload}s and takes them apart, since Avro's generated class knows no more of a
+ * union than that it is an object.
+ *
+ * <pre>{@code
+ * ImageTaskEvent.newBuilder().setId("scene-17").setImage(Payloads.inline(png, "image/png")).build();
+ * }</pre>
+ */
+public final class Payloads {
+  private static final HexFormat HEX = HexFormat.of();
+
+  private Payloads() {}
+
+  /**
+   * Bytes that travel in the event.
+   *
+   * @param bytes not copied, so they must stay as they are
+   * @param mediaType IANA media type, may be empty
+   */
+  public static Payload inline(byte[] bytes, String mediaType) {
+    return new Payload(ByteBuffer.wrap(bytes), mediaType);
+  }
+
+  /** Bytes that are in a file. */
+  public static Payload stored(PayloadReference reference, String mediaType) {
+    return new Payload(reference, mediaType);
+  }
+
+  /** The bytes that travel in the event, as a copy; empty when they are in a file. */
+  public static Optional<byte[]> inlineBytes(Payload payload) {
+    return payload.getContent() instanceof ByteBuffer bytes
+        ? Optional.of(copy(bytes))
+        : Optional.empty();
+  }
+
+  /** Where the bytes are; empty when they travel in the event. */
+  public static Optional<PayloadReference> reference(Payload payload) {
+    return payload.getContent() instanceof PayloadReference reference
+        ? Optional.of(reference)
+        : Optional.empty();
+  }
+
+  /** The picture of a result, which is in {@code image} or behind {@code imageReference}. */
+  public static Payload picture(ImageEvent event) {
+    PayloadReference reference = event.getImageReference();
+    return new Payload(
+        reference == null ? event.getImage().duplicate() : reference, event.getMediaType());
+  }
+
+  /** Gives a result its picture: {@code image}, {@code imageReference}, media type and digest. */
+  public static ImageEvent.Builder setPicture(ImageEvent.Builder event, Payload picture) {
+    PayloadReference reference = reference(picture).orElse(null);
+    byte[] bytes = inlineBytes(picture).orElse(new byte[0]);
+    return event
+        .setImage(ByteBuffer.wrap(bytes))
+        .setImageReference(reference)
+        .setMediaType(picture.getMediaType())
+        .setDigest(reference == null ? sha256(bytes) : reference.getSha256());
+  }
+
+  /**
+   * Every file that an event names, at whatever depth; for a failure also those that the request
+   * within it names, since that can be sent again.
+   */
+  public static List<PayloadReference> references(SpecificRecord event) {
+    List<PayloadReference> found = new ArrayList<>();
+    collect(event, found);
+    return found;
+  }
+
+  private static void collect(Object value, List<PayloadReference> found) {
+    if (value instanceof PayloadReference reference) {
+      found.add(reference);
+    } else if (value instanceof SpecificRecord record) {
+      for (int i = 0; i < record.getSchema().getFields().size(); i++) {
+        collect(record.get(i), found);
+      }
+      if (record instanceof FailureEvent failure) {
+        collectOriginal(failure, found);
+      }
+    } else if (value instanceof Collection<?> items) {
+      items.forEach(item -> collect(item, found));
+    } else if (value instanceof Map<?, ?> entries) {
+      entries.values().forEach(item -> collect(item, found));
+    }
+  }
+
+  private static void collectOriginal(FailureEvent failure, List<PayloadReference> found) {
+    try {
+      SpecificRecord original = EventCodec.decodeAny(copy(failure.getOriginal()));
+      if (!(original instanceof FailureEvent)) { // which no job makes: it would nest without end
+        collect(original, found);
+      }
+    } catch (UndecodableEventException e) {
+      // Bytes that are no event name nothing; a failure holds them because of that.
+    }
+  }
+
+  /** SHA-256 in lower-case hex, as everywhere in the events. */
+  public static String sha256(byte[] bytes) {
+    try {
+      return HEX.formatHex(MessageDigest.getInstance("SHA-256").digest(bytes));
+    } catch (NoSuchAlgorithmException e) {
+      throw new IllegalStateException("Every Java platform has SHA-256.", e);
+    }
+  }
+
+  private static byte[] copy(ByteBuffer buffer) {
+    byte[] bytes = new byte[buffer.remaining()];
+    buffer.duplicate().get(bytes);
+    return bytes;
+  }
+}
