@@ -2,6 +2,8 @@ package io.github.flinkdiffusion.ops.network;
 
 import io.github.flinkdiffusion.ops.torchscript.Method;
 import io.github.flinkdiffusion.ops.torchscript.Value;
+import java.util.ArrayList;
+import java.util.List;
 
 /**
  * transformers' CLIPEncoderLayer, the transformer block of CLIP's text and vision networks.
@@ -23,11 +25,17 @@ record ClipEncoder(
 
   /** The first {@code layers} blocks, one after the other: [N,T,hidden] to the same. */
   Value emit(Scope encoder, Value x, int layers) {
-    Value h = x;
+    return states(encoder, x, layers).get(layers);
+  }
+
+  /** What goes into the first block, and what comes out of each: {@code layers + 1} values. */
+  List<Value> states(Scope encoder, Value x, int layers) {
+    List<Value> states = new ArrayList<>();
+    states.add(x);
     for (int i = 0; i < layers; i++) {
-      h = layer(encoder.child("layers", i), h);
+      states.add(layer(encoder.child("layers", i), states.get(i)));
     }
-    return h;
+    return states;
   }
 
   private Value layer(Scope at, Value x) {

@@ -15,6 +15,18 @@ public final class ClipText {
   /** The method that gives the hidden states before the last layer, without the final norm. */
   public static final String PENULTIMATE = "penultimate";
 
+  /**
+   * The method that gives hidden states without the final norm, after as many layers as each prompt
+   * asks for: Stable Diffusion XL's {@code clip_skip} of k is {@code layers - 1 - k} of them.
+   */
+  public static final String AT_LAYER = "at_layer";
+
+  /**
+   * As {@link #AT_LAYER}, with the final norm: Stable Diffusion's {@code clip_skip} of k is {@code
+   * layers - k} of them.
+   */
+  public static final String AT_LAYER_NORMED = "at_layer_normed";
+
   /** The method that gives the last hidden state of each prompt's end. */
   public static final String POOLED = "pooled";
 
@@ -41,7 +53,9 @@ public final class ClipText {
 
   /**
    * A graph whose methods take {@code ids} int64 [N,tokens] and return float32: {@link #FORWARD}
-   * and {@link #PENULTIMATE} [N,tokens,hidden], {@link #POOLED} [N,hidden].
+   * and {@link #PENULTIMATE} [N,tokens,hidden], {@link #POOLED} [N,hidden]. {@link #AT_LAYER} and
+   * {@link #AT_LAYER_NORMED}, [N,tokens,hidden] too, take {@code layers} int64 [N] as well, from 0,
+   * the embeddings, to the number of layers there are; their memory is that of all layers' states.
    *
    * @param tokens length of every sequence, at most {@code max_position_embeddings}
    */
@@ -50,30 +64,50 @@ public final class ClipText {
     Method forward = graph.method(FORWARD);
     Value ids = forward.input("ids");
     forward.returns(forward.toFloat(emit(new Scope(forward, ""), ids, tokens)));
-    addPenultimate(graph, tokens);
+    addInnerStates(graph, tokens);
     Method pooled = graph.method(POOLED);
     ids = pooled.input("ids");
     pooled.returns(pooled.toFloat(pooled(new Scope(pooled, ""), ids, tokens)));
     return graph;
   }
 
-  void addPenultimate(Graph graph, int tokens) {
+  void addInnerStates(Graph graph, int tokens) {
     Method method = graph.method(PENULTIMATE);
     Value ids = method.input("ids");
     Value hidden = hidden(new Scope(method, ""), ids, tokens, config.layers() - 1);
     method.returns(method.toFloat(hidden));
+    Method atLayer = graph.method(AT_LAYER);
+    atLayer.returns(atLayer.toFloat(atLayer(atLayer, tokens)));
+    Method normed = graph.method(AT_LAYER_NORMED);
+    hidden = atLayer(normed, tokens);
+    normed.returns(normed.toFloat(finalNorm(new Scope(normed, ""), hidden)));
+  }
+
+  /** One row's state may be another layer's than its neighbour's: rows of all are chosen from. */
+  private Value atLayer(Method m, int tokens) {
+    Value ids = m.input("ids");
+    Value layers = m.input("layers");
+    Scope at = new Scope(m, "");
+    Value[] states =
+        encoder
+            .states(at.child("text_model.encoder"), embedded(at, ids, tokens), config.layers())
+            .stream()
+            .map(state -> m.unsqueeze(m.flatten(state, 1, 2), 1))
+            .toArray(Value[]::new);
+    Value chosen = m.selectRow(m.concatenate(1, states), layers);
+    return m.unflatten(chosen, 1, tokens, config.hiddenSize());
   }
 
   /**
    * Adds the network to a method; shapes as in {@link #graph(int)}, result in the weights' dtype.
    */
   public Value emit(Scope at, Value ids, int tokens) {
+    return finalNorm(at, hidden(at, ids, tokens, config.layers()));
+  }
+
+  private Value finalNorm(Scope at, Value hidden) {
     return at.child("text_model")
-        .layerNorm(
-            "final_layer_norm",
-            hidden(at, ids, tokens, config.layers()),
-            config.hiddenSize(),
-            config.epsilon());
+        .layerNorm("final_layer_norm", hidden, config.hiddenSize(), config.epsilon());
   }
 
   /** Adds the network and picks each prompt's end: [N,hidden], in the weights' dtype. */
@@ -88,6 +122,10 @@ public final class ClipText {
 
   /** The hidden states [N,tokens,hidden] after some of the layers, before the final norm. */
   private Value hidden(Scope at, Value ids, int tokens, int layers) {
+    return encoder.emit(at.child("text_model.encoder"), embedded(at, ids, tokens), layers);
+  }
+
+  private Value embedded(Scope at, Value ids, int tokens) {
     Method m = at.method();
     Scope text = at.child("text_model");
     int hidden = config.hiddenSize();
@@ -96,10 +134,7 @@ public final class ClipText {
     Value embedded =
         m.embedding(
             ids, text.parameter("embeddings.token_embedding.weight", config.vocabSize(), hidden));
-    Value x =
-        m.add(
-            embedded,
-            tokens == config.maxPositions() ? positions : m.narrow(positions, 0, 0, tokens));
-    return encoder.emit(text.child("encoder"), x, layers);
+    return m.add(
+        embedded, tokens == config.maxPositions() ? positions : m.narrow(positions, 0, 0, tokens));
   }
 }

@@ -28,7 +28,7 @@ public final class ClipTextProjection {
     Method forward = graph.method(ClipText.FORWARD);
     Value ids = forward.input("ids");
     forward.returns(forward.toFloat(text.emit(new Scope(forward, ""), ids, tokens)));
-    text.addPenultimate(graph, tokens);
+    text.addInnerStates(graph, tokens);
     Method pooled = graph.method(ClipText.POOLED);
     ids = pooled.input("ids");
     pooled.returns(pooled.toFloat(emit(new Scope(pooled, ""), ids, tokens)));
