@@ -13,9 +13,12 @@ import io.github.flinkdiffusion.ops.pipeline.Trajectory;
 import io.github.flinkdiffusion.ops.pipeline.TrajectorySnapshot;
 import java.nio.file.Path;
 import java.util.ArrayList;
+import java.util.Collection;
+import java.util.Collections;
 import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.Random;
 import org.assertj.core.data.Offset;
 import org.junit.jupiter.api.AfterAll;
 import org.junit.jupiter.api.BeforeAll;
@@ -38,6 +41,9 @@ class BatchInvarianceParityTest {
   private static List<GenerationRequest> requests;
   private static final Map<String, float[]> SOLO = new HashMap<>();
 
+  /** State of the noise generator of a request made alone, before each step. */
+  private static final Map<String, List<byte[]>> SOLO_NOISE = new HashMap<>();
+
   @BeforeAll
   static void openAndMakeEachAlone() {
     pipeline = Pipelines.open(FOLDER, PipelineSettings.on(DeviceSpec.CPU));
@@ -53,9 +59,13 @@ class BatchInvarianceParityTest {
             request("h", "DDIMScheduler", 7, 7.5));
     for (GenerationRequest request : requests) {
       List<Trajectory> alone = pipeline.start(List.of(request));
+      List<byte[]> noise = new ArrayList<>();
       while (!alone.get(0).done()) {
+        noise.add(alone.get(0).snapshot().generator());
         pipeline.step(alone);
       }
+      noise.add(alone.get(0).snapshot().generator());
+      SOLO_NOISE.put(request.id(), noise);
       SOLO.put(request.id(), pipeline.finish(alone).get(0).image().data());
     }
   }
@@ -97,6 +107,51 @@ class BatchInvarianceParityTest {
             assertThat(outcome.image.image().data())
                 .as("%s among %d", id, size)
                 .containsExactly(SOLO.get(id), TOLERANCE));
+  }
+
+  /**
+   * Requests of all kinds, some of them several times, join at any boundary, under any limit of
+   * rows; whenever it is looked at, each has drawn the noise that it draws alone.
+   */
+  @ParameterizedTest
+  @ValueSource(ints = {1, 2, 3, 4, 5, 6})
+  void joiningAndLeavingAtAnyBoundaryMakesNoDifference(int seed) throws InterruptedException {
+    Random random = new Random(seed);
+    StepBatcher batcher =
+        new StepBatcher(pipeline, BatchPolicy.ofRows(1 + random.nextInt(16)), Ticker.SYSTEM);
+    BatchSession session = batcher.join(cause -> {});
+    List<GenerationRequest> coming = new ArrayList<>(requests);
+    coming.addAll(requests.subList(0, random.nextInt(requests.size())));
+    Collections.shuffle(coming, random);
+    List<RecordedOutcome> outcomes = new ArrayList<>();
+    for (GenerationRequest request : coming) {
+      RecordedOutcome outcome = new RecordedOutcome();
+      outcomes.add(outcome);
+      session.submit(
+          new Work.Fresh(request), Submission.DEFAULT.withPriority(random.nextInt(3)), outcome);
+      for (int call = random.nextInt(9); call > 0; call--) {
+        batcher.runOnce();
+      }
+      assertNoiseIsAsAlone(session.snapshot().values());
+    }
+    while (batcher.runOnce()) {}
+
+    for (int i = 0; i < coming.size(); i++) {
+      assertThat(outcomes.get(i).image.image().data())
+          .as("%s, seed %d", coming.get(i).id(), seed)
+          .containsExactly(SOLO.get(coming.get(i).id()), TOLERANCE);
+    }
+  }
+
+  private static void assertNoiseIsAsAlone(Collection<Work> inFlight) {
+    for (Work work : inFlight) {
+      if (work instanceof Work.Resumed resumed) {
+        TrajectorySnapshot snapshot = resumed.snapshot();
+        assertThat(snapshot.generator())
+            .as("%s at step %d", snapshot.request().id(), snapshot.step())
+            .isEqualTo(SOLO_NOISE.get(snapshot.request().id()).get(snapshot.step()));
+      }
+    }
   }
 
   @Test

@@ -16,6 +16,8 @@ import java.util.concurrent.ExecutionException;
 import java.util.concurrent.ExecutorService;
 import java.util.concurrent.Executors;
 import java.util.concurrent.Future;
+import java.util.concurrent.atomic.AtomicInteger;
+import org.awaitility.Awaitility;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.Timeout;
@@ -156,6 +158,51 @@ class SharedBatchersTest {
 
       assertThat(snapshot.get().values()).singleElement().isInstanceOf(Work.Resumed.class);
       session.close();
+    }
+  }
+
+  /**
+   * Were the device stopped for longer, its next call would not begin before the copies are out.
+   */
+  @Test
+  void theDeviceGoesOnWithTheNextCallWhileASnapshotIsUsed() throws Exception {
+    List<CountDownLatch> begun = List.of(new CountDownLatch(1), new CountDownLatch(1));
+    List<CountDownLatch> mayEnd = List.of(new CountDownLatch(1), new CountDownLatch(1));
+    AtomicInteger calls = new AtomicInteger();
+    try (SharedBatchers.Lease lease = shared.acquire(KEY, SETTINGS, opener)) {
+      opened.get(0).beforeCall =
+          () -> {
+            int call = calls.getAndIncrement();
+            if (call < begun.size()) {
+              begun.get(call).countDown();
+              await(mayEnd.get(call));
+            }
+          };
+      Outcome outcome = new Outcome();
+      BatchSession session = lease.batcher().join(outcome);
+      session.submit(new Work.Fresh(request("a", 1000)), Submission.DEFAULT, outcome);
+      begun.get(0).await();
+      CompletableFuture<Map<Ticket, Work>> snapshot = new CompletableFuture<>();
+      Thread saving = new Thread(() -> complete(snapshot, session));
+      saving.start();
+      Awaitility.await().until(() -> saving.getState() == Thread.State.WAITING);
+      mayEnd.get(0).countDown();
+
+      assertThat(snapshot.get()).hasSize(1); // and not only when the second call has ended
+      begun.get(1).await();
+      assertThat(calls).hasValue(2);
+      mayEnd.get(1).countDown();
+      saving.join();
+      session.close();
+    }
+  }
+
+  private static void complete(
+      CompletableFuture<Map<Ticket, Work>> snapshot, BatchSession session) {
+    try {
+      snapshot.complete(session.snapshot());
+    } catch (InterruptedException | RuntimeException e) {
+      snapshot.completeExceptionally(e);
     }
   }
 
