@@ -1,0 +1,485 @@
+package io.github.flinkdiffusion.ops.pipeline;
+
+import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assertions.assertThatThrownBy;
+
+import com.fasterxml.jackson.databind.JsonNode;
+import com.fasterxml.jackson.databind.ObjectMapper;
+import com.fasterxml.jackson.databind.node.ObjectNode;
+import io.github.flinkdiffusion.ops.engine.DeviceSpec;
+import io.github.flinkdiffusion.ops.torchscript.StorageType;
+import io.github.flinkdiffusion.ops.weights.DType;
+import io.github.flinkdiffusion.ops.weights.HeapTensors;
+import io.github.flinkdiffusion.ops.weights.Safetensors;
+import io.github.flinkdiffusion.ops.weights.SafetensorsWriter;
+import io.github.flinkdiffusion.ops.weights.TensorInfo;
+import io.github.flinkdiffusion.ops.weights.TensorStore;
+import java.io.ByteArrayOutputStream;
+import java.io.IOException;
+import java.io.RandomAccessFile;
+import java.nio.ByteBuffer;
+import java.nio.ByteOrder;
+import java.nio.charset.StandardCharsets;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.Arrays;
+import java.util.List;
+import java.util.function.Consumer;
+import java.util.function.UnaryOperator;
+import java.util.stream.Stream;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.MethodSource;
+
+/**
+ * Whatever is wrong with a model folder, opening it as a pipeline is one error that names the file
+ * and the key, before anything native sees it.
+ */
+class MalformedFolderTest {
+  private static final Path GOOD = Path.of("src/test/resources/fixtures/models/tiny-sd1");
+  private static final String UNET = "unet/diffusion_pytorch_model.safetensors";
+  private static final String VAE = "vae/diffusion_pytorch_model.safetensors";
+  private static final String TEXT = "text_encoder/model.safetensors";
+  private static final ObjectMapper JSON = new ObjectMapper();
+
+  @TempDir private Path temp;
+
+  /** What is done to a good folder. */
+  @FunctionalInterface
+  private interface Damage {
+    void to(Path folder) throws IOException;
+  }
+
+  /**
+   * @param named what the message says, among it the file
+   */
+  private record Case(String name, Damage damage, List<String> named) {
+    @Override
+    public String toString() {
+      return name;
+    }
+  }
+
+  private static Case damaged(String name, Damage damage, String... named) {
+    return new Case(name, damage, List.of(named));
+  }
+
+  static Stream<Case> cases() {
+    return Stream.of(
+        // The folder.
+        damaged("no index", delete("model_index.json"), "model_index.json"),
+        damaged("an empty index", write("model_index.json", ""), "model_index.json"),
+        damaged("half an index", half("model_index.json"), "model_index.json", "JSON"),
+        damaged(
+            "an unknown pipeline",
+            set("model_index.json", "_class_name", "\"FancyPipeline\""),
+            "model_index.json",
+            "_class_name",
+            "FancyPipeline",
+            "StableDiffusionPipeline"),
+        damaged(
+            "an unknown network class",
+            set("model_index.json", "unet", "[\"diffusers\", \"FancyModel\"]"),
+            "model_index.json",
+            "unet",
+            "FancyModel",
+            "UNet2DConditionModel"),
+        damaged("no such component", set("model_index.json", "vae", "null"), "vae"),
+        damaged("a component's folder is missing", deleteFolder("vae"), "vae", "missing"),
+        // Configs.
+        damaged("no config", delete("unet/config.json"), "unet", "config.json"),
+        damaged("half a config", half("unet/config.json"), "unet/config.json", "JSON"),
+        damaged("a list for a config", write("vae/config.json", "[]"), "vae/config.json"),
+        damaged(
+            "a config of brackets",
+            write("unet/config.json", "[".repeat(100_000)),
+            "unet/config.json"),
+        damaged(
+            "a word for a number",
+            set("unet/config.json", "in_channels", "\"four\""),
+            "unet/config.json",
+            "in_channels",
+            "four"),
+        damaged(
+            "an unknown block",
+            set("unet/config.json", "down_block_types", "[\"FancyBlock2D\"]"),
+            "unet/config.json",
+            "down_block_types",
+            "FancyBlock2D"),
+        damaged(
+            "channels that no group divides",
+            set("unet/config.json", "norm_num_groups", "7"),
+            "unet/config.json",
+            "block_out_channels"),
+        damaged(
+            "groups of nothing",
+            set("vae/config.json", "norm_num_groups", "0"),
+            "vae/config.json",
+            "norm_num_groups"),
+        damaged(
+            "a billion layers of text",
+            set("text_encoder/config.json", "num_hidden_layers", "1000000000"),
+            "text_encoder/config.json",
+            "num_hidden_layers"),
+        damaged(
+            "a billion layers a block",
+            set("unet/config.json", "layers_per_block", "1000000000"),
+            "unet/config.json",
+            "layers_per_block"),
+        damaged(
+            "a billion transformer layers",
+            set("unet/config.json", "transformer_layers_per_block", "1000000000"),
+            "unet/config.json",
+            "transformer_layers_per_block"),
+        damaged(
+            "a billion layers of the autoencoder",
+            set("vae/config.json", "layers_per_block", "1000000000"),
+            "vae/config.json",
+            "layers_per_block"),
+        damaged(
+            "no layers",
+            set("unet/config.json", "layers_per_block", "0"),
+            "unet/config.json",
+            "layers_per_block"),
+        damaged(
+            "less than no channels",
+            set("unet/config.json", "in_channels", "-4"),
+            "unet/config.json",
+            "in_channels"),
+        damaged(
+            "channels beyond counting",
+            set("unet/config.json", "cross_attention_dim", "2147483647"),
+            "unet/config.json",
+            "cross_attention_dim"),
+        damaged(
+            "positions beyond counting",
+            set("text_encoder/config.json", "vocab_size", "2147483647"),
+            TEXT,
+            "text_model.embeddings.token_embedding.weight"),
+        damaged(
+            "a picture's side beyond counting",
+            set("unet/config.json", "sample_size", "\"huge\""),
+            "unet/config.json",
+            "sample_size"),
+        // Weights.
+        damaged("no weights", delete(UNET), "unet", "diffusion_pytorch_model.safetensors"),
+        damaged("only pickled weights", pickled(UNET), "unet", "pickled", "save_pretrained"),
+        damaged("empty weights", write(UNET, ""), UNET, "0 bytes"),
+        damaged("a zip for weights", write(UNET, "PK\3\4 and so on, a pickle"), UNET, "header"),
+        damaged("half the weights", half(UNET), UNET, "data_offsets", "complete"),
+        damaged("weights less a byte", shorter(UNET, 1), UNET, "data"),
+        damaged("weights and a byte", longer(UNET), UNET, "1461"),
+        damaged("half a header", truncated(UNET, 100), UNET, "header", "complete"),
+        damaged(
+            "a header of 2^63 bytes", headerLength(UNET, Long.MAX_VALUE), UNET, "header", "2 to"),
+        damaged("a header of -1 bytes", headerLength(UNET, -1), UNET, "header", "2 to"),
+        damaged("a header of 99 MB", headerLength(UNET, 99_000_000), UNET, "header", "complete"),
+        damaged("a header that ends early", headerLength(UNET, 64), UNET, "JSON"),
+        damaged(
+            "offsets beyond the file",
+            header(VAE, h -> offsets(h, "decoder.conv_in.bias", 0, 1L << 40)),
+            VAE,
+            "decoder.conv_in.bias",
+            "data_offsets"),
+        damaged(
+            "offsets of another tensor",
+            header(VAE, h -> offsets(h, "decoder.conv_in.bias", 0, 64)),
+            VAE,
+            "begins at"),
+        damaged(
+            "a shape beyond 2^63",
+            header(VAE, h -> shape(h, "decoder.conv_in.bias", 1L << 62, 1L << 62)),
+            VAE,
+            "decoder.conv_in.bias",
+            "2^63"),
+        damaged(
+            "a shape that its bytes do not fill",
+            header(VAE, h -> shape(h, "decoder.conv_in.bias", 17)),
+            VAE,
+            "decoder.conv_in.bias"),
+        damaged(
+            "a shape below zero",
+            header(VAE, h -> shape(h, "decoder.conv_in.bias", -16)),
+            VAE,
+            "decoder.conv_in.bias"),
+        damaged(
+            "an unknown dtype",
+            header(VAE, h -> ((ObjectNode) h.get("decoder.conv_in.bias")).put("dtype", "F4")),
+            VAE,
+            "decoder.conv_in.bias",
+            "F4"),
+        damaged(
+            "a tensor of another shape",
+            tensor(UNET, "conv_in.bias", info -> TensorInfo.of("conv_in.bias", DType.F32, 3)),
+            UNET,
+            "conv_in.bias",
+            "[3]",
+            "[8]"),
+        damaged(
+            "a tensor of whole numbers",
+            tensor(UNET, "conv_in.bias", info -> TensorInfo.of("conv_in.bias", DType.I32, 8)),
+            UNET,
+            "conv_in.bias",
+            "I32"),
+        damaged(
+            "a tensor that is missing",
+            tensor(UNET, "conv_in.bias", info -> info.withName("elsewhere")),
+            UNET,
+            "conv_in.bias"),
+        damaged(
+            "a tensor that is missing in the autoencoder",
+            tensor(VAE, "decoder.conv_in.bias", info -> info.withName("elsewhere")),
+            VAE,
+            "decoder.conv_in.bias"),
+        damaged(
+            "NaN",
+            number(UNET, "conv_in.weight", 5, Float.NaN),
+            UNET,
+            "conv_in.weight",
+            "NaN",
+            "element 5"),
+        damaged(
+            "infinity",
+            number(VAE, "decoder.conv_in.bias", 0, Float.NEGATIVE_INFINITY),
+            VAE,
+            "decoder.conv_in.bias",
+            "Infinity"),
+        damaged(
+            "NaN in the text encoder",
+            number(TEXT, "text_model.final_layer_norm.bias", 1, Float.NaN),
+            TEXT,
+            "text_model.final_layer_norm.bias"),
+        damaged("an index of shards that is no JSON", shards("{"), "index.json"),
+        damaged(
+            "a shard outside the folder",
+            shards("{\"weight_map\": {\"conv_in.bias\": \"../vae/x.safetensors\"}}"),
+            "index.json",
+            "conv_in.bias",
+            "../vae"),
+        damaged(
+            "a shard that is missing",
+            shards("{\"weight_map\": {\"conv_in.bias\": \"one.safetensors\"}}"),
+            "index.json",
+            "one.safetensors",
+            "missing"),
+        // Scheduler and tokenizer.
+        damaged("no scheduler config", delete("scheduler/scheduler_config.json"), "scheduler"),
+        damaged(
+            "an unknown scheduler",
+            set("scheduler/scheduler_config.json", "_class_name", "\"FancyScheduler\""),
+            "FancyScheduler"),
+        damaged(
+            "a noise schedule that is no number",
+            set("scheduler/scheduler_config.json", "beta_end", "\"large\""),
+            "beta_end"),
+        damaged(
+            "a trillion timesteps",
+            set("scheduler/scheduler_config.json", "num_train_timesteps", "1000000000000"),
+            "num_train_timesteps"),
+        damaged(
+            "two billion timesteps",
+            set("scheduler/scheduler_config.json", "num_train_timesteps", "2000000000"),
+            "num_train_timesteps"),
+        damaged("no vocabulary", delete("tokenizer/vocab.json"), "vocab.json"),
+        damaged("no merges", delete("tokenizer/merges.txt"), "merges.txt"),
+        damaged("merges of three", write("tokenizer/merges.txt", "a b c\n"), "merges.txt", "a b c"),
+        damaged(
+            "a token that the embedding lacks",
+            set("tokenizer/vocab.json", "!", "5000"),
+            "text_encoder/config.json",
+            "vocab_size",
+            "5001"),
+        damaged(
+            "a token beyond counting",
+            set("tokenizer/vocab.json", "!", "2147483647"),
+            "vocab.json",
+            "2147483647"),
+        damaged(
+            "texts longer than the positions",
+            set("tokenizer/tokenizer_config.json", "model_max_length", "1000"),
+            "max_position_embeddings"));
+  }
+
+  @ParameterizedTest
+  @MethodSource("cases")
+  void isOneErrorThatNamesFileAndKey(Case damaged) throws IOException {
+    Path folder = copy();
+    damaged.damage.to(folder);
+    assertThatThrownBy(() -> open(folder, StorageType.FLOAT32))
+        .isInstanceOf(RuntimeException.class)
+        .hasMessageContainingAll(damaged.named.toArray(String[]::new))
+        .satisfies(
+            thrown ->
+                assertThat(thrown.getClass().getPackageName())
+                    .as("says so itself: %s", thrown)
+                    .startsWith("io.github.flinkdiffusion"));
+  }
+
+  @Test
+  void theFolderThatIsNotDamagedOpens() throws IOException {
+    open(copy(), StorageType.FLOAT32).close();
+  }
+
+  @Test
+  void aNumberThatHalfPrecisionCanNotHoldIsNamed() throws IOException {
+    Path folder = copy();
+    number(UNET, "conv_in.weight", 2, 1e6f).to(folder);
+    open(folder, StorageType.FLOAT32).close();
+    assertThatThrownBy(() -> open(folder, StorageType.FLOAT16))
+        .hasMessageContainingAll(UNET, "conv_in.weight", "1000000.0", "F16");
+  }
+
+  @Test
+  void damagedWeightsLeaveNoArchive() throws IOException {
+    Path folder = copy();
+    number(TEXT, "text_model.final_layer_norm.bias", 0, Float.NaN).to(folder);
+    Path archives = temp.resolve("archives");
+    PipelineSettings settings =
+        PipelineSettings.on(DeviceSpec.CPU).withArchives(ArchiveCache.in(archives));
+    assertThatThrownBy(() -> Pipelines.open(folder, settings)).hasMessageContaining("NaN");
+    assertThat(archives).isEmptyDirectory();
+  }
+
+  private static DiffusionPipeline open(Path folder, StorageType precision) {
+    return Pipelines.open(folder, PipelineSettings.on(DeviceSpec.CPU).withPrecision(precision));
+  }
+
+  private Path copy() throws IOException {
+    Path copy = temp.resolve("model");
+    try (Stream<Path> files = Files.walk(GOOD)) {
+      for (Path file : files.filter(f -> !f.startsWith(GOOD.resolve("golden"))).toList()) {
+        Files.copy(file, copy.resolve(GOOD.relativize(file).toString()));
+      }
+    }
+    return copy;
+  }
+
+  private static Damage delete(String file) {
+    return folder -> Files.delete(folder.resolve(file));
+  }
+
+  private static Damage deleteFolder(String name) {
+    return folder -> Files.move(folder.resolve(name), folder.resolve("elsewhere"));
+  }
+
+  private static Damage write(String file, String text) {
+    return folder -> Files.writeString(folder.resolve(file), text);
+  }
+
+  private static Damage pickled(String file) {
+    return folder ->
+        Files.move(folder.resolve(file), folder.resolve(file.replace(".safetensors", ".bin")));
+  }
+
+  private static Damage shards(String index) {
+    return folder -> {
+      Files.delete(folder.resolve(UNET));
+      Files.writeString(folder.resolve(UNET + ".index.json"), index);
+    };
+  }
+
+  private static Damage set(String file, String key, String value) {
+    return folder -> {
+      ObjectNode json = (ObjectNode) JSON.readTree(folder.resolve(file).toFile());
+      json.set(key, JSON.readTree(value));
+      Files.writeString(folder.resolve(file), json.toString());
+    };
+  }
+
+  private static Damage half(String file) {
+    return folder -> truncated(file, Files.size(folder.resolve(file)) / 2).to(folder);
+  }
+
+  private static Damage shorter(String file, long bytes) {
+    return folder -> truncated(file, Files.size(folder.resolve(file)) - bytes).to(folder);
+  }
+
+  private static Damage truncated(String file, long length) {
+    return folder -> {
+      try (RandomAccessFile opened = new RandomAccessFile(folder.resolve(file).toFile(), "rw")) {
+        opened.setLength(length);
+      }
+    };
+  }
+
+  private static Damage longer(String file) {
+    return folder -> truncated(file, Files.size(folder.resolve(file)) + 1).to(folder);
+  }
+
+  private static Damage headerLength(String file, long length) {
+    return folder -> {
+      byte[] bytes = Files.readAllBytes(folder.resolve(file));
+      ByteBuffer.wrap(bytes).order(ByteOrder.LITTLE_ENDIAN).putLong(length);
+      Files.write(folder.resolve(file), bytes);
+    };
+  }
+
+  /** Rewrites the header, leaving the data as it is. */
+  private static Damage header(String file, Consumer<ObjectNode> change) {
+    return folder -> {
+      byte[] bytes = Files.readAllBytes(folder.resolve(file));
+      int length = (int) ByteBuffer.wrap(bytes).order(ByteOrder.LITTLE_ENDIAN).getLong();
+      ObjectNode header = (ObjectNode) JSON.readTree(bytes, Long.BYTES, length);
+      change.accept(header);
+      byte[] text = header.toString().getBytes(StandardCharsets.UTF_8);
+      ByteArrayOutputStream out = new ByteArrayOutputStream();
+      out.write(
+          ByteBuffer.allocate(Long.BYTES)
+              .order(ByteOrder.LITTLE_ENDIAN)
+              .putLong(text.length)
+              .array());
+      out.write(text);
+      out.write(bytes, Long.BYTES + length, bytes.length - Long.BYTES - length);
+      Files.write(folder.resolve(file), out.toByteArray());
+    };
+  }
+
+  private static void offsets(ObjectNode header, String tensor, long begin, long end) {
+    set(header, tensor, "data_offsets", begin, end);
+  }
+
+  private static void shape(ObjectNode header, String tensor, long... shape) {
+    set(header, tensor, "shape", shape);
+  }
+
+  private static void set(ObjectNode header, String tensor, String key, long... values) {
+    JsonNode list = JSON.valueToTree(values);
+    ((ObjectNode) header.get(tensor)).set(key, list);
+  }
+
+  /** Rewrites the file with another tensor, of zeros, in one's place. */
+  private static Damage tensor(String file, String name, UnaryOperator<TensorInfo> other) {
+    return folder -> {
+      HeapTensors.Builder tensors = HeapTensors.builder();
+      try (TensorStore store = Safetensors.open(folder.resolve(file))) {
+        for (String each : store.names()) {
+          TensorInfo info = each.equals(name) ? other.apply(store.info(each)) : store.info(each);
+          byte[] bytes = new byte[(int) info.byteLength()];
+          if (!each.equals(name)) {
+            ByteArrayOutputStream out = new ByteArrayOutputStream();
+            store.writeTo(each, info.dtype(), out);
+            bytes = out.toByteArray();
+          }
+          tensors.add(info, bytes);
+        }
+      }
+      SafetensorsWriter.write(folder.resolve(file), tensors.build());
+    };
+  }
+
+  /** Sets one element of a float32 tensor. */
+  private static Damage number(String file, String name, int element, float value) {
+    return folder -> {
+      Path path = folder.resolve(file);
+      byte[] bytes = Files.readAllBytes(path);
+      ByteBuffer buffer = ByteBuffer.wrap(bytes).order(ByteOrder.LITTLE_ENDIAN);
+      int length = (int) buffer.getLong();
+      JsonNode entry = JSON.readTree(bytes, Long.BYTES, length).get(name);
+      int begin = Long.BYTES + length + entry.get("data_offsets").get(0).asInt();
+      buffer.putFloat(begin + element * Float.BYTES, value);
+      Files.write(path, bytes);
+      assertThat(Arrays.asList("F32")).contains(entry.get("dtype").asText());
+    };
+  }
+}
