@@ -90,10 +90,10 @@ public record AutoencoderKLConfig(
     int latentChannels = ConfigValues.positive(config, "latent_channels", 4);
     int groups = config.integer("norm_num_groups", 32);
     return new AutoencoderKLConfig(
-        config.integer("in_channels", 3),
-        config.integer("out_channels", 3),
+        ConfigValues.positive(config, "in_channels", 3),
+        ConfigValues.positive(config, "out_channels", 3),
         ConfigValues.coderChannels(config, groups),
-        config.integer("layers_per_block", 1),
+        ConfigValues.layers(config, "layers_per_block", 1),
         latentChannels,
         groups,
         ConfigValues.activation(config, "act_fn", "silu"),

@@ -46,9 +46,9 @@ public record AutoencoderTinyConfig(
   public static AutoencoderTinyConfig from(Config config) {
     ConfigValues.require(config, "upsample_fn", "nearest");
     List<Integer> encoderBlocks =
-        ConfigValues.boxed(config.integers("num_encoder_blocks", new int[] {1, 3, 3, 3}));
+        ConfigValues.layersListed(config, "num_encoder_blocks", new int[] {1, 3, 3, 3});
     List<Integer> decoderBlocks =
-        ConfigValues.boxed(config.integers("num_decoder_blocks", new int[] {3, 3, 3, 1}));
+        ConfigValues.layersListed(config, "num_decoder_blocks", new int[] {3, 3, 3, 1});
     return new AutoencoderTinyConfig(
         ConfigValues.positive(config, "in_channels", 3),
         ConfigValues.positive(config, "out_channels", 3),

@@ -40,12 +40,12 @@ public record ClipTextConfig(
   public static ClipTextConfig from(Config config) {
     int hidden = ConfigValues.positive(config, "hidden_size", 512);
     return new ClipTextConfig(
-        config.integer("vocab_size", 49408),
+        ConfigValues.positive(config, "vocab_size", 49408),
         hidden,
-        config.integer("intermediate_size", 2048),
-        ConfigValues.positive(config, "num_hidden_layers", 12),
+        ConfigValues.positive(config, "intermediate_size", 2048),
+        ConfigValues.layers(config, "num_hidden_layers", 12),
         ConfigValues.heads(config, 8, hidden),
-        config.integer("max_position_embeddings", 77),
+        ConfigValues.positive(config, "max_position_embeddings", 77),
         ConfigValues.activation(config, "hidden_act", "quick_gelu"),
         config.number("layer_norm_eps", 1e-5),
         config.integer("eos_token_id", DEFAULT_EOS),

@@ -69,7 +69,7 @@ public record ClipVisionConfig(
         patchSize,
         hidden,
         ConfigValues.positive(config, "intermediate_size", 3072),
-        ConfigValues.positive(config, "num_hidden_layers", 12),
+        ConfigValues.layers(config, "num_hidden_layers", 12),
         ConfigValues.heads(config, 12, hidden),
         ConfigValues.positive(projection, "projection_dim", 512),
         ConfigValues.activation(config, "hidden_act", "quick_gelu"),

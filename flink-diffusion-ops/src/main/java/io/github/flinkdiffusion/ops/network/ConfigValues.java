@@ -9,6 +9,12 @@ import java.util.Optional;
 
 /** What the networks' config readers share: refusing what is not supported, by name. */
 final class ConfigValues {
+  /** Ten times the deepest there is; a config is not a reason to run out of memory. */
+  private static final int MOST_LAYERS = 1000;
+
+  /** A hundred times the largest there is, and so that a few of them multiply within a long. */
+  static final int LARGEST_SIZE = 1 << 24;
+
   private ConfigValues() {}
 
   /** Refuses any value but null for a key whose feature is not supported. */
@@ -78,11 +84,33 @@ final class ConfigValues {
     return config.has(key) ? Optional.of(activation(config, key, null)) : Optional.empty();
   }
 
-  /** A whole number of at least one, such as a number of channels. */
+  /** A size of at least one, such as a number of channels, that leaves room to compute with. */
   static int positive(Config config, String key, int defaultValue) {
-    int value = config.integer(key, defaultValue);
-    if (value < 1) {
-      throw config.unsupported(key, value, "1 or more");
+    return within(config, key, config.integer(key, defaultValue), LARGEST_SIZE);
+  }
+
+  /** A number of layers, for each of which a graph grows. */
+  static int layers(Config config, String key, int defaultValue) {
+    return within(config, key, config.integer(key, defaultValue), MOST_LAYERS);
+  }
+
+  /** Numbers of layers, given as a list or one for all levels. */
+  static List<Integer> layersOfLevels(Config config, String key, int levels, int defaultValue) {
+    List<Integer> layers = boxed(config.integersOrOne(key, levels, defaultValue));
+    layers.forEach(count -> within(config, key, count, MOST_LAYERS));
+    return layers;
+  }
+
+  /** Numbers of layers, one a level; the list says how many levels there are. */
+  static List<Integer> layersListed(Config config, String key, int[] defaults) {
+    List<Integer> layers = boxed(config.integers(key, defaults));
+    layers.forEach(count -> within(config, key, count, MOST_LAYERS));
+    return layers;
+  }
+
+  private static int within(Config config, String key, int value, int most) {
+    if (value < 1 || value > most) {
+      throw config.unsupported(key, value, "1 to " + most);
     }
     return value;
   }
@@ -109,9 +137,11 @@ final class ConfigValues {
   static void requireDivisible(
       Config config, String key, List<Integer> values, int divisor, String divisorKey) {
     for (int value : values) {
-      if (divisor < 1 || value < 1 || value % divisor != 0) {
+      if (divisor < 1 || value < 1 || value > LARGEST_SIZE || value % divisor != 0) {
         throw config.unsupported(
-            key, values, "positive multiples of " + divisorKey + " (" + divisor + ")");
+            key,
+            values,
+            "multiples of %s (%d) up to %d".formatted(divisorKey, divisor, LARGEST_SIZE));
       }
     }
   }

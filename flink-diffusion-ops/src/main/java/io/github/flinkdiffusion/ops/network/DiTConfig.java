@@ -26,6 +26,8 @@ public record DiTConfig(
     int patchSize,
     int classes,
     double epsilon) {
+  /** Each has a position, which is computed; 32 for the largest there is. */
+  private static final int MOST_PATCHES = 512;
 
   /**
    * Reads a component's config.json; missing keys take diffusers' defaults.
@@ -41,19 +43,23 @@ public record DiTConfig(
     ConfigValues.require(config, "upcast_attention", false);
     int heads = ConfigValues.positive(config, "num_attention_heads", 16);
     int headSize = ConfigValues.positive(config, "attention_head_dim", 72);
-    if (Math.multiplyExact(heads, headSize) % 4 != 0) {
+    long hidden = (long) heads * headSize;
+    if (hidden % 4 != 0 || hidden > ConfigValues.LARGEST_SIZE) {
       throw config.unsupported(
           "attention_head_dim",
           headSize,
-          "a size that makes a multiple of 4 with num_attention_heads ("
+          "a size that makes a reasonable multiple of 4 with num_attention_heads ("
               + heads
               + "): sines and cosines of two positions");
     }
     int sampleSize = ConfigValues.positive(config, "sample_size", 32);
     int patchSize = ConfigValues.positive(config, "patch_size", 2);
-    if (sampleSize % patchSize != 0) {
+    if (sampleSize % patchSize != 0 || sampleSize / patchSize > MOST_PATCHES) {
       throw config.unsupported(
-          "patch_size", patchSize, "a divisor of sample_size (" + sampleSize + ")");
+          "patch_size",
+          patchSize,
+          "a divisor of sample_size (%d) that leaves at most %d patches a side"
+              .formatted(sampleSize, MOST_PATCHES));
     }
     int inChannels = ConfigValues.positive(config, "in_channels", 4);
     return new DiTConfig(
@@ -61,7 +67,7 @@ public record DiTConfig(
         headSize,
         inChannels,
         ConfigValues.positive(config, "out_channels", inChannels),
-        ConfigValues.positive(config, "num_layers", 28),
+        ConfigValues.layers(config, "num_layers", 28),
         sampleSize,
         patchSize,
         ConfigValues.positive(config, "num_embeds_ada_norm", 1000),

@@ -161,16 +161,16 @@ public record UNet2DConditionConfig(
       }
     }
     return new UNet2DConditionConfig(
-        config.integer("in_channels", 4),
-        config.integer("out_channels", 4),
+        ConfigValues.positive(config, "in_channels", 4),
+        ConfigValues.positive(config, "out_channels", 4),
         channels,
         down.stream().map(CROSS_DOWN::equals).toList(),
         up.stream().map(CROSS_UP::equals).toList(),
         hasMid,
-        ConfigValues.boxed(config.integersOrOne("layers_per_block", levels, 2)),
+        ConfigValues.layersOfLevels(config, "layers_per_block", levels, 2),
         heads,
-        config.integer("cross_attention_dim", 1280),
-        ConfigValues.boxed(config.integersOrOne("transformer_layers_per_block", levels, 1)),
+        ConfigValues.positive(config, "cross_attention_dim", 1280),
+        ConfigValues.layersOfLevels(config, "transformer_layers_per_block", levels, 1),
         ConfigValues.boxed(config.flagsOrOne("only_cross_attention", levels, false)),
         config.flag("use_linear_projection", false),
         config.flag("upcast_attention", false),
@@ -206,12 +206,13 @@ public record UNet2DConditionConfig(
       return Optional.empty();
     }
     ConfigValues.oneOf(config, "addition_embed_type", null, List.of("text_time"));
-    int timeSize = config.integer("addition_time_embed_dim");
+    int timeSize = ConfigValues.positive(config, "addition_time_embed_dim", 0);
     if (timeSize < 2 || timeSize % 2 != 0) {
       throw config.unsupported("addition_time_embed_dim", timeSize, "a positive even number");
     }
     return Optional.of(
-        new TextTime(timeSize, config.integer("projection_class_embeddings_input_dim")));
+        new TextTime(
+            timeSize, ConfigValues.positive(config, "projection_class_embeddings_input_dim", 0)));
   }
 
   /** Resolution levels. */

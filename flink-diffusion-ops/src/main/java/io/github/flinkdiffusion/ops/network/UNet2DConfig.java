@@ -127,7 +127,7 @@ public record UNet2DConfig(
         midAttention,
         midScale(config),
         midAttentionGroups(config, channels, scaleShift ? 0 : groups),
-        ConfigValues.positive(config, "layers_per_block", 2),
+        ConfigValues.layers(config, "layers_per_block", 2),
         headSize(config, channels, down, up, hasMid && midAttention),
         symmetricPadding(config),
         resampling(config, "downsample_type"),

@@ -50,7 +50,7 @@ public record VQModelConfig(
         ConfigValues.positive(config, "in_channels", 3),
         ConfigValues.positive(config, "out_channels", 3),
         ConfigValues.coderChannels(config, groups),
-        ConfigValues.positive(config, "layers_per_block", 1),
+        ConfigValues.layers(config, "layers_per_block", 1),
         latentChannels,
         ConfigValues.positive(config, "num_vq_embeddings", 256),
         ConfigValues.positive(config, "vq_embed_dim", latentChannels),

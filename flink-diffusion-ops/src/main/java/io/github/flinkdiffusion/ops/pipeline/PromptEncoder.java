@@ -51,6 +51,15 @@ final class PromptEncoder {
               config.maxPositions(),
               "at least the tokenizer's model_max_length, " + tokenizer.maxLength());
     }
+    if (tokenizer.vocabularySize() > config.vocabSize()) {
+      // A GPU would not survive the embedding of such a token.
+      throw components
+          .config("text_encoder")
+          .unsupported(
+              "vocab_size",
+              config.vocabSize(),
+              "at least the tokenizer's, " + tokenizer.vocabularySize());
+    }
     return new PromptEncoder(
         tokenizer,
         components.load("text_encoder", new ClipText(config).graph(tokenizer.maxLength())),

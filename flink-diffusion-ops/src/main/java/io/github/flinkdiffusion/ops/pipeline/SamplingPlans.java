@@ -37,7 +37,28 @@ final class SamplingPlans {
   /** The component {@code scheduler}. */
   static SamplingPlans open(Components components) {
     Config config = components.config("scheduler");
-    return new SamplingPlans(SchedulerConfig.fromJson(config.node(), config.source()));
+    SchedulerConfig own = SchedulerConfig.fromJson(config.node(), config.source());
+    if (Schedulers.supported().contains(own.className())) {
+      checkUsable(own);
+    }
+    return new SamplingPlans(own);
+  }
+
+  /**
+   * Refuses a config that no number of steps can do anything with, now and not at the first
+   * request. (A scheduler that is not known may be replaced by each request.)
+   */
+  private static void checkUsable(SchedulerConfig own) {
+    SchedulerException first = null;
+    for (int steps : new int[] {50, 20, 4, 1}) {
+      try {
+        Schedulers.plan(own, steps);
+        return;
+      } catch (SchedulerException e) {
+        first = first == null ? e : first;
+      }
+    }
+    throw first;
   }
 
   /** Class name of the model's own scheduler. */

@@ -145,7 +145,7 @@ final class Fields {
 
   /** The number of training timesteps, once the inference steps asked for are known to fit in. */
   int trainSteps(int inferenceSteps, SamplingOptions options) {
-    int trainSteps = integer("num_train_timesteps", 1000, 1, Integer.MAX_VALUE);
+    int trainSteps = integer("num_train_timesteps", 1000, 1, 1_000_000);
     requireSteps(inferenceSteps, trainSteps, "num_train_timesteps", options);
     return trainSteps;
   }

@@ -56,7 +56,7 @@ final class Lcm {
    * a caller lists.
    */
   static int[] timesteps(Fields fields, int n, SamplingOptions options) {
-    int trainSteps = fields.integer("num_train_timesteps", 1000, 1, Integer.MAX_VALUE);
+    int trainSteps = fields.integer("num_train_timesteps", 1000, 1, 1_000_000);
     if (!options.timesteps().isEmpty()) {
       fields.requireSteps(n, trainSteps, "num_train_timesteps", options);
       double[] listed = fields.listed(options.timesteps(), n, true, trainSteps - 1);

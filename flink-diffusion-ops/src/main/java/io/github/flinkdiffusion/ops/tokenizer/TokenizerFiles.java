@@ -52,6 +52,9 @@ record TokenizerFiles(
     DEFAULTS.put("pad_token", END);
   }
 
+  /** Beyond any vocabulary; an embedding has a row for each id. */
+  private static final int LARGEST_ID = (1 << 24) - 1;
+
   /** A resource; where it is from, and its license, stand beside it. */
   private static final String CLIP_MERGES = "clip-merges.txt.gz";
 
@@ -227,8 +230,8 @@ record TokenizerFiles(
     Map<String, Integer> vocabulary = new LinkedHashMap<>();
     for (String token : file.keys()) {
       int id = file.integer(token);
-      if (id < 0) {
-        throw file.unsupported(token, id, "ids from 0");
+      if (id < 0 || id > LARGEST_ID) {
+        throw file.unsupported(token, id, "ids from 0 to " + LARGEST_ID);
       }
       vocabulary.put(token, id);
     }
