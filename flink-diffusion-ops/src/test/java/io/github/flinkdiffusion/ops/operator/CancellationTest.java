@@ -8,16 +8,9 @@ import static org.assertj.core.api.Assertions.tuple;
 import io.github.flinkdiffusion.connector.event.CancelEvent;
 import io.github.flinkdiffusion.connector.event.FailureEvent;
 import io.github.flinkdiffusion.connector.event.FailureReason;
-import io.github.flinkdiffusion.connector.event.ImageEvent;
-import io.github.flinkdiffusion.connector.event.PromptEvent;
-import java.util.List;
-import org.apache.flink.api.common.serialization.SerializerConfigImpl;
-import org.apache.flink.formats.avro.typeutils.AvroTypeInfo;
 import org.apache.flink.runtime.checkpoint.OperatorSubtaskState;
 import org.apache.flink.streaming.api.watermark.Watermark;
 import org.apache.flink.streaming.runtime.streamrecord.StreamRecord;
-import org.apache.flink.streaming.runtime.tasks.mailbox.Mail;
-import org.apache.flink.streaming.runtime.tasks.mailbox.TaskMailbox;
 import org.apache.flink.streaming.runtime.watermarkstatus.WatermarkStatus;
 import org.apache.flink.streaming.util.AbstractStreamOperatorTestHarness;
 import org.junit.jupiter.api.Test;
@@ -27,85 +20,18 @@ class CancellationTest {
   private final ManualDevices devices = new ManualDevices();
   private final FakePipelines pipelines = new FakePipelines();
 
-  /** One subtask of the operator with two inputs. */
-  private final class TwoInputs implements AutoCloseable {
-    final AbstractStreamOperatorTestHarness<ImageEvent> harness;
+  private TwoInputs subtask() throws Exception {
+    return subtask(1, 0);
+  }
 
-    TwoInputs() throws Exception {
-      this(1, 0);
-    }
-
-    TwoInputs(int parallelism, int index) throws Exception {
-      harness =
-          new AbstractStreamOperatorTestHarness<>(
-              new DiffusionOperatorFactory.OfPromptsAndCancellations(
-                  pipelines, settings(DiffusionOptions.BATCH_ROWS, 1), devices.services),
-              16,
-              parallelism,
-              index);
-      harness.setup(
-          new AvroTypeInfo<>(ImageEvent.class).createSerializer(new SerializerConfigImpl()));
-    }
-
-    TwoInputs open() throws Exception {
-      harness.open();
-      return this;
-    }
-
-    TwoInputs restore(OperatorSubtaskState state) throws Exception {
-      harness.initializeState(state);
-      harness.open();
-      return this;
-    }
-
-    CancellableOperator operator() {
-      return (CancellableOperator) harness.getOperator();
-    }
-
-    void prompt(PromptEvent prompt, long time) throws Exception {
-      operator().processElement1(new StreamRecord<>(prompt, time));
-    }
-
-    void cancel(String id, long time) {
-      operator()
-          .processElement2(new StreamRecord<>(CancelEvent.newBuilder().setId(id).build(), time));
-    }
-
-    void settle() throws Exception {
-      boolean busy = true;
-      while (busy) {
-        busy = devices.deviceCall();
-        while (devices.encodeOne()) {
-          busy = true;
-        }
-        for (var mail = mail(); mail.isPresent(); mail = mail()) {
-          mail.get().run();
-        }
-      }
-    }
-
-    private java.util.Optional<Mail> mail() {
-      return harness.getTaskMailbox().tryTake(TaskMailbox.MIN_PRIORITY);
-    }
-
-    List<String> images() {
-      return harness.extractOutputValues().stream().map(ImageEvent::getId).toList();
-    }
-
-    List<FailureEvent> failures() {
-      var failures = harness.getSideOutput(DiffusionOperator.FAILURES);
-      return failures == null ? List.of() : failures.stream().map(StreamRecord::getValue).toList();
-    }
-
-    @Override
-    public void close() throws Exception {
-      harness.close();
-    }
+  private TwoInputs subtask(int parallelism, int index) throws Exception {
+    return new TwoInputs(
+        pipelines, settings(DiffusionOptions.BATCH_ROWS, 1), devices, parallelism, index);
   }
 
   @Test
   void aRequestInFlightIsTakenBackAndTheOthersGoOn() throws Exception {
-    try (TwoInputs subtask = new TwoInputs().open()) {
+    try (TwoInputs subtask = subtask().open()) {
       subtask.prompt(prompt("running", 5), 1);
       subtask.prompt(prompt("waiting", 5), 2);
       subtask.prompt(prompt("kept", 2), 3);
@@ -122,7 +48,7 @@ class CancellationTest {
       subtask.cancel("waiting", 4);
       subtask.settle();
 
-      assertThat(subtask.images()).containsExactly("kept");
+      assertThat(subtask.imageIds()).containsExactly("kept");
       assertThat(subtask.failures())
           .extracting(FailureEvent::getId, FailureEvent::getReason, FailureEvent::getMessage)
           .containsExactlyInAnyOrder(
@@ -142,20 +68,20 @@ class CancellationTest {
 
   @Test
   void aFinishedPictureIsNotTakenBack() throws Exception {
-    try (TwoInputs subtask = new TwoInputs().open()) {
+    try (TwoInputs subtask = subtask().open()) {
       subtask.prompt(prompt("a", 1), 1);
       while (devices.deviceCall()) {}
       subtask.cancel("a", 2);
       subtask.settle();
 
-      assertThat(subtask.images()).containsExactly("a");
+      assertThat(subtask.imageIds()).containsExactly("a");
       assertThat(subtask.failures()).isEmpty();
     }
   }
 
   @Test
   void whatIsNotKnownIsCountedAndWithoutTimesForgotten() throws Exception {
-    try (TwoInputs subtask = new TwoInputs().open()) {
+    try (TwoInputs subtask = subtask().open()) {
       subtask
           .operator()
           .processElement2(new StreamRecord<>(CancelEvent.newBuilder().setId("a").build()));
@@ -163,13 +89,13 @@ class CancellationTest {
       subtask.settle();
 
       assertThat(subtask.operator().meters().unknownCancellations.getCount()).isEqualTo(1);
-      assertThat(subtask.images()).containsExactly("a");
+      assertThat(subtask.imageIds()).containsExactly("a");
     }
   }
 
   @Test
   void aCancellationCountsForRequestsThatWereSentBeforeItAndComeLater() throws Exception {
-    try (TwoInputs subtask = new TwoInputs().open()) {
+    try (TwoInputs subtask = subtask().open()) {
       subtask.cancel("a", 100);
       subtask.prompt(prompt("a", 1), 99);
       subtask.prompt(prompt("a", 2), 101); // sent anew
@@ -178,7 +104,7 @@ class CancellationTest {
       assertThat(subtask.failures())
           .extracting(FailureEvent::getMessage)
           .containsExactly("Request a was cancelled before it was taken in.");
-      assertThat(subtask.images()).containsExactly("a");
+      assertThat(subtask.imageIds()).containsExactly("a");
       assertThat(pipelines.last().calls).contains("step[a@1]");
     }
   }
@@ -186,7 +112,7 @@ class CancellationTest {
   @Test
   void cancellationsSurviveARestartOnEverySubtask() throws Exception {
     OperatorSubtaskState state;
-    try (TwoInputs subtask = new TwoInputs().open()) {
+    try (TwoInputs subtask = subtask().open()) {
       subtask.prompt(prompt("in flight", 4), 1);
       devices.deviceCall();
       subtask.cancel("still in Kafka", 100);
@@ -195,7 +121,7 @@ class CancellationTest {
     for (int index = 0; index < 2; index++) {
       OperatorSubtaskState share =
           AbstractStreamOperatorTestHarness.repartitionOperatorState(state, 16, 1, 2, index);
-      try (TwoInputs subtask = new TwoInputs(2, index).restore(share)) {
+      try (TwoInputs subtask = subtask(2, index).restore(share)) {
         subtask.prompt(prompt("still in Kafka", 1), 50);
         subtask.cancel("in flight", 101);
         subtask.settle();
@@ -204,7 +130,7 @@ class CancellationTest {
             .extracting(FailureEvent::getId)
             .contains("still in Kafka")
             .hasSize(index == 0 ? 2 : 1);
-        assertThat(subtask.images()).isEmpty();
+        assertThat(subtask.imageIds()).isEmpty();
       }
     }
   }
@@ -223,7 +149,7 @@ class CancellationTest {
 
   @Test
   void theSecondInputHasNoSayInEventTimeAndItsEndEndsNothing() throws Exception {
-    try (TwoInputs subtask = new TwoInputs().open()) {
+    try (TwoInputs subtask = subtask().open()) {
       subtask.prompt(prompt("a", 1), 1);
       subtask.operator().processWatermark2(new Watermark(1));
       subtask.operator().processWatermarkStatus2(WatermarkStatus.IDLE);
@@ -235,7 +161,7 @@ class CancellationTest {
       while (devices.deviceCall() || devices.encodeOne()) {}
       subtask.operator().endInput(1);
 
-      assertThat(subtask.images()).containsExactly("a");
+      assertThat(subtask.imageIds()).containsExactly("a");
       assertThat(subtask.harness.getOutput())
           .endsWith(new Watermark(7), WatermarkStatus.IDLE)
           .hasSize(3);
