@@ -264,6 +264,7 @@ def pndm():
 def euler():
     c = Cases("EulerDiscreteScheduler")
     c.grid(IMAGE, SPACINGS, STEPS, placements({}) + [SD])
+    c.grid(("original_sample",), SPACINGS, STEPS)
     for prediction in IMAGE:
         for spacing in SPACINGS:
             p = {"prediction_type": prediction, "timestep_spacing": spacing}

@@ -2,6 +2,7 @@ package io.github.flinkdiffusion.ops.scheduler;
 
 import java.util.Arrays;
 import java.util.List;
+import java.util.function.Consumer;
 
 /**
  * Typed reading of a {@link SchedulerConfig}: every wrong value is an error that names source,
@@ -10,9 +11,20 @@ import java.util.List;
 final class Fields {
 
   private final SchedulerConfig config;
+  private final Consumer<String> asked;
 
-  Fields(SchedulerConfig config) {
+  /**
+   * @param asked told every key that is read, whether or not it is there
+   */
+  Fields(SchedulerConfig config, Consumer<String> asked) {
     this.config = config;
+    this.asked = asked;
+  }
+
+  /** The value of a key, null when it is absent. */
+  private Object value(String key) {
+    asked.accept(key);
+    return config.fields().get(key);
   }
 
   String source() {
@@ -24,11 +36,11 @@ final class Fields {
   }
 
   boolean has(String key) {
-    return config.fields().get(key) != null;
+    return value(key) != null;
   }
 
   double number(String key, double missing) {
-    Object value = config.fields().get(key);
+    Object value = value(key);
     if (value == null) {
       return missing;
     }
@@ -56,10 +68,10 @@ final class Fields {
 
   /** A null stands for false, as in Python, and not for the default. */
   boolean flag(String key, boolean missing) {
+    Object value = value(key);
     if (!config.fields().containsKey(key)) {
       return missing;
     }
-    Object value = config.fields().get(key);
     if (value == null) {
       return false;
     }
@@ -71,7 +83,7 @@ final class Fields {
 
   /** One of the words in {@code supported}. */
   String choice(String key, String missing, String... supported) {
-    Object value = config.fields().get(key);
+    Object value = value(key);
     if (value == null) {
       return missing;
     }
@@ -82,7 +94,7 @@ final class Fields {
   }
 
   double[] numbers(String key) {
-    Object value = config.fields().get(key);
+    Object value = value(key);
     if (!(value instanceof List<?> list)) {
       throw unsupported(key, value, "a list of numbers");
     }

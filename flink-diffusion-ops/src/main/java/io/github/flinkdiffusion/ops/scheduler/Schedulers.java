@@ -6,6 +6,7 @@ import java.util.Set;
 import java.util.SortedSet;
 import java.util.TreeMap;
 import java.util.TreeSet;
+import java.util.function.Consumer;
 
 /** The schedulers there are, by the class names that diffusers gives them. */
 public final class Schedulers {
@@ -22,6 +23,8 @@ public final class Schedulers {
   public enum Option {
     /** {@link SamplingOptions#eta()}. */
     ETA,
+    /** {@link SamplingOptions#useClippedModelOutput()}. */
+    USE_CLIPPED_MODEL_OUTPUT,
     /** {@link SamplingOptions#mu()}. */
     MU,
     /** {@link SamplingOptions#churn()}. */
@@ -43,7 +46,7 @@ public final class Schedulers {
       new TreeMap<>(
           Map.ofEntries(
               entry("DDIMInverseScheduler", DdimInverse::plan),
-              entry("DDIMScheduler", Ddim::plan, Option.ETA),
+              entry("DDIMScheduler", Ddim::plan, Option.ETA, Option.USE_CLIPPED_MODEL_OUTPUT),
               entry("DDPMScheduler", Ddpm::plan, Option.TIMESTEPS),
               entry("DEISMultistepScheduler", Deis::plan, Option.MU),
               entry(
@@ -116,6 +119,17 @@ public final class Schedulers {
    */
   public static SamplingPlan plan(
       SchedulerConfig config, int numInferenceSteps, SamplingOptions options) {
+    return plan(config, numInferenceSteps, options, key -> {});
+  }
+
+  /**
+   * @param asked told every key of the config that is read, whether or not it is there
+   */
+  static SamplingPlan plan(
+      SchedulerConfig config,
+      int numInferenceSteps,
+      SamplingOptions options,
+      Consumer<String> asked) {
     Entry entry = ENTRIES.get(config.className());
     if (entry == null) {
       throw new SchedulerException(
@@ -128,10 +142,10 @@ public final class Schedulers {
     require(config, entry, Option.CHURN, options.churn().amount() == 0, "churn");
     require(config, entry, Option.TIMESTEPS, options.timesteps().isEmpty(), "timesteps");
     require(config, entry, Option.SIGMAS, options.sigmas().isEmpty(), "sigmas");
-    return entry.compiler().plan(new Fields(config), numInferenceSteps, options);
+    return entry.compiler().plan(new Fields(config, asked), numInferenceSteps, options);
   }
 
-  /** Eta and mu are ignored where they have no use, as in the reference; the others never. */
+  /** What a step or a pipeline may pass to any scheduler is ignored where it has no use. */
   private static void require(
       SchedulerConfig config, Entry entry, Option option, boolean absent, String name) {
     if (!absent && !entry.options().contains(option)) {

@@ -49,6 +49,11 @@ record ReferenceCase(String scheduler, JsonNode json) {
     return SchedulerConfig.fromJson(config.put("_class_name", scheduler), "scheduler_config.json");
   }
 
+  /** Whether the config has a value for a key, absent ones taken for a default. */
+  boolean says(String key, String value, String absent) {
+    return json.get("config").path(key).asText(absent).equals(value) || value.equals("none");
+  }
+
   int steps() {
     return json.get("steps").asInt();
   }

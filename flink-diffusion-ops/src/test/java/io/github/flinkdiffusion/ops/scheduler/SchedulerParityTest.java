@@ -26,6 +26,9 @@ class SchedulerParityTest {
   /** What all but a few cases keep in which the reference's float32 cancels. */
   private static final double USUAL_TOLERANCE = 1e-5;
 
+  /** Classes times prediction types times spacings. */
+  private static final int COMBINATIONS = 127;
+
   static Stream<ReferenceCase> sampled() {
     return Schedulers.supported().stream().flatMap(ReferenceCase::sampled);
   }
@@ -70,6 +73,52 @@ class SchedulerParityTest {
     assertThatThrownBy(reference::plan)
         .isInstanceOf(SchedulerException.class)
         .hasMessageContaining("supported");
+  }
+
+  /** Every prediction type in every spacing, of every class, or the reference refuses it. */
+  @Test
+  void everyPredictionAndSpacingIsComparedAtThreeStepCounts() {
+    int combinations = 0;
+    for (SchedulerReference.Scheduler scheduler : SchedulerReference.all()) {
+      List<String> spacings = orNone(scheduler.words("timestep_spacing"));
+      for (String prediction : orNone(scheduler.words("prediction_type"))) {
+        for (String spacing : spacings) {
+          long steps =
+              ReferenceCase.sampled(scheduler.className())
+                  .filter(one -> one.says("prediction_type", prediction, "epsilon"))
+                  .filter(one -> one.says("timestep_spacing", spacing, "none"))
+                  .map(ReferenceCase::steps)
+                  .distinct()
+                  .count();
+          assertThat(steps)
+              .as("%s %s %s", scheduler.className(), prediction, spacing)
+              .isGreaterThanOrEqualTo(3);
+          combinations++;
+        }
+      }
+    }
+    assertThat(combinations).isEqualTo(COMBINATIONS);
+  }
+
+  private static List<String> orNone(List<String> words) {
+    return words.isEmpty() ? List.of("none") : words;
+  }
+
+  /** What the reference does not sample stands among the refused, each combination once. */
+  @Test
+  void noOtherCombinationIsSampledByTheReference() {
+    for (SchedulerReference.Scheduler scheduler : SchedulerReference.all()) {
+      if (scheduler.words("prediction_type").isEmpty()) {
+        continue;
+      }
+      for (String prediction : List.of("epsilon", "sample", "v_prediction", "flow_prediction")) {
+        if (!scheduler.words("prediction_type").contains(prediction)) {
+          assertThat(ReferenceCase.refused(scheduler.className()))
+              .as("%s %s", scheduler.className(), prediction)
+              .anyMatch(one -> one.says("prediction_type", prediction, "epsilon"));
+        }
+      }
+    }
   }
 
   @Test

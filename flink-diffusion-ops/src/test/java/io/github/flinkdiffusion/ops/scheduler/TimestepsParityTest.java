@@ -76,7 +76,8 @@ class TimestepsParityTest {
 
   private static double[] timesteps(String className, String spacing, int n) {
     Map<String, Object> config = Map.of("timestep_spacing", spacing, "steps_offset", 1);
-    return WAYS.get(className).apply(new Fields(new SchedulerConfig(className, config, "test")), n);
+    return WAYS.get(className)
+        .apply(new Fields(new SchedulerConfig(className, config, "test"), key -> {}), n);
   }
 
   private static JsonNode table() throws IOException {

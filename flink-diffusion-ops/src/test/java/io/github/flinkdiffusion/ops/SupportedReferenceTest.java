@@ -1,0 +1,290 @@
+package io.github.flinkdiffusion.ops;
+
+import static org.assertj.core.api.Assertions.assertThat;
+
+import com.fasterxml.jackson.databind.JsonNode;
+import com.fasterxml.jackson.databind.ObjectMapper;
+import com.fasterxml.jackson.databind.node.ObjectNode;
+import io.github.flinkdiffusion.ops.engine.DeviceSpec;
+import io.github.flinkdiffusion.ops.network.AutoencoderKLConfig;
+import io.github.flinkdiffusion.ops.network.AutoencoderTinyConfig;
+import io.github.flinkdiffusion.ops.network.ClipTextConfig;
+import io.github.flinkdiffusion.ops.network.ClipVisionConfig;
+import io.github.flinkdiffusion.ops.network.DiTConfig;
+import io.github.flinkdiffusion.ops.network.UNet2DConditionConfig;
+import io.github.flinkdiffusion.ops.network.UNet2DConfig;
+import io.github.flinkdiffusion.ops.network.VQModelConfig;
+import io.github.flinkdiffusion.ops.pipeline.DiffusionPipeline;
+import io.github.flinkdiffusion.ops.pipeline.Parameter;
+import io.github.flinkdiffusion.ops.pipeline.Parameters;
+import io.github.flinkdiffusion.ops.pipeline.PipelineSettings;
+import io.github.flinkdiffusion.ops.pipeline.Pipelines;
+import io.github.flinkdiffusion.ops.pipeline.Signature;
+import io.github.flinkdiffusion.ops.scheduler.SchedulerReference;
+import io.github.flinkdiffusion.ops.weights.Config;
+import io.github.flinkdiffusion.ops.weights.IllegalConfigException;
+import io.github.flinkdiffusion.ops.weights.ModelFolder;
+import io.github.flinkdiffusion.ops.weights.WeightsException;
+import java.io.IOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.Comparator;
+import java.util.List;
+import java.util.Map;
+import java.util.Optional;
+import java.util.Set;
+import java.util.SortedMap;
+import java.util.TreeMap;
+import java.util.TreeSet;
+import java.util.function.Function;
+import java.util.stream.Collectors;
+import java.util.stream.Stream;
+import org.junit.jupiter.api.Test;
+
+/**
+ * Keeps docs/SUPPORTED.md equal to what the code does. After a change, write it anew:
+ *
+ * <pre>mvn -pl flink-diffusion-ops -am test -Dtest=SupportedReferenceTest \\
+ *     -Dsurefire.failIfNoSpecifiedTests=false -Ddocs.write=true</pre>
+ */
+class SupportedReferenceTest {
+  private static final Path DOCUMENT = Path.of("../docs/SUPPORTED.md");
+  private static final Path FIXTURES = Path.of("src/test/resources/fixtures");
+  private static final Path MODELS = FIXTURES.resolve("models");
+  private static final ObjectMapper JSON = new ObjectMapper();
+
+  private static final String HEAD =
+      """
+      # What is supported
+
+      Class names and keys are those of diffusers 0.42 and transformers. Written by `SupportedReferenceTest` from the code: keys are
+      those that the readers were seen to ask for, accepted values those that their errors name. Do not edit.
+
+      """;
+
+  private static final String FILES =
+      """
+      ## Files
+
+      | what | |
+      | --- | --- |
+      | model folder | as `save_pretrained` writes it: `model_index.json` and a sub-folder a component; a variant such as `fp16`; sharded weights (`*.index.json`) |
+      | weights | safetensors of float32, float16 or bfloat16; attention under its old names (`query`, `proj_attn`, 1x1 convolutions) too. Pickled files (`.ckpt`, `.bin`) are refused: they can run code when they are read. |
+      | tokenizer | `vocab.json` and `merges.txt` of a CLIPTokenizer, with the special tokens of its configs |
+      | single file | safetensors of Stable Diffusion 1.x, 2.x and XL under the original authors' names; configs are inferred as diffusers infers them |
+      | LoRA | safetensors with kohya's keys (`lora_unet_...lora_down.weight`, `alpha`), PEFT's (`lora_A.weight`) and diffusers' older ones (`to_q_lora.down.weight`), merged into the weights with a scale |
+      | safety checker | `StableDiffusionSafetyChecker`, with the `feature_extractor` beside it; old layout and transformers 5's |
+      | watermark | `dwtDct` of invisible-watermark, with the 48 bits that diffusers writes |
+
+      ## Noise
+
+      Noise is that of `torch.Generator("cpu")` in float32, whatever precision networks run in: torch draws other values, not rounded
+      ones, for float16 and bfloat16 tensors, so a picture that diffusers made with a half precision pipeline on the CPU has other noise.
+      Each request has a generator of its own; its values do not depend on the batch.
+      """;
+
+  /** How each class's config is read. */
+  private static final Map<String, Function<Config, Object>> NETWORKS =
+      new TreeMap<>(
+          Map.of(
+              "AutoencoderKL", AutoencoderKLConfig::from,
+              "AutoencoderTiny", AutoencoderTinyConfig::from,
+              "CLIPTextModel", ClipTextConfig::from,
+              "CLIPTextModelWithProjection", ClipTextConfig::from,
+              "CLIPVisionModelWithProjection", ClipVisionConfig::from,
+              "DiTTransformer2DModel", DiTConfig::from,
+              "StableDiffusionSafetyChecker", ClipVisionConfig::fromClip,
+              "UNet2DConditionModel", UNet2DConditionConfig::from,
+              "UNet2DModel", UNet2DConfig::from,
+              "VQModel", VQModelConfig::from));
+
+  @Test
+  void theReferenceSaysWhatTheCodeDoes() throws IOException {
+    String expected =
+        HEAD + pipelines() + parameters() + SchedulerReference.page() + "\n" + networks() + FILES;
+    if (Boolean.getBoolean("docs.write")) {
+      Files.writeString(DOCUMENT, expected);
+    }
+    assertThat(DOCUMENT).hasContent(expected);
+  }
+
+  @Test
+  void everyNetworkOfTheRoomIsOnThePage() throws IOException {
+    Set<String> read = new TreeSet<>();
+    configs()
+        .forEach(
+            (className, configs) ->
+                read.add(NETWORKS.get(className).apply(configs.get(0)).getClass().getSimpleName()));
+    Path room = Path.of("src/main/java/io/github/flinkdiffusion/ops/network");
+    try (Stream<Path> sources = Files.list(room)) {
+      assertThat(
+              sources
+                  .map(path -> path.getFileName().toString().replace(".java", ""))
+                  .filter(name -> name.endsWith("Config")))
+          .containsExactlyInAnyOrderElementsOf(read);
+    }
+  }
+
+  // ---------------------------------------------------------------- pipelines
+
+  private static String pipelines() throws IOException {
+    StringBuilder table =
+        new StringBuilder(
+            """
+            ## Pipelines
+
+            By the `_class_name` of `model_index.json`, or of the option `diffusion.model.pipeline`. Bold: a request must have it. In
+            brackets: what stands for it when it is absent.
+
+            | class | a request says |
+            | --- | --- |
+            """);
+    for (String className : Pipelines.supported()) {
+      table.append("| `%s` | %s |\n".formatted(className, says(signature(className))));
+    }
+    return table.append('\n').toString();
+  }
+
+  /**
+   * Of a model that names the pipeline; else of the one, of those that it can be opened with, that
+   * asks for least.
+   */
+  private static Signature signature(String className) throws IOException {
+    List<Path> folders;
+    try (Stream<Path> all = Files.list(MODELS)) {
+      folders =
+          all.filter(path -> Files.exists(path.resolve("model_index.json"))).sorted().toList();
+    }
+    List<Path> own =
+        folders.stream()
+            .filter(path -> ModelFolder.open(path).pipelineClass().equals(className))
+            .toList();
+    return (own.isEmpty() ? folders : own)
+        .stream()
+            .flatMap(folder -> signature(className, folder).stream())
+            .min(
+                Comparator.comparing(
+                    one -> one.entries().stream().filter(Signature.Entry::required).count()))
+            .orElseThrow();
+  }
+
+  private static Optional<Signature> signature(String className, Path folder) {
+    PipelineSettings settings = PipelineSettings.on(DeviceSpec.CPU);
+    try (DiffusionPipeline pipeline = Pipelines.openAs(className, folder, settings)) {
+      return Optional.of(pipeline.signature());
+    } catch (WeightsException e) {
+      // Another pipeline's model.
+      return Optional.empty();
+    }
+  }
+
+  private static String says(Signature signature) {
+    return signature.entries().stream()
+        .map(
+            entry ->
+                entry.required()
+                    ? "**" + entry.parameter() + "**"
+                    : entry.parameter() + absent(entry))
+        .collect(Collectors.joining(", "));
+  }
+
+  private static String absent(Signature.Entry entry) {
+    Set<Parameter<?>> models = Set.of(Parameters.WIDTH, Parameters.HEIGHT, Parameters.SCHEDULER);
+    return models.contains(entry.parameter())
+        ? " (the model's)"
+        : entry.absent().map(text -> text.isEmpty() ? " (none)" : " (" + text + ")").orElse("");
+  }
+
+  private static String parameters() {
+    StringBuilder table =
+        new StringBuilder(
+            """
+            ### What a request may say
+
+            | parameter | what | accepted |
+            | --- | --- | --- |
+            """);
+    for (Parameter<?> parameter : Parameters.all()) {
+      table.append(
+          "| `%s` | %s | %s |\n"
+              .formatted(parameter.name(), parameter.description(), parameter.accepted()));
+    }
+    return table.append('\n').toString();
+  }
+
+  // ---------------------------------------------------------------- networks
+
+  private static String networks() throws IOException {
+    StringBuilder page =
+        new StringBuilder(
+            """
+            ## Networks
+
+            From `config.json` alone. What is absent takes the default of the class in diffusers or transformers; other keys are ignored.
+            A single accepted value stands for a feature that is not there: any other value is refused.
+
+            """);
+    configs()
+        .forEach(
+            (className, configs) -> {
+              page.append("### " + className + "\n\n| key | accepted |\n| --- | --- |\n");
+              keys(NETWORKS.get(className), configs)
+                  .forEach(
+                      (key, accepted) -> page.append("| `%s` | %s |\n".formatted(key, accepted)));
+              page.append('\n');
+            });
+    return page.toString();
+  }
+
+  /** All configs that the fixtures have, by class. */
+  private static SortedMap<String, List<Config>> configs() throws IOException {
+    SortedMap<String, List<Config>> configs = new TreeMap<>();
+    for (String manifest : List.of("networks.json", "networks-family.json")) {
+      for (JsonNode network : JSON.readTree(MODELS.resolve(manifest).toFile()).get("networks")) {
+        configs
+            .computeIfAbsent(network.get("class").asText(), name -> new ArrayList<>())
+            .add(Config.read(MODELS.resolve(network.get("config").asText())));
+      }
+    }
+    configs.put(
+        "StableDiffusionSafetyChecker",
+        List.of(Config.read(FIXTURES.resolve("safety/old/safety_checker/config.json"))));
+    assertThat(configs.keySet()).isEqualTo(NETWORKS.keySet());
+    return configs;
+  }
+
+  private static SortedMap<String, String> keys(
+      Function<Config, Object> reader, List<Config> configs) {
+    Map<String, Config> first = new TreeMap<>();
+    for (Config config : configs) {
+      reader.apply(config.telling(key -> first.putIfAbsent(key, config)));
+    }
+    SortedMap<String, String> keys = new TreeMap<>();
+    first.forEach(
+        (key, config) ->
+            keys.put(
+                key,
+                AcceptedValues.of(
+                    "'" + key.substring(key.lastIndexOf('.') + 1) + "' is",
+                    value -> error(reader, config, key, value))));
+    return keys;
+  }
+
+  private static Optional<String> error(
+      Function<Config, Object> reader, Config config, String key, Object value) {
+    ObjectNode changed = config.node().deepCopy();
+    ObjectNode holder = changed;
+    String[] path = key.split("\\.");
+    for (int i = 0; i < path.length - 1; i++) {
+      holder = (ObjectNode) holder.get(path[i]);
+    }
+    holder.set(path[path.length - 1], JSON.valueToTree(value));
+    try {
+      reader.apply(Config.of("config.json", changed));
+      return Optional.empty();
+    } catch (IllegalConfigException e) {
+      return Optional.of(e.getMessage());
+    }
+  }
+}
