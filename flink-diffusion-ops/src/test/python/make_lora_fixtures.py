@@ -1,7 +1,8 @@
 """Writes LoRA files and what diffusers makes of them, under src/test/resources/fixtures/lora. Needs peft (see requirements.txt).
 
 ``cases.json`` lists runs: ``model`` (a folder under ``fixtures/models``), ``loras`` (file and scale, in order), ``golden``. Each golden file
-holds, as float32 and under ``component/name``, the weights that ``load_lora_weights`` and ``fuse_lora`` changed.
+holds, as float32 and under ``component/name``, the weights that ``load_lora_weights`` and ``fuse_lora`` changed; ``merged-two`` also a
+``picture`` (channels x height x width, 0..1) of seed 3.
 """
 
 import json
@@ -121,7 +122,7 @@ def old_style(pipe, rank, seed):
 
 def save(name, tensors, metadata=None):
     path = TARGET / name
-    save_file({key: tensor.contiguous() for key, tensor in sorted(tensors.items())}, str(path), metadata={"format": "pt", **(metadata or {})})
+    save_file({key: tensor.contiguous() for key, tensor in sorted(tensors.items())}, str(path), metadata=metadata or {"format": "pt"})  # one key: their order is not fixed
     path.chmod(0o644)
 
 
@@ -141,8 +142,8 @@ def load(model):
     return DiffusionPipeline.from_pretrained(str(FIXTURES / model), torch_dtype=torch.float32)
 
 
-def run(name, model, loras):
-    """Fuses one LoRA after the other, as a user does who has several."""
+def run(name, model, loras, picture=False):
+    """Fuses one LoRA after the other, as a user does who has several; with one of the pictures that it makes then."""
     pipe = load(model)
     before = weights(pipe)
     for file, scale in loras:
@@ -151,6 +152,11 @@ def run(name, model, loras):
         pipe.unload_lora_weights()
     after = weights(pipe)
     assert set(before) == set(after)
+    if picture:
+        prompt = {"prompt": "a photo of a small cat", "num_inference_steps": 4, "guidance_scale": 5.0}
+        image = pipe(**prompt, generator=seeded(3), output_type="np").images[0]
+        after["picture"] = torch.from_numpy(image).permute(2, 0, 1).contiguous()
+        before["picture"] = torch.zeros_like(after["picture"])
     changed = {key: tensor for key, tensor in after.items() if not torch.equal(tensor, before[key])}
     write_tensors(TARGET / f"{name}.safetensors", changed)
     (TARGET / f"{name}.safetensors").chmod(0o644)
@@ -190,7 +196,7 @@ def main():
         run("merged-peft-metadata", "tiny-sd1", [("peft-metadata.safetensors", 1.0)]),
         run("merged-old", "tiny-sd1", [("old.safetensors", 1.0)]),
         run("merged-kohya-sdxl", "tiny-sdxl", [("kohya-sdxl.safetensors", 0.6)]),
-        run("merged-two", "tiny-sd1", [("kohya-sd1.safetensors", 0.7), ("peft.safetensors", -0.4)]),
+        run("merged-two", "tiny-sd1", [("kohya-sd1.safetensors", 0.7), ("peft.safetensors", -0.4)], picture=True),
     ]
     write_json(TARGET / "cases.json", cases)
     print(sum(path.stat().st_size for path in TARGET.iterdir()), "bytes")

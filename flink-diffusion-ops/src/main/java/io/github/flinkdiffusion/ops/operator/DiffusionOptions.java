@@ -18,9 +18,10 @@ public final class DiffusionOptions {
           .stringType()
           .noDefaultValue()
           .withDescription(
-              "Model folder in diffusers' layout (model_index.json, safetensors weights), under the"
-                  + " same path on every task manager. Required, unless the job brings a pipeline"
-                  + " of its own.");
+              "Model folder in diffusers' layout (model_index.json, safetensors weights), or a"
+                  + " single-file checkpoint (.safetensors of Stable Diffusion 1.x, 2.x or SDXL),"
+                  + " under the same path on every task manager. Required, unless the job brings a"
+                  + " pipeline of its own.");
 
   public static final ConfigOption<StorageType> MODEL_PRECISION =
       ConfigOptions.key("diffusion.model.precision")
@@ -64,6 +65,27 @@ public final class DiffusionOptions {
           .withDescription(
               "Whether pictures get the invisible watermark that diffusers puts into those of Stable"
                   + " Diffusion XL. Pictures with a side below 256 pixels are too small for it.");
+
+  public static final ConfigOption<List<String>> MODEL_LORAS =
+      ConfigOptions.key("diffusion.model.loras")
+          .stringType()
+          .asList()
+          .noDefaultValue()
+          .withDescription(
+              "LoRAs that are merged into the model when it is loaded: a list of file=scale, such as"
+                  + " /loras/style.safetensors=0.8;/loras/face.safetensors=-0.3. The files are"
+                  + " safetensors with the keys of kohya's programs, diffusers or PEFT, under the"
+                  + " same path on every task manager.");
+
+  public static final ConfigOption<String> MODEL_CONFIGS =
+      ConfigOptions.key("diffusion.model.configs")
+          .stringType()
+          .noDefaultValue()
+          .withDescription(
+              "Folder in diffusers' layout whose configs and vocabularies a single-file checkpoint"
+                  + " takes. Without it, they are inferred as diffusers infers them: any Stable"
+                  + " Diffusion 2 is then the 768 pixel one with v-prediction, any Stable Diffusion"
+                  + " 1 and SDXL predicts noise.");
 
   public static final ConfigOption<String> DEVICE =
       ConfigOptions.key("diffusion.device")
@@ -206,6 +228,8 @@ public final class DiffusionOptions {
           MODEL_ARCHIVES,
           MODEL_SAFETY_CHECKER,
           MODEL_WATERMARK,
+          MODEL_LORAS,
+          MODEL_CONFIGS,
           DEVICE,
           CAPACITY,
           BATCH_ROWS,

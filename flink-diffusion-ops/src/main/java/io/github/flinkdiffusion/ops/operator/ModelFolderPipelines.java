@@ -26,6 +26,10 @@ final class ModelFolderPipelines implements PipelineFactory {
     if (settings.precision() != null) {
       name.append(" in ").append(settings.precision());
     }
+    if (settings.configs() != null) {
+      name.append(" configured by ").append(settings.configs());
+    }
+    settings.loras().forEach(lora -> name.append(" + ").append(lora));
     if (!settings.safetyChecker()) {
       name.append(", unchecked");
     }

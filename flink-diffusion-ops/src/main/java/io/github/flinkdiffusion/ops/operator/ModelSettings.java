@@ -5,9 +5,13 @@ import io.github.flinkdiffusion.ops.pipeline.ArchiveCache;
 import io.github.flinkdiffusion.ops.pipeline.PipelineSettings;
 import io.github.flinkdiffusion.ops.pipeline.Pipelines;
 import io.github.flinkdiffusion.ops.torchscript.StorageType;
+import io.github.flinkdiffusion.ops.weights.Lora;
+import io.github.flinkdiffusion.ops.weights.WeightsException;
 import java.io.Serializable;
 import java.nio.file.Path;
+import java.util.List;
 import java.util.Objects;
+import java.util.Optional;
 import org.apache.flink.configuration.ReadableConfig;
 
 /**
@@ -19,6 +23,8 @@ import org.apache.flink.configuration.ReadableConfig;
  * @param archives folder where networks are kept as archives; null keeps none
  * @param safetyChecker whether the folder's safety checker is used
  * @param watermark whether pictures are marked
+ * @param loras each as {@code file=scale}
+ * @param configs folder whose configs a single-file checkpoint takes; null infers them
  */
 record ModelSettings(
     String folder,
@@ -26,10 +32,13 @@ record ModelSettings(
     StorageType precision,
     String archives,
     boolean safetyChecker,
-    boolean watermark)
+    boolean watermark,
+    List<String> loras,
+    String configs)
     implements Serializable {
   ModelSettings {
     Objects.requireNonNull(folder, "folder");
+    loras = List.copyOf(loras);
   }
 
   /**
@@ -61,7 +70,30 @@ record ModelSettings(
         config.get(DiffusionOptions.MODEL_PRECISION),
         config.get(DiffusionOptions.MODEL_ARCHIVES),
         config.get(DiffusionOptions.MODEL_SAFETY_CHECKER),
-        config.get(DiffusionOptions.MODEL_WATERMARK));
+        config.get(DiffusionOptions.MODEL_WATERMARK),
+        loras(config),
+        config.get(DiffusionOptions.MODEL_CONFIGS));
+  }
+
+  private static List<String> loras(ReadableConfig config) {
+    List<String> loras = config.getOptional(DiffusionOptions.MODEL_LORAS).orElse(List.of());
+    loras.forEach(ModelSettings::lora);
+    return loras;
+  }
+
+  /** Splits at the last "=", which a path may hold too. */
+  private static Lora lora(String text) {
+    int at = text.lastIndexOf('=');
+    try {
+      if (at > 0) {
+        return new Lora(Path.of(text.substring(0, at)), Double.parseDouble(text.substring(at + 1)));
+      }
+    } catch (NumberFormatException | WeightsException e) {
+      // As if there were no scale.
+    }
+    throw new DiffusionException(
+        "Option %s can not hold '%s'; each entry is file=scale, such as /loras/style.safetensors=0.8."
+            .formatted(DiffusionOptions.MODEL_LORAS.key(), text));
   }
 
   /** Where the model is, the same for all spellings of a path. */
@@ -76,6 +108,8 @@ record ModelSettings(
         precision == null ? suiting.precision() : precision,
         archives == null ? ArchiveCache.none() : ArchiveCache.in(Path.of(archives)),
         safetyChecker,
-        watermark);
+        watermark,
+        loras.stream().map(ModelSettings::lora).toList(),
+        Optional.ofNullable(configs).map(Path::of));
   }
 }

@@ -5,6 +5,8 @@ import io.github.flinkdiffusion.connector.event.ImageEvent;
 import io.github.flinkdiffusion.connector.event.PromptEvent;
 import io.github.flinkdiffusion.ops.torchscript.StorageType;
 import java.time.Duration;
+import java.util.ArrayList;
+import java.util.List;
 import java.util.Objects;
 import java.util.function.UnaryOperator;
 import org.apache.flink.api.common.operators.SlotSharingGroup;
@@ -58,6 +60,19 @@ public final class TextToImage {
   /** {@link DiffusionOptions#MODEL_WATERMARK}. */
   public TextToImage watermark(boolean marks) {
     return option(DiffusionOptions.MODEL_WATERMARK, marks);
+  }
+
+  /** Adds one to {@link DiffusionOptions#MODEL_LORAS}. */
+  public TextToImage lora(String file, double scale) {
+    List<String> loras =
+        new ArrayList<>(set.getOptional(DiffusionOptions.MODEL_LORAS).orElse(List.of()));
+    loras.add(file + "=" + scale);
+    return option(DiffusionOptions.MODEL_LORAS, loras);
+  }
+
+  /** {@link DiffusionOptions#MODEL_CONFIGS}. */
+  public TextToImage configs(String folder) {
+    return option(DiffusionOptions.MODEL_CONFIGS, folder);
   }
 
   /** A pipeline of one's own in place of a model folder. */

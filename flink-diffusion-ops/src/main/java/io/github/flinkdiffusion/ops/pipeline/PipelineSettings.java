@@ -2,7 +2,11 @@ package io.github.flinkdiffusion.ops.pipeline;
 
 import io.github.flinkdiffusion.ops.engine.DeviceSpec;
 import io.github.flinkdiffusion.ops.torchscript.StorageType;
+import io.github.flinkdiffusion.ops.weights.Lora;
+import java.nio.file.Path;
+import java.util.List;
 import java.util.Objects;
+import java.util.Optional;
 
 /**
  * How a model is loaded.
@@ -15,22 +19,29 @@ import java.util.Objects;
  *     it flags come out black
  * @param watermark whether pictures get the invisible watermark of Stable Diffusion XL; those with
  *     a side below 256 pixels are too small for it
+ * @param loras merged into the weights, in this order
+ * @param configs a folder in diffusers' layout whose configs and vocabularies a single-file
+ *     checkpoint takes; empty infers them. Not for a model that is a folder itself
  */
 public record PipelineSettings(
     DeviceSpec device,
     StorageType precision,
     ArchiveCache archives,
     boolean safetyChecker,
-    boolean watermark) {
+    boolean watermark,
+    List<Lora> loras,
+    Optional<Path> configs) {
   public PipelineSettings {
     Objects.requireNonNull(device, "device");
     Objects.requireNonNull(precision, "precision");
     Objects.requireNonNull(archives, "archives");
+    loras = List.copyOf(loras);
+    Objects.requireNonNull(configs, "configs");
   }
 
   /**
    * In the precision that suits the device, float16 on a GPU and float32 on the CPU; with the
-   * folder's safety checker, without a watermark, keeping no archives.
+   * folder's safety checker, without a watermark and LoRAs, keeping no archives.
    */
   public static PipelineSettings on(DeviceSpec device) {
     return new PipelineSettings(
@@ -38,22 +49,34 @@ public record PipelineSettings(
         device.isGpu() ? StorageType.FLOAT16 : StorageType.FLOAT32,
         ArchiveCache.none(),
         true,
-        false);
+        false,
+        List.of(),
+        Optional.empty());
   }
 
   public PipelineSettings withPrecision(StorageType other) {
-    return new PipelineSettings(device, other, archives, safetyChecker, watermark);
+    return new PipelineSettings(device, other, archives, safetyChecker, watermark, loras, configs);
   }
 
   public PipelineSettings withArchives(ArchiveCache other) {
-    return new PipelineSettings(device, precision, other, safetyChecker, watermark);
+    return new PipelineSettings(device, precision, other, safetyChecker, watermark, loras, configs);
   }
 
   public PipelineSettings withSafetyChecker(boolean checks) {
-    return new PipelineSettings(device, precision, archives, checks, watermark);
+    return new PipelineSettings(device, precision, archives, checks, watermark, loras, configs);
   }
 
   public PipelineSettings withWatermark(boolean marks) {
-    return new PipelineSettings(device, precision, archives, safetyChecker, marks);
+    return new PipelineSettings(device, precision, archives, safetyChecker, marks, loras, configs);
+  }
+
+  public PipelineSettings withLoras(List<Lora> other) {
+    return new PipelineSettings(
+        device, precision, archives, safetyChecker, watermark, other, configs);
+  }
+
+  public PipelineSettings withConfigs(Path folder) {
+    return new PipelineSettings(
+        device, precision, archives, safetyChecker, watermark, loras, Optional.of(folder));
   }
 }

@@ -38,12 +38,12 @@ public final class Pipelines {
   /**
    * Loads a model folder as the pipeline that its {@code model_index.json} names.
    *
-   * @param folder in diffusers' layout
+   * @param folder in diffusers' layout, or a single-file checkpoint
    * @throws io.github.flinkdiffusion.ops.weights.WeightsException naming the file and key that is
    *     missing, damaged or not supported
    */
   public static DiffusionPipeline open(Path folder, PipelineSettings settings) {
-    ModelFolder model = ModelFolder.open(folder);
+    ModelFolder model = model(folder, settings);
     if (!SUPPORTED.contains(model.pipelineClass())) {
       throw model
           .config()
@@ -68,7 +68,15 @@ public final class Pipelines {
       throw new IllegalArgumentException(
           "There is no pipeline " + pipelineClass + "; supported are " + SUPPORTED + ".");
     }
-    return open(ModelFolder.open(folder), pipelineClass, settings);
+    return open(model(folder, settings), pipelineClass, settings);
+  }
+
+  private static ModelFolder model(Path path, PipelineSettings settings) {
+    return settings
+        .configs()
+        .map(configs -> ModelFolder.openSingleFile(path, configs))
+        .orElseGet(() -> ModelFolder.open(path))
+        .withLoras(settings.loras());
   }
 
   private static DiffusionPipeline open(

@@ -5,7 +5,10 @@ import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
 import io.github.flinkdiffusion.connector.event.CancelEvent;
 import io.github.flinkdiffusion.connector.event.PromptEvent;
+import io.github.flinkdiffusion.ops.engine.DeviceSpec;
 import io.github.flinkdiffusion.ops.torchscript.StorageType;
+import io.github.flinkdiffusion.ops.weights.Lora;
+import java.nio.file.Path;
 import java.time.Duration;
 import java.util.List;
 import java.util.Map;
@@ -177,6 +180,9 @@ class TextToImageTest {
             .archives("/archives")
             .safetyChecker(false)
             .watermark(true)
+            .lora("/loras/a=b.safetensors", 0.5)
+            .lora("/loras/c.safetensors", -1)
+            .configs("/configs")
             .device("gpu:1")
             .capacity(5)
             .batchRows(6)
@@ -197,7 +203,18 @@ class TextToImageTest {
     assertThat(ModelSettings.of(set))
         .isEqualTo(
             new ModelSettings(
-                "/models/sd", "DDPMPipeline", StorageType.FLOAT16, "/archives", false, true));
+                "/models/sd",
+                "DDPMPipeline",
+                StorageType.FLOAT16,
+                "/archives",
+                false,
+                true,
+                List.of("/loras/a=b.safetensors=0.5", "/loras/c.safetensors=-1.0"),
+                "/configs"));
+    assertThat(ModelSettings.of(set).on(DeviceSpec.CPU).loras())
+        .containsExactly(
+            new Lora(Path.of("/loras/a=b.safetensors"), 0.5),
+            new Lora(Path.of("/loras/c.safetensors"), -1));
     assertThat(DiffusionSettings.of(set))
         .isEqualTo(
             new DiffusionSettings(
@@ -221,6 +238,26 @@ class TextToImageTest {
   @Test
   void factoriesOfOneFolderNameTheSameModelHoweverItsPathIsWritten() {
     assertThat(factory("/models/x/../sd").model()).isEqualTo(factory("/models/sd").model());
+  }
+
+  @Test
+  void lorasMakeAnotherModelAndNeedAScale() {
+    String plain = factory("/models/sd").model();
+    assertThat(factory("/models/sd", "diffusion.model.loras", "/l=0.5").model())
+        .isNotEqualTo(plain)
+        .isNotEqualTo(factory("/models/sd", "diffusion.model.loras", "/l=0.6").model());
+    assertThat(factory("/models/sd", "diffusion.model.configs", "/c").model()).isNotEqualTo(plain);
+    for (String wrong : new String[] {"/l", "/l=much", "=0.5", "/l=NaN"}) {
+      assertThatThrownBy(() -> factory("/models/sd", "diffusion.model.loras", wrong))
+          .isInstanceOf(DiffusionException.class)
+          .hasMessageContainingAll("diffusion.model.loras", "'" + wrong + "'", "file=scale");
+    }
+  }
+
+  private static ModelFolderPipelines factory(String folder, String key, String value) {
+    return new ModelFolderPipelines(
+        ModelSettings.of(
+            Configuration.fromMap(Map.of("diffusion.model.folder", folder, key, value))));
   }
 
   private static ModelFolderPipelines factory(String folder) {

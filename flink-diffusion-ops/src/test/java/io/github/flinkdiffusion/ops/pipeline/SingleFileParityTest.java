@@ -5,6 +5,7 @@ import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
 import com.fasterxml.jackson.databind.ObjectMapper;
 import com.fasterxml.jackson.databind.node.ObjectNode;
+import io.github.flinkdiffusion.ops.engine.DeviceSpec;
 import io.github.flinkdiffusion.ops.network.AutoencoderKL;
 import io.github.flinkdiffusion.ops.network.AutoencoderKLConfig;
 import io.github.flinkdiffusion.ops.network.ClipText;
@@ -284,6 +285,26 @@ class SingleFileParityTest {
       }
     }
     return result;
+  }
+
+  @Test
+  void itsPictureIsTheFolders() throws Exception {
+    Path folder = MODELS.resolve("tiny-sd1");
+    PipelineSettings settings = PipelineSettings.on(DeviceSpec.CPU);
+    assertThat(picture(singleFile("tiny-sd1"), settings.withConfigs(folder)))
+        .containsExactly(picture(folder, settings));
+  }
+
+  private static float[] picture(Path model, PipelineSettings settings) {
+    try (DiffusionPipeline pipeline = Pipelines.open(model, settings)) {
+      GenerationSpec spec =
+          GenerationSpec.of("cat").with(Parameters.PROMPT, "a cat").with(Parameters.STEPS, 2L);
+      List<Trajectory> alone = pipeline.start(List.of(pipeline.prepare(spec)));
+      while (!alone.get(0).done()) {
+        pipeline.step(alone);
+      }
+      return pipeline.finish(alone).get(0).image().data();
+    }
   }
 
   @Test

@@ -1,0 +1,67 @@
+package io.github.flinkdiffusion.ops.pipeline;
+
+import static org.assertj.core.api.Assertions.assertThat;
+
+import io.github.flinkdiffusion.ops.engine.DeviceSpec;
+import io.github.flinkdiffusion.ops.weights.Lora;
+import io.github.flinkdiffusion.ops.weights.Safetensors;
+import io.github.flinkdiffusion.ops.weights.TensorStore;
+import java.nio.file.Path;
+import java.util.List;
+import org.assertj.core.data.Offset;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
+
+/** The picture of a model with two LoRAs is diffusers', from archives that are kept, too. */
+class LoraPictureParityTest {
+  private static final Path FIXTURES = Path.of("src/test/resources/fixtures");
+  private static final Path LORAS = FIXTURES.resolve("lora");
+  private static final Offset<Float> TOLERANCE = Offset.offset(1e-3f);
+
+  @TempDir private Path archives;
+
+  private float[] picture(List<Lora> loras) {
+    PipelineSettings settings =
+        PipelineSettings.on(DeviceSpec.CPU)
+            .withLoras(loras)
+            .withArchives(ArchiveCache.in(archives));
+    try (DiffusionPipeline pipeline =
+        Pipelines.open(FIXTURES.resolve("models/tiny-sd1"), settings)) {
+      GenerationSpec spec =
+          GenerationSpec.of("cat")
+              .with(Parameters.PROMPT, "a photo of a small cat")
+              .with(Parameters.SEED, 3L)
+              .with(Parameters.STEPS, 4L)
+              .with(Parameters.GUIDANCE_SCALE, 5.0);
+      List<Trajectory> alone = pipeline.start(List.of(pipeline.prepare(spec)));
+      while (!alone.get(0).done()) {
+        pipeline.step(alone);
+      }
+      return pipeline.finish(alone).get(0).image().data();
+    }
+  }
+
+  @Test
+  void isTheReferencesAndNotThatOfThePlainModel() {
+    List<Lora> loras =
+        List.of(
+            new Lora(LORAS.resolve("kohya-sd1.safetensors"), 0.7),
+            new Lora(LORAS.resolve("peft.safetensors"), -0.4));
+    float[] expected;
+    try (TensorStore golden = Safetensors.open(LORAS.resolve("merged-two.safetensors"))) {
+      expected = golden.floats("picture");
+    }
+    float[] plain = picture(List.of());
+    assertThat(picture(loras)).containsExactly(expected, TOLERANCE);
+    assertThat(picture(loras)).as("from kept archives").containsExactly(expected, TOLERANCE);
+    assertThat(largestDifference(plain, expected)).isGreaterThan(0.05);
+  }
+
+  private static double largestDifference(float[] a, float[] b) {
+    double largest = 0;
+    for (int i = 0; i < a.length; i++) {
+      largest = Math.max(largest, Math.abs(a[i] - b[i]));
+    }
+    return largest;
+  }
+}
