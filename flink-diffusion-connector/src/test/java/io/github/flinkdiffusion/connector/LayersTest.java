@@ -14,6 +14,7 @@ import com.tngtech.archunit.lang.ArchRule;
     importOptions = ImportOption.DoNotIncludeTests.class)
 class LayersTest {
   private static final String EVENT = "io.github.flinkdiffusion.connector.event..";
+  private static final String PAYLOAD = "io.github.flinkdiffusion.connector.payload..";
   private static final String KAFKA = "io.github.flinkdiffusion.connector.kafka..";
 
   @ArchTest
@@ -22,12 +23,16 @@ class LayersTest {
           .consideringOnlyDependenciesInLayers()
           .layer("event")
           .definedBy(EVENT)
+          .layer("payload")
+          .definedBy(PAYLOAD)
           .layer("kafka")
           .definedBy(KAFKA)
           .whereLayer("kafka")
           .mayNotBeAccessedByAnyLayer()
+          .whereLayer("payload")
+          .mayOnlyBeAccessedByLayers("kafka")
           .whereLayer("event")
-          .mayOnlyBeAccessedByLayers("kafka");
+          .mayOnlyBeAccessedByLayers("payload", "kafka");
 
   @ArchTest
   static final ArchRule eventsAreUsableWithoutFlinkAndKafka =

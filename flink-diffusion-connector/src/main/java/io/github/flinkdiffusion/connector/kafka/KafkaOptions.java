@@ -1,6 +1,7 @@
 package io.github.flinkdiffusion.connector.kafka;
 
 import java.time.Duration;
+import java.util.List;
 import java.util.Map;
 import org.apache.flink.configuration.ConfigOption;
 import org.apache.flink.configuration.ConfigOptions;
@@ -80,6 +81,18 @@ public final class KafkaOptions {
               "Properties for all Kafka clients by Kafka's own names, e.g. security.protocol. Those"
                   + " that have a setting of their own here, and those that would lose records, are"
                   + " refused.");
+
+  /** All of them, in the order of the reference page. */
+  public static final List<ConfigOption<?>> ALL =
+      List.of(
+          BOOTSTRAP_SERVERS,
+          GROUP_ID,
+          TRANSACTIONAL_ID_PREFIX,
+          TRANSACTION_TIMEOUT,
+          BROKER_MAX_TRANSACTION_TIMEOUT,
+          ALLOWED_RESTART_TIME,
+          MAX_EVENT_SIZE,
+          PROPERTIES);
 
   private KafkaOptions() {}
 }

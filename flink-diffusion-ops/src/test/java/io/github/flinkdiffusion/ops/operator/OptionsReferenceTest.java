@@ -2,6 +2,8 @@ package io.github.flinkdiffusion.ops.operator;
 
 import static org.assertj.core.api.Assertions.assertThat;
 
+import io.github.flinkdiffusion.connector.kafka.KafkaOptions;
+import io.github.flinkdiffusion.connector.payload.PayloadOptions;
 import java.io.IOException;
 import java.lang.reflect.Field;
 import java.lang.reflect.Modifier;
@@ -9,7 +11,9 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.time.Duration;
 import java.util.ArrayList;
+import java.util.Collection;
 import java.util.List;
+import java.util.Map;
 import org.apache.flink.configuration.ConfigOption;
 import org.apache.flink.configuration.description.HtmlFormatter;
 import org.junit.jupiter.api.Test;
@@ -25,14 +29,39 @@ class OptionsReferenceTest {
 
   private static final String HEAD =
       """
-      # Options of a diffusion operator
+      # Options
 
-      Each can be set in Flink's configuration (`-Ddiffusion.device=gpu:0`, `config.yaml`) and by a method of `TextToImage`, which wins.
-      Written by `OptionsReferenceTest` from `DiffusionOptions`; do not edit.
+      Each can be set in Flink's configuration (`-Ddiffusion.device=gpu:0`, `config.yaml`).
+      Written by `OptionsReferenceTest` from the classes named below; do not edit.
+      """;
+
+  private static final String TABLE =
+      """
 
       | option | default | type | |
       | --- | --- | --- | --- |
       """;
+
+  private record Section(
+      String title, String text, Class<?> declaring, List<ConfigOption<?>> options) {}
+
+  private static final List<Section> SECTIONS =
+      List.of(
+          new Section(
+              "Diffusion operator",
+              "A method of `TextToImage` sets the same, and wins. `DiffusionOptions`.",
+              DiffusionOptions.class,
+              DiffusionOptions.ALL),
+          new Section(
+              "Payloads",
+              "Images that are too large for an event. `PayloadOptions`.",
+              PayloadOptions.class,
+              PayloadOptions.ALL),
+          new Section(
+              "Kafka sources and sinks",
+              "A method of the source's or sink's builder sets the same, and wins. `KafkaOptions`.",
+              KafkaOptions.class,
+              KafkaOptions.ALL));
 
   @Test
   void theReferenceSaysWhatTheCodeSays() throws IOException {
@@ -46,31 +75,49 @@ class OptionsReferenceTest {
 
   @Test
   void allOptionsAreListed() throws IllegalAccessException {
-    List<Object> declared = new ArrayList<>();
-    for (Field field : DiffusionOptions.class.getDeclaredFields()) {
-      if (Modifier.isPublic(field.getModifiers()) && field.getType() == ConfigOption.class) {
-        declared.add(field.get(null));
+    for (Section section : SECTIONS) {
+      List<ConfigOption<?>> declared = new ArrayList<>();
+      for (Field field : section.declaring.getDeclaredFields()) {
+        if (Modifier.isPublic(field.getModifiers()) && field.getType() == ConfigOption.class) {
+          declared.add((ConfigOption<?>) field.get(null));
+        }
       }
+      assertThat(section.options).containsExactlyElementsOf(declared);
     }
-    assertThat(DiffusionOptions.ALL).containsExactlyElementsOf((List) declared);
   }
 
   private static String reference() {
-    StringBuilder table = new StringBuilder(HEAD);
+    StringBuilder page = new StringBuilder(HEAD);
+    for (Section section : SECTIONS) {
+      page.append("\n## ").append(section.title).append("\n").append(section.text).append("\n");
+      page.append(TABLE);
+      append(section.options, page);
+    }
+    return page.toString();
+  }
+
+  private static void append(List<ConfigOption<?>> options, StringBuilder table) {
     HtmlFormatter html = new HtmlFormatter();
-    for (ConfigOption<?> option : DiffusionOptions.ALL) {
+    for (ConfigOption<?> option : options) {
       table
           .append("| `")
           .append(option.key())
           .append("` | ")
-          .append(option.hasDefaultValue() ? "`" + text(option.defaultValue()) + "`" : "none")
+          .append(defaultValue(option))
           .append(" | ")
           .append(type(option))
           .append(" | ")
           .append(html.format(option.description()))
           .append(" |\n");
     }
-    return table.toString();
+  }
+
+  private static String defaultValue(ConfigOption<?> option) {
+    boolean none =
+        !option.hasDefaultValue()
+            || option.defaultValue() instanceof Collection<?> list && list.isEmpty()
+            || option.defaultValue() instanceof Map<?, ?> map && map.isEmpty();
+    return none ? "none" : "`" + text(option.defaultValue()) + "`";
   }
 
   private static String text(Object value) {
@@ -83,7 +130,10 @@ class OptionsReferenceTest {
       Field clazz = ConfigOption.class.getDeclaredField("clazz");
       clazz.setAccessible(true);
       Class<?> type = (Class<?>) clazz.get(option);
-      return type.isEnum() ? "one of " + values(type) : type.getSimpleName();
+      Field isList = ConfigOption.class.getDeclaredField("isList");
+      isList.setAccessible(true);
+      String name = type.isEnum() ? "one of " + values(type) : type.getSimpleName();
+      return isList.getBoolean(option) ? "list of " + name : name;
     } catch (ReflectiveOperationException e) {
       throw new AssertionError(e);
     }

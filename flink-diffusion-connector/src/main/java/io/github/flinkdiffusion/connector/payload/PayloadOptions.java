@@ -1,0 +1,54 @@
+package io.github.flinkdiffusion.connector.payload;
+
+import java.util.List;
+import org.apache.flink.configuration.ConfigOption;
+import org.apache.flink.configuration.ConfigOptions;
+import org.apache.flink.configuration.MemorySize;
+
+/** Where images are that are too large for an event; see {@link PayloadSettings}. */
+public final class PayloadOptions {
+
+  public static final ConfigOption<String> STORE =
+      ConfigOptions.key("diffusion.payload.store")
+          .stringType()
+          .noDefaultValue()
+          .withDescription(
+              "Folder for images above the inline limit, as URI of any file system that Flink knows:"
+                  + " s3://bucket/payloads, hdfs://namenode/payloads, file:///mnt/payloads (reachable"
+                  + " from all task managers under this name). Plain text, without percent encoding."
+                  + " Without it, all images travel in their events, and a result that does not fit"
+                  + " into a record of Kafka becomes a failure.");
+
+  public static final ConfigOption<MemorySize> INLINE_LIMIT =
+      ConfigOptions.key("diffusion.payload.inline-limit")
+          .memoryType()
+          .defaultValue(MemorySize.ofMebiBytes(1))
+          .withDescription(
+              "Largest image that travels in its event when there is a store. Belongs well below"
+                  + " diffusion.kafka.max-event-size: a result may hold three images.");
+
+  public static final ConfigOption<List<String>> ALLOWED_PREFIXES =
+      ConfigOptions.key("diffusion.payload.allowed-prefixes")
+          .stringType()
+          .asList()
+          .defaultValues()
+          .withDescription(
+              "Folders, as URIs separated by semicolons, below which the images that events name may"
+                  + " be read. The store is always one of them. Whoever can send events to the job can"
+                  + " have it read what is below them, and nothing else: '..', percent encoding and"
+                  + " other schemes are refused, and on the local file system links are followed first.");
+
+  public static final ConfigOption<MemorySize> MAX_SIZE =
+      ConfigOptions.key("diffusion.payload.max-size")
+          .memoryType()
+          .defaultValue(MemorySize.ofMebiBytes(512))
+          .withDescription(
+              "Largest image that is read, by the encoded bytes that its reference tells. A larger one"
+                  + " is refused before a byte of it is read.");
+
+  /** All of them, in the order of the reference page. */
+  public static final List<ConfigOption<?>> ALL =
+      List.of(STORE, INLINE_LIMIT, ALLOWED_PREFIXES, MAX_SIZE);
+
+  private PayloadOptions() {}
+}

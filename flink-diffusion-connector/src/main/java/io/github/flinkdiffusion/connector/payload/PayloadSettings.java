@@ -1,0 +1,63 @@
+package io.github.flinkdiffusion.connector.payload;
+
+import java.io.Serializable;
+import java.util.List;
+import java.util.Optional;
+import org.apache.flink.configuration.MemorySize;
+import org.apache.flink.configuration.ReadableConfig;
+
+/**
+ * What {@link PayloadOptions} say, checked where the job is built and carried to its tasks.
+ *
+ * @param storeUri folder for large images; null for none, then all images stay in their events
+ * @param inlineLimit largest image that stays in its event, when there is a store
+ * @param allowedPrefixes folders below which referenced images may be read, beside the store
+ * @param maxSize largest image that is read
+ */
+public record PayloadSettings(
+    String storeUri, MemorySize inlineLimit, List<String> allowedPrefixes, MemorySize maxSize)
+    implements Serializable {
+
+  /**
+   * @throws PayloadException when a URI is none that is accepted
+   */
+  public PayloadSettings {
+    allowedPrefixes = List.copyOf(allowedPrefixes);
+    if (storeUri != null) {
+      checkFolder(PayloadOptions.STORE.key(), storeUri);
+    }
+    for (String prefix : allowedPrefixes) {
+      checkFolder(PayloadOptions.ALLOWED_PREFIXES.key(), prefix);
+    }
+    if (maxSize.getBytes() < 1) {
+      throw new PayloadException(
+          PayloadException.Kind.SETTINGS,
+          "%s is %s; set it to 1 byte or more.".formatted(PayloadOptions.MAX_SIZE.key(), maxSize));
+    }
+  }
+
+  /**
+   * @throws PayloadException when a URI is none that is accepted
+   */
+  public static PayloadSettings of(ReadableConfig config) {
+    return new PayloadSettings(
+        config.getOptional(PayloadOptions.STORE).orElse(null),
+        config.get(PayloadOptions.INLINE_LIMIT),
+        config.get(PayloadOptions.ALLOWED_PREFIXES),
+        config.get(PayloadOptions.MAX_SIZE));
+  }
+
+  /** The store's folder, if there is one. */
+  Optional<Location> store() {
+    return Optional.ofNullable(storeUri).map(Location::parseFolder);
+  }
+
+  private static void checkFolder(String key, String uri) {
+    try {
+      Location.parseFolder(uri);
+    } catch (PayloadException e) {
+      throw new PayloadException(
+          PayloadException.Kind.SETTINGS, "%s: %s".formatted(key, e.getMessage()), e);
+    }
+  }
+}
