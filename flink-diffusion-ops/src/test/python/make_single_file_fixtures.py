@@ -10,6 +10,8 @@ single file, its shape, how it becomes the tensors of a diffusers folder, and th
     transposed  rows and columns exchanged
     unused      not one of the folder's
 
+``tokens.json`` holds texts and their ids with the bundled vocabulary, padded as Stable Diffusion 1 and as 2 do.
+
 ``tiny-sdxl.safetensors`` is the folder of that name as a single file.
 
 The names come from the folder's by a mapping written here, against diffusers' direction; every file is then given to
@@ -19,6 +21,7 @@ diffusers' own conversion functions, and what they return must be the folder's t
 import gzip
 import json
 import os
+import tempfile
 from pathlib import Path
 
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
@@ -33,9 +36,9 @@ from diffusers.loaders.single_file_utils import (  # noqa: E402
     infer_diffusers_model_type,
 )
 from safetensors.torch import load_file, save_file  # noqa: E402
-from transformers import CLIPTextConfig, CLIPTextModel, CLIPTextModelWithProjection  # noqa: E402
+from transformers import CLIPTextConfig, CLIPTextModel, CLIPTextModelWithProjection, CLIPTokenizer  # noqa: E402
 
-from fixture_tools import FIXTURES  # noqa: E402
+from fixture_tools import FIXTURES, write_json  # noqa: E402
 
 TARGET = FIXTURES.parent / "single-file"
 MODELS = Path(__file__).resolve().parents[2] / "main/resources/io/github/flinkdiffusion/ops/weights/single-file-models.json"
@@ -272,7 +275,55 @@ def of_folder(name):
     return file
 
 
+TEXTS = [
+    "",
+    "a photo of an astronaut riding a horse on mars",
+    "A PHOTO of an Astronaut!!! (masterpiece:1.2), 8k, hdr",
+    "it's the cat's 1987 movie; they'll re-read 'em, won't they?",
+    "naïve café, Größe, Ærø, œuvre, İstanbul, ﬁne",
+    "日本の猫 и русская кошка 고양이 🐈‍⬛ 🙂",
+    "<|startoftext|> written out <|endoftext|> and after",
+    "wow! such! many!!!!",
+    "   white\t\nspace   everywhere\u00a0here  ",
+    "supercalifragilisticexpialidocious antidisestablishmentarianism floccinaucinihilipilification",
+    "x" * 300,
+    " ".join(["a long prompt that does not fit"] * 20),
+    "1234567890 3.14159 ½ ² Ⅷ",
+    "C++ & C# @home #tag $100 50% ^_^ ~/path/to/file.txt http://example.org/?q=1",
+]
+
+
+def tokens():
+    """What transformers makes of texts with the vocabulary that is bundled."""
+    merges = gzip.decompress((MODELS.parents[1] / "tokenizer" / "clip-merges.txt.gz").read_bytes()).decode().splitlines()
+    alphabet = list(bytes_to_unicode().values())
+    words = alphabet + [c + "</w>" for c in alphabet] + ["".join(m.split()) for m in merges] + ["<|startoftext|>", "<|endoftext|>"]
+    assert len(words) == 49408
+    known = json.loads(MODELS.read_text())["parts"]
+    result = {"texts": TEXTS}
+    with tempfile.TemporaryDirectory() as folder:
+        folder = Path(folder)
+        write_json(folder / "vocab.json", {word: i for i, word in enumerate(words)})
+        (folder / "merges.txt").write_text("#version: 0.2\n" + "\n".join(merges) + "\n")
+        for name in ("tokenizer", "tokenizer-exclamation"):
+            config = {key: {"__type": "AddedToken", **value} if isinstance(value, dict) else value for key, value in known[name].items()}
+            write_json(folder / "tokenizer_config.json", config)
+            tokenizer = CLIPTokenizer.from_pretrained(str(folder))
+            result[name] = [tokenizer(text, padding="max_length", truncation=True).input_ids for text in TEXTS]
+            assert all(len(ids) == 77 for ids in result[name])
+    TARGET.mkdir(parents=True, exist_ok=True)
+    (TARGET / "tokens.json").write_text(json.dumps(result, ensure_ascii=False) + "\n", encoding="utf-8")
+
+
+def bytes_to_unicode():
+    """GPT-2's printable character for each byte, in the order of CLIP's vocabulary."""
+    printable = [*range(ord("!"), ord("~") + 1), *range(0xA1, 0xAD), *range(0xAE, 0x100)]
+    spare = [b for b in range(256) if b not in printable]
+    return {**{b: chr(b) for b in printable}, **{b: chr(256 + i) for i, b in enumerate(spare)}}
+
+
 def main():
+    tokens()
     for kind in ("v1", "inpainting", "instruct-pix2pix", "v2", "inpainting_v2", "upscale", "xl_base", "xl_inpaint", "xl_refiner"):
         print(kind, of_kind(kind), "tensors")
     for folder in ("tiny-sd1", "tiny-sd2", "tiny-sdxl"):

@@ -3,8 +3,8 @@ package io.github.flinkdiffusion.ops.pipeline;
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
+import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.ObjectMapper;
-import com.fasterxml.jackson.databind.node.ObjectNode;
 import io.github.flinkdiffusion.ops.engine.DeviceSpec;
 import io.github.flinkdiffusion.ops.network.AutoencoderKL;
 import io.github.flinkdiffusion.ops.network.AutoencoderKLConfig;
@@ -21,20 +21,16 @@ import io.github.flinkdiffusion.ops.weights.HeapTensors;
 import io.github.flinkdiffusion.ops.weights.ModelComponent;
 import io.github.flinkdiffusion.ops.weights.ModelFolder;
 import io.github.flinkdiffusion.ops.weights.SafetensorsWriter;
+import io.github.flinkdiffusion.ops.weights.SingleFileKeys;
+import io.github.flinkdiffusion.ops.weights.SingleFileKeys.Key;
 import io.github.flinkdiffusion.ops.weights.TensorInfo;
 import io.github.flinkdiffusion.ops.weights.TensorStore;
 import io.github.flinkdiffusion.ops.weights.TensorViews;
 import io.github.flinkdiffusion.ops.weights.WeightsException;
 import java.io.ByteArrayOutputStream;
 import java.io.IOException;
-import java.io.InputStream;
-import java.io.RandomAccessFile;
-import java.nio.ByteBuffer;
-import java.nio.ByteOrder;
-import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
-import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
 import java.util.Map;
@@ -43,7 +39,6 @@ import java.util.TreeMap;
 import java.util.TreeSet;
 import java.util.function.Predicate;
 import java.util.function.UnaryOperator;
-import java.util.zip.GZIPInputStream;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
@@ -61,49 +56,6 @@ class SingleFileParityTest {
 
   @TempDir private Path temp;
 
-  /**
-   * A line of a list of keys.
-   *
-   * @param targets component to the names of its tensors, in order
-   */
-  private record Key(
-      String original, long[] shape, String how, String component, List<String> targets) {
-    static Key of(String line) {
-      String[] parts = line.split("\t", -1);
-      long[] shape =
-          parts[1].isEmpty()
-              ? new long[0]
-              : Arrays.stream(parts[1].split(",")).mapToLong(Long::parseLong).toArray();
-      List<String> targets = new ArrayList<>();
-      String component = "";
-      for (String target : parts.length < 4 ? new String[0] : parts[3].split(" ")) {
-        component = target.substring(0, target.indexOf(':'));
-        targets.add(target.substring(target.indexOf(':') + 1));
-      }
-      return new Key(parts[0], shape, parts[2], component, targets);
-    }
-
-    long[] targetShape() {
-      return switch (how) {
-        case "linear" -> Arrays.copyOf(shape, 2);
-        case "transposed" -> new long[] {shape[1], shape[0]};
-        case "fused" -> {
-          long[] part = shape.clone();
-          part[0] /= targets.size();
-          yield part;
-        }
-        default -> shape;
-      };
-    }
-  }
-
-  private static List<Key> keys(String name) throws IOException {
-    try (InputStream in =
-        new GZIPInputStream(Files.newInputStream(SINGLE.resolve("keys-" + name + ".txt.gz")))) {
-      return new String(in.readAllBytes(), StandardCharsets.UTF_8).lines().map(Key::of).toList();
-    }
-  }
-
   @ParameterizedTest
   @CsvSource({
     "v1, StableDiffusionPipeline",
@@ -117,7 +69,7 @@ class SingleFileParityTest {
     "xl_refiner, StableDiffusionXLImg2ImgPipeline"
   })
   void everyTensorOfARealCheckpointHasItsPlace(String kind, String pipeline) throws Exception {
-    List<Key> keys = keys(kind);
+    List<Key> keys = SingleFileKeys.of(kind);
     ModelFolder model = ModelFolder.open(hollow(keys));
 
     assertThat(model.pipelineClass()).isEqualTo(pipeline);
@@ -129,11 +81,11 @@ class SingleFileParityTest {
       networks.add(component);
       Map<String, String> expected = new TreeMap<>();
       keys.stream()
-          .filter(key -> key.component.equals(component))
+          .filter(key -> key.component().equals(component))
           .forEach(
               key ->
-                  key.targets.forEach(
-                      name -> expected.put(name, Arrays.toString(key.targetShape()))));
+                  key.targets()
+                      .forEach(name -> expected.put(name, Arrays.toString(key.targetShape()))));
       try (TensorStore found = model.component(component).open()) {
         Map<String, String> shapes = new TreeMap<>();
         found.names().forEach(name -> shapes.put(name, Arrays.toString(found.info(name).shape())));
@@ -151,6 +103,10 @@ class SingleFileParityTest {
                 keys.stream().map(Key::component).filter(Predicate.not(String::isEmpty)).toList()));
   }
 
+  private Path hollow(List<Key> keys) throws IOException {
+    return SingleFileKeys.hollow(temp.resolve("hollow.safetensors"), keys);
+  }
+
   private static Graph graph(ModelComponent component) {
     Config config = component.config();
     return switch (component.className()) {
@@ -160,28 +116,6 @@ class SingleFileParityTest {
       case "CLIPTextModel" -> new ClipText(ClipTextConfig.from(config)).graph(77);
       default -> new ClipTextProjection(ClipTextConfig.from(config)).graph(77);
     };
-  }
-
-  /** A file that has these tensors, and no bytes on disk for them. */
-  private Path hollow(List<Key> keys) throws IOException {
-    ObjectMapper json = new ObjectMapper();
-    ObjectNode header = json.createObjectNode();
-    long end = 0;
-    for (Key key : keys) {
-      long bytes = TensorInfo.of(key.original, DType.F16, key.shape).byteLength();
-      ObjectNode entry = header.putObject(key.original).put("dtype", "F16");
-      entry.set("shape", json.valueToTree(key.shape));
-      entry.putArray("data_offsets").add(end).add(end += bytes);
-    }
-    byte[] text = json.writeValueAsBytes(header);
-    Path path = temp.resolve("hollow.safetensors");
-    try (RandomAccessFile file = new RandomAccessFile(path.toFile(), "rw")) {
-      file.write(
-          ByteBuffer.allocate(8).order(ByteOrder.LITTLE_ENDIAN).putLong(text.length).array());
-      file.write(text);
-      file.setLength(Long.BYTES + text.length + end);
-    }
-    return path;
   }
 
   @ParameterizedTest
@@ -239,28 +173,28 @@ class SingleFileParityTest {
     ModelFolder folder = ModelFolder.open(MODELS.resolve(name));
     Map<String, TensorStore> stores = new TreeMap<>();
     HeapTensors.Builder file = HeapTensors.builder();
-    for (Key key : keys(name)) {
-      String original = change.apply(key.original);
+    for (Key key : SingleFileKeys.of(name)) {
+      String original = change.apply(key.original());
       if (original == null) {
         continue;
       }
-      if (key.how.equals("unused")) {
-        file.add(original, new float[(int) elements(key.shape)], key.shape);
+      if (key.how().equals("unused")) {
+        file.add(original, new float[(int) elements(key.shape())], key.shape());
         continue;
       }
       TensorStore store =
           stores.computeIfAbsent(
-              key.component, c -> TensorViews.withTextModelPrefix(folder.component(c).open()));
+              key.component(), c -> TensorViews.withTextModelPrefix(folder.component(c).open()));
       ByteArrayOutputStream all = new ByteArrayOutputStream();
-      for (String target : key.targets) {
+      for (String target : key.targets()) {
         all.write(bytes(store, target));
       }
-      DType dtype = store.info(key.targets.get(0)).dtype();
+      DType dtype = store.info(key.targets().get(0)).dtype();
       byte[] content =
-          key.how.equals("transposed")
-              ? transpose(all.toByteArray(), dtype.bytes(), key.shape)
+          key.how().equals("transposed")
+              ? transpose(all.toByteArray(), dtype.bytes(), key.shape())
               : all.toByteArray();
-      file.add(TensorInfo.of(original, dtype, key.shape), content);
+      file.add(TensorInfo.of(original, dtype, key.shape()), content);
     }
     stores.values().forEach(TensorStore::close);
     Path path = temp.resolve(name + ".safetensors");
@@ -309,7 +243,7 @@ class SingleFileParityTest {
 
   @Test
   void theVocabularyOfAFileIsClipsOwn() throws Exception {
-    ModelFolder model = ModelFolder.open(hollow(keys("xl_base")));
+    ModelFolder model = ModelFolder.open(hollow(SingleFileKeys.of("xl_base")));
     ClipTokenizer tokenizer = ClipTokenizer.load(model.component("tokenizer"));
     // As openai/clip-vit-large-patch14 gives them.
     int[] expected = {49406, 320, 1125, 539, 550, 18376, 6765, 320, 4558, 49407};
@@ -320,6 +254,22 @@ class SingleFileParityTest {
     assertThat(ClipTokenizer.load(model.component("tokenizer_2")).encode("a photo").ids())
         .startsWith(49406, 320, 1125, 49407, 0)
         .endsWith(0);
+  }
+
+  @ParameterizedTest
+  @CsvSource({"tokenizer, tokenizer", "tokenizer_2, tokenizer-exclamation"})
+  void textsHaveTheIdsThatTransformersGivesThem(String component, String reference)
+      throws Exception {
+    JsonNode json = new ObjectMapper().readTree(SINGLE.resolve("tokens.json").toFile());
+    ModelFolder model = ModelFolder.open(hollow(SingleFileKeys.of("xl_base")));
+    ClipTokenizer tokenizer = ClipTokenizer.load(model.component(component));
+
+    assertThat(json.get("texts")).isNotEmpty();
+    for (int i = 0; i < json.get("texts").size(); i++) {
+      String text = json.get("texts").get(i).asText();
+      int[] expected = new ObjectMapper().treeToValue(json.get(reference).get(i), int[].class);
+      assertThat(tokenizer.encode(text).ids()).as(text).isEqualTo(expected);
+    }
   }
 
   @Test
