@@ -45,8 +45,8 @@ class ArchitectureTest {
           "pipeline",
           "batching",
           "operator",
-          "table",
           "quality",
+          "table",
           "training");
 
   private static JavaClasses all;

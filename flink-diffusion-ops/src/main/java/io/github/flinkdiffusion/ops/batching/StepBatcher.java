@@ -16,6 +16,7 @@ import io.github.flinkdiffusion.ops.pipeline.GenerationSpec;
 import io.github.flinkdiffusion.ops.pipeline.InvalidRequestException;
 import io.github.flinkdiffusion.ops.pipeline.ModelInfo;
 import io.github.flinkdiffusion.ops.pipeline.NotFiniteException;
+import io.github.flinkdiffusion.ops.pipeline.Signature;
 import io.github.flinkdiffusion.ops.pipeline.Trajectory;
 import io.github.flinkdiffusion.ops.pipeline.TrajectorySnapshot;
 import java.time.Duration;
@@ -101,6 +102,11 @@ public final class StepBatcher implements AutoCloseable {
   /** Which model requests run on. */
   public ModelInfo model() {
     return pipeline.model();
+  }
+
+  /** What requests may say. */
+  public Signature signature() {
+    return pipeline.signature();
   }
 
   /**

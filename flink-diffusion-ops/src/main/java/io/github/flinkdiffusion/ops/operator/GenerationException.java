@@ -1,0 +1,20 @@
+package io.github.flinkdiffusion.ops.operator;
+
+import io.github.flinkdiffusion.ops.batching.RequestFailure;
+
+/** A request failed, alone; others are not affected. */
+public final class GenerationException extends RuntimeException {
+  private static final long serialVersionUID = 1L;
+
+  private final transient RequestFailure failure;
+
+  GenerationException(String id, RequestFailure failure) {
+    super("Request " + id + ": " + failure.message());
+    this.failure = failure;
+  }
+
+  /** Null after serialization. */
+  public RequestFailure failure() {
+    return failure;
+  }
+}

@@ -1,0 +1,153 @@
+package io.github.flinkdiffusion.ops.operator;
+
+import io.github.flinkdiffusion.ops.batching.BatchSession;
+import io.github.flinkdiffusion.ops.batching.BatchingException;
+import io.github.flinkdiffusion.ops.batching.RequestFailure;
+import io.github.flinkdiffusion.ops.batching.RequestListener;
+import io.github.flinkdiffusion.ops.batching.SharedBatchers;
+import io.github.flinkdiffusion.ops.batching.Submission;
+import io.github.flinkdiffusion.ops.batching.Work;
+import io.github.flinkdiffusion.ops.pipeline.GeneratedImage;
+import io.github.flinkdiffusion.ops.pipeline.GenerationSpec;
+import io.github.flinkdiffusion.ops.pipeline.InvalidRequestException;
+import io.github.flinkdiffusion.ops.pipeline.ModelInfo;
+import io.github.flinkdiffusion.ops.pipeline.Signature;
+import java.io.Serializable;
+import java.util.Collection;
+import java.util.Set;
+import java.util.concurrent.CompletableFuture;
+import java.util.concurrent.ConcurrentHashMap;
+import org.apache.flink.api.common.externalresource.ExternalResourceInfo;
+import org.apache.flink.configuration.ReadableConfig;
+
+/**
+ * A share of a loaded model for callers that are no operator, such as SQL functions: requests in,
+ * futures of pictures out. They share the model and its network calls with the operators of the
+ * same process. Nothing here is saved by a checkpoint; the caller keeps its inputs and asks again.
+ *
+ * <p>Any thread may call; the caller bounds how many requests it has in flight.
+ */
+public final class GenerationService implements AutoCloseable {
+
+  /** {@link DiffusionOptions} read and checked, as they travel to the task managers. */
+  public static final class Settings implements Serializable {
+    private static final long serialVersionUID = 1L;
+
+    private final ModelSettings model;
+    private final DiffusionSettings diffusion;
+
+    private Settings(ModelSettings model, DiffusionSettings diffusion) {
+      this.model = model;
+      this.diffusion = diffusion;
+    }
+
+    /**
+     * @throws DiffusionException naming the option, its value and what would be accepted
+     */
+    public static Settings of(ReadableConfig config) {
+      return new Settings(ModelSettings.of(config), DiffusionSettings.of(config));
+    }
+  }
+
+  private final SharedBatchers.Lease lease;
+  private final BatchSession session;
+  private final Submission how;
+  private final Set<CompletableFuture<GeneratedImage>> pending = ConcurrentHashMap.newKeySet();
+
+  private GenerationService(SharedBatchers.Lease lease, Submission how) {
+    this.lease = lease;
+    this.how = how;
+    this.session = lease.batcher().join(this::failAll);
+  }
+
+  /**
+   * Takes a share of the model; the first one in a process loads it.
+   *
+   * @param gpus what Flink's external resource {@code gpu} gives the task manager
+   * @param subtask index of the subtask, which spreads them over the GPUs
+   * @throws BatchingException when the model could not be loaded
+   */
+  public static GenerationService open(
+      Settings settings, Collection<ExternalResourceInfo> gpus, int subtask)
+      throws InterruptedException {
+    PipelineFactory pipelines = new ModelFolderPipelines(settings.model);
+    String device =
+        pipelines.resolve(DevicePlacement.choose(settings.diffusion.device(), gpus, subtask));
+    SharedBatchers.Lease lease =
+        ProcessServices.OF_PROCESS
+            .batchers()
+            .acquire(
+                new SharedBatchers.Key(pipelines.model(), device),
+                settings.diffusion.batch(),
+                () -> pipelines.open(device));
+    Submission how =
+        settings
+            .diffusion
+            .timeout()
+            .map(Submission.DEFAULT::withTimeout)
+            .orElse(Submission.DEFAULT)
+            .withRetries(settings.diffusion.requestRetries());
+    return new GenerationService(lease, how);
+  }
+
+  public ModelInfo model() {
+    return lease.batcher().model();
+  }
+
+  /** What requests may say. */
+  public Signature signature() {
+    return lease.batcher().signature();
+  }
+
+  /** Most rows of one network call. */
+  public int rowLimit() {
+    return lease.batcher().rowLimit();
+  }
+
+  /**
+   * Makes a picture.
+   *
+   * @return completed with the picture, or exceptionally: with {@link InvalidRequestException} when
+   *     the request can not be done, {@link GenerationException} when it failed, and {@link
+   *     BatchingException} when the device did. Completed on the device's thread: what follows on
+   *     it must hand over and return
+   */
+  public CompletableFuture<GeneratedImage> generate(GenerationSpec spec) {
+    CompletableFuture<GeneratedImage> picture = new CompletableFuture<>();
+    pending.add(picture);
+    picture.whenComplete((done, failed) -> pending.remove(picture));
+    try {
+      session.submit(
+          new Work.Fresh(lease.batcher().prepare(spec)),
+          how,
+          new RequestListener() {
+            @Override
+            public void onFinished(GeneratedImage image) {
+              picture.complete(image);
+            }
+
+            @Override
+            public void onFailed(RequestFailure failure) {
+              picture.completeExceptionally(new GenerationException(spec.id(), failure));
+            }
+          });
+    } catch (InvalidRequestException | BatchingException e) {
+      picture.completeExceptionally(e);
+    }
+    return picture;
+  }
+
+  private void failAll(BatchingException cause) {
+    for (CompletableFuture<GeneratedImage> picture : pending) {
+      picture.completeExceptionally(cause);
+    }
+  }
+
+  /** Gives up what is pending and gives the share back. Idempotent. */
+  @Override
+  public void close() {
+    session.close();
+    failAll(new BatchingException("The model's user was closed while the request was made."));
+    lease.close();
+  }
+}

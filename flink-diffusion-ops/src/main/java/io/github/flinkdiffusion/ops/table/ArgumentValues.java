@@ -1,0 +1,62 @@
+package io.github.flinkdiffusion.ops.table;
+
+import io.github.flinkdiffusion.ops.pipeline.Arguments;
+import io.github.flinkdiffusion.ops.pipeline.Numbers;
+import io.github.flinkdiffusion.ops.pipeline.Parameter;
+import java.util.Arrays;
+import java.util.Locale;
+import java.util.Map;
+import org.apache.flink.table.api.ValidationException;
+
+/** Parameters from the text of options. */
+final class ArgumentValues {
+  private ArgumentValues() {}
+
+  /**
+   * Those of the options that stand for parameters.
+   *
+   * @throws ValidationException for a value that is not of its parameter's type
+   */
+  static Arguments of(Map<String, String> options) {
+    Arguments arguments = Arguments.NONE;
+    for (Map.Entry<String, String> option : options.entrySet()) {
+      Parameter<?> parameter = DiffusionModelOptions.parameter(option.getKey());
+      if (parameter != null) {
+        arguments = with(arguments, parameter, option.getKey(), option.getValue());
+      }
+    }
+    return arguments;
+  }
+
+  private static <T> Arguments with(
+      Arguments arguments, Parameter<T> parameter, String key, String text) {
+    try {
+      return arguments.with(parameter, parameter.type().cast(parse(parameter.type(), text.trim())));
+    } catch (NumberFormatException e) {
+      throw new ValidationException(
+          "Option '%s' can not be '%s'; it must be %s.".formatted(key, text, parameter.accepted()),
+          e);
+    }
+  }
+
+  private static Object parse(Class<?> type, String text) {
+    if (type == Long.class) {
+      return switch (text.toLowerCase(Locale.ROOT)) {
+        case "true" -> 1L;
+        case "false" -> 0L;
+        default -> Long.valueOf(text);
+      };
+    }
+    if (type == Double.class) {
+      return Double.valueOf(text);
+    }
+    if (type == Numbers.class) {
+      return new Numbers(
+          Arrays.stream(text.split("[,;x]"))
+              .map(String::trim)
+              .mapToDouble(Double::parseDouble)
+              .toArray());
+    }
+    return text;
+  }
+}

@@ -1,0 +1,130 @@
+package io.github.flinkdiffusion.ops.table;
+
+import io.github.flinkdiffusion.ops.image.Raster;
+import io.github.flinkdiffusion.ops.operator.DiffusionOptions;
+import io.github.flinkdiffusion.ops.pipeline.Parameter;
+import io.github.flinkdiffusion.ops.pipeline.Parameters;
+import java.util.ArrayList;
+import java.util.LinkedHashMap;
+import java.util.LinkedHashSet;
+import java.util.List;
+import java.util.Locale;
+import java.util.Map;
+import java.util.Set;
+import org.apache.flink.configuration.ConfigOption;
+import org.apache.flink.configuration.ConfigOptions;
+
+/**
+ * What a model's {@code WITH} clause and the {@code CONFIG} map of a call may say. Options of the
+ * device and the model are {@link DiffusionOptions} without the prefix {@code diffusion.}; each
+ * parameter that is no picture is an option, too, and stands for the column that a query does not
+ * have.
+ */
+public final class DiffusionModelOptions {
+  private static final String PREFIX = "diffusion.";
+
+  public static final ConfigOption<OnError> ON_ERROR =
+      ConfigOptions.key("on-error")
+          .enumType(OnError.class)
+          .noDefaultValue()
+          .withDescription(
+              "What becomes of a row whose picture can not be made: FAIL fails the job, DROP leaves"
+                  + " the row out, COLUMN gives it with null outputs and the reason in the column"
+                  + " error-string. Without it, COLUMN where the model has such a column, else"
+                  + " FAIL.");
+
+  /** Those of {@link DiffusionOptions} that mean something to a model in SQL. */
+  private static final List<ConfigOption<?>> SHARED =
+      List.of(
+          DiffusionOptions.MODEL_FOLDER,
+          DiffusionOptions.MODEL_PRECISION,
+          DiffusionOptions.MODEL_PIPELINE,
+          DiffusionOptions.MODEL_ARCHIVES,
+          DiffusionOptions.MODEL_SAFETY_CHECKER,
+          DiffusionOptions.MODEL_WATERMARK,
+          DiffusionOptions.DEVICE,
+          DiffusionOptions.BATCH_ROWS,
+          DiffusionOptions.BATCH_AGING,
+          DiffusionOptions.REQUEST_TIMEOUT,
+          DiffusionOptions.REQUEST_RETRIES,
+          DiffusionOptions.ENCODING_THREADS);
+
+  private static final Map<String, Parameter<?>> PARAMETERS = new LinkedHashMap<>();
+
+  static {
+    for (Parameter<?> parameter : Parameters.all()) {
+      if (parameter.type() != Raster.class) {
+        PARAMETERS.put(key(parameter), parameter);
+      }
+    }
+  }
+
+  private DiffusionModelOptions() {}
+
+  /** All options of a {@code WITH} clause, for Flink and for the reference page. */
+  public static Set<ConfigOption<?>> all() {
+    Set<ConfigOption<?>> all = new LinkedHashSet<>();
+    for (ConfigOption<?> shared : SHARED) {
+      all.add(
+          ConfigOptions.key(shared.key().substring(PREFIX.length()))
+              .stringType()
+              .noDefaultValue()
+              .withDescription("See " + shared.key() + "."));
+    }
+    PARAMETERS.forEach(
+        (key, parameter) ->
+            all.add(
+                ConfigOptions.key(key)
+                    .stringType()
+                    .noDefaultValue()
+                    .withDescription(
+                        parameter.description()
+                            + " Must be "
+                            + parameter.accepted()
+                            + ". A column of the same name wins.")));
+    all.add(ON_ERROR);
+    return all;
+  }
+
+  /** Keys that the {@code CONFIG} map of one call may have beside those of Flink. */
+  static Set<String> perCall() {
+    Set<String> keys = new LinkedHashSet<>(PARAMETERS.keySet());
+    keys.add(ON_ERROR.key());
+    return keys;
+  }
+
+  /** The parameter that an option stands for, or null. */
+  static Parameter<?> parameter(String key) {
+    return PARAMETERS.get(key);
+  }
+
+  /** {@link DiffusionOptions} from a {@code WITH} clause. */
+  static Map<String, String> shared(Map<String, String> with) {
+    Map<String, String> shared = new LinkedHashMap<>();
+    for (ConfigOption<?> option : SHARED) {
+      String value = with.get(option.key().substring(PREFIX.length()));
+      if (value != null) {
+        shared.put(option.key(), value);
+      }
+    }
+    return shared;
+  }
+
+  /** {@code guidanceScale} is the option {@code guidance-scale}. */
+  static String key(Parameter<?> parameter) {
+    return words(parameter, "-");
+  }
+
+  /** {@code guidanceScale} is the column {@code guidance_scale}. */
+  static String column(Parameter<?> parameter) {
+    return words(parameter, "_");
+  }
+
+  private static String words(Parameter<?> parameter, String separator) {
+    List<String> words = new ArrayList<>();
+    for (String word : parameter.name().split("(?=[A-Z])|(?<=[a-z])(?=[0-9])")) {
+      words.add(word.toLowerCase(Locale.ROOT));
+    }
+    return String.join(separator, words);
+  }
+}

@@ -1,0 +1,218 @@
+package io.github.flinkdiffusion.ops.table;
+
+import io.github.flinkdiffusion.ops.image.PngCodec;
+import io.github.flinkdiffusion.ops.image.Raster;
+import io.github.flinkdiffusion.ops.pipeline.Arguments;
+import io.github.flinkdiffusion.ops.pipeline.GenerationSpec;
+import io.github.flinkdiffusion.ops.pipeline.Numbers;
+import io.github.flinkdiffusion.ops.pipeline.Parameter;
+import io.github.flinkdiffusion.ops.pipeline.Parameters;
+import java.io.Serializable;
+import java.nio.ByteBuffer;
+import java.nio.charset.StandardCharsets;
+import java.security.MessageDigest;
+import java.security.NoSuchAlgorithmException;
+import java.util.ArrayList;
+import java.util.HexFormat;
+import java.util.List;
+import java.util.stream.Collectors;
+import org.apache.flink.table.api.ValidationException;
+import org.apache.flink.table.catalog.Column;
+import org.apache.flink.table.catalog.ResolvedSchema;
+import org.apache.flink.table.data.ArrayData;
+import org.apache.flink.table.data.DecimalData;
+import org.apache.flink.table.data.RowData;
+import org.apache.flink.table.types.logical.ArrayType;
+import org.apache.flink.table.types.logical.LogicalType;
+import org.apache.flink.table.types.logical.LogicalTypeFamily;
+import org.apache.flink.table.types.logical.LogicalTypeRoot;
+
+/**
+ * What the columns of a model's input mean. The column {@code id} names a request in messages and,
+ * where there is no {@code seed}, gives its seed; without it, a row is named by the digest of its
+ * values, so that equal rows give equal pictures, also after a restart.
+ */
+final class InputColumns implements Serializable {
+  private static final long serialVersionUID = 1L;
+  private static final String ID = "id";
+
+  private record InputColumn(String name, String parameter, LogicalType type)
+      implements Serializable {
+    boolean isId() {
+      return parameter == null;
+    }
+  }
+
+  /**
+   * A row taken apart; nothing of Flink's reused row is left in it.
+   *
+   * @param id null when the row has none
+   */
+  record Values(String id, List<Object> values) {}
+
+  private final List<InputColumn> columns;
+  private transient RowData.FieldGetter[] getters;
+
+  private InputColumns(List<InputColumn> columns) {
+    this.columns = columns;
+  }
+
+  /**
+   * @throws ValidationException for a column that is no parameter or has another type
+   */
+  static InputColumns of(ResolvedSchema schema) {
+    List<InputColumn> columns = new ArrayList<>();
+    for (Column column : schema.getColumns()) {
+      LogicalType type = column.getDataType().getLogicalType();
+      if (column.getName().equals(ID)) {
+        require(column.getName(), type, type.is(LogicalTypeFamily.CHARACTER_STRING), "STRING");
+        columns.add(new InputColumn(ID, null, type));
+        continue;
+      }
+      Parameter<?> parameter =
+          Parameters.all().stream()
+              .filter(each -> DiffusionModelOptions.column(each).equals(column.getName()))
+              .findFirst()
+              .orElseThrow(
+                  () ->
+                      new ValidationException(
+                          "Input column '%s' is no parameter of a diffusion model; columns may be id, %s."
+                              .formatted(
+                                  column.getName(),
+                                  Parameters.all().stream()
+                                      .map(DiffusionModelOptions::column)
+                                      .collect(Collectors.joining(", ")))));
+      check(column.getName(), parameter, type);
+      columns.add(new InputColumn(column.getName(), parameter.name(), type));
+    }
+    return new InputColumns(columns);
+  }
+
+  boolean has(Parameter<?> parameter) {
+    return columns.stream().anyMatch(column -> parameter.name().equals(column.parameter()));
+  }
+
+  private static void check(String name, Parameter<?> parameter, LogicalType type) {
+    if (parameter.type() == String.class) {
+      require(name, type, type.is(LogicalTypeFamily.CHARACTER_STRING), "STRING");
+    } else if (parameter.type() == Long.class) {
+      require(
+          name,
+          type,
+          type.is(LogicalTypeFamily.INTEGER_NUMERIC) || type.is(LogicalTypeRoot.BOOLEAN),
+          "BIGINT or INT");
+    } else if (parameter.type() == Double.class) {
+      require(name, type, type.is(LogicalTypeFamily.NUMERIC), "DOUBLE");
+    } else if (parameter.type() == Raster.class) {
+      require(name, type, type.is(LogicalTypeFamily.BINARY_STRING), "BYTES");
+    } else {
+      require(
+          name,
+          type,
+          type.is(LogicalTypeRoot.ARRAY)
+              && ((ArrayType) type).getElementType().is(LogicalTypeRoot.DOUBLE),
+          "ARRAY<DOUBLE>");
+    }
+  }
+
+  private static void require(String name, LogicalType type, boolean fits, String wanted) {
+    if (!fits) {
+      throw new ValidationException(
+          "Input column '%s' is %s; it must be %s."
+              .formatted(name, type.asSummaryString(), wanted));
+    }
+  }
+
+  /** Copies a row's values. Cheap: pictures are not decoded. */
+  Values read(RowData row) {
+    if (getters == null) {
+      getters = new RowData.FieldGetter[columns.size()];
+      for (int i = 0; i < getters.length; i++) {
+        getters[i] = RowData.createFieldGetter(columns.get(i).type(), i);
+      }
+    }
+    String id = null;
+    List<Object> values = new ArrayList<>();
+    for (int i = 0; i < getters.length; i++) {
+      Object value = getters[i].getFieldOrNull(row);
+      if (columns.get(i).isId()) {
+        id = value == null ? null : value.toString();
+        values.add(null);
+      } else {
+        values.add(value == null ? null : copy(value, columns.get(i).type()));
+      }
+    }
+    return new Values(id, values);
+  }
+
+  private static Object copy(Object value, LogicalType type) {
+    if (value instanceof byte[] bytes) {
+      return bytes.clone();
+    }
+    if (value instanceof ArrayData array) {
+      double[] numbers = new double[array.size()];
+      for (int i = 0; i < numbers.length; i++) {
+        numbers[i] = array.getDouble(i);
+      }
+      return new Numbers(numbers);
+    }
+    if (value instanceof Boolean flag) {
+      return flag ? 1L : 0L;
+    }
+    if (value instanceof DecimalData decimal) {
+      return decimal.toBigDecimal().doubleValue();
+    }
+    if (value instanceof Number number) {
+      return type.is(LogicalTypeFamily.INTEGER_NUMERIC)
+          ? (Object) number.longValue()
+          : (Object) number.doubleValue();
+    }
+    return value.toString();
+  }
+
+  /**
+   * The request that a row asks for. Decodes pictures.
+   *
+   * @param defaults what stands for columns that are absent or null
+   * @throws io.github.flinkdiffusion.ops.image.ImageException for bytes that are no picture
+   */
+  GenerationSpec spec(Values values, Arguments defaults) {
+    String id = values.id() == null ? digest(values) : values.id();
+    GenerationSpec spec = new GenerationSpec(id, defaults);
+    for (int i = 0; i < columns.size(); i++) {
+      Object value = values.values().get(i);
+      if (value != null) {
+        spec = with(spec, Parameters.named(columns.get(i).parameter()).orElseThrow(), value);
+      }
+    }
+    return spec;
+  }
+
+  private static <T> GenerationSpec with(
+      GenerationSpec spec, Parameter<T> parameter, Object value) {
+    Object converted = value;
+    if (value instanceof byte[] bytes) {
+      converted = PngCodec.decode(bytes);
+    } else if (parameter.type() == Double.class && value instanceof Long number) {
+      converted = number.doubleValue();
+    }
+    return spec.with(parameter, parameter.type().cast(converted));
+  }
+
+  private static String digest(Values values) {
+    try {
+      MessageDigest digest = MessageDigest.getInstance("SHA-256");
+      for (Object value : values.values()) {
+        byte[] bytes =
+            value instanceof byte[] picture
+                ? picture
+                : String.valueOf(value).getBytes(StandardCharsets.UTF_8);
+        digest.update(ByteBuffer.allocate(Integer.BYTES).putInt(bytes.length).array());
+        digest.update(bytes);
+      }
+      return HexFormat.of().formatHex(digest.digest());
+    } catch (NoSuchAlgorithmException e) {
+      throw new IllegalStateException("Every Java platform has SHA-256.", e);
+    }
+  }
+}

@@ -1,0 +1,11 @@
+package io.github.flinkdiffusion.ops.table;
+
+/** What becomes of a row whose picture can not be made. */
+enum OnError {
+  /** The job fails. */
+  FAIL,
+  /** The row gives none. */
+  DROP,
+  /** The row's outputs are null but for the error columns. */
+  COLUMN
+}

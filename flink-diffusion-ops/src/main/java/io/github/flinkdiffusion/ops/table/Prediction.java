@@ -1,0 +1,148 @@
+package io.github.flinkdiffusion.ops.table;
+
+import io.github.flinkdiffusion.ops.image.ImageException;
+import io.github.flinkdiffusion.ops.image.PngCodec;
+import io.github.flinkdiffusion.ops.operator.GenerationException;
+import io.github.flinkdiffusion.ops.operator.GenerationService;
+import io.github.flinkdiffusion.ops.pipeline.Arguments;
+import io.github.flinkdiffusion.ops.pipeline.InvalidRequestException;
+import io.github.flinkdiffusion.ops.pipeline.Parameter;
+import io.github.flinkdiffusion.ops.pipeline.Signature;
+import java.io.Serializable;
+import java.util.Collection;
+import java.util.List;
+import java.util.Map;
+import java.util.concurrent.CompletableFuture;
+import java.util.concurrent.CompletionException;
+import java.util.concurrent.ExecutorService;
+import java.util.concurrent.Executors;
+import java.util.concurrent.atomic.AtomicInteger;
+import org.apache.flink.table.api.ValidationException;
+import org.apache.flink.table.data.RowData;
+import org.apache.flink.table.functions.FunctionContext;
+import org.slf4j.Logger;
+import org.slf4j.LoggerFactory;
+
+/** From rows to rows with a model: what the synchronous and the asynchronous function share. */
+final class Prediction implements Serializable {
+  private static final long serialVersionUID = 1L;
+  private static final Logger LOG = LoggerFactory.getLogger(Prediction.class);
+  private static final String GPU_RESOURCE = "gpu";
+
+  /**
+   * What a call of the model was planned with.
+   *
+   * @param concurrency rows that Flink gives a subtask at a time
+   */
+  record Plan(
+      InputColumns inputs,
+      OutputColumns outputs,
+      GenerationService.Settings settings,
+      OnError onError,
+      int encodingThreads,
+      int concurrency)
+      implements Serializable {}
+
+  private final Plan plan;
+  private final Map<String, String> options;
+
+  private transient Arguments defaults;
+  private transient GenerationService service;
+  private transient ExecutorService pool;
+
+  /**
+   * @param options the parameters that are set for all rows, as {@link ArgumentValues} reads them
+   */
+  Prediction(Plan plan, Map<String, String> options) {
+    this.plan = plan;
+    this.options = options;
+  }
+
+  void open(FunctionContext context) throws InterruptedException {
+    defaults = ArgumentValues.of(options);
+    int subtask = context.getTaskInfo().getIndexOfThisSubtask();
+    service =
+        GenerationService.open(
+            plan.settings(), context.getExternalResourceInfos(GPU_RESOURCE), subtask);
+    requireAllThatTheModelNeeds();
+    AtomicInteger number = new AtomicInteger();
+    pool =
+        Executors.newFixedThreadPool(
+            plan.encodingThreads(),
+            task -> {
+              Thread thread =
+                  new Thread(task, "diffusion-sql-" + subtask + "-" + number.getAndIncrement());
+              thread.setDaemon(true);
+              return thread;
+            });
+    if (subtask == 0 && plan.concurrency() < service.rowLimit()) {
+      LOG.warn(
+          "Model {} takes up to {} rows in one network call, but Flink gives it {} at a time; set"
+              + " 'max-concurrent-operations' to '{}' in the CONFIG map, or"
+              + " table.exec.async-ml-predict.max-concurrent-operations.",
+          service.model().name(),
+          service.rowLimit(),
+          plan.concurrency(),
+          2 * service.rowLimit());
+    }
+  }
+
+  private void requireAllThatTheModelNeeds() {
+    for (Signature.Entry entry : service.signature().entries()) {
+      Parameter<?> parameter = entry.parameter();
+      if (entry.required() && !plan.inputs().has(parameter) && !defaults.has(parameter)) {
+        service.close();
+        throw new ValidationException(
+            "Model %s needs %s, but its INPUT has no column %s; add the column, and name it in DESCRIPTOR."
+                .formatted(
+                    service.model().name(), parameter, DiffusionModelOptions.column(parameter)));
+      }
+    }
+  }
+
+  /**
+   * @return completed with one row or none; exceptionally only where the job is to fail
+   */
+  CompletableFuture<Collection<RowData>> predict(RowData row) {
+    InputColumns.Values values = plan.inputs().read(row);
+    return CompletableFuture.supplyAsync(() -> plan.inputs().spec(values, defaults), pool)
+        .thenCompose(service::generate)
+        .<Collection<RowData>>thenApplyAsync(
+            image ->
+                List.of(
+                    plan.outputs()
+                        .row(
+                            new OutputColumn.Result(
+                                image, PngCodec.encode(image.image()), service.model()))),
+            pool)
+        .exceptionally(this::failed);
+  }
+
+  private Collection<RowData> failed(Throwable thrown) {
+    Throwable cause = thrown;
+    while (cause instanceof CompletionException && cause.getCause() != null) {
+      cause = cause.getCause();
+    }
+    boolean concernsThisRowAlone =
+        cause instanceof InvalidRequestException
+            || cause instanceof GenerationException
+            || cause instanceof ImageException;
+    if (!concernsThisRowAlone || plan.onError() == OnError.FAIL) {
+      throw cause instanceof RuntimeException unchecked
+          ? unchecked
+          : new CompletionException(cause);
+    }
+    return plan.onError() == OnError.DROP
+        ? List.of()
+        : List.of(plan.outputs().error(cause.getMessage()));
+  }
+
+  void close() {
+    if (service != null) {
+      service.close();
+    }
+    if (pool != null) {
+      pool.shutdownNow();
+    }
+  }
+}

@@ -1,0 +1,245 @@
+package io.github.flinkdiffusion.ops.table;
+
+import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assertions.assertThatThrownBy;
+
+import io.github.flinkdiffusion.ops.engine.DeviceSpec;
+import io.github.flinkdiffusion.ops.image.PngCodec;
+import io.github.flinkdiffusion.ops.image.Raster;
+import io.github.flinkdiffusion.ops.pipeline.DiffusionPipeline;
+import io.github.flinkdiffusion.ops.pipeline.GenerationSpec;
+import io.github.flinkdiffusion.ops.pipeline.Parameters;
+import io.github.flinkdiffusion.ops.pipeline.PipelineSettings;
+import io.github.flinkdiffusion.ops.pipeline.Pipelines;
+import io.github.flinkdiffusion.ops.pipeline.Trajectory;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.stream.Collectors;
+import org.apache.flink.api.common.RuntimeExecutionMode;
+import org.apache.flink.configuration.ExecutionOptions;
+import org.apache.flink.runtime.testutils.MiniClusterResourceConfiguration;
+import org.apache.flink.table.api.EnvironmentSettings;
+import org.apache.flink.table.api.TableEnvironment;
+import org.apache.flink.test.junit5.MiniClusterExtension;
+import org.apache.flink.types.Row;
+import org.apache.flink.util.CloseableIterator;
+import org.junit.jupiter.api.BeforeEach;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.extension.RegisterExtension;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.CsvSource;
+
+class ModelProviderITCase {
+  private static final String FOLDER =
+      Path.of("src/test/resources/fixtures/models/tiny-sd1").toAbsolutePath().toString();
+
+  @RegisterExtension
+  private static final MiniClusterExtension FLINK =
+      new MiniClusterExtension(
+          new MiniClusterResourceConfiguration.Builder()
+              .setNumberTaskManagers(1)
+              .setNumberSlotsPerTaskManager(2)
+              .build());
+
+  private TableEnvironment sql;
+
+  @BeforeEach
+  void newSession() {
+    sql = TableEnvironment.create(EnvironmentSettings.inStreamingMode());
+    sql.getConfig().set("parallelism.default", "2");
+  }
+
+  private List<Row> query(String statement) throws Exception {
+    List<Row> rows = new ArrayList<>();
+    try (CloseableIterator<Row> results = sql.executeSql(statement).collect()) {
+      results.forEachRemaining(rows::add);
+    }
+    return rows;
+  }
+
+  private void prompts(String... prompts) {
+    StringBuilder values = new StringBuilder();
+    for (int i = 0; i < prompts.length; i++) {
+      values
+          .append(i == 0 ? "" : ", ")
+          .append("('id-%d', '%s')".formatted(i, prompts[i].replace("'", "''")));
+    }
+    sql.executeSql(
+        "CREATE TEMPORARY VIEW prompts AS SELECT * FROM (VALUES " + values + ") AS v(id, prompt)");
+  }
+
+  private void model(String input, String output, String... options) {
+    StringBuilder with = new StringBuilder("'provider' = 'diffusion'");
+    if (List.of(options).stream().noneMatch(option -> option.startsWith("'model.folder'"))) {
+      with.append(", 'model.folder' = '").append(FOLDER).append("'");
+    }
+    with.append(", 'device' = 'cpu', 'batch.rows' = '8'");
+    for (String option : options) {
+      with.append(", ").append(option);
+    }
+    sql.executeSql(
+        "CREATE MODEL painter INPUT (%s) OUTPUT (%s) WITH (%s)".formatted(input, output, with));
+  }
+
+  private static final String SHORT = "'steps' = '2', 'scheduler' = 'DDIMScheduler'";
+  private static final String IN = "id STRING, prompt STRING";
+
+  private static final String CALL =
+      "SELECT * FROM ML_PREDICT(TABLE prompts, MODEL painter, DESCRIPTOR(id, prompt)%s)";
+
+  @Test
+  void makesThePictureThatThePipelineMakes() throws Exception {
+    prompts("a red apple", "a blue moon", "a green tree");
+    model(
+        IN,
+        "image BYTES, width INT, height INT, seed BIGINT, steps INT, scheduler STRING,"
+            + " guidance_scale DOUBLE, model STRING, model_digest STRING,"
+            + " prompt_truncated BOOLEAN, flagged BOOLEAN",
+        SHORT,
+        "'guidance-scale' = '3'");
+    List<Row> rows = query(CALL.formatted(""));
+    assertThat(rows).hasSize(3);
+    try (DiffusionPipeline pipeline =
+        Pipelines.open(Path.of(FOLDER), PipelineSettings.on(DeviceSpec.CPU))) {
+      for (Row row : rows) {
+        Raster expected = alone(pipeline, row.getFieldAs("id"), row.getFieldAs("prompt"), 3.0);
+        Raster picture = PngCodec.decode(row.getFieldAs("image"));
+        for (int i = 0; i < expected.data().length; i++) {
+          // A batch of another size rounds differently, which can turn one of 256 levels.
+          assertThat(Math.abs(picture.data()[i] - expected.data()[i])).isLessThan(1.6f / 255);
+        }
+        assertThat(row.<Integer>getFieldAs("width")).isEqualTo(64);
+        assertThat(row.<Integer>getFieldAs("height")).isEqualTo(64);
+        assertThat(row.<Integer>getFieldAs("steps")).isEqualTo(2);
+        assertThat(row.<String>getFieldAs("scheduler")).isEqualTo("DDIMScheduler");
+        assertThat(row.<Double>getFieldAs("guidance_scale")).isEqualTo(3.0);
+        assertThat(row.<String>getFieldAs("model")).isEqualTo("tiny-sd1");
+        assertThat(row.<String>getFieldAs("model_digest")).isEqualTo(pipeline.model().digest());
+        assertThat(row.<Boolean>getFieldAs("prompt_truncated")).isFalse();
+        assertThat(row.<Boolean>getFieldAs("flagged")).isFalse();
+      }
+    }
+  }
+
+  private static Raster alone(
+      DiffusionPipeline pipeline, String id, String prompt, double guidance) {
+    List<Trajectory> trajectory =
+        pipeline.start(
+            List.of(
+                pipeline.prepare(
+                    GenerationSpec.of(id)
+                        .with(Parameters.PROMPT, prompt)
+                        .with(Parameters.STEPS, 2L)
+                        .with(Parameters.SCHEDULER, "DDIMScheduler")
+                        .with(Parameters.GUIDANCE_SCALE, guidance))));
+    while (!trajectory.get(0).done()) {
+      pipeline.step(trajectory);
+    }
+    return pipeline.finish(trajectory).get(0).image();
+  }
+
+  @Test
+  void aCallOverridesTheModelAndAColumnOverridesTheCall() throws Exception {
+    sql.executeSql(
+        "CREATE TEMPORARY VIEW prompts AS SELECT * FROM (VALUES"
+            + " ('a', 'a red apple', CAST(NULL AS INT)), ('b', 'a red apple', 1))"
+            + " AS v(id, prompt, steps)");
+    model(IN + ", steps INT", "steps_ INT".replace("_", "") + ", seed BIGINT", SHORT);
+    List<Row> rows =
+        query(
+            "SELECT id, steps0, seed FROM ML_PREDICT(TABLE prompts, MODEL painter,"
+                + " DESCRIPTOR(id, prompt, steps), MAP['steps', '3', 'seed', '7'])");
+    assertThat(rows).containsExactlyInAnyOrder(Row.of("a", 3, 7L), Row.of("b", 1, 7L));
+  }
+
+  @Test
+  void withoutAnIdEqualRowsGiveEqualSeeds() throws Exception {
+    prompts("a red apple", "a red apple", "a blue moon");
+    model("prompt STRING", "seed BIGINT", SHORT);
+    List<Row> rows =
+        query(
+            "SELECT prompt, seed FROM ML_PREDICT(TABLE prompts, MODEL painter, DESCRIPTOR(prompt))");
+    assertThat(rows).hasSize(3);
+    assertThat(rows.stream().distinct().collect(Collectors.toSet())).hasSize(2);
+  }
+
+  @ParameterizedTest
+  @CsvSource({"true", "false"})
+  void aRowThatCanNotBeDoneSaysWhyInTheErrorColumn(boolean async) throws Exception {
+    prompts("a red apple", " ");
+    sql.executeSql(
+        "CREATE MODEL painter INPUT (%s) OUTPUT (width INT, `error-string` STRING) WITH ('provider' = 'diffusion', 'model.folder' = '%s', 'device' = 'cpu', %s)"
+            .formatted(IN, FOLDER, SHORT));
+    List<Row> rows =
+        query(
+            "SELECT id, width, `error-string` FROM ML_PREDICT(TABLE prompts, MODEL painter, DESCRIPTOR(id, prompt), MAP['async', '%s'])"
+                .formatted(async));
+    assertThat(rows)
+        .containsExactlyInAnyOrder(
+            Row.of("id-0", 64, null),
+            Row.of("id-1", null, "The prompt is blank; it must be a text in words."));
+  }
+
+  @Test
+  void aRowThatCanNotBeDoneCanBeLeftOutOrFailTheJob() throws Exception {
+    prompts("a red apple", " ");
+    model(IN, "width INT", SHORT);
+    assertThat(query(CALL.formatted(", MAP['on-error', 'DROP']"))).hasSize(1);
+    assertThatThrownBy(() -> query(CALL.formatted("")))
+        .hasStackTraceContaining("The prompt is blank");
+  }
+
+  @Test
+  void aPictureIsMadeOfAPicture() throws Exception {
+    byte[] png = PngCodec.encode(Raster.filled(3, 64, 64, 0.5f));
+    StringBuilder hex = new StringBuilder();
+    for (byte each : png) {
+      hex.append("%02x".formatted(each));
+    }
+    sql.executeSql(
+        "CREATE TEMPORARY VIEW prompts AS SELECT 'a' AS id, 'a red apple' AS prompt, x'%s' AS image, 0.5 AS strength"
+            .formatted(hex));
+    model(IN + ", image BYTES, strength DECIMAL(2, 1)", "width INT, `error-string` STRING", SHORT);
+    List<Row> rows =
+        query(
+            "SELECT id, width, `error-string` FROM ML_PREDICT(TABLE prompts, MODEL painter,"
+                + " DESCRIPTOR(id, prompt, image, strength))");
+    assertThat(rows).containsExactly(Row.of("a", 64, null));
+  }
+
+  @ParameterizedTest
+  @CsvSource(
+      delimiter = '|',
+      value = {
+        "'sceduler' = 'DDIMScheduler' | width INT | id STRING, prompt STRING | | sceduler",
+        "'steps' = 'many' | width INT | id STRING, prompt STRING | | Option 'steps' can not be 'many'",
+        "'model.pipeline' = 'FluxPipeline' | width INT | id STRING, prompt STRING | | FluxPipeline",
+        "'model.folder' = '/no/such/model' | width INT | id STRING, prompt STRING | | /no/such/model",
+        "'steps' = '2' | width STRING | id STRING, prompt STRING | | Output column 'width' is STRING; it must be INT",
+        "'steps' = '2' | breadth INT | id STRING, prompt STRING | | Output column 'breadth' is nothing",
+        "'steps' = '2' | width INT | id STRING, promt STRING | | Input column 'promt' is no parameter",
+        "'steps' = '2' | width INT | id STRING, seed STRING | | Input column 'seed' is STRING; it must be BIGINT",
+        "'steps' = '2' | width INT | id STRING, negative_prompt STRING | | needs prompt, but its INPUT has no column prompt",
+        "'steps' = '2' | width INT | id STRING, prompt STRING | 'stepps', '3' | keys that a diffusion model does not know: stepps",
+        "'steps' = '2' | width INT | id STRING, prompt STRING | 'async', 'false' | 'batch.rows'",
+        "'steps' = '2' | width INT | id STRING, prompt STRING | 'on-error', 'COLUMN' | no column `error-string`"
+      })
+  void aMisuseHasOneClearSentence(
+      String option, String output, String input, String config, String sentence) {
+    prompts("a red apple");
+    model(input, output, option);
+    String call = CALL.formatted(config == null ? "" : ", MAP[" + config + "]");
+    assertThatThrownBy(() -> query(call)).hasStackTraceContaining(sentence);
+  }
+
+  @Test
+  void batchModeWorksWhereFlinkHasItAndSaysSoElsewhere() throws Exception {
+    sql = TableEnvironment.create(EnvironmentSettings.inBatchMode());
+    prompts("a red apple", "a blue moon");
+    model(IN, "width INT", SHORT);
+    assertThat(sql.getConfig().get(ExecutionOptions.RUNTIME_MODE))
+        .isEqualTo(RuntimeExecutionMode.BATCH);
+    assertThat(query(CALL.formatted(""))).hasSize(2);
+  }
+}
