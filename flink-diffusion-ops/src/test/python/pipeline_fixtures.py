@@ -22,6 +22,7 @@ from diffusers import (
     StableDiffusionImg2ImgPipeline,
     StableDiffusionInpaintPipeline,
     StableDiffusionInstructPix2PixPipeline,
+    StableDiffusionPipeline,
     StableDiffusionUpscalePipeline,
     StableDiffusionXLPipeline,
 )
@@ -332,6 +333,34 @@ PROMPT = "a red apple on a blue background"
 NEGATIVE = "blurry, low quality"
 
 
+def option_runs(out, picture, report=False):
+    """What a call may ask beyond the usual: skipped layers of the text encoder, its own timesteps or sigmas."""
+    runs = Runs(out, "tiny-sd1", "option_cases", report)
+    pipe = StableDiffusionPipeline.from_pretrained(out / "tiny-sd1", torch_dtype=torch.float32)
+    pipe.set_progress_bar_config(disable=True)
+    let_layers_be_skipped(pipe.text_encoder)
+    common = dict(prompt=PROMPT, guidance_scale=5.0)
+    steps = dict(num_inference_steps=4)
+    runs.run("clip_skip_0", pipe, 81, clip_skip=0, **steps, **common)
+    runs.run("clip_skip_1", pipe, 82, clip_skip=1, negative_prompt=NEGATIVE, **steps, **common)
+    runs.run("clip_skip_all", pipe, 83, None, "EulerDiscreteScheduler", clip_skip=2, **steps, **common)
+    runs.run("timesteps_euler", pipe, 84, None, "EulerDiscreteScheduler", timesteps=[999, 700, 420, 130, 11], **common)
+    runs.run("timesteps_dpmpp_2m", pipe, 85, None, "DPMSolverMultistepScheduler", timesteps=[999, 845, 606, 353, 142], **common)
+    runs.run("timesteps_ddpm", pipe, 86, None, "DDPMScheduler", {"clip_sample": True}, timesteps=[901, 500, 100, 0], **common)
+    runs.run("sigmas_euler", pipe, 87, None, "EulerDiscreteScheduler", sigmas=[14.6, 5.9, 2.7, 0.9, 0.0], **common)
+    pipe = StableDiffusionImg2ImgPipeline(**pipe.components, requires_safety_checker=False)
+    pipe.set_progress_bar_config(disable=True)
+    runs.run("img2img_clip_skip", pipe, 88, {"image": picture}, clip_skip=1, strength=0.75, **steps, **common)
+    runs.run("img2img_timesteps", pipe, 89, {"image": picture}, "EulerDiscreteScheduler", strength=0.6, timesteps=[950, 700, 420, 130, 11], **common)
+    return runs.write()
+
+
+def let_layers_be_skipped(text_encoder):
+    """diffusers 0.42 looks for the final norm under a name that transformers 5 no longer has."""
+    if not hasattr(text_encoder, "text_model"):
+        object.__setattr__(text_encoder, "text_model", text_encoder)
+
+
 def make(out, report=False):
     networks, cases = [], []
 
@@ -359,6 +388,8 @@ def make(out, report=False):
     runs.run("inpaint_4_channels", pipe, 26, {"image": picture, "mask_image": mask}, "DDIMScheduler", strength=1.0, num_inference_steps=4, **size, **common)
     runs.run("inpaint_4_channels_part", pipe, 27, {"image": picture, "mask_image": mask}, "EulerDiscreteScheduler", strength=0.6, num_inference_steps=6, **size, **common)
     cases.append(runs.write())
+
+    cases.append(option_runs(out, picture, report))
 
     # ---- inpainting with a 9-channel UNet, in the old folder style
     folder = "tiny-inpaint"

@@ -46,6 +46,30 @@ public final class Parameters {
           "a whole number",
           Integer.MIN_VALUE);
 
+  public static final Parameter<Numbers> TIMESTEPS =
+      numbers(
+          "timesteps",
+          "The timesteps themselves, instead of the scheduler's spacing, noisiest first"
+              + " (timesteps); see which schedulers take them.",
+          "falling numbers of 0 or more",
+          Parameters::falling);
+
+  public static final Parameter<Numbers> SIGMAS =
+      numbers(
+          "sigmas",
+          "The noise levels themselves, instead of the scheduler's, greatest first (sigmas); see"
+              + " which schedulers take them. EulerDiscreteScheduler's end with the one to end at.",
+          "falling numbers of 0 or more",
+          Parameters::falling);
+
+  public static final Parameter<Long> CLIP_SKIP =
+      integer(
+          "clipSkip",
+          "How many of the text encoder's last layers are left out for the prompt, not for the"
+              + " negative one (clip_skip).",
+          "a whole number from 0",
+          0);
+
   public static final Parameter<Double> GUIDANCE_SCALE =
       number(
           "guidanceScale",
@@ -144,6 +168,20 @@ public final class Parameters {
   private static Parameter<Double> number(
       String name, String description, String accepted, Predicate<Double> check) {
     return add(new Parameter<>(name, Double.class, description, accepted, check));
+  }
+
+  private static Parameter<Numbers> numbers(
+      String name, String description, String accepted, Predicate<Numbers> check) {
+    return add(new Parameter<>(name, Numbers.class, description, accepted, check));
+  }
+
+  private static boolean falling(Numbers numbers) {
+    boolean falling = numbers.size() > 0;
+    for (int i = 0; i < numbers.size(); i++) {
+      double above = i == 0 ? Double.POSITIVE_INFINITY : numbers.at(i - 1);
+      falling &= numbers.at(i) >= 0 && numbers.at(i) < above;
+    }
+    return falling;
   }
 
   private static <T> Parameter<T> add(Parameter<T> parameter) {

@@ -7,6 +7,7 @@ import io.github.flinkdiffusion.ops.network.ClipTextConfig;
 import io.github.flinkdiffusion.ops.tokenizer.ClipTokenizer;
 import io.github.flinkdiffusion.ops.tokenizer.Tokens;
 import java.util.ArrayList;
+import java.util.Arrays;
 import java.util.Collection;
 import java.util.LinkedHashMap;
 import java.util.LinkedHashSet;
@@ -23,20 +24,22 @@ final class PromptEncoder {
   private final ClipTokenizer tokenizer;
   private final LoadedNetwork network;
   private final int hiddenSize;
-  private final Map<String, PromptEncoding> kept =
+  private final int layers;
+  private final Map<Prompt, PromptEncoding> kept =
       new LinkedHashMap<>(16, 0.75f, true) {
         private static final long serialVersionUID = 1L;
 
         @Override
-        protected boolean removeEldestEntry(Map.Entry<String, PromptEncoding> eldest) {
+        protected boolean removeEldestEntry(Map.Entry<Prompt, PromptEncoding> eldest) {
           return size() > KEPT;
         }
       };
 
-  private PromptEncoder(ClipTokenizer tokenizer, LoadedNetwork network, int hiddenSize) {
+  private PromptEncoder(ClipTokenizer tokenizer, LoadedNetwork network, ClipTextConfig config) {
     this.tokenizer = tokenizer;
     this.network = network;
-    this.hiddenSize = hiddenSize;
+    this.hiddenSize = config.hiddenSize();
+    this.layers = config.layers();
   }
 
   /** The components {@code tokenizer} and {@code text_encoder} (a CLIPTextModel). */
@@ -63,7 +66,7 @@ final class PromptEncoder {
     return new PromptEncoder(
         tokenizer,
         components.load("text_encoder", new ClipText(config).graph(tokenizer.maxLength())),
-        config.hiddenSize());
+        config);
   }
 
   /** Tokens of every encoding. */
@@ -81,40 +84,82 @@ final class PromptEncoder {
     return Denoiser.Input.floats(length(), hiddenSize);
   }
 
-  /** Encodings of all texts; those not kept are encoded in one network call. */
+  /**
+   * Refuses a request that leaves out more layers than there are.
+   *
+   * @throws InvalidRequestException naming how many there are
+   */
+  void checkClipSkip(GenerationRequest request) {
+    Long clipSkip = request.get(Parameters.CLIP_SKIP);
+    if (clipSkip != null && clipSkip > layers) {
+      throw new InvalidRequestException(
+          "clipSkip is %d; the text encoder has %d layers that can be left out."
+              .formatted(clipSkip, layers));
+    }
+  }
+
+  /** Encodings of all texts, by all layers. */
   Map<String, PromptEncoding> encode(Collection<String> texts) {
     Map<String, PromptEncoding> result = new LinkedHashMap<>();
-    List<String> missing = new ArrayList<>();
-    for (String text : new LinkedHashSet<>(texts)) {
-      PromptEncoding known = kept.get(text);
-      if (known == null) {
-        missing.add(text);
-      } else {
-        result.put(text, known);
-      }
-    }
-    if (!missing.isEmpty()) {
-      int length = length();
-      long[] ids = new long[missing.size() * length];
-      boolean[] truncated = new boolean[missing.size()];
-      for (int i = 0; i < missing.size(); i++) {
-        Tokens tokens = tokenizer.encode(missing.get(i));
-        truncated[i] = tokens.truncated();
-        for (int j = 0; j < length; j++) {
-          ids[i * length + j] = tokens.ids()[j];
-        }
-      }
-      float[] states =
-          network.call(ClipText.FORWARD, new HostTensor.Longs(ids, missing.size(), length)).data();
-      int size = length * hiddenSize;
-      for (int i = 0; i < missing.size(); i++) {
-        float[] own = new float[size];
-        System.arraycopy(states, i * size, own, 0, size);
-        PromptEncoding encoding = new PromptEncoding(own, truncated[i]);
-        kept.put(missing.get(i), encoding);
-        result.put(missing.get(i), encoding);
-      }
-    }
+    encodeSkipping(texts.stream().map(text -> new Prompt(text, 0)).toList())
+        .forEach((prompt, encoding) -> result.put(prompt.text(), encoding));
     return result;
+  }
+
+  /**
+   * Encodings of all prompts; those not kept are encoded in one network call, or in two where some
+   * leave layers out and others do not.
+   */
+  Map<Prompt, PromptEncoding> encodeSkipping(Collection<Prompt> prompts) {
+    Map<Prompt, PromptEncoding> result = new LinkedHashMap<>();
+    List<Prompt> whole = new ArrayList<>();
+    List<Prompt> skipping = new ArrayList<>();
+    for (Prompt prompt : new LinkedHashSet<>(prompts)) {
+      PromptEncoding known = kept.get(prompt);
+      if (known != null) {
+        result.put(prompt, known);
+      } else if (prompt.clipSkip() == 0) {
+        whole.add(prompt);
+      } else {
+        skipping.add(prompt);
+      }
+    }
+    result.putAll(call(whole, false));
+    result.putAll(call(skipping, true));
+    kept.putAll(result);
+    return result;
+  }
+
+  private Map<Prompt, PromptEncoding> call(List<Prompt> prompts, boolean skipping) {
+    if (prompts.isEmpty()) {
+      return Map.of();
+    }
+    int length = length();
+    int rows = prompts.size();
+    long[] ids = new long[rows * length];
+    long[] used = new long[rows];
+    boolean[] truncated = new boolean[rows];
+    for (int i = 0; i < rows; i++) {
+      Tokens tokens = tokenizer.encode(prompts.get(i).text());
+      truncated[i] = tokens.truncated();
+      used[i] = (long) layers - prompts.get(i).clipSkip();
+      for (int j = 0; j < length; j++) {
+        ids[i * length + j] = tokens.ids()[j];
+      }
+    }
+    HostTensor.Longs input = new HostTensor.Longs(ids, rows, length);
+    float[] states =
+        (skipping
+                ? network.call(ClipText.AT_LAYER_NORMED, input, new HostTensor.Longs(used, rows))
+                : network.call(ClipText.FORWARD, input))
+            .data();
+    int size = length * hiddenSize;
+    Map<Prompt, PromptEncoding> encodings = new LinkedHashMap<>();
+    for (int i = 0; i < rows; i++) {
+      encodings.put(
+          prompts.get(i),
+          new PromptEncoding(Arrays.copyOfRange(states, i * size, (i + 1) * size), truncated[i]));
+    }
+    return encodings;
   }
 }

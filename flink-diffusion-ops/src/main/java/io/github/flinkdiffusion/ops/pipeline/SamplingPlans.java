@@ -6,8 +6,10 @@ import io.github.flinkdiffusion.ops.scheduler.SchedulerConfig;
 import io.github.flinkdiffusion.ops.scheduler.SchedulerException;
 import io.github.flinkdiffusion.ops.scheduler.Schedulers;
 import io.github.flinkdiffusion.ops.weights.Config;
+import java.util.Arrays;
 import java.util.Collections;
 import java.util.LinkedHashMap;
+import java.util.List;
 import java.util.Map;
 
 /** A model's schedulers, compiled once for each combination that is asked for. Any thread. */
@@ -67,16 +69,40 @@ final class SamplingPlans {
   }
 
   /**
+   * Adds what a request may say of its way where diffusers' pipeline takes a list of timesteps or
+   * sigmas: the list then says how many steps there are.
+   *
+   * @param steps without a list
+   */
+  Signature listing(Signature signature, long steps) {
+    return signature
+        .withDefault(Parameters.SCHEDULER, own())
+        .optional(Parameters.TIMESTEPS)
+        .optional(Parameters.SIGMAS)
+        .withDefault(
+            Parameters.STEPS,
+            steps + ", or as many as timesteps or sigmas make",
+            asked -> {
+              long listed = Schedulers.listedSteps(asked.get(Parameters.SCHEDULER), options(asked));
+              return listed == 0 ? steps : listed;
+            })
+        .withDefault(Parameters.ETA, 0.0);
+  }
+
+  /**
    * The plan for a request's scheduler and steps, the whole way from noise.
    *
    * @throws InvalidRequestException naming what is not supported and what is
    */
   SamplingPlan plan(GenerationRequest request) {
-    return plan(request, options(request));
+    return plan(request, options(request.arguments()));
   }
 
-  private static SamplingOptions options(GenerationRequest request) {
-    SamplingOptions options = SamplingOptions.DEFAULTS;
+  private static SamplingOptions options(Arguments request) {
+    SamplingOptions options =
+        SamplingOptions.DEFAULTS
+            .withTimesteps(list(request.get(Parameters.TIMESTEPS)))
+            .withSigmas(list(request.get(Parameters.SIGMAS)));
     Double eta = request.get(Parameters.ETA);
     if (eta != null) {
       options = options.withEta(eta);
@@ -100,7 +126,11 @@ final class SamplingPlans {
           "strength %s of %d steps is less than one step; raise either."
               .formatted(strength, steps));
     }
-    return plan(request, options(request).withSkippedSteps(steps - made));
+    return plan(request, options(request.arguments()).withSkippedSteps(steps - made));
+  }
+
+  private static List<Double> list(Numbers numbers) {
+    return numbers == null ? List.of() : Arrays.stream(numbers.values()).boxed().toList();
   }
 
   private SamplingPlan plan(GenerationRequest request, SamplingOptions options) {

@@ -55,17 +55,18 @@ final class StableDiffusion implements Task {
     UNetConditions.channels(config, unet, autoencoder, knowsMask ? latentChannels + 1 : 0);
     long side = (long) config.integer("sample_size", 64) * autoencoder.config().scaleFactor();
     this.signature =
-        images(Signature.of("StableDiffusionPipeline").required(Parameters.PROMPT))
-            .withDefault(Parameters.NEGATIVE_PROMPT, "")
-            .withDefault(
-                Parameters.STRENGTH,
-                "1 with a mask, 0.8 with an image alone",
-                StableDiffusion::strength)
-            .withDefault(Parameters.STEPS, 50L)
+        plans
+            .listing(
+                images(Signature.of("StableDiffusionPipeline").required(Parameters.PROMPT))
+                    .withDefault(Parameters.NEGATIVE_PROMPT, "")
+                    .optional(Parameters.CLIP_SKIP)
+                    .withDefault(
+                        Parameters.STRENGTH,
+                        "1 with a mask, 0.8 with an image alone",
+                        StableDiffusion::strength),
+                50)
             .withDefault(Parameters.GUIDANCE_SCALE, 7.5)
             .withDefault(Parameters.GUIDANCE_RESCALE, 0.0)
-            .withDefault(Parameters.SCHEDULER, plans.own())
-            .withDefault(Parameters.ETA, 0.0)
             .withDefault(
                 Parameters.WIDTH, "the image's, or " + side, asked -> Sides.imageWidth(asked, side))
             .withDefault(
@@ -99,6 +100,7 @@ final class StableDiffusion implements Task {
   @Override
   public GenerationRequest check(GenerationRequest request) {
     Sides.checkPicture(request, autoencoder.config().scaleFactor());
+    prompts.checkClipSkip(request);
     Raster image = request.get(Parameters.IMAGE);
     Raster mask = request.get(Parameters.MASK);
     if (image == null) {
@@ -127,12 +129,12 @@ final class StableDiffusion implements Task {
 
   @Override
   public List<Beginning> begin(List<GenerationRequest> requests, List<TorchGenerator> generators) {
-    List<String> texts = new ArrayList<>();
+    List<Prompt> texts = new ArrayList<>();
     List<Raster> pictures = new ArrayList<>();
     for (GenerationRequest request : requests) {
-      texts.add(request.get(Parameters.PROMPT));
+      texts.add(Prompt.wanted(request));
       if (guided(request)) {
-        texts.add(request.get(Parameters.NEGATIVE_PROMPT));
+        texts.add(Prompt.unwanted(request));
       }
       if (needsImage(request)) {
         pictures.add(request.get(Parameters.IMAGE));
@@ -141,7 +143,7 @@ final class StableDiffusion implements Task {
         pictures.add(mask(request).covered(request.get(Parameters.IMAGE)));
       }
     }
-    Map<String, PromptEncoding> encoded = prompts.encode(texts);
+    Map<Prompt, PromptEncoding> encoded = prompts.encodeSkipping(texts);
     Iterator<Autoencoder.Moments> moments = autoencoder.encode(pictures).iterator();
     List<Beginning> beginnings = new ArrayList<>();
     for (int i = 0; i < requests.size(); i++) {
@@ -152,7 +154,7 @@ final class StableDiffusion implements Task {
 
   private Beginning begin(
       GenerationRequest request,
-      Map<String, PromptEncoding> encoded,
+      Map<Prompt, PromptEncoding> encoded,
       Iterator<Autoencoder.Moments> moments,
       TorchGenerator generator) {
     SampleShape shape = autoencoder.latent(request.width(), request.height());
@@ -176,13 +178,13 @@ final class StableDiffusion implements Task {
         afterStep = mask(request).putBack(shape, image, noise);
       }
     }
-    PromptEncoding prompt = encoded.get(request.get(Parameters.PROMPT));
+    PromptEncoding prompt = encoded.get(Prompt.wanted(request));
     Row conditional = Row.of(prompt.states()).with(appended);
     if (!guided(request)) {
       return new Beginning(
           shape, state, List.of(conditional), Guidance.NONE, prompt.truncated(), afterStep);
     }
-    PromptEncoding negative = encoded.get(request.get(Parameters.NEGATIVE_PROMPT));
+    PromptEncoding negative = encoded.get(Prompt.unwanted(request));
     return new Beginning(
         shape,
         state,

@@ -104,6 +104,18 @@ public final class Schedulers {
     return taking;
   }
 
+  /**
+   * How many steps listed timesteps or sigmas make with a class; 0 when none are listed. {@code
+   * EulerDiscreteScheduler}'s sigmas end with the one to end at.
+   */
+  public static int listedSteps(String className, SamplingOptions options) {
+    int sigmas = options.sigmas().size();
+    if (sigmas > 0) {
+      return className.equals("EulerDiscreteScheduler") ? sigmas - 1 : sigmas;
+    }
+    return options.timesteps().size();
+  }
+
   /** A plan with the scheduler's own defaults, from pure noise. */
   public static SamplingPlan plan(SchedulerConfig config, int numInferenceSteps) {
     return plan(config, numInferenceSteps, SamplingOptions.DEFAULTS);

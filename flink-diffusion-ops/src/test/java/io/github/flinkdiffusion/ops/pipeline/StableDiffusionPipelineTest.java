@@ -155,6 +155,39 @@ class StableDiffusionPipelineTest {
   }
 
   @Test
+  void aListOfTimestepsSaysHowManyStepsThereAre() {
+    GenerationSpec listed =
+        prompt("a cat")
+            .with(Parameters.SCHEDULER, "EulerDiscreteScheduler")
+            .with(Parameters.TIMESTEPS, new Numbers(900, 500, 20));
+    assertThat(pipeline.prepare(listed).steps()).isEqualTo(3);
+    GenerationSpec sigmas =
+        prompt("a cat")
+            .with(Parameters.SCHEDULER, "EulerDiscreteScheduler")
+            .with(Parameters.SIGMAS, new Numbers(9, 4, 1, 0));
+    assertThat(pipeline.prepare(sigmas).steps()).isEqualTo(3);
+    assertThatThrownBy(() -> pipeline.prepare(listed.with(Parameters.STEPS, 4L)))
+        .isInstanceOf(InvalidRequestException.class)
+        .hasMessageContaining("3 timesteps for 4 steps");
+    assertThatThrownBy(() -> pipeline.prepare(listed.with(Parameters.SCHEDULER, "DDIMScheduler")))
+        .isInstanceOf(InvalidRequestException.class)
+        .hasMessageContaining("DDIMScheduler takes no timesteps");
+    assertThatThrownBy(() -> pipeline.prepare(listed.with(Parameters.TIMESTEPS, new Numbers(5, 6))))
+        .isInstanceOf(InvalidRequestException.class)
+        .hasMessageContaining("timesteps is [5.0, 6.0]")
+        .hasMessageContaining("falling numbers");
+  }
+
+  @Test
+  void refusesToLeaveOutMoreLayersThanThereAre() {
+    assertThat(pipeline.prepare(prompt("a cat").with(Parameters.CLIP_SKIP, 2L))).isNotNull();
+    assertThatThrownBy(() -> pipeline.prepare(prompt("a cat").with(Parameters.CLIP_SKIP, 3L)))
+        .isInstanceOf(InvalidRequestException.class)
+        .hasMessageContaining("clipSkip is 3")
+        .hasMessageContaining("2 layers");
+  }
+
+  @Test
   void aPromptOfAHundredThousandCharactersIsCutAndFlagged() {
     GenerationRequest request =
         pipeline.prepare(spec("apple ".repeat(20_000), 1, 1.0, "DDIMScheduler", null));

@@ -1,0 +1,20 @@
+package io.github.flinkdiffusion.ops.pipeline;
+
+/**
+ * A text and how it is encoded.
+ *
+ * @param clipSkip how many of the text encoder's last layers are left out
+ */
+record Prompt(String text, int clipSkip) {
+
+  /** What a request asks for, with the layers that it leaves out. */
+  static Prompt wanted(GenerationRequest request) {
+    Long clipSkip = request.get(Parameters.CLIP_SKIP);
+    return new Prompt(request.get(Parameters.PROMPT), clipSkip == null ? 0 : clipSkip.intValue());
+  }
+
+  /** What a request does not want: the reference leaves no layers out there. */
+  static Prompt unwanted(GenerationRequest request) {
+    return new Prompt(request.get(Parameters.NEGATIVE_PROMPT), 0);
+  }
+}
