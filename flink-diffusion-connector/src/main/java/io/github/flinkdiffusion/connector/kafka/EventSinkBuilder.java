@@ -4,12 +4,14 @@ import static org.apache.flink.util.TimeUtils.formatWithHighestUnit;
 
 import io.github.flinkdiffusion.connector.kafka.internal.BrokerLimits;
 import io.github.flinkdiffusion.connector.kafka.internal.Checkpointing;
+import io.github.flinkdiffusion.connector.kafka.internal.VerifyingKafkaSink;
 import java.time.Duration;
 import java.util.Map;
 import java.util.Properties;
 import java.util.function.IntFunction;
 import org.apache.avro.specific.SpecificRecord;
 import org.apache.flink.api.common.serialization.SerializationSchema;
+import org.apache.flink.api.connector.sink2.Sink;
 import org.apache.flink.configuration.MemorySize;
 import org.apache.flink.configuration.ReadableConfig;
 import org.apache.flink.connector.base.DeliveryGuarantee;
@@ -25,8 +27,10 @@ import org.apache.kafka.clients.producer.ProducerConfig;
  *
  * <p>An exactly-once sink writes in Kafka transactions that are committed with the checkpoint. The
  * broker aborts a transaction that is open for too long, and what was in it is lost even though the
- * checkpoint says that it is done; Flink only logs that. So the builder holds the checkpoint
- * settings, the allowed restart time and the broker's limit against each other.
+ * checkpoint says that it is done. So the builder holds the checkpoint settings, the allowed
+ * restart time and the broker's limit against each other; and where it happens all the same, the
+ * job fails with a {@link LostTransactionException}, while Flink's own committer would log it and
+ * go on.
  *
  * <p>Transactions are named by Flink's <em>pooling</em> strategy: a sink uses a handful of names
  * again and again, and after a restart it asks the broker which of them are still open. The other
@@ -37,9 +41,9 @@ import org.apache.kafka.clients.producer.ProducerConfig;
  * can not go back to the other strategy; and flink-connector-kafka 5.0.0 leaves one idle admin
  * client (a thread) behind for every writer and attempt.
  *
- * <p>After a restart, the committer may warn that a producer is "already fenced". With this
- * strategy that is the second commit of what was committed before, hence harmless, when it comes
- * with the recovery, and data lost when it comes at any other time.
+ * <p>After a restart, Flink's committer may warn that a producer is "already fenced": that is the
+ * second commit of what was committed before. It is harmless here, since only a transaction that
+ * the broker says was committed gets so far.
  *
  * @param <T> the event
  */
@@ -132,6 +136,12 @@ public final class EventSinkBuilder<T extends SpecificRecord> {
     return this;
   }
 
+  /** {@link KafkaOptions#TOLERATE_LOST_TRANSACTIONS}. */
+  public EventSinkBuilder<T> tolerateLostTransactions(boolean tolerate) {
+    settings.set(KafkaOptions.TOLERATE_LOST_TRANSACTIONS, tolerate);
+    return this;
+  }
+
   /** {@link KafkaOptions#MAX_EVENT_SIZE}. */
   public EventSinkBuilder<T> maxEventSize(MemorySize size) {
     settings.set(KafkaOptions.MAX_EVENT_SIZE, size);
@@ -157,7 +167,7 @@ public final class EventSinkBuilder<T extends SpecificRecord> {
    * @param env the job's environment, after checkpointing was enabled in it
    * @throws KafkaSettingsException when a setting is missing or would lose records
    */
-  public KafkaSink<T> build(StreamExecutionEnvironment env) {
+  public Sink<T> build(StreamExecutionEnvironment env) {
     ReadableConfig job = env.getConfiguration();
     if (topic == null || topic.isBlank()) {
       throw new KafkaSettingsException(what + " needs a topic: call topic(...).");
@@ -204,7 +214,11 @@ public final class EventSinkBuilder<T extends SpecificRecord> {
     properties.putIfAbsent(
         ProducerConfig.BUFFER_MEMORY_CONFIG,
         Long.toString(Math.max(DEFAULT_BUFFER_BYTES, 2L * maxRecordBytes)));
-    return builder.setKafkaProducerConfig(properties).build();
+    KafkaSink<T> sink = builder.setKafkaProducerConfig(properties).build();
+    return exactlyOnce
+        ? new VerifyingKafkaSink<>(
+            what, sink, properties, settings.get(KafkaOptions.TOLERATE_LOST_TRANSACTIONS, job))
+        : sink;
   }
 
   private void refuseLossyProperties(Properties properties) {
@@ -269,8 +283,8 @@ public final class EventSinkBuilder<T extends SpecificRecord> {
     if (!checkpoints.streaming()) {
       throw new KafkaSettingsException(
           what
-              + " can not run in Flink's batch mode: its one transaction would have to stay open for"
-              + " the whole job. Set execution.runtime-mode to STREAMING; a bounded source ends"
+              + " can not run in Flink's batch mode: its one transaction would have to stay open"
+              + " for the whole job. Set execution.runtime-mode to STREAMING; a bounded source ends"
               + " there too.");
     }
     if (!checkpoints.enabled()) {
@@ -307,9 +321,9 @@ public final class EventSinkBuilder<T extends SpecificRecord> {
             max -> {
               if (max < maxRecordBytes) {
                 throw new KafkaSettingsException(
-                    ("%s can not write events of up to %d bytes to topic %s, which takes %d: the job"
-                            + " would fail on the first larger picture, and again after every"
-                            + " restart. Raise the topic's max.message.bytes, or lower %s.")
+                    ("%s can not write events of up to %d bytes to topic %s, which takes %d: the"
+                         + " job would fail on the first larger picture, and again after every"
+                         + " restart. Raise the topic's max.message.bytes, or lower %s.")
                         .formatted(
                             what, maxRecordBytes, topic, max, KafkaOptions.MAX_EVENT_SIZE.key()));
               }

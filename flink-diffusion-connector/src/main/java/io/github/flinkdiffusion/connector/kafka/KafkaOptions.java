@@ -35,8 +35,8 @@ public final class KafkaOptions {
           .noDefaultValue()
           .withDescription(
               "Name under which exactly-once sinks open transactions; required for them. Unique"
-                  + " among all jobs on the Kafka cluster and the same after every restart of a job;"
-                  + " a job's sinks to different topics may share it.");
+                  + " among all jobs on the Kafka cluster and the same after every restart of a"
+                  + " job; a job's sinks to different topics may share it.");
 
   public static final ConfigOption<Duration> TRANSACTION_TIMEOUT =
       ConfigOptions.key("diffusion.kafka.transaction-timeout")
@@ -45,9 +45,9 @@ public final class KafkaOptions {
           .withDescription(
               "After this time the broker aborts a transaction that is still open, and what was"
                   + " written in it is lost, even if its checkpoint had completed. At least"
-                  + " (checkpoint interval + checkpoint timeout) x (1 + tolerable failed checkpoints)"
-                  + " + allowed restart time, at most the broker's transaction.max.timeout.ms, which"
-                  + " is the default.");
+                  + " (checkpoint interval + checkpoint timeout) x (1 + tolerable failed"
+                  + " checkpoints) + allowed restart time, at most the broker's"
+                  + " transaction.max.timeout.ms, which is the default.");
 
   public static final ConfigOption<Duration> BROKER_MAX_TRANSACTION_TIMEOUT =
       ConfigOptions.key("diffusion.kafka.broker-max-transaction-timeout")
@@ -64,6 +64,15 @@ public final class KafkaOptions {
           .withDescription(
               "How long the job may be down between two attempts without losing a transaction:"
                   + " noticing the failure, waiting for slots, loading the model, restoring.");
+
+  public static final ConfigOption<Boolean> TOLERATE_LOST_TRANSACTIONS =
+      ConfigOptions.key("diffusion.kafka.tolerate-lost-transactions")
+          .booleanType()
+          .defaultValue(false)
+          .withDescription(
+              "A transaction that the broker aborted after its checkpoint had completed has lost"
+                  + " its records, and the job fails at every restart from that checkpoint. With"
+                  + " true, the loss is logged as an error and the job goes on without them.");
 
   public static final ConfigOption<MemorySize> MAX_EVENT_SIZE =
       ConfigOptions.key("diffusion.kafka.max-event-size")

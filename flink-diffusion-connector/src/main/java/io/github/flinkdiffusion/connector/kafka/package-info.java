@@ -3,9 +3,9 @@
  * {@link io.github.flinkdiffusion.connector.kafka.DiffusionSources DiffusionSources} and {@link
  * io.github.flinkdiffusion.connector.kafka.DiffusionSinks DiffusionSinks} make Flink's own {@code
  * KafkaSource} and {@code KafkaSink}: reading only what was committed, writing in transactions that
- * belong to the checkpoint, and sending bytes that are no event to the failures instead of failing
- * the job. A combination of settings that could lose records silently is refused when the job is
- * built, with a sentence that says what to set.
+ * belong to the checkpoint and fail the job when one is lost, and sending bytes that are no event
+ * to the failures instead of failing the job. A combination of settings that could lose records
+ * silently is refused when the job is built, with a sentence that says what to set.
  *
  * <pre>{@code
  * var source =

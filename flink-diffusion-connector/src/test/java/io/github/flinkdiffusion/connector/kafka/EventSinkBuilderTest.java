@@ -10,13 +10,14 @@ import java.util.Optional;
 import java.util.OptionalLong;
 import java.util.Properties;
 import org.apache.flink.api.common.RuntimeExecutionMode;
+import org.apache.flink.api.connector.sink2.Sink;
 import org.apache.flink.configuration.CheckpointingOptions;
 import org.apache.flink.configuration.Configuration;
 import org.apache.flink.configuration.MemorySize;
 import org.apache.flink.connector.kafka.lineage.KafkaDatasetFacet;
-import org.apache.flink.connector.kafka.sink.KafkaSink;
 import org.apache.flink.core.execution.CheckpointingMode;
 import org.apache.flink.streaming.api.environment.StreamExecutionEnvironment;
+import org.apache.flink.streaming.api.lineage.LineageVertexProvider;
 import org.junit.jupiter.api.Test;
 
 /** Every setting that would lose records is refused, and the message says what to set. */
@@ -45,12 +46,13 @@ class EventSinkBuilderTest {
   }
 
   /** What the sink's producers will be given, which the sink tells through its lineage. */
-  private static Properties producerConfig(KafkaSink<?> sink) {
-    return sink.getLineageVertex().datasets().get(0).facets().values().stream()
-        .filter(KafkaDatasetFacet.class::isInstance)
-        .map(facet -> ((KafkaDatasetFacet) facet).getProperties())
-        .findFirst()
-        .orElseThrow();
+  private static Properties producerConfig(Sink<?> sink) {
+    return ((LineageVertexProvider) sink)
+        .getLineageVertex().datasets().get(0).facets().values().stream()
+            .filter(KafkaDatasetFacet.class::isInstance)
+            .map(facet -> ((KafkaDatasetFacet) facet).getProperties())
+            .findFirst()
+            .orElseThrow();
   }
 
   private static void assertRefused(

@@ -36,7 +36,7 @@ public record BrokerLimits(
   private static final String MAX_MESSAGE_BYTES = "max.message.bytes";
 
   /** A job is built where the cluster can be reached at once, or not at all. */
-  private static final String PATIENCE_MS = "5000";
+  private static final Duration PATIENCE = Duration.ofSeconds(5);
 
   /** How to ask, replaced in tests. */
   public interface Asking {
@@ -50,13 +50,7 @@ public record BrokerLimits(
    * @param clientProperties with bootstrap.servers and whatever security needs
    */
   public static BrokerLimits ask(Properties clientProperties, String topic) {
-    Properties properties = new Properties();
-    clientProperties.stringPropertyNames().stream()
-        .filter(AdminClientConfig.configNames()::contains)
-        .forEach(key -> properties.setProperty(key, clientProperties.getProperty(key)));
-    properties.setProperty(AdminClientConfig.REQUEST_TIMEOUT_MS_CONFIG, PATIENCE_MS);
-    properties.setProperty(AdminClientConfig.DEFAULT_API_TIMEOUT_MS_CONFIG, PATIENCE_MS);
-    try (Admin admin = Admin.create(properties)) {
+    try (Admin admin = Admin.create(AdminSettings.of(clientProperties, PATIENCE))) {
       List<ConfigResource> brokers =
           admin.describeCluster().nodes().get().stream()
               .map(node -> new ConfigResource(ConfigResource.Type.BROKER, node.idString()))

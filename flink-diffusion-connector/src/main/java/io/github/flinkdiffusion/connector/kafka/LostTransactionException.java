@@ -1,0 +1,15 @@
+package io.github.flinkdiffusion.connector.kafka;
+
+/**
+ * What a checkpoint counts as written is not in Kafka and never will be: the broker aborted the
+ * transaction between the checkpoint and its commit. The message says which transaction, why that
+ * happens, and what can be done.
+ */
+public final class LostTransactionException extends RuntimeException {
+  private static final long serialVersionUID = 1L;
+
+  /** With a message as described above. */
+  public LostTransactionException(String message, Throwable cause) {
+    super(message, cause);
+  }
+}

@@ -1,0 +1,42 @@
+package io.github.flinkdiffusion.connector.kafka.internal;
+
+import org.apache.flink.connector.kafka.sink.KafkaCommittable;
+import org.apache.kafka.clients.admin.TransactionDescription;
+import org.apache.kafka.clients.admin.TransactionState;
+
+/**
+ * What became of a transaction that a checkpoint has prepared.
+ *
+ * <p>A broker tells the last thing that happened under a transactional id. Which transaction that
+ * was tells the producer's epoch: it goes up when a transaction is aborted from outside, and, since
+ * Kafka 4.0, with the end of every transaction. So an abort one epoch behind the prepared one is
+ * the abort of the prepared one. Anything further on was begun by a writer who had the id back, and
+ * a writer gets an id back only after its transaction was committed.
+ */
+enum Fate {
+  /** Still to be committed. */
+  OPEN,
+  /** Committed before, or about to be. */
+  COMMITTED,
+  /** Aborted, and its records with it. */
+  ABORTED;
+
+  static Fate of(KafkaCommittable prepared, TransactionDescription now) {
+    // A producer whose epochs are used up goes on under a new id from epoch 0.
+    int epochsSince =
+        now.producerId() == prepared.getProducerId()
+            ? now.producerEpoch() - prepared.getEpoch()
+            : now.producerEpoch() + 1;
+    if (epochsSince <= 1 && isAbort(now.state())) {
+      return ABORTED;
+    }
+    return epochsSince <= 0 && now.state() == TransactionState.ONGOING ? OPEN : COMMITTED;
+  }
+
+  private static boolean isAbort(TransactionState state) {
+    return switch (state) {
+      case PREPARE_ABORT, COMPLETE_ABORT, PREPARE_EPOCH_FENCE -> true;
+      default -> false;
+    };
+  }
+}

@@ -1,0 +1,70 @@
+package io.github.flinkdiffusion.connector.kafka.internal;
+
+import java.io.IOException;
+import java.time.Duration;
+import java.util.Collection;
+import java.util.HashMap;
+import java.util.Map;
+import java.util.Properties;
+import java.util.concurrent.ExecutionException;
+import org.apache.kafka.clients.admin.Admin;
+import org.apache.kafka.clients.admin.DescribeTransactionsResult;
+import org.apache.kafka.clients.admin.TransactionDescription;
+import org.apache.kafka.common.KafkaFuture;
+import org.apache.kafka.common.errors.RetriableException;
+import org.apache.kafka.common.errors.TransactionalIdNotFoundException;
+
+/** Asks a Kafka cluster about transactions. Used by one thread. */
+final class Transactions implements AutoCloseable {
+  private static final Duration PATIENCE = Duration.ofSeconds(15);
+
+  private final Properties client;
+  private Admin admin;
+
+  /**
+   * @param client settings of a client of the same cluster
+   */
+  Transactions(Properties client) {
+    this.client = client;
+  }
+
+  /**
+   * How the last transaction under each id stands. Ids that Kafka does not know (any more), and
+   * those about which it can not be asked at the moment, are left out.
+   *
+   * @throws IOException when Kafka refuses to tell
+   */
+  Map<String, TransactionDescription> describe(Collection<String> ids)
+      throws IOException, InterruptedException {
+    if (admin == null) {
+      admin = Admin.create(AdminSettings.of(client, PATIENCE));
+    }
+    DescribeTransactionsResult result = admin.describeTransactions(ids);
+    Map<String, TransactionDescription> descriptions = new HashMap<>();
+    for (String id : ids) {
+      KafkaFuture<TransactionDescription> answer = result.description(id);
+      try {
+        descriptions.put(id, answer.get());
+      } catch (ExecutionException e) {
+        if (!(e.getCause() instanceof RetriableException)
+            && !(e.getCause() instanceof TransactionalIdNotFoundException)) {
+          throw new IOException(
+              "Kafka does not tell whether transaction "
+                  + id
+                  + " was aborted, so records could be lost without anybody noticing. The job needs"
+                  + " the right to describe its transactional ids: "
+                  + e.getCause().getMessage(),
+              e.getCause());
+        }
+      }
+    }
+    return descriptions;
+  }
+
+  @Override
+  public void close() {
+    if (admin != null) {
+      admin.close(Duration.ZERO);
+    }
+  }
+}
