@@ -6,6 +6,7 @@ import io.github.flinkdiffusion.connector.event.FailureReason;
 import io.github.flinkdiffusion.connector.event.ImageEvent;
 import io.github.flinkdiffusion.connector.event.ProgressEvent;
 import io.github.flinkdiffusion.connector.event.PromptEvent;
+import io.github.flinkdiffusion.connector.payload.PayloadStore;
 import io.github.flinkdiffusion.ops.batching.BatchSession;
 import io.github.flinkdiffusion.ops.batching.BatchingException;
 import io.github.flinkdiffusion.ops.batching.CallReport;
@@ -65,10 +66,15 @@ import org.slf4j.LoggerFactory;
  * <p>Latency markers do not wait in the queue; as everywhere in Flink they measure the way, not the
  * work.
  *
- * <p><b>State.</b> A checkpoint waits for at most one device call, then holds each request as far
- * as it has come ({@link InFlight}). Which step is saved does not matter, since any is on the way
- * to the same picture; that each request is there exactly once does. After a scale-in a subtask may
- * begin with more than {@code capacity} requests; it takes no input until that is worked off.
+ * <p><b>Large pictures.</b> A picture above the inline limit is stored before its result exists, so
+ * state and output hold its reference alone. When the store does not take it the task fails, as it
+ * does for other trouble that may pass, and nothing is lost.
+ *
+ * <p><b>State.</b> A checkpoint waits for at most one device call (and for pictures that are being
+ * encoded and stored), then holds each request as far as it has come ({@link InFlight}). Which step
+ * is saved does not matter, since any is on the way to the same picture; that each request is there
+ * exactly once does. After a scale-in a subtask may begin with more than {@code capacity} requests;
+ * it takes no input until that is worked off.
  *
  * <p>Subclasses say which inputs there are: {@link PromptOperator}, {@link CancellableOperator}.
  */
@@ -104,6 +110,7 @@ abstract class DiffusionOperator extends AbstractStreamOperator<ImageEvent> {
   private transient ExecutorService encoders;
   private transient DiffusionMetrics meters;
   private transient StepLedger.Page ledger;
+  private transient PayloadStore payloads;
 
   /** What the reporters' threads see of the queue. */
   private transient volatile int inFlight;
@@ -171,6 +178,7 @@ abstract class DiffusionOperator extends AbstractStreamOperator<ImageEvent> {
             .page(
                 getRuntimeContext().getJobInfo().getJobId().toHexString(),
                 getOperatorID().toHexString());
+    payloads = new PayloadStore(settings.payload());
     encoders = services.encoders().create(Integer.toString(subtask), settings.encodingThreads());
     session = lease.batcher().join(new Session());
     resumeRestored();
@@ -583,7 +591,11 @@ abstract class DiffusionOperator extends AbstractStreamOperator<ImageEvent> {
 
     @Override
     public void onFinished(GeneratedImage image) {
-      encode(() -> end(new Outcome.Picture(Events.image(prompt, image, lease.batcher().model()))));
+      encode(
+          () ->
+              end(
+                  new Outcome.Picture(
+                      Events.image(prompt, image, lease.batcher().model(), payloads))));
     }
 
     private void encode(Runnable work) {
@@ -599,7 +611,9 @@ abstract class DiffusionOperator extends AbstractStreamOperator<ImageEvent> {
         work.run();
       } catch (RuntimeException | Error e) {
         outcome.completeExceptionally(e);
-        failTask("The picture of request " + prompt.getId() + " could not be encoded: " + e, e);
+        failTask(
+            "The picture of request " + prompt.getId() + " could not be encoded or stored: " + e,
+            e);
       }
     }
 

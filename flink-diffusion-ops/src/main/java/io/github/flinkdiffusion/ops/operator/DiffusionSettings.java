@@ -1,6 +1,8 @@
 package io.github.flinkdiffusion.ops.operator;
 
 import io.github.flinkdiffusion.connector.event.PromptEvent;
+import io.github.flinkdiffusion.connector.payload.PayloadOptions;
+import io.github.flinkdiffusion.connector.payload.PayloadSettings;
 import io.github.flinkdiffusion.ops.batching.BatchSettings;
 import java.io.Serializable;
 import java.time.Duration;
@@ -10,8 +12,8 @@ import org.apache.flink.configuration.ConfigOption;
 import org.apache.flink.configuration.ReadableConfig;
 
 /**
- * {@link DiffusionOptions} read and checked, as they travel to the task managers. References may be
- * null where the option has no default.
+ * {@link DiffusionOptions} and {@link PayloadOptions} read and checked, as they travel to the task
+ * managers. References may be null where the option has no default.
  */
 record DiffusionSettings(
     String device,
@@ -28,7 +30,8 @@ record DiffusionSettings(
     Integer defaultHeight,
     int progressEverySteps,
     int previewEverySteps,
-    int encodingThreads)
+    int encodingThreads,
+    PayloadSettings payload)
     implements Serializable {
   private static final int MOST_RETRIES = 10;
 
@@ -70,7 +73,8 @@ record DiffusionSettings(
         config.get(DiffusionOptions.DEFAULT_HEIGHT),
         atLeast(0, DiffusionOptions.PROGRESS_EVERY_STEPS, config),
         atLeast(0, DiffusionOptions.PREVIEW_EVERY_STEPS, config),
-        atLeast(1, DiffusionOptions.ENCODING_THREADS, config));
+        atLeast(1, DiffusionOptions.ENCODING_THREADS, config),
+        PayloadSettings.of(config));
   }
 
   BatchSettings batch() {

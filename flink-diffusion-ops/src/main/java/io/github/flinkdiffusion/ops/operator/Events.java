@@ -5,8 +5,12 @@ import io.github.flinkdiffusion.connector.event.EventCodec;
 import io.github.flinkdiffusion.connector.event.FailureEvent;
 import io.github.flinkdiffusion.connector.event.FailureReason;
 import io.github.flinkdiffusion.connector.event.ImageEvent;
+import io.github.flinkdiffusion.connector.event.Payload;
+import io.github.flinkdiffusion.connector.event.Payloads;
 import io.github.flinkdiffusion.connector.event.PromptEvent;
 import io.github.flinkdiffusion.connector.event.RecordPosition;
+import io.github.flinkdiffusion.connector.payload.PayloadException;
+import io.github.flinkdiffusion.connector.payload.PayloadStore;
 import io.github.flinkdiffusion.ops.batching.RequestFailure;
 import io.github.flinkdiffusion.ops.image.PngCodec;
 import io.github.flinkdiffusion.ops.pipeline.GeneratedImage;
@@ -16,13 +20,11 @@ import io.github.flinkdiffusion.ops.pipeline.InvalidRequestException;
 import io.github.flinkdiffusion.ops.pipeline.ModelInfo;
 import io.github.flinkdiffusion.ops.pipeline.Parameters;
 import java.nio.ByteBuffer;
-import java.security.MessageDigest;
-import java.security.NoSuchAlgorithmException;
-import java.util.HexFormat;
 
 /** From events to requests and from results to events. Pure. */
 final class Events {
   private static final int MAX_ID_LENGTH = 512;
+  private static final String PNG = "image/png";
 
   private Events() {}
 
@@ -60,14 +62,18 @@ final class Events {
     return number == null ? null : number.longValue();
   }
 
-  /** The event of a finished picture. Encodes the picture, so it takes CPU time. */
-  static ImageEvent image(PromptEvent prompt, GeneratedImage generated, ModelInfo model) {
+  /**
+   * The event of a finished picture. Encodes the picture, and stores it when it is too large for
+   * the event, so it takes CPU time and may wait for a file system.
+   *
+   * @throws PayloadException when it can not be stored
+   */
+  static ImageEvent image(
+      PromptEvent prompt, GeneratedImage generated, ModelInfo model, PayloadStore payloads) {
     GenerationRequest request = generated.request();
-    byte[] png = PngCodec.encode(generated.image());
-    return ImageEvent.newBuilder()
+    Payload picture = payloads.write(PngCodec.encode(generated.image()), PNG);
+    return Payloads.setPicture(ImageEvent.newBuilder(), picture)
         .setId(prompt.getId())
-        .setImage(ByteBuffer.wrap(png))
-        .setDigest(sha256(png))
         .setWidth(generated.image().width())
         .setHeight(generated.image().height())
         .setPrompt(prompt.getPrompt())
@@ -115,13 +121,5 @@ final class Events {
 
   private static <T> T or(T asked, T setting) {
     return asked != null ? asked : setting;
-  }
-
-  private static String sha256(byte[] bytes) {
-    try {
-      return HexFormat.of().formatHex(MessageDigest.getInstance("SHA-256").digest(bytes));
-    } catch (NoSuchAlgorithmException e) {
-      throw new IllegalStateException("Every Java platform has SHA-256.", e);
-    }
   }
 }

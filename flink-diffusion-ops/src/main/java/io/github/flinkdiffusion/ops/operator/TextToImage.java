@@ -3,6 +3,7 @@ package io.github.flinkdiffusion.ops.operator;
 import io.github.flinkdiffusion.connector.event.CancelEvent;
 import io.github.flinkdiffusion.connector.event.ImageEvent;
 import io.github.flinkdiffusion.connector.event.PromptEvent;
+import io.github.flinkdiffusion.connector.payload.PayloadOptions;
 import io.github.flinkdiffusion.ops.torchscript.StorageType;
 import java.time.Duration;
 import java.util.ArrayList;
@@ -12,6 +13,7 @@ import java.util.function.UnaryOperator;
 import org.apache.flink.api.common.operators.SlotSharingGroup;
 import org.apache.flink.configuration.ConfigOption;
 import org.apache.flink.configuration.Configuration;
+import org.apache.flink.configuration.MemorySize;
 import org.apache.flink.configuration.ReadableConfig;
 import org.apache.flink.formats.avro.typeutils.AvroTypeInfo;
 import org.apache.flink.streaming.api.datastream.DataStream;
@@ -19,7 +21,7 @@ import org.apache.flink.streaming.api.datastream.SingleOutputStreamOperator;
 
 /**
  * Builds the operator that makes pictures from prompts. What is not set here is taken from the
- * job's configuration, see {@link DiffusionOptions}.
+ * job's configuration, see {@link DiffusionOptions} and {@link PayloadOptions}.
  */
 public final class TextToImage {
   private final Configuration set = new Configuration();
@@ -152,7 +154,17 @@ public final class TextToImage {
     return option(DiffusionOptions.ENCODING_THREADS, threads);
   }
 
-  /** Any of {@link DiffusionOptions}. */
+  /** {@link PayloadOptions#STORE}. */
+  public TextToImage payloadStore(String uri) {
+    return option(PayloadOptions.STORE, uri);
+  }
+
+  /** {@link PayloadOptions#INLINE_LIMIT}. */
+  public TextToImage payloadInlineLimit(MemorySize limit) {
+    return option(PayloadOptions.INLINE_LIMIT, limit);
+  }
+
+  /** Any of {@link DiffusionOptions} and {@link PayloadOptions}. */
   public <T> TextToImage option(ConfigOption<T> option, T value) {
     set.set(option, value);
     return this;
@@ -224,8 +236,10 @@ public final class TextToImage {
   public DiffusionStreams apply(DataStream<PromptEvent> prompts) {
     ReadableConfig job = prompts.getExecutionEnvironment().getConfiguration();
     Configuration config = new Configuration();
-    DiffusionOptions.ALL.forEach(option -> copy(option, job, config));
-    DiffusionOptions.ALL.forEach(option -> copy(option, set, config));
+    for (List<ConfigOption<?>> options : List.of(DiffusionOptions.ALL, PayloadOptions.ALL)) {
+      options.forEach(option -> copy(option, job, config));
+      options.forEach(option -> copy(option, set, config));
+    }
     SingleOutputStreamOperator<ImageEvent> images =
         slots.apply(transform(prompts, pipelines(config), DiffusionSettings.of(config)));
     if (uid != null) {

@@ -14,10 +14,14 @@ import io.github.flinkdiffusion.connector.event.ImageEvent;
 import io.github.flinkdiffusion.connector.event.ProgressEvent;
 import io.github.flinkdiffusion.connector.event.PromptEvent;
 import io.github.flinkdiffusion.connector.event.RecordPosition;
+import io.github.flinkdiffusion.connector.payload.PayloadOptions;
 import io.github.flinkdiffusion.ops.batching.FakePipeline;
 import io.github.flinkdiffusion.ops.image.PngCodec;
 import io.github.flinkdiffusion.ops.pipeline.Seeds;
+import java.net.URI;
 import java.nio.ByteBuffer;
+import java.nio.file.Files;
+import java.nio.file.Path;
 import java.security.MessageDigest;
 import java.time.Duration;
 import java.util.ArrayList;
@@ -26,6 +30,7 @@ import java.util.HexFormat;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import org.apache.flink.configuration.MemorySize;
 import org.apache.flink.runtime.checkpoint.OperatorSubtaskState;
 import org.apache.flink.streaming.api.watermark.Watermark;
 import org.apache.flink.streaming.runtime.streamrecord.LatencyMarker;
@@ -33,6 +38,7 @@ import org.apache.flink.streaming.runtime.streamrecord.StreamRecord;
 import org.apache.flink.streaming.runtime.watermarkstatus.WatermarkStatus;
 import org.apache.flink.streaming.util.AbstractStreamOperatorTestHarness;
 import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.EnumSource;
 import org.junit.jupiter.params.provider.ValueSource;
@@ -635,6 +641,76 @@ class DiffusionOperatorTest {
         new Subtask(new FakePipelines(), settings(), new ManualDevices().services).restore(state)) {
       subtask.deliverAllMail();
       assertThat(subtask.images()).isEmpty();
+    }
+  }
+
+  // ------------------------------------------------------------------ large pictures
+
+  private static Object[] storingIn(Path folder) {
+    return new Object[] {
+      PayloadOptions.STORE,
+      folder.toUri().toString(),
+      PayloadOptions.INLINE_LIMIT,
+      new MemorySize(150)
+    };
+  }
+
+  @Test
+  void aPictureAboveTheInlineLimitIsStoredAndNamed(@TempDir Path folder) throws Exception {
+    PromptEvent small = prompt("small", 1);
+    small.setWidth(1);
+    small.setHeight(1);
+    try (Subtask subtask = open(storingIn(folder))) {
+      subtask.harness.processElement(small, 0);
+      subtask.harness.processElement(prompt("large", 2), 0);
+      subtask.settle(devices);
+
+      ImageEvent inline = subtask.images().get(0);
+      assertThat(inline.getImageReference()).isNull();
+      assertThat(inline.getImage().array()).isEqualTo(undisturbed(small));
+      ImageEvent stored = subtask.images().get(1);
+      byte[] png = undisturbed(prompt("large", 2));
+      assertThat(stored.getImage().remaining()).isZero();
+      assertThat(stored.getDigest()).isEqualTo(stored.getImageReference().getSha256());
+      assertThat(Files.readAllBytes(Path.of(URI.create(stored.getImageReference().getUri()))))
+          .isEqualTo(png);
+    }
+  }
+
+  @Test
+  void aFinishedPictureIsInACheckpointByItsReferenceAlone(@TempDir Path folder) throws Exception {
+    OperatorSubtaskState state;
+    DiffusionSettings settings = settings(storingIn(folder));
+    PromptEvent prompt = prompt("large", 1);
+    prompt.setWidth(128);
+    prompt.setHeight(128);
+    try (Subtask subtask = new Subtask(pipelines, settings, devices.services).open()) {
+      subtask.harness.processElement(prompt, 0);
+      while (devices.deviceCall() || devices.encodeOne()) {}
+      state = subtask.snapshot();
+      assertThat(state.getStateSize()).isLessThan(undisturbed(prompt).length / 4);
+    }
+    FakePipelines unused = new FakePipelines();
+    try (Subtask subtask =
+        new Subtask(unused, settings, new ManualDevices().services).restore(state)) {
+      subtask.deliverAllMail();
+
+      assertThat(unused.last().calls).isEmpty();
+      assertThat(subtask.images().get(0).getImageReference().getLength())
+          .isEqualTo(undisturbed(prompt).length);
+    }
+  }
+
+  @Test
+  void aStoreThatDoesNotTakeAPictureFailsTheTask(@TempDir Path folder) throws Exception {
+    Path file = Files.writeString(folder.resolve("file"), "");
+    try (Subtask subtask = open(storingIn(file.resolve("store")))) {
+      subtask.harness.processElement(prompt("a", 1), 0);
+      while (devices.deviceCall() || devices.encodeOne()) {}
+
+      assertThatThrownBy(subtask::deliverAllMail)
+          .isInstanceOf(DiffusionException.class)
+          .hasMessageContaining("picture of request a could not be encoded or stored");
     }
   }
 

@@ -3,7 +3,9 @@ package io.github.flinkdiffusion.ops.operator;
 import static io.github.flinkdiffusion.ops.operator.Subtask.undisturbed;
 import static org.assertj.core.api.Assertions.assertThat;
 
+import io.github.flinkdiffusion.connector.event.CancelEvent;
 import io.github.flinkdiffusion.connector.event.FailureEvent;
+import io.github.flinkdiffusion.connector.event.FailureReason;
 import io.github.flinkdiffusion.connector.event.ImageEvent;
 import io.github.flinkdiffusion.connector.event.PromptEvent;
 import io.github.flinkdiffusion.ops.batching.FakePipeline;
@@ -233,6 +235,62 @@ class RecoveryITCase {
     assertEveryRequestOnce(images, failures);
   }
 
+  @Test
+  void cancelledRequestsEndAsFailuresWhetherTheyAreInFlightOrStillToCome() throws Exception {
+    List<String> cancelled =
+        IntStream.range(0, 60)
+            .filter(number -> number % 9 > 2 && !isInvalid(number)) // more than three steps
+            .mapToObj(number -> "r" + number)
+            .toList();
+    Scenario.STUCK.addAll(cancelled);
+    StreamExecutionEnvironment env =
+        StreamExecutionEnvironment.getExecutionEnvironment(configuration());
+    env.setParallelism(2);
+    DataStream<CancelEvent> cancellations =
+        env.fromData(
+                new AvroTypeInfo<>(CancelEvent.class),
+                cancelled.stream()
+                    .map(id -> CancelEvent.newBuilder().setId(id).build())
+                    .toArray(CancelEvent[]::new))
+            .assignTimestampsAndWatermarks(
+                WatermarkStrategy.<CancelEvent>forMonotonousTimestamps()
+                    .withTimestampAssigner((cancel, none) -> 2));
+    DiffusionStreams streams =
+        Diffusion.textToImage()
+            .pipeline(new ScenarioPipelines())
+            .capacity(PROMPTS)
+            .batchRows(4)
+            .cancellations(cancellations)
+            .apply(
+                prompts(env)
+                    .assignTimestampsAndWatermarks(
+                        WatermarkStrategy.<PromptEvent>forMonotonousTimestamps()
+                            .withTimestampAssigner((prompt, none) -> 1)));
+    List<ImageEvent> images = new ArrayList<>();
+    List<FailureEvent> failures = new ArrayList<>();
+    try (CloseableIterator<ImageEvent> imageResults = streams.images().collectAsync();
+        CloseableIterator<FailureEvent> failureResults = streams.failures().collectAsync()) {
+      env.executeAsync("cancellations");
+      imageResults.forEachRemaining(images::add);
+      failureResults.forEachRemaining(failures::add);
+    }
+
+    assertThat(failures)
+        .filteredOn(RecoveryITCase::isCancelled)
+        .extracting(FailureEvent::getId)
+        .containsExactlyInAnyOrderElementsOf(cancelled);
+    assertThat(images)
+        .hasSize(PROMPTS - failures.size())
+        .extracting(ImageEvent::getId)
+        .doesNotHaveDuplicates()
+        .doesNotContainAnyElementsOf(cancelled);
+    assertThat(failures).hasSize(cancelled.size() + PROMPTS / 25);
+  }
+
+  private static boolean isCancelled(FailureEvent failure) {
+    return failure.getReason() == FailureReason.CANCELLED;
+  }
+
   private static void awaitEnd(ClusterClient<?> client, JobID job) throws Exception {
     client.requestJobResult(job).get();
     assertThat(client.getJobStatus(job).get()).isEqualTo(JobStatus.FINISHED);
@@ -270,6 +328,10 @@ class RecoveryITCase {
     static final List<FakePipeline> OPENED = Collections.synchronizedList(new ArrayList<>());
     static final Set<String> SAVED_MID_WAY = ConcurrentHashMap.newKeySet();
     static final AtomicInteger HELD_STEPS = new AtomicInteger();
+
+    /** Requests that stay at step 3, so that the job does not end before they are cancelled. */
+    static final Set<String> STUCK = ConcurrentHashMap.newKeySet();
+
     static volatile CountDownLatch checkpointWithTrajectories;
 
     /** The device breaks in the first call after a checkpoint that holds trajectories. */
@@ -285,6 +347,7 @@ class RecoveryITCase {
       OPENED.clear();
       SAVED_MID_WAY.clear();
       HELD_STEPS.set(0);
+      STUCK.clear();
       checkpointWithTrajectories = new CountDownLatch(1);
       failAfterCheckpoint = false;
       holdTrajectories = false;
@@ -312,7 +375,7 @@ class RecoveryITCase {
     /** Some trajectories stay at step 3 while something is still to happen. */
     static boolean holds(Trajectory trajectory) {
       boolean pending = holdTrajectories || failAfterCheckpoint && !failed;
-      return pending && trajectory.step() == 3;
+      return (pending || STUCK.contains(trajectory.request().id())) && trajectory.step() == 3;
     }
 
     static void beforeStep() {

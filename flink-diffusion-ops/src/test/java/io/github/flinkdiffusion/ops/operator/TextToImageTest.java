@@ -5,6 +5,8 @@ import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
 import io.github.flinkdiffusion.connector.event.CancelEvent;
 import io.github.flinkdiffusion.connector.event.PromptEvent;
+import io.github.flinkdiffusion.connector.payload.PayloadOptions;
+import io.github.flinkdiffusion.connector.payload.PayloadSettings;
 import io.github.flinkdiffusion.ops.engine.DeviceSpec;
 import io.github.flinkdiffusion.ops.torchscript.StorageType;
 import io.github.flinkdiffusion.ops.weights.Lora;
@@ -15,6 +17,7 @@ import java.util.Map;
 import org.apache.flink.api.common.operators.SlotSharingGroup;
 import org.apache.flink.configuration.ConfigOption;
 import org.apache.flink.configuration.Configuration;
+import org.apache.flink.configuration.MemorySize;
 import org.apache.flink.formats.avro.typeutils.AvroTypeInfo;
 import org.apache.flink.streaming.api.datastream.DataStream;
 import org.apache.flink.streaming.api.environment.StreamExecutionEnvironment;
@@ -146,6 +149,13 @@ class TextToImageTest {
   }
 
   @Test
+  void thePayloadStoreMayComeFromTheJobsConfigurationAndIsCheckedThere() {
+    job.set(PayloadOptions.STORE, "s3://bucket/../payloads");
+    assertThatThrownBy(() -> Diffusion.textToImage().pipeline(new FakePipelines()).apply(prompts()))
+        .hasMessageContaining(PayloadOptions.STORE.key());
+  }
+
+  @Test
   void aMethodWinsOverTheConfiguration() {
     job.set(DiffusionOptions.CAPACITY, 0);
     DiffusionStreams streams =
@@ -197,6 +207,8 @@ class TextToImageTest {
             .progressEverySteps(10)
             .previewEverySteps(12)
             .encodingThreads(11)
+            .payloadStore("s3://bucket/payloads")
+            .payloadInlineLimit(MemorySize.ofMebiBytes(2))
             .settings();
 
     assertThat(DiffusionOptions.ALL).allMatch(set::contains);
@@ -232,7 +244,12 @@ class TextToImageTest {
                 32,
                 10,
                 12,
-                11));
+                11,
+                new PayloadSettings(
+                    "s3://bucket/payloads",
+                    MemorySize.ofMebiBytes(2),
+                    List.of(),
+                    PayloadOptions.MAX_SIZE.defaultValue())));
   }
 
   @Test
