@@ -42,23 +42,39 @@ final class Finishing implements AutoCloseable {
         settings.watermark());
   }
 
-  List<Finished> finish(List<Raster> pictures) {
+  /**
+   * @param decoded finite values, about 0..1: the reference marks what the decoder put out, and
+   *     clips afterwards
+   */
+  List<Finished> finish(List<Raster> decoded) {
     List<SafetyVerdict> verdicts =
-        checker.map(present -> present.check(pictures)).orElse(List.of());
-    List<Finished> finished = new ArrayList<>(pictures.size());
-    for (int i = 0; i < pictures.size(); i++) {
-      Raster picture = pictures.get(i);
+        checker
+            .map(present -> present.check(decoded.stream().map(Finishing::clipped).toList()))
+            .orElse(List.of());
+    List<Finished> finished = new ArrayList<>(decoded.size());
+    for (int i = 0; i < decoded.size(); i++) {
+      Raster picture = decoded.get(i);
       boolean flagged = false;
       if (!verdicts.isEmpty()) {
         flagged = verdicts.get(i).flagged();
         picture = verdicts.get(i).shown(picture);
       }
-      if (watermark && DwtDctWatermark.fits(picture.height(), picture.width())) {
+      if (watermark
+          && picture.channels() == 3
+          && DwtDctWatermark.fits(picture.height(), picture.width())) {
         picture = DwtDctWatermark.STABLE_DIFFUSION_XL.embed(picture);
       }
-      finished.add(new Finished(picture, flagged));
+      finished.add(new Finished(clipped(picture), flagged));
     }
     return finished;
+  }
+
+  private static Raster clipped(Raster picture) {
+    float[] values = picture.data().clone();
+    for (int i = 0; i < values.length; i++) {
+      values[i] = Math.min(1, Math.max(0, values[i]));
+    }
+    return new Raster(picture.channels(), picture.height(), picture.width(), values);
   }
 
   @Override

@@ -150,7 +150,7 @@ final class TaskPipeline implements DiffusionPipeline {
       for (int j = 0; j < size; j++) {
         float value = decoded.data()[i * size + j];
         finite &= Float.isFinite(value);
-        picture[j] = Math.min(1, Math.max(0, value));
+        picture[j] = value;
       }
       if (!finite) {
         notFinite.add(i);
