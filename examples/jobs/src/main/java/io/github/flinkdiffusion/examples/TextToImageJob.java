@@ -109,7 +109,11 @@ public final class TextToImageJob {
 
     beforeSink
         .apply(pictures.images())
-        .sinkTo(DiffusionSinks.images().topic(topics.images()).build(env))
+        .sinkTo(
+            DiffusionSinks.images()
+                .topic(topics.images())
+                .failuresTopic(topics.failures())
+                .build(env))
         .name("images")
         .uid("images");
     failures

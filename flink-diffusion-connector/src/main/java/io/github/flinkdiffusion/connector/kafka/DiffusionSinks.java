@@ -9,6 +9,8 @@ import io.github.flinkdiffusion.connector.event.PromptEvent;
 import io.github.flinkdiffusion.connector.kafka.internal.EventSerializer;
 import io.github.flinkdiffusion.connector.kafka.internal.FailureSerializer;
 import io.github.flinkdiffusion.connector.kafka.internal.Keys;
+import io.github.flinkdiffusion.connector.kafka.internal.ShorteningSerializer;
+import io.github.flinkdiffusion.connector.kafka.internal.TooLarge;
 import org.apache.flink.connector.base.DeliveryGuarantee;
 
 /**
@@ -18,13 +20,17 @@ import org.apache.flink.connector.base.DeliveryGuarantee;
 public final class DiffusionSinks {
   private DiffusionSinks() {}
 
-  /** Finished pictures, exactly once. */
+  /**
+   * Finished pictures, exactly once. One that is too large for Kafka becomes a failure; see {@link
+   * EventSinkBuilder#failuresTopic}.
+   */
   public static EventSinkBuilder<ImageEvent> images() {
     return new EventSinkBuilder<>(
         "images",
         DeliveryGuarantee.EXACTLY_ONCE,
         image -> Keys.utf8(image.getId()),
-        maxRecordBytes -> new EventSerializer<>(ImageEvent.class));
+        maxRecordBytes -> new EventSerializer<>(ImageEvent.class),
+        TooLarge::image);
   }
 
   /**
@@ -33,7 +39,11 @@ public final class DiffusionSinks {
    */
   public static EventSinkBuilder<FailureEvent> failures() {
     return new EventSinkBuilder<>(
-        "failures", DeliveryGuarantee.EXACTLY_ONCE, FailureSerializer::key, FailureSerializer::new);
+        "failures",
+        DeliveryGuarantee.EXACTLY_ONCE,
+        FailureSerializer::key,
+        FailureSerializer::new,
+        null);
   }
 
   /** Requests that a job makes for another job, exactly once. */
@@ -42,7 +52,8 @@ public final class DiffusionSinks {
         "prompts",
         DeliveryGuarantee.EXACTLY_ONCE,
         prompt -> Keys.utf8(prompt.getId()),
-        maxRecordBytes -> new EventSerializer<>(PromptEvent.class));
+        maxRecordBytes -> new EventSerializer<>(PromptEvent.class),
+        TooLarge::prompt);
   }
 
   /** Requests for pictures made from other pictures, exactly once. */
@@ -51,7 +62,8 @@ public final class DiffusionSinks {
         "image-tasks",
         DeliveryGuarantee.EXACTLY_ONCE,
         task -> Keys.utf8(task.getId()),
-        maxRecordBytes -> new EventSerializer<>(ImageTaskEvent.class));
+        maxRecordBytes -> new EventSerializer<>(ImageTaskEvent.class),
+        TooLarge::imageTask);
   }
 
   /** Requests that a job takes back, exactly once. */
@@ -59,19 +71,36 @@ public final class DiffusionSinks {
     return new EventSinkBuilder<>(
         "cancellations",
         DeliveryGuarantee.EXACTLY_ONCE,
-        cancel -> Keys.utf8(cancel.getId()),
-        maxRecordBytes -> new EventSerializer<>(CancelEvent.class));
+        DiffusionSinks::cancelKey,
+        maxRecordBytes ->
+            new ShorteningSerializer<>(
+                CancelEvent.class, DiffusionSinks::cancelKey, TooLarge::shortened, maxRecordBytes),
+        null);
   }
 
   /**
    * Progress, at least once: visible at once instead of with the next checkpoint, and repeated
-   * after a failure.
+   * after a failure. A preview that is too large for Kafka is left out.
    */
   public static EventSinkBuilder<ProgressEvent> progress() {
     return new EventSinkBuilder<>(
         "progress",
         DeliveryGuarantee.AT_LEAST_ONCE,
-        progress -> Keys.utf8(progress.getId()),
-        maxRecordBytes -> new EventSerializer<>(ProgressEvent.class));
+        DiffusionSinks::progressKey,
+        maxRecordBytes ->
+            new ShorteningSerializer<>(
+                ProgressEvent.class,
+                DiffusionSinks::progressKey,
+                TooLarge::shortened,
+                maxRecordBytes),
+        null);
+  }
+
+  private static byte[] cancelKey(CancelEvent cancel) {
+    return Keys.utf8(TooLarge.shortened(cancel.getId()));
+  }
+
+  private static byte[] progressKey(ProgressEvent progress) {
+    return Keys.utf8(TooLarge.shortened(progress.getId()));
   }
 }

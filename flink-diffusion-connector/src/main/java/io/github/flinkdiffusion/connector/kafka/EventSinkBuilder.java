@@ -4,6 +4,8 @@ import static org.apache.flink.util.TimeUtils.formatWithHighestUnit;
 
 import io.github.flinkdiffusion.connector.kafka.internal.BrokerLimits;
 import io.github.flinkdiffusion.connector.kafka.internal.Checkpointing;
+import io.github.flinkdiffusion.connector.kafka.internal.EventRecords;
+import io.github.flinkdiffusion.connector.kafka.internal.Refusal;
 import io.github.flinkdiffusion.connector.kafka.internal.VerifyingKafkaSink;
 import java.time.Duration;
 import java.util.Map;
@@ -15,7 +17,6 @@ import org.apache.flink.api.connector.sink2.Sink;
 import org.apache.flink.configuration.MemorySize;
 import org.apache.flink.configuration.ReadableConfig;
 import org.apache.flink.connector.base.DeliveryGuarantee;
-import org.apache.flink.connector.kafka.sink.KafkaRecordSerializationSchema;
 import org.apache.flink.connector.kafka.sink.KafkaSink;
 import org.apache.flink.connector.kafka.sink.KafkaSinkBuilder;
 import org.apache.flink.connector.kafka.sink.TransactionNamingStrategy;
@@ -84,20 +85,27 @@ public final class EventSinkBuilder<T extends SpecificRecord> {
   private final DeliveryGuarantee guarantee;
   private final SerializationSchema<T> key;
   private final IntFunction<SerializationSchema<T>> valueForMaxRecordBytes;
+  private final Refusal<T> refusal;
   private final Settings settings = new Settings();
   private String topic;
+  private String failuresTopic;
   private BrokerLimits.Asking broker = BrokerLimits::ask;
 
+  /**
+   * @param refusal null when {@code valueForMaxRecordBytes} makes every event fit
+   */
   EventSinkBuilder(
       String kind,
       DeliveryGuarantee guarantee,
       SerializationSchema<T> key,
-      IntFunction<SerializationSchema<T>> valueForMaxRecordBytes) {
+      IntFunction<SerializationSchema<T>> valueForMaxRecordBytes,
+      Refusal<T> refusal) {
     this.kind = kind;
     this.what = "The sink of " + kind;
     this.guarantee = guarantee;
     this.key = key;
     this.valueForMaxRecordBytes = valueForMaxRecordBytes;
+    this.refusal = refusal;
   }
 
   /** {@link KafkaOptions#BOOTSTRAP_SERVERS}. */
@@ -109,6 +117,16 @@ public final class EventSinkBuilder<T extends SpecificRecord> {
   /** The topic to write; required, and it must exist. */
   public EventSinkBuilder<T> topic(String name) {
     topic = name;
+    return this;
+  }
+
+  /**
+   * Where a failure is written in place of an event above {@link KafkaOptions#MAX_EVENT_SIZE}, in
+   * the same transaction; usually the topic of the job's other failures. Required for pictures and
+   * requests; other events always fit.
+   */
+  public EventSinkBuilder<T> failuresTopic(String name) {
+    failuresTopic = name;
     return this;
   }
 
@@ -172,6 +190,7 @@ public final class EventSinkBuilder<T extends SpecificRecord> {
     if (topic == null || topic.isBlank()) {
       throw new KafkaSettingsException(what + " needs a topic: call topic(...).");
     }
+    checkFailuresTopic();
     String servers =
         settings.require(
             KafkaOptions.BOOTSTRAP_SERVERS,
@@ -187,11 +206,13 @@ public final class EventSinkBuilder<T extends SpecificRecord> {
         KafkaSink.<T>builder()
             .setDeliveryGuarantee(guarantee)
             .setRecordSerializer(
-                KafkaRecordSerializationSchema.<T>builder()
-                    .setTopic(topic)
-                    .setKeySerializationSchema(key)
-                    .setValueSerializationSchema(valueForMaxRecordBytes.apply(maxRecordBytes))
-                    .build());
+                new EventRecords<>(
+                    topic,
+                    key,
+                    valueForMaxRecordBytes.apply(maxRecordBytes),
+                    maxRecordBytes,
+                    refusal,
+                    failuresTopic));
     boolean exactlyOnce = guarantee == DeliveryGuarantee.EXACTLY_ONCE;
     Checkpointing checkpoints = Checkpointing.of(env);
     if (exactlyOnce) {
@@ -203,7 +224,10 @@ public final class EventSinkBuilder<T extends SpecificRecord> {
 
     properties.setProperty(ProducerConfig.BOOTSTRAP_SERVERS_CONFIG, servers);
     BrokerLimits limits = broker.ask(properties, topic);
-    checkTopic(limits, maxRecordBytes);
+    checkTopic(limits, topic, maxRecordBytes);
+    if (failuresTopic != null) {
+      checkTopic(broker.ask(properties, failuresTopic), failuresTopic, maxRecordBytes);
+    }
     if (exactlyOnce) {
       Duration timeout = transactionTimeout(job, checkpoints, limits);
       properties.setProperty(
@@ -309,11 +333,30 @@ public final class EventSinkBuilder<T extends SpecificRecord> {
     }
   }
 
-  private void checkTopic(BrokerLimits limits, int maxRecordBytes) {
+  private void checkFailuresTopic() {
+    if (refusal != null && (failuresTopic == null || failuresTopic.isBlank())) {
+      throw new KafkaSettingsException(
+          what
+              + " needs a topic for failures: an event that is too large for Kafka is told there,"
+              + " where it would otherwise fail the job again and again. Call failuresTopic(...).");
+    }
+    if (topic.equals(failuresTopic)) {
+      throw new KafkaSettingsException(
+          "%s can not have topic %s for failures too: who reads it could not tell them apart."
+              .formatted(what, topic));
+    }
+    if (refusal == null && failuresTopic != null) {
+      throw new KafkaSettingsException(
+          "%s does not take failuresTopic(%s): its events always fit. Leave it out."
+              .formatted(what, failuresTopic));
+    }
+  }
+
+  private void checkTopic(BrokerLimits limits, String name, int maxRecordBytes) {
     if (!limits.topicExists()) {
       throw new KafkaSettingsException(
           "%s can not write to topic %s: it does not exist. Create it first."
-              .formatted(what, topic));
+              .formatted(what, name));
     }
     limits
         .maxRecordBytes()
@@ -325,7 +368,7 @@ public final class EventSinkBuilder<T extends SpecificRecord> {
                          + " job would fail on the first larger picture, and again after every"
                          + " restart. Raise the topic's max.message.bytes, or lower %s.")
                         .formatted(
-                            what, maxRecordBytes, topic, max, KafkaOptions.MAX_EVENT_SIZE.key()));
+                            what, maxRecordBytes, name, max, KafkaOptions.MAX_EVENT_SIZE.key()));
               }
             });
   }

@@ -79,8 +79,9 @@ public final class KafkaOptions {
           .memoryType()
           .defaultValue(MemorySize.ofMebiBytes(16))
           .withDescription(
-              "Largest record that a sink writes, picture included. Becomes the producer's"
-                  + " max.request.size; the topic's max.message.bytes must be at least as large.");
+              "Largest record that a sink writes, picture included; a larger result or request"
+                  + " becomes a failure. Becomes the producer's max.request.size; the topic's"
+                  + " max.message.bytes must be at least as large.");
 
   public static final ConfigOption<Map<String, String>> PROPERTIES =
       ConfigOptions.key("diffusion.kafka.properties")

@@ -16,7 +16,7 @@
  * var images = makePictures(prompts.events());
  * images.sinkTo(
  *     DiffusionSinks.images()
- *         .bootstrapServers("broker:9092").topic("images").transactionalIdPrefix("posters").build(env));
+ *         .bootstrapServers("broker:9092").topic("images").failuresTopic("failures").transactionalIdPrefix("posters").build(env));
  * prompts.failures().sinkTo(
  *     DiffusionSinks.failures()
  *         .bootstrapServers("broker:9092").topic("failures").transactionalIdPrefix("posters").build(env));

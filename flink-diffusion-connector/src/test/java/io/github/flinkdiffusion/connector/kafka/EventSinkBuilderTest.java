@@ -41,6 +41,7 @@ class EventSinkBuilderTest {
     return DiffusionSinks.images()
         .bootstrapServers("broker:9092")
         .topic("images")
+        .failuresTopic("failures")
         .transactionalIdPrefix("posters")
         .broker((properties, topic) -> KAFKAS_DEFAULTS_FOR_PICTURES);
   }
@@ -85,6 +86,7 @@ class EventSinkBuilderTest {
         producerConfig(
             DiffusionSinks.images()
                 .topic("images")
+                .failuresTopic("failures")
                 .property("linger.ms", "20")
                 .broker((properties, topic) -> KAFKAS_DEFAULTS_FOR_PICTURES)
                 .build(environment(configuration)));
@@ -103,6 +105,33 @@ class EventSinkBuilderTest {
         env,
         "call bootstrapServers(...)",
         "diffusion.kafka.bootstrap-servers");
+  }
+
+  @Test
+  void refusesNoTopicForFailuresWhereEventsMayBeTooLarge() {
+    assertRefused(sink().failuresTopic(null), env, "Call failuresTopic(...)");
+    assertRefused(
+        sink()
+            .broker(
+                (properties, topic) ->
+                    topic.equals("failures")
+                        ? new BrokerLimits(Optional.empty(), OptionalLong.of(1048588), true)
+                        : KAFKAS_DEFAULTS_FOR_PICTURES),
+        env,
+        "topic failures, which takes 1048588");
+  }
+
+  @Test
+  void refusesOneTopicForBothEventsAndFailures() {
+    assertRefused(sink().failuresTopic("images"), env, "could not tell them apart");
+  }
+
+  @Test
+  void refusesATopicForFailuresWhereEventsAlwaysFit() {
+    assertRefused(
+        DiffusionSinks.cancellations().topic("cancellations").failuresTopic("failures"),
+        env,
+        "does not take failuresTopic(failures)");
   }
 
   @Test

@@ -128,7 +128,9 @@ class ExactlyOnceITCase {
             env.fromSource(source, WatermarkStrategy.noWatermarks(), "prompts").uid("prompts"));
     FailsOnce.reset();
     DataStream<ImageEvent> images = prompts.events().rebalance().map(new FailsOnce()).uid("draw");
-    images.sinkTo(DiffusionSinks.images().topic("images").build(env)).uid("images");
+    images
+        .sinkTo(DiffusionSinks.images().topic("images").failuresTopic("failures").build(env))
+        .uid("images");
     prompts
         .failures()
         .sinkTo(DiffusionSinks.failures().topic("failures").build(env))
@@ -213,7 +215,7 @@ class ExactlyOnceITCase {
   @Test
   void aLargePictureGoesThroughAChainedJobAndABoundedSourceCommitsItsLastRecords()
       throws Exception {
-    kafka.createTopics(1, "large-in", "large-out");
+    kafka.createTopics(1, "large-in", "large-out", "large-failures");
     byte[] picture = new byte[15 << 20];
     picture[picture.length - 1] = 7;
     ImageEvent large =
@@ -233,7 +235,8 @@ class ExactlyOnceITCase {
             .build(env);
     Decoded.split(env.fromSource(source, WatermarkStrategy.noWatermarks(), "images"))
         .events()
-        .sinkTo(DiffusionSinks.images().topic("large-out").build(env));
+        .sinkTo(
+            DiffusionSinks.images().topic("large-out").failuresTopic("large-failures").build(env));
     env.execute("large");
 
     assertThat(kafka.readCommitted("large-out"))
@@ -244,7 +247,7 @@ class ExactlyOnceITCase {
   @Test
   void aJobFailsInsteadOfSkippingRecordsThatItsTopicHasDeleted(@TempDir Path savepoints)
       throws Exception {
-    kafka.createTopics(1, "deleted", "deleted-out");
+    kafka.createTopics(1, "deleted", "deleted-out", "deleted-failures");
     kafka.send(prompts("deleted", 0, 10));
     copyDeletedToOut(environment(0));
     kafka.readCommitted("deleted-out", 10, PATIENCE);
@@ -275,29 +278,39 @@ class ExactlyOnceITCase {
     Decoded.split(
             env.fromSource(source, WatermarkStrategy.noWatermarks(), "prompts").uid("prompts"))
         .events()
-        .sinkTo(DiffusionSinks.prompts().topic("deleted-out").build(env))
+        .sinkTo(
+            DiffusionSinks.prompts()
+                .topic("deleted-out")
+                .failuresTopic("deleted-failures")
+                .build(env))
         .uid("out");
     job = env.executeAsync("deleted");
   }
 
   @Test
   void theBrokerIsAskedForItsLimits() throws Exception {
-    kafka.createTopics(1, "small");
+    kafka.createTopics(1, "small", "small-failures");
     StreamExecutionEnvironment env = environment(0);
     assertThatThrownBy(
             () ->
                 DiffusionSinks.images()
                     .topic("small")
+                    .failuresTopic("small-failures")
                     .brokerMaxTransactionTimeout(Duration.ofHours(2))
                     .transactionTimeout(Duration.ofHours(1))
                     .build(env))
         .isInstanceOf(KafkaSettingsException.class)
         .hasMessageContaining("the broker allows 15 min");
-    assertThatThrownBy(() -> DiffusionSinks.images().topic("misspelt").build(env))
+    assertThatThrownBy(
+            () ->
+                DiffusionSinks.images()
+                    .topic("misspelt")
+                    .failuresTopic("small-failures")
+                    .build(env))
         .isInstanceOf(KafkaSettingsException.class)
         .hasMessageContaining("topic misspelt: it does not exist");
 
-    DiffusionSinks.images().topic("small").build(env);
+    DiffusionSinks.images().topic("small").failuresTopic("small-failures").build(env);
     try (Admin admin = kafka.admin()) {
       admin
           .incrementalAlterConfigs(
@@ -310,10 +323,15 @@ class ExactlyOnceITCase {
           .all()
           .get();
     }
-    assertThatThrownBy(() -> DiffusionSinks.images().topic("small").build(env))
+    assertThatThrownBy(
+            () -> DiffusionSinks.images().topic("small").failuresTopic("small-failures").build(env))
         .isInstanceOf(KafkaSettingsException.class)
         .hasMessageContaining("topic small, which takes 1048588");
-    DiffusionSinks.images().topic("small").maxEventSize(MemorySize.parse("1mb")).build(env);
+    DiffusionSinks.images()
+        .topic("small")
+        .failuresTopic("small-failures")
+        .maxEventSize(MemorySize.parse("1mb"))
+        .build(env);
   }
 
   @Test
@@ -323,6 +341,7 @@ class ExactlyOnceITCase {
             DiffusionSinks.images()
                 .bootstrapServers("127.0.0.1:1")
                 .topic("images")
+                .failuresTopic("failures")
                 .build(environment(0)))
         .isNotNull();
   }

@@ -17,11 +17,6 @@ import org.apache.flink.api.common.serialization.SerializationSchema;
 public final class FailureSerializer implements SerializationSchema<FailureEvent> {
   private static final long serialVersionUID = 1L;
 
-  /** Upper bound of what Kafka adds to key and value of a lone record: batch and record headers. */
-  private static final int KAFKA_OVERHEAD_BYTES = 1024;
-
-  private static final int MAX_TEXT_CHARS = 512;
-
   private final int maxRecordBytes;
 
   public FailureSerializer(int maxRecordBytes) {
@@ -51,7 +46,7 @@ public final class FailureSerializer implements SerializationSchema<FailureEvent
         FailureEvent.newBuilder(withoutOriginal)
             .setAttributes(Map.of())
             .setMessage(
-                shortened(failure.getMessage())
+                TooLarge.shortened(failure.getMessage())
                     + " (Original and attributes are left out: with them this record would exceed the limit of %d bytes.)"
                         .formatted(maxRecordBytes))
             .setId(keyText(failure))
@@ -59,9 +54,7 @@ public final class FailureSerializer implements SerializationSchema<FailureEvent
   }
 
   private boolean fits(FailureEvent failure, byte[] value) {
-    byte[] key = key(failure);
-    return (long) value.length + (key == null ? 0 : key.length) + KAFKA_OVERHEAD_BYTES
-        <= maxRecordBytes;
+    return RecordSize.of(key(failure), value) <= maxRecordBytes;
   }
 
   /**
@@ -72,10 +65,6 @@ public final class FailureSerializer implements SerializationSchema<FailureEvent
   }
 
   private static String keyText(FailureEvent failure) {
-    return failure.getId() == null ? null : shortened(failure.getId());
-  }
-
-  private static String shortened(String text) {
-    return text.length() <= MAX_TEXT_CHARS ? text : text.substring(0, MAX_TEXT_CHARS - 1) + "…";
+    return failure.getId() == null ? null : TooLarge.shortened(failure.getId());
   }
 }

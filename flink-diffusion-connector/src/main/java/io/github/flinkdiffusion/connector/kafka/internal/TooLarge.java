@@ -1,0 +1,87 @@
+package io.github.flinkdiffusion.connector.kafka.internal;
+
+import io.github.flinkdiffusion.connector.event.CancelEvent;
+import io.github.flinkdiffusion.connector.event.FailureEvent;
+import io.github.flinkdiffusion.connector.event.FailureReason;
+import io.github.flinkdiffusion.connector.event.ImageEvent;
+import io.github.flinkdiffusion.connector.event.ImageTaskEvent;
+import io.github.flinkdiffusion.connector.event.ProgressEvent;
+import io.github.flinkdiffusion.connector.event.PromptEvent;
+import io.github.flinkdiffusion.connector.event.RecordPosition;
+import java.util.Map;
+
+/**
+ * What becomes of events that do not fit into a record of Kafka. A sink that threw would fail the
+ * job, and again after every restart, because of one event. So an event becomes a failure, or loses
+ * what it can do without.
+ */
+public final class TooLarge {
+  private static final int MAX_TEXT_CHARS = 512;
+  private static final String STORE_ELSEWHERE =
+      " Set diffusion.payload.store, so that large images are kept beside Kafka, or raise"
+          + " diffusion.kafka.max-event-size and the topic's max.message.bytes.";
+
+  private TooLarge() {}
+
+  public static FailureEvent image(ImageEvent image, String size) {
+    return failure(
+        image.getId(),
+        "The result of request %s, with a picture of %d x %d pixels, %s%s"
+            .formatted(
+                shortened(image.getId()),
+                image.getWidth(),
+                image.getHeight(),
+                size,
+                STORE_ELSEWHERE),
+        null,
+        image.getAttributes());
+  }
+
+  public static FailureEvent imageTask(ImageTaskEvent task, String size) {
+    return failure(
+        task.getId(),
+        "Request %s %s%s".formatted(shortened(task.getId()), size, STORE_ELSEWHERE),
+        task.getOrigin(),
+        task.getAttributes());
+  }
+
+  public static FailureEvent prompt(PromptEvent prompt, String size) {
+    return failure(
+        prompt.getId(),
+        "Request %s %s Shorten its texts or attributes, or raise diffusion.kafka.max-event-size."
+            .formatted(shortened(prompt.getId()), size),
+        prompt.getOrigin(),
+        prompt.getAttributes());
+  }
+
+  /** A cancellation needs no more than the id. */
+  public static CancelEvent shortened(CancelEvent cancel) {
+    return new CancelEvent(shortened(cancel.getId()), shortened(cancel.getReason()));
+  }
+
+  /** Progress without its picture. */
+  public static ProgressEvent shortened(ProgressEvent progress) {
+    return ProgressEvent.newBuilder(progress)
+        .setId(shortened(progress.getId()))
+        .setPreview(null)
+        .build();
+  }
+
+  /** No longer than ids may be. */
+  public static String shortened(String text) {
+    return text.length() <= MAX_TEXT_CHARS ? text : text.substring(0, MAX_TEXT_CHARS - 1) + "…";
+  }
+
+  private static FailureEvent failure(
+      String id, String message, RecordPosition origin, Map<String, String> attributes) {
+    return FailureEvent.newBuilder()
+        .setId(id)
+        .setReason(FailureReason.TOO_LARGE)
+        .setMessage(message)
+        .setTopic(origin == null ? null : origin.getTopic())
+        .setPartition(origin == null ? null : origin.getPartition())
+        .setOffset(origin == null ? null : origin.getOffset())
+        .setAttributes(attributes)
+        .build();
+  }
+}
