@@ -365,8 +365,8 @@ public final class EventSinkBuilder<T extends SpecificRecord> {
               if (max < maxRecordBytes) {
                 throw new KafkaSettingsException(
                     ("%s can not write events of up to %d bytes to topic %s, which takes %d: the"
-                         + " job would fail on the first larger picture, and again after every"
-                         + " restart. Raise the topic's max.message.bytes, or lower %s.")
+                            + " job would fail on the first larger picture, and again after every"
+                            + " restart. Raise the topic's max.message.bytes, or lower %s.")
                         .formatted(
                             what, maxRecordBytes, name, max, KafkaOptions.MAX_EVENT_SIZE.key()));
               }

@@ -43,7 +43,7 @@ final class NetworkLoader {
    *
    * @param name of the network, for its file and for messages
    * @throws WeightsException for a parameter that is missing, has another shape than the config
-   *     asks for, or holds a NaN or an infinity
+   *     asks for, or holds a NaN or an infinity; or if a file can not be read to its end
    */
   LoadedNetwork load(String name, Graph graph, TensorStore weights) {
     checkParameters(graph, weights);
@@ -102,11 +102,20 @@ final class NetworkLoader {
 
     @Override
     public void write(String name, long[] shape, OutputStream out) throws IOException {
-      if (finite.contains(name)) {
-        store.writeTo(name, dtype, out);
-      } else {
-        store.writeFiniteTo(name, dtype, out);
-        finite.add(name);
+      try {
+        if (finite.contains(name)) {
+          store.writeTo(name, dtype, out);
+        } else {
+          store.writeFiniteTo(name, dtype, out);
+          finite.add(name);
+        }
+      } catch (InternalError e) {
+        // So the virtual machine says that a mapped page could not be read. Flink would take it for
+        // the end of the process.
+        throw new WeightsException(
+            "Weights %s: tensor %s could not be read: the file became shorter while it was loaded, or its disk failed"
+                .formatted(store.source(), name),
+            e);
       }
     }
   }

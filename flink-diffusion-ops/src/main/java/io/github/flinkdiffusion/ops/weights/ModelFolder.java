@@ -16,7 +16,8 @@ import java.util.stream.Stream;
 
 /**
  * A diffusers pipeline on disk: {@code model_index.json} and a sub-folder for each component, as
- * {@code save_pretrained} writes it and as Hugging Face hosts it. Opening it reads configs only.
+ * {@code save_pretrained} writes it and as Hugging Face hosts it. Opening it reads configs only. A
+ * single-file checkpoint opens as one too, see {@link #open(Path)}.
  *
  * <p>Weights are taken from safetensors files: those of the variant that was asked for where a
  * component has it, else the plain ones, else those of the only variant there is. Pickled weights

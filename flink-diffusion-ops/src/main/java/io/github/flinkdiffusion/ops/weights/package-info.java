@@ -1,8 +1,10 @@
 /**
  * Model folders and their weights: safetensors files, dtype conversion, configs.
  *
- * <p>A {@link io.github.flinkdiffusion.ops.weights.ModelFolder} is a diffusers folder on disk; each
- * of its components has a {@link io.github.flinkdiffusion.ops.weights.Config} and a {@link
+ * <p>A {@link io.github.flinkdiffusion.ops.weights.ModelFolder} is a diffusers folder on disk, or a
+ * single-file checkpoint that looks like one, with {@link
+ * io.github.flinkdiffusion.ops.weights.Lora}s in it if asked for; each of its components has a
+ * {@link io.github.flinkdiffusion.ops.weights.Config} and a {@link
  * io.github.flinkdiffusion.ops.weights.TensorStore}, whose tensors are memory-mapped and so cost no
  * heap until they are read. Everything read is checked before anything is allocated, and nothing
  * that could run code (a pickle) is opened. What is wrong with a file is said once, in a {@link
