@@ -95,7 +95,11 @@ final class LocalCluster implements AutoCloseable {
   String submit(String... arguments) {
     List<String> command = new ArrayList<>(List.of("submit"));
     command.addAll(Arrays.asList(arguments));
-    String output = run(command.toArray(String[]::new));
+    return jobId(run(command.toArray(String[]::new)));
+  }
+
+  /** The id in what Flink's command line says about a job that it has submitted. */
+  static String jobId(String output) {
     Matcher id = JOB_ID.matcher(output);
     if (!id.find()) {
       throw new AssertionError("No job id in: " + output);
