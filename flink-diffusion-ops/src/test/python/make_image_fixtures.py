@@ -39,8 +39,8 @@ palette.putpalette(random.integers(0, 256, 27, dtype=np.uint8).tobytes())
 save("palette", palette, "RGB")
 save("palette-with-transparency", palette, "RGBA", transparency=bytes([0, 100, 255, 255, 7, 255, 255, 255, 255]))
 save("palette-2-bits", palette.point(lambda index: index % 4), "RGB", bits=2)
-Image.fromarray(random.integers(0, 65536, (4, 5), dtype=np.uint16)).save(OUT / "gray-16-bits.png")
-Image.fromarray(noise(1) > 99).save(OUT / "gray-1-bit.png")
+save("gray-16-bits", Image.fromarray(random.integers(0, 65536, (4, 5), dtype=np.uint16)), "I;16")
+save("gray-1-bit", Image.fromarray(noise(1) > 99), "L")
 
 halves = (np.arange(255, dtype=np.float32) + np.float32(0.5)) / np.float32(255)
 floats = np.concatenate(

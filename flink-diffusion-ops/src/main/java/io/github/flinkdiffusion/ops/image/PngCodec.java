@@ -6,6 +6,7 @@ import java.awt.image.BufferedImage;
 import java.awt.image.ComponentColorModel;
 import java.awt.image.DataBuffer;
 import java.awt.image.DataBufferByte;
+import java.awt.image.DataBufferUShort;
 import java.awt.image.IndexColorModel;
 import java.awt.image.WritableRaster;
 import java.io.ByteArrayInputStream;
@@ -20,49 +21,46 @@ import javax.imageio.stream.MemoryCacheImageInputStream;
 import javax.imageio.stream.MemoryCacheImageOutputStream;
 
 /**
- * PNG files of 8 bits per sample.
+ * PNG files of 8 and 16 bits per sample; fewer bits and palettes are read as 8.
  *
  * <p>Sample values are taken as they stand in the file: color profiles and gamma are neither
- * applied nor written, which is what diffusion models are trained with.
+ * applied nor written, which is what diffusion models are trained with. Of the metadata, texts and
+ * the pixels' spacing are held, the latter rounded to whole pixels a metre.
  */
-public final class PngCodec {
+public final class PngCodec implements ImageFormat {
 
-  /**
-   * How large a picture may be, checked before memory is spent on it: a file of some kilobytes can
-   * say that it has billions of pixels.
-   *
-   * @param maxSide the most pixels in width or height
-   * @param maxPixels the most pixels in all; each takes up to 20 bytes while a file is read
-   */
-  public record Limits(int maxSide, long maxPixels) {
-    /** 16384 a side, 4096 x 4096 in all. */
-    public static final Limits DEFAULT = new Limits(16384, 4096L * 4096);
+  PngCodec() {}
 
-    public Limits {
-      if (maxSide < 1 || maxPixels < 1) {
-        throw new ImageException(
-            "Limits of %d a side and %d pixels; both must be at least 1"
-                .formatted(maxSide, maxPixels));
-      }
-    }
-
-    void check(int width, int height) {
-      if (width > maxSide || height > maxSide || (long) width * height > maxPixels) {
-        throw new ImageException(
-            "The picture is %d x %d pixels; at most %d a side and %d in all are accepted"
-                .formatted(width, height, maxSide, maxPixels));
-      }
-    }
+  @Override
+  public String mediaType() {
+    return "image/png";
   }
 
-  private PngCodec() {}
+  @Override
+  public boolean recognises(byte[] file) {
+    return PngHeader.hasSignature(file);
+  }
+
+  @Override
+  public Raster read(byte[] file, ReadOptions options) {
+    if (options.page() > 0) {
+      throw new ImageException("Page %d of a PNG file, which has one".formatted(options.page()));
+    }
+    return decode(file, options.limits());
+  }
+
+  @Override
+  public byte[] write(Raster picture) {
+    return encode(picture);
+  }
 
   /**
-   * Writes a picture of 1 to 4 channels. A value v becomes {@code round(v * 255)}, halves to even,
-   * as diffusers does; values outside 0..1 are cut. The same picture gives the same bytes on the
-   * same Java.
+   * Writes a picture of 1 to 4 channels in 8 or 16 bits, as its format says. In 8 bits over 0..255,
+   * a value v becomes {@code round(v * 255)}, halves to even, as diffusers does; values outside of
+   * the type's range are cut. The same picture gives the same bytes on the same Java.
    *
-   * @throws ImageException if it has other than 1 to 4 channels, or a value that is not a number
+   * @throws ImageException if it has other than 1 to 4 channels, is not of 8 or 16 unsigned bits,
+   *     has a value that is not a number, or a text whose name a PNG file can not hold
    */
   public static byte[] encode(Raster picture) {
     BufferedImage image = toBufferedImage(picture);
@@ -77,36 +75,34 @@ public final class PngCodec {
     } finally {
       writer.dispose();
     }
-    return bytes.toByteArray();
+    return PngMetadata.insert(bytes.toByteArray(), picture.metadata());
   }
 
-  /** Reads a file within {@link Limits#DEFAULT}. */
+  /** Reads a file within {@link ImageLimits#DEFAULT}. */
   public static Raster decode(byte[] png) {
-    return decode(png, Limits.DEFAULT);
+    return decode(png, ImageLimits.DEFAULT);
   }
 
   /**
    * Reads a file: gray, gray and alpha, RGB or RGBA as they are, a palette as RGB, or as RGBA if
-   * some of its colors are transparent. Values are multiples of 1/255.
+   * some of its colors are transparent. Values are multiples of 1/255, or of 1/65535 in files of 16
+   * bits.
    *
-   * @throws ImageException if it is not a whole PNG file of 8 bits per sample, or is larger than
-   *     the limits
+   * @throws ImageException if it is not a whole PNG file, or is larger than the limits
    */
-  public static Raster decode(byte[] png, Limits limits) {
+  public static Raster decode(byte[] png, ImageLimits limits) {
     PngHeader header = PngHeader.read(png);
-    limits.check(header.width(), header.height());
     boolean palette = header.colorType() == PngHeader.ColorType.PALETTE;
-    if (header.bitsPerSample() != 8 && !palette) {
-      throw new ImageException(
-          "The PNG file has %d bits per sample; 8 are supported".formatted(header.bitsPerSample()));
-    }
+    limits.check(header.width(), header.height(), palette ? 4 : header.colorType().samples());
+    ImageMetadata metadata = PngMetadata.read(png);
     ImageReader reader = ImageIO.getImageReadersByFormatName("png").next();
     try (MemoryCacheImageInputStream in =
         new MemoryCacheImageInputStream(new ByteArrayInputStream(png))) {
       // Without metadata: compressed texts and profiles are not unpacked.
       reader.setInput(in, true, true);
       BufferedImage image = reader.read(0);
-      return palette ? fromPalette(image) : fromSamples(image, header.colorType().samples());
+      Raster pixels = palette ? fromPalette(image) : fromSamples(image, header);
+      return pixels.withMetadata(metadata);
     } catch (IOException | RuntimeException e) {
       // The reader answers nonsense with all kinds of exceptions.
       throw new ImageException("Damaged PNG file: " + e, e);
@@ -115,9 +111,11 @@ public final class PngCodec {
     }
   }
 
-  private static Raster fromSamples(BufferedImage image, int channels) {
+  private static Raster fromSamples(BufferedImage image, PngHeader header) {
+    int channels = header.colorType().samples();
     int width = image.getWidth();
     int height = image.getHeight();
+    float white = (1 << header.bitsPerSample()) - 1;
     float[] data = new float[Math.multiplyExact(channels, Math.multiplyExact(width, height))];
     int[] row = new int[width];
     // The image's own raster: getRGB would convert between color spaces.
@@ -126,11 +124,12 @@ public final class PngCodec {
         image.getRaster().getSamples(0, y, width, 1, c, row);
         int at = (c * height + y) * width;
         for (int x = 0; x < width; x++) {
-          data[at + x] = row[x] / 255f;
+          data[at + x] = row[x] / white;
         }
       }
     }
-    return new Raster(channels, height, width, data);
+    SampleType type = header.bitsPerSample() == 16 ? SampleType.UINT16 : SampleType.UINT8;
+    return new Raster(channels, height, width, data).storedAs(type);
   }
 
   private static Raster fromPalette(BufferedImage image) {
@@ -153,48 +152,96 @@ public final class PngCodec {
     return new Raster(channels, height, width, data);
   }
 
-  /** As 8-bit samples, pixel by pixel. */
-  static BufferedImage toBufferedImage(Raster picture) {
+  /** As samples of 8 or 16 bits, pixel by pixel. */
+  private static BufferedImage toBufferedImage(Raster picture) {
     int channels = picture.channels();
+    PixelFormat format = picture.format();
     if (channels > 4) {
       throw new ImageException(
           "%s can not be a PNG file: 1 to 4 channels are supported".formatted(picture));
     }
+    if (format.type() != SampleType.UINT8 && format.type() != SampleType.UINT16) {
+      throw new ImageException(
+          "%s of type %s can not be a PNG file, which holds UINT8 and UINT16; see storedAs"
+              .formatted(picture, format.type()));
+    }
+    if (format.bands() == Bands.MEASUREMENTS && channels % 2 == 0) {
+      throw new ImageException(
+          "%s of measurements can not be a PNG file, where the last of %d channels is opacity"
+              .formatted(picture, channels));
+    }
+    if (format.range().descending()) {
+      throw new ImageException(
+          "%s over %s can not be a PNG file, where large numbers are bright; see storedAs"
+              .formatted(picture, format.range()));
+    }
+    boolean wide = format.type() == SampleType.UINT16;
     boolean alpha = channels % 2 == 0;
+    int dataType = wide ? DataBuffer.TYPE_USHORT : DataBuffer.TYPE_BYTE;
     ComponentColorModel model =
         new ComponentColorModel(
             ColorSpace.getInstance(channels <= 2 ? ColorSpace.CS_GRAY : ColorSpace.CS_sRGB),
             alpha,
             false,
             alpha ? Transparency.TRANSLUCENT : Transparency.OPAQUE,
-            DataBuffer.TYPE_BYTE);
+            dataType);
     int width = picture.width();
     WritableRaster raster =
         java.awt.image.Raster.createInterleavedRaster(
-            DataBuffer.TYPE_BYTE,
+            dataType,
             width,
             picture.height(),
             Math.multiplyExact(width, channels),
             channels,
             IntStream.range(0, channels).toArray(),
             null);
-    byte[] samples = ((DataBufferByte) raster.getDataBuffer()).getData();
-    float[] data = picture.data();
-    int pixels = picture.height() * width;
-    for (int c = 0; c < channels; c++) {
-      for (int i = 0; i < pixels; i++) {
-        samples[i * channels + c] = toByte(data[c * pixels + i], picture);
-      }
+    if (wide) {
+      fill(picture, ((DataBufferUShort) raster.getDataBuffer()).getData());
+    } else {
+      fill(picture, ((DataBufferByte) raster.getDataBuffer()).getData());
     }
     return new BufferedImage(model, raster, false, null);
   }
 
-  /** Cut to 0..1, times 255, to the nearest whole number, halves to even. */
+  private static void fill(Raster picture, byte[] samples) {
+    PixelFormat format = picture.format();
+    boolean full = format.range().equals(SampleType.UINT8.fullRange());
+    int channels = picture.channels();
+    int pixels = picture.height() * picture.width();
+    float[] data = picture.data();
+    for (int c = 0; c < channels; c++) {
+      for (int i = 0; i < pixels; i++) {
+        float value = data[c * pixels + i];
+        samples[i * channels + c] =
+            full
+                ? toByte(value, picture)
+                : (byte) (int) format.sample(requireNumber(value, picture));
+      }
+    }
+  }
+
+  private static void fill(Raster picture, short[] samples) {
+    int channels = picture.channels();
+    int pixels = picture.height() * picture.width();
+    float[] data = picture.data();
+    for (int c = 0; c < channels; c++) {
+      for (int i = 0; i < pixels; i++) {
+        float value = requireNumber(data[c * pixels + i], picture);
+        samples[i * channels + c] = (short) (int) picture.format().sample(value);
+      }
+    }
+  }
+
+  /** Cut to 0..1, times 255 in float as diffusers does, to the nearest, halves to even. */
   static byte toByte(float value, Raster picture) {
+    return (byte) (int) Math.rint(Math.max(0f, Math.min(1f, requireNumber(value, picture))) * 255f);
+  }
+
+  static float requireNumber(float value, Raster picture) {
     if (Float.isNaN(value)) {
       throw new ImageException(
           "%s holds a value that is not a number; 0 to 1 are expected".formatted(picture));
     }
-    return (byte) (int) Math.rint(Math.max(0f, Math.min(1f, value)) * 255f);
+    return value;
   }
 }

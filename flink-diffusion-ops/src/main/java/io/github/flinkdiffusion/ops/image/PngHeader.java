@@ -2,31 +2,36 @@ package io.github.flinkdiffusion.ops.image;
 
 import java.nio.ByteBuffer;
 import java.nio.charset.StandardCharsets;
+import java.util.ArrayList;
 import java.util.Arrays;
+import java.util.List;
+import java.util.Set;
 import java.util.zip.CRC32;
 
 /**
  * What a PNG file says of itself, read without touching its pixels. The file's blocks are all
  * looked at, so that a truncated or damaged one is noticed here.
  *
- * @param bitsPerSample 1, 2, 4, 8 or 16
+ * @param bitsPerSample 1, 2, 4, 8 or 16, as the color type allows
  */
 record PngHeader(int width, int height, int bitsPerSample, ColorType colorType) {
 
   /** The kinds of pixels, by their code in the file. */
   enum ColorType {
-    GRAY(0, 1),
-    RGB(2, 3),
-    PALETTE(3, 1),
-    GRAY_ALPHA(4, 2),
-    RGBA(6, 4);
+    GRAY(0, 1, Set.of(1, 2, 4, 8, 16)),
+    RGB(2, 3, Set.of(8, 16)),
+    PALETTE(3, 1, Set.of(1, 2, 4, 8)),
+    GRAY_ALPHA(4, 2, Set.of(8, 16)),
+    RGBA(6, 4, Set.of(8, 16));
 
     private final int code;
     private final int samples;
+    private final Set<Integer> bits;
 
-    ColorType(int code, int samples) {
+    ColorType(int code, int samples, Set<Integer> bits) {
       this.code = code;
       this.samples = samples;
+      this.bits = bits;
     }
 
     int samples() {
@@ -34,40 +39,47 @@ record PngHeader(int width, int height, int bitsPerSample, ColorType colorType) 
     }
   }
 
+  /** A block, its data from position 0. */
+  record Block(String type, ByteBuffer data) {}
+
   private static final byte[] SIGNATURE = {(byte) 0x89, 'P', 'N', 'G', '\r', '\n', 0x1A, '\n'};
   private static final int HEADER_BYTES = 13;
 
   /** Length and type before a block's data, checksum after it. */
   private static final int BLOCK_OVERHEAD = 12;
 
+  static boolean hasSignature(byte[] file) {
+    return file.length >= SIGNATURE.length
+        && Arrays.equals(file, 0, SIGNATURE.length, SIGNATURE, 0, SIGNATURE.length);
+  }
+
   static PngHeader read(byte[] png) {
-    if (png.length < SIGNATURE.length
-        || !Arrays.equals(png, 0, SIGNATURE.length, SIGNATURE, 0, SIGNATURE.length)) {
+    if (!hasSignature(png)) {
       throw new ImageException(
           "Not a PNG file: its %d bytes do not begin with the signature".formatted(png.length));
     }
-    ByteBuffer bytes = ByteBuffer.wrap(png).position(SIGNATURE.length);
-    PngHeader header = null;
-    boolean pixels = false;
-    for (String type = ""; !type.equals("IEND"); ) {
-      ByteBuffer block = nextBlock(bytes);
-      type = StandardCharsets.ISO_8859_1.decode(block.slice(0, 4)).toString();
-      if (header == null) {
-        if (!type.equals("IHDR") || block.capacity() != 4 + HEADER_BYTES) {
-          throw new ImageException("Damaged PNG file: it does not begin with a header block");
-        }
-        header = header(block.position(4));
-      }
-      pixels |= type.equals("IDAT");
+    List<Block> blocks = blocks(png);
+    Block first = blocks.get(0);
+    if (!first.type().equals("IHDR") || first.data().capacity() != HEADER_BYTES) {
+      throw new ImageException("Damaged PNG file: it does not begin with a header block");
     }
-    if (!pixels) {
+    if (blocks.stream().noneMatch(block -> block.type().equals("IDAT"))) {
       throw new ImageException("Damaged PNG file: it holds no pixels");
     }
-    return header;
+    return header(first.data());
   }
 
-  /** Type and data of the next block. */
-  private static ByteBuffer nextBlock(ByteBuffer bytes) {
+  /** All blocks up to the end block. */
+  static List<Block> blocks(byte[] png) {
+    ByteBuffer bytes = ByteBuffer.wrap(png).position(SIGNATURE.length);
+    List<Block> blocks = new ArrayList<>();
+    do {
+      blocks.add(nextBlock(bytes));
+    } while (!blocks.get(blocks.size() - 1).type().equals("IEND"));
+    return blocks;
+  }
+
+  private static Block nextBlock(ByteBuffer bytes) {
     int at = bytes.position();
     if (bytes.remaining() < BLOCK_OVERHEAD) {
       throw new ImageException(
@@ -87,7 +99,8 @@ record PngHeader(int width, int height, int bitsPerSample, ColorType colorType) 
       throw new ImageException(
           "Damaged PNG file: the checksum of the block at byte %d is wrong".formatted(at));
     }
-    return block;
+    return new Block(
+        StandardCharsets.ISO_8859_1.decode(block.slice(0, 4)).toString(), block.slice(4, length));
   }
 
   private static PngHeader header(ByteBuffer bytes) {
@@ -108,6 +121,11 @@ record PngHeader(int width, int height, int bitsPerSample, ColorType colorType) 
                 () ->
                     new ImageException(
                         "Damaged PNG file: there is no color type %d".formatted(code)));
+    if (!type.bits.contains(bits)) {
+      throw new ImageException(
+          "Damaged PNG file: %d bits per sample; %s has one of %s"
+              .formatted(bits, type, type.bits.stream().sorted().toList()));
+    }
     return new PngHeader(width, height, bits, type);
   }
 }

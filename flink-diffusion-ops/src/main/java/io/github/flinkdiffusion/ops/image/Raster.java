@@ -4,23 +4,55 @@ import java.util.Arrays;
 
 /**
  * A picture: channels x height x width floats, all of one channel before the next, rows from the
- * top. In a picture to be shown, 0 is dark and 1 is bright; channels are gray, gray and alpha,
- * red-green-blue, or red-green-blue and alpha (not premultiplied).
+ * top. 0 is dark and 1 is bright, whatever the file's numbers were: its {@link PixelFormat} says
+ * which numbers 0 and 1 stand for and what they are rounded to when they are written, so a 16-bit
+ * or float picture goes through a network and comes back in its own units. Values below 0 and above
+ * 1 are allowed: they are numbers outside of the format's range. Opacity is not premultiplied.
+ *
+ * <p>Whole numbers of up to 16 bits come back exactly, whatever the range; floats come back exactly
+ * if their range is 0..1, and else within about 1e-7 of the range.
  *
  * <p>Immutable by convention: the array is neither copied in nor out, because pictures pass through
  * many hands, so whoever holds one leaves it as it is.
+ *
+ * <pre>{@code
+ * Raster scene = Images.read(file, ReadOptions.DEFAULT);             // 16 bits, 0..65535
+ * Raster input = scene.over(new ValueRange(0, 10_000));              // reflectance: 10000 is white
+ * Raster result = new Raster(3, 4 * h, 4 * w, network(input.data())).like(input);
+ * byte[] tiff = Images.write(result, "image/tiff");                  // 16 bits, same units, same place
+ * byte[] view = PngCodec.encode(result.storedAs(SampleType.UINT8));  // 10000 is white
+ * }</pre>
  */
 public final class Raster {
   private final int channels;
   private final int height;
   private final int width;
   private final float[] data;
+  private final PixelFormat format;
+  private final ImageMetadata metadata;
 
   /**
+   * A picture of 8 bits without metadata.
+   *
    * @param data the elements, which from now on nobody changes
    * @throws ImageException if a size is not positive or the array has another length than they say
    */
   public Raster(int channels, int height, int width, float[] data) {
+    this(channels, height, width, data, PixelFormat.ofPicture(channels), ImageMetadata.NONE);
+  }
+
+  /**
+   * @param data the elements, which from now on nobody changes
+   * @throws ImageException if a size is not positive, the array has another length than they say,
+   *     or the format's bands are of another number
+   */
+  public Raster(
+      int channels,
+      int height,
+      int width,
+      float[] data,
+      PixelFormat format,
+      ImageMetadata metadata) {
     if (channels <= 0 || height <= 0 || width <= 0) {
       throw new ImageException(
           "A picture of %d channels x %d x %d; each must be at least 1"
@@ -32,10 +64,15 @@ public final class Raster {
           "A picture of %d channels x %d x %d takes %d values, not %d"
               .formatted(channels, height, width, elements, data.length));
     }
+    if (!format.bands().fits(channels)) {
+      throw new ImageException("%d channels can not be %s".formatted(channels, format.bands()));
+    }
     this.channels = channels;
     this.height = height;
     this.width = width;
     this.data = data;
+    this.format = format;
+    this.metadata = metadata;
   }
 
   private static long elements(int channels, int height, int width) {
@@ -73,18 +110,100 @@ public final class Raster {
     return data;
   }
 
+  /** What the values are in a file. */
+  public PixelFormat format() {
+    return format;
+  }
+
+  public ImageMetadata metadata() {
+    return metadata;
+  }
+
   /** One value; nothing is checked but the array's bounds. */
   public float at(int channel, int y, int x) {
     return data[(channel * height + y) * width + x];
   }
 
-  /** Whether the other has the same size and, bit by bit, the same values. */
+  /** The same file's numbers over another range: what is 0 and 1 changes, and so all values. */
+  public Raster over(ValueRange range) {
+    if (range.equals(format.range())) {
+      return this;
+    }
+    float[] moved = new float[data.length];
+    for (int i = 0; i < data.length; i++) {
+      moved[i] = (float) range.unit(format.range().value(data[i]));
+    }
+    return new Raster(channels, height, width, moved, format.withRange(range), metadata);
+  }
+
+  /**
+   * The same look in another type: black stays black and white stays white, and the file's numbers
+   * change.
+   */
+  public Raster storedAs(SampleType type) {
+    return withFormat(PixelFormat.of(format.bands(), type));
+  }
+
+  /** The same values, which now stand for other numbers or bands. */
+  public Raster withFormat(PixelFormat other) {
+    return new Raster(channels, height, width, data, other, metadata);
+  }
+
+  public Raster withMetadata(ImageMetadata other) {
+    return new Raster(channels, height, width, data, format, other);
+  }
+
+  /**
+   * This picture as what became of another one: in the source's numbers, at its place, its pixels
+   * as much smaller as this picture has more of them. The bands are the source's if there are as
+   * many.
+   */
+  public Raster like(Raster source) {
+    Bands bands =
+        source.format.bands().fits(channels) && channels == source.channels
+            ? source.format.bands()
+            : format.bands();
+    return new Raster(
+        channels,
+        height,
+        width,
+        data,
+        source.format.withBands(bands),
+        source.metadata.scaled((double) width / source.width, (double) height / source.height));
+  }
+
+  /** A part, at its own place. */
+  public Raster crop(Window window) {
+    window.requireInside(width, height);
+    float[] part = new float[channels * window.height() * window.width()];
+    for (int c = 0; c < channels; c++) {
+      for (int y = 0; y < window.height(); y++) {
+        System.arraycopy(
+            data,
+            (c * height + window.y() + y) * width + window.x(),
+            part,
+            (c * window.height() + y) * window.width(),
+            window.width());
+      }
+    }
+    return new Raster(
+        channels,
+        window.height(),
+        window.width(),
+        part,
+        format,
+        metadata.cropped(window.x(), window.y()));
+  }
+
+  /** Whether the other has the same size, format and metadata and, bit by bit, the same values. */
   @Override
   public boolean equals(Object other) {
     return other instanceof Raster that
         && channels == that.channels
         && height == that.height
         && width == that.width
+        && format.equals(that.format)
+        && metadata.equals(that.metadata)
         && Arrays.equals(data, that.data);
   }
 

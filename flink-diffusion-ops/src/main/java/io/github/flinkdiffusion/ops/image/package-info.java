@@ -11,7 +11,7 @@
  *
  * <pre>{@code
  * byte[] png = PngCodec.encode(picture);
- * Raster again = PngCodec.decode(png, PngCodec.Limits.DEFAULT);
+ * Raster again = PngCodec.decode(png, ImageLimits.DEFAULT);
  * byte[] sheet = ContactSheet.columns(4).add(picture, "a red apple").add(again, "the same").toPng();
  * }</pre>
  */

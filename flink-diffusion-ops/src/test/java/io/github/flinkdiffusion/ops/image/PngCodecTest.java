@@ -6,8 +6,10 @@ import static org.assertj.core.api.Assertions.assertThatThrownBy;
 import java.nio.ByteBuffer;
 import java.nio.charset.StandardCharsets;
 import java.util.Arrays;
+import java.util.Map;
 import java.util.Random;
 import java.util.zip.CRC32;
+import java.util.zip.Deflater;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
@@ -67,12 +69,16 @@ class PngCodecTest {
   @Test
   void holdsTheLimitsOfTheCaller() {
     byte[] png = PngCodec.encode(noise(3, 4, 6, 1));
-    assertThat(PngCodec.decode(png, new PngCodec.Limits(6, 24)).width()).isEqualTo(6);
-    assertThatThrownBy(() -> PngCodec.decode(png, new PngCodec.Limits(5, 24)))
+    assertThat(PngCodec.decode(png, ImageLimits.DEFAULT.withPixels(6, 24)).width()).isEqualTo(6);
+    assertThatThrownBy(() -> PngCodec.decode(png, ImageLimits.DEFAULT.withPixels(5, 24)))
         .hasMessageContaining("6 x 4");
-    assertThatThrownBy(() -> PngCodec.decode(png, new PngCodec.Limits(6, 23)))
+    assertThatThrownBy(() -> PngCodec.decode(png, ImageLimits.DEFAULT.withPixels(6, 23)))
         .hasMessageContaining("23 in all");
-    assertThatThrownBy(() -> new PngCodec.Limits(0, 1)).isInstanceOf(ImageException.class);
+    assertThatThrownBy(() -> PngCodec.decode(png, new ImageLimits(6, 24, 2, 288)))
+        .hasMessageContaining("3 bands");
+    assertThatThrownBy(() -> PngCodec.decode(png, new ImageLimits(6, 24, 3, 287)))
+        .hasMessageContaining("more than 287 bytes");
+    assertThatThrownBy(() -> new ImageLimits(0, 1, 1, 4)).isInstanceOf(ImageException.class);
   }
 
   @ParameterizedTest
@@ -120,6 +126,108 @@ class PngCodecTest {
     assertThatThrownBy(() -> PngCodec.decode(bytes.getBytes(StandardCharsets.ISO_8859_1)))
         .isInstanceOf(ImageException.class)
         .hasMessageContaining("Not a PNG file");
+  }
+
+  @Test
+  void holdsSixteenBitsToTheLast() {
+    for (int channels = 1; channels <= 4; channels++) {
+      float[] data = new float[channels * 16384];
+      for (int i = 0; i < data.length; i++) {
+        data[i] = (i * 7919 & 0xFFFF) / 65535f;
+      }
+      Raster picture = new Raster(channels, 128, 128, data).storedAs(SampleType.UINT16);
+      assertThat(PngCodec.decode(PngCodec.encode(picture))).isEqualTo(picture);
+    }
+  }
+
+  @Test
+  void holdsTextsOfAnyScriptAndThePixelsSpacing() {
+    ImageMetadata metadata =
+        ImageMetadata.NONE
+            .withSpacing(new PixelSpacing(0.5, 0.25))
+            .withTexts(
+                Map.of(
+                    "prompt",
+                    "an apple\nand a pear",
+                    "Titel",
+                    "\u00c4pfel",
+                    "title",
+                    "\u82f9\u679c"));
+    Raster picture = noise(3, 4, 4, 1).withMetadata(metadata);
+    assertThat(PngCodec.decode(PngCodec.encode(picture))).isEqualTo(picture);
+  }
+
+  @ParameterizedTest
+  @ValueSource(strings = {"", " a", "a\nb", "\u82f9"})
+  void refusesNamesThatAPngTextCanNotHave(String name) {
+    Raster picture =
+        noise(1, 2, 2, 1).withMetadata(ImageMetadata.NONE.withTexts(Map.of(name, "text")));
+    assertThatThrownBy(() -> PngCodec.encode(picture))
+        .isInstanceOf(ImageException.class)
+        .hasMessageContaining("can not hold a text named");
+  }
+
+  @Test
+  void refusesACompressedTextThatGrowsWithoutBound() {
+    Deflater deflater = new Deflater();
+    deflater.setInput(new byte[64 << 20]);
+    deflater.finish();
+    byte[] packed = new byte[1 << 20];
+    int length = deflater.deflate(packed);
+    assertThat(deflater.finished()).isTrue();
+    deflater.end();
+    byte[] data =
+        ByteBuffer.allocate(length + 3).put(new byte[] {'a', 0, 0}).put(packed, 0, length).array();
+    assertThatThrownBy(() -> PngCodec.decode(withBlock("zTXt", data)))
+        .isInstanceOf(ImageException.class)
+        .hasMessageContaining("more than 1048576 bytes");
+  }
+
+  @Test
+  void readsCompressedTexts() {
+    Deflater deflater = new Deflater();
+    deflater.setInput("\u82f9\u679c".getBytes(StandardCharsets.UTF_8));
+    deflater.finish();
+    byte[] packed = new byte[100];
+    int length = deflater.deflate(packed);
+    deflater.end();
+    byte[] data =
+        ByteBuffer.allocate(length + 6)
+            .put(new byte[] {'a', 0, 1, 0, 0, 0})
+            .put(packed, 0, length)
+            .array();
+    assertThat(PngCodec.decode(withBlock("iTXt", data)).metadata().texts())
+        .containsExactly(Map.entry("a", "\u82f9\u679c"));
+    byte[] cut = Arrays.copyOf(data, data.length - 3);
+    assertThatThrownBy(() -> PngCodec.decode(withBlock("iTXt", cut)))
+        .hasMessageContaining("'a' is cut off");
+  }
+
+  private static byte[] withBlock(String type, byte[] data) {
+    byte[] png = PngCodec.encode(noise(1, 2, 2, 1));
+    CRC32 crc = new CRC32();
+    crc.update(type.getBytes(StandardCharsets.US_ASCII));
+    crc.update(data);
+    return ByteBuffer.allocate(png.length + data.length + 12)
+        .put(png, 0, 33)
+        .putInt(data.length)
+        .put(type.getBytes(StandardCharsets.US_ASCII))
+        .put(data)
+        .putInt((int) crc.getValue())
+        .put(png, 33, png.length - 33)
+        .array();
+  }
+
+  @Test
+  void refusesNumbersThatAPngFileCanNotHold() {
+    assertThatThrownBy(() -> PngCodec.encode(noise(1, 2, 2, 1).storedAs(SampleType.FLOAT32)))
+        .hasMessageContaining("type FLOAT32");
+    PixelFormat measured = PixelFormat.of(Bands.MEASUREMENTS, SampleType.UINT16);
+    assertThatThrownBy(() -> PngCodec.encode(noise(4, 2, 2, 1).withFormat(measured)))
+        .hasMessageContaining("opacity");
+    Raster negative =
+        noise(1, 2, 2, 1).withFormat(PixelFormat.ofPicture(1).withRange(new ValueRange(255, 0)));
+    assertThatThrownBy(() -> PngCodec.encode(negative)).hasMessageContaining("255.0..0.0");
   }
 
   @Test

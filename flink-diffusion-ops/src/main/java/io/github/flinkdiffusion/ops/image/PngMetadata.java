@@ -1,0 +1,207 @@
+package io.github.flinkdiffusion.ops.image;
+
+import java.io.ByteArrayOutputStream;
+import java.nio.ByteBuffer;
+import java.nio.charset.Charset;
+import java.nio.charset.StandardCharsets;
+import java.util.Map;
+import java.util.Optional;
+import java.util.SortedMap;
+import java.util.TreeMap;
+import java.util.zip.CRC32;
+import java.util.zip.DataFormatException;
+import java.util.zip.Inflater;
+
+/**
+ * The texts (blocks tEXt, zTXt and iTXt) and the pixels' spacing (pHYs) of a PNG file. Java's own
+ * codec reads and writes the pixels; these blocks are put into its file after the header, where any
+ * reader finds them before the pixels.
+ */
+final class PngMetadata {
+  /** Signature and header block. */
+  private static final int AFTER_HEADER = 33;
+
+  private static final int MAX_KEYWORD = 79;
+
+  /** Compressed texts that unpack to more are an attack, or at least no text. */
+  private static final int MAX_TEXT_BYTES = 1 << 20;
+
+  private PngMetadata() {}
+
+  // ---------------------------------------------------------------- reading
+
+  /** Of a file that {@link PngHeader#read} found whole. */
+  static ImageMetadata read(byte[] png) {
+    SortedMap<String, String> texts = new TreeMap<>();
+    Optional<PixelSpacing> spacing = Optional.empty();
+    for (PngHeader.Block block : PngHeader.blocks(png)) {
+      ByteBuffer data = block.data();
+      switch (block.type()) {
+        case "tEXt" -> {
+          String keyword = until0(data, StandardCharsets.ISO_8859_1, block);
+          texts.put(keyword, rest(data, StandardCharsets.ISO_8859_1));
+        }
+        case "zTXt" -> {
+          String keyword = until0(data, StandardCharsets.ISO_8859_1, block);
+          skip(data, 1, block);
+          texts.put(keyword, unpacked(data, StandardCharsets.ISO_8859_1, keyword));
+        }
+        case "iTXt" -> {
+          String keyword = until0(data, StandardCharsets.ISO_8859_1, block);
+          boolean compressed = data.remaining() > 0 && data.get(data.position()) != 0;
+          skip(data, 2, block);
+          until0(data, StandardCharsets.US_ASCII, block);
+          until0(data, StandardCharsets.UTF_8, block);
+          texts.put(
+              keyword,
+              compressed
+                  ? unpacked(data, StandardCharsets.UTF_8, keyword)
+                  : rest(data, StandardCharsets.UTF_8));
+        }
+        case "pHYs" -> spacing = spacing(data);
+        default -> {}
+      }
+    }
+    return texts.isEmpty() && spacing.isEmpty()
+        ? ImageMetadata.NONE
+        : new ImageMetadata(Optional.empty(), spacing, texts, ImageMetadata.NONE.tags());
+  }
+
+  private static Optional<PixelSpacing> spacing(ByteBuffer data) {
+    if (data.remaining() != 9 || data.get(8) != 1) {
+      return Optional.empty();
+    }
+    int x = data.getInt();
+    int y = data.getInt();
+    return x > 0 && y > 0
+        ? Optional.of(new PixelSpacing(1000.0 / x, 1000.0 / y))
+        : Optional.empty();
+  }
+
+  private static String until0(ByteBuffer data, Charset charset, PngHeader.Block block) {
+    int start = data.position();
+    while (data.hasRemaining()) {
+      if (data.get() == 0) {
+        int end = data.position() - 1;
+        return charset.decode(data.slice(start, end - start)).toString();
+      }
+    }
+    throw damaged(block);
+  }
+
+  private static void skip(ByteBuffer data, int bytes, PngHeader.Block block) {
+    if (data.remaining() < bytes) {
+      throw damaged(block);
+    }
+    data.position(data.position() + bytes);
+  }
+
+  private static String rest(ByteBuffer data, Charset charset) {
+    return charset.decode(data).toString();
+  }
+
+  private static String unpacked(ByteBuffer data, Charset charset, String keyword) {
+    byte[] packed = new byte[data.remaining()];
+    data.get(packed);
+    Inflater inflater = new Inflater();
+    try {
+      inflater.setInput(packed);
+      ByteArrayOutputStream text = new ByteArrayOutputStream();
+      byte[] part = new byte[8192];
+      while (!inflater.finished()) {
+        int read = inflater.inflate(part);
+        if (read == 0 && !inflater.finished()) {
+          throw new ImageException("Damaged PNG file: its text '%s' is cut off".formatted(keyword));
+        }
+        text.write(part, 0, read);
+        if (text.size() > MAX_TEXT_BYTES) {
+          throw new ImageException(
+              "The PNG file's text '%s' has more than %d bytes, which are accepted"
+                  .formatted(keyword, MAX_TEXT_BYTES));
+        }
+      }
+      return text.toString(charset);
+    } catch (DataFormatException e) {
+      throw new ImageException(
+          "Damaged PNG file: its text '%s' can not be unpacked".formatted(keyword), e);
+    } finally {
+      inflater.end();
+    }
+  }
+
+  private static ImageException damaged(PngHeader.Block block) {
+    return new ImageException(
+        "Damaged PNG file: a %s block of %d bytes is not whole"
+            .formatted(block.type(), block.data().capacity()));
+  }
+
+  // ---------------------------------------------------------------- writing
+
+  /** The file with these blocks after its header. */
+  static byte[] insert(byte[] png, ImageMetadata metadata) {
+    ByteArrayOutputStream blocks = new ByteArrayOutputStream();
+    metadata.spacing().ifPresent(size -> writeSpacing(blocks, size));
+    for (Map.Entry<String, String> text : metadata.texts().entrySet()) {
+      writeText(blocks, text.getKey(), text.getValue());
+    }
+    if (blocks.size() == 0) {
+      return png;
+    }
+    return ByteBuffer.allocate(png.length + blocks.size())
+        .put(png, 0, AFTER_HEADER)
+        .put(blocks.toByteArray())
+        .put(png, AFTER_HEADER, png.length - AFTER_HEADER)
+        .array();
+  }
+
+  private static void writeSpacing(ByteArrayOutputStream out, PixelSpacing spacing) {
+    double x = Math.rint(1000 / spacing.x());
+    double y = Math.rint(1000 / spacing.y());
+    // Whole pixels a metre say nothing true of a satellite's.
+    if (Math.min(x, y) < 100 || Math.max(x, y) > Integer.MAX_VALUE) {
+      return;
+    }
+    ByteBuffer data = ByteBuffer.allocate(9).putInt((int) x).putInt((int) y).put((byte) 1);
+    writeBlock(out, "pHYs", data.array());
+  }
+
+  private static void writeText(ByteArrayOutputStream out, String keyword, String text) {
+    if (!isKeyword(keyword) || text.indexOf(0) >= 0) {
+      throw new ImageException(
+          ("A PNG file can not hold a text named '%s': names have 1 to %d printable Latin-1"
+                  + " characters without spaces at the ends, and texts no zero character")
+              .formatted(keyword, MAX_KEYWORD));
+    }
+    byte[] name = keyword.getBytes(StandardCharsets.ISO_8859_1);
+    ByteArrayOutputStream data = new ByteArrayOutputStream();
+    data.writeBytes(name);
+    if (StandardCharsets.ISO_8859_1.newEncoder().canEncode(text)) {
+      data.write(0);
+      data.writeBytes(text.getBytes(StandardCharsets.ISO_8859_1));
+      writeBlock(out, "tEXt", data.toByteArray());
+    } else {
+      // End of keyword, not compressed, method 0, no language, no translated keyword.
+      data.writeBytes(new byte[5]);
+      data.writeBytes(text.getBytes(StandardCharsets.UTF_8));
+      writeBlock(out, "iTXt", data.toByteArray());
+    }
+  }
+
+  private static boolean isKeyword(String name) {
+    return !name.isEmpty()
+        && name.length() <= MAX_KEYWORD
+        && name.equals(name.strip())
+        && name.chars().allMatch(c -> 32 <= c && c <= 126 || 161 <= c && c <= 255);
+  }
+
+  private static void writeBlock(ByteArrayOutputStream out, String type, byte[] data) {
+    byte[] name = type.getBytes(StandardCharsets.US_ASCII);
+    CRC32 crc = new CRC32();
+    crc.update(name);
+    crc.update(data);
+    out.writeBytes(ByteBuffer.allocate(4).putInt(data.length).array());
+    out.writeBytes(name);
+    out.writeBytes(data);
+    out.writeBytes(ByteBuffer.allocate(4).putInt((int) crc.getValue()).array());
+  }
+}

@@ -1,0 +1,74 @@
+package io.github.flinkdiffusion.ops.image;
+
+import java.util.Arrays;
+
+/**
+ * What 0 and 1 in a {@link Raster} stand for, in the numbers of its file: {@code value = low + x *
+ * (high - low)}. This is how 16-bit counts, reflectances and Hounsfield units meet networks that
+ * think in 0..1, and find back: the range travels with the raster, and values outside of it stay
+ * what they are, below 0 or above 1.
+ *
+ * <p>{@code low} may be above {@code high}: the file's small numbers are then the bright ones.
+ *
+ * @param low the number that is 0, or black
+ * @param high the number that is 1, or white
+ */
+public record ValueRange(double low, double high) {
+
+  public ValueRange {
+    if (!Double.isFinite(low) || !Double.isFinite(high) || low == high) {
+      throw new ImageException(
+          "A value range from %s to %s; two different finite numbers are needed"
+              .formatted(low, high));
+    }
+  }
+
+  /** The range of whole numbers of so many bits, such as the 12 that many sensors have. */
+  public static ValueRange ofBits(int bits) {
+    if (bits < 1 || bits > 32) {
+      throw new ImageException("Whole numbers of %d bits; 1 to 32 are supported".formatted(bits));
+    }
+    return new ValueRange(0, (double) (1L << bits) - 1);
+  }
+
+  /**
+   * The range that leaves a share of the values below and above it, as for showing a satellite
+   * picture whose numbers fill a small part of their type. All bands count alike, so colors keep
+   * their balance. A raster of one value gets the range of its type.
+   *
+   * @param lowShare for example 0.02
+   * @param highShare for example 0.98, above {@code lowShare}
+   */
+  public static ValueRange ofShares(Raster raster, double lowShare, double highShare) {
+    if (!(0 <= lowShare && lowShare < highShare && highShare <= 1)) {
+      throw new ImageException(
+          "Value range of shares %s to %s; 0 <= low < high <= 1 is needed"
+              .formatted(lowShare, highShare));
+    }
+    float[] sorted = raster.data().clone();
+    Arrays.sort(sorted);
+    ValueRange own = raster.format().range();
+    double low = own.value(sorted[(int) Math.round(lowShare * (sorted.length - 1))]);
+    double high = own.value(sorted[(int) Math.round(highShare * (sorted.length - 1))]);
+    return low == high ? raster.format().type().fullRange() : new ValueRange(low, high);
+  }
+
+  /** The file's number for a raster's value. */
+  public double value(double x) {
+    return low + x * (high - low);
+  }
+
+  /** The raster's value for a file's number. */
+  public double unit(double value) {
+    return (value - low) / (high - low);
+  }
+
+  boolean descending() {
+    return low > high;
+  }
+
+  @Override
+  public String toString() {
+    return low + ".." + high;
+  }
+}

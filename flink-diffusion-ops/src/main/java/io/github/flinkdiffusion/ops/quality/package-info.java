@@ -1,0 +1,18 @@
+/**
+ * How good results are, as plain functions of pictures, masks and numbers: fidelity ({@link
+ * io.github.flinkdiffusion.ops.quality.Fidelity}), masks' overlap ({@link
+ * io.github.flinkdiffusion.ops.quality.Overlap}), rank correlation ({@link
+ * io.github.flinkdiffusion.ops.quality.RankCorrelation}), distances between sets of features
+ * ({@link io.github.flinkdiffusion.ops.quality.FeatureDistance}) and visible seams ({@link
+ * io.github.flinkdiffusion.ops.quality.Seams}). The definitions are the published ones; each is
+ * compared with scikit-image, SciPy or NumPy in a test. Nothing here knows a model, and one
+ * exception, {@link io.github.flinkdiffusion.ops.quality.QualityException}, says what can not be
+ * compared.
+ *
+ * <pre>{@code
+ * double psnr = Fidelity.psnr(enlarged, truth);
+ * double dice = Overlap.dice(mask, expected);
+ * double seam = Seams.excess(enlarged, columnsWhereTilesMeet, rowsWhereTilesMeet);
+ * }</pre>
+ */
+package io.github.flinkdiffusion.ops.quality;
