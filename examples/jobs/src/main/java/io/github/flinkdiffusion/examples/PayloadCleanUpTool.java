@@ -1,0 +1,262 @@
+package io.github.flinkdiffusion.examples;
+
+import io.github.flinkdiffusion.connector.kafka.KafkaOptions;
+import io.github.flinkdiffusion.connector.kafka.NamedPayloads;
+import io.github.flinkdiffusion.connector.payload.PayloadCleanUp;
+import io.github.flinkdiffusion.connector.payload.PayloadOptions;
+import java.nio.file.Path;
+import java.time.Duration;
+import java.util.List;
+import java.util.Locale;
+import java.util.Map;
+import java.util.Properties;
+import java.util.concurrent.Callable;
+import org.apache.flink.configuration.ConfigOption;
+import org.apache.flink.configuration.Configuration;
+import org.apache.flink.configuration.GlobalConfiguration;
+import org.apache.flink.configuration.MemorySize;
+import org.apache.flink.core.fs.FileSystem;
+import org.apache.flink.core.plugin.PluginUtils;
+import org.apache.flink.util.TimeUtils;
+import picocli.CommandLine;
+import picocli.CommandLine.Command;
+import picocli.CommandLine.Option;
+
+/**
+ * Deletes stored images that no event names any more; see {@link PayloadCleanUp} for when that is
+ * safe.
+ *
+ * <p>Exit codes: 0 when it is done, 1 when something is wrong, with one line on standard error that
+ * says what; 2 when the arguments are wrong.
+ */
+@Command(
+    name = "examples/clean-payloads",
+    sortOptions = false,
+    usageHelpAutoWidth = true,
+    description = {
+      "Deletes images of a payload store that no event names: what attempts have left that were"
+          + " taken back, and what topics have deleted since.",
+      "Without --delete it only says what it would delete.",
+      "",
+      "Name EVERY topic whose events may name images of the store: requests, results, failures. An"
+          + " image that only another topic names is deleted.",
+      "--older-than must be longer than an image can wait for its event to be committed: longer"
+          + " than any transaction may be open, and than any job may rest in a savepoint from which"
+          + " it will go on.",
+      ""
+    })
+public final class PayloadCleanUpTool implements Callable<Integer> {
+  private static final int FAILED = 1;
+  private static final int FOLDERS = 256;
+  private static final int PERCENT = 100;
+
+  @Option(
+      names = {"-h", "--help"},
+      usageHelp = true,
+      description = "Print this and exit.")
+  private boolean help;
+
+  @Option(
+      names = "--store",
+      paramLabel = "URI",
+      description = "The store (default: diffusion.payload.store of the configuration).")
+  private String store;
+
+  @Option(
+      names = "--topic",
+      paramLabel = "NAME",
+      required = true,
+      split = ",",
+      description = "Topics whose events name images; may be given several times.")
+  private List<String> topics;
+
+  @Option(
+      names = "--bootstrap-servers",
+      paramLabel = "HOST:PORT",
+      description =
+          "Where Kafka is (default: diffusion.kafka.bootstrap-servers of the configuration).")
+  private String bootstrapServers;
+
+  @Option(
+      names = "--older-than",
+      paramLabel = "DURATION",
+      defaultValue = "7 d",
+      converter = DurationConverter.class,
+      description =
+          "Only images that were written or used again longer ago, at least 2 d (default:"
+              + " ${DEFAULT-VALUE}).")
+  private Duration olderThan;
+
+  @Option(names = "--delete", description = "Delete them, instead of only saying what would be.")
+  private boolean delete;
+
+  @Option(
+      names = "--flink-conf",
+      paramLabel = "FOLDER",
+      description =
+          "Folder with Flink's config.yaml, for the defaults above and the file system's"
+              + " credentials. File system plugins are taken from the folder in the environment"
+              + " variable FLINK_PLUGINS_DIR.")
+  private Path flinkConf;
+
+  @Option(
+      names = "--kafka-property",
+      paramLabel = "KEY=VALUE",
+      description = "A property of the Kafka client, such as security.protocol=SSL.")
+  private Map<String, String> kafkaProperties = Map.of();
+
+  @Option(
+      names = "--ignore-undecodable",
+      description =
+          "Go on although some records are no event that this version can read. What they name is"
+              + " not known, and may be deleted.")
+  private boolean ignoreUndecodable;
+
+  /** Flink's way of writing durations: 36 h, 7 d. */
+  static final class DurationConverter implements CommandLine.ITypeConverter<Duration> {
+    @Override
+    public Duration convert(String text) {
+      try {
+        return TimeUtils.parseDuration(text);
+      } catch (IllegalArgumentException e) {
+        throw new CommandLine.TypeConversionException(
+            "'%s' is no duration, such as '7 d' or '72 h'".formatted(text));
+      }
+    }
+  }
+
+  private PayloadCleanUpTool() {}
+
+  public static void main(String[] args) {
+    System.exit(run(args));
+  }
+
+  /** As {@link #main}, but returns the exit code. */
+  static int run(String... args) {
+    CommandLine command = new CommandLine(new PayloadCleanUpTool());
+    command.setExecutionExceptionHandler(
+        (error, line, parsed) -> {
+          System.err.println("error: " + ErrorLine.of(error));
+          return FAILED;
+        });
+    command.setParameterExceptionHandler(
+        (error, given) -> {
+          System.err.println("error: " + error.getMessage() + "; --help tells the options.");
+          return CommandLine.ExitCode.USAGE;
+        });
+    return command.execute(args);
+  }
+
+  @Override
+  public Integer call() {
+    Configuration configuration =
+        flinkConf == null
+            ? new Configuration()
+            : GlobalConfiguration.loadConfiguration(flinkConf.toString());
+    String storeUri = required("--store", store, configuration, PayloadOptions.STORE);
+    Properties client = new Properties();
+    configuration.get(KafkaOptions.PROPERTIES).forEach(client::setProperty);
+    kafkaProperties.forEach(client::setProperty);
+    client.setProperty(
+        "bootstrap.servers",
+        required(
+            "--bootstrap-servers",
+            bootstrapServers,
+            configuration,
+            KafkaOptions.BOOTSTRAP_SERVERS));
+    FileSystem.initialize(
+        configuration, PluginUtils.createPluginManagerFromRootFolder(configuration));
+
+    PayloadCleanUp cleanUp = list(storeUri);
+    NamedPayloads.Read read = read(client, cleanUp);
+    System.out.printf(
+        Locale.ROOT,
+        "%d events name images %d times%n%d images are too young to be looked at%n%s named by an"
+            + " event%n",
+        read.events(),
+        read.references(),
+        cleanUp.young(),
+        text(cleanUp.named(), "old image"));
+    PayloadCleanUp.Deleted planned = cleanUp.wouldDelete();
+    if (!delete) {
+      report("would be deleted", planned);
+      System.out.println("Nothing was deleted; --delete does it.");
+      return 0;
+    }
+    check(read);
+    report("deleted", delete(cleanUp, planned));
+    return 0;
+  }
+
+  private static String required(
+      String option, String given, Configuration configuration, ConfigOption<String> configured) {
+    if (given != null) {
+      return given;
+    }
+    return configuration
+        .getOptional(configured)
+        .orElseThrow(
+            () ->
+                new DemoException(
+                    "Give %s, or --flink-conf with a configuration that has %s."
+                        .formatted(option, configured.key())));
+  }
+
+  private PayloadCleanUp list(String storeUri) {
+    System.err.println("Listing " + storeUri);
+    try (Progress progress = Progress.of(FOLDERS)) {
+      PayloadCleanUp cleanUp =
+          PayloadCleanUp.list(storeUri, olderThan, folders -> progress.at(folders, 0));
+      progress.at(FOLDERS, 0);
+      return cleanUp;
+    }
+  }
+
+  private NamedPayloads.Read read(Properties client, PayloadCleanUp cleanUp) {
+    System.err.println("Reading " + String.join(", ", topics));
+    try (Progress progress = Progress.of(PERCENT)) {
+      return NamedPayloads.read(
+          client,
+          topics,
+          cleanUp::keep,
+          (done, total) -> progress.at((int) (done * PERCENT / total), 0));
+    }
+  }
+
+  /** What would have images deleted that are still needed. */
+  private void check(NamedPayloads.Read read) {
+    if (read.events() == 0) {
+      throw new DemoException(
+          "There is no event in %s, so every old image would be deleted. Check --topic and --bootstrap-servers."
+              .formatted(String.join(", ", topics)));
+    }
+    if (read.undecodable() > 0 && !ignoreUndecodable) {
+      throw new DemoException(
+          "%d records are no event that this version can read, and images that they name would be deleted; the first: %s Use a newer version, leave the topic out, or give --ignore-undecodable."
+              .formatted(read.undecodable(), read.firstUndecodable().orElseThrow()));
+    }
+  }
+
+  private static PayloadCleanUp.Deleted delete(
+      PayloadCleanUp cleanUp, PayloadCleanUp.Deleted planned) {
+    System.err.println("Deleting");
+    long files = planned.payloads().count() + planned.unfinished().count();
+    try (Progress progress = Progress.of((int) Math.max(1, Math.min(files, Integer.MAX_VALUE)))) {
+      return cleanUp.delete(done -> progress.at(done, 0));
+    }
+  }
+
+  private static void report(String what, PayloadCleanUp.Deleted deleted) {
+    System.out.printf("%s %s%n", text(deleted.payloads(), "old image"), what);
+    System.out.printf("%s %s%n", text(deleted.unfinished(), "unfinished file"), what);
+  }
+
+  private static String text(PayloadCleanUp.Amount amount, String thing) {
+    return "%d %s%s (%s)"
+        .formatted(
+            amount.count(),
+            thing,
+            amount.count() == 1 ? "" : "s",
+            new MemorySize(amount.bytes()).toHumanReadableString());
+  }
+}
