@@ -72,6 +72,11 @@ public final class PilResize {
     /** Unnormalised weight at a distance in source pixels; 0 beyond the support. */
     abstract double weight(double x);
 
+    /** Distance in source pixels from which on weights are 0. */
+    double support() {
+      return support;
+    }
+
     /**
      * The filter that a preprocessor's config calls by the library's number ({@code resample}).
      *

@@ -54,9 +54,15 @@ final class DenoisingTrajectory implements Trajectory {
     return beginning.rows().size();
   }
 
+  /**
+   * What is decoded together is of one size, which a mask's sample does not say: it is as large as
+   * the network wants, the picture as the image.
+   */
+  private record BatchKey(SampleShape shape, int width, int height) {}
+
   @Override
   public Object batchKey() {
-    return beginning.shape();
+    return new BatchKey(beginning.shape(), request.width(), request.height());
   }
 
   @Override

@@ -10,11 +10,13 @@ import java.util.TreeMap;
 import java.util.TreeSet;
 import java.util.function.Function;
 
-/** The pipelines there are, by the class names that diffusers gives them. */
+/** The pipelines there are, by the class names that diffusers gives them, or would. */
 public final class Pipelines {
   private static final Map<String, Function<Components, Task>> TASKS =
       new TreeMap<>(
           Map.ofEntries(
+              Map.entry("ConcatConditionedSegmentationPipeline", ConcatSegmentation::open),
+              Map.entry("ConcatConditionedUpscalePipeline", ConcatUpscale::open),
               Map.entry("DDIMPipeline", Unconditional::ddim),
               Map.entry("DDPMPipeline", Unconditional::ddpm),
               Map.entry("DiTPipeline", ClassConditional::open),

@@ -1,0 +1,164 @@
+package io.github.flinkdiffusion.ops.pipeline;
+
+import io.github.flinkdiffusion.ops.engine.HostTensor;
+import io.github.flinkdiffusion.ops.image.FloatResize;
+import io.github.flinkdiffusion.ops.image.PilResize;
+import io.github.flinkdiffusion.ops.image.Raster;
+import io.github.flinkdiffusion.ops.network.UNet2D;
+import io.github.flinkdiffusion.ops.network.UNet2DConfig;
+import io.github.flinkdiffusion.ops.noise.TorchGenerator;
+import io.github.flinkdiffusion.ops.scheduler.SamplerState;
+import io.github.flinkdiffusion.ops.scheduler.SamplingPlan;
+import io.github.flinkdiffusion.ops.weights.Config;
+import java.util.ArrayList;
+import java.util.List;
+
+/**
+ * A picture enlarged in pixels, without a text (SR3, Saharia et al. 2021): the network sees the
+ * noisy sample and, as further channels, the picture enlarged by a bicubic filter. The sample is
+ * either the large picture or what it has and the filter's has not, the residual.
+ *
+ * <p>diffusers has no such pipeline; the folder is as it would write one. {@code model_index.json}
+ * says, beside the components {@code unet} (UNet2DModel) and {@code scheduler}: {@code
+ * scale_factor}; {@code sample_target}, {@code residual} or {@code image}; {@code residual_scale},
+ * by which the residual of values in -1..1 is multiplied; and, each with the one value that there
+ * is, {@code concatenation}, {@code image_resampling} and {@code value_range}.
+ */
+final class ConcatUpscale implements Task {
+  private final Components components;
+  private final Signature signature;
+  private final SamplingPlans plans;
+  private final Denoiser denoiser;
+  private final int channels;
+  private final int factor;
+  private final int multiple;
+  private final boolean residual;
+  private final double scale;
+
+  private ConcatUpscale(Components components) {
+    this.components = components;
+    this.plans = SamplingPlans.open(components);
+    Config index = components.folder().config();
+    this.factor = index.integer("scale_factor");
+    if (factor < 1 || factor > 16) {
+      throw index.unsupported("scale_factor", factor, "1 to 16");
+    }
+    Concatenation.check(index, "bicubic");
+    String target = index.string("sample_target", "residual");
+    this.residual = target.equals("residual");
+    if (!residual && !target.equals("image")) {
+      throw index.unsupported("sample_target", target, "residual, image");
+    }
+    this.scale = residual ? index.number("residual_scale", 1) : 1;
+    if (!(scale > 0)) {
+      throw index.unsupported("residual_scale", scale, "a number above 0");
+    }
+    Config config = components.config("unet");
+    UNet2DConfig unet = Concatenation.unet(config);
+    this.channels = unet.outChannels();
+    if (unet.inChannels() != 2 * channels) {
+      throw config.unsupported(
+          "in_channels", unet.inChannels(), "twice out_channels: the sample and the picture");
+    }
+    this.multiple = 1 << (unet.blockOutChannels().size() - 1);
+    this.denoiser = Denoiser.of(components.load("unet", new UNet2D(unet).graph()));
+    this.signature =
+        Signature.of("ConcatConditionedUpscalePipeline")
+            .required(Parameters.IMAGE)
+            .withDefault(Parameters.STEPS, 8L)
+            .withDefault(Parameters.SCHEDULER, plans.own())
+            .withDefault(Parameters.ETA, 0.0)
+            .withDefault(
+                Parameters.WIDTH,
+                factor + " times the image's",
+                asked -> factor * Sides.imageWidth(asked, 0))
+            .withDefault(
+                Parameters.HEIGHT,
+                factor + " times the image's",
+                asked -> factor * Sides.imageHeight(asked, 0));
+  }
+
+  static Task open(Components components) {
+    return new ConcatUpscale(components);
+  }
+
+  @Override
+  public Signature signature() {
+    return signature;
+  }
+
+  @Override
+  public GenerationRequest check(GenerationRequest request) {
+    Raster image = request.get(Parameters.IMAGE);
+    Sides.checkChannels(Parameters.IMAGE, image, channels);
+    Sides.checkPicture(request, Math.max(factor, multiple));
+    Sides.checkFixed(
+        request,
+        factor * image.width(),
+        factor * image.height(),
+        "the picture is " + factor + " times as large as the image");
+    return request;
+  }
+
+  @Override
+  public SamplingPlan plan(GenerationRequest request) {
+    return plans.plan(request);
+  }
+
+  @Override
+  public List<Beginning> begin(List<GenerationRequest> requests, List<TorchGenerator> generators) {
+    List<Beginning> beginnings = new ArrayList<>();
+    for (int i = 0; i < requests.size(); i++) {
+      GenerationRequest request = requests.get(i);
+      Raster enlarged =
+          FloatResize.resize(
+              request.get(Parameters.IMAGE),
+              request.height(),
+              request.width(),
+              PilResize.Filter.BICUBIC);
+      SampleShape shape = new SampleShape(channels, request.height(), request.width());
+      SamplerState state =
+          SamplerState.start(plan(request), generators.get(i).gaussian(shape.size()));
+      Row row = Row.of().with(Concatenation.signed(enlarged));
+      beginnings.add(new Beginning(shape, state, List.of(row), Guidance.NONE, false));
+    }
+    return beginnings;
+  }
+
+  @Override
+  public Denoiser denoiser() {
+    return denoiser;
+  }
+
+  @Override
+  public HostTensor.Floats decode(List<DenoisingTrajectory> done) {
+    SampleShape shape = done.get(0).shape();
+    float[] pixels = new float[done.size() * shape.size()];
+    for (int i = 0; i < done.size(); i++) {
+      float[] sample = done.get(i).state().sample();
+      float[] base = residual ? enlarged(done.get(i)) : new float[sample.length];
+      for (int j = 0; j < sample.length; j++) {
+        pixels[i * sample.length + j] = (float) ((sample[j] / scale + base[j]) / 2 + 0.5);
+      }
+    }
+    return new HostTensor.Floats(
+        pixels, done.size(), shape.channels(), shape.height(), shape.width());
+  }
+
+  /** What the residual is added to, -1..1; a preview's is smaller than the picture. */
+  private static float[] enlarged(DenoisingTrajectory trajectory) {
+    SampleShape shape = trajectory.shape();
+    float[] condition = trajectory.conditions().get(0).channels();
+    if (condition.length == shape.size()) {
+      return condition;
+    }
+    GenerationRequest request = trajectory.request();
+    Raster whole = new Raster(shape.channels(), request.height(), request.width(), condition);
+    return FloatResize.resize(whole, shape.height(), shape.width(), PilResize.Filter.BOX).data();
+  }
+
+  @Override
+  public void close() {
+    components.close();
+  }
+}

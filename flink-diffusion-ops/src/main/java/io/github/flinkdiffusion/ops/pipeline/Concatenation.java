@@ -1,0 +1,54 @@
+package io.github.flinkdiffusion.ops.pipeline;
+
+import io.github.flinkdiffusion.ops.image.Raster;
+import io.github.flinkdiffusion.ops.network.UNet2DConfig;
+import io.github.flinkdiffusion.ops.weights.Config;
+
+/** What tasks have in common whose network sees a picture as channels behind the noisy sample. */
+final class Concatenation {
+  private static final String ORDER = "sample, image";
+
+  private Concatenation() {}
+
+  /**
+   * Checks the keys of {@code model_index.json} that name the one way there is, so that a model
+   * that was made otherwise is refused and not run to nonsense.
+   *
+   * @param resampling how the image is brought to the sample's size
+   */
+  static void check(Config index, String resampling) {
+    String order = index.string("concatenation", ORDER);
+    if (!order.equals(ORDER)) {
+      throw index.unsupported("concatenation", order, ORDER);
+    }
+    String filter = index.string("image_resampling", resampling);
+    if (!filter.equals(resampling)) {
+      throw index.unsupported("image_resampling", filter, resampling);
+    }
+    double[] range = index.numbers("value_range", new double[] {-1, 1});
+    if (range.length != 2 || range[0] != -1 || range[1] != 1) {
+      throw index.unsupported("value_range", index.node().get("value_range"), "[-1, 1]");
+    }
+  }
+
+  /** The network's config, which asks for no class labels. */
+  static UNet2DConfig unet(Config config) {
+    UNet2DConfig unet = UNet2DConfig.from(config);
+    if (unet.classEmbedding().exists()) {
+      throw config.unsupported(
+          "class_embed_type",
+          config.node().get("class_embed_type"),
+          "null in a pipeline that is conditioned on a picture alone");
+    }
+    return unet;
+  }
+
+  /** A picture of 0..1 as values of -1..1. */
+  static float[] signed(Raster picture) {
+    float[] signed = new float[picture.data().length];
+    for (int i = 0; i < signed.length; i++) {
+      signed[i] = 2 * picture.data()[i] - 1;
+    }
+    return signed;
+  }
+}

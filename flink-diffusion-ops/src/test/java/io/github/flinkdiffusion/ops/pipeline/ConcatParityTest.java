@@ -1,0 +1,165 @@
+package io.github.flinkdiffusion.ops.pipeline;
+
+import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assertions.assertThatThrownBy;
+import static org.assertj.core.api.Assertions.within;
+
+import com.fasterxml.jackson.databind.ObjectMapper;
+import com.fasterxml.jackson.databind.node.ObjectNode;
+import io.github.flinkdiffusion.ops.engine.DeviceSpec;
+import io.github.flinkdiffusion.ops.image.Raster;
+import io.github.flinkdiffusion.ops.weights.IllegalConfigException;
+import io.github.flinkdiffusion.ops.weights.Safetensors;
+import io.github.flinkdiffusion.ops.weights.TensorStore;
+import java.io.IOException;
+import java.io.UncheckedIOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.List;
+import java.util.stream.Stream;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.CsvSource;
+
+/** Models that see a picture behind the noisy sample, against torch (make_concat_fixtures.py). */
+class ConcatParityTest {
+  private static final Path MODELS = Path.of("src/test/resources/fixtures/models");
+  private static final Path UPSCALE = MODELS.resolve("tiny-concat-upscale");
+  private static final Path SEGMENTATION = MODELS.resolve("tiny-concat-segmentation");
+  private static final PipelineSettings SETTINGS = PipelineSettings.on(DeviceSpec.CPU);
+
+  @TempDir private Path folder;
+
+  @ParameterizedTest
+  @CsvSource({"tiny-concat-upscale, 11", "tiny-concat-segmentation, 12"})
+  void makesTheReferencesPicture(String name, long seed) {
+    Path model = MODELS.resolve(name);
+    Raster expected = golden(model, "picture");
+    try (DiffusionPipeline pipeline = Pipelines.open(model, SETTINGS)) {
+      Raster made = run(pipeline, golden(model, "image"), seed);
+      assertThat(made.channels()).isEqualTo(expected.channels());
+      assertThat(made.height()).isEqualTo(expected.height());
+      assertThat(made.width()).isEqualTo(expected.width());
+      assertThat(made.data()).containsExactly(expected.data(), within(2e-5f));
+    }
+  }
+
+  @Test
+  void imagesOfOtherSizesGetTheirOwnMasks() {
+    try (DiffusionPipeline pipeline = Pipelines.open(SEGMENTATION, SETTINGS)) {
+      List<Trajectory> trajectories =
+          pipeline.start(
+              List.of(
+                  pipeline.prepare(spec(Raster.filled(1, 20, 30, 0.5f), 1)),
+                  pipeline.prepare(spec(Raster.filled(1, 40, 10, 0.5f), 1))));
+      assertThat(trajectories.get(0).batchKey()).isNotEqualTo(trajectories.get(1).batchKey());
+      for (Trajectory trajectory : trajectories) {
+        while (!trajectory.done()) {
+          pipeline.step(List.of(trajectory));
+        }
+      }
+      Raster tall = pipeline.finish(List.of(trajectories.get(1))).get(0).image();
+      assertThat(tall.height()).isEqualTo(40);
+      assertThat(tall.width()).isEqualTo(10);
+    }
+  }
+
+  @Test
+  void aPreviewIsASmallPicture() {
+    try (DiffusionPipeline pipeline = Pipelines.open(UPSCALE, SETTINGS)) {
+      List<Trajectory> trajectories =
+          pipeline.start(List.of(pipeline.prepare(spec(Raster.filled(3, 40, 24, 0.5f), 3))));
+      pipeline.step(trajectories);
+      Raster preview = pipeline.preview(trajectories).get(0);
+      assertThat(preview.channels()).isEqualTo(3);
+      assertThat(preview.height()).isEqualTo(32);
+      assertThat(preview.width()).isEqualTo(20);
+    }
+  }
+
+  @Test
+  void anImageWithOtherChannelsIsRefused() {
+    try (DiffusionPipeline pipeline = Pipelines.open(UPSCALE, SETTINGS)) {
+      assertThatThrownBy(() -> pipeline.prepare(spec(Raster.filled(1, 8, 8, 0), 1)))
+          .isInstanceOf(InvalidRequestException.class)
+          .hasMessageContaining("image has 1 channels; it must have 3");
+    }
+  }
+
+  @Test
+  void anotherSizeThanTheImagesIsRefused() {
+    try (DiffusionPipeline pipeline = Pipelines.open(UPSCALE, SETTINGS)) {
+      GenerationSpec spec =
+          spec(Raster.filled(3, 8, 8, 0), 1)
+              .with(Parameters.WIDTH, 64L)
+              .with(Parameters.HEIGHT, 64L);
+      assertThatThrownBy(() -> pipeline.prepare(spec))
+          .isInstanceOf(InvalidRequestException.class)
+          .hasMessageContaining("4 times as large as the image");
+    }
+  }
+
+  @ParameterizedTest
+  @CsvSource({
+    "tiny-concat-upscale, concatenation, '\"image, sample\"'",
+    "tiny-concat-upscale, image_resampling, '\"nearest\"'",
+    "tiny-concat-upscale, value_range, '[0,1]'",
+    "tiny-concat-upscale, sample_target, '\"noise\"'",
+    "tiny-concat-upscale, residual_scale, 0",
+    "tiny-concat-upscale, scale_factor, 0",
+    "tiny-concat-segmentation, sample_target, '\"boxes\"'",
+    "tiny-concat-segmentation, image_resampling, '\"bicubic\"'"
+  })
+  void aModelThatWasMadeOtherwiseIsRefused(String name, String key, String value)
+      throws IOException {
+    copy(MODELS.resolve(name), folder);
+    ObjectMapper json = new ObjectMapper();
+    Path index = folder.resolve("model_index.json");
+    ObjectNode changed = (ObjectNode) json.readTree(index.toFile());
+    changed.set(key, json.readTree(value));
+    Files.writeString(index, json.writeValueAsString(changed));
+    assertThatThrownBy(() -> Pipelines.open(folder, SETTINGS))
+        .isInstanceOf(IllegalConfigException.class)
+        .hasMessageContaining(key);
+  }
+
+  private static Raster run(DiffusionPipeline pipeline, Raster image, long seed) {
+    List<Trajectory> trajectories = pipeline.start(List.of(pipeline.prepare(spec(image, seed))));
+    while (!trajectories.get(0).done()) {
+      pipeline.step(trajectories);
+    }
+    return pipeline.finish(trajectories).get(0).image();
+  }
+
+  private static GenerationSpec spec(Raster image, long seed) {
+    return GenerationSpec.of("one")
+        .with(Parameters.IMAGE, image)
+        .with(Parameters.SEED, seed)
+        .with(Parameters.STEPS, 5L);
+  }
+
+  private static Raster golden(Path model, String name) {
+    try (TensorStore run = Safetensors.open(model.resolve("golden/run.safetensors"))) {
+      long[] shape = run.info(name).shape();
+      return new Raster((int) shape[0], (int) shape[1], (int) shape[2], run.floats(name));
+    }
+  }
+
+  private static void copy(Path from, Path to) throws IOException {
+    try (Stream<Path> files = Files.walk(from)) {
+      files
+          .filter(Files::isRegularFile)
+          .forEach(
+              file -> {
+                try {
+                  Path target = to.resolve(from.relativize(file).toString());
+                  Files.createDirectories(target.getParent());
+                  Files.copy(file, target);
+                } catch (IOException e) {
+                  throw new UncheckedIOException(e);
+                }
+              });
+    }
+  }
+}
