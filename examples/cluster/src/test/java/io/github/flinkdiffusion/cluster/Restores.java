@@ -5,6 +5,7 @@ import java.util.ArrayList;
 import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.TreeMap;
 
 /**
  * Which checkpoints a job went on from, and when. Fed with what Flink tells about checkpoints, as
@@ -55,17 +56,21 @@ final class Restores {
   }
 
   /**
-   * Holds the progress of all requests against the restores. A request of which a step was told
-   * before a checkpoint began is in that checkpoint at this step or a later one, so after a restore
-   * it goes on behind it.
+   * Holds the progress of all requests against the restores. A request that was told to be at some
+   * step before a checkpoint began is in that checkpoint at this step or a later one, so after a
+   * restore it goes on behind it.
    *
-   * @param steps of the whole run, in the order in which they were written for each request
+   * @param steps of the whole run
    * @param resumed what TaskManagers say they went on with
    * @throws AssertionError when a step was done again that was done before the checkpoint
    */
   static List<Cost> costs(List<Restore> restores, List<Answers.Step> steps, List<Resumed> resumed) {
-    Map<String, List<Answers.Step>> byId = new HashMap<>();
-    steps.forEach(step -> byId.computeIfAbsent(step.id(), id -> new ArrayList<>()).add(step));
+    Map<String, TreeMap<Long, Integer>> levels = new HashMap<>();
+    steps.forEach(s -> levels(levels, s.id()).merge(s.appended(), s.step(), Math::max));
+    // A restore takes every request back to where nobody knows, unless somebody says so.
+    restores.forEach(r -> levels.values().forEach(level -> level.putIfAbsent(r.restored(), 0)));
+    resumed.forEach(r -> levels(levels, r.id()).merge(r.time(), r.step(), Math::max));
+
     List<Cost> costs = new ArrayList<>();
     for (int i = 0; i < restores.size(); i++) {
       Restore restore = restores.get(i);
@@ -76,36 +81,33 @@ final class Restores {
           .forEach(r -> wentOnBehind.put(r.id(), r.step()));
       int lost = 0;
       int redone = 0;
-      for (Map.Entry<String, List<Answers.Step>> request : byId.entrySet()) {
-        int saved = 0;
-        int reached = 0;
-        // Without a word from the TaskManager, it was read from Kafka again, or was on a
-        // TaskManager that lives, or had nothing left to do.
-        int behind = wentOnBehind.getOrDefault(request.getKey(), Integer.MAX_VALUE);
-        for (Answers.Step step : request.getValue()) {
-          if (step.appended() < restore.triggered()) {
-            saved = Math.max(saved, step.step());
-          }
-          if (step.appended() < restore.restored()) {
-            reached = Math.max(reached, step.step());
-          } else if (step.appended() < end) {
-            behind = Math.min(behind, step.step() - 1);
-          }
-        }
+      for (Map.Entry<String, Integer> request : wentOnBehind.entrySet()) {
+        TreeMap<Long, Integer> level = levels.get(request.getKey());
+        int saved = before(level, restore.triggered());
+        int reached = before(level, restore.restored());
+        int behind = request.getValue();
         if (behind < saved) {
           throw new AssertionError(
               "Request %s was at step %d when the checkpoint of %s began, and went on behind step %d: %s"
-                  .formatted(request.getKey(), saved, restore, behind, request.getValue()));
+                  .formatted(request.getKey(), saved, restore, behind, level));
         }
-        int again = Math.max(0, reached - behind);
-        if (again > 0 || wentOnBehind.containsKey(request.getKey())) {
-          lost += reached - saved;
-          redone += again;
-        }
+        lost += Math.max(0, reached - saved);
+        redone += Math.max(0, reached - behind);
       }
       int inMidFlight = (int) wentOnBehind.values().stream().filter(step -> step > 0).count();
       costs.add(new Cost(restore, inMidFlight, lost, redone));
     }
     return costs;
+  }
+
+  private static TreeMap<Long, Integer> levels(
+      Map<String, TreeMap<Long, Integer>> levels, String id) {
+    return levels.computeIfAbsent(id, any -> new TreeMap<>());
+  }
+
+  /** The step that a request was last told to be at before a moment. */
+  private static int before(TreeMap<Long, Integer> level, long moment) {
+    Map.Entry<Long, Integer> last = level.lowerEntry(moment);
+    return last == null ? 0 : last.getValue();
   }
 }

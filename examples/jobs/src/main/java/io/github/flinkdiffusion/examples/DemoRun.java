@@ -49,7 +49,8 @@ final class DemoRun {
   private final int parallelism;
 
   /**
-   * @param settings of the job, as Flink's configuration holds them
+   * @param settings of the job, as Flink's configuration holds them; null when a job that runs
+   *     elsewhere is to answer
    */
   DemoRun(String bootstrapServers, Topics topics, Configuration settings, int parallelism) {
     this.bootstrapServers = bootstrapServers;
@@ -87,8 +88,9 @@ final class DemoRun {
         ResultReader reader = reader(begin, requests);
         Progress progress = Progress.of(requests.size())) {
       long started = System.nanoTime();
-      JobClient job = start(begin, metrics, checkpoints);
-      CompletableFuture<JobExecutionResult> ended = job.getJobExecutionResult();
+      JobClient job = settings == null ? null : start(begin, metrics, checkpoints);
+      CompletableFuture<JobExecutionResult> ended =
+          job == null ? new CompletableFuture<>() : job.getJobExecutionResult();
       try {
         while (reader.answered() < requests.size()) {
           if (ended.isDone()) {
@@ -99,7 +101,7 @@ final class DemoRun {
           progress.at(reader.answered(), reader.begun());
         }
       } finally {
-        if (!ended.isDone()) {
+        if (job != null && !ended.isDone()) {
           job.cancel().get();
           // Its clients would look for a broker that is gone.
           ended.handle((result, cancelled) -> null).get();

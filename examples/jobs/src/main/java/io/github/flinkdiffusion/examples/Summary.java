@@ -83,12 +83,16 @@ record Summary(
         prompts,
         seconds.total(),
         seconds.making());
-    line(
-        text,
-        "%d network calls of %.1f rows on average, the largest of %d (a picture with guidance takes 2)",
-        batches.calls(),
-        batches.meanRows(),
-        batches.largestRows());
+    // Nothing is known of a job that runs elsewhere.
+    if (batches.calls() > 0) {
+      line(
+          text,
+          "%d network calls of %.1f rows on average, the largest of %d (a picture with guidance"
+              + " takes 2)",
+          batches.calls(),
+          batches.meanRows(),
+          batches.largestRows());
+    }
     line(text, "%s on %s, parallelism %d", model, device, parallelism);
     long truncated = pictures.stream().filter(Picture::promptTruncated).count();
     if (truncated > 0) {

@@ -33,7 +33,8 @@ import picocli.CommandLine.Parameters;
     usageHelpAutoWidth = true,
     description = {
       "Sends prompts through Kafka and Flink, and leaves PNG files, a contact sheet and a summary.",
-      "Starts a Kafka broker and a Flink cluster in this process. Without prompts, it takes 16 for the embedded model mini-emoji.",
+      "Starts a Kafka broker and a Flink cluster in this process. Without prompts, it takes 16 for"
+          + " the embedded model mini-emoji.",
       ""
     })
 public final class TextToImageDemo implements Callable<Integer> {
@@ -149,11 +150,19 @@ public final class TextToImageDemo implements Callable<Integer> {
   private String bootstrapServers;
 
   @Option(
+      names = "--no-job",
+      description =
+          "Start no job; one that runs already, such as examples/cluster's, answers. Needs"
+              + " --bootstrap-servers.")
+  private boolean noJob;
+
+  @Option(
       names = "--topic-prefix",
       paramLabel = "PREFIX",
       defaultValue = "demo-",
       description =
-          "The topics are PREFIXprompts, PREFIXimages, PREFIXfailures and PREFIXprogress (default: ${DEFAULT-VALUE}).")
+          "The topics are PREFIXprompts, PREFIXimages, PREFIXfailures and PREFIXprogress (default:"
+              + " ${DEFAULT-VALUE}).")
   private String topicPrefix;
 
   private TextToImageDemo() {}
@@ -200,11 +209,13 @@ public final class TextToImageDemo implements Callable<Integer> {
     DeviceSpec where = DeviceSpec.parse(device);
     System.err.printf(
         Locale.ROOT,
-        "%d pictures with %s on %s; starting %s%n",
+        "%d pictures with %s on %s; %s%n",
         requests.size(),
         modelFolder.name(),
         where,
-        bootstrapServers == null ? "Kafka and Flink" : "Flink");
+        bootstrapServers == null
+            ? "starting Kafka and Flink"
+            : noJob ? "waiting for the job's answers" : "starting Flink");
     long begin = System.nanoTime();
     DemoRun.Results results;
     if (bootstrapServers != null) {
@@ -240,6 +251,10 @@ public final class TextToImageDemo implements Callable<Integer> {
           "There is no scheduler '%s'; --scheduler takes one of %s."
               .formatted(scheduler, String.join(", ", Schedulers.supported())));
     }
+    if (noJob && bootstrapServers == null) {
+      throw new DemoException(
+          "--no-job needs --bootstrap-servers: the Kafka that the job reads from and writes to.");
+    }
     if (count < 1 || parallelism < 1) {
       throw new DemoException(
           "--count is %d and --parallelism is %d; both must be at least 1."
@@ -263,7 +278,8 @@ public final class TextToImageDemo implements Callable<Integer> {
     settings.set(DiffusionOptions.MODEL_FOLDER, model.toAbsolutePath().toString());
     settings.set(DiffusionOptions.DEVICE, device);
     settings.set(DiffusionOptions.PROGRESS_EVERY_STEPS, 1);
-    return new DemoRun(servers, Topics.withPrefix(topicPrefix), settings, parallelism)
+    return new DemoRun(
+            servers, Topics.withPrefix(topicPrefix), noJob ? null : settings, parallelism)
         .make(requests);
   }
 
