@@ -101,6 +101,7 @@ public final class KafkaOptions {
           TRANSACTION_TIMEOUT,
           BROKER_MAX_TRANSACTION_TIMEOUT,
           ALLOWED_RESTART_TIME,
+          TOLERATE_LOST_TRANSACTIONS,
           MAX_EVENT_SIZE,
           PROPERTIES);
 

@@ -220,7 +220,10 @@ abstract class DiffusionOperator extends AbstractStreamOperator<ImageEvent> {
     }
   }
 
-  /** Works until all that was taken in is put out. */
+  /**
+   * Works until all that was taken in is put out. As with every operator of Flink that works off at
+   * the end of its input, no checkpoint begins meanwhile.
+   */
   final void drain() throws Exception {
     while (!queue.isEmpty()) {
       mailbox.yield();
