@@ -15,6 +15,7 @@ import io.github.flinkdiffusion.ops.network.UNet2DConditionConfig;
 import io.github.flinkdiffusion.ops.network.UNet2DConfig;
 import io.github.flinkdiffusion.ops.network.VQModelConfig;
 import io.github.flinkdiffusion.ops.pipeline.DiffusionPipeline;
+import io.github.flinkdiffusion.ops.pipeline.ImageProcessorReference;
 import io.github.flinkdiffusion.ops.pipeline.Parameter;
 import io.github.flinkdiffusion.ops.pipeline.Parameters;
 import io.github.flinkdiffusion.ops.pipeline.PipelineSettings;
@@ -239,6 +240,17 @@ class SupportedReferenceTest {
                       (key, accepted) -> page.append("| `%s` | %s |\n".formatted(key, accepted)));
               page.append('\n');
             });
+    page.append(
+            "### CLIPImageProcessor\n\n"
+                + "From `preprocessor_config.json`: how pictures are prepared.\n\n")
+        .append("| key | accepted |\n| --- | --- |\n");
+    List<Config> processors =
+        List.of(
+            Config.read(FIXTURES.resolve("safety/old/feature_extractor/preprocessor_config.json")),
+            Config.read(FIXTURES.resolve("safety/new/feature_extractor/preprocessor_config.json")));
+    keys(ImageProcessorReference.reader(), processors)
+        .forEach((key, accepted) -> page.append("| `%s` | %s |\n".formatted(key, accepted)));
+    page.append('\n');
     return page.toString();
   }
 
