@@ -1,0 +1,92 @@
+package io.github.flinkdiffusion.examples.imaging;
+
+import io.github.flinkdiffusion.ops.image.Raster;
+import io.github.flinkdiffusion.ops.pipeline.DiffusionPipeline;
+import io.github.flinkdiffusion.ops.pipeline.GenerationRequest;
+import io.github.flinkdiffusion.ops.pipeline.GenerationSpec;
+import io.github.flinkdiffusion.ops.pipeline.Parameters;
+import io.github.flinkdiffusion.ops.pipeline.Trajectory;
+import java.util.ArrayList;
+import java.util.List;
+
+/**
+ * Several samples for one picture: seeds 0, 1, 2...
+ *
+ * @param samples one a seed
+ * @param mean of them, the answer
+ * @param spread one channel: the root of their variance, a mean over channels; the uncertainty
+ */
+record Ensemble(List<Raster> samples, Raster mean, Raster spread) {
+
+  /** Samples of one picture, all in the same network calls. */
+  static Ensemble of(DiffusionPipeline pipeline, Raster image, int samples, long steps) {
+    List<GenerationRequest> requests = new ArrayList<>();
+    for (int seed = 0; seed < samples; seed++) {
+      requests.add(
+          pipeline.prepare(
+              GenerationSpec.of("sample " + seed)
+                  .with(Parameters.IMAGE, image)
+                  .with(Parameters.SEED, (long) seed)
+                  .with(Parameters.STEPS, steps)));
+    }
+    List<Trajectory> trajectories = pipeline.start(requests);
+    while (!trajectories.get(0).done()) {
+      pipeline.step(trajectories);
+    }
+    return of(pipeline.finish(trajectories).stream().map(made -> made.image()).toList());
+  }
+
+  static Ensemble of(List<Raster> samples) {
+    Raster first = samples.get(0);
+    int n = samples.size();
+    int plane = first.height() * first.width();
+    float[] mean = new float[first.data().length];
+    float[] spread = new float[plane];
+    for (int i = 0; i < mean.length; i++) {
+      double sum = 0;
+      double squares = 0;
+      for (Raster sample : samples) {
+        double value = sample.data()[i];
+        sum += value;
+        squares += value * value;
+      }
+      mean[i] = (float) (sum / n);
+      spread[i % plane] +=
+          (float) (Math.max(0, squares / n - sum / n * sum / n) / first.channels());
+    }
+    for (int i = 0; i < plane; i++) {
+      spread[i] = (float) Math.sqrt(spread[i]);
+    }
+    return new Ensemble(
+        List.copyOf(samples),
+        new Raster(first.channels(), first.height(), first.width(), mean),
+        new Raster(1, first.height(), first.width(), spread));
+  }
+
+  /** The mean's error a pixel: the root of the squared differences, a mean over channels. */
+  Raster error(Raster truth) {
+    int plane = truth.height() * truth.width();
+    float[] error = new float[plane];
+    for (int i = 0; i < truth.data().length; i++) {
+      double difference = mean.data()[i] - truth.data()[i];
+      error[i % plane] += (float) (difference * difference / truth.channels());
+    }
+    for (int i = 0; i < plane; i++) {
+      error[i] = (float) Math.sqrt(error[i]);
+    }
+    return new Raster(1, truth.height(), truth.width(), error);
+  }
+
+  /** A one-channel picture for people, its brightest pixel white. */
+  static Raster shown(Raster values) {
+    float most = 1e-6f;
+    for (float value : values.data()) {
+      most = Math.max(most, value);
+    }
+    float[] shown = new float[values.data().length];
+    for (int i = 0; i < shown.length; i++) {
+      shown[i] = values.data()[i] / most;
+    }
+    return new Raster(1, values.height(), values.width(), shown);
+  }
+}

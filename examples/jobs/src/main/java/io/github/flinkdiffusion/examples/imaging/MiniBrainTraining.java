@@ -1,0 +1,47 @@
+package io.github.flinkdiffusion.examples.imaging;
+
+import io.github.flinkdiffusion.ops.network.UNet2D;
+import java.nio.file.Path;
+import java.util.concurrent.Callable;
+import picocli.CommandLine;
+import picocli.CommandLine.Command;
+import picocli.CommandLine.Mixin;
+import picocli.CommandLine.Option;
+
+/** Trains the embedded model {@code mini-brain-mask} and writes its folder. */
+@Command(
+    name = "mini-brain-training",
+    mixinStandardHelpOptions = true,
+    description =
+        "Trains examples/models/mini-brain-mask; see its model card for where the scan comes from.")
+public final class MiniBrainTraining implements Callable<Integer> {
+  @Option(
+      names = "--templates",
+      required = true,
+      description = "usr/share/mricron/templates of the unpacked Debian package mricron-data.")
+  private Path templates;
+
+  @Option(
+      names = "--out",
+      defaultValue = "examples/models/mini-brain-mask",
+      description = "Model folder to write (default: ${DEFAULT-VALUE}).")
+  private Path out;
+
+  @Mixin private DenoiserTraining training = new DenoiserTraining();
+
+  public static void main(String[] args) {
+    System.exit(new CommandLine(new MiniBrainTraining()).execute(args));
+  }
+
+  @Override
+  public Integer call() throws Exception {
+    ModelFiles files = MiniBrainModel.files();
+    files.write(out);
+    training.run(
+        new UNet2D(files.network()),
+        files.everyTimestep(),
+        new SliceExamples(HeadScan.open(templates)),
+        ModelFiles.weights(out));
+    return 0;
+  }
+}
