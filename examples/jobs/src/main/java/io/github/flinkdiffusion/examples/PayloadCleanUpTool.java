@@ -40,9 +40,9 @@ import picocli.CommandLine.Option;
       "",
       "Name EVERY topic whose events may name images of the store: requests, results, failures. An"
           + " image that only another topic names is deleted.",
-      "--older-than must be longer than an image can wait for its event to be committed: longer"
-          + " than any transaction may be open, and than any job may rest in a savepoint from which"
-          + " it will go on.",
+      "--older-than must be a day longer than an image can wait for its event to be committed: than"
+          + " any transaction may be open, and than any job may rest in a savepoint from which it"
+          + " will go on.",
       ""
     })
 public final class PayloadCleanUpTool implements Callable<Integer> {

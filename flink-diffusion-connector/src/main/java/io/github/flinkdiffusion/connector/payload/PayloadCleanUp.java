@@ -24,8 +24,9 @@ import org.apache.flink.core.fs.Path;
  * <p>The order makes it safe. First the store is listed, then the topics are read to the end that
  * they have after that; so an event that was committed before is seen, and a payload that is being
  * written now is too young to be listed. An event that is not committed yet is not seen, therefore
- * the age: it must be longer than a payload can wait for its event. That is how long a transaction
- * may be open, and how long a job may rest in a savepoint with finished results in its state.
+ * the age: it must be a day longer than a payload can wait for its event (the day after which one
+ * that is used again is marked). That is how long a transaction may be open, and how long a job may
+ * rest in a savepoint with finished results in its state.
  *
  * <pre>{@code
  * PayloadCleanUp cleanUp = PayloadCleanUp.list("s3://bucket/payloads", Duration.ofDays(7), done -> {});
