@@ -128,7 +128,8 @@ class KillITCase {
         assertThat(costs).hasSizeGreaterThanOrEqualTo(ROUNDS - ROUNDS / BROKER_EVERY);
         for (Restores.Cost cost : costs) {
           say(
-              "restored checkpoint %d: %d requests went on in mid-flight; %d steps redone of %d done since it began",
+              "restored checkpoint %d: %d requests went on in mid-flight; %d steps redone of %d"
+                  + " done since it began",
               cost.restore().checkpoint(), cost.resumed(), cost.redoneSteps(), cost.lostSteps());
           assertThat(cost.redoneSteps()).isLessThanOrEqualTo(cost.lostSteps());
         }

@@ -48,7 +48,10 @@ final class Restores {
     if (triggered == null) {
       throw new AssertionError("Checkpoint " + id + " was restored, but never seen: " + last);
     }
-    restores.add(new Restore(id, triggered, restored));
+    // A restart that fails, for want of slots say, is tried again from the same checkpoint.
+    if (restores.isEmpty() || restores.get(restores.size() - 1).checkpoint() != id) {
+      restores.add(new Restore(id, triggered, restored));
+    }
   }
 
   synchronized List<Restore> all() {
@@ -88,7 +91,8 @@ final class Restores {
         int behind = request.getValue();
         if (behind < saved) {
           throw new AssertionError(
-              "Request %s was at step %d when the checkpoint of %s began, and went on behind step %d: %s"
+              ("Request %s was at step %d when the checkpoint of %s began, and went on behind step"
+                      + " %d: %s")
                   .formatted(request.getKey(), saved, restore, behind, level));
         }
         lost += Math.max(0, reached - saved);
