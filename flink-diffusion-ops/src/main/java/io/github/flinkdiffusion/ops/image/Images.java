@@ -10,9 +10,9 @@ import java.util.stream.Collectors;
  */
 public final class Images {
   /** All kinds, in the order in which they are asked. */
-  private static final List<ImageFormat> FORMATS = List.of(new PngCodec());
+  private static final List<ImageFormat> FORMATS = List.of(new PngCodec(), new TiffCodec());
 
-  static final String WRITABLE = "image/png";
+  static final String WRITABLE = "image/png and image/tiff";
 
   private Images() {}
 

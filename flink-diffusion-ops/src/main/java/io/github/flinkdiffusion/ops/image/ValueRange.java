@@ -60,7 +60,8 @@ public record ValueRange(double low, double high) {
 
   /** The raster's value for a file's number. */
   public double unit(double value) {
-    return (value - low) / (high - low);
+    // Adding 0 makes 0 of -0, which a descending range has.
+    return (value - low) / (high - low) + 0.0;
   }
 
   boolean descending() {

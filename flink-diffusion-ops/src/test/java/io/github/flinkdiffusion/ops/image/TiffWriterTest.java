@@ -1,0 +1,190 @@
+package io.github.flinkdiffusion.ops.image;
+
+import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assertions.assertThatThrownBy;
+
+import java.io.File;
+import java.io.IOException;
+import java.nio.ByteBuffer;
+import java.nio.ByteOrder;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.Arrays;
+import java.util.Map;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
+
+class TiffWriterTest {
+  @TempDir Path folder;
+
+  private static final PixelFormat GRAY16 = PixelFormat.of(Bands.GRAY, SampleType.UINT16);
+
+  @Test
+  void rowsAndTilesMakeTheSamePicture() {
+    Raster picture = PngCodecTest.noise(2, 600, 300, 4).storedAs(SampleType.FLOAT32);
+    Path byRows = folder.resolve("rows.tif");
+    Path byTiles = folder.resolve("tiles.tif");
+    try (TiffWriter writer =
+        TiffWriter.create(byRows, 300, 600, 2, picture.format(), picture.metadata())) {
+      for (int y = 0; y < 600; y += 100) {
+        writer.append(picture.crop(new Window(0, y, 300, 100)));
+      }
+    }
+    try (TiffWriter writer =
+        TiffWriter.create(byTiles, 300, 600, 2, picture.format(), picture.metadata())) {
+      for (int tile = 5; tile >= 0; tile--) {
+        int x = tile % 2 * 256;
+        int y = tile / 2 * 256;
+        writer.writeTile(
+            x, y, picture.crop(new Window(x, y, Math.min(256, 300 - x), Math.min(256, 600 - y))));
+      }
+    }
+    assertThat(whole(byRows)).isEqualTo(picture);
+    assertThat(whole(byTiles)).isEqualTo(picture);
+  }
+
+  private static Raster whole(Path file) {
+    try (TiffReader reader = TiffReader.open(file, ReadOptions.DEFAULT)) {
+      return reader.read(new Window(0, 0, reader.width(), reader.height()));
+    }
+  }
+
+  @Test
+  void holdsTextsOfAnyScript() {
+    Map<String, String> texts =
+        Map.of("prompt", "a <b> & \"c\"\n\u82f9\u679c \ud83c\udf4e", "\u00c4", " x ");
+    Raster picture =
+        PngCodecTest.noise(3, 4, 4, 1).withMetadata(ImageMetadata.NONE.withTexts(texts));
+    assertThat(Images.read(Images.write(picture, "image/tiff"), ReadOptions.DEFAULT))
+        .isEqualTo(picture);
+  }
+
+  @Test
+  void refusesWhatDoesNotBelong() {
+    TiffWriter writer =
+        TiffWriter.create(folder.resolve("x.tif"), 300, 10, 1, GRAY16, ImageMetadata.NONE);
+    assertThatThrownBy(() -> writer.writeTile(0, 0, Raster.filled(1, 10, 300, 0)))
+        .hasMessageContaining("1 x 10 x 256 is needed");
+    assertThatThrownBy(() -> writer.writeTile(16, 0, Raster.filled(1, 10, 256, 0)))
+        .hasMessageContaining("multiples of 256");
+    assertThatThrownBy(() -> writer.writeTile(0, 0, Raster.filled(1, 10, 256, Float.NaN)))
+        .hasMessageContaining("NaN");
+    writer.writeTile(0, 0, Raster.filled(1, 10, 256, 0));
+    assertThatThrownBy(() -> writer.writeTile(0, 0, Raster.filled(1, 10, 256, 0)))
+        .hasMessageContaining("twice");
+    assertThatThrownBy(() -> writer.append(Raster.filled(1, 11, 300, 0)))
+        .hasMessageContaining("up to 10");
+    assertThatThrownBy(writer::close).hasMessageContaining("1 of 2 tiles");
+    assertThatThrownBy(() -> Images.write(Raster.filled(1, 2, 2, 0), "image/gif"))
+        .isInstanceOf(ImageException.class)
+        .hasMessageContaining("image/tiff");
+  }
+
+  @Test
+  void aHeaderThatClaimsBillionsCostsNothing() {
+    // Width, height, strips: each claim is checked against the file before memory is taken.
+    assertThatThrownBy(() -> Images.read(header(1 << 30, 1 << 30, 1 << 31), ReadOptions.DEFAULT))
+        .isInstanceOf(ImageException.class)
+        .hasMessageContaining("more than the file of");
+    assertThatThrownBy(() -> Images.read(header(100, 1 << 30, 2), ReadOptions.DEFAULT))
+        .isInstanceOf(ImageException.class);
+    assertThatThrownBy(() -> Images.read(header(0, 10, 1), ReadOptions.DEFAULT))
+        .isInstanceOf(ImageException.class)
+        .hasMessageContaining("0 x 10 pixels");
+    assertThatThrownBy(() -> Images.read(header(50_000, 50_000, 1), ReadOptions.DEFAULT))
+        .isInstanceOf(ImageException.class);
+  }
+
+  private static byte[] header(int width, int height, int strips) {
+    ByteBuffer file = ByteBuffer.allocate(200).order(ByteOrder.LITTLE_ENDIAN);
+    file.put((byte) 'I').put((byte) 'I').putShort((short) 42).putInt(8).putShort((short) 6);
+    int[][] tags = {
+      {256, 1, width},
+      {257, 1, height},
+      {258, 1, 8},
+      {273, strips, 0},
+      {278, 1, 1},
+      {279, strips, 0}
+    };
+    for (int[] tag : tags) {
+      file.putShort((short) tag[0]).putShort((short) 4).putInt(tag[1]).putInt(tag[2]);
+    }
+    return file.array();
+  }
+
+  /**
+   * 8,192 x 8,192 pixels of 16 bits, 268 MB as floats, written in rows and read in windows by a
+   * virtual machine with 96 MB.
+   */
+  @Test
+  void aPictureLargerThanTheHeapIsWrittenAndReadInParts() throws Exception {
+    Path output = folder.resolve("output.txt");
+    Process process =
+        new ProcessBuilder(
+                Path.of(System.getProperty("java.home"), "bin", "java").toString(),
+                "-Xmx96m",
+                "-XX:+UseSerialGC",
+                "-cp",
+                System.getProperty("java.class.path"),
+                LargePicture.class.getName(),
+                folder.resolve("large.tif").toString())
+            .redirectErrorStream(true)
+            .redirectOutput(output.toFile())
+            .start();
+    assertThat(process.waitFor()).as(() -> textOf(output.toFile())).isZero();
+    assertThat(textOf(output.toFile())).contains("1024 windows agree");
+  }
+
+  private static String textOf(File file) {
+    try {
+      return Files.readString(file.toPath());
+    } catch (IOException e) {
+      throw new AssertionError(e);
+    }
+  }
+
+  /** Runs in a virtual machine of its own. */
+  static final class LargePicture {
+    private static final int SIDE = 8192;
+    private static final int PART = 256;
+
+    public static void main(String[] args) {
+      Path file = Path.of(args[0]);
+      ImageMetadata metadata =
+          ImageMetadata.NONE.withGeoreference(Georeference.northUp(32633, 500_000, 4_000_000, 10));
+      try (TiffWriter writer = TiffWriter.create(file, SIDE, SIDE, 1, GRAY16, metadata)) {
+        for (int y = 0; y < SIDE; y += PART) {
+          for (int x = 0; x < SIDE; x += PART) {
+            writer.writeTile(x, y, part(x, y));
+          }
+        }
+      }
+      int windows = 0;
+      try (TiffReader reader = TiffReader.open(file, ReadOptions.DEFAULT)) {
+        for (int y = 0; y < SIDE; y += PART) {
+          for (int x = 0; x < SIDE; x += PART) {
+            // Across tiles, but for those at the far edges.
+            int fromX = Math.min(SIDE - PART, x + 100);
+            int fromY = Math.min(SIDE - PART, y + 100);
+            Raster read = reader.read(new Window(fromX, fromY, PART, PART));
+            if (!Arrays.equals(read.data(), part(fromX, fromY).data())) {
+              throw new AssertionError("The window at (%d, %d)".formatted(fromX, fromY));
+            }
+            windows++;
+          }
+        }
+      }
+      System.out.println(windows + " windows agree");
+    }
+
+    private static Raster part(int left, int top) {
+      float[] data = new float[PART * PART];
+      for (int y = 0; y < PART; y++) {
+        for (int x = 0; x < PART; x++) {
+          data[y * PART + x] = (((left + x) * 3 + (top + y) * 5) & 0xFFFF) / 65535f;
+        }
+      }
+      return new Raster(1, PART, PART, data, GRAY16, ImageMetadata.NONE);
+    }
+  }
+}
