@@ -15,8 +15,6 @@ import java.util.Map;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.CompletionException;
 import java.util.concurrent.ExecutorService;
-import java.util.concurrent.Executors;
-import java.util.concurrent.atomic.AtomicInteger;
 import org.apache.flink.table.api.ValidationException;
 import org.apache.flink.table.data.RowData;
 import org.apache.flink.table.functions.FunctionContext;
@@ -65,16 +63,7 @@ final class Prediction implements Serializable {
         GenerationService.open(
             plan.settings(), context.getExternalResourceInfos(GPU_RESOURCE), subtask);
     requireAllThatTheModelNeeds();
-    AtomicInteger number = new AtomicInteger();
-    pool =
-        Executors.newFixedThreadPool(
-            plan.encodingThreads(),
-            task -> {
-              Thread thread =
-                  new Thread(task, "diffusion-sql-" + subtask + "-" + number.getAndIncrement());
-              thread.setDaemon(true);
-              return thread;
-            });
+    pool = EncodingPool.start(Integer.toString(subtask), plan.encodingThreads());
     if (subtask == 0 && plan.concurrency() < service.rowLimit()) {
       LOG.warn(
           "Model {} takes up to {} rows in one network call, but Flink gives it {} at a time; set"

@@ -1,0 +1,135 @@
+package io.github.flinkdiffusion.ops.table;
+
+import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assertions.assertThatThrownBy;
+
+import io.github.flinkdiffusion.ops.image.PngCodec;
+import io.github.flinkdiffusion.ops.image.Raster;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.HexFormat;
+import java.util.List;
+import org.apache.flink.runtime.testutils.MiniClusterResourceConfiguration;
+import org.apache.flink.table.api.EnvironmentSettings;
+import org.apache.flink.table.api.TableEnvironment;
+import org.apache.flink.test.junit5.MiniClusterExtension;
+import org.apache.flink.types.Row;
+import org.apache.flink.util.CloseableIterator;
+import org.junit.jupiter.api.BeforeEach;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.extension.RegisterExtension;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.CsvSource;
+
+class DiffusionModuleITCase {
+  private static final Path MODELS = Path.of("src/test/resources/fixtures/models").toAbsolutePath();
+
+  private static final String LOAD =
+      """
+      LOAD MODULE diffusion WITH (
+        'text-to-image.model.folder' = '%s', 'text-to-image.device' = 'cpu',
+        'text-to-image.batch.rows' = '4', 'text-to-image.steps' = '2',
+        'text-to-image.scheduler' = 'DDIMScheduler',
+        'image-to-image.model.folder' = '%s', 'image-to-image.device' = 'cpu',
+        'image-to-image.batch.rows' = '4', 'image-to-image.scheduler' = 'DDIMScheduler',
+        'upscale.model.folder' = '%s', 'upscale.device' = 'cpu',
+        'upscale.batch.rows' = '4', 'upscale.steps' = '2')
+      """
+          .formatted(
+              MODELS.resolve("tiny-sd1"),
+              MODELS.resolve("tiny-sd1"),
+              MODELS.resolve("tiny-x4-upscaler"));
+
+  @RegisterExtension
+  private static final MiniClusterExtension FLINK =
+      new MiniClusterExtension(
+          new MiniClusterResourceConfiguration.Builder()
+              .setNumberTaskManagers(1)
+              .setNumberSlotsPerTaskManager(2)
+              .build());
+
+  private TableEnvironment sql;
+
+  @BeforeEach
+  void newSession() {
+    sql = TableEnvironment.create(EnvironmentSettings.inStreamingMode());
+    sql.getConfig().set("parallelism.default", "1");
+  }
+
+  private List<Row> query(String statement) throws Exception {
+    List<Row> rows = new ArrayList<>();
+    try (CloseableIterator<Row> results = sql.executeSql(statement).collect()) {
+      results.forEachRemaining(rows::add);
+    }
+    return rows;
+  }
+
+  private static Raster picture(Row row, int column) {
+    return PngCodec.decode((byte[]) row.getField(column));
+  }
+
+  @Test
+  void aTextBecomesAPictureWithArgumentsByNameOrPlace() throws Exception {
+    sql.executeSql(LOAD);
+    List<Row> rows =
+        query(
+            "SELECT TEXT_TO_IMAGE(prompt), TEXT_TO_IMAGE(prompt => p.prompt, seed => CAST(7 AS BIGINT), width => 96)"
+                + " FROM (VALUES ('a red apple'), ('a blue moon')) AS p(prompt)");
+    assertThat(rows).hasSize(2);
+    for (Row row : rows) {
+      assertThat(picture(row, 0).width()).isEqualTo(64);
+      assertThat(picture(row, 1).width()).isEqualTo(96);
+    }
+    assertThat(picture(rows.get(0), 0)).isNotEqualTo(picture(rows.get(1), 0));
+  }
+
+  @Test
+  void picturesBecomePictures() throws Exception {
+    sql.executeSql(LOAD);
+    String small = png(16);
+    String large = png(64);
+    Row row =
+        query(
+                "SELECT UPSCALE(x'%s'), IMAGE_TO_IMAGE(image => x'%s', prompt => 'a red apple', strength => 0.5e0, steps => 4)"
+                    .formatted(small, large))
+            .get(0);
+    assertThat(picture(row, 0).width()).isEqualTo(64);
+    assertThat(picture(row, 1).width()).isEqualTo(64);
+  }
+
+  private static String png(int side) {
+    return HexFormat.of().formatHex(PngCodec.encode(Raster.filled(3, side, side, 0.5f)));
+  }
+
+  @Test
+  void nullsAndWhatCanNotBeDoneGiveNull() throws Exception {
+    sql.executeSql(LOAD);
+    assertThat(
+            query(
+                "SELECT TEXT_TO_IMAGE(CAST(NULL AS STRING)), TEXT_TO_IMAGE(' '), UPSCALE(x'00'), UPSCALE(CAST(NULL AS BYTES))"))
+        .containsExactly(Row.of(null, null, null, null));
+  }
+
+  @Test
+  void whatCanNotBeDoneFailsTheJobWhereItIsWanted() {
+    sql.executeSql(
+        LOAD.replace("'text-to-image.steps' = '2'", "'text-to-image.on-error' = 'FAIL'"));
+    assertThatThrownBy(() -> query("SELECT TEXT_TO_IMAGE(' ')"))
+        .hasStackTraceContaining("The prompt is blank");
+  }
+
+  @ParameterizedTest
+  @CsvSource(
+      delimiter = '|',
+      value = {
+        "'text-to-image.model.folder' = '/m', 'text-to-image.stepps' = '3' | text-to-image.stepps",
+        "'texttoimage.model.folder' = '/m' | 'texttoimage.model.folder' is not known",
+        "'upscale.steps' = '3' | diffusion.model.folder",
+        "'upscale.model.folder' = '/m', 'upscale.steps' = 'x' | Option 'steps' can not be 'x'",
+        "'upscale.model.folder' = '/m', 'upscale.on-error' = 'COLUMN' | can not be COLUMN"
+      })
+  void aMisuseHasOneClearSentence(String options, String sentence) {
+    assertThatThrownBy(() -> sql.executeSql("LOAD MODULE diffusion WITH (" + options + ")"))
+        .hasStackTraceContaining(sentence);
+  }
+}
