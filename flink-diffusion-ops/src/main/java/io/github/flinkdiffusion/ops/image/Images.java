@@ -10,9 +10,10 @@ import java.util.stream.Collectors;
  */
 public final class Images {
   /** All kinds, in the order in which they are asked. */
-  private static final List<ImageFormat> FORMATS = List.of(new PngCodec(), new TiffCodec());
+  private static final List<ImageFormat> FORMATS =
+      List.of(new PngCodec(), new JpegCodec(), new TiffCodec(), new DicomCodec());
 
-  static final String WRITABLE = "image/png and image/tiff";
+  static final String WRITABLE = "image/png, image/jpeg and image/tiff";
 
   private Images() {}
 
