@@ -1,4 +1,4 @@
-"""Writes src/test/resources/fixtures/formats/: JPEG files as Pillow writes them and DICOM files as pydicom does, with their numbers.
+"""Writes src/test/resources/fixtures/formats/: JPEG files as Pillow writes them, DICOM files as pydicom and NIfTI files as nibabel does, with their numbers.
 
 expected.json   for JPEG files rows of pixels as Pillow decodes them, for DICOM files values after rescale
 
@@ -8,6 +8,7 @@ Run: python make_format_fixtures.py   (see requirements-formats.txt)
 import json
 from pathlib import Path
 
+import nibabel
 import numpy as np
 import pydicom
 from PIL import Image
@@ -71,4 +72,14 @@ dicom("ct", counts, ExplicitVRLittleEndian, stored=12, RescaleSlope="1", Rescale
 dicom("implicit", counts, ImplicitVRLittleEndian, stored=12)
 dicom("signed", (counts.astype(np.int16) - 2000), ExplicitVRLittleEndian)
 dicom("bytes-inverted", (counts % 256).astype(np.uint8), ExplicitVRLittleEndian, photometric="MONOCHROME1", RescaleSlope="0.5", RescaleIntercept="3")
+expected["nifti"] = {}
+for name, dtype, slope in [("plain.nii", np.int16, None), ("packed.nii.gz", np.float32, None), ("scaled.nii.gz", np.uint8, 0.5)]:
+    values = (np.arange(7 * 5 * 3).reshape(7, 5, 3) * 2 + 1).astype(dtype)
+    volume = nibabel.Nifti1Image(values, np.diag([2.0, 3.0, 4.0, 1.0]), dtype=dtype)
+    volume.header.set_xyzt_units("mm")
+    volume.header["descrip"] = b"Doe^Jane"
+    if slope:
+        volume.header.set_slope_inter(slope, 10)
+    nibabel.save(volume, OUT / name)
+    expected["nifti"][name] = nibabel.load(OUT / name).get_fdata().tolist()
 (OUT / "expected.json").write_text(json.dumps(expected) + "\n")

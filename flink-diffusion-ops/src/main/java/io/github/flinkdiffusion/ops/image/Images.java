@@ -11,7 +11,7 @@ import java.util.stream.Collectors;
 public final class Images {
   /** All kinds, in the order in which they are asked. */
   private static final List<ImageFormat> FORMATS =
-      List.of(new PngCodec(), new JpegCodec(), new TiffCodec(), new DicomCodec());
+      List.of(new PngCodec(), new JpegCodec(), new TiffCodec(), new DicomCodec(), new NiftiCodec());
 
   static final String WRITABLE = "image/png, image/jpeg and image/tiff";
 

@@ -27,7 +27,8 @@ class BadFilesTest {
     for (String name : List.of("color.jpg", "progressive.jpg", "gray.jpg", "cmyk.jpg")) {
       files.add(FormatsParityTest.fixture(name));
     }
-    for (String name : List.of("ct.dcm", "implicit.dcm", "bytes-inverted.dcm")) {
+    for (String name :
+        List.of("ct.dcm", "implicit.dcm", "bytes-inverted.dcm", "plain.nii", "packed.nii.gz")) {
       files.add(FormatsParityTest.fixture(name));
     }
     for (String name :

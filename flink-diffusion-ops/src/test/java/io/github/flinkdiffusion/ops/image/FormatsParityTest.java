@@ -13,7 +13,7 @@ import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.ValueSource;
 
-/** Against Pillow and pydicom: {@code src/test/python/make_format_fixtures.py}. */
+/** Against Pillow, pydicom and nibabel: {@code src/test/python/make_format_fixtures.py}. */
 class FormatsParityTest {
 
   static byte[] fixture(String name) {
@@ -79,6 +79,28 @@ class FormatsParityTest {
     }
   }
 
+  @ParameterizedTest
+  @ValueSource(strings = {"plain.nii", "packed.nii.gz", "scaled.nii.gz"})
+  void readsTheSlicesThatNibabelReads(String name) throws IOException {
+    JsonNode volume = expected("nifti", name);
+    for (int z = 0; z < 3; z++) {
+      Raster slice = Images.read(fixture(name), ReadOptions.DEFAULT.withPage(z));
+      assertThat(slice.width()).isEqualTo(7);
+      assertThat(slice.height()).isEqualTo(5);
+      assertThat(slice.metadata())
+          .isEqualTo(ImageMetadata.NONE.withSpacing(new PixelSpacing(2, 3)));
+      for (int y = 0; y < 5; y++) {
+        for (int x = 0; x < 7; x++) {
+          assertThat(slice.format().sample(slice.at(0, 4 - y, x)))
+              .isEqualTo(volume.get(x).get(y).get(z).doubleValue(), within(1e-4));
+        }
+      }
+    }
+    assertThatThrownBy(() -> Images.read(fixture(name), ReadOptions.DEFAULT.withPage(3)))
+        .isInstanceOf(ImageException.class)
+        .hasMessageContaining("that has 3");
+  }
+
   @Test
   void theWindowIsTheRange() {
     Raster slice = read("ct.dcm");
@@ -116,6 +138,7 @@ class FormatsParityTest {
     assertThat(Images.mediaType(new byte[0])).isEmpty();
     assertThatThrownBy(() -> Images.read(new byte[] {71, 73, 70}, ReadOptions.DEFAULT))
         .isInstanceOf(ImageException.class)
-        .hasMessageContaining("none of image/png, image/jpeg, image/tiff, application/dicom");
+        .hasMessageContaining(
+            "none of image/png, image/jpeg, image/tiff, application/dicom, application/x-nifti");
   }
 }
