@@ -60,6 +60,9 @@ tifffile.imwrite(OUT / "premultiplied.tif", np.array([[[50, 0, 100, 100]]], np.u
 tifffile.imwrite(OUT / "two-pages.tif", np.array([[[1, 2]], [[3, 4]]], np.uint8), photometric="minisblack", metadata=None)
 tifffile.imwrite(OUT / "not-a-number.tif", np.array([[1, np.nan, np.inf]], np.float32), photometric="minisblack", metadata=None)
 tifffile.imwrite(OUT / "jpeg.tif", np.zeros((16, 16, 3), np.uint8), photometric="ycbcr", compression="jpeg", metadata=None)
+rows, columns = np.mgrid[0:160, 0:160]
+many_codes = ((columns * columns * 7 + rows * rows * 13 + columns * rows) % 251).astype(np.uint8)
+tifffile.imwrite(OUT / "lzw-many-codes.tif", many_codes, photometric="minisblack", compression="lzw", rowsperstrip=160, metadata=None)
 tifffile.imwrite(
     OUT / "geo-tiles.tif",
     (np.arange(48 * 64).reshape(48, 64) % 50000).astype(np.uint16),
