@@ -14,6 +14,7 @@ import transformers  # noqa: E402
 import network_fixtures  # noqa: E402
 import pipeline_fixtures  # noqa: E402
 import text_to_image_fixtures  # noqa: E402
+import variant_fixtures  # noqa: E402
 from fixture_tools import FIXTURES, configure_torch, write_json  # noqa: E402
 
 
@@ -32,6 +33,7 @@ def main():
     networks = network_fixtures.make(FIXTURES, FIXTURES / "tiny-sd1" / "tokenizer", arguments.report)
     more, runs = pipeline_fixtures.make(FIXTURES, arguments.report)
     networks += more
+    runs += variant_fixtures.make(FIXTURES, arguments.report)
     write_json(FIXTURES / "pipelines.json", {"textToImage": ["tiny-sd1/golden/cases.json", "tiny-sd2/golden/cases.json"], "runs": runs})
     write_json(FIXTURES / "networks-family.json", {"networks": networks})
     size = sum(path.stat().st_size for path in FIXTURES.rglob("*") if path.is_file())

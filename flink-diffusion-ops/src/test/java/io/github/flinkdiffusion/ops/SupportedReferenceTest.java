@@ -172,7 +172,9 @@ class SupportedReferenceTest {
             .flatMap(folder -> signature(className, folder).stream())
             .min(
                 Comparator.comparing(
-                    one -> one.entries().stream().filter(Signature.Entry::required).count()));
+                        (Signature one) ->
+                            one.entries().stream().filter(Signature.Entry::required).count())
+                    .thenComparing(one -> -one.entries().size()));
   }
 
   private static Optional<Signature> signature(String className, Path folder) {

@@ -3,6 +3,7 @@ package io.github.flinkdiffusion.ops.network;
 import io.github.flinkdiffusion.ops.torchscript.Graph;
 import io.github.flinkdiffusion.ops.torchscript.Method;
 import io.github.flinkdiffusion.ops.torchscript.Value;
+import java.util.List;
 
 /**
  * transformers' CLIPTextModel: token ids to the hidden states that condition the denoising network.
@@ -87,15 +88,21 @@ public final class ClipText {
   private Value atLayer(Method m, int tokens) {
     Value ids = m.input("ids");
     Value layers = m.input("layers");
-    Scope at = new Scope(m, "");
-    Value[] states =
-        encoder
-            .states(at.child("text_model.encoder"), embedded(at, ids, tokens), config.layers())
-            .stream()
-            .map(state -> m.unsqueeze(m.flatten(state, 1, 2), 1))
-            .toArray(Value[]::new);
-    Value chosen = m.selectRow(m.concatenate(1, states), layers);
+    Value chosen = chosen(m, states(new Scope(m, ""), ids, tokens), layers);
     return m.unflatten(chosen, 1, tokens, config.hiddenSize());
+  }
+
+  /** The embeddings, then what each layer gives: [N,tokens,hidden], without the final norm. */
+  List<Value> states(Scope at, Value ids, int tokens) {
+    return encoder.states(
+        at.child("text_model.encoder"), embedded(at, ids, tokens), config.layers());
+  }
+
+  /** Of each row the state that {@code layers} [N] says: [N,tokens*hidden]. */
+  static Value chosen(Method m, List<Value> states, Value layers) {
+    Value[] flat =
+        states.stream().map(state -> m.unsqueeze(m.flatten(state, 1, 2), 1)).toArray(Value[]::new);
+    return m.selectRow(m.concatenate(1, flat), layers);
   }
 
   /**
@@ -112,12 +119,17 @@ public final class ClipText {
 
   /** Adds the network and picks each prompt's end: [N,hidden], in the weights' dtype. */
   Value pooled(Scope at, Value ids, int tokens) {
+    return end(at, ids, hidden(at, ids, tokens, config.layers()));
+  }
+
+  /** Picks each prompt's end from the last layer's states: [N,hidden], with the final norm. */
+  Value end(Scope at, Value ids, Value hidden) {
     Method m = at.method();
     Value ends =
         config.eosTokenId() == UNRELIABLE_EOS
             ? m.argmax(ids, 1)
             : m.argmax(m.equalsScalar(ids, config.eosTokenId()), 1);
-    return m.selectRow(emit(at, ids, tokens), ends);
+    return m.selectRow(finalNorm(at, hidden), ends);
   }
 
   /** The hidden states [N,tokens,hidden] after some of the layers, before the final norm. */

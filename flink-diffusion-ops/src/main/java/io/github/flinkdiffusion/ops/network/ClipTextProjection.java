@@ -3,12 +3,19 @@ package io.github.flinkdiffusion.ops.network;
 import io.github.flinkdiffusion.ops.torchscript.Graph;
 import io.github.flinkdiffusion.ops.torchscript.Method;
 import io.github.flinkdiffusion.ops.torchscript.Value;
+import java.util.List;
 
 /**
  * transformers' CLIPTextModelWithProjection: a {@link ClipText} whose pooled state is projected
  * into the space that texts and pictures share.
  */
 public final class ClipTextProjection {
+  /**
+   * The method that gives what Stable Diffusion XL takes of a prompt: the state of {@link
+   * ClipText#AT_LAYER} and the projected state of its end, one behind the other, of one run.
+   */
+  public static final String STATES_AND_POOLED = "states_and_pooled";
+
   private final ClipTextConfig config;
   private final ClipText text;
 
@@ -19,7 +26,8 @@ public final class ClipTextProjection {
 
   /**
    * A graph with the methods of {@link ClipText#graph(int)}, except that {@link ClipText#POOLED}
-   * gives the projected state [N,projection_dim].
+   * gives the projected state [N,projection_dim]; and with {@link #STATES_AND_POOLED}, which takes
+   * ids and layers as {@link ClipText#AT_LAYER} and gives [N,tokens*hidden+projection_dim].
    *
    * @param tokens length of every sequence, at most {@code max_position_embeddings}
    */
@@ -32,15 +40,27 @@ public final class ClipTextProjection {
     Method pooled = graph.method(ClipText.POOLED);
     ids = pooled.input("ids");
     pooled.returns(pooled.toFloat(emit(new Scope(pooled, ""), ids, tokens)));
+    Method both = graph.method(STATES_AND_POOLED);
+    both.returns(both.toFloat(statesAndPooled(both, tokens)));
     return graph;
+  }
+
+  private Value statesAndPooled(Method m, int tokens) {
+    Value ids = m.input("ids");
+    Value layers = m.input("layers");
+    Scope at = new Scope(m, "");
+    List<Value> states = text.states(at, ids, tokens);
+    Value end = text.end(at, ids, states.get(config.layers()));
+    return m.concatenate(1, ClipText.chosen(m, states, layers), projected(at, end));
   }
 
   /** Adds the network to a method: ids [N,tokens] to [N,projection_dim] in the weights' dtype. */
   public Value emit(Scope at, Value ids, int tokens) {
+    return projected(at, text.pooled(at, ids, tokens));
+  }
+
+  private Value projected(Scope at, Value end) {
     return at.linearWithoutBias(
-        "text_projection",
-        text.pooled(at, ids, tokens),
-        config.hiddenSize(),
-        config.projectionSize());
+        "text_projection", end, config.hiddenSize(), config.projectionSize());
   }
 }

@@ -5,22 +5,34 @@ import io.github.flinkdiffusion.ops.engine.LoadedNetwork;
 import io.github.flinkdiffusion.ops.image.Raster;
 import io.github.flinkdiffusion.ops.network.AutoencoderKL;
 import io.github.flinkdiffusion.ops.network.AutoencoderKLConfig;
+import io.github.flinkdiffusion.ops.network.AutoencoderTiny;
+import io.github.flinkdiffusion.ops.network.AutoencoderTinyConfig;
 import io.github.flinkdiffusion.ops.noise.NoiseSource;
 import io.github.flinkdiffusion.ops.torchscript.Graph;
 import java.util.ArrayList;
+import java.util.Arrays;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.function.Function;
 
-/** Pictures of 0..1 to latents and back, with an AutoencoderKL. Device thread only. */
+/**
+ * Pictures of 0..1 to latents and back, with an AutoencoderKL or an AutoencoderTiny. Device thread
+ * only.
+ */
 final class Autoencoder {
-  private final LoadedNetwork network;
-  private final AutoencoderKLConfig config;
+  private static final String COMPONENT = "vae";
 
-  private Autoencoder(LoadedNetwork network, AutoencoderKLConfig config) {
+  private final LoadedNetwork network;
+  private final LatentFormat format;
+
+  /** Whether pictures are encoded to means and log variances, not to latents. */
+  private final boolean distributions;
+
+  private Autoencoder(LoadedNetwork network, LatentFormat format, boolean distributions) {
     this.network = network;
-    this.config = config;
+    this.format = format;
+    this.distributions = distributions;
   }
 
   /** The component {@code vae}, both ways. */
@@ -34,37 +46,45 @@ final class Autoencoder {
   }
 
   private static Autoencoder open(Components components, Function<AutoencoderKL, Graph> graph) {
-    AutoencoderKLConfig config = AutoencoderKLConfig.from(components.config("vae"));
+    if (components.className(COMPONENT).equals("AutoencoderTiny")) {
+      AutoencoderTinyConfig config = AutoencoderTinyConfig.from(components.config(COMPONENT));
+      // Both ways in any case: it is small.
+      return new Autoencoder(
+          components.load(COMPONENT, new AutoencoderTiny(config).graph()),
+          LatentFormat.of(config),
+          false);
+    }
+    AutoencoderKLConfig config = AutoencoderKLConfig.from(components.config(COMPONENT));
     // The reference runs such an autoencoder in float32 even when everything else is in half
     // precision.
     LoadedNetwork network =
         config.forceUpcast()
-            ? components.loadInFloat32("vae", graph.apply(new AutoencoderKL(config)))
-            : components.load("vae", graph.apply(new AutoencoderKL(config)));
-    return new Autoencoder(network, config);
+            ? components.loadInFloat32(COMPONENT, graph.apply(new AutoencoderKL(config)))
+            : components.load(COMPONENT, graph.apply(new AutoencoderKL(config)));
+    return new Autoencoder(network, LatentFormat.of(config), true);
   }
 
-  AutoencoderKLConfig config() {
-    return config;
+  LatentFormat format() {
+    return format;
   }
 
   /** The latent of a picture of that size, whose sides are multiples of the scale factor. */
   SampleShape latent(int width, int height) {
-    int factor = config.scaleFactor();
-    return new SampleShape(config.latentChannels(), height / factor, width / factor);
+    int factor = format.scaleFactor();
+    return new SampleShape(format.latentChannels(), height / factor, width / factor);
   }
 
   /**
-   * A distribution over latents.
+   * An encoded picture: a distribution over latents, or one.
    *
    * @param mean of each value, not yet scaled
-   * @param deviation of each value
+   * @param deviation of each value; empty where the autoencoder gives a latent and no distribution
    */
-  record Moments(float[] mean, float[] deviation, double scale, double shift) {
+  record Moments(float[] mean, float[] deviation, LatentFormat format) {
 
     /** The most probable latent, scaled. */
     float[] mode() {
-      return scaled(mean.clone());
+      return format.scaled(mean);
     }
 
     /** The most probable latent without {@code scaling_factor}, as InstructPix2Pix takes it. */
@@ -72,21 +92,20 @@ final class Autoencoder {
       return mean;
     }
 
-    /** A latent drawn with one number a value from the noise, scaled. */
+    /**
+     * A latent drawn with one number a value from the noise, scaled. Nothing is drawn where there
+     * is no distribution.
+     */
     float[] sample(NoiseSource noise) {
+      if (deviation.length == 0) {
+        return mode();
+      }
       float[] drawn = noise.gaussian(mean.length);
       float[] latent = new float[mean.length];
       for (int i = 0; i < latent.length; i++) {
         latent[i] = mean[i] + deviation[i] * drawn[i];
       }
-      return scaled(latent);
-    }
-
-    private float[] scaled(float[] latent) {
-      for (int i = 0; i < latent.length; i++) {
-        latent[i] = (float) ((latent[i] - shift) * scale);
-      }
-      return latent;
+      return format.scaled(latent);
     }
   }
 
@@ -124,7 +143,7 @@ final class Autoencoder {
         pixels[i * size + j] = 2 * data[j] - 1;
       }
     }
-    float[] moments =
+    float[] encoded =
         network
             .call(
                 AutoencoderKL.ENCODE,
@@ -134,17 +153,25 @@ final class Autoencoder {
     int latent = latent(first.width(), first.height()).size();
     List<Moments> result = new ArrayList<>();
     for (int i = 0; i < pictures.size(); i++) {
-      float[] mean = new float[latent];
-      float[] deviation = new float[latent];
-      for (int j = 0; j < latent; j++) {
-        mean[j] = moments[2 * i * latent + j];
-        // The bounds are the reference's (DiagonalGaussianDistribution).
-        float logVariance = Math.max(-30, Math.min(20, moments[(2 * i + 1) * latent + j]));
-        deviation[j] = (float) Math.exp(0.5 * logVariance);
-      }
-      result.add(new Moments(mean, deviation, config.scalingFactor(), config.shiftFactor()));
+      result.add(distributions ? distribution(encoded, i, latent) : latent(encoded, i, latent));
     }
     return result;
+  }
+
+  private Moments distribution(float[] moments, int row, int latent) {
+    float[] mean = Arrays.copyOfRange(moments, 2 * row * latent, (2 * row + 1) * latent);
+    float[] deviation = new float[latent];
+    for (int j = 0; j < latent; j++) {
+      // The bounds are the reference's (DiagonalGaussianDistribution).
+      float logVariance = Math.max(-30, Math.min(20, moments[(2 * row + 1) * latent + j]));
+      deviation[j] = (float) Math.exp(0.5 * logVariance);
+    }
+    return new Moments(mean, deviation, format);
+  }
+
+  private Moments latent(float[] latents, int row, int latent) {
+    return new Moments(
+        Arrays.copyOfRange(latents, row * latent, (row + 1) * latent), new float[0], format);
   }
 
   /**
@@ -157,10 +184,7 @@ final class Autoencoder {
     int size = shape.size();
     float[] latents = new float[done.size() * size];
     for (int i = 0; i < done.size(); i++) {
-      float[] sample = done.get(i).state().sample();
-      for (int j = 0; j < size; j++) {
-        latents[i * size + j] = (float) (sample[j] / config.scalingFactor() + config.shiftFactor());
-      }
+      format.unscale(done.get(i).state().sample(), latents, i * size);
     }
     HostTensor.Floats decoded =
         network.call(

@@ -3,6 +3,7 @@ package io.github.flinkdiffusion.ops.pipeline;
 import io.github.flinkdiffusion.ops.scheduler.SamplerState;
 import java.util.List;
 import java.util.Objects;
+import java.util.Optional;
 import java.util.function.Consumer;
 
 /**
@@ -14,6 +15,7 @@ import java.util.function.Consumer;
  * @param rows one for each row of a network call
  * @param guidance makes one prediction of the rows' outputs
  * @param truncated whether a text was longer than the tokenizer's limit
+ * @param lead conditions of the first calls where they are not those of the rest
  * @param afterStep what is done to the sample after each step, once {@link SamplerState#call}
  *     counts it; inpainting puts the known part back
  */
@@ -23,17 +25,48 @@ record Beginning(
     List<Row> rows,
     Guidance guidance,
     boolean truncated,
+    Optional<Lead> lead,
     Consumer<SamplerState> afterStep) {
+
+  /**
+   * How a trajectory is conditioned until it turns: on the way back to noise that an inverted
+   * picture takes first.
+   *
+   * @param calls how many calls that are
+   * @param rows one for each row of a network call
+   * @param guidance makes one prediction of the rows' outputs
+   */
+  record Lead(int calls, List<Row> rows, Guidance guidance) {
+    Lead {
+      rows = List.copyOf(rows);
+    }
+  }
+
   Beginning {
     Objects.requireNonNull(shape, "shape");
     Objects.requireNonNull(state, "state");
     rows = List.copyOf(rows);
     Objects.requireNonNull(guidance, "guidance");
+    Objects.requireNonNull(lead, "lead");
     Objects.requireNonNull(afterStep, "afterStep");
+  }
+
+  /** Rows of a call. */
+  List<Row> rows(int call) {
+    return leads(call) ? lead.orElseThrow().rows() : rows;
+  }
+
+  /** What makes one prediction of a call's rows. */
+  Guidance guidance(int call) {
+    return leads(call) ? lead.orElseThrow().guidance() : guidance;
+  }
+
+  private boolean leads(int call) {
+    return lead.isPresent() && call < lead.get().calls();
   }
 
   Beginning(
       SampleShape shape, SamplerState state, List<Row> rows, Guidance guidance, boolean truncated) {
-    this(shape, state, rows, guidance, truncated, after -> {});
+    this(shape, state, rows, guidance, truncated, Optional.empty(), after -> {});
   }
 }

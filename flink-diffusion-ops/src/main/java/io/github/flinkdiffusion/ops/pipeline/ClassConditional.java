@@ -41,11 +41,11 @@ final class ClassConditional implements Task {
             Denoiser.Input.integers());
     this.autoencoder = Autoencoder.openDecoder(components);
     int channels = transformer.inChannels();
-    if (channels != autoencoder.config().latentChannels()) {
+    if (channels != autoencoder.format().latentChannels()) {
       throw config.unsupported(
           "in_channels",
           channels,
-          "the autoencoder's latent_channels, " + autoencoder.config().latentChannels());
+          "the autoencoder's latent_channels, " + autoencoder.format().latentChannels());
     }
     if (transformer.outChannels() != channels && transformer.outChannels() != 2 * channels) {
       throw config.unsupported(
@@ -53,7 +53,7 @@ final class ClassConditional implements Task {
     }
     this.shape = new SampleShape(channels, transformer.sampleSize(), transformer.sampleSize());
     this.classes = transformer.classes();
-    this.side = transformer.sampleSize() * autoencoder.config().scaleFactor();
+    this.side = transformer.sampleSize() * autoencoder.format().scaleFactor();
     this.signature =
         Signature.of("DiTPipeline")
             .required(Parameters.CLASS_LABEL)

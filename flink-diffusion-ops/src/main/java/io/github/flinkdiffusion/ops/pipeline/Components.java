@@ -47,6 +47,11 @@ final class Components implements AutoCloseable {
     return folder.component(component).config();
   }
 
+  /** The component's class, as model_index.json names it. */
+  String className(String component) {
+    return folder.component(component).className();
+  }
+
   LoadedNetwork load(String component, Graph graph) {
     return load(component, graph, settings.precision());
   }

@@ -51,7 +51,7 @@ final class DenoisingTrajectory implements Trajectory {
 
   @Override
   public int rows() {
-    return beginning.rows().size();
+    return conditions().size();
   }
 
   /**
@@ -94,7 +94,7 @@ final class DenoisingTrajectory implements Trajectory {
   }
 
   List<Row> conditions() {
-    return beginning.rows();
+    return beginning.rows(state.call());
   }
 
   boolean truncated() {
@@ -110,7 +110,7 @@ final class DenoisingTrajectory implements Trajectory {
    * @return null when the prediction holds NaN or infinity
    */
   float[] prediction(float[] output, int offset, int size) {
-    float[] prediction = beginning.guidance().combine(output, offset, size);
+    float[] prediction = beginning.guidance(state.call()).combine(output, offset, size);
     for (float value : prediction) {
       if (!Float.isFinite(value)) {
         return null;

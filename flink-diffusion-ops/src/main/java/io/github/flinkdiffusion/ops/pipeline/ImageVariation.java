@@ -50,7 +50,7 @@ final class ImageVariation implements Task {
             Denoiser.Input.floats(1, vision.projectionSize()));
     this.autoencoder = Autoencoder.openDecoder(components);
     UNetConditions.channels(config, unet, autoencoder, 0);
-    long side = (long) config.integer("sample_size", 64) * autoencoder.config().scaleFactor();
+    long side = (long) config.integer("sample_size", 64) * autoencoder.format().scaleFactor();
     this.signature =
         Signature.of("StableDiffusionImageVariationPipeline")
             .required(Parameters.IMAGE)
@@ -73,7 +73,7 @@ final class ImageVariation implements Task {
 
   @Override
   public GenerationRequest check(GenerationRequest request) {
-    Sides.checkPicture(request, autoencoder.config().scaleFactor());
+    Sides.checkPicture(request, autoencoder.format().scaleFactor());
     return request;
   }
 

@@ -39,7 +39,7 @@ final class InstructPix2Pix implements Task {
     this.denoiser =
         Denoiser.of(components.load("unet", new UNet2DCondition(unet).graph()), prompts.input());
     this.autoencoder = Autoencoder.open(components);
-    UNetConditions.channels(config, unet, autoencoder, autoencoder.config().latentChannels());
+    UNetConditions.channels(config, unet, autoencoder, autoencoder.format().latentChannels());
     this.signature =
         Signature.of("StableDiffusionInstructPix2PixPipeline")
             .required(Parameters.PROMPT)
@@ -65,9 +65,9 @@ final class InstructPix2Pix implements Task {
 
   @Override
   public GenerationRequest check(GenerationRequest request) {
-    Sides.checkPicture(request, autoencoder.config().scaleFactor());
+    Sides.checkPicture(request, autoencoder.format().scaleFactor());
     Raster image = request.get(Parameters.IMAGE);
-    Sides.checkChannels(Parameters.IMAGE, image, autoencoder.config().inChannels());
+    Sides.checkChannels(Parameters.IMAGE, image, autoencoder.format().inChannels());
     Sides.checkSameSize(Parameters.IMAGE, image, request);
     return request;
   }

@@ -61,16 +61,16 @@ final class LatentUpscale implements Task {
             prompts.input(),
             Denoiser.Input.integers());
     this.autoencoder = Autoencoder.openDecoder(components);
-    this.pictureChannels = unet.inChannels() - autoencoder.config().latentChannels();
+    this.pictureChannels = unet.inChannels() - autoencoder.format().latentChannels();
     if (pictureChannels < 1) {
       throw config.unsupported(
           "in_channels",
           unet.inChannels(),
           "the autoencoder's latent_channels, %d, and the small picture's"
-              .formatted(autoencoder.config().latentChannels()));
+              .formatted(autoencoder.format().latentChannels()));
     }
     UNetConditions.channels(config, unet, autoencoder, pictureChannels);
-    int factor = autoencoder.config().scaleFactor();
+    int factor = autoencoder.format().scaleFactor();
     this.signature =
         Signature.of("StableDiffusionUpscalePipeline")
             .required(Parameters.IMAGE)
@@ -109,7 +109,7 @@ final class LatentUpscale implements Task {
   @Override
   public GenerationRequest check(GenerationRequest request) {
     Sides.checkChannels(Parameters.IMAGE, request.get(Parameters.IMAGE), pictureChannels);
-    int factor = autoencoder.config().scaleFactor();
+    int factor = autoencoder.format().scaleFactor();
     Raster image = request.get(Parameters.IMAGE);
     Sides.checkPicture(request, factor);
     Sides.checkFixed(
@@ -146,7 +146,7 @@ final class LatentUpscale implements Task {
       Raster image = request.get(Parameters.IMAGE);
       float[] picture = noisy(image, request.get(Parameters.NOISE_LEVEL), generators.get(i));
       SampleShape shape =
-          new SampleShape(autoencoder.config().latentChannels(), image.height(), image.width());
+          new SampleShape(autoencoder.format().latentChannels(), image.height(), image.width());
       SamplerState state =
           SamplerState.start(plan(request), generators.get(i).gaussian(shape.size()));
       long[] level = {request.get(Parameters.NOISE_LEVEL)};

@@ -24,6 +24,34 @@ public final class Parameters {
           "What it should not show (negative_prompt); used with guidance.",
           "a text");
 
+  public static final Parameter<String> PROMPT_2 =
+      text(
+          "prompt2",
+          "What the second text encoder is told instead of the prompt (prompt_2).",
+          "a text");
+
+  public static final Parameter<String> NEGATIVE_PROMPT_2 =
+      text(
+          "negativePrompt2",
+          "What the second text encoder is told instead of the negative prompt (negative_prompt_2).",
+          "a text");
+
+  public static final Parameter<String> SOURCE_PROMPT =
+      text(
+          "sourcePrompt",
+          "What the given picture shows: it is led back to noise by DDIM's inversion under this"
+              + " text, and made again under the prompt. The same prompt, without guidance, gives"
+              + " the picture back; another one edits it.",
+          "a text");
+
+  public static final Parameter<Double> SOURCE_GUIDANCE_SCALE =
+      number(
+          "sourceGuidanceScale",
+          "Weight of guidance while the picture is led back to noise; more than 1 makes that less"
+              + " exact.",
+          "a finite number, 1 or less to turn guidance off",
+          Double::isFinite);
+
   public static final Parameter<Raster> IMAGE =
       image("image", "The picture to begin from, 0..1 (image).");
 
@@ -61,6 +89,14 @@ public final class Parameters {
               + " which schedulers take them. EulerDiscreteScheduler's end with the one to end at.",
           "falling numbers of 0 or more",
           Parameters::falling);
+
+  public static final Parameter<Long> ORIGINAL_INFERENCE_STEPS =
+      integer(
+          "originalInferenceSteps",
+          "Steps of the schedule that a consistency model was distilled on, of which the steps are"
+              + " a choice (original_inference_steps); for LCM and TCD schedulers.",
+          "a whole number from 1",
+          1);
 
   public static final Parameter<Long> CLIP_SKIP =
       integer(
@@ -109,6 +145,49 @@ public final class Parameters {
   public static final Parameter<Long> WIDTH = integer("width", "In pixels.", "a whole number", 1);
 
   public static final Parameter<Long> HEIGHT = integer("height", "In pixels.", "a whole number", 1);
+
+  public static final Parameter<Numbers> ORIGINAL_SIZE =
+      pair(
+          "originalSize",
+          "Height and width of the picture that this one shall look like a part of, before it was"
+              + " resized (original_size); small ones look coarse.");
+
+  public static final Parameter<Numbers> CROPS_COORDS_TOP_LEFT =
+      pair(
+          "cropsCoordsTopLeft",
+          "Top and left of that part (crops_coords_top_left); zeros are well-centered.");
+
+  public static final Parameter<Numbers> TARGET_SIZE =
+      pair("targetSize", "Height and width that the picture is said to have (target_size).");
+
+  public static final Parameter<Numbers> NEGATIVE_ORIGINAL_SIZE =
+      pair(
+          "negativeOriginalSize",
+          "The original size that guidance leads away from (negative_original_size).");
+
+  public static final Parameter<Numbers> NEGATIVE_CROPS_COORDS_TOP_LEFT =
+      pair(
+          "negativeCropsCoordsTopLeft",
+          "The top and left that guidance leads away from (negative_crops_coords_top_left).");
+
+  public static final Parameter<Numbers> NEGATIVE_TARGET_SIZE =
+      pair(
+          "negativeTargetSize",
+          "The target size that guidance leads away from (negative_target_size).");
+
+  public static final Parameter<Double> AESTHETIC_SCORE =
+      number(
+          "aestheticScore",
+          "How pleasing the refined picture shall be, about 1 to 10 (aesthetic_score).",
+          "a finite number",
+          Double::isFinite);
+
+  public static final Parameter<Double> NEGATIVE_AESTHETIC_SCORE =
+      number(
+          "negativeAestheticScore",
+          "The score that guidance leads away from (negative_aesthetic_score).",
+          "a finite number",
+          Double::isFinite);
 
   public static final Parameter<Long> NOISE_LEVEL =
       integer(
@@ -173,6 +252,18 @@ public final class Parameters {
   private static Parameter<Numbers> numbers(
       String name, String description, String accepted, Predicate<Numbers> check) {
     return add(new Parameter<>(name, Numbers.class, description, accepted, check));
+  }
+
+  private static Parameter<Numbers> pair(String name, String description) {
+    return numbers(
+        name,
+        description,
+        "two numbers from 0 to a million",
+        pair -> pair.size() == 2 && inRange(pair.at(0)) && inRange(pair.at(1)));
+  }
+
+  private static boolean inRange(double pixels) {
+    return pixels >= 0 && pixels <= 1e6;
   }
 
   private static boolean falling(Numbers numbers) {

@@ -20,12 +20,19 @@ public final class Pipelines {
               Map.entry("DDIMPipeline", Unconditional::ddim),
               Map.entry("DDPMPipeline", Unconditional::ddpm),
               Map.entry("DiTPipeline", ClassConditional::open),
+              Map.entry("LDMSuperResolutionPipeline", LatentSuperResolution::open),
+              Map.entry(
+                  "LatentConsistencyModelImg2ImgPipeline", StableDiffusion::openLatentConsistency),
+              Map.entry("LatentConsistencyModelPipeline", StableDiffusion::openLatentConsistency),
               Map.entry("StableDiffusionImageVariationPipeline", ImageVariation::open),
               Map.entry("StableDiffusionImg2ImgPipeline", StableDiffusion::open),
               Map.entry("StableDiffusionInpaintPipeline", StableDiffusion::open),
               Map.entry("StableDiffusionInstructPix2PixPipeline", InstructPix2Pix::open),
               Map.entry("StableDiffusionPipeline", StableDiffusion::open),
-              Map.entry("StableDiffusionUpscalePipeline", LatentUpscale::open)));
+              Map.entry("StableDiffusionUpscalePipeline", LatentUpscale::open),
+              Map.entry("StableDiffusionXLImg2ImgPipeline", StableDiffusion::openXl),
+              Map.entry("StableDiffusionXLInpaintPipeline", StableDiffusion::openXl),
+              Map.entry("StableDiffusionXLPipeline", StableDiffusion::openXl)));
 
   private static final SortedSet<String> SUPPORTED =
       Collections.unmodifiableSortedSet(new TreeSet<>(TASKS.keySet()));

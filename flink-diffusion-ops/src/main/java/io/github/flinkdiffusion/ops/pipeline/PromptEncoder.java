@@ -4,8 +4,11 @@ import io.github.flinkdiffusion.ops.engine.HostTensor;
 import io.github.flinkdiffusion.ops.engine.LoadedNetwork;
 import io.github.flinkdiffusion.ops.network.ClipText;
 import io.github.flinkdiffusion.ops.network.ClipTextConfig;
+import io.github.flinkdiffusion.ops.network.ClipTextProjection;
 import io.github.flinkdiffusion.ops.tokenizer.ClipTokenizer;
 import io.github.flinkdiffusion.ops.tokenizer.Tokens;
+import io.github.flinkdiffusion.ops.torchscript.Graph;
+import io.github.flinkdiffusion.ops.weights.Config;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.Collection;
@@ -21,10 +24,27 @@ final class PromptEncoder {
   /** Encodings that are kept; one is 77 x 768 floats (236 KB) for Stable Diffusion 1.x. */
   private static final int KEPT = 256;
 
+  /** What a pipeline takes of a text encoder, before a request leaves out layers. */
+  private enum Taken {
+    /** The last layer's states, with the final norm. */
+    NORMED,
+    /** The states of the layer before, without it. */
+    INNER,
+    /** Those, and the projected state of the text's end, of one run. */
+    INNER_AND_POOLED
+  }
+
   private final ClipTokenizer tokenizer;
   private final LoadedNetwork network;
   private final int hiddenSize;
+
+  /** How many layers may be left out: those before the one whose states are taken. */
   private final int layers;
+
+  /** Size of the projected state of a text's end; 0 where it is not asked for. */
+  private final int pooledSize;
+
+  private final Taken taken;
   private final Map<Prompt, PromptEncoding> kept =
       new LinkedHashMap<>(16, 0.75f, true) {
         private static final long serialVersionUID = 1L;
@@ -35,38 +55,54 @@ final class PromptEncoder {
         }
       };
 
-  private PromptEncoder(ClipTokenizer tokenizer, LoadedNetwork network, ClipTextConfig config) {
+  private PromptEncoder(
+      ClipTokenizer tokenizer, LoadedNetwork network, ClipTextConfig config, Taken taken) {
     this.tokenizer = tokenizer;
     this.network = network;
     this.hiddenSize = config.hiddenSize();
-    this.layers = config.layers();
+    this.layers = taken == Taken.NORMED ? config.layers() : config.layers() - 1;
+    this.pooledSize = taken == Taken.INNER_AND_POOLED ? config.projectionSize() : 0;
+    this.taken = taken;
   }
 
-  /** The components {@code tokenizer} and {@code text_encoder} (a CLIPTextModel). */
+  /** The components {@code tokenizer} and {@code text_encoder}, as Stable Diffusion takes them. */
   static PromptEncoder open(Components components) {
-    ClipTokenizer tokenizer = ClipTokenizer.load(components.folder().component("tokenizer"));
-    ClipTextConfig config = ClipTextConfig.from(components.config("text_encoder"));
+    return open(components, "tokenizer", "text_encoder", Taken.NORMED);
+  }
+
+  /** The components {@code tokenizer} and {@code text_encoder}, as SDXL takes them. */
+  static PromptEncoder openInner(Components components) {
+    return open(components, "tokenizer", "text_encoder", Taken.INNER);
+  }
+
+  /** The components {@code tokenizer_2} and {@code text_encoder_2}, as SDXL takes them. */
+  static PromptEncoder openInnerAndPooled(Components components) {
+    return open(components, "tokenizer_2", "text_encoder_2", Taken.INNER_AND_POOLED);
+  }
+
+  private static PromptEncoder open(
+      Components components, String tokenizerName, String name, Taken taken) {
+    ClipTokenizer tokenizer = ClipTokenizer.load(components.folder().component(tokenizerName));
+    Config json = components.config(name);
+    ClipTextConfig config = ClipTextConfig.from(json);
     if (tokenizer.maxLength() > config.maxPositions()) {
-      throw components
-          .config("text_encoder")
-          .unsupported(
-              "max_position_embeddings",
-              config.maxPositions(),
-              "at least the tokenizer's model_max_length, " + tokenizer.maxLength());
+      throw json.unsupported(
+          "max_position_embeddings",
+          config.maxPositions(),
+          "at least the tokenizer's model_max_length, " + tokenizer.maxLength());
     }
     if (tokenizer.vocabularySize() > config.vocabSize()) {
       // A GPU would not survive the embedding of such a token.
-      throw components
-          .config("text_encoder")
-          .unsupported(
-              "vocab_size",
-              config.vocabSize(),
-              "at least the tokenizer's, " + tokenizer.vocabularySize());
+      throw json.unsupported(
+          "vocab_size",
+          config.vocabSize(),
+          "at least the tokenizer's, " + tokenizer.vocabularySize());
     }
-    return new PromptEncoder(
-        tokenizer,
-        components.load("text_encoder", new ClipText(config).graph(tokenizer.maxLength())),
-        config);
+    Graph graph =
+        taken == Taken.INNER_AND_POOLED
+            ? new ClipTextProjection(config).graph(tokenizer.maxLength())
+            : new ClipText(config).graph(tokenizer.maxLength());
+    return new PromptEncoder(tokenizer, components.load(name, graph), config, taken);
   }
 
   /** Tokens of every encoding. */
@@ -77,6 +113,11 @@ final class PromptEncoder {
   /** Size of each token's hidden state. */
   int hiddenSize() {
     return hiddenSize;
+  }
+
+  /** Size of an encoding's pooled state. */
+  int pooledSize() {
+    return pooledSize;
   }
 
   /** One encoding as the denoising network's context. */
@@ -148,17 +189,27 @@ final class PromptEncoder {
       }
     }
     HostTensor.Longs input = new HostTensor.Longs(ids, rows, length);
-    float[] states =
-        (skipping
-                ? network.call(ClipText.AT_LAYER_NORMED, input, new HostTensor.Longs(used, rows))
-                : network.call(ClipText.FORWARD, input))
-            .data();
+    HostTensor.Longs layersUsed = new HostTensor.Longs(used, rows);
+    float[] encoded =
+        switch (taken) {
+          case NORMED ->
+              skipping
+                  ? network.call(ClipText.AT_LAYER_NORMED, input, layersUsed).data()
+                  : network.call(ClipText.FORWARD, input).data();
+          case INNER -> network.call(ClipText.AT_LAYER, input, layersUsed).data();
+          case INNER_AND_POOLED ->
+              network.call(ClipTextProjection.STATES_AND_POOLED, input, layersUsed).data();
+        };
     int size = length * hiddenSize;
     Map<Prompt, PromptEncoding> encodings = new LinkedHashMap<>();
     for (int i = 0; i < rows; i++) {
+      int start = i * (size + pooledSize);
       encodings.put(
           prompts.get(i),
-          new PromptEncoding(Arrays.copyOfRange(states, i * size, (i + 1) * size), truncated[i]));
+          new PromptEncoding(
+              Arrays.copyOfRange(encoded, start, start + size),
+              Arrays.copyOfRange(encoded, start + size, start + size + pooledSize),
+              truncated[i]));
     }
     return encodings;
   }

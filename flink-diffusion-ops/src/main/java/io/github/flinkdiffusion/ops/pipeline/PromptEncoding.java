@@ -4,6 +4,7 @@ package io.github.flinkdiffusion.ops.pipeline;
  * A prompt as the denoising network sees it.
  *
  * @param states hidden states [tokens, size]
+ * @param pooled the projected state of its end, empty where the text encoder is not asked for it
  * @param truncated true when the prompt's end did not fit
  */
-record PromptEncoding(float[] states, boolean truncated) {}
+record PromptEncoding(float[] states, float[] pooled, boolean truncated) {}

@@ -14,6 +14,8 @@ import java.util.Map;
 
 /** A model's schedulers, compiled once for each combination that is asked for. Any thread. */
 final class SamplingPlans {
+  private static final String DDIM = "DDIMScheduler";
+  private static final String DDIM_INVERSE = "DDIMInverseScheduler";
   private static final int KEPT = 256;
 
   private record Key(String scheduler, int steps, SamplingOptions options) {}
@@ -76,9 +78,13 @@ final class SamplingPlans {
    */
   Signature listing(Signature signature, long steps) {
     return signature
-        .withDefault(Parameters.SCHEDULER, own())
+        .withDefault(
+            Parameters.SCHEDULER,
+            own() + ", " + DDIM + " with a sourcePrompt",
+            asked -> asked.has(Parameters.SOURCE_PROMPT) ? DDIM : own())
         .optional(Parameters.TIMESTEPS)
         .optional(Parameters.SIGMAS)
+        .optional(Parameters.ORIGINAL_INFERENCE_STEPS)
         .withDefault(
             Parameters.STEPS,
             steps + ", or as many as timesteps or sigmas make",
@@ -107,6 +113,10 @@ final class SamplingPlans {
     if (eta != null) {
       options = options.withEta(eta);
     }
+    Long original = request.get(Parameters.ORIGINAL_INFERENCE_STEPS);
+    if (original != null) {
+      options = options.withOriginalInferenceSteps(original.intValue());
+    }
     Long clipped = request.get(Parameters.USE_CLIPPED_MODEL_OUTPUT);
     return options.withUseClippedModelOutput(clipped != null && clipped == 1);
   }
@@ -118,6 +128,45 @@ final class SamplingPlans {
    * @throws InvalidRequestException naming what is not supported and what is
    */
   SamplingPlan planFromImage(GenerationRequest request) {
+    return plan(request, options(request.arguments()).withSkippedSteps(skipped(request)));
+  }
+
+  /**
+   * The plan for image to image of latent consistency models: all steps are made, spread over the
+   * part of the distilled schedule that the strength leaves.
+   *
+   * @throws InvalidRequestException naming what is not supported and what is
+   */
+  SamplingPlan planOfStrength(GenerationRequest request) {
+    double strength = request.get(Parameters.STRENGTH);
+    return plan(request, options(request.arguments()).withStrength(strength));
+  }
+
+  /**
+   * The plan from a picture back to noise, as far as the strength says, and from there to a
+   * picture, both by DDIM.
+   *
+   * @throws InvalidRequestException naming what is not supported and what is
+   */
+  SamplingPlan planThroughInversion(GenerationRequest request) {
+    if (!request.scheduler().equals(DDIM)) {
+      throw new InvalidRequestException(
+          "scheduler is %s; with a sourcePrompt it must be %s, which can be inverted."
+              .formatted(request.scheduler(), DDIM));
+    }
+    int skipped = skipped(request);
+    SamplingOptions options = options(request.arguments());
+    if (!options.timesteps().isEmpty() || !options.sigmas().isEmpty()) {
+      throw new InvalidRequestException(
+          "The request has a sourcePrompt and lists timesteps or sigmas; it may have one of both.");
+    }
+    SamplingPlan inverse = plan(DDIM_INVERSE, request.steps(), SamplingOptions.DEFAULTS);
+    return inverse
+        .first(request.steps() - skipped)
+        .then(plan(request, options.withSkippedSteps(skipped)));
+  }
+
+  private static int skipped(GenerationRequest request) {
     int steps = request.steps();
     double strength = request.get(Parameters.STRENGTH);
     int made = (int) Math.min(steps, Math.floor(steps * strength));
@@ -126,7 +175,7 @@ final class SamplingPlans {
           "strength %s of %d steps is less than one step; raise either."
               .formatted(strength, steps));
     }
-    return plan(request, options(request.arguments()).withSkippedSteps(steps - made));
+    return steps - made;
   }
 
   private static List<Double> list(Numbers numbers) {
@@ -134,8 +183,11 @@ final class SamplingPlans {
   }
 
   private SamplingPlan plan(GenerationRequest request, SamplingOptions options) {
-    String scheduler = request.scheduler();
-    Key key = new Key(scheduler, request.steps(), options);
+    return plan(request.scheduler(), request.steps(), options);
+  }
+
+  private SamplingPlan plan(String scheduler, int steps, SamplingOptions options) {
+    Key key = new Key(scheduler, steps, options);
     SamplingPlan known = plans.get(key);
     if (known != null) {
       return known;
@@ -147,7 +199,7 @@ final class SamplingPlans {
     }
     try {
       SchedulerConfig config = scheduler.equals(own.className()) ? own : own.withClass(scheduler);
-      SamplingPlan plan = Schedulers.plan(config, request.steps(), options);
+      SamplingPlan plan = Schedulers.plan(config, steps, options);
       plans.put(key, plan);
       return plan;
     } catch (SchedulerException e) {

@@ -12,84 +12,202 @@ import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.Iterator;
 import java.util.List;
-import java.util.Map;
+import java.util.Optional;
 import java.util.function.Consumer;
+import java.util.function.Function;
 
 /**
- * Stable Diffusion 1.x and 2.x as diffusers' StableDiffusionPipeline,
- * StableDiffusionImg2ImgPipeline and StableDiffusionInpaintPipeline: from a text alone, from a
- * picture and a text, or a part of a picture anew. What a request says decides, so that all kinds
- * share network calls. A network with channels for a mask and a masked picture does the last alone.
+ * The Stable Diffusion family as diffusers' pipelines for 1.x and 2.x, XL, and latent consistency
+ * models have it: from a text alone, from a picture and a text, or a part of a picture anew. What a
+ * request says decides, so that all kinds share network calls. A network with channels for a mask
+ * and a masked picture does the last alone.
  *
- * <p>The denoising network is called with one row for each trajectory without guidance and two,
- * unconditional first, for each with classifier-free guidance. Noise is drawn from each request's
- * own generator in the reference's order: the sample of the encoded picture if there is one, the
- * starting noise, the sample of the masked picture if there is one, then whatever the scheduler
- * asks for, step by step. A network with channels for a mask that makes everything anew (strength
- * 1) does not need the encoded picture and draws nothing for it.
+ * <p>The denoising network is called with the rows of the family's {@link Conditioning}: one for
+ * each trajectory without guidance and two, unconditional first, for each with classifier-free
+ * guidance. Noise is drawn from each request's own generator in the reference's order: the sample
+ * of the encoded picture if there is one, the starting noise, the sample of the masked picture if
+ * there is one, then whatever the scheduler asks for, step by step. A network with channels for a
+ * mask that makes everything anew (strength 1) does not need the encoded picture and draws nothing
+ * for it.
+ *
+ * <p>With a {@code sourcePrompt} the picture is not made noisy but led back to the noise that DDIM
+ * makes it of, under that text (section 4.3 of Song et al. 2021), and sampling goes on from there
+ * under the prompt: one trajectory, of which nothing is drawn.
  */
 final class StableDiffusion implements Task {
+
+  /** A default that depends on what else was asked for. */
+  private record Choice(String description, Function<Arguments, Double> value) {}
+
+  /**
+   * What the families differ in beside their conditioning.
+   *
+   * @param name diffusers' class for a text alone
+   * @param sampleSize the latent's side where the network's config does not say
+   * @param paints whether a part of a picture can be made anew and a picture inverted
+   * @param spreadsStrength whether all steps are made at any strength, over a shorter schedule;
+   *     else steps are left out
+   */
+  private record Family(
+      String name,
+      int sampleSize,
+      long steps,
+      Choice guidance,
+      Choice strength,
+      boolean paints,
+      boolean spreadsStrength) {}
+
+  private static final Family STABLE_DIFFUSION =
+      new Family(
+          "StableDiffusionPipeline",
+          64,
+          50,
+          new Choice("7.5", asked -> 7.5),
+          new Choice(
+              "1 with a mask or a sourcePrompt, 0.8 with an image alone",
+              asked -> strength(asked, 1.0, 0.8)),
+          true,
+          false);
+
+  private static final Family XL =
+      new Family(
+          "StableDiffusionXLPipeline",
+          128,
+          50,
+          new Choice("5.0, 7.5 with a mask", asked -> asked.has(Parameters.MASK) ? 7.5 : 5.0),
+          new Choice(
+              "0.9999 with a mask, 1 with a sourcePrompt, 0.3 with an image alone",
+              asked -> strength(asked, 0.9999, 0.3)),
+          true,
+          false);
+
+  private static final Family LATENT_CONSISTENCY =
+      new Family(
+          "LatentConsistencyModelPipeline",
+          64,
+          4,
+          new Choice("8.5", asked -> 8.5),
+          new Choice("0.8 with an image", asked -> strength(asked, 1.0, 0.8)),
+          false,
+          true);
+
+  private static Double strength(Arguments asked, double masked, double alone) {
+    if (asked.has(Parameters.MASK)) {
+      return masked;
+    }
+    if (asked.has(Parameters.SOURCE_PROMPT)) {
+      return 1.0;
+    }
+    return asked.has(Parameters.IMAGE) ? alone : null;
+  }
+
   private final Components components;
+  private final Family family;
   private final Signature signature;
   private final SamplingPlans plans;
-  private final PromptEncoder prompts;
+  private final Conditioning conditioning;
   private final Denoiser denoiser;
   private final Autoencoder autoencoder;
 
   /** Whether the network itself takes the mask and the masked picture. */
   private final boolean knowsMask;
 
-  private StableDiffusion(Components components) {
+  private StableDiffusion(
+      Components components,
+      Family family,
+      Config config,
+      UNet2DConditionConfig unet,
+      Conditioning conditioning) {
     this.components = components;
+    this.family = family;
     this.plans = SamplingPlans.open(components);
-    Config config = components.config("unet");
-    UNet2DConditionConfig unet = UNet2DConditionConfig.from(config);
-    UNetConditions.textAlone(config);
-    this.prompts = PromptEncoder.open(components);
-    UNetConditions.fits(config, unet, prompts);
+    this.conditioning = conditioning;
     this.denoiser =
-        Denoiser.of(components.load("unet", new UNet2DCondition(unet).graph()), prompts.input());
+        Denoiser.of(
+            components.load("unet", new UNet2DCondition(unet).graph()), conditioning.inputs());
     this.autoencoder = Autoencoder.open(components);
-    int latentChannels = autoencoder.config().latentChannels();
-    this.knowsMask = unet.inChannels() == 2 * latentChannels + 1;
+    int latentChannels = autoencoder.format().latentChannels();
+    this.knowsMask = family.paints() && unet.inChannels() == 2 * latentChannels + 1;
     UNetConditions.channels(config, unet, autoencoder, knowsMask ? latentChannels + 1 : 0);
-    long side = (long) config.integer("sample_size", 64) * autoencoder.config().scaleFactor();
+    long side =
+        (long) config.integer("sample_size", family.sampleSize())
+            * autoencoder.format().scaleFactor();
     this.signature =
-        plans
-            .listing(
-                images(Signature.of("StableDiffusionPipeline").required(Parameters.PROMPT))
-                    .withDefault(Parameters.NEGATIVE_PROMPT, "")
-                    .optional(Parameters.CLIP_SKIP)
-                    .withDefault(
-                        Parameters.STRENGTH,
-                        "1 with a mask, 0.8 with an image alone",
-                        StableDiffusion::strength),
-                50)
-            .withDefault(Parameters.GUIDANCE_SCALE, 7.5)
-            .withDefault(Parameters.GUIDANCE_RESCALE, 0.0)
-            .withDefault(
-                Parameters.WIDTH, "the image's, or " + side, asked -> Sides.imageWidth(asked, side))
-            .withDefault(
-                Parameters.HEIGHT,
-                "the image's, or " + side,
-                asked -> Sides.imageHeight(asked, side));
+        conditioning.describe(
+            plans
+                .listing(
+                    images(Signature.of(family.name()).required(Parameters.PROMPT))
+                        .withDefault(
+                            Parameters.STRENGTH,
+                            family.strength().description(),
+                            family.strength().value()),
+                    family.steps())
+                .withDefault(
+                    Parameters.GUIDANCE_SCALE,
+                    family.guidance().description(),
+                    family.guidance().value())
+                .withDefault(
+                    Parameters.WIDTH,
+                    "the image's, or " + side,
+                    asked -> Sides.imageWidth(asked, side))
+                .withDefault(
+                    Parameters.HEIGHT,
+                    "the image's, or " + side,
+                    asked -> Sides.imageHeight(asked, side)));
   }
 
   private Signature images(Signature signature) {
+    if (!family.paints()) {
+      return signature.optional(Parameters.IMAGE);
+    }
     return knowsMask
         ? signature.required(Parameters.IMAGE).required(Parameters.MASK)
-        : signature.optional(Parameters.IMAGE).optional(Parameters.MASK);
+        : signature
+            .optional(Parameters.IMAGE)
+            .optional(Parameters.MASK)
+            .optional(Parameters.SOURCE_PROMPT)
+            .withDefault(
+                Parameters.SOURCE_GUIDANCE_SCALE,
+                "1 with a sourcePrompt",
+                asked -> asked.has(Parameters.SOURCE_PROMPT) ? 1.0 : null);
   }
 
-  private static Double strength(Arguments asked) {
-    if (asked.has(Parameters.MASK)) {
-      return 1.0;
-    }
-    return asked.has(Parameters.IMAGE) ? 0.8 : null;
-  }
-
+  /** Stable Diffusion 1.x and 2.x. */
   static Task open(Components components) {
-    return new StableDiffusion(components);
+    Config config = components.config("unet");
+    UNet2DConditionConfig unet = UNet2DConditionConfig.from(config);
+    return new StableDiffusion(
+        components,
+        STABLE_DIFFUSION,
+        config,
+        unet,
+        TextConditioning.open(components, config, unet));
+  }
+
+  /** Stable Diffusion XL and its refiner. */
+  static Task openXl(Components components) {
+    Config config = components.config("unet");
+    UNet2DConditionConfig unet = UNet2DConditionConfig.from(config);
+    return new StableDiffusion(
+        components, XL, config, unet, XlConditioning.open(components, config, unet));
+  }
+
+  /** Latent consistency models distilled from Stable Diffusion 1.x. */
+  static Task openLatentConsistency(Components components) {
+    Config config = components.config("unet");
+    UNet2DConditionConfig unet = UNet2DConditionConfig.from(config);
+    if (unet.guidanceEmbedding() == 0) {
+      throw config.unsupported(
+          UNetConditions.GUIDANCE,
+          config.node().get(UNetConditions.GUIDANCE),
+          "a number: latent consistency models take the guidance scale as an input");
+    }
+    return new StableDiffusion(
+        components,
+        LATENT_CONSISTENCY,
+        config,
+        unet,
+        TextConditioning.open(components, config, unet));
   }
 
   @Override
@@ -99,42 +217,59 @@ final class StableDiffusion implements Task {
 
   @Override
   public GenerationRequest check(GenerationRequest request) {
-    Sides.checkPicture(request, autoencoder.config().scaleFactor());
-    prompts.checkClipSkip(request);
+    Sides.checkPicture(request, autoencoder.format().scaleFactor());
+    conditioning.check(request);
     Raster image = request.get(Parameters.IMAGE);
     Raster mask = request.get(Parameters.MASK);
     if (image == null) {
-      if (mask != null || request.get(Parameters.STRENGTH) != null) {
-        throw new InvalidRequestException(
-            "The request has a %s but no image that it is about."
-                .formatted(mask == null ? "strength" : "mask"));
+      for (Parameter<?> about :
+          List.of(
+              Parameters.MASK,
+              Parameters.SOURCE_PROMPT,
+              Parameters.SOURCE_GUIDANCE_SCALE,
+              Parameters.STRENGTH)) {
+        if (request.get(about) != null) {
+          throw new InvalidRequestException(
+              "The request has a %s but no image that it is about.".formatted(about));
+        }
       }
       return request;
     }
-    Sides.checkChannels(Parameters.IMAGE, image, autoencoder.config().inChannels());
+    Sides.checkChannels(Parameters.IMAGE, image, autoencoder.format().inChannels());
     Sides.checkSameSize(Parameters.IMAGE, image, request);
     if (mask != null) {
       Sides.checkChannels(Parameters.MASK, mask, 1);
       Sides.checkSameSize(Parameters.MASK, mask, request);
+    }
+    if (inverted(request) && mask != null) {
+      throw new InvalidRequestException(
+          "The request has a sourcePrompt and a mask; it may have one of both.");
+    }
+    if (!inverted(request) && request.get(Parameters.SOURCE_GUIDANCE_SCALE) != null) {
+      throw new InvalidRequestException(
+          "The request has a sourceGuidanceScale but no sourcePrompt that it is about.");
     }
     return request;
   }
 
   @Override
   public SamplingPlan plan(GenerationRequest request) {
-    return request.get(Parameters.IMAGE) == null
-        ? plans.plan(request)
-        : plans.planFromImage(request);
+    if (request.get(Parameters.IMAGE) == null) {
+      return plans.plan(request);
+    }
+    if (inverted(request)) {
+      return plans.planThroughInversion(request);
+    }
+    return family.spreadsStrength() ? plans.planOfStrength(request) : plans.planFromImage(request);
   }
 
   @Override
   public List<Beginning> begin(List<GenerationRequest> requests, List<TorchGenerator> generators) {
-    List<Prompt> texts = new ArrayList<>();
+    List<GenerationRequest> texts = new ArrayList<>(requests);
     List<Raster> pictures = new ArrayList<>();
     for (GenerationRequest request : requests) {
-      texts.add(Prompt.wanted(request));
-      if (guided(request)) {
-        texts.add(Prompt.unwanted(request));
+      if (inverted(request)) {
+        texts.add(source(request));
       }
       if (needsImage(request)) {
         pictures.add(request.get(Parameters.IMAGE));
@@ -143,18 +278,24 @@ final class StableDiffusion implements Task {
         pictures.add(mask(request).covered(request.get(Parameters.IMAGE)));
       }
     }
-    Map<Prompt, PromptEncoding> encoded = prompts.encodeSkipping(texts);
+    List<Conditioning.Conditions> encoded = conditioning.encode(texts);
+    Iterator<Conditioning.Conditions> sources =
+        encoded.subList(requests.size(), encoded.size()).iterator();
     Iterator<Autoencoder.Moments> moments = autoencoder.encode(pictures).iterator();
     List<Beginning> beginnings = new ArrayList<>();
     for (int i = 0; i < requests.size(); i++) {
-      beginnings.add(begin(requests.get(i), encoded, moments, generators.get(i)));
+      GenerationRequest request = requests.get(i);
+      beginnings.add(
+          inverted(request)
+              ? invert(request, encoded.get(i), sources.next(), moments.next())
+              : begin(request, encoded.get(i), moments, generators.get(i)));
     }
     return beginnings;
   }
 
   private Beginning begin(
       GenerationRequest request,
-      Map<Prompt, PromptEncoding> encoded,
+      Conditioning.Conditions conditions,
       Iterator<Autoencoder.Moments> moments,
       TorchGenerator generator) {
     SampleShape shape = autoencoder.latent(request.width(), request.height());
@@ -178,20 +319,45 @@ final class StableDiffusion implements Task {
         afterStep = mask(request).putBack(shape, image, noise);
       }
     }
-    PromptEncoding prompt = encoded.get(Prompt.wanted(request));
-    Row conditional = Row.of(prompt.states()).with(appended);
-    if (!guided(request)) {
-      return new Beginning(
-          shape, state, List.of(conditional), Guidance.NONE, prompt.truncated(), afterStep);
-    }
-    PromptEncoding negative = encoded.get(Prompt.unwanted(request));
     return new Beginning(
         shape,
         state,
-        List.of(Row.of(negative.states()).with(appended), conditional),
-        Guidance.rescaled(request.guidanceScale(), request.get(Parameters.GUIDANCE_RESCALE)),
-        prompt.truncated() || negative.truncated(),
+        conditions.rows(appended),
+        conditions.guidance(),
+        conditions.truncated(),
+        Optional.empty(),
         afterStep);
+  }
+
+  /** From the most probable latent, so that the picture comes back as well as it can. */
+  private Beginning invert(
+      GenerationRequest request,
+      Conditioning.Conditions conditions,
+      Conditioning.Conditions source,
+      Autoencoder.Moments moments) {
+    SamplingPlan plan = plan(request);
+    return new Beginning(
+        autoencoder.latent(request.width(), request.height()),
+        SamplerState.start(plan, moments.mode()),
+        conditions.rows(),
+        conditions.guidance(),
+        conditions.truncated() || source.truncated(),
+        Optional.of(new Beginning.Lead(plan.calls() / 2, source.rows(), source.guidance())),
+        after -> {});
+  }
+
+  private static boolean inverted(GenerationRequest request) {
+    return request.get(Parameters.SOURCE_PROMPT) != null;
+  }
+
+  /** The request under the text that describes the picture. */
+  private static GenerationRequest source(GenerationRequest request) {
+    return new GenerationRequest(
+        request.id(),
+        request
+            .arguments()
+            .with(Parameters.PROMPT, request.get(Parameters.SOURCE_PROMPT))
+            .with(Parameters.GUIDANCE_SCALE, request.get(Parameters.SOURCE_GUIDANCE_SCALE)));
   }
 
   private static InpaintMask mask(GenerationRequest request) {
@@ -205,10 +371,6 @@ final class StableDiffusion implements Task {
   /** Inpainting begins from noise alone at strength 1; image to image never does. */
   private static boolean allAnew(GenerationRequest request) {
     return request.get(Parameters.MASK) != null && request.get(Parameters.STRENGTH) == 1;
-  }
-
-  private static boolean guided(GenerationRequest request) {
-    return request.guidanceScale() > 1;
   }
 
   @Override

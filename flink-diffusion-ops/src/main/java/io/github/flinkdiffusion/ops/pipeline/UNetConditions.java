@@ -8,9 +8,15 @@ import java.util.List;
 /** Checks that a conditioned UNet takes what a task gives it. */
 final class UNetConditions {
 
+  /** {@code time_cond_proj_dim}: the guidance scale is an input. */
+  static final String GUIDANCE = "time_cond_proj_dim";
+
+  /** {@code addition_embed_type}: a pooled text and sizes are inputs. */
+  static final String TEXT_TIME = "addition_embed_type";
+
   /** Keys of a UNet's config that ask for an input beside the text. */
   private static final List<String> BESIDE_TEXT =
-      List.of("class_embed_type", "num_class_embeds", "time_cond_proj_dim", "addition_embed_type");
+      List.of("class_embed_type", "num_class_embeds", GUIDANCE, TEXT_TIME);
 
   private UNetConditions() {}
 
@@ -18,10 +24,18 @@ final class UNetConditions {
    * @throws IllegalConfigException when the network wants to know more than a text
    */
   static void textAlone(Config config) {
+    textAnd(config, List.of());
+  }
+
+  /**
+   * @param known keys that ask for what the pipeline gives
+   * @throws IllegalConfigException when the network wants to know more than a text and those
+   */
+  static void textAnd(Config config, List<String> known) {
     for (String key : BESIDE_TEXT) {
-      if (config.has(key)) {
+      if (config.has(key) && !known.contains(key)) {
         throw config.unsupported(
-            key, config.node().get(key), "null in a pipeline that knows the prompt alone");
+            key, config.node().get(key), "null in a pipeline that does not know it");
       }
     }
   }
@@ -31,11 +45,17 @@ final class UNetConditions {
    *     context
    */
   static void fits(Config config, UNet2DConditionConfig unet, PromptEncoder prompts) {
-    if (unet.crossAttentionDim() != prompts.hiddenSize()) {
-      throw config.unsupported(
-          "cross_attention_dim",
-          unet.crossAttentionDim(),
-          "the text encoder's hidden_size, " + prompts.hiddenSize());
+    fits(config, unet, prompts.hiddenSize(), "the text encoder's hidden_size, ");
+  }
+
+  /**
+   * @param size of a token of the context
+   * @param what that size is, for the message
+   * @throws IllegalConfigException unless that is the size of the network's context
+   */
+  static void fits(Config config, UNet2DConditionConfig unet, int size, String what) {
+    if (unet.crossAttentionDim() != size) {
+      throw config.unsupported("cross_attention_dim", unet.crossAttentionDim(), what + size);
     }
   }
 
@@ -45,7 +65,7 @@ final class UNetConditions {
    */
   static void channels(
       Config config, UNet2DConditionConfig unet, Autoencoder autoencoder, int appended) {
-    int latent = autoencoder.config().latentChannels();
+    int latent = autoencoder.format().latentChannels();
     if (unet.inChannels() != latent + appended) {
       throw config.unsupported(
           "in_channels",

@@ -52,8 +52,8 @@ final class Lcm {
   }
 
   /**
-   * n of the timesteps that the model was distilled on, evenly from the noisiest on, or those that
-   * a caller lists.
+   * n of the timesteps that the model was distilled on, evenly from the noisiest that the strength
+   * allows on, or those that a caller lists.
    */
   static int[] timesteps(Fields fields, int n, SamplingOptions options) {
     int trainSteps = fields.integer("num_train_timesteps", 1000, 1, 1_000_000);
@@ -62,14 +62,35 @@ final class Lcm {
       double[] listed = fields.listed(options.timesteps(), n, true, trainSteps - 1);
       return Arrays.stream(listed).mapToInt(timestep -> (int) timestep).toArray();
     }
-    int distilled = fields.integer("original_inference_steps", 50, 1, trainSteps);
-    fields.requireSteps(n, distilled, "original_inference_steps", options);
+    int distilled = distilledSteps(fields, trainSteps, options);
     int stride = trainSteps / distilled;
+    int used = (int) (distilled * options.strength());
+    fields.requireSteps(
+        n,
+        used,
+        used == distilled
+            ? "original_inference_steps"
+            : "original_inference_steps times strength " + options.strength(),
+        options);
     int[] timesteps = new int[n];
     for (int i = 0; i < n; i++) {
-      int index = (int) Math.floor(i * ((double) distilled / n));
-      timesteps[i] = (distilled - index) * stride - 1;
+      int index = (int) Math.floor(i * ((double) used / n));
+      timesteps[i] = (used - index) * stride - 1;
     }
     return timesteps;
+  }
+
+  private static int distilledSteps(Fields fields, int trainSteps, SamplingOptions options) {
+    int own = fields.integer("original_inference_steps", 50, 1, trainSteps);
+    Integer asked = options.originalInferenceSteps();
+    if (asked == null) {
+      return own;
+    }
+    if (asked > trainSteps) {
+      throw new SchedulerException(
+          "%s: originalInferenceSteps is %d; it must be 1 to num_train_timesteps, %d"
+              .formatted(fields.source(), asked, trainSteps));
+    }
+    return asked;
   }
 }

@@ -20,6 +20,12 @@ import java.util.List;
  *     config's spacing. {@link Schedulers#taking} says which schedulers take them.
  * @param sigmas the noise levels themselves, from the greatest down: one a step, and for {@code
  *     EulerDiscreteScheduler} the one to end at as well; empty for the config's placement
+ * @param originalInferenceSteps steps of the schedule that a consistency model was distilled on
+ *     ({@code original_inference_steps}); null for the config's. {@link Schedulers#taking} says
+ *     which schedulers have one.
+ * @param strength the part of that schedule, from its clean end, that all steps are spread over, as
+ *     the image-to-image pipeline of latent consistency models has it; 1 is all of it. Others leave
+ *     out steps, see {@code skippedSteps}.
  */
 public record SamplingOptions(
     Double eta,
@@ -28,11 +34,13 @@ public record SamplingOptions(
     boolean useClippedModelOutput,
     Churn churn,
     List<Double> timesteps,
-    List<Double> sigmas) {
+    List<Double> sigmas,
+    Integer originalInferenceSteps,
+    double strength) {
 
   /** The scheduler's defaults, from pure noise. */
   public static final SamplingOptions DEFAULTS =
-      new SamplingOptions(null, null, 0, false, Churn.NONE, List.of(), List.of());
+      new SamplingOptions(null, null, 0, false, Churn.NONE, List.of(), List.of(), null, 1);
 
   public SamplingOptions {
     if (eta != null && !(eta >= 0 && eta <= 1)) {
@@ -44,6 +52,16 @@ public record SamplingOptions(
     if (skippedSteps < 0) {
       throw new SchedulerException(
           "Sampling options: skippedSteps = " + skippedSteps + ", it must be 0 or more");
+    }
+    if (originalInferenceSteps != null && originalInferenceSteps < 1) {
+      throw new SchedulerException(
+          "Sampling options: originalInferenceSteps = "
+              + originalInferenceSteps
+              + ", it must be 1 or more");
+    }
+    if (!(strength > 0 && strength <= 1)) {
+      throw new SchedulerException(
+          "Sampling options: strength = " + strength + ", it must be above 0, up to 1");
     }
     timesteps = falling("timesteps", timesteps);
     sigmas = falling("sigmas", sigmas);
@@ -64,36 +82,118 @@ public record SamplingOptions(
 
   public SamplingOptions withEta(double eta) {
     return new SamplingOptions(
-        eta, mu, skippedSteps, useClippedModelOutput, churn, timesteps, sigmas);
+        eta,
+        mu,
+        skippedSteps,
+        useClippedModelOutput,
+        churn,
+        timesteps,
+        sigmas,
+        originalInferenceSteps,
+        strength);
   }
 
   public SamplingOptions withMu(double mu) {
     return new SamplingOptions(
-        eta, mu, skippedSteps, useClippedModelOutput, churn, timesteps, sigmas);
+        eta,
+        mu,
+        skippedSteps,
+        useClippedModelOutput,
+        churn,
+        timesteps,
+        sigmas,
+        originalInferenceSteps,
+        strength);
   }
 
   public SamplingOptions withSkippedSteps(int skippedSteps) {
     return new SamplingOptions(
-        eta, mu, skippedSteps, useClippedModelOutput, churn, timesteps, sigmas);
+        eta,
+        mu,
+        skippedSteps,
+        useClippedModelOutput,
+        churn,
+        timesteps,
+        sigmas,
+        originalInferenceSteps,
+        strength);
   }
 
   public SamplingOptions withUseClippedModelOutput(boolean useClippedModelOutput) {
     return new SamplingOptions(
-        eta, mu, skippedSteps, useClippedModelOutput, churn, timesteps, sigmas);
+        eta,
+        mu,
+        skippedSteps,
+        useClippedModelOutput,
+        churn,
+        timesteps,
+        sigmas,
+        originalInferenceSteps,
+        strength);
   }
 
   public SamplingOptions withChurn(Churn churn) {
     return new SamplingOptions(
-        eta, mu, skippedSteps, useClippedModelOutput, churn, timesteps, sigmas);
+        eta,
+        mu,
+        skippedSteps,
+        useClippedModelOutput,
+        churn,
+        timesteps,
+        sigmas,
+        originalInferenceSteps,
+        strength);
   }
 
   public SamplingOptions withTimesteps(List<Double> timesteps) {
     return new SamplingOptions(
-        eta, mu, skippedSteps, useClippedModelOutput, churn, timesteps, sigmas);
+        eta,
+        mu,
+        skippedSteps,
+        useClippedModelOutput,
+        churn,
+        timesteps,
+        sigmas,
+        originalInferenceSteps,
+        strength);
   }
 
   public SamplingOptions withSigmas(List<Double> sigmas) {
     return new SamplingOptions(
-        eta, mu, skippedSteps, useClippedModelOutput, churn, timesteps, sigmas);
+        eta,
+        mu,
+        skippedSteps,
+        useClippedModelOutput,
+        churn,
+        timesteps,
+        sigmas,
+        originalInferenceSteps,
+        strength);
+  }
+
+  public SamplingOptions withOriginalInferenceSteps(int originalInferenceSteps) {
+    return new SamplingOptions(
+        eta,
+        mu,
+        skippedSteps,
+        useClippedModelOutput,
+        churn,
+        timesteps,
+        sigmas,
+        originalInferenceSteps,
+        strength);
+  }
+
+  public SamplingOptions withStrength(double strength) {
+    return new SamplingOptions(
+        eta,
+        mu,
+        skippedSteps,
+        useClippedModelOutput,
+        churn,
+        timesteps,
+        sigmas,
+        originalInferenceSteps,
+        strength);
   }
 }

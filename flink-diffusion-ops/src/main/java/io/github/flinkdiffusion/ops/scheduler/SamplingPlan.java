@@ -1,5 +1,6 @@
 package io.github.flinkdiffusion.ops.scheduler;
 
+import java.util.ArrayList;
 import java.util.List;
 import java.util.Objects;
 
@@ -77,6 +78,38 @@ public final class SamplingPlan {
    */
   public int outputFactor() {
     return outputFactor;
+  }
+
+  /**
+   * The beginning of this way: of DDIM's inversion, not all the way to noise.
+   *
+   * @param calls 1 up to {@link #calls()}
+   */
+  public SamplingPlan first(int calls) {
+    if (calls < 1 || calls > calls()) {
+      throw new SchedulerException(
+          "Shortening a plan: %d calls of %d; it must keep at least one".formatted(calls, calls()));
+    }
+    List<Step> kept = new ArrayList<>(steps.subList(0, calls));
+    kept.set(calls - 1, kept.get(calls - 1).withoutMemory());
+    return new SamplingPlan(initNoiseSigma, outputFactor, kept);
+  }
+
+  /**
+   * This way and then another, whose first sample is this one's last: DDIM's inversion of a picture
+   * to noise, then DDIM from there.
+   *
+   * @param next from noise of standard deviation 1, with an output as long as this one's
+   */
+  public SamplingPlan then(SamplingPlan next) {
+    if (next.initNoiseSigma != 1 || next.outputFactor != outputFactor) {
+      throw new SchedulerException(
+          "Appending a plan: it begins with noise of deviation %s and takes %d times the sample as output; here it must be 1.0 and %d"
+              .formatted(next.initNoiseSigma, next.outputFactor, outputFactor));
+    }
+    List<Step> all = new ArrayList<>(steps);
+    all.addAll(next.steps);
+    return new SamplingPlan(initNoiseSigma, outputFactor, all);
   }
 
   Step step(int call) {

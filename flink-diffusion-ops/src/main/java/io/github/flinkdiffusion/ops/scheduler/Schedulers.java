@@ -32,7 +32,9 @@ public final class Schedulers {
     /** {@link SamplingOptions#timesteps()}. */
     TIMESTEPS,
     /** {@link SamplingOptions#sigmas()}. */
-    SIGMAS
+    SIGMAS,
+    /** {@link SamplingOptions#originalInferenceSteps()} and {@link SamplingOptions#strength()}. */
+    ORIGINAL_INFERENCE_STEPS
   }
 
   private record Entry(Compiler compiler, Set<Option> options) {}
@@ -76,10 +78,15 @@ public final class Schedulers {
               entry("HeunDiscreteScheduler", Heun::plan, Option.TIMESTEPS),
               entry("KDPM2AncestralDiscreteScheduler", Kdpm2::ancestral),
               entry("KDPM2DiscreteScheduler", Kdpm2::plan),
-              entry("LCMScheduler", Lcm::plan, Option.TIMESTEPS),
+              entry("LCMScheduler", Lcm::plan, Option.TIMESTEPS, Option.ORIGINAL_INFERENCE_STEPS),
               entry("LMSDiscreteScheduler", Lms::plan),
               entry("PNDMScheduler", Pndm::plan),
-              entry("TCDScheduler", Tcd::plan, Option.ETA, Option.TIMESTEPS),
+              entry(
+                  "TCDScheduler",
+                  Tcd::plan,
+                  Option.ETA,
+                  Option.TIMESTEPS,
+                  Option.ORIGINAL_INFERENCE_STEPS),
               entry("UniPCMultistepScheduler", UniPc::plan, Option.MU, Option.SIGMAS)));
 
   private static final SortedSet<String> SUPPORTED =
@@ -154,6 +161,12 @@ public final class Schedulers {
     require(config, entry, Option.CHURN, options.churn().amount() == 0, "churn");
     require(config, entry, Option.TIMESTEPS, options.timesteps().isEmpty(), "timesteps");
     require(config, entry, Option.SIGMAS, options.sigmas().isEmpty(), "sigmas");
+    require(
+        config,
+        entry,
+        Option.ORIGINAL_INFERENCE_STEPS,
+        options.originalInferenceSteps() == null && options.strength() == 1,
+        "originalInferenceSteps");
     return entry.compiler().plan(new Fields(config, asked), numInferenceSteps, options);
   }
 

@@ -12,6 +12,7 @@ import io.github.flinkdiffusion.ops.weights.TensorStore;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.nio.file.StandardCopyOption;
 import java.util.ArrayList;
 import java.util.HashMap;
 import java.util.Iterator;
@@ -137,32 +138,38 @@ class PipelineParityTest {
 
   private static DiffusionPipeline pipeline(Run run) {
     JsonNode overrides = run.json().get("schedulerOverrides");
+    JsonNode components = run.json().path("components");
     return OPEN.computeIfAbsent(
-        run.pipeline() + " " + run.folder() + " " + overrides,
+        run.pipeline() + " " + run.folder() + " " + overrides + components,
         key ->
             Pipelines.openAs(
                 run.pipeline(),
-                folder(run.folder(), overrides),
+                folder(run.folder(), overrides, components),
                 PipelineSettings.on(DeviceSpec.CPU)));
   }
 
-  /** The folder, or a copy whose scheduler's config has other values. */
-  private static Path folder(String name, JsonNode overrides) {
+  /**
+   * The folder, or a copy whose scheduler's config has other values, or that has networks from
+   * elsewhere.
+   */
+  private static Path folder(String name, JsonNode overrides, JsonNode components) {
     Path folder = MODELS.resolve(name);
-    if (overrides.isEmpty()) {
+    if (overrides.isEmpty() && components.isEmpty()) {
       return folder;
     }
     Path copy = temp.resolve(name + OPEN.size());
-    try (Stream<Path> files = Files.walk(folder)) {
-      for (Path file : (Iterable<Path>) files::iterator) {
-        Path target = copy.resolve(folder.relativize(file).toString());
-        if (Files.isDirectory(file)) {
-          Files.createDirectories(target);
-        } else if (!file.toString().contains("golden")) {
-          Files.copy(file, target);
-        }
-      }
+    try {
+      copy(folder, copy);
       ObjectMapper mapper = new ObjectMapper();
+      Path index = copy.resolve("model_index.json");
+      ObjectNode classes = (ObjectNode) mapper.readTree(index.toFile());
+      for (Map.Entry<String, JsonNode> component : components.properties()) {
+        Path network = copy.resolve(component.getKey());
+        copy(MODELS.resolve(component.getValue().asText()), network);
+        JsonNode config = mapper.readTree(network.resolve("config.json").toFile());
+        classes.putArray(component.getKey()).add("diffusers").add(config.get("_class_name"));
+      }
+      mapper.writeValue(index.toFile(), classes);
       Path config = copy.resolve("scheduler/scheduler_config.json");
       ObjectNode json = (ObjectNode) mapper.readTree(config.toFile());
       json.setAll((ObjectNode) overrides);
@@ -170,6 +177,19 @@ class PipelineParityTest {
       return copy;
     } catch (IOException e) {
       throw new AssertionError("The fixture could not be copied.", e);
+    }
+  }
+
+  private static void copy(Path from, Path to) throws IOException {
+    try (Stream<Path> files = Files.walk(from)) {
+      for (Path file : (Iterable<Path>) files::iterator) {
+        Path target = to.resolve(from.relativize(file).toString());
+        if (Files.isDirectory(file)) {
+          Files.createDirectories(target);
+        } else if (!file.toString().contains("golden")) {
+          Files.copy(file, target, StandardCopyOption.REPLACE_EXISTING);
+        }
+      }
     }
   }
 

@@ -71,7 +71,9 @@ record ReferenceCase(String scheduler, JsonNode json) {
             options.path("s_tmax").asDouble(Double.POSITIVE_INFINITY),
             options.path("s_noise").asDouble(1)),
         doubles(options.path("timesteps")),
-        doubles(options.path("sigmas")));
+        doubles(options.path("sigmas")),
+        null,
+        1);
   }
 
   private static List<Double> doubles(JsonNode list) {

@@ -1,0 +1,172 @@
+package io.github.flinkdiffusion.ops.pipeline;
+
+import io.github.flinkdiffusion.ops.engine.HostTensor;
+import io.github.flinkdiffusion.ops.engine.LoadedNetwork;
+import io.github.flinkdiffusion.ops.image.PilResize;
+import io.github.flinkdiffusion.ops.image.Raster;
+import io.github.flinkdiffusion.ops.network.UNet2D;
+import io.github.flinkdiffusion.ops.network.UNet2DConfig;
+import io.github.flinkdiffusion.ops.network.VQModel;
+import io.github.flinkdiffusion.ops.network.VQModelConfig;
+import io.github.flinkdiffusion.ops.noise.TorchGenerator;
+import io.github.flinkdiffusion.ops.scheduler.SamplerState;
+import io.github.flinkdiffusion.ops.scheduler.SamplingPlan;
+import io.github.flinkdiffusion.ops.weights.Config;
+import java.util.ArrayList;
+import java.util.List;
+
+/**
+ * A picture enlarged without a text: diffusers' LDMSuperResolutionPipeline. The small picture is
+ * appended to the latent, which is as large as it, and scaled with it; a VQModel's decoder
+ * enlarges.
+ *
+ * <p>As the reference does, a picture whose sides are no multiples of 32 is made smaller first.
+ */
+final class LatentSuperResolution implements Task {
+  private static final int MULTIPLE = 32;
+
+  private final Components components;
+  private final Signature signature;
+  private final SamplingPlans plans;
+  private final Denoiser denoiser;
+  private final LoadedNetwork decoder;
+  private final VQModelConfig vq;
+  private final int pictureChannels;
+
+  private LatentSuperResolution(Components components) {
+    this.components = components;
+    this.plans = SamplingPlans.open(components);
+    Config config = components.config("unet");
+    UNet2DConfig unet = UNet2DConfig.from(config);
+    if (unet.classEmbedding().exists()) {
+      throw config.unsupported(
+          "class_embed_type",
+          config.node().get("class_embed_type"),
+          "null in a pipeline that is conditioned on a picture alone");
+    }
+    this.vq = VQModelConfig.from(components.config("vqvae"));
+    this.pictureChannels = unet.inChannels() - vq.codeChannels();
+    if (pictureChannels < 1) {
+      throw config.unsupported(
+          "in_channels",
+          unet.inChannels(),
+          "the vqvae's vq_embed_dim, %d, and the small picture's".formatted(vq.codeChannels()));
+    }
+    if (unet.outChannels() != vq.codeChannels()) {
+      throw config.unsupported(
+          "out_channels", unet.outChannels(), "the vqvae's vq_embed_dim, " + vq.codeChannels());
+    }
+    this.denoiser =
+        Denoiser.of(components.load("unet", new UNet2D(unet).graph())).scalingAppended();
+    this.decoder = components.load("vqvae", new VQModel(vq).graph());
+    int factor = vq.scaleFactor();
+    this.signature =
+        Signature.of("LDMSuperResolutionPipeline")
+            .required(Parameters.IMAGE)
+            .withDefault(Parameters.STEPS, 100L)
+            .withDefault(Parameters.SCHEDULER, plans.own())
+            .withDefault(Parameters.ETA, 0.0)
+            .withDefault(
+                Parameters.WIDTH,
+                factor + " times the image's",
+                asked -> factor * whole(Sides.imageWidth(asked, 0)))
+            .withDefault(
+                Parameters.HEIGHT,
+                factor + " times the image's",
+                asked -> factor * whole(Sides.imageHeight(asked, 0)));
+  }
+
+  static Task open(Components components) {
+    return new LatentSuperResolution(components);
+  }
+
+  /** The side's multiple of 32 that the reference works on. */
+  private static long whole(long side) {
+    return side - side % MULTIPLE;
+  }
+
+  @Override
+  public Signature signature() {
+    return signature;
+  }
+
+  @Override
+  public GenerationRequest check(GenerationRequest request) {
+    Raster image = request.get(Parameters.IMAGE);
+    Sides.checkChannels(Parameters.IMAGE, image, pictureChannels);
+    if (image.width() < MULTIPLE || image.height() < MULTIPLE) {
+      throw new InvalidRequestException(
+          "image is %d x %d pixels; each side must be %d or more."
+              .formatted(image.width(), image.height(), MULTIPLE));
+    }
+    int factor = vq.scaleFactor();
+    Sides.checkPicture(request, factor);
+    Sides.checkFixed(
+        request,
+        (int) (factor * whole(image.width())),
+        (int) (factor * whole(image.height())),
+        "the picture is %d times as large as the image, whose sides count as multiples of %d"
+            .formatted(factor, MULTIPLE));
+    return request;
+  }
+
+  @Override
+  public SamplingPlan plan(GenerationRequest request) {
+    return plans.plan(request);
+  }
+
+  @Override
+  public List<Beginning> begin(List<GenerationRequest> requests, List<TorchGenerator> generators) {
+    List<Beginning> beginnings = new ArrayList<>();
+    for (int i = 0; i < requests.size(); i++) {
+      Raster image = resized(requests.get(i).get(Parameters.IMAGE));
+      SampleShape shape = new SampleShape(vq.codeChannels(), image.height(), image.width());
+      SamplerState state =
+          SamplerState.start(plan(requests.get(i)), generators.get(i).gaussian(shape.size()));
+      float[] picture = new float[image.data().length];
+      for (int j = 0; j < picture.length; j++) {
+        picture[j] = 2 * image.data()[j] - 1;
+      }
+      beginnings.add(
+          new Beginning(shape, state, List.of(Row.of().with(picture)), Guidance.NONE, false));
+    }
+    return beginnings;
+  }
+
+  private static Raster resized(Raster image) {
+    int height = (int) whole(image.height());
+    int width = (int) whole(image.width());
+    return height == image.height() && width == image.width()
+        ? image
+        : PilResize.resize(image, height, width, PilResize.Filter.LANCZOS);
+  }
+
+  @Override
+  public Denoiser denoiser() {
+    return denoiser;
+  }
+
+  @Override
+  public HostTensor.Floats decode(List<DenoisingTrajectory> done) {
+    SampleShape shape = done.get(0).shape();
+    float[] latents = new float[done.size() * shape.size()];
+    for (int i = 0; i < done.size(); i++) {
+      System.arraycopy(done.get(i).state().sample(), 0, latents, i * shape.size(), shape.size());
+    }
+    HostTensor.Floats decoded =
+        decoder.call(
+            VQModel.DECODE,
+            new HostTensor.Floats(
+                latents, done.size(), shape.channels(), shape.height(), shape.width()));
+    float[] pixels = decoded.data();
+    for (int i = 0; i < pixels.length; i++) {
+      pixels[i] = pixels[i] / 2 + 0.5f;
+    }
+    return decoded;
+  }
+
+  @Override
+  public void close() {
+    components.close();
+  }
+}

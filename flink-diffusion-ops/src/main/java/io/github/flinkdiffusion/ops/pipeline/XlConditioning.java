@@ -1,0 +1,283 @@
+package io.github.flinkdiffusion.ops.pipeline;
+
+import io.github.flinkdiffusion.ops.network.UNet2DConditionConfig;
+import io.github.flinkdiffusion.ops.weights.Config;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.Map;
+import java.util.Optional;
+
+/**
+ * Stable Diffusion XL: inner states of two text encoders side by side, the pooled state of the
+ * second, and numbers about the picture's size (section 2.2 of Podell et al. 2023). The refiner has
+ * the second text encoder alone, and a score for how pleasing the picture is in place of the target
+ * size.
+ *
+ * <p>A negative prompt that is absent is not one that is empty: unless {@code
+ * force_zeros_for_empty_prompt} is off, the unconditional row's texts are zeros then.
+ */
+final class XlConditioning implements Conditioning {
+  private final Optional<PromptEncoder> first;
+  private final PromptEncoder second;
+  private final boolean scored;
+  private final boolean zerosWithoutNegative;
+
+  /** Size of the embedded guidance scale, 0 for a network without it. */
+  private final int guidanceSize;
+
+  private XlConditioning(Components components, Config config, UNet2DConditionConfig unet) {
+    UNetConditions.textAnd(config, List.of(UNetConditions.GUIDANCE, UNetConditions.TEXT_TIME));
+    this.first =
+        components.folder().has("text_encoder")
+            ? Optional.of(PromptEncoder.openInner(components))
+            : Optional.empty();
+    this.second = PromptEncoder.openInnerAndPooled(components);
+    this.guidanceSize = unet.guidanceEmbedding();
+    Config pipeline = components.folder().config();
+    this.scored = pipeline.flag("requires_aesthetics_score", false);
+    this.zerosWithoutNegative = pipeline.flag("force_zeros_for_empty_prompt", true);
+    UNetConditions.fits(config, unet, hiddenSize(), "the text encoders' hidden_size together, ");
+    first.ifPresent(encoder -> checkLength(components, encoder));
+    int expected =
+        second.pooledSize() + numbers() * unet.textTime().map(each -> each.timeSize()).orElse(0);
+    int taken =
+        unet.textTime()
+            .orElseThrow(
+                () ->
+                    config.unsupported(
+                        UNetConditions.TEXT_TIME,
+                        config.node().get(UNetConditions.TEXT_TIME),
+                        "text_time, as SDXL's networks have it"))
+            .inputSize();
+    if (taken != expected) {
+      throw config.unsupported(
+          "projection_class_embeddings_input_dim",
+          taken,
+          "%d: text_encoder_2's projection_dim, %d, and %d numbers (requires_aesthetics_score is %s)"
+              .formatted(expected, second.pooledSize(), numbers(), scored));
+    }
+  }
+
+  private void checkLength(Components components, PromptEncoder encoder) {
+    if (encoder.length() != second.length()) {
+      throw components
+          .folder()
+          .config()
+          .unsupported(
+              "tokenizer_2",
+              second.length() + " tokens",
+              "as many tokens as the first tokenizer's model_max_length, " + encoder.length());
+    }
+  }
+
+  /**
+   * @param config the denoising network's
+   */
+  static Conditioning open(Components components, Config config, UNet2DConditionConfig unet) {
+    return new XlConditioning(components, config, unet);
+  }
+
+  private int hiddenSize() {
+    return first.map(PromptEncoder::hiddenSize).orElse(0) + second.hiddenSize();
+  }
+
+  /** How many numbers about the picture the network is told. */
+  private int numbers() {
+    return scored ? 5 : 6;
+  }
+
+  @Override
+  public Signature describe(Signature signature) {
+    Signature texts =
+        signature
+            .optional(Parameters.CLIP_SKIP)
+            .withDefault(Parameters.PROMPT_2, "the prompt", asked -> asked.get(Parameters.PROMPT))
+            .withDefault(
+                Parameters.ORIGINAL_SIZE,
+                "the picture's",
+                asked -> size(asked.get(Parameters.HEIGHT), asked.get(Parameters.WIDTH)))
+            .withDefault(Parameters.CROPS_COORDS_TOP_LEFT, new Numbers(0, 0));
+    texts =
+        scored
+            ? texts.withDefault(Parameters.AESTHETIC_SCORE, 6.0)
+            : texts.withDefault(
+                Parameters.TARGET_SIZE,
+                "the picture's",
+                asked -> size(asked.get(Parameters.HEIGHT), asked.get(Parameters.WIDTH)));
+    return guidanceSize > 0 ? texts : describeNegative(texts);
+  }
+
+  private Signature describeNegative(Signature signature) {
+    Signature negative =
+        signature
+            .withDefault(Parameters.GUIDANCE_RESCALE, 0.0)
+            .optional(Parameters.NEGATIVE_PROMPT)
+            .withDefault(
+                Parameters.NEGATIVE_PROMPT_2,
+                "the negativePrompt",
+                asked -> asked.get(Parameters.NEGATIVE_PROMPT))
+            .withDefault(
+                Parameters.NEGATIVE_ORIGINAL_SIZE,
+                "the originalSize",
+                asked -> asked.get(Parameters.ORIGINAL_SIZE));
+    return scored
+        ? negative
+            .withDefault(Parameters.NEGATIVE_CROPS_COORDS_TOP_LEFT, new Numbers(0, 0))
+            .withDefault(Parameters.NEGATIVE_AESTHETIC_SCORE, 2.5)
+        : negative
+            .withDefault(
+                Parameters.NEGATIVE_CROPS_COORDS_TOP_LEFT,
+                "the cropsCoordsTopLeft",
+                asked -> asked.get(Parameters.CROPS_COORDS_TOP_LEFT))
+            .withDefault(
+                Parameters.NEGATIVE_TARGET_SIZE,
+                "the targetSize",
+                asked -> asked.get(Parameters.TARGET_SIZE));
+  }
+
+  private static Numbers size(long height, long width) {
+    return new Numbers(height, width);
+  }
+
+  @Override
+  public void check(GenerationRequest request) {
+    first.ifPresent(encoder -> encoder.checkClipSkip(request));
+    second.checkClipSkip(request);
+    if (scored && request.get(Parameters.IMAGE) == null) {
+      throw new InvalidRequestException(
+          "The request has no image; a model that takes an aesthetic score refines one.");
+    }
+  }
+
+  @Override
+  public Denoiser.Input[] inputs() {
+    List<Denoiser.Input> inputs = new ArrayList<>();
+    inputs.add(Denoiser.Input.floats(second.length(), hiddenSize()));
+    if (guidanceSize > 0) {
+      inputs.add(Denoiser.Input.floats(guidanceSize));
+    }
+    inputs.add(Denoiser.Input.floats(second.pooledSize()));
+    inputs.add(Denoiser.Input.floats(numbers()));
+    return inputs.toArray(Denoiser.Input[]::new);
+  }
+
+  /** One row's texts, as each text encoder is told them. */
+  private record Texts(Prompt first, Prompt second) {}
+
+  private record Encoded(Map<Prompt, PromptEncoding> first, Map<Prompt, PromptEncoding> second) {}
+
+  @Override
+  public List<Conditions> encode(List<GenerationRequest> requests) {
+    List<Texts> texts = new ArrayList<>();
+    for (GenerationRequest request : requests) {
+      texts.add(prompt(request));
+      negative(request).ifPresent(texts::add);
+    }
+    Encoded encoded =
+        new Encoded(
+            first
+                .map(each -> each.encodeSkipping(texts.stream().map(Texts::first).toList()))
+                .orElse(Map.of()),
+            second.encodeSkipping(texts.stream().map(Texts::second).toList()));
+    return requests.stream().map(request -> conditions(request, encoded)).toList();
+  }
+
+  /** The refiner's one text encoder is told the first prompt, as in the reference. */
+  private Texts prompt(GenerationRequest request) {
+    Prompt own = Prompt.wanted(request);
+    String other = request.get(Parameters.PROMPT_2);
+    return first.isEmpty() || other.isEmpty()
+        ? new Texts(own, own)
+        : new Texts(own, new Prompt(other, own.clipSkip()));
+  }
+
+  /** Empty for zeros, and without guidance. No layers are left out, as in the reference. */
+  private Optional<Texts> negative(GenerationRequest request) {
+    String text = request.get(Parameters.NEGATIVE_PROMPT);
+    if (!guided(request) || (text == null && zerosWithoutNegative)) {
+      return Optional.empty();
+    }
+    String own = text == null ? "" : text;
+    String other = request.get(Parameters.NEGATIVE_PROMPT_2);
+    boolean same = first.isEmpty() || other == null || other.isEmpty();
+    return Optional.of(new Texts(new Prompt(own, 0), new Prompt(same ? own : other, 0)));
+  }
+
+  private Conditions conditions(GenerationRequest request, Encoded encoded) {
+    PromptEncoding prompt = joined(prompt(request), encoded);
+    float[] ids =
+        numbers(
+            request.get(Parameters.ORIGINAL_SIZE),
+            request.get(Parameters.CROPS_COORDS_TOP_LEFT),
+            request.get(Parameters.TARGET_SIZE),
+            request.get(Parameters.AESTHETIC_SCORE));
+    if (guidanceSize > 0) {
+      float[] guidance = EmbeddedGuidance.of(request.guidanceScale(), guidanceSize);
+      return new Conditions(
+          List.of(Row.of(prompt.states(), guidance, prompt.pooled(), ids)),
+          Guidance.NONE,
+          prompt.truncated());
+    }
+    Row conditional = Row.of(prompt.states(), prompt.pooled(), ids);
+    if (!guided(request)) {
+      return new Conditions(List.of(conditional), Guidance.NONE, prompt.truncated());
+    }
+    PromptEncoding negative =
+        negative(request)
+            .map(texts -> joined(texts, encoded))
+            .orElseGet(
+                () ->
+                    new PromptEncoding(
+                        new float[prompt.states().length],
+                        new float[prompt.pooled().length],
+                        false));
+    float[] negativeIds =
+        numbers(
+            request.get(Parameters.NEGATIVE_ORIGINAL_SIZE),
+            request.get(Parameters.NEGATIVE_CROPS_COORDS_TOP_LEFT),
+            request.get(Parameters.NEGATIVE_TARGET_SIZE),
+            request.get(Parameters.NEGATIVE_AESTHETIC_SCORE));
+    return new Conditions(
+        List.of(Row.of(negative.states(), negative.pooled(), negativeIds), conditional),
+        Guidance.rescaled(request.guidanceScale(), request.get(Parameters.GUIDANCE_RESCALE)),
+        prompt.truncated() || negative.truncated());
+  }
+
+  /** Original size, crop, and target size or score: height before width, top before left. */
+  private float[] numbers(Numbers original, Numbers crop, Numbers target, Double score) {
+    float[] ids = new float[numbers()];
+    ids[0] = (float) original.at(0);
+    ids[1] = (float) original.at(1);
+    ids[2] = (float) crop.at(0);
+    ids[3] = (float) crop.at(1);
+    if (scored) {
+      ids[4] = score.floatValue();
+    } else {
+      ids[4] = (float) target.at(0);
+      ids[5] = (float) target.at(1);
+    }
+    return ids;
+  }
+
+  /** Both encoders' states of each token side by side. */
+  private PromptEncoding joined(Texts texts, Encoded encoded) {
+    PromptEncoding b = encoded.second().get(texts.second());
+    if (first.isEmpty()) {
+      return b;
+    }
+    PromptEncoding a = encoded.first().get(texts.first());
+    int sizeA = first.get().hiddenSize();
+    int sizeB = second.hiddenSize();
+    float[] states = new float[second.length() * (sizeA + sizeB)];
+    for (int token = 0; token < second.length(); token++) {
+      int at = token * (sizeA + sizeB);
+      System.arraycopy(a.states(), token * sizeA, states, at, sizeA);
+      System.arraycopy(b.states(), token * sizeB, states, at + sizeA, sizeB);
+    }
+    return new PromptEncoding(states, b.pooled(), a.truncated() || b.truncated());
+  }
+
+  private boolean guided(GenerationRequest request) {
+    return guidanceSize == 0 && request.guidanceScale() > 1;
+  }
+}
