@@ -39,6 +39,13 @@ public final class Arguments {
     return new Arguments(more);
   }
 
+  /** These and the others; where both have a value, the others'. */
+  public Arguments with(Arguments others) {
+    Map<Parameter<?>, Object> more = new LinkedHashMap<>(values);
+    more.putAll(others.values);
+    return new Arguments(more);
+  }
+
   @Override
   public boolean equals(Object other) {
     return other instanceof Arguments that && values.equals(that.values);

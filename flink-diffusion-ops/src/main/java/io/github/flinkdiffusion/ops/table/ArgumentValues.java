@@ -1,6 +1,7 @@
 package io.github.flinkdiffusion.ops.table;
 
 import io.github.flinkdiffusion.ops.pipeline.Arguments;
+import io.github.flinkdiffusion.ops.pipeline.InvalidRequestException;
 import io.github.flinkdiffusion.ops.pipeline.Numbers;
 import io.github.flinkdiffusion.ops.pipeline.Parameter;
 import java.util.Arrays;
@@ -26,6 +27,28 @@ final class ArgumentValues {
       }
     }
     return arguments;
+  }
+
+  /**
+   * Those of a call of a function.
+   *
+   * @throws InvalidRequestException for a key that there is not, or a value that is not of its
+   *     parameter's type
+   */
+  static Arguments ofCall(String function, Map<String, String> config) {
+    for (String key : config.keySet()) {
+      if (DiffusionModelOptions.parameter(key) == null) {
+        throw new InvalidRequestException(
+            "%s does not know '%s' in its map; it may have %s."
+                .formatted(
+                    function, key, String.join(", ", DiffusionModelOptions.parameterKeys())));
+      }
+    }
+    try {
+      return of(config);
+    } catch (ValidationException e) {
+      throw new InvalidRequestException(e.getMessage());
+    }
   }
 
   private static <T> Arguments with(

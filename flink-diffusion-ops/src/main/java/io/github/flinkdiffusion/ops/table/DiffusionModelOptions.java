@@ -93,6 +93,11 @@ public final class DiffusionModelOptions {
     return keys;
   }
 
+  /** Options that stand for a parameter. */
+  static Set<String> parameterKeys() {
+    return PARAMETERS.keySet();
+  }
+
   /** The parameter that an option stands for, or null. */
   static Parameter<?> parameter(String key) {
     return PARAMETERS.get(key);

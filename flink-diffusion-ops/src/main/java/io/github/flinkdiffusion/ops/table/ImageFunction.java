@@ -14,6 +14,7 @@ import java.util.Map;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.CompletionException;
 import java.util.concurrent.ExecutorService;
+import java.util.function.Supplier;
 import org.apache.flink.table.functions.AsyncScalarFunction;
 import org.apache.flink.table.functions.FunctionContext;
 import org.slf4j.Logger;
@@ -70,10 +71,13 @@ abstract class ImageFunction extends AsyncScalarFunction {
    * Completes the future with the picture; with null where it can not be made, or exceptionally if
    * the function was set to fail.
    *
-   * @param asked the call's arguments; may decode pictures
+   * @param config other values than the module's, by the names of its options
+   * @param asked the call's own arguments; may decode pictures
    */
-  final void generate(CompletableFuture<byte[]> result, Call asked) {
-    CompletableFuture.supplyAsync(() -> spec(asked), pool)
+  final void generate(
+      CompletableFuture<byte[]> result, Map<String, String> config, Supplier<Arguments> asked) {
+    Map<String, String> copied = Map.copyOf(config);
+    CompletableFuture.supplyAsync(() -> spec(copied, asked.get()), pool)
         .thenCompose(service::generate)
         .thenApplyAsync(image -> PngCodec.encode(image.image()), pool)
         .whenComplete(
@@ -86,18 +90,8 @@ abstract class ImageFunction extends AsyncScalarFunction {
             });
   }
 
-  static Long whole(Integer number) {
-    return number == null ? null : number.longValue();
-  }
-
-  /** Fills in a call's arguments. */
-  @FunctionalInterface
-  interface Call {
-    Arguments fill(Arguments defaults);
-  }
-
-  private GenerationSpec spec(Call asked) {
-    Arguments arguments = asked.fill(defaults);
+  private GenerationSpec spec(Map<String, String> config, Arguments asked) {
+    Arguments arguments = defaults.with(ArgumentValues.ofCall(name, config)).with(asked);
     String id = name + " " + Integer.toHexString(arguments.hashCode());
     if (!arguments.has(Parameters.SEED)) {
       arguments = arguments.with(Parameters.SEED, Seeds.fromId(arguments.toString()));

@@ -69,11 +69,11 @@ class DiffusionModuleITCase {
   }
 
   @Test
-  void aTextBecomesAPictureWithArgumentsByNameOrPlace() throws Exception {
+  void aTextBecomesAPictureAndACallMaySayMore() throws Exception {
     sql.executeSql(LOAD);
     List<Row> rows =
         query(
-            "SELECT TEXT_TO_IMAGE(prompt), TEXT_TO_IMAGE(prompt => p.prompt, seed => CAST(7 AS BIGINT), width => 96)"
+            "SELECT TEXT_TO_IMAGE(prompt), TEXT_TO_IMAGE(prompt, MAP['seed', '7', 'width', '96'])"
                 + " FROM (VALUES ('a red apple'), ('a blue moon')) AS p(prompt)");
     assertThat(rows).hasSize(2);
     for (Row row : rows) {
@@ -90,7 +90,7 @@ class DiffusionModuleITCase {
     String large = png(64);
     Row row =
         query(
-                "SELECT UPSCALE(x'%s'), IMAGE_TO_IMAGE(image => x'%s', prompt => 'a red apple', strength => 0.5e0, steps => 4)"
+                "SELECT UPSCALE(x'%s'), IMAGE_TO_IMAGE(x'%s', 'a red apple', MAP['strength', '0.5', 'steps', '4'])"
                     .formatted(small, large))
             .get(0);
     assertThat(picture(row, 0).width()).isEqualTo(64);
@@ -114,8 +114,11 @@ class DiffusionModuleITCase {
   void whatCanNotBeDoneFailsTheJobWhereItIsWanted() {
     sql.executeSql(
         LOAD.replace("'text-to-image.steps' = '2'", "'text-to-image.on-error' = 'FAIL'"));
+    sql.getConfig().set("table.exec.async-scalar.retry-strategy", "NO_RETRY");
     assertThatThrownBy(() -> query("SELECT TEXT_TO_IMAGE(' ')"))
         .hasStackTraceContaining("The prompt is blank");
+    assertThatThrownBy(() -> query("SELECT TEXT_TO_IMAGE('a cat', MAP['stepps', '3'])"))
+        .hasStackTraceContaining("TEXT_TO_IMAGE does not know 'stepps' in its map");
   }
 
   @ParameterizedTest
