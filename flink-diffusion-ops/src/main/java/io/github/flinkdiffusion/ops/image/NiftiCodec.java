@@ -85,7 +85,7 @@ final class NiftiCodec implements ImageFormat {
           default ->
               throw new ImageException(
                   ("A NIfTI file of data type %d; whole numbers of 8 and 16 bits (2, 4, 256, 512),"
-                             + " signed ones of 32 (8), and floats of 32 and 64 (16, 64) are supported")
+                          + " signed ones of 32 (8), and floats of 32 and 64 (16, 64) are supported")
                       .formatted(kind));
         };
     double start = header.getFloat(108);
