@@ -43,9 +43,10 @@ class ArchitectureTest {
           "network",
           "engine",
           "pipeline",
+          "quality",
+          "imaging",
           "batching",
           "operator",
-          "quality",
           "table",
           "training");
 

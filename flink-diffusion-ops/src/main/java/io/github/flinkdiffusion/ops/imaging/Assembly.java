@@ -1,0 +1,89 @@
+package io.github.flinkdiffusion.ops.imaging;
+
+import io.github.flinkdiffusion.ops.image.Bands;
+import io.github.flinkdiffusion.ops.image.ImageMetadata;
+import io.github.flinkdiffusion.ops.image.PixelFormat;
+import io.github.flinkdiffusion.ops.image.Raster;
+import io.github.flinkdiffusion.ops.image.SampleType;
+import io.github.flinkdiffusion.ops.image.TileBlender;
+import io.github.flinkdiffusion.ops.image.Window;
+import java.util.function.Consumer;
+import java.util.function.IntFunction;
+
+/** The results of a picture's tiles as rows of the whole result, from the top. */
+final class Assembly {
+  private static final PixelFormat PLAIN = PixelFormat.of(Bands.MEASUREMENTS, SampleType.FLOAT32);
+
+  private Assembly() {}
+
+  /**
+   * Asks for each tile's result once, in order, and hands on rows as soon as they are whole; what
+   * is in memory is two rows of tiles.
+   *
+   * @param channels of every tile's result
+   * @param tiles a tile's result by its number
+   * @param rows takes the rows, as wide as the result
+   */
+  static void assemble(
+      TaskPlan plan, int channels, IntFunction<Raster> tiles, Consumer<Raster> rows) {
+    if (!plan.isTiled()) {
+      rows.accept(cut(tiles.apply(0), plan.resultWidth(), plan.resultHeight()));
+      return;
+    }
+    int[] begin = {0};
+    TileBlender blender =
+        new TileBlender(
+            plan.tiles(),
+            PLAIN,
+            ImageMetadata.NONE,
+            channels,
+            blended -> {
+              int left = plan.resultHeight() - begin[0];
+              begin[0] += blended.height();
+              if (left > 0) {
+                rows.accept(cut(blended, plan.resultWidth(), Math.min(left, blended.height())));
+              }
+            });
+    for (int tile = 0; tile < plan.tiles().size(); tile++) {
+      blender.add(plan.tiles().tile(tile), tiles.apply(tile));
+    }
+  }
+
+  private static Raster cut(Raster rows, int width, int height) {
+    return rows.width() == width && rows.height() == height
+        ? rows
+        : rows.crop(new Window(0, 0, width, height));
+  }
+
+  /** All rows as one raster. */
+  static Raster whole(TaskPlan plan, int channels, IntFunction<Raster> tiles) {
+    int height = plan.resultHeight();
+    int width = plan.resultWidth();
+    float[] all = new float[Math.multiplyExact(channels, Math.multiplyExact(height, width))];
+    int[] begin = {0};
+    assemble(
+        plan,
+        channels,
+        tiles,
+        rows -> {
+          for (int c = 0; c < channels; c++) {
+            System.arraycopy(
+                rows.data(),
+                c * rows.height() * width,
+                all,
+                (c * height + begin[0]) * width,
+                rows.height() * width);
+          }
+          begin[0] += rows.height();
+        });
+    return new Raster(channels, height, width, all, PLAIN, ImageMetadata.NONE);
+  }
+
+  /** Some of a raster's channels. */
+  static Raster channels(Raster raster, int first, int count) {
+    int plane = raster.height() * raster.width();
+    float[] part = new float[count * plane];
+    System.arraycopy(raster.data(), first * plane, part, 0, part.length);
+    return new Raster(count, raster.height(), raster.width(), part, PLAIN, ImageMetadata.NONE);
+  }
+}

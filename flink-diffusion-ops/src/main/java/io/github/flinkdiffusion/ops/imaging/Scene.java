@@ -1,0 +1,96 @@
+package io.github.flinkdiffusion.ops.imaging;
+
+import io.github.flinkdiffusion.ops.image.ImageException;
+import io.github.flinkdiffusion.ops.image.ImageLimits;
+import io.github.flinkdiffusion.ops.image.ImageMetadata;
+import io.github.flinkdiffusion.ops.image.Images;
+import io.github.flinkdiffusion.ops.image.PixelFormat;
+import io.github.flinkdiffusion.ops.image.Raster;
+import io.github.flinkdiffusion.ops.image.ReadOptions;
+import io.github.flinkdiffusion.ops.image.Window;
+import java.io.IOException;
+import java.io.InputStream;
+import java.nio.file.Files;
+import java.nio.file.Path;
+
+/**
+ * A picture that is worked on, read part by part: a TIFF file's parts come from the file, so its
+ * size does not matter; all others are in memory.
+ *
+ * <p>Any thread may read, one at a time does.
+ */
+public interface Scene extends AutoCloseable {
+
+  int width();
+
+  int height();
+
+  int channels();
+
+  PixelFormat format();
+
+  /** Of the whole picture. */
+  ImageMetadata metadata();
+
+  /** The media type of its file. */
+  String mediaType();
+
+  /** Memory that it takes as long as it is open, in bytes, about. */
+  long heapBytes();
+
+  /**
+   * A part of it.
+   *
+   * @throws ImageException when the file is damaged there, or holds what the options refuse
+   */
+  Raster read(Window window);
+
+  @Override
+  void close();
+
+  /** One that is in memory as a whole. */
+  static Scene of(Raster picture, String mediaType) {
+    return new WholeScene(picture, mediaType);
+  }
+
+  /**
+   * Reads an image file that is in memory. What it says of its size is checked before memory is
+   * spent on it.
+   *
+   * @throws ImageException if it is damaged, of no known kind, or larger than the limits
+   */
+  static Scene of(byte[] file, ReadOptions options) {
+    return new WholeScene(
+        Images.read(file, options), Images.mediaType(file).orElse("application/octet-stream"));
+  }
+
+  /**
+   * Opens an image file.
+   *
+   * @param maxPixels of a TIFF file; the limits among the options are those of files of other
+   *     kinds, and of the parts that are read
+   * @throws ImageException if it is damaged, of no known kind, or larger than the limits
+   */
+  static Scene open(Path file, ReadOptions options, long maxPixels) {
+    try {
+      if (TiffScene.isTiff(head(file))) {
+        return TiffScene.open(file, options, maxPixels);
+      }
+      ImageLimits limits = options.limits();
+      if (Files.size(file) > limits.maxBytes()) {
+        throw new ImageException(
+            "An image file of %d bytes; at most %d are read at once, more of a TIFF file"
+                .formatted(Files.size(file), limits.maxBytes()));
+      }
+      return of(Files.readAllBytes(file), options);
+    } catch (IOException e) {
+      throw new ImageException("Can not read the image file " + file + ": " + e, e);
+    }
+  }
+
+  private static byte[] head(Path file) throws IOException {
+    try (InputStream in = Files.newInputStream(file)) {
+      return in.readNBytes(4);
+    }
+  }
+}

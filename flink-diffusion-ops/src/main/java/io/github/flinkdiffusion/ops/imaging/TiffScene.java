@@ -1,0 +1,89 @@
+package io.github.flinkdiffusion.ops.imaging;
+
+import io.github.flinkdiffusion.ops.image.ImageException;
+import io.github.flinkdiffusion.ops.image.ImageMetadata;
+import io.github.flinkdiffusion.ops.image.PixelFormat;
+import io.github.flinkdiffusion.ops.image.Raster;
+import io.github.flinkdiffusion.ops.image.ReadOptions;
+import io.github.flinkdiffusion.ops.image.TiffReader;
+import io.github.flinkdiffusion.ops.image.Window;
+import java.nio.file.Path;
+
+/** A picture in a TIFF file. */
+final class TiffScene implements Scene {
+  /** What a {@link TiffReader} keeps of unpacked blocks. */
+  private static final long READER_BYTES = 16 << 20;
+
+  private final TiffReader reader;
+
+  private TiffScene(TiffReader reader) {
+    this.reader = reader;
+  }
+
+  static boolean isTiff(byte[] head) {
+    if (head.length < 4) {
+      return false;
+    }
+    boolean intel = head[0] == 'I' && head[1] == 'I' && head[3] == 0;
+    boolean motorola = head[0] == 'M' && head[1] == 'M' && head[2] == 0;
+    byte version = intel ? head[2] : head[3];
+    return (intel || motorola) && (version == 42 || version == 43);
+  }
+
+  static Scene open(Path file, ReadOptions options, long maxPixels) {
+    TiffReader reader = TiffReader.open(file, options);
+    if ((long) reader.width() * reader.height() > maxPixels) {
+      reader.close();
+      throw new ImageException(
+          "The picture is %d x %d pixels; at most %d in all are accepted"
+              .formatted(reader.width(), reader.height(), maxPixels));
+    }
+    return new TiffScene(reader);
+  }
+
+  @Override
+  public int width() {
+    return reader.width();
+  }
+
+  @Override
+  public int height() {
+    return reader.height();
+  }
+
+  @Override
+  public int channels() {
+    return reader.channels();
+  }
+
+  @Override
+  public PixelFormat format() {
+    return reader.format();
+  }
+
+  @Override
+  public ImageMetadata metadata() {
+    return reader.metadata();
+  }
+
+  @Override
+  public String mediaType() {
+    return "image/tiff";
+  }
+
+  @Override
+  public long heapBytes() {
+    long whole = (long) width() * height() * channels() * Float.BYTES;
+    return Math.min(whole, READER_BYTES);
+  }
+
+  @Override
+  public synchronized Raster read(Window window) {
+    return reader.read(window);
+  }
+
+  @Override
+  public synchronized void close() {
+    reader.close();
+  }
+}
