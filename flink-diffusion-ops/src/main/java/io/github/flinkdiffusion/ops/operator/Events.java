@@ -13,13 +13,16 @@ import io.github.flinkdiffusion.connector.payload.PayloadException;
 import io.github.flinkdiffusion.connector.payload.PayloadStore;
 import io.github.flinkdiffusion.ops.batching.RequestFailure;
 import io.github.flinkdiffusion.ops.image.PngCodec;
+import io.github.flinkdiffusion.ops.pipeline.Arguments;
 import io.github.flinkdiffusion.ops.pipeline.GeneratedImage;
 import io.github.flinkdiffusion.ops.pipeline.GenerationRequest;
 import io.github.flinkdiffusion.ops.pipeline.GenerationSpec;
 import io.github.flinkdiffusion.ops.pipeline.InvalidRequestException;
 import io.github.flinkdiffusion.ops.pipeline.ModelInfo;
+import io.github.flinkdiffusion.ops.pipeline.Parameter;
 import io.github.flinkdiffusion.ops.pipeline.Parameters;
 import java.nio.ByteBuffer;
+import java.util.Map;
 
 /** From events to requests and from results to events. Pure. */
 final class Events {
@@ -31,7 +34,8 @@ final class Events {
   /**
    * What a prompt event asks for, with the job's settings where it leaves them open.
    *
-   * @throws InvalidRequestException when its id is not one
+   * @throws InvalidRequestException when its id is not one, or a parameter not known or not
+   *     readable
    */
   static GenerationSpec spec(PromptEvent prompt, DiffusionSettings settings) {
     int idLength = prompt.getId().length();
@@ -40,17 +44,42 @@ final class Events {
           "The request's id has %d characters; an id has 1 to %d."
               .formatted(idLength, MAX_ID_LENGTH));
     }
-    return GenerationSpec.of(prompt.getId())
-        .with(Parameters.PROMPT, prompt.getPrompt())
-        .with(Parameters.NEGATIVE_PROMPT, notEmpty(prompt.getNegativePrompt()))
-        .with(Parameters.SEED, prompt.getSeed())
-        .with(Parameters.SCHEDULER, or(prompt.getScheduler(), settings.defaultScheduler()))
-        .with(Parameters.STEPS, whole(or(prompt.getSteps(), settings.defaultSteps())))
-        .with(
-            Parameters.GUIDANCE_SCALE,
-            or(prompt.getGuidanceScale(), settings.defaultGuidanceScale()))
-        .with(Parameters.WIDTH, whole(or(prompt.getWidth(), settings.defaultWidth())))
-        .with(Parameters.HEIGHT, whole(or(prompt.getHeight(), settings.defaultHeight())));
+    Arguments asked =
+        Arguments.NONE
+            .with(Parameters.PROMPT, prompt.getPrompt())
+            .with(Parameters.NEGATIVE_PROMPT, notEmpty(prompt.getNegativePrompt()))
+            .with(Parameters.SEED, prompt.getSeed())
+            .with(Parameters.SCHEDULER, prompt.getScheduler())
+            .with(Parameters.STEPS, whole(prompt.getSteps()))
+            .with(Parameters.GUIDANCE_SCALE, prompt.getGuidanceScale())
+            .with(Parameters.WIDTH, whole(prompt.getWidth()))
+            .with(Parameters.HEIGHT, whole(prompt.getHeight()));
+    Arguments all = further(asked, prompt.getParameters());
+    return new GenerationSpec(prompt.getId(), defaults(settings, all).with(all));
+  }
+
+  /** The job's own values for what requests leave open; a list of timesteps says how many. */
+  private static Arguments defaults(DiffusionSettings settings, Arguments asked) {
+    boolean listed = asked.has(Parameters.TIMESTEPS) || asked.has(Parameters.SIGMAS);
+    return Arguments.NONE
+        .with(Parameters.SCHEDULER, settings.defaultScheduler())
+        .with(Parameters.STEPS, listed ? null : whole(settings.defaultSteps()))
+        .with(Parameters.GUIDANCE_SCALE, settings.defaultGuidanceScale())
+        .with(Parameters.WIDTH, whole(settings.defaultWidth()))
+        .with(Parameters.HEIGHT, whole(settings.defaultHeight()));
+  }
+
+  /** What an event's fields ask for, and its further parameters. */
+  private static Arguments further(Arguments fields, Map<String, String> parameters) {
+    Arguments further = Arguments.parse(parameters);
+    for (Parameter<?> parameter : further.parameters()) {
+      if (fields.has(parameter)) {
+        throw new InvalidRequestException(
+            "The request has %s twice, in a field of its own and among its parameters; one of them is accepted."
+                .formatted(parameter));
+      }
+    }
+    return fields.with(further);
   }
 
   /** An event can not leave its negative prompt open other than by an empty text. */
@@ -117,9 +146,5 @@ final class Events {
       case TIMEOUT -> FailureReason.TIMEOUT;
       case CANCELLED -> FailureReason.CANCELLED;
     };
-  }
-
-  private static <T> T or(T asked, T setting) {
-    return asked != null ? asked : setting;
   }
 }

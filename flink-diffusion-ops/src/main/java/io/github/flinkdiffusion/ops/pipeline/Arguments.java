@@ -1,9 +1,11 @@
 package io.github.flinkdiffusion.ops.pipeline;
 
+import io.github.flinkdiffusion.ops.image.Raster;
 import java.util.Collections;
 import java.util.LinkedHashMap;
 import java.util.Map;
 import java.util.Set;
+import java.util.stream.Collectors;
 
 /** Values of some {@link Parameters}. Immutable; equal when all values are equal. */
 public final class Arguments {
@@ -14,6 +16,36 @@ public final class Arguments {
 
   private Arguments(Map<Parameter<?>, Object> values) {
     this.values = values;
+  }
+
+  /**
+   * Values from texts by the parameters' names, see {@link Parameter#parse}.
+   *
+   * @throws InvalidRequestException for a name that there is not, or a text that stands for no
+   *     value
+   */
+  public static Arguments parse(Map<String, String> texts) {
+    Arguments arguments = NONE;
+    for (Map.Entry<String, String> text : texts.entrySet()) {
+      Parameter<?> parameter =
+          Parameters.named(text.getKey())
+              .orElseThrow(
+                  () ->
+                      new InvalidRequestException(
+                          "There is no parameter '%s'; there are %s."
+                              .formatted(
+                                  text.getKey(),
+                                  Parameters.all().stream()
+                                      .filter(known -> known.type() != Raster.class)
+                                      .map(Parameter::name)
+                                      .collect(Collectors.joining(", ")))));
+      arguments = arguments.withText(parameter, text.getValue());
+    }
+    return arguments;
+  }
+
+  private <T> Arguments withText(Parameter<T> parameter, String text) {
+    return with(parameter, parameter.parse(text));
   }
 
   /** The value, or null. */

@@ -1,7 +1,11 @@
 package io.github.flinkdiffusion.ops.pipeline;
 
+import io.github.flinkdiffusion.ops.image.Raster;
+import java.util.Arrays;
+import java.util.Locale;
 import java.util.Objects;
 import java.util.function.Predicate;
+import java.util.stream.Collectors;
 
 /**
  * One thing that a request may say, such as {@code guidanceScale}. Its name is the one that events,
@@ -11,6 +15,9 @@ import java.util.function.Predicate;
  *     io.github.flinkdiffusion.ops.image.Raster}, {@link Numbers}
  */
 public final class Parameter<T> {
+  /** Characters of a refused text in a message: texts come from anybody. */
+  private static final int MOST_SHOWN = 100;
+
   private final String name;
   private final Class<T> type;
   private final String description;
@@ -54,6 +61,69 @@ public final class Parameter<T> {
       throw new InvalidRequestException(
           "%s is %s; it must be %s.".formatted(name, value, accepted));
     }
+  }
+
+  /**
+   * A value from text: numbers as Java or JSON writes them, {@code true} and {@code false} for 1
+   * and 0, several numbers separated by commas. Whether the value is in its range is for {@link
+   * Signature#resolve} to say.
+   *
+   * @throws InvalidRequestException for a text that stands for no value of this type; a picture has
+   *     none
+   */
+  public T parse(String text) {
+    if (type == Raster.class) {
+      throw new InvalidRequestException(
+          "%s is a picture, which can not be given as a text.".formatted(name));
+    }
+    try {
+      return type.cast(value(text));
+    } catch (NumberFormatException e) {
+      throw new InvalidRequestException(
+          "%s is '%s'; it must be %s.".formatted(name, shown(text), accepted));
+    }
+  }
+
+  private Object value(String text) {
+    if (type == Long.class) {
+      return switch (text.strip().toLowerCase(Locale.ROOT)) {
+        case "true" -> 1L;
+        case "false" -> 0L;
+        default -> Long.valueOf(text.strip());
+      };
+    }
+    if (type == Double.class) {
+      return Double.valueOf(text.strip());
+    }
+    if (type == Numbers.class) {
+      return new Numbers(
+          Arrays.stream(text.split("[,;x]", -1))
+              .map(String::strip)
+              .mapToDouble(Double::parseDouble)
+              .toArray());
+    }
+    return text;
+  }
+
+  /**
+   * The text that {@link #parse} reads back as the same value.
+   *
+   * @throws InvalidRequestException for a picture
+   */
+  public String format(T value) {
+    if (value instanceof Raster) {
+      throw new InvalidRequestException(
+          "%s is a picture, which can not be written as a text.".formatted(name));
+    }
+    return value instanceof Numbers numbers
+        ? Arrays.stream(numbers.values())
+            .mapToObj(Double::toString)
+            .collect(Collectors.joining(","))
+        : value.toString();
+  }
+
+  private static String shown(String text) {
+    return text.length() <= MOST_SHOWN ? text : text.substring(0, MOST_SHOWN) + "...";
   }
 
   @Override

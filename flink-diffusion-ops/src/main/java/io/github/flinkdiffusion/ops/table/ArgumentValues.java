@@ -2,10 +2,7 @@ package io.github.flinkdiffusion.ops.table;
 
 import io.github.flinkdiffusion.ops.pipeline.Arguments;
 import io.github.flinkdiffusion.ops.pipeline.InvalidRequestException;
-import io.github.flinkdiffusion.ops.pipeline.Numbers;
 import io.github.flinkdiffusion.ops.pipeline.Parameter;
-import java.util.Arrays;
-import java.util.Locale;
 import java.util.Map;
 import org.apache.flink.table.api.ValidationException;
 
@@ -54,32 +51,11 @@ final class ArgumentValues {
   private static <T> Arguments with(
       Arguments arguments, Parameter<T> parameter, String key, String text) {
     try {
-      return arguments.with(parameter, parameter.type().cast(parse(parameter.type(), text.trim())));
-    } catch (NumberFormatException e) {
+      return arguments.with(parameter, parameter.parse(text.trim()));
+    } catch (InvalidRequestException e) {
       throw new ValidationException(
           "Option '%s' can not be '%s'; it must be %s.".formatted(key, text, parameter.accepted()),
           e);
     }
-  }
-
-  private static Object parse(Class<?> type, String text) {
-    if (type == Long.class) {
-      return switch (text.toLowerCase(Locale.ROOT)) {
-        case "true" -> 1L;
-        case "false" -> 0L;
-        default -> Long.valueOf(text);
-      };
-    }
-    if (type == Double.class) {
-      return Double.valueOf(text);
-    }
-    if (type == Numbers.class) {
-      return new Numbers(
-          Arrays.stream(text.split("[,;x]"))
-              .map(String::trim)
-              .mapToDouble(Double::parseDouble)
-              .toArray());
-    }
-    return text;
   }
 }

@@ -1,0 +1,67 @@
+package io.github.flinkdiffusion.ops.operator;
+
+import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assertions.assertThatThrownBy;
+
+import io.github.flinkdiffusion.connector.event.PromptEvent;
+import io.github.flinkdiffusion.ops.pipeline.GenerationSpec;
+import io.github.flinkdiffusion.ops.pipeline.InvalidRequestException;
+import io.github.flinkdiffusion.ops.pipeline.Numbers;
+import io.github.flinkdiffusion.ops.pipeline.Parameters;
+import java.util.Map;
+import org.apache.flink.configuration.Configuration;
+import org.junit.jupiter.api.Test;
+
+class EventsTest {
+  private static final DiffusionSettings SETTINGS =
+      DiffusionSettings.of(
+          new Configuration()
+              .set(DiffusionOptions.DEFAULT_STEPS, 20)
+              .set(DiffusionOptions.DEFAULT_WIDTH, 256));
+
+  private static PromptEvent prompt(Map<String, String> parameters) {
+    return PromptEvent.newBuilder()
+        .setId("1")
+        .setPrompt("a cat")
+        .setGuidanceScale(3.0)
+        .setParameters(parameters)
+        .build();
+  }
+
+  @Test
+  void parametersWithoutAFieldOfTheirOwnAreTakenFromTheMap() {
+    assertThat(Events.spec(prompt(Map.of("clipSkip", "1", "originalSize", "9,7")), SETTINGS))
+        .isEqualTo(
+            GenerationSpec.of("1")
+                .with(Parameters.PROMPT, "a cat")
+                .with(Parameters.GUIDANCE_SCALE, 3.0)
+                .with(Parameters.STEPS, 20L)
+                .with(Parameters.WIDTH, 256L)
+                .with(Parameters.CLIP_SKIP, 1L)
+                .with(Parameters.ORIGINAL_SIZE, new Numbers(9, 7)));
+  }
+
+  @Test
+  void aListOfTimestepsSaysHowManyStepsThereAreWhateverTheJobsSetting() {
+    GenerationSpec spec = Events.spec(prompt(Map.of("timesteps", "900,500,100")), SETTINGS);
+
+    assertThat(spec.arguments().get(Parameters.TIMESTEPS)).isEqualTo(new Numbers(900, 500, 100));
+    assertThat(spec.arguments().has(Parameters.STEPS)).isFalse();
+  }
+
+  @Test
+  void aFieldsParameterMayStandInTheMapAndGoesBeforeTheJobsSetting() {
+    GenerationSpec spec = Events.spec(prompt(Map.of("steps", "7", "seed", "4")), SETTINGS);
+
+    assertThat(spec.arguments().get(Parameters.STEPS)).isEqualTo(7);
+    assertThat(spec.arguments().get(Parameters.SEED)).isEqualTo(4);
+    assertThat(spec.arguments().get(Parameters.WIDTH)).isEqualTo(256);
+  }
+
+  @Test
+  void aParameterThatIsGivenTwiceIsRefused() {
+    assertThatThrownBy(() -> Events.spec(prompt(Map.of("guidanceScale", "3")), SETTINGS))
+        .isInstanceOf(InvalidRequestException.class)
+        .hasMessageContaining("The request has guidanceScale twice");
+  }
+}
