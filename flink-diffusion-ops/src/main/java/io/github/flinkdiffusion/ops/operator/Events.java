@@ -13,6 +13,7 @@ import io.github.flinkdiffusion.connector.payload.PayloadException;
 import io.github.flinkdiffusion.connector.payload.PayloadStore;
 import io.github.flinkdiffusion.ops.batching.RequestFailure;
 import io.github.flinkdiffusion.ops.image.PngCodec;
+import io.github.flinkdiffusion.ops.imaging.Audit;
 import io.github.flinkdiffusion.ops.pipeline.Arguments;
 import io.github.flinkdiffusion.ops.pipeline.GeneratedImage;
 import io.github.flinkdiffusion.ops.pipeline.GenerationRequest;
@@ -100,7 +101,8 @@ final class Events {
   static ImageEvent image(
       PromptEvent prompt, GeneratedImage generated, ModelInfo model, PayloadStore payloads) {
     GenerationRequest request = generated.request();
-    Payload picture = payloads.write(PngCodec.encode(generated.image()), PNG);
+    Audit audit = Audit.of(model, request, Map.of(), Map.of());
+    Payload picture = payloads.write(PngCodec.encode(audit.in(generated.image())), PNG);
     return Payloads.setPicture(ImageEvent.newBuilder(), picture)
         .setId(prompt.getId())
         .setWidth(generated.image().width())
@@ -115,6 +117,7 @@ final class Events {
         .setModel(model.name())
         .setModelDigest(model.digest())
         .setAttributes(prompt.getAttributes())
+        .setAudit(AuditRecords.of(audit))
         .build();
   }
 

@@ -19,19 +19,22 @@ final class Finishing implements AutoCloseable {
    */
   record Finished(Raster picture, boolean flagged) {}
 
+  private final boolean checkable;
   private final Optional<SafetyChecker> checker;
   private final boolean watermark;
 
-  private Finishing(Optional<SafetyChecker> checker, boolean watermark) {
+  private Finishing(boolean checkable, Optional<SafetyChecker> checker, boolean watermark) {
+    this.checkable = checkable;
     this.checker = checker;
     this.watermark = watermark;
   }
 
   /** With the folder's safety checker, if it has one and the settings want it. */
   static Finishing open(ModelFolder folder, PipelineSettings settings) {
-    boolean checks = settings.safetyChecker() && folder.has(CHECKER) && folder.has(PROCESSOR);
+    boolean checkable = folder.has(CHECKER) && folder.has(PROCESSOR);
     return new Finishing(
-        checks
+        checkable,
+        checkable && settings.safetyChecker()
             ? Optional.of(
                 SafetyChecker.open(
                     folder.component(CHECKER),
@@ -40,6 +43,11 @@ final class Finishing implements AutoCloseable {
                         settings.device(), settings.precision(), settings.archives())))
             : Optional.empty(),
         settings.watermark());
+  }
+
+  /** Whether pictures are checked; empty where the folder has no checker. */
+  Optional<Boolean> checks() {
+    return checkable ? Optional.of(checker.isPresent()) : Optional.empty();
   }
 
   /**

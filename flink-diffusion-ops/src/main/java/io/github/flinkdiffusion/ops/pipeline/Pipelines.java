@@ -5,10 +5,12 @@ import java.nio.file.Path;
 import java.util.Collections;
 import java.util.Map;
 import java.util.Objects;
+import java.util.SortedMap;
 import java.util.SortedSet;
 import java.util.TreeMap;
 import java.util.TreeSet;
 import java.util.function.Function;
+import java.util.stream.Collectors;
 
 /** The pipelines there are, by the class names that diffusers gives them, or would. */
 public final class Pipelines {
@@ -93,11 +95,32 @@ public final class Pipelines {
     Components components = new Components(model, Objects.requireNonNull(settings, "settings"));
     try {
       Task task = TASKS.get(pipelineClass).apply(components);
+      Finishing finishing = Finishing.open(model, settings);
       return new TaskPipeline(
-          new ModelInfo(model.name(), model.digest()), task, Finishing.open(model, settings));
+          new ModelInfo(model.name(), model.digest(), loadedAs(pipelineClass, settings, finishing)),
+          task,
+          finishing);
     } catch (RuntimeException e) {
       components.close();
       throw e;
     }
+  }
+
+  private static SortedMap<String, String> loadedAs(
+      String pipelineClass, PipelineSettings settings, Finishing finishing) {
+    SortedMap<String, String> loadedAs = new TreeMap<>();
+    loadedAs.put("pipeline", pipelineClass);
+    loadedAs.put("precision", settings.precision().name());
+    loadedAs.put("device", settings.device().isGpu() ? "gpu" : "cpu");
+    finishing.checks().ifPresent(checks -> loadedAs.put("safetyChecker", checks.toString()));
+    loadedAs.put("watermark", Boolean.toString(settings.watermark()));
+    if (!settings.loras().isEmpty()) {
+      loadedAs.put(
+          "loras",
+          settings.loras().stream()
+              .map(lora -> lora.file().getFileName() + "=" + lora.scale())
+              .collect(Collectors.joining(";")));
+    }
+    return loadedAs;
   }
 }

@@ -2,19 +2,23 @@ package io.github.flinkdiffusion.ops.table;
 
 import io.github.flinkdiffusion.ops.image.ImageException;
 import io.github.flinkdiffusion.ops.image.PngCodec;
+import io.github.flinkdiffusion.ops.image.Raster;
+import io.github.flinkdiffusion.ops.imaging.Audit;
 import io.github.flinkdiffusion.ops.operator.GenerationException;
 import io.github.flinkdiffusion.ops.operator.GenerationService;
 import io.github.flinkdiffusion.ops.pipeline.Arguments;
+import io.github.flinkdiffusion.ops.pipeline.GeneratedImage;
 import io.github.flinkdiffusion.ops.pipeline.GenerationSpec;
 import io.github.flinkdiffusion.ops.pipeline.InvalidRequestException;
+import io.github.flinkdiffusion.ops.pipeline.Parameter;
 import io.github.flinkdiffusion.ops.pipeline.Parameters;
 import io.github.flinkdiffusion.ops.pipeline.Seeds;
 import java.util.Locale;
 import java.util.Map;
+import java.util.TreeMap;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.CompletionException;
 import java.util.concurrent.ExecutorService;
-import java.util.function.Supplier;
 import org.apache.flink.table.functions.AsyncScalarFunction;
 import org.apache.flink.table.functions.FunctionContext;
 import org.slf4j.Logger;
@@ -72,14 +76,21 @@ abstract class ImageFunction extends AsyncScalarFunction {
    * the function was set to fail.
    *
    * @param config other values than the module's, by the names of its options
-   * @param asked the call's own arguments; may decode pictures
+   * @param asked the call's own arguments
+   * @param pictures those of them that are PNG files
    */
   final void generate(
-      CompletableFuture<byte[]> result, Map<String, String> config, Supplier<Arguments> asked) {
+      CompletableFuture<byte[]> result,
+      Map<String, String> config,
+      Arguments asked,
+      Map<Parameter<Raster>, byte[]> pictures) {
     Map<String, String> copied = Map.copyOf(config);
-    CompletableFuture.supplyAsync(() -> spec(copied, asked.get()), pool)
-        .thenCompose(service::generate)
-        .thenApplyAsync(image -> PngCodec.encode(image.image()), pool)
+    CompletableFuture.supplyAsync(() -> Call.of(name, defaults, copied, asked, pictures), pool)
+        .thenCompose(
+            call ->
+                service
+                    .generate(call.spec())
+                    .thenApplyAsync(image -> encode(image, call.inputDigests()), pool))
         .whenComplete(
             (png, thrown) -> {
               if (thrown == null) {
@@ -90,13 +101,32 @@ abstract class ImageFunction extends AsyncScalarFunction {
             });
   }
 
-  private GenerationSpec spec(Map<String, String> config, Arguments asked) {
-    Arguments arguments = defaults.with(ArgumentValues.ofCall(name, config)).with(asked);
-    String id = name + " " + Integer.toHexString(arguments.hashCode());
-    if (!arguments.has(Parameters.SEED)) {
-      arguments = arguments.with(Parameters.SEED, Seeds.fromId(arguments.toString()));
+  /** A call taken apart; its pictures' files are not needed any more. */
+  private record Call(GenerationSpec spec, Map<String, String> inputDigests) {
+    static Call of(
+        String function,
+        Arguments defaults,
+        Map<String, String> config,
+        Arguments asked,
+        Map<Parameter<Raster>, byte[]> pictures) {
+      Arguments arguments = defaults.with(ArgumentValues.ofCall(function, config));
+      Map<String, String> digests = new TreeMap<>();
+      for (Map.Entry<Parameter<Raster>, byte[]> picture : pictures.entrySet()) {
+        arguments = arguments.with(picture.getKey(), PngCodec.decode(picture.getValue()));
+        digests.put(picture.getKey().name(), Audit.sha256(picture.getValue()));
+      }
+      arguments = arguments.with(asked);
+      String id = function + " " + Integer.toHexString(arguments.hashCode());
+      if (!arguments.has(Parameters.SEED)) {
+        arguments = arguments.with(Parameters.SEED, Seeds.fromId(arguments.toString()));
+      }
+      return new Call(new GenerationSpec(id, arguments), digests);
     }
-    return new GenerationSpec(id, arguments);
+  }
+
+  private byte[] encode(GeneratedImage image, Map<String, String> inputDigests) {
+    Audit audit = Audit.of(service.model(), image.request(), inputDigests, Map.of());
+    return PngCodec.encode(audit.in(image.image()));
   }
 
   private void failed(CompletableFuture<byte[]> result, Throwable thrown) {

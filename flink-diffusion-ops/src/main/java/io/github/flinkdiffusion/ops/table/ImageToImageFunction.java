@@ -1,6 +1,5 @@
 package io.github.flinkdiffusion.ops.table;
 
-import io.github.flinkdiffusion.ops.image.PngCodec;
 import io.github.flinkdiffusion.ops.pipeline.Arguments;
 import io.github.flinkdiffusion.ops.pipeline.Parameters;
 import java.util.Map;
@@ -35,9 +34,7 @@ public final class ImageToImageFunction extends ImageFunction {
     generate(
         result,
         config,
-        () ->
-            Arguments.NONE
-                .with(Parameters.IMAGE, PngCodec.decode(image))
-                .with(Parameters.PROMPT, prompt));
+        Arguments.NONE.with(Parameters.PROMPT, prompt),
+        Map.of(Parameters.IMAGE, image));
   }
 }

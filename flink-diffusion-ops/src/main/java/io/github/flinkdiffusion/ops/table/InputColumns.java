@@ -2,6 +2,7 @@ package io.github.flinkdiffusion.ops.table;
 
 import io.github.flinkdiffusion.ops.image.PngCodec;
 import io.github.flinkdiffusion.ops.image.Raster;
+import io.github.flinkdiffusion.ops.imaging.Audit;
 import io.github.flinkdiffusion.ops.pipeline.Arguments;
 import io.github.flinkdiffusion.ops.pipeline.GenerationSpec;
 import io.github.flinkdiffusion.ops.pipeline.Numbers;
@@ -15,6 +16,8 @@ import java.security.NoSuchAlgorithmException;
 import java.util.ArrayList;
 import java.util.HexFormat;
 import java.util.List;
+import java.util.Map;
+import java.util.TreeMap;
 import java.util.stream.Collectors;
 import org.apache.flink.table.api.ValidationException;
 import org.apache.flink.table.catalog.Column;
@@ -197,6 +200,17 @@ final class InputColumns implements Serializable {
       converted = number.doubleValue();
     }
     return spec.with(parameter, parameter.type().cast(converted));
+  }
+
+  /** SHA-256 of the bytes of a row's pictures, by their parameters. */
+  Map<String, String> digests(Values values) {
+    Map<String, String> digests = new TreeMap<>();
+    for (int i = 0; i < columns.size(); i++) {
+      if (values.values().get(i) instanceof byte[] picture) {
+        digests.put(columns.get(i).parameter(), Audit.sha256(picture));
+      }
+    }
+    return digests;
   }
 
   private static String digest(Values values) {

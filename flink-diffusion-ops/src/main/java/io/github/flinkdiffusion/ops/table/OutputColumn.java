@@ -1,7 +1,7 @@
 package io.github.flinkdiffusion.ops.table;
 
+import io.github.flinkdiffusion.ops.imaging.Audit;
 import io.github.flinkdiffusion.ops.pipeline.GeneratedImage;
-import io.github.flinkdiffusion.ops.pipeline.ModelInfo;
 import java.util.Arrays;
 import java.util.Locale;
 import java.util.Optional;
@@ -30,21 +30,27 @@ enum OutputColumn {
       "STRING",
       result -> StringData.fromString(result.image().request().scheduler())),
   /** Name of the model. */
-  MODEL(LogicalTypeRoot.VARCHAR, "STRING", result -> StringData.fromString(result.model().name())),
+  MODEL(LogicalTypeRoot.VARCHAR, "STRING", result -> StringData.fromString(result.audit().model())),
   /** SHA-256 over the model's weights and configs. */
   MODEL_DIGEST(
-      LogicalTypeRoot.VARCHAR, "STRING", result -> StringData.fromString(result.model().digest())),
+      LogicalTypeRoot.VARCHAR,
+      "STRING",
+      result -> StringData.fromString(result.audit().modelDigest())),
   /** Whether a text was longer than the model takes. */
   PROMPT_TRUNCATED(LogicalTypeRoot.BOOLEAN, "BOOLEAN", result -> result.image().promptTruncated()),
   /** Whether the safety checker blackened the picture. */
-  FLAGGED(LogicalTypeRoot.BOOLEAN, "BOOLEAN", result -> result.image().flagged());
+  FLAGGED(LogicalTypeRoot.BOOLEAN, "BOOLEAN", result -> result.image().flagged()),
+  /** How the picture came about, as JSON; the picture's file holds the same text. */
+  AUDIT(
+      LogicalTypeRoot.VARCHAR, "STRING", result -> StringData.fromString(result.audit().toJson()));
 
   /**
    * A finished picture.
    *
    * @param encoded the picture as PNG
+   * @param audit how it came about
    */
-  record Result(GeneratedImage image, byte[] encoded, ModelInfo model) {}
+  record Result(GeneratedImage image, byte[] encoded, Audit audit) {}
 
   private final LogicalTypeRoot type;
   private final String sqlType;

@@ -2,9 +2,11 @@ package io.github.flinkdiffusion.ops.table;
 
 import io.github.flinkdiffusion.ops.image.ImageException;
 import io.github.flinkdiffusion.ops.image.PngCodec;
+import io.github.flinkdiffusion.ops.imaging.Audit;
 import io.github.flinkdiffusion.ops.operator.GenerationException;
 import io.github.flinkdiffusion.ops.operator.GenerationService;
 import io.github.flinkdiffusion.ops.pipeline.Arguments;
+import io.github.flinkdiffusion.ops.pipeline.GeneratedImage;
 import io.github.flinkdiffusion.ops.pipeline.InvalidRequestException;
 import io.github.flinkdiffusion.ops.pipeline.Parameter;
 import io.github.flinkdiffusion.ops.pipeline.Signature;
@@ -96,15 +98,15 @@ final class Prediction implements Serializable {
     InputColumns.Values values = plan.inputs().read(row);
     return CompletableFuture.supplyAsync(() -> plan.inputs().spec(values, defaults), pool)
         .thenCompose(service::generate)
-        .<Collection<RowData>>thenApplyAsync(
-            image ->
-                List.of(
-                    plan.outputs()
-                        .row(
-                            new OutputColumn.Result(
-                                image, PngCodec.encode(image.image()), service.model()))),
-            pool)
+        .<Collection<RowData>>thenApplyAsync(image -> List.of(row(values, image)), pool)
         .exceptionally(this::failed);
+  }
+
+  private RowData row(InputColumns.Values values, GeneratedImage image) {
+    Audit audit =
+        Audit.of(service.model(), image.request(), plan.inputs().digests(values), Map.of());
+    return plan.outputs()
+        .row(new OutputColumn.Result(image, PngCodec.encode(audit.in(image.image())), audit));
   }
 
   private Collection<RowData> failed(Throwable thrown) {

@@ -30,6 +30,6 @@ public final class TextToImageFunction extends ImageFunction {
       result.complete(null);
       return;
     }
-    generate(result, config, () -> Arguments.NONE.with(Parameters.PROMPT, prompt));
+    generate(result, config, Arguments.NONE.with(Parameters.PROMPT, prompt), Map.of());
   }
 }

@@ -1,6 +1,5 @@
 package io.github.flinkdiffusion.ops.table;
 
-import io.github.flinkdiffusion.ops.image.PngCodec;
 import io.github.flinkdiffusion.ops.pipeline.Arguments;
 import io.github.flinkdiffusion.ops.pipeline.Parameters;
 import java.util.Map;
@@ -31,6 +30,6 @@ public final class UpscaleFunction extends ImageFunction {
       result.complete(null);
       return;
     }
-    generate(result, config, () -> Arguments.NONE.with(Parameters.IMAGE, PngCodec.decode(image)));
+    generate(result, config, Arguments.NONE, Map.of(Parameters.IMAGE, image));
   }
 }

@@ -7,6 +7,7 @@ import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 import static org.assertj.core.api.Assertions.tuple;
 
+import io.github.flinkdiffusion.connector.event.AuditRecord;
 import io.github.flinkdiffusion.connector.event.EventCodec;
 import io.github.flinkdiffusion.connector.event.FailureEvent;
 import io.github.flinkdiffusion.connector.event.FailureReason;
@@ -17,6 +18,10 @@ import io.github.flinkdiffusion.connector.event.RecordPosition;
 import io.github.flinkdiffusion.connector.payload.PayloadOptions;
 import io.github.flinkdiffusion.ops.batching.FakePipeline;
 import io.github.flinkdiffusion.ops.image.PngCodec;
+import io.github.flinkdiffusion.ops.image.Raster;
+import io.github.flinkdiffusion.ops.imaging.Audit;
+import io.github.flinkdiffusion.ops.imaging.SoftwareVersion;
+import io.github.flinkdiffusion.ops.pipeline.ModelInfo;
 import io.github.flinkdiffusion.ops.pipeline.Seeds;
 import java.net.URI;
 import java.nio.ByteBuffer;
@@ -95,8 +100,27 @@ class DiffusionOperatorTest {
                   .setModel("fake")
                   .setModelDigest("digest-of-fake")
                   .setAttributes(Map.of("campaign", "winter"))
+                  .setAudit(
+                      AuditRecord.newBuilder()
+                          .setModel("fake")
+                          .setModelDigest("digest-of-fake")
+                          .setTask("text-to-image")
+                          .setScheduler("DDIMScheduler")
+                          .setSteps(3)
+                          .setSeed(42)
+                          .setParameters(
+                              Map.of(
+                                  "prompt", "a lighthouse",
+                                  "negativePrompt", "fog",
+                                  "guidanceScale", "7.5",
+                                  "width", "16",
+                                  "height", "8"))
+                          .setSoftwareVersion(SoftwareVersion.CURRENT)
+                          .build())
                   .build());
-      assertThat(PngCodec.decode(png).width()).isEqualTo(16);
+      Raster picture = PngCodec.decode(png);
+      assertThat(picture.width()).isEqualTo(16);
+      assertThat(Audit.of(picture.metadata())).contains(AuditRecords.audit(image.getAudit()));
     }
   }
 
@@ -575,7 +599,8 @@ class DiffusionOperatorTest {
 
       assertThat(changed.last().calls).startsWith("start[a]", "step[a@0]");
       ImageEvent image = subtask.images().get(0);
-      assertThat(image.getImage().array()).isEqualTo(undisturbed(prompt));
+      assertThat(image.getImage().array())
+          .isEqualTo(undisturbed(prompt, new ModelInfo("fake", "digest of the next version")));
       assertThat(image.getModelDigest()).isEqualTo("digest of the next version");
     }
   }
@@ -651,7 +676,7 @@ class DiffusionOperatorTest {
       PayloadOptions.STORE,
       folder.toUri().toString(),
       PayloadOptions.INLINE_LIMIT,
-      new MemorySize(150)
+      new MemorySize(800)
     };
   }
 
@@ -660,16 +685,19 @@ class DiffusionOperatorTest {
     PromptEvent small = prompt("small", 1);
     small.setWidth(1);
     small.setHeight(1);
+    PromptEvent large = prompt("large", 2);
+    large.setWidth(32);
+    large.setHeight(32);
     try (Subtask subtask = open(storingIn(folder))) {
       subtask.harness.processElement(small, 0);
-      subtask.harness.processElement(prompt("large", 2), 0);
+      subtask.harness.processElement(large, 0);
       subtask.settle(devices);
 
       ImageEvent inline = subtask.images().get(0);
       assertThat(inline.getImageReference()).isNull();
       assertThat(inline.getImage().array()).isEqualTo(undisturbed(small));
       ImageEvent stored = subtask.images().get(1);
-      byte[] png = undisturbed(prompt("large", 2));
+      byte[] png = undisturbed(large);
       assertThat(stored.getImage().remaining()).isZero();
       assertThat(stored.getDigest()).isEqualTo(stored.getImageReference().getSha256());
       assertThat(Files.readAllBytes(Path.of(URI.create(stored.getImageReference().getUri()))))
@@ -705,7 +733,10 @@ class DiffusionOperatorTest {
   void aStoreThatDoesNotTakeAPictureFailsTheTask(@TempDir Path folder) throws Exception {
     Path file = Files.writeString(folder.resolve("file"), "");
     try (Subtask subtask = open(storingIn(file.resolve("store")))) {
-      subtask.harness.processElement(prompt("a", 1), 0);
+      PromptEvent large = prompt("a", 1);
+      large.setWidth(32);
+      large.setHeight(32);
+      subtask.harness.processElement(large, 0);
       while (devices.deviceCall() || devices.encodeOne()) {}
 
       assertThatThrownBy(subtask::deliverAllMail)

@@ -6,8 +6,12 @@ import io.github.flinkdiffusion.connector.event.ProgressEvent;
 import io.github.flinkdiffusion.connector.event.PromptEvent;
 import io.github.flinkdiffusion.ops.batching.FakePipeline;
 import io.github.flinkdiffusion.ops.image.PngCodec;
+import io.github.flinkdiffusion.ops.imaging.Audit;
+import io.github.flinkdiffusion.ops.pipeline.GenerationSpec;
+import io.github.flinkdiffusion.ops.pipeline.ModelInfo;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.Map;
 import java.util.Optional;
 import java.util.Queue;
 import org.apache.flink.api.common.serialization.SerializerConfigImpl;
@@ -68,7 +72,13 @@ final class Subtask implements AutoCloseable {
 
   /** The PNG that a prompt gives when it is made alone and undisturbed. */
   static byte[] undisturbed(PromptEvent prompt) {
-    return PngCodec.encode(FakePipeline.pictureOf(Events.spec(prompt, settings())));
+    return undisturbed(prompt, FakePipeline.MODEL);
+  }
+
+  static byte[] undisturbed(PromptEvent prompt, ModelInfo model) {
+    GenerationSpec spec = Events.spec(prompt, settings());
+    Audit audit = Audit.of(model, new FakePipeline().prepare(spec), Map.of(), Map.of());
+    return PngCodec.encode(audit.in(FakePipeline.pictureOf(spec)));
   }
 
   Subtask open() throws Exception {

@@ -17,6 +17,7 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.Arrays;
 import java.util.List;
+import java.util.Map;
 import java.util.stream.Stream;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
@@ -81,12 +82,21 @@ class FinishingTest {
   void aFlaggedPictureIsBlackUnlessNobodyAsks() throws IOException {
     Path folder = withChecker();
     PipelineSettings checked = PipelineSettings.on(DeviceSpec.CPU);
+    assertThat(loadedAs(folder, checked)).containsEntry("safetyChecker", "true");
+    assertThat(loadedAs(folder, checked.withSafetyChecker(false)))
+        .containsEntry("safetyChecker", "false");
     GeneratedImage flagged = picture(folder, checked, 64);
     assertThat(flagged.flagged()).isTrue();
     assertThat(flagged.image()).isEqualTo(Raster.filled(3, 64, 64, 0));
     GeneratedImage unchecked = picture(folder, checked.withSafetyChecker(false), 64);
     assertThat(unchecked.flagged()).isFalse();
     assertThat(unchecked.image()).isNotEqualTo(flagged.image());
+  }
+
+  private static Map<String, String> loadedAs(Path folder, PipelineSettings settings) {
+    try (DiffusionPipeline pipeline = Pipelines.open(folder, settings)) {
+      return pipeline.model().loadedAs();
+    }
   }
 
   /** tiny-sd1 with a safety checker to which everything is close to a concept. */

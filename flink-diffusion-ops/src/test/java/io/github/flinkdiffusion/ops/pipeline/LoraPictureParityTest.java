@@ -8,6 +8,7 @@ import io.github.flinkdiffusion.ops.weights.Safetensors;
 import io.github.flinkdiffusion.ops.weights.TensorStore;
 import java.nio.file.Path;
 import java.util.List;
+import java.util.Map;
 import org.assertj.core.data.Offset;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
@@ -63,5 +64,33 @@ class LoraPictureParityTest {
       largest = Math.max(largest, Math.abs(a[i] - b[i]));
     }
     return largest;
+  }
+
+  @Test
+  void theModelSaysWhatItWasLoadedAs() {
+    Lora lora = new Lora(LORAS.resolve("peft.safetensors"), -0.4);
+    PipelineSettings plain = PipelineSettings.on(DeviceSpec.CPU);
+    ModelInfo without = info(plain);
+    assertThat(without.loadedAs())
+        .isEqualTo(
+            Map.of(
+                "pipeline", "StableDiffusionPipeline",
+                "precision", "FLOAT32",
+                "device", "cpu",
+                "watermark", "false"));
+    ModelInfo with = info(plain.withLoras(List.of(lora)).withWatermark(true));
+    assertThat(with.loadedAs())
+        .containsEntry("loras", "peft.safetensors=-0.4")
+        .containsEntry("watermark", "true");
+    assertThat(with.digest()).isNotEqualTo(without.digest());
+    assertThat(info(plain.withLoras(List.of(new Lora(lora.file(), -0.3)))).digest())
+        .isNotEqualTo(with.digest());
+  }
+
+  private static ModelInfo info(PipelineSettings settings) {
+    try (DiffusionPipeline pipeline =
+        Pipelines.open(FIXTURES.resolve("models/tiny-sd1"), settings)) {
+      return pipeline.model();
+    }
   }
 }

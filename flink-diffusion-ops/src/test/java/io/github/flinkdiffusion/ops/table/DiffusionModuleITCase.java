@@ -5,10 +5,12 @@ import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
 import io.github.flinkdiffusion.ops.image.PngCodec;
 import io.github.flinkdiffusion.ops.image.Raster;
+import io.github.flinkdiffusion.ops.imaging.Audit;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.HexFormat;
 import java.util.List;
+import java.util.Map;
 import org.apache.flink.runtime.testutils.MiniClusterResourceConfiguration;
 import org.apache.flink.table.api.EnvironmentSettings;
 import org.apache.flink.table.api.TableEnvironment;
@@ -95,6 +97,12 @@ class DiffusionModuleITCase {
             .get(0);
     assertThat(picture(row, 0).width()).isEqualTo(64);
     assertThat(picture(row, 1).width()).isEqualTo(64);
+    Audit upscaled = Audit.of(picture(row, 0).metadata()).orElseThrow();
+    assertThat(upscaled.task()).isEqualTo("super-resolution");
+    assertThat(upscaled.inputDigests())
+        .isEqualTo(Map.of("image", Audit.sha256(HexFormat.of().parseHex(small))));
+    assertThat(Audit.of(picture(row, 1).metadata()).orElseThrow().task())
+        .isEqualTo("image-to-image");
   }
 
   private static String png(int side) {

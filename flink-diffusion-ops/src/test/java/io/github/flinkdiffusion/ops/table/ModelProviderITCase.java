@@ -6,6 +6,7 @@ import static org.assertj.core.api.Assertions.assertThatThrownBy;
 import io.github.flinkdiffusion.ops.engine.DeviceSpec;
 import io.github.flinkdiffusion.ops.image.PngCodec;
 import io.github.flinkdiffusion.ops.image.Raster;
+import io.github.flinkdiffusion.ops.imaging.Audit;
 import io.github.flinkdiffusion.ops.pipeline.DiffusionPipeline;
 import io.github.flinkdiffusion.ops.pipeline.GenerationSpec;
 import io.github.flinkdiffusion.ops.pipeline.Parameters;
@@ -96,7 +97,7 @@ class ModelProviderITCase {
         IN,
         "image BYTES, width INT, height INT, seed BIGINT, steps INT, scheduler STRING,"
             + " guidance_scale DOUBLE, model STRING, model_digest STRING,"
-            + " prompt_truncated BOOLEAN, flagged BOOLEAN",
+            + " prompt_truncated BOOLEAN, flagged BOOLEAN, audit STRING",
         SHORT,
         "'guidance-scale' = '3'");
     List<Row> rows = query(CALL.formatted(""));
@@ -119,6 +120,10 @@ class ModelProviderITCase {
         assertThat(row.<String>getFieldAs("model_digest")).isEqualTo(pipeline.model().digest());
         assertThat(row.<Boolean>getFieldAs("prompt_truncated")).isFalse();
         assertThat(row.<Boolean>getFieldAs("flagged")).isFalse();
+        Audit audit = Audit.parse(row.getFieldAs("audit"));
+        assertThat(Audit.of(picture.metadata())).contains(audit);
+        assertThat(audit.modelDigest()).isEqualTo(pipeline.model().digest());
+        assertThat(audit.arguments().get(Parameters.PROMPT)).isEqualTo(row.getFieldAs("prompt"));
       }
     }
   }

@@ -1,0 +1,358 @@
+package io.github.flinkdiffusion.ops.imaging;
+
+import com.fasterxml.jackson.core.JsonFactory;
+import com.fasterxml.jackson.core.JsonProcessingException;
+import com.fasterxml.jackson.core.StreamReadConstraints;
+import com.fasterxml.jackson.core.json.JsonWriteFeature;
+import com.fasterxml.jackson.databind.DeserializationFeature;
+import com.fasterxml.jackson.databind.JsonNode;
+import com.fasterxml.jackson.databind.json.JsonMapper;
+import com.fasterxml.jackson.databind.node.ObjectNode;
+import io.github.flinkdiffusion.ops.image.ImageMetadata;
+import io.github.flinkdiffusion.ops.image.Raster;
+import io.github.flinkdiffusion.ops.pipeline.Arguments;
+import io.github.flinkdiffusion.ops.pipeline.GenerationRequest;
+import io.github.flinkdiffusion.ops.pipeline.InvalidRequestException;
+import io.github.flinkdiffusion.ops.pipeline.ModelInfo;
+import io.github.flinkdiffusion.ops.pipeline.Parameter;
+import io.github.flinkdiffusion.ops.pipeline.Parameters;
+import java.nio.charset.StandardCharsets;
+import java.security.MessageDigest;
+import java.security.NoSuchAlgorithmException;
+import java.util.Collections;
+import java.util.HexFormat;
+import java.util.LinkedHashMap;
+import java.util.Map;
+import java.util.Objects;
+import java.util.Optional;
+import java.util.SortedMap;
+import java.util.TreeMap;
+
+/**
+ * How a result came about: enough to make it again and to compare. It stands in the result's event
+ * and, as one JSON text named {@value #KEYWORD}, in the picture's own file, so a picture that has
+ * left Kafka still says it.
+ *
+ * <p>It follows from request, model and software alone. Neither the time nor the machine nor the
+ * request's id is in it: the same request gives the same bytes again, and an id may say who a
+ * patient is. Of input images it holds the digests of their bytes, never what they say.
+ *
+ * <p>Its {@code parameters} are those of the request by their names in {@link Parameters}; what the
+ * model was loaded with besides its folder, {@link ModelInfo#loadedAs}, as {@code model.precision}
+ * and the like; and what the caller adds. A text of more than {@value #MOST_TEXT} characters is not
+ * in it: of such a prompt there are {@code prompt.sha256}, the digest of its UTF-8 bytes, and
+ * {@code prompt.length}, its characters.
+ *
+ * @param model name of the model folder
+ * @param modelDigest SHA-256 over weights and configs, lower-case hex
+ * @param task such as {@code text-to-image}, see {@link #task}
+ * @param scheduler diffusers class name
+ * @param steps num_inference_steps
+ * @param seed of the noise
+ * @param parameters every other parameter that was used, given or by default
+ * @param inputDigests SHA-256, lower-case hex, of the bytes of each input file, by its parameter
+ * @param softwareVersion of Flink Diffusion
+ */
+public record Audit(
+    String model,
+    String modelDigest,
+    String task,
+    String scheduler,
+    int steps,
+    long seed,
+    SortedMap<String, String> parameters,
+    SortedMap<String, String> inputDigests,
+    String softwareVersion) {
+
+  /** Name of the text in PNG and TIFF files. */
+  public static final String KEYWORD = "diffusion-audit";
+
+  /** What the names of {@link ModelInfo#loadedAs} begin with. */
+  public static final String LOADED_AS = "model.";
+
+  /** Characters of a text that is in the record itself. */
+  static final int MOST_TEXT = 4096;
+
+  /** Characters of a record that is read: more than any that is written. */
+  private static final int MOST_JSON = 1 << 20;
+
+  private static final int MOST_SHOWN = 100;
+
+  private static final int FORMAT = 1;
+  private static final String SHA256 = ".sha256";
+  private static final String LENGTH = ".length";
+
+  /** In ASCII, which every kind of file holds as it is. */
+  private static final JsonMapper JSON =
+      JsonMapper.builder(
+              JsonFactory.builder()
+                  .streamReadConstraints(
+                      StreamReadConstraints.builder()
+                          .maxNestingDepth(8)
+                          .maxStringLength(MOST_JSON)
+                          .build())
+                  .build())
+          .enable(JsonWriteFeature.ESCAPE_NON_ASCII)
+          .enable(DeserializationFeature.FAIL_ON_TRAILING_TOKENS)
+          .build();
+
+  public Audit {
+    Objects.requireNonNull(model, "model");
+    Objects.requireNonNull(modelDigest, "modelDigest");
+    Objects.requireNonNull(task, "task");
+    Objects.requireNonNull(scheduler, "scheduler");
+    parameters = Collections.unmodifiableSortedMap(new TreeMap<>(parameters));
+    inputDigests = Collections.unmodifiableSortedMap(new TreeMap<>(inputDigests));
+    Objects.requireNonNull(softwareVersion, "softwareVersion");
+  }
+
+  /**
+   * The record of a result that this software makes.
+   *
+   * @param inputDigests SHA-256, lower-case hex, of the bytes of each input file, by its parameter
+   * @param further what the result depends on besides, such as {@code ensembleSize}
+   */
+  public static Audit of(
+      ModelInfo model,
+      GenerationRequest request,
+      Map<String, String> inputDigests,
+      Map<String, String> further) {
+    SortedMap<String, String> parameters = new TreeMap<>();
+    for (Parameter<?> parameter : request.arguments().parameters()) {
+      put(parameters, parameter, request);
+    }
+    model.loadedAs().forEach((name, value) -> parameters.put(LOADED_AS + name, value));
+    parameters.putAll(further);
+    return new Audit(
+        model.name(),
+        model.digest(),
+        task(model.loadedAs().getOrDefault("pipeline", ""), request.arguments()),
+        Objects.requireNonNullElse(request.scheduler(), ""),
+        request.steps(),
+        request.seed(),
+        parameters,
+        new TreeMap<>(inputDigests),
+        SoftwareVersion.CURRENT);
+  }
+
+  private static <T> void put(
+      SortedMap<String, String> parameters, Parameter<T> parameter, GenerationRequest request) {
+    if (parameter.type() == Raster.class
+        || parameter == Parameters.SEED
+        || parameter == Parameters.SCHEDULER
+        || parameter == Parameters.STEPS) {
+      return;
+    }
+    String text = parameter.format(request.get(parameter));
+    if (text.length() <= MOST_TEXT) {
+      parameters.put(parameter.name(), text);
+    } else {
+      parameters.put(parameter.name() + SHA256, sha256(text.getBytes(StandardCharsets.UTF_8)));
+      parameters.put(parameter.name() + LENGTH, Integer.toString(text.length()));
+    }
+  }
+
+  /**
+   * What a pipeline class does with a request: segmentation, super-resolution, image-editing,
+   * image-variation, class-to-image, inpainting, image-to-image, text-to-image or unconditional.
+   * What the class does not tell, the request's inputs do.
+   *
+   * @param pipeline diffusers class name, may be empty
+   */
+  static String task(String pipeline, Arguments request) {
+    if (pipeline.contains("Segmentation")) {
+      return "segmentation";
+    }
+    if (pipeline.contains("Upscale") || pipeline.contains("SuperResolution")) {
+      return "super-resolution";
+    }
+    if (pipeline.contains("InstructPix2Pix")) {
+      return "image-editing";
+    }
+    if (pipeline.contains("Variation")) {
+      return "image-variation";
+    }
+    if (request.has(Parameters.CLASS_LABEL)) {
+      return "class-to-image";
+    }
+    if (request.has(Parameters.MASK)) {
+      return "inpainting";
+    }
+    if (request.has(Parameters.IMAGE)) {
+      return "image-to-image";
+    }
+    return request.has(Parameters.PROMPT) ? "text-to-image" : "unconditional";
+  }
+
+  // ---------------------------------------------------------------- to make it again
+
+  /** What the model was loaded as, with the names of {@link ModelInfo#loadedAs}. */
+  public SortedMap<String, String> loadedAs() {
+    SortedMap<String, String> loadedAs = new TreeMap<>();
+    parameters.forEach(
+        (name, value) -> {
+          if (name.startsWith(LOADED_AS)) {
+            loadedAs.put(name.substring(LOADED_AS.length()), value);
+          }
+        });
+    return loadedAs;
+  }
+
+  /**
+   * Texts that were too long for the record, by their parameter, with the digests of their UTF-8.
+   */
+  public SortedMap<String, String> omittedTexts() {
+    SortedMap<String, String> omitted = new TreeMap<>();
+    parameters.forEach(
+        (name, value) -> {
+          if (name.endsWith(SHA256)) {
+            omitted.put(name.substring(0, name.length() - SHA256.length()), value);
+          }
+        });
+    return omitted;
+  }
+
+  /**
+   * What the request said, without its pictures and without texts that were too long.
+   *
+   * @throws AuditException when a value is none that its parameter can have
+   */
+  public Arguments arguments() {
+    Map<String, String> texts = new LinkedHashMap<>();
+    parameters.forEach(
+        (name, value) -> {
+          if (Parameters.named(name).isPresent()) {
+            texts.put(name, value);
+          }
+        });
+    try {
+      Arguments arguments =
+          Arguments.parse(texts).with(Parameters.SEED, seed).with(Parameters.STEPS, (long) steps);
+      return scheduler.isEmpty() ? arguments : arguments.with(Parameters.SCHEDULER, scheduler);
+    } catch (InvalidRequestException e) {
+      throw new AuditException("The audit record can not be made again: " + e.getMessage(), e);
+    }
+  }
+
+  // ---------------------------------------------------------------- in files
+
+  /** The picture with this record among its texts, in place of any that its source had. */
+  public Raster in(Raster picture) {
+    return picture.withMetadata(picture.metadata().withTexts(texts()));
+  }
+
+  /** This record as a text of a file. */
+  public Map<String, String> texts() {
+    return Map.of(KEYWORD, toJson());
+  }
+
+  /**
+   * The record among a file's texts.
+   *
+   * @throws AuditException when it is damaged
+   */
+  public static Optional<Audit> of(ImageMetadata metadata) {
+    return Optional.ofNullable(metadata.texts().get(KEYWORD)).map(Audit::parse);
+  }
+
+  /** On one line, in ASCII, keys in one order. */
+  public String toJson() {
+    ObjectNode json = JSON.createObjectNode();
+    json.put("format", FORMAT);
+    json.put("task", task);
+    json.put("model", model);
+    json.put("modelDigest", modelDigest);
+    json.put("scheduler", scheduler);
+    json.put("steps", steps);
+    json.put("seed", seed);
+    parameters.forEach(json.putObject("parameters")::put);
+    inputDigests.forEach(json.putObject("inputDigests")::put);
+    json.put("softwareVersion", softwareVersion);
+    try {
+      return JSON.writeValueAsString(json);
+    } catch (JsonProcessingException e) {
+      throw new AuditException("An audit record can not be written: " + e.getMessage(), e);
+    }
+  }
+
+  /**
+   * Reads what {@link #toJson} wrote. Fields of later versions are left out.
+   *
+   * @throws AuditException for another text
+   */
+  public static Audit parse(String json) {
+    if (json.length() > MOST_JSON) {
+      throw new AuditException(
+          "An audit record of %d characters; at most %d are accepted"
+              .formatted(json.length(), MOST_JSON));
+    }
+    JsonNode node;
+    try {
+      node = JSON.readTree(json);
+    } catch (JsonProcessingException e) {
+      throw new AuditException("The audit record is no JSON: " + e.getOriginalMessage(), e);
+    }
+    if (integer(node, "format") != FORMAT) {
+      throw new AuditException(
+          "The audit record has format %s; this version reads format %d"
+              .formatted(node.get("format"), FORMAT));
+    }
+    return new Audit(
+        text(node, "model"),
+        text(node, "modelDigest"),
+        text(node, "task"),
+        text(node, "scheduler"),
+        Math.toIntExact(Math.min(integer(node, "steps"), Integer.MAX_VALUE)),
+        integer(node, "seed"),
+        texts(node, "parameters"),
+        texts(node, "inputDigests"),
+        text(node, "softwareVersion"));
+  }
+
+  private static String text(JsonNode node, String field) {
+    JsonNode value = node.path(field);
+    if (!value.isTextual()) {
+      throw damaged(field, value, "a text");
+    }
+    return value.textValue();
+  }
+
+  private static long integer(JsonNode node, String field) {
+    JsonNode value = node.path(field);
+    if (!value.isIntegralNumber() || !value.canConvertToLong()) {
+      throw damaged(field, value, "a whole number");
+    }
+    return value.longValue();
+  }
+
+  private static SortedMap<String, String> texts(JsonNode node, String field) {
+    JsonNode value = node.path(field);
+    if (!value.isObject()) {
+      throw damaged(field, value, "an object");
+    }
+    SortedMap<String, String> texts = new TreeMap<>();
+    value.fieldNames().forEachRemaining(name -> texts.put(name, text(value, name)));
+    return texts;
+  }
+
+  private static AuditException damaged(String field, JsonNode value, String accepted) {
+    String found = value.isMissingNode() ? "missing" : value.toString();
+    return new AuditException(
+        "The audit record's field '%s' is %s; %s is expected"
+            .formatted(shown(field), shown(found), accepted));
+  }
+
+  /** Records come from anybody's files. */
+  private static String shown(String text) {
+    return text.length() <= MOST_SHOWN ? text : text.substring(0, MOST_SHOWN) + "...";
+  }
+
+  /** SHA-256 in lower-case hex, as {@link #inputDigests} holds them. */
+  public static String sha256(byte[] bytes) {
+    try {
+      return HexFormat.of().formatHex(MessageDigest.getInstance("SHA-256").digest(bytes));
+    } catch (NoSuchAlgorithmException e) {
+      throw new IllegalStateException("Every Java platform has SHA-256.", e);
+    }
+  }
+}
