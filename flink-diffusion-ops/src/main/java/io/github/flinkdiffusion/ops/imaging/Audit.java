@@ -21,7 +21,6 @@ import java.security.MessageDigest;
 import java.security.NoSuchAlgorithmException;
 import java.util.Collections;
 import java.util.HexFormat;
-import java.util.LinkedHashMap;
 import java.util.Map;
 import java.util.Objects;
 import java.util.Optional;
@@ -213,22 +212,64 @@ public record Audit(
   }
 
   /**
-   * What the request said, without its pictures and without texts that were too long.
+   * The record with texts that were too long for it, to make the result again.
    *
-   * @throws AuditException when a value is none that its parameter can have
+   * @param texts by their parameter
+   * @throws AuditException when one is missing, or is not the one that was used
    */
-  public Arguments arguments() {
-    Map<String, String> texts = new LinkedHashMap<>();
+  public Audit withOmittedTexts(Map<String, String> texts) {
+    SortedMap<String, String> complete = new TreeMap<>(parameters);
+    omittedTexts()
+        .forEach(
+            (name, digest) -> {
+              String text = texts.get(name);
+              if (text == null) {
+                throw new AuditException(
+                    "The %s had %s characters, too many for the audit record: it has to be given"
+                        .formatted(name, parameters.getOrDefault(name + LENGTH, "many")));
+              }
+              String given = sha256(text.getBytes(StandardCharsets.UTF_8));
+              if (!given.equals(digest)) {
+                throw new AuditException(
+                    "The %s that was given is another one than was used: its SHA-256 is %s, that in the audit record %s"
+                        .formatted(name, given, digest));
+              }
+              complete.remove(name + SHA256);
+              complete.remove(name + LENGTH);
+              complete.put(name, text);
+            });
+    return new Audit(
+        model, modelDigest, task, scheduler, steps, seed, complete, inputDigests, softwareVersion);
+  }
+
+  /**
+   * What the request said, by the names of its {@link Parameters}, without its pictures and without
+   * texts that were too long.
+   */
+  public SortedMap<String, String> request() {
+    SortedMap<String, String> texts = new TreeMap<>();
     parameters.forEach(
         (name, value) -> {
           if (Parameters.named(name).isPresent()) {
             texts.put(name, value);
           }
         });
+    texts.put(Parameters.SEED.name(), Long.toString(seed));
+    texts.put(Parameters.STEPS.name(), Integer.toString(steps));
+    if (!scheduler.isEmpty()) {
+      texts.put(Parameters.SCHEDULER.name(), scheduler);
+    }
+    return texts;
+  }
+
+  /**
+   * As {@link #request}, as values.
+   *
+   * @throws AuditException when a value is none that its parameter can have
+   */
+  public Arguments arguments() {
     try {
-      Arguments arguments =
-          Arguments.parse(texts).with(Parameters.SEED, seed).with(Parameters.STEPS, (long) steps);
-      return scheduler.isEmpty() ? arguments : arguments.with(Parameters.SCHEDULER, scheduler);
+      return Arguments.parse(request());
     } catch (InvalidRequestException e) {
       throw new AuditException("The audit record can not be made again: " + e.getMessage(), e);
     }

@@ -4,7 +4,7 @@ package io.github.flinkdiffusion.ops.imaging;
 public final class AuditException extends RuntimeException {
   private static final long serialVersionUID = 1L;
 
-  AuditException(String message) {
+  public AuditException(String message) {
     super(message);
   }
 

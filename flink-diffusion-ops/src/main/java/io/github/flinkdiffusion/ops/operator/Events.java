@@ -47,7 +47,7 @@ final class Events {
     }
     Arguments asked =
         Arguments.NONE
-            .with(Parameters.PROMPT, prompt.getPrompt())
+            .with(Parameters.PROMPT, notEmpty(prompt.getPrompt()))
             .with(Parameters.NEGATIVE_PROMPT, notEmpty(prompt.getNegativePrompt()))
             .with(Parameters.SEED, prompt.getSeed())
             .with(Parameters.SCHEDULER, prompt.getScheduler())
@@ -83,7 +83,7 @@ final class Events {
     return fields.with(further);
   }
 
-  /** An event can not leave its negative prompt open other than by an empty text. */
+  /** An event can not leave a text open other than by an empty one. */
   private static String notEmpty(String text) {
     return text.isEmpty() ? null : text;
   }

@@ -1,0 +1,148 @@
+package io.github.flinkdiffusion.ops.operator;
+
+import static io.github.flinkdiffusion.ops.operator.Subtask.settings;
+import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assertions.assertThatThrownBy;
+
+import io.github.flinkdiffusion.connector.event.ImageEvent;
+import io.github.flinkdiffusion.connector.event.PromptEvent;
+import io.github.flinkdiffusion.ops.batching.FakePipeline;
+import io.github.flinkdiffusion.ops.image.PngCodec;
+import io.github.flinkdiffusion.ops.imaging.Audit;
+import io.github.flinkdiffusion.ops.imaging.AuditException;
+import io.github.flinkdiffusion.ops.pipeline.ModelInfo;
+import io.github.flinkdiffusion.ops.torchscript.StorageType;
+import java.util.Map;
+import java.util.TreeMap;
+import org.apache.flink.configuration.Configuration;
+import org.junit.jupiter.api.Test;
+
+/** From a request to its picture, and from the picture alone to the same picture again. */
+class ReplayTest {
+  private static final String MODELS = "src/test/resources/fixtures/models/";
+
+  private static ImageEvent made(
+      PipelineFactory pipelines, DiffusionSettings settings, PromptEvent prompt) throws Exception {
+    ManualDevices devices = new ManualDevices();
+    try (Subtask subtask = new Subtask(pipelines, settings, devices.services).open()) {
+      subtask.harness.processElement(prompt, 0);
+      subtask.settle(devices);
+      assertThat(subtask.failures()).isEmpty();
+      return subtask.images().get(0);
+    }
+  }
+
+  private static Audit auditIn(ImageEvent result) {
+    return Audit.of(PngCodec.decode(result.getImage().array()).metadata()).orElseThrow();
+  }
+
+  private static PipelineFactory model(Configuration config, String name) {
+    return new ModelFolderPipelines(
+        ModelSettings.of(
+            config
+                .set(DiffusionOptions.MODEL_FOLDER, MODELS + name)
+                .set(DiffusionOptions.DEVICE, "cpu")));
+  }
+
+  @Test
+  void aPictureIsMadeAgainFromItsOwnFile() throws Exception {
+    Configuration config =
+        new Configuration()
+            .set(DiffusionOptions.MODEL_PRECISION, StorageType.BFLOAT16)
+            .set(DiffusionOptions.DEFAULT_SCHEDULER, "EulerAncestralDiscreteScheduler")
+            .set(DiffusionOptions.DEFAULT_STEPS, 3);
+    PromptEvent prompt =
+        PromptEvent.newBuilder()
+            .setId("poster")
+            .setPrompt("a lighthouse, \"quoted\", \u706f\u5854")
+            .setNegativePrompt("fog")
+            .setParameters(Map.of("clipSkip", "1", "guidanceRescale", "0.3"))
+            .build();
+    ImageEvent result = made(model(config, "tiny-sd1"), DiffusionSettings.of(config), prompt);
+
+    Audit audit = auditIn(result);
+    Configuration again = Replay.settings(audit);
+    ImageEvent remade =
+        made(
+            model(again, "tiny-sd1"),
+            DiffusionSettings.of(again),
+            Replay.prompt(audit, "another id"));
+
+    assertThat(remade.getImage()).isEqualTo(result.getImage());
+    assertThat(remade.getAudit()).isEqualTo(result.getAudit());
+    assertThat(AuditRecords.audit(result.getAudit())).isEqualTo(audit);
+  }
+
+  @Test
+  void aModelThatTakesNoTextIsAskedWithoutOne() throws Exception {
+    Configuration config = new Configuration();
+    PromptEvent request =
+        PromptEvent.newBuilder()
+            .setId("7")
+            .setPrompt("")
+            .setParameters(Map.of("classLabel", "3", "steps", "2"))
+            .build();
+    ImageEvent result = made(model(config, "tiny-dit"), DiffusionSettings.of(config), request);
+
+    Audit audit = auditIn(result);
+    assertThat(audit.task()).isEqualTo("class-to-image");
+    Configuration again = Replay.settings(audit);
+    assertThat(
+            made(
+                    model(again, "tiny-dit"),
+                    DiffusionSettings.of(again),
+                    Replay.prompt(audit, "again"))
+                .getImage())
+        .isEqualTo(result.getImage());
+  }
+
+  @Test
+  void aTextThatWasTooLongForTheRecordIsGivenAndChecked() throws Exception {
+    String longText = "a very " + "very ".repeat(1000) + "long story";
+    PromptEvent prompt = Subtask.prompt("a", 2);
+    prompt.setPrompt(longText);
+    FakePipelines pipelines = new FakePipelines();
+    ImageEvent result = made(pipelines, settings(), prompt);
+    Audit audit = auditIn(result);
+
+    assertThatThrownBy(() -> audit.withOmittedTexts(Map.of()))
+        .isInstanceOf(AuditException.class)
+        .hasMessage(
+            "The prompt had 5017 characters, too many for the audit record: it has to be given");
+    assertThatThrownBy(() -> audit.withOmittedTexts(Map.of("prompt", "another story")))
+        .hasMessageStartingWith("The prompt that was given is another one than was used");
+    Audit complete = audit.withOmittedTexts(Map.of("prompt", longText));
+    assertThat(made(new FakePipelines(), settings(), Replay.prompt(complete, "again")).getImage())
+        .isEqualTo(result.getImage());
+  }
+
+  @Test
+  void theModelIsLoadedAsItWas() {
+    Audit audit =
+        audit(
+            Map.of(
+                "pipeline", "StableDiffusionImg2ImgPipeline",
+                "precision", "FLOAT16",
+                "safetyChecker", "false",
+                "watermark", "true"));
+    assertThat(Replay.settings(audit))
+        .isEqualTo(
+            new Configuration()
+                .set(DiffusionOptions.MODEL_PIPELINE, "StableDiffusionImg2ImgPipeline")
+                .set(DiffusionOptions.MODEL_PRECISION, StorageType.FLOAT16)
+                .set(DiffusionOptions.MODEL_SAFETY_CHECKER, false)
+                .set(DiffusionOptions.MODEL_WATERMARK, true));
+    assertThatThrownBy(() -> Replay.settings(audit(Map.of("precision", "INT4"))))
+        .isInstanceOf(AuditException.class)
+        .hasMessage(
+            "The audit record's precision is 'INT4'; this version knows FLOAT32, FLOAT16, BFLOAT16");
+  }
+
+  private static Audit audit(Map<String, String> loadedAs) {
+    return Audit.of(
+        new ModelInfo("m", "d", new TreeMap<>(loadedAs)),
+        FakePipeline.request("a", 1),
+        Map.of(),
+        Map.of());
+  }
+}
