@@ -79,8 +79,27 @@ public final class PayloadStore {
     if (layout.isEmpty() || bytes.length <= settings.inlineLimit().getBytes()) {
       return Payloads.inline(bytes, mediaType);
     }
+    return store(bytes, mediaType);
+  }
+
+  /** Whether there is a store to write to. */
+  public boolean hasStore() {
+    return layout.isPresent();
+  }
+
+  /**
+   * Stores bytes however few they are: what many of would be too much for an event, or for memory.
+   *
+   * @throws PayloadException of kind UNAVAILABLE when the store does not take it
+   * @throws IllegalStateException when there is no store
+   */
+  public Payload store(byte[] bytes, String mediaType) {
     Digesting digest = new Digesting(Payloads.sha256(bytes), bytes.length);
-    return store(layout.get(), Content.of(bytes), digest, mediaType);
+    return store(
+        layout.orElseThrow(() -> new IllegalStateException("There is no store.")),
+        Content.of(bytes),
+        digest,
+        mediaType);
   }
 
   /**

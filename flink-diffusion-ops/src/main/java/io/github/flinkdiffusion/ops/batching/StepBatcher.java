@@ -16,7 +16,9 @@ import io.github.flinkdiffusion.ops.pipeline.GenerationSpec;
 import io.github.flinkdiffusion.ops.pipeline.InvalidRequestException;
 import io.github.flinkdiffusion.ops.pipeline.ModelInfo;
 import io.github.flinkdiffusion.ops.pipeline.NotFiniteException;
+import io.github.flinkdiffusion.ops.pipeline.ResultKind;
 import io.github.flinkdiffusion.ops.pipeline.Signature;
+import io.github.flinkdiffusion.ops.pipeline.Tiling;
 import io.github.flinkdiffusion.ops.pipeline.Trajectory;
 import io.github.flinkdiffusion.ops.pipeline.TrajectorySnapshot;
 import java.time.Duration;
@@ -28,6 +30,7 @@ import java.util.LinkedHashSet;
 import java.util.List;
 import java.util.Map;
 import java.util.NavigableSet;
+import java.util.Optional;
 import java.util.Queue;
 import java.util.Set;
 import java.util.TreeSet;
@@ -107,6 +110,21 @@ public final class StepBatcher implements AutoCloseable {
   /** What requests may say. */
   public Signature signature() {
     return pipeline.signature();
+  }
+
+  /** Channels of the image that requests bring. */
+  public int imageChannels() {
+    return pipeline.imageChannels();
+  }
+
+  /** How the model works on parts of larger images. */
+  public Optional<Tiling> tiling() {
+    return pipeline.tiling();
+  }
+
+  /** What the pictures are. */
+  public ResultKind resultKind() {
+    return pipeline.resultKind();
   }
 
   /**

@@ -7,6 +7,7 @@ import io.github.flinkdiffusion.ops.image.Images;
 import io.github.flinkdiffusion.ops.image.PixelFormat;
 import io.github.flinkdiffusion.ops.image.Raster;
 import io.github.flinkdiffusion.ops.image.ReadOptions;
+import io.github.flinkdiffusion.ops.image.ValueRange;
 import io.github.flinkdiffusion.ops.image.Window;
 import java.io.IOException;
 import java.io.InputStream;
@@ -47,6 +48,16 @@ public interface Scene extends AutoCloseable {
 
   @Override
   void close();
+
+  /** The same picture, in which other numbers are black and white. */
+  default Scene over(ValueRange range) {
+    return range.equals(format().range()) ? this : new RangedScene(this, range);
+  }
+
+  /** Whether a file is of a kind whose parts are read from the file; its first bytes suffice. */
+  static boolean isReadByParts(byte[] file) {
+    return TiffScene.isTiff(file);
+  }
 
   /** One that is in memory as a whole. */
   static Scene of(Raster picture, String mediaType) {

@@ -2,7 +2,6 @@ package io.github.flinkdiffusion.ops.operator;
 
 import io.github.flinkdiffusion.connector.event.CancelEvent;
 import io.github.flinkdiffusion.connector.event.ImageEvent;
-import io.github.flinkdiffusion.connector.event.PromptEvent;
 import java.util.Optional;
 import java.util.OptionalLong;
 import org.apache.flink.api.common.state.BroadcastState;
@@ -25,21 +24,27 @@ import org.apache.flink.streaming.runtime.watermarkstatus.WatermarkStatus;
  *
  * <p>While the operator is full it reads neither input; when one request leaves, it takes one
  * request and then a cancellation, if there is one.
+ *
+ * @param <E> the requests' event
  */
-final class CancellableOperator extends DiffusionOperator
-    implements TwoInputStreamOperator<PromptEvent, CancelEvent, ImageEvent>, BoundedMultiInput {
+final class CancellableOperator<E> extends DiffusionOperator
+    implements TwoInputStreamOperator<E, CancelEvent, ImageEvent>, BoundedMultiInput {
   private static final long serialVersionUID = 1L;
-  private static final int PROMPTS = 1;
+  private static final int REQUESTS = 1;
+
+  private final RequestKind<E> kind;
 
   private final transient Cancellations cancellations = new Cancellations();
   private transient BroadcastState<String, byte[]> state;
 
   CancellableOperator(
+      RequestKind<E> kind,
       StreamOperatorParameters<ImageEvent> parameters,
       PipelineFactory pipeline,
       DiffusionSettings settings,
       ProcessServices services) {
     super(parameters, pipeline, settings, services);
+    this.kind = kind;
   }
 
   @Override
@@ -56,8 +61,8 @@ final class CancellableOperator extends DiffusionOperator
   }
 
   @Override
-  public void processElement1(StreamRecord<PromptEvent> element) throws Exception {
-    take(element);
+  public void processElement1(StreamRecord<E> element) throws Exception {
+    take(kind, element);
   }
 
   @Override
@@ -72,9 +77,9 @@ final class CancellableOperator extends DiffusionOperator
   }
 
   @Override
-  Optional<CancelEvent> cancellationOf(PromptEvent prompt, OptionalLong timestamp) {
+  Optional<CancelEvent> cancellationOf(String id, OptionalLong timestamp) {
     return timestamp.isPresent()
-        ? cancellations.after(prompt.getId(), timestamp.getAsLong())
+        ? cancellations.after(id, timestamp.getAsLong())
         : Optional.empty();
   }
 
@@ -89,14 +94,14 @@ final class CancellableOperator extends DiffusionOperator
   /** In place of Flink's own, which would put the statuses of both inputs together. */
   @Override
   protected void processWatermarkStatus(WatermarkStatus status, int input) throws Exception {
-    if (input == PROMPTS - 1) {
+    if (input == REQUESTS - 1) {
       hold(status);
     }
   }
 
   @Override
   public void endInput(int input) throws Exception {
-    if (input == PROMPTS) {
+    if (input == REQUESTS) {
       drain();
     }
   }

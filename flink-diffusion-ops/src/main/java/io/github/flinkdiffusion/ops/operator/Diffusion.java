@@ -8,4 +8,9 @@ public final class Diffusion {
   public static TextToImage textToImage() {
     return new TextToImage();
   }
+
+  /** Pictures from pictures: enlarged, segmented, changed. */
+  public static ImageTasks imageTasks() {
+    return new ImageTasks();
+  }
 }

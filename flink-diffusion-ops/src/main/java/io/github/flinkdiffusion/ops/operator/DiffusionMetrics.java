@@ -27,6 +27,10 @@ final class DiffusionMetrics {
           new Described("inFlight", "gauge", "requests taken in and not put out"),
           new Described("pictures", "counter", "pictures put out"),
           new Described(
+              "tiles",
+              "counter",
+              "tiles of image tasks finished, all samples of each; an image that is not cut is one"),
+          new Described(
               "reason.R.failures",
               "counter",
               "failures put out, for each reason R of `FailureReason`, e.g. `reason.TIMEOUT.failures`"),
@@ -86,6 +90,7 @@ final class DiffusionMetrics {
   record Described(String name, String kind, String description) {}
 
   final Counter pictures;
+  final Counter tiles;
   final Counter steps;
   final Counter retries;
   final Counter unknownCancellations;
@@ -106,6 +111,7 @@ final class DiffusionMetrics {
     group.gauge("modelLoadTimeMillis", modelLoadTime::toMillis);
     group.gauge("batchRowLimit", () -> batchRowLimit);
     pictures = group.counter("pictures", new SharedCounter());
+    tiles = group.counter("tiles", new SharedCounter());
     steps = group.counter("steps", new SharedCounter());
     group.meter("stepsPerSecond", new MeterView(steps));
     retries = group.counter("retries", new SharedCounter());

@@ -5,37 +5,25 @@ import io.github.flinkdiffusion.connector.event.FailureEvent;
 import io.github.flinkdiffusion.connector.event.FailureReason;
 import io.github.flinkdiffusion.connector.event.ImageEvent;
 import io.github.flinkdiffusion.connector.event.ProgressEvent;
-import io.github.flinkdiffusion.connector.event.PromptEvent;
 import io.github.flinkdiffusion.connector.payload.PayloadStore;
 import io.github.flinkdiffusion.ops.batching.BatchSession;
 import io.github.flinkdiffusion.ops.batching.BatchingException;
 import io.github.flinkdiffusion.ops.batching.CallReport;
-import io.github.flinkdiffusion.ops.batching.RequestFailure;
-import io.github.flinkdiffusion.ops.batching.RequestListener;
 import io.github.flinkdiffusion.ops.batching.SessionListener;
 import io.github.flinkdiffusion.ops.batching.SharedBatchers;
-import io.github.flinkdiffusion.ops.batching.Submission;
+import io.github.flinkdiffusion.ops.batching.StepBatcher;
 import io.github.flinkdiffusion.ops.batching.Ticket;
 import io.github.flinkdiffusion.ops.batching.Work;
-import io.github.flinkdiffusion.ops.image.PngCodec;
-import io.github.flinkdiffusion.ops.image.Raster;
-import io.github.flinkdiffusion.ops.pipeline.GeneratedImage;
-import io.github.flinkdiffusion.ops.pipeline.InvalidRequestException;
-import io.github.flinkdiffusion.ops.pipeline.TrajectorySnapshot;
-import java.nio.ByteBuffer;
+import java.nio.file.Path;
 import java.time.Duration;
-import java.time.Instant;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
 import java.util.OptionalLong;
-import java.util.concurrent.CompletableFuture;
-import java.util.concurrent.ExecutionException;
 import java.util.concurrent.ExecutorService;
 import java.util.concurrent.RejectedExecutionException;
 import java.util.concurrent.TimeUnit;
-import java.util.concurrent.atomic.AtomicBoolean;
 import org.apache.flink.api.common.operators.MailboxExecutor;
 import org.apache.flink.api.common.state.ListState;
 import org.apache.flink.api.common.state.ListStateDescriptor;
@@ -54,12 +42,12 @@ import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 
 /**
- * Prompts in, pictures out.
+ * Requests in, pictures out.
  *
- * <p><b>Threads.</b> The task's thread admits requests (a cheap check), puts results out and saves
- * state; it owns the {@link EmissionQueue}. The device's thread, shared by all subtasks on it,
- * denoises; a small pool encodes pictures. Both hand results over by mail. When {@code capacity}
- * requests are in flight, the task's thread works off its mail instead of taking input: that is the
+ * <p><b>Threads.</b> The task's thread admits requests, puts results out and saves state; it owns
+ * the {@link EmissionQueue}. The device's thread, shared by all subtasks on it, denoises; a small
+ * pool reads and encodes pictures. Both hand results over by mail. When {@code capacity} requests
+ * are in flight, the task's thread works off its mail instead of taking input: that is the
  * back-pressure, and no barrier can come between a request's arrival and its admission. The price,
  * as with every operator of Flink: a barrier that comes meanwhile waits until one request leaves.
  *
@@ -76,7 +64,7 @@ import org.slf4j.LoggerFactory;
  * exactly once does. After a scale-in a subtask may begin with more than {@code capacity} requests;
  * it takes no input until that is worked off.
  *
- * <p>Subclasses say which inputs there are: {@link PromptOperator}, {@link CancellableOperator}.
+ * <p>Subclasses say which inputs there are: {@link RequestOperator}, {@link CancellableOperator}.
  */
 abstract class DiffusionOperator extends AbstractStreamOperator<ImageEvent> {
   private static final long serialVersionUID = 1L;
@@ -91,9 +79,6 @@ abstract class DiffusionOperator extends AbstractStreamOperator<ImageEvent> {
 
   private static final String STATE_NAME = "diffusion-in-flight";
 
-  /** A deadline that is further away than this is none; also keeps nanoseconds within a long. */
-  private static final long MOST_MILLIS_LEFT = Duration.ofDays(365).toMillis();
-
   private static final Duration ENCODERS_END = Duration.ofSeconds(30);
 
   private final PipelineFactory pipeline;
@@ -101,6 +86,8 @@ abstract class DiffusionOperator extends AbstractStreamOperator<ImageEvent> {
   private final transient ProcessServices services;
   private final transient MailboxExecutor mailbox;
   private final transient EmissionQueue<Request> queue;
+  private final transient PartTurns turns;
+  private final transient RequestHost host = new Host();
 
   private transient ListState<byte[]> state;
   private transient List<InFlight> restored;
@@ -111,6 +98,7 @@ abstract class DiffusionOperator extends AbstractStreamOperator<ImageEvent> {
   private transient DiffusionMetrics meters;
   private transient StepLedger.Page ledger;
   private transient PayloadStore payloads;
+  private transient Path scratch;
 
   /** What the reporters' threads see of the queue. */
   private transient volatile int inFlight;
@@ -126,6 +114,7 @@ abstract class DiffusionOperator extends AbstractStreamOperator<ImageEvent> {
     this.services = services;
     this.mailbox = parameters.getMailboxExecutor();
     this.queue = EmissionQueue.of(settings.outputOrder());
+    this.turns = new PartTurns(settings.image().partsInFlight(), settings.image().memoryBytes());
   }
 
   // ------------------------------------------------------------------ life
@@ -179,6 +168,8 @@ abstract class DiffusionOperator extends AbstractStreamOperator<ImageEvent> {
                 getRuntimeContext().getJobInfo().getJobId().toHexString(),
                 getOperatorID().toHexString());
     payloads = new PayloadStore(settings.payload());
+    scratch =
+        Path.of(getContainingTask().getEnvironment().getTaskManagerInfo().getTmpDirectories()[0]);
     encoders = services.encoders().create(Integer.toString(subtask), settings.encodingThreads());
     session = lease.batcher().join(new Session());
     resumeRestored();
@@ -186,38 +177,21 @@ abstract class DiffusionOperator extends AbstractStreamOperator<ImageEvent> {
 
   private void resumeRestored() {
     for (InFlight item : restored) {
+      Request request;
       if (item instanceof InFlight.Waiting waiting) {
-        LOG.debug("Request {} goes on behind step 0.", waiting.prompt().getId());
-        admit(new Request(waiting.prompt(), waiting.timestamp()));
+        request = new PromptRequest(host, waiting.prompt(), waiting.timestamp(), Optional.empty());
       } else if (item instanceof InFlight.Running running) {
-        resume(new Request(running.prompt(), running.timestamp()), running.trajectory());
-      } else if (item instanceof InFlight.Finished finished) {
-        Request request = new Request(null, finished.timestamp());
-        add(request);
-        request.end(finished.outcome());
+        request =
+            new PromptRequest(
+                host, running.prompt(), running.timestamp(), Optional.of(running.trajectory()));
+      } else if (item instanceof InFlight.Task task) {
+        request = new ImageTaskRequest(host, task.task(), task.timestamp(), task.progress());
+      } else {
+        request = new FinishedRequest(host, (InFlight.Finished) item);
       }
-    }
-    restored = null;
-  }
-
-  private void resume(Request request, TrajectorySnapshot trajectory) {
-    if (trajectory.modelDigest().equals(lease.batcher().model().digest())) {
-      meters.restoredTrajectories.inc();
-      LOG.debug("Request {} goes on behind step {}.", request.prompt.getId(), trajectory.step());
-      add(request);
-      submit(request, new Work.Resumed(trajectory));
-    } else {
-      // Half a way on one model and half on another leads to no picture of either.
-      meters.restartedTrajectories.inc();
-      ledger.made(request.prompt.getId(), trajectory.step());
-      LOG.info(
-          "Request {} begins again, {} steps are lost: the model has changed from {} to {}.",
-          request.prompt.getId(),
-          trajectory.step(),
-          trajectory.modelDigest(),
-          lease.batcher().model());
       admit(request);
     }
+    restored = null;
   }
 
   /**
@@ -242,6 +216,7 @@ abstract class DiffusionOperator extends AbstractStreamOperator<ImageEvent> {
           LOG.warn("Encoding pictures did not end within {}.", ENCODERS_END);
         }
       }
+      queue.requests().forEach(Request::discard);
     } finally {
       if (lease != null) {
         lease.close();
@@ -252,17 +227,18 @@ abstract class DiffusionOperator extends AbstractStreamOperator<ImageEvent> {
 
   // ------------------------------------------------------------------ input
 
-  final void take(StreamRecord<PromptEvent> element) throws Exception {
+  final <E> void take(RequestKind<E> kind, StreamRecord<E> element) throws Exception {
     while (queue.size() >= settings.capacity()) {
       mailbox.yield();
     }
-    PromptEvent prompt = element.getValue();
+    RequestEvent event = kind.request(element.getValue(), objectReuse);
+    OptionalLong timestamp =
+        element.hasTimestamp() ? OptionalLong.of(element.getTimestamp()) : OptionalLong.empty();
     admit(
-        new Request(
-            objectReuse ? PromptEvent.newBuilder(prompt).build() : prompt,
-            element.hasTimestamp()
-                ? OptionalLong.of(element.getTimestamp())
-                : OptionalLong.empty()));
+        event instanceof RequestEvent.Prompt prompt
+            ? new PromptRequest(host, prompt.event(), timestamp, Optional.empty())
+            : new ImageTaskRequest(
+                host, ((RequestEvent.ImageTask) event).event(), timestamp, TaskProgress.NONE));
   }
 
   final void hold(Watermark mark) throws Exception {
@@ -281,7 +257,7 @@ abstract class DiffusionOperator extends AbstractStreamOperator<ImageEvent> {
    *
    * @param timestamp event time of the request, if it has one
    */
-  Optional<CancelEvent> cancellationOf(PromptEvent prompt, OptionalLong timestamp) {
+  Optional<CancelEvent> cancellationOf(String id, OptionalLong timestamp) {
     return Optional.empty();
   }
 
@@ -293,11 +269,8 @@ abstract class DiffusionOperator extends AbstractStreamOperator<ImageEvent> {
   final boolean cancelInFlight(CancelEvent cancel) {
     boolean found = false;
     for (Request request : queue.requests()) {
-      if (request.ticket != null
-          && !request.outcome.isDone()
-          && request.prompt.getId().equals(cancel.getId())) {
-        request.cancellation = cancel;
-        session.cancel(request.ticket);
+      if (!request.outcome.isDone() && request.event.id().equals(cancel.getId())) {
+        request.cancel(cancel);
         found = true;
       }
     }
@@ -305,58 +278,20 @@ abstract class DiffusionOperator extends AbstractStreamOperator<ImageEvent> {
   }
 
   private void admit(Request request) {
-    add(request);
-    Optional<CancelEvent> cancellation = cancellationOf(request.prompt, request.timestamp);
-    if (cancellation.isPresent()) {
-      request.fail(
-          FailureReason.CANCELLED,
-          Events.cancelled(
-              "Request %s was cancelled before it was taken in.".formatted(request.prompt.getId()),
-              cancellation.get()));
-      return;
-    }
-    Work work;
-    try {
-      work = new Work.Fresh(lease.batcher().prepare(Events.spec(request.prompt, settings)));
-    } catch (InvalidRequestException e) {
-      request.fail(FailureReason.INVALID_REQUEST, e.getMessage());
-      return;
-    }
-    submit(request, work);
-  }
-
-  private void add(Request request) {
     queue.add(request);
     inFlight = queue.size();
-  }
-
-  private void submit(Request request, Work work) {
-    Submission how =
-        Submission.DEFAULT
-            .withPriority(request.prompt.getPriority())
-            .withRetries(settings.requestRetries())
-            .withPreviewEverySteps(settings.previewEverySteps());
-    if (settings.timeout().isPresent()) {
-      how = how.withTimeout(settings.timeout().get());
-    }
-    Long deadline = request.prompt.getDeadline();
-    if (deadline != null) {
-      long now = getProcessingTimeService().getCurrentProcessingTime();
-      if (deadline <= now) {
+    if (!(request instanceof FinishedRequest)) {
+      Optional<CancelEvent> cancellation = cancellationOf(request.event.id(), request.timestamp);
+      if (cancellation.isPresent()) {
         request.fail(
-            FailureReason.TIMEOUT,
-            "Request %s came after its deadline, %s; it is %s."
-                .formatted(
-                    request.prompt.getId(),
-                    Instant.ofEpochMilli(deadline),
-                    Instant.ofEpochMilli(now)));
+            FailureReason.CANCELLED,
+            Events.cancelled(
+                "Request %s was cancelled before it was taken in.".formatted(request.event.id()),
+                cancellation.get()));
         return;
       }
-      if (deadline - now <= MOST_MILLIS_LEFT) {
-        how = how.withDeadline(Duration.ofMillis(deadline - now));
-      }
     }
-    request.ticket = session.submit(work, how, request);
+    request.begin();
   }
 
   // ------------------------------------------------------------------ output
@@ -426,28 +361,9 @@ abstract class DiffusionOperator extends AbstractStreamOperator<ImageEvent> {
             : session.snapshot();
     List<byte[]> items = new ArrayList<>(requests.size());
     for (Request request : requests) {
-      items.add(InFlightSerializer.serialize(asFarAsItCame(request, onDevice)));
+      items.add(InFlightSerializer.serialize(request.asFarAsItCame(onDevice)));
     }
     state.update(items);
-  }
-
-  private InFlight asFarAsItCame(Request request, Map<Ticket, Work> onDevice)
-      throws InterruptedException {
-    Work rest = request.ticket == null ? null : onDevice.get(request.ticket);
-    if (rest instanceof Work.Fresh) {
-      return new InFlight.Waiting(request.timestamp, request.prompt);
-    }
-    if (rest instanceof Work.Resumed resumed) {
-      return new InFlight.Running(request.timestamp, request.prompt, resumed.snapshot());
-    }
-    // The device is done with it: at most its picture is still being encoded.
-    try {
-      return new InFlight.Finished(request.timestamp, request.outcome.get());
-    } catch (ExecutionException e) {
-      throw new DiffusionException(
-          "The picture of request " + request.prompt.getId() + " could not be saved.",
-          e.getCause());
-    }
   }
 
   // ------------------------------------------------------------------ from other threads
@@ -481,152 +397,86 @@ abstract class DiffusionOperator extends AbstractStreamOperator<ImageEvent> {
     }
   }
 
-  /** One request from its arrival until its result is put out. */
-  private final class Request implements RequestListener {
-    /** Null when it was restored as finished. */
-    final PromptEvent prompt;
-
-    final OptionalLong timestamp;
-
-    /** Completed by whichever thread ends the request; its mail follows. */
-    final CompletableFuture<Outcome> outcome = new CompletableFuture<>();
-
-    /** Null when it never went to the device. Task thread only. */
-    Ticket ticket;
-
-    /** What took it back, if something did; said before the device is told. */
-    volatile CancelEvent cancellation;
-
-    private final AtomicBoolean progressMailed = new AtomicBoolean();
-    private final AtomicBoolean previewUnderWay = new AtomicBoolean();
-    private volatile int step;
-    private volatile int totalSteps;
-
-    Request(PromptEvent prompt, OptionalLong timestamp) {
-      this.prompt = prompt;
-      this.timestamp = timestamp;
+  /** This subtask, as requests see it. */
+  private final class Host implements RequestHost {
+    @Override
+    public StepBatcher batcher() {
+      return lease.batcher();
     }
 
-    <T> StreamRecord<T> record(T value) {
-      return timestamp.isPresent()
-          ? new StreamRecord<>(value, timestamp.getAsLong())
-          : new StreamRecord<>(value);
+    @Override
+    public BatchSession session() {
+      return session;
     }
 
-    void end(Outcome how) {
-      outcome.complete(how);
+    @Override
+    public DiffusionSettings settings() {
+      return settings;
+    }
+
+    @Override
+    public DiffusionMetrics meters() {
+      return meters;
+    }
+
+    @Override
+    public StepLedger.Page ledger() {
+      return ledger;
+    }
+
+    @Override
+    public PayloadStore payloads() {
+      return payloads;
+    }
+
+    @Override
+    public Path scratch() {
+      return scratch;
+    }
+
+    @Override
+    public long now() {
+      return getProcessingTimeService().getCurrentProcessingTime();
+    }
+
+    @Override
+    public void work(Runnable task) {
+      try {
+        encoders.execute(task);
+      } catch (RejectedExecutionException e) {
+        LOG.debug("The task has ended before work on a request was done.", e);
+      }
+    }
+
+    @Override
+    public void mail(ThrowingRunnable<? extends Exception> action, String what) {
+      DiffusionOperator.this.mail(action, what);
+    }
+
+    @Override
+    public void failTask(String message, Throwable cause) {
+      DiffusionOperator.this.failTask(message, cause);
+    }
+
+    @Override
+    public void ended(Request request) {
       mail(
           () -> {
-            queue.complete(this);
+            request.release();
+            queue.complete(request);
             emitReady();
           },
           "request is done");
     }
 
-    void fail(FailureReason reason, String message) {
-      end(new Outcome.Failure(Events.failure(prompt, reason, message)));
+    @Override
+    public void emit(StreamRecord<ProgressEvent> progress) {
+      output.collect(PROGRESS, progress);
     }
 
     @Override
-    public void onStarted(Duration queued) {
-      meters.queued(queued);
-    }
-
-    @Override
-    public void onRetry(RequestFailure cause) {
-      meters.retries.inc();
-      LOG.info("Request {} is begun anew: {}", prompt.getId(), cause.message());
-    }
-
-    @Override
-    public void onStep(int done, int ofTotal) {
-      meters.steps.inc();
-      if (ledger.made(prompt.getId(), done)) {
-        meters.redoneSteps.inc();
-      }
-      int every = settings.progressEverySteps();
-      if (every > 0 && (done % every == 0 || done == ofTotal)) {
-        step = done;
-        totalSteps = ofTotal;
-        // One mail at a time: a slow task must not be buried under progress.
-        if (progressMailed.compareAndSet(false, true)) {
-          mail(this::emitProgress, "progress");
-        }
-      }
-    }
-
-    private void emitProgress() {
-      progressMailed.set(false);
-      emitProgress(step, totalSteps, null);
-    }
-
-    private void emitProgress(int done, int ofTotal, ByteBuffer preview) {
-      output.collect(
-          PROGRESS,
-          record(
-              ProgressEvent.newBuilder()
-                  .setId(prompt.getId())
-                  .setStep(done)
-                  .setTotalSteps(ofTotal)
-                  .setPreview(preview)
-                  .build()));
-    }
-
-    /** One preview at a time, too; it is of no use any more when the picture is there. */
-    @Override
-    public void onPreview(int done, int ofTotal, Raster preview) {
-      if (!previewUnderWay.compareAndSet(false, true)) {
-        return;
-      }
-      encode(
-          () -> {
-            ByteBuffer png = ByteBuffer.wrap(PngCodec.encode(preview));
-            mail(
-                () -> {
-                  previewUnderWay.set(false);
-                  if (!outcome.isDone()) {
-                    emitProgress(done, ofTotal, png);
-                  }
-                },
-                "preview");
-          });
-    }
-
-    @Override
-    public void onFinished(GeneratedImage image) {
-      encode(
-          () ->
-              end(
-                  new Outcome.Picture(
-                      Events.image(prompt, image, lease.batcher().model(), payloads))));
-    }
-
-    private void encode(Runnable work) {
-      try {
-        encoders.execute(() -> encodeOrFail(work));
-      } catch (RejectedExecutionException e) {
-        LOG.debug("The task has ended before request {} was encoded.", prompt.getId(), e);
-      }
-    }
-
-    private void encodeOrFail(Runnable work) {
-      try {
-        work.run();
-      } catch (RuntimeException | Error e) {
-        outcome.completeExceptionally(e);
-        failTask(
-            "The picture of request " + prompt.getId() + " could not be encoded or stored: " + e,
-            e);
-      }
-    }
-
-    @Override
-    public void onFailed(RequestFailure failure) {
-      fail(
-          Events.reason(failure.kind()),
-          failure.kind() == RequestFailure.Kind.CANCELLED
-              ? Events.cancelled(failure.message(), cancellation)
-              : failure.message());
+    public PartTurns turns() {
+      return turns;
     }
   }
 }

@@ -2,7 +2,6 @@ package io.github.flinkdiffusion.ops.operator;
 
 import io.github.flinkdiffusion.connector.event.CancelEvent;
 import io.github.flinkdiffusion.connector.event.ImageEvent;
-import io.github.flinkdiffusion.connector.event.PromptEvent;
 import java.util.Objects;
 import org.apache.flink.streaming.api.operators.AbstractStreamOperatorFactory;
 import org.apache.flink.streaming.api.operators.ChainingStrategy;
@@ -30,72 +29,90 @@ abstract class DiffusionOperatorFactory extends AbstractStreamOperatorFactory<Im
     setChainingStrategy(ChainingStrategy.ALWAYS);
   }
 
-  /** Makes an operator of the factory's kind. */
-  private interface Maker {
-    DiffusionOperator make(
-        StreamOperatorParameters<ImageEvent> parameters,
-        PipelineFactory pipeline,
-        DiffusionSettings settings,
-        ProcessServices services);
+  final PipelineFactory pipeline() {
+    return pipeline;
   }
 
-  final <T extends StreamOperator<ImageEvent>> T make(
-      Maker maker, StreamOperatorParameters<ImageEvent> parameters) {
-    @SuppressWarnings("unchecked") // Flink asks for the class that getStreamOperatorClass returned
-    T operator =
-        (T)
-            maker.make(
-                parameters,
-                pipeline,
-                settings,
-                services == null ? ProcessServices.OF_PROCESS : services);
-    return operator;
+  final DiffusionSettings settings() {
+    return settings;
   }
 
-  /** Requests in. */
-  static final class OfPrompts extends DiffusionOperatorFactory
-      implements OneInputStreamOperatorFactory<PromptEvent, ImageEvent> {
+  final ProcessServices services() {
+    return services == null ? ProcessServices.OF_PROCESS : services;
+  }
+
+  /** The operator as what Flink takes it for. */
+  @SuppressWarnings("unchecked") // Flink asks for the class that getStreamOperatorClass returned
+  static <T extends StreamOperator<ImageEvent>> T as(DiffusionOperator operator) {
+    return (T) operator;
+  }
+
+  /**
+   * Requests in.
+   *
+   * @param <E> the requests' event
+   */
+  static final class OfRequests<E> extends DiffusionOperatorFactory
+      implements OneInputStreamOperatorFactory<E, ImageEvent> {
     private static final long serialVersionUID = 1L;
 
-    OfPrompts(PipelineFactory pipeline, DiffusionSettings settings) {
-      this(pipeline, settings, null);
+    private final RequestKind<E> kind;
+
+    OfRequests(RequestKind<E> kind, PipelineFactory pipeline, DiffusionSettings settings) {
+      this(kind, pipeline, settings, null);
     }
 
-    OfPrompts(PipelineFactory pipeline, DiffusionSettings settings, ProcessServices services) {
+    OfRequests(
+        RequestKind<E> kind,
+        PipelineFactory pipeline,
+        DiffusionSettings settings,
+        ProcessServices services) {
       super(pipeline, settings, services);
+      this.kind = kind;
     }
 
     @Override
     public <T extends StreamOperator<ImageEvent>> T createStreamOperator(
         StreamOperatorParameters<ImageEvent> parameters) {
-      return make(PromptOperator::new, parameters);
+      return as(new RequestOperator<>(kind, parameters, pipeline(), settings(), services()));
     }
 
     @Override
     @SuppressWarnings("rawtypes")
     public Class<? extends StreamOperator> getStreamOperatorClass(ClassLoader classLoader) {
-      return PromptOperator.class;
+      return RequestOperator.class;
     }
   }
 
-  /** Requests in, and cancellations of them. */
-  static final class OfPromptsAndCancellations extends DiffusionOperatorFactory
-      implements TwoInputStreamOperatorFactory<PromptEvent, CancelEvent, ImageEvent> {
+  /**
+   * Requests in, and cancellations of them.
+   *
+   * @param <E> the requests' event
+   */
+  static final class OfRequestsAndCancellations<E> extends DiffusionOperatorFactory
+      implements TwoInputStreamOperatorFactory<E, CancelEvent, ImageEvent> {
     private static final long serialVersionUID = 1L;
 
-    OfPromptsAndCancellations(PipelineFactory pipeline, DiffusionSettings settings) {
-      this(pipeline, settings, null);
+    private final RequestKind<E> kind;
+
+    OfRequestsAndCancellations(
+        RequestKind<E> kind, PipelineFactory pipeline, DiffusionSettings settings) {
+      this(kind, pipeline, settings, null);
     }
 
-    OfPromptsAndCancellations(
-        PipelineFactory pipeline, DiffusionSettings settings, ProcessServices services) {
+    OfRequestsAndCancellations(
+        RequestKind<E> kind,
+        PipelineFactory pipeline,
+        DiffusionSettings settings,
+        ProcessServices services) {
       super(pipeline, settings, services);
+      this.kind = kind;
     }
 
     @Override
     public <T extends StreamOperator<ImageEvent>> T createStreamOperator(
         StreamOperatorParameters<ImageEvent> parameters) {
-      return make(CancellableOperator::new, parameters);
+      return as(new CancellableOperator<>(kind, parameters, pipeline(), settings(), services()));
     }
 
     @Override

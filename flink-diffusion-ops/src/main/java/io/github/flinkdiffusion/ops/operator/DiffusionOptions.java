@@ -9,7 +9,8 @@ import org.apache.flink.configuration.ConfigOptions;
 
 /**
  * Settings of a diffusion operator. Each can be set in Flink's configuration ({@code
- * -Ddiffusion.device=gpu:0}) and by a method of {@link TextToImage}, which wins.
+ * -Ddiffusion.device=gpu:0}) and by a method of {@link TextToImage} or {@link ImageTasks}, which
+ * wins.
  */
 public final class DiffusionOptions {
 

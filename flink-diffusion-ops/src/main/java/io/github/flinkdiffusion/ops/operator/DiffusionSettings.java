@@ -31,7 +31,8 @@ record DiffusionSettings(
     int progressEverySteps,
     int previewEverySteps,
     int encodingThreads,
-    PayloadSettings payload)
+    PayloadSettings payload,
+    ImageSettings image)
     implements Serializable {
   private static final int MOST_RETRIES = 10;
 
@@ -74,7 +75,8 @@ record DiffusionSettings(
         atLeast(0, DiffusionOptions.PROGRESS_EVERY_STEPS, config),
         atLeast(0, DiffusionOptions.PREVIEW_EVERY_STEPS, config),
         atLeast(1, DiffusionOptions.ENCODING_THREADS, config),
-        PayloadSettings.of(config));
+        PayloadSettings.of(config),
+        ImageSettings.of(config));
   }
 
   BatchSettings batch() {
@@ -96,7 +98,7 @@ record DiffusionSettings(
     return value;
   }
 
-  private static DiffusionException refused(ConfigOption<?> option, Object value, String accepted) {
+  static DiffusionException refused(ConfigOption<?> option, Object value, String accepted) {
     return new DiffusionException(
         "Option %s can not be %s; it takes %s.".formatted(option.key(), value, accepted));
   }

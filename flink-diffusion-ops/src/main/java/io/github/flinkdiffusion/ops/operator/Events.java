@@ -1,10 +1,10 @@
 package io.github.flinkdiffusion.ops.operator;
 
 import io.github.flinkdiffusion.connector.event.CancelEvent;
-import io.github.flinkdiffusion.connector.event.EventCodec;
 import io.github.flinkdiffusion.connector.event.FailureEvent;
 import io.github.flinkdiffusion.connector.event.FailureReason;
 import io.github.flinkdiffusion.connector.event.ImageEvent;
+import io.github.flinkdiffusion.connector.event.ImageTaskEvent;
 import io.github.flinkdiffusion.connector.event.Payload;
 import io.github.flinkdiffusion.connector.event.Payloads;
 import io.github.flinkdiffusion.connector.event.PromptEvent;
@@ -22,7 +22,9 @@ import io.github.flinkdiffusion.ops.pipeline.InvalidRequestException;
 import io.github.flinkdiffusion.ops.pipeline.ModelInfo;
 import io.github.flinkdiffusion.ops.pipeline.Parameter;
 import io.github.flinkdiffusion.ops.pipeline.Parameters;
+import io.github.flinkdiffusion.ops.pipeline.Signature;
 import java.nio.ByteBuffer;
+import java.util.List;
 import java.util.Map;
 
 /** From events to requests and from results to events. Pure. */
@@ -39,12 +41,7 @@ final class Events {
    *     readable
    */
   static GenerationSpec spec(PromptEvent prompt, DiffusionSettings settings) {
-    int idLength = prompt.getId().length();
-    if (idLength < 1 || idLength > MAX_ID_LENGTH) {
-      throw new InvalidRequestException(
-          "The request's id has %d characters; an id has 1 to %d."
-              .formatted(idLength, MAX_ID_LENGTH));
-    }
+    checkId(prompt.getId());
     Arguments asked =
         Arguments.NONE
             .with(Parameters.PROMPT, notEmpty(prompt.getPrompt()))
@@ -81,6 +78,50 @@ final class Events {
       }
     }
     return fields.with(further);
+  }
+
+  /**
+   * What an image task asks for but its images, with the job's settings where it leaves open what
+   * the model takes.
+   */
+  static GenerationSpec spec(ImageTaskEvent task, DiffusionSettings settings, Signature signature) {
+    Arguments asked =
+        Arguments.NONE
+            .with(Parameters.PROMPT, notEmpty(task.getPrompt()))
+            .with(Parameters.NEGATIVE_PROMPT, notEmpty(task.getNegativePrompt()))
+            .with(Parameters.SEED, task.getSeed())
+            .with(Parameters.SCHEDULER, task.getScheduler())
+            .with(Parameters.STEPS, whole(task.getSteps()))
+            .with(Parameters.GUIDANCE_SCALE, task.getGuidanceScale())
+            .with(Parameters.IMAGE_GUIDANCE_SCALE, task.getImageGuidanceScale())
+            .with(Parameters.STRENGTH, task.getStrength())
+            .with(Parameters.NOISE_LEVEL, whole(task.getNoiseLevel()));
+    Arguments all = further(asked, task.getParameters());
+    Arguments defaults = defaults(settings, all);
+    GenerationSpec spec = new GenerationSpec(task.getId(), all);
+    for (Parameter<?> parameter :
+        List.of(Parameters.SCHEDULER, Parameters.STEPS, Parameters.GUIDANCE_SCALE)) {
+      if (!all.has(parameter) && signature.takes(parameter)) {
+        spec = withDefault(spec, parameter, defaults);
+      }
+    }
+    return spec;
+  }
+
+  private static <T> GenerationSpec withDefault(
+      GenerationSpec spec, Parameter<T> parameter, Arguments defaults) {
+    return spec.with(parameter, defaults.get(parameter));
+  }
+
+  /**
+   * @throws InvalidRequestException when it is empty or too long
+   */
+  static void checkId(String id) {
+    if (id.isEmpty() || id.length() > MAX_ID_LENGTH) {
+      throw new InvalidRequestException(
+          "The request's id has %d characters; an id has 1 to %d."
+              .formatted(id.length(), MAX_ID_LENGTH));
+    }
   }
 
   /** An event can not leave a text open other than by an empty one. */
@@ -122,17 +163,17 @@ final class Events {
   }
 
   /** The event of a request that could not be done, with the request itself. */
-  static FailureEvent failure(PromptEvent prompt, FailureReason reason, String message) {
-    RecordPosition origin = prompt.getOrigin();
+  static FailureEvent failure(RequestEvent request, FailureReason reason, String message) {
+    RecordPosition origin = request.origin();
     return FailureEvent.newBuilder()
-        .setId(prompt.getId())
+        .setId(request.id())
         .setReason(reason)
         .setMessage(message)
-        .setOriginal(ByteBuffer.wrap(EventCodec.prompts().encode(prompt)))
+        .setOriginal(ByteBuffer.wrap(request.encoded()))
         .setTopic(origin == null ? null : origin.getTopic())
         .setPartition(origin == null ? null : origin.getPartition())
         .setOffset(origin == null ? null : origin.getOffset())
-        .setAttributes(prompt.getAttributes())
+        .setAttributes(request.attributes())
         .build();
   }
 

@@ -1,5 +1,6 @@
 package io.github.flinkdiffusion.ops.operator;
 
+import io.github.flinkdiffusion.connector.event.ImageTaskEvent;
 import io.github.flinkdiffusion.connector.event.PromptEvent;
 import io.github.flinkdiffusion.ops.pipeline.TrajectorySnapshot;
 import java.util.OptionalLong;
@@ -17,11 +18,15 @@ sealed interface InFlight {
   /** Event time of the request, if it had one. */
   OptionalLong timestamp();
 
-  /** Not begun. Its defaults are filled in when it begins. */
+  /** A picture from text, not begun. Its defaults are filled in when it begins. */
   record Waiting(OptionalLong timestamp, PromptEvent prompt) implements InFlight {}
 
-  /** Begun, and goes on at the snapshot's step. */
+  /** A picture from text that was begun, and goes on at the snapshot's step. */
   record Running(OptionalLong timestamp, PromptEvent prompt, TrajectorySnapshot trajectory)
+      implements InFlight {}
+
+  /** A picture from a picture, with what is done of it. */
+  record Task(OptionalLong timestamp, ImageTaskEvent task, TaskProgress progress)
       implements InFlight {}
 
   /** Done and not yet put out; not to be done again. */

@@ -1,6 +1,9 @@
 package io.github.flinkdiffusion.ops.operator;
 
 import io.github.flinkdiffusion.connector.event.EventCodec;
+import io.github.flinkdiffusion.connector.event.Payload;
+import io.github.flinkdiffusion.connector.event.PayloadReference;
+import io.github.flinkdiffusion.connector.event.Payloads;
 import io.github.flinkdiffusion.connector.event.UndecodableEventException;
 import io.github.flinkdiffusion.ops.image.ImageException;
 import io.github.flinkdiffusion.ops.image.Raster;
@@ -19,43 +22,56 @@ import java.io.IOException;
 import java.io.UncheckedIOException;
 import java.nio.ByteBuffer;
 import java.nio.charset.StandardCharsets;
+import java.util.HashMap;
+import java.util.Map;
+import java.util.Optional;
 import java.util.OptionalLong;
 
 /**
  * {@link InFlight} as bytes: the format of savepoints, kept readable for ever.
  *
- * <p>Version 2, all numbers big-endian, {@code bytes} and {@code text} (UTF-8) with an int length
+ * <p>Version 3, all numbers big-endian, {@code bytes} and {@code text} (UTF-8) with an int length
  * in front:
  *
  * <pre>
- * byte version = 2
- * byte kind: 1 waiting, 2 running, 3 picture, 4 failure
+ * byte version = 3
+ * byte kind: 1 waiting, 2 running, 3 picture, 4 failure, 5 image task
  * bool timed, long timestamp (0 when not timed)
  * waiting:  bytes prompt
- * running:  bytes prompt
+ * running:  bytes prompt; trajectory
+ * task:     bytes task; text modelDigest, plan
+ *           int n; n x (int part; trajectory)
+ *           int n; n x (int part; raster)
+ *           int n; n x (int tile; bool stored; stored ? text uri, sha256; long length : bytes)
+ * picture:  bytes image
+ * failure:  bytes failure
+ *
+ * trajectory:
  *           text id; int n; n x (text parameter, byte type, value)
  *           text modelDigest; int step; floats sample
  *           int n; n x (bool present; floats if present)
  *           bytes generator
- * picture:  bytes image
- * failure:  bytes failure
  *
- * values:   1 text; 2 long; 3 double; 4 picture: int channels, height, width, bool eightBits,
- *           eightBits ? bytes, each 255 times a value : floats; 5 int n, n x double
+ * values:   1 text; 2 long; 3 double; 4 raster; 5 int n, n x double
+ *
+ * raster:   int channels, height, width, bool eightBits,
+ *           eightBits ? bytes, each 255 times a value : floats
  * </pre>
  *
- * <p>Version 1 differs in the request of {@code running}: text id, prompt, negativePrompt; long
- * seed; text scheduler; int steps; double guidanceScale; int width, height.
+ * <p>Version 2 had no image tasks. Version 1 differs in the request of {@code running}: text id,
+ * prompt, negativePrompt; long seed; text scheduler; int steps; double guidanceScale; int width,
+ * height.
  *
  * <p>Events are in Avro's single-object encoding ({@link EventCodec}), which carries its own
  * version; {@code floats} are an int count and their IEEE 754 bits.
  */
 final class InFlightSerializer {
-  private static final byte VERSION = 2;
+  private static final byte VERSION = 3;
   private static final byte WAITING = 1;
   private static final byte RUNNING = 2;
   private static final byte PICTURE = 3;
   private static final byte FAILURE = 4;
+  private static final byte TASK = 5;
 
   private static final byte TEXT = 1;
   private static final byte LONG = 2;
@@ -76,6 +92,10 @@ final class InFlightSerializer {
         head(out, RUNNING, running.timestamp());
         bytes(out, EventCodec.prompts().encode(running.prompt()));
         trajectory(out, running.trajectory());
+      } else if (item instanceof InFlight.Task task) {
+        head(out, TASK, task.timestamp());
+        bytes(out, EventCodec.imageTasks().encode(task.task()));
+        progress(out, task.progress());
       } else if (item instanceof InFlight.Finished finished) {
         if (finished.outcome() instanceof Outcome.Picture picture) {
           head(out, PICTURE, finished.timestamp());
@@ -112,6 +132,9 @@ final class InFlightSerializer {
             case RUNNING ->
                 new InFlight.Running(
                     timestamp, EventCodec.prompts().decode(bytes(in)), trajectory(in, version));
+            case TASK ->
+                new InFlight.Task(
+                    timestamp, EventCodec.imageTasks().decode(bytes(in)), progress(in, version));
             case PICTURE ->
                 new InFlight.Finished(
                     timestamp, new Outcome.Picture(EventCodec.images().decode(bytes(in))));
@@ -160,6 +183,58 @@ final class InFlightSerializer {
       }
     }
     bytes(out, trajectory.generator());
+  }
+
+  private static void progress(DataOutputStream out, TaskProgress progress) throws IOException {
+    text(out, progress.modelDigest());
+    text(out, progress.plan());
+    out.writeInt(progress.running().size());
+    for (Map.Entry<Integer, TrajectorySnapshot> part : progress.running().entrySet()) {
+      out.writeInt(part.getKey());
+      trajectory(out, part.getValue());
+    }
+    out.writeInt(progress.samples().size());
+    for (Map.Entry<Integer, Raster> part : progress.samples().entrySet()) {
+      out.writeInt(part.getKey());
+      raster(out, part.getValue());
+    }
+    out.writeInt(progress.tiles().size());
+    for (Map.Entry<Integer, Payload> tile : progress.tiles().entrySet()) {
+      out.writeInt(tile.getKey());
+      Optional<PayloadReference> reference = Payloads.reference(tile.getValue());
+      out.writeBoolean(reference.isPresent());
+      if (reference.isPresent()) {
+        text(out, reference.get().getUri());
+        text(out, reference.get().getSha256());
+        out.writeLong(reference.get().getLength());
+      } else {
+        bytes(out, Payloads.inlineBytes(tile.getValue()).orElseThrow());
+      }
+    }
+  }
+
+  private static TaskProgress progress(DataInputStream in, byte version) throws IOException {
+    String modelDigest = text(in);
+    String plan = text(in);
+    Map<Integer, TrajectorySnapshot> running = new HashMap<>();
+    for (int left = length(in, 1); left > 0; left--) {
+      running.put(in.readInt(), trajectory(in, version));
+    }
+    Map<Integer, Raster> samples = new HashMap<>();
+    for (int left = length(in, 1); left > 0; left--) {
+      samples.put(in.readInt(), raster(in));
+    }
+    Map<Integer, Payload> tiles = new HashMap<>();
+    for (int left = length(in, 1); left > 0; left--) {
+      int tile = in.readInt();
+      tiles.put(
+          tile,
+          in.readBoolean()
+              ? Payloads.stored(
+                  new PayloadReference(text(in), text(in), in.readLong()), TileResults.MEDIA_TYPE)
+              : Payloads.inline(bytes(in), TileResults.MEDIA_TYPE));
+    }
+    return new TaskProgress(modelDigest, plan, running, samples, tiles);
   }
 
   private static void value(DataOutputStream out, Object value) throws IOException {

@@ -84,6 +84,16 @@ final class ConcatSegmentation implements Task {
   }
 
   @Override
+  public int imageChannels() {
+    return imageChannels;
+  }
+
+  @Override
+  public ResultKind resultKind() {
+    return ResultKind.MASK;
+  }
+
+  @Override
   public GenerationRequest check(GenerationRequest request) {
     Raster image = request.get(Parameters.IMAGE);
     Sides.checkChannels(Parameters.IMAGE, image, imageChannels);

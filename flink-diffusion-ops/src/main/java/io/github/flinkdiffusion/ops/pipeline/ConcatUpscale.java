@@ -88,6 +88,11 @@ final class ConcatUpscale implements Task {
   }
 
   @Override
+  public int imageChannels() {
+    return channels;
+  }
+
+  @Override
   public GenerationRequest check(GenerationRequest request) {
     Raster image = request.get(Parameters.IMAGE);
     Sides.checkChannels(Parameters.IMAGE, image, channels);

@@ -3,13 +3,14 @@ package io.github.flinkdiffusion.ops.pipeline;
 import io.github.flinkdiffusion.ops.engine.DeviceMemoryException;
 import io.github.flinkdiffusion.ops.image.Raster;
 import java.util.List;
+import java.util.Optional;
 
 /**
  * A task on a loaded model: pictures from texts, from other pictures, from nothing.
  *
- * <p><b>Threads.</b> {@link #model}, {@link #signature} and {@link #prepare} may be called from any
- * thread at any time. Everything else is called from one thread, the device's, one call at a time;
- * the pipeline is opened and closed there too.
+ * <p><b>Threads.</b> {@link #prepare} and what tells of the model may be called from any thread at
+ * any time. Everything else is called from one thread, the device's, one call at a time; the
+ * pipeline is opened and closed there too.
  *
  * <p><b>Errors.</b> Each device call is all or nothing: when it throws, no trajectory given to it
  * has changed, and the caller may try again with fewer of them.
@@ -32,6 +33,21 @@ public interface DiffusionPipeline extends AutoCloseable {
 
   /** What its requests may say and what stands for what they do not. */
   Signature signature();
+
+  /** Channels of the image that requests bring; 3 where they bring none. */
+  default int imageChannels() {
+    return 3;
+  }
+
+  /** How it works on parts of larger images; empty if only whole ones make sense. */
+  default Optional<Tiling> tiling() {
+    return Optional.empty();
+  }
+
+  /** What its pictures are. */
+  default ResultKind resultKind() {
+    return ResultKind.PICTURE;
+  }
 
   /**
    * Fills in the model's own values for what the spec leaves open and checks every value.

@@ -64,6 +64,11 @@ final class InstructPix2Pix implements Task {
   }
 
   @Override
+  public int imageChannels() {
+    return autoencoder.format().inChannels();
+  }
+
+  @Override
   public GenerationRequest check(GenerationRequest request) {
     Sides.checkPicture(request, autoencoder.format().scaleFactor());
     Raster image = request.get(Parameters.IMAGE);

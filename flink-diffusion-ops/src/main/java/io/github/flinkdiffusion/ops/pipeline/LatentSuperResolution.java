@@ -91,6 +91,11 @@ final class LatentSuperResolution implements Task {
   }
 
   @Override
+  public int imageChannels() {
+    return pictureChannels;
+  }
+
+  @Override
   public GenerationRequest check(GenerationRequest request) {
     Raster image = request.get(Parameters.IMAGE);
     Sides.checkChannels(Parameters.IMAGE, image, pictureChannels);

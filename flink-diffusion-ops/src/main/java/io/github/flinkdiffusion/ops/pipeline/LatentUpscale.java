@@ -107,6 +107,11 @@ final class LatentUpscale implements Task {
   }
 
   @Override
+  public int imageChannels() {
+    return pictureChannels;
+  }
+
+  @Override
   public GenerationRequest check(GenerationRequest request) {
     Sides.checkChannels(Parameters.IMAGE, request.get(Parameters.IMAGE), pictureChannels);
     int factor = autoencoder.format().scaleFactor();

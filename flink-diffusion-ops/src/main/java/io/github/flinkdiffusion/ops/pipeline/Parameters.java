@@ -210,6 +210,15 @@ public final class Parameters {
               "0 or 1",
               value -> value == 0 || value == 1));
 
+  public static final Parameter<Numbers> TILE_TOP_LEFT =
+      numbers(
+          "tileTopLeft",
+          "Left and top, in pixels of the whole result, of a picture that is a part of it: the noise"
+              + " is then a function of the place, and parts that overlap agree. Set for the tiles of"
+              + " an image task.",
+          "two whole numbers from 0",
+          pair -> pair.size() == 2 && wholeFrom0(pair.at(0)) && wholeFrom0(pair.at(1)));
+
   private Parameters() {}
 
   /** All of them, in the order of the reference page. */
@@ -264,6 +273,10 @@ public final class Parameters {
 
   private static boolean inRange(double pixels) {
     return pixels >= 0 && pixels <= 1e6;
+  }
+
+  private static boolean wholeFrom0(double pixels) {
+    return pixels >= 0 && pixels <= Integer.MAX_VALUE && pixels == Math.rint(pixels);
   }
 
   private static boolean falling(Numbers numbers) {

@@ -92,6 +92,10 @@ public final class Signature {
     return new Signature(pipeline, List.copyOf(more));
   }
 
+  public boolean takes(Parameter<?> parameter) {
+    return rules.stream().anyMatch(rule -> rule.parameter() == parameter);
+  }
+
   public List<Entry> entries() {
     return rules.stream().map(Rule::entry).toList();
   }
@@ -103,7 +107,7 @@ public final class Signature {
    */
   public GenerationRequest resolve(GenerationSpec spec) {
     for (Parameter<?> asked : spec.arguments().parameters()) {
-      if (rules.stream().noneMatch(rule -> rule.parameter() == asked)) {
+      if (!takes(asked)) {
         throw new InvalidRequestException(
             "The request has %s, which %s does not take; it takes %s."
                 .formatted(

@@ -216,6 +216,11 @@ final class StableDiffusion implements Task {
   }
 
   @Override
+  public int imageChannels() {
+    return autoencoder.format().inChannels();
+  }
+
+  @Override
   public GenerationRequest check(GenerationRequest request) {
     Sides.checkPicture(request, autoencoder.format().scaleFactor());
     conditioning.check(request);

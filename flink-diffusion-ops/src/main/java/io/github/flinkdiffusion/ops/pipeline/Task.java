@@ -4,6 +4,7 @@ import io.github.flinkdiffusion.ops.engine.HostTensor;
 import io.github.flinkdiffusion.ops.noise.TorchGenerator;
 import io.github.flinkdiffusion.ops.scheduler.SamplingPlan;
 import java.util.List;
+import java.util.Optional;
 
 /**
  * What makes one pipeline class of diffusers different from the others. Threads and errors are
@@ -13,6 +14,21 @@ interface Task extends AutoCloseable {
 
   /** What its requests may say. */
   Signature signature();
+
+  /** See {@link DiffusionPipeline#imageChannels}. */
+  default int imageChannels() {
+    return 3;
+  }
+
+  /** See {@link DiffusionPipeline#tiling}. */
+  default Optional<Tiling> tiling() {
+    return Optional.empty();
+  }
+
+  /** See {@link DiffusionPipeline#resultKind}. */
+  default ResultKind resultKind() {
+    return ResultKind.PICTURE;
+  }
 
   /**
    * Checks what the signature can not, values that must fit each other or the model, and fills in

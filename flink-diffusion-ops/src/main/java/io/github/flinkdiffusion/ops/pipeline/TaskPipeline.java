@@ -7,6 +7,7 @@ import io.github.flinkdiffusion.ops.scheduler.SamplerState;
 import io.github.flinkdiffusion.ops.scheduler.SchedulerException;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.Optional;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 
@@ -32,6 +33,21 @@ final class TaskPipeline implements DiffusionPipeline {
   @Override
   public Signature signature() {
     return task.signature();
+  }
+
+  @Override
+  public int imageChannels() {
+    return task.imageChannels();
+  }
+
+  @Override
+  public Optional<Tiling> tiling() {
+    return task.tiling();
+  }
+
+  @Override
+  public ResultKind resultKind() {
+    return task.resultKind();
   }
 
   @Override

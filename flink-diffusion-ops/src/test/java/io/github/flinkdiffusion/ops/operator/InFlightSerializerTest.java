@@ -6,6 +6,9 @@ import static org.assertj.core.api.Assertions.assertThatThrownBy;
 import io.github.flinkdiffusion.connector.event.FailureEvent;
 import io.github.flinkdiffusion.connector.event.FailureReason;
 import io.github.flinkdiffusion.connector.event.ImageEvent;
+import io.github.flinkdiffusion.connector.event.ImageTaskEvent;
+import io.github.flinkdiffusion.connector.event.PayloadReference;
+import io.github.flinkdiffusion.connector.event.Payloads;
 import io.github.flinkdiffusion.connector.event.PromptEvent;
 import io.github.flinkdiffusion.ops.image.Raster;
 import io.github.flinkdiffusion.ops.pipeline.GenerationRequest;
@@ -72,6 +75,16 @@ class InFlightSerializerTest {
 
   static final List<String> NAMES = List.copyOf(ITEMS.keySet());
 
+  /** What versions could write. */
+  private static final Map<String, List<String>> WRITTEN =
+      Map.of(
+          "version-1",
+          NAMES.subList(0, NAMES.indexOf("task-not-begun")),
+          "version-2",
+          NAMES.subList(0, NAMES.indexOf("task-not-begun")),
+          "version-3",
+          NAMES);
+
   private static Map<String, InFlight> items() {
     Map<String, InFlight> items = new LinkedHashMap<>();
     items.put("waiting", new InFlight.Waiting(OptionalLong.of(1_700_000_000_000L), PROMPT));
@@ -126,6 +139,38 @@ class InFlightSerializerTest {
                     .setOriginal(ByteBuffer.wrap(new byte[] {4, 5}))
                     .setAttributes(Map.of("campaign", "winter"))
                     .build())));
+    ImageTaskEvent task =
+        ImageTaskEvent.newBuilder()
+            .setId("scene-1")
+            .setImage(Payloads.inline(new byte[] {1, 2, 3}, "image/tiff"))
+            .setEnsembleSize(2)
+            .build();
+    items.put("task-not-begun", new InFlight.Task(OptionalLong.of(3), task, TaskProgress.NONE));
+    items.put(
+        "task",
+        new InFlight.Task(
+            OptionalLong.empty(),
+            task,
+            new TaskProgress(
+                "0123abcd",
+                "3 x 4, 2 samples",
+                Map.of(
+                    4,
+                    new TrajectorySnapshot(
+                        REQUEST,
+                        "0123abcd",
+                        2,
+                        new float[] {1, 2},
+                        new float[0][],
+                        new byte[] {7})),
+                Map.of(5, new Raster(1, 1, 2, new float[] {0.25f, -3})),
+                Map.of(
+                    0,
+                    Payloads.inline(new byte[] {8, 9}, TileResults.MEDIA_TYPE),
+                    1,
+                    Payloads.stored(
+                        new PayloadReference("s3://b/p/1f/1f82", "1f82", 77L),
+                        TileResults.MEDIA_TYPE)))));
     return items;
   }
 
@@ -137,8 +182,10 @@ class InFlightSerializerTest {
   }
 
   static Stream<Arguments> written() {
-    return Stream.of("version-1", "version-2")
-        .flatMap(version -> NAMES.stream().map(name -> Arguments.of(version, name)));
+    return WRITTEN.entrySet().stream()
+        .flatMap(
+            version ->
+                version.getValue().stream().map(name -> Arguments.of(version.getKey(), name)));
   }
 
   @ParameterizedTest
@@ -167,7 +214,7 @@ class InFlightSerializerTest {
   @Test
   @EnabledIfSystemProperty(named = "fixtures.write", matches = "true")
   void fixturesOfANewVersionAreWrittenOnce() throws IOException {
-    Path current = VERSIONS.resolve("version-2");
+    Path current = VERSIONS.resolve("version-3");
     Files.createDirectories(current);
     for (Map.Entry<String, InFlight> item : ITEMS.entrySet()) {
       Path file = current.resolve(item.getKey() + ".bin");
@@ -206,10 +253,10 @@ class InFlightSerializerTest {
   @Test
   void aLaterVersionIsRefusedWithWhatToDo() {
     byte[] bytes = InFlightSerializer.serialize(ITEMS.get("waiting"));
-    bytes[0] = 3;
+    bytes[0] = 4;
     assertThatThrownBy(() -> InFlightSerializer.deserialize(bytes))
         .isInstanceOf(DiffusionException.class)
-        .hasMessageContaining("version 3")
+        .hasMessageContaining("version 4")
         .hasMessageContaining("restore with the version that wrote it");
   }
 }

@@ -49,9 +49,15 @@ class OptionsReferenceTest {
       List.of(
           new Section(
               "Diffusion operator",
-              "A method of `TextToImage` sets the same, and wins. `DiffusionOptions`.",
+              "A method of `TextToImage` or `ImageTasks` sets the same, and wins. `DiffusionOptions`.",
               DiffusionOptions.class,
               DiffusionOptions.ALL),
+          new Section(
+              "Image tasks",
+              "Of operators that work on images. A method of `ImageTasks` sets the same, and wins."
+                  + " `ImageTaskOptions`.",
+              ImageTaskOptions.class,
+              ImageTaskOptions.ALL),
           new Section(
               "Payloads",
               "Images that are too large for an event. `PayloadOptions`.",

@@ -44,7 +44,8 @@ final class Subtask implements AutoCloseable {
       throws Exception {
     harness =
         new OneInputStreamOperatorTestHarness<>(
-            new DiffusionOperatorFactory.OfPrompts(pipelines, settings, services),
+            new DiffusionOperatorFactory.OfRequests<>(
+                RequestKind.PROMPTS, pipelines, settings, services),
             MAX_PARALLELISM,
             parallelism,
             index);

@@ -249,7 +249,8 @@ class TextToImageTest {
                     "s3://bucket/payloads",
                     MemorySize.ofMebiBytes(2),
                     List.of(),
-                    PayloadOptions.MAX_SIZE.defaultValue())));
+                    PayloadOptions.MAX_SIZE.defaultValue()),
+                ImageSettings.of(new Configuration())));
   }
 
   @Test

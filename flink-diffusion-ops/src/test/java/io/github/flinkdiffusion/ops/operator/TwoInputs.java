@@ -32,8 +32,8 @@ final class TwoInputs implements AutoCloseable {
     this.devices = devices;
     harness =
         new AbstractStreamOperatorTestHarness<>(
-            new DiffusionOperatorFactory.OfPromptsAndCancellations(
-                pipelines, settings, devices.services),
+            new DiffusionOperatorFactory.OfRequestsAndCancellations<>(
+                RequestKind.PROMPTS, pipelines, settings, devices.services),
             MAX_PARALLELISM,
             parallelism,
             index);
@@ -52,8 +52,9 @@ final class TwoInputs implements AutoCloseable {
     return this;
   }
 
-  CancellableOperator operator() {
-    return (CancellableOperator) harness.getOperator();
+  @SuppressWarnings("unchecked") // it was made for prompts
+  CancellableOperator<PromptEvent> operator() {
+    return (CancellableOperator<PromptEvent>) harness.getOperator();
   }
 
   void prompt(PromptEvent prompt, long time) throws Exception {

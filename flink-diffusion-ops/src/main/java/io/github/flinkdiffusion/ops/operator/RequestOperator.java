@@ -1,7 +1,6 @@
 package io.github.flinkdiffusion.ops.operator;
 
 import io.github.flinkdiffusion.connector.event.ImageEvent;
-import io.github.flinkdiffusion.connector.event.PromptEvent;
 import org.apache.flink.streaming.api.operators.BoundedOneInput;
 import org.apache.flink.streaming.api.operators.OneInputStreamOperator;
 import org.apache.flink.streaming.api.operators.StreamOperatorParameters;
@@ -9,22 +8,30 @@ import org.apache.flink.streaming.api.watermark.Watermark;
 import org.apache.flink.streaming.runtime.streamrecord.StreamRecord;
 import org.apache.flink.streaming.runtime.watermarkstatus.WatermarkStatus;
 
-/** Its input is requests. */
-final class PromptOperator extends DiffusionOperator
-    implements OneInputStreamOperator<PromptEvent, ImageEvent>, BoundedOneInput {
+/**
+ * Its input is requests.
+ *
+ * @param <E> the requests' event
+ */
+final class RequestOperator<E> extends DiffusionOperator
+    implements OneInputStreamOperator<E, ImageEvent>, BoundedOneInput {
   private static final long serialVersionUID = 1L;
 
-  PromptOperator(
+  private final RequestKind<E> kind;
+
+  RequestOperator(
+      RequestKind<E> kind,
       StreamOperatorParameters<ImageEvent> parameters,
       PipelineFactory pipeline,
       DiffusionSettings settings,
       ProcessServices services) {
     super(parameters, pipeline, settings, services);
+    this.kind = kind;
   }
 
   @Override
-  public void processElement(StreamRecord<PromptEvent> element) throws Exception {
-    take(element);
+  public void processElement(StreamRecord<E> element) throws Exception {
+    take(kind, element);
   }
 
   @Override

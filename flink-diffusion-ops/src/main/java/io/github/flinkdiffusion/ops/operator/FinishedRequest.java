@@ -1,0 +1,29 @@
+package io.github.flinkdiffusion.ops.operator;
+
+import io.github.flinkdiffusion.connector.event.CancelEvent;
+import io.github.flinkdiffusion.ops.batching.Ticket;
+import io.github.flinkdiffusion.ops.batching.Work;
+import java.util.Map;
+
+/** One that was restored with its result. */
+final class FinishedRequest extends Request {
+  private final Outcome how;
+
+  FinishedRequest(RequestHost host, InFlight.Finished restored) {
+    super(host, null, restored.timestamp());
+    this.how = restored.outcome();
+  }
+
+  @Override
+  void begin() {
+    end(how);
+  }
+
+  @Override
+  void cancel(CancelEvent why) {}
+
+  @Override
+  InFlight asFarAsItCame(Map<Ticket, Work> onDevice) {
+    return new InFlight.Finished(timestamp, how);
+  }
+}

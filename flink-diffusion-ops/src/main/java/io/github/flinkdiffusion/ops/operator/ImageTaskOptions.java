@@ -1,0 +1,132 @@
+package io.github.flinkdiffusion.ops.operator;
+
+import io.github.flinkdiffusion.ops.imaging.ResultFormat;
+import java.util.List;
+import org.apache.flink.configuration.ConfigOption;
+import org.apache.flink.configuration.ConfigOptions;
+import org.apache.flink.configuration.MemorySize;
+
+/**
+ * Settings of an operator that works on images, besides {@link DiffusionOptions}. Each can be set
+ * in Flink's configuration and by a method of {@link ImageTasks}, which wins.
+ */
+public final class ImageTaskOptions {
+
+  public static final ConfigOption<Integer> ENSEMBLE_SIZE =
+      ConfigOptions.key("diffusion.default.ensemble-size")
+          .intType()
+          .defaultValue(1)
+          .withDescription(
+              "Samples of an image task that names no number, 1 to 64, each from a seed of its own:"
+                  + " the result is their mean (of masks, the share of samples), and how much they"
+                  + " differ is its uncertainty.");
+
+  public static final ConfigOption<List<Integer>> BANDS =
+      ConfigOptions.key("diffusion.image.bands")
+          .intType()
+          .asList()
+          .noDefaultValue()
+          .withDescription(
+              "Which of an image's bands the model sees, counted from 1, in its order, such as"
+                  + " 3;2;1 for a satellite's blue, green, red. Without it, opacity is left out,"
+                  + " gray is shown as three equal bands and color as gray where the model wants"
+                  + " it, and other numbers of bands are refused.");
+
+  public static final ConfigOption<String> VALUE_RANGE =
+      ConfigOptions.key("diffusion.image.value-range")
+          .stringType()
+          .noDefaultValue()
+          .withDescription(
+              "Which of an image's numbers are black and white for the model, such as 0..10000 for"
+                  + " reflectances or -160..240 for Hounsfield units. Results are in the image's"
+                  + " numbers again. Without it, what the file says (a DICOM window), else all that"
+                  + " its type can hold.");
+
+  public static final ConfigOption<Double> NOT_FINITE_AS =
+      ConfigOptions.key("diffusion.image.not-finite-as")
+          .doubleType()
+          .noDefaultValue()
+          .withDescription(
+              "The number that is taken where an image holds infinity or what is not a number."
+                  + " Without it, such an image is refused.");
+
+  public static final ConfigOption<Boolean> PATIENT_DATA =
+      ConfigOptions.key("diffusion.image.patient-data")
+          .booleanType()
+          .defaultValue(false)
+          .withDescription(
+              "Whether what a DICOM file says of its patient is copied into results. Without it,"
+                  + " only what is needed to understand the pixels is.");
+
+  public static final ConfigOption<Long> MAX_PIXELS =
+      ConfigOptions.key("diffusion.image.max-pixels")
+          .longType()
+          .defaultValue(1L << 30)
+          .withDescription(
+              "Most pixels of a TIFF image, which is read by parts. Images of other kinds are read as"
+                  + " a whole and have at most 4096 x 4096.");
+
+  public static final ConfigOption<MemorySize> MEMORY =
+      ConfigOptions.key("diffusion.image.memory")
+          .memoryType()
+          .defaultValue(MemorySize.ofMebiBytes(256))
+          .withDescription(
+              "Heap memory for the images that a subtask works on: another one is opened only while"
+                  + " those that are open take less, so the last one may exceed it. A TIFF image"
+                  + " takes 16 MiB at most, one of another kind 4 bytes for each number. It also"
+                  + " bounds the tiles' results of one image where there is no payload store.");
+
+  public static final ConfigOption<Integer> PARTS_IN_FLIGHT =
+      ConfigOptions.key("diffusion.image.parts-in-flight")
+          .intType()
+          .defaultValue(64)
+          .withDescription(
+              "Parts of images (each sample of each tile) that a subtask reads or has on the device"
+                  + " at once, from 1. Images take turns. Memory and checkpoints hold these parts,"
+                  + " never the whole of a large image; more than a network call has rows is of no"
+                  + " use.");
+
+  public static final ConfigOption<ResultFormat> FORMAT =
+      ConfigOptions.key("diffusion.image.format")
+          .enumType(ResultFormat.class)
+          .defaultValue(ResultFormat.AUTO)
+          .withDescription(
+              "Kind of file of image tasks' results: PNG, TIFF, or AUTO, which is TIFF for what was"
+                  + " TIFF, for floats, for more than four bands and for images with a place on"
+                  + " Earth. Results of more than 16 million numbers are TIFF always.");
+
+  public static final ConfigOption<Integer> TILE_SIZE =
+      ConfigOptions.key("diffusion.tile.size")
+          .intType()
+          .noDefaultValue()
+          .withDescription(
+              "Side of a tile in pixels of the image: images with a longer side are cut into tiles of"
+                  + " this size, which overlap and are blended. Without it, the model's own size,"
+                  + " for images more than twice as large; segmentations are then never cut, since"
+                  + " what a tile shows alone means less than the whole.");
+
+  public static final ConfigOption<Integer> TILE_OVERLAP =
+      ConfigOptions.key("diffusion.tile.overlap")
+          .intType()
+          .noDefaultValue()
+          .withDescription(
+              "By how many pixels of the image neighbouring tiles overlap at least, up to half a"
+                  + " tile. Without it, a quarter of a tile.");
+
+  /** All of them, in the order in which they are documented. */
+  public static final List<ConfigOption<?>> ALL =
+      List.of(
+          ENSEMBLE_SIZE,
+          BANDS,
+          VALUE_RANGE,
+          NOT_FINITE_AS,
+          PATIENT_DATA,
+          MAX_PIXELS,
+          MEMORY,
+          PARTS_IN_FLIGHT,
+          FORMAT,
+          TILE_SIZE,
+          TILE_OVERLAP);
+
+  private ImageTaskOptions() {}
+}

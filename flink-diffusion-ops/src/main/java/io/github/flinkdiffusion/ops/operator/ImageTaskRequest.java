@@ -1,0 +1,357 @@
+package io.github.flinkdiffusion.ops.operator;
+
+import io.github.flinkdiffusion.connector.event.CancelEvent;
+import io.github.flinkdiffusion.connector.event.FailureReason;
+import io.github.flinkdiffusion.connector.event.ImageEvent;
+import io.github.flinkdiffusion.connector.event.ImageTaskEvent;
+import io.github.flinkdiffusion.connector.event.Payload;
+import io.github.flinkdiffusion.ops.batching.RequestFailure;
+import io.github.flinkdiffusion.ops.batching.RequestListener;
+import io.github.flinkdiffusion.ops.batching.Submission;
+import io.github.flinkdiffusion.ops.batching.Ticket;
+import io.github.flinkdiffusion.ops.batching.Work;
+import io.github.flinkdiffusion.ops.image.Raster;
+import io.github.flinkdiffusion.ops.imaging.Ensemble;
+import io.github.flinkdiffusion.ops.imaging.TaskPlan;
+import io.github.flinkdiffusion.ops.pipeline.GeneratedImage;
+import io.github.flinkdiffusion.ops.pipeline.TrajectorySnapshot;
+import java.time.Duration;
+import java.util.ArrayList;
+import java.util.HashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.Optional;
+import java.util.OptionalLong;
+import java.util.concurrent.atomic.AtomicInteger;
+import org.slf4j.Logger;
+import org.slf4j.LoggerFactory;
+
+/**
+ * A picture from a picture: each sample of each tile is a part, and each part a trajectory. It is
+ * opened when there is memory for it, hands over parts as {@link PartTurns} gives it turns, reduces
+ * a tile's samples to one result when all are there, and puts the tiles together in the end.
+ *
+ * <p>Reading, reducing and putting together is done on the subtask's pool; its state belongs to the
+ * task's thread, which hears of everything by mail.
+ */
+final class ImageTaskRequest extends Request {
+  private static final Logger LOG = LoggerFactory.getLogger(ImageTaskRequest.class);
+
+  private final ImageTaskEvent task;
+
+  /** What was restored and is not taken up yet. */
+  private TaskProgress restored;
+
+  /** Set by whoever opens it, so that it is closed even if the task ends before the mail comes. */
+  private volatile OpenImageTask opened;
+
+  /** Null until it is opened. */
+  private OpenImageTask open;
+
+  /** Parts before it were handed over, or need not be. */
+  private int next;
+
+  private final Map<Integer, Part> running = new HashMap<>();
+  private final Map<Integer, TrajectorySnapshot> resumable = new HashMap<>();
+  private final Map<Integer, Raster> samples = new HashMap<>();
+  private final Map<Integer, Payload> tiles = new HashMap<>();
+  private final AtomicInteger stepsDone = new AtomicInteger();
+  private boolean released;
+
+  ImageTaskRequest(
+      RequestHost host, ImageTaskEvent task, OptionalLong timestamp, TaskProgress restored) {
+    super(host, new RequestEvent.ImageTask(task), timestamp);
+    this.task = task;
+    this.restored = restored;
+  }
+
+  @Override
+  void begin() {
+    host.turns().add(this);
+  }
+
+  // ------------------------------------------------------------------ opening
+
+  /** Has its turn to be opened; {@link PartTurns} is told what came of it. */
+  void open() {
+    work(
+        () -> {
+          try {
+            opened =
+                OpenImageTask.open(
+                    task, host.settings(), host.batcher(), host.payloads(), host.scratch());
+          } catch (RuntimeException | Error e) {
+            host.mail(host.turns()::openingFailed, "image can not be opened");
+            throw e;
+          }
+          host.mail(() -> opened(opened), "image is open");
+        },
+        "read");
+  }
+
+  private void opened(OpenImageTask ready) {
+    if (outcome.isDone()) {
+      ready.close();
+      host.turns().openingFailed();
+      return;
+    }
+    open = ready;
+    takeUp();
+    host.turns().opened(this, open.heapBytes());
+    tilesInMemory().forEach(this::reduceIfWhole);
+    composeIfWhole();
+  }
+
+  /** Progress of another model or another plan is worth nothing. */
+  private void takeUp() {
+    TaskProgress progress = restored;
+    restored = TaskProgress.NONE;
+    if (progress.isNone()) {
+      return;
+    }
+    String digest = host.batcher().model().digest();
+    if (progress.modelDigest().equals(digest)
+        && progress.plan().equals(open.plan().fingerprint())) {
+      host.meters().restoredTrajectories.inc(progress.running().size());
+      resumable.putAll(progress.running());
+      samples.putAll(progress.samples());
+      tiles.putAll(progress.tiles());
+      LOG.debug(
+          "Request {} goes on with {} of {} tiles done.",
+          task.getId(),
+          tiles.size(),
+          open.plan().tiles().size());
+      return;
+    }
+    host.meters().restartedTrajectories.inc(progress.running().size());
+    LOG.info(
+        "Request {} begins again: it was saved on model {} as {}; now it is {} as {}.",
+        task.getId(),
+        progress.modelDigest(),
+        progress.plan(),
+        digest,
+        open.plan().fingerprint());
+  }
+
+  private List<Integer> tilesInMemory() {
+    return samples.keySet().stream().map(open.plan()::tileOf).distinct().toList();
+  }
+
+  // ------------------------------------------------------------------ parts
+
+  /**
+   * Has its turn to hand the next part to the device.
+   *
+   * @return false when there is none left, or it has ended
+   */
+  boolean handOverNext() {
+    if (outcome.isDone()) {
+      return false;
+    }
+    TaskPlan plan = open.plan();
+    while (next < plan.size()
+        && (samples.containsKey(next) || tiles.containsKey(plan.tileOf(next)))) {
+      next++;
+    }
+    if (next == plan.size()) {
+      return false;
+    }
+    Part part = new Part(next++);
+    running.put(part.index, part);
+    TrajectorySnapshot saved = resumable.remove(part.index);
+    if (saved != null) {
+      part.submit(new Work.Resumed(saved));
+    } else {
+      work(
+          () -> {
+            Work fresh = new Work.Fresh(host.batcher().prepare(open.spec(part.index)));
+            host.mail(() -> part.submit(fresh), "part is read");
+          },
+          "read");
+    }
+    return true;
+  }
+
+  /** One sample of one tile. */
+  private final class Part implements RequestListener {
+    final int index;
+
+    /** Null while it is read. Task thread only. */
+    Ticket ticket;
+
+    /** What came of it, for a checkpoint that comes before the mail; null before. */
+    volatile Raster sample;
+
+    Part(int index) {
+      this.index = index;
+    }
+
+    void submit(Work work) {
+      if (outcome.isDone()) {
+        return;
+      }
+      Optional<Submission> how = submission();
+      if (how.isPresent()) {
+        ticket = host.session().submit(work, how.get(), this);
+      }
+    }
+
+    @Override
+    public void onStarted(Duration queued) {
+      host.meters().queued(queued);
+    }
+
+    @Override
+    public void onRetry(RequestFailure cause) {
+      host.meters().retries.inc();
+      LOG.info("Part {} of request {} is begun anew: {}", index, task.getId(), cause.message());
+    }
+
+    @Override
+    public void onStep(int done, int ofTotal) {
+      host.meters().steps.inc();
+      if (host.ledger().made(task.getId() + "#" + index, done)) {
+        host.meters().redoneSteps.inc();
+      }
+      int ofAll = ofTotal * open.plan().size();
+      stepMade(Math.min(stepsDone.incrementAndGet(), ofAll), ofAll);
+    }
+
+    @Override
+    public void onFinished(GeneratedImage image) {
+      sample = image.image();
+      host.mail(() -> finished(this), "part is done");
+    }
+
+    @Override
+    public void onFailed(RequestFailure failure) {
+      fail(Events.reason(failure.kind()), failure.message());
+    }
+  }
+
+  private void finished(Part part) {
+    if (outcome.isDone()) {
+      return;
+    }
+    running.remove(part.index);
+    samples.put(part.index, part.sample);
+    reduceIfWhole(open.plan().tileOf(part.index));
+    host.turns().placeFreed();
+  }
+
+  /** Makes one result of a tile's samples when the last of them has come. */
+  private void reduceIfWhole(int tile) {
+    int n = open.plan().samples();
+    List<Raster> all = new ArrayList<>(n);
+    for (int part = tile * n; part < (tile + 1) * n; part++) {
+      if (!samples.containsKey(part)) {
+        return;
+      }
+      all.add(samples.get(part));
+    }
+    work(
+        () -> {
+          Raster result = n == 1 ? all.get(0) : Ensemble.of(all).stacked();
+          Payload kept = tileResults().keep(result, open.plan().tiles().size());
+          host.mail(() -> reduced(tile, kept), "tile is done");
+        },
+        "kept");
+  }
+
+  private TileResults tileResults() {
+    return new TileResults(host.payloads(), host.settings().image().memoryBytes());
+  }
+
+  private void reduced(int tile, Payload kept) {
+    if (outcome.isDone()) {
+      return;
+    }
+    host.meters().tiles.inc();
+    tiles.put(tile, kept);
+    int n = open.plan().samples();
+    for (int part = tile * n; part < (tile + 1) * n; part++) {
+      samples.remove(part);
+    }
+    composeIfWhole();
+  }
+
+  private void composeIfWhole() {
+    if (tiles.size() < open.plan().tiles().size()) {
+      return;
+    }
+    Map<Integer, Payload> results = Map.copyOf(tiles);
+    TileResults reader = tileResults();
+    work(
+        () -> {
+          ImageEvent event =
+              ImageTaskResult.compose(task, open, tile -> reader.read(results.get(tile)), host);
+          end(new Outcome.Picture(event));
+        },
+        "encoded or stored");
+  }
+
+  // ------------------------------------------------------------------ end
+
+  @Override
+  void cancel(CancelEvent why) {
+    fail(
+        FailureReason.CANCELLED,
+        Events.cancelled("Request %s was cancelled.".formatted(task.getId()), why));
+  }
+
+  @Override
+  void release() {
+    if (released) {
+      return;
+    }
+    released = true;
+    if (open == null) {
+      return;
+    }
+    int places = running.size();
+    for (Part part : running.values()) {
+      if (part.ticket != null) {
+        host.session().cancel(part.ticket);
+      }
+    }
+    running.clear();
+    samples.clear();
+    tiles.clear();
+    open.close();
+    host.turns().closed(places, open.heapBytes());
+  }
+
+  @Override
+  void discard() {
+    if (opened != null && !released) {
+      opened.close();
+    }
+  }
+
+  // ------------------------------------------------------------------ state
+
+  @Override
+  InFlight asFarAsItCame(Map<Ticket, Work> onDevice) throws InterruptedException {
+    if (outcome.isDone()) {
+      return finished();
+    }
+    if (open == null) {
+      return new InFlight.Task(timestamp, task, restored);
+    }
+    Map<Integer, TrajectorySnapshot> snapshots = new HashMap<>(resumable);
+    Map<Integer, Raster> done = new HashMap<>(samples);
+    for (Part part : running.values()) {
+      Work rest = part.ticket == null ? null : onDevice.get(part.ticket);
+      if (rest instanceof Work.Resumed resumed) {
+        snapshots.put(part.index, resumed.snapshot());
+      } else if (rest == null && part.sample != null) {
+        done.put(part.index, part.sample);
+      }
+    }
+    return new InFlight.Task(
+        timestamp,
+        task,
+        new TaskProgress(
+            host.batcher().model().digest(), open.plan().fingerprint(), snapshots, done, tiles));
+  }
+}

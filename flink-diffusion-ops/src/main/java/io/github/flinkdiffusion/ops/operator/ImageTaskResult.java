@@ -1,0 +1,92 @@
+package io.github.flinkdiffusion.ops.operator;
+
+import io.github.flinkdiffusion.connector.event.ImageEvent;
+import io.github.flinkdiffusion.connector.event.ImageTaskEvent;
+import io.github.flinkdiffusion.connector.event.Payload;
+import io.github.flinkdiffusion.connector.event.Payloads;
+import io.github.flinkdiffusion.connector.payload.PayloadException;
+import io.github.flinkdiffusion.connector.payload.PayloadStore;
+import io.github.flinkdiffusion.ops.image.ImageException;
+import io.github.flinkdiffusion.ops.image.Raster;
+import io.github.flinkdiffusion.ops.imaging.Artifact;
+import io.github.flinkdiffusion.ops.imaging.Audit;
+import io.github.flinkdiffusion.ops.imaging.Composition;
+import io.github.flinkdiffusion.ops.pipeline.GenerationRequest;
+import io.github.flinkdiffusion.ops.pipeline.ResultKind;
+import java.nio.file.Path;
+import java.util.Optional;
+import java.util.function.IntFunction;
+import java.util.stream.Stream;
+
+/** The event of a finished image task. */
+final class ImageTaskResult {
+  private ImageTaskResult() {}
+
+  /**
+   * Puts the tiles together, encodes the pictures and stores those that are too large for the
+   * event. Takes CPU time and may wait for file systems.
+   *
+   * @param tiles a tile's result by its number
+   * @throws ImageException when a picture can not be written
+   * @throws PayloadException when one can not be stored
+   */
+  static ImageEvent compose(
+      ImageTaskEvent task, OpenImageTask open, IntFunction<Raster> tiles, RequestHost host) {
+    boolean ensemble = open.plan().samples() > 1;
+    int channels = tiles.apply(0).channels() - (ensemble ? 1 : 0);
+    ImageSettings how = host.settings().image();
+    Audit audit =
+        Audit.of(
+            host.batcher().model(), open.whole(), open.inputDigests(), open.furtherParameters(how));
+    Composition composed =
+        Composition.compose(
+            open.order(
+                host.batcher().resultKind() == ResultKind.MASK,
+                channels,
+                how,
+                audit.texts(),
+                host.scratch()),
+            tiles);
+    try {
+      return event(task, composed, audit, open.first(), host.payloads());
+    } finally {
+      Stream.of(Optional.of(composed.picture()), composed.mask(), composed.uncertainty())
+          .flatMap(Optional::stream)
+          .flatMap(artifact -> artifact.file().stream())
+          .forEach(Composition::deleteQuietly);
+    }
+  }
+
+  private static ImageEvent event(
+      ImageTaskEvent task,
+      Composition composed,
+      Audit audit,
+      GenerationRequest first,
+      PayloadStore payloads) {
+    return Payloads.setPicture(ImageEvent.newBuilder(), payload(composed.picture(), payloads))
+        .setId(task.getId())
+        .setWidth(composed.width())
+        .setHeight(composed.height())
+        .setMask(composed.mask().map(mask -> payload(mask, payloads)).orElse(null))
+        .setUncertainty(
+            composed.uncertainty().map(spread -> payload(spread, payloads)).orElse(null))
+        .setPrompt(task.getPrompt())
+        .setNegativePrompt(task.getNegativePrompt())
+        .setSeed(first.seed())
+        .setSteps(first.steps())
+        .setGuidanceScale(first.guidanceScale())
+        .setScheduler(first.scheduler())
+        .setModel(audit.model())
+        .setModelDigest(audit.modelDigest())
+        .setAudit(AuditRecords.of(audit))
+        .setAttributes(task.getAttributes())
+        .build();
+  }
+
+  private static Payload payload(Artifact artifact, PayloadStore payloads) {
+    Optional<Path> file = artifact.file();
+    return file.isPresent()
+        ? payloads.write(file.get(), artifact.mediaType())
+        : payloads.write(artifact.bytes().orElseThrow(), artifact.mediaType());
+  }
+}

@@ -1,0 +1,307 @@
+package io.github.flinkdiffusion.ops.operator;
+
+import io.github.flinkdiffusion.connector.event.ImageTaskEvent;
+import io.github.flinkdiffusion.connector.event.Payload;
+import io.github.flinkdiffusion.connector.event.Payloads;
+import io.github.flinkdiffusion.connector.payload.PayloadFile;
+import io.github.flinkdiffusion.connector.payload.PayloadStore;
+import io.github.flinkdiffusion.ops.batching.StepBatcher;
+import io.github.flinkdiffusion.ops.image.FloatResize;
+import io.github.flinkdiffusion.ops.image.ImageException;
+import io.github.flinkdiffusion.ops.image.PilResize;
+import io.github.flinkdiffusion.ops.image.Raster;
+import io.github.flinkdiffusion.ops.image.Window;
+import io.github.flinkdiffusion.ops.imaging.Composition;
+import io.github.flinkdiffusion.ops.imaging.ModelBands;
+import io.github.flinkdiffusion.ops.imaging.Scene;
+import io.github.flinkdiffusion.ops.imaging.TaskPlan;
+import io.github.flinkdiffusion.ops.pipeline.Arguments;
+import io.github.flinkdiffusion.ops.pipeline.GenerationRequest;
+import io.github.flinkdiffusion.ops.pipeline.GenerationSpec;
+import io.github.flinkdiffusion.ops.pipeline.InvalidRequestException;
+import io.github.flinkdiffusion.ops.pipeline.Numbers;
+import io.github.flinkdiffusion.ops.pipeline.Parameter;
+import io.github.flinkdiffusion.ops.pipeline.Parameters;
+import io.github.flinkdiffusion.ops.pipeline.ResultKind;
+import io.github.flinkdiffusion.ops.pipeline.Tiling;
+import java.nio.file.Path;
+import java.util.List;
+import java.util.Map;
+import java.util.Optional;
+import java.util.SortedMap;
+import java.util.TreeMap;
+
+/**
+ * An image task whose images are open and whose parts are known: all that follows from the request
+ * and the job's settings before the device is asked. Any thread may use it; closing it closes the
+ * images.
+ */
+final class OpenImageTask implements AutoCloseable {
+  private static final String IMAGE = "image";
+  private static final String MASK = "mask";
+
+  /** More than that is a mistake rather than a wish. */
+  private static final int MOST_SAMPLES = 64;
+
+  private final Input image;
+  private final Optional<Input> mask;
+  private final ModelBands bands;
+  private final TaskPlan plan;
+  private final boolean placed;
+  private final GenerationSpec asked;
+  private final GenerationRequest first;
+
+  private OpenImageTask(
+      Input image,
+      Optional<Input> mask,
+      ModelBands bands,
+      TaskPlan plan,
+      boolean placed,
+      GenerationSpec asked,
+      GenerationRequest first) {
+    this.image = image;
+    this.mask = mask;
+    this.bands = bands;
+    this.plan = plan;
+    this.placed = placed;
+    this.asked = asked;
+    this.first = first;
+  }
+
+  /** An image of the request, open. */
+  private record Input(Scene scene, String digest, Optional<PayloadFile> file)
+      implements AutoCloseable {
+
+    /** Small files other than TIFF are read from the event, without a file in between. */
+    static Input open(
+        String field,
+        Payload payload,
+        PayloadStore payloads,
+        ImageSettings settings,
+        Path scratch) {
+      Optional<byte[]> inline = Payloads.inlineBytes(payload);
+      try {
+        if (inline.isPresent() && !Scene.isReadByParts(inline.get())) {
+          byte[] bytes = payloads.read(payload);
+          return new Input(
+              settings.ranged(Scene.of(bytes, settings.reading())),
+              Payloads.sha256(bytes),
+              Optional.empty());
+        }
+        PayloadFile file = payloads.open(payload, scratch);
+        try {
+          return new Input(
+              settings.ranged(Scene.open(file.path(), settings.reading(), settings.maxPixels())),
+              inline
+                  .map(Payloads::sha256)
+                  .orElseGet(() -> Payloads.reference(payload).orElseThrow().getSha256()),
+              Optional.of(file));
+        } catch (RuntimeException | Error e) {
+          file.close();
+          throw e;
+        }
+      } catch (ImageException e) {
+        throw new ImageException("The request's %s: %s".formatted(field, e.getMessage()), e);
+      }
+    }
+
+    Input with(Scene other) {
+      return new Input(other, digest, file);
+    }
+
+    @Override
+    public void close() {
+      scene.close();
+      file.ifPresent(PayloadFile::close);
+    }
+  }
+
+  /**
+   * Fetches the request's images, looks at what they are, and asks the model whether it can do the
+   * first part. Waits for files.
+   *
+   * @throws InvalidRequestException for a request that can not be done
+   * @throws ImageException for an image that can not be read, or has the wrong bands
+   */
+  static OpenImageTask open(
+      ImageTaskEvent event,
+      DiffusionSettings settings,
+      StepBatcher batcher,
+      PayloadStore payloads,
+      Path scratch) {
+    Events.checkId(event.getId());
+    ImageSettings how = settings.image();
+    int samples = event.getEnsembleSize() == null ? how.ensembleSize() : event.getEnsembleSize();
+    if (samples < 1 || samples > MOST_SAMPLES) {
+      throw new InvalidRequestException(
+          "ensembleSize is %d; it must be from 1 to %d.".formatted(samples, MOST_SAMPLES));
+    }
+    Input image = Input.open(IMAGE, event.getImage(), payloads, how, scratch);
+    Optional<Input> mask = Optional.empty();
+    try {
+      if (event.getMask() != null) {
+        mask = Optional.of(Input.open(MASK, event.getMask(), payloads, how, scratch));
+        requireSameSize(image.scene(), mask.get().scene());
+      }
+      image = image.with(resized(event, image.scene()));
+      mask = mask.map(input -> input.with(resized(event, input.scene())));
+      ModelBands bands =
+          ModelBands.fit(
+              image.scene().format().bands(),
+              image.scene().channels(),
+              batcher.imageChannels(),
+              how.bands());
+      TaskPlan plan = plan(image.scene(), batcher, how, samples);
+      GenerationSpec asked = Events.spec(event, settings, batcher.signature());
+      OpenImageTask unchecked =
+          new OpenImageTask(image, mask, bands, plan, plan.isTiled(), asked, null);
+      GenerationRequest first = batcher.prepare(unchecked.spec(0));
+      return new OpenImageTask(image, mask, bands, plan, plan.isTiled(), asked, first);
+    } catch (RuntimeException | Error e) {
+      image.close();
+      mask.ifPresent(Input::close);
+      throw e;
+    }
+  }
+
+  private static void requireSameSize(Scene image, Scene mask) {
+    if (image.width() != mask.width() || image.height() != mask.height()) {
+      throw new InvalidRequestException(
+          "The mask is %d x %d pixels; it must be as large as the image, %d x %d."
+              .formatted(mask.width(), mask.height(), image.width(), image.height()));
+    }
+  }
+
+  private static Scene resized(ImageTaskEvent event, Scene scene) {
+    int width = event.getWidth() == null ? scene.width() : event.getWidth();
+    int height = event.getHeight() == null ? scene.height() : event.getHeight();
+    if (width == scene.width() && height == scene.height()) {
+      return scene;
+    }
+    if (width < 1 || height < 1) {
+      throw new InvalidRequestException(
+          "width and height are %d x %d; each must be at least 1.".formatted(width, height));
+    }
+    Raster whole = scene.read(new Window(0, 0, scene.width(), scene.height()));
+    Raster other = FloatResize.resize(whole, height, width, PilResize.Filter.BICUBIC).like(whole);
+    return Scene.of(other, scene.mediaType());
+  }
+
+  /**
+   * A segmentation is cut only when somebody says so: what a tile shows alone means less than the
+   * whole.
+   */
+  private static TaskPlan plan(Scene scene, StepBatcher batcher, ImageSettings how, int samples) {
+    int width = scene.width();
+    int height = scene.height();
+    Optional<Tiling> tiling = batcher.tiling();
+    if (tiling.isEmpty()) {
+      if (how.tileSize().isPresent() && Math.max(width, height) > how.tileSize().getAsInt()) {
+        throw new InvalidRequestException(
+            "The image is %d x %d pixels and %s is %d, but the model does not work on tiles; leave the option out."
+                .formatted(
+                    width, height, ImageTaskOptions.TILE_SIZE.key(), how.tileSize().getAsInt()));
+      }
+      return TaskPlan.whole(width, height, 1, 1, samples);
+    }
+    int scale = tiling.get().scale();
+    int alignment = tiling.get().alignment();
+    int tile = how.tileSize().orElse(tiling.get().tile());
+    int most =
+        how.tileSize()
+            .orElse(
+                batcher.resultKind() == ResultKind.MASK
+                    ? Integer.MAX_VALUE
+                    : 2 * tiling.get().tile());
+    if (Math.max(width, height) <= most) {
+      return TaskPlan.whole(width, height, scale, alignment, samples);
+    }
+    return TaskPlan.tiled(
+        width, height, scale, alignment, tile, how.tileOverlap().orElse(tile / 4), samples);
+  }
+
+  /** What one part asks of the model; reads its part of the image. */
+  GenerationSpec spec(int part) {
+    int tile = plan.tileOf(part);
+    GenerationSpec spec =
+        asked.with(Parameters.IMAGE, bands.toModel(plan.read(image.scene(), tile)));
+    if (mask.isPresent()) {
+      spec = spec.with(Parameters.MASK, grayMask(plan.read(mask.get().scene(), tile)));
+    }
+    if (placed) {
+      Window window = plan.tiles().tile(tile).window().scaled(plan.tiles().scale());
+      spec = spec.with(Parameters.TILE_TOP_LEFT, new Numbers(window.x(), window.y()));
+    }
+    // The first sample is what an ensemble of one would be.
+    return first == null ? spec : spec.with(Parameters.SEED, first.seed() + plan.sampleOf(part));
+  }
+
+  private static Raster grayMask(Raster part) {
+    ModelBands gray = ModelBands.fit(part.format().bands(), part.channels(), 1, List.of());
+    return gray.toModel(part);
+  }
+
+  TaskPlan plan() {
+    return plan;
+  }
+
+  /** The first part's request: what all parts have in common, and its seed. */
+  GenerationRequest first() {
+    return first;
+  }
+
+  /** What all parts have in common: the first one's request without its place. */
+  GenerationRequest whole() {
+    Arguments arguments = Arguments.NONE;
+    for (Parameter<?> parameter : first.arguments().parameters()) {
+      if (parameter != Parameters.TILE_TOP_LEFT
+          && !(placed && (parameter == Parameters.WIDTH || parameter == Parameters.HEIGHT))) {
+        arguments = copy(arguments, parameter);
+      }
+    }
+    return new GenerationRequest(first.id(), arguments);
+  }
+
+  private <T> Arguments copy(Arguments to, Parameter<T> parameter) {
+    return to.with(parameter, first.get(parameter));
+  }
+
+  /** SHA-256 of the images' files by their field in the request. */
+  SortedMap<String, String> inputDigests() {
+    SortedMap<String, String> digests = new TreeMap<>(Map.of(IMAGE, image.digest()));
+    mask.ifPresent(input -> digests.put(MASK, input.digest()));
+    return digests;
+  }
+
+  /** What the result is besides the request, for its audit record. */
+  Map<String, String> furtherParameters(ImageSettings how) {
+    Map<String, String> further = new TreeMap<>();
+    further.put("ensembleSize", Integer.toString(plan.samples()));
+    if (placed) {
+      further.put("tiles", plan.fingerprint());
+    }
+    further.putAll(how.parameters());
+    return further;
+  }
+
+  long heapBytes() {
+    return image.scene().heapBytes() + mask.map(input -> input.scene().heapBytes()).orElse(0L);
+  }
+
+  /** How the result is to be written. */
+  Composition.Order order(
+      boolean segmentation,
+      int channels,
+      ImageSettings how,
+      Map<String, String> texts,
+      Path scratch) {
+    return new Composition.Order(
+        plan, image.scene(), bands, segmentation, channels, how.format(), texts, scratch);
+  }
+
+  @Override
+  public void close() {
+    image.close();
+    mask.ifPresent(Input::close);
+  }
+}

@@ -1,0 +1,166 @@
+package io.github.flinkdiffusion.ops.operator;
+
+import io.github.flinkdiffusion.connector.event.CancelEvent;
+import io.github.flinkdiffusion.connector.event.FailureReason;
+import io.github.flinkdiffusion.connector.event.PromptEvent;
+import io.github.flinkdiffusion.ops.batching.RequestFailure;
+import io.github.flinkdiffusion.ops.batching.RequestListener;
+import io.github.flinkdiffusion.ops.batching.Ticket;
+import io.github.flinkdiffusion.ops.batching.Work;
+import io.github.flinkdiffusion.ops.image.PngCodec;
+import io.github.flinkdiffusion.ops.image.Raster;
+import io.github.flinkdiffusion.ops.pipeline.GeneratedImage;
+import io.github.flinkdiffusion.ops.pipeline.InvalidRequestException;
+import io.github.flinkdiffusion.ops.pipeline.TrajectorySnapshot;
+import java.nio.ByteBuffer;
+import java.time.Duration;
+import java.util.Map;
+import java.util.Optional;
+import java.util.OptionalLong;
+import java.util.concurrent.atomic.AtomicBoolean;
+import org.slf4j.Logger;
+import org.slf4j.LoggerFactory;
+
+/** A picture from text: one trajectory. */
+final class PromptRequest extends Request implements RequestListener {
+  private static final Logger LOG = LoggerFactory.getLogger(PromptRequest.class);
+
+  private final PromptEvent prompt;
+  private final Optional<TrajectorySnapshot> restored;
+  private final AtomicBoolean previewUnderWay = new AtomicBoolean();
+
+  /** Null when it never went to the device. Task thread only. */
+  private Ticket ticket;
+
+  /** What took it back, if something did; said before the device is told. */
+  private volatile CancelEvent cancellation;
+
+  /**
+   * @param restored where it goes on, if it was begun before
+   */
+  PromptRequest(
+      RequestHost host,
+      PromptEvent prompt,
+      OptionalLong timestamp,
+      Optional<TrajectorySnapshot> restored) {
+    super(host, new RequestEvent.Prompt(prompt), timestamp);
+    this.prompt = prompt;
+    this.restored = restored;
+  }
+
+  @Override
+  void begin() {
+    if (restored.isPresent()) {
+      TrajectorySnapshot trajectory = restored.get();
+      if (trajectory.modelDigest().equals(host.batcher().model().digest())) {
+        host.meters().restoredTrajectories.inc();
+        LOG.debug("Request {} goes on behind step {}.", prompt.getId(), trajectory.step());
+        submit(new Work.Resumed(trajectory));
+        return;
+      }
+      // Half a way on one model and half on another leads to no picture of either.
+      host.meters().restartedTrajectories.inc();
+      host.ledger().made(prompt.getId(), trajectory.step());
+      LOG.info(
+          "Request {} begins again, {} steps are lost: the model has changed from {} to {}.",
+          prompt.getId(),
+          trajectory.step(),
+          trajectory.modelDigest(),
+          host.batcher().model());
+    }
+    try {
+      submit(new Work.Fresh(host.batcher().prepare(Events.spec(prompt, host.settings()))));
+    } catch (InvalidRequestException e) {
+      fail(FailureReason.INVALID_REQUEST, e.getMessage());
+    }
+  }
+
+  private void submit(Work work) {
+    submission()
+        .map(how -> how.withPreviewEverySteps(host.settings().previewEverySteps()))
+        .ifPresent(how -> ticket = host.session().submit(work, how, this));
+  }
+
+  @Override
+  void cancel(CancelEvent why) {
+    if (ticket != null) {
+      cancellation = why;
+      host.session().cancel(ticket);
+    }
+  }
+
+  @Override
+  InFlight asFarAsItCame(Map<Ticket, Work> onDevice) throws InterruptedException {
+    Work rest = ticket == null ? null : onDevice.get(ticket);
+    if (rest instanceof Work.Fresh) {
+      return new InFlight.Waiting(timestamp, prompt);
+    }
+    if (rest instanceof Work.Resumed resumed) {
+      return new InFlight.Running(timestamp, prompt, resumed.snapshot());
+    }
+    // The device is done with it: at most its picture is still being encoded.
+    return finished();
+  }
+
+  // ------------------------------------------------------------------ from the device's thread
+
+  @Override
+  public void onStarted(Duration queued) {
+    host.meters().queued(queued);
+  }
+
+  @Override
+  public void onRetry(RequestFailure cause) {
+    host.meters().retries.inc();
+    LOG.info("Request {} is begun anew: {}", prompt.getId(), cause.message());
+  }
+
+  @Override
+  public void onStep(int done, int ofTotal) {
+    host.meters().steps.inc();
+    if (host.ledger().made(prompt.getId(), done)) {
+      host.meters().redoneSteps.inc();
+    }
+    stepMade(done, ofTotal);
+  }
+
+  /** One preview at a time; it is of no use any more when the picture is there. */
+  @Override
+  public void onPreview(int done, int ofTotal, Raster preview) {
+    if (!previewUnderWay.compareAndSet(false, true)) {
+      return;
+    }
+    work(
+        () -> {
+          ByteBuffer png = ByteBuffer.wrap(PngCodec.encode(preview));
+          host.mail(
+              () -> {
+                previewUnderWay.set(false);
+                if (!outcome.isDone()) {
+                  emitProgress(done, ofTotal, png);
+                }
+              },
+              "preview");
+        },
+        "shown while it is made");
+  }
+
+  @Override
+  public void onFinished(GeneratedImage image) {
+    work(
+        () ->
+            end(
+                new Outcome.Picture(
+                    Events.image(prompt, image, host.batcher().model(), host.payloads()))),
+        "encoded or stored");
+  }
+
+  @Override
+  public void onFailed(RequestFailure failure) {
+    fail(
+        Events.reason(failure.kind()),
+        failure.kind() == RequestFailure.Kind.CANCELLED
+            ? Events.cancelled(failure.message(), cancellation)
+            : failure.message());
+  }
+}

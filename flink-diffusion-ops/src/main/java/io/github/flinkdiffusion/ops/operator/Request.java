@@ -1,0 +1,194 @@
+package io.github.flinkdiffusion.ops.operator;
+
+import io.github.flinkdiffusion.connector.event.CancelEvent;
+import io.github.flinkdiffusion.connector.event.FailureReason;
+import io.github.flinkdiffusion.connector.event.ProgressEvent;
+import io.github.flinkdiffusion.connector.payload.PayloadException;
+import io.github.flinkdiffusion.ops.batching.Submission;
+import io.github.flinkdiffusion.ops.batching.Ticket;
+import io.github.flinkdiffusion.ops.batching.Work;
+import io.github.flinkdiffusion.ops.image.ImageException;
+import io.github.flinkdiffusion.ops.pipeline.InvalidRequestException;
+import java.nio.ByteBuffer;
+import java.time.Duration;
+import java.time.Instant;
+import java.util.Map;
+import java.util.Optional;
+import java.util.OptionalLong;
+import java.util.concurrent.CompletableFuture;
+import java.util.concurrent.ExecutionException;
+import java.util.concurrent.atomic.AtomicBoolean;
+import org.apache.flink.streaming.runtime.streamrecord.StreamRecord;
+
+/** One request from its arrival until its result is put out. */
+abstract class Request {
+  /** A deadline that is further away than this is none; also keeps nanoseconds within a long. */
+  private static final long MOST_MILLIS_LEFT = Duration.ofDays(365).toMillis();
+
+  final RequestHost host;
+
+  /** Null when it was restored as finished. */
+  final RequestEvent event;
+
+  final OptionalLong timestamp;
+
+  /** Completed by whichever thread ends the request; its mail follows. */
+  final CompletableFuture<Outcome> outcome = new CompletableFuture<>();
+
+  private final long admittedMillis;
+  private final AtomicBoolean progressMailed = new AtomicBoolean();
+  private volatile int step;
+  private volatile int totalSteps;
+
+  Request(RequestHost host, RequestEvent event, OptionalLong timestamp) {
+    this.host = host;
+    this.event = event;
+    this.timestamp = timestamp;
+    this.admittedMillis = host.now();
+  }
+
+  /** Begins, or goes on; task thread, once. */
+  abstract void begin();
+
+  /** Takes it back, unless it has its outcome; task thread. */
+  abstract void cancel(CancelEvent why);
+
+  /**
+   * What a checkpoint holds of it; task thread.
+   *
+   * @param onDevice what is left of the work that is on the device
+   */
+  abstract InFlight asFarAsItCame(Map<Ticket, Work> onDevice) throws InterruptedException;
+
+  /** Frees what it holds, after its outcome; task thread. */
+  void release() {}
+
+  /** Closes what it holds, when the task ends and no other thread works for it any more. */
+  void discard() {}
+
+  final <T> StreamRecord<T> record(T value) {
+    return timestamp.isPresent()
+        ? new StreamRecord<>(value, timestamp.getAsLong())
+        : new StreamRecord<>(value);
+  }
+
+  /** Only the first end counts; any thread. */
+  final void end(Outcome how) {
+    if (outcome.complete(how)) {
+      host.ended(this);
+    }
+  }
+
+  final void fail(FailureReason reason, String message) {
+    end(new Outcome.Failure(Events.failure(event, reason, message)));
+  }
+
+  /**
+   * How it is handed to the device now.
+   *
+   * @return empty when it is too late, and the request has ended as a failure
+   */
+  final Optional<Submission> submission() {
+    Submission how =
+        Submission.DEFAULT
+            .withPriority(event.priority())
+            .withRetries(host.settings().requestRetries());
+    long now = host.now();
+    Optional<Duration> timeout = host.settings().timeout();
+    if (timeout.isPresent()) {
+      Duration left = timeout.get().minusMillis(now - admittedMillis);
+      if (left.isNegative() || left.isZero()) {
+        fail(
+            FailureReason.TIMEOUT,
+            "Request %s was not done within %s (%s)."
+                .formatted(event.id(), timeout.get(), DiffusionOptions.REQUEST_TIMEOUT.key()));
+        return Optional.empty();
+      }
+      how = how.withTimeout(left);
+    }
+    Long deadline = event.deadline();
+    if (deadline != null) {
+      if (deadline <= now) {
+        fail(
+            FailureReason.TIMEOUT,
+            "Request %s came after its deadline, %s; it is %s."
+                .formatted(event.id(), Instant.ofEpochMilli(deadline), Instant.ofEpochMilli(now)));
+        return Optional.empty();
+      }
+      if (deadline - now <= MOST_MILLIS_LEFT) {
+        how = how.withDeadline(Duration.ofMillis(deadline - now));
+      }
+    }
+    return Optional.of(how);
+  }
+
+  /**
+   * Does CPU work for this request on the subtask's pool. What is wrong with the request's own data
+   * ends the request; a store that can not be reached and every other error fails the task.
+   *
+   * @param what is being done, for messages: "read", "encoded or stored"
+   */
+  final void work(Runnable task, String what) {
+    host.work(
+        () -> {
+          try {
+            task.run();
+          } catch (InvalidRequestException | ImageException e) {
+            fail(FailureReason.INVALID_REQUEST, e.getMessage());
+          } catch (PayloadException e) {
+            if (e.kind() == PayloadException.Kind.UNAVAILABLE) {
+              failTask(what, e);
+            } else {
+              fail(FailureReason.PAYLOAD, e.getMessage());
+            }
+          } catch (RuntimeException | Error e) {
+            failTask(what, e);
+          }
+        });
+  }
+
+  private void failTask(String what, Throwable cause) {
+    outcome.completeExceptionally(cause);
+    host.failTask(
+        "The picture of request %s could not be %s: %s".formatted(event.id(), what, cause), cause);
+  }
+
+  /** Waits for an outcome that is under way, for a checkpoint. */
+  final InFlight finished() throws InterruptedException {
+    try {
+      return new InFlight.Finished(timestamp, outcome.get());
+    } catch (ExecutionException e) {
+      throw new DiffusionException(
+          "The picture of request " + event.id() + " could not be saved.", e.getCause());
+    }
+  }
+
+  /** Notes a step that was made on the device's thread, and tells of it. */
+  final void stepMade(int done, int ofTotal) {
+    int every = host.settings().progressEverySteps();
+    if (every > 0 && (done % every == 0 || done == ofTotal)) {
+      step = done;
+      totalSteps = ofTotal;
+      // One mail at a time: a slow task must not be buried under progress.
+      if (progressMailed.compareAndSet(false, true)) {
+        host.mail(this::emitProgress, "progress");
+      }
+    }
+  }
+
+  private void emitProgress() {
+    progressMailed.set(false);
+    emitProgress(step, totalSteps, null);
+  }
+
+  final void emitProgress(int done, int ofTotal, ByteBuffer preview) {
+    host.emit(
+        record(
+            ProgressEvent.newBuilder()
+                .setId(event.id())
+                .setStep(done)
+                .setTotalSteps(ofTotal)
+                .setPreview(preview)
+                .build()));
+  }
+}

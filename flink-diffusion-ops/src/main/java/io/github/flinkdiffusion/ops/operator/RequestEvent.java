@@ -1,0 +1,92 @@
+package io.github.flinkdiffusion.ops.operator;
+
+import io.github.flinkdiffusion.connector.event.EventCodec;
+import io.github.flinkdiffusion.connector.event.ImageTaskEvent;
+import io.github.flinkdiffusion.connector.event.PromptEvent;
+import io.github.flinkdiffusion.connector.event.RecordPosition;
+import java.util.Map;
+
+/** A request as it arrived, whichever kind of event it is. */
+sealed interface RequestEvent {
+
+  String id();
+
+  int priority();
+
+  /** Milliseconds since 1970-01-01 UTC, or null. */
+  Long deadline();
+
+  /** Where it was read from, or null. */
+  RecordPosition origin();
+
+  Map<String, String> attributes();
+
+  /** As it stands in Kafka. */
+  byte[] encoded();
+
+  /** A picture from text. */
+  record Prompt(PromptEvent event) implements RequestEvent {
+    @Override
+    public String id() {
+      return event.getId();
+    }
+
+    @Override
+    public int priority() {
+      return event.getPriority();
+    }
+
+    @Override
+    public Long deadline() {
+      return event.getDeadline();
+    }
+
+    @Override
+    public RecordPosition origin() {
+      return event.getOrigin();
+    }
+
+    @Override
+    public Map<String, String> attributes() {
+      return event.getAttributes();
+    }
+
+    @Override
+    public byte[] encoded() {
+      return EventCodec.prompts().encode(event);
+    }
+  }
+
+  /** A picture from a picture. */
+  record ImageTask(ImageTaskEvent event) implements RequestEvent {
+    @Override
+    public String id() {
+      return event.getId();
+    }
+
+    @Override
+    public int priority() {
+      return event.getPriority();
+    }
+
+    @Override
+    public Long deadline() {
+      return event.getDeadline();
+    }
+
+    @Override
+    public RecordPosition origin() {
+      return event.getOrigin();
+    }
+
+    @Override
+    public Map<String, String> attributes() {
+      return event.getAttributes();
+    }
+
+    @Override
+    public byte[] encoded() {
+      return EventCodec.imageTasks().encode(event);
+    }
+  }
+}

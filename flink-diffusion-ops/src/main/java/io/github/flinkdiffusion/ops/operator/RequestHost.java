@@ -1,0 +1,52 @@
+package io.github.flinkdiffusion.ops.operator;
+
+import io.github.flinkdiffusion.connector.event.ProgressEvent;
+import io.github.flinkdiffusion.connector.payload.PayloadStore;
+import io.github.flinkdiffusion.ops.batching.BatchSession;
+import io.github.flinkdiffusion.ops.batching.StepBatcher;
+import java.nio.file.Path;
+import org.apache.flink.streaming.runtime.streamrecord.StreamRecord;
+import org.apache.flink.util.function.ThrowingRunnable;
+
+/** What requests use of the subtask that they are in. */
+interface RequestHost {
+
+  StepBatcher batcher();
+
+  BatchSession session();
+
+  DiffusionSettings settings();
+
+  DiffusionMetrics meters();
+
+  StepLedger.Page ledger();
+
+  PayloadStore payloads();
+
+  /** Folder of this machine for files that outlive no attempt. */
+  Path scratch();
+
+  /** Milliseconds since 1970-01-01 UTC; task thread. */
+  long now();
+
+  /**
+   * Does CPU work or waits for files, on the subtask's pool; when the task has ended before, not at
+   * all.
+   */
+  void work(Runnable task);
+
+  /** Sends a mail to the task's thread, unless the task has ended; any thread. */
+  void mail(ThrowingRunnable<? extends Exception> action, String what);
+
+  /** Fails the task, by mail; any thread. */
+  void failTask(String message, Throwable cause);
+
+  /** The request has its outcome; called once, by any thread. */
+  void ended(Request request);
+
+  /** Puts progress out; task thread. */
+  void emit(StreamRecord<ProgressEvent> progress);
+
+  /** Who shares places on the device; task thread. */
+  PartTurns turns();
+}

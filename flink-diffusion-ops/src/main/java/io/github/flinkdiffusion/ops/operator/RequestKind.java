@@ -1,0 +1,26 @@
+package io.github.flinkdiffusion.ops.operator;
+
+import io.github.flinkdiffusion.connector.event.ImageTaskEvent;
+import io.github.flinkdiffusion.connector.event.PromptEvent;
+import java.io.Serializable;
+
+/**
+ * Which events an operator's requests are.
+ *
+ * @param <E> the event
+ */
+@FunctionalInterface
+interface RequestKind<E> extends Serializable {
+  RequestKind<PromptEvent> PROMPTS =
+      (event, copy) ->
+          new RequestEvent.Prompt(copy ? PromptEvent.newBuilder(event).build() : event);
+
+  RequestKind<ImageTaskEvent> IMAGE_TASKS =
+      (event, copy) ->
+          new RequestEvent.ImageTask(copy ? ImageTaskEvent.newBuilder(event).build() : event);
+
+  /**
+   * @param copy whether the event will be used again by who gave it
+   */
+  RequestEvent request(E event, boolean copy);
+}

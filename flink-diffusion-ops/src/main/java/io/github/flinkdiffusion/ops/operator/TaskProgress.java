@@ -1,0 +1,35 @@
+package io.github.flinkdiffusion.ops.operator;
+
+import io.github.flinkdiffusion.connector.event.Payload;
+import io.github.flinkdiffusion.ops.image.Raster;
+import io.github.flinkdiffusion.ops.pipeline.TrajectorySnapshot;
+import java.util.Map;
+
+/**
+ * How far an image task has come, part by part.
+ *
+ * @param modelDigest of the model that did it
+ * @param plan fingerprint of the plan that the parts are of
+ * @param running parts that go on at a step
+ * @param samples finished parts of tiles that are not finished
+ * @param tiles results of finished tiles, see {@link TileResults}
+ */
+record TaskProgress(
+    String modelDigest,
+    String plan,
+    Map<Integer, TrajectorySnapshot> running,
+    Map<Integer, Raster> samples,
+    Map<Integer, Payload> tiles) {
+  /** Nothing done yet. */
+  static final TaskProgress NONE = new TaskProgress("", "", Map.of(), Map.of(), Map.of());
+
+  TaskProgress {
+    running = Map.copyOf(running);
+    samples = Map.copyOf(samples);
+    tiles = Map.copyOf(tiles);
+  }
+
+  boolean isNone() {
+    return running.isEmpty() && samples.isEmpty() && tiles.isEmpty();
+  }
+}

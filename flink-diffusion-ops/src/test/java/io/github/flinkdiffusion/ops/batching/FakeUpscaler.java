@@ -1,0 +1,180 @@
+package io.github.flinkdiffusion.ops.batching;
+
+import io.github.flinkdiffusion.ops.image.Raster;
+import io.github.flinkdiffusion.ops.pipeline.DiffusionPipeline;
+import io.github.flinkdiffusion.ops.pipeline.GeneratedImage;
+import io.github.flinkdiffusion.ops.pipeline.GenerationRequest;
+import io.github.flinkdiffusion.ops.pipeline.GenerationSpec;
+import io.github.flinkdiffusion.ops.pipeline.InvalidRequestException;
+import io.github.flinkdiffusion.ops.pipeline.ModelInfo;
+import io.github.flinkdiffusion.ops.pipeline.Parameters;
+import io.github.flinkdiffusion.ops.pipeline.Signature;
+import io.github.flinkdiffusion.ops.pipeline.Tiling;
+import io.github.flinkdiffusion.ops.pipeline.Trajectory;
+import io.github.flinkdiffusion.ops.pipeline.TrajectorySnapshot;
+import java.nio.ByteBuffer;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.Optional;
+import java.util.concurrent.CopyOnWriteArrayList;
+
+/**
+ * A pipeline without a model that makes each pixel of its image a square of pixels, a little
+ * brighter with each step and with its seed, so that a result tells whether all of its parts were
+ * made once and put where they belong.
+ */
+public final class FakeUpscaler implements DiffusionPipeline {
+  /** A step's share of a pixel. */
+  public static final float STEP = 1 / 4096f;
+
+  /** What one seed more is worth. */
+  public static final float SEED = 1 / 512f;
+
+  private final int channels;
+  private final Tiling tiling;
+  private final ModelInfo model;
+
+  /** Steps made in all. */
+  public final List<String> calls = new CopyOnWriteArrayList<>();
+
+  public FakeUpscaler(int channels, Tiling tiling, String digest) {
+    this.channels = channels;
+    this.tiling = tiling;
+    this.model = new ModelInfo("fake-upscaler", digest);
+  }
+
+  @Override
+  public ModelInfo model() {
+    return model;
+  }
+
+  @Override
+  public int imageChannels() {
+    return channels;
+  }
+
+  @Override
+  public Optional<Tiling> tiling() {
+    return Optional.of(tiling);
+  }
+
+  @Override
+  public Signature signature() {
+    return Signature.of("FakeUpscalePipeline")
+        .required(Parameters.IMAGE)
+        .optional(Parameters.TILE_TOP_LEFT)
+        .withDefault(Parameters.SCHEDULER, "FakeScheduler")
+        .withDefault(Parameters.STEPS, 2L);
+  }
+
+  @Override
+  public GenerationRequest prepare(GenerationSpec spec) {
+    GenerationRequest request = signature().resolve(spec);
+    if (request.steps() < 1 || request.steps() > 100) {
+      throw new InvalidRequestException("steps is " + request.steps() + "; use 1 to 100.");
+    }
+    return request;
+  }
+
+  @Override
+  public List<Trajectory> start(List<GenerationRequest> requests) {
+    List<Trajectory> started = new ArrayList<>();
+    requests.forEach(request -> started.add(new Part(request, 0)));
+    return started;
+  }
+
+  @Override
+  public List<Trajectory> restore(List<TrajectorySnapshot> snapshots) {
+    List<Trajectory> restored = new ArrayList<>();
+    snapshots.forEach(saved -> restored.add(new Part(saved.request(), saved.step())));
+    return restored;
+  }
+
+  @Override
+  public void step(List<Trajectory> batch) {
+    calls.add("step of " + batch.size());
+    batch.forEach(trajectory -> ((Part) trajectory).step++);
+  }
+
+  @Override
+  public List<GeneratedImage> finish(List<Trajectory> batch) {
+    return batch.stream().map(part -> ((Part) part).result()).toList();
+  }
+
+  @Override
+  public void close() {}
+
+  /** What a whole image becomes, without tiles. */
+  public Raster expected(Raster image, int steps, long seed) {
+    return new Part(
+            prepare(
+                GenerationSpec.of("whole")
+                    .with(Parameters.IMAGE, image)
+                    .with(Parameters.SEED, seed)
+                    .with(Parameters.STEPS, (long) steps)),
+            steps)
+        .result()
+        .image();
+  }
+
+  private final class Part implements Trajectory {
+    private final GenerationRequest request;
+    private int step;
+
+    Part(GenerationRequest request, int step) {
+      this.request = request;
+      this.step = step;
+    }
+
+    GeneratedImage result() {
+      Raster image = request.get(Parameters.IMAGE);
+      int scale = tiling.scale();
+      int width = image.width() * scale;
+      int height = image.height() * scale;
+      float[] pixels = new float[image.channels() * width * height];
+      for (int i = 0; i < pixels.length; i++) {
+        int x = i % width / scale;
+        int y = i / width % height / scale;
+        pixels[i] = image.at(i / (width * height), y, x) + step * STEP + request.seed() % 16 * SEED;
+      }
+      return new GeneratedImage(
+          request, new Raster(image.channels(), height, width, pixels), false, false);
+    }
+
+    @Override
+    public GenerationRequest request() {
+      return request;
+    }
+
+    @Override
+    public int step() {
+      return step;
+    }
+
+    @Override
+    public int totalSteps() {
+      return request.steps();
+    }
+
+    @Override
+    public int rows() {
+      return 1;
+    }
+
+    @Override
+    public Object batchKey() {
+      return request.get(Parameters.IMAGE).width();
+    }
+
+    @Override
+    public TrajectorySnapshot snapshot() {
+      return new TrajectorySnapshot(
+          request,
+          model.digest(),
+          step,
+          new float[] {step},
+          new float[0][],
+          ByteBuffer.allocate(Long.BYTES).putLong(step).array());
+    }
+  }
+}

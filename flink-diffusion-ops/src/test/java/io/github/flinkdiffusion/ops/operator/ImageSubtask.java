@@ -1,0 +1,124 @@
+package io.github.flinkdiffusion.ops.operator;
+
+import io.github.flinkdiffusion.connector.event.FailureEvent;
+import io.github.flinkdiffusion.connector.event.ImageEvent;
+import io.github.flinkdiffusion.connector.event.ImageTaskEvent;
+import io.github.flinkdiffusion.connector.event.ProgressEvent;
+import io.github.flinkdiffusion.ops.batching.FakeUpscaler;
+import io.github.flinkdiffusion.ops.pipeline.DiffusionPipeline;
+import io.github.flinkdiffusion.ops.pipeline.Tiling;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.Optional;
+import java.util.Queue;
+import org.apache.flink.api.common.serialization.SerializerConfigImpl;
+import org.apache.flink.formats.avro.typeutils.AvroTypeInfo;
+import org.apache.flink.runtime.checkpoint.OperatorSubtaskState;
+import org.apache.flink.streaming.runtime.streamrecord.StreamRecord;
+import org.apache.flink.streaming.runtime.tasks.mailbox.Mail;
+import org.apache.flink.streaming.runtime.tasks.mailbox.TaskMailbox;
+import org.apache.flink.streaming.util.OneInputStreamOperatorTestHarness;
+
+/** One subtask of the operator for image tasks in Flink's harness; the test delivers its mail. */
+final class ImageSubtask implements AutoCloseable {
+  static final Tiling TILING = new Tiling(2, 1, 16);
+
+  final OneInputStreamOperatorTestHarness<ImageTaskEvent, ImageEvent> harness;
+  private final ManualDevices devices;
+
+  /** Opens fakes that make images twice as large. */
+  record Upscalers(int channels, String digest) implements PipelineFactory {
+    @Override
+    public String model() {
+      return "fake upscaler of " + channels + " " + digest;
+    }
+
+    @Override
+    public DiffusionPipeline open(String device) {
+      return pipeline();
+    }
+
+    FakeUpscaler pipeline() {
+      return new FakeUpscaler(channels, TILING, digest);
+    }
+  }
+
+  ImageSubtask(PipelineFactory pipelines, DiffusionSettings settings, ManualDevices devices)
+      throws Exception {
+    this.devices = devices;
+    harness =
+        new OneInputStreamOperatorTestHarness<>(
+            new DiffusionOperatorFactory.OfRequests<>(
+                RequestKind.IMAGE_TASKS, pipelines, settings, devices.services));
+    harness.setup(
+        new AvroTypeInfo<>(ImageEvent.class).createSerializer(new SerializerConfigImpl()));
+  }
+
+  ImageSubtask open() throws Exception {
+    harness.open();
+    return this;
+  }
+
+  ImageSubtask restore(OperatorSubtaskState state) throws Exception {
+    harness.initializeState(state);
+    harness.open();
+    return this;
+  }
+
+  void task(ImageTaskEvent event) throws Exception {
+    harness.processElement(event, 5);
+  }
+
+  /** One call of the device, one piece of work of the pool, one mail; false when all rest. */
+  boolean progress() throws Exception {
+    boolean busy = devices.deviceCall();
+    busy |= devices.encodeOne();
+    return busy | deliverMail();
+  }
+
+  private boolean deliverMail() throws Exception {
+    Optional<Mail> mail = harness.getTaskMailbox().tryTake(TaskMailbox.MIN_PRIORITY);
+    if (mail.isPresent()) {
+      mail.get().run();
+    }
+    return mail.isPresent();
+  }
+
+  void settle() throws Exception {
+    boolean busy = true;
+    while (busy) {
+      busy = progress();
+    }
+  }
+
+  OperatorSubtaskState snapshot() throws Exception {
+    return harness.snapshot(1, 1);
+  }
+
+  DiffusionMetrics meters() {
+    return ((DiffusionOperator) harness.getOperator()).meters();
+  }
+
+  List<ImageEvent> images() {
+    return harness.extractOutputValues();
+  }
+
+  List<FailureEvent> failures() {
+    return values(harness.getSideOutput(DiffusionOperator.FAILURES));
+  }
+
+  List<ProgressEvent> progressEvents() {
+    return values(harness.getSideOutput(DiffusionOperator.PROGRESS));
+  }
+
+  private static <T> List<T> values(Queue<StreamRecord<T>> records) {
+    return records == null
+        ? List.of()
+        : new ArrayList<>(records.stream().map(StreamRecord::getValue).toList());
+  }
+
+  @Override
+  public void close() throws Exception {
+    harness.close();
+  }
+}

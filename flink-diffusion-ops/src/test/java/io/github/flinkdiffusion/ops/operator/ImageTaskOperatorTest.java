@@ -1,0 +1,377 @@
+package io.github.flinkdiffusion.ops.operator;
+
+import static io.github.flinkdiffusion.ops.operator.Subtask.settings;
+import static org.assertj.core.api.Assertions.assertThat;
+
+import io.github.flinkdiffusion.connector.event.EventCodec;
+import io.github.flinkdiffusion.connector.event.FailureEvent;
+import io.github.flinkdiffusion.connector.event.FailureReason;
+import io.github.flinkdiffusion.connector.event.ImageEvent;
+import io.github.flinkdiffusion.connector.event.ImageTaskEvent;
+import io.github.flinkdiffusion.connector.event.Payload;
+import io.github.flinkdiffusion.connector.event.PayloadReference;
+import io.github.flinkdiffusion.connector.event.Payloads;
+import io.github.flinkdiffusion.connector.payload.PayloadOptions;
+import io.github.flinkdiffusion.ops.batching.FakeUpscaler;
+import io.github.flinkdiffusion.ops.image.Bands;
+import io.github.flinkdiffusion.ops.image.ImageMetadata;
+import io.github.flinkdiffusion.ops.image.Images;
+import io.github.flinkdiffusion.ops.image.PixelFormat;
+import io.github.flinkdiffusion.ops.image.Raster;
+import io.github.flinkdiffusion.ops.image.ReadOptions;
+import io.github.flinkdiffusion.ops.image.SampleType;
+import io.github.flinkdiffusion.ops.pipeline.Seeds;
+import java.net.URI;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.List;
+import java.util.Map;
+import java.util.stream.Stream;
+import org.apache.flink.configuration.MemorySize;
+import org.apache.flink.runtime.checkpoint.OperatorSubtaskState;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
+
+/** The operator for image tasks in Flink's harness; the device works call by call. */
+class ImageTaskOperatorTest {
+  private static final String DIGEST = "digest-of-fake-upscaler";
+
+  private final ManualDevices devices = new ManualDevices();
+  private final ImageSubtask.Upscalers upscalers = new ImageSubtask.Upscalers(1, DIGEST);
+
+  private ImageSubtask open(Object... optionsAndValues) throws Exception {
+    return new ImageSubtask(upscalers, settings(optionsAndValues), devices).open();
+  }
+
+  /** Gray, 16 bits, no two pixels near each other alike. */
+  static Raster image(int width, int height) {
+    float[] values = new float[width * height];
+    for (int i = 0; i < values.length; i++) {
+      values[i] = (float) (i * 7919L % 60_000) / 65_535;
+    }
+    return new Raster(
+        1,
+        height,
+        width,
+        values,
+        PixelFormat.of(Bands.GRAY, SampleType.UINT16),
+        ImageMetadata.NONE);
+  }
+
+  static ImageTaskEvent.Builder task(String id, Raster image, String mediaType) {
+    return ImageTaskEvent.newBuilder()
+        .setId(id)
+        .setImage(Payloads.inline(Images.write(image, mediaType), ""))
+        .setSeed(3L);
+  }
+
+  private static Raster read(Payload payload) {
+    return Images.read(Payloads.inlineBytes(payload).orElseThrow(), ReadOptions.DEFAULT);
+  }
+
+  private static Raster picture(ImageEvent event) {
+    return read(Payloads.picture(event));
+  }
+
+  private Raster expected(Raster image, int steps, long seed) {
+    return upscalers.pipeline().expected(image, steps, seed);
+  }
+
+  private static void assertClose(Raster actual, Raster expected) {
+    assertThat(actual.data()).hasSameSizeAs(expected.data());
+    for (int i = 0; i < expected.data().length; i++) {
+      assertThat(actual.data()[i])
+          .as("value %d", i)
+          .isBetween(expected.data()[i] - 1 / 65_000f, expected.data()[i] + 1 / 65_000f);
+    }
+  }
+
+  @Test
+  void aResultIsInTheUnitsOfItsImageAndTellsHowItWasMade() throws Exception {
+    Raster image = image(12, 10);
+    try (ImageSubtask subtask = open()) {
+      subtask.task(
+          task("a", image, "image/png").setSteps(4).setAttributes(Map.of("k", "v")).build());
+      subtask.settle();
+
+      ImageEvent event = subtask.images().get(0);
+      assertThat(event.getId()).isEqualTo("a");
+      assertThat(event.getMediaType()).isEqualTo("image/png");
+      assertThat(event.getWidth()).isEqualTo(24);
+      assertThat(event.getHeight()).isEqualTo(20);
+      assertThat(event.getSeed()).isEqualTo(3);
+      assertThat(event.getSteps()).isEqualTo(4);
+      assertThat(event.getScheduler()).isEqualTo("FakeScheduler");
+      assertThat(event.getModelDigest()).isEqualTo(DIGEST);
+      assertThat(event.getAttributes()).isEqualTo(Map.of("k", "v"));
+      assertThat(event.getUncertainty()).isNull();
+      assertThat(event.getMask()).isNull();
+      Raster result = picture(event);
+      assertThat(result.format().type()).isEqualTo(SampleType.UINT16);
+      assertClose(result, expected(image, 4, 3));
+    }
+  }
+
+  @Test
+  void withoutASeedItComesFromTheId() throws Exception {
+    try (ImageSubtask subtask = open()) {
+      subtask.task(task("a", image(4, 4), "image/png").setSeed(null).build());
+      subtask.settle();
+
+      assertThat(subtask.images().get(0).getSeed()).isEqualTo(Seeds.fromId("a"));
+    }
+  }
+
+  @Test
+  void aLargeImageIsCutIntoTilesThatShareCallsWithAnotherImagesTiles() throws Exception {
+    Raster large = image(40, 37);
+    Raster other = image(33, 50);
+    try (ImageSubtask subtask = open()) {
+      subtask.task(task("a", large, "image/tiff").build());
+      subtask.task(task("b", other, "image/tiff").build());
+      subtask.settle();
+
+      assertThat(subtask.images())
+          .extracting(ImageEvent::getId)
+          .containsExactlyInAnyOrder("a", "b");
+      for (ImageEvent event : subtask.images()) {
+        assertThat(event.getMediaType()).isEqualTo("image/tiff");
+        assertClose(picture(event), expected(event.getId().equals("a") ? large : other, 2, 3));
+      }
+      assertThat(subtask.meters().tiles.getCount()).isEqualTo(9 + 12);
+      // 21 tiles of two steps each, in calls of 16 rows.
+      assertThat(subtask.meters().steps.getCount()).isEqualTo(42);
+    }
+  }
+
+  @Test
+  void anEnsembleHasAMeanAndAnUncertainty() throws Exception {
+    Raster image = image(20, 40);
+    try (ImageSubtask subtask = open()) {
+      subtask.task(task("a", image, "image/tiff").setEnsembleSize(3).build());
+      subtask.settle();
+
+      ImageEvent event = subtask.images().get(0);
+      // Seeds 3, 4 and 5: their mean is seed 4's, their spread the root of 2/3 of a seed squared.
+      assertClose(picture(event), expected(image, 2, 4));
+      Raster spread = read(event.getUncertainty());
+      assertThat(spread.width()).isEqualTo(40);
+      assertThat(spread.format().type()).isEqualTo(SampleType.FLOAT32);
+      for (float value : spread.data()) {
+        assertThat(value)
+            .isCloseTo(
+                (float) Math.sqrt(2 / 3.0) * FakeUpscaler.SEED,
+                org.assertj.core.data.Offset.offset(1e-5f));
+      }
+    }
+  }
+
+  @Test
+  void whereverItIsBrokenOffItGoesOnAndMakesTheSamePicture() throws Exception {
+    Raster image = image(40, 20);
+    ImageTaskEvent task = task("a", image, "image/tiff").setEnsembleSize(2).setSteps(3).build();
+    int breaks = 0;
+    for (boolean broken = true; broken; breaks++) {
+      ManualDevices before = new ManualDevices();
+      OperatorSubtaskState state;
+      long stepsBefore;
+      try (ImageSubtask subtask =
+          new ImageSubtask(upscalers, settings(ImageTaskOptions.PARTS_IN_FLIGHT, 3), before)
+              .open()) {
+        subtask.task(task);
+        for (int i = 0; i < breaks; i++) {
+          subtask.progress();
+        }
+        state = subtask.snapshot();
+        broken = subtask.images().isEmpty();
+        stepsBefore = subtask.meters().steps.getCount();
+      }
+      if (!broken) {
+        break;
+      }
+      ManualDevices after = new ManualDevices();
+      try (ImageSubtask subtask = new ImageSubtask(upscalers, settings(), after).restore(state)) {
+        subtask.settle();
+        assertThat(subtask.images()).as("broken off after %d", breaks).hasSize(1);
+        assertClose(
+            picture(subtask.images().get(0)), mean(expected(image, 3, 3), expected(image, 3, 4)));
+        assertThat(subtask.meters().steps.getCount() + stepsBefore)
+            .as("3 steps of 2 samples of 6 tiles, none made twice")
+            .isEqualTo(3 * 2 * 6);
+      }
+    }
+    assertThat(breaks).isGreaterThan(20);
+  }
+
+  private static Raster mean(Raster a, Raster b) {
+    float[] mean = new float[a.data().length];
+    for (int i = 0; i < mean.length; i++) {
+      mean[i] = (a.data()[i] + b.data()[i]) / 2;
+    }
+    return new Raster(a.channels(), a.height(), a.width(), mean);
+  }
+
+  @Test
+  void onAnotherModelItBeginsAgain() throws Exception {
+    Raster image = image(40, 20);
+    OperatorSubtaskState state;
+    try (ImageSubtask subtask = open(ImageTaskOptions.PARTS_IN_FLIGHT, 2)) {
+      subtask.task(task("a", image, "image/tiff").setSteps(5).build());
+      while (subtask.meters().steps.getCount() < 2) {
+        subtask.progress();
+      }
+      state = subtask.snapshot();
+    }
+    ManualDevices after = new ManualDevices();
+    try (ImageSubtask subtask =
+        new ImageSubtask(new ImageSubtask.Upscalers(1, "other"), settings(), after)
+            .restore(state)) {
+      subtask.settle();
+      assertThat(subtask.images().get(0).getModelDigest()).isEqualTo("other");
+      assertThat(subtask.meters().steps.getCount()).isEqualTo(6 * 5);
+      assertThat(subtask.meters().restartedTrajectories.getCount()).isPositive();
+      assertClose(picture(subtask.images().get(0)), expected(image, 5, 3));
+    }
+  }
+
+  @Test
+  void tilesOfALargeResultWaitInTheStoreAndTheResultIsAReference(@TempDir Path folder)
+      throws Exception {
+    Raster image = image(900, 700);
+    try (ImageSubtask subtask =
+        open(
+            PayloadOptions.STORE,
+            folder.toUri().toString(),
+            PayloadOptions.INLINE_LIMIT,
+            MemorySize.parse("100 kb"),
+            ImageTaskOptions.TILE_SIZE,
+            128)) {
+      subtask.task(task("a", image, "image/tiff").build());
+      subtask.settle();
+
+      assertThat(subtask.failures()).isEmpty();
+      PayloadReference reference = subtask.images().get(0).getImageReference();
+      Raster result =
+          Images.read(
+              Files.readAllBytes(Path.of(URI.create(reference.getUri()))), ReadOptions.DEFAULT);
+      assertClose(result, expected(image, 2, 3));
+      try (Stream<Path> files = Files.walk(folder)) {
+        assertThat(files.filter(Files::isRegularFile).count())
+            .isEqualTo(1 + subtask.meters().tiles.getCount());
+      }
+    }
+  }
+
+  @Test
+  void moreThanMemoryHoldsNeedsAStore() throws Exception {
+    try (ImageSubtask subtask =
+        open(ImageTaskOptions.MEMORY, MemorySize.parse("10 kb"), ImageTaskOptions.TILE_SIZE, 16)) {
+      subtask.task(task("a", image(64, 64), "image/tiff").build());
+      subtask.settle();
+
+      FailureEvent failure = subtask.failures().get(0);
+      assertThat(failure.getReason()).isEqualTo(FailureReason.INVALID_REQUEST);
+      assertThat(failure.getMessage())
+          .contains("diffusion.payload.store", "diffusion.image.memory", "10240");
+    }
+  }
+
+  @Test
+  void whatIsWrongWithARequestIsAFailureWithTheRequestInItAndOthersGoOn(@TempDir Path folder)
+      throws Exception {
+    Raster image = image(8, 8);
+    ImageTaskEvent noImage =
+        task("noImage", image, "image/png")
+            .setImage(Payloads.inline(new byte[] {1, 2, 3}, "image/png"))
+            .build();
+    ImageTaskEvent climbs =
+        task("climbs", image, "image/png")
+            .setImage(
+                Payloads.stored(
+                    new PayloadReference(folder.toUri() + "../x", "0".repeat(64), 5L), ""))
+            .build();
+    ImageTaskEvent gone =
+        task("gone", image, "image/png")
+            .setImage(
+                Payloads.stored(
+                    new PayloadReference(
+                        folder.resolve("gone").toUri().toString(), "0".repeat(64), 5L),
+                    ""))
+            .build();
+    ImageTaskEvent prompt = task("prompt", image, "image/png").setPrompt("larger").build();
+    ImageTaskEvent bands =
+        task(
+                "bands",
+                new Raster(3, 4, 4, new float[48])
+                    .withFormat(PixelFormat.of(Bands.MEASUREMENTS, SampleType.UINT8)),
+                "image/tiff")
+            .build();
+    try (ImageSubtask subtask = open(PayloadOptions.STORE, folder.toUri().toString())) {
+      for (ImageTaskEvent event :
+          List.of(noImage, climbs, gone, prompt, bands, task("", image, "image/png").build())) {
+        subtask.task(event);
+      }
+      subtask.task(task("good", image, "image/png").build());
+      subtask.settle();
+
+      assertThat(subtask.images()).extracting(ImageEvent::getId).containsExactly("good");
+      assertThat(subtask.failures())
+          .extracting(FailureEvent::getId)
+          .containsExactly("noImage", "climbs", "gone", "prompt", "bands", "");
+      assertThat(subtask.failures())
+          .extracting(FailureEvent::getReason)
+          .containsExactly(
+              FailureReason.INVALID_REQUEST,
+              FailureReason.PAYLOAD,
+              FailureReason.PAYLOAD,
+              FailureReason.INVALID_REQUEST,
+              FailureReason.INVALID_REQUEST,
+              FailureReason.INVALID_REQUEST);
+      assertThat(subtask.failures().get(0).getMessage()).contains("image", "3 bytes");
+      assertThat(subtask.failures().get(3).getMessage()).contains("prompt", "image");
+      assertThat(subtask.failures().get(4).getMessage()).contains("3 bands", "sees 1");
+      assertThat(subtask.failures().get(0).getOriginal())
+          .isEqualTo(java.nio.ByteBuffer.wrap(EventCodec.imageTasks().encode(noImage)));
+    }
+  }
+
+  @Test
+  void anImageIsBroughtToTheSizeThatIsAskedFor() throws Exception {
+    try (ImageSubtask subtask = open()) {
+      subtask.task(task("a", image(8, 8), "image/png").setWidth(5).setHeight(3).build());
+      subtask.settle();
+
+      assertThat(picture(subtask.images().get(0)).width()).isEqualTo(10);
+      assertThat(picture(subtask.images().get(0)).height()).isEqualTo(6);
+    }
+  }
+
+  @Test
+  void aSmallImageDoesNotWaitForAllTilesOfALargeOne() throws Exception {
+    try (ImageSubtask subtask = open(ImageTaskOptions.PARTS_IN_FLIGHT, 4)) {
+      subtask.task(task("large", image(160, 160), "image/tiff").build());
+      subtask.task(task("small", image(8, 8), "image/tiff").build());
+      while (subtask.images().isEmpty()) {
+        assertThat(subtask.progress()).isTrue();
+      }
+
+      assertThat(subtask.images()).extracting(ImageEvent::getId).containsExactly("small");
+      subtask.settle();
+      assertThat(subtask.images()).hasSize(2);
+    }
+  }
+
+  @Test
+  void progressCountsTheStepsOfAllParts() throws Exception {
+    try (ImageSubtask subtask = open(DiffusionOptions.PROGRESS_EVERY_STEPS, 1)) {
+      subtask.task(task("a", image(40, 8), "image/tiff").setSteps(2).build());
+      subtask.settle();
+
+      assertThat(subtask.progressEvents())
+          .isNotEmpty()
+          .allSatisfy(event -> assertThat(event.getTotalSteps()).isEqualTo(6));
+      assertThat(subtask.progressEvents().get(subtask.progressEvents().size() - 1).getStep())
+          .isEqualTo(6);
+    }
+  }
+}
