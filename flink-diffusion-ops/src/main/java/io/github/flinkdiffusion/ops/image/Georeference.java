@@ -3,7 +3,9 @@ package io.github.flinkdiffusion.ops.image;
 import java.util.ArrayList;
 import java.util.Collections;
 import java.util.List;
+import java.util.Map;
 import java.util.Optional;
+import java.util.OptionalDouble;
 import java.util.OptionalInt;
 
 /**
@@ -29,11 +31,28 @@ public record Georeference(
     List<Double> doubleParameters,
     String asciiParameters) {
 
+  private static final int MODEL_TYPE = 1024;
   private static final int RASTER_TYPE = 1025;
   private static final int GEOGRAPHIC_SYSTEM = 2048;
+  private static final int ANGULAR_UNIT = 2054;
   private static final int PROJECTED_SYSTEM = 3072;
+  private static final int LINEAR_UNIT = 3076;
+  private static final int GEOGRAPHIC = 2;
   private static final int PIXEL_IS_POINT = 2;
+  private static final int DEGREE = 9102;
   private static final int USER_DEFINED = 32767;
+
+  /** Web maps' projection: its metres are metres at the equator alone. */
+  private static final int WEB_MERCATOR = 3857;
+
+  /** Metres of the GeoTIFF codes for units of length. */
+  private static final Map<Integer, Double> METRES =
+      Map.of(9001, 1.0, 9002, 0.3048, 9003, 1200.0 / 3937);
+
+  /** WGS 84. */
+  private static final double POLAR_RADIUS = 6356752.314245;
+
+  private static final double ECCENTRICITY = 0.0818191908426;
 
   public Georeference {
     pixelScale = List.copyOf(pixelScale);
@@ -119,6 +138,68 @@ public record Georeference(
           tiepoints.get(3) + (column - tiepoints.get(0)) * pixelScale.get(0),
           tiepoints.get(4) - (row - tiepoints.get(1)) * pixelScale.get(1)
         });
+  }
+
+  /** The coordinate system's name, such as {@code EPSG:32633}, if the file says it by its code. */
+  public Optional<String> crs() {
+    OptionalInt code = epsg();
+    return code.isPresent() ? Optional.of("EPSG:" + code.getAsInt()) : Optional.empty();
+  }
+
+  /**
+   * How far it is in the model from a pixel's corner to its right one and to its lower one: x and y
+   * of the one, x and y of the other. Empty where {@link #toModel} is.
+   */
+  public Optional<double[]> pixelSides() {
+    Optional<double[]> corner = toModel(0, 0);
+    if (corner.isEmpty()) {
+      return Optional.empty();
+    }
+    double[] right = toModel(1, 0).orElseThrow();
+    double[] below = toModel(0, 1).orElseThrow();
+    double[] at = corner.get();
+    return Optional.of(
+        new double[] {right[0] - at[0], right[1] - at[1], below[0] - at[0], below[1] - at[1]});
+  }
+
+  /**
+   * The area of a pixel on the ground. In a projected system it is that in the projection's plane,
+   * in metres unless the file says feet; in degrees, with north up, it is that on the ellipsoid of
+   * WGS 84.
+   *
+   * @param row which row it is in, from 0
+   * @return empty where that is not known, and in {@code EPSG:3857}, whose plane is not the ground
+   */
+  public OptionalDouble squareMetres(int row) {
+    Optional<double[]> known = pixelSides();
+    if (known.isEmpty()) {
+      return OptionalDouble.empty();
+    }
+    double[] sides = known.get();
+    if (key(MODEL_TYPE).orElse(0) != GEOGRAPHIC) {
+      Double metres = METRES.get(key(LINEAR_UNIT).orElse(9001));
+      return metres == null || epsg().orElse(0) == WEB_MERCATOR
+          ? OptionalDouble.empty()
+          : OptionalDouble.of(
+              Math.abs(sides[0] * sides[3] - sides[1] * sides[2]) * metres * metres);
+    }
+    if (key(ANGULAR_UNIT).orElse(DEGREE) != DEGREE || sides[1] != 0 || sides[2] != 0) {
+      return OptionalDouble.empty();
+    }
+    double north = toModel(0, row).orElseThrow()[1];
+    double south = toModel(0, row + 1).orElseThrow()[1];
+    return OptionalDouble.of(
+        Math.abs(Math.toRadians(sides[0]) * (belowLatitude(north) - belowLatitude(south))));
+  }
+
+  /** Area between the equator and a latitude on the ellipsoid, for each radian of longitude. */
+  private static double belowLatitude(double degrees) {
+    double sine = Math.sin(Math.toRadians(degrees));
+    double e = ECCENTRICITY;
+    return POLAR_RADIUS
+        * POLAR_RADIUS
+        / 2
+        * (sine / (1 - e * e * sine * sine) + Math.log((1 + e * sine) / (1 - e * sine)) / (2 * e));
   }
 
   /** As after enlarging the picture by these factors. */

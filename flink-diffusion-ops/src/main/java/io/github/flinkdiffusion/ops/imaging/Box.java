@@ -1,0 +1,17 @@
+package io.github.flinkdiffusion.ops.imaging;
+
+/**
+ * A rectangle in pixels of the picture, from the outer corner of the first one.
+ *
+ * @param x left edge
+ * @param y upper edge
+ * @param width above 0
+ * @param height above 0
+ */
+public record Box(double x, double y, double width, double height) {
+  public Box {
+    if (!(width > 0 && height > 0)) {
+      throw new IllegalArgumentException("A box of %s x %s pixels".formatted(width, height));
+    }
+  }
+}
