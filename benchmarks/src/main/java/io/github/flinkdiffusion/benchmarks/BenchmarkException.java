@@ -1,0 +1,14 @@
+package io.github.flinkdiffusion.benchmarks;
+
+/** A benchmark can not go on; the message says which, at what, and what would help. */
+public final class BenchmarkException extends RuntimeException {
+  private static final long serialVersionUID = 1L;
+
+  public BenchmarkException(String message) {
+    super(message);
+  }
+
+  public BenchmarkException(String message, Throwable cause) {
+    super(message, cause);
+  }
+}

@@ -1,0 +1,33 @@
+package io.github.flinkdiffusion.benchmarks;
+
+import picocli.CommandLine;
+import picocli.CommandLine.Command;
+
+/** The benchmarks by name; what {@code benchmarks/run} starts. */
+@Command(
+    name = "benchmarks/run",
+    mixinStandardHelpOptions = true,
+    description = "Measures this project side by side with what a user would pick instead.",
+    subcommands = {HotPathBenchmark.class, Report.class})
+public final class Benchmarks {
+  private Benchmarks() {}
+
+  public static void main(String[] arguments) {
+    System.exit(run(arguments));
+  }
+
+  /** Runs a command; an error that is the caller's to mend is one line on the error stream. */
+  static int run(String... arguments) {
+    return new CommandLine(new Benchmarks())
+        .setCaseInsensitiveEnumValuesAllowed(true)
+        .setExecutionExceptionHandler(
+            (exception, command, parsed) -> {
+              if (!(exception instanceof BenchmarkException)) {
+                throw exception;
+              }
+              command.getErr().println("error: " + exception.getMessage());
+              return CommandLine.ExitCode.SOFTWARE;
+            })
+        .execute(arguments);
+  }
+}

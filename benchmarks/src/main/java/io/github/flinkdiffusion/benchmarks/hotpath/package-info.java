@@ -1,0 +1,10 @@
+/**
+ * JMH benchmarks of what runs on the Java heap around the network calls. Their figures are compared
+ * with a network call, which they wait for or delay, rather than with a peer.
+ *
+ * <pre>{@code
+ * benchmarks/run hotpath
+ * benchmarks/run hotpath --only 'Noise.*'
+ * }</pre>
+ */
+package io.github.flinkdiffusion.benchmarks.hotpath;

@@ -1,0 +1,26 @@
+package io.github.flinkdiffusion.benchmarks;
+
+import static org.assertj.core.api.Assertions.assertThat;
+
+import java.nio.file.Path;
+import java.util.List;
+import org.junit.jupiter.api.io.TempDir;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.CsvSource;
+
+/** Every benchmark runs, in tiny sizes; how fast is nobody's business here. */
+class SmokeTest {
+  @TempDir private Path results;
+
+  @ParameterizedTest
+  @CsvSource({"hotpath"})
+  void runsAndLeavesAResult(String benchmark) {
+    assertThat(Benchmarks.run(benchmark, "--smoke", "--results", results.toString())).isZero();
+
+    List<BenchmarkResult> written = ResultFiles.readAll(results);
+    assertThat(written).hasSize(1);
+    assertThat(written.get(0).benchmark()).isEqualTo(benchmark);
+    assertThat(written.get(0).run().smoke()).isTrue();
+    assertThat(written.get(0).measurements()).isNotEmpty();
+  }
+}
