@@ -82,7 +82,7 @@ class KillITCase {
       try (Answers answers = new Answers(servers, stormy, PARALLELISM);
           Answers calmAnswers = new Answers(servers, calm, PARALLELISM)) {
         int sent;
-        try (Feeder feeder = new Feeder(servers, stormy.prompts(), SEED, answers, LOAD)) {
+        try (Feeder feeder = new Feeder(servers, stormy.requests(), SEED, answers, LOAD)) {
           for (int round = 1; round <= ROUNDS; round++) {
             awaitLoad(rest, job, restores, answers, random);
             boolean brokersTurn = round % BROKER_EVERY == 0;
@@ -104,7 +104,7 @@ class KillITCase {
         assertThat(rest.taskManagersOf(job)).isEqualTo(rest.taskManagersOf(calmJob)).hasSize(2);
 
         say("all are answered");
-        Feeder.sendAll(servers, calm.prompts(), SEED, sent);
+        Feeder.sendAll(servers, calm.requests(), SEED, sent);
         until("all are answered undisturbed", () -> calmAnswers.count() >= sent);
         say("all are answered undisturbed");
         cluster.run("flink", "cancel", job);
@@ -173,7 +173,7 @@ class KillITCase {
     Topics topics = Topics.withPrefix(prefix);
     List<NewTopic> all = new ArrayList<>();
     for (String name :
-        List.of(topics.prompts(), topics.images(), topics.failures(), topics.progress())) {
+        List.of(topics.requests(), topics.images(), topics.failures(), topics.progress())) {
       all.add(
           new NewTopic(name, Optional.of(PARALLELISM), Optional.of((short) 1))
               .configs(Map.of("message.timestamp.type", "LogAppendTime")));

@@ -1,9 +1,7 @@
 package io.github.flinkdiffusion.examples;
 
-import io.github.flinkdiffusion.connector.event.EventCodec;
 import io.github.flinkdiffusion.connector.event.FailureEvent;
 import io.github.flinkdiffusion.connector.event.ImageEvent;
-import io.github.flinkdiffusion.connector.event.PromptEvent;
 import io.github.flinkdiffusion.connector.event.UndecodableEventException;
 import io.github.flinkdiffusion.connector.kafka.KafkaOptions;
 import java.nio.charset.StandardCharsets;
@@ -47,16 +45,31 @@ final class DemoRun {
   private final Topics topics;
   private final Configuration settings;
   private final int parallelism;
+  private final Job job;
+
+  /** How the job is added to an environment. */
+  @FunctionalInterface
+  interface Job {
+    void define(StreamExecutionEnvironment env, Topics topics, OffsetsInitializer start);
+  }
+
+  /**
+   * @param id which its answer carries
+   * @param value as it is sent
+   */
+  record Request(String id, byte[] value) {}
 
   /**
    * @param settings of the job, as Flink's configuration holds them; null when a job that runs
    *     elsewhere is to answer
    */
-  DemoRun(String bootstrapServers, Topics topics, Configuration settings, int parallelism) {
+  DemoRun(
+      String bootstrapServers, Topics topics, Configuration settings, int parallelism, Job job) {
     this.bootstrapServers = bootstrapServers;
     this.topics = topics;
     this.settings = settings;
     this.parallelism = parallelism;
+    this.job = job;
   }
 
   /**
@@ -78,7 +91,7 @@ final class DemoRun {
    * @throws DemoException when Kafka can not be used, or a request got no answer or two
    * @throws ExecutionException when the job failed
    */
-  Results make(List<PromptEvent> requests)
+  Results make(List<Request> requests)
       throws ExecutionException, InterruptedException, UndecodableEventException {
     topics.createMissing(bootstrapServers, parallelism);
     Map<TopicPartition, Long> begin = Topics.ends(bootstrapServers, topics.all());
@@ -88,21 +101,21 @@ final class DemoRun {
         ResultReader reader = reader(begin, requests);
         Progress progress = Progress.of(requests.size())) {
       long started = System.nanoTime();
-      JobClient job = settings == null ? null : start(begin, metrics, checkpoints);
+      JobClient client = settings == null ? null : start(begin, metrics, checkpoints);
       CompletableFuture<JobExecutionResult> ended =
-          job == null ? new CompletableFuture<>() : job.getJobExecutionResult();
+          client == null ? new CompletableFuture<>() : client.getJobExecutionResult();
       try {
         while (reader.answered() < requests.size()) {
           if (ended.isDone()) {
             ended.get();
-            throw new DemoException("The Flink job ended before every prompt was answered.");
+            throw new DemoException("The Flink job ended before every request was answered.");
           }
           reader.poll(POLL);
           progress.at(reader.answered(), reader.begun());
         }
       } finally {
-        if (job != null && !ended.isDone()) {
-          job.cancel().get();
+        if (client != null && !ended.isDone()) {
+          client.cancel().get();
           // Its clients would look for a broker that is gone.
           ended.handle((result, cancelled) -> null).get();
         }
@@ -115,7 +128,7 @@ final class DemoRun {
     }
   }
 
-  private void send(List<PromptEvent> requests) throws InterruptedException {
+  private void send(List<Request> requests) throws InterruptedException {
     Map<String, Object> config =
         Map.of(
             ProducerConfig.BOOTSTRAP_SERVERS_CONFIG,
@@ -132,17 +145,17 @@ final class DemoRun {
                   request ->
                       producer.send(
                           new ProducerRecord<>(
-                              topics.prompts(),
-                              request.getId().getBytes(StandardCharsets.UTF_8),
-                              EventCodec.prompts().encode(request))))
+                              topics.requests(),
+                              request.id().getBytes(StandardCharsets.UTF_8),
+                              request.value())))
               .toList();
       for (Future<RecordMetadata> answer : sent) {
         answer.get();
       }
     } catch (ExecutionException e) {
       throw new DemoException(
-          "Cannot send prompts to topic %s of Kafka at %s: %s"
-              .formatted(topics.prompts(), bootstrapServers, e.getCause().getMessage()),
+          "Cannot send requests to topic %s of Kafka at %s: %s"
+              .formatted(topics.requests(), bootstrapServers, e.getCause().getMessage()),
           e.getCause());
     }
   }
@@ -162,11 +175,9 @@ final class DemoRun {
     metrics.reportedBy(configuration);
     StreamExecutionEnvironment env =
         StreamExecutionEnvironment.createLocalEnvironment(parallelism, configuration);
-    TextToImageJob.create()
-        .startingAt(OffsetsInitializer.offsets(of(begin, topics.prompts()::equals)))
-        .define(env, topics);
+    job.define(env, topics, OffsetsInitializer.offsets(of(begin, topics.requests()::equals)));
     try {
-      return env.executeAsync("text-to-image");
+      return env.executeAsync("demo");
     } catch (RuntimeException e) {
       throw e;
     } catch (Exception e) {
@@ -174,12 +185,12 @@ final class DemoRun {
     }
   }
 
-  private ResultReader reader(Map<TopicPartition, Long> begin, List<PromptEvent> requests) {
+  private ResultReader reader(Map<TopicPartition, Long> begin, List<Request> requests) {
     return new ResultReader(
         bootstrapServers,
         topics,
-        of(begin, topic -> !topic.equals(topics.prompts())),
-        requests.stream().map(PromptEvent::getId).collect(Collectors.toSet()));
+        of(begin, topic -> !topic.equals(topics.requests())),
+        requests.stream().map(Request::id).collect(Collectors.toSet()));
   }
 
   private static Map<TopicPartition, Long> of(
@@ -190,11 +201,11 @@ final class DemoRun {
   }
 
   /** The promise of the whole: each request is answered once. */
-  private static void check(List<PromptEvent> requests, ResultReader reader) {
+  private static void check(List<Request> requests, ResultReader reader) {
     Map<String, Integer> answers = reader.answersById();
     List<String> wrong =
         requests.stream()
-            .map(PromptEvent::getId)
+            .map(Request::id)
             .filter(id -> answers.getOrDefault(id, 0) != 1)
             .map(id -> id + " (" + answers.getOrDefault(id, 0) + ")")
             .toList();

@@ -13,7 +13,7 @@ final class OutputFolder {
   static final String SUMMARY_JSON = "summary.json";
   static final String SUMMARY_TEXT = "summary.txt";
   static final String CONTACT_SHEET = "contact-sheet.png";
-  private static final String PICTURES = "pictures";
+  static final String PICTURES = "pictures";
   private static final int NAME_LENGTH = 60;
 
   private final Path path;

@@ -1,5 +1,6 @@
 package io.github.flinkdiffusion.examples;
 
+import io.github.flinkdiffusion.connector.event.EventCodec;
 import io.github.flinkdiffusion.connector.event.PromptEvent;
 import io.github.flinkdiffusion.embedded.EmbeddedKafka;
 import io.github.flinkdiffusion.ops.engine.DeviceSpec;
@@ -15,7 +16,6 @@ import java.util.Map;
 import java.util.UUID;
 import java.util.concurrent.Callable;
 import org.apache.flink.configuration.Configuration;
-import org.slf4j.LoggerFactory;
 import picocli.CommandLine;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Option;
@@ -38,11 +38,6 @@ import picocli.CommandLine.Parameters;
       ""
     })
 public final class TextToImageDemo implements Callable<Integer> {
-  /** Read by the log configuration. */
-  private static final String LOG_FILE = "flinkdiffusion.log";
-
-  private static final String LOG_CONFIGURATION = "log4j2.configurationFile";
-  private static final int FAILED = 1;
   private static final String MINI_EMOJI = "mini-emoji";
   private static final double MINI_EMOJI_GUIDANCE = 2;
 
@@ -174,36 +169,13 @@ public final class TextToImageDemo implements Callable<Integer> {
 
   /** As {@link #main}, but returns the exit code. */
   static int run(String... args) {
-    TextToImageDemo demo = new TextToImageDemo();
-    CommandLine command = new CommandLine(demo);
-    command.setExecutionExceptionHandler((error, line, parsed) -> demo.failed(error));
-    command.setParameterExceptionHandler(
-        (error, given) -> {
-          System.err.println("error: " + error.getMessage() + "; --help tells the options.");
-          return CommandLine.ExitCode.USAGE;
-        });
-    try {
-      return command.execute(args);
-    } catch (Error e) {
-      return demo.failed(e);
-    }
-  }
-
-  private int failed(Throwable error) {
-    System.err.println("error: " + ErrorLine.of(error));
-    if (System.getProperty(LOG_FILE) != null) {
-      LoggerFactory.getLogger(TextToImageDemo.class).error("The run failed.", error);
-      System.err.println("Details are in " + System.getProperty(LOG_FILE));
-    }
-    return FAILED;
+    return DemoCommand.run(new TextToImageDemo(), args);
   }
 
   @Override
   public Integer call() throws Exception {
     OutputFolder folder = OutputFolder.prepare(out);
-    System.setProperty(LOG_FILE, out.resolve(OutputFolder.LOG).toString());
-    System.getProperties().putIfAbsent(LOG_CONFIGURATION, "classpath:log4j2-demo.properties");
-    // Nothing may log before this line: the first logger opens the file.
+    DemoCommand.logTo(out.resolve(OutputFolder.LOG));
     List<PromptEvent> requests = requests();
     ModelFolder modelFolder = ModelFolder.open(model);
     DeviceSpec where = DeviceSpec.parse(device);
@@ -279,8 +251,17 @@ public final class TextToImageDemo implements Callable<Integer> {
     settings.set(DiffusionOptions.DEVICE, device);
     settings.set(DiffusionOptions.PROGRESS_EVERY_STEPS, 1);
     return new DemoRun(
-            servers, Topics.withPrefix(topicPrefix), noJob ? null : settings, parallelism)
-        .make(requests);
+            servers,
+            Topics.withPrefix(topicPrefix),
+            noJob ? null : settings,
+            parallelism,
+            (env, topics, start) -> TextToImageJob.create().startingAt(start).define(env, topics))
+        .make(
+            requests.stream()
+                .map(
+                    request ->
+                        new DemoRun.Request(request.getId(), EventCodec.prompts().encode(request)))
+                .toList());
   }
 
   private PromptEvent request(String run, int number, String prompt) {

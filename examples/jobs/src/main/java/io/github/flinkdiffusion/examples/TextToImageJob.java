@@ -1,18 +1,9 @@
 package io.github.flinkdiffusion.examples;
 
-import io.github.flinkdiffusion.connector.event.FailureEvent;
 import io.github.flinkdiffusion.connector.event.ImageEvent;
-import io.github.flinkdiffusion.connector.event.PromptEvent;
-import io.github.flinkdiffusion.connector.kafka.Decoded;
-import io.github.flinkdiffusion.connector.kafka.DiffusionSinks;
 import io.github.flinkdiffusion.connector.kafka.DiffusionSources;
-import io.github.flinkdiffusion.connector.kafka.EventSourceBuilder;
-import io.github.flinkdiffusion.connector.kafka.KafkaOptions;
 import io.github.flinkdiffusion.ops.operator.Diffusion;
-import io.github.flinkdiffusion.ops.operator.DiffusionStreams;
-import java.util.List;
 import java.util.function.UnaryOperator;
-import org.apache.flink.api.common.eventtime.WatermarkStrategy;
 import org.apache.flink.connector.kafka.source.enumerator.initializer.OffsetsInitializer;
 import org.apache.flink.streaming.api.datastream.DataStream;
 import org.apache.flink.streaming.api.environment.StreamExecutionEnvironment;
@@ -51,24 +42,7 @@ public final class TextToImageJob {
    * @param args the prefix of the topics, see {@link Topics#withPrefix}
    */
   public static void main(String[] args) throws Exception {
-    if (args.length != 1) {
-      throw new DemoException(
-          "The job needs one argument, the prefix of its topics, such as 'posters-'; given were "
-              + List.of(args)
-              + ".");
-    }
-    StreamExecutionEnvironment env = StreamExecutionEnvironment.getExecutionEnvironment();
-    Topics topics = Topics.withPrefix(args[0]);
-    String servers =
-        env.getConfiguration()
-            .getOptional(KafkaOptions.BOOTSTRAP_SERVERS)
-            .orElseThrow(
-                () ->
-                    new DemoException(
-                        "Where is Kafka? Set " + KafkaOptions.BOOTSTRAP_SERVERS.key() + "."));
-    topics.createMissing(servers, env.getParallelism());
-    create().define(env, topics);
-    env.execute(args[0] + "text-to-image");
+    KafkaJob.submit(args, "text-to-image", Topics::withPrefix, create()::define);
   }
 
   /** A job that begins with the oldest prompt. */
@@ -93,37 +67,8 @@ public final class TextToImageJob {
    * @param topics which exist
    */
   public void define(StreamExecutionEnvironment env, Topics topics) {
-    EventSourceBuilder<PromptEvent> source = DiffusionSources.prompts().topics(topics.prompts());
-    if (start != null) {
-      source.startingOffsets(start);
-    }
-    Decoded.Split<PromptEvent> prompts =
-        Decoded.split(
-            env.fromSource(source.build(env), WatermarkStrategy.noWatermarks(), "prompts")
-                .uid("prompts"));
-
-    DiffusionStreams pictures =
-        Diffusion.textToImage().uid("text-to-image").apply(prompts.events());
-    // Bytes that are no prompt and prompts that can not be done are failures alike.
-    DataStream<FailureEvent> failures = prompts.failures().union(pictures.failures());
-
-    beforeSink
-        .apply(pictures.images())
-        .sinkTo(
-            DiffusionSinks.images()
-                .topic(topics.images())
-                .failuresTopic(topics.failures())
-                .build(env))
-        .name("images")
-        .uid("images");
-    failures
-        .sinkTo(DiffusionSinks.failures().topic(topics.failures()).build(env))
-        .name("failures")
-        .uid("failures");
-    pictures
-        .progress()
-        .sinkTo(DiffusionSinks.progress().topic(topics.progress()).build(env))
-        .name("progress")
-        .uid("progress");
+    new KafkaJob<>(
+            "prompts", DiffusionSources.prompts(), Diffusion.textToImage().uid("text-to-image"))
+        .define(env, topics, start, beforeSink);
   }
 }

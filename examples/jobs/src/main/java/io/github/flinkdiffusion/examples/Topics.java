@@ -15,14 +15,14 @@ import org.apache.kafka.clients.admin.OffsetSpec;
 import org.apache.kafka.common.TopicPartition;
 
 /**
- * The topics of the text-to-image job.
+ * The topics of a job.
  *
- * @param prompts is read
+ * @param requests is read
  * @param images is written
  * @param failures is written
  * @param progress is written
  */
-public record Topics(String prompts, String images, String failures, String progress) {
+public record Topics(String requests, String images, String failures, String progress) {
   private static final int PATIENCE_SECONDS = 20;
 
   /** Kafka's own limit of 1 MiB is too small for many pictures. */
@@ -38,8 +38,17 @@ public record Topics(String prompts, String images, String failures, String prog
         prefix + "prompts", prefix + "images", prefix + "failures", prefix + "progress");
   }
 
+  /**
+   * The topics {@code image-tasks}, {@code images}, {@code failures} and {@code progress}, each
+   * behind the prefix.
+   */
+  public static Topics ofImageTasks(String prefix) {
+    return new Topics(
+        prefix + "image-tasks", prefix + "images", prefix + "failures", prefix + "progress");
+  }
+
   List<String> all() {
-    return List.of(prompts, images, failures, progress);
+    return List.of(requests, images, failures, progress);
   }
 
   /**

@@ -125,7 +125,7 @@ class SavepointITCase {
             .mapToObj(
                 i ->
                     new ProducerRecord<byte[], byte[]>(
-                        topics.prompts(), i % 2, null, EventCodec.prompts().encode(prompt(i))))
+                        topics.requests(), i % 2, null, EventCodec.prompts().encode(prompt(i))))
             .toList());
   }
 

@@ -118,7 +118,7 @@ class TextToImageJobITCase {
   private static void send(Topics topics, List<byte[]> values) {
     kafka.send(
         values.stream()
-            .map(value -> new ProducerRecord<byte[], byte[]>(topics.prompts(), value))
+            .map(value -> new ProducerRecord<byte[], byte[]>(topics.requests(), value))
             .toList());
   }
 

@@ -22,7 +22,7 @@ import org.apache.flink.configuration.MemorySize;
 public final class ImageTasks extends DiffusionBuilder<ImageTaskEvent, ImageTasks> {
 
   ImageTasks() {
-    super(RequestKind.IMAGE_TASKS, "image task");
+    super(RequestKind.IMAGE_TASKS, "image to image");
   }
 
   /** {@link ImageTaskOptions#ENSEMBLE_SIZE}. */

@@ -1,6 +1,8 @@
 package io.github.flinkdiffusion.examples.imaging;
 
 import io.github.flinkdiffusion.ops.image.FloatResize;
+import io.github.flinkdiffusion.ops.image.Georeference;
+import io.github.flinkdiffusion.ops.image.ImageMetadata;
 import io.github.flinkdiffusion.ops.image.PilResize;
 import io.github.flinkdiffusion.ops.image.Raster;
 import java.awt.image.BufferedImage;
@@ -99,6 +101,16 @@ final class BlueMarble implements DenoiserTraining.Examples {
   /** A region as it is. */
   Raster truth(Region region) {
     return crop(scene, region.x(), region.y(), Region.SIDE);
+  }
+
+  /** A region at its place on Earth, in degrees (EPSG 4326). */
+  Raster scene(Region region) {
+    double degrees = 360.0 / scene.width();
+    return truth(region)
+        .withMetadata(
+            ImageMetadata.NONE.withGeoreference(
+                Georeference.northUp(
+                    4326, region.x() * degrees - 180, 90 - region.y() * degrees, degrees)));
   }
 
   /** A region as the sensor sees it, a quarter as wide and high. */

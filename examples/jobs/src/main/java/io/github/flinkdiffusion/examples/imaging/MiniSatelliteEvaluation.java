@@ -3,6 +3,7 @@ package io.github.flinkdiffusion.examples.imaging;
 import io.github.flinkdiffusion.ops.engine.DeviceSpec;
 import io.github.flinkdiffusion.ops.image.ContactSheet;
 import io.github.flinkdiffusion.ops.image.FloatResize;
+import io.github.flinkdiffusion.ops.image.Images;
 import io.github.flinkdiffusion.ops.image.PilResize;
 import io.github.flinkdiffusion.ops.image.PngCodec;
 import io.github.flinkdiffusion.ops.image.Raster;
@@ -33,6 +34,9 @@ public final class MiniSatelliteEvaluation implements Callable<Integer> {
 
   /** File names of the example inputs, by the region that they show. */
   private static final Map<String, Integer> EXAMPLES = Map.of("himalaya", 1, "alps", 0, "java", 7);
+
+  /** Likewise of scenes that are larger than what the model was trained on. */
+  private static final Map<String, Integer> SCENES = Map.of("mediterranean", 0, "carolina", 2);
 
   @Option(
       names = "--image",
@@ -158,5 +162,10 @@ public final class MiniSatelliteEvaluation implements Callable<Integer> {
     Files.write(
         inputs.resolve("himalaya-x4.png"),
         PngCodec.encode(globe.truth(BlueMarble.HELD_OUT.get(EXAMPLES.get("himalaya")))));
+    for (Map.Entry<String, Integer> scene : SCENES.entrySet()) {
+      Files.write(
+          inputs.resolve(scene.getKey() + ".tif"),
+          Images.write(globe.scene(BlueMarble.HELD_OUT.get(scene.getValue())), "image/tiff"));
+    }
   }
 }

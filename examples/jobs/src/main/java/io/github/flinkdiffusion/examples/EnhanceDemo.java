@@ -1,0 +1,34 @@
+package io.github.flinkdiffusion.examples;
+
+import picocli.CommandLine.Command;
+
+/** Satellite images, four times enlarged: large ones in tiles, each with its uncertainty. */
+@Command(
+    name = "examples/enhance",
+    sortOptions = false,
+    usageHelpAutoWidth = true,
+    description = {
+      "Sends satellite images through Kafka and Flink, and leaves them four times enlarged, with"
+          + " an uncertainty and a contact sheet.",
+      "Starts a Kafka broker and a Flink cluster in this process.",
+      ""
+    })
+public final class EnhanceDemo extends ImageDemo {
+  private EnhanceDemo() {
+    super("mini-satellite-x4", ".*\\.tif");
+  }
+
+  public static void main(String[] args) {
+    System.exit(run(args));
+  }
+
+  /** As {@link #main}, but returns the exit code. */
+  static int run(String... args) {
+    return DemoCommand.run(new EnhanceDemo(), args);
+  }
+
+  @Override
+  ImageReport.Sheet sheet() {
+    return ImageReport.Sheet.ENLARGED;
+  }
+}

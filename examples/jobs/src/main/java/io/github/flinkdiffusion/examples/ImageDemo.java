@@ -1,0 +1,259 @@
+package io.github.flinkdiffusion.examples;
+
+import io.github.flinkdiffusion.connector.event.EventCodec;
+import io.github.flinkdiffusion.connector.event.ImageTaskEvent;
+import io.github.flinkdiffusion.connector.payload.PayloadOptions;
+import io.github.flinkdiffusion.connector.payload.PayloadSettings;
+import io.github.flinkdiffusion.connector.payload.PayloadStore;
+import io.github.flinkdiffusion.embedded.EmbeddedKafka;
+import io.github.flinkdiffusion.ops.engine.DeviceSpec;
+import io.github.flinkdiffusion.ops.operator.DiffusionOptions;
+import io.github.flinkdiffusion.ops.operator.ImageTaskOptions;
+import io.github.flinkdiffusion.ops.weights.ModelFolder;
+import java.io.IOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.time.Duration;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.Locale;
+import java.util.UUID;
+import java.util.concurrent.Callable;
+import java.util.stream.Stream;
+import org.apache.flink.configuration.Configuration;
+import picocli.CommandLine.Option;
+import picocli.CommandLine.Parameters;
+
+/**
+ * Image files through Kafka and Flink to results on disk, in one command that ends by itself. The
+ * commands differ in the model and in what is shown of a result.
+ */
+abstract class ImageDemo implements Callable<Integer> {
+
+  @Option(
+      names = {"-h", "--help"},
+      usageHelp = true,
+      description = "Print this and exit.")
+  private boolean help;
+
+  @Parameters(
+      paramLabel = "FILE",
+      description =
+          "Images: PNG, JPEG, TIFF, GeoTIFF, DICOM, NIfTI (default: the model's example inputs).")
+  private List<Path> files = new ArrayList<>();
+
+  @Option(
+      names = "--out",
+      paramLabel = "FOLDER",
+      defaultValue = "out",
+      description = "Where the results go (default: ${DEFAULT-VALUE}).")
+  private Path out;
+
+  @Option(
+      names = "--model",
+      paramLabel = "FOLDER",
+      description = "Model folder in diffusers' layout (default: the embedded model).")
+  private Path model;
+
+  @Option(
+      names = "--device",
+      paramLabel = "DEVICE",
+      defaultValue = "auto",
+      description = "auto, cpu or gpu:N (default: ${DEFAULT-VALUE}).")
+  private String device;
+
+  @Option(
+      names = "--steps",
+      paramLabel = "N",
+      defaultValue = "4",
+      description = "Denoising steps (default: ${DEFAULT-VALUE}).")
+  private int steps;
+
+  @Option(
+      names = "--samples",
+      paramLabel = "N",
+      defaultValue = "4",
+      description =
+          "Samples of each image; their mean is the answer, their spread the uncertainty (default:"
+              + " ${DEFAULT-VALUE}).")
+  private int samples;
+
+  @Option(
+      names = "--tile",
+      paramLabel = "PIXELS",
+      description = "Side of the tiles that larger images are cut into (default: the model's).")
+  private Integer tile;
+
+  @Option(
+      names = "--seed",
+      paramLabel = "N",
+      defaultValue = "1",
+      description = "Seed of the first sample (default: ${DEFAULT-VALUE}).")
+  private long seed;
+
+  @Option(
+      names = "--value-range",
+      paramLabel = "LOW..HIGH",
+      description = "Which of the files' numbers are black and white (default: what they say).")
+  private String valueRange;
+
+  @Option(
+      names = "--bands",
+      paramLabel = "N;N;N",
+      description = "Which of the files' bands the model sees, counted from 1.")
+  private String bands;
+
+  @Option(
+      names = "--parallelism",
+      paramLabel = "N",
+      defaultValue = "1",
+      description = "Parallelism of the Flink job (default: ${DEFAULT-VALUE}).")
+  private int parallelism;
+
+  @Option(
+      names = "--bootstrap-servers",
+      paramLabel = "HOST:PORT",
+      description = "Use this Kafka instead of starting one; missing topics are created there.")
+  private String bootstrapServers;
+
+  @Option(
+      names = "--topic-prefix",
+      paramLabel = "PREFIX",
+      defaultValue = "images-",
+      description =
+          "The topics are PREFIXimage-tasks, PREFIXimages, PREFIXfailures and PREFIXprogress"
+              + " (default: ${DEFAULT-VALUE}).")
+  private String topicPrefix;
+
+  private final String embeddedModel;
+  private final String inputPattern;
+
+  /**
+   * @param embeddedModel name below examples/models
+   * @param inputPattern of the file names of its example inputs
+   */
+  ImageDemo(String embeddedModel, String inputPattern) {
+    this.embeddedModel = embeddedModel;
+    this.inputPattern = inputPattern;
+  }
+
+  /** What the contact sheet shows of each result. */
+  abstract ImageReport.Sheet sheet();
+
+  @Override
+  public Integer call() throws Exception {
+    OutputFolder folder = OutputFolder.prepare(out);
+    DemoCommand.logTo(out.resolve(OutputFolder.LOG));
+    Path modelPath =
+        model == null ? home().resolve("examples/models").resolve(embeddedModel) : model;
+    ModelFolder modelFolder = ModelFolder.open(modelPath);
+    DeviceSpec where = DeviceSpec.parse(device);
+    Configuration settings = settings(modelPath);
+    PayloadStore payloads = new PayloadStore(PayloadSettings.of(settings));
+    List<ImageReport.Input> inputs = inputs(modelPath);
+    List<DemoRun.Request> requests = new ArrayList<>();
+    for (ImageReport.Input input : inputs) {
+      ImageTaskEvent task =
+          ImageTaskEvent.newBuilder()
+              .setId(input.id())
+              .setImage(payloads.write(input.file(), ""))
+              .setSeed(seed)
+              .setSteps(steps)
+              .setEnsembleSize(samples)
+              .build();
+      requests.add(new DemoRun.Request(task.getId(), EventCodec.imageTasks().encode(task)));
+    }
+    System.err.printf(
+        Locale.ROOT,
+        "%d images with %s on %s; starting %s%n",
+        requests.size(),
+        modelFolder.name(),
+        where,
+        bootstrapServers == null ? "Kafka and Flink" : "Flink");
+    long begin = System.nanoTime();
+    DemoRun.Results results;
+    if (bootstrapServers != null) {
+      results = make(bootstrapServers, settings, requests);
+    } else {
+      try (EmbeddedKafka kafka = EmbeddedKafka.builder().start()) {
+        results = make(kafka.bootstrapServers(), settings, requests);
+      }
+    }
+    ImageReport report =
+        new ImageReport(folder, sheet(), payloads, modelFolder.name() + " on " + where);
+    System.out.print(report.write(inputs, results, Duration.ofNanos(System.nanoTime() - begin)));
+    System.out.println("Results are in " + out);
+    if (!results.failures().isEmpty()) {
+      throw new DemoException(
+          "%d of %d images could not be done; the first: %s"
+              .formatted(
+                  results.failures().size(),
+                  requests.size(),
+                  results.failures().get(0).getMessage()));
+    }
+    return 0;
+  }
+
+  private static Path home() {
+    return Path.of(System.getProperty("flinkdiffusion.home", "."));
+  }
+
+  private Configuration settings(Path modelPath) throws IOException {
+    Path store = Files.createDirectories(out.resolve("payloads"));
+    Configuration settings = new Configuration();
+    settings.set(DiffusionOptions.MODEL_FOLDER, modelPath.toAbsolutePath().toString());
+    settings.set(DiffusionOptions.DEVICE, device);
+    settings.set(DiffusionOptions.PROGRESS_EVERY_STEPS, 1);
+    settings.set(PayloadOptions.STORE, store.toAbsolutePath().toUri().toString());
+    if (tile != null) {
+      settings.set(ImageTaskOptions.TILE_SIZE, tile);
+    }
+    if (valueRange != null) {
+      settings.set(ImageTaskOptions.VALUE_RANGE, valueRange);
+    }
+    if (bands != null) {
+      settings.setString(ImageTaskOptions.BANDS.key(), bands);
+    }
+    return settings;
+  }
+
+  private List<ImageReport.Input> inputs(Path modelPath) throws IOException {
+    List<Path> chosen = files;
+    if (files.isEmpty()) {
+      Path examples = modelPath.resolve("inputs");
+      if (!Files.isDirectory(examples)) {
+        throw new DemoException(
+            "Give image files: the model folder " + modelPath + " has no inputs/ with examples.");
+      }
+      try (Stream<Path> listed = Files.list(examples)) {
+        chosen =
+            listed
+                .filter(file -> file.getFileName().toString().matches(inputPattern))
+                .sorted()
+                .toList();
+      }
+    }
+    // A broker of one's own remembers earlier runs.
+    String run = UUID.randomUUID().toString().substring(0, 8);
+    List<ImageReport.Input> inputs = new ArrayList<>();
+    for (Path file : chosen) {
+      if (!Files.isReadable(file)) {
+        throw new DemoException("There is no file " + file + " that can be read.");
+      }
+      String id = String.format(Locale.ROOT, "%s-%03d", run, inputs.size() + 1);
+      inputs.add(new ImageReport.Input(id, file));
+    }
+    return inputs;
+  }
+
+  private DemoRun.Results make(
+      String servers, Configuration settings, List<DemoRun.Request> requests) throws Exception {
+    return new DemoRun(
+            servers,
+            Topics.ofImageTasks(topicPrefix),
+            settings,
+            parallelism,
+            (env, topics, start) -> ImageTaskJob.create().startingAt(start).define(env, topics))
+        .make(requests);
+  }
+}

@@ -1,0 +1,226 @@
+package io.github.flinkdiffusion.examples;
+
+import com.fasterxml.jackson.core.JsonProcessingException;
+import com.fasterxml.jackson.databind.ObjectMapper;
+import io.github.flinkdiffusion.connector.event.FailureEvent;
+import io.github.flinkdiffusion.connector.event.ImageEvent;
+import io.github.flinkdiffusion.connector.event.Payload;
+import io.github.flinkdiffusion.connector.event.Payloads;
+import io.github.flinkdiffusion.connector.payload.PayloadStore;
+import io.github.flinkdiffusion.ops.image.ContactSheet;
+import io.github.flinkdiffusion.ops.image.ImageException;
+import io.github.flinkdiffusion.ops.image.ImageLimits;
+import io.github.flinkdiffusion.ops.image.Images;
+import io.github.flinkdiffusion.ops.image.Raster;
+import io.github.flinkdiffusion.ops.image.ReadOptions;
+import java.io.IOException;
+import java.nio.charset.StandardCharsets;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.time.Duration;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.Locale;
+import java.util.Map;
+import java.util.Optional;
+import java.util.function.Function;
+import java.util.stream.Collectors;
+
+/** Results of image tasks as files: pictures, a contact sheet and a summary. */
+final class ImageReport {
+  private static final int SHEET_COLUMNS = 3;
+  private static final int SHEET_PICTURE_PIXELS = 288;
+
+  /** Rows of the sheet; more would make one that no viewer opens gladly. */
+  private static final int SHEET_ROWS = 40;
+
+  /** Larger pictures are not drawn on the sheet. */
+  private static final ReadOptions SHOWN =
+      ReadOptions.DEFAULT.withLimits(ImageLimits.DEFAULT.withPixels(8192, 8192L * 8192));
+
+  /** What is shown of a result. */
+  enum Sheet {
+    ENLARGED("enlarged"),
+    SEGMENTED("inside");
+
+    private final String answer;
+
+    Sheet(String answer) {
+      this.answer = answer;
+    }
+  }
+
+  /** An image that was sent. */
+  record Input(String id, Path file) {
+    String name() {
+      String name = file.getFileName().toString();
+      return name.contains(".") ? name.substring(0, name.lastIndexOf('.')) : name;
+    }
+  }
+
+  /** A line of {@code summary.json}; the names of files are below the output folder. */
+  record Result(
+      String input,
+      String picture,
+      String mask,
+      String uncertainty,
+      int width,
+      int height,
+      String digest,
+      Map<String, String> audit) {}
+
+  private final OutputFolder folder;
+  private final Sheet sheet;
+  private final PayloadStore payloads;
+  private final String title;
+
+  /**
+   * @param payloads where large results are
+   * @param title of the sheet
+   */
+  ImageReport(OutputFolder folder, Sheet sheet, PayloadStore payloads, String title) {
+    this.folder = folder;
+    this.sheet = sheet;
+    this.payloads = payloads;
+    this.title = title;
+  }
+
+  /**
+   * Writes all of it.
+   *
+   * @return a few lines for a person
+   */
+  String write(List<Input> inputs, DemoRun.Results results, Duration total) throws IOException {
+    Map<String, ImageEvent> images =
+        results.images().stream().collect(Collectors.toMap(ImageEvent::getId, Function.identity()));
+    ContactSheet shown =
+        ContactSheet.columns(SHEET_COLUMNS).pictureSize(SHEET_PICTURE_PIXELS).title(title);
+    List<Result> written = new ArrayList<>();
+    for (Input input : inputs) {
+      ImageEvent image = images.get(input.id());
+      if (image != null) {
+        written.add(write(input, image, written.size() < SHEET_ROWS ? shown : null));
+      }
+    }
+    String text = text(inputs.size(), written, results, total);
+    if (!written.isEmpty()) {
+      folder.write(OutputFolder.CONTACT_SHEET, shown.toPng());
+    }
+    folder.write(OutputFolder.SUMMARY_TEXT, text.getBytes(StandardCharsets.UTF_8));
+    folder.write(OutputFolder.SUMMARY_JSON, json(written).getBytes(StandardCharsets.UTF_8));
+    return text;
+  }
+
+  private Result write(Input input, ImageEvent image, ContactSheet shown) throws IOException {
+    Payload picture = Payloads.picture(image);
+    String pictureFile = write(input, "", picture);
+    String maskFile = image.getMask() == null ? null : write(input, "-mask", image.getMask());
+    String uncertaintyFile =
+        image.getUncertainty() == null
+            ? null
+            : write(input, "-uncertainty", image.getUncertainty());
+    if (shown != null) {
+      show(shown, input, image, picture);
+    }
+    return new Result(
+        input.file().toString(),
+        pictureFile,
+        maskFile,
+        uncertaintyFile,
+        image.getWidth(),
+        image.getHeight(),
+        image.getDigest(),
+        image.getAudit().getParameters());
+  }
+
+  private void show(ContactSheet shown, Input input, ImageEvent image, Payload picture)
+      throws IOException {
+    Optional<Raster> before = raster(Files.readAllBytes(input.file()));
+    Optional<Raster> after =
+        raster(payloads.read(image.getMask() == null ? picture : image.getMask()));
+    shown.add(
+        before.orElse(Raster.filled(1, 1, 1, 0)),
+        input.name(),
+        before.map(seen -> seen.width() + " x " + seen.height()).orElse("too large to show"));
+    shown.add(
+        after.orElse(Raster.filled(1, 1, 1, 0)),
+        sheet.answer,
+        image.getWidth() + " x " + image.getHeight());
+    if (image.getUncertainty() != null) {
+      shown.add(
+          raster(payloads.read(image.getUncertainty()))
+              .map(ImageReport::brightened)
+              .orElse(Raster.filled(1, 1, 1, 0)),
+          "uncertainty",
+          "brightened to its maximum");
+    } else {
+      shown.add(Raster.filled(1, 1, 1, 0), "uncertainty", "of one sample there is none");
+    }
+  }
+
+  private static Optional<Raster> raster(byte[] file) {
+    try {
+      Raster raster = Images.read(file, SHOWN);
+      return raster.channels() > 4 ? Optional.empty() : Optional.of(raster);
+    } catch (ImageException e) {
+      return Optional.empty();
+    }
+  }
+
+  /** One channel, its brightest pixel white. */
+  private static Raster brightened(Raster values) {
+    float most = 1e-6f;
+    for (float value : values.data()) {
+      most = Math.max(most, value);
+    }
+    float[] shown = new float[values.data().length];
+    for (int i = 0; i < shown.length; i++) {
+      shown[i] = values.data()[i] / most;
+    }
+    return new Raster(1, values.height(), values.width(), shown);
+  }
+
+  private String write(Input input, String suffix, Payload payload) {
+    String extension = payload.getMediaType().equals("image/tiff") ? ".tif" : ".png";
+    String name = OutputFolder.PICTURES + "/" + input.name() + suffix + extension;
+    folder.write(name, payloads.read(payload));
+    return name;
+  }
+
+  private static String text(
+      int sent, List<Result> written, DemoRun.Results results, Duration total) {
+    StringBuilder text = new StringBuilder();
+    line(
+        text,
+        "%d of %d images in %.1f s, %.1f s of it for the Flink job from start to end",
+        written.size(),
+        sent,
+        total.toMillis() / 1000.0,
+        results.making().toMillis() / 1000.0);
+    line(
+        text,
+        "%d network calls of %.1f rows on average, the largest of %d",
+        results.batches().calls(),
+        results.batches().meanRows(),
+        results.batches().largestRows());
+    for (FailureEvent failure : results.failures()) {
+      line(text, "  %s: %s", failure.getReason(), failure.getMessage());
+    }
+    return text.toString();
+  }
+
+  private static void line(StringBuilder text, String format, Object... values) {
+    text.append(String.format(Locale.ROOT, format, values)).append('\n');
+  }
+
+  private static String json(List<Result> written) {
+    try {
+      return new ObjectMapper()
+              .writerWithDefaultPrettyPrinter()
+              .writeValueAsString(Map.of("results", written))
+          + "\n";
+    } catch (JsonProcessingException e) {
+      throw new IllegalStateException("A summary is always representable as JSON.", e);
+    }
+  }
+}
