@@ -1,4 +1,4 @@
-"""Models that see a picture as channels behind the noisy sample: enlarging (SR3) and segmentation (SegDiff).
+"""Models that see a picture as channels behind the noisy sample: enlarging (SR3) and segmentation (SegDiff), of a mask and of classes.
 
 diffusers has no pipeline for them; what is written here is its UNet2DModel and DDIMScheduler in the loop of its DDIMPipeline, with the
 resizing of torch (antialiased, which is Pillow's filter in floats).
@@ -69,6 +69,26 @@ def main():
     picture = resize(mask, size=(13, 19), mode="bilinear", antialias=True)
     save_file({"image": image[0].contiguous(), "picture": picture.clamp(0, 1)[0].contiguous()},
               MODELS / "tiny-concat-segmentation" / "golden" / "run.safetensors")
+
+    image = torch.rand((1, 3, 21, 18))
+    seen = 2 * resize(image, size=(16, 12), mode="bilinear", antialias=True) - 1
+    index = {"_class_name": "ConcatConditionedSegmentationPipeline", "concatenation": "sample, image", "image_resampling": "bilinear",
+             "labels": ["other", "water", "forest", "road"], "value_range": [-1, 1]}
+    network = write("tiny-concat-one-hot", unet(7, 4, (16, 12), False), plan, {**index, "sample_target": "one_hot", "background": -1})
+    shares = denoise(network, plan, seen, 4, 13) / 2 + 0.5
+    picture = resize(shares, size=(21, 18), mode="bilinear", antialias=True)
+    save_file({"image": image[0].contiguous(), "picture": picture.clamp(0, 1)[0].contiguous()},
+              MODELS / "tiny-concat-one-hot" / "golden" / "run.safetensors")
+
+    palette = [[0, 0, 0], [40, 60, 250], [20, 160, 30], [240, 200, 90]]
+    network = write("tiny-concat-palette", unet(6, 3, (16, 12), False), plan, {**index, "sample_target": "palette", "palette": palette})
+    colors = torch.tensor(palette) / 255
+    sample = denoise(network, plan, seen, 3, 14) / 2 + 0.5
+    nearest = (sample[0].permute(1, 2, 0)[:, :, None] - colors).pow(2).sum(-1).argmin(-1)
+    shares = torch.nn.functional.one_hot(nearest, 4).permute(2, 0, 1)[None].float()
+    picture = colors[resize(shares, size=(21, 18), mode="bilinear", antialias=True)[0].argmax(0)].permute(2, 0, 1)
+    print("classes of the palette's sample:", torch.bincount(nearest.flatten()).tolist())
+    save_file({"image": image[0].contiguous(), "picture": picture.contiguous()}, MODELS / "tiny-concat-palette" / "golden" / "run.safetensors")
 
 
 main()

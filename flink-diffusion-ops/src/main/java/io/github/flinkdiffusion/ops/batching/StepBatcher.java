@@ -17,6 +17,7 @@ import io.github.flinkdiffusion.ops.pipeline.InvalidRequestException;
 import io.github.flinkdiffusion.ops.pipeline.ModelInfo;
 import io.github.flinkdiffusion.ops.pipeline.NotFiniteException;
 import io.github.flinkdiffusion.ops.pipeline.ResultKind;
+import io.github.flinkdiffusion.ops.pipeline.ResultMeaning;
 import io.github.flinkdiffusion.ops.pipeline.Signature;
 import io.github.flinkdiffusion.ops.pipeline.Tiling;
 import io.github.flinkdiffusion.ops.pipeline.Trajectory;
@@ -122,9 +123,14 @@ public final class StepBatcher implements AutoCloseable {
     return pipeline.tiling();
   }
 
-  /** What the pictures are. */
+  /** What the pictures are, unless a request asks for others. */
   public ResultKind resultKind() {
     return pipeline.resultKind();
+  }
+
+  /** What the picture of a request says. */
+  public ResultMeaning result(GenerationRequest request) {
+    return pipeline.result(request);
   }
 
   /**

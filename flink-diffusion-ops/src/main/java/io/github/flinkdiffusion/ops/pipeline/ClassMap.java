@@ -138,20 +138,48 @@ public record ClassMap(
     return measurements(shareChannels(), sample, shares);
   }
 
+  /**
+   * Each pixel in the color of the class with the greatest share: three channels, 0..1.
+   *
+   * @param shares of more than two classes, a channel for each
+   */
+  Raster painted(Raster shares) {
+    int plane = shares.height() * shares.width();
+    float[] colors = new float[3 * plane];
+    for (int i = 0; i < plane; i++) {
+      Rgb color = palette.get(greatest(shares.data(), plane, i));
+      for (int c = 0; c < 3; c++) {
+        colors[c * plane + i] = color.band(c);
+      }
+    }
+    return new Raster(3, shares.height(), shares.width(), colors);
+  }
+
   /** The class that a pixel of a sample is of. */
   private int number(float[] sample, int plane, int pixel) {
+    return encoding == Encoding.ONE_HOT
+        ? greatest(sample, plane, pixel)
+        : nearest(sample[pixel], sample[plane + pixel], sample[2 * plane + pixel]);
+  }
+
+  private int greatest(float[] channels, int plane, int pixel) {
     int best = 0;
-    double bestValue = Double.NEGATIVE_INFINITY;
-    for (int number = 0; number < classes(); number++) {
-      double value =
-          encoding == Encoding.ONE_HOT
-              ? sample[number * plane + pixel]
-              : -palette
-                  .get(number)
-                  .distance(sample[pixel], sample[plane + pixel], sample[2 * plane + pixel]);
-      if (value > bestValue) {
+    for (int number = 1; number < classes(); number++) {
+      if (channels[number * plane + pixel] > channels[best * plane + pixel]) {
         best = number;
-        bestValue = value;
+      }
+    }
+    return best;
+  }
+
+  private int nearest(float red, float green, float blue) {
+    int best = 0;
+    double least = Double.POSITIVE_INFINITY;
+    for (int number = 0; number < classes(); number++) {
+      double distance = palette.get(number).distance(red, green, blue);
+      if (distance < least) {
+        best = number;
+        least = distance;
       }
     }
     return best;

@@ -14,17 +14,18 @@ import java.util.ArrayList;
 import java.util.List;
 
 /**
- * Where in a picture something is (SegDiff, Amit et al. 2021; MedSegDiff): noise becomes a mask,
- * and the network sees the picture as further channels. Each seed gives one plausible mask; their
- * mean is the answer and their spread its uncertainty.
+ * What in a picture is where (SegDiff, Amit et al. 2021; MedSegDiff): noise becomes a picture of
+ * classes, and the network sees the picture as further channels. Each seed gives one that is
+ * plausible; what most of them say is the answer, and how many others say its uncertainty.
  *
  * <p>The picture is made as large as the network's {@code sample_size} by a bilinear filter, and
- * the mask as large as the picture. Each channel of the mask is 0..1, half and above is inside.
+ * the result as large as the picture. Colors of classes are not filtered, for between two of them
+ * there may be a third class's: the classes' shares are, and painted anew.
  *
  * <p>diffusers has no such pipeline; the folder is as it would write one. {@code model_index.json}
- * says, beside the components {@code unet} (UNet2DModel) and {@code scheduler}, each with the one
- * value that there is: {@code sample_target}, {@code concatenation}, {@code image_resampling} and
- * {@code value_range}.
+ * says, beside the components {@code unet} (UNet2DModel) and {@code scheduler}, what the classes
+ * are, see {@link DeclaredClasses}, and, each with the one value that there is, {@code
+ * concatenation}, {@code image_resampling} and {@code value_range}.
  */
 final class ConcatSegmentation implements Task {
   private final Components components;
@@ -33,16 +34,13 @@ final class ConcatSegmentation implements Task {
   private final Denoiser denoiser;
   private final SampleShape shape;
   private final int imageChannels;
+  private final ClassMap classes;
 
   private ConcatSegmentation(Components components) {
     this.components = components;
     this.plans = SamplingPlans.open(components);
     Config index = components.folder().config();
     Concatenation.check(index, "bilinear");
-    String target = index.string("sample_target", "mask");
-    if (!target.equals("mask")) {
-      throw index.unsupported("sample_target", target, "mask");
-    }
     Config config = components.config("unet");
     UNet2DConfig unet = Concatenation.unet(config);
     int[] side = config.integersOrOne("sample_size", 2, 0);
@@ -54,6 +52,7 @@ final class ConcatSegmentation implements Task {
           "height and width, multiples of " + multiple);
     }
     this.shape = new SampleShape(unet.outChannels(), side[0], side[1]);
+    this.classes = DeclaredClasses.of(index, config, unet.outChannels());
     this.imageChannels = unet.inChannels() - unet.outChannels();
     if (imageChannels < 1) {
       throw config.unsupported(
@@ -89,8 +88,8 @@ final class ConcatSegmentation implements Task {
   }
 
   @Override
-  public ResultKind resultKind() {
-    return ResultKind.MASK;
+  public ResultMeaning result(Arguments request) {
+    return ResultMeaning.classes(classes);
   }
 
   @Override
@@ -133,23 +132,38 @@ final class ConcatSegmentation implements Task {
 
   @Override
   public HostTensor.Floats decode(List<DenoisingTrajectory> done) {
-    SampleShape sample = done.get(0).shape();
-    boolean preview = !sample.equals(shape);
     GenerationRequest first = done.get(0).request();
-    int height = preview ? sample.height() : first.height();
-    int width = preview ? sample.width() : first.width();
-    int size = sample.channels() * height * width;
-    float[] masks = new float[done.size() * size];
-    for (int i = 0; i < done.size(); i++) {
-      float[] values = done.get(i).state().sample();
+    return results(done, first.height(), first.width(), false);
+  }
+
+  /** Classes are in their colors: what is previewed is looked at. */
+  @Override
+  public HostTensor.Floats decodePreview(List<DenoisingTrajectory> rough) {
+    SampleShape sample = rough.get(0).shape();
+    return results(rough, sample.height(), sample.width(), true);
+  }
+
+  private HostTensor.Floats results(
+      List<DenoisingTrajectory> trajectories, int height, int width, boolean painted) {
+    boolean colors = classes.encoding() == ClassMap.Encoding.PALETTE;
+    boolean paints = colors || painted && classes.encoding() == ClassMap.Encoding.ONE_HOT;
+    int channels = paints ? 3 : shape.channels();
+    int size = channels * height * width;
+    float[] results = new float[trajectories.size() * size];
+    for (int i = 0; i < trajectories.size(); i++) {
+      SampleShape sample = trajectories.get(i).shape();
+      float[] values = trajectories.get(i).state().sample();
       for (int j = 0; j < values.length; j++) {
         values[j] = values[j] / 2 + 0.5f;
       }
-      Raster mask = new Raster(sample.channels(), sample.height(), sample.width(), values);
-      Raster whole = FloatResize.resize(mask, height, width, PilResize.Filter.BILINEAR);
-      System.arraycopy(whole.data(), 0, masks, i * size, size);
+      Raster result = new Raster(sample.channels(), sample.height(), sample.width(), values);
+      Raster whole =
+          FloatResize.resize(
+              colors ? classes.shares(result) : result, height, width, PilResize.Filter.BILINEAR);
+      Raster shown = paints ? classes.painted(whole) : whole;
+      System.arraycopy(shown.data(), 0, results, i * size, size);
     }
-    return new HostTensor.Floats(masks, done.size(), sample.channels(), height, width);
+    return new HostTensor.Floats(results, trajectories.size(), channels, height, width);
   }
 
   @Override

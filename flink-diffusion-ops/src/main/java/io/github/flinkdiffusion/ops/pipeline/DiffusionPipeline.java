@@ -44,9 +44,18 @@ public interface DiffusionPipeline extends AutoCloseable {
     return Optional.empty();
   }
 
-  /** What its pictures are. */
+  /** What its pictures are, unless a request asks for others. */
   default ResultKind resultKind() {
     return ResultKind.PICTURE;
+  }
+
+  /**
+   * What the picture of a request says.
+   *
+   * @param request that {@link #prepare} gave
+   */
+  default ResultMeaning result(GenerationRequest request) {
+    return ResultMeaning.PICTURE;
   }
 
   /**

@@ -25,9 +25,13 @@ interface Task extends AutoCloseable {
     return Optional.empty();
   }
 
-  /** See {@link DiffusionPipeline#resultKind}. */
-  default ResultKind resultKind() {
-    return ResultKind.PICTURE;
+  /**
+   * See {@link DiffusionPipeline#result}.
+   *
+   * @param request what a request says; nothing gives what holds unless a request says otherwise
+   */
+  default ResultMeaning result(Arguments request) {
+    return ResultMeaning.PICTURE;
   }
 
   /**
@@ -61,6 +65,16 @@ interface Task extends AutoCloseable {
    * @return [N, channels, height, width], about 0..1, not yet clipped
    */
   HostTensor.Floats decode(List<DenoisingTrajectory> done);
+
+  /**
+   * What samples have come to, as pictures to look at.
+   *
+   * @param rough small stand-ins of trajectories that are not done
+   * @return as {@link #decode}, of any size
+   */
+  default HostTensor.Floats decodePreview(List<DenoisingTrajectory> rough) {
+    return decode(rough);
+  }
 
   @Override
   void close();

@@ -47,7 +47,12 @@ final class TaskPipeline implements DiffusionPipeline {
 
   @Override
   public ResultKind resultKind() {
-    return task.resultKind();
+    return task.result(Arguments.NONE).kind();
+  }
+
+  @Override
+  public ResultMeaning result(GenerationRequest request) {
+    return task.result(request.arguments());
   }
 
   @Override
@@ -194,7 +199,7 @@ final class TaskPipeline implements DiffusionPipeline {
 
   @Override
   public List<Raster> preview(List<Trajectory> batch) {
-    HostTensor.Floats decoded = task.decode(own(batch).stream().map(Preview::of).toList());
+    HostTensor.Floats decoded = task.decodePreview(own(batch).stream().map(Preview::of).toList());
     int channels = (int) decoded.shape()[1];
     int height = (int) decoded.shape()[2];
     int width = (int) decoded.shape()[3];

@@ -8,6 +8,7 @@ import com.fasterxml.jackson.databind.ObjectMapper;
 import com.fasterxml.jackson.databind.node.ObjectNode;
 import io.github.flinkdiffusion.ops.engine.DeviceSpec;
 import io.github.flinkdiffusion.ops.image.Raster;
+import io.github.flinkdiffusion.ops.image.Rgb;
 import io.github.flinkdiffusion.ops.weights.IllegalConfigException;
 import io.github.flinkdiffusion.ops.weights.Safetensors;
 import io.github.flinkdiffusion.ops.weights.TensorStore;
@@ -16,6 +17,7 @@ import java.io.UncheckedIOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.List;
+import java.util.OptionalInt;
 import java.util.stream.Stream;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
@@ -32,7 +34,12 @@ class ConcatParityTest {
   @TempDir private Path folder;
 
   @ParameterizedTest
-  @CsvSource({"tiny-concat-upscale, 11", "tiny-concat-segmentation, 12"})
+  @CsvSource({
+    "tiny-concat-upscale, 11",
+    "tiny-concat-segmentation, 12",
+    "tiny-concat-one-hot, 13",
+    "tiny-concat-palette, 14"
+  })
   void makesTheReferencesPicture(String name, long seed) {
     Path model = MODELS.resolve(name);
     Raster expected = golden(model, "picture");
@@ -100,6 +107,57 @@ class ConcatParityTest {
     }
   }
 
+  @Test
+  void aFolderSaysWhatItsClassesAre() {
+    try (DiffusionPipeline mask = Pipelines.open(SEGMENTATION, SETTINGS);
+        DiffusionPipeline oneHot = Pipelines.open(MODELS.resolve("tiny-concat-one-hot"), SETTINGS);
+        DiffusionPipeline palette =
+            Pipelines.open(MODELS.resolve("tiny-concat-palette"), SETTINGS)) {
+      assertThat(classes(mask, 1)).isEqualTo(ClassMap.binary("background", "mask"));
+      assertThat(mask.resultKind()).isEqualTo(ResultKind.MASK);
+      assertThat(classes(oneHot, 3))
+          .isEqualTo(
+              new ClassMap(
+                  ClassMap.Encoding.ONE_HOT,
+                  List.of("other", "water", "forest", "road"),
+                  ClassMap.colors(4),
+                  OptionalInt.empty()));
+      assertThat(classes(palette, 3).palette().get(1)).isEqualTo(new Rgb(40, 60, 250));
+      assertThat(classes(palette, 3).background()).hasValue(0);
+    }
+  }
+
+  private static ClassMap classes(DiffusionPipeline pipeline, int channels) {
+    GenerationRequest request = pipeline.prepare(spec(Raster.filled(channels, 16, 12, 0), 1));
+    return pipeline.result(request).classes().orElseThrow();
+  }
+
+  @Test
+  void aPreviewOfClassesIsAPictureInTheirColors() {
+    Path model = MODELS.resolve("tiny-concat-one-hot");
+    try (DiffusionPipeline pipeline = Pipelines.open(model, SETTINGS)) {
+      List<Trajectory> trajectories =
+          pipeline.start(List.of(pipeline.prepare(spec(golden(model, "image"), 3))));
+      pipeline.step(trajectories);
+      Raster preview = pipeline.preview(trajectories).get(0);
+      assertThat(preview.channels()).isEqualTo(3);
+      assertThat(preview.data()).containsOnly(0, 128 / 255f);
+    }
+  }
+
+  @Test
+  void aNetworkWithAnotherNumberOfChannelsIsRefused() throws IOException {
+    copy(MODELS.resolve("tiny-concat-one-hot"), folder);
+    ObjectMapper json = new ObjectMapper();
+    Path index = folder.resolve("model_index.json");
+    ObjectNode changed = (ObjectNode) json.readTree(index.toFile());
+    changed.put("sample_target", "mask").putNull("labels");
+    Files.writeString(index, json.writeValueAsString(changed));
+    assertThatThrownBy(() -> Pipelines.open(folder, SETTINGS))
+        .isInstanceOf(IllegalConfigException.class)
+        .hasMessageContaining("'out_channels' is 4; supported: 1 for mask");
+  }
+
   @ParameterizedTest
   @CsvSource({
     "tiny-concat-upscale, concatenation, '\"image, sample\"'",
@@ -109,7 +167,18 @@ class ConcatParityTest {
     "tiny-concat-upscale, residual_scale, 0",
     "tiny-concat-upscale, scale_factor, 0",
     "tiny-concat-segmentation, sample_target, '\"boxes\"'",
-    "tiny-concat-segmentation, image_resampling, '\"bicubic\"'"
+    "tiny-concat-segmentation, image_resampling, '\"bicubic\"'",
+    "tiny-concat-segmentation, labels, '[\"one\"]'",
+    "tiny-concat-segmentation, labels, '[\"a\",\"b\",\"c\"]'",
+    "tiny-concat-one-hot, labels, null",
+    "tiny-concat-one-hot, background, 4",
+    "tiny-concat-one-hot, background, -2",
+    "tiny-concat-palette, palette, null",
+    "tiny-concat-palette, palette, '[[0,0,0],[1,1,1],[2,2,2]]'",
+    "tiny-concat-palette, palette, '[[0,0,0],[1,1,1],[2,2,2],[2,2,2]]'",
+    "tiny-concat-palette, palette, '[[0,0,0],[1,1,1],[2,2,2],[2,2,256]]'",
+    "tiny-concat-palette, palette, '[[0,0,0],[1,1,1],[2,2,2],[2,2]]'",
+    "tiny-concat-palette, palette, '\"red\"'"
   })
   void aModelThatWasMadeOtherwiseIsRefused(String name, String key, String value)
       throws IOException {

@@ -1,0 +1,38 @@
+package io.github.flinkdiffusion.ops.pipeline;
+
+import java.util.Objects;
+import java.util.Optional;
+
+/**
+ * What the picture of a request says, and what is needed to read it.
+ *
+ * @param kind what it is
+ * @param classes present for {@link ResultKind#MASK} alone
+ * @param boxes present for {@link ResultKind#BOXES} alone
+ */
+public record ResultMeaning(ResultKind kind, Optional<ClassMap> classes, Optional<BoxStyle> boxes) {
+
+  public static final ResultMeaning PICTURE = plain(ResultKind.PICTURE);
+  public static final ResultMeaning DEPTH = plain(ResultKind.DEPTH);
+  public static final ResultMeaning NORMALS = plain(ResultKind.NORMALS);
+
+  public ResultMeaning {
+    Objects.requireNonNull(kind, "kind");
+    if (classes.isPresent() != (kind == ResultKind.MASK)
+        || boxes.isPresent() != (kind == ResultKind.BOXES)) {
+      throw new IllegalArgumentException(kind + " with " + classes + " and " + boxes);
+    }
+  }
+
+  public static ResultMeaning classes(ClassMap map) {
+    return new ResultMeaning(ResultKind.MASK, Optional.of(map), Optional.empty());
+  }
+
+  public static ResultMeaning boxes(BoxStyle style) {
+    return new ResultMeaning(ResultKind.BOXES, Optional.empty(), Optional.of(style));
+  }
+
+  private static ResultMeaning plain(ResultKind kind) {
+    return new ResultMeaning(kind, Optional.empty(), Optional.empty());
+  }
+}
