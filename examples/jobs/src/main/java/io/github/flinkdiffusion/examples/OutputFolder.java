@@ -42,6 +42,21 @@ final class OutputFolder {
     return folder;
   }
 
+  /**
+   * Makes the folder if need be, and leaves alone what is in it.
+   *
+   * @throws DemoException when it can not be made
+   */
+  static OutputFolder existing(Path path) {
+    OutputFolder folder = new OutputFolder(path);
+    try {
+      Files.createDirectories(path);
+    } catch (IOException e) {
+      throw folder.unwritable(e);
+    }
+    return folder;
+  }
+
   private void removeEarlierPictures() throws IOException {
     Path summary = path.resolve(SUMMARY_JSON);
     if (!Files.isRegularFile(summary)) {

@@ -1,0 +1,90 @@
+package io.github.flinkdiffusion.examples;
+
+import io.github.flinkdiffusion.connector.event.EventCodec;
+import io.github.flinkdiffusion.connector.event.ImageEvent;
+import io.github.flinkdiffusion.connector.event.Payloads;
+import io.github.flinkdiffusion.connector.event.UndecodableEventException;
+import io.github.flinkdiffusion.connector.payload.PayloadOptions;
+import io.github.flinkdiffusion.connector.payload.PayloadSettings;
+import io.github.flinkdiffusion.connector.payload.PayloadStore;
+import io.github.flinkdiffusion.ops.image.ReadOptions;
+import io.github.flinkdiffusion.ops.imaging.Audit;
+import io.github.flinkdiffusion.ops.imaging.Scene;
+import io.github.flinkdiffusion.ops.operator.AuditRecords;
+import java.io.IOException;
+import java.io.InputStream;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.Arrays;
+import java.util.List;
+import org.apache.flink.configuration.Configuration;
+
+/**
+ * A result with its audit record.
+ *
+ * @param name of the file, or the event's place in Kafka
+ * @param picture a file with it
+ */
+record RecordedResult(String name, Path picture, Audit audit) {
+  /** What an event begins with that is in Avro's single-object encoding. */
+  private static final byte[] EVENT = {(byte) 0xC3, 0x01};
+
+  /**
+   * Reads an image file, or a file with an event.
+   *
+   * @param payloads folders below which an event's picture may lie
+   * @param scratch where the picture of an event goes
+   * @throws DemoException when it is none, or has no record
+   */
+  static RecordedResult read(Path file, List<String> payloads, Path scratch) {
+    try {
+      byte[] head;
+      try (InputStream in = Files.newInputStream(file)) {
+        head = in.readNBytes(EVENT.length);
+      }
+      if (Arrays.equals(head, EVENT)) {
+        return of(file.toString(), Files.readAllBytes(file), payloads, scratch);
+      }
+    } catch (IOException e) {
+      throw new DemoException("Cannot read %s: %s".formatted(file, e), e);
+    }
+    try (Scene scene = Scene.open(file, ReadOptions.DEFAULT, Long.MAX_VALUE)) {
+      return new RecordedResult(
+          file.toString(),
+          file,
+          Audit.of(scene.metadata())
+              .orElseThrow(
+                  () ->
+                      new DemoException(
+                          "%s has no audit record: it was not made by this project, or a program has written it anew without its texts."
+                              .formatted(file))));
+    }
+  }
+
+  /**
+   * Takes an encoded event apart.
+   *
+   * @throws DemoException when it is none, or has no record
+   */
+  static RecordedResult of(String name, byte[] encoded, List<String> payloads, Path scratch) {
+    try {
+      ImageEvent event = EventCodec.images().decode(encoded);
+      if (event.getAudit() == null) {
+        throw new DemoException(
+            "The event %s has no audit record: a version that wrote none has made it."
+                .formatted(name));
+      }
+      PayloadStore store =
+          new PayloadStore(
+              PayloadSettings.of(
+                  new Configuration().set(PayloadOptions.ALLOWED_PREFIXES, payloads)));
+      Path picture = scratch.resolve("result");
+      Files.write(picture, store.read(Payloads.picture(event)));
+      return new RecordedResult(name, picture, AuditRecords.audit(event.getAudit()));
+    } catch (UndecodableEventException e) {
+      throw new DemoException("%s is no image event: %s".formatted(name, e.getMessage()), e);
+    } catch (IOException e) {
+      throw new DemoException("Cannot write to %s: %s".formatted(scratch, e), e);
+    }
+  }
+}

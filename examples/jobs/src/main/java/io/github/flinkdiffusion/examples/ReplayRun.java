@@ -1,0 +1,97 @@
+package io.github.flinkdiffusion.examples;
+
+import io.github.flinkdiffusion.connector.event.EventCodec;
+import io.github.flinkdiffusion.connector.event.FailureEvent;
+import io.github.flinkdiffusion.connector.event.ImageEvent;
+import io.github.flinkdiffusion.connector.event.Payloads;
+import io.github.flinkdiffusion.connector.event.PromptEvent;
+import io.github.flinkdiffusion.connector.payload.PayloadFile;
+import io.github.flinkdiffusion.connector.payload.PayloadOptions;
+import io.github.flinkdiffusion.connector.payload.PayloadSettings;
+import io.github.flinkdiffusion.connector.payload.PayloadStore;
+import io.github.flinkdiffusion.ops.imaging.Audit;
+import io.github.flinkdiffusion.ops.operator.Diffusion;
+import io.github.flinkdiffusion.ops.operator.DiffusionStreams;
+import io.github.flinkdiffusion.ops.operator.Replay;
+import java.nio.file.Path;
+import java.util.List;
+import java.util.Map;
+import org.apache.avro.specific.SpecificRecord;
+import org.apache.flink.api.common.typeinfo.PrimitiveArrayTypeInfo;
+import org.apache.flink.configuration.Configuration;
+import org.apache.flink.configuration.MemorySize;
+import org.apache.flink.configuration.RestartStrategyOptions;
+import org.apache.flink.formats.avro.typeutils.AvroTypeInfo;
+import org.apache.flink.streaming.api.environment.StreamExecutionEnvironment;
+import org.apache.flink.util.CloseableIterator;
+
+/**
+ * Sends a recorded request through the operator that made its result, in a Flink cluster in this
+ * process: whatever makes a result (tiles, ensembles, files) is then made the same way.
+ */
+final class ReplayRun {
+  private static final String ID = "replay";
+
+  private final Configuration settings;
+  private final Path scratch;
+
+  /**
+   * @param settings the model and the device
+   * @param scratch folder for the result
+   */
+  ReplayRun(Configuration settings, Path scratch) {
+    this.settings = settings;
+    this.scratch = scratch;
+  }
+
+  /**
+   * Makes the result again.
+   *
+   * @return a file with the picture
+   * @throws DemoException when the request can not be done
+   */
+  Path make(Audit audit, Map<String, Path> inputs) throws Exception {
+    Configuration job = Replay.settings(audit);
+    job.addAll(settings);
+    // Pictures of any size go beside the events, which Flink collects in small batches.
+    job.set(PayloadOptions.STORE, scratch.toUri().toString());
+    job.set(PayloadOptions.INLINE_LIMIT, MemorySize.ZERO);
+    job.set(RestartStrategyOptions.RESTART_STRATEGY, "none");
+    SpecificRecord answer = answer(job, audit);
+    if (answer instanceof FailureEvent failure) {
+      throw new DemoException(
+          "The result could not be made again: %s: %s"
+              .formatted(failure.getReason(), failure.getMessage()));
+    }
+    try (PayloadFile file =
+        new PayloadStore(PayloadSettings.of(job))
+            .open(Payloads.picture((ImageEvent) answer), scratch)) {
+      return file.path();
+    }
+  }
+
+  private static SpecificRecord answer(Configuration job, Audit audit) throws Exception {
+    StreamExecutionEnvironment env = StreamExecutionEnvironment.createLocalEnvironment(1, job);
+    DiffusionStreams results =
+        Diffusion.textToImage()
+            .uid("replay")
+            .apply(
+                env.fromData(
+                    List.of(Replay.prompt(audit, ID)), new AvroTypeInfo<>(PromptEvent.class)));
+    try (CloseableIterator<byte[]> answers =
+        results
+            .images()
+            .map(
+                image -> EventCodec.images().encode(image),
+                PrimitiveArrayTypeInfo.BYTE_PRIMITIVE_ARRAY_TYPE_INFO)
+            .union(
+                results
+                    .failures()
+                    .map(
+                        failure -> EventCodec.failures().encode(failure),
+                        PrimitiveArrayTypeInfo.BYTE_PRIMITIVE_ARRAY_TYPE_INFO))
+            .executeAndCollect("replay")) {
+      return EventCodec.decodeAny(answers.next());
+    }
+  }
+}

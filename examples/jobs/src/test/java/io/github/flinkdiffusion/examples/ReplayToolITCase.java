@@ -1,0 +1,214 @@
+package io.github.flinkdiffusion.examples;
+
+import static java.nio.charset.StandardCharsets.UTF_8;
+import static org.assertj.core.api.Assertions.assertThat;
+
+import io.github.flinkdiffusion.connector.event.AuditRecord;
+import io.github.flinkdiffusion.connector.event.EventCodec;
+import io.github.flinkdiffusion.connector.event.ImageEvent;
+import io.github.flinkdiffusion.connector.event.Payloads;
+import io.github.flinkdiffusion.embedded.EmbeddedKafka;
+import io.github.flinkdiffusion.ops.engine.DeviceSpec;
+import io.github.flinkdiffusion.ops.image.Images;
+import io.github.flinkdiffusion.ops.image.Raster;
+import io.github.flinkdiffusion.ops.image.ReadOptions;
+import io.github.flinkdiffusion.ops.imaging.Audit;
+import io.github.flinkdiffusion.ops.pipeline.DiffusionPipeline;
+import io.github.flinkdiffusion.ops.pipeline.GeneratedImage;
+import io.github.flinkdiffusion.ops.pipeline.GenerationSpec;
+import io.github.flinkdiffusion.ops.pipeline.ModelInfo;
+import io.github.flinkdiffusion.ops.pipeline.Parameters;
+import io.github.flinkdiffusion.ops.pipeline.PipelineSettings;
+import io.github.flinkdiffusion.ops.pipeline.Pipelines;
+import io.github.flinkdiffusion.ops.pipeline.Trajectory;
+import java.io.ByteArrayOutputStream;
+import java.io.IOException;
+import java.io.PrintStream;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.List;
+import java.util.Map;
+import java.util.stream.Stream;
+import org.apache.kafka.clients.producer.ProducerRecord;
+import org.junit.jupiter.api.AfterEach;
+import org.junit.jupiter.api.BeforeAll;
+import org.junit.jupiter.api.BeforeEach;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
+
+class ReplayToolITCase {
+  private static final Path MODELS = Path.of("../models");
+  private static final Path EMOJI = MODELS.resolve("mini-emoji");
+
+  /** A picture of mini-emoji, made without the operator and alone. */
+  private static GeneratedImage cat;
+
+  private static Audit audit;
+
+  @TempDir private Path folder;
+
+  private final ByteArrayOutputStream out = new ByteArrayOutputStream();
+  private final ByteArrayOutputStream err = new ByteArrayOutputStream();
+  private final PrintStream standardOut = System.out;
+  private final PrintStream standardErr = System.err;
+
+  @BeforeAll
+  static void makeAPicture() {
+    try (DiffusionPipeline pipeline = Pipelines.open(EMOJI, PipelineSettings.on(DeviceSpec.CPU))) {
+      cat =
+          made(
+              pipeline,
+              GenerationSpec.of("cat")
+                  .with(Parameters.PROMPT, "a cat face on yellow")
+                  .with(Parameters.STEPS, 2L)
+                  .with(Parameters.GUIDANCE_SCALE, 2.0)
+                  .with(Parameters.SEED, 5L));
+      audit = Audit.of(pipeline.model(), cat.request(), Map.of(), Map.of());
+    }
+  }
+
+  private static GeneratedImage made(DiffusionPipeline pipeline, GenerationSpec spec) {
+    List<Trajectory> alone = pipeline.start(List.of(pipeline.prepare(spec)));
+    while (!alone.get(0).done()) {
+      pipeline.step(alone);
+    }
+    return pipeline.finish(alone).get(0);
+  }
+
+  @BeforeEach
+  void captureOutput() {
+    System.setOut(new PrintStream(out, true, UTF_8));
+    System.setErr(new PrintStream(err, true, UTF_8));
+  }
+
+  @AfterEach
+  void releaseOutput() {
+    System.setOut(standardOut);
+    System.setErr(standardErr);
+  }
+
+  private Path file(Raster picture, String mediaType) throws IOException {
+    return Files.write(folder.resolve("result"), Images.write(picture, mediaType));
+  }
+
+  private static String[] with(Path model, Object... more) {
+    return Stream.concat(
+            Stream.of("--model", model.toString()), Stream.of(more).map(Object::toString))
+        .toArray(String[]::new);
+  }
+
+  private String output() {
+    return out.toString(UTF_8);
+  }
+
+  @Test
+  void aResultIsMadeAgainFromItsFileAlone() throws Exception {
+    Path result = file(audit.in(cat.image()), "image/png");
+    Path sheets = folder.resolve("sheets");
+
+    assertThat(ReplayTool.run(with(EMOJI, "--out", sheets, result))).as(output()).isZero();
+    assertThat(output())
+        .contains("text-to-image, 2 steps of DDIMScheduler, seed 5")
+        .contains("IDENTICAL: the result made again is the same file.");
+    assertThat(sheets.resolve("replayed.png")).hasSameBinaryContentAs(result);
+    assertThat(
+            Images.read(
+                    Files.readAllBytes(sheets.resolve("contact-sheet.png")), ReadOptions.DEFAULT)
+                .width())
+        .isGreaterThan(3 * 256);
+  }
+
+  @Test
+  void anotherKindOfFileHasEqualPixels() throws Exception {
+    Path result = file(audit.in(cat.image()), "image/tiff");
+
+    assertThat(ReplayTool.run(with(EMOJI, result))).as(output()).isZero();
+    assertThat(output()).contains("EQUAL: all pixels are equal");
+  }
+
+  @Test
+  void aPictureThatWasPaintedOverIsFoundOut() throws Exception {
+    float[] painted = cat.image().data().clone();
+    painted[100] = painted[100] > 0.5f ? 0 : 1;
+    Raster forged = new Raster(3, cat.image().height(), cat.image().width(), painted);
+
+    assertThat(ReplayTool.run(with(EMOJI, file(audit.in(forged), "image/png")))).isEqualTo(3);
+    assertThat(output())
+        .contains("1 of 12288 values differ")
+        .contains("DIFFERENT: the result is not what its record says.");
+  }
+
+  @Test
+  void anEventInKafkaIsAResultToo() throws Exception {
+    byte[] png = Images.write(audit.in(cat.image()), "image/png");
+    ImageEvent event =
+        Payloads.setPicture(ImageEvent.newBuilder(), Payloads.inline(png, "image/png"))
+            .setId("cat")
+            .setWidth(cat.image().width())
+            .setHeight(cat.image().height())
+            .setAudit(
+                AuditRecord.newBuilder()
+                    .setModel(audit.model())
+                    .setModelDigest(audit.modelDigest())
+                    .setTask(audit.task())
+                    .setScheduler(audit.scheduler())
+                    .setSteps(audit.steps())
+                    .setSeed(audit.seed())
+                    .setParameters(audit.parameters())
+                    .setInputDigests(audit.inputDigests())
+                    .setSoftwareVersion(audit.softwareVersion())
+                    .build())
+            .build();
+    try (EmbeddedKafka kafka = EmbeddedKafka.builder().start()) {
+      kafka.createTopics(1, "images");
+      kafka.send(List.of(new ProducerRecord<>("images", EventCodec.images().encode(event))));
+      String[] place = {"--bootstrap-servers", kafka.bootstrapServers(), "--record"};
+
+      assertThat(ReplayTool.run(with(EMOJI, place[0], place[1], place[2], "images/0/0")))
+          .as(output() + err)
+          .isZero();
+      assertThat(output()).startsWith("images/0/0").contains("IDENTICAL");
+      assertThat(ReplayTool.run(with(EMOJI, place[0], place[1], place[2], "images/0/7")))
+          .isEqualTo(1);
+      assertThat(err.toString(UTF_8))
+          .contains("There is no committed record images/0/7: the partition ends at offset 1.");
+    }
+  }
+
+  @Test
+  void anotherModelIsToldBeforeAnythingIsMade() throws Exception {
+    Path result = file(audit.in(cat.image()), "image/png");
+
+    assertThat(ReplayTool.run(with(MODELS.resolve("mini-brain-mask"), result))).isEqualTo(4);
+    assertThat(output())
+        .containsPattern("model +mini-emoji \\w{12} +mini-brain-mask \\w{12} +OTHER")
+        .contains("NOT MADE AGAIN: the folder holds another model");
+  }
+
+  @Test
+  void whatCanNotBeReplayedIsSaidInOneLine() throws Exception {
+    assertThat(ReplayTool.run(with(EMOJI, file(cat.image(), "image/png")))).isEqualTo(1);
+    assertThat(err.toString(UTF_8)).contains("has no audit record: it was not made by this");
+
+    err.reset();
+    Audit enlarged =
+        Audit.of(
+            new ModelInfo("m", "d"), cat.request(), Map.of("image", "ab".repeat(32)), Map.of());
+    assertThat(ReplayTool.run(with(EMOJI, file(enlarged.in(cat.image()), "image/png"))))
+        .isEqualTo(1);
+    assertThat(err.toString(UTF_8))
+        .contains("The result was made from an input image of SHA-256 abab")
+        .contains("give the file with --image.");
+
+    err.reset();
+    Path result = file(audit.in(cat.image()), "image/png");
+    assertThat(ReplayTool.run(with(EMOJI, "--image", result, result))).isEqualTo(1);
+    assertThat(err.toString(UTF_8))
+        .contains("The result was not made from an input image; its record names none.");
+
+    err.reset();
+    assertThat(ReplayTool.run()).isEqualTo(2);
+    assertThat(ReplayTool.run("--record", "images")).isEqualTo(2);
+    assertThat(err.toString(UTF_8)).contains("write topic/partition/offset, as images/0/17");
+  }
+}
