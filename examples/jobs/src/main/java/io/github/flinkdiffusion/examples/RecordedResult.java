@@ -2,6 +2,7 @@ package io.github.flinkdiffusion.examples;
 
 import io.github.flinkdiffusion.connector.event.EventCodec;
 import io.github.flinkdiffusion.connector.event.ImageEvent;
+import io.github.flinkdiffusion.connector.event.Payload;
 import io.github.flinkdiffusion.connector.event.Payloads;
 import io.github.flinkdiffusion.connector.event.UndecodableEventException;
 import io.github.flinkdiffusion.connector.payload.PayloadOptions;
@@ -9,6 +10,7 @@ import io.github.flinkdiffusion.connector.payload.PayloadSettings;
 import io.github.flinkdiffusion.connector.payload.PayloadStore;
 import io.github.flinkdiffusion.ops.image.ReadOptions;
 import io.github.flinkdiffusion.ops.imaging.Audit;
+import io.github.flinkdiffusion.ops.imaging.Composition;
 import io.github.flinkdiffusion.ops.imaging.Scene;
 import io.github.flinkdiffusion.ops.operator.AuditRecords;
 import java.io.IOException;
@@ -17,6 +19,7 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.Arrays;
 import java.util.List;
+import java.util.Optional;
 import org.apache.flink.configuration.Configuration;
 
 /**
@@ -24,8 +27,10 @@ import org.apache.flink.configuration.Configuration;
  *
  * @param name of the file, or the event's place in Kafka
  * @param picture a file with it
+ * @param which of the request's pictures it is: empty for the answer, else as {@link Audit#RESULT}
+ *     says
  */
-record RecordedResult(String name, Path picture, Audit audit) {
+record RecordedResult(String name, Path picture, Audit audit, Optional<String> which) {
   /** What an event begins with that is in Avro's single-object encoding. */
   private static final byte[] EVENT = {(byte) 0xC3, 0x01};
 
@@ -57,8 +62,33 @@ record RecordedResult(String name, Path picture, Audit audit) {
                   () ->
                       new DemoException(
                           "%s has no audit record: it was not made by this project, or a program has written it anew without its texts."
-                              .formatted(file))));
+                              .formatted(file))),
+          Optional.ofNullable(scene.metadata().texts().get(Audit.RESULT)));
     }
+  }
+
+  /**
+   * The same of a request's pictures.
+   *
+   * @throws DemoException when there is none
+   */
+  Payload sameOf(ImageEvent again) {
+    Payload same =
+        switch (which.orElse("")) {
+          case "" -> Payloads.picture(again);
+          case Composition.MASK -> again.getMask();
+          case Composition.UNCERTAINTY -> again.getUncertainty();
+          default ->
+              throw new DemoException(
+                  "%s holds the result's '%s', which this version does not know."
+                      .formatted(name, which.get()));
+        };
+    if (same == null) {
+      throw new DemoException(
+          "%s holds the result's %s; when it was made again, there was none."
+              .formatted(name, which.get()));
+    }
+    return same;
   }
 
   /**
@@ -80,7 +110,8 @@ record RecordedResult(String name, Path picture, Audit audit) {
                   new Configuration().set(PayloadOptions.ALLOWED_PREFIXES, payloads)));
       Path picture = scratch.resolve("result");
       Files.write(picture, store.read(Payloads.picture(event)));
-      return new RecordedResult(name, picture, AuditRecords.audit(event.getAudit()));
+      return new RecordedResult(
+          name, picture, AuditRecords.audit(event.getAudit()), Optional.empty());
     } catch (UndecodableEventException e) {
       throw new DemoException("%s is no image event: %s".formatted(name, e.getMessage()), e);
     } catch (IOException e) {

@@ -74,10 +74,15 @@ final class ReplayReport {
     return Math.max(head.length(), texts.stream().mapToInt(String::length).max().orElse(0));
   }
 
-  /** What the comparison has shown. */
-  static String outcome(Comparison comparison, Duration took) {
+  /**
+   * What the comparison has shown.
+   *
+   * @param otherParameters how the request that was made differs from the recorded one
+   */
+  static String outcome(Comparison comparison, Duration took, List<String> otherParameters) {
     StringBuilder text = new StringBuilder();
     line(text, "made again in", "%.1f s", took.toMillis() / 1000.0);
+    otherParameters.forEach(other -> line(text, "OTHER parameter", "%s", other));
     line(text, "files", comparison.sameFile() ? "identical" : "not identical");
     if (!comparison.sameSize()) {
       line(text, "pixels", "of another size");

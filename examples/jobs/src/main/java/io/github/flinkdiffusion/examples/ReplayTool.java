@@ -1,9 +1,11 @@
 package io.github.flinkdiffusion.examples;
 
+import io.github.flinkdiffusion.connector.event.ImageEvent;
 import io.github.flinkdiffusion.ops.engine.DeviceSpec;
 import io.github.flinkdiffusion.ops.image.Images;
 import io.github.flinkdiffusion.ops.imaging.Audit;
 import io.github.flinkdiffusion.ops.imaging.SoftwareVersion;
+import io.github.flinkdiffusion.ops.operator.AuditRecords;
 import io.github.flinkdiffusion.ops.operator.DiffusionOptions;
 import io.github.flinkdiffusion.ops.pipeline.Parameters;
 import io.github.flinkdiffusion.ops.weights.Lora;
@@ -231,10 +233,14 @@ public final class ReplayTool implements Callable<Integer> {
     }
 
     long begin = System.nanoTime();
-    Path again = new ReplayRun(settings(on), scratch).make(audit, inputs);
+    ReplayRun run = new ReplayRun(settings(on), scratch);
+    ImageEvent remade = run.make(audit, inputs);
     Duration took = Duration.ofNanos(System.nanoTime() - begin);
+    Path again = run.file(result.sameOf(remade));
     Comparison comparison = Comparison.of(result.picture(), again);
-    System.out.print(ReplayReport.outcome(comparison, took));
+    System.out.print(
+        ReplayReport.outcome(
+            comparison, took, audit.differences(AuditRecords.audit(remade.getAudit()))));
     if (out != null) {
       write(result.picture(), again);
     }

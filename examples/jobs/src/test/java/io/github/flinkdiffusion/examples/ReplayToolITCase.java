@@ -6,6 +6,7 @@ import static org.assertj.core.api.Assertions.assertThat;
 import io.github.flinkdiffusion.connector.event.AuditRecord;
 import io.github.flinkdiffusion.connector.event.EventCodec;
 import io.github.flinkdiffusion.connector.event.ImageEvent;
+import io.github.flinkdiffusion.connector.event.Payload;
 import io.github.flinkdiffusion.connector.event.Payloads;
 import io.github.flinkdiffusion.embedded.EmbeddedKafka;
 import io.github.flinkdiffusion.ops.engine.DeviceSpec;
@@ -13,6 +14,7 @@ import io.github.flinkdiffusion.ops.image.Images;
 import io.github.flinkdiffusion.ops.image.Raster;
 import io.github.flinkdiffusion.ops.image.ReadOptions;
 import io.github.flinkdiffusion.ops.imaging.Audit;
+import io.github.flinkdiffusion.ops.operator.DiffusionOptions;
 import io.github.flinkdiffusion.ops.pipeline.DiffusionPipeline;
 import io.github.flinkdiffusion.ops.pipeline.GeneratedImage;
 import io.github.flinkdiffusion.ops.pipeline.GenerationSpec;
@@ -24,11 +26,14 @@ import io.github.flinkdiffusion.ops.pipeline.Trajectory;
 import java.io.ByteArrayOutputStream;
 import java.io.IOException;
 import java.io.PrintStream;
+import java.net.URI;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.List;
 import java.util.Map;
+import java.util.TreeMap;
 import java.util.stream.Stream;
+import org.apache.flink.configuration.Configuration;
 import org.apache.kafka.clients.producer.ProducerRecord;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.BeforeAll;
@@ -106,7 +111,7 @@ class ReplayToolITCase {
     Path result = file(audit.in(cat.image()), "image/png");
     Path sheets = folder.resolve("sheets");
 
-    assertThat(ReplayTool.run(with(EMOJI, "--out", sheets, result))).as(output()).isZero();
+    assertThat(ReplayTool.run(with(EMOJI, "--out", sheets, result))).as(output() + err).isZero();
     assertThat(output())
         .contains("text-to-image, 2 steps of DDIMScheduler, seed 5")
         .contains("IDENTICAL: the result made again is the same file.");
@@ -122,7 +127,7 @@ class ReplayToolITCase {
   void anotherKindOfFileHasEqualPixels() throws Exception {
     Path result = file(audit.in(cat.image()), "image/tiff");
 
-    assertThat(ReplayTool.run(with(EMOJI, result))).as(output()).isZero();
+    assertThat(ReplayTool.run(with(EMOJI, result))).as(output() + err).isZero();
     assertThat(output()).contains("EQUAL: all pixels are equal");
   }
 
@@ -173,6 +178,69 @@ class ReplayToolITCase {
       assertThat(err.toString(UTF_8))
           .contains("There is no committed record images/0/7: the partition ends at offset 1.");
     }
+  }
+
+  /** What the operator makes of an image: written to files as a user would have them. */
+  private ImageEvent worked(Path model, Path input, Map<String, String> parameters)
+      throws Exception {
+    Audit wanted =
+        new Audit(
+            "",
+            "",
+            "",
+            "",
+            2,
+            9,
+            new TreeMap<>(parameters),
+            new TreeMap<>(Map.of("image", "")),
+            "");
+    Configuration settings =
+        new Configuration()
+            .set(DiffusionOptions.MODEL_FOLDER, model.toString())
+            .set(DiffusionOptions.DEVICE, "cpu")
+            .set(DiffusionOptions.BATCH_ROWS, 8);
+    return new ReplayRun(settings, Files.createDirectories(folder.resolve("store")))
+        .make(wanted, Map.of("image", input));
+  }
+
+  private static Path stored(Payload picture) {
+    return Path.of(
+        URI.create(Payloads.reference(picture).orElseThrow().getUri().replace(" ", "%20")));
+  }
+
+  @Test
+  void anEnsembleIsMadeAgain() throws Exception {
+    Path model = MODELS.resolve("mini-satellite-x4");
+    Path himalaya = model.resolve("inputs/himalaya.png");
+    ImageEvent enlarged = worked(model, himalaya, Map.of("ensembleSize", "2", "inputWidth", "60"));
+    Path result = stored(Payloads.picture(enlarged));
+    Path uncertainty = stored(enlarged.getUncertainty());
+
+    assertThat(ReplayTool.run(with(model, "--image", himalaya, result)))
+        .as(output() + err)
+        .isZero();
+    assertThat(output())
+        .contains("super-resolution, 2 steps of DDIMScheduler, seed 9")
+        .containsPattern("image +(\\w{12}) +\\1 +same")
+        // Whether both samples share a call is a matter of time, and of rounding.
+        .containsPattern("IDENTICAL|EQUAL|CLOSE");
+    out.reset();
+    assertThat(ReplayTool.run(with(model, "--image", himalaya, uncertainty))).isZero();
+    assertThat(output()).containsPattern("IDENTICAL|EQUAL|CLOSE");
+    out.reset();
+    assertThat(ReplayTool.run(with(model, "--image", result, result))).isEqualTo(4);
+    assertThat(output())
+        .contains("NOT MADE AGAIN: an input is another file than the one that the result was made");
+  }
+
+  @Test
+  void aMaskIsMadeAgain() throws Exception {
+    Path model = MODELS.resolve("mini-brain-mask");
+    Path slice = model.resolve("inputs/slice-24.png");
+    Path mask = stored(worked(model, slice, Map.of()).getMask());
+
+    assertThat(ReplayTool.run(with(model, "--image", slice, mask))).as(output() + err).isZero();
+    assertThat(output()).contains("segmentation, 2 steps").contains("IDENTICAL");
   }
 
   @Test

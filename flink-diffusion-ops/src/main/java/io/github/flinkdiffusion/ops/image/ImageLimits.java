@@ -28,7 +28,10 @@ public record ImageLimits(int maxSide, long maxPixels, int maxBands, long maxByt
     return new ImageLimits(side, pixels, maxBands, maxBytes);
   }
 
-  void check(int width, int height, int channels) {
+  /**
+   * @throws ImageException for a picture that is larger, saying what is accepted
+   */
+  public void check(int width, int height, int channels) {
     if (width > maxSide || height > maxSide || (long) width * height > maxPixels) {
       throw new ImageException(
           "The picture is %d x %d pixels; at most %d a side and %d in all are accepted"

@@ -21,6 +21,7 @@ import java.security.MessageDigest;
 import java.security.NoSuchAlgorithmException;
 import java.util.Collections;
 import java.util.HexFormat;
+import java.util.List;
 import java.util.Map;
 import java.util.Objects;
 import java.util.Optional;
@@ -65,6 +66,12 @@ public record Audit(
 
   /** Name of the text in PNG and TIFF files. */
   public static final String KEYWORD = "diffusion-audit";
+
+  /**
+   * Name of the text that tells which of a request's pictures a file holds, such as {@link
+   * Composition#UNCERTAINTY}; the answer itself has none.
+   */
+  public static final String RESULT = "diffusion-result";
 
   /** What the names of {@link ModelInfo#loadedAs} begin with. */
   public static final String LOADED_AS = "model.";
@@ -273,6 +280,25 @@ public record Audit(
     } catch (InvalidRequestException e) {
       throw new AuditException("The audit record can not be made again: " + e.getMessage(), e);
     }
+  }
+
+  /**
+   * Parameters that a result was made again with and that have other values here: each with its
+   * name and both values. What only one of both records holds is left out, since versions and
+   * callers write more or less.
+   */
+  public List<String> differences(Audit again) {
+    return parameters.entrySet().stream()
+        .filter(here -> again.parameters.containsKey(here.getKey()))
+        .filter(here -> !here.getValue().equals(again.parameters.get(here.getKey())))
+        .map(
+            here ->
+                "%s: %s, then %s"
+                    .formatted(
+                        here.getKey(),
+                        shown(here.getValue()),
+                        shown(again.parameters.get(here.getKey()))))
+        .toList();
   }
 
   // ---------------------------------------------------------------- in files

@@ -8,7 +8,7 @@ public final class AuditException extends RuntimeException {
     super(message);
   }
 
-  AuditException(String message, Throwable cause) {
+  public AuditException(String message, Throwable cause) {
     super(message, cause);
   }
 }

@@ -14,6 +14,7 @@ import java.nio.file.Path;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
+import java.util.TreeMap;
 import java.util.function.IntFunction;
 
 /**
@@ -39,6 +40,12 @@ public record Composition(
     Optional<Artifact> mask,
     Optional<Artifact> uncertainty) {
 
+  /** Which picture a file holds besides the answer, as its text {@link Audit#RESULT} says. */
+  public static final String MASK = "mask";
+
+  /** As {@link #MASK}. */
+  public static final String UNCERTAINTY = "uncertainty";
+
   /** Floats that are put together in memory. */
   private static final long MOST_FLOATS_IN_MEMORY = 16 << 20;
 
@@ -51,7 +58,7 @@ public record Composition(
    * @param segmentation whether the samples are masks
    * @param channels of a sample
    * @param format the kind of files
-   * @param texts words that go into the picture's file, such as its audit record
+   * @param texts words that go into the files, such as their audit record
    * @param scratch folder for files
    */
   public record Order(
@@ -83,10 +90,11 @@ public record Composition(
       return scene.metadata().scaled(plan.tiles().scale(), plan.tiles().scale());
     }
 
-    private ImageMetadata placeOnly() {
+    /** Of a picture besides the answer: its place, the same record, and which picture it is. */
+    private ImageMetadata besides(String result) {
       ImageMetadata all = scaledMetadata();
-      return new ImageMetadata(
-          all.georeference(), all.spacing(), new java.util.TreeMap<>(), List.of());
+      return new ImageMetadata(all.georeference(), all.spacing(), new TreeMap<>(texts), List.of())
+          .withTexts(Map.of(Audit.RESULT, result));
     }
 
     private PixelFormat pictureFormat() {
@@ -125,14 +133,14 @@ public record Composition(
     Optional<Artifact> mask =
         order.segmentation()
             ? Optional.of(
-                encode(mask(Assembly.channels(stacked, 0, 1)), order.placeOnly(), mediaType))
+                encode(mask(Assembly.channels(stacked, 0, 1)), order.besides(MASK), mediaType))
             : Optional.empty();
     Optional<Artifact> uncertainty =
         order.plan().samples() > 1
             ? Optional.of(
                 encode(
                     uncertainty(stacked, mediaType.equals(ResultFormat.TIFF_TYPE)),
-                    order.placeOnly(),
+                    order.besides(UNCERTAINTY),
                     mediaType))
             : Optional.empty();
     return new Composition(
@@ -216,10 +224,10 @@ public record Composition(
     RowFile picture = RowFile.create(order, channels, format, order.pictureMetadata());
     try {
       if (order.segmentation()) {
-        mask = Optional.of(RowFile.create(order, 1, gray8, order.placeOnly()));
+        mask = Optional.of(RowFile.create(order, 1, gray8, order.besides(MASK)));
       }
       if (order.plan().samples() > 1) {
-        uncertainty = Optional.of(RowFile.create(order, 1, floats, order.placeOnly()));
+        uncertainty = Optional.of(RowFile.create(order, 1, floats, order.besides(UNCERTAINTY)));
       }
       Optional<RowFile> maskFile = mask;
       Optional<RowFile> uncertaintyFile = uncertainty;

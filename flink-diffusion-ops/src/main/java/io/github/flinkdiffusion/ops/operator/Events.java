@@ -81,11 +81,13 @@ final class Events {
   }
 
   /**
-   * What an image task asks for but its images, with the job's settings where it leaves open what
-   * the model takes.
+   * What an image task's fields and parameters ask for; width and height are those that its image
+   * is brought to first.
+   *
+   * @throws InvalidRequestException when a parameter is not known, not readable, or there twice
    */
-  static GenerationSpec spec(ImageTaskEvent task, DiffusionSettings settings, Signature signature) {
-    Arguments asked =
+  static Arguments asked(ImageTaskEvent task) {
+    return further(
         Arguments.NONE
             .with(Parameters.PROMPT, notEmpty(task.getPrompt()))
             .with(Parameters.NEGATIVE_PROMPT, notEmpty(task.getNegativePrompt()))
@@ -95,10 +97,21 @@ final class Events {
             .with(Parameters.GUIDANCE_SCALE, task.getGuidanceScale())
             .with(Parameters.IMAGE_GUIDANCE_SCALE, task.getImageGuidanceScale())
             .with(Parameters.STRENGTH, task.getStrength())
-            .with(Parameters.NOISE_LEVEL, whole(task.getNoiseLevel()));
-    Arguments all = further(asked, task.getParameters());
+            .with(Parameters.NOISE_LEVEL, whole(task.getNoiseLevel()))
+            .with(Parameters.WIDTH, whole(task.getWidth()))
+            .with(Parameters.HEIGHT, whole(task.getHeight())),
+        task.getParameters());
+  }
+
+  /**
+   * What each part of an image task asks for but its images and its seed, with the job's settings
+   * where it leaves open what the model takes.
+   */
+  static GenerationSpec spec(
+      String id, Arguments asked, DiffusionSettings settings, Signature signature) {
+    Arguments all = asked.without(Parameters.WIDTH, Parameters.HEIGHT);
     Arguments defaults = defaults(settings, all);
-    GenerationSpec spec = new GenerationSpec(task.getId(), all);
+    GenerationSpec spec = new GenerationSpec(id, all);
     for (Parameter<?> parameter :
         List.of(Parameters.SCHEDULER, Parameters.STEPS, Parameters.GUIDANCE_SCALE)) {
       if (!all.has(parameter) && signature.takes(parameter)) {

@@ -37,6 +37,16 @@ record ImageSettings(
   private static final Pattern RANGE =
       Pattern.compile("\\s*([-+.\\deE]+?)\\s*\\.\\.\\s*([-+.\\deE]+)\\s*");
 
+  /** Options whose values show in results, so that audit records hold them. */
+  static final List<ConfigOption<?>> SHOWING_IN_RESULTS =
+      List.of(
+          ImageTaskOptions.BANDS,
+          ImageTaskOptions.VALUE_RANGE,
+          ImageTaskOptions.NOT_FINITE_AS,
+          ImageTaskOptions.TILE_SIZE,
+          ImageTaskOptions.TILE_OVERLAP,
+          ImageTaskOptions.FORMAT);
+
   /**
    * @throws DiffusionException naming the option, its value and what would be accepted
    */
@@ -114,7 +124,7 @@ record ImageSettings(
     return blackValue == null ? scene : scene.over(new ValueRange(blackValue, whiteValue));
   }
 
-  /** What of these settings shows in results, by the options' names. */
+  /** The values of {@link #SHOWING_IN_RESULTS}, by the options' names. */
   SortedMap<String, String> parameters() {
     SortedMap<String, String> parameters = new TreeMap<>();
     if (!bands.isEmpty()) {

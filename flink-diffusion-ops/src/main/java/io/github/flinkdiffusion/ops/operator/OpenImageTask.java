@@ -8,6 +8,7 @@ import io.github.flinkdiffusion.connector.payload.PayloadStore;
 import io.github.flinkdiffusion.ops.batching.StepBatcher;
 import io.github.flinkdiffusion.ops.image.FloatResize;
 import io.github.flinkdiffusion.ops.image.ImageException;
+import io.github.flinkdiffusion.ops.image.ImageLimits;
 import io.github.flinkdiffusion.ops.image.PilResize;
 import io.github.flinkdiffusion.ops.image.Raster;
 import io.github.flinkdiffusion.ops.image.Window;
@@ -20,7 +21,6 @@ import io.github.flinkdiffusion.ops.pipeline.GenerationRequest;
 import io.github.flinkdiffusion.ops.pipeline.GenerationSpec;
 import io.github.flinkdiffusion.ops.pipeline.InvalidRequestException;
 import io.github.flinkdiffusion.ops.pipeline.Numbers;
-import io.github.flinkdiffusion.ops.pipeline.Parameter;
 import io.github.flinkdiffusion.ops.pipeline.Parameters;
 import io.github.flinkdiffusion.ops.pipeline.ResultKind;
 import io.github.flinkdiffusion.ops.pipeline.Tiling;
@@ -136,6 +136,7 @@ final class OpenImageTask implements AutoCloseable {
       throw new InvalidRequestException(
           "ensembleSize is %d; it must be from 1 to %d.".formatted(samples, MOST_SAMPLES));
     }
+    Arguments wanted = Events.asked(event);
     Input image = Input.open(IMAGE, event.getImage(), payloads, how, scratch);
     Optional<Input> mask = Optional.empty();
     try {
@@ -143,8 +144,8 @@ final class OpenImageTask implements AutoCloseable {
         mask = Optional.of(Input.open(MASK, event.getMask(), payloads, how, scratch));
         requireSameSize(image.scene(), mask.get().scene());
       }
-      image = image.with(resized(event, image.scene()));
-      mask = mask.map(input -> input.with(resized(event, input.scene())));
+      image = image.with(resized(wanted, image.scene()));
+      mask = mask.map(input -> input.with(resized(wanted, input.scene())));
       ModelBands bands =
           ModelBands.fit(
               image.scene().format().bands(),
@@ -152,7 +153,7 @@ final class OpenImageTask implements AutoCloseable {
               batcher.imageChannels(),
               how.bands());
       TaskPlan plan = plan(image.scene(), batcher, how, samples);
-      GenerationSpec asked = Events.spec(event, settings, batcher.signature());
+      GenerationSpec asked = Events.spec(event.getId(), wanted, settings, batcher.signature());
       OpenImageTask unchecked =
           new OpenImageTask(image, mask, bands, plan, plan.isTiled(), asked, null);
       GenerationRequest first = batcher.prepare(unchecked.spec(0));
@@ -172,9 +173,9 @@ final class OpenImageTask implements AutoCloseable {
     }
   }
 
-  private static Scene resized(ImageTaskEvent event, Scene scene) {
-    int width = event.getWidth() == null ? scene.width() : event.getWidth();
-    int height = event.getHeight() == null ? scene.height() : event.getHeight();
+  private static Scene resized(Arguments wanted, Scene scene) {
+    int width = side(wanted.get(Parameters.WIDTH), scene.width());
+    int height = side(wanted.get(Parameters.HEIGHT), scene.height());
     if (width == scene.width() && height == scene.height()) {
       return scene;
     }
@@ -182,9 +183,16 @@ final class OpenImageTask implements AutoCloseable {
       throw new InvalidRequestException(
           "width and height are %d x %d; each must be at least 1.".formatted(width, height));
     }
+    // Both are in memory as a whole.
+    ImageLimits.DEFAULT.check(scene.width(), scene.height(), scene.channels());
+    ImageLimits.DEFAULT.check(width, height, scene.channels());
     Raster whole = scene.read(new Window(0, 0, scene.width(), scene.height()));
     Raster other = FloatResize.resize(whole, height, width, PilResize.Filter.BICUBIC).like(whole);
     return Scene.of(other, scene.mediaType());
+  }
+
+  private static int side(Long wanted, int own) {
+    return wanted == null ? own : (int) Math.max(-1, Math.min(wanted, Integer.MAX_VALUE));
   }
 
   /**
@@ -250,20 +258,11 @@ final class OpenImageTask implements AutoCloseable {
     return first;
   }
 
-  /** What all parts have in common: the first one's request without its place. */
+  /** What all parts have in common: the first one's request without its place and size. */
   GenerationRequest whole() {
-    Arguments arguments = Arguments.NONE;
-    for (Parameter<?> parameter : first.arguments().parameters()) {
-      if (parameter != Parameters.TILE_TOP_LEFT
-          && !(placed && (parameter == Parameters.WIDTH || parameter == Parameters.HEIGHT))) {
-        arguments = copy(arguments, parameter);
-      }
-    }
-    return new GenerationRequest(first.id(), arguments);
-  }
-
-  private <T> Arguments copy(Arguments to, Parameter<T> parameter) {
-    return to.with(parameter, first.get(parameter));
+    return new GenerationRequest(
+        first.id(),
+        first.arguments().without(Parameters.TILE_TOP_LEFT, Parameters.WIDTH, Parameters.HEIGHT));
   }
 
   /** SHA-256 of the images' files by their field in the request. */
@@ -276,7 +275,9 @@ final class OpenImageTask implements AutoCloseable {
   /** What the result is besides the request, for its audit record. */
   Map<String, String> furtherParameters(ImageSettings how) {
     Map<String, String> further = new TreeMap<>();
-    further.put("ensembleSize", Integer.toString(plan.samples()));
+    further.put(Replay.ENSEMBLE_SIZE, Integer.toString(plan.samples()));
+    further.put(Replay.INPUT_WIDTH, Integer.toString(plan.width()));
+    further.put(Replay.INPUT_HEIGHT, Integer.toString(plan.height()));
     if (placed) {
       further.put("tiles", plan.fingerprint());
     }

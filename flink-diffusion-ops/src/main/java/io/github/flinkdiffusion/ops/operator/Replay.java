@@ -1,5 +1,7 @@
 package io.github.flinkdiffusion.ops.operator;
 
+import io.github.flinkdiffusion.connector.event.ImageTaskEvent;
+import io.github.flinkdiffusion.connector.event.Payload;
 import io.github.flinkdiffusion.connector.event.PromptEvent;
 import io.github.flinkdiffusion.ops.imaging.Audit;
 import io.github.flinkdiffusion.ops.imaging.AuditException;
@@ -9,6 +11,7 @@ import java.util.Arrays;
 import java.util.Map;
 import java.util.SortedMap;
 import java.util.stream.Collectors;
+import org.apache.flink.configuration.ConfigOption;
 import org.apache.flink.configuration.Configuration;
 
 /**
@@ -23,10 +26,20 @@ import org.apache.flink.configuration.Configuration;
  * }</pre>
  */
 public final class Replay {
+  /** Samples of each part of an image task. */
+  static final String ENSEMBLE_SIZE = "ensembleSize";
+
+  /** Of the image that an image task has worked on, after it was resized if it was. */
+  static final String INPUT_WIDTH = "inputWidth";
+
+  /** As {@link #INPUT_WIDTH}. */
+  static final String INPUT_HEIGHT = "inputHeight";
+
   private Replay() {}
 
   /**
-   * How the model was loaded, but for its place, that of its LoRAs and the device.
+   * How the model was loaded, but for its place, that of its LoRAs and the device; and what of the
+   * job's settings shows in results.
    *
    * @throws AuditException when a value is none that its option can have
    */
@@ -42,6 +55,12 @@ public final class Replay {
     settings.set(
         DiffusionOptions.MODEL_SAFETY_CHECKER, !"false".equals(loadedAs.get("safetyChecker")));
     settings.set(DiffusionOptions.MODEL_WATERMARK, "true".equals(loadedAs.get("watermark")));
+    for (ConfigOption<?> option : ImageSettings.SHOWING_IN_RESULTS) {
+      String value = audit.parameters().get(option.key());
+      if (value != null) {
+        settings.setString(option.key(), value);
+      }
+    }
     return settings;
   }
 
@@ -58,6 +77,40 @@ public final class Replay {
                             Arrays.stream(StorageType.values())
                                 .map(StorageType::name)
                                 .collect(Collectors.joining(", ")))));
+  }
+
+  /**
+   * The request for a result that was made from images.
+   *
+   * @param audit with all its texts, see {@link Audit#withOmittedTexts}
+   * @param id of the request, which does not change the result
+   * @param images by their parameters, {@code image} and perhaps {@code mask}
+   * @throws AuditException when a number is none
+   */
+  public static ImageTaskEvent imageTask(Audit audit, String id, Map<String, Payload> images) {
+    Map<String, String> request = audit.request();
+    // Those of the result, which follow from the image's.
+    request.remove(Parameters.WIDTH.name());
+    request.remove(Parameters.HEIGHT.name());
+    return ImageTaskEvent.newBuilder()
+        .setId(id)
+        .setImage(images.get(Parameters.IMAGE.name()))
+        .setMask(images.get(Parameters.MASK.name()))
+        .setEnsembleSize(number(audit, ENSEMBLE_SIZE))
+        .setWidth(number(audit, INPUT_WIDTH))
+        .setHeight(number(audit, INPUT_HEIGHT))
+        .setParameters(request)
+        .build();
+  }
+
+  private static Integer number(Audit audit, String name) {
+    String text = audit.parameters().get(name);
+    try {
+      return text == null ? null : Integer.valueOf(text);
+    } catch (NumberFormatException e) {
+      throw new AuditException(
+          "The audit record's %s is '%s'; a whole number is expected".formatted(name, text), e);
+    }
   }
 
   /**

@@ -3,6 +3,7 @@ package io.github.flinkdiffusion.ops.pipeline;
 import io.github.flinkdiffusion.ops.image.Raster;
 import java.util.Collections;
 import java.util.LinkedHashMap;
+import java.util.List;
 import java.util.Map;
 import java.util.Set;
 import java.util.stream.Collectors;
@@ -69,6 +70,13 @@ public final class Arguments {
     Map<Parameter<?>, Object> more = new LinkedHashMap<>(values);
     more.put(parameter, parameter.type().cast(value));
     return new Arguments(more);
+  }
+
+  /** These but for some; what is not there is not missed. */
+  public Arguments without(Parameter<?>... some) {
+    Map<Parameter<?>, Object> fewer = new LinkedHashMap<>(values);
+    fewer.keySet().removeAll(List.of(some));
+    return new Arguments(fewer);
   }
 
   /** These and the others; where both have a value, the others'. */

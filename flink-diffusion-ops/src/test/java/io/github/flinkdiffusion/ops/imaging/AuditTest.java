@@ -216,6 +216,18 @@ class AuditTest {
   }
 
   @Example
+  void parametersThatBothRecordsHoldAreCompared() {
+    Audit first = record(map("eta", "0.0", "tiles", "2 x 2", "width", "8"));
+    Audit again = record(map("eta", "0.0", "tiles", "3 x 3", "inputWidth", "2"));
+    assertThat(first.differences(again)).containsExactly("tiles: 2 x 2, then 3 x 3");
+    assertThat(first.differences(first)).isEmpty();
+  }
+
+  private static Audit record(SortedMap<String, String> parameters) {
+    return new Audit("m", "d", "t", "s", 1, 1, parameters, map(), "1");
+  }
+
+  @Example
   void theVersionIsTheBuilds() {
     assertThat(SoftwareVersion.CURRENT).matches("\\d+\\.\\d+\\.\\d+.*");
   }

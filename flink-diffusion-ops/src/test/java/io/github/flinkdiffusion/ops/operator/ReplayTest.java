@@ -5,11 +5,19 @@ import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
 import io.github.flinkdiffusion.connector.event.ImageEvent;
+import io.github.flinkdiffusion.connector.event.ImageTaskEvent;
+import io.github.flinkdiffusion.connector.event.Payload;
+import io.github.flinkdiffusion.connector.event.Payloads;
 import io.github.flinkdiffusion.connector.event.PromptEvent;
 import io.github.flinkdiffusion.ops.batching.FakePipeline;
+import io.github.flinkdiffusion.ops.image.ImageMetadata;
+import io.github.flinkdiffusion.ops.image.Images;
 import io.github.flinkdiffusion.ops.image.PngCodec;
+import io.github.flinkdiffusion.ops.image.ReadOptions;
 import io.github.flinkdiffusion.ops.imaging.Audit;
 import io.github.flinkdiffusion.ops.imaging.AuditException;
+import io.github.flinkdiffusion.ops.imaging.Composition;
+import io.github.flinkdiffusion.ops.imaging.ResultFormat;
 import io.github.flinkdiffusion.ops.pipeline.ModelInfo;
 import io.github.flinkdiffusion.ops.torchscript.StorageType;
 import java.util.Map;
@@ -71,6 +79,84 @@ class ReplayTest {
     assertThat(remade.getImage()).isEqualTo(result.getImage());
     assertThat(remade.getAudit()).isEqualTo(result.getAudit());
     assertThat(AuditRecords.audit(result.getAudit())).isEqualTo(audit);
+  }
+
+  private static ImageEvent made(DiffusionSettings settings, ImageTaskEvent task) throws Exception {
+    ManualDevices devices = new ManualDevices();
+    try (ImageSubtask subtask =
+        new ImageSubtask(new ImageSubtask.Upscalers(1, "d1"), settings, devices).open()) {
+      subtask.task(task);
+      subtask.settle();
+      assertThat(subtask.failures()).isEmpty();
+      return subtask.images().get(0);
+    }
+  }
+
+  private static Audit auditIn(Payload picture) {
+    byte[] file = Payloads.inlineBytes(picture).orElseThrow();
+    return Audit.of(Images.read(file, ReadOptions.DEFAULT).metadata()).orElseThrow();
+  }
+
+  /** Tiles, an ensemble, a value range, a resized image: all that a record must hold. */
+  @Test
+  void anImageTaskIsMadeAgainFromItsResultsFileAndItsInput() throws Exception {
+    Configuration config =
+        new Configuration()
+            .set(ImageTaskOptions.TILE_SIZE, 12)
+            .set(ImageTaskOptions.TILE_OVERLAP, 5)
+            .set(ImageTaskOptions.ENSEMBLE_SIZE, 3)
+            .set(ImageTaskOptions.VALUE_RANGE, "0..10000")
+            .set(ImageTaskOptions.FORMAT, ResultFormat.TIFF)
+            .set(DiffusionOptions.DEFAULT_STEPS, 3);
+    ImageTaskEvent task =
+        ImageTaskOperatorTest.task("scene", ImageTaskOperatorTest.image(20, 31), "image/png")
+            .setWidth(30)
+            .setParameters(Map.of("height", "33"))
+            .build();
+    ImageEvent result = made(DiffusionSettings.of(config), task);
+    assertThat(result.getWidth()).isEqualTo(60);
+    assertThat(result.getHeight()).isEqualTo(66);
+
+    Audit audit = auditIn(Payloads.picture(result));
+    assertThat(audit).isEqualTo(AuditRecords.audit(result.getAudit()));
+    assertThat(audit.inputDigests()).containsOnlyKeys("image");
+    ImageEvent remade =
+        made(
+            DiffusionSettings.of(Replay.settings(audit)),
+            Replay.imageTask(audit, "another id", Map.of("image", task.getImage())));
+
+    assertThat(remade.getImage()).isEqualTo(result.getImage());
+    assertThat(remade.getUncertainty()).isEqualTo(result.getUncertainty()).isNotNull();
+    assertThat(remade.getAudit()).isEqualTo(result.getAudit());
+  }
+
+  @Test
+  void whatStandsBesideTheAnswerCarriesTheSameRecordAndSaysWhatItIs() throws Exception {
+    ImageEvent result =
+        made(
+            settings(),
+            ImageTaskOperatorTest.task("a", ImageTaskOperatorTest.image(4, 4), "image/png")
+                .setEnsembleSize(2)
+                .build());
+
+    byte[] uncertainty = Payloads.inlineBytes(result.getUncertainty()).orElseThrow();
+    ImageMetadata metadata = Images.read(uncertainty, ReadOptions.DEFAULT).metadata();
+    assertThat(Audit.of(metadata)).contains(auditIn(Payloads.picture(result)));
+    assertThat(metadata.texts()).containsEntry(Audit.RESULT, Composition.UNCERTAINTY);
+  }
+
+  @Test
+  void aNumberThatIsNoneIsRefused() {
+    Audit audit =
+        Audit.of(
+            FakePipeline.MODEL,
+            FakePipeline.request("a", 1),
+            Map.of(),
+            Map.of(Replay.ENSEMBLE_SIZE, "some"));
+    Payload image = Payloads.inline(new byte[0], "");
+    assertThatThrownBy(() -> Replay.imageTask(audit, "a", Map.of("image", image)))
+        .isInstanceOf(AuditException.class)
+        .hasMessage("The audit record's ensembleSize is 'some'; a whole number is expected");
   }
 
   @Test
