@@ -11,6 +11,7 @@ os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
 import diffusers  # noqa: E402
 import transformers  # noqa: E402
 
+import dense_fixtures  # noqa: E402
 import network_fixtures  # noqa: E402
 import pipeline_fixtures  # noqa: E402
 import text_to_image_fixtures  # noqa: E402
@@ -34,6 +35,7 @@ def main():
     more, runs = pipeline_fixtures.make(FIXTURES, arguments.report)
     networks += more
     runs += variant_fixtures.make(FIXTURES, arguments.report)
+    runs += dense_fixtures.make(FIXTURES, arguments.report)
     write_json(FIXTURES / "pipelines.json", {"textToImage": ["tiny-sd1/golden/cases.json", "tiny-sd2/golden/cases.json"], "runs": runs})
     write_json(FIXTURES / "networks-family.json", {"networks": networks})
     size = sum(path.stat().st_size for path in FIXTURES.rglob("*") if path.is_file())

@@ -20,9 +20,30 @@ public final class FloatResize {
       throw new ImageException(
           "Resizing %s to %d x %d; both must be at least 1".formatted(picture, height, width));
     }
+    return resize(
+        picture,
+        Kernel.of(picture.width(), width, filter, true),
+        Kernel.of(picture.height(), height, filter, true));
+  }
+
+  /**
+   * A picture of another size whose pixels are each between four of the source, never the mean of
+   * more: torch's bilinear interpolation without antialiasing.
+   *
+   * @param height rows of the result, from 1
+   * @param width pixels of a row of the result, from 1
+   */
+  public static Raster interpolate(Raster picture, int height, int width) {
+    return resize(
+        picture,
+        Kernel.of(picture.width(), width, PilResize.Filter.BILINEAR, false),
+        Kernel.of(picture.height(), height, PilResize.Filter.BILINEAR, false));
+  }
+
+  private static Raster resize(Raster picture, Kernel across, Kernel down) {
     int channels = picture.channels();
-    Kernel across = Kernel.of(picture.width(), width, filter);
-    Kernel down = Kernel.of(picture.height(), height, filter);
+    int width = across.begins().length;
+    int height = down.begins().length;
     float[] rows = new float[channels * picture.height() * width];
     for (int row = 0; row < channels * picture.height(); row++) {
       across.apply(picture.data(), row * picture.width(), 1, rows, row * width, 1);
@@ -39,9 +60,12 @@ public final class FloatResize {
 
   /** For each target pixel of a line, where its source pixels begin and their weights. */
   private record Kernel(int[] begins, float[][] weights) {
-    static Kernel of(int sourceSize, int targetSize, PilResize.Filter filter) {
+    /**
+     * @param widened whether a smaller picture's pixels are made of all that they cover
+     */
+    static Kernel of(int sourceSize, int targetSize, PilResize.Filter filter, boolean widened) {
       double scale = (double) sourceSize / targetSize;
-      double stretch = Math.max(1, scale);
+      double stretch = widened ? Math.max(1, scale) : 1;
       double support = filter.support() * stretch;
       int[] begins = new int[targetSize];
       float[][] weights = new float[targetSize][];

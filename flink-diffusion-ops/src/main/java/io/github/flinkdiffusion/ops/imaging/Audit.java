@@ -159,15 +159,18 @@ public record Audit(
   }
 
   /**
-   * What a pipeline class does with a request: segmentation, super-resolution, image-editing,
-   * image-variation, class-to-image, inpainting, image-to-image, text-to-image or unconditional.
-   * What the class does not tell, the request's inputs do.
+   * What a pipeline class does with a request: segmentation, depth, normals, super-resolution,
+   * image-editing, image-variation, class-to-image, inpainting, image-to-image, text-to-image or
+   * unconditional. What the class does not tell, the request's inputs do.
    *
    * @param pipeline diffusers class name, may be empty
    */
   static String task(String pipeline, Arguments request) {
     if (pipeline.contains("Segmentation")) {
       return "segmentation";
+    }
+    if (pipeline.startsWith("Marigold")) {
+      return pipeline.contains("Normals") ? "normals" : "depth";
     }
     if (pipeline.contains("Upscale") || pipeline.contains("SuperResolution")) {
       return "super-resolution";

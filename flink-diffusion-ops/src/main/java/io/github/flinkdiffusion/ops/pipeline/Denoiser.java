@@ -59,11 +59,14 @@ final class Denoiser {
   private final LoadedNetwork network;
   private final List<Input> inputs;
   private final boolean scaleAppended;
+  private final boolean appendedFirst;
 
-  private Denoiser(LoadedNetwork network, List<Input> inputs, boolean scaleAppended) {
+  private Denoiser(
+      LoadedNetwork network, List<Input> inputs, boolean scaleAppended, boolean appendedFirst) {
     this.network = network;
     this.inputs = List.copyOf(inputs);
     this.scaleAppended = scaleAppended;
+    this.appendedFirst = appendedFirst;
   }
 
   /**
@@ -71,12 +74,17 @@ final class Denoiser {
    * @param inputs shapes of what {@link Row#inputs} holds
    */
   static Denoiser of(LoadedNetwork network, Input... inputs) {
-    return new Denoiser(network, List.of(inputs), false);
+    return new Denoiser(network, List.of(inputs), false, false);
   }
 
   /** The scheduler's input scale applies to the appended channels, too. */
   Denoiser scalingAppended() {
-    return new Denoiser(network, inputs, true);
+    return new Denoiser(network, inputs, true, appendedFirst);
+  }
+
+  /** The network takes the further channels before the sample's. */
+  Denoiser appendedFirst() {
+    return new Denoiser(network, inputs, scaleAppended, true);
   }
 
   /**
@@ -94,14 +102,18 @@ final class Denoiser {
     float[] timesteps = new float[rows.size()];
     int row = 0;
     for (DenoisingTrajectory trajectory : batch) {
-      int first = row * size;
+      int first = row * size + (appendedFirst ? appended : 0);
       trajectory.state().modelInput(samples, first);
       for (Row condition : trajectory.conditions()) {
-        int start = row * size;
+        int start = row * size + (appendedFirst ? appended : 0);
         if (start != first) {
           System.arraycopy(samples, first, samples, start, shape.size());
         }
-        append(trajectory, condition.channels(), samples, start + shape.size());
+        append(
+            trajectory,
+            condition.channels(),
+            samples,
+            appendedFirst ? row * size : start + shape.size());
         timesteps[row] = (float) trajectory.timestep();
         row++;
       }

@@ -219,6 +219,14 @@ public final class Parameters {
           "two whole numbers from 0",
           pair -> pair.size() == 2 && wholeFrom0(pair.at(0)) && wholeFrom0(pair.at(1)));
 
+  public static final Parameter<Long> PROCESSING_RESOLUTION =
+      integer(
+          "processingResolution",
+          "Longer side, in pixels, at which the network works on the image (processing_resolution);"
+              + " 0 is the image's own.",
+          "a whole number from 0 to 8192",
+          value -> value >= 0 && value <= 8192);
+
   private Parameters() {}
 
   /** All of them, in the order of the reference page. */
@@ -239,18 +247,18 @@ public final class Parameters {
   }
 
   private static Parameter<Long> integer(String name, String description, String accepted) {
-    return add(new Parameter<>(name, Long.class, description, accepted, value -> true));
+    return integer(name, description, accepted, value -> true);
   }
 
   private static Parameter<Long> integer(
       String name, String description, String accepted, long least) {
-    return add(
-        new Parameter<>(
-            name,
-            Long.class,
-            description,
-            accepted,
-            value -> value >= least && value <= Integer.MAX_VALUE));
+    return integer(
+        name, description, accepted, value -> value >= least && value <= Integer.MAX_VALUE);
+  }
+
+  private static Parameter<Long> integer(
+      String name, String description, String accepted, Predicate<Long> check) {
+    return add(new Parameter<>(name, Long.class, description, accepted, check));
   }
 
   private static Parameter<Double> number(

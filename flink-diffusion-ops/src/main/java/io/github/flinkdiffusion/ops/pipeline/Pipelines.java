@@ -26,6 +26,8 @@ public final class Pipelines {
               Map.entry(
                   "LatentConsistencyModelImg2ImgPipeline", StableDiffusion::openLatentConsistency),
               Map.entry("LatentConsistencyModelPipeline", StableDiffusion::openLatentConsistency),
+              Map.entry("MarigoldDepthPipeline", Marigold::openDepth),
+              Map.entry("MarigoldNormalsPipeline", Marigold::openNormals),
               Map.entry("StableDiffusionImageVariationPipeline", ImageVariation::open),
               Map.entry("StableDiffusionImg2ImgPipeline", StableDiffusion::open),
               Map.entry("StableDiffusionInpaintPipeline", StableDiffusion::open),

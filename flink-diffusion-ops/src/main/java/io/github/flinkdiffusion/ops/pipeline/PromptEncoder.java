@@ -24,6 +24,9 @@ final class PromptEncoder {
   /** Encodings that are kept; one is 77 x 768 floats (236 KB) for Stable Diffusion 1.x. */
   private static final int KEPT = 256;
 
+  /** Tokens of {@link #encodeEmpty}. */
+  static final int EMPTY_LENGTH = 2;
+
   /** What a pipeline takes of a text encoder, before a request leaves out layers. */
   private enum Taken {
     /** The last layer's states, with the final norm. */
@@ -137,6 +140,14 @@ final class PromptEncoder {
           "clipSkip is %d; the text encoder has %d layers that can be left out."
               .formatted(clipSkip, layers));
     }
+  }
+
+  /**
+   * States of an empty text that is not padded: of its begin and its end. No token sees a later
+   * one, so they are those of the padded text.
+   */
+  float[] encodeEmpty() {
+    return Arrays.copyOf(encode(List.of("")).get("").states(), EMPTY_LENGTH * hiddenSize);
   }
 
   /** Encodings of all texts, by all layers. */

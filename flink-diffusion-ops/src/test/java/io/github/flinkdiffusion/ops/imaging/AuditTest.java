@@ -208,6 +208,8 @@ class AuditTest {
     assertThat(Audit.task("StableDiffusionImageVariationPipeline", image))
         .isEqualTo("image-variation");
     assertThat(Audit.task("LDMSuperResolutionPipeline", image)).isEqualTo("super-resolution");
+    assertThat(Audit.task("MarigoldDepthPipeline", image)).isEqualTo("depth");
+    assertThat(Audit.task("MarigoldNormalsPipeline", image)).isEqualTo("normals");
     assertThat(Audit.task("ConcatConditionedSegmentationPipeline", image))
         .isEqualTo("segmentation");
     assertThat(Audit.task("DiTPipeline", Arguments.NONE.with(Parameters.CLASS_LABEL, 3L)))

@@ -1,0 +1,304 @@
+package io.github.flinkdiffusion.ops.pipeline;
+
+import io.github.flinkdiffusion.ops.engine.HostTensor;
+import io.github.flinkdiffusion.ops.image.FloatResize;
+import io.github.flinkdiffusion.ops.image.PilResize;
+import io.github.flinkdiffusion.ops.image.Raster;
+import io.github.flinkdiffusion.ops.image.Window;
+import io.github.flinkdiffusion.ops.network.UNet2DCondition;
+import io.github.flinkdiffusion.ops.network.UNet2DConditionConfig;
+import io.github.flinkdiffusion.ops.noise.TorchGenerator;
+import io.github.flinkdiffusion.ops.scheduler.SamplerState;
+import io.github.flinkdiffusion.ops.scheduler.SamplingPlan;
+import io.github.flinkdiffusion.ops.weights.Config;
+import java.util.ArrayList;
+import java.util.Arrays;
+import java.util.List;
+
+/**
+ * How far away everything in a picture is, or which way its surfaces look: diffusers'
+ * MarigoldDepthPipeline and MarigoldNormalsPipeline (Ke et al. 2024). The encoded picture comes
+ * before the noisy latent, and the text is empty.
+ *
+ * <p>The network works at {@code processingResolution}, the longer side in pixels, and what it says
+ * is brought to the picture's size by a bilinear filter. Depths are 0..1; those of a model that
+ * does not know scale and shift are comparable within a picture alone. Normals are unit vectors
+ * whose numbers -1..1 are 0..1 here.
+ */
+final class Marigold implements Task {
+  private static final double LEAST_LENGTH = 1e-6;
+
+  private final Components components;
+  private final boolean normals;
+  private final boolean halfZ;
+  private final Signature signature;
+  private final SamplingPlans plans;
+  private final PromptEncoder prompts;
+  private final Denoiser denoiser;
+  private final Autoencoder autoencoder;
+
+  private Marigold(Components components, boolean normals) {
+    this.components = components;
+    this.normals = normals;
+    Config index = components.folder().config();
+    List<String> known = normals ? List.of("normals") : List.of("depth", "disparity");
+    String type = index.string("prediction_type", known.get(0));
+    if (!known.contains(type)) {
+      throw index.unsupported("prediction_type", type, String.join(", ", known));
+    }
+    this.halfZ = normals && !index.flag("use_full_z_range", true);
+    this.plans = SamplingPlans.open(components);
+    Config config = components.config("unet");
+    UNet2DConditionConfig unet = UNet2DConditionConfig.from(config);
+    UNetConditions.textAlone(config);
+    this.prompts = PromptEncoder.open(components);
+    UNetConditions.fits(config, unet, prompts);
+    this.denoiser =
+        Denoiser.of(
+                components.load("unet", new UNet2DCondition(unet).graph()),
+                Denoiser.Input.floats(PromptEncoder.EMPTY_LENGTH, prompts.hiddenSize()))
+            .appendedFirst();
+    this.autoencoder = Autoencoder.open(components);
+    UNetConditions.channels(config, unet, autoencoder, autoencoder.format().latentChannels());
+    Signature image =
+        Signature.of(normals ? "MarigoldNormalsPipeline" : "MarigoldDepthPipeline")
+            .required(Parameters.IMAGE);
+    Signature steps = declared(image, Parameters.STEPS, index, "default_denoising_steps");
+    this.signature =
+        declared(steps, Parameters.PROCESSING_RESOLUTION, index, "default_processing_resolution")
+            .withDefault(Parameters.SCHEDULER, plans.own())
+            .withDefault(Parameters.WIDTH, "the image's", asked -> Sides.imageWidth(asked, 0))
+            .withDefault(Parameters.HEIGHT, "the image's", asked -> Sides.imageHeight(asked, 0));
+  }
+
+  static Task openDepth(Components components) {
+    return new Marigold(components, false);
+  }
+
+  static Task openNormals(Components components) {
+    return new Marigold(components, true);
+  }
+
+  /** A value that a folder does not have is each request's to say, as in diffusers. */
+  private static Signature declared(
+      Signature signature, Parameter<Long> parameter, Config index, String key) {
+    if (!index.has(key)) {
+      return signature.required(parameter);
+    }
+    long value = index.integer(key);
+    return signature.withDefault(parameter, "the model's", asked -> value);
+  }
+
+  @Override
+  public Signature signature() {
+    return signature;
+  }
+
+  @Override
+  public int imageChannels() {
+    return autoencoder.format().inChannels();
+  }
+
+  @Override
+  public ResultMeaning result(Arguments request) {
+    return normals ? ResultMeaning.NORMALS : ResultMeaning.DEPTH;
+  }
+
+  @Override
+  public GenerationRequest check(GenerationRequest request) {
+    Raster image = request.get(Parameters.IMAGE);
+    Sides.checkChannels(Parameters.IMAGE, image, autoencoder.format().inChannels());
+    Sides.checkPicture(request, 1);
+    Sides.checkFixed(request, image.width(), image.height(), "the result is as large as the image");
+    long resolution = request.get(Parameters.PROCESSING_RESOLUTION);
+    int factor = autoencoder.format().scaleFactor();
+    if (resolution % factor != 0) {
+      throw new InvalidRequestException(
+          "processingResolution is %d; it must be a multiple of %d, or 0."
+              .formatted(resolution, factor));
+    }
+    Processing size = Processing.of(image, resolution, factor);
+    if (size.width() < 1 || size.height() < 1) {
+      throw new InvalidRequestException(
+          "image is %d x %d pixels, too narrow for a processingResolution of %d."
+              .formatted(image.width(), image.height(), resolution));
+    }
+    return request;
+  }
+
+  /**
+   * The size at which a picture is worked on.
+   *
+   * @param width of the resized picture
+   * @param height of the resized picture
+   * @param paddedWidth with the margin that makes it a multiple of a latent pixel
+   * @param paddedHeight with that margin
+   */
+  private record Processing(int width, int height, int paddedWidth, int paddedHeight) {
+    static Processing of(Raster image, long resolution, int factor) {
+      int longer = Math.max(image.width(), image.height());
+      long scale = resolution == 0 ? longer : resolution;
+      int width = (int) (image.width() * scale / longer);
+      int height = (int) (image.height() * scale / longer);
+      return new Processing(width, height, up(width, factor), up(height, factor));
+    }
+
+    private static int up(int side, int factor) {
+      return (side + factor - 1) / factor * factor;
+    }
+
+    /** The picture at that size, continued by its last row and column. */
+    Raster prepared(Raster image) {
+      Raster resized = FloatResize.resize(image, height, width, PilResize.Filter.BILINEAR);
+      if (width == paddedWidth && height == paddedHeight) {
+        return resized;
+      }
+      float[] padded = new float[image.channels() * paddedHeight * paddedWidth];
+      int to = 0;
+      for (int c = 0; c < image.channels(); c++) {
+        for (int y = 0; y < paddedHeight; y++) {
+          for (int x = 0; x < paddedWidth; x++) {
+            padded[to++] = resized.at(c, Math.min(y, height - 1), Math.min(x, width - 1));
+          }
+        }
+      }
+      return new Raster(image.channels(), paddedHeight, paddedWidth, padded);
+    }
+  }
+
+  private Processing processing(GenerationRequest request) {
+    return Processing.of(
+        request.get(Parameters.IMAGE),
+        request.get(Parameters.PROCESSING_RESOLUTION),
+        autoencoder.format().scaleFactor());
+  }
+
+  @Override
+  public SamplingPlan plan(GenerationRequest request) {
+    return plans.plan(request);
+  }
+
+  @Override
+  public List<Beginning> begin(List<GenerationRequest> requests, List<TorchGenerator> generators) {
+    float[] empty = prompts.encodeEmpty();
+    List<Raster> images = new ArrayList<>();
+    for (GenerationRequest request : requests) {
+      images.add(processing(request).prepared(request.get(Parameters.IMAGE)));
+    }
+    List<Autoencoder.Moments> moments = autoencoder.encode(images);
+    List<Beginning> beginnings = new ArrayList<>();
+    for (int i = 0; i < requests.size(); i++) {
+      SampleShape shape = autoencoder.latent(images.get(i).width(), images.get(i).height());
+      SamplerState state =
+          SamplerState.start(plan(requests.get(i)), generators.get(i).gaussian(shape.size()));
+      Row row = Row.of((Object) empty).with(moments.get(i).mode());
+      beginnings.add(new Beginning(shape, state, List.of(row), Guidance.NONE, false));
+    }
+    return beginnings;
+  }
+
+  @Override
+  public Denoiser denoiser() {
+    return denoiser;
+  }
+
+  @Override
+  public HostTensor.Floats decode(List<DenoisingTrajectory> done) {
+    GenerationRequest first = done.get(0).request();
+    return stacked(
+        decoded(done).stream()
+            .map(predicted -> result(predicted, processing(first), first))
+            .toList());
+  }
+
+  @Override
+  public HostTensor.Floats decodePreview(List<DenoisingTrajectory> rough) {
+    return stacked(decoded(rough).stream().map(this::told).toList());
+  }
+
+  /** What the autoencoder makes of the samples, 0..1, for each of them. */
+  private List<Raster> decoded(List<DenoisingTrajectory> trajectories) {
+    HostTensor.Floats all = autoencoder.decode(trajectories);
+    int channels = (int) all.shape()[1];
+    int height = (int) all.shape()[2];
+    int width = (int) all.shape()[3];
+    int size = channels * height * width;
+    List<Raster> pictures = new ArrayList<>();
+    for (int i = 0; i < trajectories.size(); i++) {
+      float[] values = Arrays.copyOfRange(all.data(), i * size, (i + 1) * size);
+      pictures.add(predicted(new Raster(channels, height, width, values)));
+    }
+    return pictures;
+  }
+
+  /** A decoded picture as the prediction: one channel of depths 0..1, or unit vectors. */
+  private Raster predicted(Raster decoded) {
+    int plane = decoded.height() * decoded.width();
+    if (normals) {
+      float[] vectors = new float[3 * plane];
+      for (int i = 0; i < vectors.length; i++) {
+        float value = Math.min(1, Math.max(-1, 2 * decoded.data()[i] - 1));
+        vectors[i] = halfZ && i >= 2 * plane ? value / 2 + 0.5f : value;
+      }
+      return unit(new Raster(3, decoded.height(), decoded.width(), vectors));
+    }
+    float[] depths = new float[plane];
+    for (int i = 0; i < plane; i++) {
+      float sum = 0;
+      for (int c = 0; c < decoded.channels(); c++) {
+        sum += decoded.data()[c * plane + i];
+      }
+      depths[i] = Math.min(1, Math.max(0, sum / decoded.channels()));
+    }
+    return new Raster(1, decoded.height(), decoded.width(), depths);
+  }
+
+  private Raster result(Raster predicted, Processing size, GenerationRequest request) {
+    Raster inside = predicted.crop(new Window(0, 0, size.width(), size.height()));
+    Raster whole = FloatResize.interpolate(inside, request.height(), request.width());
+    return told(normals ? unit(whole) : whole);
+  }
+
+  /** Vectors as a picture's values. */
+  private Raster told(Raster prediction) {
+    if (!normals) {
+      return prediction;
+    }
+    float[] values = prediction.data().clone();
+    for (int i = 0; i < values.length; i++) {
+      values[i] = values[i] / 2 + 0.5f;
+    }
+    return new Raster(3, prediction.height(), prediction.width(), values);
+  }
+
+  private static Raster unit(Raster vectors) {
+    int plane = vectors.height() * vectors.width();
+    float[] units = vectors.data().clone();
+    for (int i = 0; i < plane; i++) {
+      double x = units[i];
+      double y = units[plane + i];
+      double z = units[2 * plane + i];
+      double length = Math.max(LEAST_LENGTH, Math.sqrt(x * x + y * y + z * z));
+      units[i] = (float) (x / length);
+      units[plane + i] = (float) (y / length);
+      units[2 * plane + i] = (float) (z / length);
+    }
+    return new Raster(3, vectors.height(), vectors.width(), units);
+  }
+
+  private static HostTensor.Floats stacked(List<Raster> pictures) {
+    Raster first = pictures.get(0);
+    int size = first.data().length;
+    float[] all = new float[pictures.size() * size];
+    for (int i = 0; i < pictures.size(); i++) {
+      System.arraycopy(pictures.get(i).data(), 0, all, i * size, size);
+    }
+    return new HostTensor.Floats(
+        all, pictures.size(), first.channels(), first.height(), first.width());
+  }
+
+  @Override
+  public void close() {
+    components.close();
+  }
+}
