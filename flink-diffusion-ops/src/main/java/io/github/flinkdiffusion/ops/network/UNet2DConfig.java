@@ -209,6 +209,13 @@ public record UNet2DConfig(
     return ConfigValues.oneOf(config, key, "conv", List.of("conv", RESNET)).equals(RESNET);
   }
 
+  /** Whether what is far away in a picture matters. */
+  public boolean attends() {
+    return (hasMidBlock && midAttention)
+        || attentionDown.contains(true)
+        || attentionUp.contains(true);
+  }
+
   /** Resolution levels. */
   int levels() {
     return blockOutChannels.size();

@@ -11,9 +11,8 @@ package io.github.flinkdiffusion.ops.noise;
  *
  * <pre>{@code
  * NoiseField field = new NoiseField(seed);
- * NoiseSource noise = field.tile(3, tile.x(), tile.y(), tile.width(), tile.height());
- * float[] start = noise.gaussian(3 * tile.height() * tile.width());  // draw 0
- * float[] step1 = noise.gaussian(3 * tile.height() * tile.width());  // draw 1
+ * float[] start = field.draw(0, 3, tile.x(), tile.y(), tile.width(), tile.height());
+ * float[] step1 = field.draw(1, 3, tile.x(), tile.y(), tile.width(), tile.height());
  * }</pre>
  *
  * @param seed any value; all of its 64 bits matter
@@ -25,18 +24,29 @@ public record NoiseField(long seed) {
   private static final double TWO_PI = 2 * Math.PI;
 
   /**
-   * The noise of a part of the plane.
+   * One draw's values over a part of the plane.
    *
+   * @param draw which; draws are independent of each other
    * @param channels at least 1
    * @param x the absolute column of its first value; may be negative, as may {@code y}
    * @param width at least 1, as {@code height}
+   * @return channels, rows, columns; a fresh array
    */
-  public TileNoise tile(int channels, int x, int y, int width, int height) {
-    return new TileNoise(this, channels, x, y, width, height, 0);
-  }
-
-  /** All values of one draw: channels, rows, columns. */
-  float[] values(int draw, int channels, int x, int y, int width, int height) {
+  public float[] draw(int draw, int channels, int x, int y, int width, int height) {
+    if (channels < 1 || width < 1 || height < 1) {
+      throw new IllegalArgumentException(
+          "Noise of "
+              + channels
+              + " channels x "
+              + height
+              + " x "
+              + width
+              + "; each must be at least 1");
+    }
+    if ((long) x + width > Integer.MAX_VALUE || (long) y + height > Integer.MAX_VALUE) {
+      throw new IllegalArgumentException(
+          "Noise at (" + x + ", " + y + ") that reaches beyond 2^31");
+    }
     float[] values = new float[Math.multiplyExact(channels, Math.multiplyExact(width, height))];
     int[] words = new int[GROUP];
     float[] group = new float[GROUP];

@@ -11,7 +11,7 @@
  * float[] latent = generator.gaussian(4 * 64 * 64);   // torch.randn((1, 4, 64, 64), generator=manual_seed(42))
  * byte[] state = generator.saveState();
  * float[] same = TorchGenerator.restore(state).gaussian(16); // what generator.gaussian(16) would have returned
- * NoiseSource tile = new NoiseField(42).tile(4, 512, 256, 64, 64);
+ * float[] tile = new NoiseField(42).draw(0, 4, 512, 256, 64, 64);     // what its neighbours see there, too
  * }</pre>
  */
 package io.github.flinkdiffusion.ops.noise;

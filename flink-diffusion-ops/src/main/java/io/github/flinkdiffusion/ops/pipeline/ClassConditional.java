@@ -3,7 +3,6 @@ package io.github.flinkdiffusion.ops.pipeline;
 import io.github.flinkdiffusion.ops.engine.HostTensor;
 import io.github.flinkdiffusion.ops.network.DiT;
 import io.github.flinkdiffusion.ops.network.DiTConfig;
-import io.github.flinkdiffusion.ops.noise.TorchGenerator;
 import io.github.flinkdiffusion.ops.scheduler.SamplerState;
 import io.github.flinkdiffusion.ops.scheduler.SamplingPlan;
 import io.github.flinkdiffusion.ops.weights.Config;
@@ -95,11 +94,11 @@ final class ClassConditional implements Task {
   }
 
   @Override
-  public List<Beginning> begin(List<GenerationRequest> requests, List<TorchGenerator> generators) {
+  public List<Beginning> begin(List<GenerationRequest> requests, List<TrajectoryNoise> noises) {
     List<Beginning> beginnings = new ArrayList<>();
     for (int i = 0; i < requests.size(); i++) {
       GenerationRequest request = requests.get(i);
-      float[] noise = generators.get(i).gaussian(shape.size());
+      float[] noise = noises.get(i).gaussian(shape);
       Row conditional = Row.of(new long[] {request.get(Parameters.CLASS_LABEL)});
       boolean guided = request.guidanceScale() > 1;
       // The label after the last class stands for none.

@@ -6,12 +6,12 @@ import io.github.flinkdiffusion.ops.image.PilResize;
 import io.github.flinkdiffusion.ops.image.Raster;
 import io.github.flinkdiffusion.ops.network.UNet2D;
 import io.github.flinkdiffusion.ops.network.UNet2DConfig;
-import io.github.flinkdiffusion.ops.noise.TorchGenerator;
 import io.github.flinkdiffusion.ops.scheduler.SamplerState;
 import io.github.flinkdiffusion.ops.scheduler.SamplingPlan;
 import io.github.flinkdiffusion.ops.weights.Config;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.Optional;
 
 /**
  * What in a picture is where (SegDiff, Amit et al. 2021; MedSegDiff): noise becomes a picture of
@@ -62,6 +62,7 @@ final class ConcatSegmentation implements Task {
     this.signature =
         Signature.of("ConcatConditionedSegmentationPipeline")
             .required(Parameters.IMAGE)
+            .optional(Parameters.TILE_TOP_LEFT)
             .withDefault(Parameters.STEPS, 8L)
             .withDefault(Parameters.SCHEDULER, plans.own())
             .withDefault(Parameters.ETA, 0.0)
@@ -82,6 +83,14 @@ final class ConcatSegmentation implements Task {
     return signature;
   }
 
+  /** Parts are as large as the network's sample, if that is square, so that nothing is resized. */
+  @Override
+  public Optional<Tiling> tiling() {
+    return shape.height() == shape.width()
+        ? Optional.of(new Tiling(1, 1, shape.width()))
+        : Optional.empty();
+  }
+
   @Override
   public int imageChannels() {
     return imageChannels;
@@ -98,6 +107,10 @@ final class ConcatSegmentation implements Task {
     Sides.checkChannels(Parameters.IMAGE, image, imageChannels);
     Sides.checkPicture(request, 1);
     Sides.checkFixed(request, image.width(), image.height(), "the mask is as large as the image");
+    if (request.get(Parameters.TILE_TOP_LEFT) != null) {
+      Sides.checkFixed(
+          request, shape.width(), shape.height(), "a part is as large as the network's sample");
+    }
     return request;
   }
 
@@ -107,7 +120,7 @@ final class ConcatSegmentation implements Task {
   }
 
   @Override
-  public List<Beginning> begin(List<GenerationRequest> requests, List<TorchGenerator> generators) {
+  public List<Beginning> begin(List<GenerationRequest> requests, List<TrajectoryNoise> noises) {
     List<Beginning> beginnings = new ArrayList<>();
     for (int i = 0; i < requests.size(); i++) {
       GenerationRequest request = requests.get(i);
@@ -117,8 +130,7 @@ final class ConcatSegmentation implements Task {
               shape.height(),
               shape.width(),
               PilResize.Filter.BILINEAR);
-      SamplerState state =
-          SamplerState.start(plan(request), generators.get(i).gaussian(shape.size()));
+      SamplerState state = SamplerState.start(plan(request), noises.get(i).gaussian(shape));
       Row row = Row.of().with(Concatenation.signed(seen));
       beginnings.add(new Beginning(shape, state, List.of(row), Guidance.NONE, false));
     }

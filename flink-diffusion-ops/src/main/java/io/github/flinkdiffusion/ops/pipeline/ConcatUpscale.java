@@ -6,12 +6,12 @@ import io.github.flinkdiffusion.ops.image.PilResize;
 import io.github.flinkdiffusion.ops.image.Raster;
 import io.github.flinkdiffusion.ops.network.UNet2D;
 import io.github.flinkdiffusion.ops.network.UNet2DConfig;
-import io.github.flinkdiffusion.ops.noise.TorchGenerator;
 import io.github.flinkdiffusion.ops.scheduler.SamplerState;
 import io.github.flinkdiffusion.ops.scheduler.SamplingPlan;
 import io.github.flinkdiffusion.ops.weights.Config;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.Optional;
 
 /**
  * A picture enlarged in pixels, without a text (SR3, Saharia et al. 2021): the network sees the
@@ -25,13 +25,16 @@ import java.util.List;
  * is, {@code concatenation}, {@code image_resampling} and {@code value_range}.
  */
 final class ConcatUpscale implements Task {
+  /** Side of a part for networks to which any is the same, in pixels of the result. */
+  private static final int LARGE_PART = 256;
+
   private final Components components;
   private final Signature signature;
   private final SamplingPlans plans;
   private final Denoiser denoiser;
   private final int channels;
   private final int factor;
-  private final int multiple;
+  private final Tiling tiling;
   private final boolean residual;
   private final double scale;
 
@@ -60,11 +63,12 @@ final class ConcatUpscale implements Task {
       throw config.unsupported(
           "in_channels", unet.inChannels(), "twice out_channels: the sample and the picture");
     }
-    this.multiple = 1 << (unet.blockOutChannels().size() - 1);
+    this.tiling = tiling(config, unet);
     this.denoiser = Denoiser.of(components.load("unet", new UNet2D(unet).graph()));
     this.signature =
         Signature.of("ConcatConditionedUpscalePipeline")
             .required(Parameters.IMAGE)
+            .optional(Parameters.TILE_TOP_LEFT)
             .withDefault(Parameters.STEPS, 8L)
             .withDefault(Parameters.SCHEDULER, plans.own())
             .withDefault(Parameters.ETA, 0.0)
@@ -82,9 +86,27 @@ final class ConcatUpscale implements Task {
     return new ConcatUpscale(components);
   }
 
+  /**
+   * On the grid of the network's coarsest level, so that it does the same in each part. A network
+   * that attends is given what it was trained on; to another one a larger part is as good, and
+   * fewer pixels are made twice.
+   */
+  private Tiling tiling(Config config, UNet2DConfig unet) {
+    int coarsest = 1 << (unet.blockOutChannels().size() - 1);
+    int alignment = coarsest / Math.min(coarsest, Integer.lowestOneBit(factor));
+    int trained = config.integersOrOne("sample_size", 2, 0)[0];
+    int side = trained > 0 && unet.attends() ? trained : Math.max(trained, LARGE_PART);
+    return Tiling.of(factor, alignment, side / factor);
+  }
+
   @Override
   public Signature signature() {
     return signature;
+  }
+
+  @Override
+  public Optional<Tiling> tiling() {
+    return Optional.of(tiling);
   }
 
   @Override
@@ -96,7 +118,7 @@ final class ConcatUpscale implements Task {
   public GenerationRequest check(GenerationRequest request) {
     Raster image = request.get(Parameters.IMAGE);
     Sides.checkChannels(Parameters.IMAGE, image, channels);
-    Sides.checkPicture(request, Math.max(factor, multiple));
+    Sides.checkPicture(request, factor * tiling.alignment());
     Sides.checkFixed(
         request,
         factor * image.width(),
@@ -111,7 +133,7 @@ final class ConcatUpscale implements Task {
   }
 
   @Override
-  public List<Beginning> begin(List<GenerationRequest> requests, List<TorchGenerator> generators) {
+  public List<Beginning> begin(List<GenerationRequest> requests, List<TrajectoryNoise> noises) {
     List<Beginning> beginnings = new ArrayList<>();
     for (int i = 0; i < requests.size(); i++) {
       GenerationRequest request = requests.get(i);
@@ -122,8 +144,7 @@ final class ConcatUpscale implements Task {
               request.width(),
               PilResize.Filter.BICUBIC);
       SampleShape shape = new SampleShape(channels, request.height(), request.width());
-      SamplerState state =
-          SamplerState.start(plan(request), generators.get(i).gaussian(shape.size()));
+      SamplerState state = SamplerState.start(plan(request), noises.get(i).gaussian(shape));
       Row row = Row.of().with(Concatenation.signed(enlarged));
       beginnings.add(new Beginning(shape, state, List.of(row), Guidance.NONE, false));
     }

@@ -1,6 +1,5 @@
 package io.github.flinkdiffusion.ops.pipeline;
 
-import io.github.flinkdiffusion.ops.noise.TorchGenerator;
 import io.github.flinkdiffusion.ops.scheduler.SamplerState;
 import java.util.List;
 
@@ -10,23 +9,23 @@ final class DenoisingTrajectory implements Trajectory {
   private final String modelDigest;
   private final Beginning beginning;
   private final SamplerState state;
-  private final TorchGenerator generator;
+  private final TrajectoryNoise noise;
 
   /**
    * @param state where it is now; the beginning's own, or a restored one
-   * @param generator as it is now
+   * @param noise as it is now
    */
   DenoisingTrajectory(
       GenerationRequest request,
       String modelDigest,
       Beginning beginning,
       SamplerState state,
-      TorchGenerator generator) {
+      TrajectoryNoise noise) {
     this.request = request;
     this.modelDigest = modelDigest;
     this.beginning = beginning;
     this.state = state;
-    this.generator = generator;
+    this.noise = noise;
   }
 
   @Override
@@ -68,7 +67,7 @@ final class DenoisingTrajectory implements Trajectory {
   @Override
   public TrajectorySnapshot snapshot() {
     return new TrajectorySnapshot(
-        request, modelDigest, state.call(), state.sample(), state.history(), generator.saveState());
+        request, modelDigest, state.call(), state.sample(), state.history(), noise.saveState());
   }
 
   /** One of another shape and state that follows from the same request. */
@@ -78,7 +77,7 @@ final class DenoisingTrajectory implements Trajectory {
         modelDigest,
         new Beginning(shape, other, beginning.rows(), beginning.guidance(), beginning.truncated()),
         other,
-        generator);
+        noise);
   }
 
   SampleShape shape() {
@@ -120,7 +119,7 @@ final class DenoisingTrajectory implements Trajectory {
   }
 
   void advance(float[] prediction) {
-    state.advance(prediction, generator);
+    state.advance(prediction, noise.shaped(shape()));
     beginning.afterStep().accept(state);
   }
 }

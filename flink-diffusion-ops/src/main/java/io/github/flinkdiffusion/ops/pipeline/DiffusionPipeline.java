@@ -80,8 +80,8 @@ public interface DiffusionPipeline extends AutoCloseable {
   List<Trajectory> start(List<GenerationRequest> requests);
 
   /**
-   * Takes up saved trajectories where they were: as {@link #start}, with sample, history and noise
-   * generator from the snapshot.
+   * Takes up saved trajectories where they were: as {@link #start}, with sample, history and state
+   * of the noise from the snapshot.
    *
    * @param snapshots at least one, each with this model's digest
    * @return one trajectory a snapshot, in the same order, at the snapshot's step; at step 0 where a

@@ -7,7 +7,6 @@ import io.github.flinkdiffusion.ops.network.ClipVision;
 import io.github.flinkdiffusion.ops.network.ClipVisionConfig;
 import io.github.flinkdiffusion.ops.network.UNet2DCondition;
 import io.github.flinkdiffusion.ops.network.UNet2DConditionConfig;
-import io.github.flinkdiffusion.ops.noise.TorchGenerator;
 import io.github.flinkdiffusion.ops.scheduler.SamplerState;
 import io.github.flinkdiffusion.ops.scheduler.SamplingPlan;
 import io.github.flinkdiffusion.ops.weights.Config;
@@ -83,7 +82,7 @@ final class ImageVariation implements Task {
   }
 
   @Override
-  public List<Beginning> begin(List<GenerationRequest> requests, List<TorchGenerator> generators) {
+  public List<Beginning> begin(List<GenerationRequest> requests, List<TrajectoryNoise> noises) {
     List<Raster> images = requests.stream().map(request -> request.get(Parameters.IMAGE)).toList();
     float[] embeddings = imageEncoder.call(ClipVision.FORWARD, processor.pixels(images)).data();
     int size = embeddings.length / images.size();
@@ -91,8 +90,7 @@ final class ImageVariation implements Task {
     for (int i = 0; i < requests.size(); i++) {
       GenerationRequest request = requests.get(i);
       SampleShape shape = autoencoder.latent(request.width(), request.height());
-      SamplerState state =
-          SamplerState.start(plan(request), generators.get(i).gaussian(shape.size()));
+      SamplerState state = SamplerState.start(plan(request), noises.get(i).gaussian(shape));
       Row conditional = Row.of(Arrays.copyOfRange(embeddings, i * size, (i + 1) * size));
       beginnings.add(
           request.guidanceScale() > 1

@@ -4,13 +4,13 @@ import io.github.flinkdiffusion.ops.engine.HostTensor;
 import io.github.flinkdiffusion.ops.image.Raster;
 import io.github.flinkdiffusion.ops.network.UNet2DCondition;
 import io.github.flinkdiffusion.ops.network.UNet2DConditionConfig;
-import io.github.flinkdiffusion.ops.noise.TorchGenerator;
 import io.github.flinkdiffusion.ops.scheduler.SamplerState;
 import io.github.flinkdiffusion.ops.scheduler.SamplingPlan;
 import io.github.flinkdiffusion.ops.weights.Config;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
+import java.util.Optional;
 
 /**
  * A picture changed as a sentence says: diffusers' StableDiffusionInstructPix2PixPipeline (Brooks,
@@ -27,6 +27,7 @@ final class InstructPix2Pix implements Task {
   private final PromptEncoder prompts;
   private final Denoiser denoiser;
   private final Autoencoder autoencoder;
+  private final Tiling tiling;
 
   private InstructPix2Pix(Components components) {
     this.components = components;
@@ -40,10 +41,13 @@ final class InstructPix2Pix implements Task {
         Denoiser.of(components.load("unet", new UNet2DCondition(unet).graph()), prompts.input());
     this.autoencoder = Autoencoder.open(components);
     UNetConditions.channels(config, unet, autoencoder, autoencoder.format().latentChannels());
+    int factor = autoencoder.format().scaleFactor();
+    this.tiling = Tiling.of(1, factor, factor * config.integer("sample_size", 64));
     this.signature =
         Signature.of("StableDiffusionInstructPix2PixPipeline")
             .required(Parameters.PROMPT)
             .required(Parameters.IMAGE)
+            .optional(Parameters.TILE_TOP_LEFT)
             .withDefault(Parameters.NEGATIVE_PROMPT, "")
             .withDefault(Parameters.STEPS, 100L)
             .withDefault(Parameters.GUIDANCE_SCALE, 7.5)
@@ -61,6 +65,11 @@ final class InstructPix2Pix implements Task {
   @Override
   public Signature signature() {
     return signature;
+  }
+
+  @Override
+  public Optional<Tiling> tiling() {
+    return Optional.of(tiling);
   }
 
   @Override
@@ -83,7 +92,7 @@ final class InstructPix2Pix implements Task {
   }
 
   @Override
-  public List<Beginning> begin(List<GenerationRequest> requests, List<TorchGenerator> generators) {
+  public List<Beginning> begin(List<GenerationRequest> requests, List<TrajectoryNoise> noises) {
     List<String> texts = new ArrayList<>();
     List<Raster> images = new ArrayList<>();
     for (GenerationRequest request : requests) {
@@ -99,8 +108,7 @@ final class InstructPix2Pix implements Task {
     for (int i = 0; i < requests.size(); i++) {
       GenerationRequest request = requests.get(i);
       SampleShape shape = autoencoder.latent(request.width(), request.height());
-      SamplerState state =
-          SamplerState.start(plan(request), generators.get(i).gaussian(shape.size()));
+      SamplerState state = SamplerState.start(plan(request), noises.get(i).gaussian(shape));
       float[] image = moments.get(i).unscaledMode();
       PromptEncoding prompt = encoded.get(request.get(Parameters.PROMPT));
       Row full = Row.of(prompt.states()).with(image);

@@ -8,12 +8,12 @@ import io.github.flinkdiffusion.ops.network.UNet2D;
 import io.github.flinkdiffusion.ops.network.UNet2DConfig;
 import io.github.flinkdiffusion.ops.network.VQModel;
 import io.github.flinkdiffusion.ops.network.VQModelConfig;
-import io.github.flinkdiffusion.ops.noise.TorchGenerator;
 import io.github.flinkdiffusion.ops.scheduler.SamplerState;
 import io.github.flinkdiffusion.ops.scheduler.SamplingPlan;
 import io.github.flinkdiffusion.ops.weights.Config;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.Optional;
 
 /**
  * A picture enlarged without a text: diffusers' LDMSuperResolutionPipeline. The small picture is
@@ -32,6 +32,7 @@ final class LatentSuperResolution implements Task {
   private final LoadedNetwork decoder;
   private final VQModelConfig vq;
   private final int pictureChannels;
+  private final Tiling tiling;
 
   private LatentSuperResolution(Components components) {
     this.components = components;
@@ -60,9 +61,11 @@ final class LatentSuperResolution implements Task {
         Denoiser.of(components.load("unet", new UNet2D(unet).graph())).scalingAppended();
     this.decoder = components.load("vqvae", new VQModel(vq).graph());
     int factor = vq.scaleFactor();
+    this.tiling = Tiling.of(factor, MULTIPLE, config.integer("sample_size", 64));
     this.signature =
         Signature.of("LDMSuperResolutionPipeline")
             .required(Parameters.IMAGE)
+            .optional(Parameters.TILE_TOP_LEFT)
             .withDefault(Parameters.STEPS, 100L)
             .withDefault(Parameters.SCHEDULER, plans.own())
             .withDefault(Parameters.ETA, 0.0)
@@ -88,6 +91,11 @@ final class LatentSuperResolution implements Task {
   @Override
   public Signature signature() {
     return signature;
+  }
+
+  @Override
+  public Optional<Tiling> tiling() {
+    return Optional.of(tiling);
   }
 
   @Override
@@ -121,13 +129,12 @@ final class LatentSuperResolution implements Task {
   }
 
   @Override
-  public List<Beginning> begin(List<GenerationRequest> requests, List<TorchGenerator> generators) {
+  public List<Beginning> begin(List<GenerationRequest> requests, List<TrajectoryNoise> noises) {
     List<Beginning> beginnings = new ArrayList<>();
     for (int i = 0; i < requests.size(); i++) {
       Raster image = resized(requests.get(i).get(Parameters.IMAGE));
       SampleShape shape = new SampleShape(vq.codeChannels(), image.height(), image.width());
-      SamplerState state =
-          SamplerState.start(plan(requests.get(i)), generators.get(i).gaussian(shape.size()));
+      SamplerState state = SamplerState.start(plan(requests.get(i)), noises.get(i).gaussian(shape));
       float[] picture = new float[image.data().length];
       for (int j = 0; j < picture.length; j++) {
         picture[j] = 2 * image.data()[j] - 1;

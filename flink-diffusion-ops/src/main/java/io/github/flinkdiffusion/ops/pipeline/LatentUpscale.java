@@ -5,7 +5,6 @@ import io.github.flinkdiffusion.ops.image.Raster;
 import io.github.flinkdiffusion.ops.network.ClassEmbedding;
 import io.github.flinkdiffusion.ops.network.UNet2DCondition;
 import io.github.flinkdiffusion.ops.network.UNet2DConditionConfig;
-import io.github.flinkdiffusion.ops.noise.TorchGenerator;
 import io.github.flinkdiffusion.ops.scheduler.SamplerState;
 import io.github.flinkdiffusion.ops.scheduler.SamplingPlan;
 import io.github.flinkdiffusion.ops.scheduler.SchedulerConfig;
@@ -14,6 +13,7 @@ import io.github.flinkdiffusion.ops.weights.Config;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
+import java.util.Optional;
 
 /**
  * A picture enlarged with the help of a text: diffusers' StableDiffusionUpscalePipeline (the x4
@@ -30,6 +30,7 @@ final class LatentUpscale implements Task {
   private final Autoencoder autoencoder;
   private final int pictureChannels;
   private final int maxNoiseLevel;
+  private final Tiling tiling;
 
   private LatentUpscale(Components components) {
     this.components = components;
@@ -71,9 +72,11 @@ final class LatentUpscale implements Task {
     }
     UNetConditions.channels(config, unet, autoencoder, pictureChannels);
     int factor = autoencoder.format().scaleFactor();
+    this.tiling = Tiling.of(factor, 1, config.integer("sample_size", 128));
     this.signature =
         Signature.of("StableDiffusionUpscalePipeline")
             .required(Parameters.IMAGE)
+            .optional(Parameters.TILE_TOP_LEFT)
             .withDefault(Parameters.PROMPT, "")
             .withDefault(Parameters.NEGATIVE_PROMPT, "")
             .withDefault(Parameters.NOISE_LEVEL, 20L)
@@ -106,6 +109,12 @@ final class LatentUpscale implements Task {
     return signature;
   }
 
+  /** The latent is as large as the image, so parts may lie anywhere. */
+  @Override
+  public Optional<Tiling> tiling() {
+    return Optional.of(tiling);
+  }
+
   @Override
   public int imageChannels() {
     return pictureChannels;
@@ -136,7 +145,7 @@ final class LatentUpscale implements Task {
   }
 
   @Override
-  public List<Beginning> begin(List<GenerationRequest> requests, List<TorchGenerator> generators) {
+  public List<Beginning> begin(List<GenerationRequest> requests, List<TrajectoryNoise> noises) {
     List<String> texts = new ArrayList<>();
     for (GenerationRequest request : requests) {
       texts.add(request.get(Parameters.PROMPT));
@@ -149,11 +158,10 @@ final class LatentUpscale implements Task {
     for (int i = 0; i < requests.size(); i++) {
       GenerationRequest request = requests.get(i);
       Raster image = request.get(Parameters.IMAGE);
-      float[] picture = noisy(image, request.get(Parameters.NOISE_LEVEL), generators.get(i));
+      float[] picture = noisy(image, request.get(Parameters.NOISE_LEVEL), noises.get(i));
       SampleShape shape =
           new SampleShape(autoencoder.format().latentChannels(), image.height(), image.width());
-      SamplerState state =
-          SamplerState.start(plan(request), generators.get(i).gaussian(shape.size()));
+      SamplerState state = SamplerState.start(plan(request), noises.get(i).gaussian(shape));
       long[] level = {request.get(Parameters.NOISE_LEVEL)};
       PromptEncoding prompt = encoded.get(request.get(Parameters.PROMPT));
       Row conditional = Row.of(prompt.states(), level).with(picture);
@@ -174,11 +182,12 @@ final class LatentUpscale implements Task {
     return beginnings;
   }
 
-  private float[] noisy(Raster image, long noiseLevel, TorchGenerator generator) {
+  private float[] noisy(Raster image, long noiseLevel, TrajectoryNoise noises) {
     int call = lowResolution.calls() - 1 - (int) noiseLevel;
     double signal = lowResolution.signalLevel(call);
     double level = lowResolution.noiseLevel(call);
-    float[] noise = generator.gaussian(image.data().length);
+    float[] noise =
+        noises.gaussian(new SampleShape(image.channels(), image.height(), image.width()));
     float[] noisy = new float[noise.length];
     for (int i = 0; i < noisy.length; i++) {
       noisy[i] = (float) (signal * (2 * image.data()[i] - 1) + level * noise[i]);

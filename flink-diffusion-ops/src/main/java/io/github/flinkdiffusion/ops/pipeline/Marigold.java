@@ -7,7 +7,6 @@ import io.github.flinkdiffusion.ops.image.Raster;
 import io.github.flinkdiffusion.ops.image.Window;
 import io.github.flinkdiffusion.ops.network.UNet2DCondition;
 import io.github.flinkdiffusion.ops.network.UNet2DConditionConfig;
-import io.github.flinkdiffusion.ops.noise.TorchGenerator;
 import io.github.flinkdiffusion.ops.scheduler.SamplerState;
 import io.github.flinkdiffusion.ops.scheduler.SamplingPlan;
 import io.github.flinkdiffusion.ops.weights.Config;
@@ -179,7 +178,7 @@ final class Marigold implements Task {
   }
 
   @Override
-  public List<Beginning> begin(List<GenerationRequest> requests, List<TorchGenerator> generators) {
+  public List<Beginning> begin(List<GenerationRequest> requests, List<TrajectoryNoise> noises) {
     float[] empty = prompts.encodeEmpty();
     List<Raster> images = new ArrayList<>();
     for (GenerationRequest request : requests) {
@@ -189,8 +188,7 @@ final class Marigold implements Task {
     List<Beginning> beginnings = new ArrayList<>();
     for (int i = 0; i < requests.size(); i++) {
       SampleShape shape = autoencoder.latent(images.get(i).width(), images.get(i).height());
-      SamplerState state =
-          SamplerState.start(plan(requests.get(i)), generators.get(i).gaussian(shape.size()));
+      SamplerState state = SamplerState.start(plan(requests.get(i)), noises.get(i).gaussian(shape));
       Row row = Row.of((Object) empty).with(moments.get(i).mode());
       beginnings.add(new Beginning(shape, state, List.of(row), Guidance.NONE, false));
     }

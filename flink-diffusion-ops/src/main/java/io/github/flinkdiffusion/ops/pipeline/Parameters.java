@@ -214,8 +214,8 @@ public final class Parameters {
       numbers(
           "tileTopLeft",
           "Left and top, in pixels of the whole result, of a picture that is a part of it: the noise"
-              + " is then a function of the place, and parts that overlap agree. Set for the tiles of"
-              + " an image task.",
+              + " is then a function of the place, and parts that overlap agree. Image tasks set it"
+              + " for their tiles.",
           "two whole numbers from 0",
           pair -> pair.size() == 2 && wholeFrom0(pair.at(0)) && wholeFrom0(pair.at(1)));
 

@@ -4,7 +4,6 @@ import io.github.flinkdiffusion.ops.engine.HostTensor;
 import io.github.flinkdiffusion.ops.image.Raster;
 import io.github.flinkdiffusion.ops.network.UNet2DCondition;
 import io.github.flinkdiffusion.ops.network.UNet2DConditionConfig;
-import io.github.flinkdiffusion.ops.noise.TorchGenerator;
 import io.github.flinkdiffusion.ops.scheduler.SamplerState;
 import io.github.flinkdiffusion.ops.scheduler.SamplingPlan;
 import io.github.flinkdiffusion.ops.weights.Config;
@@ -24,11 +23,10 @@ import java.util.function.Function;
  *
  * <p>The denoising network is called with the rows of the family's {@link Conditioning}: one for
  * each trajectory without guidance and two, unconditional first, for each with classifier-free
- * guidance. Noise is drawn from each request's own generator in the reference's order: the sample
- * of the encoded picture if there is one, the starting noise, the sample of the masked picture if
- * there is one, then whatever the scheduler asks for, step by step. A network with channels for a
- * mask that makes everything anew (strength 1) does not need the encoded picture and draws nothing
- * for it.
+ * guidance. Each request's own noise is drawn in the reference's order: the sample of the encoded
+ * picture if there is one, the starting noise, the sample of the masked picture if there is one,
+ * then whatever the scheduler asks for, step by step. A network with channels for a mask that makes
+ * everything anew (strength 1) does not need the encoded picture and draws nothing for it.
  *
  * <p>With a {@code sourcePrompt} the picture is not made noisy but led back to the noise that DDIM
  * makes it of, under that text (section 4.3 of Song et al. 2021), and sampling goes on from there
@@ -108,6 +106,7 @@ final class StableDiffusion implements Task {
   private final Conditioning conditioning;
   private final Denoiser denoiser;
   private final Autoencoder autoencoder;
+  private final Tiling tiling;
 
   /** Whether the network itself takes the mask and the masked picture. */
   private final boolean knowsMask;
@@ -129,9 +128,9 @@ final class StableDiffusion implements Task {
     int latentChannels = autoencoder.format().latentChannels();
     this.knowsMask = family.paints() && unet.inChannels() == 2 * latentChannels + 1;
     UNetConditions.channels(config, unet, autoencoder, knowsMask ? latentChannels + 1 : 0);
-    long side =
-        (long) config.integer("sample_size", family.sampleSize())
-            * autoencoder.format().scaleFactor();
+    int factor = autoencoder.format().scaleFactor();
+    long side = (long) config.integer("sample_size", family.sampleSize()) * factor;
+    this.tiling = Tiling.of(1, factor, Math.toIntExact(side));
     this.signature =
         conditioning.describe(
             plans
@@ -158,13 +157,17 @@ final class StableDiffusion implements Task {
 
   private Signature images(Signature signature) {
     if (!family.paints()) {
-      return signature.optional(Parameters.IMAGE);
+      return signature.optional(Parameters.IMAGE).optional(Parameters.TILE_TOP_LEFT);
     }
     return knowsMask
-        ? signature.required(Parameters.IMAGE).required(Parameters.MASK)
+        ? signature
+            .required(Parameters.IMAGE)
+            .required(Parameters.MASK)
+            .optional(Parameters.TILE_TOP_LEFT)
         : signature
             .optional(Parameters.IMAGE)
             .optional(Parameters.MASK)
+            .optional(Parameters.TILE_TOP_LEFT)
             .optional(Parameters.SOURCE_PROMPT)
             .withDefault(
                 Parameters.SOURCE_GUIDANCE_SCALE,
@@ -215,6 +218,12 @@ final class StableDiffusion implements Task {
     return signature;
   }
 
+  /** For requests that bring an image. */
+  @Override
+  public Optional<Tiling> tiling() {
+    return Optional.of(tiling);
+  }
+
   @Override
   public int imageChannels() {
     return autoencoder.format().inChannels();
@@ -232,7 +241,8 @@ final class StableDiffusion implements Task {
               Parameters.MASK,
               Parameters.SOURCE_PROMPT,
               Parameters.SOURCE_GUIDANCE_SCALE,
-              Parameters.STRENGTH)) {
+              Parameters.STRENGTH,
+              Parameters.TILE_TOP_LEFT)) {
         if (request.get(about) != null) {
           throw new InvalidRequestException(
               "The request has a %s but no image that it is about.".formatted(about));
@@ -269,7 +279,7 @@ final class StableDiffusion implements Task {
   }
 
   @Override
-  public List<Beginning> begin(List<GenerationRequest> requests, List<TorchGenerator> generators) {
+  public List<Beginning> begin(List<GenerationRequest> requests, List<TrajectoryNoise> noises) {
     List<GenerationRequest> texts = new ArrayList<>(requests);
     List<Raster> pictures = new ArrayList<>();
     for (GenerationRequest request : requests) {
@@ -293,7 +303,7 @@ final class StableDiffusion implements Task {
       beginnings.add(
           inverted(request)
               ? invert(request, encoded.get(i), sources.next(), moments.next())
-              : begin(request, encoded.get(i), moments, generators.get(i)));
+              : begin(request, encoded.get(i), moments, noises.get(i)));
     }
     return beginnings;
   }
@@ -302,11 +312,11 @@ final class StableDiffusion implements Task {
       GenerationRequest request,
       Conditioning.Conditions conditions,
       Iterator<Autoencoder.Moments> moments,
-      TorchGenerator generator) {
+      TrajectoryNoise noises) {
     SampleShape shape = autoencoder.latent(request.width(), request.height());
     SamplingPlan plan = plan(request);
-    float[] image = needsImage(request) ? moments.next().sample(generator) : null;
-    float[] noise = generator.gaussian(shape.size());
+    float[] image = needsImage(request) ? moments.next().sample(noises.shaped(shape)) : null;
+    float[] noise = noises.gaussian(shape);
     SamplerState state =
         image == null || allAnew(request)
             ? SamplerState.start(plan, noise)
@@ -315,7 +325,7 @@ final class StableDiffusion implements Task {
     Consumer<SamplerState> afterStep = after -> {};
     if (request.get(Parameters.MASK) != null) {
       // Drawn for a network that does not know the mask, too, as the reference does.
-      float[] covered = moments.next().sample(generator);
+      float[] covered = moments.next().sample(noises.shaped(shape));
       if (knowsMask) {
         float[] mask = mask(request).latent(shape);
         appended = Arrays.copyOf(mask, mask.length + covered.length);

@@ -1,7 +1,6 @@
 package io.github.flinkdiffusion.ops.pipeline;
 
 import io.github.flinkdiffusion.ops.engine.HostTensor;
-import io.github.flinkdiffusion.ops.noise.TorchGenerator;
 import io.github.flinkdiffusion.ops.scheduler.SamplingPlan;
 import java.util.List;
 import java.util.Optional;
@@ -50,12 +49,12 @@ interface Task extends AutoCloseable {
   SamplingPlan plan(GenerationRequest request);
 
   /**
-   * Encodes what requests are conditioned on and draws their first noise, each from its own
-   * generator and in the reference's order.
+   * Encodes what requests are conditioned on and draws their first noise, each its own and in the
+   * reference's order.
    *
-   * @param generators one a request, freshly seeded
+   * @param noises one a request, before its first draw
    */
-  List<Beginning> begin(List<GenerationRequest> requests, List<TorchGenerator> generators);
+  List<Beginning> begin(List<GenerationRequest> requests, List<TrajectoryNoise> noises);
 
   Denoiser denoiser();
 

@@ -2,7 +2,6 @@ package io.github.flinkdiffusion.ops.pipeline;
 
 import io.github.flinkdiffusion.ops.engine.HostTensor;
 import io.github.flinkdiffusion.ops.image.Raster;
-import io.github.flinkdiffusion.ops.noise.TorchGenerator;
 import io.github.flinkdiffusion.ops.scheduler.SamplerState;
 import io.github.flinkdiffusion.ops.scheduler.SchedulerException;
 import java.util.ArrayList;
@@ -58,45 +57,47 @@ final class TaskPipeline implements DiffusionPipeline {
   @Override
   public GenerationRequest prepare(GenerationSpec spec) {
     GenerationRequest request = task.check(task.signature().resolve(spec));
+    if (request.get(Parameters.TILE_TOP_LEFT) != null) {
+      task.tiling().ifPresent(tiling -> tiling.check(request));
+    }
     task.plan(request);
     return request;
   }
 
   @Override
   public List<Trajectory> start(List<GenerationRequest> requests) {
-    List<TorchGenerator> generators = generators(requests);
-    List<Beginning> beginnings = task.begin(requests, generators);
+    List<TrajectoryNoise> noises = noises(requests);
+    List<Beginning> beginnings = task.begin(requests, noises);
     List<Trajectory> trajectories = new ArrayList<>(requests.size());
     for (int i = 0; i < requests.size(); i++) {
-      trajectories.add(fresh(requests.get(i), beginnings.get(i), generators.get(i)));
+      trajectories.add(fresh(requests.get(i), beginnings.get(i), noises.get(i)));
     }
     return trajectories;
   }
 
   /**
    * Conditions follow from the request, so they are made again, with the noise that went into them;
-   * only the sample, its history and the generator are taken from the snapshot.
+   * only the sample, its history and the state of the noise are taken from the snapshot.
    */
   @Override
   public List<Trajectory> restore(List<TrajectorySnapshot> snapshots) {
     List<GenerationRequest> requests = snapshots.stream().map(TrajectorySnapshot::request).toList();
-    List<TorchGenerator> generators = generators(requests);
-    List<Beginning> beginnings = task.begin(requests, generators);
+    List<TrajectoryNoise> noises = noises(requests);
+    List<Beginning> beginnings = task.begin(requests, noises);
     List<Trajectory> trajectories = new ArrayList<>(snapshots.size());
     for (int i = 0; i < snapshots.size(); i++) {
-      trajectories.add(resume(snapshots.get(i), beginnings.get(i), generators.get(i)));
+      trajectories.add(resume(snapshots.get(i), beginnings.get(i), noises.get(i)));
     }
     return trajectories;
   }
 
-  private static List<TorchGenerator> generators(List<GenerationRequest> requests) {
-    return requests.stream().map(request -> new TorchGenerator(request.seed())).toList();
+  private static List<TrajectoryNoise> noises(List<GenerationRequest> requests) {
+    return requests.stream().map(TrajectoryNoise::of).toList();
   }
 
   private DenoisingTrajectory fresh(
-      GenerationRequest request, Beginning beginning, TorchGenerator generator) {
-    return new DenoisingTrajectory(
-        request, model.digest(), beginning, beginning.state(), generator);
+      GenerationRequest request, Beginning beginning, TrajectoryNoise noise) {
+    return new DenoisingTrajectory(request, model.digest(), beginning, beginning.state(), noise);
   }
 
   /**
@@ -104,7 +105,7 @@ final class TaskPipeline implements DiffusionPipeline {
    * begins anew: failing would fail the job at every restart, and the seed gives the same picture.
    */
   private DenoisingTrajectory resume(
-      TrajectorySnapshot snapshot, Beginning beginning, TorchGenerator atStart) {
+      TrajectorySnapshot snapshot, Beginning beginning, TrajectoryNoise atStart) {
     GenerationRequest request = snapshot.request();
     try {
       SamplerState state =
@@ -116,7 +117,7 @@ final class TaskPipeline implements DiffusionPipeline {
                 .formatted(state.size(), beginning.shape(), beginning.shape().size()));
       }
       return new DenoisingTrajectory(
-          request, model.digest(), beginning, state, TorchGenerator.restore(snapshot.generator()));
+          request, model.digest(), beginning, state, atStart.restored(snapshot.generator()));
     } catch (SchedulerException e) {
       LOG.warn(
           "Request '{}' was saved at step {} in a form that does not fit; it begins anew: {}",

@@ -17,4 +17,33 @@ public record Tiling(int scale, int alignment, int tile) {
               .formatted(tile, alignment, scale));
     }
   }
+
+  /**
+   * @param tile a side, made a multiple of the alignment
+   */
+  static Tiling of(int scale, int alignment, int tile) {
+    int cells = Math.max(1, (tile + alignment - 1) / alignment);
+    return new Tiling(scale, alignment, cells * alignment);
+  }
+
+  /**
+   * Checks a request that has a place in a larger picture.
+   *
+   * @throws InvalidRequestException unless the part's corner and sides lie on the grid
+   */
+  void check(GenerationRequest request) {
+    Numbers leftTop = request.get(Parameters.TILE_TOP_LEFT);
+    int grid = scale * alignment;
+    check(leftTop, 0, request.width(), grid);
+    check(leftTop, 1, request.height(), grid);
+  }
+
+  private static void check(Numbers leftTop, int axis, int side, int grid) {
+    double at = leftTop.at(axis);
+    if (at % grid != 0 || side % grid != 0 || at + side > Integer.MAX_VALUE) {
+      throw new InvalidRequestException(
+          "tileTopLeft is %s and a side of the part is %d pixels; all must be multiples of %d, and the part must end before 2^31."
+              .formatted(leftTop, side, grid));
+    }
+  }
 }

@@ -15,7 +15,8 @@ import java.util.Objects;
  * @param sample the noisy latent x, channels x height x width in C order
  * @param history what earlier steps left for multistep solvers, newest first, each as long as
  *     {@code sample} or null where there is none yet; may be empty
- * @param generator state of the noise generator; may be empty where the rest of the way needs none
+ * @param generator state of the request's noise, torch's generator, or the number of draws from a
+ *     field for a part of a larger picture
  */
 public record TrajectorySnapshot(
     GenerationRequest request,

@@ -3,7 +3,6 @@ package io.github.flinkdiffusion.ops.pipeline;
 import io.github.flinkdiffusion.ops.engine.HostTensor;
 import io.github.flinkdiffusion.ops.network.UNet2D;
 import io.github.flinkdiffusion.ops.network.UNet2DConfig;
-import io.github.flinkdiffusion.ops.noise.TorchGenerator;
 import io.github.flinkdiffusion.ops.scheduler.SamplerState;
 import io.github.flinkdiffusion.ops.scheduler.SamplingPlan;
 import io.github.flinkdiffusion.ops.weights.Config;
@@ -85,10 +84,10 @@ final class Unconditional implements Task {
   }
 
   @Override
-  public List<Beginning> begin(List<GenerationRequest> requests, List<TorchGenerator> generators) {
+  public List<Beginning> begin(List<GenerationRequest> requests, List<TrajectoryNoise> noises) {
     List<Beginning> beginnings = new ArrayList<>();
     for (int i = 0; i < requests.size(); i++) {
-      float[] noise = generators.get(i).gaussian(shape.size());
+      float[] noise = noises.get(i).gaussian(shape);
       SamplerState state = SamplerState.start(plan(requests.get(i)), noise);
       beginnings.add(new Beginning(shape, state, List.of(Row.of()), Guidance.NONE, false));
     }

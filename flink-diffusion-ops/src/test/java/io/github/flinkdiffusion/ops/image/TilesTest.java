@@ -181,8 +181,7 @@ class TilesTest {
   @Example
   void differingTilesAreBlendedWithoutASeam() {
     TilePlan plan = TilePlan.of(400, 400).tile(112).overlap(16).plan();
-    Raster texture =
-        new Raster(1, 400, 400, new NoiseField(3).tile(1, 0, 0, 400, 400).gaussian(160_000));
+    Raster texture = new Raster(1, 400, 400, new NoiseField(3).draw(0, 1, 0, 0, 400, 400));
     Rows blended = new Rows(1, plan);
     TileBlender blender =
         new TileBlender(plan, PixelFormat.ofPicture(1), ImageMetadata.NONE, 1, blended::add);

@@ -38,12 +38,10 @@ class NoiseFieldTest {
       @ForAll @IntRange(min = 0, max = 11) int dx,
       @ForAll @IntRange(min = 0, max = 8) int dy) {
     NoiseField field = new NoiseField(seed);
-    TileNoise second = field.tile(3, x + dx, y + dy, 12, 9);
-    float[] second0 = second.gaussian(3 * 9 * 12);
-    float[] second1 = second.gaussian(3 * 9 * 12);
-    TileNoise first = field.tile(3, x, y, 12, 9);
-    float[] first0 = first.gaussian(3 * 9 * 12);
-    float[] first1 = first.gaussian(3 * 9 * 12);
+    float[] second1 = field.draw(1, 3, x + dx, y + dy, 12, 9);
+    float[] second0 = field.draw(0, 3, x + dx, y + dy, 12, 9);
+    float[] first0 = field.draw(0, 3, x, y, 12, 9);
+    float[] first1 = field.draw(1, 3, x, y, 12, 9);
     for (int c = 0; c < 3; c++) {
       for (int row = dy; row < 9; row++) {
         for (int column = dx; column < 12; column++) {
@@ -59,10 +57,8 @@ class NoiseFieldTest {
   @Property(tries = 20, seed = "1")
   void isStandardNormalAndUncorrelated(@ForAll long seed) {
     int side = 128;
-    float[] values =
-        new NoiseField(seed).tile(2, -50, 1 << 20, side, side).gaussian(2 * side * side);
-    float[] nextSeed =
-        new NoiseField(seed + 1).tile(2, -50, 1 << 20, side, side).gaussian(2 * side * side);
+    float[] values = new NoiseField(seed).draw(0, 2, -50, 1 << 20, side, side);
+    float[] nextSeed = new NoiseField(seed + 1).draw(0, 2, -50, 1 << 20, side, side);
     int n = values.length;
     // Five standard errors: 1 seed in a million fails.
     double error = 5 / Math.sqrt(n);
@@ -81,7 +77,7 @@ class NoiseFieldTest {
 
   @Example
   void hasTheNormalDistributionsShape() {
-    float[] values = new NoiseField(9).tile(1, 0, 0, 100, 100).gaussian(10_000);
+    float[] values = new NoiseField(9).draw(0, 1, 0, 0, 100, 100);
     double[] doubles = new double[values.length];
     for (int i = 0; i < doubles.length; i++) {
       doubles[i] = values[i];
@@ -108,39 +104,23 @@ class NoiseFieldTest {
 
   @Example
   void drawsChannelsAndSeedsDiffer() {
-    TileNoise noise = new NoiseField(1).tile(2, 0, 0, 8, 8);
-    float[] draw0 = noise.gaussian(128);
-    float[] draw1 = noise.gaussian(128);
+    NoiseField field = new NoiseField(1);
+    float[] draw0 = field.draw(0, 2, 0, 0, 8, 8);
+    float[] draw1 = field.draw(1, 2, 0, 0, 8, 8);
     assertThat(draw0).isNotEqualTo(draw1).doesNotHaveDuplicates();
-    assertThat(new NoiseField(1L << 32 | 1).tile(2, 0, 0, 8, 8).gaussian(128))
+    assertThat(new NoiseField(1L << 32 | 1).draw(0, 2, 0, 0, 8, 8))
         .as("the seed's upper word matters")
         .isNotEqualTo(draw0);
   }
 
-  @Property(tries = 50)
-  void goesOnWhereItWasSaved(@ForAll long seed, @ForAll @IntRange(max = 5) int draws) {
-    TileNoise noise = new NoiseField(seed).tile(4, -3, 5, 6, 7);
-    for (int i = 0; i < draws; i++) {
-      noise.gaussian(168);
-    }
-    TileNoise restored = TileNoise.restore(noise.saveState());
-    assertThat(restored.gaussian(168)).isEqualTo(noise.gaussian(168));
-    assertThat(restored.saveState()).isEqualTo(noise.saveState());
-  }
-
   @Example
-  void refusesWhatIsNoTile() {
+  void refusesWhatIsNoPartOfThePlane() {
     NoiseField field = new NoiseField(1);
-    assertThatThrownBy(() -> field.tile(0, 0, 0, 1, 1))
-        .isInstanceOf(IllegalArgumentException.class);
-    assertThatThrownBy(() -> field.tile(1, Integer.MAX_VALUE, 0, 1, 1))
-        .isInstanceOf(IllegalArgumentException.class);
-    assertThatThrownBy(() -> field.tile(1, 0, 0, 2, 2).gaussian(5))
-        .hasMessageContaining("number of values is 5");
-    byte[] state = field.tile(1, 0, 0, 2, 2).saveState();
-    state[0]++;
-    assertThatThrownBy(() -> TileNoise.restore(state)).isInstanceOf(IllegalArgumentException.class);
-    assertThatThrownBy(() -> TileNoise.restore(new byte[3]))
-        .isInstanceOf(IllegalArgumentException.class);
+    assertThatThrownBy(() -> field.draw(0, 0, 0, 0, 1, 1))
+        .isInstanceOf(IllegalArgumentException.class)
+        .hasMessageContaining("at least 1");
+    assertThatThrownBy(() -> field.draw(0, 1, Integer.MAX_VALUE, 0, 1, 1))
+        .isInstanceOf(IllegalArgumentException.class)
+        .hasMessageContaining("beyond 2^31");
   }
 }

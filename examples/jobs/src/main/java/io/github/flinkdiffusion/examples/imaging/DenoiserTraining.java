@@ -40,6 +40,9 @@ final class DenoiserTraining {
   private static final int SAVE_EVERY = 250;
   private static final int REPORT_EVERY = 50;
 
+  /** Steps after a start over which the rate rises, since AdamW knows no gradients yet. */
+  private static final int SETTLING_STEPS = 50;
+
   @Option(
       names = "--work",
       required = true,
@@ -116,7 +119,7 @@ final class DenoiserTraining {
         float loss =
             network.step(
                 TrainableNetwork.AdamW.DEFAULT,
-                rate.at(step),
+                rate.at(step) * Math.min(1, (step - first + 1.0) / SETTLING_STEPS),
                 averageDecay(step - first),
                 batch(levels, step < firstLook ? 1 : levels.calls(), examples, random));
         if (!Float.isFinite(loss)) {
