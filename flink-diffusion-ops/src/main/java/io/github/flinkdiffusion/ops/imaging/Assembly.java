@@ -20,14 +20,16 @@ final class Assembly {
    * Asks for each tile's result once, in order, and hands on rows as soon as they are whole; what
    * is in memory is two rows of tiles.
    *
-   * @param channels of every tile's result
+   * @param first any tile's result, for what all have in common
    * @param tiles a tile's result by its number
    * @param rows takes the rows, as wide as the result
    */
   static void assemble(
-      TaskPlan plan, int channels, IntFunction<Raster> tiles, Consumer<Raster> rows) {
+      TaskPlan plan, Raster first, IntFunction<Raster> tiles, Consumer<Raster> rows) {
+    int width = plan.resultWidth(first);
+    int height = plan.resultHeight(first);
     if (!plan.isTiled()) {
-      rows.accept(cut(tiles.apply(0), plan.resultWidth(), plan.resultHeight()));
+      rows.accept(cut(tiles.apply(0), width, height));
       return;
     }
     int[] begin = {0};
@@ -36,12 +38,12 @@ final class Assembly {
             plan.tiles(),
             PLAIN,
             ImageMetadata.NONE,
-            channels,
+            first.channels(),
             blended -> {
-              int left = plan.resultHeight() - begin[0];
+              int left = height - begin[0];
               begin[0] += blended.height();
               if (left > 0) {
-                rows.accept(cut(blended, plan.resultWidth(), Math.min(left, blended.height())));
+                rows.accept(cut(blended, width, Math.min(left, blended.height())));
               }
             });
     for (int tile = 0; tile < plan.tiles().size(); tile++) {
@@ -56,14 +58,15 @@ final class Assembly {
   }
 
   /** All rows as one raster. */
-  static Raster whole(TaskPlan plan, int channels, IntFunction<Raster> tiles) {
-    int height = plan.resultHeight();
-    int width = plan.resultWidth();
+  static Raster whole(TaskPlan plan, Raster first, IntFunction<Raster> tiles) {
+    int channels = first.channels();
+    int height = plan.resultHeight(first);
+    int width = plan.resultWidth(first);
     float[] all = new float[Math.multiplyExact(channels, Math.multiplyExact(height, width))];
     int[] begin = {0};
     assemble(
         plan,
-        channels,
+        first,
         tiles,
         rows -> {
           for (int c = 0; c < channels; c++) {

@@ -8,6 +8,8 @@ import io.github.flinkdiffusion.ops.image.PixelFormat;
 import io.github.flinkdiffusion.ops.image.Raster;
 import io.github.flinkdiffusion.ops.image.SampleType;
 import io.github.flinkdiffusion.ops.image.TiffWriter;
+import io.github.flinkdiffusion.ops.pipeline.ClassMap;
+import io.github.flinkdiffusion.ops.pipeline.ResultMeaning;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
@@ -16,29 +18,35 @@ import java.util.Map;
 import java.util.Optional;
 import java.util.TreeMap;
 import java.util.function.IntFunction;
+import java.util.function.UnaryOperator;
+import java.util.stream.Stream;
 
 /**
- * The result of an image task: its pictures as files.
+ * The result of an image task: its pictures as files, and what was found in them.
  *
- * <p>For a picture of the same kind as the source (enlarged, changed) the result is in the source's
- * numbers, at its place. For a segmentation the picture is how likely the class is, 0..1, and the
- * mask is white where that is one half or more.
+ * <p>A picture of the same kind as the source (enlarged, changed) is in the source's numbers, at
+ * its place. Of a segmentation whose samples are binary the picture is how likely the inside is, 16
+ * bits over 0..1; of others it is painted in the classes' colors. The mask is white inside, and of
+ * more than two classes its numbers are theirs. Depth and normals are 16 bits over 0..1.
  *
  * <p>Results up to a size are put together in memory; larger ones row by row into files, which are
- * TIFF whatever was asked for.
+ * TIFF whatever was asked for, and nothing is looked for in them.
  *
  * @param width of all of them, in pixels
+ * @param height of all of them
  * @param picture the answer: the mean of the samples
  * @param mask of a segmentation
  * @param uncertainty of an ensemble: the samples' spread, see {@link Ensemble#spread}; 16 bits over
  *     0..1 in PNG files, floats in TIFF files
+ * @param regions of a segmentation
  */
 public record Composition(
     int width,
     int height,
     Artifact picture,
     Optional<Artifact> mask,
-    Optional<Artifact> uncertainty) {
+    Optional<Artifact> uncertainty,
+    Optional<Regions> regions) {
 
   /** Which picture a file holds besides the answer, as its text {@link Audit#RESULT} says. */
   public static final String MASK = "mask";
@@ -55,8 +63,8 @@ public record Composition(
    * @param plan the task's parts
    * @param scene what was worked on
    * @param bands how it was shown to the model
-   * @param segmentation whether the samples are masks
-   * @param channels of a sample
+   * @param meaning what the samples are; those of a segmentation are {@link ClassMap#shares}
+   * @param first a tile's result, for its size and number of channels
    * @param format the kind of files
    * @param texts words that go into the files, such as their audit record
    * @param scratch folder for files
@@ -65,19 +73,27 @@ public record Composition(
       TaskPlan plan,
       Scene scene,
       ModelBands bands,
-      boolean segmentation,
-      int channels,
+      ResultMeaning meaning,
+      Raster first,
       ResultFormat format,
       Map<String, String> texts,
       Path scratch) {
 
-    /** Channels of a tile's result: the samples' and, for an ensemble, the spread. */
-    public int stackedChannels() {
-      return channels + (plan.samples() > 1 ? 1 : 0);
+    /** Channels of a sample, without the spread behind it. */
+    private int channels() {
+      return first.channels() - (isEnsemble() ? 1 : 0);
+    }
+
+    private boolean isEnsemble() {
+      return plan.samples() > 1;
+    }
+
+    private Optional<ClassMap> classes() {
+      return meaning.classes();
     }
 
     private boolean fitsIntoMemory() {
-      return (long) plan.resultWidth() * plan.resultHeight() * stackedChannels()
+      return (long) plan.resultWidth(first) * plan.resultHeight(first) * first.channels()
           <= MOST_FLOATS_IN_MEMORY;
     }
 
@@ -87,7 +103,11 @@ public record Composition(
 
     /** Where the result lies, and how large its pixels are; not what the source's texts say. */
     private ImageMetadata scaledMetadata() {
-      return scene.metadata().scaled(plan.tiles().scale(), plan.tiles().scale());
+      return scene
+          .metadata()
+          .scaled(
+              (double) plan.resultWidth(first) / scene.width(),
+              (double) plan.resultHeight(first) / scene.height());
     }
 
     /** Of a picture besides the answer: its place, the same record, and which picture it is. */
@@ -97,16 +117,49 @@ public record Composition(
           .withTexts(Map.of(Audit.RESULT, result));
     }
 
-    private PixelFormat pictureFormat() {
-      return segmentation
-          ? PixelFormat.of(channels == 1 ? Bands.GRAY : Bands.MEASUREMENTS, SampleType.UINT16)
-          : bands.resultFormat(scene.format(), bands.resultChannels(channels));
+    /** The answer's picture of some rows, as it is written. */
+    private Raster picture(Raster stacked) {
+      Raster mean = Assembly.channels(stacked, 0, channels());
+      return switch (meaning.kind()) {
+        case PICTURE, BOXES -> {
+          Raster own = bands.toSource(mean);
+          yield own.withFormat(bands.resultFormat(scene.format(), own.channels()));
+        }
+        case MASK -> {
+          ClassMap map = classes().orElseThrow();
+          yield map.encoding() == ClassMap.Encoding.BINARY
+              ? measurement(mean)
+              : ClassPictures.painted(Decision.of(map, mean).classes(), map);
+        }
+        case DEPTH, NORMALS -> measurement(mean);
+      };
     }
 
-    private Raster picture(Raster stacked) {
-      Raster mean = Assembly.channels(stacked, 0, channels);
-      Raster own = segmentation ? mean : bands.toSource(mean);
-      return own.withFormat(pictureFormat());
+    private static Raster measurement(Raster mean) {
+      Bands bands = mean.channels() == 2 ? Bands.MEASUREMENTS : Bands.ofPicture(mean.channels());
+      return mean.withFormat(PixelFormat.of(bands, SampleType.UINT16));
+    }
+
+    /** The mask of some rows: white inside, or the numbers of more classes than two. */
+    private Raster mask(Raster stacked, ClassMap map) {
+      return mask(Decision.of(map, Assembly.channels(stacked, 0, channels())), map);
+    }
+
+    private static Raster mask(Decision decision, ClassMap map) {
+      ClassRaster classes = decision.classes();
+      if (map.classes() > 2) {
+        return classes.toRaster();
+      }
+      float[] inside = new float[classes.numbers().length];
+      for (int i = 0; i < inside.length; i++) {
+        inside[i] = classes.numbers()[i];
+      }
+      return new Raster(1, classes.height(), classes.width(), inside);
+    }
+
+    private Raster uncertainty(Raster stacked, boolean floats) {
+      return Assembly.channels(stacked, channels(), 1)
+          .withFormat(PixelFormat.of(Bands.GRAY, floats ? SampleType.FLOAT32 : SampleType.UINT16));
     }
 
     private boolean sourceIsTiff() {
@@ -117,8 +170,7 @@ public record Composition(
   /**
    * Puts tiles' results together and encodes them. Takes CPU time and, for large results, files.
    *
-   * @param tiles a tile's result by its number, of {@link Order#stackedChannels} channels; asked
-   *     for once each, in order
+   * @param tiles a tile's result by its number; asked for once each, in order
    * @throws ImageException when a result can not be written, e.g. because it holds values that are
    *     not finite
    */
@@ -127,19 +179,28 @@ public record Composition(
   }
 
   private static Composition inMemory(Order order, IntFunction<Raster> tiles) {
-    Raster stacked = Assembly.whole(order.plan(), order.stackedChannels(), tiles);
+    Raster stacked = Assembly.whole(order.plan(), order.first(), tiles);
     Raster picture = order.picture(stacked).withMetadata(order.pictureMetadata());
     String mediaType = order.format().mediaTypeOf(picture, order.sourceIsTiff());
-    Optional<Artifact> mask =
-        order.segmentation()
-            ? Optional.of(
-                encode(mask(Assembly.channels(stacked, 0, 1)), order.besides(MASK), mediaType))
-            : Optional.empty();
+    Optional<Artifact> mask = Optional.empty();
+    Optional<Regions> regions = Optional.empty();
+    if (order.classes().isPresent()) {
+      ClassMap map = order.classes().get();
+      Decision decision = Decision.of(map, Assembly.channels(stacked, 0, order.channels()));
+      mask = Optional.of(encode(Order.mask(decision, map), order.besides(MASK), mediaType));
+      regions =
+          Optional.of(
+              new RegionFinder(map, RegionFinder.Limits.DEFAULT)
+                  .find(
+                      decision.classes(),
+                      order.isEnsemble() ? Optional.of(decision.score()) : Optional.empty(),
+                      order.scaledMetadata()));
+    }
     Optional<Artifact> uncertainty =
-        order.plan().samples() > 1
+        order.isEnsemble()
             ? Optional.of(
                 encode(
-                    uncertainty(stacked, mediaType.equals(ResultFormat.TIFF_TYPE)),
+                    order.uncertainty(stacked, mediaType.equals(ResultFormat.TIFF_TYPE)),
                     order.besides(UNCERTAINTY),
                     mediaType))
             : Optional.empty();
@@ -148,40 +209,47 @@ public record Composition(
         picture.height(),
         encode(picture, picture.metadata(), mediaType),
         mask,
-        uncertainty);
+        uncertainty,
+        regions);
   }
 
   private static Artifact encode(Raster raster, ImageMetadata metadata, String mediaType) {
     return Artifact.of(Images.write(raster.withMetadata(metadata), mediaType), mediaType);
   }
 
-  private static Raster mask(Raster likely) {
-    float[] inside = new float[likely.data().length];
-    for (int i = 0; i < inside.length; i++) {
-      inside[i] = likely.data()[i] >= 0.5f ? 1 : 0;
+  /** A TIFF file that is written from the top; made with the first rows, which tell its format. */
+  private static final class RowFile {
+    private final Order order;
+    private final ImageMetadata metadata;
+    private final UnaryOperator<Raster> rowsOf;
+    private Path path;
+    private TiffWriter writer;
+
+    RowFile(Order order, ImageMetadata metadata, UnaryOperator<Raster> rowsOf) {
+      this.order = order;
+      this.metadata = metadata;
+      this.rowsOf = rowsOf;
     }
-    return new Raster(1, likely.height(), likely.width(), inside);
-  }
 
-  private static Raster uncertainty(Raster stacked, boolean floats) {
-    return Assembly.channels(stacked, stacked.channels() - 1, 1)
-        .withFormat(PixelFormat.of(Bands.GRAY, floats ? SampleType.FLOAT32 : SampleType.UINT16));
-  }
+    void append(Raster stacked) {
+      Raster rows = rowsOf.apply(stacked);
+      if (writer == null) {
+        create(rows);
+      }
+      writer.append(rows);
+    }
 
-  /** A TIFF file that is written from the top. */
-  private record RowFile(Path path, TiffWriter writer) {
-    static RowFile create(Order order, int channels, PixelFormat format, ImageMetadata metadata) {
+    private void create(Raster like) {
       try {
-        Path path = Files.createTempFile(order.scratch(), "result-", ".tif");
-        return new RowFile(
-            path,
+        path = Files.createTempFile(order.scratch(), "result-", ".tif");
+        writer =
             TiffWriter.create(
                 path,
-                order.plan().resultWidth(),
-                order.plan().resultHeight(),
-                channels,
-                format,
-                metadata));
+                order.plan().resultWidth(order.first()),
+                order.plan().resultHeight(order.first()),
+                like.channels(),
+                like.format(),
+                metadata);
       } catch (IOException e) {
         throw new ImageException(
             "Can not write a result to the folder " + order.scratch() + ": " + e, e);
@@ -193,12 +261,16 @@ public record Composition(
       return Artifact.of(path, ResultFormat.TIFF_TYPE);
     }
 
-    void discard() {
+    /** The file is not whole, so how closing it fails says nothing new. */
+    void discard(Throwable because) {
       try {
-        writer.close();
+        if (writer != null) {
+          writer.close();
+        }
       } catch (RuntimeException e) {
-        // The file is not whole, which is why it is discarded.
-      } finally {
+        because.addSuppressed(e);
+      }
+      if (path != null) {
         deleteQuietly(path);
       }
     }
@@ -214,42 +286,31 @@ public record Composition(
   }
 
   private static Composition inFiles(Order order, IntFunction<Raster> tiles) {
-    PixelFormat format = order.pictureFormat();
-    int channels =
-        order.segmentation() ? order.channels() : order.bands().resultChannels(order.channels());
-    PixelFormat gray8 = PixelFormat.of(Bands.GRAY, SampleType.UINT8);
-    PixelFormat floats = PixelFormat.of(Bands.GRAY, SampleType.FLOAT32);
-    Optional<RowFile> mask = Optional.empty();
-    Optional<RowFile> uncertainty = Optional.empty();
-    RowFile picture = RowFile.create(order, channels, format, order.pictureMetadata());
+    RowFile picture = new RowFile(order, order.pictureMetadata(), order::picture);
+    Optional<RowFile> mask =
+        order
+            .classes()
+            .map(map -> new RowFile(order, order.besides(MASK), rows -> order.mask(rows, map)));
+    Optional<RowFile> uncertainty =
+        order.isEnsemble()
+            ? Optional.of(
+                new RowFile(
+                    order, order.besides(UNCERTAINTY), rows -> order.uncertainty(rows, true)))
+            : Optional.empty();
+    List<RowFile> all =
+        Stream.of(Optional.of(picture), mask, uncertainty).flatMap(Optional::stream).toList();
     try {
-      if (order.segmentation()) {
-        mask = Optional.of(RowFile.create(order, 1, gray8, order.besides(MASK)));
-      }
-      if (order.plan().samples() > 1) {
-        uncertainty = Optional.of(RowFile.create(order, 1, floats, order.besides(UNCERTAINTY)));
-      }
-      Optional<RowFile> maskFile = mask;
-      Optional<RowFile> uncertaintyFile = uncertainty;
       Assembly.assemble(
-          order.plan(),
-          order.stackedChannels(),
-          tiles,
-          rows -> {
-            picture.writer().append(order.picture(rows));
-            maskFile.ifPresent(file -> file.writer().append(mask(rows)));
-            uncertaintyFile.ifPresent(file -> file.writer().append(uncertainty(rows, true)));
-          });
+          order.plan(), order.first(), tiles, rows -> all.forEach(file -> file.append(rows)));
       return new Composition(
-          order.plan().resultWidth(),
-          order.plan().resultHeight(),
+          order.plan().resultWidth(order.first()),
+          order.plan().resultHeight(order.first()),
           picture.artifact(),
           mask.map(RowFile::artifact),
-          uncertainty.map(RowFile::artifact));
+          uncertainty.map(RowFile::artifact),
+          Optional.empty());
     } catch (RuntimeException | Error e) {
-      picture.discard();
-      mask.ifPresent(RowFile::discard);
-      uncertainty.ifPresent(RowFile::discard);
+      all.forEach(file -> file.discard(e));
       throw e;
     }
   }

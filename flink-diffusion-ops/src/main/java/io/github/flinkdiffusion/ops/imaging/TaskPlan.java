@@ -72,14 +72,27 @@ public record TaskPlan(int width, int height, TilePlan tiles, int samples) {
     return tiles.size() > 1;
   }
 
-  /** Of the result, in pixels. */
-  public int resultWidth() {
-    return Math.multiplyExact(width, tiles.scale());
+  /**
+   * Of the result, in pixels: without tiles, what the model made of the whole picture.
+   *
+   * @param tile any tile's result
+   */
+  public int resultWidth(Raster tile) {
+    return isTiled()
+        ? Math.multiplyExact(width, tiles.scale())
+        : part(tile.width(), width, tiles.resultWidth() / tiles.scale());
   }
 
-  /** Of the result, in pixels. */
-  public int resultHeight() {
-    return Math.multiplyExact(height, tiles.scale());
+  /** As {@link #resultWidth}. */
+  public int resultHeight(Raster tile) {
+    return isTiled()
+        ? Math.multiplyExact(height, tiles.scale())
+        : part(tile.height(), height, tiles.resultHeight() / tiles.scale());
+  }
+
+  /** What is left of a result when the picture's margin is cut off. */
+  private static int part(int result, int length, int padded) {
+    return (int) Math.max(1, (long) result * length / padded);
   }
 
   /** A tile's part of the picture, continued beyond its edges where the tile is. */

@@ -13,6 +13,7 @@ import io.github.flinkdiffusion.ops.batching.Work;
 import io.github.flinkdiffusion.ops.image.Raster;
 import io.github.flinkdiffusion.ops.imaging.Ensemble;
 import io.github.flinkdiffusion.ops.imaging.TaskPlan;
+import io.github.flinkdiffusion.ops.pipeline.ClassMap;
 import io.github.flinkdiffusion.ops.pipeline.GeneratedImage;
 import io.github.flinkdiffusion.ops.pipeline.TrajectorySnapshot;
 import java.time.Duration;
@@ -251,7 +252,11 @@ final class ImageTaskRequest extends Request {
     }
     work(
         () -> {
-          Raster result = n == 1 ? all.get(0) : Ensemble.of(all).stacked();
+          // Of a segmentation the mean of what samples say is an answer, not that of samples.
+          Optional<ClassMap> classes = host.batcher().result(open.first()).classes();
+          List<Raster> said =
+              classes.isPresent() ? all.stream().map(classes.get()::shares).toList() : all;
+          Raster result = n == 1 ? said.get(0) : Ensemble.of(said).stacked();
           Payload kept = tileResults().keep(result, open.plan().tiles().size());
           host.mail(() -> reduced(tile, kept), "tile is done");
         },

@@ -1,5 +1,6 @@
 package io.github.flinkdiffusion.ops.operator;
 
+import io.github.flinkdiffusion.connector.event.Box;
 import io.github.flinkdiffusion.connector.event.ImageEvent;
 import io.github.flinkdiffusion.connector.event.ImageTaskEvent;
 import io.github.flinkdiffusion.connector.event.Payload;
@@ -11,8 +12,9 @@ import io.github.flinkdiffusion.ops.image.Raster;
 import io.github.flinkdiffusion.ops.imaging.Artifact;
 import io.github.flinkdiffusion.ops.imaging.Audit;
 import io.github.flinkdiffusion.ops.imaging.Composition;
+import io.github.flinkdiffusion.ops.imaging.Region;
+import io.github.flinkdiffusion.ops.imaging.Regions;
 import io.github.flinkdiffusion.ops.pipeline.GenerationRequest;
-import io.github.flinkdiffusion.ops.pipeline.ResultKind;
 import java.nio.file.Path;
 import java.util.Optional;
 import java.util.function.IntFunction;
@@ -32,8 +34,6 @@ final class ImageTaskResult {
    */
   static ImageEvent compose(
       ImageTaskEvent task, OpenImageTask open, IntFunction<Raster> tiles, RequestHost host) {
-    boolean ensemble = open.plan().samples() > 1;
-    int channels = tiles.apply(0).channels() - (ensemble ? 1 : 0);
     ImageSettings how = host.settings().image();
     Audit audit =
         Audit.of(
@@ -41,8 +41,8 @@ final class ImageTaskResult {
     Composition composed =
         Composition.compose(
             open.order(
-                host.batcher().resultKind() == ResultKind.MASK,
-                channels,
+                host.batcher().result(open.first()),
+                tiles.apply(0),
                 how,
                 audit.texts(),
                 host.scratch()),
@@ -70,6 +70,7 @@ final class ImageTaskResult {
         .setMask(composed.mask().map(mask -> payload(mask, payloads)).orElse(null))
         .setUncertainty(
             composed.uncertainty().map(spread -> payload(spread, payloads)).orElse(null))
+        .setRegions(composed.regions().map(ImageTaskResult::regions).orElse(null))
         .setPrompt(task.getPrompt())
         .setNegativePrompt(task.getNegativePrompt())
         .setSeed(first.seed())
@@ -80,6 +81,27 @@ final class ImageTaskResult {
         .setModelDigest(audit.modelDigest())
         .setAudit(AuditRecords.of(audit))
         .setAttributes(task.getAttributes())
+        .build();
+  }
+
+  private static io.github.flinkdiffusion.connector.event.Regions regions(Regions found) {
+    return io.github.flinkdiffusion.connector.event.Regions.newBuilder()
+        .setCrs(found.crs().orElse(null))
+        .setItems(found.items().stream().map(ImageTaskResult::region).toList())
+        .build();
+  }
+
+  private static io.github.flinkdiffusion.connector.event.Region region(Region region) {
+    return io.github.flinkdiffusion.connector.event.Region.newBuilder()
+        .setLabel(region.label())
+        .setScore(region.score())
+        .setAreaPixels(region.areaPixels())
+        .setArea(region.area())
+        .setAreaUnit(region.areaUnit())
+        .setBox(
+            new Box(
+                region.box().x(), region.box().y(), region.box().width(), region.box().height()))
+        .setGeometry(region.geometry())
         .build();
   }
 

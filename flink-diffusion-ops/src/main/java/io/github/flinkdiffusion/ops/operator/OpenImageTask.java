@@ -23,6 +23,7 @@ import io.github.flinkdiffusion.ops.pipeline.InvalidRequestException;
 import io.github.flinkdiffusion.ops.pipeline.Numbers;
 import io.github.flinkdiffusion.ops.pipeline.Parameters;
 import io.github.flinkdiffusion.ops.pipeline.ResultKind;
+import io.github.flinkdiffusion.ops.pipeline.ResultMeaning;
 import io.github.flinkdiffusion.ops.pipeline.Tiling;
 import java.nio.file.Path;
 import java.util.List;
@@ -291,13 +292,13 @@ final class OpenImageTask implements AutoCloseable {
 
   /** How the result is to be written. */
   Composition.Order order(
-      boolean segmentation,
-      int channels,
+      ResultMeaning meaning,
+      Raster firstTile,
       ImageSettings how,
       Map<String, String> texts,
       Path scratch) {
     return new Composition.Order(
-        plan, image.scene(), bands, segmentation, channels, how.format(), texts, scratch);
+        plan, image.scene(), bands, meaning, firstTile, how.format(), texts, scratch);
   }
 
   @Override

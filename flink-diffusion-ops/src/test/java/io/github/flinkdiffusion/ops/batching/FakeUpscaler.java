@@ -8,6 +8,8 @@ import io.github.flinkdiffusion.ops.pipeline.GenerationSpec;
 import io.github.flinkdiffusion.ops.pipeline.InvalidRequestException;
 import io.github.flinkdiffusion.ops.pipeline.ModelInfo;
 import io.github.flinkdiffusion.ops.pipeline.Parameters;
+import io.github.flinkdiffusion.ops.pipeline.ResultKind;
+import io.github.flinkdiffusion.ops.pipeline.ResultMeaning;
 import io.github.flinkdiffusion.ops.pipeline.Signature;
 import io.github.flinkdiffusion.ops.pipeline.Tiling;
 import io.github.flinkdiffusion.ops.pipeline.Trajectory;
@@ -16,7 +18,6 @@ import java.nio.ByteBuffer;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Optional;
-import java.util.concurrent.CopyOnWriteArrayList;
 
 /**
  * A pipeline without a model that makes each pixel of its image a square of pixels, a little
@@ -33,14 +34,30 @@ public final class FakeUpscaler implements DiffusionPipeline {
   private final int channels;
   private final Tiling tiling;
   private final ModelInfo model;
-
-  /** Steps made in all. */
-  public final List<String> calls = new CopyOnWriteArrayList<>();
+  private final ResultMeaning meaning;
 
   public FakeUpscaler(int channels, Tiling tiling, String digest) {
+    this(channels, tiling, digest, ResultMeaning.PICTURE);
+  }
+
+  /**
+   * @param meaning what its pictures are taken for
+   */
+  public FakeUpscaler(int channels, Tiling tiling, String digest, ResultMeaning meaning) {
     this.channels = channels;
     this.tiling = tiling;
     this.model = new ModelInfo("fake-upscaler", digest);
+    this.meaning = meaning;
+  }
+
+  @Override
+  public ResultKind resultKind() {
+    return meaning.kind();
+  }
+
+  @Override
+  public ResultMeaning result(GenerationRequest request) {
+    return meaning;
   }
 
   @Override
@@ -55,7 +72,7 @@ public final class FakeUpscaler implements DiffusionPipeline {
 
   @Override
   public Optional<Tiling> tiling() {
-    return Optional.of(tiling);
+    return Optional.ofNullable(tiling);
   }
 
   @Override
@@ -92,7 +109,6 @@ public final class FakeUpscaler implements DiffusionPipeline {
 
   @Override
   public void step(List<Trajectory> batch) {
-    calls.add("step of " + batch.size());
     batch.forEach(trajectory -> ((Part) trajectory).step++);
   }
 
@@ -128,7 +144,7 @@ public final class FakeUpscaler implements DiffusionPipeline {
 
     GeneratedImage result() {
       Raster image = request.get(Parameters.IMAGE);
-      int scale = tiling.scale();
+      int scale = tiling == null ? 2 : tiling.scale();
       int width = image.width() * scale;
       int height = image.height() * scale;
       float[] pixels = new float[image.channels() * width * height];

@@ -5,7 +5,9 @@ import io.github.flinkdiffusion.connector.event.ImageEvent;
 import io.github.flinkdiffusion.connector.event.ImageTaskEvent;
 import io.github.flinkdiffusion.connector.event.ProgressEvent;
 import io.github.flinkdiffusion.ops.batching.FakeUpscaler;
+import io.github.flinkdiffusion.ops.pipeline.ClassMap;
 import io.github.flinkdiffusion.ops.pipeline.DiffusionPipeline;
+import io.github.flinkdiffusion.ops.pipeline.ResultMeaning;
 import io.github.flinkdiffusion.ops.pipeline.Tiling;
 import java.util.ArrayList;
 import java.util.List;
@@ -27,7 +29,12 @@ final class ImageSubtask implements AutoCloseable {
   private final ManualDevices devices;
 
   /** Opens fakes that make images twice as large. */
-  record Upscalers(int channels, String digest) implements PipelineFactory {
+  record Upscalers(int channels, String digest, boolean tiles, ClassMap classes)
+      implements PipelineFactory {
+    Upscalers(int channels, String digest) {
+      this(channels, digest, true, null);
+    }
+
     @Override
     public String model() {
       return "fake upscaler of " + channels + " " + digest;
@@ -39,7 +46,11 @@ final class ImageSubtask implements AutoCloseable {
     }
 
     FakeUpscaler pipeline() {
-      return new FakeUpscaler(channels, TILING, digest);
+      return new FakeUpscaler(
+          channels,
+          tiles ? TILING : null,
+          digest,
+          classes == null ? ResultMeaning.PICTURE : ResultMeaning.classes(classes));
     }
   }
 

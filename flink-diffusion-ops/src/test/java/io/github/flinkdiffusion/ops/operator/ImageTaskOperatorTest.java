@@ -2,7 +2,10 @@ package io.github.flinkdiffusion.ops.operator;
 
 import static io.github.flinkdiffusion.ops.operator.Subtask.settings;
 import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assertions.tuple;
+import static org.assertj.core.api.Assertions.within;
 
+import io.github.flinkdiffusion.connector.event.Box;
 import io.github.flinkdiffusion.connector.event.EventCodec;
 import io.github.flinkdiffusion.connector.event.FailureEvent;
 import io.github.flinkdiffusion.connector.event.FailureReason;
@@ -11,6 +14,7 @@ import io.github.flinkdiffusion.connector.event.ImageTaskEvent;
 import io.github.flinkdiffusion.connector.event.Payload;
 import io.github.flinkdiffusion.connector.event.PayloadReference;
 import io.github.flinkdiffusion.connector.event.Payloads;
+import io.github.flinkdiffusion.connector.event.Region;
 import io.github.flinkdiffusion.connector.payload.PayloadOptions;
 import io.github.flinkdiffusion.ops.batching.FakeUpscaler;
 import io.github.flinkdiffusion.ops.image.Bands;
@@ -20,12 +24,14 @@ import io.github.flinkdiffusion.ops.image.PixelFormat;
 import io.github.flinkdiffusion.ops.image.Raster;
 import io.github.flinkdiffusion.ops.image.ReadOptions;
 import io.github.flinkdiffusion.ops.image.SampleType;
+import io.github.flinkdiffusion.ops.pipeline.ClassMap;
 import io.github.flinkdiffusion.ops.pipeline.Seeds;
 import java.net.URI;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.List;
 import java.util.Map;
+import java.util.OptionalInt;
 import java.util.stream.Stream;
 import org.apache.flink.configuration.MemorySize;
 import org.apache.flink.runtime.checkpoint.OperatorSubtaskState;
@@ -372,6 +378,87 @@ class ImageTaskOperatorTest {
           .allSatisfy(event -> assertThat(event.getTotalSteps()).isEqualTo(6));
       assertThat(subtask.progressEvents().get(subtask.progressEvents().size() - 1).getStep())
           .isEqualTo(6);
+    }
+  }
+
+  @Test
+  void withoutTilesAResultIsAsLargeAsTheModelMakesIt() throws Exception {
+    Raster image = image(40, 30);
+    ImageSubtask.Upscalers whole = new ImageSubtask.Upscalers(1, DIGEST, false, null);
+    try (ImageSubtask subtask = new ImageSubtask(whole, settings(), devices).open()) {
+      subtask.task(task("a", image, "image/png").build());
+      subtask.settle();
+
+      assertThat(subtask.images().get(0).getWidth()).isEqualTo(80);
+      assertClose(picture(subtask.images().get(0)), expected(image, 2, 3));
+    }
+  }
+
+  @Test
+  void aSegmentationHasAMaskAndRegions() throws Exception {
+    float[] values = new float[8 * 6];
+    for (int y = 1; y < 4; y++) {
+      values[y * 8 + 2] = 1;
+      values[y * 8 + 3] = 1;
+    }
+    Raster image = new Raster(1, 6, 8, values);
+    ImageSubtask.Upscalers masks =
+        new ImageSubtask.Upscalers(1, DIGEST, false, ClassMap.binary("around", "organ"));
+    try (ImageSubtask subtask = new ImageSubtask(masks, settings(), devices).open()) {
+      subtask.task(task("a", image, "image/png").setEnsembleSize(2).build());
+      subtask.settle();
+
+      ImageEvent event = subtask.images().get(0);
+      Raster mask = read(event.getMask());
+      assertThat(mask.format().type()).isEqualTo(SampleType.UINT8);
+      for (int y = 0; y < 12; y++) {
+        for (int x = 0; x < 16; x++) {
+          assertThat(mask.at(0, y, x)).isEqualTo(image.at(0, y / 2, x / 2));
+        }
+      }
+      assertThat(picture(event).format().type()).isEqualTo(SampleType.UINT16);
+      assertThat(event.getUncertainty()).isNotNull();
+      assertThat(event.getRegions().getCrs()).isNull();
+      Region region = event.getRegions().getItems().get(0);
+      assertThat(event.getRegions().getItems()).hasSize(1);
+      assertThat(region.getLabel()).isEqualTo("organ");
+      assertThat(region.getAreaPixels()).isEqualTo(24);
+      assertThat(region.getBox()).isEqualTo(new Box(4.0, 2.0, 4.0, 6.0));
+      assertThat(region.getScore()).isCloseTo(1, within(1e-6));
+      assertThat(region.getGeometry()).contains("Polygon", "[4", "8]");
+    }
+  }
+
+  @Test
+  void ofManyClassesTheMaskHoldsTheirNumbersAndThePictureTheirColors() throws Exception {
+    float[] shares = new float[3 * 4 * 4];
+    for (int i = 0; i < 16; i++) {
+      shares[(i < 4 ? 0 : i < 8 ? 1 : 2) * 16 + i] = 1;
+    }
+    ClassMap classes =
+        new ClassMap(
+            ClassMap.Encoding.ONE_HOT,
+            List.of("sea", "sand", "wood"),
+            ClassMap.colors(3),
+            OptionalInt.empty());
+    ImageSubtask.Upscalers masks = new ImageSubtask.Upscalers(3, DIGEST, false, classes);
+    try (ImageSubtask subtask = new ImageSubtask(masks, settings(), devices).open()) {
+      subtask.task(task("a", new Raster(3, 4, 4, shares), "image/png").build());
+      subtask.settle();
+
+      ImageEvent event = subtask.images().get(0);
+      Raster mask = read(event.getMask());
+      Raster painted = picture(event);
+      for (int y = 0; y < 8; y++) {
+        int number = y < 2 ? 0 : y < 4 ? 1 : 2;
+        assertThat(Math.round(mask.at(0, y, 5) * 255)).isEqualTo(number);
+        for (int c = 0; c < 3; c++) {
+          assertThat(painted.at(c, y, 5)).isEqualTo(ClassMap.colors(3).get(number).band(c));
+        }
+      }
+      assertThat(event.getRegions().getItems())
+          .extracting(Region::getLabel, Region::getAreaPixels)
+          .containsExactly(tuple("wood", 32L), tuple("sea", 16L), tuple("sand", 16L));
     }
   }
 }
