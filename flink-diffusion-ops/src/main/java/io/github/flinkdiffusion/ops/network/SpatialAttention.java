@@ -23,7 +23,7 @@ record SpatialAttention(
     Value k = at.linear("to_k", h, channels, channels);
     Value v = at.linear("to_v", h, channels, channels);
     Value attended = at.heads(q, k, v, channels / headSize, headSize, false);
-    Value sum = m.add(at.image(at.linear("to_out.0", attended, channels, channels), x), x);
+    Value sum = at.addImage(x, at.image(at.linear("to_out.0", attended, channels, channels), x));
     return outputScale == 1 ? sum : m.multiply(sum, 1 / outputScale);
   }
 }

@@ -46,7 +46,7 @@ record Transformer2D(
         linearProjection
             ? at.image(at.linear("proj_out", h, channels, channels), x)
             : at.conv1x1("proj_out", at.image(h, x), channels, channels);
-    return at.method().add(h, x);
+    return at.addImage(x, h);
   }
 
   private Value block(Scope at, Value x, Value contextTokens) {
