@@ -33,7 +33,7 @@ public abstract class BenchmarkCommand implements Callable<Integer> {
     String name = spec.name();
     RunInfo run =
         RunInfo.begin(
-            CommandText.of(name, spec.commandLine().getParseResult().originalArgs()),
+            CommandText.of(spec.commandLine().getParseResult().originalArgs()),
             RunOptions.home(),
             options.smoke());
     BenchmarkResult result = measure().build(name, run.with(versions));

@@ -12,15 +12,14 @@ final class CommandText {
    * Absolute paths are shortened to their last part: where somebody keeps a Python says nothing,
    * and a result is published.
    *
-   * @param arguments behind the benchmark's name
+   * @param arguments of {@code benchmarks/run}
    */
-  static String of(String benchmark, List<String> arguments) {
-    String given =
-        arguments.stream()
+  static String of(List<String> arguments) {
+    return "benchmarks/run "
+        + arguments.stream()
             .map(CommandText::shortened)
             .map(text -> text.contains(" ") ? "'" + text + "'" : text)
             .collect(Collectors.joining(" "));
-    return ("benchmarks/run " + benchmark + " " + given).strip();
   }
 
   private static String shortened(String argument) {

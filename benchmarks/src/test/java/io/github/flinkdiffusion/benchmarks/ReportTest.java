@@ -118,7 +118,7 @@ class ReportTest {
   void aPublishedCommandNamesNoFolder() {
     assertThat(
             CommandText.of(
-                "engine", List.of("--python", "/home/me/env/bin/python", "--cache=/data/x y")))
+                List.of("engine", "--python", "/home/me/env/bin/python", "--cache=/data/x y")))
         .isEqualTo("benchmarks/run engine --python python '--cache=x y'");
   }
 

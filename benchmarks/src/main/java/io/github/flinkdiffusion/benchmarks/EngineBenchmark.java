@@ -1,0 +1,234 @@
+package io.github.flinkdiffusion.benchmarks;
+
+import io.github.flinkdiffusion.ops.engine.DeviceSpec;
+import io.github.flinkdiffusion.ops.pipeline.DiffusionPipeline;
+import io.github.flinkdiffusion.ops.pipeline.GeneratedImage;
+import io.github.flinkdiffusion.ops.pipeline.GenerationRequest;
+import io.github.flinkdiffusion.ops.pipeline.GenerationSpec;
+import io.github.flinkdiffusion.ops.pipeline.Parameters;
+import io.github.flinkdiffusion.ops.pipeline.PipelineSettings;
+import io.github.flinkdiffusion.ops.pipeline.Pipelines;
+import io.github.flinkdiffusion.ops.pipeline.Trajectory;
+import java.io.IOException;
+import java.nio.ByteBuffer;
+import java.nio.ByteOrder;
+import java.nio.FloatBuffer;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.concurrent.Callable;
+import java.util.stream.IntStream;
+import picocli.CommandLine.Command;
+import picocli.CommandLine.Option;
+
+/** P1: pictures of small models, texts to pixels, in this process and in diffusers. */
+@Command(
+    name = "engine",
+    mixinStandardHelpOptions = true,
+    description = "Small models from prompt to pixels, batch 1 and 8, beside diffusers.")
+final class EngineBenchmark extends BenchmarkCommand {
+  private static final String OURS = "Flink Diffusion";
+  private static final String PEER = "diffusers";
+  private static final double GUIDANCE = 5;
+
+  /**
+   * A model folder that comes with the project.
+   *
+   * @param name in the report
+   * @param folder below the project's
+   * @param side of its pictures in pixels
+   * @param prompt that it knows
+   */
+  private record SmallModel(String name, String folder, int side, String prompt) {}
+
+  /**
+   * @param pictures of one call
+   * @param goal of the speed over diffusers
+   */
+  private record Batch(int pictures, double goal) {}
+
+  private static final List<SmallModel> MODELS =
+      List.of(
+          new SmallModel(
+              "mini-emoji",
+              "examples/models/mini-emoji",
+              64,
+              "a large red apple on a blue background"),
+          new SmallModel(
+              "tiny-sd1",
+              "flink-diffusion-ops/src/test/resources/fixtures/models/tiny-sd1",
+              64,
+              "a red circle"));
+
+  private static final List<Batch> BATCHES = List.of(new Batch(1, 1.5), new Batch(8, 1.2));
+
+  @Option(
+      names = "--steps",
+      paramLabel = "N",
+      description = "Inference steps (default: ${DEFAULT-VALUE}; 2 with --smoke).")
+  private int steps = 20;
+
+  @Option(
+      names = "--device",
+      paramLabel = "NAME",
+      description = "auto, cpu or gpu:N, for both sides (default: ${DEFAULT-VALUE}).")
+  private String deviceName = "cpu";
+
+  @Override
+  protected BenchmarkResult.Builder measure() throws Exception {
+    if (options().smoke()) {
+      steps = 2;
+    }
+    BenchmarkResult.Builder result =
+        new BenchmarkResult.Builder(
+            "Engine: small models, prompt to pixels",
+            """
+            The same model folder, prompts, seeds, %d steps of the folder's scheduler and guidance %s in this process and
+            in diffusers, in float32: from texts to pixels in memory, with text encoding and decoding, without image
+            files. `mini-emoji` is the trained model that comes with the project, `tiny-sd1` a Stable Diffusion 1.x of
+            the same blocks with random weights and a few channels: it shows what surrounds the arithmetic.
+            """
+                .formatted(steps, Tables.number(GUIDANCE)));
+    DeviceSpec device = DeviceSpec.parse(deviceName);
+    if (options().python().isEmpty()) {
+      result.note("diffusers was not measured: no --python was given.");
+      measure(result, device, null);
+      return result;
+    }
+    try (PythonPeer peer =
+        PythonPeer.start(options().python().get(), RunInfo.configuredThreads())) {
+      peer.versions().forEach(this::version);
+      measure(result, device, peer);
+    }
+    return result;
+  }
+
+  private void measure(BenchmarkResult.Builder result, DeviceSpec device, PythonPeer peer)
+      throws Exception {
+    Map<String, List<Double>> bars = new LinkedHashMap<>();
+    List<String> scenarios = new ArrayList<>();
+    for (SmallModel model : MODELS) {
+      Path folder = RunOptions.home().resolve(model.folder());
+      try (DiffusionPipeline pipeline = Pipelines.open(folder, PipelineSettings.on(device))) {
+        if (peer != null) {
+          peer.ask(
+              "open_pipeline",
+              Map.of(
+                  "name",
+                  model.name(),
+                  "folder",
+                  folder.toString(),
+                  "dtype",
+                  device.isGpu() ? "FLOAT16" : "FLOAT32",
+                  "device",
+                  device.isGpu() ? "cuda:" + device.gpu() : "cpu"));
+        }
+        for (Batch batch : BATCHES) {
+          String scenario = "%s, batch %d".formatted(model.name(), batch.pictures());
+          scenarios.add(scenario);
+          Map<String, Callable<Double>> subjects = new LinkedHashMap<>();
+          List<GenerationRequest> requests = requests(pipeline, model, batch.pictures());
+          subjects.put(
+              OURS, () -> Rounds.seconds(() -> make(pipeline, requests)) / requests.size());
+          if (peer != null) {
+            subjects.put(
+                PEER,
+                () -> peer.seconds("generate", command(model, requests, "")) / requests.size());
+            result.note(difference(scenario, pipeline, requests, peer, model));
+          }
+          Map<String, Measurement> measured =
+              options().rounds().alternate(scenario, "s/picture", subjects);
+          measured.values().forEach(result::add);
+          measured.forEach(
+              (name, each) ->
+                  bars.computeIfAbsent(name, key -> new ArrayList<>())
+                      .add(each.summary().median()));
+          if (peer != null) {
+            result.add(
+                Finding.speed(measured.get(OURS), measured.get(PEER), Goal.atLeast(batch.goal())));
+          }
+        }
+        if (peer != null) {
+          peer.ask("close", Map.of("name", model.name()));
+        }
+      }
+    }
+    result.add(
+        Plot.bars(
+            "Small models: seconds a picture",
+            "",
+            "seconds a picture, less is better",
+            scenarios,
+            bars.entrySet().stream()
+                .map(each -> new Plot.Series(each.getKey(), List.of(), each.getValue()))
+                .toList()));
+  }
+
+  private List<GenerationRequest> requests(
+      DiffusionPipeline pipeline, SmallModel model, int count) {
+    return IntStream.range(0, count)
+        .mapToObj(
+            i ->
+                pipeline.prepare(
+                    GenerationSpec.of("picture " + i)
+                        .with(Parameters.PROMPT, model.prompt())
+                        .with(Parameters.SEED, (long) i)
+                        .with(Parameters.STEPS, (long) steps)
+                        .with(Parameters.GUIDANCE_SCALE, GUIDANCE)
+                        .with(Parameters.WIDTH, (long) model.side())
+                        .with(Parameters.HEIGHT, (long) model.side())))
+        .toList();
+  }
+
+  private static List<GeneratedImage> make(
+      DiffusionPipeline pipeline, List<GenerationRequest> requests) {
+    List<Trajectory> trajectories = pipeline.start(requests);
+    while (!trajectories.get(0).done()) {
+      pipeline.step(trajectories);
+    }
+    return pipeline.finish(trajectories);
+  }
+
+  private static Map<String, ?> command(
+      SmallModel model, List<GenerationRequest> requests, String output) {
+    GenerationRequest first = requests.get(0);
+    return Map.of(
+        "name", model.name(),
+        "prompts", requests.stream().map(each -> each.get(Parameters.PROMPT)).toList(),
+        "seeds", requests.stream().map(GenerationRequest::seed).toList(),
+        "steps", first.steps(),
+        "guidance", first.guidanceScale(),
+        "width", first.width(),
+        "height", first.height(),
+        "output", output);
+  }
+
+  /** Fast is worth something only if both make the same pictures. */
+  private static String difference(
+      String scenario,
+      DiffusionPipeline pipeline,
+      List<GenerationRequest> requests,
+      PythonPeer peer,
+      SmallModel model)
+      throws IOException {
+    Path file = Files.createTempFile("pictures", ".f32");
+    try {
+      peer.seconds("generate", command(model, requests, file.toString()));
+      FloatBuffer theirs =
+          ByteBuffer.wrap(Files.readAllBytes(file)).order(ByteOrder.LITTLE_ENDIAN).asFloatBuffer();
+      double greatest = 0;
+      for (GeneratedImage image : make(pipeline, requests)) {
+        for (float value : image.image().data()) {
+          greatest = Math.max(greatest, Math.abs(value - theirs.get()));
+        }
+      }
+      return "%s: the two sides' pictures differ by at most %s of a pixel's 256 levels."
+          .formatted(scenario, Tables.number(greatest * 255));
+    } finally {
+      Files.delete(file);
+    }
+  }
+}
