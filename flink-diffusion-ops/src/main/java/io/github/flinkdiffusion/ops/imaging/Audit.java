@@ -159,9 +159,9 @@ public record Audit(
   }
 
   /**
-   * What a pipeline class does with a request: segmentation, depth, normals, super-resolution,
-   * image-editing, image-variation, class-to-image, inpainting, image-to-image, text-to-image or
-   * unconditional. What the class does not tell, the request's inputs do.
+   * What a pipeline class does with a request: segmentation, detection, depth, normals,
+   * super-resolution, image-editing, image-variation, class-to-image, inpainting, image-to-image,
+   * text-to-image or unconditional. What the class does not tell, the request's inputs do.
    *
    * @param pipeline diffusers class name, may be empty
    */
@@ -176,7 +176,12 @@ public record Audit(
       return "super-resolution";
     }
     if (pipeline.contains("InstructPix2Pix")) {
-      return "image-editing";
+      String result = request.has(Parameters.RESULT) ? request.get(Parameters.RESULT) : "";
+      return switch (result) {
+        case "mask" -> "segmentation";
+        case "boxes" -> "detection";
+        default -> "image-editing";
+      };
     }
     if (pipeline.contains("Variation")) {
       return "image-variation";

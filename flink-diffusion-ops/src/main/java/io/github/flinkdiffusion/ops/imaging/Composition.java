@@ -8,6 +8,8 @@ import io.github.flinkdiffusion.ops.image.PixelFormat;
 import io.github.flinkdiffusion.ops.image.Raster;
 import io.github.flinkdiffusion.ops.image.SampleType;
 import io.github.flinkdiffusion.ops.image.TiffWriter;
+import io.github.flinkdiffusion.ops.image.Window;
+import io.github.flinkdiffusion.ops.pipeline.BoxStyle;
 import io.github.flinkdiffusion.ops.pipeline.ClassMap;
 import io.github.flinkdiffusion.ops.pipeline.ResultMeaning;
 import java.io.IOException;
@@ -38,7 +40,7 @@ import java.util.stream.Stream;
  * @param mask of a segmentation
  * @param uncertainty of an ensemble: the samples' spread, see {@link Ensemble#spread}; 16 bits over
  *     0..1 in PNG files, floats in TIFF files
- * @param regions of a segmentation
+ * @param regions of a segmentation, or the boxes of a detection
  */
 public record Composition(
     int width,
@@ -196,6 +198,9 @@ public record Composition(
                       order.isEnsemble() ? Optional.of(decision.score()) : Optional.empty(),
                       order.scaledMetadata()));
     }
+    if (order.meaning().boxes().isPresent()) {
+      regions = Optional.of(boxes(order, order.meaning().boxes().get(), stacked));
+    }
     Optional<Artifact> uncertainty =
         order.isEnsemble()
             ? Optional.of(
@@ -211,6 +216,19 @@ public record Composition(
         mask,
         uncertainty,
         regions);
+  }
+
+  /** What a model has drawn, and not what the image had before. */
+  private static Regions boxes(Order order, BoxStyle style, Raster stacked) {
+    Scene scene = order.scene();
+    Raster drawn = Assembly.channels(stacked, 0, order.channels());
+    boolean same = scene.width() == drawn.width() && scene.height() == drawn.height();
+    Optional<Raster> before =
+        same
+            ? Optional.of(
+                order.bands().toModel(scene.read(new Window(0, 0, scene.width(), scene.height()))))
+            : Optional.empty();
+    return new BoxReader(style).read(drawn, before, RegionFinder.Limits.DEFAULT.regions());
   }
 
   private static Artifact encode(Raster raster, ImageMetadata metadata, String mediaType) {

@@ -14,7 +14,7 @@ import java.util.Optional;
 
 /**
  * A picture changed as a sentence says: diffusers' StableDiffusionInstructPix2PixPipeline (Brooks,
- * Holynski &amp; Efros 2023), which also runs InstructCV.
+ * Holynski &amp; Efros 2023), which also runs InstructCV, see {@link InstructedResult}.
  *
  * <p>The encoded picture is appended to the latent. With guidance a call has three rows: text and
  * picture, picture alone, nothing; equation 3 of the paper weighs them by {@code guidanceScale} and
@@ -28,6 +28,7 @@ final class InstructPix2Pix implements Task {
   private final Denoiser denoiser;
   private final Autoencoder autoencoder;
   private final Tiling tiling;
+  private final InstructedResult result;
 
   private InstructPix2Pix(Components components) {
     this.components = components;
@@ -43,10 +44,13 @@ final class InstructPix2Pix implements Task {
     UNetConditions.channels(config, unet, autoencoder, autoencoder.format().latentChannels());
     int factor = autoencoder.format().scaleFactor();
     this.tiling = Tiling.of(1, factor, factor * config.integer("sample_size", 64));
+    this.result = InstructedResult.of(components.folder().config());
     this.signature =
-        Signature.of("StableDiffusionInstructPix2PixPipeline")
-            .required(Parameters.PROMPT)
-            .required(Parameters.IMAGE)
+        result
+            .describe(
+                Signature.of("StableDiffusionInstructPix2PixPipeline")
+                    .required(Parameters.PROMPT)
+                    .required(Parameters.IMAGE))
             .optional(Parameters.TILE_TOP_LEFT)
             .withDefault(Parameters.NEGATIVE_PROMPT, "")
             .withDefault(Parameters.STEPS, 100L)
@@ -78,7 +82,13 @@ final class InstructPix2Pix implements Task {
   }
 
   @Override
+  public ResultMeaning result(Arguments request) {
+    return result.meaning(request);
+  }
+
+  @Override
   public GenerationRequest check(GenerationRequest request) {
+    result.check(request);
     Sides.checkPicture(request, autoencoder.format().scaleFactor());
     Raster image = request.get(Parameters.IMAGE);
     Sides.checkChannels(Parameters.IMAGE, image, autoencoder.format().inChannels());

@@ -1,11 +1,13 @@
 package io.github.flinkdiffusion.ops.pipeline;
 
 import io.github.flinkdiffusion.ops.image.Raster;
+import java.util.Arrays;
 import java.util.Collection;
 import java.util.Collections;
 import java.util.LinkedHashMap;
 import java.util.Map;
 import java.util.Optional;
+import java.util.Set;
 import java.util.function.Predicate;
 
 /**
@@ -227,6 +229,35 @@ public final class Parameters {
           "a whole number from 0 to 8192",
           value -> value >= 0 && value <= 8192);
 
+  public static final Parameter<String> RESULT =
+      add(
+          new Parameter<>(
+              "result",
+              String.class,
+              "What the instruction asks for, of a model that does vision tasks (InstructCV): a"
+                  + " picture, a mask of what it segments, or boxes around what it detects, which"
+                  + " are then read from the picture.",
+              "picture, mask or boxes",
+              value -> Set.of("picture", "mask", "boxes").contains(value)));
+
+  public static final Parameter<String> LABELS =
+      text(
+          "labels",
+          "Names of what the mask or the boxes are about, for the result's regions, separated by"
+              + " semicolons.",
+          "names separated by semicolons");
+
+  public static final Parameter<Numbers> COLORS =
+      numbers(
+          "colors",
+          "Color of each label in the picture: red, green and blue in turn. One label is white on"
+              + " black in a mask, and has blue boxes, unless this says otherwise; what is black is"
+              + " background.",
+          "three whole numbers from 0 to 255 for each label",
+          colors ->
+              colors.size() % 3 == 0
+                  && Arrays.stream(colors.values()).allMatch(Parameters::isBand));
+
   private Parameters() {}
 
   /** All of them, in the order of the reference page. */
@@ -281,6 +312,10 @@ public final class Parameters {
 
   private static boolean inRange(double pixels) {
     return pixels >= 0 && pixels <= 1e6;
+  }
+
+  private static boolean isBand(double value) {
+    return wholeFrom0(value) && value <= 255;
   }
 
   private static boolean wholeFrom0(double pixels) {

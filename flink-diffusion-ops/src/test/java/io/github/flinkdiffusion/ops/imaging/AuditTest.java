@@ -208,6 +208,12 @@ class AuditTest {
     assertThat(Audit.task("StableDiffusionImageVariationPipeline", image))
         .isEqualTo("image-variation");
     assertThat(Audit.task("LDMSuperResolutionPipeline", image)).isEqualTo("super-resolution");
+    String instructed = "StableDiffusionInstructPix2PixPipeline";
+    assertThat(Audit.task(instructed, image)).isEqualTo("image-editing");
+    assertThat(Audit.task(instructed, image.with(Parameters.RESULT, "mask")))
+        .isEqualTo("segmentation");
+    assertThat(Audit.task(instructed, image.with(Parameters.RESULT, "boxes")))
+        .isEqualTo("detection");
     assertThat(Audit.task("MarigoldDepthPipeline", image)).isEqualTo("depth");
     assertThat(Audit.task("MarigoldNormalsPipeline", image)).isEqualTo("normals");
     assertThat(Audit.task("ConcatConditionedSegmentationPipeline", image))
