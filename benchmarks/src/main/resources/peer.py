@@ -86,20 +86,18 @@ def generate(name, prompts, seeds, steps, guidance, width, height, output):
     return took
 
 
-def unet_inputs(batch, channels, latent, tokens, context, dtype, device):
+def unet_inputs(batch, channels, latent, tokens, context, timestep, dtype, device):
     generator = torch.Generator("cpu").manual_seed(1)
     sample = torch.randn(batch, channels, latent, latent, generator=generator)
-    timestep = torch.full((batch,), 500.0)
+    timestep = torch.full((batch,), timestep)
     words = torch.randn(batch, tokens, context, generator=generator)
     return sample.to(device, dtype), timestep.to(device), words.to(device, dtype)
 
 
-def open_unet(name, folder, dtype, device, compiled, channels_last):
+def open_unet(name, folder, dtype, device, compiled):
     from diffusers import UNet2DConditionModel
 
     network = UNet2DConditionModel.from_pretrained(folder, torch_dtype=DTYPES[dtype], local_files_only=True).to(device).eval()
-    if channels_last:
-        network = network.to(memory_format=torch.channels_last)
     if compiled:
         network = torch.compile(network)
     opened[name] = (lambda *inputs: network(*inputs, return_dict=False)[0], DTYPES[dtype], device)
@@ -113,9 +111,9 @@ def open_archive(name, path, device):
     opened[name] = (network, torch.float32, device)
 
 
-def call_unet(name, batch, channels, latent, tokens, context, output):
+def call_unet(name, batch, channels, latent, tokens, context, timestep, output):
     network, dtype, device = opened[name]
-    inputs = unet_inputs(batch, channels, latent, tokens, context, dtype, device)
+    inputs = unet_inputs(batch, channels, latent, tokens, context, timestep, dtype, device)
     took, result = seconds(device, lambda: network(*inputs))
     if output:
         result.float().cpu().numpy().astype("<f4").tofile(output)

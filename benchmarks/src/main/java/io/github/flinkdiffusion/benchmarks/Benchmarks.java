@@ -8,7 +8,13 @@ import picocli.CommandLine.Command;
     name = "benchmarks/run",
     mixinStandardHelpOptions = true,
     description = "Measures this project side by side with what a user would pick instead.",
-    subcommands = {HotPathBenchmark.class, EngineBenchmark.class, Report.class})
+    subcommands = {
+      HotPathBenchmark.class,
+      EngineBenchmark.class,
+      UNetBenchmark.class,
+      LoadBenchmark.class,
+      Report.class
+    })
 public final class Benchmarks {
   private Benchmarks() {}
 

@@ -13,7 +13,7 @@ class SmokeTest {
   @TempDir private Path results;
 
   @ParameterizedTest
-  @CsvSource({"hotpath", "engine"})
+  @CsvSource({"hotpath", "engine", "unet", "load"})
   void runsAndLeavesAResult(String benchmark) {
     assertThat(Benchmarks.run(benchmark, "--smoke", "--results", results.toString())).isZero();
 
