@@ -15,7 +15,7 @@ import picocli.CommandLine.Command;
     })
 public final class EnhanceDemo extends ImageDemo {
   private EnhanceDemo() {
-    super("mini-satellite-x4", ".*\\.tif");
+    super("mini-satellite-x4", ".*\\.tif", 2);
   }
 
   public static void main(String[] args) {

@@ -72,11 +72,10 @@ abstract class ImageDemo implements Callable<Integer> {
   @Option(
       names = "--samples",
       paramLabel = "N",
-      defaultValue = "4",
       description =
           "Samples of each image; their mean is the answer, their spread the uncertainty (default:"
-              + " ${DEFAULT-VALUE}).")
-  private int samples;
+              + " 2 to enlarge, 4 to segment).")
+  private Integer samples;
 
   @Option(
       names = "--tile",
@@ -127,14 +126,16 @@ abstract class ImageDemo implements Callable<Integer> {
 
   private final String embeddedModel;
   private final String inputPattern;
+  private final int defaultSamples;
 
   /**
    * @param embeddedModel name below examples/models
    * @param inputPattern of the file names of its example inputs
    */
-  ImageDemo(String embeddedModel, String inputPattern) {
+  ImageDemo(String embeddedModel, String inputPattern, int defaultSamples) {
     this.embeddedModel = embeddedModel;
     this.inputPattern = inputPattern;
+    this.defaultSamples = defaultSamples;
   }
 
   /** What the contact sheet shows of each result. */
@@ -159,7 +160,7 @@ abstract class ImageDemo implements Callable<Integer> {
               .setImage(payloads.write(input.file(), ""))
               .setSeed(seed)
               .setSteps(steps)
-              .setEnsembleSize(samples)
+              .setEnsembleSize(samples == null ? defaultSamples : samples)
               .build();
       requests.add(new DemoRun.Request(task.getId(), EventCodec.imageTasks().encode(task)));
     }

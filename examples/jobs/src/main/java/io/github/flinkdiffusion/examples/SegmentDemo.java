@@ -15,7 +15,7 @@ import picocli.CommandLine.Command;
     })
 public final class SegmentDemo extends ImageDemo {
   private SegmentDemo() {
-    super("mini-brain-mask", "slice-\\d+\\.png");
+    super("mini-brain-mask", "slice-\\d+\\.png", 4);
   }
 
   public static void main(String[] args) {

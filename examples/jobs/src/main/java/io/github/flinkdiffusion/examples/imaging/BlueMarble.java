@@ -5,6 +5,7 @@ import io.github.flinkdiffusion.ops.image.Georeference;
 import io.github.flinkdiffusion.ops.image.ImageMetadata;
 import io.github.flinkdiffusion.ops.image.PilResize;
 import io.github.flinkdiffusion.ops.image.Raster;
+import io.github.flinkdiffusion.ops.image.Window;
 import java.awt.image.BufferedImage;
 import java.io.IOException;
 import java.nio.file.Path;
@@ -103,14 +104,15 @@ final class BlueMarble implements DenoiserTraining.Examples {
     return crop(scene, region.x(), region.y(), Region.SIDE);
   }
 
-  /** A region at its place on Earth, in degrees (EPSG 4326). */
-  Raster scene(Region region) {
+  /** A part of a region, as it is, at its place on Earth in degrees (EPSG 4326). */
+  Raster scene(Region region, Window part) {
     double degrees = 360.0 / scene.width();
     return truth(region)
         .withMetadata(
             ImageMetadata.NONE.withGeoreference(
                 Georeference.northUp(
-                    4326, region.x() * degrees - 180, 90 - region.y() * degrees, degrees)));
+                    4326, region.x() * degrees - 180, 90 - region.y() * degrees, degrees)))
+        .crop(part);
   }
 
   /** A region as the sensor sees it, a quarter as wide and high. */

@@ -7,6 +7,7 @@ import io.github.flinkdiffusion.ops.image.Images;
 import io.github.flinkdiffusion.ops.image.PilResize;
 import io.github.flinkdiffusion.ops.image.PngCodec;
 import io.github.flinkdiffusion.ops.image.Raster;
+import io.github.flinkdiffusion.ops.image.Window;
 import io.github.flinkdiffusion.ops.pipeline.DiffusionPipeline;
 import io.github.flinkdiffusion.ops.pipeline.PipelineSettings;
 import io.github.flinkdiffusion.ops.pipeline.Pipelines;
@@ -37,6 +38,8 @@ public final class MiniSatelliteEvaluation implements Callable<Integer> {
 
   /** Likewise of scenes that are larger than what the model was trained on. */
   private static final Map<String, Integer> SCENES = Map.of("mediterranean", 0, "carolina", 2);
+
+  private static final Window SCENE = new Window(48, 64, 160, 96);
 
   @Option(
       names = "--image",
@@ -165,7 +168,8 @@ public final class MiniSatelliteEvaluation implements Callable<Integer> {
     for (Map.Entry<String, Integer> scene : SCENES.entrySet()) {
       Files.write(
           inputs.resolve(scene.getKey() + ".tif"),
-          Images.write(globe.scene(BlueMarble.HELD_OUT.get(scene.getValue())), "image/tiff"));
+          Images.write(
+              globe.scene(BlueMarble.HELD_OUT.get(scene.getValue()), SCENE), "image/tiff"));
     }
   }
 }
