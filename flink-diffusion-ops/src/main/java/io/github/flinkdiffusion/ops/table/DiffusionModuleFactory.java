@@ -1,5 +1,7 @@
 package io.github.flinkdiffusion.ops.table;
 
+import io.github.flinkdiffusion.connector.payload.PayloadOptions;
+import io.github.flinkdiffusion.connector.payload.PayloadSettings;
 import java.util.LinkedHashMap;
 import java.util.Locale;
 import java.util.Map;
@@ -7,6 +9,8 @@ import java.util.Optional;
 import java.util.Set;
 import java.util.function.Function;
 import org.apache.flink.configuration.ConfigOption;
+import org.apache.flink.configuration.ConfigOptions;
+import org.apache.flink.configuration.Configuration;
 import org.apache.flink.table.api.ValidationException;
 import org.apache.flink.table.factories.ModuleFactory;
 import org.apache.flink.table.functions.FunctionDefinition;
@@ -15,17 +19,38 @@ import org.apache.flink.table.module.Module;
 /**
  * {@code LOAD MODULE diffusion WITH ('text-to-image.model.folder' = '/models/sd15', ...)}: models
  * as functions. Each function has options of its own, which are {@link DiffusionModelOptions} with
- * the function's name before them; functions without any are not there.
+ * the function's name before them; functions that need a model and have none are not there. Those
+ * that need none are always there.
  */
 public final class DiffusionModuleFactory implements ModuleFactory {
 
   private static final Map<String, Function<FunctionSettings, FunctionDefinition>> FUNCTIONS =
       new LinkedHashMap<>();
 
+  /** Without a model; the argument says whether what can not be done fails the job. */
+  private static final Map<String, Function<Boolean, FunctionDefinition>> PLAIN =
+      new LinkedHashMap<>();
+
+  /** What functions without a model give for what can not be done. */
+  static final ConfigOption<OnError> ON_ERROR =
+      ConfigOptions.key("on-error")
+          .enumType(OnError.class)
+          .defaultValue(OnError.DROP)
+          .withDescription(
+              "What functions without a model give for what can not be done, such as a damaged image:"
+                  + " DROP for NULL and a line in the log, FAIL to fail the job.");
+
   static {
     FUNCTIONS.put("text_to_image", TextToImageFunction::new);
     FUNCTIONS.put("image_to_image", ImageToImageFunction::new);
     FUNCTIONS.put("upscale", UpscaleFunction::new);
+    PLAIN.put("image_info", ImageInfoFunction::new);
+    PLAIN.put("image_resize", ImageResizeFunction::new);
+    PLAIN.put("image_convert", ImageConvertFunction::new);
+    PLAIN.put("psnr", QualityFunction::psnr);
+    PLAIN.put("ssim", QualityFunction::ssim);
+    PLAIN.put("dice", QualityFunction::dice);
+    PLAIN.put("iou", QualityFunction::iou);
   }
 
   @Override
@@ -57,18 +82,40 @@ public final class DiffusionModuleFactory implements ModuleFactory {
         functions.put(function.getKey(), function.getValue().apply(settings));
       }
     }
+    boolean failing = failing(options);
+    PLAIN.forEach((name, function) -> functions.put(name, function.apply(failing)));
+    functions.put("payload", new PayloadFunction(PayloadSettings.of(configured(context)), failing));
     for (String key : options.keySet()) {
-      if (FUNCTIONS.keySet().stream().noneMatch(name -> key.startsWith(prefix(name)))) {
+      if (!key.equals(ON_ERROR.key())
+          && FUNCTIONS.keySet().stream().noneMatch(name -> key.startsWith(prefix(name)))) {
         throw new ValidationException(
-            "The module's option '%s' is not known; options begin with the name of a function, one of %s."
+            "The module's option '%s' is not known; options are '%s' and those that begin with the name of a function, one of %s."
                 .formatted(
                     key,
+                    ON_ERROR.key(),
                     String.join(
                         ", ",
                         FUNCTIONS.keySet().stream().map(DiffusionModuleFactory::prefix).toList())));
       }
     }
     return new DiffusionModule(functions);
+  }
+
+  private static boolean failing(Map<String, String> options) {
+    OnError onError = Configuration.fromMap(options).get(ON_ERROR);
+    if (onError == OnError.COLUMN) {
+      throw new ValidationException(
+          "Option '%s' can not be COLUMN, a function has one value; use FAIL, or DROP for NULL."
+              .formatted(ON_ERROR.key()));
+    }
+    return onError == OnError.FAIL;
+  }
+
+  private static Configuration configured(Context context) {
+    Configuration payload = new Configuration();
+    PayloadOptions.ALL.forEach(
+        option -> FunctionSettings.copy(option, context.getConfiguration(), payload));
+    return payload;
   }
 
   private static String prefix(String function) {

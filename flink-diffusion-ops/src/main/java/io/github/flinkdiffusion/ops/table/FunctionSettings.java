@@ -76,7 +76,7 @@ record FunctionSettings(
         onError == OnError.FAIL);
   }
 
-  private static <T> void copy(ConfigOption<T> option, ReadableConfig from, Configuration to) {
+  static <T> void copy(ConfigOption<T> option, ReadableConfig from, Configuration to) {
     from.getOptional(option).ifPresent(value -> to.set(option, value));
   }
 }

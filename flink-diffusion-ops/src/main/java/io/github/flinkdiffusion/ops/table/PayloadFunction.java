@@ -1,0 +1,43 @@
+package io.github.flinkdiffusion.ops.table;
+
+import io.github.flinkdiffusion.connector.event.PayloadReference;
+import io.github.flinkdiffusion.connector.event.Payloads;
+import io.github.flinkdiffusion.connector.payload.PayloadSettings;
+import io.github.flinkdiffusion.connector.payload.PayloadStore;
+import org.apache.flink.table.functions.FunctionContext;
+
+/**
+ * {@code PAYLOAD(uri, sha256, length)}: the bytes that an event names beside Kafka, verified. Read
+ * only below the job's {@code diffusion.payload.store} and {@code
+ * diffusion.payload.allowed-prefixes}.
+ */
+public final class PayloadFunction extends PlainFunction {
+  private static final long serialVersionUID = 1L;
+
+  private final PayloadSettings settings;
+  private transient PayloadStore store;
+
+  PayloadFunction(PayloadSettings settings, boolean failing) {
+    super("PAYLOAD", failing);
+    this.settings = settings;
+  }
+
+  @Override
+  public void open(FunctionContext context) {
+    store = new PayloadStore(settings);
+  }
+
+  /** A file can come and go, so the value is none of the arguments alone. */
+  @Override
+  public boolean isDeterministic() {
+    return false;
+  }
+
+  public byte[] eval(String uri, String sha256, Long length) {
+    if (uri == null || sha256 == null || length == null) {
+      return null;
+    }
+    return valueOrNull(
+        () -> store.read(Payloads.stored(new PayloadReference(uri, sha256, length), "")));
+  }
+}

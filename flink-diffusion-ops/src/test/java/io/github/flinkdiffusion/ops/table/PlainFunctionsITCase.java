@@ -1,0 +1,161 @@
+package io.github.flinkdiffusion.ops.table;
+
+import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assertions.assertThatThrownBy;
+import static org.assertj.core.api.Assertions.within;
+
+import io.github.flinkdiffusion.connector.event.Payloads;
+import io.github.flinkdiffusion.connector.payload.PayloadOptions;
+import io.github.flinkdiffusion.ops.image.Bands;
+import io.github.flinkdiffusion.ops.image.Georeference;
+import io.github.flinkdiffusion.ops.image.ImageMetadata;
+import io.github.flinkdiffusion.ops.image.Images;
+import io.github.flinkdiffusion.ops.image.PixelFormat;
+import io.github.flinkdiffusion.ops.image.Raster;
+import io.github.flinkdiffusion.ops.image.ReadOptions;
+import io.github.flinkdiffusion.ops.image.SampleType;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.HexFormat;
+import java.util.List;
+import org.apache.flink.runtime.testutils.MiniClusterResourceConfiguration;
+import org.apache.flink.table.api.EnvironmentSettings;
+import org.apache.flink.table.api.TableEnvironment;
+import org.apache.flink.test.junit5.MiniClusterExtension;
+import org.apache.flink.types.Row;
+import org.apache.flink.util.CloseableIterator;
+import org.junit.jupiter.api.BeforeEach;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.extension.RegisterExtension;
+import org.junit.jupiter.api.io.TempDir;
+
+/** Functions of images that need no model, in both modes. */
+class PlainFunctionsITCase {
+  @RegisterExtension
+  private static final MiniClusterExtension FLINK =
+      new MiniClusterExtension(
+          new MiniClusterResourceConfiguration.Builder()
+              .setNumberTaskManagers(1)
+              .setNumberSlotsPerTaskManager(2)
+              .build());
+
+  private TableEnvironment sql;
+
+  @BeforeEach
+  void newSession() {
+    sql = TableEnvironment.create(EnvironmentSettings.inBatchMode());
+    sql.getConfig().set("parallelism.default", "1");
+    sql.executeSql("LOAD MODULE diffusion");
+  }
+
+  private Row row(String select) throws Exception {
+    List<Row> rows = new ArrayList<>();
+    try (CloseableIterator<Row> results = sql.executeSql("SELECT " + select).collect()) {
+      results.forEachRemaining(rows::add);
+    }
+    assertThat(rows).hasSize(1);
+    return rows.get(0);
+  }
+
+  private static String bytes(byte[] file) {
+    return "x'" + HexFormat.of().formatHex(file) + "'";
+  }
+
+  private static Raster scene() {
+    float[] values = new float[6 * 4];
+    for (int i = 0; i < values.length; i++) {
+      values[i] = i / 24f;
+    }
+    return new Raster(
+        1,
+        4,
+        6,
+        values,
+        PixelFormat.of(Bands.GRAY, SampleType.UINT16),
+        ImageMetadata.NONE.withGeoreference(Georeference.northUp(32633, 10, 20, 2)));
+  }
+
+  @Test
+  void aFileTellsWhatItHolds() throws Exception {
+    Row info =
+        (Row) row("IMAGE_INFO(" + bytes(Images.write(scene(), "image/tiff")) + ")").getField(0);
+    assertThat(info).isEqualTo(Row.of("image/tiff", 6, 4, 1, "UINT16", 0.0, 65535.0, 32633, null));
+  }
+
+  @Test
+  void picturesAreResizedAndConverted() throws Exception {
+    String tiff = bytes(Images.write(scene(), "image/tiff"));
+    Row row = row("IMAGE_RESIZE(%s, 12, 8), IMAGE_CONVERT(%s, 'png')".formatted(tiff, tiff));
+    Raster larger = Images.read((byte[]) row.getField(0), ReadOptions.DEFAULT);
+    assertThat(larger.width()).isEqualTo(12);
+    assertThat(larger.metadata().georeference().orElseThrow().pixelScale().get(0)).isEqualTo(1);
+    byte[] png = (byte[]) row.getField(1);
+    assertThat(Images.mediaType(png)).contains("image/png");
+    assertThat(Images.read(png, ReadOptions.DEFAULT).data()).hasSize(24);
+  }
+
+  @Test
+  void qualitiesAreThoseOfThePlainFunctions() throws Exception {
+    byte[] black = Images.write(Raster.filled(1, 16, 16, 0), "image/png");
+    byte[] gray = Images.write(Raster.filled(1, 16, 16, 0.2f), "image/png");
+    float[] half = new float[256];
+    java.util.Arrays.fill(half, 0, 128, 1);
+    byte[] top = Images.write(new Raster(1, 16, 16, half), "image/png");
+    byte[] all = Images.write(Raster.filled(1, 16, 16, 1), "image/png");
+    Row row =
+        row(
+            "PSNR(%s, %s), SSIM(%s, %s), DICE(%s, %s), IOU(%s, %s)"
+                .formatted(
+                    bytes(gray),
+                    bytes(black),
+                    bytes(gray),
+                    bytes(gray),
+                    bytes(top),
+                    bytes(all),
+                    bytes(top),
+                    bytes(all)));
+    assertThat((double) row.getField(0)).isCloseTo(-20 * Math.log10(0.2), within(1e-6));
+    assertThat((double) row.getField(1)).isCloseTo(1, within(1e-9));
+    assertThat((double) row.getField(2)).isCloseTo(2.0 / 3, within(1e-9));
+    assertThat((double) row.getField(3)).isCloseTo(0.5, within(1e-9));
+  }
+
+  @Test
+  void whatIsNullOrCanNotBeDoneIsNull() throws Exception {
+    byte[] small = Images.write(Raster.filled(1, 16, 16, 0), "image/png");
+    byte[] other = Images.write(Raster.filled(1, 8, 16, 0), "image/png");
+    Row row =
+        row(
+            "IMAGE_INFO(CAST(NULL AS BYTES)), IMAGE_INFO(x'00'), IMAGE_RESIZE(%s, 0, 5),"
+                    .formatted(bytes(small))
+                + " IMAGE_CONVERT(%s, 'gif'), PSNR(%s, %s), PAYLOAD('s3://b/x', 'ab', 1)"
+                    .formatted(bytes(small), bytes(small), bytes(other)));
+    assertThat(row).isEqualTo(Row.of(null, null, null, null, null, null));
+  }
+
+  @Test
+  void orItFailsTheJobWhereThatIsWanted() {
+    sql.executeSql("UNLOAD MODULE diffusion");
+    sql.executeSql("LOAD MODULE diffusion WITH ('on-error' = 'FAIL')");
+    assertThatThrownBy(() -> row("IMAGE_RESIZE(x'00', 4, 4)")).hasStackTraceContaining("1 bytes");
+    assertThatThrownBy(() -> sql.executeSql("LOAD MODULE diffusion WITH ('on-eror' = 'FAIL')"))
+        .hasStackTraceContaining("'on-eror' is not known");
+  }
+
+  @Test
+  void whatLiesBesideKafkaIsReadWhereThatIsAllowed(@TempDir Path folder) throws Exception {
+    byte[] file = {1, 2, 3};
+    Path inside = Files.write(folder.resolve("inside"), file);
+    TableEnvironment allowed = TableEnvironment.create(EnvironmentSettings.inBatchMode());
+    allowed.getConfig().set("parallelism.default", "1");
+    allowed.getConfig().set(PayloadOptions.ALLOWED_PREFIXES.key(), folder.toUri().toString());
+    allowed.executeSql("LOAD MODULE diffusion");
+    sql = allowed;
+    String digest = Payloads.sha256(file);
+    assertThat((byte[]) row("PAYLOAD('%s', '%s', 3)".formatted(inside.toUri(), digest)).getField(0))
+        .containsExactly(file);
+    assertThat(row("PAYLOAD('%s', '%s', 3)".formatted(inside.toUri(), "0".repeat(64))).getField(0))
+        .isNull();
+  }
+}
