@@ -6,10 +6,8 @@ import io.github.flinkdiffusion.ops.image.PilResize;
 import io.github.flinkdiffusion.ops.image.Raster;
 import io.github.flinkdiffusion.ops.network.UNet2D;
 import io.github.flinkdiffusion.ops.network.UNet2DConfig;
-import io.github.flinkdiffusion.ops.scheduler.SamplerState;
 import io.github.flinkdiffusion.ops.scheduler.SamplingPlan;
 import io.github.flinkdiffusion.ops.weights.Config;
-import java.util.ArrayList;
 import java.util.List;
 import java.util.Optional;
 
@@ -60,12 +58,7 @@ final class ConcatSegmentation implements Task {
     }
     this.denoiser = Denoiser.of(components.load("unet", new UNet2D(unet).graph()));
     this.signature =
-        Signature.of("ConcatConditionedSegmentationPipeline")
-            .required(Parameters.IMAGE)
-            .optional(Parameters.TILE_TOP_LEFT)
-            .withDefault(Parameters.STEPS, 8L)
-            .withDefault(Parameters.SCHEDULER, plans.own())
-            .withDefault(Parameters.ETA, 0.0)
+        Concatenation.signature("ConcatConditionedSegmentationPipeline", plans)
             .withDefault(
                 Parameters.WIDTH, "the image's", asked -> Sides.imageWidth(asked, shape.width()))
             .withDefault(
@@ -121,20 +114,8 @@ final class ConcatSegmentation implements Task {
 
   @Override
   public List<Beginning> begin(List<GenerationRequest> requests, List<TrajectoryNoise> noises) {
-    List<Beginning> beginnings = new ArrayList<>();
-    for (int i = 0; i < requests.size(); i++) {
-      GenerationRequest request = requests.get(i);
-      Raster seen =
-          FloatResize.resize(
-              request.get(Parameters.IMAGE),
-              shape.height(),
-              shape.width(),
-              PilResize.Filter.BILINEAR);
-      SamplerState state = SamplerState.start(plan(request), noises.get(i).gaussian(shape));
-      Row row = Row.of().with(Concatenation.signed(seen));
-      beginnings.add(new Beginning(shape, state, List.of(row), Guidance.NONE, false));
-    }
-    return beginnings;
+    return Concatenation.begin(
+        requests, noises, plans, request -> shape, PilResize.Filter.BILINEAR);
   }
 
   @Override

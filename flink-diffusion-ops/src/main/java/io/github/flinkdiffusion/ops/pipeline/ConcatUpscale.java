@@ -6,10 +6,8 @@ import io.github.flinkdiffusion.ops.image.PilResize;
 import io.github.flinkdiffusion.ops.image.Raster;
 import io.github.flinkdiffusion.ops.network.UNet2D;
 import io.github.flinkdiffusion.ops.network.UNet2DConfig;
-import io.github.flinkdiffusion.ops.scheduler.SamplerState;
 import io.github.flinkdiffusion.ops.scheduler.SamplingPlan;
 import io.github.flinkdiffusion.ops.weights.Config;
-import java.util.ArrayList;
 import java.util.List;
 import java.util.Optional;
 
@@ -66,12 +64,7 @@ final class ConcatUpscale implements Task {
     this.tiling = tiling(config, unet);
     this.denoiser = Denoiser.of(components.load("unet", new UNet2D(unet).graph()));
     this.signature =
-        Signature.of("ConcatConditionedUpscalePipeline")
-            .required(Parameters.IMAGE)
-            .optional(Parameters.TILE_TOP_LEFT)
-            .withDefault(Parameters.STEPS, 8L)
-            .withDefault(Parameters.SCHEDULER, plans.own())
-            .withDefault(Parameters.ETA, 0.0)
+        Concatenation.signature("ConcatConditionedUpscalePipeline", plans)
             .withDefault(
                 Parameters.WIDTH,
                 factor + " times the image's",
@@ -134,21 +127,12 @@ final class ConcatUpscale implements Task {
 
   @Override
   public List<Beginning> begin(List<GenerationRequest> requests, List<TrajectoryNoise> noises) {
-    List<Beginning> beginnings = new ArrayList<>();
-    for (int i = 0; i < requests.size(); i++) {
-      GenerationRequest request = requests.get(i);
-      Raster enlarged =
-          FloatResize.resize(
-              request.get(Parameters.IMAGE),
-              request.height(),
-              request.width(),
-              PilResize.Filter.BICUBIC);
-      SampleShape shape = new SampleShape(channels, request.height(), request.width());
-      SamplerState state = SamplerState.start(plan(request), noises.get(i).gaussian(shape));
-      Row row = Row.of().with(Concatenation.signed(enlarged));
-      beginnings.add(new Beginning(shape, state, List.of(row), Guidance.NONE, false));
-    }
-    return beginnings;
+    return Concatenation.begin(
+        requests,
+        noises,
+        plans,
+        request -> new SampleShape(channels, request.height(), request.width()),
+        PilResize.Filter.BICUBIC);
   }
 
   @Override

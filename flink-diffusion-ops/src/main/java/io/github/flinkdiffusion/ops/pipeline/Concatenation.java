@@ -1,8 +1,14 @@
 package io.github.flinkdiffusion.ops.pipeline;
 
+import io.github.flinkdiffusion.ops.image.FloatResize;
+import io.github.flinkdiffusion.ops.image.PilResize;
 import io.github.flinkdiffusion.ops.image.Raster;
 import io.github.flinkdiffusion.ops.network.UNet2DConfig;
+import io.github.flinkdiffusion.ops.scheduler.SamplerState;
 import io.github.flinkdiffusion.ops.weights.Config;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.function.Function;
 
 /** What tasks have in common whose network sees a picture as channels behind the noisy sample. */
 final class Concatenation {
@@ -43,8 +49,43 @@ final class Concatenation {
     return unet;
   }
 
+  /** What requests of both say, but for the size of the result. */
+  static Signature signature(String pipeline, SamplingPlans plans) {
+    return Signature.of(pipeline)
+        .required(Parameters.IMAGE)
+        .optional(Parameters.TILE_TOP_LEFT)
+        .withDefault(Parameters.STEPS, 8L)
+        .withDefault(Parameters.SCHEDULER, plans.own())
+        .withDefault(Parameters.ETA, 0.0);
+  }
+
+  /**
+   * Begins with noise, beside which the image is seen.
+   *
+   * @param shapes of each request's sample
+   * @param filter by which the image is brought to the sample's size
+   */
+  static List<Beginning> begin(
+      List<GenerationRequest> requests,
+      List<TrajectoryNoise> noises,
+      SamplingPlans plans,
+      Function<GenerationRequest, SampleShape> shapes,
+      PilResize.Filter filter) {
+    List<Beginning> beginnings = new ArrayList<>();
+    for (int i = 0; i < requests.size(); i++) {
+      GenerationRequest request = requests.get(i);
+      SampleShape shape = shapes.apply(request);
+      Raster seen =
+          FloatResize.resize(request.get(Parameters.IMAGE), shape.height(), shape.width(), filter);
+      SamplerState state = SamplerState.start(plans.plan(request), noises.get(i).gaussian(shape));
+      Row row = Row.of().with(signed(seen));
+      beginnings.add(new Beginning(shape, state, List.of(row), Guidance.NONE, false));
+    }
+    return beginnings;
+  }
+
   /** A picture of 0..1 as values of -1..1. */
-  static float[] signed(Raster picture) {
+  private static float[] signed(Raster picture) {
     float[] signed = new float[picture.data().length];
     for (int i = 0; i < signed.length; i++) {
       signed[i] = 2 * picture.data()[i] - 1;

@@ -2,7 +2,6 @@ package io.github.flinkdiffusion.examples.imaging;
 
 import java.util.List;
 import java.util.Map;
-import java.util.TreeMap;
 
 /** The shape of mini-satellite-x4: what its networks see and how its folder is written. */
 final class MiniSatelliteModel {
@@ -26,32 +25,20 @@ final class MiniSatelliteModel {
 
   /** The fields after the components say how the network is conditioned. */
   private static Map<String, Object> indexJson() {
-    Map<String, Object> index = new TreeMap<>();
-    index.put("_class_name", "ConcatConditionedUpscalePipeline");
-    index.put("_diffusers_version", ModelFiles.VERSION);
-    index.put("unet", List.of("diffusers", "UNet2DModel"));
-    index.put("scheduler", List.of("diffusers", "DDIMScheduler"));
+    Map<String, Object> index =
+        ModelFiles.concatIndex("ConcatConditionedUpscalePipeline", "bicubic", "residual");
     index.put("scale_factor", FACTOR);
-    index.put("concatenation", "sample, image");
-    index.put("image_resampling", "bicubic");
-    index.put("value_range", List.of(-1, 1));
-    index.put("sample_target", "residual");
     index.put("residual_scale", RESIDUAL_SCALE);
     return index;
   }
 
   /** No attention: pictures of any size, and tiles that do not depend on what is far away. */
   private static Map<String, Object> unetJson() {
-    Map<String, Object> unet = new TreeMap<>();
-    unet.put("_class_name", "UNet2DModel");
-    unet.put("_diffusers_version", ModelFiles.VERSION);
-    unet.put("act_fn", "silu");
+    Map<String, Object> unet = ModelFiles.smallUnet();
     unet.put("add_attention", false);
     unet.put("block_out_channels", List.of(32, 32, 64));
     unet.put("down_block_types", List.of("DownBlock2D", "DownBlock2D", "DownBlock2D"));
     unet.put("in_channels", 6);
-    unet.put("layers_per_block", 1);
-    unet.put("norm_num_groups", 8);
     unet.put("out_channels", 3);
     unet.put("sample_size", SIDE);
     unet.put("up_block_types", List.of("UpBlock2D", "UpBlock2D", "UpBlock2D"));
@@ -60,17 +47,8 @@ final class MiniSatelliteModel {
 
   /** DDPM's schedule; the network predicts the clean sample itself. */
   private static Map<String, Object> schedulerJson() {
-    Map<String, Object> scheduler = new TreeMap<>();
-    scheduler.put("_class_name", "DDIMScheduler");
-    scheduler.put("_diffusers_version", ModelFiles.VERSION);
-    scheduler.put("beta_end", 0.02);
-    scheduler.put("beta_schedule", "linear");
-    scheduler.put("beta_start", 1e-4);
+    Map<String, Object> scheduler = ModelFiles.ddpmSchedule();
     scheduler.put("clip_sample", false);
-    scheduler.put("num_train_timesteps", ModelFiles.TRAIN_TIMESTEPS);
-    scheduler.put("prediction_type", "sample");
-    scheduler.put("set_alpha_to_one", true);
-    scheduler.put("timestep_spacing", "trailing");
     return scheduler;
   }
 }
