@@ -209,7 +209,7 @@ class ReplayToolITCase {
   }
 
   @Test
-  void anEnsembleIsMadeAgain() throws Exception {
+  void tilesOfAnEnsembleAreMadeAgain() throws Exception {
     Path model = MODELS.resolve("mini-satellite-x4");
     Path himalaya = model.resolve("inputs/himalaya.png");
     ImageEvent enlarged = worked(model, himalaya, Map.of("ensembleSize", "2", "inputWidth", "60"));

@@ -218,6 +218,8 @@ class AuditTest {
     assertThat(Audit.task("MarigoldNormalsPipeline", image)).isEqualTo("normals");
     assertThat(Audit.task("ConcatConditionedSegmentationPipeline", image))
         .isEqualTo("segmentation");
+    assertThat(Audit.task("MarigoldDepthPipeline", image)).isEqualTo("depth");
+    assertThat(Audit.task("MarigoldNormalsPipeline", image)).isEqualTo("normals");
     assertThat(Audit.task("DiTPipeline", Arguments.NONE.with(Parameters.CLASS_LABEL, 3L)))
         .isEqualTo("class-to-image");
     assertThat(Audit.task("DDPMPipeline", Arguments.NONE)).isEqualTo("unconditional");
