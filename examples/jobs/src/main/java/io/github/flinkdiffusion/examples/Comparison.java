@@ -48,7 +48,7 @@ record Comparison(
       return new Comparison(true, true, Double.POSITIVE_INFINITY, 0, 0, 0);
     }
     Raster before = read(first);
-    Raster after = read(again).over(before.format().range());
+    Raster after = read(again);
     if (before.channels() != after.channels()
         || before.height() != after.height()
         || before.width() != after.width()) {
@@ -85,7 +85,7 @@ record Comparison(
   /** Both pictures and, where they have one size, how much they differ, brightened. */
   static byte[] sheet(Path first, Path again) throws IOException {
     Raster before = read(first);
-    Raster after = read(again).over(before.format().range());
+    Raster after = read(again);
     ContactSheet sheet =
         ContactSheet.columns(3)
             .pictureSize(256)

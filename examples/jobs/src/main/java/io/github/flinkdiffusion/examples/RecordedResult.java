@@ -29,8 +29,10 @@ import org.apache.flink.configuration.Configuration;
  * @param picture a file with it
  * @param which of the request's pictures it is: empty for the answer, else as {@link Audit#RESULT}
  *     says
+ * @param inPicture whether the picture's file holds the record; an event may alone
  */
-record RecordedResult(String name, Path picture, Audit audit, Optional<String> which) {
+record RecordedResult(
+    String name, Path picture, Audit audit, Optional<String> which, boolean inPicture) {
   /** What an event begins with that is in Avro's single-object encoding. */
   private static final byte[] EVENT = {(byte) 0xC3, 0x01};
 
@@ -63,7 +65,8 @@ record RecordedResult(String name, Path picture, Audit audit, Optional<String> w
                       new DemoException(
                           "%s has no audit record: it was not made by this project, or a program has written it anew without its texts."
                               .formatted(file))),
-          Optional.ofNullable(scene.metadata().texts().get(Audit.RESULT)));
+          Optional.ofNullable(scene.metadata().texts().get(Audit.RESULT)),
+          true);
     }
   }
 
@@ -110,8 +113,14 @@ record RecordedResult(String name, Path picture, Audit audit, Optional<String> w
                   new Configuration().set(PayloadOptions.ALLOWED_PREFIXES, payloads)));
       Path picture = scratch.resolve("result");
       Files.write(picture, store.read(Payloads.picture(event)));
-      return new RecordedResult(
-          name, picture, AuditRecords.audit(event.getAudit()), Optional.empty());
+      try (Scene scene = Scene.open(picture, ReadOptions.DEFAULT, Long.MAX_VALUE)) {
+        return new RecordedResult(
+            name,
+            picture,
+            AuditRecords.audit(event.getAudit()),
+            Optional.empty(),
+            scene.metadata().texts().containsKey(Audit.KEYWORD));
+      }
     } catch (UndecodableEventException e) {
       throw new DemoException("%s is no image event: %s".formatted(name, e.getMessage()), e);
     } catch (IOException e) {

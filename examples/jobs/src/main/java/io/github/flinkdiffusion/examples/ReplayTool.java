@@ -233,7 +233,9 @@ public final class ReplayTool implements Callable<Integer> {
     }
 
     long begin = System.nanoTime();
-    ReplayRun run = new ReplayRun(settings(on), scratch);
+    Configuration settings = settings(on);
+    settings.set(DiffusionOptions.AUDIT_IN_PICTURES, result.inPicture());
+    ReplayRun run = new ReplayRun(settings, scratch);
     ImageEvent remade = run.make(audit, inputs);
     Duration took = Duration.ofNanos(System.nanoTime() - begin);
     Path again = run.file(result.sameOf(remade));

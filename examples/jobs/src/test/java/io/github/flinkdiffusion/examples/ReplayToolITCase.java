@@ -43,6 +43,13 @@ import org.junit.jupiter.api.io.TempDir;
 
 class ReplayToolITCase {
   private static final Path MODELS = Path.of("../models");
+
+  /**
+   * Which samples share a call is a matter of time, and where numbers lie in memory one of chance:
+   * libtorch rounds by both.
+   */
+  private static final String SAME = "IDENTICAL|EQUAL|CLOSE";
+
   private static final Path EMOJI = MODELS.resolve("mini-emoji");
 
   /** A picture of mini-emoji, made without the operator and alone. */
@@ -114,8 +121,10 @@ class ReplayToolITCase {
     assertThat(ReplayTool.run(with(EMOJI, "--out", sheets, result))).as(output() + err).isZero();
     assertThat(output())
         .contains("text-to-image, 2 steps of DDIMScheduler, seed 5")
-        .contains("IDENTICAL: the result made again is the same file.");
-    assertThat(sheets.resolve("replayed.png")).hasSameBinaryContentAs(result);
+        .containsPattern(SAME);
+    Raster again =
+        Images.read(Files.readAllBytes(sheets.resolve("replayed.png")), ReadOptions.DEFAULT);
+    assertThat(Audit.of(again.metadata())).contains(audit);
     assertThat(
             Images.read(
                     Files.readAllBytes(sheets.resolve("contact-sheet.png")), ReadOptions.DEFAULT)
@@ -128,7 +137,7 @@ class ReplayToolITCase {
     Path result = file(audit.in(cat.image()), "image/tiff");
 
     assertThat(ReplayTool.run(with(EMOJI, result))).as(output() + err).isZero();
-    assertThat(output()).contains("EQUAL: all pixels are equal");
+    assertThat(output()).containsPattern("EQUAL|CLOSE");
   }
 
   @Test
@@ -139,13 +148,14 @@ class ReplayToolITCase {
 
     assertThat(ReplayTool.run(with(EMOJI, file(audit.in(forged), "image/png")))).isEqualTo(3);
     assertThat(output())
-        .contains("1 of 12288 values differ")
+        .containsPattern("[1-9] of 12288 values differ")
         .contains("DIFFERENT: the result is not what its record says.");
   }
 
   @Test
   void anEventInKafkaIsAResultToo() throws Exception {
-    byte[] png = Images.write(audit.in(cat.image()), "image/png");
+    // As a job writes it whose pictures are not to tell their prompts.
+    byte[] png = Images.write(cat.image(), "image/png");
     ImageEvent event =
         Payloads.setPicture(ImageEvent.newBuilder(), Payloads.inline(png, "image/png"))
             .setId("cat")
@@ -172,7 +182,7 @@ class ReplayToolITCase {
       assertThat(ReplayTool.run(with(EMOJI, place[0], place[1], place[2], "images/0/0")))
           .as(output() + err)
           .isZero();
-      assertThat(output()).startsWith("images/0/0").contains("IDENTICAL");
+      assertThat(output()).startsWith("images/0/0").containsPattern(SAME);
       assertThat(ReplayTool.run(with(EMOJI, place[0], place[1], place[2], "images/0/7")))
           .isEqualTo(1);
       assertThat(err.toString(UTF_8))
@@ -222,11 +232,10 @@ class ReplayToolITCase {
     assertThat(output())
         .contains("super-resolution, 2 steps of DDIMScheduler, seed 9")
         .containsPattern("image +(\\w{12}) +\\1 +same")
-        // Whether both samples share a call is a matter of time, and of rounding.
-        .containsPattern("IDENTICAL|EQUAL|CLOSE");
+        .containsPattern(SAME);
     out.reset();
     assertThat(ReplayTool.run(with(model, "--image", himalaya, uncertainty))).isZero();
-    assertThat(output()).containsPattern("IDENTICAL|EQUAL|CLOSE");
+    assertThat(output()).containsPattern(SAME);
     out.reset();
     assertThat(ReplayTool.run(with(model, "--image", result, result))).isEqualTo(4);
     assertThat(output())
@@ -240,7 +249,7 @@ class ReplayToolITCase {
     Path mask = stored(worked(model, slice, Map.of()).getMask());
 
     assertThat(ReplayTool.run(with(model, "--image", slice, mask))).as(output() + err).isZero();
-    assertThat(output()).contains("segmentation, 2 steps").contains("IDENTICAL");
+    assertThat(output()).contains("segmentation, 2 steps").containsPattern(SAME);
   }
 
   @Test

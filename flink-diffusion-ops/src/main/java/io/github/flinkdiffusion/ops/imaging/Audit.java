@@ -313,7 +313,14 @@ public record Audit(
 
   /** The picture with this record among its texts, in place of any that its source had. */
   public Raster in(Raster picture) {
-    return picture.withMetadata(picture.metadata().withTexts(texts()));
+    return picture.withMetadata(without(picture.metadata()).withTexts(texts()));
+  }
+
+  /** What a file says, but for how it came about itself: not true of what is made from it. */
+  static ImageMetadata without(ImageMetadata source) {
+    SortedMap<String, String> texts = new TreeMap<>(source.texts());
+    texts.keySet().removeAll(List.of(KEYWORD, RESULT));
+    return new ImageMetadata(source.georeference(), source.spacing(), texts, source.tags());
   }
 
   /** This record as a text of a file. */

@@ -100,7 +100,7 @@ public record Composition(
     }
 
     private ImageMetadata pictureMetadata() {
-      return scaledMetadata().withTexts(texts);
+      return Audit.without(scaledMetadata()).withTexts(texts);
     }
 
     /** Where the result lies, and how large its pixels are; not what the source's texts say. */

@@ -155,6 +155,11 @@ public abstract class DiffusionBuilder<E extends SpecificRecord, B extends Diffu
     return option(DiffusionOptions.ENCODING_THREADS, threads);
   }
 
+  /** {@link DiffusionOptions#AUDIT_IN_PICTURES}. */
+  public B auditInPictures(boolean inPictures) {
+    return option(DiffusionOptions.AUDIT_IN_PICTURES, inPictures);
+  }
+
   /** {@link PayloadOptions#STORE}. */
   public B payloadStore(String uri) {
     return option(PayloadOptions.STORE, uri);

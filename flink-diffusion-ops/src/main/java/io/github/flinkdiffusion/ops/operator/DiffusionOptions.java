@@ -220,6 +220,16 @@ public final class DiffusionOptions {
               "CPU threads of a subtask that write finished pictures as PNG, from 1. Neither the"
                   + " task's thread nor the device's does it.");
 
+  public static final ConfigOption<Boolean> AUDIT_IN_PICTURES =
+      ConfigOptions.key("diffusion.audit.in-pictures")
+          .booleanType()
+          .defaultValue(true)
+          .withDescription(
+              "Whether a result's audit record stands in its picture's file, too, as the text"
+                  + " diffusion-audit of PNG and TIFF files: whoever gets the file can read the"
+                  + " prompt then, and make the picture again. Its event holds the record in any"
+                  + " case.");
+
   /** All of them, in the order in which they are documented. */
   public static final List<ConfigOption<?>> ALL =
       List.of(
@@ -245,7 +255,8 @@ public final class DiffusionOptions {
           DEFAULT_HEIGHT,
           PROGRESS_EVERY_STEPS,
           PREVIEW_EVERY_STEPS,
-          ENCODING_THREADS);
+          ENCODING_THREADS,
+          AUDIT_IN_PICTURES);
 
   private DiffusionOptions() {}
 }

@@ -4,8 +4,11 @@ import io.github.flinkdiffusion.connector.event.PromptEvent;
 import io.github.flinkdiffusion.connector.payload.PayloadOptions;
 import io.github.flinkdiffusion.connector.payload.PayloadSettings;
 import io.github.flinkdiffusion.ops.batching.BatchSettings;
+import io.github.flinkdiffusion.ops.image.Raster;
+import io.github.flinkdiffusion.ops.imaging.Audit;
 import java.io.Serializable;
 import java.time.Duration;
+import java.util.Map;
 import java.util.Optional;
 import java.util.OptionalInt;
 import org.apache.flink.configuration.ConfigOption;
@@ -31,6 +34,7 @@ record DiffusionSettings(
     int progressEverySteps,
     int previewEverySteps,
     int encodingThreads,
+    boolean auditInPictures,
     PayloadSettings payload,
     ImageSettings image)
     implements Serializable {
@@ -75,6 +79,7 @@ record DiffusionSettings(
         atLeast(0, DiffusionOptions.PROGRESS_EVERY_STEPS, config),
         atLeast(0, DiffusionOptions.PREVIEW_EVERY_STEPS, config),
         atLeast(1, DiffusionOptions.ENCODING_THREADS, config),
+        config.get(DiffusionOptions.AUDIT_IN_PICTURES),
         PayloadSettings.of(config),
         ImageSettings.of(config));
   }
@@ -84,6 +89,16 @@ record DiffusionSettings(
         batchRows == null ? OptionalInt.empty() : OptionalInt.of(batchRows),
         batchAging,
         Optional.of(Events.spec(EXAMPLE, this)));
+  }
+
+  /** The picture as it is encoded. */
+  Raster withRecord(Raster picture, Audit audit) {
+    return auditInPictures ? audit.in(picture) : picture;
+  }
+
+  /** What goes into an image task's files. */
+  Map<String, String> texts(Audit audit) {
+    return auditInPictures ? audit.texts() : Map.of();
   }
 
   Optional<Duration> timeout() {

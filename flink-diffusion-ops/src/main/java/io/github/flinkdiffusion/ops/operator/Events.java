@@ -153,10 +153,15 @@ final class Events {
    * @throws PayloadException when it can not be stored
    */
   static ImageEvent image(
-      PromptEvent prompt, GeneratedImage generated, ModelInfo model, PayloadStore payloads) {
+      PromptEvent prompt,
+      GeneratedImage generated,
+      ModelInfo model,
+      DiffusionSettings settings,
+      PayloadStore payloads) {
     GenerationRequest request = generated.request();
     Audit audit = Audit.of(model, request, Map.of(), Map.of());
-    Payload picture = payloads.write(PngCodec.encode(audit.in(generated.image())), PNG);
+    byte[] png = PngCodec.encode(settings.withRecord(generated.image(), audit));
+    Payload picture = payloads.write(png, PNG);
     return Payloads.setPicture(ImageEvent.newBuilder(), picture)
         .setId(prompt.getId())
         .setWidth(generated.image().width())

@@ -7,6 +7,8 @@ import io.github.flinkdiffusion.ops.batching.RequestListener;
 import io.github.flinkdiffusion.ops.batching.SharedBatchers;
 import io.github.flinkdiffusion.ops.batching.Submission;
 import io.github.flinkdiffusion.ops.batching.Work;
+import io.github.flinkdiffusion.ops.image.PngCodec;
+import io.github.flinkdiffusion.ops.imaging.Audit;
 import io.github.flinkdiffusion.ops.pipeline.GeneratedImage;
 import io.github.flinkdiffusion.ops.pipeline.GenerationSpec;
 import io.github.flinkdiffusion.ops.pipeline.InvalidRequestException;
@@ -52,10 +54,13 @@ public final class GenerationService implements AutoCloseable {
   private final SharedBatchers.Lease lease;
   private final BatchSession session;
   private final Submission how;
+  private final DiffusionSettings diffusion;
   private final Set<CompletableFuture<GeneratedImage>> pending = ConcurrentHashMap.newKeySet();
 
-  private GenerationService(SharedBatchers.Lease lease, Submission how) {
+  private GenerationService(
+      SharedBatchers.Lease lease, Submission how, DiffusionSettings diffusion) {
     this.lease = lease;
+    this.diffusion = diffusion;
     this.how = how;
     this.session = lease.batcher().join(this::failAll);
   }
@@ -87,7 +92,7 @@ public final class GenerationService implements AutoCloseable {
             .map(Submission.DEFAULT::withTimeout)
             .orElse(Submission.DEFAULT)
             .withRetries(settings.diffusion.requestRetries());
-    return new GenerationService(lease, how);
+    return new GenerationService(lease, how, settings.diffusion);
   }
 
   public ModelInfo model() {
@@ -97,6 +102,11 @@ public final class GenerationService implements AutoCloseable {
   /** What requests may say. */
   public Signature signature() {
     return lease.batcher().signature();
+  }
+
+  /** The picture as a PNG file, with its record where the settings want it there. */
+  public byte[] encode(GeneratedImage image, Audit audit) {
+    return PngCodec.encode(diffusion.withRecord(image.image(), audit));
   }
 
   /** Most rows of one network call. */

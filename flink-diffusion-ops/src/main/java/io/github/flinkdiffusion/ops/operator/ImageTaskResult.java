@@ -44,7 +44,7 @@ final class ImageTaskResult {
                 host.batcher().result(open.first()),
                 tiles.apply(0),
                 how,
-                audit.texts(),
+                host.settings().texts(audit),
                 host.scratch()),
             tiles);
     try {

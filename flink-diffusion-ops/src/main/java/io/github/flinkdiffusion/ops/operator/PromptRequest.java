@@ -151,7 +151,8 @@ final class PromptRequest extends Request implements RequestListener {
         () ->
             end(
                 new Outcome.Picture(
-                    Events.image(prompt, image, host.batcher().model(), host.payloads()))),
+                    Events.image(
+                        prompt, image, host.batcher().model(), host.settings(), host.payloads()))),
         "encoded or stored");
   }
 

@@ -47,7 +47,8 @@ public final class DiffusionModelOptions {
           DiffusionOptions.BATCH_AGING,
           DiffusionOptions.REQUEST_TIMEOUT,
           DiffusionOptions.REQUEST_RETRIES,
-          DiffusionOptions.ENCODING_THREADS);
+          DiffusionOptions.ENCODING_THREADS,
+          DiffusionOptions.AUDIT_IN_PICTURES);
 
   private static final Map<String, Parameter<?>> PARAMETERS = new LinkedHashMap<>();
 

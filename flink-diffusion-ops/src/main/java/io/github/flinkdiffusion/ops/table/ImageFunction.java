@@ -126,7 +126,7 @@ abstract class ImageFunction extends AsyncScalarFunction {
 
   private byte[] encode(GeneratedImage image, Map<String, String> inputDigests) {
     Audit audit = Audit.of(service.model(), image.request(), inputDigests, Map.of());
-    return PngCodec.encode(audit.in(image.image()));
+    return service.encode(image, audit);
   }
 
   private void failed(CompletableFuture<byte[]> result, Throwable thrown) {

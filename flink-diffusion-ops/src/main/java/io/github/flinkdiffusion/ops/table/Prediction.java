@@ -1,7 +1,6 @@
 package io.github.flinkdiffusion.ops.table;
 
 import io.github.flinkdiffusion.ops.image.ImageException;
-import io.github.flinkdiffusion.ops.image.PngCodec;
 import io.github.flinkdiffusion.ops.imaging.Audit;
 import io.github.flinkdiffusion.ops.operator.GenerationException;
 import io.github.flinkdiffusion.ops.operator.GenerationService;
@@ -105,8 +104,7 @@ final class Prediction implements Serializable {
   private RowData row(InputColumns.Values values, GeneratedImage image) {
     Audit audit =
         Audit.of(service.model(), image.request(), plan.inputs().digests(values), Map.of());
-    return plan.outputs()
-        .row(new OutputColumn.Result(image, PngCodec.encode(audit.in(image.image())), audit));
+    return plan.outputs().row(new OutputColumn.Result(image, service.encode(image, audit), audit));
   }
 
   private Collection<RowData> failed(Throwable thrown) {

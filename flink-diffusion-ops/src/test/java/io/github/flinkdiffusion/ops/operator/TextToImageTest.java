@@ -207,6 +207,7 @@ class TextToImageTest {
             .progressEverySteps(10)
             .previewEverySteps(12)
             .encodingThreads(11)
+            .auditInPictures(false)
             .payloadStore("s3://bucket/payloads")
             .payloadInlineLimit(MemorySize.ofMebiBytes(2))
             .settings();
@@ -245,6 +246,7 @@ class TextToImageTest {
                 10,
                 12,
                 11,
+                false,
                 new PayloadSettings(
                     "s3://bucket/payloads",
                     MemorySize.ofMebiBytes(2),
