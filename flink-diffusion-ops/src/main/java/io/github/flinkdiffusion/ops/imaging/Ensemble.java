@@ -5,6 +5,7 @@ import io.github.flinkdiffusion.ops.image.ImageMetadata;
 import io.github.flinkdiffusion.ops.image.PixelFormat;
 import io.github.flinkdiffusion.ops.image.Raster;
 import io.github.flinkdiffusion.ops.image.SampleType;
+import io.github.flinkdiffusion.ops.pipeline.ResultMeaning;
 import java.util.List;
 
 /**
@@ -49,6 +50,32 @@ public record Ensemble(Raster mean, Raster spread) {
             first.format(),
             first.metadata()),
         new Raster(1, first.height(), first.width(), spread));
+  }
+
+  /**
+   * What samples of one picture come to: one by itself, several as an answer with the spread behind
+   * its channels. Of a segmentation, it is the shares of its classes.
+   *
+   * @param samples at least one, of equal sizes
+   * @param meaning what they say
+   */
+  public static Raster reduced(List<Raster> samples, ResultMeaning meaning) {
+    // Of a segmentation the mean of what samples say is an answer, not that of samples.
+    List<Raster> said =
+        meaning
+            .classes()
+            .map(classes -> samples.stream().map(classes::shares).toList())
+            .orElse(samples);
+    if (said.size() == 1) {
+      return said.get(0);
+    }
+    Ensemble ensemble =
+        switch (meaning.kind()) {
+          case PICTURE, MASK, BOXES -> of(said);
+          case DEPTH -> DenseEnsembles.depths(said, meaning.depths().orElseThrow());
+          case NORMALS -> DenseEnsembles.normals(said);
+        };
+    return ensemble.stacked();
   }
 
   /** The mean's channels and behind them the spread, as one raster of measurements. */

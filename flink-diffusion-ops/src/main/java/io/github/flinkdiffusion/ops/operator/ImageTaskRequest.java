@@ -13,7 +13,6 @@ import io.github.flinkdiffusion.ops.batching.Work;
 import io.github.flinkdiffusion.ops.image.Raster;
 import io.github.flinkdiffusion.ops.imaging.Ensemble;
 import io.github.flinkdiffusion.ops.imaging.TaskPlan;
-import io.github.flinkdiffusion.ops.pipeline.ClassMap;
 import io.github.flinkdiffusion.ops.pipeline.GeneratedImage;
 import io.github.flinkdiffusion.ops.pipeline.TrajectorySnapshot;
 import java.time.Duration;
@@ -252,11 +251,7 @@ final class ImageTaskRequest extends Request {
     }
     work(
         () -> {
-          // Of a segmentation the mean of what samples say is an answer, not that of samples.
-          Optional<ClassMap> classes = host.batcher().result(open.first()).classes();
-          List<Raster> said =
-              classes.isPresent() ? all.stream().map(classes.get()::shares).toList() : all;
-          Raster result = n == 1 ? said.get(0) : Ensemble.of(said).stacked();
+          Raster result = Ensemble.reduced(all, host.batcher().result(open.first()));
           Payload kept = tileResults().keep(result, open.plan().tiles().size());
           host.mail(() -> reduced(tile, kept), "tile is done");
         },

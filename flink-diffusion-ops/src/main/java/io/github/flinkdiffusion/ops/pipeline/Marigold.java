@@ -30,6 +30,7 @@ final class Marigold implements Task {
   private final Components components;
   private final boolean normals;
   private final boolean halfZ;
+  private final DepthFreedom freedom;
   private final Signature signature;
   private final SamplingPlans plans;
   private final PromptEncoder prompts;
@@ -45,6 +46,7 @@ final class Marigold implements Task {
     if (!known.contains(type)) {
       throw index.unsupported("prediction_type", type, String.join(", ", known));
     }
+    this.freedom = freedom(index);
     this.halfZ = normals && !index.flag("use_full_z_range", true);
     this.plans = SamplingPlans.open(components);
     Config config = components.config("unet");
@@ -78,6 +80,16 @@ final class Marigold implements Task {
     return new Marigold(components, true);
   }
 
+  private static DepthFreedom freedom(Config index) {
+    boolean scale = index.flag("scale_invariant", true);
+    boolean shift = index.flag("shift_invariant", true);
+    if (shift && !scale) {
+      throw index.unsupported(
+          "shift_invariant", true, "false where scale_invariant is, as diffusers has it");
+    }
+    return shift ? DepthFreedom.SCALE_AND_SHIFT : scale ? DepthFreedom.SCALE : DepthFreedom.NONE;
+  }
+
   /** A value that a folder does not have is each request's to say, as in diffusers. */
   private static Signature declared(
       Signature signature, Parameter<Long> parameter, Config index, String key) {
@@ -100,7 +112,7 @@ final class Marigold implements Task {
 
   @Override
   public ResultMeaning result(Arguments request) {
-    return normals ? ResultMeaning.NORMALS : ResultMeaning.DEPTH;
+    return normals ? ResultMeaning.NORMALS : ResultMeaning.depth(freedom);
   }
 
   @Override

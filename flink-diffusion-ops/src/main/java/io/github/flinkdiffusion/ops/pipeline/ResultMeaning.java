@@ -9,30 +9,42 @@ import java.util.Optional;
  * @param kind what it is
  * @param classes present for {@link ResultKind#MASK} alone
  * @param boxes present for {@link ResultKind#BOXES} alone
+ * @param depths what they leave open; present for {@link ResultKind#DEPTH} alone
  */
-public record ResultMeaning(ResultKind kind, Optional<ClassMap> classes, Optional<BoxStyle> boxes) {
+public record ResultMeaning(
+    ResultKind kind,
+    Optional<ClassMap> classes,
+    Optional<BoxStyle> boxes,
+    Optional<DepthFreedom> depths) {
 
   public static final ResultMeaning PICTURE = plain(ResultKind.PICTURE);
-  public static final ResultMeaning DEPTH = plain(ResultKind.DEPTH);
   public static final ResultMeaning NORMALS = plain(ResultKind.NORMALS);
 
   public ResultMeaning {
     Objects.requireNonNull(kind, "kind");
     if (classes.isPresent() != (kind == ResultKind.MASK)
-        || boxes.isPresent() != (kind == ResultKind.BOXES)) {
-      throw new IllegalArgumentException(kind + " with " + classes + " and " + boxes);
+        || boxes.isPresent() != (kind == ResultKind.BOXES)
+        || depths.isPresent() != (kind == ResultKind.DEPTH)) {
+      throw new IllegalArgumentException(
+          kind + " with " + classes + ", " + boxes + " and " + depths);
     }
   }
 
   public static ResultMeaning classes(ClassMap map) {
-    return new ResultMeaning(ResultKind.MASK, Optional.of(map), Optional.empty());
+    return new ResultMeaning(ResultKind.MASK, Optional.of(map), Optional.empty(), Optional.empty());
   }
 
   public static ResultMeaning boxes(BoxStyle style) {
-    return new ResultMeaning(ResultKind.BOXES, Optional.empty(), Optional.of(style));
+    return new ResultMeaning(
+        ResultKind.BOXES, Optional.empty(), Optional.of(style), Optional.empty());
+  }
+
+  public static ResultMeaning depth(DepthFreedom freedom) {
+    return new ResultMeaning(
+        ResultKind.DEPTH, Optional.empty(), Optional.empty(), Optional.of(freedom));
   }
 
   private static ResultMeaning plain(ResultKind kind) {
-    return new ResultMeaning(kind, Optional.empty(), Optional.empty());
+    return new ResultMeaning(kind, Optional.empty(), Optional.empty(), Optional.empty());
   }
 }

@@ -131,6 +131,26 @@ class MarigoldTest {
   }
 
   @Test
+  void aFolderSaysWhatItsDepthsLeaveOpen() throws IOException {
+    copy(DEPTH, folder);
+    assertThat(freedom()).isEqualTo(DepthFreedom.SCALE_AND_SHIFT);
+    change("shift_invariant", "false");
+    assertThat(freedom()).isEqualTo(DepthFreedom.SCALE);
+    change("scale_invariant", "false");
+    assertThat(freedom()).isEqualTo(DepthFreedom.NONE);
+    change("shift_invariant", "true");
+    assertThatThrownBy(this::freedom)
+        .isInstanceOf(IllegalConfigException.class)
+        .hasMessageContaining("'shift_invariant' is true");
+  }
+
+  private DepthFreedom freedom() {
+    try (DiffusionPipeline pipeline = Pipelines.open(folder, SETTINGS)) {
+      return pipeline.result(pipeline.prepare(spec(noise(16, 16, 1)))).depths().orElseThrow();
+    }
+  }
+
+  @Test
   void aPredictionOfSomethingElseIsRefused() throws IOException {
     copy(DEPTH, folder);
     change("prediction_type", "\"intrinsics\"");
