@@ -9,6 +9,7 @@ import io.github.flinkdiffusion.ops.batching.CallReport.Stage;
 import io.github.flinkdiffusion.ops.batching.RequestFailure.Kind;
 import io.github.flinkdiffusion.ops.engine.DeviceMemoryException;
 import io.github.flinkdiffusion.ops.image.Raster;
+import io.github.flinkdiffusion.ops.pipeline.Arguments;
 import io.github.flinkdiffusion.ops.pipeline.DiffusionPipeline;
 import io.github.flinkdiffusion.ops.pipeline.GeneratedImage;
 import io.github.flinkdiffusion.ops.pipeline.GenerationRequest;
@@ -16,7 +17,6 @@ import io.github.flinkdiffusion.ops.pipeline.GenerationSpec;
 import io.github.flinkdiffusion.ops.pipeline.InvalidRequestException;
 import io.github.flinkdiffusion.ops.pipeline.ModelInfo;
 import io.github.flinkdiffusion.ops.pipeline.NotFiniteException;
-import io.github.flinkdiffusion.ops.pipeline.ResultKind;
 import io.github.flinkdiffusion.ops.pipeline.ResultMeaning;
 import io.github.flinkdiffusion.ops.pipeline.Signature;
 import io.github.flinkdiffusion.ops.pipeline.Tiling;
@@ -123,13 +123,8 @@ public final class StepBatcher implements AutoCloseable {
     return pipeline.tiling();
   }
 
-  /** What the pictures are, unless a request asks for others. */
-  public ResultKind resultKind() {
-    return pipeline.resultKind();
-  }
-
   /** What the picture of a request says. */
-  public ResultMeaning result(GenerationRequest request) {
+  public ResultMeaning result(Arguments request) {
     return pipeline.result(request);
   }
 

@@ -251,7 +251,7 @@ final class ImageTaskRequest extends Request {
     }
     work(
         () -> {
-          Raster result = Ensemble.reduced(all, host.batcher().result(open.first()));
+          Raster result = Ensemble.reduced(all, host.batcher().result(open.first().arguments()));
           Payload kept = tileResults().keep(result, open.plan().tiles().size());
           host.mail(() -> reduced(tile, kept), "tile is done");
         },

@@ -41,7 +41,7 @@ final class ImageTaskResult {
     Composition composed =
         Composition.compose(
             open.order(
-                host.batcher().result(open.first()),
+                host.batcher().result(open.first().arguments()),
                 tiles.apply(0),
                 how,
                 host.settings().texts(audit),

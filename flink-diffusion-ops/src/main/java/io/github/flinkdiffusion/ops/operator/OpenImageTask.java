@@ -153,7 +153,7 @@ final class OpenImageTask implements AutoCloseable {
               image.scene().channels(),
               batcher.imageChannels(),
               how.bands());
-      TaskPlan plan = plan(image.scene(), batcher, how, samples);
+      TaskPlan plan = plan(image.scene(), batcher, how, samples, wanted);
       GenerationSpec asked = Events.spec(event.getId(), wanted, settings, batcher.signature());
       OpenImageTask unchecked =
           new OpenImageTask(image, mask, bands, plan, plan.isTiled(), asked, null);
@@ -197,10 +197,11 @@ final class OpenImageTask implements AutoCloseable {
   }
 
   /**
-   * A segmentation is cut only when somebody says so: what a tile shows alone means less than the
-   * whole.
+   * What is found in a picture, such as classes or boxes, is looked for in tiles only when somebody
+   * says so: what a tile shows alone means less than the whole.
    */
-  private static TaskPlan plan(Scene scene, StepBatcher batcher, ImageSettings how, int samples) {
+  private static TaskPlan plan(
+      Scene scene, StepBatcher batcher, ImageSettings how, int samples, Arguments wanted) {
     int width = scene.width();
     int height = scene.height();
     Optional<Tiling> tiling = batcher.tiling();
@@ -219,9 +220,9 @@ final class OpenImageTask implements AutoCloseable {
     int most =
         how.tileSize()
             .orElse(
-                batcher.resultKind() == ResultKind.MASK
-                    ? Integer.MAX_VALUE
-                    : 2 * tiling.get().tile());
+                batcher.result(wanted).kind() == ResultKind.PICTURE
+                    ? 2 * tiling.get().tile()
+                    : Integer.MAX_VALUE);
     if (Math.max(width, height) <= most) {
       return TaskPlan.whole(width, height, scale, alignment, samples);
     }

@@ -44,17 +44,13 @@ public interface DiffusionPipeline extends AutoCloseable {
     return Optional.empty();
   }
 
-  /** What its pictures are, unless a request asks for others. */
-  default ResultKind resultKind() {
-    return ResultKind.PICTURE;
-  }
-
   /**
    * What the picture of a request says.
    *
-   * @param request that {@link #prepare} gave
+   * @param request what it says; nothing gives what holds unless a request says otherwise
+   * @throws InvalidRequestException when what it says of its result does not fit together
    */
-  default ResultMeaning result(GenerationRequest request) {
+  default ResultMeaning result(Arguments request) {
     return ResultMeaning.PICTURE;
   }
 

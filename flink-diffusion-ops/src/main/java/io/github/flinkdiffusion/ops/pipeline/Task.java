@@ -24,11 +24,7 @@ interface Task extends AutoCloseable {
     return Optional.empty();
   }
 
-  /**
-   * See {@link DiffusionPipeline#result}.
-   *
-   * @param request what a request says; nothing gives what holds unless a request says otherwise
-   */
+  /** See {@link DiffusionPipeline#result}. */
   default ResultMeaning result(Arguments request) {
     return ResultMeaning.PICTURE;
   }

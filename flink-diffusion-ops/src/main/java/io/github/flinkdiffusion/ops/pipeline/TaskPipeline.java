@@ -45,13 +45,8 @@ final class TaskPipeline implements DiffusionPipeline {
   }
 
   @Override
-  public ResultKind resultKind() {
-    return task.result(Arguments.NONE).kind();
-  }
-
-  @Override
-  public ResultMeaning result(GenerationRequest request) {
-    return task.result(request.arguments());
+  public ResultMeaning result(Arguments request) {
+    return task.result(request);
   }
 
   @Override

@@ -1,6 +1,7 @@
 package io.github.flinkdiffusion.ops.batching;
 
 import io.github.flinkdiffusion.ops.image.Raster;
+import io.github.flinkdiffusion.ops.pipeline.Arguments;
 import io.github.flinkdiffusion.ops.pipeline.DiffusionPipeline;
 import io.github.flinkdiffusion.ops.pipeline.GeneratedImage;
 import io.github.flinkdiffusion.ops.pipeline.GenerationRequest;
@@ -8,7 +9,6 @@ import io.github.flinkdiffusion.ops.pipeline.GenerationSpec;
 import io.github.flinkdiffusion.ops.pipeline.InvalidRequestException;
 import io.github.flinkdiffusion.ops.pipeline.ModelInfo;
 import io.github.flinkdiffusion.ops.pipeline.Parameters;
-import io.github.flinkdiffusion.ops.pipeline.ResultKind;
 import io.github.flinkdiffusion.ops.pipeline.ResultMeaning;
 import io.github.flinkdiffusion.ops.pipeline.Signature;
 import io.github.flinkdiffusion.ops.pipeline.Tiling;
@@ -51,12 +51,7 @@ public final class FakeUpscaler implements DiffusionPipeline {
   }
 
   @Override
-  public ResultKind resultKind() {
-    return meaning.kind();
-  }
-
-  @Override
-  public ResultMeaning result(GenerationRequest request) {
+  public ResultMeaning result(Arguments request) {
     return meaning;
   }
 

@@ -114,7 +114,6 @@ class ConcatParityTest {
         DiffusionPipeline palette =
             Pipelines.open(MODELS.resolve("tiny-concat-palette"), SETTINGS)) {
       assertThat(classes(mask, 1)).isEqualTo(ClassMap.binary("background", "mask"));
-      assertThat(mask.resultKind()).isEqualTo(ResultKind.MASK);
       assertThat(classes(oneHot, 3))
           .isEqualTo(
               new ClassMap(
@@ -129,7 +128,7 @@ class ConcatParityTest {
 
   private static ClassMap classes(DiffusionPipeline pipeline, int channels) {
     GenerationRequest request = pipeline.prepare(spec(Raster.filled(channels, 16, 12, 0), 1));
-    return pipeline.result(request).classes().orElseThrow();
+    return pipeline.result(request.arguments()).classes().orElseThrow();
   }
 
   @Test

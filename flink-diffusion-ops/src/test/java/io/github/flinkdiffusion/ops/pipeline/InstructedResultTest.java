@@ -102,11 +102,13 @@ class InstructedResultTest {
           GenerationSpec.of("one")
               .with(Parameters.PROMPT, "detect the dog")
               .with(Parameters.IMAGE, Raster.filled(3, 32, 32, 0.5f));
-      assertThat(pipeline.resultKind()).isEqualTo(ResultKind.PICTURE);
-      assertThat(pipeline.result(pipeline.prepare(spec)).kind()).isEqualTo(ResultKind.PICTURE);
+      assertThat(pipeline.result(Arguments.NONE).kind()).isEqualTo(ResultKind.PICTURE);
+      assertThat(pipeline.result(pipeline.prepare(spec).arguments()).kind())
+          .isEqualTo(ResultKind.PICTURE);
       GenerationRequest boxes =
           pipeline.prepare(spec.with(Parameters.RESULT, "boxes").with(Parameters.LABELS, "dog"));
-      assertThat(pipeline.result(boxes).boxes().orElseThrow().labels()).containsExactly("dog");
+      assertThat(pipeline.result(boxes.arguments()).boxes().orElseThrow().labels())
+          .containsExactly("dog");
       assertThatThrownBy(() -> pipeline.prepare(spec.with(Parameters.RESULT, "points")))
           .hasMessageContaining("result is points; it must be picture, mask or boxes");
       assertThatThrownBy(
