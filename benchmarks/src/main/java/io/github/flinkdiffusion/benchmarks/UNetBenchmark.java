@@ -5,6 +5,7 @@ import io.github.flinkdiffusion.ops.engine.HostTensor;
 import io.github.flinkdiffusion.ops.engine.LoadedNetwork;
 import io.github.flinkdiffusion.ops.noise.TorchGenerator;
 import io.github.flinkdiffusion.ops.torchscript.ArchiveWriter;
+import io.github.flinkdiffusion.ops.torchscript.Arithmetic;
 import io.github.flinkdiffusion.ops.torchscript.StorageType;
 import io.github.flinkdiffusion.ops.weights.Config;
 import io.github.flinkdiffusion.ops.weights.DType;
@@ -186,7 +187,13 @@ final class UNetBenchmark extends BenchmarkCommand {
       throws Exception {
     Network network = network();
     for (StorageType precision : precisions) {
-      Path archive = archive(network.folder(), precision, device);
+      ArchiveWriter writer =
+          new ArchiveWriter(
+              RandomStableDiffusion.unetGraph(Config.read(network.folder().resolve("config.json"))),
+              precision,
+              Arithmetic.AS_STORED,
+              device.convolutionWeights(precision));
+      Path archive = archive(network.folder(), precision, writer);
       Map<String, Object> peerNetwork =
           Map.of(
               "folder", network.folder().toString(),
@@ -215,6 +222,7 @@ final class UNetBenchmark extends BenchmarkCommand {
         measure(result, runtime, network, precision, null, inPeer, peer);
       } else {
         try (LoadedNetwork loaded = LoadedNetwork.load(archive, device)) {
+          writer.preparation().ifPresent(loaded::call);
           measure(result, runtime, network, precision, loaded, inPeer, peer);
         }
       }
@@ -293,10 +301,8 @@ final class UNetBenchmark extends BenchmarkCommand {
   }
 
   /** Kept beside the weights, by all that decides what is in it but the weights themselves. */
-  private Path archive(Path folder, StorageType precision, DeviceSpec device) throws IOException {
-    ArchiveWriter writer =
-        new ArchiveWriter(
-            RandomStableDiffusion.unetGraph(Config.read(folder.resolve("config.json"))), precision);
+  private Path archive(Path folder, StorageType precision, ArchiveWriter writer)
+      throws IOException {
     Path archive =
         (options().smoke() ? Files.createTempDirectory("unet") : cache)
             .resolve("unet-%s-%s.pt".formatted(precision, writer.digest().substring(0, 16)));

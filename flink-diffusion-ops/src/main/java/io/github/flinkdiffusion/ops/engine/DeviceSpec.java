@@ -2,6 +2,8 @@ package io.github.flinkdiffusion.ops.engine;
 
 import ai.djl.Device;
 import ai.djl.engine.Engine;
+import io.github.flinkdiffusion.ops.torchscript.ConvolutionWeights;
+import io.github.flinkdiffusion.ops.torchscript.StorageType;
 import java.util.regex.Matcher;
 import java.util.regex.Pattern;
 
@@ -50,6 +52,14 @@ public record DeviceSpec(int gpu) {
 
   public boolean isGpu() {
     return gpu >= 0;
+  }
+
+  /** How archives that run here in this precision best keep their convolutions' weights. */
+  public ConvolutionWeights convolutionWeights(StorageType storage) {
+    boolean oneDnn = System.getProperty("os.arch").matches("amd64|x86_64");
+    return !isGpu() && oneDnn && storage == StorageType.FLOAT32
+        ? ConvolutionWeights.PACKED
+        : ConvolutionWeights.AS_STORED;
   }
 
   Device toDjl() {

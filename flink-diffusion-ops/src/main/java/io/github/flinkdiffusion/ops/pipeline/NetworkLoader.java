@@ -3,6 +3,7 @@ package io.github.flinkdiffusion.ops.pipeline;
 import io.github.flinkdiffusion.ops.engine.DeviceSpec;
 import io.github.flinkdiffusion.ops.engine.LoadedNetwork;
 import io.github.flinkdiffusion.ops.torchscript.ArchiveWriter;
+import io.github.flinkdiffusion.ops.torchscript.Arithmetic;
 import io.github.flinkdiffusion.ops.torchscript.Graph;
 import io.github.flinkdiffusion.ops.torchscript.ParameterSource;
 import io.github.flinkdiffusion.ops.torchscript.StorageType;
@@ -47,12 +48,22 @@ final class NetworkLoader {
    */
   LoadedNetwork load(String name, Graph graph, TensorStore weights) {
     checkParameters(graph, weights);
-    return archives.with(
-        name,
-        new ArchiveWriter(graph, storage),
-        weights::digest,
-        new StoredWeights(weights, dtype(storage)),
-        archive -> LoadedNetwork.load(archive, device));
+    ArchiveWriter writer =
+        new ArchiveWriter(graph, storage, Arithmetic.AS_STORED, device.convolutionWeights(storage));
+    LoadedNetwork network =
+        archives.with(
+            name,
+            writer,
+            weights::digest,
+            new StoredWeights(weights, dtype(storage)),
+            archive -> LoadedNetwork.load(archive, device));
+    try {
+      writer.preparation().ifPresent(network::call);
+      return network;
+    } catch (RuntimeException e) {
+      network.close();
+      throw e;
+    }
   }
 
   /** Before anything is written: a wrong folder is told at once, not after gigabytes. */

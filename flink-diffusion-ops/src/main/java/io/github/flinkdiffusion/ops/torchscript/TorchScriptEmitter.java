@@ -7,6 +7,7 @@ import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Locale;
 import java.util.Map;
+import java.util.Optional;
 import java.util.StringJoiner;
 import java.util.stream.Collectors;
 
@@ -18,13 +19,27 @@ final class TorchScriptEmitter {
   /** ScalarType::BFloat16. */
   private static final int BFLOAT16 = 15;
 
+  private static final String PREPARE = "prepare";
+
+  /**
+   * Elements from which a convolution's weight is worth packing: smaller layers lose as much to the
+   * layout that packed ones compute in.
+   */
+  private static final long PACKED_FROM = 1 << 20;
+
   private final Graph graph;
   private final Arithmetic arithmetic;
+  private final ConvolutionWeights convolutions;
+
+  /** The statements that pack, by the weight's identifier. */
+  private final Map<String, String> packings = new LinkedHashMap<>();
+
   private final Map<String, String> identifiers = new LinkedHashMap<>();
 
-  TorchScriptEmitter(Graph graph, Arithmetic arithmetic) {
+  TorchScriptEmitter(Graph graph, Arithmetic arithmetic, ConvolutionWeights convolutions) {
     this.graph = graph;
     this.arithmetic = arithmetic;
+    this.convolutions = convolutions;
     Map<String, String> taken = new LinkedHashMap<>();
     graph.parameterShapes().keySet().forEach(name -> register(name, taken));
     graph.constants().keySet().forEach(name -> register(name, taken));
@@ -45,6 +60,13 @@ final class TorchScriptEmitter {
     return identifiers.get(tensor);
   }
 
+  /** The method that packs, if there is anything to pack. */
+  Optional<String> preparation() {
+    // What is packed is found while the text is made.
+    source();
+    return packings.isEmpty() ? Optional.empty() : Optional.of(PREPARE);
+  }
+
   /** The content of {@code code/__torch__.py}. */
   String source() {
     StringBuilder text = new StringBuilder("class Net(Module):\n");
@@ -54,6 +76,13 @@ final class TorchScriptEmitter {
     identifiers.values().forEach(id -> text.append("  ").append(id).append(" : Tensor\n"));
     for (Method method : graph.methods()) {
       emit(method, text);
+    }
+    if (!packings.isEmpty()) {
+      text.append("  def ").append(PREPARE).append("(self: __torch__.Net) -> Tensor:\n");
+      packings.forEach(
+          (weight, packed) ->
+              text.append("    ").append(weight).append(" = ").append(packed).append("\n"));
+      text.append("    return torch.zeros([1])\n");
     }
     return text.toString();
   }
@@ -162,7 +191,9 @@ final class TorchScriptEmitter {
     }
     return switch (value.op()) {
       case CONV2D ->
-          call("conv2d", in[0], in[1], in[2], pair(a.get(0)), pair(a.get(1)), "[1, 1]", "1");
+          isPacked(value.inputs().get(1))
+              ? packedConvolution(in, pair(a.get(0)), pair(a.get(1)))
+              : call("conv2d", in[0], in[1], in[2], pair(a.get(0)), pair(a.get(1)), "[1, 1]", "1");
       case LINEAR -> call("linear", in[0], in[1], in[2]);
       case GROUP_NORM -> call("group_norm", in[0], a.get(0), in[1], in[2], number(a.get(1)));
       case LAYER_NORM ->
@@ -230,6 +261,34 @@ final class TorchScriptEmitter {
       case INPUT, PARAMETER, CONSTANT ->
           throw new IllegalStateException(value.op() + " is no expression");
     };
+  }
+
+  private boolean isPacked(Value weight) {
+    return convolutions == ConvolutionWeights.PACKED
+        && weight.op() == Op.PARAMETER
+        && Graph.elements(graph.parameterShapes().get((String) weight.attributes().get(0)))
+            >= PACKED_FROM;
+  }
+
+  /**
+   * Packed convolutions give channels-last tensors, over which group norms take up to forty times
+   * as long; so the result is copied.
+   */
+  private String packedConvolution(String[] in, String stride, String padding) {
+    packings.put(
+        in[1],
+        call(
+            "mkldnn_reorder_conv2d_weight",
+            call("to_mkldnn", in[1]),
+            padding,
+            stride,
+            "[1, 1]",
+            1,
+            "None"));
+    String convolved =
+        "ops.mkldnn._convolution_pointwise(%s, %s, %s, %s, %s, [1, 1], 1, \"none\", annotate(List[Optional[number]], []), \"\")"
+            .formatted(in[0], in[1], in[2], padding, stride);
+    return call("contiguous", convolved);
   }
 
   private static boolean isMatrixProduct(Op op) {
