@@ -20,6 +20,7 @@ import java.io.IOException;
 import java.io.InputStream;
 import java.io.UncheckedIOException;
 import java.nio.ByteBuffer;
+import java.nio.ByteOrder;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.Collections;
@@ -141,7 +142,8 @@ final class RandomStableDiffusion {
       } catch (IOException e) {
         throw new UncheckedIOException(e);
       }
-      return List.of(ByteBuffer.wrap(bytes.toByteArray()).asReadOnlyBuffer());
+      return List.of(
+          ByteBuffer.wrap(bytes.toByteArray()).asReadOnlyBuffer().order(ByteOrder.LITTLE_ENDIAN));
     }
 
     @Override
