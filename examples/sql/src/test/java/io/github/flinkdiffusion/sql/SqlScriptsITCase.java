@@ -1,0 +1,77 @@
+package io.github.flinkdiffusion.sql;
+
+import static org.assertj.core.api.Assertions.assertThat;
+
+import java.io.File;
+import java.io.IOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.List;
+import java.util.concurrent.TimeUnit;
+import java.util.regex.Matcher;
+import java.util.regex.Pattern;
+import org.junit.jupiter.api.AfterEach;
+import org.junit.jupiter.api.BeforeEach;
+import org.junit.jupiter.api.Test;
+
+/**
+ * The scripts of this folder, unchanged, through Flink's SQL client: a standalone cluster of
+ * separate processes with the SQL jar in its {@code lib/}, and a real broker at localhost:9092.
+ */
+class SqlScriptsITCase {
+  private static final int PATIENCE_MINUTES = 8;
+  private static final Path FOLDER = Path.of("target/sql-test").toAbsolutePath();
+
+  @BeforeEach
+  void clean() throws Exception {
+    bash(Path.of("../cluster/cluster"), new File("target/clean.log"), "clean");
+  }
+
+  @AfterEach
+  void stop() throws Exception {
+    bash(Path.of("run"), new File("target/stop.log"), "stop");
+  }
+
+  @Test
+  void promptsBecomePicturesAndPicturesHaveAQualityByWindow() throws Exception {
+    File log = new File("target/scripts.log");
+    int status = bash(Path.of("run"), log);
+    String output = Files.readString(log.toPath());
+    assertThat(status).as(output).isZero();
+
+    for (String id : List.of("p1", "p2", "p3", "p5")) {
+      assertThat(output)
+          .containsPattern("\\+I \\| +" + id + " \\| +64 \\| +64 \\| +image/png \\| +<NULL> \\|");
+    }
+    assertThat(output).containsPattern("\\| +p4 \\| +<NULL> \\| +<NULL> \\| +<NULL> \\| The prompt is blank");
+    assertWindow(output, "12:00", 2);
+    assertWindow(output, "12:01", 1);
+    assertWindow(output, "12:02", 1);
+  }
+
+  /** Six steps draw what twenty draw, but not to the bit. */
+  private static void assertWindow(String output, String minute, int pictures) {
+    Matcher row =
+        Pattern.compile(
+                "2026-01-01 " + minute + ":00\\.000 \\| +" + pictures + " \\| +([0-9.]+) \\|")
+            .matcher(output);
+    assertThat(row.find()).as("a window of %s with %d pictures", minute, pictures).isTrue();
+    assertThat(Double.parseDouble(row.group(1))).isBetween(15.0, 60.0);
+  }
+
+  private static int bash(Path script, File log, String... arguments)
+      throws IOException, InterruptedException {
+    ProcessBuilder builder = new ProcessBuilder("bash", script.toAbsolutePath().toString());
+    builder.command().addAll(List.of(arguments));
+    builder.environment().put("CLUSTER_FOLDER", FOLDER.toString());
+    builder.environment().put("CLUSTER_OWNER", Long.toString(ProcessHandle.current().pid()));
+    builder.environment().put("CLUSTER_BUILD", "no");
+    Process process = builder.redirectErrorStream(true).redirectOutput(log).start();
+    try {
+      assertThat(process.waitFor(PATIENCE_MINUTES, TimeUnit.MINUTES)).as("%s ends", script).isTrue();
+      return process.exitValue();
+    } finally {
+      process.destroyForcibly();
+    }
+  }
+}
