@@ -13,16 +13,22 @@ import io.github.flinkdiffusion.ops.image.ImageLimits;
 import io.github.flinkdiffusion.ops.image.Images;
 import io.github.flinkdiffusion.ops.image.Raster;
 import io.github.flinkdiffusion.ops.image.ReadOptions;
+import io.github.flinkdiffusion.ops.image.Rgb;
+import io.github.flinkdiffusion.ops.imaging.ClassPictures;
+import io.github.flinkdiffusion.ops.imaging.ClassRaster;
+import io.github.flinkdiffusion.ops.pipeline.ClassMap;
 import java.io.IOException;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.time.Duration;
 import java.util.ArrayList;
+import java.util.Arrays;
 import java.util.List;
 import java.util.Locale;
 import java.util.Map;
 import java.util.Optional;
+import java.util.OptionalInt;
 import java.util.function.Function;
 import java.util.stream.Collectors;
 
@@ -37,6 +43,16 @@ final class ImageReport {
   /** Larger pictures are not drawn on the sheet. */
   private static final ReadOptions SHOWN =
       ReadOptions.DEFAULT.withLimits(ImageLimits.DEFAULT.withPixels(8192, 8192L * 8192));
+
+  /** Share of an uncertainty's pixels that are not simply white on the sheet. */
+  private static final double SHOWN_SHARE = 0.99;
+
+  private static final ClassMap RED =
+      new ClassMap(
+          ClassMap.Encoding.BINARY,
+          List.of("outside", "inside"),
+          List.of(new Rgb(0, 0, 0), new Rgb(230, 30, 30)),
+          OptionalInt.of(0));
 
   /** What is shown of a result. */
   enum Sheet {
@@ -137,7 +153,9 @@ final class ImageReport {
       throws IOException {
     Optional<Raster> before = raster(Files.readAllBytes(input.file()));
     Optional<Raster> after =
-        raster(payloads.read(image.getMask() == null ? picture : image.getMask()));
+        image.getMask() == null
+            ? raster(payloads.read(picture))
+            : raster(payloads.read(image.getMask())).map(mask -> outlined(before, mask));
     shown.add(
         before.orElse(Raster.filled(1, 1, 1, 0)),
         input.name(),
@@ -152,7 +170,7 @@ final class ImageReport {
               .map(ImageReport::brightened)
               .orElse(Raster.filled(1, 1, 1, 0)),
           "uncertainty",
-          "brightened to its maximum");
+          "brightened");
     } else {
       shown.add(Raster.filled(1, 1, 1, 0), "uncertainty", "of one sample there is none");
     }
@@ -167,15 +185,29 @@ final class ImageReport {
     }
   }
 
-  /** One channel, its brightest pixel white. */
-  private static Raster brightened(Raster values) {
-    float most = 1e-6f;
-    for (float value : values.data()) {
-      most = Math.max(most, value);
+  /** The image with the mask's outline in red; the mask itself where the image can not be shown. */
+  private static Raster outlined(Optional<Raster> before, Raster mask) {
+    if (before.isEmpty()
+        || before.get().width() != mask.width()
+        || before.get().height() != mask.height()) {
+      return mask;
     }
+    byte[] classes = new byte[mask.width() * mask.height()];
+    for (int i = 0; i < classes.length; i++) {
+      classes[i] = (byte) (mask.data()[i] >= 0.5f ? 1 : 0);
+    }
+    return ClassPictures.outlined(
+        before.get(), new ClassRaster(mask.width(), mask.height(), classes), RED);
+  }
+
+  /** One channel; all but the brightest pixels keep their order, those are white. */
+  private static Raster brightened(Raster values) {
+    float[] sorted = values.data().clone();
+    Arrays.sort(sorted);
+    float white = Math.max(1e-6f, sorted[(int) (SHOWN_SHARE * (sorted.length - 1))]);
     float[] shown = new float[values.data().length];
     for (int i = 0; i < shown.length; i++) {
-      shown[i] = values.data()[i] / most;
+      shown[i] = Math.min(1, values.data()[i] / white);
     }
     return new Raster(1, values.height(), values.width(), shown);
   }

@@ -43,7 +43,8 @@ class SqlScriptsITCase {
       assertThat(output)
           .containsPattern("\\+I \\| +" + id + " \\| +64 \\| +64 \\| +image/png \\| +<NULL> \\|");
     }
-    assertThat(output).containsPattern("\\| +p4 \\| +<NULL> \\| +<NULL> \\| +<NULL> \\| The prompt is blank");
+    assertThat(output)
+        .containsPattern("\\| +p4 \\| +<NULL> \\| +<NULL> \\| +<NULL> \\| The prompt is blank");
     assertWindow(output, "12:00", 2);
     assertWindow(output, "12:01", 1);
     assertWindow(output, "12:02", 1);
@@ -68,7 +69,9 @@ class SqlScriptsITCase {
     builder.environment().put("CLUSTER_BUILD", "no");
     Process process = builder.redirectErrorStream(true).redirectOutput(log).start();
     try {
-      assertThat(process.waitFor(PATIENCE_MINUTES, TimeUnit.MINUTES)).as("%s ends", script).isTrue();
+      assertThat(process.waitFor(PATIENCE_MINUTES, TimeUnit.MINUTES))
+          .as("%s ends", script)
+          .isTrue();
       return process.exitValue();
     } finally {
       process.destroyForcibly();
