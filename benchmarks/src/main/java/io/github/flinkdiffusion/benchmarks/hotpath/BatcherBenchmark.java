@@ -1,5 +1,6 @@
 package io.github.flinkdiffusion.benchmarks.hotpath;
 
+import io.github.flinkdiffusion.benchmarks.simulation.StandInPipeline;
 import io.github.flinkdiffusion.ops.batching.BatchPolicy;
 import io.github.flinkdiffusion.ops.batching.BatchSession;
 import io.github.flinkdiffusion.ops.batching.BatchingException;
@@ -68,10 +69,10 @@ public class BatcherBenchmark {
 
   @Setup(Level.Invocation)
   public void fill() {
-    batcher = new StepBatcher(new CostlessPipeline(), BatchPolicy.ofRows(ROWS), Ticker.SYSTEM);
+    batcher = new StepBatcher(StandInPipeline.costless(), BatchPolicy.ofRows(ROWS), Ticker.SYSTEM);
     session = batcher.join(SESSION);
     for (int i = 0; i < inFlight; i++) {
-      GenerationRequest request = CostlessPipeline.request("r" + next++, STEPS);
+      GenerationRequest request = StandInPipeline.request("r" + next++, STEPS);
       session.submit(new Work.Fresh(request), Submission.DEFAULT, NOBODY);
     }
   }

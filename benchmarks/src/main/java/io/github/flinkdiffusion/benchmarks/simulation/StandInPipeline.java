@@ -1,4 +1,4 @@
-package io.github.flinkdiffusion.benchmarks.hotpath;
+package io.github.flinkdiffusion.benchmarks.simulation;
 
 import io.github.flinkdiffusion.ops.image.Raster;
 import io.github.flinkdiffusion.ops.pipeline.DiffusionPipeline;
@@ -13,18 +13,39 @@ import io.github.flinkdiffusion.ops.pipeline.TrajectorySnapshot;
 import java.util.List;
 
 /**
- * Trajectories that only count their steps, so that all that is measured is what is around them.
+ * Trajectories that only count their steps, in calls that cost nothing or what they are said to
+ * cost, so that all that is measured is what is around them.
  */
-final class CostlessPipeline implements DiffusionPipeline {
-  private static final ModelInfo MODEL = new ModelInfo("costless", "0".repeat(64));
+public final class StandInPipeline implements DiffusionPipeline {
+  private static final ModelInfo MODEL = new ModelInfo("stand-in", "0".repeat(64));
   private static final Signature SIGNATURE =
-      Signature.of("CostlessPipeline")
+      Signature.of("StandInPipeline")
           .withDefault(Parameters.STEPS, 1L)
           .withDefault(Parameters.WIDTH, 1L)
           .withDefault(Parameters.HEIGHT, 1L);
   private static final Raster PICTURE = Raster.filled(1, 1, 1, 0);
 
-  static GenerationRequest request(String id, int steps) {
+  private final CallCosts costs;
+  private final Clock clock;
+
+  private StandInPipeline(CallCosts costs, Clock clock) {
+    this.costs = costs;
+    this.clock = clock;
+  }
+
+  /** Its calls take no time but the machine's. */
+  public static StandInPipeline costless() {
+    CallCosts.Curve nothing = CallCosts.Curve.line(0, 0);
+    return new StandInPipeline(new CallCosts(nothing, nothing, nothing), Clock.simulated());
+  }
+
+  /** Its calls move the clock by what they cost. */
+  public static StandInPipeline of(CallCosts costs, Clock clock) {
+    return new StandInPipeline(costs, clock);
+  }
+
+  /** A request of one row. */
+  public static GenerationRequest request(String id, int steps) {
     return SIGNATURE.resolve(GenerationSpec.of(id).with(Parameters.STEPS, (long) steps));
   }
 
@@ -45,16 +66,19 @@ final class CostlessPipeline implements DiffusionPipeline {
 
   @Override
   public List<Trajectory> start(List<GenerationRequest> requests) {
+    spend(costs.encode(), requests.size());
     return requests.stream().<Trajectory>map(each -> new Counting(each, 0)).toList();
   }
 
   @Override
   public List<Trajectory> restore(List<TrajectorySnapshot> snapshots) {
+    spend(costs.encode(), snapshots.size());
     return snapshots.stream().<Trajectory>map(s -> new Counting(s.request(), s.step())).toList();
   }
 
   @Override
   public void step(List<Trajectory> batch) {
+    spend(costs.step(), batch.size());
     for (Trajectory each : batch) {
       ((Counting) each).step++;
     }
@@ -62,6 +86,7 @@ final class CostlessPipeline implements DiffusionPipeline {
 
   @Override
   public List<GeneratedImage> finish(List<Trajectory> batch) {
+    spend(costs.decode(), batch.size());
     return batch.stream()
         .map(each -> new GeneratedImage(each.request(), PICTURE, false, false))
         .toList();
@@ -70,6 +95,10 @@ final class CostlessPipeline implements DiffusionPipeline {
   @Override
   public void close() {
     // Holds nothing.
+  }
+
+  private void spend(CallCosts.Curve curve, int rows) {
+    clock.skipTo(clock.nanos() + curve.nanos(rows));
   }
 
   private static final class Counting implements Trajectory {

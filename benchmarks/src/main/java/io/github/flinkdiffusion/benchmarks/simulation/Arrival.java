@@ -1,0 +1,10 @@
+package io.github.flinkdiffusion.benchmarks.simulation;
+
+/**
+ * A request of a load.
+ *
+ * @param number of the request, from 0
+ * @param atNanos when it comes, from the beginning
+ * @param steps network steps that it takes, 1 or more
+ */
+public record Arrival(int number, long atNanos, int steps) {}

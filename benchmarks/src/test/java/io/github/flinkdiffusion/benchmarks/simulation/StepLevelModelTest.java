@@ -1,0 +1,57 @@
+package io.github.flinkdiffusion.benchmarks.simulation;
+
+import static org.assertj.core.api.Assertions.assertThat;
+
+import java.util.List;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.CsvSource;
+
+/** The model decides as the batcher does: every picture at the same nanosecond. */
+class StepLevelModelTest {
+  private static final CallCosts COSTS =
+      new CallCosts(
+          CallCosts.Curve.line(700_000, 1_300_000),
+          CallCosts.Curve.line(9_000_000, 1_700_000),
+          CallCosts.Curve.line(2_000_000, 4_100_000));
+
+  @ParameterizedTest
+  @CsvSource({
+    "1, 2, false",
+    "3, 7, false",
+    "8, 20, false",
+    "8, 60, false",
+    "8, 30, true",
+    "16, 90, true"
+  })
+  void servesEveryRequestWhenTheBatcherDoes(int rowLimit, double perSecond, boolean bursts) {
+    Load load = Load.mixed(42);
+    List<Arrival> arrivals =
+        bursts
+            ? load.bursts(400, perSecond, new Load.Burst(3, 0.2, 6))
+            : load.poisson(400, perSecond);
+
+    assertThat(new StepLevelModel(COSTS, rowLimit).serve(arrivals).served())
+        .isEqualTo(byTheBatcher(arrivals, rowLimit));
+  }
+
+  @ParameterizedTest
+  @CsvSource({"1", "5", "16"})
+  void worksOffABacklogAsTheBatcherDoes(int rowLimit) {
+    List<Arrival> arrivals = Load.mixed(7).backlog(200);
+
+    assertThat(new StepLevelModel(COSTS, rowLimit).serve(arrivals).served())
+        .isEqualTo(byTheBatcher(arrivals, rowLimit));
+  }
+
+  private static List<Served> byTheBatcher(List<Arrival> arrivals, int rowLimit) {
+    Clock clock = Clock.simulated();
+    try (Server server =
+        new StepLevelServer(
+            StandInPipeline.of(COSTS, clock),
+            arrival -> StandInPipeline.request("r" + arrival.number(), arrival.steps()),
+            rowLimit,
+            clock)) {
+      return Server.serve(arrivals, server, clock);
+    }
+  }
+}
