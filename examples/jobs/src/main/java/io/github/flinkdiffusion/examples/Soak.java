@@ -65,6 +65,12 @@ public final class Soak implements Callable<Integer> {
       description = "Most rows of a network call (default: ${DEFAULT-VALUE}).")
   private int batchRows;
 
+  @Option(
+      names = "--samples",
+      paramLabel = "FILE",
+      description = "Also writes what was seen: pictures, resident KiB and native tensors a line.")
+  private Path samplesFile;
+
   /**
    * @param pictures made so far
    * @param residentKib of the process
@@ -110,6 +116,13 @@ public final class Soak implements Callable<Integer> {
       }
     }
     double seconds = (System.nanoTime() - begin) / 1e9;
+    if (samplesFile != null) {
+      Files.write(
+          samplesFile,
+          samples.stream()
+              .map(each -> each.pictures() + "," + each.residentKib() + "," + each.tensors())
+              .toList());
+    }
     return report(samples, before, NativeTensors.count(), seconds);
   }
 
