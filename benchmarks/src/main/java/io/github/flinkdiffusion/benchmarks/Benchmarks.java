@@ -13,6 +13,11 @@ import picocli.CommandLine.Command;
       EngineBenchmark.class,
       UNetBenchmark.class,
       LoadBenchmark.class,
+      EndToEndBenchmark.class,
+      LatencyBenchmark.class,
+      ConnectorBenchmark.class,
+      MemoryBenchmark.class,
+      ScalingBenchmark.class,
       Report.class
     })
 public final class Benchmarks {

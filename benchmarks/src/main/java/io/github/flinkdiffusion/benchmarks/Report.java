@@ -5,6 +5,7 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.List;
 import java.util.Locale;
+import java.util.Map;
 import java.util.concurrent.Callable;
 import java.util.stream.Collectors;
 import java.util.stream.Stream;
@@ -16,7 +17,8 @@ import picocli.CommandLine.Option;
 @Command(
     name = "report",
     mixinStandardHelpOptions = true,
-    description = "Makes docs/benchmarks.md and its plots of the files in benchmarks/results.")
+    description =
+        "Makes docs/benchmarks.md and docs/scaling.md, with plots, of the files in benchmarks/results.")
 final class Report implements Callable<Integer> {
   @Option(
       names = "--results",
@@ -34,11 +36,22 @@ final class Report implements Callable<Integer> {
 
   @Override
   public Integer call() {
-    write(ResultFiles.readAll(results), output);
+    Map<Boolean, List<BenchmarkResult>> simulated =
+        ResultFiles.readAll(results).stream()
+            .collect(
+                Collectors.partitioningBy(each -> each.benchmark().equals(ScalingBenchmark.NAME)));
+    write(simulated.get(false), output);
+    if (!simulated.get(true).isEmpty()) {
+      write(simulated.get(true), output.resolveSibling("scaling.md"), SCALING);
+    }
     return CommandLine.ExitCode.OK;
   }
 
   static void write(List<BenchmarkResult> results, Path page) {
+    write(results, page, INTRODUCTION);
+  }
+
+  private static void write(List<BenchmarkResult> results, Path page, String introduction) {
     if (results.isEmpty()) {
       throw new BenchmarkException(
           "There are no results to report; benchmarks/run --help lists what can be measured.");
@@ -48,7 +61,7 @@ final class Report implements Callable<Integer> {
     try {
       deletePlots(plots);
       Files.createDirectories(plots);
-      StringBuilder text = new StringBuilder(INTRODUCTION);
+      StringBuilder text = new StringBuilder(introduction);
       for (BenchmarkResult result : results) {
         section(result, folder, plots, text);
       }
@@ -65,6 +78,15 @@ final class Report implements Callable<Integer> {
       Made by `benchmarks/run report` of the files in `benchmarks/results`; do not edit. Numbers are medians over the
       rounds, with the least and the greatest; peers were measured in turn within each round, and a ratio is the median of
       the rounds' own ratios. Each section says the command that repeats it; `benchmarks/README.md` says how.
+
+      """;
+
+  private static final String SCALING =
+      """
+      # Scaling
+
+      Made by `benchmarks/run report` of `benchmarks/results/scaling.json`; do not edit. What is on this page is simulated
+      or computed, by the command and from the assumptions that it says, not measured on so many devices.
 
       """;
 

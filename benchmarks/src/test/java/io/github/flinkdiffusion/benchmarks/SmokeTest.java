@@ -13,7 +13,17 @@ class SmokeTest {
   @TempDir private Path results;
 
   @ParameterizedTest
-  @CsvSource({"hotpath", "engine", "unet", "load"})
+  @CsvSource({
+    "hotpath",
+    "engine",
+    "unet",
+    "load",
+    "end-to-end",
+    "latency",
+    "connector",
+    "memory",
+    "scaling"
+  })
   void runsAndLeavesAResult(String benchmark) {
     assertThat(Benchmarks.run(benchmark, "--smoke", "--results", results.toString())).isZero();
 

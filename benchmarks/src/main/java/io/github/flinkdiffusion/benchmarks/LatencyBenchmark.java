@@ -1,0 +1,304 @@
+package io.github.flinkdiffusion.benchmarks;
+
+import io.github.flinkdiffusion.benchmarks.simulation.Arrival;
+import io.github.flinkdiffusion.benchmarks.simulation.CallCosts;
+import io.github.flinkdiffusion.benchmarks.simulation.Clock;
+import io.github.flinkdiffusion.benchmarks.simulation.Load;
+import io.github.flinkdiffusion.benchmarks.simulation.RequestLevelServer;
+import io.github.flinkdiffusion.benchmarks.simulation.RequestLevelServer.Mixing;
+import io.github.flinkdiffusion.benchmarks.simulation.Served;
+import io.github.flinkdiffusion.benchmarks.simulation.Server;
+import io.github.flinkdiffusion.benchmarks.simulation.StandInPipeline;
+import io.github.flinkdiffusion.benchmarks.simulation.StepLevelServer;
+import io.github.flinkdiffusion.ops.engine.DeviceSpec;
+import io.github.flinkdiffusion.ops.pipeline.DiffusionPipeline;
+import io.github.flinkdiffusion.ops.pipeline.GenerationRequest;
+import io.github.flinkdiffusion.ops.pipeline.PipelineSettings;
+import io.github.flinkdiffusion.ops.pipeline.Pipelines;
+import java.time.Duration;
+import java.util.ArrayList;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.concurrent.Callable;
+import java.util.function.Function;
+import java.util.function.Predicate;
+import java.util.stream.Collectors;
+import picocli.CommandLine.Command;
+import picocli.CommandLine.Option;
+
+/** P4: short and long requests together, batched step by step and request by request. */
+@Command(
+    name = "latency",
+    mixinStandardHelpOptions = true,
+    description = "Mixed Poisson arrivals: batching by steps beside batching by requests.")
+final class LatencyBenchmark extends BenchmarkCommand {
+  private static final double LOAD = 0.8;
+  private static final double LATENCY_GOAL = 0.25;
+  private static final double THROUGHPUT_GOAL = 1.2;
+
+  /** What a call costs before its first row, in rows, on simulated devices. */
+  private static final List<Integer> FIXED_PARTS = List.of(0, 2, 8, 32);
+
+  private static final long NANOS_PER_ROW = 1_000_000;
+  private static final int SIMULATED_REQUESTS = 4_000;
+
+  private enum Subject {
+    STEPS("by steps"),
+    SHARED("by requests, which share calls"),
+    SEPARATE("by requests, a call per step count");
+
+    private final String title;
+
+    Subject(String title) {
+      this.title = title;
+    }
+  }
+
+  private static final List<Double> PERCENTILES = List.of(50.0, 99.0);
+
+  @Option(
+      names = "--requests",
+      paramLabel = "N",
+      description =
+          "Requests of a round at the model; a third of it for its capacity (default:"
+              + " ${DEFAULT-VALUE}; 6 with --smoke).")
+  private int requests = 120;
+
+  @Option(
+      names = "--rows",
+      paramLabel = "N",
+      description = "Most rows of a network call, and of a batch (default: ${DEFAULT-VALUE}).")
+  private int rows = 8;
+
+  @Option(
+      names = "--delay-ms",
+      paramLabel = "N",
+      description =
+          "How long a request waits for a batch to fill while the device is free (default:"
+              + " ${DEFAULT-VALUE}).")
+  private int delayMillis = 50;
+
+  /**
+   * What requests are served on.
+   *
+   * @param name in the report
+   * @param requests of a round
+   * @param backlog requests of a round that measures capacity
+   * @param clock of one round
+   * @param pipeline for that clock
+   */
+  private record Device(
+      String name,
+      int requests,
+      int backlog,
+      Duration delay,
+      Callable<Clock> clock,
+      Function<Clock, DiffusionPipeline> pipeline,
+      Function<Arrival, GenerationRequest> request) {}
+
+  private Load load = Load.mixed(0);
+
+  @Override
+  protected BenchmarkResult.Builder measure() throws Exception {
+    if (options().smoke()) {
+      load = new Load(List.of(1, 2), 2, 0);
+      requests = 6;
+    }
+    BenchmarkResult.Builder result =
+        new BenchmarkResult.Builder(
+            "Latency under mixed load: batching by steps and by requests",
+            """
+            Requests of %s steps, equally often, come as a Poisson process; those below %d steps count as short. Each
+            server has the same pipeline, at most %d rows a call, and the same requests at the same moments. *By
+            requests* is what general batching services do: a batch begins when it is full or its oldest request has
+            waited for the delay, runs to its end and is answered as one. A pipeline of diffusers takes one step count a
+            call, so there it makes a call for each; as a second peer, requests of a batch share network calls and
+            leave them when they are done, which diffusers can not do: then only the batching differs. Capacity is that
+            of a backlog; the load is %s of the capacity of the second peer, the same for all. `mini-emoji` is the real
+            model on the CPU (time without work is skipped). The simulated devices' calls cost their rows
+            (%d ms each) and a fixed part: the larger that is, the more a device wants batches, as GPUs do with small
+            pictures.
+            """
+                .formatted(
+                    load.stepCounts().stream()
+                        .map(String::valueOf)
+                        .collect(Collectors.joining(", ")),
+                    load.longFrom(),
+                    rows,
+                    Tables.number(LOAD),
+                    NANOS_PER_ROW / 1_000_000));
+    try (DiffusionPipeline model =
+        Pipelines.open(MiniEmoji.folder(), PipelineSettings.on(DeviceSpec.parse("cpu")))) {
+      compare(
+          result,
+          new Device(
+              "mini-emoji",
+              requests,
+              requests / 3,
+              Duration.ofMillis(delayMillis),
+              Clock::real,
+              clock -> model,
+              arrival ->
+                  model.prepare(MiniEmoji.spec("request " + arrival.number(), arrival.steps()))));
+    }
+    Map<Subject, List<Double>> latencies = new LinkedHashMap<>();
+    for (int fixed : FIXED_PARTS) {
+      Map<Subject, Measurement> p99 = compare(result, simulated(fixed));
+      p99.forEach(
+          (subject, each) ->
+              latencies
+                  .computeIfAbsent(subject, key -> new ArrayList<>())
+                  .add(each.summary().median()));
+    }
+    result.add(
+        Plot.bars(
+            "p99 of short requests on simulated devices",
+            "fixed part of a call's cost, in rows",
+            "seconds, less is better",
+            FIXED_PARTS.stream().map(String::valueOf).toList(),
+            latencies.entrySet().stream()
+                .map(each -> new Plot.Series(each.getKey().title, List.of(), each.getValue()))
+                .toList()));
+    return result;
+  }
+
+  private Device simulated(int fixed) {
+    CallCosts.Curve call = CallCosts.Curve.line(fixed * NANOS_PER_ROW, NANOS_PER_ROW);
+    CallCosts costs = new CallCosts(call, call, call);
+    int count = options().smoke() ? 100 : SIMULATED_REQUESTS;
+    return new Device(
+        "simulated, fixed part of %d rows".formatted(fixed),
+        count,
+        count,
+        Duration.ofNanos(call.nanos(rows)),
+        Clock::simulated,
+        clock -> StandInPipeline.of(costs, clock),
+        arrival -> StandInPipeline.request("request " + arrival.number(), arrival.steps()));
+  }
+
+  /**
+   * @return the p99 of short requests
+   */
+  private Map<Subject, Measurement> compare(BenchmarkResult.Builder result, Device device)
+      throws Exception {
+    Map<Subject, Measurement> capacity =
+        measure(
+                device,
+                "capacity",
+                "pictures/s",
+                round -> load.withSeed(round).backlog(device.backlog()))
+            .entrySet()
+            .stream()
+            .collect(
+                Collectors.toMap(
+                    Map.Entry::getKey,
+                    each ->
+                        measurement(
+                            device.name() + ": capacity",
+                            each.getKey(),
+                            "pictures/s",
+                            each.getValue().stream().map(Served::throughput).toList()),
+                    (one, other) -> one,
+                    LinkedHashMap::new));
+    capacity.values().forEach(result::add);
+    findings(result, "throughput over ", capacity, Goal.atLeast(THROUGHPUT_GOAL));
+
+    double perSecond = LOAD * capacity.get(Subject.SHARED).summary().median();
+    Map<Subject, List<List<Served>>> loaded =
+        measure(
+            device,
+            "load",
+            "s",
+            round -> load.withSeed(round).poisson(device.requests(), perSecond));
+    for (double percent : PERCENTILES) {
+      latency(device, "long", percent, loaded, arrival -> !load.isShort(arrival))
+          .values()
+          .forEach(result::add);
+    }
+    Map<Subject, Measurement> ofShort = Map.of();
+    for (double percent : PERCENTILES) {
+      ofShort = latency(device, "short", percent, loaded, load::isShort);
+      ofShort.values().forEach(result::add);
+    }
+    findings(result, "latency over ", ofShort, Goal.atMost(LATENCY_GOAL));
+    return ofShort;
+  }
+
+  private static Map<Subject, Measurement> latency(
+      Device device,
+      String kind,
+      double percent,
+      Map<Subject, List<List<Served>>> loaded,
+      Predicate<Arrival> which) {
+    Map<Subject, Measurement> latency = new LinkedHashMap<>();
+    loaded.forEach(
+        (subject, rounds) ->
+            latency.put(
+                subject,
+                measurement(
+                    "%s: %s, p%.0f".formatted(device.name(), kind, percent),
+                    subject,
+                    "s",
+                    rounds.stream()
+                        .map(served -> Served.latency(served, which, percent))
+                        .toList())));
+    return latency;
+  }
+
+  private static void findings(
+      BenchmarkResult.Builder result, String what, Map<Subject, Measurement> by, Goal goal) {
+    for (Subject peer : List.of(Subject.SHARED, Subject.SEPARATE)) {
+      result.add(Finding.ratio(what + peer.title, by.get(Subject.STEPS), by.get(peer), goal));
+    }
+  }
+
+  private static Measurement measurement(
+      String scenario, Subject subject, String unit, List<Double> values) {
+    return new Measurement(scenario, subject.title, unit, values);
+  }
+
+  /**
+   * @param arrivals of a round
+   * @return what was served in each measured round
+   */
+  private Map<Subject, List<List<Served>>> measure(
+      Device device, String scenario, String unit, Function<Long, List<Arrival>> arrivals)
+      throws Exception {
+    Map<Subject, List<List<Served>>> all = new LinkedHashMap<>();
+    Map<String, Callable<Double>> subjects = new LinkedHashMap<>();
+    for (Subject subject : Subject.values()) {
+      List<List<Served>> rounds = new ArrayList<>();
+      all.put(subject, rounds);
+      subjects.put(
+          subject.title,
+          () -> {
+            rounds.add(serve(device, subject, arrivals.apply((long) rounds.size())));
+            return Served.throughput(rounds.get(rounds.size() - 1));
+          });
+    }
+    Rounds rounds = options().rounds();
+    rounds.alternate(scenario, unit, subjects);
+    all.replaceAll((subject, each) -> each.subList(rounds.warmUp(), each.size()));
+    return all;
+  }
+
+  private List<Served> serve(Device device, Subject subject, List<Arrival> arrivals)
+      throws Exception {
+    Clock clock = device.clock().call();
+    DiffusionPipeline pipeline = device.pipeline().apply(clock);
+    try (Server server =
+        switch (subject) {
+          case STEPS -> new StepLevelServer(pipeline, device.request(), rows, clock);
+          case SHARED -> requestLevel(device, pipeline, Mixing.SHARED_CALLS, clock);
+          case SEPARATE -> requestLevel(device, pipeline, Mixing.CALL_PER_STEP_COUNT, clock);
+        }) {
+      return Server.serve(arrivals, server, clock);
+    }
+  }
+
+  private Server requestLevel(
+      Device device, DiffusionPipeline pipeline, Mixing mixing, Clock clock) {
+    return new RequestLevelServer(pipeline, device.request(), rows, device.delay(), mixing, clock);
+  }
+}

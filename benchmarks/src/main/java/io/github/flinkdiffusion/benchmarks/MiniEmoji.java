@@ -1,0 +1,34 @@
+package io.github.flinkdiffusion.benchmarks;
+
+import io.github.flinkdiffusion.connector.event.PromptEvent;
+import io.github.flinkdiffusion.ops.pipeline.GenerationSpec;
+import io.github.flinkdiffusion.ops.pipeline.Parameters;
+import java.nio.file.Path;
+
+/** The trained model that comes with the project, and requests to it of one row each. */
+final class MiniEmoji {
+  private static final String PROMPT = "a large red apple on a blue background";
+  private static final double NO_GUIDANCE = 1;
+
+  private MiniEmoji() {}
+
+  static Path folder() {
+    return RunOptions.home().resolve("examples/models/mini-emoji");
+  }
+
+  static GenerationSpec spec(String id, int steps) {
+    return GenerationSpec.of(id)
+        .with(Parameters.PROMPT, PROMPT)
+        .with(Parameters.STEPS, (long) steps)
+        .with(Parameters.GUIDANCE_SCALE, NO_GUIDANCE);
+  }
+
+  static PromptEvent event(String id, int steps) {
+    return PromptEvent.newBuilder()
+        .setId(id)
+        .setPrompt(PROMPT)
+        .setSteps(steps)
+        .setGuidanceScale(NO_GUIDANCE)
+        .build();
+  }
+}
