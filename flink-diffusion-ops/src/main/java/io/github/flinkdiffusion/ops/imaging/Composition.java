@@ -144,19 +144,7 @@ public record Composition(
 
     /** The mask of some rows: white inside, or the numbers of more classes than two. */
     private Raster mask(Raster stacked, ClassMap map) {
-      return mask(Decision.of(map, Assembly.channels(stacked, 0, channels())), map);
-    }
-
-    private static Raster mask(Decision decision, ClassMap map) {
-      ClassRaster classes = decision.classes();
-      if (map.classes() > 2) {
-        return classes.toRaster();
-      }
-      float[] inside = new float[classes.numbers().length];
-      for (int i = 0; i < inside.length; i++) {
-        inside[i] = classes.numbers()[i];
-      }
-      return new Raster(1, classes.height(), classes.width(), inside);
+      return Composition.mask(Decision.of(map, Assembly.channels(stacked, 0, channels())), map);
     }
 
     private Raster uncertainty(Raster stacked, boolean floats) {
@@ -167,6 +155,21 @@ public record Composition(
     private boolean sourceIsTiff() {
       return scene.mediaType().equals(ResultFormat.TIFF_TYPE);
     }
+  }
+
+  /**
+   * A segmentation's mask as it is written: white inside, or the numbers of more classes than two.
+   */
+  public static Raster mask(Decision decision, ClassMap map) {
+    ClassRaster classes = decision.classes();
+    if (map.classes() > 2) {
+      return classes.toRaster();
+    }
+    float[] inside = new float[classes.numbers().length];
+    for (int i = 0; i < inside.length; i++) {
+      inside[i] = classes.numbers()[i];
+    }
+    return new Raster(1, classes.height(), classes.width(), inside);
   }
 
   /**
@@ -189,7 +192,7 @@ public record Composition(
     if (order.classes().isPresent()) {
       ClassMap map = order.classes().get();
       Decision decision = Decision.of(map, Assembly.channels(stacked, 0, order.channels()));
-      mask = Optional.of(encode(Order.mask(decision, map), order.besides(MASK), mediaType));
+      mask = Optional.of(encode(mask(decision, map), order.besides(MASK), mediaType));
       regions =
           Optional.of(
               new RegionFinder(map, RegionFinder.Limits.DEFAULT)

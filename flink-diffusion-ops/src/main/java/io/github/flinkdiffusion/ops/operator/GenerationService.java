@@ -7,15 +7,21 @@ import io.github.flinkdiffusion.ops.batching.RequestListener;
 import io.github.flinkdiffusion.ops.batching.SharedBatchers;
 import io.github.flinkdiffusion.ops.batching.Submission;
 import io.github.flinkdiffusion.ops.batching.Work;
+import io.github.flinkdiffusion.ops.image.ImageException;
 import io.github.flinkdiffusion.ops.image.PngCodec;
+import io.github.flinkdiffusion.ops.image.Raster;
 import io.github.flinkdiffusion.ops.imaging.Audit;
+import io.github.flinkdiffusion.ops.imaging.ModelBands;
 import io.github.flinkdiffusion.ops.pipeline.GeneratedImage;
+import io.github.flinkdiffusion.ops.pipeline.GenerationRequest;
 import io.github.flinkdiffusion.ops.pipeline.GenerationSpec;
 import io.github.flinkdiffusion.ops.pipeline.InvalidRequestException;
 import io.github.flinkdiffusion.ops.pipeline.ModelInfo;
+import io.github.flinkdiffusion.ops.pipeline.ResultMeaning;
 import io.github.flinkdiffusion.ops.pipeline.Signature;
 import java.io.Serializable;
 import java.util.Collection;
+import java.util.List;
 import java.util.Set;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.ConcurrentHashMap;
@@ -104,9 +110,25 @@ public final class GenerationService implements AutoCloseable {
     return lease.batcher().signature();
   }
 
+  /** What a request's pictures are. */
+  public ResultMeaning result(GenerationRequest request) {
+    return lease.batcher().result(request.arguments());
+  }
+
+  /**
+   * An image with the bands that the model sees.
+   *
+   * @throws ImageException when there is no rule for its bands
+   */
+  public Raster seen(Raster image) {
+    return ModelBands.fit(
+            image.format().bands(), image.channels(), lease.batcher().imageChannels(), List.of())
+        .toModel(image);
+  }
+
   /** The picture as a PNG file, with its record where the settings want it there. */
-  public byte[] encode(GeneratedImage image, Audit audit) {
-    return PngCodec.encode(diffusion.withRecord(image.image(), audit));
+  public byte[] encode(Raster image, Audit audit) {
+    return PngCodec.encode(diffusion.withRecord(image, audit));
   }
 
   /** Most rows of one network call. */

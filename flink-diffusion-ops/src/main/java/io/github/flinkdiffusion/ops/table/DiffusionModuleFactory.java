@@ -44,6 +44,7 @@ public final class DiffusionModuleFactory implements ModuleFactory {
     FUNCTIONS.put("text_to_image", TextToImageFunction::new);
     FUNCTIONS.put("image_to_image", ImageToImageFunction::new);
     FUNCTIONS.put("upscale", UpscaleFunction::new);
+    FUNCTIONS.put("segment", SegmentFunction::new);
     PLAIN.put("image_info", ImageInfoFunction::new);
     PLAIN.put("image_resize", ImageResizeFunction::new);
     PLAIN.put("image_convert", ImageConvertFunction::new);

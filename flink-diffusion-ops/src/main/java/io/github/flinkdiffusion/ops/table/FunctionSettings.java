@@ -27,6 +27,8 @@ record FunctionSettings(
     int encodingThreads,
     boolean failing)
     implements Serializable {
+  /** Besides {@link DiffusionModelOptions}: samples of a call, whose mean is its value. */
+  static final String ENSEMBLE_SIZE = "ensemble-size";
 
   /**
    * @param prefix of the function's options, such as {@code text-to-image.}
@@ -46,6 +48,7 @@ record FunctionSettings(
         DiffusionModelOptions.all().stream()
             .map(ConfigOption::key)
             .collect(Collectors.toCollection(TreeSet::new));
+    known.add(ENSEMBLE_SIZE);
     Set<String> unknown = new TreeSet<>(own.keySet());
     unknown.removeAll(known);
     if (!unknown.isEmpty()) {

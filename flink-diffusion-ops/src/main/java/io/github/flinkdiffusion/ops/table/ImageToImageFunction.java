@@ -9,7 +9,7 @@ import org.apache.flink.table.annotation.FunctionHint;
 
 /** {@code IMAGE_TO_IMAGE(image, prompt [, MAP[...]])}: the picture made anew after the text. */
 @FunctionHint(output = @DataTypeHint("BYTES"))
-public final class ImageToImageFunction extends ImageFunction {
+public final class ImageToImageFunction extends PictureFunction {
   private static final long serialVersionUID = 1L;
 
   ImageToImageFunction(FunctionSettings settings) {

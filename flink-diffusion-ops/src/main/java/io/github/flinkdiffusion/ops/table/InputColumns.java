@@ -1,7 +1,8 @@
 package io.github.flinkdiffusion.ops.table;
 
-import io.github.flinkdiffusion.ops.image.PngCodec;
+import io.github.flinkdiffusion.ops.image.Images;
 import io.github.flinkdiffusion.ops.image.Raster;
+import io.github.flinkdiffusion.ops.image.ReadOptions;
 import io.github.flinkdiffusion.ops.imaging.Audit;
 import io.github.flinkdiffusion.ops.pipeline.Arguments;
 import io.github.flinkdiffusion.ops.pipeline.GenerationSpec;
@@ -195,7 +196,7 @@ final class InputColumns implements Serializable {
       GenerationSpec spec, Parameter<T> parameter, Object value) {
     Object converted = value;
     if (value instanceof byte[] bytes) {
-      converted = PngCodec.decode(bytes);
+      converted = Images.read(bytes, ReadOptions.DEFAULT);
     } else if (parameter.type() == Double.class && value instanceof Long number) {
       converted = number.doubleValue();
     }

@@ -104,7 +104,8 @@ final class Prediction implements Serializable {
   private RowData row(InputColumns.Values values, GeneratedImage image) {
     Audit audit =
         Audit.of(service.model(), image.request(), plan.inputs().digests(values), Map.of());
-    return plan.outputs().row(new OutputColumn.Result(image, service.encode(image, audit), audit));
+    return plan.outputs()
+        .row(new OutputColumn.Result(image, service.encode(image.image(), audit), audit));
   }
 
   private Collection<RowData> failed(Throwable thrown) {

@@ -9,7 +9,7 @@ import org.apache.flink.table.annotation.FunctionHint;
 
 /** {@code TEXT_TO_IMAGE(prompt [, MAP[...]])}: a picture of what the text says. */
 @FunctionHint(output = @DataTypeHint("BYTES"))
-public final class TextToImageFunction extends ImageFunction {
+public final class TextToImageFunction extends PictureFunction {
   private static final long serialVersionUID = 1L;
 
   TextToImageFunction(FunctionSettings settings) {

@@ -9,7 +9,7 @@ import org.apache.flink.table.annotation.FunctionHint;
 
 /** {@code UPSCALE(image [, MAP[...]])}: the picture, enlarged by the model. */
 @FunctionHint(output = @DataTypeHint("BYTES"))
-public final class UpscaleFunction extends ImageFunction {
+public final class UpscaleFunction extends PictureFunction {
   private static final long serialVersionUID = 1L;
 
   UpscaleFunction(FunctionSettings settings) {

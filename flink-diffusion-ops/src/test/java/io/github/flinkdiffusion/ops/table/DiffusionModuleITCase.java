@@ -3,8 +3,10 @@ package io.github.flinkdiffusion.ops.table;
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
+import io.github.flinkdiffusion.ops.image.Images;
 import io.github.flinkdiffusion.ops.image.PngCodec;
 import io.github.flinkdiffusion.ops.image.Raster;
+import io.github.flinkdiffusion.ops.image.SampleType;
 import io.github.flinkdiffusion.ops.imaging.Audit;
 import java.nio.file.Path;
 import java.util.ArrayList;
@@ -107,6 +109,34 @@ class DiffusionModuleITCase {
 
   private static String png(int side) {
     return HexFormat.of().formatHex(PngCodec.encode(Raster.filled(3, side, side, 0.5f)));
+  }
+
+  @Test
+  void anImageOfAnyKindIsSegmentedWithAnUncertainty() throws Exception {
+    sql.executeSql(
+        """
+        LOAD MODULE diffusion WITH (
+          'segment.model.folder' = '%s', 'segment.device' = 'cpu', 'segment.batch.rows' = '4',
+          'segment.steps' = '2', 'segment.ensemble-size' = '2')
+        """
+            .formatted(Path.of("../examples/models/mini-brain-mask").toAbsolutePath()));
+    String tiff =
+        HexFormat.of()
+            .formatHex(
+                Images.write(
+                    Raster.filled(1, 40, 36, 0.5f).storedAs(SampleType.UINT16), "image/tiff"));
+    Row both = (Row) query("SELECT SEGMENT(x'%s')".formatted(tiff)).get(0).getField(0);
+    Raster mask = PngCodec.decode((byte[]) both.getField("mask"));
+    assertThat(List.of(mask.channels(), mask.height(), mask.width())).containsExactly(1, 40, 36);
+    assertThat(PngCodec.decode((byte[]) both.getField("uncertainty")).width()).isEqualTo(36);
+    assertThat(Audit.of(mask.metadata()).orElseThrow().parameters())
+        .containsEntry("ensembleSize", "2");
+    Row one =
+        (Row)
+            query("SELECT SEGMENT(x'%s', MAP['ensemble-size', '1'])".formatted(tiff))
+                .get(0)
+                .getField(0);
+    assertThat(one.getField("uncertainty")).isNull();
   }
 
   @Test

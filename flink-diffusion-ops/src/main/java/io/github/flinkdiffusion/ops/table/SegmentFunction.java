@@ -1,0 +1,68 @@
+package io.github.flinkdiffusion.ops.table;
+
+import io.github.flinkdiffusion.ops.image.Raster;
+import io.github.flinkdiffusion.ops.imaging.Audit;
+import io.github.flinkdiffusion.ops.imaging.Composition;
+import io.github.flinkdiffusion.ops.imaging.Decision;
+import io.github.flinkdiffusion.ops.imaging.Ensemble;
+import io.github.flinkdiffusion.ops.operator.GenerationService;
+import io.github.flinkdiffusion.ops.pipeline.Arguments;
+import io.github.flinkdiffusion.ops.pipeline.ClassMap;
+import io.github.flinkdiffusion.ops.pipeline.GeneratedImage;
+import io.github.flinkdiffusion.ops.pipeline.InvalidRequestException;
+import io.github.flinkdiffusion.ops.pipeline.Parameters;
+import java.util.List;
+import java.util.Map;
+import java.util.concurrent.CompletableFuture;
+import org.apache.flink.table.annotation.DataTypeHint;
+import org.apache.flink.table.annotation.FunctionHint;
+import org.apache.flink.types.Row;
+
+/**
+ * {@code SEGMENT(image [, MAP[...]])}: the mask as a PNG file (white inside, or the numbers of more
+ * than two classes) and, with an {@code ensemble-size} of 2 or more, how much the samples differ.
+ */
+@FunctionHint(output = @DataTypeHint("ROW<mask BYTES, uncertainty BYTES>"))
+public final class SegmentFunction extends ImageFunction<Row> {
+  private static final long serialVersionUID = 1L;
+
+  SegmentFunction(FunctionSettings settings) {
+    super("SEGMENT", settings);
+  }
+
+  /** With the module's values for everything else. */
+  public void eval(CompletableFuture<Row> result, byte[] image) {
+    eval(result, image, Map.of());
+  }
+
+  /** With other values for some parameters: keys are those of the module's options. */
+  public void eval(
+      CompletableFuture<Row> result,
+      byte[] image,
+      @DataTypeHint("MAP<STRING, STRING>") Map<String, String> config) {
+    if (image == null || config == null) {
+      result.complete(null);
+      return;
+    }
+    generate(result, config, Arguments.NONE, Map.of(Parameters.IMAGE, image));
+  }
+
+  @Override
+  Row value(GenerationService service, List<GeneratedImage> samples, Audit audit) {
+    ClassMap classes =
+        service
+            .result(samples.get(0).request())
+            .classes()
+            .orElseThrow(
+                () ->
+                    new InvalidRequestException(
+                        "SEGMENT has the model %s, whose pictures are no masks; name a segmentation model in 'segment.model.folder'."
+                            .formatted(service.model().name())));
+    Ensemble shares =
+        Ensemble.of(samples.stream().map(sample -> classes.shares(sample.image())).toList());
+    Raster mask = Composition.mask(Decision.of(classes, shares.mean()), classes);
+    return Row.of(
+        service.encode(mask, audit),
+        samples.size() == 1 ? null : service.encode(shares.spread(), audit));
+  }
+}
