@@ -7,6 +7,7 @@ import java.util.Locale;
 import java.util.Map;
 import java.util.Optional;
 import java.util.Set;
+import java.util.TreeSet;
 import java.util.function.Function;
 import org.apache.flink.configuration.ConfigOption;
 import org.apache.flink.configuration.ConfigOptions;
@@ -30,6 +31,8 @@ public final class DiffusionModuleFactory implements ModuleFactory {
   /** Without a model; the argument says whether what can not be done fails the job. */
   private static final Map<String, Function<Boolean, FunctionDefinition>> PLAIN =
       new LinkedHashMap<>();
+
+  private static final String PAYLOAD = "payload";
 
   /** What functions without a model give for what can not be done. */
   static final ConfigOption<OnError> ON_ERROR =
@@ -100,6 +103,14 @@ public final class DiffusionModuleFactory implements ModuleFactory {
       }
     }
     return new DiffusionModule(functions);
+  }
+
+  /** All functions that there are, by their names in SQL. */
+  static Set<String> functions() {
+    Set<String> names = new TreeSet<>(FUNCTIONS.keySet());
+    names.addAll(PLAIN.keySet());
+    names.add(PAYLOAD);
+    return names;
   }
 
   private static boolean failing(Map<String, String> options) {

@@ -9,6 +9,7 @@ import java.util.Set;
 import java.util.TreeSet;
 import java.util.stream.Collectors;
 import org.apache.flink.configuration.ConfigOption;
+import org.apache.flink.configuration.ConfigOptions;
 import org.apache.flink.configuration.Configuration;
 import org.apache.flink.configuration.ReadableConfig;
 import org.apache.flink.table.api.ValidationException;
@@ -27,8 +28,16 @@ record FunctionSettings(
     int encodingThreads,
     boolean failing)
     implements Serializable {
-  /** Besides {@link DiffusionModelOptions}: samples of a call, whose mean is its value. */
-  static final String ENSEMBLE_SIZE = "ensemble-size";
+  /** An option besides {@link DiffusionModelOptions}. */
+  static final ConfigOption<Integer> ENSEMBLE =
+      ConfigOptions.key("ensemble-size")
+          .intType()
+          .defaultValue(1)
+          .withDescription(
+              "Samples of a call, 1 to 64, whose seeds follow each other: its value is their mean, of"
+                  + " masks the majority, and a segmentation has an uncertainty.");
+
+  static final String ENSEMBLE_SIZE = ENSEMBLE.key();
 
   /**
    * @param prefix of the function's options, such as {@code text-to-image.}
