@@ -37,30 +37,8 @@ record Ensemble(List<Raster> samples, Raster mean, Raster spread) {
   }
 
   static Ensemble of(List<Raster> samples) {
-    Raster first = samples.get(0);
-    int n = samples.size();
-    int plane = first.height() * first.width();
-    float[] mean = new float[first.data().length];
-    float[] spread = new float[plane];
-    for (int i = 0; i < mean.length; i++) {
-      double sum = 0;
-      double squares = 0;
-      for (Raster sample : samples) {
-        double value = sample.data()[i];
-        sum += value;
-        squares += value * value;
-      }
-      mean[i] = (float) (sum / n);
-      spread[i % plane] +=
-          (float) (Math.max(0, squares / n - sum / n * sum / n) / first.channels());
-    }
-    for (int i = 0; i < plane; i++) {
-      spread[i] = (float) Math.sqrt(spread[i]);
-    }
-    return new Ensemble(
-        List.copyOf(samples),
-        new Raster(first.channels(), first.height(), first.width(), mean),
-        new Raster(1, first.height(), first.width(), spread));
+    var reduced = io.github.flinkdiffusion.ops.imaging.Ensemble.of(samples);
+    return new Ensemble(List.copyOf(samples), reduced.mean(), reduced.spread());
   }
 
   /** The mean's error a pixel: the root of the squared differences, a mean over channels. */
