@@ -15,6 +15,7 @@ import picocli.CommandLine.Command;
       LoadBenchmark.class,
       EndToEndBenchmark.class,
       LatencyBenchmark.class,
+      CheckpointBenchmark.class,
       ConnectorBenchmark.class,
       MemoryBenchmark.class,
       ScalingBenchmark.class,

@@ -21,6 +21,7 @@ class SmokeTest {
     "end-to-end",
     "latency",
     "connector",
+    "checkpoints",
     "memory",
     "scaling"
   })
