@@ -1,7 +1,10 @@
 package io.github.flinkdiffusion.sql;
 
 import static org.assertj.core.api.Assertions.assertThat;
+import static org.junit.jupiter.api.Assumptions.assumeTrue;
 
+import io.github.flinkdiffusion.ops.image.PngCodec;
+import io.github.flinkdiffusion.ops.image.Raster;
 import java.io.File;
 import java.io.IOException;
 import java.nio.file.Files;
@@ -15,8 +18,9 @@ import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
 
 /**
- * The scripts of this folder, unchanged, through Flink's SQL client: a standalone cluster of
- * separate processes with the SQL jar in its {@code lib/}, and a real broker at localhost:9092.
+ * The scripts of this folder, unchanged, through Flink's SQL client and from Python: a standalone
+ * cluster of separate processes with the SQL jar in its {@code lib/}, and a real broker at
+ * localhost:9092.
  */
 class SqlScriptsITCase {
   private static final int PATIENCE_MINUTES = 8;
@@ -50,6 +54,41 @@ class SqlScriptsITCase {
     assertWindow(output, "12:02", 1);
   }
 
+  @Test
+  void theSameFromPython() throws Exception {
+    String python = System.getenv().getOrDefault("PYTHON", "python3");
+    assumeTrue(
+        hasPyFlink(python),
+        "'" + python + "' has no PyFlink: pip install apache-flink, or set PYTHON");
+    File log = new File("target/pipeline.log");
+    int status = bash(Path.of("run"), log, "pipeline.py");
+    String output = Files.readString(log.toPath());
+    assertThat(status).as(output).isZero();
+
+    for (String id : List.of("p1", "p2", "p3", "p5")) {
+      Raster picture = PngCodec.decode(Files.readAllBytes(FOLDER.resolve("out/" + id + ".png")));
+      assertThat(picture.width()).isEqualTo(64);
+    }
+    assertThat(output)
+        .contains("p4: The prompt is blank")
+        .containsPattern("12:00:00: PSNR [0-9.]+ dB, pictures: 2")
+        .containsPattern("12:01:00: PSNR [0-9.]+ dB, pictures: 1")
+        .containsPattern("12:02:00: PSNR [0-9.]+ dB, pictures: 1");
+  }
+
+  private static boolean hasPyFlink(String python) throws InterruptedException {
+    try {
+      return new ProcessBuilder(python, "-c", "import pyflink.table")
+              .redirectErrorStream(true)
+              .redirectOutput(ProcessBuilder.Redirect.DISCARD)
+              .start()
+              .waitFor()
+          == 0;
+    } catch (IOException noSuchProgram) {
+      return false;
+    }
+  }
+
   /** Six steps draw what twenty draw, but not to the bit. */
   private static void assertWindow(String output, String minute, int pictures) {
     Matcher row =
@@ -67,6 +106,7 @@ class SqlScriptsITCase {
     builder.environment().put("CLUSTER_FOLDER", FOLDER.toString());
     builder.environment().put("CLUSTER_OWNER", Long.toString(ProcessHandle.current().pid()));
     builder.environment().put("CLUSTER_BUILD", "no");
+    builder.environment().put("OUT", FOLDER.resolve("out").toString());
     Process process = builder.redirectErrorStream(true).redirectOutput(log).start();
     try {
       assertThat(process.waitFor(PATIENCE_MINUTES, TimeUnit.MINUTES))
