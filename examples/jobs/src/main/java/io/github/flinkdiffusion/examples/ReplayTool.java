@@ -19,6 +19,7 @@ import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.concurrent.Callable;
+import java.util.stream.Stream;
 import org.apache.flink.configuration.Configuration;
 import picocli.CommandLine;
 import picocli.CommandLine.ArgGroup;
@@ -104,11 +105,9 @@ public final class ReplayTool implements Callable<Integer> {
   @Option(
       names = "--model",
       paramLabel = "FOLDER",
-      defaultValue = "${sys:flinkdiffusion.home:-.}/examples/models/mini-emoji",
-      showDefaultValue = CommandLine.Help.Visibility.NEVER,
       description =
-          "Folder or file of the model that the record names (default:"
-              + " examples/models/mini-emoji).")
+          "Folder or file of the model that the record names (default: the one of that name in"
+              + " examples/models).")
   private Path model;
 
   @Option(
@@ -204,6 +203,9 @@ public final class ReplayTool implements Callable<Integer> {
     Audit audit = result.audit().withOmittedTexts(texts());
     Map<String, Path> inputs = inputs(audit);
     DeviceSpec on = DeviceSpec.parse(device == null ? deviceOf(audit) : device);
+    if (model == null) {
+      model = ownModel(audit.model());
+    }
     ModelFolder folder = modelFolder();
 
     ReplayReport report = new ReplayReport(result.name(), audit);
@@ -322,6 +324,23 @@ public final class ReplayTool implements Callable<Integer> {
       }
     }
     return given;
+  }
+
+  /** The folder of a model that comes with the project. */
+  private static Path ownModel(String name) {
+    Path ownModels = Path.of(System.getProperty("flinkdiffusion.home", "."), "examples/models");
+    try (Stream<Path> folders = Files.list(ownModels)) {
+      return folders
+          .filter(folder -> folder.getFileName().toString().equals(name))
+          .findFirst()
+          .orElseThrow(
+              () ->
+                  new DemoException(
+                      "The result was made by the model %s, which is not among those in %s; give its folder with --model."
+                          .formatted(name, ownModels)));
+    } catch (IOException e) {
+      throw unreadable(ownModels, e);
+    }
   }
 
   private static String deviceOf(Audit audit) {

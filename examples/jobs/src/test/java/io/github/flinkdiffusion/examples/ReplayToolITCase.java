@@ -89,12 +89,14 @@ class ReplayToolITCase {
 
   @BeforeEach
   void captureOutput() {
+    System.setProperty("flinkdiffusion.home", "../..");
     System.setOut(new PrintStream(out, true, UTF_8));
     System.setErr(new PrintStream(err, true, UTF_8));
   }
 
   @AfterEach
   void releaseOutput() {
+    System.clearProperty("flinkdiffusion.home");
     System.setOut(standardOut);
     System.setErr(standardErr);
   }
@@ -248,7 +250,10 @@ class ReplayToolITCase {
     Path slice = model.resolve("inputs/slice-24.png");
     Path mask = stored(worked(model, slice, Map.of()).getMask());
 
-    assertThat(ReplayTool.run(with(model, "--image", slice, mask))).as(output() + err).isZero();
+    // The model is found by the name in the record.
+    assertThat(ReplayTool.run("--image", slice.toString(), mask.toString()))
+        .as(output() + err)
+        .isZero();
     assertThat(output()).contains("segmentation, 2 steps").containsPattern(SAME);
   }
 
@@ -266,6 +271,11 @@ class ReplayToolITCase {
   void whatCanNotBeReplayedIsSaidInOneLine() throws Exception {
     assertThat(ReplayTool.run(with(EMOJI, file(cat.image(), "image/png")))).isEqualTo(1);
     assertThat(err.toString(UTF_8)).contains("has no audit record: it was not made by this");
+
+    err.reset();
+    Audit others = Audit.of(new ModelInfo("m", "d"), cat.request(), Map.of(), Map.of());
+    assertThat(ReplayTool.run(file(others.in(cat.image()), "image/png").toString())).isEqualTo(1);
+    assertThat(err.toString(UTF_8)).contains("made by the model m, which is not among those in");
 
     err.reset();
     Audit enlarged =
