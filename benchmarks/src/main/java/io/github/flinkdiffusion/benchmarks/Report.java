@@ -48,7 +48,7 @@ final class Report implements Callable<Integer> {
   }
 
   static void write(List<BenchmarkResult> results, Path page) {
-    write(results, page, INTRODUCTION);
+    write(results, page, INTRODUCTION + Tables.goals(results));
   }
 
   private static void write(List<BenchmarkResult> results, Path page, String introduction) {
@@ -77,7 +77,8 @@ final class Report implements Callable<Integer> {
 
       Made by `benchmarks/run report` of the files in `benchmarks/results`; do not edit. Numbers are medians over the
       rounds, with the least and the greatest; peers were measured in turn within each round, and a ratio is the median of
-      the rounds' own ratios. Each section says the command that repeats it; `benchmarks/README.md` says how.
+      the rounds' own ratios. Each section says the command that repeats it; [benchmarks/README.md](../benchmarks/README.md)
+      says how; [profiles.md](profiles.md) where the time goes, and what was tried where a goal is missed.
 
       """;
 

@@ -18,6 +18,7 @@ import java.util.Map;
 import java.util.TreeMap;
 import java.util.function.BiFunction;
 import java.util.function.ToIntFunction;
+import java.util.stream.Collectors;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Option;
 
@@ -36,8 +37,10 @@ final class ScalingBenchmark extends BenchmarkCommand {
   private static final int ROWS = 16;
   private static final int MEASURED_STEPS = 10;
 
+  private static final String LIMIT = "limit: ";
+
   /** Bursts in which this many times as many requests come, for a fifth of the time. */
-  private static final List<Double> BURSTS = List.of(1.0, 2.0, 4.0, 8.0);
+  private static final List<Integer> BURSTS = List.of(1, 2, 4, 8);
 
   private static final double BURST_SHARE = 0.2;
 
@@ -109,7 +112,7 @@ final class ScalingBenchmark extends BenchmarkCommand {
                     Tables.number(LOAD),
                     Tables.number(capacity),
                     Tables.number(idle),
-                    BURSTS,
+                    BURSTS.stream().map(String::valueOf).collect(Collectors.joining(", ")),
                     Tables.number(BURSTY_LOAD)));
     ways(result, device, devices, capacity, idle);
     bursts(result, device, capacity, idle);
@@ -118,10 +121,13 @@ final class ScalingBenchmark extends BenchmarkCommand {
             limit -> {
               result.add(
                   new Measurement(
-                      limit.what(), "devices", "at the limit", List.of(limit.devices())));
+                      LIMIT + limit.what(), "reached with", "devices", List.of(limit.devices())));
               result.add(
                   new Measurement(
-                      limit.what(), "pictures", "a second", List.of(limit.picturesPerSecond())));
+                      LIMIT + limit.what(),
+                      "reached with",
+                      "pictures/s",
+                      List.of(limit.picturesPerSecond())));
               result.note(limit.what() + ": " + limit.why());
             });
     result.note("Assumed, not measured: " + Limits.Assumptions.TYPICAL.inWords());
@@ -150,7 +156,7 @@ final class ScalingBenchmark extends BenchmarkCommand {
           latencies.add(Served.latency(run.served(), load::isShort, 99) / idle);
           balances.add(run.busiest() / run.busy());
         }
-        String scenario = "%,d devices: ".formatted(count);
+        String scenario = "%,d %s: ".formatted(count, count == 1 ? "device" : "devices");
         Measurement latency =
             new Measurement(scenario + "p99 of short", way.name(), "x idle", latencies);
         Measurement unequal =
@@ -168,7 +174,7 @@ final class ScalingBenchmark extends BenchmarkCommand {
             "p99 of short requests by how requests reach devices",
             "devices",
             "multiples of an idle device's",
-            List.of(Plot.Axis.X, Plot.Axis.Y),
+            List.of(Plot.Axis.X),
             series(x, p99)));
     result.add(
         Plot.lines(
@@ -186,7 +192,7 @@ final class ScalingBenchmark extends BenchmarkCommand {
     Load load = Load.mixed(1);
     // So long that a device begins and ends some fifty requests in it.
     double period = 50 / capacity;
-    for (double factor : BURSTS) {
+    for (int factor : BURSTS) {
       StepLevelModel.Run run =
           device.serve(
               load.bursts(
@@ -196,12 +202,13 @@ final class ScalingBenchmark extends BenchmarkCommand {
       double latency = Served.latency(run.served(), load::isShort, 99) / idle;
       latencies.add(latency);
       inFlight.add((double) run.mostInFlight());
-      String scenario = "one device, bursts of %sx".formatted(Tables.number(factor));
+      String scenario = "one device, bursts of %dx".formatted(factor);
       result.add(new Measurement(scenario, "p99 of short", "x idle", List.of(latency)));
       result.add(
           new Measurement(
               scenario, "most at once", "requests", List.of((double) run.mostInFlight())));
     }
+    List<Double> rates = BURSTS.stream().map(Integer::doubleValue).toList();
     result.add(
         Plot.lines(
             "Bursts on one device",
@@ -209,8 +216,8 @@ final class ScalingBenchmark extends BenchmarkCommand {
             "multiples of idle latency; requests",
             List.of(),
             List.of(
-                new Plot.Series("p99 of short requests", BURSTS, latencies),
-                new Plot.Series("most requests at once", BURSTS, inFlight))));
+                new Plot.Series("p99 of short requests", rates, latencies),
+                new Plot.Series("most requests at once", rates, inFlight))));
   }
 
   private static List<Plot.Series> series(List<Double> x, Map<String, List<Double>> lines) {

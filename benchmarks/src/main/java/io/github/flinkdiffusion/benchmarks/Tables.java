@@ -3,7 +3,8 @@ package io.github.flinkdiffusion.benchmarks;
 import java.math.BigDecimal;
 import java.math.MathContext;
 import java.util.LinkedHashMap;
-import java.util.LinkedHashSet;
+import java.util.List;
+import java.util.Locale;
 import java.util.Map;
 import java.util.Set;
 
@@ -28,21 +29,30 @@ final class Tables {
   }
 
   private static void measurements(BenchmarkResult result, StringBuilder text) {
-    Set<String> subjects = new LinkedHashSet<>();
     Map<Row, Map<String, Measurement>> rows = new LinkedHashMap<>();
     for (Measurement each : result.measurements()) {
-      subjects.add(each.subject());
       rows.computeIfAbsent(new Row(each.scenario(), each.unit()), row -> new LinkedHashMap<>())
           .put(each.subject(), each);
     }
+    // Rows of other subjects would be half empty in one table.
+    Map<Set<String>, Map<Row, Map<String, Measurement>>> tables = new LinkedHashMap<>();
+    rows.forEach(
+        (row, cells) ->
+            tables
+                .computeIfAbsent(Set.copyOf(cells.keySet()), subjects -> new LinkedHashMap<>())
+                .put(row, cells));
+    tables.values().forEach(table -> table(table, text));
+  }
+
+  private static void table(Map<Row, Map<String, Measurement>> rows, StringBuilder text) {
+    Set<String> subjects = rows.values().iterator().next().keySet();
     text.append("| | unit | ").append(String.join(" | ", subjects)).append(" |\n");
     text.append("| --- | --- |").append(" --- |".repeat(subjects.size())).append('\n');
     rows.forEach(
         (row, cells) -> {
           text.append("| ").append(row.scenario()).append(" | ").append(row.unit()).append(" |");
           for (String subject : subjects) {
-            Measurement cell = cells.get(subject);
-            text.append(' ').append(cell == null ? "" : cell(cell.summary())).append(" |");
+            text.append(' ').append(cell(cells.get(subject).summary())).append(" |");
           }
           text.append('\n');
         });
@@ -51,23 +61,46 @@ final class Tables {
 
   private static void findings(BenchmarkResult result, StringBuilder text) {
     text.append("| | what | found | goal | |\n| --- | --- | --- | --- | --- |\n");
-    for (Finding each : result.findings()) {
-      String unit = each.unit().equals("x") ? "x" : " " + each.unit();
-      text.append(
-          "| %s | %s | **%s%s** (%s to %s) | %s | %s |%n"
-              .formatted(
-                  each.scenario(),
-                  each.what(),
-                  number(each.value()),
-                  unit,
-                  number(each.least()),
-                  number(each.greatest()),
-                  each.goal() == null ? "" : goal(each.goal()) + unit,
-                  each.goal() == null
-                      ? ""
-                      : each.goal().isMetBy(each.value()) ? "met" : "**not met**"));
-    }
+    result.findings().forEach(each -> text.append("| ").append(finding(each)));
     text.append('\n');
+  }
+
+  /** What has a goal, of all results; each leads to its section. */
+  static String goals(List<BenchmarkResult> results) {
+    StringBuilder text =
+        new StringBuilder(
+            "| benchmark | | what | found | goal | |\n| --- | --- | --- | --- | --- | --- |\n");
+    for (BenchmarkResult result : results) {
+      for (Finding each : result.findings()) {
+        if (each.goal() != null) {
+          text.append(
+              "| [%s](#%s) | %s".formatted(result.benchmark(), anchor(result), finding(each)));
+        }
+      }
+    }
+    return text.append('\n').toString();
+  }
+
+  /** As GitHub makes them of headings. */
+  private static String anchor(BenchmarkResult result) {
+    return result
+        .title()
+        .toLowerCase(Locale.ROOT)
+        .replaceAll("[^\\p{Alnum} _-]", "")
+        .replace(' ', '-');
+  }
+
+  private static String finding(Finding each) {
+    String unit = each.unit().equals("x") ? "x" : " " + each.unit();
+    return "%s | %s | **%s%s**%s | %s | %s |%n"
+        .formatted(
+            each.scenario(),
+            each.what(),
+            number(each.value()),
+            unit,
+            spread(each.least(), each.greatest()),
+            each.goal() == null ? "" : goal(each.goal()) + unit,
+            each.goal() == null ? "" : each.goal().isMetBy(each.value()) ? "met" : "**not met**");
   }
 
   private static String goal(Goal goal) {
@@ -75,8 +108,11 @@ final class Tables {
   }
 
   private static String cell(Summary summary) {
-    return "%s (%s to %s)"
-        .formatted(number(summary.median()), number(summary.least()), number(summary.greatest()));
+    return number(summary.median()) + spread(summary.least(), summary.greatest());
+  }
+
+  private static String spread(double least, double greatest) {
+    return least == greatest ? "" : " (%s to %s)".formatted(number(least), number(greatest));
   }
 
   /** Three digits that count, and no more digits before the point than there are. */
