@@ -5,7 +5,6 @@ import io.github.flinkdiffusion.connector.event.ImageTaskEvent;
 import io.github.flinkdiffusion.connector.payload.PayloadOptions;
 import io.github.flinkdiffusion.connector.payload.PayloadSettings;
 import io.github.flinkdiffusion.connector.payload.PayloadStore;
-import io.github.flinkdiffusion.embedded.EmbeddedKafka;
 import io.github.flinkdiffusion.ops.engine.DeviceSpec;
 import io.github.flinkdiffusion.ops.operator.DiffusionOptions;
 import io.github.flinkdiffusion.ops.operator.ImageTaskOptions;
@@ -21,6 +20,7 @@ import java.util.UUID;
 import java.util.concurrent.Callable;
 import java.util.stream.Stream;
 import org.apache.flink.configuration.Configuration;
+import picocli.CommandLine.Mixin;
 import picocli.CommandLine.Option;
 import picocli.CommandLine.Parameters;
 
@@ -29,12 +29,7 @@ import picocli.CommandLine.Parameters;
  * commands differ in the model and in what is shown of a result.
  */
 abstract class ImageDemo implements Callable<Integer> {
-
-  @Option(
-      names = {"-h", "--help"},
-      usageHelp = true,
-      description = "Print this and exit.")
-  private boolean help;
+  @Mixin private DemoOptions options;
 
   @Parameters(
       paramLabel = "FILE",
@@ -43,24 +38,10 @@ abstract class ImageDemo implements Callable<Integer> {
   private List<Path> files = new ArrayList<>();
 
   @Option(
-      names = "--out",
-      paramLabel = "FOLDER",
-      defaultValue = "out",
-      description = "Where the results go (default: ${DEFAULT-VALUE}).")
-  private Path out;
-
-  @Option(
       names = "--model",
       paramLabel = "FOLDER",
       description = "Model folder in diffusers' layout (default: the embedded model).")
   private Path model;
-
-  @Option(
-      names = "--device",
-      paramLabel = "DEVICE",
-      defaultValue = "auto",
-      description = "auto, cpu or gpu:N (default: ${DEFAULT-VALUE}).")
-  private String device;
 
   @Option(
       names = "--steps",
@@ -103,19 +84,6 @@ abstract class ImageDemo implements Callable<Integer> {
   private String bands;
 
   @Option(
-      names = "--parallelism",
-      paramLabel = "N",
-      defaultValue = "1",
-      description = "Parallelism of the Flink job (default: ${DEFAULT-VALUE}).")
-  private int parallelism;
-
-  @Option(
-      names = "--bootstrap-servers",
-      paramLabel = "HOST:PORT",
-      description = "Use this Kafka instead of starting one; missing topics are created there.")
-  private String bootstrapServers;
-
-  @Option(
       names = "--topic-prefix",
       paramLabel = "PREFIX",
       defaultValue = "images-",
@@ -143,12 +111,12 @@ abstract class ImageDemo implements Callable<Integer> {
 
   @Override
   public Integer call() throws Exception {
-    OutputFolder folder = OutputFolder.prepare(out);
-    DemoCommand.logTo(out.resolve(OutputFolder.LOG));
+    OutputFolder folder = OutputFolder.prepare(options.out());
+    DemoCommand.logTo(options.out().resolve(OutputFolder.LOG));
     Path modelPath =
         model == null ? home().resolve("examples/models").resolve(embeddedModel) : model;
     ModelFolder modelFolder = ModelFolder.open(modelPath);
-    DeviceSpec where = DeviceSpec.parse(device);
+    DeviceSpec where = DeviceSpec.parse(options.device());
     Configuration settings = settings(modelPath);
     PayloadStore payloads = new PayloadStore(PayloadSettings.of(settings));
     List<ImageReport.Input> inputs = inputs(modelPath);
@@ -170,20 +138,23 @@ abstract class ImageDemo implements Callable<Integer> {
         requests.size(),
         modelFolder.name(),
         where,
-        bootstrapServers == null ? "Kafka and Flink" : "Flink");
+        options.hasKafka() ? "Flink" : "Kafka and Flink");
     long begin = System.nanoTime();
-    DemoRun.Results results;
-    if (bootstrapServers != null) {
-      results = make(bootstrapServers, settings, requests);
-    } else {
-      try (EmbeddedKafka kafka = EmbeddedKafka.builder().start()) {
-        results = make(kafka.bootstrapServers(), settings, requests);
-      }
-    }
+    DemoRun.Results results =
+        options.onKafka(
+            servers ->
+                new DemoRun(
+                        servers,
+                        Topics.ofImageTasks(topicPrefix),
+                        settings,
+                        options.parallelism(),
+                        (env, topics, start) ->
+                            ImageTaskJob.create().startingAt(start).define(env, topics))
+                    .make(requests));
     ImageReport report =
         new ImageReport(folder, sheet(), payloads, modelFolder.name() + " on " + where);
     System.out.print(report.write(inputs, results, Duration.ofNanos(System.nanoTime() - begin)));
-    System.out.println("Results are in " + out);
+    System.out.println("Results are in " + options.out());
     if (!results.failures().isEmpty()) {
       throw new DemoException(
           "%d of %d images could not be done; the first: %s"
@@ -200,10 +171,10 @@ abstract class ImageDemo implements Callable<Integer> {
   }
 
   private Configuration settings(Path modelPath) throws IOException {
-    Path store = Files.createDirectories(out.resolve("payloads"));
+    Path store = Files.createDirectories(options.out().resolve("payloads"));
     Configuration settings = new Configuration();
     settings.set(DiffusionOptions.MODEL_FOLDER, modelPath.toAbsolutePath().toString());
-    settings.set(DiffusionOptions.DEVICE, device);
+    settings.set(DiffusionOptions.DEVICE, options.device());
     settings.set(DiffusionOptions.PROGRESS_EVERY_STEPS, 1);
     settings.set(PayloadOptions.STORE, store.toAbsolutePath().toUri().toString());
     if (tile != null) {
@@ -245,16 +216,5 @@ abstract class ImageDemo implements Callable<Integer> {
       inputs.add(new ImageReport.Input(id, file));
     }
     return inputs;
-  }
-
-  private DemoRun.Results make(
-      String servers, Configuration settings, List<DemoRun.Request> requests) throws Exception {
-    return new DemoRun(
-            servers,
-            Topics.ofImageTasks(topicPrefix),
-            settings,
-            parallelism,
-            (env, topics, start) -> ImageTaskJob.create().startingAt(start).define(env, topics))
-        .make(requests);
   }
 }

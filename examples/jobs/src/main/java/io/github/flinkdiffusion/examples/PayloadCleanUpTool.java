@@ -46,7 +46,6 @@ import picocli.CommandLine.Option;
       ""
     })
 public final class PayloadCleanUpTool implements Callable<Integer> {
-  private static final int FAILED = 1;
   private static final int FOLDERS = 256;
   private static final int PERCENT = 100;
 
@@ -133,18 +132,7 @@ public final class PayloadCleanUpTool implements Callable<Integer> {
 
   /** As {@link #main}, but returns the exit code. */
   static int run(String... args) {
-    CommandLine command = new CommandLine(new PayloadCleanUpTool());
-    command.setExecutionExceptionHandler(
-        (error, line, parsed) -> {
-          System.err.println("error: " + ErrorLine.of(error));
-          return FAILED;
-        });
-    command.setParameterExceptionHandler(
-        (error, given) -> {
-          System.err.println("error: " + error.getMessage() + "; --help tells the options.");
-          return CommandLine.ExitCode.USAGE;
-        });
-    return command.execute(args);
+    return DemoCommand.run(new PayloadCleanUpTool(), args);
   }
 
   @Override

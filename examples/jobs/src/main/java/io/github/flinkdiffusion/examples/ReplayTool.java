@@ -59,7 +59,6 @@ import picocli.CommandLine.Option;
       "  4  NOT MADE AGAIN: model or inputs are others than in the record"
     })
 public final class ReplayTool implements Callable<Integer> {
-  private static final int FAILED = 1;
   private static final int DIFFERENT = 3;
   private static final int NOT_MADE = 4;
   private static final int BATCH_ROWS = 8;
@@ -177,18 +176,7 @@ public final class ReplayTool implements Callable<Integer> {
 
   /** As {@link #main}, but returns the exit code. */
   static int run(String... args) {
-    CommandLine command = new CommandLine(new ReplayTool());
-    command.setExecutionExceptionHandler(
-        (error, line, parsed) -> {
-          System.err.println("error: " + ErrorLine.of(error));
-          return FAILED;
-        });
-    command.setParameterExceptionHandler(
-        (error, given) -> {
-          System.err.println("error: " + error.getMessage() + "; --help tells the options.");
-          return CommandLine.ExitCode.USAGE;
-        });
-    return command.execute(args);
+    return DemoCommand.run(new ReplayTool(), args);
   }
 
   @Override

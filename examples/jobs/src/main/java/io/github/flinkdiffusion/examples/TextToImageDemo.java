@@ -2,7 +2,6 @@ package io.github.flinkdiffusion.examples;
 
 import io.github.flinkdiffusion.connector.event.EventCodec;
 import io.github.flinkdiffusion.connector.event.PromptEvent;
-import io.github.flinkdiffusion.embedded.EmbeddedKafka;
 import io.github.flinkdiffusion.ops.engine.DeviceSpec;
 import io.github.flinkdiffusion.ops.operator.DiffusionOptions;
 import io.github.flinkdiffusion.ops.scheduler.Schedulers;
@@ -18,6 +17,7 @@ import java.util.concurrent.Callable;
 import org.apache.flink.configuration.Configuration;
 import picocli.CommandLine;
 import picocli.CommandLine.Command;
+import picocli.CommandLine.Mixin;
 import picocli.CommandLine.Option;
 import picocli.CommandLine.Parameters;
 
@@ -44,11 +44,7 @@ public final class TextToImageDemo implements Callable<Integer> {
   /** diffusers' default. */
   private static final double STABLE_DIFFUSION_GUIDANCE = 7.5;
 
-  @Option(
-      names = {"-h", "--help"},
-      usageHelp = true,
-      description = "Print this and exit.")
-  private boolean help;
+  @Mixin private DemoOptions options;
 
   @Parameters(paramLabel = "PROMPT", description = "Prompts, each in quotes.")
   private List<String> arguments = new ArrayList<>();
@@ -60,26 +56,12 @@ public final class TextToImageDemo implements Callable<Integer> {
   private Path file;
 
   @Option(
-      names = "--out",
-      paramLabel = "FOLDER",
-      defaultValue = "out",
-      description = "Where the results go (default: ${DEFAULT-VALUE}).")
-  private Path out;
-
-  @Option(
       names = "--model",
       paramLabel = "FOLDER",
       defaultValue = "${sys:flinkdiffusion.home:-.}/examples/models/mini-emoji",
       showDefaultValue = CommandLine.Help.Visibility.NEVER,
       description = "Model folder in diffusers' layout (default: examples/models/mini-emoji).")
   private Path model;
-
-  @Option(
-      names = "--device",
-      paramLabel = "DEVICE",
-      defaultValue = "auto",
-      description = "auto, cpu or gpu:N (default: ${DEFAULT-VALUE}).")
-  private String device;
 
   @Option(
       names = "--steps",
@@ -132,19 +114,6 @@ public final class TextToImageDemo implements Callable<Integer> {
   private int count;
 
   @Option(
-      names = "--parallelism",
-      paramLabel = "N",
-      defaultValue = "1",
-      description = "Parallelism of the Flink job (default: ${DEFAULT-VALUE}).")
-  private int parallelism;
-
-  @Option(
-      names = "--bootstrap-servers",
-      paramLabel = "HOST:PORT",
-      description = "Use this Kafka instead of starting one; missing topics are created there.")
-  private String bootstrapServers;
-
-  @Option(
       names = "--no-job",
       description =
           "Start no job; one that runs already, such as examples/cluster's, answers. Needs"
@@ -174,35 +143,28 @@ public final class TextToImageDemo implements Callable<Integer> {
 
   @Override
   public Integer call() throws Exception {
-    OutputFolder folder = OutputFolder.prepare(out);
-    DemoCommand.logTo(out.resolve(OutputFolder.LOG));
+    OutputFolder folder = OutputFolder.prepare(options.out());
+    DemoCommand.logTo(options.out().resolve(OutputFolder.LOG));
     List<PromptEvent> requests = requests();
     ModelFolder modelFolder = ModelFolder.open(model);
-    DeviceSpec where = DeviceSpec.parse(device);
+    DeviceSpec where = DeviceSpec.parse(options.device());
     System.err.printf(
         Locale.ROOT,
         "%d pictures with %s on %s; %s%n",
         requests.size(),
         modelFolder.name(),
         where,
-        bootstrapServers == null
+        !options.hasKafka()
             ? "starting Kafka and Flink"
             : noJob ? "waiting for the job's answers" : "starting Flink");
     long begin = System.nanoTime();
-    DemoRun.Results results;
-    if (bootstrapServers != null) {
-      results = make(bootstrapServers, requests);
-    } else {
-      try (EmbeddedKafka kafka = EmbeddedKafka.builder().start()) {
-        results = make(kafka.bootstrapServers(), requests);
-      }
-    }
+    DemoRun.Results results = options.onKafka(servers -> make(servers, requests));
     Duration total = Duration.ofNanos(System.nanoTime() - begin);
     Summary summary =
-        new Report(folder, modelFolder.name(), where.toString(), parallelism)
+        new Report(folder, modelFolder.name(), where.toString(), options.parallelism())
             .write(requests, results, total);
     System.out.print(summary.text());
-    System.out.println("Results are in " + out);
+    System.out.println("Results are in " + options.out());
     if (!summary.failures().isEmpty()) {
       throw new DemoException(
           "%d of %d prompts could not be done; the first: %s"
@@ -223,14 +185,12 @@ public final class TextToImageDemo implements Callable<Integer> {
           "There is no scheduler '%s'; --scheduler takes one of %s."
               .formatted(scheduler, String.join(", ", Schedulers.supported())));
     }
-    if (noJob && bootstrapServers == null) {
+    if (noJob && !options.hasKafka()) {
       throw new DemoException(
           "--no-job needs --bootstrap-servers: the Kafka that the job reads from and writes to.");
     }
-    if (count < 1 || parallelism < 1) {
-      throw new DemoException(
-          "--count is %d and --parallelism is %d; both must be at least 1."
-              .formatted(count, parallelism));
+    if (count < 1) {
+      throw new DemoException("--count is %d; it must be at least 1.".formatted(count));
     }
     List<String> prompts =
         file != null ? Prompts.read(file) : arguments.isEmpty() ? Prompts.builtIn() : arguments;
@@ -248,13 +208,13 @@ public final class TextToImageDemo implements Callable<Integer> {
   private DemoRun.Results make(String servers, List<PromptEvent> requests) throws Exception {
     Configuration settings = new Configuration();
     settings.set(DiffusionOptions.MODEL_FOLDER, model.toAbsolutePath().toString());
-    settings.set(DiffusionOptions.DEVICE, device);
+    settings.set(DiffusionOptions.DEVICE, options.device());
     settings.set(DiffusionOptions.PROGRESS_EVERY_STEPS, 1);
     return new DemoRun(
             servers,
             Topics.withPrefix(topicPrefix),
             noJob ? null : settings,
-            parallelism,
+            options.parallelism(),
             (env, topics, start) -> TextToImageJob.create().startingAt(start).define(env, topics))
         .make(
             requests.stream()

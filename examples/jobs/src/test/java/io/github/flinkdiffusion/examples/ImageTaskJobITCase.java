@@ -15,7 +15,6 @@ import io.github.flinkdiffusion.connector.kafka.KafkaOptions;
 import io.github.flinkdiffusion.connector.payload.PayloadOptions;
 import io.github.flinkdiffusion.connector.payload.PayloadSettings;
 import io.github.flinkdiffusion.connector.payload.PayloadStore;
-import io.github.flinkdiffusion.embedded.EmbeddedKafka;
 import io.github.flinkdiffusion.ops.image.Bands;
 import io.github.flinkdiffusion.ops.image.ImageMetadata;
 import io.github.flinkdiffusion.ops.image.Images;
@@ -42,7 +41,6 @@ import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Set;
-import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.CountDownLatch;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.atomic.AtomicBoolean;
@@ -60,14 +58,11 @@ import org.apache.flink.configuration.Configuration;
 import org.apache.flink.configuration.MemorySize;
 import org.apache.flink.configuration.PipelineOptions;
 import org.apache.flink.configuration.RestartStrategyOptions;
-import org.apache.flink.core.execution.JobClient;
 import org.apache.flink.streaming.api.datastream.DataStream;
 import org.apache.flink.streaming.api.environment.StreamExecutionEnvironment;
 import org.apache.kafka.clients.producer.ProducerRecord;
-import org.junit.jupiter.api.AfterAll;
-import org.junit.jupiter.api.AfterEach;
-import org.junit.jupiter.api.BeforeAll;
 import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.extension.RegisterExtension;
 import org.junit.jupiter.api.io.TempDir;
 
 /** The job for images on a real broker with a real model. */
@@ -80,32 +75,9 @@ class ImageTaskJobITCase {
   /** Results of the smaller images are below it, of the larger ones above. */
   private static final MemorySize INLINE_LIMIT = MemorySize.parse("8 kb");
 
-  private static EmbeddedKafka kafka;
+  @RegisterExtension private static final JobOnKafka JOB = new JobOnKafka();
 
   @TempDir private Path folder;
-  private JobClient job;
-
-  @BeforeAll
-  static void startKafka() {
-    kafka = EmbeddedKafka.builder().start();
-  }
-
-  @AfterAll
-  static void stopKafka() {
-    kafka.close();
-  }
-
-  @AfterEach
-  void endJob() throws Exception {
-    if (job != null) {
-      CompletableFuture<?> ended = job.getJobExecutionResult();
-      if (!ended.isDone()) {
-        job.cancel().get();
-      }
-      ended.handle((result, cancelled) -> null).get();
-      job = null;
-    }
-  }
 
   private Configuration settings(String name) throws IOException {
     return new Configuration()
@@ -118,7 +90,7 @@ class ImageTaskJobITCase {
         .set(RestartStrategyOptions.RESTART_STRATEGY_FIXED_DELAY_ATTEMPTS, 1)
         .set(RestartStrategyOptions.RESTART_STRATEGY_FIXED_DELAY_DELAY, Duration.ofMillis(100))
         .set(PipelineOptions.GENERIC_TYPES, false)
-        .set(KafkaOptions.BOOTSTRAP_SERVERS, kafka.bootstrapServers())
+        .set(KafkaOptions.BOOTSTRAP_SERVERS, JOB.kafka().bootstrapServers())
         .set(KafkaOptions.TRANSACTIONAL_ID_PREFIX, name)
         .set(PayloadOptions.STORE, store(name).toUri().toString())
         .set(PayloadOptions.INLINE_LIMIT, INLINE_LIMIT)
@@ -137,23 +109,24 @@ class ImageTaskJobITCase {
     StreamExecutionEnvironment env =
         StreamExecutionEnvironment.createLocalEnvironment(PARALLELISM, settings(topics.images()));
     ImageTaskJob.create().beforeSink(beforeSink).define(env, topics);
-    job = env.executeAsync("test");
+    JOB.runs(env.executeAsync("test"));
   }
 
   private static Topics create(String prefix) {
     Topics topics = Topics.ofImageTasks(prefix);
-    kafka.createTopics(PARALLELISM, topics.all().toArray(String[]::new));
+    JOB.kafka().createTopics(PARALLELISM, topics.all().toArray(String[]::new));
     return topics;
   }
 
   private static void send(Topics topics, List<ImageTaskEvent> tasks) {
-    kafka.send(
-        tasks.stream()
-            .map(
-                task ->
-                    new ProducerRecord<byte[], byte[]>(
-                        topics.requests(), EventCodec.imageTasks().encode(task)))
-            .toList());
+    JOB.kafka()
+        .send(
+            tasks.stream()
+                .map(
+                    task ->
+                        new ProducerRecord<byte[], byte[]>(
+                            topics.requests(), EventCodec.imageTasks().encode(task)))
+                .toList());
   }
 
   private static Raster scene(int seed, int side) {
@@ -184,7 +157,7 @@ class ImageTaskJobITCase {
 
   private static List<ImageEvent> images(Topics topics) throws Exception {
     List<ImageEvent> images = new ArrayList<>();
-    for (var record : kafka.readCommitted(topics.images())) {
+    for (var record : JOB.kafka().readCommitted(topics.images())) {
       images.add(EventCodec.images().decode(record.value()));
     }
     return images;
@@ -196,8 +169,8 @@ class ImageTaskJobITCase {
     PayloadStore smoothStore = new PayloadStore(PayloadSettings.of(settings(smooth.images())));
     send(smooth, tasks(smoothStore, 0, TASKS));
     start(smooth, UnaryOperator.identity());
-    kafka.readCommitted(smooth.images(), TASKS, PATIENCE);
-    endJob();
+    JOB.kafka().readCommitted(smooth.images(), TASKS, PATIENCE);
+    JOB.end();
 
     Topics broken = create("broken-");
     PayloadStore store = new PayloadStore(PayloadSettings.of(settings(broken.images())));
@@ -208,11 +181,11 @@ class ImageTaskJobITCase {
         .as("a checkpoint with results behind it completed")
         .isTrue();
     send(broken, tasks(store, TASKS / 2, TASKS));
-    kafka.readCommitted(broken.images(), TASKS, PATIENCE);
-    endJob();
+    JOB.kafka().readCommitted(broken.images(), TASKS, PATIENCE);
+    JOB.end();
 
     assertThat(FailsOnce.failed).isTrue();
-    assertThat(kafka.readCommitted(broken.failures())).isEmpty();
+    assertThat(JOB.kafka().readCommitted(broken.failures())).isEmpty();
     List<ImageEvent> results = images(broken);
     assertThat(results)
         .extracting(ImageEvent::getId)
@@ -299,15 +272,15 @@ class ImageTaskJobITCase {
             .toList());
     start(topics, UnaryOperator.identity());
 
-    kafka.readCommitted(topics.images(), good.size(), PATIENCE);
-    kafka.readCommitted(topics.failures(), bad.size(), PATIENCE);
-    endJob();
+    JOB.kafka().readCommitted(topics.images(), good.size(), PATIENCE);
+    JOB.kafka().readCommitted(topics.failures(), bad.size(), PATIENCE);
+    JOB.end();
 
     assertThat(images(topics))
         .extracting(ImageEvent::getId)
         .containsExactlyInAnyOrderElementsOf(good.keySet());
     Map<String, FailureEvent> failures = new LinkedHashMap<>();
-    for (var record : kafka.readCommitted(topics.failures())) {
+    for (var record : JOB.kafka().readCommitted(topics.failures())) {
       FailureEvent failure = EventCodec.failures().decode(record.value());
       assertThat(failures.put(failure.getId(), failure)).isNull();
     }

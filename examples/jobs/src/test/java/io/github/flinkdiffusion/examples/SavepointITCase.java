@@ -7,7 +7,6 @@ import io.github.flinkdiffusion.connector.event.EventCodec;
 import io.github.flinkdiffusion.connector.event.ImageEvent;
 import io.github.flinkdiffusion.connector.event.PromptEvent;
 import io.github.flinkdiffusion.connector.kafka.KafkaOptions;
-import io.github.flinkdiffusion.embedded.EmbeddedKafka;
 import io.github.flinkdiffusion.ops.image.PngCodec;
 import io.github.flinkdiffusion.ops.operator.DiffusionOptions;
 import java.nio.file.Path;
@@ -16,7 +15,6 @@ import java.util.ArrayList;
 import java.util.List;
 import java.util.Locale;
 import java.util.Map;
-import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.TimeUnit;
 import java.util.function.Function;
 import java.util.stream.Collectors;
@@ -26,7 +24,6 @@ import org.apache.flink.configuration.CheckpointingOptions;
 import org.apache.flink.configuration.Configuration;
 import org.apache.flink.configuration.RestartStrategyOptions;
 import org.apache.flink.configuration.StateRecoveryOptions;
-import org.apache.flink.core.execution.JobClient;
 import org.apache.flink.core.execution.SavepointFormatType;
 import org.apache.flink.metrics.Gauge;
 import org.apache.flink.runtime.testutils.InMemoryReporter;
@@ -34,9 +31,6 @@ import org.apache.flink.runtime.testutils.MiniClusterResourceConfiguration;
 import org.apache.flink.streaming.api.environment.StreamExecutionEnvironment;
 import org.apache.flink.test.junit5.MiniClusterExtension;
 import org.apache.kafka.clients.producer.ProducerRecord;
-import org.junit.jupiter.api.AfterAll;
-import org.junit.jupiter.api.AfterEach;
-import org.junit.jupiter.api.BeforeAll;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.extension.RegisterExtension;
 import org.junit.jupiter.api.io.TempDir;
@@ -63,31 +57,7 @@ class SavepointITCase {
               .setNumberSlotsPerTaskManager(2)
               .build());
 
-  private static EmbeddedKafka kafka;
-
-  private JobClient job;
-
-  @BeforeAll
-  static void startKafka() {
-    kafka = EmbeddedKafka.builder().start();
-  }
-
-  @AfterAll
-  static void stopKafka() {
-    kafka.close();
-  }
-
-  @AfterEach
-  void endJob() throws Exception {
-    if (job != null) {
-      CompletableFuture<?> ended = job.getJobExecutionResult();
-      if (!ended.isDone()) {
-        job.cancel().get();
-      }
-      ended.handle((result, cancelled) -> null).get();
-      job = null;
-    }
-  }
+  @RegisterExtension private static final JobOnKafka JOB = new JobOnKafka();
 
   private void start(Topics topics, int parallelism, String savepoint, Path folder)
       throws Exception {
@@ -97,7 +67,7 @@ class SavepointITCase {
             .set(CheckpointingOptions.CHECKPOINT_STORAGE, "filesystem")
             .set(CheckpointingOptions.CHECKPOINTS_DIRECTORY, folder.toUri().toString())
             .set(RestartStrategyOptions.RESTART_STRATEGY, "none")
-            .set(KafkaOptions.BOOTSTRAP_SERVERS, kafka.bootstrapServers())
+            .set(KafkaOptions.BOOTSTRAP_SERVERS, JOB.kafka().bootstrapServers())
             .set(KafkaOptions.TRANSACTIONAL_ID_PREFIX, topics.images())
             .set(DiffusionOptions.MODEL_FOLDER, MODEL.toAbsolutePath().toString())
             .set(DiffusionOptions.DEVICE, "cpu")
@@ -110,23 +80,24 @@ class SavepointITCase {
         StreamExecutionEnvironment.getExecutionEnvironment(configuration);
     env.setParallelism(parallelism);
     TextToImageJob.create().define(env, topics);
-    job = env.executeAsync("savepoint");
+    JOB.runs(env.executeAsync("savepoint"));
   }
 
   private static Topics create(String prefix) {
     Topics topics = Topics.withPrefix(prefix);
-    kafka.createTopics(2, topics.all().toArray(String[]::new));
+    JOB.kafka().createTopics(2, topics.all().toArray(String[]::new));
     return topics;
   }
 
   private static void sendAll(Topics topics) {
-    kafka.send(
-        IntStream.range(0, PROMPTS)
-            .mapToObj(
-                i ->
-                    new ProducerRecord<byte[], byte[]>(
-                        topics.requests(), i % 2, null, EventCodec.prompts().encode(prompt(i))))
-            .toList());
+    JOB.kafka()
+        .send(
+            IntStream.range(0, PROMPTS)
+                .mapToObj(
+                    i ->
+                        new ProducerRecord<byte[], byte[]>(
+                            topics.requests(), i % 2, null, EventCodec.prompts().encode(prompt(i))))
+                .toList());
   }
 
   private static PromptEvent prompt(int number) {
@@ -150,22 +121,23 @@ class SavepointITCase {
 
   private String stop(Path folder) throws Exception {
     String savepoint =
-        job.stopWithSavepoint(false, folder.toUri().toString(), SavepointFormatType.CANONICAL)
+        JOB.client()
+            .stopWithSavepoint(false, folder.toUri().toString(), SavepointFormatType.CANONICAL)
             .get(PATIENCE.toSeconds(), TimeUnit.SECONDS);
-    endJob();
+    JOB.end();
     return savepoint;
   }
 
   private static Map<String, ImageEvent> committed(Topics topics) throws Exception {
     List<ImageEvent> images = new ArrayList<>();
-    for (var record : kafka.readCommitted(topics.images(), PROMPTS, PATIENCE)) {
+    for (var record : JOB.kafka().readCommitted(topics.images(), PROMPTS, PATIENCE)) {
       images.add(EventCodec.images().decode(record.value()));
     }
     assertThat(images)
         .extracting(ImageEvent::getId)
         .containsExactlyInAnyOrderElementsOf(
             IntStream.range(0, PROMPTS).mapToObj(i -> "p" + i).toList());
-    assertThat(kafka.readCommitted(topics.failures())).isEmpty();
+    assertThat(JOB.kafka().readCommitted(topics.failures())).isEmpty();
     return images.stream().collect(Collectors.toMap(ImageEvent::getId, Function.identity()));
   }
 
@@ -178,10 +150,11 @@ class SavepointITCase {
     await()
         .atMost(PATIENCE)
         .ignoreExceptions() // until the operator's metrics are there
-        .until(() -> inFlight(job.getJobID()) >= IN_FLIGHT);
+        .until(() -> inFlight(JOB.client().getJobID()) >= IN_FLIGHT);
     long begin = System.nanoTime();
-    int before = inFlight(job.getJobID());
-    job.triggerSavepoint(folder.toUri().toString(), SavepointFormatType.CANONICAL)
+    int before = inFlight(JOB.client().getJobID());
+    JOB.client()
+        .triggerSavepoint(folder.toUri().toString(), SavepointFormatType.CANONICAL)
         .get(PATIENCE.toSeconds(), TimeUnit.SECONDS);
     System.out.printf(
         Locale.ROOT,
@@ -190,19 +163,19 @@ class SavepointITCase {
         Duration.ofNanos(System.nanoTime() - begin).toMillis());
 
     String first = stop(folder);
-    int afterFirst = kafka.readCommitted(saved.images()).size();
+    int afterFirst = JOB.kafka().readCommitted(saved.images()).size();
     assertThat(afterFirst).as("pictures before the first stop").isLessThan(PROMPTS);
 
     start(saved, 2, first, folder);
-    kafka.readCommitted(saved.images(), afterFirst + 1, PATIENCE);
+    JOB.kafka().readCommitted(saved.images(), afterFirst + 1, PATIENCE);
     String second = stop(folder);
-    assertThat(kafka.readCommitted(saved.images()).size())
+    assertThat(JOB.kafka().readCommitted(saved.images()).size())
         .as("pictures before the second stop")
         .isLessThan(PROMPTS);
 
     start(saved, 1, second, folder);
     Map<String, ImageEvent> images = committed(saved);
-    endJob();
+    JOB.end();
 
     Topics undisturbed = create("undisturbed-");
     sendAll(undisturbed);

@@ -11,7 +11,6 @@ import io.github.flinkdiffusion.connector.event.FailureReason;
 import io.github.flinkdiffusion.connector.event.ImageEvent;
 import io.github.flinkdiffusion.connector.event.PromptEvent;
 import io.github.flinkdiffusion.connector.kafka.KafkaOptions;
-import io.github.flinkdiffusion.embedded.EmbeddedKafka;
 import io.github.flinkdiffusion.ops.image.PngCodec;
 import io.github.flinkdiffusion.ops.image.Raster;
 import io.github.flinkdiffusion.ops.operator.DiffusionOptions;
@@ -21,7 +20,6 @@ import java.time.Duration;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
-import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.CountDownLatch;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.atomic.AtomicBoolean;
@@ -37,14 +35,11 @@ import org.apache.flink.configuration.CheckpointingOptions;
 import org.apache.flink.configuration.Configuration;
 import org.apache.flink.configuration.PipelineOptions;
 import org.apache.flink.configuration.RestartStrategyOptions;
-import org.apache.flink.core.execution.JobClient;
 import org.apache.flink.streaming.api.datastream.DataStream;
 import org.apache.flink.streaming.api.environment.StreamExecutionEnvironment;
 import org.apache.kafka.clients.producer.ProducerRecord;
-import org.junit.jupiter.api.AfterAll;
-import org.junit.jupiter.api.AfterEach;
-import org.junit.jupiter.api.BeforeAll;
 import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.extension.RegisterExtension;
 
 /** The job on a real broker with a real, if tiny, model of random weights. */
 class TextToImageJobITCase {
@@ -56,31 +51,7 @@ class TextToImageJobITCase {
   private static final List<String> SCHEDULERS =
       List.of("PNDMScheduler", "EulerAncestralDiscreteScheduler", "DPMSolverMultistepScheduler");
 
-  private static EmbeddedKafka kafka;
-
-  private JobClient job;
-
-  @BeforeAll
-  static void startKafka() {
-    kafka = EmbeddedKafka.builder().start();
-  }
-
-  @AfterAll
-  static void stopKafka() {
-    kafka.close();
-  }
-
-  @AfterEach
-  void endJob() throws Exception {
-    if (job != null) {
-      CompletableFuture<?> ended = job.getJobExecutionResult();
-      if (!ended.isDone()) {
-        job.cancel().get();
-      }
-      ended.handle((result, cancelled) -> null).get();
-      job = null;
-    }
-  }
+  @RegisterExtension private static final JobOnKafka JOB = new JobOnKafka();
 
   private void start(Topics topics, UnaryOperator<DataStream<ImageEvent>> beforeSink)
       throws Exception {
@@ -92,19 +63,19 @@ class TextToImageJobITCase {
             .set(RestartStrategyOptions.RESTART_STRATEGY_FIXED_DELAY_DELAY, Duration.ofMillis(100))
             // Kryo would be a mistake: then building the job fails.
             .set(PipelineOptions.GENERIC_TYPES, false)
-            .set(KafkaOptions.BOOTSTRAP_SERVERS, kafka.bootstrapServers())
+            .set(KafkaOptions.BOOTSTRAP_SERVERS, JOB.kafka().bootstrapServers())
             .set(KafkaOptions.TRANSACTIONAL_ID_PREFIX, topics.images())
             .set(DiffusionOptions.MODEL_FOLDER, MODEL.toAbsolutePath().toString())
             .set(DiffusionOptions.DEVICE, "cpu");
     StreamExecutionEnvironment env =
         StreamExecutionEnvironment.createLocalEnvironment(PARALLELISM, configuration);
     TextToImageJob.create().beforeSink(beforeSink).define(env, topics);
-    job = env.executeAsync("test");
+    JOB.runs(env.executeAsync("test"));
   }
 
   private static Topics create(String prefix) {
     Topics topics = Topics.withPrefix(prefix);
-    kafka.createTopics(PARALLELISM, topics.all().toArray(String[]::new));
+    JOB.kafka().createTopics(PARALLELISM, topics.all().toArray(String[]::new));
     return topics;
   }
 
@@ -116,10 +87,11 @@ class TextToImageJobITCase {
   }
 
   private static void send(Topics topics, List<byte[]> values) {
-    kafka.send(
-        values.stream()
-            .map(value -> new ProducerRecord<byte[], byte[]>(topics.requests(), value))
-            .toList());
+    JOB.kafka()
+        .send(
+            values.stream()
+                .map(value -> new ProducerRecord<byte[], byte[]>(topics.requests(), value))
+                .toList());
   }
 
   /** Requests that differ in everything that a batch may mix. */
@@ -139,7 +111,7 @@ class TextToImageJobITCase {
 
   private static List<ImageEvent> images(Topics topics) throws Exception {
     List<ImageEvent> images = new ArrayList<>();
-    for (var record : kafka.readCommitted(topics.images())) {
+    for (var record : JOB.kafka().readCommitted(topics.images())) {
       images.add(EventCodec.images().decode(record.value()));
     }
     return images;
@@ -156,8 +128,8 @@ class TextToImageJobITCase {
     Topics smooth = create("smooth-");
     send(smooth, prompts(0, PROMPTS));
     start(smooth, UnaryOperator.identity());
-    kafka.readCommitted(smooth.images(), PROMPTS, PATIENCE);
-    endJob();
+    JOB.kafka().readCommitted(smooth.images(), PROMPTS, PATIENCE);
+    JOB.end();
 
     Topics broken = create("broken-");
     send(broken, prompts(0, PROMPTS / 2));
@@ -167,11 +139,11 @@ class TextToImageJobITCase {
         .as("a checkpoint with pictures behind it completed")
         .isTrue();
     send(broken, prompts(PROMPTS / 2, PROMPTS));
-    kafka.readCommitted(broken.images(), PROMPTS, PATIENCE);
-    endJob();
+    JOB.kafka().readCommitted(broken.images(), PROMPTS, PATIENCE);
+    JOB.end();
 
     assertThat(FailsOnce.failed).isTrue();
-    assertThat(kafka.readCommitted(broken.failures())).isEmpty();
+    assertThat(JOB.kafka().readCommitted(broken.failures())).isEmpty();
     List<ImageEvent> images = images(broken);
     assertThat(images)
         .extracting(ImageEvent::getId)
@@ -221,16 +193,16 @@ class TextToImageJobITCase {
             prompt(p -> p.setId("good after"))));
     start(topics, UnaryOperator.identity());
 
-    kafka.readCommitted(topics.images(), 3, PATIENCE);
-    kafka.readCommitted(topics.failures(), 7, PATIENCE);
-    endJob();
+    JOB.kafka().readCommitted(topics.images(), 3, PATIENCE);
+    JOB.kafka().readCommitted(topics.failures(), 7, PATIENCE);
+    JOB.end();
 
     assertThat(images(topics))
         .extracting(ImageEvent::getId, ImageEvent::getPromptTruncated)
         .containsExactlyInAnyOrder(
             tuple("good before", false), tuple("good after", false), tuple("long prompt", true));
     List<FailureEvent> failures = new ArrayList<>();
-    for (var record : kafka.readCommitted(topics.failures())) {
+    for (var record : JOB.kafka().readCommitted(topics.failures())) {
       failures.add(EventCodec.failures().decode(record.value()));
     }
     assertThat(failures)
