@@ -14,6 +14,7 @@ import picocli.CommandLine.Command;
       UNetBenchmark.class,
       LoadBenchmark.class,
       EndToEndBenchmark.class,
+      SqlBenchmark.class,
       LatencyBenchmark.class,
       CheckpointBenchmark.class,
       ConnectorBenchmark.class,

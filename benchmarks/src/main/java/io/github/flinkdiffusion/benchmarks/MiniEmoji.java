@@ -8,7 +8,7 @@ import java.nio.file.Path;
 /** The trained model that comes with the project, and requests to it of one row each. */
 final class MiniEmoji {
   private static final String PROMPT = "a large red apple on a blue background";
-  private static final double NO_GUIDANCE = 1;
+  static final double NO_GUIDANCE = 1;
 
   private MiniEmoji() {}
 

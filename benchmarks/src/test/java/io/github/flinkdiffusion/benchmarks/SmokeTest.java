@@ -19,6 +19,7 @@ class SmokeTest {
     "unet",
     "load",
     "end-to-end",
+    "sql",
     "latency",
     "connector",
     "checkpoints",

@@ -1,0 +1,168 @@
+package io.github.flinkdiffusion.benchmarks;
+
+import io.github.flinkdiffusion.connector.event.ImageEvent;
+import io.github.flinkdiffusion.connector.event.PromptEvent;
+import io.github.flinkdiffusion.ops.operator.Diffusion;
+import io.github.flinkdiffusion.ops.operator.OutputOrder;
+import java.time.Duration;
+import java.util.LinkedHashMap;
+import java.util.Map;
+import java.util.concurrent.Callable;
+import org.apache.flink.api.common.eventtime.WatermarkStrategy;
+import org.apache.flink.api.common.typeinfo.TypeInformation;
+import org.apache.flink.api.common.typeinfo.Types;
+import org.apache.flink.api.connector.source.lib.NumberSequenceSource;
+import org.apache.flink.formats.avro.typeutils.AvroTypeInfo;
+import org.apache.flink.streaming.api.datastream.DataStream;
+import org.apache.flink.streaming.api.environment.StreamExecutionEnvironment;
+import org.apache.flink.streaming.api.functions.sink.v2.DiscardingSink;
+import org.apache.flink.table.api.bridge.java.StreamTableEnvironment;
+import org.apache.flink.types.Row;
+import picocli.CommandLine.Command;
+import picocli.CommandLine.Option;
+
+/** What Flink SQL costs: the same prompts through {@code ML_PREDICT} and through the operator. */
+@Command(
+    name = "sql",
+    mixinStandardHelpOptions = true,
+    description = "Pictures a second through ML_PREDICT, beside the DataStream operator.")
+final class SqlBenchmark extends BenchmarkCommand {
+  private static final String OURS = "ML_PREDICT";
+  private static final String PEER = "DataStream operator";
+  private static final String SCENARIO = "mini-emoji";
+  private static final double GOAL = 0.90;
+  private static final TypeInformation<Row> PROMPT =
+      Types.ROW_NAMED(new String[] {"id", "prompt"}, Types.STRING, Types.STRING);
+
+  @Option(
+      names = "--pictures",
+      paramLabel = "N",
+      description =
+          "Pictures of a round that count; a multiple of --rows (default: ${DEFAULT-VALUE}; 8 with"
+              + " --smoke).")
+  private int pictures = 128;
+
+  @Option(
+      names = "--steps",
+      paramLabel = "N",
+      description = "Inference steps (default: ${DEFAULT-VALUE}; 2 with --smoke).")
+  private int steps = 20;
+
+  @Option(
+      names = "--rows",
+      paramLabel = "N",
+      description = "Pictures of a network call (default: ${DEFAULT-VALUE}; 4 with --smoke).")
+  private int rows = 16;
+
+  @Option(
+      names = "--concurrent",
+      paramLabel = "N",
+      description =
+          "Requests that Flink has under way, on both sides (default: ${DEFAULT-VALUE}; 8 with"
+              + " --smoke).")
+  private int concurrent = 32;
+
+  @Override
+  protected BenchmarkResult.Builder measure() throws Exception {
+    if (options().smoke()) {
+      pictures = 8;
+      steps = 2;
+      rows = 4;
+      concurrent = 8;
+    }
+    BenchmarkResult.Builder result =
+        new BenchmarkResult.Builder(
+            "SQL: ML_PREDICT beside the DataStream operator",
+            """
+            `mini-emoji`, %d steps without guidance, at most %d pictures a network call and %d requests under way, results in
+            the order of the prompts, a checkpoint each second. Both jobs count numbers, make prompts of them, and throw the
+            finished PNG files away, on a Flink cluster in the same process. Both load their model and make %d pictures
+            first; then the time of %d is taken.
+            """
+                .formatted(steps, rows, concurrent, rows, pictures));
+    Map<String, Callable<Double>> subjects = new LinkedHashMap<>();
+    subjects.put(OURS, this::predicted);
+    subjects.put(PEER, this::operated);
+    Map<String, Measurement> measured =
+        options().rounds().alternate(SCENARIO, "pictures/s", subjects);
+    measured.values().forEach(result::add);
+    result.add(
+        Finding.ratio(
+            "pictures/s over the operator",
+            measured.get(OURS),
+            measured.get(PEER),
+            Goal.atLeast(GOAL)));
+    return result;
+  }
+
+  private double predicted() throws Exception {
+    StreamExecutionEnvironment env = environment();
+    StreamTableEnvironment tables = StreamTableEnvironment.create(env);
+    int each = steps;
+    tables.createTemporaryView(
+        "prompts",
+        numbers(env)
+            .map(
+                number -> {
+                  PromptEvent event = MiniEmoji.event("r" + number, each);
+                  return Row.of(event.getId(), event.getPrompt());
+                })
+            .returns(PROMPT));
+    // Without a column for errors, a picture that can not be made fails the job.
+    tables.executeSql(
+        """
+        CREATE MODEL painter INPUT (id STRING, prompt STRING) OUTPUT (image BYTES)
+        WITH ('provider' = 'diffusion', 'model.folder' = '%s', 'device' = 'cpu',
+          'batch.rows' = '%d', 'steps' = '%d', 'guidance-scale' = '%s')
+        """
+            .formatted(MiniEmoji.folder(), rows, steps, MiniEmoji.NO_GUIDANCE));
+    Stopwatch<Row> watch = new Stopwatch<>(rows);
+    DataStream<Row> images =
+        tables.toDataStream(
+            tables.sqlQuery(
+                """
+                SELECT id, image FROM ML_PREDICT(TABLE prompts, MODEL painter, DESCRIPTOR(id, prompt),
+                  MAP['max-concurrent-operations', '%d', 'output-mode', 'ORDERED'])
+                """
+                    .formatted(concurrent)));
+    images
+        .map(watch)
+        .returns(Types.ROW(Types.STRING, Types.PRIMITIVE_ARRAY(Types.BYTE)))
+        .sinkTo(new DiscardingSink<>());
+    env.execute("ML_PREDICT");
+    return watch.rate(rows + pictures);
+  }
+
+  private double operated() throws Exception {
+    StreamExecutionEnvironment env = environment();
+    int each = steps;
+    Stopwatch<ImageEvent> watch = new Stopwatch<>(rows);
+    Diffusion.textToImage()
+        .model(MiniEmoji.folder().toString())
+        .device("cpu")
+        .batchRows(rows)
+        .capacity(concurrent)
+        .outputOrder(OutputOrder.ORDERED)
+        .apply(
+            numbers(env)
+                .map(number -> MiniEmoji.event("r" + number, each))
+                .returns(new AvroTypeInfo<>(PromptEvent.class)))
+        .images()
+        .map(watch)
+        .returns(new AvroTypeInfo<>(ImageEvent.class))
+        .sinkTo(new DiscardingSink<>());
+    env.execute("operator");
+    return watch.rate(rows + pictures);
+  }
+
+  private static StreamExecutionEnvironment environment() {
+    StreamExecutionEnvironment env = StreamExecutionEnvironment.createLocalEnvironment(1);
+    env.enableCheckpointing(Duration.ofSeconds(1).toMillis());
+    return env;
+  }
+
+  private DataStream<Long> numbers(StreamExecutionEnvironment env) {
+    return env.fromSource(
+        new NumberSequenceSource(1, rows + pictures), WatermarkStrategy.noWatermarks(), "numbers");
+  }
+}
