@@ -15,6 +15,7 @@ import com.tngtech.archunit.lang.ArchRule;
 class LayersTest {
   private static final String EVENT = "io.github.flinkdiffusion.connector.event..";
   private static final String PAYLOAD = "io.github.flinkdiffusion.connector.payload..";
+  private static final String TABLE = "io.github.flinkdiffusion.connector.table..";
   private static final String KAFKA = "io.github.flinkdiffusion.connector.kafka..";
 
   @ArchTest
@@ -27,12 +28,16 @@ class LayersTest {
           .definedBy(PAYLOAD)
           .layer("kafka")
           .definedBy(KAFKA)
+          .layer("table")
+          .definedBy(TABLE)
+          .whereLayer("table")
+          .mayNotBeAccessedByAnyLayer()
           .whereLayer("kafka")
           .mayNotBeAccessedByAnyLayer()
           .whereLayer("payload")
           .mayOnlyBeAccessedByLayers("kafka")
           .whereLayer("event")
-          .mayOnlyBeAccessedByLayers("payload", "kafka");
+          .mayOnlyBeAccessedByLayers("payload", "kafka", "table");
 
   @ArchTest
   static final ArchRule eventsAreUsableWithoutFlinkAndKafka =

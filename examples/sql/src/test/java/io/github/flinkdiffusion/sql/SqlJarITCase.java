@@ -51,7 +51,8 @@ class SqlJarITCase {
   void servicesAreFoundAndLicensesAreThere() throws IOException {
     try (ZipFile jar = new ZipFile(jar().toFile())) {
       assertThat(text(jar, "META-INF/services/org.apache.flink.table.factories.Factory"))
-          .contains("DiffusionModelProviderFactory", "DiffusionModuleFactory");
+          .contains(
+              "DiffusionModelProviderFactory", "DiffusionModuleFactory", "EventFormatFactory");
       assertThat(text(jar, "META-INF/services/ai.djl.engine.EngineProvider")).contains("ai.djl");
       assertThat(text(jar, "META-INF/LICENSE")).contains("Apache License");
       assertThat(text(jar, "META-INF/NOTICE"))

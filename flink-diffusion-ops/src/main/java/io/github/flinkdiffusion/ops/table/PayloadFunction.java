@@ -4,11 +4,13 @@ import io.github.flinkdiffusion.connector.event.PayloadReference;
 import io.github.flinkdiffusion.connector.event.Payloads;
 import io.github.flinkdiffusion.connector.payload.PayloadSettings;
 import io.github.flinkdiffusion.connector.payload.PayloadStore;
+import org.apache.flink.table.annotation.DataTypeHint;
 import org.apache.flink.table.functions.FunctionContext;
+import org.apache.flink.types.Row;
 
 /**
- * {@code PAYLOAD(uri, sha256, length)}: the bytes that an event names beside Kafka, verified. Read
- * only below the job's {@code diffusion.payload.store} and {@code
+ * {@code PAYLOAD(reference)} or {@code PAYLOAD(uri, sha256, length)}: the bytes that an event names
+ * beside Kafka, verified. Read only below the job's {@code diffusion.payload.store} and {@code
  * diffusion.payload.allowed-prefixes}.
  */
 public final class PayloadFunction extends PlainFunction {
@@ -31,6 +33,17 @@ public final class PayloadFunction extends PlainFunction {
   @Override
   public boolean isDeterministic() {
     return false;
+  }
+
+  /** As events have it in their tables: {@code image_reference}, {@code mask.reference}. */
+  public byte[] eval(
+      @DataTypeHint("ROW<uri STRING, sha256 STRING, `length` BIGINT>") Row reference) {
+    return reference == null
+        ? null
+        : eval(
+            (String) reference.getField(0),
+            (String) reference.getField(1),
+            (Long) reference.getField(2));
   }
 
   public byte[] eval(String uri, String sha256, Long length) {

@@ -2,6 +2,7 @@ package io.github.flinkdiffusion.ops.table;
 
 import static org.assertj.core.api.Assertions.assertThat;
 
+import io.github.flinkdiffusion.connector.table.EventFormatOptions;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
@@ -46,7 +47,13 @@ class SqlReferenceTest {
 
             ## Of the module
             """
-            + table(List.of(DiffusionModuleFactory.ON_ERROR));
+            + table(List.of(DiffusionModuleFactory.ON_ERROR))
+            + """
+
+            ## Of the format `diffusion-avro`
+            With `diffusion-avro.` before them (`diffusion-avro.event`).
+            """
+            + table(EventFormatOptions.ALL);
     if (Boolean.getBoolean("docs.write")) {
       Files.writeString(OPTIONS, expected);
     }

@@ -1,0 +1,197 @@
+-- The topics of the DataStream jobs as tables: leave out the columns and tables that you do not need.
+-- Written by EventTablesTest from the events' schemas; do not edit.
+--
+-- Exactly once needs checkpoints, and a transactional id prefix that no other running job has: a second job that
+-- writes the same table says INSERT INTO t /*+ OPTIONS('sink.transactional-id-prefix' = '...') */.
+-- The transaction timeout is the most that brokers allow unless they are told otherwise (transaction.max.timeout.ms).
+-- Topics must exist, and take records of 16 MB (max.message.bytes). The time of an event is that of its record.
+
+CREATE TABLE prompt_events (
+  `id` STRING NOT NULL COMMENT 'Unique name of the request, chosen by the sender; the result and any failure carry it',
+  `prompt` STRING NOT NULL COMMENT 'What the picture shows',
+  `negative_prompt` STRING COMMENT 'What the picture should not show',
+  `seed` BIGINT COMMENT 'Seed of the noise; null derives one from id, so a replayed request makes the same picture',
+  `steps` INT COMMENT 'num_inference_steps, 1 .. the model''s num_train_timesteps; null takes the job''s setting',
+  `guidance_scale` DOUBLE COMMENT 'Classifier-free guidance weight w of Ho & Salimans 2022 (diffusers'' guidance_scale); finite; <= 1 turns guidance off; null takes the job''s setting',
+  `scheduler` STRING COMMENT 'diffusers class name of the scheduler, e.g. EulerDiscreteScheduler; null takes the job''s setting, else the model''s own',
+  `width` INT COMMENT 'Width of the picture in pixels, a multiple of the model''s scale factor (8 for Stable Diffusion); null takes the job''s setting, else the model''s own size',
+  `height` INT COMMENT 'Height of the picture in pixels; as width',
+  `priority` INT COMMENT 'Larger goes first among requests that wait for a device',
+  `deadline` BIGINT COMMENT 'When the picture is of no use any more, in milliseconds since 1970-01-01 UTC; null for never',
+  `origin` ROW<`topic` STRING, `partition` INT, `offset` BIGINT> COMMENT 'Where the record was read from',
+  `attributes` MAP<STRING, STRING> COMMENT 'Carried unchanged to the result or the failure',
+  `parameters` MAP<STRING, STRING> COMMENT 'Further parameters by name, such as clipSkip, timesteps or eta; docs/SUPPORTED.md lists them and which model takes which',
+  `event_time` TIMESTAMP_LTZ(3) METADATA FROM 'timestamp' VIRTUAL,
+  WATERMARK FOR `event_time` AS `event_time` - INTERVAL '5' SECOND
+) COMMENT 'A request for one picture made from text' WITH (
+  'connector' = 'kafka',
+  'topic' = 'prompts',
+  'properties.bootstrap.servers' = 'localhost:9092',
+  'properties.group.id' = 'sql-prompts',
+  'properties.isolation.level' = 'read_committed',
+  'scan.startup.mode' = 'earliest-offset',
+  'key.format' = 'raw',
+  'key.fields' = 'id',
+  'format' = 'diffusion-avro',
+  'diffusion-avro.event' = 'prompt',
+  'properties.max.request.size' = '16777216',
+  'properties.transaction.timeout.ms' = '900000',
+  'sink.delivery-guarantee' = 'exactly-once',
+  'sink.transactional-id-prefix' = 'sql-prompts/',
+  'sink.transaction-naming-strategy' = 'pooling'
+);
+
+CREATE TABLE image_task_events (
+  `id` STRING NOT NULL COMMENT 'Unique name of the request, chosen by the sender; the result and any failure carry it',
+  `image` ROW<`content` BYTES, `reference` ROW<`uri` STRING, `sha256` STRING, `length` BIGINT>, `media_type` STRING> NOT NULL COMMENT 'The picture to work on: PNG, JPEG, TIFF, GeoTIFF or DICOM',
+  `mask` ROW<`content` BYTES, `reference` ROW<`uri` STRING, `sha256` STRING, `length` BIGINT>, `media_type` STRING> COMMENT 'Where the picture is made anew, for inpainting: one band, as large as the image, white is made anew (diffusers'' mask_image)',
+  `prompt` STRING COMMENT 'What the result shows, or the instruction for models that take one',
+  `negative_prompt` STRING COMMENT 'What the result should not show',
+  `seed` BIGINT COMMENT 'Seed of the noise; null derives one from id, so a replayed request makes the same result',
+  `steps` INT COMMENT 'num_inference_steps, 1 .. the model''s num_train_timesteps',
+  `scheduler` STRING COMMENT 'diffusers class name of the scheduler, e.g. DDIMScheduler',
+  `guidance_scale` DOUBLE COMMENT 'Classifier-free guidance weight (diffusers'' guidance_scale); finite; <= 1 turns guidance off',
+  `image_guidance_scale` DOUBLE COMMENT 'How closely InstructPix2Pix and its kin keep to the image (diffusers'' image_guidance_scale); finite, >= 1',
+  `strength` DOUBLE COMMENT 'How much of the image is made anew, above 0 and up to 1, which is all of it (diffusers'' strength)',
+  `noise_level` INT COMMENT 'Timestep up to which noise is added to the small image before an upscaler enlarges it (diffusers'' noise_level); from 0',
+  `ensemble_size` INT COMMENT 'Independent samples of which the result is the mean or the majority, from 1; with 2 or more the result has an uncertainty',
+  `width` INT COMMENT 'Width in pixels to which the image is brought first, a multiple of the model''s scale factor; null leaves it as it is',
+  `height` INT COMMENT 'Height in pixels; as width',
+  `priority` INT COMMENT 'Larger goes first among requests that wait for a device',
+  `deadline` BIGINT COMMENT 'When the result is of no use any more, in milliseconds since 1970-01-01 UTC; null for never',
+  `origin` ROW<`topic` STRING, `partition` INT, `offset` BIGINT> COMMENT 'Where the record was read from',
+  `attributes` MAP<STRING, STRING> COMMENT 'Carried unchanged to the result or the failure',
+  `parameters` MAP<STRING, STRING> COMMENT 'Further parameters by name, such as clipSkip, timesteps or eta; docs/SUPPORTED.md lists them and which model takes which',
+  `event_time` TIMESTAMP_LTZ(3) METADATA FROM 'timestamp' VIRTUAL,
+  WATERMARK FOR `event_time` AS `event_time` - INTERVAL '5' SECOND
+) COMMENT 'A request to make one picture from another: to enlarge, to segment, to change, to fill in' WITH (
+  'connector' = 'kafka',
+  'topic' = 'image-tasks',
+  'properties.bootstrap.servers' = 'localhost:9092',
+  'properties.group.id' = 'sql-image-tasks',
+  'properties.isolation.level' = 'read_committed',
+  'scan.startup.mode' = 'earliest-offset',
+  'key.format' = 'raw',
+  'key.fields' = 'id',
+  'format' = 'diffusion-avro',
+  'diffusion-avro.event' = 'image-task',
+  'properties.max.request.size' = '16777216',
+  'properties.transaction.timeout.ms' = '900000',
+  'sink.delivery-guarantee' = 'exactly-once',
+  'sink.transactional-id-prefix' = 'sql-image-tasks/',
+  'sink.transaction-naming-strategy' = 'pooling'
+);
+
+CREATE TABLE image_events (
+  `id` STRING NOT NULL COMMENT 'The request''s id',
+  `image` BYTES NOT NULL COMMENT 'The encoded picture; empty when imageReference says where it is',
+  `media_type` STRING COMMENT 'IANA media type of the picture',
+  `digest` STRING COMMENT 'SHA-256 of the picture''s bytes, in the event or beside it, lower-case hex',
+  `width` INT NOT NULL COMMENT 'Width in pixels',
+  `height` INT NOT NULL COMMENT 'Height in pixels',
+  `prompt` STRING COMMENT 'The prompt as it was received',
+  `negative_prompt` STRING COMMENT 'The negative prompt as it was received',
+  `prompt_truncated` BOOLEAN COMMENT 'True when the prompt or the negative prompt was longer than the tokenizer''s limit and its end was not used',
+  `seed` BIGINT COMMENT 'The seed that was used, given or derived',
+  `steps` INT COMMENT 'num_inference_steps that was used',
+  `guidance_scale` DOUBLE COMMENT 'The guidance scale that was used',
+  `scheduler` STRING COMMENT 'diffusers class name of the scheduler that was used',
+  `model` STRING COMMENT 'Name of the model folder',
+  `model_digest` STRING COMMENT 'SHA-256 over the model''s weights and configs, lower-case hex',
+  `attributes` MAP<STRING, STRING> COMMENT 'The request''s attributes, unchanged',
+  `image_reference` ROW<`uri` STRING, `sha256` STRING, `length` BIGINT> COMMENT 'Where the picture is, when it is too large for the event; null when it is in image',
+  `mask` ROW<`content` BYTES, `reference` ROW<`uri` STRING, `sha256` STRING, `length` BIGINT>, `media_type` STRING> COMMENT 'For a segmentation: the class of every pixel, or a probability; null for other tasks',
+  `uncertainty` ROW<`content` BYTES, `reference` ROW<`uri` STRING, `sha256` STRING, `length` BIGINT>, `media_type` STRING> COMMENT 'For an ensemble: how much its samples differ at every pixel, one band, 0 where they agree; null without an ensemble',
+  `regions` ROW<`crs` STRING, `items` ARRAY<ROW<`label` STRING, `score` DOUBLE, `area_pixels` BIGINT, `area` DOUBLE, `area_unit` STRING, `box` ROW<`x` DOUBLE, `y` DOUBLE, `width` DOUBLE, `height` DOUBLE>, `geometry` STRING>>> COMMENT 'What a segmentation or a detection has found; null for other tasks',
+  `audit` ROW<`model` STRING, `model_digest` STRING, `task` STRING, `scheduler` STRING, `steps` INT, `seed` BIGINT, `parameters` MAP<STRING, STRING>, `input_digests` MAP<STRING, STRING>, `software_version` STRING> COMMENT 'How the result came about; null from senders before version 2 of this event',
+  `event_time` TIMESTAMP_LTZ(3) METADATA FROM 'timestamp' VIRTUAL,
+  WATERMARK FOR `event_time` AS `event_time` - INTERVAL '5' SECOND
+) COMMENT 'One finished picture, in the event or beside it, with all that is needed to make it again' WITH (
+  'connector' = 'kafka',
+  'topic' = 'images',
+  'properties.bootstrap.servers' = 'localhost:9092',
+  'properties.group.id' = 'sql-images',
+  'properties.isolation.level' = 'read_committed',
+  'scan.startup.mode' = 'earliest-offset',
+  'key.format' = 'raw',
+  'key.fields' = 'id',
+  'format' = 'diffusion-avro',
+  'diffusion-avro.event' = 'image',
+  'properties.max.request.size' = '16777216',
+  'properties.transaction.timeout.ms' = '900000',
+  'sink.delivery-guarantee' = 'exactly-once',
+  'sink.transactional-id-prefix' = 'sql-images/',
+  'sink.transaction-naming-strategy' = 'pooling'
+);
+
+CREATE TABLE failure_events (
+  `id` STRING COMMENT 'The request''s id; null when the bytes could not be decoded',
+  `reason` STRING NOT NULL COMMENT 'What kind of failure',
+  `message` STRING NOT NULL COMMENT 'One sentence: what, where, which value, and what would be accepted',
+  `original` BYTES COMMENT 'The record as it arrived: the Kafka value, or the request encoded again when it did not come from Kafka',
+  `topic` STRING COMMENT 'Kafka topic the record came from, if known',
+  `partition` INT COMMENT 'Kafka partition the record came from, if known',
+  `offset` BIGINT COMMENT 'Kafka offset of the record, if known',
+  `attributes` MAP<STRING, STRING> COMMENT 'The request''s attributes, unchanged; empty when undecodable',
+  `event_time` TIMESTAMP_LTZ(3) METADATA FROM 'timestamp' VIRTUAL,
+  WATERMARK FOR `event_time` AS `event_time` - INTERVAL '5' SECOND
+) COMMENT 'A record that could not be done, with the reason and the bytes it arrived as: nothing is lost, and it can be sent again' WITH (
+  'connector' = 'kafka',
+  'topic' = 'failures',
+  'properties.bootstrap.servers' = 'localhost:9092',
+  'properties.group.id' = 'sql-failures',
+  'properties.isolation.level' = 'read_committed',
+  'scan.startup.mode' = 'earliest-offset',
+  'key.format' = 'raw',
+  'key.fields' = 'id',
+  'format' = 'diffusion-avro',
+  'diffusion-avro.event' = 'failure',
+  'properties.max.request.size' = '16777216',
+  'properties.transaction.timeout.ms' = '900000',
+  'sink.delivery-guarantee' = 'exactly-once',
+  'sink.transactional-id-prefix' = 'sql-failures/',
+  'sink.transaction-naming-strategy' = 'pooling'
+);
+
+CREATE TABLE progress_events (
+  `id` STRING NOT NULL COMMENT 'The request''s id',
+  `step` INT NOT NULL COMMENT 'Network steps done, 0 .. totalSteps',
+  `total_steps` INT NOT NULL COMMENT 'Network steps in all; above num_inference_steps for second-order schedulers',
+  `preview` BYTES COMMENT 'A small PNG of the picture so far, when previews are asked for',
+  `event_time` TIMESTAMP_LTZ(3) METADATA FROM 'timestamp' VIRTUAL,
+  WATERMARK FOR `event_time` AS `event_time` - INTERVAL '5' SECOND
+) COMMENT 'How far a request has come' WITH (
+  'connector' = 'kafka',
+  'topic' = 'progress',
+  'properties.bootstrap.servers' = 'localhost:9092',
+  'properties.group.id' = 'sql-progress',
+  'properties.isolation.level' = 'read_committed',
+  'scan.startup.mode' = 'earliest-offset',
+  'key.format' = 'raw',
+  'key.fields' = 'id',
+  'format' = 'diffusion-avro',
+  'diffusion-avro.event' = 'progress'
+);
+
+CREATE TABLE cancel_events (
+  `id` STRING NOT NULL COMMENT 'The id of the request',
+  `reason` STRING COMMENT 'Why, for the failure''s message; may be empty',
+  `event_time` TIMESTAMP_LTZ(3) METADATA FROM 'timestamp' VIRTUAL,
+  WATERMARK FOR `event_time` AS `event_time` - INTERVAL '5' SECOND
+) COMMENT 'Takes a request back' WITH (
+  'connector' = 'kafka',
+  'topic' = 'cancellations',
+  'properties.bootstrap.servers' = 'localhost:9092',
+  'properties.group.id' = 'sql-cancellations',
+  'properties.isolation.level' = 'read_committed',
+  'scan.startup.mode' = 'earliest-offset',
+  'key.format' = 'raw',
+  'key.fields' = 'id',
+  'format' = 'diffusion-avro',
+  'diffusion-avro.event' = 'cancel',
+  'properties.max.request.size' = '16777216',
+  'properties.transaction.timeout.ms' = '900000',
+  'sink.delivery-guarantee' = 'exactly-once',
+  'sink.transactional-id-prefix' = 'sql-cancellations/',
+  'sink.transaction-naming-strategy' = 'pooling'
+);

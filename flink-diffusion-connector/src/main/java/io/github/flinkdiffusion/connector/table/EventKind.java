@@ -1,0 +1,55 @@
+package io.github.flinkdiffusion.connector.table;
+
+import io.github.flinkdiffusion.connector.event.CancelEvent;
+import io.github.flinkdiffusion.connector.event.EventCodec;
+import io.github.flinkdiffusion.connector.event.FailureEvent;
+import io.github.flinkdiffusion.connector.event.ImageEvent;
+import io.github.flinkdiffusion.connector.event.ImageTaskEvent;
+import io.github.flinkdiffusion.connector.event.ProgressEvent;
+import io.github.flinkdiffusion.connector.event.PromptEvent;
+import java.util.Locale;
+import org.apache.avro.Schema;
+import org.apache.avro.specific.SpecificData;
+import org.apache.avro.specific.SpecificRecord;
+
+/** The events, as {@code 'diffusion-avro.event'} names them. */
+public enum EventKind {
+  /** A request for a picture made from text. */
+  PROMPT(PromptEvent.class),
+  /** A request for a picture made from another. */
+  IMAGE_TASK(ImageTaskEvent.class),
+  /** A finished picture. */
+  IMAGE(ImageEvent.class),
+  /** A record that could not be done. */
+  FAILURE(FailureEvent.class),
+  /** How far a request has come. */
+  PROGRESS(ProgressEvent.class),
+  /** A request taken back. */
+  CANCEL(CancelEvent.class);
+
+  private final Class<? extends SpecificRecord> eventClass;
+
+  EventKind(Class<? extends SpecificRecord> eventClass) {
+    this.eventClass = eventClass;
+  }
+
+  EventCodec<? extends SpecificRecord> codec() {
+    return EventCodec.of(eventClass);
+  }
+
+  /** Today's. */
+  Schema schema() {
+    return SpecificData.getForClass(eventClass).getSchema(eventClass);
+  }
+
+  /** Finds the generated classes wherever this one was loaded from. */
+  static SpecificData records() {
+    return new SpecificData(EventKind.class.getClassLoader());
+  }
+
+  /** {@code image-task}, which is how options spell it. */
+  @Override
+  public String toString() {
+    return name().toLowerCase(Locale.ROOT).replace('_', '-');
+  }
+}

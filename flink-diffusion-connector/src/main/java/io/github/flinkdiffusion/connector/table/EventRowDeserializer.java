@@ -1,0 +1,79 @@
+package io.github.flinkdiffusion.connector.table;
+
+import io.github.flinkdiffusion.connector.event.EventCodec;
+import io.github.flinkdiffusion.connector.event.UndecodableEventException;
+import java.io.IOException;
+import org.apache.avro.specific.SpecificRecord;
+import org.apache.flink.api.common.serialization.DeserializationSchema;
+import org.apache.flink.api.common.typeinfo.TypeInformation;
+import org.apache.flink.metrics.Counter;
+import org.apache.flink.table.data.RowData;
+import org.apache.flink.table.types.logical.RowType;
+import org.slf4j.Logger;
+import org.slf4j.LoggerFactory;
+
+/** The bytes of an event as a row. A record without a value (a tombstone) is none. */
+final class EventRowDeserializer implements DeserializationSchema<RowData> {
+  private static final long serialVersionUID = 1L;
+  private static final Logger LOG = LoggerFactory.getLogger(EventRowDeserializer.class);
+
+  private final EventKind kind;
+  private final RowType columns;
+  private final boolean ignoring;
+  private final TypeInformation<RowData> produced;
+
+  private transient EventCodec<? extends SpecificRecord> codec;
+  private transient RowReader reader;
+  private transient Counter ignored;
+
+  /**
+   * @param columns that {@link EventColumns#requireReadable} has passed
+   * @param ignoring whether what is no event is left out
+   */
+  EventRowDeserializer(
+      EventKind kind, RowType columns, boolean ignoring, TypeInformation<RowData> produced) {
+    this.kind = kind;
+    this.columns = columns;
+    this.ignoring = ignoring;
+    this.produced = produced;
+  }
+
+  @Override
+  public void open(InitializationContext context) {
+    codec = kind.codec();
+    reader = RowReader.of(kind.schema(), columns);
+    ignored = context.getMetricGroup().counter("ignoredRecords");
+  }
+
+  @Override
+  public RowData deserialize(byte[] value) throws IOException {
+    if (value == null) {
+      return null;
+    }
+    try {
+      return reader.row(codec.decode(value));
+    } catch (UndecodableEventException e) {
+      if (!ignoring) {
+        throw new IOException(
+            "Cannot read a record as event '%s': %s To leave such records out, set 'diffusion-avro.%s' = 'true'."
+                .formatted(kind, e.getMessage(), EventFormatOptions.IGNORE_PARSE_ERRORS.key()),
+            e);
+      }
+      if (ignored.getCount() == 0) {
+        LOG.warn("A record that is no event '{}' is left out: {}", kind, e.getMessage());
+      }
+      ignored.inc();
+      return null;
+    }
+  }
+
+  @Override
+  public boolean isEndOfStream(RowData row) {
+    return false;
+  }
+
+  @Override
+  public TypeInformation<RowData> getProducedType() {
+    return produced;
+  }
+}

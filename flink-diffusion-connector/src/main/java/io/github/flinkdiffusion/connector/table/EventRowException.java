@@ -1,0 +1,16 @@
+package io.github.flinkdiffusion.connector.table;
+
+/**
+ * A row that is no event. The message says which column, which value, and what would be accepted.
+ */
+public final class EventRowException extends RuntimeException {
+  private static final long serialVersionUID = 1L;
+
+  EventRowException(String message) {
+    super(message);
+  }
+
+  EventRowException(String message, Throwable cause) {
+    super(message, cause);
+  }
+}
