@@ -10,6 +10,8 @@ import org.apache.commons.math3.linear.RealMatrix;
  * picture: samples x features. With an Inception network's features these are FID and KID.
  */
 public final class FeatureDistance {
+  /** A set of one has no covariance, and no pairs. */
+  public static final int LEAST_SAMPLES = 2;
 
   private FeatureDistance() {}
 
@@ -25,11 +27,22 @@ public final class FeatureDistance {
    *     features than the first, or a value is not finite
    */
   public static double frechet(float[][] first, float[][] second) {
-    requireComparable(first, second, 2);
-    double[] mean1 = mean(first);
-    double[] mean2 = mean(second);
-    RealMatrix covariance1 = covariance(first, mean1);
-    RealMatrix covariance2 = covariance(second, mean2);
+    requireComparable(first, second);
+    return frechet(moments(first), moments(second));
+  }
+
+  /**
+   * The same of sets of which only their moments are known.
+   *
+   * @throws QualityException if a set has fewer than two samples, or the sets' features differ in
+   *     number
+   */
+  public static double frechet(FeatureMoments first, FeatureMoments second) {
+    requireComparable(first.count(), first.features(), second.count(), second.features());
+    double[] mean1 = first.mean();
+    double[] mean2 = second.mean();
+    RealMatrix covariance1 = new Array2DRowRealMatrix(first.covariance(), false);
+    RealMatrix covariance2 = new Array2DRowRealMatrix(second.covariance(), false);
     double means = 0;
     for (int i = 0; i < mean1.length; i++) {
       means += (mean1[i] - mean2[i]) * (mean1[i] - mean2[i]);
@@ -51,78 +64,42 @@ public final class FeatureDistance {
    * @throws QualityException as {@link #frechet}
    */
   public static double kernel(float[][] first, float[][] second) {
-    requireComparable(first, second, 2);
-    double m = first.length;
-    double n = second.length;
-    return kernelSum(first) / (m * (m - 1))
-        + kernelSum(second) / (n * (n - 1))
-        - 2 * kernelSum(first, second) / (m * n);
+    requireComparable(first, second);
+    return kernel(all(first), all(second));
   }
 
-  /** Over all pairs of different samples. */
-  private static double kernelSum(float[][] samples) {
-    double sum = 0;
-    for (int i = 0; i < samples.length; i++) {
-      for (int j = 0; j < i; j++) {
-        sum += 2 * kernel(samples[i], samples[j]);
-      }
-    }
-    return sum;
+  /**
+   * The same of samples of the sets.
+   *
+   * @throws QualityException as {@link #frechet(FeatureMoments, FeatureMoments)}
+   */
+  public static double kernel(FeatureSample first, FeatureSample second) {
+    requireComparable(first.count(), first.features(), second.count(), second.features());
+    return first.meanKernel() + second.meanKernel() - 2 * first.meanKernel(second);
   }
 
-  private static double kernelSum(float[][] first, float[][] second) {
-    double sum = 0;
-    for (float[] a : first) {
-      for (float[] b : second) {
-        sum += kernel(a, b);
-      }
-    }
-    return sum;
-  }
-
-  private static double kernel(float[] a, float[] b) {
-    double product = 0;
-    for (int i = 0; i < a.length; i++) {
-      product += (double) a[i] * b[i];
-    }
-    double base = product / a.length + 1;
-    return base * base * base;
-  }
-
-  private static double[] mean(float[][] samples) {
-    double[] mean = new double[samples[0].length];
+  private static FeatureMoments moments(float[][] samples) {
+    FeatureMoments moments = new FeatureMoments(samples[0].length);
     for (float[] sample : samples) {
-      for (int i = 0; i < mean.length; i++) {
-        mean[i] += sample[i];
-      }
+      moments.add(doubles(sample));
     }
-    for (int i = 0; i < mean.length; i++) {
-      mean[i] /= samples.length;
-    }
-    return mean;
+    return moments;
   }
 
-  private static RealMatrix covariance(float[][] samples, double[] mean) {
-    int features = mean.length;
-    double[][] sums = new double[features][features];
-    double[] centered = new double[features];
+  private static FeatureSample all(float[][] samples) {
+    FeatureSample all = new FeatureSample(samples[0].length, samples.length);
     for (float[] sample : samples) {
-      for (int i = 0; i < features; i++) {
-        centered[i] = sample[i] - mean[i];
-      }
-      for (int i = 0; i < features; i++) {
-        for (int j = 0; j <= i; j++) {
-          sums[i][j] += centered[i] * centered[j];
-        }
-      }
+      all.add(doubles(sample));
     }
-    for (int i = 0; i < features; i++) {
-      for (int j = 0; j <= i; j++) {
-        sums[i][j] /= samples.length - 1;
-        sums[j][i] = sums[i][j];
-      }
+    return all;
+  }
+
+  private static double[] doubles(float[] sample) {
+    double[] doubles = new double[sample.length];
+    for (int i = 0; i < doubles.length; i++) {
+      doubles[i] = sample[i];
     }
-    return new Array2DRowRealMatrix(sums, false);
+    return doubles;
   }
 
   private static RealMatrix symmetricRoot(RealMatrix matrix) {
@@ -140,18 +117,32 @@ public final class FeatureDistance {
     return matrix.add(matrix.transpose()).scalarMultiply(0.5);
   }
 
-  private static void requireComparable(float[][] first, float[][] second, int atLeast) {
-    if (first.length < atLeast || second.length < atLeast) {
-      throw new QualityException(
-          "Distance of sets of %d and %d samples; at least %d each are needed"
-              .formatted(first.length, second.length, atLeast));
-    }
+  private static void requireComparable(float[][] first, float[][] second) {
+    requireEnough(first.length, second.length);
     int features = first[0].length;
     if (features == 0) {
       throw new QualityException("Distance of samples without features; at least 1 is needed");
     }
     requireFeatures("first", first, features);
     requireFeatures("second", second, features);
+  }
+
+  private static void requireComparable(
+      long first, int firstFeatures, long second, int secondFeatures) {
+    requireEnough(first, second);
+    if (firstFeatures != secondFeatures) {
+      throw new QualityException(
+          "Distance of sets with %d and %d features a sample; both need as many"
+              .formatted(firstFeatures, secondFeatures));
+    }
+  }
+
+  private static void requireEnough(long first, long second) {
+    if (Math.min(first, second) < LEAST_SAMPLES) {
+      throw new QualityException(
+          "Distance of sets of %d and %d samples; at least %d each are needed"
+              .formatted(first, second, LEAST_SAMPLES));
+    }
   }
 
   private static void requireFeatures(String name, float[][] samples, int features) {

@@ -3,7 +3,9 @@
  * io.github.flinkdiffusion.ops.quality.Fidelity}), masks' overlap ({@link
  * io.github.flinkdiffusion.ops.quality.Overlap}), rank correlation ({@link
  * io.github.flinkdiffusion.ops.quality.RankCorrelation}), distances between sets of features
- * ({@link io.github.flinkdiffusion.ops.quality.FeatureDistance}) and visible seams ({@link
+ * ({@link io.github.flinkdiffusion.ops.quality.FeatureDistance}; of sets that come and go, {@link
+ * io.github.flinkdiffusion.ops.quality.FeatureMoments} and {@link
+ * io.github.flinkdiffusion.ops.quality.FeatureSample} are kept) and visible seams ({@link
  * io.github.flinkdiffusion.ops.quality.Seams}). The definitions are the published ones; each is
  * compared with scikit-image, SciPy or NumPy in a test. Nothing here knows a model, and one
  * exception, {@link io.github.flinkdiffusion.ops.quality.QualityException}, says what can not be

@@ -41,7 +41,8 @@ public final class DiffusionModuleFactory implements ModuleFactory {
           .defaultValue(OnError.DROP)
           .withDescription(
               "What functions without a model give for what can not be done, such as a damaged image:"
-                  + " DROP for NULL and a line in the log, FAIL to fail the job.");
+                  + " DROP for NULL and a line in the log, FAIL to fail the job. Aggregate functions"
+                  + " leave out what can not be used.");
 
   static {
     FUNCTIONS.put("text_to_image", TextToImageFunction::new);
@@ -55,6 +56,8 @@ public final class DiffusionModuleFactory implements ModuleFactory {
     PLAIN.put("ssim", QualityFunction::ssim);
     PLAIN.put("dice", QualityFunction::dice);
     PLAIN.put("iou", QualityFunction::iou);
+    PLAIN.put("fid", FidFunction::new);
+    PLAIN.put("kid", KidFunction::new);
   }
 
   @Override
