@@ -127,19 +127,8 @@ public record Composition(
           Raster own = bands.toSource(mean);
           yield own.withFormat(bands.resultFormat(scene.format(), own.channels()));
         }
-        case MASK -> {
-          ClassMap map = classes().orElseThrow();
-          yield map.encoding() == ClassMap.Encoding.BINARY
-              ? measurement(mean)
-              : ClassPictures.painted(Decision.of(map, mean).classes(), map);
-        }
-        case DEPTH, NORMALS -> measurement(mean);
+        case MASK, DEPTH, NORMALS -> Composition.picture(mean, meaning);
       };
-    }
-
-    private static Raster measurement(Raster mean) {
-      Bands bands = mean.channels() == 2 ? Bands.MEASUREMENTS : Bands.ofPicture(mean.channels());
-      return mean.withFormat(PixelFormat.of(bands, SampleType.UINT16));
     }
 
     /** The mask of some rows: white inside, or the numbers of more classes than two. */
@@ -148,13 +137,44 @@ public record Composition(
     }
 
     private Raster uncertainty(Raster stacked, boolean floats) {
-      return Assembly.channels(stacked, channels(), 1)
-          .withFormat(PixelFormat.of(Bands.GRAY, floats ? SampleType.FLOAT32 : SampleType.UINT16));
+      Raster spread = Assembly.channels(stacked, channels(), 1);
+      return floats
+          ? spread.withFormat(PixelFormat.of(Bands.GRAY, SampleType.FLOAT32))
+          : Composition.uncertainty(spread);
     }
 
     private boolean sourceIsTiff() {
       return scene.mediaType().equals(ResultFormat.TIFF_TYPE);
     }
+  }
+
+  /**
+   * An answer's picture as it is written, where it says nothing of a source: what a binary
+   * segmentation, depth and normals measure is 16 bits over 0..1, other classes are painted.
+   *
+   * @param mean of {@link Ensemble#answer}
+   */
+  public static Raster picture(Raster mean, ResultMeaning meaning) {
+    return switch (meaning.kind()) {
+      case PICTURE, BOXES -> mean;
+      case MASK -> {
+        ClassMap map = meaning.classes().orElseThrow();
+        yield map.encoding() == ClassMap.Encoding.BINARY
+            ? measurement(mean)
+            : ClassPictures.painted(Decision.of(map, mean).classes(), map);
+      }
+      case DEPTH, NORMALS -> measurement(mean);
+    };
+  }
+
+  private static Raster measurement(Raster mean) {
+    Bands bands = mean.channels() == 2 ? Bands.MEASUREMENTS : Bands.ofPicture(mean.channels());
+    return mean.withFormat(PixelFormat.of(bands, SampleType.UINT16));
+  }
+
+  /** An ensemble's spread as it is written into PNG files: 16 bits over 0..1. */
+  public static Raster uncertainty(Raster spread) {
+    return spread.withFormat(PixelFormat.of(Bands.GRAY, SampleType.UINT16));
   }
 
   /**

@@ -60,6 +60,18 @@ public record Ensemble(Raster mean, Raster spread) {
    * @param meaning what they say
    */
   public static Raster reduced(List<Raster> samples, ResultMeaning meaning) {
+    Ensemble answer = answer(samples, meaning);
+    return samples.size() == 1 ? answer.mean() : answer.stacked();
+  }
+
+  /**
+   * What samples of one picture come to, compared as their meaning asks for; the spread of one
+   * sample is 0. Of a segmentation, it is about the shares of its classes.
+   *
+   * @param samples at least one, of equal sizes
+   * @param meaning what they say
+   */
+  public static Ensemble answer(List<Raster> samples, ResultMeaning meaning) {
     // Of a segmentation the mean of what samples say is an answer, not that of samples.
     List<Raster> said =
         meaning
@@ -67,15 +79,14 @@ public record Ensemble(Raster mean, Raster spread) {
             .map(classes -> samples.stream().map(classes::shares).toList())
             .orElse(samples);
     if (said.size() == 1) {
-      return said.get(0);
+      Raster one = said.get(0);
+      return new Ensemble(one, Raster.filled(1, one.height(), one.width(), 0));
     }
-    Ensemble ensemble =
-        switch (meaning.kind()) {
-          case PICTURE, MASK, BOXES -> of(said);
-          case DEPTH -> DenseEnsembles.depths(said, meaning.depths().orElseThrow());
-          case NORMALS -> DenseEnsembles.normals(said);
-        };
-    return ensemble.stacked();
+    return switch (meaning.kind()) {
+      case PICTURE, MASK, BOXES -> of(said);
+      case DEPTH -> DenseEnsembles.depths(said, meaning.depths().orElseThrow());
+      case NORMALS -> DenseEnsembles.normals(said);
+    };
   }
 
   /** The mean's channels and behind them the spread, as one raster of measurements. */

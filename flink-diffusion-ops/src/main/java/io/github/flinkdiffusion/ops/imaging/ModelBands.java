@@ -60,6 +60,15 @@ public record ModelBands(List<Integer> source, boolean gray) {
                     .collect(Collectors.joining(";"))));
   }
 
+  /**
+   * A picture of one band, as a mask must be.
+   *
+   * @throws ImageException when there is no rule for its bands
+   */
+  public static Raster gray(Raster picture) {
+    return fit(picture.format().bands(), picture.channels(), 1, List.of()).toModel(picture);
+  }
+
   /** What the model sees of a part of the picture; format and metadata are a plain picture's. */
   public Raster toModel(Raster part) {
     int plane = part.height() * part.width();

@@ -22,6 +22,7 @@ import io.github.flinkdiffusion.ops.pipeline.Signature;
 import java.io.Serializable;
 import java.util.Collection;
 import java.util.List;
+import java.util.Map;
 import java.util.Set;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.ConcurrentHashMap;
@@ -129,6 +130,17 @@ public final class GenerationService implements AutoCloseable {
   /** The picture as a PNG file, with its record where the settings want it there. */
   public byte[] encode(Raster image, Audit audit) {
     return PngCodec.encode(diffusion.withRecord(image, audit));
+  }
+
+  /**
+   * Another picture of the same request than its answer, as {@link #encode(Raster, Audit)}.
+   *
+   * @param which as the file's text {@link Audit#RESULT} says
+   */
+  public byte[] encode(Raster image, Audit audit, String which) {
+    Raster recorded = diffusion.withRecord(image, audit);
+    return PngCodec.encode(
+        recorded.withMetadata(recorded.metadata().withTexts(Map.of(Audit.RESULT, which))));
   }
 
   /** Most rows of one network call. */

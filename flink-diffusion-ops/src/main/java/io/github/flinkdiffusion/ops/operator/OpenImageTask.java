@@ -26,7 +26,6 @@ import io.github.flinkdiffusion.ops.pipeline.ResultKind;
 import io.github.flinkdiffusion.ops.pipeline.ResultMeaning;
 import io.github.flinkdiffusion.ops.pipeline.Tiling;
 import java.nio.file.Path;
-import java.util.List;
 import java.util.Map;
 import java.util.Optional;
 import java.util.SortedMap;
@@ -236,7 +235,7 @@ final class OpenImageTask implements AutoCloseable {
     GenerationSpec spec =
         asked.with(Parameters.IMAGE, bands.toModel(plan.read(image.scene(), tile)));
     if (mask.isPresent()) {
-      spec = spec.with(Parameters.MASK, grayMask(plan.read(mask.get().scene(), tile)));
+      spec = spec.with(Parameters.MASK, ModelBands.gray(plan.read(mask.get().scene(), tile)));
     }
     if (placed) {
       Window window = plan.tiles().tile(tile).window().scaled(plan.tiles().scale());
@@ -244,11 +243,6 @@ final class OpenImageTask implements AutoCloseable {
     }
     // The first sample is what an ensemble of one would be.
     return first == null ? spec : spec.with(Parameters.SEED, first.seed() + plan.sampleOf(part));
-  }
-
-  private static Raster grayMask(Raster part) {
-    ModelBands gray = ModelBands.fit(part.format().bands(), part.channels(), 1, List.of());
-    return gray.toModel(part);
   }
 
   TaskPlan plan() {

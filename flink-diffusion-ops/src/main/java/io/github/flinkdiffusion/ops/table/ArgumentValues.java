@@ -8,6 +8,8 @@ import org.apache.flink.table.api.ValidationException;
 
 /** Parameters from the text of options. */
 final class ArgumentValues {
+  private static final int MOST_SAMPLES = 64;
+
   private ArgumentValues() {}
 
   /**
@@ -46,6 +48,29 @@ final class ArgumentValues {
     } catch (ValidationException e) {
       throw new InvalidRequestException(e.getMessage());
     }
+  }
+
+  /**
+   * Samples of a row or a call.
+   *
+   * @throws ValidationException when it is no number from 1 to 64
+   */
+  static int samples(Map<String, String> options) {
+    String text = options.get(DiffusionModelOptions.ENSEMBLE_SIZE.key());
+    try {
+      int samples =
+          text == null
+              ? DiffusionModelOptions.ENSEMBLE_SIZE.defaultValue()
+              : Integer.parseInt(text.trim());
+      if (samples >= 1 && samples <= MOST_SAMPLES) {
+        return samples;
+      }
+    } catch (NumberFormatException e) {
+      // said below
+    }
+    throw new ValidationException(
+        "Option '%s' can not be '%s'; it must be a number from 1 to %d."
+            .formatted(DiffusionModelOptions.ENSEMBLE_SIZE.key(), text, MOST_SAMPLES));
   }
 
   private static <T> Arguments with(

@@ -33,6 +33,14 @@ public final class DiffusionModelOptions {
                   + " error-string. Without it, COLUMN where the model has such a column, else"
                   + " FAIL.");
 
+  public static final ConfigOption<Integer> ENSEMBLE_SIZE =
+      ConfigOptions.key("ensemble-size")
+          .intType()
+          .defaultValue(1)
+          .withDescription(
+              "Samples of a row or a call, 1 to 64, whose seeds follow each other: the answer is their"
+                  + " mean, of masks the majority, and how much they differ is its uncertainty.");
+
   /** Those of {@link DiffusionOptions} that mean something to a model in SQL. */
   private static final List<ConfigOption<?>> SHARED =
       List.of(
@@ -83,6 +91,7 @@ public final class DiffusionModelOptions {
                             + " Must be "
                             + parameter.accepted()
                             + ". A column of the same name wins.")));
+    all.add(ENSEMBLE_SIZE);
     all.add(ON_ERROR);
     return all;
   }
@@ -90,6 +99,7 @@ public final class DiffusionModelOptions {
   /** Keys that the {@code CONFIG} map of one call may have beside those of Flink. */
   static Set<String> perCall() {
     Set<String> keys = new LinkedHashSet<>(PARAMETERS.keySet());
+    keys.add(ENSEMBLE_SIZE.key());
     keys.add(ON_ERROR.key());
     return keys;
   }

@@ -111,7 +111,8 @@ final class DiffusionModelProvider implements AsyncPredictRuntimeProvider, Predi
             GenerationService.Settings.of(diffusion),
             onError,
             encodingThreads,
-            concurrency),
+            concurrency,
+            ArgumentValues.samples(all)),
         all);
   }
 }

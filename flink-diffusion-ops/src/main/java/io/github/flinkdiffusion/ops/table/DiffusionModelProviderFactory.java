@@ -52,6 +52,7 @@ public final class DiffusionModelProviderFactory implements ModelProviderFactory
     diffusion.addAll(Configuration.fromMap(DiffusionModelOptions.shared(with)));
     GenerationService.Settings.of(diffusion);
     ArgumentValues.of(with);
+    ArgumentValues.samples(with);
     return new DiffusionModelProvider(
         InputColumns.of(model.getResolvedInputSchema()),
         OutputColumns.of(model.getResolvedOutputSchema()),

@@ -9,7 +9,6 @@ import java.util.Set;
 import java.util.TreeSet;
 import java.util.stream.Collectors;
 import org.apache.flink.configuration.ConfigOption;
-import org.apache.flink.configuration.ConfigOptions;
 import org.apache.flink.configuration.Configuration;
 import org.apache.flink.configuration.ReadableConfig;
 import org.apache.flink.table.api.ValidationException;
@@ -28,17 +27,6 @@ record FunctionSettings(
     int encodingThreads,
     boolean failing)
     implements Serializable {
-  /** An option besides {@link DiffusionModelOptions}. */
-  static final ConfigOption<Integer> ENSEMBLE =
-      ConfigOptions.key("ensemble-size")
-          .intType()
-          .defaultValue(1)
-          .withDescription(
-              "Samples of a call, 1 to 64, whose seeds follow each other: its value is their mean, of"
-                  + " masks the majority, and a segmentation has an uncertainty.");
-
-  static final String ENSEMBLE_SIZE = ENSEMBLE.key();
-
   /**
    * @param prefix of the function's options, such as {@code text-to-image.}
    * @param module all options of the module
@@ -57,7 +45,6 @@ record FunctionSettings(
         DiffusionModelOptions.all().stream()
             .map(ConfigOption::key)
             .collect(Collectors.toCollection(TreeSet::new));
-    known.add(ENSEMBLE_SIZE);
     Set<String> unknown = new TreeSet<>(own.keySet());
     unknown.removeAll(known);
     if (!unknown.isEmpty()) {
@@ -74,6 +61,7 @@ record FunctionSettings(
     }
     diffusion.addAll(Configuration.fromMap(DiffusionModelOptions.shared(own)));
     ArgumentValues.of(own);
+    ArgumentValues.samples(own);
     OnError onError =
         Configuration.fromMap(own).getOptional(DiffusionModelOptions.ON_ERROR).orElse(OnError.DROP);
     if (onError == OnError.COLUMN) {

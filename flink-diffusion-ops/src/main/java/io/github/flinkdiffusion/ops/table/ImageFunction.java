@@ -8,21 +8,19 @@ import io.github.flinkdiffusion.ops.imaging.Audit;
 import io.github.flinkdiffusion.ops.operator.GenerationException;
 import io.github.flinkdiffusion.ops.operator.GenerationService;
 import io.github.flinkdiffusion.ops.pipeline.Arguments;
-import io.github.flinkdiffusion.ops.pipeline.GeneratedImage;
 import io.github.flinkdiffusion.ops.pipeline.GenerationSpec;
 import io.github.flinkdiffusion.ops.pipeline.InvalidRequestException;
 import io.github.flinkdiffusion.ops.pipeline.Parameter;
 import io.github.flinkdiffusion.ops.pipeline.Parameters;
 import io.github.flinkdiffusion.ops.pipeline.Seeds;
-import java.util.ArrayList;
 import java.util.HashMap;
-import java.util.List;
 import java.util.Locale;
 import java.util.Map;
 import java.util.TreeMap;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.CompletionException;
 import java.util.concurrent.ExecutorService;
+import org.apache.flink.table.api.ValidationException;
 import org.apache.flink.table.functions.AsyncScalarFunction;
 import org.apache.flink.table.functions.FunctionContext;
 import org.slf4j.Logger;
@@ -41,7 +39,6 @@ abstract class ImageFunction<T> extends AsyncScalarFunction {
   private static final long serialVersionUID = 1L;
   private static final Logger LOG = LoggerFactory.getLogger(ImageFunction.class);
   private static final String GPU_RESOURCE = "gpu";
-  private static final int MOST_SAMPLES = 64;
 
   private final String name;
   private final GenerationService.Settings settings;
@@ -79,13 +76,8 @@ abstract class ImageFunction<T> extends AsyncScalarFunction {
     return false;
   }
 
-  /**
-   * What the samples' pictures come to; called on the function's own threads.
-   *
-   * @param samples one, or an ensemble
-   * @param audit the first one's record
-   */
-  abstract T value(GenerationService service, List<GeneratedImage> samples, Audit audit);
+  /** What a model's answer is in SQL; called on the function's own threads. */
+  abstract T value(GenerationService service, Answer answer);
 
   /**
    * Completes the future with the value; with null where it can not be made, or exceptionally if
@@ -101,24 +93,10 @@ abstract class ImageFunction<T> extends AsyncScalarFunction {
       Arguments asked,
       Map<Parameter<Raster>, byte[]> pictures) {
     Map<String, String> copied = new HashMap<>(config);
-    String samples = copied.remove(FunctionSettings.ENSEMBLE_SIZE);
-    CompletableFuture.supplyAsync(
-            () ->
-                call(
-                    copied,
-                    asked,
-                    pictures,
-                    samples == null ? options.get(FunctionSettings.ENSEMBLE_SIZE) : samples),
-            pool)
+    CompletableFuture.supplyAsync(() -> call(copied, asked, pictures), pool)
         .thenCompose(
-            call -> {
-              List<CompletableFuture<GeneratedImage>> made =
-                  call.specs().stream().map(service::generate).toList();
-              return CompletableFuture.allOf(made.toArray(CompletableFuture[]::new))
-                  .thenApplyAsync(
-                      all -> value(made.stream().map(CompletableFuture::join).toList(), call),
-                      pool);
-            })
+            call -> Answer.of(service, call.spec(), call.samples(), call.inputDigests(), pool))
+        .thenApplyAsync(answer -> value(service, answer), pool)
         .whenComplete(
             (value, thrown) -> {
               if (thrown == null) {
@@ -130,13 +108,11 @@ abstract class ImageFunction<T> extends AsyncScalarFunction {
   }
 
   /** A call taken apart; its pictures' files are not needed any more. */
-  private record Call(List<GenerationSpec> specs, Map<String, String> inputDigests) {}
+  private record Call(GenerationSpec spec, int samples, Map<String, String> inputDigests) {}
 
   private Call call(
-      Map<String, String> config,
-      Arguments asked,
-      Map<Parameter<Raster>, byte[]> pictures,
-      String samples) {
+      Map<String, String> config, Arguments asked, Map<Parameter<Raster>, byte[]> pictures) {
+    int samples = samples(config);
     Arguments arguments = defaults.with(ArgumentValues.ofCall(name, config));
     Map<String, String> digests = new TreeMap<>();
     for (Map.Entry<Parameter<Raster>, byte[]> picture : pictures.entrySet()) {
@@ -150,34 +126,18 @@ abstract class ImageFunction<T> extends AsyncScalarFunction {
     if (!arguments.has(Parameters.SEED)) {
       arguments = arguments.with(Parameters.SEED, Seeds.fromId(arguments.toString()));
     }
-    List<GenerationSpec> specs = new ArrayList<>();
-    for (int sample = 0; sample < count(samples); sample++) {
-      specs.add(
-          new GenerationSpec(
-              id, arguments.with(Parameters.SEED, arguments.get(Parameters.SEED) + sample)));
-    }
-    return new Call(specs, digests);
+    return new Call(new GenerationSpec(id, arguments), samples, digests);
   }
 
-  private static int count(String samples) {
+  /** Takes the number of samples, which is no parameter, out of the call's map. */
+  private int samples(Map<String, String> config) {
+    String own = config.remove(DiffusionModelOptions.ENSEMBLE_SIZE.key());
     try {
-      int count = samples == null ? 1 : Integer.parseInt(samples.trim());
-      if (count >= 1 && count <= MOST_SAMPLES) {
-        return count;
-      }
-    } catch (NumberFormatException e) {
-      // said below
+      return ArgumentValues.samples(
+          own == null ? options : Map.of(DiffusionModelOptions.ENSEMBLE_SIZE.key(), own));
+    } catch (ValidationException e) {
+      throw new InvalidRequestException(e.getMessage());
     }
-    throw new InvalidRequestException(
-        "'%s' can not be '%s'; it must be a number from 1 to %d."
-            .formatted(FunctionSettings.ENSEMBLE_SIZE, samples, MOST_SAMPLES));
-  }
-
-  private T value(List<GeneratedImage> samples, Call call) {
-    Map<String, String> further =
-        samples.size() == 1 ? Map.of() : Map.of("ensembleSize", Integer.toString(samples.size()));
-    Audit audit = Audit.of(service.model(), samples.get(0).request(), call.inputDigests(), further);
-    return value(service, samples, audit);
   }
 
   private void failed(CompletableFuture<T> result, Throwable thrown) {

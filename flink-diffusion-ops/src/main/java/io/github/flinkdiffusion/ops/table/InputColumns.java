@@ -4,6 +4,7 @@ import io.github.flinkdiffusion.ops.image.Images;
 import io.github.flinkdiffusion.ops.image.Raster;
 import io.github.flinkdiffusion.ops.image.ReadOptions;
 import io.github.flinkdiffusion.ops.imaging.Audit;
+import io.github.flinkdiffusion.ops.imaging.ModelBands;
 import io.github.flinkdiffusion.ops.pipeline.Arguments;
 import io.github.flinkdiffusion.ops.pipeline.GenerationSpec;
 import io.github.flinkdiffusion.ops.pipeline.Numbers;
@@ -19,6 +20,7 @@ import java.util.HexFormat;
 import java.util.List;
 import java.util.Map;
 import java.util.TreeMap;
+import java.util.function.UnaryOperator;
 import java.util.stream.Collectors;
 import org.apache.flink.table.api.ValidationException;
 import org.apache.flink.table.catalog.Column;
@@ -178,25 +180,27 @@ final class InputColumns implements Serializable {
    * The request that a row asks for. Decodes pictures.
    *
    * @param defaults what stands for columns that are absent or null
+   * @param seen gives an image the bands that the model sees
    * @throws io.github.flinkdiffusion.ops.image.ImageException for bytes that are no picture
    */
-  GenerationSpec spec(Values values, Arguments defaults) {
+  GenerationSpec spec(Values values, Arguments defaults, UnaryOperator<Raster> seen) {
     String id = values.id() == null ? digest(values) : values.id();
     GenerationSpec spec = new GenerationSpec(id, defaults);
     for (int i = 0; i < columns.size(); i++) {
       Object value = values.values().get(i);
       if (value != null) {
-        spec = with(spec, Parameters.named(columns.get(i).parameter()).orElseThrow(), value);
+        spec = with(spec, Parameters.named(columns.get(i).parameter()).orElseThrow(), value, seen);
       }
     }
     return spec;
   }
 
   private static <T> GenerationSpec with(
-      GenerationSpec spec, Parameter<T> parameter, Object value) {
+      GenerationSpec spec, Parameter<T> parameter, Object value, UnaryOperator<Raster> seen) {
     Object converted = value;
     if (value instanceof byte[] bytes) {
-      converted = Images.read(bytes, ReadOptions.DEFAULT);
+      Raster picture = Images.read(bytes, ReadOptions.DEFAULT);
+      converted = parameter == Parameters.MASK ? ModelBands.gray(picture) : seen.apply(picture);
     } else if (parameter.type() == Double.class && value instanceof Long number) {
       converted = number.doubleValue();
     }

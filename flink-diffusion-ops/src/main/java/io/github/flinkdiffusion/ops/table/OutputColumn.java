@@ -1,7 +1,9 @@
 package io.github.flinkdiffusion.ops.table;
 
-import io.github.flinkdiffusion.ops.imaging.Audit;
-import io.github.flinkdiffusion.ops.pipeline.GeneratedImage;
+import io.github.flinkdiffusion.ops.image.Raster;
+import io.github.flinkdiffusion.ops.imaging.Composition;
+import io.github.flinkdiffusion.ops.operator.GenerationService;
+import io.github.flinkdiffusion.ops.pipeline.GenerationRequest;
 import java.util.Arrays;
 import java.util.Locale;
 import java.util.Optional;
@@ -11,46 +13,77 @@ import org.apache.flink.table.types.logical.LogicalTypeRoot;
 
 /** What a model's output may have as columns, by name. */
 enum OutputColumn {
-  /** The encoded picture. */
-  IMAGE(LogicalTypeRoot.VARBINARY, "BYTES", result -> result.encoded()),
+  /** The picture as a PNG file. */
+  IMAGE(
+      LogicalTypeRoot.VARBINARY,
+      "BYTES",
+      result -> result.service().encode(result.answer().picture(), result.answer().audit())),
+  /** Of a segmentation, the mask as a PNG file; null of others. */
+  MASK(
+      LogicalTypeRoot.VARBINARY,
+      "BYTES",
+      result ->
+          result.answer().mask().map(mask -> result.encoded(mask, Composition.MASK)).orElse(null)),
+  /** Of an ensemble, how much its samples differ, as a PNG file; null of one sample. */
+  UNCERTAINTY(
+      LogicalTypeRoot.VARBINARY,
+      "BYTES",
+      result ->
+          result
+              .answer()
+              .uncertainty()
+              .map(spread -> result.encoded(spread, Composition.UNCERTAINTY))
+              .orElse(null)),
   /** Width in pixels. */
-  WIDTH(LogicalTypeRoot.INTEGER, "INT", result -> result.image().image().width()),
+  WIDTH(LogicalTypeRoot.INTEGER, "INT", result -> result.answer().picture().width()),
   /** Height in pixels. */
-  HEIGHT(LogicalTypeRoot.INTEGER, "INT", result -> result.image().image().height()),
+  HEIGHT(LogicalTypeRoot.INTEGER, "INT", result -> result.answer().picture().height()),
   /** The seed that was used, given or derived. */
-  SEED(LogicalTypeRoot.BIGINT, "BIGINT", result -> result.image().request().seed()),
+  SEED(LogicalTypeRoot.BIGINT, "BIGINT", result -> result.request().seed()),
   /** Inference steps that were used. */
-  STEPS(LogicalTypeRoot.INTEGER, "INT", result -> result.image().request().steps()),
+  STEPS(LogicalTypeRoot.INTEGER, "INT", result -> result.request().steps()),
   /** The guidance scale that was used. */
-  GUIDANCE_SCALE(
-      LogicalTypeRoot.DOUBLE, "DOUBLE", result -> result.image().request().guidanceScale()),
+  GUIDANCE_SCALE(LogicalTypeRoot.DOUBLE, "DOUBLE", result -> result.request().guidanceScale()),
   /** diffusers class name of the scheduler that was used. */
   SCHEDULER(
       LogicalTypeRoot.VARCHAR,
       "STRING",
-      result -> StringData.fromString(result.image().request().scheduler())),
+      result -> StringData.fromString(result.request().scheduler())),
   /** Name of the model. */
-  MODEL(LogicalTypeRoot.VARCHAR, "STRING", result -> StringData.fromString(result.audit().model())),
+  MODEL(
+      LogicalTypeRoot.VARCHAR,
+      "STRING",
+      result -> StringData.fromString(result.answer().audit().model())),
   /** SHA-256 over the model's weights and configs. */
   MODEL_DIGEST(
       LogicalTypeRoot.VARCHAR,
       "STRING",
-      result -> StringData.fromString(result.audit().modelDigest())),
+      result -> StringData.fromString(result.answer().audit().modelDigest())),
   /** Whether a text was longer than the model takes. */
-  PROMPT_TRUNCATED(LogicalTypeRoot.BOOLEAN, "BOOLEAN", result -> result.image().promptTruncated()),
+  PROMPT_TRUNCATED(
+      LogicalTypeRoot.BOOLEAN, "BOOLEAN", result -> result.answer().first().promptTruncated()),
   /** Whether the safety checker blackened the picture. */
-  FLAGGED(LogicalTypeRoot.BOOLEAN, "BOOLEAN", result -> result.image().flagged()),
+  FLAGGED(LogicalTypeRoot.BOOLEAN, "BOOLEAN", result -> result.answer().flagged()),
   /** How the picture came about, as JSON; the picture's file holds the same text. */
   AUDIT(
-      LogicalTypeRoot.VARCHAR, "STRING", result -> StringData.fromString(result.audit().toJson()));
+      LogicalTypeRoot.VARCHAR,
+      "STRING",
+      result -> StringData.fromString(result.answer().audit().toJson()));
 
   /**
-   * A finished picture.
+   * What a row's columns are made of.
    *
-   * @param encoded the picture as PNG
-   * @param audit how it came about
+   * @param service which encodes; only what there is a column for
    */
-  record Result(GeneratedImage image, byte[] encoded, Audit audit) {}
+  record Result(Answer answer, GenerationService service) {
+    private byte[] encoded(Raster raster, String which) {
+      return service.encode(raster, answer.audit(), which);
+    }
+
+    private GenerationRequest request() {
+      return answer.first().request();
+    }
+  }
 
   private final LogicalTypeRoot type;
   private final String sqlType;

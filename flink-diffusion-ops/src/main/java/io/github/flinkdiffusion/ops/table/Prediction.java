@@ -1,11 +1,9 @@
 package io.github.flinkdiffusion.ops.table;
 
 import io.github.flinkdiffusion.ops.image.ImageException;
-import io.github.flinkdiffusion.ops.imaging.Audit;
 import io.github.flinkdiffusion.ops.operator.GenerationException;
 import io.github.flinkdiffusion.ops.operator.GenerationService;
 import io.github.flinkdiffusion.ops.pipeline.Arguments;
-import io.github.flinkdiffusion.ops.pipeline.GeneratedImage;
 import io.github.flinkdiffusion.ops.pipeline.InvalidRequestException;
 import io.github.flinkdiffusion.ops.pipeline.Parameter;
 import io.github.flinkdiffusion.ops.pipeline.Signature;
@@ -32,6 +30,7 @@ final class Prediction implements Serializable {
    * What a call of the model was planned with.
    *
    * @param concurrency rows that Flink gives a subtask at a time
+   * @param samples of a row
    */
   record Plan(
       InputColumns inputs,
@@ -39,7 +38,8 @@ final class Prediction implements Serializable {
       GenerationService.Settings settings,
       OnError onError,
       int encodingThreads,
-      int concurrency)
+      int concurrency,
+      int samples)
       implements Serializable {}
 
   private final Plan plan;
@@ -65,7 +65,7 @@ final class Prediction implements Serializable {
             plan.settings(), context.getExternalResourceInfos(GPU_RESOURCE), subtask);
     requireAllThatTheModelNeeds();
     pool = EncodingPool.start(Integer.toString(subtask), plan.encodingThreads());
-    if (subtask == 0 && plan.concurrency() < service.rowLimit()) {
+    if (subtask == 0 && plan.concurrency() * plan.samples() < service.rowLimit()) {
       LOG.warn(
           "Model {} takes up to {} rows in one network call, but Flink gives it {} at a time; set"
               + " 'max-concurrent-operations' to '{}' in the CONFIG map, or"
@@ -73,7 +73,7 @@ final class Prediction implements Serializable {
           service.model().name(),
           service.rowLimit(),
           plan.concurrency(),
-          2 * service.rowLimit());
+          (2 * service.rowLimit() - 1) / plan.samples() + 1);
     }
   }
 
@@ -95,17 +95,13 @@ final class Prediction implements Serializable {
    */
   CompletableFuture<Collection<RowData>> predict(RowData row) {
     InputColumns.Values values = plan.inputs().read(row);
-    return CompletableFuture.supplyAsync(() -> plan.inputs().spec(values, defaults), pool)
-        .thenCompose(service::generate)
-        .<Collection<RowData>>thenApplyAsync(image -> List.of(row(values, image)), pool)
+    return CompletableFuture.supplyAsync(
+            () -> plan.inputs().spec(values, defaults, service::seen), pool)
+        .thenCompose(
+            spec -> Answer.of(service, spec, plan.samples(), plan.inputs().digests(values), pool))
+        .<Collection<RowData>>thenApplyAsync(
+            answer -> List.of(plan.outputs().row(new OutputColumn.Result(answer, service))), pool)
         .exceptionally(this::failed);
-  }
-
-  private RowData row(InputColumns.Values values, GeneratedImage image) {
-    Audit audit =
-        Audit.of(service.model(), image.request(), plan.inputs().digests(values), Map.of());
-    return plan.outputs()
-        .row(new OutputColumn.Result(image, service.encode(image.image(), audit), audit));
   }
 
   private Collection<RowData> failed(Throwable thrown) {

@@ -1,17 +1,11 @@
 package io.github.flinkdiffusion.ops.table;
 
 import io.github.flinkdiffusion.ops.image.Raster;
-import io.github.flinkdiffusion.ops.imaging.Audit;
 import io.github.flinkdiffusion.ops.imaging.Composition;
-import io.github.flinkdiffusion.ops.imaging.Decision;
-import io.github.flinkdiffusion.ops.imaging.Ensemble;
 import io.github.flinkdiffusion.ops.operator.GenerationService;
 import io.github.flinkdiffusion.ops.pipeline.Arguments;
-import io.github.flinkdiffusion.ops.pipeline.ClassMap;
-import io.github.flinkdiffusion.ops.pipeline.GeneratedImage;
 import io.github.flinkdiffusion.ops.pipeline.InvalidRequestException;
 import io.github.flinkdiffusion.ops.pipeline.Parameters;
-import java.util.List;
 import java.util.Map;
 import java.util.concurrent.CompletableFuture;
 import org.apache.flink.table.annotation.DataTypeHint;
@@ -48,21 +42,20 @@ public final class SegmentFunction extends ImageFunction<Row> {
   }
 
   @Override
-  Row value(GenerationService service, List<GeneratedImage> samples, Audit audit) {
-    ClassMap classes =
-        service
-            .result(samples.get(0).request())
-            .classes()
+  Row value(GenerationService service, Answer answer) {
+    Raster mask =
+        answer
+            .mask()
             .orElseThrow(
                 () ->
                     new InvalidRequestException(
                         "SEGMENT has the model %s, whose pictures are no masks; name a segmentation model in 'segment.model.folder'."
                             .formatted(service.model().name())));
-    Ensemble shares =
-        Ensemble.of(samples.stream().map(sample -> classes.shares(sample.image())).toList());
-    Raster mask = Composition.mask(Decision.of(classes, shares.mean()), classes);
     return Row.of(
-        service.encode(mask, audit),
-        samples.size() == 1 ? null : service.encode(shares.spread(), audit));
+        service.encode(mask, answer.audit(), Composition.MASK),
+        answer
+            .uncertainty()
+            .map(spread -> service.encode(spread, answer.audit(), Composition.UNCERTAINTY))
+            .orElse(null));
   }
 }

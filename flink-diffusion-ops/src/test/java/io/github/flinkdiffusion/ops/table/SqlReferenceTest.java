@@ -40,11 +40,6 @@ class SqlReferenceTest {
             + table(DiffusionModelOptions.all())
             + """
 
-            ## Of a function with a model, besides
-            """
-            + table(List.of(FunctionSettings.ENSEMBLE))
-            + """
-
             ## Of the module
             """
             + table(List.of(DiffusionModuleFactory.ON_ERROR))

@@ -1,0 +1,94 @@
+package io.github.flinkdiffusion.ops.table;
+
+import io.github.flinkdiffusion.ops.image.Raster;
+import io.github.flinkdiffusion.ops.imaging.Audit;
+import io.github.flinkdiffusion.ops.imaging.Composition;
+import io.github.flinkdiffusion.ops.imaging.Decision;
+import io.github.flinkdiffusion.ops.imaging.Ensemble;
+import io.github.flinkdiffusion.ops.operator.GenerationService;
+import io.github.flinkdiffusion.ops.pipeline.GeneratedImage;
+import io.github.flinkdiffusion.ops.pipeline.GenerationSpec;
+import io.github.flinkdiffusion.ops.pipeline.Parameters;
+import io.github.flinkdiffusion.ops.pipeline.ResultMeaning;
+import io.github.flinkdiffusion.ops.pipeline.Seeds;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.Map;
+import java.util.Optional;
+import java.util.concurrent.CompletableFuture;
+import java.util.concurrent.Executor;
+
+/**
+ * What a model answers to a request: one sample, or those of an ensemble taken together, as the
+ * operator for image tasks does it.
+ *
+ * @param first the sample that an ensemble of one would be
+ * @param picture the answer
+ * @param mask of a segmentation
+ * @param uncertainty of an ensemble: how much its samples differ
+ * @param flagged whether the safety checker blackened a sample
+ * @param audit how the answer came about
+ */
+record Answer(
+    GeneratedImage first,
+    Raster picture,
+    Optional<Raster> mask,
+    Optional<Raster> uncertainty,
+    boolean flagged,
+    Audit audit) {
+
+  /**
+   * @param samples from 1
+   * @param digests SHA-256 of the request's image files, by their parameters
+   * @param pool where the samples are taken together
+   * @return completed exceptionally as {@link GenerationService#generate} does
+   */
+  static CompletableFuture<Answer> of(
+      GenerationService service,
+      GenerationSpec spec,
+      int samples,
+      Map<String, String> digests,
+      Executor pool) {
+    List<CompletableFuture<GeneratedImage>> made =
+        specs(spec, samples).stream().map(service::generate).toList();
+    return CompletableFuture.allOf(made.toArray(CompletableFuture[]::new))
+        .thenApplyAsync(
+            all -> of(service, made.stream().map(CompletableFuture::join).toList(), digests), pool);
+  }
+
+  private static List<GenerationSpec> specs(GenerationSpec spec, int samples) {
+    if (samples == 1) {
+      return List.of(spec);
+    }
+    long seed =
+        spec.arguments().has(Parameters.SEED)
+            ? spec.arguments().get(Parameters.SEED)
+            : Seeds.fromId(spec.id());
+    List<GenerationSpec> specs = new ArrayList<>();
+    for (int sample = 0; sample < samples; sample++) {
+      specs.add(spec.with(Parameters.SEED, seed + sample));
+    }
+    return specs;
+  }
+
+  private static Answer of(
+      GenerationService service, List<GeneratedImage> samples, Map<String, String> digests) {
+    GeneratedImage first = samples.get(0);
+    ResultMeaning meaning = service.result(first.request());
+    Ensemble answer =
+        Ensemble.answer(samples.stream().map(GeneratedImage::image).toList(), meaning);
+    Map<String, String> further =
+        samples.size() == 1 ? Map.of() : Map.of("ensembleSize", Integer.toString(samples.size()));
+    return new Answer(
+        first,
+        Composition.picture(answer.mean(), meaning),
+        meaning
+            .classes()
+            .map(classes -> Composition.mask(Decision.of(classes, answer.mean()), classes)),
+        samples.size() == 1
+            ? Optional.empty()
+            : Optional.of(Composition.uncertainty(answer.spread())),
+        samples.stream().anyMatch(GeneratedImage::flagged),
+        Audit.of(service.model(), first.request(), digests, further));
+  }
+}
