@@ -42,6 +42,9 @@ public final class LoadedNetwork implements AutoCloseable {
    */
   public static LoadedNetwork load(Path archive, DeviceSpec device) {
     Torch.engine();
+    if (!device.isGpu()) {
+      AllocatorAdvice.give();
+    }
     String name = archive.getFileName() + " on " + device;
     Model model = Model.newInstance(archive.getFileName().toString(), device.toDjl(), Torch.ENGINE);
     try {
