@@ -45,11 +45,17 @@ final class DeviceThread implements SharedBatchers.Device {
       batcher.runUntilClosed();
     } catch (Throwable e) { // errors too: a native library that does not link is one
       BatchingException failure =
-          new BatchingException("The model on device " + name + " could not be opened: " + e, e);
+          new BatchingException(
+              "The model on device %s could not be opened: %s".formatted(name, reason(e)), e);
       if (!opened.completeExceptionally(failure)) {
         LOG.error("Device {}: the model could not be closed in order.", name, e);
       }
     }
+  }
+
+  /** Without the name of a class where there is a sentence. */
+  private static String reason(Throwable e) {
+    return e instanceof RuntimeException && e.getMessage() != null ? e.getMessage() : e.toString();
   }
 
   @Override

@@ -4,6 +4,7 @@ import io.github.flinkdiffusion.ops.engine.DeviceSpec;
 import io.github.flinkdiffusion.ops.pipeline.DiffusionPipeline;
 import io.github.flinkdiffusion.ops.pipeline.PipelineSettings;
 import io.github.flinkdiffusion.ops.pipeline.Pipelines;
+import java.nio.file.Files;
 import java.util.Objects;
 
 /** Pipelines from a model folder that every task manager finds under the same path. */
@@ -46,6 +47,11 @@ final class ModelFolderPipelines implements PipelineFactory {
 
   @Override
   public DiffusionPipeline open(String device) {
+    if (!Files.exists(settings.path())) {
+      throw new DiffusionException(
+          "Model folder %s does not exist on this machine; every task manager must find it under this path."
+              .formatted(settings.path()));
+    }
     PipelineSettings how = settings.on(DeviceSpec.parse(device));
     return settings.pipeline() == null
         ? Pipelines.open(settings.path(), how)

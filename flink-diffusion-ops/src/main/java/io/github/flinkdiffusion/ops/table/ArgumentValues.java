@@ -35,13 +35,12 @@ final class ArgumentValues {
    *     parameter's type
    */
   static Arguments ofCall(String function, Map<String, String> config) {
-    for (String key : config.keySet()) {
-      if (DiffusionModelOptions.parameter(key) == null) {
-        throw new InvalidRequestException(
-            "%s does not know '%s' in its map; it may have %s."
-                .formatted(
-                    function, key, String.join(", ", DiffusionModelOptions.parameterKeys())));
-      }
+    String unknown = Keys.unknown(config.keySet(), DiffusionModelOptions.parameterKeys());
+    if (!unknown.isEmpty()) {
+      throw new InvalidRequestException(
+          "%s does not know %s in its map; it may have %s."
+              .formatted(
+                  function, unknown, String.join(", ", DiffusionModelOptions.parameterKeys())));
     }
     try {
       return of(config);

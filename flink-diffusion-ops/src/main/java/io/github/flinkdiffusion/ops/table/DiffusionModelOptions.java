@@ -10,9 +10,12 @@ import java.util.LinkedHashSet;
 import java.util.List;
 import java.util.Locale;
 import java.util.Map;
+import java.util.Optional;
 import java.util.Set;
+import java.util.stream.Stream;
 import org.apache.flink.configuration.ConfigOption;
 import org.apache.flink.configuration.ConfigOptions;
+import org.apache.flink.table.api.ValidationException;
 
 /**
  * What a model's {@code WITH} clause and the {@code CONFIG} map of a call may say. Options of the
@@ -41,26 +44,31 @@ public final class DiffusionModelOptions {
               "Samples of a row or a call, 1 to 64, whose seeds follow each other: the answer is their"
                   + " mean, of masks the majority, and how much they differ is its uncertainty.");
 
-  /** Those of {@link DiffusionOptions} that mean something to a model in SQL. */
-  private static final List<ConfigOption<?>> SHARED =
-      List.of(
-          DiffusionOptions.MODEL_FOLDER,
-          DiffusionOptions.MODEL_PRECISION,
-          DiffusionOptions.MODEL_PIPELINE,
-          DiffusionOptions.MODEL_ARCHIVES,
-          DiffusionOptions.MODEL_SAFETY_CHECKER,
-          DiffusionOptions.MODEL_WATERMARK,
-          DiffusionOptions.DEVICE,
-          DiffusionOptions.BATCH_ROWS,
-          DiffusionOptions.BATCH_AGING,
-          DiffusionOptions.REQUEST_TIMEOUT,
-          DiffusionOptions.REQUEST_RETRIES,
-          DiffusionOptions.ENCODING_THREADS,
-          DiffusionOptions.AUDIT_IN_PICTURES);
+  /**
+   * Those of {@link DiffusionOptions} that mean something to a model in SQL, and what they take.
+   */
+  static final Map<ConfigOption<?>, String> SHARED = new LinkedHashMap<>();
 
   private static final Map<String, Parameter<?>> PARAMETERS = new LinkedHashMap<>();
 
   static {
+    String bool = "true or false";
+    SHARED.put(
+        DiffusionOptions.MODEL_FOLDER,
+        "the path of a model folder in diffusers' layout, or of a single-file checkpoint, that all"
+            + " task managers have");
+    SHARED.put(DiffusionOptions.MODEL_PRECISION, "FLOAT32, FLOAT16 or BFLOAT16");
+    SHARED.put(DiffusionOptions.MODEL_PIPELINE, "the name of a pipeline class of diffusers");
+    SHARED.put(DiffusionOptions.MODEL_ARCHIVES, "the path of a folder");
+    SHARED.put(DiffusionOptions.MODEL_SAFETY_CHECKER, bool);
+    SHARED.put(DiffusionOptions.MODEL_WATERMARK, bool);
+    SHARED.put(DiffusionOptions.DEVICE, "auto, cpu or gpu:N");
+    SHARED.put(DiffusionOptions.BATCH_ROWS, "a whole number from 1");
+    SHARED.put(DiffusionOptions.BATCH_AGING, "a time such as '10 s', from zero to one day");
+    SHARED.put(DiffusionOptions.REQUEST_TIMEOUT, "a time above zero, such as '5 min'");
+    SHARED.put(DiffusionOptions.REQUEST_RETRIES, "a whole number from 0 to 10");
+    SHARED.put(DiffusionOptions.ENCODING_THREADS, "a whole number from 1");
+    SHARED.put(DiffusionOptions.AUDIT_IN_PICTURES, bool);
     for (Parameter<?> parameter : Parameters.all()) {
       if (parameter.type() != Raster.class) {
         PARAMETERS.put(key(parameter), parameter);
@@ -73,9 +81,9 @@ public final class DiffusionModelOptions {
   /** All options of a {@code WITH} clause, for Flink and for the reference page. */
   public static Set<ConfigOption<?>> all() {
     Set<ConfigOption<?>> all = new LinkedHashSet<>();
-    for (ConfigOption<?> shared : SHARED) {
+    for (ConfigOption<?> shared : SHARED.keySet()) {
       all.add(
-          ConfigOptions.key(shared.key().substring(PREFIX.length()))
+          ConfigOptions.key(key(shared))
               .stringType()
               .noDefaultValue()
               .withDescription("See " + shared.key() + "."));
@@ -114,16 +122,26 @@ public final class DiffusionModelOptions {
     return PARAMETERS.get(key);
   }
 
-  /** {@link DiffusionOptions} from a {@code WITH} clause. */
-  static Map<String, String> shared(Map<String, String> with) {
-    Map<String, String> shared = new LinkedHashMap<>();
-    for (ConfigOption<?> option : SHARED) {
-      String value = with.get(option.key().substring(PREFIX.length()));
-      if (value != null) {
-        shared.put(option.key(), value);
-      }
+  /** What {@link #ON_ERROR} is set to, if it is. */
+  static Optional<OnError> onError(Map<String, String> options) {
+    String text = options.get(ON_ERROR.key());
+    if (text == null) {
+      return Optional.empty();
     }
-    return shared;
+    return Stream.of(OnError.values())
+        .filter(each -> each.name().equalsIgnoreCase(text))
+        .findFirst()
+        .or(
+            () -> {
+              throw new ValidationException(
+                  "Option '%s' can not be '%s'; it must be FAIL, DROP or COLUMN."
+                      .formatted(ON_ERROR.key(), text));
+            });
+  }
+
+  /** {@code diffusion.batch.rows} is the option {@code batch.rows}. */
+  static String key(ConfigOption<?> shared) {
+    return shared.key().substring(PREFIX.length());
   }
 
   /** {@code guidanceScale} is the option {@code guidance-scale}. */

@@ -1,10 +1,12 @@
 package io.github.flinkdiffusion.ops.table;
 
-import io.github.flinkdiffusion.ops.operator.GenerationService;
+import io.github.flinkdiffusion.ops.operator.DiffusionOptions;
 import java.util.LinkedHashMap;
+import java.util.List;
 import java.util.Map;
 import java.util.Set;
 import java.util.TreeSet;
+import org.apache.flink.configuration.ConfigOption;
 import org.apache.flink.configuration.Configuration;
 import org.apache.flink.table.api.ValidationException;
 import org.apache.flink.table.functions.AsyncPredictFunction;
@@ -19,39 +21,39 @@ final class DiffusionModelProvider implements AsyncPredictRuntimeProvider, Predi
   /** What Flink itself reads from the CONFIG map. */
   private static final String CONCURRENCY = "max-concurrent-operations";
 
+  /** What says how rows share network calls. */
+  private static final List<ConfigOption<?>> BATCHING =
+      List.of(DiffusionOptions.BATCH_ROWS, DiffusionOptions.BATCH_AGING);
+
   private static final Set<String> FLINKS = Set.of("async", "output-mode", CONCURRENCY, "timeout");
 
   private final InputColumns inputs;
   private final OutputColumns outputs;
-  private final Configuration diffusion;
+  private final ClauseSettings settings;
   private final Map<String, String> options;
-  private final int encodingThreads;
   private final int sessionConcurrency;
 
   /**
-   * @param diffusion {@link io.github.flinkdiffusion.ops.operator.DiffusionOptions}
+   * @param settings of the model and the device
    * @param options of the WITH clause
    * @param sessionConcurrency rows that Flink gives a subtask at a time where a call does not say
    */
   DiffusionModelProvider(
       InputColumns inputs,
       OutputColumns outputs,
-      Configuration diffusion,
+      ClauseSettings settings,
       Map<String, String> options,
-      int encodingThreads,
       int sessionConcurrency) {
     this.inputs = inputs;
     this.outputs = outputs;
-    this.diffusion = diffusion;
+    this.settings = settings;
     this.options = Map.copyOf(options);
-    this.encodingThreads = encodingThreads;
     this.sessionConcurrency = sessionConcurrency;
   }
 
   @Override
   public ModelProvider copy() {
-    return new DiffusionModelProvider(
-        inputs, outputs, diffusion, options, encodingThreads, sessionConcurrency);
+    return new DiffusionModelProvider(inputs, outputs, settings, options, sessionConcurrency);
   }
 
   @Override
@@ -67,11 +69,21 @@ final class DiffusionModelProvider implements AsyncPredictRuntimeProvider, Predi
 
   @Override
   public PredictFunction createPredictFunction(ModelProvider.Context context) {
-    if (options.containsKey("batch.rows")) {
-      throw new ValidationException(
-          "The model sets 'batch.rows', but with 'async' = 'false' Flink gives it one row at a time; leave 'async' out, or make the model without 'batch.rows'.");
+    Map<String, String> config = config(context);
+    for (ConfigOption<?> option : BATCHING) {
+      String key = DiffusionModelOptions.key(option);
+      if (options.containsKey(key)) {
+        throw new ValidationException(
+            "The model's WITH clause sets '%s', but with 'async' = 'false' Flink gives it one row at a time; leave 'async' out, or make the model without '%s'."
+                .formatted(key, key));
+      }
     }
-    return new DiffusionPredictFunction(prediction(config(context), 1));
+    if (config.containsKey(CONCURRENCY)) {
+      throw new ValidationException(
+          "The CONFIG map of ML_PREDICT has '%s', but with 'async' = 'false' Flink gives the model one row at a time; leave one of them out."
+              .formatted(CONCURRENCY));
+    }
+    return new DiffusionPredictFunction(prediction(config, 1));
   }
 
   /** The CONFIG map, which Flink passes on as it was written. */
@@ -80,24 +92,12 @@ final class DiffusionModelProvider implements AsyncPredictRuntimeProvider, Predi
   }
 
   private Prediction prediction(Map<String, String> config, int concurrency) {
-    Set<String> unknown = new TreeSet<>(config.keySet());
-    unknown.removeAll(FLINKS);
-    unknown.removeAll(DiffusionModelOptions.perCall());
-    if (!unknown.isEmpty()) {
-      throw new ValidationException(
-          "The CONFIG map of ML_PREDICT has keys that a diffusion model does not know: %s. It may have %s, and Flink's own %s."
-              .formatted(
-                  String.join(", ", unknown),
-                  String.join(", ", DiffusionModelOptions.perCall()),
-                  String.join(", ", new TreeSet<>(FLINKS))));
-    }
+    requireKnown(config);
     Map<String, String> all = new LinkedHashMap<>(options);
     all.putAll(config);
     ArgumentValues.of(all);
-    Configuration asked = Configuration.fromMap(all);
     OnError onError =
-        asked
-            .getOptional(DiffusionModelOptions.ON_ERROR)
+        DiffusionModelOptions.onError(all)
             .orElse(outputs.hasError() ? OnError.COLUMN : OnError.FAIL);
     if (onError == OnError.COLUMN && !outputs.hasError()) {
       throw new ValidationException(
@@ -108,11 +108,34 @@ final class DiffusionModelProvider implements AsyncPredictRuntimeProvider, Predi
         new Prediction.Plan(
             inputs,
             outputs,
-            GenerationService.Settings.of(diffusion),
+            settings.service(),
             onError,
-            encodingThreads,
+            settings.encodingThreads(),
             concurrency,
             ArgumentValues.samples(all)),
         all);
+  }
+
+  /** Flink passes on whatever the map has. */
+  private static void requireKnown(Map<String, String> config) {
+    Set<String> ofTheModel = new TreeSet<>(config.keySet());
+    ofTheModel.retainAll(
+        DiffusionModelOptions.SHARED.keySet().stream().map(DiffusionModelOptions::key).toList());
+    if (!ofTheModel.isEmpty()) {
+      throw new ValidationException(
+          "The CONFIG map of ML_PREDICT has what belongs into the model's WITH clause: %s."
+              .formatted(String.join(", ", ofTheModel)));
+    }
+    Set<String> known = new TreeSet<>(DiffusionModelOptions.perCall());
+    known.addAll(FLINKS);
+    String unknown = Keys.unknown(config.keySet(), known);
+    if (!unknown.isEmpty()) {
+      throw new ValidationException(
+          "The CONFIG map of ML_PREDICT has keys that a diffusion model does not know: %s. It may have %s, and Flink's own %s."
+              .formatted(
+                  unknown,
+                  String.join(", ", DiffusionModelOptions.perCall()),
+                  String.join(", ", new TreeSet<>(FLINKS))));
+    }
   }
 }

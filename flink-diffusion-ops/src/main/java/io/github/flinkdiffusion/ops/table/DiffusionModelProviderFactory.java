@@ -1,12 +1,11 @@
 package io.github.flinkdiffusion.ops.table;
 
 import io.github.flinkdiffusion.ops.operator.DiffusionOptions;
-import io.github.flinkdiffusion.ops.operator.GenerationService;
 import java.util.Map;
 import java.util.Set;
+import java.util.TreeSet;
 import org.apache.flink.api.common.RuntimeExecutionMode;
 import org.apache.flink.configuration.ConfigOption;
-import org.apache.flink.configuration.Configuration;
 import org.apache.flink.configuration.ExecutionOptions;
 import org.apache.flink.configuration.ReadableConfig;
 import org.apache.flink.runtime.util.EnvironmentInformation;
@@ -23,6 +22,8 @@ import org.apache.flink.table.ml.ModelProvider;
  * ({@link DiffusionOptions}).
  */
 public final class DiffusionModelProviderFactory implements ModelProviderFactory {
+  private static final Set<String> OF_FLINK =
+      Set.of(FactoryUtil.PROVIDER.key(), FactoryUtil.PROPERTY_VERSION.key());
 
   @Override
   public String factoryIdentifier() {
@@ -41,27 +42,35 @@ public final class DiffusionModelProviderFactory implements ModelProviderFactory
 
   @Override
   public ModelProvider createModelProvider(Context context) {
-    FactoryUtil.createModelProviderFactoryHelper(this, context).validate();
     requireStreamingBefore23(context.getConfiguration(), EnvironmentInformation.getVersion());
     ResolvedCatalogModel model = context.getCatalogModel();
     Map<String, String> with = model.getOptions();
-    Configuration diffusion = new Configuration();
-    for (ConfigOption<?> option : DiffusionOptions.ALL) {
-      copy(option, context, diffusion);
-    }
-    diffusion.addAll(Configuration.fromMap(DiffusionModelOptions.shared(with)));
-    GenerationService.Settings.of(diffusion);
+    requireKnown(with);
+    DiffusionModelOptions.onError(with);
     ArgumentValues.of(with);
     ArgumentValues.samples(with);
     return new DiffusionModelProvider(
         InputColumns.of(model.getResolvedInputSchema()),
         OutputColumns.of(model.getResolvedOutputSchema()),
-        diffusion,
+        ClauseSettings.of("", with, context.getConfiguration()),
         with,
-        diffusion.get(DiffusionOptions.ENCODING_THREADS),
         context
             .getConfiguration()
             .get(ExecutionConfigOptions.TABLE_EXEC_ASYNC_ML_PREDICT_MAX_CONCURRENT_OPERATIONS));
+  }
+
+  /** Flink would name all options, too, but not the one that was meant. */
+  private static void requireKnown(Map<String, String> with) {
+    Set<String> known = new TreeSet<>();
+    DiffusionModelOptions.all().forEach(option -> known.add(option.key()));
+    Set<String> written = new TreeSet<>(with.keySet());
+    written.removeAll(OF_FLINK);
+    String unknown = Keys.unknown(written, known);
+    if (!unknown.isEmpty()) {
+      throw new ValidationException(
+          "The WITH clause has options that a diffusion model does not know: %s. It may have %s."
+              .formatted(unknown, String.join(", ", known)));
+    }
   }
 
   /** Flink's own message, that it can not plan the query, does not say why. */
@@ -72,9 +81,5 @@ public final class DiffusionModelProviderFactory implements ModelProviderFactory
           "ML_PREDICT works in batch mode since Flink 2.3, and this is Flink %s; set 'execution.runtime-mode' to 'streaming'."
               .formatted(flink));
     }
-  }
-
-  private static <T> void copy(ConfigOption<T> option, Context from, Configuration to) {
-    from.getConfiguration().getOptional(option).ifPresent(value -> to.set(option, value));
   }
 }

@@ -117,7 +117,7 @@ public final class DiffusionModuleFactory implements ModuleFactory {
   }
 
   private static boolean failing(Map<String, String> options) {
-    OnError onError = Configuration.fromMap(options).get(ON_ERROR);
+    OnError onError = DiffusionModelOptions.onError(options).orElse(ON_ERROR.defaultValue());
     if (onError == OnError.COLUMN) {
       throw new ValidationException(
           "Option '%s' can not be COLUMN, a function has one value; use FAIL, or DROP for NULL."

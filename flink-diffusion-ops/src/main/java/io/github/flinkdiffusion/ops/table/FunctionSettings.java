@@ -1,6 +1,5 @@
 package io.github.flinkdiffusion.ops.table;
 
-import io.github.flinkdiffusion.ops.operator.DiffusionOptions;
 import io.github.flinkdiffusion.ops.operator.GenerationService;
 import java.io.Serializable;
 import java.util.LinkedHashMap;
@@ -45,35 +44,23 @@ record FunctionSettings(
         DiffusionModelOptions.all().stream()
             .map(ConfigOption::key)
             .collect(Collectors.toCollection(TreeSet::new));
-    Set<String> unknown = new TreeSet<>(own.keySet());
-    unknown.removeAll(known);
+    String unknown = Keys.unknown(own.keySet(), known);
     if (!unknown.isEmpty()) {
       throw new ValidationException(
-          "The module's options %s are not known; those that begin with '%s' end with one of %s."
-              .formatted(
-                  unknown.stream().map(key -> prefix + key).collect(Collectors.joining(", ")),
-                  prefix,
-                  String.join(", ", known)));
+          "The module has options that begin with '%s' and go on as none does: %s; they may go on with %s."
+              .formatted(prefix, unknown, String.join(", ", known)));
     }
-    Configuration diffusion = new Configuration();
-    for (ConfigOption<?> option : DiffusionOptions.ALL) {
-      copy(option, session, diffusion);
-    }
-    diffusion.addAll(Configuration.fromMap(DiffusionModelOptions.shared(own)));
+    ClauseSettings settings = ClauseSettings.of(prefix, own, session);
     ArgumentValues.of(own);
     ArgumentValues.samples(own);
-    OnError onError =
-        Configuration.fromMap(own).getOptional(DiffusionModelOptions.ON_ERROR).orElse(OnError.DROP);
+    OnError onError = DiffusionModelOptions.onError(own).orElse(OnError.DROP);
     if (onError == OnError.COLUMN) {
       throw new ValidationException(
           "Option '%son-error' can not be COLUMN, a function has one value; use FAIL, or DROP for NULL."
               .formatted(prefix));
     }
     return new FunctionSettings(
-        GenerationService.Settings.of(diffusion),
-        own,
-        diffusion.get(DiffusionOptions.ENCODING_THREADS),
-        onError == OnError.FAIL);
+        settings.service(), own, settings.encodingThreads(), onError == OnError.FAIL);
   }
 
   static <T> void copy(ConfigOption<T> option, ReadableConfig from, Configuration to) {

@@ -156,16 +156,19 @@ class DiffusionModuleITCase {
     assertThatThrownBy(() -> query("SELECT TEXT_TO_IMAGE(' ')"))
         .hasStackTraceContaining("The prompt is blank");
     assertThatThrownBy(() -> query("SELECT TEXT_TO_IMAGE('a cat', MAP['stepps', '3'])"))
-        .hasStackTraceContaining("TEXT_TO_IMAGE does not know 'stepps' in its map");
+        .hasStackTraceContaining(
+            "TEXT_TO_IMAGE does not know 'stepps' (did you mean 'steps'?) in its map");
   }
 
   @ParameterizedTest
   @CsvSource(
       delimiter = '|',
       value = {
-        "'text-to-image.model.folder' = '/m', 'text-to-image.stepps' = '3' | text-to-image.stepps",
+        "'text-to-image.model.folder' = '/m', 'text-to-image.stepps' = '3' | begin with 'text-to-image.' and go on as none does: 'stepps' (did you mean 'steps'?)",
         "'texttoimage.model.folder' = '/m' | 'texttoimage.model.folder' is not known",
-        "'upscale.steps' = '3' | diffusion.model.folder",
+        "'upscale.steps' = '3' | There is no 'upscale.model.folder' in the WITH clause",
+        "'upscale.model.folder' = '/m', 'upscale.batch.rows' = '0' | Option 'upscale.batch.rows' can not be 0; it takes a number from 1.",
+        "'upscale.model.folder' = '/m', 'upscale.batch.rows' = 'x' | Option 'upscale.batch.rows' can not be 'x'; it must be a whole number from 1.",
         "'upscale.model.folder' = '/m', 'upscale.steps' = 'x' | Option 'steps' can not be 'x'",
         "'upscale.model.folder' = '/m', 'upscale.on-error' = 'COLUMN' | can not be COLUMN"
       })

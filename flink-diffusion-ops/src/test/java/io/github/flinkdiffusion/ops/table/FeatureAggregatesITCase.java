@@ -214,8 +214,7 @@ class FeatureAggregatesITCase {
   void anArrayThatCanNotBeUsedIsLeftOutOrFailsTheJob(String bad, String sentence) throws Exception {
     StreamTableEnvironment sql = session(RuntimeExecutionMode.BATCH);
     Row found = query(sql, WITH_BAD_ONES.formatted(bad)).get(0);
-    Row without =
-        query(sql, WITH_BAD_ONES.formatted("CAST(NULL AS ARRAY<DOUBLE>)")).get(0);
+    Row without = query(sql, WITH_BAD_ONES.formatted("CAST(NULL AS ARRAY<DOUBLE>)")).get(0);
     assertThat(found.<Double>getFieldAs(0)).isCloseTo(without.getFieldAs(0), within(EXACT));
     assertThat(found.<Double>getFieldAs(1)).isEqualTo(without.getFieldAs(1));
     sql.executeSql("UNLOAD MODULE diffusion");

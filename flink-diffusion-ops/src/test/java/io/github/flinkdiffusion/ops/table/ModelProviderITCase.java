@@ -218,18 +218,25 @@ class ModelProviderITCase {
   @CsvSource(
       delimiter = '|',
       value = {
-        "'sceduler' = 'DDIMScheduler' | width INT | id STRING, prompt STRING | | sceduler",
-        "'steps' = 'many' | width INT | id STRING, prompt STRING | | Option 'steps' can not be 'many'",
-        "'model.pipeline' = 'FluxPipeline' | width INT | id STRING, prompt STRING | | FluxPipeline",
-        "'model.folder' = '/no/such/model' | width INT | id STRING, prompt STRING | | /no/such/model",
-        "'steps' = '2' | width STRING | id STRING, prompt STRING | | Output column 'width' is STRING; it must be INT",
-        "'steps' = '2' | breadth INT | id STRING, prompt STRING | | Output column 'breadth' is nothing",
-        "'steps' = '2' | width INT | id STRING, promt STRING | | Input column 'promt' is no parameter",
-        "'steps' = '2' | width INT | id STRING, seed STRING | | Input column 'seed' is STRING; it must be BIGINT",
-        "'steps' = '2' | width INT | id STRING, negative_prompt STRING | | needs prompt, but its INPUT has no column prompt",
-        "'steps' = '2' | width INT | id STRING, prompt STRING | 'stepps', '3' | keys that a diffusion model does not know: stepps",
-        "'steps' = '2' | width INT | id STRING, prompt STRING | 'async', 'false' | 'batch.rows'",
-        "'steps' = '2' | width INT | id STRING, prompt STRING | 'on-error', 'COLUMN' | no column `error-string`"
+        "'sceduler' = 'DDIMScheduler' | width INT | id STRING, prompt STRING | | The WITH clause has options that a diffusion model does not know: 'sceduler' (did you mean 'scheduler'?). It may have",
+        "'steps' = 'many' | width INT | id STRING, prompt STRING | | Option 'steps' can not be 'many'; it must be a whole number.",
+        "'encoding.threads' = 'many' | width INT | id STRING, prompt STRING | | Option 'encoding.threads' can not be 'many'; it must be a whole number from 1.",
+        "'request.retries' = '11' | width INT | id STRING, prompt STRING | | Option 'request.retries' can not be 11; it takes a number from 0 to 10.",
+        "'model.precision' = 'INT4' | width INT | id STRING, prompt STRING | | Option 'model.precision' can not be 'INT4'; it must be FLOAT32, FLOAT16 or BFLOAT16.",
+        "'model.pipeline' = 'FluxPipeline' | width INT | id STRING, prompt STRING | | Option 'model.pipeline' can not be FluxPipeline; it takes",
+        "'model.folder' = '/no/such/model' | width INT | id STRING, prompt STRING | | The model on device cpu could not be opened: Model folder /no/such/model does not exist on this machine; every task manager must find it under this path.",
+        "'on-error' = 'PANIC' | width INT | id STRING, prompt STRING | | Option 'on-error' can not be 'PANIC'; it must be FAIL, DROP or COLUMN.",
+        "'steps' = '2' | width STRING | id STRING, prompt STRING | | Output column 'width' is STRING; it must be INT.",
+        "'steps' = '2' | breadth INT | id STRING, prompt STRING | | Output column 'breadth' is nothing that a diffusion model gives; columns may be image BYTES",
+        "'steps' = '2' | width INT | id STRING, promt STRING | | Input column 'promt' is no parameter of a diffusion model; columns may be id, prompt",
+        "'steps' = '2' | width INT | id STRING, seed STRING | | Input column 'seed' is STRING; it must be BIGINT or INT.",
+        "'steps' = '2' | width INT | id STRING, prompt INT | | cannot be assigned to model input type INT",
+        "'steps' = '2' | width INT | id STRING, negative_prompt STRING | | Model tiny-sd1 needs prompt, but its INPUT has no column prompt; add the column, and name it in DESCRIPTOR.",
+        "'steps' = '2' | width INT | id STRING, prompt STRING | 'stepps', '3' | The CONFIG map of ML_PREDICT has keys that a diffusion model does not know: 'stepps' (did you mean 'steps'?). It may have",
+        "'steps' = '2' | width INT | id STRING, prompt STRING | 'steps', 'x' | Option 'steps' can not be 'x'; it must be a whole number.",
+        "'steps' = '2' | width INT | id STRING, prompt STRING | 'batch.rows', '4' | The CONFIG map of ML_PREDICT has what belongs into the model's WITH clause: batch.rows.",
+        "'steps' = '2' | width INT | id STRING, prompt STRING | 'async', 'false' | The model's WITH clause sets 'batch.rows', but with 'async' = 'false' Flink gives it one row at a time",
+        "'steps' = '2' | width INT | id STRING, prompt STRING | 'on-error', 'COLUMN' | 'on-error' is 'COLUMN', but the model's output has no column `error-string` STRING to hold the reason."
       })
   void aMisuseHasOneClearSentence(
       String option, String output, String input, String config, String sentence) {
@@ -237,6 +244,37 @@ class ModelProviderITCase {
     model(input, output, option);
     String call = CALL.formatted(config == null ? "" : ", MAP[" + config + "]");
     assertThatThrownBy(() -> query(call)).hasStackTraceContaining(sentence);
+  }
+
+  @ParameterizedTest
+  @CsvSource(
+      delimiter = '|',
+      value = {
+        "'batch.aging' = '8 s' | | The model's WITH clause sets 'batch.aging', but with 'async' = 'false'",
+        "'steps' = '2' | , 'max-concurrent-operations', '8' | The CONFIG map of ML_PREDICT has 'max-concurrent-operations', but with 'async' = 'false'"
+      })
+  void whatConcernsBatchesIsRefusedWhereFlinkGivesOneRowAtATime(
+      String option, String config, String sentence) {
+    prompts("a red apple");
+    sql.executeSql(
+        "CREATE MODEL painter INPUT (%s) OUTPUT (width INT) WITH ('provider' = 'diffusion', 'model.folder' = '%s', 'device' = 'cpu', %s)"
+            .formatted(IN, FOLDER, option));
+    String call =
+        CALL.formatted(", MAP['async', 'false'%s]".formatted(config == null ? "" : config));
+    assertThatThrownBy(() -> query(call)).hasStackTraceContaining(sentence);
+  }
+
+  @Test
+  void aModelNeedsAFolderWhichTheSessionMayName() throws Exception {
+    prompts("a red apple");
+    sql.executeSql(
+        "CREATE MODEL painter INPUT (%s) OUTPUT (width INT) WITH ('provider' = 'diffusion', 'device' = 'cpu', %s)"
+            .formatted(IN, SHORT));
+    assertThatThrownBy(() -> query(CALL.formatted("")))
+        .hasStackTraceContaining(
+            "There is no 'model.folder' in the WITH clause; it must be the path");
+    sql.getConfig().set("diffusion.model.folder", FOLDER);
+    assertThat(query(CALL.formatted(""))).hasSize(1);
   }
 
   @Test

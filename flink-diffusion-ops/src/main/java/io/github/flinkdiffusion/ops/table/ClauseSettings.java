@@ -1,0 +1,80 @@
+package io.github.flinkdiffusion.ops.table;
+
+import io.github.flinkdiffusion.ops.operator.DiffusionException;
+import io.github.flinkdiffusion.ops.operator.DiffusionOptions;
+import io.github.flinkdiffusion.ops.operator.GenerationService;
+import java.util.Map;
+import org.apache.flink.configuration.ConfigOption;
+import org.apache.flink.configuration.Configuration;
+import org.apache.flink.configuration.ReadableConfig;
+import org.apache.flink.table.api.ValidationException;
+
+/**
+ * What a {@code WITH} clause says about the model and the device; what it leaves out is taken from
+ * the session's configuration.
+ *
+ * @param service which model, and how it is run
+ * @param encodingThreads that decode and encode pictures
+ */
+record ClauseSettings(GenerationService.Settings service, int encodingThreads) {
+
+  /**
+   * @param prefix of the clause's keys, for messages; it is not in {@code clause} any more
+   * @throws ValidationException naming the option as it stands in the clause, its value and what
+   *     would be accepted
+   * @throws DiffusionException the same of an option of the session
+   */
+  static ClauseSettings of(String prefix, Map<String, String> clause, ReadableConfig session) {
+    Configuration diffusion = new Configuration();
+    DiffusionOptions.ALL.forEach(option -> FunctionSettings.copy(option, session, diffusion));
+    DiffusionModelOptions.SHARED.forEach(
+        (option, accepted) -> {
+          String key = DiffusionModelOptions.key(option);
+          if (clause.containsKey(key)) {
+            set(diffusion, option, clause.get(key), prefix + key, accepted);
+          }
+        });
+    if (!diffusion.contains(DiffusionOptions.MODEL_FOLDER)) {
+      throw new ValidationException(
+          "There is no '%s%s' in the WITH clause; it must be %s, and can be the session's '%s' instead."
+              .formatted(
+                  prefix,
+                  DiffusionModelOptions.key(DiffusionOptions.MODEL_FOLDER),
+                  DiffusionModelOptions.SHARED.get(DiffusionOptions.MODEL_FOLDER),
+                  DiffusionOptions.MODEL_FOLDER.key()));
+    }
+    try {
+      return new ClauseSettings(
+          GenerationService.Settings.of(diffusion),
+          diffusion.get(DiffusionOptions.ENCODING_THREADS));
+    } catch (DiffusionException e) {
+      throw inTheWordsOf(clause, prefix, e);
+    }
+  }
+
+  private static void set(
+      Configuration diffusion, ConfigOption<?> option, String text, String key, String accepted) {
+    diffusion.addAll(Configuration.fromMap(Map.of(option.key(), text)));
+    try {
+      diffusion.get(option);
+    } catch (IllegalArgumentException e) {
+      throw new ValidationException(
+          "Option '%s' can not be '%s'; it must be %s.".formatted(key, text, accepted), e);
+    }
+  }
+
+  /** Whoever wrote a clause has not written the option's full name. */
+  private static RuntimeException inTheWordsOf(
+      Map<String, String> clause, String prefix, DiffusionException refused) {
+    String message = refused.getMessage();
+    for (ConfigOption<?> option : DiffusionModelOptions.SHARED.keySet()) {
+      String key = DiffusionModelOptions.key(option);
+      if (clause.containsKey(key) && message.contains("Option " + option.key() + " ")) {
+        return new ValidationException(
+            message.replace("Option " + option.key() + " ", "Option '" + prefix + key + "' "),
+            refused);
+      }
+    }
+    return refused;
+  }
+}

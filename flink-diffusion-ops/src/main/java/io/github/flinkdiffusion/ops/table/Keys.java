@@ -1,0 +1,53 @@
+package io.github.flinkdiffusion.ops.table;
+
+import java.util.Collection;
+import java.util.Comparator;
+import java.util.Optional;
+import java.util.TreeSet;
+import java.util.stream.Collectors;
+
+/** Keys of options that somebody wrote, and those that there are. */
+final class Keys {
+  private Keys() {}
+
+  /** Those that are not known, in quotes and each with what was probably meant; none is empty. */
+  static String unknown(Collection<String> written, Collection<String> known) {
+    return new TreeSet<>(written)
+        .stream()
+            .filter(key -> !known.contains(key))
+            .map(key -> "'" + key + "'" + suggestion(key, known))
+            .collect(Collectors.joining(", "));
+  }
+
+  private static String suggestion(String key, Collection<String> known) {
+    return nearest(key, known).map(meant -> " (did you mean '" + meant + "'?)").orElse("");
+  }
+
+  /** The one to which the fewest letters have to be changed, if those are few. */
+  private static Optional<String> nearest(String key, Collection<String> known) {
+    int few = Math.max(1, key.length() / 3);
+    return known.stream()
+        .filter(each -> changes(key, each) <= few)
+        .min(
+            Comparator.comparingInt((String each) -> changes(key, each))
+                .thenComparing(each -> each));
+  }
+
+  /** Letters to insert, to delete or to replace: V. Levenshtein's distance. */
+  private static int changes(String from, String to) {
+    int[] row = new int[to.length() + 1];
+    for (int j = 0; j < row.length; j++) {
+      row[j] = j;
+    }
+    for (int i = 1; i <= from.length(); i++) {
+      int diagonal = row[0];
+      row[0] = i;
+      for (int j = 1; j < row.length; j++) {
+        int replaced = diagonal + (from.charAt(i - 1) == to.charAt(j - 1) ? 0 : 1);
+        diagonal = row[j];
+        row[j] = Math.min(replaced, Math.min(row[j], row[j - 1]) + 1);
+      }
+    }
+    return row[to.length()];
+  }
+}
