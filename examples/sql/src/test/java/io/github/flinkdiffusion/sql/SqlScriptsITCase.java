@@ -52,6 +52,8 @@ class SqlScriptsITCase {
     assertWindow(output, "12:00", 2);
     assertWindow(output, "12:01", 1);
     assertWindow(output, "12:02", 1);
+    assertThat(output)
+        .containsPattern("\\+I \\| +poster-1 \\| +a lighthouse at dusk \\| +25 \\| +17 \\|");
   }
 
   @Test
