@@ -211,10 +211,9 @@ class ImageModelsITCase {
         "Option 'ensemble-size' can not be '%s'; it must be a number from 1 to 64.".formatted(size);
     assertThatThrownBy(() -> predict("x'00' AS image", "'ensemble-size', '" + size + "'"))
         .hasStackTraceContaining(sentence);
-    assertThatThrownBy(
-            () ->
-                sql.executeSql(
-                    "LOAD MODULE diffusion WITH ('upscale.ensemble-size' = '" + size + "')"))
-        .hasStackTraceContaining(sentence);
+    String module =
+        "LOAD MODULE diffusion WITH ('upscale.model.folder' = '/models/any', 'upscale.ensemble-size' = '%s')"
+            .formatted(size);
+    assertThatThrownBy(() -> sql.executeSql(module)).hasStackTraceContaining(sentence);
   }
 }
