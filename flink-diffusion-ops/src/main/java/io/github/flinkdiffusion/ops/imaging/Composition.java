@@ -20,7 +20,6 @@ import java.util.Map;
 import java.util.Optional;
 import java.util.TreeMap;
 import java.util.function.IntFunction;
-import java.util.function.UnaryOperator;
 import java.util.stream.Stream;
 
 /**
@@ -32,7 +31,8 @@ import java.util.stream.Stream;
  * more than two classes its numbers are theirs. Depth and normals are 16 bits over 0..1.
  *
  * <p>Results up to a size are put together in memory; larger ones row by row into files, which are
- * TIFF whatever was asked for, and nothing is looked for in them.
+ * TIFF whatever was asked for. Regions are looked for up to {@link DecisionRows#MOST_PIXELS}, boxes
+ * in what is in memory.
  *
  * @param width of all of them, in pixels
  * @param height of all of them
@@ -131,9 +131,8 @@ public record Composition(
       };
     }
 
-    /** The mask of some rows: white inside, or the numbers of more classes than two. */
-    private Raster mask(Raster stacked, ClassMap map) {
-      return Composition.mask(Decision.of(map, Assembly.channels(stacked, 0, channels())), map);
+    private Decision decision(Raster stacked, ClassMap map) {
+      return Decision.of(map, Assembly.channels(stacked, 0, channels()));
     }
 
     private Raster uncertainty(Raster stacked, boolean floats) {
@@ -203,7 +202,7 @@ public record Composition(
     return order.fitsIntoMemory() ? inMemory(order, tiles) : inFiles(order, tiles);
   }
 
-  private static Composition inMemory(Order order, IntFunction<Raster> tiles) {
+  static Composition inMemory(Order order, IntFunction<Raster> tiles) {
     Raster stacked = Assembly.whole(order.plan(), order.first(), tiles);
     Raster picture = order.picture(stacked).withMetadata(order.pictureMetadata());
     String mediaType = order.format().mediaTypeOf(picture, order.sourceIsTiff());
@@ -211,14 +210,16 @@ public record Composition(
     Optional<Regions> regions = Optional.empty();
     if (order.classes().isPresent()) {
       ClassMap map = order.classes().get();
-      Decision decision = Decision.of(map, Assembly.channels(stacked, 0, order.channels()));
+      Decision decision = order.decision(stacked, map);
       mask = Optional.of(encode(mask(decision, map), order.besides(MASK), mediaType));
       regions =
           Optional.of(
-              new RegionFinder(map, RegionFinder.Limits.DEFAULT)
+              finder(map)
                   .find(
                       decision.classes(),
-                      order.isEnsemble() ? Optional.of(decision.score()) : Optional.empty(),
+                      order.isEnsemble()
+                          ? Optional.of(pixel -> decision.score().data()[pixel])
+                          : Optional.empty(),
                       order.scaledMetadata()));
     }
     if (order.meaning().boxes().isPresent()) {
@@ -239,6 +240,10 @@ public record Composition(
         mask,
         uncertainty,
         regions);
+  }
+
+  private static RegionFinder finder(ClassMap map) {
+    return new RegionFinder(map, RegionFinder.Limits.DEFAULT);
   }
 
   /** What a model has drawn, and not what the image had before. */
@@ -262,18 +267,15 @@ public record Composition(
   private static final class RowFile {
     private final Order order;
     private final ImageMetadata metadata;
-    private final UnaryOperator<Raster> rowsOf;
     private Path path;
     private TiffWriter writer;
 
-    RowFile(Order order, ImageMetadata metadata, UnaryOperator<Raster> rowsOf) {
+    RowFile(Order order, ImageMetadata metadata) {
       this.order = order;
       this.metadata = metadata;
-      this.rowsOf = rowsOf;
     }
 
-    void append(Raster stacked) {
-      Raster rows = rowsOf.apply(stacked);
+    void append(Raster rows) {
       if (writer == null) {
         create(rows);
       }
@@ -326,32 +328,64 @@ public record Composition(
     }
   }
 
-  private static Composition inFiles(Order order, IntFunction<Raster> tiles) {
-    RowFile picture = new RowFile(order, order.pictureMetadata(), order::picture);
-    Optional<RowFile> mask =
-        order
-            .classes()
-            .map(map -> new RowFile(order, order.besides(MASK), rows -> order.mask(rows, map)));
+  /** The mask's file, and what is kept to find regions. */
+  private static final class Segments {
+    private final Order order;
+    private final ClassMap map;
+    private final RowFile mask;
+    private final Optional<DecisionRows> kept;
+
+    Segments(Order order, ClassMap map) {
+      this.order = order;
+      this.map = map;
+      this.mask = new RowFile(order, order.besides(MASK));
+      int width = order.plan().resultWidth(order.first());
+      int height = order.plan().resultHeight(order.first());
+      this.kept =
+          (long) width * height <= DecisionRows.MOST_PIXELS
+              ? Optional.of(new DecisionRows(width, height, order.isEnsemble()))
+              : Optional.empty();
+    }
+
+    void append(Raster stacked) {
+      Decision decision = order.decision(stacked, map);
+      mask.append(Composition.mask(decision, map));
+      kept.ifPresent(rows -> rows.append(decision));
+    }
+
+    Optional<Regions> regions() {
+      return kept.map(rows -> rows.find(finder(map), order.scaledMetadata()));
+    }
+  }
+
+  static Composition inFiles(Order order, IntFunction<Raster> tiles) {
+    RowFile picture = new RowFile(order, order.pictureMetadata());
+    Optional<Segments> segments = order.classes().map(map -> new Segments(order, map));
     Optional<RowFile> uncertainty =
         order.isEnsemble()
-            ? Optional.of(
-                new RowFile(
-                    order, order.besides(UNCERTAINTY), rows -> order.uncertainty(rows, true)))
+            ? Optional.of(new RowFile(order, order.besides(UNCERTAINTY)))
             : Optional.empty();
-    List<RowFile> all =
-        Stream.of(Optional.of(picture), mask, uncertainty).flatMap(Optional::stream).toList();
     try {
       Assembly.assemble(
-          order.plan(), order.first(), tiles, rows -> all.forEach(file -> file.append(rows)));
+          order.plan(),
+          order.first(),
+          tiles,
+          rows -> {
+            picture.append(order.picture(rows));
+            segments.ifPresent(found -> found.append(rows));
+            uncertainty.ifPresent(file -> file.append(order.uncertainty(rows, true)));
+          });
       return new Composition(
           order.plan().resultWidth(order.first()),
           order.plan().resultHeight(order.first()),
           picture.artifact(),
-          mask.map(RowFile::artifact),
+          segments.map(found -> found.mask.artifact()),
           uncertainty.map(RowFile::artifact),
-          Optional.empty());
+          segments.flatMap(Segments::regions));
     } catch (RuntimeException | Error e) {
-      all.forEach(file -> file.discard(e));
+      Stream.of(Optional.of(picture), segments.map(found -> found.mask), uncertainty)
+          .flatMap(Optional::stream)
+          .forEach(file -> file.discard(e));
       throw e;
     }
   }

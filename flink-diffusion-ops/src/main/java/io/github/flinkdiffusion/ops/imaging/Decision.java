@@ -15,11 +15,8 @@ import io.github.flinkdiffusion.ops.pipeline.ClassMap;
  * @param classes the class with the greatest share, the first of equal ones; of two classes, class
  *     1 where its share is one half or more
  * @param score one channel: the share of that class, 0..1
- * @param uncertainty one channel: the entropy of the shares as a part of the greatest there can be,
- *     {@code -sum(p ln p) / ln(number of classes)}; 0 where all agree, 1 where all classes are
- *     equally likely. Of two classes it is 1 where class 1 has a share of one half.
  */
-public record Decision(ClassRaster classes, Raster score, Raster uncertainty) {
+public record Decision(ClassRaster classes, Raster score) {
 
   /**
    * @param shares of {@link ClassMap#shareChannels} channels; what is below 0 counts as 0, and sums
@@ -34,30 +31,23 @@ public record Decision(ClassRaster classes, Raster score, Raster uncertainty) {
     int plane = shares.height() * shares.width();
     byte[] numbers = new byte[plane];
     float[] score = new float[plane];
-    float[] uncertainty = new float[plane];
     double[] p = new double[map.classes()];
-    double greatest = Math.log(map.classes());
     for (int i = 0; i < plane; i++) {
       read(map, shares.data(), plane, i, p);
       int best = 0;
-      double entropy = 0;
       for (int number = 0; number < p.length; number++) {
         if (p[number] > p[best]) {
           best = number;
         }
-        entropy -= p[number] > 0 ? p[number] * Math.log(p[number]) : 0;
       }
       if (map.encoding() == ClassMap.Encoding.BINARY) {
         best = p[1] >= 0.5 ? 1 : 0;
       }
       numbers[i] = (byte) best;
       score[i] = (float) p[best];
-      uncertainty[i] = (float) Math.min(1, Math.max(0, entropy / greatest));
     }
     return new Decision(
-        new ClassRaster(shares.width(), shares.height(), numbers),
-        measurement(shares, score),
-        measurement(shares, uncertainty));
+        new ClassRaster(shares.width(), shares.height(), numbers), measurement(shares, score));
   }
 
   /** One pixel's shares, with a sum of 1. */

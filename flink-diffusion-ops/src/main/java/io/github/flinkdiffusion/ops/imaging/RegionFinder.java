@@ -1,7 +1,6 @@
 package io.github.flinkdiffusion.ops.imaging;
 
 import io.github.flinkdiffusion.ops.image.ImageMetadata;
-import io.github.flinkdiffusion.ops.image.Raster;
 import io.github.flinkdiffusion.ops.pipeline.ClassMap;
 import java.util.ArrayList;
 import java.util.BitSet;
@@ -11,6 +10,7 @@ import java.util.Objects;
 import java.util.Optional;
 import java.util.PriorityQueue;
 import java.util.function.IntPredicate;
+import java.util.function.IntToDoubleFunction;
 
 /**
  * Finds the connected areas of every class but the background. Pixels of one class are connected if
@@ -22,7 +22,7 @@ import java.util.function.IntPredicate;
  * <pre>{@code
  * Decision decision = Decision.of(map, Ensemble.of(shares).mean());
  * Regions found = new RegionFinder(map, RegionFinder.Limits.DEFAULT)
- *     .find(decision.classes(), Optional.of(decision.score()), scene.metadata());
+ *     .find(decision.classes(), Optional.of(pixel -> decision.score().data()[pixel]), scene.metadata());
  * }</pre>
  */
 public final class RegionFinder {
@@ -66,11 +66,12 @@ public final class RegionFinder {
 
   /**
    * @param classes of the picture
-   * @param score of each pixel's class, one channel; a region's is the mean. Empty when nothing
-   *     tells, as with a single sample of a model that votes
+   * @param score of the class of a pixel, given as {@code y * width + x}; a region's is the mean.
+   *     Empty when nothing tells, as with a single sample of a model that votes
    * @param metadata of the picture
    */
-  public Regions find(ClassRaster classes, Optional<Raster> score, ImageMetadata metadata) {
+  public Regions find(
+      ClassRaster classes, Optional<IntToDoubleFunction> score, ImageMetadata metadata) {
     Place place = new Place(metadata);
     List<Found> largest = largest(classes);
     BitSet taken = new BitSet();
@@ -83,7 +84,7 @@ public final class RegionFinder {
       regions.add(
           new Region(
               map.labels().get(classes.numbers()[found.start()] & 0xff),
-              score.map(raster -> mean(raster, runs)).orElse(null),
+              score.map(scores -> mean(scores, classes.width(), runs)).orElse(null),
               found.area(),
               place.area(runs),
               place.areaUnit(),
@@ -123,11 +124,11 @@ public final class RegionFinder {
     return Runs.connected(classes.width(), classes.height(), start, members, taken, true);
   }
 
-  private static double mean(Raster score, Runs runs) {
+  private static double mean(IntToDoubleFunction score, int width, Runs runs) {
     double sum = 0;
     for (int i = 0; i < runs.count(); i++) {
       for (int x = runs.left(i); x <= runs.right(i); x++) {
-        sum += score.at(0, runs.y(i), x);
+        sum += score.applyAsDouble(runs.y(i) * width + x);
       }
     }
     return sum / runs.area();

@@ -2,7 +2,6 @@ package io.github.flinkdiffusion.ops.imaging;
 
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
-import static org.assertj.core.api.Assertions.within;
 
 import io.github.flinkdiffusion.ops.image.Images;
 import io.github.flinkdiffusion.ops.image.Raster;
@@ -33,10 +32,6 @@ class DecisionTest {
     Decision decision = Decision.of(BINARY, BINARY.shares(sample));
     assertThat(decision.classes().numbers()).containsExactly(0, 1, 1, 0);
     assertThat(decision.score().data()).containsExactly(0.51f, 0.5f, 1, 1);
-    assertThat(decision.uncertainty().data()[1]).isEqualTo(1);
-    assertThat(decision.uncertainty().data()[2]).isZero();
-    // -(0.49 ln 0.49 + 0.51 ln 0.51) / ln 2
-    assertThat(decision.uncertainty().data()[0]).isCloseTo(0.999711f, within(1e-5f));
   }
 
   @Test
@@ -64,10 +59,6 @@ class DecisionTest {
     Decision decision = Decision.of(PALETTE, Ensemble.of(votes).mean());
     assertThat(decision.classes().numbers()).containsExactly(1, 2);
     assertThat(decision.score().data()).containsExactly(0.75f, 0.5f);
-    double first = -(0.75 * Math.log(0.75) + 0.25 * Math.log(0.25)) / Math.log(3);
-    double second = -(0.5 * Math.log(0.5) + 2 * 0.25 * Math.log(0.25)) / Math.log(3);
-    assertThat(decision.uncertainty().data())
-        .containsExactly(new float[] {(float) first, (float) second}, within(1e-6f));
   }
 
   private static Raster vote(int... classes) {
@@ -83,7 +74,6 @@ class DecisionTest {
     Decision decision =
         Decision.of(ONE_HOT, new Raster(3, 1, 2, new float[] {0.2f, 0, 0.2f, 0, -0.1f, 0}));
     assertThat(decision.score().data()).containsExactly(0.5f, (float) (1 / 3.0));
-    assertThat(decision.uncertainty().data()[1]).isEqualTo(1);
   }
 
   @Test
@@ -93,7 +83,7 @@ class DecisionTest {
     Decision last = Decision.of(BINARY, new Raster(1, 1, 2, new float[] {0.5f, 0.4f}));
     assertThat(last.classes().numbers())
         .containsExactly(whole.classes().numbers()[4], whole.classes().numbers()[5]);
-    assertThat(last.uncertainty().data()[1]).isEqualTo(whole.uncertainty().data()[5]);
+    assertThat(last.score().data()[1]).isEqualTo(whole.score().data()[5]);
   }
 
   @Test

@@ -269,7 +269,9 @@ class RegionFinderTest {
   @Test
   void theScoreIsTheMeanOverTheRegion() {
     Raster score = new Raster(1, 1, 4, new float[] {0.5f, 0.75f, 1, 0.25f});
-    Regions found = new RegionFinder(THREE, ALL).find(classes("11.2"), Optional.of(score), none());
+    Regions found =
+        new RegionFinder(THREE, ALL)
+            .find(classes("11.2"), Optional.of(pixel -> score.data()[pixel]), none());
     assertThat(found.items().get(0).score()).isEqualTo(0.625);
     assertThat(found.items().get(1).score()).isEqualTo(0.25);
   }
