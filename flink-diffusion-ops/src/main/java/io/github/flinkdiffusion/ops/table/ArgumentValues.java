@@ -8,7 +8,7 @@ import org.apache.flink.table.api.ValidationException;
 
 /** Parameters from the text of options. */
 final class ArgumentValues {
-  private static final int MOST_SAMPLES = 64;
+  static final int MOST_SAMPLES = 64;
 
   private ArgumentValues() {}
 

@@ -42,7 +42,8 @@ public final class DiffusionModelOptions {
           .defaultValue(1)
           .withDescription(
               "Samples of a row or a call, 1 to 64, whose seeds follow each other: the answer is their"
-                  + " mean, of masks the majority, and how much they differ is its uncertainty.");
+                  + " mean, of masks the majority, and how much they differ is its uncertainty. The"
+                  + " column ensemble_size wins.");
 
   /**
    * Those of {@link DiffusionOptions} that mean something to a model in SQL, and what they take.

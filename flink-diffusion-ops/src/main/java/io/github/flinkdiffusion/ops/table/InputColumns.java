@@ -7,6 +7,7 @@ import io.github.flinkdiffusion.ops.imaging.Audit;
 import io.github.flinkdiffusion.ops.imaging.ModelBands;
 import io.github.flinkdiffusion.ops.pipeline.Arguments;
 import io.github.flinkdiffusion.ops.pipeline.GenerationSpec;
+import io.github.flinkdiffusion.ops.pipeline.InvalidRequestException;
 import io.github.flinkdiffusion.ops.pipeline.Numbers;
 import io.github.flinkdiffusion.ops.pipeline.Parameter;
 import io.github.flinkdiffusion.ops.pipeline.Parameters;
@@ -36,16 +37,18 @@ import org.apache.flink.table.types.logical.LogicalTypeRoot;
 /**
  * What the columns of a model's input mean. The column {@code id} names a request in messages and,
  * where there is no {@code seed}, gives its seed; without it, a row is named by the digest of its
- * values, so that equal rows give equal pictures, also after a restart.
+ * values, so that equal rows give equal pictures, also after a restart. The column {@code
+ * ensemble_size} is the number of a row's samples.
  */
 final class InputColumns implements Serializable {
   private static final long serialVersionUID = 1L;
   private static final String ID = "id";
+  private static final String ENSEMBLE_SIZE = "ensemble_size";
 
   private record InputColumn(String name, String parameter, LogicalType type)
       implements Serializable {
-    boolean isId() {
-      return parameter == null;
+    boolean isParameter() {
+      return parameter != null;
     }
   }
 
@@ -53,8 +56,10 @@ final class InputColumns implements Serializable {
    * A row taken apart; nothing of Flink's reused row is left in it.
    *
    * @param id null when the row has none
+   * @param samples null when the row does not say
+   * @param values of parameters; null in the places of other columns
    */
-  record Values(String id, List<Object> values) {}
+  record Values(String id, Long samples, List<Object> values) {}
 
   private final List<InputColumn> columns;
   private transient RowData.FieldGetter[] getters;
@@ -75,6 +80,12 @@ final class InputColumns implements Serializable {
         columns.add(new InputColumn(ID, null, type));
         continue;
       }
+      if (column.getName().equals(ENSEMBLE_SIZE)) {
+        require(
+            column.getName(), type, type.is(LogicalTypeFamily.INTEGER_NUMERIC), "INT or BIGINT");
+        columns.add(new InputColumn(ENSEMBLE_SIZE, null, type));
+        continue;
+      }
       Parameter<?> parameter =
           Parameters.all().stream()
               .filter(each -> DiffusionModelOptions.column(each).equals(column.getName()))
@@ -82,7 +93,7 @@ final class InputColumns implements Serializable {
               .orElseThrow(
                   () ->
                       new ValidationException(
-                          "Input column '%s' is no parameter of a diffusion model; columns may be id, %s."
+                          "Input column '%s' is no parameter of a diffusion model; columns may be id, %s, ensemble_size."
                               .formatted(
                                   column.getName(),
                                   Parameters.all().stream()
@@ -138,17 +149,22 @@ final class InputColumns implements Serializable {
       }
     }
     String id = null;
+    Long samples = null;
     List<Object> values = new ArrayList<>();
     for (int i = 0; i < getters.length; i++) {
       Object value = getters[i].getFieldOrNull(row);
-      if (columns.get(i).isId()) {
-        id = value == null ? null : value.toString();
-        values.add(null);
-      } else {
+      if (columns.get(i).isParameter()) {
         values.add(value == null ? null : copy(value, columns.get(i).type()));
+        continue;
+      }
+      values.add(null);
+      if (columns.get(i).name().equals(ID)) {
+        id = value == null ? null : value.toString();
+      } else {
+        samples = value == null ? null : ((Number) value).longValue();
       }
     }
-    return new Values(id, values);
+    return new Values(id, samples, values);
   }
 
   private static Object copy(Object value, LogicalType type) {
@@ -205,6 +221,24 @@ final class InputColumns implements Serializable {
       converted = number.doubleValue();
     }
     return spec.with(parameter, parameter.type().cast(converted));
+  }
+
+  /**
+   * Samples that a row asks for.
+   *
+   * @param otherwise where it does not say
+   * @throws InvalidRequestException when it asks for none, or for too many
+   */
+  static int samples(Values values, int otherwise) {
+    if (values.samples() == null) {
+      return otherwise;
+    }
+    if (values.samples() < 1 || values.samples() > ArgumentValues.MOST_SAMPLES) {
+      throw new InvalidRequestException(
+          "%s is %d; it must be from 1 to %d."
+              .formatted(ENSEMBLE_SIZE, values.samples(), ArgumentValues.MOST_SAMPLES));
+    }
+    return values.samples().intValue();
   }
 
   /** SHA-256 of the bytes of a row's pictures, by their parameters. */

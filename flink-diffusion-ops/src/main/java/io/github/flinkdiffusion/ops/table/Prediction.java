@@ -30,7 +30,7 @@ final class Prediction implements Serializable {
    * What a call of the model was planned with.
    *
    * @param concurrency rows that Flink gives a subtask at a time
-   * @param samples of a row
+   * @param samples of a row that does not say
    */
   record Plan(
       InputColumns inputs,
@@ -98,7 +98,13 @@ final class Prediction implements Serializable {
     return CompletableFuture.supplyAsync(
             () -> plan.inputs().spec(values, defaults, service::seen), pool)
         .thenCompose(
-            spec -> Answer.of(service, spec, plan.samples(), plan.inputs().digests(values), pool))
+            spec ->
+                Answer.of(
+                    service,
+                    spec,
+                    InputColumns.samples(values, plan.samples()),
+                    plan.inputs().digests(values),
+                    pool))
         .<Collection<RowData>>thenApplyAsync(
             answer -> List.of(plan.outputs().row(new OutputColumn.Result(answer, service))), pool)
         .exceptionally(this::failed);

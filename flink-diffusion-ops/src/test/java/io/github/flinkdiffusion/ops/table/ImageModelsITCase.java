@@ -203,6 +203,17 @@ class ImageModelsITCase {
     assertThat(ImageModelsITCase.<String>output(row, 1)).contains("1 bytes");
   }
 
+  @Test
+  void aRowMaySayHowManySamplesItHas() throws Exception {
+    model("image BYTES, ensemble_size INT", EXAMPLES.resolve("mini-brain-mask"), "'steps' = '2'");
+    String slice = file(slice(), "image/png");
+    assertThat(uncertainty(predict(slice + " AS image, 2 AS ensemble_size", ""))).isNotNull();
+    assertThat(
+            ImageModelsITCase.<String>output(
+                predict(slice + " AS image, 65 AS ensemble_size", ""), 1))
+        .isEqualTo("ensemble_size is 65; it must be from 1 to 64.");
+  }
+
   @ParameterizedTest
   @ValueSource(strings = {"0", "65", "many"})
   void anEnsembleHasOneToSixtyFourSamples(String size) {
