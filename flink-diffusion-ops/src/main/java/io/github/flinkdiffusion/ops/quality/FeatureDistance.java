@@ -1,10 +1,5 @@
 package io.github.flinkdiffusion.ops.quality;
 
-import org.apache.commons.math3.linear.Array2DRowRealMatrix;
-import org.apache.commons.math3.linear.EigenDecomposition;
-import org.apache.commons.math3.linear.MatrixUtils;
-import org.apache.commons.math3.linear.RealMatrix;
-
 /**
  * How far two sets of pictures are from each other, by features that some network gave for each
  * picture: samples x features. With an Inception network's features these are FID and KID.
@@ -19,9 +14,9 @@ public final class FeatureDistance {
    * The Fréchet distance of the normal distributions with the sets' means and covariances: {@code
    * |m1 - m2|² + tr(C1 + C2 - 2 (C1 C2)^½)}, the "FID" of M. Heusel et al., NeurIPS 2017.
    *
-   * <p>The trace of the root is taken from the eigenvalues of {@code C1^½ C2 C1^½}, which is
-   * symmetric, so that no complex numbers come up and covariances without full rank, as of fewer
-   * samples than features, need no help.
+   * <p>The trace of the root is taken from the eigenvalues of {@code L' C2 L}, where {@code C1 = L
+   * L'}, which is symmetric, so that no complex numbers come up and covariances without full rank,
+   * as of fewer samples than features, need no help.
    *
    * @throws QualityException if a set has fewer than two samples, a sample has another number of
    *     features than the first, or a value is not finite
@@ -41,19 +36,19 @@ public final class FeatureDistance {
     requireComparable(first.count(), first.features(), second.count(), second.features());
     double[] mean1 = first.mean();
     double[] mean2 = second.mean();
-    RealMatrix covariance1 = new Array2DRowRealMatrix(first.covariance(), false);
-    RealMatrix covariance2 = new Array2DRowRealMatrix(second.covariance(), false);
+    double[][] covariance1 = first.covariance();
+    double[][] covariance2 = second.covariance();
     double means = 0;
     for (int i = 0; i < mean1.length; i++) {
       means += (mean1[i] - mean2[i]) * (mean1[i] - mean2[i]);
     }
-    RealMatrix root = symmetricRoot(covariance1);
-    RealMatrix inner = symmetrized(root.multiply(covariance2).multiply(root));
-    double rootTrace = 0;
-    for (double value : new EigenDecomposition(inner).getRealEigenvalues()) {
-      rootTrace += Math.sqrt(Math.max(0, value));
+    double traces = 0;
+    for (int i = 0; i < mean1.length; i++) {
+      traces += covariance1[i][i] + covariance2[i][i];
     }
-    return means + covariance1.getTrace() + covariance2.getTrace() - 2 * rootTrace;
+    double[][] factor = PositiveMatrix.factor(covariance1);
+    double rootTrace = PositiveMatrix.rootTrace(PositiveMatrix.seenBy(factor, covariance2));
+    return means + traces - 2 * rootTrace;
   }
 
   /**
@@ -100,21 +95,6 @@ public final class FeatureDistance {
       doubles[i] = sample[i];
     }
     return doubles;
-  }
-
-  private static RealMatrix symmetricRoot(RealMatrix matrix) {
-    EigenDecomposition eigen = new EigenDecomposition(matrix);
-    double[] roots = eigen.getRealEigenvalues();
-    for (int i = 0; i < roots.length; i++) {
-      roots[i] = Math.sqrt(Math.max(0, roots[i]));
-    }
-    return symmetrized(
-        eigen.getV().multiply(MatrixUtils.createRealDiagonalMatrix(roots)).multiply(eigen.getVT()));
-  }
-
-  /** Equal to the bit on both sides, as the eigenvalue solver asks. */
-  private static RealMatrix symmetrized(RealMatrix matrix) {
-    return matrix.add(matrix.transpose()).scalarMultiply(0.5);
   }
 
   private static void requireComparable(float[][] first, float[][] second) {

@@ -5,8 +5,11 @@ import static org.assertj.core.api.Assertions.assertThatThrownBy;
 import static org.assertj.core.api.Assertions.within;
 
 import io.github.flinkdiffusion.ops.image.Raster;
+import java.util.Arrays;
 import java.util.Random;
 import org.junit.jupiter.api.Test;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.CsvSource;
 
 class QualityTest {
 
@@ -54,6 +57,33 @@ class QualityTest {
       }
     }
     assertThat(FeatureDistance.frechet(set, set)).isCloseTo(0, within(1e-6));
+  }
+
+  @ParameterizedTest
+  @CsvSource({"2, 64", "20, 150", "100, 150", "300, 150", "10, 300"})
+  void aSetThatWasMovedIsAsFarAsItWasMovedWhateverItsRank(int samples, int features) {
+    Random random = new Random(samples);
+    float[][] set = new float[samples][features];
+    float[][] moved = new float[samples][features];
+    for (int i = 0; i < samples; i++) {
+      for (int j = 0; j < features; j++) {
+        set[i][j] = (float) random.nextGaussian();
+        moved[i][j] = set[i][j] + 0.5f;
+      }
+    }
+    double distance = features * 0.25;
+    assertThat(FeatureDistance.frechet(set, moved)).isCloseTo(distance, within(1e-5 * distance));
+  }
+
+  @Test
+  void setsWithoutAnySpreadAreAsFarAsTheirMeans() {
+    float[][] zeros = new float[3][40];
+    float[][] ones = new float[2][40];
+    for (float[] one : ones) {
+      Arrays.fill(one, 1);
+    }
+    assertThat(FeatureDistance.frechet(zeros, zeros)).isZero();
+    assertThat(FeatureDistance.frechet(zeros, ones)).isEqualTo(40);
   }
 
   @Test
