@@ -103,12 +103,10 @@ def open_unet(name, folder, dtype, device, compiled):
     opened[name] = (lambda *inputs: network(*inputs, return_dict=False)[0], DTYPES[dtype], device)
 
 
-def open_archive(name, path, device, preparation):
+def open_archive(name, path, device):
     """An archive that the other side wrote; its inputs and its result are float32 whatever its weights are."""
     network = torch.jit.load(path, map_location=device).eval()
     # As the other side calls it.
-    if preparation:
-        getattr(network, preparation)()
     torch._C._set_graph_executor_optimize(False)
     opened[name] = (network, torch.float32, device)
 

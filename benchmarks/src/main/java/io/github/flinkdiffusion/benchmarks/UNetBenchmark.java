@@ -192,7 +192,7 @@ final class UNetBenchmark extends BenchmarkCommand {
               RandomStableDiffusion.unetGraph(Config.read(network.folder().resolve("config.json"))),
               precision,
               Arithmetic.AS_STORED,
-              device.convolutionWeights(precision));
+              device.convolutions(precision));
       Path archive = archive(network.folder(), precision, writer);
       Map<String, Object> peerNetwork =
           Map.of(
@@ -222,7 +222,6 @@ final class UNetBenchmark extends BenchmarkCommand {
         measure(result, runtime, network, precision, null, inPeer, peer);
       } else {
         try (LoadedNetwork loaded = LoadedNetwork.load(archive, device)) {
-          writer.preparation().ifPresent(loaded::call);
           measure(result, runtime, network, precision, loaded, inPeer, peer);
         }
       }

@@ -2,7 +2,7 @@ package io.github.flinkdiffusion.ops.engine;
 
 import ai.djl.Device;
 import ai.djl.engine.Engine;
-import io.github.flinkdiffusion.ops.torchscript.ConvolutionWeights;
+import io.github.flinkdiffusion.ops.torchscript.Convolutions;
 import io.github.flinkdiffusion.ops.torchscript.StorageType;
 import java.util.regex.Matcher;
 import java.util.regex.Pattern;
@@ -54,12 +54,12 @@ public record DeviceSpec(int gpu) {
     return gpu >= 0;
   }
 
-  /** How archives that run here in this precision best keep their convolutions' weights. */
-  public ConvolutionWeights convolutionWeights(StorageType storage) {
-    boolean oneDnn = System.getProperty("os.arch").matches("amd64|x86_64");
-    return !isGpu() && oneDnn && storage == StorageType.FLOAT32
-        ? ConvolutionWeights.PACKED
-        : ConvolutionWeights.AS_STORED;
+  /** How archives that run here in this precision best compute convolutions. */
+  public Convolutions convolutions(StorageType storage) {
+    boolean x86 = System.getProperty("os.arch").matches("amd64|x86_64");
+    return !isGpu() && x86 && storage == StorageType.FLOAT32
+        ? Convolutions.FEW_PIXELS_AS_PRODUCTS
+        : Convolutions.LIBRARY;
   }
 
   Device toDjl() {

@@ -49,21 +49,13 @@ final class NetworkLoader {
   LoadedNetwork load(String name, Graph graph, TensorStore weights) {
     checkParameters(graph, weights);
     ArchiveWriter writer =
-        new ArchiveWriter(graph, storage, Arithmetic.AS_STORED, device.convolutionWeights(storage));
-    LoadedNetwork network =
-        archives.with(
-            name,
-            writer,
-            weights::digest,
-            new StoredWeights(weights, dtype(storage)),
-            archive -> LoadedNetwork.load(archive, device));
-    try {
-      writer.preparation().ifPresent(network::call);
-      return network;
-    } catch (RuntimeException e) {
-      network.close();
-      throw e;
-    }
+        new ArchiveWriter(graph, storage, Arithmetic.AS_STORED, device.convolutions(storage));
+    return archives.with(
+        name,
+        writer,
+        weights::digest,
+        new StoredWeights(weights, dtype(storage)),
+        archive -> LoadedNetwork.load(archive, device));
   }
 
   /** Before anything is written: a wrong folder is told at once, not after gigabytes. */

@@ -13,7 +13,6 @@ import java.security.MessageDigest;
 import java.security.NoSuchAlgorithmException;
 import java.time.LocalDateTime;
 import java.util.HexFormat;
-import java.util.Optional;
 import java.util.zip.CRC32;
 import java.util.zip.CheckedOutputStream;
 import java.util.zip.ZipEntry;
@@ -49,19 +48,14 @@ public final class ArchiveWriter {
   }
 
   public ArchiveWriter(Graph graph, StorageType storage, Arithmetic arithmetic) {
-    this(graph, storage, arithmetic, ConvolutionWeights.AS_STORED);
+    this(graph, storage, arithmetic, Convolutions.LIBRARY);
   }
 
   public ArchiveWriter(
-      Graph graph, StorageType storage, Arithmetic arithmetic, ConvolutionWeights convolutions) {
+      Graph graph, StorageType storage, Arithmetic arithmetic, Convolutions convolutions) {
     this.graph = graph;
     this.storage = storage;
     this.emitter = new TorchScriptEmitter(graph, arithmetic, convolutions);
-  }
-
-  /** The method to call once, without arguments, before any other; mostly there is none. */
-  public Optional<String> preparation() {
-    return emitter.preparation();
   }
 
   /** The attribute of the archive's module that holds a parameter: its name without dots. */

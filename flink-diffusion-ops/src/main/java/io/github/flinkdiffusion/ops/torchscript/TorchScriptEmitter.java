@@ -7,7 +7,6 @@ import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Locale;
 import java.util.Map;
-import java.util.Optional;
 import java.util.StringJoiner;
 import java.util.stream.Collectors;
 
@@ -19,24 +18,20 @@ final class TorchScriptEmitter {
   /** ScalarType::BFloat16. */
   private static final int BFLOAT16 = 15;
 
-  private static final String PREPARE = "prepare";
+  private static final String CONVOLUTION = "few_pixels_convolution";
 
-  /**
-   * Elements from which a convolution's weight is worth packing: smaller layers lose as much to the
-   * layout that packed ones compute in.
-   */
-  private static final long PACKED_FROM = 1 << 20;
+  /** Elements of a weight from which a product is faster: 640 x 640 channels, 3 x 3. */
+  private static final long PRODUCTS_FROM = 3 << 20;
+
+  /** Pixels of a result, of all rows of a call together, up to which a product is faster. */
+  private static final int PRODUCTS_UP_TO_PIXELS = 128;
 
   private final Graph graph;
   private final Arithmetic arithmetic;
-  private final ConvolutionWeights convolutions;
-
-  /** The statements that pack, by the weight's identifier. */
-  private final Map<String, String> packings = new LinkedHashMap<>();
-
+  private final Convolutions convolutions;
   private final Map<String, String> identifiers = new LinkedHashMap<>();
 
-  TorchScriptEmitter(Graph graph, Arithmetic arithmetic, ConvolutionWeights convolutions) {
+  TorchScriptEmitter(Graph graph, Arithmetic arithmetic, Convolutions convolutions) {
     this.graph = graph;
     this.arithmetic = arithmetic;
     this.convolutions = convolutions;
@@ -60,13 +55,6 @@ final class TorchScriptEmitter {
     return identifiers.get(tensor);
   }
 
-  /** The method that packs, if there is anything to pack. */
-  Optional<String> preparation() {
-    // What is packed is found while the text is made.
-    source();
-    return packings.isEmpty() ? Optional.empty() : Optional.of(PREPARE);
-  }
-
   /** The content of {@code code/__torch__.py}. */
   String source() {
     StringBuilder text = new StringBuilder("class Net(Module):\n");
@@ -74,16 +62,14 @@ final class TorchScriptEmitter {
     text.append("  __buffers__ = ").append(names(graph.constants().keySet())).append("\n");
     text.append("  training : bool\n");
     identifiers.values().forEach(id -> text.append("  ").append(id).append(" : Tensor\n"));
+    StringBuilder methods = new StringBuilder();
     for (Method method : graph.methods()) {
-      emit(method, text);
+      emit(method, methods);
     }
-    if (!packings.isEmpty()) {
-      text.append("  def ").append(PREPARE).append("(self: __torch__.Net) -> Tensor:\n");
-      packings.forEach(
-          (weight, packed) ->
-              text.append("    ").append(weight).append(" = ").append(packed).append("\n"));
-      text.append("    return torch.zeros([1])\n");
+    if (methods.indexOf(CONVOLUTION) >= 0) {
+      text.append(convolutionMethod());
     }
+    text.append(methods);
     return text.toString();
   }
 
@@ -191,8 +177,10 @@ final class TorchScriptEmitter {
     }
     return switch (value.op()) {
       case CONV2D ->
-          isPacked(value.inputs().get(1))
-              ? packedConvolution(in, pair(a.get(0)), pair(a.get(1)))
+          mayBeProduct(value.inputs().get(1), value.inputs().get(2))
+              ? "(self)."
+                  + CONVOLUTION
+                  + "(%s, %s, %s, %s, %s)".formatted(in[0], in[1], in[2], a.get(0), a.get(1))
               : call("conv2d", in[0], in[1], in[2], pair(a.get(0)), pair(a.get(1)), "[1, 1]", "1");
       case LINEAR -> call("linear", in[0], in[1], in[2]);
       case GROUP_NORM -> call("group_norm", in[0], a.get(0), in[1], in[2], number(a.get(1)));
@@ -263,32 +251,51 @@ final class TorchScriptEmitter {
     };
   }
 
-  private boolean isPacked(Value weight) {
-    return convolutions == ConvolutionWeights.PACKED
-        && weight.op() == Op.PARAMETER
-        && Graph.elements(graph.parameterShapes().get((String) weight.attributes().get(0)))
-            >= PACKED_FROM;
+  /** Kernels of one pixel are products in the library, too. */
+  private boolean mayBeProduct(Value weight, Value bias) {
+    if (convolutions != Convolutions.FEW_PIXELS_AS_PRODUCTS
+        || weight.op() != Op.PARAMETER
+        || bias == null) {
+      return false;
+    }
+    long[] shape = graph.parameterShapes().get((String) weight.attributes().get(0));
+    return shape[2] > 1 && Graph.elements(shape) >= PRODUCTS_FROM;
   }
 
-  /**
-   * Packed convolutions give channels-last tensors, over which group norms take up to forty times
-   * as long; so the result is copied.
-   */
-  private String packedConvolution(String[] in, String stride, String padding) {
-    packings.put(
-        in[1],
-        call(
-            "mkldnn_reorder_conv2d_weight",
-            call("to_mkldnn", in[1]),
-            padding,
-            stride,
-            "[1, 1]",
-            1,
-            "None"));
-    String convolved =
-        "ops.mkldnn._convolution_pointwise(%s, %s, %s, %s, %s, [1, 1], 1, \"none\", annotate(List[Optional[number]], []), \"\")"
-            .formatted(in[0], in[1], in[2], padding, stride);
-    return call("contiguous", convolved);
+  /** The method that decides by the sizes of a call, which the graph does not know. */
+  private static String convolutionMethod() {
+    return """
+          def %s(self: __torch__.Net,
+            x: Tensor,
+            weight: Tensor,
+            bias: Tensor,
+            stride: int,
+            padding: int) -> Tensor:
+            rows = torch.size(x, 0)
+            kernel_height = torch.size(weight, 2)
+            kernel_width = torch.size(weight, 3)
+            height = %s
+            width = %s
+            if torch.le(torch.mul(torch.mul(rows, height), width), %d):
+              patches = torch.im2col(x, [kernel_height, kernel_width], [1, 1], [padding, padding], [stride, stride])
+              columns = torch.flatten(torch.transpose(patches, 0, 1), 1)
+              product = torch.addmm(torch.unsqueeze(bias, 1), torch.flatten(weight, 1), columns)
+              pixels = torch.transpose(torch.unflatten(product, 1, [rows, height, width]), 0, 1)
+              result = torch.contiguous(pixels)
+            else:
+              result = torch.conv2d(x, weight, bias, [stride, stride], [padding, padding], [1, 1], 1)
+            return result
+        """
+        .formatted(
+            CONVOLUTION,
+            convolvedSize(2, "kernel_height"),
+            convolvedSize(3, "kernel_width"),
+            PRODUCTS_UP_TO_PIXELS);
+  }
+
+  private static String convolvedSize(int dimension, String kernel) {
+    String padded = call("add", call("size", "x", dimension), call("mul", 2, "padding"));
+    return call("add", call("floordiv", call("sub", padded, kernel), "stride"), 1);
   }
 
   private static boolean isMatrixProduct(Op op) {

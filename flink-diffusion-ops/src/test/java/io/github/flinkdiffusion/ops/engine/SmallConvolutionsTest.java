@@ -2,11 +2,10 @@ package io.github.flinkdiffusion.ops.engine;
 
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.offset;
-import static org.junit.jupiter.api.Assumptions.assumeTrue;
 
 import io.github.flinkdiffusion.ops.torchscript.ArchiveWriter;
 import io.github.flinkdiffusion.ops.torchscript.Arithmetic;
-import io.github.flinkdiffusion.ops.torchscript.ConvolutionWeights;
+import io.github.flinkdiffusion.ops.torchscript.Convolutions;
 import io.github.flinkdiffusion.ops.torchscript.Graph;
 import io.github.flinkdiffusion.ops.torchscript.Method;
 import io.github.flinkdiffusion.ops.torchscript.StorageType;
@@ -19,25 +18,29 @@ import java.nio.file.Path;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 
-/** Packed weights are the same weights, whatever the shapes of the calls. */
-class PackedConvolutionsTest {
+/** Products are the same convolutions, on both sides of the size from which they are not used. */
+class SmallConvolutionsTest {
   private static final int IN = 8;
-  private static final int WIDE = 512;
-  private static final int OUT = 256;
+  private static final int WIDE = 1024;
+  private static final int OUT = 352;
 
   @TempDir private Path folder;
 
-  /** A small convolution, a large one of stride 2 without bias, a large one of 3 x 3. */
+  /** A small convolution, and large ones: of stride 2, without bias, and of stride 1. */
   private static Graph graph() {
     Graph graph = new Graph();
     Method forward = graph.method("forward");
     Value x = forward.input("x");
     x = forward.conv2d(x, graph.parameter("a.weight", WIDE, IN, 1, 1), null, 1, 0);
-    Value half = forward.conv2d(x, graph.parameter("b.weight", OUT, WIDE, 3, 3), null, 2, 1);
+    Value half =
+        forward.conv2d(
+            x, graph.parameter("b.weight", OUT, WIDE, 3, 3), graph.parameter("b.bias", OUT), 2, 1);
+    Value unbiased = forward.conv2d(x, graph.parameter("d.weight", OUT, WIDE, 3, 3), null, 1, 1);
     Value whole =
         forward.conv2d(
             x, graph.parameter("c.weight", OUT, WIDE, 3, 3), graph.parameter("c.bias", OUT), 1, 1);
-    forward.returns(forward.add(forward.upsampleNearestAs(half, whole), whole));
+    forward.returns(
+        forward.add(forward.upsampleNearestAs(half, whole), forward.add(whole, unbiased)));
     return graph;
   }
 
@@ -54,16 +57,12 @@ class PackedConvolutionsTest {
     out.write(bytes.array());
   }
 
-  private LoadedNetwork load(ConvolutionWeights convolutions) throws IOException {
+  private LoadedNetwork load(Convolutions convolutions) throws IOException {
     ArchiveWriter writer =
         new ArchiveWriter(graph(), StorageType.FLOAT32, Arithmetic.AS_STORED, convolutions);
     Path archive = folder.resolve(convolutions + ".pt");
-    writer.write(archive, PackedConvolutionsTest::weights);
-    LoadedNetwork network = LoadedNetwork.load(archive, DeviceSpec.CPU);
-    assertThat(writer.preparation().isPresent())
-        .isEqualTo(convolutions == ConvolutionWeights.PACKED);
-    writer.preparation().ifPresent(network::call);
-    return network;
+    writer.write(archive, SmallConvolutionsTest::weights);
+    return LoadedNetwork.load(archive, DeviceSpec.CPU);
   }
 
   private static HostTensor.Floats picture(int rows, int height, int width) {
@@ -75,18 +74,19 @@ class PackedConvolutionsTest {
   }
 
   @Test
-  void packedConvolutionsComputeTheSame() throws IOException {
-    assumeTrue(
-        DeviceSpec.CPU.convolutionWeights(StorageType.FLOAT32) == ConvolutionWeights.PACKED,
-        "this processor's library has no packed convolutions");
-    try (LoadedNetwork stored = load(ConvolutionWeights.AS_STORED);
-        LoadedNetwork packed = load(ConvolutionWeights.PACKED)) {
+  void productsComputeTheSame() throws IOException {
+    try (LoadedNetwork library = load(Convolutions.LIBRARY);
+        LoadedNetwork products = load(Convolutions.FEW_PIXELS_AS_PRODUCTS)) {
       for (HostTensor.Floats picture :
           new HostTensor.Floats[] {
-            picture(1, 4, 4), picture(3, 5, 7), picture(2, 16, 8), picture(1, 4, 4)
+            picture(1, 4, 4),
+            picture(3, 5, 7),
+            picture(1, 16, 8),
+            picture(1, 11, 13),
+            picture(1, 4, 4)
           }) {
-        HostTensor.Floats expected = stored.call("forward", picture);
-        HostTensor.Floats actual = packed.call("forward", picture);
+        HostTensor.Floats expected = library.call("forward", picture);
+        HostTensor.Floats actual = products.call("forward", picture);
 
         assertThat(actual.shape()).isEqualTo(expected.shape());
         assertThat(actual.data()).containsExactly(expected.data(), offset(1e-4f));
@@ -95,12 +95,9 @@ class PackedConvolutionsTest {
   }
 
   @Test
-  void onlyFloat32OnTheProcessorIsPacked() {
-    assertThat(DeviceSpec.CPU.convolutionWeights(StorageType.FLOAT16))
-        .isEqualTo(ConvolutionWeights.AS_STORED);
-    assertThat(DeviceSpec.CPU.convolutionWeights(StorageType.BFLOAT16))
-        .isEqualTo(ConvolutionWeights.AS_STORED);
-    assertThat(new DeviceSpec(0).convolutionWeights(StorageType.FLOAT32))
-        .isEqualTo(ConvolutionWeights.AS_STORED);
+  void onlyFloat32OnTheProcessorHasProducts() {
+    assertThat(DeviceSpec.CPU.convolutions(StorageType.FLOAT16)).isEqualTo(Convolutions.LIBRARY);
+    assertThat(DeviceSpec.CPU.convolutions(StorageType.BFLOAT16)).isEqualTo(Convolutions.LIBRARY);
+    assertThat(new DeviceSpec(0).convolutions(StorageType.FLOAT32)).isEqualTo(Convolutions.LIBRARY);
   }
 }
