@@ -86,6 +86,44 @@ def generate(name, prompts, seeds, steps, guidance, width, height, output):
     return took
 
 
+def open_concat(name, folder, dtype, device):
+    """A model that sees a picture as channels behind the noisy sample: diffusers has its network and scheduler, no pipeline."""
+    from diffusers import DDIMScheduler, UNet2DModel
+
+    with open(f"{folder}/model_index.json") as file:
+        index = json.load(file)
+    network = UNet2DModel.from_pretrained(f"{folder}/unet", torch_dtype=DTYPES[dtype], local_files_only=True).to(device).eval()
+    opened[name] = (index, network, DDIMScheduler.from_pretrained(f"{folder}/scheduler", local_files_only=True), device)
+
+
+def generate_concat(name, image, shape, seeds, steps, output):
+    """The loop of diffusers' DDIMPipeline around it; the samples are of one image, [channels, height, width], 0..1."""
+    index, network, scheduler, device = opened[name]
+    resize = torch.nn.functional.interpolate
+    picture = torch.from_numpy(numpy.fromfile(image, "<f4").reshape(1, *shape)).to(device)
+    enlarges = index["sample_target"] == "residual"
+    size = [index["scale_factor"] * side for side in shape[1:]] if enlarges else network.config.sample_size
+
+    def work():
+        seen = 2 * resize(picture, size=size, mode=index["image_resampling"], antialias=True) - 1
+        condition = seen.expand(len(seeds), -1, -1, -1)
+        noise = (1, network.config.out_channels, *condition.shape[2:])
+        sample = torch.cat([torch.randn(noise, generator=torch.Generator("cpu").manual_seed(seed)) for seed in seeds]).to(device)
+        scheduler.set_timesteps(steps)
+        for t in scheduler.timesteps:
+            prediction = network(torch.cat([sample, condition], 1).to(network.dtype), t).sample.float()
+            sample = scheduler.step(prediction, t, sample).prev_sample
+        result = (sample / index["residual_scale"] + seen if enlarges else sample) / 2 + 0.5
+        if not enlarges:
+            result = resize(result, size=shape[1:], mode=index["image_resampling"], antialias=True)
+        return result.clamp(0, 1).cpu().numpy()
+
+    took, result = seconds(device, work)
+    if output:
+        result.astype("<f4").tofile(output)
+    return took
+
+
 def unet_inputs(batch, channels, latent, tokens, context, timestep, dtype, device):
     generator = torch.Generator("cpu").manual_seed(1)
     sample = torch.randn(batch, channels, latent, latent, generator=generator)
@@ -121,7 +159,8 @@ def call_unet(name, batch, channels, latent, tokens, context, timestep, output):
 
 
 COMMANDS = {
-    each.__name__: each for each in (hello, close, open_pipeline, generate, open_unet, open_archive, call_unet)
+    each.__name__: each
+    for each in (hello, close, open_pipeline, generate, open_concat, generate_concat, open_unet, open_archive, call_unet)
 }
 
 

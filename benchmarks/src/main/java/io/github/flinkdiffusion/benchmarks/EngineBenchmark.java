@@ -1,6 +1,10 @@
 package io.github.flinkdiffusion.benchmarks;
 
 import io.github.flinkdiffusion.ops.engine.DeviceSpec;
+import io.github.flinkdiffusion.ops.image.Images;
+import io.github.flinkdiffusion.ops.image.Raster;
+import io.github.flinkdiffusion.ops.image.ReadOptions;
+import io.github.flinkdiffusion.ops.image.Window;
 import io.github.flinkdiffusion.ops.pipeline.DiffusionPipeline;
 import io.github.flinkdiffusion.ops.pipeline.GeneratedImage;
 import io.github.flinkdiffusion.ops.pipeline.GenerationRequest;
@@ -20,7 +24,6 @@ import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.concurrent.Callable;
-import java.util.stream.IntStream;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Option;
 
@@ -34,15 +37,103 @@ final class EngineBenchmark extends BenchmarkCommand {
   private static final String PEER = "diffusers";
   private static final double GUIDANCE = 5;
 
+  /** A model folder that comes with the project, and what is asked of it. */
+  private sealed interface SmallModel {
+    String name();
+
+    /** Below the project's. */
+    String folder();
+
+    /** What differs between models in a request. */
+    GenerationSpec spec(GenerationSpec plain) throws IOException;
+
+    /** The peer's command that opens it. */
+    String opener();
+
+    /** The peer's command that makes pictures. */
+    String maker();
+
+    /** What the command needs besides seeds and steps. */
+    Map<String, ?> arguments(List<GenerationRequest> requests) throws IOException;
+  }
+
   /**
-   * A model folder that comes with the project.
-   *
-   * @param name in the report
-   * @param folder below the project's
    * @param side of its pictures in pixels
    * @param prompt that it knows
    */
-  private record SmallModel(String name, String folder, int side, String prompt) {}
+  private record FromText(String name, String folder, int side, String prompt)
+      implements SmallModel {
+    @Override
+    public GenerationSpec spec(GenerationSpec plain) {
+      return plain
+          .with(Parameters.PROMPT, prompt)
+          .with(Parameters.GUIDANCE_SCALE, GUIDANCE)
+          .with(Parameters.WIDTH, (long) side)
+          .with(Parameters.HEIGHT, (long) side);
+    }
+
+    @Override
+    public String opener() {
+      return "open_pipeline";
+    }
+
+    @Override
+    public String maker() {
+      return "generate";
+    }
+
+    @Override
+    public Map<String, ?> arguments(List<GenerationRequest> requests) {
+      GenerationRequest first = requests.get(0);
+      return Map.of(
+          "prompts", requests.stream().map(each -> each.get(Parameters.PROMPT)).toList(),
+          "guidance", first.guidanceScale(),
+          "width", first.width(),
+          "height", first.height());
+    }
+  }
+
+  /**
+   * @param input one of its example inputs, below its folder
+   * @param part of it that is used
+   */
+  private record FromImage(String name, String folder, String input, Window part)
+      implements SmallModel {
+    @Override
+    public GenerationSpec spec(GenerationSpec plain) throws IOException {
+      Path file = RunOptions.home().resolve(folder).resolve(input);
+      Raster image = Images.read(Files.readAllBytes(file), ReadOptions.DEFAULT).crop(part);
+      return plain.with(
+          Parameters.IMAGE,
+          new Raster(image.channels(), image.height(), image.width(), image.data()));
+    }
+
+    @Override
+    public String opener() {
+      return "open_concat";
+    }
+
+    @Override
+    public String maker() {
+      return "generate_concat";
+    }
+
+    @Override
+    public Map<String, ?> arguments(List<GenerationRequest> requests) throws IOException {
+      Raster image = requests.get(0).get(Parameters.IMAGE);
+      ByteBuffer values =
+          ByteBuffer.allocate(image.data().length * Float.BYTES).order(ByteOrder.LITTLE_ENDIAN);
+      values.asFloatBuffer().put(image.data());
+      Path file = Files.createTempFile("image", ".f32");
+      file.toFile().deleteOnExit();
+      Files.write(file, values.array());
+      return Map.of(
+          "image",
+          file.toString(),
+          "shape",
+          List.of(image.channels(), image.height(), image.width()));
+    }
+  }
 
   /**
    * @param pictures of one call
@@ -52,16 +143,26 @@ final class EngineBenchmark extends BenchmarkCommand {
 
   private static final List<SmallModel> MODELS =
       List.of(
-          new SmallModel(
+          new FromText(
               "mini-emoji",
               "examples/models/mini-emoji",
               64,
               "a large red apple on a blue background"),
-          new SmallModel(
+          new FromText(
               "tiny-sd1",
               "flink-diffusion-ops/src/test/resources/fixtures/models/tiny-sd1",
               64,
-              "a red circle"));
+              "a red circle"),
+          new FromImage(
+              "mini-satellite-x4",
+              "examples/models/mini-satellite-x4",
+              "inputs/mediterranean.tif",
+              new Window(0, 0, 32, 32)),
+          new FromImage(
+              "mini-brain-mask",
+              "examples/models/mini-brain-mask",
+              "inputs/slice-60.png",
+              new Window(0, 0, 181, 217)));
 
   private static final List<Batch> BATCHES = List.of(new Batch(1, 1.5), new Batch(8, 1.2));
 
@@ -90,6 +191,9 @@ final class EngineBenchmark extends BenchmarkCommand {
             in diffusers, in float32: from texts to pixels in memory, with text encoding and decoding, without image
             files. `mini-emoji` is the trained model that comes with the project, `tiny-sd1` a Stable Diffusion 1.x of
             the same blocks with random weights and a few channels: it shows what surrounds the arithmetic.
+            `mini-satellite-x4` (32 x 32 pixels to 128 x 128) and `mini-brain-mask` (a slice of a head) are the trained models
+            that see an image as channels behind the sample, a batch being samples of one image; diffusers has their network
+            and scheduler but no pipeline, so the peer is these in the loop of its DDIMPipeline.
             """
                 .formatted(steps, Tables.number(GUIDANCE)));
     DeviceSpec device = DeviceSpec.parse(deviceName);
@@ -115,7 +219,7 @@ final class EngineBenchmark extends BenchmarkCommand {
       try (DiffusionPipeline pipeline = Pipelines.open(folder, PipelineSettings.on(device))) {
         if (peer != null) {
           peer.ask(
-              "open_pipeline",
+              model.opener(),
               Map.of(
                   "name",
                   model.name(),
@@ -136,7 +240,7 @@ final class EngineBenchmark extends BenchmarkCommand {
           if (peer != null) {
             subjects.put(
                 PEER,
-                () -> peer.seconds("generate", command(model, requests, "")) / requests.size());
+                () -> peer.seconds(model.maker(), command(model, requests, "")) / requests.size());
             result.note(difference(scenario, pipeline, requests, peer, model));
           }
           Map<String, Measurement> measured =
@@ -167,20 +271,18 @@ final class EngineBenchmark extends BenchmarkCommand {
                 .toList()));
   }
 
-  private List<GenerationRequest> requests(
-      DiffusionPipeline pipeline, SmallModel model, int count) {
-    return IntStream.range(0, count)
-        .mapToObj(
-            i ->
-                pipeline.prepare(
-                    GenerationSpec.of("picture " + i)
-                        .with(Parameters.PROMPT, model.prompt())
-                        .with(Parameters.SEED, (long) i)
-                        .with(Parameters.STEPS, (long) steps)
-                        .with(Parameters.GUIDANCE_SCALE, GUIDANCE)
-                        .with(Parameters.WIDTH, (long) model.side())
-                        .with(Parameters.HEIGHT, (long) model.side())))
-        .toList();
+  private List<GenerationRequest> requests(DiffusionPipeline pipeline, SmallModel model, int count)
+      throws IOException {
+    List<GenerationRequest> requests = new ArrayList<>();
+    for (int i = 0; i < count; i++) {
+      requests.add(
+          pipeline.prepare(
+              model.spec(
+                  GenerationSpec.of("picture " + i)
+                      .with(Parameters.SEED, (long) i)
+                      .with(Parameters.STEPS, (long) steps))));
+    }
+    return requests;
   }
 
   private static List<GeneratedImage> make(
@@ -193,17 +295,13 @@ final class EngineBenchmark extends BenchmarkCommand {
   }
 
   private static Map<String, ?> command(
-      SmallModel model, List<GenerationRequest> requests, String output) {
-    GenerationRequest first = requests.get(0);
-    return Map.of(
-        "name", model.name(),
-        "prompts", requests.stream().map(each -> each.get(Parameters.PROMPT)).toList(),
-        "seeds", requests.stream().map(GenerationRequest::seed).toList(),
-        "steps", first.steps(),
-        "guidance", first.guidanceScale(),
-        "width", first.width(),
-        "height", first.height(),
-        "output", output);
+      SmallModel model, List<GenerationRequest> requests, String output) throws IOException {
+    Map<String, Object> command = new LinkedHashMap<>(model.arguments(requests));
+    command.put("name", model.name());
+    command.put("seeds", requests.stream().map(GenerationRequest::seed).toList());
+    command.put("steps", requests.get(0).steps());
+    command.put("output", output);
+    return command;
   }
 
   /** Fast is worth something only if both make the same pictures. */
@@ -216,7 +314,7 @@ final class EngineBenchmark extends BenchmarkCommand {
       throws IOException {
     Path file = Files.createTempFile("pictures", ".f32");
     try {
-      peer.seconds("generate", command(model, requests, file.toString()));
+      peer.seconds(model.maker(), command(model, requests, file.toString()));
       FloatBuffer theirs =
           ByteBuffer.wrap(Files.readAllBytes(file)).order(ByteOrder.LITTLE_ENDIAN).asFloatBuffer();
       double greatest = 0;
