@@ -52,7 +52,8 @@ public final class EventCodec<T extends SpecificRecord> {
     this.history = SchemaHistory.of(eventClass);
     SpecificData data = SpecificData.getForClass(eventClass);
     Schema today = data.getSchema(eventClass);
-    this.encoder = new BinaryMessageEncoder<>(data, today);
+    // Not copied: what it gives is copied from its thread's buffer at once.
+    this.encoder = new BinaryMessageEncoder<>(data, today, false);
     this.decoder = new BinaryMessageDecoder<>(data, today, history);
   }
 

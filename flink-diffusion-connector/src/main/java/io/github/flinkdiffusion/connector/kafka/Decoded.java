@@ -18,7 +18,8 @@ import org.apache.flink.util.OutputTag;
 
 /**
  * What became of one Kafka record: the event that it held, or the failure that says why it held
- * none. A Flink source has one output, so both travel through it; {@link #split} parts them.
+ * none. A Flink source has one output, so both travel through it; {@link #split} parts them. Flink
+ * does not copy it between operators: who reads it without parting it changes nothing in it.
  *
  * @param <T> the event
  */
