@@ -1,6 +1,7 @@
 package io.github.flinkdiffusion.ops.batching;
 
 import io.github.flinkdiffusion.ops.pipeline.DiffusionPipeline;
+import java.time.Duration;
 import java.util.concurrent.Callable;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.ExecutionException;
@@ -14,24 +15,51 @@ import org.slf4j.LoggerFactory;
 final class DeviceThread implements SharedBatchers.Device {
   private static final Logger LOG = LoggerFactory.getLogger(DeviceThread.class);
 
+  /** How long the process's end waits for a call; whoever ended it waits, too. */
+  private static final Duration PATIENCE_AT_EXIT = Duration.ofSeconds(10);
+
   private final CompletableFuture<StepBatcher> opened = new CompletableFuture<>();
   private final Thread thread;
+  private final Thread atExit;
   private volatile boolean closing;
 
   private DeviceThread(
       String name, BatchSettings settings, Ticker ticker, Callable<DiffusionPipeline> opener) {
     thread = new Thread(() -> run(name, settings, ticker, opener), "diffusion-device-" + name);
-    // A JVM that is told to end does not wait for a model; who closes in order waits for this
+    // A JVM whose work is done does not wait for a model; who closes in order waits for this
     // thread.
     thread.setDaemon(true);
+    atExit = new Thread(this::endAtExit, "diffusion-device-" + name + "-exit");
   }
 
   /** Starts the thread, which begins by opening the pipeline. */
   static DeviceThread start(
       String name, BatchSettings settings, Ticker ticker, Callable<DiffusionPipeline> opener) {
     DeviceThread device = new DeviceThread(name, settings, ticker, opener);
+    Runtime.getRuntime().addShutdownHook(device.atExit);
     device.thread.start();
     return device;
+  }
+
+  /**
+   * At the process's end libtorch frees what its calls use: a call that still runs then brings the
+   * process down by a signal. So the end waits for the current call and no other begins; nobody is
+   * told, since requests are not done and go on from the last checkpoint.
+   */
+  void endAtExit() {
+    askToEnd();
+    try {
+      thread.join(PATIENCE_AT_EXIT.toMillis());
+    } catch (InterruptedException e) {
+      Thread.currentThread().interrupt();
+    }
+  }
+
+  private void askToEnd() {
+    closing = true;
+    if (opened.isDone() && !opened.isCompletedExceptionally()) {
+      opened.getNow(null).close();
+    }
   }
 
   private void run(
@@ -49,6 +77,12 @@ final class DeviceThread implements SharedBatchers.Device {
               "The model on device %s could not be opened: %s".formatted(name, reason(e)), e);
       if (!opened.completeExceptionally(failure)) {
         LOG.error("Device {}: the model could not be closed in order.", name, e);
+      }
+    } finally {
+      try {
+        Runtime.getRuntime().removeShutdownHook(atExit);
+      } catch (IllegalStateException exiting) {
+        LOG.debug("Device {} ends with the process.", name);
       }
     }
   }
@@ -77,10 +111,7 @@ final class DeviceThread implements SharedBatchers.Device {
   /** Waits until the current call, or the opening, is over and the pipeline is closed. */
   @Override
   public void close() {
-    closing = true;
-    if (opened.isDone() && !opened.isCompletedExceptionally()) {
-      opened.getNow(null).close();
-    }
+    askToEnd();
     boolean interrupted = false;
     while (thread.isAlive()) {
       try {

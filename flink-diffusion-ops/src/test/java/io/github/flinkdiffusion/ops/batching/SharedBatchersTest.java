@@ -138,6 +138,35 @@ class SharedBatchersTest {
   }
 
   @Test
+  void theProcessesEndWaitsForTheCurrentCallAndNobodyIsTold() throws Exception {
+    CountDownLatch inCall = new CountDownLatch(1);
+    CountDownLatch mayGoOn = new CountDownLatch(1);
+    FakePipeline pipeline = new FakePipeline();
+    pipeline.beforeCall =
+        () -> {
+          inCall.countDown();
+          await(mayGoOn);
+        };
+    DeviceThread device = DeviceThread.start("cpu", SETTINGS, Ticker.SYSTEM, () -> pipeline);
+    Outcome outcome = new Outcome();
+    device
+        .batcher()
+        .join(outcome)
+        .submit(new Work.Fresh(request("a", 100)), Submission.DEFAULT, outcome);
+    inCall.await();
+    Thread exit = new Thread(device::endAtExit);
+    exit.start();
+    Awaitility.await().until(() -> exit.getState() == Thread.State.TIMED_WAITING);
+    assertThat(pipeline.closed).isFalse();
+    mayGoOn.countDown();
+    exit.join();
+
+    assertThat(pipeline.closed).isTrue();
+    assertThat(pipeline.calls).containsExactly("start[a]");
+    assertThat(outcome.image).isNotDone();
+  }
+
+  @Test
   void aSnapshotWaitsForTheCurrentCallAndNotForTheRequests() throws Exception {
     CountDownLatch inCall = new CountDownLatch(1);
     CountDownLatch mayGoOn = new CountDownLatch(1);
