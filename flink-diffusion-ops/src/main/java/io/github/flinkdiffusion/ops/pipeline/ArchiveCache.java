@@ -2,12 +2,9 @@ package io.github.flinkdiffusion.ops.pipeline;
 
 import io.github.flinkdiffusion.ops.torchscript.ArchiveWriter;
 import io.github.flinkdiffusion.ops.torchscript.ParameterSource;
-import java.io.BufferedOutputStream;
 import java.io.IOException;
 import java.io.InputStream;
-import java.io.OutputStream;
 import java.io.UncheckedIOException;
-import java.nio.channels.Channels;
 import java.nio.channels.FileChannel;
 import java.nio.file.DirectoryStream;
 import java.nio.file.Files;
@@ -152,9 +149,7 @@ public final class ArchiveCache {
       // Not createTempFile, whose files only their owner may read: others load the archive.
       try (FileChannel file =
           FileChannel.open(partial, StandardOpenOption.CREATE_NEW, StandardOpenOption.WRITE)) {
-        OutputStream out = new BufferedOutputStream(Channels.newOutputStream(file), 1 << 16);
-        writer.write(out, weights);
-        out.flush();
+        writer.write(file, weights);
         file.force(true);
       }
       // Asked again: it refuses if the weights' files have changed since the key was made of them.

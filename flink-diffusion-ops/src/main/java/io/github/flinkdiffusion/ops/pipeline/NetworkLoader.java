@@ -14,8 +14,6 @@ import io.github.flinkdiffusion.ops.weights.WeightsException;
 import java.io.IOException;
 import java.io.OutputStream;
 import java.util.Arrays;
-import java.util.HashSet;
-import java.util.Set;
 
 /** Brings a graph and its weights together on a device. */
 final class NetworkLoader {
@@ -95,9 +93,6 @@ final class NetworkLoader {
     private final TensorStore store;
     private final DType dtype;
 
-    /** Each tensor is asked for twice, and looked at once. */
-    private final Set<String> finite = new HashSet<>();
-
     StoredWeights(TensorStore store, DType dtype) {
       this.store = store;
       this.dtype = dtype;
@@ -106,12 +101,7 @@ final class NetworkLoader {
     @Override
     public void write(String name, long[] shape, OutputStream out) throws IOException {
       try {
-        if (finite.contains(name)) {
-          store.writeTo(name, dtype, out);
-        } else {
-          store.writeFiniteTo(name, dtype, out);
-          finite.add(name);
-        }
+        store.writeFiniteTo(name, dtype, out);
       } catch (InternalError e) {
         // So the virtual machine says that a mapped page could not be read. Flink would take it for
         // the end of the process.

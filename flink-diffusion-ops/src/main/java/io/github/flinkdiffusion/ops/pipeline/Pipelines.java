@@ -95,11 +95,11 @@ public final class Pipelines {
   private static DiffusionPipeline open(
       ModelFolder model, String pipelineClass, PipelineSettings settings) {
     Components components = new Components(model, Objects.requireNonNull(settings, "settings"));
-    try {
+    try (ModelDigest digest = ModelDigest.begin(model)) {
       Task task = TASKS.get(pipelineClass).apply(components);
       Finishing finishing = Finishing.open(model, settings);
       return new TaskPipeline(
-          new ModelInfo(model.name(), model.digest(), loadedAs(pipelineClass, settings, finishing)),
+          new ModelInfo(model.name(), digest.get(), loadedAs(pipelineClass, settings, finishing)),
           task,
           finishing);
     } catch (RuntimeException e) {

@@ -1,29 +1,29 @@
 package io.github.flinkdiffusion.ops.torchscript;
 
-import java.io.BufferedOutputStream;
 import java.io.IOException;
 import java.io.OutputStream;
 import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
+import java.nio.channels.FileChannel;
+import java.nio.channels.SeekableByteChannel;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.nio.file.StandardCopyOption;
+import java.nio.file.StandardOpenOption;
 import java.security.MessageDigest;
 import java.security.NoSuchAlgorithmException;
-import java.time.LocalDateTime;
 import java.util.HexFormat;
-import java.util.zip.CRC32;
-import java.util.zip.CheckedOutputStream;
 import java.util.zip.ZipEntry;
-import java.util.zip.ZipOutputStream;
+import org.apache.commons.compress.archivers.zip.ZipArchiveEntry;
+import org.apache.commons.compress.archivers.zip.ZipArchiveOutputStream;
 
 /**
  * Writes a {@link Graph} and its weights as the zip archive that {@code torch.jit.load} reads.
  *
  * <p>Entries are stored, not deflated, as libtorch demands of tensor data. Weights are streamed, so
- * the heap holds none of them; each is read twice because a stored entry's checksum stands before
- * its content. Zip64 is used when needed.
+ * the heap holds none of them; a checksum is written before its content when the content has been.
+ * Zip64 is used when needed.
  */
 public final class ArchiveWriter {
   private static final String ROOT = "net/";
@@ -34,10 +34,8 @@ public final class ArchiveWriter {
    */
   private static final String VERSION = "10\n";
 
-  private static final int BUFFER_BYTES = 1 << 16;
-
-  /** The first that a zip can say, so that the same archive has the same bytes at any time. */
-  private static final LocalDateTime NO_TIME = LocalDateTime.of(1980, 1, 1, 0, 0);
+  /** Before the first that a zip can say, which is then said: the same bytes at any time. */
+  private static final long NO_TIME = 0;
 
   private final Graph graph;
   private final StorageType storage;
@@ -105,8 +103,7 @@ public final class ArchiveWriter {
     Files.createDirectories(folder);
     Path partial = Files.createTempFile(folder, target.getFileName().toString(), ".partial");
     try {
-      try (OutputStream out =
-          new BufferedOutputStream(Files.newOutputStream(partial), BUFFER_BYTES)) {
+      try (FileChannel out = FileChannel.open(partial, StandardOpenOption.WRITE)) {
         write(out, weights);
       }
       Files.move(
@@ -117,12 +114,12 @@ public final class ArchiveWriter {
   }
 
   /**
-   * Writes the archive in small pieces; the same weights give the same bytes. The stream is neither
-   * flushed nor closed.
+   * Writes the archive in small pieces from the channel's position on; the same weights give the
+   * same bytes. The channel is not closed.
    */
-  public void write(OutputStream out, ParameterSource weights) throws IOException {
-    ZipOutputStream zip = new ZipOutputStream(out);
-    zip.setMethod(ZipOutputStream.STORED);
+  public void write(SeekableByteChannel out, ParameterSource weights) throws IOException {
+    ZipArchiveOutputStream zip = new ZipArchiveOutputStream(out);
+    zip.setMethod(ZipEntry.STORED);
     entry(zip, "version", VERSION.getBytes(StandardCharsets.US_ASCII));
     entry(zip, "byteorder", "little".getBytes(StandardCharsets.US_ASCII));
     entry(zip, "data.pkl", attributes());
@@ -145,41 +142,36 @@ public final class ArchiveWriter {
   }
 
   private void tensor(
-      ZipOutputStream zip, int index, String name, long[] shape, ParameterSource weights)
+      ZipArchiveOutputStream zip, int index, String name, long[] shape, ParameterSource weights)
       throws IOException {
-    CRC32 crc = new CRC32();
-    CountingStream counter = new CountingStream();
-    weights.write(name, shape, new CheckedOutputStream(counter, crc));
     long expected = Math.multiplyExact(Graph.elements(shape), (long) storage.bytes());
-    if (counter.count != expected) {
+    zip.putArchiveEntry(stored("data/" + index, expected));
+    CountingStream content = new CountingStream(zip);
+    weights.write(name, shape, content);
+    if (content.count != expected) {
       throw new GraphException(
           "Parameter "
               + name
               + " has "
-              + counter.count
+              + content.count
               + " bytes where its shape needs "
               + expected
               + ".");
     }
-    zip.putNextEntry(stored("data/" + index, expected, crc));
-    weights.write(name, shape, new UnclosableStream(zip));
-    zip.closeEntry();
+    zip.closeArchiveEntry();
   }
 
-  private static void entry(ZipOutputStream zip, String name, byte[] content) throws IOException {
-    CRC32 crc = new CRC32();
-    crc.update(content);
-    zip.putNextEntry(stored(name, content.length, crc));
+  private static void entry(ZipArchiveOutputStream zip, String name, byte[] content)
+      throws IOException {
+    zip.putArchiveEntry(stored(name, content.length));
     zip.write(content);
-    zip.closeEntry();
+    zip.closeArchiveEntry();
   }
 
-  private static ZipEntry stored(String name, long size, CRC32 crc) {
-    ZipEntry entry = new ZipEntry(ROOT + name);
-    entry.setTimeLocal(NO_TIME);
+  private static ZipArchiveEntry stored(String name, long size) {
+    ZipArchiveEntry entry = new ZipArchiveEntry(ROOT + name);
+    entry.setTime(NO_TIME);
     entry.setSize(size);
-    entry.setCompressedSize(size);
-    entry.setCrc(crc.getValue());
     return entry;
   }
 
@@ -248,36 +240,25 @@ public final class ArchiveWriter {
     return pickle.finish();
   }
 
+  /** A source may close the stream it is given; the zip goes on. */
   private static final class CountingStream extends OutputStream {
+    private final OutputStream out;
     private long count;
 
-    @Override
-    public void write(int value) {
-      count++;
-    }
-
-    @Override
-    public void write(byte[] bytes, int offset, int length) {
-      count += length;
-    }
-  }
-
-  /** A source may close the stream it is given; the zip goes on. */
-  private static final class UnclosableStream extends OutputStream {
-    private final OutputStream out;
-
-    private UnclosableStream(OutputStream out) {
+    private CountingStream(OutputStream out) {
       this.out = out;
     }
 
     @Override
     public void write(int value) throws IOException {
       out.write(value);
+      count++;
     }
 
     @Override
     public void write(byte[] bytes, int offset, int length) throws IOException {
       out.write(bytes, offset, length);
+      count += length;
     }
   }
 }

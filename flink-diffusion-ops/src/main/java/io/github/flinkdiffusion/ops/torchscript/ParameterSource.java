@@ -3,10 +3,7 @@ package io.github.flinkdiffusion.ops.torchscript;
 import java.io.IOException;
 import java.io.OutputStream;
 
-/**
- * Where an archive's weights come from. Asked twice for each tensor (checksum, then content), with
- * the same answer.
- */
+/** Where an archive's weights come from. Asked once for each tensor. */
 @FunctionalInterface
 public interface ParameterSource {
   /**

@@ -29,6 +29,9 @@ final class FileDigests {
 
   private final Map<Path, Known> known = new ConcurrentHashMap<>();
 
+  /** So that a thread that wants a digest waits for another that makes it. */
+  private final Map<Path, Object> reading = new ConcurrentHashMap<>();
+
   /** The digest of a file as it is now. */
   String digest(Path file) {
     try {
@@ -44,6 +47,12 @@ final class FileDigests {
    * @throws WeightsException if it is no longer that file
    */
   String digest(Path file, Stamp stamp) {
+    synchronized (reading.computeIfAbsent(file, path -> new Object())) {
+      return knownOrRead(file, stamp);
+    }
+  }
+
+  private String knownOrRead(Path file, Stamp stamp) {
     Known before = known.get(file);
     try {
       if (before != null && before.stamp.equals(stamp)) {
