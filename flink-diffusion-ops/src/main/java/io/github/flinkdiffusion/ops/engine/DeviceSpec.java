@@ -58,7 +58,7 @@ public record DeviceSpec(int gpu) {
   public Convolutions convolutions(StorageType storage) {
     boolean x86 = System.getProperty("os.arch").matches("amd64|x86_64");
     return !isGpu() && x86 && storage == StorageType.FLOAT32
-        ? Convolutions.FEW_PIXELS_AS_PRODUCTS
+        ? Convolutions.FOR_X86_FLOAT32
         : Convolutions.LIBRARY;
   }
 

@@ -5,9 +5,12 @@ public enum Convolutions {
   /** As the library does. */
   LIBRARY,
   /**
-   * Those of many channels over few pixels as one product of matrices for all rows of a call, for
-   * float32 on x86 processors. The library brings such layers' weights into its own order at every
-   * call, or reads them once for every row; either takes longer than the arithmetic.
+   * As x86 processors best compute them in float32. Those of many channels over few pixels are one
+   * product of matrices for all rows of a call: the library brings such layers' weights into its
+   * own order at every call, or reads them once for every row; either takes longer than the
+   * arithmetic. In networks that are mostly convolutions, what they work on is kept with its
+   * channels last, in which the library need not reorder it before and after each; transformers
+   * would have to.
    */
-  FEW_PIXELS_AS_PRODUCTS
+  FOR_X86_FLOAT32
 }

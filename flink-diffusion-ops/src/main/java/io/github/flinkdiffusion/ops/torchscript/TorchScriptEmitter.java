@@ -1,12 +1,15 @@
 package io.github.flinkdiffusion.ops.torchscript;
 
 import java.util.ArrayDeque;
+import java.util.Collections;
 import java.util.Deque;
 import java.util.IdentityHashMap;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Locale;
 import java.util.Map;
+import java.util.Objects;
+import java.util.Set;
 import java.util.StringJoiner;
 import java.util.stream.Collectors;
 
@@ -17,6 +20,9 @@ final class TorchScriptEmitter {
 
   /** ScalarType::BFloat16. */
   private static final int BFLOAT16 = 15;
+
+  /** MemoryFormat::ChannelsLast of c10/core/MemoryFormat.h. */
+  private static final int CHANNELS_LAST = 2;
 
   private static final String CONVOLUTION = "few_pixels_convolution";
 
@@ -29,15 +35,35 @@ final class TorchScriptEmitter {
   private final Graph graph;
   private final Arithmetic arithmetic;
   private final Convolutions convolutions;
+  private final boolean channelsLast;
   private final Map<String, String> identifiers = new LinkedHashMap<>();
 
   TorchScriptEmitter(Graph graph, Arithmetic arithmetic, Convolutions convolutions) {
     this.graph = graph;
     this.arithmetic = arithmetic;
     this.convolutions = convolutions;
+    this.channelsLast = convolutions == Convolutions.FOR_X86_FLOAT32 && isConvolutional(graph);
     Map<String, String> taken = new LinkedHashMap<>();
     graph.parameterShapes().keySet().forEach(name -> register(name, taken));
     graph.constants().keySet().forEach(name -> register(name, taken));
+  }
+
+  /** Whether most weights are convolutions', as in networks of pixels and not in transformers. */
+  private static boolean isConvolutional(Graph graph) {
+    Set<Value> seen = Collections.newSetFromMap(new IdentityHashMap<>());
+    Deque<Value> pending = new ArrayDeque<>();
+    graph.methods().forEach(method -> pending.addAll(method.results()));
+    int convolutions = 0;
+    int linears = 0;
+    while (!pending.isEmpty()) {
+      Value value = pending.pop();
+      if (seen.add(value)) {
+        convolutions += value.op() == Op.CONV2D ? 1 : 0;
+        linears += value.op() == Op.LINEAR ? 1 : 0;
+        value.inputs().stream().filter(Objects::nonNull).forEach(pending::push);
+      }
+    }
+    return convolutions > linears;
   }
 
   private void register(String name, Map<String, String> taken) {
@@ -100,7 +126,12 @@ final class TorchScriptEmitter {
     for (Value result : method.results()) {
       compute(result, names, text, method);
     }
-    String values = method.results().stream().map(names::get).collect(Collectors.joining(", "));
+    String values =
+        method.results().stream()
+            .map(names::get)
+            // Who reads a result's memory expects rows after channels.
+            .map(name -> channelsLast ? call("contiguous", name) : name)
+            .collect(Collectors.joining(", "));
     text.append("    return ")
         .append(method.results().size() == 1 ? values : "(" + values + ")")
         .append("\n");
@@ -174,6 +205,9 @@ final class TorchScriptEmitter {
         String scores = call("matmul", call("mul", in[0], scale), call("transpose", in[1], 2, 3));
         return call("matmul", call("softmax", scores, -1), in[2]);
       }
+    }
+    if (channelsLast && value.op() == Op.CONV2D) {
+      in[0] = "torch.contiguous(" + in[0] + ", memory_format=" + CHANNELS_LAST + ")";
     }
     return switch (value.op()) {
       case CONV2D ->
@@ -253,7 +287,7 @@ final class TorchScriptEmitter {
 
   /** Kernels of one pixel are products in the library, too. */
   private boolean mayBeProduct(Value weight, Value bias) {
-    if (convolutions != Convolutions.FEW_PIXELS_AS_PRODUCTS
+    if (convolutions != Convolutions.FOR_X86_FLOAT32
         || weight.op() != Op.PARAMETER
         || bias == null) {
       return false;

@@ -17,8 +17,13 @@ import java.nio.ByteOrder;
 import java.nio.file.Path;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.ValueSource;
 
-/** Products are the same convolutions, on both sides of the size from which they are not used. */
+/**
+ * Products are the same convolutions, on both sides of the size from which they are not used, and
+ * so are those of tensors whose channels are last.
+ */
 class SmallConvolutionsTest {
   private static final int IN = 8;
   private static final int WIDE = 1024;
@@ -26,8 +31,13 @@ class SmallConvolutionsTest {
 
   @TempDir private Path folder;
 
-  /** A small convolution, and large ones: of stride 2, without bias, and of stride 1. */
-  private static Graph graph() {
+  /**
+   * A small convolution, and large ones: of stride 2, without bias, and of stride 1.
+   *
+   * @param linears as many linear layers behind them; with more than convolutions, channels are not
+   *     kept last
+   */
+  private static Graph graph(int linears) {
     Graph graph = new Graph();
     Method forward = graph.method("forward");
     Value x = forward.input("x");
@@ -39,8 +49,13 @@ class SmallConvolutionsTest {
     Value whole =
         forward.conv2d(
             x, graph.parameter("c.weight", OUT, WIDE, 3, 3), graph.parameter("c.bias", OUT), 1, 1);
-    forward.returns(
-        forward.add(forward.upsampleNearestAs(half, whole), forward.add(whole, unbiased)));
+    Value sum = forward.add(forward.upsampleNearestAs(half, whole), forward.add(whole, unbiased));
+    for (int i = 0; i < linears; i++) {
+      Value pixels = forward.permute(sum, 0, 2, 3, 1);
+      Value weight = graph.parameter("l" + i + ".weight", OUT, OUT);
+      sum = forward.permute(forward.linear(pixels, weight, null), 0, 3, 1, 2);
+    }
+    forward.returns(sum);
     return graph;
   }
 
@@ -57,9 +72,9 @@ class SmallConvolutionsTest {
     out.write(bytes.array());
   }
 
-  private LoadedNetwork load(Convolutions convolutions) throws IOException {
+  private LoadedNetwork load(Convolutions convolutions, int linears) throws IOException {
     ArchiveWriter writer =
-        new ArchiveWriter(graph(), StorageType.FLOAT32, Arithmetic.AS_STORED, convolutions);
+        new ArchiveWriter(graph(linears), StorageType.FLOAT32, Arithmetic.AS_STORED, convolutions);
     Path archive = folder.resolve(convolutions + ".pt");
     writer.write(archive, SmallConvolutionsTest::weights);
     return LoadedNetwork.load(archive, DeviceSpec.CPU);
@@ -73,10 +88,11 @@ class SmallConvolutionsTest {
     return new HostTensor.Floats(data, rows, IN, height, width);
   }
 
-  @Test
-  void productsComputeTheSame() throws IOException {
-    try (LoadedNetwork library = load(Convolutions.LIBRARY);
-        LoadedNetwork products = load(Convolutions.FEW_PIXELS_AS_PRODUCTS)) {
+  @ParameterizedTest
+  @ValueSource(ints = {0, 5})
+  void theResultsAreTheSame(int linears) throws IOException {
+    try (LoadedNetwork library = load(Convolutions.LIBRARY, linears);
+        LoadedNetwork products = load(Convolutions.FOR_X86_FLOAT32, linears)) {
       for (HostTensor.Floats picture :
           new HostTensor.Floats[] {
             picture(1, 4, 4),
@@ -92,6 +108,18 @@ class SmallConvolutionsTest {
         assertThat(actual.data()).containsExactly(expected.data(), offset(1e-4f));
       }
     }
+  }
+
+  @Test
+  void channelsAreLastWhereMostLayersAreConvolutions() {
+    assertThat(source(0)).contains("memory_format=2");
+    assertThat(source(5)).doesNotContain("memory_format=2");
+  }
+
+  private static String source(int linears) {
+    return new ArchiveWriter(
+            graph(linears), StorageType.FLOAT32, Arithmetic.AS_STORED, Convolutions.FOR_X86_FLOAT32)
+        .source();
   }
 
   @Test
