@@ -12,8 +12,11 @@ import ai.djl.pytorch.jni.JniUtils;
 import ai.djl.training.GradientCollector;
 import ai.djl.training.ParameterStore;
 import java.io.IOException;
+import java.nio.FloatBuffer;
 import java.nio.file.Path;
 import java.util.ArrayList;
+import java.util.Arrays;
+import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
 
@@ -116,6 +119,45 @@ public final class TrainableNetwork implements AutoCloseable {
         .toList();
   }
 
+  /** Everything that the next step depends on, copied to the heap. */
+  public TrainingState state() {
+    return new TrainingState(
+        updates,
+        weights.stream()
+            .map(
+                w ->
+                    new WeightState(
+                        w.name,
+                        TensorCalls.toHost(w.value),
+                        TensorCalls.toHost(w.mean),
+                        TensorCalls.toHost(w.variance),
+                        TensorCalls.toHost(w.average)))
+            .toList());
+  }
+
+  /**
+   * Takes up a state, so that the next step is the one that followed it.
+   *
+   * @throws EngineException if the state is not of a network with the same parameters
+   */
+  public void restore(TrainingState state) {
+    Map<String, WeightState> byName = new HashMap<>();
+    state.weights().forEach(weight -> byName.put(weight.identifier(), weight));
+    for (Weight weight : weights) {
+      WeightState saved = byName.get(weight.name);
+      if (saved == null
+          || !Arrays.equals(saved.value().shape(), weight.value.getShape().getShape())) {
+        throw new EngineException(
+            "The training state has no parameter %s of shape %s; it was saved from another network."
+                .formatted(weight.name, weight.value.getShape()));
+      }
+    }
+    for (Weight weight : weights) {
+      weight.set(byName.get(weight.name));
+    }
+    updates = state.updates();
+  }
+
   @Override
   public void close() {
     weights.forEach(Weight::close);
@@ -129,6 +171,34 @@ public final class TrainableNetwork implements AutoCloseable {
    * @param value its elements
    */
   public record NamedWeight(String identifier, HostTensor.Floats value) {}
+
+  /**
+   * A training between two steps.
+   *
+   * @param updates steps made
+   * @param weights one for each parameter
+   */
+  public record TrainingState(int updates, List<WeightState> weights) {
+    public TrainingState {
+      weights = List.copyOf(weights);
+    }
+  }
+
+  /**
+   * One parameter between two steps; all four tensors are of its shape.
+   *
+   * @param identifier the archive's attribute
+   * @param value the parameter itself
+   * @param mean AdamW's first moment
+   * @param variance AdamW's second moment
+   * @param average the exponential moving average of the value
+   */
+  public record WeightState(
+      String identifier,
+      HostTensor.Floats value,
+      HostTensor.Floats mean,
+      HostTensor.Floats variance,
+      HostTensor.Floats average) {}
 
   /**
    * AdamW's constants.
@@ -165,6 +235,13 @@ public final class TrainableNetwork implements AutoCloseable {
       try (NDArray difference = value.sub(average)) {
         average.addi(difference.muli(1 - averageDecay));
       }
+    }
+
+    void set(WeightState state) {
+      value.set(FloatBuffer.wrap(state.value().data()));
+      mean.set(FloatBuffer.wrap(state.mean().data()));
+      variance.set(FloatBuffer.wrap(state.variance().data()));
+      average.set(FloatBuffer.wrap(state.average().data()));
     }
 
     void close() {

@@ -1,6 +1,7 @@
 package io.github.flinkdiffusion.ops.training;
 
 import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assertions.assertThatThrownBy;
 import static org.assertj.core.api.Assertions.within;
 
 import io.github.flinkdiffusion.ops.engine.DeviceSpec;
@@ -17,6 +18,7 @@ import io.github.flinkdiffusion.ops.torchscript.Method;
 import io.github.flinkdiffusion.ops.torchscript.StorageType;
 import io.github.flinkdiffusion.ops.torchscript.Value;
 import java.nio.file.Path;
+import java.util.ArrayList;
 import java.util.List;
 import java.util.Random;
 import org.junit.jupiter.api.Test;
@@ -78,6 +80,86 @@ class TrainableNetworkTest {
       }
       assertThat(last).isLessThan(first / 2);
     }
+  }
+
+  @Test
+  void aTrainingThatIsSavedAndResumedEqualsTheUndisturbedOne() throws Exception {
+    Graph graph = new Graph();
+    Method m = graph.method("forward");
+    Value x = m.input("x");
+    Value y = m.input("y");
+    Value hidden =
+        m.silu(m.linear(x, graph.parameter("a.weight", 4, 2), graph.parameter("a.bias", 4)));
+    Value out = m.linear(hidden, graph.parameter("b.weight", 1, 4), graph.parameter("b.bias", 1));
+    m.returns(m.meanSquaredError(out, y));
+    Path archive = folder.resolve("net.pt");
+    new ArchiveWriter(graph, StorageType.FLOAT32).write(archive, new WeightInitializer(7));
+    List<Float> undisturbed = new ArrayList<>();
+    try (TrainableNetwork network = TrainableNetwork.load(archive, DeviceSpec.CPU)) {
+      for (int step = 0; step < 20; step++) {
+        undisturbed.add(step(network, step));
+      }
+    }
+    Path saved = folder.resolve("state.safetensors");
+    List<Float> resumed = new ArrayList<>();
+    try (TrainableNetwork network = TrainableNetwork.load(archive, DeviceSpec.CPU)) {
+      for (int step = 0; step < 9; step++) {
+        resumed.add(step(network, step));
+      }
+      TrainingCheckpoint.write(saved, network.state());
+    }
+    try (TrainableNetwork network = TrainableNetwork.load(archive, DeviceSpec.CPU)) {
+      network.restore(TrainingCheckpoint.read(saved));
+      for (int step = 9; step < 20; step++) {
+        resumed.add(step(network, step));
+      }
+    }
+    assertThat(resumed).isEqualTo(undisturbed);
+  }
+
+  /** A step on a batch that follows from the step's number. */
+  private static float step(TrainableNetwork network, int number) {
+    Random random = new Random(number);
+    float[] inputs = new float[16];
+    float[] targets = new float[8];
+    for (int i = 0; i < 8; i++) {
+      inputs[2 * i] = random.nextFloat();
+      inputs[2 * i + 1] = random.nextFloat();
+      targets[i] = inputs[2 * i] * inputs[2 * i + 1];
+    }
+    return network.step(
+        AdamW.DEFAULT,
+        0.01,
+        0.9,
+        new HostTensor.Floats(inputs, 8, 2),
+        new HostTensor.Floats(targets, 8, 1));
+  }
+
+  @Test
+  void aStateOfAnotherNetworkIsRefused() throws Exception {
+    Path one = folder.resolve("one.pt");
+    Path two = folder.resolve("two.pt");
+    new ArchiveWriter(line(1), StorageType.FLOAT32).write(one, new WeightInitializer(1));
+    new ArchiveWriter(line(2), StorageType.FLOAT32).write(two, new WeightInitializer(1));
+    TrainableNetwork.TrainingState state;
+    try (TrainableNetwork network = TrainableNetwork.load(one, DeviceSpec.CPU)) {
+      state = network.state();
+    }
+    try (TrainableNetwork network = TrainableNetwork.load(two, DeviceSpec.CPU)) {
+      assertThatThrownBy(() -> network.restore(state))
+          .hasMessageContaining("w_layer_weight")
+          .hasMessageContaining("another network");
+    }
+  }
+
+  private static Graph line(int inputs) {
+    Graph graph = new Graph();
+    Method m = graph.method("forward");
+    Value x = m.input("x");
+    Value out =
+        m.linear(x, graph.parameter("layer.weight", 1, inputs), graph.parameter("layer.bias", 1));
+    m.returns(m.mean(out));
+    return graph;
   }
 
   @Test

@@ -1,0 +1,11 @@
+/**
+ * The second embedded text-to-image model: icons of several emoji sets, placed on plain backgrounds
+ * at 96 x 96 pixels. So far it holds the pictures it learns from and the training of its
+ * autoencoder; the denoiser follows.
+ *
+ * <pre>{@code
+ * IconSet noto = IconSet.open(Path.of("iconify-json-noto/package/icons.json"));
+ * BufferedImage apple = noto.draw("red-apple", 96);
+ * }</pre>
+ */
+package io.github.flinkdiffusion.examples.scenes;
