@@ -129,6 +129,8 @@ CREATE TABLE failure_events (
   `reason` STRING NOT NULL COMMENT 'What kind of failure',
   `message` STRING NOT NULL COMMENT 'One sentence: what, where, which value, and what would be accepted',
   `original` BYTES COMMENT 'The record as it arrived: the Kafka value, or the request encoded again when it did not come from Kafka',
+  `original_size` BIGINT COMMENT 'Bytes of the whole record, where original was truncated; else null',
+  `original_sha256` STRING COMMENT 'SHA-256 of the whole record in lower-case hex, where original was truncated; else null',
   `topic` STRING COMMENT 'Kafka topic the record came from, if known',
   `partition` INT COMMENT 'Kafka partition the record came from, if known',
   `offset` BIGINT COMMENT 'Kafka offset of the record, if known',

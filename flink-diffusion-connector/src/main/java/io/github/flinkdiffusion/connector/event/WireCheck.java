@@ -1,7 +1,9 @@
 package io.github.flinkdiffusion.connector.event;
 
 import java.nio.ByteBuffer;
-import java.nio.charset.CharacterCodingException;
+import java.nio.CharBuffer;
+import java.nio.charset.CharsetDecoder;
+import java.nio.charset.CoderResult;
 import java.nio.charset.StandardCharsets;
 import java.util.List;
 import org.apache.avro.Schema;
@@ -18,6 +20,7 @@ import org.apache.avro.Schema.Field;
  */
 final class WireCheck {
   private static final int MAX_VARINT_BYTES = 10;
+  private static final int MAX_PIECE_CHARS = 4096;
 
   private final ByteBuffer in;
 
@@ -115,13 +118,19 @@ final class WireCheck {
     return taken;
   }
 
-  /** Avro would put a replacement character for what is not UTF-8: a prompt nobody wrote. */
+  /**
+   * Avro would put a replacement character for what is not UTF-8: a prompt nobody wrote. Decoded
+   * piece by piece, since a text may be as large as a record.
+   */
   private void text(String where) throws UndecodableEventException {
-    try {
-      StandardCharsets.UTF_8.newDecoder().decode(take(varint(where), where));
-    } catch (CharacterCodingException e) {
-      throw new UndecodableEventException(where + " is not UTF-8", e);
-    }
+    ByteBuffer bytes = take(varint(where), where);
+    CharsetDecoder utf8 = StandardCharsets.UTF_8.newDecoder();
+    CharBuffer piece = CharBuffer.allocate(Math.min(bytes.remaining() + 1, MAX_PIECE_CHARS));
+    CoderResult result;
+    do {
+      result = utf8.decode(bytes, piece.clear(), true);
+    } while (result.isOverflow());
+    require(!result.isError(), where, "is not UTF-8");
   }
 
   /** Avro's zig-zag variable-length integer. */

@@ -8,6 +8,7 @@ import java.util.Objects;
 import java.util.Optional;
 import java.util.Properties;
 import org.apache.avro.specific.SpecificRecord;
+import org.apache.flink.configuration.MemorySize;
 import org.apache.flink.configuration.ReadableConfig;
 import org.apache.flink.connector.kafka.source.KafkaSource;
 import org.apache.flink.connector.kafka.source.KafkaSourceBuilder;
@@ -23,6 +24,9 @@ import org.apache.kafka.clients.consumer.ConsumerConfig;
  */
 public final class EventSourceBuilder<T extends SpecificRecord> {
   private static final String READ_COMMITTED = "read_committed";
+
+  /** As of the records that are written. */
+  private static final MemorySize LARGEST_MAX_ORIGINAL_SIZE = MemorySize.ofMebiBytes(1023);
 
   /** Properties that a method or Flink sets, with what to do instead. */
   private static final Map<String, String> RESERVED =
@@ -87,6 +91,12 @@ public final class EventSourceBuilder<T extends SpecificRecord> {
     return this;
   }
 
+  /** {@link KafkaOptions#MAX_ORIGINAL_SIZE}. */
+  public EventSourceBuilder<T> maxOriginalSize(MemorySize size) {
+    settings.set(KafkaOptions.MAX_ORIGINAL_SIZE, size);
+    return this;
+  }
+
   /** A consumer property by Kafka's own name; wins over {@link KafkaOptions#PROPERTIES}. */
   public EventSourceBuilder<T> property(String key, String value) {
     settings.property(key, value);
@@ -122,13 +132,23 @@ public final class EventSourceBuilder<T extends SpecificRecord> {
             .setBootstrapServers(servers)
             .setTopics(topics)
             .setStartingOffsets(startingOffsets)
-            .setDeserializer(new EventDeserializer<>(eventClass));
+            .setDeserializer(new EventDeserializer<>(eventClass, maxOriginalBytes(job)));
     Optional<String> groupId = settings.find(KafkaOptions.GROUP_ID, job);
     groupId.ifPresent(builder::setGroupId);
     if (end != null) {
       builder.setBounded(end);
     }
     return builder.build();
+  }
+
+  private int maxOriginalBytes(ReadableConfig job) {
+    MemorySize size = settings.get(KafkaOptions.MAX_ORIGINAL_SIZE, job);
+    if (size.compareTo(LARGEST_MAX_ORIGINAL_SIZE) > 0) {
+      throw new KafkaSettingsException(
+          "Invalid value '%s' for option '%s': expected at most %s."
+              .formatted(size, KafkaOptions.MAX_ORIGINAL_SIZE.key(), LARGEST_MAX_ORIGINAL_SIZE));
+    }
+    return (int) size.getBytes();
   }
 
   private static void check(String what, Properties properties) {
@@ -144,8 +164,8 @@ public final class EventSourceBuilder<T extends SpecificRecord> {
     if (Boolean.parseBoolean(properties.getProperty(ConsumerConfig.ENABLE_AUTO_COMMIT_CONFIG))) {
       throw new KafkaSettingsException(
           what
-              + " can not have enable.auto.commit=true: the group's offset would be ahead of what is"
-              + " done. Leave it out; offsets are committed with each checkpoint.");
+              + " can not have enable.auto.commit=true: the group's offset would be ahead of what"
+              + " is done. Leave it out; offsets are committed with each checkpoint.");
     }
   }
 }

@@ -83,6 +83,17 @@ public final class KafkaOptions {
                   + " becomes a failure. Becomes the producer's max.request.size; the topic's"
                   + " max.message.bytes must be at least as large.");
 
+  public static final ConfigOption<MemorySize> MAX_ORIGINAL_SIZE =
+      ConfigOptions.key("diffusion.kafka.max-original-size")
+          .memoryType()
+          .defaultValue(MemorySize.ofMebiBytes(1))
+          .withDescription(
+              "Largest original that a source's failure events hold. The original of a record that"
+                  + " cannot be decoded is truncated to this size; the failure then has the"
+                  + " record's full size and SHA-256, and always its topic, partition and offset,"
+                  + " where it can be read again. Between the source and the failures topic such a"
+                  + " record is held several times, so that a large value costs heap.");
+
   public static final ConfigOption<Map<String, String>> PROPERTIES =
       ConfigOptions.key("diffusion.kafka.properties")
           .mapType()
@@ -103,6 +114,7 @@ public final class KafkaOptions {
           ALLOWED_RESTART_TIME,
           TOLERATE_LOST_TRANSACTIONS,
           MAX_EVENT_SIZE,
+          MAX_ORIGINAL_SIZE,
           PROPERTIES);
 
   private KafkaOptions() {}

@@ -240,6 +240,8 @@ class EventCodecTest {
                               out.writeIndex(0);
                               out.writeIndex(0);
                               out.writeIndex(0);
+                              out.writeIndex(0);
+                              out.writeIndex(0);
                               out.writeLong(1 << 30);
                               out.writeString("k");
                               out.writeString("v");

@@ -2,6 +2,7 @@ package io.github.flinkdiffusion.ops.operator;
 
 import io.github.flinkdiffusion.connector.event.CancelEvent;
 import io.github.flinkdiffusion.connector.event.FailureEvent;
+import io.github.flinkdiffusion.connector.event.FailureMessages;
 import io.github.flinkdiffusion.connector.event.FailureReason;
 import io.github.flinkdiffusion.connector.event.ImageEvent;
 import io.github.flinkdiffusion.connector.event.ImageTaskEvent;
@@ -180,13 +181,17 @@ final class Events {
         .build();
   }
 
-  /** The event of a request that could not be done, with the request itself. */
+  /**
+   * The event of a request that could not be done, with the request itself.
+   *
+   * @param message as an exception says it; {@link FailureMessages} makes it fit to be sent
+   */
   static FailureEvent failure(RequestEvent request, FailureReason reason, String message) {
     RecordPosition origin = request.origin();
     return FailureEvent.newBuilder()
         .setId(request.id())
         .setReason(reason)
-        .setMessage(message)
+        .setMessage(FailureMessages.safe(message, request.event()))
         .setOriginal(ByteBuffer.wrap(request.encoded()))
         .setTopic(origin == null ? null : origin.getTopic())
         .setPartition(origin == null ? null : origin.getPartition())

@@ -5,9 +5,13 @@ import io.github.flinkdiffusion.connector.event.ImageTaskEvent;
 import io.github.flinkdiffusion.connector.event.PromptEvent;
 import io.github.flinkdiffusion.connector.event.RecordPosition;
 import java.util.Map;
+import org.apache.avro.specific.SpecificRecord;
 
 /** A request as it arrived, whichever kind of event it is. */
 sealed interface RequestEvent {
+
+  /** The event itself. */
+  SpecificRecord event();
 
   String id();
 

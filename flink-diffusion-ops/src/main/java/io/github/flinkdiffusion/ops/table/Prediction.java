@@ -1,5 +1,6 @@
 package io.github.flinkdiffusion.ops.table;
 
+import io.github.flinkdiffusion.connector.event.FailureMessages;
 import io.github.flinkdiffusion.ops.image.ImageException;
 import io.github.flinkdiffusion.ops.operator.GenerationException;
 import io.github.flinkdiffusion.ops.operator.GenerationService;
@@ -126,7 +127,7 @@ final class Prediction implements Serializable {
     }
     return plan.onError() == OnError.DROP
         ? List.of()
-        : List.of(plan.outputs().error(cause.getMessage()));
+        : List.of(plan.outputs().error(FailureMessages.safe(cause.getMessage(), null)));
   }
 
   void close() {

@@ -2,13 +2,14 @@ package io.github.flinkdiffusion.connector.kafka.internal;
 
 import io.github.flinkdiffusion.connector.event.EventCodec;
 import io.github.flinkdiffusion.connector.event.FailureEvent;
+import io.github.flinkdiffusion.connector.event.FailureMessages;
 import io.github.flinkdiffusion.connector.event.FailureReason;
 import io.github.flinkdiffusion.connector.event.ImageTaskEvent;
+import io.github.flinkdiffusion.connector.event.Originals;
 import io.github.flinkdiffusion.connector.event.PromptEvent;
 import io.github.flinkdiffusion.connector.event.RecordPosition;
 import io.github.flinkdiffusion.connector.event.UndecodableEventException;
 import io.github.flinkdiffusion.connector.kafka.Decoded;
-import java.nio.ByteBuffer;
 import org.apache.avro.specific.SpecificRecord;
 import org.apache.flink.api.common.typeinfo.TypeInformation;
 import org.apache.flink.connector.kafka.source.reader.deserializer.KafkaRecordDeserializationSchema;
@@ -21,10 +22,18 @@ public final class EventDeserializer<T extends SpecificRecord>
   private static final long serialVersionUID = 1L;
   private static final byte[] NOTHING = {};
 
-  private final Class<T> eventClass;
+  /** A record from this size on is itself the likely reason when the heap does not suffice. */
+  private static final int LARGE_RECORD_BYTES = 1 << 20;
 
-  public EventDeserializer(Class<T> eventClass) {
+  private final Class<T> eventClass;
+  private final int maxOriginalBytes;
+
+  /**
+   * @param maxOriginalBytes most bytes of a record that a failure holds
+   */
+  public EventDeserializer(Class<T> eventClass, int maxOriginalBytes) {
     this.eventClass = eventClass;
+    this.maxOriginalBytes = maxOriginalBytes;
   }
 
   @Override
@@ -34,9 +43,10 @@ public final class EventDeserializer<T extends SpecificRecord>
 
   Decoded<T> decode(ConsumerRecord<byte[], byte[]> record) {
     if (record.value() == null) {
-      return undecodable(
+      return failure(
           record,
           NOTHING,
+          FailureReason.UNDECODABLE,
           "The record has no value (a tombstone), and a request can not be taken back that way.");
     }
     try {
@@ -50,24 +60,35 @@ public final class EventDeserializer<T extends SpecificRecord>
       }
       return Decoded.event(event);
     } catch (UndecodableEventException e) {
-      return undecodable(record, record.value(), e.getMessage());
+      return failure(record, record.value(), FailureReason.UNDECODABLE, e.getMessage());
+    } catch (OutOfMemoryError e) {
+      if (record.value().length < LARGE_RECORD_BYTES) {
+        throw e; // something else took the heap
+      }
+      return failure(
+          record,
+          record.value(),
+          FailureReason.OUT_OF_MEMORY,
+          "The heap does not suffice for its %d bytes. Send large images beside Kafka."
+              .formatted(record.value().length));
     }
   }
 
-  private Decoded<T> undecodable(
-      ConsumerRecord<byte[], byte[]> record, byte[] original, String why) {
+  private Decoded<T> failure(
+      ConsumerRecord<byte[], byte[]> record, byte[] original, FailureReason reason, String why) {
     return Decoded.failure(
-        FailureEvent.newBuilder()
-            .setReason(FailureReason.UNDECODABLE)
+        Originals.set(FailureEvent.newBuilder(), original, maxOriginalBytes)
+            .setReason(reason)
             .setMessage(
-                "Cannot read a %s from topic %s, partition %d, offset %d: %s"
-                    .formatted(
-                        eventClass.getSimpleName(),
-                        record.topic(),
-                        record.partition(),
-                        record.offset(),
-                        why))
-            .setOriginal(ByteBuffer.wrap(original))
+                FailureMessages.safe(
+                    "Cannot read a %s from topic %s, partition %d, offset %d: %s"
+                        .formatted(
+                            eventClass.getSimpleName(),
+                            record.topic(),
+                            record.partition(),
+                            record.offset(),
+                            why),
+                    null))
             .setTopic(record.topic())
             .setPartition(record.partition())
             .setOffset(record.offset())

@@ -2,7 +2,7 @@ package io.github.flinkdiffusion.connector.kafka.internal;
 
 import io.github.flinkdiffusion.connector.event.EventCodec;
 import io.github.flinkdiffusion.connector.event.FailureEvent;
-import java.nio.ByteBuffer;
+import io.github.flinkdiffusion.connector.event.Originals;
 import java.util.Map;
 import org.apache.flink.api.common.serialization.SerializationSchema;
 
@@ -11,11 +11,14 @@ import org.apache.flink.api.common.serialization.SerializationSchema;
  *
  * <p>A failure holds the record it is about and some words more, so a record that only just went
  * through Kafka would not go through again. The job would fail on it, at every attempt, because of
- * one bad record. Instead the parts that can be found elsewhere are left out, the largest first,
- * and the message says so.
+ * one bad record. Instead the original is truncated, then attributes are left out, and the message
+ * says so.
  */
 public final class FailureSerializer implements SerializationSchema<FailureEvent> {
   private static final long serialVersionUID = 1L;
+
+  /** What the note in the message, and size and digest of a truncated original, add at most. */
+  private static final int NOTE_BYTES = 512;
 
   private final int maxRecordBytes;
 
@@ -26,31 +29,39 @@ public final class FailureSerializer implements SerializationSchema<FailureEvent
   @Override
   public byte[] serialize(FailureEvent failure) {
     EventCodec<FailureEvent> codec = EventCodec.failures();
-    byte[] bytes = codec.encode(failure);
-    if (fits(failure, bytes)) {
+    // Before it is encoded, which copies it: a record may be far too large.
+    FailureEvent shortened = Originals.truncated(failure, maxRecordBytes);
+    byte[] bytes = codec.encode(shortened);
+    if (shortened == failure && fits(failure, bytes)) {
       return bytes;
     }
-    FailureEvent withoutOriginal =
-        FailureEvent.newBuilder(failure)
-            .setOriginal(ByteBuffer.allocate(0))
-            .setMessage(
-                failure.getMessage()
-                    + " (The original of %d bytes is left out: with it this record would exceed the limit of %d bytes.)"
-                        .formatted(failure.getOriginal().remaining(), maxRecordBytes))
-            .build();
-    bytes = codec.encode(withoutOriginal);
-    if (fits(withoutOriginal, bytes)) {
+    int original = shortened.getOriginal().remaining();
+    long excess = RecordSize.of(key(failure), bytes) - maxRecordBytes;
+    shortened =
+        withNote(
+            Originals.truncated(failure, (int) Math.max(0, original - excess - NOTE_BYTES)),
+            failure.getMessage(),
+            "The original is truncated: with all its bytes this record would exceed the limit of"
+                + " %d bytes.");
+    bytes = codec.encode(shortened);
+    if (fits(shortened, bytes)) {
       return bytes;
     }
-    return codec.encode(
-        FailureEvent.newBuilder(withoutOriginal)
-            .setAttributes(Map.of())
-            .setMessage(
-                TooLarge.shortened(failure.getMessage())
-                    + " (Original and attributes are left out: with them this record would exceed the limit of %d bytes.)"
-                        .formatted(maxRecordBytes))
-            .setId(keyText(failure))
-            .build());
+    shortened =
+        withNote(
+            Originals.truncated(failure, 0),
+            TooLarge.shortened(failure.getMessage()),
+            "Original and attributes are left out: with them this record would exceed the limit of"
+                + " %d bytes.");
+    shortened.setAttributes(Map.of());
+    shortened.setId(keyText(failure));
+    return codec.encode(shortened);
+  }
+
+  private FailureEvent withNote(FailureEvent failure, String message, String note) {
+    FailureEvent noted = Originals.copy(failure);
+    noted.setMessage("%s (%s)".formatted(message, note.formatted(maxRecordBytes)));
+    return noted;
   }
 
   private boolean fits(FailureEvent failure, byte[] value) {

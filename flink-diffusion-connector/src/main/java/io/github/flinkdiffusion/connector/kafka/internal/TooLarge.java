@@ -2,6 +2,7 @@ package io.github.flinkdiffusion.connector.kafka.internal;
 
 import io.github.flinkdiffusion.connector.event.CancelEvent;
 import io.github.flinkdiffusion.connector.event.FailureEvent;
+import io.github.flinkdiffusion.connector.event.FailureMessages;
 import io.github.flinkdiffusion.connector.event.FailureReason;
 import io.github.flinkdiffusion.connector.event.ImageEvent;
 import io.github.flinkdiffusion.connector.event.ImageTaskEvent;
@@ -69,7 +70,7 @@ public final class TooLarge {
 
   /** No longer than ids may be. */
   public static String shortened(String text) {
-    return text.length() <= MAX_TEXT_CHARS ? text : text.substring(0, MAX_TEXT_CHARS - 1) + "…";
+    return FailureMessages.shortened(text, MAX_TEXT_CHARS);
   }
 
   private static FailureEvent failure(

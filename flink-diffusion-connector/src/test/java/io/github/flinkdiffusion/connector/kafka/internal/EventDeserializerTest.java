@@ -3,19 +3,24 @@ package io.github.flinkdiffusion.connector.kafka.internal;
 import static java.nio.charset.StandardCharsets.UTF_8;
 import static org.assertj.core.api.Assertions.assertThat;
 
+import com.sun.management.ThreadMXBean;
 import io.github.flinkdiffusion.connector.event.EventCodec;
 import io.github.flinkdiffusion.connector.event.FailureEvent;
 import io.github.flinkdiffusion.connector.event.FailureReason;
+import io.github.flinkdiffusion.connector.event.Payloads;
 import io.github.flinkdiffusion.connector.event.PromptEvent;
 import io.github.flinkdiffusion.connector.event.RecordPosition;
 import io.github.flinkdiffusion.connector.kafka.Decoded;
+import java.lang.management.ManagementFactory;
 import java.nio.ByteBuffer;
 import org.apache.kafka.clients.consumer.ConsumerRecord;
 import org.junit.jupiter.api.Test;
 
 class EventDeserializerTest {
+  private static final int MAX_ORIGINAL = 1000;
+
   private final EventDeserializer<PromptEvent> deserializer =
-      new EventDeserializer<>(PromptEvent.class);
+      new EventDeserializer<>(PromptEvent.class, MAX_ORIGINAL);
 
   private Decoded<PromptEvent> decode(byte[] value) {
     return deserializer.decode(new ConsumerRecord<>("prompts", 3, 17L, null, value));
@@ -51,5 +56,30 @@ class EventDeserializerTest {
     assertThat(failure.getReason()).isEqualTo(FailureReason.UNDECODABLE);
     assertThat(failure.getMessage()).contains("tombstone");
     assertThat(failure.getOriginal().remaining()).isZero();
+  }
+
+  @Test
+  void aLargeRecordThatIsNoEventIsTruncatedToABoundWithItsSizeAndDigest() {
+    byte[] bytes = new byte[20 << 20];
+    FailureEvent failure = decode(bytes).failure().orElseThrow();
+    assertThat(failure.getOriginal().array()).hasSize(MAX_ORIGINAL);
+    assertThat(failure.getOriginalSize()).isEqualTo(bytes.length);
+    assertThat(failure.getOriginalSha256()).isEqualTo(Payloads.sha256(bytes));
+    assertThat(failure.getOffset()).isEqualTo(17L);
+  }
+
+  /** A damaged text of 20 MB is looked at where it is, not in a copy twice as large. */
+  @Test
+  void aDamagedRecordIsNotCopiedToFindOutThatItIs() {
+    byte[] bytes =
+        EventCodec.prompts()
+            .encode(PromptEvent.newBuilder().setId("a").setPrompt("x".repeat(20 << 20)).build());
+    bytes[bytes.length - 1000] = (byte) 0xFF;
+    decode(bytes); // loads classes
+    ThreadMXBean threads = (ThreadMXBean) ManagementFactory.getThreadMXBean();
+    long before = threads.getCurrentThreadAllocatedBytes();
+    FailureEvent failure = decode(bytes).failure().orElseThrow();
+    assertThat(threads.getCurrentThreadAllocatedBytes() - before).isLessThan(1 << 20);
+    assertThat(failure.getMessage()).contains("PromptEvent.prompt is not UTF-8");
   }
 }

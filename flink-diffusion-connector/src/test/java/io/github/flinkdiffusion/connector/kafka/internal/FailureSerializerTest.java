@@ -5,8 +5,12 @@ import static org.assertj.core.api.Assertions.assertThat;
 import io.github.flinkdiffusion.connector.event.EventCodec;
 import io.github.flinkdiffusion.connector.event.FailureEvent;
 import io.github.flinkdiffusion.connector.event.FailureReason;
+import io.github.flinkdiffusion.connector.event.Originals;
+import io.github.flinkdiffusion.connector.event.Payloads;
 import java.nio.ByteBuffer;
+import java.util.Arrays;
 import java.util.Map;
+import java.util.Random;
 import org.junit.jupiter.api.Test;
 
 class FailureSerializerTest {
@@ -31,14 +35,34 @@ class FailureSerializerTest {
   }
 
   @Test
-  void aFailureThatDoesNotFitLeavesItsOriginalOutAndSaysSo() throws Exception {
-    FailureEvent failure = failure().setOriginal(ByteBuffer.allocate(LIMIT)).build();
+  void theOriginalOfAFailureThatDoesNotFitIsTruncatedWithItsSizeAndDigest() throws Exception {
+    byte[] original = new byte[20 << 20];
+    new Random(1).nextBytes(original);
+    for (int length : new int[] {LIMIT - 1060, LIMIT, original.length}) {
+      byte[] record = Arrays.copyOf(original, length);
+      byte[] bytes = serializer.serialize(failure().setOriginal(ByteBuffer.wrap(record)).build());
+      FailureEvent written = EventCodec.failures().decode(bytes);
+
+      assertThat(bytes.length).isBetween(LIMIT - 2048, LIMIT - 1024);
+      assertThat(written.getOriginal())
+          .isEqualTo(ByteBuffer.wrap(record, 0, written.getOriginal().remaining()));
+      assertThat(written.getOriginalSize()).isEqualTo(length);
+      assertThat(written.getOriginalSha256()).isEqualTo(Payloads.sha256(record));
+      assertThat(written.getMessage())
+          .startsWith("steps is 0. (The original is truncated")
+          .contains("limit of 65536 bytes");
+      assertThat(written.getOffset()).isEqualTo(17L);
+    }
+  }
+
+  @Test
+  void sizeAndDigestStayThoseOfTheRecordWhenATruncatedOriginalIsTruncatedAgain() throws Exception {
+    byte[] record = new byte[10 * LIMIT];
+    FailureEvent failure = Originals.set(failure(), record, 2 * LIMIT).build();
     FailureEvent written = EventCodec.failures().decode(serializer.serialize(failure));
-    assertThat(written.getOriginal().remaining()).isZero();
-    assertThat(written.getMessage())
-        .startsWith("steps is 0. (The original of 65536 bytes is left out")
-        .contains("limit of 65536 bytes");
-    assertThat(written.getOffset()).isEqualTo(17L);
+    assertThat(written.getOriginal().remaining()).isLessThan(LIMIT);
+    assertThat(written.getOriginalSize()).isEqualTo(record.length);
+    assertThat(written.getOriginalSha256()).isEqualTo(Payloads.sha256(record));
   }
 
   @Test
