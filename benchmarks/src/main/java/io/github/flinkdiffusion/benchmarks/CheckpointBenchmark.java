@@ -86,7 +86,7 @@ final class CheckpointBenchmark extends BenchmarkCommand {
             One subtask makes pictures with `mini-emoji` on the CPU, at most %d rows a network call, while checkpoints into
             a folder are triggered one after another. The operator is kept full by requests of %d steps and up to
             twice as many more: Flink takes up a checkpoint when the operator takes the record that stands before the barrier,
-            which is when a request leaves; the operator's own part then waits for the call that runs. Twice the rows of a call are begun trajectories with sample and
+            which is when a request leaves. Twice the rows of a call are begun trajectories with sample and
             history; what waits behind them is a request of a few hundred bytes. The synchronous part is that of the
             slowest subtask. *Steps redone*: %d requests of %d steps, of which
             two calls' worth are in flight, a checkpoint when %.0f %% of all steps are made

@@ -1,11 +1,9 @@
 package io.github.flinkdiffusion.ops.batching;
 
-import java.util.Map;
-
 /**
- * One caller's share of a {@link StepBatcher}: its requests, its snapshot, its end. Bounded by the
- * caller, who knows how much it may have in flight. Methods may be called from any thread; only
- * {@link #snapshot} waits.
+ * One caller's share of a {@link StepBatcher}: its requests and its end. Bounded by the caller, who
+ * knows how much it may have in flight. Methods may be called from any thread; none waits for the
+ * device.
  */
 public final class BatchSession implements AutoCloseable {
   private final StepBatcher batcher;
@@ -20,25 +18,13 @@ public final class BatchSession implements AutoCloseable {
   /**
    * Hands over a request; it joins a call at one of the next boundaries.
    *
-   * @param work a request, or a trajectory saved by {@link #snapshot} on a model of equal digest
+   * @param work a request, or a trajectory of {@link Ticket#rest} on a model of equal digest
    * @param listener told what becomes of it, possibly before this method returns
+   * @return says at any time what is left to do
    * @throws BatchingException when the device has failed or is closed
    */
   public Ticket submit(Work work, Submission how, RequestListener listener) {
     return batcher.submit(this, work, how, listener);
-  }
-
-  /**
-   * What is left to do for each of this session's requests, all at the same boundary between two
-   * calls. A request that is not in it has been reported to its listener as finished or failed.
-   *
-   * <p>Waits for the call that runs, no longer: the device goes on as soon as the (heap) copies are
-   * made.
-   *
-   * @throws BatchingException when the device has failed or is closed
-   */
-  public Map<Ticket, Work> snapshot() throws InterruptedException {
-    return batcher.snapshot(this);
   }
 
   /**

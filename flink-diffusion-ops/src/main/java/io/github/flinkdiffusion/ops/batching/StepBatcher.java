@@ -26,10 +26,8 @@ import java.time.Duration;
 import java.util.ArrayList;
 import java.util.Collection;
 import java.util.HashSet;
-import java.util.IdentityHashMap;
 import java.util.LinkedHashSet;
 import java.util.List;
-import java.util.Map;
 import java.util.NavigableSet;
 import java.util.Optional;
 import java.util.Queue;
@@ -39,7 +37,6 @@ import java.util.concurrent.ConcurrentHashMap;
 import java.util.concurrent.ConcurrentLinkedQueue;
 import java.util.concurrent.Semaphore;
 import java.util.concurrent.atomic.AtomicLong;
-import java.util.concurrent.locks.ReentrantLock;
 import java.util.function.Predicate;
 import java.util.function.Supplier;
 import java.util.function.ToIntFunction;
@@ -48,9 +45,12 @@ import java.util.function.ToIntFunction;
  * Step-level batching on one device: before every call it is decided anew who takes part.
  *
  * <p>The loop, {@link #runOnce}, makes one device call at a time and is run by one thread. Between
- * two calls (the <em>boundary</em>) requests join, leave, expire and are saved. Encoding and
- * decoding are calls of their own and alternate with steps, so running trajectories wait for one
- * such call at most. So do previews, for which there is time when nothing else waits.
+ * two calls (the <em>boundary</em>) requests join, leave and expire. Encoding and decoding are calls
+ * of their own and alternate with steps, so running trajectories wait for one such call at most. So
+ * do previews, for which there is time when nothing else waits.
+ *
+ * <p>Nobody waits for a call: other threads leave word for the next boundary, and read at any time
+ * what is left of a request, {@link Ticket#rest}. No lock is held while the device works.
  *
  * <p>Errors are kept as small as they are. A request that the model refuses or whose numbers are no
  * longer finite fails alone. A call that does not fit into memory is halved, tried again, and the
@@ -80,10 +80,7 @@ public final class StepBatcher implements AutoCloseable {
   private volatile BatchingException failure;
   private volatile boolean closed;
 
-  /** Held during a call. Fair, so who wants a snapshot comes between two calls. */
-  private final ReentrantLock boundary = new ReentrantLock(true);
-
-  // Guarded by boundary; each ticket is in exactly one of the three.
+  // Of the device's thread; each ticket is in exactly one of the three.
   private final NavigableSet<Ticket> waiting = new TreeSet<>(Ranking.FIRST_COME);
   private final NavigableSet<Ticket> running = new TreeSet<>(Ranking.FIRST_COME);
   private final NavigableSet<Ticket> denoised = new TreeSet<>(Ranking.FIRST_COME);
@@ -216,25 +213,6 @@ public final class StepBatcher implements AutoCloseable {
         });
   }
 
-  Map<Ticket, Work> snapshot(BatchSession session) throws InterruptedException {
-    boundary.lockInterruptibly();
-    try {
-      requireWorking();
-      drainInbox();
-      Map<Ticket, Work> rest = new IdentityHashMap<>();
-      for (NavigableSet<Ticket> tickets : List.of(waiting, running, denoised)) {
-        for (Ticket ticket : tickets) {
-          if (ticket.session == session) {
-            rest.put(ticket, ticket.rest());
-          }
-        }
-      }
-      return rest;
-    } finally {
-      boundary.unlock();
-    }
-  }
-
   /**
    * Ends the work after the current call, without telling listeners; {@link #runUntilClosed}
    * returns. Does not wait. Idempotent.
@@ -263,19 +241,16 @@ public final class StepBatcher implements AutoCloseable {
    * @return false when there was nothing to do
    */
   public boolean runOnce() {
-    boundary.lock();
+    if (closed || failure != null) {
+      return false;
+    }
     try {
-      if (closed || failure != null) {
-        return false;
-      }
       drainInbox();
       expire();
       return makeNextCall();
     } catch (Throwable e) { // whatever it is: the device's state is unknown, and callers must know
       failAll(e);
       return false;
-    } finally {
-      boundary.unlock();
     }
   }
 
@@ -305,10 +280,10 @@ public final class StepBatcher implements AutoCloseable {
   }
 
   private void encode(int admitted) {
-    boolean resumed = waiting.first().work instanceof Work.Resumed;
+    boolean resumed = waiting.first().rest() instanceof Work.Resumed;
     int limit = Math.min(admitted, limits.of(ENCODE, ANY_SHAPE));
     List<Ticket> batch =
-        choose(waiting, ticket -> ticket.work instanceof Work.Resumed == resumed, t -> 1, limit);
+        choose(waiting, ticket -> ticket.rest() instanceof Work.Resumed == resumed, t -> 1, limit);
     List<Trajectory> started =
         call(
             ENCODE,
@@ -322,8 +297,8 @@ public final class StepBatcher implements AutoCloseable {
     for (int i = 0; i < batch.size(); i++) {
       Ticket ticket = batch.get(i);
       waiting.remove(ticket);
-      ticket.trajectory = started.get(i);
-      (ticket.trajectory.done() ? denoised : running).add(ticket);
+      ticket.started(started.get(i));
+      (ticket.trajectory().done() ? denoised : running).add(ticket);
       if (!ticket.session.isClosed()) {
         ticket.listener.onStarted(Duration.ofNanos(now - ticket.submittedNanos));
       }
@@ -335,8 +310,8 @@ public final class StepBatcher implements AutoCloseable {
     List<Ticket> batch =
         choose(
             running,
-            ticket -> ticket.trajectory.batchKey().equals(key),
-            ticket -> ticket.trajectory.rows(),
+            ticket -> ticket.trajectory().batchKey().equals(key),
+            ticket -> ticket.trajectory().rows(),
             limits.of(STEP, key));
     List<Trajectory> trajectories = trajectories(batch);
     Object done =
@@ -352,8 +327,8 @@ public final class StepBatcher implements AutoCloseable {
       return;
     }
     for (Ticket ticket : batch) {
-      Trajectory trajectory = ticket.trajectory;
-      ticket.noteStep();
+      Trajectory trajectory = ticket.trajectory();
+      ticket.stepped();
       if (trajectory.done()) {
         running.remove(ticket);
         denoised.add(ticket);
@@ -365,11 +340,11 @@ public final class StepBatcher implements AutoCloseable {
   }
 
   private void decode() {
-    Object key = denoised.first().trajectory.batchKey();
+    Object key = denoised.first().trajectory().batchKey();
     List<Ticket> batch =
         choose(
             denoised,
-            ticket -> ticket.trajectory.batchKey().equals(key),
+            ticket -> ticket.trajectory().batchKey().equals(key),
             ticket -> 1,
             limits.of(DECODE, key));
     List<GeneratedImage> images =
@@ -380,6 +355,7 @@ public final class StepBatcher implements AutoCloseable {
     for (int i = 0; i < batch.size(); i++) {
       Ticket ticket = batch.get(i);
       denoised.remove(ticket);
+      ticket.decoded();
       if (!ticket.session.isClosed()) {
         ticket.listener.onFinished(images.get(i));
       }
@@ -394,12 +370,12 @@ public final class StepBatcher implements AutoCloseable {
             .filter(ticket -> ticket.previewDue)
             .findFirst()
             .orElseThrow()
-            .trajectory
+            .trajectory()
             .batchKey();
     List<Ticket> batch =
         choose(
             running,
-            ticket -> ticket.previewDue && ticket.trajectory.batchKey().equals(key),
+            ticket -> ticket.previewDue && ticket.trajectory().batchKey().equals(key),
             ticket -> 1,
             limits.of(PREVIEW, key));
     batch.forEach(ticket -> ticket.previewDue = false);
@@ -424,7 +400,7 @@ public final class StepBatcher implements AutoCloseable {
       Ticket ticket = batch.get(i);
       if (!ticket.session.isClosed()) {
         ticket.listener.onPreview(
-            ticket.trajectory.step(), ticket.trajectory.totalSteps(), previews.get(i));
+            ticket.trajectory().step(), ticket.trajectory().totalSteps(), previews.get(i));
       }
     }
   }
@@ -601,10 +577,10 @@ public final class StepBatcher implements AutoCloseable {
 
   private static String tooLate(Ticket ticket, Ticket.TimeLimit limit) {
     String where =
-        ticket.trajectory == null
+        ticket.trajectory() == null
             ? "it was still waiting"
             : "it was at step %d of %d"
-                .formatted(ticket.trajectory.step(), ticket.trajectory.totalSteps());
+                .formatted(ticket.trajectory().step(), ticket.trajectory().totalSteps());
     return switch (limit) {
       case TIMEOUT ->
           "Request %s was not done within its limit of %d ms: %s; raise the limit, or send less at a time."
@@ -618,12 +594,12 @@ public final class StepBatcher implements AutoCloseable {
   }
 
   private static int rows(Collection<Ticket> tickets) {
-    return tickets.stream().mapToInt(ticket -> ticket.trajectory.rows()).sum();
+    return tickets.stream().mapToInt(ticket -> ticket.trajectory().rows()).sum();
   }
 
   private static Set<Object> shapes(Collection<Ticket> tickets) {
     Set<Object> keys = new LinkedHashSet<>();
-    tickets.forEach(ticket -> keys.add(ticket.trajectory.batchKey()));
+    tickets.forEach(ticket -> keys.add(ticket.trajectory().batchKey()));
     return keys;
   }
 
@@ -632,10 +608,10 @@ public final class StepBatcher implements AutoCloseable {
   }
 
   private static List<TrajectorySnapshot> snapshots(List<Ticket> batch) {
-    return batch.stream().map(ticket -> ((Work.Resumed) ticket.work).snapshot()).toList();
+    return batch.stream().map(ticket -> ((Work.Resumed) ticket.rest()).snapshot()).toList();
   }
 
   private static List<Trajectory> trajectories(List<Ticket> batch) {
-    return batch.stream().map(ticket -> ticket.trajectory).toList();
+    return batch.stream().map(ticket -> ticket.trajectory()).toList();
   }
 }

@@ -19,8 +19,8 @@ import org.slf4j.LoggerFactory;
  * How many rows a second a device makes, by rows of a network call.
  *
  * <p>A larger call makes more rows a second until the device is full; from there on it only takes
- * longer, and everything else waits: newcomers for the next boundary, checkpoints for this one. So
- * the best size is the smallest that is nearly as fast as any.
+ * longer, and newcomers wait for the next boundary. So the best size is the smallest that is nearly
+ * as fast as any.
  *
  * @param points with rows ascending; at least one
  */

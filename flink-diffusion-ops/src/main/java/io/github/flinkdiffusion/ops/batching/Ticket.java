@@ -5,8 +5,8 @@ import io.github.flinkdiffusion.ops.pipeline.Trajectory;
 import java.util.Optional;
 
 /**
- * One submitted request, as long as the batcher has it. Two submissions are two tickets, whatever
- * their ids.
+ * One submitted request. Two submissions are two tickets, whatever their ids. {@link #rest} is for
+ * any thread at any time; the remainder belongs to the device's thread.
  */
 public final class Ticket {
   final BatchSession session;
@@ -14,10 +14,10 @@ public final class Ticket {
   final Submission how;
   final long submittedNanos;
 
-  // From here on: guarded by the batcher's boundary lock.
+  /** Replaced, by the device's thread, when a call has succeeded; its values never change. */
+  private volatile Work rest;
 
-  /** What was asked for, or what is left of it in another attempt. */
-  Work work;
+  // From here on: of the device's thread, once the ticket was handed to it.
 
   /**
    * Position in the order of service, smaller first; see {@link Ranking}. Changes only while the
@@ -32,7 +32,7 @@ public final class Ticket {
   private int failedAttempts;
 
   /** Null until the request is started. */
-  Trajectory trajectory;
+  private Trajectory trajectory;
 
   /** True from a step after which a preview is wanted until the next call that makes previews. */
   boolean previewDue;
@@ -50,7 +50,7 @@ public final class Ticket {
       long submittedNanos) {
     this.session = session;
     this.listener = listener;
-    this.work = work;
+    this.rest = work;
     this.how = how;
     this.rank = rank;
     this.sequence = sequence;
@@ -59,20 +59,41 @@ public final class Ticket {
 
   /** What is being made. */
   public GenerationRequest request() {
-    return work.request();
+    return rest.request();
   }
 
-  /** What would have to be submitted to go on from here. */
-  Work rest() {
-    return trajectory == null ? work : new Work.Resumed(trajectory.snapshot());
+  /**
+   * What would have to be submitted to go on from here. Never waits: while a call runs it is what
+   * was left before that call. After the last step only decoding is left, and that stays so when
+   * the ticket has left the batcher, since the picture may still be on its way to safety.
+   */
+  public Work rest() {
+    return rest;
   }
 
-  /** After a step of its trajectory. */
-  void noteStep() {
+  /** Null until the request is started. */
+  Trajectory trajectory() {
+    return trajectory;
+  }
+
+  /** The device has begun it, or taken it up again. */
+  void started(Trajectory begun) {
+    rest = new Work.Resumed(begun.snapshot());
+    trajectory = begun;
+  }
+
+  /** The device has moved its trajectory on. */
+  void stepped() {
+    rest = new Work.Resumed(trajectory.snapshot());
     int every = how.previewEverySteps();
     if (every > 0 && trajectory.step() % every == 0 && !trajectory.done()) {
       previewDue = true;
     }
+  }
+
+  /** The device has decoded it; only what is saved is kept. */
+  void decoded() {
+    trajectory = null;
   }
 
   boolean hasRetriesLeft() {
@@ -82,7 +103,7 @@ public final class Ticket {
   /** Back to the beginning, as if it had just come; the limits in time go on counting. */
   void startOver(long newRank, long newSequence) {
     failedAttempts++;
-    work = new Work.Fresh(request());
+    rest = new Work.Fresh(request());
     trajectory = null;
     previewDue = false;
     alone = false;

@@ -12,8 +12,8 @@
  * <pre>{@code
  * try (SharedBatchers.Lease lease = SharedBatchers.ofProcess().acquire(key, settings, opener)) {
  *   BatchSession session = lease.batcher().join(sessionListener);
- *   session.submit(new Work.Fresh(request), Submission.DEFAULT, requestListener);
- *   Map<Ticket, Work> checkpoint = session.snapshot(); // what submit takes again after a failure
+ *   Ticket ticket = session.submit(new Work.Fresh(request), Submission.DEFAULT, requestListener);
+ *   Work saved = ticket.rest(); // at any time; what submit takes again after a failure
  * }
  * }</pre>
  */

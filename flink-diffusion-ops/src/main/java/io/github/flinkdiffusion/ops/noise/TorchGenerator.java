@@ -94,6 +94,11 @@ public final class TorchGenerator implements NoiseSource {
     return values;
   }
 
+  /** Another generator at the same place of the stream, which is drawn from by itself. */
+  public TorchGenerator copy() {
+    return new TorchGenerator(state.clone(), next, waiting);
+  }
+
   /**
    * The whole state, about 2.5 KB: a magic number, the position, the 624 words of mt19937, and the
    * waiting value with a flag, all big-endian. It is this project's layout and not that of {@code

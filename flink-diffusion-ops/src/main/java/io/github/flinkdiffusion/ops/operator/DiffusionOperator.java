@@ -12,13 +12,10 @@ import io.github.flinkdiffusion.ops.batching.CallReport;
 import io.github.flinkdiffusion.ops.batching.SessionListener;
 import io.github.flinkdiffusion.ops.batching.SharedBatchers;
 import io.github.flinkdiffusion.ops.batching.StepBatcher;
-import io.github.flinkdiffusion.ops.batching.Ticket;
-import io.github.flinkdiffusion.ops.batching.Work;
 import java.nio.file.Path;
 import java.time.Duration;
 import java.util.ArrayList;
 import java.util.List;
-import java.util.Map;
 import java.util.Optional;
 import java.util.OptionalLong;
 import java.util.concurrent.ExecutorService;
@@ -58,10 +55,11 @@ import org.slf4j.LoggerFactory;
  * state and output hold its reference alone. When the store does not take it the task fails, as it
  * does for other trouble that may pass, and nothing is lost.
  *
- * <p><b>State.</b> A checkpoint waits for at most one device call (and for pictures that are being
- * encoded and stored), then holds each request as far as it has come ({@link InFlight}). Which step
- * is saved does not matter, since any is on the way to the same picture; that each request is there
- * exactly once does. After a scale-in a subtask may begin with more than {@code capacity} requests;
+ * <p><b>State.</b> A checkpoint holds each request as far as it has come ({@link InFlight}). It waits
+ * for nothing: while a device call runs, or a picture is encoded and stored, what was left before is
+ * intact on the heap, and that is what is saved. Which step is saved does not matter, since any is
+ * on the way to the same picture, and each request stands for itself, so they need not be looked at
+ * at the same moment; that each is there exactly once does matter. After a scale-in a subtask may begin with more than {@code capacity} requests;
  * it takes no input until that is worked off.
  *
  * <p>Subclasses say which inputs there are: {@link RequestOperator}, {@link CancellableOperator}.
@@ -191,7 +189,7 @@ abstract class DiffusionOperator extends AbstractStreamOperator<ImageEvent> {
       }
       admit(request);
     }
-    restored = null;
+    restored = List.of();
   }
 
   /**
@@ -353,15 +351,12 @@ abstract class DiffusionOperator extends AbstractStreamOperator<ImageEvent> {
   @Override
   public void snapshotState(StateSnapshotContext context) throws Exception {
     super.snapshotState(context);
-    List<Request> requests = queue.requests();
-    // Empty when nothing is on the device, and then there is nothing to wait for.
-    Map<Ticket, Work> onDevice =
-        requests.stream().allMatch(request -> request.outcome.isDone())
-            ? Map.of()
-            : session.snapshot();
-    List<byte[]> items = new ArrayList<>(requests.size());
-    for (Request request : requests) {
-      items.add(InFlightSerializer.serialize(request.asFarAsItCame(onDevice)));
+    List<byte[]> items = new ArrayList<>();
+    for (Request request : queue.requests()) {
+      items.add(InFlightSerializer.serialize(request.asFarAsItCame()));
+    }
+    for (InFlight item : restored) { // none once it is open
+      items.add(InFlightSerializer.serialize(item));
     }
     state.update(items);
   }

@@ -1,9 +1,6 @@
 package io.github.flinkdiffusion.ops.operator;
 
 import io.github.flinkdiffusion.connector.event.CancelEvent;
-import io.github.flinkdiffusion.ops.batching.Ticket;
-import io.github.flinkdiffusion.ops.batching.Work;
-import java.util.Map;
 
 /** One that was restored with its result. */
 final class FinishedRequest extends Request {
@@ -23,7 +20,7 @@ final class FinishedRequest extends Request {
   void cancel(CancelEvent why) {}
 
   @Override
-  InFlight asFarAsItCame(Map<Ticket, Work> onDevice) {
+  InFlight underWay() {
     return new InFlight.Finished(timestamp, how);
   }
 }

@@ -331,21 +331,17 @@ final class ImageTaskRequest extends Request {
   // ------------------------------------------------------------------ state
 
   @Override
-  InFlight asFarAsItCame(Map<Ticket, Work> onDevice) throws InterruptedException {
-    if (outcome.isDone()) {
-      return finished();
-    }
+  InFlight underWay() {
     if (open == null) {
       return new InFlight.Task(timestamp, task, restored);
     }
     Map<Integer, TrajectorySnapshot> snapshots = new HashMap<>(resumable);
     Map<Integer, Raster> done = new HashMap<>(samples);
     for (Part part : running.values()) {
-      Work rest = part.ticket == null ? null : onDevice.get(part.ticket);
-      if (rest instanceof Work.Resumed resumed) {
-        snapshots.put(part.index, resumed.snapshot());
-      } else if (rest == null && part.sample != null) {
+      if (part.sample != null) {
         done.put(part.index, part.sample);
+      } else if (part.ticket != null && part.ticket.rest() instanceof Work.Resumed resumed) {
+        snapshots.put(part.index, resumed.snapshot());
       }
     }
     return new InFlight.Task(

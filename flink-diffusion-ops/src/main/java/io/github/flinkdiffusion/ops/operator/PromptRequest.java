@@ -14,7 +14,6 @@ import io.github.flinkdiffusion.ops.pipeline.InvalidRequestException;
 import io.github.flinkdiffusion.ops.pipeline.TrajectorySnapshot;
 import java.nio.ByteBuffer;
 import java.time.Duration;
-import java.util.Map;
 import java.util.Optional;
 import java.util.OptionalLong;
 import java.util.concurrent.atomic.AtomicBoolean;
@@ -29,7 +28,7 @@ final class PromptRequest extends Request implements RequestListener {
   private final Optional<TrajectorySnapshot> restored;
   private final AtomicBoolean previewUnderWay = new AtomicBoolean();
 
-  /** Null when it never went to the device. Task thread only. */
+  /** Null when it never went to the device, and when it has its outcome. Task thread only. */
   private Ticket ticket;
 
   /** What took it back, if something did; said before the device is told. */
@@ -90,16 +89,16 @@ final class PromptRequest extends Request implements RequestListener {
   }
 
   @Override
-  InFlight asFarAsItCame(Map<Ticket, Work> onDevice) throws InterruptedException {
-    Work rest = ticket == null ? null : onDevice.get(ticket);
-    if (rest instanceof Work.Fresh) {
-      return new InFlight.Waiting(timestamp, prompt);
-    }
-    if (rest instanceof Work.Resumed resumed) {
-      return new InFlight.Running(timestamp, prompt, resumed.snapshot());
-    }
-    // The device is done with it: at most its picture is still being encoded.
-    return finished();
+  void release() {
+    ticket = null;
+  }
+
+  /** Until its picture is encoded and stored, that is the trajectory that it is decoded from. */
+  @Override
+  InFlight underWay() {
+    return ticket != null && ticket.rest() instanceof Work.Resumed resumed
+        ? new InFlight.Running(timestamp, prompt, resumed.snapshot())
+        : new InFlight.Waiting(timestamp, prompt);
   }
 
   // ------------------------------------------------------------------ from the device's thread

@@ -5,18 +5,14 @@ import io.github.flinkdiffusion.connector.event.FailureReason;
 import io.github.flinkdiffusion.connector.event.ProgressEvent;
 import io.github.flinkdiffusion.connector.payload.PayloadException;
 import io.github.flinkdiffusion.ops.batching.Submission;
-import io.github.flinkdiffusion.ops.batching.Ticket;
-import io.github.flinkdiffusion.ops.batching.Work;
 import io.github.flinkdiffusion.ops.image.ImageException;
 import io.github.flinkdiffusion.ops.pipeline.InvalidRequestException;
 import java.nio.ByteBuffer;
 import java.time.Duration;
 import java.time.Instant;
-import java.util.Map;
 import java.util.Optional;
 import java.util.OptionalLong;
 import java.util.concurrent.CompletableFuture;
-import java.util.concurrent.ExecutionException;
 import java.util.concurrent.atomic.AtomicBoolean;
 import org.apache.flink.streaming.runtime.streamrecord.StreamRecord;
 
@@ -54,11 +50,17 @@ abstract class Request {
   abstract void cancel(CancelEvent why);
 
   /**
-   * What a checkpoint holds of it; task thread.
-   *
-   * @param onDevice what is left of the work that is on the device
+   * What a checkpoint holds of it: its outcome, or what is known to be done of it at this moment.
+   * Waits for nothing, neither the device nor a store; task thread.
    */
-  abstract InFlight asFarAsItCame(Map<Ticket, Work> onDevice) throws InterruptedException;
+  final InFlight asFarAsItCame() {
+    // Of one that ends between this look and the next, what was left before is as good.
+    Outcome how = outcome.getNow(null);
+    return how != null ? new InFlight.Finished(timestamp, how) : underWay();
+  }
+
+  /** What a checkpoint holds of it while it has no outcome; task thread. */
+  abstract InFlight underWay();
 
   /** Frees what it holds, after its outcome; task thread. */
   void release() {}
@@ -148,19 +150,8 @@ abstract class Request {
   }
 
   private void failTask(String what, Throwable cause) {
-    outcome.completeExceptionally(cause);
     host.failTask(
         "The picture of request %s could not be %s: %s".formatted(event.id(), what, cause), cause);
-  }
-
-  /** Waits for an outcome that is under way, for a checkpoint. */
-  final InFlight finished() throws InterruptedException {
-    try {
-      return new InFlight.Finished(timestamp, outcome.get());
-    } catch (ExecutionException e) {
-      throw new DiffusionException(
-          "The picture of request " + event.id() + " could not be saved.", e.getCause());
-    }
   }
 
   /** Notes a step that was made on the device's thread, and tells of it. */

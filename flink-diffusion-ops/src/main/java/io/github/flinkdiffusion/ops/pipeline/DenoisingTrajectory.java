@@ -3,13 +3,19 @@ package io.github.flinkdiffusion.ops.pipeline;
 import io.github.flinkdiffusion.ops.scheduler.SamplerState;
 import java.util.List;
 
-/** A request on its way from noise to a finished sample; all of it is on the heap. */
+/**
+ * A request on its way from noise to a finished sample; all of it is on the heap. It moves in two
+ * parts, {@link #next} and {@link #become}, so that of a batch either all move or none.
+ */
 final class DenoisingTrajectory implements Trajectory {
   private final GenerationRequest request;
   private final String modelDigest;
   private final Beginning beginning;
-  private final SamplerState state;
-  private final TrajectoryNoise noise;
+  private SamplerState state;
+  private TrajectoryNoise noise;
+
+  /** State of the noise; written once a draw rather than once a snapshot. */
+  private byte[] savedNoise;
 
   /**
    * @param state where it is now; the beginning's own, or a restored one
@@ -26,6 +32,7 @@ final class DenoisingTrajectory implements Trajectory {
     this.beginning = beginning;
     this.state = state;
     this.noise = noise;
+    this.savedNoise = noise.saveState();
   }
 
   @Override
@@ -67,7 +74,7 @@ final class DenoisingTrajectory implements Trajectory {
   @Override
   public TrajectorySnapshot snapshot() {
     return new TrajectorySnapshot(
-        request, modelDigest, state.call(), state.sample(), state.history(), noise.saveState());
+        request, modelDigest, state.call(), state.sample(), state.history(), savedNoise);
   }
 
   /** One of another shape and state that follows from the same request. */
@@ -118,8 +125,23 @@ final class DenoisingTrajectory implements Trajectory {
     return prediction;
   }
 
-  void advance(float[] prediction) {
-    state.advance(prediction, noise.shaped(shape()));
-    beginning.afterStep().accept(state);
+  /** Where the trajectory is after one more step. */
+  record Next(SamplerState state, TrajectoryNoise noise, byte[] savedNoise) {}
+
+  /** The next step; changes nothing. */
+  Next next(float[] prediction) {
+    boolean draws = state.plan().needsNoise(state.call());
+    TrajectoryNoise nextNoise = draws ? noise.copy() : noise;
+    SamplerState nextState = state.copy();
+    nextState.advance(prediction, nextNoise.shaped(shape()));
+    beginning.afterStep().accept(nextState);
+    return new Next(nextState, nextNoise, draws ? nextNoise.saveState() : savedNoise);
+  }
+
+  /** Goes to where {@link #next} leads; does not fail. */
+  void become(Next next) {
+    state = next.state();
+    noise = next.noise();
+    savedNoise = next.savedNoise();
   }
 }

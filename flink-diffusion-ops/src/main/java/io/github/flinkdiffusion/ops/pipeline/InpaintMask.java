@@ -55,7 +55,7 @@ final class InpaintMask {
       SamplingPlan plan = state.plan();
       double signal = state.done() ? 1 : plan.signalLevel(state.call());
       double level = state.done() ? 0 : plan.noiseLevel(state.call());
-      float[] sample = state.sample();
+      float[] sample = state.sample().clone();
       for (int i = 0; i < sample.length; i++) {
         if (anew[i % anew.length] == 0) {
           sample[i] = (float) (signal * image[i] + level * noise[i]);

@@ -59,6 +59,11 @@ final class PlacedNoise implements TrajectoryNoise {
   }
 
   @Override
+  public TrajectoryNoise copy() {
+    return new PlacedNoise(request, draw);
+  }
+
+  @Override
   public byte[] saveState() {
     return ByteBuffer.allocate(STATE_BYTES).putInt(STATE_MAGIC).putInt(draw).array();
   }

@@ -20,6 +20,11 @@ final class StreamNoise implements TrajectoryNoise {
   }
 
   @Override
+  public TrajectoryNoise copy() {
+    return new StreamNoise(generator.copy());
+  }
+
+  @Override
   public byte[] saveState() {
     return generator.saveState();
   }

@@ -146,8 +146,12 @@ final class TaskPipeline implements DiffusionPipeline {
               .formatted(first.step(), first.totalSteps(), first.request().id()),
           notFinite);
     }
+    List<DenoisingTrajectory.Next> next = new ArrayList<>(batch.size());
     for (int i = 0; i < trajectories.size(); i++) {
-      trajectories.get(i).advance(predictions.get(i));
+      next.add(trajectories.get(i).next(predictions.get(i)));
+    }
+    for (int i = 0; i < trajectories.size(); i++) {
+      trajectories.get(i).become(next.get(i));
     }
   }
 

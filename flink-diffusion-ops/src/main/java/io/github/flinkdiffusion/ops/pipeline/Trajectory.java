@@ -1,8 +1,8 @@
 package io.github.flinkdiffusion.ops.pipeline;
 
 /**
- * One request on its way from noise to picture. Only the pipeline that made it moves it on; between
- * two device calls any thread that has synchronised with the device's may read it.
+ * One request on its way from noise to picture. Only the pipeline that made it moves it on, on the
+ * device's thread, which alone uses it. Its {@link #snapshot} is for everybody.
  */
 public interface Trajectory {
 
@@ -33,8 +33,9 @@ public interface Trajectory {
   Object batchKey();
 
   /**
-   * Everything that {@link DiffusionPipeline#restore} needs to go on at this step. A copy: later
-   * steps do not change it. Cheap; called between device calls, not always on the device's thread.
+   * Everything that {@link DiffusionPipeline#restore} needs to go on at this step. Immutable: later
+   * steps do not change it, so any thread may keep and read it. Cheap, since it is taken after
+   * every step.
    */
   TrajectorySnapshot snapshot();
 }

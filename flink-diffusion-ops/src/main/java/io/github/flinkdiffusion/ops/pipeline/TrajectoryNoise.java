@@ -30,6 +30,9 @@ interface TrajectoryNoise {
     return n -> gaussian(shape);
   }
 
+  /** Another one at the same place in the stream, which is drawn from by itself. */
+  TrajectoryNoise copy();
+
   /** What {@link #restored} goes on from; begins with a magic number of its kind. */
   byte[] saveState();
 

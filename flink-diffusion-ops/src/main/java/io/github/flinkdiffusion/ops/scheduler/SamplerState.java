@@ -1,7 +1,6 @@
 package io.github.flinkdiffusion.ops.scheduler;
 
 import io.github.flinkdiffusion.ops.noise.NoiseSource;
-import java.util.ArrayDeque;
 import java.util.List;
 
 /**
@@ -11,14 +10,15 @@ import java.util.List;
  *
  * <p>The update runs on the heap: a latent is 16 to 256 KiB and a network call costs a thousand
  * times as much, so nothing is gained on the device, while a trajectory that <em>is</em> its heap
- * arrays checkpoints without a device copy and is independent of the batch it shares. Buffers are
- * reused from call to call. Not thread-safe.
+ * arrays checkpoints without a device copy and is independent of the batch it shares.
+ *
+ * <p>The arrays are never written to again once they are part of a state: each call makes new ones.
+ * So what {@link #sample} and {@link #history} return may be kept as it is, by any thread, and stays
+ * what it was however far the trajectory moves on. The state itself is not thread-safe.
  */
 public final class SamplerState {
 
   private final SamplingPlan plan;
-  private final ArrayDeque<float[]> spare = new ArrayDeque<>();
-  private final float[][] basis = new float[Linear.WIDTH][];
   private int call;
   private float[] x;
   private float[][] history;
@@ -63,8 +63,8 @@ public final class SamplerState {
    *
    * @param plan equal to the plan it was saved under
    * @param call {@link #call()} when it was saved
-   * @param x {@link #sample()} when it was saved; copied
-   * @param history {@link #history()} when it was saved; copied
+   * @param x {@link #sample()} when it was saved; not copied, nobody may write to it any more
+   * @param history {@link #history()} when it was saved; as {@code x}
    * @throws SchedulerException when these cannot belong together
    */
   public static SamplerState restore(SamplingPlan plan, int call, float[] x, float[][] history) {
@@ -78,12 +78,15 @@ public final class SamplerState {
               "Restoring a trajectory: %d remembered arrays, the plan has %d before call %d of %d",
               history.length, plan.historyLength(call), call, plan.calls()));
     }
-    float[][] remembered = new float[history.length][];
     for (int i = 0; i < history.length; i++) {
       requireLength("remembered array " + i, history[i], x.length);
-      remembered[i] = history[i].clone();
     }
-    return new SamplerState(plan, call, x.clone(), remembered);
+    return new SamplerState(plan, call, x, history);
+  }
+
+  /** Another one at the same place, which moves on by itself. Cheap: the arrays are shared. */
+  public SamplerState copy() {
+    return new SamplerState(plan, call, x, history);
   }
 
   public SamplingPlan plan() {
@@ -104,29 +107,28 @@ public final class SamplerState {
     return x.length;
   }
 
-  /** A copy of the current sample. */
+  /** The current sample; read only, and never changed any more. */
   public float[] sample() {
-    return x.clone();
+    return x;
   }
 
-  /** A copy of what is remembered between calls, newest first; empty for one-step samplers. */
+  /**
+   * What is remembered between calls, newest first; empty for one-step samplers. Read only, and
+   * never changed any more.
+   */
   public float[][] history() {
-    float[][] copy = new float[history.length][];
-    for (int i = 0; i < copy.length; i++) {
-      copy[i] = history[i].clone();
-    }
-    return copy;
+    return history;
   }
 
   /**
    * Puts another sample in place of the current one; what is remembered stays. Inpainting does so
    * after each step, for the part that is known.
    *
-   * @param sample {@link #size()} values; copied
+   * @param sample {@link #size()} values; not copied, nobody may write to it any more
    */
   public void replaceSample(float[] sample) {
     requireLength("the sample that replaces another", sample, x.length);
-    System.arraycopy(sample, 0, x, 0, x.length);
+    x = sample;
   }
 
   /** What the network is shown at this call: the sample times c_in, in a fresh array. */
@@ -145,7 +147,7 @@ public final class SamplerState {
   }
 
   /**
-   * Moves the sample by one network call.
+   * Moves the sample by one network call. When this throws, nothing has changed but the noise.
    *
    * @param modelOutput what the network made of {@link #modelInput()}, guidance applied; {@link
    *     #size()} times {@link SamplingPlan#outputFactor()} values, read only, not kept
@@ -160,6 +162,7 @@ public final class SamplerState {
     requireLength(
         "the network's output at call " + call, modelOutput, x.length * plan.outputFactor());
     Step step = plan.step(call);
+    float[][] basis = new float[Linear.WIDTH][];
     basis[Linear.SAMPLE] = x;
     basis[Linear.OUTPUT] = modelOutput;
     System.arraycopy(history, 0, basis, Linear.REMEMBERED, history.length);
@@ -172,59 +175,33 @@ public final class SamplerState {
       basis[Linear.NOISE] = drawn;
     }
     if (step.limit() != Limit.NONE) {
-      float[] limited = buffer();
+      float[] limited = new float[x.length];
       step.prediction().evaluate(basis, limited);
       step.limit().apply(limited);
       basis[Linear.LIMITED] = limited;
     }
-    float[] nextX = buffer();
+    float[] nextX = new float[x.length];
     step.next().evaluate(basis, nextX);
-    float[][] nextHistory = remember(step.memory());
-    recycle(nextHistory);
+    float[][] nextHistory = remembered(step.memory(), basis);
     x = nextX;
     history = nextHistory;
     call++;
   }
 
-  private float[][] remember(List<WeightedSum> memory) {
+  private static float[][] remembered(List<WeightedSum> memory, float[][] basis) {
     float[][] remembered = new float[memory.size()][];
     for (int i = 0; i < remembered.length; i++) {
       WeightedSum sum = memory.get(i);
       int alias = sum.alias();
-      // The output belongs to the caller; every other array is ours and moves on as it is.
+      // The output belongs to the caller; every other array is ours and stays as it is.
       if (alias >= 0 && alias != Linear.OUTPUT) {
         remembered[i] = basis[alias];
       } else {
-        remembered[i] = buffer();
+        remembered[i] = new float[basis[Linear.SAMPLE].length];
         sum.evaluate(basis, remembered[i]);
       }
     }
     return remembered;
-  }
-
-  private void recycle(float[][] kept) {
-    basis[Linear.OUTPUT] = null;
-    basis[Linear.NOISE] = null;
-    for (int i = 0; i < basis.length; i++) {
-      float[] array = basis[i];
-      basis[i] = null;
-      if (array != null && !contains(kept, array)) {
-        spare.push(array);
-      }
-    }
-  }
-
-  private static boolean contains(float[][] arrays, float[] wanted) {
-    for (float[] array : arrays) {
-      if (array == wanted) {
-        return true;
-      }
-    }
-    return false;
-  }
-
-  private float[] buffer() {
-    return spare.isEmpty() ? new float[x.length] : spare.pop();
   }
 
   private static float[] scaled(float[] values, double factor) {

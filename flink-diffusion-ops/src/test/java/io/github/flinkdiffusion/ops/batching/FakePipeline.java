@@ -62,6 +62,9 @@ public final class FakePipeline implements DiffusionPipeline {
   /** Run at the beginning of each device call; tests wait or fail in it. */
   public volatile Runnable beforeCall = () -> {};
 
+  /** Run at the end of each network call, when all has moved and nobody has been told. */
+  public volatile Runnable afterStep = () -> {};
+
   /** Told the rows of each network call when it begins; tests let time pass in it. */
   public volatile IntConsumer beforeStep = rows -> {};
 
@@ -171,6 +174,7 @@ public final class FakePipeline implements DiffusionPipeline {
       throw new NotFiniteException("The network's output is not finite.", bad);
     }
     batch.forEach(trajectory -> ((FakeTrajectory) trajectory).advance());
+    afterStep.run();
   }
 
   @Override

@@ -31,6 +31,9 @@ public final class FakeUpscaler implements DiffusionPipeline {
   /** What one seed more is worth. */
   public static final float SEED = 1 / 512f;
 
+  /** Run at the beginning of each device call. */
+  public volatile Runnable beforeCall = () -> {};
+
   private final int channels;
   private final Tiling tiling;
   private final ModelInfo model;
@@ -90,6 +93,7 @@ public final class FakeUpscaler implements DiffusionPipeline {
 
   @Override
   public List<Trajectory> start(List<GenerationRequest> requests) {
+    beforeCall.run();
     List<Trajectory> started = new ArrayList<>();
     requests.forEach(request -> started.add(new Part(request, 0)));
     return started;
@@ -97,6 +101,7 @@ public final class FakeUpscaler implements DiffusionPipeline {
 
   @Override
   public List<Trajectory> restore(List<TrajectorySnapshot> snapshots) {
+    beforeCall.run();
     List<Trajectory> restored = new ArrayList<>();
     snapshots.forEach(saved -> restored.add(new Part(saved.request(), saved.step())));
     return restored;
@@ -104,11 +109,13 @@ public final class FakeUpscaler implements DiffusionPipeline {
 
   @Override
   public void step(List<Trajectory> batch) {
+    beforeCall.run();
     batch.forEach(trajectory -> ((Part) trajectory).step++);
   }
 
   @Override
   public List<GeneratedImage> finish(List<Trajectory> batch) {
+    beforeCall.run();
     return batch.stream().map(part -> ((Part) part).result()).toList();
   }
 

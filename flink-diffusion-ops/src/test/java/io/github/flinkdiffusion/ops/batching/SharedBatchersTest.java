@@ -167,71 +167,26 @@ class SharedBatchersTest {
   }
 
   @Test
-  void aSnapshotWaitsForTheCurrentCallAndNotForTheRequests() throws Exception {
-    CountDownLatch inCall = new CountDownLatch(1);
+  void whatIsLeftIsKnownWhileACallRuns() throws Exception {
+    CountDownLatch inStep = new CountDownLatch(1);
     CountDownLatch mayGoOn = new CountDownLatch(1);
     try (SharedBatchers.Lease lease = shared.acquire(KEY, SETTINGS, opener)) {
       FakePipeline pipeline = opened.get(0);
-      pipeline.beforeCall =
-          () -> {
-            inCall.countDown();
+      pipeline.beforeStep =
+          rows -> {
+            inStep.countDown();
             await(mayGoOn);
           };
       Outcome outcome = new Outcome();
       BatchSession session = lease.batcher().join(outcome);
-      session.submit(new Work.Fresh(request("a", 1000)), Submission.DEFAULT, outcome);
-      inCall.await();
-      Future<Map<Ticket, Work>> snapshot = others.submit(session::snapshot);
-      assertThat(snapshot).isNotDone();
+      Ticket ticket =
+          session.submit(new Work.Fresh(request("a", 1000)), Submission.DEFAULT, outcome);
+      inStep.await();
+
+      assertThat(ticket.rest()).isInstanceOf(Work.Resumed.class);
+      assertThat(((Work.Resumed) ticket.rest()).snapshot().step()).isZero();
+      session.close();
       mayGoOn.countDown();
-
-      assertThat(snapshot.get().values()).singleElement().isInstanceOf(Work.Resumed.class);
-      session.close();
-    }
-  }
-
-  /**
-   * Were the device stopped for longer, its next call would not begin before the copies are out.
-   */
-  @Test
-  void theDeviceGoesOnWithTheNextCallWhileASnapshotIsUsed() throws Exception {
-    List<CountDownLatch> begun = List.of(new CountDownLatch(1), new CountDownLatch(1));
-    List<CountDownLatch> mayEnd = List.of(new CountDownLatch(1), new CountDownLatch(1));
-    AtomicInteger calls = new AtomicInteger();
-    try (SharedBatchers.Lease lease = shared.acquire(KEY, SETTINGS, opener)) {
-      opened.get(0).beforeCall =
-          () -> {
-            int call = calls.getAndIncrement();
-            if (call < begun.size()) {
-              begun.get(call).countDown();
-              await(mayEnd.get(call));
-            }
-          };
-      Outcome outcome = new Outcome();
-      BatchSession session = lease.batcher().join(outcome);
-      session.submit(new Work.Fresh(request("a", 1000)), Submission.DEFAULT, outcome);
-      begun.get(0).await();
-      CompletableFuture<Map<Ticket, Work>> snapshot = new CompletableFuture<>();
-      Thread saving = new Thread(() -> complete(snapshot, session));
-      saving.start();
-      Awaitility.await().until(() -> saving.getState() == Thread.State.WAITING);
-      mayEnd.get(0).countDown();
-
-      assertThat(snapshot.get()).hasSize(1); // and not only when the second call has ended
-      begun.get(1).await();
-      assertThat(calls).hasValue(2);
-      mayEnd.get(1).countDown();
-      saving.join();
-      session.close();
-    }
-  }
-
-  private static void complete(
-      CompletableFuture<Map<Ticket, Work>> snapshot, BatchSession session) {
-    try {
-      snapshot.complete(session.snapshot());
-    } catch (InterruptedException | RuntimeException e) {
-      snapshot.completeExceptionally(e);
     }
   }
 

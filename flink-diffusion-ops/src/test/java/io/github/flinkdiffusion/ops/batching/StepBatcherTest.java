@@ -20,6 +20,7 @@ class StepBatcherTest {
   private final ManualTicker ticker = new ManualTicker();
   private final RecordedSession sessionEvents = new RecordedSession();
   private final Map<String, RecordedOutcome> outcomes = new HashMap<>();
+  private final List<Ticket> tickets = new ArrayList<>();
 
   private StepBatcher batcher;
   private BatchSession session;
@@ -40,7 +41,17 @@ class StepBatcherTest {
   private Ticket submit(GenerationRequest request, Submission how) {
     RecordedOutcome outcome = new RecordedOutcome();
     outcomes.put(request.id(), outcome);
-    return session.submit(new Work.Fresh(request), how, outcome);
+    Ticket ticket = session.submit(new Work.Fresh(request), how, outcome);
+    tickets.add(ticket);
+    return ticket;
+  }
+
+  /** What a checkpoint would hold now. */
+  private List<Work> leftToDo() {
+    return tickets.stream()
+        .filter(ticket -> outcomes.get(ticket.request().id()).image == null)
+        .map(Ticket::rest)
+        .toList();
   }
 
   private static Submission priority(int priority) {
@@ -395,7 +406,7 @@ class StepBatcherTest {
   }
 
   @Test
-  void onlySoManyAreStartedAhead() throws InterruptedException {
+  void onlySoManyAreStartedAhead() {
     openWith(2);
     for (int i = 0; i < 50; i++) {
       submit(request("r" + i, 100));
@@ -404,8 +415,7 @@ class StepBatcherTest {
       batcher.runOnce();
     }
 
-    assertThat(session.snapshot().values().stream().filter(Work.Resumed.class::isInstance))
-        .hasSize(4);
+    assertThat(leftToDo()).filteredOn(Work.Resumed.class::isInstance).hasSize(4);
   }
 
   @Test
@@ -525,7 +535,9 @@ class StepBatcherTest {
     assertThatThrownBy(() -> submit(request("b", 2)))
         .isInstanceOf(BatchingException.class)
         .hasMessageContaining("The device broke.");
-    assertThatThrownBy(() -> session.snapshot()).isInstanceOf(BatchingException.class);
+    assertThat(((Work.Resumed) tickets.get(0).rest()).snapshot().step())
+        .as("what is left is what was left before the call that failed")
+        .isEqualTo(1);
     assertThatThrownBy(() -> batcher.join(neighbour)).isInstanceOf(BatchingException.class);
   }
 
@@ -548,7 +560,7 @@ class StepBatcherTest {
   }
 
   @Test
-  void aSnapshotHoldsWhatIsLeftOfEachRequestAndGoesOnElsewhere() throws InterruptedException {
+  void whatIsLeftOfEachRequestGoesOnElsewhere() {
     openWith(new BatchPolicy(2, 1, 1, Duration.ofSeconds(30)));
     List<GenerationRequest> requests = new ArrayList<>();
     for (int i = 0; i < 6; i++) {
@@ -558,27 +570,28 @@ class StepBatcherTest {
     for (int i = 0; i < 7; i++) {
       batcher.runOnce();
     }
-    Map<Ticket, Work> saved = session.snapshot();
+    List<Work> saved = leftToDo();
     List<String> finished =
         requests.stream()
             .map(GenerationRequest::id)
             .filter(id -> outcomes.get(id).image != null)
             .toList();
 
-    assertThat(saved.keySet().stream().map(ticket -> ticket.request().id()))
+    assertThat(saved.stream().map(work -> work.request().id()))
         .containsExactlyInAnyOrderElementsOf(
             requests.stream()
                 .map(GenerationRequest::id)
                 .filter(id -> !finished.contains(id))
                 .toList());
-    assertThat(saved.values()).hasAtLeastOneElementOfType(Work.Fresh.class);
-    assertThat(saved.values()).hasAtLeastOneElementOfType(Work.Resumed.class);
+    assertThat(finished).isNotEmpty();
+    assertThat(saved).hasAtLeastOneElementOfType(Work.Fresh.class);
+    assertThat(saved).hasAtLeastOneElementOfType(Work.Resumed.class);
 
     runUntilIdle(); // what goes on here must not change what was saved
     StepBatcher elsewhere =
         new StepBatcher(new FakePipeline(), BatchPolicy.ofRows(8), new ManualTicker());
     BatchSession other = elsewhere.join(new RecordedSession());
-    for (Work work : saved.values()) {
+    for (Work work : saved) {
       RecordedOutcome outcome = new RecordedOutcome();
       outcomes.put(work.request().id(), outcome);
       other.submit(work, Submission.DEFAULT, outcome);
@@ -591,17 +604,52 @@ class StepBatcherTest {
   }
 
   @Test
-  void aSnapshotIsOfOneSessionOnly() throws InterruptedException {
+  void whatIsLeftDoesNotChangeBeforeACallHasSucceeded() {
     openWith(4);
-    BatchSession neighbour = batcher.join(new RecordedSession());
-    submit(request("mine", 3));
-    neighbour.submit(
-        new Work.Fresh(request("theirs", 3)), Submission.DEFAULT, new RecordedOutcome());
+    GenerationRequest request = request("a", 3);
+    Ticket ticket = submit(request);
+    List<Work> duringCalls = new ArrayList<>();
+    pipeline.beforeCall = () -> duringCalls.add(ticket.rest());
+    runUntilIdle();
+
+    assertThat(pipeline.calls)
+        .containsExactly("start[a]", "step[a@0]", "step[a@1]", "step[a@2]", "finish[a]");
+    assertThat(duringCalls.get(0)).isEqualTo(new Work.Fresh(request));
+    assertThat(duringCalls.subList(1, 5))
+        .extracting(work -> ((Work.Resumed) work).snapshot().step())
+        .containsExactly(0, 1, 2, 3);
+    assertThat(ticket.rest())
+        .as("until its picture is safe, it may have to be decoded again")
+        .isEqualTo(duringCalls.get(4));
+    for (Work work : duringCalls) {
+      assertThat(madeElsewhere(work)).isEqualTo(solo(request));
+    }
+  }
+
+  @Test
+  void aCallThatFailsLeavesWhatWasLeft() {
+    openWith(4);
+    pipeline.notFinite.add("bad@1");
+    Ticket good = submit(request("good", 3));
+    submit(request("bad", 3));
+    batcher.runOnce();
+    batcher.runOnce();
+    Work before = good.rest();
     batcher.runOnce();
 
-    assertThat(session.snapshot().keySet().stream().map(ticket -> ticket.request().id()))
-        .containsExactly("mine");
-    assertThat(pipeline.calls).containsExactly("start[mine, theirs]");
+    assertThat(outcomes.get("bad").failure).isNotNull();
+    assertThat(good.rest()).isSameAs(before);
+    runUntilIdle();
+    assertThat(outcomes.get("good").image.image().data()).isEqualTo(solo(good.request()));
+  }
+
+  private static float[] madeElsewhere(Work work) {
+    StepBatcher elsewhere =
+        new StepBatcher(new FakePipeline(), BatchPolicy.ofRows(8), new ManualTicker());
+    RecordedOutcome outcome = new RecordedOutcome();
+    elsewhere.join(new RecordedSession()).submit(work, Submission.DEFAULT, outcome);
+    while (elsewhere.runOnce()) {}
+    return outcome.image.image().data();
   }
 
   @Test
@@ -640,11 +688,11 @@ class StepBatcherTest {
   }
 
   @Test
-  void aTrajectoryOfAnotherModelIsRefused() throws InterruptedException {
+  void aTrajectoryOfAnotherModelIsRefused() {
     openWith(4);
-    submit(request("a", 3));
+    Ticket ticket = submit(request("a", 3));
     batcher.runOnce();
-    Work saved = session.snapshot().values().iterator().next();
+    Work saved = ticket.rest();
     BatchSession other =
         new StepBatcher(
                 new FakePipeline(new ModelInfo("fake", "another digest")),

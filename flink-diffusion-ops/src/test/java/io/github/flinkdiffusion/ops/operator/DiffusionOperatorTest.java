@@ -304,7 +304,7 @@ class DiffusionOperatorTest {
       assertThatThrownBy(subtask::deliverAllMail)
           .isInstanceOf(DiffusionException.class)
           .hasMessageContaining("The device broke.");
-      assertThatThrownBy(subtask::snapshot).hasStackTraceContaining("The device broke.");
+      assertThat(subtask.snapshot()).as("what was left before the call is not lost").isNotNull();
       assertThatThrownBy(() -> subtask.harness.processElement(prompt("b", 1), 0))
           .hasMessageContaining("The device broke.");
     }
@@ -578,6 +578,77 @@ class DiffusionOperatorTest {
       assertThat(subtask.harness.extractOutputStreamRecords())
           .extracting(StreamRecord::getTimestamp)
           .containsExactlyInAnyOrder(1L, 2L, 3L);
+    }
+  }
+
+  @Test
+  void aPictureThatIsNotEncodedYetIsSavedAsItsFinishedTrajectory() throws Exception {
+    PromptEvent prompt = prompt("a", 3);
+    OperatorSubtaskState state;
+    try (Subtask subtask = open()) {
+      subtask.harness.processElement(prompt, 7);
+      while (devices.deviceCall()) {}
+      assertThat(devices.encodings).hasSize(1);
+      state = subtask.snapshot();
+    }
+    ManualDevices after = new ManualDevices();
+    FakePipelines restoring = new FakePipelines();
+    try (Subtask subtask = new Subtask(restoring, settings(), after.services).restore(state)) {
+      subtask.settle(after);
+
+      assertThat(restoring.last().calls).containsExactly("restore[a@3]", "finish[a]");
+      assertThat(subtask.images().get(0).getImage().array()).isEqualTo(undisturbed(prompt));
+    }
+  }
+
+  @Test
+  void aCheckpointBeforeTheRestoredRequestsAreTakenUpHoldsThemAll() throws Exception {
+    List<PromptEvent> prompts = mixture();
+    OperatorSubtaskState state;
+    try (Subtask subtask = open(DiffusionOptions.BATCH_ROWS, 4)) {
+      for (PromptEvent prompt : prompts) {
+        subtask.harness.processElement(prompt, 0);
+      }
+      for (int call = 0; call < 9; call++) {
+        devices.deviceCall();
+      }
+      state = subtask.snapshot();
+    }
+    List<OperatorSubtaskState> saved = new ArrayList<>();
+    ManualDevices restoring = new ManualDevices();
+    FakePipelines pipelines = new FakePipelines();
+    try (Subtask subtask = new Subtask(pipelines, settings(), restoring.services)) {
+      subtask.harness.initializeState(state);
+      saved.add(subtask.snapshot()); // before it is open
+      subtask.harness.open();
+      saved.add(subtask.snapshot()); // before the device knows
+      pipelines.last().beforeCall = () -> saved.add(snapshotOf(subtask)); // while it takes them up
+      restoring.deviceCall();
+      assertThat(pipelines.last().calls.get(0)).startsWith("restore[");
+    }
+    assertThat(saved).hasSize(3);
+    for (OperatorSubtaskState again : saved) {
+      ManualDevices after = new ManualDevices();
+      try (Subtask subtask =
+          new Subtask(new FakePipelines(), settings(), after.services).restore(again)) {
+        subtask.settle(after);
+        assertThat(subtask.images()).hasSize(prompts.size());
+        for (PromptEvent prompt : prompts) {
+          assertThat(subtask.images())
+              .filteredOn(image -> image.getId().equals(prompt.getId()))
+              .singleElement()
+              .satisfies(
+                  image -> assertThat(image.getImage().array()).isEqualTo(undisturbed(prompt)));
+        }
+      }
+    }
+  }
+
+  private static OperatorSubtaskState snapshotOf(Subtask subtask) {
+    try {
+      return subtask.snapshot();
+    } catch (Exception e) {
+      throw new IllegalStateException(e);
     }
   }
 

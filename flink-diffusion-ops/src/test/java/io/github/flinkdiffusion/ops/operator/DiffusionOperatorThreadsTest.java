@@ -14,6 +14,7 @@ import java.util.List;
 import java.util.Set;
 import java.util.concurrent.ConcurrentHashMap;
 import java.util.concurrent.CountDownLatch;
+import java.util.concurrent.ExecutorService;
 import java.util.stream.Collectors;
 import org.apache.flink.runtime.checkpoint.OperatorSubtaskState;
 import org.apache.flink.streaming.api.watermark.Watermark;
@@ -21,6 +22,7 @@ import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.Timeout;
 import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.CsvSource;
 import org.junit.jupiter.params.provider.EnumSource;
 
 /** The operator with the process's own device thread and encoders, as in a task manager. */
@@ -95,8 +97,101 @@ class DiffusionOperatorThreadsTest {
     }
   }
 
+  /** Blocks the device in one call; a checkpoint that waited would never come to its end. */
+  @ParameterizedTest
+  @CsvSource({"start, 0", "step, 0", "step, 2", "finish, 3"})
+  void aCheckpointDoesNotWaitForTheDevice(String call, int stepsBefore) throws Exception {
+    PromptEvent prompt = prompt("a", 3);
+    CountDownLatch inCall = new CountDownLatch(1);
+    CountDownLatch mayGoOn = new CountDownLatch(1);
+    OperatorSubtaskState state;
+    try (Subtask subtask = open()) {
+      FakePipeline pipeline = pipelines.last();
+      int callsBefore = call.equals("start") ? 0 : 1 + stepsBefore;
+      pipeline.beforeCall =
+          () -> {
+            if (pipeline.calls.size() == callsBefore) {
+              inCall.countDown();
+              await(mayGoOn);
+            }
+          };
+      subtask.harness.processElement(prompt, 0);
+      inCall.await();
+      state = subtask.snapshot();
+
+      assertThat(pipeline.calls).as("the call is not over").hasSize(callsBefore);
+      mayGoOn.countDown();
+    }
+    assertRestoredGives(prompt, state);
+    assertThat(pipelines.last().calls)
+        .startsWith(call.equals("start") ? "start[a]" : "restore[a@" + stepsBefore + "]");
+  }
+
   @Test
-  void aSnapshotWaitsForACallAndThenForPicturesThatAreBeingEncoded() throws Exception {
+  void aCheckpointDoesNotWaitForAPictureThatIsEncodedAndStored() throws Exception {
+    PromptEvent prompt = prompt("a", 2);
+    CountDownLatch encoding = new CountDownLatch(1);
+    CountDownLatch mayGoOn = new CountDownLatch(1);
+    ProcessServices slowEncoders =
+        new ProcessServices(
+            ProcessServices.OF_PROCESS.batchers(),
+            (subtask, threads) -> {
+              ExecutorService pool =
+                  ProcessServices.OF_PROCESS.encoders().create(subtask, threads);
+              pool.execute(
+                  () -> {
+                    encoding.countDown();
+                    await(mayGoOn);
+                  });
+              return pool;
+            },
+            new StepLedger());
+    OperatorSubtaskState state;
+    try (Subtask subtask =
+        new Subtask(pipelines, settings(DiffusionOptions.ENCODING_THREADS, 1), slowEncoders)
+            .open()) {
+      CountDownLatch decoded = new CountDownLatch(1);
+      FakePipeline pipeline = pipelines.last();
+      pipeline.beforeCall =
+          () -> {
+            if (pipeline.calls.contains("finish[a]")) {
+              decoded.countDown();
+            }
+          };
+      encoding.await();
+      subtask.harness.processElement(prompt, 0);
+      subtask.harness.processElement(prompt("b", 9), 0); // goes on when "a" is decoded
+      decoded.await();
+      state = subtask.snapshot();
+      mayGoOn.countDown();
+    }
+    assertRestoredGives(prompt, state);
+    assertThat(pipelines.last().calls).anyMatch(call -> call.contains("a@2"));
+    assertThat(pipelines.last().calls).noneMatch(call -> call.startsWith("step") && call.contains("a@"));
+  }
+
+  private void assertRestoredGives(PromptEvent prompt, OperatorSubtaskState state)
+      throws Exception {
+    try (Subtask restored =
+        new Subtask(pipelines, settings(), ProcessServices.OF_PROCESS).restore(state)) {
+      restored.harness.endInput();
+      assertThat(restored.images())
+          .filteredOn(image -> image.getId().equals(prompt.getId()))
+          .singleElement()
+          .satisfies(image -> assertThat(image.getImage().array()).isEqualTo(undisturbed(prompt)));
+    }
+  }
+
+  private static void await(CountDownLatch latch) {
+    try {
+      latch.await();
+    } catch (InterruptedException e) {
+      Thread.currentThread().interrupt(); // the pool is closed
+    }
+  }
+
+  @Test
+  void checkpointsOfABusyDeviceHoldEveryRequest() throws Exception {
     List<OperatorSubtaskState> states = new ArrayList<>();
     List<PromptEvent> prompts = new ArrayList<>();
     int before;

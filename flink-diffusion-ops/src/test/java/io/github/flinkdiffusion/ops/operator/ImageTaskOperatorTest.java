@@ -25,13 +25,17 @@ import io.github.flinkdiffusion.ops.image.Raster;
 import io.github.flinkdiffusion.ops.image.ReadOptions;
 import io.github.flinkdiffusion.ops.image.SampleType;
 import io.github.flinkdiffusion.ops.pipeline.ClassMap;
+import io.github.flinkdiffusion.ops.pipeline.DiffusionPipeline;
 import io.github.flinkdiffusion.ops.pipeline.Seeds;
 import java.net.URI;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
+import java.util.Optional;
 import java.util.OptionalInt;
+import java.util.concurrent.atomic.AtomicInteger;
 import java.util.stream.Stream;
 import org.apache.flink.configuration.MemorySize;
 import org.apache.flink.runtime.checkpoint.OperatorSubtaskState;
@@ -207,6 +211,68 @@ class ImageTaskOperatorTest {
       }
     }
     assertThat(breaks).isGreaterThan(20);
+  }
+
+  @Test
+  void savedInTheMiddleOfAnyCallItGoesOnAndMakesTheSamePicture() throws Exception {
+    Raster image = image(40, 20);
+    ImageTaskEvent task = task("a", image, "image/tiff").setSteps(3).build();
+    int saved = 0;
+    while (true) {
+      Optional<OperatorSubtaskState> state = savedInCall(saved, task);
+      if (state.isEmpty()) {
+        break;
+      }
+      saved++;
+      ManualDevices after = new ManualDevices();
+      try (ImageSubtask subtask =
+          new ImageSubtask(upscalers, settings(), after).restore(state.get())) {
+        subtask.settle();
+        assertThat(subtask.images()).as("saved in call %d", saved).hasSize(1);
+        assertClose(picture(subtask.images().get(0)), expected(image, 3, 3));
+      }
+    }
+    assertThat(saved).isGreaterThan(10);
+  }
+
+  /** Empty when there are not so many calls. */
+  private Optional<OperatorSubtaskState> savedInCall(int which, ImageTaskEvent task)
+      throws Exception {
+    List<OperatorSubtaskState> states = new ArrayList<>();
+    AtomicInteger calls = new AtomicInteger();
+    FakeUpscaler pipeline = upscalers.pipeline();
+    PipelineFactory watched =
+        new PipelineFactory() {
+          private static final long serialVersionUID = 1L;
+
+          @Override
+          public String model() {
+            return upscalers.model();
+          }
+
+          @Override
+          public DiffusionPipeline open(String device) {
+            return pipeline;
+          }
+        };
+    try (ImageSubtask subtask =
+        new ImageSubtask(
+                watched, settings(ImageTaskOptions.PARTS_IN_FLIGHT, 3), new ManualDevices())
+            .open()) {
+      pipeline.beforeCall =
+          () -> {
+            if (calls.getAndIncrement() == which) {
+              try {
+                states.add(subtask.snapshot());
+              } catch (Exception e) {
+                throw new IllegalStateException(e);
+              }
+            }
+          };
+      subtask.task(task);
+      subtask.settle();
+    }
+    return states.stream().findFirst();
   }
 
   private static Raster mean(Raster a, Raster b) {

@@ -30,9 +30,9 @@ import org.apache.flink.streaming.util.AbstractStreamOperatorTestHarness;
 /**
  * A job in miniature, driven by a list of random choices: a replayable source, one to three
  * subtasks on one device, and a sink that commits with checkpoints. Whatever the order in which
- * requests, watermarks, device calls, encodings, mails, checkpoints and failures come: each request
- * is committed exactly once, as the picture that it gives undisturbed, and nothing crosses a
- * watermark.
+ * requests, watermarks, device calls, encodings, mails, checkpoints (also in the middle of a call)
+ * and failures come: each request is committed exactly once, as the picture that it gives
+ * undisturbed, and nothing crosses a watermark.
  */
 class InterleavingsPropertyTest {
   private static final int CAPACITY = 6;
@@ -55,11 +55,32 @@ class InterleavingsPropertyTest {
   @Example
   void aJobThatFailsBeforeItsFirstCheckpointBeginsAnew() throws Exception {
     try (Job job = new Job(OutputOrder.UNORDERED)) {
-      for (int choice : new int[] {0, 1, 2, 40, 40, 40, 99, 3, 40, 95, 40, 99}) {
+      for (int choice : new int[] {0, 1, 2, 40, 40, 40, 99, 3, 40, 93, 40, 99}) {
         job.act(choice, choice);
       }
       job.finish();
       job.assertComplete();
+    }
+  }
+
+  @Example
+  void checkpointsInTheMiddleOfEveryCallHoldEachRequestOnce() throws Exception {
+    for (int call = 0; call < 8; call++) {
+      try (Job job = new Job(OutputOrder.UNORDERED)) {
+        for (int request = 0; request < 4; request++) {
+          job.act(request, request);
+        }
+        for (int before = 0; before < call; before++) {
+          job.act(40, before);
+        }
+        job.act(95, 0); // a checkpoint while a call runs
+        job.act(40, 0);
+        job.act(99, 1); // a failure
+        job.act(97, 0); // a checkpoint when a step is made and nobody knows
+        job.act(99, 1);
+        job.finish();
+        job.assertComplete();
+      }
     }
   }
 
@@ -87,8 +108,13 @@ class InterleavingsPropertyTest {
     return isInvalid(number) || isNotFinite(number);
   }
 
-  /** Some requests end in NaN, in every attempt. */
-  private record Pipelines() implements PipelineFactory {
+  /**
+   * Some requests end in NaN, in every attempt.
+   *
+   * @param beforeCall run when a device call begins
+   * @param afterStep run when a step is made and nobody has been told
+   */
+  private record Pipelines(Runnable beforeCall, Runnable afterStep) implements PipelineFactory {
     @Override
     public String model() {
       return "fake";
@@ -97,6 +123,8 @@ class InterleavingsPropertyTest {
     @Override
     public DiffusionPipeline open(String device) {
       FakePipeline pipeline = new FakePipeline();
+      pipeline.beforeCall = beforeCall;
+      pipeline.afterStep = afterStep;
       for (int number = 0; number < 300; number++) {
         if (isNotFinite(number)) {
           pipeline.notFinite.add("r" + number + "@0");
@@ -118,6 +146,11 @@ class InterleavingsPropertyTest {
     private Checkpoint last;
     private int position;
 
+    /** What happens in the middle of the device's next call, and at the end of its next step. */
+    private Runnable inNextCall = () -> {};
+
+    private Runnable afterNextStep = () -> {};
+
     Job(OutputOrder order) throws Exception {
       this.order = order;
       this.settings =
@@ -133,7 +166,8 @@ class InterleavingsPropertyTest {
       subtasks = new ArrayList<>();
       position = last == null ? 0 : last.position;
       for (int i = 0; i < parallelism; i++) {
-        Subtask subtask = new Subtask(new Pipelines(), settings, devices.services, parallelism, i);
+        Pipelines pipelines = new Pipelines(this::inCall, this::afterStep);
+        Subtask subtask = new Subtask(pipelines, settings, devices.services, parallelism, i);
         if (last == null) {
           subtask.open();
         } else {
@@ -161,8 +195,16 @@ class InterleavingsPropertyTest {
         devices.encodeOne();
       } else if (choice < 93) {
         subtask.subtask.deliverMail();
-      } else if (choice < 98) {
+      } else if (choice < 95) {
         checkpoint();
+      } else if (choice < 97) {
+        inNextCall = this::checkpointUnchecked;
+        devices.deviceCall();
+        inNextCall = () -> {};
+      } else if (choice < 98) {
+        afterNextStep = this::checkpointUnchecked;
+        devices.deviceCall();
+        afterNextStep = () -> {};
       } else {
         fail(1 + salt % 3);
       }
@@ -171,8 +213,23 @@ class InterleavingsPropertyTest {
       }
     }
 
+    private void inCall() {
+      inNextCall.run();
+    }
+
+    private void afterStep() {
+      afterNextStep.run();
+    }
+
+    private void checkpointUnchecked() {
+      try {
+        checkpoint();
+      } catch (Exception e) {
+        throw new IllegalStateException("A checkpoint in the middle of a call failed.", e);
+      }
+    }
+
     private void checkpoint() throws Exception {
-      while (devices.encodeOne()) {} // a snapshot waits for these, and they are on this thread
       OperatorSubtaskState[] states = new OperatorSubtaskState[subtasks.size()];
       for (int i = 0; i < states.length; i++) {
         states[i] = subtasks.get(i).subtask.snapshot();

@@ -326,7 +326,7 @@ class RecoveryITCase {
    */
   private static final class Scenario {
     static final List<FakePipeline> OPENED = Collections.synchronizedList(new ArrayList<>());
-    static final Set<String> SAVED_MID_WAY = ConcurrentHashMap.newKeySet();
+    static final Set<String> MID_WAY = ConcurrentHashMap.newKeySet();
     static final AtomicInteger HELD_STEPS = new AtomicInteger();
 
     /** Requests that stay at step 3, so that the job does not end before they are cancelled. */
@@ -345,7 +345,7 @@ class RecoveryITCase {
 
     static void reset() {
       OPENED.clear();
-      SAVED_MID_WAY.clear();
+      MID_WAY.clear();
       HELD_STEPS.set(0);
       STUCK.clear();
       checkpointWithTrajectories = new CountDownLatch(1);
@@ -360,11 +360,11 @@ class RecoveryITCase {
     }
 
     /**
-     * What is saved may belong to a later checkpoint than the one that a subtask just hears of; the
-     * one after it has it for certain, since held trajectories stay.
+     * A trajectory may have come to its step after the checkpoint that a subtask just hears of was
+     * taken; the one after it has it for certain, since held trajectories stay.
      */
     static synchronized void checkpointCompleted(long checkpointId) {
-      if (!SAVED_MID_WAY.isEmpty()) {
+      if (!MID_WAY.isEmpty()) {
         firstWithTrajectories = Math.min(firstWithTrajectories, checkpointId);
         if (checkpointId > firstWithTrajectories) {
           checkpointWithTrajectories.countDown();
@@ -503,7 +503,7 @@ class RecoveryITCase {
     @Override
     public TrajectorySnapshot snapshot() {
       if (step() == 3) {
-        Scenario.SAVED_MID_WAY.add(request().id());
+        Scenario.MID_WAY.add(request().id());
       }
       return fake.snapshot();
     }
