@@ -6,6 +6,7 @@ import static org.assertj.core.api.Assertions.assertThatThrownBy;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.Arrays;
 import java.util.stream.Stream;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
@@ -107,15 +108,30 @@ class GraphTest {
 
   @Test
   void theSameGraphAndWeightsGiveTheSameParameters(@TempDir Path folder) throws IOException {
+    byte[] archive = archive(folder, graphWithBias(), (byte) 1);
+    assertThat(archive(folder, graphWithBias(), (byte) 1)).isEqualTo(archive);
+    assertThat(archive(folder, graphWithBias(), (byte) 2))
+        .as("the archive holds the weights")
+        .isNotEqualTo(archive);
+    try (Stream<Path> files = Files.list(folder)) {
+      assertThat(files).as("a second writer replaces the first one's file").hasSize(1);
+    }
+  }
+
+  private static Graph graphWithBias() {
     Graph graph = new Graph();
     Method forward = graph.method("forward");
     forward.returns(forward.add(forward.input("x"), graph.parameter("bias", 4)));
-    ArchiveWriter writer = new ArchiveWriter(graph, StorageType.FLOAT16);
+    return graph;
+  }
+
+  /** What a writer of its own makes of the graph; each byte of its weights is the given one. */
+  private static byte[] archive(Path folder, Graph graph, byte weight) throws IOException {
+    byte[] weights = new byte[8];
+    Arrays.fill(weights, weight);
     Path target = folder.resolve("net.pt");
-    writer.write(target, (name, shape, out) -> out.write(new byte[8]));
-    writer.write(target, (name, shape, out) -> out.write(new byte[8]));
-    try (Stream<Path> files = Files.list(folder)) {
-      assertThat(files).containsExactly(target);
-    }
+    new ArchiveWriter(graph, StorageType.FLOAT16)
+        .write(target, (name, shape, out) -> out.write(weights));
+    return Files.readAllBytes(target);
   }
 }
