@@ -86,6 +86,15 @@ public final class Arguments {
     return new Arguments(more);
   }
 
+  /**
+   * SHA-256 of all names and values in lower-case hex. Arguments that are put together in another
+   * order have the same digest. An image counts by its size and the values of its pixels: the same
+   * image in another file format has the same digest.
+   */
+  public String digest() {
+    return ArgumentsDigest.of(this);
+  }
+
   @Override
   public boolean equals(Object other) {
     return other instanceof Arguments that && values.equals(that.values);

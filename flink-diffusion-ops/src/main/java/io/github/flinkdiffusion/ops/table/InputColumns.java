@@ -12,12 +12,7 @@ import io.github.flinkdiffusion.ops.pipeline.Numbers;
 import io.github.flinkdiffusion.ops.pipeline.Parameter;
 import io.github.flinkdiffusion.ops.pipeline.Parameters;
 import java.io.Serializable;
-import java.nio.ByteBuffer;
-import java.nio.charset.StandardCharsets;
-import java.security.MessageDigest;
-import java.security.NoSuchAlgorithmException;
 import java.util.ArrayList;
-import java.util.HexFormat;
 import java.util.List;
 import java.util.Map;
 import java.util.TreeMap;
@@ -36,8 +31,9 @@ import org.apache.flink.table.types.logical.LogicalTypeRoot;
 
 /**
  * What the columns of a model's input mean. The column {@code id} names a request in messages and,
- * where there is no {@code seed}, gives its seed; without it, a row is named by the digest of its
- * values, so that equal rows give equal pictures, also after a restart. The column {@code
+ * where there is no {@code seed}, gives its seed; without it, a row is named by the {@link
+ * Arguments#digest digest of its arguments}, so that equal rows give equal images, also after a
+ * restart, and the same image as a function called with the same arguments. The column {@code
  * ensemble_size} is the number of a row's samples.
  */
 final class InputColumns implements Serializable {
@@ -200,19 +196,20 @@ final class InputColumns implements Serializable {
    * @throws io.github.flinkdiffusion.ops.image.ImageException for bytes that are no picture
    */
   GenerationSpec spec(Values values, Arguments defaults, UnaryOperator<Raster> seen) {
-    String id = values.id() == null ? digest(values) : values.id();
-    GenerationSpec spec = new GenerationSpec(id, defaults);
+    Arguments arguments = defaults;
     for (int i = 0; i < columns.size(); i++) {
       Object value = values.values().get(i);
       if (value != null) {
-        spec = with(spec, Parameters.named(columns.get(i).parameter()).orElseThrow(), value, seen);
+        arguments =
+            with(
+                arguments, Parameters.named(columns.get(i).parameter()).orElseThrow(), value, seen);
       }
     }
-    return spec;
+    return new GenerationSpec(values.id() == null ? arguments.digest() : values.id(), arguments);
   }
 
-  private static <T> GenerationSpec with(
-      GenerationSpec spec, Parameter<T> parameter, Object value, UnaryOperator<Raster> seen) {
+  private static <T> Arguments with(
+      Arguments arguments, Parameter<T> parameter, Object value, UnaryOperator<Raster> seen) {
     Object converted = value;
     if (value instanceof byte[] bytes) {
       Raster picture = Images.read(bytes, ReadOptions.DEFAULT);
@@ -220,7 +217,7 @@ final class InputColumns implements Serializable {
     } else if (parameter.type() == Double.class && value instanceof Long number) {
       converted = number.doubleValue();
     }
-    return spec.with(parameter, parameter.type().cast(converted));
+    return arguments.with(parameter, parameter.type().cast(converted));
   }
 
   /**
@@ -250,22 +247,5 @@ final class InputColumns implements Serializable {
       }
     }
     return digests;
-  }
-
-  private static String digest(Values values) {
-    try {
-      MessageDigest digest = MessageDigest.getInstance("SHA-256");
-      for (Object value : values.values()) {
-        byte[] bytes =
-            value instanceof byte[] picture
-                ? picture
-                : String.valueOf(value).getBytes(StandardCharsets.UTF_8);
-        digest.update(ByteBuffer.allocate(Integer.BYTES).putInt(bytes.length).array());
-        digest.update(bytes);
-      }
-      return HexFormat.of().formatHex(digest.digest());
-    } catch (NoSuchAlgorithmException e) {
-      throw new IllegalStateException("Every Java platform has SHA-256.", e);
-    }
   }
 }

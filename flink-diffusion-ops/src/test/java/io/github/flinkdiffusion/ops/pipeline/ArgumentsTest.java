@@ -4,6 +4,7 @@ import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
 import io.github.flinkdiffusion.ops.image.Raster;
+import java.util.List;
 import java.util.Map;
 import net.jqwik.api.Example;
 import net.jqwik.api.ForAll;
@@ -59,6 +60,52 @@ class ArgumentsTest {
         .hasMessage("image is a picture, which can not be given as a text.");
     assertThatThrownBy(() -> Parameters.IMAGE.format(Raster.filled(1, 1, 1, 0)))
         .hasMessage("image is a picture, which can not be written as a text.");
+  }
+
+  @Example
+  void theDigestDependsNeitherOnTheOrderNorOnTheHistoryOfArguments() {
+    Raster image = new Raster(1, 1, 2, new float[] {0.25f, 0.5f});
+    Arguments asked =
+        Arguments.NONE
+            .with(Parameters.PROMPT, "a cat")
+            .with(Parameters.STEPS, 4L)
+            .with(Parameters.ETA, 0.5)
+            .with(Parameters.SIGMAS, new Numbers(3, 1))
+            .with(Parameters.IMAGE, image);
+    Arguments otherwise =
+        Arguments.NONE
+            .with(Parameters.IMAGE, new Raster(1, 1, 2, new float[] {0.25f, 0.5f}))
+            .with(Parameters.SIGMAS, new Numbers(3, 1))
+            .with(Parameters.ETA, 0.1)
+            .with(Parameters.STEPS, 4L)
+            .with(Parameters.ETA, 0.5)
+            .with(Parameters.PROMPT, "a cat");
+    assertThat(otherwise.digest()).isEqualTo(asked.digest()).matches("[0-9a-f]{64}");
+  }
+
+  @Example
+  void theDigestDependsOnEveryNameAndValue() {
+    Raster image = new Raster(1, 2, 2, new float[] {0, 0.25f, 0.5f, 1});
+    Arguments asked = Arguments.NONE.with(Parameters.PROMPT, "a cat").with(Parameters.IMAGE, image);
+    assertThat(
+            List.of(
+                asked.digest(),
+                asked.with(Parameters.PROMPT, "a dog").digest(),
+                asked.without(Parameters.PROMPT).digest(),
+                asked.without(Parameters.PROMPT).with(Parameters.PROMPT_2, "a cat").digest(),
+                asked.with(Parameters.STEPS, 1L).digest(),
+                asked.with(Parameters.STEPS, 2L).digest(),
+                asked.with(Parameters.ETA, 1.0).digest(),
+                asked.with(Parameters.SIGMAS, new Numbers(3, 1)).digest(),
+                asked.with(Parameters.SIGMAS, new Numbers(3, 2)).digest(),
+                asked.with(Parameters.IMAGE, image(0, 0.25f, 0.5f, 0.75f)).digest(),
+                asked.with(Parameters.IMAGE, new Raster(1, 1, 4, image.data())).digest(),
+                asked.without(Parameters.IMAGE).with(Parameters.MASK, image).digest()))
+        .doesNotHaveDuplicates();
+  }
+
+  private static Raster image(float... values) {
+    return new Raster(1, 2, 2, values);
   }
 
   @Property(tries = 200)
