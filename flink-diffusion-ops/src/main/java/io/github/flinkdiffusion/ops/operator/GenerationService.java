@@ -20,9 +20,11 @@ import io.github.flinkdiffusion.ops.pipeline.ModelInfo;
 import io.github.flinkdiffusion.ops.pipeline.ResultMeaning;
 import io.github.flinkdiffusion.ops.pipeline.Signature;
 import java.io.Serializable;
+import java.time.Duration;
 import java.util.Collection;
 import java.util.List;
 import java.util.Map;
+import java.util.Optional;
 import java.util.Set;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.ConcurrentHashMap;
@@ -45,16 +47,34 @@ public final class GenerationService implements AutoCloseable {
     private final ModelSettings model;
     private final DiffusionSettings diffusion;
 
-    private Settings(ModelSettings model, DiffusionSettings diffusion) {
+    /** Null without a limit. */
+    private final Duration timeout;
+
+    private Settings(ModelSettings model, DiffusionSettings diffusion, Duration timeout) {
       this.model = model;
       this.diffusion = diffusion;
+      this.timeout = timeout;
     }
 
     /**
      * @throws DiffusionException naming the option, its value and what would be accepted
      */
     public static Settings of(ReadableConfig config) {
-      return new Settings(ModelSettings.of(config), DiffusionSettings.of(config));
+      DiffusionSettings diffusion = DiffusionSettings.of(config);
+      return new Settings(ModelSettings.of(config), diffusion, diffusion.timeout().orElse(null));
+    }
+
+    /**
+     * These, and no request is worked on for longer than that.
+     *
+     * @param limit zero or less is none
+     */
+    public Settings endingWithin(Duration limit) {
+      boolean tighter =
+          !limit.isNegative()
+              && !limit.isZero()
+              && (timeout == null || limit.compareTo(timeout) < 0);
+      return tighter ? new Settings(model, diffusion, limit) : this;
     }
   }
 
@@ -93,9 +113,7 @@ public final class GenerationService implements AutoCloseable {
                 settings.diffusion.batch(),
                 () -> pipelines.open(device));
     Submission how =
-        settings
-            .diffusion
-            .timeout()
+        Optional.ofNullable(settings.timeout)
             .map(Submission.DEFAULT::withTimeout)
             .orElse(Submission.DEFAULT)
             .withRetries(settings.diffusion.requestRetries());

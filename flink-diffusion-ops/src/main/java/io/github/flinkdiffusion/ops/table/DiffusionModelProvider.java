@@ -1,12 +1,14 @@
 package io.github.flinkdiffusion.ops.table;
 
 import io.github.flinkdiffusion.ops.operator.DiffusionOptions;
+import java.time.Duration;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Set;
 import java.util.TreeSet;
 import org.apache.flink.configuration.ConfigOption;
+import org.apache.flink.configuration.ConfigOptions;
 import org.apache.flink.configuration.Configuration;
 import org.apache.flink.table.api.ValidationException;
 import org.apache.flink.table.functions.AsyncPredictFunction;
@@ -25,35 +27,45 @@ final class DiffusionModelProvider implements AsyncPredictRuntimeProvider, Predi
   private static final List<ConfigOption<?>> BATCHING =
       List.of(DiffusionOptions.BATCH_ROWS, DiffusionOptions.BATCH_AGING);
 
-  private static final Set<String> FLINKS = Set.of("async", "output-mode", CONCURRENCY, "timeout");
+  /** After which Flink fails the job, whatever on-error says. */
+  private static final ConfigOption<Duration> TIMEOUT =
+      ConfigOptions.key("timeout").durationType().noDefaultValue();
+
+  private static final Set<String> FLINKS =
+      Set.of("async", "output-mode", CONCURRENCY, TIMEOUT.key());
 
   private final InputColumns inputs;
   private final OutputColumns outputs;
   private final ClauseSettings settings;
   private final Map<String, String> options;
   private final int sessionConcurrency;
+  private final Duration sessionTimeout;
 
   /**
    * @param settings of the model and the device
    * @param options of the WITH clause
    * @param sessionConcurrency rows that Flink gives a subtask at a time where a call does not say
+   * @param sessionTimeout after which Flink fails the job where a call does not say
    */
   DiffusionModelProvider(
       InputColumns inputs,
       OutputColumns outputs,
       ClauseSettings settings,
       Map<String, String> options,
-      int sessionConcurrency) {
+      int sessionConcurrency,
+      Duration sessionTimeout) {
     this.inputs = inputs;
     this.outputs = outputs;
     this.settings = settings;
     this.options = Map.copyOf(options);
     this.sessionConcurrency = sessionConcurrency;
+    this.sessionTimeout = sessionTimeout;
   }
 
   @Override
   public ModelProvider copy() {
-    return new DiffusionModelProvider(inputs, outputs, settings, options, sessionConcurrency);
+    return new DiffusionModelProvider(
+        inputs, outputs, settings, options, sessionConcurrency, sessionTimeout);
   }
 
   @Override
@@ -64,7 +76,8 @@ final class DiffusionModelProvider implements AsyncPredictRuntimeProvider, Predi
             config,
             config.containsKey(CONCURRENCY)
                 ? Integer.parseInt(config.get(CONCURRENCY))
-                : sessionConcurrency));
+                : sessionConcurrency,
+            context.runtimeConfig().getOptional(TIMEOUT).orElse(sessionTimeout)));
   }
 
   @Override
@@ -83,7 +96,7 @@ final class DiffusionModelProvider implements AsyncPredictRuntimeProvider, Predi
           "The CONFIG map of ML_PREDICT has '%s', but with 'async' = 'false' Flink gives the model one row at a time; leave one of them out."
               .formatted(CONCURRENCY));
     }
-    return new DiffusionPredictFunction(prediction(config, 1));
+    return new DiffusionPredictFunction(prediction(config, 1, null));
   }
 
   /** The CONFIG map, which Flink passes on as it was written. */
@@ -91,7 +104,10 @@ final class DiffusionModelProvider implements AsyncPredictRuntimeProvider, Predi
     return ((Configuration) context.runtimeConfig()).toMap();
   }
 
-  private Prediction prediction(Map<String, String> config, int concurrency) {
+  /**
+   * @param timeout null where Flink waits for a row as long as it takes
+   */
+  private Prediction prediction(Map<String, String> config, int concurrency, Duration timeout) {
     requireKnown(config);
     Map<String, String> all = new LinkedHashMap<>(options);
     all.putAll(config);
@@ -108,11 +124,12 @@ final class DiffusionModelProvider implements AsyncPredictRuntimeProvider, Predi
         new Prediction.Plan(
             inputs,
             outputs,
-            settings.service(),
+            timeout == null ? settings.service() : settings.service().endingWithin(timeout),
             onError,
             settings.encodingThreads(),
             concurrency,
-            ArgumentValues.samples(all)),
+            ArgumentValues.samples(all),
+            timeout),
         all);
   }
 

@@ -56,7 +56,8 @@ public final class DiffusionModelProviderFactory implements ModelProviderFactory
         with,
         context
             .getConfiguration()
-            .get(ExecutionConfigOptions.TABLE_EXEC_ASYNC_ML_PREDICT_MAX_CONCURRENT_OPERATIONS));
+            .get(ExecutionConfigOptions.TABLE_EXEC_ASYNC_ML_PREDICT_MAX_CONCURRENT_OPERATIONS),
+        context.getConfiguration().get(ExecutionConfigOptions.TABLE_EXEC_ASYNC_ML_PREDICT_TIMEOUT));
   }
 
   /** Flink would name all options, too, but not the one that was meant. */

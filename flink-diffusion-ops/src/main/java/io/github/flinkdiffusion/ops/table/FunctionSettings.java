@@ -2,6 +2,7 @@ package io.github.flinkdiffusion.ops.table;
 
 import io.github.flinkdiffusion.ops.operator.GenerationService;
 import java.io.Serializable;
+import java.time.Duration;
 import java.util.LinkedHashMap;
 import java.util.Map;
 import java.util.Set;
@@ -11,6 +12,7 @@ import org.apache.flink.configuration.ConfigOption;
 import org.apache.flink.configuration.Configuration;
 import org.apache.flink.configuration.ReadableConfig;
 import org.apache.flink.table.api.ValidationException;
+import org.apache.flink.table.api.config.ExecutionConfigOptions;
 
 /**
  * What a module's option say about one of its functions.
@@ -19,13 +21,18 @@ import org.apache.flink.table.api.ValidationException;
  * @param options parameters that are set for all calls
  * @param encodingThreads that decode and encode pictures
  * @param failing whether a call that can not be done fails the job instead of giving NULL
+ * @param timeout after which Flink fails the job, as the session has it when the module is loaded
  */
 record FunctionSettings(
     GenerationService.Settings service,
     Map<String, String> options,
     int encodingThreads,
-    boolean failing)
+    boolean failing,
+    Duration timeout)
     implements Serializable {
+  static final ConfigOption<Duration> TIMEOUT =
+      ExecutionConfigOptions.TABLE_EXEC_ASYNC_SCALAR_TIMEOUT;
+
   /**
    * @param prefix of the function's options, such as {@code text-to-image.}
    * @param module all options of the module
@@ -60,7 +67,11 @@ record FunctionSettings(
               .formatted(prefix));
     }
     return new FunctionSettings(
-        settings.service(), own, settings.encodingThreads(), onError == OnError.FAIL);
+        settings.service().endingWithin(session.get(TIMEOUT)),
+        own,
+        settings.encodingThreads(),
+        onError == OnError.FAIL,
+        session.get(TIMEOUT));
   }
 
   static <T> void copy(ConfigOption<T> option, ReadableConfig from, Configuration to) {

@@ -11,8 +11,7 @@ import io.github.flinkdiffusion.ops.pipeline.Arguments;
 import io.github.flinkdiffusion.ops.pipeline.GenerationSpec;
 import io.github.flinkdiffusion.ops.pipeline.InvalidRequestException;
 import io.github.flinkdiffusion.ops.pipeline.Parameter;
-import io.github.flinkdiffusion.ops.pipeline.Parameters;
-import io.github.flinkdiffusion.ops.pipeline.Seeds;
+import java.time.Duration;
 import java.util.HashMap;
 import java.util.Locale;
 import java.util.Map;
@@ -31,7 +30,9 @@ import org.slf4j.LoggerFactory;
  * ensemble, whose seeds follow each other. Calls of one subtask, of others and of operators in the
  * process share network calls.
  *
- * <p>A request without a seed gets one from its arguments, so that equal calls give equal pictures.
+ * <p>A call is named by the {@link Arguments#digest digest of its arguments}, from which it gets
+ * its seed if it brings none, as a row of {@code ML_PREDICT} without an id does: equal arguments
+ * give equal images.
  *
  * @param <T> the value
  */
@@ -45,10 +46,12 @@ abstract class ImageFunction<T> extends AsyncScalarFunction {
   private final Map<String, String> options;
   private final int encodingThreads;
   private final boolean failing;
+  private final Duration timeout;
 
   private transient Arguments defaults;
   private transient GenerationService service;
   private transient ExecutorService pool;
+  private transient TimeLimit limit;
 
   /**
    * @param name as in SQL
@@ -59,6 +62,7 @@ abstract class ImageFunction<T> extends AsyncScalarFunction {
     this.options = settings.options();
     this.encodingThreads = settings.encodingThreads();
     this.failing = settings.failing();
+    this.timeout = settings.timeout();
   }
 
   @Override
@@ -67,7 +71,9 @@ abstract class ImageFunction<T> extends AsyncScalarFunction {
     int subtask = context.getTaskInfo().getIndexOfThisSubtask();
     service =
         GenerationService.open(settings, context.getExternalResourceInfos(GPU_RESOURCE), subtask);
-    pool = EncodingPool.start(name.toLowerCase(Locale.ROOT) + "-" + subtask, encodingThreads);
+    String user = name.toLowerCase(Locale.ROOT) + "-" + subtask;
+    pool = EncodingPool.start(user, encodingThreads);
+    limit = new TimeLimit(timeout, FunctionSettings.TIMEOUT.key(), user);
   }
 
   /** Flink would call it while it plans, and takes NULL for what is not there at once. */
@@ -93,10 +99,13 @@ abstract class ImageFunction<T> extends AsyncScalarFunction {
       Arguments asked,
       Map<Parameter<Raster>, byte[]> pictures) {
     Map<String, String> copied = new HashMap<>(config);
-    CompletableFuture.supplyAsync(() -> call(copied, asked, pictures), pool)
-        .thenCompose(
-            call -> Answer.of(service, call.spec(), call.samples(), call.inputDigests(), pool))
-        .thenApplyAsync(answer -> value(service, answer), pool)
+    limit
+        .guard(
+            CompletableFuture.supplyAsync(() -> call(copied, asked, pictures), pool)
+                .thenCompose(
+                    call ->
+                        Answer.of(service, call.spec(), call.samples(), call.inputDigests(), pool))
+                .thenApplyAsync(answer -> value(service, answer), pool))
         .whenComplete(
             (value, thrown) -> {
               if (thrown == null) {
@@ -122,11 +131,7 @@ abstract class ImageFunction<T> extends AsyncScalarFunction {
       digests.put(picture.getKey().name(), Audit.sha256(picture.getValue()));
     }
     arguments = arguments.with(asked);
-    String id = name + " " + Integer.toHexString(arguments.hashCode());
-    if (!arguments.has(Parameters.SEED)) {
-      arguments = arguments.with(Parameters.SEED, Seeds.fromId(arguments.toString()));
-    }
-    return new Call(new GenerationSpec(id, arguments), samples, digests);
+    return new Call(new GenerationSpec(arguments.digest(), arguments), samples, digests);
   }
 
   /** Takes the number of samples, which is no parameter, out of the call's map. */
@@ -148,7 +153,8 @@ abstract class ImageFunction<T> extends AsyncScalarFunction {
     boolean concernsThisCallAlone =
         cause instanceof InvalidRequestException
             || cause instanceof GenerationException
-            || cause instanceof ImageException;
+            || cause instanceof ImageException
+            || cause instanceof RowTimeoutException;
     if (failing || !concernsThisCallAlone) {
       result.completeExceptionally(cause);
     } else {
@@ -159,6 +165,9 @@ abstract class ImageFunction<T> extends AsyncScalarFunction {
 
   @Override
   public void close() {
+    if (limit != null) {
+      limit.close();
+    }
     if (service != null) {
       service.close();
     }

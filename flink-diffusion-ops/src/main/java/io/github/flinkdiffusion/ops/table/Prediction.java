@@ -9,6 +9,7 @@ import io.github.flinkdiffusion.ops.pipeline.InvalidRequestException;
 import io.github.flinkdiffusion.ops.pipeline.Parameter;
 import io.github.flinkdiffusion.ops.pipeline.Signature;
 import java.io.Serializable;
+import java.time.Duration;
 import java.util.Collection;
 import java.util.List;
 import java.util.Map;
@@ -32,6 +33,7 @@ final class Prediction implements Serializable {
    *
    * @param concurrency rows that Flink gives a subtask at a time
    * @param samples of a row that does not say
+   * @param timeout after which Flink fails the job; null without one
    */
   record Plan(
       InputColumns inputs,
@@ -40,7 +42,8 @@ final class Prediction implements Serializable {
       OnError onError,
       int encodingThreads,
       int concurrency,
-      int samples)
+      int samples,
+      Duration timeout)
       implements Serializable {}
 
   private final Plan plan;
@@ -49,6 +52,9 @@ final class Prediction implements Serializable {
   private transient Arguments defaults;
   private transient GenerationService service;
   private transient ExecutorService pool;
+
+  /** Null without a limit. */
+  private transient TimeLimit limit;
 
   /**
    * @param options the parameters that are set for all rows, as {@link ArgumentValues} reads them
@@ -66,6 +72,9 @@ final class Prediction implements Serializable {
             plan.settings(), context.getExternalResourceInfos(GPU_RESOURCE), subtask);
     requireAllThatTheModelNeeds();
     pool = EncodingPool.start(Integer.toString(subtask), plan.encodingThreads());
+    if (plan.timeout() != null) {
+      limit = new TimeLimit(plan.timeout(), "'timeout'", Integer.toString(subtask));
+    }
     if (subtask == 0 && plan.concurrency() * plan.samples() < service.rowLimit()) {
       LOG.warn(
           "Model {} takes up to {} rows in one network call, but Flink gives it {} at a time; set"
@@ -96,19 +105,20 @@ final class Prediction implements Serializable {
    */
   CompletableFuture<Collection<RowData>> predict(RowData row) {
     InputColumns.Values values = plan.inputs().read(row);
-    return CompletableFuture.supplyAsync(
-            () -> plan.inputs().spec(values, defaults, service::seen), pool)
-        .thenCompose(
-            spec ->
-                Answer.of(
-                    service,
-                    spec,
-                    InputColumns.samples(values, plan.samples()),
-                    plan.inputs().digests(values),
-                    pool))
-        .<Collection<RowData>>thenApplyAsync(
-            answer -> List.of(plan.outputs().row(new OutputColumn.Result(answer, service))), pool)
-        .exceptionally(this::failed);
+    CompletableFuture<Collection<RowData>> answer =
+        CompletableFuture.supplyAsync(
+                () -> plan.inputs().spec(values, defaults, service::seen), pool)
+            .thenCompose(
+                spec ->
+                    Answer.of(
+                        service,
+                        spec,
+                        InputColumns.samples(values, plan.samples()),
+                        plan.inputs().digests(values),
+                        pool))
+            .<Collection<RowData>>thenApplyAsync(
+                made -> List.of(plan.outputs().row(new OutputColumn.Result(made, service))), pool);
+    return (limit == null ? answer : limit.guard(answer)).exceptionally(this::failed);
   }
 
   private Collection<RowData> failed(Throwable thrown) {
@@ -119,7 +129,8 @@ final class Prediction implements Serializable {
     boolean concernsThisRowAlone =
         cause instanceof InvalidRequestException
             || cause instanceof GenerationException
-            || cause instanceof ImageException;
+            || cause instanceof ImageException
+            || cause instanceof RowTimeoutException;
     if (!concernsThisRowAlone || plan.onError() == OnError.FAIL) {
       throw cause instanceof RuntimeException unchecked
           ? unchecked
@@ -131,6 +142,9 @@ final class Prediction implements Serializable {
   }
 
   void close() {
+    if (limit != null) {
+      limit.close();
+    }
     if (service != null) {
       service.close();
     }

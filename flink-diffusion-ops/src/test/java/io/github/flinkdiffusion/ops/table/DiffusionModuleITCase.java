@@ -8,6 +8,7 @@ import io.github.flinkdiffusion.ops.image.PngCodec;
 import io.github.flinkdiffusion.ops.image.Raster;
 import io.github.flinkdiffusion.ops.image.SampleType;
 import io.github.flinkdiffusion.ops.imaging.Audit;
+import io.github.flinkdiffusion.ops.pipeline.Parameters;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.HexFormat;
@@ -108,7 +109,62 @@ class DiffusionModuleITCase {
   }
 
   private static String png(int side) {
-    return HexFormat.of().formatHex(PngCodec.encode(Raster.filled(3, side, side, 0.5f)));
+    return png(side, 0.5f);
+  }
+
+  private static String png(int side, float value) {
+    return HexFormat.of().formatHex(PngCodec.encode(Raster.filled(3, side, side, value)));
+  }
+
+  private static final String TO_IMAGE =
+      "IMAGE_TO_IMAGE(x'%s', 'a red apple', MAP['strength', '0.5', 'steps', '2', 'guidance-scale',"
+          + " '2'])";
+
+  @Test
+  void theSeedOfACallComesFromAllItsArgumentsAndFromNothingElse() throws Exception {
+    sql.executeSql(LOAD);
+    String ordered = TO_IMAGE.formatted(png(64));
+    String otherwise =
+        "IMAGE_TO_IMAGE(x'%s', 'a red apple', MAP['guidance-scale', '2', 'steps', '2', 'strength', '0.5'])"
+            .formatted(png(64));
+    Row row =
+        query("SELECT %s, %s, %s".formatted(ordered, otherwise, TO_IMAGE.formatted(png(64, 0.25f))))
+            .get(0);
+    assertThat(seed(row, 1)).as("another order").isEqualTo(seed(row, 0));
+    assertThat(seed(row, 2)).as("another image of the same size").isNotEqualTo(seed(row, 0));
+
+    sql.executeSql(
+        """
+        CREATE MODEL painter INPUT (strength DOUBLE, image BYTES, prompt STRING) OUTPUT (seed BIGINT)
+        WITH ('provider' = 'diffusion', 'model.folder' = '%s', 'device' = 'cpu', 'batch.rows' = '4',
+          'guidance-scale' = '2', 'scheduler' = 'DDIMScheduler', 'steps' = '2')
+        """
+            .formatted(MODELS.resolve("tiny-sd1")));
+    Row predicted =
+        query(
+                """
+                SELECT seed FROM ML_PREDICT(
+                  (SELECT CAST(0.5 AS DOUBLE) AS strength, x'%s' AS image, 'a red apple' AS prompt),
+                  MODEL painter, DESCRIPTOR(strength, image, prompt))
+                """
+                    .formatted(png(64)))
+            .get(0);
+    assertThat(predicted.<Long>getFieldAs(0)).as("ML_PREDICT").isEqualTo(seed(row, 0));
+  }
+
+  private static long seed(Row row, int column) {
+    return Audit.of(picture(row, column).metadata()).orElseThrow().arguments().get(Parameters.SEED);
+  }
+
+  @Test
+  void aCallThatTakesTooLongGivesNullBeforeFlinkFailsTheJob() throws Exception {
+    sql.getConfig().set("table.exec.async-scalar.timeout", "1 s");
+    sql.executeSql(LOAD);
+    assertThat(
+            query(
+                "SELECT TEXT_TO_IMAGE('a cat', MAP['steps', '900', 'width', '512', 'height',"
+                    + " '512'])"))
+        .containsExactly(Row.of((Object) null));
   }
 
   @Test

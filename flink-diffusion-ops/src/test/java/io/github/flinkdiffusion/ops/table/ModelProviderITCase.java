@@ -197,6 +197,35 @@ class ModelProviderITCase {
   }
 
   @Test
+  void aRowThatTakesTooLongSaysSoBeforeFlinkFailsTheJob() throws Exception {
+    prompts("a red apple");
+    model(IN, "width INT, `error-string` STRING", "'scheduler' = 'DDIMScheduler'");
+    List<Row> rows =
+        query(
+            CALL.formatted(
+                ", MAP['timeout', '1 s', 'on-error', 'COLUMN', 'steps', '900', 'width', '512', 'height', '512']"));
+    assertThat(rows).hasSize(1);
+    assertThat(rows.get(0).<String>getFieldAs("error-string"))
+        .startsWith(
+            "There is no result after 900 ms, and Flink would fail the job after 1 s ('timeout')");
+    // Only this row: what follows it on the device is answered.
+    assertThat(query(CALL.formatted(", MAP['steps', '2']")).get(0).<Integer>getFieldAs("width"))
+        .isEqualTo(64);
+  }
+
+  @Test
+  void lorasAndConfigsCanBeSetInTheWithClause() throws Exception {
+    prompts("a red apple");
+    Path lora = Path.of("src/test/resources/fixtures/lora/peft.safetensors").toAbsolutePath();
+    model(IN, "image BYTES", SHORT, "'model.loras' = '%s=0.8'".formatted(lora));
+    byte[] with = query(CALL.formatted("")).get(0).getFieldAs("image");
+    sql.executeSql("DROP MODEL painter");
+    model(IN, "image BYTES", SHORT);
+    byte[] without = query(CALL.formatted("")).get(0).getFieldAs("image");
+    assertThat(PngCodec.decode(with)).isNotEqualTo(PngCodec.decode(without));
+  }
+
+  @Test
   void aPictureIsMadeOfAPicture() throws Exception {
     byte[] png = PngCodec.encode(Raster.filled(3, 64, 64, 0.5f));
     StringBuilder hex = new StringBuilder();
@@ -225,6 +254,8 @@ class ModelProviderITCase {
         "'model.precision' = 'INT4' | width INT | id STRING, prompt STRING | | Option 'model.precision' can not be 'INT4'; it must be FLOAT32, FLOAT16 or BFLOAT16.",
         "'model.pipeline' = 'FluxPipeline' | width INT | id STRING, prompt STRING | | Option 'model.pipeline' can not be FluxPipeline; it takes",
         "'model.folder' = '/no/such/model' | width INT | id STRING, prompt STRING | | The model on device cpu could not be opened: Model folder /no/such/model does not exist on this machine; every task manager must find it under this path.",
+        "'model.loras' = 'style.safetensors' | width INT | id STRING, prompt STRING | | Option 'model.loras' can not hold 'style.safetensors'; each entry is file=scale, such as",
+        "'model.configs' = '/no/such/configs' | width INT | id STRING, prompt STRING | | /no/such/configs",
         "'on-error' = 'PANIC' | width INT | id STRING, prompt STRING | | Option 'on-error' can not be 'PANIC'; it must be FAIL, DROP or COLUMN.",
         "'steps' = '2' | width STRING | id STRING, prompt STRING | | Output column 'width' is STRING; it must be INT.",
         "'steps' = '2' | breadth INT | id STRING, prompt STRING | | Output column 'breadth' is nothing that a diffusion model gives; columns may be image BYTES",
