@@ -74,7 +74,8 @@ final class DpmSolver {
           case "sde-dpmsolver++" -> Algorithm.SDE_DPM_SOLVER_PP;
           default -> Algorithm.DPM_SOLVER_PP;
         };
-    if (!algorithm.onImage()
+    // The reference refuses deis, which it takes for dpmsolver++, just as those without the pluses.
+    if (!name.endsWith("++")
         && fields.choice("final_sigmas_type", "zero", "zero", "sigma_min").equals("zero")) {
       throw fields.unsupported(
           "final_sigmas_type", "zero", "sigma_min, with algorithm_type = " + name);

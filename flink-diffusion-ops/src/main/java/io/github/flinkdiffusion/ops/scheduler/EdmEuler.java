@@ -24,7 +24,7 @@ final class EdmEuler {
     double[] sigmas =
         karras
             ? Sigmas.karras(greatest, least, n, fields.number("rho", 7))
-            : Sigmas.exponential(greatest, least, n);
+            : exponential(greatest, least, n);
     boolean toZero = fields.choice("final_sigmas_type", "zero", "zero", "sigma_min").equals("zero");
     double[] all = SigmaSpace.append(sigmas, toZero ? 0 : sigmas[n - 1]);
     Churn churn = options.churn();
@@ -44,5 +44,10 @@ final class EdmEuler {
       call.next(sample.plus(slope.times(all[i + 1] - raised)));
     }
     return plan.build();
+  }
+
+  /** Counted from the least, which therefore is what a single step has. */
+  private static double[] exponential(double greatest, double least, int n) {
+    return n == 1 ? new double[] {least} : Sigmas.exponential(greatest, least, n);
   }
 }

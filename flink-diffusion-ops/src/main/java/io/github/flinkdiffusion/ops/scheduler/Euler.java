@@ -28,7 +28,11 @@ final class Euler {
             : listed(fields, schedule, n, options);
     Churn churn = options.churn();
     PlanBuilder plan = new PlanBuilder(fields, n, space.initNoiseSigma(fields));
-    for (int i = options.skippedSteps(); i < n; i++) {
+    // The reference takes a continuous timestep for each sigma but the last, and log-linear ones
+    // are
+    // one more than the steps.
+    int calls = continuous ? space.sigmas().length - 1 : n;
+    for (int i = options.skippedSteps(); i < calls; i++) {
       double sigma = space.sigmas()[i];
       double timestep = continuous ? 0.25 * Math.log(sigma) : space.timesteps()[i];
       Call call = SigmaSpace.open(plan, timestep, sigma);
