@@ -346,7 +346,7 @@ def option_runs(out, picture, report=False):
     runs.run("clip_skip_all", pipe, 83, None, "EulerDiscreteScheduler", clip_skip=2, **steps, **common)
     runs.run("timesteps_euler", pipe, 84, None, "EulerDiscreteScheduler", timesteps=[999, 700, 420, 130, 11], **common)
     runs.run("timesteps_dpmpp_2m", pipe, 85, None, "DPMSolverMultistepScheduler", timesteps=[999, 845, 606, 353, 142], **common)
-    runs.run("timesteps_ddpm", pipe, 86, None, "DDPMScheduler", {"clip_sample": True}, timesteps=[901, 500, 100, 0], **common)
+    runs.run("timesteps_ddpm", pipe, 86, None, "DDPMScheduler", timesteps=[901, 500, 100, 0], **common)
     runs.run("sigmas_euler", pipe, 87, None, "EulerDiscreteScheduler", sigmas=[14.6, 5.9, 2.7, 0.9, 0.0], **common)
     pipe = StableDiffusionImg2ImgPipeline(**pipe.components, requires_safety_checker=False)
     pipe.set_progress_bar_config(disable=True)

@@ -60,7 +60,8 @@ class SupportedReferenceTest {
       # What is supported
 
       Class names and keys are those of diffusers 0.42 and transformers. Written by `SupportedReferenceTest` from the code: keys are
-      those that the readers were seen to ask for, accepted values those that their errors name. Do not edit.
+      those that the readers were seen to ask for, accepted values those that their errors name. Do not edit. Where results are
+      knowingly not diffusers': [DIFFERENCES.md](DIFFERENCES.md).
 
       """;
 

@@ -35,7 +35,7 @@ final class LatentUpscale implements Task {
   private LatentUpscale(Components components) {
     this.components = components;
     this.plans = SamplingPlans.open(components);
-    this.lowResolution = everyTimestep(components.config("low_res_scheduler"));
+    this.lowResolution = everyTimestep(components);
     this.maxNoiseLevel =
         Math.min(
             components.folder().config().integer("max_noise_level", 350),
@@ -99,8 +99,10 @@ final class LatentUpscale implements Task {
   }
 
   /** The plan whose calls are all training timesteps, the last first. */
-  private static SamplingPlan everyTimestep(Config config) {
-    SchedulerConfig scheduler = SchedulerConfig.fromJson(config.node(), config.source());
+  private static SamplingPlan everyTimestep(Components components) {
+    String name = "low_res_scheduler";
+    SchedulerConfig scheduler = SamplingPlans.config(components, name);
+    Config config = components.config(name);
     return Schedulers.plan(scheduler, config.integer("num_train_timesteps", 1000));
   }
 

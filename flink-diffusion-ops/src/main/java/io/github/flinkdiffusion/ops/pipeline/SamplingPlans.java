@@ -18,7 +18,8 @@ final class SamplingPlans {
   private static final String DDIM_INVERSE = "DDIMInverseScheduler";
   private static final int KEPT = 256;
 
-  private record Key(String scheduler, int steps, SamplingOptions options) {}
+  private record Key(
+      String scheduler, int steps, SamplingOptions options, SchedulerCorrections corrections) {}
 
   private final SchedulerConfig own;
 
@@ -38,14 +39,32 @@ final class SamplingPlans {
     this.own = own;
   }
 
-  /** The component {@code scheduler}. */
+  /** The component {@code scheduler}, as it is. */
   static SamplingPlans open(Components components) {
-    Config config = components.config("scheduler");
-    SchedulerConfig own = SchedulerConfig.fromJson(config.node(), config.source());
+    return open(components, SchedulerCorrections.NONE);
+  }
+
+  /**
+   * The component {@code scheduler}.
+   *
+   * @param corrections of the pipeline that most requests are for
+   */
+  static SamplingPlans open(Components components, SchedulerCorrections corrections) {
+    SchedulerConfig own = config(components, "scheduler");
     if (Schedulers.supported().contains(own.className())) {
-      checkUsable(own);
+      checkUsable(corrections.ofOwn(own));
     }
     return new SamplingPlans(own);
+  }
+
+  /**
+   * A scheduler's config under the class that {@code model_index.json} names, which diffusers makes
+   * of it whatever class the config itself names.
+   */
+  static SchedulerConfig config(Components components, String component) {
+    Config config = components.config(component);
+    return SchedulerConfig.fromJson(
+        config.node(), config.source(), components.className(component));
   }
 
   /**
@@ -101,7 +120,12 @@ final class SamplingPlans {
    * @throws InvalidRequestException naming what is not supported and what is
    */
   SamplingPlan plan(GenerationRequest request) {
-    return plan(request, options(request.arguments()));
+    return plan(request, SchedulerCorrections.NONE);
+  }
+
+  /** As {@link #plan(GenerationRequest)}, in a pipeline that corrects its scheduler's config. */
+  SamplingPlan plan(GenerationRequest request, SchedulerCorrections corrections) {
+    return plan(request, options(request.arguments()), corrections);
   }
 
   private static SamplingOptions options(Arguments request) {
@@ -127,8 +151,9 @@ final class SamplingPlans {
    *
    * @throws InvalidRequestException naming what is not supported and what is
    */
-  SamplingPlan planFromImage(GenerationRequest request) {
-    return plan(request, options(request.arguments()).withSkippedSteps(skipped(request)));
+  SamplingPlan planFromImage(GenerationRequest request, SchedulerCorrections corrections) {
+    return plan(
+        request, options(request.arguments()).withSkippedSteps(skipped(request)), corrections);
   }
 
   /**
@@ -139,7 +164,8 @@ final class SamplingPlans {
    */
   SamplingPlan planOfStrength(GenerationRequest request) {
     double strength = request.get(Parameters.STRENGTH);
-    return plan(request, options(request.arguments()).withStrength(strength));
+    return plan(
+        request, options(request.arguments()).withStrength(strength), SchedulerCorrections.NONE);
   }
 
   /**
@@ -148,7 +174,7 @@ final class SamplingPlans {
    *
    * @throws InvalidRequestException naming what is not supported and what is
    */
-  SamplingPlan planThroughInversion(GenerationRequest request) {
+  SamplingPlan planThroughInversion(GenerationRequest request, SchedulerCorrections corrections) {
     if (!request.scheduler().equals(DDIM)) {
       throw new InvalidRequestException(
           "scheduler is %s; with a sourcePrompt it must be %s, which can be inverted."
@@ -160,10 +186,11 @@ final class SamplingPlans {
       throw new InvalidRequestException(
           "The request has a sourcePrompt and lists timesteps or sigmas; it may have one of both.");
     }
-    SamplingPlan inverse = plan(DDIM_INVERSE, request.steps(), SamplingOptions.DEFAULTS);
+    SamplingPlan inverse =
+        plan(DDIM_INVERSE, request.steps(), SamplingOptions.DEFAULTS, corrections);
     return inverse
         .first(request.steps() - skipped)
-        .then(plan(request, options.withSkippedSteps(skipped)));
+        .then(plan(request, options.withSkippedSteps(skipped), corrections));
   }
 
   private static int skipped(GenerationRequest request) {
@@ -182,12 +209,14 @@ final class SamplingPlans {
     return numbers == null ? List.of() : Arrays.stream(numbers.values()).boxed().toList();
   }
 
-  private SamplingPlan plan(GenerationRequest request, SamplingOptions options) {
-    return plan(request.scheduler(), request.steps(), options);
+  private SamplingPlan plan(
+      GenerationRequest request, SamplingOptions options, SchedulerCorrections corrections) {
+    return plan(request.scheduler(), request.steps(), options, corrections);
   }
 
-  private SamplingPlan plan(String scheduler, int steps, SamplingOptions options) {
-    Key key = new Key(scheduler, steps, options);
+  private SamplingPlan plan(
+      String scheduler, int steps, SamplingOptions options, SchedulerCorrections corrections) {
+    Key key = new Key(scheduler, steps, options, corrections);
     SamplingPlan known = plans.get(key);
     if (known != null) {
       return known;
@@ -198,7 +227,10 @@ final class SamplingPlans {
               .formatted(scheduler, String.join(", ", Schedulers.supported())));
     }
     try {
-      SchedulerConfig config = scheduler.equals(own.className()) ? own : own.withClass(scheduler);
+      SchedulerConfig config =
+          scheduler.equals(own.className())
+              ? corrections.ofOwn(own)
+              : corrections.passedOn(own).withClass(scheduler);
       SamplingPlan plan = Schedulers.plan(config, steps, options);
       plans.put(key, plan);
       return plan;

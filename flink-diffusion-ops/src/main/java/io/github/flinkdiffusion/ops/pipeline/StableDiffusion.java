@@ -45,6 +45,8 @@ final class StableDiffusion implements Task {
    * @param paints whether a part of a picture can be made anew and a picture inverted
    * @param spreadsStrength whether all steps are made at any strength, over a shorter schedule;
    *     else steps are left out
+   * @param corrections what diffusers' pipelines without a mask change in the scheduler's config
+   * @param maskedCorrections what its pipeline with a mask changes
    */
   private record Family(
       String name,
@@ -53,7 +55,14 @@ final class StableDiffusion implements Task {
       Choice guidance,
       Choice strength,
       boolean paints,
-      boolean spreadsStrength) {}
+      boolean spreadsStrength,
+      SchedulerCorrections corrections,
+      SchedulerCorrections maskedCorrections) {
+
+    SchedulerCorrections corrections(GenerationRequest request) {
+      return request.get(Parameters.MASK) == null ? corrections : maskedCorrections;
+    }
+  }
 
   private static final Family STABLE_DIFFUSION =
       new Family(
@@ -65,7 +74,9 @@ final class StableDiffusion implements Task {
               "1 with a mask or a sourcePrompt, 0.8 with an image alone",
               asked -> strength(asked, 1.0, 0.8)),
           true,
-          false);
+          false,
+          SchedulerCorrections.IMAGES,
+          SchedulerCorrections.INPAINTING);
 
   private static final Family XL =
       new Family(
@@ -77,7 +88,9 @@ final class StableDiffusion implements Task {
               "0.9999 with a mask, 1 with a sourcePrompt, 0.3 with an image alone",
               asked -> strength(asked, 0.9999, 0.3)),
           true,
-          false);
+          false,
+          SchedulerCorrections.NONE,
+          SchedulerCorrections.NONE);
 
   private static final Family LATENT_CONSISTENCY =
       new Family(
@@ -87,7 +100,9 @@ final class StableDiffusion implements Task {
           new Choice("8.5", asked -> 8.5),
           new Choice("0.8 with an image", asked -> strength(asked, 1.0, 0.8)),
           false,
-          true);
+          true,
+          SchedulerCorrections.NONE,
+          SchedulerCorrections.NONE);
 
   private static Double strength(Arguments asked, double masked, double alone) {
     if (asked.has(Parameters.MASK)) {
@@ -119,7 +134,7 @@ final class StableDiffusion implements Task {
       Conditioning conditioning) {
     this.components = components;
     this.family = family;
-    this.plans = SamplingPlans.open(components);
+    this.plans = SamplingPlans.open(components, family.corrections());
     this.conditioning = conditioning;
     this.denoiser =
         Denoiser.of(
@@ -270,12 +285,14 @@ final class StableDiffusion implements Task {
   @Override
   public SamplingPlan plan(GenerationRequest request) {
     if (request.get(Parameters.IMAGE) == null) {
-      return plans.plan(request);
+      return plans.plan(request, family.corrections(request));
     }
     if (inverted(request)) {
-      return plans.planThroughInversion(request);
+      return plans.planThroughInversion(request, family.corrections(request));
     }
-    return family.spreadsStrength() ? plans.planOfStrength(request) : plans.planFromImage(request);
+    return family.spreadsStrength()
+        ? plans.planOfStrength(request)
+        : plans.planFromImage(request, family.corrections(request));
   }
 
   @Override

@@ -44,7 +44,9 @@ final class Kdpm2 {
         break;
       }
       half.next(atMiddle, half.x());
-      Call whole = SigmaSpace.open(plan, schedule.timestepOf(middle), middle);
+      // A known part that inpainting puts back half way lies at the next sigma, as in the
+      // reference.
+      Call whole = SigmaSpace.open(plan, schedule.timestepOf(middle), middle).level(1, to);
       Linear slopeAtMiddle = SigmaSpace.slope(whole, prediction, middle);
       Linear next = whole.h(0).plus(slopeAtMiddle.times(down - sigma));
       whole.next(

@@ -57,10 +57,7 @@ public record SchedulerConfig(String className, Map<String, Object> fields, Stri
    * @throws SchedulerException when the node is no JSON object with a {@code _class_name}
    */
   public static SchedulerConfig fromJson(JsonNode json, String source) {
-    if (!json.isObject()) {
-      throw new SchedulerException(
-          source + ": a scheduler config is a JSON object, this is " + json.getNodeType());
-    }
+    requireObject(json, source);
     JsonNode className = json.path("_class_name");
     if (!className.isTextual()) {
       throw new SchedulerException(
@@ -70,6 +67,16 @@ public record SchedulerConfig(String className, Map<String, Object> fields, Stri
               + ", it must name one of "
               + Schedulers.supported());
     }
+    return fromJson(json, source, className.textValue());
+  }
+
+  /**
+   * Takes an already parsed config for a class, whatever class it names itself.
+   *
+   * @throws SchedulerException when the node is no JSON object
+   */
+  public static SchedulerConfig fromJson(JsonNode json, String source, String className) {
+    requireObject(json, source);
     Map<String, Object> fields = new LinkedHashMap<>();
     json.properties()
         .forEach(
@@ -78,16 +85,28 @@ public record SchedulerConfig(String className, Map<String, Object> fields, Stri
                 fields.put(entry.getKey(), value(entry.getValue()));
               }
             });
-    return new SchedulerConfig(className.textValue(), fields, source);
+    return new SchedulerConfig(className, fields, source);
+  }
+
+  private static void requireObject(JsonNode json, String source) {
+    if (!json.isObject()) {
+      throw new SchedulerException(
+          source + ": a scheduler config is a JSON object, this is " + json.getNodeType());
+    }
   }
 
   /**
    * The same checkpoint under another scheduler, as diffusers' {@code
    * Other.from_config(scheduler.config)}: the other class takes the keys of the file that it knows,
-   * and its own defaults for the rest.
+   * and its own defaults for the rest. Names of solvers that this class does not know are passed on
+   * under the name that it takes them for.
    */
   public SchedulerConfig withClass(String otherClassName) {
-    return new SchedulerConfig(otherClassName, fields, source);
+    Map<String, Object> passedOn = new LinkedHashMap<>(fields);
+    if (!otherClassName.equals(className)) {
+      SolverNames.asReadBy(className, passedOn);
+    }
+    return new SchedulerConfig(otherClassName, passedOn, source);
   }
 
   /** The same config with one key set. */

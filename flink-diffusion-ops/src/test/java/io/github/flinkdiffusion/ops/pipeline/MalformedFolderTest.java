@@ -340,7 +340,7 @@ class MalformedFolderTest {
   @Test
   void anUnknownSchedulerIsToldToRequestsThatNameNoOther() throws IOException {
     Path folder = copy();
-    set("scheduler/scheduler_config.json", "_class_name", "\"FancyScheduler\"").to(folder);
+    set("model_index.json", "scheduler", "[\"diffusers\", \"FancyScheduler\"]").to(folder);
     try (DiffusionPipeline pipeline = open(folder, StorageType.FLOAT32)) {
       GenerationSpec spec = GenerationSpec.of("1").with(Parameters.PROMPT, "a cat");
       assertThatThrownBy(() -> pipeline.prepare(spec))
