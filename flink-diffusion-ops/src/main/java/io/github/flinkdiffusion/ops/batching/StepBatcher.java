@@ -134,6 +134,11 @@ public final class StepBatcher implements AutoCloseable {
     return pipeline.prepare(spec);
   }
 
+  /** Network calls that a request takes, if each is of it alone. */
+  public int calls(GenerationRequest request) {
+    return pipeline.calls(request);
+  }
+
   /**
    * Begins a caller's share.
    *

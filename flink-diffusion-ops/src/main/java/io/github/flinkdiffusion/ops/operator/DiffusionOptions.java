@@ -6,6 +6,7 @@ import java.time.Duration;
 import java.util.List;
 import org.apache.flink.configuration.ConfigOption;
 import org.apache.flink.configuration.ConfigOptions;
+import org.apache.flink.configuration.MemorySize;
 
 /**
  * Settings of a diffusion operator. Each can be set in Flink's configuration ({@code
@@ -64,8 +65,9 @@ public final class DiffusionOptions {
           .booleanType()
           .defaultValue(false)
           .withDescription(
-              "Whether pictures get the invisible watermark that diffusers puts into those of Stable"
-                  + " Diffusion XL. Pictures with a side below 256 pixels are too small for it.");
+              "Whether pictures get the invisible watermark that diffusers puts into those of"
+                  + " Stable Diffusion XL. Pictures with a side below 256 pixels are too small for"
+                  + " it.");
 
   public static final ConfigOption<List<String>> MODEL_LORAS =
       ConfigOptions.key("diffusion.model.loras")
@@ -73,8 +75,8 @@ public final class DiffusionOptions {
           .asList()
           .noDefaultValue()
           .withDescription(
-              "LoRAs that are merged into the model when it is loaded: a list of file=scale, such as"
-                  + " /loras/style.safetensors=0.8;/loras/face.safetensors=-0.3. The files are"
+              "LoRAs that are merged into the model when it is loaded: a list of file=scale, such"
+                  + " as /loras/style.safetensors=0.8;/loras/face.safetensors=-0.3. The files are"
                   + " safetensors with the keys of kohya's programs, diffusers or PEFT, under the"
                   + " same path on every task manager.");
 
@@ -94,8 +96,8 @@ public final class DiffusionOptions {
           .defaultValue("auto")
           .withDescription(
               "Where the model runs: cpu, gpu:N, or auto. With auto, subtasks are spread over the"
-                  + " GPUs that Flink's external resource 'gpu' gives the task manager; without that"
-                  + " resource it is the first GPU that the process sees, else the CPU.");
+                  + " GPUs that Flink's external resource 'gpu' gives the task manager; without"
+                  + " that resource it is the first GPU that the process sees, else the CPU.");
 
   public static final ConfigOption<Integer> CAPACITY =
       ConfigOptions.key("diffusion.capacity")
@@ -115,9 +117,10 @@ public final class DiffusionOptions {
               "Most rows of one network call, from 1; a request with classifier-free guidance takes"
                   + " two. Without it, the device is measured when the model is loaded, which takes"
                   + " some seconds: of the powers of two up to 64 rows, the smallest that makes"
-                  + " nearly as many rows a second as any. Where the device's memory does not suffice, the operator finds a lower"
-                  + " limit for each picture size by itself. Belongs to the device: of several"
-                  + " operators that share a model, the first one's counts.");
+                  + " nearly as many rows a second as any. Where the device's memory does not"
+                  + " suffice, the operator finds a lower limit for each picture size by itself."
+                  + " Belongs to the device: of several operators that share a model, the first"
+                  + " one's counts.");
 
   public static final ConfigOption<Duration> BATCH_AGING =
       ConfigOptions.key("diffusion.batch.aging")
@@ -126,8 +129,8 @@ public final class DiffusionOptions {
           .withDescription(
               "Head start of one level of priority, and how far ahead deadlines are looked at, zero"
                   + " to one day: a request of priority p goes before those that came up to p times"
-                  + " this earlier, and of one priority the earliest deadline goes first. With zero,"
-                  + " requests go as they come.");
+                  + " this earlier, and of one priority the earliest deadline goes first. With"
+                  + " zero, requests go as they come.");
 
   public static final ConfigOption<OutputOrder> OUTPUT_ORDER =
       ConfigOptions.key("diffusion.output-order")
@@ -135,7 +138,8 @@ public final class DiffusionOptions {
           .defaultValue(OutputOrder.UNORDERED)
           .withDescription(
               "UNORDERED: results leave as they get done, but never cross a watermark. ORDERED:"
-                  + " they leave as their requests came, and a long one holds back those behind it.");
+                  + " they leave as their requests came, and a long one holds back those behind"
+                  + " it.");
 
   public static final ConfigOption<Duration> REQUEST_TIMEOUT =
       ConfigOptions.key("diffusion.request.timeout")
@@ -151,11 +155,61 @@ public final class DiffusionOptions {
           .intType()
           .defaultValue(1)
           .withDescription(
-              "How often a request is begun anew, from its seed and behind those that wait, when its"
-                  + " numbers are not finite or when it does not fit into the device's memory even"
-                  + " alone; 0 to 10. After a restart of the job it is counted anew. What can not"
-                  + " end differently (a request that the model refuses, a time-out, a"
+              "How often a request is begun anew, from its seed and behind those that wait, when"
+                  + " its numbers are not finite or when it does not fit into the device's memory"
+                  + " even alone; 0 to 10. After a restart of the job it is counted anew. What can"
+                  + " not end differently (a request that the model refuses, a time-out, a"
                   + " cancellation) is never retried.");
+
+  public static final ConfigOption<Long> REQUEST_MAX_PIXELS =
+      ConfigOptions.key("diffusion.request.max-pixels")
+          .longType()
+          .defaultValue(1024L * 1024)
+          .withDescription(
+              "Maximum width x height of an image that the model generates at once, in pixels; a"
+                  + " larger request fails with reason INVALID_REQUEST. Large images of image tasks"
+                  + " are generated in tiles, each of which is one such image. The default is the"
+                  + " size of Stable Diffusion XL. Memory grows with the pixels and time, where a"
+                  + " model has attention over all of them, with their square: on a CPU, one"
+                  + " network call of Stable Diffusion 1.5 at 2048 x 2048 takes minutes and tens of"
+                  + " gigabytes, at 1024 x 1024 about a sixteenth of the time.");
+
+  public static final ConfigOption<Integer> REQUEST_MAX_STEPS =
+      ConfigOptions.key("diffusion.request.max-steps")
+          .intType()
+          .defaultValue(1000)
+          .withDescription(
+              "Maximum network steps of one image, or of one part of an image task; a larger"
+                  + " request fails with reason INVALID_REQUEST. Schedulers of second order take"
+                  + " two network steps for each of a request's steps. The default is the number of"
+                  + " steps that models are trained with, beyond which no image gets better.");
+
+  public static final ConfigOption<Integer> REQUEST_MAX_PROMPT_LENGTH =
+      ConfigOptions.key("diffusion.request.max-prompt-length")
+          .intType()
+          .defaultValue(10_000)
+          .withDescription(
+              "Maximum characters of a prompt, of a negative prompt and of every other text that a"
+                  + " request gives the model; a larger request fails with reason INVALID_REQUEST."
+                  + " A text encoder reads some 300 characters (77 tokens); the rest of a long"
+                  + " prompt only takes memory and state.");
+
+  public static final ConfigOption<Integer> REQUEST_MAX_ATTRIBUTES =
+      ConfigOptions.key("diffusion.request.max-attributes")
+          .intType()
+          .defaultValue(128)
+          .withDescription(
+              "Maximum number of a request's attributes and parameters together; a larger request"
+                  + " fails with reason INVALID_REQUEST.");
+
+  public static final ConfigOption<MemorySize> REQUEST_MAX_ATTRIBUTES_SIZE =
+      ConfigOptions.key("diffusion.request.max-attributes-size")
+          .memoryType()
+          .defaultValue(MemorySize.parse("64kb"))
+          .withDescription(
+              "Maximum size of a request's attributes and parameters, names and values together, in"
+                  + " UTF-8; a larger request fails with reason INVALID_REQUEST. State holds them"
+                  + " for each request in flight, and results repeat them.");
 
   public static final ConfigOption<Integer> DEFAULT_STEPS =
       ConfigOptions.key("diffusion.default.steps")
@@ -207,10 +261,11 @@ public final class DiffusionOptions {
           .intType()
           .defaultValue(0)
           .withDescription(
-              "Tells a request's progress with a small picture of what it has come to after every so"
-                  + " many network steps; 0 for none. The model's own decoder makes it of a sample"
-                  + " that is averaged down to at most 32 x 32 values a channel, between two steps"
-                  + " and when nothing else waits for the device: under load some are left out.");
+              "Tells a request's progress with a small picture of what it has come to after every"
+                  + " so many network steps; 0 for none. The model's own decoder makes it of a"
+                  + " sample that is averaged down to at most 32 x 32 values a channel, between two"
+                  + " steps and when nothing else waits for the device: under load some are left"
+                  + " out.");
 
   public static final ConfigOption<Integer> ENCODING_THREADS =
       ConfigOptions.key("diffusion.encoding.threads")
@@ -248,6 +303,11 @@ public final class DiffusionOptions {
           OUTPUT_ORDER,
           REQUEST_TIMEOUT,
           REQUEST_RETRIES,
+          REQUEST_MAX_PIXELS,
+          REQUEST_MAX_STEPS,
+          REQUEST_MAX_PROMPT_LENGTH,
+          REQUEST_MAX_ATTRIBUTES,
+          REQUEST_MAX_ATTRIBUTES_SIZE,
           DEFAULT_STEPS,
           DEFAULT_GUIDANCE_SCALE,
           DEFAULT_SCHEDULER,

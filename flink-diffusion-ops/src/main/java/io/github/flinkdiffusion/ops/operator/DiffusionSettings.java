@@ -35,6 +35,7 @@ record DiffusionSettings(
     int previewEverySteps,
     int encodingThreads,
     boolean auditInPictures,
+    RequestLimits limits,
     PayloadSettings payload,
     ImageSettings image)
     implements Serializable {
@@ -80,6 +81,7 @@ record DiffusionSettings(
         atLeast(0, DiffusionOptions.PREVIEW_EVERY_STEPS, config),
         atLeast(1, DiffusionOptions.ENCODING_THREADS, config),
         config.get(DiffusionOptions.AUDIT_IN_PICTURES),
+        RequestLimits.of(config),
         PayloadSettings.of(config),
         ImageSettings.of(config));
   }
@@ -105,7 +107,7 @@ record DiffusionSettings(
     return Optional.ofNullable(requestTimeout);
   }
 
-  private static int atLeast(int least, ConfigOption<Integer> option, ReadableConfig config) {
+  static int atLeast(int least, ConfigOption<Integer> option, ReadableConfig config) {
     int value = config.get(option);
     if (value < least) {
       throw refused(option, value, "a number from " + least);

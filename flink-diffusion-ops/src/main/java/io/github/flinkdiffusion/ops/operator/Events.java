@@ -43,6 +43,7 @@ final class Events {
    */
   static GenerationSpec spec(PromptEvent prompt, DiffusionSettings settings) {
     checkId(prompt.getId());
+    settings.limits().check(prompt.getAttributes(), prompt.getParameters());
     Arguments asked =
         Arguments.NONE
             .with(Parameters.PROMPT, notEmpty(prompt.getPrompt()))

@@ -180,7 +180,7 @@ public final class GenerationService implements AutoCloseable {
     picture.whenComplete((done, failed) -> pending.remove(picture));
     try {
       session.submit(
-          new Work.Fresh(lease.batcher().prepare(spec)),
+          new Work.Fresh(diffusion.limits().prepare(lease.batcher(), spec)),
           how,
           new RequestListener() {
             @Override

@@ -164,7 +164,9 @@ final class ImageTaskRequest extends Request {
     } else {
       work(
           () -> {
-            Work fresh = new Work.Fresh(host.batcher().prepare(open.spec(part.index)));
+            Work fresh =
+                new Work.Fresh(
+                    host.settings().limits().prepare(host.batcher(), open.spec(part.index)));
             host.mail(() -> part.submit(fresh), "part is read");
           },
           "read");

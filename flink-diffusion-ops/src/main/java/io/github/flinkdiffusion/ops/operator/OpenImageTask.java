@@ -136,6 +136,7 @@ final class OpenImageTask implements AutoCloseable {
       throw new InvalidRequestException(
           "ensembleSize is %d; it must be from 1 to %d.".formatted(samples, MOST_SAMPLES));
     }
+    settings.limits().check(event.getAttributes(), event.getParameters());
     Arguments wanted = Events.asked(event);
     Input image = Input.open(IMAGE, event.getImage(), payloads, how, scratch);
     Optional<Input> mask = Optional.empty();
@@ -152,11 +153,11 @@ final class OpenImageTask implements AutoCloseable {
               image.scene().channels(),
               batcher.imageChannels(),
               how.bands());
-      TaskPlan plan = plan(image.scene(), batcher, how, samples, wanted);
+      TaskPlan plan = plan(image.scene(), batcher, settings, samples, wanted);
       GenerationSpec asked = Events.spec(event.getId(), wanted, settings, batcher.signature());
       OpenImageTask unchecked =
           new OpenImageTask(image, mask, bands, plan, plan.isTiled(), asked, null);
-      GenerationRequest first = batcher.prepare(unchecked.spec(0));
+      GenerationRequest first = settings.limits().prepare(batcher, unchecked.spec(0));
       return new OpenImageTask(image, mask, bands, plan, plan.isTiled(), asked, first);
     } catch (RuntimeException | Error e) {
       image.close();
@@ -200,7 +201,8 @@ final class OpenImageTask implements AutoCloseable {
    * says so: what a tile shows alone means less than the whole.
    */
   private static TaskPlan plan(
-      Scene scene, StepBatcher batcher, ImageSettings how, int samples, Arguments wanted) {
+      Scene scene, StepBatcher batcher, DiffusionSettings settings, int samples, Arguments wanted) {
+    ImageSettings how = settings.image();
     int width = scene.width();
     int height = scene.height();
     Optional<Tiling> tiling = batcher.tiling();
@@ -222,7 +224,12 @@ final class OpenImageTask implements AutoCloseable {
                 batcher.result(wanted).kind() == ResultKind.PICTURE
                     ? 2 * tiling.get().tile()
                     : Integer.MAX_VALUE);
-    if (Math.max(width, height) <= most) {
+    // Without a tile's size to go by, what would be too large at once is cut.
+    boolean cut =
+        how.tileSize().isEmpty()
+            && most < Integer.MAX_VALUE
+            && !settings.limits().allows((long) width * scale * height * scale);
+    if (Math.max(width, height) <= most && !cut) {
       return TaskPlan.whole(width, height, scale, alignment, samples);
     }
     return TaskPlan.tiled(

@@ -68,7 +68,11 @@ final class PromptRequest extends Request implements RequestListener {
           host.batcher().model());
     }
     try {
-      submit(new Work.Fresh(host.batcher().prepare(Events.spec(prompt, host.settings()))));
+      submit(
+          new Work.Fresh(
+              host.settings()
+                  .limits()
+                  .prepare(host.batcher(), Events.spec(prompt, host.settings()))));
     } catch (InvalidRequestException e) {
       fail(FailureReason.INVALID_REQUEST, e.getMessage());
     }

@@ -67,6 +67,15 @@ public interface DiffusionPipeline extends AutoCloseable {
   GenerationRequest prepare(GenerationSpec spec);
 
   /**
+   * {@link Trajectory#totalSteps} of a request's trajectory, known before it begins.
+   *
+   * @param request that {@link #prepare} returned
+   */
+  default int calls(GenerationRequest request) {
+    return request.steps();
+  }
+
+  /**
    * Begins requests: encodes all their texts and pictures in batches and draws each one's noise
    * from its own seed. They may differ in everything, shapes included.
    *

@@ -60,6 +60,11 @@ final class TaskPipeline implements DiffusionPipeline {
   }
 
   @Override
+  public int calls(GenerationRequest request) {
+    return task.plan(request).calls();
+  }
+
+  @Override
   public List<Trajectory> start(List<GenerationRequest> requests) {
     List<TrajectoryNoise> noises = noises(requests);
     List<Beginning> beginnings = task.begin(requests, noises);

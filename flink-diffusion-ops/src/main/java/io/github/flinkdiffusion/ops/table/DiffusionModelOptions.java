@@ -41,9 +41,9 @@ public final class DiffusionModelOptions {
           .intType()
           .defaultValue(1)
           .withDescription(
-              "Samples of a row or a call, 1 to 64, whose seeds follow each other: the answer is their"
-                  + " mean, of masks the majority, and how much they differ is its uncertainty. The"
-                  + " column ensemble_size wins.");
+              "Samples of a row or a call, 1 to 64, whose seeds follow each other: the answer is"
+                  + " their mean, of masks the majority, and how much they differ is its"
+                  + " uncertainty. The column ensemble_size wins.");
 
   /**
    * Those of {@link DiffusionOptions} that mean something to a model in SQL, and what they take.
@@ -73,6 +73,9 @@ public final class DiffusionModelOptions {
     SHARED.put(DiffusionOptions.BATCH_AGING, "a time such as '10 s', from zero to one day");
     SHARED.put(DiffusionOptions.REQUEST_TIMEOUT, "a time above zero, such as '5 min'");
     SHARED.put(DiffusionOptions.REQUEST_RETRIES, "a whole number from 0 to 10");
+    SHARED.put(DiffusionOptions.REQUEST_MAX_PIXELS, "a whole number from 1");
+    SHARED.put(DiffusionOptions.REQUEST_MAX_STEPS, "a whole number from 1");
+    SHARED.put(DiffusionOptions.REQUEST_MAX_PROMPT_LENGTH, "a whole number from 0");
     SHARED.put(DiffusionOptions.ENCODING_THREADS, "a whole number from 1");
     SHARED.put(DiffusionOptions.AUDIT_IN_PICTURES, bool);
     for (Parameter<?> parameter : Parameters.all()) {

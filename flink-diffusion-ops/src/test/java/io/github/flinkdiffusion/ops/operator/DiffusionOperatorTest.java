@@ -172,7 +172,8 @@ class DiffusionOperatorTest {
               "The prompt is blank; it must be a text in words.",
               "The request's id has 0 characters; an id has 1 to 512.",
               "The request's id has 513 characters; an id has 1 to 512.",
-              "steps is 10000; use 1 to 1000.");
+              "The request takes 10000 network steps; at most 1000 are accepted"
+                  + " (diffusion.request.max-steps).");
       FailureEvent first = subtask.failures().get(0);
       assertThat(first.getId()).isEqualTo("blank");
       assertThat(first.getAttributes()).containsEntry("k", "v");
@@ -272,7 +273,8 @@ class DiffusionOperatorTest {
           .containsExactly("past", "long ago");
       assertThat(subtask.failures().get(0).getMessage())
           .isEqualTo(
-              "Request past came after its deadline, 1970-01-01T00:16:40Z; it is 1970-01-01T00:16:40Z.");
+              "Request past came after its deadline, 1970-01-01T00:16:40Z; it is"
+                  + " 1970-01-01T00:16:40Z.");
     }
   }
 

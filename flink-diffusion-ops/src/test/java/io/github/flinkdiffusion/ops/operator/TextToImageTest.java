@@ -204,6 +204,11 @@ class TextToImageTest {
             .defaultGuidanceScale(1.5)
             .defaultScheduler("DDIMScheduler")
             .defaultSize(64, 32)
+            .option(DiffusionOptions.REQUEST_MAX_PIXELS, 100L)
+            .option(DiffusionOptions.REQUEST_MAX_STEPS, 50)
+            .option(DiffusionOptions.REQUEST_MAX_PROMPT_LENGTH, 70)
+            .option(DiffusionOptions.REQUEST_MAX_ATTRIBUTES, 8)
+            .option(DiffusionOptions.REQUEST_MAX_ATTRIBUTES_SIZE, MemorySize.parse("4kb"))
             .progressEverySteps(10)
             .previewEverySteps(12)
             .encodingThreads(11)
@@ -247,6 +252,7 @@ class TextToImageTest {
                 12,
                 11,
                 false,
+                new RequestLimits(100, 50, 70, 8, 4096),
                 new PayloadSettings(
                     "s3://bucket/payloads",
                     MemorySize.ofMebiBytes(2),
