@@ -8,20 +8,30 @@ import java.net.URI;
 import java.net.http.HttpClient;
 import java.net.http.HttpRequest;
 import java.net.http.HttpResponse;
+import java.nio.file.Path;
 import java.time.Duration;
+import java.util.HashMap;
 import java.util.HashSet;
+import java.util.List;
+import java.util.Map;
 import java.util.Set;
+import java.util.function.UnaryOperator;
+import java.util.stream.Stream;
 
 /** What a Flink cluster tells about its jobs. Safe for use by several threads. */
 final class FlinkRest {
   private static final Duration PATIENCE = Duration.ofSeconds(30);
+  private static final long LOOK_AGAIN_MILLIS = 100;
   private static final ObjectMapper JSON = new ObjectMapper();
 
   private final HttpClient client = HttpClient.newHttpClient();
-  private final String base;
+  private final List<String> bases;
 
-  FlinkRest(String port) {
-    this.base = "http://127.0.0.1:" + port;
+  /**
+   * @param ports of all JobManagers: any that answers tells what the leading one knows
+   */
+  FlinkRest(String... ports) {
+    this.bases = Stream.of(ports).map(port -> "http://127.0.0.1:" + port).toList();
   }
 
   /**
@@ -56,6 +66,51 @@ final class FlinkRest {
     return new Job(job.path("state").asText(), allRun, rootCause);
   }
 
+  /** The ids of the jobs that have not ended, by their names. */
+  Map<String, String> jobs() {
+    Map<String, String> ids = new HashMap<>();
+    for (JsonNode job : get("/jobs/overview").path("jobs")) {
+      if (job.path("end-time").asLong() < 0) {
+        ids.put(job.path("name").asText(), job.path("jid").asText());
+      }
+    }
+    return ids;
+  }
+
+  /** How often the leading JobManager has restarted a job. */
+  int restarts(String job) {
+    return get("/jobs/" + job + "/metrics?get=numRestarts").path(0).path("value").asInt();
+  }
+
+  /**
+   * Stops a job with a savepoint.
+   *
+   * @return whether it has come to that; if not, the job goes on
+   */
+  boolean stopWithSavepoint(String job, Path folder, Duration patience)
+      throws InterruptedException {
+    String body = "{\"drain\": false, \"targetDirectory\": \"" + folder.toUri() + "\"}";
+    String request =
+        ask("/jobs/" + job + "/stop", b -> b.POST(HttpRequest.BodyPublishers.ofString(body)))
+            .path("request-id")
+            .asText();
+    long end = System.nanoTime() + patience.toNanos();
+    while (System.nanoTime() < end) {
+      JsonNode answer = get("/jobs/" + job + "/savepoints/" + request);
+      if (answer.path("status").path("id").asText().equals("COMPLETED")) {
+        return answer.path("operation").has("location");
+      }
+      Thread.sleep(LOOK_AGAIN_MILLIS);
+    }
+    return false;
+  }
+
+  void cancel(String job) {
+    ask(
+        "/jobs/" + job + "?mode=cancel",
+        b -> b.method("PATCH", HttpRequest.BodyPublishers.noBody()));
+  }
+
   Checkpoints checkpoints(String job) {
     JsonNode all = get("/jobs/" + job + "/checkpoints");
     return new Checkpoints(
@@ -85,19 +140,27 @@ final class FlinkRest {
   }
 
   private JsonNode get(String path) {
-    HttpRequest request =
-        HttpRequest.newBuilder(URI.create(base + path)).timeout(PATIENCE).GET().build();
-    try {
-      HttpResponse<byte[]> answer = client.send(request, HttpResponse.BodyHandlers.ofByteArray());
-      if (answer.statusCode() != 200) {
-        throw new IOException(path + ": " + answer.statusCode() + " " + new String(answer.body()));
+    return ask(path, HttpRequest.Builder::GET);
+  }
+
+  private JsonNode ask(String path, UnaryOperator<HttpRequest.Builder> method) {
+    IOException reason = new IOException("no address");
+    for (String base : bases) {
+      HttpRequest request =
+          method.apply(HttpRequest.newBuilder(URI.create(base + path)).timeout(PATIENCE)).build();
+      try {
+        HttpResponse<byte[]> answer = client.send(request, HttpResponse.BodyHandlers.ofByteArray());
+        if (answer.statusCode() / 100 == 2) {
+          return JSON.readTree(answer.body());
+        }
+        reason = new IOException(answer.statusCode() + " " + new String(answer.body()));
+      } catch (IOException e) {
+        reason = e;
+      } catch (InterruptedException e) {
+        Thread.currentThread().interrupt();
+        throw new AssertionError("Interrupted while asking " + path, e);
       }
-      return JSON.readTree(answer.body());
-    } catch (IOException e) {
-      throw new UncheckedIOException("Cannot ask Flink at " + base + path, e);
-    } catch (InterruptedException e) {
-      Thread.currentThread().interrupt();
-      throw new AssertionError("Interrupted while asking " + path, e);
     }
+    throw new UncheckedIOException("Cannot ask Flink at " + bases + " for " + path, reason);
   }
 }

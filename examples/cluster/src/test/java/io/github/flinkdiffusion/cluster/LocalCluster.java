@@ -7,6 +7,7 @@ import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
+import java.util.Map;
 import java.util.concurrent.TimeUnit;
 import java.util.regex.Matcher;
 import java.util.regex.Pattern;
@@ -24,6 +25,7 @@ final class LocalCluster implements AutoCloseable {
 
   private final Path folder;
   private final long owner;
+  private final Map<String, String> environment;
 
   /**
    * Starts nothing yet.
@@ -32,8 +34,16 @@ final class LocalCluster implements AutoCloseable {
    * @param owner id of the process after whose end the cluster stops itself
    */
   LocalCluster(Path folder, long owner) {
+    this(folder, owner, Map.of());
+  }
+
+  /**
+   * @param environment more of what the script's head names, such as CLUSTER_CONFIG
+   */
+  LocalCluster(Path folder, long owner, Map<String, String> environment) {
     this.folder = folder.toAbsolutePath();
     this.owner = owner;
+    this.environment = environment;
   }
 
   /** What a command came to. */
@@ -56,6 +66,7 @@ final class LocalCluster implements AutoCloseable {
         builder.environment().put("CLUSTER_OWNER", Long.toString(owner));
         builder.environment().put("CLUSTER_BUILD", "no");
         builder.environment().put("JAVA_HOME", System.getProperty("java.home"));
+        builder.environment().putAll(environment);
         Process process = builder.start();
         if (!process.waitFor(PATIENCE_SECONDS, TimeUnit.SECONDS)) {
           process.destroyForcibly();
@@ -108,7 +119,14 @@ final class LocalCluster implements AutoCloseable {
   }
 
   FlinkRest rest() {
-    return new FlinkRest(setting("rest.port"));
+    Path standby = folder.resolve("conf/jobmanager-2.port");
+    try {
+      return Files.exists(standby)
+          ? new FlinkRest(setting("rest.port"), Files.readString(standby).strip())
+          : new FlinkRest(setting("rest.port"));
+    } catch (IOException e) {
+      throw new UncheckedIOException("Cannot read " + standby, e);
+    }
   }
 
   String bootstrapServers() {

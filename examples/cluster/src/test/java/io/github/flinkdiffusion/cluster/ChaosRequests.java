@@ -1,0 +1,297 @@
+package io.github.flinkdiffusion.cluster;
+
+import io.github.flinkdiffusion.connector.event.EventCodec;
+import io.github.flinkdiffusion.connector.event.ImageTaskEvent;
+import io.github.flinkdiffusion.connector.event.PayloadReference;
+import io.github.flinkdiffusion.connector.event.Payloads;
+import io.github.flinkdiffusion.connector.event.PromptEvent;
+import io.github.flinkdiffusion.connector.event.UndecodableEventException;
+import java.awt.image.BufferedImage;
+import java.io.ByteArrayOutputStream;
+import java.io.DataOutputStream;
+import java.io.IOException;
+import java.nio.charset.StandardCharsets;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.Locale;
+import java.util.Random;
+import java.util.zip.CRC32;
+import java.util.zip.Deflater;
+import javax.imageio.ImageIO;
+import org.apache.avro.specific.SpecificRecord;
+
+/**
+ * What is sent in a chaos run: good requests made of a few dozen templates, so that each has an
+ * undisturbed image to be compared with, and poison. The same seed makes the same ones.
+ */
+final class ChaosRequests {
+  /** Bad requests, each of which has to be answered with one failure and to disturb nobody. */
+  enum Poison {
+    /** Bytes that are no event. */
+    GARBAGE,
+    /** An event of which some bits are turned. */
+    MUTATED,
+    /** An undecodable record of 15 MB. */
+    LARGE_RECORD,
+    /** A prompt with width = height = 2048. */
+    LARGE_PROMPT,
+    /** A reference to a file that is used as a folder. */
+    FILE_AS_FOLDER,
+    /** A reference with a name of 300 characters. */
+    LONG_NAME,
+    /** A 16-bit RGBA PNG of 4096 x 4096 pixels of one color, 130 KB. */
+    LARGE_IMAGE,
+    /** Bytes that are no image. */
+    NO_IMAGE
+  }
+
+  /** Of each job. */
+  static final int TEMPLATES = 24;
+
+  private static final int IMAGE_SIDE = 40;
+  private static final int LARGE_RECORD_BYTES = 15 << 20;
+  private static final int LARGE_SIDE = 4096;
+  private static final int MOST_MUTATED_STEPS = 20;
+
+  private final long seed;
+  private final Path inputs;
+  private final List<byte[]> images = new ArrayList<>();
+
+  /**
+   * @param inputs folder for the images that requests name, which the job may read
+   */
+  ChaosRequests(long seed, Path inputs) throws IOException {
+    this.seed = seed;
+    this.inputs = inputs;
+    Files.createDirectories(inputs);
+    for (int template = 0; template < TEMPLATES; template++) {
+      byte[] png = image(template);
+      images.add(png);
+      if (template % 2 == 1) {
+        Path file = input(template);
+        if (!Files.exists(file)) {
+          Files.write(file, png);
+        }
+      }
+    }
+  }
+
+  private Path input(int template) {
+    return inputs.resolve("input-" + template + ".png");
+  }
+
+  private static String uri(Path file) {
+    return "file://" + file.toAbsolutePath();
+  }
+
+  /** The request whose image the others of its template are compared with. */
+  ChaosRequest reference(ChaosJob job, int template) {
+    String id = "calm-" + job.letter() + template;
+    return new ChaosRequest(
+        job, id, ChaosRequest.REFERENCE + ":" + template, encode(job, event(job, id, template)));
+  }
+
+  /** A good one. */
+  ChaosRequest good(ChaosJob job, int number) {
+    int template = random(job, number).nextInt(TEMPLATES);
+    String id = job.letter() + template + "-" + number;
+    return new ChaosRequest(
+        job, id, ChaosRequest.IMAGE + ":" + template, encode(job, event(job, id, template)));
+  }
+
+  /** A bad one, or null where the job knows no such poison. */
+  ChaosRequest poison(ChaosJob job, int number, Poison poison) {
+    Random random = random(job, number);
+    String id = job.letter() + "-" + poison.name().toLowerCase(Locale.ROOT) + "-" + number;
+    return switch (poison) {
+      case GARBAGE -> garbage(job, random, 1 + random.nextInt(1000));
+      case LARGE_RECORD ->
+          job == ChaosJob.PROMPTS ? garbage(job, random, LARGE_RECORD_BYTES) : null;
+      case MUTATED -> mutated(job, id, random);
+      case LARGE_PROMPT ->
+          job == ChaosJob.PROMPTS
+              ? failing(job, id, prompt(id, 0).setWidth(2048).setHeight(2048).build())
+              : null;
+      case FILE_AS_FOLDER -> named(job, id, uri(input(1)) + "/x");
+      case LONG_NAME -> named(job, id, uri(inputs) + "/" + "x".repeat(300));
+      case LARGE_IMAGE -> pictured(job, id, LargeImage.PNG);
+      case NO_IMAGE -> pictured(job, id, "no image".getBytes(StandardCharsets.UTF_8));
+    };
+  }
+
+  private Random random(ChaosJob job, int number) {
+    return new Random((seed * 1_000_003 + number) * 31 + job.ordinal());
+  }
+
+  private static ChaosRequest failing(ChaosJob job, String id, SpecificRecord event) {
+    return new ChaosRequest(job, id, ChaosRequest.FAILURE, encode(job, event));
+  }
+
+  private static ChaosRequest pictured(ChaosJob job, String id, byte[] image) {
+    return job == ChaosJob.IMAGES
+        ? failing(
+            job,
+            id,
+            ImageTaskEvent.newBuilder()
+                .setId(id)
+                .setImage(Payloads.inline(image, "image/png"))
+                .build())
+        : null;
+  }
+
+  private static ChaosRequest named(ChaosJob job, String id, String uri) {
+    return job == ChaosJob.IMAGES
+        ? failing(
+            job,
+            id,
+            ImageTaskEvent.newBuilder()
+                .setId(id)
+                .setImage(
+                    Payloads.stored(new PayloadReference(uri, "0".repeat(64), 10L), "image/png"))
+                .build())
+        : null;
+  }
+
+  private static ChaosRequest garbage(ChaosJob job, Random random, int length) {
+    byte[] bytes = new byte[length];
+    random.nextBytes(bytes);
+    bytes[0] = 0; // no event of ours begins so
+    return new ChaosRequest(job, null, ChaosRequest.FAILURE, bytes);
+  }
+
+  /** Turns bits until the bytes are no request, or one that costs little and has its own name. */
+  private ChaosRequest mutated(ChaosJob job, String id, Random random) {
+    while (true) {
+      byte[] bytes = encode(job, event(job, id, random.nextInt(TEMPLATES)));
+      int turns = 1 + random.nextInt(3);
+      for (int i = 0; i < turns; i++) {
+        bytes[random.nextInt(bytes.length)] ^= (byte) (1 << random.nextInt(8));
+      }
+      try {
+        if (job == ChaosJob.PROMPTS) {
+          PromptEvent event = EventCodec.prompts().decode(bytes);
+          if (event.getId().startsWith(id)
+              && cheap(event.getSteps(), event.getWidth(), event.getHeight())
+              && event.getDeadline() == null) {
+            return new ChaosRequest(job, event.getId(), ChaosRequest.ANY, bytes);
+          }
+        } else {
+          ImageTaskEvent event = EventCodec.imageTasks().decode(bytes);
+          if (event.getId().startsWith(id)
+              && cheap(event.getSteps(), event.getWidth(), event.getHeight())
+              && (event.getEnsembleSize() == null || event.getEnsembleSize() < 3)
+              && event.getDeadline() == null) {
+            return new ChaosRequest(job, event.getId(), ChaosRequest.ANY, bytes);
+          }
+        }
+      } catch (UndecodableEventException e) {
+        return new ChaosRequest(job, null, ChaosRequest.FAILURE, bytes);
+      }
+    }
+  }
+
+  private static boolean cheap(Integer steps, Integer width, Integer height) {
+    return (steps == null || steps <= MOST_MUTATED_STEPS) && width == null && height == null;
+  }
+
+  private SpecificRecord event(ChaosJob job, String id, int template) {
+    return job == ChaosJob.PROMPTS ? prompt(id, template).build() : imageTask(id, template);
+  }
+
+  private PromptEvent.Builder prompt(String id, int template) {
+    return PromptEvent.newBuilder(Requests.request(seed, template)).setId(id);
+  }
+
+  /** Every other image is beside Kafka. */
+  private ImageTaskEvent imageTask(String id, int template) {
+    byte[] png = images.get(template);
+    return ImageTaskEvent.newBuilder()
+        .setId(id)
+        .setImage(
+            template % 2 == 0
+                ? Payloads.inline(png, "image/png")
+                : Payloads.stored(
+                    new PayloadReference(
+                        uri(input(template)), Payloads.sha256(png), (long) png.length),
+                    "image/png"))
+        .setSeed((long) template)
+        .setSteps(2 + template % 3)
+        .build();
+  }
+
+  private static byte[] encode(ChaosJob job, SpecificRecord event) {
+    return job == ChaosJob.PROMPTS
+        ? EventCodec.prompts().encode((PromptEvent) event)
+        : EventCodec.imageTasks().encode((ImageTaskEvent) event);
+  }
+
+  private byte[] image(int template) throws IOException {
+    Random random = new Random(seed + template);
+    BufferedImage image = new BufferedImage(IMAGE_SIDE, IMAGE_SIDE, BufferedImage.TYPE_INT_RGB);
+    for (int y = 0; y < IMAGE_SIDE; y++) {
+      for (int x = 0; x < IMAGE_SIDE; x++) {
+        int green = 80 + 2 * x + random.nextInt(20);
+        image.setRGB(x, y, (60 + y) << 16 | green << 8 | 70 + random.nextInt(30));
+      }
+    }
+    ByteArrayOutputStream out = new ByteArrayOutputStream();
+    ImageIO.write(image, "png", out);
+    return out.toByteArray();
+  }
+
+  /** Written by hand, since as an image in memory it takes 128 MiB. */
+  private static final class LargeImage {
+    static final byte[] PNG = png();
+
+    private static byte[] png() {
+      ByteArrayOutputStream file = new ByteArrayOutputStream();
+      file.writeBytes(new byte[] {(byte) 0x89, 'P', 'N', 'G', '\r', '\n', 0x1a, '\n'});
+      ByteArrayOutputStream header = new ByteArrayOutputStream();
+      try (DataOutputStream out = new DataOutputStream(header)) {
+        out.writeInt(LARGE_SIDE);
+        out.writeInt(LARGE_SIDE);
+        out.write(new byte[] {16, 6, 0, 0, 0});
+        chunk(file, "IHDR", header.toByteArray());
+        chunk(file, "IDAT", pixels());
+        chunk(file, "IEND", new byte[0]);
+      } catch (IOException e) {
+        throw new AssertionError(e);
+      }
+      return file.toByteArray();
+    }
+
+    private static byte[] pixels() {
+      Deflater deflater = new Deflater(Deflater.BEST_COMPRESSION);
+      ByteArrayOutputStream packed = new ByteArrayOutputStream();
+      byte[] row = new byte[1 + LARGE_SIDE * 8];
+      byte[] buffer = new byte[1 << 16];
+      for (int y = 0; y < LARGE_SIDE; y++) {
+        deflater.setInput(row);
+        while (!deflater.needsInput()) {
+          packed.write(buffer, 0, deflater.deflate(buffer));
+        }
+      }
+      deflater.finish();
+      while (!deflater.finished()) {
+        packed.write(buffer, 0, deflater.deflate(buffer));
+      }
+      deflater.end();
+      return packed.toByteArray();
+    }
+
+    private static void chunk(ByteArrayOutputStream file, String type, byte[] content)
+        throws IOException {
+      DataOutputStream out = new DataOutputStream(file);
+      byte[] name = type.getBytes(StandardCharsets.US_ASCII);
+      CRC32 sum = new CRC32();
+      sum.update(name);
+      sum.update(content);
+      out.writeInt(content.length);
+      out.write(name);
+      out.write(content);
+      out.writeInt((int) sum.getValue());
+    }
+  }
+}
