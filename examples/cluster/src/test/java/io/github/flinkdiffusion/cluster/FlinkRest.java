@@ -12,6 +12,7 @@ import java.nio.file.Path;
 import java.time.Duration;
 import java.util.HashMap;
 import java.util.HashSet;
+import java.util.Iterator;
 import java.util.List;
 import java.util.Map;
 import java.util.Set;
@@ -75,6 +76,34 @@ final class FlinkRest {
       }
     }
     return ids;
+  }
+
+  /** The longest synchronous part of a completed checkpoint among all subtasks, in ms. */
+  long synchronousMillis(String job, long checkpoint) {
+    String path = "/jobs/" + job + "/checkpoints/details/" + checkpoint;
+    long longest = 0;
+    Iterator<String> vertices = get(path).path("tasks").fieldNames();
+    while (vertices.hasNext()) {
+      longest =
+          Math.max(
+              longest,
+              get(path + "/subtasks/" + vertices.next())
+                  .path("summary")
+                  .path("checkpoint_duration")
+                  .path("sync")
+                  .path("max")
+                  .asLong());
+    }
+    return longest;
+  }
+
+  /** What a TaskManager's classes take. */
+  long metaspaceBytes(String taskManager) {
+    String metric = "Status.JVM.Memory.Metaspace.Used";
+    return get("/taskmanagers/" + taskManager + "/metrics?get=" + metric)
+        .path(0)
+        .path("value")
+        .asLong();
   }
 
   /** How often the leading JobManager has restarted a job. */
