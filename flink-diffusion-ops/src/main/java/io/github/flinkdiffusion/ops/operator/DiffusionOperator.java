@@ -44,9 +44,11 @@ import org.slf4j.LoggerFactory;
  * <p><b>Threads.</b> The task's thread admits requests, puts results out and saves state; it owns
  * the {@link EmissionQueue}. The device's thread, shared by all subtasks on it, denoises; a small
  * pool reads and encodes pictures. Both hand results over by mail. When {@code capacity} requests
- * are in flight, the task's thread works off its mail instead of taking input: that is the
- * back-pressure, and no barrier can come between a request's arrival and its admission. The price,
- * as with every operator of Flink: a barrier that comes meanwhile waits until one request leaves.
+ * are in flight, a {@link CapacityGate} before the task's input is closed: that is the
+ * back-pressure, and the task's thread stays free for checkpoints, however long the requests take.
+ * Where there is no gate, or one record before this operator becomes several requests, the thread
+ * works off its mail until one leaves, and a barrier that comes meanwhile waits as long. Whether a
+ * barrier reaches the task at all while it is full depends on the {@link JobShape}.
  *
  * <p>Latency markers do not wait in the queue; as everywhere in Flink they measure the way, not the
  * work.
@@ -98,6 +100,9 @@ abstract class DiffusionOperator extends AbstractStreamOperator<ImageEvent> {
   private transient PayloadStore payloads;
   private transient Path scratch;
 
+  /** Null where the task's input cannot be paused. */
+  private transient CapacityGate gate;
+
   /** What the reporters' threads see of the queue. */
   private transient volatile int inFlight;
 
@@ -137,6 +142,8 @@ abstract class DiffusionOperator extends AbstractStreamOperator<ImageEvent> {
   @Override
   public void open() throws Exception {
     super.open();
+    gate = CapacityGate.install(getContainingTask(), this::isFull);
+    sayWhetherCheckpointsWait();
     objectReuse = getExecutionConfig().isObjectReuseEnabled();
     int subtask = getRuntimeContext().getTaskInfo().getIndexOfThisSubtask();
     String device =
@@ -171,6 +178,34 @@ abstract class DiffusionOperator extends AbstractStreamOperator<ImageEvent> {
     encoders = services.encoders().create(Integer.toString(subtask), settings.encodingThreads());
     session = lease.batcher().join(new Session());
     resumeRestored();
+  }
+
+  private boolean isFull() {
+    return queue.size() >= settings.capacity();
+  }
+
+  /** After the number of requests in flight has changed. */
+  private void sizeChanged() {
+    inFlight = queue.size();
+    updateGate();
+  }
+
+  private void updateGate() {
+    if (gate != null) {
+      gate.update();
+    }
+  }
+
+  /** Once for all subtasks, which have the same shape. */
+  private void sayWhetherCheckpointsWait() {
+    if (getRuntimeContext().getTaskInfo().getIndexOfThisSubtask() == 0) {
+      JobShape shape = JobShape.of(getContainingTask(), gate != null);
+      if (shape.passes()) {
+        LOG.info("{}", shape.description());
+      } else {
+        LOG.warn("{}", shape.description());
+      }
+    }
   }
 
   private void resumeRestored() {
@@ -226,7 +261,8 @@ abstract class DiffusionOperator extends AbstractStreamOperator<ImageEvent> {
   // ------------------------------------------------------------------ input
 
   final <E> void take(RequestKind<E> kind, StreamRecord<E> element) throws Exception {
-    while (queue.size() >= settings.capacity()) {
+    // Where the gate holds, only for what one record before this operator has become.
+    while (isFull()) {
       mailbox.yield();
     }
     RequestEvent event = kind.request(element.getValue(), objectReuse);
@@ -277,7 +313,7 @@ abstract class DiffusionOperator extends AbstractStreamOperator<ImageEvent> {
 
   private void admit(Request request) {
     queue.add(request);
-    inFlight = queue.size();
+    sizeChanged();
     if (!(request instanceof FinishedRequest)) {
       Optional<CancelEvent> cancellation = cancellationOf(request.event.id(), request.timestamp);
       if (cancellation.isPresent()) {
@@ -335,7 +371,7 @@ abstract class DiffusionOperator extends AbstractStreamOperator<ImageEvent> {
   }
 
   private void emit(Request request) {
-    inFlight = queue.size();
+    sizeChanged();
     Outcome outcome = request.outcome.join(); // complete, or it would not be ready
     if (outcome instanceof Outcome.Picture picture) {
       meters.pictures.inc();
@@ -351,6 +387,7 @@ abstract class DiffusionOperator extends AbstractStreamOperator<ImageEvent> {
   @Override
   public void snapshotState(StateSnapshotContext context) throws Exception {
     super.snapshotState(context);
+    updateGate();
     List<byte[]> items = new ArrayList<>();
     for (Request request : queue.requests()) {
       items.add(InFlightSerializer.serialize(request.asFarAsItCame()));

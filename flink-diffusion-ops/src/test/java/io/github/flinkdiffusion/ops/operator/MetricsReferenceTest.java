@@ -18,6 +18,10 @@ class MetricsReferenceTest {
       In Flink's group of the operator, for each subtask, under these names. Histograms hold the last 1,024 values.
       Written by `MetricsReferenceTest` from `DiffusionMetrics`; do not edit.
 
+      A full operator (`inFlight` is its `capacity`) reads no input, and Flink's metrics of its task say *busy*: `busyTimeMsPerSecond` is near 1,000,
+      `idleTimeMsPerSecond` and `backPressuredTimeMsPerSecond` near 0, and the tasks before it are back-pressured. So Flink's autoscaler, which reads
+      `busyTimeMsPerSecond` and `numRecordsInPerSecond`, sees the operator as the bottleneck. The time also counts in `changelogBusyTimeMsPerSecond`.
+
       | metric | kind | |
       | --- | --- | --- |
       """;

@@ -1,0 +1,142 @@
+package io.github.flinkdiffusion.ops.operator;
+
+import io.github.flinkdiffusion.ops.batching.FakePipeline;
+import io.github.flinkdiffusion.ops.pipeline.DiffusionPipeline;
+import io.github.flinkdiffusion.ops.pipeline.GeneratedImage;
+import io.github.flinkdiffusion.ops.pipeline.GenerationRequest;
+import io.github.flinkdiffusion.ops.pipeline.GenerationSpec;
+import io.github.flinkdiffusion.ops.pipeline.ModelInfo;
+import io.github.flinkdiffusion.ops.pipeline.Signature;
+import io.github.flinkdiffusion.ops.pipeline.Trajectory;
+import io.github.flinkdiffusion.ops.pipeline.TrajectorySnapshot;
+import java.time.Duration;
+import java.util.HashSet;
+import java.util.List;
+import java.util.Set;
+import java.util.concurrent.locks.LockSupport;
+
+/**
+ * Pipelines whose requests get no further until the test lets them go: calls are made, and return
+ * with nothing done. Its state is static, because the cluster is in this process and the job is
+ * serialized.
+ */
+final class HeldPipelines implements PipelineFactory {
+  private static final long serialVersionUID = 1L;
+
+  /** Long enough that a held device leaves the processor to others. */
+  private static final Duration CALL = Duration.ofMillis(1);
+
+  private static final Set<String> IN_PIPELINE = new HashSet<>();
+
+  private static volatile boolean held;
+  private static volatile boolean breaks;
+  private static int most;
+
+  static synchronized void hold() {
+    held = true;
+    breaks = false;
+    most = 0;
+    IN_PIPELINE.clear();
+  }
+
+  static void letGo() {
+    held = false;
+  }
+
+  /** The device breaks in its next call, once. */
+  static void breakOnce() {
+    breaks = true;
+  }
+
+  /** The device has broken since {@link #breakOnce}. */
+  static boolean hasBroken() {
+    return !breaks;
+  }
+
+  /** Requests that have begun and have no image yet. */
+  static synchronized int running() {
+    return IN_PIPELINE.size();
+  }
+
+  /** The most of {@link #running} since {@link #hold}. */
+  static synchronized int mostRunning() {
+    return most;
+  }
+
+  private static synchronized void begun(List<GenerationRequest> requests) {
+    requests.forEach(request -> IN_PIPELINE.add(request.id()));
+    most = Math.max(most, IN_PIPELINE.size());
+  }
+
+  private static synchronized void finished(List<Trajectory> trajectories) {
+    trajectories.forEach(trajectory -> IN_PIPELINE.remove(trajectory.request().id()));
+  }
+
+  private static synchronized void noneIsRunning() {
+    IN_PIPELINE.clear();
+  }
+
+  @Override
+  public String model() {
+    return "held";
+  }
+
+  @Override
+  public DiffusionPipeline open(String device) {
+    noneIsRunning();
+    return new Held(new FakePipeline());
+  }
+
+  private record Held(FakePipeline fake) implements DiffusionPipeline {
+    @Override
+    public ModelInfo model() {
+      return fake.model();
+    }
+
+    @Override
+    public GenerationRequest prepare(GenerationSpec spec) {
+      return fake.prepare(spec);
+    }
+
+    @Override
+    public Signature signature() {
+      return fake.signature();
+    }
+
+    @Override
+    public List<Trajectory> start(List<GenerationRequest> requests) {
+      begun(requests);
+      return fake.start(requests);
+    }
+
+    @Override
+    public List<Trajectory> restore(List<TrajectorySnapshot> snapshots) {
+      begun(snapshots.stream().map(TrajectorySnapshot::request).toList());
+      return fake.restore(snapshots);
+    }
+
+    @Override
+    public void step(List<Trajectory> batch) {
+      if (breaks) {
+        breaks = false;
+        throw new IllegalStateException("The device broke, as planned.");
+      }
+      if (held) {
+        LockSupport.parkNanos(CALL.toNanos());
+      } else {
+        fake.step(batch);
+      }
+    }
+
+    @Override
+    public List<GeneratedImage> finish(List<Trajectory> batch) {
+      finished(batch);
+      return fake.finish(batch);
+    }
+
+    @Override
+    public void close() {
+      fake.close();
+    }
+  }
+}
