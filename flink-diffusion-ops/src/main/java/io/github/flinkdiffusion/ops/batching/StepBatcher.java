@@ -139,6 +139,11 @@ public final class StepBatcher implements AutoCloseable {
     return pipeline.calls(request);
   }
 
+  /** Bytes of a prepared request's trajectory on the heap; 0 where it is not known. */
+  public long trajectoryBytes(GenerationRequest request) {
+    return pipeline.trajectoryBytes(request);
+  }
+
   /**
    * Begins a caller's share.
    *

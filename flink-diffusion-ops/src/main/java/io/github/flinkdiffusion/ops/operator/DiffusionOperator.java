@@ -24,6 +24,7 @@ import java.util.concurrent.TimeUnit;
 import org.apache.flink.api.common.operators.MailboxExecutor;
 import org.apache.flink.api.common.state.ListState;
 import org.apache.flink.api.common.state.ListStateDescriptor;
+import org.apache.flink.api.common.state.OperatorStateStore;
 import org.apache.flink.api.common.typeinfo.PrimitiveArrayTypeInfo;
 import org.apache.flink.formats.avro.typeutils.AvroTypeInfo;
 import org.apache.flink.runtime.state.StateInitializationContext;
@@ -77,7 +78,10 @@ abstract class DiffusionOperator extends AbstractStreamOperator<ImageEvent> {
   static final OutputTag<ProgressEvent> PROGRESS =
       new OutputTag<>("progress", new AvroTypeInfo<>(ProgressEvent.class));
 
-  private static final String STATE_NAME = "diffusion-in-flight";
+  private static final String STATE_NAME = "diffusion-requests";
+
+  /** What earlier versions wrote: the same items, as byte arrays. */
+  private static final String STATE_OF_BYTES = "diffusion-in-flight";
 
   private static final Duration ENCODERS_END = Duration.ofSeconds(30);
 
@@ -89,7 +93,9 @@ abstract class DiffusionOperator extends AbstractStreamOperator<ImageEvent> {
   private final transient PartTurns turns;
   private final transient RequestHost host = new Host();
 
-  private transient ListState<byte[]> state;
+  /** Empty but for the moment of a snapshot, so it keeps no request alive that is done. */
+  private transient ListState<InFlight> state;
+
   private transient List<InFlight> restored;
   private transient boolean objectReuse;
   private transient SharedBatchers.Lease lease;
@@ -125,17 +131,21 @@ abstract class DiffusionOperator extends AbstractStreamOperator<ImageEvent> {
   @Override
   public void initializeState(StateInitializationContext context) throws Exception {
     super.initializeState(context);
-    state =
-        context
-            .getOperatorStateStore()
-            .getListState(
-                new ListStateDescriptor<>(
-                    STATE_NAME, PrimitiveArrayTypeInfo.BYTE_PRIMITIVE_ARRAY_TYPE_INFO));
+    OperatorStateStore store = context.getOperatorStateStore();
     restored = new ArrayList<>();
-    for (byte[] item : state.get()) {
-      restored.add(InFlightSerializer.deserialize(item));
+    if (store.getRegisteredStateNames().contains(STATE_OF_BYTES)) {
+      ListState<byte[]> earlier =
+          store.getListState(
+              new ListStateDescriptor<>(
+                  STATE_OF_BYTES, PrimitiveArrayTypeInfo.BYTE_PRIMITIVE_ARRAY_TYPE_INFO));
+      for (byte[] item : earlier.get()) {
+        restored.add(InFlightSerializer.deserialize(item));
+      }
+      earlier.clear();
     }
-    // The next checkpoint writes it anew; until then Flink need not hold it a second time.
+    state =
+        store.getListState(new ListStateDescriptor<>(STATE_NAME, InFlightTypeSerializer.INSTANCE));
+    state.get().forEach(restored::add);
     state.clear();
   }
 
@@ -160,6 +170,11 @@ abstract class DiffusionOperator extends AbstractStreamOperator<ImageEvent> {
                 new SharedBatchers.Key(pipeline.model(), device),
                 settings.batch(),
                 () -> pipeline.open(device));
+    HeapNeed.requireFits(
+        lease.batcher(),
+        settings.capacity(),
+        settings.batch().example().orElseThrow(),
+        Runtime.getRuntime().maxMemory());
     meters =
         new DiffusionMetrics(
             getMetricGroup(),
@@ -375,11 +390,28 @@ abstract class DiffusionOperator extends AbstractStreamOperator<ImageEvent> {
     Outcome outcome = request.outcome.join(); // complete, or it would not be ready
     if (outcome instanceof Outcome.Picture picture) {
       meters.pictures.inc();
-      output.collect(request.record(picture.event()));
+      output.collect(
+          request.record(
+              mayBeChanged(request)
+                  ? ImageEvent.newBuilder(picture.event()).build()
+                  : picture.event()));
     } else if (outcome instanceof Outcome.Failure failure) {
       meters.failed(failure.event().getReason());
-      output.collect(FAILURES, request.record(failure.event()));
+      output.collect(
+          FAILURES,
+          request.record(
+              mayBeChanged(request)
+                  ? FailureEvent.newBuilder(failure.event()).build()
+                  : failure.event()));
     }
+  }
+
+  /**
+   * A checkpoint may still be writing the event, and where objects are reused whoever comes next
+   * may change it.
+   */
+  private boolean mayBeChanged(Request request) {
+    return objectReuse && request.isSaved();
   }
 
   // ------------------------------------------------------------------ state
@@ -388,14 +420,13 @@ abstract class DiffusionOperator extends AbstractStreamOperator<ImageEvent> {
   public void snapshotState(StateSnapshotContext context) throws Exception {
     super.snapshotState(context);
     updateGate();
-    List<byte[]> items = new ArrayList<>();
+    List<InFlight> items = new ArrayList<>(restored); // none once it is open
     for (Request request : queue.requests()) {
-      items.add(InFlightSerializer.serialize(request.asFarAsItCame()));
-    }
-    for (InFlight item : restored) { // none once it is open
-      items.add(InFlightSerializer.serialize(item));
+      items.add(request.asFarAsItCame());
     }
     state.update(items);
+    // Flink has taken its own list of the items by then, and writes from that.
+    mail(state::clear, "saved requests are let go");
   }
 
   // ------------------------------------------------------------------ from other threads

@@ -67,6 +67,7 @@ import java.util.OptionalLong;
  */
 final class InFlightSerializer {
   private static final byte VERSION = 3;
+  private static final int FLOATS_AT_ONCE = 4096;
   private static final byte WAITING = 1;
   private static final byte RUNNING = 2;
   private static final byte PICTURE = 3;
@@ -84,31 +85,36 @@ final class InFlightSerializer {
   static byte[] serialize(InFlight item) {
     ByteArrayOutputStream bytes = new ByteArrayOutputStream();
     try (DataOutputStream out = new DataOutputStream(bytes)) {
-      out.writeByte(VERSION);
-      if (item instanceof InFlight.Waiting waiting) {
-        head(out, WAITING, waiting.timestamp());
-        bytes(out, EventCodec.prompts().encode(waiting.prompt()));
-      } else if (item instanceof InFlight.Running running) {
-        head(out, RUNNING, running.timestamp());
-        bytes(out, EventCodec.prompts().encode(running.prompt()));
-        trajectory(out, running.trajectory());
-      } else if (item instanceof InFlight.Task task) {
-        head(out, TASK, task.timestamp());
-        bytes(out, EventCodec.imageTasks().encode(task.task()));
-        progress(out, task.progress());
-      } else if (item instanceof InFlight.Finished finished) {
-        if (finished.outcome() instanceof Outcome.Picture picture) {
-          head(out, PICTURE, finished.timestamp());
-          bytes(out, EventCodec.images().encode(picture.event()));
-        } else if (finished.outcome() instanceof Outcome.Failure failure) {
-          head(out, FAILURE, finished.timestamp());
-          bytes(out, EventCodec.failures().encode(failure.event()));
-        }
-      }
+      write(item, out);
     } catch (IOException e) {
       throw new UncheckedIOException("Writing to memory does not fail.", e);
     }
     return bytes.toByteArray();
+  }
+
+  /** Writes what {@link #deserialize} reads; holds no copy of the item's numbers. */
+  static void write(InFlight item, DataOutputStream out) throws IOException {
+    out.writeByte(VERSION);
+    if (item instanceof InFlight.Waiting waiting) {
+      head(out, WAITING, waiting.timestamp());
+      bytes(out, EventCodec.prompts().encode(waiting.prompt()));
+    } else if (item instanceof InFlight.Running running) {
+      head(out, RUNNING, running.timestamp());
+      bytes(out, EventCodec.prompts().encode(running.prompt()));
+      trajectory(out, running.trajectory());
+    } else if (item instanceof InFlight.Task task) {
+      head(out, TASK, task.timestamp());
+      bytes(out, EventCodec.imageTasks().encode(task.task()));
+      progress(out, task.progress());
+    } else if (item instanceof InFlight.Finished finished) {
+      if (finished.outcome() instanceof Outcome.Picture picture) {
+        head(out, PICTURE, finished.timestamp());
+        bytes(out, EventCodec.images().encode(picture.event()));
+      } else if (finished.outcome() instanceof Outcome.Failure failure) {
+        head(out, FAILURE, finished.timestamp());
+        bytes(out, EventCodec.failures().encode(failure.event()));
+      }
+    }
   }
 
   /**
@@ -392,9 +398,13 @@ final class InFlightSerializer {
 
   private static void floats(DataOutputStream out, float[] values) throws IOException {
     out.writeInt(values.length);
-    ByteBuffer buffer = ByteBuffer.allocate(values.length * Float.BYTES);
-    buffer.asFloatBuffer().put(values);
-    out.write(buffer.array());
+    ByteBuffer buffer =
+        ByteBuffer.allocate(Math.min(values.length, FLOATS_AT_ONCE) * Float.BYTES);
+    for (int at = 0; at < values.length; at += FLOATS_AT_ONCE) {
+      int count = Math.min(FLOATS_AT_ONCE, values.length - at);
+      buffer.asFloatBuffer().put(values, at, count);
+      out.write(buffer.array(), 0, count * Float.BYTES);
+    }
   }
 
   private static float[] floats(DataInputStream in) throws IOException {

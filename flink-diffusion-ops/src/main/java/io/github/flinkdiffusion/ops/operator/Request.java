@@ -31,6 +31,7 @@ abstract class Request {
   /** Completed by whichever thread ends the request; its mail follows. */
   final CompletableFuture<Outcome> outcome = new CompletableFuture<>();
 
+  private boolean saved;
   private final long admittedMillis;
   private final AtomicBoolean progressMailed = new AtomicBoolean();
   private volatile int step;
@@ -56,7 +57,16 @@ abstract class Request {
   final InFlight asFarAsItCame() {
     // Of one that ends between this look and the next, what was left before is as good.
     Outcome how = outcome.getNow(null);
-    return how != null ? new InFlight.Finished(timestamp, how) : underWay();
+    if (how == null) {
+      return underWay();
+    }
+    saved = true;
+    return new InFlight.Finished(timestamp, how);
+  }
+
+  /** True when a checkpoint, which may not be written yet, holds its outcome; task thread. */
+  final boolean isSaved() {
+    return saved;
   }
 
   /** What a checkpoint holds of it while it has no outcome; task thread. */

@@ -9,6 +9,7 @@ import io.github.flinkdiffusion.ops.weights.Config;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
+import java.util.Optional;
 
 /**
  * Pictures of a class: diffusers' DiTPipeline. With guidance, the first of two rows has no class
@@ -119,6 +120,11 @@ final class ClassConditional implements Task {
   private Guidance withoutVariance(Guidance guidance) {
     return (output, offset, size) ->
         Arrays.copyOf(guidance.combine(output, offset, size), shape.size());
+  }
+
+  @Override
+  public Optional<SampleShape> shape(GenerationRequest request) {
+    return Optional.of(shape);
   }
 
   @Override

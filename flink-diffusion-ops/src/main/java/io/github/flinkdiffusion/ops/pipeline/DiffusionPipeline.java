@@ -76,6 +76,17 @@ public interface DiffusionPipeline extends AutoCloseable {
   }
 
   /**
+   * Bytes of a trajectory's sample and of what its scheduler remembers, between two steps: the part
+   * of heap and state that grows with the size. Cheap, from any thread.
+   *
+   * @param request prepared
+   * @return 0 where it is not known without the request's image
+   */
+  default long trajectoryBytes(GenerationRequest request) {
+    return 0;
+  }
+
+  /**
    * Begins requests: encodes all their texts and pictures in batches and draws each one's noise
    * from its own seed. They may differ in everything, shapes included.
    *

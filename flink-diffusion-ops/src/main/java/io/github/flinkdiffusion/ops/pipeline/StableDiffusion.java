@@ -406,6 +406,11 @@ final class StableDiffusion implements Task {
   }
 
   @Override
+  public Optional<SampleShape> shape(GenerationRequest request) {
+    return Optional.of(autoencoder.latent(request.width(), request.height()));
+  }
+
+  @Override
   public Denoiser denoiser() {
     return denoiser;
   }

@@ -44,6 +44,11 @@ interface Task extends AutoCloseable {
    */
   SamplingPlan plan(GenerationRequest request);
 
+  /** The sample's shape, where the request alone says it and no image has to be looked at. */
+  default Optional<SampleShape> shape(GenerationRequest request) {
+    return Optional.empty();
+  }
+
   /**
    * Encodes what requests are conditioned on and draws their first noise, each its own and in the
    * reference's order.

@@ -3,10 +3,12 @@ package io.github.flinkdiffusion.ops.pipeline;
 import io.github.flinkdiffusion.ops.engine.HostTensor;
 import io.github.flinkdiffusion.ops.image.Raster;
 import io.github.flinkdiffusion.ops.scheduler.SamplerState;
+import io.github.flinkdiffusion.ops.scheduler.SamplingPlan;
 import io.github.flinkdiffusion.ops.scheduler.SchedulerException;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Optional;
+import java.util.stream.IntStream;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 
@@ -62,6 +64,15 @@ final class TaskPipeline implements DiffusionPipeline {
   @Override
   public int calls(GenerationRequest request) {
     return task.plan(request).calls();
+  }
+
+  @Override
+  public long trajectoryBytes(GenerationRequest request) {
+    SamplingPlan plan = task.plan(request);
+    int remembered = IntStream.range(0, plan.calls()).map(plan::historyLength).max().orElse(0);
+    return task.shape(request)
+        .map(shape -> (1L + remembered) * shape.size() * Float.BYTES)
+        .orElse(0L);
   }
 
   @Override

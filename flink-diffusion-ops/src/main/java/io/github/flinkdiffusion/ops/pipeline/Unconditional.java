@@ -8,6 +8,7 @@ import io.github.flinkdiffusion.ops.scheduler.SamplingPlan;
 import io.github.flinkdiffusion.ops.weights.Config;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.Optional;
 
 /**
  * Pictures of whatever the model knows, from nothing but noise: diffusers' DDPMPipeline and
@@ -92,6 +93,11 @@ final class Unconditional implements Task {
       beginnings.add(new Beginning(shape, state, List.of(Row.of()), Guidance.NONE, false));
     }
     return beginnings;
+  }
+
+  @Override
+  public Optional<SampleShape> shape(GenerationRequest request) {
+    return Optional.of(shape);
   }
 
   @Override

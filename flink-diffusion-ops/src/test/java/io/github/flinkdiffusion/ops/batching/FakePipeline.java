@@ -68,6 +68,9 @@ public final class FakePipeline implements DiffusionPipeline {
   /** Told the rows of each network call when it begins; tests let time pass in it. */
   public volatile IntConsumer beforeStep = rows -> {};
 
+  /** Of the heap, for each request; unknown as long as it is 0. */
+  public volatile long trajectoryBytes;
+
   public volatile boolean closed;
 
   public FakePipeline() {
@@ -129,6 +132,11 @@ public final class FakePipeline implements DiffusionPipeline {
           "steps is " + request.steps() + "; use 1 to " + MAX_STEPS + ".");
     }
     return request;
+  }
+
+  @Override
+  public long trajectoryBytes(GenerationRequest request) {
+    return trajectoryBytes;
   }
 
   @Override

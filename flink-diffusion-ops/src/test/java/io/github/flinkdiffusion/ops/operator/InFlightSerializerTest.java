@@ -24,6 +24,8 @@ import java.util.List;
 import java.util.Map;
 import java.util.OptionalLong;
 import java.util.stream.Stream;
+import org.apache.flink.core.memory.DataInputDeserializer;
+import org.apache.flink.core.memory.DataOutputSerializer;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.condition.EnabledIfSystemProperty;
 import org.junit.jupiter.params.ParameterizedTest;
@@ -179,6 +181,56 @@ class InFlightSerializerTest {
   void whatIsWrittenIsReadAgain(String name) {
     byte[] bytes = InFlightSerializer.serialize(ITEMS.get(name));
     assertThat(InFlightSerializer.deserialize(bytes)).isEqualTo(ITEMS.get(name));
+  }
+
+  @ParameterizedTest
+  @FieldSource("NAMES")
+  void flinkHoldsItemsAsTheyAreAndWritesWhatItReads(String name) throws IOException {
+    InFlight item = ITEMS.get(name);
+    DataOutputSerializer out = new DataOutputSerializer(16);
+    InFlightTypeSerializer.INSTANCE.serialize(item, out);
+    InFlightTypeSerializer.INSTANCE.serialize(ITEMS.get("failure"), out);
+    DataInputDeserializer in = new DataInputDeserializer(out.getCopyOfBuffer());
+
+    assertThat(InFlightTypeSerializer.INSTANCE.copy(item)).isSameAs(item);
+    assertThat(InFlightTypeSerializer.INSTANCE.isImmutableType()).isTrue();
+    assertThat(InFlightTypeSerializer.INSTANCE.deserialize(in)).isEqualTo(item);
+    assertThat(InFlightTypeSerializer.INSTANCE.deserialize(in)).isEqualTo(ITEMS.get("failure"));
+    assertThat(in.available()).isZero();
+  }
+
+  @Test
+  void anItemOfManyPiecesIsReadAgainAndCopiedWithoutBeingUnderstood() throws IOException {
+    float[] sample = new float[100_003];
+    for (int i = 0; i < sample.length; i++) {
+      sample[i] = i * 0.7f;
+    }
+    InFlight item =
+        new InFlight.Running(
+            OptionalLong.of(1),
+            PROMPT,
+            new TrajectorySnapshot(
+                REQUEST, "0123abcd", 3, sample, new float[][] {sample}, new byte[70_000]));
+    DataOutputSerializer out = new DataOutputSerializer(16);
+    InFlightTypeSerializer.INSTANCE.serialize(item, out);
+    DataOutputSerializer copied = new DataOutputSerializer(16);
+    InFlightTypeSerializer.INSTANCE.copy(
+        new DataInputDeserializer(out.getCopyOfBuffer()), copied);
+
+    assertThat(copied.getCopyOfBuffer()).isEqualTo(out.getCopyOfBuffer());
+    assertThat(
+            InFlightTypeSerializer.INSTANCE.deserialize(
+                new DataInputDeserializer(copied.getCopyOfBuffer())))
+        .isEqualTo(item);
+  }
+
+  @Test
+  void aDamagedLengthDoesNotAllocateTheHeap() {
+    byte[] bytes = {0x7f, (byte) 0xff, (byte) 0xff, (byte) 0xff, 0};
+    assertThatThrownBy(
+            () -> InFlightTypeSerializer.INSTANCE.deserialize(new DataInputDeserializer(bytes)))
+        .isInstanceOf(DiffusionException.class)
+        .hasMessageContaining("2147483647 bytes");
   }
 
   static Stream<Arguments> written() {

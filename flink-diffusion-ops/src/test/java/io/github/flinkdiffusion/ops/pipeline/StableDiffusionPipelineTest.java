@@ -229,6 +229,24 @@ class StableDiffusionPipelineTest {
     assertThat(pipeline.finish(done.subList(0, 1))).hasSize(1);
   }
 
+  @ParameterizedTest
+  @ValueSource(strings = {"DDIMScheduler", "DPMSolverMultistepScheduler", "PNDMScheduler"})
+  void aTrajectoryTakesAsManyBytesAsIsSaidBeforeItBegins(String scheduler) {
+    GenerationRequest request = pipeline.prepare(spec("a cat", 8, 1.0, scheduler, null));
+    List<Trajectory> trajectory = pipeline.start(List.of(request));
+    long most = 0;
+    while (!trajectory.get(0).done()) {
+      TrajectorySnapshot snapshot = trajectory.get(0).snapshot();
+      long values = snapshot.sample().length;
+      for (float[] earlier : snapshot.history()) {
+        values += earlier.length;
+      }
+      most = Math.max(most, Float.BYTES * values);
+      pipeline.step(trajectory);
+    }
+    assertThat(pipeline.trajectoryBytes(request)).isEqualTo(most);
+  }
+
   @Test
   void aSnapshotThatDoesNotFitItsPlanBeginsAnewAndEndsInTheSamePicture() {
     GenerationRequest request =
