@@ -48,7 +48,8 @@ class SqlScriptsITCase {
           .containsPattern("\\+I \\| +" + id + " \\| +64 \\| +64 \\| +image/png \\| +<NULL> \\|");
     }
     assertThat(output)
-        .containsPattern("\\| +p4 \\| +<NULL> \\| +<NULL> \\| +<NULL> \\| The prompt is blank");
+        .containsPattern(
+            "\\| +p4 \\| +<NULL> \\| +<NULL> \\| +<NULL> \\| The request has no prompt");
     assertWindow(output, "12:00", 2);
     assertWindow(output, "12:01", 1);
     assertWindow(output, "12:02", 1);
@@ -72,7 +73,7 @@ class SqlScriptsITCase {
       assertThat(picture.width()).isEqualTo(64);
     }
     assertThat(output)
-        .contains("p4: The prompt is blank")
+        .contains("p4: The request has no prompt")
         .containsPattern("12:00:00: PSNR [0-9.]+ dB, pictures: 2")
         .containsPattern("12:01:00: PSNR [0-9.]+ dB, pictures: 1")
         .containsPattern("12:02:00: PSNR [0-9.]+ dB, pictures: 1");

@@ -108,6 +108,15 @@ final class ConfigValues {
     return layers;
   }
 
+  /** Whether {@code downsample_padding} is 1; 0 pads on the right and below. */
+  static boolean symmetricPadding(Config config) {
+    int padding = config.integer("downsample_padding", 1);
+    if (padding != 0 && padding != 1) {
+      throw config.unsupported("downsample_padding", padding, "0, 1");
+    }
+    return padding == 1;
+  }
+
   private static int within(Config config, String key, int value, int most) {
     if (value < 1 || value > most) {
       throw config.unsupported(key, value, "1 to " + most);

@@ -11,7 +11,7 @@ import java.util.List;
  * @param blockOutChannels channels of each level, the picture's own first
  * @param layersPerBlock residual blocks of an encoder's level; a decoder's has one more
  * @param groups of the norms
- * @param activation {@code act_fn}
+ * @param activation {@code act_fn}: of the residual blocks; before the last convolution it is SiLU
  * @param midAttention whether the middle attends
  */
 record ImageCoder(
@@ -39,11 +39,7 @@ record ImageCoder(
         channels = width;
       }
       if (level < levels - 1) {
-        // Padded on the right and below only, as the reference's Downsample2D with padding 0.
-        x =
-            block
-                .child("downsamplers.0")
-                .conv2d("conv", m.pad(x, 0, 1, 0, 1), channels, channels, 3, 2, 0);
+        x = block.child("downsamplers.0").halved(x, channels, false);
       }
     }
     x = mid(at.child("mid_block"), x, channels);
@@ -84,9 +80,9 @@ record ImageCoder(
     return resnet(channels, channels).emit(mid.child("resnets", 1), x, null);
   }
 
+  /** SiLU whatever act_fn says, as the reference has it (Encoder.conv_act, Decoder.conv_act). */
   private Value normalized(Scope at, Value x, int channels) {
-    return activation.apply(
-        at.method(), at.groupNorm("conv_norm_out", x, channels, groups, EPSILON));
+    return at.method().silu(at.groupNorm("conv_norm_out", x, channels, groups, EPSILON));
   }
 
   private ResnetBlock resnet(int in, int out) {

@@ -51,6 +51,17 @@ public record Scope(Method method, String prefix) {
     return conv2d(name, x, in, out, 1, 1, 0);
   }
 
+  /**
+   * A convolution that halves both sides, as diffusers' Downsample2D.
+   *
+   * @param symmetric whether the image is padded on all sides; else on the right and below alone
+   */
+  Value halved(Value x, int channels, boolean symmetric) {
+    return symmetric
+        ? conv2d("conv", x, channels, channels, 3, 2, 1)
+        : conv2d("conv", method.pad(x, 0, 1, 0, 1), channels, channels, 3, 2, 0);
+  }
+
   Value linear(String name, Value x, int in, int out) {
     Scope layer = child(name);
     return method.linear(x, layer.parameter("weight", out, in), layer.parameter("bias", out));

@@ -65,7 +65,7 @@ public final class UNet2D {
         x =
             attends && config.resnetDownsampling()
                 ? resampling(channels, ResnetBlock.Resampling.DOWN).emit(downsampler, x, time)
-                : halved(downsampler, x, channels);
+                : downsampler.halved(x, channels, config.symmetricPadding());
         skips.push(new Skip(x, channels));
       }
     }
@@ -134,12 +134,6 @@ public final class UNet2D {
               .emit(mid.child("attentions", 0), x);
     }
     return resnet.emit(mid.child("resnets", 1), x, time);
-  }
-
-  private Value halved(Scope at, Value x, int channels) {
-    return config.symmetricPadding()
-        ? at.conv2d("conv", x, channels, channels, 3, 2, 1)
-        : at.conv2d("conv", at.method().pad(x, 0, 1, 0, 1), channels, channels, 3, 2, 0);
   }
 
   private SpatialAttention attention(int channels) {

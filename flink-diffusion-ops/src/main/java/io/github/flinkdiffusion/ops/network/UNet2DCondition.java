@@ -80,7 +80,7 @@ public final class UNet2DCondition {
         skips.push(new Skip(x, channels));
       }
       if (level < levels - 1) {
-        x = block.child("downsamplers.0").conv2d("conv", x, channels, channels, 3, 2, 1);
+        x = block.child("downsamplers.0").halved(x, channels, config.symmetricPadding());
         skips.push(new Skip(x, channels));
       }
     }

@@ -1,6 +1,7 @@
 package io.github.flinkdiffusion.ops.network;
 
 import io.github.flinkdiffusion.ops.weights.Config;
+import java.util.Arrays;
 import java.util.List;
 import java.util.Optional;
 
@@ -15,11 +16,14 @@ import java.util.Optional;
  * @param hasMidBlock false when {@code mid_block_type} is null
  * @param layersPerBlock {@code layers_per_block} of each level
  * @param heads attention heads of each level; the config calls it {@code attention_head_dim}
- * @param crossAttentionDim {@code cross_attention_dim}
+ * @param crossAttentionDim {@code cross_attention_dim}; in a list for the levels, those that attend
+ *     agree, since all see one context
  * @param transformerLayers {@code transformer_layers_per_block} of each level
  * @param onlyCrossAttention {@code only_cross_attention} of each level
  * @param linearProjection {@code use_linear_projection}
  * @param upcastAttention {@code upcast_attention}
+ * @param symmetricPadding {@code downsample_padding} is 1; else the image is padded on the right
+ *     and below
  * @param groups {@code norm_num_groups}
  * @param epsilon {@code norm_eps}
  * @param activation {@code act_fn}
@@ -49,6 +53,7 @@ public record UNet2DConditionConfig(
     List<Boolean> onlyCrossAttention,
     boolean linearProjection,
     boolean upcastAttention,
+    boolean symmetricPadding,
     int groups,
     double epsilon,
     Activation activation,
@@ -114,7 +119,6 @@ public record UNet2DConditionConfig(
     }
     ConfigValues.require(config, "attention_type", "default");
     ConfigValues.require(config, "time_embedding_type", "positional");
-    ConfigValues.require(config, "downsample_padding", 1);
     ConfigValues.require(config, "mid_block_scale_factor", 1);
     ConfigValues.require(config, "resnet_out_scale_factor", 1);
     ConfigValues.require(config, "dual_cross_attention", false);
@@ -169,11 +173,12 @@ public record UNet2DConditionConfig(
         hasMid,
         ConfigValues.layersOfLevels(config, "layers_per_block", levels, 2),
         heads,
-        ConfigValues.positive(config, "cross_attention_dim", 1280),
+        crossAttentionDim(config, down, up, hasMid),
         ConfigValues.layersOfLevels(config, "transformer_layers_per_block", levels, 1),
         ConfigValues.boxed(config.flagsOrOne("only_cross_attention", levels, false)),
         config.flag("use_linear_projection", false),
         config.flag("upcast_attention", false),
+        ConfigValues.symmetricPadding(config),
         groups,
         config.number("norm_eps", 1e-5),
         ConfigValues.activation(config, "act_fn", "silu"),
@@ -191,6 +196,30 @@ public record UNet2DConditionConfig(
             : 0,
         ClassEmbedding.from(config, CLASS_EMBEDDINGS),
         textTime(config));
+  }
+
+  private static int crossAttentionDim(
+      Config config, List<String> down, List<String> up, boolean hasMid) {
+    int levels = down.size();
+    int[] sizes = config.integersOrOne("cross_attention_dim", levels, 1280);
+    int size = 0;
+    for (int level = 0; level < levels; level++) {
+      boolean attends =
+          down.get(level).equals(CROSS_DOWN)
+              || up.get(levels - 1 - level).equals(CROSS_UP)
+              || hasMid && level == levels - 1;
+      if (sizes[level] < 1
+          || sizes[level] > ConfigValues.LARGEST_SIZE
+          || attends && size != 0 && sizes[level] != size) {
+        throw config.unsupported(
+            "cross_attention_dim",
+            Arrays.toString(sizes),
+            "1 to %d, or a list with the same for each level that attends"
+                .formatted(ConfigValues.LARGEST_SIZE));
+      }
+      size = attends || size == 0 ? sizes[level] : size;
+    }
+    return size;
   }
 
   private static int kernel(Config config, String key) {

@@ -129,7 +129,7 @@ public record UNet2DConfig(
         midAttentionGroups(config, channels, scaleShift ? 0 : groups),
         ConfigValues.layers(config, "layers_per_block", 2),
         headSize(config, channels, down, up, hasMid && midAttention),
-        symmetricPadding(config),
+        ConfigValues.symmetricPadding(config),
         resampling(config, "downsample_type"),
         resampling(config, "upsample_type"),
         groups,
@@ -195,14 +195,6 @@ public record UNet2DConfig(
       }
     }
     return size;
-  }
-
-  private static boolean symmetricPadding(Config config) {
-    int padding = config.integer("downsample_padding", 1);
-    if (padding != 0 && padding != 1) {
-      throw config.unsupported("downsample_padding", padding, "0, 1");
-    }
-    return padding == 1;
   }
 
   private static boolean resampling(Config config, String key) {

@@ -89,6 +89,11 @@ public abstract class DiffusionBuilder<E extends SpecificRecord, B extends Diffu
     return option(DiffusionOptions.MODEL_CONFIGS, folder);
   }
 
+  /** {@link DiffusionOptions#MODEL_VARIANT}. */
+  public B variant(String name) {
+    return option(DiffusionOptions.MODEL_VARIANT, name);
+  }
+
   /** A pipeline of one's own in place of a model folder. */
   public B pipeline(PipelineFactory factory) {
     pipeline = Objects.requireNonNull(factory);

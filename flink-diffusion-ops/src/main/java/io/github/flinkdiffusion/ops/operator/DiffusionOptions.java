@@ -90,6 +90,16 @@ public final class DiffusionOptions {
                   + " Diffusion 2 is then the 768 pixel one with v-prediction, any Stable Diffusion"
                   + " 1 and SDXL predicts noise.");
 
+  public static final ConfigOption<String> MODEL_VARIANT =
+      ConfigOptions.key("diffusion.model.variant")
+          .stringType()
+          .noDefaultValue()
+          .withDescription(
+              "Variant of the weights, such as fp16, as in diffusers' from_pretrained(variant=...):"
+                  + " it is taken where a component has it. Without it, the plain weights are"
+                  + " taken, or those of the only variant that there is. Not for a single-file"
+                  + " checkpoint.");
+
   public static final ConfigOption<String> DEVICE =
       ConfigOptions.key("diffusion.device")
           .stringType()
@@ -296,6 +306,7 @@ public final class DiffusionOptions {
           MODEL_WATERMARK,
           MODEL_LORAS,
           MODEL_CONFIGS,
+          MODEL_VARIANT,
           DEVICE,
           CAPACITY,
           BATCH_ROWS,

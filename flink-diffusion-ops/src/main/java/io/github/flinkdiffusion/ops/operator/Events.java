@@ -46,7 +46,7 @@ final class Events {
     settings.limits().check(prompt.getAttributes(), prompt.getParameters());
     Arguments asked =
         Arguments.NONE
-            .with(Parameters.PROMPT, notEmpty(prompt.getPrompt()))
+            .with(Parameters.PROMPT, prompt.getPrompt())
             .with(Parameters.NEGATIVE_PROMPT, notEmpty(prompt.getNegativePrompt()))
             .with(Parameters.SEED, prompt.getSeed())
             .with(Parameters.SCHEDULER, prompt.getScheduler())

@@ -30,6 +30,9 @@ final class ModelFolderPipelines implements PipelineFactory {
     if (settings.configs() != null) {
       name.append(" configured by ").append(settings.configs());
     }
+    if (settings.variant() != null) {
+      name.append(" of variant ").append(settings.variant());
+    }
     settings.loras().forEach(lora -> name.append(" + ").append(lora));
     if (!settings.safetyChecker()) {
       name.append(", unchecked");

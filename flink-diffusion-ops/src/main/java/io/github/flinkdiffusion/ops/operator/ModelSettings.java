@@ -25,6 +25,7 @@ import org.apache.flink.configuration.ReadableConfig;
  * @param watermark whether pictures are marked
  * @param loras each as {@code file=scale}
  * @param configs folder whose configs a single-file checkpoint takes; null infers them
+ * @param variant of the weights; null is the plain one
  */
 record ModelSettings(
     String folder,
@@ -34,7 +35,8 @@ record ModelSettings(
     boolean safetyChecker,
     boolean watermark,
     List<String> loras,
-    String configs)
+    String configs,
+    String variant)
     implements Serializable {
   ModelSettings {
     Objects.requireNonNull(folder, "folder");
@@ -72,7 +74,8 @@ record ModelSettings(
         config.get(DiffusionOptions.MODEL_SAFETY_CHECKER),
         config.get(DiffusionOptions.MODEL_WATERMARK),
         loras(config),
-        config.get(DiffusionOptions.MODEL_CONFIGS));
+        config.get(DiffusionOptions.MODEL_CONFIGS),
+        config.get(DiffusionOptions.MODEL_VARIANT));
   }
 
   private static List<String> loras(ReadableConfig config) {
@@ -110,6 +113,7 @@ record ModelSettings(
         safetyChecker,
         watermark,
         loras.stream().map(ModelSettings::lora).toList(),
-        Optional.ofNullable(configs).map(Path::of));
+        Optional.ofNullable(configs).map(Path::of),
+        Optional.ofNullable(variant));
   }
 }

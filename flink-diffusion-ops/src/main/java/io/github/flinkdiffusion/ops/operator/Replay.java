@@ -49,6 +49,9 @@ public final class Replay {
     if (loadedAs.containsKey("pipeline")) {
       settings.set(DiffusionOptions.MODEL_PIPELINE, loadedAs.get("pipeline"));
     }
+    if (loadedAs.containsKey("variant")) {
+      settings.set(DiffusionOptions.MODEL_VARIANT, loadedAs.get("variant"));
+    }
     if (loadedAs.containsKey("precision")) {
       settings.set(DiffusionOptions.MODEL_PRECISION, precision(loadedAs.get("precision")));
     }

@@ -22,6 +22,7 @@ import java.util.function.Function;
  */
 final class Autoencoder {
   private static final String COMPONENT = "vae";
+  private static final String TINY = "AutoencoderTiny";
 
   private final LoadedNetwork network;
   private final LatentFormat format;
@@ -37,16 +38,25 @@ final class Autoencoder {
 
   /** The component {@code vae}, both ways. */
   static Autoencoder open(Components components) {
-    return open(components, AutoencoderKL::graph);
+    return open(components, AutoencoderKL::graph, false);
+  }
+
+  /**
+   * The component {@code vae}, both ways, with the latents' statistics that its config may have.
+   */
+  static Autoencoder openWithStatistics(Components components) {
+    return open(components, AutoencoderKL::graph, true);
   }
 
   /** The component {@code vae}, for pipelines that take no picture. */
   static Autoencoder openDecoder(Components components) {
-    return open(components, AutoencoderKL::decoderGraph);
+    return open(components, AutoencoderKL::decoderGraph, false);
   }
 
-  private static Autoencoder open(Components components, Function<AutoencoderKL, Graph> graph) {
-    if (components.className(COMPONENT).equals("AutoencoderTiny")) {
+  private static Autoencoder open(
+      Components components, Function<AutoencoderKL, Graph> graph, boolean statistics) {
+    components.requireClass(COMPONENT, "AutoencoderKL", TINY);
+    if (components.className(COMPONENT).equals(TINY)) {
       AutoencoderTinyConfig config = AutoencoderTinyConfig.from(components.config(COMPONENT));
       // Both ways in any case: it is small.
       return new Autoencoder(
@@ -61,7 +71,13 @@ final class Autoencoder {
         config.forceUpcast()
             ? components.loadInFloat32(COMPONENT, graph.apply(new AutoencoderKL(config)))
             : components.load(COMPONENT, graph.apply(new AutoencoderKL(config)));
-    return new Autoencoder(network, LatentFormat.of(config), true);
+    LatentFormat format = LatentFormat.of(config);
+    return new Autoencoder(network, statistics ? format.withStatisticsOf(config) : format, true);
+  }
+
+  /** With another {@code scaling_factor} than its config's. */
+  Autoencoder withScalingFactor(double other) {
+    return new Autoencoder(network, format.withScalingFactor(other), distributions);
   }
 
   LatentFormat format() {
@@ -81,6 +97,11 @@ final class Autoencoder {
    * @param deviation of each value; empty where the autoencoder gives a latent and no distribution
    */
   record Moments(float[] mean, float[] deviation, LatentFormat format) {
+
+    /** The same without the latents' statistics. */
+    Moments withoutStatistics() {
+      return new Moments(mean, deviation, format.withoutStatistics());
+    }
 
     /** The most probable latent, scaled. */
     float[] mode() {

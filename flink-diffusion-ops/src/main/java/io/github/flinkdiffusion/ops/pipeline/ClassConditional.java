@@ -33,7 +33,7 @@ final class ClassConditional implements Task {
   private ClassConditional(Components components) {
     this.components = components;
     this.plans = SamplingPlans.open(components);
-    Config config = components.config("transformer");
+    Config config = components.config("transformer", "DiTTransformer2DModel", "Transformer2DModel");
     DiTConfig transformer = DiTConfig.from(config);
     this.denoiser =
         Denoiser.of(

@@ -14,6 +14,14 @@ import java.util.Optional;
  * middle is cut out, and values are normalised with the training data's mean and deviation.
  */
 final class ClipImageProcessor {
+  /**
+   * The names that transformers has had for it, in {@code model_index.json}, which alone says what
+   * the component is.
+   */
+  static final String[] CLASSES = {
+    "CLIPImageProcessor", "CLIPFeatureExtractor", "CLIPImageProcessorFast", "CLIPImageProcessorPil"
+  };
+
   private static final int CHANNELS = 3;
   private static final double[] MEAN = {0.48145466, 0.4578275, 0.40821073};
   private static final double[] DEVIATION = {0.26862954, 0.26130258, 0.27577711};

@@ -10,25 +10,9 @@ import io.github.flinkdiffusion.ops.weights.TensorStore;
 import io.github.flinkdiffusion.ops.weights.TensorViews;
 import java.util.ArrayList;
 import java.util.List;
-import java.util.Map;
-import java.util.Set;
-import java.util.TreeSet;
 
 /** A model folder's networks on a device; closes all that it opened. */
 final class Components implements AutoCloseable {
-  /**
-   * What a component of that name may be; other configs would be read as something they are not.
-   */
-  private static final Map<String, Set<String>> CLASSES =
-      Map.of(
-          "unet", Set.of("UNet2DConditionModel", "UNet2DModel"),
-          "vae", Set.of("AutoencoderKL", "AutoencoderTiny"),
-          "vqvae", Set.of("VQModel"),
-          "text_encoder", Set.of("CLIPTextModel", "CLIPTextModelWithProjection"),
-          "text_encoder_2", Set.of("CLIPTextModelWithProjection"),
-          "image_encoder", Set.of("CLIPVisionModelWithProjection"),
-          "transformer", Set.of("DiTTransformer2DModel", "Transformer2DModel"));
-
   private final ModelFolder folder;
   private final PipelineSettings settings;
   private final List<LoadedNetwork> opened = new ArrayList<>();
@@ -42,14 +26,36 @@ final class Components implements AutoCloseable {
     return folder;
   }
 
-  /** The component's config.json. */
+  /** The component's config file. */
   Config config(String component) {
     return folder.component(component).config();
+  }
+
+  /**
+   * The config file of a component that must be of one of those classes, see {@link #requireClass}.
+   */
+  Config config(String component, String... classes) {
+    requireClass(component, classes);
+    return config(component);
   }
 
   /** The component's class, as model_index.json names it. */
   String className(String component) {
     return folder.component(component).className();
+  }
+
+  /**
+   * Refuses a component that model_index.json declares as another class: it would be read as
+   * something that it is not. What its own config says of its class does not count, as in
+   * diffusers.
+   */
+  void requireClass(String component, String... classes) {
+    ModelComponent declared = folder.component(component);
+    if (!List.of(classes).contains(declared.className())) {
+      throw folder
+          .config()
+          .unsupported(component, declared.className(), String.join(" or ", classes));
+    }
   }
 
   LoadedNetwork load(String component, Graph graph) {
@@ -63,12 +69,6 @@ final class Components implements AutoCloseable {
 
   private LoadedNetwork load(String name, Graph graph, StorageType precision) {
     ModelComponent component = folder.component(name);
-    Set<String> classes = CLASSES.getOrDefault(name, Set.of(component.className()));
-    if (!classes.contains(component.className())) {
-      throw folder
-          .config()
-          .unsupported(name, component.className(), String.join(" or ", new TreeSet<>(classes)));
-    }
     try (TensorStore weights =
         TensorViews.withTextModelPrefix(TensorViews.withCurrentAttentionNames(component.open()))) {
       LoadedNetwork network =

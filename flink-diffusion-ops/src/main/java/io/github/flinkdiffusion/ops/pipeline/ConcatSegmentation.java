@@ -39,7 +39,7 @@ final class ConcatSegmentation implements Task {
     this.plans = SamplingPlans.open(components);
     Config index = components.folder().config();
     Concatenation.check(index, "bilinear");
-    Config config = components.config("unet");
+    Config config = components.config("unet", "UNet2DModel");
     UNet2DConfig unet = Concatenation.unet(config);
     int[] side = config.integersOrOne("sample_size", 2, 0);
     int multiple = 1 << (unet.blockOutChannels().size() - 1);

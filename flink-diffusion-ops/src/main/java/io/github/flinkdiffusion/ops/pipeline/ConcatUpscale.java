@@ -54,7 +54,7 @@ final class ConcatUpscale implements Task {
     if (!(scale > 0)) {
       throw index.unsupported("residual_scale", scale, "a number above 0");
     }
-    Config config = components.config("unet");
+    Config config = components.config("unet", "UNet2DModel");
     UNet2DConfig unet = Concatenation.unet(config);
     this.channels = unet.outChannels();
     if (unet.inChannels() != 2 * channels) {

@@ -60,9 +60,9 @@ public interface DiffusionPipeline extends AutoCloseable {
    * <p>Pure and cheap (no encoding, no device), from any thread.
    *
    * @throws InvalidRequestException naming the value and what would be accepted: a parameter that
-   *     the pipeline does not take, a blank prompt, a size that is no multiple of the model's scale
-   *     factor or out of range, steps outside 1 .. num_train_timesteps, an unknown scheduler, a
-   *     guidance scale that is not finite
+   *     the pipeline does not take, a size that is no multiple of the model's scale factor or out
+   *     of range, steps outside 1 .. num_train_timesteps, an unknown scheduler, a guidance scale
+   *     that is not finite
    */
   GenerationRequest prepare(GenerationSpec spec);
 

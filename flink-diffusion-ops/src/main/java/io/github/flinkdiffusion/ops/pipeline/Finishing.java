@@ -2,7 +2,9 @@ package io.github.flinkdiffusion.ops.pipeline;
 
 import io.github.flinkdiffusion.ops.image.DwtDctWatermark;
 import io.github.flinkdiffusion.ops.image.Raster;
+import io.github.flinkdiffusion.ops.weights.ModelComponent;
 import io.github.flinkdiffusion.ops.weights.ModelFolder;
+import io.github.flinkdiffusion.ops.weights.WeightsException;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Optional;
@@ -32,17 +34,30 @@ final class Finishing implements AutoCloseable {
   /** With the folder's safety checker, if it has one and the settings want it. */
   static Finishing open(ModelFolder folder, PipelineSettings settings) {
     boolean checkable = folder.has(CHECKER) && folder.has(PROCESSOR);
+    if (checkable && settings.safetyChecker() && folder.lacks(CHECKER)) {
+      throw new WeightsException(
+          "Model folder %s: sub-folder '%s' is missing. Complete the download, or load the model without its safety checker (diffusion.model.safety-checker: false)."
+              .formatted(folder.path(), CHECKER));
+    }
     return new Finishing(
         checkable,
         checkable && settings.safetyChecker()
             ? Optional.of(
                 SafetyChecker.open(
-                    folder.component(CHECKER),
-                    folder.component(PROCESSOR),
+                    ofClass(folder, CHECKER, "StableDiffusionSafetyChecker"),
+                    ofClass(folder, PROCESSOR, ClipImageProcessor.CLASSES),
                     new NetworkLoader(
                         settings.device(), settings.precision(), settings.archives())))
             : Optional.empty(),
         settings.watermark());
+  }
+
+  private static ModelComponent ofClass(ModelFolder folder, String name, String... classes) {
+    ModelComponent component = folder.component(name);
+    if (!List.of(classes).contains(component.className())) {
+      throw folder.config().unsupported(name, component.className(), String.join(" or ", classes));
+    }
+    return component;
   }
 
   /** Whether pictures are checked; empty where the folder has no checker. */

@@ -31,11 +31,13 @@ final class ImageVariation implements Task {
   private ImageVariation(Components components) {
     this.components = components;
     this.plans = SamplingPlans.open(components);
-    Config config = components.config("unet");
+    Config config = components.config("unet", "UNet2DConditionModel");
     UNet2DConditionConfig unet = UNet2DConditionConfig.from(config);
     UNetConditions.textAlone(config);
-    this.processor = ClipImageProcessor.from(components.config("feature_extractor"));
-    ClipVisionConfig vision = ClipVisionConfig.from(components.config("image_encoder"));
+    this.processor =
+        ClipImageProcessor.from(components.config("feature_extractor", ClipImageProcessor.CLASSES));
+    ClipVisionConfig vision =
+        ClipVisionConfig.from(components.config("image_encoder", "CLIPVisionModelWithProjection"));
     if (vision.projectionSize() != unet.crossAttentionDim()) {
       throw config.unsupported(
           "cross_attention_dim",
@@ -49,7 +51,8 @@ final class ImageVariation implements Task {
             Denoiser.Input.floats(1, vision.projectionSize()));
     this.autoencoder = Autoencoder.openDecoder(components);
     UNetConditions.channels(config, unet, autoencoder, 0);
-    long side = (long) config.integer("sample_size", 64) * autoencoder.format().scaleFactor();
+    SampleSize size = SampleSize.corrected(config, 64);
+    int factor = autoencoder.format().scaleFactor();
     this.signature =
         Signature.of("StableDiffusionImageVariationPipeline")
             .required(Parameters.IMAGE)
@@ -57,8 +60,8 @@ final class ImageVariation implements Task {
             .withDefault(Parameters.GUIDANCE_SCALE, 7.5)
             .withDefault(Parameters.SCHEDULER, plans.own())
             .withDefault(Parameters.ETA, 0.0)
-            .withDefault(Parameters.WIDTH, side)
-            .withDefault(Parameters.HEIGHT, side);
+            .withDefault(Parameters.WIDTH, (long) size.width() * factor)
+            .withDefault(Parameters.HEIGHT, (long) size.height() * factor);
   }
 
   static Task open(Components components) {

@@ -33,7 +33,7 @@ final class InstructPix2Pix implements Task {
   private InstructPix2Pix(Components components) {
     this.components = components;
     this.plans = SamplingPlans.open(components);
-    Config config = components.config("unet");
+    Config config = components.config("unet", "UNet2DConditionModel");
     UNet2DConditionConfig unet = UNet2DConditionConfig.from(config);
     UNetConditions.textAlone(config);
     this.prompts = PromptEncoder.open(components);
@@ -43,7 +43,7 @@ final class InstructPix2Pix implements Task {
     this.autoencoder = Autoencoder.open(components);
     UNetConditions.channels(config, unet, autoencoder, autoencoder.format().latentChannels());
     int factor = autoencoder.format().scaleFactor();
-    this.tiling = Tiling.of(1, factor, factor * config.integer("sample_size", 64));
+    this.tiling = Tiling.of(1, factor, factor * SampleSize.of(config, 64).smallerSide());
     this.result = InstructedResult.of(components.folder().config());
     this.signature =
         result
@@ -58,8 +58,10 @@ final class InstructPix2Pix implements Task {
             .withDefault(Parameters.IMAGE_GUIDANCE_SCALE, 1.5)
             .withDefault(Parameters.SCHEDULER, plans.own())
             .withDefault(Parameters.ETA, 0.0)
-            .withDefault(Parameters.WIDTH, "the image's", asked -> Sides.imageWidth(asked, 0))
-            .withDefault(Parameters.HEIGHT, "the image's", asked -> Sides.imageHeight(asked, 0));
+            .withDefault(
+                Parameters.WIDTH, "the image's", asked -> Sides.wholeWidth(asked, factor, 0))
+            .withDefault(
+                Parameters.HEIGHT, "the image's", asked -> Sides.wholeHeight(asked, factor, 0));
   }
 
   static Task open(Components components) {
@@ -92,7 +94,7 @@ final class InstructPix2Pix implements Task {
     Sides.checkPicture(request, autoencoder.format().scaleFactor());
     Raster image = request.get(Parameters.IMAGE);
     Sides.checkChannels(Parameters.IMAGE, image, autoencoder.format().inChannels());
-    Sides.checkSameSize(Parameters.IMAGE, image, request);
+    Sides.checkWholeSize(request, autoencoder.format().scaleFactor());
     return request;
   }
 
@@ -110,7 +112,7 @@ final class InstructPix2Pix implements Task {
       if (guided(request)) {
         texts.add(request.get(Parameters.NEGATIVE_PROMPT));
       }
-      images.add(request.get(Parameters.IMAGE));
+      images.add(Sides.resized(request));
     }
     Map<String, PromptEncoding> encoded = prompts.encode(texts);
     List<Autoencoder.Moments> moments = autoencoder.encode(images);

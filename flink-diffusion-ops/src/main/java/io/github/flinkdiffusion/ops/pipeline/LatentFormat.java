@@ -2,57 +2,89 @@ package io.github.flinkdiffusion.ops.pipeline;
 
 import io.github.flinkdiffusion.ops.network.AutoencoderKLConfig;
 import io.github.flinkdiffusion.ops.network.AutoencoderTinyConfig;
-import java.util.ArrayList;
-import java.util.Collections;
 import java.util.List;
 
 /**
  * How an autoencoder's latents lie, whatever its class.
  *
- * @param inChannels of the pictures it encodes
+ * <p>As in diffusers, {@code scaling_factor} alone counts for most pipelines: those of Stable
+ * Diffusion 1.x and 2.x read neither {@code shift_factor} nor the latents' statistics.
+ *
+ * @param inChannels of the images it encodes
  * @param latentChannels of its latents
  * @param scaleFactor pixels along one side of a latent's pixel
- * @param shifts subtracted from each channel of what the network encodes
- * @param scales what each channel is then multiplied by, so that the denoising network sees values
- *     of about unit variance
+ * @param scalingFactor what encoded values are multiplied by, so that the denoising network sees
+ *     values of about unit variance
+ * @param means {@code latents_mean} of each channel, empty where the pipeline does not read it
+ * @param deviations {@code latents_std} of each channel, empty where the pipeline does not read it
  */
 record LatentFormat(
-    int inChannels, int latentChannels, int scaleFactor, List<Double> shifts, List<Double> scales) {
+    int inChannels,
+    int latentChannels,
+    int scaleFactor,
+    double scalingFactor,
+    List<Double> means,
+    List<Double> deviations) {
   LatentFormat {
-    shifts = List.copyOf(shifts);
-    scales = List.copyOf(scales);
+    means = List.copyOf(means);
+    deviations = List.copyOf(deviations);
+  }
+
+  /** By {@code scaling_factor} alone. */
+  static LatentFormat of(AutoencoderKLConfig config) {
+    return new LatentFormat(
+        config.inChannels(),
+        config.latentChannels(),
+        config.scaleFactor(),
+        config.scalingFactor(),
+        List.of(),
+        List.of());
+  }
+
+  /** By {@code scaling_factor} alone. */
+  static LatentFormat of(AutoencoderTinyConfig config) {
+    return new LatentFormat(
+        config.inChannels(),
+        config.latentChannels(),
+        config.scaleFactor(),
+        config.scalingFactor(),
+        List.of(),
+        List.of());
   }
 
   /**
    * With {@code latents_mean} and {@code latents_std} where the config has both, as diffusers' SDXL
-   * pipelines do.
+   * pipelines read them.
    */
-  static LatentFormat of(AutoencoderKLConfig config) {
-    int channels = config.latentChannels();
-    if (config.latentsMean().isEmpty() || config.latentsStd().isEmpty()) {
-      return new LatentFormat(
-          config.inChannels(),
-          channels,
-          config.scaleFactor(),
-          Collections.nCopies(channels, config.shiftFactor()),
-          Collections.nCopies(channels, config.scalingFactor()));
-    }
-    List<Double> scales = new ArrayList<>();
-    for (double deviation : config.latentsStd()) {
-      scales.add(config.scalingFactor() / deviation);
-    }
-    return new LatentFormat(
-        config.inChannels(), channels, config.scaleFactor(), config.latentsMean(), scales);
+  LatentFormat withStatisticsOf(AutoencoderKLConfig config) {
+    return config.latentsMean().isEmpty() || config.latentsStd().isEmpty()
+        ? this
+        : new LatentFormat(
+            inChannels,
+            latentChannels,
+            scaleFactor,
+            scalingFactor,
+            config.latentsMean(),
+            config.latentsStd());
   }
 
-  static LatentFormat of(AutoencoderTinyConfig config) {
-    int channels = config.latentChannels();
+  /** By {@code scaling_factor} alone. */
+  LatentFormat withoutStatistics() {
     return new LatentFormat(
-        config.inChannels(),
-        channels,
-        config.scaleFactor(),
-        Collections.nCopies(channels, config.shiftFactor()),
-        Collections.nCopies(channels, config.scalingFactor()));
+        inChannels, latentChannels, scaleFactor, scalingFactor, List.of(), List.of());
+  }
+
+  /** With another {@code scaling_factor}. */
+  LatentFormat withScalingFactor(double other) {
+    return new LatentFormat(inChannels, latentChannels, scaleFactor, other, means, deviations);
+  }
+
+  private double mean(int channel) {
+    return means.isEmpty() ? 0 : means.get(channel);
+  }
+
+  private double scale(int channel) {
+    return deviations.isEmpty() ? scalingFactor : scalingFactor / deviations.get(channel);
   }
 
   /** What the network encoded, as the denoising network takes it; a new array. */
@@ -60,10 +92,10 @@ record LatentFormat(
     int plane = latent.length / latentChannels;
     float[] scaled = new float[latent.length];
     for (int c = 0; c < latentChannels; c++) {
-      double shift = shifts.get(c);
-      double scale = scales.get(c);
+      double mean = mean(c);
+      double scale = scale(c);
       for (int i = c * plane; i < (c + 1) * plane; i++) {
-        scaled[i] = (float) ((latent[i] - shift) * scale);
+        scaled[i] = (float) ((latent[i] - mean) * scale);
       }
     }
     return scaled;
@@ -73,10 +105,10 @@ record LatentFormat(
   void unscale(float[] sample, float[] target, int offset) {
     int plane = sample.length / latentChannels;
     for (int c = 0; c < latentChannels; c++) {
-      double shift = shifts.get(c);
-      double scale = scales.get(c);
+      double mean = mean(c);
+      double scale = scale(c);
       for (int i = c * plane; i < (c + 1) * plane; i++) {
-        target[offset + i] = (float) (sample[i] / scale + shift);
+        target[offset + i] = (float) (sample[i] / scale + mean);
       }
     }
   }

@@ -37,7 +37,7 @@ final class LatentSuperResolution implements Task {
   private LatentSuperResolution(Components components) {
     this.components = components;
     this.plans = SamplingPlans.open(components);
-    Config config = components.config("unet");
+    Config config = components.config("unet", "UNet2DModel");
     UNet2DConfig unet = UNet2DConfig.from(config);
     if (unet.classEmbedding().exists()) {
       throw config.unsupported(
@@ -45,7 +45,7 @@ final class LatentSuperResolution implements Task {
           config.node().get("class_embed_type"),
           "null in a pipeline that is conditioned on a picture alone");
     }
-    this.vq = VQModelConfig.from(components.config("vqvae"));
+    this.vq = VQModelConfig.from(components.config("vqvae", "VQModel"));
     this.pictureChannels = unet.inChannels() - vq.codeChannels();
     if (pictureChannels < 1) {
       throw config.unsupported(
@@ -61,7 +61,7 @@ final class LatentSuperResolution implements Task {
         Denoiser.of(components.load("unet", new UNet2D(unet).graph())).scalingAppended();
     this.decoder = components.load("vqvae", new VQModel(vq).graph());
     int factor = vq.scaleFactor();
-    this.tiling = Tiling.of(factor, MULTIPLE, config.integer("sample_size", 64));
+    this.tiling = Tiling.of(factor, MULTIPLE, SampleSize.of(config, 64).smallerSide());
     this.signature =
         Signature.of("LDMSuperResolutionPipeline")
             .required(Parameters.IMAGE)

@@ -21,6 +21,9 @@ import java.util.Optional;
  * as large as it; the autoencoder enlarges.
  */
 final class LatentUpscale implements Task {
+  /** The reference sets it whatever the autoencoder's config says. */
+  private static final double SCALING_FACTOR = 0.08333;
+
   private final Components components;
   private final Signature signature;
   private final SamplingPlans plans;
@@ -40,7 +43,7 @@ final class LatentUpscale implements Task {
         Math.min(
             components.folder().config().integer("max_noise_level", 350),
             lowResolution.calls() - 1);
-    Config config = components.config("unet");
+    Config config = components.config("unet", "UNet2DConditionModel");
     UNet2DConditionConfig unet = UNet2DConditionConfig.from(config);
     if (unet.classEmbedding().kind() != ClassEmbedding.Kind.TABLE) {
       throw config.unsupported(
@@ -61,7 +64,7 @@ final class LatentUpscale implements Task {
             components.load("unet", new UNet2DCondition(unet).graph()),
             prompts.input(),
             Denoiser.Input.integers());
-    this.autoencoder = Autoencoder.openDecoder(components);
+    this.autoencoder = Autoencoder.openDecoder(components).withScalingFactor(SCALING_FACTOR);
     this.pictureChannels = unet.inChannels() - autoencoder.format().latentChannels();
     if (pictureChannels < 1) {
       throw config.unsupported(
@@ -72,13 +75,14 @@ final class LatentUpscale implements Task {
     }
     UNetConditions.channels(config, unet, autoencoder, pictureChannels);
     int factor = autoencoder.format().scaleFactor();
-    this.tiling = Tiling.of(factor, 1, config.integer("sample_size", 128));
+    this.tiling = Tiling.of(factor, 1, SampleSize.of(config, 128).smallerSide());
     this.signature =
         Signature.of("StableDiffusionUpscalePipeline")
             .required(Parameters.IMAGE)
             .optional(Parameters.TILE_TOP_LEFT)
             .withDefault(Parameters.PROMPT, "")
             .withDefault(Parameters.NEGATIVE_PROMPT, "")
+            .optional(Parameters.CLIP_SKIP)
             .withDefault(Parameters.NOISE_LEVEL, 20L)
             .withDefault(Parameters.STEPS, 75L)
             .withDefault(Parameters.GUIDANCE_SCALE, 9.0)
@@ -133,6 +137,7 @@ final class LatentUpscale implements Task {
         factor * image.width(),
         factor * image.height(),
         "the picture is " + factor + " times as large as the image");
+    prompts.checkClipSkip(request);
     long level = request.get(Parameters.NOISE_LEVEL);
     if (level > maxNoiseLevel) {
       throw new InvalidRequestException(
@@ -148,14 +153,14 @@ final class LatentUpscale implements Task {
 
   @Override
   public List<Beginning> begin(List<GenerationRequest> requests, List<TrajectoryNoise> noises) {
-    List<String> texts = new ArrayList<>();
+    List<Prompt> texts = new ArrayList<>();
     for (GenerationRequest request : requests) {
-      texts.add(request.get(Parameters.PROMPT));
+      texts.add(Prompt.wanted(request));
       if (guided(request)) {
-        texts.add(request.get(Parameters.NEGATIVE_PROMPT));
+        texts.add(Prompt.unwanted(request));
       }
     }
-    Map<String, PromptEncoding> encoded = prompts.encode(texts);
+    Map<Prompt, PromptEncoding> encoded = prompts.encodeSkipping(texts);
     List<Beginning> beginnings = new ArrayList<>();
     for (int i = 0; i < requests.size(); i++) {
       GenerationRequest request = requests.get(i);
@@ -165,10 +170,10 @@ final class LatentUpscale implements Task {
           new SampleShape(autoencoder.format().latentChannels(), image.height(), image.width());
       SamplerState state = SamplerState.start(plan(request), noises.get(i).gaussian(shape));
       long[] level = {request.get(Parameters.NOISE_LEVEL)};
-      PromptEncoding prompt = encoded.get(request.get(Parameters.PROMPT));
+      PromptEncoding prompt = encoded.get(Prompt.wanted(request));
       Row conditional = Row.of(prompt.states(), level).with(picture);
       if (guided(request)) {
-        PromptEncoding negative = encoded.get(request.get(Parameters.NEGATIVE_PROMPT));
+        PromptEncoding negative = encoded.get(Prompt.unwanted(request));
         beginnings.add(
             new Beginning(
                 shape,

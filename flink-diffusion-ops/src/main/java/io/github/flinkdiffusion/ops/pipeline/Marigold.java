@@ -49,7 +49,7 @@ final class Marigold implements Task {
     this.freedom = freedom(index);
     this.halfZ = normals && !index.flag("use_full_z_range", true);
     this.plans = SamplingPlans.open(components);
-    Config config = components.config("unet");
+    Config config = components.config("unet", "UNet2DConditionModel");
     UNet2DConditionConfig unet = UNet2DConditionConfig.from(config);
     UNetConditions.textAlone(config);
     this.prompts = PromptEncoder.open(components);

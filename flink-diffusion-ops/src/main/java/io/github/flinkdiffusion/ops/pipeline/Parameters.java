@@ -18,7 +18,7 @@ public final class Parameters {
   private static final Map<String, Parameter<?>> ALL = new LinkedHashMap<>();
 
   public static final Parameter<String> PROMPT =
-      text("prompt", "What the picture shows.", "a text in words");
+      text("prompt", "What the picture shows; an empty text leaves that to the model.", "a text");
 
   public static final Parameter<String> NEGATIVE_PROMPT =
       text(
@@ -35,7 +35,8 @@ public final class Parameters {
   public static final Parameter<String> NEGATIVE_PROMPT_2 =
       text(
           "negativePrompt2",
-          "What the second text encoder is told instead of the negative prompt (negative_prompt_2).",
+          "What the second text encoder is told instead of the negative prompt"
+              + " (negative_prompt_2).",
           "a text");
 
   public static final Parameter<String> SOURCE_PROMPT =
@@ -165,17 +166,21 @@ public final class Parameters {
   public static final Parameter<Numbers> NEGATIVE_ORIGINAL_SIZE =
       pair(
           "negativeOriginalSize",
-          "The original size that guidance leads away from (negative_original_size).");
+          "The original size that guidance leads away from (negative_original_size). Without an"
+              + " image it counts only together with negativeTargetSize, as in diffusers.");
 
   public static final Parameter<Numbers> NEGATIVE_CROPS_COORDS_TOP_LEFT =
       pair(
           "negativeCropsCoordsTopLeft",
-          "The top and left that guidance leads away from (negative_crops_coords_top_left).");
+          "The top and left that guidance leads away from (negative_crops_coords_top_left). They"
+              + " count together with both negative sizes without an image, and beside an aesthetic"
+              + " score with one, as in diffusers.");
 
   public static final Parameter<Numbers> NEGATIVE_TARGET_SIZE =
       pair(
           "negativeTargetSize",
-          "The target size that guidance leads away from (negative_target_size).");
+          "The target size that guidance leads away from (negative_target_size). Without an image"
+              + " it counts only together with negativeOriginalSize, as in diffusers.");
 
   public static final Parameter<Double> AESTHETIC_SCORE =
       number(
@@ -215,9 +220,9 @@ public final class Parameters {
   public static final Parameter<Numbers> TILE_TOP_LEFT =
       numbers(
           "tileTopLeft",
-          "Left and top, in pixels of the whole result, of a picture that is a part of it: the noise"
-              + " is then a function of the place, and parts that overlap agree. Image tasks set it"
-              + " for their tiles.",
+          "Left and top, in pixels of the whole result, of a picture that is a part of it: the"
+              + " noise is then a function of the place, and parts that overlap agree. Image tasks"
+              + " set it for their tiles.",
           "two whole numbers from 0",
           pair -> pair.size() == 2 && wholeFrom0(pair.at(0)) && wholeFrom0(pair.at(1)));
 

@@ -22,6 +22,8 @@ import java.util.Optional;
  * @param loras merged into the weights, in this order
  * @param configs a folder in diffusers' layout whose configs and vocabularies a single-file
  *     checkpoint takes; empty infers them. Not for a model that is a folder itself
+ * @param variant of the weights, such as {@code fp16}: taken where a component has it. Empty takes
+ *     the plain ones, else those of the only variant. Not for a single file
  */
 public record PipelineSettings(
     DeviceSpec device,
@@ -30,13 +32,15 @@ public record PipelineSettings(
     boolean safetyChecker,
     boolean watermark,
     List<Lora> loras,
-    Optional<Path> configs) {
+    Optional<Path> configs,
+    Optional<String> variant) {
   public PipelineSettings {
     Objects.requireNonNull(device, "device");
     Objects.requireNonNull(precision, "precision");
     Objects.requireNonNull(archives, "archives");
     loras = List.copyOf(loras);
     Objects.requireNonNull(configs, "configs");
+    Objects.requireNonNull(variant, "variant");
   }
 
   /**
@@ -51,32 +55,42 @@ public record PipelineSettings(
         true,
         false,
         List.of(),
+        Optional.empty(),
         Optional.empty());
   }
 
   public PipelineSettings withPrecision(StorageType other) {
-    return new PipelineSettings(device, other, archives, safetyChecker, watermark, loras, configs);
+    return new PipelineSettings(
+        device, other, archives, safetyChecker, watermark, loras, configs, variant);
   }
 
   public PipelineSettings withArchives(ArchiveCache other) {
-    return new PipelineSettings(device, precision, other, safetyChecker, watermark, loras, configs);
+    return new PipelineSettings(
+        device, precision, other, safetyChecker, watermark, loras, configs, variant);
   }
 
   public PipelineSettings withSafetyChecker(boolean checks) {
-    return new PipelineSettings(device, precision, archives, checks, watermark, loras, configs);
+    return new PipelineSettings(
+        device, precision, archives, checks, watermark, loras, configs, variant);
   }
 
   public PipelineSettings withWatermark(boolean marks) {
-    return new PipelineSettings(device, precision, archives, safetyChecker, marks, loras, configs);
+    return new PipelineSettings(
+        device, precision, archives, safetyChecker, marks, loras, configs, variant);
   }
 
   public PipelineSettings withLoras(List<Lora> other) {
     return new PipelineSettings(
-        device, precision, archives, safetyChecker, watermark, other, configs);
+        device, precision, archives, safetyChecker, watermark, other, configs, variant);
   }
 
   public PipelineSettings withConfigs(Path folder) {
     return new PipelineSettings(
-        device, precision, archives, safetyChecker, watermark, loras, Optional.of(folder));
+        device, precision, archives, safetyChecker, watermark, loras, Optional.of(folder), variant);
+  }
+
+  public PipelineSettings withVariant(String name) {
+    return new PipelineSettings(
+        device, precision, archives, safetyChecker, watermark, loras, configs, Optional.of(name));
   }
 }

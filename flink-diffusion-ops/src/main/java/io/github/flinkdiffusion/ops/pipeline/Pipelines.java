@@ -87,13 +87,14 @@ public final class Pipelines {
   private static ModelFolder model(Path path, PipelineSettings settings) {
     return settings
         .configs()
+        .filter(configs -> settings.variant().isEmpty())
         .map(configs -> ModelFolder.openSingleFile(path, configs))
-        .orElseGet(() -> ModelFolder.open(path))
-        .withLoras(settings.loras());
+        .orElseGet(() -> ModelFolder.open(path, settings.variant()));
   }
 
   private static DiffusionPipeline open(
-      ModelFolder model, String pipelineClass, PipelineSettings settings) {
+      ModelFolder opened, String pipelineClass, PipelineSettings settings) {
+    ModelFolder model = opened.withLoras(settings.loras());
     Components components = new Components(model, Objects.requireNonNull(settings, "settings"));
     try (ModelDigest digest = ModelDigest.begin(model)) {
       Task task = TASKS.get(pipelineClass).apply(components);
@@ -116,6 +117,7 @@ public final class Pipelines {
     loadedAs.put("device", settings.device().isGpu() ? "gpu" : "cpu");
     finishing.checks().ifPresent(checks -> loadedAs.put("safetyChecker", checks.toString()));
     loadedAs.put("watermark", Boolean.toString(settings.watermark()));
+    settings.variant().ifPresent(variant -> loadedAs.put("variant", variant));
     if (!settings.loras().isEmpty()) {
       loadedAs.put(
           "loras",

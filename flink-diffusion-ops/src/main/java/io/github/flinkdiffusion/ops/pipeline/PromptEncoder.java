@@ -24,6 +24,9 @@ final class PromptEncoder {
   /** Encodings that are kept; one is 77 x 768 floats (236 KB) for Stable Diffusion 1.x. */
   private static final int KEPT = 256;
 
+  private static final String PLAIN = "CLIPTextModel";
+  private static final String PROJECTING = "CLIPTextModelWithProjection";
+
   /** Tokens of {@link #encodeEmpty}. */
   static final int EMPTY_LENGTH = 2;
 
@@ -70,23 +73,24 @@ final class PromptEncoder {
 
   /** The components {@code tokenizer} and {@code text_encoder}, as Stable Diffusion takes them. */
   static PromptEncoder open(Components components) {
-    return open(components, "tokenizer", "text_encoder", Taken.NORMED);
+    return open(components, "tokenizer", "text_encoder", Taken.NORMED, PLAIN);
   }
 
   /** The components {@code tokenizer} and {@code text_encoder}, as SDXL takes them. */
   static PromptEncoder openInner(Components components) {
-    return open(components, "tokenizer", "text_encoder", Taken.INNER);
+    return open(components, "tokenizer", "text_encoder", Taken.INNER, PLAIN, PROJECTING);
   }
 
   /** The components {@code tokenizer_2} and {@code text_encoder_2}, as SDXL takes them. */
   static PromptEncoder openInnerAndPooled(Components components) {
-    return open(components, "tokenizer_2", "text_encoder_2", Taken.INNER_AND_POOLED);
+    return open(components, "tokenizer_2", "text_encoder_2", Taken.INNER_AND_POOLED, PROJECTING);
   }
 
   private static PromptEncoder open(
-      Components components, String tokenizerName, String name, Taken taken) {
+      Components components, String tokenizerName, String name, Taken taken, String... classes) {
+    components.requireClass(tokenizerName, "CLIPTokenizer", "CLIPTokenizerFast");
     ClipTokenizer tokenizer = ClipTokenizer.load(components.folder().component(tokenizerName));
-    Config json = components.config(name);
+    Config json = components.config(name, classes);
     ClipTextConfig config = ClipTextConfig.from(json);
     if (tokenizer.maxLength() > config.maxPositions()) {
       throw json.unsupported(

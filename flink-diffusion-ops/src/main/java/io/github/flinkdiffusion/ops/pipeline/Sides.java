@@ -1,5 +1,6 @@
 package io.github.flinkdiffusion.ops.pipeline;
 
+import io.github.flinkdiffusion.ops.image.PilResize;
 import io.github.flinkdiffusion.ops.image.Raster;
 
 /** Checks of sizes that several tasks make. */
@@ -19,6 +20,51 @@ final class Sides {
   static long imageHeight(Arguments asked, long fallback) {
     Raster image = asked.get(Parameters.IMAGE);
     return image == null ? fallback : image.height();
+  }
+
+  /**
+   * The largest multiple of the factor that is not wider than the asked picture's image, or the
+   * fallback without one: the reference makes an image with other sides that much smaller first.
+   */
+  static long wholeWidth(Arguments asked, int factor, long fallback) {
+    Raster image = asked.get(Parameters.IMAGE);
+    return image == null ? fallback : whole(asked, image.width(), factor);
+  }
+
+  /** The same for the height. */
+  static long wholeHeight(Arguments asked, int factor, long fallback) {
+    Raster image = asked.get(Parameters.IMAGE);
+    return image == null ? fallback : whole(asked, image.height(), factor);
+  }
+
+  /** An image that has a mask, which is as large, or a place in a larger one, stays as it is. */
+  private static long whole(Arguments asked, int side, int factor) {
+    boolean fixed = asked.has(Parameters.MASK) || asked.has(Parameters.TILE_TOP_LEFT);
+    return fixed || side < factor ? side : side - side % factor;
+  }
+
+  /**
+   * The request's image as large as the picture, by Lanczos as the reference's VaeImageProcessor
+   * does it.
+   */
+  static Raster resized(GenerationRequest request) {
+    Raster image = request.get(Parameters.IMAGE);
+    return image.width() == request.width() && image.height() == request.height()
+        ? image
+        : PilResize.resize(image, request.height(), request.width(), PilResize.Filter.LANCZOS);
+  }
+
+  /**
+   * Checks that the image is as large as the picture to be made, or has been made smaller to a
+   * multiple of the factor.
+   *
+   * @throws InvalidRequestException otherwise
+   */
+  static void checkWholeSize(GenerationRequest request, int factor) {
+    if (request.width() != wholeWidth(request.arguments(), factor, 0)
+        || request.height() != wholeHeight(request.arguments(), factor, 0)) {
+      checkSameSize(Parameters.IMAGE, request.get(Parameters.IMAGE), request);
+    }
   }
 
   /**

@@ -32,10 +32,6 @@ public final class Signature {
         }
         return sofar.with(parameter, fallback.apply(sofar));
       }
-      if (entry.required() && value instanceof String text && text.isBlank()) {
-        throw new InvalidRequestException(
-            "The %s is blank; it must be %s.".formatted(parameter, parameter.accepted()));
-      }
       parameter.check(value);
       return sofar.with(parameter, value);
     }
@@ -86,6 +82,11 @@ public final class Signature {
         new Rule<>(new Entry(parameter, false, Optional.of(description)), parameter, fallback));
   }
 
+  /** An event always has a prompt; an empty one is how it says that there is none. */
+  private static boolean saysNothing(Parameter<?> asked, GenerationSpec spec) {
+    return asked == Parameters.PROMPT && spec.arguments().get(Parameters.PROMPT).isEmpty();
+  }
+
   private Signature add(Rule<?> rule) {
     List<Rule<?>> more = new ArrayList<>(rules);
     more.add(rule);
@@ -107,7 +108,7 @@ public final class Signature {
    */
   public GenerationRequest resolve(GenerationSpec spec) {
     for (Parameter<?> asked : spec.arguments().parameters()) {
-      if (!takes(asked)) {
+      if (!takes(asked) && !saysNothing(asked, spec)) {
         throw new InvalidRequestException(
             "The request has %s, which %s does not take; it takes %s."
                 .formatted(

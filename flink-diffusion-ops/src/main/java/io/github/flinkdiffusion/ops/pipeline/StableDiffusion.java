@@ -42,20 +42,25 @@ final class StableDiffusion implements Task {
    *
    * @param name diffusers' class for a text alone
    * @param sampleSize the latent's side where the network's config does not say
+   * @param correctsSampleSize whether a size that early versions wrote too small is corrected
    * @param paints whether a part of a picture can be made anew and a picture inverted
    * @param spreadsStrength whether all steps are made at any strength, over a shorter schedule;
    *     else steps are left out
+   * @param statistics whether the latents' mean and deviation that the autoencoder's config may
+   *     have count
    * @param corrections what diffusers' pipelines without a mask change in the scheduler's config
    * @param maskedCorrections what its pipeline with a mask changes
    */
   private record Family(
       String name,
       int sampleSize,
+      boolean correctsSampleSize,
       long steps,
       Choice guidance,
       Choice strength,
       boolean paints,
       boolean spreadsStrength,
+      boolean statistics,
       SchedulerCorrections corrections,
       SchedulerCorrections maskedCorrections) {
 
@@ -68,12 +73,14 @@ final class StableDiffusion implements Task {
       new Family(
           "StableDiffusionPipeline",
           64,
+          true,
           50,
           new Choice("7.5", asked -> 7.5),
           new Choice(
               "1 with a mask or a sourcePrompt, 0.8 with an image alone",
               asked -> strength(asked, 1.0, 0.8)),
           true,
+          false,
           false,
           SchedulerCorrections.IMAGES,
           SchedulerCorrections.INPAINTING);
@@ -82,6 +89,7 @@ final class StableDiffusion implements Task {
       new Family(
           "StableDiffusionXLPipeline",
           128,
+          false,
           50,
           new Choice("5.0, 7.5 with a mask", asked -> asked.has(Parameters.MASK) ? 7.5 : 5.0),
           new Choice(
@@ -89,6 +97,7 @@ final class StableDiffusion implements Task {
               asked -> strength(asked, 0.9999, 0.3)),
           true,
           false,
+          true,
           SchedulerCorrections.NONE,
           SchedulerCorrections.NONE);
 
@@ -96,11 +105,13 @@ final class StableDiffusion implements Task {
       new Family(
           "LatentConsistencyModelPipeline",
           64,
+          false,
           4,
           new Choice("8.5", asked -> 8.5),
           new Choice("0.8 with an image", asked -> strength(asked, 1.0, 0.8)),
           false,
           true,
+          false,
           SchedulerCorrections.NONE,
           SchedulerCorrections.NONE);
 
@@ -139,13 +150,21 @@ final class StableDiffusion implements Task {
     this.denoiser =
         Denoiser.of(
             components.load("unet", new UNet2DCondition(unet).graph()), conditioning.inputs());
-    this.autoencoder = Autoencoder.open(components);
+    this.autoencoder =
+        family.statistics()
+            ? Autoencoder.openWithStatistics(components)
+            : Autoencoder.open(components);
     int latentChannels = autoencoder.format().latentChannels();
     this.knowsMask = family.paints() && unet.inChannels() == 2 * latentChannels + 1;
     UNetConditions.channels(config, unet, autoencoder, knowsMask ? latentChannels + 1 : 0);
     int factor = autoencoder.format().scaleFactor();
-    long side = (long) config.integer("sample_size", family.sampleSize()) * factor;
-    this.tiling = Tiling.of(1, factor, Math.toIntExact(side));
+    SampleSize size =
+        family.correctsSampleSize()
+            ? SampleSize.corrected(config, family.sampleSize())
+            : SampleSize.of(config, family.sampleSize());
+    this.tiling = Tiling.of(1, factor, size.smallerSide() * factor);
+    long width = (long) size.width() * factor;
+    long height = (long) size.height() * factor;
     this.signature =
         conditioning.describe(
             plans
@@ -162,12 +181,12 @@ final class StableDiffusion implements Task {
                     family.guidance().value())
                 .withDefault(
                     Parameters.WIDTH,
-                    "the image's, or " + side,
-                    asked -> Sides.imageWidth(asked, side))
+                    "the image's, or " + width,
+                    asked -> Sides.wholeWidth(asked, factor, width))
                 .withDefault(
                     Parameters.HEIGHT,
-                    "the image's, or " + side,
-                    asked -> Sides.imageHeight(asked, side)));
+                    "the image's, or " + height,
+                    asked -> Sides.wholeHeight(asked, factor, height)));
   }
 
   private Signature images(Signature signature) {
@@ -192,7 +211,7 @@ final class StableDiffusion implements Task {
 
   /** Stable Diffusion 1.x and 2.x. */
   static Task open(Components components) {
-    Config config = components.config("unet");
+    Config config = components.config("unet", "UNet2DConditionModel");
     UNet2DConditionConfig unet = UNet2DConditionConfig.from(config);
     return new StableDiffusion(
         components,
@@ -204,7 +223,7 @@ final class StableDiffusion implements Task {
 
   /** Stable Diffusion XL and its refiner. */
   static Task openXl(Components components) {
-    Config config = components.config("unet");
+    Config config = components.config("unet", "UNet2DConditionModel");
     UNet2DConditionConfig unet = UNet2DConditionConfig.from(config);
     return new StableDiffusion(
         components, XL, config, unet, XlConditioning.open(components, config, unet));
@@ -212,7 +231,7 @@ final class StableDiffusion implements Task {
 
   /** Latent consistency models distilled from Stable Diffusion 1.x. */
   static Task openLatentConsistency(Components components) {
-    Config config = components.config("unet");
+    Config config = components.config("unet", "UNet2DConditionModel");
     UNet2DConditionConfig unet = UNet2DConditionConfig.from(config);
     if (unet.guidanceEmbedding() == 0) {
       throw config.unsupported(
@@ -266,7 +285,7 @@ final class StableDiffusion implements Task {
       return request;
     }
     Sides.checkChannels(Parameters.IMAGE, image, autoencoder.format().inChannels());
-    Sides.checkSameSize(Parameters.IMAGE, image, request);
+    Sides.checkWholeSize(request, autoencoder.format().scaleFactor());
     if (mask != null) {
       Sides.checkChannels(Parameters.MASK, mask, 1);
       Sides.checkSameSize(Parameters.MASK, mask, request);
@@ -304,7 +323,7 @@ final class StableDiffusion implements Task {
         texts.add(source(request));
       }
       if (needsImage(request)) {
-        pictures.add(request.get(Parameters.IMAGE));
+        pictures.add(Sides.resized(request));
       }
       if (request.get(Parameters.MASK) != null) {
         pictures.add(mask(request).covered(request.get(Parameters.IMAGE)));
@@ -332,7 +351,8 @@ final class StableDiffusion implements Task {
       TrajectoryNoise noises) {
     SampleShape shape = autoencoder.latent(request.width(), request.height());
     SamplingPlan plan = plan(request);
-    float[] image = needsImage(request) ? moments.next().sample(noises.shaped(shape)) : null;
+    float[] image =
+        needsImage(request) ? encoded(request, moments.next()).sample(noises.shaped(shape)) : null;
     float[] noise = noises.gaussian(shape);
     SamplerState state =
         image == null || allAnew(request)
@@ -342,7 +362,7 @@ final class StableDiffusion implements Task {
     Consumer<SamplerState> afterStep = after -> {};
     if (request.get(Parameters.MASK) != null) {
       // Drawn for a network that does not know the mask, too, as the reference does.
-      float[] covered = moments.next().sample(noises.shaped(shape));
+      float[] covered = encoded(request, moments.next()).sample(noises.shaped(shape));
       if (knowsMask) {
         float[] mask = mask(request).latent(shape);
         appended = Arrays.copyOf(mask, mask.length + covered.length);
@@ -376,6 +396,12 @@ final class StableDiffusion implements Task {
         conditions.truncated() || source.truncated(),
         Optional.of(new Beginning.Lead(plan.calls() / 2, source.rows(), source.guidance())),
         after -> {});
+  }
+
+  /** SDXL's inpainting takes pictures without the latents' statistics, and decodes with them. */
+  private static Autoencoder.Moments encoded(
+      GenerationRequest request, Autoencoder.Moments moments) {
+    return request.get(Parameters.MASK) == null ? moments : moments.withoutStatistics();
   }
 
   private static boolean inverted(GenerationRequest request) {

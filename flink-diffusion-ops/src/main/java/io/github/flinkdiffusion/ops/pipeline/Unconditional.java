@@ -25,7 +25,7 @@ final class Unconditional implements Task {
   private Unconditional(Components components, String name, String scheduler, long steps) {
     this.components = components;
     this.plans = SamplingPlans.open(components);
-    Config config = components.config("unet");
+    Config config = components.config("unet", "UNet2DModel");
     UNet2DConfig unet = UNet2DConfig.from(config);
     if (unet.classEmbedding().exists()) {
       throw config.unsupported(

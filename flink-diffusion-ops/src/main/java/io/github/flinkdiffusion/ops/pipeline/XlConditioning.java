@@ -116,23 +116,11 @@ final class XlConditioning implements Conditioning {
                 Parameters.NEGATIVE_PROMPT_2,
                 "the negativePrompt",
                 asked -> asked.get(Parameters.NEGATIVE_PROMPT))
-            .withDefault(
-                Parameters.NEGATIVE_ORIGINAL_SIZE,
-                "the originalSize",
-                asked -> asked.get(Parameters.ORIGINAL_SIZE));
+            .optional(Parameters.NEGATIVE_ORIGINAL_SIZE)
+            .optional(Parameters.NEGATIVE_CROPS_COORDS_TOP_LEFT);
     return scored
-        ? negative
-            .withDefault(Parameters.NEGATIVE_CROPS_COORDS_TOP_LEFT, new Numbers(0, 0))
-            .withDefault(Parameters.NEGATIVE_AESTHETIC_SCORE, 2.5)
-        : negative
-            .withDefault(
-                Parameters.NEGATIVE_CROPS_COORDS_TOP_LEFT,
-                "the cropsCoordsTopLeft",
-                asked -> asked.get(Parameters.CROPS_COORDS_TOP_LEFT))
-            .withDefault(
-                Parameters.NEGATIVE_TARGET_SIZE,
-                "the targetSize",
-                asked -> asked.get(Parameters.TARGET_SIZE));
+        ? negative.withDefault(Parameters.NEGATIVE_AESTHETIC_SCORE, 2.5)
+        : negative.optional(Parameters.NEGATIVE_TARGET_SIZE);
   }
 
   private static Numbers size(long height, long width) {
@@ -231,16 +219,34 @@ final class XlConditioning implements Conditioning {
                         new float[prompt.states().length],
                         new float[prompt.pooled().length],
                         false));
-    float[] negativeIds =
-        numbers(
-            request.get(Parameters.NEGATIVE_ORIGINAL_SIZE),
-            request.get(Parameters.NEGATIVE_CROPS_COORDS_TOP_LEFT),
-            request.get(Parameters.NEGATIVE_TARGET_SIZE),
-            request.get(Parameters.NEGATIVE_AESTHETIC_SCORE));
     return new Conditions(
-        List.of(Row.of(negative.states(), negative.pooled(), negativeIds), conditional),
+        List.of(
+            Row.of(negative.states(), negative.pooled(), negativeNumbers(request)), conditional),
         Guidance.rescaled(request.guidanceScale(), request.get(Parameters.GUIDANCE_RESCALE)),
         prompt.truncated() || negative.truncated());
+  }
+
+  /**
+   * The numbers that guidance leads away from, by the reference's rules: without an image, the
+   * negative sizes count if both are given, and the negative crop with them; with one, each size
+   * counts by itself, and the negative crop only beside a score.
+   */
+  private float[] negativeNumbers(GenerationRequest request) {
+    Numbers original = request.get(Parameters.NEGATIVE_ORIGINAL_SIZE);
+    Numbers target = request.get(Parameters.NEGATIVE_TARGET_SIZE);
+    boolean ofAnImage = request.get(Parameters.IMAGE) != null;
+    boolean sizesCount = ofAnImage || original != null && target != null;
+    boolean cropCounts = ofAnImage ? scored : sizesCount;
+    return numbers(
+        sizesCount && original != null ? original : request.get(Parameters.ORIGINAL_SIZE),
+        cropCounts ? negativeCrop(request) : request.get(Parameters.CROPS_COORDS_TOP_LEFT),
+        sizesCount && target != null ? target : request.get(Parameters.TARGET_SIZE),
+        request.get(Parameters.NEGATIVE_AESTHETIC_SCORE));
+  }
+
+  private static Numbers negativeCrop(GenerationRequest request) {
+    Numbers crop = request.get(Parameters.NEGATIVE_CROPS_COORDS_TOP_LEFT);
+    return crop == null ? new Numbers(0, 0) : crop;
   }
 
   /** Original size, crop, and target size or score: height before width, top before left. */

@@ -68,6 +68,7 @@ public final class DiffusionModelOptions {
         "a list of file=scale, such as"
             + " '/loras/style.safetensors=0.8;/loras/face.safetensors=-0.3'");
     SHARED.put(DiffusionOptions.MODEL_CONFIGS, "the path of a folder in diffusers' layout");
+    SHARED.put(DiffusionOptions.MODEL_VARIANT, "the name of a variant, such as fp16");
     SHARED.put(DiffusionOptions.DEVICE, "auto, cpu or gpu:N");
     SHARED.put(DiffusionOptions.BATCH_ROWS, "a whole number from 1");
     SHARED.put(DiffusionOptions.BATCH_AGING, "a time such as '10 s', from zero to one day");

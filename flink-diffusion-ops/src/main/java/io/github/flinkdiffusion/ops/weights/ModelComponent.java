@@ -66,7 +66,7 @@ public final class ModelComponent {
     return config.orElseThrow(
         () ->
             new WeightsException(
-                "Component %s has none of the files %s".formatted(this, ModelFolder.CONFIGS)));
+                "Component %s has no file %s".formatted(this, ModelFolder.configOf(className))));
   }
 
   /**

@@ -27,8 +27,8 @@ import java.util.stream.Stream;
 public final class ModelFolder {
   static final String INDEX = "model_index.json";
 
-  /** The config of a component is the first of these that its folder holds. */
-  static final List<String> CONFIGS =
+  /** Files that may be a component's config; its class says which one is. */
+  private static final List<String> CONFIGS =
       List.of(
           "config.json",
           "scheduler_config.json",
@@ -48,6 +48,9 @@ public final class ModelFolder {
   private final Config config;
   private final SortedMap<String, ModelComponent> components;
 
+  /** Components whose sub-folder is not there, with the class that the index names. */
+  private final SortedMap<String, String> missing;
+
   private final FileDigests digests;
   private final List<Lora> loras;
 
@@ -55,8 +58,10 @@ public final class ModelFolder {
       Path path,
       Config config,
       SortedMap<String, ModelComponent> components,
+      SortedMap<String, String> missing,
       FileDigests digests,
       List<Lora> loras) {
+    this.missing = missing;
     this.digests = digests;
     this.loras = loras;
     this.path = path;
@@ -69,8 +74,10 @@ public final class ModelFolder {
    * 2.x or SDXL (safetensors under the original authors' names), whose configs are inferred as
    * diffusers infers them.
    *
-   * @throws WeightsException if it is not a diffusers folder, or lacks a sub-folder that its index
-   *     names; or if the file is pickled, damaged or of another kind
+   * <p>A sub-folder that the index names may be missing: not every pipeline needs every component.
+   *
+   * @throws WeightsException if it is not a diffusers folder; or if the file is pickled, damaged or
+   *     of another kind
    */
   public static ModelFolder open(Path path) {
     return open(path, Optional.empty());
@@ -80,14 +87,20 @@ public final class ModelFolder {
    * Opens a folder, or a single file, which has no variants.
    *
    * @param variant weights to prefer, such as {@code fp16}
-   * @throws WeightsException also if no component has that variant
+   * @throws WeightsException also if no component has that variant, or a single file is to have one
    */
   public static ModelFolder open(Path path, Optional<String> variant) {
     if (Files.isRegularFile(path)) {
+      if (variant.isPresent()) {
+        throw new WeightsException(
+            "Checkpoint %s is a single file and has no variant '%s'; variants are files in a model folder"
+                .formatted(path, variant.get()));
+      }
       return SingleFile.open(path);
     }
     Config index = index(path);
     SortedMap<String, ModelComponent> components = new TreeMap<>();
+    SortedMap<String, String> missing = new TreeMap<>();
     SortedSet<String> chosenVariants = new TreeSet<>();
     FileDigests digests = new FileDigests();
     for (Map.Entry<String, JsonNode> field : index.node().properties()) {
@@ -102,17 +115,14 @@ public final class ModelFolder {
       }
       Path folder = path.resolve(name);
       if (!Files.isDirectory(folder)) {
-        throw new WeightsException(
-            "Model folder %s: sub-folder '%s' is missing, but %s names a %s there; is the download complete?"
-                .formatted(path, name, INDEX, pair.get(1).textValue()));
+        missing.put(name, pair.get(1).textValue());
+        continue;
       }
       Optional<Config> config =
-          CONFIGS.stream()
-              .map(folder::resolve)
+          Optional.of(folder.resolve(configOf(pair.get(1).textValue())))
               .filter(Files::isRegularFile)
-              .findFirst()
               .map(Config::read);
-      WeightFiles weights = WeightFiles.find(folder, variant.orElse(""));
+      WeightFiles weights = WeightFiles.find(folder, pair.get(0).asText(), variant.orElse(""));
       chosenVariants.add(weights.chosenVariant());
       components.put(
           name,
@@ -131,7 +141,23 @@ public final class ModelFolder {
               .formatted(path, variant.get()));
     }
     return new ModelFolder(
-        path, index, Collections.unmodifiableSortedMap(components), digests, List.of());
+        path, index, Collections.unmodifiableSortedMap(components), missing, digests, List.of());
+  }
+
+  /**
+   * The file that is the config of a component of that class, which its library alone decides: a
+   * folder may hold several of them.
+   */
+  static String configOf(String className) {
+    if (className.contains("Scheduler")) {
+      return "scheduler_config.json";
+    }
+    if (className.contains("Tokenizer")) {
+      return "tokenizer_config.json";
+    }
+    return className.contains("Processor") || className.contains("FeatureExtractor")
+        ? "preprocessor_config.json"
+        : "config.json";
   }
 
   /**
@@ -163,6 +189,7 @@ public final class ModelFolder {
         path,
         config,
         Collections.unmodifiableSortedMap(MergedWeights.merge(components, more, digests)),
+        missing,
         digests,
         all);
   }
@@ -170,7 +197,12 @@ public final class ModelFolder {
   static ModelFolder of(
       Path path, Config config, SortedMap<String, ModelComponent> components, FileDigests digests) {
     return new ModelFolder(
-        path, config, Collections.unmodifiableSortedMap(components), digests, List.of());
+        path,
+        config,
+        Collections.unmodifiableSortedMap(components),
+        new TreeMap<>(),
+        digests,
+        List.of());
   }
 
   private static Config index(Path path) {
@@ -227,17 +259,28 @@ public final class ModelFolder {
     return Collections.unmodifiableSortedSet(new TreeSet<>(components.keySet()));
   }
 
+  /** Whether the model has a component of that name, even if its sub-folder is missing. */
   public boolean has(String component) {
-    return components.containsKey(component);
+    return components.containsKey(component) || missing.containsKey(component);
+  }
+
+  /** Whether the index names a component of that name whose sub-folder is not there. */
+  public boolean lacks(String component) {
+    return missing.containsKey(component);
   }
 
   /**
    * One component.
    *
-   * @throws WeightsException if the model has no such component
+   * @throws WeightsException if the model has no such component, or its sub-folder is missing
    */
   public ModelComponent component(String name) {
     ModelComponent component = components.get(name);
+    if (missing.containsKey(name)) {
+      throw new WeightsException(
+          "Model folder %s: sub-folder '%s' is missing, but %s names a %s there; is the download complete?"
+              .formatted(path, name, INDEX, missing.get(name)));
+    }
     if (component == null) {
       throw new WeightsException(
           "Model folder %s (%s) has no component '%s'; it has %s"

@@ -4,6 +4,7 @@ import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
+import java.util.Comparator;
 import java.util.List;
 import java.util.Optional;
 import java.util.TreeSet;
@@ -16,20 +17,21 @@ import java.util.stream.Stream;
  * one file or sharded, or only pickled.
  */
 final class WeightFiles implements ComponentWeights {
-  /** diffusers' name, and transformers'. */
-  private static final List<String> BASES = List.of("diffusion_pytorch_model", "model");
+  private static final String DIFFUSERS = "diffusion_pytorch_model";
+  private static final String TRANSFORMERS = "model";
 
   /**
-   * Group 1 is the variant, if any. Shards themselves ({@code ...-00001-of-00002.safetensors}) do
-   * not match.
+   * Group 1 is the library's name, group 2 the variant, if any. Shards themselves ({@code
+   * ...-00001-of-00002.safetensors}, {@code ....fp16-00001-of-00002.safetensors}) do not match.
    */
   private static final Pattern SINGLE =
-      Pattern.compile("(?:diffusion_pytorch_model|model)(?:\\.([\\w-]+))?\\.safetensors");
+      Pattern.compile(
+          "(diffusion_pytorch_model|model)(?:\\.((?!.*-\\d{5}-of-\\d{5}\\.)[\\w-]+))?\\.safetensors");
 
-  /** Both places at which libraries have put the variant of an index. */
+  /** Both places at which libraries have put the variant of an index: today's is the last. */
   private static final Pattern INDEX =
       Pattern.compile(
-          "(?:diffusion_pytorch_model|model)\\.safetensors(?:\\.([\\w-]+))?\\.index(?:\\.([\\w-]+))?\\.json");
+          "(diffusion_pytorch_model|model)\\.safetensors(?:\\.([\\w-]+))?\\.index(?:\\.([\\w-]+))?\\.json");
 
   private static final Pattern PICKLED = Pattern.compile(".*\\.(bin|ckpt|pt|pth|pkl)");
 
@@ -48,12 +50,17 @@ final class WeightFiles implements ComponentWeights {
     this.whyNone = whyNone;
   }
 
-  private record Candidate(Path path, String variant) {}
+  private record Candidate(Path path, String base, String variant) {}
 
   /**
+   * @param library whose class reads the folder, {@code diffusers} or another one: each looks for
+   *     its own file name, and of one file and shards diffusers takes the shards, transformers the
+   *     file
    * @param variant the variant to prefer; empty for none
    */
-  static WeightFiles find(Path folder, String variant) {
+  static WeightFiles find(Path folder, String library, String variant) {
+    boolean ofDiffusers = library.equals("diffusers");
+    String own = ofDiffusers ? DIFFUSERS : TRANSFORMERS;
     List<Candidate> candidates = new ArrayList<>();
     TreeSet<String> pickled = new TreeSet<>();
     for (String file : list(folder)) {
@@ -62,6 +69,11 @@ final class WeightFiles implements ComponentWeights {
         pickled.add(file);
       }
     }
+    if (candidates.stream().anyMatch(candidate -> candidate.base.equals(own))) {
+      candidates.removeIf(candidate -> !candidate.base.equals(own));
+    }
+    candidates.sort(
+        Comparator.comparing((Candidate candidate) -> isIndex(candidate.path) != ofDiffusers));
     TreeSet<String> variants = new TreeSet<>();
     candidates.forEach(candidate -> variants.add(candidate.variant));
     // As asked; else plain; else the only one there is, such as a folder downloaded in fp16 only.
@@ -80,29 +92,34 @@ final class WeightFiles implements ComponentWeights {
 
   private static String whyNone(Path folder, TreeSet<String> variants, TreeSet<String> pickled) {
     if (!variants.isEmpty()) {
-      return "Weights in %s exist only as variants %s; ask for one of them"
+      return "Weights in %s exist only as variants %s; ask for one of them (diffusion.model.variant)"
           .formatted(folder, variants);
     }
     if (!pickled.isEmpty()) {
       return "Weights in %s are pickled (%s) and are not read: unpickling a file runs whatever code it holds. "
               .formatted(folder, String.join(", ", pickled))
-          + "Convert them once in Python, where you trust their author: "
-          + "DiffusionPipeline.from_pretrained(folder).save_pretrained(newFolder, safe_serialization=True)";
+          + "Convert them once in Python, where you trust their author:"
+          + " DiffusionPipeline.from_pretrained(folder).save_pretrained(newFolder,"
+          + " safe_serialization=True)";
     }
     return "No weights in %s: expected %s.safetensors or %s.safetensors, or the same with .index.json and its shards"
-        .formatted(folder, BASES.get(0), BASES.get(1));
+        .formatted(folder, DIFFUSERS, TRANSFORMERS);
   }
 
   private static Optional<Candidate> candidate(Path folder, String file) {
     Matcher single = SINGLE.matcher(file);
     if (single.matches()) {
       return Optional.of(
-          new Candidate(folder.resolve(file), single.group(1) == null ? "" : single.group(1)));
+          new Candidate(
+              folder.resolve(file),
+              single.group(1),
+              single.group(2) == null ? "" : single.group(2)));
     }
     Matcher index = INDEX.matcher(file);
     if (index.matches()) {
-      String variant = index.group(1) != null ? index.group(1) : index.group(2);
-      return Optional.of(new Candidate(folder.resolve(file), variant == null ? "" : variant));
+      String variant = index.group(3) != null ? index.group(3) : index.group(2);
+      return Optional.of(
+          new Candidate(folder.resolve(file), index.group(1), variant == null ? "" : variant));
     }
     return Optional.empty();
   }

@@ -150,14 +150,15 @@ class DiffusionOperatorTest {
 
   @Test
   void aRequestThatCanNotBeDoneBecomesAFailureWithTheRequestInIt() throws Exception {
-    PromptEvent blank =
+    PromptEvent invalid =
         PromptEvent.newBuilder()
-            .setId("blank")
-            .setPrompt(" ")
+            .setId("invalid")
+            .setPrompt("a cat")
+            .setSteps(0)
             .setAttributes(Map.of("k", "v"))
             .build();
     try (Subtask subtask = open()) {
-      subtask.harness.processElement(blank, 5);
+      subtask.harness.processElement(invalid, 5);
       subtask.harness.processElement(prompt("", 1), 6);
       subtask.harness.processElement(prompt("x".repeat(513), 1), 7);
       subtask.harness.processElement(prompt("steps", 10_000), 8);
@@ -169,15 +170,15 @@ class DiffusionOperatorTest {
           .allMatch(failure -> failure.getReason() == FailureReason.INVALID_REQUEST)
           .extracting(FailureEvent::getMessage)
           .containsExactly(
-              "The prompt is blank; it must be a text in words.",
+              "steps is 0; use 1 to 1000.",
               "The request's id has 0 characters; an id has 1 to 512.",
               "The request's id has 513 characters; an id has 1 to 512.",
               "The request takes 10000 network steps; at most 1000 are accepted"
                   + " (diffusion.request.max-steps).");
       FailureEvent first = subtask.failures().get(0);
-      assertThat(first.getId()).isEqualTo("blank");
+      assertThat(first.getId()).isEqualTo("invalid");
       assertThat(first.getAttributes()).containsEntry("k", "v");
-      assertThat(EventCodec.prompts().decode(first.getOriginal().array())).isEqualTo(blank);
+      assertThat(EventCodec.prompts().decode(first.getOriginal().array())).isEqualTo(invalid);
       assertThat(subtask.harness.getSideOutput(DiffusionOperator.FAILURES).peek().getTimestamp())
           .isEqualTo(5);
     }

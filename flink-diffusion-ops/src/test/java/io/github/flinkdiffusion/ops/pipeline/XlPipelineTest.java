@@ -57,7 +57,8 @@ class XlPipelineTest {
                 .with(Parameters.TARGET_SIZE, new Numbers(1024, 768)));
     assertThat(request.get(Parameters.ORIGINAL_SIZE)).isEqualTo(new Numbers(64, 96));
     assertThat(request.get(Parameters.TARGET_SIZE)).isEqualTo(new Numbers(1024, 768));
-    assertThat(request.get(Parameters.NEGATIVE_TARGET_SIZE)).isEqualTo(new Numbers(1024, 768));
+    // Whether one was asked for makes a difference, as in diffusers.
+    assertThat(request.get(Parameters.NEGATIVE_TARGET_SIZE)).isNull();
     assertThat(request.get(Parameters.CROPS_COORDS_TOP_LEFT)).isEqualTo(new Numbers(0, 0));
   }
 

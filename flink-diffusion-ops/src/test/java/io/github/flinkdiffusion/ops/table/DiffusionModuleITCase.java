@@ -200,7 +200,8 @@ class DiffusionModuleITCase {
     sql.executeSql(LOAD);
     assertThat(
             query(
-                "SELECT TEXT_TO_IMAGE(CAST(NULL AS STRING)), TEXT_TO_IMAGE(' '), UPSCALE(x'00'), UPSCALE(CAST(NULL AS BYTES))"))
+                "SELECT TEXT_TO_IMAGE(CAST(NULL AS STRING)), TEXT_TO_IMAGE('a cat', MAP['width',"
+                    + " '7']), UPSCALE(x'00'), UPSCALE(CAST(NULL AS BYTES))"))
         .containsExactly(Row.of(null, null, null, null));
   }
 
@@ -209,8 +210,8 @@ class DiffusionModuleITCase {
     sql.executeSql(
         LOAD.replace("'text-to-image.steps' = '2'", "'text-to-image.on-error' = 'FAIL'"));
     sql.getConfig().set("table.exec.async-scalar.retry-strategy", "NO_RETRY");
-    assertThatThrownBy(() -> query("SELECT TEXT_TO_IMAGE(' ')"))
-        .hasStackTraceContaining("The prompt is blank");
+    assertThatThrownBy(() -> query("SELECT TEXT_TO_IMAGE('a cat', MAP['width', '7'])"))
+        .hasStackTraceContaining("width is 7");
     assertThatThrownBy(() -> query("SELECT TEXT_TO_IMAGE('a cat', MAP['stepps', '3'])"))
         .hasStackTraceContaining(
             "TEXT_TO_IMAGE does not know 'stepps' (did you mean 'steps'?) in its map");
@@ -220,11 +221,14 @@ class DiffusionModuleITCase {
   @CsvSource(
       delimiter = '|',
       value = {
-        "'text-to-image.model.folder' = '/m', 'text-to-image.stepps' = '3' | begin with 'text-to-image.' and go on as none does: 'stepps' (did you mean 'steps'?)",
+        "'text-to-image.model.folder' = '/m', 'text-to-image.stepps' = '3' | begin with"
+            + " 'text-to-image.' and go on as none does: 'stepps' (did you mean 'steps'?)",
         "'texttoimage.model.folder' = '/m' | 'texttoimage.model.folder' is not known",
         "'upscale.steps' = '3' | There is no 'upscale.model.folder' in the WITH clause",
-        "'upscale.model.folder' = '/m', 'upscale.batch.rows' = '0' | Option 'upscale.batch.rows' can not be 0; it takes a number from 1.",
-        "'upscale.model.folder' = '/m', 'upscale.batch.rows' = 'x' | Option 'upscale.batch.rows' can not be 'x'; it must be a whole number from 1.",
+        "'upscale.model.folder' = '/m', 'upscale.batch.rows' = '0' | Option 'upscale.batch.rows'"
+            + " can not be 0; it takes a number from 1.",
+        "'upscale.model.folder' = '/m', 'upscale.batch.rows' = 'x' | Option 'upscale.batch.rows'"
+            + " can not be 'x'; it must be a whole number from 1.",
         "'upscale.model.folder' = '/m', 'upscale.steps' = 'x' | Option 'steps' can not be 'x'",
         "'upscale.model.folder' = '/m', 'upscale.on-error' = 'COLUMN' | can not be COLUMN"
       })

@@ -63,12 +63,14 @@ class ModelProviderITCase {
   private void prompts(String... prompts) {
     StringBuilder values = new StringBuilder();
     for (int i = 0; i < prompts.length; i++) {
-      values
-          .append(i == 0 ? "" : ", ")
-          .append("('id-%d', '%s')".formatted(i, prompts[i].replace("'", "''")));
+      values.append(i == 0 ? "" : ", ").append("('id-%d', %s)".formatted(i, literal(prompts[i])));
     }
     sql.executeSql(
         "CREATE TEMPORARY VIEW prompts AS SELECT * FROM (VALUES " + values + ") AS v(id, prompt)");
+  }
+
+  private static String literal(String text) {
+    return text == null ? "CAST(NULL AS STRING)" : "'" + text.replace("'", "''") + "'";
   }
 
   private void model(String input, String output, String... options) {
@@ -165,7 +167,8 @@ class ModelProviderITCase {
     model("prompt STRING", "seed BIGINT", SHORT);
     List<Row> rows =
         query(
-            "SELECT prompt, seed FROM ML_PREDICT(TABLE prompts, MODEL painter, DESCRIPTOR(prompt))");
+            "SELECT prompt, seed FROM ML_PREDICT(TABLE prompts, MODEL painter,"
+                + " DESCRIPTOR(prompt))");
     assertThat(rows).hasSize(3);
     assertThat(rows.stream().distinct().collect(Collectors.toSet())).hasSize(2);
   }
@@ -173,7 +176,7 @@ class ModelProviderITCase {
   @ParameterizedTest
   @CsvSource({"true", "false"})
   void aRowThatCanNotBeDoneSaysWhyInTheErrorColumn(boolean async) throws Exception {
-    prompts("a red apple", " ");
+    prompts("a red apple", null);
     sql.executeSql(
         "CREATE MODEL painter INPUT (%s) OUTPUT (width INT, `error-string` STRING) WITH ('provider' = 'diffusion', 'model.folder' = '%s', 'device' = 'cpu', %s)"
             .formatted(IN, FOLDER, SHORT));
@@ -184,16 +187,16 @@ class ModelProviderITCase {
     assertThat(rows)
         .containsExactlyInAnyOrder(
             Row.of("id-0", 64, null),
-            Row.of("id-1", null, "The prompt is blank; it must be a text in words."));
+            Row.of("id-1", null, "The request has no prompt; it must be a text."));
   }
 
   @Test
   void aRowThatCanNotBeDoneCanBeLeftOutOrFailTheJob() throws Exception {
-    prompts("a red apple", " ");
+    prompts("a red apple", null);
     model(IN, "width INT", SHORT);
     assertThat(query(CALL.formatted(", MAP['on-error', 'DROP']"))).hasSize(1);
     assertThatThrownBy(() -> query(CALL.formatted("")))
-        .hasStackTraceContaining("The prompt is blank");
+        .hasStackTraceContaining("The request has no prompt");
   }
 
   @Test
@@ -281,8 +284,10 @@ class ModelProviderITCase {
   @CsvSource(
       delimiter = '|',
       value = {
-        "'batch.aging' = '8 s' | | The model's WITH clause sets 'batch.aging', but with 'async' = 'false'",
-        "'steps' = '2' | , 'max-concurrent-operations', '8' | The CONFIG map of ML_PREDICT has 'max-concurrent-operations', but with 'async' = 'false'"
+        "'batch.aging' = '8 s' | | The model's WITH clause sets 'batch.aging', but with 'async' ="
+            + " 'false'",
+        "'steps' = '2' | , 'max-concurrent-operations', '8' | The CONFIG map of ML_PREDICT has"
+            + " 'max-concurrent-operations', but with 'async' = 'false'"
       })
   void whatConcernsBatchesIsRefusedWhereFlinkGivesOneRowAtATime(
       String option, String config, String sentence) {

@@ -12,6 +12,7 @@ import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.CsvSource;
 import org.junit.jupiter.params.provider.ValueSource;
 
 class ModelFolderTest {
@@ -98,7 +99,43 @@ class ModelFolderTest {
     assertThat(weight("unet")).isEqualTo(16);
     weights("unet/diffusion_pytorch_model.bf16.safetensors", 17);
     assertThatThrownBy(() -> weight("unet"))
-        .hasMessageContaining("exist only as variants [bf16, fp16]");
+        .hasMessageContaining("exist only as variants [bf16, fp16]")
+        .hasMessageContaining("diffusion.model.variant");
+    assertThat(weight("unet", "bf16")).isEqualTo(17);
+    assertThat(weight("unet", "fp16")).isEqualTo(16);
+  }
+
+  @Test
+  void theLibraryDecidesWhichFileItIs() {
+    weights("unet/model.safetensors", 50);
+    weights("text_encoder/diffusion_pytorch_model.safetensors", 51);
+    assertThat(weight("unet")).isEqualTo(1);
+    assertThat(weight("text_encoder")).isEqualTo(2);
+  }
+
+  /** As diffusers and transformers do it where both are there. */
+  @ParameterizedTest
+  @CsvSource({"unet, diffusion_pytorch_model, 60", "text_encoder, model, 2"})
+  void diffusersTakesShardsBeforeAFileAndTransformersAFileBeforeShards(
+      String component, String base, float expected) {
+    shard(component + "/" + base + "-00001-of-00001.safetensors", "w", 60);
+    write(
+        component + "/" + base + ".safetensors.index.json",
+        "{\"weight_map\": {\"w\": \"" + base + "-00001-of-00001.safetensors\"}}");
+    assertThat(weight(component)).isEqualTo(expected);
+  }
+
+  @Test
+  void theClassDecidesWhichFileIsTheConfig() {
+    write("scheduler/config.json", "{\"beta_start\": 1}");
+    write("tokenizer/config.json", "{\"vocab_size\": 3}");
+    write("tokenizer/tokenizer_config.json", "{\"model_max_length\": 9}");
+    ModelFolder folder = ModelFolder.open(model);
+    assertThat(folder.component("scheduler").config().number("beta_start")).isEqualTo(0.00085);
+    assertThat(folder.component("tokenizer").config().integer("model_max_length")).isEqualTo(9);
+    assertThat(ModelFolder.configOf("CLIPFeatureExtractor")).isEqualTo("preprocessor_config.json");
+    assertThat(ModelFolder.configOf("CLIPImageProcessor")).isEqualTo("preprocessor_config.json");
+    assertThat(ModelFolder.configOf("StableDiffusionSafetyChecker")).isEqualTo("config.json");
   }
 
   @Test
@@ -140,6 +177,26 @@ class ModelFolderTest {
         "{\"weight_map\": {\"w\": \"diffusion_pytorch_model-00001-of-00001.fp16.safetensors\"}}");
     assertThat(weight("unet", "fp16")).isEqualTo(16);
     assertThat(weight("unet")).isEqualTo(1);
+  }
+
+  /** As diffusers 0.42 writes them; the names of the shards hold the variant and a number. */
+  @ParameterizedTest
+  @ValueSource(
+      strings = {
+        "diffusion_pytorch_model.safetensors.index.fp16.json",
+        "diffusion_pytorch_model.safetensors.fp16.index.json"
+      })
+  void readsShardsThatAreTheOnlyVariant(String index) throws IOException {
+    Files.delete(model.resolve("unet/diffusion_pytorch_model.safetensors"));
+    shard("unet/diffusion_pytorch_model.fp16-00001-of-00002.safetensors", "w", 16);
+    shard("unet/diffusion_pytorch_model.fp16-00002-of-00002.safetensors", "v", 17);
+    write(
+        "unet/" + index,
+        "{\"weight_map\": {\"w\": \"diffusion_pytorch_model.fp16-00001-of-00002.safetensors\","
+            + " \"v\": \"diffusion_pytorch_model.fp16-00002-of-00002.safetensors\"}}");
+    assertThat(weight("unet")).isEqualTo(16);
+    assertThat(weight("unet", "fp16")).isEqualTo(16);
+    assertThat(ModelFolder.open(model).component("unet").weightFiles()).hasSize(2);
   }
 
   private void shard(String file, String name, float value) {
@@ -216,7 +273,11 @@ class ModelFolderTest {
         .hasMessageContaining(
             "no component 'vae'; it has [scheduler, text_encoder, tokenizer, unet]");
     Files.delete(model.resolve("unet"));
-    assertThatThrownBy(() -> ModelFolder.open(model))
+    ModelFolder partial = ModelFolder.open(model);
+    assertThat(partial.has("unet")).isTrue();
+    assertThat(partial.lacks("unet")).isTrue();
+    assertThat(partial.componentNames()).doesNotContain("unet");
+    assertThatThrownBy(() -> partial.component("unet"))
         .hasMessageContaining("sub-folder 'unet' is missing")
         .hasMessageContaining("UNet2DConditionModel");
   }

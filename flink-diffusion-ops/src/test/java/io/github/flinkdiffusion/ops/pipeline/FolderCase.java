@@ -1,0 +1,272 @@
+package io.github.flinkdiffusion.ops.pipeline;
+
+import com.fasterxml.jackson.databind.JsonNode;
+import com.fasterxml.jackson.databind.ObjectMapper;
+import io.github.flinkdiffusion.ops.engine.DeviceSpec;
+import io.github.flinkdiffusion.ops.image.Raster;
+import io.github.flinkdiffusion.ops.weights.HeapTensors;
+import io.github.flinkdiffusion.ops.weights.SafetensorsWriter;
+import java.io.IOException;
+import java.io.InputStream;
+import java.nio.ByteBuffer;
+import java.nio.ByteOrder;
+import java.nio.ShortBuffer;
+import java.nio.charset.StandardCharsets;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.Base64;
+import java.util.List;
+import java.util.Map;
+import java.util.stream.Stream;
+import java.util.zip.GZIPInputStream;
+
+/**
+ * A model folder that is described, not stored, and what diffusers makes of it: see {@code
+ * src/test/python/folder_cases.py}, whose formulas are repeated here.
+ */
+record FolderCase(JsonNode json) {
+  private static final Path TOKENIZER =
+      Path.of("src/test/resources/fixtures/models/tiny-sd1/tokenizer");
+  private static final double ROOT_3 = Math.sqrt(3);
+
+  /** What became of one seed. */
+  record Outcome(Raster image, String refusal) {}
+
+  static List<FolderCase> read(Path file) throws IOException {
+    try (InputStream in =
+        file.toString().endsWith(".gz")
+            ? new GZIPInputStream(Files.newInputStream(file))
+            : Files.newInputStream(file)) {
+      List<FolderCase> cases = new ArrayList<>();
+      new ObjectMapper().readTree(in).forEach(json -> cases.add(new FolderCase(json)));
+      return cases;
+    }
+  }
+
+  String name() {
+    return json.get("name").asText();
+  }
+
+  JsonNode expected() {
+    return json.get("expected");
+  }
+
+  /** Writes the folder; what was there is gone then. */
+  void write(Path folder) throws IOException {
+    write(folder.resolve("model_index.json"), json.get("index").toString());
+    for (Map.Entry<String, JsonNode> file : json.get("files").properties()) {
+      write(folder.resolve(file.getKey()), file.getValue().asText());
+    }
+    for (Map.Entry<String, JsonNode> weights : json.get("weights").properties()) {
+      HeapTensors.Builder tensors = HeapTensors.builder();
+      for (Map.Entry<String, JsonNode> tensor : weights.getValue().get("tensors").properties()) {
+        long[] shape = new long[tensor.getValue().size()];
+        for (int i = 0; i < shape.length; i++) {
+          shape[i] = tensor.getValue().get(i).asLong();
+        }
+        String seed = json.get("seed").asText() + "/" + weights.getKey();
+        tensors.add(tensor.getKey(), values(seed, tensor.getKey(), shape), shape);
+      }
+      Path component = Files.createDirectories(folder.resolve(weights.getKey()));
+      SafetensorsWriter.write(
+          component.resolve(weights.getValue().get("file").asText()), tensors.build());
+    }
+    for (JsonNode component : json.get("tokenizers")) {
+      Path target = Files.createDirectories(folder.resolve(component.asText()));
+      try (Stream<Path> files = Files.list(TOKENIZER)) {
+        for (Path file : files.toList()) {
+          Files.copy(file, target.resolve(file.getFileName()));
+        }
+      }
+    }
+  }
+
+  private static void write(Path file, String text) throws IOException {
+    Files.createDirectories(file.getParent());
+    Files.writeString(file, text);
+  }
+
+  /** Opens the folder and makes a picture for each expected seed; refusals are outcomes, too. */
+  List<Outcome> run(Path folder) {
+    PipelineSettings settings = PipelineSettings.on(DeviceSpec.CPU);
+    try (DiffusionPipeline pipeline =
+        json.has("as")
+            ? Pipelines.openAs(json.get("as").asText(), folder, settings)
+            : Pipelines.open(folder, settings)) {
+      List<Outcome> outcomes = new ArrayList<>();
+      for (JsonNode each : expected()) {
+        outcomes.add(picture(pipeline, each.path("seed").asLong()));
+      }
+      return outcomes;
+    } catch (RuntimeException e) {
+      return refusals(e);
+    }
+  }
+
+  private List<Outcome> refusals(RuntimeException reason) {
+    requireDeliberate(reason);
+    List<Outcome> outcomes = new ArrayList<>();
+    expected().forEach(each -> outcomes.add(new Outcome(null, reason.getMessage())));
+    return outcomes;
+  }
+
+  private Outcome picture(DiffusionPipeline pipeline, long seed) {
+    try {
+      List<Trajectory> trajectory = pipeline.start(List.of(pipeline.prepare(spec(seed))));
+      while (!trajectory.get(0).done()) {
+        pipeline.step(trajectory);
+      }
+      return new Outcome(pipeline.finish(trajectory).get(0).image(), null);
+    } catch (RuntimeException e) {
+      requireDeliberate(e);
+      return new Outcome(null, e.getMessage());
+    }
+  }
+
+  /** An accident is not a refusal. */
+  private static void requireDeliberate(RuntimeException e) {
+    if (!e.getClass().getPackageName().startsWith("io.github.flinkdiffusion")) {
+      throw e;
+    }
+  }
+
+  private GenerationSpec spec(long seed) {
+    GenerationSpec spec = GenerationSpec.of(name()).with(Parameters.SEED, seed);
+    if (json.has("scheduler")) {
+      spec = spec.with(Parameters.SCHEDULER, json.get("scheduler").asText());
+    }
+    for (Map.Entry<String, JsonNode> argument : json.get("arguments").properties()) {
+      spec =
+          ReferenceCalls.with(
+              spec, ReferenceCalls.parameter(argument.getKey()), argument.getValue());
+    }
+    for (Map.Entry<String, JsonNode> input : json.get("inputs").properties()) {
+      spec =
+          ReferenceCalls.with(
+              spec, ReferenceCalls.parameter(input.getKey()), picture(input.getValue()));
+    }
+    return spec;
+  }
+
+  private static Raster picture(JsonNode spec) {
+    int width = spec.get("width").asInt();
+    int height = spec.get("height").asInt();
+    boolean hole = spec.get("kind").asText().equals("hole");
+    int channels = hole ? 1 : 3;
+    float[] values = new float[channels * height * width];
+    for (int c = 0; c < channels; c++) {
+      for (int y = 0; y < height; y++) {
+        for (int x = 0; x < width; x++) {
+          int value;
+          if (hole) {
+            boolean inside =
+                y >= height / 4 && y < 3 * height / 4 && x >= width / 4 && x < 3 * width / 4;
+            value = inside ? 255 : 0;
+          } else {
+            int seed = spec.get("seed").asInt();
+            value = (x * (5 + c) + y * (3 + 2 * c) + seed * 29 + (x * y * (c + 1)) % 23) % 256;
+          }
+          values[(c * height + y) * width + x] = value / 255f;
+        }
+      }
+    }
+    return new Raster(channels, height, width, values);
+  }
+
+  /** A picture that diffusers made, of 65,536 levels. */
+  static Raster expectedPicture(JsonNode expected) {
+    JsonNode shape = expected.get("shape");
+    ShortBuffer levels =
+        ByteBuffer.wrap(Base64.getDecoder().decode(expected.get("pixels").asText()))
+            .order(ByteOrder.LITTLE_ENDIAN)
+            .asShortBuffer();
+    float[] values = new float[levels.remaining()];
+    for (int i = 0; i < values.length; i++) {
+      values[i] = (levels.get(i) & 0xFFFF) / 65535f;
+    }
+    return new Raster(shape.get(0).asInt(), shape.get(1).asInt(), shape.get(2).asInt(), values);
+  }
+
+  /** Largest difference of two pictures; infinite where they differ in size. */
+  static double distance(Raster actual, Raster expected) {
+    if (actual.channels() != expected.channels()
+        || actual.height() != expected.height()
+        || actual.width() != expected.width()) {
+      return Double.POSITIVE_INFINITY;
+    }
+    double worst = 0;
+    for (int i = 0; i < actual.data().length; i++) {
+      worst = Math.max(worst, Math.abs(actual.data()[i] - expected.data()[i]));
+    }
+    return worst;
+  }
+
+  private static float[] values(String seed, String name, long[] shape) {
+    long state = 0xCBF29CE484222325L;
+    for (byte each : (seed + "/" + name).getBytes(StandardCharsets.UTF_8)) {
+      state = (state ^ (each & 0xFF)) * 0x100000001B3L;
+    }
+    long count = 1;
+    for (long side : shape) {
+      count *= side;
+    }
+    double[] role = role(name, shape);
+    float[] values = new float[Math.toIntExact(count)];
+    for (int i = 0; i < values.length; i++) {
+      state += 0x9E3779B97F4A7C15L;
+      long z = state;
+      z = (z ^ (z >>> 30)) * 0xBF58476D1CE4E5B9L;
+      z = (z ^ (z >>> 27)) * 0x94D049BB133111EBL;
+      z = z ^ (z >>> 31);
+      double even = (z >>> 40) * 0x1p-23 - 1;
+      values[i] = (float) (even * role[1] + role[0]);
+    }
+    return values;
+  }
+
+  /** Middle and spread. */
+  private static double[] role(String name, long[] shape) {
+    double spread;
+    boolean table =
+        Stream.of(
+                "token_embedding.weight",
+                "position_embedding.weight",
+                "quantize.embedding.weight",
+                "class_embedding.weight",
+                "embedding_table.weight")
+            .anyMatch(name::endsWith);
+    if (table && shape.length == 2) {
+      spread = 0.7 * ROOT_3;
+    } else if (shape.length >= 2) {
+      long inputs = 1;
+      for (int i = 1; i < shape.length; i++) {
+        inputs *= shape[i];
+      }
+      spread = ROOT_3 / Math.sqrt(inputs);
+    } else if (name.endsWith("bias")) {
+      spread = 0.1 * ROOT_3;
+    } else if (name.endsWith("weight")) {
+      return new double[] {1, 0.2 * ROOT_3};
+    } else {
+      spread = 0.7 * ROOT_3;
+    }
+    if (Stream.of("to_q.weight", "to_k.weight", "q_proj.weight", "k_proj.weight")
+        .anyMatch(name::endsWith)) {
+      spread *= 1.5;
+    }
+    if (Stream.of("conv2.", "to_out.0.", "ff.net.2.", "out_proj.", "mlp.fc2.")
+        .anyMatch(name::contains)) {
+      spread *= 0.5;
+    }
+    if (name.contains("decoder.conv_out.")) {
+      spread *= 0.5;
+    }
+    return new double[] {0, spread};
+  }
+
+  @Override
+  public String toString() {
+    return name();
+  }
+}

@@ -1,0 +1,49 @@
+package io.github.flinkdiffusion.ops.pipeline;
+
+import static org.assertj.core.api.Assertions.assertThat;
+
+import com.fasterxml.jackson.databind.JsonNode;
+import java.io.IOException;
+import java.nio.file.Path;
+import java.util.List;
+import java.util.stream.Stream;
+import org.junit.jupiter.api.io.TempDir;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.MethodSource;
+
+/**
+ * A stranger's folder: diffusers' picture, or a refusal where diffusers refuses. Cases chosen by
+ * hand ({@code make_folder_fixtures.py}), and some of those that {@code random_folders.py} draws.
+ */
+class FolderParityTest {
+  private static final Path CASES = Path.of("src/test/resources/fixtures/folders");
+  private static final double TOLERANCE = 1e-3;
+
+  @TempDir private Path folder;
+
+  static Stream<FolderCase> chosen() throws IOException {
+    return FolderCase.read(CASES.resolve("chosen.json.gz")).stream();
+  }
+
+  static Stream<FolderCase> random() throws IOException {
+    return FolderCase.read(CASES.resolve("random.json.gz")).stream();
+  }
+
+  @ParameterizedTest
+  @MethodSource("chosen")
+  void makesTheReferencesPictureOrRefusesToo(FolderCase folderCase) throws IOException {
+    folderCase.write(folder);
+    List<FolderCase.Outcome> outcomes = folderCase.run(folder);
+    for (int i = 0; i < outcomes.size(); i++) {
+      FolderCase.Outcome outcome = outcomes.get(i);
+      JsonNode expected = folderCase.expected().get(i);
+      if (expected.has("refused")) {
+        assertThat(outcome.image()).as("refused there: %s", expected.get("refused")).isNull();
+        continue;
+      }
+      assertThat(outcome.refusal()).isNull();
+      assertThat(FolderCase.distance(outcome.image(), FolderCase.expectedPicture(expected)))
+          .isLessThanOrEqualTo(TOLERANCE);
+    }
+  }
+}

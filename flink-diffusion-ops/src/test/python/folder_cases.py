@@ -1,0 +1,271 @@
+"""Model folders that are described, not stored, and what diffusers makes of them.
+
+A case is a JSON object: the text of every config file, the shape of every tensor, and what is asked of the pipeline. The numbers in
+the tensors and in the pictures given follow from a formula (``values_of``, ``painting``), which the Java tests compute, too, so a
+whole folder takes a few kilobytes. What diffusers makes of the case stands in it as well: the picture, or why it refuses.
+"""
+
+import base64
+import contextlib
+import io
+import json
+import math
+import os
+import shutil
+import tempfile
+import warnings
+from pathlib import Path
+
+import diffusers
+import numpy as np
+import torch
+import transformers
+from PIL import Image
+from safetensors.torch import save_file
+
+from fixture_tools import FIXTURES, seeded
+
+TOKENIZER = FIXTURES / "tiny-sd1" / "tokenizer"
+QUIET = ("norm", "layer_norm", "ln")
+RESIDUAL_ENDS = ("conv2.", "to_out.0.", "ff.net.2.", "out_proj.", "mlp.fc2.")
+TABLES = ("token_embedding.weight", "position_embedding.weight", "quantize.embedding.weight", "class_embedding.weight", "embedding_table.weight")
+LAST_OF_A_DECODER = "decoder.conv_out."
+GOLDEN = np.uint64(0x9E3779B97F4A7C15)
+
+
+def values_of(seed, name, shape):
+    """The numbers of a tensor, float32: a hash of seed, name and index, spread evenly over a range that suits the tensor's role."""
+    state = 0xCBF29CE484222325
+    for byte in f"{seed}/{name}".encode():
+        state = ((state ^ byte) * 0x100000001B3) % (1 << 64)
+    count = math.prod(shape)
+    with np.errstate(over="ignore"):
+        z = np.uint64(state) + np.arange(1, count + 1, dtype=np.uint64) * GOLDEN
+        z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+        z = (z ^ (z >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+        z = z ^ (z >> np.uint64(31))
+    even = (z >> np.uint64(40)).astype(np.float64) * 2.0**-23 - 1.0  # -1 .. 1
+    middle, spread = role(name, shape)
+    return torch.from_numpy((even * spread + middle).astype(np.float32).reshape(shape))
+
+
+def role(name, shape):
+    """Middle and spread of a tensor's numbers; with them, activations stay near 1 through a network."""
+    root3 = math.sqrt(3.0)
+    if name.endswith(TABLES) and len(shape) == 2:
+        spread = 0.7 * root3
+    elif len(shape) >= 2:
+        spread = root3 / math.sqrt(math.prod(shape[1:]))
+    elif name.endswith("bias"):
+        spread = 0.1 * root3
+    elif name.endswith("weight"):
+        return 1.0, 0.2 * root3
+    else:
+        spread = 0.7 * root3
+    if name.endswith(("to_q.weight", "to_k.weight", "q_proj.weight", "k_proj.weight")):
+        spread *= 1.5
+    if any(end in name for end in RESIDUAL_ENDS):
+        spread *= 0.5
+    if LAST_OF_A_DECODER in name:
+        spread *= 0.5
+    return 0.0, spread
+
+
+def painting(width, height, seed, channels=3):
+    """A picture of whole numbers 0..255, [height, width, channels], by a formula."""
+    y, x = np.mgrid[0:height, 0:width]
+    planes = [(x * (5 + c) + y * (3 + 2 * c) + seed * 29 + (x * y * (c + 1)) % 23) % 256 for c in range(channels)]
+    return np.stack(planes, axis=2).astype(np.uint8)
+
+
+def hole(width, height):
+    """A mask whose middle quarter is white."""
+    mask = np.zeros((height, width), dtype=np.uint8)
+    mask[height // 4 : 3 * height // 4, width // 4 : 3 * width // 4] = 255
+    return mask
+
+
+def picture(spec):
+    if spec["kind"] == "hole":
+        return Image.fromarray(hole(spec["width"], spec["height"]), "L")
+    return Image.fromarray(painting(spec["width"], spec["height"], spec["seed"]), "RGB")
+
+
+def class_named(library, name):
+    if name == "StableDiffusionSafetyChecker":
+        return diffusers.pipelines.stable_diffusion.safety_checker.StableDiffusionSafetyChecker
+    return getattr(diffusers if library == "diffusers" else transformers, name)
+
+
+@contextlib.contextmanager
+def silence():
+    """What libraries say on the way is not of interest; what they raise is."""
+    diffusers.logging.set_verbosity(diffusers.logging.CRITICAL)
+    transformers.logging.set_verbosity(transformers.logging.CRITICAL)
+    diffusers.utils.logging.disable_progress_bar()
+    with warnings.catch_warnings(), contextlib.redirect_stderr(io.StringIO()), contextlib.redirect_stdout(io.StringIO()):
+        warnings.simplefilter("ignore")
+        yield
+
+
+def shapes_of(library, name, config):
+    """The tensors of a network as diffusers builds it from a config; None if it does not."""
+    cls = class_named(library, name)
+    with torch.device("meta"):
+        if library == "diffusers":
+            model = cls.from_config({key: value for key, value in config.items()})
+        else:
+            model = cls(cls.config_class.from_dict(config))
+        tensors = model.state_dict()
+    shapes = {}
+    for key, value in tensors.items():
+        if not value.is_floating_point():
+            continue
+        prefixed = name.startswith("CLIPText") and not key.startswith(("text_model.", "text_projection."))
+        shapes["text_model." + key if prefixed else key] = list(value.shape)
+    return shapes
+
+
+class Case:
+    """A folder, what is asked of it, and what diffusers makes of that."""
+
+    def __init__(self, name, seed, pipeline, index=None):
+        self.json = {"name": name, "seed": seed, "pipeline": pipeline, "index": {"_class_name": pipeline, "_diffusers_version": "0.21.0", **(index or {})}, "files": {}, "weights": {}, "tokenizers": []}
+
+    def network(self, component, library, name, config, file=None, shapes_of_class=None, shapes_of_config=None):
+        """A network; ``shapes_of_class`` and ``shapes_of_config`` where what is on disk is another one than the index says."""
+        self.json["index"][component] = [library, name]
+        self.json["files"][f"{component}/config.json"] = json.dumps(config)
+        file = file or ("diffusion_pytorch_model.safetensors" if library == "diffusers" else "model.safetensors")
+        try:
+            with silence():
+                shapes = shapes_of(library, shapes_of_class or name, shapes_of_config or config)
+        except Exception:
+            shapes = {}  # diffusers will say why, and so will we
+        self.json["weights"][component] = {"file": file, "tensors": shapes}
+        return self
+
+    def scheduler(self, name, config, component="scheduler"):
+        self.json["index"][component] = ["diffusers", name]
+        self.json["files"][f"{component}/scheduler_config.json"] = json.dumps(config)
+        return self
+
+    def tokenizer(self, component="tokenizer", name="CLIPTokenizer"):
+        self.json["index"][component] = ["transformers", name]
+        self.json["tokenizers"].append(component)
+        return self
+
+    def processor(self, component, config, name="CLIPImageProcessor"):
+        self.json["index"][component] = ["transformers", name]
+        self.json["files"][f"{component}/preprocessor_config.json"] = json.dumps(config)
+        return self
+
+    def file(self, path, text):
+        self.json["files"][path] = text
+        return self
+
+    def setting(self, key, value):
+        self.json["index"][key] = value
+        return self
+
+    def ask(self, images=None, scheduler=None, as_pipeline=None, **arguments):
+        """``images``: name to a description of a picture, see ``picture``."""
+        self.json["inputs"] = images or {}
+        self.json["arguments"] = arguments
+        if scheduler:
+            self.json["scheduler"] = scheduler
+        if as_pipeline:
+            self.json["as"] = as_pipeline
+        return self
+
+    def write(self, folder):
+        """The folder itself."""
+        for path, text in {"model_index.json": json.dumps(self.json["index"]), **self.json["files"]}.items():
+            (folder / path).parent.mkdir(parents=True, exist_ok=True)
+            (folder / path).write_text(text)
+        for component, weights in self.json["weights"].items():
+            (folder / component).mkdir(parents=True, exist_ok=True)
+            tensors = {name: values_of(f"{self.json['seed']}/{component}", name, shape) for name, shape in weights["tensors"].items()}
+            save_file(tensors, str(folder / component / weights["file"]), metadata={"format": "pt"})
+        for component in self.json["tokenizers"]:
+            shutil.copytree(TOKENIZER, folder / component)
+
+    def expect(self, seeds=(0,)):
+        """Runs diffusers: fills in ``expected``, a list with one entry a seed, each a picture or a refusal."""
+        self.json["expected"] = []
+        with tempfile.TemporaryDirectory() as temp, silence():
+            folder = Path(temp) / "model"
+            self.write(folder)
+            try:
+                cls = getattr(diffusers, self.json.get("as", self.json["pipeline"]))
+                pipe = cls.from_pretrained(folder, torch_dtype=torch.float32)
+                require_same_weights(pipe, folder, self.json["weights"])
+                pipe.set_progress_bar_config(disable=True)
+                if "clip_skip" in self.json["arguments"]:
+                    for encoder in (pipe.text_encoder, getattr(pipe, "text_encoder_2", None)):
+                        # diffusers 0.42 looks for the final norm under a name that transformers 5 no longer has.
+                        if encoder is not None and not hasattr(encoder, "text_model"):
+                            object.__setattr__(encoder, "text_model", encoder)
+            except Exception as error:
+                self.json["expected"] = [refusal(error) for _ in seeds]
+                return self
+            base = dict(pipe.scheduler.config)
+            for seed in seeds:
+                try:
+                    scheduler = getattr(diffusers, self.json["scheduler"]) if "scheduler" in self.json else type(pipe.scheduler)
+                    pipe.scheduler = scheduler.from_config(base)
+                    self.json["expected"].append({"seed": seed, **self.run(pipe, seed)})
+                except Exception as error:
+                    self.json["expected"].append({"seed": seed, **refusal(error)})
+        return self
+
+    def run(self, pipe, seed):
+        arguments = {**self.json["arguments"], **{name: picture(spec) for name, spec in self.json["inputs"].items()}}
+        arguments = {name: tuple(value) if isinstance(value, list) and name.endswith(("_size", "_left")) else value for name, value in arguments.items()}
+        output_type = "np"
+        with torch.no_grad():
+            result = pipe(**arguments, generator=seeded(seed), output_type=output_type)
+        values = np.asarray(result.prediction[0] if hasattr(result, "prediction") else result.images[0], dtype=np.float64)
+        if values.ndim == 2:
+            values = values[:, :, None]
+        if not np.isfinite(values).all():
+            return refusal(ValueError("not finite"))
+        if hasattr(result, "prediction") and values.shape[2] == 3:
+            values = (values + 1) / 2  # normals are shown as colors
+        values = values.transpose(2, 0, 1)
+        levels = np.round(np.clip(values, 0, 1) * 65535).astype("<u2")
+        return {"shape": list(values.shape), "pixels": base64.b64encode(levels.tobytes()).decode(), "inside": round(float(((values > 0.002) & (values < 0.998)).mean()), 2)}
+
+
+def refusal(error):
+    return {"refused": f"{type(error).__name__}: {error}".splitlines()[0][:160]}
+
+
+def require_same_weights(pipe, folder, weights):
+    """A key that a library did not find would be random, and the case worth nothing."""
+    for component, entry in weights.items():
+        model = getattr(pipe, component, None)
+        if model is None or not entry["tensors"]:
+            continue
+        state = model.state_dict()
+        for key, value in state.items():
+            if not value.is_floating_point():
+                continue
+            name = key if key in entry["tensors"] else "text_model." + key
+            if name not in entry["tensors"]:
+                raise ValueError(f"{component}: {key} is not on disk")
+
+
+def pack(cases, path):
+    """All cases as one file; names of tensors repeat, so it is compressed."""
+    import gzip
+
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with open(path, "wb") as raw, gzip.GzipFile(fileobj=raw, mode="wb", filename="", mtime=0, compresslevel=9) as file:
+        file.write(json.dumps([case.json if isinstance(case, Case) else case for case in cases], separators=(",", ":")).encode())
+
+
+def configure():
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
+    torch.set_num_threads(1)
+    torch.set_grad_enabled(False)

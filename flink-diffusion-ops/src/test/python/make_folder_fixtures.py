@@ -1,0 +1,130 @@
+"""Writes fixtures/folders/chosen.json.gz: folders that stand for one kind of difference each, and what diffusers makes of them.
+
+    venv/bin/python make_folder_fixtures.py [name ...]     # with names, only reports on those
+"""
+
+import sys
+
+from fixture_tools import FIXTURES
+from folder_bases import CLASSES, IMAGE, NEGATIVE, SIZE, Folder
+from folder_cases import configure, pack
+
+OUT = FIXTURES.parent / "folders" / "chosen.json.gz"
+
+
+def cases():
+    """Pairs of a folder under construction and the case's name."""
+
+    def folder(name, pipeline="StableDiffusionPipeline", **changes):
+        made = Folder(pipeline)
+        for component, keys in changes.items():
+            made.config(component).update(keys)
+        return name, made
+
+    for pipeline in CLASSES:
+        yield folder("plain " + pipeline, pipeline)
+
+    # The autoencoder's last activation is SiLU whatever act_fn says.
+    for act in ("gelu", "relu", "swish"):
+        yield folder("vae act_fn " + act, vae={"act_fn": act})
+    yield folder("vae act_fn gelu, from an image", "StableDiffusionImg2ImgPipeline", vae={"act_fn": "gelu"})
+    yield folder("vqvae act_fn gelu", "LDMSuperResolutionPipeline", vqvae={"act_fn": "gelu"})
+
+    # Statistics of the latents and shift_factor: SDXL alone reads the former, nobody here the latter.
+    statistics = {"latents_mean": [0.3, -0.2, 0.1, 0.4], "latents_std": [1.5, 0.8, 1.2, 0.6]}
+    for pipeline in CLASSES:
+        if "vae" in Folder(pipeline).networks:
+            yield folder("latents' statistics, " + pipeline, pipeline, vae=statistics)
+            yield folder("shift_factor, " + pipeline, pipeline, vae={"shift_factor": 0.4})
+    yield folder("latents_mean alone", "StableDiffusionXLPipeline", vae={"latents_mean": [0.3, -0.2, 0.1, 0.4]})
+    yield folder("the x4 upscaler's scaling_factor", "StableDiffusionUpscalePipeline", vae={"scaling_factor": 0.18215})
+
+    # SDXL's negative sizes and crops, given in part.
+    for pipeline in ("StableDiffusionXLPipeline", "StableDiffusionXLImg2ImgPipeline"):
+        for given in (("original",), ("target",), ("crops",), ("original", "target"), ("original", "target", "crops"), ("target", "crops")):
+            name, made = folder(f"negative {' and '.join(given)}, {pipeline}", pipeline)
+            values = {"original": ("negative_original_size", [40, 24]), "target": ("negative_target_size", [56, 72]), "crops": ("negative_crops_coords_top_left", [4, 2])}
+            made.arguments.update([values[key] for key in given])
+            made.arguments.update(negative_prompt=NEGATIVE, crops_coords_top_left=[3, 5], original_size=[64, 48])
+            yield name, made
+
+    # The pipelines' own sizes.
+    for pipeline in ("StableDiffusionPipeline", "StableDiffusionImageVariationPipeline"):
+        for key, value in (("sample_size", 8), ("sample_size", [4, 8])):
+            if pipeline != "StableDiffusionPipeline" and isinstance(value, list):
+                continue
+            name, made = folder(f"{key} {value}, {pipeline}", pipeline, unet={key: value})
+            for side in SIZE:
+                made.arguments.pop(side)
+            yield name, made
+    name, made = folder("sample_size of version 0.8", unet={"sample_size": 8, "_diffusers_version": "0.8.1"})
+    for side in SIZE:
+        made.arguments.pop(side)
+    made.config("vae").update(block_out_channels=[8], down_block_types=["DownEncoderBlock2D"], up_block_types=["UpDecoderBlock2D"])
+    made.arguments.update(num_inference_steps=1)
+    yield name, made
+    yield folder("sample_size 12 x 8 of pixels", "DDPMPipeline", unet={"sample_size": [12, 8]})
+    yield folder("sample_size 12 x 8 of pixels by DDIM", "DDIMPipeline", unet={"sample_size": [12, 8]})
+
+    # Images whose sides are no multiples of the autoencoder's factor are resized first.
+    for pipeline in ("StableDiffusionInstructPix2PixPipeline", "StableDiffusionImg2ImgPipeline", "StableDiffusionXLImg2ImgPipeline", "LatentConsistencyModelImg2ImgPipeline"):
+        name, made = folder("odd image, " + pipeline, pipeline)
+        made.images["image"] = {**IMAGE, "width": 23, "height": 17}
+        yield name, made
+
+    # Texts.
+    for prompt in ("", " ", "\n"):
+        name, made = folder("prompt " + repr(prompt))
+        made.arguments["prompt"] = prompt
+        yield name, made
+
+    for skip in (0, 1, 2):
+        name, made = folder(f"clip_skip {skip} of the x4 upscaler", "StableDiffusionUpscalePipeline")
+        made.arguments.update(clip_skip=skip, negative_prompt=NEGATIVE)
+        yield name, made
+
+    # A UNet's options.
+    yield folder("cross_attention_dim is a list", unet={"cross_attention_dim": [16, 16]})
+    yield folder("downsample_padding 0", unet={"downsample_padding": 0})
+
+    # model_index.json decides a component's class.
+    yield folder("the vae's config names another class", vae={"_class_name": "AutoencoderTiny"})
+    yield folder("the unet's config names another class", unet={"_class_name": "UNet2DModel"})
+    yield folder("the text encoder's config names another class", text_encoder={"architectures": ["CLIPTextModelWithProjection"]})
+    yield folder("the text encoder's config is of a vision network", text_encoder={"architectures": ["CLIPModel"]})
+    name, made = folder("the index names a UNet of another class")
+    made.networks["unet"][1] = "UNet2DModel"
+    yield name, made
+    name, made = folder("the index names a text encoder of another class")
+    made.networks["text_encoder"][1] = "CLIPTextModelWithProjection"
+    yield name, made
+    name, made = folder("the index names another text encoder for SDXL", "StableDiffusionXLPipeline")
+    made.networks["text_encoder_2"][1] = "CLIPTextModel"
+    yield name, made
+    name, made = folder("the index names a tiny autoencoder", vae={"_class_name": "AutoencoderKL"})
+    tiny = {"_class_name": "AutoencoderKL", "encoder_block_out_channels": [8, 8], "decoder_block_out_channels": [8, 8], "num_encoder_blocks": [1, 1], "num_decoder_blocks": [1, 1], "block_out_channels": [8, 8]}
+    made.networks["vae"] = ["diffusers", "AutoencoderTiny", tiny]
+    yield name, made
+    name, made = folder("a transformer's config of the class before", "DiTPipeline", transformer={"_class_name": "Transformer2DModel", "norm_type": "ada_norm_zero"})
+    yield name, made
+    name, made = folder("a feature extractor's class before", "StableDiffusionImageVariationPipeline")
+    made.processors["feature_extractor"][0] = "CLIPFeatureExtractor"
+    yield name, made
+
+
+def main():
+    configure()
+    wanted, made = sys.argv[1:], []
+    for name, folder in cases():
+        if wanted and not any(word in name for word in wanted):
+            continue
+        case = folder.case(name, 1000 + CLASSES.index(folder.pipeline)).expect()
+        outcome = case.json["expected"][0]
+        print(f"{name:70} {outcome.get('refused') or (outcome['shape'], outcome['inside'])}", flush=True)
+        made.append(case)
+    if not wanted:
+        pack(made, OUT)
+
+
+if __name__ == "__main__":
+    main()
