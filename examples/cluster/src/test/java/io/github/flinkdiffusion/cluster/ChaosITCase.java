@@ -26,6 +26,7 @@ class ChaosITCase {
                 "--rounds=3",
                 "--seed=7",
                 "--folder=" + folder,
+                "--without=large-image",
                 "--faults=kill-jobmanager,checkpoints-gone,rescale");
 
     assertThat(exitCode).isZero();

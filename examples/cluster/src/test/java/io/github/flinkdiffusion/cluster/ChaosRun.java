@@ -41,7 +41,7 @@ import org.apache.kafka.common.TopicPartition;
  */
 final class ChaosRun implements AutoCloseable {
   private static final Path HOME = Path.of("../..").toAbsolutePath().normalize();
-  private static final Duration PATIENCE = Duration.ofMinutes(5);
+  private static final Duration PATIENCE = Duration.ofMinutes(4);
   private static final long LOOK_MILLIS = 100;
 
   /** Requests of a job that are kept without an answer. */
