@@ -3,9 +3,12 @@ package io.github.flinkdiffusion.cluster;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.nio.file.StandardCopyOption;
 import java.util.ArrayDeque;
+import java.util.Comparator;
 import java.util.Deque;
 import java.util.List;
+import java.util.stream.Stream;
 
 /**
  * Folders that are full, read-only or gone for a while.
@@ -85,6 +88,35 @@ final class Breakage implements AutoCloseable {
     Files.createFile(folder);
   }
 
+  /**
+   * What is in a folder is taken out of it for a while, so that all of it has to be written anew.
+   */
+  void emptied(Path folder) throws IOException {
+    Path kept = kept(folder);
+    Files.move(folder, kept);
+    cures.push(() -> putBack(folder));
+    Files.createDirectory(folder);
+  }
+
+  private static Path kept(Path folder) {
+    return folder.resolveSibling(folder.getFileName() + ".kept");
+  }
+
+  private static void putBack(Path folder) throws IOException {
+    Path kept = kept(folder);
+    try (Stream<Path> files = Files.walk(kept)) {
+      for (Path file : files.sorted(Comparator.reverseOrder()).toList()) {
+        Path target = folder.resolve(kept.relativize(file).toString());
+        if (Files.isDirectory(file)) {
+          Files.delete(file);
+        } else {
+          Files.createDirectories(target.getParent());
+          Files.move(file, target, StandardCopyOption.REPLACE_EXISTING);
+        }
+      }
+    }
+  }
+
   /** Each call to {@link SlowFileSystem} takes so long. */
   void slow(Path delayFile, int millis) throws IOException {
     Path written = delayFile.resolveSibling(delayFile.getFileName() + ".new");
@@ -99,6 +131,9 @@ final class Breakage implements AutoCloseable {
     if (Files.isDirectory(away)) {
       Files.deleteIfExists(folder);
       Files.move(away, folder);
+    }
+    if (Files.isDirectory(kept(folder))) {
+      putBack(folder);
     }
   }
 

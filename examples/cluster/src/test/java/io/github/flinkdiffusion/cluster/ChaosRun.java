@@ -441,15 +441,18 @@ final class ChaosRun implements AutoCloseable {
         yield hold(4 + random.nextInt(6));
       }
       case PAYLOADS_FULL -> {
+        breakage.emptied(payloads());
         breakage.full(payloads());
         yield hold(4 + random.nextInt(6)) + standIn();
       }
       case PAYLOADS_READ_ONLY -> {
+        breakage.emptied(payloads());
         breakage.readOnly(payloads());
         yield hold(4 + random.nextInt(6)) + standIn();
       }
       case PAYLOADS_SLOW -> {
         int millis = 500 + random.nextInt(1500);
+        breakage.emptied(payloads());
         breakage.slow(delayFile(), millis);
         yield millis + " ms a call, " + hold(6 + random.nextInt(6));
       }
