@@ -103,6 +103,41 @@ def peft_style(pipe, rank, seed):
     return tensors
 
 
+def dora_style(pipe, rank, seed):
+    """PEFT's DoRA: linear layers, convolutions and a text encoder, with magnitudes that are not the rows' own."""
+    generator = seeded(seed)
+    tensors = {}
+    for component, found in (("unet", layers(pipe, "unet", UNET + CONVOLUTIONS)), ("text_encoder", text_layers(pipe, "text_encoder"))):
+        for name, module in found.items():
+            down, up = factors(module, rank, generator)
+            key = f"{component}.{name}"
+            tensors[f"{key}.lora_A.weight"], tensors[f"{key}.lora_B.weight"] = down, up
+            rows = module.weight.flatten(1).norm(dim=1)
+            magnitude = rows * (1 + 0.3 * torch.randn(rows.shape, generator=generator))
+            # transformers loads the second spelling alone into a text encoder.
+            spelling = "lora_magnitude_vector" if component == "unet" else "lora_magnitude_vector.weight"
+            tensors[f"{key}.{spelling}"] = magnitude.view(1, -1, 1, 1) if module.weight.ndim == 4 else magnitude
+    return tensors
+
+
+def in_kohya_spelling(peft, ndim):
+    """The same numbers as LyCORIS writes them; the alpha says that the factor is 1, as PEFT's is without one."""
+    tensors = {}
+    for key, value in peft.items():
+        component, rest = key.split(".", 1)
+        prefix = {"unet": "lora_unet", "text_encoder": "lora_te"}[component]
+        path, role = rest.split(".lora_", 1)
+        flat = f"{prefix}_{path.replace('.', '_')}"
+        if role == "A.weight":
+            tensors[f"{flat}.lora_down.weight"] = value
+            tensors[f"{flat}.alpha"] = torch.tensor(float(value.shape[0]))
+        elif role == "B.weight":
+            tensors[f"{flat}.lora_up.weight"] = value
+        else:
+            tensors[f"{flat}.dora_scale"] = value.flatten().view(-1, *[1] * (ndim[f"{component}.{path}"] - 1))
+    return tensors
+
+
 def old_style(pipe, rank, seed):
     generator = seeded(seed)
     tensors = {}
@@ -173,6 +208,10 @@ def main():
     save("kohya-no-alpha.safetensors", kohya(sd1, {}, UNET[:2], 4, None, 3))
     save("peft.safetensors", peft_style(sd1, 4, 4))
     save("old.safetensors", old_style(sd1, 4, 5))
+    dora = dora_style(sd1, 4, 8)
+    ndim = {key.rsplit(".lora_B", 1)[0]: value.ndim for key, value in dora.items() if ".lora_B" in key}
+    save("peft-dora.safetensors", dora)
+    save("kohya-dora.safetensors", in_kohya_spelling(dora, ndim))
     trained = {"unet.r": 4, "unet.lora_alpha": 8, "unet.target_modules": [UNET[0], UNET[5]], "unet.alpha_pattern": {UNET[5]: 2}}
     generator = seeded(6)
     tensors = {}
@@ -197,7 +236,11 @@ def main():
         run("merged-old", "tiny-sd1", [("old.safetensors", 1.0)]),
         run("merged-kohya-sdxl", "tiny-sdxl", [("kohya-sdxl.safetensors", 0.6)]),
         run("merged-two", "tiny-sd1", [("kohya-sd1.safetensors", 0.7), ("peft.safetensors", -0.4)], picture=True),
+        run("merged-peft-dora", "tiny-sd1", [("peft-dora.safetensors", 0.8)]),
+        run("merged-dora-and-lora", "tiny-sd1", [("kohya-sd1.safetensors", 0.7), ("peft-dora.safetensors", 1.0)]),
     ]
+    # diffusers leaves dora_scale out; the numbers are those of the same adapter in PEFT's spelling.
+    cases.append({**cases[-2], "name": "merged-kohya-dora", "loras": [{"file": "kohya-dora.safetensors", "scale": 0.8}]})
     write_json(TARGET / "cases.json", cases)
     print(sum(path.stat().st_size for path in TARGET.iterdir()), "bytes")
 

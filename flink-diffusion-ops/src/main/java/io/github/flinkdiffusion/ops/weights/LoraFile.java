@@ -14,8 +14,6 @@ import java.util.Map;
 import java.util.Optional;
 import java.util.regex.Matcher;
 import java.util.regex.Pattern;
-import org.slf4j.Logger;
-import org.slf4j.LoggerFactory;
 
 /**
  * What a LoRA file changes: for each layer of a network, the two factors of what is added to its
@@ -23,24 +21,24 @@ import org.slf4j.LoggerFactory;
  *
  * <p>Three styles of keys are read: kohya's, where a layer's path is written with "_" for "." (and
  * is the original authors' path in files for SDXL); PEFT's; and diffusers' older ones. What
- * diffusers can not load either (a Tucker core, LoHa, LoKr, biases) is refused by name; the
- * magnitudes of DoRA are left out with a warning, as diffusers does.
+ * diffusers can not load either (a Tucker core, LoHa, LoKr, biases) is refused by name.
+ *
+ * <p>The magnitudes of DoRA (Liu et al. 2024) are read in PEFT's spelling, {@code
+ * lora_magnitude_vector}, and in kohya's, {@code dora_scale}.
  */
 final class LoraFile {
-  private static final Logger LOG = LoggerFactory.getLogger(LoraFile.class);
-
   private static final Pattern KOHYA =
-      Pattern.compile("lora_(unet|te1?|te2)_(\\w+)\\.(lora_down\\.weight|lora_up\\.weight|alpha)");
+      Pattern.compile(
+          "lora_(unet|te1?|te2)_(\\w+)\\.(lora_down\\.weight|lora_up\\.weight|alpha|dora_scale)");
   private static final Pattern KOHYA_PREFIX = Pattern.compile("lora_(?:unet|te[12]?)_.+");
 
   private static final Pattern DIFFUSERS =
       Pattern.compile(
           "(unet|text_encoder|text_encoder_2)\\.(.+?)(?:\\.processor)?"
               + "(?:\\.to_(q|k|v|out)_lora|\\.lora|\\.lora_linear_layer)?"
-              + "\\.(lora_A\\.weight|lora_B\\.weight|down\\.weight|up\\.weight|alpha)");
+              + "\\.(lora_A\\.weight|lora_B\\.weight|down\\.weight|up\\.weight|alpha"
+              + "|lora_magnitude_vector(?:\\.weight)?)");
 
-  private static final Pattern MAGNITUDE =
-      Pattern.compile(".*(dora_scale|lora_magnitude_vector.*)");
   private static final Pattern NUMBER_IN_PATH = Pattern.compile("_(\\d+)(?=_|$)");
 
   /** Metadata of files that diffusers and PEFT save: the configuration that was trained. */
@@ -51,8 +49,10 @@ final class LoraFile {
    *
    * @param weight the parameter that it is added to
    * @param alphaOverRank the file's own factor
+   * @param magnitude DoRA's length of each row of the sum; empty leaves it as it is
    */
-  record Change(String weight, String down, String up, double alphaOverRank) {}
+  record Change(
+      String weight, String down, String up, double alphaOverRank, Optional<String> magnitude) {}
 
   /** One layer's tensors in the file; null if not there. */
   private static final class Layer {
@@ -62,6 +62,7 @@ final class LoraFile {
     String down;
     String up;
     String alpha;
+    String magnitude;
 
     Layer(String component, String path, boolean flattened) {
       this.component = component;
@@ -99,17 +100,7 @@ final class LoraFile {
     }
     Safetensors tensors = Safetensors.open(file, digests);
     Map<String, Layer> layers = new LinkedHashMap<>();
-    int magnitudes = 0;
-    for (String name : tensors.names()) {
-      if (MAGNITUDE.matcher(name).matches()) {
-        magnitudes++;
-        continue;
-      }
-      assign(file, name, layers);
-    }
-    if (magnitudes > 0) {
-      LOG.warn("LoRA {} is a DoRA; its {} magnitudes are left out", file, magnitudes);
-    }
+    tensors.names().forEach(name -> assign(file, name, layers));
     for (Layer layer : layers.values()) {
       if (layer.down == null || layer.up == null) {
         throw new WeightsException(
@@ -142,7 +133,7 @@ final class LoraFile {
       role = diffusers.group(4);
     } else {
       throw new WeightsException(
-          "LoRA %s: tensor '%s' is not supported; supported are the factors of linear layers and convolutions (lora_down and lora_up, lora_A and lora_B) and alpha, by kohya's and diffusers' names"
+          "LoRA %s: tensor '%s' is not supported; supported are the factors of linear layers and convolutions (lora_down and lora_up, lora_A and lora_B), alpha, and DoRA's magnitudes (dora_scale, lora_magnitude_vector), by kohya's and diffusers' names"
               .formatted(file, name));
     }
     Layer known = layers.putIfAbsent(layer.component + " " + layer.path, layer);
@@ -154,6 +145,9 @@ final class LoraFile {
     } else if (role.equals("alpha")) {
       twice = layer.alpha;
       layer.alpha = name;
+    } else if (role.equals("dora_scale") || role.startsWith("lora_magnitude_vector")) {
+      twice = layer.magnitude;
+      layer.magnitude = name;
     } else {
       twice = layer.up;
       layer.up = name;
@@ -223,8 +217,9 @@ final class LoraFile {
         unmatched.add(layer.down);
         continue;
       }
-      changes.add(
-          new Change(weight, layer.down, layer.up, checked(layer, weights.info(weight), trained)));
+      TensorInfo info = weights.info(weight);
+      double factor = checked(layer, info, trained);
+      changes.add(new Change(weight, layer.down, layer.up, factor, magnitude(layer, info)));
     }
     return Collections.unmodifiableList(changes);
   }
@@ -285,6 +280,26 @@ final class LoraFile {
               .formatted(lora.file(), layer.alpha, alpha.length));
     }
     return alpha[0] / (double) down[0];
+  }
+
+  /**
+   * PEFT's magnitudes are [out], of convolutions [1,out,1,1]; kohya's are [out,1], [out,1,1,1].
+   * Those of input columns, [1,in] in kohya's spelling, are another method.
+   */
+  private Optional<String> magnitude(Layer layer, TensorInfo weight) {
+    if (layer.magnitude == null) {
+      return Optional.empty();
+    }
+    long[] shape = tensors.info(layer.magnitude).shape();
+    long rows = weight.shape()[0];
+    boolean ofRows = elements(shape) == rows && (!layer.flattened || shape[0] == rows);
+    if (!ofRows) {
+      throw new WeightsException(
+          "LoRA %s: '%s' has the shape %s; supported is one magnitude for each of the %d rows of the weight '%s'"
+              .formatted(
+                  lora.file(), layer.magnitude, Arrays.toString(shape), rows, weight.name()));
+    }
+    return Optional.of(layer.magnitude);
   }
 
   private static long elements(long[] shape) {

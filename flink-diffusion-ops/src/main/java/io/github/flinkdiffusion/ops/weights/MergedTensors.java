@@ -70,10 +70,17 @@ final class MergedTensors implements TensorStore {
       float[] up = term.file.tensors().floats(term.change.up());
       int rank = down.length / columns;
       float factor = (float) term.factor();
+      float[] magnitudes = term.change.magnitude().map(term.file.tensors()::floats).orElse(null);
       // Each row by itself, so that the sum's order does not depend on the threads.
       IntStream.range(0, rows)
           .parallel()
-          .forEach(row -> addRow(weight, row, columns, up, down, rank, factor));
+          .forEach(
+              row -> {
+                addRow(weight, row, columns, up, down, rank, factor);
+                if (magnitudes != null) {
+                  stretchRow(weight, row, columns, magnitudes[row]);
+                }
+              });
     }
     ByteBuffer data =
         ByteBuffer.allocate(Math.multiplyExact(weight.length, Float.BYTES))
@@ -96,6 +103,18 @@ final class MergedTensors implements TensorStore {
     }
   }
 
+  /** To a length, as PEFT merges a DoRA: the scale of an adapter is in the sum alone. */
+  private static void stretchRow(float[] weight, int row, int columns, float length) {
+    double squares = 0;
+    for (int column = 0, at = row * columns; column < columns; column++, at++) {
+      squares += (double) weight[at] * weight[at];
+    }
+    double factor = length / Math.sqrt(squares);
+    for (int column = 0, at = row * columns; column < columns; column++, at++) {
+      weight[at] = (float) (factor * weight[at]);
+    }
+  }
+
   @Override
   public String source() {
     return store.source();
@@ -112,6 +131,7 @@ final class MergedTensors implements TensorStore {
                 .add(term.file.tensors().digest())
                 .add(term.change.down())
                 .add(term.change.up())
+                .add(term.change.magnitude().orElse(""))
                 .add(Double.toHexString(term.factor()));
           }
         });

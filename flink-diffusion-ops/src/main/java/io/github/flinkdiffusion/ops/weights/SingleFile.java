@@ -21,8 +21,9 @@ import java.util.regex.Pattern;
  * <p>As diffusers 0.42 does, the kind of model is told by a few of its tensors, and the configs are
  * those of that kind's first checkpoint. What tensors do not tell is therefore taken for granted:
  * any Stable Diffusion 2 is the 768 pixel one with v-prediction, any Stable Diffusion 1 and SDXL
- * predicts noise. A file for which that is wrong, or whose networks have another shape, needs the
- * configs of a folder beside it.
+ * predicts noise. What a file says itself counts more, see {@link SingleFileMarks}. A file for
+ * which all that is wrong, or whose networks have another shape, needs the configs of a folder
+ * beside it.
  */
 final class SingleFile {
   private static final String MODELS = "single-file-models.json";
@@ -60,19 +61,23 @@ final class SingleFile {
   static ModelFolder open(Path file) {
     SingleFile single = of(file);
     String kind;
-    try (TensorStore tensors = single.tensors()) {
+    SingleFileMarks marks;
+    try (Safetensors tensors = single.tensors()) {
       kind = kind(tensors);
+      marks = SingleFileMarks.of(tensors);
     }
     JsonNode models = models();
     JsonNode model = models.path("models").path(kind);
-    Config index = Config.of(file + " [inferred model_index.json]", model.path("index"));
+    Config index =
+        Config.of(file + " [inferred model_index.json]", marks.markedIndex(model.path("index")));
     SortedMap<String, ModelComponent> components = new TreeMap<>();
     for (Map.Entry<String, JsonNode> entry : model.path("components").properties()) {
       String name = entry.getKey();
+      JsonNode part = models.path("parts").path(entry.getValue().textValue());
       Config config =
           Config.of(
               file + " [inferred config of " + name + "]",
-              models.path("parts").path(entry.getValue().textValue()));
+              name.equals(SingleFileMarks.SCHEDULER) ? marks.markedScheduler(part) : part);
       JsonNode type = index.node().path(name);
       components.put(
           name,
@@ -118,7 +123,7 @@ final class SingleFile {
     return new SingleFile(file, new FileDigests());
   }
 
-  private TensorStore tensors() {
+  private Safetensors tensors() {
     return Safetensors.open(file, digests);
   }
 

@@ -2,6 +2,7 @@ package io.github.flinkdiffusion.ops.weights;
 
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
+import static org.assertj.core.api.Assertions.within;
 
 import java.io.ByteArrayOutputStream;
 import java.io.IOException;
@@ -110,11 +111,23 @@ class LoraTest {
   }
 
   @Test
-  void magnitudesOfDoraAreLeftOut() throws Exception {
-    Lora lora = lora(1, convIn().add(LAYER + ".dora_scale", new float[2], 2, 1, 1, 1));
+  void magnitudesOfDoraAreTheLengthsOfTheRows() throws Exception {
+    float[] magnitudes = {5, 13};
+    Lora lora = lora(1, convIn().add(LAYER + ".dora_scale", magnitudes, 2, 1, 1, 1));
     try (TensorStore unet = model().withLoras(List.of(lora)).component("unet").open()) {
-      assertThat(unet.floats("conv_in.weight")).startsWith(2, 12, 103);
+      float[] weight = unet.floats("conv_in.weight");
+      int columns = weight.length / 2;
+      for (int row = 0; row < 2; row++) {
+        double squares = 0;
+        for (int i = row * columns; i < (row + 1) * columns; i++) {
+          squares += weight[i] * weight[i];
+        }
+        assertThat(Math.sqrt(squares)).isCloseTo(magnitudes[row], within(1e-5));
+      }
+      assertThat(weight[1] / weight[0]).as("the direction is the sum's").isEqualTo(6);
     }
+    String scale = LAYER + ".dora_scale";
+    refused(lora(1, convIn().add(scale, new float[2], 1, 2)), scale, "[1, 2]", "2 rows");
   }
 
   @Test
