@@ -59,6 +59,17 @@ public record Composition(
   /** Floats that are put together in memory. */
   private static final long MOST_FLOATS_IN_MEMORY = 16 << 20;
 
+  /** The result's numbers, those of the picture as it is written, and its file. */
+  private static final int BYTES_PER_FLOAT = 12;
+
+  /** Of a larger result, some rows of which are in memory. */
+  private static final long ROWS_BYTES = 32 << 20;
+
+  /** Heap that composing a result of so many numbers takes at most, besides its tiles. */
+  public static long heapBytes(long floats) {
+    return floats <= MOST_FLOATS_IN_MEMORY ? floats * BYTES_PER_FLOAT : ROWS_BYTES;
+  }
+
   /**
    * What a result is made like.
    *

@@ -1,5 +1,6 @@
 package io.github.flinkdiffusion.ops.imaging;
 
+import io.github.flinkdiffusion.ops.image.DecodedSize;
 import io.github.flinkdiffusion.ops.image.ImageException;
 import io.github.flinkdiffusion.ops.image.ImageLimits;
 import io.github.flinkdiffusion.ops.image.ImageMetadata;
@@ -94,6 +95,24 @@ public interface Scene extends AutoCloseable {
                 .formatted(Files.size(file), limits.maxBytes()));
       }
       return of(Files.readAllBytes(file), options);
+    } catch (IOException e) {
+      throw new ImageException("Can not read the image file " + file + ": " + e, e);
+    }
+  }
+
+  /** What a file takes while it is opened, and as long as it is; from its header alone. */
+  static DecodedSize size(Path file, ReadOptions options) {
+    try (InputStream in = Files.newInputStream(file)) {
+      byte[] head = in.readNBytes(DecodedSize.HEAD_BYTES);
+      if (TiffScene.isTiff(head)) {
+        return TiffScene.size(file, options);
+      }
+      long length = Files.size(file);
+      DecodedSize size = DecodedSize.of(head, length, options.limits());
+      return new DecodedSize(
+          size.pixels(),
+          size.rasterBytes(),
+          size.peakBytes() > Long.MAX_VALUE - length ? Long.MAX_VALUE : size.peakBytes() + length);
     } catch (IOException e) {
       throw new ImageException("Can not read the image file " + file + ": " + e, e);
     }

@@ -1,5 +1,6 @@
 package io.github.flinkdiffusion.ops.imaging;
 
+import io.github.flinkdiffusion.ops.image.DecodedSize;
 import io.github.flinkdiffusion.ops.image.ImageException;
 import io.github.flinkdiffusion.ops.image.ImageMetadata;
 import io.github.flinkdiffusion.ops.image.PixelFormat;
@@ -39,6 +40,13 @@ final class TiffScene implements Scene {
               .formatted(reader.width(), reader.height(), maxPixels));
     }
     return new TiffScene(reader);
+  }
+
+  /** Unpacked blocks of the file: its windows are the parts' memory. */
+  static DecodedSize size(Path file, ReadOptions options) {
+    try (TiffReader reader = TiffReader.open(file, options)) {
+      return new DecodedSize((long) reader.width() * reader.height(), READER_BYTES, READER_BYTES);
+    }
   }
 
   @Override

@@ -58,12 +58,13 @@ import org.slf4j.LoggerFactory;
  * state and output hold its reference alone. When the store does not take it the task fails, as it
  * does for other trouble that may pass, and nothing is lost.
  *
- * <p><b>State.</b> A checkpoint holds each request as far as it has come ({@link InFlight}). It waits
- * for nothing: while a device call runs, or a picture is encoded and stored, what was left before is
- * intact on the heap, and that is what is saved. Which step is saved does not matter, since any is
- * on the way to the same picture, and each request stands for itself, so they need not be looked at
- * at the same moment; that each is there exactly once does matter. After a scale-in a subtask may begin with more than {@code capacity} requests;
- * it takes no input until that is worked off.
+ * <p><b>State.</b> A checkpoint holds each request as far as it has come ({@link InFlight}). It
+ * waits for nothing: while a device call runs, or a picture is encoded and stored, what was left
+ * before is intact on the heap, and that is what is saved. Which step is saved does not matter,
+ * since any is on the way to the same picture, and each request stands for itself, so they need not
+ * be looked at at the same moment; that each is there exactly once does matter. After a scale-in a
+ * subtask may begin with more than {@code capacity} requests; it takes no input until that is
+ * worked off.
  *
  * <p>Subclasses say which inputs there are: {@link RequestOperator}, {@link CancellableOperator}.
  */
@@ -490,6 +491,11 @@ abstract class DiffusionOperator extends AbstractStreamOperator<ImageEvent> {
     @Override
     public PayloadStore payloads() {
       return payloads;
+    }
+
+    @Override
+    public DecodingMemory decoding() {
+      return services.decoding();
     }
 
     @Override

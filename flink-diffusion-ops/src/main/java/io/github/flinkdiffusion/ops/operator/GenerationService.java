@@ -10,6 +10,7 @@ import io.github.flinkdiffusion.ops.batching.Work;
 import io.github.flinkdiffusion.ops.image.ImageException;
 import io.github.flinkdiffusion.ops.image.PngCodec;
 import io.github.flinkdiffusion.ops.image.Raster;
+import io.github.flinkdiffusion.ops.image.ReadOptions;
 import io.github.flinkdiffusion.ops.imaging.Audit;
 import io.github.flinkdiffusion.ops.imaging.ModelBands;
 import io.github.flinkdiffusion.ops.pipeline.GeneratedImage;
@@ -118,6 +119,15 @@ public final class GenerationService implements AutoCloseable {
             .orElse(Submission.DEFAULT)
             .withRetries(settings.diffusion.requestRetries());
     return new GenerationService(lease, how, settings.diffusion);
+  }
+
+  /**
+   * Reads an image file when the process has heap for what it holds, and waits for that.
+   *
+   * @throws ImageException if it cannot be read, or holds more than half of the heap
+   */
+  public static Raster read(byte[] file) {
+    return ProcessServices.OF_PROCESS.decoding().read(file, ReadOptions.DEFAULT);
   }
 
   public ModelInfo model() {

@@ -14,6 +14,7 @@ import java.util.regex.Matcher;
 import java.util.regex.Pattern;
 import java.util.stream.Collectors;
 import org.apache.flink.configuration.ConfigOption;
+import org.apache.flink.configuration.MemorySize;
 import org.apache.flink.configuration.ReadableConfig;
 
 /**
@@ -29,6 +30,7 @@ record ImageSettings(
     boolean patientData,
     long maxPixels,
     long memoryBytes,
+    Long maxDecodedBytes,
     Integer tile,
     Integer overlap,
     int partsInFlight,
@@ -71,6 +73,10 @@ record ImageSettings(
         config.get(ImageTaskOptions.PATIENT_DATA),
         config.get(ImageTaskOptions.MAX_PIXELS),
         config.get(ImageTaskOptions.MEMORY).getBytes(),
+        config
+            .getOptional(ImageTaskOptions.MAX_DECODED_SIZE)
+            .map(MemorySize::getBytes)
+            .orElse(null),
         tile,
         overlap,
         atLeast(ImageTaskOptions.PARTS_IN_FLIGHT, config),

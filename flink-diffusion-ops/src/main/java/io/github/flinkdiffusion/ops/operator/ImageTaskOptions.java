@@ -63,8 +63,8 @@ public final class ImageTaskOptions {
           .longType()
           .defaultValue(1L << 30)
           .withDescription(
-              "Most pixels of a TIFF image, which is read by parts. Images of other kinds are read as"
-                  + " a whole and have at most 4096 x 4096.");
+              "Most pixels of a TIFF image, which is read by parts. Images of other kinds are read"
+                  + " as a whole and have at most 4096 x 4096.");
 
   public static final ConfigOption<MemorySize> MEMORY =
       ConfigOptions.key("diffusion.image.memory")
@@ -75,6 +75,20 @@ public final class ImageTaskOptions {
                   + " those that are open take less, so the last one may exceed it. A TIFF image"
                   + " takes 16 MiB at most, one of another kind 4 bytes for each number. It also"
                   + " bounds the tiles' results of one image where there is no payload store.");
+
+  public static final ConfigOption<MemorySize> MAX_DECODED_SIZE =
+      ConfigOptions.key("diffusion.image.max-decoded-size")
+          .memoryType()
+          .noDefaultValue()
+          .withDescription(
+              "Maximum heap memory that one image task may take for reading its images and for"
+                  + " composing its result, as computed from the images' headers; a larger one"
+                  + " fails with reason INVALID_REQUEST before anything is decoded. All subtasks of"
+                  + " a process reserve this memory from half of its heap, and requests wait while"
+                  + " it is taken; so half of the heap is the maximum without this option, and in"
+                  + " any case. An 8-bit RGB image takes 15 bytes a pixel while it is read, a"
+                  + " 16-bit RGBA image 24; its result takes 12 bytes for each of its numbers, up"
+                  + " to 16 million of them, since larger results are composed in files.");
 
   public static final ConfigOption<Integer> PARTS_IN_FLIGHT =
       ConfigOptions.key("diffusion.image.parts-in-flight")
@@ -100,10 +114,10 @@ public final class ImageTaskOptions {
           .intType()
           .noDefaultValue()
           .withDescription(
-              "Side of a tile in pixels of the image: images with a longer side are cut into tiles of"
-                  + " this size, which overlap and are blended. Without it, the model's own size,"
-                  + " for images more than twice as large; segmentations are then never cut, since"
-                  + " what a tile shows alone means less than the whole.");
+              "Side of a tile in pixels of the image: images with a longer side are cut into tiles"
+                  + " of this size, which overlap and are blended. Without it, the model's own"
+                  + " size, for images more than twice as large; segmentations are then never cut,"
+                  + " since what a tile shows alone means less than the whole.");
 
   public static final ConfigOption<Integer> TILE_OVERLAP =
       ConfigOptions.key("diffusion.tile.overlap")
@@ -123,6 +137,7 @@ public final class ImageTaskOptions {
           PATIENT_DATA,
           MAX_PIXELS,
           MEMORY,
+          MAX_DECODED_SIZE,
           PARTS_IN_FLIGHT,
           FORMAT,
           TILE_SIZE,

@@ -45,6 +45,14 @@ final class ImageTaskRequest extends Request {
   /** Set by whoever opens it, so that it is closed even if the task ends before the mail comes. */
   private volatile OpenImageTask opened;
 
+  /** Set as soon as they are there, like {@link #opened}. */
+  private volatile OpenImageTask.Sources sources;
+
+  /** Heap for what is open; null until it is asked for. Task thread only. */
+  private DecodingMemory.Reservation memory;
+
+  private boolean waitsForMemory;
+
   /** Null until it is opened. */
   private OpenImageTask open;
 
@@ -72,19 +80,78 @@ final class ImageTaskRequest extends Request {
 
   // ------------------------------------------------------------------ opening
 
-  /** Has its turn to be opened; {@link PartTurns} is told what came of it. */
+  /**
+   * Has its turn to be opened; {@link PartTurns} is told what came of it. Its images are fetched,
+   * memory for them is waited for, by no thread, and then they are decoded.
+   */
   void open() {
+    opening(
+        () -> {
+          sources =
+              OpenImageTask.fetch(
+                  task,
+                  host.settings(),
+                  host.batcher(),
+                  host.payloads(),
+                  host.scratch(),
+                  host.decoding().capacity());
+          host.mail(this::reserve, "image is fetched");
+        });
+  }
+
+  private void reserve() {
+    if (outcome.isDone()) {
+      giveUpOpening();
+      return;
+    }
+    waitsForMemory = true;
+    memory = host.decoding().reserve(sources.bytes());
+    memory.granted().thenRun(() -> host.mail(this::decode, "memory for the image"));
+  }
+
+  private void decode() {
+    if (!waitsForMemory) {
+      return; // it has given up
+    }
+    waitsForMemory = false;
+    if (outcome.isDone()) {
+      giveUpOpening();
+      return;
+    }
+    opening(
+        () -> {
+          opened = OpenImageTask.open(task, host.settings(), host.batcher(), sources);
+          host.mail(() -> opened(opened), "image is open");
+        });
+  }
+
+  /** Task thread, when the request has ended before its images were open. */
+  private void giveUpOpening() {
+    sources.close();
+    freeMemory();
+    host.turns().openingFailed();
+  }
+
+  private void freeMemory() {
+    if (memory != null) {
+      memory.close();
+    }
+  }
+
+  private void opening(Runnable step) {
     work(
         () -> {
           try {
-            opened =
-                OpenImageTask.open(
-                    task, host.settings(), host.batcher(), host.payloads(), host.scratch());
+            step.run();
           } catch (RuntimeException | Error e) {
-            host.mail(host.turns()::openingFailed, "image can not be opened");
+            host.mail(
+                () -> {
+                  freeMemory();
+                  host.turns().openingFailed();
+                },
+                "image can not be opened");
             throw e;
           }
-          host.mail(() -> opened(opened), "image is open");
         },
         "read");
   }
@@ -92,6 +159,7 @@ final class ImageTaskRequest extends Request {
   private void opened(OpenImageTask ready) {
     if (outcome.isDone()) {
       ready.close();
+      freeMemory();
       host.turns().openingFailed();
       return;
     }
@@ -307,6 +375,10 @@ final class ImageTaskRequest extends Request {
       return;
     }
     released = true;
+    if (waitsForMemory) {
+      waitsForMemory = false;
+      giveUpOpening();
+    }
     if (open == null) {
       return;
     }
@@ -320,14 +392,21 @@ final class ImageTaskRequest extends Request {
     samples.clear();
     tiles.clear();
     open.close();
+    freeMemory();
     host.turns().closed(places, open.heapBytes());
   }
 
   @Override
   void discard() {
-    if (opened != null && !released) {
-      opened.close();
+    if (released && open != null) {
+      return;
     }
+    if (opened != null) {
+      opened.close();
+    } else if (sources != null) {
+      sources.close();
+    }
+    freeMemory();
   }
 
   // ------------------------------------------------------------------ state

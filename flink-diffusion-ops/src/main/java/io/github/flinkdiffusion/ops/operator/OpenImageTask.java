@@ -6,6 +6,7 @@ import io.github.flinkdiffusion.connector.event.Payloads;
 import io.github.flinkdiffusion.connector.payload.PayloadFile;
 import io.github.flinkdiffusion.connector.payload.PayloadStore;
 import io.github.flinkdiffusion.ops.batching.StepBatcher;
+import io.github.flinkdiffusion.ops.image.DecodedSize;
 import io.github.flinkdiffusion.ops.image.FloatResize;
 import io.github.flinkdiffusion.ops.image.ImageException;
 import io.github.flinkdiffusion.ops.image.ImageLimits;
@@ -26,10 +27,12 @@ import io.github.flinkdiffusion.ops.pipeline.ResultKind;
 import io.github.flinkdiffusion.ops.pipeline.ResultMeaning;
 import io.github.flinkdiffusion.ops.pipeline.Tiling;
 import java.nio.file.Path;
+import java.util.Arrays;
 import java.util.Map;
 import java.util.Optional;
 import java.util.SortedMap;
 import java.util.TreeMap;
+import java.util.function.Supplier;
 
 /**
  * An image task whose images are open and whose parts are known: all that follows from the request
@@ -68,42 +71,86 @@ final class OpenImageTask implements AutoCloseable {
     this.first = first;
   }
 
-  /** An image of the request, open. */
-  private record Input(Scene scene, String digest, Optional<PayloadFile> file)
+  /**
+   * The request's images as files, whose headers alone have been looked at.
+   *
+   * @param image what is worked on
+   * @param bytes heap that the task takes from its opening until its end, see {@link
+   *     ImageTaskOptions#MAX_DECODED_SIZE}
+   */
+  record Sources(Source image, Optional<Source> mask, long bytes) implements AutoCloseable {
+    @Override
+    public void close() {
+      image.close();
+      mask.ifPresent(Source::close);
+    }
+  }
+
+  /**
+   * An image file of the request.
+   *
+   * @param inline the file where it is in memory; else {@code file} is there
+   */
+  private record Source(
+      String field, Optional<byte[]> inline, String digest, Optional<PayloadFile> file)
       implements AutoCloseable {
 
     /** Small files other than TIFF are read from the event, without a file in between. */
-    static Input open(
-        String field,
-        Payload payload,
-        PayloadStore payloads,
-        ImageSettings settings,
-        Path scratch) {
+    static Source fetch(String field, Payload payload, PayloadStore payloads, Path scratch) {
       Optional<byte[]> inline = Payloads.inlineBytes(payload);
+      String digest =
+          inline
+              .map(Payloads::sha256)
+              .orElseGet(() -> Payloads.reference(payload).orElseThrow().getSha256());
+      return inline.isPresent() && !Scene.isReadByParts(inline.get())
+          ? new Source(field, Optional.of(payloads.read(payload)), digest, Optional.empty())
+          : new Source(
+              field, Optional.empty(), digest, Optional.of(payloads.open(payload, scratch)));
+    }
+
+    /** What reading it takes, by its header. */
+    DecodedSize size(ImageSettings settings) {
+      return named(
+          () -> {
+            if (inline.isPresent()) {
+              byte[] bytes = inline.get();
+              byte[] head = Arrays.copyOf(bytes, Math.min(bytes.length, DecodedSize.HEAD_BYTES));
+              return DecodedSize.of(head, bytes.length, ImageLimits.DEFAULT);
+            }
+            return Scene.size(file.orElseThrow().path(), settings.reading());
+          });
+    }
+
+    Input open(ImageSettings settings) {
+      return named(
+          () ->
+              new Input(
+                  settings.ranged(
+                      inline.isPresent()
+                          ? Scene.of(inline.get(), settings.reading())
+                          : Scene.open(
+                              file.orElseThrow().path(), settings.reading(), settings.maxPixels())),
+                  digest,
+                  file));
+    }
+
+    private <T> T named(Supplier<T> read) {
       try {
-        if (inline.isPresent() && !Scene.isReadByParts(inline.get())) {
-          byte[] bytes = payloads.read(payload);
-          return new Input(
-              settings.ranged(Scene.of(bytes, settings.reading())),
-              Payloads.sha256(bytes),
-              Optional.empty());
-        }
-        PayloadFile file = payloads.open(payload, scratch);
-        try {
-          return new Input(
-              settings.ranged(Scene.open(file.path(), settings.reading(), settings.maxPixels())),
-              inline
-                  .map(Payloads::sha256)
-                  .orElseGet(() -> Payloads.reference(payload).orElseThrow().getSha256()),
-              Optional.of(file));
-        } catch (RuntimeException | Error e) {
-          file.close();
-          throw e;
-        }
+        return read.get();
       } catch (ImageException e) {
         throw new ImageException("The request's %s: %s".formatted(field, e.getMessage()), e);
       }
     }
+
+    @Override
+    public void close() {
+      file.ifPresent(PayloadFile::close);
+    }
+  }
+
+  /** An image of the request, open. */
+  private record Input(Scene scene, String digest, Optional<PayloadFile> file)
+      implements AutoCloseable {
 
     Input with(Scene other) {
       return new Input(other, digest, file);
@@ -117,32 +164,105 @@ final class OpenImageTask implements AutoCloseable {
   }
 
   /**
-   * Fetches the request's images, looks at what they are, and asks the model whether it can do the
-   * first part. Waits for files.
+   * Fetches the request's images and looks at what they are, without decoding them. Waits for
+   * files.
    *
-   * @throws InvalidRequestException for a request that can not be done
-   * @throws ImageException for an image that can not be read, or has the wrong bands
+   * @param most heap that a task may take, see {@link DecodingMemory}
+   * @throws InvalidRequestException for a request that can not be done, and for one that takes more
+   * @throws ImageException for an image that can not be read
    */
-  static OpenImageTask open(
+  static Sources fetch(
       ImageTaskEvent event,
       DiffusionSettings settings,
       StepBatcher batcher,
       PayloadStore payloads,
-      Path scratch) {
+      Path scratch,
+      long most) {
     Events.checkId(event.getId());
+    settings.limits().check(event.getAttributes(), event.getParameters());
+    Arguments wanted = Events.asked(event);
+    ImageSettings how = settings.image();
+    Source image = Source.fetch(IMAGE, event.getImage(), payloads, scratch);
+    Optional<Source> mask = Optional.empty();
+    try {
+      DecodedSize size = image.size(how);
+      double reading = size.peakBytes();
+      double open = size.rasterBytes();
+      if (event.getMask() != null) {
+        mask = Optional.of(Source.fetch(MASK, event.getMask(), payloads, scratch));
+        DecodedSize ofMask = mask.get().size(how);
+        reading += ofMask.peakBytes();
+        open += ofMask.rasterBytes();
+      }
+      double resized = resizedPixels(wanted);
+      // The new images, and the pass between.
+      reading += 2 * resized * Float.BYTES * (mask.isPresent() ? 4 : 3);
+      open += resized * Float.BYTES * (mask.isPresent() ? 4 : 3);
+      int scale = batcher.tiling().map(Tiling::scale).orElse(1);
+      double result = Math.max(resized, size.pixels()) * scale * scale * batcher.imageChannels();
+      long bytes = (long) Math.max(reading, open + Composition.heapBytes((long) result));
+      boolean configured = how.maxDecodedBytes() != null && how.maxDecodedBytes() < most;
+      long limit = configured ? how.maxDecodedBytes() : most;
+      if (bytes > limit) {
+        throw new InvalidRequestException(
+            "Reading the request's images takes %d bytes of heap; at most %d are accepted (%s). Send a smaller image, or a TIFF file, which is read by parts%s."
+                .formatted(
+                    bytes,
+                    limit,
+                    configured
+                        ? ImageTaskOptions.MAX_DECODED_SIZE.key()
+                        : "half of the heap, see " + ImageTaskOptions.MAX_DECODED_SIZE.key(),
+                    configured
+                        ? ", or raise the option"
+                        : ", or raise taskmanager.memory.task.heap.size"));
+      }
+      return new Sources(image, mask, bytes);
+    } catch (RuntimeException | Error e) {
+      image.close();
+      mask.ifPresent(Source::close);
+      throw e;
+    }
+  }
+
+  /** Of images that are brought to another size first; 0 if they are not. */
+  private static double resizedPixels(Arguments wanted) {
+    Long width = wanted.get(Parameters.WIDTH);
+    Long height = wanted.get(Parameters.HEIGHT);
+    return width == null || height == null ? 0 : (double) Math.max(0, width) * Math.max(0, height);
+  }
+
+  /**
+   * Opens the request's images and asks the model whether it can do the first part.
+   *
+   * @param sources for which {@link Sources#bytes} of heap are reserved; closed with the task, and
+   *     when this fails
+   * @throws InvalidRequestException for a request that can not be done
+   * @throws ImageException for an image that can not be read, or has the wrong bands
+   */
+  static OpenImageTask open(
+      ImageTaskEvent event, DiffusionSettings settings, StepBatcher batcher, Sources sources) {
+    try {
+      return opened(event, settings, batcher, sources);
+    } catch (RuntimeException | Error e) {
+      sources.close();
+      throw e;
+    }
+  }
+
+  private static OpenImageTask opened(
+      ImageTaskEvent event, DiffusionSettings settings, StepBatcher batcher, Sources sources) {
     ImageSettings how = settings.image();
     int samples = event.getEnsembleSize() == null ? how.ensembleSize() : event.getEnsembleSize();
     if (samples < 1 || samples > MOST_SAMPLES) {
       throw new InvalidRequestException(
           "ensembleSize is %d; it must be from 1 to %d.".formatted(samples, MOST_SAMPLES));
     }
-    settings.limits().check(event.getAttributes(), event.getParameters());
     Arguments wanted = Events.asked(event);
-    Input image = Input.open(IMAGE, event.getImage(), payloads, how, scratch);
+    Input image = sources.image().open(how);
     Optional<Input> mask = Optional.empty();
     try {
       if (event.getMask() != null) {
-        mask = Optional.of(Input.open(MASK, event.getMask(), payloads, how, scratch));
+        mask = Optional.of(sources.mask().orElseThrow().open(how));
         requireSameSize(image.scene(), mask.get().scene());
       }
       image = image.with(resized(wanted, image.scene()));

@@ -12,11 +12,16 @@ import java.util.concurrent.atomic.AtomicInteger;
  * @param batchers the devices' batchers, shared by all subtasks
  * @param encoders makes a subtask's pool for encoding pictures
  * @param ledger how far requests had come, for counting what is made again
+ * @param decoding heap for images that come from outside
  */
-record ProcessServices(SharedBatchers batchers, EncoderFactory encoders, StepLedger ledger) {
+record ProcessServices(
+    SharedBatchers batchers, EncoderFactory encoders, StepLedger ledger, DecodingMemory decoding) {
   static final ProcessServices OF_PROCESS =
       new ProcessServices(
-          SharedBatchers.ofProcess(), ProcessServices::newEncoders, new StepLedger());
+          SharedBatchers.ofProcess(),
+          ProcessServices::newEncoders,
+          new StepLedger(),
+          DecodingMemory.ofHeap());
 
   @FunctionalInterface
   interface EncoderFactory {

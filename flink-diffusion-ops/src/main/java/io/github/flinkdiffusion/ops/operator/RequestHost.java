@@ -23,6 +23,9 @@ interface RequestHost {
 
   PayloadStore payloads();
 
+  /** Heap for the request's images, shared by all subtasks of the process. */
+  DecodingMemory decoding();
+
   /** Folder of this machine for files that outlive no attempt. */
   Path scratch();
 

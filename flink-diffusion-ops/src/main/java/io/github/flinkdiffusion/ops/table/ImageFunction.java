@@ -1,9 +1,7 @@
 package io.github.flinkdiffusion.ops.table;
 
 import io.github.flinkdiffusion.ops.image.ImageException;
-import io.github.flinkdiffusion.ops.image.Images;
 import io.github.flinkdiffusion.ops.image.Raster;
-import io.github.flinkdiffusion.ops.image.ReadOptions;
 import io.github.flinkdiffusion.ops.imaging.Audit;
 import io.github.flinkdiffusion.ops.operator.GenerationException;
 import io.github.flinkdiffusion.ops.operator.GenerationService;
@@ -127,7 +125,7 @@ abstract class ImageFunction<T> extends AsyncScalarFunction {
     for (Map.Entry<Parameter<Raster>, byte[]> picture : pictures.entrySet()) {
       arguments =
           arguments.with(
-              picture.getKey(), service.seen(Images.read(picture.getValue(), ReadOptions.DEFAULT)));
+              picture.getKey(), service.seen(GenerationService.read(picture.getValue())));
       digests.put(picture.getKey().name(), Audit.sha256(picture.getValue()));
     }
     arguments = arguments.with(asked);

@@ -1,10 +1,9 @@
 package io.github.flinkdiffusion.ops.table;
 
-import io.github.flinkdiffusion.ops.image.Images;
 import io.github.flinkdiffusion.ops.image.Raster;
-import io.github.flinkdiffusion.ops.image.ReadOptions;
 import io.github.flinkdiffusion.ops.imaging.Audit;
 import io.github.flinkdiffusion.ops.imaging.ModelBands;
+import io.github.flinkdiffusion.ops.operator.GenerationService;
 import io.github.flinkdiffusion.ops.pipeline.Arguments;
 import io.github.flinkdiffusion.ops.pipeline.GenerationSpec;
 import io.github.flinkdiffusion.ops.pipeline.InvalidRequestException;
@@ -212,7 +211,7 @@ final class InputColumns implements Serializable {
       Arguments arguments, Parameter<T> parameter, Object value, UnaryOperator<Raster> seen) {
     Object converted = value;
     if (value instanceof byte[] bytes) {
-      Raster picture = Images.read(bytes, ReadOptions.DEFAULT);
+      Raster picture = GenerationService.read(bytes);
       converted = parameter == Parameters.MASK ? ModelBands.gray(picture) : seen.apply(picture);
     } else if (parameter.type() == Double.class && value instanceof Long number) {
       converted = number.doubleValue();

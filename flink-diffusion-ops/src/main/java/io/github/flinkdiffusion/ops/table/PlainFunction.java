@@ -2,9 +2,8 @@ package io.github.flinkdiffusion.ops.table;
 
 import io.github.flinkdiffusion.connector.payload.PayloadException;
 import io.github.flinkdiffusion.ops.image.ImageException;
-import io.github.flinkdiffusion.ops.image.Images;
 import io.github.flinkdiffusion.ops.image.Raster;
-import io.github.flinkdiffusion.ops.image.ReadOptions;
+import io.github.flinkdiffusion.ops.operator.GenerationService;
 import io.github.flinkdiffusion.ops.quality.QualityException;
 import java.util.function.Supplier;
 import org.apache.flink.table.functions.ScalarFunction;
@@ -45,6 +44,6 @@ abstract class PlainFunction extends ScalarFunction {
   }
 
   static Raster read(byte[] file) {
-    return Images.read(file, ReadOptions.DEFAULT);
+    return GenerationService.read(file);
   }
 }

@@ -136,8 +136,7 @@ class DiffusionOperatorThreadsTest {
         new ProcessServices(
             ProcessServices.OF_PROCESS.batchers(),
             (subtask, threads) -> {
-              ExecutorService pool =
-                  ProcessServices.OF_PROCESS.encoders().create(subtask, threads);
+              ExecutorService pool = ProcessServices.OF_PROCESS.encoders().create(subtask, threads);
               pool.execute(
                   () -> {
                     encoding.countDown();
@@ -145,7 +144,8 @@ class DiffusionOperatorThreadsTest {
                   });
               return pool;
             },
-            new StepLedger());
+            new StepLedger(),
+            DecodingMemory.ofHeap());
     OperatorSubtaskState state;
     try (Subtask subtask =
         new Subtask(pipelines, settings(DiffusionOptions.ENCODING_THREADS, 1), slowEncoders)
@@ -167,7 +167,8 @@ class DiffusionOperatorThreadsTest {
     }
     assertRestoredGives(prompt, state);
     assertThat(pipelines.last().calls).anyMatch(call -> call.contains("a@2"));
-    assertThat(pipelines.last().calls).noneMatch(call -> call.startsWith("step") && call.contains("a@"));
+    assertThat(pipelines.last().calls)
+        .noneMatch(call -> call.startsWith("step") && call.contains("a@"));
   }
 
   private void assertRestoredGives(PromptEvent prompt, OperatorSubtaskState state)

@@ -527,4 +527,64 @@ class ImageTaskOperatorTest {
           .containsExactly(tuple("wood", 32L), tuple("sea", 16L), tuple("sand", 16L));
     }
   }
+
+  private static ImageTaskEvent largeTask(String id) {
+    return task(id, new Raster(3, 40, 50, new float[3 * 40 * 50]), "image/png").build();
+  }
+
+  @Test
+  void anImageWaitsForMemoryWithoutAThreadAndACheckpointHoldsIt() throws Exception {
+    ManualDevices devices = new ManualDevices();
+    ImageSubtask.Upscalers upscalers = new ImageSubtask.Upscalers(3, "d");
+    DecodingMemory memory = devices.services.decoding();
+    DecodingMemory.Reservation others = memory.reserve(memory.capacity());
+    OperatorSubtaskState state;
+    try (ImageSubtask subtask = new ImageSubtask(upscalers, settings(), devices).open()) {
+      subtask.task(largeTask("a"));
+      subtask.settle();
+      assertThat(subtask.images()).as("waits").isEmpty();
+      state = subtask.snapshot();
+      others.close();
+      subtask.settle();
+      assertThat(subtask.images()).hasSize(1);
+    }
+    assertThat(memory.reserve(memory.capacity()).granted()).as("all is given back").isDone();
+    ManualDevices later = new ManualDevices();
+    try (ImageSubtask subtask = new ImageSubtask(upscalers, settings(), later).restore(state)) {
+      subtask.settle();
+      assertThat(subtask.images()).hasSize(1);
+    }
+  }
+
+  @Test
+  void aTaskThatEndsWhileAnImageWaitsForMemoryLeavesTheLine() throws Exception {
+    ManualDevices devices = new ManualDevices();
+    DecodingMemory memory = devices.services.decoding();
+    DecodingMemory.Reservation others = memory.reserve(memory.capacity());
+    try (ImageSubtask subtask =
+        new ImageSubtask(new ImageSubtask.Upscalers(3, "d"), settings(), devices).open()) {
+      subtask.task(largeTask("a"));
+      subtask.settle();
+    }
+    others.close();
+    assertThat(memory.reserve(memory.capacity()).granted()).isDone();
+  }
+
+  @Test
+  void anImageThatTakesMoreThanTheOptionIsAFailureThatNamesIt() throws Exception {
+    ManualDevices devices = new ManualDevices();
+    Object[] settings = {ImageTaskOptions.MAX_DECODED_SIZE, new MemorySize(29_999)};
+    try (ImageSubtask subtask =
+        new ImageSubtask(new ImageSubtask.Upscalers(3, "d"), settings(settings), devices).open()) {
+      subtask.task(largeTask("a"));
+      subtask.settle();
+      assertThat(subtask.failures())
+          .singleElement()
+          .extracting(FailureEvent::getMessage)
+          .asString()
+          .contains("bytes of heap; at most 29999 are accepted (diffusion.image.max-decoded-size)");
+    }
+    DecodingMemory memory = devices.services.decoding();
+    assertThat(memory.reserve(memory.capacity()).granted()).isDone();
+  }
 }

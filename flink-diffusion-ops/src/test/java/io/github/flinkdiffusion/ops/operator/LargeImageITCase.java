@@ -14,15 +14,27 @@ class LargeImageITCase {
 
   @Test
   void memoryIsThatOfSomeTiles(@TempDir Path folder) throws Exception {
+    assertThat(run(LargeImageProgram.class, "1g", folder))
+        .contains("8192 x 8192 became 16384 x 16384");
+  }
+
+  /** See {@link DecompressionProgram}. */
+  @Test
+  void smallFilesOfLargeImagesAreRefusedOrWaitForMemoryAndTheOthersAreDone(@TempDir Path folder)
+      throws Exception {
+    assertThat(run(DecompressionProgram.class, "512m", folder)).contains("bytes of heap; at most");
+  }
+
+  private static String run(Class<?> program, String heap, Path folder) throws Exception {
     Path log = folder.resolve("log");
     Process process =
         new ProcessBuilder(
                 Path.of(System.getProperty("java.home"), "bin", "java").toString(),
-                "-Xmx1g",
+                "-Xmx" + heap,
                 "-XX:+UseSerialGC",
                 "-cp",
                 System.getProperty("java.class.path"),
-                LargeImageProgram.class.getName(),
+                program.getName(),
                 folder.toString())
             .redirectErrorStream(true)
             .redirectOutput(log.toFile())
@@ -30,7 +42,7 @@ class LargeImageITCase {
     try {
       assertThat(process.waitFor(PATIENCE_MINUTES, TimeUnit.MINUTES)).as("it ends").isTrue();
       assertThat(process.exitValue()).as("%s", Files.readString(log)).isZero();
-      assertThat(Files.readString(log)).contains("8192 x 8192 became 16384 x 16384");
+      return Files.readString(log);
     } finally {
       process.destroyForcibly();
     }

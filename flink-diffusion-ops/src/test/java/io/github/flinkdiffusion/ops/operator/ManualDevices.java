@@ -23,7 +23,12 @@ final class ManualDevices {
       new ProcessServices(
           new SharedBatchers(this::start),
           (subtask, threads) -> new ManualEncoders(),
-          new StepLedger());
+          new StepLedger(),
+          decoding());
+
+  DecodingMemory decoding() {
+    return new DecodingMemory(1 << 30);
+  }
 
   private SharedBatchers.Device start(
       String name, BatchSettings settings, Callable<DiffusionPipeline> opener) {

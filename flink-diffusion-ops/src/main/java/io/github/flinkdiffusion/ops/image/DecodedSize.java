@@ -1,0 +1,108 @@
+package io.github.flinkdiffusion.ops.image;
+
+import java.io.ByteArrayInputStream;
+import java.io.IOException;
+import java.nio.ByteBuffer;
+import java.nio.ByteOrder;
+import java.util.zip.GZIPInputStream;
+
+/**
+ * Heap memory that an image file takes while it is read, known from its first bytes: for each
+ * sample the 4 bytes of a {@link Raster} and, beside them, the samples as Java's decoder or the
+ * file has them. A file of 130 kB may hold 400 MB of one color.
+ *
+ * @param pixels at most
+ * @param rasterBytes of the image once it is read
+ * @param peakBytes while it is read
+ */
+public record DecodedSize(long pixels, long rasterBytes, long peakBytes) {
+  /** First bytes of a file that suffice, but for a JPEG file whose profile is larger. */
+  public static final int HEAD_BYTES = 1 << 20;
+
+  /** Most bytes that a file without compression becomes for each of its own: 8 bits to floats. */
+  private static final int UNCOMPRESSED_GROWTH = Float.BYTES + 1;
+
+  private static final int NIFTI_HEADER = 348;
+
+  /**
+   * What a file takes, besides the file itself.
+   *
+   * @param head the file's first bytes, at least {@link #HEAD_BYTES} where it has as many
+   * @param fileBytes of the whole file
+   * @param limits for a file that does not say how large it is within its first bytes
+   * @return an upper bound for PNG and JPEG files and NIfTI slices; for other kinds, which are read
+   *     as they stand in the file, what so many bytes can become. Whether the file is a good one is
+   *     for its reader to say
+   */
+  public static DecodedSize of(byte[] head, long fileBytes, ImageLimits limits) {
+    try {
+      if (PngHeader.hasSignature(head)) {
+        return png(ByteBuffer.wrap(head));
+      }
+      if (new JpegCodec().recognises(head)) {
+        return jpeg(ByteBuffer.wrap(head), limits);
+      }
+      if (new NiftiCodec().recognises(head)) {
+        return nifti(head);
+      }
+    } catch (IndexOutOfBoundsException | IOException e) {
+      // Truncated: its reader says so, before it allocates anything.
+    }
+    long bytes = Math.min(fileBytes, Long.MAX_VALUE / UNCOMPRESSED_GROWTH) * UNCOMPRESSED_GROWTH;
+    return new DecodedSize(fileBytes, bytes, bytes);
+  }
+
+  private static DecodedSize png(ByteBuffer head) {
+    long width = Integer.toUnsignedLong(head.getInt(16));
+    long height = Integer.toUnsignedLong(head.getInt(20));
+    int bits = head.get(24);
+    int channels =
+        switch (head.get(25)) {
+          case 0 -> 1;
+          case 4 -> 2;
+          case 2 -> 3;
+          default -> 4; // RGBA, and a palette with transparent colors
+        };
+    return bytes(width, height, channels, bits > 8 ? Short.BYTES : Byte.BYTES);
+  }
+
+  private static DecodedSize jpeg(ByteBuffer head, ImageLimits limits) {
+    int at = 2;
+    while (at + 9 < head.capacity()) {
+      int marker = head.get(at + 1) & 0xFF;
+      if ((head.get(at) & 0xFF) != 0xFF || marker == 0xFF || marker == 0) {
+        at++;
+      } else if (marker >= 0xC0 && marker <= 0xC2) {
+        int channels = head.get(at + 9) & 0xFF;
+        return bytes(head.getShort(at + 7) & 0xFFFF, head.getShort(at + 5) & 0xFFFF, channels, 1);
+      } else {
+        at += 2 + (head.getShort(at + 2) & 0xFFFF);
+      }
+    }
+    return bytes(limits.maxPixels(), 1, 3, 1);
+  }
+
+  private static DecodedSize nifti(byte[] head) throws IOException {
+    boolean packed = (head[0] & 0xFF) == 0x1F;
+    byte[] plain = head;
+    if (packed) {
+      try (GZIPInputStream in = new GZIPInputStream(new ByteArrayInputStream(head))) {
+        plain = in.readNBytes(NIFTI_HEADER);
+      }
+    }
+    ByteBuffer header = ByteBuffer.wrap(plain).order(ByteOrder.LITTLE_ENDIAN);
+    if (header.getInt(0) != NIFTI_HEADER) {
+      header.order(ByteOrder.BIG_ENDIAN);
+    }
+    return bytes(header.getShort(42) & 0xFFFF, header.getShort(44) & 0xFFFF, 1, Double.BYTES);
+  }
+
+  /** Conversions of what is beyond a long give the largest: sides come from anybody. */
+  private static DecodedSize bytes(long width, long height, int channels, int storedBytes) {
+    double samples = (double) width * height * channels;
+    return new DecodedSize(
+        (long) ((double) width * height),
+        (long) (samples * Float.BYTES),
+        (long) (samples * (Float.BYTES + storedBytes)));
+  }
+}
