@@ -4,6 +4,7 @@ import io.github.flinkdiffusion.connector.event.PromptEvent;
 import io.github.flinkdiffusion.ops.batching.BatchSession;
 import io.github.flinkdiffusion.ops.batching.BatchSettings;
 import io.github.flinkdiffusion.ops.batching.BatchingException;
+import io.github.flinkdiffusion.ops.batching.Patience;
 import io.github.flinkdiffusion.ops.batching.RequestFailure;
 import io.github.flinkdiffusion.ops.batching.RequestListener;
 import io.github.flinkdiffusion.ops.batching.SessionListener;
@@ -11,6 +12,7 @@ import io.github.flinkdiffusion.ops.batching.SharedBatchers;
 import io.github.flinkdiffusion.ops.batching.Submission;
 import io.github.flinkdiffusion.ops.batching.Work;
 import io.github.flinkdiffusion.ops.pipeline.GeneratedImage;
+import java.time.Duration;
 import java.util.List;
 import java.util.Set;
 import java.util.concurrent.ConcurrentHashMap;
@@ -44,7 +46,8 @@ final class PerRequest extends RichAsyncFunction<PromptEvent, String> {
             .acquire(
                 new SharedBatchers.Key(pipelines.model(), "cpu"),
                 BatchSettings.ofRows(rows),
-                () -> pipelines.open("cpu"));
+                () -> pipelines.open("cpu"),
+                new Patience(Duration.ofMinutes(5), "not to be set"));
     session =
         lease
             .batcher()

@@ -10,7 +10,8 @@ import org.slf4j.LoggerFactory;
 
 /**
  * The one thread that touches a device: it opens the pipeline, runs the {@link StepBatcher} and
- * closes the pipeline, because tensor libraries keep state per thread.
+ * closes the pipeline, because tensor libraries keep state per thread. It ends by itself, after the
+ * call that it is at; nobody waits for it but the process's end.
  */
 final class DeviceThread implements SharedBatchers.Device {
   private static final Logger LOG = LoggerFactory.getLogger(DeviceThread.class);
@@ -19,15 +20,21 @@ final class DeviceThread implements SharedBatchers.Device {
   private static final Duration PATIENCE_AT_EXIT = Duration.ofSeconds(10);
 
   private final CompletableFuture<StepBatcher> opened = new CompletableFuture<>();
+  private final CompletableFuture<Void> freed = new CompletableFuture<>();
   private final Thread thread;
   private final Thread atExit;
   private volatile boolean closing;
 
+  /** Null once it was called, since it belongs to the job that came first. Device's thread. */
+  private Callable<DiffusionPipeline> opener;
+
   private DeviceThread(
       String name, BatchSettings settings, Ticker ticker, Callable<DiffusionPipeline> opener) {
-    thread = new Thread(() -> run(name, settings, ticker, opener), "diffusion-device-" + name);
-    // A JVM whose work is done does not wait for a model; who closes in order waits for this
-    // thread.
+    this.opener = opener;
+    thread = new Thread(() -> run(name, settings, ticker), "diffusion-device-" + name);
+    // Not that of the job that came first, which may be gone long before this thread.
+    thread.setContextClassLoader(DeviceThread.class.getClassLoader());
+    // A JVM whose work is done does not wait for a model, only for the call that runs.
     thread.setDaemon(true);
     atExit = new Thread(this::endAtExit, "diffusion-device-" + name + "-exit");
   }
@@ -62,9 +69,8 @@ final class DeviceThread implements SharedBatchers.Device {
     }
   }
 
-  private void run(
-      String name, BatchSettings settings, Ticker ticker, Callable<DiffusionPipeline> opener) {
-    try (DiffusionPipeline pipeline = opener.call()) {
+  private void run(String name, BatchSettings settings, Ticker ticker) {
+    try (DiffusionPipeline pipeline = open()) {
       StepBatcher batcher = new StepBatcher(pipeline, settings.resolve(pipeline, ticker), ticker);
       opened.complete(batcher);
       if (closing) {
@@ -79,12 +85,19 @@ final class DeviceThread implements SharedBatchers.Device {
         LOG.error("Device {}: the model could not be closed in order.", name, e);
       }
     } finally {
+      freed.complete(null);
       try {
         Runtime.getRuntime().removeShutdownHook(atExit);
       } catch (IllegalStateException exiting) {
         LOG.debug("Device {} ends with the process.", name);
       }
     }
+  }
+
+  private DiffusionPipeline open() throws Exception {
+    Callable<DiffusionPipeline> once = opener;
+    opener = null;
+    return once.call();
   }
 
   /** Without the name of a class where there is a sentence. */
@@ -108,21 +121,14 @@ final class DeviceThread implements SharedBatchers.Device {
         || opened.isDone() && !thread.isAlive();
   }
 
-  /** Waits until the current call, or the opening, is over and the pipeline is closed. */
+  /** Ends after the current call, or the opening; the thread then closes the pipeline. */
   @Override
   public void close() {
     askToEnd();
-    boolean interrupted = false;
-    while (thread.isAlive()) {
-      try {
-        thread.join();
-      } catch (InterruptedException e) {
-        // Native memory is in use until the thread ends, so the next model must not be opened yet.
-        interrupted = true;
-      }
-    }
-    if (interrupted) {
-      Thread.currentThread().interrupt();
-    }
+  }
+
+  @Override
+  public CompletableFuture<Void> freed() {
+    return freed;
   }
 }

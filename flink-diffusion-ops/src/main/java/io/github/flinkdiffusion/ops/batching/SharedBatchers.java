@@ -1,10 +1,15 @@
 package io.github.flinkdiffusion.ops.batching;
 
 import io.github.flinkdiffusion.ops.pipeline.DiffusionPipeline;
+import java.time.Duration;
 import java.util.HashMap;
 import java.util.Map;
 import java.util.Objects;
 import java.util.concurrent.Callable;
+import java.util.concurrent.CompletableFuture;
+import java.util.concurrent.ExecutionException;
+import java.util.concurrent.TimeUnit;
+import java.util.concurrent.TimeoutException;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 
@@ -12,14 +17,18 @@ import org.slf4j.LoggerFactory;
  * The batchers of a process, one for each model on each device: however many callers share it, a
  * model is loaded once, and freed when the last of them is gone.
  *
- * <p>Two copies of a model are never on a device at the same time: who asks for one that is being
- * freed, or that has failed, waits until it is gone.
+ * <p>A caller that leaves never waits: the device's thread finishes its call alone and frees the
+ * model after the last lease is released. A device never holds two copies of a model: a caller that
+ * asks for one that is being freed, or that has failed, waits until it is gone, and says so in the
+ * log.
  */
 public final class SharedBatchers {
   private static final Logger LOG = LoggerFactory.getLogger(SharedBatchers.class);
   private static final SharedBatchers OF_PROCESS =
       new SharedBatchers(
           (name, settings, opener) -> DeviceThread.start(name, settings, Ticker.SYSTEM, opener));
+
+  private static final Duration BETWEEN_REPORTS = Duration.ofSeconds(30);
 
   private final Starter starter;
   private final Map<Key, Entry> entries = new HashMap<>();
@@ -62,9 +71,12 @@ public final class SharedBatchers {
     /** True when it will never work (again). */
     boolean isBroken();
 
-    /** Ends the work and frees the model; returns when that is done. Idempotent. */
+    /** Ends the work and frees the model after the current call; does not wait. Idempotent. */
     @Override
     void close();
+
+    /** Completed when the model is freed, by whichever thread did that; never exceptionally. */
+    CompletableFuture<Void> freed();
   }
 
   /** Sets a device to work. */
@@ -79,15 +91,18 @@ public final class SharedBatchers {
   }
 
   /**
-   * Takes a share of a batcher; the first one loads the model, and everybody waits for that.
+   * Takes a share of a batcher; the first one loads the model, and everybody waits for that. An
+   * interrupt ends every wait at once.
    *
    * @param settings of the batcher; only the first caller's counts
    * @param opener opens the pipeline on the device's thread; called for the first caller only
-   * @throws BatchingException when the model could not be loaded
+   * @param patience for a model that is being freed
+   * @throws BatchingException when the model could not be loaded, or the wait was in vain
    */
-  public Lease acquire(Key key, BatchSettings settings, Callable<DiffusionPipeline> opener)
+  public Lease acquire(
+      Key key, BatchSettings settings, Callable<DiffusionPipeline> opener, Patience patience)
       throws InterruptedException {
-    Entry entry = enter(key, settings, opener);
+    Entry entry = enter(key, settings, opener, patience);
     try {
       Lease lease = new Lease(entry, entry.device.batcher());
       if (!entry.settings.equals(settings)) {
@@ -105,7 +120,10 @@ public final class SharedBatchers {
     }
   }
 
-  private Entry enter(Key key, BatchSettings settings, Callable<DiffusionPipeline> opener) {
+  private Entry enter(
+      Key key, BatchSettings settings, Callable<DiffusionPipeline> opener, Patience patience)
+      throws InterruptedException {
+    long begin = System.nanoTime();
     while (true) {
       Entry leaving;
       synchronized (entries) {
@@ -121,13 +139,43 @@ public final class SharedBatchers {
         }
         leaving = entry;
       }
+      leaving.device.close();
+      awaitFreed(leaving, begin, patience);
       remove(leaving);
     }
   }
 
-  /** Waits until the entry's model is freed; only then is its key free for another one. */
+  private static void awaitFreed(Entry entry, long begin, Patience patience)
+      throws InterruptedException {
+    CompletableFuture<Void> freed = entry.device.freed();
+    while (!freed.isDone()) {
+      Duration waited = Duration.ofNanos(System.nanoTime() - begin);
+      Duration left = patience.limit().minus(waited);
+      if (left.isNegative() || left.isZero()) {
+        throw new BatchingException(
+            ("Model %s on %s was left by others and is not freed after %s: the device is still at their"
+                    + " last call. Allow more time (%s), or restart the process.")
+                .formatted(entry.key.model, entry.key.device, waited, patience.setting()));
+      }
+      LOG.info(
+          "Waiting for model {} on {}, which others have left: the device finishes their last call and"
+              + " frees it. Waited {}, for at most {} ({}).",
+          entry.key.model,
+          entry.key.device,
+          waited,
+          patience.limit(),
+          patience.setting());
+      try {
+        freed.get(Math.min(left.toNanos(), BETWEEN_REPORTS.toNanos()), TimeUnit.NANOSECONDS);
+      } catch (TimeoutException e) {
+        // Says so again, or gives up.
+      } catch (ExecutionException e) {
+        throw new IllegalStateException("Freeing a model is never completed exceptionally.", e);
+      }
+    }
+  }
+
   private void remove(Entry entry) {
-    entry.device.close();
     synchronized (entries) {
       entries.remove(entry.key, entry);
     }
@@ -140,7 +188,11 @@ public final class SharedBatchers {
       }
       entry.leaving = true;
     }
-    remove(entry);
+    entry.device.close();
+    if (!entry.device.freed().isDone()) {
+      ClassesAhead.load();
+    }
+    entry.device.freed().thenRun(() -> remove(entry));
   }
 
   /** How many models are loaded or being loaded. */
@@ -180,7 +232,7 @@ public final class SharedBatchers {
       return batcher;
     }
 
-    /** Gives the share back; the last one waits until the model is freed. Idempotent. */
+    /** Releases the share, without waiting; the device frees the model after the last. Idempotent. */
     @Override
     public void close() {
       synchronized (this) {

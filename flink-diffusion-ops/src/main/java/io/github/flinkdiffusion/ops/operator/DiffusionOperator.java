@@ -9,6 +9,7 @@ import io.github.flinkdiffusion.connector.payload.PayloadStore;
 import io.github.flinkdiffusion.ops.batching.BatchSession;
 import io.github.flinkdiffusion.ops.batching.BatchingException;
 import io.github.flinkdiffusion.ops.batching.CallReport;
+import io.github.flinkdiffusion.ops.batching.ClassesAhead;
 import io.github.flinkdiffusion.ops.batching.SessionListener;
 import io.github.flinkdiffusion.ops.batching.SharedBatchers;
 import io.github.flinkdiffusion.ops.batching.StepBatcher;
@@ -84,7 +85,8 @@ abstract class DiffusionOperator extends AbstractStreamOperator<ImageEvent> {
   /** What earlier versions wrote: the same items, as byte arrays. */
   private static final String STATE_OF_BYTES = "diffusion-in-flight";
 
-  private static final Duration ENCODERS_END = Duration.ofSeconds(30);
+  /** What threads without work, which is nearly all, need to end. */
+  private static final Duration ENCODERS_END = Duration.ofMillis(200);
 
   private final PipelineFactory pipeline;
   private final DiffusionSettings settings;
@@ -170,7 +172,8 @@ abstract class DiffusionOperator extends AbstractStreamOperator<ImageEvent> {
             .acquire(
                 new SharedBatchers.Key(pipeline.model(), device),
                 settings.batch(),
-                () -> pipeline.open(device));
+                () -> pipeline.open(device),
+                settings.patience());
     HeapNeed.requireFits(
         lease.batcher(),
         settings.capacity(),
@@ -253,6 +256,10 @@ abstract class DiffusionOperator extends AbstractStreamOperator<ImageEvent> {
     }
   }
 
+  /**
+   * Leaves at once. What the device and the encoders are at they finish alone, on daemon threads,
+   * and nobody hears of it.
+   */
   @Override
   public void close() throws Exception {
     try {
@@ -262,7 +269,8 @@ abstract class DiffusionOperator extends AbstractStreamOperator<ImageEvent> {
       if (encoders != null) {
         encoders.shutdownNow();
         if (!encoders.awaitTermination(ENCODERS_END.toMillis(), TimeUnit.MILLISECONDS)) {
-          LOG.warn("Encoding pictures did not end within {}.", ENCODERS_END);
+          LOG.info("An image is still being read or encoded; its thread ends by itself.");
+          ClassesAhead.load();
         }
       }
       queue.requests().forEach(Request::discard);

@@ -109,6 +109,15 @@ public final class DiffusionOptions {
                   + " GPUs that Flink's external resource 'gpu' gives the task manager; without"
                   + " that resource it is the first GPU that the process sees, else the CPU.");
 
+  public static final ConfigOption<Duration> DEVICE_WAIT =
+      ConfigOptions.key("diffusion.device.wait")
+          .durationType()
+          .defaultValue(Duration.ofMinutes(5))
+          .withDescription(
+              "Maximum time that a task waits at its start for a model that other tasks have left"
+                  + " and that the device has not freed yet, because it is still at their last call."
+                  + " The task logs that it waits. After this time it fails. Above zero.");
+
   public static final ConfigOption<Integer> CAPACITY =
       ConfigOptions.key("diffusion.capacity")
           .intType()
@@ -308,6 +317,7 @@ public final class DiffusionOptions {
           MODEL_CONFIGS,
           MODEL_VARIANT,
           DEVICE,
+          DEVICE_WAIT,
           CAPACITY,
           BATCH_ROWS,
           BATCH_AGING,

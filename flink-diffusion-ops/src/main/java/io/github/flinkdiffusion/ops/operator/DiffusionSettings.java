@@ -4,6 +4,7 @@ import io.github.flinkdiffusion.connector.event.PromptEvent;
 import io.github.flinkdiffusion.connector.payload.PayloadOptions;
 import io.github.flinkdiffusion.connector.payload.PayloadSettings;
 import io.github.flinkdiffusion.ops.batching.BatchSettings;
+import io.github.flinkdiffusion.ops.batching.Patience;
 import io.github.flinkdiffusion.ops.image.Raster;
 import io.github.flinkdiffusion.ops.imaging.Audit;
 import java.io.Serializable;
@@ -20,6 +21,7 @@ import org.apache.flink.configuration.ReadableConfig;
  */
 record DiffusionSettings(
     String device,
+    Duration deviceWait,
     int capacity,
     Integer batchRows,
     Duration batchAging,
@@ -64,6 +66,7 @@ record DiffusionSettings(
     }
     return new DiffusionSettings(
         config.get(DiffusionOptions.DEVICE),
+        aboveZero(DiffusionOptions.DEVICE_WAIT, config),
         atLeast(1, DiffusionOptions.CAPACITY, config),
         config.getOptional(DiffusionOptions.BATCH_ROWS).isPresent()
             ? atLeast(1, DiffusionOptions.BATCH_ROWS, config)
@@ -103,8 +106,21 @@ record DiffusionSettings(
     return auditInPictures ? audit.texts() : Map.of();
   }
 
+  /** How long to wait for a model that is being freed. */
+  Patience patience() {
+    return new Patience(deviceWait, DiffusionOptions.DEVICE_WAIT.key());
+  }
+
   Optional<Duration> timeout() {
     return Optional.ofNullable(requestTimeout);
+  }
+
+  private static Duration aboveZero(ConfigOption<Duration> option, ReadableConfig config) {
+    Duration value = config.get(option);
+    if (value.isNegative() || value.isZero()) {
+      throw refused(option, value, "a time above zero");
+    }
+    return value;
   }
 
   static int atLeast(int least, ConfigOption<Integer> option, ReadableConfig config) {

@@ -112,7 +112,8 @@ public final class GenerationService implements AutoCloseable {
             .acquire(
                 new SharedBatchers.Key(pipelines.model(), device),
                 settings.diffusion.batch(),
-                () -> pipelines.open(device));
+                () -> pipelines.open(device),
+                settings.diffusion.patience());
     Submission how =
         Optional.ofNullable(settings.timeout)
             .map(Submission.DEFAULT::withTimeout)

@@ -53,6 +53,9 @@ final class ImageTaskRequest extends Request {
 
   private boolean waitsForMemory;
 
+  /** True when the task has ended; then whoever opens it closes it, too. */
+  private volatile boolean discarded;
+
   /** Null until it is opened. */
   private OpenImageTask open;
 
@@ -151,6 +154,9 @@ final class ImageTaskRequest extends Request {
                 },
                 "image can not be opened");
             throw e;
+          }
+          if (discarded) {
+            closeImages();
           }
         },
         "read");
@@ -398,15 +404,21 @@ final class ImageTaskRequest extends Request {
 
   @Override
   void discard() {
+    discarded = true;
     if (released && open != null) {
       return;
     }
+    closeImages();
+    freeMemory();
+  }
+
+  /** Any number of times, and by any thread. */
+  private void closeImages() {
     if (opened != null) {
       opened.close();
     } else if (sources != null) {
       sources.close();
     }
-    freeMemory();
   }
 
   // ------------------------------------------------------------------ state

@@ -75,7 +75,7 @@ abstract class Request {
   /** Frees what it holds, after its outcome; task thread. */
   void release() {}
 
-  /** Closes what it holds, when the task ends and no other thread works for it any more. */
+  /** Closes what it holds, when the task ends; a thread of the pool may still work for it. */
   void discard() {}
 
   final <T> StreamRecord<T> record(T value) {

@@ -71,6 +71,9 @@ public final class FakePipeline implements DiffusionPipeline {
   /** Of the heap, for each request; unknown as long as it is 0. */
   public volatile long trajectoryBytes;
 
+  /** Run when it is closed. */
+  public volatile Runnable onClose = () -> {};
+
   public volatile boolean closed;
 
   public FakePipeline() {
@@ -216,6 +219,7 @@ public final class FakePipeline implements DiffusionPipeline {
 
   @Override
   public void close() {
+    onClose.run();
     closed = true;
   }
 

@@ -6,8 +6,8 @@ import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
 import io.github.flinkdiffusion.ops.pipeline.DiffusionPipeline;
 import io.github.flinkdiffusion.ops.pipeline.GeneratedImage;
+import java.time.Duration;
 import java.util.List;
-import java.util.Map;
 import java.util.concurrent.Callable;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.CopyOnWriteArrayList;
@@ -16,7 +16,6 @@ import java.util.concurrent.ExecutionException;
 import java.util.concurrent.ExecutorService;
 import java.util.concurrent.Executors;
 import java.util.concurrent.Future;
-import java.util.concurrent.atomic.AtomicInteger;
 import org.awaitility.Awaitility;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.Test;
@@ -27,6 +26,7 @@ import org.junit.jupiter.api.Timeout;
 class SharedBatchersTest {
   private static final SharedBatchers.Key KEY = new SharedBatchers.Key("model", "cpu");
   private static final BatchSettings SETTINGS = BatchSettings.ofRows(4);
+  private static final Patience PATIENCE = new Patience(Duration.ofMinutes(1), "the test's");
 
   private final SharedBatchers shared =
       new SharedBatchers(
@@ -44,22 +44,31 @@ class SharedBatchersTest {
   @AfterEach
   void noThreadIsLeft() {
     others.shutdownNow();
-    assertThat(shared.size()).isZero();
-    assertThat(Thread.getAllStackTraces().keySet())
-        .noneMatch(thread -> thread.getName().equals("diffusion-device-cpu"));
+    Awaitility.await()
+        .untilAsserted(
+            () -> {
+              assertThat(shared.size()).isZero();
+              assertThat(Thread.getAllStackTraces().keySet())
+                  .noneMatch(thread -> thread.getName().equals("diffusion-device-cpu"));
+            });
   }
 
   @Test
   void aModelIsLoadedOnceAndFreedWhenTheLastCallerIsGone() throws Exception {
-    SharedBatchers.Lease first = shared.acquire(KEY, SETTINGS, opener);
-    SharedBatchers.Lease second = shared.acquire(KEY, SETTINGS, opener);
+    SharedBatchers.Lease first = shared.acquire(KEY, SETTINGS, opener, PATIENCE);
+    SharedBatchers.Lease second = shared.acquire(KEY, SETTINGS, opener, PATIENCE);
 
     assertThat(second.batcher()).isSameAs(first.batcher());
     first.close();
     first.close();
     assertThat(opened).singleElement().matches(pipeline -> !pipeline.closed);
     second.close();
+    awaitAllFreed();
     assertThat(opened).singleElement().matches(pipeline -> pipeline.closed);
+  }
+
+  private void awaitAllFreed() {
+    Awaitility.await().until(() -> shared.size() == 0);
   }
 
   @Test
@@ -74,7 +83,8 @@ class SharedBatchersTest {
             () -> {
               threads.add(Thread.currentThread().getName());
               return pipeline;
-            })) {
+            },
+            PATIENCE)) {
       Outcome outcome = new Outcome();
       lease
           .batcher()
@@ -89,7 +99,7 @@ class SharedBatchersTest {
   void whoComesWhileTheModelIsFreedWaitsForThatAndLoadsItAnew() throws Exception {
     CountDownLatch inCall = new CountDownLatch(1);
     CountDownLatch mayGoOn = new CountDownLatch(1);
-    SharedBatchers.Lease busy = shared.acquire(KEY, SETTINGS, opener);
+    SharedBatchers.Lease busy = shared.acquire(KEY, SETTINGS, opener, PATIENCE);
     opened.get(0).beforeCall =
         () -> {
           inCall.countDown();
@@ -100,23 +110,24 @@ class SharedBatchersTest {
         .join(outcome)
         .submit(new Work.Fresh(request("a", 2)), Submission.DEFAULT, outcome);
     inCall.await();
-    Future<?> closing = others.submit(busy::close);
-    Future<SharedBatchers.Lease> next = others.submit(() -> shared.acquire(KEY, SETTINGS, opener));
+    busy.close();
+    Future<SharedBatchers.Lease> next = others.submit(() -> shared.acquire(KEY, SETTINGS, opener, PATIENCE));
+    assertThat(next).isNotDone();
+    assertThat(opened).as("no second copy while the first is there").hasSize(1);
     mayGoOn.countDown();
-    closing.get();
 
     try (SharedBatchers.Lease lease = next.get()) {
-      // Which came first, the closing or the acquiring, is open; both are in order.
+      assertThat(opened).hasSize(2);
       assertThat(lease.batcher().model()).isEqualTo(FakePipeline.MODEL);
       assertThat(opened.get(opened.size() - 1).closed).isFalse();
     }
   }
 
   @Test
-  void closeWhileBusyEndsAfterTheCurrentCallAndLeavesNothing() throws Exception {
+  void whoLeavesABusyDeviceDoesNotWaitAndTheModelIsFreedAfterTheCall() throws Exception {
     CountDownLatch inCall = new CountDownLatch(1);
     CountDownLatch mayGoOn = new CountDownLatch(1);
-    SharedBatchers.Lease lease = shared.acquire(KEY, SETTINGS, opener);
+    SharedBatchers.Lease lease = shared.acquire(KEY, SETTINGS, opener, PATIENCE);
     FakePipeline pipeline = opened.get(0);
     pipeline.beforeCall =
         () -> {
@@ -128,13 +139,80 @@ class SharedBatchersTest {
     session.submit(new Work.Fresh(request("a", 100)), Submission.DEFAULT, outcome);
     inCall.await();
     session.close();
-    Future<?> closing = others.submit(lease::close);
+    lease.close();
+    assertThat(pipeline.closed).isFalse();
+    assertThat(shared.size()).isEqualTo(1);
     mayGoOn.countDown();
-    closing.get();
+    awaitAllFreed();
 
     assertThat(pipeline.closed).isTrue();
     assertThat(pipeline.calls).containsExactly("start[a]");
     assertThat(outcome.image).isNotDone();
+  }
+
+  @Test
+  void whoWaitsForAModelThatIsFreedGivesUpAfterItsTimeWithASentence() throws Exception {
+    CountDownLatch mayGoOn = new CountDownLatch(1);
+    leaveInACall(mayGoOn);
+    Patience short_ = new Patience(Duration.ofMillis(50), "some.option");
+    assertThatThrownBy(() -> shared.acquire(KEY, SETTINGS, opener, short_))
+        .isInstanceOf(BatchingException.class)
+        .hasMessageContaining("Model model on cpu was left by others and is not freed")
+        .hasMessageContaining("some.option");
+    mayGoOn.countDown();
+  }
+
+  @Test
+  void anInterruptEndsTheWaitForAModelThatIsFreed() throws Exception {
+    CountDownLatch mayGoOn = new CountDownLatch(1);
+    leaveInACall(mayGoOn);
+    Thread.currentThread().interrupt();
+    assertThatThrownBy(() -> shared.acquire(KEY, SETTINGS, opener, PATIENCE))
+        .isInstanceOf(InterruptedException.class);
+    mayGoOn.countDown();
+  }
+
+  @Test
+  void whoIsInterruptedWhileAModelIsLoadedLeavesAndTheModelIsFreedWhenItIsLoaded()
+      throws Exception {
+    CountDownLatch loading = new CountDownLatch(1);
+    CountDownLatch mayGoOn = new CountDownLatch(1);
+    FakePipeline pipeline = new FakePipeline();
+    Thread.currentThread().interrupt();
+    assertThatThrownBy(
+            () ->
+                shared.acquire(
+                    KEY,
+                    SETTINGS,
+                    () -> {
+                      loading.countDown();
+                      await(mayGoOn);
+                      return pipeline;
+                    },
+                    PATIENCE))
+        .isInstanceOf(InterruptedException.class);
+    loading.await();
+    assertThat(shared.size()).isEqualTo(1);
+    mayGoOn.countDown();
+    awaitAllFreed();
+    assertThat(pipeline.closed).isTrue();
+  }
+
+  /** The last lease is released while a call runs. */
+  private void leaveInACall(CountDownLatch mayGoOn) throws InterruptedException {
+    CountDownLatch inCall = new CountDownLatch(1);
+    SharedBatchers.Lease lease = shared.acquire(KEY, SETTINGS, opener, PATIENCE);
+    opened.get(0).beforeCall =
+        () -> {
+          inCall.countDown();
+          await(mayGoOn);
+        };
+    Outcome outcome = new Outcome();
+    BatchSession session = lease.batcher().join(outcome);
+    session.submit(new Work.Fresh(request("a", 2)), Submission.DEFAULT, outcome);
+    inCall.await();
+    session.close();
+    lease.close();
   }
 
   @Test
@@ -170,7 +248,7 @@ class SharedBatchersTest {
   void whatIsLeftIsKnownWhileACallRuns() throws Exception {
     CountDownLatch inStep = new CountDownLatch(1);
     CountDownLatch mayGoOn = new CountDownLatch(1);
-    try (SharedBatchers.Lease lease = shared.acquire(KEY, SETTINGS, opener)) {
+    try (SharedBatchers.Lease lease = shared.acquire(KEY, SETTINGS, opener, PATIENCE)) {
       FakePipeline pipeline = opened.get(0);
       pipeline.beforeStep =
           rows -> {
@@ -196,7 +274,7 @@ class SharedBatchersTest {
         () -> {
           throw new IllegalStateException("unet/config.json is missing");
         };
-    assertThatThrownBy(() -> shared.acquire(KEY, SETTINGS, broken))
+    assertThatThrownBy(() -> shared.acquire(KEY, SETTINGS, broken, PATIENCE))
         .isInstanceOf(BatchingException.class)
         .hasMessageContaining("cpu")
         .hasMessageContaining("unet/config.json is missing");
@@ -204,7 +282,7 @@ class SharedBatchersTest {
 
   @Test
   void afterAFailureOfTheDeviceTheModelIsLoadedAnew() throws Exception {
-    SharedBatchers.Lease failed = shared.acquire(KEY, SETTINGS, opener);
+    SharedBatchers.Lease failed = shared.acquire(KEY, SETTINGS, opener, PATIENCE);
     opened.get(0).deviceErrors.add("a@0");
     Outcome outcome = new Outcome();
     failed
@@ -215,7 +293,7 @@ class SharedBatchersTest {
         .isInstanceOf(ExecutionException.class)
         .hasRootCauseMessage("The device broke.");
 
-    try (SharedBatchers.Lease fresh = shared.acquire(KEY, SETTINGS, opener)) {
+    try (SharedBatchers.Lease fresh = shared.acquire(KEY, SETTINGS, opener, PATIENCE)) {
       assertThat(opened).hasSize(2);
       assertThat(opened.get(0).closed).isTrue();
       assertThat(fresh.batcher().hasFailed()).isFalse();
@@ -227,8 +305,8 @@ class SharedBatchersTest {
   @Test
   void differentDevicesHaveDifferentBatchers() throws Exception {
     SharedBatchers.Key gpu = new SharedBatchers.Key("model", "gpu:0");
-    try (SharedBatchers.Lease onCpu = shared.acquire(KEY, SETTINGS, FakePipeline::new);
-        SharedBatchers.Lease onGpu = shared.acquire(gpu, SETTINGS, FakePipeline::new)) {
+    try (SharedBatchers.Lease onCpu = shared.acquire(KEY, SETTINGS, FakePipeline::new, PATIENCE);
+        SharedBatchers.Lease onGpu = shared.acquire(gpu, SETTINGS, FakePipeline::new, PATIENCE)) {
       assertThat(onGpu.batcher()).isNotSameAs(onCpu.batcher());
       assertThat(shared.size()).isEqualTo(2);
     }

@@ -9,6 +9,7 @@ import static org.assertj.core.api.Assertions.assertThatThrownBy;
 import io.github.flinkdiffusion.connector.event.ImageEvent;
 import io.github.flinkdiffusion.connector.event.PromptEvent;
 import io.github.flinkdiffusion.ops.batching.FakePipeline;
+import java.time.Duration;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Set;
@@ -18,6 +19,7 @@ import java.util.concurrent.ExecutorService;
 import java.util.stream.Collectors;
 import org.apache.flink.runtime.checkpoint.OperatorSubtaskState;
 import org.apache.flink.streaming.api.watermark.Watermark;
+import org.awaitility.Awaitility;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.Timeout;
@@ -36,10 +38,15 @@ class DiffusionOperatorThreadsTest {
 
   @AfterEach
   void noThreadAndNoModelIsLeft() {
-    assertThat(ProcessServices.OF_PROCESS.batchers().size()).isZero();
-    assertThat(pipelines.opened).allMatch(pipeline -> pipeline.closed);
-    assertThat(Thread.getAllStackTraces().keySet())
-        .noneMatch(thread -> thread.isAlive() && thread.getName().startsWith("diffusion-"));
+    Awaitility.await()
+        .untilAsserted(
+            () -> {
+              assertThat(ProcessServices.OF_PROCESS.batchers().size()).isZero();
+              assertThat(pipelines.opened).allMatch(pipeline -> pipeline.closed);
+              assertThat(Thread.getAllStackTraces().keySet())
+                  .noneMatch(
+                      thread -> thread.isAlive() && thread.getName().startsWith("diffusion-"));
+            });
   }
 
   @ParameterizedTest
@@ -224,8 +231,38 @@ class DiffusionOperatorThreadsTest {
     }
     inCall.await();
     subtask.close();
+    Awaitility.await().until(() -> pipelines.last().closed);
 
     assertThat(pipelines.last().calls).noneMatch(call -> call.startsWith("finish"));
+  }
+
+  @Test
+  void aTaskEndsWhileTheDeviceAndAnEncoderAreBusyAndTheNextOneWaitsForTheDevice()
+      throws Exception {
+    CountDownLatch inCall = new CountDownLatch(1);
+    CountDownLatch mayGoOn = new CountDownLatch(1);
+    Subtask subtask = open(DiffusionOptions.ENCODING_THREADS, 1);
+    FakePipeline left = pipelines.last();
+    left.beforeCall =
+        () -> {
+          inCall.countDown();
+          await(mayGoOn);
+        };
+    subtask.harness.processElement(prompt("a", 5), 0);
+    inCall.await();
+    subtask.close(); // would wait for ever
+
+    assertThat(left.closed).isFalse();
+    assertThatThrownBy(() -> open(DiffusionOptions.DEVICE_WAIT, Duration.ofMillis(50)))
+        .hasStackTraceContaining("is not freed")
+        .hasStackTraceContaining("diffusion.device.wait");
+    mayGoOn.countDown();
+    try (Subtask next = open()) {
+      assertThat(left.closed).isTrue();
+      next.harness.processElement(prompt("b", 1), 0);
+      next.harness.endInput();
+      assertThat(next.imageIds()).containsExactly("b");
+    }
   }
 
   @Test

@@ -12,6 +12,7 @@ import java.util.Deque;
 import java.util.List;
 import java.util.concurrent.AbstractExecutorService;
 import java.util.concurrent.Callable;
+import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.TimeUnit;
 
 /** Devices and encoders that work only when the test says so, on the test's thread. */
@@ -40,6 +41,7 @@ final class ManualDevices {
     }
     StepBatcher batcher = new StepBatcher(pipeline, settings.resolve(pipeline, ticker), ticker);
     batchers.add(batcher);
+    CompletableFuture<Void> freed = new CompletableFuture<>();
     return new SharedBatchers.Device() {
       @Override
       public StepBatcher batcher() {
@@ -55,6 +57,12 @@ final class ManualDevices {
       public void close() {
         batcher.close();
         pipeline.close();
+        freed.complete(null);
+      }
+
+      @Override
+      public CompletableFuture<Void> freed() {
+        return freed;
       }
     };
   }

@@ -51,10 +51,12 @@ import org.apache.flink.metrics.Counter;
 import org.apache.flink.runtime.testutils.InMemoryReporter;
 import org.apache.flink.runtime.testutils.MiniClusterResourceConfiguration;
 import org.apache.flink.streaming.api.datastream.DataStream;
+import org.apache.flink.streaming.api.functions.sink.v2.DiscardingSink;
 import org.apache.flink.streaming.api.environment.StreamExecutionEnvironment;
 import org.apache.flink.test.junit5.InjectClusterClient;
 import org.apache.flink.test.junit5.MiniClusterExtension;
 import org.apache.flink.util.CloseableIterator;
+import org.awaitility.Awaitility;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
@@ -92,7 +94,10 @@ class RecoveryITCase {
 
   @AfterEach
   void modelsAreFreed() {
-    assertThat(Scenario.OPENED).isNotEmpty().allMatch(pipeline -> pipeline.closed);
+    Awaitility.await()
+        .untilAsserted(
+            () ->
+                assertThat(Scenario.OPENED).isNotEmpty().allMatch(pipeline -> pipeline.closed));
   }
 
   private Configuration configuration() {
@@ -287,6 +292,40 @@ class RecoveryITCase {
     assertThat(failures).hasSize(cancelled.size() + PROMPTS / 25);
   }
 
+  @Test
+  void aJobIsCancelledDuringACallAndTheNextOneGetsTheDeviceWhenItIsFree(
+      @InjectClusterClient ClusterClient<?> client) throws Exception {
+    Scenario.inCall = new CountDownLatch(1);
+    Scenario.callMayEnd = new CountDownLatch(1);
+    StreamExecutionEnvironment first =
+        StreamExecutionEnvironment.getExecutionEnvironment(configuration());
+    first.setParallelism(2);
+    pictures(first).images().sinkTo(new DiscardingSink<>());
+    JobClient job = first.executeAsync("cancelled during a call");
+    Scenario.inCall.await();
+    job.cancel().get();
+    client.requestJobResult(job.getJobID()).get();
+
+    assertThat(client.getJobStatus(job.getJobID()).get()).isEqualTo(JobStatus.CANCELED);
+    assertThat(Scenario.OPENED).as("the device is at the call").noneMatch(fake -> fake.closed);
+    StreamExecutionEnvironment second =
+        StreamExecutionEnvironment.getExecutionEnvironment(configuration());
+    second.setParallelism(2);
+    DiffusionStreams streams = pictures(second);
+    List<ImageEvent> images = new ArrayList<>();
+    List<FailureEvent> failures = new ArrayList<>();
+    try (CloseableIterator<ImageEvent> imageResults = streams.images().collectAsync();
+        CloseableIterator<FailureEvent> failureResults = streams.failures().collectAsync()) {
+      second.executeAsync("waits for the device");
+      Scenario.callMayEnd.countDown();
+      imageResults.forEachRemaining(images::add);
+      failureResults.forEachRemaining(failures::add);
+    }
+
+    assertEveryRequestOnce(images, failures);
+    assertThat(Scenario.OPENED).hasSize(2);
+  }
+
   private static boolean isCancelled(FailureEvent failure) {
     return failure.getReason() == FailureReason.CANCELLED;
   }
@@ -341,6 +380,11 @@ class RecoveryITCase {
     static volatile boolean holdTrajectories;
 
     static volatile boolean failed;
+
+    /** Of network calls: one has begun; they may end. */
+    static volatile CountDownLatch inCall;
+
+    static volatile CountDownLatch callMayEnd;
     private static long firstWithTrajectories;
 
     static void reset() {
@@ -352,6 +396,8 @@ class RecoveryITCase {
       failAfterCheckpoint = false;
       holdTrajectories = false;
       failed = false;
+      inCall = new CountDownLatch(0);
+      callMayEnd = new CountDownLatch(0);
       firstWithTrajectories = Long.MAX_VALUE;
     }
 
@@ -379,6 +425,12 @@ class RecoveryITCase {
     }
 
     static void beforeStep() {
+      inCall.countDown();
+      try {
+        callMayEnd.await();
+      } catch (InterruptedException e) {
+        throw new IllegalStateException("Nobody interrupts a device.", e);
+      }
       boolean saved = checkpointWithTrajectories.getCount() == 0;
       if (failAfterCheckpoint && !failed && saved) {
         failed = true;
@@ -412,6 +464,7 @@ class RecoveryITCase {
 
     @Override
     public DiffusionPipeline open(String device) {
+      assertThat(Scenario.OPENED).as("models on the device").allMatch(fake -> fake.closed);
       FakePipeline pipeline = new FakePipeline();
       Scenario.OPENED.add(pipeline);
       return new ScenarioPipeline(pipeline);

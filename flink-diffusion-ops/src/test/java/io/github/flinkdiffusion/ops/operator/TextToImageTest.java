@@ -205,6 +205,7 @@ class TextToImageTest {
             .defaultGuidanceScale(1.5)
             .defaultScheduler("DDIMScheduler")
             .defaultSize(64, 32)
+            .option(DiffusionOptions.DEVICE_WAIT, Duration.ofSeconds(13))
             .option(DiffusionOptions.REQUEST_MAX_PIXELS, 100L)
             .option(DiffusionOptions.REQUEST_MAX_STEPS, 50)
             .option(DiffusionOptions.REQUEST_MAX_PROMPT_LENGTH, 70)
@@ -239,6 +240,7 @@ class TextToImageTest {
         .isEqualTo(
             new DiffusionSettings(
                 "gpu:1",
+                Duration.ofSeconds(13),
                 5,
                 6,
                 Duration.ofSeconds(7),

@@ -1,0 +1,20 @@
+package io.github.flinkdiffusion.ops.batching;
+
+import java.time.Duration;
+import java.util.Objects;
+
+/**
+ * How long a caller waits for a model that others have left and that its device has not freed yet.
+ *
+ * @param limit above zero
+ * @param setting what the limit is called where it is set, for messages
+ */
+public record Patience(Duration limit, String setting) {
+  public Patience {
+    Objects.requireNonNull(limit, "limit");
+    Objects.requireNonNull(setting, "setting");
+    if (limit.isZero() || limit.isNegative()) {
+      throw new IllegalArgumentException("Nobody can wait for " + limit + "; it is above zero.");
+    }
+  }
+}
