@@ -33,6 +33,17 @@ enum Fate {
     return epochsSince <= 0 && now.state() == TransactionState.ONGOING ? OPEN : COMMITTED;
   }
 
+  /**
+   * Whether a later transaction than the prepared one is open under its id. A writer of this
+   * attempt takes an id again only after its transaction was committed, so before the commit it can
+   * only be one that an attempt before left open: it was begun after the checkpoint that the job
+   * went back to. Flink's writer does not abort it either, since it takes all that is open under
+   * this id for what is to be committed.
+   */
+  static boolean isAbandoned(KafkaCommittable prepared, TransactionDescription now) {
+    return now.state() == TransactionState.ONGOING && of(prepared, now) == COMMITTED;
+  }
+
   private static boolean isAbort(TransactionState state) {
     return switch (state) {
       case PREPARE_ABORT, COMPLETE_ABORT, PREPARE_EPOCH_FENCE -> true;

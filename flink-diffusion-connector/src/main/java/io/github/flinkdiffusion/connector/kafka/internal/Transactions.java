@@ -36,10 +36,7 @@ final class Transactions implements AutoCloseable {
    */
   Map<String, TransactionDescription> describe(Collection<String> ids)
       throws IOException, InterruptedException {
-    if (admin == null) {
-      admin = Admin.create(AdminSettings.of(client, PATIENCE));
-    }
-    DescribeTransactionsResult result = admin.describeTransactions(ids);
+    DescribeTransactionsResult result = admin().describeTransactions(ids);
     Map<String, TransactionDescription> descriptions = new HashMap<>();
     for (String id : ids) {
       KafkaFuture<TransactionDescription> answer = result.description(id);
@@ -59,6 +56,32 @@ final class Transactions implements AutoCloseable {
       }
     }
     return descriptions;
+  }
+
+  /**
+   * Aborts what is open under these ids and shuts out whoever began it.
+   *
+   * @throws IOException when Kafka refuses to
+   */
+  void abort(Collection<String> ids) throws IOException, InterruptedException {
+    try {
+      admin().fenceProducers(ids).all().get();
+    } catch (ExecutionException e) {
+      throw new IOException(
+          "Kafka does not abort the transactions "
+              + ids
+              + ", which an attempt of this job left open, so readers would have to wait for their"
+              + " time-out. The job needs the right to write under its transactional ids: "
+              + e.getCause().getMessage(),
+          e.getCause());
+    }
+  }
+
+  private Admin admin() {
+    if (admin == null) {
+      admin = Admin.create(AdminSettings.of(client, PATIENCE));
+    }
+    return admin;
   }
 
   @Override

@@ -58,6 +58,7 @@ final class VerifyingCommitter implements Committer<KafkaCommittable> {
     Map<String, TransactionDescription> now =
         transactions.describe(
             requests.stream().map(r -> r.getCommittable().getTransactionalId()).toList());
+    abortAbandoned(requests, now);
     List<CommitRequest<KafkaCommittable>> toCommit = new ArrayList<>();
     List<KafkaCommittable> lost = new ArrayList<>();
     for (CommitRequest<KafkaCommittable> request : requests) {
@@ -74,6 +75,24 @@ final class VerifyingCommitter implements Committer<KafkaCommittable> {
     if (!lost.isEmpty()) {
       KafkaCommittable first = lost.get(0);
       lost(first, now.get(first.getTransactionalId()), null);
+    }
+  }
+
+  /** Else readers would wait until the broker does it, which may take as long as 15 minutes. */
+  private void abortAbandoned(
+      Collection<CommitRequest<KafkaCommittable>> requests, Map<String, TransactionDescription> now)
+      throws IOException, InterruptedException {
+    List<String> abandoned = new ArrayList<>();
+    for (CommitRequest<KafkaCommittable> request : requests) {
+      KafkaCommittable prepared = request.getCommittable();
+      TransactionDescription description = now.get(prepared.getTransactionalId());
+      if (description != null && Fate.isAbandoned(prepared, description)) {
+        abandoned.add(prepared.getTransactionalId());
+      }
+    }
+    if (!abandoned.isEmpty()) {
+      LOG.info("{}: aborting {}, which an attempt before left open.", what, abandoned);
+      transactions.abort(abandoned);
     }
   }
 

@@ -22,8 +22,8 @@ import org.apache.flink.streaming.api.lineage.LineageVertex;
 import org.apache.flink.streaming.api.lineage.LineageVertexProvider;
 
 /**
- * Flink's exactly-once Kafka sink with a {@link VerifyingCommitter}. All else, state included, is
- * Flink's, so a savepoint of the one can be read by the other.
+ * Flink's exactly-once Kafka sink with a {@link VerifyingCommitter} and a {@link ClosingWriter}.
+ * All else, state included, is Flink's, so a savepoint of the one can be read by the other.
  *
  * @param <T> what is written
  */
@@ -62,13 +62,13 @@ public final class VerifyingKafkaSink<T>
 
   @Override
   public SinkWriter<T> createWriter(WriterInitContext context) throws IOException {
-    return sink.createWriter(context);
+    return new ClosingWriter<>(sink.createWriter(context));
   }
 
   @Override
   public StatefulSinkWriter<T, KafkaWriterState> restoreWriter(
       WriterInitContext context, Collection<KafkaWriterState> state) throws IOException {
-    return sink.restoreWriter(context, state);
+    return new ClosingWriter<>(sink.restoreWriter(context, state));
   }
 
   @Override

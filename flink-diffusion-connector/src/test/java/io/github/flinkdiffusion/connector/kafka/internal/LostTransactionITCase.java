@@ -43,8 +43,10 @@ import org.apache.kafka.clients.admin.OffsetSpec;
 import org.apache.kafka.clients.admin.TransactionDescription;
 import org.apache.kafka.clients.admin.TransactionListing;
 import org.apache.kafka.clients.admin.TransactionState;
+import org.apache.kafka.clients.producer.KafkaProducer;
 import org.apache.kafka.clients.producer.ProducerRecord;
 import org.apache.kafka.common.TopicPartition;
+import org.apache.kafka.common.serialization.ByteArraySerializer;
 import org.junit.jupiter.api.AfterAll;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.BeforeAll;
@@ -302,5 +304,67 @@ class LostTransactionITCase {
     // Who goes back behind what was committed gets it a second time.
     kafka.readCommitted(test + "-out", (4 + 3) * RECORDS, PATIENCE);
     assertThat(job.getJobStatus().get()).isEqualTo(JobStatus.RUNNING);
+  }
+
+  @Test
+  void aTransactionThatWasBegunUnderAnIdOfTheCheckpointAndAbandonedIsAbortedAtTheStart(
+      @InjectMiniCluster MiniCluster flink, @TempDir Path folder) throws Exception {
+    String test = "abandoned";
+    kafka.createTopics(1, test, test + "-out");
+    start(test, LONG, false, null, folder);
+    untilFirstCheckpoint(flink);
+    send(test);
+    untilWritten(test, RECORDS);
+    String checkpoint = checkpoint(flink);
+    kafka.readCommitted(test + "-out", RECORDS, PATIENCE);
+    cancel();
+    String id =
+        transactions(test).stream()
+            .filter(t -> t.state() == TransactionState.COMPLETE_COMMIT)
+            .map(LostTransactionITCase::id)
+            .findFirst()
+            .orElseThrow();
+    // As a writer does that has its id back, in a process that is then killed.
+    abandon(id, test + "-out");
+    assertThat(isOpen(id)).isTrue();
+
+    start(test, LONG, false, checkpoint, folder);
+    until("the abandoned transaction is aborted", () -> !isOpen(id));
+    send(test);
+    untilWritten(test, 2L * RECORDS);
+    checkpoint(flink);
+    kafka.readCommitted(test + "-out", 2 * RECORDS, PATIENCE);
+    assertThat(job.getJobStatus().get()).isEqualTo(JobStatus.RUNNING);
+  }
+
+  /** A description does not say its id, so it is found by its producer. */
+  private static String id(TransactionDescription transaction) {
+    try {
+      return admin.listTransactions().all().get().stream()
+          .filter(listed -> listed.producerId() == transaction.producerId())
+          .map(TransactionListing::transactionalId)
+          .findFirst()
+          .orElseThrow();
+    } catch (InterruptedException | ExecutionException e) {
+      throw new AssertionError(e);
+    }
+  }
+
+  private static boolean isOpen(String id) throws Exception {
+    return open(admin.describeTransactions(List.of(id)).description(id).get());
+  }
+
+  private static void abandon(String id, String topic) {
+    Properties properties = new Properties();
+    properties.setProperty("bootstrap.servers", kafka.bootstrapServers());
+    properties.setProperty("transactional.id", id);
+    KafkaProducer<byte[], byte[]> producer =
+        new KafkaProducer<>(properties, new ByteArraySerializer(), new ByteArraySerializer());
+    producer.initTransactions();
+    producer.beginTransaction();
+    producer.send(new ProducerRecord<>(topic, new byte[] {1}));
+    producer.flush();
+    // Without time there is no good-bye: the broker learns nothing.
+    producer.close(Duration.ZERO);
   }
 }
