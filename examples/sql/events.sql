@@ -104,6 +104,7 @@ CREATE TABLE image_events (
   `uncertainty` ROW<`content` BYTES, `reference` ROW<`uri` STRING, `sha256` STRING, `length` BIGINT>, `media_type` STRING> COMMENT 'For an ensemble: how much its samples differ at every pixel, one band, 0 where they agree; null without an ensemble',
   `regions` ROW<`crs` STRING, `items` ARRAY<ROW<`label` STRING, `score` DOUBLE, `area_pixels` BIGINT, `area` DOUBLE, `area_unit` STRING, `box` ROW<`x` DOUBLE, `y` DOUBLE, `width` DOUBLE, `height` DOUBLE>, `geometry` STRING>>> COMMENT 'What a segmentation or a detection has found; null for other tasks, and where a picture of more than 67 million pixels was segmented: its mask is all',
   `audit` ROW<`model` STRING, `model_digest` STRING, `task` STRING, `scheduler` STRING, `steps` INT, `seed` BIGINT, `parameters` MAP<STRING, STRING>, `input_digests` MAP<STRING, STRING>, `software_version` STRING> COMMENT 'How the result came about; null from senders before version 2 of this event',
+  `original` ROW<`bytes` BYTES, `size` BIGINT, `sha256` STRING, `origin` ROW<`topic` STRING, `partition` INT, `offset` BIGINT>> COMMENT 'The request, while the result is on its way to a sink; the sink of images leaves it out, and puts it into the failure of a result that is too large for Kafka',
   `event_time` TIMESTAMP_LTZ(3) METADATA FROM 'timestamp' VIRTUAL,
   WATERMARK FOR `event_time` AS `event_time` - INTERVAL '5' SECOND
 ) COMMENT 'One finished picture, in the event or beside it, with all that is needed to make it again' WITH (

@@ -33,6 +33,23 @@ public final class Originals {
   }
 
   /**
+   * A record for the failure that its result may become.
+   *
+   * @param record a whole record is not copied, so it must stay as it is
+   * @param maxBytes most bytes to keep, from 0
+   * @param origin where it was read from, or null
+   */
+  public static Original of(byte[] record, int maxBytes, RecordPosition origin) {
+    return record.length <= maxBytes
+        ? new Original(ByteBuffer.wrap(record), null, null, origin)
+        : new Original(
+            ByteBuffer.wrap(Arrays.copyOf(record, maxBytes)),
+            (long) record.length,
+            Payloads.sha256(record),
+            origin);
+  }
+
+  /**
    * The failure with at most so many bytes of its original. Size and digest stay those of the
    * record, however often it is truncated.
    *

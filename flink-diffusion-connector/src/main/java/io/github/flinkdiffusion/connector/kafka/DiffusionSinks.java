@@ -8,6 +8,7 @@ import io.github.flinkdiffusion.connector.event.ProgressEvent;
 import io.github.flinkdiffusion.connector.event.PromptEvent;
 import io.github.flinkdiffusion.connector.kafka.internal.EventSerializer;
 import io.github.flinkdiffusion.connector.kafka.internal.FailureSerializer;
+import io.github.flinkdiffusion.connector.kafka.internal.ImageSerializer;
 import io.github.flinkdiffusion.connector.kafka.internal.Keys;
 import io.github.flinkdiffusion.connector.kafka.internal.ShorteningSerializer;
 import io.github.flinkdiffusion.connector.kafka.internal.TooLarge;
@@ -29,7 +30,7 @@ public final class DiffusionSinks {
         "images",
         DeliveryGuarantee.EXACTLY_ONCE,
         image -> Keys.utf8(image.getId()),
-        maxRecordBytes -> new EventSerializer<>(ImageEvent.class),
+        maxRecordBytes -> new ImageSerializer(),
         TooLarge::image);
   }
 

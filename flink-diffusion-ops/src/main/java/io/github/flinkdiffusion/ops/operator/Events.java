@@ -6,6 +6,8 @@ import io.github.flinkdiffusion.connector.event.FailureMessages;
 import io.github.flinkdiffusion.connector.event.FailureReason;
 import io.github.flinkdiffusion.connector.event.ImageEvent;
 import io.github.flinkdiffusion.connector.event.ImageTaskEvent;
+import io.github.flinkdiffusion.connector.event.Original;
+import io.github.flinkdiffusion.connector.event.Originals;
 import io.github.flinkdiffusion.connector.event.Payload;
 import io.github.flinkdiffusion.connector.event.Payloads;
 import io.github.flinkdiffusion.connector.event.PromptEvent;
@@ -31,6 +33,10 @@ import java.util.Map;
 /** From events to requests and from results to events. Pure. */
 final class Events {
   private static final int MAX_ID_LENGTH = 512;
+
+  /** A larger request is truncated, and can be read again where it came from. */
+  private static final int MOST_OF_AN_ORIGINAL = 1 << 20;
+
   private static final String PNG = "image/png";
 
   private Events() {}
@@ -179,7 +185,13 @@ final class Events {
         .setModelDigest(model.digest())
         .setAttributes(prompt.getAttributes())
         .setAudit(AuditRecords.of(audit))
+        .setOriginal(original(new RequestEvent.Prompt(prompt)))
         .build();
+  }
+
+  /** The request, for the failure that a sink makes of a result that is too large for it. */
+  static Original original(RequestEvent request) {
+    return Originals.of(request.encoded(), MOST_OF_AN_ORIGINAL, request.origin());
   }
 
   /**

@@ -81,6 +81,7 @@ final class ImageTaskResult {
         .setModelDigest(audit.modelDigest())
         .setAudit(AuditRecords.of(audit))
         .setAttributes(task.getAttributes())
+        .setOriginal(Events.original(new RequestEvent.ImageTask(task)))
         .build();
   }
 

@@ -100,6 +100,7 @@ class DiffusionOperatorTest {
                   .setModel("fake")
                   .setModelDigest("digest-of-fake")
                   .setAttributes(Map.of("campaign", "winter"))
+                  .setOriginal(Events.original(new RequestEvent.Prompt(prompt)))
                   .setAudit(
                       AuditRecord.newBuilder()
                           .setModel("fake")

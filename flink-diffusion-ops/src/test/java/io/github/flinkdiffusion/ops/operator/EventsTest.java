@@ -3,7 +3,11 @@ package io.github.flinkdiffusion.ops.operator;
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
+import io.github.flinkdiffusion.connector.event.EventCodec;
+import io.github.flinkdiffusion.connector.event.Original;
+import io.github.flinkdiffusion.connector.event.Payloads;
 import io.github.flinkdiffusion.connector.event.PromptEvent;
+import io.github.flinkdiffusion.connector.event.RecordPosition;
 import io.github.flinkdiffusion.ops.pipeline.GenerationSpec;
 import io.github.flinkdiffusion.ops.pipeline.InvalidRequestException;
 import io.github.flinkdiffusion.ops.pipeline.Numbers;
@@ -63,5 +67,30 @@ class EventsTest {
     assertThatThrownBy(() -> Events.spec(prompt(Map.of("guidanceScale", "3")), SETTINGS))
         .isInstanceOf(InvalidRequestException.class)
         .hasMessageContaining("The request has guidanceScale twice");
+  }
+
+  @Test
+  void aResultKeepsItsRequestAndItsPlaceForTheFailureThatItMayBecome() throws Exception {
+    PromptEvent prompt = prompt(Map.of());
+    prompt.setOrigin(new RecordPosition("prompts", 3, 17L));
+    Original original = Events.original(new RequestEvent.Prompt(prompt));
+
+    byte[] bytes = new byte[original.getBytes().remaining()];
+    original.getBytes().duplicate().get(bytes);
+    assertThat(EventCodec.prompts().decode(bytes)).isEqualTo(prompt);
+    assertThat(original.getOrigin()).isEqualTo(prompt.getOrigin());
+    assertThat(original.getSize()).isNull();
+  }
+
+  @Test
+  void aLargeRequestIsKeptInPartWithItsSizeAndDigest() {
+    PromptEvent prompt = prompt(Map.of());
+    prompt.setPrompt("x".repeat(2 << 20));
+    Original original = Events.original(new RequestEvent.Prompt(prompt));
+
+    byte[] whole = EventCodec.prompts().encode(prompt);
+    assertThat(original.getBytes().remaining()).isEqualTo(1 << 20);
+    assertThat(original.getSize()).isEqualTo(whole.length);
+    assertThat(original.getSha256()).isEqualTo(Payloads.sha256(whole));
   }
 }

@@ -1,14 +1,17 @@
 package io.github.flinkdiffusion.connector.kafka.internal;
 
 import io.github.flinkdiffusion.connector.event.CancelEvent;
+import io.github.flinkdiffusion.connector.event.EventCodec;
 import io.github.flinkdiffusion.connector.event.FailureEvent;
 import io.github.flinkdiffusion.connector.event.FailureMessages;
 import io.github.flinkdiffusion.connector.event.FailureReason;
 import io.github.flinkdiffusion.connector.event.ImageEvent;
 import io.github.flinkdiffusion.connector.event.ImageTaskEvent;
+import io.github.flinkdiffusion.connector.event.Original;
 import io.github.flinkdiffusion.connector.event.ProgressEvent;
 import io.github.flinkdiffusion.connector.event.PromptEvent;
 import io.github.flinkdiffusion.connector.event.RecordPosition;
+import java.nio.ByteBuffer;
 import java.util.Map;
 
 /**
@@ -34,7 +37,7 @@ public final class TooLarge {
                 image.getHeight(),
                 size,
                 STORE_ELSEWHERE),
-        null,
+        image.getOriginal(),
         image.getAttributes());
   }
 
@@ -42,7 +45,7 @@ public final class TooLarge {
     return failure(
         task.getId(),
         "Request %s %s%s".formatted(shortened(task.getId()), size, STORE_ELSEWHERE),
-        task.getOrigin(),
+        original(EventCodec.imageTasks().encode(task), task.getOrigin()),
         task.getAttributes());
   }
 
@@ -51,7 +54,7 @@ public final class TooLarge {
         prompt.getId(),
         "Request %s %s Shorten its texts or attributes, or raise diffusion.kafka.max-event-size."
             .formatted(shortened(prompt.getId()), size),
-        prompt.getOrigin(),
+        original(EventCodec.prompts().encode(prompt), prompt.getOrigin()),
         prompt.getAttributes());
   }
 
@@ -74,15 +77,31 @@ public final class TooLarge {
   }
 
   private static FailureEvent failure(
-      String id, String message, RecordPosition origin, Map<String, String> attributes) {
-    return FailureEvent.newBuilder()
-        .setId(id)
-        .setReason(FailureReason.TOO_LARGE)
-        .setMessage(message)
-        .setTopic(origin == null ? null : origin.getTopic())
-        .setPartition(origin == null ? null : origin.getPartition())
-        .setOffset(origin == null ? null : origin.getOffset())
-        .setAttributes(attributes)
-        .build();
+      String id, String message, Original original, Map<String, String> attributes) {
+    FailureEvent.Builder failure =
+        FailureEvent.newBuilder()
+            .setId(id)
+            .setReason(FailureReason.TOO_LARGE)
+            .setMessage(message)
+            .setAttributes(attributes);
+    if (original != null) {
+      failure
+          .setOriginal(original.getBytes())
+          .setOriginalSize(original.getSize())
+          .setOriginalSha256(original.getSha256());
+      RecordPosition origin = original.getOrigin();
+      if (origin != null) {
+        failure
+            .setTopic(origin.getTopic())
+            .setPartition(origin.getPartition())
+            .setOffset(origin.getOffset());
+      }
+    }
+    return failure.build();
+  }
+
+  /** Whole; {@link FailureSerializer} truncates what does not fit. */
+  private static Original original(byte[] event, RecordPosition origin) {
+    return new Original(ByteBuffer.wrap(event), null, null, origin);
   }
 }

@@ -9,6 +9,7 @@ import io.github.flinkdiffusion.connector.event.FailureEvent;
 import io.github.flinkdiffusion.connector.event.FailureReason;
 import io.github.flinkdiffusion.connector.event.ImageEvent;
 import io.github.flinkdiffusion.connector.event.ImageTaskEvent;
+import io.github.flinkdiffusion.connector.event.Original;
 import io.github.flinkdiffusion.connector.event.Payloads;
 import io.github.flinkdiffusion.connector.event.ProgressEvent;
 import io.github.flinkdiffusion.connector.event.PromptEvent;
@@ -79,6 +80,42 @@ class EventRecordsTest {
   }
 
   @Test
+  void aResultThatDoesNotFitBecomesAFailureThatCanBeSentAgain() throws Exception {
+    byte[] request =
+        EventCodec.prompts().encode(PromptEvent.newBuilder().setId("a").setPrompt("a cat").build());
+    ImageEvent result = image(LIMIT);
+    result.setOriginal(
+        new Original(ByteBuffer.wrap(request), null, null, new RecordPosition("prompts", 3, 17L)));
+    FailureEvent failure =
+        EventCodec.failures().decode(images().serialize(result, null, null).value());
+    assertThat(failure.getReason()).isEqualTo(FailureReason.TOO_LARGE);
+    assertThat(failure.getOriginal()).isEqualTo(ByteBuffer.wrap(request));
+    assertThat(failure.getTopic()).isEqualTo("prompts");
+    assertThat(failure.getPartition()).isEqualTo(3);
+    assertThat(failure.getOffset()).isEqualTo(17L);
+  }
+
+  @Test
+  void aResultThatFitsIsWrittenWithoutItsRequest() throws Exception {
+    ImageEvent result = image(100);
+    ImageEvent written = ImageEvent.newBuilder(result).build();
+    result.setOriginal(new Original(ByteBuffer.allocate(LIMIT), null, null, null));
+    ProducerRecord<byte[], byte[]> record = images().serialize(result, null, null);
+    assertThat(record.topic()).isEqualTo("images");
+    assertThat(EventCodec.images().decode(record.value())).isEqualTo(written);
+  }
+
+  private static EventRecords<ImageEvent> images() {
+    return new EventRecords<>(
+        "images",
+        image -> Keys.utf8(image.getId()),
+        new ImageSerializer(),
+        LIMIT,
+        TooLarge::image,
+        "failures");
+  }
+
+  @Test
   void requestsThatDoNotFitBecomeFailuresWithTheirPlaceInKafka() throws Exception {
     RecordPosition origin = new RecordPosition("prompts", 3, 17L);
     PromptEvent prompt =
@@ -114,6 +151,10 @@ class EventRecordsTest {
       assertThat(failure.getPartition()).isEqualTo(3);
       assertThat(failure.getOffset()).isEqualTo(17L);
       assertThat(failure.getMessage()).startsWith("Request a has ");
+      // As much of it as a record takes, and enough to know it by.
+      assertThat(failure.getOriginal().remaining()).isBetween(LIMIT / 2, LIMIT);
+      assertThat(failure.getOriginalSize()).isGreaterThan(LIMIT);
+      assertThat(failure.getOriginalSha256()).matches("[0-9a-f]{64}");
     }
   }
 

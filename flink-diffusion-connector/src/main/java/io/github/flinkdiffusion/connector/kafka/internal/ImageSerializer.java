@@ -1,0 +1,28 @@
+package io.github.flinkdiffusion.connector.kafka.internal;
+
+import io.github.flinkdiffusion.connector.event.EventCodec;
+import io.github.flinkdiffusion.connector.event.ImageEvent;
+import org.apache.flink.api.common.serialization.SerializationSchema;
+
+/**
+ * A result as the value of a Kafka record, without the request that came along for the failure that
+ * there would have to be if it did not fit.
+ */
+public final class ImageSerializer implements SerializationSchema<ImageEvent> {
+  private static final long serialVersionUID = 1L;
+
+  @Override
+  public byte[] serialize(ImageEvent image) {
+    return EventCodec.images().encode(image.getOriginal() == null ? image : without(image));
+  }
+
+  /** Shares all values, which a builder would copy. */
+  private static ImageEvent without(ImageEvent image) {
+    ImageEvent written = new ImageEvent();
+    for (int i = 0; i < image.getSchema().getFields().size(); i++) {
+      written.put(i, image.get(i));
+    }
+    written.setOriginal(null);
+    return written;
+  }
+}
