@@ -13,6 +13,7 @@ import com.tngtech.archunit.lang.ArchRule;
     packages = "io.github.flinkdiffusion.connector",
     importOptions = ImportOption.DoNotIncludeTests.class)
 class LayersTest {
+  private static final String OPTIONS = "io.github.flinkdiffusion.connector.options..";
   private static final String EVENT = "io.github.flinkdiffusion.connector.event..";
   private static final String PAYLOAD = "io.github.flinkdiffusion.connector.payload..";
   private static final String TABLE = "io.github.flinkdiffusion.connector.table..";
@@ -22,6 +23,8 @@ class LayersTest {
   static final ArchRule eachRoomKnowsOnlyThoseAboveIt =
       layeredArchitecture()
           .consideringOnlyDependenciesInLayers()
+          .layer("options")
+          .definedBy(OPTIONS)
           .layer("event")
           .definedBy(EVENT)
           .layer("payload")
@@ -36,6 +39,8 @@ class LayersTest {
           .mayNotBeAccessedByAnyLayer()
           .whereLayer("payload")
           .mayOnlyBeAccessedByLayers("kafka")
+          .whereLayer("options")
+          .mayOnlyBeAccessedByLayers("payload", "kafka", "table")
           .whereLayer("event")
           .mayOnlyBeAccessedByLayers("payload", "kafka", "table");
 

@@ -1,5 +1,6 @@
 package io.github.flinkdiffusion.examples;
 
+import io.github.flinkdiffusion.connector.kafka.ClientProperties;
 import io.github.flinkdiffusion.connector.kafka.KafkaOptions;
 import io.github.flinkdiffusion.connector.kafka.NamedPayloads;
 import io.github.flinkdiffusion.connector.payload.PayloadCleanUp;
@@ -142,8 +143,7 @@ public final class PayloadCleanUpTool implements Callable<Integer> {
             ? new Configuration()
             : GlobalConfiguration.loadConfiguration(flinkConf.toString());
     String storeUri = required("--store", store, configuration, PayloadOptions.STORE);
-    Properties client = new Properties();
-    configuration.get(KafkaOptions.PROPERTIES).forEach(client::setProperty);
+    Properties client = ClientProperties.of(configuration);
     kafkaProperties.forEach(client::setProperty);
     client.setProperty(
         "bootstrap.servers",

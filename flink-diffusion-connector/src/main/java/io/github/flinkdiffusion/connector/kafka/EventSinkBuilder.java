@@ -38,9 +38,8 @@ import org.apache.kafka.clients.producer.ProducerConfig;
  * strategy takes a new name for every checkpoint, each of which the broker remembers for seven
  * days, and finds open ones by guessing, the longer the more often a job restarts: no good with
  * checkpoints every few seconds and restarts that load a model. The price: the job needs Kafka 3.0
- * or later and the right to describe and read the topic and to describe its transactional ids; it
- * can not go back to the other strategy; and flink-connector-kafka 5.0.0 leaves one idle admin
- * client (a thread) behind for every writer and attempt.
+ * or later and the right to describe and read the topic and to describe its transactional ids; and
+ * it cannot go back to the other strategy.
  *
  * <p>After a restart, Flink's committer may warn that a producer is "already fenced": that is the
  * second commit of what was committed before. It is harmless here, since only a transaction that
@@ -187,6 +186,7 @@ public final class EventSinkBuilder<T extends SpecificRecord> {
    */
   public Sink<T> build(StreamExecutionEnvironment env) {
     ReadableConfig job = env.getConfiguration();
+    Settings.refuseUnknown(job);
     if (topic == null || topic.isBlank()) {
       throw new KafkaSettingsException(what + " needs a topic: call topic(...).");
     }

@@ -111,6 +111,7 @@ public final class EventSourceBuilder<T extends SpecificRecord> {
    */
   public KafkaSource<Decoded<T>> build(StreamExecutionEnvironment env) {
     ReadableConfig job = env.getConfiguration();
+    Settings.refuseUnknown(job);
     String what = "A source of " + eventClass.getSimpleName();
     String servers =
         settings.require(

@@ -101,7 +101,15 @@ public final class KafkaOptions {
           .withDescription(
               "Properties for all Kafka clients by Kafka's own names, e.g. security.protocol. Those"
                   + " that have a setting of their own here, and those that would lose records, are"
-                  + " refused.");
+                  + " refused. Passwords and keys belong into diffusion.kafka.secret-properties.");
+
+  public static final ConfigOption<Map<String, String>> SECRET_PROPERTIES =
+      ConfigOptions.key("diffusion.kafka.secret-properties")
+          .mapType()
+          .defaultValue(Map.of())
+          .withDescription(
+              "Like diffusion.kafka.properties, for passwords and keys, e.g. sasl.jaas.config. Flink"
+                  + " hides the values of this option in its log and its web UI, in any spelling.");
 
   /** All of them, in the order of the reference page. */
   public static final List<ConfigOption<?>> ALL =
@@ -115,7 +123,8 @@ public final class KafkaOptions {
           TOLERATE_LOST_TRANSACTIONS,
           MAX_EVENT_SIZE,
           MAX_ORIGINAL_SIZE,
-          PROPERTIES);
+          PROPERTIES,
+          SECRET_PROPERTIES);
 
   private KafkaOptions() {}
 }

@@ -1,5 +1,6 @@
 package io.github.flinkdiffusion.connector.kafka;
 
+import io.github.flinkdiffusion.connector.options.OptionValues;
 import java.util.Map;
 import java.util.Optional;
 import java.util.Properties;
@@ -9,6 +10,8 @@ import org.apache.flink.configuration.ReadableConfig;
 
 /** What a builder was told; what it was not told is looked up in the job's configuration. */
 final class Settings {
+  private static final String KAFKA = "diffusion.kafka.";
+
   private final Configuration told = new Configuration();
   private final Properties toldProperties = new Properties();
 
@@ -21,7 +24,8 @@ final class Settings {
   }
 
   <T> Optional<T> find(ConfigOption<T> option, ReadableConfig job) {
-    return told.getOptional(option).or(() -> job.getOptional(option));
+    return told.getOptional(option)
+        .or(() -> OptionValues.read(job, option, KafkaSettingsException::new));
   }
 
   <T> T get(ConfigOption<T> option, ReadableConfig job) {
@@ -48,11 +52,18 @@ final class Settings {
 
   /** The Kafka client properties: the configuration's, then the builder's over them. */
   Properties properties(ReadableConfig job) {
-    Properties properties = new Properties();
-    Map<String, String> configured = job.get(KafkaOptions.PROPERTIES);
-    configured.forEach(properties::setProperty);
+    Properties properties = ClientProperties.of(job);
     toldProperties.forEach((key, value) -> properties.setProperty((String) key, (String) value));
     return properties;
+  }
+
+  /** Refuses keys of the job's configuration that look like options of this room and are none. */
+  static void refuseUnknown(ReadableConfig job) {
+    OptionValues.unknown(job, KAFKA, KafkaOptions.ALL)
+        .ifPresent(
+            sentence -> {
+              throw new KafkaSettingsException(sentence);
+            });
   }
 
   /**

@@ -17,6 +17,11 @@ public record DeviceSpec(int gpu) {
 
   private static final Pattern GPU = Pattern.compile("gpu:(\\d{1,4})");
 
+  /** Whether {@link #parse} may accept the text on some machine. Loads no native library. */
+  public static boolean isName(String text) {
+    return text.equals("cpu") || text.equals("auto") || GPU.matcher(text).matches();
+  }
+
   /**
    * Reads {@code cpu}, {@code gpu:N}, or {@code auto}: the first GPU if this process sees one, else
    * the CPU.

@@ -2,6 +2,7 @@ package io.github.flinkdiffusion.ops.operator;
 
 import io.github.flinkdiffusion.connector.event.CancelEvent;
 import io.github.flinkdiffusion.connector.event.ImageEvent;
+import io.github.flinkdiffusion.connector.options.OptionValues;
 import io.github.flinkdiffusion.connector.payload.PayloadOptions;
 import io.github.flinkdiffusion.ops.torchscript.StorageType;
 import java.time.Duration;
@@ -246,11 +247,11 @@ public abstract class DiffusionBuilder<E extends SpecificRecord, B extends Diffu
    */
   public DiffusionStreams apply(DataStream<E> requests) {
     ReadableConfig job = requests.getExecutionEnvironment().getConfiguration();
+    DiffusionOptions.refuseUnknown(job);
     Configuration config = new Configuration();
     for (List<ConfigOption<?>> options :
         List.of(DiffusionOptions.ALL, ImageTaskOptions.ALL, PayloadOptions.ALL)) {
-      options.forEach(option -> copy(option, job, config));
-      options.forEach(option -> copy(option, set, config));
+      options.forEach(option -> copy(option, set.contains(option) ? set : job, config));
     }
     SingleOutputStreamOperator<ImageEvent> images =
         slots.apply(transform(requests, pipelines(config), DiffusionSettings.of(config)));
@@ -294,6 +295,7 @@ public abstract class DiffusionBuilder<E extends SpecificRecord, B extends Diffu
   }
 
   private static <T> void copy(ConfigOption<T> option, ReadableConfig from, Configuration to) {
-    from.getOptional(option).ifPresent(value -> to.set(option, value));
+    OptionValues.read(from, option, DiffusionException::new)
+        .ifPresent(value -> to.set(option, value));
   }
 }

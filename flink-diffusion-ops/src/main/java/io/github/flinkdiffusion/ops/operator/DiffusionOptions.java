@@ -1,12 +1,17 @@
 package io.github.flinkdiffusion.ops.operator;
 
+import io.github.flinkdiffusion.connector.kafka.KafkaOptions;
+import io.github.flinkdiffusion.connector.options.OptionValues;
+import io.github.flinkdiffusion.connector.payload.PayloadOptions;
 import io.github.flinkdiffusion.ops.batching.BatchPolicy;
 import io.github.flinkdiffusion.ops.torchscript.StorageType;
 import java.time.Duration;
+import java.util.ArrayList;
 import java.util.List;
 import org.apache.flink.configuration.ConfigOption;
 import org.apache.flink.configuration.ConfigOptions;
 import org.apache.flink.configuration.MemorySize;
+import org.apache.flink.configuration.ReadableConfig;
 
 /**
  * Settings of a diffusion operator. Each can be set in Flink's configuration ({@code
@@ -340,4 +345,21 @@ public final class DiffusionOptions {
           AUDIT_IN_PICTURES);
 
   private DiffusionOptions() {}
+
+  /**
+   * Refuses keys that look like options of this project and are none.
+   *
+   * @throws DiffusionException naming each with the option that was probably meant
+   */
+  public static void refuseUnknown(ReadableConfig config) {
+    List<ConfigOption<?>> known = new ArrayList<>(ALL);
+    known.addAll(ImageTaskOptions.ALL);
+    known.addAll(PayloadOptions.ALL);
+    known.addAll(KafkaOptions.ALL);
+    OptionValues.unknown(config, "diffusion.", known)
+        .ifPresent(
+            sentence -> {
+              throw new DiffusionException(sentence);
+            });
+  }
 }

@@ -1,10 +1,18 @@
 package io.github.flinkdiffusion.ops.operator;
 
+import com.fasterxml.jackson.core.JsonProcessingException;
 import io.github.flinkdiffusion.ops.engine.DeviceSpec;
 import io.github.flinkdiffusion.ops.pipeline.DiffusionPipeline;
 import io.github.flinkdiffusion.ops.pipeline.PipelineSettings;
 import io.github.flinkdiffusion.ops.pipeline.Pipelines;
+import io.github.flinkdiffusion.ops.scheduler.SchedulerException;
+import io.github.flinkdiffusion.ops.tokenizer.TokenizerException;
+import io.github.flinkdiffusion.ops.torchscript.GraphException;
+import io.github.flinkdiffusion.ops.weights.WeightsException;
+import java.io.EOFException;
+import java.io.IOException;
 import java.nio.file.Files;
+import java.nio.file.NoSuchFileException;
 import java.util.Objects;
 
 /** Pipelines from a model folder that every task manager finds under the same path. */
@@ -51,13 +59,33 @@ final class ModelFolderPipelines implements PipelineFactory {
   @Override
   public DiffusionPipeline open(String device) {
     if (!Files.exists(settings.path())) {
-      throw new DiffusionException(
+      throw new UnusableModelException(
           "Model folder %s does not exist on this machine; every task manager must find it under this path."
               .formatted(settings.path()));
     }
     PipelineSettings how = settings.on(DeviceSpec.parse(device));
-    return settings.pipeline() == null
-        ? Pipelines.open(settings.path(), how)
-        : Pipelines.openAs(settings.pipeline(), settings.path(), how);
+    try {
+      return settings.pipeline() == null
+          ? Pipelines.open(settings.path(), how)
+          : Pipelines.openAs(settings.pipeline(), settings.path(), how);
+    } catch (WeightsException | SchedulerException | TokenizerException | GraphException e) {
+      if (mayPass(e)) {
+        throw e;
+      }
+      throw new UnusableModelException(
+          "The model in %s cannot be used: %s".formatted(settings.path(), e.getMessage()), e);
+    }
+  }
+
+  /** Reading failed, other than by what is not there: the next attempt may read it. */
+  private static boolean mayPass(Throwable failure) {
+    for (Throwable cause = failure; cause != null; cause = cause.getCause()) {
+      if (cause instanceof IOException) {
+        return !(cause instanceof NoSuchFileException
+            || cause instanceof EOFException
+            || cause instanceof JsonProcessingException);
+      }
+    }
+    return false;
   }
 }

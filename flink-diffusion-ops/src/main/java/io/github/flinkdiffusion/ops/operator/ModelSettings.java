@@ -57,6 +57,11 @@ record ModelSettings(
                             + " layout, or set "
                             + DiffusionOptions.MODEL_FOLDER.key()
                             + "."));
+    String device = config.get(DiffusionOptions.DEVICE);
+    if (!DeviceSpec.isName(device)) {
+      throw DiffusionSettings.refused(
+          DiffusionOptions.DEVICE, device, "auto, cpu, or gpu:N with N from 0");
+    }
     String pipeline = config.get(DiffusionOptions.MODEL_PIPELINE);
     if (pipeline != null && !Pipelines.supported().contains(pipeline)) {
       throw new DiffusionException(

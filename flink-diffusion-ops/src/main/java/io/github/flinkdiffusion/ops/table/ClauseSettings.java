@@ -25,6 +25,7 @@ record ClauseSettings(GenerationService.Settings service, int encodingThreads) {
    * @throws DiffusionException the same of an option of the session
    */
   static ClauseSettings of(String prefix, Map<String, String> clause, ReadableConfig session) {
+    DiffusionOptions.refuseUnknown(session);
     Configuration diffusion = new Configuration();
     DiffusionOptions.ALL.forEach(option -> FunctionSettings.copy(option, session, diffusion));
     DiffusionModelOptions.SHARED.forEach(

@@ -1,5 +1,6 @@
 package io.github.flinkdiffusion.ops.table;
 
+import io.github.flinkdiffusion.connector.options.Keys;
 import io.github.flinkdiffusion.ops.operator.DiffusionOptions;
 import java.util.Map;
 import java.util.Set;

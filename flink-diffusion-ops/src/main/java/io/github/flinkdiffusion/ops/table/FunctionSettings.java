@@ -1,5 +1,8 @@
 package io.github.flinkdiffusion.ops.table;
 
+import io.github.flinkdiffusion.connector.options.Keys;
+import io.github.flinkdiffusion.connector.options.OptionValues;
+import io.github.flinkdiffusion.ops.operator.DiffusionException;
 import io.github.flinkdiffusion.ops.operator.GenerationService;
 import java.io.Serializable;
 import java.time.Duration;
@@ -75,6 +78,7 @@ record FunctionSettings(
   }
 
   static <T> void copy(ConfigOption<T> option, ReadableConfig from, Configuration to) {
-    from.getOptional(option).ifPresent(value -> to.set(option, value));
+    OptionValues.read(from, option, DiffusionException::new)
+        .ifPresent(value -> to.set(option, value));
   }
 }

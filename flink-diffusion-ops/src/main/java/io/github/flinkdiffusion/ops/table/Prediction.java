@@ -16,6 +16,7 @@ import java.util.Map;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.CompletionException;
 import java.util.concurrent.ExecutorService;
+import org.apache.flink.runtime.execution.SuppressRestartsException;
 import org.apache.flink.table.api.ValidationException;
 import org.apache.flink.table.data.RowData;
 import org.apache.flink.table.functions.FunctionContext;
@@ -92,10 +93,14 @@ final class Prediction implements Serializable {
       Parameter<?> parameter = entry.parameter();
       if (entry.required() && !plan.inputs().has(parameter) && !defaults.has(parameter)) {
         service.close();
-        throw new ValidationException(
-            "Model %s needs %s, but its INPUT has no column %s; add the column, and name it in DESCRIPTOR."
-                .formatted(
-                    service.model().name(), parameter, DiffusionModelOptions.column(parameter)));
+        // No restart brings the column.
+        throw new SuppressRestartsException(
+            new ValidationException(
+                "Model %s needs %s, but its INPUT has no column %s; add the column, and name it in DESCRIPTOR."
+                    .formatted(
+                        service.model().name(),
+                        parameter,
+                        DiffusionModelOptions.column(parameter))));
       }
     }
   }

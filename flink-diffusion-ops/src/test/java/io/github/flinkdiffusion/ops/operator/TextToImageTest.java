@@ -25,6 +25,7 @@ import org.apache.flink.streaming.api.graph.StreamNode;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.FieldSource;
+import org.junit.jupiter.params.provider.ValueSource;
 
 /** What the fluent entry point puts into a job, and what it refuses. */
 class TextToImageTest {
@@ -130,6 +131,12 @@ class TextToImageTest {
   static final List<Refused> REFUSED =
       List.of(
           new Refused(DiffusionOptions.CAPACITY, "0"),
+          new Refused(DiffusionOptions.CAPACITY, "abc"),
+          new Refused(DiffusionOptions.MODEL_PRECISION, "INT4"),
+          new Refused(DiffusionOptions.AUDIT_IN_PICTURES, "perhaps"),
+          new Refused(DiffusionOptions.DEFAULT_GUIDANCE_SCALE, "much"),
+          new Refused(ImageTaskOptions.MEMORY, "all"),
+          new Refused(PayloadOptions.MAX_SIZE, "big"),
           new Refused(DiffusionOptions.BATCH_ROWS, "-1"),
           new Refused(DiffusionOptions.BATCH_AGING, "25 h"),
           new Refused(DiffusionOptions.REQUEST_TIMEOUT, "0 s"),
@@ -145,7 +152,44 @@ class TextToImageTest {
     job.setString(refused.option.key(), refused.value);
     assertThatThrownBy(() -> Diffusion.textToImage().pipeline(new FakePipelines()).apply(prompts()))
         .isInstanceOf(DiffusionException.class)
-        .hasMessageContaining(refused.option.key());
+        .hasMessageStartingWith("Option " + refused.option.key())
+        .hasMessageContaining("it takes ");
+  }
+
+  @Test
+  void anOptionThatThereIsNotIsRefusedWithTheNearestOne() {
+    job.setString("diffusion.capasity", "8");
+    assertThatThrownBy(() -> Diffusion.textToImage().pipeline(new FakePipelines()).apply(prompts()))
+        .isInstanceOf(DiffusionException.class)
+        .hasMessage(
+            "There is no option 'diffusion.capasity' (did you mean 'diffusion.capacity'?). Correct"
+                + " the key or remove it; docs/OPTIONS.md has all options.");
+  }
+
+  @Test
+  void optionsOfOtherRoomsAreKnown() {
+    job.setString("diffusion.kafka.properties.security.protocol", "SSL");
+    job.setString("diffusion.kafka.group-id", "posters");
+    job.setString("diffusion.payload.inline-limit", "1 mb");
+    job.setString("diffusion.image.bands", "1;2;3");
+    assertThat(Diffusion.textToImage().pipeline(new FakePipelines()).apply(prompts())).isNotNull();
+  }
+
+  @ParameterizedTest
+  @ValueSource(strings = {"tpu", "gpu", "gpu:x", "CPU", "gpu:-1", ""})
+  void aDeviceThatThereIsOnNoMachineIsRefusedWhenTheJobIsBuilt(String device) {
+    assertThatThrownBy(
+            () -> Diffusion.textToImage().model("/models/sd").device(device).apply(prompts()))
+        .isInstanceOf(DiffusionException.class)
+        .hasMessage(
+            "Option diffusion.device can not be %s; it takes auto, cpu, or gpu:N with N from 0."
+                .formatted(device));
+  }
+
+  @Test
+  void aDeviceThatThisMachineDoesNotHaveIsLeftToTheTaskManager() {
+    assertThat(Diffusion.textToImage().model("/models/sd").device("gpu:7").apply(prompts()))
+        .isNotNull();
   }
 
   @Test

@@ -18,6 +18,8 @@ class DiffusionModelOptionsTest {
       Map.ofEntries(
           Map.entry(DiffusionOptions.CAPACITY, "Flink's max-concurrent-operations"),
           Map.entry(DiffusionOptions.OUTPUT_ORDER, "Flink's output-mode"),
+          Map.entry(DiffusionOptions.REQUEST_MAX_ATTRIBUTES, "a row has no attributes"),
+          Map.entry(DiffusionOptions.REQUEST_MAX_ATTRIBUTES_SIZE, "a row has no attributes"),
           Map.entry(DiffusionOptions.DEFAULT_STEPS, "the parameter steps"),
           Map.entry(DiffusionOptions.DEFAULT_GUIDANCE_SCALE, "the parameter guidance-scale"),
           Map.entry(DiffusionOptions.DEFAULT_SCHEDULER, "the parameter scheduler"),

@@ -1,4 +1,4 @@
-package io.github.flinkdiffusion.ops.table;
+package io.github.flinkdiffusion.connector.options;
 
 import static org.assertj.core.api.Assertions.assertThat;
 

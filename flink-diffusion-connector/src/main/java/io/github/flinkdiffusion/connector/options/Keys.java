@@ -1,4 +1,4 @@
-package io.github.flinkdiffusion.ops.table;
+package io.github.flinkdiffusion.connector.options;
 
 import java.util.Collection;
 import java.util.Comparator;
@@ -7,11 +7,11 @@ import java.util.TreeSet;
 import java.util.stream.Collectors;
 
 /** Keys of options that somebody wrote, and those that there are. */
-final class Keys {
+public final class Keys {
   private Keys() {}
 
   /** Those that are not known, in quotes and each with what was probably meant; none is empty. */
-  static String unknown(Collection<String> written, Collection<String> known) {
+  public static String unknown(Collection<String> written, Collection<String> known) {
     return new TreeSet<>(written)
         .stream()
             .filter(key -> !known.contains(key))
