@@ -100,6 +100,11 @@ public final class TilePlan {
             "A picture of %d x %d pixels in tiles of %d; each must be a multiple of %d"
                 .formatted(width, height, tile, alignment));
       }
+      if (overlap > 0 && overlap > tile - alignment && Math.max(width, height) > tile) {
+        throw new ImageException(
+            "Tiles of %d pixels that begin at multiples of %d cannot overlap by %d; 0 to %d are possible"
+                .formatted(tile, alignment, overlap, tile - alignment));
+      }
       if ((long) Math.max(width, height) * scale > Integer.MAX_VALUE) {
         throw new ImageException(
             "A picture of %d x %d pixels, %d times enlarged, has more than %d a side"

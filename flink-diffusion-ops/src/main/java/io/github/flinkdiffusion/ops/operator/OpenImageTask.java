@@ -352,8 +352,9 @@ final class OpenImageTask implements AutoCloseable {
     if (Math.max(width, height) <= most && !cut) {
       return TaskPlan.whole(width, height, scale, alignment, samples);
     }
-    return TaskPlan.tiled(
-        width, height, scale, alignment, tile, how.tileOverlap().orElse(tile / 4), samples);
+    // A tile of one step of the grid leaves no room to overlap.
+    int overlap = how.tileOverlap().orElse(tile > alignment ? tile / 4 : 0);
+    return TaskPlan.tiled(width, height, scale, alignment, tile, overlap, samples);
   }
 
   /** What one part asks of the model; reads its part of the image. */

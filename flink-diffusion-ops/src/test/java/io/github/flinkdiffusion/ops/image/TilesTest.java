@@ -228,4 +228,14 @@ class TilesTest {
     assertThatThrownBy(() -> blender.add(plan.tile(0), Raster.filled(1, 10, 12, 0)))
         .hasMessageContaining("second time");
   }
+
+  @Example
+  void tilesOfOneStepOfTheirGridCannotOverlap() {
+    assertThatThrownBy(() -> TilePlan.of(64, 32).tile(16).alignment(16).overlap(4).plan())
+        .isInstanceOf(ImageException.class)
+        .hasMessage(
+            "Tiles of 16 pixels that begin at multiples of 16 cannot overlap by 4; 0 to 0 are possible");
+    assertThat(TilePlan.of(64, 32).tile(16).alignment(16).overlap(0).plan().size()).isEqualTo(8);
+    assertThat(TilePlan.of(16, 16).tile(16).alignment(16).overlap(4).plan().size()).isEqualTo(1);
+  }
 }
