@@ -144,7 +144,9 @@ public final class DiffusionOptions {
                   + " nearly as many rows a second as any. Where the device's memory does not"
                   + " suffice, the operator finds a lower limit for each picture size by itself."
                   + " Belongs to the device: of several operators that share a model, the first"
-                  + " one's counts.");
+                  + " one's counts. With 1 each request has its network calls for itself: its image"
+                  + " is then the same to the bit whatever else is under way, while calls of other"
+                  + " sizes round differently; the price is the throughput of batches.");
 
   public static final ConfigOption<Duration> BATCH_AGING =
       ConfigOptions.key("diffusion.batch.aging")
