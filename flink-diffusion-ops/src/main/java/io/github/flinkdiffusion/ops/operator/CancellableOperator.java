@@ -2,39 +2,40 @@ package io.github.flinkdiffusion.ops.operator;
 
 import io.github.flinkdiffusion.connector.event.CancelEvent;
 import io.github.flinkdiffusion.connector.event.ImageEvent;
+import java.io.IOException;
+import java.time.Duration;
 import java.util.Optional;
 import java.util.OptionalLong;
+import java.util.concurrent.CompletableFuture;
 import org.apache.flink.api.common.state.BroadcastState;
+import org.apache.flink.runtime.operators.coordination.CoordinationRequest;
+import org.apache.flink.runtime.operators.coordination.CoordinationResponse;
 import org.apache.flink.runtime.state.StateInitializationContext;
 import org.apache.flink.runtime.state.StateSnapshotContext;
-import org.apache.flink.streaming.api.operators.BoundedMultiInput;
 import org.apache.flink.streaming.api.operators.StreamOperatorParameters;
-import org.apache.flink.streaming.api.operators.TwoInputStreamOperator;
-import org.apache.flink.streaming.api.watermark.Watermark;
-import org.apache.flink.streaming.runtime.streamrecord.StreamRecord;
-import org.apache.flink.streaming.runtime.watermarkstatus.WatermarkStatus;
+import org.apache.flink.streaming.runtime.tasks.ProcessingTimeService;
+import org.apache.flink.util.SerializedValue;
+import org.apache.flink.util.function.ThrowingRunnable;
 
 /**
- * Its first input is requests, its second says which of them are taken back; all subtasks get all
- * of the second.
+ * Its input is requests; which of them are taken back it reads from a {@link CancellationBoard}, so
+ * that it has one input only: a second, broadcast one would rule out unaligned checkpoints and
+ * being chained to a source.
  *
  * <p>A cancellation ends what is in flight here, and is remembered for a request that was sent
  * before it and comes later ({@link Cancellations}): under back-pressure that is where most
- * requests are. The second input has no say in event time.
- *
- * <p>While the operator is full it reads neither input; when one request leaves, it takes one
- * request and then a cancellation, if there is one.
+ * requests are. It comes by mail, also while the operator is full or works off its last requests.
  *
  * @param <E> the requests' event
  */
-final class CancellableOperator<E> extends DiffusionOperator
-    implements TwoInputStreamOperator<E, CancelEvent, ImageEvent>, BoundedMultiInput {
+final class CancellableOperator<E> extends RequestOperator<E> {
   private static final long serialVersionUID = 1L;
-  private static final int REQUESTS = 1;
 
-  private final RequestKind<E> kind;
+  private final String board;
 
   private final transient Cancellations cancellations = new Cancellations();
+
+  /** Broadcast state, because every subtask has the same and a new one needs it, too. */
   private transient BroadcastState<String, byte[]> state;
 
   CancellableOperator(
@@ -42,9 +43,10 @@ final class CancellableOperator<E> extends DiffusionOperator
       StreamOperatorParameters<ImageEvent> parameters,
       PipelineFactory pipeline,
       DiffusionSettings settings,
-      ProcessServices services) {
-    super(parameters, pipeline, settings, services);
-    this.kind = kind;
+      ProcessServices services,
+      String board) {
+    super(kind, parameters, pipeline, settings, services);
+    this.board = board;
   }
 
   @Override
@@ -55,24 +57,28 @@ final class CancellableOperator<E> extends DiffusionOperator
   }
 
   @Override
+  public void open() throws Exception {
+    super.open();
+    new CancellationFeed(board, new ToCoordinator(), this::cancel).ask();
+  }
+
+  @Override
   public void snapshotState(StateSnapshotContext context) throws Exception {
     super.snapshotState(context);
     cancellations.save(state);
   }
 
-  @Override
-  public void processElement1(StreamRecord<E> element) throws Exception {
-    take(kind, element);
-  }
-
-  @Override
-  public void processElement2(StreamRecord<CancelEvent> element) {
-    CancelEvent cancel = element.getValue();
-    if (!cancelInFlight(cancel)) {
+  /** It may have come before: after a failure the relay puts up again what it knows. */
+  void cancel(Cancellation cancellation) {
+    OptionalLong time = cancellation.timestamp();
+    if (time.isPresent() && cancellations.knows(cancellation.event(), time.getAsLong())) {
+      return;
+    }
+    if (!cancelInFlight(cancellation)) {
       meters().unknownCancellations.inc();
     }
-    if (element.hasTimestamp()) {
-      cancellations.remember(cancel, element.getTimestamp());
+    if (time.isPresent()) {
+      cancellations.remember(cancellation.event(), time.getAsLong());
     }
   }
 
@@ -83,26 +89,25 @@ final class CancellableOperator<E> extends DiffusionOperator
         : Optional.empty();
   }
 
-  @Override
-  public void processWatermark1(Watermark mark) throws Exception {
-    hold(mark);
-  }
-
-  @Override
-  public void processWatermark2(Watermark mark) {}
-
-  /** In place of Flink's own, which would put the statuses of both inputs together. */
-  @Override
-  protected void processWatermarkStatus(WatermarkStatus status, int input) throws Exception {
-    if (input == REQUESTS - 1) {
-      hold(status);
+  private final class ToCoordinator implements CancellationFeed.Line {
+    @Override
+    public CompletableFuture<CoordinationResponse> send(CoordinationRequest request)
+        throws IOException {
+      return getContainingTask()
+          .getEnvironment()
+          .getOperatorCoordinatorEventGateway()
+          .sendRequestToCoordinator(getOperatorID(), new SerializedValue<>(request));
     }
-  }
 
-  @Override
-  public void endInput(int input) throws Exception {
-    if (input == REQUESTS) {
-      drain();
+    @Override
+    public void mail(ThrowingRunnable<? extends Exception> action, String what) {
+      CancellableOperator.this.mail(action, what);
+    }
+
+    @Override
+    public void later(Duration after, Runnable action) {
+      ProcessingTimeService time = getProcessingTimeService();
+      time.registerTimer(time.getCurrentProcessingTime() + after.toMillis(), now -> action.run());
     }
   }
 }

@@ -31,33 +31,39 @@ final class Cancellations {
           Types.STRING,
           PrimitiveArrayTypeInfo.BYTE_PRIMITIVE_ARRAY_TYPE_INFO);
 
-  private record Cancellation(CancelEvent event, long timestamp) {}
+  private record Timed(CancelEvent event, long timestamp) {}
 
   /** By id, the oldest first. */
-  private final Map<String, Cancellation> byId = new LinkedHashMap<>();
+  private final Map<String, Timed> byId = new LinkedHashMap<>();
 
   /**
    * @param timestamp event time of the cancellation
    */
   void remember(CancelEvent event, long timestamp) {
-    Cancellation before = byId.remove(event.getId());
+    Timed before = byId.remove(event.getId());
     boolean newer = before == null || before.timestamp <= timestamp;
-    byId.put(event.getId(), newer ? new Cancellation(event, timestamp) : before);
+    byId.put(event.getId(), newer ? new Timed(event, timestamp) : before);
     if (byId.size() > MOST) {
       byId.remove(byId.keySet().iterator().next());
     }
+  }
+
+  /** Whether it, or a later one of the same request, is remembered. */
+  boolean knows(CancelEvent event, long timestamp) {
+    Timed known = byId.get(event.getId());
+    return known != null && known.timestamp >= timestamp;
   }
 
   /** The cancellation of a request that was sent at this time or before. */
   Optional<CancelEvent> after(String id, long sent) {
     return Optional.ofNullable(byId.get(id))
         .filter(cancellation -> sent <= cancellation.timestamp)
-        .map(Cancellation::event);
+        .map(Timed::event);
   }
 
   void save(BroadcastState<String, byte[]> state) throws Exception {
     state.clear();
-    for (Map.Entry<String, Cancellation> entry : byId.entrySet()) {
+    for (Map.Entry<String, Timed> entry : byId.entrySet()) {
       byte[] event = EventCodec.cancellations().encode(entry.getValue().event);
       state.put(
           entry.getKey(),
@@ -72,22 +78,22 @@ final class Cancellations {
    * @throws DiffusionException when the state was not written by this or an earlier version
    */
   void restore(BroadcastState<String, byte[]> state) throws Exception {
-    List<Cancellation> restored = new ArrayList<>();
+    List<Timed> restored = new ArrayList<>();
     for (Map.Entry<String, byte[]> entry : state.immutableEntries()) {
       ByteBuffer bytes = ByteBuffer.wrap(entry.getValue());
       long timestamp = bytes.getLong();
       byte[] event = new byte[bytes.remaining()];
       bytes.get(event);
       try {
-        restored.add(new Cancellation(EventCodec.cancellations().decode(event), timestamp));
+        restored.add(new Timed(EventCodec.cancellations().decode(event), timestamp));
       } catch (UndecodableEventException e) {
         throw new DiffusionException(
-            "The cancellation of request %s in the restored state can not be read: %s"
+            "The cancellation of request %s in the restored state cannot be read: %s"
                 .formatted(entry.getKey(), e.getMessage()),
             e);
       }
     }
-    restored.sort(Comparator.comparingLong(Cancellation::timestamp));
+    restored.sort(Comparator.comparingLong(Timed::timestamp));
     restored.forEach(each -> remember(each.event, each.timestamp));
   }
 }

@@ -9,9 +9,11 @@ import java.time.Duration;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Objects;
+import java.util.UUID;
 import java.util.function.UnaryOperator;
 import org.apache.avro.specific.SpecificRecord;
 import org.apache.flink.api.common.operators.SlotSharingGroup;
+import org.apache.flink.api.common.typeinfo.Types;
 import org.apache.flink.configuration.ConfigOption;
 import org.apache.flink.configuration.Configuration;
 import org.apache.flink.configuration.MemorySize;
@@ -222,10 +224,17 @@ public abstract class DiffusionBuilder<E extends SpecificRecord, B extends Diffu
   }
 
   /**
-   * Takes requests back: each event here goes to all subtasks and ends the request of its id, which
-   * becomes a failure with reason CANCELLED unless its picture was finished by then. Where events
-   * have timestamps, as from Kafka, it also counts for requests that were sent before it and are
-   * not read yet; others that it does not find are counted and otherwise ignored.
+   * Takes requests back: each event here goes to all subtasks and ends the requests of its id,
+   * which become failures with reason CANCELLED unless their images were finished by then. Where
+   * events have timestamps, as from Kafka, it counts for requests that were sent before it and not
+   * for later ones; also for those that are not read yet. The last 10,000 cancellations are
+   * remembered for that. Others that find no request are counted and otherwise ignored.
+   *
+   * <p>Cancellations go through the job manager, in an operator of their own with one subtask: the
+   * requests' operator keeps one input, so it can be chained to its source, and its checkpoints can
+   * be unaligned. They arrive at once, also while the operator is full. With {@link #uid}, that
+   * operator has the uid with the suffix {@code -cancellations}. Of a reason, the first 1,000
+   * characters are kept.
    *
    * <p>The job ends when both this stream and the requests have ended.
    */
@@ -269,17 +278,26 @@ public abstract class DiffusionBuilder<E extends SpecificRecord, B extends Diffu
 
   private SingleOutputStreamOperator<ImageEvent> transform(
       DataStream<E> requests, PipelineFactory pipelines, DiffusionSettings settings) {
-    AvroTypeInfo<ImageEvent> type = new AvroTypeInfo<>(ImageEvent.class);
-    return cancellations == null
-        ? requests.transform(
-            name, type, new DiffusionOperatorFactory.OfRequests<>(kind, pipelines, settings))
-        : requests
-            .connect(cancellations.broadcast())
-            .transform(
-                name,
-                type,
-                new DiffusionOperatorFactory.OfRequestsAndCancellations<>(
-                    kind, pipelines, settings));
+    return requests.transform(
+        name,
+        new AvroTypeInfo<>(ImageEvent.class),
+        new DiffusionOperatorFactory.OfRequests<>(
+            kind, pipelines, settings, cancellations == null ? null : relayed(cancellations)));
+  }
+
+  /**
+   * @return name of the board that the cancellations are put up on
+   */
+  private String relayed(DataStream<CancelEvent> cancelled) {
+    String board = uid == null ? UUID.randomUUID().toString() : uid;
+    SingleOutputStreamOperator<Void> relay =
+        cancelled
+            .transform(name + ": cancellations", Types.VOID, new CancellationRelay.Factory(board))
+            .forceNonParallel();
+    if (uid != null) {
+      relay.uid(uid + "-cancellations");
+    }
+    return board;
   }
 
   /** What was set here. */

@@ -67,7 +67,8 @@ import org.slf4j.LoggerFactory;
  * subtask may begin with more than {@code capacity} requests; it takes no input until that is
  * worked off.
  *
- * <p>Subclasses say which inputs there are: {@link RequestOperator}, {@link CancellableOperator}.
+ * <p>Subclasses read the input: {@link RequestOperator}, and {@link CancellableOperator}, which
+ * knows of cancellations.
  */
 abstract class DiffusionOperator extends AbstractStreamOperator<ImageEvent> {
   private static final long serialVersionUID = 1L;
@@ -320,14 +321,18 @@ abstract class DiffusionOperator extends AbstractStreamOperator<ImageEvent> {
   }
 
   /**
-   * Takes back all requests of this id that are in flight and have no result yet.
+   * Takes back all requests of this id that were sent before it, are in flight and have no result
+   * yet.
    *
    * @return false when there is none
    */
-  final boolean cancelInFlight(CancelEvent cancel) {
+  final boolean cancelInFlight(Cancellation cancellation) {
+    CancelEvent cancel = cancellation.event();
     boolean found = false;
     for (Request request : queue.requests()) {
-      if (!request.outcome.isDone() && request.event.id().equals(cancel.getId())) {
+      if (!request.outcome.isDone()
+          && request.event.id().equals(cancel.getId())
+          && cancellation.countsFor(request.timestamp)) {
         request.cancel(cancel);
         found = true;
       }
@@ -441,7 +446,7 @@ abstract class DiffusionOperator extends AbstractStreamOperator<ImageEvent> {
   // ------------------------------------------------------------------ from other threads
 
   /** Sends a mail, unless the task has ended and nobody reads it any more. */
-  private void mail(ThrowingRunnable<? extends Exception> action, String what) {
+  final void mail(ThrowingRunnable<? extends Exception> action, String what) {
     try {
       mailbox.execute(action, what);
     } catch (RejectedExecutionException e) {

@@ -1,17 +1,19 @@
 package io.github.flinkdiffusion.ops.operator;
 
-import io.github.flinkdiffusion.connector.event.CancelEvent;
 import io.github.flinkdiffusion.connector.event.ImageEvent;
 import java.util.Objects;
+import org.apache.flink.runtime.jobgraph.OperatorID;
+import org.apache.flink.runtime.operators.coordination.OperatorCoordinator;
 import org.apache.flink.streaming.api.operators.AbstractStreamOperatorFactory;
 import org.apache.flink.streaming.api.operators.ChainingStrategy;
+import org.apache.flink.streaming.api.operators.CoordinatedOperatorFactory;
 import org.apache.flink.streaming.api.operators.OneInputStreamOperatorFactory;
 import org.apache.flink.streaming.api.operators.StreamOperator;
 import org.apache.flink.streaming.api.operators.StreamOperatorParameters;
-import org.apache.flink.streaming.api.operators.TwoInputStreamOperatorFactory;
 
 /** Carries a {@link DiffusionOperator} in the job. */
-abstract class DiffusionOperatorFactory extends AbstractStreamOperatorFactory<ImageEvent> {
+abstract class DiffusionOperatorFactory extends AbstractStreamOperatorFactory<ImageEvent>
+    implements CoordinatedOperatorFactory<ImageEvent> {
   private static final long serialVersionUID = 1L;
 
   private final PipelineFactory pipeline;
@@ -27,6 +29,11 @@ abstract class DiffusionOperatorFactory extends AbstractStreamOperatorFactory<Im
     this.services = services;
     // It never blocks the task's thread but for back-pressure, so it may stand anywhere in a chain.
     setChainingStrategy(ChainingStrategy.ALWAYS);
+  }
+
+  @Override
+  public final OperatorCoordinator.Provider getCoordinatorProvider(String name, OperatorID id) {
+    return new CancellationCoordinator.Provider(id);
   }
 
   final PipelineFactory pipeline() {
@@ -58,67 +65,39 @@ abstract class DiffusionOperatorFactory extends AbstractStreamOperatorFactory<Im
 
     private final RequestKind<E> kind;
 
-    OfRequests(RequestKind<E> kind, PipelineFactory pipeline, DiffusionSettings settings) {
-      this(kind, pipeline, settings, null);
+    /** Name of the {@link CancellationBoard}; null when there are no cancellations. */
+    private final String board;
+
+    OfRequests(
+        RequestKind<E> kind, PipelineFactory pipeline, DiffusionSettings settings, String board) {
+      this(kind, pipeline, settings, board, null);
     }
 
     OfRequests(
         RequestKind<E> kind,
         PipelineFactory pipeline,
         DiffusionSettings settings,
+        String board,
         ProcessServices services) {
       super(pipeline, settings, services);
       this.kind = kind;
+      this.board = board;
     }
 
     @Override
     public <T extends StreamOperator<ImageEvent>> T createStreamOperator(
         StreamOperatorParameters<ImageEvent> parameters) {
-      return as(new RequestOperator<>(kind, parameters, pipeline(), settings(), services()));
+      return as(
+          board == null
+              ? new RequestOperator<>(kind, parameters, pipeline(), settings(), services())
+              : new CancellableOperator<>(
+                  kind, parameters, pipeline(), settings(), services(), board));
     }
 
     @Override
     @SuppressWarnings("rawtypes")
     public Class<? extends StreamOperator> getStreamOperatorClass(ClassLoader classLoader) {
-      return RequestOperator.class;
-    }
-  }
-
-  /**
-   * Requests in, and cancellations of them.
-   *
-   * @param <E> the requests' event
-   */
-  static final class OfRequestsAndCancellations<E> extends DiffusionOperatorFactory
-      implements TwoInputStreamOperatorFactory<E, CancelEvent, ImageEvent> {
-    private static final long serialVersionUID = 1L;
-
-    private final RequestKind<E> kind;
-
-    OfRequestsAndCancellations(
-        RequestKind<E> kind, PipelineFactory pipeline, DiffusionSettings settings) {
-      this(kind, pipeline, settings, null);
-    }
-
-    OfRequestsAndCancellations(
-        RequestKind<E> kind,
-        PipelineFactory pipeline,
-        DiffusionSettings settings,
-        ProcessServices services) {
-      super(pipeline, settings, services);
-      this.kind = kind;
-    }
-
-    @Override
-    public <T extends StreamOperator<ImageEvent>> T createStreamOperator(
-        StreamOperatorParameters<ImageEvent> parameters) {
-      return as(new CancellableOperator<>(kind, parameters, pipeline(), settings(), services()));
-    }
-
-    @Override
-    @SuppressWarnings("rawtypes")
-    public Class<? extends StreamOperator> getStreamOperatorClass(ClassLoader classLoader) {
-      return CancellableOperator.class;
+      return board == null ? RequestOperator.class : CancellableOperator.class;
     }
   }
 }

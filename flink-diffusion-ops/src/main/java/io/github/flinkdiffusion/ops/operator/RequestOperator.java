@@ -13,7 +13,7 @@ import org.apache.flink.streaming.runtime.watermarkstatus.WatermarkStatus;
  *
  * @param <E> the requests' event
  */
-final class RequestOperator<E> extends DiffusionOperator
+class RequestOperator<E> extends DiffusionOperator
     implements OneInputStreamOperator<E, ImageEvent>, BoundedOneInput {
   private static final long serialVersionUID = 1L;
 
@@ -30,22 +30,22 @@ final class RequestOperator<E> extends DiffusionOperator
   }
 
   @Override
-  public void processElement(StreamRecord<E> element) throws Exception {
+  public final void processElement(StreamRecord<E> element) throws Exception {
     take(kind, element);
   }
 
   @Override
-  public void processWatermark(Watermark mark) throws Exception {
+  public final void processWatermark(Watermark mark) throws Exception {
     hold(mark);
   }
 
   @Override
-  public void processWatermarkStatus(WatermarkStatus status) throws Exception {
+  public final void processWatermarkStatus(WatermarkStatus status) throws Exception {
     hold(status);
   }
 
   @Override
-  public void endInput() throws Exception {
+  public final void endInput() throws Exception {
     drain();
   }
 }

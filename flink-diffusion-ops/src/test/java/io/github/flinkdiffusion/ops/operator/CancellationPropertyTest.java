@@ -61,7 +61,7 @@ class CancellationPropertyTest {
     private final List<Cancellation> cancellations = new ArrayList<>();
     private final Set<String> cancelledUnread = new HashSet<>();
     private ManualDevices devices;
-    private List<TwoInputs> subtasks;
+    private List<CancellableSubtask> subtasks;
     private List<int[]> committedOf;
     private Checkpoint last;
     private int position;
@@ -77,7 +77,8 @@ class CancellationPropertyTest {
       committedOf = new ArrayList<>();
       position = last == null ? 0 : last.position;
       for (int i = 0; i < parallelism; i++) {
-        TwoInputs subtask = new TwoInputs(new FakePipelines(), settings, devices, parallelism, i);
+        CancellableSubtask subtask =
+            new CancellableSubtask(new FakePipelines(), settings, devices, parallelism, i);
         subtasks.add(
             last == null
                 ? subtask.open()
@@ -109,7 +110,7 @@ class CancellationPropertyTest {
       }
     }
 
-    private void read(TwoInputs subtask) throws Exception {
+    private void read(CancellableSubtask subtask) throws Exception {
       if (subtask.operator().inFlight() >= CAPACITY) {
         // It will wait for room by reading its mail, so there has to be some.
         while (devices.deviceCall() || devices.encodeOne()) {}
@@ -168,12 +169,12 @@ class CancellationPropertyTest {
     }
 
     void finish() throws Exception {
-      for (TwoInputs subtask : subtasks) {
+      for (CancellableSubtask subtask : subtasks) {
         subtask.settle();
       }
-      for (TwoInputs subtask : subtasks) {
+      for (CancellableSubtask subtask : subtasks) {
         subtask.settle();
-        subtask.operator().endInput(1);
+        subtask.operator().endInput();
       }
       commit();
     }
@@ -195,7 +196,7 @@ class CancellationPropertyTest {
     }
 
     private void closeSubtasks() throws Exception {
-      for (TwoInputs subtask : subtasks) {
+      for (CancellableSubtask subtask : subtasks) {
         subtask.close();
       }
     }

@@ -8,43 +8,36 @@ import static org.assertj.core.api.Assertions.tuple;
 import io.github.flinkdiffusion.connector.event.CancelEvent;
 import io.github.flinkdiffusion.connector.event.FailureEvent;
 import io.github.flinkdiffusion.connector.event.FailureReason;
+import java.util.OptionalLong;
 import org.apache.flink.runtime.checkpoint.OperatorSubtaskState;
-import org.apache.flink.streaming.api.watermark.Watermark;
-import org.apache.flink.streaming.runtime.streamrecord.StreamRecord;
-import org.apache.flink.streaming.runtime.watermarkstatus.WatermarkStatus;
 import org.apache.flink.streaming.util.AbstractStreamOperatorTestHarness;
 import org.junit.jupiter.api.Test;
 
-/** The operator with its second input. */
+/** The operator that is told of cancellations. */
 class CancellationTest {
   private final ManualDevices devices = new ManualDevices();
   private final FakePipelines pipelines = new FakePipelines();
 
-  private TwoInputs subtask() throws Exception {
+  private CancellableSubtask subtask() throws Exception {
     return subtask(1, 0);
   }
 
-  private TwoInputs subtask(int parallelism, int index) throws Exception {
-    return new TwoInputs(
+  private CancellableSubtask subtask(int parallelism, int index) throws Exception {
+    return new CancellableSubtask(
         pipelines, settings(DiffusionOptions.BATCH_ROWS, 1), devices, parallelism, index);
   }
 
   @Test
   void aRequestInFlightIsTakenBackAndTheOthersGoOn() throws Exception {
-    try (TwoInputs subtask = subtask().open()) {
+    try (CancellableSubtask subtask = subtask().open()) {
       subtask.prompt(prompt("running", 5), 1);
       subtask.prompt(prompt("waiting", 5), 2);
       subtask.prompt(prompt("kept", 2), 3);
       devices.deviceCall();
       devices.deviceCall();
-      subtask
-          .operator()
-          .processElement2(
-              new StreamRecord<>(
-                  CancelEvent.newBuilder()
-                      .setId("running")
-                      .setReason("The order is void.")
-                      .build()));
+      subtask.cancel(
+          CancelEvent.newBuilder().setId("running").setReason("The order is void.").build(),
+          OptionalLong.empty());
       subtask.cancel("waiting", 4);
       subtask.settle();
 
@@ -55,8 +48,8 @@ class CancellationTest {
               tuple(
                   "running",
                   FailureReason.CANCELLED,
-                  "Request running was cancelled before it was finished. The reason given: The order"
-                      + " is void."),
+                  "Request running was cancelled before it was finished. The reason given: The"
+                      + " order is void."),
               tuple(
                   "waiting",
                   FailureReason.CANCELLED,
@@ -68,7 +61,7 @@ class CancellationTest {
 
   @Test
   void aFinishedPictureIsNotTakenBack() throws Exception {
-    try (TwoInputs subtask = subtask().open()) {
+    try (CancellableSubtask subtask = subtask().open()) {
       subtask.prompt(prompt("a", 1), 1);
       while (devices.deviceCall()) {}
       subtask.cancel("a", 2);
@@ -81,10 +74,8 @@ class CancellationTest {
 
   @Test
   void whatIsNotKnownIsCountedAndWithoutTimesForgotten() throws Exception {
-    try (TwoInputs subtask = subtask().open()) {
-      subtask
-          .operator()
-          .processElement2(new StreamRecord<>(CancelEvent.newBuilder().setId("a").build()));
+    try (CancellableSubtask subtask = subtask().open()) {
+      subtask.cancel(CancelEvent.newBuilder().setId("a").build(), OptionalLong.empty());
       subtask.prompt(prompt("a", 1), 1);
       subtask.settle();
 
@@ -95,7 +86,7 @@ class CancellationTest {
 
   @Test
   void aCancellationCountsForRequestsThatWereSentBeforeItAndComeLater() throws Exception {
-    try (TwoInputs subtask = subtask().open()) {
+    try (CancellableSubtask subtask = subtask().open()) {
       subtask.cancel("a", 100);
       subtask.prompt(prompt("a", 1), 99);
       subtask.prompt(prompt("a", 2), 101); // sent anew
@@ -112,7 +103,7 @@ class CancellationTest {
   @Test
   void cancellationsSurviveARestartOnEverySubtask() throws Exception {
     OperatorSubtaskState state;
-    try (TwoInputs subtask = subtask().open()) {
+    try (CancellableSubtask subtask = subtask().open()) {
       subtask.prompt(prompt("in flight", 4), 1);
       devices.deviceCall();
       subtask.cancel("still in Kafka", 100);
@@ -121,7 +112,7 @@ class CancellationTest {
     for (int index = 0; index < 2; index++) {
       OperatorSubtaskState share =
           AbstractStreamOperatorTestHarness.repartitionOperatorState(state, 16, 1, 2, index);
-      try (TwoInputs subtask = subtask(2, index).restore(share)) {
+      try (CancellableSubtask subtask = subtask(2, index).restore(share)) {
         subtask.prompt(prompt("still in Kafka", 1), 50);
         subtask.cancel("in flight", 101);
         subtask.settle();
@@ -148,23 +139,31 @@ class CancellationTest {
   }
 
   @Test
-  void theSecondInputHasNoSayInEventTimeAndItsEndEndsNothing() throws Exception {
-    try (TwoInputs subtask = subtask().open()) {
-      subtask.prompt(prompt("a", 1), 1);
-      subtask.operator().processWatermark2(new Watermark(1));
-      subtask.operator().processWatermarkStatus2(WatermarkStatus.IDLE);
-      subtask.operator().processWatermarkStatus2(WatermarkStatus.ACTIVE);
-      subtask.operator().endInput(2);
-      subtask.operator().processWatermark1(new Watermark(7));
-      subtask.operator().processWatermarkStatus1(WatermarkStatus.IDLE);
-      assertThat(subtask.harness.getOutput()).isEmpty();
-      while (devices.deviceCall() || devices.encodeOne()) {}
-      subtask.operator().endInput(1);
+  void aCancellationLeavesARequestAloneThatWasSentAfterItAndIsInFlight() throws Exception {
+    try (CancellableSubtask subtask = subtask().open()) {
+      subtask.prompt(prompt("a", 2), 101);
+      devices.deviceCall();
+      subtask.cancel("a", 100);
+      subtask.settle();
 
+      assertThat(subtask.failures()).isEmpty();
       assertThat(subtask.imageIds()).containsExactly("a");
-      assertThat(subtask.harness.getOutput())
-          .endsWith(new Watermark(7), WatermarkStatus.IDLE)
-          .hasSize(3);
+    }
+  }
+
+  @Test
+  void aCancellationThatComesAgainMeansNothingNew() throws Exception {
+    try (CancellableSubtask subtask = subtask().open()) {
+      subtask.cancel("a", 100);
+      subtask.cancel("a", 100);
+      subtask.cancel("a", 99);
+      assertThat(subtask.operator().meters().unknownCancellations.getCount()).isEqualTo(1);
+      subtask.cancel("a", 200);
+      subtask.prompt(prompt("a", 1), 150);
+      subtask.settle();
+
+      assertThat(subtask.operator().meters().unknownCancellations.getCount()).isEqualTo(2);
+      assertThat(subtask.failures()).extracting(FailureEvent::getId).containsExactly("a");
     }
   }
 }

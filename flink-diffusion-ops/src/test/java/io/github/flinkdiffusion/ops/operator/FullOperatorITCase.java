@@ -67,8 +67,8 @@ import org.junit.jupiter.params.provider.EnumSource;
  */
 @Timeout(120) // a job that hangs must not hang the build
 class FullOperatorITCase {
-  private static final int PROMPTS = 120;
-  private static final int CAPACITY = 3;
+  static final int PROMPTS = 120;
+  static final int CAPACITY = 3;
   private static final int PARALLELISM = 2;
   private static final int CHECKPOINTS = 4;
   private static final Duration PATIENCE = Duration.ofSeconds(60);
@@ -125,7 +125,7 @@ class FullOperatorITCase {
     }
   }
 
-  private static final AvroTypeInfo<PromptEvent> TYPE = new AvroTypeInfo<>(PromptEvent.class);
+  static final AvroTypeInfo<PromptEvent> TYPE = new AvroTypeInfo<>(PromptEvent.class);
 
   @BeforeEach
   void hold() {
@@ -144,7 +144,7 @@ class FullOperatorITCase {
     }
   }
 
-  private static PromptEvent prompt(int number) {
+  static PromptEvent prompt(int number) {
     PromptEvent prompt = Subtask.prompt("r" + number, 1 + number % 5);
     prompt.setNegativePrompt(PADDING);
     return prompt;

@@ -27,6 +27,7 @@ final class HeldPipelines implements PipelineFactory {
   private static final Duration CALL = Duration.ofMillis(1);
 
   private static final Set<String> IN_PIPELINE = new HashSet<>();
+  private static final Set<String> FINISHED = new HashSet<>();
 
   private static volatile boolean held;
   private static volatile boolean breaks;
@@ -37,6 +38,7 @@ final class HeldPipelines implements PipelineFactory {
     breaks = false;
     most = 0;
     IN_PIPELINE.clear();
+    FINISHED.clear();
   }
 
   static void letGo() {
@@ -53,14 +55,24 @@ final class HeldPipelines implements PipelineFactory {
     return !breaks;
   }
 
-  /** Requests that have begun and have no image yet. */
+  /** Requests that have begun and have no image yet; one that was cancelled counts, too. */
   static synchronized int running() {
     return IN_PIPELINE.size();
+  }
+
+  /** The id of one of them. */
+  static synchronized String anyRunning() {
+    return IN_PIPELINE.iterator().next();
   }
 
   /** The most of {@link #running} since {@link #hold}. */
   static synchronized int mostRunning() {
     return most;
+  }
+
+  /** Requests that have an image, since {@link #hold}. */
+  static synchronized int finished() {
+    return FINISHED.size();
   }
 
   private static synchronized void begun(List<GenerationRequest> requests) {
@@ -69,7 +81,10 @@ final class HeldPipelines implements PipelineFactory {
   }
 
   private static synchronized void finished(List<Trajectory> trajectories) {
-    trajectories.forEach(trajectory -> IN_PIPELINE.remove(trajectory.request().id()));
+    for (Trajectory trajectory : trajectories) {
+      IN_PIPELINE.remove(trajectory.request().id());
+      FINISHED.add(trajectory.request().id());
+    }
   }
 
   private static synchronized void noneIsRunning() {

@@ -60,7 +60,7 @@ final class ImageSubtask implements AutoCloseable {
     harness =
         new OneInputStreamOperatorTestHarness<>(
             new DiffusionOperatorFactory.OfRequests<>(
-                RequestKind.IMAGE_TASKS, pipelines, settings, devices.services));
+                RequestKind.IMAGE_TASKS, pipelines, settings, null, devices.services));
     harness.setup(
         new AvroTypeInfo<>(ImageEvent.class).createSerializer(new SerializerConfigImpl()));
   }

@@ -45,7 +45,7 @@ final class Subtask implements AutoCloseable {
     harness =
         new OneInputStreamOperatorTestHarness<>(
             new DiffusionOperatorFactory.OfRequests<>(
-                RequestKind.PROMPTS, pipelines, settings, services),
+                RequestKind.PROMPTS, pipelines, settings, null, services),
             MAX_PARALLELISM,
             parallelism,
             index);

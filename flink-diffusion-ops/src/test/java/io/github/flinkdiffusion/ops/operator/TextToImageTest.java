@@ -45,7 +45,7 @@ class TextToImageTest {
         .getStreamGraph(false)
         .getStreamNodes()
         .stream()
-        .filter(node -> node.getOperatorName().contains("image"))
+        .filter(node -> node.getOperatorName().matches("[^:]*image[^:]*"))
         .findAny()
         .orElseThrow();
   }
@@ -87,7 +87,7 @@ class TextToImageTest {
   }
 
   @Test
-  void cancellationsGoToAllSubtasks() {
+  void cancellationsHaveAnOperatorOfTheirOwnAndTheRequestsHaveOneInput() {
     DataStream<PromptEvent> prompts = prompts();
     DataStream<CancelEvent> cancellations =
         prompts
@@ -106,8 +106,15 @@ class TextToImageTest {
     StreamNode node = node(streams);
 
     assertThat(node.getTransformationUID()).isEqualTo("maker");
-    assertThat(node.getInEdges()).hasSize(2);
-    assertThat(node.getInEdges().get(1).getPartitioner().isBroadcast()).isTrue();
+    assertThat(node.getInEdges()).hasSize(1);
+    StreamNode relay =
+        prompts.getExecutionEnvironment().getStreamGraph(false).getStreamNodes().stream()
+            .filter(each -> "maker-cancellations".equals(each.getTransformationUID()))
+            .findFirst()
+            .orElseThrow();
+    assertThat(relay.getOperatorName()).isEqualTo("image maker: cancellations");
+    assertThat(relay.getParallelism()).isEqualTo(1);
+    assertThat(relay.getMaxParallelism()).isEqualTo(1);
   }
 
   @Test

@@ -6,6 +6,7 @@ import io.github.flinkdiffusion.connector.event.ImageEvent;
 import io.github.flinkdiffusion.connector.event.PromptEvent;
 import java.util.List;
 import java.util.Optional;
+import java.util.OptionalLong;
 import java.util.Queue;
 import org.apache.flink.api.common.serialization.SerializerConfigImpl;
 import org.apache.flink.formats.avro.typeutils.AvroTypeInfo;
@@ -13,16 +14,19 @@ import org.apache.flink.runtime.checkpoint.OperatorSubtaskState;
 import org.apache.flink.streaming.runtime.streamrecord.StreamRecord;
 import org.apache.flink.streaming.runtime.tasks.mailbox.Mail;
 import org.apache.flink.streaming.runtime.tasks.mailbox.TaskMailbox;
-import org.apache.flink.streaming.util.AbstractStreamOperatorTestHarness;
+import org.apache.flink.streaming.util.OneInputStreamOperatorTestHarness;
 
-/** One subtask of the operator with two inputs, whose mail the test delivers. */
-final class TwoInputs implements AutoCloseable {
+/**
+ * One subtask of the operator that knows of cancellations; the test delivers its mail, and
+ * cancellations as the job manager would.
+ */
+final class CancellableSubtask implements AutoCloseable {
   private static final int MAX_PARALLELISM = 16;
 
-  final AbstractStreamOperatorTestHarness<ImageEvent> harness;
+  final OneInputStreamOperatorTestHarness<PromptEvent, ImageEvent> harness;
   private final ManualDevices devices;
 
-  TwoInputs(
+  CancellableSubtask(
       PipelineFactory pipelines,
       DiffusionSettings settings,
       ManualDevices devices,
@@ -31,9 +35,9 @@ final class TwoInputs implements AutoCloseable {
       throws Exception {
     this.devices = devices;
     harness =
-        new AbstractStreamOperatorTestHarness<>(
-            new DiffusionOperatorFactory.OfRequestsAndCancellations<>(
-                RequestKind.PROMPTS, pipelines, settings, devices.services),
+        new OneInputStreamOperatorTestHarness<>(
+            new DiffusionOperatorFactory.OfRequests<>(
+                RequestKind.PROMPTS, pipelines, settings, "board", devices.services),
             MAX_PARALLELISM,
             parallelism,
             index);
@@ -41,12 +45,12 @@ final class TwoInputs implements AutoCloseable {
         new AvroTypeInfo<>(ImageEvent.class).createSerializer(new SerializerConfigImpl()));
   }
 
-  TwoInputs open() throws Exception {
+  CancellableSubtask open() throws Exception {
     harness.open();
     return this;
   }
 
-  TwoInputs restore(OperatorSubtaskState state) throws Exception {
+  CancellableSubtask restore(OperatorSubtaskState state) throws Exception {
     harness.initializeState(state);
     harness.open();
     return this;
@@ -58,12 +62,15 @@ final class TwoInputs implements AutoCloseable {
   }
 
   void prompt(PromptEvent prompt, long time) throws Exception {
-    operator().processElement1(new StreamRecord<>(prompt, time));
+    operator().processElement(new StreamRecord<>(prompt, time));
   }
 
   void cancel(String id, long time) {
-    operator()
-        .processElement2(new StreamRecord<>(CancelEvent.newBuilder().setId(id).build(), time));
+    cancel(CancelEvent.newBuilder().setId(id).build(), OptionalLong.of(time));
+  }
+
+  void cancel(CancelEvent event, OptionalLong time) {
+    operator().cancel(new Cancellation(event, time));
   }
 
   /** Delivers one mail; false when there is none. */

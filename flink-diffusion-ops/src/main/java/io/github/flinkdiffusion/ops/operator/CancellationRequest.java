@@ -1,0 +1,31 @@
+package io.github.flinkdiffusion.ops.operator;
+
+import java.util.List;
+import org.apache.flink.runtime.operators.coordination.CoordinationRequest;
+
+/** What tasks ask a {@link CancellationBoard} for. */
+sealed interface CancellationRequest extends CoordinationRequest {
+
+  /** Name of the board, which a relay and an operator share; unique in a job. */
+  String board();
+
+  /**
+   * From the relay: put these up.
+   *
+   * @param cancellations as {@link Cancellation#encode} writes them
+   */
+  record Put(String board, List<byte[]> cancellations) implements CancellationRequest {
+    private static final long serialVersionUID = 1L;
+  }
+
+  /**
+   * From a subtask: what was put up after what it knows. The answer waits a moment for there to be
+   * something.
+   *
+   * @param edition of the board, as the last answer said; empty at first
+   * @param number of the last one that it knows
+   */
+  record After(String board, String edition, long number) implements CancellationRequest {
+    private static final long serialVersionUID = 1L;
+  }
+}

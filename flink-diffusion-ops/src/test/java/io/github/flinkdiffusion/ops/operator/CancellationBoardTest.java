@@ -1,0 +1,143 @@
+package io.github.flinkdiffusion.ops.operator;
+
+import static org.assertj.core.api.Assertions.assertThat;
+
+import io.github.flinkdiffusion.connector.event.CancelEvent;
+import java.time.Duration;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.OptionalLong;
+import java.util.concurrent.CompletableFuture;
+import java.util.stream.IntStream;
+import org.apache.flink.runtime.operators.coordination.CoordinationResponse;
+import org.apache.flink.runtime.operators.coordination.CoordinatorStoreImpl;
+import org.apache.flink.streaming.api.operators.collect.CollectCoordinationResponse;
+import org.junit.jupiter.api.Test;
+
+/** Cancellations in the job manager, between their relay and an operator's subtasks. */
+class CancellationBoardTest {
+  private static final String NAME = "board";
+  private static final Duration LONG = Duration.ofHours(1);
+
+  private final CancellationBoard board = new CancellationBoard(LONG);
+
+  private static byte[] cancellation(String id) {
+    return new Cancellation(CancelEvent.newBuilder().setId(id).build(), OptionalLong.of(7))
+        .encode();
+  }
+
+  private void putUp(String... ids) {
+    board
+        .handle(
+            new CancellationRequest.Put(
+                NAME, List.of(ids).stream().map(CancellationBoardTest::cancellation).toList()))
+        .join();
+  }
+
+  /** A subtask of the operator. */
+  private static final class Reader {
+    private final CancellationBoard board;
+    private String edition = "";
+    private long number;
+    final List<String> ids = new ArrayList<>();
+
+    Reader(CancellationBoard board) {
+      this.board = board;
+    }
+
+    CompletableFuture<CoordinationResponse> ask() {
+      return board.handle(new CancellationRequest.After(NAME, edition, number));
+    }
+
+    void read(CompletableFuture<CoordinationResponse> answer) throws Exception {
+      CollectCoordinationResponse response = (CollectCoordinationResponse) answer.getNow(null);
+      edition = response.getVersion();
+      number = response.getLastCheckpointedOffset();
+      CancellationBoard.cancellations(response)
+          .forEach(cancellation -> ids.add(cancellation.event().getId()));
+    }
+  }
+
+  @Test
+  void anAnswerWaitsUntilThereIsSomething() throws Exception {
+    Reader reader = new Reader(board);
+    CompletableFuture<CoordinationResponse> answer = reader.ask();
+    assertThat(answer).isNotDone();
+    putUp("a", "b");
+    reader.read(answer);
+    assertThat(reader.ids).containsExactly("a", "b");
+
+    CompletableFuture<CoordinationResponse> next = reader.ask();
+    assertThat(next).isNotDone();
+    putUp("c");
+    reader.read(next);
+    assertThat(reader.ids).containsExactly("a", "b", "c");
+  }
+
+  @Test
+  void aSubtaskThatStartsLaterReadsAllFromTheBeginning() throws Exception {
+    putUp("a");
+    putUp("b");
+    Reader late = new Reader(board);
+    late.read(late.ask());
+    assertThat(late.ids).containsExactly("a", "b");
+  }
+
+  @Test
+  void anAnswerThatHasWaitedLongEnoughIsEmpty() throws Exception {
+    CancellationBoard impatient = new CancellationBoard(Duration.ZERO);
+    Reader reader = new Reader(impatient);
+    CompletableFuture<CoordinationResponse> answer = reader.ask();
+    answer.join();
+    reader.read(answer);
+    assertThat(reader.ids).isEmpty();
+  }
+
+  @Test
+  void aBoardOfAnotherJobManagerIsReadFromTheBeginning() throws Exception {
+    putUp("a", "b");
+    Reader reader = new Reader(board);
+    reader.read(reader.ask());
+    CancellationBoard other = new CancellationBoard(LONG);
+    other.handle(new CancellationRequest.Put(NAME, List.of(cancellation("c")))).join();
+    CompletableFuture<CoordinationResponse> answer =
+        other.handle(new CancellationRequest.After(NAME, reader.edition, reader.number));
+    reader.read(answer);
+    assertThat(reader.ids).containsExactly("a", "b", "c");
+  }
+
+  @Test
+  void manyComeInSeveralAnswersAndOnlyTheLastAreKept() throws Exception {
+    String long1000 = "x".repeat(1000);
+    int put = CancellationBoard.MOST + 5;
+    for (int i = 0; i < put; i++) {
+      putUp(i + long1000);
+    }
+    Reader reader = new Reader(board);
+    int answers = 0;
+    while (reader.number < put) {
+      reader.read(reader.ask());
+      answers++;
+    }
+    assertThat(answers).isGreaterThan(1);
+    assertThat(reader.ids)
+        .containsExactlyElementsOf(IntStream.range(5, put).mapToObj(i -> i + long1000).toList());
+  }
+
+  @Test
+  void aJobHasOneBoardOfAName() {
+    CoordinatorStoreImpl store = new CoordinatorStoreImpl();
+    assertThat(CancellationBoard.in(store, "a"))
+        .isSameAs(CancellationBoard.in(store, "a"))
+        .isNotSameAs(CancellationBoard.in(store, "b"));
+  }
+
+  @Test
+  void aCancellationKeepsItsEventAndTime() {
+    CancelEvent event = CancelEvent.newBuilder().setId("a").setReason("void").build();
+    assertThat(Cancellation.decode(new Cancellation(event, OptionalLong.of(-3)).encode()))
+        .isEqualTo(new Cancellation(event, OptionalLong.of(-3)));
+    assertThat(Cancellation.decode(new Cancellation(event, OptionalLong.empty()).encode()))
+        .isEqualTo(new Cancellation(event, OptionalLong.empty()));
+  }
+}

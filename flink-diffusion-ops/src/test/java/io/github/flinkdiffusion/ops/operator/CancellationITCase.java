@@ -1,0 +1,259 @@
+package io.github.flinkdiffusion.ops.operator;
+
+import static io.github.flinkdiffusion.ops.operator.FullOperatorITCase.CAPACITY;
+import static io.github.flinkdiffusion.ops.operator.FullOperatorITCase.PROMPTS;
+import static io.github.flinkdiffusion.ops.operator.FullOperatorITCase.prompt;
+import static org.assertj.core.api.Assertions.assertThat;
+import static org.awaitility.Awaitility.await;
+
+import io.github.flinkdiffusion.connector.event.CancelEvent;
+import io.github.flinkdiffusion.connector.event.FailureEvent;
+import io.github.flinkdiffusion.connector.event.FailureReason;
+import io.github.flinkdiffusion.connector.event.ImageEvent;
+import io.github.flinkdiffusion.connector.event.PromptEvent;
+import java.nio.file.Path;
+import java.time.Duration;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.concurrent.TimeUnit;
+import java.util.stream.IntStream;
+import org.apache.flink.api.common.JobID;
+import org.apache.flink.api.common.eventtime.WatermarkStrategy;
+import org.apache.flink.api.connector.source.util.ratelimit.RateLimiterStrategy;
+import org.apache.flink.client.program.ClusterClient;
+import org.apache.flink.configuration.CheckpointingOptions;
+import org.apache.flink.configuration.Configuration;
+import org.apache.flink.configuration.RestartStrategyOptions;
+import org.apache.flink.configuration.StateRecoveryOptions;
+import org.apache.flink.connector.datagen.source.DataGeneratorSource;
+import org.apache.flink.core.execution.SavepointFormatType;
+import org.apache.flink.formats.avro.typeutils.AvroTypeInfo;
+import org.apache.flink.runtime.client.JobStatusMessage;
+import org.apache.flink.runtime.execution.ExecutionState;
+import org.apache.flink.runtime.executiongraph.AccessExecutionVertex;
+import org.apache.flink.runtime.minicluster.MiniCluster;
+import org.apache.flink.runtime.testutils.MiniClusterResourceConfiguration;
+import org.apache.flink.streaming.api.datastream.DataStream;
+import org.apache.flink.streaming.api.environment.StreamExecutionEnvironment;
+import org.apache.flink.test.junit5.InjectClusterClient;
+import org.apache.flink.test.junit5.InjectMiniCluster;
+import org.apache.flink.test.junit5.MiniClusterExtension;
+import org.apache.flink.util.CloseableIterator;
+import org.junit.jupiter.api.AfterEach;
+import org.junit.jupiter.api.BeforeEach;
+import org.junit.jupiter.api.Timeout;
+import org.junit.jupiter.api.extension.RegisterExtension;
+import org.junit.jupiter.api.io.TempDir;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.EnumSource;
+import org.junit.jupiter.params.provider.ValueSource;
+
+/** Cancellations in a real cluster, while the operator is full and its requests do not get done. */
+@Timeout(120) // a job that hangs must not hang the build
+class CancellationITCase {
+  private static final int PARALLELISM = 2;
+  private static final Duration PATIENCE = Duration.ofSeconds(60);
+
+  /** Sent first, and read last. */
+  private static final String LAST = "r" + (PROMPTS - 1);
+
+  /** Which id is cancelled next, again and again; the cluster is in this process. */
+  private static volatile String cancelled;
+
+  @RegisterExtension
+  static final MiniClusterExtension CLUSTER =
+      new MiniClusterExtension(
+          new MiniClusterResourceConfiguration.Builder()
+              .setNumberTaskManagers(1)
+              .setNumberSlotsPerTaskManager(4)
+              .build());
+
+  @TempDir Path folder;
+
+  private MiniCluster cluster;
+
+  private final List<ImageEvent> images = new ArrayList<>();
+  private final List<FailureEvent> failures = new ArrayList<>();
+
+  @BeforeEach
+  void hold(@InjectMiniCluster MiniCluster injected) {
+    cluster = injected;
+    HeldPipelines.hold();
+    cancelled = LAST;
+  }
+
+  /** What a failed test leaves must not take part in the next. */
+  @AfterEach
+  void endJobs(@InjectClusterClient ClusterClient<?> client) throws Exception {
+    HeldPipelines.letGo();
+    for (JobStatusMessage job : client.listJobs().get()) {
+      if (!job.getJobState().isGloballyTerminalState()) {
+        client.cancel(job.getJobId()).get();
+        client.requestJobResult(job.getJobId()).get();
+      }
+    }
+  }
+
+  private Configuration configuration(boolean unaligned) {
+    Configuration config = new Configuration();
+    config.set(CheckpointingOptions.CHECKPOINTING_INTERVAL, Duration.ofMillis(20));
+    config.set(CheckpointingOptions.ENABLE_UNALIGNED, unaligned);
+    config.set(CheckpointingOptions.CHECKPOINTS_DIRECTORY, folder.toUri().toString());
+    config.set(RestartStrategyOptions.RESTART_STRATEGY, "fixed-delay");
+    config.set(RestartStrategyOptions.RESTART_STRATEGY_FIXED_DELAY_ATTEMPTS, 1);
+    config.set(RestartStrategyOptions.RESTART_STRATEGY_FIXED_DELAY_DELAY, Duration.ZERO);
+    return config;
+  }
+
+  /** Of parallelism 2, so that cancellations come from two subtasks to the one that relays them. */
+  private static DataStream<CancelEvent> cancellations(StreamExecutionEnvironment env) {
+    return env.fromSource(
+            new DataGeneratorSource<>(
+                number -> CancelEvent.newBuilder().setId(cancelled).build(),
+                Long.MAX_VALUE,
+                RateLimiterStrategy.perSecond(40),
+                new AvroTypeInfo<>(CancelEvent.class)),
+            WatermarkStrategy.<CancelEvent>forMonotonousTimestamps()
+                .withTimestampAssigner((cancel, none) -> 2),
+            "cancellations")
+        .uid("cancellations");
+  }
+
+  private static DiffusionStreams pictures(
+      StreamExecutionEnvironment env, FullOperatorITCase.Shape shape) {
+    DataStream<PromptEvent> prompts =
+        env.fromSource(
+                new DataGeneratorSource<>(
+                    number -> prompt(number.intValue()), PROMPTS, FullOperatorITCase.TYPE),
+                WatermarkStrategy.<PromptEvent>forMonotonousTimestamps()
+                    .withTimestampAssigner((prompt, none) -> 1),
+                "prompts")
+            .uid("prompts");
+    return Diffusion.textToImage()
+        .pipeline(new HeldPipelines())
+        .capacity(CAPACITY)
+        .batchRows(64)
+        .uid("pictures")
+        .cancellations(cancellations(env))
+        .apply(shape.in(prompts));
+  }
+
+  @ParameterizedTest
+  @EnumSource(names = {"CHAINED", "REBALANCED"})
+  void aRequestInFlightIsTakenBackWhileTheOperatorIsFullAndOneToComeAfterAFailure(
+      FullOperatorITCase.Shape shape, @InjectClusterClient ClusterClient<?> client)
+      throws Exception {
+    StreamExecutionEnvironment env =
+        StreamExecutionEnvironment.getExecutionEnvironment(configuration(shape.unaligned));
+    env.setParallelism(PARALLELISM);
+    DiffusionStreams streams = pictures(env, shape);
+    try (CloseableIterator<ImageEvent> imageResults = streams.images().collectAsync();
+        CloseableIterator<FailureEvent> failureResults = streams.failures().collectAsync()) {
+      JobID job = env.executeAsync("cancellations").getJobID();
+      String inFlight = takeBackOneInFlight(failureResults);
+
+      HeldPipelines.breakOnce();
+      await("the failure").atMost(PATIENCE).until(HeldPipelines::hasBroken);
+      HeldPipelines.letGo();
+      takeAll(client, job, imageResults, failureResults);
+      assertAllAreAnsweredOnce(inFlight);
+    }
+  }
+
+  @ParameterizedTest
+  @ValueSource(ints = {1, 3})
+  void aSavepointOfAFullJobKnowsThemForAnyParallelism(
+      int parallelism, @InjectClusterClient ClusterClient<?> client) throws Exception {
+    FullOperatorITCase.Shape shape = FullOperatorITCase.Shape.CHAINED;
+    StreamExecutionEnvironment first =
+        StreamExecutionEnvironment.getExecutionEnvironment(configuration(false));
+    first.setParallelism(PARALLELISM);
+    DiffusionStreams before = pictures(first, shape);
+    String savepoint;
+    String inFlight;
+    try (CloseableIterator<ImageEvent> imageResults = before.images().collectAsync();
+        CloseableIterator<FailureEvent> failureResults = before.failures().collectAsync()) {
+      JobID job = first.executeAsync("before the savepoint").getJobID();
+      inFlight = takeBackOneInFlight(failureResults);
+      savepoint =
+          client
+              .stopWithSavepoint(
+                  job, false, folder.toUri().toString(), SavepointFormatType.CANONICAL)
+              .get(PATIENCE.toSeconds(), TimeUnit.SECONDS);
+      assertThat(imageResults).isExhausted();
+    }
+
+    cancelled = "nobody";
+    Configuration resumed = configuration(false);
+    resumed.set(StateRecoveryOptions.SAVEPOINT_PATH, savepoint);
+    // The collecting sinks have no uid; what they had is in the lists already.
+    resumed.set(StateRecoveryOptions.SAVEPOINT_IGNORE_UNCLAIMED_STATE, true);
+    StreamExecutionEnvironment second = StreamExecutionEnvironment.getExecutionEnvironment(resumed);
+    second.setParallelism(parallelism);
+    DiffusionStreams after = pictures(second, shape);
+    HeldPipelines.letGo();
+    try (CloseableIterator<ImageEvent> imageResults = after.images().collectAsync();
+        CloseableIterator<FailureEvent> failureResults = after.failures().collectAsync()) {
+      JobID job = second.executeAsync("after the savepoint").getJobID();
+      takeAll(client, job, imageResults, failureResults);
+    }
+    assertAllAreAnsweredOnce(inFlight);
+  }
+
+  /**
+   * @return id of the request, whose failure has been committed by a checkpoint
+   */
+  private String takeBackOneInFlight(CloseableIterator<FailureEvent> results) {
+    await("all subtasks are full")
+        .atMost(PATIENCE)
+        .until(() -> HeldPipelines.running() == PARALLELISM * CAPACITY);
+    String id = HeldPipelines.anyRunning();
+    cancelled = id;
+    failures.add(results.next());
+    return id;
+  }
+
+  /** Cancellations could still come, so the job ends when it is told to. */
+  private void takeAll(
+      ClusterClient<?> client,
+      JobID job,
+      CloseableIterator<ImageEvent> imageResults,
+      CloseableIterator<FailureEvent> failureResults)
+      throws Exception {
+    await("all others have an image")
+        .atMost(PATIENCE)
+        .until(() -> HeldPipelines.finished() == PROMPTS - 2);
+    // A task that ends while its savepoint begins would make that fail.
+    await("the other tasks have ended").atMost(PATIENCE).until(() -> othersHaveEnded(job));
+    client
+        .stopWithSavepoint(job, true, folder.toUri().toString(), SavepointFormatType.CANONICAL)
+        .get(PATIENCE.toSeconds(), TimeUnit.SECONDS);
+    imageResults.forEachRemaining(images::add);
+    failureResults.forEachRemaining(failures::add);
+  }
+
+  private boolean othersHaveEnded(JobID job) throws Exception {
+    for (AccessExecutionVertex task :
+        cluster.getExecutionGraph(job).get().getAllExecutionVertices()) {
+      if (!task.getTaskNameWithSubtaskIndex().contains("cancellations")
+          && task.getExecutionState() != ExecutionState.FINISHED) {
+        return false;
+      }
+    }
+    return true;
+  }
+
+  private void assertAllAreAnsweredOnce(String inFlight) {
+    assertThat(failures)
+        .allMatch(failure -> failure.getReason() == FailureReason.CANCELLED)
+        .extracting(FailureEvent::getId)
+        .containsExactlyInAnyOrder(inFlight, LAST);
+    assertThat(images)
+        .extracting(ImageEvent::getId)
+        .containsExactlyInAnyOrderElementsOf(
+            IntStream.range(0, PROMPTS)
+                .mapToObj(number -> "r" + number)
+                .filter(id -> !id.equals(inFlight) && !id.equals(LAST))
+                .toList());
+  }
+}
