@@ -128,7 +128,7 @@ class RecoveryITCase {
   private static PromptEvent prompt(int number) {
     PromptEvent prompt = Subtask.prompt("r" + number, 1 + number % 9);
     if (isInvalid(number)) {
-      prompt.setPrompt("");
+      prompt.setSteps(0);
     }
     return prompt;
   }
