@@ -18,7 +18,7 @@ public final class BatchSession implements AutoCloseable {
   /**
    * Hands over a request; it joins a call at one of the next boundaries.
    *
-   * @param work a request, or a trajectory of {@link Ticket#rest} on a model of equal digest
+   * @param work a request, or a trajectory of {@link Ticket#rest} on a model of equal basis
    * @param listener told what becomes of it, possibly before this method returns
    * @return says at any time what is left to do
    * @throws BatchingException when the device has failed or is closed

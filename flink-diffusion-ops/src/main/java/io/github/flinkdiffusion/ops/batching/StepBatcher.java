@@ -177,16 +177,13 @@ public final class StepBatcher implements AutoCloseable {
       throw new BatchingException(
           "Request " + work.request().id() + " was submitted to a session that is closed.");
     }
-    if (work instanceof Work.Resumed resumed
-        && !resumed.snapshot().modelDigest().equals(model().digest())) {
-      throw new IllegalArgumentException(
-          ("Request %s was begun on a model with digest %s and can not go on on %s, whose digest is"
-                  + " %s; submit it as a fresh request.")
-              .formatted(
-                  work.request().id(),
-                  resumed.snapshot().modelDigest(),
-                  model().name(),
-                  model().digest()));
+    if (work instanceof Work.Resumed resumed) {
+      List<String> differences = model().basis().differencesFrom(resumed.snapshot().basis());
+      if (!differences.isEmpty()) {
+        throw new IllegalArgumentException(
+            "Request %s cannot go on on model %s, because its steps were made otherwise: %s; submit it as a fresh request."
+                .formatted(work.request().id(), model().name(), String.join(", ", differences)));
+      }
     }
     long now = ticker.nanos();
     Ticket ticket =

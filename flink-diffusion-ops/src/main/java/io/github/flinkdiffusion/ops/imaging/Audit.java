@@ -11,6 +11,7 @@ import com.fasterxml.jackson.databind.node.ObjectNode;
 import io.github.flinkdiffusion.ops.image.ImageMetadata;
 import io.github.flinkdiffusion.ops.image.Raster;
 import io.github.flinkdiffusion.ops.pipeline.Arguments;
+import io.github.flinkdiffusion.ops.pipeline.Basis;
 import io.github.flinkdiffusion.ops.pipeline.GenerationRequest;
 import io.github.flinkdiffusion.ops.pipeline.InvalidRequestException;
 import io.github.flinkdiffusion.ops.pipeline.ModelInfo;
@@ -132,7 +133,7 @@ public record Audit(
     return new Audit(
         model.name(),
         model.digest(),
-        task(model.loadedAs().getOrDefault("pipeline", ""), request.arguments()),
+        task(model.loadedAs().getOrDefault(Basis.PIPELINE, ""), request.arguments()),
         Objects.requireNonNullElse(request.scheduler(), ""),
         request.steps(),
         request.seed(),

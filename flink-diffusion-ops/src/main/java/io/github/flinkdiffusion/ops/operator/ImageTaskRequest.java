@@ -13,6 +13,7 @@ import io.github.flinkdiffusion.ops.batching.Work;
 import io.github.flinkdiffusion.ops.image.Raster;
 import io.github.flinkdiffusion.ops.imaging.Ensemble;
 import io.github.flinkdiffusion.ops.imaging.TaskPlan;
+import io.github.flinkdiffusion.ops.pipeline.Basis;
 import io.github.flinkdiffusion.ops.pipeline.GeneratedImage;
 import io.github.flinkdiffusion.ops.pipeline.TrajectorySnapshot;
 import java.time.Duration;
@@ -183,9 +184,13 @@ final class ImageTaskRequest extends Request {
     if (progress.isNone()) {
       return;
     }
-    String digest = host.batcher().model().digest();
-    if (progress.modelDigest().equals(digest)
-        && progress.plan().equals(open.plan().fingerprint())) {
+    Basis basis = host.batcher().model().basis();
+    List<String> differences = new ArrayList<>(basis.differencesFrom(progress.basis()));
+    if (!progress.plan().equals(open.plan().fingerprint())) {
+      differences.add(
+          "plan (%s, now %s)".formatted(progress.plan(), open.plan().fingerprint()));
+    }
+    if (differences.isEmpty()) {
       host.meters().restoredTrajectories.inc(progress.running().size());
       resumable.putAll(progress.running());
       samples.putAll(progress.samples());
@@ -199,12 +204,9 @@ final class ImageTaskRequest extends Request {
     }
     host.meters().restartedTrajectories.inc(progress.running().size());
     LOG.info(
-        "Request {} begins again: it was saved on model {} as {}; now it is {} as {}.",
+        "Request {} begins again, because what decides its image has changed: {}.",
         task.getId(),
-        progress.modelDigest(),
-        progress.plan(),
-        digest,
-        open.plan().fingerprint());
+        String.join(", ", differences));
   }
 
   private List<Integer> tilesInMemory() {
@@ -441,6 +443,6 @@ final class ImageTaskRequest extends Request {
         timestamp,
         task,
         new TaskProgress(
-            host.batcher().model().digest(), open.plan().fingerprint(), snapshots, done, tiles));
+            host.batcher().model().basis(), open.plan().fingerprint(), snapshots, done, tiles));
   }
 }

@@ -8,6 +8,7 @@ import io.github.flinkdiffusion.connector.event.UndecodableEventException;
 import io.github.flinkdiffusion.ops.image.ImageException;
 import io.github.flinkdiffusion.ops.image.Raster;
 import io.github.flinkdiffusion.ops.pipeline.Arguments;
+import io.github.flinkdiffusion.ops.pipeline.Basis;
 import io.github.flinkdiffusion.ops.pipeline.GenerationRequest;
 import io.github.flinkdiffusion.ops.pipeline.Numbers;
 import io.github.flinkdiffusion.ops.pipeline.Parameter;
@@ -26,20 +27,22 @@ import java.util.HashMap;
 import java.util.Map;
 import java.util.Optional;
 import java.util.OptionalLong;
+import java.util.SortedMap;
+import java.util.TreeMap;
 
 /**
  * {@link InFlight} as bytes: the format of savepoints, kept readable for ever.
  *
- * <p>Version 3, all numbers big-endian, {@code bytes} and {@code text} (UTF-8) with an int length
+ * <p>Version 4, all numbers big-endian, {@code bytes} and {@code text} (UTF-8) with an int length
  * in front:
  *
  * <pre>
- * byte version = 3
+ * byte version = 4
  * byte kind: 1 waiting, 2 running, 3 picture, 4 failure, 5 image task
  * bool timed, long timestamp (0 when not timed)
  * waiting:  bytes prompt
  * running:  bytes prompt; trajectory
- * task:     bytes task; text modelDigest, plan
+ * task:     bytes task; basis; text plan
  *           int n; n x (int part; trajectory)
  *           int n; n x (int part; raster)
  *           int n; n x (int tile; bool stored; stored ? text uri, sha256; long length : bytes)
@@ -48,9 +51,11 @@ import java.util.OptionalLong;
  *
  * trajectory:
  *           text id; int n; n x (text parameter, byte type, value)
- *           text modelDigest; int step; floats sample
+ *           basis; int step; floats sample
  *           int n; n x (bool present; floats if present)
  *           bytes generator
+ *
+ * basis:    int n; n x text name, value
  *
  * values:   1 text; 2 long; 3 double; 4 raster; 5 int n, n x double
  *
@@ -58,7 +63,8 @@ import java.util.OptionalLong;
  *           eightBits ? bytes, each 255 times a value : floats
  * </pre>
  *
- * <p>Version 2 had no image tasks. Version 1 differs in the request of {@code running}: text id,
+ * <p>Until version 3 there was a text, the model's digest, in place of the basis. Version 2 had no
+ * image tasks. Version 1 differs in the request of {@code running}: text id,
  * prompt, negativePrompt; long seed; text scheduler; int steps; double guidanceScale; int width,
  * height.
  *
@@ -66,7 +72,7 @@ import java.util.OptionalLong;
  * version; {@code floats} are an int count and their IEEE 754 bits.
  */
 final class InFlightSerializer {
-  private static final byte VERSION = 3;
+  private static final byte VERSION = 4;
   private static final int FLOATS_AT_ONCE = 4096;
   private static final byte WAITING = 1;
   private static final byte RUNNING = 2;
@@ -178,7 +184,7 @@ final class InFlightSerializer {
       text(out, parameter.name());
       value(out, request.get(parameter));
     }
-    text(out, trajectory.modelDigest());
+    basis(out, trajectory.basis());
     out.writeInt(trajectory.step());
     floats(out, trajectory.sample());
     out.writeInt(trajectory.history().length);
@@ -192,7 +198,7 @@ final class InFlightSerializer {
   }
 
   private static void progress(DataOutputStream out, TaskProgress progress) throws IOException {
-    text(out, progress.modelDigest());
+    basis(out, progress.basis());
     text(out, progress.plan());
     out.writeInt(progress.running().size());
     for (Map.Entry<Integer, TrajectorySnapshot> part : progress.running().entrySet()) {
@@ -220,7 +226,7 @@ final class InFlightSerializer {
   }
 
   private static TaskProgress progress(DataInputStream in, byte version) throws IOException {
-    String modelDigest = text(in);
+    Basis basis = basis(in, version);
     String plan = text(in);
     Map<Integer, TrajectorySnapshot> running = new HashMap<>();
     for (int left = length(in, 1); left > 0; left--) {
@@ -240,7 +246,30 @@ final class InFlightSerializer {
                   new PayloadReference(text(in), text(in), in.readLong()), TileResults.MEDIA_TYPE)
               : Payloads.inline(bytes(in), TileResults.MEDIA_TYPE));
     }
-    return new TaskProgress(modelDigest, plan, running, samples, tiles);
+    return new TaskProgress(basis, plan, running, samples, tiles);
+  }
+
+  private static void basis(DataOutputStream out, Basis basis) throws IOException {
+    out.writeInt(basis.values().size());
+    for (Map.Entry<String, String> each : basis.values().entrySet()) {
+      text(out, each.getKey());
+      text(out, each.getValue());
+    }
+  }
+
+  private static Basis basis(DataInputStream in, byte version) throws IOException {
+    if (version < 4) {
+      return Basis.ofDigest(text(in));
+    }
+    SortedMap<String, String> values = new TreeMap<>();
+    for (int left = length(in, 1); left > 0; left--) {
+      values.put(text(in), text(in));
+    }
+    try {
+      return new Basis(values);
+    } catch (IllegalArgumentException e) {
+      throw new IOException(e.getMessage(), e);
+    }
   }
 
   private static void value(DataOutputStream out, Object value) throws IOException {
@@ -367,14 +396,14 @@ final class InFlightSerializer {
   private static TrajectorySnapshot trajectory(DataInputStream in, byte version)
       throws IOException {
     GenerationRequest request = version == 1 ? requestOfVersion1(in) : request(in);
-    String modelDigest = text(in);
+    Basis basis = basis(in, version);
     int step = in.readInt();
     float[] sample = floats(in);
     float[][] history = new float[length(in, 1)][];
     for (int i = 0; i < history.length; i++) {
       history[i] = in.readBoolean() ? floats(in) : null;
     }
-    return new TrajectorySnapshot(request, modelDigest, step, sample, history, bytes(in));
+    return new TrajectorySnapshot(request, basis, step, sample, history, bytes(in));
   }
 
   private static void text(DataOutputStream out, String text) throws IOException {

@@ -14,6 +14,7 @@ import io.github.flinkdiffusion.ops.pipeline.InvalidRequestException;
 import io.github.flinkdiffusion.ops.pipeline.TrajectorySnapshot;
 import java.nio.ByteBuffer;
 import java.time.Duration;
+import java.util.List;
 import java.util.Optional;
 import java.util.OptionalLong;
 import java.util.concurrent.atomic.AtomicBoolean;
@@ -51,21 +52,21 @@ final class PromptRequest extends Request implements RequestListener {
   void begin() {
     if (restored.isPresent()) {
       TrajectorySnapshot trajectory = restored.get();
-      if (trajectory.modelDigest().equals(host.batcher().model().digest())) {
+      List<String> differences =
+          host.batcher().model().basis().differencesFrom(trajectory.basis());
+      if (differences.isEmpty()) {
         host.meters().restoredTrajectories.inc();
         LOG.debug("Request {} goes on behind step {}.", prompt.getId(), trajectory.step());
         submit(new Work.Resumed(trajectory));
         return;
       }
-      // Half a way on one model and half on another leads to no picture of either.
       host.meters().restartedTrajectories.inc();
       host.ledger().made(prompt.getId(), trajectory.step());
       LOG.info(
-          "Request {} begins again, {} steps are lost: the model has changed from {} to {}.",
+          "Request {} begins again, {} steps are lost, because what decides its image has changed: {}.",
           prompt.getId(),
           trajectory.step(),
-          trajectory.modelDigest(),
-          host.batcher().model());
+          String.join(", ", differences));
     }
     try {
       submit(

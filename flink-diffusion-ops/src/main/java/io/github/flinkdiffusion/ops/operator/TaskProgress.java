@@ -2,26 +2,27 @@ package io.github.flinkdiffusion.ops.operator;
 
 import io.github.flinkdiffusion.connector.event.Payload;
 import io.github.flinkdiffusion.ops.image.Raster;
+import io.github.flinkdiffusion.ops.pipeline.Basis;
 import io.github.flinkdiffusion.ops.pipeline.TrajectorySnapshot;
 import java.util.Map;
 
 /**
  * How far an image task has come, part by part.
  *
- * @param modelDigest of the model that did it
+ * @param basis what decided it besides the request
  * @param plan fingerprint of the plan that the parts are of
  * @param running parts that go on at a step
  * @param samples finished parts of tiles that are not finished
  * @param tiles results of finished tiles, see {@link TileResults}
  */
 record TaskProgress(
-    String modelDigest,
+    Basis basis,
     String plan,
     Map<Integer, TrajectorySnapshot> running,
     Map<Integer, Raster> samples,
     Map<Integer, Payload> tiles) {
   /** Nothing done yet. */
-  static final TaskProgress NONE = new TaskProgress("", "", Map.of(), Map.of(), Map.of());
+  static final TaskProgress NONE = new TaskProgress(Basis.ofDigest(""), "", Map.of(), Map.of(), Map.of());
 
   TaskProgress {
     running = Map.copyOf(running);

@@ -9,7 +9,7 @@ import java.util.List;
  */
 final class DenoisingTrajectory implements Trajectory {
   private final GenerationRequest request;
-  private final String modelDigest;
+  private final Basis basis;
   private final Beginning beginning;
   private SamplerState state;
   private TrajectoryNoise noise;
@@ -23,12 +23,12 @@ final class DenoisingTrajectory implements Trajectory {
    */
   DenoisingTrajectory(
       GenerationRequest request,
-      String modelDigest,
+      Basis basis,
       Beginning beginning,
       SamplerState state,
       TrajectoryNoise noise) {
     this.request = request;
-    this.modelDigest = modelDigest;
+    this.basis = basis;
     this.beginning = beginning;
     this.state = state;
     this.noise = noise;
@@ -74,14 +74,14 @@ final class DenoisingTrajectory implements Trajectory {
   @Override
   public TrajectorySnapshot snapshot() {
     return new TrajectorySnapshot(
-        request, modelDigest, state.call(), state.sample(), state.history(), savedNoise);
+        request, basis, state.call(), state.sample(), state.history(), savedNoise);
   }
 
   /** One of another shape and state that follows from the same request. */
   DenoisingTrajectory standIn(SampleShape shape, SamplerState other) {
     return new DenoisingTrajectory(
         request,
-        modelDigest,
+        basis,
         new Beginning(shape, other, beginning.rows(), beginning.guidance(), beginning.truncated()),
         other,
         noise);

@@ -99,7 +99,7 @@ public interface DiffusionPipeline extends AutoCloseable {
    * Takes up saved trajectories where they were: as {@link #start}, with sample, history and state
    * of the noise from the snapshot.
    *
-   * @param snapshots at least one, each with this model's digest
+   * @param snapshots at least one, none of whose basis differs from this model's
    * @return one trajectory a snapshot, in the same order, at the snapshot's step; at step 0 where a
    *     snapshot does not fit its plan any more
    */

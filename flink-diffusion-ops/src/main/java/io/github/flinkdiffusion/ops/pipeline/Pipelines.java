@@ -1,5 +1,6 @@
 package io.github.flinkdiffusion.ops.pipeline;
 
+import io.github.flinkdiffusion.ops.engine.EngineVersion;
 import io.github.flinkdiffusion.ops.weights.ModelFolder;
 import java.nio.file.Path;
 import java.util.Collections;
@@ -112,15 +113,16 @@ public final class Pipelines {
   private static SortedMap<String, String> loadedAs(
       String pipelineClass, PipelineSettings settings, Finishing finishing) {
     SortedMap<String, String> loadedAs = new TreeMap<>();
-    loadedAs.put("pipeline", pipelineClass);
-    loadedAs.put("precision", settings.precision().name());
-    loadedAs.put("device", settings.device().isGpu() ? "gpu" : "cpu");
-    finishing.checks().ifPresent(checks -> loadedAs.put("safetyChecker", checks.toString()));
-    loadedAs.put("watermark", Boolean.toString(settings.watermark()));
-    settings.variant().ifPresent(variant -> loadedAs.put("variant", variant));
+    loadedAs.put(Basis.PIPELINE, pipelineClass);
+    loadedAs.put(Basis.PRECISION, settings.precision().name());
+    loadedAs.put(Basis.DEVICE, settings.device().isGpu() ? "gpu" : "cpu");
+    loadedAs.put(Basis.ENGINE, EngineVersion.current());
+    finishing.checks().ifPresent(checks -> loadedAs.put(Basis.SAFETY_CHECKER, checks.toString()));
+    loadedAs.put(Basis.WATERMARK, Boolean.toString(settings.watermark()));
+    settings.variant().ifPresent(variant -> loadedAs.put(Basis.VARIANT, variant));
     if (!settings.loras().isEmpty()) {
       loadedAs.put(
-          "loras",
+          Basis.LORAS,
           settings.loras().stream()
               .map(lora -> lora.file().getFileName() + "=" + lora.scale())
               .collect(Collectors.joining(";")));

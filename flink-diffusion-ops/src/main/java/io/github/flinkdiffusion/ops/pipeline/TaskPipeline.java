@@ -17,11 +17,13 @@ final class TaskPipeline implements DiffusionPipeline {
   private static final Logger LOG = LoggerFactory.getLogger(TaskPipeline.class);
 
   private final ModelInfo model;
+  private final Basis basis;
   private final Task task;
   private final Finishing finishing;
 
   TaskPipeline(ModelInfo model, Task task, Finishing finishing) {
     this.model = model;
+    this.basis = model.basis();
     this.task = task;
     this.finishing = finishing;
   }
@@ -108,7 +110,7 @@ final class TaskPipeline implements DiffusionPipeline {
 
   private DenoisingTrajectory fresh(
       GenerationRequest request, Beginning beginning, TrajectoryNoise noise) {
-    return new DenoisingTrajectory(request, model.digest(), beginning, beginning.state(), noise);
+    return new DenoisingTrajectory(request, basis, beginning, beginning.state(), noise);
   }
 
   /**
@@ -128,7 +130,7 @@ final class TaskPipeline implements DiffusionPipeline {
                 .formatted(state.size(), beginning.shape(), beginning.shape().size()));
       }
       return new DenoisingTrajectory(
-          request, model.digest(), beginning, state, atStart.restored(snapshot.generator()));
+          request, basis, beginning, state, atStart.restored(snapshot.generator()));
     } catch (SchedulerException e) {
       LOG.warn(
           "Request '{}' was saved at step {} in a form that does not fit; it begins anew: {}",

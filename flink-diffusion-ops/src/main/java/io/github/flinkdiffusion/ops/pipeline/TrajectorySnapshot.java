@@ -10,7 +10,7 @@ import java.util.Objects;
  * nobody writes to them any more.
  *
  * @param request what is being made
- * @param modelDigest digest of the model that made the steps so far; see {@link ModelInfo#digest}
+ * @param basis what decided the steps so far besides the request
  * @param step network steps done
  * @param sample the noisy latent x, channels x height x width in C order
  * @param history what earlier steps left for multistep solvers, newest first, each as long as
@@ -20,14 +20,14 @@ import java.util.Objects;
  */
 public record TrajectorySnapshot(
     GenerationRequest request,
-    String modelDigest,
+    Basis basis,
     int step,
     float[] sample,
     float[][] history,
     byte[] generator) {
   public TrajectorySnapshot {
     Objects.requireNonNull(request, "request");
-    Objects.requireNonNull(modelDigest, "modelDigest");
+    Objects.requireNonNull(basis, "basis");
     Objects.requireNonNull(sample, "sample");
     Objects.requireNonNull(history, "history");
     Objects.requireNonNull(generator, "generator");
@@ -41,7 +41,7 @@ public record TrajectorySnapshot(
   public boolean equals(Object other) {
     return other instanceof TrajectorySnapshot that
         && request.equals(that.request)
-        && modelDigest.equals(that.modelDigest)
+        && basis.equals(that.basis)
         && step == that.step
         && Arrays.equals(sample, that.sample)
         && Arrays.deepEquals(history, that.history)
@@ -50,7 +50,7 @@ public record TrajectorySnapshot(
 
   @Override
   public int hashCode() {
-    return Objects.hash(request, modelDigest, step, Arrays.hashCode(sample));
+    return Objects.hash(request, basis, step, Arrays.hashCode(sample));
   }
 
   @Override

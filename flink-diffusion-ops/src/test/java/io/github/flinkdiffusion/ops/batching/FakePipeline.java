@@ -2,6 +2,7 @@ package io.github.flinkdiffusion.ops.batching;
 
 import io.github.flinkdiffusion.ops.engine.DeviceMemoryException;
 import io.github.flinkdiffusion.ops.image.Raster;
+import io.github.flinkdiffusion.ops.pipeline.Basis;
 import io.github.flinkdiffusion.ops.pipeline.DiffusionPipeline;
 import io.github.flinkdiffusion.ops.pipeline.GeneratedImage;
 import io.github.flinkdiffusion.ops.pipeline.GenerationRequest;
@@ -149,7 +150,7 @@ public final class FakePipeline implements DiffusionPipeline {
       throw new InvalidRequestException("The prompt can not be encoded.");
     }
     List<Trajectory> started = new ArrayList<>();
-    requests.forEach(request -> started.add(new FakeTrajectory(request, model.digest())));
+    requests.forEach(request -> started.add(new FakeTrajectory(request, model.basis())));
     return started;
   }
 
@@ -245,15 +246,15 @@ public final class FakePipeline implements DiffusionPipeline {
 
   private static final class FakeTrajectory implements Trajectory {
     private final GenerationRequest request;
-    private final String modelDigest;
+    private final Basis basis;
     private int step;
     private final float[] sample;
     private float[] previous;
     private long generator;
 
-    FakeTrajectory(GenerationRequest request, String modelDigest) {
+    FakeTrajectory(GenerationRequest request, Basis basis) {
       this.request = request;
-      this.modelDigest = modelDigest;
+      this.basis = basis;
       this.generator = request.seed();
       this.sample = new float[3 * request.width() * request.height()];
       for (int i = 0; i < sample.length; i++) {
@@ -263,7 +264,7 @@ public final class FakePipeline implements DiffusionPipeline {
 
     FakeTrajectory(TrajectorySnapshot snapshot) {
       request = snapshot.request();
-      modelDigest = snapshot.modelDigest();
+      basis = snapshot.basis();
       step = snapshot.step();
       sample = snapshot.sample().clone();
       previous = snapshot.history().length == 0 ? null : snapshot.history()[0].clone();
@@ -333,7 +334,7 @@ public final class FakePipeline implements DiffusionPipeline {
     public TrajectorySnapshot snapshot() {
       return new TrajectorySnapshot(
           request,
-          modelDigest,
+          basis,
           step,
           sample.clone(),
           previous == null ? new float[0][] : new float[][] {previous.clone()},

@@ -188,7 +188,7 @@ public final class FakeUpscaler implements DiffusionPipeline {
     public TrajectorySnapshot snapshot() {
       return new TrajectorySnapshot(
           request,
-          model.digest(),
+          model.basis(),
           step,
           new float[] {step},
           new float[0][],

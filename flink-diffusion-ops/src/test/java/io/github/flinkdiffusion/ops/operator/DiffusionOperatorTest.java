@@ -35,6 +35,8 @@ import java.util.HexFormat;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.SortedMap;
+import java.util.TreeMap;
 import org.apache.flink.configuration.MemorySize;
 import org.apache.flink.runtime.checkpoint.OperatorSubtaskState;
 import org.apache.flink.streaming.api.watermark.Watermark;
@@ -678,6 +680,57 @@ class DiffusionOperatorTest {
           .isEqualTo(undisturbed(prompt, new ModelInfo("fake", "digest of the next version")));
       assertThat(image.getModelDigest()).isEqualTo("digest of the next version");
     }
+  }
+
+  private static ModelInfo loadedAs(String... namesAndValues) {
+    SortedMap<String, String> loadedAs = new TreeMap<>();
+    for (int i = 0; i < namesAndValues.length; i += 2) {
+      loadedAs.put(namesAndValues[i], namesAndValues[i + 1]);
+    }
+    return new ModelInfo("fake", FakePipeline.MODEL.digest(), loadedAs);
+  }
+
+  /** The steps of a request that was saved at step 2 of 4, on the model that it is restored on. */
+  private List<String> callsAfterRestore(ModelInfo before, ModelInfo after) throws Exception {
+    PromptEvent prompt = prompt("a", 4);
+    ManualDevices saving = new ManualDevices();
+    OperatorSubtaskState state;
+    try (Subtask subtask =
+        new Subtask(new FakePipelines(before), settings(), saving.services).open()) {
+      subtask.harness.processElement(prompt, 0);
+      saving.deviceCall();
+      saving.deviceCall();
+      saving.deviceCall();
+      state = subtask.snapshot();
+    }
+    ManualDevices restoring = new ManualDevices();
+    FakePipelines pipelines = new FakePipelines(after);
+    try (Subtask subtask = new Subtask(pipelines, settings(), restoring.services).restore(state)) {
+      subtask.settle(restoring);
+      assertThat(subtask.images().get(0).getImage().array()).isEqualTo(undisturbed(prompt, after));
+      boolean begunAnew = pipelines.last().calls.get(0).equals("start[a]");
+      assertThat(subtask.meters().restartedTrajectories.getCount()).isEqualTo(begunAnew ? 1 : 0);
+      assertThat(subtask.meters().restoredTrajectories.getCount()).isEqualTo(begunAnew ? 0 : 1);
+    }
+    return pipelines.last().calls;
+  }
+
+  @Test
+  void whatDecidesAnImageIsTheSameForAllItsStepsOrTheyAreMadeAgain() throws Exception {
+    ModelInfo single = loadedAs("precision", "FLOAT32");
+    assertThat(callsAfterRestore(single, single)).startsWith("restore[a@2]");
+    assertThat(callsAfterRestore(single, loadedAs("precision", "BFLOAT16")))
+        .startsWith("start[a]", "step[a@0]");
+    assertThat(callsAfterRestore(single, loadedAs("precision", "FLOAT32", "loras", "x=0.5")))
+        .startsWith("start[a]");
+    assertThat(
+            callsAfterRestore(
+                loadedAs("precision", "FLOAT32", "loras", "x=0.5"),
+                loadedAs("precision", "FLOAT32", "loras", "x=0.7")))
+        .startsWith("start[a]");
+    assertThat(callsAfterRestore(loadedAs(), single))
+        .as("of earlier versions' states the digest alone is known")
+        .startsWith("restore[a@2]");
   }
 
   @Test

@@ -4,6 +4,7 @@ import io.github.flinkdiffusion.ops.batching.FakePipeline;
 import io.github.flinkdiffusion.ops.pipeline.DiffusionPipeline;
 import io.github.flinkdiffusion.ops.pipeline.ModelInfo;
 import java.util.List;
+import java.util.TreeMap;
 import java.util.concurrent.CopyOnWriteArrayList;
 
 /** Opens fakes, and remembers them as long as it is not serialized. */
@@ -12,13 +13,19 @@ final class FakePipelines implements PipelineFactory {
 
   final transient List<FakePipeline> opened = new CopyOnWriteArrayList<>();
   private final String digest;
+  private final TreeMap<String, String> loadedAs;
 
   FakePipelines() {
-    this(FakePipeline.MODEL.digest());
+    this(FakePipeline.MODEL);
   }
 
   FakePipelines(String digest) {
-    this.digest = digest;
+    this(new ModelInfo("fake", digest));
+  }
+
+  FakePipelines(ModelInfo model) {
+    this.digest = model.digest();
+    this.loadedAs = new TreeMap<>(model.loadedAs());
   }
 
   @Override
@@ -28,7 +35,7 @@ final class FakePipelines implements PipelineFactory {
 
   @Override
   public DiffusionPipeline open(String device) {
-    FakePipeline pipeline = new FakePipeline(new ModelInfo("fake", digest));
+    FakePipeline pipeline = new FakePipeline(new ModelInfo("fake", digest, loadedAs));
     opened.add(pipeline);
     return pipeline;
   }

@@ -11,6 +11,7 @@ import io.github.flinkdiffusion.connector.event.PayloadReference;
 import io.github.flinkdiffusion.connector.event.Payloads;
 import io.github.flinkdiffusion.connector.event.PromptEvent;
 import io.github.flinkdiffusion.ops.image.Raster;
+import io.github.flinkdiffusion.ops.pipeline.Basis;
 import io.github.flinkdiffusion.ops.pipeline.GenerationRequest;
 import io.github.flinkdiffusion.ops.pipeline.Parameters;
 import io.github.flinkdiffusion.ops.pipeline.TrajectorySnapshot;
@@ -23,6 +24,7 @@ import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.OptionalLong;
+import java.util.TreeMap;
 import java.util.stream.Stream;
 import org.apache.flink.core.memory.DataInputDeserializer;
 import org.apache.flink.core.memory.DataOutputSerializer;
@@ -85,6 +87,8 @@ class InFlightSerializerTest {
           "version-2",
           NAMES.subList(0, NAMES.indexOf("task-not-begun")),
           "version-3",
+          NAMES.subList(0, NAMES.indexOf("running-on-a-basis")),
+          "version-4",
           NAMES);
 
   private static Map<String, InFlight> items() {
@@ -97,7 +101,7 @@ class InFlightSerializerTest {
             PROMPT,
             new TrajectorySnapshot(
                 REQUEST,
-                "0123abcd",
+                Basis.ofDigest("0123abcd"),
                 7,
                 new float[] {0, -0f, 1.5f, Float.MIN_VALUE, -3.25e30f},
                 new float[][] {{1, 2, 3, 4, 5}, null},
@@ -108,7 +112,7 @@ class InFlightSerializerTest {
             OptionalLong.of(-1),
             PROMPT,
             new TrajectorySnapshot(
-                REQUEST, "0123abcd", 0, new float[] {1}, new float[0][], new byte[0])));
+                REQUEST, Basis.ofDigest("0123abcd"), 0, new float[] {1}, new float[0][], new byte[0])));
     items.put(
         "picture",
         new InFlight.Finished(
@@ -154,13 +158,13 @@ class InFlightSerializerTest {
             OptionalLong.empty(),
             task,
             new TaskProgress(
-                "0123abcd",
+                Basis.ofDigest("0123abcd"),
                 "3 x 4, 2 samples",
                 Map.of(
                     4,
                     new TrajectorySnapshot(
                         REQUEST,
-                        "0123abcd",
+                        Basis.ofDigest("0123abcd"),
                         2,
                         new float[] {1, 2},
                         new float[0][],
@@ -173,6 +177,28 @@ class InFlightSerializerTest {
                     Payloads.stored(
                         new PayloadReference("s3://b/p/1f/1f82", "1f82", 77L),
                         TileResults.MEDIA_TYPE)))));
+    Basis basis =
+        new Basis(
+            new TreeMap<>(
+                Map.of(Basis.DIGEST, "0123abcd", Basis.PRECISION, "FLOAT32", "loras", "a=0.5")));
+    items.put(
+        "running-on-a-basis",
+        new InFlight.Running(
+            OptionalLong.of(4),
+            PROMPT,
+            new TrajectorySnapshot(
+                REQUEST, basis, 1, new float[] {2}, new float[0][], new byte[] {3})));
+    items.put(
+        "task-on-a-basis",
+        new InFlight.Task(
+            OptionalLong.of(4),
+            task,
+            new TaskProgress(
+                basis,
+                "1 x 1, 1 samples",
+                Map.of(),
+                Map.of(1, new Raster(1, 1, 1, new float[] {0.5f})),
+                Map.of())));
     return items;
   }
 
@@ -210,7 +236,7 @@ class InFlightSerializerTest {
             OptionalLong.of(1),
             PROMPT,
             new TrajectorySnapshot(
-                REQUEST, "0123abcd", 3, sample, new float[][] {sample}, new byte[70_000]));
+                REQUEST, Basis.ofDigest("0123abcd"), 3, sample, new float[][] {sample}, new byte[70_000]));
     DataOutputSerializer out = new DataOutputSerializer(16);
     InFlightTypeSerializer.INSTANCE.serialize(item, out);
     DataOutputSerializer copied = new DataOutputSerializer(16);
@@ -258,7 +284,7 @@ class InFlightSerializerTest {
                     Parameters.IMAGE, new Raster(1, 1, 4, new float[] {0, 1, 77 / 255f, 3 / 255f}))
                 .with(Parameters.MASK, new Raster(1, 2, 1, new float[] {0.3f, -2})));
     TrajectorySnapshot snapshot =
-        new TrajectorySnapshot(request, "0123abcd", 1, new float[1], new float[0][], new byte[0]);
+        new TrajectorySnapshot(request, Basis.ofDigest("0123abcd"), 1, new float[1], new float[0][], new byte[0]);
     InFlight item = new InFlight.Running(OptionalLong.empty(), PROMPT, snapshot);
     assertThat(InFlightSerializer.deserialize(InFlightSerializer.serialize(item))).isEqualTo(item);
   }
@@ -266,7 +292,7 @@ class InFlightSerializerTest {
   @Test
   @EnabledIfSystemProperty(named = "fixtures.write", matches = "true")
   void fixturesOfANewVersionAreWrittenOnce() throws IOException {
-    Path current = VERSIONS.resolve("version-3");
+    Path current = VERSIONS.resolve("version-4");
     Files.createDirectories(current);
     for (Map.Entry<String, InFlight> item : ITEMS.entrySet()) {
       Path file = current.resolve(item.getKey() + ".bin");
@@ -305,10 +331,10 @@ class InFlightSerializerTest {
   @Test
   void aLaterVersionIsRefusedWithWhatToDo() {
     byte[] bytes = InFlightSerializer.serialize(ITEMS.get("waiting"));
-    bytes[0] = 4;
+    bytes[0] = 5;
     assertThatThrownBy(() -> InFlightSerializer.deserialize(bytes))
         .isInstanceOf(DiffusionException.class)
-        .hasMessageContaining("version 4")
+        .hasMessageContaining("version 5")
         .hasMessageContaining("restore with the version that wrote it");
   }
 }

@@ -148,9 +148,46 @@ class ModelFolderPipelinesTest {
   }
 
   private static ModelFolderPipelines factory() {
+    return factory("FLOAT32");
+  }
+
+  private static ModelFolderPipelines factory(String precision) {
     return new ModelFolderPipelines(
         ModelSettings.of(
             Configuration.fromMap(
-                Map.of("diffusion.model.folder", FOLDER, "diffusion.model.precision", "FLOAT32"))));
+                Map.of("diffusion.model.folder", FOLDER, "diffusion.model.precision", precision))));
+  }
+
+  @Test
+  void savedInOnePrecisionAndRestoredInAnotherARequestBeginsAnew() throws Exception {
+    PromptEvent prompt =
+        PromptEvent.newBuilder().setId("a").setPrompt("a photo").setSteps(4).build();
+    DiffusionSettings settings = settings(DiffusionOptions.DEVICE, "cpu");
+    OperatorSubtaskState state;
+    ManualDevices before = new ManualDevices();
+    try (Subtask subtask = new Subtask(factory("FLOAT32"), settings, before.services).open()) {
+      subtask.harness.processElement(prompt, 0);
+      for (int call = 0; call < 3; call++) {
+        before.deviceCall();
+      }
+      state = subtask.snapshot();
+    }
+    byte[] undisturbed;
+    ManualDevices alone = new ManualDevices();
+    try (Subtask subtask = new Subtask(factory("BFLOAT16"), settings, alone.services).open()) {
+      subtask.harness.processElement(prompt, 0);
+      subtask.settle(alone);
+      undisturbed = subtask.images().get(0).getImage().array();
+    }
+    ManualDevices after = new ManualDevices();
+    try (Subtask subtask = new Subtask(factory("BFLOAT16"), settings, after.services).restore(state)) {
+      subtask.settle(after);
+
+      assertThat(subtask.meters().restartedTrajectories.getCount()).isEqualTo(1);
+      assertThat(subtask.images().get(0).getImage().array()).isEqualTo(undisturbed);
+      assertThat(subtask.images().get(0).getAudit().getParameters())
+          .containsEntry("model.precision", "BFLOAT16")
+          .containsKey("model.engine");
+    }
   }
 }

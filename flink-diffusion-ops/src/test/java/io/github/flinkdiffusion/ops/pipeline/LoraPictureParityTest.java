@@ -3,6 +3,7 @@ package io.github.flinkdiffusion.ops.pipeline;
 import static org.assertj.core.api.Assertions.assertThat;
 
 import io.github.flinkdiffusion.ops.engine.DeviceSpec;
+import io.github.flinkdiffusion.ops.engine.EngineVersion;
 import io.github.flinkdiffusion.ops.weights.Lora;
 import io.github.flinkdiffusion.ops.weights.Safetensors;
 import io.github.flinkdiffusion.ops.weights.TensorStore;
@@ -77,6 +78,7 @@ class LoraPictureParityTest {
                 "pipeline", "StableDiffusionPipeline",
                 "precision", "FLOAT32",
                 "device", "cpu",
+                "engine", EngineVersion.current(),
                 "watermark", "false"));
     ModelInfo with = info(plain.withLoras(List.of(lora)).withWatermark(true));
     assertThat(with.loadedAs())

@@ -266,7 +266,7 @@ class StableDiffusionPipelineTest {
     TrajectorySnapshot foreign =
         new TrajectorySnapshot(
             request,
-            saved.modelDigest(),
+            saved.basis(),
             saved.step(),
             saved.sample(),
             new float[7][saved.sample().length],
