@@ -5,6 +5,7 @@ import io.github.flinkdiffusion.ops.operator.PipelineFactory;
 import io.github.flinkdiffusion.ops.pipeline.DiffusionPipeline;
 import io.github.flinkdiffusion.ops.pipeline.PipelineSettings;
 import io.github.flinkdiffusion.ops.pipeline.Pipelines;
+import io.github.flinkdiffusion.ops.pipeline.Trajectory;
 import java.io.IOException;
 import java.lang.reflect.InvocationTargetException;
 import java.lang.reflect.Proxy;
@@ -28,6 +29,26 @@ final class CountedPipelines implements PipelineFactory {
   private static final class Counts {
     private final AtomicLong steps = new AtomicLong();
     private final AtomicBoolean breaks = new AtomicBoolean();
+
+    /** By request, the steps it has come to in any attempt. */
+    private final Map<String, Integer> reached = new ConcurrentHashMap<>();
+
+    private volatile long broke;
+    private volatile long firstNew;
+
+    private void made(List<?> batch) {
+      steps.addAndGet(batch.size());
+      for (Object each : batch) {
+        Trajectory trajectory = (Trajectory) each;
+        int before = reached.merge(trajectory.request().id(), 0, Math::max);
+        if (trajectory.step() > before) {
+          reached.put(trajectory.request().id(), trajectory.step());
+          if (broke != 0 && firstNew == 0) {
+            firstNew = System.nanoTime();
+          }
+        }
+      }
+    }
   }
 
   CountedPipelines() {
@@ -37,6 +58,12 @@ final class CountedPipelines implements PipelineFactory {
   /** Steps of all trajectories, those that were made again included. */
   long steps() {
     return COUNTS.get(key).steps.get();
+  }
+
+  /** Seconds between the device's failure and the first step that had not been made before. */
+  double secondsToFirstNewStep() {
+    Counts counts = COUNTS.get(key);
+    return (counts.firstNew - counts.broke) / 1e9;
   }
 
   /** Lets the next network call fail for good. */
@@ -62,12 +89,13 @@ final class CountedPipelines implements PipelineFactory {
             (self, method, arguments) -> {
               boolean step = method.getName().equals("step");
               if (step && counts.breaks.compareAndSet(true, false)) {
+                counts.broke = System.nanoTime();
                 throw new IllegalStateException("The device broke, as it was told to.");
               }
               try {
                 Object result = method.invoke(pipeline, arguments);
                 if (step) {
-                  counts.steps.addAndGet(((List<?>) arguments[0]).size());
+                  counts.made((List<?>) arguments[0]);
                 }
                 return result;
               } catch (InvocationTargetException e) {
