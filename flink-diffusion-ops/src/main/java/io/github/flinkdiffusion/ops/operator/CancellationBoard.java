@@ -31,8 +31,8 @@ final class CancellationBoard {
   static final int MOST = 10_000;
   static final long MOST_BYTES = 32L << 20;
 
-  /** An answer has at least one cancellation, and then no more than fit into so much. */
-  private static final long ANSWER_BYTES = 1L << 20;
+  /** A message has at least one cancellation, and then no more than fit into so much. */
+  static final long MESSAGE_BYTES = 1L << 20;
 
   /** Below the time after which Flink gives a request up, 10 s. */
   private static final Duration WAIT = Duration.ofSeconds(5);
@@ -124,7 +124,7 @@ final class CancellationBoard {
         continue;
       }
       size += entry.cancellation.length;
-      if (size > ANSWER_BYTES && !page.isEmpty()) {
+      if (size > MESSAGE_BYTES && !page.isEmpty()) {
         break;
       }
       page.add(forAnswer(entry.cancellation));

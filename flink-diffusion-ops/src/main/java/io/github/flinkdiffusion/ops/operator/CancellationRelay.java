@@ -59,13 +59,14 @@ final class CancellationRelay extends AbstractStreamOperator<Void>
   private final transient MailboxExecutor mailbox;
 
   /** With event time. */
-  private final transient Deque<byte[]> known = new ArrayDeque<>();
+  private final transient LastCancellations known =
+      new LastCancellations(CancellationBoard.MOST, CancellationBoard.MOST_BYTES);
 
   /** Without, since the last checkpoint. */
-  private final transient List<byte[]> recent = new ArrayList<>();
+  private final transient LastCancellations recent =
+      new LastCancellations(CancellationBoard.MOST, CancellationBoard.MOST_BYTES);
 
   private final transient Deque<byte[]> pending = new ArrayDeque<>();
-  private transient long knownBytes;
   private transient boolean underWay;
   private transient ListState<byte[]> state;
 
@@ -92,8 +93,8 @@ final class CancellationRelay extends AbstractStreamOperator<Void>
   @Override
   public void open() throws Exception {
     super.open();
-    pending.addAll(known);
-    pending.addAll(recent);
+    pending.addAll(known.all());
+    pending.addAll(recent.all());
     putUp();
   }
 
@@ -122,19 +123,7 @@ final class CancellationRelay extends AbstractStreamOperator<Void>
   }
 
   private void remember(Cancellation cancellation, byte[] encoded) {
-    if (cancellation.timestamp().isEmpty()) {
-      recent.add(encoded);
-      if (recent.size() > CancellationBoard.MOST) {
-        recent.remove(0);
-      }
-      return;
-    }
-    known.add(encoded);
-    knownBytes += encoded.length;
-    while (known.size() > CancellationBoard.MOST
-        || knownBytes > CancellationBoard.MOST_BYTES && known.size() > 1) {
-      knownBytes -= known.remove().length;
-    }
+    (cancellation.timestamp().isPresent() ? known : recent).add(encoded);
   }
 
   /** Those that wait, unless a request is under way; its answer is followed by the next. */
@@ -142,12 +131,10 @@ final class CancellationRelay extends AbstractStreamOperator<Void>
     if (underWay || pending.isEmpty()) {
       return;
     }
-    List<byte[]> batch = new ArrayList<>();
-    while (!pending.isEmpty() && batch.size() < MOST_PENDING) {
-      batch.add(pending.remove());
-    }
     underWay = true;
-    send(new CancellationRequest.Put(board, batch));
+    send(
+        new CancellationRequest.Put(
+            board, LastCancellations.batch(pending, CancellationBoard.MESSAGE_BYTES)));
   }
 
   private void send(CancellationRequest.Put request) {
@@ -190,8 +177,8 @@ final class CancellationRelay extends AbstractStreamOperator<Void>
   @Override
   public void snapshotState(StateSnapshotContext context) throws Exception {
     super.snapshotState(context);
-    List<byte[]> saved = new ArrayList<>(known);
-    saved.addAll(recent);
+    List<byte[]> saved = new ArrayList<>(known.all());
+    saved.addAll(recent.all());
     recent.clear();
     state.update(saved);
   }

@@ -4,7 +4,9 @@ import static org.assertj.core.api.Assertions.assertThat;
 
 import io.github.flinkdiffusion.connector.event.CancelEvent;
 import java.time.Duration;
+import java.util.ArrayDeque;
 import java.util.ArrayList;
+import java.util.Deque;
 import java.util.List;
 import java.util.OptionalLong;
 import java.util.concurrent.CompletableFuture;
@@ -122,6 +124,31 @@ class CancellationBoardTest {
     assertThat(answers).isGreaterThan(1);
     assertThat(reader.ids)
         .containsExactlyElementsOf(IntStream.range(5, put).mapToObj(i -> i + long1000).toList());
+  }
+
+  @Test
+  void whatTheRelayRemembersIsBoundedInNumberAndSize() {
+    LastCancellations last = new LastCancellations(3, 10);
+    for (int size = 1; size <= 4; size++) {
+      last.add(new byte[size]);
+    }
+    assertThat(last.all()).extracting(each -> each.length).containsExactly(2, 3, 4);
+    last.add(new byte[5]);
+    assertThat(last.all()).extracting(each -> each.length).containsExactly(4, 5);
+    last.add(new byte[50]);
+    assertThat(last.all()).extracting(each -> each.length).containsExactly(50);
+    last.clear();
+    assertThat(last.all()).isEmpty();
+  }
+
+  @Test
+  void aMessageOfTheRelayIsBoundedInSizeButHasAtLeastOne() {
+    Deque<byte[]> pending =
+        new ArrayDeque<>(List.of(new byte[20], new byte[4], new byte[6], new byte[1]));
+    assertThat(LastCancellations.batch(pending, 10)).hasSize(1);
+    assertThat(LastCancellations.batch(pending, 10)).hasSize(2);
+    assertThat(LastCancellations.batch(pending, 10)).hasSize(1);
+    assertThat(LastCancellations.batch(pending, 10)).isEmpty();
   }
 
   @Test
