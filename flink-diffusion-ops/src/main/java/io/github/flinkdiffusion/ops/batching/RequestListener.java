@@ -45,6 +45,14 @@ public interface RequestListener {
   /** The picture is there. */
   void onFinished(GeneratedImage image);
 
+  /**
+   * The call that ended the device's work had this request in it; {@link
+   * SessionListener#onDeviceFailed} follows.
+   *
+   * @param callSize how many requests the call had
+   */
+  default void onSuspected(int callSize) {}
+
   /** This request can not be done; others are not affected. */
   void onFailed(RequestFailure failure);
 }

@@ -86,6 +86,9 @@ public final class StepBatcher implements AutoCloseable {
   private final NavigableSet<Ticket> denoised = new TreeSet<>(Ranking.FIRST_COME);
   private Stage lastStage = DECODE;
 
+  /** Who takes part in the current call, or in the one that failed for good. */
+  private List<Ticket> inCall = List.of();
+
   /**
    * @param pipeline opened; stays the caller's, who closes it after this
    */
@@ -389,6 +392,7 @@ public final class StepBatcher implements AutoCloseable {
     long begin = ticker.nanos();
     List<Raster> previews = List.of();
     boolean outOfMemory = false;
+    inCall = batch;
     try {
       previews = pipeline.preview(trajectories(batch));
     } catch (DeviceMemoryException e) {
@@ -403,6 +407,7 @@ public final class StepBatcher implements AutoCloseable {
             batch.size(),
             outOfMemory,
             Duration.ofNanos(ticker.nanos() - begin)));
+    inCall = List.of();
     for (int i = 0; i < previews.size(); i++) {
       Ticket ticket = batch.get(i);
       if (!ticket.session.isClosed()) {
@@ -424,6 +429,7 @@ public final class StepBatcher implements AutoCloseable {
     long begin = ticker.nanos();
     T result = null;
     boolean outOfMemory = false;
+    inCall = batch;
     try {
       result = call.get();
     } catch (InvalidRequestException e) {
@@ -449,6 +455,7 @@ public final class StepBatcher implements AutoCloseable {
         batch,
         new CallReport(
             stage, batch.size(), rows, outOfMemory, Duration.ofNanos(ticker.nanos() - begin)));
+    inCall = List.of();
     if (result != null) {
       batch.forEach(ticket -> ticket.alone = false);
     }
@@ -532,6 +539,16 @@ public final class StepBatcher implements AutoCloseable {
     running.clear();
     denoised.clear();
     inbox.clear();
+    for (Ticket ticket : inCall) {
+      try {
+        if (!ticket.session.isClosed()) {
+          ticket.listener.onSuspected(inCall.size());
+        }
+      } catch (RuntimeException broken) {
+        e.addSuppressed(broken);
+      }
+    }
+    inCall = List.of();
     for (BatchSession session : sessions) {
       try {
         session.listener().onDeviceFailed(e);

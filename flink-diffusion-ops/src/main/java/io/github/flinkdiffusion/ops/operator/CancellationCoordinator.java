@@ -8,7 +8,10 @@ import org.apache.flink.runtime.operators.coordination.CoordinationResponse;
 import org.apache.flink.runtime.operators.coordination.OperatorCoordinator;
 import org.apache.flink.runtime.operators.coordination.OperatorEvent;
 
-/** Brings tasks' requests to the {@link CancellationBoard} that they name. */
+/**
+ * Brings the relay's requests to the {@link CancellationBoard} that they name; {@link
+ * DiffusionCoordinator} does so for the operator.
+ */
 final class CancellationCoordinator implements OperatorCoordinator, CoordinationRequestHandler {
   private final Context context;
 

@@ -138,6 +138,16 @@ public abstract class DiffusionBuilder<E extends SpecificRecord, B extends Diffu
     return option(DiffusionOptions.REQUEST_RETRIES, times);
   }
 
+  /** {@link DiffusionOptions#REQUEST_ATTEMPTS}. */
+  public B requestAttempts(int attempts) {
+    return option(DiffusionOptions.REQUEST_ATTEMPTS, attempts);
+  }
+
+  /** {@link DiffusionOptions#REQUEST_PROCESS_DEATHS}. */
+  public B requestProcessDeaths(int deaths) {
+    return option(DiffusionOptions.REQUEST_PROCESS_DEATHS, deaths);
+  }
+
   /** {@link DiffusionOptions#DEFAULT_STEPS}. */
   public B defaultSteps(int steps) {
     return option(DiffusionOptions.DEFAULT_STEPS, steps);

@@ -13,29 +13,38 @@ import io.github.flinkdiffusion.ops.batching.ClassesAhead;
 import io.github.flinkdiffusion.ops.batching.SessionListener;
 import io.github.flinkdiffusion.ops.batching.SharedBatchers;
 import io.github.flinkdiffusion.ops.batching.StepBatcher;
+import java.io.IOException;
 import java.nio.file.Path;
 import java.time.Duration;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Optional;
 import java.util.OptionalLong;
+import java.util.Queue;
+import java.util.concurrent.CompletableFuture;
+import java.util.concurrent.CompletionException;
+import java.util.concurrent.ConcurrentLinkedQueue;
 import java.util.concurrent.ExecutorService;
 import java.util.concurrent.RejectedExecutionException;
 import java.util.concurrent.TimeUnit;
+import java.util.function.BiConsumer;
 import org.apache.flink.api.common.operators.MailboxExecutor;
 import org.apache.flink.api.common.state.ListState;
 import org.apache.flink.api.common.state.ListStateDescriptor;
 import org.apache.flink.api.common.state.OperatorStateStore;
 import org.apache.flink.api.common.typeinfo.PrimitiveArrayTypeInfo;
 import org.apache.flink.formats.avro.typeutils.AvroTypeInfo;
+import org.apache.flink.runtime.execution.Environment;
 import org.apache.flink.runtime.state.StateInitializationContext;
 import org.apache.flink.runtime.state.StateSnapshotContext;
 import org.apache.flink.streaming.api.operators.AbstractStreamOperator;
 import org.apache.flink.streaming.api.operators.StreamOperatorParameters;
 import org.apache.flink.streaming.api.watermark.Watermark;
 import org.apache.flink.streaming.runtime.streamrecord.StreamRecord;
+import org.apache.flink.streaming.runtime.tasks.ProcessingTimeService;
 import org.apache.flink.streaming.runtime.watermarkstatus.WatermarkStatus;
 import org.apache.flink.util.OutputTag;
+import org.apache.flink.util.SerializedValue;
 import org.apache.flink.util.function.ThrowingRunnable;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
@@ -109,6 +118,12 @@ abstract class DiffusionOperator extends AbstractStreamOperator<ImageEvent> {
   private transient StepLedger.Page ledger;
   private transient PayloadStore payloads;
   private transient Path scratch;
+  private transient Probation probation;
+
+  /** Who took part in the call that the device failed in; from the device's thread. */
+  private final transient Queue<Request> suspects = new ConcurrentLinkedQueue<>();
+
+  private transient volatile int suspectCallSize;
 
   /** Null where the task's input cannot be paused. */
   private transient CapacityGate gate;
@@ -197,6 +212,8 @@ abstract class DiffusionOperator extends AbstractStreamOperator<ImageEvent> {
         Path.of(getContainingTask().getEnvironment().getTaskManagerInfo().getTmpDirectories()[0]);
     encoders = services.encoders().create(Integer.toString(subtask), settings.encodingThreads());
     session = lease.batcher().join(new Session());
+    probation = new Probation(new ToCoordinator(), self(subtask), settings.capacity());
+    probation.begin();
     resumeRestored();
   }
 
@@ -226,6 +243,20 @@ abstract class DiffusionOperator extends AbstractStreamOperator<ImageEvent> {
         LOG.warn("{}", shape.description());
       }
     }
+  }
+
+  private CoordinatorRequest.Speaker self(int subtask) {
+    Environment task = getContainingTask().getEnvironment();
+    ProcessHandle process = ProcessHandle.current();
+    return new CoordinatorRequest.Speaker(
+        getOperatorID().toHexString(),
+        subtask,
+        task.getExecutionId().toString(),
+        "%s/%d/%s"
+            .formatted(
+                task.getTaskManagerInfo().getTaskManagerExternalAddress(),
+                process.pid(),
+                process.info().startInstant().map(Object::toString).orElse("")));
   }
 
   private void resumeRestored() {
@@ -278,6 +309,12 @@ abstract class DiffusionOperator extends AbstractStreamOperator<ImageEvent> {
     } finally {
       if (lease != null) {
         lease.close();
+      }
+      if (probation != null) {
+        if (!suspects.isEmpty()) {
+          probation.fails(List.copyOf(suspects), suspectCallSize);
+        }
+        probation.end();
       }
       super.close();
     }
@@ -354,7 +391,11 @@ abstract class DiffusionOperator extends AbstractStreamOperator<ImageEvent> {
         return;
       }
     }
-    request.begin();
+    if (request instanceof FinishedRequest) {
+      request.begin();
+    } else {
+      probation.admit(request);
+    }
   }
 
   // ------------------------------------------------------------------ output
@@ -474,6 +515,51 @@ abstract class DiffusionOperator extends AbstractStreamOperator<ImageEvent> {
     }
   }
 
+  private final class ToCoordinator implements Probation.Line {
+    @Override
+    public CompletableFuture<Verdict> send(CoordinatorRequest request) {
+      ClassLoader userCode = getRuntimeContext().getUserCodeClassLoader();
+      try {
+        return getContainingTask()
+            .getEnvironment()
+            .getOperatorCoordinatorEventGateway()
+            .sendRequestToCoordinator(getOperatorID(), new SerializedValue<>(request))
+            .thenApply(
+                response -> {
+                  try {
+                    return DiffusionCoordinator.verdict(response, userCode);
+                  } catch (IOException e) {
+                    throw new CompletionException(e);
+                  }
+                });
+      } catch (IOException | RuntimeException e) {
+        return CompletableFuture.failedFuture(e);
+      }
+    }
+
+    @Override
+    public void whenDone(CompletableFuture<Verdict> answer, BiConsumer<Verdict, Throwable> then) {
+      if (answer.isDone()) {
+        answer.whenComplete(then);
+      } else {
+        answer.whenComplete(
+            (verdict, failure) ->
+                mail(() -> then.accept(verdict, failure), "the coordinator has answered"));
+      }
+    }
+
+    @Override
+    public void later(Duration after, Runnable then) {
+      DiffusionOperator.this.later(after, then);
+    }
+  }
+
+  /** Runs it on the task's thread after a time; task thread. */
+  private void later(Duration after, Runnable then) {
+    ProcessingTimeService time = getProcessingTimeService();
+    time.registerTimer(time.getCurrentProcessingTime() + after.toMillis(), now -> then.run());
+  }
+
   /** This subtask, as requests see it. */
   private final class Host implements RequestHost {
     @Override
@@ -541,10 +627,17 @@ abstract class DiffusionOperator extends AbstractStreamOperator<ImageEvent> {
     }
 
     @Override
+    public void suspected(Request request, int callSize) {
+      suspects.add(request);
+      suspectCallSize = callSize;
+    }
+
+    @Override
     public void ended(Request request) {
       mail(
           () -> {
             request.release();
+            probation.ended(request);
             queue.complete(request);
             emitReady();
           },

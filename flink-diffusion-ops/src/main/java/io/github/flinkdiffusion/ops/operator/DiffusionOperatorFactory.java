@@ -33,7 +33,7 @@ abstract class DiffusionOperatorFactory extends AbstractStreamOperatorFactory<Im
 
   @Override
   public final OperatorCoordinator.Provider getCoordinatorProvider(String name, OperatorID id) {
-    return new CancellationCoordinator.Provider(id);
+    return new DiffusionCoordinator.Provider(id, settings.attempts());
   }
 
   final PipelineFactory pipeline() {

@@ -237,6 +237,29 @@ public final class DiffusionOptions {
                   + " UTF-8; a larger request fails with reason INVALID_REQUEST. State holds them"
                   + " for each request in flight, and results repeat them.");
 
+  public static final ConfigOption<Integer> REQUEST_ATTEMPTS =
+      ConfigOptions.key("diffusion.request.attempts")
+          .intType()
+          .defaultValue(3)
+          .withDescription(
+              "How often a request is tried that causes an error which is not the request's own"
+                  + " fault by its reason, from 1: an OutOfMemoryError, a StackOverflowError or a"
+                  + " bug while it is read, composed or encoded; or a device call that was made for"
+                  + " it alone and failed the task, counted across restarts. Then it fails with"
+                  + " reason POISON. diffusion.request.retries counts other errors, which the"
+                  + " device names itself.");
+
+  public static final ConfigOption<Integer> REQUEST_PROCESS_DEATHS =
+      ConfigOptions.key("diffusion.request.process-deaths")
+          .intType()
+          .defaultValue(2)
+          .withDescription(
+              "How often a task manager's process may end while a request is the only one that runs"
+                  + " in it, from 1. Then the request fails with reason POISON. After a process has"
+                  + " ended, requests are run in groups, of which each is half of the one that"
+                  + " ended it, until the request is found. Raise it where processes are often"
+                  + " ended from outside.");
+
   public static final ConfigOption<Integer> DEFAULT_STEPS =
       ConfigOptions.key("diffusion.default.steps")
           .intType()
@@ -336,6 +359,8 @@ public final class DiffusionOptions {
           REQUEST_MAX_PROMPT_LENGTH,
           REQUEST_MAX_ATTRIBUTES,
           REQUEST_MAX_ATTRIBUTES_SIZE,
+          REQUEST_ATTEMPTS,
+          REQUEST_PROCESS_DEATHS,
           DEFAULT_STEPS,
           DEFAULT_GUIDANCE_SCALE,
           DEFAULT_SCHEDULER,

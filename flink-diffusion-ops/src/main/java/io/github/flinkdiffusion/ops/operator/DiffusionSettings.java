@@ -28,6 +28,8 @@ record DiffusionSettings(
     OutputOrder outputOrder,
     Duration requestTimeout,
     int requestRetries,
+    int requestAttempts,
+    int requestProcessDeaths,
     Integer defaultSteps,
     Double defaultGuidanceScale,
     String defaultScheduler,
@@ -75,6 +77,8 @@ record DiffusionSettings(
         config.get(DiffusionOptions.OUTPUT_ORDER),
         timeout,
         retries,
+        atLeast(1, DiffusionOptions.REQUEST_ATTEMPTS, config),
+        atLeast(1, DiffusionOptions.REQUEST_PROCESS_DEATHS, config),
         config.get(DiffusionOptions.DEFAULT_STEPS),
         config.get(DiffusionOptions.DEFAULT_GUIDANCE_SCALE),
         config.get(DiffusionOptions.DEFAULT_SCHEDULER),
@@ -94,6 +98,10 @@ record DiffusionSettings(
         batchRows == null ? OptionalInt.empty() : OptionalInt.of(batchRows),
         batchAging,
         Optional.of(Events.spec(EXAMPLE, this)));
+  }
+
+  Suspects.Limits attempts() {
+    return new Suspects.Limits(requestAttempts, requestProcessDeaths);
   }
 
   /** The picture as it is encoded. */

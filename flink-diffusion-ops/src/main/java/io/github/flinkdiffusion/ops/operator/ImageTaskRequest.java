@@ -302,6 +302,11 @@ final class ImageTaskRequest extends Request {
     }
 
     @Override
+    public void onSuspected(int callSize) {
+      host.suspected(ImageTaskRequest.this, callSize);
+    }
+
+    @Override
     public void onFailed(RequestFailure failure) {
       fail(Events.reason(failure.kind()), failure.message());
     }

@@ -29,6 +29,9 @@ final class PromptRequest extends Request implements RequestListener {
   private final Optional<TrajectorySnapshot> restored;
   private final AtomicBoolean previewUnderWay = new AtomicBoolean();
 
+  /** Whether it may run. Task thread only. */
+  private boolean begun;
+
   /** Null when it never went to the device, and when it has its outcome. Task thread only. */
   private Ticket ticket;
 
@@ -50,6 +53,7 @@ final class PromptRequest extends Request implements RequestListener {
 
   @Override
   void begin() {
+    begun = true;
     if (restored.isPresent()) {
       TrajectorySnapshot trajectory = restored.get();
       List<String> differences =
@@ -87,7 +91,12 @@ final class PromptRequest extends Request implements RequestListener {
 
   @Override
   void cancel(CancelEvent why) {
-    if (ticket != null) {
+    if (!begun) {
+      fail(
+          FailureReason.CANCELLED,
+          Events.cancelled(
+              "Request %s was cancelled before it was begun.".formatted(prompt.getId()), why));
+    } else if (ticket != null) {
       cancellation = why;
       host.session().cancel(ticket);
     }
@@ -101,6 +110,9 @@ final class PromptRequest extends Request implements RequestListener {
   /** Until its picture is encoded and stored, that is the trajectory that it is decoded from. */
   @Override
   InFlight underWay() {
+    if (ticket == null && restored.isPresent()) {
+      return new InFlight.Running(timestamp, prompt, restored.get());
+    }
     return ticket != null && ticket.rest() instanceof Work.Resumed resumed
         ? new InFlight.Running(timestamp, prompt, resumed.snapshot())
         : new InFlight.Waiting(timestamp, prompt);
@@ -158,6 +170,11 @@ final class PromptRequest extends Request implements RequestListener {
                     Events.image(
                         prompt, image, host.batcher().model(), host.settings(), host.payloads()))),
         "encoded or stored");
+  }
+
+  @Override
+  public void onSuspected(int callSize) {
+    host.suspected(this, callSize);
   }
 
   @Override

@@ -95,6 +95,11 @@ abstract class Request {
     end(new Outcome.Failure(Events.failure(event, reason, message)));
   }
 
+  /** Ends it without running it, since it is known what that does. */
+  final void poisoned(String why) {
+    fail(FailureReason.POISON, "Request %s is not tried any more: %s.".formatted(event.id(), why));
+  }
+
   /**
    * How it is handed to the device now.
    *

@@ -2,6 +2,7 @@ package io.github.flinkdiffusion.ops.operator;
 
 import io.github.flinkdiffusion.connector.event.EventCodec;
 import io.github.flinkdiffusion.connector.event.ImageTaskEvent;
+import io.github.flinkdiffusion.connector.event.Payloads;
 import io.github.flinkdiffusion.connector.event.PromptEvent;
 import io.github.flinkdiffusion.connector.event.RecordPosition;
 import java.util.Map;
@@ -27,6 +28,17 @@ sealed interface RequestEvent {
 
   /** As it stands in Kafka. */
   byte[] encoded();
+
+  /**
+   * What tells it from all others, in every attempt: its place in Kafka, else the digest of what it
+   * says. Two requests of one id are two, unless nothing else tells them apart either.
+   */
+  default String key() {
+    RecordPosition origin = origin();
+    return origin == null
+        ? Payloads.sha256(encoded())
+        : "%s/%d@%d".formatted(origin.getTopic(), origin.getPartition(), origin.getOffset());
+  }
 
   /** A picture from text. */
   record Prompt(PromptEvent event) implements RequestEvent {

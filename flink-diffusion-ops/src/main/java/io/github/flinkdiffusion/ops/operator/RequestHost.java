@@ -44,6 +44,13 @@ interface RequestHost {
   /** Fails the task, by mail; any thread. */
   void failTask(String message, Throwable cause);
 
+  /**
+   * The request took part in the call that the device failed in; any thread.
+   *
+   * @param callSize how many took part, of all subtasks
+   */
+  void suspected(Request request, int callSize);
+
   /** The request has its outcome; called once, by any thread. */
   void ended(Request request);
 

@@ -252,6 +252,8 @@ class TextToImageTest {
             .outputOrder(OutputOrder.ORDERED)
             .requestTimeout(Duration.ofSeconds(8))
             .requestRetries(3)
+            .requestAttempts(4)
+            .requestProcessDeaths(13)
             .defaultSteps(9)
             .defaultGuidanceScale(1.5)
             .defaultScheduler("DDIMScheduler")
@@ -298,6 +300,8 @@ class TextToImageTest {
                 OutputOrder.ORDERED,
                 Duration.ofSeconds(8),
                 3,
+                4,
+                13,
                 9,
                 1.5,
                 "DDIMScheduler",
