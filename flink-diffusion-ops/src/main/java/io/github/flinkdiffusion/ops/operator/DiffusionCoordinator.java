@@ -1,12 +1,14 @@
 package io.github.flinkdiffusion.ops.operator;
 
 import java.io.IOException;
+import java.util.Arrays;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.concurrent.CompletableFuture;
 import org.apache.flink.api.common.JobID;
 import org.apache.flink.api.common.typeutils.base.array.BytePrimitiveArraySerializer;
+import org.apache.flink.core.memory.DataOutputSerializer;
 import org.apache.flink.runtime.jobgraph.OperatorID;
 import org.apache.flink.runtime.operators.coordination.CoordinationRequest;
 import org.apache.flink.runtime.operators.coordination.CoordinationRequestHandler;
@@ -132,8 +134,10 @@ final class DiffusionCoordinator implements OperatorCoordinator, CoordinationReq
    * which does not know the job's classes.
    */
   private static CoordinationResponse carrying(Verdict verdict) throws IOException {
-    return new CollectCoordinationResponse(
-        "", 0, List.of(InstantiationUtil.serializeObject(verdict)));
+    byte[] bytes = InstantiationUtil.serializeObject(verdict);
+    DataOutputSerializer out = new DataOutputSerializer(Integer.BYTES + bytes.length);
+    BytePrimitiveArraySerializer.INSTANCE.serialize(bytes, out);
+    return new CollectCoordinationResponse("", 0, List.of(out.getCopyOfBuffer()));
   }
 
   /** What {@link #carrying} carries; null, from a harness without coordinators, is free. */
@@ -206,7 +210,7 @@ final class DiffusionCoordinator implements OperatorCoordinator, CoordinationReq
     if (checkpointData == null || checkpointData.length < ID_BYTES) {
       return;
     }
-    byte[] job = java.util.Arrays.copyOf(checkpointData, ID_BYTES);
+    byte[] job = Arrays.copyOf(checkpointData, ID_BYTES);
     if (!new JobID(job).equals(context.getJobID())) {
       return;
     }
@@ -216,7 +220,7 @@ final class DiffusionCoordinator implements OperatorCoordinator, CoordinationReq
           id ->
               Suspects.restore(
                   limits,
-                  java.util.Arrays.copyOfRange(checkpointData, ID_BYTES, checkpointData.length)));
+                  Arrays.copyOfRange(checkpointData, ID_BYTES, checkpointData.length)));
     }
   }
 
