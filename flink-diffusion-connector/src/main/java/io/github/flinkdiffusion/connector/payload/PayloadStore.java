@@ -310,17 +310,8 @@ public final class PayloadStore {
         throw damaged(reference, "has %d bytes".formatted(status.getLen()));
       }
       return reading.from(fileSystem, location);
-    } catch (FileNotFoundException e) {
-      throw new PayloadException(
-          PayloadException.Kind.MISSING,
-          "Cannot read payload %s: there is no such file (%s)."
-              .formatted(reference.getUri(), reason(e)),
-          e);
     } catch (IOException e) {
-      throw new PayloadException(
-          PayloadException.Kind.UNAVAILABLE,
-          "Cannot read payload %s: %s.".formatted(reference.getUri(), reason(e)),
-          e);
+      throw FileTrouble.of(e).reading(reference.getUri(), e);
     }
   }
 

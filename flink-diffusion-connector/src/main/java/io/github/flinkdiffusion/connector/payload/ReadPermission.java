@@ -47,15 +47,18 @@ final class ReadPermission {
       return new Location(
           Location.LOCAL_SCHEME, "", List.of(real.toString().substring(1).split("/")));
     } catch (NoSuchFileException e) {
-      throw new PayloadException(
-          PayloadException.Kind.MISSING,
-          "Cannot read payload %s: there is no such file.".formatted(location),
-          e);
+      throw Files.isDirectory(folder.toLocalPath())
+          ? new PayloadException(
+              PayloadException.Kind.MISSING,
+              "Cannot read payload %s: there is no such file.".formatted(location),
+              e)
+          : new PayloadException(
+              PayloadException.Kind.UNAVAILABLE,
+              "Cannot read payload %s: the folder %s that this job may read is not there."
+                  .formatted(location, folder),
+              e);
     } catch (IOException e) {
-      throw new PayloadException(
-          PayloadException.Kind.UNAVAILABLE,
-          "Cannot read payload %s: %s.".formatted(location, e),
-          e);
+      throw FileTrouble.of(e).reading(location.toString(), e);
     }
   }
 

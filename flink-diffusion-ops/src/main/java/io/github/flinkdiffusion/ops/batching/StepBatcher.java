@@ -45,9 +45,9 @@ import java.util.function.ToIntFunction;
  * Step-level batching on one device: before every call it is decided anew who takes part.
  *
  * <p>The loop, {@link #runOnce}, makes one device call at a time and is run by one thread. Between
- * two calls (the <em>boundary</em>) requests join, leave and expire. Encoding and decoding are calls
- * of their own and alternate with steps, so running trajectories wait for one such call at most. So
- * do previews, for which there is time when nothing else waits.
+ * two calls (the <em>boundary</em>) requests join, leave and expire. Encoding and decoding are
+ * calls of their own and alternate with steps, so running trajectories wait for one such call at
+ * most. So do previews, for which there is time when nothing else waits.
  *
  * <p>Nobody waits for a call: other threads leave word for the next boundary, and read at any time
  * what is left of a request, {@link Ticket#rest}. No lock is held while the device works.

@@ -1,5 +1,9 @@
 package io.github.flinkdiffusion.ops.image;
 
+import java.io.IOException;
+import java.nio.file.FileSystemException;
+import java.util.Set;
+
 /**
  * A picture can not be read, written or shown; the message says why, with the value found and what
  * is accepted.
@@ -7,11 +11,36 @@ package io.github.flinkdiffusion.ops.image;
 public final class ImageException extends RuntimeException {
   private static final long serialVersionUID = 1L;
 
+  /** What the operating system says of a disk, not of a file's content. */
+  private static final Set<String> TROUBLE =
+      Set.of(
+          "Input/output error",
+          "No space left on device",
+          "Disk quota exceeded",
+          "Too many open files",
+          "Stale file handle",
+          "Read-only file system",
+          "Connection timed out",
+          "Transport endpoint is not connected");
+
   public ImageException(String message) {
     super(message);
   }
 
   public ImageException(String message, Throwable cause) {
     super(message, cause);
+  }
+
+  /** True when a file system was the reason, so that the same call may succeed later. */
+  public boolean mayPass() {
+    for (Throwable cause = getCause(); cause != null; cause = cause.getCause()) {
+      if (cause instanceof FileSystemException
+          || cause instanceof IOException
+              && cause.getMessage() != null
+              && TROUBLE.contains(cause.getMessage())) {
+        return true;
+      }
+    }
+    return false;
   }
 }

@@ -148,6 +148,16 @@ public abstract class DiffusionBuilder<E extends SpecificRecord, B extends Diffu
     return option(DiffusionOptions.REQUEST_PROCESS_DEATHS, deaths);
   }
 
+  /** {@link DiffusionOptions#OUTAGE_RETRY_TIME}. */
+  public B outageRetryTime(Duration time) {
+    return option(DiffusionOptions.OUTAGE_RETRY_TIME, time);
+  }
+
+  /** {@link DiffusionOptions#OUTAGE_ACTION}. */
+  public B outageAction(OutageAction action) {
+    return option(DiffusionOptions.OUTAGE_ACTION, action);
+  }
+
   /** {@link DiffusionOptions#DEFAULT_STEPS}. */
   public B defaultSteps(int steps) {
     return option(DiffusionOptions.DEFAULT_STEPS, steps);

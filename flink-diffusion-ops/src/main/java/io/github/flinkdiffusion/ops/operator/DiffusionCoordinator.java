@@ -219,8 +219,7 @@ final class DiffusionCoordinator implements OperatorCoordinator, CoordinationReq
           context.getJobID(),
           id ->
               Suspects.restore(
-                  limits,
-                  Arrays.copyOfRange(checkpointData, ID_BYTES, checkpointData.length)));
+                  limits, Arrays.copyOfRange(checkpointData, ID_BYTES, checkpointData.length)));
     }
   }
 

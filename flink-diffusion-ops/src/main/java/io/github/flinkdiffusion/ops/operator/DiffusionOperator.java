@@ -627,6 +627,11 @@ abstract class DiffusionOperator extends AbstractStreamOperator<ImageEvent> {
     }
 
     @Override
+    public void later(Duration after, Runnable then) {
+      mail(() -> DiffusionOperator.this.later(after, then), "try again later");
+    }
+
+    @Override
     public void suspected(Request request, int callSize) {
       suspects.add(request);
       suspectCallSize = callSize;

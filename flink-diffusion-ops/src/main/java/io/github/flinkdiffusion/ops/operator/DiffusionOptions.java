@@ -260,6 +260,27 @@ public final class DiffusionOptions {
                   + " ended it, until the request is found. Raise it where processes are often"
                   + " ended from outside.");
 
+  public static final ConfigOption<Duration> OUTAGE_RETRY_TIME =
+      ConfigOptions.key("diffusion.outage.retry-time")
+          .durationType()
+          .defaultValue(Duration.ofMinutes(5))
+          .withDescription(
+              "How long an image is read or stored again while a file system does not answer (the"
+                  + " payload store cannot be reached, a disk is full or has errors), from zero."
+                  + " Attempts are up to 15 s apart. Other requests, checkpoints and cancellations"
+                  + " go on meanwhile.");
+
+  public static final ConfigOption<OutageAction> OUTAGE_ACTION =
+      ConfigOptions.key("diffusion.outage.action")
+          .enumType(OutageAction.class)
+          .defaultValue(OutageAction.FAIL_TASK)
+          .withDescription(
+              "What happens after diffusion.outage.retry-time. FAIL_TASK: the task fails and Flink"
+                  + " restarts it, so nothing is lost however long the outage is. FAIL_REQUEST: the"
+                  + " request fails with reason PAYLOAD, and others go on. A file that a request"
+                  + " names and that nobody can read fails the task at most"
+                  + " diffusion.request.attempts times.");
+
   public static final ConfigOption<Integer> DEFAULT_STEPS =
       ConfigOptions.key("diffusion.default.steps")
           .intType()
@@ -361,6 +382,8 @@ public final class DiffusionOptions {
           REQUEST_MAX_ATTRIBUTES_SIZE,
           REQUEST_ATTEMPTS,
           REQUEST_PROCESS_DEATHS,
+          OUTAGE_RETRY_TIME,
+          OUTAGE_ACTION,
           DEFAULT_STEPS,
           DEFAULT_GUIDANCE_SCALE,
           DEFAULT_SCHEDULER,

@@ -30,6 +30,8 @@ record DiffusionSettings(
     int requestRetries,
     int requestAttempts,
     int requestProcessDeaths,
+    Duration outageRetryTime,
+    OutageAction outageAction,
     Integer defaultSteps,
     Double defaultGuidanceScale,
     String defaultScheduler,
@@ -61,6 +63,10 @@ record DiffusionSettings(
     if (timeout != null && (timeout.isNegative() || timeout.isZero())) {
       throw refused(DiffusionOptions.REQUEST_TIMEOUT, timeout, "a time above zero, or none");
     }
+    Duration outage = config.get(DiffusionOptions.OUTAGE_RETRY_TIME);
+    if (outage.isNegative()) {
+      throw refused(DiffusionOptions.OUTAGE_RETRY_TIME, outage, "a time from zero");
+    }
     int retries = config.get(DiffusionOptions.REQUEST_RETRIES);
     if (retries < 0 || retries > MOST_RETRIES) {
       throw refused(
@@ -79,6 +85,8 @@ record DiffusionSettings(
         retries,
         atLeast(1, DiffusionOptions.REQUEST_ATTEMPTS, config),
         atLeast(1, DiffusionOptions.REQUEST_PROCESS_DEATHS, config),
+        outage,
+        config.get(DiffusionOptions.OUTAGE_ACTION),
         config.get(DiffusionOptions.DEFAULT_STEPS),
         config.get(DiffusionOptions.DEFAULT_GUIDANCE_SCALE),
         config.get(DiffusionOptions.DEFAULT_SCHEDULER),

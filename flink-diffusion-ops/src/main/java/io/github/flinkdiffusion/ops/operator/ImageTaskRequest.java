@@ -57,6 +57,8 @@ final class ImageTaskRequest extends Request {
   /** True when the task has ended; then whoever opens it closes it, too. */
   private volatile boolean discarded;
 
+  private final Attempts opening;
+
   /** Null until it is opened. */
   private OpenImageTask open;
 
@@ -75,6 +77,7 @@ final class ImageTaskRequest extends Request {
     super(host, new RequestEvent.ImageTask(task), timestamp);
     this.task = task;
     this.restored = restored;
+    this.opening = attempts(READ);
   }
 
   @Override
@@ -160,7 +163,9 @@ final class ImageTaskRequest extends Request {
             closeImages();
           }
         },
-        "read");
+        opening,
+        // Others may be opened while it waits.
+        () -> host.turns().add(this));
   }
 
   private void opened(OpenImageTask ready) {

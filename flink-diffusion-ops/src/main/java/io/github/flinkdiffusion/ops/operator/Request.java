@@ -15,11 +15,18 @@ import java.util.OptionalLong;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.atomic.AtomicBoolean;
 import org.apache.flink.streaming.runtime.streamrecord.StreamRecord;
+import org.slf4j.Logger;
+import org.slf4j.LoggerFactory;
 
 /** One request from its arrival until its result is put out. */
 abstract class Request {
   /** A deadline that is further away than this is none; also keeps nanoseconds within a long. */
   private static final long MOST_MILLIS_LEFT = Duration.ofDays(365).toMillis();
+
+  private static final Logger LOG = LoggerFactory.getLogger(Request.class);
+
+  /** What is done with files that a request names. */
+  static final String READ = "read";
 
   final RequestHost host;
 
@@ -140,33 +147,92 @@ abstract class Request {
   }
 
   /**
-   * Does CPU work for this request on the subtask's pool. What is wrong with the request's own data
-   * ends the request; a store that can not be reached and every other error fails the task.
+   * Does CPU work for this request on the subtask's pool, and again when that may help; see {@link
+   * Attempts}. What is wrong with the request's own data ends the request.
    *
    * @param what is being done, for messages: "read", "encoded or stored"
    */
   final void work(Runnable task, String what) {
+    Attempts attempts = attempts(what);
+    work(task, attempts, () -> again(task, attempts));
+  }
+
+  final Attempts attempts(String what) {
+    return new Attempts(what, host.settings());
+  }
+
+  private void again(Runnable task, Attempts attempts) {
+    if (!outcome.isDone()) {
+      work(task, attempts, () -> again(task, attempts));
+    }
+  }
+
+  /**
+   * @param again tries once more; task thread
+   */
+  final void work(Runnable task, Attempts attempts, Runnable again) {
     host.work(
         () -> {
           try {
             task.run();
-          } catch (InvalidRequestException | ImageException e) {
+          } catch (InvalidRequestException e) {
             fail(FailureReason.INVALID_REQUEST, e.getMessage());
+          } catch (ImageException e) {
+            if (e.mayPass()) {
+              outage(e, attempts, again);
+            } else {
+              fail(FailureReason.INVALID_REQUEST, e.getMessage());
+            }
           } catch (PayloadException e) {
-            if (e.kind() == PayloadException.Kind.UNAVAILABLE) {
-              failTask(what, e);
+            if (e.mayPass()) {
+              outage(e, attempts, again);
             } else {
               fail(FailureReason.PAYLOAD, e.getMessage());
             }
+          } catch (LinkageError e) {
+            // A class of ours is not there or broken: no request can be done in this process.
+            failTask(attempts.what(), e);
           } catch (RuntimeException | Error e) {
-            failTask(what, e);
+            error(e, attempts, again);
           }
         });
   }
 
+  private void error(Throwable cause, Attempts attempts, Runnable again) {
+    if (attempts.failed()) {
+      LOG.warn("Request {} is tried again.", event.id(), cause);
+      host.later(attempts.delay(), again);
+    } else {
+      fail(
+          FailureReason.POISON,
+          "Request %s could not be %s in %d attempts (%s): %s"
+              .formatted(
+                  event.id(),
+                  attempts.what(),
+                  host.settings().requestAttempts(),
+                  DiffusionOptions.REQUEST_ATTEMPTS.key(),
+                  cause));
+    }
+  }
+
+  private void outage(RuntimeException cause, Attempts attempts, Runnable again) {
+    if (attempts.waitsOn(host.now())) {
+      LOG.info("Request {} waits for files: {}", event.id(), cause.getMessage());
+      host.later(attempts.delay(), again);
+    } else if (host.settings().outageAction() == OutageAction.FAIL_REQUEST) {
+      fail(FailureReason.PAYLOAD, cause.getMessage());
+    } else {
+      if (attempts.what().equals(READ)) {
+        // The file may be one that nobody can read: its request must not stop the job for ever.
+        host.suspected(this, 1);
+      }
+      failTask(attempts.what(), cause);
+    }
+  }
+
   private void failTask(String what, Throwable cause) {
     host.failTask(
-        "The picture of request %s could not be %s: %s".formatted(event.id(), what, cause), cause);
+        "The image of request %s could not be %s: %s".formatted(event.id(), what, cause), cause);
   }
 
   /** Notes a step that was made on the device's thread, and tells of it. */

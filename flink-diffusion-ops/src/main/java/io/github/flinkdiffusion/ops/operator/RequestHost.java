@@ -5,6 +5,7 @@ import io.github.flinkdiffusion.connector.payload.PayloadStore;
 import io.github.flinkdiffusion.ops.batching.BatchSession;
 import io.github.flinkdiffusion.ops.batching.StepBatcher;
 import java.nio.file.Path;
+import java.time.Duration;
 import org.apache.flink.streaming.runtime.streamrecord.StreamRecord;
 import org.apache.flink.util.function.ThrowingRunnable;
 
@@ -29,7 +30,7 @@ interface RequestHost {
   /** Folder of this machine for files that outlive no attempt. */
   Path scratch();
 
-  /** Milliseconds since 1970-01-01 UTC; task thread. */
+  /** Milliseconds since 1970-01-01 UTC; any thread. */
   long now();
 
   /**
@@ -40,6 +41,9 @@ interface RequestHost {
 
   /** Sends a mail to the task's thread, unless the task has ended; any thread. */
   void mail(ThrowingRunnable<? extends Exception> action, String what);
+
+  /** Runs it on the task's thread after a time, unless the task has ended; any thread. */
+  void later(Duration after, Runnable then);
 
   /** Fails the task, by mail; any thread. */
   void failTask(String message, Throwable cause);

@@ -66,18 +66,23 @@ final class Suspects {
     }
   }
 
-  /** Requests read by a seat's current attempt, as far as said. */
+  /** Requests read by a seat's current attempt: as it says, or as they end while it asks. */
   private static final class Reads {
     final int uncounted;
-    long count;
+    long said;
+    long ended;
     long base;
 
     Reads(int uncounted) {
       this.uncounted = uncounted;
     }
 
+    long count() {
+      return said + ended;
+    }
+
     long sinceCheckpoint() {
-      return count - base + uncounted;
+      return count() - base + uncounted;
     }
   }
 
@@ -105,6 +110,9 @@ final class Suspects {
 
   /** How many requests may still come that were read before the failure. */
   private long toCome;
+
+  /** Who was here, and had not ended, when nothing was left to come. */
+  private final Set<String> late = new HashSet<>();
 
   /** Disjoint; a group of one was alone, or is what is left of a larger one. */
   private final List<Set<String>> groups = new ArrayList<>();
@@ -200,6 +208,7 @@ final class Suspects {
     if (ranFreely && !ranWatched.isEmpty()) {
       ranWatched.forEach(this::suspectOnceMore);
     } else if (!ranWatched.isEmpty()) {
+      watch(); // it may have ended just before
       accuse(ranWatched, ranWatched.size() == 1, true);
     }
   }
@@ -207,7 +216,7 @@ final class Suspects {
   synchronized void hasRead(CoordinatorRequest.Speaker who, long count) {
     Member member = members.get(seat(who));
     if (member != null && member.who.equals(who)) {
-      reads.get(seat(who)).count = count;
+      reads.get(seat(who)).said = count;
     }
   }
 
@@ -293,10 +302,11 @@ final class Suspects {
     if (member == null || !member.who.equals(who)) {
       return Verdict.WAIT; // its time is over, and nobody reads this
     }
-    ended.forEach(this::ended);
+    reads.get(seat).ended += ended.size();
     member.running.clear();
     member.held = Set.copyOf(held);
     member.asked = true;
+    ended.forEach(this::ended);
     turns.remove(who.process(), seat);
     if (!watched) {
       member.free = true;
@@ -322,16 +332,19 @@ final class Suspects {
   }
 
   private void ended(String key) {
+    late.remove(key);
+    if (toCome > 0 && --toCome == 0) {
+      late.clear();
+      members.values().forEach(member -> late.addAll(member.held));
+      late.remove(key);
+    }
     if (poison.containsKey(key)) {
       settled.add(key);
       return;
     }
     guilt.remove(key);
     removeFromGroups(key);
-    if (cleared.remove(key) == null && toCome > 0) {
-      toCome--;
-      allSuspected &= toCome > 0;
-    }
+    cleared.remove(key);
     cleared.put(key, ++clearings);
     if (cleared.size() > MOST_CLEARED) {
       cleared.remove(cleared.keySet().iterator().next());
@@ -354,7 +367,7 @@ final class Suspects {
     Set<String> accused = new HashSet<>();
     groups.forEach(accused::addAll);
     List<String> others = candidates.stream().filter(key -> !accused.contains(key)).toList();
-    if (allSuspected && !others.isEmpty()) {
+    if (allSuspected && !replayIsThrough() && !others.isEmpty()) {
       return half(others, others.size());
     }
     // Those that were alone come last, when all others are through, or they would never come.
@@ -369,7 +382,7 @@ final class Suspects {
 
   synchronized void checkpointBegins(long id) {
     Map<Seat, Long> counts = new HashMap<>();
-    reads.forEach((seat, of) -> counts.put(seat, of.count));
+    reads.forEach((seat, of) -> counts.put(seat, of.count()));
     marks.put(id, new Mark(id, counts, clearings, Set.copyOf(settled), replayIsThrough()));
     if (marks.size() > MOST_PENDING) {
       marks.remove(marks.keySet().iterator().next());
@@ -379,6 +392,7 @@ final class Suspects {
   private boolean replayIsThrough() {
     return watched
         && toCome == 0
+        && late.isEmpty()
         && members.values().stream().allMatch(member -> member.asked || member.free);
   }
 
@@ -398,6 +412,7 @@ final class Suspects {
     }
     if (watched && mark.replayed() && groups.isEmpty() && poison.isEmpty()) {
       watched = false;
+      allSuspected = false;
       cleared.clear();
       guilt.clear();
     }

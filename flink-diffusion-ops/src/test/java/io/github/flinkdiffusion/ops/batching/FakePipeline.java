@@ -69,6 +69,9 @@ public final class FakePipeline implements DiffusionPipeline {
   /** Told the rows of each network call when it begins; tests let time pass in it. */
   public volatile IntConsumer beforeStep = rows -> {};
 
+  /** Run whenever it is asked which model it is, as encoding an image does; tests fail in it. */
+  public volatile Runnable whenAskedForItsModel = () -> {};
+
   /** Of the heap, for each request; unknown as long as it is 0. */
   public volatile long trajectoryBytes;
 
@@ -113,6 +116,7 @@ public final class FakePipeline implements DiffusionPipeline {
 
   @Override
   public ModelInfo model() {
+    whenAskedForItsModel.run();
     return model;
   }
 

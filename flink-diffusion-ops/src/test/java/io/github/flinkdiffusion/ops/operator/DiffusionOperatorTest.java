@@ -48,6 +48,7 @@ import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.EnumSource;
+import org.junit.jupiter.params.provider.MethodSource;
 import org.junit.jupiter.params.provider.ValueSource;
 
 /** The operator in Flink's harness; the device works call by call as the test says. */
@@ -313,6 +314,64 @@ class DiffusionOperatorTest {
       assertThat(subtask.snapshot()).as("what was left before the call is not lost").isNotNull();
       assertThatThrownBy(() -> subtask.harness.processElement(prompt("b", 1), 0))
           .hasMessageContaining("The device broke.");
+    }
+  }
+
+  static List<Throwable> errors() {
+    return List.of(
+        new OutOfMemoryError("Java heap space"),
+        new StackOverflowError(),
+        new IllegalStateException("a bug"));
+  }
+
+  private static void fail(Throwable error) {
+    if (error instanceof Error e) {
+      throw e;
+    }
+    throw (RuntimeException) error;
+  }
+
+  @ParameterizedTest
+  @MethodSource("errors")
+  void anErrorWhileAnImageIsEncodedIsTriedAgainAndThenOnlyItsRequestFails(Throwable error)
+      throws Exception {
+    try (Subtask subtask = open()) {
+      subtask.harness.processElement(prompt("a", 1), 0);
+      while (devices.deviceCall()) {}
+      pipelines.last().whenAskedForItsModel = () -> fail(error);
+      for (int attempt = 1; attempt <= 3; attempt++) {
+        assertThat(subtask.failures()).isEmpty();
+        assertThat(devices.encodeOne()).as("attempt %d", attempt).isTrue();
+        subtask.deliverAllMail();
+        subtask.harness.setProcessingTime(attempt * 60_000);
+        subtask.deliverAllMail();
+      }
+      pipelines.last().whenAskedForItsModel = () -> {};
+      subtask.harness.processElement(prompt("b", 1), 0);
+      subtask.settle(devices);
+
+      assertThat(subtask.failures())
+          .extracting(FailureEvent::getId, FailureEvent::getReason)
+          .containsExactly(tuple("a", FailureReason.POISON));
+      assertThat(EventCodec.prompts().decode(subtask.failures().get(0).getOriginal().array()))
+          .isEqualTo(prompt("a", 1));
+      assertThat(subtask.imageIds()).containsExactly("b");
+    }
+  }
+
+  @Test
+  void anErrorThatPassesCostsNothing() throws Exception {
+    try (Subtask subtask = open()) {
+      subtask.harness.processElement(prompt("a", 1), 0);
+      while (devices.deviceCall()) {}
+      pipelines.last().whenAskedForItsModel = () -> fail(new OutOfMemoryError());
+      devices.encodeOne();
+      pipelines.last().whenAskedForItsModel = () -> {};
+      subtask.deliverAllMail();
+      subtask.harness.setProcessingTime(1_000);
+      subtask.settle(devices);
+
+      assertThat(subtask.imageIds()).containsExactly("a");
     }
   }
 
@@ -858,19 +917,73 @@ class DiffusionOperatorTest {
   }
 
   @Test
-  void aStoreThatDoesNotTakeAPictureFailsTheTask(@TempDir Path folder) throws Exception {
+  void aStoreThatDoesNotAnswerIsTriedAgainForATimeAndThenFailsTheTask(@TempDir Path folder)
+      throws Exception {
     Path file = Files.writeString(folder.resolve("file"), "");
     try (Subtask subtask = open(storingIn(file.resolve("store")))) {
-      PromptEvent large = prompt("a", 1);
-      large.setWidth(32);
-      large.setHeight(32);
-      subtask.harness.processElement(large, 0);
-      while (devices.deviceCall() || devices.encodeOne()) {}
+      subtask.harness.processElement(large("a"), 0);
+      work(subtask);
+      subtask.harness.setProcessingTime(299_000);
+      work(subtask);
+      assertThat(devices.encodeOne()).as("a thread is occupied").isFalse();
+      assertThat(subtask.inFlight()).isOne();
 
-      assertThatThrownBy(subtask::deliverAllMail)
+      subtask.harness.setProcessingTime(400_000);
+      assertThatThrownBy(() -> work(subtask))
           .isInstanceOf(DiffusionException.class)
-          .hasMessageContaining("picture of request a could not be encoded or stored");
+          .hasMessageContaining("image of request a could not be encoded or stored");
     }
+  }
+
+  @Test
+  void aStoreThatIsBackIsUsed(@TempDir Path folder) throws Exception {
+    Path file = Files.writeString(folder.resolve("file"), "");
+    try (Subtask subtask = open(storingIn(file.resolve("store")))) {
+      subtask.harness.processElement(large("a"), 0);
+      subtask.harness.processElement(prompt("b", 1), 0); // small, needs no store
+      work(subtask);
+      assertThat(subtask.imageIds()).containsExactly("b");
+      subtask.harness.snapshot(1, 1);
+
+      Files.delete(file);
+      subtask.harness.setProcessingTime(1_000);
+      work(subtask);
+      assertThat(subtask.imageIds()).containsExactly("b", "a");
+    }
+  }
+
+  @Test
+  void anOwnerMayLetTheRequestFailInstead(@TempDir Path folder) throws Exception {
+    Path file = Files.writeString(folder.resolve("file"), "");
+    List<Object> options = new ArrayList<>(List.of(storingIn(file.resolve("store"))));
+    options.addAll(
+        List.of(
+            DiffusionOptions.OUTAGE_RETRY_TIME,
+            Duration.ZERO,
+            DiffusionOptions.OUTAGE_ACTION,
+            OutageAction.FAIL_REQUEST));
+    try (Subtask subtask = open(options.toArray())) {
+      subtask.harness.processElement(large("a"), 0);
+      work(subtask);
+
+      assertThat(subtask.failures())
+          .extracting(FailureEvent::getId, FailureEvent::getReason)
+          .containsExactly(tuple("a", FailureReason.PAYLOAD));
+    }
+  }
+
+  private static PromptEvent large(String id) {
+    PromptEvent large = prompt(id, 1);
+    large.setWidth(32);
+    large.setHeight(32);
+    return large;
+  }
+
+  private void work(Subtask subtask) throws Exception {
+    while (devices.deviceCall() || devices.encodeOne()) {
+      subtask.deliverAllMail();
+    }
+    subtask.deliverAllMail();
   }
 
   // ------------------------------------------------------------------ sharing and closing

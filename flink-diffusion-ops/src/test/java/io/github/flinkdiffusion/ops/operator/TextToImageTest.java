@@ -254,6 +254,8 @@ class TextToImageTest {
             .requestRetries(3)
             .requestAttempts(4)
             .requestProcessDeaths(13)
+            .outageRetryTime(Duration.ofSeconds(14))
+            .outageAction(OutageAction.FAIL_REQUEST)
             .defaultSteps(9)
             .defaultGuidanceScale(1.5)
             .defaultScheduler("DDIMScheduler")
@@ -302,6 +304,8 @@ class TextToImageTest {
                 3,
                 4,
                 13,
+                Duration.ofSeconds(14),
+                OutageAction.FAIL_REQUEST,
                 9,
                 1.5,
                 "DDIMScheduler",

@@ -61,6 +61,12 @@ public final class EventDeserializer<T extends SpecificRecord>
       return Decoded.event(event);
     } catch (UndecodableEventException e) {
       return failure(record, record.value(), FailureReason.UNDECODABLE, e.getMessage());
+    } catch (StackOverflowError e) {
+      return failure(
+          record,
+          record.value(),
+          FailureReason.UNDECODABLE,
+          "The bytes are nested more deeply than can be read.");
     } catch (OutOfMemoryError e) {
       if (record.value().length < LARGE_RECORD_BYTES) {
         throw e; // something else took the heap

@@ -1,0 +1,11 @@
+package io.github.flinkdiffusion.ops.operator;
+
+/**
+ * What happens when a file system has not answered for {@link DiffusionOptions#OUTAGE_RETRY_TIME}.
+ */
+public enum OutageAction {
+  /** The task fails and Flink restarts it: nothing is lost, and the job stands still meanwhile. */
+  FAIL_TASK,
+  /** The request fails with reason PAYLOAD and its original, and the others go on. */
+  FAIL_REQUEST
+}
