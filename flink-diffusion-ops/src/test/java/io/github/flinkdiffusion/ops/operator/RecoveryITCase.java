@@ -210,6 +210,8 @@ class RecoveryITCase {
         CloseableIterator<FailureEvent> failureResults = before.failures().collectAsync()) {
       JobClient job = first.executeAsync("before the savepoint");
       Scenario.checkpointWithTrajectories.await();
+      // What ends after the savepoint would be put out by both jobs: this sink has no transactions.
+      Scenario.frozen = true;
       savepoint =
           client
               .stopWithSavepoint(
@@ -222,6 +224,7 @@ class RecoveryITCase {
     assertThat(images).hasSizeLessThan(PROMPTS - PROMPTS / 25);
 
     Scenario.holdTrajectories = false;
+    Scenario.frozen = false;
     Configuration resumed = configuration();
     resumed.set(StateRecoveryOptions.SAVEPOINT_PATH, savepoint);
     // The collecting sinks have no uid; what they had is in the lists already.
@@ -379,6 +382,9 @@ class RecoveryITCase {
     /** Trajectories do not come to their end. */
     static volatile boolean holdTrajectories;
 
+    /** No trajectory moves. */
+    static volatile boolean frozen;
+
     static volatile boolean failed;
 
     /** Of network calls: one has begun; they may end. */
@@ -395,6 +401,7 @@ class RecoveryITCase {
       checkpointWithTrajectories = new CountDownLatch(1);
       failAfterCheckpoint = false;
       holdTrajectories = false;
+      frozen = false;
       failed = false;
       inCall = new CountDownLatch(0);
       callMayEnd = new CountDownLatch(0);
@@ -421,7 +428,8 @@ class RecoveryITCase {
     /** Some trajectories stay at step 3 while something is still to happen. */
     static boolean holds(Trajectory trajectory) {
       boolean pending = holdTrajectories || failAfterCheckpoint && !failed;
-      return (pending || STUCK.contains(trajectory.request().id())) && trajectory.step() == 3;
+      return frozen
+          || (pending || STUCK.contains(trajectory.request().id())) && trajectory.step() == 3;
     }
 
     static void beforeStep() {
