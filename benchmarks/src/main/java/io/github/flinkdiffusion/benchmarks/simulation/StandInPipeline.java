@@ -138,7 +138,7 @@ public final class StandInPipeline implements DiffusionPipeline {
     @Override
     public TrajectorySnapshot snapshot() {
       return new TrajectorySnapshot(
-          request, MODEL.digest(), step, new float[0], new float[0][], new byte[0]);
+          request, MODEL.basis(), step, new float[0], new float[0][], new byte[0]);
     }
   }
 }
