@@ -3,6 +3,7 @@ package io.github.flinkdiffusion.ops.batching;
 import io.github.flinkdiffusion.ops.pipeline.DiffusionPipeline;
 import java.time.Duration;
 import java.util.HashMap;
+import java.util.List;
 import java.util.Map;
 import java.util.Objects;
 import java.util.concurrent.Callable;
@@ -10,6 +11,7 @@ import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.ExecutionException;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.TimeoutException;
+import java.util.function.Supplier;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 
@@ -48,13 +50,26 @@ public final class SharedBatchers {
   /**
    * What is shared.
    *
-   * @param model names the loaded model: equal for equal weights at equal precision
+   * @param model names the loaded model: its place, precision and so on
    * @param device e.g. {@code cpu}, {@code gpu:0}
+   * @param files equal while nobody has changed the model's files
    */
-  public record Key(String model, String device) {
+  public record Key(String model, String device, String files) {
     public Key {
       Objects.requireNonNull(model, "model");
       Objects.requireNonNull(device, "device");
+      Objects.requireNonNull(files, "files");
+    }
+
+    /** Of a model whose files nobody changes. */
+    public Key(String model, String device) {
+      this(model, device, "");
+    }
+
+    private boolean isElsewise(Key other) {
+      return model.equals(other.model)
+          && device.equals(other.device)
+          && !files.equals(other.files);
     }
   }
 
@@ -100,6 +115,62 @@ public final class SharedBatchers {
    * @throws BatchingException when the model could not be loaded, or the wait was in vain
    */
   public Lease acquire(
+      Key key, BatchSettings settings, Callable<DiffusionPipeline> opener, Patience patience)
+      throws InterruptedException {
+    return acquireAs(key, settings, opener, patience);
+  }
+
+  /**
+   * As the other, for a model whose files may be replaced while others have it loaded. When they
+   * have changed, their content decides: a caller shares a loaded model of equal digest, and
+   * otherwise gets its own, beside the one that runs the earlier weights.
+   *
+   * @param digest of the model as its files are now; called only when they have changed
+   */
+  public Lease acquire(
+      Key key,
+      BatchSettings settings,
+      Callable<DiffusionPipeline> opener,
+      Patience patience,
+      Supplier<String> digest)
+      throws InterruptedException {
+    return acquireAs(ofEqualContent(key, digest), settings, opener, patience);
+  }
+
+  /** The key of a loaded model with the same digest, or the key itself. */
+  private Key ofEqualContent(Key key, Supplier<String> digest) throws InterruptedException {
+    List<Entry> others;
+    synchronized (entries) {
+      others =
+          entries.containsKey(key)
+              ? List.of()
+              : entries.values().stream()
+                  .filter(entry -> !entry.leaving && key.isElsewise(entry.key))
+                  .toList();
+    }
+    if (others.isEmpty()) {
+      return key;
+    }
+    String now = digest.get();
+    for (Entry other : others) {
+      try {
+        if (other.device.batcher().model().digest().equals(now)) {
+          return other.key;
+        }
+      } catch (BatchingException e) {
+        LOG.debug("Model {} was not loaded, so nothing can be the same.", other.key, e);
+      }
+    }
+    LOG.info(
+        "The files of model {} have changed: {} now runs the model with digest {} beside the one that"
+            + " others have loaded.",
+        key.model,
+        key.device,
+        now);
+    return key;
+  }
+
+  private Lease acquireAs(
       Key key, BatchSettings settings, Callable<DiffusionPipeline> opener, Patience patience)
       throws InterruptedException {
     Entry entry = enter(key, settings, opener, patience);

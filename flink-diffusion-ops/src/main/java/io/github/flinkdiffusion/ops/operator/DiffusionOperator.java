@@ -186,10 +186,11 @@ abstract class DiffusionOperator extends AbstractStreamOperator<ImageEvent> {
         services
             .batchers()
             .acquire(
-                new SharedBatchers.Key(pipeline.model(), device),
+                new SharedBatchers.Key(pipeline.model(), device, pipeline.files()),
                 settings.batch(),
                 () -> pipeline.open(device),
-                settings.patience());
+                settings.patience(),
+                pipeline::digest);
     HeapNeed.requireFits(
         lease.batcher(),
         settings.capacity(),

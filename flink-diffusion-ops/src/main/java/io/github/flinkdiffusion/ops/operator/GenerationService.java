@@ -110,10 +110,11 @@ public final class GenerationService implements AutoCloseable {
         ProcessServices.OF_PROCESS
             .batchers()
             .acquire(
-                new SharedBatchers.Key(pipelines.model(), device),
+                new SharedBatchers.Key(pipelines.model(), device, pipelines.files()),
                 settings.diffusion.batch(),
                 () -> pipelines.open(device),
-                settings.diffusion.patience());
+                settings.diffusion.patience(),
+                pipelines::digest);
     Submission how =
         Optional.ofNullable(settings.timeout)
             .map(Submission.DEFAULT::withTimeout)

@@ -52,6 +52,16 @@ final class ModelFolderPipelines implements PipelineFactory {
   }
 
   @Override
+  public String files() {
+    return FilesIdentity.of(settings.files());
+  }
+
+  @Override
+  public String digest() {
+    return Pipelines.digest(settings.path(), settings.on(DeviceSpec.CPU));
+  }
+
+  @Override
   public String resolve(String device) {
     return DeviceSpec.parse(device).toString();
   }

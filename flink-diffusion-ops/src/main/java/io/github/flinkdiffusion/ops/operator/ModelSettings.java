@@ -9,6 +9,7 @@ import io.github.flinkdiffusion.ops.weights.Lora;
 import io.github.flinkdiffusion.ops.weights.WeightsException;
 import java.io.Serializable;
 import java.nio.file.Path;
+import java.util.ArrayList;
 import java.util.List;
 import java.util.Objects;
 import java.util.Optional;
@@ -107,6 +108,16 @@ record ModelSettings(
   /** Where the model is, the same for all spellings of a path. */
   Path path() {
     return Path.of(folder).toAbsolutePath().normalize();
+  }
+
+  /** All that the model is made of. */
+  List<Path> files() {
+    List<Path> files = new ArrayList<>(List.of(path()));
+    loras.forEach(lora -> files.add(lora(lora).file()));
+    if (configs != null) {
+      files.add(Path.of(configs));
+    }
+    return files;
   }
 
   PipelineSettings on(DeviceSpec device) {

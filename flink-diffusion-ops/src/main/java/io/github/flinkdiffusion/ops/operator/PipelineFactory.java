@@ -13,6 +13,22 @@ public interface PipelineFactory extends Serializable {
   String model();
 
   /**
+   * Tells whether the model's files are those that they were; cheap, called for each task. When it
+   * changes, {@link #digest} decides whether the model that is loaded still is the right one.
+   */
+  default String files() {
+    return "";
+  }
+
+  /**
+   * Digest of the model as its files are now, which an opened pipeline's {@code model().digest()}
+   * would be. Called when {@link #files} has changed while the model is loaded; may read them all.
+   */
+  default String digest() {
+    throw new UnsupportedOperationException("A factory whose files change says their digest.");
+  }
+
+  /**
    * The device that is meant by a setting, so that {@code auto} and the name of what it stands for
    * share a model. Called on the task's thread.
    *

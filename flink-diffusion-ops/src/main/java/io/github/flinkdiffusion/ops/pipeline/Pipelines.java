@@ -85,6 +85,11 @@ public final class Pipelines {
     return open(model(folder, settings), pipelineClass, settings);
   }
 
+  /** Digest of the model that {@link #open} would load now, which its {@link ModelInfo} has. */
+  public static String digest(Path folder, PipelineSettings settings) {
+    return model(folder, settings).digest();
+  }
+
   private static ModelFolder model(Path path, PipelineSettings settings) {
     return settings
         .configs()

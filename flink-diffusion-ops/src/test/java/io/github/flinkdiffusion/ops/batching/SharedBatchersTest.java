@@ -3,9 +3,11 @@ package io.github.flinkdiffusion.ops.batching;
 import static io.github.flinkdiffusion.ops.batching.FakePipeline.request;
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
+import static org.assertj.core.api.Assertions.fail;
 
 import io.github.flinkdiffusion.ops.pipeline.DiffusionPipeline;
 import io.github.flinkdiffusion.ops.pipeline.GeneratedImage;
+import io.github.flinkdiffusion.ops.pipeline.ModelInfo;
 import java.time.Duration;
 import java.util.List;
 import java.util.concurrent.Callable;
@@ -299,6 +301,38 @@ class SharedBatchersTest {
       assertThat(fresh.batcher().hasFailed()).isFalse();
       failed.close();
       assertThat(opened.get(1).closed).isFalse();
+    }
+  }
+
+  @Test
+  void whoComesAfterTheFilesWereReplacedRunsWhatIsInThemNow() throws Exception {
+    SharedBatchers.Key before = new SharedBatchers.Key("model", "cpu", "before");
+    SharedBatchers.Key after = new SharedBatchers.Key("model", "cpu", "after");
+    ModelInfo replaced = new ModelInfo("fake", "digest of the new weights");
+    try (SharedBatchers.Lease first =
+            shared.acquire(before, SETTINGS, FakePipeline::new, PATIENCE, () -> fail("not asked"));
+        SharedBatchers.Lease second =
+            shared.acquire(
+                after, SETTINGS, () -> new FakePipeline(replaced), PATIENCE, replaced::digest);
+        SharedBatchers.Lease third =
+            shared.acquire(
+                after, SETTINGS, FakePipeline::new, PATIENCE, () -> fail("loaded already"))) {
+      assertThat(first.batcher().model()).isEqualTo(FakePipeline.MODEL);
+      assertThat(second.batcher().model()).isEqualTo(replaced);
+      assertThat(third.batcher()).isSameAs(second.batcher());
+    }
+  }
+
+  @Test
+  void whoComesAfterTheFilesWereReplacedByEqualOnesSharesTheModel() throws Exception {
+    SharedBatchers.Key before = new SharedBatchers.Key("model", "cpu", "before");
+    SharedBatchers.Key after = new SharedBatchers.Key("model", "cpu", "after");
+    try (SharedBatchers.Lease first =
+            shared.acquire(before, SETTINGS, FakePipeline::new, PATIENCE, () -> fail("not asked"));
+        SharedBatchers.Lease second =
+            shared.acquire(
+                after, SETTINGS, () -> fail("not opened"), PATIENCE, FakePipeline.MODEL::digest)) {
+      assertThat(second.batcher()).isSameAs(first.batcher());
     }
   }
 

@@ -13,6 +13,11 @@ import io.github.flinkdiffusion.ops.pipeline.PipelineSettings;
 import io.github.flinkdiffusion.ops.pipeline.Pipelines;
 import io.github.flinkdiffusion.ops.pipeline.Trajectory;
 import java.nio.file.Path;
+import java.io.IOException;
+import java.nio.file.Files;
+import java.nio.file.attribute.FileTime;
+import java.util.stream.Stream;
+import org.junit.jupiter.api.io.TempDir;
 import java.util.ArrayList;
 import java.util.HashMap;
 import java.util.List;
@@ -156,6 +161,54 @@ class ModelFolderPipelinesTest {
         ModelSettings.of(
             Configuration.fromMap(
                 Map.of("diffusion.model.folder", FOLDER, "diffusion.model.precision", precision))));
+  }
+
+  /** Another job of the task manager holds the model when its weights are replaced in place. */
+  @Test
+  void afterItsWeightsAreReplacedAFolderIsAnotherModelForJobsThatComeThen(@TempDir Path folder)
+      throws Exception {
+    Path model = folder.resolve("model");
+    copy(Path.of(FOLDER), model);
+    ModelFolderPipelines pipelines =
+        new ModelFolderPipelines(
+            ModelSettings.of(
+                Configuration.fromMap(Map.of("diffusion.model.folder", model.toString()))));
+    DiffusionSettings settings = settings(DiffusionOptions.DEVICE, "cpu");
+    PromptEvent prompt =
+        PromptEvent.newBuilder().setId("a").setPrompt("a photo").setSteps(2).setSeed(1L).build();
+    ManualDevices devices = new ManualDevices();
+    try (Subtask first = new Subtask(pipelines, settings, devices.services).open()) {
+      Path weights = model.resolve("unet/diffusion_pytorch_model.safetensors");
+      byte[] bytes = Files.readAllBytes(weights);
+      for (int i = bytes.length - 1; i > bytes.length - 4_000; i -= 4) {
+        bytes[i] ^= (byte) 0x80; // signs of the last tensor's numbers
+      }
+      Files.write(weights, bytes);
+      Files.setLastModifiedTime(
+          weights, FileTime.from(Files.getLastModifiedTime(weights).toInstant().plusSeconds(2)));
+      try (Subtask second = new Subtask(pipelines, settings, devices.services).open()) {
+        first.harness.processElement(prompt, 0);
+        second.harness.processElement(prompt, 0);
+        first.settle(devices);
+        second.settle(devices);
+      ImageEvent before = first.images().get(0);
+        ImageEvent after = second.images().get(0);
+
+        assertThat(after.getModelDigest())
+            .isNotEqualTo(before.getModelDigest())
+            .isEqualTo(pipelines.digest());
+        assertThat(after.getImage()).isNotEqualTo(before.getImage());
+        assertThat(devices.services.batchers().size()).isEqualTo(2);
+      }
+    }
+  }
+
+  private static void copy(Path from, Path to) throws IOException {
+    try (Stream<Path> files = Files.walk(from)) {
+      for (Path file : files.toList()) {
+        Files.copy(file, to.resolve(from.relativize(file).toString()));
+      }
+    }
   }
 
   @Test
