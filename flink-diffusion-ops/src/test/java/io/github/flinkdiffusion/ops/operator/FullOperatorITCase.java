@@ -19,6 +19,7 @@ import java.util.stream.IntStream;
 import org.apache.flink.api.common.JobID;
 import org.apache.flink.api.common.JobStatus;
 import org.apache.flink.api.common.eventtime.WatermarkStrategy;
+import org.apache.flink.api.common.functions.MapFunction;
 import org.apache.flink.client.program.ClusterClient;
 import org.apache.flink.configuration.CheckpointingOptions;
 import org.apache.flink.configuration.Configuration;
@@ -334,6 +335,29 @@ class FullOperatorITCase {
     assertEveryRequestOnce();
   }
 
+  /** Each has a gate before the same input, and the second is full more often than the first. */
+  @Test
+  void twoOperatorsInOneTaskLeaveEachOtherRoom() throws Exception {
+    HeldPipelines.letGo();
+    StreamExecutionEnvironment env =
+        StreamExecutionEnvironment.getExecutionEnvironment(configuration(false));
+    env.setParallelism(PARALLELISM);
+    DataStream<PromptEvent> again =
+        pictures(env, Shape.CHAINED).images().map(new PromptOfImage()).returns(TYPE);
+    DiffusionStreams second =
+        Diffusion.textToImage()
+            .pipeline(new HeldPipelines())
+            .capacity(1)
+            .batchRows(64)
+            .name("again")
+            .apply(again);
+    try (CloseableIterator<ImageEvent> results = second.images().collectAsync()) {
+      env.executeAsync("two");
+      results.forEachRemaining(images::add);
+    }
+    assertEveryRequestOnce();
+  }
+
   /** Whether a subtask of the operator's task spends its time as this metric says, now. */
   private static boolean isMeasuring(JobID job, String metric) {
     Collection<Metric> gauges =
@@ -409,6 +433,15 @@ class FullOperatorITCase {
     @Override
     public void processElement(PromptEvent prompt, Context context, Collector<PromptEvent> out) {
       out.collect(prompt);
+    }
+  }
+
+  private static final class PromptOfImage implements MapFunction<ImageEvent, PromptEvent> {
+    private static final long serialVersionUID = 1L;
+
+    @Override
+    public PromptEvent map(ImageEvent image) {
+      return prompt(Integer.parseInt(image.getId().substring(1)));
     }
   }
 
