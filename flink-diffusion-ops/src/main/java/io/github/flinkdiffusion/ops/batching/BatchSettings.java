@@ -6,6 +6,7 @@ import java.time.Duration;
 import java.util.Objects;
 import java.util.Optional;
 import java.util.OptionalInt;
+import java.util.OptionalLong;
 
 /**
  * What a caller wants of a device's batcher; becomes a {@link BatchPolicy} once the model is there
@@ -15,8 +16,11 @@ import java.util.OptionalInt;
  * @param aging see {@link BatchPolicy#agingPerPriority}
  * @param example a request like those that will come, to measure with; without one, and where the
  *     model refuses it, the limit is {@link #UNMEASURED_ROWS}
+ * @param memory most bytes of native memory that a call on the CPU takes; when absent, what the
+ *     process may still take
  */
-public record BatchSettings(OptionalInt rows, Duration aging, Optional<GenerationSpec> example) {
+public record BatchSettings(
+    OptionalInt rows, Duration aging, Optional<GenerationSpec> example, OptionalLong memory) {
   /** Rows where neither a setting nor a measurement says more. */
   public static final int UNMEASURED_ROWS = 16;
 
@@ -24,6 +28,12 @@ public record BatchSettings(OptionalInt rows, Duration aging, Optional<Generatio
     Objects.requireNonNull(rows, "rows");
     Objects.requireNonNull(aging, "aging");
     Objects.requireNonNull(example, "example");
+    Objects.requireNonNull(memory, "memory");
+  }
+
+  /** Without a limit for memory but what the process has. */
+  public BatchSettings(OptionalInt rows, Duration aging, Optional<GenerationSpec> example) {
+    this(rows, aging, example, OptionalLong.empty());
   }
 
   /** So many rows, no measuring. */

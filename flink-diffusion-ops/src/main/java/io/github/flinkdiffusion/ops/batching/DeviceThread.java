@@ -1,5 +1,7 @@
 package io.github.flinkdiffusion.ops.batching;
 
+import io.github.flinkdiffusion.ops.engine.DeviceSpec;
+import io.github.flinkdiffusion.ops.engine.NativeMemory;
 import io.github.flinkdiffusion.ops.pipeline.DiffusionPipeline;
 import java.time.Duration;
 import java.util.concurrent.Callable;
@@ -70,7 +72,7 @@ final class DeviceThread implements SharedBatchers.Device {
   }
 
   private void run(String name, BatchSettings settings, Ticker ticker) {
-    try (DiffusionPipeline pipeline = open()) {
+    try (DiffusionPipeline pipeline = guarded(name, settings, open())) {
       StepBatcher batcher = new StepBatcher(pipeline, settings.resolve(pipeline, ticker), ticker);
       opened.complete(batcher);
       if (closing) {
@@ -98,6 +100,20 @@ final class DeviceThread implements SharedBatchers.Device {
     Callable<DiffusionPipeline> once = opener;
     opener = null;
     return once.call();
+  }
+
+  /** A GPU's library says itself when its memory does not suffice; the CPU's ends the process. */
+  private static DiffusionPipeline guarded(
+      String name, BatchSettings settings, DiffusionPipeline pipeline) {
+    if (!name.equals(DeviceSpec.CPU.toString())) {
+      return pipeline;
+    }
+    try {
+      return MemoryGuard.around(pipeline, settings, NativeMemory.ofProcess());
+    } catch (RuntimeException | Error e) {
+      pipeline.close();
+      throw e;
+    }
   }
 
   /** Without the name of a class where there is a sentence. */

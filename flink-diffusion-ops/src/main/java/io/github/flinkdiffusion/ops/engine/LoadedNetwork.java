@@ -9,6 +9,7 @@ import ai.djl.nn.Block;
 import ai.djl.pytorch.jni.JniUtils;
 import ai.djl.training.ParameterStore;
 import java.io.IOException;
+import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.Map;
 import java.util.concurrent.atomic.AtomicBoolean;
@@ -46,6 +47,9 @@ public final class LoadedNetwork implements AutoCloseable {
       AllocatorAdvice.give();
     }
     String name = archive.getFileName() + " on " + device;
+    if (!device.isGpu()) {
+      requireMemory(name, archive);
+    }
     Model model = Model.newInstance(archive.getFileName().toString(), device.toDjl(), Torch.ENGINE);
     try {
       // By path: a load from a stream holds the file in memory twice.
@@ -57,6 +61,26 @@ public final class LoadedNetwork implements AutoCloseable {
     } catch (RuntimeException e) {
       model.close();
       throw TensorCalls.translate("Loading network " + name, e);
+    }
+  }
+
+  /** The library copies the weights, and ends the process when it gets no memory for them. */
+  private static void requireMemory(String name, Path archive) {
+    long bytes;
+    try {
+      bytes = Files.size(archive);
+    } catch (IOException e) {
+      return; // loading says so
+    }
+    NativeMemory memory = NativeMemory.ofProcess();
+    if (memory.available().orElse(Long.MAX_VALUE) < bytes) {
+      memory.giveBackFree();
+      long left = memory.available().orElse(Long.MAX_VALUE);
+      if (left < bytes) {
+        throw new EngineException(
+            "Network %s takes %d MiB of native memory; the process may take %d MiB more. Give it more memory beside the Java heap (taskmanager.memory.task.off-heap.size, the container's limit), or run the model on another device."
+                .formatted(name, bytes >> 20, left >> 20));
+      }
     }
   }
 

@@ -123,6 +123,21 @@ public final class DiffusionOptions {
                   + " and that the device has not freed yet, because it is still at their last call."
                   + " The task logs that it waits. After this time it fails. Above zero.");
 
+  public static final ConfigOption<MemorySize> DEVICE_MEMORY =
+      ConfigOptions.key("diffusion.device.memory")
+          .memoryType()
+          .noDefaultValue()
+          .withDescription(
+              "Maximum native memory of one network call on the CPU, where libtorch ends the"
+                  + " process when it gets none. What a call takes is measured when the model is"
+                  + " loaded, at two small sizes, extended to other sizes and numbers of rows, and"
+                  + " raised by 30 %. A call that takes more than this option, or more than the"
+                  + " process may still take less 64 MiB (control group, RLIMIT_AS, the machine's"
+                  + " available memory, less what the Java heap may grow by), is made with fewer"
+                  + " rows; a request that does not fit alone fails with reason OUT_OF_MEMORY."
+                  + " Without it, only what the process may still take counts. Has no meaning for a"
+                  + " GPU.");
+
   public static final ConfigOption<Integer> CAPACITY =
       ConfigOptions.key("diffusion.capacity")
           .intType()
@@ -369,6 +384,7 @@ public final class DiffusionOptions {
           MODEL_VARIANT,
           DEVICE,
           DEVICE_WAIT,
+          DEVICE_MEMORY,
           CAPACITY,
           BATCH_ROWS,
           BATCH_AGING,

@@ -12,7 +12,9 @@ import java.time.Duration;
 import java.util.Map;
 import java.util.Optional;
 import java.util.OptionalInt;
+import java.util.OptionalLong;
 import org.apache.flink.configuration.ConfigOption;
+import org.apache.flink.configuration.MemorySize;
 import org.apache.flink.configuration.ReadableConfig;
 
 /**
@@ -22,6 +24,7 @@ import org.apache.flink.configuration.ReadableConfig;
 record DiffusionSettings(
     String device,
     Duration deviceWait,
+    Long deviceMemoryBytes,
     int capacity,
     Integer batchRows,
     Duration batchAging,
@@ -75,6 +78,7 @@ record DiffusionSettings(
     return new DiffusionSettings(
         config.get(DiffusionOptions.DEVICE),
         aboveZero(DiffusionOptions.DEVICE_WAIT, config),
+        config.getOptional(DiffusionOptions.DEVICE_MEMORY).map(MemorySize::getBytes).orElse(null),
         atLeast(1, DiffusionOptions.CAPACITY, config),
         config.getOptional(DiffusionOptions.BATCH_ROWS).isPresent()
             ? atLeast(1, DiffusionOptions.BATCH_ROWS, config)
@@ -105,7 +109,8 @@ record DiffusionSettings(
     return new BatchSettings(
         batchRows == null ? OptionalInt.empty() : OptionalInt.of(batchRows),
         batchAging,
-        Optional.of(Events.spec(EXAMPLE, this)));
+        Optional.of(Events.spec(EXAMPLE, this)),
+        deviceMemoryBytes == null ? OptionalLong.empty() : OptionalLong.of(deviceMemoryBytes));
   }
 
   Suspects.Limits attempts() {

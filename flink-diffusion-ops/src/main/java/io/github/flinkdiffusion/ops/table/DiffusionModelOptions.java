@@ -71,6 +71,7 @@ public final class DiffusionModelOptions {
     SHARED.put(DiffusionOptions.MODEL_VARIANT, "the name of a variant, such as fp16");
     SHARED.put(DiffusionOptions.DEVICE, "auto, cpu or gpu:N");
     SHARED.put(DiffusionOptions.DEVICE_WAIT, "a time above zero, such as '5 min'");
+    SHARED.put(DiffusionOptions.DEVICE_MEMORY, "a size such as '2 gb'");
     SHARED.put(DiffusionOptions.BATCH_ROWS, "a whole number from 1");
     SHARED.put(DiffusionOptions.BATCH_AGING, "a time such as '10 s', from zero to one day");
     SHARED.put(DiffusionOptions.REQUEST_TIMEOUT, "a time above zero, such as '5 min'");

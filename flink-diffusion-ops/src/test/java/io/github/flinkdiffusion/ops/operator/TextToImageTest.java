@@ -246,6 +246,7 @@ class TextToImageTest {
             .configs("/configs")
             .variant("fp16")
             .device("gpu:1")
+            .option(DiffusionOptions.DEVICE_MEMORY, MemorySize.parse("1gb"))
             .capacity(5)
             .batchRows(6)
             .batchAging(Duration.ofSeconds(7))
@@ -296,6 +297,7 @@ class TextToImageTest {
             new DiffusionSettings(
                 "gpu:1",
                 Duration.ofSeconds(13),
+                1L << 30,
                 5,
                 6,
                 Duration.ofSeconds(7),
