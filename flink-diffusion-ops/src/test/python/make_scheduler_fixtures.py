@@ -1,6 +1,6 @@
 """Writes the reference trajectories that the scheduler tests compare with.
 
-    python make_scheduler_fixtures.py
+    python make_scheduler_fixtures.py [ddim pndm ...]    # all, or some of the functions below
 
 For every case a diffusers scheduler samples with a toy model from fixed noise. A case keeps its config, the timesteps, the
 final sample and the mean magnitude after every call; floats are little-endian float32 in base64. "rounding" is the
@@ -515,8 +515,78 @@ def edm_euler():
     return c
 
 
+def dpm_inverse():
+    c = Cases("DPMSolverMultistepInverseScheduler")
+    c.grid(IMAGE + ("flow_prediction",), SPACINGS, STEPS)
+    for algorithm in ("dpmsolver++", "dpmsolver", "sde-dpmsolver++", "sde-dpmsolver"):
+        for order in (1, 2, 3):
+            c.add(12, {**SD, "algorithm_type": algorithm, "solver_order": order}, "curved")
+    for placement in PLACEMENTS[1:]:
+        c.add(8, {**SD, **placement}, "curved")
+        c.add(20, {**SD, **placement, "solver_type": "heun"}, "curved")
+    c.add(7, {"use_flow_sigmas": True, "prediction_type": "flow_prediction", "flow_shift": 3.0}, "curved")
+    c.add(12, {**COSINE, "lambda_min_clipped": -5.1}, "curved")
+    return c
+
+
+def sa_solver():
+    c = Cases("SASolverScheduler")
+    c.grid(IMAGE + ("flow_prediction",), SPACINGS, STEPS)
+    for algorithm in ("data_prediction", "noise_prediction"):
+        for predictor in (1, 2, 3):
+            for corrector in (1, 2, 3, 4):
+                config = {**SD, "algorithm_type": algorithm, "predictor_order": predictor, "corrector_order": corrector}
+                c.add(12, config, "curved")
+    for flags in (*PLACEMENTS[1:], {"thresholding": True}, {"lower_order_final": False}, {"algorithm_type": "noise_prediction", "thresholding": True}):
+        c.add(12, {**SD, **flags}, "curved")
+        c.add(12, {**SD, **flags}, "curved", skippedSteps=4)
+    return c
+
+
+def edm_dpm():
+    c = Cases("EDMDPMSolverMultistepScheduler")
+    for prediction in ("epsilon", "v_prediction"):
+        for schedule in ("karras", "exponential"):
+            for final in ("zero", "sigma_min"):
+                for steps in STEPS:
+                    c.add(steps, {"prediction_type": prediction, "sigma_schedule": schedule, "final_sigmas_type": final})
+        for algorithm in ("dpmsolver++", "sde-dpmsolver++"):
+            for order in (1, 2, 3):
+                for solver in ("midpoint", "heun"):
+                    config = {"prediction_type": prediction, "algorithm_type": algorithm, "solver_order": order, "solver_type": solver}
+                    c.add(12, config, "curved")
+    c.add(12, {"thresholding": True, "sigma_data": 1.0, "rho": 5.0}, "curved")
+    c.add(12, {"prediction_type": "sample"})
+    c.add(12, {}, "curved", **SKIPPED)
+    return c
+
+
+def ipndm():
+    c = Cases("IPNDMScheduler")
+    for steps in (1, 2, 3, 4, 5, 11, 25, 1000):
+        c.add(steps, {})
+        c.add(steps, {}, "curved")
+    c.add(5, {"trained_betas": [0.99, 0.7, 0.4, 0.2, 0.1, 0.0]}, "curved")
+    return c
+
+
+def consistency_model():
+    c = Cases("CMStochasticIterativeScheduler")
+    for steps in (1, 2, 3, 5, 11, 25, 40):
+        c.add(steps, {})
+        c.add(steps, {"clip_denoised": False}, "curved")
+    for flags in ({"num_train_timesteps": 18}, {"sigma_min": 0.01, "sigma_max": 20.0, "rho": 5.0}, {"s_noise": 0.5, "sigma_data": 1.0}):
+        c.add(4, flags, "curved")
+    c.add(2, {}, "curved", timesteps=[22, 0])
+    c.add(3, {"clip_denoised": False}, timesteps=[39, 20, 5])
+    c.add(41, {})
+    c.add(6, {}, "curved", skippedSteps=2)
+    return c
+
+
 ALL = (ddim, ddim_inverse, ddpm, pndm, lms, euler, euler_ancestral, heun, kdpm2_plain, kdpm2_ancestral, dpm_multistep,
-       dpm_singlestep, deis, unipc, lcm, tcd, flow_match_euler, edm_euler)
+       dpm_singlestep, deis, unipc, lcm, tcd, flow_match_euler, edm_euler, dpm_inverse, sa_solver, edm_dpm,
+       ipndm, consistency_model)
 
 
 def write_timesteps(folder):
@@ -627,12 +697,13 @@ def add_refused(c):
 def main():
     folder = pathlib.Path(__file__).resolve().parent.parent / "resources/fixtures/scheduler"
     folder.mkdir(parents=True, exist_ok=True)
-    for make in ALL:
+    for make in [make for make in ALL if len(sys.argv) == 1 or make.__name__ in sys.argv[1:]]:
         cases = make()
         add_listed(cases)
         add_refused(cases)
         cases.write(folder)
-    write_timesteps(folder)
+    if len(sys.argv) == 1:
+        write_timesteps(folder)
 
 
 if __name__ == "__main__":

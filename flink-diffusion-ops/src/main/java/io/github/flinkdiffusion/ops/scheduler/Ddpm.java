@@ -30,7 +30,7 @@ final class Ddpm {
         fields.prediction(Prediction.EPSILON, Prediction.SAMPLE, Prediction.VELOCITY);
     Limit limit = Limit.of(fields, true);
     String varianceType =
-        fields.choice(
+        fields.optionalChoice(
             "variance_type",
             "fixed_small",
             "fixed_small",

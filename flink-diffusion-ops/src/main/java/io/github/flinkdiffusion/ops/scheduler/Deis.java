@@ -18,7 +18,7 @@ final class Deis {
 
   static SamplingPlan plan(Fields fields, int n, SamplingOptions options) {
     int trainSteps = fields.trainSteps(n, options);
-    int order = fields.integer("solver_order", 2, 1, 3);
+    int order = DpmSolver.order(fields);
     // Names of the other families occur in configs that were written for those; the reference maps
     // them, and so do we.
     fields.choice("algorithm_type", "deis", "deis", "dpmsolver", "dpmsolver++");
@@ -91,11 +91,14 @@ final class Deis {
   }
 
   private static SolverSpace space(Fields fields, int n, int trainSteps, SamplingOptions options) {
+    Timesteps.check(fields);
+    SolverSpace.requireExponentialShift(fields, options);
     NoiseSchedule schedule = NoiseSchedule.of(fields, NoiseSchedule.Defaults.DDPM);
     Sigmas.Placement placement = Sigmas.placement(fields);
     if (placement != Sigmas.Placement.BY_TIMESTEP) {
       double[] sigmas = SolverSpace.placed(fields, schedule, placement, n);
-      return SolverSpace.at(schedule, sigmas, sigmas[n - 1], placement == Sigmas.Placement.KARRAS);
+      return SolverSpace.at(
+          fields, schedule, sigmas, sigmas[n - 1], placement == Sigmas.Placement.KARRAS);
     }
     if (fields.flag("use_flow_sigmas", false)) {
       double[] sigmas = SolverSpace.flow(fields, n, trainSteps, options);

@@ -36,14 +36,23 @@ final class DpmSolver {
     }
   }
 
+  private static final int MOST_ORDER = 3;
+
   private final Algorithm algorithm;
   private final boolean heun;
   private final Prediction prediction;
   private final Limit limit;
   private final SolverSpace space;
+  private final String source;
 
   private DpmSolver(
-      Algorithm algorithm, boolean heun, Prediction prediction, Limit limit, SolverSpace space) {
+      Algorithm algorithm,
+      boolean heun,
+      Prediction prediction,
+      Limit limit,
+      SolverSpace space,
+      String source) {
+    this.source = source;
     this.algorithm = algorithm;
     this.heun = heun;
     this.prediction = prediction;
@@ -57,23 +66,30 @@ final class DpmSolver {
     String type =
         fields.choice("solver_type", "midpoint", "midpoint", "heun", "logrho", "bh1", "bh2");
     Prediction prediction =
-        algorithm.onImage()
-            ? fields.prediction(
-                Prediction.EPSILON, Prediction.SAMPLE, Prediction.VELOCITY, Prediction.FLOW)
-            : fields.prediction(Prediction.EPSILON, Prediction.SAMPLE, Prediction.VELOCITY);
+        space.exploding()
+            ? fields.prediction(Prediction.EPSILON, Prediction.VELOCITY)
+            : algorithm.onImage()
+                ? fields.prediction(
+                    Prediction.EPSILON, Prediction.SAMPLE, Prediction.VELOCITY, Prediction.FLOW)
+                : fields.prediction(Prediction.EPSILON, Prediction.SAMPLE, Prediction.VELOCITY);
     return new DpmSolver(
-        algorithm, type.equals("heun"), prediction, Limit.thresholdingOf(fields), space);
+        algorithm,
+        type.equals("heun"),
+        prediction,
+        Limit.thresholdingOf(fields),
+        space,
+        fields.source() + ": " + fields.className());
   }
 
+  /** {@code solver_order} of a multistep class, where more than 3 is the same as 3. */
+  static int order(Fields fields) {
+    return Math.min(MOST_ORDER, fields.integer("solver_order", 2, 1, Integer.MAX_VALUE));
+  }
+
+  /** {@code algorithm_type} of a class that may end at sigma 0, which only some integrate to. */
   static Algorithm algorithm(Fields fields, String... supported) {
+    Algorithm algorithm = named(fields, supported);
     String name = fields.choice("algorithm_type", "dpmsolver++", supported);
-    Algorithm algorithm =
-        switch (name) {
-          case "dpmsolver" -> Algorithm.DPM_SOLVER;
-          case "sde-dpmsolver" -> Algorithm.SDE_DPM_SOLVER;
-          case "sde-dpmsolver++" -> Algorithm.SDE_DPM_SOLVER_PP;
-          default -> Algorithm.DPM_SOLVER_PP;
-        };
     // The reference refuses deis, which it takes for dpmsolver++, just as those without the pluses.
     if (!name.endsWith("++")
         && fields.choice("final_sigmas_type", "zero", "zero", "sigma_min").equals("zero")) {
@@ -83,12 +99,20 @@ final class DpmSolver {
     return algorithm;
   }
 
+  /** {@code algorithm_type} alone. */
+  static Algorithm named(Fields fields, String... supported) {
+    return switch (fields.choice("algorithm_type", "dpmsolver++", supported)) {
+      case "dpmsolver" -> Algorithm.DPM_SOLVER;
+      case "sde-dpmsolver" -> Algorithm.SDE_DPM_SOLVER;
+      case "sde-dpmsolver++" -> Algorithm.SDE_DPM_SOLVER_PP;
+      default -> Algorithm.DPM_SOLVER_PP;
+    };
+  }
+
   /** A plan to fill. Of an output with variances only the prediction is used. */
   PlanBuilder plan(Fields fields, int n) {
     PlanBuilder plan = new PlanBuilder(fields, n, 1);
-    boolean learned =
-        fields.has("variance_type")
-            && fields.choice("variance_type", "", "learned", "learned_range").startsWith("learned");
+    boolean learned = fields.word("variance_type").matches("learned|learned_range");
     if (learned && prediction == Prediction.EPSILON) {
       plan.outputHasVariance();
     }
@@ -125,19 +149,40 @@ final class DpmSolver {
   /** Order 2: the output changes by D1, linearly. */
   Linear second(Call call, Linear sample, Linear d0, Linear d1, int from, int to) {
     double h = space.logSnrGain(from, to);
-    double weight = heun ? firstMoment(h, to) : 0.5 * zeroth(h, to);
+    double weight = defined(heun ? firstMoment(h, to) : 0.5 * zeroth(h, to));
     return first(call, sample, d0, from, to).plus(d1.times(weight));
   }
 
   /** Order 3, or the order-3 singlestep midpoint rule when {@code d2} is null. */
   Linear third(Call call, Linear sample, Linear d0, Linear d1, Linear d2, int from, int to) {
     double h = space.logSnrGain(from, to);
-    Linear linear = first(call, sample, d0, from, to).plus(d1.times(firstMoment(h, to)));
-    return d2 == null ? linear : linear.plus(d2.times(secondMoment(h, to)));
+    Linear linear = first(call, sample, d0, from, to).plus(d1.times(defined(firstMoment(h, to))));
+    return d2 == null ? linear : linear.plus(d2.times(defined(secondMoment(h, to))));
+  }
+
+  /** Two equal sigmas in a row leave nothing to divide by; the reference samples NaN then. */
+  private double defined(double weight) {
+    if (Double.isNaN(weight)) {
+      throw new SchedulerException(
+          source + ": two sigmas are the same; supported: fewer steps, or a lower solver_order");
+    }
+    return weight;
   }
 
   boolean heun() {
     return heun;
+  }
+
+  Prediction prediction() {
+    return prediction;
+  }
+
+  Limit limit() {
+    return limit;
+  }
+
+  boolean hasThirdOrder() {
+    return space.exploding() ? !algorithm.stochastic() : algorithm != Algorithm.SDE_DPM_SOLVER;
   }
 
   SolverSpace space() {

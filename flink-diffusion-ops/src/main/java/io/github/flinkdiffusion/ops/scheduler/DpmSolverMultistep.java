@@ -2,6 +2,7 @@ package io.github.flinkdiffusion.ops.scheduler;
 
 import io.github.flinkdiffusion.ops.scheduler.PlanBuilder.Call;
 import java.util.List;
+import java.util.function.IntFunction;
 
 /**
  * {@code DPMSolverMultistepScheduler}: {@link DpmSolver} with differences taken from the outputs of
@@ -17,29 +18,64 @@ final class DpmSolverMultistep {
 
   static SamplingPlan plan(Fields fields, int n, SamplingOptions options) {
     int trainSteps = fields.trainSteps(n, options);
-    int order = fields.integer("solver_order", 2, 1, 3);
     DpmSolver.Algorithm algorithm =
         DpmSolver.algorithm(
             fields, "dpmsolver", "dpmsolver++", "sde-dpmsolver", "sde-dpmsolver++", "deis");
-    if (order == 3 && algorithm == DpmSolver.Algorithm.SDE_DPM_SOLVER) {
-      throw fields.unsupported("solver_order", order, "1, 2, with algorithm_type = sde-dpmsolver");
-    }
-    boolean fewSteps = fields.flag("lower_order_final", true) && n < FEW_STEPS;
-    boolean eulerAtFinal =
-        fewSteps
-            || fields.flag("euler_at_final", false)
-            || fields.choice("final_sigmas_type", "zero", "zero", "sigma_min").equals("zero");
+    boolean toZero = fields.choice("final_sigmas_type", "zero", "zero", "sigma_min").equals("zero");
     DpmSolver solver = DpmSolver.of(fields, algorithm, space(fields, n, trainSteps, options));
     PlanBuilder plan = solver.plan(fields, n);
-    for (int i = options.skippedSteps(); i < n; i++) {
-      Call call = solver.open(plan, i);
-      Linear m0 = solver.output(call, i);
+    return sample(
+        fields,
+        solver,
+        plan,
+        n,
+        options.skippedSteps(),
+        toZero,
+        i -> solver.open(plan, i),
+        solver::output);
+  }
+
+  /** Opens the call of a step. */
+  interface Opened extends IntFunction<Call> {}
+
+  /** What the solver integrates, of a call and its step. */
+  interface Output {
+    Linear of(Call call, int step);
+  }
+
+  /**
+   * All steps.
+   *
+   * @param n steps, the skipped ones among them
+   * @param toZero whether the last sigma is 0, where only the first order is defined
+   */
+  static SamplingPlan sample(
+      Fields fields,
+      DpmSolver solver,
+      PlanBuilder plan,
+      int n,
+      int skipped,
+      boolean toZero,
+      Opened opened,
+      Output output) {
+    int order = DpmSolver.order(fields);
+    boolean fewSteps = fields.flag("lower_order_final", true) && n < FEW_STEPS;
+    boolean eulerAtFinal = fields.flag("euler_at_final", false) || fewSteps || toZero;
+    for (int i = skipped; i < n; i++) {
+      Call call = opened.apply(i);
+      Linear m0 = output.of(call, i);
       List<Linear> h = call.history();
       int usable = Math.min(order, h.size() + 1);
       if (i == n - 1 && eulerAtFinal) {
         usable = 1;
       } else if (i == n - 2 && fewSteps) {
         usable = Math.min(usable, 2);
+      }
+      if (usable > 2 && !solver.hasThirdOrder()) {
+        throw fields.unsupported(
+            "solver_order",
+            order,
+            "1, 2, with the algorithm_type " + fields.word("algorithm_type"));
       }
       Linear next =
           switch (usable) {
@@ -79,11 +115,13 @@ final class DpmSolverMultistep {
   }
 
   private static SolverSpace space(Fields fields, int n, int trainSteps, SamplingOptions options) {
+    SolverSpace.requireExponentialShift(fields, options);
     NoiseSchedule schedule = NoiseSchedule.withNearlyZeroSnr(fields, NoiseSchedule.Defaults.DDPM);
     double last = SolverSpace.lastSigma(fields, schedule);
     if (!options.timesteps().isEmpty()) {
       return SolverSpace.listed(fields, schedule, options, n, last);
     }
+    Timesteps.check(fields);
     Sigmas.Placement placement = Sigmas.placement(fields);
     boolean lu = fields.flag("use_lu_lambdas", false);
     // The reference rounds these timesteps for every schedule but the cosine one, and truncates the
@@ -95,15 +133,15 @@ final class DpmSolverMultistep {
                     "beta_schedule", "linear", "linear", "scaled_linear", "squaredcos_cap_v2"));
     if (placement == Sigmas.Placement.KARRAS) {
       double[] sigmas = SolverSpace.placed(fields, schedule, placement, n);
-      return SolverSpace.at(schedule, sigmas, last, !cosine);
+      return SolverSpace.at(fields, schedule, sigmas, last, !cosine);
     }
     if (lu) {
       double[] sigmas = schedule.evenInLogSnr(n);
-      return SolverSpace.at(schedule, sigmas, last, !cosine);
+      return SolverSpace.at(fields, schedule, sigmas, last, !cosine);
     }
     if (placement != Sigmas.Placement.BY_TIMESTEP) {
       return SolverSpace.at(
-          schedule, SolverSpace.placed(fields, schedule, placement, n), last, false);
+          fields, schedule, SolverSpace.placed(fields, schedule, placement, n), last, false);
     }
     if (fields.flag("use_flow_sigmas", false)) {
       double[] sigmas = SolverSpace.flow(fields, n, trainSteps, options);

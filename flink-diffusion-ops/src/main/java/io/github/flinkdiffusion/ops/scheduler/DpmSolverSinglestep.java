@@ -92,6 +92,7 @@ final class DpmSolverSinglestep {
   }
 
   private static SolverSpace space(Fields fields, int n, int trainSteps, SamplingOptions options) {
+    SolverSpace.requireExponentialShift(fields, options);
     NoiseSchedule schedule = NoiseSchedule.of(fields, NoiseSchedule.Defaults.DDPM);
     double last = SolverSpace.lastSigma(fields, schedule);
     if (!options.timesteps().isEmpty()) {
@@ -100,7 +101,7 @@ final class DpmSolverSinglestep {
     Sigmas.Placement placement = Sigmas.placement(fields);
     if (placement != Sigmas.Placement.BY_TIMESTEP) {
       double[] sigmas = SolverSpace.placed(fields, schedule, placement, n);
-      return SolverSpace.at(schedule, sigmas, last, placement == Sigmas.Placement.KARRAS);
+      return SolverSpace.at(fields, schedule, sigmas, last, placement == Sigmas.Placement.KARRAS);
     }
     if (fields.flag("use_flow_sigmas", false)) {
       return SolverSpace.flowing(

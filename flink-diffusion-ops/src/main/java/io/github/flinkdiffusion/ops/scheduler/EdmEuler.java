@@ -47,7 +47,7 @@ final class EdmEuler {
   }
 
   /** Counted from the least, which therefore is what a single step has. */
-  private static double[] exponential(double greatest, double least, int n) {
+  static double[] exponential(double greatest, double least, int n) {
     return n == 1 ? new double[] {least} : Sigmas.exponential(greatest, least, n);
   }
 }

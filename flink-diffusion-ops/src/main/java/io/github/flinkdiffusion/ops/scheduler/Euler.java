@@ -15,8 +15,11 @@ final class Euler {
     int trainSteps = fields.trainSteps(n, options);
     NoiseSchedule schedule = NoiseSchedule.withNearlyZeroSnr(fields, NoiseSchedule.Defaults.DDPM);
     Prediction prediction = prediction(fields);
+    Sigmas.placement(fields);
     boolean continuous =
-        fields.choice("timestep_type", "discrete", "discrete", "continuous").equals("continuous")
+        fields
+                .optionalChoice("timestep_type", "discrete", "discrete", "continuous")
+                .equals("continuous")
             && prediction == Prediction.VELOCITY;
     if (continuous && !options.timesteps().isEmpty()) {
       throw fields.unsupported(

@@ -39,15 +39,25 @@ final class Fields {
     return value(key) != null;
   }
 
+  boolean isNull(String key) {
+    return value(key) == null && config.fields().containsKey(key);
+  }
+
+  /** A null is no number, and stands for the default no more than it does in Python. */
   double number(String key, double missing) {
     Object value = value(key);
-    if (value == null) {
+    if (!config.fields().containsKey(key)) {
       return missing;
     }
     if (value instanceof Number number) {
       return number.doubleValue();
     }
     throw unsupported(key, value, "a number");
+  }
+
+  /** A number where null stands for the default, which is none in the reference. */
+  double optionalNumber(String key, double missing) {
+    return has(key) ? number(key, missing) : missing;
   }
 
   int integer(String key, int missing) {
@@ -81,16 +91,42 @@ final class Fields {
     throw unsupported(key, value, "true, false");
   }
 
-  /** One of the words in {@code supported}. */
+  /** A flag that may not be null, because the reference counts those that are set. */
+  boolean countedFlag(String key) {
+    if (config.fields().containsKey(key) && !has(key)) {
+      throw unsupported(key, null, "true, false");
+    }
+    return flag(key, false);
+  }
+
+  /** Any word; what is no word reads as an empty one. */
+  String word(String key) {
+    return word(key, "");
+  }
+
+  String word(String key, String missing) {
+    Object value = value(key);
+    if (!config.fields().containsKey(key)) {
+      return missing;
+    }
+    return value instanceof String word ? word : "";
+  }
+
+  /** One of the words in {@code supported}; null is none. */
   String choice(String key, String missing, String... supported) {
     Object value = value(key);
-    if (value == null) {
+    if (!config.fields().containsKey(key)) {
       return missing;
     }
     if (!Arrays.asList(supported).contains(value)) {
       throw unsupported(key, value, String.join(", ", supported));
     }
     return (String) value;
+  }
+
+  /** One of the words in {@code supported}, or null, which stands for the default. */
+  String optionalChoice(String key, String missing, String... supported) {
+    return has(key) ? choice(key, missing, supported) : missing;
   }
 
   double[] numbers(String key) {

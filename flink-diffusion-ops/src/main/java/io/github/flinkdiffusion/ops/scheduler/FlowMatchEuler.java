@@ -58,7 +58,7 @@ final class FlowMatchEuler {
     for (int i = 0; i < n; i++) {
       sigmas[i] = shifted(sigmas[i], factor);
     }
-    double terminal = fields.number("shift_terminal", 0);
+    double terminal = fields.optionalNumber("shift_terminal", 0);
     if (terminal != 0) {
       double stretch = (1 - sigmas[n - 1]) / (1 - terminal);
       for (int i = 0; i < n; i++) {
@@ -69,8 +69,8 @@ final class FlowMatchEuler {
     if (placement == Sigmas.Placement.BY_TIMESTEP) {
       return sigmas;
     }
-    double greatest = fields.number("sigma_max", sigmas[0]);
-    return Sigmas.place(placement, greatest, fields.number("sigma_min", sigmas[n - 1]), n);
+    double greatest = fields.optionalNumber("sigma_max", sigmas[0]);
+    return Sigmas.place(placement, greatest, fields.optionalNumber("sigma_min", sigmas[n - 1]), n);
   }
 
   /** Evenly from 1 down, or what the caller lists: sigmas, or timesteps and with them sigmas. */

@@ -78,7 +78,11 @@ sealed interface Limit {
     if (!(ratio >= 0 && ratio <= 1)) {
       throw fields.unsupported("dynamic_thresholding_ratio", ratio, "0..1");
     }
-    return new Dynamic(ratio, fields.number("sample_max_value", 1.0));
+    return new Dynamic(
+        ratio,
+        fields.isNull("sample_max_value")
+            ? Double.POSITIVE_INFINITY
+            : fields.number("sample_max_value", 1.0));
   }
 
   private static void clamp(float[] values, float range, float divisor) {

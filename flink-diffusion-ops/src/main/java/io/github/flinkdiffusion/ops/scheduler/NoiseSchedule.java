@@ -35,7 +35,7 @@ final class NoiseSchedule {
       this.alphaBar[t] = alphaBar[t];
       float variance = (1 - alphaBar[t]) / alphaBar[t];
       this.sigma[t] = (float) Math.sqrt(variance);
-      this.logSigma[t] = (float) Math.log(this.sigma[t]);
+      this.logSigma[t] = Float32Log.log((float) this.sigma[t]);
     }
   }
 
@@ -87,7 +87,8 @@ final class NoiseSchedule {
     if (t < 0 || t >= alphaBar.length) {
       throw new SchedulerException(
           String.format(
-              "%s: %s arrives at timestep %d, the model was trained on 0..%d; a smaller steps_offset or fewer steps help",
+              "%s: %s arrives at timestep %d, the model was trained on 0..%d; a smaller"
+                  + " steps_offset or fewer steps help",
               fields.source(), fields.className(), t, alphaBar.length - 1));
     }
     return alphaBar[t];
@@ -141,10 +142,12 @@ final class NoiseSchedule {
    */
   double timestepOf(double wantedSigma) {
     double wanted = Math.log(Math.max(wantedSigma, 1e-10));
-    int low = 0;
-    while (low < logSigma.length - 2 && logSigma[low + 1] <= wanted) {
-      low++;
+    // The last that is no greater: rescaled to zero SNR, the very last sigma is less than others.
+    int low = logSigma.length - 1;
+    while (low > 0 && !(logSigma[low] <= wanted)) {
+      low--;
     }
+    low = Math.min(low, logSigma.length - 2);
     double w = (logSigma[low] - wanted) / (logSigma[low] - logSigma[low + 1]);
     w = Math.max(0, Math.min(1, w));
     return (1 - w) * low + w * (low + 1);
@@ -173,21 +176,29 @@ final class NoiseSchedule {
       return betas;
     }
     int n = fields.integer("num_train_timesteps", 1000, 1, 1_000_000);
-    double start = fields.number("beta_start", defaults.betaStart());
-    double end = fields.number("beta_end", defaults.betaEnd());
     String schedule = fields.choice("beta_schedule", defaults.betaSchedule(), supportedSchedules);
     return switch (schedule) {
-      case "linear" -> linspace(start, end, n);
-      case "scaled_linear" -> squared(linspace(Math.sqrt(start), Math.sqrt(end), n));
+      case "linear" -> linspace(start(fields, defaults), end(fields, defaults), n);
+      case "scaled_linear" ->
+          squared(
+              linspace(Math.sqrt(start(fields, defaults)), Math.sqrt(end(fields, defaults)), n));
       case "squaredcos_cap_v2" ->
           fromAlphaBar(n, t -> square(Math.cos((t + 0.008) / 1.008 * Math.PI / 2)));
       case "exp" -> fromAlphaBar(n, t -> Math.exp(t * -12));
       case "laplace" -> fromAlphaBar(n, NoiseSchedule::laplace);
-      case "sigmoid" -> sigmoid(start, end, n);
+      case "sigmoid" -> sigmoid(start(fields, defaults), end(fields, defaults), n);
       default ->
           throw fields.unsupported(
               "beta_schedule", schedule, String.join(", ", supportedSchedules));
     };
+  }
+
+  private static double start(Fields fields, Defaults defaults) {
+    return fields.number("beta_start", defaults.betaStart());
+  }
+
+  private static double end(Fields fields, Defaults defaults) {
+    return fields.number("beta_end", defaults.betaEnd());
   }
 
   /**

@@ -157,7 +157,7 @@ final class Pndm {
     }
   }
 
-  private static Linear adamsBashforth(List<Linear> newestFirst) {
+  static Linear adamsBashforth(List<Linear> newestFirst) {
     double[] weights =
         switch (newestFirst.size()) {
           case 2 -> new double[] {3.0 / 2, -1.0 / 2};

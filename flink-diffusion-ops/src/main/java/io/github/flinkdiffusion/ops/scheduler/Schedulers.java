@@ -47,10 +47,12 @@ public final class Schedulers {
   private static final Map<String, Entry> ENTRIES =
       new TreeMap<>(
           Map.ofEntries(
+              entry("CMStochasticIterativeScheduler", ConsistencyModel::plan, Option.TIMESTEPS),
               entry("DDIMInverseScheduler", DdimInverse::plan),
               entry("DDIMScheduler", Ddim::plan, Option.ETA, Option.USE_CLIPPED_MODEL_OUTPUT),
               entry("DDPMScheduler", Ddpm::plan, Option.TIMESTEPS),
               entry("DEISMultistepScheduler", Deis::plan, Option.MU),
+              entry("DPMSolverMultistepInverseScheduler", DpmSolverInverse::plan),
               entry(
                   "DPMSolverMultistepScheduler",
                   DpmSolverMultistep::plan,
@@ -61,6 +63,7 @@ public final class Schedulers {
                   DpmSolverSinglestep::plan,
                   Option.MU,
                   Option.TIMESTEPS),
+              entry("EDMDPMSolverMultistepScheduler", EdmDpmSolver::plan),
               entry("EDMEulerScheduler", EdmEuler::plan, Option.CHURN),
               entry("EulerAncestralDiscreteScheduler", EulerAncestral::plan),
               entry(
@@ -76,11 +79,13 @@ public final class Schedulers {
                   Option.TIMESTEPS,
                   Option.SIGMAS),
               entry("HeunDiscreteScheduler", Heun::plan, Option.TIMESTEPS),
+              entry("IPNDMScheduler", Ipndm::plan),
               entry("KDPM2AncestralDiscreteScheduler", Kdpm2::ancestral),
               entry("KDPM2DiscreteScheduler", Kdpm2::plan),
               entry("LCMScheduler", Lcm::plan, Option.TIMESTEPS, Option.ORIGINAL_INFERENCE_STEPS),
               entry("LMSDiscreteScheduler", Lms::plan),
               entry("PNDMScheduler", Pndm::plan),
+              entry("SASolverScheduler", SaSolver::plan),
               entry(
                   "TCDScheduler",
                   Tcd::plan,

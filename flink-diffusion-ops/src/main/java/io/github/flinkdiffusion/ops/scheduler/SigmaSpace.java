@@ -36,8 +36,8 @@ record SigmaSpace(double[] sigmas, double[] timesteps) {
     if (placement == Sigmas.Placement.BY_TIMESTEP) {
       return new SigmaSpace(append(interpolated, last), timesteps);
     }
-    double greatest = fields.number("sigma_max", interpolated[0]);
-    double least = fields.number("sigma_min", interpolated[interpolated.length - 1]);
+    double greatest = fields.optionalNumber("sigma_max", interpolated[0]);
+    double least = fields.optionalNumber("sigma_min", interpolated[interpolated.length - 1]);
     double[] sigmas = Sigmas.place(placement, greatest, least, timesteps.length);
     return new SigmaSpace(append(sigmas, last), schedule.timestepsOf(sigmas));
   }
@@ -51,9 +51,9 @@ record SigmaSpace(double[] sigmas, double[] timesteps) {
     for (double sigma : sigmas) {
       greatest = Math.max(greatest, sigma);
     }
-    boolean leading =
-        fields.choice("timestep_spacing", "linspace", Timesteps.SPACINGS).equals("leading");
-    return leading ? Math.sqrt(greatest * greatest + 1) : greatest;
+    // Listed timesteps may stand beside a spacing that there is not.
+    boolean fromNoisiest = fields.word("timestep_spacing", "linspace").matches("linspace|trailing");
+    return fromNoisiest ? greatest : Math.sqrt(greatest * greatest + 1);
   }
 
   /** Opens a call at a timestep with a sigma. */
@@ -71,19 +71,30 @@ record SigmaSpace(double[] sigmas, double[] timesteps) {
     return call.x().minus(call.limited(image, limit)).dividedBy(sigma);
   }
 
-  /** Where an ancestral step from one sigma to another aims, below the other. */
+  /**
+   * Where an ancestral step from one sigma to another aims, below the other. In float32, as the
+   * reference: for sigmas in the thousands its differences cancel, up to a root of a negative
+   * number.
+   */
   static double ancestralDown(double sigma, double to) {
-    return to * to / sigma;
+    float up = (float) ancestralUp(sigma, to);
+    return (float) Math.sqrt((float) to * (float) to - up * up);
   }
 
   /** How much noise then leads back up: down² + up² = to². */
   static double ancestralUp(double sigma, double to) {
-    return Math.sqrt(to * to * (sigma * sigma - to * to) / (sigma * sigma));
+    float from2 = (float) sigma * (float) sigma;
+    float to2 = (float) to * (float) to;
+    return (float) Math.sqrt(to2 * (from2 - to2) / from2);
   }
 
+  /** Sigmas and the last one, in float32 as the reference keeps them. */
   static double[] append(double[] values, double last) {
     double[] longer = Arrays.copyOf(values, values.length + 1);
     longer[values.length] = last;
+    for (int i = 0; i < longer.length; i++) {
+      longer[i] = (float) longer[i];
+    }
     return longer;
   }
 }

@@ -28,9 +28,9 @@ final class Sigmas {
   }
 
   static Placement placement(Fields fields) {
-    boolean karras = fields.flag("use_karras_sigmas", false);
-    boolean exponential = fields.flag("use_exponential_sigmas", false);
-    boolean beta = fields.flag("use_beta_sigmas", false);
+    boolean karras = fields.countedFlag("use_karras_sigmas");
+    boolean exponential = fields.countedFlag("use_exponential_sigmas");
+    boolean beta = fields.countedFlag("use_beta_sigmas");
     if ((karras ? 1 : 0) + (exponential ? 1 : 0) + (beta ? 1 : 0) > 1) {
       throw fields.unsupported(
           "use_karras_sigmas, use_exponential_sigmas, use_beta_sigmas",

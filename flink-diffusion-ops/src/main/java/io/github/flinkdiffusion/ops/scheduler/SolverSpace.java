@@ -7,8 +7,13 @@ package io.github.flinkdiffusion.ops.scheduler;
  * @param sigmas n sigmas and the last one
  * @param timesteps the n timesteps that the network is told, whole numbers
  * @param flow whether the weights are those of rectified flow, 1 - sigma and sigma
+ * @param exploding whether they are 1 and sigma, as in EDM
  */
-record SolverSpace(double[] sigmas, double[] timesteps, boolean flow) {
+record SolverSpace(double[] sigmas, double[] timesteps, boolean flow, boolean exploding) {
+
+  SolverSpace(double[] sigmas, double[] timesteps, boolean flow) {
+    this(sigmas, timesteps, flow, false);
+  }
 
   /** Weights of image and noise, alpha and sigma, and the logarithm of their ratio. */
   record Level(double alpha, double sigma) {
@@ -20,8 +25,8 @@ record SolverSpace(double[] sigmas, double[] timesteps, boolean flow) {
 
   Level level(int i) {
     double sigma = sigmas[i];
-    if (flow) {
-      return new Level(1 - sigma, sigma);
+    if (flow || exploding) {
+      return new Level(flow ? 1 - sigma : 1, sigma);
     }
     double alpha = 1 / Math.sqrt(sigma * sigma + 1);
     return new Level(alpha, sigma * alpha);
@@ -51,17 +56,21 @@ record SolverSpace(double[] sigmas, double[] timesteps, boolean flow) {
 
   /** Sigmas placed between the ends of training, or those that the config has instead. */
   static double[] placed(Fields fields, NoiseSchedule schedule, Sigmas.Placement placement, int n) {
-    double greatest = fields.number("sigma_max", schedule.greatestSigma());
-    double least = fields.number("sigma_min", schedule.leastSigma());
+    double greatest = fields.optionalNumber("sigma_max", schedule.greatestSigma());
+    double least = fields.optionalNumber("sigma_min", schedule.leastSigma());
     return Sigmas.place(placement, greatest, least, n);
   }
 
-  /** Sigmas of rectified flow, 1 downwards, shifted. */
+  /**
+   * Sigmas of rectified flow, 1 downwards, shifted. The order of operations is the reference's,
+   * since the timestep is cut to a whole number.
+   */
   static double[] flow(Fields fields, int n, int trainSteps, SamplingOptions options) {
     double shift = flowShift(fields, options);
+    double[] alphas = Timesteps.linspace(1, 1.0 / trainSteps, n + 1);
     double[] sigmas = new double[n];
     for (int i = 0; i < n; i++) {
-      double even = (1 - 1.0 / trainSteps) * (n - i) / n;
+      double even = 1.0 - alphas[n - i];
       sigmas[i] = shift * even / (1 + (shift - 1) * even);
     }
     return sigmas;
@@ -80,10 +89,16 @@ record SolverSpace(double[] sigmas, double[] timesteps, boolean flow) {
   /** {@code flow_shift}, or e^mu where the config lets the shift depend on the picture's size. */
   static double flowShift(Fields fields, SamplingOptions options) {
     boolean dynamic = fields.flag("use_dynamic_shifting", false);
-    fields.choice("time_shift_type", "exponential", "exponential");
     return dynamic && options.mu() != null
         ? Math.exp(options.mu())
         : fields.number("flow_shift", 1);
+  }
+
+  /** The classes that know one way to shift refuse the other as soon as there is a mu. */
+  static void requireExponentialShift(Fields fields, SamplingOptions options) {
+    if (options.mu() != null && fields.flag("use_dynamic_shifting", false)) {
+      fields.choice("time_shift_type", "exponential", "exponential");
+    }
   }
 
   /** Levels at the timesteps that a caller lists. */
@@ -95,11 +110,13 @@ record SolverSpace(double[] sigmas, double[] timesteps, boolean flow) {
     return new SolverSpace(SigmaSpace.append(schedule.sigmasAt(timesteps), last), timesteps, false);
   }
 
-  /** Levels at placed sigmas. */
-  static SolverSpace at(NoiseSchedule schedule, double[] sigmas, double last, boolean rounded) {
+  /** Levels at placed sigmas; {@code use_flow_sigmas} then says what they weigh. */
+  static SolverSpace at(
+      Fields fields, NoiseSchedule schedule, double[] sigmas, double last, boolean rounded) {
     double[] exact = schedule.timestepsOf(sigmas);
     double[] timesteps = rounded ? rounded(exact) : truncated(exact);
-    return new SolverSpace(SigmaSpace.append(sigmas, last), timesteps, false);
+    boolean flow = fields.flag("use_flow_sigmas", false);
+    return new SolverSpace(SigmaSpace.append(sigmas, last), timesteps, flow);
   }
 
   /** Levels of a rectified flow. */

@@ -11,6 +11,13 @@ final class Timesteps {
 
   private Timesteps() {}
 
+  /** Refuses a spacing that the reference refuses even where sigmas are placed otherwise. */
+  static void check(Fields fields) {
+    if (fields.choice("timestep_spacing", "linspace", SPACINGS).equals("leading")) {
+      fields.integer("steps_offset", 0);
+    }
+  }
+
   /** Whole timesteps that include both ends (linspace). The schedulers of the DDPM family. */
   static double[] whole(Fields fields, String defaultSpacing, int n, int trainSteps) {
     String spacing = fields.choice("timestep_spacing", defaultSpacing, SPACINGS);
@@ -95,6 +102,19 @@ final class Timesteps {
       timesteps[i] = Math.rint(from + i * step) - 1;
     }
     return timesteps;
+  }
+
+  /** n even values from {@code from} to {@code to}, rounded as NumPy's. */
+  static double[] linspace(double from, double to, int n) {
+    double[] values = new double[n];
+    double step = n == 1 ? 0 : (to - from) / (n - 1);
+    for (int i = 0; i < n; i++) {
+      values[i] = i * step + from;
+    }
+    if (n > 1) {
+      values[n - 1] = to;
+    }
+    return values;
   }
 
   private static double[] linspaceDown(int last, int n) {

@@ -3,6 +3,7 @@ package io.github.flinkdiffusion.ops.scheduler;
 import io.github.flinkdiffusion.ops.scheduler.PlanBuilder.Call;
 import io.github.flinkdiffusion.ops.scheduler.SolverSpace.Level;
 import java.util.ArrayList;
+import java.util.Arrays;
 import java.util.List;
 import java.util.stream.IntStream;
 import org.apache.commons.math3.linear.Array2DRowRealMatrix;
@@ -161,8 +162,8 @@ final class UniPc {
     } catch (SingularMatrixException e) {
       throw new SchedulerException(
           String.format(
-              "%s: %s repeats a noise level, or ends at sigma 0 with full order; supported: fewer steps, or"
-                  + " lower_order_final = true",
+              "%s: %s repeats a noise level, or ends at sigma 0 with full order; supported: fewer"
+                  + " steps, or lower_order_final = true",
               fields.source(), fields.className()),
           e);
     }
@@ -185,12 +186,15 @@ final class UniPc {
   // ---------------------------------------------------------------- noise levels
 
   private static SolverSpace space(Fields fields, int n, int trainSteps, SamplingOptions options) {
+    Timesteps.check(fields);
     NoiseSchedule schedule = NoiseSchedule.withNearlyZeroSnr(fields, NoiseSchedule.Defaults.DDPM);
     boolean toZero = fields.choice("final_sigmas_type", "zero", "zero", "sigma_min").equals("zero");
     boolean flow = fields.flag("use_flow_sigmas", false);
     if (fields.has("shift_terminal") && !flow) {
       throw fields.unsupported(
-          "shift_terminal", fields.number("shift_terminal", 0), "null, or use_flow_sigmas = true");
+          "shift_terminal",
+          fields.optionalNumber("shift_terminal", 0),
+          "null, or use_flow_sigmas = true");
     }
     if (fields.flag("use_dynamic_shifting", false) && options.mu() == null) {
       throw fields.unsupported("use_dynamic_shifting", true, "true with a value for mu, or false");
@@ -211,8 +215,7 @@ final class UniPc {
         }
         return SolverSpace.flowing(sigmas, toZero ? 0 : sigmas[n - 1], trainSteps);
       }
-      SolverSpace placed = SolverSpace.at(schedule, sigmas, toZero ? 0 : sigmas[n - 1], karras);
-      return flow ? new SolverSpace(placed.sigmas(), placed.timesteps(), true) : placed;
+      return SolverSpace.at(fields, schedule, sigmas, toZero ? 0 : sigmas[n - 1], karras);
     }
     if (flow) {
       double[] sigmas = flow(fields, n, trainSteps, options);
@@ -225,11 +228,13 @@ final class UniPc {
 
   /** This class places flow sigmas from 1 itself, and only then keeps clear of it. */
   private static double[] flow(Fields fields, int n, int trainSteps, SamplingOptions options) {
-    double shift = SolverSpace.flowShift(fields, options);
-    double[] sigmas = new double[n];
-    for (int i = 0; i < n; i++) {
-      sigmas[i] = 1 - (1 - 1.0 / trainSteps) * i / n;
-    }
+    boolean linear =
+        fields.flag("use_dynamic_shifting", false)
+            && fields
+                .choice("time_shift_type", "exponential", "exponential", "linear")
+                .equals("linear");
+    double shift = linear ? options.mu() : SolverSpace.flowShift(fields, options);
+    double[] sigmas = Arrays.copyOf(Timesteps.linspace(1, 1.0 / trainSteps, n + 1), n);
     if (!options.sigmas().isEmpty()) {
       fields.requireCount("sigmas", options.sigmas().size(), n, n);
       sigmas = SolverSpace.flowSigmas(fields, options);
@@ -237,7 +242,7 @@ final class UniPc {
     for (int i = 0; i < n; i++) {
       sigmas[i] = shift * sigmas[i] / (1 + (shift - 1) * sigmas[i]);
     }
-    double terminal = fields.number("shift_terminal", 0);
+    double terminal = fields.optionalNumber("shift_terminal", 0);
     if (terminal != 0) {
       double stretch = (1 - sigmas[n - 1]) / (1 - terminal);
       for (int i = 0; i < n; i++) {

@@ -1,7 +1,9 @@
 package io.github.flinkdiffusion.ops.scheduler;
 
+import com.fasterxml.jackson.core.json.JsonReadFeature;
 import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.ObjectMapper;
+import com.fasterxml.jackson.databind.json.JsonMapper;
 import com.fasterxml.jackson.databind.node.ObjectNode;
 import io.github.flinkdiffusion.ops.noise.TorchGenerator;
 import java.io.IOException;
@@ -11,6 +13,7 @@ import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
 import java.util.Base64;
 import java.util.List;
+import java.util.Optional;
 import java.util.stream.Stream;
 import java.util.stream.StreamSupport;
 
@@ -23,6 +26,10 @@ record ReferenceCase(String scheduler, JsonNode json) {
   private static final int SIZE = 32;
   private static final int NOISE_SEED = 7;
   private static final int STEP_SEED = 11;
+
+  /** Python writes infinities as bare words. */
+  private static final ObjectMapper JSON =
+      JsonMapper.builder().enable(JsonReadFeature.ALLOW_NON_NUMERIC_NUMBERS).build();
 
   static Stream<ReferenceCase> sampled(String scheduler) {
     return read(scheduler, "cases");
@@ -42,6 +49,30 @@ record ReferenceCase(String scheduler, JsonNode json) {
     } catch (IOException e) {
       throw new UncheckedIOException(e);
     }
+  }
+
+  /** All cases of a file of {@code random_scheduler_cases.py}. */
+  static List<ReferenceCase> random(InputStream file) throws IOException {
+    JsonNode cases = JSON.readTree(file).get("cases");
+    return StreamSupport.stream(cases.spliterator(), false)
+        .map(json -> new ReferenceCase(json.get("scheduler").asText(), json))
+        .toList();
+  }
+
+  /** The same case, where the reference's square roots in float32 are rounded correctly. */
+  Optional<ReferenceCase> withExactRoots() {
+    if (!json.has("exactRoots")) {
+      return Optional.empty();
+    }
+    ObjectNode exact = json.deepCopy();
+    exact.setAll((ObjectNode) json.get("exactRoots"));
+    exact.remove(List.of("exactRoots", "error"));
+    return Optional.of(new ReferenceCase(scheduler, exact));
+  }
+
+  /** What the reference said when it refused; empty where it sampled. */
+  Optional<String> error() {
+    return Optional.ofNullable(json.get("error")).map(JsonNode::asText);
   }
 
   SchedulerConfig config() {
@@ -111,13 +142,13 @@ record ReferenceCase(String scheduler, JsonNode json) {
    * that is not known.
    */
   double rounding() {
-    return json.get("rounding").asDouble(0);
+    return json.path("rounding").asDouble(0);
   }
 
   /** Whole timesteps must be equal; fractional ones come out of float32 logarithms. */
   double timestepTolerance(int call) {
     float timestep = timesteps()[call];
-    double ownError = json.get("timestepRounding").asDouble(0);
+    double ownError = json.path("timestepRounding").asDouble(0);
     return timestep == Math.rint(timestep) && timestep != 0 && ownError == 0
         ? 1e-6 * Math.abs(timestep)
         : Math.max(1e-5 * (1 + Math.abs(timestep)), 2 * ownError);

@@ -101,7 +101,8 @@ class SchedulersTest {
     "EulerDiscreteScheduler, beta_schedule, sigmoid, 'linear, scaled_linear, squaredcos_cap_v2'",
     "EulerDiscreteScheduler, interpolation_type, cubic, 'linear, log_linear'",
     "EulerDiscreteScheduler, final_sigmas_type, one, 'zero, sigma_min'",
-    "DPMSolverMultistepScheduler, algorithm_type, dpm, 'dpmsolver, dpmsolver++, sde-dpmsolver, sde-dpmsolver++'",
+    "DPMSolverMultistepScheduler, algorithm_type, dpm, 'dpmsolver, dpmsolver++, sde-dpmsolver,"
+        + " sde-dpmsolver++'",
     "DPMSolverMultistepScheduler, solver_type, euler, 'midpoint, heun'",
     "DDPMScheduler, variance_type, none, 'fixed_small, fixed_small_log'",
     "DEISMultistepScheduler, algorithm_type, sde, 'deis, dpmsolver, dpmsolver++'",
@@ -130,7 +131,7 @@ class SchedulersTest {
         .hasMessageContaining("beta_start = low; supported: a number");
     assertThatThrownBy(
             () ->
-                Schedulers.plan(config("DPMSolverMultistepScheduler").with("solver_order", 4), 10))
+                Schedulers.plan(config("DPMSolverSinglestepScheduler").with("solver_order", 4), 10))
         .hasMessageContaining("solver_order = 4; supported: 1..3");
     assertThatThrownBy(
             () -> Schedulers.plan(config("DDIMScheduler").with("trained_betas", 0.1), 10))
@@ -141,7 +142,7 @@ class SchedulersTest {
   void anUnknownClassIsNamedWithTheKnownOnes() {
     assertThatThrownBy(() -> Schedulers.plan(config("AmusedScheduler"), 10))
         .isInstanceOf(SchedulerException.class)
-        .hasMessageContaining("_class_name is AmusedScheduler; supported: DDIM");
+        .hasMessageContaining("_class_name is AmusedScheduler; supported: CMStochastic");
   }
 
   @ParameterizedTest
@@ -193,9 +194,11 @@ class SchedulersTest {
       delimiter = '|',
       value = {
         "DDIMScheduler | churn | EDMEulerScheduler, EulerDiscreteScheduler",
-        "DDIMScheduler | timesteps | DDPMScheduler, DPMSolverMultistepScheduler, DPMSolverSinglestepScheduler,"
-            + " EulerDiscreteScheduler, FlowMatchEulerDiscreteScheduler, HeunDiscreteScheduler, LCMScheduler, TCDScheduler",
-        "EDMEulerScheduler | sigmas | EulerDiscreteScheduler, FlowMatchEulerDiscreteScheduler, UniPCMultistepScheduler",
+        "DDIMScheduler | timesteps | CMStochasticIterativeScheduler, DDPMScheduler,"
+            + " DPMSolverMultistepScheduler, DPMSolverSinglestepScheduler, EulerDiscreteScheduler,"
+            + " FlowMatchEulerDiscreteScheduler, HeunDiscreteScheduler, LCMScheduler, TCDScheduler",
+        "EDMEulerScheduler | sigmas | EulerDiscreteScheduler, FlowMatchEulerDiscreteScheduler,"
+            + " UniPCMultistepScheduler",
       })
   void optionsWithoutUseAreRefusedByNameOfThoseThatHaveOne(
       String className, String option, String supported) {

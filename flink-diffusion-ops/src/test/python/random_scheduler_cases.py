@@ -1,0 +1,256 @@
+"""Draws random scheduler configs and writes what diffusers samples with them.
+
+    python random_scheduler_cases.py --count 2000 --seed 1 --out /tmp/random-schedulers.json
+    python random_scheduler_cases.py --count 40 --seed 7            # the build's own, fixtures/scheduler/random.json
+
+A config has any of the keys that its class's constructor has: absent, null, usual, odd, or (rarely) wrong; and keys of other
+classes, as public folders have. With it go a number of steps, listed timesteps or sigmas, skipped steps and what else a call
+may pass. RandomSchedulerConfigsTest compares all cases of a file: -Dscheduler.random=FILE.
+"""
+
+import argparse
+import inspect
+import json
+import pathlib
+import random
+import typing
+
+import diffusers
+import numpy as np
+import torch
+
+from make_scheduler_fixtures import b64, own_rounding, run
+
+CLASSES = [
+    "CMStochasticIterativeScheduler",
+    "DPMSolverMultistepInverseScheduler",
+    "EDMDPMSolverMultistepScheduler",
+    "IPNDMScheduler",
+    "SASolverScheduler",
+    "DDIMInverseScheduler",
+    "DDIMScheduler",
+    "DDPMScheduler",
+    "DEISMultistepScheduler",
+    "DPMSolverMultistepScheduler",
+    "DPMSolverSinglestepScheduler",
+    "EDMEulerScheduler",
+    "EulerAncestralDiscreteScheduler",
+    "EulerDiscreteScheduler",
+    "FlowMatchEulerDiscreteScheduler",
+    "HeunDiscreteScheduler",
+    "KDPM2AncestralDiscreteScheduler",
+    "KDPM2DiscreteScheduler",
+    "LCMScheduler",
+    "LMSDiscreteScheduler",
+    "PNDMScheduler",
+    "TCDScheduler",
+    "UniPCMultistepScheduler",
+]
+
+SOLVER_TYPES = ("midpoint", "heun", "logrho", "bh1", "bh2")
+
+
+def chosen(*values):
+    return lambda rng: rng.choice(values)
+
+
+def flag(often):
+    return lambda rng: rng.random() < often
+
+
+# How a key is drawn; keys that are not here are not set. The first of several values is the usual one.
+KEYS = {
+    "beta_start": chosen(0.0001, 0.00085, 0.0005, 0.001),
+    "beta_end": chosen(0.02, 0.012, 0.015, 0.01),
+    "beta_schedule": chosen("linear", "scaled_linear", "squaredcos_cap_v2", "scaled_linear"),
+    "clip_denoised": flag(0.6),
+    "clip_sample": flag(0.4),
+    "clip_sample_range": chosen(1.0, 0.5, 2.0, 3),
+    "disable_corrector": chosen([], [0], [0, 1, 2]),
+    "dynamic_thresholding_ratio": chosen(0.995, 0.9, 0.5, 1.0),
+    "euler_at_final": flag(0.4),
+    "final_sigmas_type": chosen("zero", "sigma_min"),
+    "flow_shift": chosen(1.0, 3.0, 0.5, 7),
+    "interpolation_type": chosen("linear", "log_linear"),
+    "invert_sigmas": flag(0.2),
+    "lambda_min_clipped": chosen(float("-inf"), -5.1, -3.0, float("-inf")),
+    "lower_order_final": flag(0.6),
+    "original_inference_steps": chosen(50, 25, 100),
+    "predict_x0": flag(0.7),
+    "predictor_order": chosen(2, 1, 3, 2, 4),
+    "corrector_order": chosen(2, 1, 3, 2, 4),
+    "prediction_type": chosen("epsilon", "sample", "v_prediction", "epsilon", "v_prediction", "flow_prediction"),
+    "rescale_betas_zero_snr": flag(0.2),
+    "rho": chosen(7.0, 5.0, 3),
+    "s_noise": chosen(1.0, 0.7),
+    "sample_max_value": chosen(1.0, 1.5, 4.0),
+    "set_alpha_to_one": flag(0.5),
+    "shift": chosen(1.0, 3.0, 0.7),
+    "shift_terminal": chosen(None, 0.1, 0.02),
+    "sigma_data": chosen(0.5, 1.0),
+    "sigma_min": chosen(0.002, 0.03, 0.1),
+    "sigma_max": chosen(80.0, 14.6, 10, 30.5),
+    "sigma_schedule": chosen("karras", "exponential"),
+    "skip_prk_steps": flag(0.6),
+    "solver_order": chosen(2, 1, 3, 2, 4),
+    "solver_type": chosen(*SOLVER_TYPES),
+    "steps_offset": chosen(0, 1, 1, 2),
+    "stochastic_sampling": flag(0.3),
+    "thresholding": flag(0.25),
+    "time_shift_type": chosen("exponential", "exponential", "linear"),
+    "timestep_scaling": chosen(10.0, 1.0, 5),
+    "timestep_spacing": chosen("linspace", "leading", "trailing"),
+    "timestep_type": chosen("discrete", "continuous"),
+    "use_beta_sigmas": flag(0.15),
+    "use_dynamic_shifting": flag(0.15),
+    "use_exponential_sigmas": flag(0.15),
+    "use_flow_sigmas": flag(0.2),
+    "use_karras_sigmas": flag(0.25),
+    "use_lu_lambdas": flag(0.15),
+    "variance_type": chosen("fixed_small", "fixed_small_log", "fixed_large"),
+}
+
+ALGORITHMS = ("dpmsolver++", "dpmsolver", "sde-dpmsolver++", "sde-dpmsolver", "deis")
+WRONG = {"beta_schedule": "quadratic", "prediction_type": "noise", "timestep_spacing": "even", "solver_order": 0, "final_sigmas_type": "one"}
+
+
+def constructor(name):
+    return inspect.signature(getattr(diffusers, name).__init__).parameters
+
+
+def words(parameter):
+    """The words that a Literal of the constructor's annotations lists."""
+    return [word for part in [parameter.annotation, *typing.get_args(parameter.annotation)] for word in typing.get_args(part) if isinstance(word, str)]
+
+
+def draw_config(rng, name):
+    parameters = constructor(name)
+    config = {}
+    for key, draw in KEYS.items():
+        own = key in parameters
+        if rng.random() > (0.5 if own else 0.04):
+            continue
+        literal = words(parameters[key]) if own else []
+        config[key] = rng.choice(literal) if literal and rng.random() < 0.6 else draw(rng)
+    if "algorithm_type" in parameters and rng.random() < 0.6:
+        config["algorithm_type"] = rng.choice(("data_prediction", "noise_prediction") if name.startswith("SA") else ALGORITHMS)
+        if not config["algorithm_type"].endswith("++") and rng.random() < 0.8:
+            config["final_sigmas_type"] = "sigma_min"
+    if name == "DDPMScheduler" and rng.random() < 0.3:
+        config["variance_type"] = rng.choice(["learned", "learned_range"])
+    elif str(config.get("variance_type")).startswith("learned"):
+        del config["variance_type"]  # the reference takes three channels then, of samples that have two here
+    if config.get("use_flow_sigmas") and rng.random() < 0.7:
+        config["prediction_type"] = "flow_prediction"
+    placements = [key for key in ("use_karras_sigmas", "use_exponential_sigmas", "use_beta_sigmas") if config.get(key)]
+    for key in placements[1:]:
+        if rng.random() < 0.9:
+            config[key] = False
+    if rng.random() < 0.2:
+        config["num_train_timesteps"] = rng.choice([500, 200, 250, 999] if not name.startswith("CM") else [41, 18, 80])
+    elif rng.random() < 0.04:
+        config["num_train_timesteps"] = 60
+        config["trained_betas"] = [round(0.001 + 0.3 * i / 60, 6) for i in range(60)]
+    if config and rng.random() < 0.04:
+        config[rng.choice([key for key in config if not isinstance(config[key], list)] or ["clip_sample"])] = None
+    if rng.random() < 0.02:
+        key = rng.choice([key for key in WRONG if key in parameters] or ["prediction_type"])
+        config[key] = WRONG[key]
+    return config
+
+
+def draw_call(rng, name, config):
+    train = config.get("num_train_timesteps") or constructor(name)["num_train_timesteps"].default
+    steps = rng.choice([1, 2, 3, 4, 5, 6, 7, 8, 10, 12, 14, 15, 16, 20, 25, 30, 33])
+    options = {}
+    setting = inspect.signature(getattr(diffusers, name).set_timesteps).parameters
+    stepping = inspect.signature(getattr(diffusers, name).step).parameters
+    if "timesteps" in setting and rng.random() < 0.12:
+        steps = rng.choice([1, 2, 4, 7])
+        options["timesteps"] = sorted(rng.sample(range(train), steps), reverse=True)
+    elif "sigmas" in setting and rng.random() < 0.15:
+        steps = rng.choice([2, 4, 7])
+        if name != "EulerDiscreteScheduler":
+            options["sigmas"] = sorted((round(rng.uniform(0.01, 1), 3) for _ in range(steps)), reverse=True)
+        else:
+            options["sigmas"] = sorted((round(rng.uniform(0.03, 14), 3) for _ in range(steps)), reverse=True) + [0.0]
+    if "mu" in setting and config.get("use_dynamic_shifting"):
+        options["mu"] = rng.choice([0.5, 0.8, 1.15])
+    if "eta" in stepping and rng.random() < 0.5:
+        options["eta"] = rng.choice([0.0, 0.3, 0.5, 1.0])
+    if "s_churn" in stepping and "FlowMatch" not in name and rng.random() < 0.3:
+        options.update(s_churn=rng.choice([1.0, 5.0, 40.0]), s_noise=rng.choice([1.0, 1.003]))
+        if rng.random() < 0.4:
+            options.update(s_tmin=0.5, s_tmax=10.0)
+    if steps > 2 and rng.random() < 0.2 and "Inverse" not in name:
+        options["skippedSteps"] = rng.randrange(1, steps - 1)
+    if config.get("variance_type") in ("learned", "learned_range") and name == "DDPMScheduler":
+        options["learned"] = True
+    return steps, options
+
+
+def expected(name, config, steps, options, model):
+    case = {"scheduler": name, "config": config, "steps": steps, "model": model, "options": options}
+    try:
+        result = run(name, config, steps, model, options)
+    except Exception as error:
+        return {**case, "error": f"{type(error).__name__}: {error}"[:120]}
+    if finite(result):
+        case = {**case, **packed(result), **own_rounding(name, config, steps, model, options, result)}
+    else:
+        case = {**case, "error": "not finite"}
+    with ExactRoots():
+        exact = run(name, config, steps, model, options)
+    if finite(exact) and (not finite(result) or differ(result, exact)):
+        case["exactRoots"] = packed(exact)
+    return case
+
+
+def finite(result):
+    return np.isfinite(result["trace"]).all() and np.isfinite(result["final"]).all()
+
+
+def differ(result, exact):
+    moved = np.abs(exact["timesteps"] - result["timesteps"]) > 1e-6 * (1 + np.abs(exact["timesteps"]))
+    return moved.any() or np.abs(exact["final"] - result["final"]).max() > 1e-4 * result["scale"]
+
+
+def packed(result):
+    return {key: b64(value) if isinstance(value, np.ndarray) else value for key, value in result.items()}
+
+
+class ExactRoots(torch.overrides.TorchFunctionMode):
+    """Rounds square roots in float32 correctly. torch leaves them to MKL, which is off by one bit in every fifth or so, depending on the processor."""
+
+    ROOTS = (torch.sqrt, torch.Tensor.sqrt)
+    POWERS = (torch.pow, torch.Tensor.pow, torch.Tensor.__pow__)
+
+    def __torch_function__(self, function, types, args=(), kwargs=None):
+        root = function in self.ROOTS or function in self.POWERS and isinstance(args[1], float) and args[1] == 0.5
+        if root and isinstance(args[0], torch.Tensor) and args[0].dtype == torch.float32:
+            return torch.from_numpy(np.asarray(np.sqrt(args[0].numpy())))
+        return function(*args, **(kwargs or {}))
+
+
+def main():
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--count", type=int, default=40)
+    parser.add_argument("--seed", type=int, default=7)
+    parser.add_argument("--out", type=pathlib.Path, default=pathlib.Path(__file__).resolve().parent.parent / "resources/fixtures/scheduler/random.json")
+    parser.add_argument("--only", help="one class")
+    arguments = parser.parse_args()
+    rng = random.Random(arguments.seed)
+    lines, refused = [], 0
+    for i in range(arguments.count):
+        name = arguments.only or CLASSES[i % len(CLASSES)]
+        config = draw_config(rng, name)
+        steps, options = draw_call(rng, name, config)
+        case = expected(name, config, steps, options, rng.choice(["linear", "curved", "curved"]))
+        refused += "error" in case
+        lines.append(json.dumps(case, separators=(",", ":")))
+    arguments.out.write_text('{"cases":[\n%s\n]}\n' % ",\n".join(lines))
+    print(f"{arguments.count} cases, {refused} of them refused or not finite in diffusers, {arguments.out.stat().st_size} bytes")
+
+
+if __name__ == "__main__":
+    main()
