@@ -95,6 +95,8 @@ final class EventMutations {
             base + "/missing.png",
             base,
             base + "/",
+            base + "/ok.png/x",
+            base + "/" + "n".repeat(300),
             base + "/../secret.png",
             base + "/%2e%2e/secret.png",
             base + "/a//b",
