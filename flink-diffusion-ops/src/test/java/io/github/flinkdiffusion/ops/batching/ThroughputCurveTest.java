@@ -95,7 +95,7 @@ class ThroughputCurveTest {
 
   @Test
   void aModelThatRefusesTheExampleIsNotMeasured() {
-    assertThat(resolve(GenerationSpec.of("example").with(Parameters.PROMPT, " ")))
+    assertThat(resolve(example().with(Parameters.STEPS, 1_000_000L)))
         .isEqualTo(BatchSettings.UNMEASURED_ROWS);
   }
 
