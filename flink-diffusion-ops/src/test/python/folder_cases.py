@@ -7,6 +7,8 @@ whole folder takes a few kilobytes. What diffusers makes of the case stands in i
 
 import base64
 import contextlib
+import copy
+import gzip
 import io
 import json
 import math
@@ -209,11 +211,11 @@ class Case:
             except Exception as error:
                 self.json["expected"] = [refusal(error) for _ in seeds]
                 return self
-            base = dict(pipe.scheduler.config)
+            own = pipe.scheduler
             for seed in seeds:
                 try:
-                    scheduler = getattr(diffusers, self.json["scheduler"]) if "scheduler" in self.json else type(pipe.scheduler)
-                    pipe.scheduler = scheduler.from_config(base)
+                    # A copy, not from_config: that would undo what the pipeline has corrected in its scheduler's config.
+                    pipe.scheduler = getattr(diffusers, self.json["scheduler"]).from_config(own.config) if "scheduler" in self.json else copy.deepcopy(own)
                     self.json["expected"].append({"seed": seed, **self.run(pipe, seed)})
                 except Exception as error:
                     self.json["expected"].append({"seed": seed, **refusal(error)})
@@ -258,8 +260,6 @@ def require_same_weights(pipe, folder, weights):
 
 def pack(cases, path):
     """All cases as one file; names of tensors repeat, so it is compressed."""
-    import gzip
-
     path.parent.mkdir(parents=True, exist_ok=True)
     with open(path, "wb") as raw, gzip.GzipFile(fileobj=raw, mode="wb", filename="", mtime=0, compresslevel=9) as file:
         file.write(json.dumps([case.json if isinstance(case, Case) else case for case in cases], separators=(",", ":")).encode())

@@ -77,6 +77,54 @@ def make(out, tokenizer_folder, report=False):
         "no middle block, sines first, centred input",
     )
     add(
+        "unet-bk-sdm",
+        tiny.unet(
+            571,
+            block_out_channels=(8, 16, 16, 16),
+            down_block_types=("CrossAttnDownBlock2D",) * 3 + ("DownBlock2D",),
+            up_block_types=("UpBlock2D",) + ("CrossAttnUpBlock2D",) * 3,
+            layers_per_block=1,
+            mid_block_type=None,
+            act_fn="mish",
+        ),
+        "BK-SDM-Small's shape: one residual block a level and no middle; and mish",
+    )
+    add(
+        "unet-ssd-1b",
+        tiny.unet(
+            572,
+            layers_per_block=2,
+            down_block_types=("DownBlock2D", "CrossAttnDownBlock2D", "CrossAttnDownBlock2D"),
+            up_block_types=("CrossAttnUpBlock2D", "CrossAttnUpBlock2D", "UpBlock2D"),
+            transformer_layers_per_block=[1, [2, 1], [2, 2]],
+            reverse_transformer_layers_per_block=[[2, 2, 3], [2, 1, 1], 1],
+            mid_block_type="UNetMidBlock2D",
+            mid_block_scale_factor=1.4142,
+            use_linear_projection=True,
+            addition_embed_type="text_time",
+            addition_time_embed_dim=8,
+            projection_class_embeddings_input_dim=80,
+        ),
+        "SSD-1B's shape: each attention has its own depth, other ones on the way up, and the middle is one residual block",
+    )
+    add(
+        "unet-class-concatenated",
+        tiny.unet(
+            573,
+            class_embed_type="simple_projection",
+            class_embeddings_concat=True,
+            projection_class_embeddings_input_dim=10,
+            encoder_hid_dim=24,
+            encoder_hid_dim_type="text_proj",
+            time_embedding_dim=24,
+            time_embedding_act_fn="silu",
+            mid_block_scale_factor=2.0,
+            resnet_out_scale_factor=1.3,
+            resnet_skip_time_act=True,
+        ),
+        "a projected label beside the time embedding, which has a size and an activation of its own; a projected context; keys of other blocks",
+    )
+    add(
         "unet2d-old-keys",
         tiny.unet2d(
             551,

@@ -70,7 +70,7 @@ def vision_encoder(seed, act="quick_gelu", projection=32):
 
 def conditions(config, rows, generator):
     """Random values for everything that this UNet can be conditioned on."""
-    given = {"encoder_hidden_states": torch.randn(rows, 77, config.cross_attention_dim, generator=generator)}
+    given = {"encoder_hidden_states": torch.randn(rows, 77, config.encoder_hid_dim or config.cross_attention_dim, generator=generator)}
     if config.num_class_embeds is not None:
         given["class_labels"] = torch.arange(rows) * 7 + 13
     elif config.class_embed_type == "timestep":

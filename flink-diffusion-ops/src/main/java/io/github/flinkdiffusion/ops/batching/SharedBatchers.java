@@ -303,7 +303,9 @@ public final class SharedBatchers {
       return batcher;
     }
 
-    /** Releases the share, without waiting; the device frees the model after the last. Idempotent. */
+    /**
+     * Releases the share, without waiting; the device frees the model after the last. Idempotent.
+     */
     @Override
     public void close() {
       synchronized (this) {

@@ -8,6 +8,7 @@ import java.util.Optional;
 /** The activation functions that configs name ({@code act_fn}, {@code hidden_act}). */
 public enum Activation {
   SILU("silu", "swish"),
+  MISH("mish"),
   GELU("gelu"),
   /** x * sigmoid(1.702 x), as OpenAI's CLIP has it. */
   QUICK_GELU("quick_gelu"),
@@ -32,6 +33,7 @@ public enum Activation {
   Value apply(Method m, Value x) {
     return switch (this) {
       case SILU -> m.silu(x);
+      case MISH -> m.mish(x);
       case GELU -> m.gelu(x);
       case QUICK_GELU -> m.multiply(x, m.sigmoid(m.multiply(x, 1.702)));
       case RELU -> m.relu(x);

@@ -26,6 +26,8 @@ public record ClassEmbedding(Kind kind, int size) {
     TIMESTEP,
     /** Labels float32 [N,size] pass two linear layers. */
     PROJECTION,
+    /** Labels float32 [N,size] pass one linear layer. */
+    SIMPLE_PROJECTION,
     /** Labels float32 [N,time embedding] are embeddings. */
     IDENTITY
   }
@@ -46,7 +48,9 @@ public record ClassEmbedding(Kind kind, int size) {
     Kind kind = supported.get(names.indexOf(name));
     return new ClassEmbedding(
         kind,
-        kind == Kind.PROJECTION ? config.integer("projection_class_embeddings_input_dim") : 0);
+        kind == Kind.PROJECTION || kind == Kind.SIMPLE_PROJECTION
+            ? config.integer("projection_class_embeddings_input_dim")
+            : 0);
   }
 
   /** Whether the network takes labels. */
@@ -79,6 +83,11 @@ public record ClassEmbedding(Kind kind, int size) {
       case PROJECTION ->
           TimestepEmbedding.project(
               at, m.castAs(labels, dtype), size, time.size(), Activation.SILU);
+      case SIMPLE_PROJECTION ->
+          m.linear(
+              m.castAs(labels, dtype),
+              at.parameter("weight", time.size(), size),
+              at.parameter("bias", time.size()));
       case IDENTITY -> m.castAs(labels, dtype);
     };
   }

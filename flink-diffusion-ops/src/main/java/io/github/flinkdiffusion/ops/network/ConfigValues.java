@@ -10,7 +10,7 @@ import java.util.Optional;
 /** What the networks' config readers share: refusing what is not supported, by name. */
 final class ConfigValues {
   /** Ten times the deepest there is; a config is not a reason to run out of memory. */
-  private static final int MOST_LAYERS = 1000;
+  static final int MOST_LAYERS = 1000;
 
   /** A hundred times the largest there is, and so that a few of them multiply within a long. */
   static final int LARGEST_SIZE = 1 << 24;

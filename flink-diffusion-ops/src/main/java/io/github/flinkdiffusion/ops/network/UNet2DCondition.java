@@ -16,10 +16,10 @@ public final class UNet2DCondition {
 
   /**
    * A graph with {@code forward(sample [N,in,H,W], timestep float32 [N], context
-   * [N,S,cross_attention_dim], ...)} giving [N,out,H,W] in float32. Inputs are float32 whatever the
-   * weights' dtype. Behind the context stand, in this order, those that the config asks for: {@code
-   * class_labels} ({@link ClassEmbedding.Kind} says their shape), {@code timestep_cond}
-   * [N,time_cond_proj_dim], {@code text_embeds} [N,P] and {@code time_ids} [N,K].
+   * [N,S,cross_attention_dim or encoder_hid_dim], ...)} giving [N,out,H,W] in float32. Inputs are
+   * float32 whatever the weights' dtype. Behind the context stand, in this order, those that the
+   * config asks for: {@code class_labels} ({@link ClassEmbedding.Kind} says their shape), {@code
+   * timestep_cond} [N,time_cond_proj_dim], {@code text_embeds} [N,P] and {@code time_ids} [N,K].
    */
   public Graph graph() {
     Graph graph = new Graph();
@@ -61,6 +61,11 @@ public final class UNet2DCondition {
     int first = config.blockOutChannels().get(0);
     Value dtype = at.parameter("conv_in.bias", first);
     Value tokens = m.castAs(context, dtype);
+    if (config.contextProjection() > 0) {
+      tokens =
+          at.linear(
+              "encoder_hid_proj", tokens, config.contextProjection(), config.crossAttentionDim());
+    }
     Value time = timeEmbedding(at, timestep, conditions, dtype);
     Value x = config.centerInput() ? m.add(m.multiply(sample, 2), -1) : sample;
     x = conv(at, "conv_in", m.castAs(x, dtype), config.inChannels(), first, config.convInKernel());
@@ -75,7 +80,9 @@ public final class UNet2DCondition {
         x = resnet(channels, out).emit(block.child("resnets", i), x, time);
         channels = out;
         if (config.crossAttentionDown().get(level)) {
-          x = transformer(level).emit(block.child("attentions", i), x, tokens);
+          x =
+              transformer(level, config.transformerLayers().get(level).get(i))
+                  .emit(block.child("attentions", i), x, tokens);
         }
         skips.push(new Skip(x, channels));
       }
@@ -86,9 +93,14 @@ public final class UNet2DCondition {
     }
     if (config.hasMidBlock()) {
       Scope mid = at.child("mid_block");
-      x = resnet(channels, channels).emit(mid.child("resnets", 0), x, time);
-      x = transformer(levels - 1, false).emit(mid.child("attentions", 0), x, tokens);
-      x = resnet(channels, channels).emit(mid.child("resnets", 1), x, time);
+      ResnetBlock resnet = resnet(channels, channels, config.midScale());
+      x = resnet.emit(mid.child("resnets", 0), x, time);
+      if (config.midAttends()) {
+        x =
+            transformer(levels - 1, config.transformerLayersMid(), false)
+                .emit(mid.child("attentions", 0), x, tokens);
+        x = resnet.emit(mid.child("resnets", 1), x, time);
+      }
     }
     for (int up = 0; up < levels; up++) {
       int level = levels - 1 - up;
@@ -100,7 +112,9 @@ public final class UNet2DCondition {
         x = resnet(channels + skip.channels(), out).emit(block.child("resnets", i), x, time);
         channels = out;
         if (config.crossAttentionUp().get(up)) {
-          x = transformer(level).emit(block.child("attentions", i), x, tokens);
+          x =
+              transformer(level, config.transformerLayersUp().get(up).get(i))
+                  .emit(block.child("attentions", i), x, tokens);
         }
       }
       if (level > 0) {
@@ -145,20 +159,22 @@ public final class UNet2DCondition {
       time = config.timeActivation().get().apply(m, time);
     }
     if (config.classEmbedding().exists()) {
-      time =
-          m.add(
-              time,
-              config
-                  .classEmbedding()
-                  .emit(
-                      at.child("class_embedding"),
-                      conditions.classLabels(),
-                      input,
-                      config.activation(),
-                      dtype));
+      Value label =
+          config
+              .classEmbedding()
+              .emit(
+                  at.child("class_embedding"),
+                  conditions.classLabels(),
+                  input,
+                  config.activation(),
+                  dtype);
+      time = config.classConcatenated() ? m.concatenate(-1, time, label) : m.add(time, label);
     }
-    return config.textTime().isPresent()
-        ? m.add(time, textTime(at, config.textTime().get(), conditions, dtype))
+    if (config.textTime().isPresent()) {
+      time = m.add(time, textTime(at, config.textTime().get(), conditions, dtype));
+    }
+    return config.embeddingActivation().isPresent()
+        ? config.embeddingActivation().get().apply(m, time)
         : time;
   }
 
@@ -183,29 +199,33 @@ public final class UNet2DCondition {
   }
 
   private ResnetBlock resnet(int in, int out) {
+    return resnet(in, out, 1);
+  }
+
+  private ResnetBlock resnet(int in, int out, double outputScale) {
     return new ResnetBlock(
         in,
         out,
-        config.timeEmbedding(),
+        config.blockEmbedding(),
         config.groups(),
         config.epsilon(),
         config.activation(),
         config.timeScaleShift(),
-        1,
+        outputScale,
         ResnetBlock.Resampling.NONE);
   }
 
-  private Transformer2D transformer(int level) {
-    return transformer(level, config.onlyCrossAttention().get(level));
+  private Transformer2D transformer(int level, int layers) {
+    return transformer(level, layers, config.onlyCrossAttention().get(level));
   }
 
-  private Transformer2D transformer(int level, boolean onlyCrossAttention) {
+  private Transformer2D transformer(int level, int layers, boolean onlyCrossAttention) {
     return new Transformer2D(
         config.blockOutChannels().get(level),
         config.heads().get(level),
         config.crossAttentionDim(),
         config.groups(),
-        config.transformerLayers().get(level),
+        layers,
         config.linearProjection(),
         onlyCrossAttention,
         config.upcastAttention());

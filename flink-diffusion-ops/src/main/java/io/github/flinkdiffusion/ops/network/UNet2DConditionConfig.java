@@ -1,7 +1,11 @@
 package io.github.flinkdiffusion.ops.network;
 
+import com.fasterxml.jackson.databind.JsonNode;
+import com.fasterxml.jackson.databind.node.IntNode;
 import io.github.flinkdiffusion.ops.weights.Config;
+import java.util.ArrayList;
 import java.util.Arrays;
+import java.util.Collections;
 import java.util.List;
 import java.util.Optional;
 
@@ -14,11 +18,19 @@ import java.util.Optional;
  * @param crossAttentionDown which down levels have attention ({@code down_block_types})
  * @param crossAttentionUp which up levels have attention, in the order of {@code up_block_types}
  * @param hasMidBlock false when {@code mid_block_type} is null
+ * @param midAttends false when {@code mid_block_type} is {@code UNetMidBlock2D}: one residual block
+ * @param midScale {@code mid_block_scale_factor}
  * @param layersPerBlock {@code layers_per_block} of each level
  * @param heads attention heads of each level; the config calls it {@code attention_head_dim}
  * @param crossAttentionDim {@code cross_attention_dim}; in a list for the levels, those that attend
  *     agree, since all see one context
- * @param transformerLayers {@code transformer_layers_per_block} of each level
+ * @param contextProjection {@code encoder_hid_dim}: size of a token before it is projected to the
+ *     context ({@code encoder_hid_dim_type} {@code text_proj}), 0 for none
+ * @param transformerLayers {@code transformer_layers_per_block}: for each down level, of each of
+ *     its attentions
+ * @param transformerLayersUp the same for the up levels, in their order; {@code
+ *     reverse_transformer_layers_per_block} where that is given
+ * @param transformerLayersMid of the middle's attention
  * @param onlyCrossAttention {@code only_cross_attention} of each level
  * @param linearProjection {@code use_linear_projection}
  * @param upcastAttention {@code upcast_attention}
@@ -33,10 +45,14 @@ import java.util.Optional;
  * @param convInKernel {@code conv_in_kernel}, odd
  * @param convOutKernel {@code conv_out_kernel}, odd
  * @param centerInput {@code center_input_sample}: the input is in 0..1 and becomes -1..1
+ * @param timeEmbedding {@code time_embedding_dim}, by default four times the first level
  * @param timeActivation {@code timestep_post_act}, if any
+ * @param embeddingActivation {@code time_embedding_act_fn}, if any: of the sum of all embeddings
  * @param guidanceEmbedding {@code time_cond_proj_dim}: size of the embedded guidance scale that
  *     distilled networks (LCM) take, 0 for none
  * @param classEmbedding what class labels are, if there are any
+ * @param classConcatenated {@code class_embeddings_concat}: the embedded label stands beside the
+ *     time embedding, where it is else added to it
  * @param textTime what {@code addition_embed_type} {@code text_time} (SDXL) adds, if it does
  */
 public record UNet2DConditionConfig(
@@ -46,10 +62,15 @@ public record UNet2DConditionConfig(
     List<Boolean> crossAttentionDown,
     List<Boolean> crossAttentionUp,
     boolean hasMidBlock,
+    boolean midAttends,
+    double midScale,
     List<Integer> layersPerBlock,
     List<Integer> heads,
     int crossAttentionDim,
-    List<Integer> transformerLayers,
+    int contextProjection,
+    List<List<Integer>> transformerLayers,
+    List<List<Integer>> transformerLayersUp,
+    int transformerLayersMid,
     List<Boolean> onlyCrossAttention,
     boolean linearProjection,
     boolean upcastAttention,
@@ -63,9 +84,12 @@ public record UNet2DConditionConfig(
     int convInKernel,
     int convOutKernel,
     boolean centerInput,
+    int timeEmbedding,
     Optional<Activation> timeActivation,
+    Optional<Activation> embeddingActivation,
     int guidanceEmbedding,
     ClassEmbedding classEmbedding,
+    boolean classConcatenated,
     Optional<TextTime> textTime) {
 
   /**
@@ -84,6 +108,7 @@ public record UNet2DConditionConfig(
     layersPerBlock = List.copyOf(layersPerBlock);
     heads = List.copyOf(heads);
     transformerLayers = List.copyOf(transformerLayers);
+    transformerLayersUp = List.copyOf(transformerLayersUp);
     onlyCrossAttention = List.copyOf(onlyCrossAttention);
   }
 
@@ -92,11 +117,15 @@ public record UNet2DConditionConfig(
   private static final String CROSS_UP = "CrossAttnUpBlock2D";
   private static final String PLAIN_UP = "UpBlock2D";
   private static final String CROSS_MID = "UNetMidBlock2DCrossAttn";
+  private static final String PLAIN_MID = "UNetMidBlock2D";
+  private static final String LAYERS = "transformer_layers_per_block";
+  private static final String LAYERS_UP = "reverse_transformer_layers_per_block";
   private static final String SCALE_SHIFT = "scale_shift";
   private static final List<ClassEmbedding.Kind> CLASS_EMBEDDINGS =
       List.of(
           ClassEmbedding.Kind.TIMESTEP,
           ClassEmbedding.Kind.PROJECTION,
+          ClassEmbedding.Kind.SIMPLE_PROJECTION,
           ClassEmbedding.Kind.IDENTITY);
 
   /**
@@ -106,24 +135,11 @@ public record UNet2DConditionConfig(
    *     supported
    */
   public static UNet2DConditionConfig from(Config config) {
-    for (String key :
-        List.of(
-            "encoder_hid_dim",
-            "encoder_hid_dim_type",
-            "time_embedding_dim",
-            "time_embedding_act_fn",
-            "cross_attention_norm",
-            "num_attention_heads",
-            "reverse_transformer_layers_per_block")) {
-      ConfigValues.requireAbsent(config, key);
-    }
+    // Keys of other blocks alone, resnet_out_scale_factor say, mean nothing to these.
+    ConfigValues.requireAbsent(config, "num_attention_heads");
     ConfigValues.require(config, "attention_type", "default");
     ConfigValues.require(config, "time_embedding_type", "positional");
-    ConfigValues.require(config, "mid_block_scale_factor", 1);
-    ConfigValues.require(config, "resnet_out_scale_factor", 1);
     ConfigValues.require(config, "dual_cross_attention", false);
-    ConfigValues.require(config, "class_embeddings_concat", false);
-    ConfigValues.require(config, "resnet_skip_time_act", false);
     List<String> down =
         ConfigValues.blockTypes(
             config,
@@ -147,10 +163,11 @@ public record UNet2DConditionConfig(
     }
     // Old configs omit the key; a null that is written down means that there is no middle block.
     boolean hasMid = !config.node().path("mid_block_type").isNull();
-    if (hasMid && !config.string("mid_block_type", CROSS_MID).equals(CROSS_MID)) {
-      throw config.unsupported(
-          "mid_block_type", config.string("mid_block_type"), CROSS_MID + " or null");
+    String mid = config.string("mid_block_type", CROSS_MID);
+    if (hasMid && !mid.equals(CROSS_MID) && !mid.equals(PLAIN_MID)) {
+      throw config.unsupported("mid_block_type", mid, CROSS_MID + ", " + PLAIN_MID + " or null");
     }
+    boolean midAttends = hasMid && mid.equals(CROSS_MID);
     int groups = config.integer("norm_num_groups", 32);
     ConfigValues.requireDivisible(
         config, "block_out_channels", channels, groups, "norm_num_groups");
@@ -164,6 +181,8 @@ public record UNet2DConditionConfig(
                 + channels);
       }
     }
+    List<Integer> layers = ConfigValues.layersOfLevels(config, "layers_per_block", levels, 2);
+    ClassEmbedding labels = ClassEmbedding.from(config, CLASS_EMBEDDINGS);
     return new UNet2DConditionConfig(
         ConfigValues.positive(config, "in_channels", 4),
         ConfigValues.positive(config, "out_channels", 4),
@@ -171,10 +190,17 @@ public record UNet2DConditionConfig(
         down.stream().map(CROSS_DOWN::equals).toList(),
         up.stream().map(CROSS_UP::equals).toList(),
         hasMid,
-        ConfigValues.layersOfLevels(config, "layers_per_block", levels, 2),
+        midAttends,
+        midScale(config),
+        layers,
         heads,
-        crossAttentionDim(config, down, up, hasMid),
-        ConfigValues.layersOfLevels(config, "transformer_layers_per_block", levels, 1),
+        crossAttentionDim(config, down, up, midAttends),
+        contextProjection(config),
+        transformerLayers(config, LAYERS, levels, layers, 0),
+        config.has(LAYERS_UP)
+            ? transformerLayers(config, LAYERS_UP, levels, reversed(layers), 1)
+            : reversedLayers(config, levels, layers),
+        midLayers(config, levels, layers),
         ConfigValues.boxed(config.flagsOrOne("only_cross_attention", levels, false)),
         config.flag("use_linear_projection", false),
         config.flag("upcast_attention", false),
@@ -190,16 +216,108 @@ public record UNet2DConditionConfig(
         kernel(config, "conv_in_kernel"),
         kernel(config, "conv_out_kernel"),
         config.flag("center_input_sample", false),
+        ConfigValues.positive(config, "time_embedding_dim", 4 * channels.get(0)),
         ConfigValues.optionalActivation(config, "timestep_post_act"),
+        ConfigValues.optionalActivation(config, "time_embedding_act_fn"),
         config.has("time_cond_proj_dim")
             ? ConfigValues.positive(config, "time_cond_proj_dim", 1)
             : 0,
-        ClassEmbedding.from(config, CLASS_EMBEDDINGS),
+        labels,
+        concatenated(config, labels),
         textTime(config));
   }
 
+  private static boolean concatenated(Config config, ClassEmbedding labels) {
+    boolean concatenated = config.flag("class_embeddings_concat", false);
+    if (concatenated && (!labels.exists() || config.has("addition_embed_type"))) {
+      throw config.unsupported(
+          "class_embeddings_concat",
+          true,
+          "false, or a network with class labels and without addition_embed_type");
+    }
+    return concatenated;
+  }
+
+  private static double midScale(Config config) {
+    double scale = config.number("mid_block_scale_factor", 1);
+    if (scale == 0) {
+      throw config.unsupported("mid_block_scale_factor", scale, "a number other than 0");
+    }
+    return scale;
+  }
+
+  /** A type that is absent is text_proj where there is a size, as in the reference. */
+  private static int contextProjection(Config config) {
+    if (config.has("encoder_hid_dim_type")) {
+      ConfigValues.oneOf(config, "encoder_hid_dim_type", null, List.of("text_proj"));
+      return ConfigValues.positive(config, "encoder_hid_dim", 0);
+    }
+    return config.has("encoder_hid_dim") ? ConfigValues.positive(config, "encoder_hid_dim", 0) : 0;
+  }
+
+  /**
+   * One number for all, one for each level, or a list of numbers for a level.
+   *
+   * @param layers residual blocks of each level
+   * @param more attentions of a level beyond those
+   */
+  private static List<List<Integer>> transformerLayers(
+      Config config, String key, int levels, List<Integer> layers, int more) {
+    JsonNode value = config.has(key) ? config.node().get(key) : IntNode.valueOf(1);
+    if (value.isArray() && value.size() != levels) {
+      throw config.unsupported(key, value, "one value, or a list of " + levels);
+    }
+    List<List<Integer>> all = new ArrayList<>();
+    for (int level = 0; level < levels; level++) {
+      JsonNode own = value.isArray() ? value.get(level) : value;
+      int attentions = layers.get(level) + more;
+      List<Integer> each = new ArrayList<>();
+      for (int i = 0; i < attentions; i++) {
+        JsonNode one = own.isArray() ? own.path(i) : own;
+        if (!one.canConvertToInt()
+            || one.intValue() < 1
+            || one.intValue() > ConfigValues.MOST_LAYERS
+            || own.isArray() && own.size() < attentions) {
+          throw config.unsupported(
+              key,
+              value,
+              "1 to %d, a list of them, or lists of as many as a level has attentions"
+                  .formatted(ConfigValues.MOST_LAYERS));
+        }
+        each.add(one.intValue());
+      }
+      all.add(List.copyOf(each));
+    }
+    return all;
+  }
+
+  /** Only a UNet whose halves are alike needs no second key. */
+  private static List<List<Integer>> reversedLayers(
+      Config config, int levels, List<Integer> layers) {
+    List<List<Integer>> up = new ArrayList<>();
+    List<List<Integer>> down = transformerLayers(config, LAYERS, levels, layers, 0);
+    for (int level = levels - 1; level >= 0; level--) {
+      if (config.has(LAYERS) && config.node().get(LAYERS).path(level).isArray()) {
+        throw config.unsupported(
+            LAYERS, config.node().get(LAYERS), "lists of lists together with " + LAYERS_UP);
+      }
+      up.add(Collections.nCopies(layers.get(level) + 1, down.get(level).get(0)));
+    }
+    return up;
+  }
+
+  private static int midLayers(Config config, int levels, List<Integer> layers) {
+    return transformerLayers(config, LAYERS, levels, layers, 0).get(levels - 1).get(0);
+  }
+
+  private static List<Integer> reversed(List<Integer> layers) {
+    List<Integer> reversed = new ArrayList<>(layers);
+    Collections.reverse(reversed);
+    return reversed;
+  }
+
   private static int crossAttentionDim(
-      Config config, List<String> down, List<String> up, boolean hasMid) {
+      Config config, List<String> down, List<String> up, boolean midAttends) {
     int levels = down.size();
     int[] sizes = config.integersOrOne("cross_attention_dim", levels, 1280);
     int size = 0;
@@ -207,7 +325,7 @@ public record UNet2DConditionConfig(
       boolean attends =
           down.get(level).equals(CROSS_DOWN)
               || up.get(levels - 1 - level).equals(CROSS_UP)
-              || hasMid && level == levels - 1;
+              || midAttends && level == levels - 1;
       if (sizes[level] < 1
           || sizes[level] > ConfigValues.LARGEST_SIZE
           || attends && size != 0 && sizes[level] != size) {
@@ -249,8 +367,13 @@ public record UNet2DConditionConfig(
     return blockOutChannels.size();
   }
 
-  /** Size of the time embedding: four times the first level, as diffusers has it. */
-  int timeEmbedding() {
-    return 4 * blockOutChannels.get(0);
+  /** Size of a token of the context that the network is given. */
+  public int contextSize() {
+    return contextProjection == 0 ? crossAttentionDim : contextProjection;
+  }
+
+  /** Size of what residual blocks see of all embeddings. */
+  int blockEmbedding() {
+    return classConcatenated ? 2 * timeEmbedding : timeEmbedding;
   }
 }

@@ -427,8 +427,7 @@ final class InFlightSerializer {
 
   private static void floats(DataOutputStream out, float[] values) throws IOException {
     out.writeInt(values.length);
-    ByteBuffer buffer =
-        ByteBuffer.allocate(Math.min(values.length, FLOATS_AT_ONCE) * Float.BYTES);
+    ByteBuffer buffer = ByteBuffer.allocate(Math.min(values.length, FLOATS_AT_ONCE) * Float.BYTES);
     for (int at = 0; at < values.length; at += FLOATS_AT_ONCE) {
       int count = Math.min(FLOATS_AT_ONCE, values.length - at);
       buffer.asFloatBuffer().put(values, at, count);

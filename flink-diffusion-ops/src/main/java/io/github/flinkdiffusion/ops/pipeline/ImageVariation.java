@@ -38,10 +38,10 @@ final class ImageVariation implements Task {
         ClipImageProcessor.from(components.config("feature_extractor", ClipImageProcessor.CLASSES));
     ClipVisionConfig vision =
         ClipVisionConfig.from(components.config("image_encoder", "CLIPVisionModelWithProjection"));
-    if (vision.projectionSize() != unet.crossAttentionDim()) {
+    if (vision.projectionSize() != unet.contextSize()) {
       throw config.unsupported(
           "cross_attention_dim",
-          unet.crossAttentionDim(),
+          unet.contextSize(),
           "the image encoder's projection_dim, " + vision.projectionSize());
     }
     this.imageEncoder = components.load("image_encoder", new ClipVision(vision).graph());

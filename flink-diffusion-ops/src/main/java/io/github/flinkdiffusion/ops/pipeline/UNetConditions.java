@@ -54,8 +54,11 @@ final class UNetConditions {
    * @throws IllegalConfigException unless that is the size of the network's context
    */
   static void fits(Config config, UNet2DConditionConfig unet, int size, String what) {
-    if (unet.crossAttentionDim() != size) {
-      throw config.unsupported("cross_attention_dim", unet.crossAttentionDim(), what + size);
+    if (unet.contextSize() != size) {
+      throw config.unsupported(
+          unet.contextProjection() > 0 ? "encoder_hid_dim" : "cross_attention_dim",
+          unet.contextSize(),
+          what + size);
     }
   }
 

@@ -72,6 +72,11 @@ public final class Method {
     return node(Op.SILU, inputs(x));
   }
 
+  /** x * tanh(softplus(x)) (Misra 2019). */
+  public Value mish(Value x) {
+    return node(Op.MISH, inputs(x));
+  }
+
   public Value relu(Value x) {
     return node(Op.RELU, inputs(x));
   }

@@ -22,6 +22,7 @@ public enum Op {
   /** Inputs: x [...,C], weight [C] or null, bias [C] or null. Attributes: C, epsilon. */
   LAYER_NORM,
   SILU,
+  MISH,
   RELU,
   SIGMOID,
   TANH,

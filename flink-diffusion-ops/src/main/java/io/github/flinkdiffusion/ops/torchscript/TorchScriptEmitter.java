@@ -221,6 +221,7 @@ final class TorchScriptEmitter {
       case LAYER_NORM ->
           call("layer_norm", in[0], "[" + a.get(0) + "]", in[1], in[2], number(a.get(1)));
       case SILU -> call("silu", in[0]);
+      case MISH -> call("mish", in[0]);
       case RELU -> call("relu", in[0]);
       case SIGMOID -> call("sigmoid", in[0]);
       case TANH -> call("tanh", in[0]);

@@ -113,7 +113,8 @@ class SharedBatchersTest {
         .submit(new Work.Fresh(request("a", 2)), Submission.DEFAULT, outcome);
     inCall.await();
     busy.close();
-    Future<SharedBatchers.Lease> next = others.submit(() -> shared.acquire(KEY, SETTINGS, opener, PATIENCE));
+    Future<SharedBatchers.Lease> next =
+        others.submit(() -> shared.acquire(KEY, SETTINGS, opener, PATIENCE));
     assertThat(next).isNotDone();
     assertThat(opened).as("no second copy while the first is there").hasSize(1);
     mayGoOn.countDown();

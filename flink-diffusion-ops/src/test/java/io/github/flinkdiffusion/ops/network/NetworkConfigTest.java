@@ -32,11 +32,11 @@ class NetworkConfigTest {
   @CsvSource(
       delimiter = '|',
       value = {
-        "UNet2DConditionModel | class_embed_type         | 'simple_projection'    | timestep, projection, identity",
+        "UNet2DConditionModel | class_embed_type         | 'sinusoidal'           | timestep, projection, simple_projection, identity",
         "UNet2DConditionModel | addition_embed_type      | 'image'                | text_time",
         "UNet2DConditionModel | conv_in_kernel           | 4                      | odd",
-        "UNet2DConditionModel | encoder_hid_dim_type     | 'image_proj'           | null",
-        "UNet2DConditionModel | timestep_post_act        | 'mish'                 | silu",
+        "UNet2DConditionModel | encoder_hid_dim_type     | 'image_proj'           | text_proj",
+        "UNet2DConditionModel | timestep_post_act        | 'tanhx'                | silu",
         "UNet2DConditionModel | time_cond_proj_dim       | 0                      | 1 to",
         "UNet2DModel          | down_block_types         | ['SkipDownBlock2D']    | AttnDownBlock2D",
         "UNet2DModel          | block_out_channels       | [32, 64]               | down_block_types",

@@ -240,8 +240,7 @@ class InFlightSerializerTest {
     DataOutputSerializer out = new DataOutputSerializer(16);
     InFlightTypeSerializer.INSTANCE.serialize(item, out);
     DataOutputSerializer copied = new DataOutputSerializer(16);
-    InFlightTypeSerializer.INSTANCE.copy(
-        new DataInputDeserializer(out.getCopyOfBuffer()), copied);
+    InFlightTypeSerializer.INSTANCE.copy(new DataInputDeserializer(out.getCopyOfBuffer()), copied);
 
     assertThat(copied.getCopyOfBuffer()).isEqualTo(out.getCopyOfBuffer());
     assertThat(

@@ -129,8 +129,7 @@ class ModelFolderPipelinesTest {
       subtask.harness.processElement(with(good, "many").setSteps(10_000).build(), 0);
       subtask.harness.processElement(with(good, "scheduler").setScheduler("Magic").build(), 0);
       subtask.harness.processElement(with(good, "nan").setGuidanceScale(Double.NaN).build(), 0);
-      subtask.harness.processElement(
-          with(good, "long").setPrompt("cat ".repeat(500)).build(), 0);
+      subtask.harness.processElement(with(good, "long").setPrompt("cat ".repeat(500)).build(), 0);
       subtask.settle(devices);
 
       assertThat(subtask.failures())

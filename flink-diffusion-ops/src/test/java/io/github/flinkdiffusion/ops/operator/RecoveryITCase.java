@@ -51,8 +51,8 @@ import org.apache.flink.metrics.Counter;
 import org.apache.flink.runtime.testutils.InMemoryReporter;
 import org.apache.flink.runtime.testutils.MiniClusterResourceConfiguration;
 import org.apache.flink.streaming.api.datastream.DataStream;
-import org.apache.flink.streaming.api.functions.sink.v2.DiscardingSink;
 import org.apache.flink.streaming.api.environment.StreamExecutionEnvironment;
+import org.apache.flink.streaming.api.functions.sink.v2.DiscardingSink;
 import org.apache.flink.test.junit5.InjectClusterClient;
 import org.apache.flink.test.junit5.MiniClusterExtension;
 import org.apache.flink.util.CloseableIterator;
@@ -96,8 +96,7 @@ class RecoveryITCase {
   void modelsAreFreed() {
     Awaitility.await()
         .untilAsserted(
-            () ->
-                assertThat(Scenario.OPENED).isNotEmpty().allMatch(pipeline -> pipeline.closed));
+            () -> assertThat(Scenario.OPENED).isNotEmpty().allMatch(pipeline -> pipeline.closed));
   }
 
   private Configuration configuration() {

@@ -30,7 +30,7 @@ class FolderParityTest {
   }
 
   @ParameterizedTest
-  @MethodSource("chosen")
+  @MethodSource({"chosen", "random"})
   void makesTheReferencesPictureOrRefusesToo(FolderCase folderCase) throws IOException {
     folderCase.write(folder);
     List<FolderCase.Outcome> outcomes = folderCase.run(folder);

@@ -1,0 +1,81 @@
+package io.github.flinkdiffusion.ops.pipeline;
+
+import com.fasterxml.jackson.databind.JsonNode;
+import java.io.IOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.Comparator;
+import java.util.List;
+import java.util.stream.Stream;
+
+/**
+ * Compares the cases that {@code random_folders.py} has drawn with what this makes of them, and
+ * says how many are equal. Not run in the build:
+ *
+ * <pre>java -cp (the tests' class path) io.github.flinkdiffusion.ops.pipeline.RandomFolders FOLDER
+ * </pre>
+ */
+final class RandomFolders {
+  private static final double TOLERANCE = 1e-3;
+
+  private RandomFolders() {}
+
+  public static void main(String[] arguments) throws IOException {
+    List<Path> files;
+    try (Stream<Path> all = Files.list(Path.of(arguments[0]))) {
+      files = all.filter(file -> file.toString().endsWith(".json.gz")).sorted().toList();
+    }
+    for (Path file : files) {
+      int equal = 0;
+      int bothRefuse = 0;
+      int differ = 0;
+      for (FolderCase folderCase : FolderCase.read(file)) {
+        Path folder = Files.createTempDirectory("random-folder");
+        try {
+          folderCase.write(folder);
+          List<FolderCase.Outcome> outcomes = folderCase.run(folder);
+          for (int i = 0; i < outcomes.size(); i++) {
+            JsonNode expected = folderCase.expected().get(i);
+            String difference = difference(outcomes.get(i), expected);
+            if (difference != null) {
+              differ++;
+              System.out.println(folderCase.name() + ": " + difference);
+            } else if (expected.has("refused")) {
+              bothRefuse++;
+            } else {
+              equal++;
+            }
+          }
+        } catch (RuntimeException e) {
+          differ++;
+          System.out.println(folderCase.name() + ": " + e);
+        } finally {
+          delete(folder);
+        }
+      }
+      System.out.println(
+          "%s: %d equal, %d refused by both, %d differ"
+              .formatted(file.getFileName(), equal, bothRefuse, differ));
+    }
+  }
+
+  /** Null if there is none. */
+  private static String difference(FolderCase.Outcome outcome, JsonNode expected) {
+    if (expected.has("refused")) {
+      return outcome.image() == null ? null : "refused there: " + expected.get("refused").asText();
+    }
+    if (outcome.image() == null) {
+      return "refused here: " + outcome.refusal();
+    }
+    double distance = FolderCase.distance(outcome.image(), FolderCase.expectedPicture(expected));
+    return distance <= TOLERANCE ? null : "differs by " + distance;
+  }
+
+  private static void delete(Path folder) throws IOException {
+    try (Stream<Path> files = Files.walk(folder)) {
+      for (Path file : files.sorted(Comparator.reverseOrder()).toList()) {
+        Files.delete(file);
+      }
+    }
+  }
+}

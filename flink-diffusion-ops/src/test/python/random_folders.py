@@ -1,0 +1,237 @@
+"""Draws folders of every pipeline class by a seed: config keys that published files have, in old and new spellings, or left out.
+
+    venv/bin/python random_folders.py OUT [--count 60] [--seeds 5] [--classes A,B]   # one file of cases a class, for RandomFolders
+    venv/bin/python random_folders.py --fixture                                       # fixtures/folders/random.json.gz: 40 cases
+
+Not run in the build. RandomFolders (Java, beside FolderParityTest) compares the files and counts.
+"""
+
+import argparse
+import random
+import time
+from pathlib import Path
+
+from fixture_tools import FIXTURES
+from folder_bases import CLASSES, DDIM, EULER, NEGATIVE, SD, Folder, kind_of
+from folder_cases import configure, pack
+
+FIXTURE = FIXTURES.parent / "folders" / "random.json.gz"
+ABSENT = object()
+
+# Keys whose value at random leaves the shapes of other networks alone; each with the values that are drawn from.
+UNET = {
+    "act_fn": ["silu", "silu", "swish", "gelu", "relu", "mish", ABSENT],
+    "attention_head_dim": [1, 2, 4, [2, 4], ABSENT],
+    "center_input_sample": [True, False, ABSENT],
+    "class_embeddings_concat": [False, ABSENT],
+    "class_embed_type": [None, ABSENT],
+    "conv_in_kernel": [3, 1, ABSENT],
+    "conv_out_kernel": [3, 1, ABSENT],
+    "downsample_padding": [1, 1, 0, ABSENT],
+    "dual_cross_attention": [False, ABSENT, None],
+    "flip_sin_to_cos": [True, False, ABSENT],
+    "freq_shift": [0, 1, ABSENT],
+    "layers_per_block": [1, 2, [1, 2], [2, 1], ABSENT],
+    "mid_block_scale_factor": [1, 1, 1.4142, ABSENT],
+    "mid_block_type": ["UNetMidBlock2DCrossAttn", ABSENT, None, "UNetMidBlock2D"],
+    "norm_eps": [1e-5, 1e-6, ABSENT],
+    "norm_num_groups": [2, 4, 8, 3],
+    "only_cross_attention": [False, True, [True, False], ABSENT],
+    "resnet_out_scale_factor": [1.0, ABSENT, 1.4142],
+    "resnet_skip_time_act": [False, ABSENT, True],
+    "resnet_time_scale_shift": ["default", "scale_shift", ABSENT],
+    "time_embedding_act_fn": [None, ABSENT, "silu"],
+    "time_embedding_dim": [None, ABSENT, 24],
+    "time_embedding_type": ["positional", ABSENT],
+    "timestep_post_act": [None, ABSENT, "silu", "gelu"],
+    "transformer_layers_per_block": [1, 2, [1, 2], [2, 1], ABSENT],
+    "reverse_transformer_layers_per_block": [None, ABSENT, [2, 1]],
+    "upcast_attention": [False, True, None, ABSENT],
+    "use_linear_projection": [False, True, None, ABSENT],
+    "cross_attention_norm": [None, ABSENT, "layer_norm"],
+    "encoder_hid_dim": [None, ABSENT],
+    "num_attention_heads": [None, ABSENT],
+    "unknown_key": [ABSENT, 7],
+}
+LEVELS = [
+    (["CrossAttnDownBlock2D", "DownBlock2D"], ["UpBlock2D", "CrossAttnUpBlock2D"]),
+    (["CrossAttnDownBlock2D", "CrossAttnDownBlock2D"], ["CrossAttnUpBlock2D", "CrossAttnUpBlock2D"]),
+    (["DownBlock2D", "CrossAttnDownBlock2D"], ["CrossAttnUpBlock2D", "UpBlock2D"]),
+    (["DownBlock2D", "DownBlock2D"], ["UpBlock2D", "UpBlock2D"]),
+]
+UNET2D = {
+    "act_fn": ["silu", "silu", "gelu", "relu", "mish", ABSENT],
+    "add_attention": [True, False, ABSENT],
+    "attention_head_dim": [None, 4, 2, 8, ABSENT],
+    "attn_norm_num_groups": [None, 2, ABSENT],
+    "center_input_sample": [True, False, ABSENT],
+    "downsample_padding": [1, 0, ABSENT],
+    "downsample_type": ["conv", "resnet", ABSENT],
+    "dropout": [0.0, ABSENT],
+    "flip_sin_to_cos": [True, False, ABSENT],
+    "freq_shift": [0, 1, ABSENT],
+    "layers_per_block": [1, 2, ABSENT],
+    "mid_block_scale_factor": [1, 1.4142, ABSENT],
+    "mid_block_type": ["UNetMidBlock2D", ABSENT, None],
+    "norm_eps": [1e-5, 1e-6, ABSENT],
+    "norm_num_groups": [2, 4, 8, 3],
+    "resnet_time_scale_shift": ["default", "scale_shift", ABSENT],
+    "time_embedding_dim": [None, ABSENT, 24],
+    "time_embedding_type": ["positional", ABSENT],
+    "upsample_type": ["conv", "resnet", ABSENT],
+}
+LEVELS2D = [
+    (["DownBlock2D", "AttnDownBlock2D"], ["AttnUpBlock2D", "UpBlock2D"]),
+    (["AttnDownBlock2D", "AttnDownBlock2D"], ["AttnUpBlock2D", "AttnUpBlock2D"]),
+    (["DownBlock2D", "DownBlock2D"], ["UpBlock2D", "UpBlock2D"]),
+]
+VAE = {
+    "act_fn": ["silu", "silu", "gelu", "relu", "swish", ABSENT],
+    "force_upcast": [True, False, ABSENT],
+    "latents_mean": [None, ABSENT, [0.1, -0.2, 0.3, 0.0]],
+    "latents_std": [None, ABSENT, [1.5, 0.5, 1.0, 0.8]],
+    "layers_per_block": [1, 2, ABSENT],
+    "mid_block_add_attention": [True, False, ABSENT],
+    "norm_num_groups": [2, 4, 8, 3],
+    "sample_size": [16, 32, ABSENT],
+    "scaling_factor": [0.18215, 0.5, 0.13025, ABSENT],
+    "shift_factor": [None, ABSENT, 0.2],
+    "use_post_quant_conv": [True, True, False, ABSENT],
+    "use_quant_conv": [True, False, ABSENT],
+}
+VQ = {
+    "act_fn": ["silu", "gelu", ABSENT],
+    "layers_per_block": [1, 2, ABSENT],
+    "mid_block_add_attention": [True, False, ABSENT],
+    "norm_num_groups": [2, 4, 8],
+    "norm_type": ["group", ABSENT],
+    "scaling_factor": [0.18215, ABSENT],
+    "lookup_from_codebook": [False, ABSENT],
+}
+TEXT = {
+    "attention_dropout": [0.0, ABSENT],
+    "eos_token_id": [2, 933, ABSENT],
+    "hidden_act": ["quick_gelu", "gelu", "silu", ABSENT],
+    "intermediate_size": [32, 48],
+    "layer_norm_eps": [1e-5, 1e-3, ABSENT],
+    "num_attention_heads": [2, 4, 1],
+    "num_hidden_layers": [1, 2, 3],
+    "torch_dtype": ["float32", ABSENT],
+    "transformers_version": ["4.21.0.dev0", ABSENT],
+}
+VISION = {key: TEXT[key] for key in ("hidden_act", "intermediate_size", "layer_norm_eps", "num_attention_heads", "num_hidden_layers")}
+DIT = {
+    "attention_bias": [True, ABSENT],
+    "num_layers": [1, 2],
+    "num_attention_heads": [1, 2],
+    "norm_elementwise_affine": [False, ABSENT],
+    "norm_eps": [1e-5, 1e-6, ABSENT],
+    "patch_size": [2, 4, 1],
+    "sample_size": [8, 4],
+    "upcast_attention": [False, ABSENT],
+    "activation_fn": ["gelu-approximate", ABSENT],
+}
+DRAWN = {"UNet2DConditionModel": (UNET, LEVELS), "UNet2DModel": (UNET2D, LEVELS2D), "AutoencoderKL": (VAE, None), "VQModel": (VQ, None), "CLIPTextModel": (TEXT, None),
+         "CLIPTextModelWithProjection": (TEXT, None), "CLIPVisionModelWithProjection": (VISION, None), "DiTTransformer2DModel": (DIT, None)}
+
+SCHEDULER = {
+    "clip_sample": [False, True, ABSENT],
+    "prediction_type": ["epsilon", "v_prediction", ABSENT],
+    "set_alpha_to_one": [False, True, ABSENT],
+    "skip_prk_steps": [True, False, ABSENT],
+    "steps_offset": [1, 0, ABSENT],
+    "timestep_spacing": ["leading", "trailing", "linspace", ABSENT],
+    "trained_betas": [None, ABSENT],
+}
+SCHEDULERS = [
+    DDIM,
+    EULER,
+    {"_class_name": "PNDMScheduler", **SD, "skip_prk_steps": True},
+    {"_class_name": "DPMSolverMultistepScheduler", **SD},
+    {"_class_name": "EulerAncestralDiscreteScheduler", **SD},
+    {"_class_name": "UniPCMultistepScheduler", **SD},
+    {"_class_name": "HeunDiscreteScheduler", **SD},
+    {"_class_name": "LMSDiscreteScheduler", **SD},
+]
+
+
+def change(rng, config, values, often=0.35):
+    for key, choices in values.items():
+        if rng.random() < often:
+            value = rng.choice(choices)
+            if value is ABSENT:
+                config.pop(key, None)
+            else:
+                config[key] = value
+
+
+def draw(pipeline, number, rng):
+    folder = Folder(pipeline)
+    for component, entry in folder.networks.items():
+        values, levels = DRAWN[entry[1]]
+        change(rng, entry[2], values)
+        if levels and rng.random() < 0.4:
+            entry[2]["down_block_types"], entry[2]["up_block_types"] = rng.choice(levels)
+        if "block_out_channels" in entry[2] and rng.random() < 0.3:
+            entry[2]["block_out_channels"] = rng.choice([[8, 8], [16, 16], [16, 8], [8, 24]])
+    kind = kind_of(pipeline)
+    if kind not in ("consistency", "pixels", "marigold"):
+        # docs/DIFFERENCES.md says why: DiT with a scheduler that scales its input, and noise of torch's global generator.
+        names = {"classes": ("DDIM", "DPMSolver", "UniPC"), "superresolution": ("DDIM", "DPMSolver", "UniPC", "EulerDiscrete", "Heun", "LMS")}.get(kind, ("",))
+        folder.scheduler(rng.choice([each for each in SCHEDULERS if each["_class_name"].startswith(names)]))
+    if kind not in ("consistency",):
+        change(rng, folder.config("scheduler"), SCHEDULER, 0.25)
+    if kind in ("text", "image", "inpaint", "instruct", "upscale", "xl"):
+        arguments = folder.arguments
+        arguments["guidance_scale"] = rng.choice([1.0, 3.0, 7.5])
+        if rng.random() < 0.4:
+            arguments["negative_prompt"] = rng.choice(["", NEGATIVE])
+        if rng.random() < 0.3:
+            arguments["prompt"] = rng.choice(["", "two cats, 4k!", "a " * 90])
+        if rng.random() < 0.25 and kind != "instruct":
+            arguments["clip_skip"] = rng.choice([0, 1, 2])
+        if rng.random() < 0.2 and kind in ("text", "xl"):
+            arguments["guidance_rescale"] = 0.7
+    return folder.case(f"{pipeline} {number}", 10_000 + number)
+
+
+def cases(pipeline, count, seeds):
+    for number in range(count):
+        rng = random.Random(f"{pipeline}/{number}")
+        yield draw(pipeline, number, rng).expect(tuple(range(seeds)))
+
+
+def main():
+    parser = argparse.ArgumentParser()
+    parser.add_argument("out", nargs="?", type=Path)
+    parser.add_argument("--count", type=int, default=60)
+    parser.add_argument("--seeds", type=int, default=5)
+    parser.add_argument("--classes", default=",".join(CLASSES))
+    parser.add_argument("--fixture", action="store_true")
+    options = parser.parse_args()
+    configure()
+    if options.fixture:
+        made, refused = [], []
+        for pipeline in CLASSES:
+            wanted = 1 if pipeline == "LDMSuperResolutionPipeline" else 2
+            for case in cases(pipeline, 60, 1):
+                if "refused" in case.json["expected"][0]:
+                    refused.append(case)
+                elif wanted > 0:
+                    made.append(case)
+                    wanted -= 1
+                if wanted == 0:
+                    break
+        pack(made + refused[: 40 - len(made)], FIXTURE)
+        print(len(made), "pictures,", len(refused[: 40 - len(made)]), "refusals")
+        return
+    options.out.mkdir(parents=True, exist_ok=True)
+    for pipeline in options.classes.split(","):
+        began, made = time.time(), list(cases(pipeline, options.count, options.seeds))
+        pack(made, options.out / f"{pipeline}.json.gz")
+        refused = sum("refused" in case.json["expected"][0] for case in made)
+        print(f"{pipeline:45} {len(made)} folders, {refused} refused, {time.time() - began:.0f} s", flush=True)
+
+
+if __name__ == "__main__":
+    main()
