@@ -9,8 +9,8 @@ import java.net.URLClassLoader;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.List;
-import java.util.jar.JarEntry;
 import java.util.concurrent.atomic.AtomicBoolean;
+import java.util.jar.JarEntry;
 import java.util.jar.JarFile;
 import java.util.stream.Stream;
 import org.slf4j.Logger;
@@ -19,15 +19,14 @@ import org.slf4j.LoggerFactory;
 /**
  * Loads this project's classes, and DJL's, before their class loader is closed.
  *
- * <p>With everything in the job's jar, Flink closes the job's class loader when its tasks have ended,
- * while a thread may still be finishing a call of the device, or an image. A class that such a
- * thread needs for the first time would no longer be found. Classes that are loaded stay usable, so
- * whoever leaves a thread behind loads them all. That takes some tenths of a second, once.
+ * <p>With everything in the job's jar, Flink closes the job's class loader when its tasks have
+ * ended, while a thread may still be finishing a call of the device, or an image. A class that such
+ * a thread needs for the first time would no longer be found. Classes that are loaded stay usable,
+ * so whoever leaves a thread behind loads them all. That takes some tenths of a second, once.
  */
 public final class ClassesAhead {
   private static final Logger LOG = LoggerFactory.getLogger(ClassesAhead.class);
-  private static final List<String> PACKAGES =
-      List.of("io/github/flinkdiffusion/", "ai/djl/");
+  private static final List<String> PACKAGES = List.of("io/github/flinkdiffusion/", "ai/djl/");
   private static final String CLASS = ".class";
 
   private static final AtomicBoolean LOADED = new AtomicBoolean();

@@ -67,9 +67,7 @@ public final class SharedBatchers {
     }
 
     private boolean isElsewise(Key other) {
-      return model.equals(other.model)
-          && device.equals(other.device)
-          && !files.equals(other.files);
+      return model.equals(other.model) && device.equals(other.device) && !files.equals(other.files);
     }
   }
 

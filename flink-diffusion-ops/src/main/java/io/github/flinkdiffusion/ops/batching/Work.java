@@ -5,8 +5,8 @@ import io.github.flinkdiffusion.ops.pipeline.TrajectorySnapshot;
 import java.util.Objects;
 
 /**
- * What is to be done for one request: all of it, or the rest. {@link Ticket#rest} returns what {@link
- * BatchSession#submit} takes. Immutable.
+ * What is to be done for one request: all of it, or the rest. {@link Ticket#rest} returns what
+ * {@link BatchSession#submit} takes. Immutable.
  */
 public sealed interface Work {
 

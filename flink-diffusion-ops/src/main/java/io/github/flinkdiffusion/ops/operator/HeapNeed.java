@@ -36,19 +36,19 @@ final class HeapNeed {
     }
     throw new SuppressRestartsException(
         new DiffusionException(
-        ("Option %s is %d, and so many requests of %d x %d pixels with %s take %s of heap (%s each);"
-                + " this process has %s. Set the option to %d or less, or %s higher.")
-            .formatted(
-                DiffusionOptions.CAPACITY.key(),
-                capacity,
-                request.width(),
-                request.height(),
-                request.scheduler(),
-                inWords(each * (double) capacity),
-                inWords(each),
-                inWords(heapBytes),
-                Math.max(1, heapBytes / each / 2),
-                TaskManagerOptions.TASK_HEAP_MEMORY.key())));
+            ("Option %s is %d, and so many requests of %d x %d pixels with %s take %s of heap (%s each);"
+                    + " this process has %s. Set the option to %d or less, or %s higher.")
+                .formatted(
+                    DiffusionOptions.CAPACITY.key(),
+                    capacity,
+                    request.width(),
+                    request.height(),
+                    request.scheduler(),
+                    inWords(each * (double) capacity),
+                    inWords(each),
+                    inWords(heapBytes),
+                    Math.max(1, heapBytes / each / 2),
+                    TaskManagerOptions.TASK_HEAP_MEMORY.key())));
   }
 
   private static String inWords(double bytes) {

@@ -192,8 +192,7 @@ final class ImageTaskRequest extends Request {
     Basis basis = host.batcher().model().basis();
     List<String> differences = new ArrayList<>(basis.differencesFrom(progress.basis()));
     if (!progress.plan().equals(open.plan().fingerprint())) {
-      differences.add(
-          "plan (%s, now %s)".formatted(progress.plan(), open.plan().fingerprint()));
+      differences.add("plan (%s, now %s)".formatted(progress.plan(), open.plan().fingerprint()));
     }
     if (differences.isEmpty()) {
       host.meters().restoredTrajectories.inc(progress.running().size());

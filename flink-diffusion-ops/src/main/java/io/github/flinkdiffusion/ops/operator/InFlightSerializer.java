@@ -64,9 +64,8 @@ import java.util.TreeMap;
  * </pre>
  *
  * <p>Until version 3 there was a text, the model's digest, in place of the basis. Version 2 had no
- * image tasks. Version 1 differs in the request of {@code running}: text id,
- * prompt, negativePrompt; long seed; text scheduler; int steps; double guidanceScale; int width,
- * height.
+ * image tasks. Version 1 differs in the request of {@code running}: text id, prompt,
+ * negativePrompt; long seed; text scheduler; int steps; double guidanceScale; int width, height.
  *
  * <p>Events are in Avro's single-object encoding ({@link EventCodec}), which carries its own
  * version; {@code floats} are an int count and their IEEE 754 bits.

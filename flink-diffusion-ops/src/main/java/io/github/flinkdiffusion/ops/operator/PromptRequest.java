@@ -56,8 +56,7 @@ final class PromptRequest extends Request implements RequestListener {
     begun = true;
     if (restored.isPresent()) {
       TrajectorySnapshot trajectory = restored.get();
-      List<String> differences =
-          host.batcher().model().basis().differencesFrom(trajectory.basis());
+      List<String> differences = host.batcher().model().basis().differencesFrom(trajectory.basis());
       if (differences.isEmpty()) {
         host.meters().restoredTrajectories.inc();
         LOG.debug("Request {} goes on behind step {}.", prompt.getId(), trajectory.step());

@@ -22,7 +22,8 @@ record TaskProgress(
     Map<Integer, Raster> samples,
     Map<Integer, Payload> tiles) {
   /** Nothing done yet. */
-  static final TaskProgress NONE = new TaskProgress(Basis.ofDigest(""), "", Map.of(), Map.of(), Map.of());
+  static final TaskProgress NONE =
+      new TaskProgress(Basis.ofDigest(""), "", Map.of(), Map.of(), Map.of());
 
   TaskProgress {
     running = Map.copyOf(running);

@@ -11,9 +11,9 @@ import java.util.TreeMap;
 import java.util.TreeSet;
 
 /**
- * What decides an image besides its request: names and values. It is part of every saved trajectory,
- * and of the audit record; a trajectory that was begun on another basis begins anew, because half a
- * way on one and half on another leads to no image of either.
+ * What decides an image besides its request: names and values. It is part of every saved
+ * trajectory, and of the audit record; a trajectory that was begun on another basis begins anew,
+ * because half a way on one and half on another leads to no image of either.
  *
  * <p>Nothing in it is measured at run time, or differs between two machines of a kind.
  *

@@ -13,8 +13,8 @@ import java.util.List;
  * arrays checkpoints without a device copy and is independent of the batch it shares.
  *
  * <p>The arrays are never written to again once they are part of a state: each call makes new ones.
- * So what {@link #sample} and {@link #history} return may be kept as it is, by any thread, and stays
- * what it was however far the trajectory moves on. The state itself is not thread-safe.
+ * So what {@link #sample} and {@link #history} return may be kept as it is, by any thread, and
+ * stays what it was however far the trajectory moves on. The state itself is not thread-safe.
  */
 public final class SamplerState {
 

@@ -237,8 +237,7 @@ class DiffusionOperatorThreadsTest {
   }
 
   @Test
-  void aTaskEndsWhileTheDeviceAndAnEncoderAreBusyAndTheNextOneWaitsForTheDevice()
-      throws Exception {
+  void aTaskEndsWhileTheDeviceAndAnEncoderAreBusyAndTheNextOneWaitsForTheDevice() throws Exception {
     CountDownLatch inCall = new CountDownLatch(1);
     CountDownLatch mayGoOn = new CountDownLatch(1);
     Subtask subtask = open(DiffusionOptions.ENCODING_THREADS, 1);

@@ -112,7 +112,12 @@ class InFlightSerializerTest {
             OptionalLong.of(-1),
             PROMPT,
             new TrajectorySnapshot(
-                REQUEST, Basis.ofDigest("0123abcd"), 0, new float[] {1}, new float[0][], new byte[0])));
+                REQUEST,
+                Basis.ofDigest("0123abcd"),
+                0,
+                new float[] {1},
+                new float[0][],
+                new byte[0])));
     items.put(
         "picture",
         new InFlight.Finished(
@@ -236,7 +241,12 @@ class InFlightSerializerTest {
             OptionalLong.of(1),
             PROMPT,
             new TrajectorySnapshot(
-                REQUEST, Basis.ofDigest("0123abcd"), 3, sample, new float[][] {sample}, new byte[70_000]));
+                REQUEST,
+                Basis.ofDigest("0123abcd"),
+                3,
+                sample,
+                new float[][] {sample},
+                new byte[70_000]));
     DataOutputSerializer out = new DataOutputSerializer(16);
     InFlightTypeSerializer.INSTANCE.serialize(item, out);
     DataOutputSerializer copied = new DataOutputSerializer(16);
@@ -283,7 +293,8 @@ class InFlightSerializerTest {
                     Parameters.IMAGE, new Raster(1, 1, 4, new float[] {0, 1, 77 / 255f, 3 / 255f}))
                 .with(Parameters.MASK, new Raster(1, 2, 1, new float[] {0.3f, -2})));
     TrajectorySnapshot snapshot =
-        new TrajectorySnapshot(request, Basis.ofDigest("0123abcd"), 1, new float[1], new float[0][], new byte[0]);
+        new TrajectorySnapshot(
+            request, Basis.ofDigest("0123abcd"), 1, new float[1], new float[0][], new byte[0]);
     InFlight item = new InFlight.Running(OptionalLong.empty(), PROMPT, snapshot);
     assertThat(InFlightSerializer.deserialize(InFlightSerializer.serialize(item))).isEqualTo(item);
   }

@@ -12,21 +12,21 @@ import io.github.flinkdiffusion.ops.pipeline.DiffusionPipeline;
 import io.github.flinkdiffusion.ops.pipeline.PipelineSettings;
 import io.github.flinkdiffusion.ops.pipeline.Pipelines;
 import io.github.flinkdiffusion.ops.pipeline.Trajectory;
-import java.nio.file.Path;
 import java.io.IOException;
 import java.nio.file.Files;
+import java.nio.file.Path;
 import java.nio.file.attribute.FileTime;
-import java.util.stream.Stream;
-import org.junit.jupiter.api.io.TempDir;
 import java.util.ArrayList;
 import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.stream.Stream;
 import org.apache.flink.configuration.Configuration;
 import org.apache.flink.runtime.checkpoint.OperatorSubtaskState;
 import org.apache.flink.streaming.util.AbstractStreamOperatorTestHarness;
 import org.assertj.core.data.Offset;
 import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
 
 /** The operator on a real (tiny, random) Stable Diffusion model. */
 class ModelFolderPipelinesTest {
@@ -190,7 +190,7 @@ class ModelFolderPipelinesTest {
         second.harness.processElement(prompt, 0);
         first.settle(devices);
         second.settle(devices);
-      ImageEvent before = first.images().get(0);
+        ImageEvent before = first.images().get(0);
         ImageEvent after = second.images().get(0);
 
         assertThat(after.getModelDigest())
@@ -232,7 +232,8 @@ class ModelFolderPipelinesTest {
       undisturbed = subtask.images().get(0).getImage().array();
     }
     ManualDevices after = new ManualDevices();
-    try (Subtask subtask = new Subtask(factory("BFLOAT16"), settings, after.services).restore(state)) {
+    try (Subtask subtask =
+        new Subtask(factory("BFLOAT16"), settings, after.services).restore(state)) {
       subtask.settle(after);
 
       assertThat(subtask.meters().restartedTrajectories.getCount()).isEqualTo(1);
