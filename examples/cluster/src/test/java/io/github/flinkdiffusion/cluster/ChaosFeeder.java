@@ -3,6 +3,7 @@ package io.github.flinkdiffusion.cluster;
 import java.nio.charset.StandardCharsets;
 import java.time.Duration;
 import java.util.EnumMap;
+import java.util.List;
 import java.util.Map;
 import java.util.Random;
 import java.util.Set;
@@ -19,13 +20,13 @@ import org.apache.kafka.common.serialization.ByteArraySerializer;
 final class ChaosFeeder implements AutoCloseable {
   private static final long LOOK_AGAIN_MILLIS = 25;
   private static final int ONE_BAD_IN = 25;
-  private static final ChaosRequests.Poison[] SMALL = {
-    ChaosRequests.Poison.GARBAGE,
-    ChaosRequests.Poison.MUTATED,
-    ChaosRequests.Poison.FILE_AS_FOLDER,
-    ChaosRequests.Poison.LONG_NAME,
-    ChaosRequests.Poison.NO_IMAGE
-  };
+  private static final List<ChaosRequests.Poison> SMALL =
+      List.of(
+          ChaosRequests.Poison.GARBAGE,
+          ChaosRequests.Poison.MUTATED,
+          ChaosRequests.Poison.FILE_AS_FOLDER,
+          ChaosRequests.Poison.LONG_NAME,
+          ChaosRequests.Poison.NO_IMAGE);
 
   private final KafkaProducer<byte[], byte[]> producer;
   private final ChaosRequests requests;
@@ -33,6 +34,7 @@ final class ChaosFeeder implements AutoCloseable {
   private final Map<ChaosJob, Integer> sent = new EnumMap<>(ChaosJob.class);
   private final Map<ChaosJob, Integer> unanswered;
   private final Random random;
+  private final Set<ChaosRequests.Poison> without;
   private final Thread thread;
   private volatile boolean feeding;
   private volatile boolean stop;
@@ -41,13 +43,16 @@ final class ChaosFeeder implements AutoCloseable {
   /**
    * @param ledger that has caught up: numbers go on where they ended
    * @param unanswered requests of each job that may be without an answer
+   * @param without bad requests that are not sent
    */
   ChaosFeeder(
       String bootstrapServers,
       ChaosRequests requests,
       Ledger ledger,
       Map<ChaosJob, Integer> unanswered,
-      long seed) {
+      long seed,
+      Set<ChaosRequests.Poison> without) {
+    this.without = without;
     this.requests = requests;
     this.ledger = ledger;
     this.unanswered = unanswered;
@@ -84,9 +89,10 @@ final class ChaosFeeder implements AutoCloseable {
         for (ChaosJob job : ChaosJob.values()) {
           if (feeding && count(job) - ledger.answered(job) < unanswered.get(job)) {
             full = false;
+            ChaosRequests.Poison poison = SMALL.get(random.nextInt(SMALL.size()));
             ChaosRequest bad =
-                random.nextInt(ONE_BAD_IN) == 0
-                    ? requests.poison(job, count(job), SMALL[random.nextInt(SMALL.length)])
+                random.nextInt(ONE_BAD_IN) == 0 && !without.contains(poison)
+                    ? requests.poison(job, count(job), poison)
                     : null;
             send(bad != null ? bad : requests.good(job, count(job)));
           }
@@ -123,13 +129,19 @@ final class ChaosFeeder implements AutoCloseable {
     sent.merge(request.job(), 1, Integer::sum);
   }
 
-  /** Sends one of each bad request that the jobs know. */
-  void sendAllPoison(Set<ChaosRequests.Poison> without)
+  /**
+   * Sends one of each bad request that the jobs know.
+   *
+   * @param others bad requests that are left out this time
+   */
+  void sendAllPoison(Set<ChaosRequests.Poison> others)
       throws InterruptedException, ExecutionException {
     for (ChaosRequests.Poison poison : ChaosRequests.Poison.values()) {
       for (ChaosJob job : ChaosJob.values()) {
         ChaosRequest request =
-            without.contains(poison) ? null : requests.poison(job, count(job), poison);
+            others.contains(poison) || without.contains(poison)
+                ? null
+                : requests.poison(job, count(job), poison);
         if (request != null) {
           send(request);
         }

@@ -26,7 +26,6 @@ class ChaosITCase {
                 "--rounds=3",
                 "--seed=7",
                 "--folder=" + folder,
-                "--without=large-image,file-as-folder,long-name",
                 "--faults=kill-jobmanager,checkpoints-gone,rescale");
 
     assertThat(exitCode).isZero();

@@ -213,7 +213,7 @@ final class ChaosRun implements AutoCloseable {
     ledger = new Ledger(servers);
     ledger.awaitCaughtUp();
     ChaosRequests requests = new ChaosRequests(seed, folder.resolve("inputs"));
-    feeder = new ChaosFeeder(servers, requests, ledger, LOAD, seed + state.size());
+    feeder = new ChaosFeeder(servers, requests, ledger, LOAD, seed + done(), without);
     for (ChaosJob job : ChaosJob.values()) {
       if (!rest.jobs().containsKey(job.jobName())) {
         goOn(job);
@@ -467,7 +467,7 @@ final class ChaosRun implements AutoCloseable {
         yield "broker, " + detail;
       }
       case POISON -> {
-        feeder.sendAllPoison(without);
+        feeder.sendAllPoison(Set.of());
         yield "of each kind";
       }
     };
@@ -476,7 +476,6 @@ final class ChaosRun implements AutoCloseable {
   private void poison(ChaosRequests.Poison poison) throws Exception {
     Set<ChaosRequests.Poison> others = new HashSet<>(List.of(ChaosRequests.Poison.values()));
     others.remove(poison);
-    others.addAll(without);
     feeder.sendAllPoison(others);
   }
 
