@@ -132,7 +132,8 @@ final class ChaosRun implements AutoCloseable {
   private final Set<ChaosRequests.Poison> without;
   private final LocalCluster cluster;
   private final Properties state = new Properties();
-  private final Map<ChaosJob, Integer> restarts = new EnumMap<>(ChaosJob.class);
+  private final Map<ChaosJob, Integer> lastRestarts = new EnumMap<>(ChaosJob.class);
+  private int allRestarts;
   private final Breakage breakage = new Breakage();
   private String servers;
   private FlinkRest rest;
@@ -297,7 +298,7 @@ final class ChaosRun implements AutoCloseable {
     state.setProperty(job + ".job", id);
     state.setProperty(job + ".savepoints", savepoints(job, id).toString());
     save();
-    restarts.put(job, 0);
+    lastRestarts.put(job, 0);
   }
 
   /** A folder of its own for each job: what is in it is the newest that there is of this job. */
@@ -632,18 +633,20 @@ final class ChaosRun implements AutoCloseable {
     }
   }
 
+  /** Of both jobs since this run began. */
   private int restarts() {
-    int sum = 0;
     for (ChaosJob job : ChaosJob.values()) {
       try {
-        // A JobManager that took over counts from 0.
-        restarts.merge(job, rest.restarts(id(job)), Math::max);
+        int now = rest.restarts(id(job));
+        int before = lastRestarts.getOrDefault(job, 0);
+        // A JobManager that took over counts from 0, as does a job that was submitted anew.
+        allRestarts += now < before ? now : now - before;
+        lastRestarts.put(job, now);
       } catch (UncheckedIOException e) {
         // It may be on its way back; what was counted before stands.
       }
-      sum += restarts.getOrDefault(job, 0);
     }
-    return sum;
+    return allRestarts;
   }
 
   private void until(String what, Callable<Boolean> condition) throws Exception {
