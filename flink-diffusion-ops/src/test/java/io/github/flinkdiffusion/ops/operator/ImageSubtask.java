@@ -9,13 +9,17 @@ import io.github.flinkdiffusion.ops.pipeline.ClassMap;
 import io.github.flinkdiffusion.ops.pipeline.DiffusionPipeline;
 import io.github.flinkdiffusion.ops.pipeline.ResultMeaning;
 import io.github.flinkdiffusion.ops.pipeline.Tiling;
+import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Optional;
 import java.util.Queue;
 import org.apache.flink.api.common.serialization.SerializerConfigImpl;
+import org.apache.flink.configuration.Configuration;
 import org.apache.flink.formats.avro.typeutils.AvroTypeInfo;
 import org.apache.flink.runtime.checkpoint.OperatorSubtaskState;
+import org.apache.flink.runtime.operators.testutils.MockEnvironmentBuilder;
+import org.apache.flink.runtime.util.TestingTaskManagerRuntimeInfo;
 import org.apache.flink.streaming.runtime.streamrecord.StreamRecord;
 import org.apache.flink.streaming.runtime.tasks.mailbox.Mail;
 import org.apache.flink.streaming.runtime.tasks.mailbox.TaskMailbox;
@@ -56,11 +60,25 @@ final class ImageSubtask implements AutoCloseable {
 
   ImageSubtask(PipelineFactory pipelines, DiffusionSettings settings, ManualDevices devices)
       throws Exception {
+    this(pipelines, settings, devices, Path.of(System.getProperty("java.io.tmpdir")));
+  }
+
+  /**
+   * @param scratch the TaskManager's folder for temporary files
+   */
+  ImageSubtask(
+      PipelineFactory pipelines, DiffusionSettings settings, ManualDevices devices, Path scratch)
+      throws Exception {
     this.devices = devices;
     harness =
         new OneInputStreamOperatorTestHarness<>(
             new DiffusionOperatorFactory.OfRequests<>(
-                RequestKind.IMAGE_TASKS, pipelines, settings, null, devices.services));
+                RequestKind.IMAGE_TASKS, pipelines, settings, null, devices.services),
+            new MockEnvironmentBuilder()
+                .setTaskManagerRuntimeInfo(
+                    new TestingTaskManagerRuntimeInfo(
+                        new Configuration(), new String[] {scratch.toString()}))
+                .build());
     harness.setup(
         new AvroTypeInfo<>(ImageEvent.class).createSerializer(new SerializerConfigImpl()));
   }
@@ -87,7 +105,7 @@ final class ImageSubtask implements AutoCloseable {
     return busy | deliverMail();
   }
 
-  private boolean deliverMail() throws Exception {
+  boolean deliverMail() throws Exception {
     Optional<Mail> mail = harness.getTaskMailbox().tryTake(TaskMailbox.MIN_PRIORITY);
     if (mail.isPresent()) {
       mail.get().run();
