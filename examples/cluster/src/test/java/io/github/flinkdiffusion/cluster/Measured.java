@@ -48,7 +48,9 @@ final class Measured implements AutoCloseable {
         libraries,
         Files.readString(HOME.resolve("deploy/target/lib.classpath")).strip()
             + ":"
-            + Path.of("target/test-classes").toAbsolutePath());
+            + Path.of("target/test-classes").toAbsolutePath()
+            + ":"
+            + jar()); // classes in lib/ do not see those of a job's jar
     cluster =
         new LocalCluster(
             absolute.resolve("cluster"),

@@ -6,8 +6,6 @@ import io.github.flinkdiffusion.ops.pipeline.DiffusionPipeline;
 import io.github.flinkdiffusion.ops.pipeline.PipelineSettings;
 import io.github.flinkdiffusion.ops.pipeline.Pipelines;
 import java.io.IOException;
-import java.lang.reflect.InvocationTargetException;
-import java.lang.reflect.Proxy;
 import java.nio.file.Path;
 import java.util.concurrent.TimeUnit;
 
@@ -37,22 +35,9 @@ final class SlowDevice implements PipelineFactory {
 
   @Override
   public DiffusionPipeline open(String device) throws IOException {
-    DiffusionPipeline pipeline =
-        Pipelines.open(Path.of(folder), PipelineSettings.on(DeviceSpec.parse(device)));
-    return (DiffusionPipeline)
-        Proxy.newProxyInstance(
-            DiffusionPipeline.class.getClassLoader(),
-            new Class<?>[] {DiffusionPipeline.class},
-            (self, method, arguments) -> {
-              if (method.getName().equals("step")) {
-                sitThrough(millis);
-              }
-              try {
-                return method.invoke(pipeline, arguments);
-              } catch (InvocationTargetException e) {
-                throw e.getCause();
-              }
-            });
+    return StandIns.beforeSteps(
+        Pipelines.open(Path.of(folder), PipelineSettings.on(DeviceSpec.parse(device))),
+        batch -> sitThrough(millis));
   }
 
   private static void sitThrough(long millis) {
