@@ -302,7 +302,7 @@ class StableDiffusionPipelineTest {
     "unet/config.json,       resnet_time_scale_shift, spatial,     default",
     "unet/config.json,       class_embed_type,        timestep,    null",
     "unet/config.json,       num_class_embeds,        10,          null",
-    "unet/config.json,       act_fn,                  mish,        silu",
+    "unet/config.json,       act_fn,                  elu,         silu",
     "vae/config.json,        act_fn,                  elu,         silu",
     "text_encoder/config.json, hidden_act,            gelu_new,    quick_gelu",
     "unet/config.json,       cross_attention_dim,     48,          32",
