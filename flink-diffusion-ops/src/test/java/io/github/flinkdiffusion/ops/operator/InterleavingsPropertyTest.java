@@ -90,7 +90,7 @@ class InterleavingsPropertyTest {
     prompt.setWidth(number % 5 == 0 ? 16 : 8);
     prompt.setPriority(number % 7 == 0 ? 1 : 0);
     if (isInvalid(number)) {
-      prompt.setPrompt(" ");
+      prompt.setSteps(0);
     }
     return prompt;
   }
