@@ -81,6 +81,11 @@ final class Measured implements AutoCloseable {
 
   /** With one partition each. */
   Topics createTopics(String prefix) throws InterruptedException, ExecutionException {
+    return createTopics(prefix, 1);
+  }
+
+  Topics createTopics(String prefix, int partitions)
+      throws InterruptedException, ExecutionException {
     Topics topics = Topics.withPrefix(prefix);
     try (Admin admin = Admin.create(Map.of("bootstrap.servers", servers()))) {
       admin
@@ -88,7 +93,7 @@ final class Measured implements AutoCloseable {
               Stream.of(topics.requests(), topics.images(), topics.failures(), topics.progress())
                   .map(
                       name ->
-                          new NewTopic(name, Optional.of(1), Optional.of((short) 1))
+                          new NewTopic(name, Optional.of(partitions), Optional.of((short) 1))
                               .configs(
                                   Map.of(
                                       "max.message.bytes",
@@ -102,15 +107,24 @@ final class Measured implements AutoCloseable {
     return topics;
   }
 
-  void send(Topics topics, List<PromptEvent> prompts)
-      throws ExecutionException, InterruptedException {
+  void send(Topics topics, List<PromptEvent> prompts) {
+    send(topics, prompts, 1);
+  }
+
+  /** To all partitions in turn. */
+  void send(Topics topics, List<PromptEvent> prompts, int partitions) {
     try (KafkaProducer<byte[], byte[]> producer =
         new KafkaProducer<>(
             Map.of("bootstrap.servers", servers()),
             new ByteArraySerializer(),
             new ByteArraySerializer())) {
-      for (PromptEvent prompt : prompts) {
-        producer.send(new ProducerRecord<>(topics.requests(), EventCodec.prompts().encode(prompt)));
+      for (int number = 0; number < prompts.size(); number++) {
+        producer.send(
+            new ProducerRecord<>(
+                topics.requests(),
+                number % partitions,
+                null,
+                EventCodec.prompts().encode(prompts.get(number))));
       }
       producer.flush();
     }
