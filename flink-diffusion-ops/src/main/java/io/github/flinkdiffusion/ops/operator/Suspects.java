@@ -15,6 +15,7 @@ import java.util.LinkedHashMap;
 import java.util.LinkedHashSet;
 import java.util.List;
 import java.util.Map;
+import java.util.Optional;
 import java.util.Set;
 
 /**
@@ -52,7 +53,10 @@ final class Suspects {
    */
   record Limits(int failures, int deaths) implements java.io.Serializable {}
 
-  private record Seat(String operator, int subtask) {}
+  private record Seat(String operator, int subtask) {
+    /** Nobody's: what a restored count is of. */
+    static final Seat UNKNOWN = new Seat("", 0);
+  }
 
   private static final class Member {
     final CoordinatorRequest.Speaker who;
@@ -101,18 +105,21 @@ final class Suspects {
   private final LinkedHashMap<Long, Mark> marks = new LinkedHashMap<>();
 
   /** Reads of attempts that have ended since the last checkpoint. */
-  private long readBefore;
+  private final Map<Seat, Long> readBefore = new HashMap<>();
 
   private boolean watched;
 
   /** Whether those that nobody has said anything of may be guilty: a process died with them. */
   private boolean allSuspected;
 
-  /** How many requests may still come that were read before the failure. */
-  private long toCome;
+  /**
+   * How many requests may still come to a seat that were read before the failure; never 0. Of each
+   * seat, since what one has ended does not bring another's any nearer.
+   */
+  private final Map<Seat, Long> toCome = new HashMap<>();
 
-  /** Who was here, and had not ended, when nothing was left to come. */
-  private final Set<String> late = new HashSet<>();
+  /** Who was at a seat, and had not ended, when nothing was left to come to it; never empty. */
+  private final Map<Seat, Set<String>> late = new HashMap<>();
 
   /** Disjoint; a group of one was alone, or is what is left of a larger one. */
   private final List<Set<String>> groups = new ArrayList<>();
@@ -154,12 +161,16 @@ final class Suspects {
         processDied(before.who.process());
       }
     }
-    if (watched) {
-      toCome = Math.max(toCome, replayed());
-    }
     Reads old = reads.put(seat, new Reads(uncounted));
     if (old != null) {
-      readBefore = Math.min(MOST_REPLAYED, readBefore + old.sinceCheckpoint());
+      readBefore.merge(
+          seat,
+          Math.min(MOST_REPLAYED, old.sinceCheckpoint()),
+          (all, more) -> Math.min(MOST_REPLAYED, all + more));
+    }
+    long replayed = readBefore.getOrDefault(seat, 0L);
+    if (watched && replayed > 0) {
+      toCome.merge(seat, replayed, Math::max);
     }
     marks.clear(); // what has begun before is aborted
     Member member = new Member(who);
@@ -188,6 +199,7 @@ final class Suspects {
     Seat seat = seat(member.who);
     members.remove(seat, member);
     turns.remove(member.who.process(), seat);
+    late.remove(seat); // they come again, or are done
   }
 
   private void processDied(String process) {
@@ -206,7 +218,8 @@ final class Suspects {
       watch();
     }
     if (ranFreely && !ranWatched.isEmpty()) {
-      ranWatched.forEach(this::suspectOnceMore);
+      // One of them, or one that ran freely: where a subtask fails over alone, others go on.
+      accuse(ranWatched, false, true);
     } else if (!ranWatched.isEmpty()) {
       watch(); // it may have ended just before
       accuse(ranWatched, ranWatched.size() == 1, true);
@@ -233,13 +246,6 @@ final class Suspects {
 
   private void watch() {
     watched = true;
-    toCome = Math.max(toCome, replayed());
-  }
-
-  private long replayed() {
-    return Math.min(
-        MOST_REPLAYED,
-        readBefore + reads.values().stream().mapToLong(Reads::sinceCheckpoint).sum());
   }
 
   private void accuse(Set<String> keys, boolean alone, boolean death) {
@@ -306,7 +312,7 @@ final class Suspects {
     member.running.clear();
     member.held = Set.copyOf(held);
     member.asked = true;
-    ended.forEach(this::ended);
+    ended.forEach(key -> ended(seat, key));
     turns.remove(who.process(), seat);
     if (!watched) {
       member.free = true;
@@ -331,13 +337,19 @@ final class Suspects {
     return new Verdict(true, run, condemned);
   }
 
-  private void ended(String key) {
-    late.remove(key);
-    if (toCome > 0 && --toCome == 0) {
-      late.clear();
-      members.values().forEach(member -> late.addAll(member.held));
-      late.remove(key);
-    }
+  private void ended(Seat seat, String key) {
+    late.computeIfPresent(
+        seat,
+        (of, keys) -> {
+          keys.remove(key);
+          return keys.isEmpty() ? null : keys;
+        });
+    Optional<Seat> counted =
+        toCome.containsKey(seat)
+            ? Optional.of(seat)
+            // After a change of the parallelism they come to any.
+            : toCome.keySet().stream().filter(other -> !members.containsKey(other)).findFirst();
+    counted.ifPresent(of -> cameTo(of, key));
     if (poison.containsKey(key)) {
       settled.add(key);
       return;
@@ -349,6 +361,22 @@ final class Suspects {
     if (cleared.size() > MOST_CLEARED) {
       cleared.remove(cleared.keySet().iterator().next());
     }
+  }
+
+  private void cameTo(Seat seat, String key) {
+    long left = toCome.merge(seat, -1L, Long::sum);
+    if (left > 0) {
+      return;
+    }
+    toCome.remove(seat);
+    members.forEach(
+        (of, member) -> {
+          Set<String> here = new HashSet<>(member.held);
+          here.remove(key);
+          if (!here.isEmpty() && (of.equals(seat) || !members.containsKey(seat))) {
+            late.put(of, here);
+          }
+        });
   }
 
   private List<String> choose(List<String> candidates) {
@@ -391,7 +419,7 @@ final class Suspects {
 
   private boolean replayIsThrough() {
     return watched
-        && toCome == 0
+        && toCome.isEmpty()
         && late.isEmpty()
         && members.values().stream().allMatch(member -> member.asked || member.free);
   }
@@ -403,7 +431,7 @@ final class Suspects {
     }
     marks.keySet().removeIf(other -> other <= id);
     mark.reads().forEach((seat, count) -> reads.get(seat).base = count);
-    readBefore = 0;
+    readBefore.clear();
     cleared.values().removeIf(when -> when <= mark.clearedUpTo());
     mark.settled().forEach(poison::remove);
     settled.removeAll(mark.settled());
@@ -452,7 +480,7 @@ final class Suspects {
       out.writeByte(VERSION);
       out.writeBoolean(watched);
       out.writeBoolean(allSuspected);
-      out.writeLong(toCome);
+      out.writeLong(toCome.values().stream().mapToLong(Long::longValue).sum());
       out.writeInt(groups.size());
       for (Set<String> group : groups) {
         out.writeInt(group.size());
@@ -489,7 +517,10 @@ final class Suspects {
       }
       restored.watched = in.readBoolean();
       restored.allSuspected = in.readBoolean();
-      restored.toCome = in.readLong();
+      long toCome = in.readLong();
+      if (toCome > 0) {
+        restored.toCome.put(Seat.UNKNOWN, toCome);
+      }
       for (int left = in.readInt(); left > 0; left--) {
         Set<String> group = new LinkedHashSet<>();
         for (int keys = in.readInt(); keys > 0; keys--) {

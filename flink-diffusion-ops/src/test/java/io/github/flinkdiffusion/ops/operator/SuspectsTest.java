@@ -55,6 +55,42 @@ class SuspectsTest {
         .isBetween(2, (death ? LIMITS.deaths() : LIMITS.failures()) + halvings);
   }
 
+  /** As Flink restarts a job whose subtasks exchange nothing. */
+  @Property(tries = 1500)
+  void oneKillerIsFoundWhereSubtasksFailOverAlone(
+      @ForAll @IntRange(min = 1, max = 60) int requests,
+      @ForAll @IntRange(min = 0, max = 2) int killers,
+      @ForAll @IntRange(min = 1, max = 4) int subtasks,
+      @ForAll @IntRange(min = 1, max = 3) int processes,
+      @ForAll @IntRange(min = 1, max = 12) int capacity,
+      @ForAll long seed) {
+    Job job = new Job(requests, killers, subtasks, processes, capacity, true, seed);
+    job.failsOverAlone = true;
+    job.run();
+
+    assertThat(job.poisoned).as("poisoned").isEqualTo(job.killers);
+    assertThat(job.finished).as("finished").isEqualTo(job.innocent());
+    if (killers == 1) {
+      int n = Math.min(requests, subtasks * capacity);
+      int halvings = Math.max(1, 32 - Integer.numberOfLeadingZeros(n - 1));
+      // Subtasks that still run freely are not suspected before their process has died, too.
+      assertThat(job.restarts)
+          .as("restarts with %d in flight", n)
+          .isLessThanOrEqualTo(LIMITS.deaths() + halvings + Math.min(processes, subtasks) - 1);
+    }
+  }
+
+  @Example
+  void whatOneSubtaskEndsIsNotTakenForWhatAnotherReadsAgain() {
+    // The other subtask ends more than was in flight before the guilty request has come again.
+    Job job = new Job(24, 1, 2, 1, 1, true, 21);
+    job.failsOverAlone = true;
+    job.run();
+
+    assertThat(job.poisoned).isEqualTo(job.killers);
+    assertThat(job.restarts).isLessThanOrEqualTo(4);
+  }
+
   @Property(tries = 500)
   void aProcessThatIsKilledFromOutsideNowAndThenPoisonsNobody(
       @ForAll @IntRange(min = 1, max = 60) int requests,
@@ -196,6 +232,7 @@ class SuspectsTest {
     long checkpoints;
     boolean killOnceFromOutside;
     boolean newLeaders;
+    boolean failsOverAlone;
 
     Job(
         int requests,
@@ -244,18 +281,46 @@ class SuspectsTest {
       List<Task> order = new ArrayList<>(tasks);
       java.util.Collections.shuffle(order, random);
       for (Task task : order) {
-        task.self =
-            new Speaker(
-                "op", task.index, "a" + attempts, "p" + task.index % processes + "#" + incarnation);
-        task.toRead.clear();
-        task.toRead.addAll(saved.unread().get(task.index));
-        task.held.clear();
-        task.running.clear();
-        task.ended = new ArrayList<>();
-        task.read = 0;
-        task.free = !suspects.begins(task.self, capacity + 1);
-        (task.free ? task.running : task.held).addAll(saved.inFlight().get(task.index));
+        begin(task, "p" + task.index % processes + "#" + incarnation);
       }
+    }
+
+    void begin(Task task, String process) {
+      task.self = new Speaker("op", task.index, "a" + attempts, process);
+      task.toRead.clear();
+      task.toRead.addAll(saved.unread().get(task.index));
+      task.held.clear();
+      task.running.clear();
+      task.ended = new ArrayList<>();
+      task.read = 0;
+      task.free = !suspects.begins(task.self, capacity + 1);
+      (task.free ? task.running : task.held).addAll(saved.inFlight().get(task.index));
+    }
+
+    /** Only what was in the process that died begins again, anywhere. */
+    void failOver(String died) {
+      restarts++;
+      attempts++;
+      Set<String> living = new TreeSet<>();
+      tasks.forEach(task -> living.add(task.self.process()));
+      living.remove(died);
+      living.add("p#" + ++incarnation);
+      for (Task task : tasks) {
+        if (task.self.process().equals(died)) {
+          takeBack(task, finished, saved.finished());
+          takeBack(task, poisoned, saved.poisoned());
+          begin(task, List.copyOf(living).get(random.nextInt(living.size())));
+        }
+      }
+    }
+
+    void takeBack(Task task, Set<String> ended, Set<String> savedAsEnded) {
+      ended.removeIf(key -> isOf(task, key));
+      savedAsEnded.stream().filter(key -> isOf(task, key)).forEach(ended::add);
+    }
+
+    boolean isOf(Task task, String key) {
+      return Integer.parseInt(key.substring(1)) % tasks.size() == task.index;
     }
 
     void run() {
@@ -342,6 +407,10 @@ class SuspectsTest {
 
     void die(Task task) {
       String process = task.self.process();
+      if (failsOverAlone) {
+        failOver(process);
+        return;
+      }
       tasks.stream()
           .filter(other -> !other.self.process().equals(process))
           .forEach(other -> suspects.ends(other.self));
