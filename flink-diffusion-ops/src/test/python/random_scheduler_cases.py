@@ -9,10 +9,12 @@ may pass. RandomSchedulerConfigsTest compares all cases of a file: -Dscheduler.r
 """
 
 import argparse
+import contextlib
 import inspect
 import json
 import pathlib
 import random
+import sys
 import typing
 
 import diffusers
@@ -203,7 +205,36 @@ def expected(name, config, steps, options, model):
         exact = run(name, config, steps, model, options)
     if finite(exact) and (not finite(result) or differ(result, exact)):
         case["exactRoots"] = packed(exact)
+    elif finite(result) and not finite(exact):
+        case["exactRoots"] = {"error": "not finite"}
+    if finite(result) and case["rounding"] is None:
+        steps = run(name, config, steps, model, options, steps_in_double)
+        if finite(steps):
+            case["doubleSteps"] = packed(steps)
     return case
+
+
+@contextlib.contextmanager
+def steps_in_double(scheduler):
+    """The reference's own sigmas and timesteps, in float32, and float64 from there on: coefficients and samples that do not round."""
+    module = sys.modules[type(scheduler).__module__]
+    draw = getattr(module, "randn_tensor", None)
+    set_timesteps = scheduler.set_timesteps
+
+    def set_and_widen(*args, **kwargs):
+        set_timesteps(*args, **kwargs)
+        for key, value in vars(scheduler).items():
+            if isinstance(value, torch.Tensor) and value.dtype == torch.float32 and key != "timesteps":
+                setattr(scheduler, key, value.double())
+
+    scheduler.set_timesteps = set_and_widen
+    if draw:
+        module.randn_tensor = lambda shape, generator, **_: draw(shape, generator=generator).double()
+    try:
+        yield torch.float64
+    finally:
+        if draw:
+            module.randn_tensor = draw
 
 
 def finite(result):

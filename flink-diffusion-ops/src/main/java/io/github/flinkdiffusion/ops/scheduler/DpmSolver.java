@@ -169,6 +169,14 @@ final class DpmSolver {
     return weight;
   }
 
+  /**
+   * Whether EDM's last step goes nowhere, since the least sigma of its placement is also the last
+   * sigma. The reference's two differ by float32's rounding alone, or it samples NaN.
+   */
+  boolean standsStill(int step) {
+    return space.exploding() && space.sigmas()[step] == space.sigmas()[step + 1];
+  }
+
   boolean heun() {
     return heun;
   }

@@ -69,7 +69,9 @@ final class DpmSolverInverse {
   /** Each step begins where the one of the descending way ends. */
   private static double[] ascending(Fields fields, double[] descending, int n, int usable) {
     String spacing = fields.choice("timestep_spacing", "linspace", Timesteps.SPACINGS);
-    double[] ascending = new double[n];
+    // As many as the descending ones, of which clipping leaves fewer than n where they are
+    // trailing.
+    double[] ascending = new double[descending.length];
     if (spacing.equals("linspace")) {
       double[] all = Timesteps.linspace(0, usable - 1, n + 1);
       for (int i = 0; i < n; i++) {
@@ -81,7 +83,7 @@ final class DpmSolverInverse {
         ascending[i] = (double) i * stride + fields.integer("steps_offset", 0);
       }
     } else {
-      System.arraycopy(descending, 0, ascending, 0, n);
+      System.arraycopy(descending, 0, ascending, 0, descending.length);
       reverse(ascending);
     }
     return ascending;

@@ -28,7 +28,7 @@ final class DpmSolverMultistep {
         fields,
         solver,
         plan,
-        n,
+        solver.space().timesteps().length,
         options.skippedSteps(),
         toZero,
         i -> solver.open(plan, i),
@@ -70,6 +70,9 @@ final class DpmSolverMultistep {
         usable = 1;
       } else if (i == n - 2 && fewSteps) {
         usable = Math.min(usable, 2);
+      }
+      if (solver.standsStill(i)) {
+        usable = 1;
       }
       if (usable > 2 && !solver.hasThirdOrder()) {
         throw fields.unsupported(

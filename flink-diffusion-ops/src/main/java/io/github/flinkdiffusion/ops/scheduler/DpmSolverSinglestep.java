@@ -22,6 +22,11 @@ final class DpmSolverSinglestep {
     DpmSolver.Algorithm algorithm =
         DpmSolver.algorithm(fields, "dpmsolver", "dpmsolver++", "sde-dpmsolver++", "deis");
     DpmSolver solver = DpmSolver.of(fields, algorithm, space(fields, n, trainSteps, options));
+    if (!algorithm.onImage() && solver.limit() != Limit.NONE) {
+      // The reference looks the timestep up that it no longer gets, and fails.
+      throw fields.unsupported(
+          "thresholding", true, "false, with algorithm_type = " + fields.word("algorithm_type"));
+    }
     List<Integer> orders = orders(fields, n, order);
     PlanBuilder plan = solver.plan(fields, n);
     for (int i = options.skippedSteps(); i < n; i++) {

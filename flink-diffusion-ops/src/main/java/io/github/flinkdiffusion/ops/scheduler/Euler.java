@@ -80,7 +80,8 @@ final class Euler {
             ? Sigmas.exponential(schedule.greatestSigma(), schedule.leastSigma(), n + 1)
             : schedule.sigmasAt(timesteps);
     boolean toZero = fields.choice("final_sigmas_type", "zero", "zero", "sigma_min").equals("zero");
+    double end = SigmaSpace.leastSigma(fields, schedule, n, trainSteps, sigmas);
     return SigmaSpace.place(
-        fields, schedule, timesteps, sigmas, toZero ? 0 : schedule.leastSigma());
+        fields, schedule, timesteps, sigmas, end, toZero ? 0 : schedule.leastSigma(), true);
   }
 }

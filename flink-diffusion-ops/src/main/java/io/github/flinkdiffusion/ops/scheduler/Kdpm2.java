@@ -34,7 +34,7 @@ final class Kdpm2 {
     for (int i = options.skippedSteps(); i < n; i++) {
       double sigma = space.sigmas()[i];
       double to = space.sigmas()[i + 1];
-      double down = ancestral ? SigmaSpace.ancestralDown(sigma, to) : to;
+      double down = ancestral ? down(sigma, to) : to;
       double middle = Math.sqrt(sigma * down);
       Call half = SigmaSpace.open(plan, timesteps[i], sigma);
       Linear slope = SigmaSpace.slope(half, prediction, sigma);
@@ -53,5 +53,14 @@ final class Kdpm2 {
           ancestral ? next.plus(whole.noise().times(SigmaSpace.ancestralUp(sigma, to))) : next);
     }
     return plan.build();
+  }
+
+  /**
+   * In float32, as the reference, while that leaves anything of it. Where it does not, the
+   * reference is NaN, and this is the exact value.
+   */
+  private static double down(double sigma, double to) {
+    double down = SigmaSpace.ancestralDown(sigma, to);
+    return down > 0 ? down : to * to / sigma;
   }
 }

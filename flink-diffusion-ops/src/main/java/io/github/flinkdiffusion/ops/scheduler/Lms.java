@@ -19,7 +19,10 @@ final class Lms {
     NoiseSchedule schedule = NoiseSchedule.of(fields, NoiseSchedule.Defaults.DDPM);
     Prediction prediction =
         fields.prediction(Prediction.EPSILON, Prediction.SAMPLE, Prediction.VELOCITY);
-    SigmaSpace space = SigmaSpace.of(fields, schedule, n, trainSteps, options);
+    // This class alone places Karras' sigmas without regard to the config's sigma_min and
+    // sigma_max.
+    boolean endsInConfig = Sigmas.placement(fields) != Sigmas.Placement.KARRAS;
+    SigmaSpace space = SigmaSpace.of(fields, schedule, n, trainSteps, options, endsInConfig);
     double[] sigmas = space.sigmas();
     PlanBuilder plan = new PlanBuilder(fields, n, space.initNoiseSigma(fields));
     for (int i = options.skippedSteps(); i < n; i++) {

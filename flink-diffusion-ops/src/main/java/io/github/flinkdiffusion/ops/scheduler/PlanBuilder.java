@@ -37,6 +37,12 @@ final class PlanBuilder {
   }
 
   SamplingPlan build() {
+    if (steps.isEmpty()) {
+      throw new SchedulerException(
+          "%s: %s with %d steps has nothing left to do: the config clips the noisiest timesteps, and those that"
+                  .formatted(fields.source(), fields.className(), inferenceSteps)
+              + " are left are skipped; supported: fewer skipped steps, or a greater strength");
+    }
     // Nothing follows the last call, so nothing need be remembered from it.
     int last = steps.size() - 1;
     steps.set(last, steps.get(last).withoutMemory());

@@ -51,12 +51,13 @@ final class SaSolver {
     NoiseSchedule schedule = NoiseSchedule.of(fields, NoiseSchedule.Defaults.DDPM);
     SaSolver solver = new SaSolver(onImage, space(fields, schedule, n, trainSteps, options));
     PlanBuilder plan = new PlanBuilder(fields, n, 1);
+    int calls = solver.space.timesteps().length;
     if (prediction == Prediction.EPSILON
         && fields.word("variance_type").matches("learned|learned_range")) {
       plan.outputHasVariance();
     }
     int usable = 0;
-    for (int i = options.skippedSteps(); i < n; i++) {
+    for (int i = options.skippedSteps(); i < calls; i++) {
       Level level = solver.space.level(i);
       // This class alone noises a given image by timestep, also where its sigmas are placed.
       double alphaBar = schedule.alphaBar((int) solver.space.timesteps()[i]);
@@ -75,11 +76,12 @@ final class SaSolver {
         sample = solver.step(h.get(0), h.get(1), outputs, i - 1, i, usable, true);
       }
       int known = i - options.skippedSteps();
-      int predictor = lowerAtEnd ? Math.min(predictorOrder, n - i) : predictorOrder;
+      int predictor = lowerAtEnd ? Math.min(predictorOrder, calls - i) : predictorOrder;
       Linear next =
           solver.step(sample, call.noise(), outputs, i, i, Math.min(predictor, known + 1), false);
       usable =
-          Math.min(lowerAtEnd ? Math.min(correctorOrder, n - i + 1) : correctorOrder, known + 2);
+          Math.min(
+              lowerAtEnd ? Math.min(correctorOrder, calls - i + 1) : correctorOrder, known + 2);
       List<Linear> memory = new ArrayList<>();
       memory.add(sample);
       memory.add(call.noise());

@@ -16,28 +16,61 @@ record SigmaSpace(double[] sigmas, double[] timesteps) {
   /** Reads {@code timestep_spacing} and the placement from a config; the last sigma is 0. */
   static SigmaSpace of(
       Fields fields, NoiseSchedule schedule, int n, int trainSteps, SamplingOptions options) {
+    return of(fields, schedule, n, trainSteps, options, true);
+  }
+
+  /**
+   * @param endsInConfig whether a config may have the ends of a placement, {@code sigma_min} and
+   *     {@code sigma_max}
+   */
+  static SigmaSpace of(
+      Fields fields,
+      NoiseSchedule schedule,
+      int n,
+      int trainSteps,
+      SamplingOptions options,
+      boolean endsInConfig) {
     double[] timesteps = Timesteps.fractional(fields, n, trainSteps, options);
-    return place(fields, schedule, timesteps, schedule.sigmasAt(timesteps), 0);
+    double[] sigmas = schedule.sigmasAt(timesteps);
+    double least = leastSigma(fields, schedule, n, trainSteps, sigmas);
+    return place(fields, schedule, timesteps, sigmas, least, 0, endsInConfig);
+  }
+
+  /**
+   * Where a placement ends unless the config has its end: at the last timestep. Where the
+   * reference's range of trailing timesteps is one too long, its last is -1, which has the least
+   * sigma of all.
+   */
+  static double leastSigma(
+      Fields fields, NoiseSchedule schedule, int n, int trainSteps, double[] sigmas) {
+    return Timesteps.trailingRangeIsTooLong(fields, n, trainSteps)
+        ? schedule.leastSigma()
+        : sigmas[sigmas.length - 1];
   }
 
   /**
    * Applies the config's placement to sigmas that follow the timesteps.
    *
-   * @param interpolated sigmas at the timesteps, from which the ends of a placement are taken
-   *     unless the config has them
+   * @param interpolated sigmas at the timesteps, the first of which is the greatest of a placement
+   *     unless the config has it
+   * @param end the least of a placement unless the config has it
+   * @param endsInConfig whether the config may have them
    */
   static SigmaSpace place(
       Fields fields,
       NoiseSchedule schedule,
       double[] timesteps,
       double[] interpolated,
-      double last) {
+      double end,
+      double last,
+      boolean endsInConfig) {
     Sigmas.Placement placement = Sigmas.placement(fields);
     if (placement == Sigmas.Placement.BY_TIMESTEP) {
       return new SigmaSpace(append(interpolated, last), timesteps);
     }
-    double greatest = fields.optionalNumber("sigma_max", interpolated[0]);
-    double least = fields.optionalNumber("sigma_min", interpolated[interpolated.length - 1]);
+    double greatest =
+        endsInConfig ? fields.optionalNumber("sigma_max", interpolated[0]) : interpolated[0];
+    double least = endsInConfig ? fields.optionalNumber("sigma_min", end) : end;
     double[] sigmas = Sigmas.place(placement, greatest, least, timesteps.length);
     return new SigmaSpace(append(sigmas, last), schedule.timestepsOf(sigmas));
   }

@@ -97,11 +97,29 @@ final class Timesteps {
    */
   private static double[] trailing(int n, int trainSteps, int from) {
     double step = (from - (double) trainSteps / n) - from;
-    double[] timesteps = new double[n];
-    for (int i = 0; i < n; i++) {
+    // Fewer than n where the config clips the noisiest.
+    int count = Math.min(n, length(n, trainSteps, from));
+    while (count > 1 && Math.rint(from + (count - 1) * step) < 1) {
+      count--;
+    }
+    double[] timesteps = new double[count];
+    for (int i = 0; i < count; i++) {
       timesteps[i] = Math.rint(from + i * step) - 1;
     }
     return timesteps;
+  }
+
+  /** Of NumPy's {@code arange} from a timestep down to, and without, 0, T/n apart. */
+  private static int length(int n, int trainSteps, int from) {
+    return (int) Math.ceil(from / ((double) trainSteps / n));
+  }
+
+  /**
+   * Whether the reference's range, which is taken in floating point, goes on to a timestep of -1.
+   */
+  static boolean trailingRangeIsTooLong(Fields fields, int n, int trainSteps) {
+    return fields.word("timestep_spacing").equals("trailing")
+        && length(n, trainSteps, trainSteps) > n;
   }
 
   /** n even values from {@code from} to {@code to}, rounded as NumPy's. */

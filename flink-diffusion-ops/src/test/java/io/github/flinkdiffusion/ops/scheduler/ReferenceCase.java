@@ -61,13 +61,23 @@ record ReferenceCase(String scheduler, JsonNode json) {
 
   /** The same case, where the reference's square roots in float32 are rounded correctly. */
   Optional<ReferenceCase> withExactRoots() {
-    if (!json.has("exactRoots")) {
+    return instead("exactRoots");
+  }
+
+  /** The same case, where the reference steps in float64, over its own sigmas in float32. */
+  Optional<ReferenceCase> withDoubleSteps() {
+    return instead("doubleSteps");
+  }
+
+  private Optional<ReferenceCase> instead(String key) {
+    if (!json.has(key)) {
       return Optional.empty();
     }
-    ObjectNode exact = json.deepCopy();
-    exact.setAll((ObjectNode) json.get("exactRoots"));
-    exact.remove(List.of("exactRoots", "error"));
-    return Optional.of(new ReferenceCase(scheduler, exact));
+    ObjectNode other = json.deepCopy();
+    other.remove("error");
+    other.setAll((ObjectNode) json.get(key));
+    other.remove(List.of("exactRoots", "doubleSteps"));
+    return Optional.of(new ReferenceCase(scheduler, other));
   }
 
   /** What the reference said when it refused; empty where it sampled. */
