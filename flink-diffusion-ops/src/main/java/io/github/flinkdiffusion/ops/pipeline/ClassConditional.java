@@ -61,6 +61,7 @@ final class ClassConditional implements Task {
             .withDefault(Parameters.GUIDANCE_SCALE, 4.0)
             .withDefault(Parameters.SCHEDULER, plans.own())
             .withDefault(Parameters.ETA, 0.0)
+            .optional(Parameters.TEMPERATURE)
             .withDefault(Parameters.WIDTH, (long) side)
             .withDefault(Parameters.HEIGHT, (long) side);
   }

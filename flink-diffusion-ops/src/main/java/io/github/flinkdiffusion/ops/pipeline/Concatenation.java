@@ -56,7 +56,8 @@ final class Concatenation {
         .optional(Parameters.TILE_TOP_LEFT)
         .withDefault(Parameters.STEPS, 8L)
         .withDefault(Parameters.SCHEDULER, plans.own())
-        .withDefault(Parameters.ETA, 0.0);
+        .withDefault(Parameters.ETA, 0.0)
+        .optional(Parameters.TEMPERATURE);
   }
 
   /**

@@ -60,6 +60,7 @@ final class ImageVariation implements Task {
             .withDefault(Parameters.GUIDANCE_SCALE, 7.5)
             .withDefault(Parameters.SCHEDULER, plans.own())
             .withDefault(Parameters.ETA, 0.0)
+            .optional(Parameters.TEMPERATURE)
             .withDefault(Parameters.WIDTH, (long) size.width() * factor)
             .withDefault(Parameters.HEIGHT, (long) size.height() * factor);
   }

@@ -58,6 +58,7 @@ final class InstructPix2Pix implements Task {
             .withDefault(Parameters.IMAGE_GUIDANCE_SCALE, 1.5)
             .withDefault(Parameters.SCHEDULER, plans.own())
             .withDefault(Parameters.ETA, 0.0)
+            .optional(Parameters.TEMPERATURE)
             .withDefault(
                 Parameters.WIDTH, "the image's", asked -> Sides.wholeWidth(asked, factor, 0))
             .withDefault(

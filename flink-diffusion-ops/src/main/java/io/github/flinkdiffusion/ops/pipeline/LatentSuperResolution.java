@@ -69,6 +69,7 @@ final class LatentSuperResolution implements Task {
             .withDefault(Parameters.STEPS, 100L)
             .withDefault(Parameters.SCHEDULER, plans.own())
             .withDefault(Parameters.ETA, 0.0)
+            .optional(Parameters.TEMPERATURE)
             .withDefault(
                 Parameters.WIDTH,
                 factor + " times the image's",

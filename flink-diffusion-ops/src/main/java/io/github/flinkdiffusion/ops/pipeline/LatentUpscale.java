@@ -88,6 +88,7 @@ final class LatentUpscale implements Task {
             .withDefault(Parameters.GUIDANCE_SCALE, 9.0)
             .withDefault(Parameters.SCHEDULER, plans.own())
             .withDefault(Parameters.ETA, 0.0)
+            .optional(Parameters.TEMPERATURE)
             .withDefault(
                 Parameters.WIDTH,
                 factor + " times the image's",

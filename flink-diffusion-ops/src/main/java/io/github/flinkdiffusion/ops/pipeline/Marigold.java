@@ -68,6 +68,7 @@ final class Marigold implements Task {
     this.signature =
         declared(steps, Parameters.PROCESSING_RESOLUTION, index, "default_processing_resolution")
             .withDefault(Parameters.SCHEDULER, plans.own())
+            .optional(Parameters.TEMPERATURE)
             .withDefault(Parameters.WIDTH, "the image's", asked -> Sides.imageWidth(asked, 0))
             .withDefault(Parameters.HEIGHT, "the image's", asked -> Sides.imageHeight(asked, 0));
   }

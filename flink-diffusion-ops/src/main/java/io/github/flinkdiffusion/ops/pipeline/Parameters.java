@@ -145,6 +145,14 @@ public final class Parameters {
           "a number from 0 to 1",
           value -> value >= 0 && value <= 1);
 
+  public static final Parameter<Double> TEMPERATURE =
+      number(
+          "temperature",
+          "Factor of the noise that stochastic steps draw; 1, or none, is diffusers, 0 leaves that"
+              + " noise out. Schedulers that draw none ignore it.",
+          "a finite number of 0 or more",
+          value -> Double.isFinite(value) && value >= 0);
+
   public static final Parameter<Long> WIDTH = integer("width", "In pixels.", "a whole number", 1);
 
   public static final Parameter<Long> HEIGHT = integer("height", "In pixels.", "a whole number", 1);

@@ -111,7 +111,8 @@ final class SamplingPlans {
               long listed = Schedulers.listedSteps(asked.get(Parameters.SCHEDULER), options(asked));
               return listed == 0 ? steps : listed;
             })
-        .withDefault(Parameters.ETA, 0.0);
+        .withDefault(Parameters.ETA, 0.0)
+        .optional(Parameters.TEMPERATURE);
   }
 
   /**
@@ -211,7 +212,9 @@ final class SamplingPlans {
 
   private SamplingPlan plan(
       GenerationRequest request, SamplingOptions options, SchedulerCorrections corrections) {
-    return plan(request.scheduler(), request.steps(), options, corrections);
+    Double temperature = request.get(Parameters.TEMPERATURE);
+    SamplingPlan plan = plan(request.scheduler(), request.steps(), options, corrections);
+    return temperature == null ? plan : plan.atTemperature(temperature);
   }
 
   private SamplingPlan plan(

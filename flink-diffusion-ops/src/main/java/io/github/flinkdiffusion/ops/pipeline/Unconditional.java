@@ -46,6 +46,7 @@ final class Unconditional implements Task {
             .withDefault(Parameters.STEPS, steps)
             .withDefault(Parameters.SCHEDULER, scheduler == null ? plans.own() : scheduler)
             .withDefault(Parameters.ETA, 0.0)
+            .optional(Parameters.TEMPERATURE)
             .withDefault(Parameters.USE_CLIPPED_MODEL_OUTPUT, 0L)
             .withDefault(Parameters.WIDTH, (long) shape.width())
             .withDefault(Parameters.HEIGHT, (long) shape.height());

@@ -112,6 +112,26 @@ public final class SamplingPlan {
     return new SamplingPlan(initNoiseSigma, outputFactor, all);
   }
 
+  /**
+   * The same way with the noise that its steps draw multiplied; the first sample and the number of
+   * draws stay what they are.
+   *
+   * @param temperature 0 or more: 1 is this plan, 0 leaves the steps' noise out
+   * @throws SchedulerException when it is below 0 or not finite
+   */
+  public SamplingPlan atTemperature(double temperature) {
+    if (!(temperature >= 0 && Double.isFinite(temperature))) {
+      throw new SchedulerException(
+          "Sampling: temperature = " + temperature + ", it must be finite and 0 or more");
+    }
+    return temperature == 1
+        ? this
+        : new SamplingPlan(
+            initNoiseSigma,
+            outputFactor,
+            steps.stream().map(step -> step.atTemperature(temperature)).toList());
+  }
+
   Step step(int call) {
     return steps.get(call);
   }

@@ -35,6 +35,21 @@ record Step(
     boolean drawsNoise,
     LearnedVariance learnedVariance) {
 
+  /** The same step with the noise that it draws multiplied, also where it remembers it. */
+  Step atTemperature(double temperature) {
+    return new Step(
+        timestep,
+        inputScale,
+        signal,
+        noise,
+        prediction,
+        limit,
+        next.scaled(Linear.NOISE, temperature),
+        memory.stream().map(sum -> sum.scaled(Linear.NOISE, temperature)).toList(),
+        drawsNoise,
+        learnedVariance);
+  }
+
   Step withoutMemory() {
     return new Step(
         timestep,

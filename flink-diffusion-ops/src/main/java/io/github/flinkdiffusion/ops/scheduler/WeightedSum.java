@@ -15,6 +15,15 @@ record WeightedSum(int[] positions, double[] weights) {
     return positions.length == 1 && weights[0] == 1 ? positions[0] : -1;
   }
 
+  /** The same sum with one array's weight multiplied. */
+  WeightedSum scaled(int position, double factor) {
+    double[] scaled = weights.clone();
+    for (int t = 0; t < scaled.length; t++) {
+      scaled[t] = positions[t] == position ? scaled[t] * factor : scaled[t];
+    }
+    return new WeightedSum(positions, scaled);
+  }
+
   /** Writes the sum of the basis's arrays to {@code target}, which must be none of them. */
   void evaluate(float[][] basis, float[] target) {
     int terms = positions.length;
