@@ -67,19 +67,23 @@ final class ChaosRequests {
     this.inputs = inputs;
     Files.createDirectories(inputs);
     for (int template = 0; template < TEMPLATES; template++) {
-      byte[] png = image(template);
-      images.add(png);
+      byte[] bytes = image(template);
+      images.add(bytes);
       if (template % 2 == 1) {
         Path file = input(template);
         if (!Files.exists(file)) {
-          Files.write(file, png);
+          Files.write(file, bytes);
         }
       }
     }
   }
 
+  private static boolean isTiff(int template) {
+    return template % 4 == 3;
+  }
+
   private Path input(int template) {
-    return inputs.resolve("input-" + template + ".png");
+    return inputs.resolve("input-" + template);
   }
 
   private static String uri(Path file) {
@@ -206,16 +210,21 @@ final class ChaosRequests {
 
   /** Every other image is beside Kafka. */
   private ImageTaskEvent imageTask(String id, int template) {
-    byte[] png = images.get(template);
+    byte[] file = images.get(template);
+    String type = isTiff(template) ? "image/tiff" : "image/png";
     return ImageTaskEvent.newBuilder()
         .setId(id)
         .setImage(
             template % 2 == 0
-                ? Payloads.inline(png, "image/png")
+                ? Payloads.inline(file, type)
                 : Payloads.stored(
                     new PayloadReference(
-                        uri(input(template)), Payloads.sha256(png), (long) png.length),
-                    "image/png"))
+                        (isTiff(template) ? SlowFileSystem.SCHEME : "file")
+                            + "://"
+                            + input(template).toAbsolutePath(),
+                        Payloads.sha256(file),
+                        (long) file.length),
+                    type))
         .setSeed((long) template)
         .setSteps(2 + template % 3)
         .build();
@@ -237,7 +246,8 @@ final class ChaosRequests {
       }
     }
     ByteArrayOutputStream out = new ByteArrayOutputStream();
-    ImageIO.write(image, "png", out);
+    // TIFF files that are not local are read from a copy in the scratch folder.
+    ImageIO.write(image, isTiff(template) ? "tiff" : "png", out);
     return out.toByteArray();
   }
 

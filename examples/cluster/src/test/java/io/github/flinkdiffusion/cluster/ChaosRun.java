@@ -288,7 +288,9 @@ final class ChaosRun implements AutoCloseable {
             "-Ddiffusion.progress.every-steps=1",
             "-Ddiffusion.payload.store=" + SlowFileSystem.SCHEME + "://" + payloads(),
             "-Ddiffusion.payload.inline-limit=" + (job == ChaosJob.PROMPTS ? "1 mb" : "1 kb"),
-            "-Ddiffusion.payload.allowed-prefixes=" + "file://" + folder.resolve("inputs"),
+            "-Ddiffusion.payload.allowed-prefixes=file://%s;%s://%s"
+                .formatted(
+                    folder.resolve("inputs"), SlowFileSystem.SCHEME, folder.resolve("inputs")),
             "-Ddiffusion.kafka.transactional-id-prefix=" + job.prefix().replaceAll("-$", ""),
             "-c",
             job.program(),

@@ -34,6 +34,15 @@ final class LongRequests implements Callable<Integer> {
   private static final int STEPS = 1000;
 
   @Option(
+      names = "--requests",
+      paramLabel = "N",
+      defaultValue = "10",
+      description =
+          "Before the overload; a TaskManager is killed meanwhile (default: ${DEFAULT-VALUE}; 0:"
+              + " overload alone).")
+  private int requests;
+
+  @Option(
       names = "--minutes",
       defaultValue = "10",
       description = "Of overload (default: ${DEFAULT-VALUE}).")
@@ -78,16 +87,16 @@ final class LongRequests implements Callable<Integer> {
           callSeconds == 0
               ? measured.submit(TextToImageJob.class.getName(), options, "long-")
               : measured.submit(
-                  SlowDeviceJob.class.getName(), options, "long-", callSeconds + "000");
+                  SlowDeviceJob.class.getName(), options, "long-", callSeconds + "000", "false");
       try (Answers answers = new Answers(measured.servers(), topics, 1)) {
         until("the job runs", () -> rest.job(job).allTasksRun());
-        if (callSeconds == 0) {
-          measured.send(topics, requests("r", 10));
+        if (callSeconds == 0 && requests > 0) {
+          measured.send(topics, requests("r", requests));
           until("they are denoised", () -> answers.stepCount() > 50);
           seen.clear();
           long begin = System.nanoTime();
           Resumption resumption = new Resumption();
-          while (answers.count() < 10) {
+          while (answers.count() < requests) {
             look(rest, job);
             if (!resumption.killed
                 && completed() >= 3
@@ -99,9 +108,12 @@ final class LongRequests implements Callable<Integer> {
             }
             Thread.sleep(200);
           }
-          say("ten requests of %d steps, capacity 4:", STEPS);
+          say("%d requests of %d steps, capacity 4:", requests, STEPS);
           right &= report(resumption.killed ? 1 : 0);
           right &= redone(answers, resumption);
+        }
+        if (minutes == 0) {
+          return right ? 0 : 1;
         }
         seen.clear();
         long begin = System.nanoTime();
@@ -109,7 +121,7 @@ final class LongRequests implements Callable<Integer> {
         int before = answers.count();
         while (System.nanoTime() - begin < Duration.ofMinutes(minutes).toNanos()) {
           if (sent - (answers.count() - before) < 12) {
-            measured.send(topics, requests("o" + sent + "-", 4));
+            measured.send(topics, requests(SlowDevice.SLOW_REQUEST + sent + "-", 4));
             sent += 4;
           }
           look(rest, job);

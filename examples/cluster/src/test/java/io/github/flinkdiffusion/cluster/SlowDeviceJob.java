@@ -7,9 +7,10 @@ public final class SlowDeviceJob {
   /**
    * For {@code flink run}.
    *
-   * @param args the topics' prefix, and by how many milliseconds each call is longer
+   * @param args the topics' prefix, by how many milliseconds a call is longer, and whether only the
+   *     first of a process is
    */
   public static void main(String[] args) throws Exception {
-    StandIns.run(args[0], "slow-device", folder -> new SlowDevice(folder, Long.parseLong(args[1])));
+    StandIns.run(args[0], "slow-device", folder -> new SlowDevice(folder, Long.parseLong(args[1]), Boolean.parseBoolean(args[2])));
   }
 }
