@@ -19,7 +19,8 @@ import java.util.Optional;
  * sides, not all of them. Boxes may overlap and lie in each other. Of several readings of the same
  * lines the largest box wins: two boxes that share a whole side and make a rectangle together are
  * read as one. A box smaller than {@value #LEAST_SIDE} pixels or three times its line's thickness
- * is not told from a blot.
+ * is not told from a blot. JPEG files keep colors at half the resolution: there, a line of one or
+ * two pixels can be lost.
  */
 public final class BoxReader {
   /** Pixels of a side. */
