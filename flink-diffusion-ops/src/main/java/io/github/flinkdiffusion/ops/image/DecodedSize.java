@@ -11,11 +11,13 @@ import java.util.zip.GZIPInputStream;
  * sample the 4 bytes of a {@link Raster} and, beside them, the samples as Java's decoder or the
  * file has them. A file of 130 kB may hold 400 MB of one color.
  *
+ * @param extent of the image, as an error names it: "640 x 480 pixels"; of the file where its first
+ *     bytes do not say
  * @param pixels at most
  * @param rasterBytes of the image once it is read
  * @param peakBytes while it is read
  */
-public record DecodedSize(long pixels, long rasterBytes, long peakBytes) {
+public record DecodedSize(String extent, long pixels, long rasterBytes, long peakBytes) {
   /** First bytes of a file that suffice, but for a JPEG file whose profile is larger. */
   public static final int HEAD_BYTES = 1 << 20;
 
@@ -49,7 +51,7 @@ public record DecodedSize(long pixels, long rasterBytes, long peakBytes) {
       // Truncated: its reader says so, before it allocates anything.
     }
     long bytes = Math.min(fileBytes, Long.MAX_VALUE / UNCOMPRESSED_GROWTH) * UNCOMPRESSED_GROWTH;
-    return new DecodedSize(fileBytes, bytes, bytes);
+    return new DecodedSize("a file of %d bytes".formatted(fileBytes), fileBytes, bytes, bytes);
   }
 
   private static DecodedSize png(ByteBuffer head) {
@@ -79,7 +81,9 @@ public record DecodedSize(long pixels, long rasterBytes, long peakBytes) {
         at += 2 + (head.getShort(at + 2) & 0xFFFF);
       }
     }
-    return bytes(limits.maxPixels(), 1, 3, 1);
+    DecodedSize most = bytes(limits.maxPixels(), 1, 3, 1);
+    String extent = "a JPEG file that may have %d pixels".formatted(limits.maxPixels());
+    return new DecodedSize(extent, most.pixels(), most.rasterBytes(), most.peakBytes());
   }
 
   private static DecodedSize nifti(byte[] head) throws IOException {
@@ -101,6 +105,7 @@ public record DecodedSize(long pixels, long rasterBytes, long peakBytes) {
   private static DecodedSize bytes(long width, long height, int channels, int storedBytes) {
     double samples = (double) width * height * channels;
     return new DecodedSize(
+        "%d x %d pixels".formatted(width, height),
         (long) ((double) width * height),
         (long) (samples * Float.BYTES),
         (long) (samples * (Float.BYTES + storedBytes)));

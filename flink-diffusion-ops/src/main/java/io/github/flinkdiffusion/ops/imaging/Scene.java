@@ -110,6 +110,7 @@ public interface Scene extends AutoCloseable {
       long length = Files.size(file);
       DecodedSize size = DecodedSize.of(head, length, options.limits());
       return new DecodedSize(
+          size.extent(),
           size.pixels(),
           size.rasterBytes(),
           size.peakBytes() > Long.MAX_VALUE - length ? Long.MAX_VALUE : size.peakBytes() + length);

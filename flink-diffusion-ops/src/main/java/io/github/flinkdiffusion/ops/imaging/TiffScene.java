@@ -45,7 +45,11 @@ final class TiffScene implements Scene {
   /** Unpacked blocks of the file: its windows are the parts' memory. */
   static DecodedSize size(Path file, ReadOptions options) {
     try (TiffReader reader = TiffReader.open(file, options)) {
-      return new DecodedSize((long) reader.width() * reader.height(), READER_BYTES, READER_BYTES);
+      return new DecodedSize(
+          "%d x %d pixels".formatted(reader.width(), reader.height()),
+          (long) reader.width() * reader.height(),
+          READER_BYTES,
+          READER_BYTES);
     }
   }
 

@@ -108,11 +108,12 @@ final class DecodingMemory {
    */
   Raster read(byte[] file, ReadOptions options) {
     byte[] head = Arrays.copyOf(file, Math.min(file.length, DecodedSize.HEAD_BYTES));
-    long bytes = DecodedSize.of(head, file.length, options.limits()).peakBytes();
+    DecodedSize size = DecodedSize.of(head, file.length, options.limits());
+    long bytes = size.peakBytes();
     if (bytes > capacity) {
       throw new ImageException(
-          "Reading the image takes %d bytes of heap; at most %d, half of the heap, are available. Send a smaller image, or raise taskmanager.memory.task.heap.size."
-              .formatted(bytes, capacity));
+          "Reading the image (%s) takes %d bytes of heap; at most %d, half of the heap, are available. Send a smaller image, or raise taskmanager.memory.task.heap.size."
+              .formatted(size.extent(), bytes, capacity));
     }
     try (Reservation reservation = reserve(bytes)) {
       reservation.granted().join();

@@ -186,11 +186,13 @@ final class OpenImageTask implements AutoCloseable {
     Optional<Source> mask = Optional.empty();
     try {
       DecodedSize size = image.size(how);
+      String extents = size.extent();
       double reading = size.peakBytes();
       double open = size.rasterBytes();
       if (event.getMask() != null) {
         mask = Optional.of(Source.fetch(MASK, event.getMask(), payloads, scratch));
         DecodedSize ofMask = mask.get().size(how);
+        extents += ", mask " + ofMask.extent();
         reading += ofMask.peakBytes();
         open += ofMask.rasterBytes();
       }
@@ -205,8 +207,9 @@ final class OpenImageTask implements AutoCloseable {
       long limit = configured ? how.maxDecodedBytes() : most;
       if (bytes > limit) {
         throw new InvalidRequestException(
-            "Reading the request's images takes %d bytes of heap; at most %d are accepted (%s). Send a smaller image, or a TIFF file, which is read by parts%s."
+            "Reading the request's images (%s) takes %d bytes of heap; at most %d are accepted (%s). Send a smaller image, or a TIFF file, which is read by parts%s."
                 .formatted(
+                    extents,
                     bytes,
                     limit,
                     configured
