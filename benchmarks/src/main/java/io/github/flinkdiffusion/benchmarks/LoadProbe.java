@@ -1,11 +1,11 @@
 package io.github.flinkdiffusion.benchmarks;
 
 import io.github.flinkdiffusion.ops.engine.DeviceSpec;
+import io.github.flinkdiffusion.ops.graph.Precision;
 import io.github.flinkdiffusion.ops.pipeline.ArchiveCache;
 import io.github.flinkdiffusion.ops.pipeline.DiffusionPipeline;
 import io.github.flinkdiffusion.ops.pipeline.PipelineSettings;
 import io.github.flinkdiffusion.ops.pipeline.Pipelines;
-import io.github.flinkdiffusion.ops.torchscript.StorageType;
 import java.io.IOException;
 import java.lang.management.ManagementFactory;
 import java.lang.management.MemoryPoolMXBean;
@@ -30,7 +30,7 @@ final class LoadProbe {
    */
   public static void main(String[] arguments) throws IOException {
     PipelineSettings settings =
-        PipelineSettings.on(DeviceSpec.CPU).withPrecision(StorageType.valueOf(arguments[1]));
+        PipelineSettings.on(DeviceSpec.CPU).withPrecision(Precision.valueOf(arguments[1]));
     if (arguments.length > 2) {
       settings = settings.withArchives(ArchiveCache.in(Path.of(arguments[2])));
     }

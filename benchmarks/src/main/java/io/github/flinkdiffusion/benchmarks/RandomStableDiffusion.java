@@ -1,12 +1,12 @@
 package io.github.flinkdiffusion.benchmarks;
 
+import io.github.flinkdiffusion.ops.graph.Graph;
 import io.github.flinkdiffusion.ops.network.AutoencoderKL;
 import io.github.flinkdiffusion.ops.network.AutoencoderKLConfig;
 import io.github.flinkdiffusion.ops.network.ClipText;
 import io.github.flinkdiffusion.ops.network.ClipTextConfig;
 import io.github.flinkdiffusion.ops.network.UNet2DCondition;
 import io.github.flinkdiffusion.ops.network.UNet2DConditionConfig;
-import io.github.flinkdiffusion.ops.torchscript.Graph;
 import io.github.flinkdiffusion.ops.training.WeightInitializer;
 import io.github.flinkdiffusion.ops.weights.Config;
 import io.github.flinkdiffusion.ops.weights.DType;

@@ -3,10 +3,10 @@ package io.github.flinkdiffusion.benchmarks;
 import io.github.flinkdiffusion.ops.engine.DeviceSpec;
 import io.github.flinkdiffusion.ops.engine.HostTensor;
 import io.github.flinkdiffusion.ops.engine.LoadedNetwork;
+import io.github.flinkdiffusion.ops.graph.Precision;
 import io.github.flinkdiffusion.ops.noise.TorchGenerator;
 import io.github.flinkdiffusion.ops.torchscript.ArchiveWriter;
 import io.github.flinkdiffusion.ops.torchscript.Arithmetic;
-import io.github.flinkdiffusion.ops.torchscript.StorageType;
 import io.github.flinkdiffusion.ops.weights.Config;
 import io.github.flinkdiffusion.ops.weights.DType;
 import io.github.flinkdiffusion.ops.weights.Safetensors;
@@ -94,7 +94,7 @@ final class UNetBenchmark extends BenchmarkCommand {
       paramLabel = "NAME",
       split = ",",
       description = "(default: FLOAT32,BFLOAT16 on the CPU, FLOAT16 on a GPU).")
-  private List<StorageType> precisions = List.of();
+  private List<Precision> precisions = List.of();
 
   @Option(names = "--compile", description = "Measures the peer under torch.compile, too.")
   private boolean compile;
@@ -165,7 +165,7 @@ final class UNetBenchmark extends BenchmarkCommand {
     }
     if (precisions.isEmpty()) {
       precisions =
-          gpu ? List.of(StorageType.FLOAT16) : List.of(StorageType.FLOAT32, StorageType.BFLOAT16);
+          gpu ? List.of(Precision.FLOAT16) : List.of(Precision.FLOAT32, Precision.BFLOAT16);
     }
     return new BenchmarkResult.Builder(
         "Engine: a step of Stable Diffusion 1.5's UNet",
@@ -186,7 +186,7 @@ final class UNetBenchmark extends BenchmarkCommand {
       BenchmarkResult.Builder result, Runtime runtime, DeviceSpec device, PythonPeer peer)
       throws Exception {
     Network network = network();
-    for (StorageType precision : precisions) {
+    for (Precision precision : precisions) {
       ArchiveWriter writer =
           new ArchiveWriter(
               RandomStableDiffusion.unetGraph(Config.read(network.folder().resolve("config.json"))),
@@ -245,7 +245,7 @@ final class UNetBenchmark extends BenchmarkCommand {
       BenchmarkResult.Builder result,
       Runtime runtime,
       Network network,
-      StorageType precision,
+      Precision precision,
       LoadedNetwork loaded,
       List<String> inPeer,
       PythonPeer peer)
@@ -300,8 +300,7 @@ final class UNetBenchmark extends BenchmarkCommand {
   }
 
   /** Kept beside the weights, by all that decides what is in it but the weights themselves. */
-  private Path archive(Path folder, StorageType precision, ArchiveWriter writer)
-      throws IOException {
+  private Path archive(Path folder, Precision precision, ArchiveWriter writer) throws IOException {
     Path archive =
         (options().smoke() ? Files.createTempDirectory("unet") : cache)
             .resolve("unet-%s-%s.pt".formatted(precision, writer.digest().substring(0, 16)));

@@ -2,8 +2,8 @@ package io.github.flinkdiffusion.ops.engine;
 
 import ai.djl.Device;
 import ai.djl.engine.Engine;
+import io.github.flinkdiffusion.ops.graph.Precision;
 import io.github.flinkdiffusion.ops.torchscript.Convolutions;
-import io.github.flinkdiffusion.ops.torchscript.StorageType;
 import java.util.regex.Matcher;
 import java.util.regex.Pattern;
 
@@ -60,9 +60,9 @@ public record DeviceSpec(int gpu) {
   }
 
   /** How archives that run here in this precision best compute convolutions. */
-  public Convolutions convolutions(StorageType storage) {
+  public Convolutions convolutions(Precision storage) {
     boolean x86 = System.getProperty("os.arch").matches("amd64|x86_64");
-    return !isGpu() && x86 && storage == StorageType.FLOAT32
+    return !isGpu() && x86 && storage == Precision.FLOAT32
         ? Convolutions.FOR_X86_FLOAT32
         : Convolutions.LIBRARY;
   }

@@ -1,7 +1,7 @@
 package io.github.flinkdiffusion.ops.network;
 
-import io.github.flinkdiffusion.ops.torchscript.Method;
-import io.github.flinkdiffusion.ops.torchscript.Value;
+import io.github.flinkdiffusion.ops.graph.Method;
+import io.github.flinkdiffusion.ops.graph.Value;
 
 /**
  * A place in a network: a method under construction and the prefix of the parameters used there.

@@ -1,8 +1,8 @@
 package io.github.flinkdiffusion.ops.network;
 
-import io.github.flinkdiffusion.ops.torchscript.Graph;
-import io.github.flinkdiffusion.ops.torchscript.Method;
-import io.github.flinkdiffusion.ops.torchscript.Value;
+import io.github.flinkdiffusion.ops.graph.Graph;
+import io.github.flinkdiffusion.ops.graph.Method;
+import io.github.flinkdiffusion.ops.graph.Value;
 import java.util.ArrayDeque;
 import java.util.Deque;
 

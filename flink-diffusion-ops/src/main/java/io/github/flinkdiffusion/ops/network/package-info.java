@@ -1,6 +1,6 @@
 /**
  * Networks as diffusers and transformers define them, each emitted from its config into a {@link
- * io.github.flinkdiffusion.ops.torchscript.Graph} whose parameters carry the checkpoint's names.
+ * io.github.flinkdiffusion.ops.graph.Graph} whose parameters carry the checkpoint's names.
  *
  * <p>Adding a network is one more class here and touches no other. Nothing here knows weights or
  * devices.

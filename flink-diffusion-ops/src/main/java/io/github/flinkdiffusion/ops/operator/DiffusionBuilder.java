@@ -4,7 +4,7 @@ import io.github.flinkdiffusion.connector.event.CancelEvent;
 import io.github.flinkdiffusion.connector.event.ImageEvent;
 import io.github.flinkdiffusion.connector.options.OptionValues;
 import io.github.flinkdiffusion.connector.payload.PayloadOptions;
-import io.github.flinkdiffusion.ops.torchscript.StorageType;
+import io.github.flinkdiffusion.ops.graph.Precision;
 import java.time.Duration;
 import java.util.ArrayList;
 import java.util.List;
@@ -55,7 +55,7 @@ public abstract class DiffusionBuilder<E extends SpecificRecord, B extends Diffu
   }
 
   /** {@link DiffusionOptions#MODEL_PRECISION}. */
-  public B precision(StorageType precision) {
+  public B precision(Precision precision) {
     return option(DiffusionOptions.MODEL_PRECISION, precision);
   }
 

@@ -4,7 +4,7 @@ import io.github.flinkdiffusion.connector.kafka.KafkaOptions;
 import io.github.flinkdiffusion.connector.options.OptionValues;
 import io.github.flinkdiffusion.connector.payload.PayloadOptions;
 import io.github.flinkdiffusion.ops.batching.BatchPolicy;
-import io.github.flinkdiffusion.ops.torchscript.StorageType;
+import io.github.flinkdiffusion.ops.graph.Precision;
 import java.time.Duration;
 import java.util.ArrayList;
 import java.util.List;
@@ -30,9 +30,9 @@ public final class DiffusionOptions {
                   + " under the same path on every task manager. Required, unless the job brings a"
                   + " pipeline of its own.");
 
-  public static final ConfigOption<StorageType> MODEL_PRECISION =
+  public static final ConfigOption<Precision> MODEL_PRECISION =
       ConfigOptions.key("diffusion.model.precision")
-          .enumType(StorageType.class)
+          .enumType(Precision.class)
           .noDefaultValue()
           .withDescription(
               "Precision of the networks on the device: FLOAT32, FLOAT16 or BFLOAT16. Without it,"

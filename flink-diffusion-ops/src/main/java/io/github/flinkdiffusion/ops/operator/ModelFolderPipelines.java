@@ -2,12 +2,12 @@ package io.github.flinkdiffusion.ops.operator;
 
 import com.fasterxml.jackson.core.JsonProcessingException;
 import io.github.flinkdiffusion.ops.engine.DeviceSpec;
+import io.github.flinkdiffusion.ops.graph.GraphException;
 import io.github.flinkdiffusion.ops.pipeline.DiffusionPipeline;
 import io.github.flinkdiffusion.ops.pipeline.PipelineSettings;
 import io.github.flinkdiffusion.ops.pipeline.Pipelines;
 import io.github.flinkdiffusion.ops.scheduler.SchedulerException;
 import io.github.flinkdiffusion.ops.tokenizer.TokenizerException;
-import io.github.flinkdiffusion.ops.torchscript.GraphException;
 import io.github.flinkdiffusion.ops.weights.WeightsException;
 import java.io.EOFException;
 import java.io.IOException;

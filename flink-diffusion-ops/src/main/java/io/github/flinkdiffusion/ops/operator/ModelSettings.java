@@ -1,10 +1,10 @@
 package io.github.flinkdiffusion.ops.operator;
 
 import io.github.flinkdiffusion.ops.engine.DeviceSpec;
+import io.github.flinkdiffusion.ops.graph.Precision;
 import io.github.flinkdiffusion.ops.pipeline.ArchiveCache;
 import io.github.flinkdiffusion.ops.pipeline.PipelineSettings;
 import io.github.flinkdiffusion.ops.pipeline.Pipelines;
-import io.github.flinkdiffusion.ops.torchscript.StorageType;
 import io.github.flinkdiffusion.ops.weights.Lora;
 import io.github.flinkdiffusion.ops.weights.WeightsException;
 import java.io.Serializable;
@@ -31,7 +31,7 @@ import org.apache.flink.configuration.ReadableConfig;
 record ModelSettings(
     String folder,
     String pipeline,
-    StorageType precision,
+    Precision precision,
     String archives,
     boolean safetyChecker,
     boolean watermark,

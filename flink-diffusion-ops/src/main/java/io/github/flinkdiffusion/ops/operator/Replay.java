@@ -3,10 +3,10 @@ package io.github.flinkdiffusion.ops.operator;
 import io.github.flinkdiffusion.connector.event.ImageTaskEvent;
 import io.github.flinkdiffusion.connector.event.Payload;
 import io.github.flinkdiffusion.connector.event.PromptEvent;
+import io.github.flinkdiffusion.ops.graph.Precision;
 import io.github.flinkdiffusion.ops.imaging.Audit;
 import io.github.flinkdiffusion.ops.imaging.AuditException;
 import io.github.flinkdiffusion.ops.pipeline.Parameters;
-import io.github.flinkdiffusion.ops.torchscript.StorageType;
 import java.util.Arrays;
 import java.util.Map;
 import java.util.SortedMap;
@@ -67,8 +67,8 @@ public final class Replay {
     return settings;
   }
 
-  private static StorageType precision(String recorded) {
-    return Arrays.stream(StorageType.values())
+  private static Precision precision(String recorded) {
+    return Arrays.stream(Precision.values())
         .filter(type -> type.name().equals(recorded))
         .findFirst()
         .orElseThrow(
@@ -77,8 +77,8 @@ public final class Replay {
                     "The audit record's precision is '%s'; this version knows %s"
                         .formatted(
                             recorded,
-                            Arrays.stream(StorageType.values())
-                                .map(StorageType::name)
+                            Arrays.stream(Precision.values())
+                                .map(Precision::name)
                                 .collect(Collectors.joining(", ")))));
   }
 

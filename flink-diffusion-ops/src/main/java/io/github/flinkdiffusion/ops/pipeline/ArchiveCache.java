@@ -1,7 +1,7 @@
 package io.github.flinkdiffusion.ops.pipeline;
 
+import io.github.flinkdiffusion.ops.graph.ParameterSource;
 import io.github.flinkdiffusion.ops.torchscript.ArchiveWriter;
-import io.github.flinkdiffusion.ops.torchscript.ParameterSource;
 import java.io.IOException;
 import java.io.InputStream;
 import java.io.UncheckedIOException;

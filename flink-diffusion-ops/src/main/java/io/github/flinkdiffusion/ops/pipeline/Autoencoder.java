@@ -2,13 +2,13 @@ package io.github.flinkdiffusion.ops.pipeline;
 
 import io.github.flinkdiffusion.ops.engine.HostTensor;
 import io.github.flinkdiffusion.ops.engine.LoadedNetwork;
+import io.github.flinkdiffusion.ops.graph.Graph;
 import io.github.flinkdiffusion.ops.image.Raster;
 import io.github.flinkdiffusion.ops.network.AutoencoderKL;
 import io.github.flinkdiffusion.ops.network.AutoencoderKLConfig;
 import io.github.flinkdiffusion.ops.network.AutoencoderTiny;
 import io.github.flinkdiffusion.ops.network.AutoencoderTinyConfig;
 import io.github.flinkdiffusion.ops.noise.NoiseSource;
-import io.github.flinkdiffusion.ops.torchscript.Graph;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.LinkedHashMap;

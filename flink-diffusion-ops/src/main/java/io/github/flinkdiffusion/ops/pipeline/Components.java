@@ -1,8 +1,8 @@
 package io.github.flinkdiffusion.ops.pipeline;
 
 import io.github.flinkdiffusion.ops.engine.LoadedNetwork;
-import io.github.flinkdiffusion.ops.torchscript.Graph;
-import io.github.flinkdiffusion.ops.torchscript.StorageType;
+import io.github.flinkdiffusion.ops.graph.Graph;
+import io.github.flinkdiffusion.ops.graph.Precision;
 import io.github.flinkdiffusion.ops.weights.Config;
 import io.github.flinkdiffusion.ops.weights.ModelComponent;
 import io.github.flinkdiffusion.ops.weights.ModelFolder;
@@ -64,10 +64,10 @@ final class Components implements AutoCloseable {
 
   /** A network in float32, whatever the others are in. */
   LoadedNetwork loadInFloat32(String component, Graph graph) {
-    return load(component, graph, StorageType.FLOAT32);
+    return load(component, graph, Precision.FLOAT32);
   }
 
-  private LoadedNetwork load(String name, Graph graph, StorageType precision) {
+  private LoadedNetwork load(String name, Graph graph, Precision precision) {
     ModelComponent component = folder.component(name);
     try (TensorStore weights =
         TensorViews.withTextModelPrefix(TensorViews.withCurrentAttentionNames(component.open()))) {

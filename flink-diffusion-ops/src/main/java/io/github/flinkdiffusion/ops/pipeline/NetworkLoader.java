@@ -2,11 +2,11 @@ package io.github.flinkdiffusion.ops.pipeline;
 
 import io.github.flinkdiffusion.ops.engine.DeviceSpec;
 import io.github.flinkdiffusion.ops.engine.LoadedNetwork;
+import io.github.flinkdiffusion.ops.graph.Graph;
+import io.github.flinkdiffusion.ops.graph.ParameterSource;
+import io.github.flinkdiffusion.ops.graph.Precision;
 import io.github.flinkdiffusion.ops.torchscript.ArchiveWriter;
 import io.github.flinkdiffusion.ops.torchscript.Arithmetic;
-import io.github.flinkdiffusion.ops.torchscript.Graph;
-import io.github.flinkdiffusion.ops.torchscript.ParameterSource;
-import io.github.flinkdiffusion.ops.torchscript.StorageType;
 import io.github.flinkdiffusion.ops.weights.DType;
 import io.github.flinkdiffusion.ops.weights.TensorInfo;
 import io.github.flinkdiffusion.ops.weights.TensorStore;
@@ -18,11 +18,11 @@ import java.util.Arrays;
 /** Brings a graph and its weights together on a device. */
 final class NetworkLoader {
   private final DeviceSpec device;
-  private final StorageType storage;
+  private final Precision storage;
   private final ArchiveCache archives;
 
   /** A loader that keeps no archives. */
-  NetworkLoader(DeviceSpec device, StorageType storage) {
+  NetworkLoader(DeviceSpec device, Precision storage) {
     this(device, storage, ArchiveCache.none());
   }
 
@@ -31,7 +31,7 @@ final class NetworkLoader {
    * @param storage precision of their weights there
    * @param archives where they are written on the way
    */
-  NetworkLoader(DeviceSpec device, StorageType storage, ArchiveCache archives) {
+  NetworkLoader(DeviceSpec device, Precision storage, ArchiveCache archives) {
     this.device = device;
     this.storage = storage;
     this.archives = archives;
@@ -80,7 +80,7 @@ final class NetworkLoader {
             });
   }
 
-  private static DType dtype(StorageType storage) {
+  private static DType dtype(Precision storage) {
     return switch (storage) {
       case FLOAT32 -> DType.F32;
       case FLOAT16 -> DType.F16;

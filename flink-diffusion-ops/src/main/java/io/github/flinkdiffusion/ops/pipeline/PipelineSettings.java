@@ -1,7 +1,7 @@
 package io.github.flinkdiffusion.ops.pipeline;
 
 import io.github.flinkdiffusion.ops.engine.DeviceSpec;
-import io.github.flinkdiffusion.ops.torchscript.StorageType;
+import io.github.flinkdiffusion.ops.graph.Precision;
 import io.github.flinkdiffusion.ops.weights.Lora;
 import java.nio.file.Path;
 import java.util.List;
@@ -27,7 +27,7 @@ import java.util.Optional;
  */
 public record PipelineSettings(
     DeviceSpec device,
-    StorageType precision,
+    Precision precision,
     ArchiveCache archives,
     boolean safetyChecker,
     boolean watermark,
@@ -50,7 +50,7 @@ public record PipelineSettings(
   public static PipelineSettings on(DeviceSpec device) {
     return new PipelineSettings(
         device,
-        device.isGpu() ? StorageType.FLOAT16 : StorageType.FLOAT32,
+        device.isGpu() ? Precision.FLOAT16 : Precision.FLOAT32,
         ArchiveCache.none(),
         true,
         false,
@@ -59,7 +59,7 @@ public record PipelineSettings(
         Optional.empty());
   }
 
-  public PipelineSettings withPrecision(StorageType other) {
+  public PipelineSettings withPrecision(Precision other) {
     return new PipelineSettings(
         device, other, archives, safetyChecker, watermark, loras, configs, variant);
   }

@@ -2,12 +2,12 @@ package io.github.flinkdiffusion.ops.pipeline;
 
 import io.github.flinkdiffusion.ops.engine.HostTensor;
 import io.github.flinkdiffusion.ops.engine.LoadedNetwork;
+import io.github.flinkdiffusion.ops.graph.Graph;
 import io.github.flinkdiffusion.ops.network.ClipText;
 import io.github.flinkdiffusion.ops.network.ClipTextConfig;
 import io.github.flinkdiffusion.ops.network.ClipTextProjection;
 import io.github.flinkdiffusion.ops.tokenizer.ClipTokenizer;
 import io.github.flinkdiffusion.ops.tokenizer.Tokens;
-import io.github.flinkdiffusion.ops.torchscript.Graph;
 import io.github.flinkdiffusion.ops.weights.Config;
 import java.util.ArrayList;
 import java.util.Arrays;

@@ -1,5 +1,9 @@
 package io.github.flinkdiffusion.ops.torchscript;
 
+import io.github.flinkdiffusion.ops.graph.Graph;
+import io.github.flinkdiffusion.ops.graph.GraphException;
+import io.github.flinkdiffusion.ops.graph.ParameterSource;
+import io.github.flinkdiffusion.ops.graph.Precision;
 import java.io.IOException;
 import java.io.OutputStream;
 import java.nio.ByteBuffer;
@@ -38,21 +42,21 @@ public final class ArchiveWriter {
   private static final long NO_TIME = 0;
 
   private final Graph graph;
-  private final StorageType storage;
+  private final Precision precision;
   private final TorchScriptEmitter emitter;
 
-  public ArchiveWriter(Graph graph, StorageType storage) {
-    this(graph, storage, Arithmetic.AS_STORED);
+  public ArchiveWriter(Graph graph, Precision precision) {
+    this(graph, precision, Arithmetic.AS_STORED);
   }
 
-  public ArchiveWriter(Graph graph, StorageType storage, Arithmetic arithmetic) {
-    this(graph, storage, arithmetic, Convolutions.LIBRARY);
+  public ArchiveWriter(Graph graph, Precision precision, Arithmetic arithmetic) {
+    this(graph, precision, arithmetic, Convolutions.LIBRARY);
   }
 
   public ArchiveWriter(
-      Graph graph, StorageType storage, Arithmetic arithmetic, Convolutions convolutions) {
+      Graph graph, Precision precision, Arithmetic arithmetic, Convolutions convolutions) {
     this.graph = graph;
-    this.storage = storage;
+    this.precision = precision;
     this.emitter = new TorchScriptEmitter(graph, arithmetic, convolutions);
   }
 
@@ -144,7 +148,7 @@ public final class ArchiveWriter {
   private void tensor(
       ZipArchiveOutputStream zip, int index, String name, long[] shape, ParameterSource weights)
       throws IOException {
-    long expected = Math.multiplyExact(Graph.elements(shape), (long) storage.bytes());
+    long expected = Math.multiplyExact(Graph.elements(shape), (long) precision.bytes());
     zip.putArchiveEntry(stored("data/" + index, expected));
     CountingStream content = new CountingStream(zip);
     weights.write(name, shape, content);
@@ -187,19 +191,28 @@ public final class ArchiveWriter {
     int index = 0;
     for (var parameter : graph.parameterShapes().entrySet()) {
       pickle.string(emitter.identifier(parameter.getKey()));
-      tensor(pickle, storage.pickleName(), index++, parameter.getValue());
+      tensor(pickle, storageClass(precision), index++, parameter.getValue());
     }
     for (var constant : graph.constants().entrySet()) {
       pickle.string(emitter.identifier(constant.getKey()));
       tensor(
           pickle,
-          StorageType.FLOAT32.pickleName(),
+          storageClass(Precision.FLOAT32),
           index++,
           new long[] {constant.getValue().length});
     }
     pickle.setItems();
     pickle.build();
     return pickle.finish();
+  }
+
+  /** The class in Python's module {@code torch} that names a dtype in a pickle. */
+  private static String storageClass(Precision precision) {
+    return switch (precision) {
+      case FLOAT32 -> "FloatStorage";
+      case FLOAT16 -> "HalfStorage";
+      case BFLOAT16 -> "BFloat16Storage";
+    };
   }
 
   private static void tensor(PickleWriter pickle, String storageName, int index, long[] shape) {

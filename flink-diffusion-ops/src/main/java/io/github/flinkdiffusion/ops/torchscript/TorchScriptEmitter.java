@@ -1,5 +1,10 @@
 package io.github.flinkdiffusion.ops.torchscript;
 
+import io.github.flinkdiffusion.ops.graph.Graph;
+import io.github.flinkdiffusion.ops.graph.GraphException;
+import io.github.flinkdiffusion.ops.graph.Method;
+import io.github.flinkdiffusion.ops.graph.Op;
+import io.github.flinkdiffusion.ops.graph.Value;
 import java.util.ArrayDeque;
 import java.util.Collections;
 import java.util.Deque;

@@ -1,10 +1,10 @@
 package io.github.flinkdiffusion.ops.training;
 
+import io.github.flinkdiffusion.ops.graph.Graph;
+import io.github.flinkdiffusion.ops.graph.Method;
+import io.github.flinkdiffusion.ops.graph.Value;
 import io.github.flinkdiffusion.ops.network.AutoencoderKL;
 import io.github.flinkdiffusion.ops.network.Scope;
-import io.github.flinkdiffusion.ops.torchscript.Graph;
-import io.github.flinkdiffusion.ops.torchscript.Method;
-import io.github.flinkdiffusion.ops.torchscript.Value;
 
 /**
  * The loss of an autoencoder: mean absolute and mean squared error of the reconstruction, plus a

@@ -1,11 +1,11 @@
 package io.github.flinkdiffusion.ops.training;
 
+import io.github.flinkdiffusion.ops.graph.Graph;
+import io.github.flinkdiffusion.ops.graph.Method;
+import io.github.flinkdiffusion.ops.graph.Value;
 import io.github.flinkdiffusion.ops.network.ClipText;
 import io.github.flinkdiffusion.ops.network.Scope;
 import io.github.flinkdiffusion.ops.network.UNet2DCondition;
-import io.github.flinkdiffusion.ops.torchscript.Graph;
-import io.github.flinkdiffusion.ops.torchscript.Method;
-import io.github.flinkdiffusion.ops.torchscript.Value;
 
 /**
  * The loss of a text-conditioned denoising network that is trained together with its text encoder:

@@ -1,10 +1,10 @@
 package io.github.flinkdiffusion.ops.training;
 
 import io.github.flinkdiffusion.ops.engine.TrainableNetwork.NamedWeight;
+import io.github.flinkdiffusion.ops.graph.Graph;
+import io.github.flinkdiffusion.ops.graph.ParameterSource;
+import io.github.flinkdiffusion.ops.graph.Precision;
 import io.github.flinkdiffusion.ops.torchscript.ArchiveWriter;
-import io.github.flinkdiffusion.ops.torchscript.Graph;
-import io.github.flinkdiffusion.ops.torchscript.ParameterSource;
-import io.github.flinkdiffusion.ops.torchscript.StorageType;
 import io.github.flinkdiffusion.ops.weights.DType;
 import io.github.flinkdiffusion.ops.weights.HeapTensors;
 import io.github.flinkdiffusion.ops.weights.SafetensorsWriter;
@@ -54,7 +54,7 @@ public final class TrainedWeights {
       HeapTensors.Builder tensors, Graph graph, List<NamedWeight> trained, String prefix) {
     Map<String, NamedWeight> byIdentifier = new HashMap<>();
     trained.forEach(weight -> byIdentifier.put(weight.identifier(), weight));
-    ArchiveWriter identifiers = new ArchiveWriter(graph, StorageType.FLOAT32);
+    ArchiveWriter identifiers = new ArchiveWriter(graph, Precision.FLOAT32);
     graph
         .parameterShapes()
         .forEach(

@@ -1,6 +1,6 @@
 package io.github.flinkdiffusion.ops.training;
 
-import io.github.flinkdiffusion.ops.torchscript.ParameterSource;
+import io.github.flinkdiffusion.ops.graph.ParameterSource;
 import io.github.flinkdiffusion.ops.weights.DType;
 import io.github.flinkdiffusion.ops.weights.TensorStore;
 import java.io.IOException;

@@ -1,6 +1,6 @@
 package io.github.flinkdiffusion.ops.training;
 
-import io.github.flinkdiffusion.ops.torchscript.ParameterSource;
+import io.github.flinkdiffusion.ops.graph.ParameterSource;
 import java.io.IOException;
 import java.io.OutputStream;
 import java.nio.ByteBuffer;

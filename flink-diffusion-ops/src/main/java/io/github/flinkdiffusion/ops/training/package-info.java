@@ -4,7 +4,7 @@
  *
  * <pre>{@code
  * Graph objective = new DenoisingObjective(textEncoder, unet, tokens, PredictionTarget.V).graph();
- * new ArchiveWriter(objective, StorageType.FLOAT32).write(archive, new WeightInitializer(seed));
+ * new ArchiveWriter(objective, Precision.FLOAT32).write(archive, new WeightInitializer(seed));
  * try (TrainableNetwork network = TrainableNetwork.load(archive, DeviceSpec.CPU)) {
  *   float loss = network.step(AdamW.DEFAULT, 1e-4, 0.999, batch);
  * }

@@ -3,13 +3,13 @@ package io.github.flinkdiffusion.ops.engine;
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
+import io.github.flinkdiffusion.ops.graph.Graph;
+import io.github.flinkdiffusion.ops.graph.Method;
+import io.github.flinkdiffusion.ops.graph.ParameterSource;
+import io.github.flinkdiffusion.ops.graph.Precision;
+import io.github.flinkdiffusion.ops.graph.Value;
 import io.github.flinkdiffusion.ops.torchscript.ArchiveWriter;
 import io.github.flinkdiffusion.ops.torchscript.Arithmetic;
-import io.github.flinkdiffusion.ops.torchscript.Graph;
-import io.github.flinkdiffusion.ops.torchscript.Method;
-import io.github.flinkdiffusion.ops.torchscript.ParameterSource;
-import io.github.flinkdiffusion.ops.torchscript.StorageType;
-import io.github.flinkdiffusion.ops.torchscript.Value;
 import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
 import java.nio.file.Files;
@@ -36,7 +36,7 @@ class LoadedNetworkTest {
     return graph;
   }
 
-  private static ParameterSource weights(StorageType storage) {
+  private static ParameterSource weights(Precision storage) {
     return (name, shape, out) -> {
       ByteBuffer bytes =
           ByteBuffer.allocate(WEIGHTS.length * storage.bytes()).order(ByteOrder.LITTLE_ENDIAN);
@@ -52,15 +52,15 @@ class LoadedNetworkTest {
     };
   }
 
-  private LoadedNetwork load(StorageType storage) throws Exception {
+  private LoadedNetwork load(Precision storage) throws Exception {
     Path archive = folder.resolve("net.pt");
     new ArchiveWriter(graph(), storage, Arithmetic.AS_STORED).write(archive, weights(storage));
     return LoadedNetwork.load(archive, DeviceSpec.CPU);
   }
 
   @ParameterizedTest
-  @EnumSource(StorageType.class)
-  void anArchiveOfEachPrecisionComputes(StorageType storage) throws Exception {
+  @EnumSource(Precision.class)
+  void anArchiveOfEachPrecisionComputes(Precision storage) throws Exception {
     try (LoadedNetwork network = load(storage)) {
       HostTensor.Floats y =
           network.call("forward", new HostTensor.Floats(new float[] {1, 0, -1}, 1, 3));
@@ -71,7 +71,7 @@ class LoadedNetworkTest {
 
   @Test
   void anotherMethodIsCalledByName() throws Exception {
-    try (LoadedNetwork network = load(StorageType.FLOAT32)) {
+    try (LoadedNetwork network = load(Precision.FLOAT32)) {
       assertThat(network.call("twice", new HostTensor.Floats(new float[] {3, 4}, 2)).data())
           .containsExactly(6, 8);
     }
@@ -79,7 +79,7 @@ class LoadedNetworkTest {
 
   @Test
   void inputsThatDoNotFitAreAnErrorThatNamesTheNetwork() throws Exception {
-    try (LoadedNetwork network = load(StorageType.FLOAT32)) {
+    try (LoadedNetwork network = load(Precision.FLOAT32)) {
       assertThatThrownBy(() -> network.call("forward", new HostTensor.Floats(new float[4], 1, 4)))
           .isInstanceOf(EngineException.class)
           .isNotInstanceOf(DeviceMemoryException.class)
@@ -89,7 +89,7 @@ class LoadedNetworkTest {
 
   @Test
   void callsLeaveNoNativeTensorBehind() throws Exception {
-    try (LoadedNetwork network = load(StorageType.FLOAT32)) {
+    try (LoadedNetwork network = load(Precision.FLOAT32)) {
       network.call("forward", new HostTensor.Floats(new float[3], 1, 3));
       int before = network.nativeTensors();
       for (int i = 0; i < 20; i++) {
@@ -112,7 +112,7 @@ class LoadedNetworkTest {
 
   @Test
   void closingTwiceIsHarmless() throws Exception {
-    LoadedNetwork network = load(StorageType.FLOAT32);
+    LoadedNetwork network = load(Precision.FLOAT32);
     network.close();
     network.close();
     assertThatThrownBy(() -> network.call("twice", new HostTensor.Floats(new float[1], 1)))

@@ -3,13 +3,13 @@ package io.github.flinkdiffusion.ops.engine;
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.offset;
 
+import io.github.flinkdiffusion.ops.graph.Graph;
+import io.github.flinkdiffusion.ops.graph.Method;
+import io.github.flinkdiffusion.ops.graph.Precision;
+import io.github.flinkdiffusion.ops.graph.Value;
 import io.github.flinkdiffusion.ops.torchscript.ArchiveWriter;
 import io.github.flinkdiffusion.ops.torchscript.Arithmetic;
 import io.github.flinkdiffusion.ops.torchscript.Convolutions;
-import io.github.flinkdiffusion.ops.torchscript.Graph;
-import io.github.flinkdiffusion.ops.torchscript.Method;
-import io.github.flinkdiffusion.ops.torchscript.StorageType;
-import io.github.flinkdiffusion.ops.torchscript.Value;
 import java.io.IOException;
 import java.io.OutputStream;
 import java.nio.ByteBuffer;
@@ -74,7 +74,7 @@ class SmallConvolutionsTest {
 
   private LoadedNetwork load(Convolutions convolutions, int linears) throws IOException {
     ArchiveWriter writer =
-        new ArchiveWriter(graph(linears), StorageType.FLOAT32, Arithmetic.AS_STORED, convolutions);
+        new ArchiveWriter(graph(linears), Precision.FLOAT32, Arithmetic.AS_STORED, convolutions);
     Path archive = folder.resolve(convolutions + ".pt");
     writer.write(archive, SmallConvolutionsTest::weights);
     return LoadedNetwork.load(archive, DeviceSpec.CPU);
@@ -118,14 +118,14 @@ class SmallConvolutionsTest {
 
   private static String source(int linears) {
     return new ArchiveWriter(
-            graph(linears), StorageType.FLOAT32, Arithmetic.AS_STORED, Convolutions.FOR_X86_FLOAT32)
+            graph(linears), Precision.FLOAT32, Arithmetic.AS_STORED, Convolutions.FOR_X86_FLOAT32)
         .source();
   }
 
   @Test
   void onlyFloat32OnTheProcessorHasProducts() {
-    assertThat(DeviceSpec.CPU.convolutions(StorageType.FLOAT16)).isEqualTo(Convolutions.LIBRARY);
-    assertThat(DeviceSpec.CPU.convolutions(StorageType.BFLOAT16)).isEqualTo(Convolutions.LIBRARY);
-    assertThat(new DeviceSpec(0).convolutions(StorageType.FLOAT32)).isEqualTo(Convolutions.LIBRARY);
+    assertThat(DeviceSpec.CPU.convolutions(Precision.FLOAT16)).isEqualTo(Convolutions.LIBRARY);
+    assertThat(DeviceSpec.CPU.convolutions(Precision.BFLOAT16)).isEqualTo(Convolutions.LIBRARY);
+    assertThat(new DeviceSpec(0).convolutions(Precision.FLOAT32)).isEqualTo(Convolutions.LIBRARY);
   }
 }

@@ -10,6 +10,7 @@ import io.github.flinkdiffusion.connector.event.Payload;
 import io.github.flinkdiffusion.connector.event.Payloads;
 import io.github.flinkdiffusion.connector.event.PromptEvent;
 import io.github.flinkdiffusion.ops.batching.FakePipeline;
+import io.github.flinkdiffusion.ops.graph.Precision;
 import io.github.flinkdiffusion.ops.image.ImageMetadata;
 import io.github.flinkdiffusion.ops.image.Images;
 import io.github.flinkdiffusion.ops.image.PngCodec;
@@ -20,7 +21,6 @@ import io.github.flinkdiffusion.ops.imaging.AuditException;
 import io.github.flinkdiffusion.ops.imaging.Composition;
 import io.github.flinkdiffusion.ops.imaging.ResultFormat;
 import io.github.flinkdiffusion.ops.pipeline.ModelInfo;
-import io.github.flinkdiffusion.ops.torchscript.StorageType;
 import java.util.List;
 import java.util.Map;
 import java.util.TreeMap;
@@ -67,7 +67,7 @@ class ReplayTest {
   void aPictureIsMadeAgainFromItsOwnFile() throws Exception {
     Configuration config =
         new Configuration()
-            .set(DiffusionOptions.MODEL_PRECISION, StorageType.BFLOAT16)
+            .set(DiffusionOptions.MODEL_PRECISION, Precision.BFLOAT16)
             .set(DiffusionOptions.DEFAULT_SCHEDULER, "EulerAncestralDiscreteScheduler")
             .set(DiffusionOptions.DEFAULT_STEPS, 3);
     PromptEvent prompt =
@@ -257,7 +257,7 @@ class ReplayTest {
         .isEqualTo(
             new Configuration()
                 .set(DiffusionOptions.MODEL_PIPELINE, "StableDiffusionImg2ImgPipeline")
-                .set(DiffusionOptions.MODEL_PRECISION, StorageType.FLOAT16)
+                .set(DiffusionOptions.MODEL_PRECISION, Precision.FLOAT16)
                 .set(DiffusionOptions.MODEL_SAFETY_CHECKER, false)
                 .set(DiffusionOptions.MODEL_WATERMARK, true));
     assertThatThrownBy(() -> Replay.settings(audit(Map.of("precision", "INT4"))))

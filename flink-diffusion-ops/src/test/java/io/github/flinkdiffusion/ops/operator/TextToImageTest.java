@@ -8,7 +8,7 @@ import io.github.flinkdiffusion.connector.event.PromptEvent;
 import io.github.flinkdiffusion.connector.payload.PayloadOptions;
 import io.github.flinkdiffusion.connector.payload.PayloadSettings;
 import io.github.flinkdiffusion.ops.engine.DeviceSpec;
-import io.github.flinkdiffusion.ops.torchscript.StorageType;
+import io.github.flinkdiffusion.ops.graph.Precision;
 import io.github.flinkdiffusion.ops.weights.Lora;
 import java.nio.file.Path;
 import java.time.Duration;
@@ -236,7 +236,7 @@ class TextToImageTest {
     Configuration set =
         Diffusion.textToImage()
             .model("/models/sd")
-            .precision(StorageType.FLOAT16)
+            .precision(Precision.FLOAT16)
             .pipelineClass("DDPMPipeline")
             .archives("/archives")
             .safetyChecker(false)
@@ -281,7 +281,7 @@ class TextToImageTest {
             new ModelSettings(
                 "/models/sd",
                 "DDPMPipeline",
-                StorageType.FLOAT16,
+                Precision.FLOAT16,
                 "/archives",
                 false,
                 true,

@@ -1,11 +1,11 @@
 package io.github.flinkdiffusion.ops.pipeline;
 
+import io.github.flinkdiffusion.ops.graph.Graph;
+import io.github.flinkdiffusion.ops.graph.Method;
+import io.github.flinkdiffusion.ops.graph.ParameterSource;
+import io.github.flinkdiffusion.ops.graph.Precision;
+import io.github.flinkdiffusion.ops.graph.Value;
 import io.github.flinkdiffusion.ops.torchscript.ArchiveWriter;
-import io.github.flinkdiffusion.ops.torchscript.Graph;
-import io.github.flinkdiffusion.ops.torchscript.Method;
-import io.github.flinkdiffusion.ops.torchscript.ParameterSource;
-import io.github.flinkdiffusion.ops.torchscript.StorageType;
-import io.github.flinkdiffusion.ops.torchscript.Value;
 import io.github.flinkdiffusion.ops.weights.DType;
 import io.github.flinkdiffusion.ops.weights.HeapTensors;
 import io.github.flinkdiffusion.ops.weights.TensorStore;
@@ -63,7 +63,7 @@ final class ArchiveCacheProcess {
     Value x = forward.input("x");
     Value hidden = forward.linear(x, graph.parameter("first.weight", SIDE, SIDE), null);
     forward.returns(forward.linear(hidden, graph.parameter("second.weight", SIDE, SIDE), null));
-    return new ArchiveWriter(graph, StorageType.FLOAT32);
+    return new ArchiveWriter(graph, Precision.FLOAT32);
   }
 
   static TensorStore weights(int which) {

@@ -3,11 +3,11 @@ package io.github.flinkdiffusion.ops.pipeline;
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
+import io.github.flinkdiffusion.ops.graph.Graph;
+import io.github.flinkdiffusion.ops.graph.Method;
+import io.github.flinkdiffusion.ops.graph.ParameterSource;
+import io.github.flinkdiffusion.ops.graph.Precision;
 import io.github.flinkdiffusion.ops.torchscript.ArchiveWriter;
-import io.github.flinkdiffusion.ops.torchscript.Graph;
-import io.github.flinkdiffusion.ops.torchscript.Method;
-import io.github.flinkdiffusion.ops.torchscript.ParameterSource;
-import io.github.flinkdiffusion.ops.torchscript.StorageType;
 import io.github.flinkdiffusion.ops.weights.DType;
 import io.github.flinkdiffusion.ops.weights.HeapTensors;
 import io.github.flinkdiffusion.ops.weights.Safetensors;
@@ -49,7 +49,7 @@ class ArchiveCacheTest {
     cache = ArchiveCache.in(folder);
   }
 
-  private static ArchiveWriter writer(StorageType storage, double factor) {
+  private static ArchiveWriter writer(Precision storage, double factor) {
     Graph graph = new Graph();
     Method forward = graph.method("forward");
     forward.returns(
@@ -72,7 +72,7 @@ class ArchiveCacheTest {
   }
 
   private Path get(TensorStore weights) {
-    return get(writer(StorageType.FLOAT32, 2), DType.F32, weights);
+    return get(writer(Precision.FLOAT32, 2), DType.F32, weights);
   }
 
   private List<Path> files() throws IOException {
@@ -98,8 +98,8 @@ class ArchiveCacheTest {
   void whateverDecidesTheContentIsAnotherArchive() throws Exception {
     get(weights(1));
     get(weights(9));
-    get(writer(StorageType.FLOAT32, 3), DType.F32, weights(1));
-    get(writer(StorageType.FLOAT16, 2), DType.F16, weights(1));
+    get(writer(Precision.FLOAT32, 3), DType.F32, weights(1));
+    get(writer(Precision.FLOAT16, 2), DType.F16, weights(1));
 
     assertThat(files()).hasSize(4);
   }
@@ -134,11 +134,7 @@ class ArchiveCacheTest {
       assertThatThrownBy(
               () ->
                   cache.with(
-                      "net",
-                      writer(StorageType.FLOAT32, 2),
-                      store::digest,
-                      meanwhile,
-                      path -> path))
+                      "net", writer(Precision.FLOAT32, 2), store::digest, meanwhile, path -> path))
           .isInstanceOf(WeightsException.class)
           .hasMessageContainingAll(file.toString(), "changed while its model was being loaded");
     }
@@ -184,11 +180,7 @@ class ArchiveCacheTest {
     assertThatThrownBy(
             () ->
                 cache.with(
-                    "net",
-                    writer(StorageType.FLOAT32, 2),
-                    weights(1)::digest,
-                    failing,
-                    path -> path))
+                    "net", writer(Precision.FLOAT32, 2), weights(1)::digest, failing, path -> path))
         .isInstanceOf(UncheckedIOException.class)
         .hasMessageContainingAll(folder.toString(), "the disk is full", "enough room");
     assertThat(files()).isEmpty();

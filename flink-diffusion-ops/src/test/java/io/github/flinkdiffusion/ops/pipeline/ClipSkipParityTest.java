@@ -7,11 +7,11 @@ import com.fasterxml.jackson.databind.ObjectMapper;
 import io.github.flinkdiffusion.ops.engine.DeviceSpec;
 import io.github.flinkdiffusion.ops.engine.HostTensor;
 import io.github.flinkdiffusion.ops.engine.LoadedNetwork;
+import io.github.flinkdiffusion.ops.graph.Graph;
+import io.github.flinkdiffusion.ops.graph.Precision;
 import io.github.flinkdiffusion.ops.network.ClipText;
 import io.github.flinkdiffusion.ops.network.ClipTextConfig;
 import io.github.flinkdiffusion.ops.network.ClipTextProjection;
-import io.github.flinkdiffusion.ops.torchscript.Graph;
-import io.github.flinkdiffusion.ops.torchscript.StorageType;
 import io.github.flinkdiffusion.ops.weights.ModelComponent;
 import io.github.flinkdiffusion.ops.weights.ModelFolder;
 import io.github.flinkdiffusion.ops.weights.Safetensors;
@@ -58,7 +58,7 @@ class ClipSkipParityTest {
             ? new ClipText(config).graph(tokens)
             : new ClipTextProjection(config).graph(tokens);
     try (TensorStore weights = TensorViews.withTextModelPrefix(component.open())) {
-      return new NetworkLoader(DeviceSpec.CPU, StorageType.FLOAT32)
+      return new NetworkLoader(DeviceSpec.CPU, Precision.FLOAT32)
           .load(component.name(), graph, weights);
     }
   }

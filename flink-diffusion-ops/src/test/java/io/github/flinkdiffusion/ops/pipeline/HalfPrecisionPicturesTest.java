@@ -3,8 +3,8 @@ package io.github.flinkdiffusion.ops.pipeline;
 import static org.assertj.core.api.Assertions.assertThat;
 
 import io.github.flinkdiffusion.ops.engine.DeviceSpec;
+import io.github.flinkdiffusion.ops.graph.Precision;
 import io.github.flinkdiffusion.ops.image.Raster;
-import io.github.flinkdiffusion.ops.torchscript.StorageType;
 import java.nio.file.Path;
 import java.util.List;
 import java.util.function.UnaryOperator;
@@ -35,18 +35,18 @@ class HalfPrecisionPicturesTest {
     "tiny-dit,                  class"
   })
   void makesThePictureOfFloat32(String folder, String kind) {
-    Raster exact = picture(folder, kind, StorageType.FLOAT32);
-    assertThat(meanDifference(picture(folder, kind, StorageType.BFLOAT16), exact))
+    Raster exact = picture(folder, kind, Precision.FLOAT32);
+    assertThat(meanDifference(picture(folder, kind, Precision.BFLOAT16), exact))
         .as("bfloat16")
         .isPositive()
         .isLessThan(MEAN_BFLOAT16);
-    assertThat(meanDifference(picture(folder, kind, StorageType.FLOAT16), exact))
+    assertThat(meanDifference(picture(folder, kind, Precision.FLOAT16), exact))
         .as("float16")
         .isPositive()
         .isLessThan(MEAN_FLOAT16);
   }
 
-  private static Raster picture(String folder, String kind, StorageType precision) {
+  private static Raster picture(String folder, String kind, Precision precision) {
     PipelineSettings settings =
         PipelineSettings.on(DeviceSpec.CPU).withPrecision(precision).withSafetyChecker(false);
     try (DiffusionPipeline pipeline = Pipelines.open(MODELS.resolve(folder), settings)) {

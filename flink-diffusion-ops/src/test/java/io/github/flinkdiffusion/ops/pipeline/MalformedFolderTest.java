@@ -7,7 +7,7 @@ import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.ObjectMapper;
 import com.fasterxml.jackson.databind.node.ObjectNode;
 import io.github.flinkdiffusion.ops.engine.DeviceSpec;
-import io.github.flinkdiffusion.ops.torchscript.StorageType;
+import io.github.flinkdiffusion.ops.graph.Precision;
 import io.github.flinkdiffusion.ops.weights.DType;
 import io.github.flinkdiffusion.ops.weights.HeapTensors;
 import io.github.flinkdiffusion.ops.weights.Safetensors;
@@ -302,7 +302,7 @@ class MalformedFolderTest {
   void isOneErrorThatNamesFileAndKey(Case damaged) throws IOException {
     Path folder = copy();
     damaged.damage.to(folder);
-    assertThatThrownBy(() -> open(folder, StorageType.FLOAT32))
+    assertThatThrownBy(() -> open(folder, Precision.FLOAT32))
         .isInstanceOf(RuntimeException.class)
         .hasMessageContainingAll(damaged.named.toArray(String[]::new))
         .satisfies(
@@ -314,15 +314,15 @@ class MalformedFolderTest {
 
   @Test
   void theFolderThatIsNotDamagedOpens() throws IOException {
-    open(copy(), StorageType.FLOAT32).close();
+    open(copy(), Precision.FLOAT32).close();
   }
 
   @Test
   void aNumberThatHalfPrecisionCanNotHoldIsNamed() throws IOException {
     Path folder = copy();
     number(UNET, "conv_in.weight", 2, 1e6f).to(folder);
-    open(folder, StorageType.FLOAT32).close();
-    assertThatThrownBy(() -> open(folder, StorageType.FLOAT16))
+    open(folder, Precision.FLOAT32).close();
+    assertThatThrownBy(() -> open(folder, Precision.FLOAT16))
         .hasMessageContainingAll(UNET, "conv_in.weight", "1000000.0", "F16");
   }
 
@@ -341,7 +341,7 @@ class MalformedFolderTest {
   void anUnknownSchedulerIsToldToRequestsThatNameNoOther() throws IOException {
     Path folder = copy();
     set("model_index.json", "scheduler", "[\"diffusers\", \"FancyScheduler\"]").to(folder);
-    try (DiffusionPipeline pipeline = open(folder, StorageType.FLOAT32)) {
+    try (DiffusionPipeline pipeline = open(folder, Precision.FLOAT32)) {
       GenerationSpec spec = GenerationSpec.of("1").with(Parameters.PROMPT, "a cat");
       assertThatThrownBy(() -> pipeline.prepare(spec))
           .isInstanceOf(InvalidRequestException.class)
@@ -351,7 +351,7 @@ class MalformedFolderTest {
     }
   }
 
-  private static DiffusionPipeline open(Path folder, StorageType precision) {
+  private static DiffusionPipeline open(Path folder, Precision precision) {
     return Pipelines.open(folder, PipelineSettings.on(DeviceSpec.CPU).withPrecision(precision));
   }
 

@@ -6,9 +6,9 @@ import static org.assertj.core.api.Assertions.assertThatThrownBy;
 import io.github.flinkdiffusion.ops.engine.DeviceSpec;
 import io.github.flinkdiffusion.ops.engine.HostTensor;
 import io.github.flinkdiffusion.ops.engine.LoadedNetwork;
-import io.github.flinkdiffusion.ops.torchscript.Graph;
-import io.github.flinkdiffusion.ops.torchscript.Method;
-import io.github.flinkdiffusion.ops.torchscript.StorageType;
+import io.github.flinkdiffusion.ops.graph.Graph;
+import io.github.flinkdiffusion.ops.graph.Method;
+import io.github.flinkdiffusion.ops.graph.Precision;
 import io.github.flinkdiffusion.ops.weights.HeapTensors;
 import io.github.flinkdiffusion.ops.weights.Safetensors;
 import io.github.flinkdiffusion.ops.weights.SafetensorsWriter;
@@ -48,7 +48,7 @@ class NetworkLoaderTest {
   private float answer(ArchiveCache archives) {
     float[] ones = new float[SIDE];
     Arrays.fill(ones, 1);
-    NetworkLoader loader = new NetworkLoader(DeviceSpec.CPU, StorageType.FLOAT32, archives);
+    NetworkLoader loader = new NetworkLoader(DeviceSpec.CPU, Precision.FLOAT32, archives);
     try (TensorStore store = Safetensors.open(temp.resolve("model.safetensors"));
         LoadedNetwork network = loader.load("net", graph(), store)) {
       return network.call("forward", new HostTensor.Floats(ones, 1, SIDE)).data()[SIDE - 1];
@@ -74,7 +74,7 @@ class NetworkLoaderTest {
   @Test
   void weightsThatBecomeShorterWhileTheyAreLoadedAreAnErrorAndNoCrash() throws Exception {
     Path file = weights(1);
-    NetworkLoader loader = new NetworkLoader(DeviceSpec.CPU, StorageType.FLOAT32);
+    NetworkLoader loader = new NetworkLoader(DeviceSpec.CPU, Precision.FLOAT32);
     try (TensorStore store = Safetensors.open(file)) {
       try (RandomAccessFile opened = new RandomAccessFile(file.toFile(), "rw")) {
         opened.setLength(100);

@@ -7,6 +7,8 @@ import com.fasterxml.jackson.databind.ObjectMapper;
 import io.github.flinkdiffusion.ops.engine.DeviceSpec;
 import io.github.flinkdiffusion.ops.engine.HostTensor;
 import io.github.flinkdiffusion.ops.engine.LoadedNetwork;
+import io.github.flinkdiffusion.ops.graph.Graph;
+import io.github.flinkdiffusion.ops.graph.Precision;
 import io.github.flinkdiffusion.ops.network.AutoencoderKL;
 import io.github.flinkdiffusion.ops.network.AutoencoderKLConfig;
 import io.github.flinkdiffusion.ops.network.AutoencoderTiny;
@@ -24,8 +26,6 @@ import io.github.flinkdiffusion.ops.network.UNet2DConditionConfig;
 import io.github.flinkdiffusion.ops.network.UNet2DConfig;
 import io.github.flinkdiffusion.ops.network.VQModel;
 import io.github.flinkdiffusion.ops.network.VQModelConfig;
-import io.github.flinkdiffusion.ops.torchscript.Graph;
-import io.github.flinkdiffusion.ops.torchscript.StorageType;
 import io.github.flinkdiffusion.ops.weights.Config;
 import io.github.flinkdiffusion.ops.weights.Safetensors;
 import io.github.flinkdiffusion.ops.weights.TensorStore;
@@ -158,7 +158,7 @@ class NetworkParityTest {
   void givesTheReferencesOutput(NetworkCase testCase) {
     compare(
         testCase,
-        StorageType.FLOAT32,
+        Precision.FLOAT32,
         (name, output, expected) ->
             assertThat(maxDifference(output, expected))
                 .as(name)
@@ -171,7 +171,7 @@ class NetworkParityTest {
   void givesAlmostTheReferencesOutputInBfloat16(NetworkCase testCase) {
     compare(
         testCase,
-        StorageType.BFLOAT16,
+        Precision.BFLOAT16,
         (name, output, expected) ->
             assertThat(rootMeanSquareDifference(output, expected))
                 .as(name)
@@ -185,7 +185,7 @@ class NetworkParityTest {
     void check(String output, float[] actual, float[] expected);
   }
 
-  private static void compare(NetworkCase testCase, StorageType storage, Comparison comparison) {
+  private static void compare(NetworkCase testCase, Precision storage, Comparison comparison) {
     JsonNode network = testCase.network();
     JsonNode call = testCase.call();
     Reference reference = CLASSES.get(network.get("class").asText());

@@ -4,8 +4,8 @@ import static org.assertj.core.api.Assertions.assertThat;
 
 import io.github.flinkdiffusion.ops.engine.DeviceSpec;
 import io.github.flinkdiffusion.ops.engine.HostTensor;
+import io.github.flinkdiffusion.ops.graph.Precision;
 import io.github.flinkdiffusion.ops.image.Raster;
-import io.github.flinkdiffusion.ops.torchscript.StorageType;
 import io.github.flinkdiffusion.ops.weights.ModelFolder;
 import io.github.flinkdiffusion.ops.weights.Safetensors;
 import io.github.flinkdiffusion.ops.weights.TensorStore;
@@ -69,7 +69,7 @@ class SafetyCheckerParityTest {
         SafetyChecker.open(
             folder.component("safety_checker"),
             folder.component("feature_extractor"),
-            new NetworkLoader(DeviceSpec.CPU, StorageType.FLOAT32))) {
+            new NetworkLoader(DeviceSpec.CPU, Precision.FLOAT32))) {
       verdicts = checker.check(pictures);
       assertThat(checker.check(pictures.subList(3, 4))).containsExactly(verdicts.get(3));
     }

@@ -3,6 +3,11 @@ package io.github.flinkdiffusion.ops.torchscript;
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
+import io.github.flinkdiffusion.ops.graph.Graph;
+import io.github.flinkdiffusion.ops.graph.GraphException;
+import io.github.flinkdiffusion.ops.graph.Method;
+import io.github.flinkdiffusion.ops.graph.Precision;
+import io.github.flinkdiffusion.ops.graph.Value;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
@@ -36,7 +41,7 @@ class GraphTest {
     Graph graph = new Graph();
     graph.parameter("a.b_c", 1);
     graph.parameter("a_b.c", 1);
-    assertThatThrownBy(() -> new ArchiveWriter(graph, StorageType.FLOAT32))
+    assertThatThrownBy(() -> new ArchiveWriter(graph, Precision.FLOAT32))
         .isInstanceOf(GraphException.class)
         .hasMessageContaining("a.b_c")
         .hasMessageContaining("a_b.c");
@@ -48,7 +53,7 @@ class GraphTest {
     Method forward = graph.method("forward");
     Value once = forward.silu(forward.input("x"));
     forward.returns(forward.add(once, once));
-    assertThat(new ArchiveWriter(graph, StorageType.FLOAT32).source())
+    assertThat(new ArchiveWriter(graph, Precision.FLOAT32).source())
         .containsOnlyOnce("torch.silu(");
   }
 
@@ -61,7 +66,7 @@ class GraphTest {
       x = forward.silu(x);
     }
     forward.returns(x);
-    assertThat(new ArchiveWriter(graph, StorageType.FLOAT32).source())
+    assertThat(new ArchiveWriter(graph, Precision.FLOAT32).source())
         .contains("v100000 = torch.silu(v99999)");
   }
 
@@ -73,7 +78,7 @@ class GraphTest {
     decode.input("latent");
     decode.returns(decode.silu(foreign));
     graph.methods().get(0).returns(foreign);
-    assertThatThrownBy(() -> new ArchiveWriter(graph, StorageType.FLOAT32).source())
+    assertThatThrownBy(() -> new ArchiveWriter(graph, Precision.FLOAT32).source())
         .isInstanceOf(GraphException.class)
         .hasMessageContaining("decode")
         .hasMessageContaining("image");
@@ -84,7 +89,7 @@ class GraphTest {
     Graph graph = new Graph();
     Method forward = graph.method("forward");
     forward.returns(forward.multiply(forward.input("x"), Double.NaN));
-    assertThatThrownBy(() -> new ArchiveWriter(graph, StorageType.FLOAT32).source())
+    assertThatThrownBy(() -> new ArchiveWriter(graph, Precision.FLOAT32).source())
         .hasMessageContaining("NaN");
   }
 
@@ -93,7 +98,7 @@ class GraphTest {
     Graph graph = new Graph();
     Method forward = graph.method("forward");
     forward.returns(forward.add(forward.input("x"), graph.parameter("bias", 4)));
-    ArchiveWriter writer = new ArchiveWriter(graph, StorageType.FLOAT32);
+    ArchiveWriter writer = new ArchiveWriter(graph, Precision.FLOAT32);
     assertThatThrownBy(
             () ->
                 writer.write(
@@ -130,7 +135,7 @@ class GraphTest {
     byte[] weights = new byte[8];
     Arrays.fill(weights, weight);
     Path target = folder.resolve("net.pt");
-    new ArchiveWriter(graph, StorageType.FLOAT16)
+    new ArchiveWriter(graph, Precision.FLOAT16)
         .write(target, (name, shape, out) -> out.write(weights));
     return Files.readAllBytes(target);
   }

@@ -7,11 +7,11 @@ import io.github.flinkdiffusion.ops.engine.DeviceSpec;
 import io.github.flinkdiffusion.ops.engine.HostTensor;
 import io.github.flinkdiffusion.ops.engine.TrainableNetwork;
 import io.github.flinkdiffusion.ops.engine.TrainableNetwork.AdamW;
+import io.github.flinkdiffusion.ops.graph.Graph;
+import io.github.flinkdiffusion.ops.graph.Precision;
 import io.github.flinkdiffusion.ops.network.UNet2D;
 import io.github.flinkdiffusion.ops.network.UNet2DConfig;
 import io.github.flinkdiffusion.ops.torchscript.ArchiveWriter;
-import io.github.flinkdiffusion.ops.torchscript.Graph;
-import io.github.flinkdiffusion.ops.torchscript.StorageType;
 import io.github.flinkdiffusion.ops.weights.Config;
 import java.nio.file.Path;
 import java.util.Random;
@@ -39,7 +39,7 @@ class ConcatenationObjectiveTest {
                     """));
     Graph graph = new ConcatenationObjective(new UNet2D(UNet2DConfig.from(config))).graph();
     Path archive = folder.resolve("objective.pt");
-    new ArchiveWriter(graph, StorageType.FLOAT32).write(archive, new WeightInitializer(2));
+    new ArchiveWriter(graph, Precision.FLOAT32).write(archive, new WeightInitializer(2));
     Random random = new Random(4);
     try (TrainableNetwork network = TrainableNetwork.load(archive, DeviceSpec.CPU)) {
       double first = 0;

@@ -8,15 +8,15 @@ import io.github.flinkdiffusion.ops.engine.DeviceSpec;
 import io.github.flinkdiffusion.ops.engine.HostTensor;
 import io.github.flinkdiffusion.ops.engine.TrainableNetwork;
 import io.github.flinkdiffusion.ops.engine.TrainableNetwork.AdamW;
+import io.github.flinkdiffusion.ops.graph.Graph;
+import io.github.flinkdiffusion.ops.graph.Method;
+import io.github.flinkdiffusion.ops.graph.Precision;
+import io.github.flinkdiffusion.ops.graph.Value;
 import io.github.flinkdiffusion.ops.network.Activation;
 import io.github.flinkdiffusion.ops.network.AutoencoderKL;
 import io.github.flinkdiffusion.ops.network.AutoencoderKLConfig;
 import io.github.flinkdiffusion.ops.torchscript.ArchiveWriter;
 import io.github.flinkdiffusion.ops.torchscript.Arithmetic;
-import io.github.flinkdiffusion.ops.torchscript.Graph;
-import io.github.flinkdiffusion.ops.torchscript.Method;
-import io.github.flinkdiffusion.ops.torchscript.StorageType;
-import io.github.flinkdiffusion.ops.torchscript.Value;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
@@ -39,7 +39,7 @@ class TrainableNetworkTest {
         m.linear(x, graph.parameter("layer.weight", 1, 1), graph.parameter("layer.bias", 1));
     m.returns(m.meanSquaredError(out, y));
     Path archive = folder.resolve("line.pt");
-    new ArchiveWriter(graph, StorageType.FLOAT32).write(archive, new WeightInitializer(1));
+    new ArchiveWriter(graph, Precision.FLOAT32).write(archive, new WeightInitializer(1));
     try (TrainableNetwork network = TrainableNetwork.load(archive, DeviceSpec.CPU)) {
       HostTensor.Floats inputs = new HostTensor.Floats(new float[] {-1, 0, 1, 2}, 4, 1);
       HostTensor.Floats targets = new HostTensor.Floats(new float[] {-1, 1, 3, 5}, 4, 1);
@@ -63,7 +63,7 @@ class TrainableNetworkTest {
             3, 3, List.of(8, 8), 1, 4, 4, Activation.SILU, true, true, true, 1, 0, false);
     Graph graph = new AutoencoderObjective(new AutoencoderKL(config), 4, 1e-6).graph();
     Path archive = folder.resolve("vae.pt");
-    new ArchiveWriter(graph, StorageType.FLOAT32, arithmetic)
+    new ArchiveWriter(graph, Precision.FLOAT32, arithmetic)
         .write(archive, new WeightInitializer(3));
     Random random = new Random(5);
     float[] picture = new float[3 * 8 * 8];
@@ -93,7 +93,7 @@ class TrainableNetworkTest {
     Value out = m.linear(hidden, graph.parameter("b.weight", 1, 4), graph.parameter("b.bias", 1));
     m.returns(m.meanSquaredError(out, y));
     Path archive = folder.resolve("net.pt");
-    new ArchiveWriter(graph, StorageType.FLOAT32).write(archive, new WeightInitializer(7));
+    new ArchiveWriter(graph, Precision.FLOAT32).write(archive, new WeightInitializer(7));
     List<Float> undisturbed = new ArrayList<>();
     try (TrainableNetwork network = TrainableNetwork.load(archive, DeviceSpec.CPU)) {
       for (int step = 0; step < 20; step++) {
@@ -139,8 +139,8 @@ class TrainableNetworkTest {
   void aStateOfAnotherNetworkIsRefused() throws Exception {
     Path one = folder.resolve("one.pt");
     Path two = folder.resolve("two.pt");
-    new ArchiveWriter(line(1), StorageType.FLOAT32).write(one, new WeightInitializer(1));
-    new ArchiveWriter(line(2), StorageType.FLOAT32).write(two, new WeightInitializer(1));
+    new ArchiveWriter(line(1), Precision.FLOAT32).write(one, new WeightInitializer(1));
+    new ArchiveWriter(line(2), Precision.FLOAT32).write(two, new WeightInitializer(1));
     TrainableNetwork.TrainingState state;
     try (TrainableNetwork network = TrainableNetwork.load(one, DeviceSpec.CPU)) {
       state = network.state();

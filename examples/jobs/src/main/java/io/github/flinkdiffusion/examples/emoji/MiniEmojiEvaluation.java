@@ -1,6 +1,7 @@
 package io.github.flinkdiffusion.examples.emoji;
 
 import io.github.flinkdiffusion.ops.engine.DeviceSpec;
+import io.github.flinkdiffusion.ops.graph.Precision;
 import io.github.flinkdiffusion.ops.image.ContactSheet;
 import io.github.flinkdiffusion.ops.image.Raster;
 import io.github.flinkdiffusion.ops.pipeline.DiffusionPipeline;
@@ -11,7 +12,6 @@ import io.github.flinkdiffusion.ops.pipeline.Parameters;
 import io.github.flinkdiffusion.ops.pipeline.PipelineSettings;
 import io.github.flinkdiffusion.ops.pipeline.Pipelines;
 import io.github.flinkdiffusion.ops.pipeline.Trajectory;
-import io.github.flinkdiffusion.ops.torchscript.StorageType;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
@@ -86,7 +86,7 @@ public final class MiniEmojiEvaluation implements Callable<Integer> {
     try (DiffusionPipeline pipeline =
         Pipelines.open(
             model,
-            PipelineSettings.on(DeviceSpec.parse("auto")).withPrecision(StorageType.FLOAT32))) {
+            PipelineSettings.on(DeviceSpec.parse("auto")).withPrecision(Precision.FLOAT32))) {
       System.out.println(
           "| scenes | count | scene right | emoji right | background right | size right | PSNR to the true picture |");
       System.out.println("| --- | --- | --- | --- | --- | --- | --- |");

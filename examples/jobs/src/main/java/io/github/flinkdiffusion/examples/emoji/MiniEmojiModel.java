@@ -2,6 +2,7 @@ package io.github.flinkdiffusion.examples.emoji;
 
 import com.fasterxml.jackson.databind.ObjectMapper;
 import io.github.flinkdiffusion.ops.engine.TrainableNetwork.NamedWeight;
+import io.github.flinkdiffusion.ops.graph.Graph;
 import io.github.flinkdiffusion.ops.network.AutoencoderKLConfig;
 import io.github.flinkdiffusion.ops.network.ClipTextConfig;
 import io.github.flinkdiffusion.ops.network.UNet2DConditionConfig;
@@ -9,7 +10,6 @@ import io.github.flinkdiffusion.ops.scheduler.SamplingPlan;
 import io.github.flinkdiffusion.ops.scheduler.SchedulerConfig;
 import io.github.flinkdiffusion.ops.scheduler.Schedulers;
 import io.github.flinkdiffusion.ops.tokenizer.BpeTrainer;
-import io.github.flinkdiffusion.ops.torchscript.Graph;
 import io.github.flinkdiffusion.ops.training.DenoisingObjective;
 import io.github.flinkdiffusion.ops.training.TrainedWeights;
 import io.github.flinkdiffusion.ops.weights.Config;

@@ -4,6 +4,9 @@ import io.github.flinkdiffusion.ops.engine.DeviceSpec;
 import io.github.flinkdiffusion.ops.engine.HostTensor;
 import io.github.flinkdiffusion.ops.engine.LoadedNetwork;
 import io.github.flinkdiffusion.ops.engine.TrainableNetwork;
+import io.github.flinkdiffusion.ops.graph.Graph;
+import io.github.flinkdiffusion.ops.graph.ParameterSource;
+import io.github.flinkdiffusion.ops.graph.Precision;
 import io.github.flinkdiffusion.ops.image.Raster;
 import io.github.flinkdiffusion.ops.network.AutoencoderKL;
 import io.github.flinkdiffusion.ops.network.ClipText;
@@ -12,9 +15,6 @@ import io.github.flinkdiffusion.ops.scheduler.SamplingPlan;
 import io.github.flinkdiffusion.ops.tokenizer.ClipTokenizer;
 import io.github.flinkdiffusion.ops.torchscript.ArchiveWriter;
 import io.github.flinkdiffusion.ops.torchscript.Arithmetic;
-import io.github.flinkdiffusion.ops.torchscript.Graph;
-import io.github.flinkdiffusion.ops.torchscript.ParameterSource;
-import io.github.flinkdiffusion.ops.torchscript.StorageType;
 import io.github.flinkdiffusion.ops.training.AutoencoderObjective;
 import io.github.flinkdiffusion.ops.training.DecoderObjective;
 import io.github.flinkdiffusion.ops.training.DenoisingObjective;
@@ -206,7 +206,7 @@ public final class MiniEmojiTraining implements Callable<Integer> {
     Graph graph = new AutoencoderKL(MiniEmojiModel.autoencoder(1)).graph();
     Path archive = work.resolve("vae.pt");
     try (TensorStore weights = Safetensors.open(vaeWeights)) {
-      new ArchiveWriter(graph, StorageType.FLOAT32).write(archive, TrainedWeights.source(weights));
+      new ArchiveWriter(graph, Precision.FLOAT32).write(archive, TrainedWeights.source(weights));
     }
     float[][] values = new float[pictures.size()][];
     double squares = 0;
@@ -350,7 +350,7 @@ public final class MiniEmojiTraining implements Callable<Integer> {
   private TrainableNetwork trainable(Graph graph, DeviceSpec where, ParameterSource weights)
       throws Exception {
     Path archive = work.resolve("objective.pt");
-    new ArchiveWriter(graph, StorageType.FLOAT32, arithmetic).write(archive, weights);
+    new ArchiveWriter(graph, Precision.FLOAT32, arithmetic).write(archive, weights);
     return TrainableNetwork.load(archive, where);
   }
 

@@ -3,13 +3,13 @@ package io.github.flinkdiffusion.examples.imaging;
 import io.github.flinkdiffusion.ops.engine.DeviceSpec;
 import io.github.flinkdiffusion.ops.engine.HostTensor;
 import io.github.flinkdiffusion.ops.engine.TrainableNetwork;
+import io.github.flinkdiffusion.ops.graph.Graph;
+import io.github.flinkdiffusion.ops.graph.ParameterSource;
+import io.github.flinkdiffusion.ops.graph.Precision;
 import io.github.flinkdiffusion.ops.network.UNet2D;
 import io.github.flinkdiffusion.ops.scheduler.SamplingPlan;
 import io.github.flinkdiffusion.ops.torchscript.ArchiveWriter;
 import io.github.flinkdiffusion.ops.torchscript.Arithmetic;
-import io.github.flinkdiffusion.ops.torchscript.Graph;
-import io.github.flinkdiffusion.ops.torchscript.ParameterSource;
-import io.github.flinkdiffusion.ops.torchscript.StorageType;
 import io.github.flinkdiffusion.ops.training.ConcatenationObjective;
 import io.github.flinkdiffusion.ops.training.LearningRate;
 import io.github.flinkdiffusion.ops.training.TrainedWeights;
@@ -99,7 +99,7 @@ final class DenoiserTraining {
     int first = 0;
     Path archive = work.resolve("objective.pt");
     ParameterSource fresh = quiet(new WeightInitializer(SEED), examples);
-    ArchiveWriter writer = new ArchiveWriter(graph, StorageType.FLOAT32, arithmetic);
+    ArchiveWriter writer = new ArchiveWriter(graph, Precision.FLOAT32, arithmetic);
     if (Files.exists(resume)) {
       first = Integer.parseInt(Files.readString(progress).strip());
       try (TensorStore earlier = Safetensors.open(resume)) {

@@ -3,11 +3,11 @@ package io.github.flinkdiffusion.examples.scenes;
 import io.github.flinkdiffusion.ops.engine.DeviceSpec;
 import io.github.flinkdiffusion.ops.engine.HostTensor;
 import io.github.flinkdiffusion.ops.engine.TrainableNetwork;
+import io.github.flinkdiffusion.ops.graph.Graph;
+import io.github.flinkdiffusion.ops.graph.Precision;
 import io.github.flinkdiffusion.ops.network.AutoencoderKL;
 import io.github.flinkdiffusion.ops.torchscript.ArchiveWriter;
 import io.github.flinkdiffusion.ops.torchscript.Arithmetic;
-import io.github.flinkdiffusion.ops.torchscript.Graph;
-import io.github.flinkdiffusion.ops.torchscript.StorageType;
 import io.github.flinkdiffusion.ops.training.AutoencoderObjective;
 import io.github.flinkdiffusion.ops.training.LearningRate;
 import io.github.flinkdiffusion.ops.training.TrainedWeights;
@@ -93,7 +93,7 @@ public final class SceneAutoencoderTraining implements Callable<Integer> {
             .graph();
     System.out.printf("autoencoder: %,d parameters%n", graph.parameterCount());
     Path archive = work.resolve("autoencoder.pt");
-    new ArchiveWriter(graph, StorageType.FLOAT32, arithmetic)
+    new ArchiveWriter(graph, Precision.FLOAT32, arithmetic)
         .write(archive, new WeightInitializer(SEED));
     Path state = work.resolve("autoencoder-state.safetensors");
     LearningRate rate = new LearningRate(1e-3, 500, steps);

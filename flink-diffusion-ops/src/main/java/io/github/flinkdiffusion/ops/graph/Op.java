@@ -1,4 +1,4 @@
-package io.github.flinkdiffusion.ops.torchscript;
+package io.github.flinkdiffusion.ops.graph;
 
 /** The operations a {@link Graph} may hold, with their inputs and attributes. */
 public enum Op {

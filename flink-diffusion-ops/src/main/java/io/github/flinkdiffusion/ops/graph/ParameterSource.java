@@ -1,4 +1,4 @@
-package io.github.flinkdiffusion.ops.torchscript;
+package io.github.flinkdiffusion.ops.graph;
 
 import java.io.IOException;
 import java.io.OutputStream;

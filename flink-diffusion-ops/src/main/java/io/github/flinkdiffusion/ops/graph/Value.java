@@ -1,4 +1,4 @@
-package io.github.flinkdiffusion.ops.torchscript;
+package io.github.flinkdiffusion.ops.graph;
 
 import java.util.List;
 import java.util.Objects;

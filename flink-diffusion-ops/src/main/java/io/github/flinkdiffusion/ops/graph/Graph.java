@@ -1,4 +1,4 @@
-package io.github.flinkdiffusion.ops.torchscript;
+package io.github.flinkdiffusion.ops.graph;
 
 import java.util.ArrayList;
 import java.util.Arrays;
@@ -85,7 +85,7 @@ public final class Graph {
   }
 
   /** Product of a shape's sizes, refusing overflow. */
-  static long elements(long[] shape) {
+  public static long elements(long[] shape) {
     long count = 1;
     for (long size : shape) {
       count = Math.multiplyExact(count, size);

@@ -1,4 +1,4 @@
-package io.github.flinkdiffusion.ops.torchscript;
+package io.github.flinkdiffusion.ops.graph;
 
 /**
  * A graph or an archive that can not be built; the message names the graph's part and the value.
