@@ -11,6 +11,9 @@ public final class SlowDeviceJob {
    *     first of a process is
    */
   public static void main(String[] args) throws Exception {
-    StandIns.run(args[0], "slow-device", folder -> new SlowDevice(folder, Long.parseLong(args[1]), Boolean.parseBoolean(args[2])));
+    StandIns.run(
+        args[0],
+        "slow-device",
+        folder -> new SlowDevice(folder, Long.parseLong(args[1]), Boolean.parseBoolean(args[2])));
   }
 }
