@@ -13,6 +13,7 @@ import io
 import json
 import math
 import os
+import re
 import shutil
 import tempfile
 import warnings
@@ -93,6 +94,38 @@ def picture(spec):
     return Image.fromarray(painting(spec["width"], spec["height"], spec["seed"]), "RGB")
 
 
+DTYPES = {"F32": torch.float32, "F16": torch.float16, "BF16": torch.bfloat16}
+
+
+def write_weights(folder, weights, tensors):
+    """A file of tensors, or several and the index that says what is where."""
+    tensors = {name: value.to(DTYPES[weights.get("dtype", "F32")]) for name, value in tensors.items()}
+    file, shards = weights["file"], weights.get("shards", 1)
+    if file.endswith(".bin"):
+        torch.save(tensors, folder / file)
+    elif shards == 1:
+        save_file(tensors, str(folder / file), metadata={"format": "pt"})
+    else:
+        start, *variant, end = file.split(".")
+        places, names = {}, sorted(tensors)
+        for shard in range(shards):
+            name = ".".join([start, *variant]) + f"-{shard + 1:05}-of-{shards:05}.{end}"
+            part = {each: tensors[each] for each in names[shard::shards]}
+            save_file(part, str(folder / name), metadata={"format": "pt"})
+            places.update({each: name for each in part})
+        index = {"metadata": {"total_size": sum(value.nbytes for value in tensors.values())}, "weight_map": places}
+        (folder / ".".join([start, end, "index", *variant, "json"])).write_text(json.dumps(index))
+
+
+def old_attention_name(name):
+    """What attention outside of transformer blocks was called before diffusers 0.13."""
+    if not re.search(r"(^|\.)attentions\.\d+\.(to_|group_norm)", name):
+        return name
+    for now, then in (("to_out.0.", "proj_attn."), ("to_q.", "query."), ("to_k.", "key."), ("to_v.", "value.")):
+        name = name.replace(now, then)
+    return name
+
+
 def class_named(library, name):
     if name == "StableDiffusionSafetyChecker":
         return diffusers.pipelines.stable_diffusion.safety_checker.StableDiffusionSafetyChecker
@@ -166,6 +199,25 @@ class Case:
         self.json["files"][path] = text
         return self
 
+    def stored(self, component, dtype=None, shards=None, variant=None, pickled=False):
+        """How a component's weights lie on disk: as F16 or BF16, in several files, as a variant, or pickled."""
+        weights = self.json["weights"][component]
+        start, *variants, end = weights["file"].split(".")
+        weights["file"] = ".".join([start, *([variant] if variant else variants), "bin" if pickled else end])
+        weights.update({key: value for key, value in (("dtype", dtype), ("shards", shards)) if value and not pickled})
+        return self
+
+    def with_old_attention_names(self, component):
+        """The names that attention outside of transformer blocks had before diffusers 0.13, and its weights as 1x1 convolutions before that."""
+        tensors = self.json["weights"][component]["tensors"]
+        convolutions = self.json["seed"] % 8 == 0
+        renamed = {}
+        for name, shape in tensors.items():
+            old = old_attention_name(name)
+            renamed[old] = shape + [1, 1] if old != name and convolutions and len(shape) == 2 and "VAE" in component.upper() else shape
+        self.json["weights"][component]["tensors"] = renamed
+        return self
+
     def setting(self, key, value):
         self.json["index"][key] = value
         return self
@@ -188,7 +240,7 @@ class Case:
         for component, weights in self.json["weights"].items():
             (folder / component).mkdir(parents=True, exist_ok=True)
             tensors = {name: values_of(f"{self.json['seed']}/{component}", name, shape) for name, shape in weights["tensors"].items()}
-            save_file(tensors, str(folder / component / weights["file"]), metadata={"format": "pt"})
+            write_weights(folder / component, weights, tensors)
         for component in self.json["tokenizers"]:
             shutil.copytree(TOKENIZER, folder / component)
 
@@ -200,7 +252,7 @@ class Case:
             self.write(folder)
             try:
                 cls = getattr(diffusers, self.json.get("as", self.json["pipeline"]))
-                pipe = cls.from_pretrained(folder, torch_dtype=torch.float32)
+                pipe = cls.from_pretrained(folder, torch_dtype=torch.float32, **({"variant": self.json["variant"]} if "variant" in self.json else {}))
                 require_same_weights(pipe, folder, self.json["weights"])
                 pipe.set_progress_bar_config(disable=True)
                 if "clip_skip" in self.json["arguments"]:
@@ -250,11 +302,11 @@ def require_same_weights(pipe, folder, weights):
         if model is None or not entry["tensors"]:
             continue
         state = model.state_dict()
+        stored = set(entry["tensors"])
         for key, value in state.items():
             if not value.is_floating_point():
                 continue
-            name = key if key in entry["tensors"] else "text_model." + key
-            if name not in entry["tensors"]:
+            if not {key, "text_model." + key, old_attention_name(key)} & stored:
                 raise ValueError(f"{component}: {key} is not on disk")
 
 

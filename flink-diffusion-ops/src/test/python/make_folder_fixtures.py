@@ -87,6 +87,11 @@ def cases():
     yield folder("cross_attention_dim is a list", unet={"cross_attention_dim": [16, 16]})
     yield folder("downsample_padding 0", unet={"downsample_padding": 0})
 
+    yield folder(
+        "lists of transformer layers, where one level does not attend",
+        unet={"layers_per_block": [1, 2], "transformer_layers_per_block": [[2], [1]], "reverse_transformer_layers_per_block": [[1, 2], [2, 1]]},
+    )
+
     # model_index.json decides a component's class.
     yield folder("the vae's config names another class", vae={"_class_name": "AutoencoderTiny"})
     yield folder("the unet's config names another class", unet={"_class_name": "UNet2DModel"})

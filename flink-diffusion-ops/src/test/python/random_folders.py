@@ -1,9 +1,10 @@
 """Draws folders of every pipeline class by a seed: config keys that published files have, in old and new spellings, or left out.
 
-    venv/bin/python random_folders.py OUT [--count 60] [--seeds 5] [--classes A,B]   # one file of cases a class, for RandomFolders
-    venv/bin/python random_folders.py --fixture                                       # fixtures/folders/random.json.gz: 40 cases
+    venv/bin/python random_folders.py OUT [--seed 1] [--count 60] [--seeds 5] [--classes A,B]   # one file of cases a class, for RandomFolders
+    venv/bin/python random_folders.py --fixture                                                  # fixtures/folders/random.json.gz: 40 cases
 
-Not run in the build. RandomFolders (Java, beside FolderParityTest) compares the files and counts.
+--seed draws the folders, --seeds counts the images that are made with each. Not run in the build. RandomFolders (Java, beside
+FolderParityTest) compares the files and counts. Single keys are drawn here; random_draws.py draws what hangs together.
 """
 
 import argparse
@@ -12,11 +13,11 @@ import time
 from pathlib import Path
 
 from fixture_tools import FIXTURES
-from folder_bases import CLASSES, DDIM, EULER, NEGATIVE, SD, Folder, kind_of
+from folder_bases import CLASSES, DDIM, EULER, SD, Folder, kind_of
 from folder_cases import configure, pack
+from random_draws import ABSENT, change, change_files, change_index, change_names, change_request, change_schedulers, change_shapes, drop_size, listed
 
 FIXTURE = FIXTURES.parent / "folders" / "random.json.gz"
-ABSENT = object()
 
 # Keys whose value at random leaves the shapes of other networks alone; each with the values that are drawn from.
 UNET = {
@@ -35,7 +36,7 @@ UNET = {
     "mid_block_scale_factor": [1, 1, 1.4142, ABSENT],
     "mid_block_type": ["UNetMidBlock2DCrossAttn", ABSENT, None, "UNetMidBlock2D"],
     "norm_eps": [1e-5, 1e-6, ABSENT],
-    "norm_num_groups": [2, 4, 8, 3],
+    "norm_num_groups": [2, 4, 8, 4, 2, 8, 1, 4, 2, 3],
     "only_cross_attention": [False, True, [True, False], ABSENT],
     "resnet_out_scale_factor": [1.0, ABSENT, 1.4142],
     "resnet_skip_time_act": [False, ABSENT, True],
@@ -74,7 +75,7 @@ UNET2D = {
     "mid_block_scale_factor": [1, 1.4142, ABSENT],
     "mid_block_type": ["UNetMidBlock2D", ABSENT, None],
     "norm_eps": [1e-5, 1e-6, ABSENT],
-    "norm_num_groups": [2, 4, 8, 3],
+    "norm_num_groups": [2, 4, 8, 4, 2, 8, 1, 4, 2, 3],
     "resnet_time_scale_shift": ["default", "scale_shift", ABSENT],
     "time_embedding_dim": [None, ABSENT, 24],
     "time_embedding_type": ["positional", ABSENT],
@@ -92,7 +93,7 @@ VAE = {
     "latents_std": [None, ABSENT, [1.5, 0.5, 1.0, 0.8]],
     "layers_per_block": [1, 2, ABSENT],
     "mid_block_add_attention": [True, False, ABSENT],
-    "norm_num_groups": [2, 4, 8, 3],
+    "norm_num_groups": [2, 4, 8, 4, 2, 8, 1, 4, 2, 3],
     "sample_size": [16, 32, ABSENT],
     "scaling_factor": [0.18215, 0.5, 0.13025, ABSENT],
     "shift_factor": [None, ABSENT, 0.2],
@@ -155,17 +156,8 @@ SCHEDULERS = [
 ]
 
 
-def change(rng, config, values, often=0.35):
-    for key, choices in values.items():
-        if rng.random() < often:
-            value = rng.choice(choices)
-            if value is ABSENT:
-                config.pop(key, None)
-            else:
-                config[key] = value
-
-
-def draw(pipeline, number, rng):
+def draw(pipeline, seed, number):
+    rng = random.Random(f"{seed}/{pipeline}/{number}")
     folder = Folder(pipeline)
     for component, entry in folder.networks.items():
         values, levels = DRAWN[entry[1]]
@@ -181,29 +173,27 @@ def draw(pipeline, number, rng):
         folder.scheduler(rng.choice([each for each in SCHEDULERS if each["_class_name"].startswith(names)]))
     if kind not in ("consistency",):
         change(rng, folder.config("scheduler"), SCHEDULER, 0.25)
-    if kind in ("text", "image", "inpaint", "instruct", "upscale", "xl"):
-        arguments = folder.arguments
-        arguments["guidance_scale"] = rng.choice([1.0, 3.0, 7.5])
-        if rng.random() < 0.4:
-            arguments["negative_prompt"] = rng.choice(["", NEGATIVE])
-        if rng.random() < 0.3:
-            arguments["prompt"] = rng.choice(["", "two cats, 4k!", "a " * 90])
-        if rng.random() < 0.25 and kind != "instruct":
-            arguments["clip_skip"] = rng.choice([0, 1, 2])
-        if rng.random() < 0.2 and kind in ("text", "xl"):
-            arguments["guidance_rescale"] = 0.7
-    return folder.case(f"{pipeline} {number}", 10_000 + number)
+    change_schedulers(rng, folder, kind)
+    change_shapes(rng, folder, kind)
+    change_names(rng, folder)
+    change_index(rng, folder, kind)
+    change_request(rng, folder, kind)
+    drop_size(rng, folder, kind)
+    case = folder.case(f"{pipeline} {seed}/{number}", 10_000 + number)
+    change_files(rng, case)
+    return folder, case
 
 
-def cases(pipeline, count, seeds):
+def cases(pipeline, seed, count, seeds):
     for number in range(count):
-        rng = random.Random(f"{pipeline}/{number}")
-        yield draw(pipeline, number, rng).expect(tuple(range(seeds)))
+        folder, case = draw(pipeline, seed, number)
+        yield listed(folder, case.expect(tuple(range(seeds))))
 
 
 def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("out", nargs="?", type=Path)
+    parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--count", type=int, default=60)
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--classes", default=",".join(CLASSES))
@@ -214,7 +204,9 @@ def main():
         made, refused = [], []
         for pipeline in CLASSES:
             wanted = 1 if pipeline == "LDMSuperResolutionPipeline" else 2
-            for case in cases(pipeline, 60, 1):
+            for case in cases(pipeline, 7, 60, 1):
+                if "listed" in case.json:
+                    continue
                 if "refused" in case.json["expected"][0]:
                     refused.append(case)
                 elif wanted > 0:
@@ -227,7 +219,7 @@ def main():
         return
     options.out.mkdir(parents=True, exist_ok=True)
     for pipeline in options.classes.split(","):
-        began, made = time.time(), list(cases(pipeline, options.count, options.seeds))
+        began, made = time.time(), list(cases(pipeline, options.seed, options.count, options.seeds))
         pack(made, options.out / f"{pipeline}.json.gz")
         refused = sum("refused" in case.json["expected"][0] for case in made)
         print(f"{pipeline:45} {len(made)} folders, {refused} refused, {time.time() - began:.0f} s", flush=True)

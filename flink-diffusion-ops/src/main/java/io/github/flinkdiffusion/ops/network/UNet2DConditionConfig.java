@@ -196,11 +196,11 @@ public record UNet2DConditionConfig(
         heads,
         crossAttentionDim(config, down, up, midAttends),
         contextProjection(config),
-        transformerLayers(config, LAYERS, levels, layers, 0),
+        transformerLayers(config, LAYERS, attending(down, CROSS_DOWN), layers, 0),
         config.has(LAYERS_UP)
-            ? transformerLayers(config, LAYERS_UP, levels, reversed(layers), 1)
-            : reversedLayers(config, levels, layers),
-        midLayers(config, levels, layers),
+            ? transformerLayers(config, LAYERS_UP, attending(up, CROSS_UP), reversed(layers), 1)
+            : reversedLayers(config, attending(up, CROSS_UP), layers),
+        midAttends ? midLayers(config, levels) : 1,
         ConfigValues.boxed(config.flagsOrOne("only_cross_attention", levels, false)),
         config.flag("use_linear_projection", false),
         config.flag("upcast_attention", false),
@@ -255,59 +255,81 @@ public record UNet2DConditionConfig(
     return config.has("encoder_hid_dim") ? ConfigValues.positive(config, "encoder_hid_dim", 0) : 0;
   }
 
+  private static List<Boolean> attending(List<String> blocks, String attends) {
+    return blocks.stream().map(attends::equals).toList();
+  }
+
   /**
-   * One number for all, one for each level, or a list of numbers for a level.
+   * One number for all, one for each level, or a list of numbers for a level. What stands at a
+   * level that does not attend means nothing, as in the reference.
    *
+   * @param attending which levels attend
    * @param layers residual blocks of each level
    * @param more attentions of a level beyond those
    */
   private static List<List<Integer>> transformerLayers(
-      Config config, String key, int levels, List<Integer> layers, int more) {
+      Config config, String key, List<Boolean> attending, List<Integer> layers, int more) {
+    List<List<Integer>> all = new ArrayList<>();
+    for (int level = 0; level < attending.size(); level++) {
+      int attentions = layers.get(level) + more;
+      JsonNode own = ofLevel(config, key, level, attending.size());
+      all.add(
+          attending.get(level)
+              ? layersOfLevel(config, key, own, attentions)
+              : Collections.nCopies(attentions, 1));
+    }
+    return List.copyOf(all);
+  }
+
+  private static JsonNode ofLevel(Config config, String key, int level, int levels) {
     JsonNode value = config.has(key) ? config.node().get(key) : IntNode.valueOf(1);
     if (value.isArray() && value.size() != levels) {
       throw config.unsupported(key, value, "one value, or a list of " + levels);
     }
-    List<List<Integer>> all = new ArrayList<>();
-    for (int level = 0; level < levels; level++) {
-      JsonNode own = value.isArray() ? value.get(level) : value;
-      int attentions = layers.get(level) + more;
-      List<Integer> each = new ArrayList<>();
-      for (int i = 0; i < attentions; i++) {
-        JsonNode one = own.isArray() ? own.path(i) : own;
-        if (!one.canConvertToInt()
-            || one.intValue() < 1
-            || one.intValue() > ConfigValues.MOST_LAYERS
-            || own.isArray() && own.size() < attentions) {
-          throw config.unsupported(
-              key,
-              value,
-              "1 to %d, a list of them, or lists of as many as a level has attentions"
-                  .formatted(ConfigValues.MOST_LAYERS));
-        }
-        each.add(one.intValue());
+    return value.isArray() ? value.get(level) : value;
+  }
+
+  private static List<Integer> layersOfLevel(
+      Config config, String key, JsonNode own, int attentions) {
+    List<Integer> each = new ArrayList<>();
+    for (int i = 0; i < attentions; i++) {
+      JsonNode one = own.isArray() ? own.path(i) : own;
+      if (!one.canConvertToInt()
+          || one.intValue() < 1
+          || one.intValue() > ConfigValues.MOST_LAYERS
+          || own.isArray() && own.size() < attentions) {
+        throw config.unsupported(
+            key,
+            config.node().get(key),
+            "1 to %d, a list of them, or lists of as many as a level has attentions"
+                .formatted(ConfigValues.MOST_LAYERS));
       }
-      all.add(List.copyOf(each));
+      each.add(one.intValue());
     }
-    return all;
+    return List.copyOf(each);
   }
 
   /** Only a UNet whose halves are alike needs no second key. */
   private static List<List<Integer>> reversedLayers(
-      Config config, int levels, List<Integer> layers) {
-    List<List<Integer>> up = new ArrayList<>();
-    List<List<Integer>> down = transformerLayers(config, LAYERS, levels, layers, 0);
-    for (int level = levels - 1; level >= 0; level--) {
-      if (config.has(LAYERS) && config.node().get(LAYERS).path(level).isArray()) {
+      Config config, List<Boolean> attendingUp, List<Integer> layers) {
+    int levels = attendingUp.size();
+    for (int level = 0; level < levels; level++) {
+      if (ofLevel(config, LAYERS, level, levels).isArray()) {
         throw config.unsupported(
             LAYERS, config.node().get(LAYERS), "lists of lists together with " + LAYERS_UP);
       }
-      up.add(Collections.nCopies(layers.get(level) + 1, down.get(level).get(0)));
     }
+    List<Boolean> attending = new ArrayList<>(attendingUp);
+    Collections.reverse(attending);
+    List<List<Integer>> up =
+        new ArrayList<>(transformerLayers(config, LAYERS, attending, layers, 1));
+    Collections.reverse(up);
     return up;
   }
 
-  private static int midLayers(Config config, int levels, List<Integer> layers) {
-    return transformerLayers(config, LAYERS, levels, layers, 0).get(levels - 1).get(0);
+  /** The middle block has one attention, as deep as the last level's first. */
+  private static int midLayers(Config config, int levels) {
+    return layersOfLevel(config, LAYERS, ofLevel(config, LAYERS, levels - 1, levels), 1).get(0);
   }
 
   private static List<Integer> reversed(List<Integer> layers) {

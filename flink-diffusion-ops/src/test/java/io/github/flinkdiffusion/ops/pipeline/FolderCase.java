@@ -2,10 +2,13 @@ package io.github.flinkdiffusion.ops.pipeline;
 
 import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.ObjectMapper;
+import com.fasterxml.jackson.databind.node.ObjectNode;
 import io.github.flinkdiffusion.ops.engine.DeviceSpec;
 import io.github.flinkdiffusion.ops.image.Raster;
+import io.github.flinkdiffusion.ops.weights.DType;
 import io.github.flinkdiffusion.ops.weights.HeapTensors;
 import io.github.flinkdiffusion.ops.weights.SafetensorsWriter;
+import io.github.flinkdiffusion.ops.weights.TensorViews;
 import java.io.IOException;
 import java.io.InputStream;
 import java.nio.ByteBuffer;
@@ -16,8 +19,10 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.Base64;
+import java.util.Comparator;
 import java.util.List;
 import java.util.Map;
+import java.util.Optional;
 import java.util.stream.Stream;
 import java.util.zip.GZIPInputStream;
 
@@ -28,6 +33,7 @@ import java.util.zip.GZIPInputStream;
 record FolderCase(JsonNode json) {
   private static final Path TOKENIZER =
       Path.of("src/test/resources/fixtures/models/tiny-sd1/tokenizer");
+  private static final Path DIFFERENCES = Path.of("../docs/DIFFERENCES.md");
   private static final double ROOT_3 = Math.sqrt(3);
 
   /** What became of one seed. */
@@ -48,6 +54,22 @@ record FolderCase(JsonNode json) {
     return json.get("name").asText();
   }
 
+  /**
+   * The row of docs/DIFFERENCES.md that the case stands under, if we are known to differ.
+   *
+   * @throws IllegalStateException if there is no such row
+   */
+  Optional<String> listed() throws IOException {
+    if (!json.has("listed")) {
+      return Optional.empty();
+    }
+    String place = json.get("listed").asText();
+    if (!Files.readString(DIFFERENCES).contains("\n| " + place + " |")) {
+      throw new IllegalStateException("%s has no row '%s'".formatted(DIFFERENCES, place));
+    }
+    return Optional.of(place);
+  }
+
   JsonNode expected() {
     return json.get("expected");
   }
@@ -59,18 +81,9 @@ record FolderCase(JsonNode json) {
       write(folder.resolve(file.getKey()), file.getValue().asText());
     }
     for (Map.Entry<String, JsonNode> weights : json.get("weights").properties()) {
-      HeapTensors.Builder tensors = HeapTensors.builder();
-      for (Map.Entry<String, JsonNode> tensor : weights.getValue().get("tensors").properties()) {
-        long[] shape = new long[tensor.getValue().size()];
-        for (int i = 0; i < shape.length; i++) {
-          shape[i] = tensor.getValue().get(i).asLong();
-        }
-        String seed = json.get("seed").asText() + "/" + weights.getKey();
-        tensors.add(tensor.getKey(), values(seed, tensor.getKey(), shape), shape);
-      }
       Path component = Files.createDirectories(folder.resolve(weights.getKey()));
-      SafetensorsWriter.write(
-          component.resolve(weights.getValue().get("file").asText()), tensors.build());
+      writeWeights(
+          component, json.get("seed").asText() + "/" + weights.getKey(), weights.getValue());
     }
     for (JsonNode component : json.get("tokenizers")) {
       Path target = Files.createDirectories(folder.resolve(component.asText()));
@@ -82,6 +95,62 @@ record FolderCase(JsonNode json) {
     }
   }
 
+  /** One file, or several and the index that says what is where. */
+  private static void writeWeights(Path component, String seed, JsonNode weights)
+      throws IOException {
+    String file = weights.get("file").asText();
+    List<String> names = new ArrayList<>();
+    weights.get("tensors").fieldNames().forEachRemaining(names::add);
+    if (file.endsWith(".bin")) {
+      write(component.resolve(file), "pickled, and nobody shall read it");
+    } else if (!weights.has("shards")) {
+      writeTensors(component.resolve(file), seed, weights, names);
+    } else {
+      names.sort(Comparator.naturalOrder());
+      writeShards(component, seed, weights, names);
+    }
+  }
+
+  private static void writeShards(Path component, String seed, JsonNode weights, List<String> names)
+      throws IOException {
+    String file = weights.get("file").asText();
+    int shards = weights.get("shards").asInt();
+    String stem = file.substring(0, file.lastIndexOf('.'));
+    ObjectNode index = new ObjectMapper().createObjectNode();
+    ObjectNode places = index.putObject("weight_map");
+    for (int shard = 0; shard < shards; shard++) {
+      String name = "%s-%05d-of-%05d.safetensors".formatted(stem, shard + 1, shards);
+      List<String> part = new ArrayList<>();
+      for (int i = shard; i < names.size(); i += shards) {
+        part.add(names.get(i));
+        places.put(names.get(i), name);
+      }
+      writeTensors(component.resolve(name), seed, weights, part);
+    }
+    int dot = stem.indexOf('.');
+    String start = dot < 0 ? stem : stem.substring(0, dot);
+    String variant = dot < 0 ? "" : stem.substring(dot);
+    write(
+        component.resolve("%s.safetensors.index%s.json".formatted(start, variant)),
+        index.toString());
+  }
+
+  private static void writeTensors(Path file, String seed, JsonNode weights, List<String> names) {
+    HeapTensors.Builder tensors = HeapTensors.builder();
+    for (String name : names) {
+      JsonNode sides = weights.get("tensors").get(name);
+      long[] shape = new long[sides.size()];
+      for (int i = 0; i < shape.length; i++) {
+        shape[i] = sides.get(i).asLong();
+      }
+      tensors.add(name, values(seed, name, shape), shape);
+    }
+    SafetensorsWriter.write(
+        file,
+        TensorViews.withFloatsAs(
+            tensors.build(), DType.valueOf(weights.path("dtype").asText("F32"))));
+  }
+
   private static void write(Path file, String text) throws IOException {
     Files.createDirectories(file.getParent());
     Files.writeString(file, text);
@@ -90,6 +159,9 @@ record FolderCase(JsonNode json) {
   /** Opens the folder and makes a picture for each expected seed; refusals are outcomes, too. */
   List<Outcome> run(Path folder) {
     PipelineSettings settings = PipelineSettings.on(DeviceSpec.CPU);
+    if (json.has("variant")) {
+      settings = settings.withVariant(json.get("variant").asText());
+    }
     try (DiffusionPipeline pipeline =
         json.has("as")
             ? Pipelines.openAs(json.get("as").asText(), folder, settings)

@@ -7,6 +7,7 @@ import java.io.IOException;
 import java.nio.file.Path;
 import java.util.List;
 import java.util.stream.Stream;
+import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.MethodSource;
@@ -27,6 +28,16 @@ class FolderParityTest {
 
   static Stream<FolderCase> random() throws IOException {
     return FolderCase.read(CASES.resolve("random.json.gz")).stream();
+  }
+
+  /** The two that are not here are our own: the reference has no such pipelines. */
+  @Test
+  void fortyRandomCasesAreOfEveryPipelineThatTheReferenceHas() throws IOException {
+    assertThat(random()).hasSize(40);
+    assertThat(random().filter(each -> !each.expected().get(0).has("refused")))
+        .extracting(each -> each.json().get("pipeline").asText())
+        .containsAll(
+            Pipelines.supported().stream().filter(name -> !name.startsWith("Concat")).toList());
   }
 
   @ParameterizedTest

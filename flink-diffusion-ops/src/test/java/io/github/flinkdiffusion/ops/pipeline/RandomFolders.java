@@ -10,10 +10,13 @@ import java.util.stream.Stream;
 
 /**
  * Compares the cases that {@code random_folders.py} has drawn with what this makes of them, and
- * says how many are equal. Not run in the build:
+ * says how many images are equal. Not run in the build:
  *
- * <pre>java -cp (the tests' class path) io.github.flinkdiffusion.ops.pipeline.RandomFolders FOLDER
+ * <pre>
+ * java -cp (the tests' class path) io.github.flinkdiffusion.ops.pipeline.RandomFolders FOLDER [refusals]
  * </pre>
+ *
+ * With a second argument, both reasons of what both refuse are printed, too.
  */
 final class RandomFolders {
   private static final double TOLERANCE = 1e-3;
@@ -28,6 +31,7 @@ final class RandomFolders {
     for (Path file : files) {
       int equal = 0;
       int bothRefuse = 0;
+      int listed = 0;
       int differ = 0;
       for (FolderCase folderCase : FolderCase.read(file)) {
         Path folder = Files.createTempDirectory("random-folder");
@@ -37,25 +41,33 @@ final class RandomFolders {
           for (int i = 0; i < outcomes.size(); i++) {
             JsonNode expected = folderCase.expected().get(i);
             String difference = difference(outcomes.get(i), expected);
-            if (difference != null) {
+            if (difference != null && folderCase.listed().isPresent()) {
+              listed++;
+              System.out.println(folderCase.name() + ": listed, " + difference);
+            } else if (difference != null) {
               differ++;
               System.out.println(folderCase.name() + ": " + difference);
             } else if (expected.has("refused")) {
               bothRefuse++;
+              if (arguments.length > 1 && i == 0) {
+                System.out.printf(
+                    "%s: refused%n  there: %s%n  here:  %s%n",
+                    folderCase.name(), expected.get("refused").asText(), outcomes.get(i).refusal());
+              }
             } else {
               equal++;
             }
           }
         } catch (RuntimeException e) {
-          differ++;
+          differ += folderCase.expected().size();
           System.out.println(folderCase.name() + ": " + e);
         } finally {
           delete(folder);
         }
       }
       System.out.println(
-          "%s: %d equal, %d refused by both, %d differ"
-              .formatted(file.getFileName(), equal, bothRefuse, differ));
+          "%s: %d equal, %d refused by both, %d listed, %d differ"
+              .formatted(file.getFileName(), equal, bothRefuse, listed, differ));
     }
   }
 
