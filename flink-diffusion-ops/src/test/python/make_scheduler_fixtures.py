@@ -13,6 +13,7 @@ import contextlib
 import inspect
 import json
 import logging
+import math
 import pathlib
 import sys
 import warnings
@@ -79,6 +80,41 @@ def double_precision(scheduler):
             setattr(module, key, value)
 
 
+class ExactFunctions(torch.overrides.TorchFunctionMode):
+    """Rounds square roots, logarithms and exponentials in float32 correctly. torch leaves them to MKL, which is off by one bit in up to every fifth, depending on the processor."""
+
+    NUMPY = {
+        **dict.fromkeys((torch.sqrt, torch.Tensor.sqrt), np.sqrt),
+        **dict.fromkeys((torch.log, torch.Tensor.log), np.log),
+        **dict.fromkeys((torch.exp, torch.Tensor.exp), np.exp),
+        **dict.fromkeys((torch.expm1, torch.Tensor.expm1), np.expm1),
+    }
+    POWERS = (torch.pow, torch.Tensor.pow, torch.Tensor.__pow__)
+
+    def __torch_function__(self, function, types, args=(), kwargs=None):
+        exact = self.NUMPY.get(function)
+        if function in self.POWERS and isinstance(args[1], float) and args[1] == 0.5:
+            exact = np.sqrt
+        if exact and isinstance(args[0], torch.Tensor) and args[0].dtype == torch.float32:
+            return torch.from_numpy(np.asarray(exact(args[0].double().numpy()).astype(np.float32)))
+        return function(*args, **(kwargs or {}))
+
+
+class RequestsPath:
+    """The noise of DPMSolverSDEScheduler without a seed, as we draw it: each half step from the generator, the whole step from both."""
+
+    def __init__(self, generator, dtype):
+        self.generator, self.dtype, self.first = generator, dtype, None
+
+    def __call__(self, sigma, sigma_next):
+        fresh = torch.randn(SHAPE, generator=self.generator).to(self.dtype)
+        if self.first is None:
+            self.first = (sigma_next, fresh)
+            return fresh
+        (middle, before), self.first = self.first, None
+        return ((sigma - middle).sqrt() * before + (middle - sigma_next).sqrt() * fresh) / (sigma - sigma_next).sqrt()
+
+
 @contextlib.contextmanager
 def single_precision(scheduler):
     yield torch.float32
@@ -86,8 +122,74 @@ def single_precision(scheduler):
 
 def run(name, config, steps, model, options, precision=single_precision):
     scheduler = getattr(diffusers, name).from_config(dict(config))
+    sample = {"RePaintScheduler": repaint_with, "ScoreSdeVeScheduler": sde_ve_with}.get(name, sample_with)
     with precision(scheduler) as dtype:
-        return sample_with(scheduler, steps, model, options, dtype)
+        return sample(scheduler, steps, model, options, dtype)
+
+
+def known_part(dtype):
+    """An image, and a mask of one channel that keeps every third value."""
+    image = torch.linspace(-1, 1, math.prod(SHAPE)).reshape(SHAPE).to(dtype)
+    return image, (torch.arange(math.prod(SHAPE[2:])) % 3 == 0).reshape(SHAPE[2:]).to(dtype)
+
+
+def repaint_with(scheduler, steps, model, options, dtype):
+    """The loop of RePaintPipeline; steps back belong to the network call before them."""
+    scheduler.set_timesteps(steps, options.get("jump_length", 10), options.get("jump_n_sample", 10))
+    if "eta" in options:
+        scheduler.eta = options["eta"]
+    image, mask = known_part(dtype)
+    sample = torch.randn(SHAPE, generator=torch.Generator().manual_seed(NOISE_SEED)).to(dtype)
+    generator = torch.Generator().manual_seed(STEP_SEED)
+    timesteps, trace, scale, last = [], [], float(sample.abs().max()), scheduler.timesteps[0] + 1
+    for t in scheduler.timesteps:
+        if t < last:
+            sample = scheduler.step(MODELS[model](sample, t), t, sample, image, mask, generator).prev_sample.to(dtype)
+            timesteps.append(float(t))
+            trace.append(0)
+        else:
+            sample = scheduler.undo_step(sample, last, generator).to(dtype)
+        trace[-1] = float(sample.abs().mean())
+        scale = max(scale, float(sample.abs().max()))
+        last = t
+    return trajectory(1.0, timesteps, trace, scale, sample)
+
+
+def sde_ve_with(scheduler, steps, model, options, dtype):
+    """The loop of ScoreSdeVePipeline, with a score that is nearly that of a Gaussian."""
+    scheduler.set_timesteps(steps)
+    scheduler.set_sigmas(steps)
+    sample = torch.randn(SHAPE, generator=torch.Generator().manual_seed(NOISE_SEED)).to(dtype) * scheduler.init_noise_sigma
+    generator = torch.Generator().manual_seed(STEP_SEED)
+    timesteps, trace, scale = [], [], float(sample.abs().max())
+
+    def score(sigma):
+        timesteps.append(float(sigma))
+        unit = (sigma**2 + 1) ** 0.5
+        shown = sample / unit
+        return -(shown + 0.3 * MODELS[model](shown, sigma)) / unit
+
+    for i, t in enumerate(scheduler.timesteps):
+        sigma = scheduler.sigmas[i]
+        for _ in range(scheduler.config.correct_steps):
+            sample = scheduler.step_correct(score(sigma), sample, generator=generator).prev_sample.to(dtype)
+            trace.append(float(sample.abs().mean()))
+            scale = max(scale, float(sample.abs().max()))
+        result = scheduler.step_pred(score(sigma), t, sample, generator=generator)
+        sample = (result.prev_sample if i < steps - 1 else result.prev_sample_mean).to(dtype)
+        trace.append(float(sample.abs().mean()))
+        scale = max(scale, float(sample.abs().max()))
+    return trajectory(float(scheduler.init_noise_sigma), timesteps, trace, scale, sample)
+
+
+def trajectory(init_noise_sigma, timesteps, trace, scale, sample):
+    return {
+        "initNoiseSigma": init_noise_sigma,
+        "timesteps": np.array(timesteps, dtype=np.float64),
+        "trace": np.array(trace),
+        "scale": scale,
+        "final": sample.to(torch.float64).numpy().ravel(),
+    }
 
 
 def sample_with(scheduler, steps, model, options, dtype):
@@ -117,6 +219,8 @@ def sample_with(scheduler, steps, model, options, dtype):
     for key in ("eta", "s_churn", "s_tmin", "s_tmax", "s_noise"):
         if key in options:
             extra[key] = options[key]
+    if hasattr(scheduler, "noise_sampler_seed") and scheduler.noise_sampler_seed is None:
+        scheduler.noise_sampler = RequestsPath(generator, dtype)
     trace = []
     scale = float(sample.abs().max())
     for t in timesteps:
@@ -127,17 +231,14 @@ def sample_with(scheduler, steps, model, options, dtype):
         sample = scheduler.step(output, t, sample, **extra).prev_sample.to(dtype)
         trace.append(float(sample.abs().mean()))
         scale = max(scale, float(sample.abs().max()))
-    return {
-        "initNoiseSigma": float(getattr(scheduler, "init_noise_sigma", 1.0)),
-        "timesteps": timesteps.to(torch.float64).numpy(),
-        "trace": np.array(trace),
-        "scale": scale,
-        "final": sample.to(torch.float64).numpy().ravel(),
-    }
+    init_noise_sigma = float(getattr(scheduler, "init_noise_sigma", 1.0))
+    return trajectory(init_noise_sigma, timesteps.to(torch.float64).numpy(), trace, scale, sample)
 
 
 def own_rounding(name, config, steps, model, options, result):
     """How far float32 took the reference's final sample and timesteps from what it computes in float64."""
+    if config.get("noise_sampler_seed") is not None:  # in float64 a Brownian tree is another path
+        return {"rounding": None, "timestepRounding": None}
     try:
         exact = run(name, config, steps, model, options, double_precision)
     except Exception:
@@ -150,8 +251,9 @@ def own_rounding(name, config, steps, model, options, result):
 
 
 class Cases:
-    def __init__(self, name):
+    def __init__(self, name, functions=contextlib.nullcontext):
         self.name = name
+        self.functions = functions
         self.cases = []
         self.rejected = []
         self.seen = set()
@@ -163,7 +265,8 @@ class Cases:
         self.seen.add(key)
         case = {"config": config, "steps": steps, "model": model, "options": options}
         try:
-            result = run(self.name, config, steps, model, options)
+            with self.functions():
+                result = run(self.name, config, steps, model, options)
         except Exception as error:  # what the reference refuses we must not sample quietly
             self.rejected.append({**case, "error": f"{type(error).__name__}: {error}"[:160]})
             return
@@ -515,6 +618,53 @@ def edm_euler():
     return c
 
 
+def dpm_sde():
+    """With correct functions: a time that is off by one bit may fall to another millionth, where a Brownian path is elsewhere."""
+    c = Cases("DPMSolverSDEScheduler", ExactFunctions)
+    c.grid(("epsilon", "v_prediction"), SPACINGS, STEPS, placements({"noise_sampler_seed": 5}) + [{}, {**SD, "use_karras_sigmas": True}])
+    c.add(11, {"prediction_type": "sample"})
+    for seed in (0, 1, 2**31 - 1, None):
+        c.add(11, {**SD, "noise_sampler_seed": seed}, "curved")
+        c.add(11, {**SD, "noise_sampler_seed": seed}, "curved", **SKIPPED)
+        c.add(1, {**SD, "noise_sampler_seed": seed})
+        c.add(2, {**SD, "noise_sampler_seed": seed})
+    c.add(11, {**SD, "use_exponential_sigmas": True, "sigma_min": 0.05, "sigma_max": 10.0, "noise_sampler_seed": 3}, "curved")
+    c.add(11, {**SD, "use_karras_sigmas": True, "sigma_min": 0.05, "sigma_max": 10.0, "noise_sampler_seed": 3}, "curved")
+    c.add(11, {"noise_sampler_seed": -1})
+    c.add(11, {"use_karras_sigmas": True, "use_beta_sigmas": True})
+    return c
+
+
+def repaint():
+    c = Cases("RePaintScheduler")
+    for clip in (True, False):
+        for eta in (0.0, 0.5, 1.0):
+            for steps, length, samples in ((5, 10, 10), (12, 3, 2), (25, 10, 3)):
+                c.add(steps, {"clip_sample": clip}, "curved", eta=eta, jump_length=length, jump_n_sample=samples)
+        c.add(10, {"clip_sample": clip, "eta": 0.7}, jump_length=2, jump_n_sample=2)
+    for schedule in ("scaled_linear", "squaredcos_cap_v2", "sigmoid"):
+        c.add(10, {"beta_schedule": schedule}, "curved", eta=1.0, jump_length=1, jump_n_sample=4)
+    c.add(20, {"num_train_timesteps": 200, "beta_end": 0.05}, "curved", jump_length=5, jump_n_sample=1)
+    c.add(1, {})
+    c.add(10, {"beta_schedule": "laplace"})
+    c.add(5, {"num_train_timesteps": 10, "trained_betas": [0.01] * 10})
+    return c
+
+
+def sde_ve():
+    c = Cases("ScoreSdeVeScheduler")
+    for corrections in (0, 1, 2):
+        for steps in STEPS:
+            c.add(steps, {"correct_steps": corrections}, "curved")
+        c.add(11, {"correct_steps": corrections, "sigma_max": 90.0})
+    for flags in ({"snr": 0.05}, {"sigma_min": 0.1}, {"sampling_eps": 1e-3}, {"sampling_eps": 0.2}, {"num_train_timesteps": 100}):
+        c.add(20, {"sigma_max": 50.0, **flags}, "curved")
+    c.add(1, {})
+    c.add(2, {})
+    c.add(1000, {"sigma_max": 50.0})
+    return c
+
+
 def dpm_inverse():
     c = Cases("DPMSolverMultistepInverseScheduler")
     c.grid(IMAGE + ("flow_prediction",), SPACINGS, STEPS)
@@ -586,7 +736,7 @@ def consistency_model():
 
 ALL = (ddim, ddim_inverse, ddpm, pndm, lms, euler, euler_ancestral, heun, kdpm2_plain, kdpm2_ancestral, dpm_multistep,
        dpm_singlestep, deis, unipc, lcm, tcd, flow_match_euler, edm_euler, dpm_inverse, sa_solver, edm_dpm,
-       ipndm, consistency_model)
+       ipndm, consistency_model, dpm_sde, repaint, sde_ve)
 
 
 def write_timesteps(folder):

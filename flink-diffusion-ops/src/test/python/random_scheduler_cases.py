@@ -1,7 +1,7 @@
 """Draws random scheduler configs and writes what diffusers samples with them.
 
     python random_scheduler_cases.py --count 2000 --seed 1 --out /tmp/random-schedulers.json
-    python random_scheduler_cases.py --count 40 --seed 7            # the build's own, fixtures/scheduler/random.json
+    python random_scheduler_cases.py --count 52 --seed 7            # the build's own, fixtures/scheduler/random.json
 
 A config has any of the keys that its class's constructor has: absent, null, usual, odd, or (rarely) wrong; and keys of other
 classes, as public folders have. With it go a number of steps, listed timesteps or sigmas, skipped steps and what else a call
@@ -21,13 +21,16 @@ import diffusers
 import numpy as np
 import torch
 
-from make_scheduler_fixtures import b64, own_rounding, run
+from make_scheduler_fixtures import ExactFunctions, b64, own_rounding, run
 
 CLASSES = [
     "CMStochasticIterativeScheduler",
     "DPMSolverMultistepInverseScheduler",
     "EDMDPMSolverMultistepScheduler",
+    "DPMSolverSDEScheduler",
     "IPNDMScheduler",
+    "RePaintScheduler",
+    "ScoreSdeVeScheduler",
     "SASolverScheduler",
     "DDIMInverseScheduler",
     "DDIMScheduler",
@@ -77,6 +80,11 @@ KEYS = {
     "invert_sigmas": flag(0.2),
     "lambda_min_clipped": chosen(float("-inf"), -5.1, -3.0, float("-inf")),
     "lower_order_final": flag(0.6),
+    "noise_sampler_seed": chosen(0, 5, None, 2**31 - 1),
+    "correct_steps": chosen(1, 0, 2),
+    "eta": chosen(0.0, 0.5, 1.0),
+    "sampling_eps": chosen(1e-5, 1e-3, 0.1),
+    "snr": chosen(0.15, 0.05),
     "original_inference_steps": chosen(50, 25, 100),
     "predict_x0": flag(0.7),
     "predictor_order": chosen(2, 1, 3, 2, 4),
@@ -166,7 +174,7 @@ def draw_call(rng, name, config):
     steps = rng.choice([1, 2, 3, 4, 5, 6, 7, 8, 10, 12, 14, 15, 16, 20, 25, 30, 33])
     options = {}
     setting = inspect.signature(getattr(diffusers, name).set_timesteps).parameters
-    stepping = inspect.signature(getattr(diffusers, name).step).parameters
+    stepping = inspect.signature(getattr(getattr(diffusers, name), "step", None) or len).parameters
     if "timesteps" in setting and rng.random() < 0.12:
         steps = rng.choice([1, 2, 4, 7])
         options["timesteps"] = sorted(rng.sample(range(train), steps), reverse=True)
@@ -184,7 +192,11 @@ def draw_call(rng, name, config):
         options.update(s_churn=rng.choice([1.0, 5.0, 40.0]), s_noise=rng.choice([1.0, 1.003]))
         if rng.random() < 0.4:
             options.update(s_tmin=0.5, s_tmax=10.0)
-    if steps > 2 and rng.random() < 0.2 and "Inverse" not in name:
+    if name == "RePaintScheduler":
+        options.update(jump_length=rng.choice([10, 1, 2, 5]), jump_n_sample=rng.choice([10, 1, 2, 3]))
+        if rng.random() < 0.5:
+            options["eta"] = rng.choice([0.0, 0.5, 1.0])
+    if steps > 2 and rng.random() < 0.2 and "Inverse" not in name and name not in ("RePaintScheduler", "ScoreSdeVeScheduler"):
         options["skippedSteps"] = rng.randrange(1, steps - 1)
     if config.get("variance_type") in ("learned", "learned_range") and name == "DDPMScheduler":
         options["learned"] = True
@@ -201,7 +213,7 @@ def expected(name, config, steps, options, model):
         case = {**case, **packed(result), **own_rounding(name, config, steps, model, options, result)}
     else:
         case = {**case, "error": "not finite"}
-    with ExactRoots():
+    with ExactFunctions():
         exact = run(name, config, steps, model, options)
     if finite(exact) and (not finite(result) or differ(result, exact)):
         case["exactRoots"] = packed(exact)
@@ -250,22 +262,9 @@ def packed(result):
     return {key: b64(value) if isinstance(value, np.ndarray) else value for key, value in result.items()}
 
 
-class ExactRoots(torch.overrides.TorchFunctionMode):
-    """Rounds square roots in float32 correctly. torch leaves them to MKL, which is off by one bit in every fifth or so, depending on the processor."""
-
-    ROOTS = (torch.sqrt, torch.Tensor.sqrt)
-    POWERS = (torch.pow, torch.Tensor.pow, torch.Tensor.__pow__)
-
-    def __torch_function__(self, function, types, args=(), kwargs=None):
-        root = function in self.ROOTS or function in self.POWERS and isinstance(args[1], float) and args[1] == 0.5
-        if root and isinstance(args[0], torch.Tensor) and args[0].dtype == torch.float32:
-            return torch.from_numpy(np.asarray(np.sqrt(args[0].numpy())))
-        return function(*args, **(kwargs or {}))
-
-
 def main():
     parser = argparse.ArgumentParser()
-    parser.add_argument("--count", type=int, default=40)
+    parser.add_argument("--count", type=int, default=52)
     parser.add_argument("--seed", type=int, default=7)
     parser.add_argument("--out", type=pathlib.Path, default=pathlib.Path(__file__).resolve().parent.parent / "resources/fixtures/scheduler/random.json")
     parser.add_argument("--only", help="one class")

@@ -22,6 +22,7 @@ final class SamplingPlans {
       String scheduler, int steps, SamplingOptions options, SchedulerCorrections corrections) {}
 
   private final SchedulerConfig own;
+  private final String pipeline;
 
   /** Kept for the combinations used last: eta and strength are numbers that requests choose. */
   private final Map<Key, SamplingPlan> plans =
@@ -35,8 +36,9 @@ final class SamplingPlans {
             }
           });
 
-  private SamplingPlans(SchedulerConfig own) {
+  private SamplingPlans(SchedulerConfig own, String pipeline) {
     this.own = own;
+    this.pipeline = pipeline;
   }
 
   /** The component {@code scheduler}, as it is. */
@@ -45,16 +47,29 @@ final class SamplingPlans {
   }
 
   /**
+   * The component {@code scheduler}, as it is, for a pipeline class that may sample with classes
+   * that no other can ({@link Schedulers#onlyPipeline}).
+   */
+  static SamplingPlans openFor(String pipeline, Components components) {
+    return open(components, SchedulerCorrections.NONE, pipeline);
+  }
+
+  /**
    * The component {@code scheduler}.
    *
    * @param corrections of the pipeline that most requests are for
    */
   static SamplingPlans open(Components components, SchedulerCorrections corrections) {
+    return open(components, corrections, "");
+  }
+
+  private static SamplingPlans open(
+      Components components, SchedulerCorrections corrections, String pipeline) {
     SchedulerConfig own = config(components, "scheduler");
     if (Schedulers.supported().contains(own.className())) {
       checkUsable(corrections.ofOwn(own));
     }
-    return new SamplingPlans(own);
+    return new SamplingPlans(own, pipeline);
   }
 
   /**
@@ -229,6 +244,14 @@ final class SamplingPlans {
           "Scheduler '%s' is not known; supported are %s."
               .formatted(scheduler, String.join(", ", Schedulers.supported())));
     }
+    Schedulers.onlyPipeline(scheduler)
+        .filter(only -> !only.equals(pipeline))
+        .ifPresent(
+            only -> {
+              throw new InvalidRequestException(
+                  "Scheduler '%s' samples in %s alone; ask for another one."
+                      .formatted(scheduler, only));
+            });
     try {
       SchedulerConfig config =
           scheduler.equals(own.className())

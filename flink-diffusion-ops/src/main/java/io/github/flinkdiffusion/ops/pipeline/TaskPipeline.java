@@ -58,6 +58,11 @@ final class TaskPipeline implements DiffusionPipeline {
     GenerationRequest request = task.check(task.signature().resolve(spec));
     if (request.get(Parameters.TILE_TOP_LEFT) != null) {
       task.tiling().ifPresent(tiling -> tiling.check(request));
+      if (task.plan(request).seedsItsOwnNoise()) {
+        throw new InvalidRequestException(
+            "scheduler is %s, whose config has a noise_sampler_seed: parts of a larger image would not agree where they overlap; ask for another scheduler, or leave the seed out."
+                .formatted(request.scheduler()));
+      }
     }
     task.plan(request);
     return request;

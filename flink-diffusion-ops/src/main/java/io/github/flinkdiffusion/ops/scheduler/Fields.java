@@ -212,4 +212,13 @@ final class Fields {
               source(), className(), options.skippedSteps(), inferenceSteps, inferenceSteps - 1));
     }
   }
+
+  /** Refuses skipped steps, for a class that begins with noise and with nothing else. */
+  void requireAllSteps(SamplingOptions options) {
+    if (options.skippedSteps() > 0) {
+      throw new SchedulerException(
+          "%s: %s cannot skip %d steps; supported: 0"
+              .formatted(source(), className(), options.skippedSteps()));
+    }
+  }
 }

@@ -163,7 +163,7 @@ final class NoiseSchedule {
 
   // ---------------------------------------------------------------- betas
 
-  private static float[] betas(Fields fields, Defaults defaults, String... supportedSchedules) {
+  static float[] betas(Fields fields, Defaults defaults, String... supportedSchedules) {
     if (fields.has("trained_betas")) {
       double[] trained = fields.numbers("trained_betas");
       if (trained.length == 0) {
@@ -205,7 +205,7 @@ final class NoiseSchedule {
    * float32 linspace as PyTorch does it, to the bit: from both ends towards the middle, with fused
    * multiply-adds.
    */
-  private static float[] linspace(double from, double to, int n) {
+  static float[] linspace(double from, double to, int n) {
     float start = (float) from;
     float end = (float) to;
     float step = n == 1 ? 0 : (end - start) / (n - 1);

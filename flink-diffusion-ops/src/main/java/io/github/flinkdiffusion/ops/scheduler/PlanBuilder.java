@@ -60,6 +60,9 @@ final class PlanBuilder {
     private Limit limit = Limit.NONE;
     private boolean drawsNoise;
     private LearnedVariance learnedVariance;
+    private BrownianStep path;
+    private Correction correction;
+    private KnownStep known;
 
     private Call(double timestep) {
       this.timestep = timestep;
@@ -90,6 +93,25 @@ final class PlanBuilder {
     Linear noise() {
       drawsNoise = true;
       return Linear.of(Linear.NOISE);
+    }
+
+    /** Noise of a path that the config seeds; the trajectory's noise source is not asked. */
+    Linear noise(BrownianStep by) {
+      this.path = by;
+      return Linear.of(Linear.NOISE);
+    }
+
+    /** A step along the output, with noise, as long as their sizes say. */
+    Linear corrected(Correction by) {
+      this.correction = by;
+      this.drawsNoise = true;
+      return Linear.of(Linear.LIMITED);
+    }
+
+    /** What is done after the step for the part of the image that is known. */
+    Call known(KnownStep known) {
+      this.known = known;
+      return this;
     }
 
     /** Fresh noise, scaled by the variance that the network predicts. */
@@ -159,7 +181,10 @@ final class PlanBuilder {
               sample.compile(),
               memory.stream().map(Linear::compile).toList(),
               drawsNoise,
-              learnedVariance));
+              learnedVariance,
+              path,
+              correction,
+              known));
       remembered = memory.size();
     }
   }

@@ -169,10 +169,16 @@ public final class SamplerState {
     if (step.drawsNoise()) {
       float[] drawn = noise.gaussian(x.length);
       requireLength("the noise at call " + call, drawn, x.length);
+      if (step.correction() != null) {
+        basis[Linear.LIMITED] = step.correction().of(modelOutput, drawn);
+      }
       if (step.learnedVariance() != null) {
         step.learnedVariance().scale(drawn, modelOutput);
       }
       basis[Linear.NOISE] = drawn;
+    }
+    if (step.path() != null) {
+      basis[Linear.NOISE] = step.path().noise(x.length);
     }
     if (step.limit() != Limit.NONE) {
       float[] limited = new float[x.length];
@@ -182,10 +188,23 @@ public final class SamplerState {
     }
     float[] nextX = new float[x.length];
     step.next().evaluate(basis, nextX);
+    if (step.known() != null) {
+      step.known().apply(nextX, knownPart(), basis[Linear.NOISE], noise);
+    }
     float[][] nextHistory = remembered(step.memory(), basis);
     x = nextX;
     history = nextHistory;
     call++;
+  }
+
+  private KnownPart knownPart() {
+    if (plan.known() == null) {
+      throw new SchedulerException(
+          "Advancing a trajectory: the plan puts a known part of an image back, and was given none; it needs an image"
+              + " and a mask");
+    }
+    requireLength("the known image", plan.known().image(), x.length);
+    return plan.known();
   }
 
   private static float[][] remembered(List<WeightedSum> memory, float[][] basis) {

@@ -1,6 +1,7 @@
 package io.github.flinkdiffusion.ops.scheduler;
 
 import java.util.List;
+import java.util.Objects;
 
 /**
  * What a caller may ask of a scheduler beyond its config: the arguments that diffusers takes in
@@ -26,6 +27,7 @@ import java.util.List;
  * @param strength the part of that schedule, from its clean end, that all steps are spread over, as
  *     the image-to-image pipeline of latent consistency models has it; 1 is all of it. Others leave
  *     out steps, see {@code skippedSteps}.
+ * @param jumps how {@code RePaintScheduler} goes back and forth; others ignore them
  */
 public record SamplingOptions(
     Double eta,
@@ -36,11 +38,13 @@ public record SamplingOptions(
     List<Double> timesteps,
     List<Double> sigmas,
     Integer originalInferenceSteps,
-    double strength) {
+    double strength,
+    Jumps jumps) {
 
   /** The scheduler's defaults, from pure noise. */
   public static final SamplingOptions DEFAULTS =
-      new SamplingOptions(null, null, 0, false, Churn.NONE, List.of(), List.of(), null, 1);
+      new SamplingOptions(
+          null, null, 0, false, Churn.NONE, List.of(), List.of(), null, 1, Jumps.DEFAULT);
 
   public SamplingOptions {
     if (eta != null && !(eta >= 0 && eta <= 1)) {
@@ -63,6 +67,7 @@ public record SamplingOptions(
       throw new SchedulerException(
           "Sampling options: strength = " + strength + ", it must be above 0, up to 1");
     }
+    Objects.requireNonNull(jumps, "jumps");
     timesteps = falling("timesteps", timesteps);
     sigmas = falling("sigmas", sigmas);
   }
@@ -90,7 +95,8 @@ public record SamplingOptions(
         timesteps,
         sigmas,
         originalInferenceSteps,
-        strength);
+        strength,
+        jumps);
   }
 
   public SamplingOptions withMu(double mu) {
@@ -103,7 +109,8 @@ public record SamplingOptions(
         timesteps,
         sigmas,
         originalInferenceSteps,
-        strength);
+        strength,
+        jumps);
   }
 
   public SamplingOptions withSkippedSteps(int skippedSteps) {
@@ -116,7 +123,8 @@ public record SamplingOptions(
         timesteps,
         sigmas,
         originalInferenceSteps,
-        strength);
+        strength,
+        jumps);
   }
 
   public SamplingOptions withUseClippedModelOutput(boolean useClippedModelOutput) {
@@ -129,7 +137,8 @@ public record SamplingOptions(
         timesteps,
         sigmas,
         originalInferenceSteps,
-        strength);
+        strength,
+        jumps);
   }
 
   public SamplingOptions withChurn(Churn churn) {
@@ -142,7 +151,8 @@ public record SamplingOptions(
         timesteps,
         sigmas,
         originalInferenceSteps,
-        strength);
+        strength,
+        jumps);
   }
 
   public SamplingOptions withTimesteps(List<Double> timesteps) {
@@ -155,7 +165,8 @@ public record SamplingOptions(
         timesteps,
         sigmas,
         originalInferenceSteps,
-        strength);
+        strength,
+        jumps);
   }
 
   public SamplingOptions withSigmas(List<Double> sigmas) {
@@ -168,7 +179,8 @@ public record SamplingOptions(
         timesteps,
         sigmas,
         originalInferenceSteps,
-        strength);
+        strength,
+        jumps);
   }
 
   public SamplingOptions withOriginalInferenceSteps(int originalInferenceSteps) {
@@ -181,7 +193,8 @@ public record SamplingOptions(
         timesteps,
         sigmas,
         originalInferenceSteps,
-        strength);
+        strength,
+        jumps);
   }
 
   public SamplingOptions withStrength(double strength) {
@@ -194,6 +207,21 @@ public record SamplingOptions(
         timesteps,
         sigmas,
         originalInferenceSteps,
-        strength);
+        strength,
+        jumps);
+  }
+
+  public SamplingOptions withJumps(Jumps jumps) {
+    return new SamplingOptions(
+        eta,
+        mu,
+        skippedSteps,
+        useClippedModelOutput,
+        churn,
+        timesteps,
+        sigmas,
+        originalInferenceSteps,
+        strength,
+        jumps);
   }
 }

@@ -22,10 +22,18 @@ public final class SamplingPlan {
   private final int outputFactor;
   private final List<Step> steps;
 
+  /** Null while nothing of the image is known. */
+  private final KnownPart known;
+
   SamplingPlan(double initNoiseSigma, int outputFactor, List<Step> steps) {
+    this(initNoiseSigma, outputFactor, steps, null);
+  }
+
+  private SamplingPlan(double initNoiseSigma, int outputFactor, List<Step> steps, KnownPart known) {
     this.initNoiseSigma = initNoiseSigma;
     this.outputFactor = outputFactor;
     this.steps = List.copyOf(steps);
+    this.known = known;
   }
 
   /** How many times the network is called, at least 1. */
@@ -50,7 +58,43 @@ public final class SamplingPlan {
 
   /** Whether the update after a call draws from the trajectory's noise source. */
   public boolean needsNoise(int call) {
-    return step(call).drawsNoise();
+    return draws(call) > 0;
+  }
+
+  /** How often the update after a call draws; more than once where RePaint goes back. */
+  public int draws(int call) {
+    return step(call).draws();
+  }
+
+  /**
+   * Whether steps put a known part of the image back, as {@code RePaintScheduler}'s do; {@link
+   * #keeping} then says which.
+   */
+  public boolean needsKnownPart() {
+    return steps.stream().anyMatch(step -> step.known() != null);
+  }
+
+  /**
+   * The same way for one image of which a part is known.
+   *
+   * @param image as many values as the sample; not copied, nobody may write to it any more
+   * @param mask 1 where the image is kept, 0 where it is made anew; as long as the image or as one
+   *     channel of it; not copied either
+   */
+  public SamplingPlan keeping(float[] image, float[] mask) {
+    return new SamplingPlan(initNoiseSigma, outputFactor, steps, new KnownPart(image, mask));
+  }
+
+  KnownPart known() {
+    return known;
+  }
+
+  /**
+   * Whether the config seeds the steps' noise ({@code noise_sampler_seed}), so that it is the same
+   * for every request of a size and follows neither from a seed nor from a place in a larger image.
+   */
+  public boolean seedsItsOwnNoise() {
+    return steps.stream().anyMatch(step -> step.path() != null);
   }
 
   /** Weight of a clean image in a sample as it is before a call; image-to-image mixes with it. */
@@ -113,6 +157,15 @@ public final class SamplingPlan {
   }
 
   /**
+   * This way's calls in another order, some of them more often than once. For calls that remember
+   * nothing.
+   */
+  SamplingPlan inOrder(List<Integer> calls) {
+    return new SamplingPlan(
+        initNoiseSigma, outputFactor, calls.stream().map(steps::get).toList(), known);
+  }
+
+  /**
    * The same way with the noise that its steps draw multiplied; the first sample and the number of
    * draws stay what they are.
    *
@@ -129,7 +182,8 @@ public final class SamplingPlan {
         : new SamplingPlan(
             initNoiseSigma,
             outputFactor,
-            steps.stream().map(step -> step.atTemperature(temperature)).toList());
+            steps.stream().map(step -> step.atTemperature(temperature)).toList(),
+            known);
   }
 
   Step step(int call) {
@@ -141,7 +195,8 @@ public final class SamplingPlan {
     return other instanceof SamplingPlan that
         && initNoiseSigma == that.initNoiseSigma
         && outputFactor == that.outputFactor
-        && steps.equals(that.steps);
+        && steps.equals(that.steps)
+        && Objects.equals(known, that.known);
   }
 
   @Override

@@ -2,6 +2,7 @@ package io.github.flinkdiffusion.ops.scheduler;
 
 import java.util.Collections;
 import java.util.Map;
+import java.util.Optional;
 import java.util.Set;
 import java.util.SortedSet;
 import java.util.TreeMap;
@@ -34,7 +35,9 @@ public final class Schedulers {
     /** {@link SamplingOptions#sigmas()}. */
     SIGMAS,
     /** {@link SamplingOptions#originalInferenceSteps()} and {@link SamplingOptions#strength()}. */
-    ORIGINAL_INFERENCE_STEPS
+    ORIGINAL_INFERENCE_STEPS,
+    /** {@link SamplingOptions#jumps()}. */
+    JUMPS
   }
 
   private record Entry(Compiler compiler, Set<Option> options) {}
@@ -43,6 +46,13 @@ public final class Schedulers {
       String className, Compiler compiler, Option... options) {
     return Map.entry(className, new Entry(compiler, Set.of(options)));
   }
+
+  private static final String REPAINT = "RePaintScheduler";
+  private static final String SCORE_SDE_VE = "ScoreSdeVeScheduler";
+
+  /** Classes whose steps only one pipeline can make, since they need more than a generator. */
+  private static final Map<String, String> PIPELINES =
+      Map.of(REPAINT, "RePaintPipeline", SCORE_SDE_VE, "ScoreSdeVePipeline");
 
   private static final Map<String, Entry> ENTRIES =
       new TreeMap<>(
@@ -63,6 +73,7 @@ public final class Schedulers {
                   DpmSolverSinglestep::plan,
                   Option.MU,
                   Option.TIMESTEPS),
+              entry("DPMSolverSDEScheduler", DpmSolverSde::plan),
               entry("EDMDPMSolverMultistepScheduler", EdmDpmSolver::plan),
               entry("EDMEulerScheduler", EdmEuler::plan, Option.CHURN),
               entry("EulerAncestralDiscreteScheduler", EulerAncestral::plan),
@@ -85,7 +96,9 @@ public final class Schedulers {
               entry("LCMScheduler", Lcm::plan, Option.TIMESTEPS, Option.ORIGINAL_INFERENCE_STEPS),
               entry("LMSDiscreteScheduler", Lms::plan),
               entry("PNDMScheduler", Pndm::plan),
+              entry(REPAINT, RePaint::plan, Option.ETA, Option.JUMPS),
               entry("SASolverScheduler", SaSolver::plan),
+              entry(SCORE_SDE_VE, ScoreSdeVe::plan),
               entry(
                   "TCDScheduler",
                   Tcd::plan,
@@ -102,6 +115,14 @@ public final class Schedulers {
   /** The class names that {@link #plan} accepts. */
   public static SortedSet<String> supported() {
     return SUPPORTED;
+  }
+
+  /**
+   * The only pipeline class that can sample with a scheduler class, and that can sample with no
+   * other; empty for the usual ones, which go with any.
+   */
+  public static Optional<String> onlyPipeline(String className) {
+    return Optional.ofNullable(PIPELINES.get(className));
   }
 
   /** The class names of the schedulers that have a use for an option. */

@@ -31,6 +31,17 @@ record SigmaSpace(double[] sigmas, double[] timesteps) {
       SamplingOptions options,
       boolean endsInConfig) {
     double[] timesteps = Timesteps.fractional(fields, n, trainSteps, options);
+    return at(fields, schedule, timesteps, n, trainSteps, endsInConfig);
+  }
+
+  /** As {@link #of}, at timesteps that are known already. */
+  static SigmaSpace at(
+      Fields fields,
+      NoiseSchedule schedule,
+      double[] timesteps,
+      int n,
+      int trainSteps,
+      boolean endsInConfig) {
     double[] sigmas = schedule.sigmasAt(timesteps);
     double least = leastSigma(fields, schedule, n, trainSteps, sigmas);
     return place(fields, schedule, timesteps, sigmas, least, 0, endsInConfig);

@@ -22,6 +22,12 @@ import java.util.List;
  *     weight, because the reference does and whatever is drawn later depends on it.
  * @param learnedVariance scales the noise drawn, value by value; null when the plan alone says how
  *     much noise there is
+ * @param path where the step's noise comes from when the config seeds it, and not from the
+ *     trajectory's noise source; null else
+ * @param correction a step along the output whose length follows from how large the output is; it
+ *     takes the limit's place. Null else
+ * @param known the part of the image that is put back after the step, and the steps back to more
+ *     noise that follow; null where all is made anew
  */
 record Step(
     double timestep,
@@ -33,7 +39,10 @@ record Step(
     WeightedSum next,
     List<WeightedSum> memory,
     boolean drawsNoise,
-    LearnedVariance learnedVariance) {
+    LearnedVariance learnedVariance,
+    BrownianStep path,
+    Correction correction,
+    KnownStep known) {
 
   /** The same step with the noise that it draws multiplied, also where it remembers it. */
   Step atTemperature(double temperature) {
@@ -47,7 +56,15 @@ record Step(
         next.scaled(Linear.NOISE, temperature),
         memory.stream().map(sum -> sum.scaled(Linear.NOISE, temperature)).toList(),
         drawsNoise,
-        learnedVariance);
+        learnedVariance,
+        path,
+        correction == null ? null : correction.atTemperature(temperature),
+        known == null ? null : known.atTemperature(temperature));
+  }
+
+  /** How often the step draws from the noise source. */
+  int draws() {
+    return (drawsNoise ? 1 : 0) + (known == null ? 0 : known.betas().length);
   }
 
   Step withoutMemory() {
@@ -61,6 +78,9 @@ record Step(
         next,
         List.of(),
         drawsNoise,
-        learnedVariance);
+        learnedVariance,
+        path,
+        correction,
+        known);
   }
 }

@@ -35,15 +35,19 @@ final class Timesteps {
       fields.requireNoPlacement("timesteps", Sigmas.FLAGS);
       return fields.listed(options.timesteps(), n, false, trainSteps - 1);
     }
-    String spacing = fields.choice("timestep_spacing", "linspace", SPACINGS);
-    if (!spacing.equals("linspace")) {
-      return spaced(fields, spacing, n, trainSteps);
-    }
-    double[] timesteps = linspaceDown(trainSteps - 1, n);
+    double[] timesteps = exact(fields, n, trainSteps);
     for (int i = 0; i < n; i++) {
       timesteps[i] = (float) timesteps[i];
     }
     return timesteps;
+  }
+
+  /** As {@link #whole}, but linspace is not rounded at all. */
+  static double[] exact(Fields fields, int n, int trainSteps) {
+    String spacing = fields.choice("timestep_spacing", "linspace", SPACINGS);
+    return spacing.equals("linspace")
+        ? linspaceDown(trainSteps - 1, n)
+        : spaced(fields, spacing, n, trainSteps);
   }
 
   /**

@@ -2,9 +2,11 @@
  * Samplers as tables of numbers. Every scheduler that diffusers offers for images moves a sample by
  * a linear combination of what is at hand (the sample, the network's output, fresh noise and a few
  * remembered arrays), so its config and a step count compile, in double precision and without any
- * tensor code, to an immutable {@link io.github.flinkdiffusion.ops.scheduler.SamplingPlan}. The
- * moving part is one small {@link io.github.flinkdiffusion.ops.scheduler.SamplerState} per
- * trajectory: plain arrays that can be saved and restored at any step.
+ * tensor code, to an immutable {@link io.github.flinkdiffusion.ops.scheduler.SamplingPlan}. (Two
+ * classes do more after a step: RePaint puts a known part back and goes back to more noise, score
+ * models correct by the size of the output. Both are values in the plan's rows, too.) The moving
+ * part is one small {@link io.github.flinkdiffusion.ops.scheduler.SamplerState} per trajectory:
+ * plain arrays that can be saved and restored at any step.
  *
  * <pre>{@code
  * SchedulerConfig config = SchedulerConfig.parse(Files.readString(file), file.toString());

@@ -24,6 +24,7 @@ import java.util.stream.StreamSupport;
 record ReferenceCase(String scheduler, JsonNode json) {
 
   private static final int SIZE = 32;
+  private static final int PLANE = 16;
   private static final int NOISE_SEED = 7;
   private static final int STEP_SEED = 11;
 
@@ -114,7 +115,10 @@ record ReferenceCase(String scheduler, JsonNode json) {
         doubles(options.path("timesteps")),
         doubles(options.path("sigmas")),
         null,
-        1);
+        1,
+        new Jumps(
+            options.path("jump_length").asInt(Jumps.DEFAULT.length()),
+            options.path("jump_n_sample").asInt(Jumps.DEFAULT.samples())));
   }
 
   private static List<Double> doubles(JsonNode list) {
@@ -122,7 +126,23 @@ record ReferenceCase(String scheduler, JsonNode json) {
   }
 
   SamplingPlan plan() {
-    return Schedulers.plan(config(), steps(), options());
+    SamplingPlan plan = Schedulers.plan(config(), steps(), options());
+    if (!plan.needsKnownPart()) {
+      return plan;
+    }
+    float[] mask = new float[PLANE];
+    for (int i = 0; i < PLANE; i++) {
+      mask[i] = i % 3 == 0 ? 1 : 0;
+    }
+    return plan.keeping(image(), mask);
+  }
+
+  private static float[] image() {
+    float[] image = new float[SIZE];
+    for (int i = 0; i < SIZE; i++) {
+      image[i] = (float) (-1 + 2.0 * i / (SIZE - 1));
+    }
+    return image;
   }
 
   double initNoiseSigma() {
@@ -173,26 +193,22 @@ record ReferenceCase(String scheduler, JsonNode json) {
     if (options().skippedSteps() == 0) {
       return SamplerState.start(plan, noise);
     }
-    float[] image = new float[SIZE];
-    for (int i = 0; i < SIZE; i++) {
-      image[i] = (float) (-1 + 2.0 * i / (SIZE - 1));
-    }
-    return SamplerState.startFrom(plan, image, noise);
+    return SamplerState.startFrom(plan, image(), noise);
   }
 
   /** The toy network. */
   float[] output(float[] input, double timestep) {
     boolean learnedVariance = json.get("options").has("learned");
     boolean linear = json.get("model").asText().equals("linear");
+    boolean score = scheduler.equals("ScoreSdeVeScheduler");
+    double unit = score ? Math.sqrt(timestep * timestep + 1) : 1;
     double t = Math.abs(timestep);
     float[] output = new float[learnedVariance ? 2 * input.length : input.length];
     for (int i = 0; i < input.length; i++) {
-      double x = input[i];
-      output[i] =
-          (float)
-              (linear
-                  ? x * (t / (t + 1))
-                  : 0.6 * Math.tanh(x) + 0.2 * Math.cos(x + 0.01 * timestep));
+      double x = input[i] / unit;
+      double made =
+          linear ? x * (t / (t + 1)) : 0.6 * Math.tanh(x) + 0.2 * Math.cos(x + 0.01 * timestep);
+      output[i] = (float) (score ? -(x + 0.3 * made) / unit : made);
       if (learnedVariance) {
         output[input.length + i] = (float) (0.5 + 0.4 * Math.sin(3 * x));
       }

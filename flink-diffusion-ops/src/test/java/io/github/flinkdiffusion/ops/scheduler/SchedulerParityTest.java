@@ -27,7 +27,7 @@ class SchedulerParityTest {
   private static final double USUAL_TOLERANCE = 1e-5;
 
   /** Classes times prediction types times spacings. */
-  private static final int COMBINATIONS = 155;
+  private static final int COMBINATIONS = 163;
 
   static Stream<ReferenceCase> sampled() {
     return Schedulers.supported().stream().flatMap(ReferenceCase::sampled);

@@ -73,7 +73,8 @@ class SchedulersTest {
   @ParameterizedTest
   @MethodSource("classes")
   void everyClassPlansOneStepAndItsMost(String className) {
-    SchedulerConfig config = config(className).with("skip_prk_steps", true);
+    SchedulerConfig config =
+        config(className).with("skip_prk_steps", true).with("num_train_timesteps", 1000);
     assertThatCode(() -> Schedulers.plan(config, 1)).doesNotThrowAnyException();
     assertThatThrownBy(() -> Schedulers.plan(config, 0))
         .isInstanceOf(SchedulerException.class)
