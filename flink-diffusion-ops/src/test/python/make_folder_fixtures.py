@@ -72,6 +72,13 @@ def cases():
         made.images["image"] = {**IMAGE, "width": 23, "height": 17}
         yield name, made
 
+    # Of listed timesteps the strength leaves out the first, in latent consistency models, too.
+    for strength in (0.6, 1.0):
+        name, made = folder(f"listed timesteps of a latent consistency model, strength {strength}", "LatentConsistencyModelImg2ImgPipeline")
+        made.arguments.pop("num_inference_steps")
+        made.arguments.update(timesteps=[899, 499, 19], strength=strength)
+        yield name, made
+
     # Texts.
     for prompt in ("", " ", "\n"):
         name, made = folder("prompt " + repr(prompt))

@@ -31,15 +31,19 @@ LONE_VARIANT = "Weights that exist as one variant alone, which is not asked for"
 # Why diffusers refuses what we take, by its own words, and the row that says so.
 REFUSED_THERE = {
     r"divisible by 8": "Sides of the image, autoencoders whose factor is below 8",
-    r"no attribute 'init_noise_sigma'": "`FlowMatchEulerDiscreteScheduler` in a pipeline of Stable Diffusion",
+    r"'FlowMatch.*' object has no attribute '(init_noise_sigma|add_noise)'": "`FlowMatchEulerDiscreteScheduler` in a pipeline of Stable Diffusion",
     r"expected shape .*but got torch.Size\(\[\d+, \d+, 1, 1\]\)": "Attention of autoencoders and pixel networks stored as 1x1 convolutions",
     r"'<' not supported between instances of 'list' and 'int'": "`sample_size` as a list in SDXL, image variation and latent consistency models",
+    r"should have either 4 or 9 input channels": "Inpainting, autoencoders of other than 4 latent channels",
     r"'NoneType' object has no attribute 'parameters'": "x4 upscaler, an autoencoder without `post_quant_conv`",
 }
 NOT_FINITE_THERE = {
     "KDPM2AncestralDiscreteScheduler": "`KDPM2AncestralDiscreteScheduler`, steps from a sigma more than about a thousand times the next one (cosine betas; few steps)",
     "UniPCMultistepScheduler": "`UniPCMultistepScheduler`, `solver_type` = `bh1`, `final_sigmas_type` = `zero`",
 }
+NO_NOISE_LEVEL = "x4 upscaler, a UNet without `num_class_embeds`"
+SIZE_OF_IMAGE = "Inpainting without width and height"
+TIE = "`VQModel`, two codes as near as float32 can tell"
 NO_SIGNAL_LATER = "`rescale_betas_zero_snr` with epsilon prediction, image to image"
 SHIFT_ALONE = "Marigold, `shift_invariant` without `scale_invariant`"
 NO_SIGNAL = "`rescale_betas_zero_snr` with epsilon prediction and `clip_sample` or `thresholding`"
@@ -51,14 +55,19 @@ def listed(folder, case):
     name, scheduler = folder.schedulers["scheduler"]
     rows = []
     if unet.get("time_cond_proj_dim"):
-        rows += [EMBEDDED_GUIDANCE] * (not {"negative_prompt", "guidance_rescale"}.isdisjoint(arguments))
+        rows += [EMBEDDED_GUIDANCE] * (any(name.startswith("negative_") or name == "guidance_rescale" for name in arguments))
         rows += [IGNORED_GUIDANCE] * (kind_of(folder.pipeline) in ("instruct", "upscale", "variation", "marigold"))
     if scheduler.get("rescale_betas_zero_snr") and (scheduler.get("clip_sample", name in ("DDIMScheduler", "LCMScheduler")) or scheduler.get("thresholding")):
         rows.append(NO_SIGNAL)
     elif scheduler.get("rescale_betas_zero_snr") and scheduler.get("prediction_type", "epsilon") == "epsilon" and "strength" in arguments:
         rows.append(NO_SIGNAL_LATER)
+    if kind_of(folder.pipeline) == "upscale" and not unet.get("num_class_embeds"):
+        rows.append(NO_NOISE_LEVEL)
+    if "mask_image" in folder.images and "width" not in arguments:
+        rows.append(SIZE_OF_IMAGE)
     if folder.index.get("shift_invariant", True) and not folder.index.get("scale_invariant", True):
         rows.append(SHIFT_ALONE)
+    rows += [TIE] * any("tie" in expected for expected in case.json["expected"])
     for expected in case.json["expected"]:
         refused = expected.get("refused", "")
         rows += [row for words, row in REFUSED_THERE.items() if re.search(words, refused)]

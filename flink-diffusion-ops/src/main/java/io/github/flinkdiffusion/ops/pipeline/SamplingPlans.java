@@ -174,14 +174,19 @@ final class SamplingPlans {
 
   /**
    * The plan for image to image of latent consistency models: all steps are made, spread over the
-   * part of the distilled schedule that the strength leaves.
+   * part of the distilled schedule that the strength leaves. Of timesteps that the request lists,
+   * the first are left out, as elsewhere.
    *
    * @throws InvalidRequestException naming what is not supported and what is
    */
   SamplingPlan planOfStrength(GenerationRequest request) {
-    double strength = request.get(Parameters.STRENGTH);
-    return plan(
-        request, options(request.arguments()).withStrength(strength), SchedulerCorrections.NONE);
+    SamplingOptions options = options(request.arguments());
+    return options.timesteps().isEmpty()
+        ? plan(
+            request,
+            options.withStrength(request.get(Parameters.STRENGTH)),
+            SchedulerCorrections.NONE)
+        : planFromImage(request, SchedulerCorrections.NONE);
   }
 
   /**
