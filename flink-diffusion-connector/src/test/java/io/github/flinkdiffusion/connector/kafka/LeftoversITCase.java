@@ -1,11 +1,13 @@
 package io.github.flinkdiffusion.connector.kafka;
 
 import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assertions.assertThatThrownBy;
 import static org.awaitility.Awaitility.await;
 
 import com.sun.management.UnixOperatingSystemMXBean;
 import io.github.flinkdiffusion.connector.event.EventCodec;
 import io.github.flinkdiffusion.connector.event.PromptEvent;
+import io.github.flinkdiffusion.connector.kafka.internal.VerifyingKafkaSink;
 import io.github.flinkdiffusion.embedded.EmbeddedKafka;
 import java.lang.management.ManagementFactory;
 import java.time.Duration;
@@ -16,9 +18,14 @@ import java.util.Properties;
 import org.apache.avro.specific.SpecificRecord;
 import org.apache.flink.api.common.JobStatus;
 import org.apache.flink.api.common.eventtime.WatermarkStrategy;
+import org.apache.flink.api.common.serialization.SimpleStringSchema;
 import org.apache.flink.configuration.CheckpointingOptions;
 import org.apache.flink.configuration.Configuration;
 import org.apache.flink.configuration.RestartStrategyOptions;
+import org.apache.flink.connector.base.DeliveryGuarantee;
+import org.apache.flink.connector.kafka.sink.KafkaRecordSerializationSchema;
+import org.apache.flink.connector.kafka.sink.KafkaSink;
+import org.apache.flink.connector.kafka.sink.TransactionNamingStrategy;
 import org.apache.flink.core.execution.JobClient;
 import org.apache.flink.runtime.testutils.MiniClusterResourceConfiguration;
 import org.apache.flink.streaming.api.environment.StreamExecutionEnvironment;
@@ -33,6 +40,8 @@ import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.BeforeAll;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.extension.RegisterExtension;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.CsvSource;
 
 /** What a job leaves behind: nothing in the process, and nothing open in Kafka for long. */
 class LeftoversITCase {
@@ -145,6 +154,51 @@ class LeftoversITCase {
               assertThat(threadsOfKafkaClients()).isEqualTo(threadsThen);
               assertThat(openFiles()).isLessThanOrEqualTo(filesThen + FILES_OF_THE_BROKER);
             });
+  }
+
+  /** The broker is asked for transactions first, then the producer registers with it. */
+  @ParameterizedTest
+  @CsvSource(
+      delimiter = '|',
+      textBlock =
+          """
+          bootstrap.servers      | 127.0.0.1:1 | Timed out
+          transaction.timeout.ms | 2000000000  | transaction timeout is larger
+          """)
+  void aWriterThatCannotBeOpenedLeavesNoThreadBehind(String key, String value, String why)
+      throws Exception {
+    String topic = "never-written-" + key;
+    kafka.createTopics(1, topic);
+    Properties client = new Properties();
+    client.setProperty("bootstrap.servers", kafka.bootstrapServers());
+    client.setProperty("default.api.timeout.ms", "400");
+    client.setProperty("request.timeout.ms", "300");
+    client.setProperty("max.block.ms", "400");
+    client.setProperty(key, value);
+    StreamExecutionEnvironment env = environment();
+    env.fromData("a")
+        .sinkTo(
+            new VerifyingKafkaSink<>(
+                "The sink",
+                KafkaSink.<String>builder()
+                    .setBootstrapServers(client.getProperty("bootstrap.servers"))
+                    .setKafkaProducerConfig(client)
+                    .setTransactionalIdPrefix("never-opened")
+                    .setTransactionNamingStrategy(TransactionNamingStrategy.POOLING)
+                    .setDeliveryGuarantee(DeliveryGuarantee.EXACTLY_ONCE)
+                    .setRecordSerializer(
+                        KafkaRecordSerializationSchema.<String>builder()
+                            .setTopic(topic)
+                            .setValueSerializationSchema(new SimpleStringSchema())
+                            .build())
+                    .build(),
+                client,
+                false));
+    assertThatThrownBy(() -> env.execute("never opened")).hasStackTraceContaining(why);
+
+    await("clients close")
+        .atMost(PATIENCE)
+        .untilAsserted(() -> assertThat(threadsOfKafkaClients()).isZero());
   }
 
   @Test

@@ -62,13 +62,25 @@ public final class VerifyingKafkaSink<T>
 
   @Override
   public SinkWriter<T> createWriter(WriterInitContext context) throws IOException {
-    return new ClosingWriter<>(sink.createWriter(context));
+    WriterInMaking making = new WriterInMaking(context);
+    try {
+      return new ClosingWriter<>(sink.createWriter(making.context()));
+    } catch (RuntimeException | Error e) {
+      making.closeClients();
+      throw e;
+    }
   }
 
   @Override
   public StatefulSinkWriter<T, KafkaWriterState> restoreWriter(
       WriterInitContext context, Collection<KafkaWriterState> state) throws IOException {
-    return new ClosingWriter<>(sink.restoreWriter(context, state));
+    WriterInMaking making = new WriterInMaking(context);
+    try {
+      return new ClosingWriter<>(sink.restoreWriter(making.context(), state));
+    } catch (RuntimeException | Error e) {
+      making.closeClients();
+      throw e;
+    }
   }
 
   @Override
