@@ -134,11 +134,20 @@ final class TiffDirectory {
     return entries;
   }
 
-  static byte[] bytes(SeekableByteChannel channel, long at, int length) throws IOException {
-    if (at < 0 || at > channel.size() - length) {
+  private static byte[] bytes(SeekableByteChannel channel, long at, int length) throws IOException {
+    return bytes(channel, channel.size(), at, length);
+  }
+
+  /**
+   * @param size of the file, as it was when it was opened: one that a failing disk tells of later
+   *     may be wrong, and would make a truncated file of a good one
+   */
+  static byte[] bytes(SeekableByteChannel channel, long size, long at, int length)
+      throws IOException {
+    if (at < 0 || at > size - length) {
       throw new ImageException(
           "Truncated TIFF file: %d bytes at %s are needed, but it ends at %d"
-              .formatted(length, Long.toUnsignedString(at), channel.size()));
+              .formatted(length, Long.toUnsignedString(at), size));
     }
     ByteBuffer buffer = ByteBuffer.allocate(length);
     channel.position(at);

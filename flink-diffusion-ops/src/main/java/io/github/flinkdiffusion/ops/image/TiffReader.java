@@ -260,6 +260,7 @@ public final class TiffReader implements AutoCloseable {
 
   /** Where pixels are and what their numbers mean, each claim of the header checked. */
   private static final class Layout {
+    private final long fileBytes;
     final int width;
     final int height;
     final int samples;
@@ -290,6 +291,7 @@ public final class TiffReader implements AutoCloseable {
     private final ValueRange range;
 
     Layout(TiffDirectory directory, long fileBytes, ImageLimits limits) throws IOException {
+      this.fileBytes = fileBytes;
       order = directory.order();
       width = directory.integer(Tiff.WIDTH, 0);
       height = directory.integer(Tiff.HEIGHT, 0);
@@ -503,7 +505,8 @@ public final class TiffReader implements AutoCloseable {
             "Damaged TIFF file: a block of %d bytes".formatted(lengths[index]));
       }
       byte[] packed =
-          TiffDirectory.bytes(channel, offsets[index] + skipped, (int) Math.min(length, most));
+          TiffDirectory.bytes(
+              channel, fileBytes, offsets[index] + skipped, (int) Math.min(length, most));
       byte[] block = TiffBlocks.unpacked(compression, packed, size);
       if (bits >= 8) {
         TiffBlocks.unpredict(predictor, block, rowBytes, samplesPerPlane, bits / 8, order);

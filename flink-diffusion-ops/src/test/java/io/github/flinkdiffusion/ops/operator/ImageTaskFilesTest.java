@@ -7,6 +7,7 @@ import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.tuple;
 import static org.junit.jupiter.api.Assumptions.assumeTrue;
 
+import com.sun.jna.NativeLibrary;
 import io.github.flinkdiffusion.connector.event.FailureEvent;
 import io.github.flinkdiffusion.connector.event.FailureReason;
 import io.github.flinkdiffusion.connector.event.ImageEvent;
@@ -21,6 +22,7 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.Set;
 import java.util.stream.Stream;
 import org.apache.flink.configuration.MemorySize;
 import org.junit.jupiter.api.BeforeEach;
@@ -150,6 +152,74 @@ class ImageTaskFilesTest {
       subtask.settle();
       assertAnswered(subtask, "b", "a");
       assertAllMemoryIsGivenBack();
+    }
+  }
+
+  /** The kernel's own errors: the open file's descriptor becomes one that reads fail on. */
+  @Test
+  @EnabledOnOs(OS.LINUX)
+  void aTaskWhoseOpenTiffGivesReadErrorsHalfwayIsAnsweredLater() throws Exception {
+    Raster large = image(640, 640);
+    byte[] tiles = Images.write(large, "image/tiff");
+    Path file = Files.write(images.resolve("a.tif"), tiles).toRealPath();
+    ImageTaskEvent asked =
+        task("a", large, "image/tiff")
+            .setImage(
+                Payloads.stored(
+                    new PayloadReference(
+                        "file:" + images + "/a.tif", Payloads.sha256(tiles), (long) tiles.length),
+                    ""))
+            .build();
+    int erroneous = libc("open", "/proc/self/mem", 0); // nothing is at address 0
+    int good = libc("open", file.toString(), 0);
+    try (ImageSubtask subtask =
+        open(ImageTaskOptions.TILE_SIZE, 128, ImageTaskOptions.PARTS_IN_FLIGHT, 2)) {
+      subtask.task(asked);
+      while (subtask.meters().tiles.getCount() == 0) {
+        assertThat(subtask.progress()).as("its first tiles are made").isTrue();
+      }
+      int open = descriptorOtherThan(Set.of(good, erroneous), file);
+      assertThat(libc("dup2", erroneous, open)).isEqualTo(open);
+      subtask.task(task("b", raster, "image/tiff").build());
+      subtask.settle();
+      assertThat(subtask.failures()).isEmpty();
+      assertThat(subtask.images()).noneMatch(image -> image.getId().equals("a"));
+
+      assertThat(libc("dup2", good, open)).isEqualTo(open);
+      subtask.harness.setProcessingTime(1_000);
+      subtask.settle();
+      assertThat(subtask.failures()).isEmpty();
+      assertThat(subtask.images())
+          .extracting(ImageEvent::getId)
+          .containsExactlyInAnyOrder("a", "b");
+      assertAllMemoryIsGivenBack();
+    } finally {
+      libc("close", erroneous);
+      libc("close", good);
+    }
+  }
+
+  private static int libc(String function, Object... arguments) {
+    return NativeLibrary.getProcess().getFunction(function).invokeInt(arguments);
+  }
+
+  private static int descriptorOtherThan(Set<Integer> own, Path file) throws Exception {
+    try (Stream<Path> all = Files.list(Path.of("/proc/self/fd"))) {
+      List<Integer> found =
+          all.filter(link -> leadsTo(link, file))
+              .map(link -> Integer.parseInt(link.getFileName().toString()))
+              .filter(number -> !own.contains(number))
+              .toList();
+      assertThat(found).as("%s is open", file).hasSize(1);
+      return found.get(0);
+    }
+  }
+
+  private static boolean leadsTo(Path link, Path file) {
+    try {
+      return Files.readSymbolicLink(link).equals(file);
+    } catch (IOException closedMeanwhile) {
+      return false;
     }
   }
 
