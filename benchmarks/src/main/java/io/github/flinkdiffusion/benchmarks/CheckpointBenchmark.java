@@ -89,7 +89,8 @@ final class CheckpointBenchmark extends BenchmarkCommand {
             history; what waits behind them is a request of a few hundred bytes. The synchronous part is that of the
             slowest subtask. *Steps redone*: %d requests of %d steps, of which
             two calls' worth are in flight, a checkpoint when %.0f %% of all steps are made
-            and a device that breaks at %.0f %%. *The first new step* is the first that no attempt had made before: until then the
+            and a device that breaks at %.0f %%, so that the steps between the two
+            have to be redone whoever computes. *The first new step* is the first that no attempt had made before: until then the
             model is loaded again and lost steps are made again. The peer is an asynchronous function that hands each request to the
             same engine.
             """
