@@ -11,6 +11,7 @@ os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
 import diffusers  # noqa: E402
 import transformers  # noqa: E402
 
+import block_fixtures  # noqa: E402
 import dense_fixtures  # noqa: E402
 import network_fixtures  # noqa: E402
 import pipeline_fixtures  # noqa: E402
@@ -38,6 +39,7 @@ def main():
     runs += dense_fixtures.make(FIXTURES, arguments.report)
     write_json(FIXTURES / "pipelines.json", {"textToImage": ["tiny-sd1/golden/cases.json", "tiny-sd2/golden/cases.json"], "runs": runs})
     write_json(FIXTURES / "networks-family.json", {"networks": networks})
+    block_fixtures.make(FIXTURES, arguments.report)
     size = sum(path.stat().st_size for path in FIXTURES.rglob("*") if path.is_file())
     print(f"{size / 1e6:.1f} MB in {time.time() - start:.0f} s")
 

@@ -60,6 +60,22 @@ LEVELS = [
     (["DownBlock2D", "CrossAttnDownBlock2D"], ["CrossAttnUpBlock2D", "UpBlock2D"]),
     (["DownBlock2D", "DownBlock2D"], ["UpBlock2D", "UpBlock2D"]),
 ]
+# Levels of the blocks of Kandinsky and DeepFloyd IF, alone and among others, and keys that mean something to them.
+BLOCK_LEVELS = [
+    (["ResnetDownsampleBlock2D", "SimpleCrossAttnDownBlock2D"], ["SimpleCrossAttnUpBlock2D", "ResnetUpsampleBlock2D"]),
+    (["SimpleCrossAttnDownBlock2D", "SimpleCrossAttnDownBlock2D"], ["SimpleCrossAttnUpBlock2D", "SimpleCrossAttnUpBlock2D"]),
+    (["SimpleCrossAttnDownBlock2D", "CrossAttnDownBlock2D"], ["UpBlock2D", "SimpleCrossAttnUpBlock2D"]),
+    (["UNetResDownBlock2D", "ResnetDownsampleBlock2D"], ["ResnetUpsampleBlock2D", "CrossAttnUpBlock2D"]),
+]
+BLOCK_KEYS = {
+    "addition_embed_type": ["text"],
+    "attention_head_dim": [2, 4, 8, [2, 4], [8, 4]],
+    "mid_block_only_cross_attention": [None, True, False],
+    "mid_block_type": ["UNetMidBlock2DSimpleCrossAttn"],
+    "resnet_out_scale_factor": [1.4142, 2],
+    "resnet_skip_time_act": [True],
+    "time_embedding_type": ["fourier"],
+}
 UNET2D = {
     "act_fn": ["silu", "silu", "gelu", "relu", "mish", ABSENT],
     "add_attention": [True, False, ABSENT],
@@ -156,8 +172,27 @@ SCHEDULERS = [
 ]
 
 
-def draw(pipeline, seed, number):
-    rng = random.Random(f"{seed}/{pipeline}/{number}")
+def other_blocks(rng, config):
+    """Puts other blocks into a UNet, and what stands with them."""
+    second_text = config.get("addition_embed_type") == "text_time"
+    config["down_block_types"], config["up_block_types"] = rng.choice(BLOCK_LEVELS)
+    if rng.random() < 0.8:
+        config["norm_num_groups"] = rng.choice([2, 4, 8])
+        config["attention_head_dim"] = rng.choice([2, 4])
+    change(rng, config, {key: values for key, values in BLOCK_KEYS.items() if key != "addition_embed_type" or not second_text}, 0.5)
+    config["addition_embed_type_num_heads"] = rng.choice([2, 4])
+    kind = rng.random()
+    if kind < 0.3:
+        # Groups of 32 are normed.
+        config["encoder_hid_dim"], config["cross_attention_dim"] = config["cross_attention_dim"], 32
+        config["cross_attention_norm"] = "group_norm"
+    elif kind < 0.5 and not second_text:
+        config["block_out_channels"] = [config["cross_attention_dim"]] * 2
+        config["cross_attention_norm"] = "layer_norm"
+
+
+def draw(pipeline, seed, number, blocks=False):
+    rng = random.Random(f"{seed}/{pipeline}/{number}" + ("/blocks" if blocks else ""))
     folder = Folder(pipeline)
     for component, entry in folder.networks.items():
         values, levels = DRAWN[entry[1]]
@@ -166,6 +201,8 @@ def draw(pipeline, seed, number):
             entry[2]["down_block_types"], entry[2]["up_block_types"] = rng.choice(levels)
         if "block_out_channels" in entry[2] and rng.random() < 0.3:
             entry[2]["block_out_channels"] = rng.choice([[8, 8], [16, 16], [16, 8], [8, 24]])
+        if blocks and entry[1] == "UNet2DConditionModel":
+            other_blocks(rng, entry[2])
     kind = kind_of(pipeline)
     if kind not in ("consistency", "pixels", "marigold"):
         # docs/DIFFERENCES.md says why: DiT with a scheduler that scales its input, and noise of torch's global generator.
@@ -184,9 +221,9 @@ def draw(pipeline, seed, number):
     return folder, case
 
 
-def cases(pipeline, seed, count, seeds):
+def cases(pipeline, seed, count, seeds, blocks=False):
     for number in range(count):
-        folder, case = draw(pipeline, seed, number)
+        folder, case = draw(pipeline, seed, number, blocks)
         yield listed(folder, case.expect(tuple(range(seeds))))
 
 
@@ -197,6 +234,7 @@ def main():
     parser.add_argument("--count", type=int, default=60)
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--classes", default=",".join(CLASSES))
+    parser.add_argument("--blocks", action="store_true", help="UNets of other blocks than Stable Diffusion's")
     parser.add_argument("--fixture", action="store_true")
     options = parser.parse_args()
     configure()
@@ -219,7 +257,7 @@ def main():
         return
     options.out.mkdir(parents=True, exist_ok=True)
     for pipeline in options.classes.split(","):
-        began, made = time.time(), list(cases(pipeline, options.seed, options.count, options.seeds))
+        began, made = time.time(), list(cases(pipeline, options.seed, options.count, options.seeds, options.blocks))
         pack(made, options.out / f"{pipeline}.json.gz")
         refused = sum("refused" in case.json["expected"][0] for case in made)
         print(f"{pipeline:45} {len(made)} folders, {refused} refused, {time.time() - began:.0f} s", flush=True)

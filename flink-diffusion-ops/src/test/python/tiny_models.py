@@ -70,7 +70,9 @@ def vision_encoder(seed, act="quick_gelu", projection=32):
 
 def conditions(config, rows, generator):
     """Random values for everything that this UNet can be conditioned on."""
-    given = {"encoder_hidden_states": torch.randn(rows, 77, config.encoder_hid_dim or config.cross_attention_dim, generator=generator)}
+    given = {}
+    if config.encoder_hid_dim_type != "image_proj":
+        given["encoder_hidden_states"] = torch.randn(rows, 77, config.encoder_hid_dim or config.cross_attention_dim, generator=generator)
     if config.num_class_embeds is not None:
         given["class_labels"] = torch.arange(rows) * 7 + 13
     elif config.class_embed_type == "timestep":
@@ -85,13 +87,32 @@ def conditions(config, rows, generator):
         pooled = config.projection_class_embeddings_input_dim - 6 * config.addition_time_embed_dim
         given["text_embeds"] = torch.randn(rows, pooled, generator=generator)
         given["time_ids"] = torch.tensor([[64.0, 96.0, 0.0, 8.0, 64.0, 64.0], [1024.0, 768.0, 5.0, 0.0, 1024.0, 1024.0]]).repeat(rows, 1)[:rows]
+    elif config.addition_embed_type == "text_image":
+        given["text_embeds"] = torch.randn(rows, config.cross_attention_dim, generator=generator)
+        given["image_embeds"] = torch.randn(rows, config.cross_attention_dim, generator=generator)
+    elif config.addition_embed_type in ("image", "image_hint"):
+        given["image_embeds"] = torch.randn(rows, config.encoder_hid_dim, generator=generator)
     return given
+
+
+def channels_of(config):
+    """Channels of the sample: a hint becomes the other four."""
+    return config.in_channels - (4 if config.addition_embed_type == "image_hint" else 0)
+
+
+def with_hint(config, sample, given, generator):
+    """The conditions, and a hint of the sample's size where the network takes one."""
+    if config.addition_embed_type != "image_hint":
+        return given
+    rows, _, height, width = sample.shape
+    return {**given, "hint": torch.rand(rows, 3, 8 * height, 8 * width, generator=generator)}
 
 
 def call_unet(model, sample, timestep, given):
     """Calls a UNet2DConditionModel with the flat arguments of ``conditions``."""
     given = dict(given)
-    added = {key: given.pop(key) for key in ("text_embeds", "time_ids") if key in given}
+    added = {key: given.pop(key) for key in ("text_embeds", "time_ids", "image_embeds", "hint") if key in given}
+    given.setdefault("encoder_hidden_states", None)
     return model(sample, timestep, added_cond_kwargs=added or None, **given).sample
 
 
@@ -113,8 +134,8 @@ def unet(seed, deviation=0.7, **config):
     def prediction(model):
         generator = seeded(92)
         given = conditions(model.config, 4, generator)
-        sample = torch.randn(4, model.config.in_channels, 8, 8, generator=generator)
-        return call_unet(model, sample, torch.tensor([1, 250, 500, 981]), given)
+        sample = torch.randn(4, channels_of(model.config), 8, 8, generator=generator)
+        return call_unet(model, sample, torch.tensor([1, 250, 500, 981]), with_hint(model.config, sample, given, generator))
 
     return finish(UNet2DConditionModel(**options), seed, prediction, deviation)
 

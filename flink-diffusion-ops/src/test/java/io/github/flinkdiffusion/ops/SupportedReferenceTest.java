@@ -260,7 +260,7 @@ class SupportedReferenceTest {
   /** All configs that the fixtures have, by class. */
   private static SortedMap<String, List<Config>> configs() throws IOException {
     SortedMap<String, List<Config>> configs = new TreeMap<>();
-    for (String manifest : List.of("networks.json", "networks-family.json")) {
+    for (String manifest : List.of("networks.json", "networks-family.json", "networks-blocks.json")) {
       for (JsonNode network : JSON.readTree(MODELS.resolve(manifest).toFile()).get("networks")) {
         configs
             .computeIfAbsent(network.get("class").asText(), name -> new ArrayList<>())

@@ -229,6 +229,10 @@ public final class Method {
     return node(Op.MEAN, inputs(x));
   }
 
+  public Value meanAlong(Value x, int dimension) {
+    return node(Op.MEAN_ALONG, inputs(x), dimension);
+  }
+
   public Value meanSquaredError(Value x, Value target) {
     return node(Op.MEAN_SQUARED_ERROR, inputs(x, target));
   }

@@ -90,6 +90,8 @@ public enum Op {
   CAST_AS,
   /** x in float32. */
   TO_FLOAT,
+  /** Mean along a dimension, which keeps size one. Attributes: dimension. */
+  MEAN_ALONG,
   /** Mean over all elements: a scalar. */
   MEAN,
   /** Inputs: x, target. Mean of squared differences: a scalar. */

@@ -5,6 +5,7 @@ import io.github.flinkdiffusion.ops.graph.Value;
 import io.github.flinkdiffusion.ops.weights.Config;
 import java.util.List;
 import java.util.Locale;
+import java.util.function.UnaryOperator;
 
 /**
  * What a UNet adds to its time embedding for a class label ({@code class_embed_type}, {@code
@@ -75,7 +76,7 @@ public record ClassEmbedding(Kind kind, int size) {
       case TIMESTEP ->
           TimestepEmbedding.project(
               at,
-              m.castAs(time.sinusoidal(labels), dtype),
+              m.castAs(time.projection().apply(labels), dtype),
               time.inputSize(),
               time.size(),
               activation);
@@ -95,17 +96,9 @@ public record ClassEmbedding(Kind kind, int size) {
   /**
    * How a network embeds timesteps.
    *
-   * @param root the network's scope
-   * @param inputSize of the sinusoidal embedding
+   * @param inputSize of {@code projection}'s result
    * @param size of the time embedding
-   * @param flipSinToCos {@code flip_sin_to_cos}
-   * @param frequencyShift {@code freq_shift}
+   * @param projection from timesteps [N] to [N,inputSize], in float32
    */
-  record TimeInput(
-      Scope root, int inputSize, int size, boolean flipSinToCos, double frequencyShift) {
-    Value sinusoidal(Value timesteps) {
-      return TimestepEmbedding.sinusoidal(
-          root, "time_frequencies", timesteps, inputSize, flipSinToCos, frequencyShift);
-    }
-  }
+  record TimeInput(int inputSize, int size, UnaryOperator<Value> projection) {}
 }

@@ -41,7 +41,22 @@ final class ConfigValues {
 
   static List<String> blockTypes(
       Config config, String key, List<String> defaults, List<String> supported) {
-    List<String> types = config.strings(key, defaults);
+    return blockTypes(config, key, defaults, supported, "");
+  }
+
+  /**
+   * @param meaningless what may stand before a name
+   */
+  static List<String> blockTypes(
+      Config config,
+      String key,
+      List<String> defaults,
+      List<String> supported,
+      String meaningless) {
+    List<String> types =
+        config.strings(key, defaults).stream()
+            .map(type -> type.startsWith(meaningless) ? type.substring(meaningless.length()) : type)
+            .toList();
     for (String type : types) {
       if (!supported.contains(type)) {
         throw config.unsupported(key, type, String.join(", ", supported));

@@ -15,6 +15,8 @@ import io.github.flinkdiffusion.ops.graph.Value;
  * @param activation {@code act_fn}
  * @param scaleShift the time embedding scales and shifts the second norm's output ({@code
  *     resnet_time_scale_shift}), where it is else added before that norm
+ * @param timeActivated the time embedding has had its activation already ({@code
+ *     resnet_skip_time_act})
  * @param outputScale what the sum with the shortcut is divided by
  * @param resampling what happens to height and width after the first norm
  */
@@ -26,6 +28,7 @@ record ResnetBlock(
     double epsilon,
     Activation activation,
     boolean scaleShift,
+    boolean timeActivated,
     double outputScale,
     Resampling resampling) {
 
@@ -41,7 +44,7 @@ record ResnetBlock(
   /** A block that keeps its size. */
   ResnetBlock(
       int in, int out, int timeEmbedding, int groups, double epsilon, Activation activation) {
-    this(in, out, timeEmbedding, groups, epsilon, activation, false, 1, Resampling.NONE);
+    this(in, out, timeEmbedding, groups, epsilon, activation, false, false, 1, Resampling.NONE);
   }
 
   /**
@@ -76,7 +79,8 @@ record ResnetBlock(
 
   private Value projected(Scope at, Value time, int size) {
     Method m = at.method();
-    Value projected = at.linear("time_emb_proj", activation.apply(m, time), timeEmbedding, size);
+    Value activated = timeActivated ? time : activation.apply(m, time);
+    Value projected = at.linear("time_emb_proj", activated, timeEmbedding, size);
     return m.unsqueeze(m.unsqueeze(projected, 2), 3);
   }
 

@@ -39,6 +39,25 @@ final class TimestepEmbedding {
         : m.concatenate(-1, m.sin(angle), m.cos(angle));
   }
 
+  /**
+   * Random Fourier features (Tancik et al. 2020; diffusers' GaussianFourierProjection), whose
+   * frequencies are a parameter.
+   *
+   * @param numbers float32 [N], or of any shape
+   * @param frequencies how many; the embedding is twice as large
+   * @param cosinesFirst {@code flip_sin_to_cos}
+   */
+  static Value fourier(Scope at, Value numbers, int frequencies, boolean cosinesFirst) {
+    Method m = at.method();
+    Value frequency = m.toFloat(at.parameter("weight", frequencies));
+    // In the reference's order, since a phase may be thousands of radians.
+    Value angle =
+        m.multiply(m.multiply(m.multiply(m.unsqueeze(numbers, -1), frequency), 2), Math.PI);
+    return cosinesFirst
+        ? m.concatenate(-1, m.cos(angle), m.sin(angle))
+        : m.concatenate(-1, m.sin(angle), m.cos(angle));
+  }
+
   /** linear_1, activation, linear_2: [N, in] to [N, out]. */
   static Value project(Scope at, Value embedding, int in, int out, Activation activation) {
     Value h = activation.apply(at.method(), at.linear("linear_1", embedding, in, out));

@@ -103,11 +103,20 @@ public final class UNet2D {
     int first = config.blockOutChannels().get(0);
     ClassEmbedding.TimeInput input =
         new ClassEmbedding.TimeInput(
-            at, first, config.timeEmbedding(), config.flipSinToCos(), config.frequencyShift());
+            first,
+            config.timeEmbedding(),
+            each ->
+                TimestepEmbedding.sinusoidal(
+                    at,
+                    "time_frequencies",
+                    each,
+                    first,
+                    config.flipSinToCos(),
+                    config.frequencyShift()));
     Value time =
         TimestepEmbedding.project(
             at.child("time_embedding"),
-            m.castAs(input.sinusoidal(timestep), dtype),
+            m.castAs(input.projection().apply(timestep), dtype),
             first,
             config.timeEmbedding(),
             Activation.SILU);
@@ -162,6 +171,7 @@ public final class UNet2D {
         config.epsilon(),
         config.activation(),
         config.timeScaleShift(),
+        false,
         outputScale,
         resampling);
   }

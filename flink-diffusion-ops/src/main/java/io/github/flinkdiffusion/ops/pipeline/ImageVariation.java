@@ -28,6 +28,10 @@ final class ImageVariation implements Task {
   private final Denoiser denoiser;
   private final Autoencoder autoencoder;
 
+  /** What an image's sides are multiples of. */
+  private final int sideFactor;
+
+
   private ImageVariation(Components components) {
     this.components = components;
     this.plans = SamplingPlans.open(components);
@@ -53,6 +57,7 @@ final class ImageVariation implements Task {
     UNetConditions.channels(config, unet, autoencoder, 0);
     SampleSize size = SampleSize.corrected(config, 64);
     int factor = autoencoder.format().scaleFactor();
+    this.sideFactor = factor * unet.sideMultiple();
     this.signature =
         Signature.of("StableDiffusionImageVariationPipeline")
             .required(Parameters.IMAGE)
@@ -76,7 +81,7 @@ final class ImageVariation implements Task {
 
   @Override
   public GenerationRequest check(GenerationRequest request) {
-    Sides.checkPicture(request, autoencoder.format().scaleFactor());
+    Sides.checkPicture(request, sideFactor);
     return request;
   }
 

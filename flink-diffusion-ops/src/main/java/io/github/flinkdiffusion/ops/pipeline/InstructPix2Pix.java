@@ -27,6 +27,10 @@ final class InstructPix2Pix implements Task {
   private final PromptEncoder prompts;
   private final Denoiser denoiser;
   private final Autoencoder autoencoder;
+
+  /** What an image's sides are multiples of. */
+  private final int sideFactor;
+
   private final Tiling tiling;
   private final InstructedResult result;
 
@@ -43,6 +47,7 @@ final class InstructPix2Pix implements Task {
     this.autoencoder = Autoencoder.open(components);
     UNetConditions.channels(config, unet, autoencoder, autoencoder.format().latentChannels());
     int factor = autoencoder.format().scaleFactor();
+    this.sideFactor = factor * unet.sideMultiple();
     this.tiling = Tiling.of(1, factor, factor * SampleSize.of(config, 64).smallerSide());
     this.result = InstructedResult.of(components.folder().config());
     this.signature =
@@ -92,7 +97,7 @@ final class InstructPix2Pix implements Task {
   @Override
   public GenerationRequest check(GenerationRequest request) {
     result.check(request);
-    Sides.checkPicture(request, autoencoder.format().scaleFactor());
+    Sides.checkPicture(request, sideFactor);
     Raster image = request.get(Parameters.IMAGE);
     Sides.checkChannels(Parameters.IMAGE, image, autoencoder.format().inChannels());
     Sides.checkWholeSize(request, autoencoder.format().scaleFactor());

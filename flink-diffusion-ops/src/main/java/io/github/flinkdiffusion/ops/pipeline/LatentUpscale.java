@@ -59,6 +59,7 @@ final class LatentUpscale implements Task {
     }
     this.prompts = PromptEncoder.open(components);
     UNetConditions.fits(config, unet, prompts);
+    UNetConditions.anySide(config, unet);
     this.denoiser =
         Denoiser.of(
             components.load("unet", new UNet2DCondition(unet).graph()),

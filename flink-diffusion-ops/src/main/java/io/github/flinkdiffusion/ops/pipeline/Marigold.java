@@ -52,6 +52,7 @@ final class Marigold implements Task {
     Config config = components.config("unet", "UNet2DConditionModel");
     UNet2DConditionConfig unet = UNet2DConditionConfig.from(config);
     UNetConditions.textAlone(config);
+    UNetConditions.anySide(config, unet);
     this.prompts = PromptEncoder.open(components);
     UNetConditions.fits(config, unet, prompts);
     this.denoiser =

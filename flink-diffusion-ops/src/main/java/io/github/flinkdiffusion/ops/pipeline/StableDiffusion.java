@@ -134,6 +134,9 @@ final class StableDiffusion implements Task {
   private final Autoencoder autoencoder;
   private final Tiling tiling;
 
+  /** What an image's sides are multiples of. */
+  private final int sideFactor;
+
   /** Whether the network itself takes the mask and the masked picture. */
   private final boolean knowsMask;
 
@@ -162,7 +165,8 @@ final class StableDiffusion implements Task {
         family.correctsSampleSize()
             ? SampleSize.corrected(config, family.sampleSize())
             : SampleSize.of(config, family.sampleSize());
-    this.tiling = Tiling.of(1, factor, size.smallerSide() * factor);
+    this.sideFactor = factor * unet.sideMultiple();
+    this.tiling = Tiling.of(1, sideFactor, size.smallerSide() * factor);
     long width = (long) size.width() * factor;
     long height = (long) size.height() * factor;
     this.signature =
@@ -265,7 +269,7 @@ final class StableDiffusion implements Task {
 
   @Override
   public GenerationRequest check(GenerationRequest request) {
-    Sides.checkPicture(request, autoencoder.format().scaleFactor());
+    Sides.checkPicture(request, sideFactor);
     conditioning.check(request);
     Raster image = request.get(Parameters.IMAGE);
     Raster mask = request.get(Parameters.MASK);

@@ -33,10 +33,20 @@ final class UNetConditions {
    */
   static void textAnd(Config config, List<String> known) {
     for (String key : BESIDE_TEXT) {
-      if (config.has(key) && !known.contains(key)) {
+      if (config.has(key)
+          && !known.contains(key)
+          // What that type adds comes from the text alone.
+          && !config.node().get(key).asText().equals("text")) {
         throw config.unsupported(
             key, config.node().get(key), "null in a pipeline that does not know it");
       }
+    }
+    if (config.has("encoder_hid_dim_type")
+        && !config.node().get("encoder_hid_dim_type").asText().equals("text_proj")) {
+      throw config.unsupported(
+          "encoder_hid_dim_type",
+          config.node().get("encoder_hid_dim_type"),
+          "text_proj or null in a pipeline without an image's embedding");
     }
   }
 
@@ -56,9 +66,21 @@ final class UNetConditions {
   static void fits(Config config, UNet2DConditionConfig unet, int size, String what) {
     if (unet.contextSize() != size) {
       throw config.unsupported(
-          unet.contextProjection() > 0 ? "encoder_hid_dim" : "cross_attention_dim",
+          config.has("encoder_hid_dim") ? "encoder_hid_dim" : "cross_attention_dim",
           unet.contextSize(),
           what + size);
+    }
+  }
+
+  /**
+   * @throws IllegalConfigException when the network's sample must have sides that halve evenly
+   */
+  static void anySide(Config config, UNet2DConditionConfig unet) {
+    if (unet.sideMultiple() > 1) {
+      throw config.unsupported(
+          "up_block_types",
+          config.node().get("up_block_types"),
+          "UpBlock2D and CrossAttnUpBlock2D in a pipeline whose images may have any size");
     }
   }
 

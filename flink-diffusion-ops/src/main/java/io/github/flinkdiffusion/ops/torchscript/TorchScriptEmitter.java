@@ -283,6 +283,7 @@ final class TorchScriptEmitter {
       case EXPAND_AS -> call("expand_as", in[0], in[1]);
       case CAST_AS -> call("type_as", in[0], in[1]);
       case TO_FLOAT -> call("to", in[0], FLOAT32);
+      case MEAN_ALONG -> call("mean", in[0], "[" + a.get(0) + "]", "True");
       case MEAN -> call("mean", in[0]);
       case MEAN_SQUARED_ERROR -> call("mse_loss", in[0], in[1]);
       case MEAN_ABSOLUTE_ERROR -> call("l1_loss", in[0], in[1]);

@@ -33,9 +33,14 @@ class NetworkConfigTest {
       delimiter = '|',
       value = {
         "UNet2DConditionModel | class_embed_type         | 'sinusoidal'           | timestep, projection, simple_projection, identity",
-        "UNet2DConditionModel | addition_embed_type      | 'image'                | text_time",
+        "UNet2DConditionModel | addition_embed_type      | 'image_text'           | text, text_image, text_time, image, image_hint",
+        "UNet2DConditionModel | addition_embed_type      | 'image'                | together with addition_embed_type",
+        "UNet2DConditionModel | num_attention_heads      | 8                      | null",
+        "UNet2DConditionModel | resnet_out_scale_factor  | 0                      | other than 0",
+        "UNet2DConditionModel | time_embedding_type      | 'learned'              | positional, fourier",
+        "UNet2DConditionModel | mid_block_type           | 'UNetMidBlock2DAttn'   | UNetMidBlock2DSimpleCrossAttn",
         "UNet2DConditionModel | conv_in_kernel           | 4                      | odd",
-        "UNet2DConditionModel | encoder_hid_dim_type     | 'image_proj'           | text_proj",
+        "UNet2DConditionModel | encoder_hid_dim_type     | 'ip_image_proj'        | text_proj, text_image_proj, image_proj",
         "UNet2DConditionModel | timestep_post_act        | 'tanhx'                | silu",
         "UNet2DConditionModel | time_cond_proj_dim       | 0                      | 1 to",
         "UNet2DModel          | down_block_types         | ['SkipDownBlock2D']    | AttnDownBlock2D",
@@ -95,6 +100,37 @@ class NetworkConfigTest {
                 "{'addition_embed_type': 'text_time', 'addition_time_embed_dim': 256,"
                     + " 'projection_class_embeddings_input_dim': 2816}"))
         .containsExactly("sample", "timestep", "context", "text_embeds", "time_ids");
+    assertThat(
+            inputs(
+                "{'addition_embed_type': 'image_hint', 'encoder_hid_dim': 1280,"
+                    + " 'encoder_hid_dim_type': 'image_proj', 'in_channels': 8}"))
+        .containsExactly("sample", "timestep", "image_embeds", "hint");
+  }
+
+  @Test
+  void whatTheBlocksAskOfHeadsAndContextIsChecked() {
+    String simple =
+        "'down_block_types': ['ResnetDownsampleBlock2D', 'SimpleCrossAttnDownBlock2D'],"
+            + " 'up_block_types': ['SimpleCrossAttnUpBlock2D', 'ResnetUpsampleBlock2D'],"
+            + " 'block_out_channels': [32, 64], 'cross_attention_dim': 48,"
+            + " 'mid_block_type': 'UNetMidBlock2DSimpleCrossAttn'";
+    assertThat(UNet2DConditionConfig.from(config("{" + simple + "}")).sideMultiple()).isEqualTo(2);
+    assertThat(UNet2DConditionConfig.from(config("{}")).sideMultiple()).isEqualTo(1);
+    for (String wrong :
+        List.of(
+            "'attention_head_dim': 7",
+            "'attention_head_dim': 128",
+            "'cross_attention_norm': 'group_norm'",
+            "'cross_attention_norm': 'layer_norm'",
+            "'cross_attention_norm': 'rms_norm'")) {
+      assertThatThrownBy(
+              () -> UNet2DConditionConfig.from(config("{" + simple + ", " + wrong + "}")))
+          .isInstanceOf(IllegalConfigException.class)
+          .hasMessageContaining(wrong.split("'")[1]);
+    }
+    // To other blocks that key means nothing.
+    assertThat(UNet2DConditionConfig.from(config("{'cross_attention_norm': 'rms_norm'}")))
+        .isNotNull();
   }
 
   @Test

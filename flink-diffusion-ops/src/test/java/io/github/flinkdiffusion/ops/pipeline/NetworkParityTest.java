@@ -102,7 +102,9 @@ class NetworkParityTest {
                   "class_labels",
                   "timestep_cond",
                   "text_embeds",
-                  "time_ids")),
+                  "time_ids",
+                  "image_embeds",
+                  "hint")),
           Map.entry(
               "UNet2DModel",
               new Reference(
@@ -138,7 +140,7 @@ class NetworkParityTest {
 
   static Stream<NetworkCase> cases() throws IOException {
     List<NetworkCase> cases = new ArrayList<>();
-    for (String manifest : List.of("networks.json", "networks-family.json")) {
+    for (String manifest : List.of("networks.json", "networks-family.json", "networks-blocks.json")) {
       for (JsonNode network :
           new ObjectMapper().readTree(MODELS.resolve(manifest).toFile()).get("networks")) {
         network.get("cases").forEach(call -> cases.add(new NetworkCase(network, call)));
