@@ -97,6 +97,51 @@ def make(out, report=False):
         tiny.unet(707, time_embedding_type="fourier", class_embed_type="timestep", down_block_types=("DownBlock2D", "ResnetDownsampleBlock2D", "CrossAttnDownBlock2D"), layers_per_block=1),
         "random Fourier features for the timestep and for a label",
     )
+    add(
+        "unet2d-ncsnpp",
+        tiny.unet2d(
+            711,
+            block_out_channels=(16, 32, 32),
+            down_block_types=("SkipDownBlock2D", "SkipDownBlock2D", "AttnSkipDownBlock2D"),
+            up_block_types=("AttnSkipUpBlock2D", "SkipUpBlock2D", "SkipUpBlock2D"),
+            time_embedding_type="fourier",
+            attention_head_dim=None,
+            norm_num_groups=None,
+            mid_block_scale_factor=1.4142135623730951,
+            norm_eps=1e-6,
+        ),
+        "NCSN++'s shape: a copy of the image beside its features, FIR filters, random Fourier features of the noise level",
+    )
+    add(
+        "unet2d-ncsnpp-options",
+        tiny.unet2d(
+            712,
+            block_out_channels=(32, 32, 32),
+            down_block_types=("AttnSkipDownBlock2D", "SkipDownBlock2D", "AttnSkipDownBlock2D"),
+            up_block_types=("ResnetUpsampleBlock2D", "AttnSkipUpBlock2D", "AttnSkipUpBlock2D"),
+            attention_head_dim=8,
+            norm_num_groups=8,
+            act_fn="gelu",
+            center_input_sample=True,
+            resnet_time_scale_shift="scale_shift",
+            num_class_embeds=10,
+        ),
+        "other blocks among them, several heads, timesteps instead of noise levels",
+    )
+    add(
+        "unet2d-resnet-blocks",
+        tiny.unet2d(
+            713,
+            down_block_types=("ResnetDownsampleBlock2D", "AttnDownBlock2D", "ResnetDownsampleBlock2D"),
+            up_block_types=("SkipUpBlock2D", "SkipUpBlock2D", "SkipUpBlock2D"),
+            block_out_channels=(16, 16, 32),
+            attention_head_dim=8,
+            downsample_type="resnet",
+            class_embed_type="timestep",
+            time_embedding_type="fourier",
+        ),
+        "residual blocks that resample on the way down, NCSN++'s on the way up; a label embedded as noise levels are",
+    )
     write_json(out / "networks-blocks.json", {"networks": entries})
 
 

@@ -109,6 +109,10 @@ public final class Method {
     return node(Op.EXP, inputs(x));
   }
 
+  public Value log(Value x) {
+    return node(Op.LOG, inputs(x));
+  }
+
   public Value attention(Value q, Value k, Value v, boolean causal) {
     return node(Op.ATTENTION, inputs(q, k, v), causal);
   }
@@ -123,6 +127,10 @@ public final class Method {
 
   public Value multiply(Value a, Value b) {
     return node(Op.MULTIPLY, inputs(a, b));
+  }
+
+  public Value divide(Value a, Value b) {
+    return node(Op.DIVIDE, inputs(a, b));
   }
 
   public Value add(Value a, double scalar) {

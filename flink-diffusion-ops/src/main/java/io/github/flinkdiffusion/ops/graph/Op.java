@@ -33,11 +33,14 @@ public enum Op {
   SIN,
   COS,
   EXP,
+  /** Natural logarithm. */
+  LOG,
   /** Inputs: q [N,heads,T,d], k, v [N,heads,S,d]. Attributes: causal. Scaled by 1/sqrt(d). */
   ATTENTION,
   ADD,
   SUBTRACT,
   MULTIPLY,
+  DIVIDE,
   /** Attributes: the scalar. */
   ADD_SCALAR,
   /** Attributes: the scalar. */

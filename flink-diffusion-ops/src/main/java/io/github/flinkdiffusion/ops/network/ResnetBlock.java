@@ -10,7 +10,8 @@ import io.github.flinkdiffusion.ops.graph.Value;
  * @param in channels read
  * @param out channels written
  * @param timeEmbedding size of the time embedding, 0 for none (autoencoders)
- * @param groups groups of the norms
+ * @param groups groups of the first norm
+ * @param groupsOut groups of the second norm
  * @param epsilon of the norms
  * @param activation {@code act_fn}
  * @param scaleShift the time embedding scales and shifts the second norm's output ({@code
@@ -25,6 +26,7 @@ record ResnetBlock(
     int out,
     int timeEmbedding,
     int groups,
+    int groupsOut,
     double epsilon,
     Activation activation,
     boolean scaleShift,
@@ -38,13 +40,21 @@ record ResnetBlock(
     /** Halved, by the mean of 2 x 2. */
     DOWN,
     /** Doubled, by repetition. */
-    UP
+    UP,
+    /** Halved by {@link Fir}; the shortcut is a convolution. */
+    FIR_DOWN,
+    /** Doubled by {@link Fir}; the shortcut is a convolution. */
+    FIR_UP;
+
+    private boolean hasConvolvedShortcut() {
+      return this == FIR_DOWN || this == FIR_UP;
+    }
   }
 
   /** A block that keeps its size. */
   ResnetBlock(
       int in, int out, int timeEmbedding, int groups, double epsilon, Activation activation) {
-    this(in, out, timeEmbedding, groups, epsilon, activation, false, false, 1, Resampling.NONE);
+    this(in, out, timeEmbedding, groups, groups, epsilon, activation, false, false, 1, Resampling.NONE);
   }
 
   /**
@@ -58,11 +68,11 @@ record ResnetBlock(
       h = scaleShift ? scaledAndShifted(at, h, time) : m.add(h, projected(at, time, out));
     }
     if (timeEmbedding == 0 || !scaleShift) {
-      h = at.groupNorm("norm2", h, out, groups, epsilon);
+      h = at.groupNorm("norm2", h, out, groupsOut, epsilon);
     }
     h = at.conv3x3("conv2", activation.apply(m, h), out, out);
     Value shortcut = resample(m, x);
-    if (in != out) {
+    if (in != out || resampling.hasConvolvedShortcut()) {
       shortcut = at.conv1x1("conv_shortcut", shortcut, in, out);
     }
     Value sum = m.add(shortcut, h);
@@ -74,7 +84,7 @@ record ResnetBlock(
     Value both = projected(at, time, 2 * out);
     Value scale = m.add(m.narrow(both, 1, 0, out), 1);
     Value shift = m.narrow(both, 1, out, out);
-    return m.add(m.multiply(at.groupNorm("norm2", h, out, groups, epsilon), scale), shift);
+    return m.add(m.multiply(at.groupNorm("norm2", h, out, groupsOut, epsilon), scale), shift);
   }
 
   private Value projected(Scope at, Value time, int size) {
@@ -89,6 +99,8 @@ record ResnetBlock(
       case NONE -> x;
       case DOWN -> m.averagePool(x, 2);
       case UP -> m.upsampleNearest(x, 2);
+      case FIR_DOWN -> Fir.halved(m, x, in);
+      case FIR_UP -> Fir.doubled(m, x, in);
     };
   }
 }

@@ -318,6 +318,7 @@ public final class UNet2DCondition {
         out,
         config.blockEmbedding(),
         config.groups(),
+        config.groups(),
         config.epsilon(),
         config.activation(),
         config.timeScaleShift(),

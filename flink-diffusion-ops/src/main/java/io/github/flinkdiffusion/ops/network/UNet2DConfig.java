@@ -1,6 +1,8 @@
 package io.github.flinkdiffusion.ops.network;
 
 import io.github.flinkdiffusion.ops.weights.Config;
+import java.util.ArrayDeque;
+import java.util.Deque;
 import java.util.List;
 
 /**
@@ -9,8 +11,8 @@ import java.util.List;
  * @param inChannels {@code in_channels}
  * @param outChannels {@code out_channels}
  * @param blockOutChannels {@code block_out_channels}, one a resolution level
- * @param attentionDown which down levels attend ({@code down_block_types})
- * @param attentionUp which up levels attend, in the order of {@code up_block_types}
+ * @param down {@code down_block_types}
+ * @param up {@code up_block_types}, in that order
  * @param hasMidBlock false when {@code mid_block_type} is null
  * @param midAttention {@code add_attention}: the middle attends
  * @param midScale {@code mid_block_scale_factor}
@@ -21,10 +23,12 @@ import java.util.List;
  *     and below
  * @param resnetDownsampling {@code downsample_type} of levels that attend is {@code resnet}
  * @param resnetUpsampling {@code upsample_type} of levels that attend is {@code resnet}
- * @param groups {@code norm_num_groups}
+ * @param groups {@code norm_num_groups}, 0 where it is null: a quarter of the channels, at most 32
  * @param epsilon {@code norm_eps}
  * @param activation {@code act_fn}
  * @param timeScaleShift {@code resnet_time_scale_shift} is {@code scale_shift}
+ * @param fourier {@code time_embedding_type} is {@code fourier}: timesteps are noise levels, by
+ *     which the result is divided
  * @param timeEmbedding {@code time_embedding_dim}, by default four times the first level
  * @param flipSinToCos {@code flip_sin_to_cos}
  * @param frequencyShift {@code freq_shift}
@@ -35,8 +39,8 @@ public record UNet2DConfig(
     int inChannels,
     int outChannels,
     List<Integer> blockOutChannels,
-    List<Boolean> attentionDown,
-    List<Boolean> attentionUp,
+    List<UNetBlock> down,
+    List<UNetBlock> up,
     boolean hasMidBlock,
     boolean midAttention,
     double midScale,
@@ -50,16 +54,28 @@ public record UNet2DConfig(
     double epsilon,
     Activation activation,
     boolean timeScaleShift,
+    boolean fourier,
     int timeEmbedding,
     boolean flipSinToCos,
     double frequencyShift,
     boolean centerInput,
     ClassEmbedding classEmbedding) {
 
-  private static final String ATTENTION_DOWN = "AttnDownBlock2D";
-  private static final String PLAIN_DOWN = "DownBlock2D";
-  private static final String ATTENTION_UP = "AttnUpBlock2D";
-  private static final String PLAIN_UP = "UpBlock2D";
+  private static final List<UNetBlock> BLOCKS =
+      List.of(
+          UNetBlock.ATTENTION,
+          UNetBlock.PLAIN,
+          UNetBlock.RESNET,
+          UNetBlock.SKIP,
+          UNetBlock.ATTENTION_SKIP);
+
+  /** Channels of the copy that {@link UNetBlock#skips} carries; the reference has no key for it. */
+  static final int SKIPPED = 3;
+
+  /** Groups of the norm before the attention of {@link UNetBlock#ATTENTION_SKIP}. */
+  static final int SKIP_ATTENTION_GROUPS = 32;
+
+  private static final String FOURIER = "fourier";
   private static final String MID = "UNetMidBlock2D";
   private static final String SCALE_SHIFT = "scale_shift";
   private static final String RESNET = "resnet";
@@ -68,8 +84,8 @@ public record UNet2DConfig(
 
   public UNet2DConfig {
     blockOutChannels = List.copyOf(blockOutChannels);
-    attentionDown = List.copyOf(attentionDown);
-    attentionUp = List.copyOf(attentionUp);
+    down = List.copyOf(down);
+    up = List.copyOf(up);
   }
 
   /**
@@ -79,19 +95,22 @@ public record UNet2DConfig(
    *     supported
    */
   public static UNet2DConfig from(Config config) {
-    ConfigValues.require(config, "time_embedding_type", "positional");
-    List<String> down =
-        ConfigValues.blockTypes(
+    boolean fourier =
+        ConfigValues.oneOf(
+                config, "time_embedding_type", "positional", List.of("positional", FOURIER))
+            .equals(FOURIER);
+    List<UNetBlock> down =
+        UNetBlock.down(
             config,
-            "down_block_types",
-            List.of(PLAIN_DOWN, ATTENTION_DOWN, ATTENTION_DOWN, ATTENTION_DOWN),
-            List.of(ATTENTION_DOWN, PLAIN_DOWN));
-    List<String> up =
-        ConfigValues.blockTypes(
+            List.of(
+                UNetBlock.PLAIN, UNetBlock.ATTENTION, UNetBlock.ATTENTION, UNetBlock.ATTENTION),
+            BLOCKS);
+    List<UNetBlock> up =
+        UNetBlock.up(
             config,
-            "up_block_types",
-            List.of(ATTENTION_UP, ATTENTION_UP, ATTENTION_UP, PLAIN_UP),
-            List.of(ATTENTION_UP, PLAIN_UP));
+            List.of(
+                UNetBlock.ATTENTION, UNetBlock.ATTENTION, UNetBlock.ATTENTION, UNetBlock.PLAIN),
+            BLOCKS);
     List<Integer> channels =
         ConfigValues.boxed(config.integers("block_out_channels", new int[] {224, 448, 672, 896}));
     if (up.size() != down.size() || channels.size() != down.size()) {
@@ -100,10 +119,10 @@ public record UNet2DConfig(
           channels,
           "one entry for each of down_block_types and up_block_types");
     }
-    int groups = config.integer("norm_num_groups", 32);
-    ConfigValues.requireDivisible(
-        config, "block_out_channels", channels, groups, "norm_num_groups");
-    if (channels.get(0) % 2 != 0) {
+    int layers = ConfigValues.layers(config, "layers_per_block", 2);
+    int groups = groups(config, channels, down, up);
+    checkSkips(config, channels, down, up, layers);
+    if (!fourier && channels.get(0) % 2 != 0) {
       throw config.unsupported(
           "block_out_channels", channels, "an even first entry, the size of the time embedding");
     }
@@ -121,13 +140,13 @@ public record UNet2DConfig(
         ConfigValues.positive(config, "in_channels", 3),
         ConfigValues.positive(config, "out_channels", 3),
         channels,
-        down.stream().map(ATTENTION_DOWN::equals).toList(),
-        up.stream().map(ATTENTION_UP::equals).toList(),
+        down,
+        up,
         hasMid,
         midAttention,
         midScale(config),
-        midAttentionGroups(config, channels, scaleShift ? 0 : groups),
-        ConfigValues.layers(config, "layers_per_block", 2),
+        midAttentionGroups(config, channels, scaleShift ? 0 : groupsOf(groups, channels.get(channels.size() - 1))),
+        layers,
         headSize(config, channels, down, up, hasMid && midAttention),
         ConfigValues.symmetricPadding(config),
         resampling(config, "downsample_type"),
@@ -136,11 +155,132 @@ public record UNet2DConfig(
         config.number("norm_eps", 1e-5),
         ConfigValues.activation(config, "act_fn", "silu"),
         scaleShift,
+        fourier,
         ConfigValues.positive(config, "time_embedding_dim", 4 * channels.get(0)),
         config.flag("flip_sin_to_cos", true),
         config.number("freq_shift", 0),
         config.flag("center_input_sample", false),
         ClassEmbedding.from(config, CLASS_EMBEDDINGS));
+  }
+
+  /** A null that is written down leaves it to blocks that know what to do without. */
+  private static int groups(
+      Config config, List<Integer> channels, List<UNetBlock> down, List<UNetBlock> up) {
+    if (config.node().path("norm_num_groups").isNull()) {
+      if (!down.stream().allMatch(UNetBlock::skips) || !up.stream().allMatch(UNetBlock::skips)) {
+        throw config.unsupported(
+            "norm_num_groups", null, "a whole number with blocks other than Skip and AttnSkip");
+      }
+      int last = channels.get(channels.size() - 1);
+      for (int each : List.of(channels.get(0), last)) {
+        if (each > ConfigValues.LARGEST_SIZE || each < 4 || each % quarter(each) != 0) {
+          throw config.unsupported("block_out_channels", channels, DIVISIBLE_BY_QUARTER);
+        }
+      }
+      return 0;
+    }
+    int groups = config.integer("norm_num_groups", 32);
+    ConfigValues.requireDivisible(
+        config, "block_out_channels", channels, groups, "norm_num_groups");
+    return groups;
+  }
+
+  private static final String DIVISIBLE_BY_QUARTER =
+      "numbers that, as their sums on the way up, are divisible by a quarter of themselves, at most"
+          + " 32, and by 32 where AttnSkip blocks attend";
+
+  /** What NCSN++'s blocks take for granted. */
+  private static void checkSkips(
+      Config config, List<Integer> channels, List<UNetBlock> down, List<UNetBlock> up, int layers) {
+    int levels = channels.size();
+    boolean otherBefore = false;
+    int in = channels.get(0);
+    Deque<Integer> skips = new ArrayDeque<>(List.of(in));
+    for (int level = 0; level < levels; level++) {
+      UNetBlock block = down.get(level);
+      boolean resamples = level < levels - 1;
+      if (block.skips()) {
+        checkDivisible(config, channels, in, quarter(in));
+        checkDivisible(config, channels, channels.get(level), quarter(channels.get(level)));
+        if (resamples && otherBefore) {
+          throw config.unsupported(
+              "down_block_types", block, "no other blocks before Skip and AttnSkip blocks");
+        }
+        if (resamples && config.integer("in_channels", 3) != SKIPPED) {
+          throw config.unsupported(
+              "in_channels", config.integer("in_channels", 3), SKIPPED + " with Skip blocks");
+        }
+        if (block == UNetBlock.ATTENTION_SKIP) {
+          checkDivisible(config, channels, channels.get(level), SKIP_ATTENTION_GROUPS);
+        }
+      }
+      otherBefore |= !block.skips();
+      in = channels.get(level);
+      for (int i = 0; i < layers + (resamples ? 1 : 0); i++) {
+        skips.push(in);
+      }
+    }
+    boolean skipped = false;
+    for (int i = 0; i < levels; i++) {
+      UNetBlock block = up.get(i);
+      int out = channels.get(levels - 1 - i);
+      for (int layer = 0; layer <= layers; layer++) {
+        int skip = skips.pop();
+        if (block.skips()) {
+          checkDivisible(config, channels, in + skip, upGroups(block, in, skip));
+          checkDivisible(config, channels, out, quarter(out));
+        }
+        in = out;
+      }
+      if (block == UNetBlock.ATTENTION_SKIP) {
+        checkDivisible(config, channels, out, SKIP_ATTENTION_GROUPS);
+      }
+      if (skipped && !block.skips()) {
+        throw config.unsupported(
+            "up_block_types", block, "Skip and AttnSkip blocks after the first of them");
+      }
+      skipped |= block.skips() && i < levels - 1;
+    }
+    if (skipped && config.integer("out_channels", 3) != SKIPPED) {
+      throw config.unsupported(
+          "out_channels", config.integer("out_channels", 3), SKIPPED + " with Skip blocks");
+    }
+  }
+
+  private static void checkDivisible(
+      Config config, List<Integer> channels, int value, int divisor) {
+    if (divisor < 1 || value % divisor != 0) {
+      throw config.unsupported("block_out_channels", channels, DIVISIBLE_BY_QUARTER);
+    }
+  }
+
+  /** Groups of the norms in NCSN++'s blocks. */
+  static int quarter(int channels) {
+    return Math.min(channels / 4, 32);
+  }
+
+  /**
+   * Groups of a residual block's first norm on the way up: where it attends, the reference takes a
+   * quarter of the skipped channels alone.
+   */
+  static int upGroups(UNetBlock block, int channels, int skipped) {
+    return block == UNetBlock.ATTENTION_SKIP
+        ? Math.min(channels + skipped / 4, 32)
+        : quarter(channels + skipped);
+  }
+
+  private static int groupsOf(int groups, int channels) {
+    return groups == 0 ? quarter(channels) : groups;
+  }
+
+  /** Groups of the norms of that many channels, outside of NCSN++'s blocks. */
+  int groupsOf(int channels) {
+    return groupsOf(groups, channels);
+  }
+
+  /** Size of the embedded timestep before its layers. */
+  int timeInput() {
+    return (fourier ? 2 : 1) * blockOutChannels.get(0);
   }
 
   private static double midScale(Config config) {
@@ -174,8 +314,8 @@ public record UNet2DConfig(
   private static int headSize(
       Config config,
       List<Integer> channels,
-      List<String> down,
-      List<String> up,
+      List<UNetBlock> down,
+      List<UNetBlock> up,
       boolean midAttends) {
     if (config.node().path("attention_head_dim").isNull()) {
       return 0;
@@ -184,8 +324,8 @@ public record UNet2DConfig(
     int levels = channels.size();
     for (int level = 0; level < levels; level++) {
       boolean attends =
-          down.get(level).equals(ATTENTION_DOWN)
-              || up.get(levels - 1 - level).equals(ATTENTION_UP)
+          down.get(level).seesPixels()
+              || up.get(levels - 1 - level).seesPixels()
               || (midAttends && level == levels - 1);
       if (size < 1 || (attends && channels.get(level) % size != 0)) {
         throw config.unsupported(
@@ -204,8 +344,8 @@ public record UNet2DConfig(
   /** Whether what is far away in a picture matters. */
   public boolean attends() {
     return (hasMidBlock && midAttention)
-        || attentionDown.contains(true)
-        || attentionUp.contains(true);
+        || down.stream().anyMatch(UNetBlock::seesPixels)
+        || up.stream().anyMatch(UNetBlock::seesPixels);
   }
 
   /** Resolution levels. */

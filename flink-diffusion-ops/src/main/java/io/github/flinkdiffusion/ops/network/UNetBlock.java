@@ -12,7 +12,16 @@ enum UNetBlock {
   /** Residual blocks, which resample, too. */
   RESNET("ResnetDownsampleBlock2D", "ResnetUpsampleBlock2D"),
   /** And attention to the context and the image at once ({@link AddedKvAttention}). */
-  SIMPLE_CROSS("SimpleCrossAttnDownBlock2D", "SimpleCrossAttnUpBlock2D");
+  SIMPLE_CROSS("SimpleCrossAttnDownBlock2D", "SimpleCrossAttnUpBlock2D"),
+  /** Residual blocks and attention of pixels to each other. */
+  ATTENTION("AttnDownBlock2D", "AttnUpBlock2D"),
+  /**
+   * NCSN++ (Song et al. 2021): a smaller copy of the input is added on the way down, a larger copy
+   * of an image on the way up.
+   */
+  SKIP("SkipDownBlock2D", "SkipUpBlock2D"),
+  /** And attention of pixels to each other. */
+  ATTENTION_SKIP("AttnSkipDownBlock2D", "AttnSkipUpBlock2D");
 
   /** What files of 2022 write before some names; it means nothing. */
   private static final String OLD_PREFIX = "UNetRes";
@@ -56,6 +65,16 @@ enum UNetBlock {
   /** Whether the block reads the context. */
   boolean seesContext() {
     return this == CROSS || this == SIMPLE_CROSS;
+  }
+
+  /** Whether pixels see each other. */
+  boolean seesPixels() {
+    return this == ATTENTION || this == ATTENTION_SKIP;
+  }
+
+  /** Whether the block carries a copy of the image beside its features. */
+  boolean skips() {
+    return this == SKIP || this == ATTENTION_SKIP;
   }
 
   /** Whether residual blocks change the image's size, which takes even sides. */

@@ -235,6 +235,7 @@ final class TorchScriptEmitter {
       case SIN -> call("sin", in[0]);
       case COS -> call("cos", in[0]);
       case EXP -> call("exp", in[0]);
+      case LOG -> call("log", in[0]);
       case ATTENTION ->
           call(
               "scaled_dot_product_attention",
@@ -247,6 +248,7 @@ final class TorchScriptEmitter {
       case ADD -> call("add", in[0], in[1]);
       case SUBTRACT -> call("sub", in[0], in[1]);
       case MULTIPLY -> call("mul", in[0], in[1]);
+      case DIVIDE -> call("div", in[0], in[1]);
       case ADD_SCALAR -> call("add", in[0], number(a.get(0)));
       case MULTIPLY_SCALAR -> call("mul", in[0], number(a.get(0)));
       case CLAMP -> call("clamp", in[0], number(a.get(0)), number(a.get(1)));

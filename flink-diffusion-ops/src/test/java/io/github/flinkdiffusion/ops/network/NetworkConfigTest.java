@@ -43,7 +43,8 @@ class NetworkConfigTest {
         "UNet2DConditionModel | encoder_hid_dim_type     | 'ip_image_proj'        | text_proj, text_image_proj, image_proj",
         "UNet2DConditionModel | timestep_post_act        | 'tanhx'                | silu",
         "UNet2DConditionModel | time_cond_proj_dim       | 0                      | 1 to",
-        "UNet2DModel          | down_block_types         | ['SkipDownBlock2D']    | AttnDownBlock2D",
+        "UNet2DModel          | down_block_types         | ['KDownBlock2D']       | AttnDownBlock2D",
+        "UNet2DModel          | norm_num_groups          | null                   | Skip and AttnSkip",
         "UNet2DModel          | block_out_channels       | [32, 64]               | down_block_types",
         "UNet2DModel          | attention_head_dim       | 5                      | divisor",
         "UNet2DModel          | attn_norm_num_groups     | 5                      | divisor",
@@ -51,7 +52,7 @@ class NetworkConfigTest {
         "UNet2DModel          | upsample_type            | 'k'                    | resnet",
         "UNet2DModel          | class_embed_type         | 'projection'           | timestep, identity",
         "UNet2DModel          | mid_block_scale_factor   | 0                      | other than 0",
-        "UNet2DModel          | time_embedding_type      | 'fourier'              | positional",
+        "UNet2DModel          | time_embedding_type      | 'learned'              | positional, fourier",
         "AutoencoderKL        | latents_mean             | [0.5]                  | latent_channels",
         "AutoencoderTiny      | decoder_block_out_channels | [64, 64, 64, 32]     | all the same",
         "AutoencoderTiny      | upsample_fn              | 'bilinear'             | nearest",
@@ -144,6 +145,26 @@ class NetworkConfigTest {
                 .midAttentionGroups())
         .isZero();
     assertThat(VQModelConfig.from(config("{'latent_channels': 4}")).codeChannels()).isEqualTo(4);
+  }
+
+  @Test
+  void whatBlocksThatCarryACopyOfTheImageAskForIsChecked() {
+    String skips =
+        "'down_block_types': ['SkipDownBlock2D', 'AttnSkipDownBlock2D'],"
+            + " 'up_block_types': ['AttnSkipUpBlock2D', 'SkipUpBlock2D'],"
+            + " 'block_out_channels': [32, 32], 'attention_head_dim': 8, 'layers_per_block': 1";
+    UNet2DConfig config = UNet2DConfig.from(config("{" + skips + ", 'norm_num_groups': null}"));
+    assertThat(config.attends()).isTrue();
+    assertThat(config.groupsOf(32)).isEqualTo(8);
+    for (String wrong :
+        List.of(
+            "'in_channels': 6",
+            "'out_channels': 1",
+            "'block_out_channels': [32, 48]",
+            "'down_block_types': ['DownBlock2D', 'AttnSkipDownBlock2D'], 'up_block_types': ['AttnSkipUpBlock2D', 'UpBlock2D']")) {
+      assertThatThrownBy(() -> UNet2DConfig.from(config("{" + skips + ", " + wrong + "}")))
+          .isInstanceOf(IllegalConfigException.class);
+    }
   }
 
   @Test
