@@ -62,7 +62,8 @@ public final class Parameters {
       image(
           "mask",
           "Where the picture is made anew: one channel, as large as the image; 0.5 and above is"
-              + " made anew (mask_image).");
+              + " made anew (mask_image). RePaintPipeline makes anew what is below 0.5, as in"
+              + " diffusers.");
 
   public static final Parameter<Long> SEED =
       integer("seed", "Of the noise; derived from the id when absent (generator).", "a number");
@@ -152,6 +153,20 @@ public final class Parameters {
               + " noise out. Schedulers that draw none ignore it.",
           "a finite number of 0 or more",
           value -> Double.isFinite(value) && value >= 0);
+
+  public static final Parameter<Long> JUMP_LENGTH =
+      integer(
+          "jumpLength",
+          "Steps that RePaint goes back to more noise at a time (jump_length).",
+          "a whole number from 1",
+          1);
+
+  public static final Parameter<Long> JUMP_N_SAMPLE =
+      integer(
+          "jumpNSample",
+          "How often RePaint makes the steps after each jump; 1 is no jump (jump_n_sample).",
+          "a whole number from 1",
+          1);
 
   public static final Parameter<Long> WIDTH = integer("width", "In pixels.", "a whole number", 1);
 

@@ -20,6 +20,7 @@ public final class Pipelines {
           Map.ofEntries(
               Map.entry("ConcatConditionedSegmentationPipeline", ConcatSegmentation::open),
               Map.entry("ConcatConditionedUpscalePipeline", ConcatUpscale::open),
+              Map.entry("ConsistencyModelPipeline", Unconditional::consistency),
               Map.entry("DDIMPipeline", Unconditional::ddim),
               Map.entry("DDPMPipeline", Unconditional::ddpm),
               Map.entry("DiTPipeline", ClassConditional::open),
@@ -29,6 +30,8 @@ public final class Pipelines {
               Map.entry("LatentConsistencyModelPipeline", StableDiffusion::openLatentConsistency),
               Map.entry("MarigoldDepthPipeline", Marigold::openDepth),
               Map.entry("MarigoldNormalsPipeline", Marigold::openNormals),
+              Map.entry("RePaintPipeline", RePaint::open),
+              Map.entry("ScoreSdeVePipeline", Unconditional::score),
               Map.entry("StableDiffusionImageVariationPipeline", ImageVariation::open),
               Map.entry("StableDiffusionImg2ImgPipeline", StableDiffusion::open),
               Map.entry("StableDiffusionInpaintPipeline", StableDiffusion::open),

@@ -1,5 +1,6 @@
 package io.github.flinkdiffusion.ops.pipeline;
 
+import io.github.flinkdiffusion.ops.scheduler.Jumps;
 import io.github.flinkdiffusion.ops.scheduler.SamplingOptions;
 import io.github.flinkdiffusion.ops.scheduler.SamplingPlan;
 import io.github.flinkdiffusion.ops.scheduler.SchedulerConfig;
@@ -131,6 +132,26 @@ final class SamplingPlans {
   }
 
   /**
+   * Adds what a request may say of its way where diffusers' pipeline takes a list of timesteps
+   * alone: the list then says how many steps there are.
+   *
+   * @param steps without a list
+   */
+  Signature listingTimesteps(Signature signature, long steps) {
+    return signature
+        .withDefault(Parameters.SCHEDULER, own())
+        .optional(Parameters.TIMESTEPS)
+        .withDefault(
+            Parameters.STEPS,
+            steps + ", or as many as timesteps make",
+            asked -> {
+              long listed = Schedulers.listedSteps(asked.get(Parameters.SCHEDULER), options(asked));
+              return listed == 0 ? steps : listed;
+            })
+        .optional(Parameters.TEMPERATURE);
+  }
+
+  /**
    * The plan for a request's scheduler and steps, the whole way from noise.
    *
    * @throws InvalidRequestException naming what is not supported and what is
@@ -156,6 +177,13 @@ final class SamplingPlans {
     Long original = request.get(Parameters.ORIGINAL_INFERENCE_STEPS);
     if (original != null) {
       options = options.withOriginalInferenceSteps(original.intValue());
+    }
+    if (request.has(Parameters.JUMP_LENGTH) && request.has(Parameters.JUMP_N_SAMPLE)) {
+      options =
+          options.withJumps(
+              new Jumps(
+                  request.get(Parameters.JUMP_LENGTH).intValue(),
+                  request.get(Parameters.JUMP_N_SAMPLE).intValue()));
     }
     Long clipped = request.get(Parameters.USE_CLIPPED_MODEL_OUTPUT);
     return options.withUseClippedModelOutput(clipped != null && clipped == 1);

@@ -1,38 +1,58 @@
 package io.github.flinkdiffusion.ops.pipeline;
 
 import io.github.flinkdiffusion.ops.engine.HostTensor;
+import io.github.flinkdiffusion.ops.engine.LoadedNetwork;
+import io.github.flinkdiffusion.ops.network.ClassEmbedding;
 import io.github.flinkdiffusion.ops.network.UNet2D;
 import io.github.flinkdiffusion.ops.network.UNet2DConfig;
 import io.github.flinkdiffusion.ops.scheduler.SamplerState;
 import io.github.flinkdiffusion.ops.scheduler.SamplingPlan;
+import io.github.flinkdiffusion.ops.scheduler.Schedulers;
 import io.github.flinkdiffusion.ops.weights.Config;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Optional;
+import java.util.function.BiFunction;
 
 /**
- * Pictures of whatever the model knows, from nothing but noise: diffusers' DDPMPipeline and
- * DDIMPipeline. The network works on pixels.
+ * Images of whatever the model knows, from nothing but noise: diffusers' DDPMPipeline, DDIMPipeline
+ * and ScoreSdeVePipeline; or of a class of it: ConsistencyModelPipeline. The network works on
+ * pixels.
  */
 final class Unconditional implements Task {
+  private static final String SCORE = "ScoreSdeVePipeline";
+
   private final Components components;
+  private final String name;
   private final Signature signature;
   private final SamplingPlans plans;
   private final Denoiser denoiser;
   private final SampleShape shape;
   private final int outChannels;
 
-  private Unconditional(Components components, String name, String scheduler, long steps) {
+  /** 0 for a model without classes. */
+  private final int classes;
+
+  /**
+   * @param way what a request may say of its way from noise
+   */
+  private Unconditional(
+      Components components, String name, BiFunction<Signature, SamplingPlans, Signature> way) {
     this.components = components;
-    this.plans = SamplingPlans.open(components);
+    this.name = name;
+    this.plans = SamplingPlans.openFor(name, components);
     Config config = components.config("unet", "UNet2DModel");
     UNet2DConfig unet = UNet2DConfig.from(config);
-    if (unet.classEmbedding().exists()) {
+    ClassEmbedding labels = unet.classEmbedding();
+    boolean labelled =
+        name.equals("ConsistencyModelPipeline") && labels.kind() == ClassEmbedding.Kind.TABLE;
+    if (labels.exists() && !labelled) {
       throw config.unsupported(
           "class_embed_type",
           config.node().get("class_embed_type"),
           "null in a pipeline without conditions");
     }
+    this.classes = labelled ? labels.size() : 0;
     int[] side = config.integersOrOne("sample_size", 2, 0);
     if (side[0] < 1 || side[1] < 1) {
       throw config.unsupported(
@@ -40,26 +60,51 @@ final class Unconditional implements Task {
     }
     this.shape = new SampleShape(unet.inChannels(), side[0], side[1]);
     this.outChannels = unet.outChannels();
-    this.denoiser = Denoiser.of(components.load("unet", new UNet2D(unet).graph()));
+    LoadedNetwork network = components.load("unet", new UNet2D(unet).graph());
+    this.denoiser =
+        labelled ? Denoiser.of(network, Denoiser.Input.integers()) : Denoiser.of(network);
+    Signature says = Signature.of(name);
     this.signature =
-        Signature.of(name)
-            .withDefault(Parameters.STEPS, steps)
-            .withDefault(Parameters.SCHEDULER, scheduler == null ? plans.own() : scheduler)
-            .withDefault(Parameters.ETA, 0.0)
-            .optional(Parameters.TEMPERATURE)
-            .withDefault(Parameters.USE_CLIPPED_MODEL_OUTPUT, 0L)
+        way.apply(labelled ? says.required(Parameters.CLASS_LABEL) : says, plans)
             .withDefault(Parameters.WIDTH, (long) shape.width())
             .withDefault(Parameters.HEIGHT, (long) shape.height());
   }
 
   /** 1000 steps of the model's own scheduler. */
   static Task ddpm(Components components) {
-    return new Unconditional(components, "DDPMPipeline", null, 1000);
+    return new Unconditional(
+        components, "DDPMPipeline", (says, plans) -> ofDdpm(says, 1000, plans.own()));
   }
 
   /** 50 steps of DDIM, whatever the model's own scheduler. */
   static Task ddim(Components components) {
-    return new Unconditional(components, "DDIMPipeline", "DDIMScheduler", 50);
+    return new Unconditional(
+        components, "DDIMPipeline", (says, plans) -> ofDdpm(says, 50, "DDIMScheduler"));
+  }
+
+  private static Signature ofDdpm(Signature says, long steps, String scheduler) {
+    return says.withDefault(Parameters.STEPS, steps)
+        .withDefault(Parameters.SCHEDULER, scheduler)
+        .withDefault(Parameters.ETA, 0.0)
+        .optional(Parameters.TEMPERATURE)
+        .withDefault(Parameters.USE_CLIPPED_MODEL_OUTPUT, 0L);
+  }
+
+  /** One step, or as many as timesteps are listed; of a class where the model has classes. */
+  static Task consistency(Components components) {
+    return new Unconditional(
+        components, "ConsistencyModelPipeline", (says, plans) -> plans.listingTimesteps(says, 1));
+  }
+
+  /** 2000 steps along a score, each corrected before it is made. */
+  static Task score(Components components) {
+    return new Unconditional(
+        components,
+        SCORE,
+        (says, plans) ->
+            says.withDefault(Parameters.STEPS, 2000L)
+                .withDefault(Parameters.SCHEDULER, "ScoreSdeVeScheduler")
+                .optional(Parameters.TEMPERATURE));
   }
 
   @Override
@@ -71,6 +116,17 @@ final class Unconditional implements Task {
   public GenerationRequest check(GenerationRequest request) {
     Sides.checkFixed(
         request, shape.width(), shape.height(), "the model makes pictures of one size");
+    Long label = request.get(Parameters.CLASS_LABEL);
+    if (label != null && label >= classes) {
+      throw new InvalidRequestException(
+          "classLabel is %d; the model has classes 0 to %d.".formatted(label, classes - 1));
+    }
+    if (name.equals(SCORE)
+        && !Schedulers.onlyPipeline(request.scheduler()).equals(Optional.of(SCORE))) {
+      throw new InvalidRequestException(
+          "scheduler is %s; %s samples with ScoreSdeVeScheduler alone."
+              .formatted(request.scheduler(), SCORE));
+    }
     int factor = plan(request).outputFactor();
     if (outChannels != factor * shape.channels()) {
       throw new InvalidRequestException(
@@ -91,7 +147,9 @@ final class Unconditional implements Task {
     for (int i = 0; i < requests.size(); i++) {
       float[] noise = noises.get(i).gaussian(shape);
       SamplerState state = SamplerState.start(plan(requests.get(i)), noise);
-      beginnings.add(new Beginning(shape, state, List.of(Row.of()), Guidance.NONE, false));
+      Long label = requests.get(i).get(Parameters.CLASS_LABEL);
+      Row row = label == null ? Row.of() : Row.of(new long[] {label});
+      beginnings.add(new Beginning(shape, state, List.of(row), Guidance.NONE, false));
     }
     return beginnings;
   }
@@ -108,12 +166,22 @@ final class Unconditional implements Task {
 
   @Override
   public HostTensor.Floats decode(List<DenoisingTrajectory> done) {
+    return name.equals(SCORE) ? pixels(done, 1, 0) : centered(done);
+  }
+
+  /** Samples of -1..1 as images of 0..1. */
+  static HostTensor.Floats centered(List<DenoisingTrajectory> done) {
+    return pixels(done, 0.5f, 0.5f);
+  }
+
+  private static HostTensor.Floats pixels(
+      List<DenoisingTrajectory> done, float scale, float middle) {
     SampleShape size = done.get(0).shape(); // smaller than the model's own for a preview
     float[] pixels = new float[done.size() * size.size()];
     for (int i = 0; i < done.size(); i++) {
       float[] sample = done.get(i).state().sample();
       for (int j = 0; j < sample.length; j++) {
-        pixels[i * sample.length + j] = sample[j] / 2 + 0.5f;
+        pixels[i * sample.length + j] = sample[j] * scale + middle;
       }
     }
     return new HostTensor.Floats(pixels, done.size(), size.channels(), size.height(), size.width());
