@@ -85,7 +85,7 @@ class DiffusionModuleITCase {
       assertThat(picture(row, 0).width()).isEqualTo(64);
       assertThat(picture(row, 1).width()).isEqualTo(96);
     }
-    assertThat(picture(rows.get(0), 0)).isNotEqualTo(picture(rows.get(1), 0));
+    assertThat(picture(rows.get(0), 0).data()).isNotEqualTo(picture(rows.get(1), 0).data());
   }
 
   @Test

@@ -217,7 +217,7 @@ class ModelProviderITCase {
   }
 
   @Test
-  void lorasAndConfigsCanBeSetInTheWithClause() throws Exception {
+  void lorasCanBeSetInTheWithClause() throws Exception {
     prompts("a red apple");
     Path lora = Path.of("src/test/resources/fixtures/lora/peft.safetensors").toAbsolutePath();
     model(IN, "image BYTES", SHORT, "'model.loras' = '%s=0.8'".formatted(lora));
@@ -225,7 +225,25 @@ class ModelProviderITCase {
     sql.executeSql("DROP MODEL painter");
     model(IN, "image BYTES", SHORT);
     byte[] without = query(CALL.formatted("")).get(0).getFieldAs("image");
-    assertThat(PngCodec.decode(with)).isNotEqualTo(PngCodec.decode(without));
+    assertThat(PngCodec.decode(with).data()).isNotEqualTo(PngCodec.decode(without).data());
+  }
+
+  @Test
+  void aSingleFileWithItsConfigsMakesTheImageOfTheFolder() throws Exception {
+    prompts("a red apple");
+    Path fixtures = Path.of("src/test/resources/fixtures").toAbsolutePath();
+    Path folder = fixtures.resolve("models/tiny-sdxl");
+    model(
+        IN,
+        "image BYTES",
+        SHORT,
+        "'model.folder' = '%s'".formatted(fixtures.resolve("single-file/tiny-sdxl.safetensors")),
+        "'model.configs' = '%s'".formatted(folder));
+    byte[] ofFile = query(CALL.formatted("")).get(0).getFieldAs("image");
+    sql.executeSql("DROP MODEL painter");
+    model(IN, "image BYTES", SHORT, "'model.folder' = '%s'".formatted(folder));
+    byte[] ofFolder = query(CALL.formatted("")).get(0).getFieldAs("image");
+    assertThat(PngCodec.decode(ofFile).data()).isEqualTo(PngCodec.decode(ofFolder).data());
   }
 
   @Test
