@@ -5,11 +5,13 @@ import io.github.flinkdiffusion.connector.event.FailureReason;
 import io.github.flinkdiffusion.connector.event.ImageEvent;
 import io.github.flinkdiffusion.connector.event.ImageTaskEvent;
 import io.github.flinkdiffusion.connector.event.Payload;
+import io.github.flinkdiffusion.connector.payload.PayloadException;
 import io.github.flinkdiffusion.ops.batching.RequestFailure;
 import io.github.flinkdiffusion.ops.batching.RequestListener;
 import io.github.flinkdiffusion.ops.batching.Submission;
 import io.github.flinkdiffusion.ops.batching.Ticket;
 import io.github.flinkdiffusion.ops.batching.Work;
+import io.github.flinkdiffusion.ops.image.ImageException;
 import io.github.flinkdiffusion.ops.image.Raster;
 import io.github.flinkdiffusion.ops.imaging.Ensemble;
 import io.github.flinkdiffusion.ops.imaging.TaskPlan;
@@ -17,7 +19,9 @@ import io.github.flinkdiffusion.ops.pipeline.Basis;
 import io.github.flinkdiffusion.ops.pipeline.GeneratedImage;
 import io.github.flinkdiffusion.ops.pipeline.TrajectorySnapshot;
 import java.time.Duration;
+import java.util.ArrayDeque;
 import java.util.ArrayList;
+import java.util.Deque;
 import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
@@ -66,6 +70,11 @@ final class ImageTaskRequest extends Request {
   private int next;
 
   private final Map<Integer, Part> running = new HashMap<>();
+
+  /** Of the running ones, those that wait until their file may be read again. */
+  private int waiting;
+
+  private final Deque<Part> toReadAgain = new ArrayDeque<>();
   private final Map<Integer, TrajectorySnapshot> resumable = new HashMap<>();
   private final Map<Integer, Raster> samples = new HashMap<>();
   private final Map<Integer, Payload> tiles = new HashMap<>();
@@ -228,6 +237,15 @@ final class ImageTaskRequest extends Request {
     if (outcome.isDone()) {
       return false;
     }
+    Part again = toReadAgain.poll();
+    if (again != null) {
+      again.holdsPlace = true;
+      read(again);
+      return true;
+    }
+    if (waiting > 0) {
+      return false; // Its files give errors: the places are for others' parts meanwhile.
+    }
     TaskPlan plan = open.plan();
     while (next < plan.size()
         && (samples.containsKey(next) || tiles.containsKey(plan.tileOf(next)))) {
@@ -242,21 +260,57 @@ final class ImageTaskRequest extends Request {
     if (saved != null) {
       part.submit(new Work.Resumed(saved));
     } else {
-      work(
-          () -> {
+      read(part);
+    }
+    return true;
+  }
+
+  private void read(Part part) {
+    work(
+        () -> {
+          try {
             Work fresh =
                 new Work.Fresh(
                     host.settings().limits().prepare(host.batcher(), open.spec(part.index)));
             host.mail(() -> part.submit(fresh), "part is read");
-          },
-          "read");
+          } catch (ImageException | PayloadException e) {
+            if (e instanceof ImageException image
+                ? image.mayPass()
+                : ((PayloadException) e).mayPass()) {
+              host.mail(() -> waits(part), "part waits for its file");
+            }
+            throw e;
+          }
+        },
+        part.reading,
+        () -> mayReadAgain(part));
+  }
+
+  /** It is read again later, and gives its place back until then. */
+  private void waits(Part part) {
+    if (!outcome.isDone()) {
+      waiting++;
+      part.holdsPlace = false;
+      host.turns().placeFreed();
     }
-    return true;
+  }
+
+  private void mayReadAgain(Part part) {
+    if (!outcome.isDone()) {
+      waiting--;
+      toReadAgain.add(part);
+      host.turns().again(this);
+    }
   }
 
   /** One sample of one tile. */
   private final class Part implements RequestListener {
     final int index;
+
+    final Attempts reading = attempts(READ);
+
+    /** One of {@link PartTurns}'s. Task thread only. */
+    boolean holdsPlace = true;
 
     /** Null while it is read. Task thread only. */
     Ticket ticket;
@@ -399,13 +453,14 @@ final class ImageTaskRequest extends Request {
     if (open == null) {
       return;
     }
-    int places = running.size();
+    int places = (int) running.values().stream().filter(part -> part.holdsPlace).count();
     for (Part part : running.values()) {
       if (part.ticket != null) {
         host.session().cancel(part.ticket);
       }
     }
     running.clear();
+    toReadAgain.clear();
     samples.clear();
     tiles.clear();
     open.close();

@@ -50,9 +50,17 @@ final class PartTurns {
     give();
   }
 
-  /** A part is back from the device. */
+  /** A part is back from the device, or waits for its file. */
   void placeFreed() {
     taken--;
+    give();
+  }
+
+  /** A request that had no part to hand over has one again. */
+  void again(ImageTaskRequest request) {
+    if (!open.contains(request)) {
+      open.add(request);
+    }
     give();
   }
 
