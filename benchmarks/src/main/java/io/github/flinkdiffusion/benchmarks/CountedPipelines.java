@@ -1,6 +1,6 @@
 package io.github.flinkdiffusion.benchmarks;
 
-import io.github.flinkdiffusion.ops.engine.DeviceSpec;
+import io.github.flinkdiffusion.ops.engine.Engines;
 import io.github.flinkdiffusion.ops.operator.PipelineFactory;
 import io.github.flinkdiffusion.ops.pipeline.DiffusionPipeline;
 import io.github.flinkdiffusion.ops.pipeline.PipelineSettings;
@@ -79,7 +79,7 @@ final class CountedPipelines implements PipelineFactory {
   @Override
   public DiffusionPipeline open(String device) throws IOException {
     DiffusionPipeline pipeline =
-        Pipelines.open(MiniEmoji.folder(), PipelineSettings.on(DeviceSpec.parse(device)));
+        Pipelines.open(MiniEmoji.folder(), PipelineSettings.on(Engines.standard().device(device)));
     Counts counts = COUNTS.get(key);
     // A proxy, so that whatever a pipeline learns to do is passed on.
     return (DiffusionPipeline)

@@ -7,7 +7,7 @@ import io.github.flinkdiffusion.connector.kafka.Decoded;
 import io.github.flinkdiffusion.connector.kafka.DiffusionSinks;
 import io.github.flinkdiffusion.connector.kafka.DiffusionSources;
 import io.github.flinkdiffusion.embedded.EmbeddedKafka;
-import io.github.flinkdiffusion.ops.engine.DeviceSpec;
+import io.github.flinkdiffusion.ops.engine.Engines;
 import io.github.flinkdiffusion.ops.image.PngCodec;
 import io.github.flinkdiffusion.ops.operator.Diffusion;
 import io.github.flinkdiffusion.ops.operator.DiffusionStreams;
@@ -84,7 +84,8 @@ final class EndToEndBenchmark extends BenchmarkCommand {
                 .formatted(steps, rows, rows, pictures));
     try (EmbeddedKafka kafka = EmbeddedKafka.builder().start();
         DiffusionPipeline pipeline =
-            Pipelines.open(MiniEmoji.folder(), PipelineSettings.on(DeviceSpec.parse("cpu")))) {
+            Pipelines.open(
+                MiniEmoji.folder(), PipelineSettings.on(Engines.standard().device("cpu")))) {
       kafka.createTopics(1, "prompts");
       kafka.send(
           IntStream.range(0, rows + pictures)

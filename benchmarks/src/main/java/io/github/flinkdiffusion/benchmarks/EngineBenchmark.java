@@ -1,6 +1,7 @@
 package io.github.flinkdiffusion.benchmarks;
 
 import io.github.flinkdiffusion.ops.engine.DeviceSpec;
+import io.github.flinkdiffusion.ops.engine.Engines;
 import io.github.flinkdiffusion.ops.image.Images;
 import io.github.flinkdiffusion.ops.image.Raster;
 import io.github.flinkdiffusion.ops.image.ReadOptions;
@@ -196,7 +197,7 @@ final class EngineBenchmark extends BenchmarkCommand {
             and scheduler but no pipeline, so the peer is these in the loop of its DDIMPipeline.
             """
                 .formatted(steps, Tables.number(GUIDANCE)));
-    DeviceSpec device = DeviceSpec.parse(deviceName);
+    DeviceSpec device = Engines.standard().device(deviceName);
     if (options().python().isEmpty()) {
       result.note("diffusers was not measured: no --python was given.");
       measure(result, device, null);

@@ -10,7 +10,7 @@ import io.github.flinkdiffusion.benchmarks.simulation.Served;
 import io.github.flinkdiffusion.benchmarks.simulation.Server;
 import io.github.flinkdiffusion.benchmarks.simulation.StandInPipeline;
 import io.github.flinkdiffusion.benchmarks.simulation.StepLevelServer;
-import io.github.flinkdiffusion.ops.engine.DeviceSpec;
+import io.github.flinkdiffusion.ops.engine.Engines;
 import io.github.flinkdiffusion.ops.pipeline.DiffusionPipeline;
 import io.github.flinkdiffusion.ops.pipeline.GenerationRequest;
 import io.github.flinkdiffusion.ops.pipeline.PipelineSettings;
@@ -131,7 +131,7 @@ final class LatencyBenchmark extends BenchmarkCommand {
                     Tables.number(LOAD),
                     NANOS_PER_ROW / 1_000_000));
     try (DiffusionPipeline model =
-        Pipelines.open(MiniEmoji.folder(), PipelineSettings.on(DeviceSpec.parse("cpu")))) {
+        Pipelines.open(MiniEmoji.folder(), PipelineSettings.on(Engines.standard().device("cpu")))) {
       compare(
           result,
           new Device(

@@ -1,8 +1,8 @@
 package io.github.flinkdiffusion.benchmarks;
 
 import io.github.flinkdiffusion.ops.engine.DeviceSpec;
+import io.github.flinkdiffusion.ops.engine.Engines;
 import io.github.flinkdiffusion.ops.graph.Precision;
-import io.github.flinkdiffusion.ops.pipeline.ArchiveCache;
 import io.github.flinkdiffusion.ops.pipeline.DiffusionPipeline;
 import io.github.flinkdiffusion.ops.pipeline.PipelineSettings;
 import io.github.flinkdiffusion.ops.pipeline.Pipelines;
@@ -32,10 +32,10 @@ final class LoadProbe {
     PipelineSettings settings =
         PipelineSettings.on(DeviceSpec.CPU).withPrecision(Precision.valueOf(arguments[1]));
     if (arguments.length > 2) {
-      settings = settings.withArchives(ArchiveCache.in(Path.of(arguments[2])));
+      settings = settings.withArchives(Path.of(arguments[2]));
     }
     // As the peer has imported torch before: the process's start counts for both.
-    DeviceSpec.gpuCount();
+    Engines.standard().gpuCount();
     long begin = System.nanoTime();
     try (DiffusionPipeline pipeline = Pipelines.open(Path.of(arguments[0]), settings)) {
       double seconds = (System.nanoTime() - begin) / 1e9;

@@ -7,7 +7,7 @@ import io.github.flinkdiffusion.benchmarks.simulation.Limits;
 import io.github.flinkdiffusion.benchmarks.simulation.Load;
 import io.github.flinkdiffusion.benchmarks.simulation.Served;
 import io.github.flinkdiffusion.benchmarks.simulation.StepLevelModel;
-import io.github.flinkdiffusion.ops.engine.DeviceSpec;
+import io.github.flinkdiffusion.ops.engine.Engines;
 import io.github.flinkdiffusion.ops.pipeline.DiffusionPipeline;
 import io.github.flinkdiffusion.ops.pipeline.PipelineSettings;
 import io.github.flinkdiffusion.ops.pipeline.Pipelines;
@@ -228,7 +228,7 @@ final class ScalingBenchmark extends BenchmarkCommand {
 
   private CallCosts measured() throws Exception {
     try (DiffusionPipeline pipeline =
-        Pipelines.open(MiniEmoji.folder(), PipelineSettings.on(DeviceSpec.parse("cpu")))) {
+        Pipelines.open(MiniEmoji.folder(), PipelineSettings.on(Engines.standard().device("cpu")))) {
       return CallCosts.measure(
           pipeline,
           pipeline.prepare(MiniEmoji.spec("calibration", options().smoke() ? 1 : MEASURED_STEPS)),

@@ -1,12 +1,14 @@
 package io.github.flinkdiffusion.benchmarks;
 
 import io.github.flinkdiffusion.ops.engine.DeviceSpec;
+import io.github.flinkdiffusion.ops.engine.Engines;
 import io.github.flinkdiffusion.ops.engine.HostTensor;
-import io.github.flinkdiffusion.ops.engine.LoadedNetwork;
+import io.github.flinkdiffusion.ops.graph.Arithmetic;
 import io.github.flinkdiffusion.ops.graph.Precision;
 import io.github.flinkdiffusion.ops.noise.TorchGenerator;
+import io.github.flinkdiffusion.ops.torch.TorchEngine;
+import io.github.flinkdiffusion.ops.torch.TorchNetwork;
 import io.github.flinkdiffusion.ops.torchscript.ArchiveWriter;
-import io.github.flinkdiffusion.ops.torchscript.Arithmetic;
 import io.github.flinkdiffusion.ops.weights.Config;
 import io.github.flinkdiffusion.ops.weights.DType;
 import io.github.flinkdiffusion.ops.weights.Safetensors;
@@ -117,9 +119,10 @@ final class UNetBenchmark extends BenchmarkCommand {
       throw new BenchmarkException("--runtime torchscript-python needs --python.");
     }
     if (options().python().isEmpty()) {
-      BenchmarkResult.Builder result = result(runtime, DeviceSpec.parse(deviceName).isGpu());
+      BenchmarkResult.Builder result =
+          result(runtime, Engines.standard().device(deviceName).isGpu());
       result.note("diffusers was not measured: no --python was given.");
-      measure(result, runtime, DeviceSpec.parse(deviceName), null);
+      measure(result, runtime, Engines.standard().device(deviceName), null);
       return result;
     }
     try (PythonPeer peer =
@@ -148,7 +151,7 @@ final class UNetBenchmark extends BenchmarkCommand {
   /** In Python's runtime it is Python that sees the GPUs. */
   private DeviceSpec device(Runtime runtime, PythonPeer peer) {
     if (runtime == Runtime.DJL || deviceName.equals("cpu")) {
-      return DeviceSpec.parse(deviceName);
+      return Engines.standard().device(deviceName);
     }
     if (deviceName.equals("auto")) {
       return peer.gpu().isEmpty() ? DeviceSpec.CPU : new DeviceSpec(0);
@@ -192,7 +195,7 @@ final class UNetBenchmark extends BenchmarkCommand {
               RandomStableDiffusion.unetGraph(Config.read(network.folder().resolve("config.json"))),
               precision,
               Arithmetic.AS_STORED,
-              device.convolutions(precision));
+              TorchEngine.convolutions(device, precision));
       Path archive = archive(network.folder(), precision, writer);
       Map<String, Object> peerNetwork =
           Map.of(
@@ -221,7 +224,7 @@ final class UNetBenchmark extends BenchmarkCommand {
         inPeer.add(0, runtime.subject);
         measure(result, runtime, network, precision, null, inPeer, peer);
       } else {
-        try (LoadedNetwork loaded = LoadedNetwork.load(archive, device)) {
+        try (TorchNetwork loaded = TorchNetwork.load(archive, device)) {
           measure(result, runtime, network, precision, loaded, inPeer, peer);
         }
       }
@@ -246,7 +249,7 @@ final class UNetBenchmark extends BenchmarkCommand {
       Runtime runtime,
       Network network,
       Precision precision,
-      LoadedNetwork loaded,
+      TorchNetwork loaded,
       List<String> inPeer,
       PythonPeer peer)
       throws Exception {

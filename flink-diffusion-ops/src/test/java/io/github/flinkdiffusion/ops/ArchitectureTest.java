@@ -41,7 +41,6 @@ class ArchitectureTest {
           "tokenizer",
           "graph",
           "network",
-          "torchscript",
           "engine",
           "pipeline",
           "quality",
@@ -49,7 +48,9 @@ class ArchitectureTest {
           "batching",
           "operator",
           "table",
-          "training");
+          "training",
+          "torchscript",
+          "torch");
 
   private static JavaClasses all;
 
@@ -83,9 +84,9 @@ class ArchitectureTest {
   }
 
   @Test
-  void engineAloneKnowsATensorLibrary() {
+  void torchAloneKnowsATensorLibrary() {
     noClasses()
-        .that(DescribedPredicate.not(areIn("engine")))
+        .that(DescribedPredicate.not(areIn("torch")))
         .should()
         .dependOnClassesThat(resideInAnyPackage("ai.djl.."))
         .because(

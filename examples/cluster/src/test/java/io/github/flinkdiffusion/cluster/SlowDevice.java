@@ -1,6 +1,6 @@
 package io.github.flinkdiffusion.cluster;
 
-import io.github.flinkdiffusion.ops.engine.DeviceSpec;
+import io.github.flinkdiffusion.ops.engine.Engines;
 import io.github.flinkdiffusion.ops.operator.PipelineFactory;
 import io.github.flinkdiffusion.ops.pipeline.DiffusionPipeline;
 import io.github.flinkdiffusion.ops.pipeline.PipelineSettings;
@@ -57,7 +57,7 @@ final class SlowDevice implements PipelineFactory {
   @Override
   public DiffusionPipeline open(String device) throws IOException {
     return StandIns.beforeSteps(
-        Pipelines.open(Path.of(folder), PipelineSettings.on(DeviceSpec.parse(device))),
+        Pipelines.open(Path.of(folder), PipelineSettings.on(Engines.standard().device(device))),
         batch -> {
           if (isSlow(batch) && (!CALLED.getAndSet(true) || !onlyFirst)) {
             LOG.info("{} and takes {} ms.", BEGINS, millis);

@@ -6,6 +6,7 @@ import io.github.flinkdiffusion.connector.payload.PayloadOptions;
 import io.github.flinkdiffusion.connector.payload.PayloadSettings;
 import io.github.flinkdiffusion.connector.payload.PayloadStore;
 import io.github.flinkdiffusion.ops.engine.DeviceSpec;
+import io.github.flinkdiffusion.ops.engine.Engines;
 import io.github.flinkdiffusion.ops.operator.DiffusionOptions;
 import io.github.flinkdiffusion.ops.operator.ImageTaskOptions;
 import io.github.flinkdiffusion.ops.weights.ModelFolder;
@@ -116,7 +117,7 @@ abstract class ImageDemo implements Callable<Integer> {
     Path modelPath =
         model == null ? home().resolve("examples/models").resolve(embeddedModel) : model;
     ModelFolder modelFolder = ModelFolder.open(modelPath);
-    DeviceSpec where = DeviceSpec.parse(options.device());
+    DeviceSpec where = Engines.standard().device(options.device());
     Configuration settings = settings(modelPath);
     PayloadStore payloads = new PayloadStore(PayloadSettings.of(settings));
     List<ImageReport.Input> inputs = inputs(modelPath);

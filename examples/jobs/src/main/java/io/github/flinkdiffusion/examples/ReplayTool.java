@@ -2,6 +2,7 @@ package io.github.flinkdiffusion.examples;
 
 import io.github.flinkdiffusion.connector.event.ImageEvent;
 import io.github.flinkdiffusion.ops.engine.DeviceSpec;
+import io.github.flinkdiffusion.ops.engine.Engines;
 import io.github.flinkdiffusion.ops.image.Images;
 import io.github.flinkdiffusion.ops.imaging.Audit;
 import io.github.flinkdiffusion.ops.imaging.SoftwareVersion;
@@ -190,7 +191,7 @@ public final class ReplayTool implements Callable<Integer> {
     RecordedResult result = result(scratch);
     Audit audit = result.audit().withOmittedTexts(texts());
     Map<String, Path> inputs = inputs(audit);
-    DeviceSpec on = DeviceSpec.parse(device == null ? deviceOf(audit) : device);
+    DeviceSpec on = Engines.standard().device(device == null ? deviceOf(audit) : device);
     if (model == null) {
       model = ownModel(audit.model());
     }

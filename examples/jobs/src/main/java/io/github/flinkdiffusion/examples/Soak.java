@@ -2,8 +2,8 @@ package io.github.flinkdiffusion.examples;
 
 import io.github.flinkdiffusion.connector.event.ImageEvent;
 import io.github.flinkdiffusion.connector.event.PromptEvent;
-import io.github.flinkdiffusion.ops.engine.NativeTensors;
 import io.github.flinkdiffusion.ops.operator.Diffusion;
+import io.github.flinkdiffusion.ops.torch.NativeTensors;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;

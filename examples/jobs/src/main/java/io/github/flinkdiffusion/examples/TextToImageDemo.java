@@ -3,6 +3,7 @@ package io.github.flinkdiffusion.examples;
 import io.github.flinkdiffusion.connector.event.EventCodec;
 import io.github.flinkdiffusion.connector.event.PromptEvent;
 import io.github.flinkdiffusion.ops.engine.DeviceSpec;
+import io.github.flinkdiffusion.ops.engine.Engines;
 import io.github.flinkdiffusion.ops.operator.DiffusionOptions;
 import io.github.flinkdiffusion.ops.scheduler.Schedulers;
 import io.github.flinkdiffusion.ops.weights.ModelFolder;
@@ -147,7 +148,7 @@ public final class TextToImageDemo implements Callable<Integer> {
     DemoCommand.logTo(options.out().resolve(OutputFolder.LOG));
     List<PromptEvent> requests = requests();
     ModelFolder modelFolder = ModelFolder.open(model);
-    DeviceSpec where = DeviceSpec.parse(options.device());
+    DeviceSpec where = Engines.standard().device(options.device());
     System.err.printf(
         Locale.ROOT,
         "%d pictures with %s on %s; %s%n",

@@ -54,6 +54,8 @@ class SqlJarITCase {
           .contains(
               "DiffusionModelProviderFactory", "DiffusionModuleFactory", "EventFormatFactory");
       assertThat(text(jar, "META-INF/services/ai.djl.engine.EngineProvider")).contains("ai.djl");
+      assertThat(text(jar, "META-INF/services/io.github.flinkdiffusion.ops.engine.Engine"))
+          .contains("io.github.flinkdiffusion.ops.torch.TorchEngine");
       assertThat(text(jar, "META-INF/LICENSE")).contains("Apache License");
       assertThat(text(jar, "META-INF/NOTICE"))
           .contains("Flink Diffusion", "ai.djl:api", "org.apache.avro:avro", "jna");

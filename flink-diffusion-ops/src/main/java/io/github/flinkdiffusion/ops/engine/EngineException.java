@@ -1,8 +1,6 @@
 package io.github.flinkdiffusion.ops.engine;
 
-/**
- * The tensor library could not load or run a network; the message names the archive or the device.
- */
+/** An engine could not load or run a network; the message names the network or the device. */
 public class EngineException extends RuntimeException {
   private static final long serialVersionUID = 1L;
 

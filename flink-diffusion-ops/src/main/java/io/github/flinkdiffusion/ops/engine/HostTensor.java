@@ -6,9 +6,7 @@ import java.util.Arrays;
  * A tensor on the Java heap, in C order. The arrays are not copied: who passes one on does not
  * write to it any more.
  */
-public sealed interface HostTensor {
-  long[] shape();
-
+public sealed interface HostTensor extends Tensor {
   /**
    * float32.
    *

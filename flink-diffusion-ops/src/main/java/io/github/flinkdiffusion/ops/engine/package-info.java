@@ -1,13 +1,12 @@
 /**
- * The only room that knows a tensor library: archives are loaded onto a device, called, trained and
- * freed here.
- *
- * <p>Everything else holds its numbers on the Java heap ({@link
- * io.github.flinkdiffusion.ops.engine.HostTensor}); what crosses the border is copied once each way
- * per call, and every native tensor lives in a scope that closes with the call.
+ * What runs networks, without saying which library does: an {@link
+ * io.github.flinkdiffusion.ops.engine.Engine} is found on the class path and loads a {@link
+ * io.github.flinkdiffusion.ops.engine.Program} onto a device.
  *
  * <pre>{@code
- * try (LoadedNetwork unet = LoadedNetwork.load(archive, DeviceSpec.parse("auto"))) {
+ * Engine engine = Engines.standard();
+ * Program program = Program.of("unet", graph, Precision.FLOAT32, weights);
+ * try (Network unet = engine.load(program, engine.device("auto"))) {
  *   HostTensor.Floats out = unet.call("forward", sample, timestep, context);
  * }
  * }</pre>

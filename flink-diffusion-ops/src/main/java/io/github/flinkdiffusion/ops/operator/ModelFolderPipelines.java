@@ -2,6 +2,7 @@ package io.github.flinkdiffusion.ops.operator;
 
 import com.fasterxml.jackson.core.JsonProcessingException;
 import io.github.flinkdiffusion.ops.engine.DeviceSpec;
+import io.github.flinkdiffusion.ops.engine.Engines;
 import io.github.flinkdiffusion.ops.graph.GraphException;
 import io.github.flinkdiffusion.ops.pipeline.DiffusionPipeline;
 import io.github.flinkdiffusion.ops.pipeline.PipelineSettings;
@@ -63,7 +64,7 @@ final class ModelFolderPipelines implements PipelineFactory {
 
   @Override
   public String resolve(String device) {
-    return DeviceSpec.parse(device).toString();
+    return Engines.standard().device(device).toString();
   }
 
   @Override
@@ -73,7 +74,7 @@ final class ModelFolderPipelines implements PipelineFactory {
           "Model folder %s does not exist on this machine; every task manager must find it under this path."
               .formatted(settings.path()));
     }
-    PipelineSettings how = settings.on(DeviceSpec.parse(device));
+    PipelineSettings how = settings.on(Engines.standard().device(device));
     try {
       return settings.pipeline() == null
           ? Pipelines.open(settings.path(), how)

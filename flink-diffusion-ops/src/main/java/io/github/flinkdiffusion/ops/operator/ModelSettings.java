@@ -2,7 +2,6 @@ package io.github.flinkdiffusion.ops.operator;
 
 import io.github.flinkdiffusion.ops.engine.DeviceSpec;
 import io.github.flinkdiffusion.ops.graph.Precision;
-import io.github.flinkdiffusion.ops.pipeline.ArchiveCache;
 import io.github.flinkdiffusion.ops.pipeline.PipelineSettings;
 import io.github.flinkdiffusion.ops.pipeline.Pipelines;
 import io.github.flinkdiffusion.ops.weights.Lora;
@@ -125,7 +124,7 @@ record ModelSettings(
     return new PipelineSettings(
         device,
         precision == null ? suiting.precision() : precision,
-        archives == null ? ArchiveCache.none() : ArchiveCache.in(Path.of(archives)),
+        Optional.ofNullable(archives).map(Path::of),
         safetyChecker,
         watermark,
         loras.stream().map(ModelSettings::lora).toList(),

@@ -1,7 +1,7 @@
 package io.github.flinkdiffusion.ops.pipeline;
 
 import io.github.flinkdiffusion.ops.engine.HostTensor;
-import io.github.flinkdiffusion.ops.engine.LoadedNetwork;
+import io.github.flinkdiffusion.ops.engine.Network;
 import io.github.flinkdiffusion.ops.graph.Graph;
 import io.github.flinkdiffusion.ops.image.Raster;
 import io.github.flinkdiffusion.ops.network.AutoencoderKL;
@@ -24,13 +24,13 @@ final class Autoencoder {
   private static final String COMPONENT = "vae";
   private static final String TINY = "AutoencoderTiny";
 
-  private final LoadedNetwork network;
+  private final Network network;
   private final LatentFormat format;
 
   /** Whether pictures are encoded to means and log variances, not to latents. */
   private final boolean distributions;
 
-  private Autoencoder(LoadedNetwork network, LatentFormat format, boolean distributions) {
+  private Autoencoder(Network network, LatentFormat format, boolean distributions) {
     this.network = network;
     this.format = format;
     this.distributions = distributions;
@@ -67,7 +67,7 @@ final class Autoencoder {
     AutoencoderKLConfig config = AutoencoderKLConfig.from(components.config(COMPONENT));
     // The reference runs such an autoencoder in float32 even when everything else is in half
     // precision.
-    LoadedNetwork network =
+    Network network =
         config.forceUpcast()
             ? components.loadInFloat32(COMPONENT, graph.apply(new AutoencoderKL(config)))
             : components.load(COMPONENT, graph.apply(new AutoencoderKL(config)));

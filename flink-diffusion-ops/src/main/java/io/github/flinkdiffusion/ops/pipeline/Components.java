@@ -1,6 +1,6 @@
 package io.github.flinkdiffusion.ops.pipeline;
 
-import io.github.flinkdiffusion.ops.engine.LoadedNetwork;
+import io.github.flinkdiffusion.ops.engine.Network;
 import io.github.flinkdiffusion.ops.graph.Graph;
 import io.github.flinkdiffusion.ops.graph.Precision;
 import io.github.flinkdiffusion.ops.weights.Config;
@@ -15,7 +15,7 @@ import java.util.List;
 final class Components implements AutoCloseable {
   private final ModelFolder folder;
   private final PipelineSettings settings;
-  private final List<LoadedNetwork> opened = new ArrayList<>();
+  private final List<Network> opened = new ArrayList<>();
 
   Components(ModelFolder folder, PipelineSettings settings) {
     this.folder = folder;
@@ -58,20 +58,20 @@ final class Components implements AutoCloseable {
     }
   }
 
-  LoadedNetwork load(String component, Graph graph) {
+  Network load(String component, Graph graph) {
     return load(component, graph, settings.precision());
   }
 
   /** A network in float32, whatever the others are in. */
-  LoadedNetwork loadInFloat32(String component, Graph graph) {
+  Network loadInFloat32(String component, Graph graph) {
     return load(component, graph, Precision.FLOAT32);
   }
 
-  private LoadedNetwork load(String name, Graph graph, Precision precision) {
+  private Network load(String name, Graph graph, Precision precision) {
     ModelComponent component = folder.component(name);
     try (TensorStore weights =
         TensorViews.withTextModelPrefix(TensorViews.withCurrentAttentionNames(component.open()))) {
-      LoadedNetwork network =
+      Network network =
           new NetworkLoader(settings.device(), precision, settings.archives())
               .load(name, graph, weights);
       opened.add(network);
@@ -81,6 +81,6 @@ final class Components implements AutoCloseable {
 
   @Override
   public void close() {
-    opened.forEach(LoadedNetwork::close);
+    opened.forEach(Network::close);
   }
 }

@@ -1,7 +1,7 @@
 package io.github.flinkdiffusion.ops.pipeline;
 
 import io.github.flinkdiffusion.ops.engine.HostTensor;
-import io.github.flinkdiffusion.ops.engine.LoadedNetwork;
+import io.github.flinkdiffusion.ops.engine.Network;
 import java.util.List;
 
 /** Calls a denoising network with rows of many trajectories at once. */
@@ -56,13 +56,13 @@ final class Denoiser {
     }
   }
 
-  private final LoadedNetwork network;
+  private final Network network;
   private final List<Input> inputs;
   private final boolean scaleAppended;
   private final boolean appendedFirst;
 
   private Denoiser(
-      LoadedNetwork network, List<Input> inputs, boolean scaleAppended, boolean appendedFirst) {
+      Network network, List<Input> inputs, boolean scaleAppended, boolean appendedFirst) {
     this.network = network;
     this.inputs = List.copyOf(inputs);
     this.scaleAppended = scaleAppended;
@@ -73,7 +73,7 @@ final class Denoiser {
    * @param network takes (sample [N,C,H,W], timestep [N], then {@code inputs})
    * @param inputs shapes of what {@link Row#inputs} holds
    */
-  static Denoiser of(LoadedNetwork network, Input... inputs) {
+  static Denoiser of(Network network, Input... inputs) {
     return new Denoiser(network, List.of(inputs), false, false);
   }
 

@@ -1,7 +1,7 @@
 package io.github.flinkdiffusion.ops.pipeline;
 
 import io.github.flinkdiffusion.ops.engine.HostTensor;
-import io.github.flinkdiffusion.ops.engine.LoadedNetwork;
+import io.github.flinkdiffusion.ops.engine.Network;
 import io.github.flinkdiffusion.ops.image.Raster;
 import io.github.flinkdiffusion.ops.network.ClipVision;
 import io.github.flinkdiffusion.ops.network.ClipVisionConfig;
@@ -24,7 +24,7 @@ final class ImageVariation implements Task {
   private final Signature signature;
   private final SamplingPlans plans;
   private final ClipImageProcessor processor;
-  private final LoadedNetwork imageEncoder;
+  private final Network imageEncoder;
   private final Denoiser denoiser;
   private final Autoencoder autoencoder;
 

@@ -1,7 +1,7 @@
 package io.github.flinkdiffusion.ops.pipeline;
 
 import io.github.flinkdiffusion.ops.engine.HostTensor;
-import io.github.flinkdiffusion.ops.engine.LoadedNetwork;
+import io.github.flinkdiffusion.ops.engine.Network;
 import io.github.flinkdiffusion.ops.image.PilResize;
 import io.github.flinkdiffusion.ops.image.Raster;
 import io.github.flinkdiffusion.ops.network.UNet2D;
@@ -29,7 +29,7 @@ final class LatentSuperResolution implements Task {
   private final Signature signature;
   private final SamplingPlans plans;
   private final Denoiser denoiser;
-  private final LoadedNetwork decoder;
+  private final Network decoder;
   private final VQModelConfig vq;
   private final int pictureChannels;
   private final Tiling tiling;

@@ -1,59 +1,56 @@
 package io.github.flinkdiffusion.ops.pipeline;
 
 import io.github.flinkdiffusion.ops.engine.DeviceSpec;
-import io.github.flinkdiffusion.ops.engine.LoadedNetwork;
+import io.github.flinkdiffusion.ops.engine.Engines;
+import io.github.flinkdiffusion.ops.engine.Network;
+import io.github.flinkdiffusion.ops.engine.Program;
 import io.github.flinkdiffusion.ops.graph.Graph;
 import io.github.flinkdiffusion.ops.graph.ParameterSource;
 import io.github.flinkdiffusion.ops.graph.Precision;
-import io.github.flinkdiffusion.ops.torchscript.ArchiveWriter;
-import io.github.flinkdiffusion.ops.torchscript.Arithmetic;
 import io.github.flinkdiffusion.ops.weights.DType;
 import io.github.flinkdiffusion.ops.weights.TensorInfo;
 import io.github.flinkdiffusion.ops.weights.TensorStore;
 import io.github.flinkdiffusion.ops.weights.WeightsException;
 import java.io.IOException;
 import java.io.OutputStream;
+import java.nio.file.Path;
 import java.util.Arrays;
+import java.util.Optional;
 
 /** Brings a graph and its weights together on a device. */
 final class NetworkLoader {
   private final DeviceSpec device;
   private final Precision storage;
-  private final ArchiveCache archives;
+  private final Optional<Path> archives;
 
-  /** A loader that keeps no archives. */
+  /** A loader that keeps nothing. */
   NetworkLoader(DeviceSpec device, Precision storage) {
-    this(device, storage, ArchiveCache.none());
+    this(device, storage, Optional.empty());
   }
 
   /**
    * @param device where networks go
    * @param storage precision of their weights there
-   * @param archives where they are written on the way
+   * @param archives where the engine keeps what it makes of them, if anywhere
    */
-  NetworkLoader(DeviceSpec device, Precision storage, ArchiveCache archives) {
+  NetworkLoader(DeviceSpec device, Precision storage, Optional<Path> archives) {
     this.device = device;
     this.storage = storage;
     this.archives = archives;
   }
 
   /**
-   * Loads a network, writing its archive if it is not there.
+   * Loads a network.
    *
-   * @param name of the network, for its file and for messages
+   * @param name of the network, for files and messages
    * @throws WeightsException for a parameter that is missing, has another shape than the config
    *     asks for, or holds a NaN or an infinity; or if a file can not be read to its end
    */
-  LoadedNetwork load(String name, Graph graph, TensorStore weights) {
+  Network load(String name, Graph graph, TensorStore weights) {
     checkParameters(graph, weights);
-    ArchiveWriter writer =
-        new ArchiveWriter(graph, storage, Arithmetic.AS_STORED, device.convolutions(storage));
-    return archives.with(
-        name,
-        writer,
-        weights::digest,
-        new StoredWeights(weights, dtype(storage)),
-        archive -> LoadedNetwork.load(archive, device));
+    ParameterSource stored = new StoredWeights(weights, dtype(storage));
+    return Engines.standard()
+        .load(new Program(name, graph, storage, stored, weights::digest, archives), device);
   }
 
   /** Before anything is written: a wrong folder is told at once, not after gigabytes. */

@@ -14,7 +14,9 @@ import java.util.Optional;
  * @param device where it runs
  * @param precision of its networks; an autoencoder whose config says {@code force_upcast} stays in
  *     float32
- * @param archives where networks are written on their way to the device
+ * @param archives folder in which the engine keeps what it makes of networks, so that the next
+ *     process need not make it again; empty keeps nothing, since it takes as much disk as the
+ *     models themselves
  * @param safetyChecker whether a safety checker that the model folder has is loaded: the pictures
  *     it flags come out black
  * @param watermark whether pictures get the invisible watermark of Stable Diffusion XL; those with
@@ -28,7 +30,7 @@ import java.util.Optional;
 public record PipelineSettings(
     DeviceSpec device,
     Precision precision,
-    ArchiveCache archives,
+    Optional<Path> archives,
     boolean safetyChecker,
     boolean watermark,
     List<Lora> loras,
@@ -51,7 +53,7 @@ public record PipelineSettings(
     return new PipelineSettings(
         device,
         device.isGpu() ? Precision.FLOAT16 : Precision.FLOAT32,
-        ArchiveCache.none(),
+        Optional.empty(),
         true,
         false,
         List.of(),
@@ -64,9 +66,9 @@ public record PipelineSettings(
         device, other, archives, safetyChecker, watermark, loras, configs, variant);
   }
 
-  public PipelineSettings withArchives(ArchiveCache other) {
+  public PipelineSettings withArchives(Path folder) {
     return new PipelineSettings(
-        device, precision, other, safetyChecker, watermark, loras, configs, variant);
+        device, precision, Optional.of(folder), safetyChecker, watermark, loras, configs, variant);
   }
 
   public PipelineSettings withSafetyChecker(boolean checks) {

@@ -1,7 +1,7 @@
 package io.github.flinkdiffusion.ops.pipeline;
 
 import io.github.flinkdiffusion.ops.engine.HostTensor;
-import io.github.flinkdiffusion.ops.engine.LoadedNetwork;
+import io.github.flinkdiffusion.ops.engine.Network;
 import io.github.flinkdiffusion.ops.graph.Graph;
 import io.github.flinkdiffusion.ops.network.ClipText;
 import io.github.flinkdiffusion.ops.network.ClipTextConfig;
@@ -41,7 +41,7 @@ final class PromptEncoder {
   }
 
   private final ClipTokenizer tokenizer;
-  private final LoadedNetwork network;
+  private final Network network;
   private final int hiddenSize;
 
   /** How many layers may be left out: those before the one whose states are taken. */
@@ -62,7 +62,7 @@ final class PromptEncoder {
       };
 
   private PromptEncoder(
-      ClipTokenizer tokenizer, LoadedNetwork network, ClipTextConfig config, Taken taken) {
+      ClipTokenizer tokenizer, Network network, ClipTextConfig config, Taken taken) {
     this.tokenizer = tokenizer;
     this.network = network;
     this.hiddenSize = config.hiddenSize();

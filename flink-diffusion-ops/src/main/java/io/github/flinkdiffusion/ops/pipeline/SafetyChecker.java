@@ -1,7 +1,7 @@
 package io.github.flinkdiffusion.ops.pipeline;
 
 import io.github.flinkdiffusion.ops.engine.HostTensor;
-import io.github.flinkdiffusion.ops.engine.LoadedNetwork;
+import io.github.flinkdiffusion.ops.engine.Network;
 import io.github.flinkdiffusion.ops.image.Raster;
 import io.github.flinkdiffusion.ops.network.ClipVision;
 import io.github.flinkdiffusion.ops.network.ClipVisionConfig;
@@ -27,12 +27,12 @@ public final class SafetyChecker implements AutoCloseable {
   private static final float SHARPENING = 0.01f;
 
   private final ClipImageProcessor processor;
-  private final LoadedNetwork network;
+  private final Network network;
   private final Concepts special;
   private final Concepts concepts;
 
   private SafetyChecker(
-      ClipImageProcessor processor, LoadedNetwork network, Concepts special, Concepts concepts) {
+      ClipImageProcessor processor, Network network, Concepts special, Concepts concepts) {
     this.processor = processor;
     this.network = network;
     this.special = special;
@@ -55,7 +55,7 @@ public final class SafetyChecker implements AutoCloseable {
       int size = config.projectionSize();
       Concepts special = Concepts.read(weights, "special_care_embeds", size);
       Concepts concepts = Concepts.read(weights, "concept_embeds", size);
-      LoadedNetwork network = loader.load(checker.name(), new ClipVision(config).graph(), weights);
+      Network network = loader.load(checker.name(), new ClipVision(config).graph(), weights);
       return new SafetyChecker(processor, network, special, concepts);
     }
   }

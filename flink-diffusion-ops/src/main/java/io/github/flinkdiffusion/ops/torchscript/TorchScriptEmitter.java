@@ -1,5 +1,6 @@
 package io.github.flinkdiffusion.ops.torchscript;
 
+import io.github.flinkdiffusion.ops.graph.Arithmetic;
 import io.github.flinkdiffusion.ops.graph.Graph;
 import io.github.flinkdiffusion.ops.graph.GraphException;
 import io.github.flinkdiffusion.ops.graph.Method;

@@ -3,8 +3,6 @@ package io.github.flinkdiffusion.ops.training;
 import io.github.flinkdiffusion.ops.engine.TrainableNetwork.NamedWeight;
 import io.github.flinkdiffusion.ops.graph.Graph;
 import io.github.flinkdiffusion.ops.graph.ParameterSource;
-import io.github.flinkdiffusion.ops.graph.Precision;
-import io.github.flinkdiffusion.ops.torchscript.ArchiveWriter;
 import io.github.flinkdiffusion.ops.weights.DType;
 import io.github.flinkdiffusion.ops.weights.HeapTensors;
 import io.github.flinkdiffusion.ops.weights.SafetensorsWriter;
@@ -25,7 +23,7 @@ public final class TrainedWeights {
    * Writes the parameters whose names begin with a prefix, without it.
    *
    * @param graph the objective that was trained
-   * @param trained its weights, by the archive's identifiers
+   * @param trained its weights, by the graph's names
    * @param dtype a floating-point type
    */
   public static void write(
@@ -52,21 +50,17 @@ public final class TrainedWeights {
 
   private static void add(
       HeapTensors.Builder tensors, Graph graph, List<NamedWeight> trained, String prefix) {
-    Map<String, NamedWeight> byIdentifier = new HashMap<>();
-    trained.forEach(weight -> byIdentifier.put(weight.identifier(), weight));
-    ArchiveWriter identifiers = new ArchiveWriter(graph, Precision.FLOAT32);
+    Map<String, NamedWeight> byName = new HashMap<>();
+    trained.forEach(weight -> byName.put(weight.name(), weight));
     graph
         .parameterShapes()
         .forEach(
             (name, shape) -> {
               if (name.startsWith(prefix)) {
-                NamedWeight weight = byIdentifier.get(identifiers.identifier(name));
+                NamedWeight weight = byName.get(name);
                 if (weight == null) {
                   throw new IllegalStateException(
-                      "Parameter "
-                          + name
-                          + " was not trained; trained are "
-                          + byIdentifier.keySet());
+                      "Parameter " + name + " was not trained; trained are " + byName.keySet());
                 }
                 tensors.add(name.substring(prefix.length()), weight.value().data(), shape);
               }
@@ -78,7 +72,7 @@ public final class TrainedWeights {
     SafetensorsWriter.write(file, TensorViews.withFloatsAs(tensors, dtype), Map.of("format", "pt"));
   }
 
-  /** Stored float tensors as the float32 weights of an archive. */
+  /** Stored float tensors as the float32 weights of a network. */
   public static ParameterSource source(TensorStore store) {
     return (name, shape, out) -> store.writeTo(name, DType.F32, out);
   }

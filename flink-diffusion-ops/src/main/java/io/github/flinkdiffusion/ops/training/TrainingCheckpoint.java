@@ -35,10 +35,10 @@ public final class TrainingCheckpoint {
     HeapTensors.Builder tensors = HeapTensors.builder();
     tensors.add(UPDATES, new long[] {state.updates()}, 1);
     for (WeightState weight : state.weights()) {
-      add(tensors, VALUE + weight.identifier(), weight.value());
-      add(tensors, MEAN + weight.identifier(), weight.mean());
-      add(tensors, VARIANCE + weight.identifier(), weight.variance());
-      add(tensors, AVERAGE + weight.identifier(), weight.average());
+      add(tensors, VALUE + weight.name(), weight.value());
+      add(tensors, MEAN + weight.name(), weight.mean());
+      add(tensors, VARIANCE + weight.name(), weight.variance());
+      add(tensors, AVERAGE + weight.name(), weight.average());
     }
     SafetensorsWriter.write(file, tensors.build());
   }

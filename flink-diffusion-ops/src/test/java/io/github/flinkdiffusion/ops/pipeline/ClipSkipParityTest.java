@@ -6,7 +6,7 @@ import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.ObjectMapper;
 import io.github.flinkdiffusion.ops.engine.DeviceSpec;
 import io.github.flinkdiffusion.ops.engine.HostTensor;
-import io.github.flinkdiffusion.ops.engine.LoadedNetwork;
+import io.github.flinkdiffusion.ops.engine.Network;
 import io.github.flinkdiffusion.ops.graph.Graph;
 import io.github.flinkdiffusion.ops.graph.Precision;
 import io.github.flinkdiffusion.ops.network.ClipText;
@@ -51,7 +51,7 @@ class ClipSkipParityTest {
     return ClipTextConfig.from(component.config());
   }
 
-  private static LoadedNetwork load(ModelComponent component, int tokens) {
+  private static Network load(ModelComponent component, int tokens) {
     ClipTextConfig config = config(component);
     Graph graph =
         component.className().equals("CLIPTextModel")
@@ -78,7 +78,7 @@ class ClipSkipParityTest {
       int layers = config(component).layers() - skip - (xl ? 1 : 0);
       long[] each = new long[prompts];
       Arrays.fill(each, layers);
-      try (LoadedNetwork network = load(component, tokens)) {
+      try (Network network = load(component, tokens)) {
         parts.add(
             network
                 .call(
@@ -120,7 +120,7 @@ class ClipSkipParityTest {
     ModelComponent component =
         ModelFolder.open(MODELS.resolve("tiny-sd2")).component("text_encoder");
     try (TensorStore golden = Safetensors.open(MODELS.resolve("clip-skip.safetensors"));
-        LoadedNetwork network = load(component, 77)) {
+        Network network = load(component, 77)) {
       HostTensor.Longs ids = new HostTensor.Longs(golden.longs("tiny-sd2/text_encoder/ids"), 3, 77);
       int layers = config(component).layers();
       float[] mixed =

@@ -3,7 +3,7 @@ package io.github.flinkdiffusion.ops.pipeline;
 import static org.assertj.core.api.Assertions.assertThat;
 
 import io.github.flinkdiffusion.ops.engine.DeviceSpec;
-import io.github.flinkdiffusion.ops.engine.EngineVersion;
+import io.github.flinkdiffusion.ops.engine.Engines;
 import io.github.flinkdiffusion.ops.weights.Lora;
 import io.github.flinkdiffusion.ops.weights.Safetensors;
 import io.github.flinkdiffusion.ops.weights.TensorStore;
@@ -24,9 +24,7 @@ class LoraPictureParityTest {
 
   private float[] picture(List<Lora> loras) {
     PipelineSettings settings =
-        PipelineSettings.on(DeviceSpec.CPU)
-            .withLoras(loras)
-            .withArchives(ArchiveCache.in(archives));
+        PipelineSettings.on(DeviceSpec.CPU).withLoras(loras).withArchives(archives);
     try (DiffusionPipeline pipeline =
         Pipelines.open(FIXTURES.resolve("models/tiny-sd1"), settings)) {
       GenerationSpec spec =
@@ -78,7 +76,7 @@ class LoraPictureParityTest {
                 "pipeline", "StableDiffusionPipeline",
                 "precision", "FLOAT32",
                 "device", "cpu",
-                "engine", EngineVersion.current(),
+                "engine", Engines.standard().version(),
                 "watermark", "false"));
     ModelInfo with = info(plain.withLoras(List.of(lora)).withWatermark(true));
     assertThat(with.loadedAs())

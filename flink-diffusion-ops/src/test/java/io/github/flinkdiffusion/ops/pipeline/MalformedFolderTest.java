@@ -331,8 +331,7 @@ class MalformedFolderTest {
     Path folder = copy();
     number(TEXT, "text_model.final_layer_norm.bias", 0, Float.NaN).to(folder);
     Path archives = temp.resolve("archives");
-    PipelineSettings settings =
-        PipelineSettings.on(DeviceSpec.CPU).withArchives(ArchiveCache.in(archives));
+    PipelineSettings settings = PipelineSettings.on(DeviceSpec.CPU).withArchives(archives);
     assertThatThrownBy(() -> Pipelines.open(folder, settings)).hasMessageContaining("NaN");
     assertThat(archives).isEmptyDirectory();
   }

@@ -6,7 +6,7 @@ import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.ObjectMapper;
 import io.github.flinkdiffusion.ops.engine.DeviceSpec;
 import io.github.flinkdiffusion.ops.engine.HostTensor;
-import io.github.flinkdiffusion.ops.engine.LoadedNetwork;
+import io.github.flinkdiffusion.ops.engine.Network;
 import io.github.flinkdiffusion.ops.graph.Graph;
 import io.github.flinkdiffusion.ops.graph.Precision;
 import io.github.flinkdiffusion.ops.network.AutoencoderKL;
@@ -197,7 +197,7 @@ class NetworkParityTest {
             TensorViews.withTextModelPrefix(
                 TensorViews.withCurrentAttentionNames(Safetensors.open(file)));
         TensorStore golden = Safetensors.open(MODELS.resolve(network.get("golden").asText()));
-        LoadedNetwork loaded =
+        Network loaded =
             new NetworkLoader(DeviceSpec.CPU, storage)
                 .load("network", reference.graph().apply(config), weights)) {
       JsonNode inputs = call.get("inputs");

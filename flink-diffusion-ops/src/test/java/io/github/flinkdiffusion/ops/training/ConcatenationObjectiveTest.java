@@ -4,25 +4,23 @@ import static org.assertj.core.api.Assertions.assertThat;
 
 import com.fasterxml.jackson.databind.ObjectMapper;
 import io.github.flinkdiffusion.ops.engine.DeviceSpec;
+import io.github.flinkdiffusion.ops.engine.Engines;
 import io.github.flinkdiffusion.ops.engine.HostTensor;
+import io.github.flinkdiffusion.ops.engine.Program;
 import io.github.flinkdiffusion.ops.engine.TrainableNetwork;
 import io.github.flinkdiffusion.ops.engine.TrainableNetwork.AdamW;
+import io.github.flinkdiffusion.ops.graph.Arithmetic;
 import io.github.flinkdiffusion.ops.graph.Graph;
 import io.github.flinkdiffusion.ops.graph.Precision;
 import io.github.flinkdiffusion.ops.network.UNet2D;
 import io.github.flinkdiffusion.ops.network.UNet2DConfig;
-import io.github.flinkdiffusion.ops.torchscript.ArchiveWriter;
 import io.github.flinkdiffusion.ops.weights.Config;
-import java.nio.file.Path;
 import java.util.Random;
 import org.junit.jupiter.api.Test;
-import org.junit.jupiter.api.io.TempDir;
 
 class ConcatenationObjectiveTest {
   private static final int BATCH = 4;
   private static final int SIDE = 8;
-
-  @TempDir private Path folder;
 
   /** The clean sample is the condition with its sign changed; the noise says nothing. */
   @Test
@@ -38,10 +36,10 @@ class ConcatenationObjectiveTest {
                      "norm_num_groups": 4, "add_attention": false, "sample_size": 8}
                     """));
     Graph graph = new ConcatenationObjective(new UNet2D(UNet2DConfig.from(config))).graph();
-    Path archive = folder.resolve("objective.pt");
-    new ArchiveWriter(graph, Precision.FLOAT32).write(archive, new WeightInitializer(2));
+    Program program = Program.of("net", graph, Precision.FLOAT32, new WeightInitializer(2));
     Random random = new Random(4);
-    try (TrainableNetwork network = TrainableNetwork.load(archive, DeviceSpec.CPU)) {
+    try (TrainableNetwork network =
+        Engines.standard().train(program, DeviceSpec.CPU, Arithmetic.AS_STORED)) {
       double first = 0;
       double last = 0;
       for (int step = 0; step < 200; step++) {

@@ -5,9 +5,14 @@ import static org.assertj.core.api.Assertions.assertThatThrownBy;
 import static org.assertj.core.api.Assertions.within;
 
 import io.github.flinkdiffusion.ops.engine.DeviceSpec;
+import io.github.flinkdiffusion.ops.engine.Engines;
 import io.github.flinkdiffusion.ops.engine.HostTensor;
+import io.github.flinkdiffusion.ops.engine.Program;
 import io.github.flinkdiffusion.ops.engine.TrainableNetwork;
 import io.github.flinkdiffusion.ops.engine.TrainableNetwork.AdamW;
+import io.github.flinkdiffusion.ops.engine.TrainableNetwork.TrainingState;
+import io.github.flinkdiffusion.ops.engine.TrainableNetwork.WeightState;
+import io.github.flinkdiffusion.ops.graph.Arithmetic;
 import io.github.flinkdiffusion.ops.graph.Graph;
 import io.github.flinkdiffusion.ops.graph.Method;
 import io.github.flinkdiffusion.ops.graph.Precision;
@@ -15,8 +20,6 @@ import io.github.flinkdiffusion.ops.graph.Value;
 import io.github.flinkdiffusion.ops.network.Activation;
 import io.github.flinkdiffusion.ops.network.AutoencoderKL;
 import io.github.flinkdiffusion.ops.network.AutoencoderKLConfig;
-import io.github.flinkdiffusion.ops.torchscript.ArchiveWriter;
-import io.github.flinkdiffusion.ops.torchscript.Arithmetic;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
@@ -25,6 +28,7 @@ import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.EnumSource;
+import org.junit.jupiter.params.provider.ValueSource;
 
 class TrainableNetworkTest {
   @TempDir private Path folder;
@@ -38,9 +42,9 @@ class TrainableNetworkTest {
     Value out =
         m.linear(x, graph.parameter("layer.weight", 1, 1), graph.parameter("layer.bias", 1));
     m.returns(m.meanSquaredError(out, y));
-    Path archive = folder.resolve("line.pt");
-    new ArchiveWriter(graph, Precision.FLOAT32).write(archive, new WeightInitializer(1));
-    try (TrainableNetwork network = TrainableNetwork.load(archive, DeviceSpec.CPU)) {
+    Program program = Program.of("net", graph, Precision.FLOAT32, new WeightInitializer(1));
+    try (TrainableNetwork network =
+        Engines.standard().train(program, DeviceSpec.CPU, Arithmetic.AS_STORED)) {
       HostTensor.Floats inputs = new HostTensor.Floats(new float[] {-1, 0, 1, 2}, 4, 1);
       HostTensor.Floats targets = new HostTensor.Floats(new float[] {-1, 1, 3, 5}, 4, 1);
       for (int i = 0; i < 800; i++) {
@@ -48,8 +52,8 @@ class TrainableNetworkTest {
       }
       List<TrainableNetwork.NamedWeight> weights = network.averagedWeights();
       assertThat(weights)
-          .extracting(TrainableNetwork.NamedWeight::identifier)
-          .containsExactly("w_layer_weight", "w_layer_bias");
+          .extracting(TrainableNetwork.NamedWeight::name)
+          .containsExactly("layer.weight", "layer.bias");
       assertThat(weights.get(0).value().data()[0]).isCloseTo(2f, within(0.01f));
       assertThat(weights.get(1).value().data()[0]).isCloseTo(1f, within(0.01f));
     }
@@ -62,15 +66,13 @@ class TrainableNetworkTest {
         new AutoencoderKLConfig(
             3, 3, List.of(8, 8), 1, 4, 4, Activation.SILU, true, true, true, 1, 0, false);
     Graph graph = new AutoencoderObjective(new AutoencoderKL(config), 4, 1e-6).graph();
-    Path archive = folder.resolve("vae.pt");
-    new ArchiveWriter(graph, Precision.FLOAT32, arithmetic)
-        .write(archive, new WeightInitializer(3));
+    Program program = Program.of("net", graph, Precision.FLOAT32, new WeightInitializer(3));
     Random random = new Random(5);
     float[] picture = new float[3 * 8 * 8];
     for (int i = 0; i < picture.length; i++) {
       picture[i] = random.nextFloat() * 2 - 1;
     }
-    try (TrainableNetwork network = TrainableNetwork.load(archive, DeviceSpec.CPU)) {
+    try (TrainableNetwork network = Engines.standard().train(program, DeviceSpec.CPU, arithmetic)) {
       HostTensor.Floats image = new HostTensor.Floats(picture, 1, 3, 8, 8);
       HostTensor.Floats noise = new HostTensor.Floats(new float[4 * 4 * 4], 1, 4, 4, 4);
       float first = network.step(AdamW.DEFAULT, 5e-3, 0.9, image, noise);
@@ -82,8 +84,9 @@ class TrainableNetworkTest {
     }
   }
 
-  @Test
-  void aTrainingThatIsSavedAndResumedEqualsTheUndisturbedOne() throws Exception {
+  @ParameterizedTest
+  @ValueSource(booleans = {false, true})
+  void aTrainingThatIsSavedAndResumedEqualsTheUndisturbedOne(boolean savedByAnEarlierVersion) {
     Graph graph = new Graph();
     Method m = graph.method("forward");
     Value x = m.input("x");
@@ -92,29 +95,48 @@ class TrainableNetworkTest {
         m.silu(m.linear(x, graph.parameter("a.weight", 4, 2), graph.parameter("a.bias", 4)));
     Value out = m.linear(hidden, graph.parameter("b.weight", 1, 4), graph.parameter("b.bias", 1));
     m.returns(m.meanSquaredError(out, y));
-    Path archive = folder.resolve("net.pt");
-    new ArchiveWriter(graph, Precision.FLOAT32).write(archive, new WeightInitializer(7));
+    Program program = Program.of("net", graph, Precision.FLOAT32, new WeightInitializer(7));
     List<Float> undisturbed = new ArrayList<>();
-    try (TrainableNetwork network = TrainableNetwork.load(archive, DeviceSpec.CPU)) {
+    try (TrainableNetwork network =
+        Engines.standard().train(program, DeviceSpec.CPU, Arithmetic.AS_STORED)) {
       for (int step = 0; step < 20; step++) {
         undisturbed.add(step(network, step));
       }
     }
     Path saved = folder.resolve("state.safetensors");
     List<Float> resumed = new ArrayList<>();
-    try (TrainableNetwork network = TrainableNetwork.load(archive, DeviceSpec.CPU)) {
+    try (TrainableNetwork network =
+        Engines.standard().train(program, DeviceSpec.CPU, Arithmetic.AS_STORED)) {
       for (int step = 0; step < 9; step++) {
         resumed.add(step(network, step));
       }
-      TrainingCheckpoint.write(saved, network.state());
+      TrainingCheckpoint.write(
+          saved, savedByAnEarlierVersion ? asNamedEarlier(network.state()) : network.state());
     }
-    try (TrainableNetwork network = TrainableNetwork.load(archive, DeviceSpec.CPU)) {
+    try (TrainableNetwork network =
+        Engines.standard().train(program, DeviceSpec.CPU, Arithmetic.AS_STORED)) {
       network.restore(TrainingCheckpoint.read(saved));
       for (int step = 9; step < 20; step++) {
         resumed.add(step(network, step));
       }
     }
     assertThat(resumed).isEqualTo(undisturbed);
+  }
+
+  /** Earlier versions wrote the names that the archive's module had. */
+  private static TrainingState asNamedEarlier(TrainingState state) {
+    return new TrainingState(
+        state.updates(),
+        state.weights().stream()
+            .map(
+                w ->
+                    new WeightState(
+                        "w_" + w.name().replace('.', '_'),
+                        w.value(),
+                        w.mean(),
+                        w.variance(),
+                        w.average()))
+            .toList());
   }
 
   /** A step on a batch that follows from the step's number. */
@@ -137,17 +159,17 @@ class TrainableNetworkTest {
 
   @Test
   void aStateOfAnotherNetworkIsRefused() throws Exception {
-    Path one = folder.resolve("one.pt");
-    Path two = folder.resolve("two.pt");
-    new ArchiveWriter(line(1), Precision.FLOAT32).write(one, new WeightInitializer(1));
-    new ArchiveWriter(line(2), Precision.FLOAT32).write(two, new WeightInitializer(1));
-    TrainableNetwork.TrainingState state;
-    try (TrainableNetwork network = TrainableNetwork.load(one, DeviceSpec.CPU)) {
+    Program one = Program.of("one", line(1), Precision.FLOAT32, new WeightInitializer(1));
+    Program two = Program.of("two", line(2), Precision.FLOAT32, new WeightInitializer(1));
+    TrainingState state;
+    try (TrainableNetwork network =
+        Engines.standard().train(one, DeviceSpec.CPU, Arithmetic.AS_STORED)) {
       state = network.state();
     }
-    try (TrainableNetwork network = TrainableNetwork.load(two, DeviceSpec.CPU)) {
+    try (TrainableNetwork network =
+        Engines.standard().train(two, DeviceSpec.CPU, Arithmetic.AS_STORED)) {
       assertThatThrownBy(() -> network.restore(state))
-          .hasMessageContaining("w_layer_weight")
+          .hasMessageContaining("layer.weight")
           .hasMessageContaining("another network");
     }
   }

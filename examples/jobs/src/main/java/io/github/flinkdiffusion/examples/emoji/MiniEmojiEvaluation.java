@@ -1,6 +1,6 @@
 package io.github.flinkdiffusion.examples.emoji;
 
-import io.github.flinkdiffusion.ops.engine.DeviceSpec;
+import io.github.flinkdiffusion.ops.engine.Engines;
 import io.github.flinkdiffusion.ops.graph.Precision;
 import io.github.flinkdiffusion.ops.image.ContactSheet;
 import io.github.flinkdiffusion.ops.image.Raster;
@@ -86,7 +86,8 @@ public final class MiniEmojiEvaluation implements Callable<Integer> {
     try (DiffusionPipeline pipeline =
         Pipelines.open(
             model,
-            PipelineSettings.on(DeviceSpec.parse("auto")).withPrecision(Precision.FLOAT32))) {
+            PipelineSettings.on(Engines.standard().device("auto"))
+                .withPrecision(Precision.FLOAT32))) {
       System.out.println(
           "| scenes | count | scene right | emoji right | background right | size right | PSNR to the true picture |");
       System.out.println("| --- | --- | --- | --- | --- | --- | --- |");

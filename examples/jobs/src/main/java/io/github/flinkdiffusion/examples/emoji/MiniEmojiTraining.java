@@ -1,9 +1,12 @@
 package io.github.flinkdiffusion.examples.emoji;
 
 import io.github.flinkdiffusion.ops.engine.DeviceSpec;
+import io.github.flinkdiffusion.ops.engine.Engines;
 import io.github.flinkdiffusion.ops.engine.HostTensor;
-import io.github.flinkdiffusion.ops.engine.LoadedNetwork;
+import io.github.flinkdiffusion.ops.engine.Network;
+import io.github.flinkdiffusion.ops.engine.Program;
 import io.github.flinkdiffusion.ops.engine.TrainableNetwork;
+import io.github.flinkdiffusion.ops.graph.Arithmetic;
 import io.github.flinkdiffusion.ops.graph.Graph;
 import io.github.flinkdiffusion.ops.graph.ParameterSource;
 import io.github.flinkdiffusion.ops.graph.Precision;
@@ -13,8 +16,6 @@ import io.github.flinkdiffusion.ops.network.ClipText;
 import io.github.flinkdiffusion.ops.network.UNet2DCondition;
 import io.github.flinkdiffusion.ops.scheduler.SamplingPlan;
 import io.github.flinkdiffusion.ops.tokenizer.ClipTokenizer;
-import io.github.flinkdiffusion.ops.torchscript.ArchiveWriter;
-import io.github.flinkdiffusion.ops.torchscript.Arithmetic;
 import io.github.flinkdiffusion.ops.training.AutoencoderObjective;
 import io.github.flinkdiffusion.ops.training.DecoderObjective;
 import io.github.flinkdiffusion.ops.training.DenoisingObjective;
@@ -135,7 +136,7 @@ public final class MiniEmojiTraining implements Callable<Integer> {
   @Override
   public Integer call() throws Exception {
     Files.createDirectories(work);
-    DeviceSpec where = DeviceSpec.parse(device);
+    DeviceSpec where = Engines.standard().device(device);
     EmojiImages pictures = EmojiImages.open(images);
     List<EmojiScene> scenes = EmojiVocabulary.trainingScenes();
     List<float[]> signed = scenes.stream().map(scene -> toSigned(scene.render(pictures))).toList();
@@ -204,13 +205,14 @@ public final class MiniEmojiTraining implements Callable<Integer> {
     int size =
         MiniEmojiModel.LATENT_CHANNELS * MiniEmojiModel.LATENT_SIDE * MiniEmojiModel.LATENT_SIDE;
     Graph graph = new AutoencoderKL(MiniEmojiModel.autoencoder(1)).graph();
-    Path archive = work.resolve("vae.pt");
-    try (TensorStore weights = Safetensors.open(vaeWeights)) {
-      new ArchiveWriter(graph, Precision.FLOAT32).write(archive, TrainedWeights.source(weights));
-    }
     float[][] values = new float[pictures.size()][];
     double squares = 0;
-    try (LoadedNetwork network = LoadedNetwork.load(archive, where)) {
+    try (TensorStore weights = Safetensors.open(vaeWeights);
+        Network network =
+            Engines.standard()
+                .load(
+                    Program.of("vae", graph, Precision.FLOAT32, TrainedWeights.source(weights)),
+                    where)) {
       for (int i = 0; i < values.length; i++) {
         float[] moments =
             network
@@ -349,9 +351,8 @@ public final class MiniEmojiTraining implements Callable<Integer> {
 
   private TrainableNetwork trainable(Graph graph, DeviceSpec where, ParameterSource weights)
       throws Exception {
-    Path archive = work.resolve("objective.pt");
-    new ArchiveWriter(graph, Precision.FLOAT32, arithmetic).write(archive, weights);
-    return TrainableNetwork.load(archive, where);
+    return Engines.standard()
+        .train(Program.of("objective", graph, Precision.FLOAT32, weights), where, arithmetic);
   }
 
   /** Short at first, so that the average forgets the random beginning; then long. */

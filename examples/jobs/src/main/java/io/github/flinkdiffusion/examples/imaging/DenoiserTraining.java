@@ -1,15 +1,16 @@
 package io.github.flinkdiffusion.examples.imaging;
 
-import io.github.flinkdiffusion.ops.engine.DeviceSpec;
+import io.github.flinkdiffusion.ops.engine.Engine;
+import io.github.flinkdiffusion.ops.engine.Engines;
 import io.github.flinkdiffusion.ops.engine.HostTensor;
+import io.github.flinkdiffusion.ops.engine.Program;
 import io.github.flinkdiffusion.ops.engine.TrainableNetwork;
+import io.github.flinkdiffusion.ops.graph.Arithmetic;
 import io.github.flinkdiffusion.ops.graph.Graph;
 import io.github.flinkdiffusion.ops.graph.ParameterSource;
 import io.github.flinkdiffusion.ops.graph.Precision;
 import io.github.flinkdiffusion.ops.network.UNet2D;
 import io.github.flinkdiffusion.ops.scheduler.SamplingPlan;
-import io.github.flinkdiffusion.ops.torchscript.ArchiveWriter;
-import io.github.flinkdiffusion.ops.torchscript.Arithmetic;
 import io.github.flinkdiffusion.ops.training.ConcatenationObjective;
 import io.github.flinkdiffusion.ops.training.LearningRate;
 import io.github.flinkdiffusion.ops.training.TrainedWeights;
@@ -96,22 +97,13 @@ final class DenoiserTraining {
     Path resume = work.resolve("weights.safetensors");
     Path progress = work.resolve("step");
     Graph graph = new ConcatenationObjective(unet).graph();
-    int first = 0;
-    Path archive = work.resolve("objective.pt");
+    boolean resumes = Files.exists(resume);
+    int first = resumes ? Integer.parseInt(Files.readString(progress).strip()) : 0;
     ParameterSource fresh = quiet(new WeightInitializer(SEED), examples);
-    ArchiveWriter writer = new ArchiveWriter(graph, Precision.FLOAT32, arithmetic);
-    if (Files.exists(resume)) {
-      first = Integer.parseInt(Files.readString(progress).strip());
-      try (TensorStore earlier = Safetensors.open(resume)) {
-        writer.write(archive, new WarmStart(Map.of("", earlier), fresh));
-      }
-    } else {
-      writer.write(archive, fresh);
-    }
     System.out.printf("%,d parameters, from step %d%n", graph.parameterCount(), first);
     LearningRate rate = new LearningRate(peakRate, steps / 40, steps);
     Random random = new Random(SEED + first);
-    try (TrainableNetwork network = TrainableNetwork.load(archive, DeviceSpec.parse(device));
+    try (TrainableNetwork network = resumes ? resumed(graph, resume, fresh) : train(graph, fresh);
         ProgressBar bar = bar(first)) {
       double average = 0;
       double weight = 0;
@@ -142,6 +134,20 @@ final class DenoiserTraining {
         }
       }
     }
+  }
+
+  private TrainableNetwork resumed(Graph graph, Path weights, ParameterSource fresh) {
+    try (TensorStore earlier = Safetensors.open(weights)) {
+      return train(graph, new WarmStart(Map.of("", earlier), fresh));
+    }
+  }
+
+  private TrainableNetwork train(Graph graph, ParameterSource weights) {
+    Engine engine = Engines.standard();
+    return engine.train(
+        Program.of("objective", graph, Precision.FLOAT32, weights),
+        engine.device(device),
+        arithmetic);
   }
 
   /**

@@ -1,6 +1,6 @@
 package io.github.flinkdiffusion.examples.imaging;
 
-import io.github.flinkdiffusion.ops.engine.DeviceSpec;
+import io.github.flinkdiffusion.ops.engine.Engines;
 import io.github.flinkdiffusion.ops.image.ContactSheet;
 import io.github.flinkdiffusion.ops.image.PngCodec;
 import io.github.flinkdiffusion.ops.image.Raster;
@@ -106,7 +106,7 @@ public final class MiniBrainEvaluation implements Callable<Integer> {
             + " spread and error |");
     System.out.println("| --- | --- | --- | --- | --- | --- |");
     try (DiffusionPipeline pipeline =
-        Pipelines.open(model, PipelineSettings.on(DeviceSpec.parse("auto")))) {
+        Pipelines.open(model, PipelineSettings.on(Engines.standard().device("auto")))) {
       for (Condition condition : CONDITIONS) {
         measure(pipeline, scan, condition, pictures);
       }

@@ -1,6 +1,6 @@
 package io.github.flinkdiffusion.examples.imaging;
 
-import io.github.flinkdiffusion.ops.engine.DeviceSpec;
+import io.github.flinkdiffusion.ops.engine.Engines;
 import io.github.flinkdiffusion.ops.image.ContactSheet;
 import io.github.flinkdiffusion.ops.image.FloatResize;
 import io.github.flinkdiffusion.ops.image.Images;
@@ -123,7 +123,7 @@ public final class MiniSatelliteEvaluation implements Callable<Integer> {
             + " Spearman of spread and error |");
     System.out.println("| --- | --- | --- | --- | --- | --- | --- | --- |");
     try (DiffusionPipeline pipeline =
-        Pipelines.open(model, PipelineSettings.on(DeviceSpec.parse("auto")))) {
+        Pipelines.open(model, PipelineSettings.on(Engines.standard().device("auto")))) {
       for (BlueMarble.Region region : BlueMarble.HELD_OUT) {
         Raster truth = globe.truth(region);
         Raster seen = globe.seen(region);

@@ -1,13 +1,14 @@
 package io.github.flinkdiffusion.examples.scenes;
 
 import io.github.flinkdiffusion.ops.engine.DeviceSpec;
+import io.github.flinkdiffusion.ops.engine.Engines;
 import io.github.flinkdiffusion.ops.engine.HostTensor;
+import io.github.flinkdiffusion.ops.engine.Program;
 import io.github.flinkdiffusion.ops.engine.TrainableNetwork;
+import io.github.flinkdiffusion.ops.graph.Arithmetic;
 import io.github.flinkdiffusion.ops.graph.Graph;
 import io.github.flinkdiffusion.ops.graph.Precision;
 import io.github.flinkdiffusion.ops.network.AutoencoderKL;
-import io.github.flinkdiffusion.ops.torchscript.ArchiveWriter;
-import io.github.flinkdiffusion.ops.torchscript.Arithmetic;
 import io.github.flinkdiffusion.ops.training.AutoencoderObjective;
 import io.github.flinkdiffusion.ops.training.LearningRate;
 import io.github.flinkdiffusion.ops.training.TrainedWeights;
@@ -92,12 +93,11 @@ public final class SceneAutoencoderTraining implements Callable<Integer> {
                 new AutoencoderKL(SceneModel.autoencoder()), SceneModel.LATENT_CHANNELS, 1e-6)
             .graph();
     System.out.printf("autoencoder: %,d parameters%n", graph.parameterCount());
-    Path archive = work.resolve("autoencoder.pt");
-    new ArchiveWriter(graph, Precision.FLOAT32, arithmetic)
-        .write(archive, new WeightInitializer(SEED));
+    Program program =
+        Program.of("autoencoder", graph, Precision.FLOAT32, new WeightInitializer(SEED));
     Path state = work.resolve("autoencoder-state.safetensors");
     LearningRate rate = new LearningRate(1e-3, 500, steps);
-    try (TrainableNetwork network = TrainableNetwork.load(archive, DeviceSpec.CPU)) {
+    try (TrainableNetwork network = Engines.standard().train(program, DeviceSpec.CPU, arithmetic)) {
       int first = 0;
       if (Files.exists(state)) {
         TrainableNetwork.TrainingState saved = TrainingCheckpoint.read(state);

@@ -1,14 +1,16 @@
-package io.github.flinkdiffusion.ops.engine;
+package io.github.flinkdiffusion.ops.torch;
 
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.offset;
 
+import io.github.flinkdiffusion.ops.engine.DeviceSpec;
+import io.github.flinkdiffusion.ops.engine.HostTensor;
+import io.github.flinkdiffusion.ops.graph.Arithmetic;
 import io.github.flinkdiffusion.ops.graph.Graph;
 import io.github.flinkdiffusion.ops.graph.Method;
 import io.github.flinkdiffusion.ops.graph.Precision;
 import io.github.flinkdiffusion.ops.graph.Value;
 import io.github.flinkdiffusion.ops.torchscript.ArchiveWriter;
-import io.github.flinkdiffusion.ops.torchscript.Arithmetic;
 import io.github.flinkdiffusion.ops.torchscript.Convolutions;
 import java.io.IOException;
 import java.io.OutputStream;
@@ -72,12 +74,12 @@ class SmallConvolutionsTest {
     out.write(bytes.array());
   }
 
-  private LoadedNetwork load(Convolutions convolutions, int linears) throws IOException {
+  private TorchNetwork load(Convolutions convolutions, int linears) throws IOException {
     ArchiveWriter writer =
         new ArchiveWriter(graph(linears), Precision.FLOAT32, Arithmetic.AS_STORED, convolutions);
     Path archive = folder.resolve(convolutions + ".pt");
     writer.write(archive, SmallConvolutionsTest::weights);
-    return LoadedNetwork.load(archive, DeviceSpec.CPU);
+    return TorchNetwork.load(archive, DeviceSpec.CPU);
   }
 
   private static HostTensor.Floats picture(int rows, int height, int width) {
@@ -91,8 +93,8 @@ class SmallConvolutionsTest {
   @ParameterizedTest
   @ValueSource(ints = {0, 5})
   void theResultsAreTheSame(int linears) throws IOException {
-    try (LoadedNetwork library = load(Convolutions.LIBRARY, linears);
-        LoadedNetwork products = load(Convolutions.FOR_X86_FLOAT32, linears)) {
+    try (TorchNetwork library = load(Convolutions.LIBRARY, linears);
+        TorchNetwork products = load(Convolutions.FOR_X86_FLOAT32, linears)) {
       for (HostTensor.Floats picture :
           new HostTensor.Floats[] {
             picture(1, 4, 4),
@@ -124,8 +126,11 @@ class SmallConvolutionsTest {
 
   @Test
   void onlyFloat32OnTheProcessorHasProducts() {
-    assertThat(DeviceSpec.CPU.convolutions(Precision.FLOAT16)).isEqualTo(Convolutions.LIBRARY);
-    assertThat(DeviceSpec.CPU.convolutions(Precision.BFLOAT16)).isEqualTo(Convolutions.LIBRARY);
-    assertThat(new DeviceSpec(0).convolutions(Precision.FLOAT32)).isEqualTo(Convolutions.LIBRARY);
+    assertThat(TorchEngine.convolutions(DeviceSpec.CPU, Precision.FLOAT16))
+        .isEqualTo(Convolutions.LIBRARY);
+    assertThat(TorchEngine.convolutions(DeviceSpec.CPU, Precision.BFLOAT16))
+        .isEqualTo(Convolutions.LIBRARY);
+    assertThat(TorchEngine.convolutions(new DeviceSpec(0), Precision.FLOAT32))
+        .isEqualTo(Convolutions.LIBRARY);
   }
 }

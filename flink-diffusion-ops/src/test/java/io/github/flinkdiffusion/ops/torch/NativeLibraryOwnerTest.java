@@ -1,8 +1,9 @@
-package io.github.flinkdiffusion.ops.engine;
+package io.github.flinkdiffusion.ops.torch;
 
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
+import io.github.flinkdiffusion.ops.engine.Engines;
 import java.lang.reflect.InvocationTargetException;
 import java.lang.reflect.Method;
 import java.net.URL;
@@ -66,7 +67,7 @@ class NativeLibraryOwnerTest {
 
   @Test
   void loadingTheEngineClaimsIt() {
-    DeviceSpec.gpuCount();
+    Engines.standard().gpuCount();
     assertThat(System.getProperty(NativeLibraryOwner.PROPERTY)).isNotNull();
   }
 }

@@ -1,8 +1,10 @@
-package io.github.flinkdiffusion.ops.engine;
+package io.github.flinkdiffusion.ops.torch;
 
+import ai.djl.Device;
 import ai.djl.engine.Engine;
 import ai.djl.engine.EngineException;
 import ai.djl.pytorch.jni.JniUtils;
+import io.github.flinkdiffusion.ops.engine.DeviceSpec;
 
 /** The process's one libtorch, loaded at first use. */
 final class Torch {
@@ -25,5 +27,9 @@ final class Torch {
               + "class path, in Flink's lib/ folder on a cluster: a native library can be loaded by one class loader only.",
           e);
     }
+  }
+
+  static Device device(DeviceSpec device) {
+    return device.isGpu() ? Device.gpu(device.gpu()) : Device.cpu();
   }
 }

@@ -1,4 +1,4 @@
-package io.github.flinkdiffusion.ops.engine;
+package io.github.flinkdiffusion.ops.torch;
 
 import ai.djl.MalformedModelException;
 import ai.djl.Model;
@@ -8,18 +8,23 @@ import ai.djl.ndarray.NDManager;
 import ai.djl.nn.Block;
 import ai.djl.pytorch.jni.JniUtils;
 import ai.djl.training.ParameterStore;
+import io.github.flinkdiffusion.ops.engine.DeviceSpec;
+import io.github.flinkdiffusion.ops.engine.DeviceTensor;
+import io.github.flinkdiffusion.ops.engine.EngineException;
+import io.github.flinkdiffusion.ops.engine.HostTensor;
+import io.github.flinkdiffusion.ops.engine.NativeMemory;
+import io.github.flinkdiffusion.ops.engine.Network;
+import io.github.flinkdiffusion.ops.engine.Tensor;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.List;
 import java.util.Map;
 import java.util.concurrent.atomic.AtomicBoolean;
 
-/**
- * A network on a device, ready to be called for inference.
- *
- * <p>Calls may come from any thread, one at a time. Native memory is freed by {@link #close()}.
- */
-public final class LoadedNetwork implements AutoCloseable {
+/** A TorchScript archive on a device. */
+public final class TorchNetwork implements Network {
   private final String name;
   private final Model model;
   private final Block block;
@@ -27,7 +32,7 @@ public final class LoadedNetwork implements AutoCloseable {
   private final ParameterStore parameters;
   private final AtomicBoolean closed = new AtomicBoolean();
 
-  private LoadedNetwork(String name, Model model) {
+  private TorchNetwork(String name, Model model) {
     this.name = name;
     this.model = model;
     this.block = model.getBlock();
@@ -41,7 +46,7 @@ public final class LoadedNetwork implements AutoCloseable {
    * @param archive a TorchScript archive
    * @param device where its weights go and its calls run
    */
-  public static LoadedNetwork load(Path archive, DeviceSpec device) {
+  public static TorchNetwork load(Path archive, DeviceSpec device) {
     Torch.engine();
     if (!device.isGpu()) {
       AllocatorAdvice.give();
@@ -50,11 +55,12 @@ public final class LoadedNetwork implements AutoCloseable {
     if (!device.isGpu()) {
       requireMemory(name, archive);
     }
-    Model model = Model.newInstance(archive.getFileName().toString(), device.toDjl(), Torch.ENGINE);
+    Model model =
+        Model.newInstance(archive.getFileName().toString(), Torch.device(device), Torch.ENGINE);
     try {
       // By path: a load from a stream holds the file in memory twice.
       model.load(archive, null, Map.of("mapLocation", "true"));
-      return new LoadedNetwork(name, model);
+      return new TorchNetwork(name, model);
     } catch (IOException | MalformedModelException e) {
       model.close();
       throw new EngineException("Network " + name + " could not be loaded: " + e.getMessage(), e);
@@ -84,13 +90,8 @@ public final class LoadedNetwork implements AutoCloseable {
     }
   }
 
-  /**
-   * Calls a method that returns one float32 tensor.
-   *
-   * @throws DeviceMemoryException when a smaller batch may succeed
-   * @throws EngineException when the library refuses, e.g. shapes that do not fit
-   */
-  public HostTensor.Floats call(String method, HostTensor... inputs) {
+  @Override
+  public HostTensor.Floats call(String method, Tensor... inputs) {
     // The switch is per thread: networks are called with few shapes for a long time by a thread
     // that may be young, and the
     // profiling executor's first calls take seconds for what it gains.
@@ -105,6 +106,23 @@ public final class LoadedNetwork implements AutoCloseable {
     }
   }
 
+  @Override
+  public List<DeviceTensor> callOnDevice(String method, Tensor... inputs) {
+    JniUtils.setGraphExecutorOptimize(false);
+    List<DeviceTensor> results = new ArrayList<>();
+    try (NDManager scope = manager.newSubManager()) {
+      NDList arguments = TensorCalls.arguments(scope, method, inputs);
+      for (NDArray result : block.forward(parameters, arguments, false)) {
+        result.attach(manager);
+        results.add(new TorchTensor(result));
+      }
+      return results;
+    } catch (RuntimeException e) {
+      results.forEach(DeviceTensor::close);
+      throw TensorCalls.translate("Calling " + method + " of " + name, e);
+    }
+  }
+
   /**
    * Native tensors that the network's own scope holds; it stays the same from call to call, or
    * something leaks.
@@ -113,7 +131,6 @@ public final class LoadedNetwork implements AutoCloseable {
     return manager.getManagedArrays().size();
   }
 
-  /** Frees the network's native memory; further calls fail. */
   @Override
   public void close() {
     if (closed.compareAndSet(false, true)) {

@@ -1,4 +1,4 @@
-package io.github.flinkdiffusion.ops.pipeline;
+package io.github.flinkdiffusion.ops.torch;
 
 import io.github.flinkdiffusion.ops.graph.ParameterSource;
 import io.github.flinkdiffusion.ops.torchscript.ArchiveWriter;
@@ -43,7 +43,7 @@ import org.slf4j.LoggerFactory;
  * <p>Nothing is ever evicted, since only the owner of the folder knows who shares it; any file in
  * it may be deleted while nobody is loading a model.
  */
-public final class ArchiveCache {
+final class ArchiveCache {
   private static final Logger LOG = LoggerFactory.getLogger(ArchiveCache.class);
   private static final String PARTIAL = ".partial";
 
@@ -67,7 +67,7 @@ public final class ArchiveCache {
    * Archives are temporary files that live until they are loaded. The default: kept ones take as
    * much disk as the models themselves, and where that is to be had only the user knows.
    */
-  public static ArchiveCache none() {
+  static ArchiveCache none() {
     return new ArchiveCache(null);
   }
 
@@ -77,7 +77,7 @@ public final class ArchiveCache {
    * @param folder is made when the first archive is written; reading alone needs no permission to
    *     write
    */
-  public static ArchiveCache in(Path folder) {
+  static ArchiveCache in(Path folder) {
     return new ArchiveCache(folder.toAbsolutePath().normalize());
   }
 

@@ -1,25 +1,35 @@
-package io.github.flinkdiffusion.ops.engine;
+package io.github.flinkdiffusion.ops.torch;
 
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
+import io.github.flinkdiffusion.ops.engine.DeviceMemoryException;
+import io.github.flinkdiffusion.ops.engine.DeviceSpec;
+import io.github.flinkdiffusion.ops.engine.DeviceTensor;
+import io.github.flinkdiffusion.ops.engine.Engine;
+import io.github.flinkdiffusion.ops.engine.EngineException;
+import io.github.flinkdiffusion.ops.engine.Engines;
+import io.github.flinkdiffusion.ops.engine.HostTensor;
+import io.github.flinkdiffusion.ops.engine.Network;
+import io.github.flinkdiffusion.ops.engine.Program;
+import io.github.flinkdiffusion.ops.graph.Arithmetic;
 import io.github.flinkdiffusion.ops.graph.Graph;
 import io.github.flinkdiffusion.ops.graph.Method;
 import io.github.flinkdiffusion.ops.graph.ParameterSource;
 import io.github.flinkdiffusion.ops.graph.Precision;
 import io.github.flinkdiffusion.ops.graph.Value;
 import io.github.flinkdiffusion.ops.torchscript.ArchiveWriter;
-import io.github.flinkdiffusion.ops.torchscript.Arithmetic;
 import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.List;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.EnumSource;
 
-class LoadedNetworkTest {
+class TorchNetworkTest {
   private static final float[] WEIGHTS = {1, 2, 3, 4, 5, 6};
 
   @TempDir private Path folder;
@@ -52,16 +62,16 @@ class LoadedNetworkTest {
     };
   }
 
-  private LoadedNetwork load(Precision storage) throws Exception {
+  private TorchNetwork load(Precision storage) throws Exception {
     Path archive = folder.resolve("net.pt");
     new ArchiveWriter(graph(), storage, Arithmetic.AS_STORED).write(archive, weights(storage));
-    return LoadedNetwork.load(archive, DeviceSpec.CPU);
+    return TorchNetwork.load(archive, DeviceSpec.CPU);
   }
 
   @ParameterizedTest
   @EnumSource(Precision.class)
   void anArchiveOfEachPrecisionComputes(Precision storage) throws Exception {
-    try (LoadedNetwork network = load(storage)) {
+    try (TorchNetwork network = load(storage)) {
       HostTensor.Floats y =
           network.call("forward", new HostTensor.Floats(new float[] {1, 0, -1}, 1, 3));
       assertThat(y.shape()).containsExactly(1, 2);
@@ -71,7 +81,7 @@ class LoadedNetworkTest {
 
   @Test
   void anotherMethodIsCalledByName() throws Exception {
-    try (LoadedNetwork network = load(Precision.FLOAT32)) {
+    try (TorchNetwork network = load(Precision.FLOAT32)) {
       assertThat(network.call("twice", new HostTensor.Floats(new float[] {3, 4}, 2)).data())
           .containsExactly(6, 8);
     }
@@ -79,7 +89,7 @@ class LoadedNetworkTest {
 
   @Test
   void inputsThatDoNotFitAreAnErrorThatNamesTheNetwork() throws Exception {
-    try (LoadedNetwork network = load(Precision.FLOAT32)) {
+    try (TorchNetwork network = load(Precision.FLOAT32)) {
       assertThatThrownBy(() -> network.call("forward", new HostTensor.Floats(new float[4], 1, 4)))
           .isInstanceOf(EngineException.class)
           .isNotInstanceOf(DeviceMemoryException.class)
@@ -89,7 +99,7 @@ class LoadedNetworkTest {
 
   @Test
   void callsLeaveNoNativeTensorBehind() throws Exception {
-    try (LoadedNetwork network = load(Precision.FLOAT32)) {
+    try (TorchNetwork network = load(Precision.FLOAT32)) {
       network.call("forward", new HostTensor.Floats(new float[3], 1, 3));
       int before = network.nativeTensors();
       for (int i = 0; i < 20; i++) {
@@ -105,14 +115,14 @@ class LoadedNetworkTest {
   void aFileThatIsNoArchiveIsAnErrorThatNamesIt() throws Exception {
     Path file = folder.resolve("broken.pt");
     Files.writeString(file, "not an archive");
-    assertThatThrownBy(() -> LoadedNetwork.load(file, DeviceSpec.CPU))
+    assertThatThrownBy(() -> TorchNetwork.load(file, DeviceSpec.CPU))
         .isInstanceOf(EngineException.class)
         .hasMessageContaining("broken.pt");
   }
 
   @Test
   void closingTwiceIsHarmless() throws Exception {
-    LoadedNetwork network = load(Precision.FLOAT32);
+    TorchNetwork network = load(Precision.FLOAT32);
     network.close();
     network.close();
     assertThatThrownBy(() -> network.call("twice", new HostTensor.Floats(new float[1], 1)))
@@ -127,9 +137,66 @@ class LoadedNetworkTest {
   }
 
   @Test
+  void whatStaysOnTheDeviceIsAnotherNetworksInput() throws Exception {
+    Graph pair = new Graph();
+    Method both = pair.method("both");
+    Value x = both.input("x");
+    both.returns(both.multiply(x, 10), both.argmax(x, 1));
+    Program program = Program.of("pair", pair, Precision.FLOAT32, (name, shape, out) -> {});
+    try (TorchNetwork second = load(Precision.FLOAT32)) {
+      List<DeviceTensor> results;
+      int before = NativeTensors.count();
+      try (Network first = new TorchEngine().load(program, DeviceSpec.CPU)) {
+        results = first.callOnDevice("both", new HostTensor.Floats(new float[] {1, 3, 2}, 1, 3));
+        assertThat(results).hasSize(2);
+        assertThat(results.get(0).shape()).containsExactly(1, 3);
+        for (int i = 0; i < 2; i++) {
+          assertThat(second.call("forward", results.get(0)).data()).containsExactly(130, 310);
+        }
+        HostTensor.Longs greatest = (HostTensor.Longs) results.get(1).toHost();
+        assertThat(greatest.data()).containsExactly(1);
+        results.get(1).close();
+        results.get(1).close();
+        assertThatThrownBy(() -> results.get(1).toHost()).isInstanceOf(EngineException.class);
+      }
+      assertThatThrownBy(() -> second.call("twice", results.get(0)))
+          .isInstanceOf(EngineException.class)
+          .hasMessageContaining("closed");
+      assertThat(NativeTensors.count()).isLessThanOrEqualTo(before);
+    }
+  }
+
+  @Test
+  void aTensorOfAnotherEngineIsRefused() throws Exception {
+    DeviceTensor strange =
+        new DeviceTensor() {
+          @Override
+          public long[] shape() {
+            return new long[] {1};
+          }
+
+          @Override
+          public HostTensor toHost() {
+            return new HostTensor.Floats(new float[1], 1);
+          }
+
+          @Override
+          public void close() {}
+        };
+    try (TorchNetwork network = load(Precision.FLOAT32)) {
+      assertThatThrownBy(() -> network.call("twice", strange))
+          .isInstanceOf(EngineException.class)
+          .hasMessageContaining("another engine");
+    }
+  }
+
+  @Test
   void unknownDevicesAreRefusedWithWhatIsKnown() {
-    assertThatThrownBy(() -> DeviceSpec.parse("tpu")).hasMessageContaining("auto, cpu or gpu:N");
-    assertThatThrownBy(() -> DeviceSpec.parse("gpu:9999")).hasMessageContaining("gpu:9999");
-    assertThat(DeviceSpec.parse("cpu")).isEqualTo(DeviceSpec.CPU);
+    Engine engine = Engines.standard();
+    assertThat(engine.name()).isEqualTo("torch");
+    assertThatThrownBy(() -> engine.device("tpu")).hasMessageContaining("auto, cpu or gpu:N");
+    assertThatThrownBy(() -> engine.device("gpu:9999"))
+        .hasMessageContainingAll("gpu:9999", engine.version());
+    assertThat(engine.device("cpu")).isEqualTo(DeviceSpec.CPU);
   }
 }

@@ -1,4 +1,4 @@
-package io.github.flinkdiffusion.ops.engine;
+package io.github.flinkdiffusion.ops.torch;
 
 import ai.djl.ndarray.NDManager;
 

@@ -1,5 +1,6 @@
-package io.github.flinkdiffusion.ops.engine;
+package io.github.flinkdiffusion.ops.torch;
 
+import io.github.flinkdiffusion.ops.engine.EngineException;
 import java.util.Properties;
 
 /**

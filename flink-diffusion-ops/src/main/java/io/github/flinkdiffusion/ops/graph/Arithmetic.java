@@ -1,6 +1,6 @@
-package io.github.flinkdiffusion.ops.torchscript;
+package io.github.flinkdiffusion.ops.graph;
 
-/** In which precision an archive computes. */
+/** In which precision a network computes. */
 public enum Arithmetic {
   /** Every operation in the dtype of its inputs. */
   AS_STORED,

@@ -1,4 +1,4 @@
-package io.github.flinkdiffusion.ops.engine;
+package io.github.flinkdiffusion.ops.torch;
 
 import java.util.ArrayList;
 import java.util.List;

@@ -1,10 +1,15 @@
-package io.github.flinkdiffusion.ops.engine;
+package io.github.flinkdiffusion.ops.torch;
 
 import ai.djl.ndarray.NDArray;
 import ai.djl.ndarray.NDList;
 import ai.djl.ndarray.NDManager;
 import ai.djl.ndarray.types.DataType;
 import ai.djl.ndarray.types.Shape;
+import io.github.flinkdiffusion.ops.engine.DeviceMemoryException;
+import io.github.flinkdiffusion.ops.engine.DeviceTensor;
+import io.github.flinkdiffusion.ops.engine.EngineException;
+import io.github.flinkdiffusion.ops.engine.HostTensor;
+import io.github.flinkdiffusion.ops.engine.Tensor;
 import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
 import java.nio.FloatBuffer;
@@ -24,10 +29,13 @@ final class TensorCalls {
 
   private TensorCalls() {}
 
-  /** Arguments of a call as native tensors that belong to {@code scope}. */
-  static NDList arguments(NDManager scope, String method, HostTensor... inputs) {
+  /**
+   * Arguments of a call as native tensors; those that are made of the heap's belong to {@code
+   * scope}.
+   */
+  static NDList arguments(NDManager scope, String method, Tensor... inputs) {
     NDList list = new NDList(inputs.length + 1);
-    for (HostTensor input : inputs) {
+    for (Tensor input : inputs) {
       list.add(toNative(scope, input));
     }
     if (!method.equals("forward")) {
@@ -38,11 +46,15 @@ final class TensorCalls {
     return list;
   }
 
-  private static NDArray toNative(NDManager scope, HostTensor tensor) {
-    Shape shape = new Shape(tensor.shape());
-    return tensor instanceof HostTensor.Floats floats
-        ? scope.create(FloatBuffer.wrap(floats.data()), shape, DataType.FLOAT32)
-        : scope.create(LongBuffer.wrap(((HostTensor.Longs) tensor).data()), shape, DataType.INT64);
+  private static NDArray toNative(NDManager scope, Tensor tensor) {
+    if (tensor instanceof HostTensor.Floats floats) {
+      return scope.create(
+          FloatBuffer.wrap(floats.data()), new Shape(floats.shape()), DataType.FLOAT32);
+    }
+    if (tensor instanceof HostTensor.Longs longs) {
+      return scope.create(LongBuffer.wrap(longs.data()), new Shape(longs.shape()), DataType.INT64);
+    }
+    return TorchTensor.array((DeviceTensor) tensor);
   }
 
   static HostTensor.Floats toHost(NDArray array) {

@@ -1,4 +1,4 @@
-package io.github.flinkdiffusion.ops.pipeline;
+package io.github.flinkdiffusion.ops.torch;
 
 import io.github.flinkdiffusion.ops.graph.Graph;
 import io.github.flinkdiffusion.ops.graph.Method;

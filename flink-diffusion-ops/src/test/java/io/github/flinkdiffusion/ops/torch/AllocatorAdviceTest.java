@@ -1,4 +1,4 @@
-package io.github.flinkdiffusion.ops.engine;
+package io.github.flinkdiffusion.ops.torch;
 
 import static org.assertj.core.api.Assertions.assertThat;
 

@@ -1,0 +1,7 @@
+package io.github.flinkdiffusion.ops.engine;
+
+/** What a network's method takes and gives: numbers on the heap or on an engine's device. */
+public sealed interface Tensor permits HostTensor, DeviceTensor {
+  /** Sizes of the dimensions, outermost first; the caller's own copy or never written to. */
+  long[] shape();
+}

@@ -1,0 +1,95 @@
+package io.github.flinkdiffusion.ops.engine;
+
+import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assertions.assertThatThrownBy;
+
+import io.github.flinkdiffusion.ops.graph.Graph;
+import io.github.flinkdiffusion.ops.graph.Method;
+import io.github.flinkdiffusion.ops.graph.Precision;
+import io.github.flinkdiffusion.ops.graph.Value;
+import java.io.IOException;
+import java.net.URL;
+import java.net.URLClassLoader;
+import java.nio.ByteBuffer;
+import java.nio.ByteOrder;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.Enumeration;
+import java.util.List;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
+
+class EnginesTest {
+  @TempDir private Path folder;
+
+  /** This class loader's classes, but other services: those that the folder names. */
+  private ClassLoader with(String... services) throws IOException {
+    Path file = folder.resolve("META-INF/services").resolve(Engine.class.getName());
+    Files.createDirectories(file.getParent());
+    Files.writeString(file, String.join("\n", services));
+    return new URLClassLoader(new URL[] {folder.toUri().toURL()}, getClass().getClassLoader()) {
+      @Override
+      public Enumeration<URL> getResources(String name) throws IOException {
+        return findResources(name);
+      }
+    };
+  }
+
+  @Test
+  void anEngineOfTheClassPathRunsAGraph() throws Exception {
+    Engine toy = Engines.of(with(ToyEngine.class.getName())).only();
+    Graph graph = new Graph();
+    Method forward = graph.method("forward");
+    Value x = forward.input("x");
+    Value sum = forward.add(x, graph.parameter("bias", 2));
+    forward.returns(sum, forward.multiply(sum, 2));
+    Program program =
+        Program.of(
+            "net",
+            graph,
+            Precision.FLOAT32,
+            (name, shape, out) ->
+                out.write(
+                    ByteBuffer.allocate(8)
+                        .order(ByteOrder.LITTLE_ENDIAN)
+                        .putFloat(10)
+                        .putFloat(20)
+                        .array()));
+    try (Network network = toy.load(program, toy.device("auto"))) {
+      HostTensor.Floats input = new HostTensor.Floats(new float[] {1, 2}, 2);
+      assertThat(network.call("forward", input).data()).containsExactly(11, 22);
+      List<DeviceTensor> both = network.callOnDevice("forward", input);
+      assertThat(network.call("forward", both.get(1)).data()).containsExactly(32, 64);
+    }
+    assertThat(toy.device("gpu:0")).isEqualTo(new DeviceSpec(0));
+    assertThatThrownBy(() -> toy.device("gpu:1"))
+        .isInstanceOf(EngineException.class)
+        .hasMessageContainingAll("gpu:1", "1 GPU", "toy 1");
+  }
+
+  @Test
+  void aClassPathWithoutAnEngineIsToldWhatToAdd() throws Exception {
+    Engines none = Engines.of(with());
+    assertThatThrownBy(none::only)
+        .isInstanceOf(EngineException.class)
+        .hasMessageContainingAll("No engine", "add the jar", "META-INF/services");
+    assertThatThrownBy(() -> none.named("torch")).hasMessageContainingAll("'torch'", "none");
+  }
+
+  @Test
+  void ofSeveralEnginesOneIsTakenByName() throws Exception {
+    String torch = "io.github.flinkdiffusion.ops.torch.TorchEngine";
+    Engines two = Engines.of(with(torch, ToyEngine.class.getName()));
+    assertThatThrownBy(two::only).hasMessageContainingAll("More than one", "torch, toy");
+    assertThat(two.named("toy").version()).isEqualTo("toy 1");
+    assertThatThrownBy(() -> two.named("onnx")).hasMessageContainingAll("'onnx'", "torch, toy");
+  }
+
+  @Test
+  void anEngineThatCannotBeMadeIsNamed() throws Exception {
+    ClassLoader loader = with("org.example.Missing");
+    assertThatThrownBy(() -> Engines.of(loader))
+        .isInstanceOf(EngineException.class)
+        .hasMessageContaining("org.example.Missing");
+  }
+}

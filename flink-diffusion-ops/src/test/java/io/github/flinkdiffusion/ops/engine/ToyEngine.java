@@ -1,0 +1,139 @@
+package io.github.flinkdiffusion.ops.engine;
+
+import io.github.flinkdiffusion.ops.graph.Arithmetic;
+import io.github.flinkdiffusion.ops.graph.Graph;
+import io.github.flinkdiffusion.ops.graph.Method;
+import io.github.flinkdiffusion.ops.graph.Precision;
+import io.github.flinkdiffusion.ops.graph.Value;
+import java.io.ByteArrayOutputStream;
+import java.io.IOException;
+import java.io.UncheckedIOException;
+import java.nio.ByteBuffer;
+import java.nio.ByteOrder;
+import java.util.HashMap;
+import java.util.IdentityHashMap;
+import java.util.List;
+import java.util.Map;
+
+/** An engine in plain Java that knows a few operations of vectors: the interface needs no more. */
+public final class ToyEngine implements Engine {
+  @Override
+  public String name() {
+    return "toy";
+  }
+
+  @Override
+  public String version() {
+    return "toy 1";
+  }
+
+  @Override
+  public int gpuCount() {
+    return 1;
+  }
+
+  @Override
+  public Network load(Program program, DeviceSpec device) {
+    if (program.precision() != Precision.FLOAT32) {
+      throw new EngineException("Engine toy has no " + program.precision() + ".");
+    }
+    Map<String, HostTensor.Floats> weights = new HashMap<>();
+    program
+        .graph()
+        .parameterShapes()
+        .forEach(
+            (name, shape) -> {
+              ByteArrayOutputStream out = new ByteArrayOutputStream();
+              try {
+                program.weights().write(name, shape, out);
+              } catch (IOException e) {
+                throw new UncheckedIOException(e);
+              }
+              float[] data = new float[out.size() / Float.BYTES];
+              ByteBuffer.wrap(out.toByteArray())
+                  .order(ByteOrder.LITTLE_ENDIAN)
+                  .asFloatBuffer()
+                  .get(data);
+              weights.put(name, new HostTensor.Floats(data, shape));
+            });
+    return new ToyNetwork(program.graph(), weights);
+  }
+
+  @Override
+  public TrainableNetwork train(Program program, DeviceSpec device, Arithmetic arithmetic) {
+    throw new EngineException("Engine toy trains no networks.");
+  }
+
+  private record ToyTensor(HostTensor.Floats floats) implements DeviceTensor {
+    @Override
+    public long[] shape() {
+      return floats.shape();
+    }
+
+    @Override
+    public HostTensor toHost() {
+      return floats;
+    }
+
+    @Override
+    public void close() {}
+  }
+
+  private record ToyNetwork(Graph graph, Map<String, HostTensor.Floats> weights)
+      implements Network {
+    @Override
+    public HostTensor.Floats call(String method, Tensor... inputs) {
+      return (HostTensor.Floats) callOnDevice(method, inputs).get(0).toHost();
+    }
+
+    @Override
+    public List<DeviceTensor> callOnDevice(String name, Tensor... inputs) {
+      Method method =
+          graph.methods().stream().filter(m -> m.name().equals(name)).findFirst().orElseThrow();
+      Map<Value, HostTensor.Floats> known = new IdentityHashMap<>();
+      for (int i = 0; i < inputs.length; i++) {
+        Tensor input = inputs[i];
+        known.put(
+            method.inputs().get(i),
+            input instanceof ToyTensor toy ? toy.floats() : (HostTensor.Floats) input);
+      }
+      return method.results().stream()
+          .<DeviceTensor>map(result -> new ToyTensor(compute(result, known)))
+          .toList();
+    }
+
+    private HostTensor.Floats compute(Value value, Map<Value, HostTensor.Floats> known) {
+      HostTensor.Floats done = known.get(value);
+      if (done == null) {
+        done =
+            switch (value.op()) {
+              case PARAMETER -> weights.get((String) value.attributes().get(0));
+              case ADD -> {
+                float[] sum = compute(value.inputs().get(0), known).data().clone();
+                float[] other = compute(value.inputs().get(1), known).data();
+                for (int i = 0; i < sum.length; i++) {
+                  sum[i] += other[i];
+                }
+                yield new HostTensor.Floats(sum, sum.length);
+              }
+              case MULTIPLY_SCALAR -> {
+                float[] product = compute(value.inputs().get(0), known).data().clone();
+                float factor = ((Number) value.attributes().get(0)).floatValue();
+                for (int i = 0; i < product.length; i++) {
+                  product[i] *= factor;
+                }
+                yield new HostTensor.Floats(product, product.length);
+              }
+              default ->
+                  throw new EngineException(
+                      "Engine toy has no operation " + value.op() + "; it has ADD and such.");
+            };
+        known.put(value, done);
+      }
+      return done;
+    }
+
+    @Override
+    public void close() {}
+  }
+}
