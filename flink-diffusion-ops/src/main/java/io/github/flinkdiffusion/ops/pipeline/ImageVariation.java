@@ -31,7 +31,6 @@ final class ImageVariation implements Task {
   /** What an image's sides are multiples of. */
   private final int sideFactor;
 
-
   private ImageVariation(Components components) {
     this.components = components;
     this.plans = SamplingPlans.open(components);

@@ -1,7 +1,7 @@
 package io.github.flinkdiffusion.ops.pipeline;
 
 import io.github.flinkdiffusion.ops.engine.HostTensor;
-import io.github.flinkdiffusion.ops.engine.LoadedNetwork;
+import io.github.flinkdiffusion.ops.engine.Network;
 import io.github.flinkdiffusion.ops.network.ClassEmbedding;
 import io.github.flinkdiffusion.ops.network.UNet2D;
 import io.github.flinkdiffusion.ops.network.UNet2DConfig;
@@ -60,7 +60,7 @@ final class Unconditional implements Task {
     }
     this.shape = new SampleShape(unet.inChannels(), side[0], side[1]);
     this.outChannels = unet.outChannels();
-    LoadedNetwork network = components.load("unet", new UNet2D(unet).graph());
+    Network network = components.load("unet", new UNet2D(unet).graph());
     this.denoiser =
         labelled ? Denoiser.of(network, Denoiser.Input.integers()) : Denoiser.of(network);
     Signature says = Signature.of(name);

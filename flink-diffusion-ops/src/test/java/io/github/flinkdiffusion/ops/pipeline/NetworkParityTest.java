@@ -140,7 +140,8 @@ class NetworkParityTest {
 
   static Stream<NetworkCase> cases() throws IOException {
     List<NetworkCase> cases = new ArrayList<>();
-    for (String manifest : List.of("networks.json", "networks-family.json", "networks-blocks.json")) {
+    for (String manifest :
+        List.of("networks.json", "networks-family.json", "networks-blocks.json")) {
       for (JsonNode network :
           new ObjectMapper().readTree(MODELS.resolve(manifest).toFile()).get("networks")) {
         network.get("cases").forEach(call -> cases.add(new NetworkCase(network, call)));
