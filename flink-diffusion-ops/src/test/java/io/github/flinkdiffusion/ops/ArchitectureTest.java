@@ -13,9 +13,11 @@ import com.tngtech.archunit.core.domain.JavaClasses;
 import com.tngtech.archunit.core.domain.JavaModifier;
 import com.tngtech.archunit.core.importer.ClassFileImporter;
 import com.tngtech.archunit.core.importer.ImportOption;
+import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.List;
+import java.util.Map;
 import java.util.Set;
 import java.util.TreeSet;
 import java.util.stream.Collectors;
@@ -23,6 +25,7 @@ import org.junit.jupiter.api.BeforeAll;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.FieldSource;
+import org.junit.jupiter.params.provider.ValueSource;
 
 /** Holds the order of the rooms that docs/ARCHITECTURE.md describes. */
 class ArchitectureTest {
@@ -51,6 +54,20 @@ class ArchitectureTest {
           "training",
           "torchscript",
           "torch");
+
+  /**
+   * The Maven module of each room that is not in core, whose class path has no Flink and no DJL.
+   */
+  private static final Map<String, String> OTHER_MODULES =
+      Map.of(
+          "operator",
+          "datastream",
+          "table",
+          "sql",
+          "torchscript",
+          "engine-torch",
+          "torch",
+          "engine-torch");
 
   private static JavaClasses all;
 
@@ -114,7 +131,8 @@ class ArchitectureTest {
     boolean exists = all.stream().anyMatch(type -> room(type).equals(room));
     boolean explained =
         Files.isRegularFile(
-            Path.of("src/main/java", ROOT.replace('.', '/'), room, "package-info.java"));
+            Path.of(
+                module(room), "src/main/java", ROOT.replace('.', '/'), room, "package-info.java"));
     assertThat(explained).as("%s/package-info.java", room).isEqualTo(exists);
   }
 
@@ -131,6 +149,17 @@ class ArchitectureTest {
                             .allMatch(field -> field.getModifiers().contains(JavaModifier.FINAL)))))
         .because("a task manager runs many jobs in one virtual machine")
         .check(all);
+  }
+
+  @ParameterizedTest
+  @ValueSource(
+      strings = {"org.apache.flink", "ai.djl", "org.apache.kafka", "flink-diffusion-connector"})
+  void theClassPathOfCoreHasNeitherFlinkNorATensorLibrary(String group) throws IOException {
+    assertThat(Files.readString(Path.of("core/pom.xml"))).doesNotContain(group);
+  }
+
+  private static String module(String room) {
+    return OTHER_MODULES.getOrDefault(room, "core");
   }
 
   private static DescribedPredicate<JavaClass> areIn(String... rooms) {

@@ -118,7 +118,7 @@ class SupportedReferenceTest {
         .forEach(
             (className, configs) ->
                 read.add(NETWORKS.get(className).apply(configs.get(0)).getClass().getSimpleName()));
-    Path room = Path.of("src/main/java/io/github/flinkdiffusion/ops/network");
+    Path room = Path.of("core/src/main/java/io/github/flinkdiffusion/ops/network");
     try (Stream<Path> sources = Files.list(room)) {
       assertThat(
               sources
@@ -260,7 +260,8 @@ class SupportedReferenceTest {
   /** All configs that the fixtures have, by class. */
   private static SortedMap<String, List<Config>> configs() throws IOException {
     SortedMap<String, List<Config>> configs = new TreeMap<>();
-    for (String manifest : List.of("networks.json", "networks-family.json", "networks-blocks.json")) {
+    for (String manifest :
+        List.of("networks.json", "networks-family.json", "networks-blocks.json")) {
       for (JsonNode network : JSON.readTree(MODELS.resolve(manifest).toFile()).get("networks")) {
         configs
             .computeIfAbsent(network.get("class").asText(), name -> new ArrayList<>())

@@ -29,7 +29,15 @@ class PlacementITCase {
 
   /** Without the native libraries, whose place does not matter: who loads them does. */
   private static final List<String> PACKED =
-      List.of("flink-diffusion-ops-", "flink-diffusion-connector-", "api-", "pytorch-engine-");
+      List.of(
+          "flink-diffusion-ops-",
+          "flink-diffusion-core-",
+          "flink-diffusion-engine-torch-",
+          "flink-diffusion-datastream-",
+          "flink-diffusion-sql-",
+          "flink-diffusion-connector-",
+          "api-",
+          "pytorch-engine-");
 
   @Test
   void theSecondJobThatBringsDjlItselfIsToldWhereItBelongs(@TempDir Path folder) throws Exception {

@@ -1,0 +1,349 @@
+package io.github.flinkdiffusion.ops.network;
+
+import static io.github.flinkdiffusion.ops.network.ResnetBlock.Resampling.DOWN;
+import static io.github.flinkdiffusion.ops.network.ResnetBlock.Resampling.NONE;
+import static io.github.flinkdiffusion.ops.network.ResnetBlock.Resampling.UP;
+
+import io.github.flinkdiffusion.ops.graph.Graph;
+import io.github.flinkdiffusion.ops.graph.Method;
+import io.github.flinkdiffusion.ops.graph.Value;
+import java.util.ArrayDeque;
+import java.util.Deque;
+
+/** diffusers' UNet2DConditionModel: the denoising network of the Stable Diffusion family. */
+public final class UNet2DCondition {
+  private final UNet2DConditionConfig config;
+
+  public UNet2DCondition(UNet2DConditionConfig config) {
+    this.config = config;
+  }
+
+  /**
+   * A graph with {@code forward(sample [N,in,H,W], timestep float32 [N], context
+   * [N,S,cross_attention_dim or encoder_hid_dim], ...)} giving [N,out,H,W] in float32. Inputs are
+   * float32 whatever the weights' dtype. After the context stand, in this order, those that the
+   * config asks for: {@code class_labels} ({@link ClassEmbedding.Kind} says their shape), {@code
+   * timestep_cond} [N,time_cond_proj_dim], {@code text_embeds} [N,P], {@code time_ids} [N,K],
+   * {@code image_embeds} [N,E] and {@code hint} [N,3,8H,8W], for which the sample has four channels
+   * less. A network whose context comes from {@code image_embeds} alone has no input {@code
+   * context}. H and W are multiples of {@link UNet2DConditionConfig#sideMultiple}.
+   */
+  public Graph graph() {
+    Graph graph = new Graph();
+    Method forward = graph.method("forward");
+    Value sample = forward.input("sample");
+    Value timestep = forward.input("timestep");
+    Value context = config.seesTokens() ? forward.input("context") : null;
+    Conditions conditions =
+        new Conditions(
+            config.classEmbedding().exists() ? forward.input("class_labels") : null,
+            config.guidanceEmbedding() > 0 ? forward.input("timestep_cond") : null,
+            config.addition().seesText() ? forward.input("text_embeds") : null,
+            config.textTime().isPresent() ? forward.input("time_ids") : null,
+            config.seesImage() ? forward.input("image_embeds") : null,
+            config.addition().seesHint() ? forward.input("hint") : null);
+    forward.returns(
+        forward.toFloat(emit(new Scope(forward, ""), sample, timestep, context, conditions)));
+    return graph;
+  }
+
+  /**
+   * What conditions the network beside timestep and context; null where the config asks for none.
+   *
+   * @param classLabels as {@link ClassEmbedding.Kind} says
+   * @param guidance the embedded guidance scale [N,time_cond_proj_dim]
+   * @param pooledText [N,P]
+   * @param timeIds sizes and positions in pixels [N,K]
+   * @param image an image's embedding [N,E]
+   * @param hint an image [N,3,8H,8W]
+   */
+  public record Conditions(
+      Value classLabels, Value guidance, Value pooledText, Value timeIds, Value image, Value hint) {
+    public static final Conditions NONE = new Conditions(null, null, null, null, null, null);
+  }
+
+  /**
+   * Adds a network without further conditions to a method.
+   *
+   * @throws IllegalArgumentException for a config that asks for conditions
+   */
+  public Value emit(Scope at, Value sample, Value timestep, Value context) {
+    String asked =
+        config.classEmbedding().exists()
+            ? "class_embed_type or num_class_embeds"
+            : config.guidanceEmbedding() > 0
+                ? "time_cond_proj_dim"
+                : config.addition().seesText() || config.addition().seesImage()
+                    ? "addition_embed_type"
+                    : config.projection().seesImage() ? "encoder_hid_dim_type" : null;
+    if (asked != null) {
+      throw new IllegalArgumentException(
+          "The network's config has %s: it takes more than a sample, a timestep and a context."
+              .formatted(asked));
+    }
+    return emit(at, sample, timestep, context, Conditions.NONE);
+  }
+
+  /** Adds the network to a method; shapes as in {@link #graph()}, result in the weights' dtype. */
+  public Value emit(Scope at, Value sample, Value timestep, Value context, Conditions conditions) {
+    Method m = at.method();
+    int first = config.blockOutChannels().get(0);
+    Value dtype = at.parameter("conv_in.bias", first);
+    Value given = context == null ? null : m.castAs(context, dtype);
+    Value image = conditions.image() == null ? null : m.castAs(conditions.image(), dtype);
+    Value tokens =
+        config
+            .projection()
+            .emit(at.child("encoder_hid_proj"), given, image, config.crossAttentionDim());
+    Value time = timeEmbedding(at, timestep, given, image, conditions, dtype);
+    Value x = config.centerInput() ? m.add(m.multiply(sample, 2), -1) : sample;
+    x = m.castAs(x, dtype);
+    if (config.addition().seesHint()) {
+      Value hint = m.castAs(conditions.hint(), dtype);
+      x = m.concatenate(1, x, config.addition().hint(at.child("add_embedding"), hint));
+    }
+    x = conv(at, "conv_in", x, config.inChannels(), first, config.convInKernel());
+    Deque<Skip> skips = new ArrayDeque<>();
+    skips.push(new Skip(x, first));
+    int channels = first;
+    int levels = config.levels();
+    for (int level = 0; level < levels; level++) {
+      Scope block = at.child("down_blocks", level);
+      UNetBlock kind = config.down().get(level);
+      int out = config.blockOutChannels().get(level);
+      for (int i = 0; i < config.layersPerBlock().get(level); i++) {
+        x = resnet(kind, channels, out, NONE).emit(block.child("resnets", i), x, time);
+        channels = out;
+        Scope attention = block.child("attentions", i);
+        if (kind == UNetBlock.CROSS) {
+          x =
+              transformer(level, config.transformerLayers().get(level).get(i))
+                  .emit(attention, x, tokens);
+        } else if (kind == UNetBlock.SIMPLE_CROSS) {
+          x = addedKv(level, config.heads().get(level)).emit(attention, x, tokens);
+        }
+        skips.push(new Skip(x, channels));
+      }
+      if (level < levels - 1) {
+        Scope downsampler = block.child("downsamplers.0");
+        x =
+            kind.resamplesInResnets()
+                ? resnet(kind, channels, channels, DOWN).emit(downsampler, x, time)
+                : downsampler.halved(x, channels, config.symmetricPadding());
+        skips.push(new Skip(x, channels));
+      }
+    }
+    x = middle(at.child("mid_block"), x, channels, time, tokens);
+    for (int up = 0; up < levels; up++) {
+      int level = levels - 1 - up;
+      Scope block = at.child("up_blocks", up);
+      UNetBlock kind = config.up().get(up);
+      int out = config.blockOutChannels().get(level);
+      for (int i = 0; i <= config.layersPerBlock().get(level); i++) {
+        Skip skip = skips.pop();
+        x = m.concatenate(1, x, skip.value());
+        x =
+            resnet(kind, channels + skip.channels(), out, NONE)
+                .emit(block.child("resnets", i), x, time);
+        channels = out;
+        Scope attention = block.child("attentions", i);
+        if (kind == UNetBlock.CROSS) {
+          x =
+              transformer(level, config.transformerLayersUp().get(up).get(i))
+                  .emit(attention, x, tokens);
+        } else if (kind == UNetBlock.SIMPLE_CROSS) {
+          // The reference does not reverse this list.
+          x = addedKv(level, config.heads().get(up)).emit(attention, x, tokens);
+        }
+      }
+      if (level > 0) {
+        Scope upsampler = block.child("upsamplers.0");
+        if (kind.resamplesInResnets()) {
+          x = resnet(kind, channels, channels, UP).emit(upsampler, x, time);
+        } else {
+          // To the size of the next skip, not simply twice: a side that is odd at some level was
+          // rounded up on the way down.
+          x = m.upsampleNearestAs(x, skips.peek().value());
+          x = upsampler.conv3x3("conv", x, channels, channels);
+        }
+      }
+    }
+    x =
+        config
+            .activation()
+            .apply(
+                m, at.groupNorm("conv_norm_out", x, channels, config.groups(), config.epsilon()));
+    return conv(at, "conv_out", x, channels, config.outChannels(), config.convOutKernel());
+  }
+
+  private static Value conv(Scope at, String name, Value x, int in, int out, int kernel) {
+    return at.conv2d(name, x, in, out, kernel, 1, kernel / 2);
+  }
+
+  private Value middle(Scope mid, Value x, int channels, Value time, Value tokens) {
+    if (config.middle() == UNet2DConditionConfig.Middle.NONE) {
+      return x;
+    }
+    int last = config.levels() - 1;
+    boolean simple = config.middle() == UNet2DConditionConfig.Middle.SIMPLE_CROSS;
+    ResnetBlock resnet =
+        resnet(channels, channels, config.midScale(), simple && config.skipTimeActivation(), NONE);
+    Value first = resnet.emit(mid.child("resnets", 0), x, time);
+    Scope attention = mid.child("attentions", 0);
+    Value attended =
+        switch (config.middle()) {
+          case CROSS ->
+              transformer(last, config.transformerLayersMid(), false)
+                  .emit(attention, first, tokens);
+          case SIMPLE_CROSS ->
+              addedKv(last, config.heads().get(last), config.midOnlyCrossAttention())
+                  .emit(attention, first, tokens);
+          case PLAIN, NONE -> null;
+        };
+    return attended == null ? first : resnet.emit(mid.child("resnets", 1), attended, time);
+  }
+
+  /**
+   * The sum of all embeddings [N,timeEmbedding] that the residual blocks see.
+   *
+   * @param tokens the context as the network is given it, null where it has none
+   * @param image an image's embedding, null where the network has none
+   */
+  private Value timeEmbedding(
+      Scope at, Value timestep, Value tokens, Value image, Conditions conditions, Value dtype) {
+    Method m = at.method();
+    int first = config.timeInput();
+    int size = config.timeEmbedding();
+    ClassEmbedding.TimeInput input =
+        new ClassEmbedding.TimeInput(first, size, each -> projected(at, each));
+    Scope embedding = at.child("time_embedding");
+    Value sinusoidal = m.castAs(projected(at, timestep), dtype);
+    if (config.guidanceEmbedding() > 0) {
+      Value guidance = m.castAs(conditions.guidance(), dtype);
+      sinusoidal =
+          m.add(
+              sinusoidal,
+              embedding.linearWithoutBias(
+                  "cond_proj", guidance, config.guidanceEmbedding(), first));
+    }
+    Value time = TimestepEmbedding.project(embedding, sinusoidal, first, size, config.activation());
+    if (config.timeActivation().isPresent()) {
+      time = config.timeActivation().get().apply(m, time);
+    }
+    if (config.classEmbedding().exists()) {
+      Value label =
+          config
+              .classEmbedding()
+              .emit(
+                  at.child("class_embedding"),
+                  conditions.classLabels(),
+                  input,
+                  config.activation(),
+                  dtype);
+      time = config.classConcatenated() ? m.concatenate(-1, time, label) : m.add(time, label);
+    }
+    if (config.textTime().isPresent()) {
+      time = m.add(time, textTime(at, config.textTime().get(), conditions, dtype));
+    } else if (config.addition().kind() != AddedEmbedding.Kind.NONE) {
+      Value text =
+          conditions.pooledText() == null ? null : m.castAs(conditions.pooledText(), dtype);
+      time =
+          m.add(time, config.addition().emit(at.child("add_embedding"), tokens, text, image, size));
+    }
+    return config.embeddingActivation().isPresent()
+        ? config.embeddingActivation().get().apply(m, time)
+        : time;
+  }
+
+  /** Timesteps [N] as [N,timeInput], in float32. */
+  private Value projected(Scope at, Value timesteps) {
+    return config.fourier()
+        ? TimestepEmbedding.fourier(
+            at.child("time_proj"), timesteps, config.timeInput() / 2, config.flipSinToCos())
+        : TimestepEmbedding.sinusoidal(
+            at,
+            "time_frequencies",
+            timesteps,
+            config.timeInput(),
+            config.flipSinToCos(),
+            config.frequencyShift());
+  }
+
+  private Value textTime(
+      Scope at, UNet2DConditionConfig.TextTime settings, Conditions conditions, Value dtype) {
+    Method m = at.method();
+    Value numbers =
+        TimestepEmbedding.sinusoidal(
+            at,
+            "add_time_frequencies",
+            conditions.timeIds(),
+            settings.timeSize(),
+            config.flipSinToCos(),
+            config.frequencyShift());
+    Value both = m.concatenate(-1, conditions.pooledText(), m.flatten(numbers, 1, 2));
+    return TimestepEmbedding.project(
+        at.child("add_embedding"),
+        m.castAs(both, dtype),
+        settings.inputSize(),
+        config.timeEmbedding(),
+        Activation.SILU);
+  }
+
+  private ResnetBlock resnet(UNetBlock kind, int in, int out, ResnetBlock.Resampling resampling) {
+    return kind.resamplesInResnets()
+        ? resnet(in, out, config.residualScale(), config.skipTimeActivation(), resampling)
+        : resnet(in, out, 1, false, resampling);
+  }
+
+  private ResnetBlock resnet(
+      int in,
+      int out,
+      double outputScale,
+      boolean timeActivated,
+      ResnetBlock.Resampling resampling) {
+    return new ResnetBlock(
+        in,
+        out,
+        config.blockEmbedding(),
+        config.groups(),
+        config.groups(),
+        config.epsilon(),
+        config.activation(),
+        config.timeScaleShift(),
+        timeActivated,
+        outputScale,
+        resampling);
+  }
+
+  private AddedKvAttention addedKv(int level, int headSize) {
+    return addedKv(level, headSize, config.onlyCrossAttention().get(level));
+  }
+
+  private AddedKvAttention addedKv(int level, int headSize, boolean contextAlone) {
+    return new AddedKvAttention(
+        config.blockOutChannels().get(level),
+        headSize,
+        config.crossAttentionDim(),
+        config.groups(),
+        contextAlone,
+        config.contextNorm());
+  }
+
+  private Transformer2D transformer(int level, int layers) {
+    return transformer(level, layers, config.onlyCrossAttention().get(level));
+  }
+
+  private Transformer2D transformer(int level, int layers, boolean onlyCrossAttention) {
+    return new Transformer2D(
+        config.blockOutChannels().get(level),
+        config.heads().get(level),
+        config.crossAttentionDim(),
+        config.groups(),
+        layers,
+        config.linearProjection(),
+        onlyCrossAttention,
+        config.upcastAttention());
+  }
+
+  private record Skip(Value value, int channels) {}
+}
