@@ -42,7 +42,8 @@ class AuditTest {
           .with(Parameters.STEPS, 3L)
           .with(Parameters.GUIDANCE_SCALE, 7.1)
           .with(Parameters.SIGMAS, new Numbers(14.6, 0.1, 0))
-          .with(Parameters.NOISE_LEVEL, 20L);
+          .with(Parameters.NOISE_LEVEL, 20L)
+          .with(Parameters.TEMPERATURE, 0.5);
 
   private static Audit audit() {
     return Audit.of(
@@ -69,6 +70,7 @@ class AuditTest {
                         "guidanceScale", "7.1",
                         "sigmas", "14.6,0.1,0.0",
                         "noiseLevel", "20",
+                        "temperature", "0.5",
                         "model.pipeline", "StableDiffusionUpscalePipeline",
                         "model.precision", "FLOAT32",
                         "ensembleSize", "4")),
