@@ -6,7 +6,7 @@ import io.github.flinkdiffusion.ops.scheduler.PlanBuilder.Call;
  * {@code ScoreSdeVeScheduler}: samples are image + sigma * noise, the network's output is a score,
  * and each step first corrects the sample at its sigma by Langevin dynamics ({@code correct_steps}
  * calls), then goes down to the next sigma. The last step ends at the mean. (Song et al. 2021.) The
- * network is told sigma.
+ * network gets sigma.
  */
 final class ScoreSdeVe {
 
