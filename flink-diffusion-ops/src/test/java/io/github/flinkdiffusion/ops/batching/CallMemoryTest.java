@@ -42,4 +42,13 @@ class CallMemoryTest {
     assertThat(memory.exponent()).isEqualTo(1);
     assertThat(memory.rowBytes()).isEqualTo(CallMemory.NOISE_BYTES);
   }
+
+  /** A model whose sample is of one size, whatever the image's. */
+  @Test
+  void ofMeasurementsOfOneSizeTheLargerCounts() {
+    CallMemory memory =
+        CallMemory.of(List.of(new Measurement(1, 64, 9 * MIB), new Measurement(1, 64, 8 * MIB)));
+    assertThat(memory.bytes(2, 64)).isEqualTo(18 * MIB);
+    assertThat(memory.exponent()).isEqualTo(1);
+  }
 }

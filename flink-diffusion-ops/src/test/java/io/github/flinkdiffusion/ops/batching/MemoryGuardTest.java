@@ -1,12 +1,18 @@
 package io.github.flinkdiffusion.ops.batching;
 
 import static org.assertj.core.api.Assertions.assertThat;
+import static org.junit.jupiter.params.provider.Arguments.arguments;
 
+import io.github.flinkdiffusion.ops.batching.MemoryGuard.Call;
+import io.github.flinkdiffusion.ops.engine.DeviceSpec;
 import io.github.flinkdiffusion.ops.engine.NativeMemory;
+import io.github.flinkdiffusion.ops.image.Raster;
 import io.github.flinkdiffusion.ops.pipeline.DiffusionPipeline;
 import io.github.flinkdiffusion.ops.pipeline.GenerationRequest;
 import io.github.flinkdiffusion.ops.pipeline.GenerationSpec;
 import io.github.flinkdiffusion.ops.pipeline.Parameters;
+import io.github.flinkdiffusion.ops.pipeline.PipelineSettings;
+import io.github.flinkdiffusion.ops.pipeline.Pipelines;
 import java.io.IOException;
 import java.lang.reflect.Method;
 import java.nio.file.Files;
@@ -14,14 +20,20 @@ import java.nio.file.Path;
 import java.time.Duration;
 import java.util.ArrayList;
 import java.util.Arrays;
+import java.util.EnumSet;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
 import java.util.OptionalInt;
 import java.util.OptionalLong;
+import java.util.Set;
+import java.util.stream.Stream;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.Arguments;
+import org.junit.jupiter.params.provider.MethodSource;
 
 class MemoryGuardTest {
 
@@ -38,6 +50,7 @@ class MemoryGuardTest {
     }
   }
 
+  private static final Path MODELS = Path.of("src/test/resources/fixtures/models");
   private static final long MIB = 1 << 20;
 
   private static final SessionListener SESSION =
@@ -79,17 +92,25 @@ class MemoryGuardTest {
    * Requests of the size that was measured, one of 16 times as many pixels, and what came of it.
    */
   private static Map<String, RecordedOutcome> run(DiffusionPipeline guarded) {
-    StepBatcher batcher = new StepBatcher(guarded, BatchPolicy.ofRows(8), new ManualTicker());
-    BatchSession session = batcher.join(SESSION);
-    Map<String, RecordedOutcome> outcomes = new LinkedHashMap<>();
     List<GenerationRequest> requests = new ArrayList<>();
     for (int i = 0; i < 8; i++) {
       requests.add(FakePipeline.request("r" + i, 1));
     }
     requests.add(FakePipeline.request("large", 1, 1.0, 32));
+    return run(guarded, requests, Submission.DEFAULT, SESSION);
+  }
+
+  private static Map<String, RecordedOutcome> run(
+      DiffusionPipeline guarded,
+      List<GenerationRequest> requests,
+      Submission how,
+      SessionListener listener) {
+    StepBatcher batcher = new StepBatcher(guarded, BatchPolicy.ofRows(8), new ManualTicker());
+    BatchSession session = batcher.join(listener);
+    Map<String, RecordedOutcome> outcomes = new LinkedHashMap<>();
     for (GenerationRequest request : requests) {
       outcomes.put(request.id(), new RecordedOutcome());
-      session.submit(new Work.Fresh(request), Submission.DEFAULT, outcomes.get(request.id()));
+      session.submit(new Work.Fresh(request), how, outcomes.get(request.id()));
     }
     while (batcher.runOnce()) {}
     return outcomes;
@@ -123,6 +144,129 @@ class MemoryGuardTest {
     FakePipeline pipeline = new FakePipeline();
     NativeMemory memory = memory(root, 1L << 40);
     assertSplitAndRefused(pipeline, guarded(pipeline, memory, OptionalLong.of(ROOM)));
+  }
+
+  @Test
+  void previewsThatDoNotFitAreLeftOutAndNobodyFailsForThem(@TempDir Path root) throws Exception {
+    FakePipeline pipeline = new FakePipeline();
+    DiffusionPipeline guarded =
+        guarded(pipeline, memory(root, MemoryGuard.RESERVE_BYTES + ROOM), OptionalLong.empty());
+    List<GenerationRequest> requests = new ArrayList<>();
+    for (int i = 0; i < 8; i++) {
+      requests.add(FakePipeline.request("r" + i, 6));
+    }
+    Map<String, RecordedOutcome> outcomes =
+        run(guarded, requests, Submission.DEFAULT.withPreviewEverySteps(1), SESSION);
+    assertThat(outcomes.values()).allMatch(outcome -> outcome.image != null);
+    assertThat(pipeline.calls)
+        .filteredOn(call -> call.startsWith("preview"))
+        .as("of no more than four at a time")
+        .isNotEmpty()
+        .allMatch(call -> call.split(",").length <= 4);
+  }
+
+  /** Whether texts or images come before the first step; what follows is measured of all. */
+  private static Stream<Arguments> models() {
+    Set<Call> texts = EnumSet.of(Call.ENCODE_TEXTS, Call.STEP, Call.PREVIEW, Call.DECODE);
+    Set<Call> images = EnumSet.of(Call.ENCODE_IMAGES, Call.STEP, Call.PREVIEW, Call.DECODE);
+    return Stream.of(
+        arguments("tiny-sd1", EnumSet.allOf(Call.class)),
+        arguments("tiny-sd2", EnumSet.allOf(Call.class)),
+        arguments("tiny-sdxl", EnumSet.allOf(Call.class)),
+        arguments("tiny-sdxl-refiner", images),
+        arguments("tiny-lcm", EnumSet.allOf(Call.class)),
+        arguments("tiny-inpaint", images),
+        arguments("tiny-instruct-pix2pix", images),
+        arguments("tiny-image-variation", images),
+        arguments("tiny-marigold-depth", images),
+        arguments("tiny-marigold-normals", images),
+        arguments("tiny-concat-segmentation", texts),
+        arguments("tiny-concat-upscale", texts),
+        arguments("tiny-ldm-super-resolution", texts),
+        arguments("tiny-x4-upscaler", texts),
+        arguments("tiny-repaint", texts),
+        arguments("tiny-ddpm", texts),
+        arguments("tiny-dit", texts),
+        arguments("tiny-consistency-classes", texts),
+        arguments("tiny-score-sde-ve", texts));
+  }
+
+  /** The example is the one of the operator: it says a text, whatever the model takes. */
+  @ParameterizedTest
+  @MethodSource("models")
+  void everyKindOfModelIsMeasured(String folder, Set<Call> kinds, @TempDir Path root)
+      throws Exception {
+    try (MemoryGuard guard = guarded(folder, memory(root, 1L << 40))) {
+      assertThat(guard.known().keySet()).isEqualTo(kinds);
+    }
+  }
+
+  private static MemoryGuard guarded(String folder, NativeMemory memory) {
+    return (MemoryGuard)
+        MemoryGuard.around(
+            Pipelines.open(MODELS.resolve(folder), PipelineSettings.on(DeviceSpec.CPU)),
+            new BatchSettings(
+                OptionalInt.of(8),
+                Duration.ZERO,
+                Optional.of(
+                    GenerationSpec.of("example").with(Parameters.PROMPT, "a photo of a cat")),
+                OptionalLong.empty()),
+            memory);
+  }
+
+  /** The large image alone takes 16 times what a small one does. */
+  @Test
+  void imagesThatDoNotFitTogetherAreEncodedInTurnAndOneThatDoesNotFitAloneFails(@TempDir Path root)
+      throws Exception {
+    try (MemoryGuard guard =
+        guarded("tiny-instruct-pix2pix", memory(root, MemoryGuard.RESERVE_BYTES + ROOM))) {
+      long measured = guard.known().get(Call.ENCODE_IMAGES).size();
+      int side = (int) Math.sqrt(measured);
+      List<GenerationRequest> requests = new ArrayList<>();
+      for (int i = 0; i < 6; i++) {
+        requests.add(edit(guard, "r" + i, side));
+      }
+      requests.add(edit(guard, "large", 4 * side));
+      List<CallReport> made = new ArrayList<>();
+      Map<String, RecordedOutcome> outcomes =
+          run(guard, requests, Submission.DEFAULT, listener(made));
+      RequestFailure failure = outcomes.remove("large").failure;
+      assertThat(failure.kind()).isEqualTo(RequestFailure.Kind.OUT_OF_MEMORY);
+      assertThat(failure.message())
+          .contains(
+              "Encoding the images of 1 requests, up to %d pixels each, takes about 166 MiB"
+                  .formatted(16 * measured));
+      assertThat(outcomes.values()).allMatch(outcome -> outcome.image != null);
+      assertThat(made)
+          .filteredOn(call -> call.stage() == CallReport.Stage.ENCODE && !call.outOfMemory())
+          .isNotEmpty()
+          .allMatch(call -> call.requests() <= 4);
+    }
+  }
+
+  private static GenerationRequest edit(DiffusionPipeline pipeline, String id, int side) {
+    float[] gray = new float[3 * side * side];
+    return pipeline.prepare(
+        GenerationSpec.of(id)
+            .with(Parameters.PROMPT, "make it red")
+            .with(Parameters.STEPS, 1L)
+            .with(Parameters.IMAGE_GUIDANCE_SCALE, 1.0)
+            .with(Parameters.GUIDANCE_SCALE, 1.0)
+            .with(Parameters.IMAGE, new Raster(3, side, side, gray)));
+  }
+
+  private static SessionListener listener(List<CallReport> made) {
+    return new SessionListener() {
+      @Override
+      public void onCall(CallReport report) {
+        made.add(report);
+      }
+
+      @Override
+      public void onDeviceFailed(BatchingException cause) {
+        throw cause;
+      }
+    };
   }
 
   @Test

@@ -20,11 +20,13 @@ import io.github.flinkdiffusion.ops.pipeline.Tiling;
 import io.github.flinkdiffusion.ops.pipeline.Trajectory;
 import io.github.flinkdiffusion.ops.pipeline.TrajectorySnapshot;
 import java.util.ArrayList;
+import java.util.Arrays;
 import java.util.EnumMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
 import java.util.OptionalLong;
+import java.util.function.Supplier;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 
@@ -50,21 +52,23 @@ final class MemoryGuard implements DiffusionPipeline {
   /** What must be left beside a call. */
   static final long RESERVE_BYTES = 64 << 20;
 
-  /** A model's own side from which halves and quarters of it are measured, in pixels. */
-  private static final int LARGE_SIDE = 256;
-
-  /** What sides are multiples of, where models ask for that. */
-  private static final int GRID = 64;
-
   /** A call that is smaller than this part of what was left a moment ago is made. */
   private static final int SMALL_PART = 8;
 
   private static final long FRESH_NANOS = 1_000_000_000;
 
-  private enum Call {
-    START,
+  /** Kinds of calls, of which each takes its own share of memory. */
+  enum Call {
+    /** Texts of requests; whatever the image's size. */
+    ENCODE_TEXTS,
+    /** Images of requests, by their pixels; those of their texts included. */
+    ENCODE_IMAGES,
+    /** By numbers of the sample. */
     STEP,
-    FINISH
+    /** By numbers of the stand-in. */
+    PREVIEW,
+    /** By numbers of the sample. */
+    DECODE
   }
 
   private final DiffusionPipeline pipeline;
@@ -100,74 +104,94 @@ final class MemoryGuard implements DiffusionPipeline {
   private void measure(GenerationSpec example) {
     Map<Call, List<Measurement>> measured = new EnumMap<>(Call.class);
     try {
-      GenerationRequest own = pipeline.prepare(example);
-      if (!own.arguments().has(Parameters.WIDTH) || !own.arguments().has(Parameters.HEIGHT)) {
-        return;
-      }
-      boolean large = Math.min(own.width(), own.height()) >= LARGE_SIDE;
-      boolean first = true;
-      for (int part : large ? new int[] {4, 2} : new int[] {2, 1}) {
-        GenerationSpec smaller =
-            example
-                .with(Parameters.STEPS, 1L)
-                .with(Parameters.WIDTH, side(own.width(), part, large))
-                .with(Parameters.HEIGHT, side(own.height(), part, large));
-        GenerationRequest request = pipeline.prepare(smaller);
-        if (first) { // the first call of each kind also takes what all later ones share
-          calls(request, new EnumMap<>(Call.class));
-          first = false;
-        }
-        calls(request, measured);
-        measured.forEach((call, some) -> known.put(call, CallMemory.of(some)));
+      SmallExamples examples = new SmallExamples(pipeline, example);
+      List<GenerationRequest> requests = examples.requests();
+      measure(requests, measured, true);
+      if (requests.stream().noneMatch(request -> request.arguments().has(Parameters.IMAGE))) {
+        measure(examples.requestsWithImage(), measured, false);
       }
       LOG.info("Network calls take native memory, as measured: {}", known);
     } catch (InvalidRequestException | NotFiniteException | EngineException e) {
       LOG.info(
           "Network calls' memory is {}: {}",
-          known.isEmpty() ? "not known, and not guarded" : "measured at one size, " + known,
+          known.isEmpty() ? "not known, and not guarded" : "measured in part, " + known,
           e.getMessage());
     }
   }
 
-  private static long side(int own, int part, boolean large) {
-    int side = own / part;
-    return large ? Math.max(GRID, side / GRID * GRID) : side;
+  /**
+   * @param whole whether all calls of the requests are measured, or the first alone
+   */
+  private void measure(
+      List<GenerationRequest> requests, Map<Call, List<Measurement>> measured, boolean whole) {
+    if (requests.isEmpty()) {
+      return;
+    }
+    // The first call of each kind also takes what all later ones share.
+    calls(requests.get(0), new EnumMap<>(Call.class), whole);
+    for (GenerationRequest request : requests) {
+      calls(request, measured, whole);
+      measured.forEach((call, some) -> known.put(call, CallMemory.of(some)));
+    }
   }
 
   /** One request's calls, each of which must fit as far as is known from smaller ones. */
-  private void calls(GenerationRequest request, Map<Call, List<Measurement>> measured) {
+  private void calls(
+      GenerationRequest request, Map<Call, List<Measurement>> measured, boolean whole) {
     List<Trajectory> trajectories = new ArrayList<>();
-    long pixels = pixels(request);
-    measure(Call.START, 1, pixels, measured, () -> trajectories.addAll(start(List.of(request))));
-    int rows = trajectories.get(0).rows();
-    measure(Call.STEP, rows, pixels, measured, () -> step(trajectories));
-    while (!trajectories.get(0).done()) {
+    long pixels = pipeline.encodedPixels(request);
+    measure(
+        pixels == 0 ? Call.ENCODE_TEXTS : Call.ENCODE_IMAGES,
+        1,
+        Math.max(1, pixels),
+        measured,
+        () -> trajectories.addAll(start(List.of(request))));
+    if (!whole) {
+      return;
+    }
+    Trajectory trajectory = trajectories.get(0);
+    long size = size(trajectory);
+    measure(Call.PREVIEW, 1, trajectory.previewSize(), measured, () -> preview(trajectories));
+    measure(Call.STEP, trajectory.rows(), size, measured, () -> step(trajectories));
+    while (!trajectory.done()) {
       step(trajectories);
     }
-    measure(Call.FINISH, 1, pixels, measured, () -> finish(trajectories));
+    measure(Call.DECODE, 1, size, measured, () -> finish(trajectories));
   }
 
   private void measure(
-      Call call, int rows, long pixels, Map<Call, List<Measurement>> measured, Runnable makingIt) {
+      Call call, int rows, long size, Map<Call, List<Measurement>> measured, Runnable makingIt) {
     memory
         .growthDuring(makingIt)
         .ifPresent(
             bytes ->
                 measured
                     .computeIfAbsent(call, any -> new ArrayList<>())
-                    .add(new Measurement(rows, pixels, bytes)));
+                    .add(new Measurement(rows, size, bytes)));
+  }
+
+  private static long size(Trajectory trajectory) {
+    return trajectory.snapshot().sample().length;
+  }
+
+  /** What was measured. */
+  Map<Call, CallMemory> known() {
+    return Map.copyOf(known);
   }
 
   // ------------------------------------------------------------------ guarding
 
-  private void require(Call call, int rows, long pixels) {
+  /**
+   * @param what the call does, for the message
+   */
+  private void require(Call call, int rows, long size, Supplier<String> what) {
     CallMemory needs = known.get(call);
-    if (needs == null || pixels == 0) {
+    if (needs == null) {
       return;
     }
-    long bytes = (long) (needs.bytes(rows, pixels) * MARGIN);
+    long bytes = (long) (needs.bytes(rows, size) * MARGIN);
     if (bytes > most.orElse(Long.MAX_VALUE)) {
-      throw tooLarge(rows, pixels, bytes, most.getAsLong(), "diffusion.device.memory");
+      throw tooLarge(what, bytes, most.getAsLong(), "diffusion.device.memory");
     }
     long now = System.nanoTime();
     if (bytes < left / SMALL_PART && now - leftNanos < FRESH_NANOS) {
@@ -181,19 +205,19 @@ final class MemoryGuard implements DiffusionPipeline {
     memory.giveBackFree(); // which counts as taken
     left = memory.available().orElse(Long.MAX_VALUE) - RESERVE_BYTES;
     if (bytes > left) {
-      throw tooLarge(rows, pixels, bytes, Math.max(0, left), "what the process may still take");
+      throw tooLarge(what, bytes, Math.max(0, left), "what the process may still take");
     }
   }
 
   private static DeviceMemoryException tooLarge(
-      int rows, long pixels, long bytes, long limit, String which) {
+      Supplier<String> what, long bytes, long limit, String which) {
     return new DeviceMemoryException(
-        "A call of %d rows of %d pixels takes about %d MiB of native memory; %d MiB are available (%s)"
-            .formatted(rows, pixels, bytes >> 20, limit >> 20, which),
+        "%s takes about %d MiB of native memory; %d MiB are available (%s)"
+            .formatted(what.get(), bytes >> 20, limit >> 20, which),
         null);
   }
 
-  /** Of the images that a call makes; where that is left open, of those that it gets. */
+  /** Of the image that is made; where that is left open, of the one that the request brings. */
   private long pixels(GenerationRequest request) {
     Arguments arguments = request.arguments();
     if (arguments.has(Parameters.WIDTH) && arguments.has(Parameters.HEIGHT)) {
@@ -204,14 +228,24 @@ final class MemoryGuard implements DiffusionPipeline {
     return image == null ? 0 : scale * scale * image.width() * image.height();
   }
 
-  /** Texts take what they take, whatever the image's size. */
+  /** Requests that start together may have images of all sizes. */
   private void requireStart(List<GenerationRequest> requests) {
-    long largest = requests.stream().mapToLong(this::pixels).max().orElse(0);
-    CallMemory texts = known.get(Call.START);
-    require(Call.START, requests.size(), texts == null ? 0 : texts.pixels());
-    if (requests.stream().anyMatch(request -> request.arguments().has(Parameters.IMAGE))) {
-      // An image is encoded by networks like those that decode it.
-      require(Call.FINISH, requests.size(), largest);
+    require(
+        Call.ENCODE_TEXTS,
+        requests.size(),
+        1,
+        () -> "Encoding the texts of %d requests".formatted(requests.size()));
+    long[] images =
+        requests.stream().mapToLong(pipeline::encodedPixels).filter(pixels -> pixels > 0).toArray();
+    if (images.length > 0) {
+      long largest = Arrays.stream(images).max().getAsLong();
+      require(
+          Call.ENCODE_IMAGES,
+          images.length,
+          largest,
+          () ->
+              "Encoding the images of %d requests, up to %d pixels each,"
+                  .formatted(images.length, largest));
     }
   }
 
@@ -229,15 +263,35 @@ final class MemoryGuard implements DiffusionPipeline {
 
   @Override
   public void step(List<Trajectory> batch) {
+    int rows = batch.stream().mapToInt(Trajectory::rows).sum();
     require(
-        Call.STEP, batch.stream().mapToInt(Trajectory::rows).sum(), pixels(batch.get(0).request()));
+        Call.STEP,
+        rows,
+        size(batch.get(0)),
+        () -> "A call of %d rows of %d pixels".formatted(rows, pixels(batch.get(0).request())));
     pipeline.step(batch);
   }
 
   @Override
   public List<GeneratedImage> finish(List<Trajectory> batch) {
-    require(Call.FINISH, batch.size(), pixels(batch.get(0).request()));
+    require(
+        Call.DECODE,
+        batch.size(),
+        size(batch.get(0)),
+        () ->
+            "Decoding %d images of %d pixels"
+                .formatted(batch.size(), pixels(batch.get(0).request())));
     return pipeline.finish(batch);
+  }
+
+  @Override
+  public List<Raster> preview(List<Trajectory> batch) {
+    require(
+        Call.PREVIEW,
+        batch.size(),
+        batch.get(0).previewSize(),
+        () -> "Decoding %d previews".formatted(batch.size()));
+    return pipeline.preview(batch);
   }
 
   // ------------------------------------------------------------------ as it is
@@ -283,8 +337,8 @@ final class MemoryGuard implements DiffusionPipeline {
   }
 
   @Override
-  public List<Raster> preview(List<Trajectory> batch) {
-    return pipeline.preview(batch);
+  public long encodedPixels(GenerationRequest request) {
+    return pipeline.encodedPixels(request);
   }
 
   @Override

@@ -77,6 +77,11 @@ final class DenoisingTrajectory implements Trajectory {
         request, basis, state.call(), state.sample(), state.history(), savedNoise);
   }
 
+  @Override
+  public int previewSize() {
+    return Preview.small(beginning.shape()).size();
+  }
+
   /** One of another shape and state that follows from the same request. */
   DenoisingTrajectory standIn(SampleShape shape, SamplerState other) {
     return new DenoisingTrajectory(

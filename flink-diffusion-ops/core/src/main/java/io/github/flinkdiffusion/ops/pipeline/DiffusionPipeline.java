@@ -87,6 +87,17 @@ public interface DiffusionPipeline extends AutoCloseable {
   }
 
   /**
+   * Pixels of images that {@link #start} gives a network for a request, which is what the call's
+   * memory grows with. Cheap, from any thread.
+   *
+   * @param request prepared
+   * @return 0 where no network sees an image before the first step
+   */
+  default long encodedPixels(GenerationRequest request) {
+    return 0;
+  }
+
+  /**
    * Begins requests: encodes all their texts and pictures in batches and draws each one's noise
    * from its own seed. They may differ in everything, shapes included.
    *

@@ -25,6 +25,10 @@ final class ImageVariation implements Task {
   private final SamplingPlans plans;
   private final ClipImageProcessor processor;
   private final Network imageEncoder;
+
+  /** Of the square that the image encoder takes, whatever the image's size. */
+  private final int encodedSide;
+
   private final Denoiser denoiser;
   private final Autoencoder autoencoder;
 
@@ -47,6 +51,7 @@ final class ImageVariation implements Task {
           unet.contextSize(),
           "the image encoder's projection_dim, " + vision.projectionSize());
     }
+    this.encodedSide = vision.imageSize();
     this.imageEncoder = components.load("image_encoder", new ClipVision(vision).graph());
     this.denoiser =
         Denoiser.of(
@@ -87,6 +92,11 @@ final class ImageVariation implements Task {
   @Override
   public SamplingPlan plan(GenerationRequest request) {
     return plans.plan(request);
+  }
+
+  @Override
+  public long encodedPixels(GenerationRequest request) {
+    return (long) encodedSide * encodedSide;
   }
 
   @Override

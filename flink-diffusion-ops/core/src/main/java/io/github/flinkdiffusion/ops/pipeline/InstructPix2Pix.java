@@ -148,6 +148,11 @@ final class InstructPix2Pix implements Task {
     return beginnings;
   }
 
+  @Override
+  public long encodedPixels(GenerationRequest request) {
+    return (long) request.width() * request.height();
+  }
+
   private static boolean guided(GenerationRequest request) {
     return request.guidanceScale() > 1 && request.get(Parameters.IMAGE_GUIDANCE_SCALE) >= 1;
   }

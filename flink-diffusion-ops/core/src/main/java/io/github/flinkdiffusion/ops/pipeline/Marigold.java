@@ -210,6 +210,12 @@ final class Marigold implements Task {
   }
 
   @Override
+  public long encodedPixels(GenerationRequest request) {
+    Processing size = processing(request);
+    return (long) size.paddedWidth() * size.paddedHeight();
+  }
+
+  @Override
   public Denoiser denoiser() {
     return denoiser;
   }

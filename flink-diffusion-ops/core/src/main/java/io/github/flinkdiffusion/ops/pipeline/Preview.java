@@ -19,10 +19,8 @@ final class Preview {
   /** A stand-in that can be decoded, and nothing else. */
   static DenoisingTrajectory of(DenoisingTrajectory trajectory) {
     SampleShape shape = trajectory.shape();
-    int square = ceilDiv(Math.max(shape.height(), shape.width()), LONGEST_SIDE);
-    SampleShape small =
-        new SampleShape(
-            shape.channels(), ceilDiv(shape.height(), square), ceilDiv(shape.width(), square));
+    int square = square(shape);
+    SampleShape small = small(shape);
     SamplingPlan plan = trajectory.state().plan();
     int call = trajectory.step();
     double scale = cleanPart(plan.signalLevel(call), plan.noiseLevel(call), square);
@@ -30,6 +28,18 @@ final class Preview {
     SamplerState state = SamplerState.start(plan, clean);
     state.replaceSample(clean);
     return trajectory.standIn(small, state);
+  }
+
+  /** The stand-in's shape. */
+  static SampleShape small(SampleShape shape) {
+    int square = square(shape);
+    return new SampleShape(
+        shape.channels(), ceilDiv(shape.height(), square), ceilDiv(shape.width(), square));
+  }
+
+  /** Side of the squares that are averaged over. */
+  private static int square(SampleShape shape) {
+    return ceilDiv(Math.max(shape.height(), shape.width()), LONGEST_SIDE);
   }
 
   /**

@@ -426,6 +426,12 @@ final class StableDiffusion implements Task {
     return new InpaintMask(request.get(Parameters.MASK));
   }
 
+  @Override
+  public long encodedPixels(GenerationRequest request) {
+    int images = (needsImage(request) ? 1 : 0) + (request.get(Parameters.MASK) != null ? 1 : 0);
+    return (long) images * request.width() * request.height();
+  }
+
   private boolean needsImage(GenerationRequest request) {
     return request.get(Parameters.IMAGE) != null && !(knowsMask && allAnew(request));
   }

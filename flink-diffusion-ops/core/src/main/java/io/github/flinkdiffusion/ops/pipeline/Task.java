@@ -49,6 +49,11 @@ interface Task extends AutoCloseable {
     return Optional.empty();
   }
 
+  /** See {@link DiffusionPipeline#encodedPixels}. */
+  default long encodedPixels(GenerationRequest request) {
+    return 0;
+  }
+
   /**
    * Encodes what requests are conditioned on and draws their first noise, each its own and in the
    * reference's order.

@@ -83,6 +83,11 @@ final class TaskPipeline implements DiffusionPipeline {
   }
 
   @Override
+  public long encodedPixels(GenerationRequest request) {
+    return task.encodedPixels(request);
+  }
+
+  @Override
   public List<Trajectory> start(List<GenerationRequest> requests) {
     List<TrajectoryNoise> noises = noises(requests);
     List<Beginning> beginnings = task.begin(requests, noises);

@@ -33,6 +33,14 @@ public interface Trajectory {
   Object batchKey();
 
   /**
+   * Numbers of the sample that {@link DiffusionPipeline#preview} decodes for it; the sample's own
+   * where that is not made smaller first.
+   */
+  default int previewSize() {
+    return snapshot().sample().length;
+  }
+
+  /**
    * Everything that {@link DiffusionPipeline#restore} needs to go on at this step. Immutable: later
    * steps do not change it, so any thread may keep and read it. Cheap, since it is taken after
    * every step.
