@@ -98,6 +98,44 @@ def make(out, report=False):
         "random Fourier features for the timestep and for a label",
     )
     add(
+        "unet-k-upscaler",
+        tiny.unet(
+            708,
+            in_channels=8,
+            out_channels=5,
+            block_out_channels=(32, 64, 64),
+            layers_per_block=[2, 2, 1],
+            down_block_types=("KDownBlock2D", "KCrossAttnDownBlock2D", "KCrossAttnDownBlock2D"),
+            up_block_types=("KCrossAttnUpBlock2D", "KCrossAttnUpBlock2D", "KUpBlock2D"),
+            mid_block_type=None,
+            norm_num_groups=None,
+            attention_head_dim=16,
+            cross_attention_norm="layer_norm",
+            act_fn="gelu",
+            conv_in_kernel=1,
+            conv_out_kernel=1,
+            time_embedding_type="fourier",
+            time_cond_proj_dim=40,
+            timestep_post_act="gelu",
+            only_cross_attention=[False, False, False],
+            upcast_attention=None,
+        ),
+        "the latent upscaler's shape (sd-x2-latent-upscaler): k-diffusion's blocks, without a middle and without a norm at the end",
+    )
+    add(
+        "unet-k-mixed",
+        tiny.unet(
+            709,
+            block_out_channels=(32, 64),
+            layers_per_block=[2, 1],
+            down_block_types=("KCrossAttnDownBlock2D", "KDownBlock2D"),
+            up_block_types=("KUpBlock2D", "KCrossAttnUpBlock2D"),
+            mid_block_type="UNetMidBlock2DCrossAttn",
+            attention_head_dim=[8, 16],
+        ),
+        "k-diffusion's blocks the other way around, with a middle and a norm at the end, and a size of heads for each level, which is not reversed",
+    )
+    add(
         "unet2d-ncsnpp",
         tiny.unet2d(
             711,

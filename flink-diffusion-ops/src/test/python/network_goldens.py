@@ -41,8 +41,8 @@ def unet_cases(model, goldens, _):
     generator = seeded(32)
     always = conditions(model.config, 2, generator)
     for case, timestep, (height, width), record in (("t1", 1.0, (8, 8), False), ("t500", 500.0, (8, 8), True), ("t981", 981.0, (8, 16), False), ("odd", 250.5, (9, 7), False)):
-        if case == "odd" and any(block.startswith(("Resnet", "Simple")) for block in model.config.up_block_types[:-1]):
-            continue  # residual blocks do not resize to what was rounded up
+        if case == "odd" and any(block.startswith(("Resnet", "Simple", "K")) for block in model.config.up_block_types[:-1]):
+            continue  # such blocks do not resize to what was rounded up
         sample = torch.randn(2, channels_of(model.config), height, width, generator=generator)
         given = with_hint(model.config, sample, always, generator)
         with Recorder(model, INNER_LEVELS if record else nothing) as seen:

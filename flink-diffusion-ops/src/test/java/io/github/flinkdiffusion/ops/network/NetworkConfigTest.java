@@ -14,6 +14,7 @@ import java.util.function.Function;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
+import org.junit.jupiter.params.provider.ValueSource;
 
 /** What the networks read from a config, and what they refuse in it. */
 class NetworkConfigTest {
@@ -132,6 +133,49 @@ class NetworkConfigTest {
     // To other blocks that key means nothing.
     assertThat(UNet2DConditionConfig.from(config("{'cross_attention_norm': 'rms_norm'}")))
         .isNotNull();
+  }
+
+  /** stabilityai/sd-x2-latent-upscaler, whose number of parameters diffusers counts. */
+  private static final String LATENT_UPSCALER =
+      "'down_block_types': ['KDownBlock2D', 'KCrossAttnDownBlock2D', 'KCrossAttnDownBlock2D',"
+          + " 'KCrossAttnDownBlock2D'], 'up_block_types': ['KCrossAttnUpBlock2D',"
+          + " 'KCrossAttnUpBlock2D', 'KCrossAttnUpBlock2D', 'KUpBlock2D'],"
+          + " 'block_out_channels': [384, 384, 768, 768], 'layers_per_block': [2, 2, 4, 4],"
+          + " 'attention_head_dim': 64, 'cross_attention_dim': 768, 'in_channels': 8,"
+          + " 'out_channels': 5, 'conv_in_kernel': 1, 'conv_out_kernel': 1,"
+          + " 'mid_block_type': null, 'norm_num_groups': null, 'time_cond_proj_dim': 896,"
+          + " 'time_embedding_type': 'fourier', 'timestep_post_act': 'gelu', 'act_fn': 'gelu'";
+
+  @Test
+  void theLatentUpscalersBlocksHaveTheReferencesParameters() {
+    UNet2DConditionConfig config = UNet2DConditionConfig.from(config("{" + LATENT_UPSCALER + "}"));
+    assertThat(new UNet2DCondition(config).graph().parameterCount()).isEqualTo(335_957_765L);
+    assertThat(config.sideMultiple()).isEqualTo(8);
+    assertThat(config.leastSide()).isEqualTo(16);
+  }
+
+  @ParameterizedTest
+  @ValueSource(
+      strings = {
+        "'norm_num_groups': null, 'mid_block_type': 'UNetMidBlock2D'",
+        "'attention_head_dim': 100",
+        "'block_out_channels': [16, 16, 768, 768]",
+        "'block_out_channels': [384, 384, 384, 768]",
+        "'up_block_types': ['KUpBlock2D', 'KCrossAttnUpBlock2D', 'KCrossAttnUpBlock2D', 'KUpBlock2D']",
+        "'up_block_types': ['KCrossAttnUpBlock2D', 'KCrossAttnUpBlock2D', 'KCrossAttnUpBlock2D', 'UpBlock2D']"
+      })
+  void whatKBlocksCannotRunIsRefused(String wrong) {
+    assertThatThrownBy(
+            () -> UNet2DConditionConfig.from(config("{" + LATENT_UPSCALER + ", " + wrong + "}")))
+        .isInstanceOf(IllegalConfigException.class)
+        .hasMessageContaining(wrong.split("'")[1]);
+  }
+
+  @Test
+  void aNormWithoutGroupsIsRefusedInOtherBlocks() {
+    assertThatThrownBy(() -> UNet2DConditionConfig.from(config("{'norm_num_groups': null}")))
+        .isInstanceOf(IllegalConfigException.class)
+        .hasMessageContaining("norm_num_groups");
   }
 
   @Test

@@ -88,6 +88,23 @@ class TorchNetworkTest {
   }
 
   @Test
+  void anImageIsMirroredAtItsEdgesWithoutRepeatingThem() throws Exception {
+    Graph mirroring = new Graph();
+    Method forward = mirroring.method("forward");
+    forward.returns(forward.padReflect(forward.input("x"), 2, 1, 0, 1));
+    Path archive = folder.resolve("mirror.pt");
+    new ArchiveWriter(mirroring, Precision.FLOAT32, Arithmetic.AS_STORED)
+        .write(archive, weights(Precision.FLOAT32));
+    try (TorchNetwork network = TorchNetwork.load(archive, DeviceSpec.CPU)) {
+      HostTensor.Floats y =
+          network.call(
+              "forward", new HostTensor.Floats(new float[] {1, 2, 3, 4, 5, 6}, 1, 1, 2, 3));
+      assertThat(y.shape()).containsExactly(1, 1, 3, 6);
+      assertThat(y.data()).containsExactly(3, 2, 1, 2, 3, 2, 6, 5, 4, 5, 6, 5, 3, 2, 1, 2, 3, 2);
+    }
+  }
+
+  @Test
   void inputsThatDoNotFitAreAnErrorThatNamesTheNetwork() throws Exception {
     try (TorchNetwork network = load(Precision.FLOAT32)) {
       assertThatThrownBy(() -> network.call("forward", new HostTensor.Floats(new float[4], 1, 4)))

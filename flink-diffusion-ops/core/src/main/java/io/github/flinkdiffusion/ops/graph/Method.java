@@ -185,6 +185,10 @@ public final class Method {
     return node(Op.PAD, inputs(x), left, right, top, bottom);
   }
 
+  public Value padReflect(Value x, int left, int right, int top, int bottom) {
+    return node(Op.PAD_REFLECT, inputs(x), left, right, top, bottom);
+  }
+
   public Value upsampleNearest(Value x, int factor) {
     return node(Op.UPSAMPLE_NEAREST, inputs(x), factor);
   }

@@ -17,7 +17,7 @@ public enum Op {
   CONV2D,
   /** Inputs: x [...,I], weight [O,I], bias [O] or null. */
   LINEAR,
-  /** Inputs: x [N,C,...], weight [C], bias [C]. Attributes: groups, epsilon. */
+  /** Inputs: x [N,C,...], weight [C] or null, bias [C] or null. Attributes: groups, epsilon. */
   GROUP_NORM,
   /** Inputs: x [...,C], weight [C] or null, bias [C] or null. Attributes: C, epsilon. */
   LAYER_NORM,
@@ -67,6 +67,11 @@ public enum Op {
   SQUEEZE,
   /** Zero padding of the last two dimensions. Attributes: left, right, top, bottom. */
   PAD,
+  /**
+   * Mirrors the last two dimensions of [N,C,H,W] at their edges, which are not repeated.
+   * Attributes: left, right, top, bottom, each less than the side.
+   */
+  PAD_REFLECT,
   /** Nearest-neighbour resize of [N,C,H,W]. Attributes: integer factor. */
   UPSAMPLE_NEAREST,
   /**

@@ -103,9 +103,28 @@ public final class UNet2DCondition {
       x = m.concatenate(1, x, config.addition().hint(at.child("add_embedding"), hint));
     }
     x = conv(at, "conv_in", x, config.inChannels(), first, config.convInKernel());
+    x = config.hasKBlocks() ? kLevels(at, x, time, tokens) : levels(at, x, time, tokens);
+    if (config.groups() > 0) {
+      Value normed = at.groupNorm("conv_norm_out", x, first, config.groups(), config.epsilon());
+      x = config.activation().apply(m, normed);
+    }
+    return conv(at, "conv_out", x, first, config.outChannels(), config.convOutKernel());
+  }
+
+  private Value kLevels(Scope at, Value x, Value time, Value tokens) {
+    KLevels levels = new KLevels(config);
+    int last = config.blockOutChannels().get(config.levels() - 1);
+    Value bottom = levels.down(at, x, time, tokens);
+    return levels.up(at, middle(at.child("mid_block"), bottom, last, time, tokens), time, tokens);
+  }
+
+  /** From an image of the first level's channels to another. */
+  private Value levels(Scope at, Value image, Value time, Value tokens) {
+    Method m = at.method();
+    Value x = image;
+    int channels = config.blockOutChannels().get(0);
     Deque<Skip> skips = new ArrayDeque<>();
-    skips.push(new Skip(x, first));
-    int channels = first;
+    skips.push(new Skip(x, channels));
     int levels = config.levels();
     for (int level = 0; level < levels; level++) {
       Scope block = at.child("down_blocks", level);
@@ -168,12 +187,7 @@ public final class UNet2DCondition {
         }
       }
     }
-    x =
-        config
-            .activation()
-            .apply(
-                m, at.groupNorm("conv_norm_out", x, channels, config.groups(), config.epsilon()));
-    return conv(at, "conv_out", x, channels, config.outChannels(), config.convOutKernel());
+    return x;
   }
 
   private static Value conv(Scope at, String name, Value x, int in, int out, int kernel) {

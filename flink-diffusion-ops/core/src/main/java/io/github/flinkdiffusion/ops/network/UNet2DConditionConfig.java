@@ -38,7 +38,7 @@ import java.util.Optional;
  * @param upcastAttention {@code upcast_attention}
  * @param symmetricPadding {@code downsample_padding} is 1; else the image is padded on the right
  *     and below
- * @param groups {@code norm_num_groups}
+ * @param groups {@code norm_num_groups}, 0 for null
  * @param epsilon {@code norm_eps}
  * @param activation {@code act_fn}
  * @param flipSinToCos {@code flip_sin_to_cos}
@@ -143,7 +143,13 @@ public record UNet2DConditionConfig(
   }
 
   private static final List<UNetBlock> BLOCKS =
-      List.of(UNetBlock.CROSS, UNetBlock.PLAIN, UNetBlock.SIMPLE_CROSS, UNetBlock.RESNET);
+      List.of(
+          UNetBlock.CROSS,
+          UNetBlock.PLAIN,
+          UNetBlock.SIMPLE_CROSS,
+          UNetBlock.RESNET,
+          UNetBlock.K,
+          UNetBlock.K_CROSS);
   private static final String LAYERS = "transformer_layers_per_block";
   private static final String LAYERS_UP = "reverse_transformer_layers_per_block";
   private static final String FOURIER = "fourier";
@@ -186,9 +192,12 @@ public record UNet2DConditionConfig(
           "one entry for each of down_block_types and up_block_types");
     }
     Middle middle = middle(config);
-    int groups = config.integer("norm_num_groups", 32);
-    ConfigValues.requireDivisible(
-        config, "block_out_channels", channels, groups, "norm_num_groups");
+    boolean k = kBlocks(config, down, up);
+    int groups = groups(config, k, middle);
+    if (groups > 0) {
+      ConfigValues.requireDivisible(
+          config, "block_out_channels", channels, groups, "norm_num_groups");
+    }
     List<Integer> heads = ConfigValues.boxed(config.integersOrOne("attention_head_dim", levels, 8));
     checkHeads(config, channels, heads, up);
     List<Integer> layers = ConfigValues.layersOfLevels(config, "layers_per_block", levels, 2);
@@ -204,6 +213,10 @@ public record UNet2DConditionConfig(
       throw config.unsupported("time_embedding_dim", timeEmbedding, "an even number");
     }
     ClassEmbedding labels = ClassEmbedding.from(config, CLASS_EMBEDDINGS);
+    boolean concatenated = concatenated(config, labels);
+    if (k) {
+      checkKLevels(config, channels, down, up, concatenated ? 2 * timeEmbedding : timeEmbedding);
+    }
     return new UNet2DConditionConfig(
         ConfigValues.positive(config, "in_channels", 4),
         ConfigValues.positive(config, "out_channels", 4),
@@ -248,7 +261,7 @@ public record UNet2DConditionConfig(
             ? ConfigValues.positive(config, "time_cond_proj_dim", 1)
             : 0,
         labels,
-        concatenated(config, labels),
+        concatenated,
         AddedEmbedding.from(
             config,
             projection.exists() ? projection.size() : crossAttentionDim,
@@ -287,8 +300,9 @@ public record UNet2DConditionConfig(
   }
 
   /**
-   * For {@link UNetBlock#SIMPLE_CROSS} on the way up, the reference does not reverse the list, as
-   * it does for everything else.
+   * For {@link UNetBlock#SIMPLE_CROSS} and {@link UNetBlock#K_CROSS} on the way up, the reference
+   * does not reverse the list, as it does for everything else. The latter end in the next level's
+   * channels.
    */
   private static void checkHeads(
       Config config, List<Integer> channels, List<Integer> heads, List<UNetBlock> up) {
@@ -296,16 +310,80 @@ public record UNet2DConditionConfig(
     for (int i = 0; i < levels; i++) {
       int count = heads.get(i);
       boolean divides = count > 0 && channels.get(i) % count == 0;
-      if (up.get(i) == UNetBlock.SIMPLE_CROSS) {
-        divides &= count > 0 && channels.get(levels - 1 - i) % count == 0;
+      int level = levels - 1 - i;
+      if (up.get(i) == UNetBlock.SIMPLE_CROSS || up.get(i) == UNetBlock.K_CROSS) {
+        divides &= count > 0 && channels.get(level) % count == 0;
+      }
+      if (up.get(i) == UNetBlock.K_CROSS) {
+        divides &= count > 0 && channels.get(Math.max(0, level - 1)) % count == 0;
       }
       if (!divides) {
         throw config.unsupported(
             "attention_head_dim",
             heads,
-            "numbers of heads (of a head's channels in SimpleCrossAttn blocks) that divide"
+            "numbers of heads (of a head's channels in SimpleCrossAttn and K blocks) that divide"
                 + " block_out_channels "
                 + channels);
+      }
+    }
+  }
+
+  /** Whether all blocks are {@link KLevels}'; their skip connections fit no others. */
+  private static boolean kBlocks(Config config, List<UNetBlock> down, List<UNetBlock> up) {
+    boolean all = down.stream().allMatch(UNetBlock::isK) && up.stream().allMatch(UNetBlock::isK);
+    if (!all && (down.stream().anyMatch(UNetBlock::isK) || up.stream().anyMatch(UNetBlock::isK))) {
+      throw config.unsupported(
+          "up_block_types",
+          config.strings("up_block_types", List.of()),
+          "K blocks alone where down_block_types has one, and none where it has another");
+    }
+    return all;
+  }
+
+  /** Groups of the norms that are not {@link KLevels}' own; 0 where there are none. */
+  private static int groups(Config config, boolean k, Middle middle) {
+    if (!config.node().path("norm_num_groups").isNull()) {
+      return config.integer("norm_num_groups", 32);
+    }
+    if (!k || middle != Middle.NONE) {
+      throw config.unsupported(
+          "norm_num_groups", null, "a whole number, or null with K blocks and no middle block");
+    }
+    return 0;
+  }
+
+  /** The reference builds other combinations, too, and fails when it runs them. */
+  private static void checkKLevels(
+      Config config,
+      List<Integer> channels,
+      List<UNetBlock> down,
+      List<UNetBlock> up,
+      int timeEmbedding) {
+    int last = channels.size() - 1;
+    for (int level = 0; level <= last; level++) {
+      boolean skipped = level < last || KLevels.skipsAtBottom(down);
+      int width = channels.get(level);
+      int end = channels.get(Math.max(0, level - 1));
+      if (!KLevels.areGrouped(width)
+          || !KLevels.areGrouped(2 * width)
+          || up.get(last - level) == UNetBlock.K && end % KLevels.groups(width) != 0) {
+        throw config.unsupported(
+            "block_out_channels",
+            channels,
+            "with K blocks, widths that divide into groups of about " + KLevels.GROUP_SIZE);
+      }
+      boolean fits =
+          up.get(last - level) == UNetBlock.K
+              ? skipped
+              : skipped != KLevels.isFirst(channels, level, timeEmbedding);
+      if (!fits) {
+        throw config.unsupported(
+            "up_block_types",
+            config.strings("up_block_types", List.of()),
+            ("with K blocks, a first one that attends where the last of down_block_types does, and"
+                    + " as many block_out_channels in the last two levels as the time embedding, %d, there and"
+                    + " nowhere else")
+                .formatted(timeEmbedding));
       }
     }
   }
@@ -511,9 +589,19 @@ public record UNet2DConditionConfig(
    * halve would not come back to its size.
    */
   public int sideMultiple() {
-    return up.subList(0, levels() - 1).stream().anyMatch(UNetBlock::resamplesInResnets)
+    return up.subList(0, levels() - 1).stream().anyMatch(UNetBlock::takesEvenSides)
         ? 1 << (levels() - 1)
         : 1;
+  }
+
+  /** The least side of a sample: {@link KLevels} mirror images of two pixels or more. */
+  public int leastSide() {
+    return hasKBlocks() && levels() > 1 ? 1 << levels() : 1;
+  }
+
+  /** Whether the levels are {@link KLevels}. */
+  boolean hasKBlocks() {
+    return down.get(0).isK();
   }
 
   /** Size of the embedded timestep before its layers. */

@@ -23,7 +23,11 @@ enum UNetBlock {
    */
   SKIP("SkipDownBlock2D", "SkipUpBlock2D"),
   /** And attention of pixels to each other. */
-  ATTENTION_SKIP("AttnSkipDownBlock2D", "AttnSkipUpBlock2D");
+  ATTENTION_SKIP("AttnSkipDownBlock2D", "AttnSkipUpBlock2D"),
+  /** Residual blocks of {@link KLevels}. */
+  K("KDownBlock2D", "KUpBlock2D"),
+  /** And attention to the context. */
+  K_CROSS("KCrossAttnDownBlock2D", "KCrossAttnUpBlock2D");
 
   /** What files of 2022 write before some names; it means nothing. */
   private static final String OLD_PREFIX = "UNetRes";
@@ -70,7 +74,7 @@ enum UNetBlock {
 
   /** Whether the block reads the context. */
   boolean seesContext() {
-    return this == CROSS || this == SIMPLE_CROSS;
+    return this == CROSS || this == SIMPLE_CROSS || this == K_CROSS;
   }
 
   /** Whether pixels see each other. */
@@ -83,7 +87,17 @@ enum UNetBlock {
     return this == SKIP || this == ATTENTION_SKIP;
   }
 
-  /** Whether residual blocks change the image's size, which takes even sides. */
+  /** Whether the block is one of {@link KLevels}, which stand by themselves. */
+  boolean isK() {
+    return this == K || this == K_CROSS;
+  }
+
+  /** Whether an image whose sides are odd would not come back to its size. */
+  boolean takesEvenSides() {
+    return resamplesInResnets() || isK();
+  }
+
+  /** Whether residual blocks change the image's size. */
   boolean resamplesInResnets() {
     return this == RESNET || this == SIMPLE_CROSS;
   }

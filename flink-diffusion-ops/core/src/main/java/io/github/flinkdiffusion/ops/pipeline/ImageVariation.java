@@ -35,6 +35,8 @@ final class ImageVariation implements Task {
   /** What an image's sides are multiples of. */
   private final int sideFactor;
 
+  private final int leastSide;
+
   private ImageVariation(Components components) {
     this.components = components;
     this.plans = SamplingPlans.open(components);
@@ -62,6 +64,7 @@ final class ImageVariation implements Task {
     SampleSize size = SampleSize.corrected(config, 64);
     int factor = autoencoder.format().scaleFactor();
     this.sideFactor = factor * unet.sideMultiple();
+    this.leastSide = Math.max(sideFactor, factor * unet.leastSide());
     this.signature =
         Signature.of("StableDiffusionImageVariationPipeline")
             .required(Parameters.IMAGE)
@@ -85,7 +88,7 @@ final class ImageVariation implements Task {
 
   @Override
   public GenerationRequest check(GenerationRequest request) {
-    Sides.checkPicture(request, sideFactor);
+    Sides.checkPicture(request, sideFactor, leastSide);
     return request;
   }
 

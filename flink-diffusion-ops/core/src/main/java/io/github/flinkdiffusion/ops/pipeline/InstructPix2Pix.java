@@ -31,6 +31,8 @@ final class InstructPix2Pix implements Task {
   /** What an image's sides are multiples of. */
   private final int sideFactor;
 
+  private final int leastSide;
+
   private final Tiling tiling;
   private final InstructedResult result;
 
@@ -48,6 +50,7 @@ final class InstructPix2Pix implements Task {
     UNetConditions.channels(config, unet, autoencoder, autoencoder.format().latentChannels());
     int factor = autoencoder.format().scaleFactor();
     this.sideFactor = factor * unet.sideMultiple();
+    this.leastSide = Math.max(sideFactor, factor * unet.leastSide());
     this.tiling = Tiling.of(1, factor, factor * SampleSize.of(config, 64).smallerSide());
     this.result = InstructedResult.of(components.folder().config());
     this.signature =
@@ -97,7 +100,7 @@ final class InstructPix2Pix implements Task {
   @Override
   public GenerationRequest check(GenerationRequest request) {
     result.check(request);
-    Sides.checkPicture(request, sideFactor);
+    Sides.checkPicture(request, sideFactor, leastSide);
     Raster image = request.get(Parameters.IMAGE);
     Sides.checkChannels(Parameters.IMAGE, image, autoencoder.format().inChannels());
     Sides.checkWholeSize(request, autoencoder.format().scaleFactor());

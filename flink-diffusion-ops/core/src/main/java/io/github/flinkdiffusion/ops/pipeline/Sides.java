@@ -72,15 +72,25 @@ final class Sides {
    * @throws InvalidRequestException unless both sides of the picture are multiples of it in range
    */
   static void checkPicture(GenerationRequest request, int factor) {
-    check("width", request.width(), factor);
-    check("height", request.height(), factor);
+    checkPicture(request, factor, factor);
   }
 
-  private static void check(String name, int side, int factor) {
-    if (side < factor || side > MAX || side % factor != 0) {
+  /**
+   * @param factor pixels that one pixel of the sample stands for
+   * @param least the smallest side, a multiple of the factor
+   * @throws InvalidRequestException unless both sides of the picture are multiples of the factor in
+   *     range
+   */
+  static void checkPicture(GenerationRequest request, int factor, int least) {
+    check("width", request.width(), factor, least);
+    check("height", request.height(), factor, least);
+  }
+
+  private static void check(String name, int side, int factor, int least) {
+    if (side < least || side > MAX || side % factor != 0) {
       throw new InvalidRequestException(
           "%s is %d; it must be a multiple of %d from %d to %d."
-              .formatted(name, side, factor, factor, MAX));
+              .formatted(name, side, factor, least, MAX));
     }
   }
 

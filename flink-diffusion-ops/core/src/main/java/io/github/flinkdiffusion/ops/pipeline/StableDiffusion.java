@@ -137,6 +137,8 @@ final class StableDiffusion implements Task {
   /** What an image's sides are multiples of. */
   private final int sideFactor;
 
+  private final int leastSide;
+
   /** Whether the network itself takes the mask and the masked picture. */
   private final boolean knowsMask;
 
@@ -166,6 +168,7 @@ final class StableDiffusion implements Task {
             ? SampleSize.corrected(config, family.sampleSize())
             : SampleSize.of(config, family.sampleSize());
     this.sideFactor = factor * unet.sideMultiple();
+    this.leastSide = Math.max(sideFactor, factor * unet.leastSide());
     this.tiling = Tiling.of(1, sideFactor, size.smallerSide() * factor);
     long width = (long) size.width() * factor;
     long height = (long) size.height() * factor;
@@ -269,7 +272,7 @@ final class StableDiffusion implements Task {
 
   @Override
   public GenerationRequest check(GenerationRequest request) {
-    Sides.checkPicture(request, sideFactor);
+    Sides.checkPicture(request, sideFactor, leastSide);
     conditioning.check(request);
     Raster image = request.get(Parameters.IMAGE);
     Raster mask = request.get(Parameters.MASK);

@@ -263,6 +263,7 @@ final class TorchScriptEmitter {
       case UNSQUEEZE -> call("unsqueeze", in[0], a.get(0));
       case SQUEEZE -> call("squeeze", in[0], a.get(0));
       case PAD -> call("constant_pad_nd", in[0], a.toString(), "0");
+      case PAD_REFLECT -> call("reflection_pad2d", in[0], a.toString());
       case UPSAMPLE_NEAREST -> {
         String factor = number(((Number) a.get(0)).doubleValue());
         yield call("upsample_nearest2d", in[0], "None", "[" + factor + ", " + factor + "]");
