@@ -12,10 +12,13 @@ import java.time.Duration;
 import java.util.ArrayList;
 import java.util.Collection;
 import java.util.List;
+import java.util.Objects;
+import java.util.Optional;
 import java.util.Queue;
 import java.util.concurrent.ConcurrentLinkedQueue;
 import java.util.concurrent.TimeUnit;
 import java.util.stream.IntStream;
+import java.util.stream.Stream;
 import org.apache.flink.api.common.JobID;
 import org.apache.flink.api.common.JobStatus;
 import org.apache.flink.api.common.eventtime.WatermarkStrategy;
@@ -32,9 +35,14 @@ import org.apache.flink.core.execution.SavepointFormatType;
 import org.apache.flink.formats.avro.typeutils.AvroTypeInfo;
 import org.apache.flink.metrics.Gauge;
 import org.apache.flink.metrics.Metric;
+import org.apache.flink.runtime.checkpoint.CheckpointStatsCounts;
 import org.apache.flink.runtime.checkpoint.CheckpointStatsSnapshot;
 import org.apache.flink.runtime.checkpoint.CompletedCheckpointStats;
+import org.apache.flink.runtime.checkpoint.FailedCheckpointStats;
 import org.apache.flink.runtime.client.JobStatusMessage;
+import org.apache.flink.runtime.executiongraph.AccessExecutionGraph;
+import org.apache.flink.runtime.executiongraph.AccessExecutionVertex;
+import org.apache.flink.runtime.executiongraph.ErrorInfo;
 import org.apache.flink.runtime.metrics.TimerGauge;
 import org.apache.flink.runtime.minicluster.MiniCluster;
 import org.apache.flink.runtime.testutils.InMemoryReporter;
@@ -52,6 +60,8 @@ import org.apache.flink.test.junit5.InjectMiniCluster;
 import org.apache.flink.test.junit5.MiniClusterExtension;
 import org.apache.flink.util.CloseableIterator;
 import org.apache.flink.util.Collector;
+import org.awaitility.core.ConditionTimeoutException;
+import org.awaitility.core.TerminalFailureException;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
@@ -78,7 +88,7 @@ class FullOperatorITCase {
   private static final String PADDING = "x".repeat(4000);
 
   /** Keeps the metrics of attempts that have ended. */
-  private static final InMemoryReporter METRICS = InMemoryReporter.createWithRetainedMetrics();
+  private static final InMemoryReporter METRICS = InMemoryReporter.create();
 
   @RegisterExtension
   static final MiniClusterExtension CLUSTER =
@@ -160,7 +170,8 @@ class FullOperatorITCase {
         CheckpointingOptions.EXTERNALIZED_CHECKPOINT_RETENTION,
         ExternalizedCheckpointRetention.RETAIN_ON_CANCELLATION);
     config.set(RestartStrategyOptions.RESTART_STRATEGY, "fixed-delay");
-    config.set(RestartStrategyOptions.RESTART_STRATEGY_FIXED_DELAY_ATTEMPTS, 1);
+    // A checkpoint that is on its way when the device breaks may fail the job a second time.
+    config.set(RestartStrategyOptions.RESTART_STRATEGY_FIXED_DELAY_ATTEMPTS, 3);
     config.set(RestartStrategyOptions.RESTART_STRATEGY_FIXED_DELAY_DELAY, Duration.ZERO);
     return config;
   }
@@ -384,11 +395,12 @@ class FullOperatorITCase {
         .until(() -> HeldPipelines.running() == subtasks * CAPACITY && inFlight(job, subtasks));
   }
 
-  /** The operator's own metric; of the last attempt, whose gauges are the last to register. */
+  /** By the operator's own metric; an attempt that has ended has none any more. */
   private static boolean inFlight(JobID job, int subtasks) {
     List<Integer> values =
         METRICS.findOperatorMetricGroups(job, "text to image").stream()
             .map(group -> ((Gauge<?>) METRICS.getMetricsByGroup(group).get("inFlight")))
+            .filter(Objects::nonNull) // its task registers it now
             .map(gauge -> (Integer) gauge.getValue())
             .toList();
     return values.size() >= subtasks
@@ -398,9 +410,48 @@ class FullOperatorITCase {
   /** More checkpoints are completed, each of them begun after this call. */
   private static void awaitCheckpoints(MiniCluster cluster, JobID job) throws Exception {
     long now = completed(cluster, job);
-    await("checkpoints while the operator is full")
-        .atMost(PATIENCE)
-        .until(() -> completed(cluster, job) > now + CHECKPOINTS); // one may have begun before
+    try {
+      await("checkpoints while the operator is full")
+          .atMost(PATIENCE)
+          .failFast(() -> cluster.getJobStatus(job).get().isTerminalState())
+          .until(() -> completed(cluster, job) > now + CHECKPOINTS); // one may have begun before
+    } catch (ConditionTimeoutException | TerminalFailureException e) {
+      throw new AssertionError(state(cluster, job), e);
+    }
+  }
+
+  /** What says why a job makes no checkpoint. */
+  private static String state(MiniCluster cluster, JobID job) throws Exception {
+    AccessExecutionGraph graph = cluster.getExecutionGraph(job).get();
+    CheckpointStatsCounts counts = checkpoints(cluster, job).getCounts();
+    StringBuilder text =
+        new StringBuilder(
+            "%s; failure %s; %d checkpoints completed, %d failed, %d on their way; of the last that failed: %s"
+                .formatted(
+                    graph.getState(),
+                    Optional.ofNullable(graph.getFailureInfo())
+                        .map(ErrorInfo::getExceptionAsString)
+                        .orElse("none"),
+                    counts.getNumberOfCompletedCheckpoints(),
+                    counts.getNumberOfFailedCheckpoints(),
+                    counts.getNumberOfInProgressCheckpoints(),
+                    Optional.ofNullable(
+                            checkpoints(cluster, job).getHistory().getLatestFailedCheckpoint())
+                        .map(FailedCheckpointStats::getFailureMessage)
+                        .orElse("none")));
+    for (AccessExecutionVertex task : graph.getAllExecutionVertices()) {
+      text.append(
+          "%n%s %s".formatted(task.getTaskNameWithSubtaskIndex(), task.getExecutionState()));
+    }
+    Thread.getAllStackTraces()
+        .forEach(
+            (thread, stack) -> {
+              if (thread.getName().matches("(Source|text to image).*\\)#\\d+")) {
+                text.append("%n%s:".formatted(thread.getName()));
+                Stream.of(stack).limit(12).forEach(at -> text.append("%n  %s".formatted(at)));
+              }
+            });
+    return text.toString();
   }
 
   private static long completed(MiniCluster cluster, JobID job) throws Exception {
