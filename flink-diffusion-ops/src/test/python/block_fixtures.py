@@ -136,6 +136,20 @@ def make(out, report=False):
         "k-diffusion's blocks the other way around, with a middle and a norm at the end, and a size of heads for each level, which is not reversed",
     )
     add(
+        "unet-gligen-text-image",
+        tiny.unet(
+            710,
+            block_out_channels=(8, 16),
+            down_block_types=("CrossAttnDownBlock2D", "DownBlock2D"),
+            up_block_types=("UpBlock2D", "CrossAttnUpBlock2D"),
+            attention_head_dim=[2, 4],
+            attention_type="gated-text-image",
+            use_linear_projection=True,
+            upcast_attention=True,
+        ),
+        "GLIGEN's network for phrases and images: objects in boxes, another number in each row; the second row does not see them",
+    )
+    add(
         "unet2d-ncsnpp",
         tiny.unet2d(
             711,

@@ -9,6 +9,7 @@ from diffusers import (
     UNet2DModel,
     VQModel,
 )
+from diffusers.models.attention import GatedSelfAttentionDense
 from transformers import (
     CLIPTextConfig,
     CLIPTextModel,
@@ -22,6 +23,7 @@ from fixture_tools import randomize, round_to_half, scale, seeded
 VOCABULARY = 934
 CHANNELS = (8, 16, 16)
 CROSS_DOWN = ("CrossAttnDownBlock2D", "CrossAttnDownBlock2D", "DownBlock2D")
+GROUNDING = ("boxes", "masks", "positive_embeddings", "phrases_embeddings", "phrases_masks", "image_embeddings", "image_masks")
 CROSS_UP = ("UpBlock2D", "CrossAttnUpBlock2D", "CrossAttnUpBlock2D")
 
 
@@ -92,7 +94,32 @@ def conditions(config, rows, generator):
         given["image_embeds"] = torch.randn(rows, config.cross_attention_dim, generator=generator)
     elif config.addition_embed_type in ("image", "image_hint"):
         given["image_embeds"] = torch.randn(rows, config.encoder_hid_dim, generator=generator)
+    if config.attention_type != "default":
+        given.update(objects(config, rows, generator))
     return given
+
+
+def objects(config, rows, generator, most=4):
+    """Random objects in their places, another number in each row; every second row does not see them (``gate``)."""
+    size = config.cross_attention_dim
+    masks = (torch.arange(most) <= torch.arange(rows)[:, None] % most).float()
+    given = {"boxes": torch.rand(rows, most, 4, generator=generator), "masks": masks, "gate": (torch.arange(rows) % 2 == 0).float()}
+    if config.attention_type == "gated":
+        return {**given, "positive_embeddings": torch.randn(rows, most, size, generator=generator)}
+    return {
+        **given,
+        "phrases_embeddings": torch.randn(rows, most, size, generator=generator),
+        "phrases_masks": masks,
+        "image_embeddings": torch.randn(rows, most, size, generator=generator),
+        "image_masks": masks.flip(1),
+    }
+
+
+def enable_fusers(model, enabled):
+    """What the GLIGEN pipelines' enable_fuser does."""
+    for module in model.modules():
+        if isinstance(module, GatedSelfAttentionDense):
+            module.enabled = enabled
 
 
 def channels_of(config):
@@ -113,7 +140,17 @@ def call_unet(model, sample, timestep, given):
     given = dict(given)
     added = {key: given.pop(key) for key in ("text_embeds", "time_ids", "image_embeds", "hint") if key in given}
     given.setdefault("encoder_hidden_states", None)
-    return model(sample, timestep, added_cond_kwargs=added or None, **given).sample
+    grounding = {key: given.pop(key) for key in GROUNDING if key in given}
+    gate = given.pop("gate", None)
+    if grounding:
+        given["cross_attention_kwargs"] = {"gligen": grounding}
+    seeing = model(sample, timestep, added_cond_kwargs=added or None, **given).sample
+    if gate is None:
+        return seeing
+    enable_fusers(model, False)
+    blind = model(sample, timestep, added_cond_kwargs=added or None, **given).sample
+    enable_fusers(model, True)
+    return torch.where(gate[:, None, None, None] > 0, seeing, blind)
 
 
 def unet(seed, deviation=0.7, **config):

@@ -175,6 +175,7 @@ class MemoryGuardTest {
         arguments("tiny-sdxl", EnumSet.allOf(Call.class)),
         arguments("tiny-sdxl-refiner", images),
         arguments("tiny-lcm", EnumSet.allOf(Call.class)),
+        arguments("tiny-gligen", texts),
         arguments("tiny-inpaint", images),
         arguments("tiny-instruct-pix2pix", images),
         arguments("tiny-image-variation", images),

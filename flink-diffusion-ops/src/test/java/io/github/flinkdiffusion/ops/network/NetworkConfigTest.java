@@ -172,6 +172,14 @@ class NetworkConfigTest {
   }
 
   @Test
+  void aTextEndsAtItsFirstEndTokenOrWhereOldConfigsSayNoneAtTheGreatest() {
+    ClipTextConfig named = ClipTextConfig.from(config("{'eos_token_id': 7}"));
+    assertThat(named.end(new int[] {0, 9, 7, 7, 9})).isEqualTo(2);
+    ClipTextConfig old = ClipTextConfig.from(config("{'eos_token_id': 2}"));
+    assertThat(old.end(new int[] {0, 2, 9, 9, 7})).isEqualTo(2);
+  }
+
+  @Test
   void aNormWithoutGroupsIsRefusedInOtherBlocks() {
     assertThatThrownBy(() -> UNet2DConditionConfig.from(config("{'norm_num_groups': null}")))
         .isInstanceOf(IllegalConfigException.class)

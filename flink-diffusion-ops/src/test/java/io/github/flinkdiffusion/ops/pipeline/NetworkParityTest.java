@@ -95,7 +95,7 @@ class NetworkParityTest {
           Map.entry(
               "UNet2DConditionModel",
               new Reference(
-                  config -> new UNet2DCondition(UNet2DConditionConfig.from(config)).graph(),
+                  NetworkParityTest::conditionedUnet,
                   "sample",
                   "timestep",
                   "encoder_hidden_states",
@@ -104,7 +104,15 @@ class NetworkParityTest {
                   "text_embeds",
                   "time_ids",
                   "image_embeds",
-                  "hint")),
+                  "hint",
+                  "boxes",
+                  "masks",
+                  "positive_embeddings",
+                  "phrases_embeddings",
+                  "phrases_masks",
+                  "image_embeddings",
+                  "image_masks",
+                  "gate")),
           Map.entry(
               "UNet2DModel",
               new Reference(
@@ -130,6 +138,13 @@ class NetworkParityTest {
           Map.entry(
               "VQModel",
               new Reference(config -> new VQModel(VQModelConfig.from(config)).graph(), "x", "h")));
+
+  private static Graph conditionedUnet(Config config) {
+    UNet2DCondition unet = new UNet2DCondition(UNet2DConditionConfig.from(config));
+    return config.string("attention_type", "default").equals("default")
+        ? unet.graph()
+        : unet.groundedGraph();
+  }
 
   private record NetworkCase(JsonNode network, JsonNode call) {
     @Override

@@ -162,6 +162,38 @@ class ModelProviderITCase {
   }
 
   @Test
+  void aColumnSaysWhatIsWhereInTheImage() throws Exception {
+    sql.executeSql(
+        "CREATE TEMPORARY VIEW prompts AS SELECT * FROM (VALUES"
+            + " ('a', 'a table', CAST(NULL AS STRING)),"
+            + " ('b', 'a table', '[{\"phrase\": \"an apple\", \"box\": [0, 0, 0.5, 0.5]}]'),"
+            + " ('c', 'a table', '[{\"phrase\": \"an apple\"}]')) AS v(id, prompt, gligen_objects)");
+    model(
+        IN + ", gligen_objects STRING",
+        "seed BIGINT, audit STRING, `error-string` STRING",
+        SHORT,
+        "'model.folder' = '" + FOLDER.replace("tiny-sd1", "tiny-gligen") + "'");
+    List<Row> rows =
+        query(
+            "SELECT id, audit, `error-string` FROM ML_PREDICT(TABLE prompts, MODEL painter,"
+                + " DESCRIPTOR(id, prompt, gligen_objects), MAP['seed', '7'])");
+    assertThat(rows).hasSize(3);
+    for (Row row : rows) {
+      String id = row.getFieldAs("id");
+      if (id.equals("c")) {
+        assertThat(row.<String>getFieldAs("error-string")).contains("gligenObjects");
+        continue;
+      }
+      assertThat(
+              Audit.parse(row.getFieldAs("audit"))
+                  .arguments()
+                  .has(Parameters.GLIGEN_SCHEDULED_SAMPLING_BETA))
+          .as(id)
+          .isEqualTo(id.equals("b"));
+    }
+  }
+
+  @Test
   void withoutAnIdEqualRowsGiveEqualSeeds() throws Exception {
     prompts("a red apple", "a red apple", "a blue moon");
     model("prompt STRING", "seed BIGINT", SHORT);

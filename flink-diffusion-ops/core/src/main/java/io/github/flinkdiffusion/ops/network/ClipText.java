@@ -31,12 +31,6 @@ public final class ClipText {
   /** The method that gives the last hidden state of each prompt's end. */
   public static final String POOLED = "pooled";
 
-  /**
-   * What old configs hold whatever the vocabulary's end token is; transformers then takes the
-   * highest id, which is the end token in a vocabulary without additions.
-   */
-  private static final int UNRELIABLE_EOS = 2;
-
   private final ClipTextConfig config;
   private final ClipEncoder encoder;
 
@@ -126,7 +120,7 @@ public final class ClipText {
   Value end(Scope at, Value ids, Value hidden) {
     Method m = at.method();
     Value ends =
-        config.eosTokenId() == UNRELIABLE_EOS
+        config.isEosUnreliable()
             ? m.argmax(ids, 1)
             : m.argmax(m.equalsScalar(ids, config.eosTokenId()), 1);
     return m.selectRow(finalNorm(at, hidden), ends);

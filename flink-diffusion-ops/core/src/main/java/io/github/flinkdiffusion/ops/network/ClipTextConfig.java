@@ -28,6 +28,12 @@ public record ClipTextConfig(
     int eosTokenId,
     int projectionSize) {
 
+  /**
+   * What old configs hold whatever the vocabulary's end token is; transformers then takes the
+   * highest id, which is the end token in a vocabulary without additions.
+   */
+  private static final int UNRELIABLE_EOS = 2;
+
   private static final int DEFAULT_EOS = 49407;
   private static final int DEFAULT_PROJECTION = 512;
 
@@ -50,5 +56,21 @@ public record ClipTextConfig(
         config.number("layer_norm_eps", 1e-5),
         config.integer("eos_token_id", DEFAULT_EOS),
         ConfigValues.positive(config, "projection_dim", DEFAULT_PROJECTION));
+  }
+
+  /** Whether the end is looked for as the greatest token. */
+  boolean isEosUnreliable() {
+    return eosTokenId == UNRELIABLE_EOS;
+  }
+
+  /** Where a text ends: the position whose state is the pooled one. */
+  public int end(int[] ids) {
+    int end = 0;
+    for (int i = 1; i < ids.length; i++) {
+      boolean later =
+          isEosUnreliable() ? ids[i] > ids[end] : ids[i] == eosTokenId && ids[end] != eosTokenId;
+      end = later ? i : end;
+    }
+    return end;
   }
 }

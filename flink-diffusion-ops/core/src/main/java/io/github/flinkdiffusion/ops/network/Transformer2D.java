@@ -33,14 +33,26 @@ record Transformer2D(
 
   private static final double LAYER_NORM_EPSILON = 1e-5;
 
-  Value emit(Scope at, Value x, Value contextTokens) {
+  /**
+   * Objects that tokens of the image see between its attention to itself and to the context
+   * (diffusers' GatedSelfAttentionDense).
+   *
+   * @param objects [N,M,context]
+   * @param gate [N,1,1]: 1, or 0 for rows that are to be as if there were no objects
+   */
+  record Grounding(Value objects, Value gate) {}
+
+  /**
+   * @param grounding null where no row sees objects
+   */
+  Value emit(Scope at, Value x, Value contextTokens, Grounding grounding) {
     Value h = at.groupNorm("norm", x, channels, groups, GROUP_NORM_EPSILON);
     h =
         linearProjection
             ? at.linear("proj_in", at.tokens(h), channels, channels)
             : at.tokens(at.conv1x1("proj_in", h, channels, channels));
     for (int i = 0; i < layers; i++) {
-      h = block(at.child("transformer_blocks", i), h, contextTokens);
+      h = block(at.child("transformer_blocks", i), h, contextTokens, grounding);
     }
     h =
         linearProjection
@@ -49,7 +61,7 @@ record Transformer2D(
     return at.addImage(x, h);
   }
 
-  private Value block(Scope at, Value x, Value contextTokens) {
+  private Value block(Scope at, Value x, Value contextTokens, Grounding grounding) {
     Method m = at.method();
     Value h = at.layerNorm("norm1", x, channels, LAYER_NORM_EPSILON);
     Value y =
@@ -57,6 +69,9 @@ record Transformer2D(
             ? attention(at.child("attn1"), h, contextTokens, context)
             : attention(at.child("attn1"), h, h, channels);
     y = m.add(y, x);
+    if (grounding != null) {
+      y = grounded(at.child("fuser"), y, grounding);
+    }
     y =
         m.add(
             attention(
@@ -73,6 +88,10 @@ record Transformer2D(
     Value q = at.linearWithoutBias("to_q", x, channels, channels);
     Value k = at.linearWithoutBias("to_k", source, sourceSize, channels);
     Value v = at.linearWithoutBias("to_v", source, sourceSize, channels);
+    return attention(at, q, k, v, upcast);
+  }
+
+  private Value attention(Scope at, Value q, Value k, Value v, boolean upcast) {
     Method m = at.method();
     Value attended =
         upcast
@@ -81,6 +100,30 @@ record Transformer2D(
                 q)
             : at.heads(q, k, v, heads, channels / heads, false);
     return at.linear("to_out.0", attended, channels, channels);
+  }
+
+  /** Tokens of the image see each other and the objects; what objects become is not looked at. */
+  private Value grounded(Scope at, Value x, Grounding grounding) {
+    Method m = at.method();
+    Value objects = at.linear("linear", grounding.objects(), context, channels);
+    Value own = at.layerNorm("norm1", x, channels, LAYER_NORM_EPSILON);
+    Value all = m.concatenate(1, own, at.layerNorm("norm1", objects, channels, LAYER_NORM_EPSILON));
+    Scope attention = at.child("attn");
+    Value attended =
+        attention(
+            attention,
+            attention.linearWithoutBias("to_q", own, channels, channels),
+            attention.linearWithoutBias("to_k", all, channels, channels),
+            attention.linearWithoutBias("to_v", all, channels, channels),
+            false);
+    Value y = m.add(x, gated(at, "alpha_attn", grounding, attended));
+    Value fed = feedForward(at.child("ff"), at.layerNorm("norm2", y, channels, LAYER_NORM_EPSILON));
+    return m.add(y, gated(at, "alpha_dense", grounding, fed));
+  }
+
+  private static Value gated(Scope at, String weight, Grounding grounding, Value y) {
+    Method m = at.method();
+    return m.multiply(m.multiply(grounding.gate(), m.tanh(at.parameter(weight))), y);
   }
 
   /** GEGLU (Shazeer 2020): one half of the projection gates the other. */

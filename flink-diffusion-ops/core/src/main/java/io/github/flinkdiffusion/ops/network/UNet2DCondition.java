@@ -12,6 +12,12 @@ import java.util.Deque;
 
 /** diffusers' UNet2DConditionModel: the denoising network of the Stable Diffusion family. */
 public final class UNet2DCondition {
+  /** The method that all graphs have. */
+  public static final String FORWARD = "forward";
+
+  /** {@link #groundedGraph}'s method for calls in which no row sees objects. */
+  public static final String UNGROUNDED = "ungrounded";
+
   private final UNet2DConditionConfig config;
 
   public UNet2DCondition(UNet2DConditionConfig config) {
@@ -30,7 +36,34 @@ public final class UNet2DCondition {
    */
   public Graph graph() {
     Graph graph = new Graph();
-    Method forward = graph.method("forward");
+    method(graph, FORWARD, false);
+    return graph;
+  }
+
+  /**
+   * A graph for requests with objects in their places, of a config with gated attention. Its {@link
+   * #FORWARD} takes after all others {@code boxes} [N,M,4] of 0..1, {@code masks} [N,M] that are 1
+   * for objects and 0 for room that is left, {@code phrases} [N,M,cross_attention_dim] and {@code
+   * gate} [N], which is 0 for rows that are to see no objects; before the gate, where {@code
+   * attention_type} is gated-text-image, {@code phrase_masks} [N,M], {@code images}
+   * [N,M,cross_attention_dim] and {@code image_masks} [N,M]. Its {@link #UNGROUNDED} is {@link
+   * #graph}'s method: the same where all gates are 0.
+   *
+   * @throws IllegalArgumentException for a config without gated attention
+   */
+  public Graph groundedGraph() {
+    if (config.attentionType() == AttentionType.DEFAULT) {
+      throw new IllegalArgumentException(
+          "The network's config has no gated attention_type: it knows no objects.");
+    }
+    Graph graph = new Graph();
+    method(graph, FORWARD, true);
+    method(graph, UNGROUNDED, false);
+    return graph;
+  }
+
+  private void method(Graph graph, String name, boolean grounded) {
+    Method forward = graph.method(name);
     Value sample = forward.input("sample");
     Value timestep = forward.input("timestep");
     Value context = config.seesTokens() ? forward.input("context") : null;
@@ -41,11 +74,33 @@ public final class UNet2DCondition {
             config.addition().seesText() ? forward.input("text_embeds") : null,
             config.textTime().isPresent() ? forward.input("time_ids") : null,
             config.seesImage() ? forward.input("image_embeds") : null,
-            config.addition().seesHint() ? forward.input("hint") : null);
+            config.addition().seesHint() ? forward.input("hint") : null,
+            grounded ? objects(forward) : null);
     forward.returns(
         forward.toFloat(emit(new Scope(forward, ""), sample, timestep, context, conditions)));
-    return graph;
   }
+
+  private Objects objects(Method method) {
+    boolean images = config.attentionType() == AttentionType.GATED_TEXT_IMAGE;
+    return new Objects(
+        method.input("boxes"),
+        method.input("masks"),
+        method.input("phrases"),
+        images ? method.input("phrase_masks") : null,
+        images ? method.input("images") : null,
+        images ? method.input("image_masks") : null,
+        method.input("gate"));
+  }
+
+  /** Objects as {@link #groundedGraph} takes them; null what its config does not ask for. */
+  public record Objects(
+      Value boxes,
+      Value masks,
+      Value phrases,
+      Value phraseMasks,
+      Value images,
+      Value imageMasks,
+      Value gate) {}
 
   /**
    * What conditions the network beside timestep and context; null where the config asks for none.
@@ -56,10 +111,17 @@ public final class UNet2DCondition {
    * @param timeIds sizes and positions in pixels [N,K]
    * @param image an image's embedding [N,E]
    * @param hint an image [N,3,8H,8W]
+   * @param objects in their places, null also where none are to be seen
    */
   public record Conditions(
-      Value classLabels, Value guidance, Value pooledText, Value timeIds, Value image, Value hint) {
-    public static final Conditions NONE = new Conditions(null, null, null, null, null, null);
+      Value classLabels,
+      Value guidance,
+      Value pooledText,
+      Value timeIds,
+      Value image,
+      Value hint,
+      Objects objects) {
+    public static final Conditions NONE = new Conditions(null, null, null, null, null, null, null);
   }
 
   /**
@@ -103,7 +165,11 @@ public final class UNet2DCondition {
       x = m.concatenate(1, x, config.addition().hint(at.child("add_embedding"), hint));
     }
     x = conv(at, "conv_in", x, config.inChannels(), first, config.convInKernel());
-    x = config.hasKBlocks() ? kLevels(at, x, time, tokens) : levels(at, x, time, tokens);
+    Transformer2D.Grounding grounding = grounding(at, conditions, dtype);
+    x =
+        config.hasKBlocks()
+            ? kLevels(at, x, time, tokens, grounding)
+            : levels(at, x, time, tokens, grounding);
     if (config.groups() > 0) {
       Value normed = at.groupNorm("conv_norm_out", x, first, config.groups(), config.epsilon());
       x = config.activation().apply(m, normed);
@@ -111,15 +177,30 @@ public final class UNet2DCondition {
     return conv(at, "conv_out", x, first, config.outChannels(), config.convOutKernel());
   }
 
-  private Value kLevels(Scope at, Value x, Value time, Value tokens) {
+  private Value kLevels(
+      Scope at, Value x, Value time, Value tokens, Transformer2D.Grounding grounding) {
     KLevels levels = new KLevels(config);
     int last = config.blockOutChannels().get(config.levels() - 1);
     Value bottom = levels.down(at, x, time, tokens);
-    return levels.up(at, middle(at.child("mid_block"), bottom, last, time, tokens), time, tokens);
+    Value middle = middle(at.child("mid_block"), bottom, last, time, tokens, grounding);
+    return levels.up(at, middle, time, tokens);
+  }
+
+  private Transformer2D.Grounding grounding(Scope at, Conditions conditions, Value dtype) {
+    Objects objects = conditions.objects();
+    if (objects == null) {
+      return null;
+    }
+    Method m = at.method();
+    return new Transformer2D.Grounding(
+        new BoxProjection(config.attentionType(), config.crossAttentionDim())
+            .emit(at.child("position_net"), objects, dtype),
+        m.castAs(m.unsqueeze(m.unsqueeze(objects.gate(), 1), 2), dtype));
   }
 
   /** From an image of the first level's channels to another. */
-  private Value levels(Scope at, Value image, Value time, Value tokens) {
+  private Value levels(
+      Scope at, Value image, Value time, Value tokens, Transformer2D.Grounding grounding) {
     Method m = at.method();
     Value x = image;
     int channels = config.blockOutChannels().get(0);
@@ -137,7 +218,7 @@ public final class UNet2DCondition {
         if (kind == UNetBlock.CROSS) {
           x =
               transformer(level, config.transformerLayers().get(level).get(i))
-                  .emit(attention, x, tokens);
+                  .emit(attention, x, tokens, grounding);
         } else if (kind == UNetBlock.SIMPLE_CROSS) {
           x = addedKv(level, config.heads().get(level)).emit(attention, x, tokens);
         }
@@ -152,7 +233,7 @@ public final class UNet2DCondition {
         skips.push(new Skip(x, channels));
       }
     }
-    x = middle(at.child("mid_block"), x, channels, time, tokens);
+    x = middle(at.child("mid_block"), x, channels, time, tokens, grounding);
     for (int up = 0; up < levels; up++) {
       int level = levels - 1 - up;
       Scope block = at.child("up_blocks", up);
@@ -169,7 +250,7 @@ public final class UNet2DCondition {
         if (kind == UNetBlock.CROSS) {
           x =
               transformer(level, config.transformerLayersUp().get(up).get(i))
-                  .emit(attention, x, tokens);
+                  .emit(attention, x, tokens, grounding);
         } else if (kind == UNetBlock.SIMPLE_CROSS) {
           // The reference does not reverse this list.
           x = addedKv(level, config.heads().get(up)).emit(attention, x, tokens);
@@ -194,7 +275,13 @@ public final class UNet2DCondition {
     return at.conv2d(name, x, in, out, kernel, 1, kernel / 2);
   }
 
-  private Value middle(Scope mid, Value x, int channels, Value time, Value tokens) {
+  private Value middle(
+      Scope mid,
+      Value x,
+      int channels,
+      Value time,
+      Value tokens,
+      Transformer2D.Grounding grounding) {
     if (config.middle() == UNet2DConditionConfig.Middle.NONE) {
       return x;
     }
@@ -208,7 +295,7 @@ public final class UNet2DCondition {
         switch (config.middle()) {
           case CROSS ->
               transformer(last, config.transformerLayersMid(), false)
-                  .emit(attention, first, tokens);
+                  .emit(attention, first, tokens, grounding);
           case SIMPLE_CROSS ->
               addedKv(last, config.heads().get(last), config.midOnlyCrossAttention())
                   .emit(attention, first, tokens);

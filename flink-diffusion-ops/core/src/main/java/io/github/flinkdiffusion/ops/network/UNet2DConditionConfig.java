@@ -60,6 +60,7 @@ import java.util.Optional;
  * @param classConcatenated {@code class_embeddings_concat}: the embedded label stands beside the
  *     time embedding, where it is else added to it
  * @param addition what a second condition adds to the time embedding
+ * @param attentionType {@code attention_type}
  */
 public record UNet2DConditionConfig(
     int inChannels,
@@ -100,7 +101,8 @@ public record UNet2DConditionConfig(
     int guidanceEmbedding,
     ClassEmbedding classEmbedding,
     boolean classConcatenated,
-    AddedEmbedding addition) {
+    AddedEmbedding addition,
+    AttentionType attentionType) {
 
   /**
    * SDXL's second condition: a pooled text and the sizes the picture had and shall have.
@@ -170,7 +172,6 @@ public record UNet2DConditionConfig(
   public static UNet2DConditionConfig from(Config config) {
     // diffusers refuses the key, too: what it would mean is what attention_head_dim does mean.
     ConfigValues.requireAbsent(config, "num_attention_heads");
-    ConfigValues.require(config, "attention_type", "default");
     ConfigValues.require(config, "dual_cross_attention", false);
     List<UNetBlock> down =
         UNetBlock.down(
@@ -266,7 +267,8 @@ public record UNet2DConditionConfig(
             config,
             projection.exists() ? projection.size() : crossAttentionDim,
             crossAttentionDim,
-            projection));
+            projection),
+        AttentionType.from(config));
   }
 
   private static boolean concatenated(Config config, ClassEmbedding labels) {

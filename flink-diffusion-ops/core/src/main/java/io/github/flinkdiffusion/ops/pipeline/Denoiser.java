@@ -61,12 +61,23 @@ final class Denoiser {
   private final boolean scaleAppended;
   private final boolean appendedFirst;
 
+  /** Null where all calls are alike. */
+  private final Gate gate;
+
+  /** What is called where the last input is 0 in each row, with the first inputs alone. */
+  private record Gate(String method, int inputs) {}
+
   private Denoiser(
-      Network network, List<Input> inputs, boolean scaleAppended, boolean appendedFirst) {
+      Network network,
+      List<Input> inputs,
+      boolean scaleAppended,
+      boolean appendedFirst,
+      Gate gate) {
     this.network = network;
     this.inputs = List.copyOf(inputs);
     this.scaleAppended = scaleAppended;
     this.appendedFirst = appendedFirst;
+    this.gate = gate;
   }
 
   /**
@@ -74,17 +85,28 @@ final class Denoiser {
    * @param inputs shapes of what {@link Row#inputs} holds
    */
   static Denoiser of(Network network, Input... inputs) {
-    return new Denoiser(network, List.of(inputs), false, false);
+    return new Denoiser(network, List.of(inputs), false, false, null);
   }
 
   /** The scheduler's input scale applies to the appended channels, too. */
   Denoiser scalingAppended() {
-    return new Denoiser(network, inputs, true, appendedFirst);
+    return new Denoiser(network, inputs, true, appendedFirst, gate);
   }
 
   /** The network takes the further channels before the sample's. */
   Denoiser appendedFirst() {
-    return new Denoiser(network, inputs, scaleAppended, true);
+    return new Denoiser(network, inputs, scaleAppended, true, gate);
+  }
+
+  /**
+   * The network has a part that rows go through whose last input, one number, is not 0; a call
+   * without such rows is one of another method, which gives the same and costs less.
+   *
+   * @param method called then
+   * @param count how many of the inputs it takes
+   */
+  Denoiser gated(String method, int count) {
+    return new Denoiser(network, inputs, scaleAppended, appendedFirst, new Gate(method, count));
   }
 
   /**
@@ -118,7 +140,9 @@ final class Denoiser {
         row++;
       }
     }
-    HostTensor[] arguments = new HostTensor[2 + inputs.size()];
+    boolean open = gate == null || rows.stream().anyMatch(this::opens);
+    int given = open ? inputs.size() : gate.inputs();
+    HostTensor[] arguments = new HostTensor[2 + given];
     arguments[0] =
         new HostTensor.Floats(
             samples,
@@ -127,10 +151,14 @@ final class Denoiser {
             shape.height(),
             shape.width());
     arguments[1] = new HostTensor.Floats(timesteps, rows.size());
-    for (int i = 0; i < inputs.size(); i++) {
+    for (int i = 0; i < given; i++) {
       arguments[2 + i] = inputs.get(i).tensor(rows, i);
     }
-    return network.call("forward", arguments);
+    return network.call(open ? "forward" : gate.method(), arguments);
+  }
+
+  private boolean opens(Row row) {
+    return ((float[]) row.inputs().get(inputs.size() - 1))[0] != 0;
   }
 
   private void append(

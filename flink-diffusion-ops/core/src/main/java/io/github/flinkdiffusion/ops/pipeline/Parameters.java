@@ -231,6 +231,23 @@ public final class Parameters {
       integer(
           "classLabel", "Number of the class to draw (class_labels).", "a whole number from 0", 0);
 
+  public static final Parameter<String> GLIGEN_OBJECTS =
+      text(
+          "gligenObjects",
+          "What the picture shows where, as JSON: [{\"phrase\": \"a cat\", \"box\": [0.1, 0.2, 0.5,"
+              + " 0.9]}], each box by its left, top, right and bottom in 0 to 1 (gligen_phrases,"
+              + " gligen_boxes).",
+          "a JSON array of 1 to 30 objects, each of a \"phrase\" and a \"box\" of four numbers from"
+              + " 0 to 1, left less than right and top less than bottom");
+
+  public static final Parameter<Double> GLIGEN_SCHEDULED_SAMPLING_BETA =
+      number(
+          "gligenScheduledSamplingBeta",
+          "Share of the steps, the first ones, in which the objects are seen"
+              + " (gligen_scheduled_sampling_beta).",
+          "a number from 0 to 1",
+          value -> value >= 0 && value <= 1);
+
   public static final Parameter<Long> USE_CLIPPED_MODEL_OUTPUT =
       add(
           new Parameter<>(

@@ -32,6 +32,7 @@ public final class Pipelines {
               Map.entry("MarigoldNormalsPipeline", Marigold::openNormals),
               Map.entry("RePaintPipeline", RePaint::open),
               Map.entry("ScoreSdeVePipeline", Unconditional::score),
+              Map.entry("StableDiffusionGLIGENPipeline", GroundedStableDiffusion::open),
               Map.entry("StableDiffusionImageVariationPipeline", ImageVariation::open),
               Map.entry("StableDiffusionImg2ImgPipeline", StableDiffusion::open),
               Map.entry("StableDiffusionInpaintPipeline", StableDiffusion::open),

@@ -27,6 +27,9 @@ final class PromptEncoder {
   private static final String PLAIN = "CLIPTextModel";
   private static final String PROJECTING = "CLIPTextModelWithProjection";
 
+  /** Texts of a call of {@link #encodeEnds}. */
+  private static final int TOGETHER = 12;
+
   /** Tokens of {@link #encodeEmpty}. */
   static final int EMPTY_LENGTH = 2;
 
@@ -42,6 +45,7 @@ final class PromptEncoder {
 
   private final ClipTokenizer tokenizer;
   private final Network network;
+  private final ClipTextConfig config;
   private final int hiddenSize;
 
   /** How many layers may be left out: those before the one whose states are taken. */
@@ -65,6 +69,7 @@ final class PromptEncoder {
       ClipTokenizer tokenizer, Network network, ClipTextConfig config, Taken taken) {
     this.tokenizer = tokenizer;
     this.network = network;
+    this.config = config;
     this.hiddenSize = config.hiddenSize();
     this.layers = taken == Taken.NORMED ? config.layers() : config.layers() - 1;
     this.pooledSize = taken == Taken.INNER_AND_POOLED ? config.projectionSize() : 0;
@@ -152,6 +157,29 @@ final class PromptEncoder {
    */
   float[] encodeEmpty() {
     return Arrays.copyOf(encode(List.of("")).get("").states(), EMPTY_LENGTH * hiddenSize);
+  }
+
+  /** Whether a text is longer than an encoding. Any thread. */
+  boolean truncates(String text) {
+    return tokenizer.encode(text).truncated();
+  }
+
+  /**
+   * States of the texts' ends (transformers' pooler_output), by all layers, of an encoder whose
+   * last states are taken. They are encoded by the dozen: there may be many.
+   */
+  Map<String, float[]> encodeEnds(Collection<String> texts) {
+    List<String> all = List.copyOf(new LinkedHashSet<>(texts));
+    Map<String, float[]> ends = new LinkedHashMap<>();
+    for (int first = 0; first < all.size(); first += TOGETHER) {
+      encode(all.subList(first, Math.min(all.size(), first + TOGETHER)))
+          .forEach(
+              (text, encoding) -> {
+                int end = config.end(tokenizer.encode(text).ids()) * hiddenSize;
+                ends.put(text, Arrays.copyOfRange(encoding.states(), end, end + hiddenSize));
+              });
+    }
+    return ends;
   }
 
   /** Encodings of all texts, by all layers. */

@@ -1,0 +1,26 @@
+package io.github.flinkdiffusion.ops.network;
+
+import io.github.flinkdiffusion.ops.weights.Config;
+import java.util.Arrays;
+import java.util.List;
+
+/** {@code attention_type}: whether transformers may see objects in their places (GLIGEN). */
+public enum AttentionType {
+  DEFAULT("default"),
+  /** Objects that phrases describe. */
+  GATED("gated"),
+  /** Objects that phrases or images describe. */
+  GATED_TEXT_IMAGE("gated-text-image");
+
+  private final String text;
+
+  AttentionType(String text) {
+    this.text = text;
+  }
+
+  static AttentionType from(Config config) {
+    List<String> names = Arrays.stream(values()).map(type -> type.text).toList();
+    String name = ConfigValues.oneOf(config, "attention_type", DEFAULT.text, names);
+    return values()[names.indexOf(name)];
+  }
+}
