@@ -127,7 +127,7 @@ final class EndToEndBenchmark extends BenchmarkCommand {
   private void batch(DiffusionPipeline pipeline, int from) {
     List<GenerationRequest> requests =
         IntStream.range(from, Math.min(from + rows, rows + pictures))
-            .mapToObj(i -> pipeline.prepare(MiniEmoji.spec("r" + i, steps)))
+            .mapToObj(i -> pipeline.model().prepare(MiniEmoji.spec("r" + i, steps)))
             .toList();
     List<Trajectory> trajectories = pipeline.start(requests);
     while (!trajectories.get(0).done()) {

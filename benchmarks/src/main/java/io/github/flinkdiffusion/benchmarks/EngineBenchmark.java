@@ -277,11 +277,13 @@ final class EngineBenchmark extends BenchmarkCommand {
     List<GenerationRequest> requests = new ArrayList<>();
     for (int i = 0; i < count; i++) {
       requests.add(
-          pipeline.prepare(
-              model.spec(
-                  GenerationSpec.of("picture " + i)
-                      .with(Parameters.SEED, (long) i)
-                      .with(Parameters.STEPS, (long) steps))));
+          pipeline
+              .model()
+              .prepare(
+                  model.spec(
+                      GenerationSpec.of("picture " + i)
+                          .with(Parameters.SEED, (long) i)
+                          .with(Parameters.STEPS, (long) steps))));
     }
     return requests;
   }

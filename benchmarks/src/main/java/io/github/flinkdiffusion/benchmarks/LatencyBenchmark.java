@@ -130,7 +130,7 @@ final class LatencyBenchmark extends BenchmarkCommand {
                     rows,
                     Tables.number(LOAD),
                     NANOS_PER_ROW / 1_000_000));
-    try (DiffusionPipeline model =
+    try (DiffusionPipeline pipeline =
         Pipelines.open(MiniEmoji.folder(), PipelineSettings.on(Engines.standard().device("cpu")))) {
       compare(
           result,
@@ -141,9 +141,11 @@ final class LatencyBenchmark extends BenchmarkCommand {
               requests / 3,
               Duration.ofMillis(delayMillis),
               Clock::real,
-              clock -> model,
+              clock -> pipeline,
               arrival ->
-                  model.prepare(MiniEmoji.spec("request " + arrival.number(), arrival.steps()))));
+                  pipeline
+                      .model()
+                      .prepare(MiniEmoji.spec("request " + arrival.number(), arrival.steps()))));
     }
     Map<Subject, List<Double>> latencies = new LinkedHashMap<>();
     for (int fixed : FIXED_PARTS) {

@@ -64,7 +64,8 @@ final class PerRequest extends RichAsyncFunction<PromptEvent, String> {
   public void asyncInvoke(PromptEvent prompt, ResultFuture<String> result) {
     open.add(result);
     session.submit(
-        new Work.Fresh(lease.batcher().prepare(MiniEmoji.spec(prompt.getId(), prompt.getSteps()))),
+        new Work.Fresh(
+            lease.batcher().model().prepare(MiniEmoji.spec(prompt.getId(), prompt.getSteps()))),
         Submission.DEFAULT,
         new RequestListener() {
           @Override

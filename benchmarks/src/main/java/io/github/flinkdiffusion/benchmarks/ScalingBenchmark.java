@@ -231,7 +231,9 @@ final class ScalingBenchmark extends BenchmarkCommand {
         Pipelines.open(MiniEmoji.folder(), PipelineSettings.on(Engines.standard().device("cpu")))) {
       return CallCosts.measure(
           pipeline,
-          pipeline.prepare(MiniEmoji.spec("calibration", options().smoke() ? 1 : MEASURED_STEPS)),
+          pipeline
+              .model()
+              .prepare(MiniEmoji.spec("calibration", options().smoke() ? 1 : MEASURED_STEPS)),
           options().smoke() ? List.of(1, 2) : BATCHES);
     }
   }

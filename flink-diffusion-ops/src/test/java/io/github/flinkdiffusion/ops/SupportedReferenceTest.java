@@ -181,7 +181,7 @@ class SupportedReferenceTest {
   private static Optional<Signature> signature(String className, Path folder) {
     PipelineSettings settings = PipelineSettings.on(DeviceSpec.CPU);
     try (DiffusionPipeline pipeline = Pipelines.openAs(className, folder, settings)) {
-      return Optional.of(pipeline.signature());
+      return Optional.of(pipeline.model().signature());
     } catch (WeightsException e) {
       // Another pipeline's model.
       return Optional.empty();

@@ -5,6 +5,7 @@ import io.github.flinkdiffusion.ops.pipeline.DiffusionPipeline;
 import io.github.flinkdiffusion.ops.pipeline.GeneratedImage;
 import io.github.flinkdiffusion.ops.pipeline.GenerationRequest;
 import io.github.flinkdiffusion.ops.pipeline.GenerationSpec;
+import io.github.flinkdiffusion.ops.pipeline.Model;
 import io.github.flinkdiffusion.ops.pipeline.ModelInfo;
 import io.github.flinkdiffusion.ops.pipeline.Parameters;
 import io.github.flinkdiffusion.ops.pipeline.Signature;
@@ -16,7 +17,7 @@ import java.util.List;
  * Trajectories that only count their steps, in calls that cost nothing or what they are said to
  * cost, so that all that is measured is what is around them.
  */
-public final class StandInPipeline implements DiffusionPipeline {
+public final class StandInPipeline implements DiffusionPipeline, Model {
   private static final ModelInfo MODEL = new ModelInfo("stand-in", "0".repeat(64));
   private static final Signature SIGNATURE =
       Signature.of("StandInPipeline")
@@ -50,7 +51,12 @@ public final class StandInPipeline implements DiffusionPipeline {
   }
 
   @Override
-  public ModelInfo model() {
+  public Model model() {
+    return this;
+  }
+
+  @Override
+  public ModelInfo info() {
     return MODEL;
   }
 

@@ -75,12 +75,12 @@ class ReplayToolITCase {
                   .with(Parameters.STEPS, 2L)
                   .with(Parameters.GUIDANCE_SCALE, 2.0)
                   .with(Parameters.SEED, 5L));
-      audit = Audit.of(pipeline.model(), cat.request(), Map.of(), Map.of());
+      audit = Audit.of(pipeline.model().info(), cat.request(), Map.of(), Map.of());
     }
   }
 
   private static GeneratedImage made(DiffusionPipeline pipeline, GenerationSpec spec) {
-    List<Trajectory> alone = pipeline.start(List.of(pipeline.prepare(spec)));
+    List<Trajectory> alone = pipeline.start(List.of(pipeline.model().prepare(spec)));
     while (!alone.get(0).done()) {
       pipeline.step(alone);
     }

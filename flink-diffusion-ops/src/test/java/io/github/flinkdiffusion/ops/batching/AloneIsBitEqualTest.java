@@ -44,11 +44,13 @@ class AloneIsBitEqualTest {
     List<GenerationRequest> requests = new ArrayList<>();
     for (int i = 0; i < REQUESTS; i++) {
       requests.add(
-          pipeline.prepare(
-              GenerationSpec.of("r" + i)
-                  .with(Parameters.PROMPT, "a red apple " + i % 7)
-                  .with(Parameters.STEPS, 1L + i % 3)
-                  .with(Parameters.GUIDANCE_SCALE, 1.0 + i % 2)));
+          pipeline
+              .model()
+              .prepare(
+                  GenerationSpec.of("r" + i)
+                      .with(Parameters.PROMPT, "a red apple " + i % 7)
+                      .with(Parameters.STEPS, 1L + i % 3)
+                      .with(Parameters.GUIDANCE_SCALE, 1.0 + i % 2)));
     }
     Collections.shuffle(requests, random);
     StepBatcher batcher = new StepBatcher(pipeline, BatchPolicy.ofRows(1), Ticker.SYSTEM);

@@ -76,13 +76,15 @@ class BatchInvarianceParityTest {
 
   private static GenerationRequest request(
       String id, String scheduler, int steps, double guidance) {
-    return pipeline.prepare(
-        GenerationSpec.of(id)
-            .with(Parameters.PROMPT, "a photo of " + id)
-            .with(Parameters.NEGATIVE_PROMPT, "blurry")
-            .with(Parameters.SCHEDULER, scheduler)
-            .with(Parameters.STEPS, (long) steps)
-            .with(Parameters.GUIDANCE_SCALE, guidance));
+    return pipeline
+        .model()
+        .prepare(
+            GenerationSpec.of(id)
+                .with(Parameters.PROMPT, "a photo of " + id)
+                .with(Parameters.NEGATIVE_PROMPT, "blurry")
+                .with(Parameters.SCHEDULER, scheduler)
+                .with(Parameters.STEPS, (long) steps)
+                .with(Parameters.GUIDANCE_SCALE, guidance));
   }
 
   @ParameterizedTest

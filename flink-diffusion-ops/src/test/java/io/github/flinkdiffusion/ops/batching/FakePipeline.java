@@ -8,6 +8,7 @@ import io.github.flinkdiffusion.ops.pipeline.GeneratedImage;
 import io.github.flinkdiffusion.ops.pipeline.GenerationRequest;
 import io.github.flinkdiffusion.ops.pipeline.GenerationSpec;
 import io.github.flinkdiffusion.ops.pipeline.InvalidRequestException;
+import io.github.flinkdiffusion.ops.pipeline.Model;
 import io.github.flinkdiffusion.ops.pipeline.ModelInfo;
 import io.github.flinkdiffusion.ops.pipeline.NotFiniteException;
 import io.github.flinkdiffusion.ops.pipeline.Parameters;
@@ -28,7 +29,7 @@ import java.util.function.IntConsumer;
  * A pipeline without a model whose pictures still depend on everything that must not get lost: the
  * request, each step's noise, and what the step before left. Its faults are set by the test.
  */
-public final class FakePipeline implements DiffusionPipeline {
+public final class FakePipeline implements DiffusionPipeline, Model {
   public static final ModelInfo MODEL = new ModelInfo("fake", "digest-of-fake");
   private static final int DEFAULT_STEPS = 4;
   private static final int DEFAULT_SIZE = 8;
@@ -91,7 +92,7 @@ public final class FakePipeline implements DiffusionPipeline {
   /** The picture of a request made alone and undisturbed. */
   public static Raster pictureOf(GenerationSpec spec) {
     FakePipeline pipeline = new FakePipeline();
-    List<Trajectory> alone = pipeline.start(List.of(pipeline.prepare(spec)));
+    List<Trajectory> alone = pipeline.start(List.of(pipeline.model().prepare(spec)));
     while (!alone.get(0).done()) {
       pipeline.step(alone);
     }
@@ -115,7 +116,12 @@ public final class FakePipeline implements DiffusionPipeline {
   }
 
   @Override
-  public ModelInfo model() {
+  public Model model() {
+    return this;
+  }
+
+  @Override
+  public ModelInfo info() {
     whenAskedForItsModel.run();
     return model;
   }

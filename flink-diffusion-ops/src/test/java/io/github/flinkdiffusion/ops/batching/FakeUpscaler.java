@@ -7,6 +7,7 @@ import io.github.flinkdiffusion.ops.pipeline.GeneratedImage;
 import io.github.flinkdiffusion.ops.pipeline.GenerationRequest;
 import io.github.flinkdiffusion.ops.pipeline.GenerationSpec;
 import io.github.flinkdiffusion.ops.pipeline.InvalidRequestException;
+import io.github.flinkdiffusion.ops.pipeline.Model;
 import io.github.flinkdiffusion.ops.pipeline.ModelInfo;
 import io.github.flinkdiffusion.ops.pipeline.Parameters;
 import io.github.flinkdiffusion.ops.pipeline.ResultMeaning;
@@ -24,7 +25,7 @@ import java.util.Optional;
  * brighter with each step and with its seed, so that a result tells whether all of its parts were
  * made once and put where they belong.
  */
-public final class FakeUpscaler implements DiffusionPipeline {
+public final class FakeUpscaler implements DiffusionPipeline, Model {
   /** A step's share of a pixel. */
   public static final float STEP = 1 / 4096f;
 
@@ -59,7 +60,12 @@ public final class FakeUpscaler implements DiffusionPipeline {
   }
 
   @Override
-  public ModelInfo model() {
+  public Model model() {
+    return this;
+  }
+
+  @Override
+  public ModelInfo info() {
     return model;
   }
 

@@ -247,13 +247,15 @@ class MemoryGuardTest {
 
   private static GenerationRequest edit(DiffusionPipeline pipeline, String id, int side) {
     float[] gray = new float[3 * side * side];
-    return pipeline.prepare(
-        GenerationSpec.of(id)
-            .with(Parameters.PROMPT, "make it red")
-            .with(Parameters.STEPS, 1L)
-            .with(Parameters.IMAGE_GUIDANCE_SCALE, 1.0)
-            .with(Parameters.GUIDANCE_SCALE, 1.0)
-            .with(Parameters.IMAGE, new Raster(3, side, side, gray)));
+    return pipeline
+        .model()
+        .prepare(
+            GenerationSpec.of(id)
+                .with(Parameters.PROMPT, "make it red")
+                .with(Parameters.STEPS, 1L)
+                .with(Parameters.IMAGE_GUIDANCE_SCALE, 1.0)
+                .with(Parameters.GUIDANCE_SCALE, 1.0)
+                .with(Parameters.IMAGE, new Raster(3, side, side, gray)));
   }
 
   private static SessionListener listener(List<CallReport> made) {

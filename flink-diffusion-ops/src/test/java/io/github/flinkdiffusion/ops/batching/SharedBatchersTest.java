@@ -121,7 +121,7 @@ class SharedBatchersTest {
 
     try (SharedBatchers.Lease lease = next.get()) {
       assertThat(opened).hasSize(2);
-      assertThat(lease.batcher().model()).isEqualTo(FakePipeline.MODEL);
+      assertThat(lease.batcher().model().info()).isEqualTo(FakePipeline.MODEL);
       assertThat(opened.get(opened.size() - 1).closed).isFalse();
     }
   }
@@ -318,8 +318,8 @@ class SharedBatchersTest {
         SharedBatchers.Lease third =
             shared.acquire(
                 after, SETTINGS, FakePipeline::new, PATIENCE, () -> fail("loaded already"))) {
-      assertThat(first.batcher().model()).isEqualTo(FakePipeline.MODEL);
-      assertThat(second.batcher().model()).isEqualTo(replaced);
+      assertThat(first.batcher().model().info()).isEqualTo(FakePipeline.MODEL);
+      assertThat(second.batcher().model().info()).isEqualTo(replaced);
       assertThat(third.batcher()).isSameAs(second.batcher());
     }
   }

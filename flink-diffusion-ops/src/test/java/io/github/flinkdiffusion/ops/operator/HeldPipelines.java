@@ -4,9 +4,7 @@ import io.github.flinkdiffusion.ops.batching.FakePipeline;
 import io.github.flinkdiffusion.ops.pipeline.DiffusionPipeline;
 import io.github.flinkdiffusion.ops.pipeline.GeneratedImage;
 import io.github.flinkdiffusion.ops.pipeline.GenerationRequest;
-import io.github.flinkdiffusion.ops.pipeline.GenerationSpec;
-import io.github.flinkdiffusion.ops.pipeline.ModelInfo;
-import io.github.flinkdiffusion.ops.pipeline.Signature;
+import io.github.flinkdiffusion.ops.pipeline.Model;
 import io.github.flinkdiffusion.ops.pipeline.Trajectory;
 import io.github.flinkdiffusion.ops.pipeline.TrajectorySnapshot;
 import java.time.Duration;
@@ -104,18 +102,8 @@ final class HeldPipelines implements PipelineFactory {
 
   private record Held(FakePipeline fake) implements DiffusionPipeline {
     @Override
-    public ModelInfo model() {
+    public Model model() {
       return fake.model();
-    }
-
-    @Override
-    public GenerationRequest prepare(GenerationSpec spec) {
-      return fake.prepare(spec);
-    }
-
-    @Override
-    public Signature signature() {
-      return fake.signature();
     }
 
     @Override

@@ -59,7 +59,7 @@ class ModelFolderPipelinesTest {
         Pipelines.open(Path.of(FOLDER), PipelineSettings.on(DeviceSpec.CPU))) {
       for (PromptEvent prompt : prompts) {
         List<Trajectory> alone =
-            pipeline.start(List.of(pipeline.prepare(Events.spec(prompt, settings()))));
+            pipeline.start(List.of(pipeline.model().prepare(Events.spec(prompt, settings()))));
         while (!alone.get(0).done()) {
           pipeline.step(alone);
         }

@@ -12,9 +12,7 @@ import io.github.flinkdiffusion.ops.batching.FakePipeline;
 import io.github.flinkdiffusion.ops.pipeline.DiffusionPipeline;
 import io.github.flinkdiffusion.ops.pipeline.GeneratedImage;
 import io.github.flinkdiffusion.ops.pipeline.GenerationRequest;
-import io.github.flinkdiffusion.ops.pipeline.GenerationSpec;
-import io.github.flinkdiffusion.ops.pipeline.ModelInfo;
-import io.github.flinkdiffusion.ops.pipeline.Signature;
+import io.github.flinkdiffusion.ops.pipeline.Model;
 import io.github.flinkdiffusion.ops.pipeline.Trajectory;
 import io.github.flinkdiffusion.ops.pipeline.TrajectorySnapshot;
 import java.nio.file.Path;
@@ -481,18 +479,8 @@ class RecoveryITCase {
   /** The fake, with a watch on what is saved. */
   private record ScenarioPipeline(FakePipeline fake) implements DiffusionPipeline {
     @Override
-    public ModelInfo model() {
+    public Model model() {
       return fake.model();
-    }
-
-    @Override
-    public GenerationRequest prepare(GenerationSpec spec) {
-      return fake.prepare(spec);
-    }
-
-    @Override
-    public Signature signature() {
-      return fake.signature();
     }
 
     @Override

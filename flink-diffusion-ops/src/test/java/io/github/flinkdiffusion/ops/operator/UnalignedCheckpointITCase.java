@@ -10,9 +10,7 @@ import io.github.flinkdiffusion.ops.batching.FakePipeline;
 import io.github.flinkdiffusion.ops.pipeline.DiffusionPipeline;
 import io.github.flinkdiffusion.ops.pipeline.GeneratedImage;
 import io.github.flinkdiffusion.ops.pipeline.GenerationRequest;
-import io.github.flinkdiffusion.ops.pipeline.GenerationSpec;
-import io.github.flinkdiffusion.ops.pipeline.ModelInfo;
-import io.github.flinkdiffusion.ops.pipeline.Signature;
+import io.github.flinkdiffusion.ops.pipeline.Model;
 import io.github.flinkdiffusion.ops.pipeline.Trajectory;
 import io.github.flinkdiffusion.ops.pipeline.TrajectorySnapshot;
 import java.nio.file.Path;
@@ -159,18 +157,8 @@ class UnalignedCheckpointITCase {
     }
 
     @Override
-    public ModelInfo model() {
+    public Model model() {
       return fake.model();
-    }
-
-    @Override
-    public GenerationRequest prepare(GenerationSpec spec) {
-      return fake.prepare(spec);
-    }
-
-    @Override
-    public Signature signature() {
-      return fake.signature();
     }
 
     @Override

@@ -58,8 +58,8 @@ class ConcatParityTest {
       List<Trajectory> trajectories =
           pipeline.start(
               List.of(
-                  pipeline.prepare(spec(Raster.filled(1, 20, 30, 0.5f), 1)),
-                  pipeline.prepare(spec(Raster.filled(1, 40, 10, 0.5f), 1))));
+                  pipeline.model().prepare(spec(Raster.filled(1, 20, 30, 0.5f), 1)),
+                  pipeline.model().prepare(spec(Raster.filled(1, 40, 10, 0.5f), 1))));
       assertThat(trajectories.get(0).batchKey()).isNotEqualTo(trajectories.get(1).batchKey());
       for (Trajectory trajectory : trajectories) {
         while (!trajectory.done()) {
@@ -76,7 +76,8 @@ class ConcatParityTest {
   void aPreviewIsASmallPicture() {
     try (DiffusionPipeline pipeline = Pipelines.open(UPSCALE, SETTINGS)) {
       List<Trajectory> trajectories =
-          pipeline.start(List.of(pipeline.prepare(spec(Raster.filled(3, 40, 24, 0.5f), 3))));
+          pipeline.start(
+              List.of(pipeline.model().prepare(spec(Raster.filled(3, 40, 24, 0.5f), 3))));
       pipeline.step(trajectories);
       Raster preview = pipeline.preview(trajectories).get(0);
       assertThat(preview.channels()).isEqualTo(3);
@@ -88,7 +89,7 @@ class ConcatParityTest {
   @Test
   void anImageWithOtherChannelsIsRefused() {
     try (DiffusionPipeline pipeline = Pipelines.open(UPSCALE, SETTINGS)) {
-      assertThatThrownBy(() -> pipeline.prepare(spec(Raster.filled(1, 8, 8, 0), 1)))
+      assertThatThrownBy(() -> pipeline.model().prepare(spec(Raster.filled(1, 8, 8, 0), 1)))
           .isInstanceOf(InvalidRequestException.class)
           .hasMessageContaining("image has 1 channels; it must have 3");
     }
@@ -101,7 +102,7 @@ class ConcatParityTest {
           spec(Raster.filled(3, 8, 8, 0), 1)
               .with(Parameters.WIDTH, 64L)
               .with(Parameters.HEIGHT, 64L);
-      assertThatThrownBy(() -> pipeline.prepare(spec))
+      assertThatThrownBy(() -> pipeline.model().prepare(spec))
           .isInstanceOf(InvalidRequestException.class)
           .hasMessageContaining("4 times as large as the image");
     }
@@ -127,8 +128,9 @@ class ConcatParityTest {
   }
 
   private static ClassMap classes(DiffusionPipeline pipeline, int channels) {
-    GenerationRequest request = pipeline.prepare(spec(Raster.filled(channels, 16, 12, 0), 1));
-    return pipeline.result(request.arguments()).classes().orElseThrow();
+    GenerationRequest request =
+        pipeline.model().prepare(spec(Raster.filled(channels, 16, 12, 0), 1));
+    return pipeline.model().result(request.arguments()).classes().orElseThrow();
   }
 
   @Test
@@ -136,7 +138,7 @@ class ConcatParityTest {
     Path model = MODELS.resolve("tiny-concat-one-hot");
     try (DiffusionPipeline pipeline = Pipelines.open(model, SETTINGS)) {
       List<Trajectory> trajectories =
-          pipeline.start(List.of(pipeline.prepare(spec(golden(model, "image"), 3))));
+          pipeline.start(List.of(pipeline.model().prepare(spec(golden(model, "image"), 3))));
       pipeline.step(trajectories);
       Raster preview = pipeline.preview(trajectories).get(0);
       assertThat(preview.channels()).isEqualTo(3);
@@ -193,7 +195,8 @@ class ConcatParityTest {
   }
 
   private static Raster run(DiffusionPipeline pipeline, Raster image, long seed) {
-    List<Trajectory> trajectories = pipeline.start(List.of(pipeline.prepare(spec(image, seed))));
+    List<Trajectory> trajectories =
+        pipeline.start(List.of(pipeline.model().prepare(spec(image, seed))));
     while (!trajectories.get(0).done()) {
       pipeline.step(trajectories);
     }

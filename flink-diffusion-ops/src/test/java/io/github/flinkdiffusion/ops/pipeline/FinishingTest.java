@@ -41,7 +41,7 @@ class FinishingTest {
               .with(Parameters.GUIDANCE_SCALE, 1.0)
               .with(Parameters.WIDTH, side)
               .with(Parameters.HEIGHT, side);
-      List<Trajectory> trajectory = pipeline.start(List.of(pipeline.prepare(spec)));
+      List<Trajectory> trajectory = pipeline.start(List.of(pipeline.model().prepare(spec)));
       pipeline.step(trajectory);
       return pipeline.finish(trajectory).get(0);
     }
@@ -143,7 +143,7 @@ class FinishingTest {
 
   private static Map<String, String> loadedAs(Path folder, PipelineSettings settings) {
     try (DiffusionPipeline pipeline = Pipelines.open(folder, settings)) {
-      return pipeline.model().loadedAs();
+      return pipeline.model().info().loadedAs();
     }
   }
 

@@ -185,7 +185,7 @@ record FolderCase(JsonNode json) {
 
   private Outcome picture(DiffusionPipeline pipeline, long seed) {
     try {
-      List<Trajectory> trajectory = pipeline.start(List.of(pipeline.prepare(spec(seed))));
+      List<Trajectory> trajectory = pipeline.start(List.of(pipeline.model().prepare(spec(seed))));
       while (!trajectory.get(0).done()) {
         pipeline.step(trajectory);
       }

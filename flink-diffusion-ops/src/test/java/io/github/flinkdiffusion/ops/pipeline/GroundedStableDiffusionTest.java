@@ -58,11 +58,11 @@ class GroundedStableDiffusionTest {
   }
 
   private static List<Trajectory> start(GenerationSpec... specs) {
-    return pipeline.start(List.of(specs).stream().map(pipeline::prepare).toList());
+    return pipeline.start(List.of(specs).stream().map(pipeline.model()::prepare).toList());
   }
 
   private static Raster alone(DiffusionPipeline pipeline, GenerationSpec spec) {
-    List<Trajectory> trajectory = pipeline.start(List.of(pipeline.prepare(spec)));
+    List<Trajectory> trajectory = pipeline.start(List.of(pipeline.model().prepare(spec)));
     while (!trajectory.get(0).done()) {
       pipeline.step(trajectory);
     }
@@ -143,7 +143,8 @@ class GroundedStableDiffusionTest {
         "[{\"phrase\": \"a\", \"phrase\": \"b\", \"box\": [0, 0, 1, 1]}] | is no JSON"
       })
   void refusesWhatIsNoListOfObjectsByName(String text, String reason) {
-    assertThatThrownBy(() -> pipeline.prepare(spec("bad").with(Parameters.GLIGEN_OBJECTS, text)))
+    assertThatThrownBy(
+            () -> pipeline.model().prepare(spec("bad").with(Parameters.GLIGEN_OBJECTS, text)))
         .isInstanceOf(InvalidRequestException.class)
         .hasMessageStartingWith("gligenObjects ")
         .hasMessageContaining(reason)
@@ -154,11 +155,11 @@ class GroundedStableDiffusionTest {
   void refusesMoreObjectsAndLongerPhrasesThanTheNetworkTakes() {
     String[] many = new String[31];
     Arrays.fill(many, APPLE);
-    assertThatThrownBy(() -> pipeline.prepare(seeing("many", 1, many)))
+    assertThatThrownBy(() -> pipeline.model().prepare(seeing("many", 1, many)))
         .isInstanceOf(InvalidRequestException.class)
         .hasMessageContaining("has 31 objects");
     String longest = APPLE.replace("a red apple", "red ".repeat(200));
-    assertThatThrownBy(() -> pipeline.prepare(seeing("long", 1, BIRD, longest)))
+    assertThatThrownBy(() -> pipeline.model().prepare(seeing("long", 1, BIRD, longest)))
         .isInstanceOf(InvalidRequestException.class)
         .hasMessageContaining("an object 1 whose phrase has more tokens");
   }
@@ -167,7 +168,9 @@ class GroundedStableDiffusionTest {
   void refusesAShareOfStepsThatIsAboutNothing() {
     assertThatThrownBy(
             () ->
-                pipeline.prepare(spec("none").with(Parameters.GLIGEN_SCHEDULED_SAMPLING_BETA, 0.5)))
+                pipeline
+                    .model()
+                    .prepare(spec("none").with(Parameters.GLIGEN_SCHEDULED_SAMPLING_BETA, 0.5)))
         .isInstanceOf(InvalidRequestException.class)
         .hasMessageContaining("no gligenObjects");
   }

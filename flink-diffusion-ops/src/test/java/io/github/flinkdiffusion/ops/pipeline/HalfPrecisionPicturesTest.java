@@ -51,7 +51,7 @@ class HalfPrecisionPicturesTest {
         PipelineSettings.on(DeviceSpec.CPU).withPrecision(precision).withSafetyChecker(false);
     try (DiffusionPipeline pipeline = Pipelines.open(MODELS.resolve(folder), settings)) {
       GenerationSpec spec = asking(kind).apply(GenerationSpec.of("id").with(Parameters.STEPS, 4L));
-      List<Trajectory> one = pipeline.start(List.of(pipeline.prepare(spec)));
+      List<Trajectory> one = pipeline.start(List.of(pipeline.model().prepare(spec)));
       while (!one.get(0).done()) {
         pipeline.step(one);
       }

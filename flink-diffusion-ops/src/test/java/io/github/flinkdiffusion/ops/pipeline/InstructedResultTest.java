@@ -102,17 +102,19 @@ class InstructedResultTest {
           GenerationSpec.of("one")
               .with(Parameters.PROMPT, "detect the dog")
               .with(Parameters.IMAGE, Raster.filled(3, 32, 32, 0.5f));
-      assertThat(pipeline.result(Arguments.NONE).kind()).isEqualTo(ResultKind.PICTURE);
-      assertThat(pipeline.result(pipeline.prepare(spec).arguments()).kind())
+      assertThat(pipeline.model().result(Arguments.NONE).kind()).isEqualTo(ResultKind.PICTURE);
+      assertThat(pipeline.model().result(pipeline.model().prepare(spec).arguments()).kind())
           .isEqualTo(ResultKind.PICTURE);
       GenerationRequest boxes =
-          pipeline.prepare(spec.with(Parameters.RESULT, "boxes").with(Parameters.LABELS, "dog"));
-      assertThat(pipeline.result(boxes.arguments()).boxes().orElseThrow().labels())
+          pipeline
+              .model()
+              .prepare(spec.with(Parameters.RESULT, "boxes").with(Parameters.LABELS, "dog"));
+      assertThat(pipeline.model().result(boxes.arguments()).boxes().orElseThrow().labels())
           .containsExactly("dog");
-      assertThatThrownBy(() -> pipeline.prepare(spec.with(Parameters.RESULT, "points")))
+      assertThatThrownBy(() -> pipeline.model().prepare(spec.with(Parameters.RESULT, "points")))
           .hasMessageContaining("result is points; it must be picture, mask or boxes");
       assertThatThrownBy(
-              () -> pipeline.prepare(spec.with(Parameters.COLORS, new Numbers(1, 2, 300))))
+              () -> pipeline.model().prepare(spec.with(Parameters.COLORS, new Numbers(1, 2, 300))))
           .hasMessageContaining("three whole numbers from 0 to 255 for each label");
     }
   }

@@ -47,7 +47,7 @@ class InversionTest {
   }
 
   private static Raster made(GenerationSpec spec) {
-    List<Trajectory> one = pipeline.start(List.of(pipeline.prepare(spec)));
+    List<Trajectory> one = pipeline.start(List.of(pipeline.model().prepare(spec)));
     while (!one.get(0).done()) {
       pipeline.step(one);
     }
@@ -79,7 +79,7 @@ class InversionTest {
   @Test
   void guidanceBeginsWhereTheWayTurns() {
     Trajectory trajectory =
-        pipeline.start(List.of(pipeline.prepare(spec("a red apple", 3)))).get(0);
+        pipeline.start(List.of(pipeline.model().prepare(spec("a red apple", 3)))).get(0);
     assertThat(trajectory.totalSteps()).isEqualTo(6);
     int[] rows = new int[6];
     for (int i = 0; i < rows.length; i++) {
@@ -92,7 +92,7 @@ class InversionTest {
 
   @Test
   void theDefaultsAreThoseOfAnExactInversion() {
-    GenerationRequest request = pipeline.prepare(spec("a red apple", 3));
+    GenerationRequest request = pipeline.model().prepare(spec("a red apple", 3));
     assertThat(request.scheduler()).isEqualTo("DDIMScheduler");
     assertThat(request.get(Parameters.SOURCE_GUIDANCE_SCALE)).isEqualTo(1);
     assertThat(request.get(Parameters.STRENGTH)).isEqualTo(1);
@@ -106,7 +106,8 @@ class InversionTest {
             .with(Parameters.SCHEDULER, "DDIMScheduler")
             .with(Parameters.STEPS, 4L);
     GenerationSpec edit = spec("a red apple", 2);
-    List<Trajectory> both = pipeline.start(List.of(pipeline.prepare(edit), pipeline.prepare(text)));
+    List<Trajectory> both =
+        pipeline.start(List.of(pipeline.model().prepare(edit), pipeline.model().prepare(text)));
     for (int i = 0; i < 4; i++) {
       pipeline.step(both);
     }
@@ -133,7 +134,7 @@ class InversionTest {
   }
 
   private static void assertRefused(GenerationSpec spec, String because) {
-    assertThatThrownBy(() -> pipeline.prepare(spec))
+    assertThatThrownBy(() -> pipeline.model().prepare(spec))
         .isInstanceOf(InvalidRequestException.class)
         .hasMessageContaining(because);
   }

@@ -33,7 +33,7 @@ class LoraPictureParityTest {
               .with(Parameters.SEED, 3L)
               .with(Parameters.STEPS, 4L)
               .with(Parameters.GUIDANCE_SCALE, 5.0);
-      List<Trajectory> alone = pipeline.start(List.of(pipeline.prepare(spec)));
+      List<Trajectory> alone = pipeline.start(List.of(pipeline.model().prepare(spec)));
       while (!alone.get(0).done()) {
         pipeline.step(alone);
       }
@@ -90,7 +90,7 @@ class LoraPictureParityTest {
   private static ModelInfo info(PipelineSettings settings) {
     try (DiffusionPipeline pipeline =
         Pipelines.open(FIXTURES.resolve("models/tiny-sd1"), settings)) {
-      return pipeline.model();
+      return pipeline.model().info();
     }
   }
 }

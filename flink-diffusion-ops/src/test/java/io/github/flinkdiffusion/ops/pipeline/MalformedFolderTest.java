@@ -342,11 +342,11 @@ class MalformedFolderTest {
     set("model_index.json", "scheduler", "[\"diffusers\", \"FancyScheduler\"]").to(folder);
     try (DiffusionPipeline pipeline = open(folder, Precision.FLOAT32)) {
       GenerationSpec spec = GenerationSpec.of("1").with(Parameters.PROMPT, "a cat");
-      assertThatThrownBy(() -> pipeline.prepare(spec))
+      assertThatThrownBy(() -> pipeline.model().prepare(spec))
           .isInstanceOf(InvalidRequestException.class)
           .hasMessageContainingAll("FancyScheduler", "PNDMScheduler");
       GenerationSpec other = spec.with(Parameters.SCHEDULER, "DDIMScheduler");
-      assertThat(pipeline.prepare(other).scheduler()).isEqualTo("DDIMScheduler");
+      assertThat(pipeline.model().prepare(other).scheduler()).isEqualTo("DDIMScheduler");
     }
   }
 

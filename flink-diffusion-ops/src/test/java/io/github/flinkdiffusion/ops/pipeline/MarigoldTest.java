@@ -33,8 +33,8 @@ class MarigoldTest {
   void resultsSayWhatTheyAre() {
     try (DiffusionPipeline depth = Pipelines.open(DEPTH, SETTINGS);
         DiffusionPipeline normals = Pipelines.open(NORMALS, SETTINGS)) {
-      assertThat(depth.result(Arguments.NONE).kind()).isEqualTo(ResultKind.DEPTH);
-      assertThat(normals.result(Arguments.NONE).kind()).isEqualTo(ResultKind.NORMALS);
+      assertThat(depth.model().result(Arguments.NONE).kind()).isEqualTo(ResultKind.DEPTH);
+      assertThat(normals.model().result(Arguments.NONE).kind()).isEqualTo(ResultKind.NORMALS);
     }
   }
 
@@ -43,9 +43,9 @@ class MarigoldTest {
     try (DiffusionPipeline pipeline = Pipelines.open(DEPTH, SETTINGS)) {
       List<GenerationRequest> requests =
           List.of(
-              pipeline.prepare(spec(noise(40, 30, 1))),
-              pipeline.prepare(spec(noise(40, 30, 2))),
-              pipeline.prepare(spec(noise(25, 50, 3))));
+              pipeline.model().prepare(spec(noise(40, 30, 1))),
+              pipeline.model().prepare(spec(noise(40, 30, 2))),
+              pipeline.model().prepare(spec(noise(25, 50, 3))));
       List<Trajectory> together = pipeline.start(requests);
       assertThat(together.get(0).batchKey()).isEqualTo(together.get(1).batchKey());
       assertThat(together.get(0).batchKey()).isNotEqualTo(together.get(2).batchKey());
@@ -70,7 +70,7 @@ class MarigoldTest {
   /** The smallest z; checks lengths. */
   private static float least(Path model) {
     try (DiffusionPipeline pipeline = Pipelines.open(model, SETTINGS)) {
-      Raster made = alone(pipeline, pipeline.prepare(spec(noise(32, 32, 5))));
+      Raster made = alone(pipeline, pipeline.model().prepare(spec(noise(32, 32, 5))));
       int plane = 32 * 32;
       float least = 1;
       for (int i = 0; i < plane; i++) {
@@ -88,7 +88,7 @@ class MarigoldTest {
   void aPreviewIsSmallAndHasTheResultsChannels() {
     try (DiffusionPipeline pipeline = Pipelines.open(DEPTH, SETTINGS)) {
       List<Trajectory> trajectory =
-          pipeline.start(List.of(pipeline.prepare(spec(noise(300, 200, 1)))));
+          pipeline.start(List.of(pipeline.model().prepare(spec(noise(300, 200, 1)))));
       pipeline.step(trajectory);
       Raster preview = pipeline.preview(trajectory).get(0);
       assertThat(preview.channels()).isEqualTo(1);
@@ -107,7 +107,7 @@ class MarigoldTest {
     try (DiffusionPipeline pipeline = Pipelines.open(DEPTH, SETTINGS)) {
       GenerationSpec spec =
           spec(noise(width, height, 1)).with(Parameters.PROCESSING_RESOLUTION, resolution);
-      assertThatThrownBy(() -> pipeline.prepare(spec))
+      assertThatThrownBy(() -> pipeline.model().prepare(spec))
           .isInstanceOf(InvalidRequestException.class)
           .hasMessageContaining(message);
     }
@@ -120,11 +120,11 @@ class MarigoldTest {
     change("default_processing_resolution", "null");
     try (DiffusionPipeline pipeline = Pipelines.open(folder, SETTINGS)) {
       GenerationSpec bare = spec(noise(16, 16, 1));
-      assertThatThrownBy(() -> pipeline.prepare(bare)).hasMessageContaining("has no steps");
+      assertThatThrownBy(() -> pipeline.model().prepare(bare)).hasMessageContaining("has no steps");
       GenerationSpec steps = bare.with(Parameters.STEPS, 2L);
-      assertThatThrownBy(() -> pipeline.prepare(steps))
+      assertThatThrownBy(() -> pipeline.model().prepare(steps))
           .hasMessageContaining("has no processingResolution");
-      assertThat(pipeline.prepare(steps.with(Parameters.PROCESSING_RESOLUTION, 0L)).steps())
+      assertThat(pipeline.model().prepare(steps.with(Parameters.PROCESSING_RESOLUTION, 0L)).steps())
           .isEqualTo(2);
     }
   }
@@ -145,7 +145,7 @@ class MarigoldTest {
 
   private DepthFreedom freedom() {
     try (DiffusionPipeline pipeline = Pipelines.open(folder, SETTINGS)) {
-      return pipeline.result(Arguments.NONE).depths().orElseThrow();
+      return pipeline.model().result(Arguments.NONE).depths().orElseThrow();
     }
   }
 

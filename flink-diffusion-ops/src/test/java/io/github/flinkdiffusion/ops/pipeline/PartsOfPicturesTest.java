@@ -40,7 +40,7 @@ class PartsOfPicturesTest {
   })
   void aModelSaysHowItsPartsLie(String model, int scale, int alignment, int tile) {
     try (DiffusionPipeline pipeline = open(model)) {
-      assertThat(pipeline.tiling()).contains(new Tiling(scale, alignment, tile));
+      assertThat(pipeline.model().tiling()).contains(new Tiling(scale, alignment, tile));
     }
   }
 
@@ -48,8 +48,8 @@ class PartsOfPicturesTest {
   @ValueSource(strings = {"tiny-ddpm", "tiny-image-variation"})
   void aModelWhosePicturesHaveNoPartsTakesNoPlace(String model) {
     try (DiffusionPipeline pipeline = open(model)) {
-      assertThat(pipeline.tiling()).isEmpty();
-      assertThat(pipeline.signature().takes(Parameters.TILE_TOP_LEFT)).isFalse();
+      assertThat(pipeline.model().tiling()).isEmpty();
+      assertThat(pipeline.model().signature().takes(Parameters.TILE_TOP_LEFT)).isFalse();
     }
   }
 
@@ -67,7 +67,7 @@ class PartsOfPicturesTest {
       })
   void partsThatOverlapBeginWithTheSameNoiseThere(String model) {
     try (DiffusionPipeline pipeline = open(model)) {
-      Tiling tiling = pipeline.tiling().orElseThrow();
+      Tiling tiling = pipeline.model().tiling().orElseThrow();
       int offset = tiling.alignment() * Math.max(1, tiling.tile() / (2 * tiling.alignment()));
       DenoisingTrajectory first = begun(pipeline, part(pipeline, 0, 0, 2 * offset));
       DenoisingTrajectory second = begun(pipeline, part(pipeline, offset, offset, 2 * offset));
@@ -115,13 +115,13 @@ class PartsOfPicturesTest {
     try (DiffusionPipeline pipeline = open(model)) {
       checkTakenUpAtEachStep(
           pipeline,
-          part(pipeline, 8, 16, Math.min(32, pipeline.tiling().orElseThrow().tile()))
+          part(pipeline, 8, 16, Math.min(32, pipeline.model().tiling().orElseThrow().tile()))
               .with(Parameters.SCHEDULER, scheduler));
     }
   }
 
   private static void checkTakenUpAtEachStep(DiffusionPipeline pipeline, GenerationSpec spec) {
-    GenerationRequest request = pipeline.prepare(spec);
+    GenerationRequest request = pipeline.model().prepare(spec);
     List<Trajectory> through = pipeline.start(List.of(request));
     List<Trajectory> restored = pipeline.start(List.of(request));
     while (!through.get(0).done()) {
@@ -193,17 +193,19 @@ class PartsOfPicturesTest {
     try (DiffusionPipeline pipeline = open("tiny-sd1")) {
       GenerationSpec spec = part(pipeline, 0, 0, 64);
       assertThatThrownBy(
-              () -> pipeline.prepare(spec.with(Parameters.TILE_TOP_LEFT, new Numbers(8, 12))))
+              () ->
+                  pipeline.model().prepare(spec.with(Parameters.TILE_TOP_LEFT, new Numbers(8, 12))))
           .isInstanceOf(InvalidRequestException.class)
           .hasMessageContaining("[8.0, 12.0]")
           .hasMessageContaining("multiples of 8");
       assertThatThrownBy(
               () ->
-                  pipeline.prepare(
-                      spec.with(Parameters.TILE_TOP_LEFT, new Numbers(2_147_483_640, 0))))
+                  pipeline
+                      .model()
+                      .prepare(spec.with(Parameters.TILE_TOP_LEFT, new Numbers(2_147_483_640, 0))))
           .hasMessageContaining("end before 2^31");
       assertThatThrownBy(
-              () -> pipeline.prepare(spec.with(Parameters.TILE_TOP_LEFT, new Numbers(8))))
+              () -> pipeline.model().prepare(spec.with(Parameters.TILE_TOP_LEFT, new Numbers(8))))
           .hasMessageContaining("two whole numbers from 0");
     }
   }
@@ -215,7 +217,7 @@ class PartsOfPicturesTest {
           GenerationSpec.of("text")
               .with(Parameters.PROMPT, "a disc")
               .with(Parameters.TILE_TOP_LEFT, new Numbers(0, 0));
-      assertThatThrownBy(() -> pipeline.prepare(spec))
+      assertThatThrownBy(() -> pipeline.model().prepare(spec))
           .isInstanceOf(InvalidRequestException.class)
           .hasMessageContaining("tileTopLeft but no image");
     }
@@ -225,7 +227,7 @@ class PartsOfPicturesTest {
   @Test
   void aPartOfAMaskIsAsLargeAsTheNetworksSample(@TempDir Path folder) throws IOException {
     try (DiffusionPipeline pipeline = open("tiny-concat-segmentation")) {
-      assertThat(pipeline.tiling()).isEmpty();
+      assertThat(pipeline.model().tiling()).isEmpty();
     }
     Path model = MODELS.resolve("tiny-concat-segmentation");
     for (String file :
@@ -242,8 +244,8 @@ class PartsOfPicturesTest {
     ObjectNode square = (ObjectNode) json.readTree(config.toFile());
     Files.writeString(config, json.writeValueAsString(square.put("sample_size", 16)));
     try (DiffusionPipeline pipeline = Pipelines.open(folder, PipelineSettings.on(DeviceSpec.CPU))) {
-      assertThat(pipeline.tiling()).contains(new Tiling(1, 1, 16));
-      assertThatThrownBy(() -> pipeline.prepare(part(pipeline, 0, 0, 12)))
+      assertThat(pipeline.model().tiling()).contains(new Tiling(1, 1, 16));
+      assertThatThrownBy(() -> pipeline.model().prepare(part(pipeline, 0, 0, 12)))
           .isInstanceOf(InvalidRequestException.class)
           .hasMessageContaining("12 x 12; a part is as large as the network's sample");
       checkTakenUpAtEachStep(
@@ -256,12 +258,12 @@ class PartsOfPicturesTest {
   }
 
   private static DenoisingTrajectory begun(DiffusionPipeline pipeline, GenerationSpec spec) {
-    return (DenoisingTrajectory) pipeline.start(List.of(pipeline.prepare(spec))).get(0);
+    return (DenoisingTrajectory) pipeline.start(List.of(pipeline.model().prepare(spec))).get(0);
   }
 
   /** A square of a picture without end. */
   private static GenerationSpec part(DiffusionPipeline pipeline, int left, int top, int side) {
-    int channels = pipeline.imageChannels();
+    int channels = pipeline.model().imageChannels();
     float[] data = new float[channels * 256 * 256];
     for (int i = 0; i < data.length; i++) {
       int x = i % 256;
@@ -269,14 +271,14 @@ class PartsOfPicturesTest {
       data[i] = (float) (0.5 + 0.3 * Math.sin(x / 9.0 + i / (256 * 256)) * Math.cos(y / 7.0));
     }
     Raster picture = new Raster(channels, 256, 256, data);
-    int scale = pipeline.tiling().orElseThrow().scale();
+    int scale = pipeline.model().tiling().orElseThrow().scale();
     GenerationSpec spec =
         GenerationSpec.of("part")
             .with(Parameters.IMAGE, picture.crop(new Window(left, top, side, side)))
             .with(Parameters.SEED, 3L)
             .with(Parameters.STEPS, STEPS)
             .with(Parameters.TILE_TOP_LEFT, new Numbers(left * scale, top * scale));
-    return pipeline.signature().takes(Parameters.PROMPT)
+    return pipeline.model().signature().takes(Parameters.PROMPT)
         ? spec.with(Parameters.PROMPT, "a disc")
         : spec;
   }

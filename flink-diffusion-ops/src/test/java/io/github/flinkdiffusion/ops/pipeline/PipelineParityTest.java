@@ -159,7 +159,7 @@ class PipelineParityTest {
   @MethodSource("runs")
   void makesTheReferencesPicture(Run run) {
     DiffusionPipeline pipeline = pipeline(run);
-    List<Trajectory> trajectory = pipeline.start(List.of(pipeline.prepare(run.spec())));
+    List<Trajectory> trajectory = pipeline.start(List.of(pipeline.model().prepare(run.spec())));
     assertThat(trajectory.get(0).totalSteps()).isEqualTo(run.json().get("networkCalls").asInt());
     while (!trajectory.get(0).done()) {
       pipeline.step(trajectory);
@@ -174,7 +174,7 @@ class PipelineParityTest {
   @MethodSource("runs")
   void aTrajectorySavedAtAnyStepEndsInTheSamePicture(Run run) {
     DiffusionPipeline pipeline = pipeline(run);
-    Trajectory trajectory = pipeline.start(List.of(pipeline.prepare(run.spec()))).get(0);
+    Trajectory trajectory = pipeline.start(List.of(pipeline.model().prepare(run.spec()))).get(0);
     while (!trajectory.done()) {
       pipeline.step(List.of(trajectory));
       // Taken off the device and put back after every single step.

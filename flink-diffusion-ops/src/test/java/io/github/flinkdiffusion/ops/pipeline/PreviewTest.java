@@ -24,8 +24,8 @@ class PreviewTest {
   @Test
   void aPreviewComesNearThePictureTowardsTheEndAndChangesNothing() {
     try (DiffusionPipeline pipeline = Pipelines.open(FOLDER, PipelineSettings.on(DeviceSpec.CPU))) {
-      List<Trajectory> alone = pipeline.start(List.of(pipeline.prepare(spec(64))));
-      List<Trajectory> looked = pipeline.start(List.of(pipeline.prepare(spec(64))));
+      List<Trajectory> alone = pipeline.start(List.of(pipeline.model().prepare(spec(64))));
+      List<Trajectory> looked = pipeline.start(List.of(pipeline.model().prepare(spec(64))));
       Raster first = pipeline.preview(looked).get(0);
       Raster last = first;
       while (!looked.get(0).done()) {
@@ -44,7 +44,7 @@ class PreviewTest {
   @Test
   void aLargePictureHasASmallPreview() {
     try (DiffusionPipeline pipeline = Pipelines.open(FOLDER, PipelineSettings.on(DeviceSpec.CPU))) {
-      List<Trajectory> large = pipeline.start(List.of(pipeline.prepare(spec(512))));
+      List<Trajectory> large = pipeline.start(List.of(pipeline.model().prepare(spec(512))));
       int factor = 512 / ((DenoisingTrajectory) large.get(0)).shape().width();
       Raster preview = pipeline.preview(large).get(0);
 

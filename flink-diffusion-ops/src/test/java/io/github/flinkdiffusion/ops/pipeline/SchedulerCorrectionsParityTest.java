@@ -71,7 +71,7 @@ class SchedulerCorrectionsParityTest {
             one.json().get("pipeline").asText(),
             folder(one),
             PipelineSettings.on(DeviceSpec.CPU))) {
-      Trajectory trajectory = pipeline.start(List.of(pipeline.prepare(spec(one)))).get(0);
+      Trajectory trajectory = pipeline.start(List.of(pipeline.model().prepare(spec(one)))).get(0);
       List<Double> timesteps = new ArrayList<>();
       while (!trajectory.done()) {
         timesteps.add(((DenoisingTrajectory) trajectory).timestep());

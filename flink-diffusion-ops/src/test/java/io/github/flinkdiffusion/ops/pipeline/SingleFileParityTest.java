@@ -233,7 +233,7 @@ class SingleFileParityTest {
     try (DiffusionPipeline pipeline = Pipelines.open(model, settings)) {
       GenerationSpec spec =
           GenerationSpec.of("cat").with(Parameters.PROMPT, "a cat").with(Parameters.STEPS, 2L);
-      List<Trajectory> alone = pipeline.start(List.of(pipeline.prepare(spec)));
+      List<Trajectory> alone = pipeline.start(List.of(pipeline.model().prepare(spec)));
       while (!alone.get(0).done()) {
         pipeline.step(alone);
       }

@@ -53,7 +53,7 @@ class StableDiffusionPipelineTest {
 
   @Test
   void fillsInTheModelsOwnValues() {
-    GenerationRequest request = pipeline.prepare(prompt("a cat"));
+    GenerationRequest request = pipeline.model().prepare(prompt("a cat"));
     assertThat(request)
         .isEqualTo(
             new GenerationRequest(
@@ -83,12 +83,12 @@ class StableDiffusionPipelineTest {
   @ParameterizedTest
   @ValueSource(strings = {"", "  ", "\t\n"})
   void takesABlankPrompt(String blank) {
-    assertThat(pipeline.prepare(prompt(blank)).get(Parameters.PROMPT)).isEqualTo(blank);
+    assertThat(pipeline.model().prepare(prompt(blank)).get(Parameters.PROMPT)).isEqualTo(blank);
   }
 
   @Test
   void refusesARequestWithoutAPrompt() {
-    assertThatThrownBy(() -> pipeline.prepare(GenerationSpec.of("id-1")))
+    assertThatThrownBy(() -> pipeline.model().prepare(GenerationSpec.of("id-1")))
         .isInstanceOf(InvalidRequestException.class)
         .hasMessage("The request has no prompt; it must be a text.");
   }
@@ -96,7 +96,7 @@ class StableDiffusionPipelineTest {
   @ParameterizedTest
   @CsvSource({"0", "-1", "1001", "10000"})
   void refusesStepsOutOfRange(int steps) {
-    assertThatThrownBy(() -> pipeline.prepare(spec("a cat", steps, null, null, null)))
+    assertThatThrownBy(() -> pipeline.model().prepare(spec("a cat", steps, null, null, null)))
         .isInstanceOf(InvalidRequestException.class)
         .hasMessageContaining(Integer.toString(steps))
         .hasMessageContaining("1000");
@@ -105,7 +105,7 @@ class StableDiffusionPipelineTest {
   @ParameterizedTest
   @ValueSource(doubles = {Double.NaN, Double.POSITIVE_INFINITY, Double.NEGATIVE_INFINITY})
   void refusesAGuidanceScaleThatIsNoNumber(double guidance) {
-    assertThatThrownBy(() -> pipeline.prepare(spec("a cat", null, guidance, null, null)))
+    assertThatThrownBy(() -> pipeline.model().prepare(spec("a cat", null, guidance, null, null)))
         .isInstanceOf(InvalidRequestException.class)
         .hasMessageContaining("guidanceScale")
         .hasMessageContaining(Double.toString(guidance));
@@ -113,7 +113,8 @@ class StableDiffusionPipelineTest {
 
   @Test
   void refusesASchedulerItDoesNotKnowAndNamesThoseItKnows() {
-    assertThatThrownBy(() -> pipeline.prepare(spec("a cat", null, null, "FooScheduler", null)))
+    assertThatThrownBy(
+            () -> pipeline.model().prepare(spec("a cat", null, null, "FooScheduler", null)))
         .isInstanceOf(InvalidRequestException.class)
         .hasMessageContaining("FooScheduler")
         .hasMessageContaining("EulerDiscreteScheduler");
@@ -122,7 +123,7 @@ class StableDiffusionPipelineTest {
   @ParameterizedTest
   @ValueSource(ints = {7, 0, -8, 12, 8200, Integer.MAX_VALUE})
   void refusesAWidthThatTheModelCanNotMake(int width) {
-    assertThatThrownBy(() -> pipeline.prepare(spec("a cat", null, null, null, width)))
+    assertThatThrownBy(() -> pipeline.model().prepare(spec("a cat", null, null, null, width)))
         .isInstanceOf(InvalidRequestException.class)
         .hasMessageContaining("width is " + width);
   }
@@ -130,7 +131,7 @@ class StableDiffusionPipelineTest {
   @Test
   void refusesWhatItDoesNotTakeAndNamesWhatItTakes() {
     GenerationSpec spec = prompt("a cat").with(Parameters.IMAGE_GUIDANCE_SCALE, 1.5);
-    assertThatThrownBy(() -> pipeline.prepare(spec))
+    assertThatThrownBy(() -> pipeline.model().prepare(spec))
         .isInstanceOf(InvalidRequestException.class)
         .hasMessageContaining("imageGuidanceScale")
         .hasMessageContaining("negativePrompt");
@@ -139,14 +140,14 @@ class StableDiffusionPipelineTest {
   @Test
   void refusesAnImageThatDoesNotFit() {
     GenerationSpec gray = prompt("a cat").with(Parameters.IMAGE, Raster.filled(1, 64, 64, 0));
-    assertThatThrownBy(() -> pipeline.prepare(gray))
+    assertThatThrownBy(() -> pipeline.model().prepare(gray))
         .isInstanceOf(InvalidRequestException.class)
         .hasMessageContaining("image has 1 channels; it must have 3");
     GenerationSpec odd =
         prompt("a cat")
             .with(Parameters.IMAGE, Raster.filled(3, 64, 60, 0))
             .with(Parameters.WIDTH, 60L);
-    assertThatThrownBy(() -> pipeline.prepare(odd))
+    assertThatThrownBy(() -> pipeline.model().prepare(odd))
         .isInstanceOf(InvalidRequestException.class)
         .hasMessageContaining("width is 60");
     GenerationSpec little =
@@ -154,11 +155,11 @@ class StableDiffusionPipelineTest {
             .with(Parameters.IMAGE, Raster.filled(3, 64, 64, 0))
             .with(Parameters.STEPS, 4L)
             .with(Parameters.STRENGTH, 0.2);
-    assertThatThrownBy(() -> pipeline.prepare(little))
+    assertThatThrownBy(() -> pipeline.model().prepare(little))
         .isInstanceOf(InvalidRequestException.class)
         .hasMessageContaining("strength 0.2 of 4 steps");
     GenerationSpec without = prompt("a cat").with(Parameters.STRENGTH, 0.5);
-    assertThatThrownBy(() -> pipeline.prepare(without))
+    assertThatThrownBy(() -> pipeline.model().prepare(without))
         .isInstanceOf(InvalidRequestException.class)
         .hasMessageContaining("no image");
   }
@@ -169,19 +170,21 @@ class StableDiffusionPipelineTest {
         prompt("a cat")
             .with(Parameters.SCHEDULER, "EulerDiscreteScheduler")
             .with(Parameters.TIMESTEPS, new Numbers(900, 500, 20));
-    assertThat(pipeline.prepare(listed).steps()).isEqualTo(3);
+    assertThat(pipeline.model().prepare(listed).steps()).isEqualTo(3);
     GenerationSpec sigmas =
         prompt("a cat")
             .with(Parameters.SCHEDULER, "EulerDiscreteScheduler")
             .with(Parameters.SIGMAS, new Numbers(9, 4, 1, 0));
-    assertThat(pipeline.prepare(sigmas).steps()).isEqualTo(3);
-    assertThatThrownBy(() -> pipeline.prepare(listed.with(Parameters.STEPS, 4L)))
+    assertThat(pipeline.model().prepare(sigmas).steps()).isEqualTo(3);
+    assertThatThrownBy(() -> pipeline.model().prepare(listed.with(Parameters.STEPS, 4L)))
         .isInstanceOf(InvalidRequestException.class)
         .hasMessageContaining("3 timesteps for 4 steps");
-    assertThatThrownBy(() -> pipeline.prepare(listed.with(Parameters.SCHEDULER, "DDIMScheduler")))
+    assertThatThrownBy(
+            () -> pipeline.model().prepare(listed.with(Parameters.SCHEDULER, "DDIMScheduler")))
         .isInstanceOf(InvalidRequestException.class)
         .hasMessageContaining("DDIMScheduler takes no timesteps");
-    assertThatThrownBy(() -> pipeline.prepare(listed.with(Parameters.TIMESTEPS, new Numbers(5, 6))))
+    assertThatThrownBy(
+            () -> pipeline.model().prepare(listed.with(Parameters.TIMESTEPS, new Numbers(5, 6))))
         .isInstanceOf(InvalidRequestException.class)
         .hasMessageContaining("timesteps is [5.0, 6.0]")
         .hasMessageContaining("falling numbers");
@@ -189,8 +192,10 @@ class StableDiffusionPipelineTest {
 
   @Test
   void refusesToLeaveOutMoreLayersThanThereAre() {
-    assertThat(pipeline.prepare(prompt("a cat").with(Parameters.CLIP_SKIP, 2L))).isNotNull();
-    assertThatThrownBy(() -> pipeline.prepare(prompt("a cat").with(Parameters.CLIP_SKIP, 3L)))
+    assertThat(pipeline.model().prepare(prompt("a cat").with(Parameters.CLIP_SKIP, 2L)))
+        .isNotNull();
+    assertThatThrownBy(
+            () -> pipeline.model().prepare(prompt("a cat").with(Parameters.CLIP_SKIP, 3L)))
         .isInstanceOf(InvalidRequestException.class)
         .hasMessageContaining("clipSkip is 3")
         .hasMessageContaining("2 layers");
@@ -199,7 +204,7 @@ class StableDiffusionPipelineTest {
   @Test
   void aPromptOfAHundredThousandCharactersIsCutAndFlagged() {
     GenerationRequest request =
-        pipeline.prepare(spec("apple ".repeat(20_000), 1, 1.0, "DDIMScheduler", null));
+        pipeline.model().prepare(spec("apple ".repeat(20_000), 1, 1.0, "DDIMScheduler", null));
     List<Trajectory> trajectories = pipeline.start(List.of(request));
     pipeline.step(trajectories);
     assertThat(pipeline.finish(trajectories).get(0).promptTruncated()).isTrue();
@@ -210,8 +215,8 @@ class StableDiffusionPipelineTest {
     List<Trajectory> started =
         pipeline.start(
             List.of(
-                pipeline.prepare(spec("a cat", 2, 1.0, "DDIMScheduler", null)),
-                pipeline.prepare(spec("a dog", 2, 1.0, "DDIMScheduler", null))));
+                pipeline.model().prepare(spec("a cat", 2, 1.0, "DDIMScheduler", null)),
+                pipeline.model().prepare(spec("a dog", 2, 1.0, "DDIMScheduler", null))));
     TrajectorySnapshot healthy = started.get(0).snapshot();
     TrajectorySnapshot broken = started.get(1).snapshot();
     broken.sample()[3] = Float.NaN;
@@ -226,7 +231,8 @@ class StableDiffusionPipelineTest {
 
   @Test
   void aPictureThatIsNotFiniteFailsItsRequestAlone() {
-    GenerationRequest request = pipeline.prepare(spec("a cat", 1, 1.0, "DDIMScheduler", null));
+    GenerationRequest request =
+        pipeline.model().prepare(spec("a cat", 1, 1.0, "DDIMScheduler", null));
     List<Trajectory> started = pipeline.start(List.of(request, request));
     pipeline.step(started);
     TrajectorySnapshot broken = started.get(1).snapshot();
@@ -241,7 +247,7 @@ class StableDiffusionPipelineTest {
   @ParameterizedTest
   @ValueSource(strings = {"DDIMScheduler", "DPMSolverMultistepScheduler", "PNDMScheduler"})
   void aTrajectoryTakesAsManyBytesAsIsSaidBeforeItBegins(String scheduler) {
-    GenerationRequest request = pipeline.prepare(spec("a cat", 8, 1.0, scheduler, null));
+    GenerationRequest request = pipeline.model().prepare(spec("a cat", 8, 1.0, scheduler, null));
     List<Trajectory> trajectory = pipeline.start(List.of(request));
     long most = 0;
     while (!trajectory.get(0).done()) {
@@ -253,13 +259,13 @@ class StableDiffusionPipelineTest {
       most = Math.max(most, Float.BYTES * values);
       pipeline.step(trajectory);
     }
-    assertThat(pipeline.trajectoryBytes(request)).isEqualTo(most);
+    assertThat(pipeline.model().trajectoryBytes(request)).isEqualTo(most);
   }
 
   @Test
   void aSnapshotThatDoesNotFitItsPlanBeginsAnewAndEndsInTheSamePicture() {
     GenerationRequest request =
-        pipeline.prepare(spec("a cat", 3, 1.0, "DPMSolverMultistepScheduler", null));
+        pipeline.model().prepare(spec("a cat", 3, 1.0, "DPMSolverMultistepScheduler", null));
     List<Trajectory> undisturbed = pipeline.start(List.of(request));
     pipeline.step(undisturbed);
     TrajectorySnapshot saved = undisturbed.get(0).snapshot();
@@ -288,9 +294,9 @@ class StableDiffusionPipelineTest {
     List<Trajectory> trajectories =
         pipeline.start(
             List.of(
-                pipeline.prepare(spec("a cat", 2, 1.0, "DDIMScheduler", null)),
-                pipeline.prepare(spec("a dog", 5, 7.5, "PNDMScheduler", 64)),
-                pipeline.prepare(spec("a dog", 5, 7.5, "PNDMScheduler", 96))));
+                pipeline.model().prepare(spec("a cat", 2, 1.0, "DDIMScheduler", null)),
+                pipeline.model().prepare(spec("a dog", 5, 7.5, "PNDMScheduler", 64)),
+                pipeline.model().prepare(spec("a dog", 5, 7.5, "PNDMScheduler", 96))));
     assertThat(trajectories.get(0).batchKey())
         .isEqualTo(trajectories.get(1).batchKey())
         .isNotEqualTo(trajectories.get(2).batchKey());

@@ -43,7 +43,7 @@ class TemperaturePipelineTest {
     Trajectory silent =
         new DenoisingTrajectory(
             plain.request(),
-            pipeline.model().basis(),
+            pipeline.model().info().basis(),
             new Beginning(plain.shape(), plain.state(), plain.conditions(), Guidance.NONE, false),
             plain.state(),
             new Zeros());
@@ -66,7 +66,7 @@ class TemperaturePipelineTest {
             .with(Parameters.SCHEDULER, scheduler);
     GenerationSpec asked =
         temperature == null ? spec : spec.with(Parameters.TEMPERATURE, temperature);
-    return pipeline.start(List.of(pipeline.prepare(asked))).get(0);
+    return pipeline.start(List.of(pipeline.model().prepare(asked))).get(0);
   }
 
   private static float[] image(Trajectory trajectory) {

@@ -50,11 +50,12 @@ class XlPipelineTest {
   @Test
   void sizesAreThePicturesOwnUnlessARequestSaysOthers() {
     GenerationRequest request =
-        xl.prepare(
-            spec()
-                .with(Parameters.HEIGHT, 64L)
-                .with(Parameters.WIDTH, 96L)
-                .with(Parameters.TARGET_SIZE, new Numbers(1024, 768)));
+        xl.model()
+            .prepare(
+                spec()
+                    .with(Parameters.HEIGHT, 64L)
+                    .with(Parameters.WIDTH, 96L)
+                    .with(Parameters.TARGET_SIZE, new Numbers(1024, 768)));
     assertThat(request.get(Parameters.ORIGINAL_SIZE)).isEqualTo(new Numbers(64, 96));
     assertThat(request.get(Parameters.TARGET_SIZE)).isEqualTo(new Numbers(1024, 768));
     // Whether one was asked for makes a difference, as in diffusers.
@@ -64,9 +65,10 @@ class XlPipelineTest {
 
   @Test
   void aNegativePromptThatIsAbsentStaysAbsent() {
-    assertThat(xl.prepare(spec()).arguments().has(Parameters.NEGATIVE_PROMPT)).isFalse();
+    assertThat(xl.model().prepare(spec()).arguments().has(Parameters.NEGATIVE_PROMPT)).isFalse();
     assertThat(
-            xl.prepare(spec().with(Parameters.NEGATIVE_PROMPT, ""))
+            xl.model()
+                .prepare(spec().with(Parameters.NEGATIVE_PROMPT, ""))
                 .get(Parameters.NEGATIVE_PROMPT_2))
         .isEmpty();
   }
@@ -75,10 +77,10 @@ class XlPipelineTest {
   void defaultsFollowWhatIsAskedFor() {
     GenerationSpec picture = spec().with(Parameters.IMAGE, image());
     GenerationSpec mask = picture.with(Parameters.MASK, new Raster(1, 64, 64, new float[64 * 64]));
-    assertThat(xl.prepare(spec()).guidanceScale()).isEqualTo(5);
-    assertThat(xl.prepare(picture).get(Parameters.STRENGTH)).isEqualTo(0.3);
-    assertThat(xl.prepare(mask).get(Parameters.STRENGTH)).isEqualTo(0.9999);
-    assertThat(xl.prepare(mask).guidanceScale()).isEqualTo(7.5);
+    assertThat(xl.model().prepare(spec()).guidanceScale()).isEqualTo(5);
+    assertThat(xl.model().prepare(picture).get(Parameters.STRENGTH)).isEqualTo(0.3);
+    assertThat(xl.model().prepare(mask).get(Parameters.STRENGTH)).isEqualTo(0.9999);
+    assertThat(xl.model().prepare(mask).guidanceScale()).isEqualTo(7.5);
   }
 
   @Test
@@ -98,6 +100,7 @@ class XlPipelineTest {
       assertRefused(refiner, spec(), "refines");
       assertThat(
               refiner
+                  .model()
                   .prepare(spec().with(Parameters.IMAGE, image()).with(Parameters.STEPS, 10L))
                   .get(Parameters.NEGATIVE_AESTHETIC_SCORE))
           .isEqualTo(2.5);
@@ -107,7 +110,8 @@ class XlPipelineTest {
   @Test
   void aDistilledNetworkTakesNoNegativePromptAndAScheduleOfItsOwn() {
     try (DiffusionPipeline lcm = open("tiny-lcm")) {
-      assertThat(lcm.prepare(GenerationSpec.of("id").with(Parameters.PROMPT, "a cat")).steps())
+      assertThat(
+              lcm.model().prepare(GenerationSpec.of("id").with(Parameters.PROMPT, "a cat")).steps())
           .isEqualTo(4);
       assertRefused(lcm, spec().with(Parameters.NEGATIVE_PROMPT, "dull"), "does not take");
       assertRefused(
@@ -118,7 +122,7 @@ class XlPipelineTest {
           lcm,
           spec().with(Parameters.IMAGE, image()).with(Parameters.STRENGTH, 0.06),
           "times strength 0.06");
-      List<Trajectory> one = lcm.start(List.of(lcm.prepare(spec())));
+      List<Trajectory> one = lcm.start(List.of(lcm.model().prepare(spec())));
       assertThat(one.get(0).rows()).isEqualTo(1);
     }
   }
@@ -158,7 +162,7 @@ class XlPipelineTest {
 
   private static void assertRefused(
       DiffusionPipeline pipeline, GenerationSpec spec, String because) {
-    assertThatThrownBy(() -> pipeline.prepare(spec))
+    assertThatThrownBy(() -> pipeline.model().prepare(spec))
         .isInstanceOf(InvalidRequestException.class)
         .hasMessageContaining(because);
   }

@@ -119,12 +119,13 @@ class ModelProviderITCase {
         assertThat(row.<String>getFieldAs("scheduler")).isEqualTo("DDIMScheduler");
         assertThat(row.<Double>getFieldAs("guidance_scale")).isEqualTo(3.0);
         assertThat(row.<String>getFieldAs("model")).isEqualTo("tiny-sd1");
-        assertThat(row.<String>getFieldAs("model_digest")).isEqualTo(pipeline.model().digest());
+        assertThat(row.<String>getFieldAs("model_digest"))
+            .isEqualTo(pipeline.model().info().digest());
         assertThat(row.<Boolean>getFieldAs("prompt_truncated")).isFalse();
         assertThat(row.<Boolean>getFieldAs("flagged")).isFalse();
         Audit audit = Audit.parse(row.getFieldAs("audit"));
         assertThat(Audit.of(picture.metadata())).contains(audit);
-        assertThat(audit.modelDigest()).isEqualTo(pipeline.model().digest());
+        assertThat(audit.modelDigest()).isEqualTo(pipeline.model().info().digest());
         assertThat(audit.arguments().get(Parameters.PROMPT)).isEqualTo(row.getFieldAs("prompt"));
       }
     }
@@ -135,12 +136,14 @@ class ModelProviderITCase {
     List<Trajectory> trajectory =
         pipeline.start(
             List.of(
-                pipeline.prepare(
-                    GenerationSpec.of(id)
-                        .with(Parameters.PROMPT, prompt)
-                        .with(Parameters.STEPS, 2L)
-                        .with(Parameters.SCHEDULER, "DDIMScheduler")
-                        .with(Parameters.GUIDANCE_SCALE, guidance))));
+                pipeline
+                    .model()
+                    .prepare(
+                        GenerationSpec.of(id)
+                            .with(Parameters.PROMPT, prompt)
+                            .with(Parameters.STEPS, 2L)
+                            .with(Parameters.SCHEDULER, "DDIMScheduler")
+                            .with(Parameters.GUIDANCE_SCALE, guidance))));
     while (!trajectory.get(0).done()) {
       pipeline.step(trajectory);
     }

@@ -161,13 +161,15 @@ public final class MiniEmojiEvaluation implements Callable<Integer> {
     List<GenerationRequest> requests = new ArrayList<>();
     for (int i = 0; i < batch.size(); i++) {
       requests.add(
-          pipeline.prepare(
-              GenerationSpec.of("scene")
-                  .with(Parameters.PROMPT, batch.get(i).prompt())
-                  .with(Parameters.SEED, (long) first + i)
-                  .with(Parameters.SCHEDULER, scheduler)
-                  .with(Parameters.STEPS, (long) steps)
-                  .with(Parameters.GUIDANCE_SCALE, guidance)));
+          pipeline
+              .model()
+              .prepare(
+                  GenerationSpec.of("scene")
+                      .with(Parameters.PROMPT, batch.get(i).prompt())
+                      .with(Parameters.SEED, (long) first + i)
+                      .with(Parameters.SCHEDULER, scheduler)
+                      .with(Parameters.STEPS, (long) steps)
+                      .with(Parameters.GUIDANCE_SCALE, guidance)));
     }
     List<Trajectory> trajectories = pipeline.start(requests);
     while (!trajectories.get(0).done()) {

@@ -23,11 +23,13 @@ record Ensemble(List<Raster> samples, Raster mean, Raster spread) {
     List<GenerationRequest> requests = new ArrayList<>();
     for (int seed = 0; seed < samples; seed++) {
       requests.add(
-          pipeline.prepare(
-              GenerationSpec.of("sample " + seed)
-                  .with(Parameters.IMAGE, image)
-                  .with(Parameters.SEED, (long) seed)
-                  .with(Parameters.STEPS, steps)));
+          pipeline
+              .model()
+              .prepare(
+                  GenerationSpec.of("sample " + seed)
+                      .with(Parameters.IMAGE, image)
+                      .with(Parameters.SEED, (long) seed)
+                      .with(Parameters.STEPS, steps)));
     }
     List<Trajectory> trajectories = pipeline.start(requests);
     while (!trajectories.get(0).done()) {

@@ -86,12 +86,14 @@ class MiniEmojiTest {
       for (Background background : backgrounds) {
         String prompt = "a small red apple on a " + background.name() + " background";
         requests.add(
-            pipeline.prepare(
-                GenerationSpec.of(background.name())
-                    .with(Parameters.PROMPT, prompt)
-                    .with(Parameters.SEED, 3L)
-                    .with(Parameters.STEPS, 10L)
-                    .with(Parameters.GUIDANCE_SCALE, 2.0)));
+            pipeline
+                .model()
+                .prepare(
+                    GenerationSpec.of(background.name())
+                        .with(Parameters.PROMPT, prompt)
+                        .with(Parameters.SEED, 3L)
+                        .with(Parameters.STEPS, 10L)
+                        .with(Parameters.GUIDANCE_SCALE, 2.0)));
       }
       List<Trajectory> trajectories = pipeline.start(requests);
       while (!trajectories.get(0).done()) {

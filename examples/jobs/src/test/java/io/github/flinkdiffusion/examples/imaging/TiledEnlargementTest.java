@@ -94,7 +94,7 @@ class TiledEnlargementTest {
   }
 
   private static List<Raster> made(List<GenerationSpec> specs) {
-    List<GenerationRequest> requests = specs.stream().map(pipeline::prepare).toList();
+    List<GenerationRequest> requests = specs.stream().map(pipeline.model()::prepare).toList();
     List<Trajectory> trajectories = pipeline.start(requests);
     while (!trajectories.get(0).done()) {
       pipeline.step(trajectories);

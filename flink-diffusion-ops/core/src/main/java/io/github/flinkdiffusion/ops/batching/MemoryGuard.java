@@ -11,11 +11,9 @@ import io.github.flinkdiffusion.ops.pipeline.GeneratedImage;
 import io.github.flinkdiffusion.ops.pipeline.GenerationRequest;
 import io.github.flinkdiffusion.ops.pipeline.GenerationSpec;
 import io.github.flinkdiffusion.ops.pipeline.InvalidRequestException;
-import io.github.flinkdiffusion.ops.pipeline.ModelInfo;
+import io.github.flinkdiffusion.ops.pipeline.Model;
 import io.github.flinkdiffusion.ops.pipeline.NotFiniteException;
 import io.github.flinkdiffusion.ops.pipeline.Parameters;
-import io.github.flinkdiffusion.ops.pipeline.ResultMeaning;
-import io.github.flinkdiffusion.ops.pipeline.Signature;
 import io.github.flinkdiffusion.ops.pipeline.Tiling;
 import io.github.flinkdiffusion.ops.pipeline.Trajectory;
 import io.github.flinkdiffusion.ops.pipeline.TrajectorySnapshot;
@@ -24,7 +22,6 @@ import java.util.Arrays;
 import java.util.EnumMap;
 import java.util.List;
 import java.util.Map;
-import java.util.Optional;
 import java.util.OptionalLong;
 import java.util.function.Supplier;
 import org.slf4j.Logger;
@@ -104,7 +101,7 @@ final class MemoryGuard implements DiffusionPipeline {
   private void measure(GenerationSpec example) {
     Map<Call, List<Measurement>> measured = new EnumMap<>(Call.class);
     try {
-      SmallExamples examples = new SmallExamples(pipeline, example);
+      SmallExamples examples = new SmallExamples(pipeline.model(), example);
       List<GenerationRequest> requests = examples.requests();
       measure(requests, measured, true);
       if (requests.stream().noneMatch(request -> request.arguments().has(Parameters.IMAGE))) {
@@ -139,7 +136,7 @@ final class MemoryGuard implements DiffusionPipeline {
   private void calls(
       GenerationRequest request, Map<Call, List<Measurement>> measured, boolean whole) {
     List<Trajectory> trajectories = new ArrayList<>();
-    long pixels = pipeline.encodedPixels(request);
+    long pixels = pipeline.model().encodedPixels(request);
     measure(
         pixels == 0 ? Call.ENCODE_TEXTS : Call.ENCODE_IMAGES,
         1,
@@ -224,7 +221,7 @@ final class MemoryGuard implements DiffusionPipeline {
       return (long) request.width() * request.height();
     }
     Raster image = request.get(Parameters.IMAGE);
-    long scale = tiling().map(Tiling::scale).orElse(1);
+    long scale = model().tiling().map(Tiling::scale).orElse(1);
     return image == null ? 0 : scale * scale * image.width() * image.height();
   }
 
@@ -236,7 +233,10 @@ final class MemoryGuard implements DiffusionPipeline {
         1,
         () -> "Encoding the texts of %d requests".formatted(requests.size()));
     long[] images =
-        requests.stream().mapToLong(pipeline::encodedPixels).filter(pixels -> pixels > 0).toArray();
+        requests.stream()
+            .mapToLong(pipeline.model()::encodedPixels)
+            .filter(pixels -> pixels > 0)
+            .toArray();
     if (images.length > 0) {
       long largest = Arrays.stream(images).max().getAsLong();
       require(
@@ -297,48 +297,8 @@ final class MemoryGuard implements DiffusionPipeline {
   // ------------------------------------------------------------------ as it is
 
   @Override
-  public ModelInfo model() {
+  public Model model() {
     return pipeline.model();
-  }
-
-  @Override
-  public Signature signature() {
-    return pipeline.signature();
-  }
-
-  @Override
-  public int imageChannels() {
-    return pipeline.imageChannels();
-  }
-
-  @Override
-  public Optional<Tiling> tiling() {
-    return pipeline.tiling();
-  }
-
-  @Override
-  public ResultMeaning result(Arguments request) {
-    return pipeline.result(request);
-  }
-
-  @Override
-  public GenerationRequest prepare(GenerationSpec spec) {
-    return pipeline.prepare(spec);
-  }
-
-  @Override
-  public int calls(GenerationRequest request) {
-    return pipeline.calls(request);
-  }
-
-  @Override
-  public long trajectoryBytes(GenerationRequest request) {
-    return pipeline.trajectoryBytes(request);
-  }
-
-  @Override
-  public long encodedPixels(GenerationRequest request) {
-    return pipeline.encodedPixels(request);
   }
 
   @Override

@@ -152,7 +152,7 @@ public final class SharedBatchers {
     String now = digest.get();
     for (Entry other : others) {
       try {
-        if (other.device.batcher().model().digest().equals(now)) {
+        if (other.device.batcher().model().info().digest().equals(now)) {
           return other.key;
         }
       } catch (BatchingException e) {

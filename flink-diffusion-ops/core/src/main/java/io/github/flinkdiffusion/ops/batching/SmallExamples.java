@@ -2,10 +2,10 @@ package io.github.flinkdiffusion.ops.batching;
 
 import io.github.flinkdiffusion.ops.image.Raster;
 import io.github.flinkdiffusion.ops.pipeline.Arguments;
-import io.github.flinkdiffusion.ops.pipeline.DiffusionPipeline;
 import io.github.flinkdiffusion.ops.pipeline.GenerationRequest;
 import io.github.flinkdiffusion.ops.pipeline.GenerationSpec;
 import io.github.flinkdiffusion.ops.pipeline.InvalidRequestException;
+import io.github.flinkdiffusion.ops.pipeline.Model;
 import io.github.flinkdiffusion.ops.pipeline.Parameter;
 import io.github.flinkdiffusion.ops.pipeline.Parameters;
 import io.github.flinkdiffusion.ops.pipeline.Signature;
@@ -37,7 +37,7 @@ final class SmallExamples {
   /** A strength at which a request of two steps makes one, and still begins from its image. */
   private static final double HALF = 0.5;
 
-  private final DiffusionPipeline pipeline;
+  private final Model model;
   private final Signature signature;
 
   /** What the example says, as far as the model takes it, without a size. */
@@ -45,9 +45,9 @@ final class SmallExamples {
 
   private final Arguments asked;
 
-  SmallExamples(DiffusionPipeline pipeline, GenerationSpec example) {
-    this.pipeline = pipeline;
-    this.signature = pipeline.signature();
+  SmallExamples(Model model, GenerationSpec example) {
+    this.model = model;
+    this.signature = model.signature();
     this.asked = example.arguments();
     this.example = completed(example);
   }
@@ -114,7 +114,7 @@ final class SmallExamples {
         example
             .with(Parameters.WIDTH, asked.get(Parameters.WIDTH))
             .with(Parameters.HEIGHT, asked.get(Parameters.HEIGHT));
-    GenerationRequest own = pipeline.prepare(whole);
+    GenerationRequest own = model.prepare(whole);
     if (!own.arguments().has(Parameters.WIDTH) || !own.arguments().has(Parameters.HEIGHT)) {
       return List.of(own);
     }
@@ -141,7 +141,7 @@ final class SmallExamples {
 
   private void accept(GenerationSpec spec, List<GenerationRequest> accepted) {
     try {
-      accepted.add(pipeline.prepare(spec));
+      accepted.add(model.prepare(spec));
     } catch (InvalidRequestException e) {
       // A size that the model does not make: there are others.
     }
@@ -156,8 +156,8 @@ final class SmallExamples {
 
   private List<GenerationRequest> withImage(WithImage image) {
     int own = ownSide(image);
-    int scale = pipeline.tiling().map(Tiling::scale).orElse(1);
-    int alignment = pipeline.tiling().map(Tiling::alignment).orElse(1);
+    int scale = model.tiling().map(Tiling::scale).orElse(1);
+    int alignment = model.tiling().map(Tiling::alignment).orElse(1);
     boolean large = own * scale >= LARGE_SIDE;
     int grid = large ? Math.max(alignment, GRID / scale) : alignment;
     Set<Long> sides = new LinkedHashSet<>();
@@ -166,15 +166,15 @@ final class SmallExamples {
     for (long side : sides) {
       accept(sized(image.of((int) side), side), accepted);
     }
-    return accepted.isEmpty() ? List.of(pipeline.prepare(image.of(own))) : accepted;
+    return accepted.isEmpty() ? List.of(model.prepare(image.of(own))) : accepted;
   }
 
   /** The image's side that the model works on, as far as it says so. */
   private int ownSide(WithImage image) {
-    if (pipeline.tiling().isPresent()) {
-      return pipeline.tiling().get().tile();
+    if (model.tiling().isPresent()) {
+      return model.tiling().get().tile();
     }
-    Arguments resolved = pipeline.prepare(image.of(GRID)).arguments();
+    Arguments resolved = model.prepare(image.of(GRID)).arguments();
     if (!requires(Parameters.PROCESSING_RESOLUTION)) {
       Long processing =
           signature.resolve(withImageOf(example, GRID)).get(Parameters.PROCESSING_RESOLUTION);
@@ -192,7 +192,7 @@ final class SmallExamples {
       return spec;
     }
     try {
-      pipeline.prepare(both);
+      model.prepare(both);
       return both;
     } catch (InvalidRequestException e) {
       return spec;
@@ -207,7 +207,7 @@ final class SmallExamples {
   }
 
   private GenerationSpec withImageOf(GenerationSpec spec, int side) {
-    GenerationSpec with = spec.with(Parameters.IMAGE, filled(pipeline.imageChannels(), side, GRAY));
+    GenerationSpec with = spec.with(Parameters.IMAGE, filled(model.imageChannels(), side, GRAY));
     return requires(Parameters.MASK) ? with.with(Parameters.MASK, filled(1, side, 1)) : with;
   }
 

@@ -9,17 +9,12 @@ import io.github.flinkdiffusion.ops.batching.CallReport.Stage;
 import io.github.flinkdiffusion.ops.batching.RequestFailure.Kind;
 import io.github.flinkdiffusion.ops.engine.DeviceMemoryException;
 import io.github.flinkdiffusion.ops.image.Raster;
-import io.github.flinkdiffusion.ops.pipeline.Arguments;
 import io.github.flinkdiffusion.ops.pipeline.DiffusionPipeline;
 import io.github.flinkdiffusion.ops.pipeline.GeneratedImage;
 import io.github.flinkdiffusion.ops.pipeline.GenerationRequest;
-import io.github.flinkdiffusion.ops.pipeline.GenerationSpec;
 import io.github.flinkdiffusion.ops.pipeline.InvalidRequestException;
-import io.github.flinkdiffusion.ops.pipeline.ModelInfo;
+import io.github.flinkdiffusion.ops.pipeline.Model;
 import io.github.flinkdiffusion.ops.pipeline.NotFiniteException;
-import io.github.flinkdiffusion.ops.pipeline.ResultMeaning;
-import io.github.flinkdiffusion.ops.pipeline.Signature;
-import io.github.flinkdiffusion.ops.pipeline.Tiling;
 import io.github.flinkdiffusion.ops.pipeline.Trajectory;
 import io.github.flinkdiffusion.ops.pipeline.TrajectorySnapshot;
 import java.time.Duration;
@@ -29,7 +24,6 @@ import java.util.HashSet;
 import java.util.LinkedHashSet;
 import java.util.List;
 import java.util.NavigableSet;
-import java.util.Optional;
 import java.util.Queue;
 import java.util.Set;
 import java.util.TreeSet;
@@ -103,48 +97,9 @@ public final class StepBatcher implements AutoCloseable {
 
   // ------------------------------------------------------------------ for callers, any thread
 
-  /** Which model requests run on. */
-  public ModelInfo model() {
+  /** What requests run on. */
+  public Model model() {
     return pipeline.model();
-  }
-
-  /** What requests may say. */
-  public Signature signature() {
-    return pipeline.signature();
-  }
-
-  /** Channels of the image that requests bring. */
-  public int imageChannels() {
-    return pipeline.imageChannels();
-  }
-
-  /** How the model works on parts of larger images. */
-  public Optional<Tiling> tiling() {
-    return pipeline.tiling();
-  }
-
-  /** What the picture of a request says. */
-  public ResultMeaning result(Arguments request) {
-    return pipeline.result(request);
-  }
-
-  /**
-   * Checks a request against the model; cheap.
-   *
-   * @throws InvalidRequestException naming the value and what would be accepted
-   */
-  public GenerationRequest prepare(GenerationSpec spec) {
-    return pipeline.prepare(spec);
-  }
-
-  /** Network calls that a request takes, if each is of it alone. */
-  public int calls(GenerationRequest request) {
-    return pipeline.calls(request);
-  }
-
-  /** Bytes of a prepared request's trajectory on the heap; 0 where it is not known. */
-  public long trajectoryBytes(GenerationRequest request) {
-    return pipeline.trajectoryBytes(request);
   }
 
   /**
@@ -181,11 +136,12 @@ public final class StepBatcher implements AutoCloseable {
           "Request " + work.request().id() + " was submitted to a session that is closed.");
     }
     if (work instanceof Work.Resumed resumed) {
-      List<String> differences = model().basis().differencesFrom(resumed.snapshot().basis());
+      List<String> differences = model().info().basis().differencesFrom(resumed.snapshot().basis());
       if (!differences.isEmpty()) {
         throw new IllegalArgumentException(
             "Request %s cannot go on on model %s, because its steps were made otherwise: %s; submit it as a fresh request."
-                .formatted(work.request().id(), model().name(), String.join(", ", differences)));
+                .formatted(
+                    work.request().id(), model().info().name(), String.join(", ", differences)));
       }
     }
     long now = ticker.nanos();
@@ -533,7 +489,8 @@ public final class StepBatcher implements AutoCloseable {
   private void failAll(Throwable cause) {
     BatchingException e =
         new BatchingException(
-            "A call to the device failed for good; model " + model().name() + ": " + cause, cause);
+            "A call to the device failed for good; model " + model().info().name() + ": " + cause,
+            cause);
     failure = e;
     waiting.clear();
     running.clear();
@@ -588,7 +545,7 @@ public final class StepBatcher implements AutoCloseable {
       throw new BatchingException(failure.getMessage(), failure);
     }
     if (closed) {
-      throw new BatchingException("The device is closed; model " + model().name() + ".");
+      throw new BatchingException("The device is closed; model " + model().info().name() + ".");
     }
   }
 

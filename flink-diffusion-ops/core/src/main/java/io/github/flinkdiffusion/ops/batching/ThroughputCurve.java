@@ -75,7 +75,7 @@ record ThroughputCurve(List<Point> points) {
     List<Point> points = new ArrayList<>();
     long begin = ticker.nanos();
     try {
-      GenerationRequest request = pipeline.prepare(example);
+      GenerationRequest request = pipeline.model().prepare(example);
       int rowsEach = pipeline.start(List.of(request)).get(0).rows();
       for (int requests = 1; requests * rowsEach <= MOST_ROWS || requests == 1; requests *= 2) {
         points.add(point(pipeline, Collections.nCopies(requests, request), ticker));

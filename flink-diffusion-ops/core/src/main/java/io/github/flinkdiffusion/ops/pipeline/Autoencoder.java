@@ -200,12 +200,12 @@ final class Autoencoder {
    *
    * @return [N, channels, height, width], about 0..1
    */
-  HostTensor.Floats decode(List<DenoisingTrajectory> done) {
+  HostTensor.Floats decode(List<Sample> done) {
     SampleShape shape = done.get(0).shape();
     int size = shape.size();
     float[] latents = new float[done.size() * size];
     for (int i = 0; i < done.size(); i++) {
-      format.unscale(done.get(i).state().sample(), latents, i * size);
+      format.unscale(done.get(i).values(), latents, i * size);
     }
     HostTensor.Floats decoded =
         network.call(

@@ -134,7 +134,7 @@ final class ClassConditional implements Task {
   }
 
   @Override
-  public HostTensor.Floats decode(List<DenoisingTrajectory> done) {
+  public HostTensor.Floats decode(List<Sample> done) {
     return autoencoder.decode(done);
   }
 

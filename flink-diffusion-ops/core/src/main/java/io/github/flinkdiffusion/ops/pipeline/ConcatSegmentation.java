@@ -124,28 +124,27 @@ final class ConcatSegmentation implements Task {
   }
 
   @Override
-  public HostTensor.Floats decode(List<DenoisingTrajectory> done) {
+  public HostTensor.Floats decode(List<Sample> done) {
     GenerationRequest first = done.get(0).request();
     return results(done, first.height(), first.width(), false);
   }
 
   /** Classes are in their colors: what is previewed is looked at. */
   @Override
-  public HostTensor.Floats decodePreview(List<DenoisingTrajectory> rough) {
+  public HostTensor.Floats decodePreview(List<Sample> rough) {
     SampleShape sample = rough.get(0).shape();
     return results(rough, sample.height(), sample.width(), true);
   }
 
-  private HostTensor.Floats results(
-      List<DenoisingTrajectory> trajectories, int height, int width, boolean painted) {
+  private HostTensor.Floats results(List<Sample> samples, int height, int width, boolean painted) {
     boolean colors = classes.encoding() == ClassMap.Encoding.PALETTE;
     boolean paints = colors || painted && classes.encoding() == ClassMap.Encoding.ONE_HOT;
     int channels = paints ? 3 : shape.channels();
     int size = channels * height * width;
-    float[] results = new float[trajectories.size() * size];
-    for (int i = 0; i < trajectories.size(); i++) {
-      SampleShape sample = trajectories.get(i).shape();
-      float[] values = trajectories.get(i).state().sample();
+    float[] results = new float[samples.size() * size];
+    for (int i = 0; i < samples.size(); i++) {
+      SampleShape sample = samples.get(i).shape();
+      float[] values = samples.get(i).values();
       for (int j = 0; j < values.length; j++) {
         values[j] = values[j] / 2 + 0.5f;
       }
@@ -156,7 +155,7 @@ final class ConcatSegmentation implements Task {
       Raster shown = paints ? classes.painted(whole) : whole;
       System.arraycopy(shown.data(), 0, results, i * size, size);
     }
-    return new HostTensor.Floats(results, trajectories.size(), channels, height, width);
+    return new HostTensor.Floats(results, samples.size(), channels, height, width);
   }
 
   @Override

@@ -141,11 +141,11 @@ final class ConcatUpscale implements Task {
   }
 
   @Override
-  public HostTensor.Floats decode(List<DenoisingTrajectory> done) {
+  public HostTensor.Floats decode(List<Sample> done) {
     SampleShape shape = done.get(0).shape();
     float[] pixels = new float[done.size() * shape.size()];
     for (int i = 0; i < done.size(); i++) {
-      float[] sample = done.get(i).state().sample();
+      float[] sample = done.get(i).values();
       float[] base = residual ? enlarged(done.get(i)) : new float[sample.length];
       for (int j = 0; j < sample.length; j++) {
         pixels[i * sample.length + j] = (float) ((sample[j] / scale + base[j]) / 2 + 0.5);
@@ -156,13 +156,13 @@ final class ConcatUpscale implements Task {
   }
 
   /** What the residual is added to, -1..1; a preview's is smaller than the picture. */
-  private static float[] enlarged(DenoisingTrajectory trajectory) {
-    SampleShape shape = trajectory.shape();
-    float[] condition = trajectory.conditions().get(0).channels();
+  private static float[] enlarged(Sample small) {
+    SampleShape shape = small.shape();
+    float[] condition = small.rows().get(0).channels();
     if (condition.length == shape.size()) {
       return condition;
     }
-    GenerationRequest request = trajectory.request();
+    GenerationRequest request = small.request();
     Raster whole = new Raster(shape.channels(), request.height(), request.width(), condition);
     return FloatResize.resize(whole, shape.height(), shape.width(), PilResize.Filter.BOX).data();
   }

@@ -82,14 +82,9 @@ final class DenoisingTrajectory implements Trajectory {
     return Preview.small(beginning.shape()).size();
   }
 
-  /** One of another shape and state that follows from the same request. */
-  DenoisingTrajectory standIn(SampleShape shape, SamplerState other) {
-    return new DenoisingTrajectory(
-        request,
-        basis,
-        new Beginning(shape, other, beginning.rows(), beginning.guidance(), beginning.truncated()),
-        other,
-        noise);
+  /** What it has come to. */
+  Sample sample() {
+    return new Sample(request, beginning.rows(), beginning.shape(), state.sample());
   }
 
   SampleShape shape() {

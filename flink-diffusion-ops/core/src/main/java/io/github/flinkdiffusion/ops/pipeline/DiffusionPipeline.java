@@ -3,22 +3,21 @@ package io.github.flinkdiffusion.ops.pipeline;
 import io.github.flinkdiffusion.ops.engine.DeviceMemoryException;
 import io.github.flinkdiffusion.ops.image.Raster;
 import java.util.List;
-import java.util.Optional;
 
 /**
  * A task on a loaded model: pictures from texts, from other pictures, from nothing.
  *
- * <p><b>Threads.</b> {@link #prepare} and what tells of the model may be called from any thread at
- * any time. Everything else is called from one thread, the device's, one call at a time; the
- * pipeline is opened and closed there too.
+ * <p><b>Threads.</b> {@link #model} may be called from any thread at any time. Everything else is
+ * called from one thread, the device's, one call at a time; the pipeline is opened and closed there
+ * too.
  *
  * <p><b>Errors.</b> Each device call is all or nothing: when it throws, no trajectory given to it
  * has changed, and the caller may try again with fewer of them.
  *
  * <ul>
- *   <li>{@link InvalidRequestException}: a request can not be done; {@link #prepare} finds these,
- *       and the device calls throw it only for what can not be known earlier. Tried alone, the
- *       others of the batch succeed.
+ *   <li>{@link InvalidRequestException}: a request can not be done; {@link Model#prepare} finds
+ *       these, and the device calls throw it only for what can not be known earlier. Tried alone,
+ *       the others of the batch succeed.
  *   <li>{@link NotFiniteException}: it names the positions that failed; the others succeed without
  *       them.
  *   <li>{@link DeviceMemoryException}: the batch is too large; a smaller one may succeed.
@@ -28,74 +27,8 @@ import java.util.Optional;
  */
 public interface DiffusionPipeline extends AutoCloseable {
 
-  /** Which model this is. Cheap; computed when the pipeline was opened. */
-  ModelInfo model();
-
-  /** What its requests may say and what stands for what they do not. */
-  Signature signature();
-
-  /** Channels of the image that requests bring; 3 where they bring none. */
-  default int imageChannels() {
-    return 3;
-  }
-
-  /** How it works on parts of larger images; empty if only whole ones make sense. */
-  default Optional<Tiling> tiling() {
-    return Optional.empty();
-  }
-
-  /**
-   * What the picture of a request says.
-   *
-   * @param request what it says; nothing gives what holds unless a request says otherwise
-   * @throws InvalidRequestException when what it says of its result does not fit together
-   */
-  default ResultMeaning result(Arguments request) {
-    return ResultMeaning.PICTURE;
-  }
-
-  /**
-   * Fills in the model's own values for what the spec leaves open and checks every value.
-   *
-   * <p>Pure and cheap (no encoding, no device), from any thread.
-   *
-   * @throws InvalidRequestException naming the value and what would be accepted: a parameter that
-   *     the pipeline does not take, a size that is no multiple of the model's scale factor or out
-   *     of range, steps outside 1 .. num_train_timesteps, an unknown scheduler, a guidance scale
-   *     that is not finite
-   */
-  GenerationRequest prepare(GenerationSpec spec);
-
-  /**
-   * {@link Trajectory#totalSteps} of a request's trajectory, known before it begins.
-   *
-   * @param request that {@link #prepare} returned
-   */
-  default int calls(GenerationRequest request) {
-    return request.steps();
-  }
-
-  /**
-   * Bytes of a trajectory's sample and of what its scheduler remembers, between two steps: the part
-   * of heap and state that grows with the size. Cheap, from any thread.
-   *
-   * @param request prepared
-   * @return 0 where it is not known without the request's image
-   */
-  default long trajectoryBytes(GenerationRequest request) {
-    return 0;
-  }
-
-  /**
-   * Pixels of images that {@link #start} gives a network for a request, which is what the call's
-   * memory grows with. Cheap, from any thread.
-   *
-   * @param request prepared
-   * @return 0 where no network sees an image before the first step
-   */
-  default long encodedPixels(GenerationRequest request) {
-    return 0;
-  }
+  /** What it tells of itself and of requests to it; the same object always, for any thread. */
+  Model model();
 
   /**
    * Begins requests: encodes all their texts and pictures in batches and draws each one's noise

@@ -3,8 +3,8 @@ package io.github.flinkdiffusion.ops.pipeline;
 import java.util.Objects;
 
 /**
- * A request that a model can do: {@link DiffusionPipeline#prepare} has filled in the model's own
- * values and checked all of them.
+ * A request that a model can do: {@link Model#prepare} has filled in the model's own values and
+ * checked all of them.
  *
  * <p>It is all that the picture depends on, together with the model, and it is what a checkpoint
  * stores: a later change of the job's defaults does not touch a request that has begun.

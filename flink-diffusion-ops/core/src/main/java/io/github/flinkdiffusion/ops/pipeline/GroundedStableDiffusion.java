@@ -228,7 +228,7 @@ final class GroundedStableDiffusion implements Task {
   }
 
   @Override
-  public HostTensor.Floats decode(List<DenoisingTrajectory> done) {
+  public HostTensor.Floats decode(List<Sample> done) {
     return autoencoder.decode(done);
   }
 

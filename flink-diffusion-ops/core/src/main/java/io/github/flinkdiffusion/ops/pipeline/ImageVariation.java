@@ -132,7 +132,7 @@ final class ImageVariation implements Task {
   }
 
   @Override
-  public HostTensor.Floats decode(List<DenoisingTrajectory> done) {
+  public HostTensor.Floats decode(List<Sample> done) {
     return autoencoder.decode(done);
   }
 

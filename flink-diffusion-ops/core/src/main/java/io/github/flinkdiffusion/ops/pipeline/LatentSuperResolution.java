@@ -160,17 +160,8 @@ final class LatentSuperResolution implements Task {
   }
 
   @Override
-  public HostTensor.Floats decode(List<DenoisingTrajectory> done) {
-    SampleShape shape = done.get(0).shape();
-    float[] latents = new float[done.size() * shape.size()];
-    for (int i = 0; i < done.size(); i++) {
-      System.arraycopy(done.get(i).state().sample(), 0, latents, i * shape.size(), shape.size());
-    }
-    HostTensor.Floats decoded =
-        decoder.call(
-            VQModel.DECODE,
-            new HostTensor.Floats(
-                latents, done.size(), shape.channels(), shape.height(), shape.width()));
+  public HostTensor.Floats decode(List<Sample> done) {
+    HostTensor.Floats decoded = decoder.call(VQModel.DECODE, Sample.batch(done));
     float[] pixels = decoded.data();
     for (int i = 0; i < pixels.length; i++) {
       pixels[i] = pixels[i] / 2 + 0.5f;

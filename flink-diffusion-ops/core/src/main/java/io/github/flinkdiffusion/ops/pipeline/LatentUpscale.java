@@ -214,7 +214,7 @@ final class LatentUpscale implements Task {
   }
 
   @Override
-  public HostTensor.Floats decode(List<DenoisingTrajectory> done) {
+  public HostTensor.Floats decode(List<Sample> done) {
     return autoencoder.decode(done);
   }
 

@@ -221,7 +221,7 @@ final class Marigold implements Task {
   }
 
   @Override
-  public HostTensor.Floats decode(List<DenoisingTrajectory> done) {
+  public HostTensor.Floats decode(List<Sample> done) {
     GenerationRequest first = done.get(0).request();
     return stacked(
         decoded(done).stream()
@@ -230,19 +230,19 @@ final class Marigold implements Task {
   }
 
   @Override
-  public HostTensor.Floats decodePreview(List<DenoisingTrajectory> rough) {
+  public HostTensor.Floats decodePreview(List<Sample> rough) {
     return stacked(decoded(rough).stream().map(this::told).toList());
   }
 
   /** What the autoencoder makes of the samples, 0..1, for each of them. */
-  private List<Raster> decoded(List<DenoisingTrajectory> trajectories) {
-    HostTensor.Floats all = autoencoder.decode(trajectories);
+  private List<Raster> decoded(List<Sample> samples) {
+    HostTensor.Floats all = autoencoder.decode(samples);
     int channels = (int) all.shape()[1];
     int height = (int) all.shape()[2];
     int width = (int) all.shape()[3];
     int size = channels * height * width;
     List<Raster> pictures = new ArrayList<>();
-    for (int i = 0; i < trajectories.size(); i++) {
+    for (int i = 0; i < samples.size(); i++) {
       float[] values = Arrays.copyOfRange(all.data(), i * size, (i + 1) * size);
       pictures.add(predicted(new Raster(channels, height, width, values)));
     }

@@ -1,6 +1,5 @@
 package io.github.flinkdiffusion.ops.pipeline;
 
-import io.github.flinkdiffusion.ops.scheduler.SamplerState;
 import io.github.flinkdiffusion.ops.scheduler.SamplingPlan;
 
 /**
@@ -16,18 +15,17 @@ final class Preview {
 
   private Preview() {}
 
-  /** A stand-in that can be decoded, and nothing else. */
-  static DenoisingTrajectory of(DenoisingTrajectory trajectory) {
-    SampleShape shape = trajectory.shape();
+  /** A small stand-in of what the trajectory has come to. */
+  static Sample of(DenoisingTrajectory trajectory) {
+    Sample whole = trajectory.sample();
+    SampleShape shape = whole.shape();
     int square = square(shape);
     SampleShape small = small(shape);
     SamplingPlan plan = trajectory.state().plan();
     int call = trajectory.step();
     double scale = cleanPart(plan.signalLevel(call), plan.noiseLevel(call), square);
-    float[] clean = averages(trajectory.state().sample(), shape, small, square, scale);
-    SamplerState state = SamplerState.start(plan, clean);
-    state.replaceSample(clean);
-    return trajectory.standIn(small, state);
+    float[] clean = averages(whole.values(), shape, small, square, scale);
+    return new Sample(whole.request(), whole.rows(), small, clean);
   }
 
   /** The stand-in's shape. */

@@ -144,7 +144,7 @@ final class RePaint implements Task {
   }
 
   @Override
-  public HostTensor.Floats decode(List<DenoisingTrajectory> done) {
+  public HostTensor.Floats decode(List<Sample> done) {
     return Unconditional.centered(done);
   }
 

@@ -455,7 +455,7 @@ final class StableDiffusion implements Task {
   }
 
   @Override
-  public HostTensor.Floats decode(List<DenoisingTrajectory> done) {
+  public HostTensor.Floats decode(List<Sample> done) {
     return autoencoder.decode(done);
   }
 

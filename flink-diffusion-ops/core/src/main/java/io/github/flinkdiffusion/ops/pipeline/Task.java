@@ -14,17 +14,17 @@ interface Task extends AutoCloseable {
   /** What its requests may say. */
   Signature signature();
 
-  /** See {@link DiffusionPipeline#imageChannels}. */
+  /** See {@link Model#imageChannels}. */
   default int imageChannels() {
     return 3;
   }
 
-  /** See {@link DiffusionPipeline#tiling}. */
+  /** See {@link Model#tiling}. */
   default Optional<Tiling> tiling() {
     return Optional.empty();
   }
 
-  /** See {@link DiffusionPipeline#result}. */
+  /** See {@link Model#result}. */
   default ResultMeaning result(Arguments request) {
     return ResultMeaning.PICTURE;
   }
@@ -49,7 +49,7 @@ interface Task extends AutoCloseable {
     return Optional.empty();
   }
 
-  /** See {@link DiffusionPipeline#encodedPixels}. */
+  /** See {@link Model#encodedPixels}. */
   default long encodedPixels(GenerationRequest request) {
     return 0;
   }
@@ -69,15 +69,15 @@ interface Task extends AutoCloseable {
    *
    * @return [N, channels, height, width], about 0..1, not yet clipped
    */
-  HostTensor.Floats decode(List<DenoisingTrajectory> done);
+  HostTensor.Floats decode(List<Sample> done);
 
   /**
    * What samples have come to, as pictures to look at.
    *
-   * @param rough small stand-ins of trajectories that are not done
+   * @param rough small stand-ins of samples that are not finished
    * @return as {@link #decode}, of any size
    */
-  default HostTensor.Floats decodePreview(List<DenoisingTrajectory> rough) {
+  default HostTensor.Floats decodePreview(List<Sample> rough) {
     return decode(rough);
   }
 

@@ -3,12 +3,9 @@ package io.github.flinkdiffusion.ops.pipeline;
 import io.github.flinkdiffusion.ops.engine.HostTensor;
 import io.github.flinkdiffusion.ops.image.Raster;
 import io.github.flinkdiffusion.ops.scheduler.SamplerState;
-import io.github.flinkdiffusion.ops.scheduler.SamplingPlan;
 import io.github.flinkdiffusion.ops.scheduler.SchedulerException;
 import java.util.ArrayList;
 import java.util.List;
-import java.util.Optional;
-import java.util.stream.IntStream;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 
@@ -16,75 +13,21 @@ import org.slf4j.LoggerFactory;
 final class TaskPipeline implements DiffusionPipeline {
   private static final Logger LOG = LoggerFactory.getLogger(TaskPipeline.class);
 
-  private final ModelInfo model;
+  private final Model model;
   private final Basis basis;
   private final Task task;
   private final Finishing finishing;
 
-  TaskPipeline(ModelInfo model, Task task, Finishing finishing) {
-    this.model = model;
-    this.basis = model.basis();
+  TaskPipeline(ModelInfo info, Task task, Finishing finishing) {
+    this.model = new TaskModel(info, task);
+    this.basis = info.basis();
     this.task = task;
     this.finishing = finishing;
   }
 
   @Override
-  public ModelInfo model() {
+  public Model model() {
     return model;
-  }
-
-  @Override
-  public Signature signature() {
-    return task.signature();
-  }
-
-  @Override
-  public int imageChannels() {
-    return task.imageChannels();
-  }
-
-  @Override
-  public Optional<Tiling> tiling() {
-    return task.tiling();
-  }
-
-  @Override
-  public ResultMeaning result(Arguments request) {
-    return task.result(request);
-  }
-
-  @Override
-  public GenerationRequest prepare(GenerationSpec spec) {
-    GenerationRequest request = task.check(task.signature().resolve(spec));
-    if (request.get(Parameters.TILE_TOP_LEFT) != null) {
-      task.tiling().ifPresent(tiling -> tiling.check(request));
-      if (task.plan(request).seedsItsOwnNoise()) {
-        throw new InvalidRequestException(
-            "scheduler is %s, whose config has a noise_sampler_seed: parts of a larger image would not agree where they overlap; ask for another scheduler, or leave the seed out."
-                .formatted(request.scheduler()));
-      }
-    }
-    task.plan(request);
-    return request;
-  }
-
-  @Override
-  public int calls(GenerationRequest request) {
-    return task.plan(request).calls();
-  }
-
-  @Override
-  public long trajectoryBytes(GenerationRequest request) {
-    SamplingPlan plan = task.plan(request);
-    int remembered = IntStream.range(0, plan.calls()).map(plan::historyLength).max().orElse(0);
-    return task.shape(request)
-        .map(shape -> (1L + remembered) * shape.size() * Float.BYTES)
-        .orElse(0L);
-  }
-
-  @Override
-  public long encodedPixels(GenerationRequest request) {
-    return task.encodedPixels(request);
   }
 
   @Override
@@ -186,7 +129,8 @@ final class TaskPipeline implements DiffusionPipeline {
   @Override
   public List<GeneratedImage> finish(List<Trajectory> batch) {
     List<DenoisingTrajectory> done = own(batch);
-    HostTensor.Floats decoded = task.decode(done);
+    HostTensor.Floats decoded =
+        task.decode(done.stream().map(DenoisingTrajectory::sample).toList());
     int channels = (int) decoded.shape()[1];
     int height = (int) decoded.shape()[2];
     int width = (int) decoded.shape()[3];

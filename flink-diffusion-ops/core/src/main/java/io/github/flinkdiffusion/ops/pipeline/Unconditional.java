@@ -165,21 +165,20 @@ final class Unconditional implements Task {
   }
 
   @Override
-  public HostTensor.Floats decode(List<DenoisingTrajectory> done) {
+  public HostTensor.Floats decode(List<Sample> done) {
     return name.equals(SCORE) ? pixels(done, 1, 0) : centered(done);
   }
 
   /** Samples of -1..1 as images of 0..1. */
-  static HostTensor.Floats centered(List<DenoisingTrajectory> done) {
+  static HostTensor.Floats centered(List<Sample> done) {
     return pixels(done, 0.5f, 0.5f);
   }
 
-  private static HostTensor.Floats pixels(
-      List<DenoisingTrajectory> done, float scale, float middle) {
+  private static HostTensor.Floats pixels(List<Sample> done, float scale, float middle) {
     SampleShape size = done.get(0).shape(); // smaller than the model's own for a preview
     float[] pixels = new float[done.size() * size.size()];
     for (int i = 0; i < done.size(); i++) {
-      float[] sample = done.get(i).state().sample();
+      float[] sample = done.get(i).values();
       for (int j = 0; j < sample.length; j++) {
         pixels[i * sample.length + j] = sample[j] * scale + middle;
       }

@@ -14,12 +14,9 @@ import io.github.flinkdiffusion.ops.image.ReadOptions;
 import io.github.flinkdiffusion.ops.imaging.Audit;
 import io.github.flinkdiffusion.ops.imaging.ModelBands;
 import io.github.flinkdiffusion.ops.pipeline.GeneratedImage;
-import io.github.flinkdiffusion.ops.pipeline.GenerationRequest;
 import io.github.flinkdiffusion.ops.pipeline.GenerationSpec;
 import io.github.flinkdiffusion.ops.pipeline.InvalidRequestException;
-import io.github.flinkdiffusion.ops.pipeline.ModelInfo;
-import io.github.flinkdiffusion.ops.pipeline.ResultMeaning;
-import io.github.flinkdiffusion.ops.pipeline.Signature;
+import io.github.flinkdiffusion.ops.pipeline.Model;
 import java.io.Serializable;
 import java.time.Duration;
 import java.util.Collection;
@@ -132,18 +129,9 @@ public final class GenerationService implements AutoCloseable {
     return ProcessServices.OF_PROCESS.decoding().read(file, ReadOptions.DEFAULT);
   }
 
-  public ModelInfo model() {
+  /** What requests run on. */
+  public Model model() {
     return lease.batcher().model();
-  }
-
-  /** What requests may say. */
-  public Signature signature() {
-    return lease.batcher().signature();
-  }
-
-  /** What a request's pictures are. */
-  public ResultMeaning result(GenerationRequest request) {
-    return lease.batcher().result(request.arguments());
   }
 
   /**
@@ -153,7 +141,7 @@ public final class GenerationService implements AutoCloseable {
    */
   public Raster seen(Raster image) {
     return ModelBands.fit(
-            image.format().bands(), image.channels(), lease.batcher().imageChannels(), List.of())
+            image.format().bands(), image.channels(), model().imageChannels(), List.of())
         .toModel(image);
   }
 

@@ -26,11 +26,11 @@ final class HeapNeed {
       StepBatcher batcher, int capacity, GenerationSpec example, long heapBytes) {
     GenerationRequest request;
     try {
-      request = batcher.prepare(example);
+      request = batcher.model().prepare(example);
     } catch (InvalidRequestException e) {
       return;
     }
-    long each = batcher.trajectoryBytes(request);
+    long each = batcher.model().trajectoryBytes(request);
     if (each == 0 || capacity <= heapBytes / each) {
       return;
     }

@@ -198,7 +198,7 @@ final class ImageTaskRequest extends Request {
     if (progress.isNone()) {
       return;
     }
-    Basis basis = host.batcher().model().basis();
+    Basis basis = host.batcher().model().info().basis();
     List<String> differences = new ArrayList<>(basis.differencesFrom(progress.basis()));
     if (!progress.plan().equals(open.plan().fingerprint())) {
       differences.add("plan (%s, now %s)".formatted(progress.plan(), open.plan().fingerprint()));
@@ -392,7 +392,8 @@ final class ImageTaskRequest extends Request {
     }
     work(
         () -> {
-          Raster result = Ensemble.reduced(all, host.batcher().result(open.first().arguments()));
+          Raster result =
+              Ensemble.reduced(all, host.batcher().model().result(open.first().arguments()));
           Payload kept = tileResults().keep(result, open.plan().tiles().size());
           host.mail(() -> reduced(tile, kept), "tile is done");
         },
@@ -507,6 +508,10 @@ final class ImageTaskRequest extends Request {
         timestamp,
         task,
         new TaskProgress(
-            host.batcher().model().basis(), open.plan().fingerprint(), snapshots, done, tiles));
+            host.batcher().model().info().basis(),
+            open.plan().fingerprint(),
+            snapshots,
+            done,
+            tiles));
   }
 }

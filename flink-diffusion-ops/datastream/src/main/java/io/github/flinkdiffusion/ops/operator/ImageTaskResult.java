@@ -37,11 +37,14 @@ final class ImageTaskResult {
     ImageSettings how = host.settings().image();
     Audit audit =
         Audit.of(
-            host.batcher().model(), open.whole(), open.inputDigests(), open.furtherParameters(how));
+            host.batcher().model().info(),
+            open.whole(),
+            open.inputDigests(),
+            open.furtherParameters(how));
     Composition composed =
         Composition.compose(
             open.order(
-                host.batcher().result(open.first().arguments()),
+                host.batcher().model().result(open.first().arguments()),
                 tiles.apply(0),
                 how,
                 host.settings().texts(audit),

@@ -200,8 +200,9 @@ final class OpenImageTask implements AutoCloseable {
       // The new images, and the pass between.
       reading += 2 * resized * Float.BYTES * (mask.isPresent() ? 4 : 3);
       open += resized * Float.BYTES * (mask.isPresent() ? 4 : 3);
-      int scale = batcher.tiling().map(Tiling::scale).orElse(1);
-      double result = Math.max(resized, size.pixels()) * scale * scale * batcher.imageChannels();
+      int scale = batcher.model().tiling().map(Tiling::scale).orElse(1);
+      double result =
+          Math.max(resized, size.pixels()) * scale * scale * batcher.model().imageChannels();
       long bytes = (long) Math.max(reading, open + Composition.heapBytes((long) result));
       boolean configured = how.maxDecodedBytes() != null && how.maxDecodedBytes() < most;
       long limit = configured ? how.maxDecodedBytes() : most;
@@ -274,10 +275,11 @@ final class OpenImageTask implements AutoCloseable {
           ModelBands.fit(
               image.scene().format().bands(),
               image.scene().channels(),
-              batcher.imageChannels(),
+              batcher.model().imageChannels(),
               how.bands());
       TaskPlan plan = plan(image.scene(), batcher, settings, samples, wanted);
-      GenerationSpec asked = Events.spec(event.getId(), wanted, settings, batcher.signature());
+      GenerationSpec asked =
+          Events.spec(event.getId(), wanted, settings, batcher.model().signature());
       OpenImageTask unchecked =
           new OpenImageTask(image, mask, bands, plan, plan.isTiled(), asked, null);
       GenerationRequest first = settings.limits().prepare(batcher, unchecked.spec(0));
@@ -328,7 +330,7 @@ final class OpenImageTask implements AutoCloseable {
     ImageSettings how = settings.image();
     int width = scene.width();
     int height = scene.height();
-    Optional<Tiling> tiling = batcher.tiling();
+    Optional<Tiling> tiling = batcher.model().tiling();
     if (tiling.isEmpty()) {
       if (how.tileSize().isPresent() && Math.max(width, height) > how.tileSize().getAsInt()) {
         throw new InvalidRequestException(
@@ -344,7 +346,7 @@ final class OpenImageTask implements AutoCloseable {
     int most =
         how.tileSize()
             .orElse(
-                batcher.result(wanted).kind() == ResultKind.PICTURE
+                batcher.model().result(wanted).kind() == ResultKind.PICTURE
                     ? 2 * tiling.get().tile()
                     : Integer.MAX_VALUE);
     // Without a tile's size to go by, what would be too large at once is cut.

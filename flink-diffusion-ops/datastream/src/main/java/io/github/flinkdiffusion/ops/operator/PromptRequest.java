@@ -56,7 +56,8 @@ final class PromptRequest extends Request implements RequestListener {
     begun = true;
     if (restored.isPresent()) {
       TrajectorySnapshot trajectory = restored.get();
-      List<String> differences = host.batcher().model().basis().differencesFrom(trajectory.basis());
+      List<String> differences =
+          host.batcher().model().info().basis().differencesFrom(trajectory.basis());
       if (differences.isEmpty()) {
         host.meters().restoredTrajectories.inc();
         LOG.debug("Request {} goes on behind step {}.", prompt.getId(), trajectory.step());
@@ -167,7 +168,11 @@ final class PromptRequest extends Request implements RequestListener {
             end(
                 new Outcome.Picture(
                     Events.image(
-                        prompt, image, host.batcher().model(), host.settings(), host.payloads()))),
+                        prompt,
+                        image,
+                        host.batcher().model().info(),
+                        host.settings(),
+                        host.payloads()))),
         "encoded or stored");
   }
 

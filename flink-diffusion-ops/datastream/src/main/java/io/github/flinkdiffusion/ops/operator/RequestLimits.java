@@ -91,8 +91,8 @@ record RequestLimits(
     if (steps != null) { // before a plan of so many is made
       checkSteps(steps);
     }
-    GenerationRequest request = batcher.prepare(spec);
-    checkSteps(batcher.calls(request));
+    GenerationRequest request = batcher.model().prepare(spec);
+    checkSteps(batcher.model().calls(request));
     checkPixels(batcher, request);
     return request;
   }
@@ -128,7 +128,7 @@ record RequestLimits(
       width = request.width();
       height = request.height();
     } else if (image != null) {
-      int scale = batcher.tiling().map(Tiling::scale).orElse(1);
+      int scale = batcher.model().tiling().map(Tiling::scale).orElse(1);
       width = (long) image.width() * scale;
       height = (long) image.height() * scale;
     } else {

@@ -74,7 +74,7 @@ record Answer(
   private static Answer of(
       GenerationService service, List<GeneratedImage> samples, Map<String, String> digests) {
     GeneratedImage first = samples.get(0);
-    ResultMeaning meaning = service.result(first.request());
+    ResultMeaning meaning = service.model().result(first.request().arguments());
     Ensemble answer =
         Ensemble.answer(samples.stream().map(GeneratedImage::image).toList(), meaning);
     Map<String, String> further =
@@ -89,6 +89,6 @@ record Answer(
             ? Optional.empty()
             : Optional.of(Composition.uncertainty(answer.spread())),
         samples.stream().anyMatch(GeneratedImage::flagged),
-        Audit.of(service.model(), first.request(), digests, further));
+        Audit.of(service.model().info(), first.request(), digests, further));
   }
 }

@@ -81,7 +81,7 @@ final class Prediction implements Serializable {
           "Model {} takes up to {} rows in one network call, but Flink gives it {} at a time; set"
               + " 'max-concurrent-operations' to '{}' in the CONFIG map, or"
               + " table.exec.async-ml-predict.max-concurrent-operations.",
-          service.model().name(),
+          service.model().info().name(),
           service.rowLimit(),
           plan.concurrency(),
           (2 * service.rowLimit() - 1) / plan.samples() + 1);
@@ -89,7 +89,7 @@ final class Prediction implements Serializable {
   }
 
   private void requireAllThatTheModelNeeds() {
-    for (Signature.Entry entry : service.signature().entries()) {
+    for (Signature.Entry entry : service.model().signature().entries()) {
       Parameter<?> parameter = entry.parameter();
       if (entry.required() && !plan.inputs().has(parameter) && !defaults.has(parameter)) {
         service.close();
@@ -98,7 +98,7 @@ final class Prediction implements Serializable {
             new ValidationException(
                 "Model %s needs %s, but its INPUT has no column %s; add the column, and name it in DESCRIPTOR."
                     .formatted(
-                        service.model().name(),
+                        service.model().info().name(),
                         parameter,
                         DiffusionModelOptions.column(parameter))));
       }

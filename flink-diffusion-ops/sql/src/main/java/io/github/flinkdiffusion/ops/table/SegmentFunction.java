@@ -50,7 +50,7 @@ public final class SegmentFunction extends ImageFunction<Row> {
                 () ->
                     new InvalidRequestException(
                         "SEGMENT has the model %s, whose pictures are no masks; name a segmentation model in 'segment.model.folder'."
-                            .formatted(service.model().name())));
+                            .formatted(service.model().info().name())));
     return Row.of(
         service.encode(mask, answer.audit(), Composition.MASK),
         answer

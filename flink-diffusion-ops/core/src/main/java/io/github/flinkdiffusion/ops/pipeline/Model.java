@@ -1,0 +1,77 @@
+package io.github.flinkdiffusion.ops.pipeline;
+
+import java.util.Optional;
+
+/**
+ * What a loaded model tells of itself and of requests to it, without the device. Everything here is
+ * pure and cheap, and may be asked from any thread at any time.
+ */
+public interface Model {
+
+  /** Which model this is; computed when it was opened. */
+  ModelInfo info();
+
+  /** What its requests may say and what stands for what they do not. */
+  Signature signature();
+
+  /** Channels of the image that requests bring; 3 where they bring none. */
+  default int imageChannels() {
+    return 3;
+  }
+
+  /** How it works on parts of larger images; empty if only whole ones make sense. */
+  default Optional<Tiling> tiling() {
+    return Optional.empty();
+  }
+
+  /**
+   * What the image of a request's result says.
+   *
+   * @param request what it says; nothing gives what holds unless a request says otherwise
+   * @throws InvalidRequestException when what it says of its result does not fit together
+   */
+  default ResultMeaning result(Arguments request) {
+    return ResultMeaning.PICTURE;
+  }
+
+  /**
+   * Fills in the model's own values for what the spec leaves open and checks every value.
+   *
+   * @throws InvalidRequestException naming the value and what would be accepted: a parameter that
+   *     the pipeline does not take, a size that is no multiple of the model's scale factor or out
+   *     of range, steps outside 1 .. num_train_timesteps, an unknown scheduler, a guidance scale
+   *     that is not finite
+   */
+  GenerationRequest prepare(GenerationSpec spec);
+
+  /**
+   * {@link Trajectory#totalSteps} of a request's trajectory, known before it begins.
+   *
+   * @param request that {@link #prepare} returned
+   */
+  default int calls(GenerationRequest request) {
+    return request.steps();
+  }
+
+  /**
+   * Bytes of a trajectory's sample and of what its scheduler remembers, between two steps: the part
+   * of heap and state that grows with the size.
+   *
+   * @param request prepared
+   * @return 0 where it is not known without the request's image
+   */
+  default long trajectoryBytes(GenerationRequest request) {
+    return 0;
+  }
+
+  /**
+   * Pixels of images that {@link DiffusionPipeline#start} gives a network for a request, which is
+   * what the call's memory grows with.
+   *
+   * @param request prepared
+   * @return 0 where no network sees an image before the first step
+   */
+  default long encodedPixels(GenerationRequest request) {
+    return 0;
+  }
+}

@@ -1,0 +1,63 @@
+package io.github.flinkdiffusion.ops.pipeline;
+
+import io.github.flinkdiffusion.ops.scheduler.SamplingPlan;
+import java.util.Optional;
+import java.util.stream.IntStream;
+
+/** What a {@link Task} with its weights tells of itself. */
+record TaskModel(ModelInfo info, Task task) implements Model {
+
+  @Override
+  public Signature signature() {
+    return task.signature();
+  }
+
+  @Override
+  public int imageChannels() {
+    return task.imageChannels();
+  }
+
+  @Override
+  public Optional<Tiling> tiling() {
+    return task.tiling();
+  }
+
+  @Override
+  public ResultMeaning result(Arguments request) {
+    return task.result(request);
+  }
+
+  @Override
+  public GenerationRequest prepare(GenerationSpec spec) {
+    GenerationRequest request = task.check(task.signature().resolve(spec));
+    if (request.get(Parameters.TILE_TOP_LEFT) != null) {
+      task.tiling().ifPresent(tiling -> tiling.check(request));
+      if (task.plan(request).seedsItsOwnNoise()) {
+        throw new InvalidRequestException(
+            "scheduler is %s, whose config has a noise_sampler_seed: parts of a larger image would not agree where they overlap; ask for another scheduler, or leave the seed out."
+                .formatted(request.scheduler()));
+      }
+    }
+    task.plan(request);
+    return request;
+  }
+
+  @Override
+  public int calls(GenerationRequest request) {
+    return task.plan(request).calls();
+  }
+
+  @Override
+  public long trajectoryBytes(GenerationRequest request) {
+    SamplingPlan plan = task.plan(request);
+    int remembered = IntStream.range(0, plan.calls()).map(plan::historyLength).max().orElse(0);
+    return task.shape(request)
+        .map(shape -> (1L + remembered) * shape.size() * Float.BYTES)
+        .orElse(0L);
+  }
+
+  @Override
+  public long encodedPixels(GenerationRequest request) {
+    return task.encodedPixels(request);
+  }
+}
