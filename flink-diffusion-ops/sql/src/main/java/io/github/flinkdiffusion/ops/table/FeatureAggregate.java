@@ -1,7 +1,9 @@
 package io.github.flinkdiffusion.ops.table;
 
+import io.github.flinkdiffusion.ops.quality.FeatureDistance;
 import io.github.flinkdiffusion.ops.quality.QualityException;
 import java.util.function.Consumer;
+import org.apache.flink.table.annotation.DataTypeHint;
 import org.apache.flink.table.data.ArrayData;
 import org.apache.flink.table.functions.AggregateFunction;
 import org.slf4j.Logger;
@@ -13,9 +15,12 @@ import org.slf4j.LoggerFactory;
  * it) is left out as a NULL is, with a line in the log, or fails the job; arrays of unequal lengths
  * in a group make its value NULL, or fail the job.
  *
+ * @param <S> what is kept of a set
  * @param <A> what is kept of a group
  */
-abstract class FeatureAggregate<A> extends AggregateFunction<Double, A> {
+public abstract class FeatureAggregate<
+        S extends FeatureAggregate.Kept<S>, A extends FeatureAggregate.Group<S>>
+    extends AggregateFunction<Double, A> {
   private static final long serialVersionUID = 1L;
   private static final Logger LOG = LoggerFactory.getLogger(FeatureAggregate.class);
 
@@ -31,6 +36,34 @@ abstract class FeatureAggregate<A> extends AggregateFunction<Double, A> {
     public int other;
   }
 
+  /**
+   * What is kept of a set.
+   *
+   * @param <S> this type
+   */
+  interface Kept<S> {
+    void add(double[] vector);
+
+    void remove(double[] vector);
+
+    /** Adds what another part of the group has kept. */
+    void addAll(S other, int features);
+
+    /** Arrays that this stands for. */
+    long size();
+  }
+
+  /**
+   * What is kept of a group. Public for Flink.
+   *
+   * @param <S> what is kept of a set
+   */
+  public abstract static class Group<S> {
+    public Lengths lengths = new Lengths();
+    public S pictures;
+    public S truths;
+  }
+
   private final String name;
   private final boolean failing;
 
@@ -39,11 +72,47 @@ abstract class FeatureAggregate<A> extends AggregateFunction<Double, A> {
     this.failing = failing;
   }
 
+  public void accumulate(
+      A group,
+      @DataTypeHint(value = "ARRAY<DOUBLE>", bridgedTo = ArrayData.class) ArrayData features,
+      @DataTypeHint(value = "ARRAY<DOUBLE>", bridgedTo = ArrayData.class) ArrayData truth) {
+    use(features, group.lengths, group.pictures::add);
+    use(truth, group.lengths, group.truths::add);
+  }
+
+  public void retract(
+      A group,
+      @DataTypeHint(value = "ARRAY<DOUBLE>", bridgedTo = ArrayData.class) ArrayData features,
+      @DataTypeHint(value = "ARRAY<DOUBLE>", bridgedTo = ArrayData.class) ArrayData truth) {
+    use(features, group.lengths, group.pictures::remove);
+    use(truth, group.lengths, group.truths::remove);
+  }
+
+  public void merge(A group, Iterable<A> parts) {
+    for (A part : parts) {
+      if (agrees(part.lengths, group.lengths)) {
+        group.pictures.addAll(part.pictures, group.lengths.features);
+        group.truths.addAll(part.truths, group.lengths.features);
+      }
+    }
+  }
+
+  @Override
+  public Double getValue(A group) {
+    return hasValue(group.lengths)
+            && Math.min(group.pictures.size(), group.truths.size()) >= FeatureDistance.LEAST_SAMPLES
+        ? distance(group.pictures, group.truths, group.lengths.features)
+        : null;
+  }
+
+  /** Of two sets of at least {@link FeatureDistance#LEAST_SAMPLES} arrays each. */
+  abstract double distance(S pictures, S truths, int features);
+
   /**
    * Uses an array's numbers, if there are any to be used and no other array of the group had
    * another length.
    */
-  final void use(ArrayData array, Lengths lengths, Consumer<double[]> user) {
+  private void use(ArrayData array, Lengths lengths, Consumer<double[]> user) {
     if (array == null) {
       return;
     }
@@ -96,13 +165,13 @@ abstract class FeatureAggregate<A> extends AggregateFunction<Double, A> {
   }
 
   /** Whether another part of the group, of which something is kept, goes with this one. */
-  final boolean agrees(Lengths part, Lengths lengths) {
+  private boolean agrees(Lengths part, Lengths lengths) {
     boolean agrees = part.features == 0 || agrees(part.features, lengths);
     return agrees && (part.other == 0 || agrees(part.other, lengths));
   }
 
   /** Whether the group has a value; what it lacks is said in the log. */
-  final boolean hasValue(Lengths lengths) {
+  private boolean hasValue(Lengths lengths) {
     if (lengths.other != 0) {
       LOG.warn("{} gives NULL: {}", name, unequal(lengths).getMessage());
     }

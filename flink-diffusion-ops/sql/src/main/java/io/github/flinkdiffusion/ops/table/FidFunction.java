@@ -2,14 +2,12 @@ package io.github.flinkdiffusion.ops.table;
 
 import io.github.flinkdiffusion.ops.quality.FeatureDistance;
 import io.github.flinkdiffusion.ops.quality.FeatureMoments;
-import org.apache.flink.table.annotation.DataTypeHint;
-import org.apache.flink.table.data.ArrayData;
 
 /**
  * {@code FID(features, truth_features)}: {@link FeatureDistance#frechet(FeatureMoments,
  * FeatureMoments)} of a group. NULL while a set has fewer than two arrays.
  */
-public final class FidFunction extends FeatureAggregate<FidFunction.Accumulator> {
+public final class FidFunction extends FeatureAggregate<FidFunction.Moments, FidFunction.Accumulator> {
   private static final long serialVersionUID = 1L;
 
   FidFunction(boolean failing) {
@@ -17,14 +15,15 @@ public final class FidFunction extends FeatureAggregate<FidFunction.Accumulator>
   }
 
   /** What is kept of a group. Public for Flink. */
-  public static final class Accumulator {
-    public Lengths lengths = new Lengths();
-    public Moments pictures = new Moments();
-    public Moments truths = new Moments();
+  public static final class Accumulator extends Group<Moments> {
+    public Accumulator() {
+      pictures = new Moments();
+      truths = new Moments();
+    }
   }
 
   /** {@link FeatureMoments} as Flink keeps them. */
-  public static final class Moments {
+  public static final class Moments implements Kept<Moments> {
     public long count;
     public double[] mean = {};
     public double[] scatter = {};
@@ -41,24 +40,30 @@ public final class FidFunction extends FeatureAggregate<FidFunction.Accumulator>
       scatter = moments.scatter();
     }
 
-    private void add(double[] vector) {
+    @Override public void add(double[] vector) {
       FeatureMoments moments = of(vector.length);
       moments.add(vector);
       set(moments);
     }
 
-    private void remove(double[] vector) {
+    @Override public void remove(double[] vector) {
       FeatureMoments moments = of(vector.length);
       moments.remove(vector);
       set(moments);
     }
 
-    private void add(Moments other) {
+    @Override
+    public void addAll(Moments other, int features) {
       if (other.count > 0) {
-        FeatureMoments moments = of(other.mean.length);
-        moments.add(other.of(other.mean.length));
+        FeatureMoments moments = of(features);
+        moments.add(other.of(features));
         set(moments);
       }
+    }
+
+    @Override
+    public long size() {
+      return count;
     }
   }
 
@@ -67,38 +72,8 @@ public final class FidFunction extends FeatureAggregate<FidFunction.Accumulator>
     return new Accumulator();
   }
 
-  public void accumulate(
-      Accumulator group,
-      @DataTypeHint(value = "ARRAY<DOUBLE>", bridgedTo = ArrayData.class) ArrayData features,
-      @DataTypeHint(value = "ARRAY<DOUBLE>", bridgedTo = ArrayData.class) ArrayData truth) {
-    use(features, group.lengths, group.pictures::add);
-    use(truth, group.lengths, group.truths::add);
-  }
-
-  public void retract(
-      Accumulator group,
-      @DataTypeHint(value = "ARRAY<DOUBLE>", bridgedTo = ArrayData.class) ArrayData features,
-      @DataTypeHint(value = "ARRAY<DOUBLE>", bridgedTo = ArrayData.class) ArrayData truth) {
-    use(features, group.lengths, group.pictures::remove);
-    use(truth, group.lengths, group.truths::remove);
-  }
-
-  public void merge(Accumulator group, Iterable<Accumulator> parts) {
-    for (Accumulator part : parts) {
-      if (agrees(part.lengths, group.lengths)) {
-        group.pictures.add(part.pictures);
-        group.truths.add(part.truths);
-      }
-    }
-  }
-
   @Override
-  public Double getValue(Accumulator group) {
-    if (!hasValue(group.lengths)
-        || Math.min(group.pictures.count, group.truths.count) < FeatureDistance.LEAST_SAMPLES) {
-      return null;
-    }
-    return FeatureDistance.frechet(
-        group.pictures.of(group.lengths.features), group.truths.of(group.lengths.features));
+  double distance(Moments pictures, Moments truths, int features) {
+    return FeatureDistance.frechet(pictures.of(features), truths.of(features));
   }
 }

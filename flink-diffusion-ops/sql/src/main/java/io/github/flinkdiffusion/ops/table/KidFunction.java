@@ -3,15 +3,13 @@ package io.github.flinkdiffusion.ops.table;
 import io.github.flinkdiffusion.ops.quality.FeatureDistance;
 import io.github.flinkdiffusion.ops.quality.FeatureSample;
 import java.util.Arrays;
-import org.apache.flink.table.annotation.DataTypeHint;
-import org.apache.flink.table.data.ArrayData;
 
 /**
  * {@code KID(features, truth_features)}: {@link FeatureDistance#kernel(FeatureSample,
  * FeatureSample)} of a group, of at most {@link #MOST_VECTORS} different arrays of each set. NULL
  * while a set has fewer than two arrays.
  */
-public final class KidFunction extends FeatureAggregate<KidFunction.Accumulator> {
+public final class KidFunction extends FeatureAggregate<KidFunction.Sample, KidFunction.Accumulator> {
   private static final long serialVersionUID = 1L;
 
   /** The size of a subset that KID is usually computed of. */
@@ -22,14 +20,15 @@ public final class KidFunction extends FeatureAggregate<KidFunction.Accumulator>
   }
 
   /** What is kept of a group. Public for Flink. */
-  public static final class Accumulator {
-    public Lengths lengths = new Lengths();
-    public Sample pictures = new Sample();
-    public Sample truths = new Sample();
+  public static final class Accumulator extends Group<Sample> {
+    public Accumulator() {
+      pictures = new Sample();
+      truths = new Sample();
+    }
   }
 
   /** A {@link FeatureSample} as Flink keeps it. */
-  public static final class Sample {
+  public static final class Sample implements Kept<Sample> {
     public long[] hashes = {};
     public long[] counts = {};
     public double[] vectors = {};
@@ -46,20 +45,21 @@ public final class KidFunction extends FeatureAggregate<KidFunction.Accumulator>
       threshold = sample.threshold();
     }
 
-    private void add(double[] vector) {
+    @Override public void add(double[] vector) {
       FeatureSample sample = of(vector.length);
       if (sample.add(vector)) {
         set(sample);
       }
     }
 
-    private void remove(double[] vector) {
+    @Override public void remove(double[] vector) {
       FeatureSample sample = of(vector.length);
       sample.remove(vector);
       set(sample);
     }
 
-    private void add(Sample other, int features) {
+    @Override
+    public void addAll(Sample other, int features) {
       if (other.hashes.length == 0 && other.threshold == Long.MAX_VALUE) {
         return; // Of a part without arrays, not even their length is known.
       }
@@ -68,7 +68,8 @@ public final class KidFunction extends FeatureAggregate<KidFunction.Accumulator>
       set(sample);
     }
 
-    private long count() {
+    @Override
+    public long size() {
       return Arrays.stream(counts).sum();
     }
   }
@@ -78,38 +79,8 @@ public final class KidFunction extends FeatureAggregate<KidFunction.Accumulator>
     return new Accumulator();
   }
 
-  public void accumulate(
-      Accumulator group,
-      @DataTypeHint(value = "ARRAY<DOUBLE>", bridgedTo = ArrayData.class) ArrayData features,
-      @DataTypeHint(value = "ARRAY<DOUBLE>", bridgedTo = ArrayData.class) ArrayData truth) {
-    use(features, group.lengths, group.pictures::add);
-    use(truth, group.lengths, group.truths::add);
-  }
-
-  public void retract(
-      Accumulator group,
-      @DataTypeHint(value = "ARRAY<DOUBLE>", bridgedTo = ArrayData.class) ArrayData features,
-      @DataTypeHint(value = "ARRAY<DOUBLE>", bridgedTo = ArrayData.class) ArrayData truth) {
-    use(features, group.lengths, group.pictures::remove);
-    use(truth, group.lengths, group.truths::remove);
-  }
-
-  public void merge(Accumulator group, Iterable<Accumulator> parts) {
-    for (Accumulator part : parts) {
-      if (agrees(part.lengths, group.lengths)) {
-        group.pictures.add(part.pictures, group.lengths.features);
-        group.truths.add(part.truths, group.lengths.features);
-      }
-    }
-  }
-
   @Override
-  public Double getValue(Accumulator group) {
-    if (!hasValue(group.lengths)
-        || Math.min(group.pictures.count(), group.truths.count()) < FeatureDistance.LEAST_SAMPLES) {
-      return null;
-    }
-    return FeatureDistance.kernel(
-        group.pictures.of(group.lengths.features), group.truths.of(group.lengths.features));
+  double distance(Sample pictures, Sample truths, int features) {
+    return FeatureDistance.kernel(pictures.of(features), truths.of(features));
   }
 }
