@@ -1,10 +1,7 @@
 package io.github.flinkdiffusion.connector.event;
 
 import java.nio.ByteBuffer;
-import java.security.MessageDigest;
-import java.security.NoSuchAlgorithmException;
 import java.util.Arrays;
-import java.util.HexFormat;
 
 /**
  * The record that a {@link FailureEvent} is about, within a bound. A record that is truncated can
@@ -64,7 +61,7 @@ public final class Originals {
     truncated.setOriginal(original.slice(original.position(), maxBytes));
     if (failure.getOriginalSize() == null) {
       truncated.setOriginalSize((long) original.remaining());
-      truncated.setOriginalSha256(sha256(original.duplicate()));
+      truncated.setOriginalSha256(Payloads.sha256(original));
     }
     return truncated;
   }
@@ -76,15 +73,5 @@ public final class Originals {
       copy.put(i, failure.get(i));
     }
     return copy;
-  }
-
-  private static String sha256(ByteBuffer bytes) {
-    try {
-      MessageDigest digest = MessageDigest.getInstance("SHA-256");
-      digest.update(bytes);
-      return HexFormat.of().formatHex(digest.digest());
-    } catch (NoSuchAlgorithmException e) {
-      throw new IllegalStateException("Every Java platform has SHA-256.", e);
-    }
   }
 }

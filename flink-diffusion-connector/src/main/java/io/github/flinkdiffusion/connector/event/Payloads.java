@@ -111,8 +111,20 @@ public final class Payloads {
 
   /** SHA-256 in lower-case hex, as everywhere in the events. */
   public static String sha256(byte[] bytes) {
+    return sha256(ByteBuffer.wrap(bytes));
+  }
+
+  /** The same of what remains in a buffer, which stays as it is. */
+  static String sha256(ByteBuffer bytes) {
+    MessageDigest digest = sha256();
+    digest.update(bytes.duplicate());
+    return HEX.formatHex(digest.digest());
+  }
+
+  /** A digest to be fed. */
+  public static MessageDigest sha256() {
     try {
-      return HEX.formatHex(MessageDigest.getInstance("SHA-256").digest(bytes));
+      return MessageDigest.getInstance("SHA-256");
     } catch (NoSuchAlgorithmException e) {
       throw new IllegalStateException("Every Java platform has SHA-256.", e);
     }

@@ -1,10 +1,10 @@
 package io.github.flinkdiffusion.connector.payload;
 
+import io.github.flinkdiffusion.connector.event.Payloads;
 import java.io.IOException;
 import java.io.InputStream;
 import java.io.OutputStream;
 import java.security.MessageDigest;
-import java.security.NoSuchAlgorithmException;
 import java.util.HexFormat;
 
 /**
@@ -21,7 +21,7 @@ record Digesting(String sha256, long length) {
    * that a file that has grown is not read without end.
    */
   static Digesting copy(InputStream in, OutputStream out, long most) throws IOException {
-    MessageDigest digest = messageDigest();
+    MessageDigest digest = Payloads.sha256();
     byte[] buffer = new byte[BUFFER_BYTES];
     long length = 0;
     for (int n = in.read(buffer); n >= 0 && length <= most; n = in.read(buffer)) {
@@ -30,13 +30,5 @@ record Digesting(String sha256, long length) {
       length += n;
     }
     return new Digesting(HexFormat.of().formatHex(digest.digest()), length);
-  }
-
-  private static MessageDigest messageDigest() {
-    try {
-      return MessageDigest.getInstance("SHA-256");
-    } catch (NoSuchAlgorithmException e) {
-      throw new IllegalStateException("Every Java platform has SHA-256.", e);
-    }
   }
 }

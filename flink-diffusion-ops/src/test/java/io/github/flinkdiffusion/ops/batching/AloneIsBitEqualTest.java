@@ -2,9 +2,9 @@ package io.github.flinkdiffusion.ops.batching;
 
 import static org.assertj.core.api.Assertions.assertThat;
 
+import io.github.flinkdiffusion.ops.weights.Sha256;
 import io.github.flinkdiffusion.ops.engine.DeviceSpec;
 import io.github.flinkdiffusion.ops.image.PngCodec;
-import io.github.flinkdiffusion.ops.imaging.Audit;
 import io.github.flinkdiffusion.ops.pipeline.DiffusionPipeline;
 import io.github.flinkdiffusion.ops.pipeline.GenerationRequest;
 import io.github.flinkdiffusion.ops.pipeline.GenerationSpec;
@@ -67,7 +67,7 @@ class AloneIsBitEqualTest {
     while (batcher.runOnce()) {}
     Map<String, String> digests = new TreeMap<>();
     outcomes.forEach(
-        (id, outcome) -> digests.put(id, Audit.sha256(PngCodec.encode(outcome.image.image()))));
+        (id, outcome) -> digests.put(id, Sha256.hex(PngCodec.encode(outcome.image.image()))));
     return digests;
   }
 }

@@ -4,6 +4,7 @@ import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatCode;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
+import io.github.flinkdiffusion.ops.weights.Sha256;
 import io.github.flinkdiffusion.ops.image.ImageMetadata;
 import io.github.flinkdiffusion.ops.image.Images;
 import io.github.flinkdiffusion.ops.image.Raster;
@@ -49,7 +50,7 @@ class AuditTest {
     return Audit.of(
         MODEL,
         new GenerationRequest("patient Smith", ARGUMENTS),
-        Map.of("image", Audit.sha256(new byte[] {1, 2, 3})),
+        Map.of("image", Sha256.hex(new byte[] {1, 2, 3})),
         Map.of("ensembleSize", "4"));
   }
 
@@ -141,7 +142,7 @@ class AuditTest {
     assertThat(audit.arguments().has(Parameters.PROMPT)).isFalse();
     assertThat(audit.arguments().get(Parameters.NEGATIVE_PROMPT)).isEqualTo(longest);
     assertThat(audit.omittedTexts())
-        .isEqualTo(Map.of("prompt", Audit.sha256(tooLong.getBytes(StandardCharsets.UTF_8))));
+        .isEqualTo(Map.of("prompt", Sha256.hex(tooLong.getBytes(StandardCharsets.UTF_8))));
     assertThat(audit.parameters()).containsEntry("prompt.length", "4097");
   }
 

@@ -3,6 +3,7 @@ package io.github.flinkdiffusion.ops.table;
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
+import io.github.flinkdiffusion.ops.weights.Sha256;
 import io.github.flinkdiffusion.ops.image.Images;
 import io.github.flinkdiffusion.ops.image.PngCodec;
 import io.github.flinkdiffusion.ops.image.Raster;
@@ -103,7 +104,7 @@ class DiffusionModuleITCase {
     Audit upscaled = Audit.of(picture(row, 0).metadata()).orElseThrow();
     assertThat(upscaled.task()).isEqualTo("super-resolution");
     assertThat(upscaled.inputDigests())
-        .isEqualTo(Map.of("image", Audit.sha256(HexFormat.of().parseHex(small))));
+        .isEqualTo(Map.of("image", Sha256.hex(HexFormat.of().parseHex(small))));
     assertThat(Audit.of(picture(row, 1).metadata()).orElseThrow().task())
         .isEqualTo("image-to-image");
   }

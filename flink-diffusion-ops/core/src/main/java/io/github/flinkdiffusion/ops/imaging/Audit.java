@@ -1,5 +1,6 @@
 package io.github.flinkdiffusion.ops.imaging;
 
+import io.github.flinkdiffusion.ops.weights.Sha256;
 import com.fasterxml.jackson.core.JsonFactory;
 import com.fasterxml.jackson.core.JsonProcessingException;
 import com.fasterxml.jackson.core.StreamReadConstraints;
@@ -18,10 +19,7 @@ import io.github.flinkdiffusion.ops.pipeline.ModelInfo;
 import io.github.flinkdiffusion.ops.pipeline.Parameter;
 import io.github.flinkdiffusion.ops.pipeline.Parameters;
 import java.nio.charset.StandardCharsets;
-import java.security.MessageDigest;
-import java.security.NoSuchAlgorithmException;
 import java.util.Collections;
-import java.util.HexFormat;
 import java.util.List;
 import java.util.Map;
 import java.util.Objects;
@@ -154,7 +152,7 @@ public record Audit(
     if (text.length() <= MOST_TEXT) {
       parameters.put(parameter.name(), text);
     } else {
-      parameters.put(parameter.name() + SHA256, sha256(text.getBytes(StandardCharsets.UTF_8)));
+      parameters.put(parameter.name() + SHA256, Sha256.hex(text.getBytes(StandardCharsets.UTF_8)));
       parameters.put(parameter.name() + LENGTH, Integer.toString(text.length()));
     }
   }
@@ -244,7 +242,7 @@ public record Audit(
                     "The %s had %s characters, too many for the audit record: it has to be given"
                         .formatted(name, parameters.getOrDefault(name + LENGTH, "many")));
               }
-              String given = sha256(text.getBytes(StandardCharsets.UTF_8));
+              String given = Sha256.hex(text.getBytes(StandardCharsets.UTF_8));
               if (!given.equals(digest)) {
                 throw new AuditException(
                     "The %s that was given is another one than was used: its SHA-256 is %s, that in the audit record %s"
@@ -428,14 +426,5 @@ public record Audit(
   /** Records come from anybody's files. */
   private static String shown(String text) {
     return text.length() <= MOST_SHOWN ? text : text.substring(0, MOST_SHOWN) + "...";
-  }
-
-  /** SHA-256 in lower-case hex, as {@link #inputDigests} holds them. */
-  public static String sha256(byte[] bytes) {
-    try {
-      return HexFormat.of().formatHex(MessageDigest.getInstance("SHA-256").digest(bytes));
-    } catch (NoSuchAlgorithmException e) {
-      throw new IllegalStateException("Every Java platform has SHA-256.", e);
-    }
   }
 }

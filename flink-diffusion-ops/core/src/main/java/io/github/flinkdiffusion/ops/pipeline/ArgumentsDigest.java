@@ -1,12 +1,9 @@
 package io.github.flinkdiffusion.ops.pipeline;
 
 import io.github.flinkdiffusion.ops.image.Raster;
+import io.github.flinkdiffusion.ops.weights.Sha256;
 import java.nio.ByteBuffer;
-import java.nio.charset.StandardCharsets;
-import java.security.MessageDigest;
-import java.security.NoSuchAlgorithmException;
 import java.util.Comparator;
-import java.util.HexFormat;
 import java.util.List;
 
 /**
@@ -21,62 +18,40 @@ final class ArgumentsDigest {
   /** Values of an image that are written at a time. */
   private static final int CHUNK = 4096;
 
-  private final MessageDigest sha256;
+  private final Sha256 sha256 = new Sha256();
 
-  private ArgumentsDigest(MessageDigest sha256) {
-    this.sha256 = sha256;
-  }
+  private ArgumentsDigest() {}
 
   static String of(Arguments arguments) {
-    try {
-      ArgumentsDigest digest = new ArgumentsDigest(MessageDigest.getInstance("SHA-256"));
-      digest.text(FORM);
-      List<Parameter<?>> sorted =
-          arguments.parameters().stream()
-              .sorted(Comparator.<Parameter<?>, String>comparing(Parameter::name))
-              .toList();
-      for (Parameter<?> parameter : sorted) {
-        digest.text(parameter.name());
-        digest.value(arguments.get(parameter));
-      }
-      return HexFormat.of().formatHex(digest.sha256.digest());
-    } catch (NoSuchAlgorithmException e) {
-      throw new AssertionError("every Java platform has SHA-256", e);
+    ArgumentsDigest digest = new ArgumentsDigest();
+    digest.sha256.add(FORM);
+    List<Parameter<?>> sorted =
+        arguments.parameters().stream()
+            .sorted(Comparator.<Parameter<?>, String>comparing(Parameter::name))
+            .toList();
+    for (Parameter<?> parameter : sorted) {
+      digest.sha256.add(parameter.name());
+      digest.value(arguments.get(parameter));
     }
+    return digest.sha256.hex();
   }
 
   private void value(Object value) {
     if (value instanceof Raster image) {
-      numbers(image.channels(), image.height(), image.width());
+      sha256.number(image.channels()).number(image.height()).number(image.width());
       pixels(image.data());
     } else if (value instanceof Numbers numbers) {
-      number(numbers.size());
+      sha256.number(numbers.size());
       for (double number : numbers.values()) {
-        number(Double.doubleToLongBits(number));
+        sha256.number(Double.doubleToLongBits(number));
       }
     } else if (value instanceof Double number) {
-      number(Double.doubleToLongBits(number));
+      sha256.number(Double.doubleToLongBits(number));
     } else if (value instanceof Long number) {
-      number(number);
+      sha256.number(number);
     } else {
-      text((String) value);
+      sha256.add((String) value);
     }
-  }
-
-  private void text(String text) {
-    byte[] bytes = text.getBytes(StandardCharsets.UTF_8);
-    number(bytes.length);
-    sha256.update(bytes);
-  }
-
-  private void numbers(long... numbers) {
-    for (long number : numbers) {
-      number(number);
-    }
-  }
-
-  private void number(long number) {
-    sha256.update(ByteBuffer.allocate(Long.BYTES).putLong(number).flip());
   }
 
   private void pixels(float[] values) {
@@ -87,7 +62,7 @@ final class ArgumentsDigest {
       for (int i = from; i < to; i++) {
         chunk.putInt(Float.floatToIntBits(values[i]));
       }
-      sha256.update(chunk.flip());
+      sha256.bytes(chunk.flip());
     }
   }
 }

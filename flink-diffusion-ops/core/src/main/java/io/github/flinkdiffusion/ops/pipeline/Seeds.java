@@ -1,9 +1,8 @@
 package io.github.flinkdiffusion.ops.pipeline;
 
+import io.github.flinkdiffusion.ops.weights.Sha256;
 import java.nio.ByteBuffer;
 import java.nio.charset.StandardCharsets;
-import java.security.MessageDigest;
-import java.security.NoSuchAlgorithmException;
 
 /** The seed of a request that brings none. */
 public final class Seeds {
@@ -14,12 +13,7 @@ public final class Seeds {
    * generator uses.
    */
   public static long fromId(String id) {
-    try {
-      byte[] digest =
-          MessageDigest.getInstance("SHA-256").digest(id.getBytes(StandardCharsets.UTF_8));
-      return Integer.toUnsignedLong(ByteBuffer.wrap(digest).getInt());
-    } catch (NoSuchAlgorithmException e) {
-      throw new IllegalStateException("Every Java platform has SHA-256.", e);
-    }
+    byte[] digest = Sha256.of(id.getBytes(StandardCharsets.UTF_8));
+    return Integer.toUnsignedLong(ByteBuffer.wrap(digest).getInt());
   }
 }

@@ -8,10 +8,10 @@ import java.util.Arrays;
 import java.util.HexFormat;
 
 /** SHA-256 over a list of parts. Each follows its length, so that no two lists are one stream. */
-final class Sha256 {
+public final class Sha256 {
   private final MessageDigest digest;
 
-  Sha256() {
+  public Sha256() {
     try {
       digest = MessageDigest.getInstance("SHA-256");
     } catch (NoSuchAlgorithmException e) {
@@ -19,11 +19,22 @@ final class Sha256 {
     }
   }
 
-  Sha256 add(String part) {
-    byte[] bytes = part.getBytes(StandardCharsets.UTF_8);
-    begin(bytes.length);
-    digest.update(bytes);
-    return this;
+  /** Of these bytes alone, as {@code sha256sum} gives it. */
+  public static byte[] of(byte[] bytes) {
+    return new Sha256().digest.digest(bytes);
+  }
+
+  /** {@link #of} in 64 hexadecimal digits, in lower case. */
+  public static String hex(byte[] bytes) {
+    return HexFormat.of().formatHex(of(bytes));
+  }
+
+  public Sha256 add(String part) {
+    return add(part.getBytes(StandardCharsets.UTF_8));
+  }
+
+  public Sha256 add(byte[] part) {
+    return begin(part.length).bytes(ByteBuffer.wrap(part));
   }
 
   /** The description of a tensor: its name, dtype and shape. */
@@ -33,17 +44,22 @@ final class Sha256 {
 
   /** Begins a part of {@code length} bytes, which {@link #bytes} then gives. */
   Sha256 begin(long length) {
-    digest.update(ByteBuffer.allocate(Long.BYTES).putLong(length).flip());
-    return this;
+    return number(length);
   }
 
-  Sha256 bytes(ByteBuffer bytes) {
+  /** Eight bytes without a length before them, the highest first. */
+  public Sha256 number(long number) {
+    return bytes(ByteBuffer.allocate(Long.BYTES).putLong(number).flip());
+  }
+
+  /** Bytes without a length before them. */
+  public Sha256 bytes(ByteBuffer bytes) {
     digest.update(bytes);
     return this;
   }
 
-  /** Ends it: 64 hexadecimal digits. */
-  String hex() {
+  /** Ends it: 64 hexadecimal digits, in lower case. */
+  public String hex() {
     return HexFormat.of().formatHex(digest.digest());
   }
 }

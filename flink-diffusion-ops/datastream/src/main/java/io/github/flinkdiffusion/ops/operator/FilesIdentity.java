@@ -1,16 +1,13 @@
 package io.github.flinkdiffusion.ops.operator;
 
+import io.github.flinkdiffusion.ops.weights.Sha256;
 import java.io.IOException;
 import java.io.UncheckedIOException;
-import java.nio.charset.StandardCharsets;
 import java.nio.file.FileVisitOption;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.nio.file.attribute.BasicFileAttributes;
-import java.security.MessageDigest;
-import java.security.NoSuchAlgorithmException;
 import java.util.Collection;
-import java.util.HexFormat;
 import java.util.List;
 import java.util.stream.Stream;
 
@@ -30,7 +27,7 @@ final class FilesIdentity {
    *     opening them will explain
    */
   static String of(Collection<Path> paths) {
-    MessageDigest digest = sha256();
+    Sha256 digest = new Sha256();
     try {
       for (Path path : paths) {
         List<Path> files;
@@ -40,28 +37,19 @@ final class FilesIdentity {
         for (Path file : files) {
           BasicFileAttributes attributes = Files.readAttributes(file, BasicFileAttributes.class);
           if (attributes.isRegularFile()) {
-            digest.update(
+            digest.add(
                 "%s %d %s %s%n"
                     .formatted(
                         file,
                         attributes.size(),
                         attributes.lastModifiedTime(),
-                        attributes.fileKey())
-                    .getBytes(StandardCharsets.UTF_8));
+                        attributes.fileKey()));
           }
         }
       }
     } catch (IOException | UncheckedIOException e) {
       return "";
     }
-    return HexFormat.of().formatHex(digest.digest());
-  }
-
-  private static MessageDigest sha256() {
-    try {
-      return MessageDigest.getInstance("SHA-256");
-    } catch (NoSuchAlgorithmException e) {
-      throw new IllegalStateException("Every JVM has SHA-256.", e);
-    }
+    return digest.hex();
   }
 }

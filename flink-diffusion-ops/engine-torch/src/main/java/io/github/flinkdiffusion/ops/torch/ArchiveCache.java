@@ -1,5 +1,6 @@
 package io.github.flinkdiffusion.ops.torch;
 
+import io.github.flinkdiffusion.ops.weights.Sha256;
 import io.github.flinkdiffusion.ops.graph.ParameterSource;
 import io.github.flinkdiffusion.ops.torchscript.ArchiveWriter;
 import java.io.IOException;
@@ -12,8 +13,6 @@ import java.nio.file.NoSuchFileException;
 import java.nio.file.Path;
 import java.nio.file.StandardCopyOption;
 import java.nio.file.StandardOpenOption;
-import java.security.MessageDigest;
-import java.security.NoSuchAlgorithmException;
 import java.time.Duration;
 import java.time.Instant;
 import java.util.Enumeration;
@@ -130,14 +129,7 @@ final class ArchiveCache {
 
   /** Half of SHA-256: enough for content that nobody forges, and messages stay readable. */
   private static String key(ArchiveWriter writer, String weightsDigest) {
-    try {
-      MessageDigest sha256 = MessageDigest.getInstance("SHA-256");
-      sha256.update(HexFormat.of().parseHex(writer.digest()));
-      sha256.update(HexFormat.of().parseHex(weightsDigest));
-      return HexFormat.of().formatHex(sha256.digest(), 0, 16);
-    } catch (NoSuchAlgorithmException e) {
-      throw new AssertionError("every Java platform has SHA-256", e);
-    }
+    return Sha256.hex(HexFormat.of().parseHex(writer.digest() + weightsDigest)).substring(0, 32);
   }
 
   private void write(

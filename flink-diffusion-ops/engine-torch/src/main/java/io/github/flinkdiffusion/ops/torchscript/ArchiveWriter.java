@@ -1,5 +1,6 @@
 package io.github.flinkdiffusion.ops.torchscript;
 
+import io.github.flinkdiffusion.ops.weights.Sha256;
 import io.github.flinkdiffusion.ops.graph.Arithmetic;
 import io.github.flinkdiffusion.ops.graph.Graph;
 import io.github.flinkdiffusion.ops.graph.GraphException;
@@ -16,9 +17,6 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.nio.file.StandardCopyOption;
 import java.nio.file.StandardOpenOption;
-import java.security.MessageDigest;
-import java.security.NoSuchAlgorithmException;
-import java.util.HexFormat;
 import java.util.zip.ZipEntry;
 import org.apache.commons.compress.archivers.zip.ZipArchiveEntry;
 import org.apache.commons.compress.archivers.zip.ZipArchiveOutputStream;
@@ -77,26 +75,12 @@ public final class ArchiveWriter {
    * writers with the same digest write the same archive of the same weights.
    */
   public String digest() {
-    try {
-      MessageDigest sha256 = MessageDigest.getInstance("SHA-256");
-      update(sha256, VERSION.getBytes(StandardCharsets.US_ASCII));
-      update(sha256, emitter.source().getBytes(StandardCharsets.UTF_8));
-      update(sha256, attributes());
-      for (String parameter : graph.parameterShapes().keySet()) {
-        update(sha256, parameter.getBytes(StandardCharsets.UTF_8));
-      }
-      for (float[] constant : graph.constants().values()) {
-        update(sha256, bytes(constant));
-      }
-      return HexFormat.of().formatHex(sha256.digest());
-    } catch (NoSuchAlgorithmException e) {
-      throw new AssertionError("every Java platform has SHA-256", e);
+    Sha256 sha256 = new Sha256().add(VERSION).add(emitter.source()).add(attributes());
+    graph.parameterShapes().keySet().forEach(sha256::add);
+    for (float[] constant : graph.constants().values()) {
+      sha256.add(bytes(constant));
     }
-  }
-
-  private static void update(MessageDigest digest, byte[] part) {
-    digest.update(ByteBuffer.allocate(Long.BYTES).putLong(part.length).flip());
-    digest.update(part);
+    return sha256.hex();
   }
 
   /**

@@ -1,8 +1,8 @@
 package io.github.flinkdiffusion.ops.table;
 
+import io.github.flinkdiffusion.ops.weights.Sha256;
 import io.github.flinkdiffusion.ops.image.ImageException;
 import io.github.flinkdiffusion.ops.image.Raster;
-import io.github.flinkdiffusion.ops.imaging.Audit;
 import io.github.flinkdiffusion.ops.operator.GenerationException;
 import io.github.flinkdiffusion.ops.operator.GenerationService;
 import io.github.flinkdiffusion.ops.pipeline.Arguments;
@@ -126,7 +126,7 @@ abstract class ImageFunction<T> extends AsyncScalarFunction {
       arguments =
           arguments.with(
               picture.getKey(), service.seen(GenerationService.read(picture.getValue())));
-      digests.put(picture.getKey().name(), Audit.sha256(picture.getValue()));
+      digests.put(picture.getKey().name(), Sha256.hex(picture.getValue()));
     }
     arguments = arguments.with(asked);
     return new Call(new GenerationSpec(arguments.digest(), arguments), samples, digests);

@@ -1,7 +1,7 @@
 package io.github.flinkdiffusion.ops.table;
 
+import io.github.flinkdiffusion.ops.weights.Sha256;
 import io.github.flinkdiffusion.ops.image.Raster;
-import io.github.flinkdiffusion.ops.imaging.Audit;
 import io.github.flinkdiffusion.ops.imaging.ModelBands;
 import io.github.flinkdiffusion.ops.operator.GenerationService;
 import io.github.flinkdiffusion.ops.pipeline.Arguments;
@@ -242,7 +242,7 @@ final class InputColumns implements Serializable {
     Map<String, String> digests = new TreeMap<>();
     for (int i = 0; i < columns.size(); i++) {
       if (values.values().get(i) instanceof byte[] picture) {
-        digests.put(columns.get(i).parameter(), Audit.sha256(picture));
+        digests.put(columns.get(i).parameter(), Sha256.hex(picture));
       }
     }
     return digests;
