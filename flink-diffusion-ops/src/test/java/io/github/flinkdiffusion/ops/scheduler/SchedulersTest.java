@@ -205,7 +205,7 @@ class SchedulersTest {
       String className, String option, String supported) {
     SamplingOptions options =
         switch (option) {
-          case "churn" -> SamplingOptions.DEFAULTS.withChurn(Churn.of(1));
+          case "churn" -> withChurn(Churn.of(1));
           case "timesteps" -> SamplingOptions.DEFAULTS.withTimesteps(List.of(9.0));
           default -> SamplingOptions.DEFAULTS.withSigmas(List.of(1.0));
         };
@@ -250,9 +250,14 @@ class SchedulersTest {
         .hasMessageContaining("sigmas from 2.0 on; supported: 1 downwards");
   }
 
+  private static SamplingOptions withChurn(Churn churn) {
+    return new SamplingOptions(
+        null, null, 0, false, churn, List.of(), List.of(), null, 1, Jumps.DEFAULT);
+  }
+
   @Test
   void churnDrawsOnlyWhereItApplies() {
-    SamplingOptions options = SamplingOptions.DEFAULTS.withChurn(new Churn(3, 0.5, 5, 1));
+    SamplingOptions options = withChurn(new Churn(3, 0.5, 5, 1));
     SamplingPlan plan = Schedulers.plan(config("EulerDiscreteScheduler"), 20, options);
     for (int call = 0; call < plan.calls(); call++) {
       double sigma = plan.noiseLevel(call);

@@ -2,6 +2,7 @@ package io.github.flinkdiffusion.ops.scheduler;
 
 import java.util.List;
 import java.util.Objects;
+import java.util.function.Consumer;
 
 /**
  * What a caller may ask of a scheduler beyond its config: the arguments that diffusers takes in
@@ -86,142 +87,75 @@ public record SamplingOptions(
   }
 
   public SamplingOptions withEta(double eta) {
-    return new SamplingOptions(
-        eta,
-        mu,
-        skippedSteps,
-        useClippedModelOutput,
-        churn,
-        timesteps,
-        sigmas,
-        originalInferenceSteps,
-        strength,
-        jumps);
+    return with(changed -> changed.eta = eta);
   }
 
   public SamplingOptions withMu(double mu) {
-    return new SamplingOptions(
-        eta,
-        mu,
-        skippedSteps,
-        useClippedModelOutput,
-        churn,
-        timesteps,
-        sigmas,
-        originalInferenceSteps,
-        strength,
-        jumps);
+    return with(changed -> changed.mu = mu);
   }
 
   public SamplingOptions withSkippedSteps(int skippedSteps) {
-    return new SamplingOptions(
-        eta,
-        mu,
-        skippedSteps,
-        useClippedModelOutput,
-        churn,
-        timesteps,
-        sigmas,
-        originalInferenceSteps,
-        strength,
-        jumps);
+    return with(changed -> changed.skippedSteps = skippedSteps);
   }
 
   public SamplingOptions withUseClippedModelOutput(boolean useClippedModelOutput) {
-    return new SamplingOptions(
-        eta,
-        mu,
-        skippedSteps,
-        useClippedModelOutput,
-        churn,
-        timesteps,
-        sigmas,
-        originalInferenceSteps,
-        strength,
-        jumps);
-  }
-
-  public SamplingOptions withChurn(Churn churn) {
-    return new SamplingOptions(
-        eta,
-        mu,
-        skippedSteps,
-        useClippedModelOutput,
-        churn,
-        timesteps,
-        sigmas,
-        originalInferenceSteps,
-        strength,
-        jumps);
+    return with(changed -> changed.useClippedModelOutput = useClippedModelOutput);
   }
 
   public SamplingOptions withTimesteps(List<Double> timesteps) {
-    return new SamplingOptions(
-        eta,
-        mu,
-        skippedSteps,
-        useClippedModelOutput,
-        churn,
-        timesteps,
-        sigmas,
-        originalInferenceSteps,
-        strength,
-        jumps);
+    return with(changed -> changed.timesteps = timesteps);
   }
 
   public SamplingOptions withSigmas(List<Double> sigmas) {
-    return new SamplingOptions(
-        eta,
-        mu,
-        skippedSteps,
-        useClippedModelOutput,
-        churn,
-        timesteps,
-        sigmas,
-        originalInferenceSteps,
-        strength,
-        jumps);
+    return with(changed -> changed.sigmas = sigmas);
   }
 
   public SamplingOptions withOriginalInferenceSteps(int originalInferenceSteps) {
-    return new SamplingOptions(
-        eta,
-        mu,
-        skippedSteps,
-        useClippedModelOutput,
-        churn,
-        timesteps,
-        sigmas,
-        originalInferenceSteps,
-        strength,
-        jumps);
+    return with(changed -> changed.originalInferenceSteps = originalInferenceSteps);
   }
 
   public SamplingOptions withStrength(double strength) {
-    return new SamplingOptions(
-        eta,
-        mu,
-        skippedSteps,
-        useClippedModelOutput,
-        churn,
-        timesteps,
-        sigmas,
-        originalInferenceSteps,
-        strength,
-        jumps);
+    return with(changed -> changed.strength = strength);
   }
 
   public SamplingOptions withJumps(Jumps jumps) {
-    return new SamplingOptions(
-        eta,
-        mu,
-        skippedSteps,
-        useClippedModelOutput,
-        churn,
-        timesteps,
-        sigmas,
-        originalInferenceSteps,
-        strength,
-        jumps);
+    return with(changed -> changed.jumps = jumps);
+  }
+
+  private SamplingOptions with(Consumer<Fields> change) {
+    Fields fields = new Fields(this);
+    change.accept(fields);
+    return fields.options();
+  }
+
+  /** All of them, to be changed. */
+  private static final class Fields {
+    Double eta;
+    Double mu;
+    int skippedSteps;
+    boolean useClippedModelOutput;
+    Churn churn;
+    List<Double> timesteps;
+    List<Double> sigmas;
+    Integer originalInferenceSteps;
+    double strength;
+    Jumps jumps;
+
+    Fields(SamplingOptions options) {
+      eta = options.eta;
+      mu = options.mu;
+      skippedSteps = options.skippedSteps;
+      useClippedModelOutput = options.useClippedModelOutput;
+      churn = options.churn;
+      timesteps = options.timesteps;
+      sigmas = options.sigmas;
+      originalInferenceSteps = options.originalInferenceSteps;
+      strength = options.strength;
+      jumps = options.jumps;
+    }
+
+    SamplingOptions options() {
+      return new SamplingOptions(eta, mu, skippedSteps, useClippedModelOutput, churn, timesteps, sigmas, originalInferenceSteps, strength, jumps);
+    }
   }
 }
