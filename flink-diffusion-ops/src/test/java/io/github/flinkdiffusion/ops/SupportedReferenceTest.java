@@ -4,6 +4,7 @@ import static org.assertj.core.api.Assertions.assertThat;
 
 import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.ObjectMapper;
+import com.fasterxml.jackson.databind.node.JsonNodeFactory;
 import com.fasterxml.jackson.databind.node.ObjectNode;
 import io.github.flinkdiffusion.ops.engine.DeviceSpec;
 import io.github.flinkdiffusion.ops.network.AutoencoderKLConfig;
@@ -38,6 +39,7 @@ import java.util.Set;
 import java.util.SortedMap;
 import java.util.TreeMap;
 import java.util.TreeSet;
+import java.util.function.Consumer;
 import java.util.function.Function;
 import java.util.stream.Collectors;
 import java.util.stream.Stream;
@@ -279,7 +281,8 @@ class SupportedReferenceTest {
       Function<Config, Object> reader, List<Config> configs) {
     Map<String, Config> first = new TreeMap<>();
     for (Config config : configs) {
-      reader.apply(config.telling(key -> first.putIfAbsent(key, config)));
+      ObjectNode told = new TellingNode("", key -> first.putIfAbsent(key, config));
+      reader.apply(Config.of(config.source(), told.setAll((ObjectNode) config.node())));
     }
     SortedMap<String, String> keys = new TreeMap<>();
     first.forEach(
@@ -290,6 +293,30 @@ class SupportedReferenceTest {
                     "'" + key.substring(key.lastIndexOf('.') + 1) + "' is",
                     value -> error(reader, config, key, value))));
     return keys;
+  }
+
+  /**
+   * A config's JSON that tells every key that it is asked for, whether or not it is there. The keys
+   * of a section follow the section's own and a dot.
+   */
+  private static final class TellingNode extends ObjectNode {
+    private final transient String section;
+    private final transient Consumer<String> listener;
+
+    TellingNode(String section, Consumer<String> listener) {
+      super(JsonNodeFactory.instance);
+      this.section = section;
+      this.listener = listener;
+    }
+
+    @Override
+    public JsonNode get(String key) {
+      listener.accept(section + key);
+      JsonNode value = super.get(key);
+      return value instanceof ObjectNode inner
+          ? new TellingNode(section + key + ".", listener).setAll(inner)
+          : value;
+    }
   }
 
   private static Optional<String> error(

@@ -20,27 +20,16 @@ class TiffWriterTest {
   private static final PixelFormat GRAY16 = PixelFormat.of(Bands.GRAY, SampleType.UINT16);
 
   @Test
-  void rowsAndTilesMakeTheSamePicture() {
+  void rowsMakeTheSamePicture() {
     Raster picture = PngCodecTest.noise(2, 600, 300, 4).storedAs(SampleType.FLOAT32);
     Path byRows = folder.resolve("rows.tif");
-    Path byTiles = folder.resolve("tiles.tif");
     try (TiffWriter writer =
         TiffWriter.create(byRows, 300, 600, 2, picture.format(), picture.metadata())) {
       for (int y = 0; y < 600; y += 100) {
         writer.append(picture.crop(new Window(0, y, 300, 100)));
       }
     }
-    try (TiffWriter writer =
-        TiffWriter.create(byTiles, 300, 600, 2, picture.format(), picture.metadata())) {
-      for (int tile = 5; tile >= 0; tile--) {
-        int x = tile % 2 * 256;
-        int y = tile / 2 * 256;
-        writer.writeTile(
-            x, y, picture.crop(new Window(x, y, Math.min(256, 300 - x), Math.min(256, 600 - y))));
-      }
-    }
     assertThat(whole(byRows)).isEqualTo(picture);
-    assertThat(whole(byTiles)).isEqualTo(picture);
   }
 
   private static Raster whole(Path file) {
@@ -63,18 +52,19 @@ class TiffWriterTest {
   void refusesWhatDoesNotBelong() {
     TiffWriter writer =
         TiffWriter.create(folder.resolve("x.tif"), 300, 10, 1, GRAY16, ImageMetadata.NONE);
-    assertThatThrownBy(() -> writer.writeTile(0, 0, Raster.filled(1, 10, 300, 0)))
-        .hasMessageContaining("1 x 10 x 256 is needed");
-    assertThatThrownBy(() -> writer.writeTile(16, 0, Raster.filled(1, 10, 256, 0)))
-        .hasMessageContaining("multiples of 256");
-    assertThatThrownBy(() -> writer.writeTile(0, 0, Raster.filled(1, 10, 256, Float.NaN)))
-        .hasMessageContaining("NaN");
-    writer.writeTile(0, 0, Raster.filled(1, 10, 256, 0));
-    assertThatThrownBy(() -> writer.writeTile(0, 0, Raster.filled(1, 10, 256, 0)))
-        .hasMessageContaining("twice");
+    assertThatThrownBy(() -> writer.append(Raster.filled(1, 10, 256, 0)))
+        .hasMessageContaining("1 x up to 10 x 300 are needed");
+    assertThatThrownBy(() -> writer.append(Raster.filled(2, 10, 300, 0)))
+        .hasMessageContaining("1 x up to 10 x 300 are needed");
     assertThatThrownBy(() -> writer.append(Raster.filled(1, 11, 300, 0)))
         .hasMessageContaining("up to 10");
-    assertThatThrownBy(writer::close).hasMessageContaining("1 of 2 tiles");
+    writer.append(Raster.filled(1, 9, 300, 0));
+    assertThatThrownBy(() -> writer.append(Raster.filled(1, 1, 300, Float.NaN)))
+        .hasMessageContaining("NaN");
+    TiffWriter early =
+        TiffWriter.create(folder.resolve("y.tif"), 300, 10, 1, GRAY16, ImageMetadata.NONE);
+    early.append(Raster.filled(1, 9, 300, 0));
+    assertThatThrownBy(early::close).hasMessageContaining("9 of 10 rows");
     assertThatThrownBy(() -> Images.write(Raster.filled(1, 2, 2, 0), "image/gif"))
         .isInstanceOf(ImageException.class)
         .hasMessageContaining("image/tiff");
@@ -154,9 +144,7 @@ class TiffWriterTest {
           ImageMetadata.NONE.withGeoreference(Georeference.northUp(32633, 500_000, 4_000_000, 10));
       try (TiffWriter writer = TiffWriter.create(file, SIDE, SIDE, 1, GRAY16, metadata)) {
         for (int y = 0; y < SIDE; y += PART) {
-          for (int x = 0; x < SIDE; x += PART) {
-            writer.writeTile(x, y, part(x, y));
-          }
+          writer.append(part(0, y, SIDE));
         }
       }
       int windows = 0;
@@ -167,7 +155,7 @@ class TiffWriterTest {
             int fromX = Math.min(SIDE - PART, x + 100);
             int fromY = Math.min(SIDE - PART, y + 100);
             Raster read = reader.read(new Window(fromX, fromY, PART, PART));
-            if (!Arrays.equals(read.data(), part(fromX, fromY).data())) {
+            if (!Arrays.equals(read.data(), part(fromX, fromY, PART).data())) {
               throw new AssertionError("The window at (%d, %d)".formatted(fromX, fromY));
             }
             windows++;
@@ -177,14 +165,14 @@ class TiffWriterTest {
       System.out.println(windows + " windows agree");
     }
 
-    private static Raster part(int left, int top) {
-      float[] data = new float[PART * PART];
+    private static Raster part(int left, int top, int width) {
+      float[] data = new float[PART * width];
       for (int y = 0; y < PART; y++) {
-        for (int x = 0; x < PART; x++) {
-          data[y * PART + x] = (((left + x) * 3 + (top + y) * 5) & 0xFFFF) / 65535f;
+        for (int x = 0; x < width; x++) {
+          data[y * width + x] = (((left + x) * 3 + (top + y) * 5) & 0xFFFF) / 65535f;
         }
       }
-      return new Raster(1, PART, PART, data, GRAY16, ImageMetadata.NONE);
+      return new Raster(1, PART, width, data, GRAY16, ImageMetadata.NONE);
     }
   }
 }

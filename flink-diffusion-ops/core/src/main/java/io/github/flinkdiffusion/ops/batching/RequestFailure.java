@@ -25,14 +25,6 @@ public record RequestFailure(Kind kind, String message) {
     /** It was not done within its time limit, or by its deadline. */
     TIMEOUT,
     /** Somebody called {@link BatchSession#cancel}. */
-    CANCELLED;
-
-    /**
-     * True where another attempt may end differently: memory that others held may be free by then,
-     * and what is not finite next to the limits of half precision may be so in other company.
-     */
-    public boolean isWorthARetry() {
-      return this == NOT_FINITE || this == OUT_OF_MEMORY;
-    }
+    CANCELLED
   }
 }

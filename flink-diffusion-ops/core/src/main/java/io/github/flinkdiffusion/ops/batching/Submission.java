@@ -14,7 +14,8 @@ import java.util.Optional;
  * @param deadline time from submission after which nobody wants the picture any more, if somebody
  *     said so: the request fails then, and until then it goes before those whose deadline is later
  * @param retries how often it is begun anew, from its seed, after a failure that another attempt
- *     may not have ({@link RequestFailure.Kind#isWorthARetry}); 0 or more
+ *     may not have: memory that others held may be free by then, and what is not finite next to the
+ *     limits of half precision may be so in other company; 0 or more
  * @param previewEverySteps after how many steps there is a small picture of it, when the device
  *     finds time between two steps; 0 for none
  */

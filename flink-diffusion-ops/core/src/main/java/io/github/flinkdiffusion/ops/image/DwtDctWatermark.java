@@ -77,11 +77,6 @@ public final class DwtDctWatermark {
    *     about half in any other
    */
   public record Reading(boolean[] bits, int matching) {
-    /** The share of bits that are the expected ones, 0..1. */
-    public double match() {
-      return (double) matching / bits.length;
-    }
-
     @Override
     public boolean equals(Object other) {
       return other instanceof Reading that && Arrays.equals(bits, that.bits);

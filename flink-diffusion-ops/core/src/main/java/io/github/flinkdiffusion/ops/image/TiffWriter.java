@@ -10,16 +10,14 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.nio.file.StandardOpenOption;
 import java.util.Arrays;
-import java.util.BitSet;
 import java.util.List;
 import java.util.Map;
 import java.util.TreeMap;
 import java.util.zip.Deflater;
 
 /**
- * Writes a TIFF or GeoTIFF file tile by tile, in any order, or row by row from the top; memory
- * holds a tile, or with rows one row of tiles, whatever the size of the picture. Tiles are
- * compressed (deflate, with the predictor that suits the type). A file that may become larger than
+ * Writes a TIFF or GeoTIFF file row by row from the top; memory holds one row of tiles, whatever
+ * the height of the picture. Tiles are compressed (deflate, with the predictor that suits the type). A file that may become larger than
  * 4 GiB is a BigTIFF file.
  *
  * <pre>{@code
@@ -45,7 +43,6 @@ public final class TiffWriter implements AutoCloseable {
   private final boolean big;
   private final long[] offsets;
   private final long[] lengths;
-  private final BitSet written = new BitSet();
   private final Deflater deflater = new Deflater(Deflater.BEST_SPEED);
 
   private long end;
@@ -118,41 +115,11 @@ public final class TiffWriter implements AutoCloseable {
             picture.channels(),
             picture.format(),
             picture.metadata())) {
-      for (int y = 0; y < picture.height(); y += TILE) {
-        for (int x = 0; x < picture.width(); x += TILE) {
-          writer.write(x, y, picture);
-        }
-      }
+      writer.append(picture);
     } catch (IOException e) {
       throw new ImageException("Can not write " + picture + " as TIFF: " + e, e);
     }
     return channel.toByteArray();
-  }
-
-  /**
-   * Writes a tile.
-   *
-   * @param x its first column, a multiple of {@link #TILE}; {@code y} its first row, likewise
-   * @param tile {@link #TILE} pixels a side, or up to the picture's edge; its values are in the
-   *     writer's range
-   * @throws ImageException if it is elsewhere or of another size, was written before, or holds a
-   *     value that is not finite
-   */
-  public void writeTile(int x, int y, Raster tile) {
-    if (x < 0 || y < 0 || x >= width || y >= height || x % TILE != 0 || y % TILE != 0) {
-      throw new ImageException(
-          "A TIFF tile at (%d, %d) of %d x %d pixels; tiles begin at multiples of %d"
-              .formatted(x, y, width, height, TILE));
-    }
-    if (tile.channels() != channels
-        || tile.width() != Math.min(TILE, width - x)
-        || tile.height() != Math.min(TILE, height - y)) {
-      throw new ImageException(
-          "%s as the TIFF tile at (%d, %d); %d x %d x %d is needed"
-              .formatted(
-                  tile, x, y, channels, Math.min(TILE, height - y), Math.min(TILE, width - x)));
-    }
-    write(x, y, tile.data(), tile.height(), tile.width(), 0, 0);
   }
 
   /**
@@ -187,23 +154,16 @@ public final class TiffWriter implements AutoCloseable {
       if (waitingRows == TILE || appendedRows == height) {
         int top = appendedRows - waitingRows;
         for (int x = 0; x < width; x += TILE) {
-          write(x, top, waiting, TILE, width, x, 0);
+          write(x, top);
         }
         waitingRows = 0;
       }
     }
   }
 
-  private void write(int x, int y, Raster whole) {
-    write(x, y, whole.data(), whole.height(), whole.width(), x, y);
-  }
-
-  /** Writes the tile at (x, y) from an array of so many rows and columns, beginning there. */
-  private void write(int x, int y, float[] data, int rows, int columns, int fromX, int fromY) {
+  /** Writes the tile at (x, y) from the rows that wait. */
+  private void write(int x, int y) {
     int index = y / TILE * across + x / TILE;
-    if (written.get(index)) {
-      throw new ImageException("The TIFF tile at (%d, %d) is written twice".formatted(x, y));
-    }
     int tileWidth = Math.min(TILE, width - x);
     int tileHeight = Math.min(TILE, height - y);
     int bytes = format.type().bits() / 8;
@@ -212,7 +172,7 @@ public final class TiffWriter implements AutoCloseable {
     for (int row = 0; row < tileHeight; row++) {
       for (int column = 0; column < tileWidth; column++) {
         for (int c = 0; c < channels; c++) {
-          float value = data[(c * rows + fromY + row) * columns + fromX + column];
+          float value = waiting[(c * TILE + row) * width + x + column];
           if (!Float.isFinite(value)) {
             throw new ImageException(
                 "The TIFF tile at (%d, %d) holds the value %s; finite numbers are written"
@@ -232,7 +192,6 @@ public final class TiffWriter implements AutoCloseable {
     } catch (IOException e) {
       throw new ImageException("Can not write a tile of a TIFF file: " + e, e);
     }
-    written.set(index);
   }
 
   private void put(ByteBuffer samples, int at, double sample) {
@@ -296,16 +255,16 @@ public final class TiffWriter implements AutoCloseable {
   /**
    * Completes the file.
    *
-   * @throws ImageException if tiles are missing; the file is then none
+   * @throws ImageException if rows are missing; the file is then none
    */
   @Override
   public void close() {
     deflater.end();
     try (channel) {
-      if (written.cardinality() < offsets.length) {
+      if (appendedRows < height) {
         throw new ImageException(
-            "A TIFF file of %d x %d pixels is closed with %d of %d tiles written"
-                .formatted(width, height, written.cardinality(), offsets.length));
+            "A TIFF file of %d x %d pixels is closed with %d of %d rows written"
+                .formatted(width, height, appendedRows, height));
       }
       writeDirectory();
     } catch (IOException e) {

@@ -1,6 +1,5 @@
 package io.github.flinkdiffusion.ops.image;
 
-import java.util.Arrays;
 
 /**
  * What 0 and 1 in a {@link Raster} stand for, in the numbers of its file: {@code value = low + x *
@@ -29,28 +28,6 @@ public record ValueRange(double low, double high) {
       throw new ImageException("Whole numbers of %d bits; 1 to 32 are supported".formatted(bits));
     }
     return new ValueRange(0, (double) (1L << bits) - 1);
-  }
-
-  /**
-   * The range that leaves a share of the values below and above it, as for showing a satellite
-   * picture whose numbers fill a small part of their type. All bands count alike, so colors keep
-   * their balance. A raster of one value gets the range of its type.
-   *
-   * @param lowShare for example 0.02
-   * @param highShare for example 0.98, above {@code lowShare}
-   */
-  public static ValueRange ofShares(Raster raster, double lowShare, double highShare) {
-    if (!(0 <= lowShare && lowShare < highShare && highShare <= 1)) {
-      throw new ImageException(
-          "Value range of shares %s to %s; 0 <= low < high <= 1 is needed"
-              .formatted(lowShare, highShare));
-    }
-    float[] sorted = raster.data().clone();
-    Arrays.sort(sorted);
-    ValueRange own = raster.format().range();
-    double low = own.value(sorted[(int) Math.round(lowShare * (sorted.length - 1))]);
-    double high = own.value(sorted[(int) Math.round(highShare * (sorted.length - 1))]);
-    return low == high ? raster.format().type().fullRange() : new ValueRange(low, high);
   }
 
   /** The file's number for a raster's value. */

@@ -18,7 +18,6 @@ import java.util.List;
 import java.util.Optional;
 import java.util.SortedSet;
 import java.util.TreeSet;
-import java.util.function.Consumer;
 
 /**
  * A typed view of a JSON config, such as a component's {@code config.json}.
@@ -43,16 +42,10 @@ public final class Config {
 
   private final String source;
   private final JsonNode node;
-  private final Consumer<String> asked;
 
   private Config(String source, JsonNode node) {
-    this(source, node, key -> {});
-  }
-
-  private Config(String source, JsonNode node, Consumer<String> asked) {
     this.source = source;
     this.node = node;
-    this.asked = asked;
   }
 
   /**
@@ -100,15 +93,6 @@ public final class Config {
     return new Config(source, JsonNodeFactory.instance.objectNode());
   }
 
-  /**
-   * The same config, which tells a listener every key that it is asked for, whether or not it is
-   * there: so a program can find out what a reader reads. The keys of a section follow the
-   * section's own and a dot.
-   */
-  public Config telling(Consumer<String> listener) {
-    return new Config(source, node, listener);
-  }
-
   /** Where it comes from: the file's path, and the section's key if it is one. */
   public String source() {
     return source;
@@ -121,7 +105,6 @@ public final class Config {
 
   /** Whether the key is there and not null. */
   public boolean has(String key) {
-    asked.accept(key);
     return node.hasNonNull(key);
   }
 
@@ -246,9 +229,7 @@ public final class Config {
     if (!node.get(key).isObject()) {
       throw unsupported(key, node.get(key), "an object");
     }
-    return Optional.of(
-        new Config(
-            source + " [" + key + "]", node.get(key), inner -> asked.accept(key + "." + inner)));
+    return Optional.of(new Config(source + " [" + key + "]", node.get(key)));
   }
 
   /**
