@@ -16,6 +16,8 @@ import java.util.List;
  *     over channels; 0 where they agree
  */
 public record Ensemble(Raster mean, Raster spread) {
+  /** More than that is a mistake rather than a wish. */
+  public static final int MOST_SAMPLES = 64;
 
   /**
    * @param samples at least one, of equal sizes

@@ -1,5 +1,7 @@
 package io.github.flinkdiffusion.ops.operator;
 
+import io.github.flinkdiffusion.ops.imaging.Ensemble;
+import io.github.flinkdiffusion.ops.pipeline.Seeds;
 import io.github.flinkdiffusion.connector.event.ImageTaskEvent;
 import io.github.flinkdiffusion.connector.event.Payload;
 import io.github.flinkdiffusion.connector.event.Payloads;
@@ -42,9 +44,6 @@ import java.util.function.Supplier;
 final class OpenImageTask implements AutoCloseable {
   private static final String IMAGE = "image";
   private static final String MASK = "mask";
-
-  /** More than that is a mistake rather than a wish. */
-  private static final int MOST_SAMPLES = 64;
 
   private final Input image;
   private final Optional<Input> mask;
@@ -257,9 +256,9 @@ final class OpenImageTask implements AutoCloseable {
       ImageTaskEvent event, DiffusionSettings settings, StepBatcher batcher, Sources sources) {
     ImageSettings how = settings.image();
     int samples = event.getEnsembleSize() == null ? how.ensembleSize() : event.getEnsembleSize();
-    if (samples < 1 || samples > MOST_SAMPLES) {
+    if (samples < 1 || samples > Ensemble.MOST_SAMPLES) {
       throw new InvalidRequestException(
-          "ensembleSize is %d; it must be from 1 to %d.".formatted(samples, MOST_SAMPLES));
+          "ensembleSize is %d; it must be from 1 to %d.".formatted(samples, Ensemble.MOST_SAMPLES));
     }
     Arguments wanted = Events.asked(event);
     Input image = sources.image().open(how);
@@ -374,8 +373,7 @@ final class OpenImageTask implements AutoCloseable {
       Window window = plan.tiles().tile(tile).window().scaled(plan.tiles().scale());
       spec = spec.with(Parameters.TILE_TOP_LEFT, new Numbers(window.x(), window.y()));
     }
-    // The first sample is what an ensemble of one would be.
-    return first == null ? spec : spec.with(Parameters.SEED, first.seed() + plan.sampleOf(part));
+    return Seeds.ofSample(spec, plan.sampleOf(part));
   }
 
   TaskPlan plan() {

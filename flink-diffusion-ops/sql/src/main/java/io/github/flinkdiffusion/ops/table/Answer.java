@@ -8,15 +8,14 @@ import io.github.flinkdiffusion.ops.imaging.Ensemble;
 import io.github.flinkdiffusion.ops.operator.GenerationService;
 import io.github.flinkdiffusion.ops.pipeline.GeneratedImage;
 import io.github.flinkdiffusion.ops.pipeline.GenerationSpec;
-import io.github.flinkdiffusion.ops.pipeline.Parameters;
 import io.github.flinkdiffusion.ops.pipeline.ResultMeaning;
 import io.github.flinkdiffusion.ops.pipeline.Seeds;
-import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.Executor;
+import java.util.stream.IntStream;
 
 /**
  * What a model answers to a request: one sample, or those of an ensemble taken together, as the
@@ -50,25 +49,12 @@ record Answer(
       Map<String, String> digests,
       Executor pool) {
     List<CompletableFuture<GeneratedImage>> made =
-        specs(spec, samples).stream().map(service::generate).toList();
+        IntStream.range(0, samples)
+            .mapToObj(sample -> service.generate(Seeds.ofSample(spec, sample)))
+            .toList();
     return CompletableFuture.allOf(made.toArray(CompletableFuture[]::new))
         .thenApplyAsync(
             all -> of(service, made.stream().map(CompletableFuture::join).toList(), digests), pool);
-  }
-
-  private static List<GenerationSpec> specs(GenerationSpec spec, int samples) {
-    if (samples == 1) {
-      return List.of(spec);
-    }
-    long seed =
-        spec.arguments().has(Parameters.SEED)
-            ? spec.arguments().get(Parameters.SEED)
-            : Seeds.fromId(spec.id());
-    List<GenerationSpec> specs = new ArrayList<>();
-    for (int sample = 0; sample < samples; sample++) {
-      specs.add(spec.with(Parameters.SEED, seed + sample));
-    }
-    return specs;
   }
 
   private static Answer of(

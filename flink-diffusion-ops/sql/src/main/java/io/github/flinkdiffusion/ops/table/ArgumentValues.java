@@ -1,5 +1,6 @@
 package io.github.flinkdiffusion.ops.table;
 
+import io.github.flinkdiffusion.ops.imaging.Ensemble;
 import io.github.flinkdiffusion.connector.options.Keys;
 import io.github.flinkdiffusion.ops.pipeline.Arguments;
 import io.github.flinkdiffusion.ops.pipeline.InvalidRequestException;
@@ -9,8 +10,6 @@ import org.apache.flink.table.api.ValidationException;
 
 /** Parameters from the text of options. */
 final class ArgumentValues {
-  static final int MOST_SAMPLES = 64;
-
   private ArgumentValues() {}
 
   /**
@@ -62,7 +61,7 @@ final class ArgumentValues {
           text == null
               ? DiffusionModelOptions.ENSEMBLE_SIZE.defaultValue()
               : Integer.parseInt(text.trim());
-      if (samples >= 1 && samples <= MOST_SAMPLES) {
+      if (samples >= 1 && samples <= Ensemble.MOST_SAMPLES) {
         return samples;
       }
     } catch (NumberFormatException e) {
@@ -70,7 +69,7 @@ final class ArgumentValues {
     }
     throw new ValidationException(
         "Option '%s' can not be '%s'; it must be a number from 1 to %d."
-            .formatted(DiffusionModelOptions.ENSEMBLE_SIZE.key(), text, MOST_SAMPLES));
+            .formatted(DiffusionModelOptions.ENSEMBLE_SIZE.key(), text, Ensemble.MOST_SAMPLES));
   }
 
   private static <T> Arguments with(

@@ -1,5 +1,6 @@
 package io.github.flinkdiffusion.ops.table;
 
+import io.github.flinkdiffusion.ops.imaging.Ensemble;
 import io.github.flinkdiffusion.ops.weights.Sha256;
 import io.github.flinkdiffusion.ops.image.Raster;
 import io.github.flinkdiffusion.ops.imaging.ModelBands;
@@ -229,10 +230,10 @@ final class InputColumns implements Serializable {
     if (values.samples() == null) {
       return otherwise;
     }
-    if (values.samples() < 1 || values.samples() > ArgumentValues.MOST_SAMPLES) {
+    if (values.samples() < 1 || values.samples() > Ensemble.MOST_SAMPLES) {
       throw new InvalidRequestException(
           "%s is %d; it must be from 1 to %d."
-              .formatted(ENSEMBLE_SIZE, values.samples(), ArgumentValues.MOST_SAMPLES));
+              .formatted(ENSEMBLE_SIZE, values.samples(), Ensemble.MOST_SAMPLES));
     }
     return values.samples().intValue();
   }
