@@ -103,7 +103,7 @@ class DiffusionOperatorTest {
                   .setModel("fake")
                   .setModelDigest("digest-of-fake")
                   .setAttributes(Map.of("campaign", "winter"))
-                  .setOriginal(Events.original(new RequestEvent.Prompt(prompt)))
+                  .setOriginal(Events.original(RequestEvent.of(prompt)))
                   .setAudit(
                       AuditRecord.newBuilder()
                           .setModel("fake")

@@ -73,7 +73,7 @@ class EventsTest {
   void aResultKeepsItsRequestAndItsPlaceForTheFailureThatItMayBecome() throws Exception {
     PromptEvent prompt = prompt(Map.of());
     prompt.setOrigin(new RecordPosition("prompts", 3, 17L));
-    Original original = Events.original(new RequestEvent.Prompt(prompt));
+    Original original = Events.original(RequestEvent.of(prompt));
 
     byte[] bytes = new byte[original.getBytes().remaining()];
     original.getBytes().duplicate().get(bytes);
@@ -86,7 +86,7 @@ class EventsTest {
   void aLargeRequestIsKeptInPartWithItsSizeAndDigest() {
     PromptEvent prompt = prompt(Map.of());
     prompt.setPrompt("x".repeat(2 << 20));
-    Original original = Events.original(new RequestEvent.Prompt(prompt));
+    Original original = Events.original(RequestEvent.of(prompt));
 
     byte[] whole = EventCodec.prompts().encode(prompt);
     assertThat(original.getBytes().remaining()).isEqualTo(1 << 20);

@@ -1,5 +1,7 @@
 package io.github.flinkdiffusion.ops.operator;
 
+import io.github.flinkdiffusion.connector.event.ImageTaskEvent;
+import io.github.flinkdiffusion.connector.event.PromptEvent;
 import io.github.flinkdiffusion.connector.event.CancelEvent;
 import io.github.flinkdiffusion.connector.event.FailureEvent;
 import io.github.flinkdiffusion.connector.event.FailureReason;
@@ -332,10 +334,10 @@ abstract class DiffusionOperator extends AbstractStreamOperator<ImageEvent> {
     OptionalLong timestamp =
         element.hasTimestamp() ? OptionalLong.of(element.getTimestamp()) : OptionalLong.empty();
     admit(
-        event instanceof RequestEvent.Prompt prompt
-            ? new PromptRequest(host, prompt.event(), timestamp, Optional.empty())
+        event.event() instanceof PromptEvent prompt
+            ? new PromptRequest(host, prompt, timestamp, Optional.empty())
             : new ImageTaskRequest(
-                host, ((RequestEvent.ImageTask) event).event(), timestamp, TaskProgress.NONE));
+                host, (ImageTaskEvent) event.event(), timestamp, TaskProgress.NONE));
   }
 
   final void hold(Watermark mark) throws Exception {

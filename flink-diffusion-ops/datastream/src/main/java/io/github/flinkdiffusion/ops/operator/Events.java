@@ -185,7 +185,7 @@ final class Events {
         .setModelDigest(model.digest())
         .setAttributes(prompt.getAttributes())
         .setAudit(AuditRecords.of(audit))
-        .setOriginal(original(new RequestEvent.Prompt(prompt)))
+        .setOriginal(original(RequestEvent.of(prompt)))
         .build();
   }
 

@@ -83,7 +83,7 @@ final class ImageTaskRequest extends Request {
 
   ImageTaskRequest(
       RequestHost host, ImageTaskEvent task, OptionalLong timestamp, TaskProgress restored) {
-    super(host, new RequestEvent.ImageTask(task), timestamp);
+    super(host, RequestEvent.of(task), timestamp);
     this.task = task;
     this.restored = restored;
     this.opening = attempts(READ);

@@ -84,7 +84,7 @@ final class ImageTaskResult {
         .setModelDigest(audit.modelDigest())
         .setAudit(AuditRecords.of(audit))
         .setAttributes(task.getAttributes())
-        .setOriginal(Events.original(new RequestEvent.ImageTask(task)))
+        .setOriginal(Events.original(RequestEvent.of(task)))
         .build();
   }
 

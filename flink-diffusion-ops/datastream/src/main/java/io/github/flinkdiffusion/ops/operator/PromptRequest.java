@@ -46,7 +46,7 @@ final class PromptRequest extends Request implements RequestListener {
       PromptEvent prompt,
       OptionalLong timestamp,
       Optional<TrajectorySnapshot> restored) {
-    super(host, new RequestEvent.Prompt(prompt), timestamp);
+    super(host, RequestEvent.of(prompt), timestamp);
     this.prompt = prompt;
     this.restored = restored;
   }

@@ -6,103 +6,59 @@ import io.github.flinkdiffusion.connector.event.Payloads;
 import io.github.flinkdiffusion.connector.event.PromptEvent;
 import io.github.flinkdiffusion.connector.event.RecordPosition;
 import java.util.Map;
+import java.util.function.Supplier;
 import org.apache.avro.specific.SpecificRecord;
 
-/** A request as it arrived, whichever kind of event it is. */
-sealed interface RequestEvent {
+/**
+ * A request as it arrived, whichever kind of event it is.
+ *
+ * @param event the event itself
+ * @param deadline milliseconds since 1970-01-01 UTC, or null
+ * @param origin where it was read from, or null
+ * @param encoder gives the event as it stands in Kafka
+ */
+record RequestEvent(
+    SpecificRecord event,
+    String id,
+    int priority,
+    Long deadline,
+    RecordPosition origin,
+    Map<String, String> attributes,
+    Supplier<byte[]> encoder) {
 
-  /** The event itself. */
-  SpecificRecord event();
+  static RequestEvent of(PromptEvent event) {
+    return new RequestEvent(
+        event,
+        event.getId(),
+        event.getPriority(),
+        event.getDeadline(),
+        event.getOrigin(),
+        event.getAttributes(),
+        () -> EventCodec.prompts().encode(event));
+  }
 
-  String id();
+  static RequestEvent of(ImageTaskEvent event) {
+    return new RequestEvent(
+        event,
+        event.getId(),
+        event.getPriority(),
+        event.getDeadline(),
+        event.getOrigin(),
+        event.getAttributes(),
+        () -> EventCodec.imageTasks().encode(event));
+  }
 
-  int priority();
-
-  /** Milliseconds since 1970-01-01 UTC, or null. */
-  Long deadline();
-
-  /** Where it was read from, or null. */
-  RecordPosition origin();
-
-  Map<String, String> attributes();
-
-  /** As it stands in Kafka. */
-  byte[] encoded();
+  byte[] encoded() {
+    return encoder.get();
+  }
 
   /**
    * What tells it from all others, in every attempt: its place in Kafka, else the digest of what it
    * says. Two requests of one id are two, unless nothing else tells them apart either.
    */
-  default String key() {
-    RecordPosition origin = origin();
+  String key() {
     return origin == null
         ? Payloads.sha256(encoded())
         : "%s/%d@%d".formatted(origin.getTopic(), origin.getPartition(), origin.getOffset());
-  }
-
-  /** A picture from text. */
-  record Prompt(PromptEvent event) implements RequestEvent {
-    @Override
-    public String id() {
-      return event.getId();
-    }
-
-    @Override
-    public int priority() {
-      return event.getPriority();
-    }
-
-    @Override
-    public Long deadline() {
-      return event.getDeadline();
-    }
-
-    @Override
-    public RecordPosition origin() {
-      return event.getOrigin();
-    }
-
-    @Override
-    public Map<String, String> attributes() {
-      return event.getAttributes();
-    }
-
-    @Override
-    public byte[] encoded() {
-      return EventCodec.prompts().encode(event);
-    }
-  }
-
-  /** A picture from a picture. */
-  record ImageTask(ImageTaskEvent event) implements RequestEvent {
-    @Override
-    public String id() {
-      return event.getId();
-    }
-
-    @Override
-    public int priority() {
-      return event.getPriority();
-    }
-
-    @Override
-    public Long deadline() {
-      return event.getDeadline();
-    }
-
-    @Override
-    public RecordPosition origin() {
-      return event.getOrigin();
-    }
-
-    @Override
-    public Map<String, String> attributes() {
-      return event.getAttributes();
-    }
-
-    @Override
-    public byte[] encoded() {
-      return EventCodec.imageTasks().encode(event);
-    }
   }
 }

@@ -13,11 +13,11 @@ import java.io.Serializable;
 interface RequestKind<E> extends Serializable {
   RequestKind<PromptEvent> PROMPTS =
       (event, copy) ->
-          new RequestEvent.Prompt(copy ? PromptEvent.newBuilder(event).build() : event);
+          RequestEvent.of(copy ? PromptEvent.newBuilder(event).build() : event);
 
   RequestKind<ImageTaskEvent> IMAGE_TASKS =
       (event, copy) ->
-          new RequestEvent.ImageTask(copy ? ImageTaskEvent.newBuilder(event).build() : event);
+          RequestEvent.of(copy ? ImageTaskEvent.newBuilder(event).build() : event);
 
   /**
    * @param copy whether the event will be used again by who gave it
