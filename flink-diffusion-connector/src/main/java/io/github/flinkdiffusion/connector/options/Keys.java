@@ -1,14 +1,24 @@
 package io.github.flinkdiffusion.connector.options;
 
+import java.util.ArrayList;
 import java.util.Collection;
 import java.util.Comparator;
+import java.util.List;
 import java.util.Optional;
 import java.util.TreeSet;
 import java.util.stream.Collectors;
+import org.apache.flink.configuration.ConfigOption;
 
 /** Keys of options that somebody wrote, and those that there are. */
 public final class Keys {
   private Keys() {}
+
+  /** An option's key, then those that it had in earlier versions, which are still read. */
+  public static List<String> of(ConfigOption<?> option) {
+    List<String> keys = new ArrayList<>(List.of(option.key()));
+    option.fallbackKeys().forEach(former -> keys.add(former.getKey()));
+    return keys;
+  }
 
   /** Those that are not known, in quotes and each with what was probably meant; none is empty. */
   public static String unknown(Collection<String> written, Collection<String> known) {

@@ -33,6 +33,8 @@ public final class OptionValues {
   public static Optional<String> unknown(
       ReadableConfig config, String prefix, Collection<ConfigOption<?>> known) {
     Set<String> keys = known.stream().map(ConfigOption::key).collect(Collectors.toSet());
+    Set<String> alsoRead =
+        known.stream().flatMap(option -> Keys.of(option).stream()).collect(Collectors.toSet());
     Set<String> maps =
         known.stream()
             .filter(OptionValues::isMap)
@@ -42,6 +44,7 @@ public final class OptionValues {
         config.toMap().keySet().stream()
             .filter(key -> key.startsWith(prefix))
             .filter(key -> maps.stream().noneMatch(key::startsWith))
+            .filter(key -> !alsoRead.contains(key))
             .collect(Collectors.toSet());
     String unknown = Keys.unknown(written, keys);
     return unknown.isEmpty()
@@ -74,7 +77,13 @@ public final class OptionValues {
     if (isMap(option) || GlobalConfiguration.isSensitive(option.key())) {
       return "what it is set to, which may be secret and is not shown";
     }
-    String text = config.toMap().getOrDefault(option.key(), "what it is set to");
+    Map<String, String> texts = config.toMap();
+    String text =
+        Keys.of(option).stream()
+            .filter(texts::containsKey)
+            .findFirst()
+            .map(texts::get)
+            .orElse("what it is set to");
     return "'" + (text.length() <= MOST_SHOWN ? text : text.substring(0, MOST_SHOWN) + "...") + "'";
   }
 

@@ -44,6 +44,25 @@ class OptionValuesTest {
               option().intType().asList().noDefaultValue(), "1;gray", "it takes a list of numbers"),
           new Refused(CAPACITY, "9".repeat(1000), "9".repeat(100) + "...'"));
 
+  @Test
+  void aFormerKeyIsKnownAndItsTextIsShown() {
+    ConfigOption<Integer> renamed =
+        option().intType().defaultValue(1).withFallbackKeys("diffusion.former");
+    assertThat(
+            OptionValues.unknown(
+                config("diffusion.former", "2"), "diffusion.", List.of(CAPACITY, renamed)))
+        .isEmpty();
+    assertThat(
+            OptionValues.unknown(
+                config("diffusion.formers", "2"), "diffusion.", List.of(CAPACITY, renamed)))
+        .isPresent();
+    assertThatThrownBy(
+            () ->
+                OptionValues.read(
+                    config("diffusion.former", "many"), renamed, IllegalStateException::new))
+        .hasMessage("Option diffusion.x cannot be 'many'; it takes a whole number.");
+  }
+
   private static ConfigOptions.OptionBuilder option() {
     return ConfigOptions.key("diffusion.x");
   }

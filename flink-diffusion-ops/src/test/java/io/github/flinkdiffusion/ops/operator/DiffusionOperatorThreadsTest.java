@@ -87,7 +87,7 @@ class DiffusionOperatorThreadsTest {
 
   @Test
   void neitherTheTasksThreadNorTheDevicesEncodesPictures() throws Exception {
-    try (Subtask subtask = open(DiffusionOptions.ENCODING_THREADS, 1)) {
+    try (Subtask subtask = open(DiffusionOptions.ENCODING_WORKERS, 1)) {
       Set<String> callers = ConcurrentHashMap.newKeySet();
       pipelines.last().beforeCall = () -> callers.add(Thread.currentThread().getName());
       subtask.harness.processElement(prompt("a", 2), 0);
@@ -155,7 +155,7 @@ class DiffusionOperatorThreadsTest {
             DecodingMemory.ofHeap());
     OperatorSubtaskState state;
     try (Subtask subtask =
-        new Subtask(pipelines, settings(DiffusionOptions.ENCODING_THREADS, 1), slowEncoders)
+        new Subtask(pipelines, settings(DiffusionOptions.ENCODING_WORKERS, 1), slowEncoders)
             .open()) {
       CountDownLatch decoded = new CountDownLatch(1);
       FakePipeline pipeline = pipelines.last();
@@ -240,7 +240,7 @@ class DiffusionOperatorThreadsTest {
   void aTaskEndsWhileTheDeviceAndAnEncoderAreBusyAndTheNextOneWaitsForTheDevice() throws Exception {
     CountDownLatch inCall = new CountDownLatch(1);
     CountDownLatch mayGoOn = new CountDownLatch(1);
-    Subtask subtask = open(DiffusionOptions.ENCODING_THREADS, 1);
+    Subtask subtask = open(DiffusionOptions.ENCODING_WORKERS, 1);
     FakePipeline left = pipelines.last();
     left.beforeCall =
         () -> {

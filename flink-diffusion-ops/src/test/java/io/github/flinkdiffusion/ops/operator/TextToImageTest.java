@@ -151,7 +151,7 @@ class TextToImageTest {
           new Refused(DiffusionOptions.REQUEST_RETRIES, "11"),
           new Refused(DiffusionOptions.PROGRESS_EVERY_STEPS, "-1"),
           new Refused(DiffusionOptions.PREVIEW_EVERY_STEPS, "-1"),
-          new Refused(DiffusionOptions.ENCODING_THREADS, "0"));
+          new Refused(DiffusionOptions.ENCODING_WORKERS, "0"));
 
   @ParameterizedTest
   @FieldSource("REFUSED")
@@ -161,6 +161,15 @@ class TextToImageTest {
         .isInstanceOf(DiffusionException.class)
         .hasMessageStartingWith("Option " + refused.option.key())
         .hasMessageContaining("it takes ");
+  }
+
+  @Test
+  void theFormerKeyOfAnOptionIsStillReadAndTheNewOneWins() {
+    job.setString("diffusion.encoding.threads", "7");
+    DiffusionOptions.refuseUnknown(job);
+    assertThat(DiffusionSettings.of(job).encodingWorkers()).isEqualTo(7);
+    job.setString("diffusion.encoding.workers", "3");
+    assertThat(DiffusionSettings.of(job).encodingWorkers()).isEqualTo(3);
   }
 
   @Test
@@ -269,7 +278,7 @@ class TextToImageTest {
             .option(DiffusionOptions.REQUEST_MAX_ATTRIBUTES_SIZE, MemorySize.parse("4kb"))
             .progressEverySteps(10)
             .previewEverySteps(12)
-            .encodingThreads(11)
+            .encodingWorkers(11)
             .auditInPictures(false)
             .payloadStore("s3://bucket/payloads")
             .payloadInlineLimit(MemorySize.ofMebiBytes(2))

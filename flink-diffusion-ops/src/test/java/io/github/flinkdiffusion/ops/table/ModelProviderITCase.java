@@ -306,6 +306,8 @@ class ModelProviderITCase {
         "'sceduler' = 'DDIMScheduler' | width INT | id STRING, prompt STRING | | The WITH clause has options that a diffusion model does not know: 'sceduler' (did you mean 'scheduler'?). It may have",
         "'steps' = 'many' | width INT | id STRING, prompt STRING | | Option 'steps' can not be 'many'; it must be a whole number.",
         "'encoding.threads' = 'many' | width INT | id STRING, prompt STRING | | Option 'encoding.threads' can not be 'many'; it must be a whole number from 1.",
+        "'encoding.workers' = 'many' | width INT | id STRING, prompt STRING | | Option 'encoding.workers' can not be 'many'; it must be a whole number from 1.",
+        "'encoding.threads' = '0' | width INT | id STRING, prompt STRING | | Option 'encoding.threads' can not be 0; it takes a number from 1",
         "'request.retries' = '11' | width INT | id STRING, prompt STRING | | Option 'request.retries' can not be 11; it takes a number from 0 to 10.",
         "'model.precision' = 'INT4' | width INT | id STRING, prompt STRING | | Option 'model.precision' can not be 'INT4'; it must be FLOAT32, FLOAT16 or BFLOAT16.",
         "'model.pipeline' = 'FluxPipeline' | width INT | id STRING, prompt STRING | | Option 'model.pipeline' can not be FluxPipeline; it takes",

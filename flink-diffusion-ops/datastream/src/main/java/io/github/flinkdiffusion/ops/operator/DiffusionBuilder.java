@@ -178,9 +178,17 @@ public abstract class DiffusionBuilder<E extends SpecificRecord, B extends Diffu
     return option(DiffusionOptions.PROGRESS_EVERY_STEPS, steps);
   }
 
-  /** {@link DiffusionOptions#ENCODING_THREADS}. */
+  /** {@link DiffusionOptions#ENCODING_WORKERS}. */
+  public B encodingWorkers(int workers) {
+    return option(DiffusionOptions.ENCODING_WORKERS, workers);
+  }
+
+  /**
+   * @deprecated the former name of {@link #encodingWorkers}
+   */
+  @Deprecated
   public B encodingThreads(int threads) {
-    return option(DiffusionOptions.ENCODING_THREADS, threads);
+    return encodingWorkers(threads);
   }
 
   /** {@link DiffusionOptions#AUDIT_IN_PICTURES}. */

@@ -213,7 +213,7 @@ abstract class DiffusionOperator extends AbstractStreamOperator<ImageEvent> {
     payloads = new PayloadStore(settings.payload());
     scratch =
         Path.of(getContainingTask().getEnvironment().getTaskManagerInfo().getTmpDirectories()[0]);
-    encoders = services.encoders().create(Integer.toString(subtask), settings.encodingThreads());
+    encoders = services.encoders().create(Integer.toString(subtask), settings.encodingWorkers());
     session = lease.batcher().join(new Session());
     probation = new Probation(new ToCoordinator(), self(subtask), settings.capacity());
     probation.begin();

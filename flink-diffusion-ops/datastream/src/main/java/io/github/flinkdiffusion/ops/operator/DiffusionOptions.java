@@ -352,13 +352,15 @@ public final class DiffusionOptions {
                   + " steps and when nothing else waits for the device: under load some are left"
                   + " out.");
 
-  public static final ConfigOption<Integer> ENCODING_THREADS =
-      ConfigOptions.key("diffusion.encoding.threads")
+  public static final ConfigOption<Integer> ENCODING_WORKERS =
+      ConfigOptions.key("diffusion.encoding.workers")
           .intType()
           .defaultValue(2)
+          .withFallbackKeys("diffusion.encoding.threads")
           .withDescription(
-              "CPU threads of a subtask that write finished pictures as PNG, from 1. Neither the"
-                  + " task's thread nor the device's does it.");
+              "Workers of a subtask, from 1: CPU threads that fetch and decode images, compose"
+                  + " results, and encode and store them. Neither the task's thread nor the"
+                  + " device's does it. The former key diffusion.encoding.threads is still read.");
 
   public static final ConfigOption<Boolean> AUDIT_IN_PICTURES =
       ConfigOptions.key("diffusion.audit.in-pictures")
@@ -407,7 +409,7 @@ public final class DiffusionOptions {
           DEFAULT_HEIGHT,
           PROGRESS_EVERY_STEPS,
           PREVIEW_EVERY_STEPS,
-          ENCODING_THREADS,
+          ENCODING_WORKERS,
           AUDIT_IN_PICTURES);
 
   private DiffusionOptions() {}

@@ -1,5 +1,6 @@
 package io.github.flinkdiffusion.ops.table;
 
+import java.util.Optional;
 import io.github.flinkdiffusion.ops.operator.DiffusionException;
 import io.github.flinkdiffusion.ops.operator.DiffusionOptions;
 import io.github.flinkdiffusion.ops.operator.GenerationService;
@@ -14,9 +15,9 @@ import org.apache.flink.table.api.ValidationException;
  * the session's configuration.
  *
  * @param service which model, and how it is run
- * @param encodingThreads that decode and encode pictures
+ * @param encodingWorkers that decode and encode pictures
  */
-record ClauseSettings(GenerationService.Settings service, int encodingThreads) {
+record ClauseSettings(GenerationService.Settings service, int encodingWorkers) {
 
   /**
    * @param prefix of the clause's keys, for messages; it is not in {@code clause} any more
@@ -30,10 +31,9 @@ record ClauseSettings(GenerationService.Settings service, int encodingThreads) {
     DiffusionOptions.ALL.forEach(option -> FunctionSettings.copy(option, session, diffusion));
     DiffusionModelOptions.SHARED.forEach(
         (option, accepted) -> {
-          String key = DiffusionModelOptions.key(option);
-          if (clause.containsKey(key)) {
-            set(diffusion, option, clause.get(key), prefix + key, accepted);
-          }
+          DiffusionModelOptions.keyIn(clause, option)
+              .ifPresent(
+                  key -> set(diffusion, option, clause.get(key), prefix + key, accepted));
         });
     if (!diffusion.contains(DiffusionOptions.MODEL_FOLDER)) {
       throw new ValidationException(
@@ -47,7 +47,7 @@ record ClauseSettings(GenerationService.Settings service, int encodingThreads) {
     try {
       return new ClauseSettings(
           GenerationService.Settings.of(diffusion),
-          diffusion.get(DiffusionOptions.ENCODING_THREADS));
+          diffusion.get(DiffusionOptions.ENCODING_WORKERS));
     } catch (DiffusionException e) {
       throw inTheWordsOf(clause, prefix, e);
     }
@@ -69,10 +69,10 @@ record ClauseSettings(GenerationService.Settings service, int encodingThreads) {
       Map<String, String> clause, String prefix, DiffusionException refused) {
     String message = refused.getMessage();
     for (ConfigOption<?> option : DiffusionModelOptions.SHARED.keySet()) {
-      String key = DiffusionModelOptions.key(option);
-      if (clause.containsKey(key) && message.contains("Option " + option.key() + " ")) {
+      Optional<String> key = DiffusionModelOptions.keyIn(clause, option);
+      if (key.isPresent() && message.contains("Option " + option.key() + " ")) {
         return new ValidationException(
-            message.replace("Option " + option.key() + " ", "Option '" + prefix + key + "' "),
+            message.replace("Option " + option.key() + " ", "Option '" + prefix + key.get() + "' "),
             refused);
       }
     }

@@ -1,5 +1,10 @@
 package io.github.flinkdiffusion.ops.table;
 
+import java.util.stream.Collectors;
+import java.util.TreeSet;
+import java.util.HashSet;
+import java.util.Collection;
+import io.github.flinkdiffusion.connector.options.Keys;
 import io.github.flinkdiffusion.ops.image.Raster;
 import io.github.flinkdiffusion.ops.operator.DiffusionOptions;
 import io.github.flinkdiffusion.ops.pipeline.Parameter;
@@ -79,7 +84,7 @@ public final class DiffusionModelOptions {
     SHARED.put(DiffusionOptions.REQUEST_MAX_PIXELS, "a whole number from 1");
     SHARED.put(DiffusionOptions.REQUEST_MAX_STEPS, "a whole number from 1");
     SHARED.put(DiffusionOptions.REQUEST_MAX_PROMPT_LENGTH, "a whole number from 0");
-    SHARED.put(DiffusionOptions.ENCODING_THREADS, "a whole number from 1");
+    SHARED.put(DiffusionOptions.ENCODING_WORKERS, "a whole number from 1");
     SHARED.put(DiffusionOptions.AUDIT_IN_PICTURES, bool);
     for (Parameter<?> parameter : Parameters.all()) {
       if (parameter.type() != Raster.class) {
@@ -98,6 +103,7 @@ public final class DiffusionModelOptions {
           ConfigOptions.key(key(shared))
               .stringType()
               .noDefaultValue()
+              .withFallbackKeys(formerKeys(shared))
               .withDescription("See " + shared.key() + "."));
     }
     PARAMETERS.forEach(
@@ -154,6 +160,35 @@ public final class DiffusionModelOptions {
   /** {@code diffusion.batch.rows} is the option {@code batch.rows}. */
   static String key(ConfigOption<?> shared) {
     return shared.key().substring(PREFIX.length());
+  }
+
+  /** The key under which a clause sets a shared option, be it a former one; empty if it does not. */
+  static Optional<String> keyIn(Map<String, String> clause, ConfigOption<?> shared) {
+    return Keys.of(shared).stream()
+        .map(key -> key.substring(PREFIX.length()))
+        .filter(clause::containsKey)
+        .findFirst();
+  }
+
+  private static String[] formerKeys(ConfigOption<?> shared) {
+    return Keys.of(shared).stream()
+        .skip(1)
+        .map(key -> key.substring(PREFIX.length()))
+        .toArray(String[]::new);
+  }
+
+  /** Keys of a clause that stand for no option, in words; empty when there are none. */
+  static String unknown(Collection<String> written) {
+    Set<String> accepted = new HashSet<>();
+    all().forEach(option -> accepted.addAll(Keys.of(option)));
+    Set<String> others = new HashSet<>(written);
+    others.removeAll(accepted);
+    return Keys.unknown(others, keys());
+  }
+
+  /** Of all options of a clause, sorted. */
+  static Set<String> keys() {
+    return all().stream().map(ConfigOption::key).collect(Collectors.toCollection(TreeSet::new));
   }
 
   /** {@code guidanceScale} is the option {@code guidance-scale}. */

@@ -127,7 +127,7 @@ final class DiffusionModelProvider implements AsyncPredictRuntimeProvider, Predi
             outputs,
             timeout == null ? settings.service() : settings.service().endingWithin(timeout),
             onError,
-            settings.encodingThreads(),
+            settings.encodingWorkers(),
             concurrency,
             ArgumentValues.samples(all),
             timeout),
@@ -138,7 +138,9 @@ final class DiffusionModelProvider implements AsyncPredictRuntimeProvider, Predi
   private static void requireKnown(Map<String, String> config) {
     Set<String> ofTheModel = new TreeSet<>(config.keySet());
     ofTheModel.retainAll(
-        DiffusionModelOptions.SHARED.keySet().stream().map(DiffusionModelOptions::key).toList());
+        DiffusionModelOptions.SHARED.keySet().stream()
+            .flatMap(option -> DiffusionModelOptions.keyIn(config, option).stream())
+            .toList());
     if (!ofTheModel.isEmpty()) {
       throw new ValidationException(
           "The CONFIG map of ML_PREDICT has what belongs into the model's WITH clause: %s."

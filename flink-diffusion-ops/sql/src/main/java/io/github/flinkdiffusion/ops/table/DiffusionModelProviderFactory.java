@@ -1,6 +1,5 @@
 package io.github.flinkdiffusion.ops.table;
 
-import io.github.flinkdiffusion.connector.options.Keys;
 import io.github.flinkdiffusion.ops.operator.DiffusionOptions;
 import java.util.Map;
 import java.util.Set;
@@ -63,15 +62,13 @@ public final class DiffusionModelProviderFactory implements ModelProviderFactory
 
   /** Flink would name all options, too, but not the one that was meant. */
   private static void requireKnown(Map<String, String> with) {
-    Set<String> known = new TreeSet<>();
-    DiffusionModelOptions.all().forEach(option -> known.add(option.key()));
     Set<String> written = new TreeSet<>(with.keySet());
     written.removeAll(OF_FLINK);
-    String unknown = Keys.unknown(written, known);
+    String unknown = DiffusionModelOptions.unknown(written);
     if (!unknown.isEmpty()) {
       throw new ValidationException(
           "The WITH clause has options that a diffusion model does not know: %s. It may have %s."
-              .formatted(unknown, String.join(", ", known)));
+              .formatted(unknown, String.join(", ", DiffusionModelOptions.keys())));
     }
   }
 

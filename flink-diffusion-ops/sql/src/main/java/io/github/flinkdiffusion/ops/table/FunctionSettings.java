@@ -1,6 +1,5 @@
 package io.github.flinkdiffusion.ops.table;
 
-import io.github.flinkdiffusion.connector.options.Keys;
 import io.github.flinkdiffusion.connector.options.OptionValues;
 import io.github.flinkdiffusion.ops.operator.DiffusionException;
 import io.github.flinkdiffusion.ops.operator.GenerationService;
@@ -8,9 +7,6 @@ import java.io.Serializable;
 import java.time.Duration;
 import java.util.LinkedHashMap;
 import java.util.Map;
-import java.util.Set;
-import java.util.TreeSet;
-import java.util.stream.Collectors;
 import org.apache.flink.configuration.ConfigOption;
 import org.apache.flink.configuration.Configuration;
 import org.apache.flink.configuration.ReadableConfig;
@@ -22,14 +18,14 @@ import org.apache.flink.table.api.config.ExecutionConfigOptions;
  *
  * @param service which model, and how it is run
  * @param options parameters that are set for all calls
- * @param encodingThreads that decode and encode pictures
+ * @param encodingWorkers that decode and encode pictures
  * @param failing whether a call that can not be done fails the job instead of giving NULL
  * @param timeout after which Flink fails the job, as the session has it when the module is loaded
  */
 record FunctionSettings(
     GenerationService.Settings service,
     Map<String, String> options,
-    int encodingThreads,
+    int encodingWorkers,
     boolean failing,
     Duration timeout)
     implements Serializable {
@@ -50,15 +46,11 @@ record FunctionSettings(
             own.put(key.substring(prefix.length()), value);
           }
         });
-    Set<String> known =
-        DiffusionModelOptions.all().stream()
-            .map(ConfigOption::key)
-            .collect(Collectors.toCollection(TreeSet::new));
-    String unknown = Keys.unknown(own.keySet(), known);
+    String unknown = DiffusionModelOptions.unknown(own.keySet());
     if (!unknown.isEmpty()) {
       throw new ValidationException(
           "The module has options that begin with '%s' and go on as none does: %s; they may go on with %s."
-              .formatted(prefix, unknown, String.join(", ", known)));
+              .formatted(prefix, unknown, String.join(", ", DiffusionModelOptions.keys())));
     }
     ClauseSettings settings = ClauseSettings.of(prefix, own, session);
     ArgumentValues.of(own);
@@ -72,7 +64,7 @@ record FunctionSettings(
     return new FunctionSettings(
         settings.service().endingWithin(session.get(TIMEOUT)),
         own,
-        settings.encodingThreads(),
+        settings.encodingWorkers(),
         onError == OnError.FAIL,
         session.get(TIMEOUT));
   }

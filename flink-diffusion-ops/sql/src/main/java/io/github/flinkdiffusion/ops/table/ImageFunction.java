@@ -42,7 +42,7 @@ abstract class ImageFunction<T> extends AsyncScalarFunction {
   private final String name;
   private final GenerationService.Settings settings;
   private final Map<String, String> options;
-  private final int encodingThreads;
+  private final int encodingWorkers;
   private final boolean failing;
   private final Duration timeout;
 
@@ -58,7 +58,7 @@ abstract class ImageFunction<T> extends AsyncScalarFunction {
     this.name = name;
     this.settings = settings.service();
     this.options = settings.options();
-    this.encodingThreads = settings.encodingThreads();
+    this.encodingWorkers = settings.encodingWorkers();
     this.failing = settings.failing();
     this.timeout = settings.timeout();
   }
@@ -70,7 +70,7 @@ abstract class ImageFunction<T> extends AsyncScalarFunction {
     service =
         GenerationService.open(settings, context.getExternalResourceInfos(GPU_RESOURCE), subtask);
     String user = name.toLowerCase(Locale.ROOT) + "-" + subtask;
-    pool = EncodingPool.start(user, encodingThreads);
+    pool = EncodingPool.start(user, encodingWorkers);
     limit = new TimeLimit(timeout, FunctionSettings.TIMEOUT.key(), user);
   }
 

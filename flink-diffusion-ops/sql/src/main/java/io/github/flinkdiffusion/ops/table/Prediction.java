@@ -41,7 +41,7 @@ final class Prediction implements Serializable {
       OutputColumns outputs,
       GenerationService.Settings settings,
       OnError onError,
-      int encodingThreads,
+      int encodingWorkers,
       int concurrency,
       int samples,
       Duration timeout)
@@ -72,7 +72,7 @@ final class Prediction implements Serializable {
         GenerationService.open(
             plan.settings(), context.getExternalResourceInfos(GPU_RESOURCE), subtask);
     requireAllThatTheModelNeeds();
-    pool = EncodingPool.start(Integer.toString(subtask), plan.encodingThreads());
+    pool = EncodingPool.start(Integer.toString(subtask), plan.encodingWorkers());
     if (plan.timeout() != null) {
       limit = new TimeLimit(plan.timeout(), "'timeout'", Integer.toString(subtask));
     }
