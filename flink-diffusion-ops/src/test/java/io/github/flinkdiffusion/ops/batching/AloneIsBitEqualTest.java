@@ -2,7 +2,6 @@ package io.github.flinkdiffusion.ops.batching;
 
 import static org.assertj.core.api.Assertions.assertThat;
 
-import io.github.flinkdiffusion.ops.weights.Sha256;
 import io.github.flinkdiffusion.ops.engine.DeviceSpec;
 import io.github.flinkdiffusion.ops.image.PngCodec;
 import io.github.flinkdiffusion.ops.pipeline.DiffusionPipeline;
@@ -11,6 +10,7 @@ import io.github.flinkdiffusion.ops.pipeline.GenerationSpec;
 import io.github.flinkdiffusion.ops.pipeline.Parameters;
 import io.github.flinkdiffusion.ops.pipeline.PipelineSettings;
 import io.github.flinkdiffusion.ops.pipeline.Pipelines;
+import io.github.flinkdiffusion.ops.weights.Sha256;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.Collections;

@@ -59,7 +59,8 @@ class DwtDctWatermarkTest {
     assertThat(DwtDctWatermark.fits(15, 4370)).isTrue();
     boolean[] message = new boolean[512];
     message[511] = true;
-    assertThat(new DwtDctWatermark(message).read(new DwtDctWatermark(message).embed(flat)).matching())
+    assertThat(
+            new DwtDctWatermark(message).read(new DwtDctWatermark(message).embed(flat)).matching())
         .isGreaterThan(460);
   }
 

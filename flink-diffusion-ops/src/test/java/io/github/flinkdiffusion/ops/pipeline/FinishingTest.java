@@ -54,8 +54,7 @@ class FinishingTest {
     DwtDctWatermark mark = DwtDctWatermark.STABLE_DIFFUSION_XL;
     Raster unmarked = picture(folder, plain, 256).image();
     Raster marked = picture(folder, plain.withWatermark(true), 256).image();
-    assertThat(mark.read(marked).matching())
-        .isGreaterThan(mark.read(unmarked).matching());
+    assertThat(mark.read(marked).matching()).isGreaterThan(mark.read(unmarked).matching());
     assertThat(picture(folder, plain.withWatermark(true), 64).image())
         .isEqualTo(picture(folder, plain, 64).image());
   }

@@ -17,8 +17,8 @@ import java.util.zip.Deflater;
 
 /**
  * Writes a TIFF or GeoTIFF file row by row from the top; memory holds one row of tiles, whatever
- * the height of the picture. Tiles are compressed (deflate, with the predictor that suits the type). A file that may become larger than
- * 4 GiB is a BigTIFF file.
+ * the height of the picture. Tiles are compressed (deflate, with the predictor that suits the
+ * type). A file that may become larger than 4 GiB is a BigTIFF file.
  *
  * <pre>{@code
  * try (TiffWriter writer = TiffWriter.create(path, 8192, 8192, 1, format, metadata)) {

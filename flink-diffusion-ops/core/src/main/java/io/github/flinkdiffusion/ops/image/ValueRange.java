@@ -1,6 +1,5 @@
 package io.github.flinkdiffusion.ops.image;
 
-
 /**
  * What 0 and 1 in a {@link Raster} stand for, in the numbers of its file: {@code value = low + x *
  * (high - low)}. This is how 16-bit counts, reflectances and Hounsfield units meet networks that

@@ -1,6 +1,5 @@
 package io.github.flinkdiffusion.ops.imaging;
 
-import io.github.flinkdiffusion.ops.weights.Sha256;
 import com.fasterxml.jackson.core.JsonFactory;
 import com.fasterxml.jackson.core.JsonProcessingException;
 import com.fasterxml.jackson.core.StreamReadConstraints;
@@ -18,6 +17,7 @@ import io.github.flinkdiffusion.ops.pipeline.InvalidRequestException;
 import io.github.flinkdiffusion.ops.pipeline.ModelInfo;
 import io.github.flinkdiffusion.ops.pipeline.Parameter;
 import io.github.flinkdiffusion.ops.pipeline.Parameters;
+import io.github.flinkdiffusion.ops.weights.Sha256;
 import java.nio.charset.StandardCharsets;
 import java.util.Collections;
 import java.util.List;

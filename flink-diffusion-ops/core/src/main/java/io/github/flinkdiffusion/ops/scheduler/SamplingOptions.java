@@ -155,7 +155,17 @@ public record SamplingOptions(
     }
 
     SamplingOptions options() {
-      return new SamplingOptions(eta, mu, skippedSteps, useClippedModelOutput, churn, timesteps, sigmas, originalInferenceSteps, strength, jumps);
+      return new SamplingOptions(
+          eta,
+          mu,
+          skippedSteps,
+          useClippedModelOutput,
+          churn,
+          timesteps,
+          sigmas,
+          originalInferenceSteps,
+          strength,
+          jumps);
     }
   }
 }

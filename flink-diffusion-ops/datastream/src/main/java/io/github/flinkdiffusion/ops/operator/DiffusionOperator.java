@@ -1,12 +1,12 @@
 package io.github.flinkdiffusion.ops.operator;
 
-import io.github.flinkdiffusion.connector.event.ImageTaskEvent;
-import io.github.flinkdiffusion.connector.event.PromptEvent;
 import io.github.flinkdiffusion.connector.event.CancelEvent;
 import io.github.flinkdiffusion.connector.event.FailureEvent;
 import io.github.flinkdiffusion.connector.event.FailureReason;
 import io.github.flinkdiffusion.connector.event.ImageEvent;
+import io.github.flinkdiffusion.connector.event.ImageTaskEvent;
 import io.github.flinkdiffusion.connector.event.ProgressEvent;
+import io.github.flinkdiffusion.connector.event.PromptEvent;
 import io.github.flinkdiffusion.connector.payload.PayloadStore;
 import io.github.flinkdiffusion.ops.batching.BatchSession;
 import io.github.flinkdiffusion.ops.batching.BatchingException;

@@ -1,7 +1,5 @@
 package io.github.flinkdiffusion.ops.operator;
 
-import io.github.flinkdiffusion.ops.imaging.Ensemble;
-import io.github.flinkdiffusion.ops.pipeline.Seeds;
 import io.github.flinkdiffusion.connector.event.ImageTaskEvent;
 import io.github.flinkdiffusion.connector.event.Payload;
 import io.github.flinkdiffusion.connector.event.Payloads;
@@ -16,6 +14,7 @@ import io.github.flinkdiffusion.ops.image.PilResize;
 import io.github.flinkdiffusion.ops.image.Raster;
 import io.github.flinkdiffusion.ops.image.Window;
 import io.github.flinkdiffusion.ops.imaging.Composition;
+import io.github.flinkdiffusion.ops.imaging.Ensemble;
 import io.github.flinkdiffusion.ops.imaging.ModelBands;
 import io.github.flinkdiffusion.ops.imaging.Scene;
 import io.github.flinkdiffusion.ops.imaging.TaskPlan;
@@ -27,6 +26,7 @@ import io.github.flinkdiffusion.ops.pipeline.Numbers;
 import io.github.flinkdiffusion.ops.pipeline.Parameters;
 import io.github.flinkdiffusion.ops.pipeline.ResultKind;
 import io.github.flinkdiffusion.ops.pipeline.ResultMeaning;
+import io.github.flinkdiffusion.ops.pipeline.Seeds;
 import io.github.flinkdiffusion.ops.pipeline.Tiling;
 import java.nio.file.Path;
 import java.util.Arrays;

@@ -12,12 +12,10 @@ import java.io.Serializable;
 @FunctionalInterface
 interface RequestKind<E> extends Serializable {
   RequestKind<PromptEvent> PROMPTS =
-      (event, copy) ->
-          RequestEvent.of(copy ? PromptEvent.newBuilder(event).build() : event);
+      (event, copy) -> RequestEvent.of(copy ? PromptEvent.newBuilder(event).build() : event);
 
   RequestKind<ImageTaskEvent> IMAGE_TASKS =
-      (event, copy) ->
-          RequestEvent.of(copy ? ImageTaskEvent.newBuilder(event).build() : event);
+      (event, copy) -> RequestEvent.of(copy ? ImageTaskEvent.newBuilder(event).build() : event);
 
   /**
    * @param copy whether the event will be used again by who gave it

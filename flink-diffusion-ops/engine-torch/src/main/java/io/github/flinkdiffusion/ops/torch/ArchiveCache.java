@@ -1,8 +1,8 @@
 package io.github.flinkdiffusion.ops.torch;
 
-import io.github.flinkdiffusion.ops.weights.Sha256;
 import io.github.flinkdiffusion.ops.graph.ParameterSource;
 import io.github.flinkdiffusion.ops.torchscript.ArchiveWriter;
+import io.github.flinkdiffusion.ops.weights.Sha256;
 import java.io.IOException;
 import java.io.InputStream;
 import java.io.UncheckedIOException;

@@ -1,11 +1,11 @@
 package io.github.flinkdiffusion.ops.torchscript;
 
-import io.github.flinkdiffusion.ops.weights.Sha256;
 import io.github.flinkdiffusion.ops.graph.Arithmetic;
 import io.github.flinkdiffusion.ops.graph.Graph;
 import io.github.flinkdiffusion.ops.graph.GraphException;
 import io.github.flinkdiffusion.ops.graph.ParameterSource;
 import io.github.flinkdiffusion.ops.graph.Precision;
+import io.github.flinkdiffusion.ops.weights.Sha256;
 import java.io.IOException;
 import java.io.OutputStream;
 import java.nio.ByteBuffer;

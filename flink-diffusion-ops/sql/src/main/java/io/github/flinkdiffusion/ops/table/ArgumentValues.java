@@ -1,7 +1,7 @@
 package io.github.flinkdiffusion.ops.table;
 
-import io.github.flinkdiffusion.ops.imaging.Ensemble;
 import io.github.flinkdiffusion.connector.options.Keys;
+import io.github.flinkdiffusion.ops.imaging.Ensemble;
 import io.github.flinkdiffusion.ops.pipeline.Arguments;
 import io.github.flinkdiffusion.ops.pipeline.InvalidRequestException;
 import io.github.flinkdiffusion.ops.pipeline.Parameter;

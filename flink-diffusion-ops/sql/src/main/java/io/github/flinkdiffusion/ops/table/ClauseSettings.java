@@ -1,10 +1,10 @@
 package io.github.flinkdiffusion.ops.table;
 
-import java.util.Optional;
 import io.github.flinkdiffusion.ops.operator.DiffusionException;
 import io.github.flinkdiffusion.ops.operator.DiffusionOptions;
 import io.github.flinkdiffusion.ops.operator.GenerationService;
 import java.util.Map;
+import java.util.Optional;
 import org.apache.flink.configuration.ConfigOption;
 import org.apache.flink.configuration.Configuration;
 import org.apache.flink.configuration.ReadableConfig;
@@ -32,8 +32,7 @@ record ClauseSettings(GenerationService.Settings service, int encodingWorkers) {
     DiffusionModelOptions.SHARED.forEach(
         (option, accepted) -> {
           DiffusionModelOptions.keyIn(clause, option)
-              .ifPresent(
-                  key -> set(diffusion, option, clause.get(key), prefix + key, accepted));
+              .ifPresent(key -> set(diffusion, option, clause.get(key), prefix + key, accepted));
         });
     if (!diffusion.contains(DiffusionOptions.MODEL_FOLDER)) {
       throw new ValidationException(

@@ -1,15 +1,13 @@
 package io.github.flinkdiffusion.ops.table;
 
-import java.util.stream.Collectors;
-import java.util.TreeSet;
-import java.util.HashSet;
-import java.util.Collection;
 import io.github.flinkdiffusion.connector.options.Keys;
 import io.github.flinkdiffusion.ops.image.Raster;
 import io.github.flinkdiffusion.ops.operator.DiffusionOptions;
 import io.github.flinkdiffusion.ops.pipeline.Parameter;
 import io.github.flinkdiffusion.ops.pipeline.Parameters;
 import java.util.ArrayList;
+import java.util.Collection;
+import java.util.HashSet;
 import java.util.LinkedHashMap;
 import java.util.LinkedHashSet;
 import java.util.List;
@@ -17,6 +15,8 @@ import java.util.Locale;
 import java.util.Map;
 import java.util.Optional;
 import java.util.Set;
+import java.util.TreeSet;
+import java.util.stream.Collectors;
 import java.util.stream.Stream;
 import org.apache.flink.configuration.ConfigOption;
 import org.apache.flink.configuration.ConfigOptions;
@@ -162,7 +162,9 @@ public final class DiffusionModelOptions {
     return shared.key().substring(PREFIX.length());
   }
 
-  /** The key under which a clause sets a shared option, be it a former one; empty if it does not. */
+  /**
+   * The key under which a clause sets a shared option, be it a former one; empty if it does not.
+   */
   static Optional<String> keyIn(Map<String, String> clause, ConfigOption<?> shared) {
     return Keys.of(shared).stream()
         .map(key -> key.substring(PREFIX.length()))

@@ -7,7 +7,8 @@ import io.github.flinkdiffusion.ops.quality.FeatureMoments;
  * {@code FID(features, truth_features)}: {@link FeatureDistance#frechet(FeatureMoments,
  * FeatureMoments)} of a group. NULL while a set has fewer than two arrays.
  */
-public final class FidFunction extends FeatureAggregate<FidFunction.Moments, FidFunction.Accumulator> {
+public final class FidFunction
+    extends FeatureAggregate<FidFunction.Moments, FidFunction.Accumulator> {
   private static final long serialVersionUID = 1L;
 
   FidFunction(boolean failing) {
@@ -40,13 +41,15 @@ public final class FidFunction extends FeatureAggregate<FidFunction.Moments, Fid
       scatter = moments.scatter();
     }
 
-    @Override public void add(double[] vector) {
+    @Override
+    public void add(double[] vector) {
       FeatureMoments moments = of(vector.length);
       moments.add(vector);
       set(moments);
     }
 
-    @Override public void remove(double[] vector) {
+    @Override
+    public void remove(double[] vector) {
       FeatureMoments moments = of(vector.length);
       moments.remove(vector);
       set(moments);

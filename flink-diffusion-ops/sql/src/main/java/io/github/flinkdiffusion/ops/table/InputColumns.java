@@ -1,8 +1,7 @@
 package io.github.flinkdiffusion.ops.table;
 
-import io.github.flinkdiffusion.ops.imaging.Ensemble;
-import io.github.flinkdiffusion.ops.weights.Sha256;
 import io.github.flinkdiffusion.ops.image.Raster;
+import io.github.flinkdiffusion.ops.imaging.Ensemble;
 import io.github.flinkdiffusion.ops.imaging.ModelBands;
 import io.github.flinkdiffusion.ops.operator.GenerationService;
 import io.github.flinkdiffusion.ops.pipeline.Arguments;
@@ -11,6 +10,7 @@ import io.github.flinkdiffusion.ops.pipeline.InvalidRequestException;
 import io.github.flinkdiffusion.ops.pipeline.Numbers;
 import io.github.flinkdiffusion.ops.pipeline.Parameter;
 import io.github.flinkdiffusion.ops.pipeline.Parameters;
+import io.github.flinkdiffusion.ops.weights.Sha256;
 import java.io.Serializable;
 import java.util.ArrayList;
 import java.util.List;

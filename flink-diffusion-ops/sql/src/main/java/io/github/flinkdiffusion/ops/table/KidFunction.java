@@ -9,7 +9,8 @@ import java.util.Arrays;
  * FeatureSample)} of a group, of at most {@link #MOST_VECTORS} different arrays of each set. NULL
  * while a set has fewer than two arrays.
  */
-public final class KidFunction extends FeatureAggregate<KidFunction.Sample, KidFunction.Accumulator> {
+public final class KidFunction
+    extends FeatureAggregate<KidFunction.Sample, KidFunction.Accumulator> {
   private static final long serialVersionUID = 1L;
 
   /** The size of a subset that KID is usually computed of. */
@@ -45,14 +46,16 @@ public final class KidFunction extends FeatureAggregate<KidFunction.Sample, KidF
       threshold = sample.threshold();
     }
 
-    @Override public void add(double[] vector) {
+    @Override
+    public void add(double[] vector) {
       FeatureSample sample = of(vector.length);
       if (sample.add(vector)) {
         set(sample);
       }
     }
 
-    @Override public void remove(double[] vector) {
+    @Override
+    public void remove(double[] vector) {
       FeatureSample sample = of(vector.length);
       sample.remove(vector);
       set(sample);
