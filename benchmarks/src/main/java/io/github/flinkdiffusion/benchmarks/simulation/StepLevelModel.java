@@ -1,33 +1,36 @@
 package io.github.flinkdiffusion.benchmarks.simulation;
 
-import java.util.ArrayDeque;
+import io.github.flinkdiffusion.ops.batching.BatchPlanner;
+import io.github.flinkdiffusion.ops.batching.BatchPolicy;
+import io.github.flinkdiffusion.ops.batching.CallReport.Stage;
 import java.util.ArrayList;
-import java.util.Deque;
+import java.util.Comparator;
 import java.util.List;
-import java.util.TreeMap;
+import java.util.Map;
+import java.util.Optional;
 
 /**
- * The step-level batcher as a discrete-event model: the same decisions at the same boundaries, for
- * requests of one shape, one row and no priority, without pipelines, tickets and threads. Fast
- * enough for a thousand devices; a test holds it against the batcher itself.
+ * The step-level batcher as a discrete-event model, for requests of one shape, one row and no
+ * priority: the batcher's own {@link BatchPlanner} decides, without pipelines, tickets and threads.
+ * Fast enough for a thousand devices.
  */
 public final class StepLevelModel {
-  private final int rowLimit;
-  private final int decodeLimit;
-  private final long[] encodeNanos;
-  private final long[] stepNanos;
-  private final long[] decodeNanos;
+  private final BatchPolicy policy;
+  private final Map<Stage, long[]> nanos;
 
   /**
    * What a device did.
    *
-   * @param served in the order of their pictures
+   * @param served in the order of their images
    * @param busyNanos time in calls
    * @param mostInFlight requests that were there at once, waiting ones included
    */
   public record Run(List<Served> served, long busyNanos, int mostInFlight) {}
 
-  private static final class Flight {
+  private static final class Flight implements BatchPlanner.Member {
+    static final Comparator<Flight> FIRST_COME =
+        Comparator.comparingInt(flight -> flight.arrival.number());
+
     private final Arrival arrival;
     private int stepsLeft;
 
@@ -35,17 +38,28 @@ public final class StepLevelModel {
       this.arrival = arrival;
       stepsLeft = arrival.steps();
     }
+
+    @Override
+    public Object batchKey() {
+      return FIRST_COME; // they are all of one shape
+    }
+
+    @Override
+    public int rows() {
+      return 1;
+    }
   }
 
   /**
    * @param rowLimit most rows of a network call
    */
   public StepLevelModel(CallCosts costs, int rowLimit) {
-    this.rowLimit = rowLimit;
-    decodeLimit = Math.max(1, rowLimit / 2);
-    encodeNanos = costs.encode().table(rowLimit);
-    stepNanos = costs.step().table(rowLimit);
-    decodeNanos = costs.decode().table(decodeLimit);
+    this.policy = BatchPolicy.ofRows(rowLimit);
+    this.nanos =
+        Map.of(
+            Stage.ENCODE, costs.encode().table(rowLimit),
+            Stage.STEP, costs.step().table(rowLimit),
+            Stage.DECODE, costs.decode().table(rowLimit));
   }
 
   /**
@@ -54,63 +68,34 @@ public final class StepLevelModel {
    * @param arrivals ascending in time
    */
   public Run serve(List<Arrival> arrivals) {
-    Deque<Flight> waiting = new ArrayDeque<>();
-    // By arrival, which is the order of service.
-    TreeMap<Integer, Flight> running = new TreeMap<>();
-    TreeMap<Integer, Flight> denoised = new TreeMap<>();
+    BatchPlanner<Flight> planner = new BatchPlanner<>(policy, Flight.FIRST_COME);
     List<Served> served = new ArrayList<>(arrivals.size());
-    boolean lastWasStep = false;
     long now = 0;
     long busy = 0;
     int next = 0;
     int mostInFlight = 0;
     while (served.size() < arrivals.size()) {
       while (next < arrivals.size() && arrivals.get(next).atNanos() <= now) {
-        waiting.add(new Flight(arrivals.get(next++)));
+        planner.add(new Flight(arrivals.get(next++)));
       }
-      mostInFlight = Math.max(mostInFlight, waiting.size() + running.size() + denoised.size());
-      int admitted = Math.min(waiting.size(), 2 * rowLimit - running.size());
-      long took;
-      if (!running.isEmpty() && !lastWasStep) {
-        took = step(running, denoised);
-        lastWasStep = true;
-      } else if (!denoised.isEmpty()) {
-        int count = Math.min(denoised.size(), decodeLimit);
-        took = decodeNanos[count];
-        for (int i = 0; i < count; i++) {
-          served.add(new Served(denoised.pollFirstEntry().getValue().arrival, now + took));
-        }
-        lastWasStep = false;
-      } else if (admitted > 0) {
-        int count = Math.min(admitted, rowLimit);
-        took = encodeNanos[count];
-        for (int i = 0; i < count; i++) {
-          Flight flight = waiting.poll();
-          running.put(flight.arrival.number(), flight);
-        }
-        lastWasStep = false;
-      } else if (!running.isEmpty()) {
-        took = step(running, denoised);
-        lastWasStep = true;
-      } else {
+      mostInFlight = Math.max(mostInFlight, planner.size());
+      Optional<BatchPlanner.Call<Flight>> call = planner.next();
+      if (call.isEmpty()) {
         now = arrivals.get(next).atNanos();
         continue;
       }
+      long took = nanos.get(call.get().stage())[call.get().rows()];
       now += took;
       busy += took;
-    }
-    return new Run(served, busy, mostInFlight);
-  }
-
-  private long step(TreeMap<Integer, Flight> running, TreeMap<Integer, Flight> denoised) {
-    List<Flight> batch = running.values().stream().limit(rowLimit).toList();
-    for (Flight flight : batch) {
-      flight.stepsLeft--;
-      if (flight.stepsLeft == 0) {
-        running.remove(flight.arrival.number());
-        denoised.put(flight.arrival.number(), flight);
+      for (Flight flight : call.get().batch()) {
+        switch (call.get().stage()) {
+          case STEP -> flight.stepsLeft--;
+          case DECODE -> served.add(new Served(flight.arrival, now));
+          default -> {} // it has only begun
+        }
+        planner.moved(flight, call.get().stage(), flight.stepsLeft > 0);
       }
     }
-    return stepNanos[batch.size()];
+    return new Run(served, busy, mostInFlight);
   }
 }

@@ -2,10 +2,8 @@ package io.github.flinkdiffusion.ops.batching;
 
 import static io.github.flinkdiffusion.ops.batching.CallReport.Stage.DECODE;
 import static io.github.flinkdiffusion.ops.batching.CallReport.Stage.ENCODE;
-import static io.github.flinkdiffusion.ops.batching.CallReport.Stage.PREVIEW;
 import static io.github.flinkdiffusion.ops.batching.CallReport.Stage.STEP;
 
-import io.github.flinkdiffusion.ops.batching.CallReport.Stage;
 import io.github.flinkdiffusion.ops.batching.RequestFailure.Kind;
 import io.github.flinkdiffusion.ops.engine.DeviceMemoryException;
 import io.github.flinkdiffusion.ops.image.Raster;
@@ -18,30 +16,23 @@ import io.github.flinkdiffusion.ops.pipeline.NotFiniteException;
 import io.github.flinkdiffusion.ops.pipeline.Trajectory;
 import io.github.flinkdiffusion.ops.pipeline.TrajectorySnapshot;
 import java.time.Duration;
-import java.util.ArrayList;
-import java.util.Collection;
 import java.util.HashSet;
-import java.util.LinkedHashSet;
 import java.util.List;
-import java.util.NavigableSet;
+import java.util.Optional;
 import java.util.Queue;
 import java.util.Set;
-import java.util.TreeSet;
 import java.util.concurrent.ConcurrentHashMap;
 import java.util.concurrent.ConcurrentLinkedQueue;
 import java.util.concurrent.Semaphore;
 import java.util.concurrent.atomic.AtomicLong;
-import java.util.function.Predicate;
 import java.util.function.Supplier;
-import java.util.function.ToIntFunction;
 
 /**
  * Step-level batching on one device: before every call it is decided anew who takes part.
  *
  * <p>The loop, {@link #runOnce}, makes one device call at a time and is run by one thread. Between
- * two calls (the <em>boundary</em>) requests join, leave and expire. Encoding and decoding are
- * calls of their own and alternate with steps, so running trajectories wait for one such call at
- * most. So do previews, for which there is time when nothing else waits.
+ * two calls (the <em>boundary</em>) requests join, leave and expire; which call is next, {@link
+ * BatchPlanner} decides.
  *
  * <p>Nobody waits for a call: other threads leave word for the next boundary, and read at any time
  * what is left of a request, {@link Ticket#rest}. No lock is held while the device works.
@@ -53,15 +44,10 @@ import java.util.function.ToIntFunction;
  * sessions.
  */
 public final class StepBatcher implements AutoCloseable {
-  private static final Object ANY_SHAPE = "any";
-
   private final DiffusionPipeline pipeline;
   private final Ticker ticker;
   private final int rowLimit;
   private final Ranking ranking;
-  private final Admission admission;
-  private final CallLimits limits;
-  private final FairTurns turns = new FairTurns();
 
   /**
    * What happens at the next boundary: hand-overs from other threads, who never wait for a call.
@@ -74,11 +60,8 @@ public final class StepBatcher implements AutoCloseable {
   private volatile BatchingException failure;
   private volatile boolean closed;
 
-  // Of the device's thread; each ticket is in exactly one of the three.
-  private final NavigableSet<Ticket> waiting = new TreeSet<>(Ranking.FIRST_COME);
-  private final NavigableSet<Ticket> running = new TreeSet<>(Ranking.FIRST_COME);
-  private final NavigableSet<Ticket> denoised = new TreeSet<>(Ranking.FIRST_COME);
-  private Stage lastStage = DECODE;
+  /** Of the device's thread. */
+  private final BatchPlanner<Ticket> planner;
 
   /** Who takes part in the current call, or in the one that failed for good. */
   private List<Ticket> inCall = List.of();
@@ -91,8 +74,7 @@ public final class StepBatcher implements AutoCloseable {
     this.ticker = ticker;
     this.rowLimit = policy.rowLimit();
     this.ranking = new Ranking(policy);
-    this.admission = new Admission(policy);
-    this.limits = new CallLimits(policy);
+    this.planner = new BatchPlanner<>(policy, Ranking.FIRST_COME);
   }
 
   // ------------------------------------------------------------------ for callers, any thread
@@ -151,7 +133,7 @@ public final class StepBatcher implements AutoCloseable {
     tell(
         () -> {
           if (!session.isClosed()) {
-            waiting.add(ticket);
+            planner.add(ticket);
           }
         });
     return ticket;
@@ -160,7 +142,7 @@ public final class StepBatcher implements AutoCloseable {
   void cancel(Ticket ticket) {
     tell(
         () -> {
-          if (isHere(ticket)) {
+          if (planner.contains(ticket)) {
             fail(
                 ticket,
                 Kind.CANCELLED,
@@ -171,12 +153,7 @@ public final class StepBatcher implements AutoCloseable {
 
   void leave(BatchSession session) {
     sessions.remove(session);
-    tell(
-        () -> {
-          for (NavigableSet<Ticket> tickets : List.of(waiting, running, denoised)) {
-            tickets.removeIf(ticket -> ticket.session == session);
-          }
-        });
+    tell(() -> planner.removeIf(ticket -> ticket.session == session));
   }
 
   /**
@@ -221,70 +198,48 @@ public final class StepBatcher implements AutoCloseable {
   }
 
   private boolean makeNextCall() {
-    if (!running.isEmpty() && lastStage != STEP) {
-      step();
-      return true;
+    Optional<BatchPlanner.Call<Ticket>> next = planner.next();
+    if (next.isEmpty()) {
+      return false;
     }
-    if (!denoised.isEmpty()) {
-      decode();
-      return true;
+    BatchPlanner.Call<Ticket> call = next.get();
+    switch (call.stage()) {
+      case ENCODE -> encode(call);
+      case STEP -> step(call);
+      case DECODE -> decode(call);
+      case PREVIEW -> preview(call);
     }
-    int admitted = admission.admit(waiting.size(), rows(running), shapes(running).size());
-    if (admitted > 0) {
-      encode(admitted);
-      return true;
-    }
-    if (running.stream().anyMatch(ticket -> ticket.previewDue)) {
-      preview();
-      return true;
-    }
-    if (!running.isEmpty()) {
-      step();
-      return true;
-    }
-    return false;
+    return true;
   }
 
-  private void encode(int admitted) {
-    boolean resumed = waiting.first().rest() instanceof Work.Resumed;
-    int limit = Math.min(admitted, limits.of(ENCODE, ANY_SHAPE));
-    List<Ticket> batch =
-        choose(waiting, ticket -> ticket.rest() instanceof Work.Resumed == resumed, t -> 1, limit);
+  private void encode(BatchPlanner.Call<Ticket> call) {
+    List<Ticket> batch = call.batch();
     List<Trajectory> started =
-        call(
-            ENCODE,
-            ANY_SHAPE,
-            batch,
-            () -> resumed ? pipeline.restore(snapshots(batch)) : pipeline.start(requests(batch)));
+        make(
+            call,
+            () ->
+                batch.get(0).resumes()
+                    ? pipeline.restore(snapshots(batch))
+                    : pipeline.start(requests(batch)));
     if (started == null) {
       return;
     }
     long now = ticker.nanos();
     for (int i = 0; i < batch.size(); i++) {
       Ticket ticket = batch.get(i);
-      waiting.remove(ticket);
       ticket.started(started.get(i));
-      (ticket.trajectory().done() ? denoised : running).add(ticket);
+      planner.moved(ticket, ENCODE, !ticket.trajectory().done());
       if (!ticket.session.isClosed()) {
         ticket.listener.onStarted(Duration.ofNanos(now - ticket.submittedNanos));
       }
     }
   }
 
-  private void step() {
-    Object key = turns.next(shapes(running));
-    List<Ticket> batch =
-        choose(
-            running,
-            ticket -> ticket.trajectory().batchKey().equals(key),
-            ticket -> ticket.trajectory().rows(),
-            limits.of(STEP, key));
-    List<Trajectory> trajectories = trajectories(batch);
+  private void step(BatchPlanner.Call<Ticket> call) {
+    List<Trajectory> trajectories = trajectories(call.batch());
     Object done =
-        call(
-            STEP,
-            key,
-            batch,
+        make(
+            call,
             () -> {
               pipeline.step(trajectories);
               return trajectories;
@@ -292,35 +247,25 @@ public final class StepBatcher implements AutoCloseable {
     if (done == null) {
       return;
     }
-    for (Ticket ticket : batch) {
+    for (Ticket ticket : call.batch()) {
       Trajectory trajectory = ticket.trajectory();
       ticket.stepped();
-      if (trajectory.done()) {
-        running.remove(ticket);
-        denoised.add(ticket);
-      }
+      planner.moved(ticket, STEP, !trajectory.done());
       if (!ticket.session.isClosed()) {
         ticket.listener.onStep(trajectory.step(), trajectory.totalSteps());
       }
     }
   }
 
-  private void decode() {
-    Object key = denoised.first().trajectory().batchKey();
-    List<Ticket> batch =
-        choose(
-            denoised,
-            ticket -> ticket.trajectory().batchKey().equals(key),
-            ticket -> 1,
-            limits.of(DECODE, key));
-    List<GeneratedImage> images =
-        call(DECODE, key, batch, () -> pipeline.finish(trajectories(batch)));
+  private void decode(BatchPlanner.Call<Ticket> call) {
+    List<Ticket> batch = call.batch();
+    List<GeneratedImage> images = make(call, () -> pipeline.finish(trajectories(batch)));
     if (images == null) {
       return;
     }
     for (int i = 0; i < batch.size(); i++) {
       Ticket ticket = batch.get(i);
-      denoised.remove(ticket);
+      planner.moved(ticket, DECODE, false);
       ticket.decoded();
       if (!ticket.session.isClosed()) {
         ticket.listener.onFinished(images.get(i));
@@ -329,41 +274,13 @@ public final class StepBatcher implements AutoCloseable {
   }
 
   /** Nobody fails for want of a preview: one that can not be made is left out. */
-  private void preview() {
-    lastStage = PREVIEW;
-    Object key =
-        running.stream()
-            .filter(ticket -> ticket.previewDue)
-            .findFirst()
-            .orElseThrow()
-            .trajectory()
-            .batchKey();
-    List<Ticket> batch =
-        choose(
-            running,
-            ticket -> ticket.previewDue && ticket.trajectory().batchKey().equals(key),
-            ticket -> 1,
-            limits.of(PREVIEW, key));
+  private void preview(BatchPlanner.Call<Ticket> call) {
+    List<Ticket> batch = call.batch();
     batch.forEach(ticket -> ticket.previewDue = false);
-    long begin = ticker.nanos();
-    List<Raster> previews = List.of();
-    boolean outOfMemory = false;
-    inCall = batch;
-    try {
-      previews = pipeline.preview(trajectories(batch));
-    } catch (DeviceMemoryException e) {
-      outOfMemory = true;
-      limits.halve(PREVIEW, key, batch.size());
+    List<Raster> previews = make(call, () -> pipeline.preview(trajectories(batch)));
+    if (previews == null) {
+      return;
     }
-    report(
-        batch,
-        new CallReport(
-            PREVIEW,
-            batch.size(),
-            batch.size(),
-            outOfMemory,
-            Duration.ofNanos(ticker.nanos() - begin)));
-    inCall = List.of();
     for (int i = 0; i < previews.size(); i++) {
       Ticket ticket = batch.get(i);
       if (!ticket.session.isClosed()) {
@@ -379,108 +296,61 @@ public final class StepBatcher implements AutoCloseable {
    * @return the call's result, or null when it failed: the tickets are then as they were, less
    *     those that failed for good, and the next boundary tries again with other ones
    */
-  private <T> T call(Stage stage, Object key, List<Ticket> batch, Supplier<T> call) {
-    lastStage = stage;
-    int rows = stage == STEP ? rows(batch) : batch.size();
+  private <T> T make(BatchPlanner.Call<Ticket> call, Supplier<T> device) {
+    List<Ticket> batch = call.batch();
     long begin = ticker.nanos();
     T result = null;
     boolean outOfMemory = false;
     inCall = batch;
     try {
-      result = call.get();
-    } catch (InvalidRequestException e) {
-      if (batch.size() == 1) {
-        fail(batch.get(0), Kind.INVALID_REQUEST, e.getMessage());
-      } else {
-        // It does not say which one, so each is tried alone.
-        batch.forEach(ticket -> ticket.alone = true);
-      }
-    } catch (NotFiniteException e) {
-      for (int position : e.positions()) {
-        failOrRetry(batch.get(position), Kind.NOT_FINITE, e.getMessage());
-      }
-    } catch (DeviceMemoryException e) {
-      outOfMemory = true;
-      if (batch.size() == 1) {
-        failOrRetry(batch.get(0), Kind.OUT_OF_MEMORY, tooLarge(batch.get(0), e));
-      } else {
-        limits.halve(stage, key, rows);
-      }
+      result = device.get();
+    } catch (InvalidRequestException | NotFiniteException | DeviceMemoryException e) {
+      outOfMemory = e instanceof DeviceMemoryException;
+      planner.failed(call, e).ifPresent(blame -> blame(blame, e));
     }
     report(
         batch,
         new CallReport(
-            stage, batch.size(), rows, outOfMemory, Duration.ofNanos(ticker.nanos() - begin)));
+            call.stage(),
+            batch.size(),
+            call.rows(),
+            outOfMemory,
+            Duration.ofNanos(ticker.nanos() - begin)));
     inCall = List.of();
-    if (result != null) {
-      batch.forEach(ticket -> ticket.alone = false);
-    }
     return result;
   }
 
-  /**
-   * The first in order that match, as long as they fit; the very first always does, so nobody is
-   * passed over for ever.
-   */
-  private static List<Ticket> choose(
-      NavigableSet<Ticket> from,
-      Predicate<Ticket> matches,
-      ToIntFunction<Ticket> rowsOf,
-      int limit) {
-    List<Ticket> batch = new ArrayList<>();
-    int rows = 0;
-    for (Ticket ticket : from) {
-      if (!matches.test(ticket)) {
-        continue;
-      }
-      if (batch.isEmpty()) {
-        batch.add(ticket);
-        rows = rowsOf.applyAsInt(ticket);
-        if (ticket.alone) {
-          break;
-        }
-      } else if (!ticket.alone && rows + rowsOf.applyAsInt(ticket) <= limit) {
-        batch.add(ticket);
-        rows += rowsOf.applyAsInt(ticket);
-      }
-      if (rows >= limit) {
-        break;
+  private void blame(BatchPlanner.Blame<Ticket> blame, RuntimeException e) {
+    for (Ticket ticket : blame.members()) {
+      String message =
+          e instanceof DeviceMemoryException tooLarge ? tooLarge(ticket, tooLarge) : e.getMessage();
+      if (blame.again() && ticket.hasRetriesLeft()) {
+        beginAnew(ticket, blame.kind(), message);
+      } else {
+        fail(ticket, blame.kind(), message);
       }
     }
-    return batch;
   }
 
   private void expire() {
     long now = ticker.nanos();
-    for (NavigableSet<Ticket> tickets : List.of(waiting, running, denoised)) {
-      for (Ticket ticket : List.copyOf(tickets)) {
-        ticket.expired(now).ifPresent(limit -> fail(ticket, Kind.TIMEOUT, tooLate(ticket, limit)));
-      }
+    for (Ticket ticket : planner.members()) {
+      ticket.expired(now).ifPresent(limit -> fail(ticket, Kind.TIMEOUT, tooLate(ticket, limit)));
     }
   }
 
-  /** Begins it anew behind those that wait, if it has an attempt left. */
-  private void failOrRetry(Ticket ticket, Kind kind, String message) {
-    if (!ticket.hasRetriesLeft()) {
-      fail(ticket, kind, message);
-      return;
-    }
-    remove(ticket);
+  /** Behind those that wait. */
+  private void beginAnew(Ticket ticket, Kind kind, String message) {
+    planner.remove(ticket);
     ticket.startOver(ranking.rank(ticket.how, ticker.nanos()), sequence.getAndIncrement());
-    waiting.add(ticket);
+    planner.add(ticket);
     if (!ticket.session.isClosed()) {
       ticket.listener.onRetry(new RequestFailure(kind, message));
     }
   }
 
-  private void remove(Ticket ticket) {
-    waiting.remove(ticket);
-    running.remove(ticket);
-    denoised.remove(ticket);
-  }
-
   private void fail(Ticket ticket, Kind kind, String message) {
-    remove(ticket);
+    planner.remove(ticket);
     if (!ticket.session.isClosed()) {
       ticket.listener.onFailed(new RequestFailure(kind, message));
     }
@@ -492,9 +362,7 @@ public final class StepBatcher implements AutoCloseable {
             "A call to the device failed for good; model " + model().info().name() + ": " + cause,
             cause);
     failure = e;
-    waiting.clear();
-    running.clear();
-    denoised.clear();
+    planner.clear();
     inbox.clear();
     for (Ticket ticket : inCall) {
       try {
@@ -536,10 +404,6 @@ public final class StepBatcher implements AutoCloseable {
     }
   }
 
-  private boolean isHere(Ticket ticket) {
-    return waiting.contains(ticket) || running.contains(ticket) || denoised.contains(ticket);
-  }
-
   private void requireWorking() {
     if (failure != null) {
       throw new BatchingException(failure.getMessage(), failure);
@@ -572,16 +436,6 @@ public final class StepBatcher implements AutoCloseable {
               .formatted(
                   ticket.request().id(), ticket.how.deadline().orElseThrow().toMillis(), where);
     };
-  }
-
-  private static int rows(Collection<Ticket> tickets) {
-    return tickets.stream().mapToInt(ticket -> ticket.trajectory().rows()).sum();
-  }
-
-  private static Set<Object> shapes(Collection<Ticket> tickets) {
-    Set<Object> keys = new LinkedHashSet<>();
-    tickets.forEach(ticket -> keys.add(ticket.trajectory().batchKey()));
-    return keys;
   }
 
   private static List<GenerationRequest> requests(List<Ticket> batch) {

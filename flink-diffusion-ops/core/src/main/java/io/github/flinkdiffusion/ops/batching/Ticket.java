@@ -8,7 +8,7 @@ import java.util.Optional;
  * One submitted request. Two submissions are two tickets, whatever their ids. {@link #rest} is for
  * any thread at any time; the remainder belongs to the device's thread.
  */
-public final class Ticket {
+public final class Ticket implements BatchPlanner.Member {
   final BatchSession session;
   final RequestListener listener;
   final Submission how;
@@ -36,9 +36,6 @@ public final class Ticket {
 
   /** True from a step after which a preview is wanted until the next call that makes previews. */
   boolean previewDue;
-
-  /** True after a batch failed for a request in it that was not named: this one is tried alone. */
-  boolean alone;
 
   Ticket(
       BatchSession session,
@@ -69,6 +66,26 @@ public final class Ticket {
    */
   public Work rest() {
     return rest;
+  }
+
+  @Override
+  public Object batchKey() {
+    return trajectory.batchKey();
+  }
+
+  @Override
+  public int rows() {
+    return trajectory.rows();
+  }
+
+  @Override
+  public boolean resumes() {
+    return rest instanceof Work.Resumed;
+  }
+
+  @Override
+  public boolean previewDue() {
+    return previewDue;
   }
 
   /** Null until the request is started. */
@@ -106,7 +123,6 @@ public final class Ticket {
     rest = new Work.Fresh(request());
     trajectory = null;
     previewDue = false;
-    alone = false;
     rank = newRank;
     sequence = newSequence;
   }
