@@ -1,5 +1,7 @@
 package io.github.flinkdiffusion.connector.event;
 
+import java.nio.ByteBuffer;
+import java.nio.charset.StandardCharsets;
 import java.util.Collection;
 import java.util.Map;
 import java.util.regex.MatchResult;
@@ -78,10 +80,26 @@ public final class FailureMessages {
             : HIDDEN + path.group().substring(text.length()));
   }
 
+  /** Avro's encoding and JSON hold a text's bytes as they are. */
+  private static boolean contains(ByteBuffer encoded, byte[] part) {
+    for (int at = encoded.position(); at <= encoded.limit() - part.length; at++) {
+      int same = 0;
+      while (same < part.length && encoded.get(at + same) == part[same]) {
+        same++;
+      }
+      if (same == part.length) {
+        return true;
+      }
+    }
+    return false;
+  }
+
   /** Whether a text of the request, at whatever depth, has this part. */
   private static boolean names(Object value, String part) {
     if (value instanceof CharSequence text) {
       return text.toString().contains(part);
+    } else if (value instanceof ByteBuffer encoded) {
+      return contains(encoded, part.getBytes(StandardCharsets.UTF_8));
     } else if (value instanceof SpecificRecord record) {
       for (int i = 0; i < record.getSchema().getFields().size(); i++) {
         if (names(record.get(i), part)) {

@@ -2,6 +2,7 @@ package io.github.flinkdiffusion.connector.kafka.internal;
 
 import io.github.flinkdiffusion.connector.event.EventCodec;
 import io.github.flinkdiffusion.connector.event.FailureEvent;
+import io.github.flinkdiffusion.connector.event.FailureMessages;
 import io.github.flinkdiffusion.connector.event.Originals;
 import java.util.Map;
 import org.apache.flink.api.common.serialization.SerializationSchema;
@@ -40,7 +41,7 @@ public final class FailureSerializer implements SerializationSchema<FailureEvent
     shortened =
         withNote(
             Originals.truncated(failure, (int) Math.max(0, original - excess - NOTE_BYTES)),
-            failure.getMessage(),
+            safe(failure),
             "The original is truncated: with all its bytes this record would exceed the limit of"
                 + " %d bytes.");
     bytes = codec.encode(shortened);
@@ -50,7 +51,7 @@ public final class FailureSerializer implements SerializationSchema<FailureEvent
     shortened =
         withNote(
             Originals.truncated(failure, 0),
-            TooLarge.shortened(failure.getMessage()),
+            TooLarge.shortened(safe(failure)),
             "Original and attributes are left out: with them this record would exceed the limit of"
                 + " %d bytes.");
     shortened.setAttributes(Map.of());
@@ -60,8 +61,17 @@ public final class FailureSerializer implements SerializationSchema<FailureEvent
 
   private FailureEvent withNote(FailureEvent failure, String message, String note) {
     FailureEvent noted = Originals.copy(failure);
-    noted.setMessage("%s (%s)".formatted(message, note.formatted(maxRecordBytes)));
+    String added = " (%s)".formatted(note.formatted(maxRecordBytes));
+    noted.setMessage(
+        FailureMessages.shortened(message, FailureMessages.MAX_CHARS - added.length()) + added);
     return noted;
+  }
+
+  /** Whoever made the failure; a path stays if the original or another field has it. */
+  private static String safe(FailureEvent failure) {
+    FailureEvent rest = Originals.copy(failure);
+    rest.setMessage("");
+    return FailureMessages.safe(failure.getMessage(), rest);
   }
 
   private boolean fits(FailureEvent failure, byte[] value) {

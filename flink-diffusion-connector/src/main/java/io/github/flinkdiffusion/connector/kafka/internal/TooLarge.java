@@ -13,6 +13,7 @@ import io.github.flinkdiffusion.connector.event.PromptEvent;
 import io.github.flinkdiffusion.connector.event.RecordPosition;
 import java.nio.ByteBuffer;
 import java.util.Map;
+import org.apache.avro.specific.SpecificRecord;
 
 /**
  * What becomes of events that do not fit into a record of Kafka. A sink that threw would fail the
@@ -29,6 +30,7 @@ public final class TooLarge {
 
   public static FailureEvent image(ImageEvent image, String size) {
     return failure(
+        image,
         image.getId(),
         "The result of request %s, with a picture of %d x %d pixels, %s%s"
             .formatted(
@@ -43,6 +45,7 @@ public final class TooLarge {
 
   public static FailureEvent imageTask(ImageTaskEvent task, String size) {
     return failure(
+        task,
         task.getId(),
         "Request %s %s%s".formatted(shortened(task.getId()), size, STORE_ELSEWHERE),
         original(EventCodec.imageTasks().encode(task), task.getOrigin()),
@@ -51,6 +54,7 @@ public final class TooLarge {
 
   public static FailureEvent prompt(PromptEvent prompt, String size) {
     return failure(
+        prompt,
         prompt.getId(),
         "Request %s %s Shorten its texts or attributes, or raise diffusion.kafka.max-event-size."
             .formatted(shortened(prompt.getId()), size),
@@ -77,12 +81,16 @@ public final class TooLarge {
   }
 
   private static FailureEvent failure(
-      String id, String message, Original original, Map<String, String> attributes) {
+      SpecificRecord event,
+      String id,
+      String message,
+      Original original,
+      Map<String, String> attributes) {
     FailureEvent.Builder failure =
         FailureEvent.newBuilder()
             .setId(id)
             .setReason(FailureReason.TOO_LARGE)
-            .setMessage(message)
+            .setMessage(FailureMessages.safe(message, event))
             .setAttributes(attributes);
     if (original != null) {
       failure

@@ -6,6 +6,7 @@ import static org.assertj.core.api.Assertions.assertThat;
 import io.github.flinkdiffusion.connector.event.CancelEvent;
 import io.github.flinkdiffusion.connector.event.EventCodec;
 import io.github.flinkdiffusion.connector.event.FailureEvent;
+import io.github.flinkdiffusion.connector.event.FailureMessages;
 import io.github.flinkdiffusion.connector.event.FailureReason;
 import io.github.flinkdiffusion.connector.event.ImageEvent;
 import io.github.flinkdiffusion.connector.event.ImageTaskEvent;
@@ -69,6 +70,18 @@ class EventRecordsTest {
         .contains("topic images gets at most 65536")
         .contains("diffusion.payload.store")
         .contains("diffusion.kafka.max-event-size");
+  }
+
+  @Test
+  void theMessageIsOneBoundedLineWhateverTheId() throws Exception {
+    String id = "first\nsecond\u0000 /srv/of-the-sender " + "x".repeat(2_000);
+    ImageEvent image = ImageEvent.newBuilder(image(LIMIT)).setId(id).build();
+    ProducerRecord<byte[], byte[]> record = images.serialize(image, null, null);
+    assertThat(EventCodec.failures().decode(record.value()).getMessage())
+        .startsWith("The result of request first second /srv/of-the-sender xxx")
+        .contains("diffusion.payload.store")
+        .hasSizeLessThanOrEqualTo(FailureMessages.MAX_CHARS)
+        .doesNotContain("\n", "\u0000");
   }
 
   @Test

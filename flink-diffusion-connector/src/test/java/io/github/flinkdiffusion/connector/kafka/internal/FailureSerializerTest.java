@@ -1,14 +1,17 @@
 package io.github.flinkdiffusion.connector.kafka.internal;
 
+import static java.nio.charset.StandardCharsets.UTF_8;
 import static org.assertj.core.api.Assertions.assertThat;
 
 import io.github.flinkdiffusion.connector.event.EventCodec;
 import io.github.flinkdiffusion.connector.event.FailureEvent;
+import io.github.flinkdiffusion.connector.event.FailureMessages;
 import io.github.flinkdiffusion.connector.event.FailureReason;
 import io.github.flinkdiffusion.connector.event.Originals;
 import io.github.flinkdiffusion.connector.event.Payloads;
 import java.nio.ByteBuffer;
 import java.util.Arrays;
+import java.util.List;
 import java.util.Map;
 import java.util.Random;
 import org.junit.jupiter.api.Test;
@@ -76,6 +79,30 @@ class FailureSerializerTest {
     assertThat(written.getId()).hasSize(512).startsWith("灯").endsWith("…");
     assertThat(written.getMessage()).contains("Original and attributes are left out");
     assertThat(written.getAttributes()).isEmpty();
+  }
+
+  /** A failure that some other operator made, of a stack trace, is bounded and hides paths. */
+  @Test
+  void theNoteIsAddedToAMessageOfOneBoundedLineThatNamesNoPathOfTheServer() throws Exception {
+    String sent = "/data/in/scan.tif";
+    byte[] original = Arrays.copyOf(("{\"reference\": \"" + sent + "\"}").getBytes(UTF_8), LIMIT);
+    String message = "Reading " + sent + " into /tmp/scratch-17/part failed:\n" + "x".repeat(5_000);
+    Map<String, String> attributes = Map.of("k", "v".repeat(LIMIT));
+    for (FailureEvent failure :
+        List.of(
+            failure().setMessage(message).setOriginal(ByteBuffer.wrap(original)).build(),
+            failure()
+                .setMessage(message)
+                .setOriginal(ByteBuffer.wrap(original))
+                .setAttributes(attributes)
+                .build())) {
+      String written = EventCodec.failures().decode(serializer.serialize(failure)).getMessage();
+      assertThat(written)
+          .hasSizeLessThanOrEqualTo(FailureMessages.MAX_CHARS)
+          .startsWith("Reading " + sent + " into (a path on the server) failed: xxx")
+          .endsWith("record would exceed the limit of 65536 bytes.)")
+          .doesNotContain("\n");
+    }
   }
 
   @Test
