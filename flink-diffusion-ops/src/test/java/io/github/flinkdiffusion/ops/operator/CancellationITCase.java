@@ -14,9 +14,16 @@ import io.github.flinkdiffusion.connector.event.PromptEvent;
 import java.nio.file.Path;
 import java.time.Duration;
 import java.util.ArrayList;
+import java.util.HashSet;
 import java.util.List;
+import java.util.Set;
+import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.TimeUnit;
+import java.util.function.Predicate;
+import java.util.stream.Collectors;
 import java.util.stream.IntStream;
+import java.util.stream.Stream;
+import java.util.stream.StreamSupport;
 import org.apache.flink.api.common.JobID;
 import org.apache.flink.api.common.eventtime.WatermarkStrategy;
 import org.apache.flink.api.connector.source.util.ratelimit.RateLimiterStrategy;
@@ -41,6 +48,7 @@ import org.apache.flink.test.junit5.MiniClusterExtension;
 import org.apache.flink.util.CloseableIterator;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.BeforeEach;
+import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.Timeout;
 import org.junit.jupiter.api.extension.RegisterExtension;
 import org.junit.jupiter.api.io.TempDir;
@@ -60,6 +68,9 @@ class CancellationITCase {
   /** Which id is cancelled next, again and again; the cluster is in this process. */
   private static volatile String cancelled;
 
+  /** The task that relays cancellations fails at its next one, and nothing else does. */
+  private static volatile boolean relayBreaks;
+
   @RegisterExtension
   static final MiniClusterExtension CLUSTER =
       new MiniClusterExtension(
@@ -67,6 +78,12 @@ class CancellationITCase {
               .setNumberTaskManagers(1)
               .setNumberSlotsPerTaskManager(4)
               .build());
+
+  /** Part of the name of the task that relays. */
+  private static final Predicate<String> RELAY = name -> name.contains(": cancellations");
+
+  private static final Predicate<String> OPERATOR =
+      RELAY.negate().and(name -> name.contains("text to image"));
 
   @TempDir Path folder;
 
@@ -80,6 +97,7 @@ class CancellationITCase {
     cluster = injected;
     HeldPipelines.hold();
     cancelled = LAST;
+    relayBreaks = false;
   }
 
   /** What a failed test leaves must not take part in the next. */
@@ -116,7 +134,19 @@ class CancellationITCase {
             WatermarkStrategy.<CancelEvent>forMonotonousTimestamps()
                 .withTimestampAssigner((cancel, none) -> 2),
             "cancellations")
-        .uid("cancellations");
+        .uid("cancellations")
+        .map(CancellationITCase::orBreak)
+        .returns(new AvroTypeInfo<>(CancelEvent.class))
+        .uid("breaks")
+        .setParallelism(1); // so it is chained to the relay
+  }
+
+  private static CancelEvent orBreak(CancelEvent event) {
+    if (relayBreaks) {
+      relayBreaks = false;
+      throw new IllegalStateException("The relay's task breaks, once.");
+    }
+    return event;
   }
 
   private static DiffusionStreams pictures(
@@ -155,9 +185,60 @@ class CancellationITCase {
       HeldPipelines.breakOnce();
       await("the failure").atMost(PATIENCE).until(HeldPipelines::hasBroken);
       HeldPipelines.letGo();
-      takeAll(client, job, imageResults, failureResults);
+      takeAll(client, job, imageResults, failureResults, 2);
       assertAllAreAnsweredOnce(inFlight);
     }
+  }
+
+  /** Its task is connected to no other, so Flink restarts it alone. */
+  @Test
+  void theRelayAloneFailsWhileTheOperatorIsFullAndGoesOnRelaying(
+      @InjectClusterClient ClusterClient<?> client) throws Exception {
+    StreamExecutionEnvironment env =
+        StreamExecutionEnvironment.getExecutionEnvironment(configuration(false));
+    env.setParallelism(PARALLELISM);
+    DiffusionStreams streams = pictures(env, FullOperatorITCase.Shape.CHAINED);
+    try (CloseableIterator<ImageEvent> imageResults = streams.images().collectAsync();
+        CloseableIterator<FailureEvent> failureResults = streams.failures().collectAsync()) {
+      JobID job = env.executeAsync("relay").getJobID();
+      String before = takeBackOneInFlight(failureResults);
+
+      relayBreaks = true;
+      await("the relay runs again")
+          .atMost(PATIENCE)
+          .until(
+              () ->
+                  attempts(job, RELAY).equals(Set.of(1))
+                      && states(job, RELAY).equals(Set.of(ExecutionState.RUNNING)));
+      String after = HeldPipelines.runningBut(before);
+      cancelled = after;
+      failures.add(next(failureResults));
+      assertThat(attempts(job, OPERATOR)).as("attempts of the operator").isEqualTo(Set.of(0));
+      assertThat(HeldPipelines.finished()).as("while it is full").isZero();
+
+      HeldPipelines.letGo();
+      takeAll(client, job, imageResults, failureResults, 3);
+      assertAllAreAnsweredOnce(before, after);
+    }
+  }
+
+  private Set<Integer> attempts(JobID job, Predicate<String> task) throws Exception {
+    return tasks(job, task)
+        .map(vertex -> vertex.getCurrentExecutionAttempt().getAttemptNumber())
+        .collect(Collectors.toSet());
+  }
+
+  private Set<ExecutionState> states(JobID job, Predicate<String> task) throws Exception {
+    return tasks(job, task)
+        .map(AccessExecutionVertex::getExecutionState)
+        .collect(Collectors.toSet());
+  }
+
+  private Stream<? extends AccessExecutionVertex> tasks(JobID job, Predicate<String> named)
+      throws Exception {
+    return StreamSupport.stream(
+            cluster.getExecutionGraph(job).get().getAllExecutionVertices().spliterator(), false)
+        .filter(vertex -> named.test(vertex.getTaskNameWithSubtaskIndex()));
   }
 
   @ParameterizedTest
@@ -195,7 +276,7 @@ class CancellationITCase {
     try (CloseableIterator<ImageEvent> imageResults = after.images().collectAsync();
         CloseableIterator<FailureEvent> failureResults = after.failures().collectAsync()) {
       JobID job = second.executeAsync("after the savepoint").getJobID();
-      takeAll(client, job, imageResults, failureResults);
+      takeAll(client, job, imageResults, failureResults, 2);
     }
     assertAllAreAnsweredOnce(inFlight);
   }
@@ -203,26 +284,36 @@ class CancellationITCase {
   /**
    * @return id of the request, whose failure has been committed by a checkpoint
    */
-  private String takeBackOneInFlight(CloseableIterator<FailureEvent> results) {
+  private String takeBackOneInFlight(CloseableIterator<FailureEvent> results) throws Exception {
     await("all subtasks are full")
         .atMost(PATIENCE)
         .until(() -> HeldPipelines.running() == PARALLELISM * CAPACITY);
     String id = HeldPipelines.anyRunning();
     cancelled = id;
-    failures.add(results.next());
+    failures.add(next(results));
     return id;
   }
 
-  /** Cancellations could still come, so the job ends when it is told to. */
+  /** In a thread of its own: the iterator waits for ever, whoever interrupts it. */
+  private static FailureEvent next(CloseableIterator<FailureEvent> results) throws Exception {
+    return CompletableFuture.supplyAsync(results::next).get(PATIENCE.toSeconds(), TimeUnit.SECONDS);
+  }
+
+  /**
+   * Cancellations could still come, so the job ends when it is told to.
+   *
+   * @param takenBack requests that get no image
+   */
   private void takeAll(
       ClusterClient<?> client,
       JobID job,
       CloseableIterator<ImageEvent> imageResults,
-      CloseableIterator<FailureEvent> failureResults)
+      CloseableIterator<FailureEvent> failureResults,
+      int takenBack)
       throws Exception {
     await("all others have an image")
         .atMost(PATIENCE)
-        .until(() -> HeldPipelines.finished() == PROMPTS - 2);
+        .until(() -> HeldPipelines.finished() == PROMPTS - takenBack);
     // A task that ends while its savepoint begins would make that fail.
     await("the other tasks have ended").atMost(PATIENCE).until(() -> othersHaveEnded(job));
     client
@@ -243,17 +334,19 @@ class CancellationITCase {
     return true;
   }
 
-  private void assertAllAreAnsweredOnce(String inFlight) {
+  private void assertAllAreAnsweredOnce(String... inFlight) {
+    Set<String> takenBack = new HashSet<>(Set.of(inFlight));
+    takenBack.add(LAST);
     assertThat(failures)
         .allMatch(failure -> failure.getReason() == FailureReason.CANCELLED)
         .extracting(FailureEvent::getId)
-        .containsExactlyInAnyOrder(inFlight, LAST);
+        .containsExactlyInAnyOrderElementsOf(takenBack);
     assertThat(images)
         .extracting(ImageEvent::getId)
         .containsExactlyInAnyOrderElementsOf(
             IntStream.range(0, PROMPTS)
                 .mapToObj(number -> "r" + number)
-                .filter(id -> !id.equals(inFlight) && !id.equals(LAST))
+                .filter(id -> !takenBack.contains(id))
                 .toList());
   }
 }

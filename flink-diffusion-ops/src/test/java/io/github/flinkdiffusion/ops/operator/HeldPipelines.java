@@ -63,6 +63,11 @@ final class HeldPipelines implements PipelineFactory {
     return IN_PIPELINE.iterator().next();
   }
 
+  /** The id of another one. */
+  static synchronized String runningBut(String other) {
+    return IN_PIPELINE.stream().filter(id -> !id.equals(other)).findAny().orElseThrow();
+  }
+
   /** The most of {@link #running} since {@link #hold}. */
   static synchronized int mostRunning() {
     return most;
