@@ -13,6 +13,7 @@ import io.github.flinkdiffusion.ops.pipeline.Parameters;
 import io.github.flinkdiffusion.ops.pipeline.PipelineSettings;
 import io.github.flinkdiffusion.ops.pipeline.Pipelines;
 import io.github.flinkdiffusion.ops.pipeline.Trajectory;
+import io.github.flinkdiffusion.ops.weights.Lora;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
@@ -86,6 +87,7 @@ class ModelProviderITCase {
         "CREATE MODEL painter INPUT (%s) OUTPUT (%s) WITH (%s)".formatted(input, output, with));
   }
 
+  private static final Path FIXTURES = Path.of("src/test/resources/fixtures").toAbsolutePath();
   private static final String SHORT = "'steps' = '2', 'scheduler' = 'DDIMScheduler'";
   private static final String IN = "id STRING, prompt STRING";
 
@@ -251,28 +253,77 @@ class ModelProviderITCase {
         .isEqualTo(64);
   }
 
+  /** In the words of docs/SQL.md: a list, as in Flink's configuration. */
   @Test
-  void lorasCanBeSetInTheWithClause() throws Exception {
+  void lorasInTheWithClauseMakeTheImageThatThePipelineMakesWithThem() throws Exception {
     prompts("a red apple");
-    Path lora = Path.of("src/test/resources/fixtures/lora/peft.safetensors").toAbsolutePath();
-    model(IN, "image BYTES", SHORT, "'model.loras' = '%s=0.8'".formatted(lora));
-    byte[] with = query(CALL.formatted("")).get(0).getFieldAs("image");
-    sql.executeSql("DROP MODEL painter");
-    model(IN, "image BYTES", SHORT);
-    byte[] without = query(CALL.formatted("")).get(0).getFieldAs("image");
-    assertThat(PngCodec.decode(with).data()).isNotEqualTo(PngCodec.decode(without).data());
+    Path loras = FIXTURES.resolve("lora");
+    Lora first = new Lora(loras.resolve("peft.safetensors"), 0.8);
+    Lora second = new Lora(loras.resolve("kohya-sd1.safetensors"), 0.5);
+    model(
+        IN,
+        "image BYTES, audit STRING",
+        SHORT,
+        "'guidance-scale' = '3'",
+        "'model.loras' = '%s=0.8;%s=0.5'".formatted(first.file(), second.file()));
+    Row row = query(CALL.formatted("")).get(0);
+    Raster image = PngCodec.decode(row.getFieldAs("image"));
+    PipelineSettings cpu = PipelineSettings.on(DeviceSpec.CPU);
+    assertThat(furthest(image, alone(cpu))).as("without them").isGreaterThan(2 / 255f);
+    assertThat(furthest(image, alone(cpu.withLoras(List.of(first)))))
+        .as("with the first alone")
+        .isGreaterThan(2 / 255f);
+    assertThat(furthest(image, alone(cpu.withLoras(List.of(first, second)))))
+        .as("with both")
+        .isLessThan(1.6f / 255);
+    assertThat(row.<String>getFieldAs("audit")).contains("peft.safetensors", "kohya-sd1");
+  }
+
+  private static Raster alone(PipelineSettings settings) {
+    try (DiffusionPipeline pipeline = Pipelines.open(Path.of(FOLDER), settings)) {
+      return alone(pipeline, "id-0", "a red apple", 3.0);
+    }
+  }
+
+  private static float furthest(Raster image, Raster other) {
+    float furthest = 0;
+    for (int i = 0; i < other.data().length; i++) {
+      furthest = Math.max(furthest, Math.abs(image.data()[i] - other.data()[i]));
+    }
+    return furthest;
+  }
+
+  @ParameterizedTest
+  @CsvSource(
+      delimiter = '|',
+      value = {
+        "'model.loras' = '/no/such.safetensors=0.8' | cannot be used: Can not read weights from /no/such.safetensors",
+        "'model.loras' = '%s/lora/peft.safetensors=strong' | peft.safetensors=strong'; each entry is file=scale, such as",
+        "'model.loras' = '%s/lora/peft.safetensors=NaN' | peft.safetensors=NaN'; each entry is file=scale, such as",
+        "'model.loras' = '%s/lora/kohya-sdxl.safetensors=1' | cannot be used: LoRA %s/lora/kohya-sdxl.safetensors: 'lora_unet_input_blocks_1_0_in_layers_2.lora_up.weight'",
+        "'model.loras' = '%s/models/tiny-sd1/unet/diffusion_pytorch_model.safetensors=1' | diffusion_pytorch_model.safetensors: tensor 'conv_in.bias' is not supported; supported are the factors",
+        "'model.loras' = '%s/lora/cases.json=1' | cases.json: says that its header is 2314861732404660827 bytes long; 2 to 100000000 are accepted, so it is not a safetensors file",
+        "'model.configs' = '%s/models/tiny-sd1' | tiny-sd1 is a folder, which has configs of its own; those of %s/models/tiny-sd1 are for a single-file checkpoint.",
+        "'model.folder' = '%s/single-file/tiny-sdxl.safetensors', 'model.configs' = '%s/lora' | cannot be used: Model folder %s/lora has no model_index.json",
+        "'model.folder' = '%s/single-file/tiny-sdxl.safetensors', 'model.configs' = '%s/models/tiny-dit' | Model tiny-sdxl needs classLabel, but its INPUT has no column class_label",
+        "'model.folder' = '%s/single-file/tiny-sdxl.safetensors', 'model.configs' = '%s/models/tiny-sd1' | [unet]: tensor conv_in.bias has shape [8] where the config asks for [16]"
+      })
+  void aWrongLoraOrConfigHasOneClearSentence(String option, String sentence) {
+    prompts("a red apple");
+    model(IN, "width INT", option.replace("%s", FIXTURES.toString()), SHORT);
+    assertThatThrownBy(() -> query(CALL.formatted("")))
+        .hasStackTraceContaining(sentence.replace("%s", FIXTURES.toString()));
   }
 
   @Test
   void aSingleFileWithItsConfigsMakesTheImageOfTheFolder() throws Exception {
     prompts("a red apple");
-    Path fixtures = Path.of("src/test/resources/fixtures").toAbsolutePath();
-    Path folder = fixtures.resolve("models/tiny-sdxl");
+    Path folder = FIXTURES.resolve("models/tiny-sdxl");
     model(
         IN,
         "image BYTES",
         SHORT,
-        "'model.folder' = '%s'".formatted(fixtures.resolve("single-file/tiny-sdxl.safetensors")),
+        "'model.folder' = '%s'".formatted(FIXTURES.resolve("single-file/tiny-sdxl.safetensors")),
         "'model.configs' = '%s'".formatted(folder));
     byte[] ofFile = query(CALL.formatted("")).get(0).getFieldAs("image");
     sql.executeSql("DROP MODEL painter");

@@ -169,6 +169,11 @@ public final class ModelFolder {
    * @throws WeightsException if the file is pickled or damaged
    */
   public static ModelFolder openSingleFile(Path file, Path configs) {
+    if (Files.isDirectory(file)) {
+      throw new WeightsException(
+          "Model %s is a folder, which has configs of its own; those of %s are for a single-file checkpoint. Leave the configs out, or give the path of a .safetensors file."
+              .formatted(file, configs));
+    }
     return SingleFile.open(file, open(configs));
   }
 
