@@ -75,21 +75,23 @@ class LargeModelMemoryTest {
   }
 
   private void compare(MemoryGuard guard, DiffusionPipeline pipeline, int side) {
-    GenerationRequest text = pipeline.prepare(spec("text", side));
+    GenerationRequest text = pipeline.model().prepare(spec("text", side));
     float[] gray = new float[3 * side * side];
     GenerationRequest image =
-        pipeline.prepare(
-            spec("image", side)
-                .with(Parameters.IMAGE, new Raster(3, side, side, gray))
-                .with(Parameters.STEPS, 2L)
-                .with(Parameters.STRENGTH, 0.5));
+        pipeline
+            .model()
+            .prepare(
+                spec("image", side)
+                    .with(Parameters.IMAGE, new Raster(3, side, side, gray))
+                    .with(Parameters.STEPS, 2L)
+                    .with(Parameters.STRENGTH, 0.5));
     List<Trajectory> one = new ArrayList<>();
     compare(guard, Call.ENCODE_TEXTS, 1, 1, side, () -> one.addAll(pipeline.start(List.of(text))));
     compare(
         guard,
         Call.ENCODE_IMAGES,
         1,
-        pipeline.encodedPixels(image),
+        pipeline.model().encodedPixels(image),
         side,
         () -> pipeline.start(List.of(image)));
     int size = one.get(0).snapshot().sample().length;

@@ -176,6 +176,7 @@ class MemoryGuardTest {
         arguments("tiny-sdxl-refiner", images),
         arguments("tiny-lcm", EnumSet.allOf(Call.class)),
         arguments("tiny-gligen", texts),
+        arguments("tiny-gligen", texts),
         arguments("tiny-inpaint", images),
         arguments("tiny-instruct-pix2pix", images),
         arguments("tiny-image-variation", images),
