@@ -103,6 +103,9 @@ EULER = {"_class_name": "EulerDiscreteScheduler", **SD, "steps_offset": 1, "time
 LCM = {"_class_name": "LCMScheduler", **SD, "clip_sample": False, "original_inference_steps": 50}
 DDPM = {"_class_name": "DDPMScheduler", "beta_end": 0.02, "beta_schedule": "linear", "beta_start": 0.0001, "clip_sample": True, "num_train_timesteps": 1000, "variance_type": "fixed_small"}
 LOW_RES = {**DDPM, "beta_schedule": "scaled_linear"}
+CONSISTENCY = {"_class_name": "CMStochasticIterativeScheduler", "num_train_timesteps": 40, "clip_denoised": True, "s_noise": 1.0}
+REPAINT = {"_class_name": "RePaintScheduler", "num_train_timesteps": 1000, "beta_schedule": "linear", "clip_sample": True}
+SCORE = {"_class_name": "ScoreSdeVeScheduler", "num_train_timesteps": 2000, "sigma_max": 0.6, "sigma_min": 0.01, "snr": 0.05, "correct_steps": 1}
 UNLIMITED = {"requires_safety_checker": False, "safety_checker": [None, None], "feature_extractor": [None, None], "image_encoder": [None, None]}
 CLASSES = (
     "StableDiffusionPipeline",
@@ -122,6 +125,9 @@ CLASSES = (
     "DDIMPipeline",
     "DiTPipeline",
     "LDMSuperResolutionPipeline",
+    "ConsistencyModelPipeline",
+    "RePaintPipeline",
+    "ScoreSdeVePipeline",
 )
 IMAGE = {"kind": "painting", "width": 16, "height": 16, "seed": 3}
 MASK = {"kind": "hole", "width": 16, "height": 16}
@@ -274,6 +280,22 @@ class Folder:
         self.images = {"image": {**IMAGE, "width": 32, "height": 32}}
         self.arguments = dict(num_inference_steps=2)
 
+    def fill_onestep(self):
+        self.network("unet", "diffusers", "UNet2DModel", UNET2D)
+        self.scheduler(CONSISTENCY)
+        self.arguments = dict(num_inference_steps=2)
+
+    def fill_repaint(self):
+        self.network("unet", "diffusers", "UNet2DModel", UNET2D)
+        self.scheduler(REPAINT)
+        self.images = {"image": {**IMAGE, "width": 32, "height": 32}, "mask_image": {**MASK, "width": 32, "height": 32}}
+        self.arguments = dict(num_inference_steps=4, eta=0.0, jump_length=2, jump_n_sample=2)
+
+    def fill_score(self):
+        self.network("unet", "diffusers", "UNet2DModel", UNET2D)
+        self.scheduler(SCORE)
+        self.arguments = dict(num_inference_steps=4)
+
 
 def kind_of(pipeline):
     kinds = {
@@ -287,6 +309,9 @@ def kind_of(pipeline):
         "DDIMPipeline": "pixels",
         "DiTPipeline": "classes",
         "LDMSuperResolutionPipeline": "superresolution",
+        "ConsistencyModelPipeline": "onestep",
+        "RePaintPipeline": "repaint",
+        "ScoreSdeVePipeline": "score",
     }
     for start, kind in (("StableDiffusionXL", "xl"), ("LatentConsistency", "consistency"), ("Marigold", "marigold")):
         if pipeline.startswith(start):

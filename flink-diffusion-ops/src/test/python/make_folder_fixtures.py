@@ -1,15 +1,71 @@
 """Writes fixtures/folders/chosen.json.gz: folders that stand for one kind of difference each, and what diffusers makes of them.
 
-    venv/bin/python make_folder_fixtures.py [name ...]     # with names, only reports on those
+    venv/bin/python make_folder_fixtures.py [name ...]              # with names, only reports on those
+    venv/bin/python make_folder_fixtures.py --published FILE        # published consistency models' configs at full width, for RandomFolders
 """
 
 import sys
+from pathlib import Path
 
 from fixture_tools import FIXTURES
-from folder_bases import CLASSES, IMAGE, NEGATIVE, SIZE, Folder
+from folder_bases import CLASSES, DDIM, IMAGE, NEGATIVE, SD, SIZE, Folder
 from folder_cases import configure, pack
 
 OUT = FIXTURES.parent / "folders" / "chosen.json.gz"
+
+
+IMAGENET_64 = {
+    "add_attention": True,
+    "attention_head_dim": 64,
+    "block_out_channels": [192, 384, 576, 768],
+    "center_input_sample": False,
+    "class_embed_type": None,
+    "down_block_types": ["ResnetDownsampleBlock2D"] + ["AttnDownBlock2D"] * 3,
+    "downsample_padding": 1,
+    "downsample_type": "resnet",
+    "dropout": 0.0,
+    "flip_sin_to_cos": True,
+    "freq_shift": 0,
+    "layers_per_block": 3,
+    "mid_block_scale_factor": 1,
+    "norm_eps": 1e-5,
+    "norm_num_groups": 32,
+    "num_class_embeds": 1000,
+    "resnet_time_scale_shift": "scale_shift",
+    "sample_size": 64,
+    "time_embedding_type": "positional",
+    "up_block_types": ["AttnUpBlock2D"] * 3 + ["ResnetUpsampleBlock2D"],
+    "upsample_type": "resnet",
+}
+LSUN_256 = {
+    **IMAGENET_64,
+    "block_out_channels": [256, 256, 512, 512, 1024, 1024],
+    "down_block_types": ["ResnetDownsampleBlock2D"] * 3 + ["AttnDownBlock2D"] * 3,
+    "layers_per_block": 2,
+    "num_class_embeds": None,
+    "resnet_time_scale_shift": "default",
+    "sample_size": 256,
+    "up_block_types": ["AttnUpBlock2D"] * 3 + ["ResnetUpsampleBlock2D"] * 3,
+}
+CD = {"_class_name": "CMStochasticIterativeScheduler", "clip_denoised": True, "num_train_timesteps": 40, "rho": 7.0, "s_noise": 1.0, "sigma_data": 0.5, "sigma_max": 80.0, "sigma_min": 0.002}
+
+
+def consistency_models(narrower=1, groups=32, smaller=4):
+    """Folders of the published shapes: distilled (cd) and trained alone (ct), of ImageNet's classes and of LSUN's images."""
+    steps = {"one step": {"num_inference_steps": 1}, "two steps": {"timesteps": [22, 0]}}
+    for shape, unet, train_steps, calls in (("cd_imagenet64", IMAGENET_64, 40, steps), ("ct_imagenet64", IMAGENET_64, 201, {"two steps": {"timesteps": [106, 0]}}), ("cd_cat256", LSUN_256, 40, {"two steps": {"timesteps": [17, 0]}})):
+        for words, arguments in calls.items():
+            folder = Folder("ConsistencyModelPipeline")
+            folder.config("unet").update(unet)
+            if narrower > 1:
+                widths = [width // narrower // groups * groups for width in unet["block_out_channels"]]
+                folder.config("unet").update(block_out_channels=widths, attention_head_dim=groups, norm_num_groups=groups, sample_size=unet["sample_size"] // smaller)
+            folder.config("unet").pop("act_fn")
+            folder.scheduler({**CD, "num_train_timesteps": train_steps})
+            folder.arguments = dict(arguments)
+            if unet["num_class_embeds"]:
+                folder.arguments["class_labels"] = 145
+            yield f"{shape}, {words}", folder
 
 
 def cases():
@@ -79,6 +135,36 @@ def cases():
         made.arguments.update(timesteps=[899, 499, 19], strength=strength)
         yield name, made
 
+    # Of Heun's listed timesteps a strength takes calls, two a step, and leaves out as many steps as calls are left.
+    for pipeline in ("StableDiffusionImg2ImgPipeline", "StableDiffusionXLImg2ImgPipeline", "StableDiffusionInpaintPipeline"):
+        for timesteps, strength in (([900, 700, 500, 300, 100], 0.8), ([900, 700, 500, 300, 100], 0.45), ([999, 300], 0.6)):
+            name, made = folder(f"Heun, {len(timesteps)} listed timesteps, strength {strength}, {pipeline}", pipeline)
+            made.scheduler({"_class_name": "HeunDiscreteScheduler", **SD})
+            made.arguments.pop("num_inference_steps")
+            made.arguments.update(timesteps=timesteps, strength=strength)
+            yield name, made
+
+    # Schedulers that cannot mix an image and noise begin with noise alone.
+    for scheduler in ({"_class_name": "IPNDMScheduler", "num_train_timesteps": 1000}, {**DDIM, "_class_name": "DDIMInverseScheduler"}):
+        for channels, steps, strength in ((4, 3, 1.0), (4, 1, 1.0), (9, 3, 1.0), (9, 3, 0.8)):
+            name, made = folder(f"{scheduler['_class_name']}, inpainting of {channels} channels, {steps} steps, strength {strength}", "StableDiffusionInpaintPipeline", unet={"in_channels": channels})
+            made.scheduler(scheduler)
+            made.arguments.update(num_inference_steps=steps, strength=strength)
+            yield name, made
+        name, made = folder(f"{scheduler['_class_name']}, image to image", "StableDiffusionImg2ImgPipeline")
+        made.scheduler(scheduler)
+        made.arguments.update(strength=1.0)
+        yield name, made
+
+    # An image that comes out of the processor in another size than the network's.
+    for side, processor in ((36, {"do_center_crop": False}), (40, {"do_center_crop": False}), (36, {"crop_size": 24}), (36, {"do_center_crop": False, "size": {"height": 32, "width": 40}})):
+        name, made = folder(f"image of 40 x {side} prepared by {processor}", "StableDiffusionImageVariationPipeline", feature_extractor=processor)
+        made.images["image"] = {**IMAGE, "width": 40, "height": side}
+        yield name, made
+
+    # The shapes of published consistency models (openai/diffusers-cd_*, diffusers-ct_*), 12 times narrower.
+    yield from consistency_models(narrower=12, groups=4)
+
     # Texts.
     for prompt in ("", " ", "\n"):
         name, made = folder("prompt " + repr(prompt))
@@ -126,11 +212,18 @@ def cases():
 
 def main():
     configure()
+    if sys.argv[1:2] == ["--published"]:
+        full = [folder.case(name, 1000).stored("unet", dtype="F16").expect() for name, folder in consistency_models()]
+        pack(full, Path(sys.argv[2]))
+        return
     wanted, made = sys.argv[1:], []
     for name, folder in cases():
         if wanted and not any(word in name for word in wanted):
             continue
-        case = folder.case(name, 1000 + CLASSES.index(folder.pipeline)).expect()
+        case = folder.case(name, 1000 + CLASSES.index(folder.pipeline))
+        if name.startswith(("cd_", "ct_")):
+            case.stored("unet", dtype="F16")
+        case.expect()
         outcome = case.json["expected"][0]
         print(f"{name:70} {outcome.get('refused') or (outcome['shape'], outcome['inside'])}", flush=True)
         made.append(case)

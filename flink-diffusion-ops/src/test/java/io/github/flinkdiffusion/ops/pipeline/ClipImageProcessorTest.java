@@ -17,15 +17,17 @@ import org.junit.jupiter.params.provider.CsvSource;
 
 class ClipImageProcessorTest {
 
-  private static ClipImageProcessor processor(String json) throws JsonProcessingException {
+  private static ClipImageProcessor processor(String json, int side)
+      throws JsonProcessingException {
     return ClipImageProcessor.from(
-        Config.of("preprocessor_config.json", new ObjectMapper().readTree(json)));
+        Config.of("preprocessor_config.json", new ObjectMapper().readTree(json)), side);
   }
 
   @Test
   void withoutAnyKeyPicturesBecomeWhatClipWasTrainedWith() throws JsonProcessingException {
     HostTensor.Floats pixels =
-        processor("{}").pixels(List.of(Raster.filled(3, 300, 500, 1), Raster.filled(3, 9, 9, 0)));
+        processor("{}", 224)
+            .pixels(List.of(Raster.filled(3, 300, 500, 1), Raster.filled(3, 9, 9, 0)));
     assertThat(pixels.shape()).containsExactly(2, 3, 224, 224);
     assertThat(pixels.data()[0]).isEqualTo((float) ((1 - 0.48145466) / 0.26862954));
     assertThat(pixels.data()[pixels.data().length - 1])
@@ -35,16 +37,41 @@ class ClipImageProcessorTest {
   @Test
   void grayStandsForAllColorsAndAlphaIsLeftOut() throws JsonProcessingException {
     ClipImageProcessor plain =
-        processor("{\"do_resize\": false, \"do_center_crop\": false, \"do_normalize\": false}");
+        processor("{\"do_resize\": false, \"do_center_crop\": false, \"do_normalize\": false}", 1);
     assertThat(plain.pixels(List.of(new Raster(2, 1, 1, new float[] {0.5f, 1}))).data())
         .containsExactly(0.5f, 0.5f, 0.5f);
     assertThat(
             plain.pixels(List.of(new Raster(4, 1, 1, new float[] {0.1f, 0.2f, 0.3f, 0.4f}))).data())
         .containsExactly(0.1f, 0.2f, 0.3f);
-    List<Raster> ofTwoSizes = List.of(Raster.filled(3, 2, 2, 0), Raster.filled(3, 2, 3, 0));
-    assertThatThrownBy(() -> plain.pixels(ofTwoSizes))
+  }
+
+  @Test
+  void anImageThatBecomesAnotherSizeThanTheNetworkTakesIsRefused() throws JsonProcessingException {
+    ClipImageProcessor uncut = processor("{\"size\": 32, \"do_center_crop\": false}", 32);
+    assertThat(uncut.pixels(List.of(Raster.filled(3, 64, 64, 0))).shape())
+        .containsExactly(1, 3, 32, 32);
+    List<Raster> second = List.of(Raster.filled(3, 64, 64, 0), Raster.filled(3, 36, 40, 0));
+    assertThatThrownBy(() -> uncut.pixels(second))
         .isInstanceOf(ImageException.class)
-        .hasMessageContaining("2 x 2");
+        .hasMessageContaining("40 x 36 pixels")
+        .hasMessageContaining("becomes 35 x 32");
+  }
+
+  @Test
+  void aSizeThatNoImageOfTheNetworksSizeComesFromIsRefusedAtOnce() {
+    assertThatThrownBy(() -> processor("{\"crop_size\": {\"height\": 32, \"width\": 24}}", 32))
+        .isInstanceOf(IllegalConfigException.class)
+        .hasMessageContaining("crop_size")
+        .hasMessageContaining("32 x 32");
+    assertThatThrownBy(() -> processor("{}", 32))
+        .isInstanceOf(IllegalConfigException.class)
+        .hasMessageContaining("crop_size");
+    assertThatThrownBy(
+            () ->
+                processor(
+                    "{\"size\": {\"height\": 32, \"width\": 40}, \"do_center_crop\": false}", 32))
+        .isInstanceOf(IllegalConfigException.class)
+        .hasMessageContaining("size");
   }
 
   @ParameterizedTest
@@ -60,7 +87,7 @@ class ClipImageProcessorTest {
         "image_mean|{\"image_mean\": [1, 2]}"
       })
   void refusesWhatItCanNotDo(String key, String json) {
-    assertThatThrownBy(() -> processor(json))
+    assertThatThrownBy(() -> processor(json, 224))
         .isInstanceOf(IllegalConfigException.class)
         .hasMessageContaining("preprocessor_config.json")
         .hasMessageContaining("'" + key + "'")

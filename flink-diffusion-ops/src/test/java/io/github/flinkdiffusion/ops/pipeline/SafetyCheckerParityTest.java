@@ -6,6 +6,7 @@ import io.github.flinkdiffusion.ops.engine.DeviceSpec;
 import io.github.flinkdiffusion.ops.engine.HostTensor;
 import io.github.flinkdiffusion.ops.graph.Precision;
 import io.github.flinkdiffusion.ops.image.Raster;
+import io.github.flinkdiffusion.ops.network.ClipVisionConfig;
 import io.github.flinkdiffusion.ops.weights.ModelFolder;
 import io.github.flinkdiffusion.ops.weights.Safetensors;
 import io.github.flinkdiffusion.ops.weights.TensorStore;
@@ -49,7 +50,10 @@ class SafetyCheckerParityTest {
   void picturesArePreparedAsTransformersDoes(String layout) {
     ModelFolder folder = ModelFolder.open(FIXTURES.resolve(layout));
     HostTensor.Floats pixels =
-        ClipImageProcessor.from(folder.component("feature_extractor").config()).pixels(pictures());
+        ClipImageProcessor.from(
+                folder.component("feature_extractor").config(),
+                ClipVisionConfig.fromClip(folder.component("safety_checker").config()).imageSize())
+            .pixels(pictures());
     try (TensorStore golden = golden(layout)) {
       assertThat(pixels.shape()).isEqualTo(golden.info("pixel_values").shape());
       float[] expected = golden.floats("pixel_values");

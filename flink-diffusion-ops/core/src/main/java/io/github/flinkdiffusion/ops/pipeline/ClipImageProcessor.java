@@ -36,37 +36,62 @@ final class ClipImageProcessor {
   private final double[] mean;
   private final double[] deviation;
 
+  /** Pixels of either side of what the network takes. */
+  private final int side;
+
   private ClipImageProcessor(
       Optional<Size> resize,
       PilResize.Filter filter,
       Optional<Size> crop,
       double scale,
       double[] mean,
-      double[] deviation) {
+      double[] deviation,
+      int side) {
     this.resize = resize;
     this.filter = filter;
     this.crop = crop;
     this.scale = scale;
     this.mean = mean;
     this.deviation = deviation;
+    this.side = side;
   }
 
   /**
    * Reads a config; missing keys take transformers' defaults.
    *
+   * @param side pixels of either side of what the network takes ({@code image_size})
    * @throws io.github.flinkdiffusion.ops.weights.IllegalConfigException for a value that is not
-   *     supported
+   *     supported, or that makes every image another size than the network takes
    */
-  static ClipImageProcessor from(Config config) {
+  static ClipImageProcessor from(Config config, int side) {
     boolean normalises = config.flag("do_normalize", true);
+    Optional<Size> resize =
+        config.flag("do_resize", true) ? Optional.of(resizeTo(config)) : Optional.empty();
+    Optional<Size> crop =
+        config.flag("do_center_crop", true) ? Optional.of(cropTo(config)) : Optional.empty();
+    checkSide(config, resize, crop, side);
     return new ClipImageProcessor(
-        config.flag("do_resize", true) ? Optional.of(resizeTo(config)) : Optional.empty(),
+        resize,
         filter(config),
-        config.flag("do_center_crop", true) ? Optional.of(cropTo(config)) : Optional.empty(),
+        crop,
         // A picture of 255 levels is one of 0..1 times 255.
         config.flag("do_rescale", true) ? 255 * config.number("rescale_factor", 1 / 255.0) : 255,
         normalises ? perChannel(config, "image_mean", MEAN) : new double[CHANNELS],
-        normalises ? perChannel(config, "image_std", DEVIATION) : new double[] {1, 1, 1});
+        normalises ? perChannel(config, "image_std", DEVIATION) : new double[] {1, 1, 1},
+        side);
+  }
+
+  /** What is cut out last, or resized to both sides, has that size whatever the image's is. */
+  private static void checkSide(
+      Config config, Optional<Size> resize, Optional<Size> crop, int side) {
+    Optional<Size> last = crop.isPresent() ? crop : resize.filter(size -> !size.shorterSide());
+    if (last.isPresent() && !last.get().equals(new Size(side, side, false))) {
+      String key = crop.isPresent() ? "crop_size" : "size";
+      throw config.unsupported(
+          key,
+          config.has(key) ? config.node().get(key) : "missing",
+          "%d x %d, the network's image_size".formatted(side, side));
+    }
   }
 
   private static Size resizeTo(Config config) {
@@ -127,27 +152,41 @@ final class ClipImageProcessor {
    * Pictures of 1 to 4 channels, in any sizes, as one batch of [N,3,height,width]. Gray is taken
    * for all three colors; alpha is left out, as transformers does.
    *
-   * @throws ImageException if they come out in different sizes, which only a config without a crop
-   *     lets happen
+   * @throws ImageException for an image that {@link #check} refuses
    */
   HostTensor.Floats pixels(List<Raster> pictures) {
-    float[] batch = null;
-    int height = 0;
-    int width = 0;
+    int size = CHANNELS * side * side;
+    float[] batch = new float[pictures.size() * size];
     for (int i = 0; i < pictures.size(); i++) {
-      Raster picture = framed(pictures.get(i));
-      if (batch == null) {
-        height = picture.height();
-        width = picture.width();
-        batch = new float[pictures.size() * CHANNELS * height * width];
-      } else if (picture.height() != height || picture.width() != width) {
-        throw new ImageException(
-            "Preparing pictures: %s does not have the size of the first, %d x %d"
-                .formatted(picture, height, width));
-      }
-      normalise(picture, batch, i * CHANNELS * height * width);
+      check(pictures.get(i));
+      normalise(framed(pictures.get(i)), batch, i * size);
     }
-    return new HostTensor.Floats(batch, pictures.size(), CHANNELS, height, width);
+    return new HostTensor.Floats(batch, pictures.size(), CHANNELS, side, side);
+  }
+
+  /**
+   * Refuses an image that comes out in another size than the network takes, which only a config
+   * without a crop lets happen. transformers' networks refuse it, too.
+   *
+   * @throws ImageException naming both sizes
+   */
+  void check(Raster picture) {
+    Size prepared =
+        crop.or(() -> resize.map(size -> resizedTo(picture, size)))
+            .orElseGet(() -> new Size(picture.height(), picture.width(), false));
+    if (prepared.height() != side || prepared.width() != side) {
+      throw new ImageException(
+          "Preparing an image of %d x %d pixels for a network that takes %d x %d: it becomes %d x %d, because the model's preprocessor_config.json cuts nothing off; supported: an image that becomes %d x %d"
+              .formatted(
+                  picture.width(),
+                  picture.height(),
+                  side,
+                  side,
+                  prepared.width(),
+                  prepared.height(),
+                  side,
+                  side));
+    }
   }
 
   private Raster framed(Raster picture) {
@@ -156,6 +195,11 @@ final class ClipImageProcessor {
   }
 
   private Raster resized(Raster picture, Size size) {
+    Size to = resizedTo(picture, size);
+    return PilResize.resize(picture, to.height(), to.width(), filter);
+  }
+
+  private static Size resizedTo(Raster picture, Size size) {
     int height = size.height();
     int width = size.width();
     if (size.shorterSide() && picture.height() < picture.width()) {
@@ -163,7 +207,7 @@ final class ClipImageProcessor {
     } else if (size.shorterSide()) {
       height = (int) ((double) ((long) width * picture.height()) / picture.width());
     }
-    return PilResize.resize(picture, height, width, filter);
+    return new Size(height, width, false);
   }
 
   /** The middle of a picture; what it lacks is black. */

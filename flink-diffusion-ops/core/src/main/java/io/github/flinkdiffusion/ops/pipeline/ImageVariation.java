@@ -2,6 +2,7 @@ package io.github.flinkdiffusion.ops.pipeline;
 
 import io.github.flinkdiffusion.ops.engine.HostTensor;
 import io.github.flinkdiffusion.ops.engine.Network;
+import io.github.flinkdiffusion.ops.image.ImageException;
 import io.github.flinkdiffusion.ops.image.Raster;
 import io.github.flinkdiffusion.ops.network.ClipVision;
 import io.github.flinkdiffusion.ops.network.ClipVisionConfig;
@@ -43,8 +44,6 @@ final class ImageVariation implements Task {
     Config config = components.config("unet", "UNet2DConditionModel");
     UNet2DConditionConfig unet = UNet2DConditionConfig.from(config);
     UNetConditions.textAlone(config);
-    this.processor =
-        ClipImageProcessor.from(components.config("feature_extractor", ClipImageProcessor.CLASSES));
     ClipVisionConfig vision =
         ClipVisionConfig.from(components.config("image_encoder", "CLIPVisionModelWithProjection"));
     if (vision.projectionSize() != unet.contextSize()) {
@@ -54,6 +53,9 @@ final class ImageVariation implements Task {
           "the image encoder's projection_dim, " + vision.projectionSize());
     }
     this.encodedSide = vision.imageSize();
+    this.processor =
+        ClipImageProcessor.from(
+            components.config("feature_extractor", ClipImageProcessor.CLASSES), vision.imageSize());
     this.imageEncoder = components.load("image_encoder", new ClipVision(vision).graph());
     this.denoiser =
         Denoiser.of(
@@ -89,6 +91,11 @@ final class ImageVariation implements Task {
   @Override
   public GenerationRequest check(GenerationRequest request) {
     Sides.checkPicture(request, sideFactor, leastSide);
+    try {
+      processor.check(request.get(Parameters.IMAGE));
+    } catch (ImageException e) {
+      throw new InvalidRequestException(e.getMessage());
+    }
     return request;
   }
 

@@ -50,7 +50,8 @@ public final class SafetyChecker implements AutoCloseable {
   static SafetyChecker open(
       ModelComponent checker, ModelComponent featureExtractor, NetworkLoader loader) {
     ClipVisionConfig config = ClipVisionConfig.fromClip(checker.config());
-    ClipImageProcessor processor = ClipImageProcessor.from(featureExtractor.config());
+    ClipImageProcessor processor =
+        ClipImageProcessor.from(featureExtractor.config(), config.imageSize());
     try (TensorStore weights = TensorViews.withSingleVisionPrefix(checker.open())) {
       int size = config.projectionSize();
       Concepts special = Concepts.read(weights, "special_care_embeds", size);

@@ -196,8 +196,25 @@ final class SamplingPlans {
    * @throws InvalidRequestException naming what is not supported and what is
    */
   SamplingPlan planFromImage(GenerationRequest request, SchedulerCorrections corrections) {
-    return plan(
-        request, options(request.arguments()).withSkippedSteps(skipped(request)), corrections);
+    SamplingOptions options = options(request.arguments());
+    int skipped =
+        Schedulers.listedSteps(request.scheduler(), options) == 0
+            ? skipped(request)
+            : skippedOfListed(request);
+    return plan(request, options.withSkippedSteps(skipped), corrections);
+  }
+
+  /**
+   * Refuses a scheduler that cannot mix an image and noise.
+   *
+   * @throws InvalidRequestException naming it
+   */
+  static void requireMixing(GenerationRequest request) {
+    if (!Schedulers.mixesImages(request.scheduler())) {
+      throw new InvalidRequestException(
+          "Scheduler '%s' begins with noise alone: it does not say how an image and noise mix, so it cannot begin with the request's image, nor put its known part back; ask for another one."
+              .formatted(request.scheduler()));
+    }
   }
 
   /**
@@ -252,6 +269,22 @@ final class SamplingPlans {
               .formatted(strength, steps));
     }
     return steps - made;
+  }
+
+  /**
+   * Of listed timesteps diffusers takes as many entries of the scheduler's own list as the strength
+   * says, then leaves out that many steps: for Heun, whose list has two entries a step, more.
+   */
+  private static int skippedOfListed(GenerationRequest request) {
+    int counted = Schedulers.strengthCounts(request.scheduler(), request.steps());
+    double strength = request.get(Parameters.STRENGTH);
+    int skipped = counted - (int) Math.min(counted, Math.floor(counted * strength));
+    if (skipped >= request.steps()) {
+      throw new InvalidRequestException(
+          "strength %s of %d listed timesteps leaves none: out of the scheduler's %d network calls it leaves out %d, and each counts as a timestep, as in diffusers; raise either."
+              .formatted(strength, request.steps(), counted, skipped));
+    }
+    return skipped;
   }
 
   private static List<Double> list(Numbers numbers) {

@@ -316,9 +316,16 @@ final class StableDiffusion implements Task {
     if (inverted(request)) {
       return plans.planThroughInversion(request, family.corrections(request));
     }
-    return family.spreadsStrength()
-        ? plans.planOfStrength(request)
-        : plans.planFromImage(request, family.corrections(request));
+    SamplingPlan plan =
+        family.spreadsStrength()
+            ? plans.planOfStrength(request)
+            : plans.planFromImage(request, family.corrections(request));
+    // A network that does not know the mask has the known part put back after each step but the
+    // last.
+    if (!allAnew(request) || !knowsMask && plan.calls() > 1) {
+      SamplingPlans.requireMixing(request);
+    }
+    return plan;
   }
 
   @Override

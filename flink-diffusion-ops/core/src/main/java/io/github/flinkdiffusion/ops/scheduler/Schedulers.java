@@ -54,6 +54,12 @@ public final class Schedulers {
   private static final Map<String, String> PIPELINES =
       Map.of(REPAINT, "RePaintPipeline", SCORE_SDE_VE, "ScoreSdeVePipeline");
 
+  private static final String HEUN = "HeunDiscreteScheduler";
+
+  /** Classes of which diffusers does not say how an image and noise mix ({@code add_noise}). */
+  private static final Set<String> FROM_NOISE_ALONE =
+      Set.of("DDIMInverseScheduler", "IPNDMScheduler");
+
   private static final Map<String, Entry> ENTRIES =
       new TreeMap<>(
           Map.ofEntries(
@@ -89,7 +95,7 @@ public final class Schedulers {
                   Option.MU,
                   Option.TIMESTEPS,
                   Option.SIGMAS),
-              entry("HeunDiscreteScheduler", Heun::plan, Option.TIMESTEPS),
+              entry(HEUN, Heun::plan, Option.TIMESTEPS),
               entry("IPNDMScheduler", Ipndm::plan),
               entry("KDPM2AncestralDiscreteScheduler", Kdpm2::ancestral),
               entry("KDPM2DiscreteScheduler", Kdpm2::plan),
@@ -147,6 +153,21 @@ public final class Schedulers {
       return className.equals("EulerDiscreteScheduler") ? sigmas - 1 : sigmas;
     }
     return options.timesteps().size();
+  }
+
+  /**
+   * The length of the list that diffusers' image-to-image pipelines take a strength's part of, when
+   * a request lists timesteps or sigmas: Heun's calls, two a step but for the last, else steps.
+   *
+   * @param steps that the list makes
+   */
+  public static int strengthCounts(String className, int steps) {
+    return className.equals(HEUN) ? 2 * steps - 1 : steps;
+  }
+
+  /** Whether a class may begin with an image, or put one back between steps: it can add noise. */
+  public static boolean mixesImages(String className) {
+    return !FROM_NOISE_ALONE.contains(className);
   }
 
   /** A plan with the scheduler's own defaults, from pure noise. */
