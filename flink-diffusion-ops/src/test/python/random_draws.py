@@ -7,7 +7,7 @@ first cell of that row (``listed``); RandomFolders counts such a case apart if i
 
 import re
 
-from folder_bases import IMAGE, LOW_RES, NEGATIVE, VAE, kind_of
+from folder_bases import DDIM, EULER, IMAGE, LOW_RES, NEGATIVE, SD, VAE, kind_of
 from random_scheduler_cases import CLASSES as SCHEDULER_CLASSES
 from random_scheduler_cases import draw_config as scheduler_config
 
@@ -34,6 +34,7 @@ REFUSED_THERE = {
     r"'FlowMatch.*' object has no attribute '(init_noise_sigma|add_noise)'": "`FlowMatchEulerDiscreteScheduler` in a pipeline of Stable Diffusion",
     r"expected shape .*but got torch.Size\(\[\d+, \d+, 1, 1\]\)": "Attention of autoencoders and pixel networks stored as 1x1 convolutions",
     r"'<' not supported between instances of 'list' and 'int'": "`sample_size` as a list in SDXL, image variation and latent consistency models",
+    r"failed to unpack the object at pos 3 with error .type must be tuple of ints,but got list": "`sample_size` as a list in `ConsistencyModelPipeline` and `ScoreSdeVePipeline`",
     r"should have either 4 or 9 input channels": "Inpainting, autoencoders of other than 4 latent channels",
     r"'NoneType' object has no attribute 'parameters'": "x4 upscaler, an autoencoder without `post_quant_conv`",
 }
@@ -41,6 +42,10 @@ NOT_FINITE_THERE = {
     "KDPM2AncestralDiscreteScheduler": "`KDPM2AncestralDiscreteScheduler`, steps from a sigma more than about a thousand times the next one (cosine betas; few steps)",
     "UniPCMultistepScheduler": "`UniPCMultistepScheduler`, `solver_type` = `bh1`, `final_sigmas_type` = `zero`",
 }
+NOT_CONSISTENT = "`ConsistencyModelPipeline` with another scheduler than `CMStochasticIterativeScheduler`"
+NO_CLASS = "`ConsistencyModelPipeline` with classes, no class named"
+OTHER_SCHEDULER = "`RePaintPipeline` and `ScoreSdeVePipeline`, a folder with another scheduler"
+REPAINT_SIDES = "`RePaintPipeline`, sides that are no multiples of 8"
 NO_NOISE_LEVEL = "x4 upscaler, a UNet without `num_class_embeds`"
 SIZE_OF_IMAGE = "Inpainting without width and height"
 TIE = "`VQModel`, two codes as near as float32 can tell"
@@ -63,7 +68,13 @@ def listed(folder, case):
         rows.append(NO_SIGNAL_LATER)
     if kind_of(folder.pipeline) == "upscale" and not unet.get("num_class_embeds"):
         rows.append(NO_NOISE_LEVEL)
-    if "mask_image" in folder.images and "width" not in arguments:
+    if kind_of(folder.pipeline) == "onestep":
+        rows += [NOT_CONSISTENT] * (name != "CMStochasticIterativeScheduler")
+        rows += [NO_CLASS] * (bool(unet.get("num_class_embeds")) and "class_labels" not in arguments)
+    if kind_of(folder.pipeline) in ("repaint", "score"):
+        rows += [OTHER_SCHEDULER] * (name not in ("RePaintScheduler", "ScoreSdeVeScheduler"))
+        rows += [REPAINT_SIDES] * any(image["width"] % 32 or image["height"] % 32 for image in folder.images.values())
+    elif "mask_image" in folder.images and "width" not in arguments:
         rows.append(SIZE_OF_IMAGE)
     if folder.index.get("shift_invariant", True) and not folder.index.get("scale_invariant", True):
         rows.append(SHIFT_ALONE)
@@ -107,6 +118,8 @@ def change_shapes(rng, folder, kind):
         if rng.random() < 0.04:
             unet["class_embed_type"] = rng.choice(["timestep", "identity"])
         if rng.random() < 0.02:
+            unet["num_class_embeds"] = 10
+        if kind == "onestep" and rng.random() < 0.35:
             unet["num_class_embeds"] = 10
         if rng.random() < 0.15:
             unet["sample_size"] = rng.choice([8, 12, [8, 12]])
@@ -302,6 +315,15 @@ def change_schedulers(rng, folder, kind):
         )
         if rng.random() < 0.2:
             folder.schedulers["scheduler"][0] = folder.config("scheduler")["_class_name"] = "DDIMScheduler"
+    if kind in ("onestep", "repaint", "score"):
+        # Their own class with any of its keys, usual ones more often; now and then another class, which most of them cannot sample with.
+        if rng.random() < 0.5:
+            name = folder.schedulers["scheduler"][0]
+            folder.scheduler({"_class_name": name, **folder.config("scheduler"), **scheduler_config(rng, name)})
+        if kind == "score":
+            folder.config("scheduler")["sigma_max"] = rng.choice([0.6, 0.6, 0.8, 2.0])
+        if rng.random() < (0.2 if kind == "onestep" else 0.05):
+            folder.scheduler({**rng.choice([DDIM, EULER, {"_class_name": "HeunDiscreteScheduler", **SD}])})
     if kind == "upscale":
         change(rng, folder.config("low_res_scheduler"), {"beta_schedule": ["linear", "scaled_linear", "squaredcos_cap_v2"], "beta_end": [0.02, 0.012], "num_train_timesteps": [1000, 500], "clip_sample": [True, ABSENT]}, 0.25)
         if rng.random() < 0.2:
@@ -358,6 +380,21 @@ def change_request(rng, folder, kind):
         arguments["original_inference_steps"] = rng.choice([20, 50])
     if folder.pipeline == "DDIMPipeline":
         change(rng, arguments, {"eta": [0.0, 0.5, 1.0], "use_clipped_model_output": [True, False]}, 0.4)
+    if kind == "onestep":
+        arguments["num_inference_steps"] = rng.choice([1, 1, 2, 3, 4])
+        if folder.config("unet").get("num_class_embeds") and rng.random() < 0.9:
+            arguments["class_labels"] = rng.choice([0, 7, 9, 10])
+        if rng.random() < 0.2:
+            arguments.pop("num_inference_steps")
+            arguments["timesteps"] = rng.choice([[22, 0], [39, 20, 3], [17]])
+    if kind == "repaint":
+        arguments.update(eta=rng.choice([0.0, 0.0, 0.5, 1.0]), jump_length=rng.choice([1, 2, 3, 10]), jump_n_sample=rng.choice([1, 2, 3]))
+        arguments["num_inference_steps"] = rng.choice([3, 4, 6])
+        if rng.random() < 0.2:
+            for image in folder.images.values():
+                image.update(width=rng.choice([64, 64, 40]))
+    if kind == "score":
+        arguments["num_inference_steps"] = rng.choice([1, 2, 3, 5, 8])
     if kind == "classes":
         arguments.update(class_labels=[rng.choice([0, 7, 999])], guidance_scale=rng.choice([1.0, 3.0, 4.0]))
     if kind == "marigold":

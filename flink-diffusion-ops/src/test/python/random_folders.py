@@ -102,6 +102,22 @@ LEVELS2D = [
     (["AttnDownBlock2D", "AttnDownBlock2D"], ["AttnUpBlock2D", "AttnUpBlock2D"]),
     (["DownBlock2D", "DownBlock2D"], ["UpBlock2D", "UpBlock2D"]),
 ]
+# NCSN++'s blocks, alone and beside others, and what stands with them in published configs.
+SKIP_LEVELS = [
+    (["SkipDownBlock2D", "SkipDownBlock2D"], ["SkipUpBlock2D", "SkipUpBlock2D"]),
+    (["SkipDownBlock2D", "AttnSkipDownBlock2D"], ["AttnSkipUpBlock2D", "SkipUpBlock2D"]),
+    (["AttnSkipDownBlock2D", "SkipDownBlock2D"], ["SkipUpBlock2D", "AttnSkipUpBlock2D"]),
+    (["SkipDownBlock2D", "DownBlock2D"], ["UpBlock2D", "SkipUpBlock2D"]),
+    (["ResnetDownsampleBlock2D", "AttnDownBlock2D"], ["AttnUpBlock2D", "ResnetUpsampleBlock2D"]),
+]
+SKIP_KEYS = {
+    "attention_head_dim": [None, 8, 4],
+    "mid_block_scale_factor": [1.4142, 1.41421356],
+    "norm_num_groups": [None, None, None, 4, 8],
+    "time_embedding_type": ["fourier"],
+    "downsample_type": ["resnet"],
+    "upsample_type": ["resnet"],
+}
 VAE = {
     "act_fn": ["silu", "silu", "gelu", "relu", "swish", ABSENT],
     "force_upcast": [True, False, ABSENT],
@@ -191,7 +207,17 @@ def other_blocks(rng, config):
         config["cross_attention_norm"] = "layer_norm"
 
 
+def skip_blocks(rng, config):
+    """Puts NCSN++'s blocks into a UNet2DModel, or those of published consistency models."""
+    config["down_block_types"], config["up_block_types"] = rng.choice(SKIP_LEVELS)
+    attends = any(name.startswith("AttnSkip") for name in config["down_block_types"])
+    config["block_out_channels"] = rng.choice([[32, 32], [32, 64]] if attends else [[8, 16], [16, 16], [32, 16], [32, 32]])
+    change(rng, config, SKIP_KEYS, 0.7)
+
+
 def draw(pipeline, seed, number, blocks=False):
+    # A generator of its own, so that the folders of a seed stay what they were before these blocks were drawn.
+    other = random.Random(f"{seed}/{pipeline}/{number}/skip")
     rng = random.Random(f"{seed}/{pipeline}/{number}" + ("/blocks" if blocks else ""))
     folder = Folder(pipeline)
     for component, entry in folder.networks.items():
@@ -203,12 +229,14 @@ def draw(pipeline, seed, number, blocks=False):
             entry[2]["block_out_channels"] = rng.choice([[8, 8], [16, 16], [16, 8], [8, 24]])
         if blocks and entry[1] == "UNet2DConditionModel":
             other_blocks(rng, entry[2])
+        if entry[1] == "UNet2DModel" and other.random() < (0.5 if pipeline == "ScoreSdeVePipeline" else 0.2):
+            skip_blocks(other, entry[2])
     kind = kind_of(pipeline)
-    if kind not in ("consistency", "pixels", "marigold"):
+    if kind not in ("consistency", "pixels", "marigold", "onestep", "repaint", "score"):
         # docs/DIFFERENCES.md says why: DiT with a scheduler that scales its input, and noise of torch's global generator.
         names = {"classes": ("DDIM", "DPMSolver", "UniPC"), "superresolution": ("DDIM", "DPMSolver", "UniPC", "EulerDiscrete", "Heun", "LMS")}.get(kind, ("",))
         folder.scheduler(rng.choice([each for each in SCHEDULERS if each["_class_name"].startswith(names)]))
-    if kind not in ("consistency",):
+    if kind not in ("consistency", "onestep", "repaint", "score"):
         change(rng, folder.config("scheduler"), SCHEDULER, 0.25)
     change_schedulers(rng, folder, kind)
     change_shapes(rng, folder, kind)
@@ -241,7 +269,7 @@ def main():
     if options.fixture:
         made, refused = [], []
         for pipeline in CLASSES:
-            wanted = 1 if pipeline == "LDMSuperResolutionPipeline" else 2
+            wanted = 1 if kind_of(pipeline) in ("superresolution", "repaint", "score") else 2
             for case in cases(pipeline, 7, 60, 1):
                 if "listed" in case.json:
                     continue

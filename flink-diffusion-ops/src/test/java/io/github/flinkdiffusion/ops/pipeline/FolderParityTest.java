@@ -32,12 +32,7 @@ class FolderParityTest {
   }
 
   /** Not drawn at random yet; {@link PipelineParityTest} compares them. */
-  private static final Set<String> NOT_DRAWN =
-      Set.of(
-          "ConsistencyModelPipeline",
-          "RePaintPipeline",
-          "ScoreSdeVePipeline",
-          "StableDiffusionGLIGENPipeline");
+  private static final Set<String> NOT_DRAWN = Set.of("StableDiffusionGLIGENPipeline");
 
   /** Those that begin with Concat are our own: the reference has no such pipelines. */
   @Test

@@ -7,10 +7,10 @@ import io.github.flinkdiffusion.ops.network.UNet2D;
 import io.github.flinkdiffusion.ops.network.UNet2DConfig;
 import io.github.flinkdiffusion.ops.scheduler.SamplerState;
 import io.github.flinkdiffusion.ops.scheduler.SamplingPlan;
-import io.github.flinkdiffusion.ops.scheduler.Schedulers;
 import io.github.flinkdiffusion.ops.weights.Config;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.Map;
 import java.util.Optional;
 import java.util.function.BiFunction;
 
@@ -21,6 +21,11 @@ import java.util.function.BiFunction;
  */
 final class Unconditional implements Task {
   private static final String SCORE = "ScoreSdeVePipeline";
+  private static final String CONSISTENCY = "ConsistencyModelPipeline";
+
+  /** What a model was trained for: no other scheduler makes an image with it. */
+  private static final Map<String, String> ONLY_SCHEDULERS =
+      Map.of(SCORE, "ScoreSdeVeScheduler", CONSISTENCY, "CMStochasticIterativeScheduler");
 
   private final Components components;
   private final String name;
@@ -44,8 +49,7 @@ final class Unconditional implements Task {
     Config config = components.config("unet", "UNet2DModel");
     UNet2DConfig unet = UNet2DConfig.from(config);
     ClassEmbedding labels = unet.classEmbedding();
-    boolean labelled =
-        name.equals("ConsistencyModelPipeline") && labels.kind() == ClassEmbedding.Kind.TABLE;
+    boolean labelled = name.equals(CONSISTENCY) && labels.kind() == ClassEmbedding.Kind.TABLE;
     if (labels.exists() && !labelled) {
       throw config.unsupported(
           "class_embed_type",
@@ -93,7 +97,7 @@ final class Unconditional implements Task {
   /** One step, or as many as timesteps are listed; of a class where the model has classes. */
   static Task consistency(Components components) {
     return new Unconditional(
-        components, "ConsistencyModelPipeline", (says, plans) -> plans.listingTimesteps(says, 1));
+        components, CONSISTENCY, (says, plans) -> plans.listingTimesteps(says, 1));
   }
 
   /** 2000 steps along a score, each corrected before it is made. */
@@ -103,7 +107,7 @@ final class Unconditional implements Task {
         SCORE,
         (says, plans) ->
             says.withDefault(Parameters.STEPS, 2000L)
-                .withDefault(Parameters.SCHEDULER, "ScoreSdeVeScheduler")
+                .withDefault(Parameters.SCHEDULER, ONLY_SCHEDULERS.get(SCORE))
                 .optional(Parameters.TEMPERATURE));
   }
 
@@ -121,11 +125,10 @@ final class Unconditional implements Task {
       throw new InvalidRequestException(
           "classLabel is %d; the model has classes 0 to %d.".formatted(label, classes - 1));
     }
-    if (name.equals(SCORE)
-        && !Schedulers.onlyPipeline(request.scheduler()).equals(Optional.of(SCORE))) {
+    String only = ONLY_SCHEDULERS.get(name);
+    if (only != null && !request.scheduler().equals(only)) {
       throw new InvalidRequestException(
-          "scheduler is %s; %s samples with ScoreSdeVeScheduler alone."
-              .formatted(request.scheduler(), SCORE));
+          "scheduler is %s; %s samples with %s alone.".formatted(request.scheduler(), name, only));
     }
     int factor = plan(request).outputFactor();
     if (outChannels != factor * shape.channels()) {
