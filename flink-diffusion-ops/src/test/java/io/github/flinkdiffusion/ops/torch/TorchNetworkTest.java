@@ -19,6 +19,7 @@ import io.github.flinkdiffusion.ops.graph.ParameterSource;
 import io.github.flinkdiffusion.ops.graph.Precision;
 import io.github.flinkdiffusion.ops.graph.Value;
 import io.github.flinkdiffusion.ops.torchscript.ArchiveWriter;
+import io.github.flinkdiffusion.ops.weights.DType;
 import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
 import java.nio.file.Files;
@@ -101,6 +102,58 @@ class TorchNetworkTest {
               "forward", new HostTensor.Floats(new float[] {1, 2, 3, 4, 5, 6}, 1, 1, 2, 3));
       assertThat(y.shape()).containsExactly(1, 1, 3, 6);
       assertThat(y.data()).containsExactly(3, 2, 1, 2, 3, 2, 6, 5, 4, 5, 6, 5, 3, 2, 1, 2, 3, 2);
+    }
+  }
+
+  @ParameterizedTest
+  @EnumSource(Arithmetic.class)
+  void attentionAddsItsBiasToTheScores(Arithmetic arithmetic) throws Exception {
+    Graph graph = new Graph();
+    Method forward = graph.method("forward");
+    Value q = forward.input("q");
+    forward.returns(
+        forward.toFloat(
+            forward.attention(q, forward.input("k"), forward.input("v"), forward.input("bias"))));
+    Path archive = folder.resolve("attention.pt");
+    new ArchiveWriter(graph, Precision.FLOAT32, arithmetic)
+        .write(archive, weights(Precision.FLOAT32));
+    try (TorchNetwork network = TorchNetwork.load(archive, DeviceSpec.CPU)) {
+      HostTensor.Floats y =
+          network.call(
+              "forward",
+              new HostTensor.Floats(new float[] {1}, 1, 1, 1, 1),
+              new HostTensor.Floats(new float[] {0, 0, 0}, 1, 1, 3, 1),
+              new HostTensor.Floats(new float[] {8, 16, 4}, 1, 1, 3, 1),
+              new HostTensor.Floats(new float[] {0, 0, Float.NEGATIVE_INFINITY}, 1, 1, 1, 3));
+      assertThat(y.data()).containsExactly(12);
+    }
+  }
+
+  @Test
+  void aParameterOfItsOwnTypeIsKeptInItAndComputedWithAfterACast() throws Exception {
+    Graph graph = new Graph();
+    Method forward = graph.method("forward");
+    Value x = forward.input("x");
+    Value scale = graph.parameter("scale", DType.F32, 1);
+    Value weight =
+        forward.multiply(forward.castAs(graph.parameter("weight", DType.I8, 1, 3), scale), scale);
+    forward.returns(forward.toFloat(forward.linear(x, weight, null)));
+    Path archive = folder.resolve("quantised.pt");
+    new ArchiveWriter(graph, Precision.BFLOAT16, Arithmetic.AS_STORED)
+        .write(
+            archive,
+            (name, shape, out) ->
+                out.write(
+                    name.equals("scale")
+                        ? ByteBuffer.allocate(4)
+                            .order(ByteOrder.LITTLE_ENDIAN)
+                            .putFloat(0.5f)
+                            .array()
+                        : new byte[] {-128, 2, 127}));
+    try (TorchNetwork network = TorchNetwork.load(archive, DeviceSpec.CPU)) {
+      assertThat(
+              network.call("forward", new HostTensor.Floats(new float[] {1, 10, 100}, 1, 3)).data())
+          .containsExactly(-64 + 10 + 6350);
     }
   }
 

@@ -8,6 +8,7 @@ import io.github.flinkdiffusion.ops.graph.GraphException;
 import io.github.flinkdiffusion.ops.graph.Method;
 import io.github.flinkdiffusion.ops.graph.Precision;
 import io.github.flinkdiffusion.ops.graph.Value;
+import io.github.flinkdiffusion.ops.weights.DType;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
@@ -34,6 +35,22 @@ class GraphTest {
         .hasMessageContaining("weight")
         .hasMessageContaining("[2, 3]")
         .hasMessageContaining("[3, 2]");
+  }
+
+  @Test
+  void aParameterKeepsItsOwnTypeAndOthersFollowThePrecision() {
+    Graph graph = new Graph();
+    graph.parameter("quantised", DType.I8, 2);
+    graph.parameter("plain", 2);
+    assertThat(graph.parameter("quantised", DType.I8, 2)).isSameAs(graph.parameter("quantised", 2));
+    assertThat(graph.type("quantised", Precision.BFLOAT16)).isEqualTo(DType.I8);
+    assertThat(graph.type("plain", Precision.BFLOAT16)).isEqualTo(DType.BF16);
+    assertThatThrownBy(() -> graph.parameter("quantised", DType.U8, 2))
+        .isInstanceOf(GraphException.class)
+        .hasMessageContaining("quantised was declared with type I8 and is now used as U8");
+    assertThatThrownBy(() -> graph.parameter("plain", DType.F32, 2))
+        .isInstanceOf(GraphException.class)
+        .hasMessageContaining("plain was declared without a type");
   }
 
   @Test

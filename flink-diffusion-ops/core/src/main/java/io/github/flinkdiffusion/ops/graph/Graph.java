@@ -1,8 +1,10 @@
 package io.github.flinkdiffusion.ops.graph;
 
+import io.github.flinkdiffusion.ops.weights.DType;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.Collections;
+import java.util.HashMap;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
@@ -16,6 +18,7 @@ import java.util.Map;
 public final class Graph {
   private final Map<String, Value> parameters = new LinkedHashMap<>();
   private final Map<String, long[]> shapes = new LinkedHashMap<>();
+  private final Map<String, DType> types = new HashMap<>();
   private final Map<String, Value> constants = new LinkedHashMap<>();
   private final Map<String, float[]> constantData = new LinkedHashMap<>();
   private final Map<String, Method> methods = new LinkedHashMap<>();
@@ -39,6 +42,34 @@ public final class Graph {
               + ".");
     }
     return parameters.computeIfAbsent(name, n -> new Value(Op.PARAMETER, List.of(), List.of(n)));
+  }
+
+  /**
+   * A parameter of its own type, whatever the precision of the others: quantised weights, or the
+   * float32 scales beside them. Operations do not mix types; {@link Method#castAs} converts.
+   *
+   * @throws GraphException when it was declared before with another shape or type
+   */
+  public Value parameter(String name, DType type, long... shape) {
+    if (shapes.containsKey(name) && types.get(name) != type) {
+      throw new GraphException(
+          "Parameter %s was declared %s and is now used as %s."
+              .formatted(
+                  name,
+                  types.containsKey(name) ? "with type " + types.get(name) : "without a type",
+                  type));
+    }
+    types.put(name, type);
+    return parameter(name, shape);
+  }
+
+  /**
+   * The type in which a parameter is kept.
+   *
+   * @param others of parameters that have none of their own
+   */
+  public DType type(String parameter, Precision others) {
+    return types.getOrDefault(parameter, others.type());
   }
 
   /**

@@ -114,7 +114,16 @@ public final class Method {
   }
 
   public Value attention(Value q, Value k, Value v, boolean causal) {
-    return node(Op.ATTENTION, inputs(q, k, v), causal);
+    return node(Op.ATTENTION, inputs(q, k, v, null), causal);
+  }
+
+  /**
+   * Attention whose scores get a bias, or a mask.
+   *
+   * @param bias of q's type; broadcasts to [N,heads,T,S]
+   */
+  public Value attention(Value q, Value k, Value v, Value bias) {
+    return node(Op.ATTENTION, inputs(q, k, v, bias), false);
   }
 
   public Value add(Value a, Value b) {

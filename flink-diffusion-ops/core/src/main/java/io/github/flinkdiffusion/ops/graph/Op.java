@@ -35,7 +35,11 @@ public enum Op {
   EXP,
   /** Natural logarithm. */
   LOG,
-  /** Inputs: q [N,heads,T,d], k, v [N,heads,S,d]. Attributes: causal. Scaled by 1/sqrt(d). */
+  /**
+   * Inputs: q [N,heads,T,d], k, v [N,heads,S,d], bias or null: added to the scores before softmax,
+   * of q's type, of a shape that broadcasts to [N,heads,T,S]; a mask is minus infinity where
+   * nothing is looked at. Attributes: causal, which goes without a bias. Scaled by 1/sqrt(d).
+   */
   ATTENTION,
   ADD,
   SUBTRACT,

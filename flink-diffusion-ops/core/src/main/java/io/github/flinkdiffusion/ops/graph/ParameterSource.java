@@ -7,7 +7,8 @@ import java.io.OutputStream;
 @FunctionalInterface
 public interface ParameterSource {
   /**
-   * Writes the tensor's elements, little-endian, in C order, in the archive's dtype.
+   * Writes the tensor's elements, little-endian, in C order, in the parameter's type ({@link
+   * Graph#type}).
    *
    * @param name the parameter
    * @param shape the shape the graph declared; an implementation refuses a tensor of another shape

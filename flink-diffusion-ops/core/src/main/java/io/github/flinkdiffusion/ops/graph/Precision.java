@@ -1,19 +1,26 @@
 package io.github.flinkdiffusion.ops.graph;
 
+import io.github.flinkdiffusion.ops.weights.DType;
+
 /** The dtype in which a network's parameters are kept and its operations compute. */
 public enum Precision {
-  FLOAT32(4),
-  FLOAT16(2),
-  BFLOAT16(2);
+  FLOAT32(DType.F32),
+  FLOAT16(DType.F16),
+  BFLOAT16(DType.BF16);
 
-  private final int bytes;
+  private final DType type;
 
-  Precision(int bytes) {
-    this.bytes = bytes;
+  Precision(DType type) {
+    this.type = type;
+  }
+
+  /** The type of one element. */
+  public DType type() {
+    return type;
   }
 
   /** Bytes of one element. */
   public int bytes() {
-    return bytes;
+    return type.bytes();
   }
 }

@@ -47,14 +47,14 @@ final class NetworkLoader {
    *     asks for, or holds a NaN or an infinity; or if a file can not be read to its end
    */
   Network load(String name, Graph graph, TensorStore weights) {
-    checkParameters(graph, weights);
-    ParameterSource stored = new StoredWeights(weights, dtype(storage));
+    checkParameters(graph, storage, weights);
+    ParameterSource stored = new StoredWeights(weights, graph, storage);
     return Engines.standard()
         .load(new Program(name, graph, storage, stored, weights::digest, archives), device);
   }
 
   /** Before anything is written: a wrong folder is told at once, not after gigabytes. */
-  private static void checkParameters(Graph graph, TensorStore weights) {
+  private static void checkParameters(Graph graph, Precision precision, TensorStore weights) {
     graph
         .parameterShapes()
         .forEach(
@@ -69,36 +69,40 @@ final class NetworkLoader {
                             Arrays.toString(info.shape()),
                             Arrays.toString(shape)));
               }
-              if (!info.dtype().isFloating()) {
+              DType type = graph.type(name, precision);
+              if (type.isFloating() ? !info.dtype().isFloating() : info.dtype() != type) {
                 throw new WeightsException(
-                    "Weights %s: tensor %s is %s where floating-point numbers are needed"
-                        .formatted(weights.source(), name, info.dtype()));
+                    "Weights %s: tensor %s is %s where %s needed"
+                        .formatted(
+                            weights.source(),
+                            name,
+                            info.dtype(),
+                            type.isFloating() ? "floating-point numbers are" : type + " is"));
               }
             });
   }
 
-  private static DType dtype(Precision storage) {
-    return switch (storage) {
-      case FLOAT32 -> DType.F32;
-      case FLOAT16 -> DType.F16;
-      case BFLOAT16 -> DType.BF16;
-    };
-  }
-
-  /** A model's tensors in the archive's type. */
+  /** A model's tensors in the types that the graph's parameters have. */
   private static final class StoredWeights implements ParameterSource {
     private final TensorStore store;
-    private final DType dtype;
+    private final Graph graph;
+    private final Precision precision;
 
-    StoredWeights(TensorStore store, DType dtype) {
+    StoredWeights(TensorStore store, Graph graph, Precision precision) {
       this.store = store;
-      this.dtype = dtype;
+      this.graph = graph;
+      this.precision = precision;
     }
 
     @Override
     public void write(String name, long[] shape, OutputStream out) throws IOException {
       try {
-        store.writeFiniteTo(name, dtype, out);
+        DType type = graph.type(name, precision);
+        if (type.isFloating()) {
+          store.writeFiniteTo(name, type, out);
+        } else {
+          store.writeTo(name, type, out);
+        }
       } catch (InternalError e) {
         // So the virtual machine says that a mapped page could not be read. Flink would take it for
         // the end of the process.

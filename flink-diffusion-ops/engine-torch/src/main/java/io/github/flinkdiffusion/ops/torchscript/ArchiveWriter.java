@@ -5,6 +5,7 @@ import io.github.flinkdiffusion.ops.graph.Graph;
 import io.github.flinkdiffusion.ops.graph.GraphException;
 import io.github.flinkdiffusion.ops.graph.ParameterSource;
 import io.github.flinkdiffusion.ops.graph.Precision;
+import io.github.flinkdiffusion.ops.weights.DType;
 import io.github.flinkdiffusion.ops.weights.Sha256;
 import java.io.IOException;
 import java.io.OutputStream;
@@ -133,7 +134,7 @@ public final class ArchiveWriter {
   private void tensor(
       ZipArchiveOutputStream zip, int index, String name, long[] shape, ParameterSource weights)
       throws IOException {
-    long expected = Math.multiplyExact(Graph.elements(shape), (long) precision.bytes());
+    long expected = Math.multiplyExact(Graph.elements(shape), (long) type(name).bytes());
     zip.putArchiveEntry(stored("data/" + index, expected));
     CountingStream content = new CountingStream(zip);
     weights.write(name, shape, content);
@@ -148,6 +149,10 @@ public final class ArchiveWriter {
               + ".");
     }
     zip.closeArchiveEntry();
+  }
+
+  private DType type(String parameter) {
+    return graph.type(parameter, precision);
   }
 
   private static void entry(ZipArchiveOutputStream zip, String name, byte[] content)
@@ -176,15 +181,11 @@ public final class ArchiveWriter {
     int index = 0;
     for (var parameter : graph.parameterShapes().entrySet()) {
       pickle.string(emitter.identifier(parameter.getKey()));
-      tensor(pickle, storageClass(precision), index++, parameter.getValue());
+      tensor(pickle, storageClass(type(parameter.getKey())), index++, parameter.getValue());
     }
     for (var constant : graph.constants().entrySet()) {
       pickle.string(emitter.identifier(constant.getKey()));
-      tensor(
-          pickle,
-          storageClass(Precision.FLOAT32),
-          index++,
-          new long[] {constant.getValue().length});
+      tensor(pickle, storageClass(DType.F32), index++, new long[] {constant.getValue().length});
     }
     pickle.setItems();
     pickle.build();
@@ -192,11 +193,18 @@ public final class ArchiveWriter {
   }
 
   /** The class in Python's module {@code torch} that names a dtype in a pickle. */
-  private static String storageClass(Precision precision) {
-    return switch (precision) {
-      case FLOAT32 -> "FloatStorage";
-      case FLOAT16 -> "HalfStorage";
-      case BFLOAT16 -> "BFloat16Storage";
+  private static String storageClass(DType type) {
+    return switch (type) {
+      case F32 -> "FloatStorage";
+      case F64 -> "DoubleStorage";
+      case F16 -> "HalfStorage";
+      case BF16 -> "BFloat16Storage";
+      case I64 -> "LongStorage";
+      case I32 -> "IntStorage";
+      case I16 -> "ShortStorage";
+      case I8 -> "CharStorage";
+      case U8 -> "ByteStorage";
+      case BOOL -> "BoolStorage";
     };
   }
 

@@ -209,6 +209,7 @@ final class TorchScriptEmitter {
         // short sequences.
         String scale = "torch.pow(torch.size(" + in[0] + ", 3), -0.5)";
         String scores = call("matmul", call("mul", in[0], scale), call("transpose", in[1], 2, 3));
+        scores = in[3].equals("None") ? scores : call("add", scores, in[3]);
         return call("matmul", call("softmax", scores, -1), in[2]);
       }
     }
@@ -243,7 +244,7 @@ final class TorchScriptEmitter {
               in[0],
               in[1],
               in[2],
-              "None",
+              in[3],
               "0.",
               bool((Boolean) a.get(0)));
       case ADD -> call("add", in[0], in[1]);
