@@ -8,10 +8,12 @@ import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.concurrent.TimeUnit;
-import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.BeforeAll;
 import org.junit.jupiter.api.condition.EnabledOnOs;
 import org.junit.jupiter.api.condition.OS;
 import org.junit.jupiter.api.io.TempDir;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.CsvSource;
 
 /** A process whose address space is limited, as {@code ulimit -v} does; see the program. */
 @EnabledOnOs(OS.LINUX)
@@ -19,26 +21,40 @@ class ShortMemoryITCase {
   private static final long MORE_KIB = 700 << 10;
   private static final int PATIENCE_MINUTES = 5;
 
-  @TempDir Path folder;
+  @TempDir private static Path folder;
 
-  @Test
-  void aRequestThatDoesNotFitFailsBeforeTheAllocatorEndsTheProcess() throws Exception {
+  /** Address space of a process that makes small images alone. */
+  private static long takenKib;
+
+  @BeforeAll
+  static void makeSmallImagesAlone() throws Exception {
     assumeThat(Path.of("/usr/bin/prlimit")).exists();
     String probe = run(List.of(), "small");
     int at = probe.indexOf(ShortMemoryProgram.LARGEST);
-    long takenKib =
-        Long.parseLong(probe.substring(at + ShortMemoryProgram.LARGEST.length()).strip());
+    takenKib = Long.parseLong(probe.substring(at + ShortMemoryProgram.LARGEST.length()).strip());
+  }
 
+  @ParameterizedTest
+  @CsvSource(
+      delimiter = '|',
+      value = {
+        "text  | A call of 2 rows of 4194304 pixels takes",
+        "image | Encoding the images of 1 requests, up to 4194304 pixels each, takes"
+      })
+  void aRequestThatDoesNotFitFailsBeforeTheAllocatorEndsTheProcess(String what, String refused)
+      throws Exception {
     String log =
-        run(List.of("/usr/bin/prlimit", "--as=" + ((takenKib + MORE_KIB) << 10), "--"), "large");
+        run(List.of("/usr/bin/prlimit", "--as=" + ((takenKib + MORE_KIB) << 10), "--"), what);
     assertThat(log)
         .containsPattern(
             "Request large \\(2048 x 2048 pixels\\) does not fit into the device's memory, even"
-                + " alone; .*A call of 2 rows of 4194304 pixels takes about \\d+ MiB of native"
+                + " alone; .*"
+                + refused
+                + " about \\d+ MiB of native"
                 + " memory; \\d+ MiB are available \\(what the process may still take\\)");
   }
 
-  private String run(List<String> limiter, String what) throws Exception {
+  private static String run(List<String> limiter, String what) throws Exception {
     Path log = folder.resolve(what);
     List<String> command = new ArrayList<>(limiter);
     command.addAll(

@@ -1,6 +1,7 @@
 package io.github.flinkdiffusion.ops.operator;
 
 import io.github.flinkdiffusion.ops.batching.RequestFailure;
+import io.github.flinkdiffusion.ops.image.Raster;
 import io.github.flinkdiffusion.ops.pipeline.GeneratedImage;
 import io.github.flinkdiffusion.ops.pipeline.GenerationSpec;
 import io.github.flinkdiffusion.ops.pipeline.Parameters;
@@ -13,9 +14,9 @@ import java.util.concurrent.ExecutionException;
 import org.apache.flink.configuration.Configuration;
 
 /**
- * Small requests to an embedded model and, if asked for, a far too large one among them. Says how
- * much address space the process has taken at most; ends with 0 when the small ones are done and
- * the large one has failed.
+ * Small requests to an embedded model and, if asked for, a far too large one among them: a {@code
+ * text}, or an {@code image} to begin from. Says how much address space the process has taken at
+ * most; ends with 0 when the small ones are done and the large one has failed.
  */
 final class ShortMemoryProgram {
   static final String LARGEST = "address space in KiB:";
@@ -25,7 +26,7 @@ final class ShortMemoryProgram {
   private ShortMemoryProgram() {}
 
   public static void main(String[] arguments) throws Exception {
-    boolean large = arguments[0].equals("large");
+    boolean large = !arguments[0].equals("small");
     Configuration config = new Configuration();
     config.set(DiffusionOptions.MODEL_FOLDER, "../examples/models/mini-emoji");
     config.set(DiffusionOptions.DEVICE, "cpu");
@@ -38,11 +39,7 @@ final class ShortMemoryProgram {
       for (int i = 0; i < SMALL; i++) {
         small.add(service.generate(spec("small-" + i)));
         if (large && i == SMALL / 2) {
-          failing =
-              service.generate(
-                  spec("large")
-                      .with(Parameters.WIDTH, LARGE_SIDE)
-                      .with(Parameters.HEIGHT, LARGE_SIDE));
+          failing = service.generate(arguments[0].equals("image") ? largeImage() : largeText());
         }
       }
       for (CompletableFuture<GeneratedImage> image : small) {
@@ -66,6 +63,15 @@ final class ShortMemoryProgram {
         .with(Parameters.PROMPT, "a cat")
         .with(Parameters.SEED, 1L)
         .with(Parameters.STEPS, 2L);
+  }
+
+  private static GenerationSpec largeText() {
+    return spec("large").with(Parameters.WIDTH, LARGE_SIDE).with(Parameters.HEIGHT, LARGE_SIDE);
+  }
+
+  private static GenerationSpec largeImage() {
+    int side = (int) LARGE_SIDE;
+    return spec("large").with(Parameters.IMAGE, Raster.filled(3, side, side, 0.5f));
   }
 
   private static void requireOutOfMemory(CompletableFuture<GeneratedImage> failing)
