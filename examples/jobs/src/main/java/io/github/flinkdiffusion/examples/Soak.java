@@ -2,8 +2,9 @@ package io.github.flinkdiffusion.examples;
 
 import io.github.flinkdiffusion.connector.event.ImageEvent;
 import io.github.flinkdiffusion.connector.event.PromptEvent;
+import io.github.flinkdiffusion.ops.engine.Engine;
+import io.github.flinkdiffusion.ops.engine.Engines;
 import io.github.flinkdiffusion.ops.operator.Diffusion;
-import io.github.flinkdiffusion.ops.torch.NativeTensors;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
@@ -100,7 +101,8 @@ public final class Soak implements Callable<Integer> {
             .batchRows(batchRows)
             .apply(prompts)
             .images();
-    int before = NativeTensors.count();
+    Engine engine = Engines.standard();
+    int before = engine.nativeTensors();
     List<Sample> samples = new ArrayList<>();
     long begin = System.nanoTime();
     try (CloseableIterator<ImageEvent> made = images.executeAndCollect("soak")) {
@@ -108,7 +110,7 @@ public final class Soak implements Callable<Integer> {
       while (made.hasNext()) {
         made.next();
         if (++pictures % Math.max(1, count / SAMPLES) == 0) {
-          samples.add(new Sample(pictures, residentKib(), NativeTensors.count()));
+          samples.add(new Sample(pictures, residentKib(), engine.nativeTensors()));
         }
       }
       if (pictures != count) {
@@ -123,7 +125,7 @@ public final class Soak implements Callable<Integer> {
               .map(each -> each.pictures() + "," + each.residentKib() + "," + each.tensors())
               .toList());
     }
-    return report(samples, before, NativeTensors.count(), seconds);
+    return report(samples, before, engine.nativeTensors(), seconds);
   }
 
   /** Short ways of different lengths, guided and not, so that calls are always mixed. */

@@ -215,7 +215,7 @@ class TorchNetworkTest {
     Program program = Program.of("pair", pair, Precision.FLOAT32, (name, shape, out) -> {});
     try (TorchNetwork second = load(Precision.FLOAT32)) {
       List<DeviceTensor> results;
-      int before = NativeTensors.count();
+      int before = new TorchEngine().nativeTensors();
       try (Network first = new TorchEngine().load(program, DeviceSpec.CPU)) {
         results = first.callOnDevice("both", new HostTensor.Floats(new float[] {1, 3, 2}, 1, 3));
         assertThat(results).hasSize(2);
@@ -232,7 +232,7 @@ class TorchNetworkTest {
       assertThatThrownBy(() -> second.call("twice", results.get(0)))
           .isInstanceOf(EngineException.class)
           .hasMessageContaining("closed");
-      assertThat(NativeTensors.count()).isLessThanOrEqualTo(before);
+      assertThat(new TorchEngine().nativeTensors()).isLessThanOrEqualTo(before);
     }
   }
 

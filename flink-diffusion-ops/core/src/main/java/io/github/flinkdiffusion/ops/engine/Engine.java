@@ -24,6 +24,14 @@ public interface Engine {
   int gpuCount();
 
   /**
+   * Tensors that this process holds outside the heap, other than networks' weights: between two
+   * calls always the same, or one leaks. An engine without native memory has none.
+   */
+  default int nativeTensors() {
+    return 0;
+  }
+
+  /**
    * Finds a device: {@code cpu}, {@code gpu:N}, or {@code auto}, which is the first GPU if this
    * process sees one, else the CPU.
    *

@@ -1,5 +1,6 @@
 package io.github.flinkdiffusion.ops.torch;
 
+import ai.djl.ndarray.NDManager;
 import io.github.flinkdiffusion.ops.engine.DeviceSpec;
 import io.github.flinkdiffusion.ops.engine.Engine;
 import io.github.flinkdiffusion.ops.engine.Network;
@@ -27,6 +28,13 @@ public final class TorchEngine implements Engine {
   @Override
   public int gpuCount() {
     return Torch.engine().getGpuCount();
+  }
+
+  @Override
+  public int nativeTensors() {
+    try (NDManager scope = Torch.engine().newBaseManager()) {
+      return scope.getParentManager().getManagedArrays().size();
+    }
   }
 
   @Override
