@@ -16,7 +16,6 @@ import java.util.Set;
 import java.util.concurrent.ConcurrentHashMap;
 import java.util.concurrent.CountDownLatch;
 import java.util.concurrent.ExecutorService;
-import java.util.stream.Collectors;
 import org.apache.flink.runtime.checkpoint.OperatorSubtaskState;
 import org.apache.flink.streaming.api.watermark.Watermark;
 import org.awaitility.Awaitility;
@@ -94,12 +93,13 @@ class DiffusionOperatorThreadsTest {
       subtask.harness.endInput();
 
       assertThat(callers).containsExactly("diffusion-device-auto");
-      assertThat(
-              Thread.getAllStackTraces().keySet().stream()
-                  .map(Thread::getName)
-                  .filter(name -> name.startsWith("diffusion-encode"))
-                  .collect(Collectors.toSet()))
-          .containsExactly("diffusion-encode-0-0");
+      Awaitility.await()
+          .untilAsserted(
+              () ->
+                  assertThat(Thread.getAllStackTraces().keySet())
+                      .extracting(Thread::getName)
+                      .filteredOn(name -> name.startsWith("diffusion-encode"))
+                      .containsExactly("diffusion-encode-0-0"));
       assertThat(subtask.images()).hasSize(1);
     }
   }
