@@ -9,6 +9,7 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.Set;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.ExecutionException;
 import org.apache.flink.configuration.Configuration;
@@ -33,7 +34,8 @@ final class ShortMemoryProgram {
     config.set(DiffusionOptions.BATCH_ROWS, 8);
     config.set(DiffusionOptions.REQUEST_MAX_PIXELS, LARGE_SIDE * LARGE_SIDE);
     try (GenerationService service =
-        GenerationService.open(GenerationService.Settings.of(config), List.of(), 0)) {
+        GenerationService.open(
+            GenerationService.Settings.of(config), name -> Set.of(), 0, "short")) {
       List<CompletableFuture<GeneratedImage>> small = new ArrayList<>();
       CompletableFuture<GeneratedImage> failing = null;
       for (int i = 0; i < SMALL; i++) {

@@ -19,13 +19,15 @@ import io.github.flinkdiffusion.ops.pipeline.InvalidRequestException;
 import io.github.flinkdiffusion.ops.pipeline.Model;
 import java.io.Serializable;
 import java.time.Duration;
-import java.util.Collection;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
 import java.util.Set;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.ConcurrentHashMap;
+import java.util.concurrent.Executor;
+import java.util.concurrent.ExecutorService;
+import java.util.function.Function;
 import org.apache.flink.api.common.externalresource.ExternalResourceInfo;
 import org.apache.flink.configuration.ReadableConfig;
 
@@ -80,26 +82,33 @@ public final class GenerationService implements AutoCloseable {
   private final BatchSession session;
   private final Submission how;
   private final DiffusionSettings diffusion;
+  private final ExecutorService workers;
   private final Set<CompletableFuture<GeneratedImage>> pending = ConcurrentHashMap.newKeySet();
 
   private GenerationService(
-      SharedBatchers.Lease lease, Submission how, DiffusionSettings diffusion) {
+      SharedBatchers.Lease lease, Submission how, DiffusionSettings diffusion, String user) {
     this.lease = lease;
     this.diffusion = diffusion;
     this.how = how;
+    this.workers = ProcessServices.OF_PROCESS.encoders().create(user, diffusion.encodingWorkers());
     this.session = lease.batcher().join(this::failAll);
   }
 
   /**
    * Takes a share of the model; the first one in a process loads it.
    *
-   * @param gpus what Flink's external resource {@code gpu} gives the task manager
+   * @param resources Flink's external resources of the task manager, by their names
    * @param subtask index of the subtask, which spreads them over the GPUs
+   * @param user of the service, for its workers' names
    * @throws BatchingException when the model could not be loaded
    */
   public static GenerationService open(
-      Settings settings, Collection<ExternalResourceInfo> gpus, int subtask)
+      Settings settings,
+      Function<String, Set<ExternalResourceInfo>> resources,
+      int subtask,
+      String user)
       throws InterruptedException {
+    Set<ExternalResourceInfo> gpus = resources.apply(DevicePlacement.GPU_RESOURCE);
     PipelineFactory pipelines = new ModelFolderPipelines(settings.model);
     String device =
         pipelines.resolve(DevicePlacement.choose(settings.diffusion.device(), gpus, subtask));
@@ -117,7 +126,7 @@ public final class GenerationService implements AutoCloseable {
             .map(Submission.DEFAULT::withTimeout)
             .orElse(Submission.DEFAULT)
             .withRetries(settings.diffusion.requestRetries());
-    return new GenerationService(lease, how, settings.diffusion);
+    return new GenerationService(lease, how, settings.diffusion, user);
   }
 
   /**
@@ -127,6 +136,11 @@ public final class GenerationService implements AutoCloseable {
    */
   public static Raster read(byte[] file) {
     return ProcessServices.OF_PROCESS.decoding().read(file, ReadOptions.DEFAULT);
+  }
+
+  /** CPU threads for what is done with requests before the device and after it. */
+  public Executor workers() {
+    return workers;
   }
 
   /** What requests run on. */
@@ -211,5 +225,6 @@ public final class GenerationService implements AutoCloseable {
     session.close();
     failAll(new BatchingException("The model's user was closed while the request was made."));
     lease.close();
+    workers.shutdownNow();
   }
 }

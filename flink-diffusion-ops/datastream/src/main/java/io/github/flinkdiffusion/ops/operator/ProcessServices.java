@@ -10,7 +10,7 @@ import java.util.concurrent.atomic.AtomicInteger;
  * What an operator takes from the process it runs in.
  *
  * @param batchers the devices' batchers, shared by all subtasks
- * @param encoders makes a subtask's pool for encoding pictures
+ * @param encoders makes the pool of a subtask's workers
  * @param ledger how far requests had come, for counting what is made again
  * @param decoding heap for images that come from outside
  */
@@ -19,25 +19,25 @@ record ProcessServices(
   static final ProcessServices OF_PROCESS =
       new ProcessServices(
           SharedBatchers.ofProcess(),
-          ProcessServices::newEncoders,
+          ProcessServices::workers,
           new StepLedger(),
           DecodingMemory.ofHeap());
 
   @FunctionalInterface
   interface EncoderFactory {
     /**
-     * @param subtask for the threads' names
-     * @param threads how many; what waits for them is bounded by the subtask's capacity
+     * @param user of the pool, such as a subtask's index, for the threads' names
+     * @param threads how many; what waits for them is bounded by the user's capacity
      */
-    ExecutorService create(String subtask, int threads);
+    ExecutorService create(String user, int threads);
   }
 
-  private static ExecutorService newEncoders(String subtask, int threads) {
+  private static ExecutorService workers(String user, int threads) {
     AtomicInteger number = new AtomicInteger();
     ThreadFactory named =
         task -> {
           Thread thread =
-              new Thread(task, "diffusion-encode-" + subtask + "-" + number.getAndIncrement());
+              new Thread(task, "diffusion-encode-" + user + "-" + number.getAndIncrement());
           thread.setDaemon(true);
           return thread;
         };

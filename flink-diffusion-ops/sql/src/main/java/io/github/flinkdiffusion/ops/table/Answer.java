@@ -14,7 +14,6 @@ import java.util.List;
 import java.util.Map;
 import java.util.Optional;
 import java.util.concurrent.CompletableFuture;
-import java.util.concurrent.Executor;
 import java.util.stream.IntStream;
 
 /**
@@ -39,22 +38,18 @@ record Answer(
   /**
    * @param samples from 1
    * @param digests SHA-256 of the request's image files, by their parameters
-   * @param pool where the samples are taken together
    * @return completed exceptionally as {@link GenerationService#generate} does
    */
   static CompletableFuture<Answer> of(
-      GenerationService service,
-      GenerationSpec spec,
-      int samples,
-      Map<String, String> digests,
-      Executor pool) {
+      GenerationService service, GenerationSpec spec, int samples, Map<String, String> digests) {
     List<CompletableFuture<GeneratedImage>> made =
         IntStream.range(0, samples)
             .mapToObj(sample -> service.generate(Seeds.ofSample(spec, sample)))
             .toList();
     return CompletableFuture.allOf(made.toArray(CompletableFuture[]::new))
         .thenApplyAsync(
-            all -> of(service, made.stream().map(CompletableFuture::join).toList(), digests), pool);
+            all -> of(service, made.stream().map(CompletableFuture::join).toList(), digests),
+            service.workers());
   }
 
   private static Answer of(

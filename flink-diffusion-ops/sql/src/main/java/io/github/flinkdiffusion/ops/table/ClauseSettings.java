@@ -13,11 +13,9 @@ import org.apache.flink.table.api.ValidationException;
 /**
  * What a {@code WITH} clause says about the model and the device; what it leaves out is taken from
  * the session's configuration.
- *
- * @param service which model, and how it is run
- * @param encodingWorkers that decode and encode pictures
  */
-record ClauseSettings(GenerationService.Settings service, int encodingWorkers) {
+final class ClauseSettings {
+  private ClauseSettings() {}
 
   /**
    * @param prefix of the clause's keys, for messages; it is not in {@code clause} any more
@@ -25,7 +23,8 @@ record ClauseSettings(GenerationService.Settings service, int encodingWorkers) {
    *     would be accepted
    * @throws DiffusionException the same of an option of the session
    */
-  static ClauseSettings of(String prefix, Map<String, String> clause, ReadableConfig session) {
+  static GenerationService.Settings of(
+      String prefix, Map<String, String> clause, ReadableConfig session) {
     DiffusionOptions.refuseUnknown(session);
     Configuration diffusion = new Configuration();
     DiffusionOptions.ALL.forEach(option -> FunctionSettings.copy(option, session, diffusion));
@@ -44,9 +43,7 @@ record ClauseSettings(GenerationService.Settings service, int encodingWorkers) {
                   DiffusionOptions.MODEL_FOLDER.key()));
     }
     try {
-      return new ClauseSettings(
-          GenerationService.Settings.of(diffusion),
-          diffusion.get(DiffusionOptions.ENCODING_WORKERS));
+      return GenerationService.Settings.of(diffusion);
     } catch (DiffusionException e) {
       throw inTheWordsOf(clause, prefix, e);
     }

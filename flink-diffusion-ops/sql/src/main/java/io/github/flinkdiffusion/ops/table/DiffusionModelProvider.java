@@ -2,6 +2,7 @@ package io.github.flinkdiffusion.ops.table;
 
 import io.github.flinkdiffusion.connector.options.Keys;
 import io.github.flinkdiffusion.ops.operator.DiffusionOptions;
+import io.github.flinkdiffusion.ops.operator.GenerationService;
 import java.time.Duration;
 import java.util.LinkedHashMap;
 import java.util.List;
@@ -37,7 +38,7 @@ final class DiffusionModelProvider implements AsyncPredictRuntimeProvider, Predi
 
   private final InputColumns inputs;
   private final OutputColumns outputs;
-  private final ClauseSettings settings;
+  private final GenerationService.Settings settings;
   private final Map<String, String> options;
   private final int sessionConcurrency;
   private final Duration sessionTimeout;
@@ -51,7 +52,7 @@ final class DiffusionModelProvider implements AsyncPredictRuntimeProvider, Predi
   DiffusionModelProvider(
       InputColumns inputs,
       OutputColumns outputs,
-      ClauseSettings settings,
+      GenerationService.Settings settings,
       Map<String, String> options,
       int sessionConcurrency,
       Duration sessionTimeout) {
@@ -125,9 +126,8 @@ final class DiffusionModelProvider implements AsyncPredictRuntimeProvider, Predi
         new Prediction.Plan(
             inputs,
             outputs,
-            timeout == null ? settings.service() : settings.service().endingWithin(timeout),
+            timeout == null ? settings : settings.endingWithin(timeout),
             onError,
-            settings.encodingWorkers(),
             concurrency,
             ArgumentValues.samples(all),
             timeout),

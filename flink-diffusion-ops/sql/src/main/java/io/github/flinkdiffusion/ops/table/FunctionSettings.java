@@ -18,14 +18,12 @@ import org.apache.flink.table.api.config.ExecutionConfigOptions;
  *
  * @param service which model, and how it is run
  * @param options parameters that are set for all calls
- * @param encodingWorkers that decode and encode pictures
  * @param failing whether a call that can not be done fails the job instead of giving NULL
  * @param timeout after which Flink fails the job, as the session has it when the module is loaded
  */
 record FunctionSettings(
     GenerationService.Settings service,
     Map<String, String> options,
-    int encodingWorkers,
     boolean failing,
     Duration timeout)
     implements Serializable {
@@ -52,7 +50,7 @@ record FunctionSettings(
           "The module has options that begin with '%s' and go on as none does: %s; they may go on with %s."
               .formatted(prefix, unknown, String.join(", ", DiffusionModelOptions.keys())));
     }
-    ClauseSettings settings = ClauseSettings.of(prefix, own, session);
+    GenerationService.Settings settings = ClauseSettings.of(prefix, own, session);
     ArgumentValues.of(own);
     ArgumentValues.samples(own);
     OnError onError = DiffusionModelOptions.onError(own).orElse(OnError.DROP);
@@ -62,9 +60,8 @@ record FunctionSettings(
               .formatted(prefix));
     }
     return new FunctionSettings(
-        settings.service().endingWithin(session.get(TIMEOUT)),
+        settings.endingWithin(session.get(TIMEOUT)),
         own,
-        settings.encodingWorkers(),
         onError == OnError.FAIL,
         session.get(TIMEOUT));
   }

@@ -16,7 +16,6 @@ import java.util.Map;
 import java.util.TreeMap;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.CompletionException;
-import java.util.concurrent.ExecutorService;
 import org.apache.flink.table.api.ValidationException;
 import org.apache.flink.table.functions.AsyncScalarFunction;
 import org.apache.flink.table.functions.FunctionContext;
@@ -37,18 +36,15 @@ import org.slf4j.LoggerFactory;
 abstract class ImageFunction<T> extends AsyncScalarFunction {
   private static final long serialVersionUID = 1L;
   private static final Logger LOG = LoggerFactory.getLogger(ImageFunction.class);
-  private static final String GPU_RESOURCE = "gpu";
 
   private final String name;
   private final GenerationService.Settings settings;
   private final Map<String, String> options;
-  private final int encodingWorkers;
   private final boolean failing;
   private final Duration timeout;
 
   private transient Arguments defaults;
   private transient GenerationService service;
-  private transient ExecutorService pool;
   private transient TimeLimit limit;
 
   /**
@@ -58,7 +54,6 @@ abstract class ImageFunction<T> extends AsyncScalarFunction {
     this.name = name;
     this.settings = settings.service();
     this.options = settings.options();
-    this.encodingWorkers = settings.encodingWorkers();
     this.failing = settings.failing();
     this.timeout = settings.timeout();
   }
@@ -67,10 +62,8 @@ abstract class ImageFunction<T> extends AsyncScalarFunction {
   public void open(FunctionContext context) throws Exception {
     defaults = ArgumentValues.of(options);
     int subtask = context.getTaskInfo().getIndexOfThisSubtask();
-    service =
-        GenerationService.open(settings, context.getExternalResourceInfos(GPU_RESOURCE), subtask);
-    String user = name.toLowerCase(Locale.ROOT) + "-" + subtask;
-    pool = EncodingPool.start(user, encodingWorkers);
+    String user = "sql-" + name.toLowerCase(Locale.ROOT) + "-" + subtask;
+    service = GenerationService.open(settings, context::getExternalResourceInfos, subtask, user);
     limit = new TimeLimit(timeout, FunctionSettings.TIMEOUT.key(), user);
   }
 
@@ -99,11 +92,10 @@ abstract class ImageFunction<T> extends AsyncScalarFunction {
     Map<String, String> copied = new HashMap<>(config);
     limit
         .guard(
-            CompletableFuture.supplyAsync(() -> call(copied, asked, pictures), pool)
+            CompletableFuture.supplyAsync(() -> call(copied, asked, pictures), service.workers())
                 .thenCompose(
-                    call ->
-                        Answer.of(service, call.spec(), call.samples(), call.inputDigests(), pool))
-                .thenApplyAsync(answer -> value(service, answer), pool))
+                    call -> Answer.of(service, call.spec(), call.samples(), call.inputDigests()))
+                .thenApplyAsync(answer -> value(service, answer), service.workers()))
         .whenComplete(
             (value, thrown) -> {
               if (thrown == null) {
@@ -168,9 +160,6 @@ abstract class ImageFunction<T> extends AsyncScalarFunction {
     }
     if (service != null) {
       service.close();
-    }
-    if (pool != null) {
-      pool.shutdownNow();
     }
   }
 }

@@ -15,7 +15,6 @@ import java.util.List;
 import java.util.Map;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.CompletionException;
-import java.util.concurrent.ExecutorService;
 import org.apache.flink.runtime.execution.SuppressRestartsException;
 import org.apache.flink.table.api.ValidationException;
 import org.apache.flink.table.data.RowData;
@@ -27,7 +26,6 @@ import org.slf4j.LoggerFactory;
 final class Prediction implements Serializable {
   private static final long serialVersionUID = 1L;
   private static final Logger LOG = LoggerFactory.getLogger(Prediction.class);
-  private static final String GPU_RESOURCE = "gpu";
 
   /**
    * What a call of the model was planned with.
@@ -41,7 +39,6 @@ final class Prediction implements Serializable {
       OutputColumns outputs,
       GenerationService.Settings settings,
       OnError onError,
-      int encodingWorkers,
       int concurrency,
       int samples,
       Duration timeout)
@@ -52,7 +49,6 @@ final class Prediction implements Serializable {
 
   private transient Arguments defaults;
   private transient GenerationService service;
-  private transient ExecutorService pool;
 
   /** Null without a limit. */
   private transient TimeLimit limit;
@@ -70,9 +66,8 @@ final class Prediction implements Serializable {
     int subtask = context.getTaskInfo().getIndexOfThisSubtask();
     service =
         GenerationService.open(
-            plan.settings(), context.getExternalResourceInfos(GPU_RESOURCE), subtask);
+            plan.settings(), context::getExternalResourceInfos, subtask, "sql-" + subtask);
     requireAllThatTheModelNeeds();
-    pool = EncodingPool.start(Integer.toString(subtask), plan.encodingWorkers());
     if (plan.timeout() != null) {
       limit = new TimeLimit(plan.timeout(), "'timeout'", Integer.toString(subtask));
     }
@@ -112,17 +107,17 @@ final class Prediction implements Serializable {
     InputColumns.Values values = plan.inputs().read(row);
     CompletableFuture<Collection<RowData>> answer =
         CompletableFuture.supplyAsync(
-                () -> plan.inputs().spec(values, defaults, service::seen), pool)
+                () -> plan.inputs().spec(values, defaults, service::seen), service.workers())
             .thenCompose(
                 spec ->
                     Answer.of(
                         service,
                         spec,
                         InputColumns.samples(values, plan.samples()),
-                        plan.inputs().digests(values),
-                        pool))
+                        plan.inputs().digests(values)))
             .<Collection<RowData>>thenApplyAsync(
-                made -> List.of(plan.outputs().row(new OutputColumn.Result(made, service))), pool);
+                made -> List.of(plan.outputs().row(new OutputColumn.Result(made, service))),
+                service.workers());
     return (limit == null ? answer : limit.guard(answer)).exceptionally(this::failed);
   }
 
@@ -152,9 +147,6 @@ final class Prediction implements Serializable {
     }
     if (service != null) {
       service.close();
-    }
-    if (pool != null) {
-      pool.shutdownNow();
     }
   }
 }
