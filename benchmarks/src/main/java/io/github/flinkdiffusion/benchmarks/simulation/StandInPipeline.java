@@ -1,6 +1,7 @@
 package io.github.flinkdiffusion.benchmarks.simulation;
 
 import io.github.flinkdiffusion.ops.image.Raster;
+import io.github.flinkdiffusion.ops.pipeline.Arguments;
 import io.github.flinkdiffusion.ops.pipeline.DiffusionPipeline;
 import io.github.flinkdiffusion.ops.pipeline.GeneratedImage;
 import io.github.flinkdiffusion.ops.pipeline.GenerationRequest;
@@ -63,6 +64,11 @@ public final class StandInPipeline implements DiffusionPipeline, Model {
   @Override
   public Signature signature() {
     return SIGNATURE;
+  }
+
+  @Override
+  public String taskName(Arguments request) {
+    return "stand-in";
   }
 
   @Override

@@ -75,7 +75,7 @@ class ReplayToolITCase {
                   .with(Parameters.STEPS, 2L)
                   .with(Parameters.GUIDANCE_SCALE, 2.0)
                   .with(Parameters.SEED, 5L));
-      audit = Audit.of(pipeline.model().info(), cat.request(), Map.of(), Map.of());
+      audit = Audit.of(pipeline.model(), cat.request(), Map.of(), Map.of());
     }
   }
 
@@ -273,14 +273,19 @@ class ReplayToolITCase {
     assertThat(err.toString(UTF_8)).contains("has no audit record: it was not made by this");
 
     err.reset();
-    Audit others = Audit.of(new ModelInfo("m", "d"), cat.request(), Map.of(), Map.of());
+    Audit others =
+        Audit.of(new ModelInfo("m", "d"), "text-to-image", cat.request(), Map.of(), Map.of());
     assertThat(ReplayTool.run(file(others.in(cat.image()), "image/png").toString())).isEqualTo(1);
     assertThat(err.toString(UTF_8)).contains("made by the model m, which is not among those in");
 
     err.reset();
     Audit enlarged =
         Audit.of(
-            new ModelInfo("m", "d"), cat.request(), Map.of("image", "ab".repeat(32)), Map.of());
+            new ModelInfo("m", "d"),
+            "text-to-image",
+            cat.request(),
+            Map.of("image", "ab".repeat(32)),
+            Map.of());
     assertThat(ReplayTool.run(with(EMOJI, file(enlarged.in(cat.image()), "image/png"))))
         .isEqualTo(1);
     assertThat(err.toString(UTF_8))

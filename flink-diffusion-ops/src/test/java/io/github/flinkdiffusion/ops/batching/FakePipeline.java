@@ -2,6 +2,7 @@ package io.github.flinkdiffusion.ops.batching;
 
 import io.github.flinkdiffusion.ops.engine.DeviceMemoryException;
 import io.github.flinkdiffusion.ops.image.Raster;
+import io.github.flinkdiffusion.ops.pipeline.Arguments;
 import io.github.flinkdiffusion.ops.pipeline.Basis;
 import io.github.flinkdiffusion.ops.pipeline.DiffusionPipeline;
 import io.github.flinkdiffusion.ops.pipeline.GeneratedImage;
@@ -136,6 +137,11 @@ public final class FakePipeline implements DiffusionPipeline, Model {
         .withDefault(Parameters.GUIDANCE_SCALE, 1.0)
         .withDefault(Parameters.WIDTH, (long) DEFAULT_SIZE)
         .withDefault(Parameters.HEIGHT, (long) DEFAULT_SIZE);
+  }
+
+  @Override
+  public String taskName(Arguments request) {
+    return "text-to-image";
   }
 
   @Override

@@ -89,6 +89,11 @@ public final class FakeUpscaler implements DiffusionPipeline, Model {
   }
 
   @Override
+  public String taskName(Arguments request) {
+    return "super-resolution";
+  }
+
+  @Override
   public GenerationRequest prepare(GenerationSpec spec) {
     GenerationRequest request = signature().resolve(spec);
     if (request.steps() < 1 || request.steps() > 100) {

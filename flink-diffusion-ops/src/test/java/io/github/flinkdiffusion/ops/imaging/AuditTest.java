@@ -49,6 +49,7 @@ class AuditTest {
   private static Audit audit() {
     return Audit.of(
         MODEL,
+        "super-resolution",
         new GenerationRequest("patient Smith", ARGUMENTS),
         Map.of("image", Sha256.hex(new byte[] {1, 2, 3})),
         Map.of("ensembleSize", "4"));
@@ -131,6 +132,7 @@ class AuditTest {
     Audit audit =
         Audit.of(
             MODEL,
+            "super-resolution",
             new GenerationRequest(
                 "1",
                 ARGUMENTS
@@ -196,36 +198,6 @@ class AuditTest {
           .as(damaged.toString())
           .doesNotThrowAnyException();
     }
-  }
-
-  @Example
-  void theTaskFollowsFromPipelineAndInputs() {
-    Arguments text = Arguments.NONE.with(Parameters.PROMPT, "a cat");
-    Arguments image = text.with(Parameters.IMAGE, PICTURE);
-    assertThat(Audit.task("StableDiffusionPipeline", text)).isEqualTo("text-to-image");
-    assertThat(Audit.task("StableDiffusionPipeline", image)).isEqualTo("image-to-image");
-    assertThat(Audit.task("StableDiffusionPipeline", image.with(Parameters.MASK, PICTURE)))
-        .isEqualTo("inpainting");
-    assertThat(Audit.task("StableDiffusionInstructPix2PixPipeline", image))
-        .isEqualTo("image-editing");
-    assertThat(Audit.task("StableDiffusionImageVariationPipeline", image))
-        .isEqualTo("image-variation");
-    assertThat(Audit.task("LDMSuperResolutionPipeline", image)).isEqualTo("super-resolution");
-    String instructed = "StableDiffusionInstructPix2PixPipeline";
-    assertThat(Audit.task(instructed, image)).isEqualTo("image-editing");
-    assertThat(Audit.task(instructed, image.with(Parameters.RESULT, "mask")))
-        .isEqualTo("segmentation");
-    assertThat(Audit.task(instructed, image.with(Parameters.RESULT, "boxes")))
-        .isEqualTo("detection");
-    assertThat(Audit.task("MarigoldDepthPipeline", image)).isEqualTo("depth");
-    assertThat(Audit.task("MarigoldNormalsPipeline", image)).isEqualTo("normals");
-    assertThat(Audit.task("ConcatConditionedSegmentationPipeline", image))
-        .isEqualTo("segmentation");
-    assertThat(Audit.task("MarigoldDepthPipeline", image)).isEqualTo("depth");
-    assertThat(Audit.task("MarigoldNormalsPipeline", image)).isEqualTo("normals");
-    assertThat(Audit.task("DiTPipeline", Arguments.NONE.with(Parameters.CLASS_LABEL, 3L)))
-        .isEqualTo("class-to-image");
-    assertThat(Audit.task("DDPMPipeline", Arguments.NONE)).isEqualTo("unconditional");
   }
 
   @Example

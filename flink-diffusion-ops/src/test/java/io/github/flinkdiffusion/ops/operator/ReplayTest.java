@@ -196,6 +196,7 @@ class ReplayTest {
     Audit audit =
         Audit.of(
             FakePipeline.MODEL,
+            "text-to-image",
             FakePipeline.request("a", 1),
             Map.of(),
             Map.of(Replay.ENSEMBLE_SIZE, "some"));
@@ -269,6 +270,7 @@ class ReplayTest {
   private static Audit audit(Map<String, String> loadedAs) {
     return Audit.of(
         new ModelInfo("m", "d", new TreeMap<>(loadedAs)),
+        "text-to-image",
         FakePipeline.request("a", 1),
         Map.of(),
         Map.of());

@@ -78,7 +78,8 @@ final class Subtask implements AutoCloseable {
 
   static byte[] undisturbed(PromptEvent prompt, ModelInfo model) {
     GenerationSpec spec = Events.spec(prompt, settings());
-    Audit audit = Audit.of(model, new FakePipeline().prepare(spec), Map.of(), Map.of());
+    Audit audit =
+        Audit.of(new FakePipeline(model), new FakePipeline().prepare(spec), Map.of(), Map.of());
     return PngCodec.encode(audit.in(FakePipeline.pictureOf(spec)));
   }
 

@@ -11,9 +11,9 @@ import com.fasterxml.jackson.databind.node.ObjectNode;
 import io.github.flinkdiffusion.ops.image.ImageMetadata;
 import io.github.flinkdiffusion.ops.image.Raster;
 import io.github.flinkdiffusion.ops.pipeline.Arguments;
-import io.github.flinkdiffusion.ops.pipeline.Basis;
 import io.github.flinkdiffusion.ops.pipeline.GenerationRequest;
 import io.github.flinkdiffusion.ops.pipeline.InvalidRequestException;
+import io.github.flinkdiffusion.ops.pipeline.Model;
 import io.github.flinkdiffusion.ops.pipeline.ModelInfo;
 import io.github.flinkdiffusion.ops.pipeline.Parameter;
 import io.github.flinkdiffusion.ops.pipeline.Parameters;
@@ -44,7 +44,7 @@ import java.util.TreeMap;
  *
  * @param model name of the model folder
  * @param modelDigest SHA-256 over weights and configs, lower-case hex
- * @param task such as {@code text-to-image}, see {@link #task}
+ * @param task such as {@code text-to-image}, see {@link Model#taskName}
  * @param scheduler diffusers class name
  * @param steps num_inference_steps
  * @param seed of the noise
@@ -118,7 +118,17 @@ public record Audit(
    * @param further what the result depends on besides, such as {@code ensembleSize}
    */
   public static Audit of(
+      Model model,
+      GenerationRequest request,
+      Map<String, String> inputDigests,
+      Map<String, String> further) {
+    return of(model.info(), model.taskName(request.arguments()), request, inputDigests, further);
+  }
+
+  /** As the other, of a model that is not here. */
+  public static Audit of(
       ModelInfo model,
+      String task,
       GenerationRequest request,
       Map<String, String> inputDigests,
       Map<String, String> further) {
@@ -131,7 +141,7 @@ public record Audit(
     return new Audit(
         model.name(),
         model.digest(),
-        task(model.loadedAs().getOrDefault(Basis.PIPELINE, ""), request.arguments()),
+        task,
         Objects.requireNonNullElse(request.scheduler(), ""),
         request.steps(),
         request.seed(),
@@ -155,46 +165,6 @@ public record Audit(
       parameters.put(parameter.name() + SHA256, Sha256.hex(text.getBytes(StandardCharsets.UTF_8)));
       parameters.put(parameter.name() + LENGTH, Integer.toString(text.length()));
     }
-  }
-
-  /**
-   * What a pipeline class does with a request: segmentation, detection, depth, normals,
-   * super-resolution, image-editing, image-variation, class-to-image, inpainting, image-to-image,
-   * text-to-image or unconditional. What the class does not tell, the request's inputs do.
-   *
-   * @param pipeline diffusers class name, may be empty
-   */
-  static String task(String pipeline, Arguments request) {
-    if (pipeline.contains("Segmentation")) {
-      return "segmentation";
-    }
-    if (pipeline.startsWith("Marigold")) {
-      return pipeline.contains("Normals") ? "normals" : "depth";
-    }
-    if (pipeline.contains("Upscale") || pipeline.contains("SuperResolution")) {
-      return "super-resolution";
-    }
-    if (pipeline.contains("InstructPix2Pix")) {
-      String result = request.has(Parameters.RESULT) ? request.get(Parameters.RESULT) : "";
-      return switch (result) {
-        case "mask" -> "segmentation";
-        case "boxes" -> "detection";
-        default -> "image-editing";
-      };
-    }
-    if (pipeline.contains("Variation")) {
-      return "image-variation";
-    }
-    if (request.has(Parameters.CLASS_LABEL)) {
-      return "class-to-image";
-    }
-    if (request.has(Parameters.MASK)) {
-      return "inpainting";
-    }
-    if (request.has(Parameters.IMAGE)) {
-      return "image-to-image";
-    }
-    return request.has(Parameters.PROMPT) ? "text-to-image" : "unconditional";
   }
 
   // ---------------------------------------------------------------- to make it again

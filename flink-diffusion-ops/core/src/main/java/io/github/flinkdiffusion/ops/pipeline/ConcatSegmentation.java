@@ -95,6 +95,11 @@ final class ConcatSegmentation implements Task {
   }
 
   @Override
+  public String name(Arguments request) {
+    return "segmentation";
+  }
+
+  @Override
   public GenerationRequest check(GenerationRequest request) {
     Raster image = request.get(Parameters.IMAGE);
     Sides.checkChannels(Parameters.IMAGE, image, imageChannels);

@@ -108,6 +108,11 @@ final class ConcatUpscale implements Task {
   }
 
   @Override
+  public String name(Arguments request) {
+    return "super-resolution";
+  }
+
+  @Override
   public GenerationRequest check(GenerationRequest request) {
     Raster image = request.get(Parameters.IMAGE);
     Sides.checkChannels(Parameters.IMAGE, image, channels);

@@ -89,6 +89,11 @@ final class ImageVariation implements Task {
   }
 
   @Override
+  public String name(Arguments request) {
+    return "image-variation";
+  }
+
+  @Override
   public GenerationRequest check(GenerationRequest request) {
     Sides.checkPicture(request, sideFactor, leastSide);
     try {

@@ -98,6 +98,16 @@ final class InstructPix2Pix implements Task {
   }
 
   @Override
+  public String name(Arguments request) {
+    String result = request.has(Parameters.RESULT) ? request.get(Parameters.RESULT) : "";
+    return switch (result) {
+      case "mask" -> "segmentation";
+      case "boxes" -> "detection";
+      default -> "image-editing";
+    };
+  }
+
+  @Override
   public GenerationRequest check(GenerationRequest request) {
     result.check(request);
     Sides.checkPicture(request, sideFactor, leastSide);

@@ -105,6 +105,11 @@ final class LatentSuperResolution implements Task {
   }
 
   @Override
+  public String name(Arguments request) {
+    return "super-resolution";
+  }
+
+  @Override
   public GenerationRequest check(GenerationRequest request) {
     Raster image = request.get(Parameters.IMAGE);
     Sides.checkChannels(Parameters.IMAGE, image, pictureChannels);

@@ -129,6 +129,11 @@ final class LatentUpscale implements Task {
   }
 
   @Override
+  public String name(Arguments request) {
+    return "super-resolution";
+  }
+
+  @Override
   public GenerationRequest check(GenerationRequest request) {
     Sides.checkChannels(Parameters.IMAGE, request.get(Parameters.IMAGE), pictureChannels);
     int factor = autoencoder.format().scaleFactor();

@@ -118,6 +118,11 @@ final class Marigold implements Task {
   }
 
   @Override
+  public String name(Arguments request) {
+    return normals ? "normals" : "depth";
+  }
+
+  @Override
   public GenerationRequest check(GenerationRequest request) {
     Raster image = request.get(Parameters.IMAGE);
     Sides.checkChannels(Parameters.IMAGE, image, autoencoder.format().inChannels());

@@ -35,6 +35,12 @@ public interface Model {
   }
 
   /**
+   * What the model does with a request, as audit records name it: text-to-image, image-to-image,
+   * inpainting, super-resolution, segmentation and so on.
+   */
+  String taskName(Arguments request);
+
+  /**
    * Fills in the model's own values for what the spec leaves open and checks every value.
    *
    * @throws InvalidRequestException naming the value and what would be accepted: a parameter that

@@ -30,6 +30,23 @@ interface Task extends AutoCloseable {
   }
 
   /**
+   * What is done with a request, as audit records name it. Unless the pipeline tells, the request's
+   * inputs do.
+   */
+  default String name(Arguments request) {
+    if (request.has(Parameters.CLASS_LABEL)) {
+      return "class-to-image";
+    }
+    if (request.has(Parameters.MASK)) {
+      return "inpainting";
+    }
+    if (request.has(Parameters.IMAGE)) {
+      return "image-to-image";
+    }
+    return request.has(Parameters.PROMPT) ? "text-to-image" : "unconditional";
+  }
+
+  /**
    * Checks what the signature can not, values that must fit each other or the model, and fills in
    * what depends on them. Pure.
    *

@@ -28,6 +28,11 @@ record TaskModel(ModelInfo info, Task task) implements Model {
   }
 
   @Override
+  public String taskName(Arguments request) {
+    return task.name(request);
+  }
+
+  @Override
   public GenerationRequest prepare(GenerationSpec spec) {
     GenerationRequest request = task.check(task.signature().resolve(spec));
     if (request.get(Parameters.TILE_TOP_LEFT) != null) {

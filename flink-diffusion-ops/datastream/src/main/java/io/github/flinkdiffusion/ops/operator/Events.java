@@ -22,7 +22,7 @@ import io.github.flinkdiffusion.ops.pipeline.GeneratedImage;
 import io.github.flinkdiffusion.ops.pipeline.GenerationRequest;
 import io.github.flinkdiffusion.ops.pipeline.GenerationSpec;
 import io.github.flinkdiffusion.ops.pipeline.InvalidRequestException;
-import io.github.flinkdiffusion.ops.pipeline.ModelInfo;
+import io.github.flinkdiffusion.ops.pipeline.Model;
 import io.github.flinkdiffusion.ops.pipeline.Parameter;
 import io.github.flinkdiffusion.ops.pipeline.Parameters;
 import io.github.flinkdiffusion.ops.pipeline.Signature;
@@ -163,7 +163,7 @@ final class Events {
   static ImageEvent image(
       PromptEvent prompt,
       GeneratedImage generated,
-      ModelInfo model,
+      Model model,
       DiffusionSettings settings,
       PayloadStore payloads) {
     GenerationRequest request = generated.request();
@@ -181,8 +181,8 @@ final class Events {
         .setSteps(request.steps())
         .setGuidanceScale(request.guidanceScale())
         .setScheduler(request.scheduler())
-        .setModel(model.name())
-        .setModelDigest(model.digest())
+        .setModel(model.info().name())
+        .setModelDigest(model.info().digest())
         .setAttributes(prompt.getAttributes())
         .setAudit(AuditRecords.of(audit))
         .setOriginal(original(RequestEvent.of(prompt)))

@@ -37,10 +37,7 @@ final class ImageTaskResult {
     ImageSettings how = host.settings().image();
     Audit audit =
         Audit.of(
-            host.batcher().model().info(),
-            open.whole(),
-            open.inputDigests(),
-            open.furtherParameters(how));
+            host.batcher().model(), open.whole(), open.inputDigests(), open.furtherParameters(how));
     Composition composed =
         Composition.compose(
             open.order(

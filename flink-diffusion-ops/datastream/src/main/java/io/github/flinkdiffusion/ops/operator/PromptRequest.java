@@ -168,11 +168,7 @@ final class PromptRequest extends Request implements RequestListener {
             end(
                 new Outcome.Picture(
                     Events.image(
-                        prompt,
-                        image,
-                        host.batcher().model().info(),
-                        host.settings(),
-                        host.payloads()))),
+                        prompt, image, host.batcher().model(), host.settings(), host.payloads()))),
         "encoded or stored");
   }
 

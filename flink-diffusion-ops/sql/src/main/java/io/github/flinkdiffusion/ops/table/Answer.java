@@ -70,6 +70,6 @@ record Answer(
             ? Optional.empty()
             : Optional.of(Composition.uncertainty(answer.spread())),
         samples.stream().anyMatch(GeneratedImage::flagged),
-        Audit.of(service.model().info(), first.request(), digests, further));
+        Audit.of(service.model(), first.request(), digests, further));
   }
 }
