@@ -4,7 +4,6 @@ import io.github.flinkdiffusion.ops.scheduler.SamplerState;
 import java.util.List;
 import java.util.Objects;
 import java.util.Optional;
-import java.util.function.Consumer;
 
 /**
  * A request ready for its first step. Everything in it but {@code state} follows from the request
@@ -16,8 +15,7 @@ import java.util.function.Consumer;
  * @param guidance makes one prediction of the rows' outputs
  * @param truncated whether a text was longer than the tokenizer's limit
  * @param lead conditions of the first calls where they are not those of the rest
- * @param afterStep what is done to the sample after each step, once {@link SamplerState#call}
- *     counts it; inpainting puts the known part back
+ * @param known what is put back after each step, once {@link SamplerState#call} counts it
  */
 record Beginning(
     SampleShape shape,
@@ -26,7 +24,7 @@ record Beginning(
     Guidance guidance,
     boolean truncated,
     Optional<Lead> lead,
-    Consumer<SamplerState> afterStep) {
+    Optional<InpaintMask.KnownPart> known) {
 
   /**
    * How a trajectory is conditioned until it turns: on the way back to noise that an inverted
@@ -39,6 +37,7 @@ record Beginning(
   record Lead(int calls, List<Row> rows, Guidance guidance) {
     Lead {
       rows = List.copyOf(rows);
+      requireRows(rows, guidance);
     }
   }
 
@@ -48,7 +47,15 @@ record Beginning(
     rows = List.copyOf(rows);
     Objects.requireNonNull(guidance, "guidance");
     Objects.requireNonNull(lead, "lead");
-    Objects.requireNonNull(afterStep, "afterStep");
+    Objects.requireNonNull(known, "known");
+    requireRows(rows, guidance);
+  }
+
+  private static void requireRows(List<Row> rows, Guidance guidance) {
+    if (rows.size() != guidance.rows()) {
+      throw new IllegalArgumentException(
+          "%d rows for %s, which combines %d".formatted(rows.size(), guidance, guidance.rows()));
+    }
   }
 
   /** Rows of a call. */
@@ -67,6 +74,6 @@ record Beginning(
 
   Beginning(
       SampleShape shape, SamplerState state, List<Row> rows, Guidance guidance, boolean truncated) {
-    this(shape, state, rows, guidance, truncated, Optional.empty(), after -> {});
+    this(shape, state, rows, guidance, truncated, Optional.empty(), Optional.empty());
   }
 }

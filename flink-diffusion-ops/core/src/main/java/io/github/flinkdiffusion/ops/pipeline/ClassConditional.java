@@ -7,7 +7,6 @@ import io.github.flinkdiffusion.ops.scheduler.SamplerState;
 import io.github.flinkdiffusion.ops.scheduler.SamplingPlan;
 import io.github.flinkdiffusion.ops.weights.Config;
 import java.util.ArrayList;
-import java.util.Arrays;
 import java.util.List;
 import java.util.Optional;
 
@@ -110,17 +109,12 @@ final class ClassConditional implements Task {
               shape,
               SamplerState.start(plan(request), noise),
               guided ? List.of(unconditional, conditional) : List.of(conditional),
-              withoutVariance(
-                  guided ? Guidance.classifierFree(request.guidanceScale()) : Guidance.NONE),
+              new Guidance.First(
+                  guided ? Guidance.classifierFree(request.guidanceScale()) : Guidance.NONE,
+                  shape.size()),
               false));
     }
     return beginnings;
-  }
-
-  /** Guidance over the first channels of each row. */
-  private Guidance withoutVariance(Guidance guidance) {
-    return (output, offset, size) ->
-        Arrays.copyOf(guidance.combine(output, offset, size), shape.size());
   }
 
   @Override

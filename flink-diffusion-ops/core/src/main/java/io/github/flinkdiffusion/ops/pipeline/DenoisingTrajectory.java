@@ -134,7 +134,7 @@ final class DenoisingTrajectory implements Trajectory {
     TrajectoryNoise nextNoise = draws ? noise.copy() : noise;
     SamplerState nextState = state.copy();
     nextState.advance(prediction, nextNoise.shaped(shape()));
-    beginning.afterStep().accept(nextState);
+    beginning.known().ifPresent(known -> known.putBack(nextState));
     return new Next(nextState, nextNoise, draws ? nextNoise.saveState() : savedNoise);
   }
 

@@ -175,7 +175,7 @@ final class GroundedStableDiffusion implements Task {
         guidance,
         prompt.truncated() || negative.truncated(),
         calls == 0 ? Optional.empty() : Optional.of(new Beginning.Lead(calls, leading, guidance)),
-        after -> {});
+        Optional.empty());
   }
 
   /** How many of the first calls see objects, rounded down as in the reference. */

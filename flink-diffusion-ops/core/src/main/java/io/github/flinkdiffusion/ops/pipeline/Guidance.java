@@ -1,75 +1,136 @@
 package io.github.flinkdiffusion.ops.pipeline;
 
-/** How the network's output for a trajectory's rows becomes one prediction. */
-@FunctionalInterface
-interface Guidance {
+import java.util.Arrays;
+
+/**
+ * How the network's output for a trajectory's rows becomes one prediction: which rule, with which
+ * scales. Data, so that an engine may do it where the output is.
+ */
+sealed interface Guidance {
 
   /** One row, taken as it is. */
-  Guidance NONE = (output, offset, size) -> copy(output, offset, size);
+  Guidance NONE = new None();
+
+  /** Rows of a trajectory that it combines. */
+  int rows();
 
   /**
    * @param output of the network for the whole batch; not changed
    * @param offset where this trajectory's rows begin in it
    * @param size values of one row of the output
-   * @return the prediction, a new array of {@code size} values
+   * @return the prediction, a new array of {@code size} values; of less, where the rule leaves the
+   *     rest out
    */
   float[] combine(float[] output, int offset, int size);
 
+  /** See {@link Guidance#NONE}. */
+  record None() implements Guidance {
+    @Override
+    public int rows() {
+      return 1;
+    }
+
+    @Override
+    public float[] combine(float[] output, int offset, int size) {
+      return Arrays.copyOfRange(output, offset, offset + size);
+    }
+  }
+
   /**
    * Classifier-free guidance over two rows, unconditional first: equation 6 of Ho &amp; Salimans
-   * 2022 as diffusers writes it, u + w (c - u).
+   * 2022 as diffusers writes it, u + w (c - u). Then scaled towards the conditional row's standard
+   * deviation, section 3.4 of Lin et al. 2023 (diffusers' rescale_noise_cfg).
+   *
+   * @param scale w
+   * @param rescale 0 leaves the guided prediction, 1 gives it the conditional one's deviation
    */
-  static Guidance classifierFree(double scale) {
-    float w = (float) scale;
-    return (output, offset, size) -> {
+  record ClassifierFree(double scale, double rescale) implements Guidance {
+    @Override
+    public int rows() {
+      return 2;
+    }
+
+    @Override
+    public float[] combine(float[] output, int offset, int size) {
+      float w = (float) scale;
       float[] prediction = new float[size];
       for (int i = 0; i < size; i++) {
         float unconditional = output[offset + i];
         prediction[i] = unconditional + w * (output[offset + size + i] - unconditional);
       }
-      return prediction;
-    };
-  }
-
-  /**
-   * {@link #classifierFree} whose result is scaled towards the conditional row's standard
-   * deviation, section 3.4 of Lin et al. 2023 (diffusers' rescale_noise_cfg).
-   *
-   * @param rescale 0 leaves the guided prediction, 1 gives it the conditional one's deviation
-   */
-  static Guidance rescaled(double scale, double rescale) {
-    Guidance guided = classifierFree(scale);
-    if (rescale == 0) {
-      return guided;
-    }
-    return (output, offset, size) -> {
-      float[] prediction = guided.combine(output, offset, size);
+      if (rescale == 0) {
+        return prediction;
+      }
       double factor = deviation(output, offset + size, size) / deviation(prediction, 0, size);
       float total = (float) (rescale * factor + 1 - rescale);
       for (int i = 0; i < size; i++) {
         prediction[i] *= total;
       }
       return prediction;
-    };
+    }
+
+    private static double deviation(float[] values, int offset, int size) {
+      double sum = 0;
+      for (int i = 0; i < size; i++) {
+        sum += values[offset + i];
+      }
+      double mean = sum / size;
+      double squares = 0;
+      for (int i = 0; i < size; i++) {
+        double difference = values[offset + i] - mean;
+        squares += difference * difference;
+      }
+      return Math.sqrt(squares / (size - 1));
+    }
   }
 
-  private static double deviation(float[] values, int offset, int size) {
-    double sum = 0;
-    for (int i = 0; i < size; i++) {
-      sum += values[offset + i];
+  /**
+   * Guidance by a text and an image over three rows, with both, with the image alone, and with
+   * neither: equation 3 of Brooks et al. 2023, n + t (b - i) + s (i - n).
+   *
+   * @param text t, the text's scale
+   * @param image s, the image's scale
+   */
+  record TextAndImage(double text, double image) implements Guidance {
+    @Override
+    public int rows() {
+      return 3;
     }
-    double mean = sum / size;
-    double squares = 0;
-    for (int i = 0; i < size; i++) {
-      double difference = values[offset + i] - mean;
-      squares += difference * difference;
+
+    @Override
+    public float[] combine(float[] output, int offset, int size) {
+      float t = (float) text;
+      float s = (float) image;
+      float[] prediction = new float[size];
+      for (int i = 0; i < size; i++) {
+        float both = output[offset + i];
+        float imageAlone = output[offset + size + i];
+        float neither = output[offset + 2 * size + i];
+        prediction[i] = neither + t * (both - imageAlone) + s * (imageAlone - neither);
+      }
+      return prediction;
     }
-    return Math.sqrt(squares / (size - 1));
   }
 
-  private static float[] copy(float[] output, int offset, int size) {
-    float[] prediction = new float[size];
-    System.arraycopy(output, offset, prediction, 0, size);
-    return prediction;
+  /**
+   * The first values of another's prediction: a learned variance behind them is not used.
+   *
+   * @param values of the prediction
+   */
+  record First(Guidance guidance, int values) implements Guidance {
+    @Override
+    public int rows() {
+      return guidance.rows();
+    }
+
+    @Override
+    public float[] combine(float[] output, int offset, int size) {
+      return Arrays.copyOf(guidance.combine(output, offset, size), values);
+    }
+  }
+
+  /** {@link ClassifierFree} that is not rescaled. */
+  static Guidance classifierFree(double scale) {
+    return new ClassifierFree(scale, 0);
   }
 }

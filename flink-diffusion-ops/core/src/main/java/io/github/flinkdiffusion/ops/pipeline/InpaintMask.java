@@ -3,7 +3,6 @@ package io.github.flinkdiffusion.ops.pipeline;
 import io.github.flinkdiffusion.ops.image.Raster;
 import io.github.flinkdiffusion.ops.scheduler.SamplerState;
 import io.github.flinkdiffusion.ops.scheduler.SamplingPlan;
-import java.util.function.Consumer;
 
 /** Where a picture is made anew, as the inpainting pipelines see it. */
 final class InpaintMask {
@@ -43,15 +42,25 @@ final class InpaintMask {
   }
 
   /**
-   * Puts the known part back after each step, noised to the level of the next one, for networks
-   * that do not know the mask.
+   * What has to be put back after each step for networks that do not know the mask.
    *
    * @param image the encoded picture
    * @param noise that the picture began with
    */
-  Consumer<SamplerState> putBack(SampleShape shape, float[] image, float[] noise) {
-    float[] anew = latent(shape);
-    return state -> {
+  KnownPart known(SampleShape shape, float[] image, float[] noise) {
+    return new KnownPart(latent(shape), image, noise);
+  }
+
+  /**
+   * What is known of a sample, and is put back after each step, noised to the level of the next
+   * one. Data that follows from the request.
+   *
+   * @param anew 1 where a value is made anew, 0 where it is known; repeated over the channels
+   * @param image the known values, as large as the sample
+   * @param noise that they began with
+   */
+  record KnownPart(float[] anew, float[] image, float[] noise) {
+    void putBack(SamplerState state) {
       SamplingPlan plan = state.plan();
       double signal = state.done() ? 1 : plan.signalLevel(state.call());
       double level = state.done() ? 0 : plan.noiseLevel(state.call());
@@ -62,6 +71,6 @@ final class InpaintMask {
         }
       }
       state.replaceSample(sample);
-    };
+    }
   }
 }

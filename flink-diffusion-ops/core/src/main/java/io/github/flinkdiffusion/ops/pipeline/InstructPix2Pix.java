@@ -171,18 +171,8 @@ final class InstructPix2Pix implements Task {
   }
 
   private static Guidance guidance(GenerationRequest request) {
-    float textScale = (float) request.guidanceScale();
-    float imageScale = request.get(Parameters.IMAGE_GUIDANCE_SCALE).floatValue();
-    return (output, offset, size) -> {
-      float[] prediction = new float[size];
-      for (int i = 0; i < size; i++) {
-        float text = output[offset + i];
-        float image = output[offset + size + i];
-        float nothing = output[offset + 2 * size + i];
-        prediction[i] = nothing + textScale * (text - image) + imageScale * (image - nothing);
-      }
-      return prediction;
-    };
+    return new Guidance.TextAndImage(
+        request.guidanceScale(), request.get(Parameters.IMAGE_GUIDANCE_SCALE));
   }
 
   @Override

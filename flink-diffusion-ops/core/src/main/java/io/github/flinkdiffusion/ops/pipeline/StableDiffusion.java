@@ -12,7 +12,6 @@ import java.util.Arrays;
 import java.util.Iterator;
 import java.util.List;
 import java.util.Optional;
-import java.util.function.Consumer;
 import java.util.function.Function;
 
 /**
@@ -373,7 +372,7 @@ final class StableDiffusion implements Task {
             ? SamplerState.start(plan, noise)
             : SamplerState.startFrom(plan, image, noise);
     float[] appended = new float[0];
-    Consumer<SamplerState> afterStep = after -> {};
+    Optional<InpaintMask.KnownPart> known = Optional.empty();
     if (request.get(Parameters.MASK) != null) {
       // Drawn for a network that does not know the mask, too, as the reference does.
       float[] covered = encoded(request, moments.next()).sample(noises.shaped(shape));
@@ -382,7 +381,7 @@ final class StableDiffusion implements Task {
         appended = Arrays.copyOf(mask, mask.length + covered.length);
         System.arraycopy(covered, 0, appended, mask.length, covered.length);
       } else {
-        afterStep = mask(request).putBack(shape, image, noise);
+        known = Optional.of(mask(request).known(shape, image, noise));
       }
     }
     return new Beginning(
@@ -392,7 +391,7 @@ final class StableDiffusion implements Task {
         conditions.guidance(),
         conditions.truncated(),
         Optional.empty(),
-        afterStep);
+        known);
   }
 
   /** From the most probable latent, so that the picture comes back as well as it can. */
@@ -409,7 +408,7 @@ final class StableDiffusion implements Task {
         conditions.guidance(),
         conditions.truncated() || source.truncated(),
         Optional.of(new Beginning.Lead(plan.calls() / 2, source.rows(), source.guidance())),
-        after -> {});
+        Optional.empty());
   }
 
   /** SDXL's inpainting takes pictures without the latents' statistics, and decodes with them. */

@@ -81,7 +81,8 @@ final class TextConditioning implements Conditioning {
     PromptEncoding negative = encoded.get(Prompt.unwanted(request));
     return new Conditions(
         List.of(Row.of(negative.states()), conditional),
-        Guidance.rescaled(request.guidanceScale(), request.get(Parameters.GUIDANCE_RESCALE)),
+        new Guidance.ClassifierFree(
+            request.guidanceScale(), request.get(Parameters.GUIDANCE_RESCALE)),
         prompt.truncated() || negative.truncated());
   }
 

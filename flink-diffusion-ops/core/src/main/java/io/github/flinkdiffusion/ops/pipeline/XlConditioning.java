@@ -222,7 +222,8 @@ final class XlConditioning implements Conditioning {
     return new Conditions(
         List.of(
             Row.of(negative.states(), negative.pooled(), negativeNumbers(request)), conditional),
-        Guidance.rescaled(request.guidanceScale(), request.get(Parameters.GUIDANCE_RESCALE)),
+        new Guidance.ClassifierFree(
+            request.guidanceScale(), request.get(Parameters.GUIDANCE_RESCALE)),
         prompt.truncated() || negative.truncated());
   }
 
