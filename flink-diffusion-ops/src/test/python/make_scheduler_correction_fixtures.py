@@ -87,6 +87,11 @@ text("text_heun_to_unipc", "DPMSolverMultistepScheduler", {"solver_type": "heun"
 # An image: as with a text alone.
 image("image_ddim_old", "DDIMScheduler", OLD)
 image("image_pndm_absent", "PNDMScheduler", {})
+image("image_switched_absent", "PNDMScheduler", {}, request="DDIMScheduler")
+image("image_switched_old", "PNDMScheduler", OLD, request="DDIMScheduler")
+image("image_switched_to_pndm", "DDIMScheduler", OLD, request="PNDMScheduler")
+image("image_switched_leading", "DDIMScheduler", {"timestep_spacing": "leading"}, request="EulerDiscreteScheduler")
+image("image_switched_to_heun", "EulerDiscreteScheduler", {"steps_offset": 0, "clip_sample": True}, request="HeunDiscreteScheduler")
 # A mask: steps_offset 1 and skip_prk_steps true, clip_sample as it is.
 inpaint("mask_pndm_absent", "PNDMScheduler", {})
 inpaint("mask_pndm_old", "PNDMScheduler", OLD)
