@@ -8,8 +8,10 @@ first cell of that row (``listed``); RandomFolders counts such a case apart if i
 import re
 
 from folder_bases import DDIM, EULER, IMAGE, LOW_RES, NEGATIVE, SD, VAE, kind_of
-from random_scheduler_cases import CLASSES as SCHEDULER_CLASSES
-from random_scheduler_cases import draw_config as scheduler_config
+from random_scheduler_cases import classes_of, draw_config, require_unchanged
+
+# The draw of schedulers; another number draws other folders from the same seed.
+SCHEDULER_DRAW = 1
 
 ABSENT = object()
 
@@ -35,6 +37,7 @@ REFUSED_THERE = {
     r"expected shape .*but got torch.Size\(\[\d+, \d+, 1, 1\]\)": "Attention of autoencoders and pixel networks stored as 1x1 convolutions",
     r"'<' not supported between instances of 'list' and 'int'": "`sample_size` as a list in SDXL, image variation and latent consistency models",
     r"failed to unpack the object at pos 3 with error .type must be tuple of ints,but got list": "`sample_size` as a list in `ConsistencyModelPipeline` and `ScoreSdeVePipeline`",
+    r"Input type .double. and bias type .float.": "`ConsistencyModelPipeline`, `time_embedding_type` = `fourier`, more than one step",
     r"should have either 4 or 9 input channels": "Inpainting, autoencoders of other than 4 latent channels",
     r"'NoneType' object has no attribute 'parameters'": "x4 upscaler, an autoencoder without `post_quant_conv`",
 }
@@ -43,7 +46,9 @@ NOT_FINITE_THERE = {
     "UniPCMultistepScheduler": "`UniPCMultistepScheduler`, `solver_type` = `bh1`, `final_sigmas_type` = `zero`",
 }
 NOT_CONSISTENT = "`ConsistencyModelPipeline` with another scheduler than `CMStochasticIterativeScheduler`"
+OLD_ADDED_KEYS = "Attention with added keys (`SimpleCrossAttn` blocks) under its old names (`query`, `proj_attn`)"
 NO_CLASS = "`ConsistencyModelPipeline` with classes, no class named"
+EMBEDDED_CLASS = "`ConsistencyModelPipeline`, `class_embed_type` beside `num_class_embeds`"
 OTHER_SCHEDULER = "`RePaintPipeline` and `ScoreSdeVePipeline`, a folder with another scheduler"
 REPAINT_SIDES = "`RePaintPipeline`, sides that are no multiples of 8"
 NO_NOISE_LEVEL = "x4 upscaler, a UNet without `num_class_embeds`"
@@ -68,8 +73,12 @@ def listed(folder, case):
         rows.append(NO_SIGNAL_LATER)
     if kind_of(folder.pipeline) == "upscale" and not unet.get("num_class_embeds"):
         rows.append(NO_NOISE_LEVEL)
+    tensors = case.json["weights"].get("unet", {}).get("tensors", {})
+    if "SimpleCrossAttn" in str(unet.get("down_block_types")) + str(unet.get("up_block_types")) + str(unet.get("mid_block_type")):
+        rows += [OLD_ADDED_KEYS] * any(".query." in name for name in tensors)
     if kind_of(folder.pipeline) == "onestep":
         rows += [NOT_CONSISTENT] * (name != "CMStochasticIterativeScheduler")
+        rows += [EMBEDDED_CLASS] * bool(unet.get("class_embed_type") and unet.get("num_class_embeds"))
         rows += [NO_CLASS] * (bool(unet.get("num_class_embeds")) and "class_labels" not in arguments)
     if kind_of(folder.pipeline) in ("repaint", "score"):
         rows += [OTHER_SCHEDULER] * (name not in ("RePaintScheduler", "ScoreSdeVeScheduler"))
@@ -276,8 +285,8 @@ def change_index(rng, folder, kind):
 def change_schedulers(rng, folder, kind):
     """Now and then any scheduler with any of its keys; the x4 upscaler's second one, too."""
     if kind in ("text", "image", "inpaint", "instruct", "upscale", "variation", "xl") and rng.random() < 0.25:
-        name = rng.choice([each for each in SCHEDULER_CLASSES if "Inverse" not in each])
-        config = scheduler_config(rng, name)
+        name = rng.choice([each for each in classes_of(SCHEDULER_DRAW) if "Inverse" not in each])
+        config = draw_config(rng, name, SCHEDULER_DRAW)
         config.setdefault("num_train_timesteps", 1000)
         folder.scheduler({"_class_name": name, **config})
     if kind == "consistency":
@@ -319,7 +328,7 @@ def change_schedulers(rng, folder, kind):
         # Their own class with any of its keys, usual ones more often; now and then another class, which most of them cannot sample with.
         if rng.random() < 0.5:
             name = folder.schedulers["scheduler"][0]
-            folder.scheduler({"_class_name": name, **folder.config("scheduler"), **scheduler_config(rng, name)})
+            folder.scheduler({"_class_name": name, **folder.config("scheduler"), **draw_config(rng, name, SCHEDULER_DRAW)})
         if kind == "score":
             folder.config("scheduler")["sigma_max"] = rng.choice([0.6, 0.6, 0.8, 2.0])
         if rng.random() < (0.2 if kind == "onestep" else 0.05):

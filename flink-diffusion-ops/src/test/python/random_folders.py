@@ -8,14 +8,17 @@ FolderParityTest) compares the files and counts. Single keys are drawn here; ran
 """
 
 import argparse
+import json
 import random
 import time
+import zlib
 from pathlib import Path
 
 from fixture_tools import FIXTURES
 from folder_bases import CLASSES, DDIM, EULER, SD, Folder, kind_of
 from folder_cases import configure, pack
-from random_draws import ABSENT, change, change_files, change_index, change_names, change_request, change_schedulers, change_shapes, drop_size, listed
+from random_draws import ABSENT, SCHEDULER_DRAW, change, change_files, change_index, change_names, change_request, change_schedulers, change_shapes, drop_size, listed
+from random_scheduler_cases import require_unchanged
 
 FIXTURE = FIXTURES.parent / "folders" / "random.json.gz"
 
@@ -255,6 +258,11 @@ def cases(pipeline, seed, count, seeds, blocks=False):
         yield listed(folder, case.expect(tuple(range(seeds))))
 
 
+def fingerprint(made):
+    """Equal for equal folders and requests, whatever becomes of them."""
+    return zlib.crc32(json.dumps([{key: value for key, value in case.json.items() if key not in ("expected", "listed")} for case in made]).encode())
+
+
 def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("out", nargs="?", type=Path)
@@ -266,6 +274,7 @@ def main():
     parser.add_argument("--fixture", action="store_true")
     options = parser.parse_args()
     configure()
+    require_unchanged(SCHEDULER_DRAW)
     if options.fixture:
         made, refused = [], []
         for pipeline in CLASSES:
@@ -288,7 +297,7 @@ def main():
         began, made = time.time(), list(cases(pipeline, options.seed, options.count, options.seeds, options.blocks))
         pack(made, options.out / f"{pipeline}.json.gz")
         refused = sum("refused" in case.json["expected"][0] for case in made)
-        print(f"{pipeline:45} {len(made)} folders, {refused} refused, {time.time() - began:.0f} s", flush=True)
+        print(f"{pipeline:45} {len(made)} folders, draw {fingerprint(made):08X}, {refused} refused, {time.time() - began:.0f} s", flush=True)
 
 
 if __name__ == "__main__":

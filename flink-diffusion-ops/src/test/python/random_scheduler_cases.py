@@ -5,10 +5,11 @@
 
 A config has any of the keys that its class's constructor has: absent, null, usual, odd, or (rarely) wrong; and keys of other
 classes, as public folders have. With it go a number of steps, listed timesteps or sigmas, skipped steps and what else a call
-may pass. RandomSchedulerConfigsTest compares all cases of a file: -Dscheduler.random=FILE.
+may pass. --draw says which classes and keys are drawn from, so that a seed draws what it drew before new ones were added. RandomSchedulerConfigsTest compares all cases of a file: -Dscheduler.random=FILE.
 """
 
 import argparse
+import collections
 import contextlib
 import inspect
 import json
@@ -16,6 +17,7 @@ import pathlib
 import random
 import sys
 import typing
+import zlib
 
 import diffusers
 import numpy as np
@@ -23,6 +25,7 @@ import torch
 
 from make_scheduler_fixtures import ExactFunctions, b64, own_rounding, run
 
+# Add new classes to the end, and a draw that has them.
 CLASSES = [
     "CMStochasticIterativeScheduler",
     "DPMSolverMultistepInverseScheduler",
@@ -63,7 +66,7 @@ def flag(often):
     return lambda rng: rng.random() < often
 
 
-# How a key is drawn; keys that are not here are not set. The first of several values is the usual one.
+# How a key is drawn; add new ones to the end, and a draw that has them. Keys that are not here are not set. The first of several values is the usual one.
 KEYS = {
     "beta_start": chosen(0.0001, 0.00085, 0.0005, 0.001),
     "beta_end": chosen(0.02, 0.012, 0.015, 0.01),
@@ -124,6 +127,28 @@ ALGORITHMS = ("dpmsolver++", "dpmsolver", "sde-dpmsolver++", "sde-dpmsolver", "d
 WRONG = {"beta_schedule": "quadratic", "prediction_type": "noise", "timestep_spacing": "even", "solver_order": 0, "final_sigmas_type": "one"}
 
 
+# How many of CLASSES and KEYS a draw has, and what it drew for each class with seed 0: the number says when something else has changed the draw.
+Draw = collections.namedtuple("Draw", "classes keys fingerprint")
+DRAWS = {1: Draw(26, 53, 0x84C5D633)}
+NEWEST = max(DRAWS)
+
+
+def classes_of(draw):
+    return CLASSES[: DRAWS[draw].classes]
+
+
+def fingerprint(draw):
+    rng = random.Random(0)
+    return zlib.crc32(json.dumps([draw_config(rng, name, draw) for name in classes_of(draw) for _ in range(20)]).encode())
+
+
+def require_unchanged(draw):
+    """A seed means nothing if the same seed draws something else: not under the same number."""
+    found = fingerprint(draw)
+    if found != DRAWS[draw].fingerprint:
+        raise SystemExit(f"draw {draw} was 0x{DRAWS[draw].fingerprint:08X} and is 0x{found:08X} now: keep what it drew and add a draw, or use diffusers 0.42.0")
+
+
 def constructor(name):
     return inspect.signature(getattr(diffusers, name).__init__).parameters
 
@@ -133,15 +158,15 @@ def words(parameter):
     return [word for part in [parameter.annotation, *typing.get_args(parameter.annotation)] for word in typing.get_args(part) if isinstance(word, str)]
 
 
-def draw_config(rng, name):
+def draw_config(rng, name, draw=NEWEST):
     parameters = constructor(name)
     config = {}
-    for key, draw in KEYS.items():
+    for key, chosen_value in list(KEYS.items())[: DRAWS[draw].keys]:
         own = key in parameters
         if rng.random() > (0.5 if own else 0.04):
             continue
         literal = words(parameters[key]) if own else []
-        config[key] = rng.choice(literal) if literal and rng.random() < 0.6 else draw(rng)
+        config[key] = rng.choice(literal) if literal and rng.random() < 0.6 else chosen_value(rng)
     if "algorithm_type" in parameters and rng.random() < 0.6:
         config["algorithm_type"] = rng.choice(("data_prediction", "noise_prediction") if name.startswith("SA") else ALGORITHMS)
         if not config["algorithm_type"].endswith("++") and rng.random() < 0.8:
@@ -268,12 +293,15 @@ def main():
     parser.add_argument("--seed", type=int, default=7)
     parser.add_argument("--out", type=pathlib.Path, default=pathlib.Path(__file__).resolve().parent.parent / "resources/fixtures/scheduler/random.json")
     parser.add_argument("--only", help="one class")
+    parser.add_argument("--draw", type=int, choices=DRAWS, default=NEWEST)
     arguments = parser.parse_args()
+    require_unchanged(arguments.draw)
+    classes = classes_of(arguments.draw)
     rng = random.Random(arguments.seed)
     lines, refused = [], 0
     for i in range(arguments.count):
-        name = arguments.only or CLASSES[i % len(CLASSES)]
-        config = draw_config(rng, name)
+        name = arguments.only or classes[i % len(classes)]
+        config = draw_config(rng, name, arguments.draw)
         steps, options = draw_call(rng, name, config)
         case = expected(name, config, steps, options, rng.choice(["linear", "curved", "curved"]))
         refused += "error" in case
