@@ -182,6 +182,7 @@ class MemoryGuardTest {
         arguments("tiny-image-variation", images),
         arguments("tiny-marigold-depth", images),
         arguments("tiny-marigold-normals", images),
+        arguments("tiny-latent-upscaler", images),
         arguments("tiny-concat-segmentation", texts),
         arguments("tiny-concat-upscale", texts),
         arguments("tiny-ldm-super-resolution", texts),

@@ -31,6 +31,8 @@ class HalfPrecisionPicturesTest {
     "tiny-inpaint,              mask",
     "tiny-instruct-pix2pix,     prompt and image",
     "tiny-x4-upscaler,          small image",
+    "tiny-gligen,               prompt",
+    "tiny-latent-upscaler,      image",
     "tiny-image-variation,      image",
     "tiny-dit,                  class"
   })

@@ -34,6 +34,7 @@ class PartsOfPicturesTest {
     "tiny-concat-upscale, 4, 1, 64",
     "tiny-x4-upscaler, 4, 1, 16",
     "tiny-ldm-super-resolution, 4, 32, 32",
+    "tiny-latent-upscaler, 2, 8, 32",
     "tiny-instruct-pix2pix, 1, 8, 64",
     "tiny-sd1, 1, 8, 64",
     "tiny-sdxl, 1, 8, 64"
@@ -63,6 +64,7 @@ class PartsOfPicturesTest {
         "tiny-concat-upscale",
         "tiny-x4-upscaler",
         "tiny-ldm-super-resolution",
+        "tiny-latent-upscaler",
         "tiny-instruct-pix2pix"
       })
   void partsThatOverlapBeginWithTheSameNoiseThere(String model) {

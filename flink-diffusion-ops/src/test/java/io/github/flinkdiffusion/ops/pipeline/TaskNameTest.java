@@ -24,6 +24,8 @@ class TaskNameTest {
     "tiny-instruct-pix2pix, prompt image result=boxes, detection",
     "tiny-image-variation, image, image-variation",
     "tiny-ldm-super-resolution, image, super-resolution",
+    "tiny-latent-upscaler, image, super-resolution",
+    "tiny-gligen, prompt, text-to-image",
     "tiny-x4-upscaler, prompt image, super-resolution",
     "tiny-concat-upscale, image, super-resolution",
     "tiny-concat-segmentation, image, segmentation",

@@ -2,6 +2,7 @@ package io.github.flinkdiffusion.ops.pipeline;
 
 import io.github.flinkdiffusion.ops.engine.HostTensor;
 import io.github.flinkdiffusion.ops.engine.Network;
+import io.github.flinkdiffusion.ops.scheduler.SamplingPlan;
 import java.util.List;
 
 /** Calls a denoising network with rows of many trajectories at once. */
@@ -64,6 +65,9 @@ final class Denoiser {
   /** Null where all calls are alike. */
   private final Gate gate;
 
+  /** Whether the network is told a quarter of the noise level's logarithm as its timestep. */
+  private final boolean logSigma;
+
   /** What is called where the last input is 0 in each row, with the first inputs alone. */
   private record Gate(String method, int inputs) {}
 
@@ -72,12 +76,14 @@ final class Denoiser {
       List<Input> inputs,
       boolean scaleAppended,
       boolean appendedFirst,
-      Gate gate) {
+      Gate gate,
+      boolean logSigma) {
     this.network = network;
     this.inputs = List.copyOf(inputs);
     this.scaleAppended = scaleAppended;
     this.appendedFirst = appendedFirst;
     this.gate = gate;
+    this.logSigma = logSigma;
   }
 
   /**
@@ -85,17 +91,17 @@ final class Denoiser {
    * @param inputs shapes of what {@link Row#inputs} holds
    */
   static Denoiser of(Network network, Input... inputs) {
-    return new Denoiser(network, List.of(inputs), false, false, null);
+    return new Denoiser(network, List.of(inputs), false, false, null, false);
   }
 
   /** The scheduler's input scale applies to the appended channels, too. */
   Denoiser scalingAppended() {
-    return new Denoiser(network, inputs, true, appendedFirst, gate);
+    return new Denoiser(network, inputs, true, appendedFirst, gate, logSigma);
   }
 
   /** The network takes the further channels before the sample's. */
   Denoiser appendedFirst() {
-    return new Denoiser(network, inputs, scaleAppended, true, gate);
+    return new Denoiser(network, inputs, scaleAppended, true, gate, logSigma);
   }
 
   /**
@@ -106,7 +112,13 @@ final class Denoiser {
    * @param count how many of the inputs it takes
    */
   Denoiser gated(String method, int count) {
-    return new Denoiser(network, inputs, scaleAppended, appendedFirst, new Gate(method, count));
+    return new Denoiser(
+        network, inputs, scaleAppended, appendedFirst, new Gate(method, count), logSigma);
+  }
+
+  /** The network's timestep is log(sigma) / 4, whatever the scheduler's is. */
+  Denoiser toldLogSigma() {
+    return new Denoiser(network, inputs, scaleAppended, appendedFirst, gate, true);
   }
 
   /**
@@ -136,7 +148,7 @@ final class Denoiser {
             condition.channels(),
             samples,
             appendedFirst ? row * size : start + shape.size());
-        timesteps[row] = (float) trajectory.timestep();
+        timesteps[row] = logSigma ? logSigma(trajectory) : (float) trajectory.timestep();
         row++;
       }
     }
@@ -155,6 +167,12 @@ final class Denoiser {
       arguments[2 + i] = inputs.get(i).tensor(rows, i);
     }
     return network.call(open ? "forward" : gate.method(), arguments);
+  }
+
+  private static float logSigma(DenoisingTrajectory trajectory) {
+    SamplingPlan plan = trajectory.state().plan();
+    int call = trajectory.state().call();
+    return (float) (0.25 * Math.log(plan.noiseLevel(call) / plan.signalLevel(call)));
   }
 
   private boolean opens(Row row) {

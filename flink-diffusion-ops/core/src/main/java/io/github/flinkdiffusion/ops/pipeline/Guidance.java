@@ -129,6 +129,23 @@ sealed interface Guidance {
     }
   }
 
+  /** Another's prediction with its sign turned around. */
+  record Opposite(Guidance guidance) implements Guidance {
+    @Override
+    public int rows() {
+      return guidance.rows();
+    }
+
+    @Override
+    public float[] combine(float[] output, int offset, int size) {
+      float[] prediction = guidance.combine(output, offset, size);
+      for (int i = 0; i < prediction.length; i++) {
+        prediction[i] = -prediction[i];
+      }
+      return prediction;
+    }
+  }
+
   /** {@link ClassifierFree} that is not rescaled. */
   static Guidance classifierFree(double scale) {
     return new ClassifierFree(scale, 0);

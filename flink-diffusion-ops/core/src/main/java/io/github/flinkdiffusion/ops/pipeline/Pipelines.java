@@ -37,6 +37,7 @@ public final class Pipelines {
               Map.entry("StableDiffusionImg2ImgPipeline", StableDiffusion::open),
               Map.entry("StableDiffusionInpaintPipeline", StableDiffusion::open),
               Map.entry("StableDiffusionInstructPix2PixPipeline", InstructPix2Pix::open),
+              Map.entry("StableDiffusionLatentUpscalePipeline", LatentDoubling::open),
               Map.entry("StableDiffusionPipeline", StableDiffusion::open),
               Map.entry("StableDiffusionUpscalePipeline", LatentUpscale::open),
               Map.entry("StableDiffusionXLImg2ImgPipeline", StableDiffusion::openXl),

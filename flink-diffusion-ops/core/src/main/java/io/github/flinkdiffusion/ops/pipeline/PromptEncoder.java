@@ -37,6 +37,8 @@ final class PromptEncoder {
   private enum Taken {
     /** The last layer's states, with the final norm. */
     NORMED,
+    /** The last layer's states without it, and with it that of the text's end. */
+    OUTERMOST_AND_END,
     /** The states of the layer before, without it. */
     INNER,
     /** Those, and the projected state of the text's end, of one run. */
@@ -71,14 +73,27 @@ final class PromptEncoder {
     this.network = network;
     this.config = config;
     this.hiddenSize = config.hiddenSize();
-    this.layers = taken == Taken.NORMED ? config.layers() : config.layers() - 1;
-    this.pooledSize = taken == Taken.INNER_AND_POOLED ? config.projectionSize() : 0;
+    boolean outermost = taken == Taken.NORMED || taken == Taken.OUTERMOST_AND_END;
+    this.layers = outermost ? config.layers() : config.layers() - 1;
+    this.pooledSize =
+        switch (taken) {
+          case NORMED, INNER -> 0;
+          case OUTERMOST_AND_END -> config.hiddenSize();
+          case INNER_AND_POOLED -> config.projectionSize();
+        };
     this.taken = taken;
   }
 
   /** The components {@code tokenizer} and {@code text_encoder}, as Stable Diffusion takes them. */
   static PromptEncoder open(Components components) {
     return open(components, "tokenizer", "text_encoder", Taken.NORMED, PLAIN);
+  }
+
+  /**
+   * The components {@code tokenizer} and {@code text_encoder}, as the latent upscaler takes them.
+   */
+  static PromptEncoder openOutermost(Components components) {
+    return open(components, "tokenizer", "text_encoder", Taken.OUTERMOST_AND_END, PLAIN);
   }
 
   /** The components {@code tokenizer} and {@code text_encoder}, as SDXL takes them. */
@@ -239,6 +254,11 @@ final class PromptEncoder {
               skipping
                   ? network.call(ClipText.AT_LAYER_NORMED, input, layersUsed).data()
                   : network.call(ClipText.FORWARD, input).data();
+          case OUTERMOST_AND_END ->
+              beside(
+                  network.call(ClipText.AT_LAYER, input, layersUsed).data(),
+                  network.call(ClipText.POOLED, input).data(),
+                  rows);
           case INNER -> network.call(ClipText.AT_LAYER, input, layersUsed).data();
           case INNER_AND_POOLED ->
               network.call(ClipTextProjection.STATES_AND_POOLED, input, layersUsed).data();
@@ -255,5 +275,17 @@ final class PromptEncoder {
               truncated[i]));
     }
     return encodings;
+  }
+
+  /** Each row of one tensor, then that of the other. */
+  private static float[] beside(float[] first, float[] second, int rows) {
+    int a = first.length / rows;
+    int b = second.length / rows;
+    float[] both = new float[first.length + second.length];
+    for (int i = 0; i < rows; i++) {
+      System.arraycopy(first, i * a, both, i * (a + b), a);
+      System.arraycopy(second, i * b, both, i * (a + b) + a, b);
+    }
+    return both;
   }
 }

@@ -25,7 +25,13 @@ enum SchedulerCorrections {
   /**
    * {@code StableDiffusionInpaintPipeline}: {@code steps_offset} is 1, {@code skip_prk_steps} true.
    */
-  INPAINTING;
+  INPAINTING,
+
+  /**
+   * {@code StableDiffusionLatentUpscalePipeline}: its clean latents are velocities by another name
+   * ({@link LatentDoubling}), which the network is told the noise level of by itself.
+   */
+  LATENT_DOUBLING;
 
   private static final String STEPS_OFFSET = "steps_offset";
   private static final String CLIP_SAMPLE = "clip_sample";
@@ -45,6 +51,8 @@ enum SchedulerCorrections {
     return switch (this) {
       case NONE -> file;
       case IMAGES -> flag(offset(file, absentToo), CLIP_SAMPLE, false, absentToo);
+      case LATENT_DOUBLING ->
+          file.with("prediction_type", "v_prediction").with("timestep_type", "discrete");
       case INPAINTING -> flag(offset(file, absentToo), SKIP_PRK_STEPS, true, absentToo);
     };
   }
