@@ -174,13 +174,19 @@ class PipelineParityTest {
   @MethodSource("runs")
   void aTrajectorySavedAtAnyStepEndsInTheSamePicture(Run run) {
     DiffusionPipeline pipeline = pipeline(run);
-    Trajectory trajectory = pipeline.start(List.of(pipeline.model().prepare(run.spec()))).get(0);
+    GenerationRequest request = pipeline.model().prepare(run.spec());
+    Trajectory trajectory = pipeline.start(List.of(request)).get(0);
+    long most = 0;
     while (!trajectory.done()) {
+      TrajectorySnapshot saved = trajectory.snapshot();
+      long earlier = Stream.of(saved.history()).mapToLong(values -> values.length).sum();
+      most = Math.max(most, Float.BYTES * (saved.sample().length + earlier));
       pipeline.step(List.of(trajectory));
       // Taken off the device and put back after every single step.
       trajectory = pipeline.restore(List.of(trajectory.snapshot())).get(0);
     }
     assertEqualsReference(run, pipeline.finish(List.of(trajectory)).get(0).image());
+    assertThat(pipeline.model().trajectoryBytes(request)).isIn(0L, most);
   }
 
   private static void assertEqualsReference(Run run, Raster picture) {

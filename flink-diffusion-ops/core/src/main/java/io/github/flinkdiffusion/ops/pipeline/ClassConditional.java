@@ -1,10 +1,8 @@
 package io.github.flinkdiffusion.ops.pipeline;
 
-import io.github.flinkdiffusion.ops.engine.HostTensor;
 import io.github.flinkdiffusion.ops.network.DiT;
 import io.github.flinkdiffusion.ops.network.DiTConfig;
 import io.github.flinkdiffusion.ops.scheduler.SamplerState;
-import io.github.flinkdiffusion.ops.scheduler.SamplingPlan;
 import io.github.flinkdiffusion.ops.weights.Config;
 import java.util.ArrayList;
 import java.util.List;
@@ -17,12 +15,9 @@ import java.util.Optional;
  * <p>The reference gives its scheduler no generator; here a scheduler that draws noise draws it
  * from the request's own, so that every picture can be made again.
  */
-final class ClassConditional implements Task {
-  private final Components components;
+final class ClassConditional implements LatentTask {
+  private final Parts parts;
   private final Signature signature;
-  private final SamplingPlans plans;
-  private final Denoiser denoiser;
-  private final Autoencoder autoencoder;
   private final SampleShape shape;
   private final int classes;
 
@@ -30,15 +25,14 @@ final class ClassConditional implements Task {
   private final int side;
 
   private ClassConditional(Components components) {
-    this.components = components;
-    this.plans = SamplingPlans.open(components);
+    SamplingPlans plans = SamplingPlans.open(components);
     Config config = components.config("transformer", "DiTTransformer2DModel", "Transformer2DModel");
     DiTConfig transformer = DiTConfig.from(config);
-    this.denoiser =
+    Denoiser denoiser =
         Denoiser.of(
             components.load("transformer", new DiT(transformer).graph()),
             Denoiser.Input.integers());
-    this.autoencoder = Autoencoder.openDecoder(components);
+    Autoencoder autoencoder = Autoencoder.openDecoder(components);
     int channels = transformer.inChannels();
     if (channels != autoencoder.format().latentChannels()) {
       throw config.unsupported(
@@ -63,10 +57,16 @@ final class ClassConditional implements Task {
             .optional(Parameters.TEMPERATURE)
             .withDefault(Parameters.WIDTH, (long) side)
             .withDefault(Parameters.HEIGHT, (long) side);
+    this.parts = new Parts(components, plans, denoiser, autoencoder);
   }
 
   static Task open(Components components) {
     return new ClassConditional(components);
+  }
+
+  @Override
+  public Parts parts() {
+    return parts;
   }
 
   @Override
@@ -87,11 +87,6 @@ final class ClassConditional implements Task {
           "The scheduler's config asks for a learned variance, which this pipeline does not use.");
     }
     return request;
-  }
-
-  @Override
-  public SamplingPlan plan(GenerationRequest request) {
-    return plans.plan(request);
   }
 
   @Override
@@ -120,20 +115,5 @@ final class ClassConditional implements Task {
   @Override
   public Optional<SampleShape> shape(GenerationRequest request) {
     return Optional.of(shape);
-  }
-
-  @Override
-  public Denoiser denoiser() {
-    return denoiser;
-  }
-
-  @Override
-  public HostTensor.Floats decode(List<Sample> done) {
-    return autoencoder.decode(done);
-  }
-
-  @Override
-  public void close() {
-    components.close();
   }
 }

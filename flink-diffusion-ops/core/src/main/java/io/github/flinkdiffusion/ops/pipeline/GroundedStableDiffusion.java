@@ -1,6 +1,5 @@
 package io.github.flinkdiffusion.ops.pipeline;
 
-import io.github.flinkdiffusion.ops.engine.HostTensor;
 import io.github.flinkdiffusion.ops.network.AttentionType;
 import io.github.flinkdiffusion.ops.network.UNet2DCondition;
 import io.github.flinkdiffusion.ops.network.UNet2DConditionConfig;
@@ -20,15 +19,12 @@ import java.util.Optional;
  *
  * <p>A request without objects is made as StableDiffusionPipeline makes it with the same networks.
  */
-final class GroundedStableDiffusion implements Task {
+final class GroundedStableDiffusion implements LatentTask {
   private static final String NAME = "StableDiffusionGLIGENPipeline";
 
-  private final Components components;
+  private final Parts parts;
   private final Signature signature;
-  private final SamplingPlans plans;
   private final PromptEncoder prompts;
-  private final Denoiser denoiser;
-  private final Autoencoder autoencoder;
 
   /** What an image's sides are multiples of. */
   private final int sideFactor;
@@ -36,8 +32,7 @@ final class GroundedStableDiffusion implements Task {
   private final int leastSide;
 
   private GroundedStableDiffusion(Components components) {
-    this.components = components;
-    this.plans = SamplingPlans.open(components);
+    SamplingPlans plans = SamplingPlans.open(components);
     Config config = components.config("unet", "UNet2DConditionModel");
     UNet2DConditionConfig unet = UNet2DConditionConfig.from(config);
     if (unet.attentionType() != AttentionType.GATED) {
@@ -56,7 +51,7 @@ final class GroundedStableDiffusion implements Task {
           unet.crossAttentionDim(),
           "the text encoder's hidden_size, %d, which is that of phrases".formatted(size));
     }
-    this.denoiser =
+    Denoiser denoiser =
         Denoiser.of(
                 components.load("unet", new UNet2DCondition(unet).groundedGraph()),
                 prompts.input(),
@@ -65,7 +60,7 @@ final class GroundedStableDiffusion implements Task {
                 Denoiser.Input.floats(GroundedObject.MOST, size),
                 Denoiser.Input.floats())
             .gated(UNet2DCondition.UNGROUNDED, 1);
-    this.autoencoder = Autoencoder.openDecoder(components);
+    Autoencoder autoencoder = Autoencoder.openDecoder(components);
     UNetConditions.channels(config, unet, autoencoder, 0);
     SampleSize sample = SampleSize.of(config, 64);
     int factor = autoencoder.format().scaleFactor();
@@ -88,10 +83,16 @@ final class GroundedStableDiffusion implements Task {
             .optional(Parameters.TEMPERATURE)
             .withDefault(Parameters.WIDTH, (long) sample.width() * factor)
             .withDefault(Parameters.HEIGHT, (long) sample.height() * factor);
+    this.parts = new Parts(components, plans, denoiser, autoencoder);
   }
 
   static Task open(Components components) {
     return new GroundedStableDiffusion(components);
+  }
+
+  @Override
+  public Parts parts() {
+    return parts;
   }
 
   @Override
@@ -116,16 +117,6 @@ final class GroundedStableDiffusion implements Task {
       }
     }
     return request;
-  }
-
-  @Override
-  public SamplingPlan plan(GenerationRequest request) {
-    return plans.plan(request);
-  }
-
-  @Override
-  public Optional<SampleShape> shape(GenerationRequest request) {
-    return Optional.of(autoencoder.latent(request.width(), request.height()));
   }
 
   @Override
@@ -156,7 +147,7 @@ final class GroundedStableDiffusion implements Task {
       Map<String, float[]> ends,
       Map<Prompt, PromptEncoding> encoded,
       TrajectoryNoise noise) {
-    SampleShape shape = autoencoder.latent(request.width(), request.height());
+    SampleShape shape = parts.autoencoder().latent(request.width(), request.height());
     SamplingPlan plan = plan(request);
     SamplerState state = SamplerState.start(plan, noise.gaussian(shape));
     PromptEncoding prompt = encoded.get(Prompt.wanted(request));
@@ -220,20 +211,5 @@ final class GroundedStableDiffusion implements Task {
 
   private static boolean guided(GenerationRequest request) {
     return request.guidanceScale() > 1;
-  }
-
-  @Override
-  public Denoiser denoiser() {
-    return denoiser;
-  }
-
-  @Override
-  public HostTensor.Floats decode(List<Sample> done) {
-    return autoencoder.decode(done);
-  }
-
-  @Override
-  public void close() {
-    components.close();
   }
 }

@@ -1,6 +1,5 @@
 package io.github.flinkdiffusion.ops.pipeline;
 
-import io.github.flinkdiffusion.ops.engine.HostTensor;
 import io.github.flinkdiffusion.ops.engine.Network;
 import io.github.flinkdiffusion.ops.image.ImageException;
 import io.github.flinkdiffusion.ops.image.Raster;
@@ -9,7 +8,6 @@ import io.github.flinkdiffusion.ops.network.ClipVisionConfig;
 import io.github.flinkdiffusion.ops.network.UNet2DCondition;
 import io.github.flinkdiffusion.ops.network.UNet2DConditionConfig;
 import io.github.flinkdiffusion.ops.scheduler.SamplerState;
-import io.github.flinkdiffusion.ops.scheduler.SamplingPlan;
 import io.github.flinkdiffusion.ops.weights.Config;
 import java.util.ArrayList;
 import java.util.Arrays;
@@ -20,18 +18,14 @@ import java.util.List;
  * StableDiffusionImageVariationPipeline. The denoising network's context is one token, what CLIP's
  * vision network makes of the picture; with guidance the unconditional row's is zeros.
  */
-final class ImageVariation implements Task {
-  private final Components components;
+final class ImageVariation implements LatentTask {
+  private final Parts parts;
   private final Signature signature;
-  private final SamplingPlans plans;
   private final ClipImageProcessor processor;
   private final Network imageEncoder;
 
   /** Of the square that the image encoder takes, whatever the image's size. */
   private final int encodedSide;
-
-  private final Denoiser denoiser;
-  private final Autoencoder autoencoder;
 
   /** What an image's sides are multiples of. */
   private final int sideFactor;
@@ -39,8 +33,7 @@ final class ImageVariation implements Task {
   private final int leastSide;
 
   private ImageVariation(Components components) {
-    this.components = components;
-    this.plans = SamplingPlans.open(components);
+    SamplingPlans plans = SamplingPlans.open(components);
     Config config = components.config("unet", "UNet2DConditionModel");
     UNet2DConditionConfig unet = UNet2DConditionConfig.from(config);
     UNetConditions.textAlone(config);
@@ -57,11 +50,11 @@ final class ImageVariation implements Task {
         ClipImageProcessor.from(
             components.config("feature_extractor", ClipImageProcessor.CLASSES), vision.imageSize());
     this.imageEncoder = components.load("image_encoder", new ClipVision(vision).graph());
-    this.denoiser =
+    Denoiser denoiser =
         Denoiser.of(
             components.load("unet", new UNet2DCondition(unet).graph()),
             Denoiser.Input.floats(1, vision.projectionSize()));
-    this.autoencoder = Autoencoder.openDecoder(components);
+    Autoencoder autoencoder = Autoencoder.openDecoder(components);
     UNetConditions.channels(config, unet, autoencoder, 0);
     SampleSize size = SampleSize.corrected(config, 64);
     int factor = autoencoder.format().scaleFactor();
@@ -77,10 +70,16 @@ final class ImageVariation implements Task {
             .optional(Parameters.TEMPERATURE)
             .withDefault(Parameters.WIDTH, (long) size.width() * factor)
             .withDefault(Parameters.HEIGHT, (long) size.height() * factor);
+    this.parts = new Parts(components, plans, denoiser, autoencoder);
   }
 
   static Task open(Components components) {
     return new ImageVariation(components);
+  }
+
+  @Override
+  public Parts parts() {
+    return parts;
   }
 
   @Override
@@ -105,11 +104,6 @@ final class ImageVariation implements Task {
   }
 
   @Override
-  public SamplingPlan plan(GenerationRequest request) {
-    return plans.plan(request);
-  }
-
-  @Override
   public long encodedPixels(GenerationRequest request) {
     return (long) encodedSide * encodedSide;
   }
@@ -122,7 +116,7 @@ final class ImageVariation implements Task {
     List<Beginning> beginnings = new ArrayList<>();
     for (int i = 0; i < requests.size(); i++) {
       GenerationRequest request = requests.get(i);
-      SampleShape shape = autoencoder.latent(request.width(), request.height());
+      SampleShape shape = parts.autoencoder().latent(request.width(), request.height());
       SamplerState state = SamplerState.start(plan(request), noises.get(i).gaussian(shape));
       Row conditional = Row.of(Arrays.copyOfRange(embeddings, i * size, (i + 1) * size));
       beginnings.add(
@@ -136,20 +130,5 @@ final class ImageVariation implements Task {
               : new Beginning(shape, state, List.of(conditional), Guidance.NONE, false));
     }
     return beginnings;
-  }
-
-  @Override
-  public Denoiser denoiser() {
-    return denoiser;
-  }
-
-  @Override
-  public HostTensor.Floats decode(List<Sample> done) {
-    return autoencoder.decode(done);
-  }
-
-  @Override
-  public void close() {
-    components.close();
   }
 }

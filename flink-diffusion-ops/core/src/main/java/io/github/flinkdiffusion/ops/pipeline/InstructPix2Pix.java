@@ -1,11 +1,9 @@
 package io.github.flinkdiffusion.ops.pipeline;
 
-import io.github.flinkdiffusion.ops.engine.HostTensor;
 import io.github.flinkdiffusion.ops.image.Raster;
 import io.github.flinkdiffusion.ops.network.UNet2DCondition;
 import io.github.flinkdiffusion.ops.network.UNet2DConditionConfig;
 import io.github.flinkdiffusion.ops.scheduler.SamplerState;
-import io.github.flinkdiffusion.ops.scheduler.SamplingPlan;
 import io.github.flinkdiffusion.ops.weights.Config;
 import java.util.ArrayList;
 import java.util.List;
@@ -20,13 +18,10 @@ import java.util.Optional;
  * picture, picture alone, nothing; equation 3 of the paper weighs them by {@code guidanceScale} and
  * {@code imageGuidanceScale}.
  */
-final class InstructPix2Pix implements Task {
-  private final Components components;
+final class InstructPix2Pix implements LatentTask {
+  private final Parts parts;
   private final Signature signature;
-  private final SamplingPlans plans;
   private final PromptEncoder prompts;
-  private final Denoiser denoiser;
-  private final Autoencoder autoencoder;
 
   /** What an image's sides are multiples of. */
   private final int sideFactor;
@@ -37,16 +32,15 @@ final class InstructPix2Pix implements Task {
   private final InstructedResult result;
 
   private InstructPix2Pix(Components components) {
-    this.components = components;
-    this.plans = SamplingPlans.open(components);
+    SamplingPlans plans = SamplingPlans.open(components);
     Config config = components.config("unet", "UNet2DConditionModel");
     UNet2DConditionConfig unet = UNet2DConditionConfig.from(config);
     UNetConditions.textAlone(config);
     this.prompts = PromptEncoder.open(components);
     UNetConditions.fits(config, unet, prompts);
-    this.denoiser =
+    Denoiser denoiser =
         Denoiser.of(components.load("unet", new UNet2DCondition(unet).graph()), prompts.input());
-    this.autoencoder = Autoencoder.open(components);
+    Autoencoder autoencoder = Autoencoder.open(components);
     UNetConditions.channels(config, unet, autoencoder, autoencoder.format().latentChannels());
     int factor = autoencoder.format().scaleFactor();
     this.sideFactor = factor * unet.sideMultiple();
@@ -71,10 +65,16 @@ final class InstructPix2Pix implements Task {
                 Parameters.WIDTH, "the image's", asked -> Sides.wholeWidth(asked, factor, 0))
             .withDefault(
                 Parameters.HEIGHT, "the image's", asked -> Sides.wholeHeight(asked, factor, 0));
+    this.parts = new Parts(components, plans, denoiser, autoencoder);
   }
 
   static Task open(Components components) {
     return new InstructPix2Pix(components);
+  }
+
+  @Override
+  public Parts parts() {
+    return parts;
   }
 
   @Override
@@ -89,7 +89,7 @@ final class InstructPix2Pix implements Task {
 
   @Override
   public int imageChannels() {
-    return autoencoder.format().inChannels();
+    return parts.autoencoder().format().inChannels();
   }
 
   @Override
@@ -112,14 +112,9 @@ final class InstructPix2Pix implements Task {
     result.check(request);
     Sides.checkPicture(request, sideFactor, leastSide);
     Raster image = request.get(Parameters.IMAGE);
-    Sides.checkChannels(Parameters.IMAGE, image, autoencoder.format().inChannels());
-    Sides.checkWholeSize(request, autoencoder.format().scaleFactor());
+    Sides.checkChannels(Parameters.IMAGE, image, parts.autoencoder().format().inChannels());
+    Sides.checkWholeSize(request, parts.autoencoder().format().scaleFactor());
     return request;
-  }
-
-  @Override
-  public SamplingPlan plan(GenerationRequest request) {
-    return plans.plan(request);
   }
 
   @Override
@@ -134,11 +129,11 @@ final class InstructPix2Pix implements Task {
       images.add(Sides.resized(request));
     }
     Map<String, PromptEncoding> encoded = prompts.encode(texts);
-    List<Autoencoder.Moments> moments = autoencoder.encode(images);
+    List<Autoencoder.Moments> moments = parts.autoencoder().encode(images);
     List<Beginning> beginnings = new ArrayList<>();
     for (int i = 0; i < requests.size(); i++) {
       GenerationRequest request = requests.get(i);
-      SampleShape shape = autoencoder.latent(request.width(), request.height());
+      SampleShape shape = parts.autoencoder().latent(request.width(), request.height());
       SamplerState state = SamplerState.start(plan(request), noises.get(i).gaussian(shape));
       float[] image = moments.get(i).unscaledMode();
       PromptEncoding prompt = encoded.get(request.get(Parameters.PROMPT));
@@ -173,20 +168,5 @@ final class InstructPix2Pix implements Task {
   private static Guidance guidance(GenerationRequest request) {
     return new Guidance.TextAndImage(
         request.guidanceScale(), request.get(Parameters.IMAGE_GUIDANCE_SCALE));
-  }
-
-  @Override
-  public Denoiser denoiser() {
-    return denoiser;
-  }
-
-  @Override
-  public HostTensor.Floats decode(List<Sample> done) {
-    return autoencoder.decode(done);
-  }
-
-  @Override
-  public void close() {
-    components.close();
   }
 }

@@ -1,6 +1,5 @@
 package io.github.flinkdiffusion.ops.pipeline;
 
-import io.github.flinkdiffusion.ops.engine.HostTensor;
 import io.github.flinkdiffusion.ops.image.Raster;
 import io.github.flinkdiffusion.ops.network.ClassEmbedding;
 import io.github.flinkdiffusion.ops.network.UNet2DCondition;
@@ -20,24 +19,20 @@ import java.util.Optional;
  * upscaler). The small picture, made noisy to a chosen level, is appended to the latent, which is
  * as large as it; the autoencoder enlarges.
  */
-final class LatentUpscale implements Task {
+final class LatentUpscale implements LatentTask {
   /** The reference sets it whatever the autoencoder's config says. */
   private static final double SCALING_FACTOR = 0.08333;
 
-  private final Components components;
+  private final Parts parts;
   private final Signature signature;
-  private final SamplingPlans plans;
   private final SamplingPlan lowResolution;
   private final PromptEncoder prompts;
-  private final Denoiser denoiser;
-  private final Autoencoder autoencoder;
   private final int pictureChannels;
   private final int maxNoiseLevel;
   private final Tiling tiling;
 
   private LatentUpscale(Components components) {
-    this.components = components;
-    this.plans = SamplingPlans.open(components);
+    SamplingPlans plans = SamplingPlans.open(components);
     this.lowResolution = everyTimestep(components);
     this.maxNoiseLevel =
         Math.min(
@@ -60,12 +55,12 @@ final class LatentUpscale implements Task {
     this.prompts = PromptEncoder.open(components);
     UNetConditions.fits(config, unet, prompts);
     UNetConditions.anySide(config, unet);
-    this.denoiser =
+    Denoiser denoiser =
         Denoiser.of(
             components.load("unet", new UNet2DCondition(unet).graph()),
             prompts.input(),
             Denoiser.Input.integers());
-    this.autoencoder = Autoencoder.openDecoder(components).withScalingFactor(SCALING_FACTOR);
+    Autoencoder autoencoder = Autoencoder.openDecoder(components).withScalingFactor(SCALING_FACTOR);
     this.pictureChannels = unet.inChannels() - autoencoder.format().latentChannels();
     if (pictureChannels < 1) {
       throw config.unsupported(
@@ -98,6 +93,7 @@ final class LatentUpscale implements Task {
                 Parameters.HEIGHT,
                 factor + " times the image's",
                 asked -> factor * Sides.imageHeight(asked, 0));
+    this.parts = new Parts(components, plans, denoiser, autoencoder);
   }
 
   static Task open(Components components) {
@@ -110,6 +106,11 @@ final class LatentUpscale implements Task {
     SchedulerConfig scheduler = SamplingPlans.config(components, name);
     Config config = components.config(name);
     return Schedulers.plan(scheduler, config.integer("num_train_timesteps", 1000));
+  }
+
+  @Override
+  public Parts parts() {
+    return parts;
   }
 
   @Override
@@ -136,7 +137,7 @@ final class LatentUpscale implements Task {
   @Override
   public GenerationRequest check(GenerationRequest request) {
     Sides.checkChannels(Parameters.IMAGE, request.get(Parameters.IMAGE), pictureChannels);
-    int factor = autoencoder.format().scaleFactor();
+    int factor = parts.autoencoder().format().scaleFactor();
     Raster image = request.get(Parameters.IMAGE);
     Sides.checkPicture(request, factor);
     Sides.checkFixed(
@@ -151,11 +152,6 @@ final class LatentUpscale implements Task {
           "noiseLevel is %d; the model takes 0 to %d.".formatted(level, maxNoiseLevel));
     }
     return request;
-  }
-
-  @Override
-  public SamplingPlan plan(GenerationRequest request) {
-    return plans.plan(request);
   }
 
   @Override
@@ -174,7 +170,8 @@ final class LatentUpscale implements Task {
       Raster image = request.get(Parameters.IMAGE);
       float[] picture = noisy(image, request.get(Parameters.NOISE_LEVEL), noises.get(i));
       SampleShape shape =
-          new SampleShape(autoencoder.format().latentChannels(), image.height(), image.width());
+          new SampleShape(
+              parts.autoencoder().format().latentChannels(), image.height(), image.width());
       SamplerState state = SamplerState.start(plan(request), noises.get(i).gaussian(shape));
       long[] level = {request.get(Parameters.NOISE_LEVEL)};
       PromptEncoding prompt = encoded.get(Prompt.wanted(request));
@@ -211,20 +208,5 @@ final class LatentUpscale implements Task {
 
   private static boolean guided(GenerationRequest request) {
     return request.guidanceScale() > 1;
-  }
-
-  @Override
-  public Denoiser denoiser() {
-    return denoiser;
-  }
-
-  @Override
-  public HostTensor.Floats decode(List<Sample> done) {
-    return autoencoder.decode(done);
-  }
-
-  @Override
-  public void close() {
-    components.close();
   }
 }

@@ -8,11 +8,11 @@ import io.github.flinkdiffusion.ops.image.Window;
 import io.github.flinkdiffusion.ops.network.UNet2DCondition;
 import io.github.flinkdiffusion.ops.network.UNet2DConditionConfig;
 import io.github.flinkdiffusion.ops.scheduler.SamplerState;
-import io.github.flinkdiffusion.ops.scheduler.SamplingPlan;
 import io.github.flinkdiffusion.ops.weights.Config;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
+import java.util.Optional;
 
 /**
  * How far away everything in a picture is, or which way its surfaces look: diffusers'
@@ -24,21 +24,17 @@ import java.util.List;
  * does not know scale and shift are comparable within a picture alone. Normals are unit vectors
  * whose numbers -1..1 are 0..1 here.
  */
-final class Marigold implements Task {
+final class Marigold implements LatentTask {
   private static final double LEAST_LENGTH = 1e-6;
 
-  private final Components components;
   private final boolean normals;
   private final boolean halfZ;
   private final DepthFreedom freedom;
+  private final Parts parts;
   private final Signature signature;
-  private final SamplingPlans plans;
   private final PromptEncoder prompts;
-  private final Denoiser denoiser;
-  private final Autoencoder autoencoder;
 
   private Marigold(Components components, boolean normals) {
-    this.components = components;
     this.normals = normals;
     Config index = components.folder().config();
     List<String> known = normals ? List.of("normals") : List.of("depth", "disparity");
@@ -48,19 +44,19 @@ final class Marigold implements Task {
     }
     this.freedom = freedom(index);
     this.halfZ = normals && !index.flag("use_full_z_range", true);
-    this.plans = SamplingPlans.open(components);
+    SamplingPlans plans = SamplingPlans.open(components);
     Config config = components.config("unet", "UNet2DConditionModel");
     UNet2DConditionConfig unet = UNet2DConditionConfig.from(config);
     UNetConditions.textAlone(config);
     UNetConditions.anySide(config, unet);
     this.prompts = PromptEncoder.open(components);
     UNetConditions.fits(config, unet, prompts);
-    this.denoiser =
+    Denoiser denoiser =
         Denoiser.of(
                 components.load("unet", new UNet2DCondition(unet).graph()),
                 Denoiser.Input.floats(PromptEncoder.EMPTY_LENGTH, prompts.hiddenSize()))
             .appendedFirst();
-    this.autoencoder = Autoencoder.open(components);
+    Autoencoder autoencoder = Autoencoder.open(components);
     UNetConditions.channels(config, unet, autoencoder, autoencoder.format().latentChannels());
     Signature image =
         Signature.of(normals ? "MarigoldNormalsPipeline" : "MarigoldDepthPipeline")
@@ -72,6 +68,7 @@ final class Marigold implements Task {
             .optional(Parameters.TEMPERATURE)
             .withDefault(Parameters.WIDTH, "the image's", asked -> Sides.imageWidth(asked, 0))
             .withDefault(Parameters.HEIGHT, "the image's", asked -> Sides.imageHeight(asked, 0));
+    this.parts = new Parts(components, plans, denoiser, autoencoder);
   }
 
   static Task openDepth(Components components) {
@@ -103,13 +100,18 @@ final class Marigold implements Task {
   }
 
   @Override
+  public Parts parts() {
+    return parts;
+  }
+
+  @Override
   public Signature signature() {
     return signature;
   }
 
   @Override
   public int imageChannels() {
-    return autoencoder.format().inChannels();
+    return parts.autoencoder().format().inChannels();
   }
 
   @Override
@@ -125,11 +127,11 @@ final class Marigold implements Task {
   @Override
   public GenerationRequest check(GenerationRequest request) {
     Raster image = request.get(Parameters.IMAGE);
-    Sides.checkChannels(Parameters.IMAGE, image, autoencoder.format().inChannels());
+    Sides.checkChannels(Parameters.IMAGE, image, parts.autoencoder().format().inChannels());
     Sides.checkPicture(request, 1);
     Sides.checkFixed(request, image.width(), image.height(), "the result is as large as the image");
     long resolution = request.get(Parameters.PROCESSING_RESOLUTION);
-    int factor = autoencoder.format().scaleFactor();
+    int factor = parts.autoencoder().format().scaleFactor();
     if (resolution % factor != 0) {
       throw new InvalidRequestException(
           "processingResolution is %d; it must be a multiple of %d, or 0."
@@ -188,12 +190,7 @@ final class Marigold implements Task {
     return Processing.of(
         request.get(Parameters.IMAGE),
         request.get(Parameters.PROCESSING_RESOLUTION),
-        autoencoder.format().scaleFactor());
-  }
-
-  @Override
-  public SamplingPlan plan(GenerationRequest request) {
-    return plans.plan(request);
+        parts.autoencoder().format().scaleFactor());
   }
 
   @Override
@@ -203,10 +200,10 @@ final class Marigold implements Task {
     for (GenerationRequest request : requests) {
       images.add(processing(request).prepared(request.get(Parameters.IMAGE)));
     }
-    List<Autoencoder.Moments> moments = autoencoder.encode(images);
+    List<Autoencoder.Moments> moments = parts.autoencoder().encode(images);
     List<Beginning> beginnings = new ArrayList<>();
     for (int i = 0; i < requests.size(); i++) {
-      SampleShape shape = autoencoder.latent(images.get(i).width(), images.get(i).height());
+      SampleShape shape = parts.autoencoder().latent(images.get(i).width(), images.get(i).height());
       SamplerState state = SamplerState.start(plan(requests.get(i)), noises.get(i).gaussian(shape));
       Row row = Row.of((Object) empty).with(moments.get(i).mode());
       beginnings.add(new Beginning(shape, state, List.of(row), Guidance.NONE, false));
@@ -214,15 +211,17 @@ final class Marigold implements Task {
     return beginnings;
   }
 
+  /** Of the size that the network works at, not of the result's. */
+  @Override
+  public Optional<SampleShape> shape(GenerationRequest request) {
+    Processing size = processing(request);
+    return Optional.of(parts.autoencoder().latent(size.paddedWidth(), size.paddedHeight()));
+  }
+
   @Override
   public long encodedPixels(GenerationRequest request) {
     Processing size = processing(request);
     return (long) size.paddedWidth() * size.paddedHeight();
-  }
-
-  @Override
-  public Denoiser denoiser() {
-    return denoiser;
   }
 
   @Override
@@ -241,7 +240,7 @@ final class Marigold implements Task {
 
   /** What the autoencoder makes of the samples, 0..1, for each of them. */
   private List<Raster> decoded(List<Sample> samples) {
-    HostTensor.Floats all = autoencoder.decode(samples);
+    HostTensor.Floats all = parts.autoencoder().decode(samples);
     int channels = (int) all.shape()[1];
     int height = (int) all.shape()[2];
     int width = (int) all.shape()[3];
@@ -318,10 +317,5 @@ final class Marigold implements Task {
     }
     return new HostTensor.Floats(
         all, pictures.size(), first.channels(), first.height(), first.width());
-  }
-
-  @Override
-  public void close() {
-    components.close();
   }
 }

@@ -1,6 +1,5 @@
 package io.github.flinkdiffusion.ops.pipeline;
 
-import io.github.flinkdiffusion.ops.engine.HostTensor;
 import io.github.flinkdiffusion.ops.image.Raster;
 import io.github.flinkdiffusion.ops.network.UNet2DCondition;
 import io.github.flinkdiffusion.ops.network.UNet2DConditionConfig;
@@ -31,7 +30,7 @@ import java.util.function.Function;
  * makes it of, under that text (section 4.3 of Song et al. 2021), and sampling goes on from there
  * under the prompt: one trajectory, of which nothing is drawn.
  */
-final class StableDiffusion implements Task {
+final class StableDiffusion implements LatentTask {
 
   /** A default that depends on what else was asked for. */
   private record Choice(String description, Function<Arguments, Double> value) {}
@@ -124,13 +123,10 @@ final class StableDiffusion implements Task {
     return asked.has(Parameters.IMAGE) ? alone : null;
   }
 
-  private final Components components;
   private final Family family;
+  private final Parts parts;
   private final Signature signature;
-  private final SamplingPlans plans;
   private final Conditioning conditioning;
-  private final Denoiser denoiser;
-  private final Autoencoder autoencoder;
   private final Tiling tiling;
 
   /** What an image's sides are multiples of. */
@@ -147,14 +143,13 @@ final class StableDiffusion implements Task {
       Config config,
       UNet2DConditionConfig unet,
       Conditioning conditioning) {
-    this.components = components;
     this.family = family;
-    this.plans = SamplingPlans.open(components, family.corrections());
+    SamplingPlans plans = SamplingPlans.open(components, family.corrections());
     this.conditioning = conditioning;
-    this.denoiser =
+    Denoiser denoiser =
         Denoiser.of(
             components.load("unet", new UNet2DCondition(unet).graph()), conditioning.inputs());
-    this.autoencoder =
+    Autoencoder autoencoder =
         family.statistics()
             ? Autoencoder.openWithStatistics(components)
             : Autoencoder.open(components);
@@ -193,6 +188,7 @@ final class StableDiffusion implements Task {
                     Parameters.HEIGHT,
                     "the image's, or " + height,
                     asked -> Sides.wholeHeight(asked, factor, height)));
+    this.parts = new Parts(components, plans, denoiser, autoencoder);
   }
 
   private Signature images(Signature signature) {
@@ -254,6 +250,11 @@ final class StableDiffusion implements Task {
   }
 
   @Override
+  public Parts parts() {
+    return parts;
+  }
+
+  @Override
   public Signature signature() {
     return signature;
   }
@@ -266,7 +267,7 @@ final class StableDiffusion implements Task {
 
   @Override
   public int imageChannels() {
-    return autoencoder.format().inChannels();
+    return parts.autoencoder().format().inChannels();
   }
 
   @Override
@@ -290,8 +291,8 @@ final class StableDiffusion implements Task {
       }
       return request;
     }
-    Sides.checkChannels(Parameters.IMAGE, image, autoencoder.format().inChannels());
-    Sides.checkWholeSize(request, autoencoder.format().scaleFactor());
+    Sides.checkChannels(Parameters.IMAGE, image, parts.autoencoder().format().inChannels());
+    Sides.checkWholeSize(request, parts.autoencoder().format().scaleFactor());
     if (mask != null) {
       Sides.checkChannels(Parameters.MASK, mask, 1);
       Sides.checkSameSize(Parameters.MASK, mask, request);
@@ -310,15 +311,15 @@ final class StableDiffusion implements Task {
   @Override
   public SamplingPlan plan(GenerationRequest request) {
     if (request.get(Parameters.IMAGE) == null) {
-      return plans.plan(request, family.corrections(request));
+      return parts.plans().plan(request, family.corrections(request));
     }
     if (inverted(request)) {
-      return plans.planThroughInversion(request, family.corrections(request));
+      return parts.plans().planThroughInversion(request, family.corrections(request));
     }
     SamplingPlan plan =
         family.spreadsStrength()
-            ? plans.planOfStrength(request)
-            : plans.planFromImage(request, family.corrections(request));
+            ? parts.plans().planOfStrength(request)
+            : parts.plans().planFromImage(request, family.corrections(request));
     // A network that does not know the mask has the known part put back after each step but the
     // last.
     if (!allAnew(request) || !knowsMask && plan.calls() > 1) {
@@ -345,7 +346,7 @@ final class StableDiffusion implements Task {
     List<Conditioning.Conditions> encoded = conditioning.encode(texts);
     Iterator<Conditioning.Conditions> sources =
         encoded.subList(requests.size(), encoded.size()).iterator();
-    Iterator<Autoencoder.Moments> moments = autoencoder.encode(pictures).iterator();
+    Iterator<Autoencoder.Moments> moments = parts.autoencoder().encode(pictures).iterator();
     List<Beginning> beginnings = new ArrayList<>();
     for (int i = 0; i < requests.size(); i++) {
       GenerationRequest request = requests.get(i);
@@ -362,7 +363,7 @@ final class StableDiffusion implements Task {
       Conditioning.Conditions conditions,
       Iterator<Autoencoder.Moments> moments,
       TrajectoryNoise noises) {
-    SampleShape shape = autoencoder.latent(request.width(), request.height());
+    SampleShape shape = parts.autoencoder().latent(request.width(), request.height());
     SamplingPlan plan = plan(request);
     float[] image =
         needsImage(request) ? encoded(request, moments.next()).sample(noises.shaped(shape)) : null;
@@ -402,7 +403,7 @@ final class StableDiffusion implements Task {
       Autoencoder.Moments moments) {
     SamplingPlan plan = plan(request);
     return new Beginning(
-        autoencoder.latent(request.width(), request.height()),
+        parts.autoencoder().latent(request.width(), request.height()),
         SamplerState.start(plan, moments.mode()),
         conditions.rows(),
         conditions.guidance(),
@@ -448,25 +449,5 @@ final class StableDiffusion implements Task {
   /** Inpainting begins from noise alone at strength 1; image to image never does. */
   private static boolean allAnew(GenerationRequest request) {
     return request.get(Parameters.MASK) != null && request.get(Parameters.STRENGTH) == 1;
-  }
-
-  @Override
-  public Optional<SampleShape> shape(GenerationRequest request) {
-    return Optional.of(autoencoder.latent(request.width(), request.height()));
-  }
-
-  @Override
-  public Denoiser denoiser() {
-    return denoiser;
-  }
-
-  @Override
-  public HostTensor.Floats decode(List<Sample> done) {
-    return autoencoder.decode(done);
-  }
-
-  @Override
-  public void close() {
-    components.close();
   }
 }
