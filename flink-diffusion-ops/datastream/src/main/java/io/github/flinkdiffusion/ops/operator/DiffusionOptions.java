@@ -7,7 +7,10 @@ import io.github.flinkdiffusion.ops.batching.BatchPolicy;
 import io.github.flinkdiffusion.ops.graph.Precision;
 import java.time.Duration;
 import java.util.ArrayList;
+import java.util.Collections;
+import java.util.LinkedHashMap;
 import java.util.List;
+import java.util.Map;
 import org.apache.flink.configuration.ConfigOption;
 import org.apache.flink.configuration.ConfigOptions;
 import org.apache.flink.configuration.MemorySize;
@@ -413,6 +416,43 @@ public final class DiffusionOptions {
           AUDIT_IN_PICTURES);
 
   private DiffusionOptions() {}
+
+  /**
+   * Those that a model has in SQL, too, where it serves rows and not a stream, each with what it
+   * takes, in words.
+   */
+  public static Map<ConfigOption<?>, String> ofModels() {
+    Map<ConfigOption<?>, String> options = new LinkedHashMap<>();
+    String bool = "true or false";
+    options.put(
+        MODEL_FOLDER,
+        "the path of a model folder in diffusers' layout, or of a single-file checkpoint, that all"
+            + " task managers have");
+    options.put(MODEL_PRECISION, "FLOAT32, FLOAT16 or BFLOAT16");
+    options.put(MODEL_PIPELINE, "the name of a pipeline class of diffusers");
+    options.put(MODEL_ARCHIVES, "the path of a folder");
+    options.put(MODEL_SAFETY_CHECKER, bool);
+    options.put(MODEL_WATERMARK, bool);
+    options.put(
+        MODEL_LORAS,
+        "a list of file=scale, such as"
+            + " '/loras/style.safetensors=0.8;/loras/face.safetensors=-0.3'");
+    options.put(MODEL_CONFIGS, "the path of a folder in diffusers' layout");
+    options.put(MODEL_VARIANT, "the name of a variant, such as fp16");
+    options.put(DEVICE, "auto, cpu or gpu:N");
+    options.put(DEVICE_WAIT, "a time above zero, such as '5 min'");
+    options.put(DEVICE_MEMORY, "a size such as '2 gb'");
+    options.put(BATCH_ROWS, "a whole number from 1");
+    options.put(BATCH_AGING, "a time such as '10 s', from zero to one day");
+    options.put(REQUEST_TIMEOUT, "a time above zero, such as '5 min'");
+    options.put(REQUEST_RETRIES, "a whole number from 0 to 10");
+    options.put(REQUEST_MAX_PIXELS, "a whole number from 1");
+    options.put(REQUEST_MAX_STEPS, "a whole number from 1");
+    options.put(REQUEST_MAX_PROMPT_LENGTH, "a whole number from 0");
+    options.put(ENCODING_WORKERS, "a whole number from 1");
+    options.put(AUDIT_IN_PICTURES, bool);
+    return Collections.unmodifiableMap(options);
+  }
 
   /**
    * Refuses keys that look like options of this project and are none.

@@ -53,39 +53,11 @@ public final class DiffusionModelOptions {
   /**
    * Those of {@link DiffusionOptions} that mean something to a model in SQL, and what they take.
    */
-  static final Map<ConfigOption<?>, String> SHARED = new LinkedHashMap<>();
+  static final Map<ConfigOption<?>, String> SHARED = DiffusionOptions.ofModels();
 
   private static final Map<String, Parameter<?>> PARAMETERS = new LinkedHashMap<>();
 
   static {
-    String bool = "true or false";
-    SHARED.put(
-        DiffusionOptions.MODEL_FOLDER,
-        "the path of a model folder in diffusers' layout, or of a single-file checkpoint, that all"
-            + " task managers have");
-    SHARED.put(DiffusionOptions.MODEL_PRECISION, "FLOAT32, FLOAT16 or BFLOAT16");
-    SHARED.put(DiffusionOptions.MODEL_PIPELINE, "the name of a pipeline class of diffusers");
-    SHARED.put(DiffusionOptions.MODEL_ARCHIVES, "the path of a folder");
-    SHARED.put(DiffusionOptions.MODEL_SAFETY_CHECKER, bool);
-    SHARED.put(DiffusionOptions.MODEL_WATERMARK, bool);
-    SHARED.put(
-        DiffusionOptions.MODEL_LORAS,
-        "a list of file=scale, such as"
-            + " '/loras/style.safetensors=0.8;/loras/face.safetensors=-0.3'");
-    SHARED.put(DiffusionOptions.MODEL_CONFIGS, "the path of a folder in diffusers' layout");
-    SHARED.put(DiffusionOptions.MODEL_VARIANT, "the name of a variant, such as fp16");
-    SHARED.put(DiffusionOptions.DEVICE, "auto, cpu or gpu:N");
-    SHARED.put(DiffusionOptions.DEVICE_WAIT, "a time above zero, such as '5 min'");
-    SHARED.put(DiffusionOptions.DEVICE_MEMORY, "a size such as '2 gb'");
-    SHARED.put(DiffusionOptions.BATCH_ROWS, "a whole number from 1");
-    SHARED.put(DiffusionOptions.BATCH_AGING, "a time such as '10 s', from zero to one day");
-    SHARED.put(DiffusionOptions.REQUEST_TIMEOUT, "a time above zero, such as '5 min'");
-    SHARED.put(DiffusionOptions.REQUEST_RETRIES, "a whole number from 0 to 10");
-    SHARED.put(DiffusionOptions.REQUEST_MAX_PIXELS, "a whole number from 1");
-    SHARED.put(DiffusionOptions.REQUEST_MAX_STEPS, "a whole number from 1");
-    SHARED.put(DiffusionOptions.REQUEST_MAX_PROMPT_LENGTH, "a whole number from 0");
-    SHARED.put(DiffusionOptions.ENCODING_WORKERS, "a whole number from 1");
-    SHARED.put(DiffusionOptions.AUDIT_IN_PICTURES, bool);
     for (Parameter<?> parameter : Parameters.all()) {
       if (parameter.type() != Raster.class) {
         PARAMETERS.put(key(parameter), parameter);
