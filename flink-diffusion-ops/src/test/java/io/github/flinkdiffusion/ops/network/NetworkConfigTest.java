@@ -154,6 +154,38 @@ class NetworkConfigTest {
     assertThat(config.leastSide()).isEqualTo(16);
   }
 
+  /** masterful/gligen-1-4-generation-text-box, and the same for phrases and images. */
+  @ParameterizedTest
+  @CsvSource({"gated, 1068623204", "gated-text-image, 1069707108"})
+  void gatedAttentionHasTheReferencesParameters(String type, long parameters) {
+    String gated = "{'cross_attention_dim': 768, 'attention_type': '" + type + "'}";
+    UNet2DConditionConfig config = UNet2DConditionConfig.from(config(gated));
+    assertThat(new UNet2DCondition(config).groundedGraph().parameterCount()).isEqualTo(parameters);
+    // Without objects the same network is Stable Diffusion's.
+    UNet2DConditionConfig plain =
+        UNet2DConditionConfig.from(config("{'cross_attention_dim': 768}"));
+    assertThat(new UNet2DCondition(config).graph().parameterShapes().keySet())
+        .isEqualTo(new UNet2DCondition(plain).graph().parameterShapes().keySet());
+    assertThatThrownBy(() -> new UNet2DCondition(plain).groundedGraph())
+        .isInstanceOf(IllegalArgumentException.class)
+        .hasMessageContaining("attention_type");
+  }
+
+  @ParameterizedTest
+  @ValueSource(
+      strings = {
+        "'encoder_hid_dim': 16, 'encoder_hid_dim_type': 'text_proj'",
+        "'attention_type': 'gated'"
+      })
+  void aListOfContextSizesIsRefusedBesideWhatHasOne(String more) {
+    String list = "'cross_attention_dim': [1280, 1280, 1280, 1280]";
+    assertThat(UNet2DConditionConfig.from(config("{" + list + "}")).crossAttentionDim())
+        .isEqualTo(1280);
+    assertThatThrownBy(() -> UNet2DConditionConfig.from(config("{" + list + ", " + more + "}")))
+        .isInstanceOf(IllegalConfigException.class)
+        .hasMessageContaining("cross_attention_dim");
+  }
+
   @ParameterizedTest
   @ValueSource(
       strings = {

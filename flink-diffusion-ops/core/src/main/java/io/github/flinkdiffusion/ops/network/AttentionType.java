@@ -21,6 +21,13 @@ public enum AttentionType {
   static AttentionType from(Config config) {
     List<String> names = Arrays.stream(values()).map(type -> type.text).toList();
     String name = ConfigValues.oneOf(config, "attention_type", DEFAULT.text, names);
-    return values()[names.indexOf(name)];
+    AttentionType type = values()[names.indexOf(name)];
+    if (type != DEFAULT && config.node().path("cross_attention_dim").isArray()) {
+      throw config.unsupported(
+          "cross_attention_dim",
+          config.node().get("cross_attention_dim"),
+          "one number together with a gated attention_type");
+    }
+    return type;
   }
 }
