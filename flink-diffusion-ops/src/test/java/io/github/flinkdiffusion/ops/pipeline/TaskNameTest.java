@@ -28,6 +28,7 @@ class TaskNameTest {
     "tiny-gligen, prompt, text-to-image",
     "tiny-x4-upscaler, prompt image, super-resolution",
     "tiny-concat-upscale, image, super-resolution",
+    "tiny-latent-upscaler, prompt image, super-resolution",
     "tiny-concat-segmentation, image, segmentation",
     "tiny-marigold-depth, image, depth",
     "tiny-marigold-normals, image, normals",

@@ -1,6 +1,5 @@
 package io.github.flinkdiffusion.ops.pipeline;
 
-import io.github.flinkdiffusion.ops.engine.HostTensor;
 import io.github.flinkdiffusion.ops.image.PilResize;
 import io.github.flinkdiffusion.ops.image.Raster;
 import io.github.flinkdiffusion.ops.network.UNet2DCondition;
@@ -26,7 +25,7 @@ import java.util.Set;
  * SchedulerCorrections#LATENT_DOUBLING}) and {@link #guided} turns the output around. A last
  * channel of the output, which was trained to tell the error, is left out.
  */
-final class LatentDoubling implements Task {
+final class LatentDoubling implements LatentTask {
   private static final String NAME = "StableDiffusionLatentUpscalePipeline";
   private static final String SCHEDULER = "EulerDiscreteScheduler";
   private static final int SCALE = 2;
@@ -34,12 +33,9 @@ final class LatentDoubling implements Task {
   /** Numbers that tell the network how noisy the small picture is; it is not: ones, then zeros. */
   private static final int NOISE_EMBEDDING = 128;
 
-  private final Components components;
+  private final Parts parts;
   private final Signature signature;
-  private final SamplingPlans plans;
   private final PromptEncoder prompts;
-  private final Denoiser denoiser;
-  private final Autoencoder autoencoder;
   private final Tiling tiling;
 
   /** What a result's sides are multiples of. */
@@ -48,9 +44,8 @@ final class LatentDoubling implements Task {
   private final int leastSide;
 
   private LatentDoubling(Components components) {
-    this.components = components;
     checkScheduler(components.config("scheduler"));
-    this.plans = SamplingPlans.open(components, SchedulerCorrections.LATENT_DOUBLING);
+    SamplingPlans plans = SamplingPlans.open(components, SchedulerCorrections.LATENT_DOUBLING);
     Config config = components.config("unet", "UNet2DConditionModel");
     UNet2DConditionConfig unet = UNet2DConditionConfig.from(config);
     UNetConditions.textAnd(config, List.of(UNetConditions.GUIDANCE));
@@ -63,11 +58,11 @@ final class LatentDoubling implements Task {
           config.node().get(UNetConditions.GUIDANCE),
           "%d and the text encoder's hidden_size, %d".formatted(NOISE_EMBEDDING, condition));
     }
-    this.autoencoder = Autoencoder.open(components);
+    Autoencoder autoencoder = Autoencoder.open(components);
     int latent = autoencoder.format().latentChannels();
     checkChannels(config, "in_channels", unet.inChannels(), 2 * latent, "twice ");
     checkChannels(config, "out_channels", unet.outChannels(), latent + 1, "one more than ");
-    this.denoiser =
+    Denoiser denoiser =
         Denoiser.of(
                 components.load("unet", new UNet2DCondition(unet).graph()),
                 prompts.input(),
@@ -98,6 +93,7 @@ final class LatentDoubling implements Task {
                 Parameters.HEIGHT,
                 "twice the image's",
                 asked -> SCALE * Sides.wholeHeight(asked, factor, 0));
+    this.parts = new Parts(components, plans, denoiser, autoencoder);
   }
 
   static Task open(Components components) {
@@ -121,6 +117,11 @@ final class LatentDoubling implements Task {
   }
 
   @Override
+  public Parts parts() {
+    return parts;
+  }
+
+  @Override
   public Signature signature() {
     return signature;
   }
@@ -132,7 +133,7 @@ final class LatentDoubling implements Task {
 
   @Override
   public int imageChannels() {
-    return autoencoder.format().inChannels();
+    return parts.autoencoder().format().inChannels();
   }
 
   @Override
@@ -143,9 +144,9 @@ final class LatentDoubling implements Task {
   @Override
   public GenerationRequest check(GenerationRequest request) {
     Raster image = request.get(Parameters.IMAGE);
-    Sides.checkChannels(Parameters.IMAGE, image, autoencoder.format().inChannels());
+    Sides.checkChannels(Parameters.IMAGE, image, parts.autoencoder().format().inChannels());
     Sides.checkPicture(request, sideFactor, leastSide);
-    int factor = autoencoder.format().scaleFactor();
+    int factor = parts.autoencoder().format().scaleFactor();
     Sides.checkFixed(
         request,
         (int) (SCALE * Sides.wholeWidth(request.arguments(), factor, 0)),
@@ -161,12 +162,7 @@ final class LatentDoubling implements Task {
 
   @Override
   public SamplingPlan plan(GenerationRequest request) {
-    return plans.plan(request, SchedulerCorrections.LATENT_DOUBLING);
-  }
-
-  @Override
-  public Optional<SampleShape> shape(GenerationRequest request) {
-    return Optional.of(autoencoder.latent(request.width(), request.height()));
+    return parts.plans().plan(request, SchedulerCorrections.LATENT_DOUBLING);
   }
 
   @Override
@@ -186,7 +182,7 @@ final class LatentDoubling implements Task {
       images.add(resized(request));
     }
     Map<String, PromptEncoding> encoded = prompts.encode(texts);
-    List<Autoencoder.Moments> moments = autoencoder.encode(images);
+    List<Autoencoder.Moments> moments = parts.autoencoder().encode(images);
     List<Beginning> beginnings = new ArrayList<>();
     for (int i = 0; i < requests.size(); i++) {
       beginnings.add(begin(requests.get(i), encoded, moments.get(i), noises.get(i)));
@@ -199,7 +195,7 @@ final class LatentDoubling implements Task {
       Map<String, PromptEncoding> encoded,
       Autoencoder.Moments image,
       TrajectoryNoise noise) {
-    SampleShape shape = autoencoder.latent(request.width(), request.height());
+    SampleShape shape = parts.autoencoder().latent(request.width(), request.height());
     SampleShape small =
         new SampleShape(shape.channels(), shape.height() / SCALE, shape.width() / SCALE);
     float[] repeated = repeated(image.sample(noise.shaped(small)), shape);
@@ -260,20 +256,5 @@ final class LatentDoubling implements Task {
 
   private static boolean isGuided(GenerationRequest request) {
     return request.guidanceScale() > 1;
-  }
-
-  @Override
-  public Denoiser denoiser() {
-    return denoiser;
-  }
-
-  @Override
-  public HostTensor.Floats decode(List<Sample> done) {
-    return autoencoder.decode(done);
-  }
-
-  @Override
-  public void close() {
-    components.close();
   }
 }
