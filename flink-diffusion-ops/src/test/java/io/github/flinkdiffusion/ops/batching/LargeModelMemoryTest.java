@@ -30,7 +30,7 @@ import org.junit.jupiter.api.condition.EnabledIfSystemProperty;
  * above those that were measured. Not part of the build: it takes ten minutes and 10 GB.
  *
  * <pre>
- * benchmarks/run load --smoke   # makes a Stable Diffusion 1.5 of random weights
+ * benchmarks/run load   # makes a Stable Diffusion 1.5 of random weights
  * mvn verify -pl flink-diffusion-ops -am -Dtest=LargeModelMemoryTest -Dsurefire.failIfNoSpecifiedTests=false \
  *   -Dmemory.model=$PWD/benchmarks/target/models/sd15-float16 -Dmemory.precision=FLOAT32
  * </pre>
