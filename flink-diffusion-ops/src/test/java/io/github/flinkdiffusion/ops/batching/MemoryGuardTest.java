@@ -176,13 +176,14 @@ class MemoryGuardTest {
         arguments("tiny-sdxl-refiner", images),
         arguments("tiny-lcm", EnumSet.allOf(Call.class)),
         arguments("tiny-gligen", texts),
-        arguments("tiny-gligen", texts),
         arguments("tiny-inpaint", images),
         arguments("tiny-instruct-pix2pix", images),
         arguments("tiny-image-variation", images),
         arguments("tiny-marigold-depth", images),
         arguments("tiny-marigold-normals", images),
         arguments("tiny-latent-upscaler", images),
+        arguments("tiny-concat-one-hot", texts),
+        arguments("tiny-concat-palette", texts),
         arguments("tiny-concat-segmentation", texts),
         arguments("tiny-concat-upscale", texts),
         arguments("tiny-ldm-super-resolution", texts),
@@ -190,6 +191,7 @@ class MemoryGuardTest {
         arguments("tiny-repaint", texts),
         arguments("tiny-ddpm", texts),
         arguments("tiny-dit", texts),
+        arguments("tiny-consistency", texts),
         arguments("tiny-consistency-classes", texts),
         arguments("tiny-score-sde-ve", texts));
   }
@@ -201,6 +203,17 @@ class MemoryGuardTest {
       throws Exception {
     try (MemoryGuard guard = guarded(folder, memory(root, 1L << 40))) {
       assertThat(guard.known().keySet()).isEqualTo(kinds);
+    }
+  }
+
+  /** So a pipeline that is added is measured, too. */
+  @Test
+  void thoseAreAllModelsThatThereAre() throws Exception {
+    try (Stream<Path> folders = Files.list(MODELS)) {
+      assertThat(folders.map(folder -> folder.getFileName().toString()))
+          .filteredOn(name -> name.startsWith("tiny-"))
+          .containsExactlyInAnyOrderElementsOf(
+              models().map(model -> (String) model.get()[0]).toList());
     }
   }
 
