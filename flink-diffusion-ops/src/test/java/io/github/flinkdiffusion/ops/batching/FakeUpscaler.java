@@ -88,6 +88,9 @@ public final class FakeUpscaler implements DiffusionPipeline, Model {
         .withDefault(Parameters.STEPS, 2L);
   }
 
+  /** What happens when it is asked whether it can do a request. */
+  public volatile Runnable beforePrepare = () -> {};
+
   @Override
   public String taskName(Arguments request) {
     return "super-resolution";
@@ -95,6 +98,7 @@ public final class FakeUpscaler implements DiffusionPipeline, Model {
 
   @Override
   public GenerationRequest prepare(GenerationSpec spec) {
+    beforePrepare.run();
     GenerationRequest request = signature().resolve(spec);
     if (request.steps() < 1 || request.steps() > 100) {
       throw new InvalidRequestException("steps is " + request.steps() + "; use 1 to 100.");

@@ -433,6 +433,46 @@ class ImageTaskOperatorTest {
     }
   }
 
+  /** The first call is the task's own, when it is opened. */
+  @Test
+  void aPartThatIsReadAgainAfterAnErrorTakesNoSecondPlace() throws Exception {
+    AtomicInteger calls = new AtomicInteger();
+    FakeUpscaler pipeline = upscalers.pipeline();
+    PipelineFactory pipelines =
+        new PipelineFactory() {
+          @Override
+          public String model() {
+            return upscalers.model();
+          }
+
+          @Override
+          public DiffusionPipeline open(String device) {
+            return pipeline;
+          }
+        };
+    try (ImageSubtask subtask =
+        new ImageSubtask(pipelines, settings(ImageTaskOptions.PARTS_IN_FLIGHT, 2), devices)
+            .open()) {
+      pipeline.beforePrepare =
+          () -> {
+            int call = calls.incrementAndGet();
+            if (call == 2 || call == 3) {
+              throw new OutOfMemoryError("Java heap space");
+            }
+          };
+      Raster image = image(40, 8);
+      subtask.task(task("a", image, "image/tiff").setSteps(2).build());
+      subtask.settle();
+      subtask.harness.setProcessingTime(60_000);
+      subtask.settle();
+
+      assertThat(calls).as("one for the task, three parts, two of them again").hasValue(6);
+      assertThat(subtask.failures()).isEmpty();
+      assertThat(subtask.images()).hasSize(1);
+      assertClose(picture(subtask.images().get(0)), expected(image, 2, 3));
+    }
+  }
+
   @Test
   void progressCountsTheStepsOfAllParts() throws Exception {
     try (ImageSubtask subtask = open(DiffusionOptions.PROGRESS_EVERY_STEPS, 1)) {

@@ -5,13 +5,11 @@ import io.github.flinkdiffusion.connector.event.FailureReason;
 import io.github.flinkdiffusion.connector.event.ImageEvent;
 import io.github.flinkdiffusion.connector.event.ImageTaskEvent;
 import io.github.flinkdiffusion.connector.event.Payload;
-import io.github.flinkdiffusion.connector.payload.PayloadException;
 import io.github.flinkdiffusion.ops.batching.RequestFailure;
 import io.github.flinkdiffusion.ops.batching.RequestListener;
 import io.github.flinkdiffusion.ops.batching.Submission;
 import io.github.flinkdiffusion.ops.batching.Ticket;
 import io.github.flinkdiffusion.ops.batching.Work;
-import io.github.flinkdiffusion.ops.image.ImageException;
 import io.github.flinkdiffusion.ops.image.Raster;
 import io.github.flinkdiffusion.ops.imaging.Ensemble;
 import io.github.flinkdiffusion.ops.imaging.TaskPlan;
@@ -58,6 +56,12 @@ final class ImageTaskRequest extends Request {
 
   private boolean waitsForMemory;
 
+  /** Its turn to be opened; null before the first. Task thread only. */
+  private PartTurns.Permit turn;
+
+  /** Its share of the memory of open images; null until it is open. */
+  private PartTurns.Permit share;
+
   /** True when the task has ended; then whoever opens it closes it, too. */
   private volatile boolean discarded;
 
@@ -97,10 +101,11 @@ final class ImageTaskRequest extends Request {
   // ------------------------------------------------------------------ opening
 
   /**
-   * Has its turn to be opened; {@link PartTurns} is told what came of it. Its images are fetched,
+   * Has its turn to be opened, which it gives back whatever comes of it. Its images are fetched,
    * memory for them is waited for, by no thread, and then they are decoded.
    */
-  void open() {
+  void open(PartTurns.Permit itsTurn) {
+    turn = itsTurn;
     opening(
         () -> {
           sources =
@@ -145,7 +150,7 @@ final class ImageTaskRequest extends Request {
   private void giveUpOpening() {
     sources.close();
     freeMemory();
-    host.turns().openingFailed();
+    turn.close();
   }
 
   private void freeMemory() {
@@ -163,7 +168,7 @@ final class ImageTaskRequest extends Request {
             host.mail(
                 () -> {
                   freeMemory();
-                  host.turns().openingFailed();
+                  turn.close();
                 },
                 "image can not be opened");
             throw e;
@@ -181,12 +186,13 @@ final class ImageTaskRequest extends Request {
     if (outcome.isDone()) {
       ready.close();
       freeMemory();
-      host.turns().openingFailed();
+      turn.close();
       return;
     }
     open = ready;
     takeUp();
-    host.turns().opened(this, open.heapBytes());
+    share = host.turns().opened(this, open.heapBytes());
+    turn.close();
     tilesInMemory().forEach(this::reduceIfWhole);
     composeIfWhole();
   }
@@ -231,15 +237,16 @@ final class ImageTaskRequest extends Request {
   /**
    * Has its turn to hand the next part to the device.
    *
+   * @param place for the part, which gives it back when it has left the device
    * @return false when there is none left, or it has ended
    */
-  boolean handOverNext() {
+  boolean handOverNext(PartTurns.Permit place) {
     if (outcome.isDone()) {
       return false;
     }
     Part again = toReadAgain.poll();
     if (again != null) {
-      again.holdsPlace = true;
+      again.place = place;
       read(again);
       return true;
     }
@@ -254,7 +261,7 @@ final class ImageTaskRequest extends Request {
     if (next == plan.size()) {
       return false;
     }
-    Part part = new Part(next++);
+    Part part = new Part(next++, place);
     running.put(part.index, part);
     TrajectorySnapshot saved = resumable.remove(part.index);
     if (saved != null) {
@@ -268,39 +275,46 @@ final class ImageTaskRequest extends Request {
   private void read(Part part) {
     work(
         () -> {
-          try {
-            Work fresh =
-                new Work.Fresh(
-                    host.settings().limits().prepare(host.batcher(), open.spec(part.index)));
-            host.mail(() -> part.submit(fresh), "part is read");
-          } catch (ImageException | PayloadException e) {
-            if (e instanceof ImageException image
-                ? image.mayPass()
-                : ((PayloadException) e).mayPass()) {
-              host.mail(() -> waits(part), "part waits for its file");
-            }
-            throw e;
-          }
+          Work fresh =
+              new Work.Fresh(
+                  host.settings().limits().prepare(host.batcher(), open.spec(part.index)));
+          host.mail(() -> part.submit(fresh), "part is read");
         },
         part.reading,
-        () -> mayReadAgain(part));
+        new Retry() {
+          @Override
+          public void waitsForFiles() {
+            host.mail(() -> waits(part), "part waits for its file");
+          }
+
+          @Override
+          public void again() {
+            mayReadAgain(part);
+          }
+        });
   }
 
   /** It is read again later, and gives its place back until then. */
   private void waits(Part part) {
     if (!outcome.isDone()) {
       waiting++;
-      part.holdsPlace = false;
-      host.turns().placeFreed();
+      part.waits = true;
+      part.place.close();
     }
   }
 
   private void mayReadAgain(Part part) {
-    if (!outcome.isDone()) {
-      waiting--;
-      toReadAgain.add(part);
-      host.turns().again(this);
+    if (outcome.isDone()) {
+      return;
     }
+    if (!part.waits) {
+      read(part); // It has kept its place.
+      return;
+    }
+    part.waits = false;
+    waiting--;
+    toReadAgain.add(part);
+    host.turns().again(this);
   }
 
   /** One sample of one tile. */
@@ -309,8 +323,11 @@ final class ImageTaskRequest extends Request {
 
     final Attempts reading = attempts(READ);
 
-    /** One of {@link PartTurns}'s. Task thread only. */
-    boolean holdsPlace = true;
+    /** Task thread only, as {@link #waits}. */
+    PartTurns.Permit place;
+
+    /** Whether it waits for its file to be readable again. */
+    boolean waits;
 
     /** Null while it is read. Task thread only. */
     Ticket ticket;
@@ -318,8 +335,9 @@ final class ImageTaskRequest extends Request {
     /** What came of it, for a checkpoint that comes before the mail; null before. */
     volatile Raster sample;
 
-    Part(int index) {
+    Part(int index, PartTurns.Permit place) {
       this.index = index;
+      this.place = place;
     }
 
     void submit(Work work) {
@@ -377,7 +395,7 @@ final class ImageTaskRequest extends Request {
     running.remove(part.index);
     samples.put(part.index, part.sample);
     reduceIfWhole(open.plan().tileOf(part.index));
-    host.turns().placeFreed();
+    part.place.close();
   }
 
   /** Makes one result of a tile's samples when the last of them has come. */
@@ -454,8 +472,8 @@ final class ImageTaskRequest extends Request {
     if (open == null) {
       return;
     }
-    int places = (int) running.values().stream().filter(part -> part.holdsPlace).count();
-    for (Part part : running.values()) {
+    List<Part> left = List.copyOf(running.values());
+    for (Part part : left) {
       if (part.ticket != null) {
         host.session().cancel(part.ticket);
       }
@@ -466,7 +484,8 @@ final class ImageTaskRequest extends Request {
     tiles.clear();
     open.close();
     freeMemory();
-    host.turns().closed(places, open.heapBytes());
+    left.forEach(part -> part.place.close());
+    share.close();
   }
 
   @Override

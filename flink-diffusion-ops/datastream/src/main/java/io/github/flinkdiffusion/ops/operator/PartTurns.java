@@ -22,6 +22,32 @@ final class PartTurns {
   private long heldBytes;
 
   /**
+   * A share of what is bounded here: the turn to be opened, a part's place, an open image's memory.
+   */
+  final class Permit implements AutoCloseable {
+    private Runnable giveBack;
+
+    private Permit(Runnable giveBack) {
+      this.giveBack = giveBack;
+    }
+
+    /** Gives it back, so that others have their turn. Idempotent; task thread only. */
+    @Override
+    public void close() {
+      if (giveBack != null) {
+        giveBackAlone();
+        give();
+      }
+    }
+
+    private void giveBackAlone() {
+      Runnable once = giveBack;
+      giveBack = null;
+      once.run();
+    }
+  }
+
+  /**
    * @param places parts at once
    * @param memoryBytes of open images
    */
@@ -36,24 +62,12 @@ final class PartTurns {
     give();
   }
 
-  /** It could be opened and takes so much memory from now on. */
-  void opened(ImageTaskRequest request, long bytes) {
-    opening--;
+  /** It could be opened, and takes so much memory until the permit is closed. */
+  Permit opened(ImageTaskRequest request, long bytes) {
     heldBytes += bytes;
     open.add(request);
     give();
-  }
-
-  /** It could not be opened. */
-  void openingFailed() {
-    opening--;
-    give();
-  }
-
-  /** A part is back from the device, or waits for its file. */
-  void placeFreed() {
-    taken--;
-    give();
+    return new Permit(() -> heldBytes -= bytes);
   }
 
   /** A request that had no part to hand over has one again. */
@@ -64,27 +78,23 @@ final class PartTurns {
     give();
   }
 
-  /** A request that was opened has ended. */
-  void closed(int placesHeld, long bytes) {
-    taken -= placesHeld;
-    heldBytes -= bytes;
-    give();
-  }
-
   private void give() {
     // One at a time, since only then it is known what it takes.
     while (opening == 0 && heldBytes < memoryBytes && !unopened.isEmpty()) {
       ImageTaskRequest request = unopened.poll();
       if (!request.outcome.isDone()) {
         opening++;
-        request.open();
+        request.open(new Permit(() -> opening--));
       }
     }
     while (taken < places && !open.isEmpty()) {
       ImageTaskRequest request = open.poll();
-      if (request.handOverNext()) {
-        taken++;
+      taken++;
+      Permit place = new Permit(() -> taken--);
+      if (request.handOverNext(place)) {
         open.add(request);
+      } else {
+        place.giveBackAlone();
       }
     }
   }

@@ -154,11 +154,21 @@ abstract class Request {
    */
   final void work(Runnable task, String what) {
     Attempts attempts = attempts(what);
-    work(task, attempts, () -> again(task, attempts));
+    again(task, attempts);
   }
 
   final Attempts attempts(String what) {
     return new Attempts(what, host.settings());
+  }
+
+  /** What is done when work is to be tried once more. */
+  @FunctionalInterface
+  interface Retry {
+    /** Tries once more; task thread. */
+    void again();
+
+    /** Hears that the files do not answer, and that {@link #again} follows later; any thread. */
+    default void waitsForFiles() {}
   }
 
   private void again(Runnable task, Attempts attempts) {
@@ -167,10 +177,7 @@ abstract class Request {
     }
   }
 
-  /**
-   * @param again tries once more; task thread
-   */
-  final void work(Runnable task, Attempts attempts, Runnable again) {
+  final void work(Runnable task, Attempts attempts, Retry retry) {
     host.work(
         () -> {
           try {
@@ -179,13 +186,13 @@ abstract class Request {
             fail(FailureReason.INVALID_REQUEST, e.getMessage());
           } catch (ImageException e) {
             if (e.mayPass()) {
-              outage(e, attempts, again);
+              outage(e, attempts, retry);
             } else {
               fail(FailureReason.INVALID_REQUEST, e.getMessage());
             }
           } catch (PayloadException e) {
             if (e.mayPass()) {
-              outage(e, attempts, again);
+              outage(e, attempts, retry);
             } else {
               fail(FailureReason.PAYLOAD, e.getMessage());
             }
@@ -193,15 +200,15 @@ abstract class Request {
             // A class of ours is not there or broken: no request can be done in this process.
             failTask(attempts.what(), e);
           } catch (RuntimeException | Error e) {
-            error(e, attempts, again);
+            error(e, attempts, retry);
           }
         });
   }
 
-  private void error(Throwable cause, Attempts attempts, Runnable again) {
+  private void error(Throwable cause, Attempts attempts, Retry retry) {
     if (attempts.failed()) {
       LOG.warn("Request {} is tried again.", event.id(), cause);
-      host.later(attempts.delay(), again);
+      host.later(attempts.delay(), retry::again);
     } else {
       fail(
           FailureReason.POISON,
@@ -215,10 +222,11 @@ abstract class Request {
     }
   }
 
-  private void outage(RuntimeException cause, Attempts attempts, Runnable again) {
+  private void outage(RuntimeException cause, Attempts attempts, Retry retry) {
     if (attempts.waitsOn(host.now())) {
       LOG.info("Request {} waits for files: {}", event.id(), cause.getMessage());
-      host.later(attempts.delay(), again);
+      retry.waitsForFiles();
+      host.later(attempts.delay(), retry::again);
     } else if (host.settings().outageAction() == OutageAction.FAIL_REQUEST) {
       fail(FailureReason.PAYLOAD, cause.getMessage());
     } else {
