@@ -37,6 +37,7 @@ class ArchitectureTest {
    */
   static final List<String> ROOMS =
       List.of(
+          "failure",
           "image",
           "noise",
           "scheduler",

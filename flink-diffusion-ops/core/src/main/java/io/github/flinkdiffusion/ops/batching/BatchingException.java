@@ -1,10 +1,12 @@
 package io.github.flinkdiffusion.ops.batching;
 
+import io.github.flinkdiffusion.ops.failure.FlinkDiffusionException;
+
 /**
  * A device can not work for anybody: its model did not load, a call failed for good, or it is
  * closed.
  */
-public final class BatchingException extends RuntimeException {
+public final class BatchingException extends FlinkDiffusionException {
   private static final long serialVersionUID = 1L;
 
   public BatchingException(String message) {

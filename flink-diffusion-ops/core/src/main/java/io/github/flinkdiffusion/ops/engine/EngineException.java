@@ -1,7 +1,9 @@
 package io.github.flinkdiffusion.ops.engine;
 
+import io.github.flinkdiffusion.ops.failure.FlinkDiffusionException;
+
 /** An engine could not load or run a network; the message names the network or the device. */
-public class EngineException extends RuntimeException {
+public class EngineException extends FlinkDiffusionException {
   private static final long serialVersionUID = 1L;
 
   public EngineException(String message) {

@@ -1,9 +1,11 @@
 package io.github.flinkdiffusion.ops.graph;
 
+import io.github.flinkdiffusion.ops.failure.FlinkDiffusionException;
+
 /**
  * A graph or an archive that can not be built; the message names the graph's part and the value.
  */
-public class GraphException extends RuntimeException {
+public class GraphException extends FlinkDiffusionException {
   private static final long serialVersionUID = 1L;
 
   public GraphException(String message) {

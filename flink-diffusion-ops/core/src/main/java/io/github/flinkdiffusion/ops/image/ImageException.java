@@ -1,5 +1,7 @@
 package io.github.flinkdiffusion.ops.image;
 
+import io.github.flinkdiffusion.ops.failure.ConcernsOneRequest;
+import io.github.flinkdiffusion.ops.failure.FlinkDiffusionException;
 import java.io.IOException;
 import java.nio.file.FileSystemException;
 import java.util.Set;
@@ -8,7 +10,7 @@ import java.util.Set;
  * A picture can not be read, written or shown; the message says why, with the value found and what
  * is accepted.
  */
-public final class ImageException extends RuntimeException {
+public final class ImageException extends FlinkDiffusionException implements ConcernsOneRequest {
   private static final long serialVersionUID = 1L;
 
   /** What the operating system says of a disk, not of a file's content. */

@@ -1,7 +1,9 @@
 package io.github.flinkdiffusion.ops.imaging;
 
+import io.github.flinkdiffusion.ops.failure.FlinkDiffusionException;
+
 /** An audit record is damaged, or does not hold what is asked of it. */
-public final class AuditException extends RuntimeException {
+public final class AuditException extends FlinkDiffusionException {
   private static final long serialVersionUID = 1L;
 
   public AuditException(String message) {

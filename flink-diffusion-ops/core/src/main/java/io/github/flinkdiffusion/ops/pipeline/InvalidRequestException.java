@@ -1,10 +1,14 @@
 package io.github.flinkdiffusion.ops.pipeline;
 
+import io.github.flinkdiffusion.ops.failure.ConcernsOneRequest;
+import io.github.flinkdiffusion.ops.failure.FlinkDiffusionException;
+
 /**
  * The model can not do this request, now or later. The message is one sentence for the person who
  * sent it: which value is wrong and what would be accepted.
  */
-public final class InvalidRequestException extends RuntimeException {
+public final class InvalidRequestException extends FlinkDiffusionException
+    implements ConcernsOneRequest {
   private static final long serialVersionUID = 1L;
 
   public InvalidRequestException(String message) {

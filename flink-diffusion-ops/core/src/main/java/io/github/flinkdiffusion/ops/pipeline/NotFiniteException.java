@@ -1,5 +1,7 @@
 package io.github.flinkdiffusion.ops.pipeline;
 
+import io.github.flinkdiffusion.ops.failure.ConcernsOneRequest;
+import io.github.flinkdiffusion.ops.failure.FlinkDiffusionException;
 import java.util.List;
 import java.util.TreeSet;
 
@@ -8,7 +10,8 @@ import java.util.TreeSet;
  * not be finished. The rest of the batch is as it was before the call and can be tried again
  * without them.
  */
-public final class NotFiniteException extends RuntimeException {
+public final class NotFiniteException extends FlinkDiffusionException
+    implements ConcernsOneRequest {
   private static final long serialVersionUID = 1L;
 
   private final List<Integer> positions;

@@ -1,7 +1,10 @@
 package io.github.flinkdiffusion.ops.quality;
 
+import io.github.flinkdiffusion.ops.failure.ConcernsOneRequest;
+import io.github.flinkdiffusion.ops.failure.FlinkDiffusionException;
+
 /** Two things can not be compared; the message says which they are and what would be accepted. */
-public final class QualityException extends RuntimeException {
+public final class QualityException extends FlinkDiffusionException implements ConcernsOneRequest {
   private static final long serialVersionUID = 1L;
 
   public QualityException(String message) {

@@ -1,7 +1,9 @@
 package io.github.flinkdiffusion.ops.tokenizer;
 
+import io.github.flinkdiffusion.ops.failure.FlinkDiffusionException;
+
 /** A tokenizer's files can not be used; the message names file, entry and what is accepted. */
-public final class TokenizerException extends RuntimeException {
+public final class TokenizerException extends FlinkDiffusionException {
   private static final long serialVersionUID = 1L;
 
   public TokenizerException(String message) {

@@ -1,11 +1,13 @@
 package io.github.flinkdiffusion.ops.weights;
 
+import io.github.flinkdiffusion.ops.failure.FlinkDiffusionException;
+
 /**
  * A model folder, a config or a weights file can not be used. The message says what was being done,
  * which file and key, which value was found, and what would be accepted. Never retried: the same
  * file gives the same answer.
  */
-public class WeightsException extends RuntimeException {
+public class WeightsException extends FlinkDiffusionException {
   private static final long serialVersionUID = 1L;
 
   public WeightsException(String message) {

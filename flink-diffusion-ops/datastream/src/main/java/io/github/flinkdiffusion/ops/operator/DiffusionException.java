@@ -1,11 +1,13 @@
 package io.github.flinkdiffusion.ops.operator;
 
+import io.github.flinkdiffusion.ops.failure.FlinkDiffusionException;
+
 /**
  * The operator can not go on, or is set up in a way it can not work; the message says what was
  * being done and what would be accepted. It fails the task, and Flink restores from the last
  * checkpoint.
  */
-public final class DiffusionException extends RuntimeException {
+public final class DiffusionException extends FlinkDiffusionException {
   private static final long serialVersionUID = 1L;
 
   public DiffusionException(String message) {

@@ -1,9 +1,12 @@
 package io.github.flinkdiffusion.ops.operator;
 
 import io.github.flinkdiffusion.ops.batching.RequestFailure;
+import io.github.flinkdiffusion.ops.failure.ConcernsOneRequest;
+import io.github.flinkdiffusion.ops.failure.FlinkDiffusionException;
 
 /** A request failed, alone; others are not affected. */
-public final class GenerationException extends RuntimeException {
+public final class GenerationException extends FlinkDiffusionException
+    implements ConcernsOneRequest {
   private static final long serialVersionUID = 1L;
 
   private final transient RequestFailure failure;

@@ -1,5 +1,6 @@
 package io.github.flinkdiffusion.ops.operator;
 
+import io.github.flinkdiffusion.ops.failure.FlinkDiffusionException;
 import org.apache.flink.runtime.throwable.ThrowableAnnotation;
 import org.apache.flink.runtime.throwable.ThrowableType;
 
@@ -9,7 +10,7 @@ import org.apache.flink.runtime.throwable.ThrowableType;
  * that may pass, such as a disk that cannot be read or memory that is short, is none of these.
  */
 @ThrowableAnnotation(ThrowableType.NonRecoverableError)
-public final class UnusableModelException extends RuntimeException {
+public final class UnusableModelException extends FlinkDiffusionException {
   private static final long serialVersionUID = 1L;
 
   /** With a sentence that says which model, and what to do. */

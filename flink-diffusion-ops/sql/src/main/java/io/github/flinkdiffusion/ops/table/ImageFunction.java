@@ -1,8 +1,7 @@
 package io.github.flinkdiffusion.ops.table;
 
-import io.github.flinkdiffusion.ops.image.ImageException;
+import io.github.flinkdiffusion.ops.failure.ConcernsOneRequest;
 import io.github.flinkdiffusion.ops.image.Raster;
-import io.github.flinkdiffusion.ops.operator.GenerationException;
 import io.github.flinkdiffusion.ops.operator.GenerationService;
 import io.github.flinkdiffusion.ops.pipeline.Arguments;
 import io.github.flinkdiffusion.ops.pipeline.GenerationSpec;
@@ -140,12 +139,7 @@ abstract class ImageFunction<T> extends AsyncScalarFunction {
     while (cause instanceof CompletionException && cause.getCause() != null) {
       cause = cause.getCause();
     }
-    boolean concernsThisCallAlone =
-        cause instanceof InvalidRequestException
-            || cause instanceof GenerationException
-            || cause instanceof ImageException
-            || cause instanceof RowTimeoutException;
-    if (failing || !concernsThisCallAlone) {
+    if (failing || !(cause instanceof ConcernsOneRequest)) {
       result.completeExceptionally(cause);
     } else {
       LOG.warn("{} gives NULL: {}", name, cause.getMessage());

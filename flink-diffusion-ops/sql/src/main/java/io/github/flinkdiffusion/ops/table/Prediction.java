@@ -1,11 +1,9 @@
 package io.github.flinkdiffusion.ops.table;
 
 import io.github.flinkdiffusion.connector.event.FailureMessages;
-import io.github.flinkdiffusion.ops.image.ImageException;
-import io.github.flinkdiffusion.ops.operator.GenerationException;
+import io.github.flinkdiffusion.ops.failure.ConcernsOneRequest;
 import io.github.flinkdiffusion.ops.operator.GenerationService;
 import io.github.flinkdiffusion.ops.pipeline.Arguments;
-import io.github.flinkdiffusion.ops.pipeline.InvalidRequestException;
 import io.github.flinkdiffusion.ops.pipeline.Parameter;
 import io.github.flinkdiffusion.ops.pipeline.Signature;
 import java.io.Serializable;
@@ -126,12 +124,7 @@ final class Prediction implements Serializable {
     while (cause instanceof CompletionException && cause.getCause() != null) {
       cause = cause.getCause();
     }
-    boolean concernsThisRowAlone =
-        cause instanceof InvalidRequestException
-            || cause instanceof GenerationException
-            || cause instanceof ImageException
-            || cause instanceof RowTimeoutException;
-    if (!concernsThisRowAlone || plan.onError() == OnError.FAIL) {
+    if (!(cause instanceof ConcernsOneRequest) || plan.onError() == OnError.FAIL) {
       throw cause instanceof RuntimeException unchecked
           ? unchecked
           : new CompletionException(cause);

@@ -1,0 +1,7 @@
+package io.github.flinkdiffusion.ops.failure;
+
+/**
+ * An exception that concerns one request alone, such as one whose image cannot be read: it is the
+ * answer to that request, and the model, the device and all other requests go on.
+ */
+public interface ConcernsOneRequest {}

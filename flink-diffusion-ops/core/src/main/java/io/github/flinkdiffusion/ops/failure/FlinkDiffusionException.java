@@ -1,0 +1,14 @@
+package io.github.flinkdiffusion.ops.failure;
+
+/** Anything that this project refuses or cannot do. The message is a sentence for people. */
+public abstract class FlinkDiffusionException extends RuntimeException {
+  private static final long serialVersionUID = 1L;
+
+  protected FlinkDiffusionException(String message) {
+    super(message);
+  }
+
+  protected FlinkDiffusionException(String message, Throwable cause) {
+    super(message, cause);
+  }
+}
