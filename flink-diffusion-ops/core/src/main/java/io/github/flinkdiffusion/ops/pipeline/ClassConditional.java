@@ -17,7 +17,6 @@ import java.util.Optional;
  */
 final class ClassConditional implements LatentTask {
   private final Parts parts;
-  private final Signature signature;
   private final SampleShape shape;
   private final int classes;
 
@@ -47,7 +46,7 @@ final class ClassConditional implements LatentTask {
     this.shape = new SampleShape(channels, transformer.sampleSize(), transformer.sampleSize());
     this.classes = transformer.classes();
     this.side = transformer.sampleSize() * autoencoder.format().scaleFactor();
-    this.signature =
+    Signature signature =
         Signature.of("DiTPipeline")
             .required(Parameters.CLASS_LABEL)
             .withDefault(Parameters.STEPS, 50L)
@@ -57,7 +56,7 @@ final class ClassConditional implements LatentTask {
             .optional(Parameters.TEMPERATURE)
             .withDefault(Parameters.WIDTH, (long) side)
             .withDefault(Parameters.HEIGHT, (long) side);
-    this.parts = new Parts(components, plans, denoiser, autoencoder);
+    this.parts = new Parts(new Description(signature), components, plans, denoiser, autoencoder);
   }
 
   static Task open(Components components) {
@@ -67,11 +66,6 @@ final class ClassConditional implements LatentTask {
   @Override
   public Parts parts() {
     return parts;
-  }
-
-  @Override
-  public Signature signature() {
-    return signature;
   }
 
   @Override

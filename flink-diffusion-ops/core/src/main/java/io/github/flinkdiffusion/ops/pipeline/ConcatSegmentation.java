@@ -26,8 +26,8 @@ import java.util.Optional;
  * concatenation}, {@code image_resampling} and {@code value_range}.
  */
 final class ConcatSegmentation implements Task {
+  private final Description description;
   private final Components components;
-  private final Signature signature;
   private final SamplingPlans plans;
   private final Denoiser denoiser;
   private final SampleShape shape;
@@ -57,7 +57,7 @@ final class ConcatSegmentation implements Task {
           "in_channels", unet.inChannels(), "more than out_channels: the mask and the picture");
     }
     this.denoiser = Denoiser.of(components.load("unet", new UNet2D(unet).graph()));
-    this.signature =
+    Signature signature =
         Concatenation.signature("ConcatConditionedSegmentationPipeline", plans)
             .withDefault(
                 Parameters.WIDTH, "the image's", asked -> Sides.imageWidth(asked, shape.width()))
@@ -65,6 +65,14 @@ final class ConcatSegmentation implements Task {
                 Parameters.HEIGHT,
                 "the image's",
                 asked -> Sides.imageHeight(asked, shape.height()));
+    // Parts are as large as the network's sample, if that is square, so that nothing is resized.
+    this.description =
+        new Description(
+            signature,
+            imageChannels,
+            Optional.of(shape.width())
+                .filter(width -> width == shape.height())
+                .map(width -> new Tiling(1, 1, width)));
   }
 
   static Task open(Components components) {
@@ -72,26 +80,13 @@ final class ConcatSegmentation implements Task {
   }
 
   @Override
-  public Signature signature() {
-    return signature;
-  }
-
-  /** Parts are as large as the network's sample, if that is square, so that nothing is resized. */
-  @Override
-  public Optional<Tiling> tiling() {
-    return shape.height() == shape.width()
-        ? Optional.of(new Tiling(1, 1, shape.width()))
-        : Optional.empty();
-  }
-
-  @Override
-  public int imageChannels() {
-    return imageChannels;
-  }
-
-  @Override
   public ResultMeaning result(Arguments request) {
     return ResultMeaning.classes(classes);
+  }
+
+  @Override
+  public Description description() {
+    return description;
   }
 
   @Override

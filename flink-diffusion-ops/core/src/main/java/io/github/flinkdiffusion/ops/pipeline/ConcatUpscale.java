@@ -26,8 +26,8 @@ final class ConcatUpscale implements Task {
   /** Side of a part for networks to which any is the same, in pixels of the result. */
   private static final int LARGE_PART = 256;
 
+  private final Description description;
   private final Components components;
-  private final Signature signature;
   private final SamplingPlans plans;
   private final Denoiser denoiser;
   private final int channels;
@@ -63,7 +63,7 @@ final class ConcatUpscale implements Task {
     }
     this.tiling = tiling(config, unet);
     this.denoiser = Denoiser.of(components.load("unet", new UNet2D(unet).graph()));
-    this.signature =
+    Signature signature =
         Concatenation.signature("ConcatConditionedUpscalePipeline", plans)
             .withDefault(
                 Parameters.WIDTH,
@@ -73,6 +73,7 @@ final class ConcatUpscale implements Task {
                 Parameters.HEIGHT,
                 factor + " times the image's",
                 asked -> factor * Sides.imageHeight(asked, 0));
+    this.description = new Description(signature, channels, Optional.of(tiling));
   }
 
   static Task open(Components components) {
@@ -93,18 +94,8 @@ final class ConcatUpscale implements Task {
   }
 
   @Override
-  public Signature signature() {
-    return signature;
-  }
-
-  @Override
-  public Optional<Tiling> tiling() {
-    return Optional.of(tiling);
-  }
-
-  @Override
-  public int imageChannels() {
-    return channels;
+  public Description description() {
+    return description;
   }
 
   @Override

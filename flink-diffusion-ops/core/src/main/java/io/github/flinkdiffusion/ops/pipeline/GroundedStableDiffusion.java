@@ -23,7 +23,6 @@ final class GroundedStableDiffusion implements LatentTask {
   private static final String NAME = "StableDiffusionGLIGENPipeline";
 
   private final Parts parts;
-  private final Signature signature;
   private final PromptEncoder prompts;
 
   /** What an image's sides are multiples of. */
@@ -66,7 +65,7 @@ final class GroundedStableDiffusion implements LatentTask {
     int factor = autoencoder.format().scaleFactor();
     this.sideFactor = factor * unet.sideMultiple();
     this.leastSide = Math.max(sideFactor, factor * unet.leastSide());
-    this.signature =
+    Signature signature =
         Signature.of(NAME)
             .required(Parameters.PROMPT)
             .withDefault(Parameters.NEGATIVE_PROMPT, "")
@@ -83,7 +82,7 @@ final class GroundedStableDiffusion implements LatentTask {
             .optional(Parameters.TEMPERATURE)
             .withDefault(Parameters.WIDTH, (long) sample.width() * factor)
             .withDefault(Parameters.HEIGHT, (long) sample.height() * factor);
-    this.parts = new Parts(components, plans, denoiser, autoencoder);
+    this.parts = new Parts(new Description(signature), components, plans, denoiser, autoencoder);
   }
 
   static Task open(Components components) {
@@ -93,11 +92,6 @@ final class GroundedStableDiffusion implements LatentTask {
   @Override
   public Parts parts() {
     return parts;
-  }
-
-  @Override
-  public Signature signature() {
-    return signature;
   }
 
   @Override

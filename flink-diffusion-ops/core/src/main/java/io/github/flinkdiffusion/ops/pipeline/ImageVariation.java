@@ -20,7 +20,6 @@ import java.util.List;
  */
 final class ImageVariation implements LatentTask {
   private final Parts parts;
-  private final Signature signature;
   private final ClipImageProcessor processor;
   private final Network imageEncoder;
 
@@ -60,7 +59,7 @@ final class ImageVariation implements LatentTask {
     int factor = autoencoder.format().scaleFactor();
     this.sideFactor = factor * unet.sideMultiple();
     this.leastSide = Math.max(sideFactor, factor * unet.leastSide());
-    this.signature =
+    Signature signature =
         Signature.of("StableDiffusionImageVariationPipeline")
             .required(Parameters.IMAGE)
             .withDefault(Parameters.STEPS, 50L)
@@ -70,7 +69,7 @@ final class ImageVariation implements LatentTask {
             .optional(Parameters.TEMPERATURE)
             .withDefault(Parameters.WIDTH, (long) size.width() * factor)
             .withDefault(Parameters.HEIGHT, (long) size.height() * factor);
-    this.parts = new Parts(components, plans, denoiser, autoencoder);
+    this.parts = new Parts(new Description(signature), components, plans, denoiser, autoencoder);
   }
 
   static Task open(Components components) {
@@ -80,11 +79,6 @@ final class ImageVariation implements LatentTask {
   @Override
   public Parts parts() {
     return parts;
-  }
-
-  @Override
-  public Signature signature() {
-    return signature;
   }
 
   @Override

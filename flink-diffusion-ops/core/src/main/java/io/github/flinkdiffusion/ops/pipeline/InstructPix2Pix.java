@@ -20,7 +20,6 @@ import java.util.Optional;
  */
 final class InstructPix2Pix implements LatentTask {
   private final Parts parts;
-  private final Signature signature;
   private final PromptEncoder prompts;
 
   /** What an image's sides are multiples of. */
@@ -28,7 +27,6 @@ final class InstructPix2Pix implements LatentTask {
 
   private final int leastSide;
 
-  private final Tiling tiling;
   private final InstructedResult result;
 
   private InstructPix2Pix(Components components) {
@@ -45,9 +43,9 @@ final class InstructPix2Pix implements LatentTask {
     int factor = autoencoder.format().scaleFactor();
     this.sideFactor = factor * unet.sideMultiple();
     this.leastSide = Math.max(sideFactor, factor * unet.leastSide());
-    this.tiling = Tiling.of(1, factor, factor * SampleSize.of(config, 64).smallerSide());
+    Tiling tiling = Tiling.of(1, factor, factor * SampleSize.of(config, 64).smallerSide());
     this.result = InstructedResult.of(components.folder().config());
-    this.signature =
+    Signature signature =
         result
             .describe(
                 Signature.of("StableDiffusionInstructPix2PixPipeline")
@@ -65,7 +63,13 @@ final class InstructPix2Pix implements LatentTask {
                 Parameters.WIDTH, "the image's", asked -> Sides.wholeWidth(asked, factor, 0))
             .withDefault(
                 Parameters.HEIGHT, "the image's", asked -> Sides.wholeHeight(asked, factor, 0));
-    this.parts = new Parts(components, plans, denoiser, autoencoder);
+    this.parts =
+        new Parts(
+            new Description(signature, autoencoder.format().inChannels(), Optional.of(tiling)),
+            components,
+            plans,
+            denoiser,
+            autoencoder);
   }
 
   static Task open(Components components) {
@@ -75,21 +79,6 @@ final class InstructPix2Pix implements LatentTask {
   @Override
   public Parts parts() {
     return parts;
-  }
-
-  @Override
-  public Signature signature() {
-    return signature;
-  }
-
-  @Override
-  public Optional<Tiling> tiling() {
-    return Optional.of(tiling);
-  }
-
-  @Override
-  public int imageChannels() {
-    return parts.autoencoder().format().inChannels();
   }
 
   @Override

@@ -34,9 +34,7 @@ final class LatentDoubling implements LatentTask {
   private static final int NOISE_EMBEDDING = 128;
 
   private final Parts parts;
-  private final Signature signature;
   private final PromptEncoder prompts;
-  private final Tiling tiling;
 
   /** What a result's sides are multiples of. */
   private final int sideFactor;
@@ -71,12 +69,12 @@ final class LatentDoubling implements LatentTask {
     int factor = autoencoder.format().scaleFactor();
     this.sideFactor = factor * Math.max(SCALE, unet.sideMultiple());
     this.leastSide = Math.max(sideFactor, factor * unet.leastSide());
-    this.tiling =
+    Tiling tiling =
         Tiling.of(
             SCALE,
             sideFactor / SCALE,
             Math.max(leastSide, SampleSize.of(config, 128).smallerSide() * factor) / SCALE);
-    this.signature =
+    Signature signature =
         Signature.of(NAME)
             .required(Parameters.IMAGE)
             .optional(Parameters.TILE_TOP_LEFT)
@@ -93,7 +91,13 @@ final class LatentDoubling implements LatentTask {
                 Parameters.HEIGHT,
                 "twice the image's",
                 asked -> SCALE * Sides.wholeHeight(asked, factor, 0));
-    this.parts = new Parts(components, plans, denoiser, autoencoder);
+    this.parts =
+        new Parts(
+            new Description(signature, autoencoder.format().inChannels(), Optional.of(tiling)),
+            components,
+            plans,
+            denoiser,
+            autoencoder);
   }
 
   static Task open(Components components) {
@@ -119,21 +123,6 @@ final class LatentDoubling implements LatentTask {
   @Override
   public Parts parts() {
     return parts;
-  }
-
-  @Override
-  public Signature signature() {
-    return signature;
-  }
-
-  @Override
-  public Optional<Tiling> tiling() {
-    return Optional.of(tiling);
-  }
-
-  @Override
-  public int imageChannels() {
-    return parts.autoencoder().format().inChannels();
   }
 
   @Override

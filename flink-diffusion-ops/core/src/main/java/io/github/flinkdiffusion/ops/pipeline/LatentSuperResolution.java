@@ -25,14 +25,13 @@ import java.util.Optional;
 final class LatentSuperResolution implements Task {
   private static final int MULTIPLE = 32;
 
+  private final Description description;
   private final Components components;
-  private final Signature signature;
   private final SamplingPlans plans;
   private final Denoiser denoiser;
   private final Network decoder;
   private final VQModelConfig vq;
   private final int pictureChannels;
-  private final Tiling tiling;
 
   private LatentSuperResolution(Components components) {
     this.components = components;
@@ -61,8 +60,8 @@ final class LatentSuperResolution implements Task {
         Denoiser.of(components.load("unet", new UNet2D(unet).graph())).scalingAppended();
     this.decoder = components.load("vqvae", new VQModel(vq).graph());
     int factor = vq.scaleFactor();
-    this.tiling = Tiling.of(factor, MULTIPLE, SampleSize.of(config, 64).smallerSide());
-    this.signature =
+    Tiling tiling = Tiling.of(factor, MULTIPLE, SampleSize.of(config, 64).smallerSide());
+    Signature signature =
         Signature.of("LDMSuperResolutionPipeline")
             .required(Parameters.IMAGE)
             .optional(Parameters.TILE_TOP_LEFT)
@@ -78,6 +77,7 @@ final class LatentSuperResolution implements Task {
                 Parameters.HEIGHT,
                 factor + " times the image's",
                 asked -> factor * whole(Sides.imageHeight(asked, 0)));
+    this.description = new Description(signature, pictureChannels, Optional.of(tiling));
   }
 
   static Task open(Components components) {
@@ -90,18 +90,8 @@ final class LatentSuperResolution implements Task {
   }
 
   @Override
-  public Signature signature() {
-    return signature;
-  }
-
-  @Override
-  public Optional<Tiling> tiling() {
-    return Optional.of(tiling);
-  }
-
-  @Override
-  public int imageChannels() {
-    return pictureChannels;
+  public Description description() {
+    return description;
   }
 
   @Override

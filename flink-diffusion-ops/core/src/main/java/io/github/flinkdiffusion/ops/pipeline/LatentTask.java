@@ -18,9 +18,18 @@ interface LatentTask extends Task {
    * @param components all networks that it has loaded, to be closed with it
    */
   record Parts(
-      Components components, SamplingPlans plans, Denoiser denoiser, Autoencoder autoencoder) {}
+      Description description,
+      Components components,
+      SamplingPlans plans,
+      Denoiser denoiser,
+      Autoencoder autoencoder) {}
 
   Parts parts();
+
+  @Override
+  default Description description() {
+    return parts().description();
+  }
 
   @Override
   default SamplingPlan plan(GenerationRequest request) {

@@ -24,12 +24,10 @@ final class LatentUpscale implements LatentTask {
   private static final double SCALING_FACTOR = 0.08333;
 
   private final Parts parts;
-  private final Signature signature;
   private final SamplingPlan lowResolution;
   private final PromptEncoder prompts;
   private final int pictureChannels;
   private final int maxNoiseLevel;
-  private final Tiling tiling;
 
   private LatentUpscale(Components components) {
     SamplingPlans plans = SamplingPlans.open(components);
@@ -71,8 +69,9 @@ final class LatentUpscale implements LatentTask {
     }
     UNetConditions.channels(config, unet, autoencoder, pictureChannels);
     int factor = autoencoder.format().scaleFactor();
-    this.tiling = Tiling.of(factor, 1, SampleSize.of(config, 128).smallerSide());
-    this.signature =
+    // The latent is as large as the image, so parts may lie anywhere.
+    Tiling tiling = Tiling.of(factor, 1, SampleSize.of(config, 128).smallerSide());
+    Signature signature =
         Signature.of("StableDiffusionUpscalePipeline")
             .required(Parameters.IMAGE)
             .optional(Parameters.TILE_TOP_LEFT)
@@ -93,7 +92,13 @@ final class LatentUpscale implements LatentTask {
                 Parameters.HEIGHT,
                 factor + " times the image's",
                 asked -> factor * Sides.imageHeight(asked, 0));
-    this.parts = new Parts(components, plans, denoiser, autoencoder);
+    this.parts =
+        new Parts(
+            new Description(signature, pictureChannels, Optional.of(tiling)),
+            components,
+            plans,
+            denoiser,
+            autoencoder);
   }
 
   static Task open(Components components) {
@@ -111,22 +116,6 @@ final class LatentUpscale implements LatentTask {
   @Override
   public Parts parts() {
     return parts;
-  }
-
-  @Override
-  public Signature signature() {
-    return signature;
-  }
-
-  /** The latent is as large as the image, so parts may lie anywhere. */
-  @Override
-  public Optional<Tiling> tiling() {
-    return Optional.of(tiling);
-  }
-
-  @Override
-  public int imageChannels() {
-    return pictureChannels;
   }
 
   @Override

@@ -31,7 +31,6 @@ final class Marigold implements LatentTask {
   private final boolean halfZ;
   private final DepthFreedom freedom;
   private final Parts parts;
-  private final Signature signature;
   private final PromptEncoder prompts;
 
   private Marigold(Components components, boolean normals) {
@@ -62,13 +61,19 @@ final class Marigold implements LatentTask {
         Signature.of(normals ? "MarigoldNormalsPipeline" : "MarigoldDepthPipeline")
             .required(Parameters.IMAGE);
     Signature steps = declared(image, Parameters.STEPS, index, "default_denoising_steps");
-    this.signature =
+    Signature signature =
         declared(steps, Parameters.PROCESSING_RESOLUTION, index, "default_processing_resolution")
             .withDefault(Parameters.SCHEDULER, plans.own())
             .optional(Parameters.TEMPERATURE)
             .withDefault(Parameters.WIDTH, "the image's", asked -> Sides.imageWidth(asked, 0))
             .withDefault(Parameters.HEIGHT, "the image's", asked -> Sides.imageHeight(asked, 0));
-    this.parts = new Parts(components, plans, denoiser, autoencoder);
+    this.parts =
+        new Parts(
+            new Description(signature, autoencoder.format().inChannels(), Optional.empty()),
+            components,
+            plans,
+            denoiser,
+            autoencoder);
   }
 
   static Task openDepth(Components components) {
@@ -102,16 +107,6 @@ final class Marigold implements LatentTask {
   @Override
   public Parts parts() {
     return parts;
-  }
-
-  @Override
-  public Signature signature() {
-    return signature;
-  }
-
-  @Override
-  public int imageChannels() {
-    return parts.autoencoder().format().inChannels();
   }
 
   @Override

@@ -25,8 +25,8 @@ final class RePaint implements Task {
 
   private static final float THRESHOLD = 0.5f;
 
+  private final Description description;
   private final Components components;
-  private final Signature signature;
   private final SamplingPlans plans;
   private final Denoiser denoiser;
   private final int channels;
@@ -50,7 +50,7 @@ final class RePaint implements Task {
     int levels = config.node().path("block_out_channels").size();
     this.factor = Math.max(FACTOR, 1 << Math.max(0, levels - 1));
     this.denoiser = Denoiser.of(components.load("unet", new UNet2D(unet).graph()));
-    this.signature =
+    Signature signature =
         Signature.of(NAME)
             .required(Parameters.IMAGE)
             .required(Parameters.MASK)
@@ -62,6 +62,7 @@ final class RePaint implements Task {
             .optional(Parameters.TEMPERATURE)
             .withDefault(Parameters.WIDTH, "the image's", asked -> Sides.imageWidth(asked, 0))
             .withDefault(Parameters.HEIGHT, "the image's", asked -> Sides.imageHeight(asked, 0));
+    this.description = new Description(signature, channels, Optional.empty());
   }
 
   static Task open(Components components) {
@@ -69,13 +70,8 @@ final class RePaint implements Task {
   }
 
   @Override
-  public Signature signature() {
-    return signature;
-  }
-
-  @Override
-  public int imageChannels() {
-    return channels;
+  public Description description() {
+    return description;
   }
 
   @Override

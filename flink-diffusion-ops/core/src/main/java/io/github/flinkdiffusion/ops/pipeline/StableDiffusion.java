@@ -125,9 +125,7 @@ final class StableDiffusion implements LatentTask {
 
   private final Family family;
   private final Parts parts;
-  private final Signature signature;
   private final Conditioning conditioning;
-  private final Tiling tiling;
 
   /** What an image's sides are multiples of. */
   private final int sideFactor;
@@ -163,10 +161,10 @@ final class StableDiffusion implements LatentTask {
             : SampleSize.of(config, family.sampleSize());
     this.sideFactor = factor * unet.sideMultiple();
     this.leastSide = Math.max(sideFactor, factor * unet.leastSide());
-    this.tiling = Tiling.of(1, sideFactor, size.smallerSide() * factor);
+    Tiling tiling = Tiling.of(1, sideFactor, size.smallerSide() * factor);
     long width = (long) size.width() * factor;
     long height = (long) size.height() * factor;
-    this.signature =
+    Signature signature =
         conditioning.describe(
             plans
                 .listing(
@@ -188,7 +186,13 @@ final class StableDiffusion implements LatentTask {
                     Parameters.HEIGHT,
                     "the image's, or " + height,
                     asked -> Sides.wholeHeight(asked, factor, height)));
-    this.parts = new Parts(components, plans, denoiser, autoencoder);
+    this.parts =
+        new Parts(
+            new Description(signature, autoencoder.format().inChannels(), Optional.of(tiling)),
+            components,
+            plans,
+            denoiser,
+            autoencoder);
   }
 
   private Signature images(Signature signature) {
@@ -252,22 +256,6 @@ final class StableDiffusion implements LatentTask {
   @Override
   public Parts parts() {
     return parts;
-  }
-
-  @Override
-  public Signature signature() {
-    return signature;
-  }
-
-  /** For requests that bring an image. */
-  @Override
-  public Optional<Tiling> tiling() {
-    return Optional.of(tiling);
-  }
-
-  @Override
-  public int imageChannels() {
-    return parts.autoencoder().format().inChannels();
   }
 
   @Override

@@ -11,18 +11,8 @@ import java.util.Optional;
  */
 interface Task extends AutoCloseable {
 
-  /** What its requests may say. */
-  Signature signature();
-
-  /** See {@link Model#imageChannels}. */
-  default int imageChannels() {
-    return 3;
-  }
-
-  /** See {@link Model#tiling}. */
-  default Optional<Tiling> tiling() {
-    return Optional.empty();
-  }
+  /** What it tells of itself. */
+  Description description();
 
   /** See {@link Model#result}. */
   default ResultMeaning result(Arguments request) {

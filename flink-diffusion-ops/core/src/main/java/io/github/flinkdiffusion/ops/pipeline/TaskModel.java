@@ -9,17 +9,17 @@ record TaskModel(ModelInfo info, Task task) implements Model {
 
   @Override
   public Signature signature() {
-    return task.signature();
+    return task.description().signature();
   }
 
   @Override
   public int imageChannels() {
-    return task.imageChannels();
+    return task.description().imageChannels();
   }
 
   @Override
   public Optional<Tiling> tiling() {
-    return task.tiling();
+    return task.description().tiling();
   }
 
   @Override
@@ -34,9 +34,9 @@ record TaskModel(ModelInfo info, Task task) implements Model {
 
   @Override
   public GenerationRequest prepare(GenerationSpec spec) {
-    GenerationRequest request = task.check(task.signature().resolve(spec));
+    GenerationRequest request = task.check(signature().resolve(spec));
     if (request.get(Parameters.TILE_TOP_LEFT) != null) {
-      task.tiling().ifPresent(tiling -> tiling.check(request));
+      tiling().ifPresent(tiling -> tiling.check(request));
       if (task.plan(request).seedsItsOwnNoise()) {
         throw new InvalidRequestException(
             "scheduler is %s, whose config has a noise_sampler_seed: parts of a larger image would not agree where they overlap; ask for another scheduler, or leave the seed out."

@@ -27,9 +27,9 @@ final class Unconditional implements Task {
   private static final Map<String, String> ONLY_SCHEDULERS =
       Map.of(SCORE, "ScoreSdeVeScheduler", CONSISTENCY, "CMStochasticIterativeScheduler");
 
+  private final Description description;
   private final Components components;
   private final String name;
-  private final Signature signature;
   private final SamplingPlans plans;
   private final Denoiser denoiser;
   private final SampleShape shape;
@@ -68,10 +68,11 @@ final class Unconditional implements Task {
     this.denoiser =
         labelled ? Denoiser.of(network, Denoiser.Input.integers()) : Denoiser.of(network);
     Signature says = Signature.of(name);
-    this.signature =
+    Signature signature =
         way.apply(labelled ? says.required(Parameters.CLASS_LABEL) : says, plans)
             .withDefault(Parameters.WIDTH, (long) shape.width())
             .withDefault(Parameters.HEIGHT, (long) shape.height());
+    this.description = new Description(signature);
   }
 
   /** 1000 steps of the model's own scheduler. */
@@ -112,8 +113,8 @@ final class Unconditional implements Task {
   }
 
   @Override
-  public Signature signature() {
-    return signature;
+  public Description description() {
+    return description;
   }
 
   @Override
