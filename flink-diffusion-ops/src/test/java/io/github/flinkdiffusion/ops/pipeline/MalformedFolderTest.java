@@ -31,6 +31,7 @@ import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.MethodSource;
+import org.junit.jupiter.params.provider.ValueSource;
 
 /**
  * Whatever is wrong with a model folder, opening it as a pipeline is one error that names the file
@@ -350,15 +351,30 @@ class MalformedFolderTest {
     }
   }
 
+  @ParameterizedTest
+  @ValueSource(strings = {"HeunDiscreteScheduler", "IPNDMScheduler"})
+  void theUpscalersNoiseLevelsAreThoseOfASchedulerThatHasOneCallEach(String scheduler)
+      throws IOException {
+    Path folder = copy(GOOD.resolveSibling("tiny-x4-upscaler"));
+    set("model_index.json", "low_res_scheduler", "[\"diffusers\", \"%s\"]".formatted(scheduler))
+        .to(folder);
+    assertThatThrownBy(() -> open(folder, Precision.FLOAT32))
+        .hasMessageContainingAll("low_res_scheduler", scheduler, "DDPMScheduler");
+  }
+
   private static DiffusionPipeline open(Path folder, Precision precision) {
     return Pipelines.open(folder, PipelineSettings.on(DeviceSpec.CPU).withPrecision(precision));
   }
 
   private Path copy() throws IOException {
+    return copy(GOOD);
+  }
+
+  private Path copy(Path source) throws IOException {
     Path copy = temp.resolve("model");
-    try (Stream<Path> files = Files.walk(GOOD)) {
-      for (Path file : files.filter(f -> !f.startsWith(GOOD.resolve("golden"))).toList()) {
-        Files.copy(file, copy.resolve(GOOD.relativize(file).toString()));
+    try (Stream<Path> files = Files.walk(source)) {
+      for (Path file : files.filter(f -> !f.startsWith(source.resolve("golden"))).toList()) {
+        Files.copy(file, copy.resolve(source.relativize(file).toString()));
       }
     }
     return copy;

@@ -105,12 +105,23 @@ final class LatentUpscale implements LatentTask {
     return new LatentUpscale(components);
   }
 
-  /** The plan whose calls are all training timesteps, the last first. */
+  /**
+   * The plan whose calls are all training timesteps, the last first. Classes that call the network
+   * twice a step have no such plan: a noise level would be another timestep's.
+   */
   private static SamplingPlan everyTimestep(Components components) {
     String name = "low_res_scheduler";
     SchedulerConfig scheduler = SamplingPlans.config(components, name);
     Config config = components.config(name);
-    return Schedulers.plan(scheduler, config.integer("num_train_timesteps", 1000));
+    int timesteps = config.integer("num_train_timesteps", 1000);
+    SamplingPlan plan = Schedulers.plan(scheduler, timesteps);
+    if (plan.calls() != timesteps || !Schedulers.mixesImages(scheduler.className())) {
+      throw config.unsupported(
+          "_class_name",
+          scheduler.className(),
+          "a scheduler that adds noise to an image and makes one network call a timestep, such as DDPMScheduler");
+    }
+    return plan;
   }
 
   @Override
