@@ -39,7 +39,7 @@ REFUSED_THERE = {
     r"failed to unpack the object at pos 3 with error .type must be tuple of ints,but got list": "`sample_size` as a list in `ConsistencyModelPipeline` and `ScoreSdeVePipeline`",
     r"Input type .double. and bias type .float.": "`ConsistencyModelPipeline`, `time_embedding_type` = `fourier`, more than one step",
     r"should have either 4 or 9 input channels": "Inpainting, autoencoders of other than 4 latent channels",
-    r"'NoneType' object has no attribute 'parameters'": "x4 upscaler, an autoencoder without `post_quant_conv`",
+    r"'NoneType' object has no attribute 'parameters'|object has no attribute 'post_quant_conv'": "x4 upscaler, an autoencoder without `post_quant_conv`",
 }
 NOT_FINITE_THERE = {
     "KDPM2AncestralDiscreteScheduler": "`KDPM2AncestralDiscreteScheduler`, steps from a sigma more than about a thousand times the next one (cosine betas; few steps)",
@@ -47,6 +47,7 @@ NOT_FINITE_THERE = {
 }
 NOT_CONSISTENT = "`ConsistencyModelPipeline` with another scheduler than `CMStochasticIterativeScheduler`"
 OLD_ADDED_KEYS = "Attention with added keys (`SimpleCrossAttn` blocks) under its old names (`query`, `proj_attn`)"
+GLOBAL_PATH = "`DPMSolverSDEScheduler` without `noise_sampler_seed`"
 NO_CLASS = "`ConsistencyModelPipeline` with classes, no class named"
 EMBEDDED_CLASS = "`ConsistencyModelPipeline`, `class_embed_type` beside `num_class_embeds`"
 OTHER_SCHEDULER = "`RePaintPipeline` and `ScoreSdeVePipeline`, a folder with another scheduler"
@@ -54,7 +55,7 @@ REPAINT_SIDES = "`RePaintPipeline`, sides that are no multiples of 8"
 NO_NOISE_LEVEL = "x4 upscaler, a UNet without `num_class_embeds`"
 SIZE_OF_IMAGE = "Inpainting without width and height"
 TIE = "`VQModel`, two codes as near as float32 can tell"
-NO_SIGNAL_LATER = "`rescale_betas_zero_snr` with epsilon prediction, image to image"
+NO_SIGNAL_LATER = "`rescale_betas_zero_snr` with epsilon prediction, image to image or listed timesteps"
 SHIFT_ALONE = "Marigold, `shift_invariant` without `scale_invariant`"
 NO_SIGNAL = "`rescale_betas_zero_snr` with epsilon prediction and `clip_sample` or `thresholding`"
 
@@ -69,8 +70,9 @@ def listed(folder, case):
         rows += [IGNORED_GUIDANCE] * (kind_of(folder.pipeline) in ("instruct", "upscale", "variation", "marigold"))
     if scheduler.get("rescale_betas_zero_snr") and (scheduler.get("clip_sample", name in ("DDIMScheduler", "LCMScheduler")) or scheduler.get("thresholding")):
         rows.append(NO_SIGNAL)
-    elif scheduler.get("rescale_betas_zero_snr") and scheduler.get("prediction_type", "epsilon") == "epsilon" and "strength" in arguments:
+    elif scheduler.get("rescale_betas_zero_snr") and scheduler.get("prediction_type", "epsilon") == "epsilon" and ("strength" in arguments or "timesteps" in arguments):
         rows.append(NO_SIGNAL_LATER)
+    rows += [GLOBAL_PATH] * (name == "DPMSolverSDEScheduler" and scheduler.get("noise_sampler_seed") is None)
     if kind_of(folder.pipeline) == "upscale" and not unet.get("num_class_embeds"):
         rows.append(NO_NOISE_LEVEL)
     tensors = case.json["weights"].get("unet", {}).get("tensors", {})
