@@ -5,7 +5,9 @@ import java.util.Arrays;
 /**
  * Symmetric matrices without negative eigenvalues, such as covariances, of any rank. Plain
  * algorithms that end after a number of steps known beforehand: iterative ones of libraries have
- * been seen not to converge for covariances of fewer samples than features.
+ * been seen not to converge for covariances of fewer samples than features. Commons Math 3, which
+ * is on the class path, gives the same traces but takes seven times as long (82 s instead of 12 s
+ * for 2,048 features).
  */
 final class PositiveMatrix {
   private PositiveMatrix() {}
