@@ -1,6 +1,7 @@
 """Small folders of every pipeline class, which cases change: configs as plain dictionaries, with the keys that published files have."""
 
 import copy
+import json
 
 from folder_cases import Case
 
@@ -31,6 +32,28 @@ UNET2D = {
     "out_channels": 3,
     "sample_size": 16,
     "up_block_types": ["AttnUpBlock2D", "UpBlock2D"],
+}
+# K blocks, whose groups are of 32 channels; told the text's pooled end beside 128 numbers of a noise level.
+DOUBLING = {
+    "_class_name": "UNet2DConditionModel",
+    "act_fn": "gelu",
+    "attention_head_dim": 16,
+    "block_out_channels": [32, 64, 64],
+    "conv_in_kernel": 1,
+    "conv_out_kernel": 1,
+    "cross_attention_dim": 16,
+    "down_block_types": ["KDownBlock2D", "KCrossAttnDownBlock2D", "KCrossAttnDownBlock2D"],
+    "in_channels": 8,
+    "layers_per_block": 1,
+    "mid_block_type": None,
+    "norm_num_groups": None,
+    "only_cross_attention": False,
+    "out_channels": 5,
+    "sample_size": 16,
+    "time_cond_proj_dim": 128 + 16,
+    "time_embedding_type": "fourier",
+    "timestep_post_act": "gelu",
+    "up_block_types": ["KCrossAttnUpBlock2D", "KCrossAttnUpBlock2D", "KUpBlock2D"],
 }
 VAE = {
     "_class_name": "AutoencoderKL",
@@ -100,6 +123,7 @@ PROCESSOR = {"crop_size": 32, "do_center_crop": True, "do_normalize": True, "do_
 SD = {"beta_end": 0.012, "beta_schedule": "scaled_linear", "beta_start": 0.00085, "num_train_timesteps": 1000}
 DDIM = {"_class_name": "DDIMScheduler", **SD, "clip_sample": False, "set_alpha_to_one": False, "steps_offset": 1}
 EULER = {"_class_name": "EulerDiscreteScheduler", **SD, "steps_offset": 1, "timestep_spacing": "leading", "prediction_type": "epsilon"}
+CLEAN = {"_class_name": "EulerDiscreteScheduler", **SD, "clip_sample": False, "interpolation_type": "linear", "prediction_type": "original_sample", "set_alpha_to_one": False, "steps_offset": 1}
 LCM = {"_class_name": "LCMScheduler", **SD, "clip_sample": False, "original_inference_steps": 50}
 DDPM = {"_class_name": "DDPMScheduler", "beta_end": 0.02, "beta_schedule": "linear", "beta_start": 0.0001, "clip_sample": True, "num_train_timesteps": 1000, "variance_type": "fixed_small"}
 LOW_RES = {**DDPM, "beta_schedule": "scaled_linear"}
@@ -128,9 +152,12 @@ CLASSES = (
     "ConsistencyModelPipeline",
     "RePaintPipeline",
     "ScoreSdeVePipeline",
+    "StableDiffusionGLIGENPipeline",
+    "StableDiffusionLatentUpscalePipeline",
 )
 IMAGE = {"kind": "painting", "width": 16, "height": 16, "seed": 3}
 MASK = {"kind": "hole", "width": 16, "height": 16}
+APPLE = {"phrase": "a red apple", "box": [0.1, 0.15, 0.45, 0.6]}
 SIZE = dict(height=16, width=16)
 
 
@@ -182,6 +209,19 @@ class Folder:
     def fill_text(self):
         self.latent_text()
         self.arguments.update(SIZE)
+
+    def fill_grounded(self):
+        self.latent_text(attention_type="gated")
+        self.index.pop("image_encoder")
+        self.arguments.update(gligen_objects=json.dumps([APPLE]), **SIZE)
+
+    def fill_doubling(self):
+        self.network("vae", "diffusers", "AutoencoderKL", VAE)
+        self.text()
+        self.network("unet", "diffusers", "UNet2DConditionModel", DOUBLING)
+        self.scheduler(CLEAN)
+        self.images = {"image": IMAGE}
+        self.arguments = dict(prompt=PROMPT, num_inference_steps=2, guidance_scale=3.0)
 
     def fill_image(self):
         self.latent_text(steps=4)
@@ -305,6 +345,8 @@ def kind_of(pipeline):
         "StableDiffusionInstructPix2PixPipeline": "instruct",
         "StableDiffusionUpscalePipeline": "upscale",
         "StableDiffusionImageVariationPipeline": "variation",
+        "StableDiffusionGLIGENPipeline": "grounded",
+        "StableDiffusionLatentUpscalePipeline": "doubling",
         "DDPMPipeline": "pixels",
         "DDIMPipeline": "pixels",
         "DiTPipeline": "classes",

@@ -276,6 +276,10 @@ class Case:
     def run(self, pipe, seed):
         arguments = {**self.json["arguments"], **{name: picture(spec) for name, spec in self.json["inputs"].items()}}
         arguments = {name: tuple(value) if isinstance(value, list) and name.endswith(("_size", "_left")) else value for name, value in arguments.items()}
+        if "gligen_objects" in arguments:
+            # Phrases and boxes, which a request here says as one list.
+            objects = json.loads(arguments.pop("gligen_objects"))
+            arguments.update(gligen_phrases=[each["phrase"] for each in objects], gligen_boxes=[each["box"] for each in objects])
         output_type = "np"
         with torch.no_grad(), ties(pipe) as tied:
             result = pipe(**arguments, generator=seeded(seed), output_type=output_type)

@@ -5,6 +5,7 @@ are drawn so that they do not fit, which both sides must refuse. Where docs/DIFF
 first cell of that row (``listed``); RandomFolders counts such a case apart if it differs, and only then.
 """
 
+import json
 import re
 
 from folder_bases import DDIM, EULER, IMAGE, LOW_RES, NEGATIVE, SD, VAE, kind_of
@@ -23,7 +24,7 @@ TINY = {
     "num_decoder_blocks": [1, 1],
     "num_encoder_blocks": [1, 1],
 }
-GUIDED = ("text", "image", "inpaint", "instruct", "upscale", "xl")
+GUIDED = ("text", "image", "inpaint", "instruct", "upscale", "xl", "grounded")
 TEXTS = GUIDED + ("consistency",)
 PICKLED = "Pickled weights (`.bin`, `.ckpt`)"
 EMBEDDED_GUIDANCE = "Networks with `time_cond_proj_dim`, in the pipelines of Stable Diffusion 1.x and 2.x and XL"
@@ -36,6 +37,7 @@ REFUSED_THERE = {
     r"'FlowMatch.*' object has no attribute '(init_noise_sigma|add_noise)'": "`FlowMatchEulerDiscreteScheduler` in a pipeline of Stable Diffusion",
     r"expected shape .*but got torch.Size\(\[\d+, \d+, 1, 1\]\)": "Attention of autoencoders and pixel networks stored as 1x1 convolutions",
     r"'<' not supported between instances of 'list' and 'int'": "`sample_size` as a list in SDXL, image variation and latent consistency models",
+    r"unsupported operand type.s. for %: 'list' and 'int'": "`sample_size` as a list in `StableDiffusionGLIGENPipeline`",
     r"failed to unpack the object at pos 3 with error .type must be tuple of ints,but got list": "`sample_size` as a list in `ConsistencyModelPipeline` and `ScoreSdeVePipeline`",
     r"Input type .double. and bias type .float.": "`ConsistencyModelPipeline`, `time_embedding_type` = `fourier`, more than one step",
     r"should have either 4 or 9 input channels": "Inpainting, autoencoders of other than 4 latent channels",
@@ -48,6 +50,11 @@ NOT_FINITE_THERE = {
 NOT_CONSISTENT = "`ConsistencyModelPipeline` with another scheduler than `CMStochasticIterativeScheduler`"
 OLD_ADDED_KEYS = "Attention with added keys (`SimpleCrossAttn` blocks) under its old names (`query`, `proj_attn`)"
 GLOBAL_PATH = "`DPMSolverSDEScheduler` without `noise_sampler_seed`"
+NO_OBJECTS = "`StableDiffusionGLIGENPipeline`, no objects"
+MANY_OBJECTS = "`StableDiffusionGLIGENPipeline`, more than 30 objects"
+ODD_BOXES = "`StableDiffusionGLIGENPipeline`, boxes that end before they begin or leave 0 to 1"
+OTHER_LATENT = "`StableDiffusionGLIGENPipeline`, autoencoders of other than 4 latent channels"
+NOT_CLEAN = "x2 latent upscaler, other schedulers than `EulerDiscreteScheduler`, or another `prediction_type` than `sample`"
 NO_CLASS = "`ConsistencyModelPipeline` with classes, no class named"
 EMBEDDED_CLASS = "`ConsistencyModelPipeline`, `class_embed_type` beside `num_class_embeds`"
 OTHER_SCHEDULER = "`RePaintPipeline` and `ScoreSdeVePipeline`, a folder with another scheduler"
@@ -65,9 +72,18 @@ def listed(folder, case):
     unet, arguments = folder.networks.get("unet", [0, 0, {}])[2], folder.arguments
     name, scheduler = folder.schedulers["scheduler"]
     rows = []
-    if unet.get("time_cond_proj_dim"):
+    if unet.get("time_cond_proj_dim") and kind_of(folder.pipeline) not in ("grounded", "doubling"):
         rows += [EMBEDDED_GUIDANCE] * (any(name.startswith("negative_") or name == "guidance_rescale" for name in arguments))
-        rows += [IGNORED_GUIDANCE] * (kind_of(folder.pipeline) in ("instruct", "upscale", "variation", "marigold"))
+    if unet.get("time_cond_proj_dim"):
+        rows += [IGNORED_GUIDANCE] * (kind_of(folder.pipeline) in ("instruct", "upscale", "variation", "marigold", "grounded"))
+    if kind_of(folder.pipeline) == "grounded":
+        objects = json.loads(arguments.get("gligen_objects", "[]"))
+        rows += [NO_OBJECTS] * (not objects)
+        rows += [MANY_OBJECTS] * (len(objects) > 30)
+        rows += [ODD_BOXES] * any(not (0 <= left < right <= 1 and 0 <= top < bottom <= 1) for left, top, right, bottom in (each["box"] for each in objects))
+        rows += [OTHER_LATENT] * (unet.get("in_channels") != 4)
+    if kind_of(folder.pipeline) == "doubling":
+        rows += [NOT_CLEAN] * (name != "EulerDiscreteScheduler" or scheduler.get("prediction_type") not in ("sample", "original_sample"))
     if scheduler.get("rescale_betas_zero_snr") and (scheduler.get("clip_sample", name in ("DDIMScheduler", "LCMScheduler")) or scheduler.get("thresholding")):
         rows.append(NO_SIGNAL)
     elif scheduler.get("rescale_betas_zero_snr") and scheduler.get("prediction_type", "epsilon") == "epsilon" and ("strength" in arguments or "timesteps" in arguments):
@@ -122,7 +138,10 @@ def change_shapes(rng, folder, kind):
             change_xl(rng, folder, network)
         elif "text_encoder" in network:
             change_text_width(rng, network["text_encoder"], unet)
-        change_unet(rng, unet, kind)
+        if kind != "doubling":
+            change_unet(rng, unet, kind)
+        if kind == "grounded":
+            fit_grounded(rng, folder, unet)
         if kind == "inpaint" and rng.random() < 0.4:
             unet["in_channels"] = 4
     elif unet is not None:
@@ -136,6 +155,8 @@ def change_shapes(rng, folder, kind):
             unet["sample_size"] = rng.choice([8, 12, [8, 12]])
     if "vae" in network:
         change_vae(rng, folder, network)
+    if kind == "doubling":
+        fit_doubling(rng, folder, unet)
     if "image_encoder" in network:
         change_vision(rng, folder, network["image_encoder"], unet)
 
@@ -176,6 +197,36 @@ def change_unet(rng, unet, kind):
         put(unet, "reverse_transformer_layers_per_block", rng.choice([[[1, 2], [2, 1]]] * 5 + [ABSENT]))
     if rng.random() < 0.02:
         unet["out_channels"] = rng.choice([8, 3])
+
+
+def fit_grounded(rng, folder, unet):
+    """A UNet that sees phrases as it sees the prompt, most of the time."""
+    if rng.random() < 0.85:
+        unet.update(attention_type="gated", cross_attention_dim=folder.config("text_encoder")["hidden_size"])
+        unet.pop("encoder_hid_dim", None), unet.pop("encoder_hid_dim_type", None)
+    elif rng.random() < 0.3:
+        put(unet, "attention_type", rng.choice(["default", "gated-text-image", ABSENT]))
+    if rng.random() < 0.6:
+        unet["norm_num_groups"] = rng.choice([2, 4])
+
+
+def fit_doubling(rng, folder, unet):
+    """The x2 latent upscaler's UNet after its neighbours, most of the time."""
+    if rng.random() < 0.95:
+        unet["time_cond_proj_dim"] = 128 + folder.config("text_encoder")["hidden_size"]
+    if rng.random() < 0.95:
+        unet["out_channels"] = unet["in_channels"] // 2 + 1
+    widths = unet["block_out_channels"]
+    if rng.random() < 0.95 and unet["down_block_types"][0].startswith("K"):
+        # The lowest of these blocks are as wide as the embedded time and as those above them.
+        widths[-1] = widths[-2] = max(widths)
+        if unet["down_block_types"][-1].startswith("K"):
+            unet["time_embedding_dim"] = widths[-1]
+    if not all(name.startswith("K") for name in unet["down_block_types"]):
+        unet["norm_num_groups"] = rng.choice([4, 8])
+        put(unet, "mid_block_type", rng.choice([None, "UNetMidBlock2DCrossAttn", ABSENT]))
+    elif rng.random() < 0.1:
+        unet["norm_num_groups"] = rng.choice([4, 8, 32])
 
 
 def change_xl(rng, folder, network):
@@ -286,7 +337,7 @@ def change_index(rng, folder, kind):
 
 def change_schedulers(rng, folder, kind):
     """Now and then any scheduler with any of its keys; the x4 upscaler's second one, too."""
-    if kind in ("text", "image", "inpaint", "instruct", "upscale", "variation", "xl") and rng.random() < 0.25:
+    if kind in ("text", "image", "inpaint", "instruct", "upscale", "variation", "xl", "grounded") and rng.random() < 0.25:
         name = rng.choice([each for each in classes_of(SCHEDULER_DRAW) if "Inverse" not in each])
         config = draw_config(rng, name, SCHEDULER_DRAW)
         config.setdefault("num_train_timesteps", 1000)
@@ -326,6 +377,30 @@ def change_schedulers(rng, folder, kind):
         )
         if rng.random() < 0.2:
             folder.schedulers["scheduler"][0] = folder.config("scheduler")["_class_name"] = "DDIMScheduler"
+    if kind == "doubling":
+        if rng.random() < 0.3:
+            folder.scheduler({"_class_name": "EulerDiscreteScheduler", **folder.config("scheduler"), **draw_config(rng, "EulerDiscreteScheduler", SCHEDULER_DRAW)})
+        change(
+            rng,
+            folder.config("scheduler"),
+            {
+                "beta_schedule": ["scaled_linear", "linear", "squaredcos_cap_v2", ABSENT],
+                "final_sigmas_type": ["zero", "sigma_min", ABSENT],
+                "interpolation_type": ["linear", "log_linear", ABSENT],
+                "num_train_timesteps": [1000, 500, ABSENT],
+                "rescale_betas_zero_snr": [True, False, False],
+                "steps_offset": [0, 1, ABSENT],
+                "timestep_spacing": ["leading", "trailing", "linspace", ABSENT],
+                "trained_betas": [None, ABSENT],
+                "use_karras_sigmas": [True, False, ABSENT],
+            },
+            0.25,
+        )
+        folder.config("scheduler")["prediction_type"] = rng.choice(["original_sample", "sample"])
+        if rng.random() < 0.06:
+            put(folder.config("scheduler"), "prediction_type", rng.choice(["epsilon", "v_prediction", ABSENT]))
+        if rng.random() < 0.06:
+            folder.scheduler({**folder.config("scheduler"), "_class_name": rng.choice(["DDIMScheduler", "EulerAncestralDiscreteScheduler", "HeunDiscreteScheduler"])})
     if kind in ("onestep", "repaint", "score"):
         # Their own class with any of its keys, usual ones more often; now and then another class, which most of them cannot sample with.
         if rng.random() < 0.5:
@@ -383,6 +458,14 @@ def change_request(rng, folder, kind):
         folder.images["image"] = {**IMAGE, "width": 24, "height": 17}
     if kind == "instruct":
         arguments["image_guidance_scale"] = rng.choice([1.0, 1.5, 2.0])
+    if kind == "grounded":
+        change_objects(rng, arguments)
+    if kind == "doubling":
+        arguments["guidance_scale"] = rng.choice([0.0, 1.0, 3.0, 9.0])
+        change(rng, arguments, {"prompt": ["", "two cats, 4k!", "a " * 90], "negative_prompt": ["", NEGATIVE]}, 0.4)
+        arguments["num_inference_steps"] = rng.choice([1, 2, 2, 3, 5])
+        if rng.random() < 0.4:
+            folder.images["image"] = {**IMAGE, **rng.choice([{"width": 24}, {"height": 32}, {"width": 17, "height": 21}, {"width": 8, "height": 8}])}
     if kind == "variation":
         arguments["guidance_scale"] = rng.choice([1.0, 3.0])
     if kind == "upscale":
@@ -416,11 +499,35 @@ def change_request(rng, folder, kind):
         arguments["num_inference_steps"] += 1
 
 
+def change_objects(rng, arguments):
+    """Phrases and boxes, and in how many calls they are seen."""
+    objects = []
+    for _ in range(rng.choice([1, 1, 2, 3, 5])):
+        (left, right), (top, bottom) = (sorted(rng.sample(range(21), 2)) for _ in range(2))
+        phrase = rng.choice(["a red apple", "a tiny golden bird; asleep", "", "two cats, 4k!", "a cat"])
+        objects.append({"phrase": phrase, "box": [left / 20, top / 20, right / 20, bottom / 20]})
+    turn = rng.random()
+    if turn < 0.04:
+        objects *= 31
+    elif turn < 0.08:
+        objects[0]["box"] = rng.choice([[0.5, 0.5, 0.4, 0.9], [-0.1, 0.0, 0.5, 0.5], [0.0, 0.0, 1.0, 1.2]])
+    elif turn < 0.11:
+        objects[0]["phrase"] = "a " * 90
+    elif turn < 0.14:
+        objects = objects[:1] * 30
+    arguments["gligen_objects"] = json.dumps(objects)
+    if turn > 0.97:
+        arguments.pop("gligen_objects")
+    elif rng.random() < 0.8:
+        arguments["gligen_scheduled_sampling_beta"] = rng.choice([0.0, 0.3, 0.5, 0.7, 1.0, 1.0])
+    arguments["num_inference_steps"] = rng.choice([2, 3, 4, 6])
+
+
 def drop_size(rng, folder, kind):
     """The model's size instead of the request's, where it is small."""
     unet = folder.config("unet") if "unet" in folder.networks else {}
-    if kind in ("text", "inpaint", "variation", "xl", "consistency") and rng.random() < 0.25:
-        unet["sample_size"] = rng.choice([8, 16] if kind in ("xl", "consistency") else [8, 16, [8, 8], [4, 8]])
+    if kind in ("text", "inpaint", "variation", "xl", "consistency", "grounded") and rng.random() < 0.25:
+        unet["sample_size"] = rng.choice([8, 16, 16, [8, 8]] if kind == "grounded" else [8, 16] if kind in ("xl", "consistency") else [8, 16, [8, 8], [4, 8]])
         tall = folder.networks["vae"][2].get("block_out_channels", VAE["block_out_channels"])
         if "width" in folder.arguments and kind != "inpaint" and len(tall) < 3 and str(unet.get("_diffusers_version", "1")) > "0.9.0" and rng.random() < 0.6:
             folder.arguments.pop("width"), folder.arguments.pop("height")

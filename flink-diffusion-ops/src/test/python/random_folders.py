@@ -113,6 +113,44 @@ SKIP_LEVELS = [
     (["SkipDownBlock2D", "DownBlock2D"], ["UpBlock2D", "SkipUpBlock2D"]),
     (["ResnetDownsampleBlock2D", "AttnDownBlock2D"], ["AttnUpBlock2D", "ResnetUpsampleBlock2D"]),
 ]
+# The x2 latent upscaler's blocks, alone and beside others, and the keys that mean something to them.
+DOUBLING_LEVELS = [
+    (["KDownBlock2D", "KCrossAttnDownBlock2D"], ["KCrossAttnUpBlock2D", "KUpBlock2D"]),
+    (["KCrossAttnDownBlock2D"] * 3, ["KCrossAttnUpBlock2D"] * 3),
+    (["KDownBlock2D", "KDownBlock2D", "KCrossAttnDownBlock2D"], ["KCrossAttnUpBlock2D", "KUpBlock2D", "KUpBlock2D"]),
+    (["CrossAttnDownBlock2D", "DownBlock2D"], ["UpBlock2D", "CrossAttnUpBlock2D"]),
+    (["KDownBlock2D", "CrossAttnDownBlock2D"], ["CrossAttnUpBlock2D", "KUpBlock2D"]),
+]
+DOUBLING = {
+    "act_fn": ["gelu", "silu", "swish", "relu", "mish", ABSENT],
+    "attention_head_dim": [16, 8, 32, 16, ABSENT],
+    "center_input_sample": [True, False, ABSENT],
+    "class_embed_type": [None, ABSENT],
+    "conv_in_kernel": [1, 3, ABSENT],
+    "conv_out_kernel": [1, 3, ABSENT],
+    "cross_attention_norm": [None, ABSENT, "layer_norm"],
+    "downsample_padding": [1, ABSENT],
+    "dual_cross_attention": [False, ABSENT],
+    "flip_sin_to_cos": [True, False, ABSENT],
+    "freq_shift": [0, 1, ABSENT],
+    "layers_per_block": [1, 2, 3, ABSENT],
+    "mid_block_scale_factor": [1, ABSENT],
+    "norm_eps": [1e-5, 1e-6, ABSENT],
+    "only_cross_attention": [False, ABSENT, True],
+    "resnet_out_scale_factor": [1.0, ABSENT],
+    "resnet_skip_time_act": [False, ABSENT],
+    "resnet_time_scale_shift": ["default", ABSENT, "default", "scale_shift"],
+    "sample_size": [16, 32, ABSENT],
+    "time_embedding_act_fn": [None, ABSENT, "silu"],
+    "time_embedding_dim": [None, ABSENT, 24],
+    "time_embedding_type": ["fourier", "fourier", "positional", ABSENT],
+    "timestep_post_act": [None, ABSENT, "silu", "gelu"],
+    "transformer_layers_per_block": [1, ABSENT],
+    "upcast_attention": [False, True, None, ABSENT],
+    "use_linear_projection": [False, True, ABSENT],
+    "num_class_embeds": [None, ABSENT],
+    "unknown_key": [ABSENT, 7],
+}
 SKIP_KEYS = {
     "attention_head_dim": [None, 8, 4],
     "mid_block_scale_factor": [1.4142, 1.41421356],
@@ -224,22 +262,25 @@ def draw(pipeline, seed, number, blocks=False):
     rng = random.Random(f"{seed}/{pipeline}/{number}" + ("/blocks" if blocks else ""))
     folder = Folder(pipeline)
     for component, entry in folder.networks.items():
-        values, levels = DRAWN[entry[1]]
+        doubles = kind_of(pipeline) == "doubling" and component == "unet"
+        values, levels = (DOUBLING, DOUBLING_LEVELS) if doubles else DRAWN[entry[1]]
         change(rng, entry[2], values)
         if levels and rng.random() < 0.4:
             entry[2]["down_block_types"], entry[2]["up_block_types"] = rng.choice(levels)
         if "block_out_channels" in entry[2] and rng.random() < 0.3:
-            entry[2]["block_out_channels"] = rng.choice([[8, 8], [16, 16], [16, 8], [8, 24]])
+            entry[2]["block_out_channels"] = rng.choice([[32, 32, 32], [64, 64, 64], [32, 96, 96]] if doubles else [[8, 8], [16, 16], [16, 8], [8, 24]])
+        if doubles:
+            entry[2]["block_out_channels"] = entry[2]["block_out_channels"][: len(entry[2]["down_block_types"])]
         if blocks and entry[1] == "UNet2DConditionModel":
             other_blocks(rng, entry[2])
         if entry[1] == "UNet2DModel" and other.random() < (0.5 if pipeline == "ScoreSdeVePipeline" else 0.2):
             skip_blocks(other, entry[2])
     kind = kind_of(pipeline)
-    if kind not in ("consistency", "pixels", "marigold", "onestep", "repaint", "score"):
+    if kind not in ("consistency", "pixels", "marigold", "onestep", "repaint", "score", "doubling"):
         # docs/DIFFERENCES.md says why: DiT with a scheduler that scales its input, and noise of torch's global generator.
         names = {"classes": ("DDIM", "DPMSolver", "UniPC"), "superresolution": ("DDIM", "DPMSolver", "UniPC", "EulerDiscrete", "Heun", "LMS")}.get(kind, ("",))
         folder.scheduler(rng.choice([each for each in SCHEDULERS if each["_class_name"].startswith(names)]))
-    if kind not in ("consistency", "onestep", "repaint", "score"):
+    if kind not in ("consistency", "onestep", "repaint", "score", "doubling"):
         change(rng, folder.config("scheduler"), SCHEDULER, 0.25)
     change_schedulers(rng, folder, kind)
     change_shapes(rng, folder, kind)
@@ -278,7 +319,7 @@ def main():
     if options.fixture:
         made, refused = [], []
         for pipeline in CLASSES:
-            wanted = 1 if kind_of(pipeline) in ("superresolution", "repaint", "score") else 2
+            wanted = 1 if kind_of(pipeline) in ("superresolution", "repaint", "score", "grounded", "doubling") else 2
             for case in cases(pipeline, 7, 60, 1):
                 if "listed" in case.json:
                     continue

@@ -6,7 +6,6 @@ import com.fasterxml.jackson.databind.JsonNode;
 import java.io.IOException;
 import java.nio.file.Path;
 import java.util.List;
-import java.util.Set;
 import java.util.stream.Stream;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
@@ -31,10 +30,6 @@ class FolderParityTest {
     return FolderCase.read(CASES.resolve("random.json.gz")).stream();
   }
 
-  /** Not drawn at random yet; {@link PipelineParityTest} compares them. */
-  private static final Set<String> NOT_DRAWN =
-      Set.of("StableDiffusionGLIGENPipeline", "StableDiffusionLatentUpscalePipeline");
-
   /** Those that begin with Concat are our own: the reference has no such pipelines. */
   @Test
   void fortyRandomCasesAreOfEveryPipelineThatTheReferenceHas() throws IOException {
@@ -42,9 +37,7 @@ class FolderParityTest {
     assertThat(random().filter(each -> !each.expected().get(0).has("refused")))
         .extracting(each -> each.json().get("pipeline").asText())
         .containsAll(
-            Pipelines.supported().stream()
-                .filter(name -> !name.startsWith("Concat") && !NOT_DRAWN.contains(name))
-                .toList());
+            Pipelines.supported().stream().filter(name -> !name.startsWith("Concat")).toList());
   }
 
   @ParameterizedTest

@@ -102,6 +102,7 @@ class LatentDoublingTest {
 
   @ParameterizedTest
   @CsvSource({
+    "model_index.json, scheduler, '[\"diffusers\", \"EulerAncestralDiscreteScheduler\"]'",
     "scheduler/scheduler_config.json, prediction_type, \"epsilon\"",
     "unet/config.json, time_cond_proj_dim, 128",
     "unet/config.json, out_channels, 4",

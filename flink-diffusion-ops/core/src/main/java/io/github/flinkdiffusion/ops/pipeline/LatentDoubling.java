@@ -42,8 +42,8 @@ final class LatentDoubling implements LatentTask {
   private final int leastSide;
 
   private LatentDoubling(Components components) {
-    checkScheduler(components.config("scheduler"));
     SamplingPlans plans = SamplingPlans.open(components, SchedulerCorrections.LATENT_DOUBLING);
+    checkScheduler(components.config("scheduler"), plans.own());
     Config config = components.config("unet", "UNet2DConditionModel");
     UNet2DConditionConfig unet = UNet2DConditionConfig.from(config);
     UNetConditions.textAnd(config, List.of(UNetConditions.GUIDANCE));
@@ -104,7 +104,12 @@ final class LatentDoubling implements LatentTask {
     return new LatentDoubling(components);
   }
 
-  private static void checkScheduler(Config config) {
+  private static void checkScheduler(Config config, String className) {
+    if (!className.equals(SCHEDULER)) {
+      // Another class's images are others, so it is not taken for this one.
+      throw config.unsupported(
+          "_class_name", className, SCHEDULER + ", here and in model_index.json");
+    }
     String prediction = config.string("prediction_type", "epsilon");
     if (!Set.of("sample", "original_sample").contains(prediction)) {
       throw config.unsupported(
