@@ -21,6 +21,9 @@ public final class FailureMessages {
   /** Most characters of a message. */
   public static final int MAX_CHARS = 1_000;
 
+  /** Most characters of a path that stays: the rest of the message has to stay, too. */
+  private static final int MAX_PATH_CHARS = 400;
+
   private static final String HIDDEN = "(a path on the server)";
 
   /** What no path in a message holds, unless quotes enclose it. */
@@ -76,7 +79,7 @@ public final class FailureMessages {
     String name = BEFORE_PATH.matcher(text).replaceFirst("");
     return Matcher.quoteReplacement(
         name.isEmpty() || request != null && names(request, name)
-            ? path.group()
+            ? shortened(text, MAX_PATH_CHARS) + path.group().substring(text.length())
             : HIDDEN + path.group().substring(text.length()));
   }
 

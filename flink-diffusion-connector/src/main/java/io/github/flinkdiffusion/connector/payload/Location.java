@@ -48,7 +48,10 @@ record Location(String scheme, String authority, List<String> segments) {
     }
     Matcher parts = URI.matcher(uri);
     if (!parts.matches()) {
-      throw refused(uri, "is no absolute URI", "scheme://authority/path or file:/path");
+      throw refused(
+          uri,
+          "is no absolute URI",
+          "a scheme such as s3 or file, a colon, and a path that begins with a slash");
     }
     String scheme = parts.group(1).toLowerCase(Locale.ROOT);
     String authority = parts.group(2) == null ? "" : parts.group(2);
@@ -56,7 +59,8 @@ record Location(String scheme, String authority, List<String> segments) {
       throw refused(uri, "has the authority '" + authority + "'", "letters, digits and . _ @ : -");
     }
     if (scheme.equals(LOCAL_SCHEME) && !authority.isEmpty()) {
-      throw refused(uri, "has the authority '" + authority + "'", "file:///path, without one");
+      throw refused(
+          uri, "has the authority '" + authority + "'", "a path of this machine, without a host");
     }
     List<String> segments = List.of(parts.group(3).substring(1).split("/", -1));
     for (String segment : segments) {

@@ -60,6 +60,16 @@ class FailureMessagesTest {
   }
 
   @Test
+  void aLongPathOfTheRequestDoesNotPushOutWhatIsWrongWithIt() {
+    String path = "/data/in/" + "d/".repeat(900) + "x.png";
+    PromptEvent request = PromptEvent.newBuilder().setId("a").setPrompt(path).build();
+    assertThat(FailureMessages.safe("Cannot read " + path + ": Not a directory.", request))
+        .startsWith("Cannot read /data/in/d/d/")
+        .endsWith("…: Not a directory.")
+        .hasSizeLessThan(FailureMessages.MAX_CHARS);
+  }
+
+  @Test
   void anErrorWithoutAMessageHasOneToo() {
     assertThat(FailureMessages.safe(null, null)).contains("no message");
     assertThat(FailureMessages.safe(" ", null)).contains("no message");

@@ -1,8 +1,11 @@
 package io.github.flinkdiffusion.connector.payload;
 
 import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assertions.assertThatThrownBy;
 import static org.assertj.core.api.Assertions.catchThrowableOfType;
 
+import io.github.flinkdiffusion.connector.event.CancelEvent;
+import io.github.flinkdiffusion.connector.event.FailureMessages;
 import io.github.flinkdiffusion.connector.event.Payload;
 import io.github.flinkdiffusion.connector.event.PayloadReference;
 import io.github.flinkdiffusion.connector.event.Payloads;
@@ -92,5 +95,20 @@ class RefusedPathTest {
     FileTrouble trouble = FileTrouble.of(e);
     assertThat(trouble.kind()).isEqualTo(kind);
     assertThat(trouble.what()).doesNotContain("/secret");
+  }
+
+  /** {@link FailureMessages} hides what looks like a path, an example of one, too. */
+  @Test
+  void whatIsAcceptedInsteadOfAUriIsStillThereInAFailure() {
+    for (String uri : List.of("", "a.png", "file://host/a.png")) {
+      assertThatThrownBy(() -> Location.parse(uri))
+          .isInstanceOfSatisfying(
+              PayloadException.class,
+              e ->
+                  assertThat(
+                          FailureMessages.safe(
+                              e.getMessage(), new CancelEvent("the request's id", uri)))
+                      .isEqualTo(e.getMessage()));
+    }
   }
 }
