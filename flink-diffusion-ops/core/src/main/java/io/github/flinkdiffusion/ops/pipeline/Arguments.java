@@ -35,7 +35,7 @@ public final class Arguments {
                       new InvalidRequestException(
                           "There is no parameter '%s'; there are %s."
                               .formatted(
-                                  text.getKey(),
+                                  Parameter.shown(text.getKey()),
                                   Parameters.all().stream()
                                       .filter(known -> known.type() != Raster.class)
                                       .map(Parameter::name)

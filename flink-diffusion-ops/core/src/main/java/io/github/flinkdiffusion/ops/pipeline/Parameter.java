@@ -122,7 +122,8 @@ public final class Parameter<T> {
         : value.toString();
   }
 
-  private static String shown(String text) {
+  /** A text that comes from anybody, as a message holds it. */
+  static String shown(String text) {
     return text.length() <= MOST_SHOWN ? text : text.substring(0, MOST_SHOWN) + "...";
   }
 

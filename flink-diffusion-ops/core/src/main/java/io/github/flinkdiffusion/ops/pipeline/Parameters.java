@@ -168,9 +168,11 @@ public final class Parameters {
           "a whole number from 1",
           1);
 
-  public static final Parameter<Long> WIDTH = integer("width", "In pixels.", "a whole number", 1);
+  public static final Parameter<Long> WIDTH =
+      integer("width", "In pixels.", "a whole number from 1", 1);
 
-  public static final Parameter<Long> HEIGHT = integer("height", "In pixels.", "a whole number", 1);
+  public static final Parameter<Long> HEIGHT =
+      integer("height", "In pixels.", "a whole number from 1", 1);
 
   public static final Parameter<Numbers> ORIGINAL_SIZE =
       pair(
