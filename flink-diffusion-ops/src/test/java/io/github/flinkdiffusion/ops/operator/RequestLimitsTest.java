@@ -8,8 +8,18 @@ import io.github.flinkdiffusion.connector.event.FailureReason;
 import io.github.flinkdiffusion.connector.event.ImageTaskEvent;
 import io.github.flinkdiffusion.connector.event.Payloads;
 import io.github.flinkdiffusion.connector.event.PromptEvent;
+import io.github.flinkdiffusion.ops.batching.BatchPolicy;
+import io.github.flinkdiffusion.ops.batching.StepBatcher;
+import io.github.flinkdiffusion.ops.engine.DeviceSpec;
 import io.github.flinkdiffusion.ops.image.PngCodec;
 import io.github.flinkdiffusion.ops.image.Raster;
+import io.github.flinkdiffusion.ops.pipeline.DiffusionPipeline;
+import io.github.flinkdiffusion.ops.pipeline.GenerationSpec;
+import io.github.flinkdiffusion.ops.pipeline.InvalidRequestException;
+import io.github.flinkdiffusion.ops.pipeline.Parameters;
+import io.github.flinkdiffusion.ops.pipeline.PipelineSettings;
+import io.github.flinkdiffusion.ops.pipeline.Pipelines;
+import java.nio.file.Path;
 import java.util.Map;
 import org.apache.flink.configuration.Configuration;
 import org.apache.flink.configuration.MemorySize;
@@ -135,6 +145,30 @@ class RequestLimitsTest {
           .extracting(FailureEvent::getMessage)
           .asString()
           .startsWith("The image is to be generated with 64 x 64 = 4096 pixels;");
+    }
+  }
+
+  @Test
+  void aSmallImageThatIsWorkedOnAtALargeSizeIsRefused() throws Exception {
+    DiffusionSettings settings = Subtask.settings();
+    try (DiffusionPipeline depth =
+        Pipelines.open(
+            Path.of("src/test/resources/fixtures/models/tiny-marigold-depth"),
+            PipelineSettings.on(DeviceSpec.CPU))) {
+      StepBatcher batcher = new StepBatcher(depth, BatchPolicy.ofRows(8), devices.ticker);
+      GenerationSpec spec =
+          GenerationSpec.of("large")
+              .with(Parameters.IMAGE, new Raster(3, 32, 64, new float[3 * 32 * 64]));
+      settings.limits().prepare(batcher, spec.with(Parameters.PROCESSING_RESOLUTION, 1024L));
+      assertThatThrownBy(
+              () ->
+                  settings
+                      .limits()
+                      .prepare(batcher, spec.with(Parameters.PROCESSING_RESOLUTION, 8192L)))
+          .isInstanceOf(InvalidRequestException.class)
+          .hasMessageStartingWith(
+              "With a processingResolution of 8192 the network works on 33554432 pixels; at most"
+                  + " 1048576 are accepted (diffusion.request.max-pixels).");
     }
   }
 

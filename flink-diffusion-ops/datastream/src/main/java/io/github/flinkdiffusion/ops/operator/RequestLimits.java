@@ -134,6 +134,9 @@ record RequestLimits(
     } else {
       return; // the model's own size
     }
+    if (request.arguments().has(Parameters.PROCESSING_RESOLUTION)) {
+      checkWorkedOn(batcher.model().encodedPixels(request), request);
+    }
     if (!allows(width * height)) {
       throw new InvalidRequestException(
           "The image is to be generated with %d x %d = %d pixels; at most %d are accepted (%s). Ask for a smaller image, or raise the option if the device has the memory and the time."
@@ -141,6 +144,19 @@ record RequestLimits(
                   width,
                   height,
                   width * height,
+                  maxPixels,
+                  DiffusionOptions.REQUEST_MAX_PIXELS.key()));
+    }
+  }
+
+  /** Of a network that works at another size than that of its result. */
+  private void checkWorkedOn(long pixels, GenerationRequest request) {
+    if (!allows(pixels)) {
+      throw new InvalidRequestException(
+          "With a processingResolution of %d the network works on %d pixels; at most %d are accepted (%s). Ask for a smaller one, or raise the option if the device has the memory and the time."
+              .formatted(
+                  request.get(Parameters.PROCESSING_RESOLUTION),
+                  pixels,
                   maxPixels,
                   DiffusionOptions.REQUEST_MAX_PIXELS.key()));
     }
