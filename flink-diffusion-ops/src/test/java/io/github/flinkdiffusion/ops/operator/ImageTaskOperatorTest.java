@@ -627,4 +627,35 @@ class ImageTaskOperatorTest {
     DecodingMemory memory = devices.services.decoding();
     assertThat(memory.reserve(memory.capacity()).granted()).isDone();
   }
+
+  /** A line of some kilobytes becomes a large image by one of its sides alone. */
+  @Test
+  void anImageThatIsBroughtToAnotherWidthAloneIsReservedByItsNewSize() throws Exception {
+    Raster line = new Raster(1, 4_000, 1, new float[4_000]);
+    assertRefusedForItsSize(task("a", line, "image/png").setWidth(4_000).build(), "1 x 4000");
+  }
+
+  @Test
+  void aTiffFileThatIsBroughtToAnotherSizeIsReservedAsAWhole() throws Exception {
+    Raster large = new Raster(1, 2_000, 2_600, new float[2_000 * 2_600]);
+    assertRefusedForItsSize(
+        task("a", large, "image/tiff").setWidth(8).setHeight(8).build(), "2600 x 2000");
+  }
+
+  private static void assertRefusedForItsSize(ImageTaskEvent task, String size) throws Exception {
+    ManualDevices devices = new ManualDevices();
+    Object[] settings = {ImageTaskOptions.MAX_DECODED_SIZE, MemorySize.parse("20 mb")};
+    try (ImageSubtask subtask =
+        new ImageSubtask(new ImageSubtask.Upscalers(1, "d"), settings(settings), devices).open()) {
+      subtask.task(task);
+      subtask.settle();
+      assertThat(subtask.images()).isEmpty();
+      assertThat(subtask.failures())
+          .singleElement()
+          .extracting(FailureEvent::getMessage)
+          .asString()
+          .startsWith("Reading the request's images (" + size + " pixels) takes ")
+          .contains("Send a smaller image, or leave out width and height");
+    }
+  }
 }

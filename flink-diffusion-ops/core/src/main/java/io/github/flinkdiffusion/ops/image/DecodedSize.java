@@ -13,11 +13,21 @@ import java.util.zip.GZIPInputStream;
  *
  * @param extent of the image, as an error names it: "640 x 480 pixels"; of the file where its first
  *     bytes do not say
+ * @param width 0 where the file's first bytes do not say
+ * @param height 0 where the file's first bytes do not say
  * @param pixels at most
- * @param rasterBytes of the image once it is read
+ * @param wholeBytes of the image as one raster
+ * @param rasterBytes of the image once it is open: less than that where it is read by parts
  * @param peakBytes while it is read
  */
-public record DecodedSize(String extent, long pixels, long rasterBytes, long peakBytes) {
+public record DecodedSize(
+    String extent,
+    long width,
+    long height,
+    long pixels,
+    long wholeBytes,
+    long rasterBytes,
+    long peakBytes) {
   /** First bytes of a file that suffice, but for a JPEG file whose profile is larger. */
   public static final int HEAD_BYTES = 1 << 20;
 
@@ -51,7 +61,8 @@ public record DecodedSize(String extent, long pixels, long rasterBytes, long pea
       // Truncated: its reader says so, before it allocates anything.
     }
     long bytes = Math.min(fileBytes, Long.MAX_VALUE / UNCOMPRESSED_GROWTH) * UNCOMPRESSED_GROWTH;
-    return new DecodedSize("a file of %d bytes".formatted(fileBytes), fileBytes, bytes, bytes);
+    return new DecodedSize(
+        "a file of %d bytes".formatted(fileBytes), 0, 0, fileBytes, bytes, bytes, bytes);
   }
 
   private static DecodedSize png(ByteBuffer head) {
@@ -83,7 +94,8 @@ public record DecodedSize(String extent, long pixels, long rasterBytes, long pea
     }
     DecodedSize most = bytes(limits.maxPixels(), 1, 3, 1);
     String extent = "a JPEG file that may have %d pixels".formatted(limits.maxPixels());
-    return new DecodedSize(extent, most.pixels(), most.rasterBytes(), most.peakBytes());
+    return new DecodedSize(
+        extent, 0, 0, most.pixels(), most.wholeBytes(), most.rasterBytes(), most.peakBytes());
   }
 
   private static DecodedSize nifti(byte[] head) throws IOException {
@@ -106,7 +118,10 @@ public record DecodedSize(String extent, long pixels, long rasterBytes, long pea
     double samples = (double) width * height * channels;
     return new DecodedSize(
         "%d x %d pixels".formatted(width, height),
+        width,
+        height,
         (long) ((double) width * height),
+        (long) (samples * Float.BYTES),
         (long) (samples * Float.BYTES),
         (long) (samples * (Float.BYTES + storedBytes)));
   }

@@ -116,6 +116,17 @@ public final class TiffReader implements AutoCloseable {
     return layout.channels;
   }
 
+  /**
+   * Heap that it takes at most, besides the windows that it returns: unpacked blocks that are kept,
+   * or, where they are larger than what is kept, the last one, the next one, and that as it is in
+   * the file. A file of some hundred kilobytes may be a single block of all its pixels.
+   */
+  public long heapBytes() {
+    long blocks = (long) layout.across * layout.down * layout.planes;
+    long atOnce = Math.min(2, blocks) + (layout.compression == Tiff.UNCOMPRESSED ? 0 : 1);
+    return Math.max(CACHE_BYTES, atOnce * layout.rowBytes * layout.blockHeight);
+  }
+
   public PixelFormat format() {
     return format;
   }

@@ -111,7 +111,10 @@ public interface Scene extends AutoCloseable {
       DecodedSize size = DecodedSize.of(head, length, options.limits());
       return new DecodedSize(
           size.extent(),
+          size.width(),
+          size.height(),
           size.pixels(),
+          size.wholeBytes(),
           size.rasterBytes(),
           size.peakBytes() > Long.MAX_VALUE - length ? Long.MAX_VALUE : size.peakBytes() + length);
     } catch (IOException e) {

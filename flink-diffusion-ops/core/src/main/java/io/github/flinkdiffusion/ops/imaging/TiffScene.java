@@ -12,9 +12,6 @@ import java.nio.file.Path;
 
 /** A picture in a TIFF file. */
 final class TiffScene implements Scene {
-  /** What a {@link TiffReader} keeps of unpacked blocks. */
-  private static final long READER_BYTES = 16 << 20;
-
   private final TiffReader reader;
 
   private TiffScene(TiffReader reader) {
@@ -47,9 +44,12 @@ final class TiffScene implements Scene {
     try (TiffReader reader = TiffReader.open(file, options)) {
       return new DecodedSize(
           "%d x %d pixels".formatted(reader.width(), reader.height()),
+          reader.width(),
+          reader.height(),
           (long) reader.width() * reader.height(),
-          READER_BYTES,
-          READER_BYTES);
+          (long) ((double) reader.width() * reader.height() * reader.channels() * Float.BYTES),
+          reader.heapBytes(),
+          reader.heapBytes());
     }
   }
 
@@ -86,7 +86,7 @@ final class TiffScene implements Scene {
   @Override
   public long heapBytes() {
     long whole = (long) width() * height() * channels() * Float.BYTES;
-    return Math.min(whole, READER_BYTES);
+    return Math.min(whole, reader.heapBytes());
   }
 
   @Override

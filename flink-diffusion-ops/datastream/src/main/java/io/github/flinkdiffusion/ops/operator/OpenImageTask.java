@@ -194,8 +194,10 @@ final class OpenImageTask implements AutoCloseable {
         extents += ", mask " + ofMask.extent();
         reading += ofMask.peakBytes();
         open += ofMask.rasterBytes();
+        reading += readWhole(wanted, ofMask);
       }
-      double resized = resizedPixels(wanted);
+      reading += readWhole(wanted, size);
+      double resized = resizedPixels(wanted, size);
       // The new images, and the pass between.
       reading += 2 * resized * Float.BYTES * (mask.isPresent() ? 4 : 3);
       open += resized * Float.BYTES * (mask.isPresent() ? 4 : 3);
@@ -207,7 +209,7 @@ final class OpenImageTask implements AutoCloseable {
       long limit = configured ? how.maxDecodedBytes() : most;
       if (bytes > limit) {
         throw new InvalidRequestException(
-            "Reading the request's images (%s) takes %d bytes of heap; at most %d are accepted (%s). Send a smaller image, or a TIFF file, which is read by parts%s."
+            "Reading the request's images (%s) takes %d bytes of heap; at most %d are accepted (%s). Send a smaller image, or %s%s."
                 .formatted(
                     extents,
                     bytes,
@@ -215,6 +217,9 @@ final class OpenImageTask implements AutoCloseable {
                     configured
                         ? ImageTaskOptions.MAX_DECODED_SIZE.key()
                         : "half of the heap, see " + ImageTaskOptions.MAX_DECODED_SIZE.key(),
+                    resizes(wanted)
+                        ? "leave out width and height"
+                        : "a TIFF file in tiles, which is read by parts",
                     configured
                         ? ", or raise the option"
                         : ", or raise taskmanager.memory.task.heap.size"));
@@ -228,10 +233,34 @@ final class OpenImageTask implements AutoCloseable {
   }
 
   /** Of images that are brought to another size first; 0 if they are not. */
-  private static double resizedPixels(Arguments wanted) {
-    Long width = wanted.get(Parameters.WIDTH);
-    Long height = wanted.get(Parameters.HEIGHT);
-    return width == null || height == null ? 0 : (double) Math.max(0, width) * Math.max(0, height);
+  private static double resizedPixels(Arguments wanted, DecodedSize size) {
+    return resizes(wanted)
+        ? side(wanted.get(Parameters.WIDTH), size.width(), size)
+            * side(wanted.get(Parameters.HEIGHT), size.height(), size)
+        : 0;
+  }
+
+  private static boolean resizes(Arguments wanted) {
+    return wanted.has(Parameters.WIDTH) || wanted.has(Parameters.HEIGHT);
+  }
+
+  /** A side that is left open stays; of a file that does not tell it, as long as it may be. */
+  private static double side(Long wanted, long own, DecodedSize size) {
+    if (wanted != null) {
+      return Math.max(0, wanted);
+    }
+    return own > 0 ? own : Math.min(size.pixels(), ImageLimits.DEFAULT.maxSide());
+  }
+
+  /**
+   * What an image that is read by parts takes when it is brought to another size, for which it is
+   * read as a whole; one that would be too large for that is refused when it is open.
+   */
+  private static double readWhole(Arguments wanted, DecodedSize size) {
+    return resizes(wanted)
+        ? Math.max(
+            0, Math.min(size.wholeBytes(), ImageLimits.DEFAULT.maxBytes()) - size.rasterBytes())
+        : 0;
   }
 
   /**
@@ -313,6 +342,7 @@ final class OpenImageTask implements AutoCloseable {
     ImageLimits.DEFAULT.check(width, height, scene.channels());
     Raster whole = scene.read(new Window(0, 0, scene.width(), scene.height()));
     Raster other = FloatResize.resize(whole, height, width, PilResize.Filter.BICUBIC).like(whole);
+    scene.close();
     return Scene.of(other, scene.mediaType());
   }
 
