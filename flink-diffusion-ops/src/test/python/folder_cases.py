@@ -150,7 +150,7 @@ def shapes_of(library, name, config):
         if library == "diffusers":
             model = cls.from_config({key: value for key, value in config.items()})
         else:
-            model = cls(cls.config_class.from_dict(config))
+            model = cls(cls.config_class.from_dict(config.get(cls.config_class.base_config_key, config)))
         tensors = model.state_dict()
     shapes = {}
     for key, value in tensors.items():

@@ -205,6 +205,30 @@ def cases():
     yield name, made
     name, made = folder("a transformer's config of the class before", "DiTPipeline", transformer={"_class_name": "Transformer2DModel", "norm_type": "ada_norm_zero"})
     yield name, made
+    # Flags that are null are false, not their default.
+    for component, key in (("unet", "flip_sin_to_cos"), ("vae", "mid_block_add_attention"), ("vae", "use_quant_conv")):
+        yield folder(f"{key} null", **{component: {key: None}})
+    yield folder("flip_sin_to_cos null of pixels", "DDPMPipeline", unet={"flip_sin_to_cos": None})
+    yield folder("do_normalize null", "StableDiffusionImageVariationPipeline", feature_extractor={"do_normalize": None})
+    name, made = folder("force_zeros_for_empty_prompt null", "StableDiffusionXLPipeline")
+    made.index["force_zeros_for_empty_prompt"] = None
+    yield name, made
+
+    # Keys that a config itself says were not set do not count.
+    for component, key, value in (("scheduler", "prediction_type", "v_prediction"), ("unet", "flip_sin_to_cos", False), ("vae", "scaling_factor", 0.5)):
+        yield folder(f"{key} is listed as a default", **{component: {key: value, "_use_default_values": [key]}})
+    name, made = folder("force_zeros_for_empty_prompt is listed as a default", "StableDiffusionXLPipeline")
+    made.index.update(force_zeros_for_empty_prompt=False, _use_default_values=["force_zeros_for_empty_prompt"])
+    yield name, made
+
+    # A network whose config is that of a whole CLIP takes its part of it.
+    name, made = folder("the text encoder's config is of a whole CLIP")
+    made.networks["text_encoder"][2] = {"model_type": "clip", "projection_dim": 8, "text_config": made.config("text_encoder")}
+    yield name, made
+    name, made = folder("the image encoder's config is of a whole CLIP", "StableDiffusionImageVariationPipeline")
+    made.networks["image_encoder"][2] = {"model_type": "clip", "projection_dim": 8, "vision_config": made.config("image_encoder")}
+    yield name, made
+
     name, made = folder("a feature extractor's class before", "StableDiffusionImageVariationPipeline")
     made.processors["feature_extractor"][0] = "CLIPFeatureExtractor"
     yield name, made

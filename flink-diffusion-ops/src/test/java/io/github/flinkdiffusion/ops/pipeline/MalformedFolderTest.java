@@ -293,6 +293,11 @@ class MalformedFolderTest {
             "vocab.json",
             "2147483647"),
         damaged(
+            "padding that the text encoder is not to see",
+            set("text_encoder/config.json", "use_attention_mask", "true"),
+            "text_encoder/config.json",
+            "use_attention_mask"),
+        damaged(
             "texts longer than the positions",
             set("tokenizer/tokenizer_config.json", "model_max_length", "1000"),
             "max_position_embeddings"));

@@ -112,6 +112,12 @@ class ConfigTest {
   }
 
   @Test
+  void aFlagThatIsNullIsFalse() {
+    assertThat(config("{\"flip\": null}").flag("flip", true)).isFalse();
+    assertThat(config("{}").flag("flip", true)).isTrue();
+  }
+
+  @Test
   void aMissingKeyIsNamed() {
     Config config = config("{\"here\": null}");
     assertThatThrownBy(() -> config.integer("here"))

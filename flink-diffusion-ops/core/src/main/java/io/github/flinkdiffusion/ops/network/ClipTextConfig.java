@@ -58,6 +58,14 @@ public record ClipTextConfig(
         ConfigValues.positive(config, "projection_dim", DEFAULT_PROJECTION));
   }
 
+  /**
+   * The part of a config that is a text encoder's: {@code text_config} where the config is that of
+   * a whole CLIP, as transformers takes it.
+   */
+  public static Config section(Config config) {
+    return config.section("text_config").orElse(config);
+  }
+
   /** Whether the end is looked for as the greatest token. */
   boolean isEosUnreliable() {
     return eosTokenId == UNRELIABLE_EOS;

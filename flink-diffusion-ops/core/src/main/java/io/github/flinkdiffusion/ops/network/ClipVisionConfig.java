@@ -35,7 +35,8 @@ public record ClipVisionConfig(
    *     supported
    */
   public static ClipVisionConfig from(Config config) {
-    return from(config, config);
+    Config own = config.section("vision_config").orElse(config);
+    return from(own, own);
   }
 
   /**

@@ -110,7 +110,11 @@ final class PromptEncoder {
       Components components, String tokenizerName, String name, Taken taken, String... classes) {
     components.requireClass(tokenizerName, "CLIPTokenizer", "CLIPTokenizerFast");
     ClipTokenizer tokenizer = ClipTokenizer.load(components.folder().component(tokenizerName));
-    Config json = components.config(name, classes);
+    Config json = ClipTextConfig.section(components.config(name, classes));
+    if (taken == Taken.NORMED && json.flag("use_attention_mask", false)) {
+      throw json.unsupported(
+          "use_attention_mask", true, "false (the network sees the padding, as CLIP was trained)");
+    }
     ClipTextConfig config = ClipTextConfig.from(json);
     if (tokenizer.maxLength() > config.maxPositions()) {
       throw json.unsupported(

@@ -90,6 +90,11 @@ record TokenizerFiles(
 
   private static TokenizerFiles of(
       String source, Model model, Config config, Config specialTokensMap, Config addedTokens) {
+    requireDefault(config, "padding_side", "right");
+    requireDefault(config, "truncation_side", "right");
+    if (config.flag("split_special_tokens", false)) {
+      throw config.unsupported("split_special_tokens", true, "false");
+    }
     Map<Integer, AddedToken> listed = new TreeMap<>(model.listed);
     Map<String, JsonNode> named = named(config);
     List<AddedToken> additional = new ArrayList<>(additional(config));
@@ -133,6 +138,13 @@ record TokenizerFiles(
         special,
         all,
         maxLength(config));
+  }
+
+  private static void requireDefault(Config config, String key, String supported) {
+    String value = config.string(key, supported);
+    if (!value.equals(supported)) {
+      throw config.unsupported(key, value, supported);
+    }
   }
 
   private static Model twoFiles(Path folder) {

@@ -7,6 +7,7 @@ import com.fasterxml.jackson.databind.DeserializationFeature;
 import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.json.JsonMapper;
 import com.fasterxml.jackson.databind.node.JsonNodeFactory;
+import com.fasterxml.jackson.databind.node.ObjectNode;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.NoSuchFileException;
@@ -23,13 +24,15 @@ import java.util.TreeSet;
  * A typed view of a JSON config, such as a component's {@code config.json}.
  *
  * <p>Configs were written by many versions of their libraries, so a key that is absent or {@code
- * null} takes the default that the caller gives, and a key that nobody asks for is ignored. A value
- * of the wrong type is never guessed at: it is an {@link IllegalConfigException} that names file,
- * key and value.
+ * null} takes the default that the caller gives (but a flag that is null is false, as in Python),
+ * and a key that nobody asks for is ignored. A value of the wrong type is never guessed at: it is
+ * an {@link IllegalConfigException} that names file, key and value.
  */
 public final class Config {
   /** No config is near this size; a wrong file is. */
   private static final long MAX_BYTES = 64L << 20;
+
+  private static final String UNSET_KEYS = "_use_default_values";
 
   // Python writes NaN and Infinity: DPMSolver's lambda_min_clipped is -Infinity in real
   // checkpoints.
@@ -93,6 +96,19 @@ public final class Config {
     return new Config(source, JsonNodeFactory.instance.objectNode());
   }
 
+  /**
+   * As diffusers reads its own configs: without the keys that {@code _use_default_values} lists. A
+   * program that writes the config of a loaded object itself writes that list, too.
+   */
+  Config withoutUnsetKeys() {
+    if (!node.path(UNSET_KEYS).isArray()) {
+      return this;
+    }
+    ObjectNode set = node.deepCopy();
+    node.get(UNSET_KEYS).forEach(key -> set.remove(key.asText()));
+    return new Config(source, set);
+  }
+
   /** Where it comes from: the file's path, and the section's key if it is one. */
   public String source() {
     return source;
@@ -138,8 +154,12 @@ public final class Config {
     return has(key) ? toNumber(key, node.get(key)) : defaultValue;
   }
 
+  /** A flag; null stands for false, as in Python, and not for the default. */
   public boolean flag(String key, boolean defaultValue) {
-    return has(key) ? toFlag(key, node.get(key)) : defaultValue;
+    if (!node.has(key)) {
+      return defaultValue;
+    }
+    return has(key) && toFlag(key, node.get(key));
   }
 
   /** A string that must be there. */

@@ -121,7 +121,10 @@ public final class ModelFolder {
       Optional<Config> config =
           Optional.of(folder.resolve(configOf(pair.get(1).textValue())))
               .filter(Files::isRegularFile)
-              .map(Config::read);
+              .map(Config::read)
+              .map(
+                  read ->
+                      pair.get(0).asText().equals("diffusers") ? read.withoutUnsetKeys() : read);
       WeightFiles weights = WeightFiles.find(folder, pair.get(0).asText(), variant.orElse(""));
       chosenVariants.add(weights.chosenVariant());
       components.put(
@@ -216,7 +219,7 @@ public final class ModelFolder {
     }
     Path index = path.resolve(INDEX);
     if (Files.isRegularFile(index)) {
-      return Config.read(index);
+      return Config.read(index).withoutUnsetKeys();
     }
     List<String> files = WeightFiles.list(path);
     Optional<String> single =
