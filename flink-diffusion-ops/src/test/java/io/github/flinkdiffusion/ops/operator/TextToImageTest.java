@@ -137,6 +137,14 @@ class TextToImageTest {
 
   static final List<Refused> REFUSED =
       List.of(
+          new Refused(DiffusionOptions.DEFAULT_WIDTH, "-1"),
+          new Refused(DiffusionOptions.DEFAULT_HEIGHT, "0"),
+          new Refused(DiffusionOptions.DEFAULT_STEPS, "0"),
+          new Refused(DiffusionOptions.DEFAULT_GUIDANCE_SCALE, "NaN"),
+          new Refused(DiffusionOptions.DEFAULT_GUIDANCE_SCALE, "1e999"),
+          new Refused(DiffusionOptions.REQUEST_TIMEOUT, "366 d"),
+          new Refused(DiffusionOptions.OUTAGE_RETRY_TIME, "9223372036854775807"),
+          new Refused(DiffusionOptions.DEVICE_WAIT, "366 d"),
           new Refused(DiffusionOptions.CAPACITY, "0"),
           new Refused(DiffusionOptions.CAPACITY, "abc"),
           new Refused(DiffusionOptions.MODEL_PRECISION, "INT4"),

@@ -63,12 +63,13 @@ record DiffusionSettings(
       throw refused(DiffusionOptions.BATCH_AGING, aging, "a time from zero to one day");
     }
     Duration timeout = config.get(DiffusionOptions.REQUEST_TIMEOUT);
-    if (timeout != null && (timeout.isNegative() || timeout.isZero())) {
-      throw refused(DiffusionOptions.REQUEST_TIMEOUT, timeout, "a time above zero, or none");
+    if (timeout != null && (timeout.isNegative() || timeout.isZero() || isEndless(timeout))) {
+      throw refused(
+          DiffusionOptions.REQUEST_TIMEOUT, timeout, "a time above zero, up to a year, or none");
     }
     Duration outage = config.get(DiffusionOptions.OUTAGE_RETRY_TIME);
-    if (outage.isNegative()) {
-      throw refused(DiffusionOptions.OUTAGE_RETRY_TIME, outage, "a time from zero");
+    if (outage.isNegative() || isEndless(outage)) {
+      throw refused(DiffusionOptions.OUTAGE_RETRY_TIME, outage, "a time from zero to a year");
     }
     int retries = config.get(DiffusionOptions.REQUEST_RETRIES);
     if (retries < 0 || retries > MOST_RETRIES) {
@@ -91,11 +92,11 @@ record DiffusionSettings(
         atLeast(1, DiffusionOptions.REQUEST_PROCESS_DEATHS, config),
         outage,
         config.get(DiffusionOptions.OUTAGE_ACTION),
-        config.get(DiffusionOptions.DEFAULT_STEPS),
-        config.get(DiffusionOptions.DEFAULT_GUIDANCE_SCALE),
+        defaultFromOne(DiffusionOptions.DEFAULT_STEPS, config),
+        defaultScale(config),
         config.get(DiffusionOptions.DEFAULT_SCHEDULER),
-        config.get(DiffusionOptions.DEFAULT_WIDTH),
-        config.get(DiffusionOptions.DEFAULT_HEIGHT),
+        defaultFromOne(DiffusionOptions.DEFAULT_WIDTH, config),
+        defaultFromOne(DiffusionOptions.DEFAULT_HEIGHT, config),
         atLeast(0, DiffusionOptions.PROGRESS_EVERY_STEPS, config),
         atLeast(0, DiffusionOptions.PREVIEW_EVERY_STEPS, config),
         atLeast(1, DiffusionOptions.ENCODING_WORKERS, config),
@@ -138,10 +139,28 @@ record DiffusionSettings(
 
   private static Duration aboveZero(ConfigOption<Duration> option, ReadableConfig config) {
     Duration value = config.get(option);
-    if (value.isNegative() || value.isZero()) {
-      throw refused(option, value, "a time above zero");
+    if (value.isNegative() || value.isZero() || isEndless(value)) {
+      throw refused(option, value, "a time above zero, up to a year");
     }
     return value;
+  }
+
+  /** Clocks count in nanoseconds, which overflow after 292 years. */
+  private static boolean isEndless(Duration time) {
+    return time.compareTo(Duration.ofDays(365)) > 0;
+  }
+
+  /** A default that fits no request would fail each one that leaves the field open. */
+  private static Integer defaultFromOne(ConfigOption<Integer> option, ReadableConfig config) {
+    return config.getOptional(option).isPresent() ? atLeast(1, option, config) : null;
+  }
+
+  private static Double defaultScale(ReadableConfig config) {
+    Double scale = config.get(DiffusionOptions.DEFAULT_GUIDANCE_SCALE);
+    if (scale != null && !Double.isFinite(scale)) {
+      throw refused(DiffusionOptions.DEFAULT_GUIDANCE_SCALE, scale, "a finite number");
+    }
+    return scale;
   }
 
   static int atLeast(int least, ConfigOption<Integer> option, ReadableConfig config) {
