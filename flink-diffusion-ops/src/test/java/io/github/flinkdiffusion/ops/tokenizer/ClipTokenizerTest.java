@@ -171,6 +171,18 @@ class ClipTokenizerTest {
   }
 
   @Test
+  void refusesASingleFileThatPadsAtTheLeftUnlessTheConfigSaysRight() {
+    write(
+        "tokenizer.json",
+        "{\"padding\": {\"direction\": \"Left\"}, \"model\": {\"type\": \"BPE\", \"end_of_word_suffix\": \"</w>\","
+            + " \"vocab\": {\"a</w>\": 0, \"<|startoftext|>\": 1, \"<|endoftext|>\": 2}, \"merges\": []}}");
+    assertThatThrownBy(() -> ClipTokenizer.load(folder))
+        .hasMessageContaining("[padding]: 'direction' is \"Left\"; supported: Right");
+    write("tokenizer_config.json", "{\"padding_side\": \"right\"}");
+    assertThat(ClipTokenizer.load(folder).encode("a").ids()).startsWith(1, 0, 2);
+  }
+
+  @Test
   void refusesATokenizerOfAnotherKind() {
     write("tokenizer.json", "{\"model\": {\"type\": \"Unigram\", \"vocab\": []}}");
     assertThatThrownBy(() -> ClipTokenizer.load(folder))

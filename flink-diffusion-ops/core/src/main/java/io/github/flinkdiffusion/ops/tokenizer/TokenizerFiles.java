@@ -72,10 +72,19 @@ record TokenizerFiles(
 
   static TokenizerFiles read(Path folder) {
     Path single = folder.resolve("tokenizer.json");
+    Config config = optional(folder.resolve("tokenizer_config.json"));
+    Model model;
+    if (Files.isRegularFile(single)) {
+      Config file = Config.read(single);
+      requireDefaultDirections(file, config);
+      model = singleFile(file);
+    } else {
+      model = twoFiles(folder);
+    }
     return of(
         folder.toString(),
-        Files.isRegularFile(single) ? singleFile(Config.read(single)) : twoFiles(folder),
-        optional(folder.resolve("tokenizer_config.json")),
+        model,
+        config,
         optional(folder.resolve("special_tokens_map.json")),
         optional(folder.resolve("added_tokens.json")));
   }
@@ -144,6 +153,15 @@ record TokenizerFiles(
     String value = config.string(key, supported);
     if (!value.equals(supported)) {
       throw config.unsupported(key, value, supported);
+    }
+  }
+
+  /** What the tokenizer's own file says of sides counts where its config says nothing. */
+  private static void requireDefaultDirections(Config file, Config config) {
+    for (String part : new String[] {"padding", "truncation"}) {
+      if (!config.has(part + "_side")) {
+        file.section(part).ifPresent(each -> requireDefault(each, "direction", "Right"));
+      }
     }
   }
 
