@@ -430,10 +430,11 @@ public record UNet2DConditionConfig(
     return norm;
   }
 
-  /** Absent, it is what {@code only_cross_attention} says for all levels. */
+  /** Absent or null, it is what {@code only_cross_attention} says for all levels. */
   private static boolean midOnlyCrossAttention(Config config) {
+    String own = "mid_block_only_cross_attention";
     JsonNode all = config.node().path("only_cross_attention");
-    return config.flag("mid_block_only_cross_attention", all.isBoolean() && all.booleanValue());
+    return config.has(own) ? config.flag(own, false) : all.isBoolean() && all.booleanValue();
   }
 
   private static double factor(Config config, String key) {
