@@ -1,9 +1,11 @@
 package io.github.flinkdiffusion.ops.graph;
 
+import io.github.flinkdiffusion.ops.weights.TensorPlace;
 import java.io.IOException;
 import java.io.OutputStream;
+import java.util.Optional;
 
-/** Where an archive's weights come from. Asked once for each tensor. */
+/** Where a network's weights come from. Asked while it is loaded, once for each tensor. */
 @FunctionalInterface
 public interface ParameterSource {
   /**
@@ -14,4 +16,13 @@ public interface ParameterSource {
    * @param shape the shape the graph declared; an implementation refuses a tensor of another shape
    */
   void write(String name, long[] shape, OutputStream out) throws IOException;
+
+  /**
+   * Where a file holds exactly what {@link #write} would write; empty if none does.
+   *
+   * @param name the parameter
+   */
+  default Optional<TensorPlace> place(String name) {
+    return Optional.empty();
+  }
 }

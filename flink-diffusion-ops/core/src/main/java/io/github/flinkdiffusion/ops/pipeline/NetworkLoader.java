@@ -9,6 +9,7 @@ import io.github.flinkdiffusion.ops.graph.ParameterSource;
 import io.github.flinkdiffusion.ops.graph.Precision;
 import io.github.flinkdiffusion.ops.weights.DType;
 import io.github.flinkdiffusion.ops.weights.TensorInfo;
+import io.github.flinkdiffusion.ops.weights.TensorPlace;
 import io.github.flinkdiffusion.ops.weights.TensorStore;
 import io.github.flinkdiffusion.ops.weights.WeightsException;
 import java.io.IOException;
@@ -92,6 +93,11 @@ final class NetworkLoader {
       this.store = store;
       this.graph = graph;
       this.precision = precision;
+    }
+
+    @Override
+    public Optional<TensorPlace> place(String name) {
+      return store.place(name).filter(place -> place.dtype() == graph.type(name, precision));
     }
 
     @Override

@@ -8,6 +8,7 @@ import java.util.Collections;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.Optional;
 import java.util.Set;
 
 /**
@@ -121,6 +122,21 @@ final class MappedTensors implements TensorStore {
     return origin.transposed
         ? List.of(transpose(origin.info, whole))
         : range(whole, origin.firstElement * origin.info.dtype().bytes(), origin.info.byteLength());
+  }
+
+  @Override
+  public Optional<TensorPlace> place(String name) {
+    Origin origin = origin(name);
+    return origin.transposed
+        ? Optional.empty()
+        : store
+            .place(origin.original)
+            .map(
+                whole ->
+                    new TensorPlace(
+                        whole.file(),
+                        whole.offset() + origin.firstElement * whole.dtype().bytes(),
+                        whole.dtype()));
   }
 
   private static List<ByteBuffer> range(List<ByteBuffer> parts, long begin, long length) {

@@ -6,6 +6,7 @@ import java.util.ArrayList;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.Optional;
 import java.util.Set;
 import java.util.stream.IntStream;
 
@@ -59,6 +60,11 @@ final class MergedTensors implements TensorStore {
       last = computed;
     }
     return List.of(computed.data.duplicate().order(ByteOrder.LITTLE_ENDIAN));
+  }
+
+  @Override
+  public Optional<TensorPlace> place(String name) {
+    return terms.containsKey(name) ? Optional.empty() : store.place(name);
   }
 
   private ByteBuffer merge(String name) {

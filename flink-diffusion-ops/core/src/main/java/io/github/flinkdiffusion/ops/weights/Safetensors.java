@@ -20,6 +20,7 @@ import java.util.Comparator;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.Optional;
 import java.util.Set;
 import java.util.TreeMap;
 
@@ -60,6 +61,7 @@ public final class Safetensors implements TensorStore {
   private final Path file;
   private final Map<String, String> metadata;
   private final Map<String, Entry> entries;
+  private final long dataStart;
   private final long segmentBytes;
   private final FileDigests digests;
   private final FileDigests.Stamp stamp;
@@ -69,6 +71,7 @@ public final class Safetensors implements TensorStore {
       Path file,
       Map<String, String> metadata,
       Map<String, Entry> entries,
+      long dataStart,
       ByteBuffer[] segments,
       long segmentBytes,
       FileDigests digests,
@@ -76,6 +79,7 @@ public final class Safetensors implements TensorStore {
     this.file = file;
     this.metadata = metadata;
     this.entries = entries;
+    this.dataStart = dataStart;
     this.segments = segments;
     this.segmentBytes = segmentBytes;
     this.digests = digests;
@@ -133,7 +137,8 @@ public final class Safetensors implements TensorStore {
       Map<String, Entry> entries = entries(file, header, size - dataStart);
       ByteBuffer[] segments = map(channel, dataStart, size, segmentBytes);
       FileDigests.checkUnchanged(file, stamp);
-      return new Safetensors(file, metadata, entries, segments, segmentBytes, digests, stamp);
+      return new Safetensors(
+          file, metadata, entries, dataStart, segments, segmentBytes, digests, stamp);
     } catch (IOException e) {
       throw new WeightsException("Can not read weights from " + file + ": " + e, e);
     }
@@ -325,6 +330,13 @@ public final class Safetensors implements TensorStore {
       begin += length;
     }
     return parts;
+  }
+
+  @Override
+  public Optional<TensorPlace> place(String name) {
+    Entry entry = entry(name);
+    return Optional.of(
+        new TensorPlace(file.toAbsolutePath(), dataStart + entry.begin, entry.info.dtype()));
   }
 
   private Entry entry(String name) {

@@ -10,6 +10,7 @@ import java.util.LinkedHashMap;
 import java.util.LinkedHashSet;
 import java.util.List;
 import java.util.Map;
+import java.util.Optional;
 import java.util.Set;
 import java.util.TreeMap;
 
@@ -114,6 +115,11 @@ public final class ShardedTensors implements TensorStore {
   @Override
   public List<ByteBuffer> data(String name) {
     return shard(name).data(name);
+  }
+
+  @Override
+  public Optional<TensorPlace> place(String name) {
+    return shard(name).place(name);
   }
 
   private Safetensors shard(String name) {

@@ -5,6 +5,7 @@ import java.io.OutputStream;
 import java.nio.ByteBuffer;
 import java.nio.channels.WritableByteChannel;
 import java.util.List;
+import java.util.Optional;
 import java.util.Set;
 
 /**
@@ -26,6 +27,14 @@ public interface TensorStore extends AutoCloseable {
    * a memory-mapped file.
    */
   List<ByteBuffer> data(String name);
+
+  /**
+   * Where the bytes that {@link #data} gives lie in a file; empty if they do in none, because they
+   * are computed when they are read or are on the heap.
+   */
+  default Optional<TensorPlace> place(String name) {
+    return Optional.empty();
+  }
 
   /** Where the tensors come from, for messages: a path, mostly. */
   String source();

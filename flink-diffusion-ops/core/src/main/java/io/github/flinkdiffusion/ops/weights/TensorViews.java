@@ -10,6 +10,7 @@ import java.util.Collections;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.Optional;
 import java.util.Set;
 import java.util.function.UnaryOperator;
 import java.util.regex.Pattern;
@@ -156,6 +157,13 @@ public final class TensorViews {
           ByteBuffer.wrap(converted.toByteArray())
               .asReadOnlyBuffer()
               .order(ByteOrder.LITTLE_ENDIAN));
+    }
+
+    @Override
+    public Optional<TensorPlace> place(String name) {
+      return info(name).dtype() == store.info(original(name)).dtype()
+          ? store.place(original(name))
+          : Optional.empty();
     }
 
     @Override

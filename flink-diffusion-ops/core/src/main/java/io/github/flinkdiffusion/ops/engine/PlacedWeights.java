@@ -1,0 +1,245 @@
+package io.github.flinkdiffusion.ops.engine;
+
+import io.github.flinkdiffusion.ops.graph.Graph;
+import io.github.flinkdiffusion.ops.weights.DType;
+import io.github.flinkdiffusion.ops.weights.Sha256;
+import io.github.flinkdiffusion.ops.weights.TensorPlace;
+import java.io.BufferedOutputStream;
+import java.io.IOException;
+import java.io.OutputStream;
+import java.io.UncheckedIOException;
+import java.nio.channels.Channels;
+import java.nio.channels.FileChannel;
+import java.nio.file.DirectoryStream;
+import java.nio.file.Files;
+import java.nio.file.NoSuchFileException;
+import java.nio.file.Path;
+import java.nio.file.StandardCopyOption;
+import java.nio.file.StandardOpenOption;
+import java.time.Duration;
+import java.time.Instant;
+import java.util.LinkedHashMap;
+import java.util.Map;
+import java.util.Optional;
+import java.util.UUID;
+import java.util.concurrent.ConcurrentHashMap;
+import org.slf4j.Logger;
+import org.slf4j.LoggerFactory;
+
+/**
+ * A place in a file for every parameter of a program, so that an engine maps weights and copies
+ * none.
+ *
+ * <p>What the model's own files hold in the parameter's type is mapped from there, and shared by
+ * all processes that use the model. Everything else (float16 computed as float32, what a LoRA is
+ * added to, transposed weights) is written once into one file, each tensor at a multiple of 64
+ * bytes: a kept one, if the program keeps things, whose name is made of all that decides its
+ * content, so that it is never stale; else a temporary one that {@link #close} deletes.
+ *
+ * <p>A kept file appears under its name complete and on disk; two processes that miss the same one
+ * both write it, and the later move replaces equal bytes with equal bytes. Nothing is ever evicted,
+ * since only the owner of the folder knows who shares it; a file in it may be deleted at any time,
+ * but must not be written to.
+ */
+public final class PlacedWeights implements AutoCloseable {
+  /** What processors' widest loads and libtorch's own allocator align to. */
+  static final int ALIGNMENT = 64;
+
+  private static final Logger LOG = LoggerFactory.getLogger(PlacedWeights.class);
+  private static final String FORMAT = "converted weights, version 1";
+  private static final String SUFFIX = ".weights";
+  private static final String PARTIAL = ".partial";
+
+  /**
+   * A file that nobody has written to for so long is what a killed process left behind: a writer
+   * goes on without pause.
+   */
+  private static final Duration ABANDONED_AFTER = Duration.ofHours(1);
+
+  /** So that subtasks of one process that miss the same file write it once. */
+  private static final Map<Path, Object> WRITING = new ConcurrentHashMap<>();
+
+  private final Map<String, TensorPlace> places;
+  private final Optional<Path> temporary;
+
+  private PlacedWeights(Map<String, TensorPlace> places, Optional<Path> temporary) {
+    this.places = places;
+    this.temporary = temporary;
+  }
+
+  /** A parameter that no file holds in its type, and where it goes. */
+  private record Converted(long[] shape, DType dtype, long offset, long bytes) {}
+
+  /**
+   * Finds or makes a place for each parameter.
+   *
+   * @throws UncheckedIOException naming the file that cannot be written
+   * @throws io.github.flinkdiffusion.ops.weights.WeightsException if weights cannot be read or
+   *     converted
+   */
+  public static PlacedWeights of(Program program) {
+    Graph graph = program.graph();
+    Map<String, TensorPlace> places = new LinkedHashMap<>();
+    Map<String, Converted> rest = new LinkedHashMap<>();
+    long end = 0;
+    for (var parameter : graph.parameterShapes().entrySet()) {
+      String name = parameter.getKey();
+      DType dtype = graph.type(name, program.precision());
+      Optional<TensorPlace> place =
+          program.weights().place(name).filter(there -> isMappable(there, dtype));
+      if (place.isPresent()) {
+        places.put(name, place.get());
+      } else {
+        long bytes = Math.multiplyExact(Graph.elements(parameter.getValue()), (long) dtype.bytes());
+        long offset = (end + ALIGNMENT - 1) / ALIGNMENT * ALIGNMENT;
+        rest.put(name, new Converted(parameter.getValue(), dtype, offset, bytes));
+        end = offset + bytes;
+      }
+    }
+    if (rest.isEmpty()) {
+      return new PlacedWeights(places, Optional.empty());
+    }
+    Path file =
+        program.kept().isPresent()
+            ? kept(program, program.kept().get(), rest, end)
+            : temporary(program, rest);
+    rest.forEach(
+        (name, converted) ->
+            places.put(name, new TensorPlace(file, converted.offset, converted.dtype)));
+    return new PlacedWeights(
+        places, program.kept().isPresent() ? Optional.empty() : Optional.of(file));
+  }
+
+  /** Libraries read elements at multiples of their size only. */
+  private static boolean isMappable(TensorPlace place, DType dtype) {
+    return place.dtype() == dtype && place.offset() % dtype.bytes() == 0;
+  }
+
+  /** Where a parameter of the program lies, in its own type ({@link Graph#type}). */
+  public TensorPlace place(String parameter) {
+    return places.get(parameter);
+  }
+
+  /** Deletes what is not kept; who has mapped it still reads it. */
+  @Override
+  public void close() {
+    temporary.ifPresent(PlacedWeights::deleteQuietly);
+  }
+
+  private static Path temporary(Program program, Map<String, Converted> rest) {
+    Path file = null;
+    boolean complete = false;
+    try {
+      file = Files.createTempFile("flink-diffusion-" + program.name(), SUFFIX);
+      write(program, rest, file, StandardOpenOption.WRITE);
+      complete = true;
+      return file;
+    } catch (IOException e) {
+      throw new UncheckedIOException(
+          "The weights of %s could not be written to a temporary file: %s. Give the folder of java.io.tmpdir more room, or name a folder for kept weights (diffusion.model.archives)"
+              .formatted(program.name(), e),
+          e);
+    } finally {
+      if (file != null && !complete) {
+        deleteQuietly(file);
+      }
+    }
+  }
+
+  private static Path kept(
+      Program program, Path folder, Map<String, Converted> rest, long expectedBytes) {
+    Sha256 key = new Sha256().add(FORMAT).add(program.digest().get());
+    rest.forEach(
+        (name, converted) -> {
+          key.add(name).add(converted.dtype.name());
+          for (long size : converted.shape) {
+            key.number(size);
+          }
+        });
+    // Half of SHA-256: enough for content that nobody forges, and messages stay readable.
+    Path file =
+        folder
+            .toAbsolutePath()
+            .normalize()
+            .resolve(program.name() + "-" + key.hex().substring(0, 32) + SUFFIX);
+    synchronized (WRITING.computeIfAbsent(file, path -> new Object())) {
+      try {
+        if (Files.exists(file) && Files.size(file) == expectedBytes) {
+          return file;
+        }
+        writeKept(program, rest, file);
+        return file;
+      } catch (IOException e) {
+        throw new UncheckedIOException(
+            "Weights %s could not be written: %s. Give a folder with enough room that this process may write to, or none to use temporary files"
+                .formatted(file, e),
+            e);
+      }
+    }
+  }
+
+  private static void writeKept(Program program, Map<String, Converted> rest, Path file)
+      throws IOException {
+    Path partial = file.resolveSibling(file.getFileName() + "." + UUID.randomUUID() + PARTIAL);
+    try {
+      Files.createDirectories(file.getParent());
+      deleteAbandoned(file.getParent());
+      // Not createTempFile, whose files only their owner may read: others map the file.
+      write(program, rest, partial, StandardOpenOption.CREATE_NEW, StandardOpenOption.WRITE);
+      // Asked again: it refuses if the weights' files have changed since the name was made of them.
+      program.digest().get();
+      Files.move(
+          partial, file, StandardCopyOption.ATOMIC_MOVE, StandardCopyOption.REPLACE_EXISTING);
+      LOG.info("Weights {} were written", file);
+    } finally {
+      deleteQuietly(partial);
+    }
+  }
+
+  private static void write(
+      Program program, Map<String, Converted> rest, Path file, StandardOpenOption... options)
+      throws IOException {
+    try (FileChannel channel = FileChannel.open(file, options)) {
+      for (var entry : rest.entrySet()) {
+        Converted converted = entry.getValue();
+        channel.position(converted.offset);
+        OutputStream out = new BufferedOutputStream(Channels.newOutputStream(channel), 1 << 16);
+        program.weights().write(entry.getKey(), converted.shape, out);
+        out.flush();
+        long written = channel.position() - converted.offset;
+        if (written != converted.bytes) {
+          throw new EngineException(
+              "Parameter %s of %s has %d bytes where its shape needs %d."
+                  .formatted(entry.getKey(), program.name(), written, converted.bytes));
+        }
+      }
+      if (program.kept().isPresent()) {
+        channel.force(true);
+      }
+    }
+  }
+
+  private static void deleteAbandoned(Path folder) throws IOException {
+    Instant limit = Instant.now().minus(ABANDONED_AFTER);
+    try (DirectoryStream<Path> partials =
+        Files.newDirectoryStream(folder, "*" + SUFFIX + ".*" + PARTIAL)) {
+      for (Path partial : partials) {
+        try {
+          if (Files.getLastModifiedTime(partial).toInstant().isBefore(limit)) {
+            Files.deleteIfExists(partial);
+          }
+        } catch (NoSuchFileException alreadyGone) {
+          LOG.debug("{} was finished or deleted by another process", partial);
+        }
+      }
+    }
+  }
+
+  private static void deleteQuietly(Path file) {
+    try {
+      Files.deleteIfExists(file);
+    } catch (IOException e) {
+      LOG.warn("{} could not be deleted: {}", file, e.toString());
+    }
+  }
+}
