@@ -40,7 +40,7 @@ class EnginesTest {
     Engine toy = Engines.of(with(ToyEngine.class.getName())).only();
     Graph graph = new Graph();
     Method forward = graph.method("forward");
-    Value x = forward.input("x");
+    Value x = forward.input("x", 1);
     Value sum = forward.add(x, graph.parameter("bias", 2));
     forward.returns(sum, forward.multiply(sum, 2));
     Program program =

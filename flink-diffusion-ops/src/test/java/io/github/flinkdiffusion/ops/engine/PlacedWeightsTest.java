@@ -59,7 +59,7 @@ class PlacedWeightsTest {
     Method forward = graph.method("forward");
     forward.returns(
         forward.linear(
-            forward.input("x"), graph.parameter("weight", 3, 3), graph.parameter("bias", 3)));
+            forward.input("x", 2), graph.parameter("weight", 3, 3), graph.parameter("bias", 3)));
     return graph;
   }
 

@@ -32,7 +32,7 @@ class NetworkLoaderTest {
   private static Graph graph() {
     Graph graph = new Graph();
     Method forward = graph.method("forward");
-    forward.returns(forward.linear(forward.input("x"), graph.parameter("w", SIDE, SIDE), null));
+    forward.returns(forward.linear(forward.input("x", 2), graph.parameter("w", SIDE, SIDE), null));
     return graph;
   }
 

@@ -60,7 +60,7 @@ final class ArchiveCacheProcess {
   static ArchiveWriter writer() {
     Graph graph = new Graph();
     Method forward = graph.method("forward");
-    Value x = forward.input("x");
+    Value x = forward.input("x", 2);
     Value hidden = forward.linear(x, graph.parameter("first.weight", SIDE, SIDE), null);
     forward.returns(forward.linear(hidden, graph.parameter("second.weight", SIDE, SIDE), null));
     return new ArchiveWriter(graph, Precision.FLOAT32);

@@ -54,7 +54,7 @@ class ArchiveCacheTest {
     Method forward = graph.method("forward");
     forward.returns(
         forward.multiply(
-            forward.linear(forward.input("x"), graph.parameter("w", 2, 2), null), factor));
+            forward.linear(forward.input("x", 2), graph.parameter("w", 2, 2), null), factor));
     return new ArchiveWriter(graph, storage);
   }
 

@@ -42,7 +42,7 @@ class SmallConvolutionsTest {
   private static Graph graph(int linears) {
     Graph graph = new Graph();
     Method forward = graph.method("forward");
-    Value x = forward.input("x");
+    Value x = forward.input("x", 4);
     x = forward.conv2d(x, graph.parameter("a.weight", WIDE, IN, 1, 1), null, 1, 0);
     Value half =
         forward.conv2d(

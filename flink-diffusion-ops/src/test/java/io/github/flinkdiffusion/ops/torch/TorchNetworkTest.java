@@ -39,11 +39,11 @@ class TorchNetworkTest {
   private static Graph graph() {
     Graph graph = new Graph();
     Method forward = graph.method("forward");
-    Value x = forward.input("x");
+    Value x = forward.input("x", 2);
     Value weight = graph.parameter("layer.weight", 2, 3);
     forward.returns(forward.toFloat(forward.linear(forward.castAs(x, weight), weight, null)));
     Method twice = graph.method("twice");
-    twice.returns(twice.multiply(twice.input("x"), 2));
+    twice.returns(twice.multiply(twice.input("x", 2), 2));
     return graph;
   }
 
@@ -92,7 +92,7 @@ class TorchNetworkTest {
   void anImageIsMirroredAtItsEdgesWithoutRepeatingThem() throws Exception {
     Graph mirroring = new Graph();
     Method forward = mirroring.method("forward");
-    forward.returns(forward.padReflect(forward.input("x"), 2, 1, 0, 1));
+    forward.returns(forward.padReflect(forward.input("x", 4), 2, 1, 0, 1));
     Path archive = folder.resolve("mirror.pt");
     new ArchiveWriter(mirroring, Precision.FLOAT32, Arithmetic.AS_STORED)
         .write(archive, weights(Precision.FLOAT32));
@@ -110,10 +110,11 @@ class TorchNetworkTest {
   void attentionAddsItsBiasToTheScores(Arithmetic arithmetic) throws Exception {
     Graph graph = new Graph();
     Method forward = graph.method("forward");
-    Value q = forward.input("q");
+    Value q = forward.input("q", 4);
     forward.returns(
         forward.toFloat(
-            forward.attention(q, forward.input("k"), forward.input("v"), forward.input("bias"))));
+            forward.attention(
+                q, forward.input("k", 4), forward.input("v", 4), forward.input("bias", 4))));
     Path archive = folder.resolve("attention.pt");
     new ArchiveWriter(graph, Precision.FLOAT32, arithmetic)
         .write(archive, weights(Precision.FLOAT32));
@@ -133,7 +134,7 @@ class TorchNetworkTest {
   void aParameterOfItsOwnTypeIsKeptInItAndComputedWithAfterACast() throws Exception {
     Graph graph = new Graph();
     Method forward = graph.method("forward");
-    Value x = forward.input("x");
+    Value x = forward.input("x", 2);
     Value scale = graph.parameter("scale", DType.F32, 1);
     Value weight =
         forward.multiply(forward.castAs(graph.parameter("weight", DType.I8, 1, 3), scale), scale);
@@ -210,7 +211,7 @@ class TorchNetworkTest {
   void whatStaysOnTheDeviceIsAnotherNetworksInput() throws Exception {
     Graph pair = new Graph();
     Method both = pair.method("both");
-    Value x = both.input("x");
+    Value x = both.input("x", 2);
     both.returns(both.multiply(x, 10), both.argmax(x, 1));
     Program program = Program.of("pair", pair, Precision.FLOAT32, (name, shape, out) -> {});
     try (TorchNetwork second = load(Precision.FLOAT32)) {

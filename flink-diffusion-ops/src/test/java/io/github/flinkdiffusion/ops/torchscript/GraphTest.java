@@ -68,7 +68,7 @@ class GraphTest {
   void aSharedValueIsComputedOnce() {
     Graph graph = new Graph();
     Method forward = graph.method("forward");
-    Value once = forward.silu(forward.input("x"));
+    Value once = forward.silu(forward.input("x", 1));
     forward.returns(forward.add(once, once));
     assertThat(new ArchiveWriter(graph, Precision.FLOAT32).source())
         .containsOnlyOnce("torch.silu(");
@@ -78,7 +78,7 @@ class GraphTest {
   void aDeepGraphDoesNotExhaustTheStack() {
     Graph graph = new Graph();
     Method forward = graph.method("forward");
-    Value x = forward.input("x");
+    Value x = forward.input("x", 1);
     for (int i = 0; i < 100_000; i++) {
       x = forward.silu(x);
     }
@@ -90,9 +90,9 @@ class GraphTest {
   @Test
   void anotherMethodsArgumentIsRefused() {
     Graph graph = new Graph();
-    Value foreign = graph.method("encode").input("image");
+    Value foreign = graph.method("encode").input("image", 4);
     Method decode = graph.method("decode");
-    decode.input("latent");
+    decode.input("latent", 4);
     decode.returns(decode.silu(foreign));
     graph.methods().get(0).returns(foreign);
     assertThatThrownBy(() -> new ArchiveWriter(graph, Precision.FLOAT32).source())
@@ -105,7 +105,7 @@ class GraphTest {
   void aScalarThatHasNoLiteralIsRefused() {
     Graph graph = new Graph();
     Method forward = graph.method("forward");
-    forward.returns(forward.multiply(forward.input("x"), Double.NaN));
+    forward.returns(forward.multiply(forward.input("x", 1), Double.NaN));
     assertThatThrownBy(() -> new ArchiveWriter(graph, Precision.FLOAT32).source())
         .hasMessageContaining("NaN");
   }
@@ -114,7 +114,7 @@ class GraphTest {
   void weightsOfTheWrongSizeLeaveNoFile(@TempDir Path folder) throws IOException {
     Graph graph = new Graph();
     Method forward = graph.method("forward");
-    forward.returns(forward.add(forward.input("x"), graph.parameter("bias", 4)));
+    forward.returns(forward.add(forward.input("x", 1), graph.parameter("bias", 4)));
     ArchiveWriter writer = new ArchiveWriter(graph, Precision.FLOAT32);
     assertThatThrownBy(
             () ->
@@ -143,7 +143,7 @@ class GraphTest {
   private static Graph graphWithBias() {
     Graph graph = new Graph();
     Method forward = graph.method("forward");
-    forward.returns(forward.add(forward.input("x"), graph.parameter("bias", 4)));
+    forward.returns(forward.add(forward.input("x", 1), graph.parameter("bias", 4)));
     return graph;
   }
 

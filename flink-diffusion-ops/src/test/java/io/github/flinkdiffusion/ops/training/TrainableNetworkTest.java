@@ -37,8 +37,8 @@ class TrainableNetworkTest {
   void learnsALine() throws Exception {
     Graph graph = new Graph();
     Method m = graph.method("forward");
-    Value x = m.input("x");
-    Value y = m.input("y");
+    Value x = m.input("x", 2);
+    Value y = m.input("y", 2);
     Value out =
         m.linear(x, graph.parameter("layer.weight", 1, 1), graph.parameter("layer.bias", 1));
     m.returns(m.meanSquaredError(out, y));
@@ -89,8 +89,8 @@ class TrainableNetworkTest {
   void aTrainingThatIsSavedAndResumedEqualsTheUndisturbedOne(boolean savedByAnEarlierVersion) {
     Graph graph = new Graph();
     Method m = graph.method("forward");
-    Value x = m.input("x");
-    Value y = m.input("y");
+    Value x = m.input("x", 2);
+    Value y = m.input("y", 2);
     Value hidden =
         m.silu(m.linear(x, graph.parameter("a.weight", 4, 2), graph.parameter("a.bias", 4)));
     Value out = m.linear(hidden, graph.parameter("b.weight", 1, 4), graph.parameter("b.bias", 1));
@@ -177,7 +177,7 @@ class TrainableNetworkTest {
   private static Graph line(int inputs) {
     Graph graph = new Graph();
     Method m = graph.method("forward");
-    Value x = m.input("x");
+    Value x = m.input("x", 2);
     Value out =
         m.linear(x, graph.parameter("layer.weight", 1, inputs), graph.parameter("layer.bias", 1));
     m.returns(m.mean(out));

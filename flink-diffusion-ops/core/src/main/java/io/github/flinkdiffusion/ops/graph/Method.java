@@ -1,5 +1,6 @@
 package io.github.flinkdiffusion.ops.graph;
 
+import io.github.flinkdiffusion.ops.weights.DType;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.Collections;
@@ -37,9 +38,26 @@ public final class Method {
     return Collections.unmodifiableList(results);
   }
 
-  /** Declares the next argument. */
-  public Value input(String argument) {
-    Value value = new Value(Op.INPUT, List.of(), List.of(argument));
+  /**
+   * Declares the next argument, of float32.
+   *
+   * @param rank number of its dimensions
+   */
+  public Value input(String argument, int rank) {
+    return input(argument, DType.F32, rank);
+  }
+
+  /**
+   * Declares the next argument, of int64.
+   *
+   * @param rank number of its dimensions
+   */
+  public Value integers(String argument, int rank) {
+    return input(argument, DType.I64, rank);
+  }
+
+  private Value input(String argument, DType type, int rank) {
+    Value value = new Value(Op.INPUT, List.of(), List.of(argument, type, rank));
     inputs.add(value);
     return value;
   }

@@ -2,7 +2,7 @@ package io.github.flinkdiffusion.ops.graph;
 
 /** The operations a {@link Graph} may hold, with their inputs and attributes. */
 public enum Op {
-  /** A method's argument. Attributes: name. */
+  /** A method's argument. Attributes: name, type ({@code F32} or {@code I64}), rank. */
   INPUT,
   /** A learned tensor. Attributes: name. */
   PARAMETER,

@@ -5,7 +5,7 @@
  * <pre>{@code
  * Graph graph = new Graph();
  * Method forward = graph.method("forward");
- * Value x = forward.input("x");
+ * Value x = forward.input("x", 2);
  * forward.returns(forward.silu(forward.linear(x, graph.parameter("weight", 8, 4), null)));
  * }</pre>
  */

@@ -43,7 +43,7 @@ public final class AutoencoderKL {
   public Graph graph() {
     Graph graph = new Graph();
     Method encode = graph.method(ENCODE);
-    Value image = encode.input("image");
+    Value image = encode.input("image", 4);
     encode.returns(encode.toFloat(encode(new Scope(encode, ""), image)));
     addDecode(graph);
     return graph;
@@ -51,7 +51,7 @@ public final class AutoencoderKL {
 
   private void addDecode(Graph graph) {
     Method decode = graph.method(DECODE);
-    Value latent = decode.input("latent");
+    Value latent = decode.input("latent", 4);
     decode.returns(decode.toFloat(decode(new Scope(decode, ""), latent)));
   }
 

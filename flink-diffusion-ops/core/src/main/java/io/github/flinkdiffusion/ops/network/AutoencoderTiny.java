@@ -29,10 +29,10 @@ public final class AutoencoderTiny {
   public Graph graph() {
     Graph graph = new Graph();
     Method encode = graph.method(ENCODE);
-    Value image = encode.input("image");
+    Value image = encode.input("image", 4);
     encode.returns(encode.toFloat(encode(new Scope(encode, ""), image)));
     Method decode = graph.method(DECODE);
-    Value latent = decode.input("latent");
+    Value latent = decode.input("latent", 4);
     decode.returns(decode.toFloat(decode(new Scope(decode, ""), latent)));
     return graph;
   }

@@ -33,6 +33,16 @@ public record ClassEmbedding(Kind kind, int size) {
     IDENTITY
   }
 
+  /** Declares the labels as a method's next argument; null where there are none. */
+  Value input(Method method, String name) {
+    return switch (kind) {
+      case NONE -> null;
+      case TABLE -> method.integers(name, 1);
+      case TIMESTEP -> method.input(name, 1);
+      case PROJECTION, SIMPLE_PROJECTION, IDENTITY -> method.input(name, 2);
+    };
+  }
+
   /**
    * Reads the two keys.
    *

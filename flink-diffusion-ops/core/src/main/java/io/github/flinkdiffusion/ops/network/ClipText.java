@@ -57,18 +57,18 @@ public final class ClipText {
   public Graph graph(int tokens) {
     Graph graph = new Graph();
     Method forward = graph.method(FORWARD);
-    Value ids = forward.input("ids");
+    Value ids = forward.integers("ids", 2);
     forward.returns(forward.toFloat(emit(new Scope(forward, ""), ids, tokens)));
     addInnerStates(graph, tokens);
     Method pooled = graph.method(POOLED);
-    ids = pooled.input("ids");
+    ids = pooled.integers("ids", 2);
     pooled.returns(pooled.toFloat(pooled(new Scope(pooled, ""), ids, tokens)));
     return graph;
   }
 
   void addInnerStates(Graph graph, int tokens) {
     Method method = graph.method(PENULTIMATE);
-    Value ids = method.input("ids");
+    Value ids = method.integers("ids", 2);
     Value hidden = hidden(new Scope(method, ""), ids, tokens, config.layers() - 1);
     method.returns(method.toFloat(hidden));
     Method atLayer = graph.method(AT_LAYER);
@@ -80,8 +80,8 @@ public final class ClipText {
 
   /** One row's state may be another layer's than its neighbour's: rows of all are chosen from. */
   private Value atLayer(Method m, int tokens) {
-    Value ids = m.input("ids");
-    Value layers = m.input("layers");
+    Value ids = m.integers("ids", 2);
+    Value layers = m.integers("layers", 1);
     Value chosen = chosen(m, states(new Scope(m, ""), ids, tokens), layers);
     return m.unflatten(chosen, 1, tokens, config.hiddenSize());
   }

@@ -34,11 +34,11 @@ public final class ClipTextProjection {
   public Graph graph(int tokens) {
     Graph graph = new Graph();
     Method forward = graph.method(ClipText.FORWARD);
-    Value ids = forward.input("ids");
+    Value ids = forward.integers("ids", 2);
     forward.returns(forward.toFloat(text.emit(new Scope(forward, ""), ids, tokens)));
     text.addInnerStates(graph, tokens);
     Method pooled = graph.method(ClipText.POOLED);
-    ids = pooled.input("ids");
+    ids = pooled.integers("ids", 2);
     pooled.returns(pooled.toFloat(emit(new Scope(pooled, ""), ids, tokens)));
     Method both = graph.method(STATES_AND_POOLED);
     both.returns(both.toFloat(statesAndPooled(both, tokens)));
@@ -46,8 +46,8 @@ public final class ClipTextProjection {
   }
 
   private Value statesAndPooled(Method m, int tokens) {
-    Value ids = m.input("ids");
-    Value layers = m.input("layers");
+    Value ids = m.integers("ids", 2);
+    Value layers = m.integers("layers", 1);
     Scope at = new Scope(m, "");
     List<Value> states = text.states(at, ids, tokens);
     Value end = text.end(at, ids, states.get(config.layers()));

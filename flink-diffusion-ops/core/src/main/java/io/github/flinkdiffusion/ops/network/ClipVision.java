@@ -28,10 +28,10 @@ public final class ClipVision {
   public Graph graph() {
     Graph graph = new Graph();
     Method forward = graph.method(FORWARD);
-    Value pixels = forward.input("pixels");
+    Value pixels = forward.input("pixels", 4);
     forward.returns(forward.toFloat(emit(new Scope(forward, ""), pixels)));
     Method hidden = graph.method(HIDDEN);
-    pixels = hidden.input("pixels");
+    pixels = hidden.input("pixels", 4);
     hidden.returns(hidden.toFloat(hidden(new Scope(hidden, "").child("vision_model"), pixels)));
     return graph;
   }

@@ -28,9 +28,9 @@ public final class DiT {
   public Graph graph() {
     Graph graph = new Graph();
     Method forward = graph.method("forward");
-    Value sample = forward.input("sample");
-    Value timestep = forward.input("timestep");
-    Value labels = forward.input("class_labels");
+    Value sample = forward.input("sample", 4);
+    Value timestep = forward.input("timestep", 1);
+    Value labels = forward.integers("class_labels", 1);
     forward.returns(forward.toFloat(emit(new Scope(forward, ""), sample, timestep, labels)));
     return graph;
   }

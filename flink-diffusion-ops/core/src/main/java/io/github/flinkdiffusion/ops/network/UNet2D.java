@@ -35,9 +35,9 @@ public final class UNet2D {
   public Graph graph() {
     Graph graph = new Graph();
     Method forward = graph.method("forward");
-    Value sample = forward.input("sample");
-    Value timestep = forward.input("timestep");
-    Value labels = config.classEmbedding().exists() ? forward.input("class_labels") : null;
+    Value sample = forward.input("sample", 4);
+    Value timestep = forward.input("timestep", 1);
+    Value labels = config.classEmbedding().input(forward, "class_labels");
     forward.returns(forward.toFloat(emit(new Scope(forward, ""), sample, timestep, labels)));
     return graph;
   }

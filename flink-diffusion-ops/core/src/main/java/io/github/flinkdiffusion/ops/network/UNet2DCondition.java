@@ -64,17 +64,17 @@ public final class UNet2DCondition {
 
   private void method(Graph graph, String name, boolean grounded) {
     Method forward = graph.method(name);
-    Value sample = forward.input("sample");
-    Value timestep = forward.input("timestep");
-    Value context = config.seesTokens() ? forward.input("context") : null;
+    Value sample = forward.input("sample", 4);
+    Value timestep = forward.input("timestep", 1);
+    Value context = config.seesTokens() ? forward.input("context", 3) : null;
     Conditions conditions =
         new Conditions(
-            config.classEmbedding().exists() ? forward.input("class_labels") : null,
-            config.guidanceEmbedding() > 0 ? forward.input("timestep_cond") : null,
-            config.addition().seesText() ? forward.input("text_embeds") : null,
-            config.textTime().isPresent() ? forward.input("time_ids") : null,
-            config.seesImage() ? forward.input("image_embeds") : null,
-            config.addition().seesHint() ? forward.input("hint") : null,
+            config.classEmbedding().input(forward, "class_labels"),
+            config.guidanceEmbedding() > 0 ? forward.input("timestep_cond", 2) : null,
+            config.addition().seesText() ? forward.input("text_embeds", 2) : null,
+            config.textTime().isPresent() ? forward.input("time_ids", 2) : null,
+            config.seesImage() ? forward.input("image_embeds", 2) : null,
+            config.addition().seesHint() ? forward.input("hint", 4) : null,
             grounded ? objects(forward) : null);
     forward.returns(
         forward.toFloat(emit(new Scope(forward, ""), sample, timestep, context, conditions)));
@@ -83,13 +83,13 @@ public final class UNet2DCondition {
   private Objects objects(Method method) {
     boolean images = config.attentionType() == AttentionType.GATED_TEXT_IMAGE;
     return new Objects(
-        method.input("boxes"),
-        method.input("masks"),
-        method.input("phrases"),
-        images ? method.input("phrase_masks") : null,
-        images ? method.input("images") : null,
-        images ? method.input("image_masks") : null,
-        method.input("gate"));
+        method.input("boxes", 3),
+        method.input("masks", 2),
+        method.input("phrases", 3),
+        images ? method.input("phrase_masks", 2) : null,
+        images ? method.input("images", 3) : null,
+        images ? method.input("image_masks", 2) : null,
+        method.input("gate", 1));
   }
 
   /** Objects as {@link #groundedGraph} takes them; null what its config does not ask for. */

@@ -36,7 +36,7 @@ public final class VQModel {
   public Graph graph() {
     Graph graph = new Graph();
     Method encode = graph.method(ENCODE);
-    Value image = encode.input("image");
+    Value image = encode.input("image", 4);
     encode.returns(encode.toFloat(encode(new Scope(encode, ""), image)));
     addDecode(graph, DECODE, true);
     addDecode(graph, DECODE_UNQUANTIZED, false);
@@ -45,7 +45,7 @@ public final class VQModel {
 
   private void addDecode(Graph graph, String name, boolean quantize) {
     Method decode = graph.method(name);
-    Value latent = decode.input("latent");
+    Value latent = decode.input("latent", 4);
     decode.returns(decode.toFloat(decode(new Scope(decode, ""), latent, quantize)));
   }
 

@@ -29,8 +29,8 @@ public record AutoencoderObjective(
   public Graph graph() {
     Graph graph = new Graph();
     Method m = graph.method("forward");
-    Value image = m.input("image");
-    Value noise = m.input("noise");
+    Value image = m.input("image", 4);
+    Value noise = m.input("noise", 4);
     Scope root = new Scope(m, "");
     Value moments = m.toFloat(autoencoder.encode(root, image));
     Value mean = m.narrow(moments, 1, 0, latentChannels);

@@ -25,12 +25,12 @@ public record ConcatenationObjective(UNet2D unet) {
   public Graph graph() {
     Graph graph = new Graph();
     Method m = graph.method("forward");
-    Value clean = m.input("clean");
-    Value noise = m.input("noise");
-    Value alpha = m.input("alpha");
-    Value sigma = m.input("sigma");
-    Value timestep = m.input("timestep");
-    Value condition = m.input("condition");
+    Value clean = m.input("clean", 4);
+    Value noise = m.input("noise", 4);
+    Value alpha = m.input("alpha", 4);
+    Value sigma = m.input("sigma", 4);
+    Value timestep = m.input("timestep", 1);
+    Value condition = m.input("condition", 4);
     Value noisy = m.add(m.multiply(alpha, clean), m.multiply(sigma, noise));
     Value seen = m.concatenate(1, noisy, condition);
     Value prediction = unet.emit(new Scope(m, ""), seen, timestep, null);

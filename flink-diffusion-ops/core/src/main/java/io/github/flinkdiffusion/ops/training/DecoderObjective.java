@@ -22,8 +22,8 @@ public record DecoderObjective(AutoencoderKL autoencoder) {
   public Graph graph() {
     Graph graph = new Graph();
     Method m = graph.method("forward");
-    Value latent = m.input("latent");
-    Value image = m.input("image");
+    Value latent = m.input("latent", 4);
+    Value image = m.input("image", 4);
     Value output = m.toFloat(autoencoder.decode(new Scope(m, ""), latent));
     m.returns(m.add(m.meanAbsoluteError(output, image), m.meanSquaredError(output, image)));
     return graph;

@@ -27,12 +27,12 @@ public record DenoisingObjective(ClipText textEncoder, UNet2DCondition unet, int
   public Graph graph() {
     Graph graph = new Graph();
     Method m = graph.method("forward");
-    Value latent = m.input("latent");
-    Value noise = m.input("noise");
-    Value alpha = m.input("alpha");
-    Value sigma = m.input("sigma");
-    Value timestep = m.input("timestep");
-    Value ids = m.input("ids");
+    Value latent = m.input("latent", 4);
+    Value noise = m.input("noise", 4);
+    Value alpha = m.input("alpha", 4);
+    Value sigma = m.input("sigma", 4);
+    Value timestep = m.input("timestep", 1);
+    Value ids = m.integers("ids", 2);
     Scope root = new Scope(m, "");
     Value context = textEncoder.emit(root.child(TEXT_ENCODER), ids, tokens);
     Value noisy = m.add(m.multiply(alpha, latent), m.multiply(sigma, noise));
