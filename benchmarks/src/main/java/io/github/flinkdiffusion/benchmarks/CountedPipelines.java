@@ -1,11 +1,11 @@
 package io.github.flinkdiffusion.benchmarks;
 
 import io.github.flinkdiffusion.ops.engine.Engines;
-import io.github.flinkdiffusion.ops.operator.PipelineFactory;
 import io.github.flinkdiffusion.ops.pipeline.DiffusionPipeline;
 import io.github.flinkdiffusion.ops.pipeline.PipelineSettings;
 import io.github.flinkdiffusion.ops.pipeline.Pipelines;
 import io.github.flinkdiffusion.ops.pipeline.Trajectory;
+import io.github.flinkdiffusion.ops.serving.PipelineFactory;
 import java.io.IOException;
 import java.lang.reflect.InvocationTargetException;
 import java.lang.reflect.Proxy;

@@ -3,7 +3,7 @@ package io.github.flinkdiffusion.benchmarks;
 import io.github.flinkdiffusion.connector.event.ImageEvent;
 import io.github.flinkdiffusion.connector.event.PromptEvent;
 import io.github.flinkdiffusion.ops.operator.Diffusion;
-import io.github.flinkdiffusion.ops.operator.OutputOrder;
+import io.github.flinkdiffusion.ops.serving.OutputOrder;
 import java.time.Duration;
 import java.util.LinkedHashMap;
 import java.util.Map;

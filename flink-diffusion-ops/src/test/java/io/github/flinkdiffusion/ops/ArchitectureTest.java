@@ -50,6 +50,7 @@ class ArchitectureTest {
           "quality",
           "imaging",
           "batching",
+          "serving",
           "operator",
           "table",
           "training",
@@ -61,6 +62,8 @@ class ArchitectureTest {
    */
   private static final Map<String, String> OTHER_MODULES =
       Map.of(
+          "serving",
+          "datastream",
           "operator",
           "datastream",
           "table",
@@ -113,15 +116,25 @@ class ArchitectureTest {
   }
 
   @Test
-  void operatorAndTableAloneKnowFlinkAndTheConnector() {
+  void servingOperatorAndTableAloneKnowFlinkAndTheConnector() {
     noClasses()
-        .that(DescribedPredicate.not(areIn("operator", "table")))
+        .that(DescribedPredicate.not(areIn("serving", "operator", "table")))
         .should()
         .dependOnClassesThat(
             resideInAnyPackage(
                 "org.apache.flink..", "org.apache.kafka..", "io.github.flinkdiffusion.connector.."))
         .because("pictures are made without a cluster, in a test, a notebook or another framework")
         .allowEmptyShould(true)
+        .check(all);
+  }
+
+  @Test
+  void tableDoesNotKnowTheOperators() {
+    noClasses()
+        .that(areIn("table"))
+        .should()
+        .dependOnClassesThat(areIn("operator"))
+        .because("what both need is the room serving")
         .check(all);
   }
 

@@ -1,10 +1,10 @@
 package io.github.flinkdiffusion.cluster;
 
 import io.github.flinkdiffusion.ops.engine.Engines;
-import io.github.flinkdiffusion.ops.operator.PipelineFactory;
 import io.github.flinkdiffusion.ops.pipeline.DiffusionPipeline;
 import io.github.flinkdiffusion.ops.pipeline.PipelineSettings;
 import io.github.flinkdiffusion.ops.pipeline.Pipelines;
+import io.github.flinkdiffusion.ops.serving.PipelineFactory;
 import java.io.IOException;
 import java.nio.file.Path;
 

@@ -5,7 +5,7 @@ import static io.github.flinkdiffusion.cluster.Measured.until;
 
 import io.github.flinkdiffusion.examples.TextToImageJob;
 import io.github.flinkdiffusion.examples.Topics;
-import io.github.flinkdiffusion.ops.operator.DiffusionOptions;
+import io.github.flinkdiffusion.ops.serving.DiffusionOptions;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;

@@ -22,7 +22,7 @@ import io.github.flinkdiffusion.ops.image.PixelFormat;
 import io.github.flinkdiffusion.ops.image.Raster;
 import io.github.flinkdiffusion.ops.image.ReadOptions;
 import io.github.flinkdiffusion.ops.image.SampleType;
-import io.github.flinkdiffusion.ops.operator.DiffusionOptions;
+import io.github.flinkdiffusion.ops.serving.DiffusionOptions;
 import java.awt.color.ColorSpace;
 import java.awt.image.BufferedImage;
 import java.awt.image.ComponentColorModel;

@@ -8,7 +8,7 @@ import io.github.flinkdiffusion.connector.event.ImageEvent;
 import io.github.flinkdiffusion.connector.event.PromptEvent;
 import io.github.flinkdiffusion.connector.kafka.KafkaOptions;
 import io.github.flinkdiffusion.ops.image.PngCodec;
-import io.github.flinkdiffusion.ops.operator.DiffusionOptions;
+import io.github.flinkdiffusion.ops.serving.DiffusionOptions;
 import java.nio.file.Path;
 import java.time.Duration;
 import java.util.ArrayList;

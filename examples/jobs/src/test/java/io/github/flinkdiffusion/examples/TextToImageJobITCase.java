@@ -13,7 +13,7 @@ import io.github.flinkdiffusion.connector.event.PromptEvent;
 import io.github.flinkdiffusion.connector.kafka.KafkaOptions;
 import io.github.flinkdiffusion.ops.image.PngCodec;
 import io.github.flinkdiffusion.ops.image.Raster;
-import io.github.flinkdiffusion.ops.operator.DiffusionOptions;
+import io.github.flinkdiffusion.ops.serving.DiffusionOptions;
 import java.nio.ByteBuffer;
 import java.nio.file.Path;
 import java.time.Duration;

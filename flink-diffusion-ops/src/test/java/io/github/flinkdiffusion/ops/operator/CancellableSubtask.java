@@ -4,6 +4,8 @@ import io.github.flinkdiffusion.connector.event.CancelEvent;
 import io.github.flinkdiffusion.connector.event.FailureEvent;
 import io.github.flinkdiffusion.connector.event.ImageEvent;
 import io.github.flinkdiffusion.connector.event.PromptEvent;
+import io.github.flinkdiffusion.ops.serving.DiffusionSettings;
+import io.github.flinkdiffusion.ops.serving.PipelineFactory;
 import java.util.List;
 import java.util.Optional;
 import java.util.OptionalLong;

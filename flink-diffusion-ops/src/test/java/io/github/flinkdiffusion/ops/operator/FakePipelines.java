@@ -3,6 +3,7 @@ package io.github.flinkdiffusion.ops.operator;
 import io.github.flinkdiffusion.ops.batching.FakePipeline;
 import io.github.flinkdiffusion.ops.pipeline.DiffusionPipeline;
 import io.github.flinkdiffusion.ops.pipeline.ModelInfo;
+import io.github.flinkdiffusion.ops.serving.PipelineFactory;
 import java.util.List;
 import java.util.TreeMap;
 import java.util.concurrent.CopyOnWriteArrayList;

@@ -9,6 +9,8 @@ import io.github.flinkdiffusion.ops.pipeline.ClassMap;
 import io.github.flinkdiffusion.ops.pipeline.DiffusionPipeline;
 import io.github.flinkdiffusion.ops.pipeline.ResultMeaning;
 import io.github.flinkdiffusion.ops.pipeline.Tiling;
+import io.github.flinkdiffusion.ops.serving.DiffusionSettings;
+import io.github.flinkdiffusion.ops.serving.PipelineFactory;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;

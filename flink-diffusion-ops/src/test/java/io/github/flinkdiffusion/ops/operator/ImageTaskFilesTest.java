@@ -17,6 +17,8 @@ import io.github.flinkdiffusion.connector.event.Payloads;
 import io.github.flinkdiffusion.connector.payload.PayloadOptions;
 import io.github.flinkdiffusion.ops.image.Images;
 import io.github.flinkdiffusion.ops.image.Raster;
+import io.github.flinkdiffusion.ops.serving.DecodingMemory;
+import io.github.flinkdiffusion.ops.serving.ImageTaskOptions;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;

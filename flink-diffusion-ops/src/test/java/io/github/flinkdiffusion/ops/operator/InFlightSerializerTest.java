@@ -15,6 +15,7 @@ import io.github.flinkdiffusion.ops.pipeline.Basis;
 import io.github.flinkdiffusion.ops.pipeline.GenerationRequest;
 import io.github.flinkdiffusion.ops.pipeline.Parameters;
 import io.github.flinkdiffusion.ops.pipeline.TrajectorySnapshot;
+import io.github.flinkdiffusion.ops.serving.DiffusionException;
 import java.io.IOException;
 import java.nio.ByteBuffer;
 import java.nio.file.Files;

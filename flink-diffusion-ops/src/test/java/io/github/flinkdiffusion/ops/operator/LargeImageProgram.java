@@ -19,6 +19,8 @@ import io.github.flinkdiffusion.ops.image.TiffWriter;
 import io.github.flinkdiffusion.ops.image.Window;
 import io.github.flinkdiffusion.ops.pipeline.DiffusionPipeline;
 import io.github.flinkdiffusion.ops.pipeline.Tiling;
+import io.github.flinkdiffusion.ops.serving.DiffusionOptions;
+import io.github.flinkdiffusion.ops.serving.PipelineFactory;
 import java.lang.management.ManagementFactory;
 import java.lang.management.MemoryPoolMXBean;
 import java.lang.management.MemoryType;

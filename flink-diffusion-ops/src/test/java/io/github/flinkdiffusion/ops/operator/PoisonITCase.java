@@ -9,6 +9,7 @@ import io.github.flinkdiffusion.connector.event.ImageEvent;
 import io.github.flinkdiffusion.connector.event.PromptEvent;
 import io.github.flinkdiffusion.ops.batching.FakePipeline;
 import io.github.flinkdiffusion.ops.pipeline.DiffusionPipeline;
+import io.github.flinkdiffusion.ops.serving.PipelineFactory;
 import java.nio.file.Path;
 import java.time.Duration;
 import java.util.ArrayList;

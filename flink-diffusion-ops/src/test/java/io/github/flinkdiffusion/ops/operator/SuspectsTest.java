@@ -3,6 +3,7 @@ package io.github.flinkdiffusion.ops.operator;
 import static org.assertj.core.api.Assertions.assertThat;
 
 import io.github.flinkdiffusion.ops.operator.CoordinatorRequest.Speaker;
+import io.github.flinkdiffusion.ops.serving.DiffusionException;
 import java.util.ArrayDeque;
 import java.util.ArrayList;
 import java.util.Deque;

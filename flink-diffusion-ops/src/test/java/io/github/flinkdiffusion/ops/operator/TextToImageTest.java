@@ -7,10 +7,17 @@ import io.github.flinkdiffusion.connector.event.CancelEvent;
 import io.github.flinkdiffusion.connector.event.PromptEvent;
 import io.github.flinkdiffusion.connector.payload.PayloadOptions;
 import io.github.flinkdiffusion.connector.payload.PayloadSettings;
-import io.github.flinkdiffusion.ops.engine.DeviceSpec;
 import io.github.flinkdiffusion.ops.graph.Precision;
-import io.github.flinkdiffusion.ops.weights.Lora;
-import java.nio.file.Path;
+import io.github.flinkdiffusion.ops.serving.DiffusionException;
+import io.github.flinkdiffusion.ops.serving.DiffusionOptions;
+import io.github.flinkdiffusion.ops.serving.DiffusionSettings;
+import io.github.flinkdiffusion.ops.serving.ImageSettings;
+import io.github.flinkdiffusion.ops.serving.ImageTaskOptions;
+import io.github.flinkdiffusion.ops.serving.ModelFolderPipelines;
+import io.github.flinkdiffusion.ops.serving.ModelSettings;
+import io.github.flinkdiffusion.ops.serving.OutageAction;
+import io.github.flinkdiffusion.ops.serving.OutputOrder;
+import io.github.flinkdiffusion.ops.serving.RequestLimits;
 import java.time.Duration;
 import java.util.List;
 import java.util.Map;
@@ -305,10 +312,6 @@ class TextToImageTest {
                 List.of("/loras/a=b.safetensors=0.5", "/loras/c.safetensors=-1.0"),
                 "/configs",
                 "fp16"));
-    assertThat(ModelSettings.of(set).on(DeviceSpec.CPU).loras())
-        .containsExactly(
-            new Lora(Path.of("/loras/a=b.safetensors"), 0.5),
-            new Lora(Path.of("/loras/c.safetensors"), -1));
     assertThat(DiffusionSettings.of(set))
         .isEqualTo(
             new DiffusionSettings(

@@ -13,6 +13,7 @@ import io.github.flinkdiffusion.ops.pipeline.GenerationRequest;
 import io.github.flinkdiffusion.ops.pipeline.Model;
 import io.github.flinkdiffusion.ops.pipeline.Trajectory;
 import io.github.flinkdiffusion.ops.pipeline.TrajectorySnapshot;
+import io.github.flinkdiffusion.ops.serving.PipelineFactory;
 import java.nio.file.Path;
 import java.time.Duration;
 import java.util.ArrayList;

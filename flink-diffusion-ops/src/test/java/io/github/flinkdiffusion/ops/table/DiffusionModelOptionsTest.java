@@ -2,8 +2,8 @@ package io.github.flinkdiffusion.ops.table;
 
 import static org.assertj.core.api.Assertions.assertThat;
 
-import io.github.flinkdiffusion.ops.operator.DiffusionOptions;
 import io.github.flinkdiffusion.ops.pipeline.Parameters;
+import io.github.flinkdiffusion.ops.serving.DiffusionOptions;
 import java.util.HashSet;
 import java.util.Map;
 import java.util.Set;

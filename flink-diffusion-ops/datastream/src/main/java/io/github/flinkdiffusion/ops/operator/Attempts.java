@@ -1,5 +1,6 @@
 package io.github.flinkdiffusion.ops.operator;
 
+import io.github.flinkdiffusion.ops.serving.DiffusionSettings;
 import java.time.Duration;
 
 /**

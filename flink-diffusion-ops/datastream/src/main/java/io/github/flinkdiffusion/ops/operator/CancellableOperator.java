@@ -2,6 +2,9 @@ package io.github.flinkdiffusion.ops.operator;
 
 import io.github.flinkdiffusion.connector.event.CancelEvent;
 import io.github.flinkdiffusion.connector.event.ImageEvent;
+import io.github.flinkdiffusion.ops.serving.DiffusionSettings;
+import io.github.flinkdiffusion.ops.serving.PipelineFactory;
+import io.github.flinkdiffusion.ops.serving.ProcessServices;
 import java.io.IOException;
 import java.time.Duration;
 import java.util.Optional;

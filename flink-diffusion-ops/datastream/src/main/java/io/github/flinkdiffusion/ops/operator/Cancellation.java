@@ -3,6 +3,7 @@ package io.github.flinkdiffusion.ops.operator;
 import io.github.flinkdiffusion.connector.event.CancelEvent;
 import io.github.flinkdiffusion.connector.event.EventCodec;
 import io.github.flinkdiffusion.connector.event.UndecodableEventException;
+import io.github.flinkdiffusion.ops.serving.DiffusionException;
 import java.nio.ByteBuffer;
 import java.util.OptionalLong;
 

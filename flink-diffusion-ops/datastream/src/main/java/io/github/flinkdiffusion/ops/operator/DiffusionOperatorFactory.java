@@ -1,6 +1,9 @@
 package io.github.flinkdiffusion.ops.operator;
 
 import io.github.flinkdiffusion.connector.event.ImageEvent;
+import io.github.flinkdiffusion.ops.serving.DiffusionSettings;
+import io.github.flinkdiffusion.ops.serving.PipelineFactory;
+import io.github.flinkdiffusion.ops.serving.ProcessServices;
 import java.util.Objects;
 import org.apache.flink.runtime.jobgraph.OperatorID;
 import org.apache.flink.runtime.operators.coordination.OperatorCoordinator;
@@ -33,7 +36,8 @@ abstract class DiffusionOperatorFactory extends AbstractStreamOperatorFactory<Im
 
   @Override
   public final OperatorCoordinator.Provider getCoordinatorProvider(String name, OperatorID id) {
-    return new DiffusionCoordinator.Provider(id, settings.attempts());
+    return new DiffusionCoordinator.Provider(
+        id, new Suspects.Limits(settings.requestAttempts(), settings.requestProcessDeaths()));
   }
 
   final PipelineFactory pipeline() {

@@ -3,6 +3,7 @@ package io.github.flinkdiffusion.ops.operator;
 import io.github.flinkdiffusion.connector.event.FailureEvent;
 import io.github.flinkdiffusion.connector.event.ImageEvent;
 import io.github.flinkdiffusion.connector.event.ProgressEvent;
+import io.github.flinkdiffusion.ops.serving.DiffusionOptions;
 import org.apache.flink.streaming.api.datastream.DataStream;
 import org.apache.flink.streaming.api.datastream.SingleOutputStreamOperator;
 

@@ -26,6 +26,7 @@ import io.github.flinkdiffusion.ops.pipeline.Model;
 import io.github.flinkdiffusion.ops.pipeline.Parameter;
 import io.github.flinkdiffusion.ops.pipeline.Parameters;
 import io.github.flinkdiffusion.ops.pipeline.Signature;
+import io.github.flinkdiffusion.ops.serving.DiffusionSettings;
 import java.nio.ByteBuffer;
 import java.util.List;
 import java.util.Map;
@@ -61,18 +62,7 @@ final class Events {
             .with(Parameters.WIDTH, whole(prompt.getWidth()))
             .with(Parameters.HEIGHT, whole(prompt.getHeight()));
     Arguments all = further(asked, prompt.getParameters());
-    return new GenerationSpec(prompt.getId(), defaults(settings, all).with(all));
-  }
-
-  /** The job's own values for what requests leave open; a list of timesteps says how many. */
-  private static Arguments defaults(DiffusionSettings settings, Arguments asked) {
-    boolean listed = asked.has(Parameters.TIMESTEPS) || asked.has(Parameters.SIGMAS);
-    return Arguments.NONE
-        .with(Parameters.SCHEDULER, settings.defaultScheduler())
-        .with(Parameters.STEPS, listed ? null : whole(settings.defaultSteps()))
-        .with(Parameters.GUIDANCE_SCALE, settings.defaultGuidanceScale())
-        .with(Parameters.WIDTH, whole(settings.defaultWidth()))
-        .with(Parameters.HEIGHT, whole(settings.defaultHeight()));
+    return new GenerationSpec(prompt.getId(), settings.defaults(all).with(all));
   }
 
   /** What an event's fields ask for, and its further parameters. */
@@ -118,7 +108,7 @@ final class Events {
   static GenerationSpec spec(
       String id, Arguments asked, DiffusionSettings settings, Signature signature) {
     Arguments all = asked.without(Parameters.WIDTH, Parameters.HEIGHT);
-    Arguments defaults = defaults(settings, all);
+    Arguments defaults = settings.defaults(all);
     GenerationSpec spec = new GenerationSpec(id, all);
     for (Parameter<?> parameter :
         List.of(Parameters.SCHEDULER, Parameters.STEPS, Parameters.GUIDANCE_SCALE)) {

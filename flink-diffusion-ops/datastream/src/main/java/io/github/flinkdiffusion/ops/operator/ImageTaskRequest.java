@@ -16,6 +16,7 @@ import io.github.flinkdiffusion.ops.imaging.TaskPlan;
 import io.github.flinkdiffusion.ops.pipeline.Basis;
 import io.github.flinkdiffusion.ops.pipeline.GeneratedImage;
 import io.github.flinkdiffusion.ops.pipeline.TrajectorySnapshot;
+import io.github.flinkdiffusion.ops.serving.DecodingMemory;
 import java.time.Duration;
 import java.util.ArrayDeque;
 import java.util.ArrayList;

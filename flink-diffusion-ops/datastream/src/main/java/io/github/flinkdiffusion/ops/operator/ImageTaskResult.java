@@ -15,6 +15,7 @@ import io.github.flinkdiffusion.ops.imaging.Composition;
 import io.github.flinkdiffusion.ops.imaging.Region;
 import io.github.flinkdiffusion.ops.imaging.Regions;
 import io.github.flinkdiffusion.ops.pipeline.GenerationRequest;
+import io.github.flinkdiffusion.ops.serving.ImageSettings;
 import java.nio.file.Path;
 import java.util.Optional;
 import java.util.function.IntFunction;

@@ -2,6 +2,7 @@ package io.github.flinkdiffusion.ops.operator;
 
 import io.github.flinkdiffusion.connector.event.ImageTaskEvent;
 import io.github.flinkdiffusion.ops.imaging.ResultFormat;
+import io.github.flinkdiffusion.ops.serving.ImageTaskOptions;
 import java.util.List;
 import org.apache.flink.configuration.MemorySize;
 

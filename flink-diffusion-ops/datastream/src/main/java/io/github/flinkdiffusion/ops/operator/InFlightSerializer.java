@@ -14,6 +14,7 @@ import io.github.flinkdiffusion.ops.pipeline.Numbers;
 import io.github.flinkdiffusion.ops.pipeline.Parameter;
 import io.github.flinkdiffusion.ops.pipeline.Parameters;
 import io.github.flinkdiffusion.ops.pipeline.TrajectorySnapshot;
+import io.github.flinkdiffusion.ops.serving.DiffusionException;
 import java.io.ByteArrayInputStream;
 import java.io.ByteArrayOutputStream;
 import java.io.DataInputStream;

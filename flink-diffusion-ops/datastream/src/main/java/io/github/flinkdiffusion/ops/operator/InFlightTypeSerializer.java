@@ -1,5 +1,6 @@
 package io.github.flinkdiffusion.ops.operator;
 
+import io.github.flinkdiffusion.ops.serving.DiffusionException;
 import java.io.ByteArrayOutputStream;
 import java.io.DataInput;
 import java.io.DataOutput;

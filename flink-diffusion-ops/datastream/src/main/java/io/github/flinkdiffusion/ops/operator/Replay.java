@@ -7,6 +7,8 @@ import io.github.flinkdiffusion.ops.graph.Precision;
 import io.github.flinkdiffusion.ops.imaging.Audit;
 import io.github.flinkdiffusion.ops.imaging.AuditException;
 import io.github.flinkdiffusion.ops.pipeline.Parameters;
+import io.github.flinkdiffusion.ops.serving.DiffusionOptions;
+import io.github.flinkdiffusion.ops.serving.ImageSettings;
 import java.util.Arrays;
 import java.util.Map;
 import java.util.SortedMap;

@@ -7,6 +7,8 @@ import io.github.flinkdiffusion.connector.payload.PayloadException;
 import io.github.flinkdiffusion.ops.batching.Submission;
 import io.github.flinkdiffusion.ops.image.ImageException;
 import io.github.flinkdiffusion.ops.pipeline.InvalidRequestException;
+import io.github.flinkdiffusion.ops.serving.DiffusionOptions;
+import io.github.flinkdiffusion.ops.serving.OutageAction;
 import java.nio.ByteBuffer;
 import java.time.Duration;
 import java.time.Instant;

@@ -1,6 +1,9 @@
 package io.github.flinkdiffusion.ops.operator;
 
 import io.github.flinkdiffusion.connector.event.ImageEvent;
+import io.github.flinkdiffusion.ops.serving.DiffusionSettings;
+import io.github.flinkdiffusion.ops.serving.PipelineFactory;
+import io.github.flinkdiffusion.ops.serving.ProcessServices;
 import org.apache.flink.streaming.api.operators.BoundedOneInput;
 import org.apache.flink.streaming.api.operators.OneInputStreamOperator;
 import org.apache.flink.streaming.api.operators.StreamOperatorParameters;

@@ -1,5 +1,7 @@
 package io.github.flinkdiffusion.ops.operator;
 
+import io.github.flinkdiffusion.ops.serving.DiffusionException;
+import io.github.flinkdiffusion.ops.serving.DiffusionOptions;
 import java.io.ByteArrayInputStream;
 import java.io.ByteArrayOutputStream;
 import java.io.DataInputStream;

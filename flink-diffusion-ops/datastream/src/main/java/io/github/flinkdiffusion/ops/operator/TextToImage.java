@@ -1,6 +1,7 @@
 package io.github.flinkdiffusion.ops.operator;
 
 import io.github.flinkdiffusion.connector.event.PromptEvent;
+import io.github.flinkdiffusion.ops.serving.DiffusionOptions;
 
 /** Builds the operator that makes pictures from prompts. */
 public final class TextToImage extends DiffusionBuilder<PromptEvent, TextToImage> {

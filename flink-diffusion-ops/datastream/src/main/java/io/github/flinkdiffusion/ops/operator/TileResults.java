@@ -6,6 +6,7 @@ import io.github.flinkdiffusion.connector.payload.PayloadOptions;
 import io.github.flinkdiffusion.connector.payload.PayloadStore;
 import io.github.flinkdiffusion.ops.image.ImageException;
 import io.github.flinkdiffusion.ops.image.Raster;
+import io.github.flinkdiffusion.ops.serving.ImageTaskOptions;
 import java.nio.ByteBuffer;
 
 /**

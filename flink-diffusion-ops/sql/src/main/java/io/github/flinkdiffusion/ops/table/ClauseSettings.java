@@ -1,8 +1,8 @@
 package io.github.flinkdiffusion.ops.table;
 
-import io.github.flinkdiffusion.ops.operator.DiffusionException;
-import io.github.flinkdiffusion.ops.operator.DiffusionOptions;
-import io.github.flinkdiffusion.ops.operator.GenerationService;
+import io.github.flinkdiffusion.ops.serving.DiffusionException;
+import io.github.flinkdiffusion.ops.serving.DiffusionOptions;
+import io.github.flinkdiffusion.ops.serving.GenerationService;
 import java.util.Map;
 import java.util.Optional;
 import org.apache.flink.configuration.ConfigOption;

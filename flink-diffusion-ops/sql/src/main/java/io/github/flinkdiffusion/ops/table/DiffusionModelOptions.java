@@ -2,9 +2,9 @@ package io.github.flinkdiffusion.ops.table;
 
 import io.github.flinkdiffusion.connector.options.Keys;
 import io.github.flinkdiffusion.ops.image.Raster;
-import io.github.flinkdiffusion.ops.operator.DiffusionOptions;
 import io.github.flinkdiffusion.ops.pipeline.Parameter;
 import io.github.flinkdiffusion.ops.pipeline.Parameters;
+import io.github.flinkdiffusion.ops.serving.DiffusionOptions;
 import java.util.ArrayList;
 import java.util.Collection;
 import java.util.HashSet;

@@ -1,8 +1,8 @@
 package io.github.flinkdiffusion.ops.table;
 
 import io.github.flinkdiffusion.connector.options.Keys;
-import io.github.flinkdiffusion.ops.operator.DiffusionOptions;
-import io.github.flinkdiffusion.ops.operator.GenerationService;
+import io.github.flinkdiffusion.ops.serving.DiffusionOptions;
+import io.github.flinkdiffusion.ops.serving.GenerationService;
 import java.time.Duration;
 import java.util.LinkedHashMap;
 import java.util.List;

@@ -1,6 +1,6 @@
 package io.github.flinkdiffusion.ops.table;
 
-import io.github.flinkdiffusion.ops.operator.DiffusionOptions;
+import io.github.flinkdiffusion.ops.serving.DiffusionOptions;
 import java.util.Map;
 import java.util.Set;
 import java.util.TreeSet;

@@ -1,8 +1,8 @@
 package io.github.flinkdiffusion.ops.table;
 
 import io.github.flinkdiffusion.connector.options.OptionValues;
-import io.github.flinkdiffusion.ops.operator.DiffusionException;
-import io.github.flinkdiffusion.ops.operator.GenerationService;
+import io.github.flinkdiffusion.ops.serving.DiffusionException;
+import io.github.flinkdiffusion.ops.serving.GenerationService;
 import java.io.Serializable;
 import java.time.Duration;
 import java.util.LinkedHashMap;

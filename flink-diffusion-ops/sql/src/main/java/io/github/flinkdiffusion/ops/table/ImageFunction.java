@@ -2,11 +2,11 @@ package io.github.flinkdiffusion.ops.table;
 
 import io.github.flinkdiffusion.ops.failure.ConcernsOneRequest;
 import io.github.flinkdiffusion.ops.image.Raster;
-import io.github.flinkdiffusion.ops.operator.GenerationService;
 import io.github.flinkdiffusion.ops.pipeline.Arguments;
 import io.github.flinkdiffusion.ops.pipeline.GenerationSpec;
 import io.github.flinkdiffusion.ops.pipeline.InvalidRequestException;
 import io.github.flinkdiffusion.ops.pipeline.Parameter;
+import io.github.flinkdiffusion.ops.serving.GenerationService;
 import io.github.flinkdiffusion.ops.weights.Sha256;
 import java.time.Duration;
 import java.util.HashMap;

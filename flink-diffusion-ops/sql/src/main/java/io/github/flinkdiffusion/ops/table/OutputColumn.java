@@ -2,8 +2,8 @@ package io.github.flinkdiffusion.ops.table;
 
 import io.github.flinkdiffusion.ops.image.Raster;
 import io.github.flinkdiffusion.ops.imaging.Composition;
-import io.github.flinkdiffusion.ops.operator.GenerationService;
 import io.github.flinkdiffusion.ops.pipeline.GenerationRequest;
+import io.github.flinkdiffusion.ops.serving.GenerationService;
 import java.util.Arrays;
 import java.util.Locale;
 import java.util.Optional;

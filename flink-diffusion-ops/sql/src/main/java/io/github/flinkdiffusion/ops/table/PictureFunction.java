@@ -1,6 +1,6 @@
 package io.github.flinkdiffusion.ops.table;
 
-import io.github.flinkdiffusion.ops.operator.GenerationService;
+import io.github.flinkdiffusion.ops.serving.GenerationService;
 
 /** A function whose value is a picture as a PNG file; of an ensemble, the samples' mean. */
 abstract class PictureFunction extends ImageFunction<byte[]> {

@@ -2,10 +2,10 @@ package io.github.flinkdiffusion.ops.table;
 
 import io.github.flinkdiffusion.connector.event.FailureMessages;
 import io.github.flinkdiffusion.ops.failure.ConcernsOneRequest;
-import io.github.flinkdiffusion.ops.operator.GenerationService;
 import io.github.flinkdiffusion.ops.pipeline.Arguments;
 import io.github.flinkdiffusion.ops.pipeline.Parameter;
 import io.github.flinkdiffusion.ops.pipeline.Signature;
+import io.github.flinkdiffusion.ops.serving.GenerationService;
 import java.io.Serializable;
 import java.time.Duration;
 import java.util.Collection;

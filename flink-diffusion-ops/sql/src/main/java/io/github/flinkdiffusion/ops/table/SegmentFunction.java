@@ -2,10 +2,10 @@ package io.github.flinkdiffusion.ops.table;
 
 import io.github.flinkdiffusion.ops.image.Raster;
 import io.github.flinkdiffusion.ops.imaging.Composition;
-import io.github.flinkdiffusion.ops.operator.GenerationService;
 import io.github.flinkdiffusion.ops.pipeline.Arguments;
 import io.github.flinkdiffusion.ops.pipeline.InvalidRequestException;
 import io.github.flinkdiffusion.ops.pipeline.Parameters;
+import io.github.flinkdiffusion.ops.serving.GenerationService;
 import java.util.Map;
 import java.util.concurrent.CompletableFuture;
 import org.apache.flink.table.annotation.DataTypeHint;

@@ -1,4 +1,4 @@
-package io.github.flinkdiffusion.ops.operator;
+package io.github.flinkdiffusion.ops.serving;
 
 import io.github.flinkdiffusion.ops.batching.StepBatcher;
 import io.github.flinkdiffusion.ops.image.Raster;
@@ -24,14 +24,14 @@ import org.apache.flink.configuration.ReadableConfig;
  * @param maxAttributes of attributes and parameters together
  * @param maxAttributesBytes their names and values in UTF-8
  */
-record RequestLimits(
+public record RequestLimits(
     long maxPixels, int maxSteps, int maxPromptLength, int maxAttributes, long maxAttributesBytes)
     implements Serializable {
 
   /**
    * @throws DiffusionException naming the option, its value and what would be accepted
    */
-  static RequestLimits of(ReadableConfig config) {
+  public static RequestLimits of(ReadableConfig config) {
     long pixels = config.get(DiffusionOptions.REQUEST_MAX_PIXELS);
     if (pixels < 1) {
       throw DiffusionSettings.refused(
@@ -50,7 +50,7 @@ record RequestLimits(
    *
    * @throws InvalidRequestException naming the option, the value and the limit
    */
-  void check(Map<String, String> attributes, Map<String, String> parameters) {
+  public void check(Map<String, String> attributes, Map<String, String> parameters) {
     int count = attributes.size() + parameters.size();
     if (count > maxAttributes) {
       throw new InvalidRequestException(
@@ -85,7 +85,7 @@ record RequestLimits(
    * @throws InvalidRequestException naming the option, the value and the limit, or as {@link
    *     StepBatcher#prepare} does
    */
-  GenerationRequest prepare(StepBatcher batcher, GenerationSpec spec) {
+  public GenerationRequest prepare(StepBatcher batcher, GenerationSpec spec) {
     checkTexts(spec.arguments());
     Long steps = spec.arguments().get(Parameters.STEPS);
     if (steps != null) { // before a plan of so many is made
@@ -163,7 +163,7 @@ record RequestLimits(
   }
 
   /** Whether one network call may have an image of so many pixels. */
-  boolean allows(long pixels) {
+  public boolean allows(long pixels) {
     return pixels <= maxPixels;
   }
 }

@@ -1,13 +1,13 @@
-package io.github.flinkdiffusion.ops.operator;
+package io.github.flinkdiffusion.ops.serving;
 
 import java.util.Collection;
 import java.util.List;
 import org.apache.flink.api.common.externalresource.ExternalResourceInfo;
 
 /** Which of a task manager's devices a subtask uses. */
-final class DevicePlacement {
+public final class DevicePlacement {
   /** Name of Flink's external resource, as in {@code external-resources: gpu}. */
-  static final String GPU_RESOURCE = "gpu";
+  public static final String GPU_RESOURCE = "gpu";
 
   private static final String AUTO = "auto";
   private static final String INDEX = "index";
@@ -23,7 +23,8 @@ final class DevicePlacement {
    * @param subtask index of the subtask
    * @throws DiffusionException when a GPU does not say its index as Flink's own driver does
    */
-  static String choose(String configured, Collection<ExternalResourceInfo> gpus, int subtask) {
+  public static String choose(
+      String configured, Collection<ExternalResourceInfo> gpus, int subtask) {
     if (!configured.equals(AUTO) || gpus.isEmpty()) {
       return configured;
     }

@@ -1,4 +1,4 @@
-package io.github.flinkdiffusion.ops.operator;
+package io.github.flinkdiffusion.ops.serving;
 
 /**
  * What happens when a file system has not answered for {@link DiffusionOptions#OUTAGE_RETRY_TIME}.

@@ -1,4 +1,4 @@
-package io.github.flinkdiffusion.ops.operator;
+package io.github.flinkdiffusion.ops.serving;
 
 import io.github.flinkdiffusion.ops.image.ImageException;
 import io.github.flinkdiffusion.ops.image.ReadOptions;
@@ -21,7 +21,7 @@ import org.apache.flink.configuration.ReadableConfig;
  * {@link ImageTaskOptions} read and checked, as they travel to the task managers. References may be
  * null where the option has no default.
  */
-record ImageSettings(
+public record ImageSettings(
     int ensembleSize,
     List<Integer> bands,
     Double blackValue,
@@ -40,7 +40,7 @@ record ImageSettings(
       Pattern.compile("\\s*([-+.\\deE]+?)\\s*\\.\\.\\s*([-+.\\deE]+)\\s*");
 
   /** Options whose values show in results, so that audit records hold them. */
-  static final List<ConfigOption<?>> SHOWING_IN_RESULTS =
+  public static final List<ConfigOption<?>> SHOWING_IN_RESULTS =
       List.of(
           ImageTaskOptions.BANDS,
           ImageTaskOptions.VALUE_RANGE,
@@ -52,7 +52,7 @@ record ImageSettings(
   /**
    * @throws DiffusionException naming the option, its value and what would be accepted
    */
-  static ImageSettings of(ReadableConfig config) {
+  public static ImageSettings of(ReadableConfig config) {
     ValueRange range = range(config);
     Integer tile = config.get(ImageTaskOptions.TILE_SIZE);
     if (tile != null && tile < 1) {
@@ -109,15 +109,15 @@ record ImageSettings(
     return value;
   }
 
-  OptionalInt tileSize() {
+  public OptionalInt tileSize() {
     return tile == null ? OptionalInt.empty() : OptionalInt.of(tile);
   }
 
-  OptionalInt tileOverlap() {
+  public OptionalInt tileOverlap() {
     return overlap == null ? OptionalInt.empty() : OptionalInt.of(overlap);
   }
 
-  ReadOptions reading() {
+  public ReadOptions reading() {
     ReadOptions options = ReadOptions.DEFAULT;
     if (notFiniteAs != null) {
       options = options.replacingNotFinite(notFiniteAs);
@@ -126,12 +126,12 @@ record ImageSettings(
   }
 
   /** The scene over the range that was set, if one was. */
-  Scene ranged(Scene scene) {
+  public Scene ranged(Scene scene) {
     return blackValue == null ? scene : scene.over(new ValueRange(blackValue, whiteValue));
   }
 
   /** The values of {@link #SHOWING_IN_RESULTS}, by the options' names. */
-  SortedMap<String, String> parameters() {
+  public SortedMap<String, String> parameters() {
     SortedMap<String, String> parameters = new TreeMap<>();
     if (!bands.isEmpty()) {
       parameters.put(

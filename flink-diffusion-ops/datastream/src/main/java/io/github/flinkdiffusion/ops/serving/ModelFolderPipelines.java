@@ -1,4 +1,4 @@
-package io.github.flinkdiffusion.ops.operator;
+package io.github.flinkdiffusion.ops.serving;
 
 import com.fasterxml.jackson.core.JsonProcessingException;
 import io.github.flinkdiffusion.ops.engine.DeviceSpec;
@@ -17,12 +17,12 @@ import java.nio.file.NoSuchFileException;
 import java.util.Objects;
 
 /** Pipelines from a model folder that every task manager finds under the same path. */
-final class ModelFolderPipelines implements PipelineFactory {
+public final class ModelFolderPipelines implements PipelineFactory {
   private static final long serialVersionUID = 2L;
 
   private final ModelSettings settings;
 
-  ModelFolderPipelines(ModelSettings settings) {
+  public ModelFolderPipelines(ModelSettings settings) {
     this.settings = Objects.requireNonNull(settings);
   }
 

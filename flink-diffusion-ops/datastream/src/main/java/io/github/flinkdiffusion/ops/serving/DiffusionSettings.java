@@ -1,12 +1,14 @@
-package io.github.flinkdiffusion.ops.operator;
+package io.github.flinkdiffusion.ops.serving;
 
-import io.github.flinkdiffusion.connector.event.PromptEvent;
 import io.github.flinkdiffusion.connector.payload.PayloadOptions;
 import io.github.flinkdiffusion.connector.payload.PayloadSettings;
 import io.github.flinkdiffusion.ops.batching.BatchSettings;
 import io.github.flinkdiffusion.ops.batching.Patience;
 import io.github.flinkdiffusion.ops.image.Raster;
 import io.github.flinkdiffusion.ops.imaging.Audit;
+import io.github.flinkdiffusion.ops.pipeline.Arguments;
+import io.github.flinkdiffusion.ops.pipeline.GenerationSpec;
+import io.github.flinkdiffusion.ops.pipeline.Parameters;
 import java.io.Serializable;
 import java.time.Duration;
 import java.util.Map;
@@ -21,7 +23,7 @@ import org.apache.flink.configuration.ReadableConfig;
  * {@link DiffusionOptions} and {@link PayloadOptions} read and checked, as they travel to the task
  * managers. References may be null where the option has no default.
  */
-record DiffusionSettings(
+public record DiffusionSettings(
     String device,
     Duration deviceWait,
     Long deviceMemoryBytes,
@@ -51,13 +53,13 @@ record DiffusionSettings(
   private static final int MOST_RETRIES = 10;
 
   /** What the device is measured with, where no number of rows is set. */
-  private static final PromptEvent EXAMPLE =
-      PromptEvent.newBuilder().setId("measurement").setPrompt("a photo of a cat").build();
+  private static final Arguments EXAMPLE =
+      Arguments.NONE.with(Parameters.PROMPT, "a photo of a cat");
 
   /**
    * @throws DiffusionException naming the option, its value and what would be accepted
    */
-  static DiffusionSettings of(ReadableConfig config) {
+  public static DiffusionSettings of(ReadableConfig config) {
     Duration aging = config.get(DiffusionOptions.BATCH_AGING);
     if (aging.isNegative() || aging.compareTo(Duration.ofDays(1)) > 0) {
       throw refused(DiffusionOptions.BATCH_AGING, aging, "a time from zero to one day");
@@ -106,34 +108,45 @@ record DiffusionSettings(
         ImageSettings.of(config));
   }
 
-  BatchSettings batch() {
+  public BatchSettings batch() {
     return new BatchSettings(
         batchRows == null ? OptionalInt.empty() : OptionalInt.of(batchRows),
         batchAging,
-        Optional.of(Events.spec(EXAMPLE, this)),
+        Optional.of(new GenerationSpec("measurement", defaults(EXAMPLE).with(EXAMPLE))),
         deviceMemoryBytes == null ? OptionalLong.empty() : OptionalLong.of(deviceMemoryBytes));
   }
 
-  Suspects.Limits attempts() {
-    return new Suspects.Limits(requestAttempts, requestProcessDeaths);
+  /** The job's own values for what requests leave open; a list of timesteps says how many. */
+  public Arguments defaults(Arguments asked) {
+    boolean listed = asked.has(Parameters.TIMESTEPS) || asked.has(Parameters.SIGMAS);
+    return Arguments.NONE
+        .with(Parameters.SCHEDULER, defaultScheduler)
+        .with(Parameters.STEPS, listed ? null : whole(defaultSteps))
+        .with(Parameters.GUIDANCE_SCALE, defaultGuidanceScale)
+        .with(Parameters.WIDTH, whole(defaultWidth))
+        .with(Parameters.HEIGHT, whole(defaultHeight));
+  }
+
+  private static Long whole(Integer number) {
+    return number == null ? null : number.longValue();
   }
 
   /** The picture as it is encoded. */
-  Raster withRecord(Raster picture, Audit audit) {
+  public Raster withRecord(Raster picture, Audit audit) {
     return auditInPictures ? audit.in(picture) : picture;
   }
 
   /** What goes into an image task's files. */
-  Map<String, String> texts(Audit audit) {
+  public Map<String, String> texts(Audit audit) {
     return auditInPictures ? audit.texts() : Map.of();
   }
 
   /** How long to wait for a model that is being freed. */
-  Patience patience() {
+  public Patience patience() {
     return new Patience(deviceWait, DiffusionOptions.DEVICE_WAIT.key());
   }
 
-  Optional<Duration> timeout() {
+  public Optional<Duration> timeout() {
     return Optional.ofNullable(requestTimeout);
   }
 

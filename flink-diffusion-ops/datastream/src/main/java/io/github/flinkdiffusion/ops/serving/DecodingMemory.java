@@ -1,4 +1,4 @@
-package io.github.flinkdiffusion.ops.operator;
+package io.github.flinkdiffusion.ops.serving;
 
 import io.github.flinkdiffusion.ops.image.DecodedSize;
 import io.github.flinkdiffusion.ops.image.ImageException;
@@ -21,26 +21,26 @@ import java.util.concurrent.CompletableFuture;
  *
  * <p>Any thread may call.
  */
-final class DecodingMemory {
+public final class DecodingMemory {
   private final long capacity;
   private final Deque<Reservation> waiting = new ArrayDeque<>();
   private long taken;
 
-  DecodingMemory(long capacityBytes) {
+  public DecodingMemory(long capacityBytes) {
     this.capacity = capacityBytes;
   }
 
   /** Half of the heap: state, records and results need the rest. */
-  static DecodingMemory ofHeap() {
+  public static DecodingMemory ofHeap() {
     return new DecodingMemory(Runtime.getRuntime().maxMemory() / 2);
   }
 
-  long capacity() {
+  public long capacity() {
     return capacity;
   }
 
   /** Memory that is asked for, and held from the moment that it is granted until it is closed. */
-  final class Reservation implements AutoCloseable {
+  public final class Reservation implements AutoCloseable {
     private final long bytes;
     private final CompletableFuture<Void> granted = new CompletableFuture<>();
     private boolean held;
@@ -51,7 +51,7 @@ final class DecodingMemory {
     }
 
     /** Completed when it is held: by the caller of {@link #reserve} or by who closes another. */
-    CompletableFuture<Void> granted() {
+    public CompletableFuture<Void> granted() {
       return granted;
     }
 
@@ -75,7 +75,7 @@ final class DecodingMemory {
    *
    * @param bytes at most {@link #capacity}
    */
-  Reservation reserve(long bytes) {
+  public Reservation reserve(long bytes) {
     if (bytes > capacity) {
       throw new IllegalArgumentException(bytes + " of " + capacity + " bytes can never be held");
     }
@@ -106,7 +106,7 @@ final class DecodingMemory {
    *
    * @throws ImageException as {@link Images#read} does, and for an image that could never fit
    */
-  Raster read(byte[] file, ReadOptions options) {
+  public Raster read(byte[] file, ReadOptions options) {
     byte[] head = Arrays.copyOf(file, Math.min(file.length, DecodedSize.HEAD_BYTES));
     DecodedSize size = DecodedSize.of(head, file.length, options.limits());
     long bytes = size.peakBytes();

@@ -1,4 +1,4 @@
-package io.github.flinkdiffusion.ops.operator;
+package io.github.flinkdiffusion.ops.serving;
 
 import java.util.LinkedHashMap;
 import java.util.Map;
@@ -10,7 +10,7 @@ import java.util.Map;
  * <p>It lives as long as the process. What a process that was killed had made is known to nobody,
  * hence not counted. Bounded: the requests that were touched last are kept.
  */
-final class StepLedger {
+public final class StepLedger {
   private static final int MOST = 10_000;
 
   private record Entry(String job, String operator, String request) {}
@@ -26,7 +26,7 @@ final class StepLedger {
       };
 
   /** What concerns one operator of one job, over all its attempts; for any thread. */
-  interface Page {
+  public interface Page {
     /**
      * Notes that the request has come to this step.
      *
@@ -35,7 +35,7 @@ final class StepLedger {
     boolean made(String request, int step);
   }
 
-  Page page(String job, String operator) {
+  public Page page(String job, String operator) {
     return (request, step) -> {
       synchronized (steps) {
         Entry entry = new Entry(job, operator, request);

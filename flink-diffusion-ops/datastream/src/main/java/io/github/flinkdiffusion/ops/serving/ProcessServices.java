@@ -1,4 +1,4 @@
-package io.github.flinkdiffusion.ops.operator;
+package io.github.flinkdiffusion.ops.serving;
 
 import io.github.flinkdiffusion.ops.batching.SharedBatchers;
 import java.util.concurrent.ExecutorService;
@@ -14,9 +14,9 @@ import java.util.concurrent.atomic.AtomicInteger;
  * @param ledger how far requests had come, for counting what is made again
  * @param decoding heap for images that come from outside
  */
-record ProcessServices(
+public record ProcessServices(
     SharedBatchers batchers, EncoderFactory encoders, StepLedger ledger, DecodingMemory decoding) {
-  static final ProcessServices OF_PROCESS =
+  public static final ProcessServices OF_PROCESS =
       new ProcessServices(
           SharedBatchers.ofProcess(),
           ProcessServices::workers,
@@ -24,7 +24,7 @@ record ProcessServices(
           DecodingMemory.ofHeap());
 
   @FunctionalInterface
-  interface EncoderFactory {
+  public interface EncoderFactory {
     /**
      * @param user of the pool, such as a subtask's index, for the threads' names
      * @param threads how many; what waits for them is bounded by the user's capacity

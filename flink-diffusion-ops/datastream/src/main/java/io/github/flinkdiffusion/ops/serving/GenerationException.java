@@ -1,4 +1,4 @@
-package io.github.flinkdiffusion.ops.operator;
+package io.github.flinkdiffusion.ops.serving;
 
 import io.github.flinkdiffusion.ops.batching.RequestFailure;
 import io.github.flinkdiffusion.ops.failure.ConcernsOneRequest;

@@ -1,4 +1,4 @@
-package io.github.flinkdiffusion.ops.operator;
+package io.github.flinkdiffusion.ops.serving;
 
 import io.github.flinkdiffusion.ops.engine.DeviceSpec;
 import io.github.flinkdiffusion.ops.graph.Precision;
@@ -27,7 +27,7 @@ import org.apache.flink.configuration.ReadableConfig;
  * @param configs folder whose configs a single-file checkpoint takes; null infers them
  * @param variant of the weights; null is the plain one
  */
-record ModelSettings(
+public record ModelSettings(
     String folder,
     String pipeline,
     Precision precision,
@@ -38,7 +38,7 @@ record ModelSettings(
     String configs,
     String variant)
     implements Serializable {
-  ModelSettings {
+  public ModelSettings {
     Objects.requireNonNull(folder, "folder");
     loras = List.copyOf(loras);
   }
@@ -46,7 +46,7 @@ record ModelSettings(
   /**
    * @throws DiffusionException naming the option, its value and what would be accepted
    */
-  static ModelSettings of(ReadableConfig config) {
+  public static ModelSettings of(ReadableConfig config) {
     String folder =
         config
             .getOptional(DiffusionOptions.MODEL_FOLDER)
