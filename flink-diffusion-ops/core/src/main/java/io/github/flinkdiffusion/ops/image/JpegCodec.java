@@ -102,8 +102,7 @@ final class JpegCodec implements ImageFormat {
     for (int c = 0; c < channels; c++) {
       int[] samples = new int[pixels];
       for (int i = 0; i < pixels; i++) {
-        float value = PngCodec.requireNumber(picture.data()[c * pixels + i], picture);
-        samples[i] = (int) picture.format().sample(value);
+        samples[i] = (int) PngCodec.sample(picture, c * pixels + i);
       }
       image.getRaster().setSamples(0, 0, picture.width(), picture.height(), c, samples);
     }

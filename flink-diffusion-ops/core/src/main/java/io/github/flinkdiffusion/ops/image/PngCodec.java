@@ -12,6 +12,8 @@ import java.awt.image.WritableRaster;
 import java.io.ByteArrayInputStream;
 import java.io.ByteArrayOutputStream;
 import java.io.IOException;
+import java.util.Arrays;
+import java.util.BitSet;
 import java.util.stream.IntStream;
 import javax.imageio.IIOImage;
 import javax.imageio.ImageIO;
@@ -62,7 +64,8 @@ public final class PngCodec implements ImageFormat {
    * @throws ImageException if it has other than 1 to 4 channels, is not of 8 or 16 unsigned bits,
    *     has a value that is not a number, or a text whose name a PNG file can not hold
    */
-  public static byte[] encode(Raster picture) {
+  public static byte[] encode(Raster raster) {
+    Raster picture = withOpacity(raster);
     BufferedImage image = toBufferedImage(picture);
     ByteArrayOutputStream bytes =
         new ByteArrayOutputStream(picture.height() * picture.width() + 1024);
@@ -152,6 +155,34 @@ public final class PngCodec implements ImageFormat {
     return new Raster(channels, height, width, data);
   }
 
+  /** Where no number says that there is no data, opacity does: pixels without any are clear. */
+  private static Raster withOpacity(Raster raster) {
+    int channels = raster.channels();
+    boolean opaque = raster.format().bands() == Bands.ofPicture(channels) && channels % 2 == 1;
+    if (raster.noData().isEmpty() || raster.format().noData().isPresent() || !opaque) {
+      return raster;
+    }
+    int plane = raster.height() * raster.width();
+    BitSet clear = raster.noData().get().pixels();
+    float[] data = Arrays.copyOf(raster.data(), (channels + 1) * plane);
+    ValueRange range = raster.format().range();
+    float black = (float) range.unit(0);
+    float white = (float) range.unit(raster.format().type().fullRange().high());
+    Arrays.fill(data, channels * plane, data.length, white);
+    for (int i = clear.nextSetBit(0); i >= 0; i = clear.nextSetBit(i + 1)) {
+      for (int c = 0; c <= channels; c++) {
+        data[c * plane + i] = black;
+      }
+    }
+    return new Raster(
+        channels + 1,
+        raster.height(),
+        raster.width(),
+        data,
+        raster.format().withBands(Bands.ofPicture(channels + 1)),
+        raster.metadata());
+  }
+
   /** As samples of 8 or 16 bits, pixel by pixel. */
   private static BufferedImage toBufferedImage(Raster picture) {
     int channels = picture.channels();
@@ -205,7 +236,8 @@ public final class PngCodec implements ImageFormat {
 
   private static void fill(Raster picture, byte[] samples) {
     PixelFormat format = picture.format();
-    boolean full = format.range().equals(SampleType.UINT8.fullRange());
+    // The sample is rounded as diffusers does it where nothing asks for more.
+    boolean full = format.range().equals(SampleType.UINT8.fullRange()) && format.noData().isEmpty();
     int channels = picture.channels();
     int pixels = picture.height() * picture.width();
     float[] data = picture.data();
@@ -213,9 +245,7 @@ public final class PngCodec implements ImageFormat {
       for (int i = 0; i < pixels; i++) {
         float value = data[c * pixels + i];
         samples[i * channels + c] =
-            full
-                ? toByte(value, picture)
-                : (byte) (int) format.sample(requireNumber(value, picture));
+            full ? toByte(value, picture) : (byte) (int) sample(picture, c * pixels + i);
       }
     }
   }
@@ -223,13 +253,19 @@ public final class PngCodec implements ImageFormat {
   private static void fill(Raster picture, short[] samples) {
     int channels = picture.channels();
     int pixels = picture.height() * picture.width();
-    float[] data = picture.data();
     for (int c = 0; c < channels; c++) {
       for (int i = 0; i < pixels; i++) {
-        float value = requireNumber(data[c * pixels + i], picture);
-        samples[i * channels + c] = (short) (int) picture.format().sample(value);
+        samples[i * channels + c] = (short) (int) sample(picture, c * pixels + i);
       }
     }
+  }
+
+  /** What stands in a file for a value, or where there is no data. */
+  static double sample(Raster picture, int index) {
+    boolean missing = picture.noData().isPresent() && picture.noData().get().isMissing(index);
+    return missing
+        ? picture.format().noDataSample()
+        : picture.format().sample(requireNumber(picture.data()[index], picture));
   }
 
   /** Cut to 0..1, times 255 in float as diffusers does, to the nearest, halves to even. */

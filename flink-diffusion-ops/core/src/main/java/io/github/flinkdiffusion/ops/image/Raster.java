@@ -1,6 +1,9 @@
 package io.github.flinkdiffusion.ops.image;
 
 import java.util.Arrays;
+import java.util.BitSet;
+import java.util.Objects;
+import java.util.Optional;
 
 /**
  * A picture: channels x height x width floats, all of one channel before the next, rows from the
@@ -8,6 +11,9 @@ import java.util.Arrays;
  * which numbers 0 and 1 stand for and what they are rounded to when they are written, so a 16-bit
  * or float picture goes through a network and comes back in its own units. Values below 0 and above
  * 1 are allowed: they are numbers outside of the format's range. Opacity is not premultiplied.
+ *
+ * <p>Some samples may hold no data, see {@link #noData()}. Their values are those of neighbors and
+ * mean nothing: in a file, the format's number for no data stands there, or a mask says so.
  *
  * <p>Whole numbers of up to 16 bits come back exactly, whatever the range; floats come back exactly
  * if their range is 0..1, and else within about 1e-7 of the range.
@@ -31,6 +37,9 @@ public final class Raster {
   private final PixelFormat format;
   private final ImageMetadata metadata;
 
+  /** Null where all samples hold data. */
+  private final NoDataMask noData;
+
   /**
    * A picture of 8 bits without metadata.
    *
@@ -53,6 +62,17 @@ public final class Raster {
       float[] data,
       PixelFormat format,
       ImageMetadata metadata) {
+    this(channels, height, width, data, format, metadata, null);
+  }
+
+  private Raster(
+      int channels,
+      int height,
+      int width,
+      float[] data,
+      PixelFormat format,
+      ImageMetadata metadata,
+      NoDataMask noData) {
     if (channels <= 0 || height <= 0 || width <= 0) {
       throw new ImageException(
           "A picture of %d channels x %d x %d; each must be at least 1"
@@ -73,6 +93,7 @@ public final class Raster {
     this.data = data;
     this.format = format;
     this.metadata = metadata;
+    this.noData = noData;
   }
 
   private static long elements(int channels, int height, int width) {
@@ -119,6 +140,42 @@ public final class Raster {
     return metadata;
   }
 
+  /** Which samples hold no data; empty where all do. */
+  public Optional<NoDataMask> noData() {
+    return Optional.ofNullable(noData);
+  }
+
+  /**
+   * This image with samples that hold no data, as a reader finds them. Their values become those of
+   * the nearest samples of the band that hold some, so that nothing which is computed of neighbors
+   * depends on what a file has there.
+   *
+   * @param missing set for samples without data, in the order of {@link #data}; not to be changed
+   *     from now on
+   */
+  public Raster withNoData(BitSet missing) {
+    Optional<NoDataMask> mask = NoDataMask.of(channels, height, width, missing);
+    if (mask.isEmpty()) {
+      return new Raster(channels, height, width, data, format, metadata);
+    }
+    float[] filled = data.clone();
+    mask.get().fill(filled);
+    return new Raster(channels, height, width, filled, format, metadata, mask.get());
+  }
+
+  /**
+   * This image, which lacks data where a mask says so. Its values stay: they are a result's, and
+   * are not written there.
+   *
+   * @param mask of this image's size and bands
+   */
+  public Raster masked(NoDataMask mask) {
+    if (mask.channels() != channels || mask.height() != height || mask.width() != width) {
+      throw new ImageException("%s with %s, which is of another size".formatted(this, mask));
+    }
+    return new Raster(channels, height, width, data, format, metadata, mask);
+  }
+
   /** One value; nothing is checked but the array's bounds. */
   public float at(int channel, int y, int x) {
     return data[(channel * height + y) * width + x];
@@ -133,7 +190,7 @@ public final class Raster {
     for (int i = 0; i < data.length; i++) {
       moved[i] = (float) range.unit(format.range().value(data[i]));
     }
-    return new Raster(channels, height, width, moved, format.withRange(range), metadata);
+    return new Raster(channels, height, width, moved, format.withRange(range), metadata, noData);
   }
 
   /**
@@ -146,17 +203,17 @@ public final class Raster {
 
   /** The same values, which now stand for other numbers or bands. */
   public Raster withFormat(PixelFormat other) {
-    return new Raster(channels, height, width, data, other, metadata);
+    return new Raster(channels, height, width, data, other, metadata, noData);
   }
 
   public Raster withMetadata(ImageMetadata other) {
-    return new Raster(channels, height, width, data, format, other);
+    return new Raster(channels, height, width, data, format, other, noData);
   }
 
   /**
    * This picture as what became of another one: in the source's numbers, at its place, its pixels
-   * as much smaller as this picture has more of them. The bands are the source's if there are as
-   * many.
+   * as much smaller as this picture has more of them, without data where the source has none. The
+   * bands are the source's if there are as many.
    */
   public Raster like(Raster source) {
     Bands bands =
@@ -169,7 +226,13 @@ public final class Raster {
         width,
         data,
         source.format.withBands(bands),
-        source.metadata.scaled((double) width / source.width, (double) height / source.height));
+        source.metadata.scaled((double) width / source.width, (double) height / source.height),
+        source
+            .noData()
+            .flatMap(mask -> mask.resized(height, width))
+            .flatMap(
+                mask -> mask.channels() == channels ? Optional.of(mask) : mask.pixels(channels))
+            .orElse(null));
   }
 
   /** A part, at its own place. */
@@ -192,7 +255,8 @@ public final class Raster {
         window.width(),
         part,
         format,
-        metadata.cropped(window.x(), window.y()));
+        metadata.cropped(window.x(), window.y()),
+        noData().flatMap(mask -> mask.crop(window)).orElse(null));
   }
 
   /** Whether the other has the same size, format and metadata and, bit by bit, the same values. */
@@ -204,6 +268,7 @@ public final class Raster {
         && width == that.width
         && format.equals(that.format)
         && metadata.equals(that.metadata)
+        && Objects.equals(noData, that.noData)
         && Arrays.equals(data, that.data);
   }
 

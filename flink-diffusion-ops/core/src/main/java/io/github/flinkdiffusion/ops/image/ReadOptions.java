@@ -54,8 +54,8 @@ public record ReadOptions(
     return notFiniteAs.orElseThrow(
         () ->
             new ImageException(
-                ("The %s file holds the value %s; finite numbers are accepted, or any if"
-                        + " ReadOptions.replacingNotFinite says what to take instead")
+                ("The %s file holds the value %s; finite numbers are accepted. Set"
+                        + " diffusion.image.not-finite-as to the number to take instead")
                     .formatted(file, value)));
   }
 }

@@ -48,4 +48,23 @@ public enum SampleType {
         ? Math.rint(Math.max(full.low(), Math.min(full.high(), value)))
         : (float) value;
   }
+
+  /** Whether a sample of this type can be this number. */
+  boolean holds(double number) {
+    return isInteger() ? nearest(number) == number : Double.compare((float) number, number) == 0;
+  }
+
+  /**
+   * A number beside one of this type: on the side of a value, or the other side where the value is
+   * the number itself or the type ends there.
+   */
+  double beside(double number, double value) {
+    if (isInteger()) {
+      double other = value < number ? number - 1 : number + 1;
+      return other < full.low() || other > full.high() ? 2 * number - other : other;
+    }
+    float up = Math.nextUp((float) number);
+    float down = Math.nextDown((float) number);
+    return value < number && Float.isFinite(down) || !Float.isFinite(up) ? down : up;
+  }
 }

@@ -2,6 +2,8 @@ package io.github.flinkdiffusion.ops.image;
 
 /** Numbers of the TIFF standard, of GeoTIFF, and of GDAL's tags. */
 final class Tiff {
+  static final int SUBFILE_TYPE = 254;
+  static final int OLD_SUBFILE_TYPE = 255;
   static final int WIDTH = 256;
   static final int HEIGHT = 257;
   static final int BITS = 258;
@@ -31,6 +33,11 @@ final class Tiff {
   static final int GEO_DOUBLES = 34736;
   static final int GEO_ASCII = 34737;
   static final int GDAL_METADATA = 42112;
+  static final int GDAL_NODATA = 42113;
+
+  // Bits of SUBFILE_TYPE.
+  static final int REDUCED = 1;
+  static final int MASK = 4;
 
   // Values of COMPRESSION.
   static final int UNCOMPRESSED = 1;
@@ -44,6 +51,7 @@ final class Tiff {
   static final int BLACK_IS_ZERO = 1;
   static final int RGB = 2;
   static final int PALETTE = 3;
+  static final int TRANSPARENCY_MASK = 4;
   static final int CMYK = 5;
 
   // Values of SAMPLE_FORMAT.

@@ -18,6 +18,9 @@ final class TiffDirectory {
   static final int CLASSIC = 42;
   static final int BIG = 43;
 
+  /** More pages than any program writes; a file that points in a circle ends here. */
+  private static final int MAX_DIRECTORIES = 1 << 16;
+
   /** More tags than any program writes. */
   private static final int MAX_TAGS = 4096;
 
@@ -49,8 +52,14 @@ final class TiffDirectory {
     return mark == 'I' ? ByteOrder.LITTLE_ENDIAN : ByteOrder.BIG_ENDIAN;
   }
 
-  /** Reads the tags of a page, from 0. */
-  static TiffDirectory read(SeekableByteChannel channel, int page) throws IOException {
+  /**
+   * Reads the tags of a page and of what belongs to it: the directories after it, up to the next
+   * page, that hold the same image reduced, or masks.
+   *
+   * @param page from 0; in a file of reduced images alone, each of them is a page
+   * @return the page first
+   */
+  static List<TiffDirectory> read(SeekableByteChannel channel, int page) throws IOException {
     byte[] start = bytes(channel, 0, (int) Math.min(16, channel.size()));
     if (!recognises(start)) {
       throw new ImageException(
@@ -64,14 +73,41 @@ final class TiffDirectory {
       throw new ImageException("Damaged TIFF file: its header is not that of a BigTIFF file");
     }
     long at = big ? header.getLong(8) : Integer.toUnsignedLong(header.getInt(4));
-    for (int before = 0; before < page && at != 0; before++) {
+    List<TiffDirectory> found = new ArrayList<>();
+    List<TiffDirectory> parts = new ArrayList<>();
+    int pages = 0;
+    // A circle of directories ends here too: they are counted, and each costs a small read.
+    for (int seen = 0; at != 0 && seen < MAX_DIRECTORIES; seen++) {
+      TiffDirectory directory = new TiffDirectory(channel, order, entries(channel, at, order, big));
+      boolean part = directory.subfileType() != 0;
+      if (part && pages == 0) {
+        parts.add(directory);
+      } else if (part && pages == page + 1) {
+        found.add(directory);
+      } else if (!part) {
+        if (pages == page + 1) {
+          break;
+        }
+        if (pages++ == page) {
+          found.add(directory);
+        }
+      }
       at = next(channel, at, order, big);
-      // A circle of pages ends here too: pages are counted, and each costs one small read.
     }
-    if (at == 0) {
-      throw new ImageException("The TIFF file has no page %d".formatted(page));
+    if (found.isEmpty() && pages == 0 && page < parts.size()) {
+      return List.of(parts.get(page));
     }
-    return new TiffDirectory(channel, order, entries(channel, at, order, big));
+    if (found.isEmpty()) {
+      throw new ImageException(
+          "The TIFF file has no page %d; it has %d, counted from 0"
+              .formatted(page, pages == 0 ? parts.size() : pages));
+    }
+    return found;
+  }
+
+  /** Whether it is a reduced image or a mask, as bits; 0 for a page. */
+  int subfileType() throws IOException {
+    return integer(Tiff.SUBFILE_TYPE, 0) & (Tiff.REDUCED | Tiff.MASK);
   }
 
   private static int tags(SeekableByteChannel channel, long at, ByteOrder order, boolean big)
@@ -226,17 +262,26 @@ final class TiffDirectory {
 
   /** The one whole number of a tag. */
   int integer(int number, int otherwise) throws IOException {
+    return (int) whole(number, otherwise, Integer.MAX_VALUE);
+  }
+
+  /** The one whole number of a tag that may be larger than an int. */
+  long whole(int number, long otherwise) throws IOException {
+    return whole(number, otherwise, 0xFFFFFFFFL);
+  }
+
+  private long whole(int number, long otherwise, long most) throws IOException {
     Entry entry = entries.get(number);
     if (entry == null) {
       return otherwise;
     }
     double value = entry.count() < 1 ? -1 : entry.type().number(value(number, entry), 0, order);
-    if (!(value >= 0 && value <= Integer.MAX_VALUE && value == Math.rint(value))) {
+    if (!(value >= 0 && value <= most && value == Math.rint(value))) {
       throw new ImageException(
           "Damaged TIFF file: tag %d is %s; a whole number from 0 to %d is accepted"
-              .formatted(number, value, Integer.MAX_VALUE));
+              .formatted(number, value, most));
     }
-    return (int) value;
+    return (long) value;
   }
 
   /** The text of a tag; empty if it is not there. */

@@ -10,6 +10,7 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.nio.file.StandardOpenOption;
 import java.util.Arrays;
+import java.util.BitSet;
 import java.util.List;
 import java.util.Map;
 import java.util.TreeMap;
@@ -50,7 +51,15 @@ public final class TiffWriter implements AutoCloseable {
   /** Rows that wait for a row of tiles to be full, channel by channel; null before the first. */
   private float[] waiting;
 
+  /** Where the rows that wait hold no data, in the same order. */
+  private final BitSet waitingMissing = new BitSet();
+
   private int waitingRows;
+
+  /** Where the mask's tiles are; null as long as all pixels hold data, or a number says so. */
+  private long[] maskOffsets;
+
+  private long[] maskLengths;
   private int appendedRows;
 
   private TiffWriter(
@@ -148,6 +157,7 @@ public final class TiffWriter implements AutoCloseable {
             waiting,
             (c * TILE + waitingRows) * width,
             width);
+        takeMissing(rows, c, y);
       }
       waitingRows++;
       appendedRows++;
@@ -157,6 +167,21 @@ public final class TiffWriter implements AutoCloseable {
           write(x, top);
         }
         waitingRows = 0;
+        waitingMissing.clear();
+      }
+    }
+  }
+
+  private void takeMissing(Raster rows, int c, int y) {
+    if (rows.noData().isEmpty()) {
+      return;
+    }
+    NoDataMask mask = rows.noData().get();
+    int from = (c * rows.height() + y) * width;
+    int to = (c * TILE + waitingRows) * width;
+    for (int x = 0; x < width; x++) {
+      if (mask.isMissing(from + x)) {
+        waitingMissing.set(to + x);
       }
     }
   }
@@ -172,7 +197,12 @@ public final class TiffWriter implements AutoCloseable {
     for (int row = 0; row < tileHeight; row++) {
       for (int column = 0; column < tileWidth; column++) {
         for (int c = 0; c < channels; c++) {
-          float value = waiting[(c * TILE + row) * width + x + column];
+          int at = (c * TILE + row) * width + x + column;
+          float value = waiting[at];
+          if (waitingMissing.get(at)) {
+            put(samples, ((row * TILE + column) * channels + c) * bytes, format.noDataSample());
+            continue;
+          }
           if (!Float.isFinite(value)) {
             throw new ImageException(
                 "The TIFF tile at (%d, %d) holds the value %s; finite numbers are written"
@@ -184,14 +214,53 @@ public final class TiffWriter implements AutoCloseable {
     }
     predict(samples.array(), bytes);
     try {
-      byte[] packed = deflated(samples.array());
-      offsets[index] = end;
-      lengths[index] = packed.length;
-      writeAt(end, packed);
-      end += packed.length + packed.length % 2;
+      lengths[index] = append(deflated(samples.array()));
+      offsets[index] = end - lengths[index] - lengths[index] % 2;
+      if (format.noData().isEmpty()) {
+        writeMask(index, x, tileWidth, tileHeight);
+      }
     } catch (IOException e) {
       throw new ImageException("Can not write a tile of a TIFF file: " + e, e);
     }
+  }
+
+  /** A pixel lacks data where all its samples do. Nothing is written of tiles with all data. */
+  private void writeMask(int index, int x, int tileWidth, int tileHeight) throws IOException {
+    byte[] bits = new byte[TILE * TILE / 8];
+    Arrays.fill(bits, (byte) 0xFF);
+    boolean any = false;
+    for (int row = 0; row < tileHeight; row++) {
+      int at = row * width + x;
+      for (int i = waitingMissing.nextSetBit(at);
+          i >= 0 && i < at + tileWidth;
+          i = waitingMissing.nextSetBit(i + 1)) {
+        boolean all = true;
+        for (int c = 1; c < channels && all; c++) {
+          all = waitingMissing.get(c * TILE * width + i);
+        }
+        if (all) {
+          int bit = row * TILE + i - at;
+          bits[bit / 8] &= (byte) ~(0x80 >> bit % 8);
+          any = true;
+        }
+      }
+    }
+    if (!any) {
+      return;
+    }
+    if (maskOffsets == null) {
+      maskOffsets = new long[offsets.length];
+      maskLengths = new long[offsets.length];
+    }
+    maskLengths[index] = append(deflated(bits));
+    maskOffsets[index] = end - maskLengths[index] - maskLengths[index] % 2;
+  }
+
+  /** Writes a block at the end, which stays even, and tells its length. */
+  private int append(byte[] packed) throws IOException {
+    writeAt(end, packed);
+    end += packed.length + packed.length % 2;
+    return packed.length;
   }
 
   private void put(ByteBuffer samples, int at, double sample) {
@@ -259,7 +328,6 @@ public final class TiffWriter implements AutoCloseable {
    */
   @Override
   public void close() {
-    deflater.end();
     try (channel) {
       if (appendedRows < height) {
         throw new ImageException(
@@ -269,6 +337,8 @@ public final class TiffWriter implements AutoCloseable {
       writeDirectory();
     } catch (IOException e) {
       throw new ImageException("Can not complete a TIFF file: " + e, e);
+    } finally {
+      deflater.end();
     }
   }
 
@@ -283,9 +353,77 @@ public final class TiffWriter implements AutoCloseable {
     if (!metadata.texts().isEmpty()) {
       text(tags, Tiff.GDAL_METADATA, TiffTexts.format(metadata.texts()));
     }
+    format.noData().ifPresent(number -> text(tags, Tiff.GDAL_NODATA, numberText(number)));
+    long first = end + end % 2;
+    if (maskOffsets == null) {
+      writeDirectory(first, tags, false);
+    } else {
+      fillMask();
+      first = end + end % 2;
+      long second = writeDirectory(first, tags, true);
+      writeDirectory(second, maskTags(), false);
+    }
+    ByteBuffer header = ByteBuffer.allocate(16).order(ByteOrder.LITTLE_ENDIAN);
+    header.put((byte) 'I').put((byte) 'I');
+    if (big) {
+      header.putShort((short) TiffDirectory.BIG).putShort((short) 8).putShort((short) 0);
+      header.putLong(first);
+    } else {
+      header.putShort((short) TiffDirectory.CLASSIC).putInt((int) first);
+    }
+    writeAt(0, header.array());
+  }
+
+  /** As GDAL writes it: whole numbers without a point. */
+  private static String numberText(double number) {
+    if (!Double.isFinite(number)) {
+      return Double.isNaN(number) ? "nan" : number > 0 ? "inf" : "-inf";
+    }
+    return number == Math.rint(number) && Math.abs(number) < 1e15
+        ? Long.toString((long) number)
+        : Double.toString(number);
+  }
+
+  /** Tiles of pixels that all hold data are one and the same. */
+  private void fillMask() throws IOException {
+    byte[] bits = new byte[TILE * TILE / 8];
+    Arrays.fill(bits, (byte) 0xFF);
+    int length = append(deflated(bits));
+    long at = end - length - length % 2;
+    for (int i = 0; i < maskOffsets.length; i++) {
+      if (maskOffsets[i] == 0) {
+        maskOffsets[i] = at;
+        maskLengths[i] = length;
+      }
+    }
+  }
+
+  private Map<Integer, TiffTag> maskTags() {
+    Map<Integer, TiffTag> tags = new TreeMap<>();
+    numbers(tags, Tiff.SUBFILE_TYPE, TiffType.LONG, Tiff.MASK);
+    numbers(tags, Tiff.WIDTH, TiffType.LONG, width);
+    numbers(tags, Tiff.HEIGHT, TiffType.LONG, height);
+    shorts(tags, Tiff.BITS, 1);
+    shorts(tags, Tiff.COMPRESSION, Tiff.DEFLATE);
+    shorts(tags, Tiff.PHOTOMETRIC, Tiff.TRANSPARENCY_MASK);
+    shorts(tags, Tiff.SAMPLES, 1);
+    shorts(tags, Tiff.PLANAR, 1);
+    shorts(tags, Tiff.TILE_WIDTH, TILE);
+    shorts(tags, Tiff.TILE_HEIGHT, TILE);
+    TiffType offset = big ? TiffType.LONG8 : TiffType.LONG;
+    numbers(tags, Tiff.TILE_OFFSETS, offset, maskOffsets);
+    numbers(tags, Tiff.TILE_BYTES, offset, maskLengths);
+    return tags;
+  }
+
+  /**
+   * @param more whether another one follows
+   * @return where the next one is
+   */
+  private long writeDirectory(long directory, Map<Integer, TiffTag> tags, boolean more)
+      throws IOException {
     int inline = big ? 8 : 4;
     int entry = big ? 20 : 12;
-    long directory = end;
     long valuesAt = directory + (big ? 16 : 6) + (long) tags.size() * entry;
     ByteArrayOutputStream values = new ByteArrayOutputStream();
     ByteBuffer table =
@@ -307,18 +445,11 @@ public final class TiffWriter implements AutoCloseable {
         values.writeBytes(new byte[value.length % 2]);
       }
     }
-    putOffset(table, 0);
+    long next = valuesAt + values.size();
+    putOffset(table, more ? next : 0);
     writeAt(directory, table.array());
     writeAt(valuesAt, values.toByteArray());
-    ByteBuffer header = ByteBuffer.allocate(16).order(ByteOrder.LITTLE_ENDIAN);
-    header.put((byte) 'I').put((byte) 'I');
-    if (big) {
-      header.putShort((short) TiffDirectory.BIG).putShort((short) 8).putShort((short) 0);
-      header.putLong(directory);
-    } else {
-      header.putShort((short) TiffDirectory.CLASSIC).putInt((int) directory);
-    }
-    writeAt(0, header.array());
+    return next;
   }
 
   private void putOffset(ByteBuffer table, long value) {

@@ -1,0 +1,449 @@
+package io.github.flinkdiffusion.ops.image;
+
+import java.io.IOException;
+import java.nio.ByteBuffer;
+import java.nio.ByteOrder;
+import java.nio.channels.SeekableByteChannel;
+import java.util.BitSet;
+import java.util.List;
+import java.util.Locale;
+import java.util.OptionalDouble;
+
+/** Where pixels are and what their numbers mean, each claim of the header checked. */
+final class TiffLayout {
+  private static final int MAX_BLOCKS = 1 << 22;
+
+  /** What an uncompressed strip is cut into if it is the whole picture. */
+  private static final int PIECE_BYTES = 1 << 20;
+
+  private final long fileBytes;
+  final int width;
+  final int height;
+  final int samples;
+  final int channels;
+  final int blockWidth;
+  final int blockHeight;
+  final int across;
+  final int down;
+  final int planes;
+  final int samplesPerPlane;
+  final int rowBytes;
+
+  private final ByteOrder order;
+  private final int bits;
+  private final int sampleFormat;
+  private final int photometric;
+  private final int compression;
+  private final int predictor;
+  private final int[] extraSamples;
+  private final long[] offsets;
+  private final long[] lengths;
+
+  /** Of a strip as it stands in the file, of which blocks are parts if it is uncompressed. */
+  private final int stripHeight;
+
+  private final boolean tiled;
+  private final float[] palette;
+  private final ValueRange range;
+
+  /** The number in the file for no data; empty if it has none that a sample can be. */
+  private final OptionalDouble noData;
+
+  TiffLayout(TiffDirectory directory, long fileBytes, ImageLimits limits) throws IOException {
+    this.fileBytes = fileBytes;
+    order = directory.order();
+    width = directory.integer(Tiff.WIDTH, 0);
+    height = directory.integer(Tiff.HEIGHT, 0);
+    samples = directory.integer(Tiff.SAMPLES, 1);
+    if (width < 1 || height < 1 || samples < 1 || samples > 0xFFFF) {
+      throw new ImageException(
+          "Damaged TIFF file: it says that it is %d x %d pixels in %d bands"
+              .formatted(width, height, samples));
+    }
+    if (samples > limits.maxBands()) {
+      throw new ImageException(
+          "The picture has %d bands; at most %d are accepted"
+              .formatted(samples, limits.maxBands()));
+    }
+    bits = same(directory, Tiff.BITS, 1, samples);
+    sampleFormat = same(directory, Tiff.SAMPLE_FORMAT, Tiff.UNSIGNED, samples);
+    photometric = directory.integer(Tiff.PHOTOMETRIC, Tiff.BLACK_IS_ZERO);
+    compression = directory.integer(Tiff.COMPRESSION, Tiff.UNCOMPRESSED);
+    predictor = directory.integer(Tiff.PREDICTOR, 1);
+    extraSamples =
+        directory.numbers(Tiff.EXTRA_SAMPLES).stream().mapToInt(Double::intValue).toArray();
+    requireSupported(directory.integer(Tiff.FILL_ORDER, 1));
+    int planar = directory.integer(Tiff.PLANAR, 1);
+    planes = planar == 2 ? samples : 1;
+    samplesPerPlane = planar == 2 ? 1 : samples;
+    palette = photometric == Tiff.PALETTE ? palette(directory) : null;
+    channels = photometric == Tiff.PALETTE ? 3 : photometric == Tiff.CMYK ? 3 : samples;
+    range = range();
+
+    tiled = directory.has(Tiff.TILE_WIDTH);
+    blockWidth = tiled ? directory.integer(Tiff.TILE_WIDTH, 0) : width;
+    // The number of rows of a strip may be as large as it gets, for all of them.
+    int declared =
+        tiled
+            ? directory.integer(Tiff.TILE_HEIGHT, 0)
+            : (int) Math.min(height, directory.whole(Tiff.ROWS_PER_STRIP, height));
+    if (blockWidth < 1 || declared < 1) {
+      throw new ImageException(
+          "Damaged TIFF file: blocks of %d x %d pixels".formatted(blockWidth, declared));
+    }
+    stripHeight = declared;
+    double rowSize = Math.ceil((double) blockWidth * samplesPerPlane * bits / 8);
+    // Any row of an uncompressed strip is found without reading what is before it.
+    boolean cut = !tiled && compression == Tiff.UNCOMPRESSED && stripHeight == height;
+    blockHeight =
+        cut ? (int) Math.max(1, Math.min(stripHeight, PIECE_BYTES / rowSize)) : stripHeight;
+    if (rowSize * blockHeight > Math.min(limits.maxBytes(), Integer.MAX_VALUE - 8)) {
+      throw new ImageException(
+          ("The TIFF file's blocks of %d x %d pixels in %d bands of %d bits take more than %d"
+                  + " bytes, which are accepted")
+              .formatted(blockWidth, blockHeight, samplesPerPlane, bits, limits.maxBytes()));
+    }
+    rowBytes = (int) rowSize;
+    across = tiled ? ceil(width, blockWidth) : 1;
+    down = ceil(height, blockHeight);
+    long inFile = (long) across * ceil(height, stripHeight) * planes;
+    if (inFile > MAX_BLOCKS || (long) across * down * planes > Integer.MAX_VALUE) {
+      throw new ImageException(
+          "The TIFF file says that it has %d strips or tiles; at most %d are accepted"
+              .formatted(inFile, MAX_BLOCKS));
+    }
+    int offsetsTag = tiled ? Tiff.TILE_OFFSETS : Tiff.STRIP_OFFSETS;
+    int lengthsTag = tiled ? Tiff.TILE_BYTES : Tiff.STRIP_BYTES;
+    boolean unsaid = directory.count(lengthsTag) == 0 && compression == Tiff.UNCOMPRESSED;
+    if (directory.count(offsetsTag) < inFile || directory.count(lengthsTag) < inFile && !unsaid) {
+      throw new ImageException(
+          "Damaged TIFF file: places of %d and lengths of %d blocks; %d are needed"
+              .formatted(directory.count(offsetsTag), directory.count(lengthsTag), inFile));
+    }
+    offsets = directory.longs(offsetsTag);
+    lengths = directory.longs(lengthsTag);
+    noData = noData(directory.text(Tiff.GDAL_NODATA));
+  }
+
+  /** The last block, the next one, and that as it is in the file. */
+  long blockHeapBytes() {
+    long blocks = (long) across * down * planes;
+    long atOnce = Math.min(2, blocks) + (compression == Tiff.UNCOMPRESSED ? 0 : 1);
+    return atOnce * rowBytes * blockHeight;
+  }
+
+  private static int ceil(int length, int part) {
+    return (int) (((long) length + part - 1) / part);
+  }
+
+  /** A tag that has a value for each sample, which must be the same for all. */
+  private static int same(TiffDirectory directory, int tag, int otherwise, int samples)
+      throws IOException {
+    if (directory.count(tag) > 0xFFFF) {
+      throw new ImageException(
+          "Damaged TIFF file: tag %d has %d values for %d bands"
+              .formatted(tag, directory.count(tag), samples));
+    }
+    List<Double> values = directory.numbers(tag);
+    if (values.stream().distinct().count() > 1) {
+      throw new ImageException(
+          "The TIFF file's bands differ in tag %d: %s; the same is supported"
+              .formatted(tag, values));
+    }
+    return values.isEmpty() ? otherwise : values.get(0).intValue();
+  }
+
+  private void requireSupported(int fillOrder) {
+    boolean type =
+        switch (sampleFormat) {
+          case Tiff.UNSIGNED, 4 ->
+              bits == 1 || bits == 2 || bits == 4 || bits == 8 || bits == 16 || bits == 32;
+          case Tiff.SIGNED -> bits == 8 || bits == 16 || bits == 32;
+          case Tiff.FLOATING -> bits == 32 || bits == 64;
+          default -> false;
+        };
+    if (!type || bits < 8 && samples > 1 || fillOrder != 1) {
+      throw new ImageException(
+          ("A TIFF file with %d bands of %d bits, sample format %d, fill order %d; whole numbers"
+                  + " of 1, 2, 4 (one band), 8, 16 and 32 bits and floats of 32 and 64 are"
+                  + " supported, in fill order 1")
+              .formatted(samples, bits, sampleFormat, fillOrder));
+    }
+    if (!TiffBlocks.supports(compression)) {
+      throw new ImageException(
+          ("A TIFF file with compression %d; 1 (none), 5 (LZW), 8 and 32946 (Deflate) and 32773"
+                  + " (PackBits) are supported")
+              .formatted(compression));
+    }
+    boolean predicted =
+        predictor == 1
+            || predictor == 2 && bits >= 8
+            || predictor == 3 && sampleFormat == Tiff.FLOATING;
+    if (!predicted) {
+      throw new ImageException(
+          "A TIFF file with predictor %d for %d bits; 1, 2 and, for floats, 3 are supported"
+              .formatted(predictor, bits));
+    }
+    boolean whole = sampleFormat == Tiff.UNSIGNED && bits <= 16;
+    boolean color =
+        switch (photometric) {
+          case Tiff.WHITE_IS_ZERO, Tiff.BLACK_IS_ZERO -> true;
+          case Tiff.RGB -> samples >= 3;
+          case Tiff.PALETTE -> whole && samples == 1;
+          case Tiff.CMYK -> whole && bits >= 8 && samples == 4;
+          case Tiff.TRANSPARENCY_MASK -> whole && samples == 1;
+          default -> false;
+        };
+    if (!color) {
+      throw new ImageException(
+          ("A TIFF file of color kind %d with %d bands of %d bits; gray (0, 1), RGB (2), palette"
+                  + " (3) and CMYK (5) are supported")
+              .formatted(photometric, samples, bits));
+    }
+  }
+
+  private float[] palette(TiffDirectory directory) throws IOException {
+    int colors = 1 << bits;
+    if (directory.count(Tiff.COLOR_MAP) != 3L * colors) {
+      throw new ImageException(
+          "Damaged TIFF file: a palette of %d numbers; %d are needed"
+              .formatted(directory.count(Tiff.COLOR_MAP), 3 * colors));
+    }
+    List<Double> numbers = directory.numbers(Tiff.COLOR_MAP);
+    float[] palette = new float[3 * colors];
+    for (int i = 0; i < palette.length; i++) {
+      palette[i] = (float) (numbers.get(i) / 65535);
+    }
+    return palette;
+  }
+
+  private ValueRange range() {
+    SampleType type = type();
+    // Fewer than 8 bits are stretched over 8, as in PNG files.
+    boolean stretched = bits < 8;
+    ValueRange full = stretched ? ValueRange.ofBits(bits) : type.fullRange();
+    return photometric == Tiff.WHITE_IS_ZERO ? new ValueRange(full.high(), full.low()) : full;
+  }
+
+  private SampleType type() {
+    if (sampleFormat == Tiff.FLOATING || bits == 32) {
+      return SampleType.FLOAT32;
+    }
+    if (sampleFormat == Tiff.SIGNED) {
+      return SampleType.INT16;
+    }
+    return bits == 16 ? SampleType.UINT16 : SampleType.UINT8;
+  }
+
+  PixelFormat format() {
+    boolean rgb = photometric != Tiff.WHITE_IS_ZERO && photometric != Tiff.BLACK_IS_ZERO;
+    int colors = rgb ? 3 : 1;
+    boolean alpha =
+        channels == colors + 1
+            && extraSamples.length > 0
+            && (extraSamples[0] == Tiff.ASSOCIATED_ALPHA
+                || extraSamples[0] == Tiff.UNASSOCIATED_ALPHA);
+    Bands bands = channels == colors || alpha ? Bands.ofPicture(channels) : Bands.MEASUREMENTS;
+    if (photometric == Tiff.PALETTE) {
+      return PixelFormat.of(Bands.RGB, SampleType.UINT8);
+    }
+    PixelFormat full = PixelFormat.of(bands, type());
+    ValueRange shown = photometric == Tiff.WHITE_IS_ZERO ? flipped(full.range()) : full.range();
+    PixelFormat format = full.withRange(shown);
+    OptionalDouble number = formatNoData(shown);
+    return number.isPresent() ? format.withNoData(number.getAsDouble()) : format;
+  }
+
+  private static ValueRange flipped(ValueRange range) {
+    return new ValueRange(range.high(), range.low());
+  }
+
+  // ---------------------------------------------------------------- no data
+
+  /** As GDAL reads it: a text that no sample can equal says nothing. */
+  private OptionalDouble noData(String text) {
+    OptionalDouble said = number(text.strip());
+    if (said.isEmpty()) {
+      return said;
+    }
+    double number = said.getAsDouble();
+    if (sampleFormat == Tiff.FLOATING) {
+      return OptionalDouble.of(bits == 64 ? number : toFloat(number));
+    }
+    double low = sampleFormat == Tiff.SIGNED ? -Math.scalb(1.0, bits - 1) : 0;
+    double high = Math.scalb(1.0, sampleFormat == Tiff.SIGNED ? bits - 1 : bits) - 1;
+    boolean possible = number == Math.rint(number) && low <= number && number <= high;
+    return possible ? said : OptionalDouble.empty();
+  }
+
+  private static OptionalDouble number(String text) {
+    switch (text.toLowerCase(Locale.ROOT)) {
+      case "nan", "+nan", "-nan":
+        return OptionalDouble.of(Double.NaN);
+      case "inf", "+inf", "infinity":
+        return OptionalDouble.of(Double.POSITIVE_INFINITY);
+      case "-inf", "-infinity":
+        return OptionalDouble.of(Double.NEGATIVE_INFINITY);
+      default:
+        try {
+          return OptionalDouble.of(Double.parseDouble(text));
+        } catch (NumberFormatException e) {
+          return OptionalDouble.empty();
+        }
+    }
+  }
+
+  /** The nearest float, which of finite numbers is finite. */
+  private static double toFloat(double number) {
+    return Double.isFinite(number)
+        ? (float) Math.max(-Float.MAX_VALUE, Math.min(Float.MAX_VALUE, number))
+        : number;
+  }
+
+  boolean saysNoData() {
+    return noData.isPresent();
+  }
+
+  private boolean isNoData(double number) {
+    double said = noData.getAsDouble();
+    return number == said || Double.isNaN(number) && Double.isNaN(said);
+  }
+
+  /** The number for no data among those of a result; colors have none. */
+  private OptionalDouble formatNoData(ValueRange shown) {
+    if (noData.isEmpty() || palette != null || photometric == Tiff.CMYK) {
+      return OptionalDouble.empty();
+    }
+    double number = noData.getAsDouble();
+    if (type() == SampleType.FLOAT32) {
+      return OptionalDouble.of(toFloat(number));
+    }
+    // Fewer than 8 bits are stretched over 8.
+    return OptionalDouble.of(Math.rint(shown.value(range.unit(number))));
+  }
+
+  /** Floats are big-endian after the third predictor, whatever the file's order. */
+  ByteOrder valueOrder() {
+    return predictor == 3 ? ByteOrder.BIG_ENDIAN : order;
+  }
+
+  /** An unpacked block; null if the file leaves it out, as a sparse one does. */
+  byte[] read(SeekableByteChannel channel, int plane, int column, int row) throws IOException {
+    int top = row * blockHeight;
+    int rows = tiled ? blockHeight : Math.min(blockHeight, height - top);
+    int strip = top / stripHeight;
+    int index = (plane * ceil(height, stripHeight) + strip) * across + column;
+    int size = rows * rowBytes;
+    long skipped =
+        compression == Tiff.UNCOMPRESSED ? (top - strip * stripHeight) * (long) rowBytes : 0;
+    if (offsets[index] == 0 || lengths.length > 0 && lengths[index] == 0) {
+      return null;
+    }
+    long length = lengths.length == 0 ? size : lengths[index] - skipped;
+    // Packing may make a block larger, but not by much.
+    long most = compression == Tiff.UNCOMPRESSED ? size : 2L * size + 4096;
+    if (length < 1) {
+      throw new ImageException("Damaged TIFF file: a block of %d bytes".formatted(lengths[index]));
+    }
+    byte[] packed =
+        TiffDirectory.bytes(
+            channel, fileBytes, offsets[index] + skipped, (int) Math.min(length, most));
+    byte[] block = TiffBlocks.unpacked(compression, packed, size);
+    if (bits >= 8) {
+      TiffBlocks.unpredict(predictor, block, rowBytes, samplesPerPlane, bits / 8, order);
+    }
+    return block;
+  }
+
+  /** The number of a sample in the file. */
+  double number(ByteBuffer values, byte[] block, int rowAt, int index) {
+    return switch (sampleFormat) {
+      case Tiff.FLOATING ->
+          bits == 32 ? values.getFloat(rowAt + 4 * index) : values.getDouble(rowAt + 8 * index);
+      case Tiff.SIGNED ->
+          switch (bits) {
+            case 8 -> block[rowAt + index];
+            case 16 -> values.getShort(rowAt + 2 * index);
+            default -> values.getInt(rowAt + 4 * index);
+          };
+      default ->
+          switch (bits) {
+            case 8 -> block[rowAt + index] & 0xFF;
+            case 16 -> values.getShort(rowAt + 2 * index) & 0xFFFF;
+            case 32 -> Integer.toUnsignedLong(values.getInt(rowAt + 4 * index));
+            default ->
+                block[rowAt + index * bits / 8] >>> (8 - bits - index * bits % 8) & (1 << bits) - 1;
+          };
+    };
+  }
+
+  /** What a file leaves out holds no data where it has a number for that, and else zeros. */
+  double absent() {
+    return noData.orElse(0);
+  }
+
+  /** Whether a number of the file says that there is no data. */
+  boolean isMissing(double number, ReadOptions options) {
+    return noData.isPresent()
+        && (isNoData(number)
+            || options.notFiniteAs().isPresent()
+                && !isFinite(number)
+                && isNoData(options.notFiniteAs().getAsDouble()));
+  }
+
+  private static boolean isFinite(double number) {
+    return Math.abs(number) <= Float.MAX_VALUE;
+  }
+
+  /** The value of a number in the raster's terms; of a palette's, the number itself. */
+  float unit(double number, ReadOptions options) {
+    return palette != null ? (float) number : (float) range.unit(options.finite(number, "TIFF"));
+  }
+
+  /** Where the bands that are read hold no data, by where those in the file do. */
+  BitSet toPicture(BitSet missing, int pixels) {
+    if (channels == samples || missing.isEmpty()) {
+      return missing;
+    }
+    BitSet all = missing.get(0, pixels);
+    for (int s = 1; s < samples; s++) {
+      all.and(missing.get(s * pixels, (s + 1) * pixels));
+    }
+    BitSet colors = new BitSet();
+    for (int i = all.nextSetBit(0); i >= 0; i = all.nextSetBit(i + 1)) {
+      for (int c = 0; c < channels; c++) {
+        colors.set(c * pixels + i);
+      }
+    }
+    return colors;
+  }
+
+  /** Colors from palette entries and inks; opacity divided out. */
+  float[] toPicture(float[] data, int pixels) {
+    if (palette != null) {
+      float[] colors = new float[3 * pixels];
+      int entries = palette.length / 3;
+      for (int c = 0; c < 3; c++) {
+        for (int i = 0; i < pixels; i++) {
+          colors[c * pixels + i] = palette[c * entries + (int) data[i]];
+        }
+      }
+      return colors;
+    }
+    if (photometric == Tiff.CMYK) {
+      float[] colors = new float[3 * pixels];
+      for (int i = 0; i < 3 * pixels; i++) {
+        colors[i] = (1 - data[i]) * (1 - data[3 * pixels + i % pixels]);
+      }
+      return colors;
+    }
+    if (format().bands().hasAlpha() && extraSamples[0] == Tiff.ASSOCIATED_ALPHA) {
+      int alphaAt = (channels - 1) * pixels;
+      for (int i = 0; i < alphaAt; i++) {
+        float alpha = data[alphaAt + i % pixels];
+        data[i] = alpha > 0 ? data[i] / alpha : 0;
+      }
+    }
+    return data;
+  }
+}
