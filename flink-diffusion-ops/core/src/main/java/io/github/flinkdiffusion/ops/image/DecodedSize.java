@@ -4,6 +4,7 @@ import java.io.ByteArrayInputStream;
 import java.io.IOException;
 import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
+import java.util.Optional;
 import java.util.zip.GZIPInputStream;
 
 /**
@@ -36,26 +37,41 @@ public record DecodedSize(
 
   private static final int NIFTI_HEADER = 348;
 
+  /** Of a DICOM sample beside the raster: as it stands in the file, and as a decoder holds it. */
+  private static final int DICOM_BYTES = 12;
+
   /**
    * What a file takes, besides the file itself.
    *
    * @param head the file's first bytes, at least {@link #HEAD_BYTES} where it has as many
    * @param fileBytes of the whole file
    * @param limits for a file that does not say how large it is within its first bytes
-   * @return an upper bound for PNG and JPEG files and NIfTI slices; for other kinds, which are read
-   *     as they stand in the file, what so many bytes can become. Whether the file is a good one is
-   *     for its reader to say
+   * @return an upper bound for PNG and JPEG files, DICOM frames and NIfTI slices; for other kinds,
+   *     which are read as they stand in the file, what so many bytes can become. Whether the file
+   *     is a good one is for its reader to say
    */
   public static DecodedSize of(byte[] head, long fileBytes, ImageLimits limits) {
     try {
-      if (PngHeader.hasSignature(head)) {
-        return png(ByteBuffer.wrap(head));
-      }
-      if (new JpegCodec().recognises(head)) {
-        return jpeg(ByteBuffer.wrap(head), limits);
-      }
-      if (new NiftiCodec().recognises(head)) {
-        return nifti(head);
+      Optional<ImageKind> kind = ImageKind.of(head);
+      if (kind.isPresent()) {
+        switch (kind.get()) {
+          case PNG -> {
+            return png(ByteBuffer.wrap(head));
+          }
+          case JPEG -> {
+            return jpeg(ByteBuffer.wrap(head), limits);
+          }
+          case NIFTI -> {
+            return nifti(head);
+          }
+          case DICOM -> {
+            Optional<DecodedSize> frame = dicom(head, fileBytes, limits);
+            if (frame.isPresent()) {
+              return frame.get();
+            }
+          }
+          case TIFF -> {}
+        }
       }
     } catch (IndexOutOfBoundsException | IOException e) {
       // Truncated: its reader says so, before it allocates anything.
@@ -94,6 +110,31 @@ public record DecodedSize(
     }
     DecodedSize most = bytes(limits.maxPixels(), 1, 3, 1);
     String extent = "a JPEG file that may have %d pixels".formatted(limits.maxPixels());
+    return new DecodedSize(
+        extent, 0, 0, most.pixels(), most.wholeBytes(), most.rasterBytes(), most.peakBytes());
+  }
+
+  /** Frames are packed in many ways; what the header says of them is believed, and checked. */
+  private static Optional<DecodedSize> dicom(byte[] head, long fileBytes, ImageLimits limits) {
+    try {
+      DicomFile file = DicomFile.open(DicomSource.of(head), limits.maxBytes() / 4);
+      DicomLayout layout = file.layout();
+      int channels = layout.photometric().startsWith("MONOCHROME") ? 1 : 3;
+      DecodedSize frame = bytes(layout.columns(), layout.rows(), channels, DICOM_BYTES);
+      return Optional.of(frame.withPeak(frame.peakBytes() + file.inflatedBytes()));
+    } catch (ImageException e) {
+      // Its reader says what is wrong, unless only the first bytes are known here.
+      return head.length < fileBytes ? Optional.of(mostOfDicom(limits)) : Optional.empty();
+    }
+  }
+
+  private DecodedSize withPeak(long bytes) {
+    return new DecodedSize(extent, width, height, pixels, wholeBytes, rasterBytes, bytes);
+  }
+
+  private static DecodedSize mostOfDicom(ImageLimits limits) {
+    DecodedSize most = bytes(limits.maxPixels(), 1, 3, DICOM_BYTES);
+    String extent = "a DICOM file that may have %d pixels".formatted(limits.maxPixels());
     return new DecodedSize(
         extent, 0, 0, most.pixels(), most.wholeBytes(), most.rasterBytes(), most.peakBytes());
   }

@@ -1,17 +1,27 @@
 package io.github.flinkdiffusion.ops.image;
 
+import java.io.IOException;
+import java.nio.channels.SeekableByteChannel;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.Arrays;
+import java.util.EnumMap;
 import java.util.List;
+import java.util.Map;
 import java.util.Optional;
 import java.util.stream.Collectors;
 
-/**
- * Image files of every kind. What kind a file is of is told by its bytes, never by a name that came
- * with it.
- */
+/** Image files of every kind; {@link ImageKind} tells which one a file is of. */
 public final class Images {
-  /** All kinds, in the order in which they are asked. */
-  private static final List<ImageFormat> FORMATS =
-      List.of(new PngCodec(), new JpegCodec(), new TiffCodec(), new DicomCodec(), new NiftiCodec());
+  private static final Map<ImageKind, ImageFormat> FORMATS = new EnumMap<>(ImageKind.class);
+
+  static {
+    for (ImageFormat format :
+        List.of(
+            new PngCodec(), new JpegCodec(), new TiffCodec(), new DicomCodec(), new NiftiCodec())) {
+      FORMATS.put(format.kind(), format);
+    }
+  }
 
   static final String WRITABLE = "image/png, image/jpeg and image/tiff";
 
@@ -24,17 +34,34 @@ public final class Images {
    *     what the options refuse
    */
   public static Raster read(byte[] file, ReadOptions options) {
-    return format(file)
-        .orElseThrow(
-            () ->
-                new ImageException(
-                    "A file of %d bytes that is none of %s".formatted(file.length, readable())))
-        .read(file, options);
+    return FORMATS.get(kind(ImageKind.of(file), file.length)).read(file, options);
+  }
+
+  /**
+   * Reads a file from where it is: of one that holds many images, such as frames, only the one
+   * asked for is in memory.
+   *
+   * @throws ImageException as {@link #read(byte[], ReadOptions)}, and when the file system fails
+   */
+  public static Raster read(Path file, ReadOptions options) {
+    try (SeekableByteChannel channel = Files.newByteChannel(file)) {
+      ImageKind kind = kind(ImageKind.of(Channels.head(channel)), channel.size());
+      return FORMATS.get(kind).read(channel, options);
+    } catch (IOException e) {
+      throw new ImageException("Cannot read the image file " + file + ": " + e, e);
+    }
+  }
+
+  private static ImageKind kind(Optional<ImageKind> found, long bytes) {
+    return found.orElseThrow(
+        () ->
+            new ImageException(
+                "A file of %d bytes that is none of %s".formatted(bytes, readable())));
   }
 
   /** The media type of a file, such as {@code image/png}; empty if it is of no known kind. */
   public static Optional<String> mediaType(byte[] file) {
-    return format(file).map(ImageFormat::mediaType);
+    return ImageKind.of(file).map(ImageKind::mediaType);
   }
 
   /**
@@ -44,8 +71,8 @@ public final class Images {
    * @throws ImageException if no such files are written, or they can not hold the picture
    */
   public static byte[] write(Raster picture, String mediaType) {
-    return FORMATS.stream()
-        .filter(format -> format.mediaType().equals(mediaType))
+    return FORMATS.values().stream()
+        .filter(format -> format.kind().mediaType().equals(mediaType))
         .findFirst()
         .orElseThrow(
             () ->
@@ -55,11 +82,9 @@ public final class Images {
         .write(picture);
   }
 
-  private static Optional<ImageFormat> format(byte[] file) {
-    return FORMATS.stream().filter(format -> format.recognises(file)).findFirst();
-  }
-
   private static String readable() {
-    return FORMATS.stream().map(ImageFormat::mediaType).collect(Collectors.joining(", "));
+    return Arrays.stream(ImageKind.values())
+        .map(ImageKind::mediaType)
+        .collect(Collectors.joining(", "));
   }
 }

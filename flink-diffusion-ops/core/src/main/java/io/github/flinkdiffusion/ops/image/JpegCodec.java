@@ -26,16 +26,8 @@ final class JpegCodec implements ImageFormat {
   private static final int MAX_SCANS = 100;
 
   @Override
-  public String mediaType() {
-    return "image/jpeg";
-  }
-
-  @Override
-  public boolean recognises(byte[] file) {
-    return file.length > 3
-        && (file[0] & 0xFF) == 0xFF
-        && (file[1] & 0xFF) == 0xD8
-        && (file[2] & 0xFF) == 0xFF;
+  public ImageKind kind() {
+    return ImageKind.JPEG;
   }
 
   @Override

@@ -22,12 +22,12 @@ final class NiftiCodec implements ImageFormat {
   private static final int MILLIMETRES = 2;
 
   @Override
-  public String mediaType() {
-    return "application/x-nifti";
+  public ImageKind kind() {
+    return ImageKind.NIFTI;
   }
 
-  @Override
-  public boolean recognises(byte[] file) {
+  /** Whether these are the first bytes of such a file. */
+  static boolean hasMark(byte[] file) {
     try (InputStream in = unpacked(file)) {
       byte[] header = in.readNBytes(HEADER);
       return header.length == HEADER

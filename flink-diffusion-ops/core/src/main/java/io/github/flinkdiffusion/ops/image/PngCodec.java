@@ -34,13 +34,8 @@ public final class PngCodec implements ImageFormat {
   PngCodec() {}
 
   @Override
-  public String mediaType() {
-    return "image/png";
-  }
-
-  @Override
-  public boolean recognises(byte[] file) {
-    return PngHeader.hasSignature(file);
+  public ImageKind kind() {
+    return ImageKind.PNG;
   }
 
   @Override

@@ -6,8 +6,8 @@ import java.util.OptionalDouble;
  * How files are read.
  *
  * @param limits how large they may be
- * @param page which picture of a file that has several, from 0: a page of a TIFF file, an axial
- *     slice of a NIfTI volume
+ * @param page which image of a file that has several, from 0: a page of a TIFF file, a frame of a
+ *     DICOM file, an axial slice of a NIfTI volume
  * @param notFiniteAs the file's number to take where it holds infinity or what is not a number;
  *     empty if such a file is refused
  * @param patientData whether what a DICOM file says of a patient is put among the texts, and so

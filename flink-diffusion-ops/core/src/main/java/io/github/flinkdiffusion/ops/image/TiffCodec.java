@@ -4,13 +4,8 @@ package io.github.flinkdiffusion.ops.image;
 final class TiffCodec implements ImageFormat {
 
   @Override
-  public String mediaType() {
-    return "image/tiff";
-  }
-
-  @Override
-  public boolean recognises(byte[] file) {
-    return TiffDirectory.recognises(file);
+  public ImageKind kind() {
+    return ImageKind.TIFF;
   }
 
   @Override

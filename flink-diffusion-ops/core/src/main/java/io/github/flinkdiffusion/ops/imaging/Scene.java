@@ -2,7 +2,7 @@ package io.github.flinkdiffusion.ops.imaging;
 
 import io.github.flinkdiffusion.ops.image.DecodedSize;
 import io.github.flinkdiffusion.ops.image.ImageException;
-import io.github.flinkdiffusion.ops.image.ImageLimits;
+import io.github.flinkdiffusion.ops.image.ImageKind;
 import io.github.flinkdiffusion.ops.image.ImageMetadata;
 import io.github.flinkdiffusion.ops.image.Images;
 import io.github.flinkdiffusion.ops.image.PixelFormat;
@@ -14,6 +14,7 @@ import java.io.IOException;
 import java.io.InputStream;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.Optional;
 
 /**
  * A picture that is worked on, read part by part: a TIFF file's parts come from the file, so its
@@ -57,7 +58,7 @@ public interface Scene extends AutoCloseable {
 
   /** Whether a file is of a kind whose parts are read from the file; its first bytes suffice. */
   static boolean isReadByParts(byte[] file) {
-    return TiffScene.isTiff(file);
+    return ImageKind.of(file).filter(ImageKind::isReadByParts).isPresent();
   }
 
   /** One that is in memory as a whole. */
@@ -85,16 +86,13 @@ public interface Scene extends AutoCloseable {
    */
   static Scene open(Path file, ReadOptions options, long maxPixels) {
     try {
-      if (TiffScene.isTiff(head(file))) {
+      Optional<ImageKind> kind = ImageKind.of(head(file, ImageKind.HEAD_BYTES));
+      if (kind.filter(ImageKind::isReadByParts).isPresent()) {
         return TiffScene.open(file, options, maxPixels);
       }
-      ImageLimits limits = options.limits();
-      if (Files.size(file) > limits.maxBytes()) {
-        throw new ImageException(
-            "An image file of %d bytes; at most %d are read at once, more of a TIFF file"
-                .formatted(Files.size(file), limits.maxBytes()));
-      }
-      return of(Files.readAllBytes(file), options);
+      return new WholeScene(
+          Images.read(file, options),
+          kind.map(ImageKind::mediaType).orElse("application/octet-stream"));
     } catch (IOException e) {
       throw new ImageException("Can not read the image file " + file + ": " + e, e);
     }
@@ -104,7 +102,7 @@ public interface Scene extends AutoCloseable {
   static DecodedSize size(Path file, ReadOptions options) {
     try (InputStream in = Files.newInputStream(file)) {
       byte[] head = in.readNBytes(DecodedSize.HEAD_BYTES);
-      if (TiffScene.isTiff(head)) {
+      if (isReadByParts(head)) {
         return TiffScene.size(file, options);
       }
       long length = Files.size(file);
@@ -122,9 +120,9 @@ public interface Scene extends AutoCloseable {
     }
   }
 
-  private static byte[] head(Path file) throws IOException {
+  private static byte[] head(Path file, int bytes) throws IOException {
     try (InputStream in = Files.newInputStream(file)) {
-      return in.readNBytes(4);
+      return in.readNBytes(bytes);
     }
   }
 }

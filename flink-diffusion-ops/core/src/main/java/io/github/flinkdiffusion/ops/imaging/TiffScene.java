@@ -18,16 +18,6 @@ final class TiffScene implements Scene {
     this.reader = reader;
   }
 
-  static boolean isTiff(byte[] head) {
-    if (head.length < 4) {
-      return false;
-    }
-    boolean intel = head[0] == 'I' && head[1] == 'I' && head[3] == 0;
-    boolean motorola = head[0] == 'M' && head[1] == 'M' && head[2] == 0;
-    byte version = intel ? head[2] : head[3];
-    return (intel || motorola) && (version == 42 || version == 43);
-  }
-
   static Scene open(Path file, ReadOptions options, long maxPixels) {
     TiffReader reader = TiffReader.open(file, options);
     if ((long) reader.width() * reader.height() > maxPixels) {

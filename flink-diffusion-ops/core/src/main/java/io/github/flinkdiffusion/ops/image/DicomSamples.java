@@ -1,0 +1,25 @@
+package io.github.flinkdiffusion.ops.image;
+
+/**
+ * The stored values of a frame, all of a channel before the next. One of the arrays is there.
+ *
+ * @param whole whole numbers; unsigned ones of 32 bits as an int holds them
+ * @param real floating-point numbers
+ */
+record DicomSamples(int channels, int[] whole, double[] real) {
+
+  static DicomSamples of(int channels, int[] whole) {
+    return new DicomSamples(channels, whole, null);
+  }
+
+  int length() {
+    return whole != null ? whole.length : real.length;
+  }
+
+  double at(int index, boolean signed) {
+    if (whole == null) {
+      return real[index];
+    }
+    return signed ? whole[index] : Integer.toUnsignedLong(whole[index]);
+  }
+}
