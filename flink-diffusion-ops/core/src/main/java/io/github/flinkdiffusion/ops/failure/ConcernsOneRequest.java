@@ -4,4 +4,10 @@ package io.github.flinkdiffusion.ops.failure;
  * An exception that concerns one request alone, such as one whose image cannot be read: it is the
  * answer to that request, and the model, the device and all other requests go on.
  */
-public interface ConcernsOneRequest {}
+public interface ConcernsOneRequest {
+
+  /** True when a file system was the reason, so that the same call may succeed later. */
+  default boolean mayPass() {
+    return false;
+  }
+}

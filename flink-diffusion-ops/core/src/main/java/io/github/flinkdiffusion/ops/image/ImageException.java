@@ -33,7 +33,7 @@ public final class ImageException extends FlinkDiffusionException implements Con
     super(message, cause);
   }
 
-  /** True when a file system was the reason, so that the same call may succeed later. */
+  @Override
   public boolean mayPass() {
     for (Throwable cause = getCause(); cause != null; cause = cause.getCause()) {
       if (cause instanceof FileSystemException

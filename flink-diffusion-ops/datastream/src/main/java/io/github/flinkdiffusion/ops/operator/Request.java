@@ -5,8 +5,7 @@ import io.github.flinkdiffusion.connector.event.FailureReason;
 import io.github.flinkdiffusion.connector.event.ProgressEvent;
 import io.github.flinkdiffusion.connector.payload.PayloadException;
 import io.github.flinkdiffusion.ops.batching.Submission;
-import io.github.flinkdiffusion.ops.image.ImageException;
-import io.github.flinkdiffusion.ops.pipeline.InvalidRequestException;
+import io.github.flinkdiffusion.ops.failure.ConcernsOneRequest;
 import io.github.flinkdiffusion.ops.serving.DiffusionOptions;
 import io.github.flinkdiffusion.ops.serving.OutageAction;
 import java.nio.ByteBuffer;
@@ -184,27 +183,28 @@ abstract class Request {
         () -> {
           try {
             task.run();
-          } catch (InvalidRequestException e) {
-            fail(FailureReason.INVALID_REQUEST, e.getMessage());
-          } catch (ImageException e) {
-            if (e.mayPass()) {
-              outage(e, attempts, retry);
-            } else {
-              fail(FailureReason.INVALID_REQUEST, e.getMessage());
-            }
           } catch (PayloadException e) {
-            if (e.mayPass()) {
-              outage(e, attempts, retry);
-            } else {
-              fail(FailureReason.PAYLOAD, e.getMessage());
-            }
+            refused(e, e.mayPass(), FailureReason.PAYLOAD, attempts, retry);
           } catch (LinkageError e) {
             // A class of ours is not there or broken: no request can be done in this process.
             failTask(attempts.what(), e);
           } catch (RuntimeException | Error e) {
-            error(e, attempts, retry);
+            if (e instanceof ConcernsOneRequest one) {
+              refused(e, one.mayPass(), FailureReason.INVALID_REQUEST, attempts, retry);
+            } else {
+              error(e, attempts, retry);
+            }
           }
         });
+  }
+
+  private void refused(
+      Throwable cause, boolean mayPass, FailureReason reason, Attempts attempts, Retry retry) {
+    if (mayPass) {
+      outage(cause, attempts, retry);
+    } else {
+      fail(reason, cause.getMessage());
+    }
   }
 
   private void error(Throwable cause, Attempts attempts, Retry retry) {
@@ -224,7 +224,7 @@ abstract class Request {
     }
   }
 
-  private void outage(RuntimeException cause, Attempts attempts, Retry retry) {
+  private void outage(Throwable cause, Attempts attempts, Retry retry) {
     if (attempts.waitsOn(host.now())) {
       LOG.info("Request {} waits for files: {}", event.id(), cause.getMessage());
       retry.waitsForFiles();

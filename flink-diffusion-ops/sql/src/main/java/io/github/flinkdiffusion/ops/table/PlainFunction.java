@@ -1,9 +1,8 @@
 package io.github.flinkdiffusion.ops.table;
 
 import io.github.flinkdiffusion.connector.payload.PayloadException;
-import io.github.flinkdiffusion.ops.image.ImageException;
+import io.github.flinkdiffusion.ops.failure.ConcernsOneRequest;
 import io.github.flinkdiffusion.ops.image.Raster;
-import io.github.flinkdiffusion.ops.quality.QualityException;
 import io.github.flinkdiffusion.ops.serving.GenerationService;
 import java.util.function.Supplier;
 import org.apache.flink.table.functions.ScalarFunction;
@@ -34,8 +33,8 @@ abstract class PlainFunction extends ScalarFunction {
   final <T> T valueOrNull(Supplier<T> value) {
     try {
       return value.get();
-    } catch (ImageException | QualityException | PayloadException e) {
-      if (failing) {
+    } catch (RuntimeException e) {
+      if (failing || !(e instanceof ConcernsOneRequest || e instanceof PayloadException)) {
         throw e;
       }
       LOG.warn("{} gives NULL: {}", name, e.getMessage());
