@@ -2,6 +2,7 @@ package io.github.flinkdiffusion.ops.batching;
 
 import static org.assertj.core.api.Assertions.assertThat;
 
+import io.github.flinkdiffusion.ops.fakes.FakePipeline;
 import java.lang.ref.WeakReference;
 import java.net.URL;
 import java.net.URLClassLoader;

@@ -1,7 +1,8 @@
 package io.github.flinkdiffusion.ops.batching;
 
-import static io.github.flinkdiffusion.ops.batching.FakePipeline.request;
+import static io.github.flinkdiffusion.ops.fakes.FakePipeline.request;
 
+import io.github.flinkdiffusion.ops.fakes.FakePipeline;
 import io.github.flinkdiffusion.ops.pipeline.DiffusionPipeline;
 import io.github.flinkdiffusion.ops.pipeline.GeneratedImage;
 import java.time.Duration;

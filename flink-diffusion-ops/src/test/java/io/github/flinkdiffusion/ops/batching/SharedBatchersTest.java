@@ -1,10 +1,11 @@
 package io.github.flinkdiffusion.ops.batching;
 
-import static io.github.flinkdiffusion.ops.batching.FakePipeline.request;
+import static io.github.flinkdiffusion.ops.fakes.FakePipeline.request;
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 import static org.assertj.core.api.Assertions.fail;
 
+import io.github.flinkdiffusion.ops.fakes.FakePipeline;
 import io.github.flinkdiffusion.ops.pipeline.DiffusionPipeline;
 import io.github.flinkdiffusion.ops.pipeline.GeneratedImage;
 import io.github.flinkdiffusion.ops.pipeline.ModelInfo;

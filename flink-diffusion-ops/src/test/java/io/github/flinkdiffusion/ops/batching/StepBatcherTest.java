@@ -1,9 +1,11 @@
 package io.github.flinkdiffusion.ops.batching;
 
-import static io.github.flinkdiffusion.ops.batching.FakePipeline.request;
+import static io.github.flinkdiffusion.ops.fakes.FakePipeline.request;
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
+import io.github.flinkdiffusion.ops.fakes.FakePipeline;
+import io.github.flinkdiffusion.ops.fakes.ManualTicker;
 import io.github.flinkdiffusion.ops.pipeline.GenerationRequest;
 import io.github.flinkdiffusion.ops.pipeline.GenerationSpec;
 import io.github.flinkdiffusion.ops.pipeline.ModelInfo;

@@ -11,6 +11,7 @@ import io.github.flinkdiffusion.connector.event.FailureEvent;
 import io.github.flinkdiffusion.connector.event.FailureReason;
 import io.github.flinkdiffusion.connector.event.ImageEvent;
 import io.github.flinkdiffusion.connector.event.PromptEvent;
+import io.github.flinkdiffusion.ops.fakes.HeldPipelines;
 import java.nio.file.Path;
 import java.time.Duration;
 import java.util.ArrayList;

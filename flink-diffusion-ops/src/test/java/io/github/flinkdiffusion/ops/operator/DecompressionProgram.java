@@ -8,14 +8,13 @@ import io.github.flinkdiffusion.connector.event.Payloads;
 import io.github.flinkdiffusion.connector.payload.PayloadOptions;
 import io.github.flinkdiffusion.connector.payload.PayloadSettings;
 import io.github.flinkdiffusion.connector.payload.PayloadStore;
-import io.github.flinkdiffusion.ops.batching.FakeUpscaler;
+import io.github.flinkdiffusion.ops.fakes.FakeUpscaler;
+import io.github.flinkdiffusion.ops.fakes.OpenedBy;
 import io.github.flinkdiffusion.ops.image.PngCodec;
 import io.github.flinkdiffusion.ops.image.Raster;
-import io.github.flinkdiffusion.ops.pipeline.DiffusionPipeline;
 import io.github.flinkdiffusion.ops.pipeline.Tiling;
 import io.github.flinkdiffusion.ops.serving.DiffusionOptions;
 import io.github.flinkdiffusion.ops.serving.ImageTaskOptions;
-import io.github.flinkdiffusion.ops.serving.PipelineFactory;
 import java.io.ByteArrayOutputStream;
 import java.io.DataOutputStream;
 import java.io.IOException;
@@ -43,18 +42,6 @@ final class DecompressionProgram {
   private static final int LARGE = 2;
 
   private DecompressionProgram() {}
-
-  private record Changing() implements PipelineFactory {
-    @Override
-    public String model() {
-      return "changing";
-    }
-
-    @Override
-    public DiffusionPipeline open(String device) {
-      return new FakeUpscaler(3, new Tiling(1, 1, 512), "digest");
-    }
-  }
 
   public static void main(String[] arguments) throws Exception {
     Path folder = Path.of(arguments[0]);
@@ -86,7 +73,9 @@ final class DecompressionProgram {
     env.setParallelism(1);
     DiffusionStreams results =
         Diffusion.imageTasks()
-            .pipeline(new Changing())
+            .pipeline(
+                new OpenedBy(
+                    "changing", () -> new FakeUpscaler(3, new Tiling(1, 1, 512), "digest")))
             .uid("change")
             .apply(env.fromData(tasks, new AvroTypeInfo<>(ImageTaskEvent.class)));
     List<String> images = new ArrayList<>();

@@ -7,6 +7,8 @@ import static org.assertj.core.api.Assertions.assertThat;
 import io.github.flinkdiffusion.connector.event.FailureReason;
 import io.github.flinkdiffusion.ops.batching.CallReport;
 import io.github.flinkdiffusion.ops.batching.CallReport.Stage;
+import io.github.flinkdiffusion.ops.fakes.FakePipelines;
+import io.github.flinkdiffusion.ops.fakes.ManualDevices;
 import java.time.Duration;
 import java.util.HashMap;
 import java.util.Locale;

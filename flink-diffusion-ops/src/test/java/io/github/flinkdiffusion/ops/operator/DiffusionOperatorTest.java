@@ -16,7 +16,10 @@ import io.github.flinkdiffusion.connector.event.ProgressEvent;
 import io.github.flinkdiffusion.connector.event.PromptEvent;
 import io.github.flinkdiffusion.connector.event.RecordPosition;
 import io.github.flinkdiffusion.connector.payload.PayloadOptions;
-import io.github.flinkdiffusion.ops.batching.FakePipeline;
+import io.github.flinkdiffusion.ops.fakes.FakePipeline;
+import io.github.flinkdiffusion.ops.fakes.FakePipelines;
+import io.github.flinkdiffusion.ops.fakes.ManualDevices;
+import io.github.flinkdiffusion.ops.fakes.OpenedBy;
 import io.github.flinkdiffusion.ops.image.PngCodec;
 import io.github.flinkdiffusion.ops.image.Raster;
 import io.github.flinkdiffusion.ops.imaging.Audit;
@@ -1031,19 +1034,11 @@ class DiffusionOperatorTest {
   @Test
   void aModelThatDoesNotOpenFailsTheTaskWithTheReason() throws Exception {
     PipelineFactory broken =
-        new PipelineFactory() {
-          private static final long serialVersionUID = 1L;
-
-          @Override
-          public String model() {
-            return "broken";
-          }
-
-          @Override
-          public FakePipeline open(String device) {
-            throw new IllegalStateException("unet/config.json is missing");
-          }
-        };
+        new OpenedBy(
+            "broken",
+            () -> {
+              throw new IllegalStateException("unet/config.json is missing");
+            });
     Subtask subtask = new Subtask(broken, settings(), devices.services);
     assertThatThrownBy(subtask::open).hasRootCauseMessage("unet/config.json is missing");
     subtask.close();

@@ -8,7 +8,8 @@ import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
 import io.github.flinkdiffusion.connector.event.ImageEvent;
 import io.github.flinkdiffusion.connector.event.PromptEvent;
-import io.github.flinkdiffusion.ops.batching.FakePipeline;
+import io.github.flinkdiffusion.ops.fakes.FakePipeline;
+import io.github.flinkdiffusion.ops.fakes.FakePipelines;
 import io.github.flinkdiffusion.ops.serving.DecodingMemory;
 import io.github.flinkdiffusion.ops.serving.DiffusionOptions;
 import io.github.flinkdiffusion.ops.serving.OutputOrder;

@@ -4,11 +4,7 @@ import io.github.flinkdiffusion.connector.event.FailureEvent;
 import io.github.flinkdiffusion.connector.event.ImageEvent;
 import io.github.flinkdiffusion.connector.event.ImageTaskEvent;
 import io.github.flinkdiffusion.connector.event.ProgressEvent;
-import io.github.flinkdiffusion.ops.batching.FakeUpscaler;
-import io.github.flinkdiffusion.ops.pipeline.ClassMap;
-import io.github.flinkdiffusion.ops.pipeline.DiffusionPipeline;
-import io.github.flinkdiffusion.ops.pipeline.ResultMeaning;
-import io.github.flinkdiffusion.ops.pipeline.Tiling;
+import io.github.flinkdiffusion.ops.fakes.ManualDevices;
 import io.github.flinkdiffusion.ops.serving.DiffusionSettings;
 import io.github.flinkdiffusion.ops.serving.PipelineFactory;
 import java.nio.file.Path;
@@ -29,36 +25,8 @@ import org.apache.flink.streaming.util.OneInputStreamOperatorTestHarness;
 
 /** One subtask of the operator for image tasks in Flink's harness; the test delivers its mail. */
 final class ImageSubtask implements AutoCloseable {
-  static final Tiling TILING = new Tiling(2, 1, 16);
-
   final OneInputStreamOperatorTestHarness<ImageTaskEvent, ImageEvent> harness;
   private final ManualDevices devices;
-
-  /** Opens fakes that make images twice as large. */
-  record Upscalers(int channels, String digest, boolean tiles, ClassMap classes)
-      implements PipelineFactory {
-    Upscalers(int channels, String digest) {
-      this(channels, digest, true, null);
-    }
-
-    @Override
-    public String model() {
-      return "fake upscaler of " + channels + " " + digest;
-    }
-
-    @Override
-    public DiffusionPipeline open(String device) {
-      return pipeline();
-    }
-
-    FakeUpscaler pipeline() {
-      return new FakeUpscaler(
-          channels,
-          tiles ? TILING : null,
-          digest,
-          classes == null ? ResultMeaning.PICTURE : ResultMeaning.classes(classes));
-    }
-  }
 
   ImageSubtask(PipelineFactory pipelines, DiffusionSettings settings, ManualDevices devices)
       throws Exception {

@@ -15,6 +15,8 @@ import io.github.flinkdiffusion.connector.event.ImageTaskEvent;
 import io.github.flinkdiffusion.connector.event.PayloadReference;
 import io.github.flinkdiffusion.connector.event.Payloads;
 import io.github.flinkdiffusion.connector.payload.PayloadOptions;
+import io.github.flinkdiffusion.ops.fakes.FakeUpscalers;
+import io.github.flinkdiffusion.ops.fakes.ManualDevices;
 import io.github.flinkdiffusion.ops.image.Images;
 import io.github.flinkdiffusion.ops.image.Raster;
 import io.github.flinkdiffusion.ops.serving.DecodingMemory;
@@ -68,8 +70,7 @@ class ImageTaskFilesTest {
                 PayloadOptions.ALLOWED_PREFIXES,
                 List.of("file:" + images)));
     all.addAll(List.of(optionsAndValues));
-    return new ImageSubtask(
-            new ImageSubtask.Upscalers(1, "d"), settings(all.toArray()), devices, scratch)
+    return new ImageSubtask(new FakeUpscalers(1, "d"), settings(all.toArray()), devices, scratch)
         .open();
   }
 

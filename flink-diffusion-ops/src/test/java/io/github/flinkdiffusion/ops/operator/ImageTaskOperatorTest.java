@@ -16,7 +16,10 @@ import io.github.flinkdiffusion.connector.event.PayloadReference;
 import io.github.flinkdiffusion.connector.event.Payloads;
 import io.github.flinkdiffusion.connector.event.Region;
 import io.github.flinkdiffusion.connector.payload.PayloadOptions;
-import io.github.flinkdiffusion.ops.batching.FakeUpscaler;
+import io.github.flinkdiffusion.ops.fakes.FakeUpscaler;
+import io.github.flinkdiffusion.ops.fakes.FakeUpscalers;
+import io.github.flinkdiffusion.ops.fakes.ManualDevices;
+import io.github.flinkdiffusion.ops.fakes.OpenedBy;
 import io.github.flinkdiffusion.ops.image.Bands;
 import io.github.flinkdiffusion.ops.image.ImageMetadata;
 import io.github.flinkdiffusion.ops.image.Images;
@@ -25,7 +28,6 @@ import io.github.flinkdiffusion.ops.image.Raster;
 import io.github.flinkdiffusion.ops.image.ReadOptions;
 import io.github.flinkdiffusion.ops.image.SampleType;
 import io.github.flinkdiffusion.ops.pipeline.ClassMap;
-import io.github.flinkdiffusion.ops.pipeline.DiffusionPipeline;
 import io.github.flinkdiffusion.ops.pipeline.Seeds;
 import io.github.flinkdiffusion.ops.serving.DecodingMemory;
 import io.github.flinkdiffusion.ops.serving.DiffusionOptions;
@@ -51,7 +53,7 @@ class ImageTaskOperatorTest {
   private static final String DIGEST = "digest-of-fake-upscaler";
 
   private final ManualDevices devices = new ManualDevices();
-  private final ImageSubtask.Upscalers upscalers = new ImageSubtask.Upscalers(1, DIGEST);
+  private final FakeUpscalers upscalers = new FakeUpscalers(1, DIGEST);
 
   private ImageSubtask open(Object... optionsAndValues) throws Exception {
     return new ImageSubtask(upscalers, settings(optionsAndValues), devices).open();
@@ -245,20 +247,7 @@ class ImageTaskOperatorTest {
     List<OperatorSubtaskState> states = new ArrayList<>();
     AtomicInteger calls = new AtomicInteger();
     FakeUpscaler pipeline = upscalers.pipeline();
-    PipelineFactory watched =
-        new PipelineFactory() {
-          private static final long serialVersionUID = 1L;
-
-          @Override
-          public String model() {
-            return upscalers.model();
-          }
-
-          @Override
-          public DiffusionPipeline open(String device) {
-            return pipeline;
-          }
-        };
+    PipelineFactory watched = new OpenedBy(upscalers.model(), () -> pipeline);
     try (ImageSubtask subtask =
         new ImageSubtask(
                 watched, settings(ImageTaskOptions.PARTS_IN_FLIGHT, 3), new ManualDevices())
@@ -300,8 +289,7 @@ class ImageTaskOperatorTest {
     }
     ManualDevices after = new ManualDevices();
     try (ImageSubtask subtask =
-        new ImageSubtask(new ImageSubtask.Upscalers(1, "other"), settings(), after)
-            .restore(state)) {
+        new ImageSubtask(new FakeUpscalers(1, "other"), settings(), after).restore(state)) {
       subtask.settle();
       assertThat(subtask.images().get(0).getModelDigest()).isEqualTo("other");
       assertThat(subtask.meters().steps.getCount()).isEqualTo(6 * 5);
@@ -442,18 +430,7 @@ class ImageTaskOperatorTest {
   void aPartThatIsReadAgainAfterAnErrorTakesNoSecondPlace() throws Exception {
     AtomicInteger calls = new AtomicInteger();
     FakeUpscaler pipeline = upscalers.pipeline();
-    PipelineFactory pipelines =
-        new PipelineFactory() {
-          @Override
-          public String model() {
-            return upscalers.model();
-          }
-
-          @Override
-          public DiffusionPipeline open(String device) {
-            return pipeline;
-          }
-        };
+    PipelineFactory pipelines = new OpenedBy(upscalers.model(), () -> pipeline);
     try (ImageSubtask subtask =
         new ImageSubtask(pipelines, settings(ImageTaskOptions.PARTS_IN_FLIGHT, 2), devices)
             .open()) {
@@ -494,7 +471,7 @@ class ImageTaskOperatorTest {
   @Test
   void withoutTilesAResultIsAsLargeAsTheModelMakesIt() throws Exception {
     Raster image = image(40, 30);
-    ImageSubtask.Upscalers whole = new ImageSubtask.Upscalers(1, DIGEST, false, null);
+    FakeUpscalers whole = new FakeUpscalers(1, DIGEST, false, null);
     try (ImageSubtask subtask = new ImageSubtask(whole, settings(), devices).open()) {
       subtask.task(task("a", image, "image/png").build());
       subtask.settle();
@@ -512,8 +489,7 @@ class ImageTaskOperatorTest {
       values[y * 8 + 3] = 1;
     }
     Raster image = new Raster(1, 6, 8, values);
-    ImageSubtask.Upscalers masks =
-        new ImageSubtask.Upscalers(1, DIGEST, false, ClassMap.binary("around", "organ"));
+    FakeUpscalers masks = new FakeUpscalers(1, DIGEST, false, ClassMap.binary("around", "organ"));
     try (ImageSubtask subtask = new ImageSubtask(masks, settings(), devices).open()) {
       subtask.task(task("a", image, "image/png").setEnsembleSize(2).build());
       subtask.settle();
@@ -551,7 +527,7 @@ class ImageTaskOperatorTest {
             List.of("sea", "sand", "wood"),
             ClassMap.colors(3),
             OptionalInt.empty());
-    ImageSubtask.Upscalers masks = new ImageSubtask.Upscalers(3, DIGEST, false, classes);
+    FakeUpscalers masks = new FakeUpscalers(3, DIGEST, false, classes);
     try (ImageSubtask subtask = new ImageSubtask(masks, settings(), devices).open()) {
       subtask.task(task("a", new Raster(3, 4, 4, shares), "image/png").build());
       subtask.settle();
@@ -579,7 +555,7 @@ class ImageTaskOperatorTest {
   @Test
   void anImageWaitsForMemoryWithoutAThreadAndACheckpointHoldsIt() throws Exception {
     ManualDevices devices = new ManualDevices();
-    ImageSubtask.Upscalers upscalers = new ImageSubtask.Upscalers(3, "d");
+    FakeUpscalers upscalers = new FakeUpscalers(3, "d");
     DecodingMemory memory = devices.services.decoding();
     DecodingMemory.Reservation others = memory.reserve(memory.capacity());
     OperatorSubtaskState state;
@@ -606,7 +582,7 @@ class ImageTaskOperatorTest {
     DecodingMemory memory = devices.services.decoding();
     DecodingMemory.Reservation others = memory.reserve(memory.capacity());
     try (ImageSubtask subtask =
-        new ImageSubtask(new ImageSubtask.Upscalers(3, "d"), settings(), devices).open()) {
+        new ImageSubtask(new FakeUpscalers(3, "d"), settings(), devices).open()) {
       subtask.task(largeTask("a"));
       subtask.settle();
     }
@@ -619,7 +595,7 @@ class ImageTaskOperatorTest {
     ManualDevices devices = new ManualDevices();
     Object[] settings = {ImageTaskOptions.MAX_DECODED_SIZE, new MemorySize(29_999)};
     try (ImageSubtask subtask =
-        new ImageSubtask(new ImageSubtask.Upscalers(3, "d"), settings(settings), devices).open()) {
+        new ImageSubtask(new FakeUpscalers(3, "d"), settings(settings), devices).open()) {
       subtask.task(largeTask("a"));
       subtask.settle();
       assertThat(subtask.failures())
@@ -650,7 +626,7 @@ class ImageTaskOperatorTest {
     ManualDevices devices = new ManualDevices();
     Object[] settings = {ImageTaskOptions.MAX_DECODED_SIZE, MemorySize.parse("20 mb")};
     try (ImageSubtask subtask =
-        new ImageSubtask(new ImageSubtask.Upscalers(1, "d"), settings(settings), devices).open()) {
+        new ImageSubtask(new FakeUpscalers(1, "d"), settings(settings), devices).open()) {
       subtask.task(task);
       subtask.settle();
       assertThat(subtask.images()).isEmpty();

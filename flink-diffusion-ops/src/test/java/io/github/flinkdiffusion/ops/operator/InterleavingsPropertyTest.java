@@ -7,8 +7,9 @@ import static org.assertj.core.api.Assertions.assertThat;
 import io.github.flinkdiffusion.connector.event.FailureEvent;
 import io.github.flinkdiffusion.connector.event.ImageEvent;
 import io.github.flinkdiffusion.connector.event.PromptEvent;
-import io.github.flinkdiffusion.ops.batching.FakePipeline;
-import io.github.flinkdiffusion.ops.pipeline.DiffusionPipeline;
+import io.github.flinkdiffusion.ops.fakes.FakePipeline;
+import io.github.flinkdiffusion.ops.fakes.ManualDevices;
+import io.github.flinkdiffusion.ops.fakes.OpenedBy;
 import io.github.flinkdiffusion.ops.serving.DiffusionOptions;
 import io.github.flinkdiffusion.ops.serving.DiffusionSettings;
 import io.github.flinkdiffusion.ops.serving.OutputOrder;
@@ -118,24 +119,16 @@ class InterleavingsPropertyTest {
    * @param beforeCall run when a device call begins
    * @param afterStep run when a step is made and nobody has been told
    */
-  private record Pipelines(Runnable beforeCall, Runnable afterStep) implements PipelineFactory {
-    @Override
-    public String model() {
-      return "fake";
-    }
-
-    @Override
-    public DiffusionPipeline open(String device) {
-      FakePipeline pipeline = new FakePipeline();
-      pipeline.beforeCall = beforeCall;
-      pipeline.afterStep = afterStep;
-      for (int number = 0; number < 300; number++) {
-        if (isNotFinite(number)) {
-          pipeline.notFinite.add("r" + number + "@0");
-        }
+  private static FakePipeline open(Runnable beforeCall, Runnable afterStep) {
+    FakePipeline pipeline = new FakePipeline();
+    pipeline.beforeCall = beforeCall;
+    pipeline.afterStep = afterStep;
+    for (int number = 0; number < 300; number++) {
+      if (isNotFinite(number)) {
+        pipeline.notFinite.add("r" + number + "@0");
       }
-      return pipeline;
     }
+    return pipeline;
   }
 
   private record Checkpoint(OperatorSubtaskState state, int parallelism, int position) {}
@@ -170,7 +163,7 @@ class InterleavingsPropertyTest {
       subtasks = new ArrayList<>();
       position = last == null ? 0 : last.position;
       for (int i = 0; i < parallelism; i++) {
-        Pipelines pipelines = new Pipelines(this::inCall, this::afterStep);
+        PipelineFactory pipelines = new OpenedBy("fake", () -> open(this::inCall, this::afterStep));
         Subtask subtask = new Subtask(pipelines, settings, devices.services, parallelism, i);
         if (last == null) {
           subtask.open();

@@ -6,7 +6,8 @@ import io.github.flinkdiffusion.connector.event.ImageTaskEvent;
 import io.github.flinkdiffusion.connector.payload.PayloadOptions;
 import io.github.flinkdiffusion.connector.payload.PayloadSettings;
 import io.github.flinkdiffusion.connector.payload.PayloadStore;
-import io.github.flinkdiffusion.ops.batching.FakeUpscaler;
+import io.github.flinkdiffusion.ops.fakes.FakeUpscaler;
+import io.github.flinkdiffusion.ops.fakes.OpenedBy;
 import io.github.flinkdiffusion.ops.image.Bands;
 import io.github.flinkdiffusion.ops.image.Georeference;
 import io.github.flinkdiffusion.ops.image.ImageMetadata;
@@ -17,10 +18,8 @@ import io.github.flinkdiffusion.ops.image.SampleType;
 import io.github.flinkdiffusion.ops.image.TiffReader;
 import io.github.flinkdiffusion.ops.image.TiffWriter;
 import io.github.flinkdiffusion.ops.image.Window;
-import io.github.flinkdiffusion.ops.pipeline.DiffusionPipeline;
 import io.github.flinkdiffusion.ops.pipeline.Tiling;
 import io.github.flinkdiffusion.ops.serving.DiffusionOptions;
-import io.github.flinkdiffusion.ops.serving.PipelineFactory;
 import java.lang.management.ManagementFactory;
 import java.lang.management.MemoryPoolMXBean;
 import java.lang.management.MemoryType;
@@ -51,18 +50,6 @@ final class LargeImageProgram {
 
   private LargeImageProgram() {}
 
-  private record Enlarging() implements PipelineFactory {
-    @Override
-    public String model() {
-      return "enlarging";
-    }
-
-    @Override
-    public DiffusionPipeline open(String device) {
-      return new FakeUpscaler(1, new Tiling(SCALE, 1, TILE), "digest");
-    }
-  }
-
   public static void main(String[] arguments) throws Exception {
     Path folder = Path.of(arguments[0]);
     Configuration settings = new Configuration();
@@ -86,7 +73,12 @@ final class LargeImageProgram {
     DataStream<ImageTaskEvent> tasks =
         env.fromData(List.of(task), new AvroTypeInfo<>(ImageTaskEvent.class));
     DiffusionStreams results =
-        Diffusion.imageTasks().pipeline(new Enlarging()).uid("enlarge").apply(tasks);
+        Diffusion.imageTasks()
+            .pipeline(
+                new OpenedBy(
+                    "enlarging", () -> new FakeUpscaler(1, new Tiling(SCALE, 1, TILE), "digest")))
+            .uid("enlarge")
+            .apply(tasks);
     try (CloseableIterator<FailureEvent> failures = results.failures().collectAsync();
         CloseableIterator<ImageEvent> images = results.images().executeAndCollect()) {
       if (!images.hasNext()) {

@@ -7,9 +7,8 @@ import io.github.flinkdiffusion.connector.event.FailureEvent;
 import io.github.flinkdiffusion.connector.event.FailureReason;
 import io.github.flinkdiffusion.connector.event.ImageEvent;
 import io.github.flinkdiffusion.connector.event.PromptEvent;
-import io.github.flinkdiffusion.ops.batching.FakePipeline;
-import io.github.flinkdiffusion.ops.pipeline.DiffusionPipeline;
-import io.github.flinkdiffusion.ops.serving.PipelineFactory;
+import io.github.flinkdiffusion.ops.fakes.FakePipeline;
+import io.github.flinkdiffusion.ops.fakes.OpenedBy;
 import java.nio.file.Path;
 import java.time.Duration;
 import java.util.ArrayList;
@@ -71,7 +70,7 @@ class PoisonITCase {
             "prompts");
     DiffusionStreams streams =
         Diffusion.textToImage()
-            .pipeline(new BreakingPipelines())
+            .pipeline(new OpenedBy("breaking", PoisonITCase::breaking))
             .capacity(GOOD + 1)
             .batchRows(GOOD + 1)
             .apply(prompts);
@@ -99,20 +98,10 @@ class PoisonITCase {
     assertThat(OPENED.get() - 1).as("restarts").isBetween(3, halvings + 3);
   }
 
-  private static final class BreakingPipelines implements PipelineFactory {
-    private static final long serialVersionUID = 1L;
-
-    @Override
-    public String model() {
-      return "breaking";
-    }
-
-    @Override
-    public DiffusionPipeline open(String device) {
-      OPENED.incrementAndGet();
-      FakePipeline pipeline = new FakePipeline();
-      pipeline.deviceErrors.add(BAD + "@1");
-      return pipeline;
-    }
+  private static FakePipeline breaking() {
+    OPENED.incrementAndGet();
+    FakePipeline pipeline = new FakePipeline();
+    pipeline.deviceErrors.add(BAD + "@1");
+    return pipeline;
   }
 }

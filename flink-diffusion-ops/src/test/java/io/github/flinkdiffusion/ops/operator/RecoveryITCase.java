@@ -8,14 +8,14 @@ import io.github.flinkdiffusion.connector.event.FailureEvent;
 import io.github.flinkdiffusion.connector.event.FailureReason;
 import io.github.flinkdiffusion.connector.event.ImageEvent;
 import io.github.flinkdiffusion.connector.event.PromptEvent;
-import io.github.flinkdiffusion.ops.batching.FakePipeline;
+import io.github.flinkdiffusion.ops.fakes.FakePipeline;
+import io.github.flinkdiffusion.ops.fakes.ForwardingPipeline;
+import io.github.flinkdiffusion.ops.fakes.OpenedBy;
 import io.github.flinkdiffusion.ops.pipeline.DiffusionPipeline;
 import io.github.flinkdiffusion.ops.pipeline.GeneratedImage;
 import io.github.flinkdiffusion.ops.pipeline.GenerationRequest;
-import io.github.flinkdiffusion.ops.pipeline.Model;
 import io.github.flinkdiffusion.ops.pipeline.Trajectory;
 import io.github.flinkdiffusion.ops.pipeline.TrajectorySnapshot;
-import io.github.flinkdiffusion.ops.serving.PipelineFactory;
 import java.nio.file.Path;
 import java.time.Duration;
 import java.util.ArrayList;
@@ -137,7 +137,7 @@ class RecoveryITCase {
 
   private static DiffusionStreams pictures(StreamExecutionEnvironment env) {
     return Diffusion.textToImage()
-        .pipeline(new ScenarioPipelines())
+        .pipeline(new OpenedBy("fake", RecoveryITCase::open))
         .capacity(PROMPTS)
         .batchRows(4)
         .uid("pictures")
@@ -263,7 +263,7 @@ class RecoveryITCase {
                     .withTimestampAssigner((cancel, none) -> 2));
     DiffusionStreams streams =
         Diffusion.textToImage()
-            .pipeline(new ScenarioPipelines())
+            .pipeline(new OpenedBy("fake", RecoveryITCase::open))
             .capacity(PROMPTS)
             .batchRows(4)
             .cancellations(cancellations)
@@ -460,38 +460,27 @@ class RecoveryITCase {
     }
   }
 
-  private static final class ScenarioPipelines implements PipelineFactory {
-    private static final long serialVersionUID = 1L;
-
-    @Override
-    public String model() {
-      return "fake";
-    }
-
-    @Override
-    public DiffusionPipeline open(String device) {
-      assertThat(Scenario.OPENED).as("models on the device").allMatch(fake -> fake.closed);
-      FakePipeline pipeline = new FakePipeline();
-      Scenario.OPENED.add(pipeline);
-      return new ScenarioPipeline(pipeline);
-    }
+  private static DiffusionPipeline open() {
+    assertThat(Scenario.OPENED).as("models on the device").allMatch(fake -> fake.closed);
+    FakePipeline pipeline = new FakePipeline();
+    Scenario.OPENED.add(pipeline);
+    return new ScenarioPipeline(pipeline);
   }
 
   /** The fake, with a watch on what is saved. */
-  private record ScenarioPipeline(FakePipeline fake) implements DiffusionPipeline {
-    @Override
-    public Model model() {
-      return fake.model();
+  private static final class ScenarioPipeline extends ForwardingPipeline {
+    ScenarioPipeline(FakePipeline fake) {
+      super(fake);
     }
 
     @Override
     public List<Trajectory> start(List<GenerationRequest> requests) {
-      return watched(fake.start(requests));
+      return watched(super.start(requests));
     }
 
     @Override
     public List<Trajectory> restore(List<TrajectorySnapshot> snapshots) {
-      return watched(fake.restore(snapshots));
+      return watched(super.restore(snapshots));
     }
 
     @Override
@@ -499,19 +488,14 @@ class RecoveryITCase {
       Scenario.beforeStep();
       List<Trajectory> moving = batch.stream().filter(t -> !Scenario.holds(t)).toList();
       if (!moving.isEmpty()) {
-        fake.step(unwatched(moving));
+        super.step(unwatched(moving));
       }
       Scenario.HELD_STEPS.addAndGet(batch.size() - moving.size());
     }
 
     @Override
     public List<GeneratedImage> finish(List<Trajectory> batch) {
-      return fake.finish(unwatched(batch));
-    }
-
-    @Override
-    public void close() {
-      fake.close();
+      return super.finish(unwatched(batch));
     }
 
     private static List<Trajectory> watched(List<Trajectory> trajectories) {

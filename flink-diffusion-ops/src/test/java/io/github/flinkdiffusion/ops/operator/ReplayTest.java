@@ -9,7 +9,10 @@ import io.github.flinkdiffusion.connector.event.ImageTaskEvent;
 import io.github.flinkdiffusion.connector.event.Payload;
 import io.github.flinkdiffusion.connector.event.Payloads;
 import io.github.flinkdiffusion.connector.event.PromptEvent;
-import io.github.flinkdiffusion.ops.batching.FakePipeline;
+import io.github.flinkdiffusion.ops.fakes.FakePipeline;
+import io.github.flinkdiffusion.ops.fakes.FakePipelines;
+import io.github.flinkdiffusion.ops.fakes.FakeUpscalers;
+import io.github.flinkdiffusion.ops.fakes.ManualDevices;
 import io.github.flinkdiffusion.ops.graph.Precision;
 import io.github.flinkdiffusion.ops.image.ImageMetadata;
 import io.github.flinkdiffusion.ops.image.Images;
@@ -101,7 +104,7 @@ class ReplayTest {
   private static ImageEvent made(DiffusionSettings settings, ImageTaskEvent task) throws Exception {
     ManualDevices devices = new ManualDevices();
     try (ImageSubtask subtask =
-        new ImageSubtask(new ImageSubtask.Upscalers(1, "d1"), settings, devices).open()) {
+        new ImageSubtask(new FakeUpscalers(1, "d1"), settings, devices).open()) {
       subtask.task(task);
       subtask.settle();
       assertThat(subtask.failures()).isEmpty();

@@ -11,6 +11,9 @@ import io.github.flinkdiffusion.connector.event.PromptEvent;
 import io.github.flinkdiffusion.ops.batching.BatchPolicy;
 import io.github.flinkdiffusion.ops.batching.StepBatcher;
 import io.github.flinkdiffusion.ops.engine.DeviceSpec;
+import io.github.flinkdiffusion.ops.fakes.FakePipelines;
+import io.github.flinkdiffusion.ops.fakes.FakeUpscalers;
+import io.github.flinkdiffusion.ops.fakes.ManualDevices;
 import io.github.flinkdiffusion.ops.image.PngCodec;
 import io.github.flinkdiffusion.ops.image.Raster;
 import io.github.flinkdiffusion.ops.pipeline.DiffusionPipeline;
@@ -121,8 +124,7 @@ class RequestLimitsTest {
     // 32 x 32 becomes 64 x 64 pixels, and its tiles of 16 x 16 become 32 x 32.
     Object[] settings = {DiffusionOptions.REQUEST_MAX_PIXELS, 4095L};
     try (ImageSubtask subtask =
-        new ImageSubtask(new ImageSubtask.Upscalers(3, "d"), Subtask.settings(settings), devices)
-            .open()) {
+        new ImageSubtask(new FakeUpscalers(3, "d"), Subtask.settings(settings), devices).open()) {
       subtask.task(task(32));
       subtask.settle();
       assertThat(subtask.failures()).isEmpty();
@@ -136,9 +138,7 @@ class RequestLimitsTest {
     Object[] settings = {DiffusionOptions.REQUEST_MAX_PIXELS, 4095L};
     try (ImageSubtask subtask =
         new ImageSubtask(
-                new ImageSubtask.Upscalers(3, "d", false, null),
-                Subtask.settings(settings),
-                devices)
+                new FakeUpscalers(3, "d", false, null), Subtask.settings(settings), devices)
             .open()) {
       subtask.task(task(64));
       subtask.settle();

@@ -8,7 +8,10 @@ import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
 import io.github.flinkdiffusion.connector.event.ImageEvent;
 import io.github.flinkdiffusion.connector.event.PromptEvent;
-import io.github.flinkdiffusion.ops.batching.FakePipeline;
+import io.github.flinkdiffusion.ops.fakes.FakePipeline;
+import io.github.flinkdiffusion.ops.fakes.FakePipelines;
+import io.github.flinkdiffusion.ops.fakes.ManualDevices;
+import io.github.flinkdiffusion.ops.fakes.OpenedBy;
 import io.github.flinkdiffusion.ops.serving.DiffusionException;
 import io.github.flinkdiffusion.ops.serving.DiffusionOptions;
 import io.github.flinkdiffusion.ops.serving.PipelineFactory;
@@ -128,21 +131,13 @@ class SavedStateTest {
   @Test
   void aCapacityThatCannotFitTheHeapIsRefusedWithNumbers() throws Exception {
     PipelineFactory large =
-        new PipelineFactory() {
-          private static final long serialVersionUID = 1L;
-
-          @Override
-          public String model() {
-            return "large";
-          }
-
-          @Override
-          public FakePipeline open(String device) {
-            FakePipeline pipeline = new FakePipeline();
-            pipeline.trajectoryBytes = 1L << 30;
-            return pipeline;
-          }
-        };
+        new OpenedBy(
+            "large",
+            () -> {
+              FakePipeline pipeline = new FakePipeline();
+              pipeline.trajectoryBytes = 1L << 30;
+              return pipeline;
+            });
     Subtask subtask =
         new Subtask(large, settings(DiffusionOptions.CAPACITY, 4000), devices.services);
     assertThatThrownBy(subtask::open)

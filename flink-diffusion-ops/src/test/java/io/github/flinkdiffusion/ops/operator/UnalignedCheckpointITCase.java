@@ -6,14 +6,10 @@ import static org.awaitility.Awaitility.await;
 
 import io.github.flinkdiffusion.connector.event.ImageEvent;
 import io.github.flinkdiffusion.connector.event.PromptEvent;
-import io.github.flinkdiffusion.ops.batching.FakePipeline;
-import io.github.flinkdiffusion.ops.pipeline.DiffusionPipeline;
-import io.github.flinkdiffusion.ops.pipeline.GeneratedImage;
-import io.github.flinkdiffusion.ops.pipeline.GenerationRequest;
-import io.github.flinkdiffusion.ops.pipeline.Model;
+import io.github.flinkdiffusion.ops.fakes.FakePipeline;
+import io.github.flinkdiffusion.ops.fakes.ForwardingPipeline;
+import io.github.flinkdiffusion.ops.fakes.OpenedBy;
 import io.github.flinkdiffusion.ops.pipeline.Trajectory;
-import io.github.flinkdiffusion.ops.pipeline.TrajectorySnapshot;
-import io.github.flinkdiffusion.ops.serving.PipelineFactory;
 import java.nio.file.Path;
 import java.time.Duration;
 import java.util.ArrayList;
@@ -85,7 +81,7 @@ class UnalignedCheckpointITCase {
     env.setParallelism(PARALLELISM);
     DiffusionStreams streams =
         Diffusion.textToImage()
-            .pipeline(new SlowPipelines())
+            .pipeline(new OpenedBy("slow", SlowPipeline::new))
             .capacity(4)
             .batchRows(2)
             .uid("pictures")
@@ -129,23 +125,13 @@ class UnalignedCheckpointITCase {
     return last != null && last.isUnalignedCheckpoint() && last.getPersistedData() > 0;
   }
 
-  private static final class SlowPipelines implements PipelineFactory {
-    private static final long serialVersionUID = 1L;
-
-    @Override
-    public String model() {
-      return "slow";
-    }
-
-    @Override
-    public DiffusionPipeline open(String device) {
-      return new SlowPipeline(new FakePipeline());
-    }
-  }
-
   /** As slow as is needed for prompts to queue up, and breaks once when told. */
-  private record SlowPipeline(FakePipeline fake) implements DiffusionPipeline {
+  private static final class SlowPipeline extends ForwardingPipeline {
     private static final Duration STEP = Duration.ofMillis(2);
+
+    SlowPipeline() {
+      super(new FakePipeline());
+    }
 
     @Override
     public void step(List<Trajectory> batch) {
@@ -154,32 +140,7 @@ class UnalignedCheckpointITCase {
         throw new IllegalStateException("The device broke, as planned.");
       }
       LockSupport.parkNanos(STEP.toNanos());
-      fake.step(batch);
-    }
-
-    @Override
-    public Model model() {
-      return fake.model();
-    }
-
-    @Override
-    public List<Trajectory> start(List<GenerationRequest> requests) {
-      return fake.start(requests);
-    }
-
-    @Override
-    public List<Trajectory> restore(List<TrajectorySnapshot> snapshots) {
-      return fake.restore(snapshots);
-    }
-
-    @Override
-    public List<GeneratedImage> finish(List<Trajectory> batch) {
-      return fake.finish(batch);
-    }
-
-    @Override
-    public void close() {
-      fake.close();
+      super.step(batch);
     }
   }
 }

@@ -1,8 +1,7 @@
-package io.github.flinkdiffusion.ops.operator;
+package io.github.flinkdiffusion.ops.fakes;
 
 import io.github.flinkdiffusion.ops.batching.BatchSettings;
 import io.github.flinkdiffusion.ops.batching.BatchingException;
-import io.github.flinkdiffusion.ops.batching.ManualTicker;
 import io.github.flinkdiffusion.ops.batching.SharedBatchers;
 import io.github.flinkdiffusion.ops.batching.StepBatcher;
 import io.github.flinkdiffusion.ops.pipeline.DiffusionPipeline;
@@ -19,18 +18,18 @@ import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.TimeUnit;
 
 /** Devices and encoders that work only when the test says so, on the test's thread. */
-final class ManualDevices {
-  final ManualTicker ticker = new ManualTicker();
-  final List<StepBatcher> batchers = new ArrayList<>();
-  final Deque<Runnable> encodings = new ArrayDeque<>();
-  final ProcessServices services =
+public final class ManualDevices {
+  public final ManualTicker ticker = new ManualTicker();
+  public final List<StepBatcher> batchers = new ArrayList<>();
+  public final Deque<Runnable> encodings = new ArrayDeque<>();
+  public final ProcessServices services =
       new ProcessServices(
           new SharedBatchers(this::start),
           (subtask, threads) -> new ManualEncoders(),
           new StepLedger(),
           decoding());
 
-  DecodingMemory decoding() {
+  public DecodingMemory decoding() {
     return new DecodingMemory(1 << 30);
   }
 
@@ -71,7 +70,7 @@ final class ManualDevices {
   }
 
   /** Every device makes a call; false when none had anything to do. */
-  boolean deviceCall() {
+  public boolean deviceCall() {
     boolean worked = false;
     for (StepBatcher batcher : batchers) {
       worked |= batcher.runOnce();
@@ -80,7 +79,7 @@ final class ManualDevices {
   }
 
   /** Encodes one picture; false when none waits. */
-  boolean encodeOne() {
+  public boolean encodeOne() {
     Runnable next = encodings.poll();
     if (next != null) {
       next.run();

@@ -1,4 +1,4 @@
-package io.github.flinkdiffusion.ops.batching;
+package io.github.flinkdiffusion.ops.fakes;
 
 import io.github.flinkdiffusion.ops.image.Raster;
 import io.github.flinkdiffusion.ops.pipeline.Arguments;

@@ -1,10 +1,8 @@
-package io.github.flinkdiffusion.ops.operator;
+package io.github.flinkdiffusion.ops.fakes;
 
-import io.github.flinkdiffusion.ops.batching.FakePipeline;
 import io.github.flinkdiffusion.ops.pipeline.DiffusionPipeline;
 import io.github.flinkdiffusion.ops.pipeline.GeneratedImage;
 import io.github.flinkdiffusion.ops.pipeline.GenerationRequest;
-import io.github.flinkdiffusion.ops.pipeline.Model;
 import io.github.flinkdiffusion.ops.pipeline.Trajectory;
 import io.github.flinkdiffusion.ops.pipeline.TrajectorySnapshot;
 import io.github.flinkdiffusion.ops.serving.PipelineFactory;
@@ -19,7 +17,7 @@ import java.util.concurrent.locks.LockSupport;
  * with nothing done. Its state is static, because the cluster is in this process and the job is
  * serialized.
  */
-final class HeldPipelines implements PipelineFactory {
+public final class HeldPipelines implements PipelineFactory {
   private static final long serialVersionUID = 1L;
 
   /** Long enough that a held device leaves the processor to others. */
@@ -32,7 +30,7 @@ final class HeldPipelines implements PipelineFactory {
   private static volatile boolean breaks;
   private static int most;
 
-  static synchronized void hold() {
+  public static synchronized void hold() {
     held = true;
     breaks = false;
     most = 0;
@@ -40,42 +38,42 @@ final class HeldPipelines implements PipelineFactory {
     FINISHED.clear();
   }
 
-  static void letGo() {
+  public static void letGo() {
     held = false;
   }
 
   /** The device breaks in its next call, once. */
-  static void breakOnce() {
+  public static void breakOnce() {
     breaks = true;
   }
 
   /** The device has broken since {@link #breakOnce}. */
-  static boolean hasBroken() {
+  public static boolean hasBroken() {
     return !breaks;
   }
 
   /** Requests that have begun and have no image yet; one that was cancelled counts, too. */
-  static synchronized int running() {
+  public static synchronized int running() {
     return IN_PIPELINE.size();
   }
 
   /** The id of one of them. */
-  static synchronized String anyRunning() {
+  public static synchronized String anyRunning() {
     return IN_PIPELINE.iterator().next();
   }
 
   /** The id of another one. */
-  static synchronized String runningBut(String other) {
+  public static synchronized String runningBut(String other) {
     return IN_PIPELINE.stream().filter(id -> !id.equals(other)).findAny().orElseThrow();
   }
 
   /** The most of {@link #running} since {@link #hold}. */
-  static synchronized int mostRunning() {
+  public static synchronized int mostRunning() {
     return most;
   }
 
   /** Requests that have an image, since {@link #hold}. */
-  static synchronized int finished() {
+  public static synchronized int finished() {
     return FINISHED.size();
   }
 
@@ -103,25 +101,24 @@ final class HeldPipelines implements PipelineFactory {
   @Override
   public DiffusionPipeline open(String device) {
     noneIsRunning();
-    return new Held(new FakePipeline());
+    return new Held();
   }
 
-  private record Held(FakePipeline fake) implements DiffusionPipeline {
-    @Override
-    public Model model() {
-      return fake.model();
+  private static final class Held extends ForwardingPipeline {
+    Held() {
+      super(new FakePipeline());
     }
 
     @Override
     public List<Trajectory> start(List<GenerationRequest> requests) {
       begun(requests);
-      return fake.start(requests);
+      return super.start(requests);
     }
 
     @Override
     public List<Trajectory> restore(List<TrajectorySnapshot> snapshots) {
       begun(snapshots.stream().map(TrajectorySnapshot::request).toList());
-      return fake.restore(snapshots);
+      return super.restore(snapshots);
     }
 
     @Override
@@ -133,19 +130,14 @@ final class HeldPipelines implements PipelineFactory {
       if (held) {
         LockSupport.parkNanos(CALL.toNanos());
       } else {
-        fake.step(batch);
+        super.step(batch);
       }
     }
 
     @Override
     public List<GeneratedImage> finish(List<Trajectory> batch) {
       finished(batch);
-      return fake.finish(batch);
-    }
-
-    @Override
-    public void close() {
-      fake.close();
+      return super.finish(batch);
     }
   }
 }

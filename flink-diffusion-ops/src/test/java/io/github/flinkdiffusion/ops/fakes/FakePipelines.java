@@ -1,6 +1,5 @@
-package io.github.flinkdiffusion.ops.operator;
+package io.github.flinkdiffusion.ops.fakes;
 
-import io.github.flinkdiffusion.ops.batching.FakePipeline;
 import io.github.flinkdiffusion.ops.pipeline.DiffusionPipeline;
 import io.github.flinkdiffusion.ops.pipeline.ModelInfo;
 import io.github.flinkdiffusion.ops.serving.PipelineFactory;
@@ -9,22 +8,22 @@ import java.util.TreeMap;
 import java.util.concurrent.CopyOnWriteArrayList;
 
 /** Opens fakes, and remembers them as long as it is not serialized. */
-final class FakePipelines implements PipelineFactory {
+public final class FakePipelines implements PipelineFactory {
   private static final long serialVersionUID = 1L;
 
-  final transient List<FakePipeline> opened = new CopyOnWriteArrayList<>();
+  public final transient List<FakePipeline> opened = new CopyOnWriteArrayList<>();
   private final String digest;
   private final TreeMap<String, String> loadedAs;
 
-  FakePipelines() {
+  public FakePipelines() {
     this(FakePipeline.MODEL);
   }
 
-  FakePipelines(String digest) {
+  public FakePipelines(String digest) {
     this(new ModelInfo("fake", digest));
   }
 
-  FakePipelines(ModelInfo model) {
+  public FakePipelines(ModelInfo model) {
     this.digest = model.digest();
     this.loadedAs = new TreeMap<>(model.loadedAs());
   }
@@ -41,7 +40,7 @@ final class FakePipelines implements PipelineFactory {
     return pipeline;
   }
 
-  FakePipeline last() {
+  public FakePipeline last() {
     return opened.get(opened.size() - 1);
   }
 }

@@ -1,5 +1,14 @@
-package io.github.flinkdiffusion.ops.engine;
+package io.github.flinkdiffusion.ops.fakes;
 
+import io.github.flinkdiffusion.ops.engine.DeviceSpec;
+import io.github.flinkdiffusion.ops.engine.DeviceTensor;
+import io.github.flinkdiffusion.ops.engine.Engine;
+import io.github.flinkdiffusion.ops.engine.EngineException;
+import io.github.flinkdiffusion.ops.engine.HostTensor;
+import io.github.flinkdiffusion.ops.engine.Network;
+import io.github.flinkdiffusion.ops.engine.Program;
+import io.github.flinkdiffusion.ops.engine.Tensor;
+import io.github.flinkdiffusion.ops.engine.TrainableNetwork;
 import io.github.flinkdiffusion.ops.graph.Arithmetic;
 import io.github.flinkdiffusion.ops.graph.Graph;
 import io.github.flinkdiffusion.ops.graph.Method;

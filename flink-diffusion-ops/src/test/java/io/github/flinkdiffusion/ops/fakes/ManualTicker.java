@@ -1,5 +1,6 @@
-package io.github.flinkdiffusion.ops.batching;
+package io.github.flinkdiffusion.ops.fakes;
 
+import io.github.flinkdiffusion.ops.batching.Ticker;
 import java.time.Duration;
 import java.util.concurrent.atomic.AtomicLong;
 
