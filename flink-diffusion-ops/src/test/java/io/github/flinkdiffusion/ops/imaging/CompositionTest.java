@@ -15,6 +15,7 @@ import io.github.flinkdiffusion.ops.pipeline.ResultMeaning;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.BitSet;
 import java.util.List;
 import java.util.Map;
 import java.util.function.IntFunction;
@@ -53,11 +54,15 @@ class CompositionTest {
   }
 
   private Composition.Order order(int samples) {
+    return order(samples, new Raster(1, HEIGHT, WIDTH, new float[WIDTH * HEIGHT]));
+  }
+
+  private Composition.Order order(int samples, Raster scene) {
     TaskPlan plan = TaskPlan.tiled(WIDTH, HEIGHT, 1, 1, TILE, 4, samples);
     assertThat(plan.isTiled()).isTrue();
     return new Composition.Order(
         plan,
-        Scene.of(new Raster(1, HEIGHT, WIDTH, new float[WIDTH * HEIGHT]), "image/tiff"),
+        Scene.of(scene, "image/tiff"),
         ModelBands.fit(Bands.GRAY, 1, 1, List.of()),
         ResultMeaning.classes(ClassMap.binary("background", "disc")),
         tiles(plan, answer(samples)).apply(0),
@@ -115,6 +120,30 @@ class CompositionTest {
         assertThat(found.get(i).score()).isNull();
       }
     }
+  }
+
+  @Test
+  void filesLackDataWhereMemoryDoes() throws IOException {
+    BitSet missing = new BitSet();
+    for (int y = 5; y < HEIGHT - 7; y++) {
+      missing.set(y * WIDTH + y % 3, y * WIDTH + WIDTH / 2);
+    }
+    Raster scene = new Raster(1, HEIGHT, WIDTH, new float[WIDTH * HEIGHT]).withNoData(missing);
+    Composition.Order order = order(3, scene);
+    IntFunction<Raster> tiles = tiles(order.plan(), answer(3));
+
+    Composition inMemory = Composition.inMemory(order, tiles);
+    Composition inFiles = Composition.inFiles(order, tiles);
+
+    assertThat(read(inMemory.picture()).noData().orElseThrow().pixels()).isEqualTo(missing);
+    assertThat(read(inFiles.picture())).isEqualTo(read(inMemory.picture()));
+    assertThat(read(inFiles.mask().orElseThrow())).isEqualTo(read(inMemory.mask().orElseThrow()));
+    assertThat(read(inFiles.uncertainty().orElseThrow()))
+        .isEqualTo(read(inMemory.uncertainty().orElseThrow()));
+    assertThat(inFiles.regions().orElseThrow().items())
+        .extracting(Region::areaPixels)
+        .isEqualTo(
+            inMemory.regions().orElseThrow().items().stream().map(Region::areaPixels).toList());
   }
 
   @Test

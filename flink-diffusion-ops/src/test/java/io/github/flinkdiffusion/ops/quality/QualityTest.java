@@ -4,8 +4,10 @@ import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 import static org.assertj.core.api.Assertions.within;
 
+import io.github.flinkdiffusion.ops.image.NoDataMask;
 import io.github.flinkdiffusion.ops.image.Raster;
 import java.util.Arrays;
+import java.util.BitSet;
 import java.util.Random;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
@@ -135,5 +137,25 @@ class QualityTest {
         .hasMessageContaining("2 to 9 are inside");
     assertThatThrownBy(() -> Seams.excess(small, new int[0], new int[0]))
         .isInstanceOf(QualityException.class);
+  }
+
+  @Test
+  void samplesWithoutDataDoNotCount() {
+    float[] values = new float[20 * 20];
+    Raster truth = new Raster(1, 20, 20, values);
+    float[] other = values.clone();
+    other[0] = 1;
+    BitSet missing = new BitSet();
+    missing.set(0);
+    Raster picture = new Raster(1, 20, 20, other);
+    assertThat(Fidelity.meanSquaredError(picture, truth)).isEqualTo(1 / 400.0);
+    Raster without = picture.masked(NoDataMask.of(1, 20, 20, missing).orElseThrow());
+    assertThat(Fidelity.meanSquaredError(without, truth)).isZero();
+    assertThat(Fidelity.ssim(picture, truth)).isLessThan(1);
+    assertThat(Fidelity.ssim(without, truth)).isEqualTo(1);
+    missing.set(0, 400);
+    assertThatThrownBy(() -> Fidelity.psnr(picture.withNoData(missing), truth))
+        .isInstanceOf(QualityException.class)
+        .hasMessageContaining("hold no data");
   }
 }

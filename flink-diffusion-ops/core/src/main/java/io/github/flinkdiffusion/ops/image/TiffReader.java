@@ -128,6 +128,11 @@ public final class TiffReader implements AutoCloseable {
     return format;
   }
 
+  /** Whether there may be samples that hold no data: it has a number or a mask for them. */
+  public boolean mayLackData() {
+    return mask != null || layout.saysNoData();
+  }
+
   public ImageMetadata metadata() {
     return metadata;
   }
@@ -170,7 +175,7 @@ public final class TiffReader implements AutoCloseable {
    */
   public Optional<NoDataMask> noData(Window window) {
     window.requireInside(layout.width, layout.height);
-    if (mask == null && !layout.saysNoData()) {
+    if (!mayLackData()) {
       return Optional.empty();
     }
     BitSet missing = new BitSet();

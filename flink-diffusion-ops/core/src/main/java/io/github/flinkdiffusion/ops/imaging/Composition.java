@@ -4,6 +4,7 @@ import io.github.flinkdiffusion.ops.image.Bands;
 import io.github.flinkdiffusion.ops.image.ImageException;
 import io.github.flinkdiffusion.ops.image.ImageMetadata;
 import io.github.flinkdiffusion.ops.image.Images;
+import io.github.flinkdiffusion.ops.image.NoDataMask;
 import io.github.flinkdiffusion.ops.image.PixelFormat;
 import io.github.flinkdiffusion.ops.image.Raster;
 import io.github.flinkdiffusion.ops.image.SampleType;
@@ -15,6 +16,7 @@ import io.github.flinkdiffusion.ops.pipeline.ResultMeaning;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.BitSet;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
@@ -26,9 +28,14 @@ import java.util.stream.Stream;
  * The result of an image task: its pictures as files, and what was found in them.
  *
  * <p>A picture of the same kind as the source (enlarged, changed) is in the source's numbers, at
- * its place. Of a segmentation whose samples are binary the picture is how likely the inside is, 16
- * bits over 0..1; of others it is painted in the classes' colors. The mask is white inside, and of
- * more than two classes its numbers are theirs. Depth and normals are 16 bits over 0..1.
+ * its place, and lacks data where the source does. Of a segmentation whose samples are binary the
+ * picture is how likely the inside is, 16 bits over 0..1; of others it is painted in the classes'
+ * colors. The mask is white inside, and of more than two classes its numbers are theirs. Depth and
+ * normals are 16 bits over 0..1.
+ *
+ * <p>Where the source holds no data, the other files hold none either: a mask of more than two
+ * classes has the number 255 there, an uncertainty in floats what is not a number, and all others a
+ * mask (TIFF) or no opacity (PNG). No region has such pixels.
  *
  * <p>Results up to a size are put together in memory; larger ones row by row into files, which are
  * TIFF whatever was asked for. Regions are looked for up to {@link DecisionRows#MOST_PIXELS}, boxes
@@ -55,6 +62,9 @@ public record Composition(
 
   /** As {@link #MASK}. */
   public static final String UNCERTAINTY = "uncertainty";
+
+  /** What masks of more classes than two, and fewer than this, have where there is no data. */
+  static final int NO_CLASS = 255;
 
   /** Floats that are put together in memory. */
   private static final long MOST_FLOATS_IN_MEMORY = 16 << 20;
@@ -130,27 +140,76 @@ public record Composition(
           .withTexts(Map.of(Audit.RESULT, result));
     }
 
+    /**
+     * Where rows of the result hold no data, in the scene's bands.
+     *
+     * @param top the first of them; the model's scale divides it
+     */
+    private Optional<NoDataMask> noData(int top, int rows) {
+      if (!scene.mayLackData()) {
+        return Optional.empty();
+      }
+      long height = plan.resultHeight(first);
+      int begin = (int) ((2L * top + 1) * scene.height() / (2 * height));
+      int last = (int) ((2L * (top + rows) - 1) * scene.height() / (2 * height));
+      return scene
+          .noData(new Window(0, begin, scene.width(), last - begin + 1))
+          .flatMap(mask -> mask.resized(rows, plan.resultWidth(first)));
+    }
+
+    /** Pixels of those rows that hold no data. */
+    private BitSet pixelsWithout(Optional<NoDataMask> noData) {
+      return noData.flatMap(bands::toModel).map(NoDataMask::pixels).orElseGet(BitSet::new);
+    }
+
+    private Raster masked(Raster raster, Optional<NoDataMask> noData) {
+      return noData
+          .flatMap(mask -> bands.toResult(mask, raster.channels()))
+          .map(raster::masked)
+          .orElse(raster);
+    }
+
     /** The answer's picture of some rows, as it is written. */
-    private Raster picture(Raster stacked) {
+    private Raster picture(Raster stacked, Optional<NoDataMask> noData) {
       Raster mean = Assembly.channels(stacked, 0, channels());
       return switch (meaning.kind()) {
         case PICTURE, BOXES -> {
           Raster own = bands.toSource(mean);
-          yield own.withFormat(bands.resultFormat(scene.format(), own.channels()));
+          yield masked(own.withFormat(bands.resultFormat(scene.format(), own.channels())), noData);
         }
-        case MASK, DEPTH, NORMALS -> Composition.picture(mean, meaning);
+        case MASK, DEPTH, NORMALS -> withoutPixels(Composition.picture(mean, meaning), noData);
       };
+    }
+
+    /** What is no picture like the source lacks data where the model saw none in any band. */
+    private Raster withoutPixels(Raster raster, Optional<NoDataMask> noData) {
+      return noData
+          .flatMap(bands::toModel)
+          .flatMap(mask -> mask.pixels(raster.channels()))
+          .map(raster::masked)
+          .orElse(raster);
     }
 
     private Decision decision(Raster stacked, ClassMap map) {
       return Decision.of(map, Assembly.channels(stacked, 0, channels()));
     }
 
-    private Raster uncertainty(Raster stacked, boolean floats) {
+    /** A number beyond those of the classes says that there is no data, if there is one. */
+    private Raster mask(Decision decision, ClassMap map, Optional<NoDataMask> noData) {
+      Raster mask = Composition.mask(decision, map);
+      boolean free = map.classes() > 2 && map.classes() <= NO_CLASS && scene.mayLackData();
+      return withoutPixels(
+          free ? mask.withFormat(mask.format().withNoData(NO_CLASS)) : mask, noData);
+    }
+
+    private Raster uncertainty(Raster stacked, boolean floats, Optional<NoDataMask> noData) {
       Raster spread = Assembly.channels(stacked, channels(), 1);
-      return floats
-          ? spread.withFormat(PixelFormat.of(Bands.GRAY, SampleType.FLOAT32))
-          : Composition.uncertainty(spread);
+      PixelFormat measured = PixelFormat.of(Bands.GRAY, SampleType.FLOAT32);
+      return withoutPixels(
+          floats
+              ? spread.withFormat(scene.mayLackData() ? measured.withNoData(Double.NaN) : measured)
+              : Composition.uncertainty(spread),
+          noData);
     }
 
     private boolean sourceIsTiff() {
@@ -215,19 +274,21 @@ public record Composition(
 
   static Composition inMemory(Order order, IntFunction<Raster> tiles) {
     Raster stacked = Assembly.whole(order.plan(), order.first(), tiles);
-    Raster picture = order.picture(stacked).withMetadata(order.pictureMetadata());
+    Optional<NoDataMask> noData = order.noData(0, stacked.height());
+    Raster picture = order.picture(stacked, noData).withMetadata(order.pictureMetadata());
     String mediaType = order.format().mediaTypeOf(picture, order.sourceIsTiff());
     Optional<Artifact> mask = Optional.empty();
     Optional<Regions> regions = Optional.empty();
     if (order.classes().isPresent()) {
       ClassMap map = order.classes().get();
       Decision decision = order.decision(stacked, map);
-      mask = Optional.of(encode(mask(decision, map), order.besides(MASK), mediaType));
+      mask = Optional.of(encode(order.mask(decision, map, noData), order.besides(MASK), mediaType));
       regions =
           Optional.of(
               finder(map)
                   .find(
                       decision.classes(),
+                      order.pixelsWithout(noData),
                       order.isEnsemble()
                           ? Optional.of(pixel -> decision.score().data()[pixel])
                           : Optional.empty(),
@@ -240,7 +301,7 @@ public record Composition(
         order.isEnsemble()
             ? Optional.of(
                 encode(
-                    order.uncertainty(stacked, mediaType.equals(ResultFormat.TIFF_TYPE)),
+                    order.uncertainty(stacked, mediaType.equals(ResultFormat.TIFF_TYPE), noData),
                     order.besides(UNCERTAINTY),
                     mediaType))
             : Optional.empty();
@@ -358,10 +419,10 @@ public record Composition(
               : Optional.empty();
     }
 
-    void append(Raster stacked) {
+    void append(Raster stacked, Optional<NoDataMask> noData) {
       Decision decision = order.decision(stacked, map);
-      mask.append(Composition.mask(decision, map));
-      kept.ifPresent(rows -> rows.append(decision));
+      mask.append(order.mask(decision, map, noData));
+      kept.ifPresent(rows -> rows.append(decision, order.pixelsWithout(noData)));
     }
 
     Optional<Regions> regions() {
@@ -376,15 +437,18 @@ public record Composition(
         order.isEnsemble()
             ? Optional.of(new RowFile(order, order.besides(UNCERTAINTY)))
             : Optional.empty();
+    int[] top = {0};
     try {
       Assembly.assemble(
           order.plan(),
           order.first(),
           tiles,
           rows -> {
-            picture.append(order.picture(rows));
-            segments.ifPresent(found -> found.append(rows));
-            uncertainty.ifPresent(file -> file.append(order.uncertainty(rows, true)));
+            Optional<NoDataMask> noData = order.noData(top[0], rows.height());
+            top[0] += rows.height();
+            picture.append(order.picture(rows, noData));
+            segments.ifPresent(found -> found.append(rows, noData));
+            uncertainty.ifPresent(file -> file.append(order.uncertainty(rows, true, noData)));
           });
       return new Composition(
           order.plan().resultWidth(order.first()),

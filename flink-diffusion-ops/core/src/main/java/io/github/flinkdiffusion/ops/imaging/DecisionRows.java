@@ -1,6 +1,7 @@
 package io.github.flinkdiffusion.ops.imaging;
 
 import io.github.flinkdiffusion.ops.image.ImageMetadata;
+import java.util.BitSet;
 import java.util.Optional;
 
 /**
@@ -17,6 +18,7 @@ final class DecisionRows {
   private final int height;
   private final byte[] numbers;
   private final Optional<byte[]> scores;
+  private final BitSet noData = new BitSet();
   private int filled;
 
   /**
@@ -31,8 +33,15 @@ final class DecisionRows {
     this.scores = scored ? Optional.of(new byte[numbers.length]) : Optional.empty();
   }
 
-  /** The next rows. */
-  void append(Decision rows) {
+  /**
+   * The next rows.
+   *
+   * @param missing their pixels without data
+   */
+  void append(Decision rows, BitSet missing) {
+    for (int i = missing.nextSetBit(0); i >= 0; i = missing.nextSetBit(i + 1)) {
+      noData.set(filled + i);
+    }
     byte[] next = rows.classes().numbers();
     System.arraycopy(next, 0, numbers, filled, next.length);
     if (scores.isPresent()) {
@@ -48,6 +57,7 @@ final class DecisionRows {
   Regions find(RegionFinder finder, ImageMetadata metadata) {
     return finder.find(
         new ClassRaster(width, height, numbers),
+        noData,
         scores.map(kept -> pixel -> (kept[pixel] & 0xff) / SCORES),
         metadata);
   }

@@ -3,6 +3,7 @@ package io.github.flinkdiffusion.ops.imaging;
 import io.github.flinkdiffusion.ops.image.Raster;
 import io.github.flinkdiffusion.ops.pipeline.DepthFreedom;
 import java.util.ArrayList;
+import java.util.BitSet;
 import java.util.List;
 
 /** Ensembles of samples whose plain mean is no answer: depths and normals. */
@@ -21,21 +22,22 @@ final class DenseEnsembles {
    * of a numerical optimizer and the mean in place of the median.
    *
    * @param samples at least two, of one channel
+   * @param noData pixels that hold no data: they follow the others, and decide nothing
    */
-  static Ensemble depths(List<Raster> samples, DepthFreedom freedom) {
+  static Ensemble depths(List<Raster> samples, DepthFreedom freedom, BitSet noData) {
     if (freedom == DepthFreedom.NONE) {
       return Ensemble.of(samples);
     }
     boolean shifts = freedom == DepthFreedom.SCALE_AND_SHIFT;
     List<double[]> aligned = new ArrayList<>();
     for (Raster sample : samples) {
-      aligned.add(stretched(sample, shifts));
+      aligned.add(stretched(sample, shifts, noData));
     }
     for (int round = 0; round < ROUNDS; round++) {
       double[] mean = mean(aligned);
-      aligned.replaceAll(sample -> fitted(sample, mean, shifts));
+      aligned.replaceAll(sample -> fitted(sample, mean, shifts, noData));
       // All of them near 0 would fit best.
-      Line unit = Line.toUnit(mean(aligned), shifts);
+      Line unit = Line.toUnit(mean(aligned), shifts, noData);
       aligned.replaceAll(unit::of);
     }
     List<Raster> comparable = new ArrayList<>();
@@ -50,12 +52,15 @@ final class DenseEnsembles {
   private record Line(double scale, double shift) {
 
     /** Which brings the greatest value to 1, and the least to 0 if it may. */
-    static Line toUnit(double[] values, boolean shifts) {
+    static Line toUnit(double[] values, boolean shifts, BitSet noData) {
       double least = shifts ? Double.POSITIVE_INFINITY : 0;
       double most = Double.NEGATIVE_INFINITY;
-      for (double value : values) {
-        least = shifts ? Math.min(least, value) : 0;
-        most = Math.max(most, value);
+      for (int i = noData.nextClearBit(0); i < values.length; i = noData.nextClearBit(i + 1)) {
+        least = shifts ? Math.min(least, values[i]) : 0;
+        most = Math.max(most, values[i]);
+      }
+      if (most == Double.NEGATIVE_INFINITY) {
+        return new Line(1, 0);
       }
       double scale = 1 / Math.max(LEAST, most - least);
       return new Line(scale, -scale * least);
@@ -70,21 +75,21 @@ final class DenseEnsembles {
     }
   }
 
-  private static double[] stretched(Raster sample, boolean shifts) {
+  private static double[] stretched(Raster sample, boolean shifts, BitSet noData) {
     double[] values = new double[sample.data().length];
     for (int i = 0; i < values.length; i++) {
       values[i] = sample.data()[i];
     }
-    return Line.toUnit(values, shifts).of(values);
+    return Line.toUnit(values, shifts, noData).of(values);
   }
 
   /** By least squares. */
-  private static double[] fitted(double[] sample, double[] target, boolean shifts) {
-    double centre = shifts ? mean(sample) : 0;
-    double targetCentre = shifts ? mean(target) : 0;
+  private static double[] fitted(double[] sample, double[] target, boolean shifts, BitSet noData) {
+    double centre = shifts ? mean(sample, noData) : 0;
+    double targetCentre = shifts ? mean(target, noData) : 0;
     double together = 0;
     double square = 0;
-    for (int i = 0; i < sample.length; i++) {
+    for (int i = noData.nextClearBit(0); i < sample.length; i = noData.nextClearBit(i + 1)) {
       together += (sample[i] - centre) * (target[i] - targetCentre);
       square += (sample[i] - centre) * (sample[i] - centre);
     }
@@ -92,12 +97,14 @@ final class DenseEnsembles {
     return new Line(scale, targetCentre - scale * centre).of(sample);
   }
 
-  private static double mean(double[] values) {
+  private static double mean(double[] values, BitSet noData) {
     double sum = 0;
-    for (double value : values) {
-      sum += value;
+    int count = 0;
+    for (int i = noData.nextClearBit(0); i < values.length; i = noData.nextClearBit(i + 1)) {
+      sum += values[i];
+      count++;
     }
-    return sum / values.length;
+    return sum / Math.max(1, count);
   }
 
   private static double[] mean(List<double[]> samples) {

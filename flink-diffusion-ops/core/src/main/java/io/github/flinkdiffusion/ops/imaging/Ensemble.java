@@ -6,6 +6,7 @@ import io.github.flinkdiffusion.ops.image.PixelFormat;
 import io.github.flinkdiffusion.ops.image.Raster;
 import io.github.flinkdiffusion.ops.image.SampleType;
 import io.github.flinkdiffusion.ops.pipeline.ResultMeaning;
+import java.util.BitSet;
 import java.util.List;
 
 /**
@@ -62,7 +63,16 @@ public record Ensemble(Raster mean, Raster spread) {
    * @param meaning what they say
    */
   public static Raster reduced(List<Raster> samples, ResultMeaning meaning) {
-    Ensemble answer = answer(samples, meaning);
+    return reduced(samples, meaning, new BitSet());
+  }
+
+  /**
+   * As {@link #reduced(List, ResultMeaning)}, where samples are made comparable by what holds data.
+   *
+   * @param noData pixels that hold none, {@code y * width + x}
+   */
+  public static Raster reduced(List<Raster> samples, ResultMeaning meaning, BitSet noData) {
+    Ensemble answer = answer(samples, meaning, noData);
     return samples.size() == 1 ? answer.mean() : answer.stacked();
   }
 
@@ -74,6 +84,10 @@ public record Ensemble(Raster mean, Raster spread) {
    * @param meaning what they say
    */
   public static Ensemble answer(List<Raster> samples, ResultMeaning meaning) {
+    return answer(samples, meaning, new BitSet());
+  }
+
+  private static Ensemble answer(List<Raster> samples, ResultMeaning meaning, BitSet noData) {
     // Of a segmentation the mean of what samples say is an answer, not that of samples.
     List<Raster> said =
         meaning
@@ -86,7 +100,7 @@ public record Ensemble(Raster mean, Raster spread) {
     }
     return switch (meaning.kind()) {
       case PICTURE, MASK, BOXES -> of(said);
-      case DEPTH -> DenseEnsembles.depths(said, meaning.depths().orElseThrow());
+      case DEPTH -> DenseEnsembles.depths(said, meaning.depths().orElseThrow(), noData);
       case NORMALS -> DenseEnsembles.normals(said);
     };
   }

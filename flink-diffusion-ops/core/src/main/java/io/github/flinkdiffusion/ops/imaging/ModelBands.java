@@ -2,9 +2,11 @@ package io.github.flinkdiffusion.ops.imaging;
 
 import io.github.flinkdiffusion.ops.image.Bands;
 import io.github.flinkdiffusion.ops.image.ImageException;
+import io.github.flinkdiffusion.ops.image.NoDataMask;
 import io.github.flinkdiffusion.ops.image.PixelFormat;
 import io.github.flinkdiffusion.ops.image.Raster;
 import java.util.List;
+import java.util.Optional;
 import java.util.stream.Collectors;
 import java.util.stream.IntStream;
 
@@ -93,6 +95,27 @@ public record ModelBands(List<Integer> source, boolean gray) {
       }
     }
     return new Raster(source.size(), part.height(), part.width(), seen);
+  }
+
+  /**
+   * Which samples of what the model sees hold no data, by those of the picture. Luma lacks data
+   * where all colors do.
+   */
+  public Optional<NoDataMask> toModel(NoDataMask mask) {
+    return source.isEmpty() ? mask.pixels(1) : mask.bands(source);
+  }
+
+  /**
+   * Which samples of a result hold no data: of a picture like the source, as the bands that it was
+   * made of; of anything else, where the model saw no data at all.
+   *
+   * @param mask of the picture, as large as the result
+   * @param channels of the result, in the source's bands
+   */
+  Optional<NoDataMask> toResult(NoDataMask mask, int channels) {
+    Optional<NoDataMask> seen = toModel(mask);
+    return seen.flatMap(
+        bands -> bands.channels() == channels ? Optional.of(bands) : bands.pixels(channels));
   }
 
   /** Channels of a result that is a picture like the source, made of so many of the model's. */

@@ -1,10 +1,12 @@
 package io.github.flinkdiffusion.ops.imaging;
 
 import io.github.flinkdiffusion.ops.image.ImageMetadata;
+import io.github.flinkdiffusion.ops.image.NoDataMask;
 import io.github.flinkdiffusion.ops.image.PixelFormat;
 import io.github.flinkdiffusion.ops.image.Raster;
 import io.github.flinkdiffusion.ops.image.ValueRange;
 import io.github.flinkdiffusion.ops.image.Window;
+import java.util.Optional;
 
 /** A scene in which other numbers of its file are black and white. */
 record RangedScene(Scene scene, ValueRange range) implements Scene {
@@ -47,6 +49,16 @@ record RangedScene(Scene scene, ValueRange range) implements Scene {
   @Override
   public Raster read(Window window) {
     return scene.read(window).over(range);
+  }
+
+  @Override
+  public boolean mayLackData() {
+    return scene.mayLackData();
+  }
+
+  @Override
+  public Optional<NoDataMask> noData(Window window) {
+    return scene.noData(window);
   }
 
   @Override

@@ -72,13 +72,27 @@ public final class RegionFinder {
    */
   public Regions find(
       ClassRaster classes, Optional<IntToDoubleFunction> score, ImageMetadata metadata) {
+    return find(classes, new BitSet(), score, metadata);
+  }
+
+  /**
+   * As {@link #find(ClassRaster, Optional, ImageMetadata)}, where no region has pixels that hold no
+   * data.
+   *
+   * @param noData those pixels, {@code y * width + x}
+   */
+  public Regions find(
+      ClassRaster classes,
+      BitSet noData,
+      Optional<IntToDoubleFunction> score,
+      ImageMetadata metadata) {
     Place place = new Place(metadata);
-    List<Found> largest = largest(classes);
+    List<Found> largest = largest(classes, noData);
     BitSet taken = new BitSet();
     int points = limits.points();
     List<Region> regions = new ArrayList<>(largest.size());
     for (Found found : largest) {
-      Runs runs = connected(classes, found.start(), taken);
+      Runs runs = connected(classes, noData, found.start(), taken);
       Optional<Outline> outline = Outline.of(runs, points);
       points -= outline.map(Outline::points).orElse(0);
       regions.add(
@@ -94,10 +108,13 @@ public final class RegionFinder {
     return new Regions(place.crs(), regions);
   }
 
-  private List<Found> largest(ClassRaster classes) {
+  private List<Found> largest(ClassRaster classes, BitSet noData) {
     PriorityQueue<Found> kept = new PriorityQueue<>(Found.WORST_FIRST);
     BitSet taken = new BitSet(classes.numbers().length);
-    for (int pixel = 0; pixel < classes.numbers().length; pixel = taken.nextClearBit(pixel + 1)) {
+    taken.or(noData);
+    for (int pixel = taken.nextClearBit(0);
+        pixel < classes.numbers().length;
+        pixel = taken.nextClearBit(pixel + 1)) {
       int number = classes.numbers()[pixel] & 0xff;
       if (number >= map.classes()) {
         throw new IllegalArgumentException(
@@ -106,7 +123,7 @@ public final class RegionFinder {
       if (map.isBackground(number)) {
         continue;
       }
-      long area = connected(classes, pixel, taken).area();
+      long area = connected(classes, noData, pixel, taken).area();
       if (area >= limits.leastPixels()) {
         kept.add(new Found(pixel, area));
         if (kept.size() > limits.regions()) {
@@ -117,10 +134,10 @@ public final class RegionFinder {
     return kept.stream().sorted(Found.WORST_FIRST.reversed()).toList();
   }
 
-  private static Runs connected(ClassRaster classes, int start, BitSet taken) {
+  private static Runs connected(ClassRaster classes, BitSet noData, int start, BitSet taken) {
     byte[] numbers = classes.numbers();
     byte own = numbers[start];
-    IntPredicate members = pixel -> numbers[pixel] == own;
+    IntPredicate members = pixel -> numbers[pixel] == own && !noData.get(pixel);
     return Runs.connected(classes.width(), classes.height(), start, members, taken, true);
   }
 

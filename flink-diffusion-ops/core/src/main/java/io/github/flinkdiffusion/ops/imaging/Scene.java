@@ -5,6 +5,7 @@ import io.github.flinkdiffusion.ops.image.ImageException;
 import io.github.flinkdiffusion.ops.image.ImageKind;
 import io.github.flinkdiffusion.ops.image.ImageMetadata;
 import io.github.flinkdiffusion.ops.image.Images;
+import io.github.flinkdiffusion.ops.image.NoDataMask;
 import io.github.flinkdiffusion.ops.image.PixelFormat;
 import io.github.flinkdiffusion.ops.image.Raster;
 import io.github.flinkdiffusion.ops.image.ReadOptions;
@@ -47,6 +48,12 @@ public interface Scene extends AutoCloseable {
    * @throws ImageException when the file is damaged there, or holds what the options refuse
    */
   Raster read(Window window);
+
+  /** Whether there may be samples that hold no data: its file has a number or a mask for them. */
+  boolean mayLackData();
+
+  /** Which samples of a part hold no data, as {@link #read} has it; empty where all do. */
+  Optional<NoDataMask> noData(Window window);
 
   @Override
   void close();

@@ -115,13 +115,23 @@ public record TaskPlan(int width, int height, TilePlan tiles, int samples) {
         }
       }
     }
-    return new Raster(
-        inside.channels(),
-        window.height(),
-        window.width(),
-        continued,
-        inside.format(),
-        inside.metadata());
+    Raster part =
+        new Raster(
+            inside.channels(),
+            window.height(),
+            window.width(),
+            continued,
+            inside.format(),
+            inside.metadata());
+    return inside
+        .noData()
+        .map(mask -> part.masked(mask.continued(window.height(), window.width())))
+        .orElse(part);
+  }
+
+  /** The size of a tile's result, by the model's scale. */
+  public Window resultWindow(int tile) {
+    return tiles.tile(tile).window().scaled(tiles.scale());
   }
 
   /** What must be equal for progress on parts to be worth anything. */

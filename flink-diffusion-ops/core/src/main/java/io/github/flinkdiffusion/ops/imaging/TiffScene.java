@@ -3,12 +3,14 @@ package io.github.flinkdiffusion.ops.imaging;
 import io.github.flinkdiffusion.ops.image.DecodedSize;
 import io.github.flinkdiffusion.ops.image.ImageException;
 import io.github.flinkdiffusion.ops.image.ImageMetadata;
+import io.github.flinkdiffusion.ops.image.NoDataMask;
 import io.github.flinkdiffusion.ops.image.PixelFormat;
 import io.github.flinkdiffusion.ops.image.Raster;
 import io.github.flinkdiffusion.ops.image.ReadOptions;
 import io.github.flinkdiffusion.ops.image.TiffReader;
 import io.github.flinkdiffusion.ops.image.Window;
 import java.nio.file.Path;
+import java.util.Optional;
 
 /** A picture in a TIFF file. */
 final class TiffScene implements Scene {
@@ -82,6 +84,16 @@ final class TiffScene implements Scene {
   @Override
   public synchronized Raster read(Window window) {
     return reader.read(window);
+  }
+
+  @Override
+  public boolean mayLackData() {
+    return reader.mayLackData();
+  }
+
+  @Override
+  public synchronized Optional<NoDataMask> noData(Window window) {
+    return reader.noData(window);
   }
 
   @Override

@@ -4,7 +4,7 @@ import io.github.flinkdiffusion.ops.image.Raster;
 
 /**
  * How near a picture is to the true one. Both are rasters of one size, and a difference of 1, from
- * black to white, is the whole range.
+ * black to white, is the whole range. Samples that hold no data in one of them do not count.
  */
 public final class Fidelity {
   private static final int WINDOW = 11;
@@ -20,11 +20,24 @@ public final class Fidelity {
     float[] a = picture.data();
     float[] b = truth.data();
     double sum = 0;
+    int count = 0;
     for (int i = 0; i < a.length; i++) {
+      if (isMissing(picture, i) || isMissing(truth, i)) {
+        continue;
+      }
       double difference = (double) a[i] - b[i];
       sum += difference * difference;
+      count++;
     }
-    return sum / a.length;
+    if (count == 0) {
+      throw new QualityException(
+          "%s and %s hold no data at any common place".formatted(picture, truth));
+    }
+    return sum / count;
+  }
+
+  private static boolean isMissing(Raster raster, int index) {
+    return raster.noData().isPresent() && raster.noData().get().isMissing(index);
   }
 
   /** Peak signal-to-noise ratio in decibels; infinite for equal pictures. */
@@ -49,20 +62,36 @@ public final class Fidelity {
           "Structural similarity of %s; %d pixels a side are needed".formatted(picture, WINDOW));
     }
     double sum = 0;
+    int windows = 0;
     int pixels = height * width;
+    double[] missing = new double[pixels];
     double[] a = new double[pixels];
     double[] b = new double[pixels];
     for (int c = 0; c < picture.channels(); c++) {
       for (int i = 0; i < pixels; i++) {
         a[i] = picture.data()[c * pixels + i];
         b[i] = truth.data()[c * pixels + i];
+        missing[i] = isMissing(picture, c * pixels + i) || isMissing(truth, c * pixels + i) ? 1 : 0;
       }
-      sum += ssim(a, b, width, height);
+      double[] similar = ssim(a, b, width, height);
+      // A window that holds any sample without data says nothing.
+      double[] without = blurred(missing, width, height);
+      for (int i = 0; i < similar.length; i++) {
+        if (without[i] == 0) {
+          sum += similar[i];
+          windows++;
+        }
+      }
     }
-    return sum / picture.channels();
+    if (windows == 0) {
+      throw new QualityException(
+          "%s and %s have no window of %d x %d pixels in which both hold data"
+              .formatted(picture, truth, WINDOW, WINDOW));
+    }
+    return sum / windows;
   }
 
-  private static double ssim(double[] a, double[] b, int width, int height) {
+  private static double[] ssim(double[] a, double[] b, int width, int height) {
     double[] meanA = blurred(a, width, height);
     double[] meanB = blurred(b, width, height);
     double[] meanAa = blurred(product(a, a), width, height);
@@ -70,15 +99,15 @@ public final class Fidelity {
     double[] meanAb = blurred(product(a, b), width, height);
     double c1 = K1 * K1;
     double c2 = K2 * K2;
-    double sum = 0;
+    double[] similar = new double[meanA.length];
     for (int i = 0; i < meanA.length; i++) {
       double product = meanA[i] * meanB[i];
       double squares = meanA[i] * meanA[i] + meanB[i] * meanB[i];
       double covariance = meanAb[i] - product;
       double variances = meanAa[i] + meanBb[i] - squares;
-      sum += (2 * product + c1) * (2 * covariance + c2) / ((squares + c1) * (variances + c2));
+      similar[i] = (2 * product + c1) * (2 * covariance + c2) / ((squares + c1) * (variances + c2));
     }
-    return sum / meanA.length;
+    return similar;
   }
 
   private static double[] product(double[] a, double[] b) {

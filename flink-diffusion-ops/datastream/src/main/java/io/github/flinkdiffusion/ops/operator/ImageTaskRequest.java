@@ -15,11 +15,14 @@ import io.github.flinkdiffusion.ops.imaging.Ensemble;
 import io.github.flinkdiffusion.ops.imaging.TaskPlan;
 import io.github.flinkdiffusion.ops.pipeline.Basis;
 import io.github.flinkdiffusion.ops.pipeline.GeneratedImage;
+import io.github.flinkdiffusion.ops.pipeline.GenerationSpec;
+import io.github.flinkdiffusion.ops.pipeline.ResultMeaning;
 import io.github.flinkdiffusion.ops.pipeline.TrajectorySnapshot;
 import io.github.flinkdiffusion.ops.serving.DecodingMemory;
 import java.time.Duration;
 import java.util.ArrayDeque;
 import java.util.ArrayList;
+import java.util.BitSet;
 import java.util.Deque;
 import java.util.HashMap;
 import java.util.List;
@@ -83,6 +86,10 @@ final class ImageTaskRequest extends Request {
   private final Map<Integer, TrajectorySnapshot> resumable = new HashMap<>();
   private final Map<Integer, Raster> samples = new HashMap<>();
   private final Map<Integer, Payload> tiles = new HashMap<>();
+
+  /** Parts that no network sees. Written by the task thread only. */
+  private volatile int withoutData;
+
   private final AtomicInteger stepsDone = new AtomicInteger();
   private boolean released;
 
@@ -276,9 +283,12 @@ final class ImageTaskRequest extends Request {
   private void read(Part part) {
     work(
         () -> {
-          Work fresh =
-              new Work.Fresh(
-                  host.settings().limits().prepare(host.batcher(), open.spec(part.index)));
+          Optional<GenerationSpec> spec = open.work(part.index);
+          if (spec.isEmpty()) {
+            host.mail(() -> withoutData(part), "part holds no data");
+            return;
+          }
+          Work fresh = new Work.Fresh(host.settings().limits().prepare(host.batcher(), spec.get()));
           host.mail(() -> part.submit(fresh), "part is read");
         },
         part.reading,
@@ -293,6 +303,20 @@ final class ImageTaskRequest extends Request {
             mayReadAgain(part);
           }
         });
+  }
+
+  /** No network need see it: its tile has no result, nor do the tile's other samples. */
+  private void withoutData(Part part) {
+    if (outcome.isDone()) {
+      return;
+    }
+    running.remove(part.index);
+    part.place.close();
+    int tile = open.plan().tileOf(part.index);
+    if (!tiles.containsKey(tile)) {
+      withoutData += open.plan().samples();
+      reduced(tile, TileResults.empty());
+    }
   }
 
   /** It is read again later, and gives its place back until then. */
@@ -368,7 +392,7 @@ final class ImageTaskRequest extends Request {
       if (host.ledger().made(task.getId() + "#" + index, done)) {
         host.meters().redoneSteps.inc();
       }
-      int ofAll = ofTotal * open.plan().size();
+      int ofAll = ofTotal * (open.plan().size() - withoutData);
       stepMade(Math.min(stepsDone.incrementAndGet(), ofAll), ofAll);
     }
 
@@ -411,8 +435,9 @@ final class ImageTaskRequest extends Request {
     }
     work(
         () -> {
-          Raster result =
-              Ensemble.reduced(all, host.batcher().model().result(open.first().arguments()));
+          ResultMeaning meaning = host.batcher().model().result(open.first().arguments());
+          BitSet noData = n > 1 ? open.noData(tile, all.get(0)) : new BitSet();
+          Raster result = Ensemble.reduced(all, meaning, noData);
           Payload kept = tileResults().keep(result, open.plan().tiles().size());
           host.mail(() -> reduced(tile, kept), "tile is done");
         },
@@ -444,8 +469,7 @@ final class ImageTaskRequest extends Request {
     TileResults reader = tileResults();
     work(
         () -> {
-          ImageEvent event =
-              ImageTaskResult.compose(task, open, tile -> reader.read(results.get(tile)), host);
+          ImageEvent event = ImageTaskResult.compose(task, open, results, reader, host);
           end(new Outcome.Picture(event));
         },
         "encoded or stored");

@@ -9,16 +9,20 @@ import io.github.flinkdiffusion.connector.payload.PayloadException;
 import io.github.flinkdiffusion.connector.payload.PayloadStore;
 import io.github.flinkdiffusion.ops.image.ImageException;
 import io.github.flinkdiffusion.ops.image.Raster;
+import io.github.flinkdiffusion.ops.image.Window;
 import io.github.flinkdiffusion.ops.imaging.Artifact;
 import io.github.flinkdiffusion.ops.imaging.Audit;
 import io.github.flinkdiffusion.ops.imaging.Composition;
 import io.github.flinkdiffusion.ops.imaging.Region;
 import io.github.flinkdiffusion.ops.imaging.Regions;
 import io.github.flinkdiffusion.ops.pipeline.GenerationRequest;
+import io.github.flinkdiffusion.ops.pipeline.ResultMeaning;
 import io.github.flinkdiffusion.ops.serving.ImageSettings;
 import java.nio.file.Path;
+import java.util.Map;
 import java.util.Optional;
 import java.util.function.IntFunction;
+import java.util.stream.IntStream;
 import java.util.stream.Stream;
 
 /** The event of a finished image task. */
@@ -29,25 +33,39 @@ final class ImageTaskResult {
    * Puts the tiles together, encodes the pictures and stores those that are too large for the
    * event. Takes CPU time and may wait for file systems.
    *
-   * @param tiles a tile's result by its number
+   * @param kept a tile's result by its number
+   * @param reader of them
    * @throws ImageException when a picture can not be written
    * @throws PayloadException when one can not be stored
    */
   static ImageEvent compose(
-      ImageTaskEvent task, OpenImageTask open, IntFunction<Raster> tiles, RequestHost host) {
+      ImageTaskEvent task,
+      OpenImageTask open,
+      Map<Integer, Payload> kept,
+      TileResults reader,
+      RequestHost host) {
     ImageSettings how = host.settings().image();
     Audit audit =
         Audit.of(
             host.batcher().model(), open.whole(), open.inputDigests(), open.furtherParameters(how));
+    ResultMeaning meaning = host.batcher().model().result(open.first().arguments());
+    Raster first =
+        IntStream.range(0, kept.size())
+            .filter(tile -> !TileResults.isEmpty(kept.get(tile)))
+            .mapToObj(tile -> reader.read(kept.get(tile)))
+            .findFirst()
+            .orElseGet(() -> open.emptyResult(0, meaning));
+    IntFunction<Raster> tiles =
+        tile -> {
+          if (!TileResults.isEmpty(kept.get(tile))) {
+            return reader.read(kept.get(tile));
+          }
+          Window window = open.plan().resultWindow(tile);
+          return Raster.filled(first.channels(), window.height(), window.width(), 0);
+        };
     Composition composed =
         Composition.compose(
-            open.order(
-                host.batcher().model().result(open.first().arguments()),
-                tiles.apply(0),
-                how,
-                host.settings().texts(audit),
-                host.scratch()),
-            tiles);
+            open.order(meaning, first, how, host.settings().texts(audit), host.scratch()), tiles);
     try {
       return event(task, composed, audit, open.first(), host.payloads());
     } finally {

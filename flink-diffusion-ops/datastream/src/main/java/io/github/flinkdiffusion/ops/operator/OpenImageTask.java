@@ -10,6 +10,7 @@ import io.github.flinkdiffusion.ops.image.DecodedSize;
 import io.github.flinkdiffusion.ops.image.FloatResize;
 import io.github.flinkdiffusion.ops.image.ImageException;
 import io.github.flinkdiffusion.ops.image.ImageLimits;
+import io.github.flinkdiffusion.ops.image.NoDataMask;
 import io.github.flinkdiffusion.ops.image.PilResize;
 import io.github.flinkdiffusion.ops.image.Raster;
 import io.github.flinkdiffusion.ops.image.Window;
@@ -34,6 +35,7 @@ import io.github.flinkdiffusion.ops.serving.ImageSettings;
 import io.github.flinkdiffusion.ops.serving.ImageTaskOptions;
 import java.nio.file.Path;
 import java.util.Arrays;
+import java.util.BitSet;
 import java.util.Map;
 import java.util.Optional;
 import java.util.SortedMap;
@@ -395,11 +397,25 @@ final class OpenImageTask implements AutoCloseable {
     return TaskPlan.tiled(width, height, scale, alignment, tile, overlap, samples);
   }
 
-  /** What one part asks of the model; reads its part of the image. */
-  GenerationSpec spec(int part) {
+  /**
+   * What one part asks of the model; reads its part of the image.
+   *
+   * @return empty when the model would see no data at all, and need not be asked
+   */
+  Optional<GenerationSpec> work(int part) {
+    Raster seen = plan.read(image.scene(), plan.tileOf(part));
+    boolean empty = seen.noData().flatMap(bands::toModel).map(NoDataMask::isWhole).orElse(false);
+    return empty ? Optional.empty() : Optional.of(spec(part, seen));
+  }
+
+  /** As {@link #work}, whether there is data or not. */
+  private GenerationSpec spec(int part) {
+    return spec(part, plan.read(image.scene(), plan.tileOf(part)));
+  }
+
+  private GenerationSpec spec(int part, Raster seen) {
     int tile = plan.tileOf(part);
-    GenerationSpec spec =
-        asked.with(Parameters.IMAGE, bands.toModel(plan.read(image.scene(), tile)));
+    GenerationSpec spec = asked.with(Parameters.IMAGE, bands.toModel(seen));
     if (mask.isPresent()) {
       spec = spec.with(Parameters.MASK, ModelBands.gray(plan.read(mask.get().scene(), tile)));
     }
@@ -412,6 +428,32 @@ final class OpenImageTask implements AutoCloseable {
 
   TaskPlan plan() {
     return plan;
+  }
+
+  /** Pixels of a tile's result, {@code y * width + x}, of which the model saw no data. */
+  BitSet noData(int tile, Raster result) {
+    return image.scene().mayLackData()
+        ? plan.read(image.scene(), tile)
+            .noData()
+            .flatMap(bands::toModel)
+            .flatMap(mask -> mask.resized(result.height(), result.width()))
+            .map(NoDataMask::pixels)
+            .orElseGet(BitSet::new)
+        : new BitSet();
+  }
+
+  /** The result of a tile without data, where no other tile tells how many channels it has. */
+  Raster emptyResult(int tile, ResultMeaning meaning) {
+    int channels =
+        switch (meaning.kind()) {
+          case PICTURE, BOXES -> bands.source().isEmpty() ? 1 : bands.source().size();
+          case MASK -> meaning.classes().orElseThrow().shareChannels();
+          case DEPTH -> 1;
+          case NORMALS -> 3;
+        };
+    Window window = plan.resultWindow(tile);
+    return Raster.filled(
+        channels + (plan.samples() > 1 ? 1 : 0), window.height(), window.width(), 0);
   }
 
   /** The first part's request: what all parts have in common, and its seed. */

@@ -14,7 +14,8 @@ import java.nio.ByteBuffer;
  * and go into checkpoints; those of a large one are payloads of the store that nothing but the
  * operator's state names, which the store's clean-up finds when the picture is done.
  *
- * <p>A result's bytes are three ints, channels, height and width, and its floats, all big-endian.
+ * <p>A result's bytes are three ints, channels, height and width, and its floats, all big-endian. A
+ * tile whose image holds no data has the three ints alone, the first of them 0.
  */
 final class TileResults {
   /** Bytes of one picture's results that stay in memory where there is a store. */
@@ -61,6 +62,18 @@ final class TileResults {
                   PayloadOptions.STORE.key()));
     }
     return Payloads.inline(bytes.array(), MEDIA_TYPE);
+  }
+
+  /** What is kept of a tile whose image holds no data. */
+  static Payload empty() {
+    return Payloads.inline(new byte[3 * Integer.BYTES], MEDIA_TYPE);
+  }
+
+  /** Whether there is no result, because the tile's image holds no data. */
+  static boolean isEmpty(Payload kept) {
+    return Payloads.inlineBytes(kept)
+        .filter(bytes -> bytes.length == 3 * Integer.BYTES)
+        .isPresent();
   }
 
   Raster read(Payload kept) {

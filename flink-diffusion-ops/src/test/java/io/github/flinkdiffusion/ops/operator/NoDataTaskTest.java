@@ -1,0 +1,163 @@
+package io.github.flinkdiffusion.ops.operator;
+
+import static io.github.flinkdiffusion.ops.operator.Subtask.settings;
+import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assertions.within;
+
+import io.github.flinkdiffusion.connector.event.ImageEvent;
+import io.github.flinkdiffusion.connector.event.Payload;
+import io.github.flinkdiffusion.connector.event.Payloads;
+import io.github.flinkdiffusion.connector.event.Region;
+import io.github.flinkdiffusion.ops.batching.FakeUpscaler;
+import io.github.flinkdiffusion.ops.image.Bands;
+import io.github.flinkdiffusion.ops.image.ImageMetadata;
+import io.github.flinkdiffusion.ops.image.Images;
+import io.github.flinkdiffusion.ops.image.PixelFormat;
+import io.github.flinkdiffusion.ops.image.Raster;
+import io.github.flinkdiffusion.ops.image.ReadOptions;
+import io.github.flinkdiffusion.ops.image.SampleType;
+import io.github.flinkdiffusion.ops.pipeline.ClassMap;
+import java.util.Arrays;
+import java.util.BitSet;
+import java.util.List;
+import java.util.OptionalInt;
+import org.junit.jupiter.api.Test;
+
+/** Images that hold no data in places, through the operator, which doubles their sides. */
+class NoDataTaskTest {
+  private final ManualDevices devices = new ManualDevices();
+  private final ImageSubtask.Upscalers upscalers = new ImageSubtask.Upscalers(1, "d");
+
+  /** Values from 1000 up; without data where x and y are both below a number. */
+  private static Raster scene(int side, int without, SampleType type, double noData) {
+    float[] values = new float[side * side];
+    for (int i = 0; i < values.length; i++) {
+      values[i] = (float) ((1000 + i * 7919L % 50_000) / 65_535.0);
+    }
+    PixelFormat format = PixelFormat.of(Bands.GRAY, type).withNoData(noData);
+    return new Raster(1, side, side, values, format, ImageMetadata.NONE)
+        .withNoData(corner(side, without));
+  }
+
+  private static BitSet corner(int side, int without) {
+    BitSet missing = new BitSet();
+    for (int y = 0; y < without; y++) {
+      missing.set(y * side, y * side + without);
+    }
+    return missing;
+  }
+
+  private static Raster read(Payload payload) {
+    return Images.read(Payloads.inlineBytes(payload).orElseThrow(), ReadOptions.DEFAULT);
+  }
+
+  private static void assertMissing(Raster raster, int without) {
+    assertThat(raster.noData().orElseThrow().pixels()).isEqualTo(corner(raster.width(), without));
+  }
+
+  private ImageEvent result(ImageSubtask.Upscalers model, Raster image, int samples)
+      throws Exception {
+    try (ImageSubtask subtask = new ImageSubtask(model, settings(), devices).open()) {
+      subtask.task(
+          ImageTaskOperatorTest.task("a", image, "image/tiff").setEnsembleSize(samples).build());
+      subtask.settle();
+      assertThat(subtask.failures()).isEmpty();
+      calls = subtask.meters().steps.getCount();
+      tiles = subtask.meters().tiles.getCount();
+      return subtask.images().get(0);
+    }
+  }
+
+  private long calls;
+  private long tiles;
+
+  @Test
+  void aResultLacksDataAtTheSamePlacesWhateverTheNumberForIt() throws Exception {
+    Raster image = scene(40, 21, SampleType.UINT16, 0);
+    Raster result = read(Payloads.picture(result(upscalers, image, 1)));
+    assertMissing(result, 42);
+    assertThat(result.format().noData()).hasValue(0);
+
+    Raster whole = upscalers.pipeline().expected(image, 2, 3);
+    Raster other =
+        read(Payloads.picture(result(upscalers, scene(40, 21, SampleType.UINT16, 65_535), 1)));
+    assertMissing(other, 42);
+    for (int i = 0; i < result.data().length; i++) {
+      if (!result.noData().get().isMissing(i)) {
+        assertThat(result.data()[i]).isCloseTo(whole.data()[i], within(1 / 65_000f));
+        assertThat(result.data()[i]).isEqualTo(other.data()[i]);
+      }
+    }
+  }
+
+  @Test
+  void aTileWithoutAnyDataCostsNoCall() throws Exception {
+    // 3 x 3 tiles of 16 pixels that begin at 0, 12 and 24, in two steps each.
+    Raster result =
+        read(Payloads.picture(result(upscalers, scene(40, 30, SampleType.UINT16, 0), 1)));
+    assertMissing(result, 60);
+    assertThat(tiles).isEqualTo(9);
+    assertThat(calls).isEqualTo(2 * (9 - 4));
+  }
+
+  @Test
+  void anImageWithoutAnyDataCostsNoCallAtAll() throws Exception {
+    for (int samples = 1; samples <= 2; samples++) {
+      ImageEvent event = result(upscalers, scene(40, 40, SampleType.FLOAT32, -9999), samples);
+      assertMissing(read(Payloads.picture(event)), 80);
+      assertThat(calls).isZero();
+    }
+  }
+
+  @Test
+  void anEnsemblesUncertaintyLacksItToo() throws Exception {
+    ImageEvent event = result(upscalers, scene(40, 30, SampleType.UINT16, 0), 2);
+    assertMissing(read(Payloads.picture(event)), 60);
+    Raster spread = read(event.getUncertainty());
+    assertMissing(spread, 60);
+    assertThat(spread.format().noData()).hasValue(Double.NaN);
+    assertThat(spread.at(0, 70, 70)).isCloseTo(FakeUpscaler.SEED / 2, within(1e-5f));
+  }
+
+  @Test
+  void noRegionHasPixelsWithoutData() throws Exception {
+    float[] values = new float[8 * 8];
+    for (int i = 0; i < 32; i++) {
+      values[i] = 1;
+    }
+    PixelFormat format = PixelFormat.of(Bands.GRAY, SampleType.UINT8).withNoData(7);
+    Raster image = new Raster(1, 8, 8, values, format, ImageMetadata.NONE).withNoData(corner(8, 3));
+    ImageEvent event =
+        result(
+            new ImageSubtask.Upscalers(1, "d", false, ClassMap.binary("around", "organ")),
+            image,
+            1);
+    Region region = event.getRegions().getItems().get(0);
+    assertThat(region.getAreaPixels()).isEqualTo(4 * (32 - 9));
+    assertMissing(read(event.getMask()), 6);
+    assertMissing(read(Payloads.picture(event)), 6);
+  }
+
+  @Test
+  void aMaskOfManyClassesHasANumberOfItsOwnForIt() throws Exception {
+    float[] shares = new float[3 * 64];
+    Arrays.fill(shares, 0, 64, 1);
+    BitSet missing = new BitSet();
+    for (int c = 0; c < 3; c++) {
+      missing.set(c * 64, c * 64 + 3);
+    }
+    PixelFormat format = PixelFormat.of(Bands.RGB, SampleType.UINT8).withNoData(0);
+    Raster image = new Raster(3, 8, 8, shares, format, ImageMetadata.NONE).withNoData(missing);
+    ClassMap classes =
+        new ClassMap(
+            ClassMap.Encoding.ONE_HOT,
+            List.of("sea", "sand", "wood"),
+            ClassMap.colors(3),
+            OptionalInt.empty());
+    ImageEvent event = result(new ImageSubtask.Upscalers(3, "d", false, classes), image, 1);
+    Raster mask = read(event.getMask());
+    assertThat(mask.format().noData()).hasValue(255);
+    assertThat(mask.noData().orElseThrow().pixels().cardinality()).isEqualTo(12);
+    assertThat(event.getRegions().getItems().get(0).getAreaPixels()).isEqualTo(256 - 12);
+  }
+}
