@@ -64,6 +64,8 @@ def dicom(path, data):
             if index == 0 and not data.original_encoding[1]:
                 # pydicom takes a big-endian file's palette for a little-endian one.
                 for name in ("Red", "Green", "Blue"):
+                    if f"{name}PaletteColorLookupTableData" not in data:
+                        continue
                     entries = data[f"{name}PaletteColorLookupTableData"]
                     entries.value = np.frombuffer(entries.value, ">u2").astype("<u2").tobytes()
             values = apply_color_lut(frame, data).astype(float)[..., :3].transpose(2, 0, 1)
@@ -158,7 +160,7 @@ def main():
             span = max(1.0, np.abs(expected).max(initial=0))
             off = np.abs(actual - expected).max()
             if syntax in LOSSY:
-                good = off <= max(3, 2e-3 * span)
+                good = off <= max(8, 4e-3 * span) and np.abs(actual - expected).mean() <= max(1, 5e-4 * span)
             else:
                 good = off <= 2e-6 * span if span > 1 or syntax == "nifti" else off <= 1e-6
             if not good:

@@ -24,7 +24,7 @@ final class DicomColor {
       }
     } else {
       rgb = samples.whole();
-      if (layout.photometric().startsWith("YBR_FULL")) {
+      if (samples.photometric().startsWith("YBR_FULL")) {
         toRgb(rgb, pixels, bits);
       }
     }

@@ -92,7 +92,7 @@ final class DicomPixels {
         real[i] =
             size == 4 ? values.getFloat(firstByte + 4 * i) : values.getDouble(firstByte + 8 * i);
       }
-      return new DicomSamples(1, null, real);
+      return new DicomSamples(1, null, real, layout.photometric());
     }
     int[] whole = new int[pixels * samples];
     for (int i = 0; i < pixels; i++) {
@@ -107,7 +107,7 @@ final class DicomPixels {
         whole[c * pixels + i] = layout.number(word);
       }
     }
-    return DicomSamples.of(samples, whole);
+    return new DicomSamples(samples, whole, null, layout.photometric());
   }
 
   /** Which of a frame's values belongs to a pixel's channel. */

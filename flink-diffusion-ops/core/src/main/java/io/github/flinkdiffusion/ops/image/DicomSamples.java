@@ -5,15 +5,12 @@ package io.github.flinkdiffusion.ops.image;
  *
  * @param whole whole numbers; unsigned ones of 32 bits as an int holds them
  * @param real floating-point numbers
+ * @param photometric what they mean, such as YBR_FULL
  */
-record DicomSamples(int channels, int[] whole, double[] real) {
+record DicomSamples(int channels, int[] whole, double[] real, String photometric) {
 
-  static DicomSamples of(int channels, int[] whole) {
-    return new DicomSamples(channels, whole, null);
-  }
-
-  int length() {
-    return whole != null ? whole.length : real.length;
+  DicomSamples withPhotometric(String other) {
+    return new DicomSamples(channels, whole, real, other);
   }
 
   double at(int index, boolean signed) {

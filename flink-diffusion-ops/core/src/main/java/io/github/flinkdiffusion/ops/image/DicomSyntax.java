@@ -10,7 +10,16 @@ enum DicomSyntax {
   EXPLICIT_LITTLE("1.2.840.10008.1.2.1", "explicit little endian"),
   ENCAPSULATED("1.2.840.10008.1.2.1.98", "uncompressed in fragments"),
   DEFLATED("1.2.840.10008.1.2.1.99", "deflated"),
-  EXPLICIT_BIG("1.2.840.10008.1.2.2", "explicit big endian");
+  EXPLICIT_BIG("1.2.840.10008.1.2.2", "explicit big endian"),
+  RLE("1.2.840.10008.1.2.5", "RLE"),
+  JPEG_BASELINE("1.2.840.10008.1.2.4.50", "JPEG baseline"),
+  JPEG_EXTENDED("1.2.840.10008.1.2.4.51", "JPEG extended"),
+  JPEG_LOSSLESS("1.2.840.10008.1.2.4.57", "JPEG lossless"),
+  JPEG_LOSSLESS_FIRST_ORDER("1.2.840.10008.1.2.4.70", "JPEG lossless, first-order prediction"),
+  JPEG_LS("1.2.840.10008.1.2.4.80", "JPEG-LS lossless"),
+  JPEG_LS_NEAR("1.2.840.10008.1.2.4.81", "JPEG-LS near-lossless"),
+  JPEG_2000_LOSSLESS("1.2.840.10008.1.2.4.90", "JPEG 2000 lossless"),
+  JPEG_2000("1.2.840.10008.1.2.4.91", "JPEG 2000");
 
   private final String uid;
   private final String words;
