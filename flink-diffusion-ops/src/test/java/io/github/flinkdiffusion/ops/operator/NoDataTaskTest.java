@@ -8,7 +8,9 @@ import io.github.flinkdiffusion.connector.event.ImageEvent;
 import io.github.flinkdiffusion.connector.event.Payload;
 import io.github.flinkdiffusion.connector.event.Payloads;
 import io.github.flinkdiffusion.connector.event.Region;
-import io.github.flinkdiffusion.ops.batching.FakeUpscaler;
+import io.github.flinkdiffusion.ops.fakes.FakeUpscaler;
+import io.github.flinkdiffusion.ops.fakes.FakeUpscalers;
+import io.github.flinkdiffusion.ops.fakes.ManualDevices;
 import io.github.flinkdiffusion.ops.image.Bands;
 import io.github.flinkdiffusion.ops.image.ImageMetadata;
 import io.github.flinkdiffusion.ops.image.Images;
@@ -26,7 +28,7 @@ import org.junit.jupiter.api.Test;
 /** Images that hold no data in places, through the operator, which doubles their sides. */
 class NoDataTaskTest {
   private final ManualDevices devices = new ManualDevices();
-  private final ImageSubtask.Upscalers upscalers = new ImageSubtask.Upscalers(1, "d");
+  private final FakeUpscalers upscalers = new FakeUpscalers(1, "d");
 
   /** Values from 1000 up; without data where x and y are both below a number. */
   private static Raster scene(int side, int without, SampleType type, double noData) {
@@ -55,8 +57,7 @@ class NoDataTaskTest {
     assertThat(raster.noData().orElseThrow().pixels()).isEqualTo(corner(raster.width(), without));
   }
 
-  private ImageEvent result(ImageSubtask.Upscalers model, Raster image, int samples)
-      throws Exception {
+  private ImageEvent result(FakeUpscalers model, Raster image, int samples) throws Exception {
     try (ImageSubtask subtask = new ImageSubtask(model, settings(), devices).open()) {
       subtask.task(
           ImageTaskOperatorTest.task("a", image, "image/tiff").setEnsembleSize(samples).build());
@@ -128,10 +129,7 @@ class NoDataTaskTest {
     PixelFormat format = PixelFormat.of(Bands.GRAY, SampleType.UINT8).withNoData(7);
     Raster image = new Raster(1, 8, 8, values, format, ImageMetadata.NONE).withNoData(corner(8, 3));
     ImageEvent event =
-        result(
-            new ImageSubtask.Upscalers(1, "d", false, ClassMap.binary("around", "organ")),
-            image,
-            1);
+        result(new FakeUpscalers(1, "d", false, ClassMap.binary("around", "organ")), image, 1);
     Region region = event.getRegions().getItems().get(0);
     assertThat(region.getAreaPixels()).isEqualTo(4 * (32 - 9));
     assertMissing(read(event.getMask()), 6);
@@ -154,7 +152,7 @@ class NoDataTaskTest {
             List.of("sea", "sand", "wood"),
             ClassMap.colors(3),
             OptionalInt.empty());
-    ImageEvent event = result(new ImageSubtask.Upscalers(3, "d", false, classes), image, 1);
+    ImageEvent event = result(new FakeUpscalers(3, "d", false, classes), image, 1);
     Raster mask = read(event.getMask());
     assertThat(mask.format().noData()).hasValue(255);
     assertThat(mask.noData().orElseThrow().pixels().cardinality()).isEqualTo(12);
