@@ -44,7 +44,10 @@ class TemperaturePipelineTest {
         new DenoisingTrajectory(
             plain.request(),
             pipeline.model().info().basis(),
-            new Beginning(plain.shape(), plain.state(), plain.conditions(), Guidance.NONE, false),
+            new Beginning(
+                plain.shape(),
+                plain.state(),
+                new Conditions(plain.conditions(), Guidance.NONE, false)),
             plain.state(),
             new Zeros());
     assertThat(image(silent)).isEqualTo(cold);

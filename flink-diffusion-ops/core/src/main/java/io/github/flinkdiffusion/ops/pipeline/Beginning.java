@@ -1,7 +1,6 @@
 package io.github.flinkdiffusion.ops.pipeline;
 
 import io.github.flinkdiffusion.ops.scheduler.SamplerState;
-import java.util.List;
 import java.util.Objects;
 import java.util.Optional;
 
@@ -11,18 +10,14 @@ import java.util.Optional;
  *
  * @param shape of the sample
  * @param state the sample at step 0
- * @param rows one for each row of a network call
- * @param guidance makes one prediction of the rows' outputs
- * @param truncated whether a text was longer than the tokenizer's limit
+ * @param conditions of its network calls
  * @param lead conditions of the first calls where they are not those of the rest
  * @param known what is put back after each step, once {@link SamplerState#call} counts it
  */
 record Beginning(
     SampleShape shape,
     SamplerState state,
-    List<Row> rows,
-    Guidance guidance,
-    boolean truncated,
+    Conditions conditions,
     Optional<Lead> lead,
     Optional<InpaintMask.KnownPart> known) {
 
@@ -31,49 +26,23 @@ record Beginning(
    * picture takes first.
    *
    * @param calls how many calls that are
-   * @param rows one for each row of a network call
-   * @param guidance makes one prediction of the rows' outputs
    */
-  record Lead(int calls, List<Row> rows, Guidance guidance) {
-    Lead {
-      rows = List.copyOf(rows);
-      requireRows(rows, guidance);
-    }
-  }
+  record Lead(int calls, Conditions conditions) {}
 
   Beginning {
     Objects.requireNonNull(shape, "shape");
     Objects.requireNonNull(state, "state");
-    rows = List.copyOf(rows);
-    Objects.requireNonNull(guidance, "guidance");
+    Objects.requireNonNull(conditions, "conditions");
     Objects.requireNonNull(lead, "lead");
     Objects.requireNonNull(known, "known");
-    requireRows(rows, guidance);
   }
 
-  private static void requireRows(List<Row> rows, Guidance guidance) {
-    if (rows.size() != guidance.rows()) {
-      throw new IllegalArgumentException(
-          "%d rows for %s, which combines %d".formatted(rows.size(), guidance, guidance.rows()));
-    }
+  Beginning(SampleShape shape, SamplerState state, Conditions conditions) {
+    this(shape, state, conditions, Optional.empty(), Optional.empty());
   }
 
-  /** Rows of a call. */
-  List<Row> rows(int call) {
-    return leads(call) ? lead.orElseThrow().rows() : rows;
-  }
-
-  /** What makes one prediction of a call's rows. */
-  Guidance guidance(int call) {
-    return leads(call) ? lead.orElseThrow().guidance() : guidance;
-  }
-
-  private boolean leads(int call) {
-    return lead.isPresent() && call < lead.get().calls();
-  }
-
-  Beginning(
-      SampleShape shape, SamplerState state, List<Row> rows, Guidance guidance, boolean truncated) {
-    this(shape, state, rows, guidance, truncated, Optional.empty(), Optional.empty());
+  /** Of a call. */
+  Conditions conditions(int call) {
+    return lead.isPresent() && call < lead.get().calls() ? lead.get().conditions() : conditions;
   }
 }

@@ -2,9 +2,7 @@ package io.github.flinkdiffusion.ops.pipeline;
 
 import io.github.flinkdiffusion.ops.network.DiT;
 import io.github.flinkdiffusion.ops.network.DiTConfig;
-import io.github.flinkdiffusion.ops.scheduler.SamplerState;
 import io.github.flinkdiffusion.ops.weights.Config;
-import java.util.ArrayList;
 import java.util.List;
 import java.util.Optional;
 
@@ -17,6 +15,7 @@ import java.util.Optional;
  */
 final class ClassConditional implements LatentTask {
   private final Parts parts;
+  private final Autoencoder autoencoder;
   private final SampleShape shape;
   private final int classes;
 
@@ -31,7 +30,7 @@ final class ClassConditional implements LatentTask {
         Denoiser.of(
             components.load("transformer", new DiT(transformer).graph()),
             Denoiser.Input.integers());
-    Autoencoder autoencoder = Autoencoder.openDecoder(components);
+    this.autoencoder = Autoencoder.openDecoder(components);
     int channels = transformer.inChannels();
     if (channels != autoencoder.format().latentChannels()) {
       throw config.unsupported(
@@ -56,7 +55,7 @@ final class ClassConditional implements LatentTask {
             .optional(Parameters.TEMPERATURE)
             .withDefault(Parameters.WIDTH, (long) side)
             .withDefault(Parameters.HEIGHT, (long) side);
-    this.parts = new Parts(new Description(signature), components, plans, denoiser, autoencoder);
+    this.parts = new Parts(new Description(signature), components, plans, denoiser);
   }
 
   static Task open(Components components) {
@@ -66,6 +65,11 @@ final class ClassConditional implements LatentTask {
   @Override
   public Parts parts() {
     return parts;
+  }
+
+  @Override
+  public Autoencoder autoencoder() {
+    return autoencoder;
   }
 
   @Override
@@ -84,26 +88,16 @@ final class ClassConditional implements LatentTask {
   }
 
   @Override
-  public List<Beginning> begin(List<GenerationRequest> requests, List<TrajectoryNoise> noises) {
-    List<Beginning> beginnings = new ArrayList<>();
-    for (int i = 0; i < requests.size(); i++) {
-      GenerationRequest request = requests.get(i);
-      float[] noise = noises.get(i).gaussian(shape);
-      Row conditional = Row.of(new long[] {request.get(Parameters.CLASS_LABEL)});
-      boolean guided = request.guidanceScale() > 1;
-      // The label after the last class stands for none.
-      Row unconditional = Row.of(new long[] {classes});
-      beginnings.add(
-          new Beginning(
-              shape,
-              SamplerState.start(plan(request), noise),
-              guided ? List.of(unconditional, conditional) : List.of(conditional),
-              new Guidance.First(
-                  guided ? Guidance.classifierFree(request.guidanceScale()) : Guidance.NONE,
-                  shape.size()),
-              false));
-    }
-    return beginnings;
+  public List<Conditions> conditions(List<GenerationRequest> requests) {
+    return requests.stream().map(this::conditions).toList();
+  }
+
+  private Conditions conditions(GenerationRequest request) {
+    // The label after the last class stands for none.
+    Row unconditional = Row.of(new long[] {classes});
+    Row conditional = Row.of(new long[] {request.get(Parameters.CLASS_LABEL)});
+    return Conditions.classifierFree(request.guidanceScale(), unconditional, conditional)
+        .withGuidance(guidance -> new Guidance.First(guidance, shape.size()));
   }
 
   @Override

@@ -6,7 +6,6 @@ import io.github.flinkdiffusion.ops.image.PilResize;
 import io.github.flinkdiffusion.ops.image.Raster;
 import io.github.flinkdiffusion.ops.network.UNet2D;
 import io.github.flinkdiffusion.ops.network.UNet2DConfig;
-import io.github.flinkdiffusion.ops.scheduler.SamplingPlan;
 import io.github.flinkdiffusion.ops.weights.Config;
 import java.util.List;
 import java.util.Optional;
@@ -26,17 +25,13 @@ import java.util.Optional;
  * concatenation}, {@code image_resampling} and {@code value_range}.
  */
 final class ConcatSegmentation implements Task {
-  private final Description description;
-  private final Components components;
-  private final SamplingPlans plans;
-  private final Denoiser denoiser;
+  private final Parts parts;
   private final SampleShape shape;
   private final int imageChannels;
   private final ClassMap classes;
 
   private ConcatSegmentation(Components components) {
-    this.components = components;
-    this.plans = SamplingPlans.open(components);
+    SamplingPlans plans = SamplingPlans.open(components);
     Config index = components.folder().config();
     Concatenation.check(index, "bilinear");
     Config config = components.config("unet", "UNet2DModel");
@@ -56,7 +51,7 @@ final class ConcatSegmentation implements Task {
       throw config.unsupported(
           "in_channels", unet.inChannels(), "more than out_channels: the mask and the picture");
     }
-    this.denoiser = Denoiser.of(components.load("unet", new UNet2D(unet).graph()));
+    Denoiser denoiser = Denoiser.of(components.load("unet", new UNet2D(unet).graph()));
     Signature signature =
         Concatenation.signature("ConcatConditionedSegmentationPipeline", plans)
             .withDefault(
@@ -66,13 +61,17 @@ final class ConcatSegmentation implements Task {
                 "the image's",
                 asked -> Sides.imageHeight(asked, shape.height()));
     // Parts are as large as the network's sample, if that is square, so that nothing is resized.
-    this.description =
-        new Description(
-            signature,
-            imageChannels,
-            Optional.of(shape.width())
-                .filter(width -> width == shape.height())
-                .map(width -> new Tiling(1, 1, width)));
+    this.parts =
+        new Parts(
+            new Description(
+                signature,
+                imageChannels,
+                Optional.of(shape.width())
+                    .filter(width -> width == shape.height())
+                    .map(width -> new Tiling(1, 1, width))),
+            components,
+            plans,
+            denoiser);
   }
 
   static Task open(Components components) {
@@ -85,8 +84,8 @@ final class ConcatSegmentation implements Task {
   }
 
   @Override
-  public Description description() {
-    return description;
+  public Parts parts() {
+    return parts;
   }
 
   @Override
@@ -108,19 +107,9 @@ final class ConcatSegmentation implements Task {
   }
 
   @Override
-  public SamplingPlan plan(GenerationRequest request) {
-    return plans.plan(request);
-  }
-
-  @Override
   public List<Beginning> begin(List<GenerationRequest> requests, List<TrajectoryNoise> noises) {
     return Concatenation.begin(
-        requests, noises, plans, request -> shape, PilResize.Filter.BILINEAR);
-  }
-
-  @Override
-  public Denoiser denoiser() {
-    return denoiser;
+        requests, noises, parts.plans(), request -> shape, PilResize.Filter.BILINEAR);
   }
 
   @Override
@@ -156,10 +145,5 @@ final class ConcatSegmentation implements Task {
       System.arraycopy(shown.data(), 0, results, i * size, size);
     }
     return new HostTensor.Floats(results, samples.size(), channels, height, width);
-  }
-
-  @Override
-  public void close() {
-    components.close();
   }
 }

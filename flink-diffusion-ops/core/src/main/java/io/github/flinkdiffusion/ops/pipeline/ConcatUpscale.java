@@ -6,7 +6,6 @@ import io.github.flinkdiffusion.ops.image.PilResize;
 import io.github.flinkdiffusion.ops.image.Raster;
 import io.github.flinkdiffusion.ops.network.UNet2D;
 import io.github.flinkdiffusion.ops.network.UNet2DConfig;
-import io.github.flinkdiffusion.ops.scheduler.SamplingPlan;
 import io.github.flinkdiffusion.ops.weights.Config;
 import java.util.List;
 import java.util.Optional;
@@ -26,10 +25,7 @@ final class ConcatUpscale implements Task {
   /** Side of a part for networks to which any is the same, in pixels of the result. */
   private static final int LARGE_PART = 256;
 
-  private final Description description;
-  private final Components components;
-  private final SamplingPlans plans;
-  private final Denoiser denoiser;
+  private final Parts parts;
   private final int channels;
   private final int factor;
   private final Tiling tiling;
@@ -37,8 +33,7 @@ final class ConcatUpscale implements Task {
   private final double scale;
 
   private ConcatUpscale(Components components) {
-    this.components = components;
-    this.plans = SamplingPlans.open(components);
+    SamplingPlans plans = SamplingPlans.open(components);
     Config index = components.folder().config();
     this.factor = index.integer("scale_factor");
     if (factor < 1 || factor > 16) {
@@ -62,7 +57,7 @@ final class ConcatUpscale implements Task {
           "in_channels", unet.inChannels(), "twice out_channels: the sample and the picture");
     }
     this.tiling = tiling(config, unet);
-    this.denoiser = Denoiser.of(components.load("unet", new UNet2D(unet).graph()));
+    Denoiser denoiser = Denoiser.of(components.load("unet", new UNet2D(unet).graph()));
     Signature signature =
         Concatenation.signature("ConcatConditionedUpscalePipeline", plans)
             .withDefault(
@@ -73,7 +68,9 @@ final class ConcatUpscale implements Task {
                 Parameters.HEIGHT,
                 factor + " times the image's",
                 asked -> factor * Sides.imageHeight(asked, 0));
-    this.description = new Description(signature, channels, Optional.of(tiling));
+    this.parts =
+        new Parts(
+            new Description(signature, channels, Optional.of(tiling)), components, plans, denoiser);
   }
 
   static Task open(Components components) {
@@ -94,8 +91,8 @@ final class ConcatUpscale implements Task {
   }
 
   @Override
-  public Description description() {
-    return description;
+  public Parts parts() {
+    return parts;
   }
 
   @Override
@@ -117,23 +114,13 @@ final class ConcatUpscale implements Task {
   }
 
   @Override
-  public SamplingPlan plan(GenerationRequest request) {
-    return plans.plan(request);
-  }
-
-  @Override
   public List<Beginning> begin(List<GenerationRequest> requests, List<TrajectoryNoise> noises) {
     return Concatenation.begin(
         requests,
         noises,
-        plans,
+        parts.plans(),
         request -> new SampleShape(channels, request.height(), request.width()),
         PilResize.Filter.BICUBIC);
-  }
-
-  @Override
-  public Denoiser denoiser() {
-    return denoiser;
   }
 
   @Override
@@ -161,10 +148,5 @@ final class ConcatUpscale implements Task {
     GenerationRequest request = small.request();
     Raster whole = new Raster(shape.channels(), request.height(), request.width(), condition);
     return FloatResize.resize(whole, shape.height(), shape.width(), PilResize.Filter.BOX).data();
-  }
-
-  @Override
-  public void close() {
-    components.close();
   }
 }

@@ -80,7 +80,7 @@ final class Concatenation {
           FloatResize.resize(request.get(Parameters.IMAGE), shape.height(), shape.width(), filter);
       SamplerState state = SamplerState.start(plans.plan(request), noises.get(i).gaussian(shape));
       Row row = Row.of().with(signed(seen));
-      beginnings.add(new Beginning(shape, state, List.of(row), Guidance.NONE, false));
+      beginnings.add(new Beginning(shape, state, Conditions.of(row)));
     }
     return beginnings;
   }

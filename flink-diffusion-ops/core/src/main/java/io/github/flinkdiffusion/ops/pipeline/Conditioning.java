@@ -9,24 +9,6 @@ import java.util.List;
  */
 interface Conditioning {
 
-  /**
-   * One request's part of a network call.
-   *
-   * @param rows one for each row of a call, with nothing appended to the sample
-   * @param guidance makes one prediction of the rows' outputs
-   * @param truncated whether a text was longer than the tokenizer's limit
-   */
-  record Conditions(List<Row> rows, Guidance guidance, boolean truncated) {
-    public Conditions {
-      rows = List.copyOf(rows);
-    }
-
-    /** The rows with channels appended to the sample, the same in each. */
-    List<Row> rows(float[] appended) {
-      return rows.stream().map(row -> row.with(appended)).toList();
-    }
-  }
-
   /** A signature that has the prompt and the picture's size, with the family's own parameters. */
   Signature describe(Signature signature);
 
@@ -40,6 +22,10 @@ interface Conditioning {
   /** The denoising network's inputs after sample and timestep. */
   Denoiser.Input[] inputs();
 
-  /** Encodes all texts of all requests in as few calls as can be. Device thread. */
+  /**
+   * Encodes all texts of all requests in as few calls as can be. Device thread.
+   *
+   * @return of rows with nothing appended to the sample
+   */
   List<Conditions> encode(List<GenerationRequest> requests);
 }

@@ -84,7 +84,7 @@ final class DenoisingTrajectory implements Trajectory {
 
   /** What it has come to. */
   Sample sample() {
-    return new Sample(request, beginning.rows(), beginning.shape(), state.sample());
+    return new Sample(request, beginning.conditions().rows(), beginning.shape(), state.sample());
   }
 
   SampleShape shape() {
@@ -100,11 +100,11 @@ final class DenoisingTrajectory implements Trajectory {
   }
 
   List<Row> conditions() {
-    return beginning.rows(state.call());
+    return beginning.conditions(state.call()).rows();
   }
 
   boolean truncated() {
-    return beginning.truncated();
+    return beginning.conditions().truncated();
   }
 
   /**
@@ -116,7 +116,8 @@ final class DenoisingTrajectory implements Trajectory {
    * @return null when the prediction holds NaN or infinity
    */
   float[] prediction(float[] output, int offset, int size) {
-    float[] prediction = beginning.guidance(state.call()).combine(output, offset, size);
+    float[] prediction =
+        beginning.conditions(state.call()).guidance().combine(output, offset, size);
     for (float value : prediction) {
       if (!Float.isFinite(value)) {
         return null;

@@ -3,7 +3,6 @@ package io.github.flinkdiffusion.ops.pipeline;
 import io.github.flinkdiffusion.ops.network.AttentionType;
 import io.github.flinkdiffusion.ops.network.UNet2DCondition;
 import io.github.flinkdiffusion.ops.network.UNet2DConditionConfig;
-import io.github.flinkdiffusion.ops.scheduler.SamplerState;
 import io.github.flinkdiffusion.ops.scheduler.SamplingPlan;
 import io.github.flinkdiffusion.ops.weights.Config;
 import java.util.ArrayList;
@@ -23,12 +22,10 @@ final class GroundedStableDiffusion implements LatentTask {
   private static final String NAME = "StableDiffusionGLIGENPipeline";
 
   private final Parts parts;
+  private final Autoencoder autoencoder;
   private final PromptEncoder prompts;
 
-  /** What an image's sides are multiples of. */
-  private final int sideFactor;
-
-  private final int leastSide;
+  private final SideLimits sides;
 
   private GroundedStableDiffusion(Components components) {
     SamplingPlans plans = SamplingPlans.open(components);
@@ -59,12 +56,11 @@ final class GroundedStableDiffusion implements LatentTask {
                 Denoiser.Input.floats(GroundedObject.MOST, size),
                 Denoiser.Input.floats())
             .gated(UNet2DCondition.UNGROUNDED, 1);
-    Autoencoder autoencoder = Autoencoder.openDecoder(components);
+    this.autoencoder = Autoencoder.openDecoder(components);
     UNetConditions.channels(config, unet, autoencoder, 0);
     SampleSize sample = SampleSize.of(config, 64);
     int factor = autoencoder.format().scaleFactor();
-    this.sideFactor = factor * unet.sideMultiple();
-    this.leastSide = Math.max(sideFactor, factor * unet.leastSide());
+    this.sides = SideLimits.of(autoencoder, unet);
     Signature signature =
         Signature.of(NAME)
             .required(Parameters.PROMPT)
@@ -82,7 +78,7 @@ final class GroundedStableDiffusion implements LatentTask {
             .optional(Parameters.TEMPERATURE)
             .withDefault(Parameters.WIDTH, (long) sample.width() * factor)
             .withDefault(Parameters.HEIGHT, (long) sample.height() * factor);
-    this.parts = new Parts(new Description(signature), components, plans, denoiser, autoencoder);
+    this.parts = new Parts(new Description(signature), components, plans, denoiser);
   }
 
   static Task open(Components components) {
@@ -95,8 +91,13 @@ final class GroundedStableDiffusion implements LatentTask {
   }
 
   @Override
+  public Autoencoder autoencoder() {
+    return autoencoder;
+  }
+
+  @Override
   public GenerationRequest check(GenerationRequest request) {
-    Sides.checkPicture(request, sideFactor, leastSide);
+    sides.check(request);
     prompts.checkClipSkip(request);
     List<GroundedObject> objects = GroundedObject.of(request);
     if (objects.isEmpty() && request.get(Parameters.GLIGEN_SCHEDULED_SAMPLING_BETA) != null) {
@@ -114,52 +115,41 @@ final class GroundedStableDiffusion implements LatentTask {
   }
 
   @Override
+  public List<Conditions> conditions(List<GenerationRequest> requests) {
+    return TextConditioning.guided(prompts, requests, TextConditioning::row);
+  }
+
+  @Override
   public List<Beginning> begin(List<GenerationRequest> requests, List<TrajectoryNoise> noises) {
-    List<Prompt> texts = new ArrayList<>();
-    List<List<GroundedObject>> objects = new ArrayList<>();
-    List<String> phrases = new ArrayList<>();
-    for (GenerationRequest request : requests) {
-      texts.add(Prompt.wanted(request));
-      if (guided(request)) {
-        texts.add(Prompt.unwanted(request));
-      }
-      objects.add(GroundedObject.of(request));
-      objects.get(objects.size() - 1).forEach(object -> phrases.add(object.phrase()));
-    }
-    Map<Prompt, PromptEncoding> encoded = prompts.encodeSkipping(texts);
-    Map<String, float[]> ends = prompts.encodeEnds(phrases);
+    List<Conditions> texts = conditions(requests);
+    List<List<GroundedObject>> objects = requests.stream().map(GroundedObject::of).toList();
+    Map<String, float[]> ends =
+        prompts.encodeEnds(
+            objects.stream().flatMap(List::stream).map(GroundedObject::phrase).toList());
     List<Beginning> beginnings = new ArrayList<>();
     for (int i = 0; i < requests.size(); i++) {
-      beginnings.add(begin(requests.get(i), objects.get(i), ends, encoded, noises.get(i)));
+      beginnings.add(
+          begin(requests.get(i), places(objects.get(i), ends), texts.get(i), noises.get(i)));
     }
     return beginnings;
   }
 
   private Beginning begin(
-      GenerationRequest request,
-      List<GroundedObject> objects,
-      Map<String, float[]> ends,
-      Map<Prompt, PromptEncoding> encoded,
-      TrajectoryNoise noise) {
-    SampleShape shape = parts.autoencoder().latent(request.width(), request.height());
-    SamplingPlan plan = plan(request);
-    SamplerState state = SamplerState.start(plan, noise.gaussian(shape));
-    PromptEncoding prompt = encoded.get(Prompt.wanted(request));
-    boolean guided = guided(request);
-    PromptEncoding negative = guided ? encoded.get(Prompt.unwanted(request)) : prompt;
-    Guidance guidance = guided ? Guidance.classifierFree(request.guidanceScale()) : Guidance.NONE;
-    Places none = places(List.of(), ends);
-    List<Row> rows = rows(guided ? negative : null, none, prompt, none, 0);
+      GenerationRequest request, Places places, Conditions texts, TrajectoryNoise noise) {
+    Places none = places(List.of(), Map.of());
+    Beginning plain = begin(request, texts.withRows(row -> row(row, none, 0)), noise);
+    int calls = groundedCalls(request, plain.state().plan());
+    if (calls == 0) {
+      return plain;
+    }
     // The unconditional row sees that there are none.
-    List<Row> leading = rows(guided ? negative : null, none, prompt, places(objects, ends), 1);
-    int calls = groundedCalls(request, plan);
+    Conditions leading =
+        texts.withRows(row -> row(row, row == texts.conditional() ? places : none, 1));
     return new Beginning(
-        shape,
-        state,
-        rows,
-        guidance,
-        prompt.truncated() || negative.truncated(),
-        calls == 0 ? Optional.empty() : Optional.of(new Beginning.Lead(calls, leading, guidance)),
+        plain.shape(),
+        plain.state(),
+        plain.conditions(),
+        Optional.of(new Beginning.Lead(calls, leading)),
         Optional.empty());
   }
 
@@ -187,23 +177,10 @@ final class GroundedStableDiffusion implements LatentTask {
   }
 
   /**
-   * @param negative of the unconditional row, null where there is none
    * @param gate 1 where the network looks for objects, 0 where it does not
    */
-  private static List<Row> rows(
-      PromptEncoding negative, Places none, PromptEncoding prompt, Places places, int gate) {
-    Row conditional = row(prompt, places, gate);
-    return negative == null
-        ? List.of(conditional)
-        : List.of(row(negative, none, gate), conditional);
-  }
-
-  private static Row row(PromptEncoding text, Places places, int gate) {
+  private static Row row(Row text, Places places, int gate) {
     return Row.of(
-        text.states(), places.boxes(), places.masks(), places.phrases(), new float[] {gate});
-  }
-
-  private static boolean guided(GenerationRequest request) {
-    return request.guidanceScale() > 1;
+        text.inputs().get(0), places.boxes(), places.masks(), places.phrases(), new float[] {gate});
   }
 }

@@ -7,7 +7,6 @@ import io.github.flinkdiffusion.ops.network.ClipVision;
 import io.github.flinkdiffusion.ops.network.ClipVisionConfig;
 import io.github.flinkdiffusion.ops.network.UNet2DCondition;
 import io.github.flinkdiffusion.ops.network.UNet2DConditionConfig;
-import io.github.flinkdiffusion.ops.scheduler.SamplerState;
 import io.github.flinkdiffusion.ops.weights.Config;
 import java.util.ArrayList;
 import java.util.Arrays;
@@ -20,16 +19,14 @@ import java.util.List;
  */
 final class ImageVariation implements LatentTask {
   private final Parts parts;
+  private final Autoencoder autoencoder;
   private final ClipImageProcessor processor;
   private final Network imageEncoder;
 
   /** Of the square that the image encoder takes, whatever the image's size. */
   private final int encodedSide;
 
-  /** What an image's sides are multiples of. */
-  private final int sideFactor;
-
-  private final int leastSide;
+  private final SideLimits sides;
 
   private ImageVariation(Components components) {
     SamplingPlans plans = SamplingPlans.open(components);
@@ -53,12 +50,11 @@ final class ImageVariation implements LatentTask {
         Denoiser.of(
             components.load("unet", new UNet2DCondition(unet).graph()),
             Denoiser.Input.floats(1, vision.projectionSize()));
-    Autoencoder autoencoder = Autoencoder.openDecoder(components);
+    this.autoencoder = Autoencoder.openDecoder(components);
     UNetConditions.channels(config, unet, autoencoder, 0);
     SampleSize size = SampleSize.corrected(config, 64);
     int factor = autoencoder.format().scaleFactor();
-    this.sideFactor = factor * unet.sideMultiple();
-    this.leastSide = Math.max(sideFactor, factor * unet.leastSide());
+    this.sides = SideLimits.of(autoencoder, unet);
     Signature signature =
         Signature.of("StableDiffusionImageVariationPipeline")
             .required(Parameters.IMAGE)
@@ -69,7 +65,7 @@ final class ImageVariation implements LatentTask {
             .optional(Parameters.TEMPERATURE)
             .withDefault(Parameters.WIDTH, (long) size.width() * factor)
             .withDefault(Parameters.HEIGHT, (long) size.height() * factor);
-    this.parts = new Parts(new Description(signature), components, plans, denoiser, autoencoder);
+    this.parts = new Parts(new Description(signature), components, plans, denoiser);
   }
 
   static Task open(Components components) {
@@ -82,13 +78,18 @@ final class ImageVariation implements LatentTask {
   }
 
   @Override
+  public Autoencoder autoencoder() {
+    return autoencoder;
+  }
+
+  @Override
   public String name(Arguments request) {
     return "image-variation";
   }
 
   @Override
   public GenerationRequest check(GenerationRequest request) {
-    Sides.checkPicture(request, sideFactor, leastSide);
+    sides.check(request);
     try {
       processor.check(request.get(Parameters.IMAGE));
     } catch (ImageException e) {
@@ -103,26 +104,17 @@ final class ImageVariation implements LatentTask {
   }
 
   @Override
-  public List<Beginning> begin(List<GenerationRequest> requests, List<TrajectoryNoise> noises) {
+  public List<Conditions> conditions(List<GenerationRequest> requests) {
     List<Raster> images = requests.stream().map(request -> request.get(Parameters.IMAGE)).toList();
     float[] embeddings = imageEncoder.call(ClipVision.FORWARD, processor.pixels(images)).data();
     int size = embeddings.length / images.size();
-    List<Beginning> beginnings = new ArrayList<>();
+    List<Conditions> conditions = new ArrayList<>();
     for (int i = 0; i < requests.size(); i++) {
-      GenerationRequest request = requests.get(i);
-      SampleShape shape = parts.autoencoder().latent(request.width(), request.height());
-      SamplerState state = SamplerState.start(plan(request), noises.get(i).gaussian(shape));
       Row conditional = Row.of(Arrays.copyOfRange(embeddings, i * size, (i + 1) * size));
-      beginnings.add(
-          request.guidanceScale() > 1
-              ? new Beginning(
-                  shape,
-                  state,
-                  List.of(Row.of(new float[size]), conditional),
-                  Guidance.classifierFree(request.guidanceScale()),
-                  false)
-              : new Beginning(shape, state, List.of(conditional), Guidance.NONE, false));
+      conditions.add(
+          Conditions.classifierFree(
+              requests.get(i).guidanceScale(), Row.of(new float[size]), conditional));
     }
-    return beginnings;
+    return conditions;
   }
 }

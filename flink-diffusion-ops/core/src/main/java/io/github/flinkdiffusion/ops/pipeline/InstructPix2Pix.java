@@ -3,7 +3,6 @@ package io.github.flinkdiffusion.ops.pipeline;
 import io.github.flinkdiffusion.ops.image.Raster;
 import io.github.flinkdiffusion.ops.network.UNet2DCondition;
 import io.github.flinkdiffusion.ops.network.UNet2DConditionConfig;
-import io.github.flinkdiffusion.ops.scheduler.SamplerState;
 import io.github.flinkdiffusion.ops.weights.Config;
 import java.util.ArrayList;
 import java.util.List;
@@ -20,12 +19,10 @@ import java.util.Optional;
  */
 final class InstructPix2Pix implements LatentTask {
   private final Parts parts;
+  private final Autoencoder autoencoder;
   private final PromptEncoder prompts;
 
-  /** What an image's sides are multiples of. */
-  private final int sideFactor;
-
-  private final int leastSide;
+  private final SideLimits sides;
 
   private final InstructedResult result;
 
@@ -38,11 +35,10 @@ final class InstructPix2Pix implements LatentTask {
     UNetConditions.fits(config, unet, prompts);
     Denoiser denoiser =
         Denoiser.of(components.load("unet", new UNet2DCondition(unet).graph()), prompts.input());
-    Autoencoder autoencoder = Autoencoder.open(components);
+    this.autoencoder = Autoencoder.open(components);
     UNetConditions.channels(config, unet, autoencoder, autoencoder.format().latentChannels());
     int factor = autoencoder.format().scaleFactor();
-    this.sideFactor = factor * unet.sideMultiple();
-    this.leastSide = Math.max(sideFactor, factor * unet.leastSide());
+    this.sides = SideLimits.of(autoencoder, unet);
     Tiling tiling = Tiling.of(1, factor, factor * SampleSize.of(config, 64).smallerSide());
     this.result = InstructedResult.of(components.folder().config());
     Signature signature =
@@ -68,8 +64,7 @@ final class InstructPix2Pix implements LatentTask {
             new Description(signature, autoencoder.format().inChannels(), Optional.of(tiling)),
             components,
             plans,
-            denoiser,
-            autoencoder);
+            denoiser);
   }
 
   static Task open(Components components) {
@@ -79,6 +74,11 @@ final class InstructPix2Pix implements LatentTask {
   @Override
   public Parts parts() {
     return parts;
+  }
+
+  @Override
+  public Autoencoder autoencoder() {
+    return autoencoder;
   }
 
   @Override
@@ -99,15 +99,15 @@ final class InstructPix2Pix implements LatentTask {
   @Override
   public GenerationRequest check(GenerationRequest request) {
     result.check(request);
-    Sides.checkPicture(request, sideFactor, leastSide);
+    sides.check(request);
     Raster image = request.get(Parameters.IMAGE);
-    Sides.checkChannels(Parameters.IMAGE, image, parts.autoencoder().format().inChannels());
-    Sides.checkWholeSize(request, parts.autoencoder().format().scaleFactor());
+    Sides.checkChannels(Parameters.IMAGE, image, autoencoder.format().inChannels());
+    Sides.checkWholeSize(request, autoencoder.format().scaleFactor());
     return request;
   }
 
   @Override
-  public List<Beginning> begin(List<GenerationRequest> requests, List<TrajectoryNoise> noises) {
+  public List<Conditions> conditions(List<GenerationRequest> requests) {
     List<String> texts = new ArrayList<>();
     List<Raster> images = new ArrayList<>();
     for (GenerationRequest request : requests) {
@@ -118,31 +118,28 @@ final class InstructPix2Pix implements LatentTask {
       images.add(Sides.resized(request));
     }
     Map<String, PromptEncoding> encoded = prompts.encode(texts);
-    List<Autoencoder.Moments> moments = parts.autoencoder().encode(images);
-    List<Beginning> beginnings = new ArrayList<>();
+    List<Autoencoder.Moments> moments = autoencoder.encode(images);
+    List<Conditions> conditions = new ArrayList<>();
     for (int i = 0; i < requests.size(); i++) {
-      GenerationRequest request = requests.get(i);
-      SampleShape shape = parts.autoencoder().latent(request.width(), request.height());
-      SamplerState state = SamplerState.start(plan(request), noises.get(i).gaussian(shape));
-      float[] image = moments.get(i).unscaledMode();
-      PromptEncoding prompt = encoded.get(request.get(Parameters.PROMPT));
-      Row full = Row.of(prompt.states()).with(image);
-      if (guided(request)) {
-        PromptEncoding negative = encoded.get(request.get(Parameters.NEGATIVE_PROMPT));
-        Row nothing = Row.of(negative.states());
-        beginnings.add(
-            new Beginning(
-                shape,
-                state,
-                List.of(full, nothing.with(image), nothing.with(new float[image.length])),
-                guidance(request),
-                prompt.truncated() || negative.truncated()));
-      } else {
-        beginnings.add(
-            new Beginning(shape, state, List.of(full), Guidance.NONE, prompt.truncated()));
-      }
+      conditions.add(conditions(requests.get(i), encoded, moments.get(i).unscaledMode()));
     }
-    return beginnings;
+    return conditions;
+  }
+
+  private static Conditions conditions(
+      GenerationRequest request, Map<String, PromptEncoding> encoded, float[] image) {
+    PromptEncoding prompt = encoded.get(request.get(Parameters.PROMPT));
+    Row full = Row.of(prompt.states()).with(image);
+    if (!guided(request)) {
+      return new Conditions(List.of(full), Guidance.NONE, prompt.truncated());
+    }
+    PromptEncoding negative = encoded.get(request.get(Parameters.NEGATIVE_PROMPT));
+    Row nothing = Row.of(negative.states());
+    return new Conditions(
+        List.of(full, nothing.with(image), nothing.with(new float[image.length])),
+        new Guidance.TextAndImage(
+            request.guidanceScale(), request.get(Parameters.IMAGE_GUIDANCE_SCALE)),
+        prompt.truncated() || negative.truncated());
   }
 
   @Override
@@ -152,10 +149,5 @@ final class InstructPix2Pix implements LatentTask {
 
   private static boolean guided(GenerationRequest request) {
     return request.guidanceScale() > 1 && request.get(Parameters.IMAGE_GUIDANCE_SCALE) >= 1;
-  }
-
-  private static Guidance guidance(GenerationRequest request) {
-    return new Guidance.TextAndImage(
-        request.guidanceScale(), request.get(Parameters.IMAGE_GUIDANCE_SCALE));
   }
 }

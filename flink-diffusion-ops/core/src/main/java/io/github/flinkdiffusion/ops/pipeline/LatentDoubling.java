@@ -4,13 +4,11 @@ import io.github.flinkdiffusion.ops.image.PilResize;
 import io.github.flinkdiffusion.ops.image.Raster;
 import io.github.flinkdiffusion.ops.network.UNet2DCondition;
 import io.github.flinkdiffusion.ops.network.UNet2DConditionConfig;
-import io.github.flinkdiffusion.ops.scheduler.SamplerState;
 import io.github.flinkdiffusion.ops.scheduler.SamplingPlan;
 import io.github.flinkdiffusion.ops.weights.Config;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
-import java.util.Map;
 import java.util.Optional;
 import java.util.Set;
 
@@ -34,12 +32,10 @@ final class LatentDoubling implements LatentTask {
   private static final int NOISE_EMBEDDING = 128;
 
   private final Parts parts;
+  private final Autoencoder autoencoder;
   private final PromptEncoder prompts;
 
-  /** What a result's sides are multiples of. */
-  private final int sideFactor;
-
-  private final int leastSide;
+  private final SideLimits sides;
 
   private LatentDoubling(Components components) {
     SamplingPlans plans = SamplingPlans.open(components, SchedulerCorrections.LATENT_DOUBLING);
@@ -56,7 +52,7 @@ final class LatentDoubling implements LatentTask {
           config.node().get(UNetConditions.GUIDANCE),
           "%d and the text encoder's hidden_size, %d".formatted(NOISE_EMBEDDING, condition));
     }
-    Autoencoder autoencoder = Autoencoder.open(components);
+    this.autoencoder = Autoencoder.open(components);
     int latent = autoencoder.format().latentChannels();
     checkChannels(config, "in_channels", unet.inChannels(), 2 * latent, "twice ");
     checkChannels(config, "out_channels", unet.outChannels(), latent + 1, "one more than ");
@@ -67,13 +63,12 @@ final class LatentDoubling implements LatentTask {
                 Denoiser.Input.floats(condition))
             .toldLogSigma();
     int factor = autoencoder.format().scaleFactor();
-    this.sideFactor = factor * Math.max(SCALE, unet.sideMultiple());
-    this.leastSide = Math.max(sideFactor, factor * unet.leastSide());
+    this.sides = SideLimits.of(autoencoder, unet, SCALE);
     Tiling tiling =
         Tiling.of(
             SCALE,
-            sideFactor / SCALE,
-            Math.max(leastSide, SampleSize.of(config, 128).smallerSide() * factor) / SCALE);
+            sides.factor() / SCALE,
+            Math.max(sides.least(), SampleSize.of(config, 128).smallerSide() * factor) / SCALE);
     Signature signature =
         Signature.of(NAME)
             .required(Parameters.IMAGE)
@@ -96,8 +91,7 @@ final class LatentDoubling implements LatentTask {
             new Description(signature, autoencoder.format().inChannels(), Optional.of(tiling)),
             components,
             plans,
-            denoiser,
-            autoencoder);
+            denoiser);
   }
 
   static Task open(Components components) {
@@ -131,6 +125,11 @@ final class LatentDoubling implements LatentTask {
   }
 
   @Override
+  public Autoencoder autoencoder() {
+    return autoencoder;
+  }
+
+  @Override
   public String name(Arguments request) {
     return "super-resolution";
   }
@@ -138,9 +137,9 @@ final class LatentDoubling implements LatentTask {
   @Override
   public GenerationRequest check(GenerationRequest request) {
     Raster image = request.get(Parameters.IMAGE);
-    Sides.checkChannels(Parameters.IMAGE, image, parts.autoencoder().format().inChannels());
-    Sides.checkPicture(request, sideFactor, leastSide);
-    int factor = parts.autoencoder().format().scaleFactor();
+    Sides.checkChannels(Parameters.IMAGE, image, autoencoder.format().inChannels());
+    sides.check(request);
+    int factor = autoencoder.format().scaleFactor();
     Sides.checkFixed(
         request,
         (int) (SCALE * Sides.wholeWidth(request.arguments(), factor, 0)),
@@ -165,48 +164,30 @@ final class LatentDoubling implements LatentTask {
   }
 
   @Override
-  public List<Beginning> begin(List<GenerationRequest> requests, List<TrajectoryNoise> noises) {
-    List<String> texts = new ArrayList<>();
-    List<Raster> images = new ArrayList<>();
-    for (GenerationRequest request : requests) {
-      texts.add(wanted(request));
-      if (isGuided(request)) {
-        texts.add(request.get(Parameters.NEGATIVE_PROMPT));
-      }
-      images.add(resized(request));
-    }
-    Map<String, PromptEncoding> encoded = prompts.encode(texts);
-    List<Autoencoder.Moments> moments = parts.autoencoder().encode(images);
-    List<Beginning> beginnings = new ArrayList<>();
-    for (int i = 0; i < requests.size(); i++) {
-      beginnings.add(begin(requests.get(i), encoded, moments.get(i), noises.get(i)));
-    }
-    return beginnings;
+  public List<Conditions> conditions(List<GenerationRequest> requests) {
+    return TextConditioning.guided(
+        prompts, requests.stream().map(LatentDoubling::told).toList(), LatentDoubling::row);
   }
 
-  private Beginning begin(
-      GenerationRequest request,
-      Map<String, PromptEncoding> encoded,
-      Autoencoder.Moments image,
-      TrajectoryNoise noise) {
-    SampleShape shape = parts.autoencoder().latent(request.width(), request.height());
-    SampleShape small =
-        new SampleShape(shape.channels(), shape.height() / SCALE, shape.width() / SCALE);
-    float[] repeated = repeated(image.sample(noise.shaped(small)), shape);
-    SamplerState state = SamplerState.start(plan(request), noise.gaussian(shape));
-    PromptEncoding prompt = encoded.get(wanted(request));
-    Row conditional = row(prompt, repeated);
-    if (!isGuided(request)) {
-      return new Beginning(
-          shape, state, List.of(conditional), guided(Guidance.NONE, shape), prompt.truncated());
+  @Override
+  public List<Beginning> begin(List<GenerationRequest> requests, List<TrajectoryNoise> noises) {
+    List<Conditions> conditions = conditions(requests);
+    List<Autoencoder.Moments> moments =
+        autoencoder.encode(requests.stream().map(LatentDoubling::resized).toList());
+    List<Beginning> beginnings = new ArrayList<>();
+    for (int i = 0; i < requests.size(); i++) {
+      SampleShape shape = shape(requests.get(i)).orElseThrow();
+      SampleShape small =
+          new SampleShape(shape.channels(), shape.height() / SCALE, shape.width() / SCALE);
+      float[] image = moments.get(i).sample(noises.get(i).shaped(small));
+      Conditions seen =
+          conditions
+              .get(i)
+              .with(repeated(image, shape))
+              .withGuidance(guidance -> guided(guidance, shape));
+      beginnings.add(begin(requests.get(i), seen, noises.get(i)));
     }
-    PromptEncoding negative = encoded.get(request.get(Parameters.NEGATIVE_PROMPT));
-    return new Beginning(
-        shape,
-        state,
-        List.of(row(negative, repeated), conditional),
-        guided(Guidance.classifierFree(request.guidanceScale()), shape),
-        prompt.truncated() || negative.truncated());
+    return beginnings;
   }
 
   /** As large as the reference makes it, by its filter, before it is encoded. */
@@ -231,11 +212,11 @@ final class LatentDoubling implements LatentTask {
     return repeated;
   }
 
-  private static Row row(PromptEncoding text, float[] image) {
+  private static Row row(GenerationRequest request, PromptEncoding text) {
     float[] condition = new float[NOISE_EMBEDDING + text.pooled().length];
     Arrays.fill(condition, 0, NOISE_EMBEDDING / 2, 1);
     System.arraycopy(text.pooled(), 0, condition, NOISE_EMBEDDING, text.pooled().length);
-    return Row.of(text.states(), condition).with(image);
+    return Row.of(text.states(), condition);
   }
 
   /** A velocity of the sample's channels. */
@@ -244,11 +225,9 @@ final class LatentDoubling implements LatentTask {
   }
 
   /** A scale of 0 leaves the text out, in the reference too. */
-  private static String wanted(GenerationRequest request) {
-    return request.guidanceScale() == 0 ? "" : request.get(Parameters.PROMPT);
-  }
-
-  private static boolean isGuided(GenerationRequest request) {
-    return request.guidanceScale() > 1;
+  private static GenerationRequest told(GenerationRequest request) {
+    return request.guidanceScale() == 0
+        ? new GenerationRequest(request.id(), request.arguments().with(Parameters.PROMPT, ""))
+        : request;
   }
 }

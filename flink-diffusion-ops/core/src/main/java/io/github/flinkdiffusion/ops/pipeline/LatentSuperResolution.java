@@ -9,7 +9,6 @@ import io.github.flinkdiffusion.ops.network.UNet2DConfig;
 import io.github.flinkdiffusion.ops.network.VQModel;
 import io.github.flinkdiffusion.ops.network.VQModelConfig;
 import io.github.flinkdiffusion.ops.scheduler.SamplerState;
-import io.github.flinkdiffusion.ops.scheduler.SamplingPlan;
 import io.github.flinkdiffusion.ops.weights.Config;
 import java.util.ArrayList;
 import java.util.List;
@@ -25,17 +24,13 @@ import java.util.Optional;
 final class LatentSuperResolution implements Task {
   private static final int MULTIPLE = 32;
 
-  private final Description description;
-  private final Components components;
-  private final SamplingPlans plans;
-  private final Denoiser denoiser;
+  private final Parts parts;
   private final Network decoder;
   private final VQModelConfig vq;
   private final int pictureChannels;
 
   private LatentSuperResolution(Components components) {
-    this.components = components;
-    this.plans = SamplingPlans.open(components);
+    SamplingPlans plans = SamplingPlans.open(components);
     Config config = components.config("unet", "UNet2DModel");
     UNet2DConfig unet = UNet2DConfig.from(config);
     if (unet.classEmbedding().exists()) {
@@ -56,7 +51,7 @@ final class LatentSuperResolution implements Task {
       throw config.unsupported(
           "out_channels", unet.outChannels(), "the vqvae's vq_embed_dim, " + vq.codeChannels());
     }
-    this.denoiser =
+    Denoiser denoiser =
         Denoiser.of(components.load("unet", new UNet2D(unet).graph())).scalingAppended();
     this.decoder = components.load("vqvae", new VQModel(vq).graph());
     int factor = vq.scaleFactor();
@@ -77,7 +72,12 @@ final class LatentSuperResolution implements Task {
                 Parameters.HEIGHT,
                 factor + " times the image's",
                 asked -> factor * whole(Sides.imageHeight(asked, 0)));
-    this.description = new Description(signature, pictureChannels, Optional.of(tiling));
+    this.parts =
+        new Parts(
+            new Description(signature, pictureChannels, Optional.of(tiling)),
+            components,
+            plans,
+            denoiser);
   }
 
   static Task open(Components components) {
@@ -90,8 +90,8 @@ final class LatentSuperResolution implements Task {
   }
 
   @Override
-  public Description description() {
-    return description;
+  public Parts parts() {
+    return parts;
   }
 
   @Override
@@ -120,11 +120,6 @@ final class LatentSuperResolution implements Task {
   }
 
   @Override
-  public SamplingPlan plan(GenerationRequest request) {
-    return plans.plan(request);
-  }
-
-  @Override
   public List<Beginning> begin(List<GenerationRequest> requests, List<TrajectoryNoise> noises) {
     List<Beginning> beginnings = new ArrayList<>();
     for (int i = 0; i < requests.size(); i++) {
@@ -135,8 +130,7 @@ final class LatentSuperResolution implements Task {
       for (int j = 0; j < picture.length; j++) {
         picture[j] = 2 * image.data()[j] - 1;
       }
-      beginnings.add(
-          new Beginning(shape, state, List.of(Row.of().with(picture)), Guidance.NONE, false));
+      beginnings.add(new Beginning(shape, state, Conditions.of(Row.of().with(picture))));
     }
     return beginnings;
   }
@@ -150,11 +144,6 @@ final class LatentSuperResolution implements Task {
   }
 
   @Override
-  public Denoiser denoiser() {
-    return denoiser;
-  }
-
-  @Override
   public HostTensor.Floats decode(List<Sample> done) {
     HostTensor.Floats decoded = decoder.call(VQModel.DECODE, Sample.batch(done));
     float[] pixels = decoded.data();
@@ -162,10 +151,5 @@ final class LatentSuperResolution implements Task {
       pixels[i] = pixels[i] / 2 + 0.5f;
     }
     return decoded;
-  }
-
-  @Override
-  public void close() {
-    components.close();
   }
 }

@@ -4,14 +4,11 @@ import io.github.flinkdiffusion.ops.image.Raster;
 import io.github.flinkdiffusion.ops.network.ClassEmbedding;
 import io.github.flinkdiffusion.ops.network.UNet2DCondition;
 import io.github.flinkdiffusion.ops.network.UNet2DConditionConfig;
-import io.github.flinkdiffusion.ops.scheduler.SamplerState;
 import io.github.flinkdiffusion.ops.scheduler.SamplingPlan;
 import io.github.flinkdiffusion.ops.scheduler.SchedulerConfig;
 import io.github.flinkdiffusion.ops.scheduler.Schedulers;
 import io.github.flinkdiffusion.ops.weights.Config;
-import java.util.ArrayList;
 import java.util.List;
-import java.util.Map;
 import java.util.Optional;
 
 /**
@@ -24,6 +21,7 @@ final class LatentUpscale implements LatentTask {
   private static final double SCALING_FACTOR = 0.08333;
 
   private final Parts parts;
+  private final Autoencoder autoencoder;
   private final SamplingPlan lowResolution;
   private final PromptEncoder prompts;
   private final int pictureChannels;
@@ -58,7 +56,7 @@ final class LatentUpscale implements LatentTask {
             components.load("unet", new UNet2DCondition(unet).graph()),
             prompts.input(),
             Denoiser.Input.integers());
-    Autoencoder autoencoder = Autoencoder.openDecoder(components).withScalingFactor(SCALING_FACTOR);
+    this.autoencoder = Autoencoder.openDecoder(components).withScalingFactor(SCALING_FACTOR);
     this.pictureChannels = unet.inChannels() - autoencoder.format().latentChannels();
     if (pictureChannels < 1) {
       throw config.unsupported(
@@ -97,8 +95,7 @@ final class LatentUpscale implements LatentTask {
             new Description(signature, pictureChannels, Optional.of(tiling)),
             components,
             plans,
-            denoiser,
-            autoencoder);
+            denoiser);
   }
 
   static Task open(Components components) {
@@ -130,6 +127,11 @@ final class LatentUpscale implements LatentTask {
   }
 
   @Override
+  public Autoencoder autoencoder() {
+    return autoencoder;
+  }
+
+  @Override
   public String name(Arguments request) {
     return "super-resolution";
   }
@@ -137,7 +139,7 @@ final class LatentUpscale implements LatentTask {
   @Override
   public GenerationRequest check(GenerationRequest request) {
     Sides.checkChannels(Parameters.IMAGE, request.get(Parameters.IMAGE), pictureChannels);
-    int factor = parts.autoencoder().format().scaleFactor();
+    int factor = autoencoder.format().scaleFactor();
     Raster image = request.get(Parameters.IMAGE);
     Sides.checkPicture(request, factor);
     Sides.checkFixed(
@@ -155,42 +157,18 @@ final class LatentUpscale implements LatentTask {
   }
 
   @Override
-  public List<Beginning> begin(List<GenerationRequest> requests, List<TrajectoryNoise> noises) {
-    List<Prompt> texts = new ArrayList<>();
-    for (GenerationRequest request : requests) {
-      texts.add(Prompt.wanted(request));
-      if (guided(request)) {
-        texts.add(Prompt.unwanted(request));
-      }
-    }
-    Map<Prompt, PromptEncoding> encoded = prompts.encodeSkipping(texts);
-    List<Beginning> beginnings = new ArrayList<>();
-    for (int i = 0; i < requests.size(); i++) {
-      GenerationRequest request = requests.get(i);
-      Raster image = request.get(Parameters.IMAGE);
-      float[] picture = noisy(image, request.get(Parameters.NOISE_LEVEL), noises.get(i));
-      SampleShape shape =
-          new SampleShape(
-              parts.autoencoder().format().latentChannels(), image.height(), image.width());
-      SamplerState state = SamplerState.start(plan(request), noises.get(i).gaussian(shape));
-      long[] level = {request.get(Parameters.NOISE_LEVEL)};
-      PromptEncoding prompt = encoded.get(Prompt.wanted(request));
-      Row conditional = Row.of(prompt.states(), level).with(picture);
-      if (guided(request)) {
-        PromptEncoding negative = encoded.get(Prompt.unwanted(request));
-        beginnings.add(
-            new Beginning(
-                shape,
-                state,
-                List.of(Row.of(negative.states(), level).with(picture), conditional),
-                Guidance.classifierFree(request.guidanceScale()),
-                prompt.truncated() || negative.truncated()));
-      } else {
-        beginnings.add(
-            new Beginning(shape, state, List.of(conditional), Guidance.NONE, prompt.truncated()));
-      }
-    }
-    return beginnings;
+  public List<Conditions> conditions(List<GenerationRequest> requests) {
+    return TextConditioning.guided(
+        prompts,
+        requests,
+        (request, text) -> Row.of(text.states(), new long[] {request.get(Parameters.NOISE_LEVEL)}));
+  }
+
+  @Override
+  public Beginning begin(GenerationRequest request, Conditions conditions, TrajectoryNoise noise) {
+    Raster image = request.get(Parameters.IMAGE);
+    float[] picture = noisy(image, request.get(Parameters.NOISE_LEVEL), noise);
+    return LatentTask.super.begin(request, conditions.with(picture), noise);
   }
 
   private float[] noisy(Raster image, long noiseLevel, TrajectoryNoise noises) {
@@ -204,9 +182,5 @@ final class LatentUpscale implements LatentTask {
       noisy[i] = (float) (signal * (2 * image.data()[i] - 1) + level * noise[i]);
     }
     return noisy;
-  }
-
-  private static boolean guided(GenerationRequest request) {
-    return request.guidanceScale() > 1;
   }
 }

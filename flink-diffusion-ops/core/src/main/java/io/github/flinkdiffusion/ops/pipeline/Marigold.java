@@ -7,7 +7,6 @@ import io.github.flinkdiffusion.ops.image.Raster;
 import io.github.flinkdiffusion.ops.image.Window;
 import io.github.flinkdiffusion.ops.network.UNet2DCondition;
 import io.github.flinkdiffusion.ops.network.UNet2DConditionConfig;
-import io.github.flinkdiffusion.ops.scheduler.SamplerState;
 import io.github.flinkdiffusion.ops.weights.Config;
 import java.util.ArrayList;
 import java.util.Arrays;
@@ -31,6 +30,7 @@ final class Marigold implements LatentTask {
   private final boolean halfZ;
   private final DepthFreedom freedom;
   private final Parts parts;
+  private final Autoencoder autoencoder;
   private final PromptEncoder prompts;
 
   private Marigold(Components components, boolean normals) {
@@ -55,7 +55,7 @@ final class Marigold implements LatentTask {
                 components.load("unet", new UNet2DCondition(unet).graph()),
                 Denoiser.Input.floats(PromptEncoder.EMPTY_LENGTH, prompts.hiddenSize()))
             .appendedFirst();
-    Autoencoder autoencoder = Autoencoder.open(components);
+    this.autoencoder = Autoencoder.open(components);
     UNetConditions.channels(config, unet, autoencoder, autoencoder.format().latentChannels());
     Signature image =
         Signature.of(normals ? "MarigoldNormalsPipeline" : "MarigoldDepthPipeline")
@@ -72,8 +72,7 @@ final class Marigold implements LatentTask {
             new Description(signature, autoencoder.format().inChannels(), Optional.empty()),
             components,
             plans,
-            denoiser,
-            autoencoder);
+            denoiser);
   }
 
   static Task openDepth(Components components) {
@@ -110,6 +109,11 @@ final class Marigold implements LatentTask {
   }
 
   @Override
+  public Autoencoder autoencoder() {
+    return autoencoder;
+  }
+
+  @Override
   public ResultMeaning result(Arguments request) {
     return normals ? ResultMeaning.NORMALS : ResultMeaning.depth(freedom);
   }
@@ -122,11 +126,11 @@ final class Marigold implements LatentTask {
   @Override
   public GenerationRequest check(GenerationRequest request) {
     Raster image = request.get(Parameters.IMAGE);
-    Sides.checkChannels(Parameters.IMAGE, image, parts.autoencoder().format().inChannels());
+    Sides.checkChannels(Parameters.IMAGE, image, autoencoder.format().inChannels());
     Sides.checkPicture(request, 1);
     Sides.checkFixed(request, image.width(), image.height(), "the result is as large as the image");
     long resolution = request.get(Parameters.PROCESSING_RESOLUTION);
-    int factor = parts.autoencoder().format().scaleFactor();
+    int factor = autoencoder.format().scaleFactor();
     if (resolution % factor != 0) {
       throw new InvalidRequestException(
           "processingResolution is %d; it must be a multiple of %d, or 0."
@@ -185,32 +189,26 @@ final class Marigold implements LatentTask {
     return Processing.of(
         request.get(Parameters.IMAGE),
         request.get(Parameters.PROCESSING_RESOLUTION),
-        parts.autoencoder().format().scaleFactor());
+        autoencoder.format().scaleFactor());
   }
 
   @Override
-  public List<Beginning> begin(List<GenerationRequest> requests, List<TrajectoryNoise> noises) {
-    float[] empty = prompts.encodeEmpty();
+  public List<Conditions> conditions(List<GenerationRequest> requests) {
+    Row empty = Row.of((Object) prompts.encodeEmpty());
     List<Raster> images = new ArrayList<>();
     for (GenerationRequest request : requests) {
       images.add(processing(request).prepared(request.get(Parameters.IMAGE)));
     }
-    List<Autoencoder.Moments> moments = parts.autoencoder().encode(images);
-    List<Beginning> beginnings = new ArrayList<>();
-    for (int i = 0; i < requests.size(); i++) {
-      SampleShape shape = parts.autoencoder().latent(images.get(i).width(), images.get(i).height());
-      SamplerState state = SamplerState.start(plan(requests.get(i)), noises.get(i).gaussian(shape));
-      Row row = Row.of((Object) empty).with(moments.get(i).mode());
-      beginnings.add(new Beginning(shape, state, List.of(row), Guidance.NONE, false));
-    }
-    return beginnings;
+    return autoencoder.encode(images).stream()
+        .map(moments -> Conditions.of(empty.with(moments.mode())))
+        .toList();
   }
 
   /** Of the size that the network works at, not of the result's. */
   @Override
   public Optional<SampleShape> shape(GenerationRequest request) {
     Processing size = processing(request);
-    return Optional.of(parts.autoencoder().latent(size.paddedWidth(), size.paddedHeight()));
+    return Optional.of(autoencoder.latent(size.paddedWidth(), size.paddedHeight()));
   }
 
   @Override
@@ -235,7 +233,7 @@ final class Marigold implements LatentTask {
 
   /** What the autoencoder makes of the samples, 0..1, for each of them. */
   private List<Raster> decoded(List<Sample> samples) {
-    HostTensor.Floats all = parts.autoencoder().decode(samples);
+    HostTensor.Floats all = autoencoder.decode(samples);
     int channels = (int) all.shape()[1];
     int height = (int) all.shape()[2];
     int width = (int) all.shape()[3];

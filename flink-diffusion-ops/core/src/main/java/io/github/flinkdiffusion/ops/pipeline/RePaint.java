@@ -25,16 +25,12 @@ final class RePaint implements Task {
 
   private static final float THRESHOLD = 0.5f;
 
-  private final Description description;
-  private final Components components;
-  private final SamplingPlans plans;
-  private final Denoiser denoiser;
+  private final Parts parts;
   private final int channels;
   private final int factor;
 
   private RePaint(Components components) {
-    this.components = components;
-    this.plans = SamplingPlans.openFor(NAME, components);
+    SamplingPlans plans = SamplingPlans.openFor(NAME, components);
     Config config = components.config("unet", "UNet2DModel");
     UNet2DConfig unet = UNet2DConfig.from(config);
     if (unet.classEmbedding().exists()) {
@@ -49,7 +45,7 @@ final class RePaint implements Task {
     }
     int levels = config.node().path("block_out_channels").size();
     this.factor = Math.max(FACTOR, 1 << Math.max(0, levels - 1));
-    this.denoiser = Denoiser.of(components.load("unet", new UNet2D(unet).graph()));
+    Denoiser denoiser = Denoiser.of(components.load("unet", new UNet2D(unet).graph()));
     Signature signature =
         Signature.of(NAME)
             .required(Parameters.IMAGE)
@@ -62,7 +58,9 @@ final class RePaint implements Task {
             .optional(Parameters.TEMPERATURE)
             .withDefault(Parameters.WIDTH, "the image's", asked -> Sides.imageWidth(asked, 0))
             .withDefault(Parameters.HEIGHT, "the image's", asked -> Sides.imageHeight(asked, 0));
-    this.description = new Description(signature, channels, Optional.empty());
+    this.parts =
+        new Parts(
+            new Description(signature, channels, Optional.empty()), components, plans, denoiser);
   }
 
   static Task open(Components components) {
@@ -70,8 +68,8 @@ final class RePaint implements Task {
   }
 
   @Override
-  public Description description() {
-    return description;
+  public Parts parts() {
+    return parts;
   }
 
   @Override
@@ -90,11 +88,6 @@ final class RePaint implements Task {
   }
 
   @Override
-  public SamplingPlan plan(GenerationRequest request) {
-    return plans.plan(request);
-  }
-
-  @Override
   public List<Beginning> begin(List<GenerationRequest> requests, List<TrajectoryNoise> noises) {
     List<Beginning> beginnings = new ArrayList<>();
     for (int i = 0; i < requests.size(); i++) {
@@ -102,7 +95,7 @@ final class RePaint implements Task {
       SampleShape shape = shapeOf(request);
       SamplingPlan plan = plan(request).keeping(signed(request), kept(request));
       SamplerState state = SamplerState.start(plan, noises.get(i).gaussian(shape));
-      beginnings.add(new Beginning(shape, state, List.of(Row.of()), Guidance.NONE, false));
+      beginnings.add(new Beginning(shape, state, Conditions.of(Row.of())));
     }
     return beginnings;
   }
@@ -135,17 +128,7 @@ final class RePaint implements Task {
   }
 
   @Override
-  public Denoiser denoiser() {
-    return denoiser;
-  }
-
-  @Override
   public HostTensor.Floats decode(List<Sample> done) {
     return Unconditional.centered(done);
-  }
-
-  @Override
-  public void close() {
-    components.close();
   }
 }

@@ -125,12 +125,10 @@ final class StableDiffusion implements LatentTask {
 
   private final Family family;
   private final Parts parts;
+  private final Autoencoder autoencoder;
   private final Conditioning conditioning;
 
-  /** What an image's sides are multiples of. */
-  private final int sideFactor;
-
-  private final int leastSide;
+  private final SideLimits sides;
 
   /** Whether the network itself takes the mask and the masked picture. */
   private final boolean knowsMask;
@@ -147,7 +145,7 @@ final class StableDiffusion implements LatentTask {
     Denoiser denoiser =
         Denoiser.of(
             components.load("unet", new UNet2DCondition(unet).graph()), conditioning.inputs());
-    Autoencoder autoencoder =
+    this.autoencoder =
         family.statistics()
             ? Autoencoder.openWithStatistics(components)
             : Autoencoder.open(components);
@@ -159,9 +157,8 @@ final class StableDiffusion implements LatentTask {
         family.correctsSampleSize()
             ? SampleSize.corrected(config, family.sampleSize())
             : SampleSize.of(config, family.sampleSize());
-    this.sideFactor = factor * unet.sideMultiple();
-    this.leastSide = Math.max(sideFactor, factor * unet.leastSide());
-    Tiling tiling = Tiling.of(1, sideFactor, size.smallerSide() * factor);
+    this.sides = SideLimits.of(autoencoder, unet);
+    Tiling tiling = Tiling.of(1, sides.factor(), size.smallerSide() * factor);
     long width = (long) size.width() * factor;
     long height = (long) size.height() * factor;
     Signature signature =
@@ -191,8 +188,7 @@ final class StableDiffusion implements LatentTask {
             new Description(signature, autoencoder.format().inChannels(), Optional.of(tiling)),
             components,
             plans,
-            denoiser,
-            autoencoder);
+            denoiser);
   }
 
   private Signature images(Signature signature) {
@@ -259,8 +255,13 @@ final class StableDiffusion implements LatentTask {
   }
 
   @Override
+  public Autoencoder autoencoder() {
+    return autoencoder;
+  }
+
+  @Override
   public GenerationRequest check(GenerationRequest request) {
-    Sides.checkPicture(request, sideFactor, leastSide);
+    sides.check(request);
     conditioning.check(request);
     Raster image = request.get(Parameters.IMAGE);
     Raster mask = request.get(Parameters.MASK);
@@ -279,8 +280,8 @@ final class StableDiffusion implements LatentTask {
       }
       return request;
     }
-    Sides.checkChannels(Parameters.IMAGE, image, parts.autoencoder().format().inChannels());
-    Sides.checkWholeSize(request, parts.autoencoder().format().scaleFactor());
+    Sides.checkChannels(Parameters.IMAGE, image, autoencoder.format().inChannels());
+    Sides.checkWholeSize(request, autoencoder.format().scaleFactor());
     if (mask != null) {
       Sides.checkChannels(Parameters.MASK, mask, 1);
       Sides.checkSameSize(Parameters.MASK, mask, request);
@@ -317,6 +318,11 @@ final class StableDiffusion implements LatentTask {
   }
 
   @Override
+  public List<Conditions> conditions(List<GenerationRequest> requests) {
+    return conditioning.encode(requests);
+  }
+
+  @Override
   public List<Beginning> begin(List<GenerationRequest> requests, List<TrajectoryNoise> noises) {
     List<GenerationRequest> texts = new ArrayList<>(requests);
     List<Raster> pictures = new ArrayList<>();
@@ -331,10 +337,9 @@ final class StableDiffusion implements LatentTask {
         pictures.add(mask(request).covered(request.get(Parameters.IMAGE)));
       }
     }
-    List<Conditioning.Conditions> encoded = conditioning.encode(texts);
-    Iterator<Conditioning.Conditions> sources =
-        encoded.subList(requests.size(), encoded.size()).iterator();
-    Iterator<Autoencoder.Moments> moments = parts.autoencoder().encode(pictures).iterator();
+    List<Conditions> encoded = conditions(texts);
+    Iterator<Conditions> sources = encoded.subList(requests.size(), encoded.size()).iterator();
+    Iterator<Autoencoder.Moments> moments = autoencoder.encode(pictures).iterator();
     List<Beginning> beginnings = new ArrayList<>();
     for (int i = 0; i < requests.size(); i++) {
       GenerationRequest request = requests.get(i);
@@ -348,10 +353,10 @@ final class StableDiffusion implements LatentTask {
 
   private Beginning begin(
       GenerationRequest request,
-      Conditioning.Conditions conditions,
+      Conditions conditions,
       Iterator<Autoencoder.Moments> moments,
       TrajectoryNoise noises) {
-    SampleShape shape = parts.autoencoder().latent(request.width(), request.height());
+    SampleShape shape = autoencoder.latent(request.width(), request.height());
     SamplingPlan plan = plan(request);
     float[] image =
         needsImage(request) ? encoded(request, moments.next()).sample(noises.shaped(shape)) : null;
@@ -373,30 +378,21 @@ final class StableDiffusion implements LatentTask {
         known = Optional.of(mask(request).known(shape, image, noise));
       }
     }
-    return new Beginning(
-        shape,
-        state,
-        conditions.rows(appended),
-        conditions.guidance(),
-        conditions.truncated(),
-        Optional.empty(),
-        known);
+    return new Beginning(shape, state, conditions.with(appended), Optional.empty(), known);
   }
 
   /** From the most probable latent, so that the picture comes back as well as it can. */
   private Beginning invert(
       GenerationRequest request,
-      Conditioning.Conditions conditions,
-      Conditioning.Conditions source,
+      Conditions conditions,
+      Conditions source,
       Autoencoder.Moments moments) {
     SamplingPlan plan = plan(request);
     return new Beginning(
-        parts.autoencoder().latent(request.width(), request.height()),
+        autoencoder.latent(request.width(), request.height()),
         SamplerState.start(plan, moments.mode()),
-        conditions.rows(),
-        conditions.guidance(),
-        conditions.truncated() || source.truncated(),
-        Optional.of(new Beginning.Lead(plan.calls() / 2, source.rows(), source.guidance())),
+        conditions.truncatedAs(source),
+        Optional.of(new Beginning.Lead(plan.calls() / 2, source)),
         Optional.empty());
   }
 

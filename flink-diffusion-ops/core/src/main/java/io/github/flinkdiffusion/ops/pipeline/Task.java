@@ -11,8 +11,20 @@ import java.util.Optional;
  */
 interface Task extends AutoCloseable {
 
+  /**
+   * What it works with.
+   *
+   * @param components all networks that it has loaded, to be closed with it
+   */
+  record Parts(
+      Description description, Components components, SamplingPlans plans, Denoiser denoiser) {}
+
+  Parts parts();
+
   /** What it tells of itself. */
-  Description description();
+  default Description description() {
+    return parts().description();
+  }
 
   /** See {@link Model#result}. */
   default ResultMeaning result(Arguments request) {
@@ -49,7 +61,9 @@ interface Task extends AutoCloseable {
    *
    * @throws InvalidRequestException when the scheduler or the number of steps does not fit
    */
-  SamplingPlan plan(GenerationRequest request);
+  default SamplingPlan plan(GenerationRequest request) {
+    return parts().plans().plan(request);
+  }
 
   /** The sample's shape, where the request alone says it and no image has to be looked at. */
   default Optional<SampleShape> shape(GenerationRequest request) {
@@ -69,7 +83,9 @@ interface Task extends AutoCloseable {
    */
   List<Beginning> begin(List<GenerationRequest> requests, List<TrajectoryNoise> noises);
 
-  Denoiser denoiser();
+  default Denoiser denoiser() {
+    return parts().denoiser();
+  }
 
   /**
    * Finished samples to pictures.
@@ -89,5 +105,7 @@ interface Task extends AutoCloseable {
   }
 
   @Override
-  void close();
+  default void close() {
+    parts().components().close();
+  }
 }

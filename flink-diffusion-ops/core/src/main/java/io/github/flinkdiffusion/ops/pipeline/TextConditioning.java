@@ -56,37 +56,63 @@ final class TextConditioning implements Conditioning {
 
   @Override
   public List<Conditions> encode(List<GenerationRequest> requests) {
+    return guidanceSize > 0 ? embedded(requests) : guided(prompts, requests, TextConditioning::row);
+  }
+
+  private List<Conditions> embedded(List<GenerationRequest> requests) {
+    Map<Prompt, PromptEncoding> encoded =
+        prompts.encodeSkipping(requests.stream().map(Prompt::wanted).toList());
+    List<Conditions> conditions = new ArrayList<>();
+    for (GenerationRequest request : requests) {
+      PromptEncoding prompt = encoded.get(Prompt.wanted(request));
+      float[] guidance = EmbeddedGuidance.of(request.guidanceScale(), guidanceSize);
+      conditions.add(
+          new Conditions(
+              List.of(Row.of(prompt.states(), guidance)), Guidance.NONE, prompt.truncated()));
+    }
+    return conditions;
+  }
+
+  /** A text's row of a network that sees its states alone. */
+  static Row row(GenerationRequest request, PromptEncoding text) {
+    return Row.of(text.states());
+  }
+
+  /** What a request's row has of a text, and of the request. */
+  @FunctionalInterface
+  interface RowOf {
+    Row of(GenerationRequest request, PromptEncoding text);
+  }
+
+  /**
+   * Classifier-free guidance by texts, the unwanted one's row first; without, the wanted one's row
+   * alone.
+   */
+  static List<Conditions> guided(
+      PromptEncoder prompts, List<GenerationRequest> requests, RowOf rows) {
     List<Prompt> texts = new ArrayList<>();
     for (GenerationRequest request : requests) {
       texts.add(Prompt.wanted(request));
-      if (guided(request)) {
+      if (request.guidanceScale() > 1) {
         texts.add(Prompt.unwanted(request));
       }
     }
     Map<Prompt, PromptEncoding> encoded = prompts.encodeSkipping(texts);
-    return requests.stream().map(request -> conditions(request, encoded)).toList();
+    return requests.stream().map(request -> guided(request, encoded, rows)).toList();
   }
 
-  private Conditions conditions(GenerationRequest request, Map<Prompt, PromptEncoding> encoded) {
+  private static Conditions guided(
+      GenerationRequest request, Map<Prompt, PromptEncoding> encoded, RowOf rows) {
     PromptEncoding prompt = encoded.get(Prompt.wanted(request));
-    if (guidanceSize > 0) {
-      float[] guidance = EmbeddedGuidance.of(request.guidanceScale(), guidanceSize);
-      return new Conditions(
-          List.of(Row.of(prompt.states(), guidance)), Guidance.NONE, prompt.truncated());
-    }
-    Row conditional = Row.of(prompt.states());
-    if (!guided(request)) {
+    Row conditional = rows.of(request, prompt);
+    if (request.guidanceScale() <= 1) {
       return new Conditions(List.of(conditional), Guidance.NONE, prompt.truncated());
     }
     PromptEncoding negative = encoded.get(Prompt.unwanted(request));
+    Double rescale = request.get(Parameters.GUIDANCE_RESCALE);
     return new Conditions(
-        List.of(Row.of(negative.states()), conditional),
-        new Guidance.ClassifierFree(
-            request.guidanceScale(), request.get(Parameters.GUIDANCE_RESCALE)),
+        List.of(rows.of(request, negative), conditional),
+        new Guidance.ClassifierFree(request.guidanceScale(), rescale == null ? 0 : rescale),
         prompt.truncated() || negative.truncated());
-  }
-
-  private boolean guided(GenerationRequest request) {
-    return guidanceSize == 0 && request.guidanceScale() > 1;
   }
 }

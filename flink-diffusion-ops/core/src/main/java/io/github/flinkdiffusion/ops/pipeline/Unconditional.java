@@ -6,7 +6,6 @@ import io.github.flinkdiffusion.ops.network.ClassEmbedding;
 import io.github.flinkdiffusion.ops.network.UNet2D;
 import io.github.flinkdiffusion.ops.network.UNet2DConfig;
 import io.github.flinkdiffusion.ops.scheduler.SamplerState;
-import io.github.flinkdiffusion.ops.scheduler.SamplingPlan;
 import io.github.flinkdiffusion.ops.weights.Config;
 import java.util.ArrayList;
 import java.util.List;
@@ -27,11 +26,8 @@ final class Unconditional implements Task {
   private static final Map<String, String> ONLY_SCHEDULERS =
       Map.of(SCORE, "ScoreSdeVeScheduler", CONSISTENCY, "CMStochasticIterativeScheduler");
 
-  private final Description description;
-  private final Components components;
+  private final Parts parts;
   private final String name;
-  private final SamplingPlans plans;
-  private final Denoiser denoiser;
   private final SampleShape shape;
   private final int outChannels;
 
@@ -43,9 +39,8 @@ final class Unconditional implements Task {
    */
   private Unconditional(
       Components components, String name, BiFunction<Signature, SamplingPlans, Signature> way) {
-    this.components = components;
     this.name = name;
-    this.plans = SamplingPlans.openFor(name, components);
+    SamplingPlans plans = SamplingPlans.openFor(name, components);
     Config config = components.config("unet", "UNet2DModel");
     UNet2DConfig unet = UNet2DConfig.from(config);
     ClassEmbedding labels = unet.classEmbedding();
@@ -65,14 +60,14 @@ final class Unconditional implements Task {
     this.shape = new SampleShape(unet.inChannels(), side[0], side[1]);
     this.outChannels = unet.outChannels();
     Network network = components.load("unet", new UNet2D(unet).graph());
-    this.denoiser =
+    Denoiser denoiser =
         labelled ? Denoiser.of(network, Denoiser.Input.integers()) : Denoiser.of(network);
     Signature says = Signature.of(name);
     Signature signature =
         way.apply(labelled ? says.required(Parameters.CLASS_LABEL) : says, plans)
             .withDefault(Parameters.WIDTH, (long) shape.width())
             .withDefault(Parameters.HEIGHT, (long) shape.height());
-    this.description = new Description(signature);
+    this.parts = new Parts(new Description(signature), components, plans, denoiser);
   }
 
   /** 1000 steps of the model's own scheduler. */
@@ -113,8 +108,8 @@ final class Unconditional implements Task {
   }
 
   @Override
-  public Description description() {
-    return description;
+  public Parts parts() {
+    return parts;
   }
 
   @Override
@@ -141,11 +136,6 @@ final class Unconditional implements Task {
   }
 
   @Override
-  public SamplingPlan plan(GenerationRequest request) {
-    return plans.plan(request);
-  }
-
-  @Override
   public List<Beginning> begin(List<GenerationRequest> requests, List<TrajectoryNoise> noises) {
     List<Beginning> beginnings = new ArrayList<>();
     for (int i = 0; i < requests.size(); i++) {
@@ -153,7 +143,7 @@ final class Unconditional implements Task {
       SamplerState state = SamplerState.start(plan(requests.get(i)), noise);
       Long label = requests.get(i).get(Parameters.CLASS_LABEL);
       Row row = label == null ? Row.of() : Row.of(new long[] {label});
-      beginnings.add(new Beginning(shape, state, List.of(row), Guidance.NONE, false));
+      beginnings.add(new Beginning(shape, state, Conditions.of(row)));
     }
     return beginnings;
   }
@@ -161,11 +151,6 @@ final class Unconditional implements Task {
   @Override
   public Optional<SampleShape> shape(GenerationRequest request) {
     return Optional.of(shape);
-  }
-
-  @Override
-  public Denoiser denoiser() {
-    return denoiser;
   }
 
   @Override
@@ -188,10 +173,5 @@ final class Unconditional implements Task {
       }
     }
     return new HostTensor.Floats(pixels, done.size(), size.channels(), size.height(), size.width());
-  }
-
-  @Override
-  public void close() {
-    components.close();
   }
 }

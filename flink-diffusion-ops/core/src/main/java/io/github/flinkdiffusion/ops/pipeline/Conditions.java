@@ -1,0 +1,61 @@
+package io.github.flinkdiffusion.ops.pipeline;
+
+import java.util.List;
+import java.util.Objects;
+import java.util.function.UnaryOperator;
+
+/**
+ * What one request's part of a network call is conditioned on.
+ *
+ * @param rows one for each row of a call
+ * @param guidance makes one prediction of the rows' outputs
+ * @param truncated whether a text was longer than the tokenizer's limit
+ */
+record Conditions(List<Row> rows, Guidance guidance, boolean truncated) {
+  Conditions {
+    rows = List.copyOf(rows);
+    Objects.requireNonNull(guidance, "guidance");
+    if (rows.size() != guidance.rows()) {
+      throw new IllegalArgumentException(
+          "%d rows for %s, which combines %d".formatted(rows.size(), guidance, guidance.rows()));
+    }
+  }
+
+  /** One row without a text, whose output is the prediction. */
+  static Conditions of(Row row) {
+    return new Conditions(List.of(row), Guidance.NONE, false);
+  }
+
+  /**
+   * Two rows without a text, the unconditional one first; with a scale up to 1 the conditional one
+   * alone.
+   */
+  static Conditions classifierFree(double scale, Row unconditional, Row conditional) {
+    return scale > 1
+        ? new Conditions(List.of(unconditional, conditional), Guidance.classifierFree(scale), false)
+        : of(conditional);
+  }
+
+  /** The row that is led to, which comes last. */
+  Row conditional() {
+    return rows.get(rows.size() - 1);
+  }
+
+  /** These with channels appended to the sample, the same in each row. */
+  Conditions with(float[] appended) {
+    return withRows(row -> row.with(appended));
+  }
+
+  /** These, truncated where the others are, too. */
+  Conditions truncatedAs(Conditions others) {
+    return new Conditions(rows, guidance, truncated || others.truncated);
+  }
+
+  Conditions withRows(UnaryOperator<Row> change) {
+    return new Conditions(rows.stream().map(change).toList(), guidance, truncated);
+  }
+
+  Conditions withGuidance(UnaryOperator<Guidance> change) {
+    return new Conditions(rows, change.apply(guidance), truncated);
+  }
+}
