@@ -12,6 +12,7 @@ import io.github.flinkdiffusion.ops.torchscript.ArchiveWriter;
 import io.github.flinkdiffusion.ops.weights.Config;
 import io.github.flinkdiffusion.ops.weights.DType;
 import io.github.flinkdiffusion.ops.weights.Safetensors;
+import io.github.flinkdiffusion.ops.weights.Sha256;
 import io.github.flinkdiffusion.ops.weights.TensorStore;
 import java.io.IOException;
 import java.nio.ByteBuffer;
@@ -306,7 +307,10 @@ final class UNetBenchmark extends BenchmarkCommand {
   private Path archive(Path folder, Precision precision, ArchiveWriter writer) throws IOException {
     Path archive =
         (options().smoke() ? Files.createTempDirectory("unet") : cache)
-            .resolve("unet-%s-%s.pt".formatted(precision, writer.digest().substring(0, 16)));
+            .resolve(
+                "unet-%s-%s.pt"
+                    .formatted(
+                        precision, new Sha256().add(writer.source()).hex().substring(0, 16)));
     if (!Files.exists(archive)) {
       DType dtype =
           switch (precision) {

@@ -100,8 +100,8 @@ class PlacedWeightsTest {
     try (PlacedWeights placed = PlacedWeights.of(program(weights, Optional.empty()))) {
       assertThat(read(placed.place("weight"), 9)).containsExactly(1, 2, 3, 4, 5, 6, 7, 8, 9);
       assertThat(read(placed.place("bias"), 3)).containsExactly(1, 2, 3);
-      assertThat(placed.place("weight").offset() % PlacedWeights.ALIGNMENT).isZero();
-      assertThat(placed.place("bias").offset() % PlacedWeights.ALIGNMENT).isZero();
+      assertThat(placed.place("weight").offset() % ConvertedFile.ALIGNMENT).isZero();
+      assertThat(placed.place("bias").offset() % ConvertedFile.ALIGNMENT).isZero();
     }
   }
 

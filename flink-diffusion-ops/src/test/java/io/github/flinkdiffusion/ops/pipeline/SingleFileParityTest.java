@@ -2,6 +2,7 @@ package io.github.flinkdiffusion.ops.pipeline;
 
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
+import static org.assertj.core.api.Assertions.offset;
 
 import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.ObjectMapper;
@@ -225,8 +226,9 @@ class SingleFileParityTest {
   void itsPictureIsTheFolders() throws Exception {
     Path folder = MODELS.resolve("tiny-sd1");
     PipelineSettings settings = PipelineSettings.on(DeviceSpec.CPU);
+    // Processors' instructions differ by where tensors begin in a file.
     assertThat(picture(singleFile("tiny-sd1"), settings.withConfigs(folder)))
-        .containsExactly(picture(folder, settings));
+        .containsExactly(picture(folder, settings), offset(1e-5f));
   }
 
   private static float[] picture(Path model, PipelineSettings settings) {

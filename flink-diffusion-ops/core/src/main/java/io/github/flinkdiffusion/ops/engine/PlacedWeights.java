@@ -4,12 +4,8 @@ import io.github.flinkdiffusion.ops.graph.Graph;
 import io.github.flinkdiffusion.ops.weights.DType;
 import io.github.flinkdiffusion.ops.weights.Sha256;
 import io.github.flinkdiffusion.ops.weights.TensorPlace;
-import java.io.BufferedOutputStream;
 import java.io.IOException;
-import java.io.OutputStream;
 import java.io.UncheckedIOException;
-import java.nio.channels.Channels;
-import java.nio.channels.FileChannel;
 import java.nio.file.DirectoryStream;
 import java.nio.file.Files;
 import java.nio.file.NoSuchFileException;
@@ -36,17 +32,14 @@ import org.slf4j.LoggerFactory;
  * bytes: a kept one, if the program keeps things, whose name is made of all that decides its
  * content, so that it is never stale; else a temporary one that {@link #close} deletes.
  *
- * <p>A kept file appears under its name complete and on disk; two processes that miss the same one
+ * <p>A kept file appears under its name when it is complete; two processes that miss the same one
  * both write it, and the later move replaces equal bytes with equal bytes. Nothing is ever evicted,
  * since only the owner of the folder knows who shares it; a file in it may be deleted at any time,
  * but must not be written to.
  */
 public final class PlacedWeights implements AutoCloseable {
-  /** What processors' widest loads and libtorch's own allocator align to. */
-  static final int ALIGNMENT = 64;
-
   private static final Logger LOG = LoggerFactory.getLogger(PlacedWeights.class);
-  private static final String FORMAT = "converted weights, version 1";
+  private static final String FORMAT = "converted weights, version 2";
   private static final String SUFFIX = ".weights";
   private static final String PARTIAL = ".partial";
 
@@ -60,18 +53,33 @@ public final class PlacedWeights implements AutoCloseable {
   private static final Map<Path, Object> WRITING = new ConcurrentHashMap<>();
 
   private final Map<String, TensorPlace> places;
+  private final long bytes;
   private final Optional<Path> temporary;
 
-  private PlacedWeights(Map<String, TensorPlace> places, Optional<Path> temporary) {
+  private PlacedWeights(
+      Map<String, TensorPlace> places, long bytes, Optional<Path> temporary) {
     this.places = places;
+    this.bytes = bytes;
     this.temporary = temporary;
   }
 
-  /** A parameter that no file holds in its type, and where it goes. */
-  private record Converted(long[] shape, DType dtype, long offset, long bytes) {}
+  /** Parameters that no file holds in their type. */
+  private record Rest(Map<String, long[]> shapes, Map<String, DType> dtypes, ConvertedFile layout) {
+    Rest() {
+      this(new LinkedHashMap<>(), new LinkedHashMap<>(), new ConvertedFile());
+    }
+
+    void add(String name, long[] shape, DType dtype) {
+      shapes.put(name, shape);
+      dtypes.put(name, dtype);
+      layout.add(name, Math.multiplyExact(Graph.elements(shape), (long) dtype.bytes()));
+    }
+  }
 
   /**
    * Finds or makes a place for each parameter.
+   *
+   * <p>A kept file that is found is checked later, by {@link Program#later}.
    *
    * @throws UncheckedIOException naming the file that cannot be written
    * @throws io.github.flinkdiffusion.ops.weights.WeightsException if weights cannot be read or
@@ -80,34 +88,32 @@ public final class PlacedWeights implements AutoCloseable {
   public static PlacedWeights of(Program program) {
     Graph graph = program.graph();
     Map<String, TensorPlace> places = new LinkedHashMap<>();
-    Map<String, Converted> rest = new LinkedHashMap<>();
-    long end = 0;
+    Rest rest = new Rest();
+    long bytes = 0;
     for (var parameter : graph.parameterShapes().entrySet()) {
       String name = parameter.getKey();
       DType dtype = graph.type(name, program.precision());
+      bytes += Graph.elements(parameter.getValue()) * dtype.bytes();
       Optional<TensorPlace> place =
           program.weights().place(name).filter(there -> isMappable(there, dtype));
       if (place.isPresent()) {
         places.put(name, place.get());
       } else {
-        long bytes = Math.multiplyExact(Graph.elements(parameter.getValue()), (long) dtype.bytes());
-        long offset = (end + ALIGNMENT - 1) / ALIGNMENT * ALIGNMENT;
-        rest.put(name, new Converted(parameter.getValue(), dtype, offset, bytes));
-        end = offset + bytes;
+        rest.add(name, parameter.getValue(), dtype);
       }
     }
-    if (rest.isEmpty()) {
-      return new PlacedWeights(places, Optional.empty());
+    if (rest.layout.isEmpty()) {
+      return new PlacedWeights(places, bytes, Optional.empty());
     }
     Path file =
         program.kept().isPresent()
-            ? kept(program, program.kept().get(), rest, end)
+            ? kept(program, program.kept().get(), rest)
             : temporary(program, rest);
-    rest.forEach(
-        (name, converted) ->
-            places.put(name, new TensorPlace(file, converted.offset, converted.dtype)));
+    rest.dtypes.forEach(
+        (name, dtype) ->
+            places.put(name, new TensorPlace(file, rest.layout.range(name).offset(), dtype)));
     return new PlacedWeights(
-        places, program.kept().isPresent() ? Optional.empty() : Optional.of(file));
+        places, bytes, program.kept().isPresent() ? Optional.empty() : Optional.of(file));
   }
 
   /** Libraries read elements at multiples of their size only. */
@@ -126,11 +132,12 @@ public final class PlacedWeights implements AutoCloseable {
     temporary.ifPresent(PlacedWeights::deleteQuietly);
   }
 
-  private static Path temporary(Program program, Map<String, Converted> rest) {
+  private static Path temporary(Program program, Rest rest) {
     Path file = null;
     boolean complete = false;
     try {
       file = Files.createTempFile("flink-diffusion-" + program.name(), SUFFIX);
+      requireMemory(program.name(), file, rest.layout.size());
       write(program, rest, file, StandardOpenOption.WRITE);
       complete = true;
       return file;
@@ -146,13 +153,34 @@ public final class PlacedWeights implements AutoCloseable {
     }
   }
 
-  private static Path kept(
-      Program program, Path folder, Map<String, Converted> rest, long expectedBytes) {
+  /** A folder may be in memory, and what is written there then stays in it, as the heap does. */
+  private static void requireMemory(String name, Path file, long bytes) throws IOException {
+    if (!Files.getFileStore(file).type().equals("tmpfs")) {
+      return;
+    }
+    NativeMemory memory = NativeMemory.ofProcess();
+    if (memory.available().orElse(Long.MAX_VALUE) < bytes) {
+      memory.giveBackFree();
+      long left = memory.available().orElse(Long.MAX_VALUE);
+      if (left < bytes) {
+        throw new EngineException(
+            "Network %s takes %d MiB of memory for weights that are converted; the process may take %d MiB more, and its temporary folder %s is in memory. Give it more memory beside the Java heap (taskmanager.memory.task.off-heap.size, the container's limit), or a folder on disk (java.io.tmpdir, diffusion.model.archives)."
+                .formatted(name, bytes >> 20, left >> 20, file.getParent()));
+      }
+    }
+  }
+
+  /** Bytes of all parameters together: what a network on the CPU reads in each call. */
+  public long bytes() {
+    return bytes;
+  }
+
+  private static Path kept(Program program, Path folder, Rest rest) {
     Sha256 key = new Sha256().add(FORMAT).add(program.digest().get());
-    rest.forEach(
-        (name, converted) -> {
-          key.add(name).add(converted.dtype.name());
-          for (long size : converted.shape) {
+    rest.shapes.forEach(
+        (name, shape) -> {
+          key.add(name).add(rest.dtypes.get(name).name());
+          for (long size : shape) {
             key.number(size);
           }
         });
@@ -164,10 +192,11 @@ public final class PlacedWeights implements AutoCloseable {
             .resolve(program.name() + "-" + key.hex().substring(0, 32) + SUFFIX);
     synchronized (WRITING.computeIfAbsent(file, path -> new Object())) {
       try {
-        if (Files.exists(file) && Files.size(file) == expectedBytes) {
-          return file;
+        if (rest.layout.isComplete(file)) {
+          program.later().accept(() -> rest.layout.verify(file));
+        } else {
+          writeKept(program, rest, file);
         }
-        writeKept(program, rest, file);
         return file;
       } catch (IOException e) {
         throw new UncheckedIOException(
@@ -178,8 +207,7 @@ public final class PlacedWeights implements AutoCloseable {
     }
   }
 
-  private static void writeKept(Program program, Map<String, Converted> rest, Path file)
-      throws IOException {
+  private static void writeKept(Program program, Rest rest, Path file) throws IOException {
     Path partial = file.resolveSibling(file.getFileName() + "." + UUID.randomUUID() + PARTIAL);
     try {
       Files.createDirectories(file.getParent());
@@ -197,26 +225,12 @@ public final class PlacedWeights implements AutoCloseable {
   }
 
   private static void write(
-      Program program, Map<String, Converted> rest, Path file, StandardOpenOption... options)
-      throws IOException {
-    try (FileChannel channel = FileChannel.open(file, options)) {
-      for (var entry : rest.entrySet()) {
-        Converted converted = entry.getValue();
-        channel.position(converted.offset);
-        OutputStream out = new BufferedOutputStream(Channels.newOutputStream(channel), 1 << 16);
-        program.weights().write(entry.getKey(), converted.shape, out);
-        out.flush();
-        long written = channel.position() - converted.offset;
-        if (written != converted.bytes) {
-          throw new EngineException(
-              "Parameter %s of %s has %d bytes where its shape needs %d."
-                  .formatted(entry.getKey(), program.name(), written, converted.bytes));
-        }
-      }
-      if (program.kept().isPresent()) {
-        channel.force(true);
-      }
-    }
+      Program program, Rest rest, Path file, StandardOpenOption... options) throws IOException {
+    rest.layout.write(
+        file,
+        program.name(),
+        (name, out) -> program.weights().write(name, rest.shapes.get(name), out),
+        options);
   }
 
   private static void deleteAbandoned(Path folder) throws IOException {

@@ -6,6 +6,7 @@ import io.github.flinkdiffusion.ops.graph.Precision;
 import java.nio.file.Path;
 import java.util.Objects;
 import java.util.Optional;
+import java.util.function.Consumer;
 import java.util.function.Supplier;
 
 /**
@@ -19,6 +20,8 @@ import java.util.function.Supplier;
  *     for only if something is kept, and again when it has been written
  * @param kept folder in which the engine may keep what it makes of programs, for this process and
  *     all others that use it; empty keeps nothing
+ * @param later takes checks that read gigabytes, and throw when something is wrong: they need not
+ *     delay the loading, but must have passed before anything that the network has computed is used
  */
 public record Program(
     String name,
@@ -26,7 +29,8 @@ public record Program(
     Precision precision,
     ParameterSource weights,
     Supplier<String> digest,
-    Optional<Path> kept) {
+    Optional<Path> kept,
+    Consumer<Runnable> later) {
   public Program {
     Objects.requireNonNull(name, "name");
     Objects.requireNonNull(graph, "graph");
@@ -34,6 +38,18 @@ public record Program(
     Objects.requireNonNull(weights, "weights");
     Objects.requireNonNull(digest, "digest");
     Objects.requireNonNull(kept, "kept");
+    Objects.requireNonNull(later, "later");
+  }
+
+  /** A program whose checks are made while it is loaded. */
+  public Program(
+      String name,
+      Graph graph,
+      Precision precision,
+      ParameterSource weights,
+      Supplier<String> digest,
+      Optional<Path> kept) {
+    this(name, graph, precision, weights, digest, kept, Runnable::run);
   }
 
   /** A program of which nothing is kept. */

@@ -1,6 +1,7 @@
 package io.github.flinkdiffusion.ops.pipeline;
 
 import io.github.flinkdiffusion.ops.engine.DeviceSpec;
+import io.github.flinkdiffusion.ops.engine.EngineException;
 import io.github.flinkdiffusion.ops.engine.Engines;
 import io.github.flinkdiffusion.ops.engine.Network;
 import io.github.flinkdiffusion.ops.engine.Program;
@@ -14,9 +15,13 @@ import io.github.flinkdiffusion.ops.weights.TensorStore;
 import io.github.flinkdiffusion.ops.weights.WeightsException;
 import java.io.IOException;
 import java.io.OutputStream;
+import java.io.UncheckedIOException;
+import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.Arrays;
+import java.util.LinkedHashSet;
 import java.util.Optional;
+import java.util.Set;
 
 /** Brings a graph and its weights together on a device. */
 final class NetworkLoader {
@@ -49,9 +54,23 @@ final class NetworkLoader {
    */
   Network load(String name, Graph graph, TensorStore weights) {
     checkParameters(graph, storage, weights);
-    ParameterSource stored = new StoredWeights(weights, graph, storage);
-    return Engines.standard()
-        .load(new Program(name, graph, storage, stored, weights::digest, archives), device);
+    StoredWeights stored = new StoredWeights(weights, graph, storage);
+    Program program =
+        new Program(name, graph, storage, stored, weights::digest, archives, Runnable::run);
+    Network network;
+    try {
+      network = Engines.standard().load(program, device);
+    } catch (EngineException e) {
+      stored.requireWhole(e);
+      throw e;
+    }
+    try {
+      stored.requireFinite();
+      return network;
+    } catch (RuntimeException e) {
+      network.close();
+      throw e;
+    }
   }
 
   /** Before anything is written: a wrong folder is told at once, not after gigabytes. */
@@ -88,6 +107,7 @@ final class NetworkLoader {
     private final TensorStore store;
     private final Graph graph;
     private final Precision precision;
+    private final Set<String> mapped = new LinkedHashSet<>();
 
     StoredWeights(TensorStore store, Graph graph, Precision precision) {
       this.store = store;
@@ -97,7 +117,52 @@ final class NetworkLoader {
 
     @Override
     public Optional<TensorPlace> place(String name) {
-      return store.place(name).filter(place -> place.dtype() == graph.type(name, precision));
+      DType type = graph.type(name, precision);
+      Optional<TensorPlace> place = store.place(name).filter(there -> there.dtype() == type);
+      if (place.isPresent() && type.isFloating()) {
+        mapped.add(name);
+      }
+      return place;
+    }
+
+    /** An engine says in its own words that a file has ended too early. */
+    void requireWhole(EngineException failure) {
+      for (String name : graph.parameterShapes().keySet()) {
+        Optional<TensorPlace> place = store.place(name);
+        if (place.isPresent() && end(name, place.get()) > size(place.get().file())) {
+          throw becameShorter(name, failure);
+        }
+      }
+    }
+
+    private long end(String name, TensorPlace place) {
+      return place.offset() + Graph.elements(graph.parameterShapes().get(name)) * place.dtype().bytes();
+    }
+
+    private static long size(Path file) {
+      try {
+        return Files.size(file);
+      } catch (IOException e) {
+        return Long.MAX_VALUE; // the engine's own words say that it is gone
+      }
+    }
+
+    private WeightsException becameShorter(String name, Throwable cause) {
+      return new WeightsException(
+          "Weights %s: tensor %s could not be read: the file became shorter while it was loaded, or its disk failed"
+              .formatted(store.source(), name),
+          cause);
+    }
+
+    /** Looks at the elements of what was mapped, as {@link #write} does at what it writes. */
+    void requireFinite() {
+      for (String name : mapped) {
+        try {
+          write(name, graph.parameterShapes().get(name), OutputStream.nullOutputStream());
+        } catch (IOException e) {
+          throw new UncheckedIOException(e);
+        }
+      }
     }
 
     @Override
@@ -112,10 +177,7 @@ final class NetworkLoader {
       } catch (InternalError e) {
         // So the virtual machine says that a mapped page could not be read. Flink would take it for
         // the end of the process.
-        throw new WeightsException(
-            "Weights %s: tensor %s could not be read: the file became shorter while it was loaded, or its disk failed"
-                .formatted(store.source(), name),
-            e);
+        throw becameShorter(name, e);
       }
     }
   }

@@ -55,10 +55,11 @@ public final class DiffusionOptions {
           .stringType()
           .noDefaultValue()
           .withDescription(
-              "Folder on the task managers where networks are kept in the form that the tensor"
-                  + " library loads, named by their content, so that a restart finds them; a file"
-                  + " is as large as its network. Without it, they are written anew each time and"
-                  + " deleted.");
+              "Folder on the task managers for weights that have to be converted (float16 computed as"
+                  + " float32, a merged LoRA), so that a restart finds them and processes share them."
+                  + " Files are named by their content and take as much disk as the weights do in"
+                  + " memory; delete those of models that are no longer used. Without it, weights are"
+                  + " converted at each start into temporary files.");
 
   public static final ConfigOption<Boolean> MODEL_SAFETY_CHECKER =
       ConfigOptions.key("diffusion.model.safety-checker")

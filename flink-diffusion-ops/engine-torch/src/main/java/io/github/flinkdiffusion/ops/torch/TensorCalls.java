@@ -77,4 +77,13 @@ final class TensorCalls {
     }
     return new EngineException(what + " failed: " + firstLine, e);
   }
+
+  /** The first line of the library's message that has a text in it; empty if none has. */
+  static String line(RuntimeException e, String text) {
+    return String.valueOf(e.getMessage())
+        .lines()
+        .filter(line -> line.contains(text))
+        .findFirst()
+        .orElse("");
+  }
 }

@@ -32,4 +32,9 @@ final class Torch {
   static Device device(DeviceSpec device) {
     return device.isGpu() ? Device.gpu(device.gpu()) : Device.cpu();
   }
+
+  /** As TorchScript calls it. */
+  static String name(DeviceSpec device) {
+    return device.isGpu() ? "cuda:" + device.gpu() : "cpu";
+  }
 }

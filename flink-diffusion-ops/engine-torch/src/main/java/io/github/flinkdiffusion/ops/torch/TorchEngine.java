@@ -3,7 +3,9 @@ package io.github.flinkdiffusion.ops.torch;
 import ai.djl.ndarray.NDManager;
 import io.github.flinkdiffusion.ops.engine.DeviceSpec;
 import io.github.flinkdiffusion.ops.engine.Engine;
+import io.github.flinkdiffusion.ops.engine.NativeMemory;
 import io.github.flinkdiffusion.ops.engine.Network;
+import io.github.flinkdiffusion.ops.engine.PlacedWeights;
 import io.github.flinkdiffusion.ops.engine.Program;
 import io.github.flinkdiffusion.ops.engine.TrainableNetwork;
 import io.github.flinkdiffusion.ops.graph.Arithmetic;
@@ -12,9 +14,16 @@ import io.github.flinkdiffusion.ops.torchscript.ArchiveWriter;
 import io.github.flinkdiffusion.ops.torchscript.Convolutions;
 import java.util.HashMap;
 import java.util.Map;
+import org.slf4j.Logger;
+import org.slf4j.LoggerFactory;
 
-/** libtorch, by DJL: programs become TorchScript archives, which it loads. */
+/**
+ * libtorch, by DJL: programs become TorchScript archives, which it loads; weights are mapped, but in
+ * training.
+ */
 public final class TorchEngine implements Engine {
+  private static final Logger LOG = LoggerFactory.getLogger(TorchEngine.class);
+
   @Override
   public String name() {
     return "torch";
@@ -39,22 +48,34 @@ public final class TorchEngine implements Engine {
 
   @Override
   public Network load(Program program, DeviceSpec device) {
-    ArchiveWriter writer =
-        new ArchiveWriter(
-            program.graph(),
-            program.precision(),
-            Arithmetic.AS_STORED,
-            convolutions(device, program.precision()));
-    return program
-        .kept()
-        .map(ArchiveCache::in)
-        .orElseGet(ArchiveCache::none)
-        .with(
-            program.name(),
-            writer,
-            program.digest(),
-            program.weights(),
-            archive -> TorchNetwork.load(archive, device));
+    try (PlacedWeights placed = PlacedWeights.of(program)) {
+      if (!device.isGpu()) {
+        compareWithMemory(program.name(), placed.bytes());
+      }
+      ArchiveWriter writer =
+          ArchiveWriter.mapping(
+              program.graph(),
+              program.precision(),
+              convolutions(device, program.precision()),
+              placed::place,
+              Torch.name(device));
+      return TemporaryArchive.with(
+          program.name(),
+          writer::write,
+          archive -> TorchNetwork.load(archive, device, writer.mappedFiles()));
+    }
+  }
+
+  /** Mapped files take no memory that the system could not take back, so none are refused. */
+  private static void compareWithMemory(String name, long bytes) {
+    long left = NativeMemory.ofProcess().available().orElse(Long.MAX_VALUE);
+    if (left < bytes) {
+      LOG.warn(
+          "Network {} has {} MiB of weights, and {} MiB of memory are available: what does not fit is read from disk at every call.",
+          name,
+          bytes >> 20,
+          left >> 20);
+    }
   }
 
   @Override
@@ -64,14 +85,10 @@ public final class TorchEngine implements Engine {
     for (String parameter : program.graph().parameterShapes().keySet()) {
       names.put(writer.identifier(parameter), parameter);
     }
-    // Its weights are used once, so an archive of them is never worth keeping.
-    return ArchiveCache.none()
-        .with(
-            program.name(),
-            writer,
-            program.digest(),
-            program.weights(),
-            archive -> TorchTraining.load(archive, names, device));
+    return TemporaryArchive.with(
+        program.name(),
+        archive -> writer.write(archive, program.weights()),
+        archive -> TorchTraining.load(archive, names, device));
   }
 
   /** How archives that run on a device in a precision best compute convolutions. */

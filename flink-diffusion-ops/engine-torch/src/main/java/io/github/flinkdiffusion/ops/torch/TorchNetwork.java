@@ -6,17 +6,19 @@ import ai.djl.ndarray.NDArray;
 import ai.djl.ndarray.NDList;
 import ai.djl.ndarray.NDManager;
 import ai.djl.nn.Block;
+import ai.djl.pytorch.engine.PtSymbolBlock;
+import ai.djl.pytorch.jni.IValue;
+import ai.djl.pytorch.jni.IValueUtils;
 import ai.djl.pytorch.jni.JniUtils;
 import ai.djl.training.ParameterStore;
 import io.github.flinkdiffusion.ops.engine.DeviceSpec;
 import io.github.flinkdiffusion.ops.engine.DeviceTensor;
 import io.github.flinkdiffusion.ops.engine.EngineException;
 import io.github.flinkdiffusion.ops.engine.HostTensor;
-import io.github.flinkdiffusion.ops.engine.NativeMemory;
 import io.github.flinkdiffusion.ops.engine.Network;
 import io.github.flinkdiffusion.ops.engine.Tensor;
+import io.github.flinkdiffusion.ops.torchscript.ArchiveWriter;
 import java.io.IOException;
-import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
@@ -41,51 +43,72 @@ public final class TorchNetwork implements Network {
   }
 
   /**
-   * Loads an archive.
+   * Loads an archive that holds its weights.
    *
    * @param archive a TorchScript archive
    * @param device where its weights go and its calls run
    */
   public static TorchNetwork load(Path archive, DeviceSpec device) {
+    return load(archive, device, List.of());
+  }
+
+  /**
+   * Loads an archive.
+   *
+   * @param archive a TorchScript archive
+   * @param device where its weights go and its calls run
+   * @param mapped the files that hold its weights ({@link ArchiveWriter#mappedFiles}), each mapped
+   *     until the network is closed, or copied to a GPU; empty for an archive that holds them itself
+   */
+  public static TorchNetwork load(Path archive, DeviceSpec device, List<Path> mapped) {
     Torch.engine();
     if (!device.isGpu()) {
       AllocatorAdvice.give();
     }
     String name = archive.getFileName() + " on " + device;
-    if (!device.isGpu()) {
-      requireMemory(name, archive);
-    }
     Model model =
         Model.newInstance(archive.getFileName().toString(), Torch.device(device), Torch.ENGINE);
     try {
       // By path: a load from a stream holds the file in memory twice.
       model.load(archive, null, Map.of("mapLocation", "true"));
-      return new TorchNetwork(name, model);
+      TorchNetwork network = new TorchNetwork(name, model);
+      if (!mapped.isEmpty()) {
+        network.map(mapped);
+      }
+      return network;
     } catch (IOException | MalformedModelException e) {
       model.close();
       throw new EngineException("Network " + name + " could not be loaded: " + e.getMessage(), e);
+    } catch (EngineException e) {
+      model.close();
+      throw e;
     } catch (RuntimeException e) {
       model.close();
       throw TensorCalls.translate("Loading network " + name, e);
     }
   }
 
-  /** The library copies the weights, and ends the process when it gets no memory for them. */
-  private static void requireMemory(String name, Path archive) {
-    long bytes;
+  private void map(List<Path> files) {
+    JniUtils.setGraphExecutorOptimize(false);
+    IValue[] paths = files.stream().map(file -> IValue.from(file.toString())).toArray(IValue[]::new);
     try {
-      bytes = Files.size(archive);
-    } catch (IOException e) {
-      return; // loading says so
-    }
-    NativeMemory memory = NativeMemory.ofProcess();
-    if (memory.available().orElse(Long.MAX_VALUE) < bytes) {
-      memory.giveBackFree();
-      long left = memory.available().orElse(Long.MAX_VALUE);
-      if (left < bytes) {
+      IValueUtils.runMethod((PtSymbolBlock) block, ArchiveWriter.MAPPING_METHOD, paths).close();
+    } catch (RuntimeException e) {
+      String what = TensorCalls.line(e, "unable to ");
+      if (what.contains("mmap")) {
         throw new EngineException(
-            "Network %s takes %d MiB of native memory; the process may take %d MiB more. Give it more memory beside the Java heap (taskmanager.memory.task.off-heap.size, the container's limit), or run the model on another device."
-                .formatted(name, bytes >> 20, left >> 20));
+            "Network %s: the system does not map a file of its weights: %s. Give the process more address space or the machine more memory, set vm.overcommit_memory to 1, or save the model in shards, which are mapped one by one."
+                .formatted(name, what),
+            e);
+      }
+      if (!what.isEmpty()) {
+        throw new EngineException(
+            "Network %s: a file of its weights cannot be mapped: %s".formatted(name, what), e);
+      }
+      throw e;
+    } finally {
+      for (IValue path : paths) {
+        path.close();
       }
     }
   }

@@ -6,7 +6,7 @@ import io.github.flinkdiffusion.ops.graph.GraphException;
 import io.github.flinkdiffusion.ops.graph.ParameterSource;
 import io.github.flinkdiffusion.ops.graph.Precision;
 import io.github.flinkdiffusion.ops.weights.DType;
-import io.github.flinkdiffusion.ops.weights.Sha256;
+import io.github.flinkdiffusion.ops.weights.TensorPlace;
 import java.io.IOException;
 import java.io.OutputStream;
 import java.nio.ByteBuffer;
@@ -18,6 +18,9 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.nio.file.StandardCopyOption;
 import java.nio.file.StandardOpenOption;
+import java.util.List;
+import java.util.Optional;
+import java.util.function.Function;
 import java.util.zip.ZipEntry;
 import org.apache.commons.compress.archivers.zip.ZipArchiveEntry;
 import org.apache.commons.compress.archivers.zip.ZipArchiveOutputStream;
@@ -25,11 +28,17 @@ import org.apache.commons.compress.archivers.zip.ZipArchiveOutputStream;
 /**
  * Writes a {@link Graph} and its weights as the zip archive that {@code torch.jit.load} reads.
  *
+ * <p>An archive for training holds its weights. One that only computes may leave them where they
+ * are ({@link #mapping}): it is text of some hundred kilobytes, and libtorch maps the files.
+ *
  * <p>Entries are stored, not deflated, as libtorch demands of tensor data. Weights are streamed, so
  * the heap holds none of them; a checksum is written before its content when the content has been.
  * Zip64 is used when needed.
  */
 public final class ArchiveWriter {
+  /** Maps the weights; its arguments are {@link #mappedFiles}, as texts. */
+  public static final String MAPPING_METHOD = MappedParameters.METHOD;
+
   private static final String ROOT = "net/";
 
   /**
@@ -43,6 +52,7 @@ public final class ArchiveWriter {
 
   private final Graph graph;
   private final Precision precision;
+  private final Optional<MappedParameters> mapped;
   private final TorchScriptEmitter emitter;
 
   public ArchiveWriter(Graph graph, Precision precision) {
@@ -55,9 +65,46 @@ public final class ArchiveWriter {
 
   public ArchiveWriter(
       Graph graph, Precision precision, Arithmetic arithmetic, Convolutions convolutions) {
+    this(graph, precision, arithmetic, convolutions, Optional.empty());
+  }
+
+  private ArchiveWriter(
+      Graph graph,
+      Precision precision,
+      Arithmetic arithmetic,
+      Convolutions convolutions,
+      Optional<MappedParameters> mapped) {
     this.graph = graph;
     this.precision = precision;
-    this.emitter = new TorchScriptEmitter(graph, arithmetic, convolutions);
+    this.mapped = mapped;
+    this.emitter = new TorchScriptEmitter(graph, arithmetic, convolutions, mapped);
+  }
+
+  /**
+   * Of an archive without weights, whose method {@link #MAPPING_METHOD} maps them and must be called
+   * before any other.
+   *
+   * @param place where each parameter lies in a file, in its own type ({@link Graph#type})
+   * @param device where the weights go: {@code cpu}, where they stay mapped, or such as {@code
+   *     cuda:0}, to which they are copied
+   */
+  public static ArchiveWriter mapping(
+      Graph graph,
+      Precision precision,
+      Convolutions convolutions,
+      Function<String, TensorPlace> place,
+      String device) {
+    return new ArchiveWriter(
+        graph,
+        precision,
+        Arithmetic.AS_STORED,
+        convolutions,
+        Optional.of(new MappedParameters(graph, place, device)));
+  }
+
+  /** The arguments of {@link #MAPPING_METHOD}; empty if the archive holds all weights. */
+  public List<Path> mappedFiles() {
+    return mapped.map(MappedParameters::files).orElse(List.of());
   }
 
   /** The attribute of the archive's module that holds a parameter: its name without dots. */
@@ -68,20 +115,6 @@ public final class ArchiveWriter {
   /** The TorchScript text, for logs and tests. */
   public String source() {
     return emitter.source();
-  }
-
-  /**
-   * SHA-256 in hexadecimal over everything that decides the archive's bytes but its weights'
-   * values: the format, the program, each parameter's name, shape and type, and the constants. Two
-   * writers with the same digest write the same archive of the same weights.
-   */
-  public String digest() {
-    Sha256 sha256 = new Sha256().add(VERSION).add(emitter.source()).add(attributes());
-    graph.parameterShapes().keySet().forEach(sha256::add);
-    for (float[] constant : graph.constants().values()) {
-      sha256.add(bytes(constant));
-    }
-    return sha256.hex();
   }
 
   /**
@@ -103,6 +136,15 @@ public final class ArchiveWriter {
     }
   }
 
+  /** Writes an archive without weights. */
+  public void write(Path target) throws IOException {
+    write(
+        target,
+        (name, shape, out) -> {
+          throw new IllegalStateException("The archive holds its weights, so it needs " + name);
+        });
+  }
+
   /**
    * Writes the archive in small pieces from the channel's position on; the same weights give the
    * same bytes. The channel is not closed.
@@ -116,8 +158,12 @@ public final class ArchiveWriter {
     entry(zip, "constants.pkl", emptyConstants());
     entry(zip, "code/__torch__.py", emitter.source().getBytes(StandardCharsets.UTF_8));
     int index = 0;
-    for (var parameter : graph.parameterShapes().entrySet()) {
-      tensor(zip, index++, parameter.getKey(), parameter.getValue(), weights);
+    if (mapped.isPresent()) {
+      entry(zip, "data/" + index++, bytes(new float[1]));
+    } else {
+      for (var parameter : graph.parameterShapes().entrySet()) {
+        tensor(zip, index++, parameter.getKey(), parameter.getValue(), weights);
+      }
     }
     for (float[] constant : graph.constants().values()) {
       entry(zip, "data/" + index++, bytes(constant));
@@ -181,11 +227,20 @@ public final class ArchiveWriter {
     int index = 0;
     for (var parameter : graph.parameterShapes().entrySet()) {
       pickle.string(emitter.identifier(parameter.getKey()));
-      tensor(pickle, storageClass(type(parameter.getKey())), index++, parameter.getValue());
+      if (mapped.isPresent()) {
+        // Nothing of one number, until the mapping takes its place.
+        tensor(pickle, storageClass(DType.F32), index, 1, new long[] {0});
+      } else {
+        long[] shape = parameter.getValue();
+        DType type = type(parameter.getKey());
+        tensor(pickle, storageClass(type), index++, Graph.elements(shape), shape);
+      }
     }
+    index += mapped.isPresent() ? 1 : 0;
     for (var constant : graph.constants().entrySet()) {
       pickle.string(emitter.identifier(constant.getKey()));
-      tensor(pickle, storageClass(DType.F32), index++, new long[] {constant.getValue().length});
+      int length = constant.getValue().length;
+      tensor(pickle, storageClass(DType.F32), index++, length, new long[] {length});
     }
     pickle.setItems();
     pickle.build();
@@ -208,7 +263,8 @@ public final class ArchiveWriter {
     };
   }
 
-  private static void tensor(PickleWriter pickle, String storageName, int index, long[] shape) {
+  private static void tensor(
+      PickleWriter pickle, String storageName, int index, long stored, long[] shape) {
     pickle.global("torch._utils", "_rebuild_tensor_v2");
     pickle.mark();
     pickle.mark();
@@ -216,7 +272,7 @@ public final class ArchiveWriter {
     pickle.global("torch", storageName);
     pickle.string(Integer.toString(index));
     pickle.string("cpu");
-    pickle.integer(Graph.elements(shape));
+    pickle.integer(stored);
     pickle.tuple();
     pickle.persistentId();
     pickle.integer(0);

@@ -15,6 +15,7 @@ import java.util.List;
 import java.util.Locale;
 import java.util.Map;
 import java.util.Objects;
+import java.util.Optional;
 import java.util.Set;
 import java.util.StringJoiner;
 import java.util.stream.Collectors;
@@ -41,10 +42,19 @@ final class TorchScriptEmitter {
   private final Graph graph;
   private final Arithmetic arithmetic;
   private final Convolutions convolutions;
+  private final Optional<MappedParameters> mapped;
   private final boolean channelsLast;
   private final Map<String, String> identifiers = new LinkedHashMap<>();
 
-  TorchScriptEmitter(Graph graph, Arithmetic arithmetic, Convolutions convolutions) {
+  /**
+   * @param mapped where parameters lie that the archive does not hold; empty for one that holds all
+   */
+  TorchScriptEmitter(
+      Graph graph,
+      Arithmetic arithmetic,
+      Convolutions convolutions,
+      Optional<MappedParameters> mapped) {
+    this.mapped = mapped;
     this.graph = graph;
     this.arithmetic = arithmetic;
     this.convolutions = convolutions;
@@ -90,7 +100,10 @@ final class TorchScriptEmitter {
   /** The content of {@code code/__torch__.py}. */
   String source() {
     StringBuilder text = new StringBuilder("class Net(Module):\n");
-    text.append("  __parameters__ = ").append(names(graph.parameterShapes().keySet())).append("\n");
+    // Mapped ones are plain attributes: DJL makes an array of its own for each parameter.
+    text.append("  __parameters__ = ")
+        .append(names(mapped.isPresent() ? List.of() : graph.parameterShapes().keySet()))
+        .append("\n");
     text.append("  __buffers__ = ").append(names(graph.constants().keySet())).append("\n");
     text.append("  training : bool\n");
     identifiers.values().forEach(id -> text.append("  ").append(id).append(" : Tensor\n"));
@@ -102,6 +115,7 @@ final class TorchScriptEmitter {
       text.append(convolutionMethod());
     }
     text.append(methods);
+    mapped.ifPresent(parameters -> text.append(parameters.method(identifiers::get)));
     return text.toString();
   }
 

@@ -1,4 +1,4 @@
-package io.github.flinkdiffusion.ops.torch;
+package io.github.flinkdiffusion.ops.engine;
 
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
@@ -7,7 +7,6 @@ import io.github.flinkdiffusion.ops.graph.Graph;
 import io.github.flinkdiffusion.ops.graph.Method;
 import io.github.flinkdiffusion.ops.graph.ParameterSource;
 import io.github.flinkdiffusion.ops.graph.Precision;
-import io.github.flinkdiffusion.ops.torchscript.ArchiveWriter;
 import io.github.flinkdiffusion.ops.weights.DType;
 import io.github.flinkdiffusion.ops.weights.HeapTensors;
 import io.github.flinkdiffusion.ops.weights.Safetensors;
@@ -26,53 +25,64 @@ import java.time.Duration;
 import java.time.Instant;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.Optional;
 import java.util.concurrent.CyclicBarrier;
 import java.util.concurrent.ExecutorService;
 import java.util.concurrent.Executors;
 import java.util.concurrent.Future;
 import java.util.concurrent.atomic.AtomicInteger;
+import java.util.function.Supplier;
 import java.util.stream.Stream;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 
-class ArchiveCacheTest {
+/** Converted weights in a folder that threads, processes, disks and persons share. */
+class KeptWeightsTest {
   @TempDir private Path temp;
 
   private Path folder;
-  private ArchiveCache cache;
   private final AtomicInteger writes = new AtomicInteger();
 
   @BeforeEach
   void open() {
-    folder = temp.resolve("archives");
-    cache = ArchiveCache.in(folder);
+    folder = temp.resolve("kept");
   }
 
-  private static ArchiveWriter writer(Precision storage, double factor) {
+  private static Graph graph(long rows) {
     Graph graph = new Graph();
     Method forward = graph.method("forward");
     forward.returns(
-        forward.multiply(
-            forward.linear(forward.input("x", 2), graph.parameter("w", 2, 2), null), factor));
-    return new ArchiveWriter(graph, storage);
+        forward.linear(forward.input("x", 2), graph.parameter("w", rows, 4 / rows), null));
+    return graph;
   }
 
   private static TensorStore weights(float first) {
     return HeapTensors.builder().add("w", new float[] {first, 2, 3, 4}, 2, 2).build();
   }
 
-  private Path get(ArchiveWriter writer, DType dtype, TensorStore weights) {
-    ParameterSource counting =
+  private Path get(
+      Graph graph, Precision precision, Supplier<String> digest, ParameterSource weights) {
+    Program program =
+        new Program("net", graph, precision, weights, digest, Optional.of(folder));
+    try (PlacedWeights placed = PlacedWeights.of(program)) {
+      return placed.place("w").file();
+    }
+  }
+
+  private Path get(Graph graph, Precision precision, TensorStore weights) {
+    return get(
+        graph,
+        precision,
+        weights::digest,
         (name, shape, out) -> {
           writes.incrementAndGet();
-          weights.writeTo(name, dtype, out);
-        };
-    return cache.with("net", writer, weights::digest, counting, path -> path);
+          weights.writeTo(name, precision.type(), out);
+        });
   }
 
   private Path get(TensorStore weights) {
-    return get(writer(Precision.FLOAT32, 2), DType.F32, weights);
+    return get(graph(2), Precision.FLOAT32, weights);
   }
 
   private List<Path> files() throws IOException {
@@ -82,93 +92,107 @@ class ArchiveCacheTest {
   }
 
   @Test
-  void anArchiveIsWrittenOnceAndThenFound() throws Exception {
-    Path archive = get(weights(1));
-    long checksum = ArchiveCacheProcess.checksum(archive);
-    int written = writes.get();
+  void aFileIsWrittenOnceAndThenFound() throws Exception {
+    Path file = get(weights(1));
+    long checksum = KeptWeightsProcess.checksum(file);
 
-    assertThat(get(weights(1))).isEqualTo(archive);
-    assertThat(ArchiveCache.in(folder).toString()).contains(folder.toString());
-    assertThat(writes).hasValue(written);
-    assertThat(ArchiveCacheProcess.checksum(archive)).isEqualTo(checksum);
-    assertThat(files()).containsExactly(archive);
+    assertThat(get(weights(1))).isEqualTo(file);
+    assertThat(writes).hasValue(1);
+    assertThat(KeptWeightsProcess.checksum(file)).isEqualTo(checksum);
+    assertThat(files()).containsExactly(file);
   }
 
   @Test
-  void whateverDecidesTheContentIsAnotherArchive() throws Exception {
+  void whateverDecidesTheContentIsAnotherFile() throws Exception {
     get(weights(1));
     get(weights(9));
-    get(writer(Precision.FLOAT32, 3), DType.F32, weights(1));
-    get(writer(Precision.FLOAT16, 2), DType.F16, weights(1));
+    get(graph(1), Precision.FLOAT32, weights(1));
+    get(graph(2), Precision.FLOAT16, weights(1));
 
     assertThat(files()).hasSize(4);
   }
 
   @Test
   void weightsThatChangeWithoutChangingTheirTimeAreNewWeights() throws Exception {
-    Path file = temp.resolve("model.safetensors");
-    SafetensorsWriter.write(file, weights(1));
-    FileTime time = Files.getLastModifiedTime(file);
+    Path model = temp.resolve("model.safetensors");
+    SafetensorsWriter.write(model, weights(1));
+    FileTime time = Files.getLastModifiedTime(model);
     Path before;
-    try (TensorStore store = Safetensors.open(file)) {
+    try (TensorStore store = Safetensors.open(model)) {
       before = get(store);
     }
-    SafetensorsWriter.write(file, weights(9));
-    Files.setLastModifiedTime(file, time);
+    SafetensorsWriter.write(model, weights(9));
+    Files.setLastModifiedTime(model, time);
 
-    try (TensorStore store = Safetensors.open(file)) {
+    try (TensorStore store = Safetensors.open(model)) {
       assertThat(get(store)).isNotEqualTo(before);
     }
   }
 
   @Test
-  void weightsThatChangeWhileTheyAreLoadedGiveNoArchive() throws Exception {
-    Path file = temp.resolve("model.safetensors");
-    SafetensorsWriter.write(file, weights(1));
-    try (TensorStore store = Safetensors.open(file)) {
+  void weightsThatChangeWhileTheyAreLoadedGiveNoFile() throws Exception {
+    Path model = temp.resolve("model.safetensors");
+    SafetensorsWriter.write(model, weights(1));
+    try (TensorStore store = Safetensors.open(model)) {
       ParameterSource meanwhile =
           (name, shape, out) -> {
-            SafetensorsWriter.write(file, weights(9));
+            SafetensorsWriter.write(model, weights(9));
             store.writeTo(name, DType.F32, out);
           };
-      assertThatThrownBy(
-              () ->
-                  cache.with(
-                      "net", writer(Precision.FLOAT32, 2), store::digest, meanwhile, path -> path))
+      assertThatThrownBy(() -> get(graph(2), Precision.FLOAT32, store::digest, meanwhile))
           .isInstanceOf(WeightsException.class)
-          .hasMessageContainingAll(file.toString(), "changed while its model was being loaded");
+          .hasMessageContainingAll(model.toString(), "changed while its model was being loaded");
     }
     assertThat(files()).isEmpty();
   }
 
   @Test
-  void aTruncatedArchiveIsWrittenAnew() throws Exception {
-    Path archive = get(weights(1));
-    long checksum = ArchiveCacheProcess.checksum(archive);
-    try (RandomAccessFile file = new RandomAccessFile(archive.toFile(), "rw")) {
-      file.setLength(file.length() / 2);
+  void aTruncatedFileIsWrittenAnew() throws Exception {
+    Path file = get(weights(1));
+    long checksum = KeptWeightsProcess.checksum(file);
+    try (RandomAccessFile shorter = new RandomAccessFile(file.toFile(), "rw")) {
+      shorter.setLength(shorter.length() / 2);
     }
-    assertThat(ArchiveCacheProcess.checksum(get(weights(1)))).isEqualTo(checksum);
+    assertThat(KeptWeightsProcess.checksum(get(weights(1)))).isEqualTo(checksum);
   }
 
   @Test
-  void anArchiveWithOneWrongBitIsWrittenAnew() throws Exception {
-    Path archive = get(weights(1));
-    byte[] good = Files.readAllBytes(archive);
-    // The four weights stand side by side in the last entry.
-    int at = indexOf(good, new byte[] {0, 0, -128, 63, 0, 0, 0, 64});
-    byte[] bad = good.clone();
-    bad[at] ^= 1;
-    Files.write(archive, bad);
+  void aFileThatWasNotWrittenToItsEndIsWrittenAnew() throws Exception {
+    Path file = get(weights(1));
+    byte[] good = Files.readAllBytes(file);
+    // What a machine that loses its power may leave: the length, and no content.
+    Files.write(file, new byte[good.length]);
 
-    assertThat(get(weights(1))).isEqualTo(archive).hasBinaryContent(good);
+    assertThat(get(weights(1))).isEqualTo(file).hasBinaryContent(good);
   }
 
-  private static int indexOf(byte[] all, byte[] part) {
-    String text = new String(all, StandardCharsets.ISO_8859_1);
-    int at = text.indexOf(new String(part, StandardCharsets.ISO_8859_1));
-    assertThat(at).isPositive();
-    return at;
+  @Test
+  void aWrongBitIsFoundByTheCheckThatComesLaterAndTheNextAttemptWritesTheFileAnew()
+      throws Exception {
+    Path file = get(weights(1));
+    byte[] good = Files.readAllBytes(file);
+    byte[] bad = good.clone();
+    bad[5] ^= 1;
+    Files.write(file, bad);
+    List<Runnable> later = new ArrayList<>();
+    TensorStore weights = weights(1);
+    Program program =
+        new Program(
+            "net",
+            graph(2),
+            Precision.FLOAT32,
+            (name, shape, out) -> weights.writeTo(name, DType.F32, out),
+            weights::digest,
+            Optional.of(folder),
+            later::add);
+    PlacedWeights.of(program).close();
+
+    assertThat(later).hasSize(1);
+    assertThatThrownBy(later.get(0)::run)
+        .isInstanceOf(WeightsException.class)
+        .hasMessageContainingAll(file.toString(), "damaged", "checksum of w", "writes it anew")
+        .hasCauseInstanceOf(IOException.class);
+    assertThat(get(weights(1))).isEqualTo(file).hasBinaryContent(good);
   }
 
   @Test
@@ -177,32 +201,20 @@ class ArchiveCacheTest {
         (name, shape, out) -> {
           throw new IOException("the disk is full");
         };
-    assertThatThrownBy(
-            () ->
-                cache.with(
-                    "net", writer(Precision.FLOAT32, 2), weights(1)::digest, failing, path -> path))
+    assertThatThrownBy(() -> get(graph(2), Precision.FLOAT32, weights(1)::digest, failing))
         .isInstanceOf(UncheckedIOException.class)
         .hasMessageContainingAll(folder.toString(), "the disk is full", "enough room");
     assertThat(files()).isEmpty();
   }
 
   @Test
-  void aFolderThatCanNotBeMadeIsOneClearError() throws Exception {
+  void aFolderThatCannotBeMadeIsOneClearError() throws Exception {
     Files.writeString(temp.resolve("file"), "not a folder");
-    Path wrong = temp.resolve("file").resolve("archives");
-    cache = ArchiveCache.in(wrong);
+    folder = temp.resolve("file").resolve("kept");
 
     assertThatThrownBy(() -> get(weights(1)))
         .isInstanceOf(UncheckedIOException.class)
-        .hasMessageContainingAll(wrong.toString(), "folder", "may write to");
-  }
-
-  @Test
-  void withoutAFolderNothingStays() {
-    cache = ArchiveCache.none();
-    Path archive = get(weights(1));
-    assertThat(archive).doesNotExist();
-    assertThat(archive.getParent()).doesNotExist();
+        .hasMessageContainingAll(folder.toString(), "folder", "may write to");
   }
 
   @Test
@@ -215,19 +227,19 @@ class ArchiveCacheTest {
     Path left = files().get(0);
     assertThat(left.getFileName().toString()).endsWith(".partial");
 
-    // It may be another process at work, so it stays for now; and the archive comes whole.
-    long expected = ArchiveCacheProcess.get(ArchiveCache.in(temp.resolve("other")), 0);
-    assertThat(ArchiveCacheProcess.get(cache, 0)).isEqualTo(expected);
+    // It may be another process at work, so it stays for now; and the file comes whole.
+    long expected = KeptWeightsProcess.get(temp.resolve("other"), 0);
+    assertThat(KeptWeightsProcess.get(folder, 0)).isEqualTo(expected);
     assertThat(left).exists();
 
     Files.setLastModifiedTime(left, FileTime.from(Instant.now().minus(Duration.ofHours(2))));
-    ArchiveCacheProcess.get(cache, 1);
+    KeptWeightsProcess.get(folder, 1);
     assertThat(left).doesNotExist();
     assertThat(files()).hasSize(2);
   }
 
   @Test
-  void threadsThatMissTheSameArchiveWriteItOnce() throws Exception {
+  void threadsThatMissTheSameFileWriteItOnce() throws Exception {
     int threads = 8;
     CyclicBarrier together = new CyclicBarrier(threads);
     ExecutorService pool = Executors.newFixedThreadPool(threads);
@@ -252,11 +264,10 @@ class ArchiveCacheTest {
   }
 
   @Test
-  void processesThatRaceAllGetWholeArchives() throws Exception {
+  void processesThatRaceAllGetWholeFiles() throws Exception {
     List<String> expected = new ArrayList<>();
-    ArchiveCache alone = ArchiveCache.in(temp.resolve("alone"));
-    for (int i = 0; i < ArchiveCacheProcess.ARCHIVES; i++) {
-      expected.add(String.valueOf(ArchiveCacheProcess.get(alone, i)));
+    for (int i = 0; i < KeptWeightsProcess.FILES; i++) {
+      expected.add(String.valueOf(KeptWeightsProcess.get(temp.resolve("alone"), i)));
     }
     try (Child one = new Child("whole");
         Child two = new Child("whole")) {
@@ -268,11 +279,11 @@ class ArchiveCacheTest {
       assertThat(two.process.waitFor()).isZero();
     }
     assertThat(files())
-        .hasSize(ArchiveCacheProcess.ARCHIVES)
-        .allSatisfy(file -> assertThat(file.toString()).endsWith(".pt"));
+        .hasSize(KeptWeightsProcess.FILES)
+        .allSatisfy(file -> assertThat(file.toString()).endsWith(".weights"));
   }
 
-  /** An {@link ArchiveCacheProcess} that has started and waits. */
+  /** A {@link KeptWeightsProcess} that has started and waits. */
   private final class Child implements AutoCloseable {
     final Process process;
     private final BufferedReader output;
@@ -283,7 +294,7 @@ class ArchiveCacheTest {
                   Path.of(System.getProperty("java.home"), "bin", "java").toString(),
                   "-cp",
                   System.getProperty("java.class.path"),
-                  ArchiveCacheProcess.class.getName(),
+                  KeptWeightsProcess.class.getName(),
                   folder.toString(),
                   mode)
               .redirectError(ProcessBuilder.Redirect.DISCARD)
