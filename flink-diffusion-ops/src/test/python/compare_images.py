@@ -53,6 +53,9 @@ def gray(data, frame, index):
             values = 1 / (1 + np.exp(-4 * (values - float(center)) / float(width)))
     elif "VOILUTSequence" in of:
         values = apply_voi_lut(values.astype(np.int64), of, prefer_lut=True).astype(float)
+    if "PixelPaddingValue" in data:
+        ends = sorted((data.PixelPaddingValue, data.get("PixelPaddingRangeLimit", data.PixelPaddingValue)))
+        values = np.where((frame >= ends[0]) & (frame <= ends[1]), np.nan, values)
     return values[None]
 
 
@@ -157,6 +160,10 @@ def main():
             if actual.shape != expected.shape:
                 verdicts.append(f"differs: shape {actual.shape} instead of {expected.shape}")
                 continue
+            if not np.array_equal(np.isnan(actual), np.isnan(expected)):
+                verdicts.append(f"differs: {np.isnan(actual).sum()} pixels without data instead of {np.isnan(expected).sum()}")
+                continue
+            actual, expected = np.nan_to_num(actual), np.nan_to_num(expected)
             span = max(1.0, np.abs(expected).max(initial=0))
             off = np.abs(actual - expected).max()
             if syntax in LOSSY:

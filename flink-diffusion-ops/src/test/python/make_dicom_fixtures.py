@@ -243,3 +243,11 @@ write("j2k-lossy-rgb8", "j2k-lossy", None, 8, samples=3, photometric="YBR_ICT", 
 write("baseline-u8", "baseline", None, 8, packed=encapsulate([imagecodecs.jpeg8_encode(smooth(8).astype(np.uint8), level=98)]))
 write("baseline-rgb8", "baseline", None, 8, samples=3, photometric="YBR_FULL_422", packed=encapsulate([imagecodecs.jpeg8_encode(np.stack([smooth(8, c) for c in range(3)], 2).astype(np.uint8), level=98, colorspace="RGB", outcolorspace="YCBCR", subsampling="422")]))
 write("extended-u12", "extended", None, 12, packed=encapsulate([imagecodecs.jpeg8_encode(smooth(12).astype(np.uint16), level=98, bitspersample=12)]))
+
+
+def padding(data):
+    data.PixelPaddingValue, data.PixelPaddingRangeLimit = 0, 99
+    data.RescaleSlope, data.RescaleIntercept = "1", "-1024"
+
+
+write("padding", "explicit", gray(12), 12, edit=padding)

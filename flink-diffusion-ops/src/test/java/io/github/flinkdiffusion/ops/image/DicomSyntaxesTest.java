@@ -237,6 +237,20 @@ class DicomSyntaxesTest {
   }
 
   @Test
+  void whatWasNotMeasuredHoldsNoData() {
+    Raster image = read("padding", 0);
+    assertThat(image.format().noData()).hasValue(-1024);
+    NoDataMask mask = image.noData().orElseThrow();
+    for (int i = 0; i < ROWS * COLUMNS; i++) {
+      double stored = value(12, 0, 0, i % COLUMNS, i / COLUMNS);
+      assertThat(mask.isMissing(i)).isEqualTo(stored <= 99);
+      if (stored > 99) {
+        assertThat(image.format().sample(image.data()[i])).isEqualTo(stored - 1024);
+      }
+    }
+  }
+
+  @Test
   void nearLosslessIsAsNearAsItSays() {
     assertValues(read("jls-near-u8", 0), 1, 3, (c, x, y) -> value(8, 0, 0, x, y));
     assertValues(read("jls-near-u12", 0), 1, 2, (c, x, y) -> value(12, 0, 0, x, y));

@@ -10,7 +10,8 @@ import java.util.List;
 /**
  * Writes what is read from image files, for {@code src/test/python/compare_images.py}: of each line
  * {@code path TAB page} of a list, a file {@code N.bin} of the rows, columns, channels and values
- * in the file's own numbers, or {@code N.err} that says why there are none.
+ * in the file's own numbers (NaN where there is no data), or {@code N.err} that says why there are
+ * none.
  */
 public final class DumpImages {
   private DumpImages() {}
@@ -45,10 +46,10 @@ public final class DumpImages {
       out.writeInt(image.channels());
       out.writeInt(image.height());
       out.writeInt(image.width());
-      for (float value : image.data()) {
-        out.writeDouble(image.format().sample(value));
+      for (int i = 0; i < image.data().length; i++) {
+        boolean missing = image.noData().isPresent() && image.noData().get().isMissing(i);
+        out.writeDouble(missing ? Double.NaN : image.format().sample(image.data()[i]));
       }
-      out.writeBytes(image.metadata().texts().getOrDefault("VOI", ""));
     }
   }
 }

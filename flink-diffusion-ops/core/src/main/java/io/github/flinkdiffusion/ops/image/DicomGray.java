@@ -1,5 +1,7 @@
 package io.github.flinkdiffusion.ops.image;
 
+import java.util.BitSet;
+import java.util.List;
 import java.util.Map;
 import java.util.Optional;
 import java.util.function.DoubleUnaryOperator;
@@ -23,6 +25,27 @@ final class DicomGray {
   private record Display(
       DoubleUnaryOperator shown, ValueRange range, SampleType type, String applied) {}
 
+  /** Stored values of pixels at which nothing was measured (PS3.3, C.7.5.1.1.2). */
+  private record Padding(double value, double low, double high) {
+    static Optional<Padding> of(DicomDataSet set, DicomLayout layout) {
+      List<Integer> values = set.integers(DicomTag.PADDING, layout.signed());
+      if (values.isEmpty() || layout.real() > 0) {
+        return Optional.empty();
+      }
+      int value = values.get(0);
+      int limit =
+          set.integers(DicomTag.PADDING_LIMIT, layout.signed()).stream().findFirst().orElse(value);
+      // A number that no pixel can have says nothing.
+      return value < layout.lowest() || value > layout.highest()
+          ? Optional.empty()
+          : Optional.of(new Padding(value, Math.min(value, limit), Math.max(value, limit)));
+    }
+
+    boolean holds(double stored) {
+      return stored >= low && stored <= high;
+    }
+  }
+
   private DicomGray() {}
 
   static Raster raster(DicomFile file, int frame, DicomSamples samples, ReadOptions options) {
@@ -33,22 +56,37 @@ final class DicomGray {
         layout.photometric().equals("MONOCHROME1")
             ? new ValueRange(display.range().high(), display.range().low())
             : display.range();
+    Optional<Padding> padding = Padding.of(file.set(), layout);
+    BitSet missing = new BitSet();
     float[] data = new float[layout.pixels()];
     for (int i = 0; i < data.length; i++) {
+      if (padding.isPresent() && padding.get().holds(samples.at(i, layout.signed()))) {
+        missing.set(i);
+        continue;
+      }
       double value = modality.value().applyAsDouble(samples.at(i, layout.signed()));
       data[i] = (float) range.unit(display.shown().applyAsDouble(options.finite(value, "DICOM")));
     }
+    PixelFormat format = new PixelFormat(Bands.GRAY, display.type(), range);
+    if (padding.isPresent()) {
+      format = withPadding(format, modality, display, padding.get());
+    }
     Raster raster =
-        new Raster(
-            1,
-            layout.rows(),
-            layout.columns(),
-            data,
-            new PixelFormat(Bands.GRAY, display.type(), range),
-            file.metadata(frame, options));
+        new Raster(1, layout.rows(), layout.columns(), data, format, file.metadata(frame, options))
+            .withNoData(missing);
     return display.applied().isEmpty()
         ? raster
         : raster.withMetadata(raster.metadata().withTexts(Map.of(SHOWN, display.applied())));
+  }
+
+  /** What stands for no data in a result: the file's own number, where numbers are its own. */
+  private static PixelFormat withPadding(
+      PixelFormat format, Modality modality, Display display, Padding padding) {
+    double own = modality.value().applyAsDouble(padding.value());
+    if (display.applied().isEmpty() && format.type().holds(own)) {
+      return format.withNoData(own);
+    }
+    return format.withNoData(format.type() == SampleType.FLOAT32 ? Double.NaN : 0);
   }
 
   private static Modality modality(DicomFile file, int frame) {

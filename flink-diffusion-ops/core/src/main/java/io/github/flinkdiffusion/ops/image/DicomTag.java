@@ -15,6 +15,8 @@ final class DicomTag {
   static final int BITS_STORED = 0x00280101;
   static final int HIGH_BIT = 0x00280102;
   static final int SIGNED = 0x00280103;
+  static final int PADDING = 0x00280120;
+  static final int PADDING_LIMIT = 0x00280121;
   static final int WINDOW_CENTER = 0x00281050;
   static final int WINDOW_WIDTH = 0x00281051;
   static final int INTERCEPT = 0x00281052;
