@@ -5,7 +5,10 @@ import io.github.flinkdiffusion.ops.image.SampleType;
 
 /** The kind of file that results are written as. */
 public enum ResultFormat {
-  /** As TIFF what PNG can not hold: floats, more than four bands, a place on Earth; else PNG. */
+  /**
+   * As TIFF what PNG can not hold: floats, signed numbers, more than four bands, a place on Earth;
+   * else PNG.
+   */
   AUTO,
   PNG,
   TIFF;
@@ -22,6 +25,7 @@ public enum ResultFormat {
           sourceIsTiff
                   || picture.channels() > 4
                   || picture.format().type() == SampleType.FLOAT32
+                  || picture.format().type() == SampleType.INT16
                   || picture.metadata().georeference().isPresent()
               ? TIFF_TYPE
               : PNG_TYPE;

@@ -30,6 +30,7 @@ import io.github.flinkdiffusion.ops.serving.DiffusionSettings;
 import java.nio.ByteBuffer;
 import java.util.List;
 import java.util.Map;
+import java.util.TreeMap;
 
 /** From events to requests and from results to events. Pure. */
 final class Events {
@@ -37,6 +38,9 @@ final class Events {
 
   /** A larger request is truncated, and can be read again where it came from. */
   private static final int MOST_OF_AN_ORIGINAL = 1 << 20;
+
+  /** Among an image task's further parameters; it chooses what is read, so no model takes it. */
+  static final String PAGE = "page";
 
   private static final String PNG = "image/png";
 
@@ -98,7 +102,36 @@ final class Events {
             .with(Parameters.NOISE_LEVEL, whole(task.getNoiseLevel()))
             .with(Parameters.WIDTH, whole(task.getWidth()))
             .with(Parameters.HEIGHT, whole(task.getHeight())),
-        task.getParameters());
+        withoutPage(task.getParameters()));
+  }
+
+  /**
+   * Which image of a file that has several a task works on, from 0: a frame of a DICOM file, a
+   * slice of a NIfTI volume, a page of a TIFF file.
+   *
+   * @throws InvalidRequestException when it is no whole number from 0
+   */
+  static int page(ImageTaskEvent task) {
+    String page = task.getParameters().getOrDefault(PAGE, "0");
+    try {
+      int number = Integer.parseInt(page.strip());
+      if (number >= 0) {
+        return number;
+      }
+    } catch (NumberFormatException e) {
+      // Said below, as is a number below 0.
+    }
+    throw new InvalidRequestException(
+        "%s is '%s'; a whole number from 0 is expected.".formatted(PAGE, page));
+  }
+
+  private static Map<String, String> withoutPage(Map<String, String> parameters) {
+    if (!parameters.containsKey(PAGE)) {
+      return parameters;
+    }
+    Map<String, String> others = new TreeMap<>(parameters);
+    others.remove(PAGE);
+    return others;
   }
 
   /**

@@ -13,6 +13,7 @@ import io.github.flinkdiffusion.ops.image.ImageLimits;
 import io.github.flinkdiffusion.ops.image.NoDataMask;
 import io.github.flinkdiffusion.ops.image.PilResize;
 import io.github.flinkdiffusion.ops.image.Raster;
+import io.github.flinkdiffusion.ops.image.ReadOptions;
 import io.github.flinkdiffusion.ops.image.Window;
 import io.github.flinkdiffusion.ops.imaging.Composition;
 import io.github.flinkdiffusion.ops.imaging.Ensemble;
@@ -97,20 +98,21 @@ final class OpenImageTask implements AutoCloseable {
    * @param inline the file where it is in memory; else {@code file} is there
    */
   private record Source(
-      String field, Optional<byte[]> inline, String digest, Optional<PayloadFile> file)
+      String field, int page, Optional<byte[]> inline, String digest, Optional<PayloadFile> file)
       implements AutoCloseable {
 
     /** Small files other than TIFF are read from the event, without a file in between. */
-    static Source fetch(String field, Payload payload, PayloadStore payloads, Path scratch) {
+    static Source fetch(
+        String field, int page, Payload payload, PayloadStore payloads, Path scratch) {
       Optional<byte[]> inline = Payloads.inlineBytes(payload);
       String digest =
           inline
               .map(Payloads::sha256)
               .orElseGet(() -> Payloads.reference(payload).orElseThrow().getSha256());
       return inline.isPresent() && !Scene.isReadByParts(inline.get())
-          ? new Source(field, Optional.of(payloads.read(payload)), digest, Optional.empty())
+          ? new Source(field, page, Optional.of(payloads.read(payload)), digest, Optional.empty())
           : new Source(
-              field, Optional.empty(), digest, Optional.of(payloads.open(payload, scratch)));
+              field, page, Optional.empty(), digest, Optional.of(payloads.open(payload, scratch)));
     }
 
     /** What reading it takes, by its header. */
@@ -122,8 +124,12 @@ final class OpenImageTask implements AutoCloseable {
               byte[] head = Arrays.copyOf(bytes, Math.min(bytes.length, DecodedSize.HEAD_BYTES));
               return DecodedSize.of(head, bytes.length, ImageLimits.DEFAULT);
             }
-            return Scene.size(file.orElseThrow().path(), settings.reading());
+            return Scene.size(file.orElseThrow().path(), reading(settings));
           });
+    }
+
+    private ReadOptions reading(ImageSettings settings) {
+      return settings.reading().withPage(page);
     }
 
     Input open(ImageSettings settings) {
@@ -132,10 +138,11 @@ final class OpenImageTask implements AutoCloseable {
               new Input(
                   settings.ranged(
                       inline.isPresent()
-                          ? Scene.of(inline.get(), settings.reading())
+                          ? Scene.of(inline.get(), reading(settings))
                           : Scene.open(
-                              file.orElseThrow().path(), settings.reading(), settings.maxPixels())),
+                              file.orElseThrow().path(), reading(settings), settings.maxPixels())),
                   digest,
+                  page,
                   file));
     }
 
@@ -154,11 +161,11 @@ final class OpenImageTask implements AutoCloseable {
   }
 
   /** An image of the request, open. */
-  private record Input(Scene scene, String digest, Optional<PayloadFile> file)
+  private record Input(Scene scene, String digest, int page, Optional<PayloadFile> file)
       implements AutoCloseable {
 
     Input with(Scene other) {
-      return new Input(other, digest, file);
+      return new Input(other, digest, page, file);
     }
 
     @Override
@@ -187,7 +194,7 @@ final class OpenImageTask implements AutoCloseable {
     settings.limits().check(event.getAttributes(), event.getParameters());
     Arguments wanted = Events.asked(event);
     ImageSettings how = settings.image();
-    Source image = Source.fetch(IMAGE, event.getImage(), payloads, scratch);
+    Source image = Source.fetch(IMAGE, Events.page(event), event.getImage(), payloads, scratch);
     Optional<Source> mask = Optional.empty();
     try {
       DecodedSize size = image.size(how);
@@ -195,7 +202,7 @@ final class OpenImageTask implements AutoCloseable {
       double reading = size.peakBytes();
       double open = size.rasterBytes();
       if (event.getMask() != null) {
-        mask = Optional.of(Source.fetch(MASK, event.getMask(), payloads, scratch));
+        mask = Optional.of(Source.fetch(MASK, 0, event.getMask(), payloads, scratch));
         DecodedSize ofMask = mask.get().size(how);
         extents += ", mask " + ofMask.extent();
         reading += ofMask.peakBytes();
@@ -481,6 +488,9 @@ final class OpenImageTask implements AutoCloseable {
     further.put(Replay.ENSEMBLE_SIZE, Integer.toString(plan.samples()));
     further.put(Replay.INPUT_WIDTH, Integer.toString(plan.width()));
     further.put(Replay.INPUT_HEIGHT, Integer.toString(plan.height()));
+    if (image.page() > 0) {
+      further.put(Events.PAGE, Integer.toString(image.page()));
+    }
     if (placed) {
       further.put("tiles", plan.fingerprint());
     }

@@ -97,6 +97,10 @@ public final class Replay {
     // Those of the result, which follow from the image's.
     request.remove(Parameters.WIDTH.name());
     request.remove(Parameters.HEIGHT.name());
+    String page = audit.parameters().get(Events.PAGE);
+    if (page != null) {
+      request.put(Events.PAGE, page);
+    }
     return ImageTaskEvent.newBuilder()
         .setId(id)
         .setImage(images.get(Parameters.IMAGE.name()))
