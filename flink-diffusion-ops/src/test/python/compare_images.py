@@ -85,8 +85,8 @@ def nifti(path):
     values = values.reshape(values.shape + (1,) * (3 - values.ndim))
     slices = values.reshape(values.shape[0], values.shape[1], -1, order="F")
     for index in picks(slices.shape[2]):
-        # Rows from the front of the head, columns from its right: as a radiologist looks at it.
-        yield index, slices[::-1, ::-1, index].T[None]
+        # The front is at the top, the left on the left.
+        yield index, slices[:, ::-1, index].T[None]
 
 
 def is_nifti(path):

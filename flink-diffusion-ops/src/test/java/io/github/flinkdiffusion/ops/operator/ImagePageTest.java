@@ -81,6 +81,18 @@ class ImagePageTest {
   }
 
   @Test
+  void aVolumeIsCutTheWayThatIsAsked() throws Exception {
+    ImageTaskEvent task = task(fixture("nifti/LPS.nii"), Map.of("page", "2", "plane", "sagittal"));
+    ImageEvent event = result(task);
+    assertThat(event.getWidth()).isEqualTo(2 * 5);
+    assertThat(event.getHeight()).isEqualTo(2 * 4);
+    Audit audit = AuditRecords.audit(event.getAudit());
+    assertThat(audit.parameters()).containsEntry("plane", "sagittal");
+    ImageEvent again = result(Replay.imageTask(audit, "b", Map.of("image", task.getImage())));
+    assertThat(again.getImage()).isEqualTo(event.getImage());
+  }
+
+  @Test
   void aPageThatIsNotThereIsAFailure() throws Exception {
     for (String page : new String[] {"3", "-1", "first"}) {
       try (ImageSubtask subtask = new ImageSubtask(upscalers, settings(), devices).open()) {

@@ -1,11 +1,9 @@
 package io.github.flinkdiffusion.ops.image;
 
-import java.io.ByteArrayInputStream;
 import java.io.IOException;
 import java.nio.ByteBuffer;
-import java.nio.ByteOrder;
+import java.util.Arrays;
 import java.util.Optional;
-import java.util.zip.GZIPInputStream;
 
 /**
  * Heap memory that an image file takes while it is read, known from its first bytes: for each
@@ -35,7 +33,8 @@ public record DecodedSize(
   /** Most bytes that a file without compression becomes for each of its own: 8 bits to floats. */
   private static final int UNCOMPRESSED_GROWTH = Float.BYTES + 1;
 
-  private static final int NIFTI_HEADER = 348;
+  /** Of a NIfTI value beside the raster: as it is read, and sorted for its percentiles. */
+  private static final int NIFTI_BYTES = 2 * Double.BYTES;
 
   /** Of a DICOM sample beside the raster: as it stands in the file, and as a decoder holds it. */
   private static final int DICOM_BYTES = 12;
@@ -73,7 +72,7 @@ public record DecodedSize(
           case TIFF -> {}
         }
       }
-    } catch (IndexOutOfBoundsException | IOException e) {
+    } catch (IndexOutOfBoundsException | IOException | ImageException e) {
       // Truncated: its reader says so, before it allocates anything.
     }
     long bytes = Math.min(fileBytes, Long.MAX_VALUE / UNCOMPRESSED_GROWTH) * UNCOMPRESSED_GROWTH;
@@ -139,19 +138,23 @@ public record DecodedSize(
         extent, 0, 0, most.pixels(), most.wholeBytes(), most.rasterBytes(), most.peakBytes());
   }
 
+  /** As wide and high as an axial slice, as large as the largest of any plane. */
   private static DecodedSize nifti(byte[] head) throws IOException {
-    boolean packed = (head[0] & 0xFF) == 0x1F;
-    byte[] plain = head;
-    if (packed) {
-      try (GZIPInputStream in = new GZIPInputStream(new ByteArrayInputStream(head))) {
-        plain = in.readNBytes(NIFTI_HEADER);
-      }
-    }
-    ByteBuffer header = ByteBuffer.wrap(plain).order(ByteOrder.LITTLE_ENDIAN);
-    if (header.getInt(0) != NIFTI_HEADER) {
-      header.order(ByteOrder.BIG_ENDIAN);
-    }
-    return bytes(header.getShort(42) & 0xFFFF, header.getShort(44) & 0xFFFF, 1, Double.BYTES);
+    NiftiHeader header = NiftiCodec.header(head);
+    int[] stored = header.storedAxes();
+    int[] sides = {header.dims()[stored[0]], header.dims()[stored[1]], header.dims()[stored[2]]};
+    int channels = header.kind().channels;
+    DecodedSize axial = bytes(sides[0], sides[1], channels, NIFTI_BYTES);
+    Arrays.sort(sides);
+    DecodedSize largest = bytes(sides[2], sides[1], channels, NIFTI_BYTES);
+    return new DecodedSize(
+        axial.extent(),
+        axial.width(),
+        axial.height(),
+        axial.pixels(),
+        largest.wholeBytes(),
+        largest.rasterBytes(),
+        largest.peakBytes());
   }
 
   /** Conversions of what is beyond a long give the largest: sides come from anybody. */

@@ -7,17 +7,22 @@ import java.util.OptionalDouble;
  *
  * @param limits how large they may be
  * @param page which image of a file that has several, from 0: a page of a TIFF file, a frame of a
- *     DICOM file, an axial slice of a NIfTI volume
+ *     DICOM file, a slice of a NIfTI file, whose volumes follow each other
+ * @param plane which way volumes are cut into slices
  * @param notFiniteAs the file's number to take where it holds infinity or what is not a number;
  *     empty if such a file is refused
  * @param patientData whether what a DICOM file says of a patient is put among the texts, and so
  *     into results
  */
 public record ReadOptions(
-    ImageLimits limits, int page, OptionalDouble notFiniteAs, boolean patientData) {
-  /** Default limits, the first page, finite numbers only, no patient's data. */
+    ImageLimits limits,
+    int page,
+    SlicePlane plane,
+    OptionalDouble notFiniteAs,
+    boolean patientData) {
+  /** Default limits, the first page, axial slices, finite numbers only, no patient's data. */
   public static final ReadOptions DEFAULT =
-      new ReadOptions(ImageLimits.DEFAULT, 0, OptionalDouble.empty(), false);
+      new ReadOptions(ImageLimits.DEFAULT, 0, SlicePlane.AXIAL, OptionalDouble.empty(), false);
 
   public ReadOptions {
     if (page < 0) {
@@ -31,19 +36,23 @@ public record ReadOptions(
   }
 
   public ReadOptions withLimits(ImageLimits other) {
-    return new ReadOptions(other, page, notFiniteAs, patientData);
+    return new ReadOptions(other, page, plane, notFiniteAs, patientData);
   }
 
   public ReadOptions withPage(int other) {
-    return new ReadOptions(limits, other, notFiniteAs, patientData);
+    return new ReadOptions(limits, other, plane, notFiniteAs, patientData);
+  }
+
+  public ReadOptions withPlane(SlicePlane other) {
+    return new ReadOptions(limits, page, other, notFiniteAs, patientData);
   }
 
   public ReadOptions replacingNotFinite(double value) {
-    return new ReadOptions(limits, page, OptionalDouble.of(value), patientData);
+    return new ReadOptions(limits, page, plane, OptionalDouble.of(value), patientData);
   }
 
   public ReadOptions withPatientData() {
-    return new ReadOptions(limits, page, notFiniteAs, true);
+    return new ReadOptions(limits, page, plane, notFiniteAs, true);
   }
 
   /** The number itself, or what stands in its place. */

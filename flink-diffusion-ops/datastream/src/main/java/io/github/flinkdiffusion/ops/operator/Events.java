@@ -16,6 +16,7 @@ import io.github.flinkdiffusion.connector.payload.PayloadException;
 import io.github.flinkdiffusion.connector.payload.PayloadStore;
 import io.github.flinkdiffusion.ops.batching.RequestFailure;
 import io.github.flinkdiffusion.ops.image.PngCodec;
+import io.github.flinkdiffusion.ops.image.SlicePlane;
 import io.github.flinkdiffusion.ops.imaging.Audit;
 import io.github.flinkdiffusion.ops.pipeline.Arguments;
 import io.github.flinkdiffusion.ops.pipeline.GeneratedImage;
@@ -29,6 +30,7 @@ import io.github.flinkdiffusion.ops.pipeline.Signature;
 import io.github.flinkdiffusion.ops.serving.DiffusionSettings;
 import java.nio.ByteBuffer;
 import java.util.List;
+import java.util.Locale;
 import java.util.Map;
 import java.util.TreeMap;
 
@@ -41,6 +43,9 @@ final class Events {
 
   /** Among an image task's further parameters; it chooses what is read, so no model takes it. */
   static final String PAGE = "page";
+
+  /** As {@link #PAGE}: which way a volume is cut into slices. */
+  static final String PLANE = "plane";
 
   private static final String PNG = "image/png";
 
@@ -125,12 +130,25 @@ final class Events {
         "%s is '%s'; a whole number from 0 is expected.".formatted(PAGE, page));
   }
 
-  private static Map<String, String> withoutPage(Map<String, String> parameters) {
-    if (!parameters.containsKey(PAGE)) {
-      return parameters;
+  /**
+   * Which way a task wants volumes cut into slices.
+   *
+   * @throws InvalidRequestException when it is none
+   */
+  static SlicePlane plane(ImageTaskEvent task) {
+    String plane = task.getParameters().getOrDefault(PLANE, "axial");
+    for (SlicePlane one : SlicePlane.values()) {
+      if (one.name().toLowerCase(Locale.ROOT).equals(plane.strip())) {
+        return one;
+      }
     }
+    throw new InvalidRequestException(
+        "%s is '%s'; axial, coronal or sagittal is expected.".formatted(PLANE, plane));
+  }
+
+  private static Map<String, String> withoutPage(Map<String, String> parameters) {
     Map<String, String> others = new TreeMap<>(parameters);
-    others.remove(PAGE);
+    others.keySet().removeAll(List.of(PAGE, PLANE));
     return others;
   }
 

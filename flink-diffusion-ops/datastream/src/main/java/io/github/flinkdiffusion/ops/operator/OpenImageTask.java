@@ -14,6 +14,7 @@ import io.github.flinkdiffusion.ops.image.NoDataMask;
 import io.github.flinkdiffusion.ops.image.PilResize;
 import io.github.flinkdiffusion.ops.image.Raster;
 import io.github.flinkdiffusion.ops.image.ReadOptions;
+import io.github.flinkdiffusion.ops.image.SlicePlane;
 import io.github.flinkdiffusion.ops.image.Window;
 import io.github.flinkdiffusion.ops.imaging.Composition;
 import io.github.flinkdiffusion.ops.imaging.Ensemble;
@@ -37,6 +38,7 @@ import io.github.flinkdiffusion.ops.serving.ImageTaskOptions;
 import java.nio.file.Path;
 import java.util.Arrays;
 import java.util.BitSet;
+import java.util.Locale;
 import java.util.Map;
 import java.util.Optional;
 import java.util.SortedMap;
@@ -92,27 +94,36 @@ final class OpenImageTask implements AutoCloseable {
     }
   }
 
+  /** Which image of a file that has several. */
+  private record Part(int page, SlicePlane plane) {
+    static final Part FIRST = new Part(0, SlicePlane.AXIAL);
+
+    static Part of(ImageTaskEvent event) {
+      return new Part(Events.page(event), Events.plane(event));
+    }
+  }
+
   /**
    * An image file of the request.
    *
    * @param inline the file where it is in memory; else {@code file} is there
    */
   private record Source(
-      String field, int page, Optional<byte[]> inline, String digest, Optional<PayloadFile> file)
+      String field, Part part, Optional<byte[]> inline, String digest, Optional<PayloadFile> file)
       implements AutoCloseable {
 
     /** Small files other than TIFF are read from the event, without a file in between. */
     static Source fetch(
-        String field, int page, Payload payload, PayloadStore payloads, Path scratch) {
+        String field, Part part, Payload payload, PayloadStore payloads, Path scratch) {
       Optional<byte[]> inline = Payloads.inlineBytes(payload);
       String digest =
           inline
               .map(Payloads::sha256)
               .orElseGet(() -> Payloads.reference(payload).orElseThrow().getSha256());
       return inline.isPresent() && !Scene.isReadByParts(inline.get())
-          ? new Source(field, page, Optional.of(payloads.read(payload)), digest, Optional.empty())
+          ? new Source(field, part, Optional.of(payloads.read(payload)), digest, Optional.empty())
           : new Source(
-              field, page, Optional.empty(), digest, Optional.of(payloads.open(payload, scratch)));
+              field, part, Optional.empty(), digest, Optional.of(payloads.open(payload, scratch)));
     }
 
     /** What reading it takes, by its header. */
@@ -129,7 +140,7 @@ final class OpenImageTask implements AutoCloseable {
     }
 
     private ReadOptions reading(ImageSettings settings) {
-      return settings.reading().withPage(page);
+      return settings.reading().withPage(part.page()).withPlane(part.plane());
     }
 
     Input open(ImageSettings settings) {
@@ -142,7 +153,7 @@ final class OpenImageTask implements AutoCloseable {
                           : Scene.open(
                               file.orElseThrow().path(), reading(settings), settings.maxPixels())),
                   digest,
-                  page,
+                  part,
                   file));
     }
 
@@ -161,11 +172,11 @@ final class OpenImageTask implements AutoCloseable {
   }
 
   /** An image of the request, open. */
-  private record Input(Scene scene, String digest, int page, Optional<PayloadFile> file)
+  private record Input(Scene scene, String digest, Part part, Optional<PayloadFile> file)
       implements AutoCloseable {
 
     Input with(Scene other) {
-      return new Input(other, digest, page, file);
+      return new Input(other, digest, part, file);
     }
 
     @Override
@@ -194,7 +205,7 @@ final class OpenImageTask implements AutoCloseable {
     settings.limits().check(event.getAttributes(), event.getParameters());
     Arguments wanted = Events.asked(event);
     ImageSettings how = settings.image();
-    Source image = Source.fetch(IMAGE, Events.page(event), event.getImage(), payloads, scratch);
+    Source image = Source.fetch(IMAGE, Part.of(event), event.getImage(), payloads, scratch);
     Optional<Source> mask = Optional.empty();
     try {
       DecodedSize size = image.size(how);
@@ -202,7 +213,7 @@ final class OpenImageTask implements AutoCloseable {
       double reading = size.peakBytes();
       double open = size.rasterBytes();
       if (event.getMask() != null) {
-        mask = Optional.of(Source.fetch(MASK, 0, event.getMask(), payloads, scratch));
+        mask = Optional.of(Source.fetch(MASK, Part.FIRST, event.getMask(), payloads, scratch));
         DecodedSize ofMask = mask.get().size(how);
         extents += ", mask " + ofMask.extent();
         reading += ofMask.peakBytes();
@@ -488,8 +499,11 @@ final class OpenImageTask implements AutoCloseable {
     further.put(Replay.ENSEMBLE_SIZE, Integer.toString(plan.samples()));
     further.put(Replay.INPUT_WIDTH, Integer.toString(plan.width()));
     further.put(Replay.INPUT_HEIGHT, Integer.toString(plan.height()));
-    if (image.page() > 0) {
-      further.put(Events.PAGE, Integer.toString(image.page()));
+    if (image.part().page() > 0) {
+      further.put(Events.PAGE, Integer.toString(image.part().page()));
+    }
+    if (image.part().plane() != SlicePlane.AXIAL) {
+      further.put(Events.PLANE, image.part().plane().name().toLowerCase(Locale.ROOT));
     }
     if (placed) {
       further.put("tiles", plan.fingerprint());

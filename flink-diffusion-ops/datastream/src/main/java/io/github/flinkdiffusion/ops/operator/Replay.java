@@ -10,6 +10,7 @@ import io.github.flinkdiffusion.ops.pipeline.Parameters;
 import io.github.flinkdiffusion.ops.serving.DiffusionOptions;
 import io.github.flinkdiffusion.ops.serving.ImageSettings;
 import java.util.Arrays;
+import java.util.List;
 import java.util.Map;
 import java.util.SortedMap;
 import java.util.stream.Collectors;
@@ -97,9 +98,11 @@ public final class Replay {
     // Those of the result, which follow from the image's.
     request.remove(Parameters.WIDTH.name());
     request.remove(Parameters.HEIGHT.name());
-    String page = audit.parameters().get(Events.PAGE);
-    if (page != null) {
-      request.put(Events.PAGE, page);
+    for (String name : List.of(Events.PAGE, Events.PLANE)) {
+      String value = audit.parameters().get(name);
+      if (value != null) {
+        request.put(name, value);
+      }
     }
     return ImageTaskEvent.newBuilder()
         .setId(id)
