@@ -1,6 +1,7 @@
 package io.github.flinkdiffusion.benchmarks;
 
 import java.nio.file.Path;
+import java.util.List;
 import java.util.Map;
 import java.util.TreeMap;
 import java.util.concurrent.Callable;
@@ -26,6 +27,26 @@ public abstract class BenchmarkCommand implements Callable<Integer> {
   /** Says a version that the result should name, e.g. of the peer. */
   protected final void version(String software, String version) {
     versions.put(software, version);
+  }
+
+  /**
+   * Measures two subjects in turns, and how many times the second's rate the first's is.
+   *
+   * @param subjects ours first, then the peer
+   * @param what the ratio is called
+   */
+  protected final void compare(
+      BenchmarkResult.Builder result,
+      String scenario,
+      String unit,
+      Map<String, Callable<Double>> subjects,
+      String what,
+      Goal goal)
+      throws Exception {
+    List<Measurement> measured =
+        List.copyOf(options.rounds().alternate(scenario, unit, subjects).values());
+    measured.forEach(result::add);
+    result.add(Finding.ratio(what, measured.get(0), measured.get(1), goal));
   }
 
   @Override

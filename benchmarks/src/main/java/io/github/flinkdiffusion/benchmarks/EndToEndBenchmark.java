@@ -31,7 +31,7 @@ import org.apache.flink.formats.avro.typeutils.AvroTypeInfo;
 import org.apache.flink.streaming.api.environment.StreamExecutionEnvironment;
 import org.apache.kafka.clients.producer.ProducerRecord;
 import picocli.CommandLine.Command;
-import picocli.CommandLine.Option;
+import picocli.CommandLine.Mixin;
 
 /** P3: pictures a second from topic to topic, beside a loop around the same engine. */
 @Command(
@@ -44,32 +44,12 @@ final class EndToEndBenchmark extends BenchmarkCommand {
   private static final String SCENARIO = "mini-emoji";
   private static final double GOAL = 0.97;
 
-  @Option(
-      names = "--pictures",
-      paramLabel = "N",
-      description =
-          "Pictures of a round that count; a multiple of --rows (default: ${DEFAULT-VALUE}; 8 with"
-              + " --smoke).")
-  private int pictures = 128;
-
-  @Option(
-      names = "--steps",
-      paramLabel = "N",
-      description = "Inference steps (default: ${DEFAULT-VALUE}; 2 with --smoke).")
-  private int steps = 20;
-
-  @Option(
-      names = "--rows",
-      paramLabel = "N",
-      description = "Pictures of a network call (default: ${DEFAULT-VALUE}; 4 with --smoke).")
-  private int rows = 16;
+  @Mixin private RoundSize size;
 
   @Override
   protected BenchmarkResult.Builder measure() throws Exception {
     if (options().smoke()) {
-      pictures = 8;
-      steps = 2;
-      rows = 4;
+      size.shrink();
     }
     BenchmarkResult.Builder result =
         new BenchmarkResult.Builder(
@@ -81,33 +61,31 @@ final class EndToEndBenchmark extends BenchmarkCommand {
             cluster and a broker in the same process, which share its cores. Both load their model and make %d pictures
             first; then the time of %d is taken, to the last one on its way into the sink.
             """
-                .formatted(steps, rows, rows, pictures));
+                .formatted(size.steps(), size.rows(), size.rows(), size.pictures()));
     try (EmbeddedKafka kafka = EmbeddedKafka.builder().start();
         DiffusionPipeline pipeline =
             Pipelines.open(
                 MiniEmoji.folder(), PipelineSettings.on(Engines.standard().device("cpu")))) {
       kafka.createTopics(1, "prompts");
       kafka.send(
-          IntStream.range(0, rows + pictures)
+          IntStream.range(0, size.all())
               .mapToObj(
                   i ->
                       new ProducerRecord<>(
                           "prompts",
                           ("r" + i).getBytes(StandardCharsets.UTF_8),
-                          EventCodec.prompts().encode(MiniEmoji.event("r" + i, steps))))
+                          EventCodec.prompts().encode(MiniEmoji.event("r" + i, size.steps()))))
               .toList());
       Map<String, Callable<Double>> subjects = new LinkedHashMap<>();
       subjects.put(OURS, () -> job(kafka));
       subjects.put(PEER, () -> loop(pipeline));
-      Map<String, Measurement> measured =
-          options().rounds().alternate(SCENARIO, "pictures/s", subjects);
-      measured.values().forEach(result::add);
-      result.add(
-          Finding.ratio(
-              "pictures/s over the bare loop",
-              measured.get(OURS),
-              measured.get(PEER),
-              Goal.atLeast(GOAL)));
+      compare(
+          result,
+          SCENARIO,
+          "pictures/s",
+          subjects,
+          "pictures/s over the bare loop",
+          Goal.atLeast(GOAL));
     }
     return result;
   }
@@ -117,17 +95,17 @@ final class EndToEndBenchmark extends BenchmarkCommand {
     double seconds =
         Rounds.seconds(
             () -> {
-              for (int from = rows; from < rows + pictures; from += rows) {
+              for (int from = size.rows(); from < size.all(); from += size.rows()) {
                 batch(pipeline, from);
               }
             });
-    return pictures / seconds;
+    return size.pictures() / seconds;
   }
 
   private void batch(DiffusionPipeline pipeline, int from) {
     List<GenerationRequest> requests =
-        IntStream.range(from, Math.min(from + rows, rows + pictures))
-            .mapToObj(i -> pipeline.model().prepare(MiniEmoji.spec("r" + i, steps)))
+        IntStream.range(from, Math.min(from + size.rows(), size.all()))
+            .mapToObj(i -> pipeline.model().prepare(MiniEmoji.spec("r" + i, size.steps())))
             .toList();
     List<Trajectory> trajectories = pipeline.start(requests);
     while (!trajectories.get(0).done()) {
@@ -160,9 +138,9 @@ final class EndToEndBenchmark extends BenchmarkCommand {
         Diffusion.textToImage()
             .model(MiniEmoji.folder().toString())
             .device("cpu")
-            .batchRows(rows)
+            .batchRows(size.rows())
             .apply(prompts.events());
-    Stopwatch<ImageEvent> watch = new Stopwatch<>(rows);
+    Stopwatch<ImageEvent> watch = new Stopwatch<>(size.rows());
     streams
         .images()
         .map(watch)
@@ -192,10 +170,10 @@ final class EndToEndBenchmark extends BenchmarkCommand {
                 .build(env));
     env.execute("end to end");
     int committed = kafka.readCommitted(prefix + "images").size();
-    if (committed != rows + pictures) {
+    if (committed != size.all()) {
       throw new BenchmarkException(
-          "%d pictures were committed instead of %d.".formatted(committed, rows + pictures));
+          "%d pictures were committed instead of %d.".formatted(committed, size.all()));
     }
-    return watch.rate(rows + pictures);
+    return watch.rate(size.all());
   }
 }

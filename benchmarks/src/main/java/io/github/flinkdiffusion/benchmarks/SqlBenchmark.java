@@ -19,6 +19,7 @@ import org.apache.flink.streaming.api.functions.sink.v2.DiscardingSink;
 import org.apache.flink.table.api.bridge.java.StreamTableEnvironment;
 import org.apache.flink.types.Row;
 import picocli.CommandLine.Command;
+import picocli.CommandLine.Mixin;
 import picocli.CommandLine.Option;
 
 /** What Flink SQL costs: the same prompts through {@code ML_PREDICT} and through the operator. */
@@ -34,25 +35,7 @@ final class SqlBenchmark extends BenchmarkCommand {
   private static final TypeInformation<Row> PROMPT =
       Types.ROW_NAMED(new String[] {"id", "prompt"}, Types.STRING, Types.STRING);
 
-  @Option(
-      names = "--pictures",
-      paramLabel = "N",
-      description =
-          "Pictures of a round that count; a multiple of --rows (default: ${DEFAULT-VALUE}; 8 with"
-              + " --smoke).")
-  private int pictures = 128;
-
-  @Option(
-      names = "--steps",
-      paramLabel = "N",
-      description = "Inference steps (default: ${DEFAULT-VALUE}; 2 with --smoke).")
-  private int steps = 20;
-
-  @Option(
-      names = "--rows",
-      paramLabel = "N",
-      description = "Pictures of a network call (default: ${DEFAULT-VALUE}; 4 with --smoke).")
-  private int rows = 16;
+  @Mixin private RoundSize size;
 
   @Option(
       names = "--concurrent",
@@ -65,9 +48,7 @@ final class SqlBenchmark extends BenchmarkCommand {
   @Override
   protected BenchmarkResult.Builder measure() throws Exception {
     if (options().smoke()) {
-      pictures = 8;
-      steps = 2;
-      rows = 4;
+      size.shrink();
       concurrent = 8;
     }
     BenchmarkResult.Builder result =
@@ -79,26 +60,24 @@ final class SqlBenchmark extends BenchmarkCommand {
             finished PNG files away, on a Flink cluster in the same process. Both load their model and make %d pictures
             first; then the time of %d is taken.
             """
-                .formatted(steps, rows, concurrent, rows, pictures));
+                .formatted(size.steps(), size.rows(), concurrent, size.rows(), size.pictures()));
     Map<String, Callable<Double>> subjects = new LinkedHashMap<>();
     subjects.put(OURS, this::predicted);
     subjects.put(PEER, this::operated);
-    Map<String, Measurement> measured =
-        options().rounds().alternate(SCENARIO, "pictures/s", subjects);
-    measured.values().forEach(result::add);
-    result.add(
-        Finding.ratio(
-            "pictures/s over the operator",
-            measured.get(OURS),
-            measured.get(PEER),
-            Goal.atLeast(GOAL)));
+    compare(
+        result,
+        SCENARIO,
+        "pictures/s",
+        subjects,
+        "pictures/s over the operator",
+        Goal.atLeast(GOAL));
     return result;
   }
 
   private double predicted() throws Exception {
     StreamExecutionEnvironment env = environment();
     StreamTableEnvironment tables = StreamTableEnvironment.create(env);
-    int each = steps;
+    int each = size.steps();
     tables.createTemporaryView(
         "prompts",
         numbers(env)
@@ -115,8 +94,8 @@ final class SqlBenchmark extends BenchmarkCommand {
         WITH ('provider' = 'diffusion', 'model.folder' = '%s', 'device' = 'cpu',
           'batch.rows' = '%d', 'steps' = '%d', 'guidance-scale' = '%s')
         """
-            .formatted(MiniEmoji.folder(), rows, steps, MiniEmoji.NO_GUIDANCE));
-    Stopwatch<Row> watch = new Stopwatch<>(rows);
+            .formatted(MiniEmoji.folder(), size.rows(), size.steps(), MiniEmoji.NO_GUIDANCE));
+    Stopwatch<Row> watch = new Stopwatch<>(size.rows());
     DataStream<Row> images =
         tables.toDataStream(
             tables.sqlQuery(
@@ -130,17 +109,17 @@ final class SqlBenchmark extends BenchmarkCommand {
         .returns(Types.ROW(Types.STRING, Types.PRIMITIVE_ARRAY(Types.BYTE)))
         .sinkTo(new DiscardingSink<>());
     env.execute("ML_PREDICT");
-    return watch.rate(rows + pictures);
+    return watch.rate(size.all());
   }
 
   private double operated() throws Exception {
     StreamExecutionEnvironment env = environment();
-    int each = steps;
-    Stopwatch<ImageEvent> watch = new Stopwatch<>(rows);
+    int each = size.steps();
+    Stopwatch<ImageEvent> watch = new Stopwatch<>(size.rows());
     Diffusion.textToImage()
         .model(MiniEmoji.folder().toString())
         .device("cpu")
-        .batchRows(rows)
+        .batchRows(size.rows())
         .capacity(concurrent)
         .outputOrder(OutputOrder.ORDERED)
         .apply(
@@ -152,7 +131,7 @@ final class SqlBenchmark extends BenchmarkCommand {
         .returns(new AvroTypeInfo<>(ImageEvent.class))
         .sinkTo(new DiscardingSink<>());
     env.execute("operator");
-    return watch.rate(rows + pictures);
+    return watch.rate(size.all());
   }
 
   private static StreamExecutionEnvironment environment() {
@@ -163,6 +142,6 @@ final class SqlBenchmark extends BenchmarkCommand {
 
   private DataStream<Long> numbers(StreamExecutionEnvironment env) {
     return env.fromSource(
-        new NumberSequenceSource(1, rows + pictures), WatermarkStrategy.noWatermarks(), "numbers");
+        new NumberSequenceSource(1, size.all()), WatermarkStrategy.noWatermarks(), "numbers");
   }
 }

@@ -16,6 +16,7 @@ import java.util.Random;
 import java.util.concurrent.Callable;
 import picocli.CommandLine;
 import picocli.CommandLine.Command;
+import picocli.CommandLine.Mixin;
 import picocli.CommandLine.Option;
 
 /**
@@ -65,20 +66,7 @@ public final class MiniBrainEvaluation implements Callable<Integer> {
       description = "Model folder (default: ${DEFAULT-VALUE}).")
   private Path model;
 
-  @Option(
-      names = "--samples",
-      defaultValue = "8",
-      description = "Samples of a slice (default: ${DEFAULT-VALUE}).")
-  private int samples;
-
-  @Option(
-      names = "--steps",
-      defaultValue = "8",
-      description = "Denoising steps (default: ${DEFAULT-VALUE}).")
-  private int steps;
-
-  @Option(names = "--sheet", description = "PNG file for a contact sheet.")
-  private Path sheet;
+  @Mixin private EnsembleOptions asked;
 
   @Option(
       names = "--inputs",
@@ -111,8 +99,8 @@ public final class MiniBrainEvaluation implements Callable<Integer> {
         measure(pipeline, scan, condition, pictures);
       }
     }
-    if (sheet != null) {
-      Files.write(sheet, pictures.toPng());
+    if (asked.sheet().isPresent()) {
+      Files.write(asked.sheet().get(), pictures.toPng());
     }
     return 0;
   }
@@ -133,7 +121,7 @@ public final class MiniBrainEvaluation implements Callable<Integer> {
           condition
               .variation()
               .apply(scan.slice(z), scan.mask(z), HeadScan.HEIGHT, HeadScan.WIDTH, random);
-      Ensemble ensemble = Ensemble.of(pipeline, pair.slice(), samples, steps);
+      Ensemble ensemble = Ensemble.of(pipeline, pair.slice(), asked.samples(), asked.steps());
       boolean[] inside = inside(ensemble.mean());
       boolean[] truth = inside(pair.mask());
       System.arraycopy(inside, 0, all, i * plane, plane);
@@ -146,7 +134,7 @@ public final class MiniBrainEvaluation implements Callable<Integer> {
       if (condition.variation() == SliceVariation.NONE && i % SHEET_EVERY == 0) {
         pictures
             .add(pair.slice(), "slice " + z, "")
-            .add(ensemble.mean(), "mean of " + samples, "Dice %.3f".formatted(dice))
+            .add(ensemble.mean(), "mean of " + asked.samples(), "Dice %.3f".formatted(dice))
             .add(pair.mask(), "truth", "")
             .add(Ensemble.shown(ensemble.spread()), "uncertainty", "spread of the samples")
             .add(Ensemble.shown(error), "error of the mean", "");

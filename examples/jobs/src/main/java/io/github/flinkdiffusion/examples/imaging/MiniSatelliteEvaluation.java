@@ -20,6 +20,7 @@ import java.util.Map;
 import java.util.concurrent.Callable;
 import picocli.CommandLine;
 import picocli.CommandLine.Command;
+import picocli.CommandLine.Mixin;
 import picocli.CommandLine.Option;
 
 /**
@@ -53,20 +54,7 @@ public final class MiniSatelliteEvaluation implements Callable<Integer> {
       description = "Model folder (default: ${DEFAULT-VALUE}).")
   private Path model;
 
-  @Option(
-      names = "--samples",
-      defaultValue = "8",
-      description = "Samples of a region (default: ${DEFAULT-VALUE}).")
-  private int samples;
-
-  @Option(
-      names = "--steps",
-      defaultValue = "8",
-      description = "Denoising steps (default: ${DEFAULT-VALUE}).")
-  private int steps;
-
-  @Option(names = "--sheet", description = "PNG file for a contact sheet.")
-  private Path sheet;
+  @Mixin private EnsembleOptions asked;
 
   @Option(
       names = "--inputs",
@@ -129,7 +117,7 @@ public final class MiniSatelliteEvaluation implements Callable<Integer> {
         Raster seen = globe.seen(region);
         Raster bicubic =
             FloatResize.resize(seen, truth.height(), truth.width(), PilResize.Filter.BICUBIC);
-        Ensemble ensemble = Ensemble.of(pipeline, seen, samples, steps);
+        Ensemble ensemble = Ensemble.of(pipeline, seen, asked.samples(), asked.steps());
         Raster error = ensemble.error(truth);
         Scores scores =
             new Scores(
@@ -143,15 +131,15 @@ public final class MiniSatelliteEvaluation implements Callable<Integer> {
         sum = sum.plus(scores);
         pictures
             .add(seen, region.name(), "64 x 64")
-            .add(ensemble.mean(), "mean of " + samples, "%.1f dB".formatted(scores.psnr()))
+            .add(ensemble.mean(), "mean of " + asked.samples(), "%.1f dB".formatted(scores.psnr()))
             .add(truth, "truth", "bicubic: %.1f dB".formatted(scores.bicubicPsnr()))
             .add(Ensemble.shown(ensemble.spread()), "uncertainty", "spread of the samples")
             .add(Ensemble.shown(error), "error of the mean", "");
       }
     }
     sum.print("**mean**", BlueMarble.HELD_OUT.size());
-    if (sheet != null) {
-      Files.write(sheet, pictures.pictureSize(BlueMarble.Region.SIDE).toPng());
+    if (asked.sheet().isPresent()) {
+      Files.write(asked.sheet().get(), pictures.pictureSize(BlueMarble.Region.SIDE).toPng());
     }
     return 0;
   }

@@ -59,15 +59,7 @@ final class ConcatUpscale implements Task {
     this.tiling = tiling(config, unet);
     Denoiser denoiser = Denoiser.of(components.load("unet", new UNet2D(unet).graph()));
     Signature signature =
-        Concatenation.signature("ConcatConditionedUpscalePipeline", plans)
-            .withDefault(
-                Parameters.WIDTH,
-                factor + " times the image's",
-                asked -> factor * Sides.imageWidth(asked, 0))
-            .withDefault(
-                Parameters.HEIGHT,
-                factor + " times the image's",
-                asked -> factor * Sides.imageHeight(asked, 0));
+        Sides.enlarged(Concatenation.signature("ConcatConditionedUpscalePipeline", plans), factor);
     this.parts =
         new Parts(
             new Description(signature, channels, Optional.of(tiling)), components, plans, denoiser);
@@ -105,11 +97,7 @@ final class ConcatUpscale implements Task {
     Raster image = request.get(Parameters.IMAGE);
     Sides.checkChannels(Parameters.IMAGE, image, channels);
     Sides.checkPicture(request, factor * tiling.alignment());
-    Sides.checkFixed(
-        request,
-        factor * image.width(),
-        factor * image.height(),
-        "the picture is " + factor + " times as large as the image");
+    Sides.checkEnlarged(request, factor);
     return request;
   }
 

@@ -70,26 +70,20 @@ final class LatentUpscale implements LatentTask {
     // The latent is as large as the image, so parts may lie anywhere.
     Tiling tiling = Tiling.of(factor, 1, SampleSize.of(config, 128).smallerSide());
     Signature signature =
-        Signature.of("StableDiffusionUpscalePipeline")
-            .required(Parameters.IMAGE)
-            .optional(Parameters.TILE_TOP_LEFT)
-            .withDefault(Parameters.PROMPT, "")
-            .withDefault(Parameters.NEGATIVE_PROMPT, "")
-            .optional(Parameters.CLIP_SKIP)
-            .withDefault(Parameters.NOISE_LEVEL, 20L)
-            .withDefault(Parameters.STEPS, 75L)
-            .withDefault(Parameters.GUIDANCE_SCALE, 9.0)
-            .withDefault(Parameters.SCHEDULER, plans.own())
-            .withDefault(Parameters.ETA, 0.0)
-            .optional(Parameters.TEMPERATURE)
-            .withDefault(
-                Parameters.WIDTH,
-                factor + " times the image's",
-                asked -> factor * Sides.imageWidth(asked, 0))
-            .withDefault(
-                Parameters.HEIGHT,
-                factor + " times the image's",
-                asked -> factor * Sides.imageHeight(asked, 0));
+        Sides.enlarged(
+            Signature.of("StableDiffusionUpscalePipeline")
+                .required(Parameters.IMAGE)
+                .optional(Parameters.TILE_TOP_LEFT)
+                .withDefault(Parameters.PROMPT, "")
+                .withDefault(Parameters.NEGATIVE_PROMPT, "")
+                .optional(Parameters.CLIP_SKIP)
+                .withDefault(Parameters.NOISE_LEVEL, 20L)
+                .withDefault(Parameters.STEPS, 75L)
+                .withDefault(Parameters.GUIDANCE_SCALE, 9.0)
+                .withDefault(Parameters.SCHEDULER, plans.own())
+                .withDefault(Parameters.ETA, 0.0)
+                .optional(Parameters.TEMPERATURE),
+            factor);
     this.parts =
         new Parts(
             new Description(signature, pictureChannels, Optional.of(tiling)),
@@ -142,11 +136,7 @@ final class LatentUpscale implements LatentTask {
     int factor = autoencoder.format().scaleFactor();
     Raster image = request.get(Parameters.IMAGE);
     Sides.checkPicture(request, factor);
-    Sides.checkFixed(
-        request,
-        factor * image.width(),
-        factor * image.height(),
-        "the picture is " + factor + " times as large as the image");
+    Sides.checkEnlarged(request, factor);
     prompts.checkClipSkip(request);
     long level = request.get(Parameters.NOISE_LEVEL);
     if (level > maxNoiseLevel) {

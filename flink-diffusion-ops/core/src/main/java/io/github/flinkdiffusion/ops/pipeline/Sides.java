@@ -127,4 +127,24 @@ final class Sides {
               .formatted(request.width(), request.height(), why, width, height));
     }
   }
+
+  /** A signature that has the image, with the size of one so many times as large. */
+  static Signature enlarged(Signature signature, int factor) {
+    String told = factor + " times the image's";
+    return signature
+        .withDefault(Parameters.WIDTH, told, asked -> factor * imageWidth(asked, 0))
+        .withDefault(Parameters.HEIGHT, told, asked -> factor * imageHeight(asked, 0));
+  }
+
+  /**
+   * @throws InvalidRequestException unless exactly the image's size times the factor is asked for
+   */
+  static void checkEnlarged(GenerationRequest request, int factor) {
+    Raster image = request.get(Parameters.IMAGE);
+    checkFixed(
+        request,
+        factor * image.width(),
+        factor * image.height(),
+        "the picture is " + factor + " times as large as the image");
+  }
 }

@@ -25,9 +25,16 @@ interface EmissionQueue<E> {
   /** A request that is not done yet. */
   void add(E request);
 
-  void add(Watermark watermark);
+  default void add(Watermark watermark) {
+    lastSignals().add(watermark);
+  }
 
-  void add(WatermarkStatus status);
+  default void add(WatermarkStatus status) {
+    lastSignals().add(status);
+  }
+
+  /** What leaves after all requests that were added, and before those that follow. */
+  Signals lastSignals();
 
   /** The request, added before and not polled yet, is done. */
   void complete(E request);

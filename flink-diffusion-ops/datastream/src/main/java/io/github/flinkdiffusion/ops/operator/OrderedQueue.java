@@ -7,8 +7,6 @@ import java.util.Deque;
 import java.util.IdentityHashMap;
 import java.util.List;
 import java.util.Set;
-import org.apache.flink.streaming.api.watermark.Watermark;
-import org.apache.flink.streaming.runtime.watermarkstatus.WatermarkStatus;
 
 /** Requests leave as they came. */
 final class OrderedQueue<E> implements EmissionQueue<E> {
@@ -25,20 +23,8 @@ final class OrderedQueue<E> implements EmissionQueue<E> {
   }
 
   @Override
-  public void add(Watermark watermark) {
-    lastSignals().add(watermark);
-  }
-
-  @Override
-  public void add(WatermarkStatus status) {
-    lastSignals().add(status);
-  }
-
-  private Signals lastSignals() {
-    if (!(items.peekLast() instanceof Signals)) {
-      items.add(new Signals());
-    }
-    return (Signals) items.getLast();
+  public Signals lastSignals() {
+    return Signals.lastOf(items);
   }
 
   @Override

@@ -1,6 +1,7 @@
 package io.github.flinkdiffusion.ops.operator;
 
 import java.util.ArrayList;
+import java.util.Deque;
 import java.util.List;
 import org.apache.flink.streaming.api.watermark.Watermark;
 import org.apache.flink.streaming.runtime.watermarkstatus.WatermarkStatus;
@@ -13,6 +14,14 @@ import org.apache.flink.streaming.runtime.watermarkstatus.WatermarkStatus;
 final class Signals {
   /** {@link Watermark} or {@link WatermarkStatus}, the latest last. */
   private final List<Object> inOrder = new ArrayList<>(2);
+
+  /** The signals at the end of a queue, after all else in it. */
+  static Signals lastOf(Deque<Object> queue) {
+    if (!(queue.peekLast() instanceof Signals)) {
+      queue.add(new Signals());
+    }
+    return (Signals) queue.getLast();
+  }
 
   void add(Watermark watermark) {
     inOrder.removeIf(Watermark.class::isInstance);

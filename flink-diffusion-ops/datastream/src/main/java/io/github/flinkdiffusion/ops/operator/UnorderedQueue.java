@@ -8,8 +8,6 @@ import java.util.LinkedHashSet;
 import java.util.List;
 import java.util.Map;
 import java.util.Set;
-import org.apache.flink.streaming.api.watermark.Watermark;
-import org.apache.flink.streaming.runtime.watermarkstatus.WatermarkStatus;
 
 /** Requests leave as they get done, within their segment: what lies between two watermarks. */
 final class UnorderedQueue<E> implements EmissionQueue<E> {
@@ -35,20 +33,8 @@ final class UnorderedQueue<E> implements EmissionQueue<E> {
   }
 
   @Override
-  public void add(Watermark watermark) {
-    lastSignals().add(watermark);
-  }
-
-  @Override
-  public void add(WatermarkStatus status) {
-    lastSignals().add(status);
-  }
-
-  private Signals lastSignals() {
-    if (!(items.peekLast() instanceof Signals)) {
-      items.add(new Signals());
-    }
-    return (Signals) items.getLast();
+  public Signals lastSignals() {
+    return Signals.lastOf(items);
   }
 
   @Override
