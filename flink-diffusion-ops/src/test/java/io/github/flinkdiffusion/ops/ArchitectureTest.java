@@ -24,6 +24,7 @@ import java.util.stream.Collectors;
 import org.junit.jupiter.api.BeforeAll;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.CsvSource;
 import org.junit.jupiter.params.provider.FieldSource;
 import org.junit.jupiter.params.provider.ValueSource;
 
@@ -55,7 +56,9 @@ class ArchitectureTest {
           "table",
           "training",
           "torchscript",
-          "torch");
+          "torch",
+          "onnx",
+          "onnxruntime");
 
   /**
    * The Maven module of each room that is not in core, whose class path has no Flink and no DJL.
@@ -71,7 +74,11 @@ class ArchitectureTest {
           "torchscript",
           "engine-torch",
           "torch",
-          "engine-torch");
+          "engine-torch",
+          "onnx",
+          "engine-onnx",
+          "onnxruntime",
+          "engine-onnx");
 
   private static JavaClasses all;
 
@@ -104,12 +111,13 @@ class ArchitectureTest {
         .check(all);
   }
 
-  @Test
-  void torchAloneKnowsATensorLibrary() {
+  @ParameterizedTest
+  @CsvSource({"torch, ai.djl..", "onnxruntime, ai.onnxruntime.."})
+  void anEnginesRoomAloneKnowsItsLibrary(String room, String library) {
     noClasses()
-        .that(DescribedPredicate.not(areIn("torch")))
+        .that(DescribedPredicate.not(areIn(room)))
         .should()
-        .dependOnClassesThat(resideInAnyPackage("ai.djl.."))
+        .dependOnClassesThat(resideInAnyPackage(library))
         .because(
             "another engine is then one room, and every other room is testable without native code")
         .check(all);

@@ -19,8 +19,15 @@ import java.util.Enumeration;
 import java.util.List;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.CsvSource;
+import org.junit.jupiter.params.provider.EnumSource;
 
 class EnginesTest {
+  private static final String TORCH = "io.github.flinkdiffusion.ops.torch.TorchEngine";
+  private static final String ONNX_RUNTIME =
+      "io.github.flinkdiffusion.ops.onnxruntime.OnnxRuntimeEngine";
+
   @TempDir private Path folder;
 
   /** This class loader's classes, but other services: those that the folder names. */
@@ -38,7 +45,7 @@ class EnginesTest {
 
   @Test
   void anEngineOfTheClassPathRunsAGraph() throws Exception {
-    Engine toy = Engines.of(with(ToyEngine.class.getName())).only();
+    Engine toy = Engines.of(with(ToyEngine.class.getName())).named("toy");
     Graph graph = new Graph();
     Method forward = graph.method("forward");
     Value x = forward.input("x", 1);
@@ -71,19 +78,41 @@ class EnginesTest {
   @Test
   void aClassPathWithoutAnEngineIsToldWhatToAdd() throws Exception {
     Engines none = Engines.of(with());
-    assertThatThrownBy(none::only)
+    assertThatThrownBy(() -> none.choose("auto", DeviceSpec.CPU, Precision.FLOAT32))
         .isInstanceOf(EngineException.class)
         .hasMessageContainingAll("No engine", "add the jar", "META-INF/services");
-    assertThatThrownBy(() -> none.named("torch")).hasMessageContainingAll("'torch'", "none");
+    assertThatThrownBy(() -> none.named("pytorch")).hasMessageContainingAll("'pytorch'", "none");
   }
 
   @Test
   void ofSeveralEnginesOneIsTakenByName() throws Exception {
-    String torch = "io.github.flinkdiffusion.ops.torch.TorchEngine";
-    Engines two = Engines.of(with(torch, ToyEngine.class.getName()));
-    assertThatThrownBy(two::only).hasMessageContainingAll("More than one", "torch, toy");
-    assertThat(two.named("toy").version()).isEqualTo("toy 1");
-    assertThatThrownBy(() -> two.named("onnx")).hasMessageContainingAll("'onnx'", "torch, toy");
+    Engines two = Engines.of(with(TORCH, ToyEngine.class.getName()));
+    assertThat(two.choose("toy", DeviceSpec.CPU, Precision.FLOAT32).version()).isEqualTo("toy 1");
+    assertThatThrownBy(() -> two.named("onnx")).hasMessageContainingAll("'onnx'", "pytorch, toy");
+  }
+
+  @ParameterizedTest
+  @CsvSource({
+    "-1, FLOAT32, onnxruntime",
+    "-1, FLOAT16, pytorch",
+    "-1, BFLOAT16, pytorch",
+    "0, FLOAT32, pytorch",
+    "0, FLOAT16, pytorch",
+    "1, BFLOAT16, pytorch"
+  })
+  void autoGoesByDeviceAndPrecision(int gpu, Precision precision, String expected)
+      throws Exception {
+    Engines both = Engines.of(with(ToyEngine.class.getName(), TORCH, ONNX_RUNTIME));
+    assertThat(both.choose("auto", new DeviceSpec(gpu), precision).name()).isEqualTo(expected);
+  }
+
+  @ParameterizedTest
+  @EnumSource(Precision.class)
+  void autoTakesTheOnlyEngineThereIs(Precision precision) throws Exception {
+    for (String only : List.of(TORCH, ONNX_RUNTIME, ToyEngine.class.getName())) {
+      Engine engine = Engines.of(with(only)).choose("auto", DeviceSpec.CPU, precision);
+      assertThat(engine.getClass().getName()).isEqualTo(only);
+    }
   }
 
   @Test

@@ -20,13 +20,19 @@ import java.util.Map;
 import java.util.Optional;
 import java.util.concurrent.atomic.AtomicInteger;
 import java.util.stream.Stream;
+import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 
 class PlacedWeightsTest {
   @TempDir Path folder;
 
-  private static final Path MODEL = Path.of("/models/unet.safetensors");
+  private Path model;
+
+  @BeforeEach
+  void writeModel() throws IOException {
+    model = Files.write(folder.resolve("unet.safetensors"), new byte[8192]);
+  }
 
   /** Weights whose elements are all 1, 2, 3 ..., some of which a model's file holds. */
   private static final class Weights implements ParameterSource {
@@ -79,12 +85,12 @@ class PlacedWeightsTest {
 
   @Test
   void whatTheModelHoldsInTheParametersTypeIsUsedFromThere() throws IOException {
-    TensorPlace weight = new TensorPlace(MODEL, 4096, DType.F32);
+    TensorPlace weight = new TensorPlace(model, 4096, DType.F32);
     Weights weights = new Weights(Map.of("weight", weight));
     try (PlacedWeights placed = PlacedWeights.of(program(weights, Optional.empty()))) {
       assertThat(placed.place("weight")).isEqualTo(weight);
       TensorPlace bias = placed.place("bias");
-      assertThat(bias.file()).isNotEqualTo(MODEL);
+      assertThat(bias.file()).isNotEqualTo(model);
       assertThat(read(bias, 3)).containsExactly(1, 2, 3);
     }
     assertThat(weights.written).hasValue(1);
@@ -95,8 +101,8 @@ class PlacedWeightsTest {
     Weights weights =
         new Weights(
             Map.of(
-                "weight", new TensorPlace(MODEL, 4096, DType.F16),
-                "bias", new TensorPlace(MODEL, 4098, DType.F32)));
+                "weight", new TensorPlace(model, 4096, DType.F16),
+                "bias", new TensorPlace(model, 4098, DType.F32)));
     try (PlacedWeights placed = PlacedWeights.of(program(weights, Optional.empty()))) {
       assertThat(read(placed.place("weight"), 9)).containsExactly(1, 2, 3, 4, 5, 6, 7, 8, 9);
       assertThat(read(placed.place("bias"), 3)).containsExactly(1, 2, 3);

@@ -295,6 +295,7 @@ class TextToImageTest {
             .progressEverySteps(10)
             .previewEverySteps(12)
             .encodingWorkers(11)
+            .engine("onnxruntime")
             .auditInPictures(false)
             .payloadStore("s3://bucket/payloads")
             .payloadInlineLimit(MemorySize.ofMebiBytes(2))
@@ -306,6 +307,7 @@ class TextToImageTest {
             new ModelSettings(
                 "/models/sd",
                 "DDPMPipeline",
+                "onnxruntime",
                 Precision.FLOAT16,
                 "/archives",
                 false,

@@ -3,7 +3,6 @@ package io.github.flinkdiffusion.ops.pipeline;
 import static org.assertj.core.api.Assertions.assertThat;
 
 import io.github.flinkdiffusion.ops.engine.DeviceSpec;
-import io.github.flinkdiffusion.ops.engine.Engines;
 import io.github.flinkdiffusion.ops.weights.Lora;
 import io.github.flinkdiffusion.ops.weights.Safetensors;
 import io.github.flinkdiffusion.ops.weights.TensorStore;
@@ -76,7 +75,7 @@ class LoraPictureParityTest {
                 "pipeline", "StableDiffusionPipeline",
                 "precision", "FLOAT32",
                 "device", "cpu",
-                "engine", Engines.standard().version(),
+                "engine", plain.engine().version(),
                 "watermark", "false"));
     ModelInfo with = info(plain.withLoras(List.of(lora)).withWatermark(true));
     assertThat(with.loadedAs())

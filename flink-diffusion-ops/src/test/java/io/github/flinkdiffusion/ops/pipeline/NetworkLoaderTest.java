@@ -4,6 +4,7 @@ import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
 import io.github.flinkdiffusion.ops.engine.DeviceSpec;
+import io.github.flinkdiffusion.ops.engine.Engines;
 import io.github.flinkdiffusion.ops.engine.HostTensor;
 import io.github.flinkdiffusion.ops.engine.Network;
 import io.github.flinkdiffusion.ops.graph.Graph;
@@ -52,7 +53,9 @@ class NetworkLoaderTest {
   private float answer(Optional<Path> archives) {
     float[] ones = new float[SIDE];
     Arrays.fill(ones, 1);
-    NetworkLoader loader = new NetworkLoader(DeviceSpec.CPU, Precision.BFLOAT16, archives);
+    NetworkLoader loader =
+        new NetworkLoader(
+            Engines.standard().trainer(), DeviceSpec.CPU, Precision.BFLOAT16, archives);
     try (TensorStore store = Safetensors.open(temp.resolve("model.safetensors"));
         Network network = loader.load("net", graph(), store)) {
       return network.call("forward", new HostTensor.Floats(ones, 1, SIDE)).data()[SIDE - 1];

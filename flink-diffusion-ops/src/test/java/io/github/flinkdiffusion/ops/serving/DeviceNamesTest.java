@@ -100,18 +100,19 @@ class DeviceNamesTest {
         .contains("io.github.flinkdiffusion.ops.engine.DeviceSpec")
         .noneMatch(name -> name.startsWith("ai.djl."))
         .noneMatch(name -> name.startsWith("io.github.flinkdiffusion.ops.torch"))
+        .noneMatch(name -> name.startsWith("io.github.flinkdiffusion.ops.onnx"))
         .doesNotContain(Engine.class.getName(), Engines.class.getName());
   }
 
   @Test
   void theCpuIsFoundWithoutTheNativeLibrary() throws Exception {
     Class<?> engines = loader.loadClass(Engines.class.getName());
-    Object engine = engines.getMethod("standard").invoke(null);
+    Object all = engines.getMethod("standard").invoke(null);
     Object device =
         loader
-            .loadClass(Engine.class.getName())
+            .loadClass(Engines.class.getName())
             .getMethod("device", String.class)
-            .invoke(engine, "cpu");
+            .invoke(all, "cpu");
 
     assertThat(device).hasToString("cpu");
     assertThat(loader.asked)

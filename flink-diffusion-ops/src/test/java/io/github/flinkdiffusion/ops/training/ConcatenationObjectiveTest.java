@@ -39,7 +39,7 @@ class ConcatenationObjectiveTest {
     Program program = Program.of("net", graph, Precision.FLOAT32, new WeightInitializer(2));
     Random random = new Random(4);
     try (TrainableNetwork network =
-        Engines.standard().train(program, DeviceSpec.CPU, Arithmetic.AS_STORED)) {
+        Engines.standard().trainer().train(program, DeviceSpec.CPU, Arithmetic.AS_STORED)) {
       double first = 0;
       double last = 0;
       for (int step = 0; step < 200; step++) {

@@ -44,7 +44,7 @@ class TrainableNetworkTest {
     m.returns(m.meanSquaredError(out, y));
     Program program = Program.of("net", graph, Precision.FLOAT32, new WeightInitializer(1));
     try (TrainableNetwork network =
-        Engines.standard().train(program, DeviceSpec.CPU, Arithmetic.AS_STORED)) {
+        Engines.standard().trainer().train(program, DeviceSpec.CPU, Arithmetic.AS_STORED)) {
       HostTensor.Floats inputs = new HostTensor.Floats(new float[] {-1, 0, 1, 2}, 4, 1);
       HostTensor.Floats targets = new HostTensor.Floats(new float[] {-1, 1, 3, 5}, 4, 1);
       for (int i = 0; i < 800; i++) {
@@ -72,7 +72,8 @@ class TrainableNetworkTest {
     for (int i = 0; i < picture.length; i++) {
       picture[i] = random.nextFloat() * 2 - 1;
     }
-    try (TrainableNetwork network = Engines.standard().train(program, DeviceSpec.CPU, arithmetic)) {
+    try (TrainableNetwork network =
+        Engines.standard().trainer().train(program, DeviceSpec.CPU, arithmetic)) {
       HostTensor.Floats image = new HostTensor.Floats(picture, 1, 3, 8, 8);
       HostTensor.Floats noise = new HostTensor.Floats(new float[4 * 4 * 4], 1, 4, 4, 4);
       float first = network.step(AdamW.DEFAULT, 5e-3, 0.9, image, noise);
@@ -98,7 +99,7 @@ class TrainableNetworkTest {
     Program program = Program.of("net", graph, Precision.FLOAT32, new WeightInitializer(7));
     List<Float> undisturbed = new ArrayList<>();
     try (TrainableNetwork network =
-        Engines.standard().train(program, DeviceSpec.CPU, Arithmetic.AS_STORED)) {
+        Engines.standard().trainer().train(program, DeviceSpec.CPU, Arithmetic.AS_STORED)) {
       for (int step = 0; step < 20; step++) {
         undisturbed.add(step(network, step));
       }
@@ -106,7 +107,7 @@ class TrainableNetworkTest {
     Path saved = folder.resolve("state.safetensors");
     List<Float> resumed = new ArrayList<>();
     try (TrainableNetwork network =
-        Engines.standard().train(program, DeviceSpec.CPU, Arithmetic.AS_STORED)) {
+        Engines.standard().trainer().train(program, DeviceSpec.CPU, Arithmetic.AS_STORED)) {
       for (int step = 0; step < 9; step++) {
         resumed.add(step(network, step));
       }
@@ -114,7 +115,7 @@ class TrainableNetworkTest {
           saved, savedByAnEarlierVersion ? asNamedEarlier(network.state()) : network.state());
     }
     try (TrainableNetwork network =
-        Engines.standard().train(program, DeviceSpec.CPU, Arithmetic.AS_STORED)) {
+        Engines.standard().trainer().train(program, DeviceSpec.CPU, Arithmetic.AS_STORED)) {
       network.restore(TrainingCheckpoint.read(saved));
       for (int step = 9; step < 20; step++) {
         resumed.add(step(network, step));
@@ -163,11 +164,11 @@ class TrainableNetworkTest {
     Program two = Program.of("two", line(2), Precision.FLOAT32, new WeightInitializer(1));
     TrainingState state;
     try (TrainableNetwork network =
-        Engines.standard().train(one, DeviceSpec.CPU, Arithmetic.AS_STORED)) {
+        Engines.standard().trainer().train(one, DeviceSpec.CPU, Arithmetic.AS_STORED)) {
       state = network.state();
     }
     try (TrainableNetwork network =
-        Engines.standard().train(two, DeviceSpec.CPU, Arithmetic.AS_STORED)) {
+        Engines.standard().trainer().train(two, DeviceSpec.CPU, Arithmetic.AS_STORED)) {
       assertThatThrownBy(() -> network.restore(state))
           .hasMessageContaining("layer.weight")
           .hasMessageContaining("another network");

@@ -11,8 +11,18 @@ import java.util.regex.Matcher;
  * called by any thread.
  */
 public interface Engine {
-  /** Short and lower case, such as {@code torch}; no two engines share it. */
+  /** Short and lower case, such as {@code pytorch}; no two engines share it. */
   String name();
+
+  /** The artifacts that the engine needs on the class path, for messages. */
+  default String library() {
+    return "the engine's library";
+  }
+
+  /** Whether that library is on the class path. Loads nothing native. */
+  default boolean isUsable() {
+    return true;
+  }
 
   /**
    * The library that computes and its version, such as {@code libtorch 2.7.1}: another version may

@@ -1,5 +1,6 @@
 package io.github.flinkdiffusion.ops.engine;
 
+import io.github.flinkdiffusion.ops.graph.Precision;
 import java.util.ArrayList;
 import java.util.Comparator;
 import java.util.List;
@@ -15,6 +16,16 @@ import java.util.stream.Collectors;
  * it in the job's jar the context of the library's own threads may be anything.
  */
 public final class Engines {
+  /** Leaves the choice to {@link #choose}. */
+  public static final String AUTO = "auto";
+
+  /** DJL's PyTorch: libtorch. */
+  public static final String PYTORCH = "pytorch";
+
+  public static final String ONNX_RUNTIME = "onnxruntime";
+
+  static final String PROPERTY = "flinkdiffusion.engine";
+
   private final List<Engine> found;
 
   private Engines(List<Engine> found) {
@@ -31,7 +42,7 @@ public final class Engines {
     try {
       ServiceLoader.load(Engine.class, loader).forEach(found::add);
     } catch (ServiceConfigurationError e) {
-      throw new EngineException(
+      throw new UnusableEngineException(
           "An engine on the class path could not be made: %s. Put all jars that it needs beside it."
               .formatted(e.getMessage()),
           e);
@@ -41,44 +52,116 @@ public final class Engines {
   }
 
   /**
-   * The one engine of this project's class loader.
+   * The engines of this project's class loader.
    *
-   * @throws EngineException if there is none, or more than one
+   * @throws EngineException if a class path names an engine that cannot be made
    */
-  public static Engine standard() {
-    return of(Engine.class.getClassLoader()).only();
+  public static Engines standard() {
+    return of(Engine.class.getClassLoader());
   }
 
   /**
-   * The engine that needs no choice.
+   * The engine for a network, by a fixed rule that measurements led to (docs/benchmarks.md) and
+   * that never measures. {@code auto} is the only engine whose library is on the class path; of
+   * several, ONNX Runtime for float32 on the CPU, and PyTorch for all else: half precision on the
+   * CPU, which ONNX Runtime has no kernels for there, and GPUs.
    *
-   * @throws EngineException if there is none, or more than one
+   * <p>For a whole process, the system property {@value #PROPERTY} says what {@code auto} stands
+   * for.
+   *
+   * @param name of an engine, or {@value #AUTO}
+   * @param device where the network is to run
+   * @param precision in which it is to compute
+   * @throws EngineException if there is no such engine, or its library is not there
    */
-  public Engine only() {
-    if (found.size() != 1) {
-      throw new EngineException(
-          found.isEmpty()
-              ? "No engine is on the class path, so no network can run: add the jar of one, such as flink-diffusion-ops with ai.djl.pytorch:pytorch-engine. A jar that was made of several must merge their META-INF/services files."
-              : "More than one engine is on the class path, %s, and images depend on which one runs: leave one of them."
-                  .formatted(names()));
+  public Engine choose(String name, DeviceSpec device, Precision precision) {
+    String wanted = name.equals(AUTO) ? System.getProperty(PROPERTY, AUTO) : name;
+    if (!wanted.equals(AUTO)) {
+      return named(wanted);
     }
-    return found.get(0);
+    List<Engine> usable = usable();
+    boolean floatsOnCpu = !device.isGpu() && precision == Precision.FLOAT32;
+    String preferred = floatsOnCpu ? ONNX_RUNTIME : PYTORCH;
+    return usable.stream()
+        .filter(engine -> engine.name().equals(preferred))
+        .findFirst()
+        .orElse(usable.get(0));
+  }
+
+  /**
+   * Finds a device for an engine that is not chosen yet: {@link Engine#device} of the one that runs
+   * networks on GPUs.
+   *
+   * @throws EngineException as there, and if no engine is usable
+   */
+  public DeviceSpec device(String text) {
+    return text.equals("cpu") ? DeviceSpec.CPU : forGpus().device(text);
+  }
+
+  /** GPUs that this process sees. */
+  public int gpuCount() {
+    return forGpus().gpuCount();
+  }
+
+  private Engine forGpus() {
+    return choose(AUTO, new DeviceSpec(0), Precision.FLOAT16);
+  }
+
+  /**
+   * The engine that trains networks.
+   *
+   * @throws EngineException if it is not there
+   */
+  public Engine trainer() {
+    return named(PYTORCH);
+  }
+
+  /**
+   * Tensors that this process holds outside the heap, other than networks' weights, of all engines:
+   * between two calls always the same, or one leaks.
+   */
+  public int nativeTensors() {
+    return usable().stream().mapToInt(Engine::nativeTensors).sum();
+  }
+
+  private List<Engine> usable() {
+    List<Engine> usable = found.stream().filter(Engine::isUsable).toList();
+    if (usable.isEmpty()) {
+      throw new UnusableEngineException(
+          found.isEmpty()
+              ? "No engine is on the class path, so no network can run: add the jar of one, such as flink-diffusion-ops. A jar that was made of several must merge their META-INF/services files."
+              : "No engine has its library on the class path, so no network can run: %s. On a cluster it belongs into Flink's lib/ folder."
+                  .formatted(
+                      found.stream().map(Engines::whatToAdd).collect(Collectors.joining("; or "))));
+    }
+    return usable;
+  }
+
+  private static String whatToAdd(Engine engine) {
+    return "for engine %s add %s".formatted(engine.name(), engine.library());
   }
 
   /**
    * The engine of that name.
    *
-   * @throws EngineException if there is none, naming those that are
+   * @throws EngineException if there is none, naming those that are, or its library is not there
    */
   public Engine named(String name) {
-    return found.stream()
-        .filter(engine -> engine.name().equals(name))
-        .findFirst()
-        .orElseThrow(
-            () ->
-                new EngineException(
-                    "Engine '%s' is not on the class path; found: %s."
-                        .formatted(name, found.isEmpty() ? "none" : names())));
+    Engine engine =
+        found.stream()
+            .filter(each -> each.name().equals(name))
+            .findFirst()
+            .orElseThrow(
+                () ->
+                    new UnusableEngineException(
+                        "Engine '%s' is not on the class path; found: %s."
+                            .formatted(name, found.isEmpty() ? "none" : names())));
+    if (!engine.isUsable()) {
+      throw new UnusableEngineException(
+          "The library of engine '%s' is not on the class path: %s."
+              .formatted(name, whatToAdd(engine)));
+    }
+    return engine;
   }
 
   private String names() {

@@ -1,5 +1,6 @@
 package io.github.flinkdiffusion.ops.pipeline;
 
+import io.github.flinkdiffusion.ops.engine.Engine;
 import io.github.flinkdiffusion.ops.engine.Network;
 import io.github.flinkdiffusion.ops.graph.Graph;
 import io.github.flinkdiffusion.ops.graph.Precision;
@@ -15,11 +16,13 @@ import java.util.List;
 final class Components implements AutoCloseable {
   private final ModelFolder folder;
   private final PipelineSettings settings;
+  private final Engine engine;
   private final List<Network> opened = new ArrayList<>();
 
   Components(ModelFolder folder, PipelineSettings settings) {
     this.folder = folder;
     this.settings = settings;
+    this.engine = settings.engine();
   }
 
   ModelFolder folder() {
@@ -72,7 +75,7 @@ final class Components implements AutoCloseable {
     try (TensorStore weights =
         TensorViews.withTextModelPrefix(TensorViews.withCurrentAttentionNames(component.open()))) {
       Network network =
-          new NetworkLoader(settings.device(), precision, settings.archives())
+          new NetworkLoader(engine, settings.device(), precision, settings.archives())
               .load(name, graph, weights);
       opened.add(network);
       return network;

@@ -46,8 +46,7 @@ final class Finishing implements AutoCloseable {
                 SafetyChecker.open(
                     ofClass(folder, CHECKER, "StableDiffusionSafetyChecker"),
                     ofClass(folder, PROCESSOR, ClipImageProcessor.CLASSES),
-                    new NetworkLoader(
-                        settings.device(), settings.precision(), settings.archives())))
+                    new NetworkLoader(settings)))
             : Optional.empty(),
         settings.watermark());
   }

@@ -1,8 +1,8 @@
 package io.github.flinkdiffusion.ops.pipeline;
 
 import io.github.flinkdiffusion.ops.engine.DeviceSpec;
+import io.github.flinkdiffusion.ops.engine.Engine;
 import io.github.flinkdiffusion.ops.engine.EngineException;
-import io.github.flinkdiffusion.ops.engine.Engines;
 import io.github.flinkdiffusion.ops.engine.Network;
 import io.github.flinkdiffusion.ops.engine.Program;
 import io.github.flinkdiffusion.ops.graph.Graph;
@@ -25,21 +25,28 @@ import java.util.Set;
 
 /** Brings a graph and its weights together on a device. */
 final class NetworkLoader {
+  private final Engine engine;
   private final DeviceSpec device;
   private final Precision storage;
   private final Optional<Path> archives;
 
   /** A loader that keeps nothing. */
   NetworkLoader(DeviceSpec device, Precision storage) {
-    this(device, storage, Optional.empty());
+    this(PipelineSettings.on(device).withPrecision(storage));
+  }
+
+  NetworkLoader(PipelineSettings settings) {
+    this(settings.engine(), settings.device(), settings.precision(), settings.archives());
   }
 
   /**
-   * @param device where networks go
+   * @param engine what runs networks
+   * @param device where they go
    * @param storage precision of their weights there
    * @param archives where the engine keeps what it makes of them, if anywhere
    */
-  NetworkLoader(DeviceSpec device, Precision storage, Optional<Path> archives) {
+  NetworkLoader(Engine engine, DeviceSpec device, Precision storage, Optional<Path> archives) {
+    this.engine = engine;
     this.device = device;
     this.storage = storage;
     this.archives = archives;
@@ -59,7 +66,7 @@ final class NetworkLoader {
         new Program(name, graph, storage, stored, weights::digest, archives, Runnable::run);
     Network network;
     try {
-      network = Engines.standard().load(program, device);
+      network = engine.load(program, device);
     } catch (EngineException e) {
       stored.requireWhole(e);
       throw e;
@@ -136,7 +143,8 @@ final class NetworkLoader {
     }
 
     private long end(String name, TensorPlace place) {
-      return place.offset() + Graph.elements(graph.parameterShapes().get(name)) * place.dtype().bytes();
+      return place.offset()
+          + Graph.elements(graph.parameterShapes().get(name)) * place.dtype().bytes();
     }
 
     private static long size(Path file) {

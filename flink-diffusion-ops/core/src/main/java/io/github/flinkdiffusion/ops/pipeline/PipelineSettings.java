@@ -1,6 +1,8 @@
 package io.github.flinkdiffusion.ops.pipeline;
 
 import io.github.flinkdiffusion.ops.engine.DeviceSpec;
+import io.github.flinkdiffusion.ops.engine.Engine;
+import io.github.flinkdiffusion.ops.engine.Engines;
 import io.github.flinkdiffusion.ops.graph.Precision;
 import io.github.flinkdiffusion.ops.weights.Lora;
 import java.nio.file.Path;
@@ -11,6 +13,7 @@ import java.util.Optional;
 /**
  * How a model is loaded.
  *
+ * @param engineName what runs its networks: {@link Engines#AUTO}, or an engine's name
  * @param device where it runs
  * @param precision of its networks; an autoencoder whose config says {@code force_upcast} stays in
  *     float32
@@ -28,6 +31,7 @@ import java.util.Optional;
  *     the plain ones, else those of the only variant. Not for a single file
  */
 public record PipelineSettings(
+    String engineName,
     DeviceSpec device,
     Precision precision,
     Optional<Path> archives,
@@ -37,6 +41,7 @@ public record PipelineSettings(
     Optional<Path> configs,
     Optional<String> variant) {
   public PipelineSettings {
+    Objects.requireNonNull(engineName, "engineName");
     Objects.requireNonNull(device, "device");
     Objects.requireNonNull(precision, "precision");
     Objects.requireNonNull(archives, "archives");
@@ -51,6 +56,7 @@ public record PipelineSettings(
    */
   public static PipelineSettings on(DeviceSpec device) {
     return new PipelineSettings(
+        Engines.AUTO,
         device,
         device.isGpu() ? Precision.FLOAT16 : Precision.FLOAT32,
         Optional.empty(),
@@ -61,38 +67,76 @@ public record PipelineSettings(
         Optional.empty());
   }
 
+  /**
+   * The engine that runs the networks.
+   *
+   * @throws io.github.flinkdiffusion.ops.engine.EngineException if it is not there
+   */
+  Engine engine() {
+    return Engines.standard().choose(engineName, device, precision);
+  }
+
+  public PipelineSettings withEngine(String name) {
+    return new PipelineSettings(
+        name, device, precision, archives, safetyChecker, watermark, loras, configs, variant);
+  }
+
   public PipelineSettings withPrecision(Precision other) {
     return new PipelineSettings(
-        device, other, archives, safetyChecker, watermark, loras, configs, variant);
+        engineName, device, other, archives, safetyChecker, watermark, loras, configs, variant);
   }
 
   public PipelineSettings withArchives(Path folder) {
     return new PipelineSettings(
-        device, precision, Optional.of(folder), safetyChecker, watermark, loras, configs, variant);
+        engineName,
+        device,
+        precision,
+        Optional.of(folder),
+        safetyChecker,
+        watermark,
+        loras,
+        configs,
+        variant);
   }
 
   public PipelineSettings withSafetyChecker(boolean checks) {
     return new PipelineSettings(
-        device, precision, archives, checks, watermark, loras, configs, variant);
+        engineName, device, precision, archives, checks, watermark, loras, configs, variant);
   }
 
   public PipelineSettings withWatermark(boolean marks) {
     return new PipelineSettings(
-        device, precision, archives, safetyChecker, marks, loras, configs, variant);
+        engineName, device, precision, archives, safetyChecker, marks, loras, configs, variant);
   }
 
   public PipelineSettings withLoras(List<Lora> other) {
     return new PipelineSettings(
-        device, precision, archives, safetyChecker, watermark, other, configs, variant);
+        engineName, device, precision, archives, safetyChecker, watermark, other, configs, variant);
   }
 
   public PipelineSettings withConfigs(Path folder) {
     return new PipelineSettings(
-        device, precision, archives, safetyChecker, watermark, loras, Optional.of(folder), variant);
+        engineName,
+        device,
+        precision,
+        archives,
+        safetyChecker,
+        watermark,
+        loras,
+        Optional.of(folder),
+        variant);
   }
 
   public PipelineSettings withVariant(String name) {
     return new PipelineSettings(
-        device, precision, archives, safetyChecker, watermark, loras, configs, Optional.of(name));
+        engineName,
+        device,
+        precision,
+        archives,
+        safetyChecker,
+        watermark,
+        loras,
+        configs,
+        Optional.of(name));
   }
 }

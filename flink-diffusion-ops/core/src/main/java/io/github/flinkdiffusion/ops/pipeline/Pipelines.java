@@ -1,6 +1,5 @@
 package io.github.flinkdiffusion.ops.pipeline;
 
-import io.github.flinkdiffusion.ops.engine.Engines;
 import io.github.flinkdiffusion.ops.weights.ModelFolder;
 import java.nio.file.Path;
 import java.util.Collections;
@@ -126,7 +125,7 @@ public final class Pipelines {
     loadedAs.put(Basis.PIPELINE, pipelineClass);
     loadedAs.put(Basis.PRECISION, settings.precision().name());
     loadedAs.put(Basis.DEVICE, settings.device().isGpu() ? "gpu" : "cpu");
-    loadedAs.put(Basis.ENGINE, Engines.standard().version());
+    loadedAs.put(Basis.ENGINE, settings.engine().version());
     finishing.checks().ifPresent(checks -> loadedAs.put(Basis.SAFETY_CHECKER, checks.toString()));
     loadedAs.put(Basis.WATERMARK, Boolean.toString(settings.watermark()));
     settings.variant().ifPresent(variant -> loadedAs.put(Basis.VARIANT, variant));

@@ -63,6 +63,15 @@ public abstract class DiffusionBuilder<E extends SpecificRecord, B extends Diffu
     return option(DiffusionOptions.MODEL_FOLDER, folder);
   }
 
+  /**
+   * {@link DiffusionOptions#ENGINE}.
+   *
+   * @param name {@code auto}, {@code onnxruntime} or {@code pytorch}
+   */
+  public B engine(String name) {
+    return option(DiffusionOptions.ENGINE, name);
+  }
+
   /** {@link DiffusionOptions#MODEL_PRECISION}. */
   public B precision(Precision precision) {
     return option(DiffusionOptions.MODEL_PRECISION, precision);

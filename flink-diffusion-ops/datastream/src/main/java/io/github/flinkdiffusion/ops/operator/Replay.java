@@ -55,6 +55,12 @@ public final class Replay {
     if (loadedAs.containsKey("variant")) {
       settings.set(DiffusionOptions.MODEL_VARIANT, loadedAs.get("variant"));
     }
+    String engine = loadedAs.getOrDefault("engine", "");
+    if (engine.startsWith("libtorch ")) {
+      settings.set(DiffusionOptions.ENGINE, "pytorch");
+    } else if (engine.startsWith("ONNX Runtime ")) {
+      settings.set(DiffusionOptions.ENGINE, "onnxruntime");
+    }
     if (loadedAs.containsKey("precision")) {
       settings.set(DiffusionOptions.MODEL_PRECISION, precision(loadedAs.get("precision")));
     }

@@ -33,6 +33,17 @@ public final class DiffusionOptions {
                   + " under the same path on every task manager. Required, unless the job brings a"
                   + " pipeline of its own.");
 
+  public static final ConfigOption<String> ENGINE =
+      ConfigOptions.key("diffusion.engine")
+          .stringType()
+          .defaultValue("auto")
+          .withDescription(
+              "What runs the networks: onnxruntime, pytorch, or auto. auto takes the engine whose"
+                  + " library is on the class path; if both are, onnxruntime for FLOAT32 on the"
+                  + " CPU, where it is faster, and pytorch for everything else. Images of two"
+                  + " engines differ in rounding, so a request that was begun on one begins anew on"
+                  + " the other.");
+
   public static final ConfigOption<Precision> MODEL_PRECISION =
       ConfigOptions.key("diffusion.model.precision")
           .enumType(Precision.class)
@@ -380,6 +391,7 @@ public final class DiffusionOptions {
   public static final List<ConfigOption<?>> ALL =
       List.of(
           MODEL_FOLDER,
+          ENGINE,
           MODEL_PRECISION,
           MODEL_PIPELINE,
           MODEL_ARCHIVES,
@@ -429,6 +441,7 @@ public final class DiffusionOptions {
         MODEL_FOLDER,
         "the path of a model folder in diffusers' layout, or of a single-file checkpoint, that all"
             + " task managers have");
+    options.put(ENGINE, "auto, onnxruntime or pytorch");
     options.put(MODEL_PRECISION, "FLOAT32, FLOAT16 or BFLOAT16");
     options.put(MODEL_PIPELINE, "the name of a pipeline class of diffusers");
     options.put(MODEL_ARCHIVES, "the path of a folder");

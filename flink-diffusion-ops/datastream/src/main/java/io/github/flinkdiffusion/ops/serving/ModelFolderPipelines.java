@@ -3,6 +3,7 @@ package io.github.flinkdiffusion.ops.serving;
 import com.fasterxml.jackson.core.JsonProcessingException;
 import io.github.flinkdiffusion.ops.engine.DeviceSpec;
 import io.github.flinkdiffusion.ops.engine.Engines;
+import io.github.flinkdiffusion.ops.engine.UnusableEngineException;
 import io.github.flinkdiffusion.ops.graph.GraphException;
 import io.github.flinkdiffusion.ops.pipeline.DiffusionPipeline;
 import io.github.flinkdiffusion.ops.pipeline.PipelineSettings;
@@ -32,6 +33,9 @@ public final class ModelFolderPipelines implements PipelineFactory {
     StringBuilder name = new StringBuilder(settings.path().toString());
     if (settings.pipeline() != null) {
       name.append(" as ").append(settings.pipeline());
+    }
+    if (!settings.engine().equals(DiffusionOptions.ENGINE.defaultValue())) {
+      name.append(" by ").append(settings.engine());
     }
     if (settings.precision() != null) {
       name.append(" in ").append(settings.precision());
@@ -74,11 +78,14 @@ public final class ModelFolderPipelines implements PipelineFactory {
           "Model folder %s does not exist on this machine; every task manager must find it under this path."
               .formatted(settings.path()));
     }
-    PipelineSettings how = settings.on(Engines.standard().device(device));
     try {
+      PipelineSettings how = settings.on(Engines.standard().device(device));
       return settings.pipeline() == null
           ? Pipelines.open(settings.path(), how)
           : Pipelines.openAs(settings.pipeline(), settings.path(), how);
+    } catch (UnusableEngineException e) {
+      throw new UnusableModelException(
+          "The model in %s cannot be used: %s".formatted(settings.path(), e.getMessage()), e);
     } catch (WeightsException | SchedulerException | TokenizerException | GraphException e) {
       if (mayPass(e)) {
         throw e;

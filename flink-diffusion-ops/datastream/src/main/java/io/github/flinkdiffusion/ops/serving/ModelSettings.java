@@ -19,6 +19,7 @@ import org.apache.flink.configuration.ReadableConfig;
  *
  * @param folder of the model
  * @param pipeline diffusers class that it is run as; null is the one that the folder names
+ * @param engine {@code auto} or an engine's name
  * @param precision of the networks; null is what suits the device
  * @param archives folder where networks are kept as archives; null keeps none
  * @param safetyChecker whether the folder's safety checker is used
@@ -30,6 +31,7 @@ import org.apache.flink.configuration.ReadableConfig;
 public record ModelSettings(
     String folder,
     String pipeline,
+    String engine,
     Precision precision,
     String archives,
     boolean safetyChecker,
@@ -74,6 +76,7 @@ public record ModelSettings(
     return new ModelSettings(
         folder,
         pipeline,
+        engine(config),
         config.get(DiffusionOptions.MODEL_PRECISION),
         config.get(DiffusionOptions.MODEL_ARCHIVES),
         config.get(DiffusionOptions.MODEL_SAFETY_CHECKER),
@@ -81,6 +84,16 @@ public record ModelSettings(
         loras(config),
         config.get(DiffusionOptions.MODEL_CONFIGS),
         config.get(DiffusionOptions.MODEL_VARIANT));
+  }
+
+  /** Which engines a task manager has is known there only; what can be none is refused at once. */
+  private static String engine(ReadableConfig config) {
+    String engine = config.get(DiffusionOptions.ENGINE);
+    if (!engine.matches("[a-z][a-z0-9-]{0,31}")) {
+      throw DiffusionSettings.refused(
+          DiffusionOptions.ENGINE, engine, "auto, onnxruntime or pytorch");
+    }
+    return engine;
   }
 
   private static List<String> loras(ReadableConfig config) {
@@ -122,6 +135,7 @@ public record ModelSettings(
   PipelineSettings on(DeviceSpec device) {
     PipelineSettings suiting = PipelineSettings.on(device);
     return new PipelineSettings(
+        engine,
         device,
         precision == null ? suiting.precision() : precision,
         Optional.ofNullable(archives).map(Path::of),

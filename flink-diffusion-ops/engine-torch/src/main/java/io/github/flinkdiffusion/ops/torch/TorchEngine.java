@@ -18,15 +18,32 @@ import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 
 /**
- * libtorch, by DJL: programs become TorchScript archives, which it loads; weights are mapped, but in
- * training.
+ * libtorch, by DJL: programs become TorchScript archives, which it loads; weights are mapped, but
+ * in training.
  */
 public final class TorchEngine implements Engine {
+  /** Where DJL looks for a libtorch that is in no jar. */
+  private static final String LIBRARY_PATH = "PYTORCH_LIBRARY_PATH";
+
   private static final Logger LOG = LoggerFactory.getLogger(TorchEngine.class);
 
   @Override
   public String name() {
-    return "torch";
+    return "pytorch";
+  }
+
+  @Override
+  public String library() {
+    return "ai.djl.pytorch:pytorch-engine, pytorch-jni and a pytorch-native-* jar of the platform (or PYTORCH_LIBRARY_PATH)";
+  }
+
+  @Override
+  public boolean isUsable() {
+    ClassLoader loader = TorchEngine.class.getClassLoader();
+    return loader.getResource("ai/djl/pytorch/engine/PtEngine.class") != null
+        && (loader.getResource("native/lib/pytorch.properties") != null
+            || System.getenv(LIBRARY_PATH) != null
+            || System.getProperty(LIBRARY_PATH) != null);
   }
 
   @Override

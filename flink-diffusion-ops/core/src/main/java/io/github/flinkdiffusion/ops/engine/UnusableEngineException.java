@@ -1,0 +1,16 @@
+package io.github.flinkdiffusion.ops.engine;
+
+/**
+ * An engine that is not there, or cannot do what is asked of it: trying again leads to the same.
+ */
+public final class UnusableEngineException extends EngineException {
+  private static final long serialVersionUID = 1L;
+
+  public UnusableEngineException(String message) {
+    super(message);
+  }
+
+  public UnusableEngineException(String message, Throwable cause) {
+    super(message, cause);
+  }
+}

@@ -1,0 +1,201 @@
+package io.github.flinkdiffusion.ops.engine;
+
+import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assertions.assertThatThrownBy;
+
+import io.github.flinkdiffusion.ops.graph.Graph;
+import io.github.flinkdiffusion.ops.graph.Method;
+import io.github.flinkdiffusion.ops.graph.Precision;
+import io.github.flinkdiffusion.ops.graph.Value;
+import io.github.flinkdiffusion.ops.weights.DType;
+import java.nio.ByteBuffer;
+import java.nio.ByteOrder;
+import java.util.List;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.ValueSource;
+
+/** What every engine's networks do. */
+class NetworkTest {
+  private static Engine engine(String name) {
+    return Engines.standard().named(name);
+  }
+
+  /** y = W x with W = [[1,2,3],[4,5,6]], and a second method that doubles. */
+  private static Program program() {
+    Graph graph = new Graph();
+    Method forward = graph.method("forward");
+    Value weight = graph.parameter("layer.weight", 2, 3);
+    forward.returns(forward.linear(forward.input("x", 2), weight, null));
+    Method twice = graph.method("twice");
+    twice.returns(twice.multiply(twice.input("x", 1), 2));
+    return Program.of(
+        "net", graph, Precision.FLOAT32, (n, s, out) -> out.write(floats(1, 2, 3, 4, 5, 6)));
+  }
+
+  private static byte[] floats(float... values) {
+    ByteBuffer bytes =
+        ByteBuffer.allocate(values.length * Float.BYTES).order(ByteOrder.LITTLE_ENDIAN);
+    bytes.asFloatBuffer().put(values);
+    return bytes.array();
+  }
+
+  private static Network load(String engine) {
+    return engine(engine).load(program(), DeviceSpec.CPU);
+  }
+
+  @ParameterizedTest
+  @ValueSource(strings = {Engines.PYTORCH, Engines.ONNX_RUNTIME})
+  void eachMethodIsCalledByItsName(String engine) {
+    try (Network network = load(engine)) {
+      HostTensor.Floats y =
+          network.call("forward", new HostTensor.Floats(new float[] {1, 0, -1}, 1, 3));
+      assertThat(y.shape()).containsExactly(1, 2);
+      assertThat(y.data()).containsExactly(-2, -2);
+      assertThat(network.call("twice", new HostTensor.Floats(new float[] {3, 4}, 2)).data())
+          .containsExactly(6, 8);
+    }
+  }
+
+  @ParameterizedTest
+  @ValueSource(strings = {Engines.PYTORCH, Engines.ONNX_RUNTIME})
+  void shapesMayDifferFromCallToCall(String engine) {
+    try (Network network = load(engine)) {
+      for (int rows : new int[] {1, 5, 2, 64, 1}) {
+        HostTensor.Floats y =
+            network.call("forward", new HostTensor.Floats(new float[3 * rows], rows, 3));
+        assertThat(y.shape()).containsExactly(rows, 2);
+        assertThat(y.data()).containsOnly(0f);
+      }
+    }
+  }
+
+  @ParameterizedTest
+  @ValueSource(strings = {Engines.PYTORCH, Engines.ONNX_RUNTIME})
+  void aParameterOfItsOwnTypeIsKeptInItAndComputedWithAfterACast(String engine) {
+    Graph graph = new Graph();
+    Method forward = graph.method("forward");
+    Value scale = graph.parameter("scale", DType.F32, 1);
+    Value weight =
+        forward.multiply(forward.castAs(graph.parameter("weight", DType.I8, 1, 3), scale), scale);
+    forward.returns(forward.linear(forward.input("x", 2), weight, null));
+    Program program =
+        Program.of(
+            "quantised",
+            graph,
+            Precision.FLOAT32,
+            (name, shape, out) ->
+                out.write(name.equals("scale") ? floats(0.5f) : new byte[] {-128, 2, 127}));
+    try (Network network = engine(engine).load(program, DeviceSpec.CPU)) {
+      assertThat(
+              network.call("forward", new HostTensor.Floats(new float[] {1, 10, 100}, 1, 3)).data())
+          .containsExactly(-64 + 10 + 6350);
+    }
+  }
+
+  @ParameterizedTest
+  @ValueSource(strings = {Engines.PYTORCH, Engines.ONNX_RUNTIME})
+  void inputsThatDoNotFitAreAnErrorThatNamesTheNetwork(String engine) {
+    try (Network network = load(engine)) {
+      assertThatThrownBy(() -> network.call("forward", new HostTensor.Floats(new float[4], 1, 4)))
+          .isInstanceOf(EngineException.class)
+          .isNotInstanceOf(DeviceMemoryException.class)
+          .hasMessageContainingAll("net", "cpu");
+      assertThat(network.call("forward", new HostTensor.Floats(new float[3], 1, 3)).data())
+          .containsExactly(0, 0);
+    }
+  }
+
+  @ParameterizedTest
+  @ValueSource(strings = {Engines.PYTORCH, Engines.ONNX_RUNTIME})
+  void whatStaysOnTheDeviceIsAnotherNetworksInput(String engine) {
+    Graph pair = new Graph();
+    Method both = pair.method("both");
+    Value x = both.input("x", 2);
+    both.returns(both.multiply(x, 10), both.argmax(x, 1));
+    Program program = Program.of("pair", pair, Precision.FLOAT32, (name, shape, out) -> {});
+    try (Network second = load(engine)) {
+      List<DeviceTensor> results;
+      int before = engine(engine).nativeTensors();
+      try (Network first = engine(engine).load(program, DeviceSpec.CPU)) {
+        results = first.callOnDevice("both", new HostTensor.Floats(new float[] {1, 3, 2}, 1, 3));
+        assertThat(results).hasSize(2);
+        assertThat(results.get(0).shape()).containsExactly(1, 3);
+        for (int i = 0; i < 2; i++) {
+          assertThat(second.call("forward", results.get(0)).data()).containsExactly(130, 310);
+        }
+        HostTensor.Longs greatest = (HostTensor.Longs) results.get(1).toHost();
+        assertThat(greatest.data()).containsExactly(1);
+        results.get(1).close();
+        results.get(1).close();
+        assertThatThrownBy(() -> results.get(1).toHost()).isInstanceOf(EngineException.class);
+      }
+      assertThatThrownBy(() -> second.call("twice", results.get(0)))
+          .isInstanceOf(EngineException.class)
+          .hasMessageContaining("closed");
+      assertThat(engine(engine).nativeTensors()).isLessThanOrEqualTo(before);
+    }
+  }
+
+  @ParameterizedTest
+  @ValueSource(strings = {Engines.PYTORCH, Engines.ONNX_RUNTIME})
+  void aTensorOfAnotherEngineIsRefused(String engine) {
+    DeviceTensor strange =
+        new DeviceTensor() {
+          @Override
+          public long[] shape() {
+            return new long[] {1};
+          }
+
+          @Override
+          public HostTensor toHost() {
+            return new HostTensor.Floats(new float[1], 1);
+          }
+
+          @Override
+          public void close() {}
+        };
+    try (Network network = load(engine)) {
+      assertThatThrownBy(() -> network.call("twice", strange))
+          .isInstanceOf(EngineException.class)
+          .hasMessageContaining("another engine");
+    }
+  }
+
+  @ParameterizedTest
+  @ValueSource(strings = {Engines.PYTORCH, Engines.ONNX_RUNTIME})
+  void closingTwiceIsHarmlessAndCallsFailAfterwards(String engine) {
+    Network network = load(engine);
+    network.close();
+    network.close();
+    assertThatThrownBy(() -> network.call("twice", new HostTensor.Floats(new float[1], 1)))
+        .isInstanceOf(RuntimeException.class);
+  }
+
+  @ParameterizedTest
+  @ValueSource(strings = {Engines.PYTORCH, Engines.ONNX_RUNTIME})
+  void unknownDevicesAreRefusedWithWhatIsKnown(String name) {
+    Engine engine = engine(name);
+    assertThat(engine.name()).isEqualTo(name);
+    assertThatThrownBy(() -> engine.device("tpu")).hasMessageContaining("auto, cpu or gpu:N");
+    assertThatThrownBy(() -> engine.device("gpu:9999"))
+        .hasMessageContainingAll("gpu:9999", engine.version());
+    assertThat(engine.device("cpu")).isEqualTo(DeviceSpec.CPU);
+  }
+
+  @Test
+  void aTensorWhoseShapeAndDataDisagreeIsRefused() {
+    assertThatThrownBy(() -> new HostTensor.Floats(new float[5], 2, 3))
+        .hasMessageContaining("[2, 3]")
+        .hasMessageContaining("5");
+  }
+
+  @Test
+  void halfPrecisionOnTheCpuIsRefusedByOnnxRuntimeWithWhatToDo() {
+    Program half = Program.of("net", program().graph(), Precision.BFLOAT16, program().weights());
+    assertThatThrownBy(() -> engine(Engines.ONNX_RUNTIME).load(half, DeviceSpec.CPU))
+        .isInstanceOf(UnusableEngineException.class)
+        .hasMessageContainingAll(
+            "net", "BFLOAT16", "diffusion.model.precision", "diffusion.engine");
+  }
+}
