@@ -2,7 +2,6 @@ package io.github.flinkdiffusion.examples;
 
 import io.github.flinkdiffusion.connector.event.ImageEvent;
 import io.github.flinkdiffusion.connector.event.PromptEvent;
-import io.github.flinkdiffusion.ops.engine.Engine;
 import io.github.flinkdiffusion.ops.engine.Engines;
 import io.github.flinkdiffusion.ops.operator.Diffusion;
 import java.io.IOException;
@@ -101,8 +100,8 @@ public final class Soak implements Callable<Integer> {
             .batchRows(batchRows)
             .apply(prompts)
             .images();
-    Engine engine = Engines.standard();
-    int before = engine.nativeTensors();
+    Engines engines = Engines.standard();
+    int before = engines.nativeTensors();
     List<Sample> samples = new ArrayList<>();
     long begin = System.nanoTime();
     try (CloseableIterator<ImageEvent> made = images.executeAndCollect("soak")) {
@@ -110,7 +109,7 @@ public final class Soak implements Callable<Integer> {
       while (made.hasNext()) {
         made.next();
         if (++pictures % Math.max(1, count / SAMPLES) == 0) {
-          samples.add(new Sample(pictures, residentKib(), engine.nativeTensors()));
+          samples.add(new Sample(pictures, residentKib(), engines.nativeTensors()));
         }
       }
       if (pictures != count) {
@@ -125,7 +124,7 @@ public final class Soak implements Callable<Integer> {
               .map(each -> each.pictures() + "," + each.residentKib() + "," + each.tensors())
               .toList());
     }
-    return report(samples, before, engine.nativeTensors(), seconds);
+    return report(samples, before, engines.nativeTensors(), seconds);
   }
 
   /** Short ways of different lengths, guided and not, so that calls are always mixed. */

@@ -55,7 +55,9 @@ class SqlJarITCase {
               "DiffusionModelProviderFactory", "DiffusionModuleFactory", "EventFormatFactory");
       assertThat(text(jar, "META-INF/services/ai.djl.engine.EngineProvider")).contains("ai.djl");
       assertThat(text(jar, "META-INF/services/io.github.flinkdiffusion.ops.engine.Engine"))
-          .contains("io.github.flinkdiffusion.ops.torch.TorchEngine");
+          .contains(
+              "io.github.flinkdiffusion.ops.torch.TorchEngine",
+              "io.github.flinkdiffusion.ops.onnxruntime.OnnxRuntimeEngine");
       assertThat(text(jar, "META-INF/LICENSE")).contains("Apache License");
       assertThat(text(jar, "META-INF/NOTICE"))
           .contains("Flink Diffusion", "ai.djl:api", "org.apache.avro:avro", "jna");

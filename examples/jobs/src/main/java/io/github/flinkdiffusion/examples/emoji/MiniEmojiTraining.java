@@ -210,6 +210,7 @@ public final class MiniEmojiTraining implements Callable<Integer> {
     try (TensorStore weights = Safetensors.open(vaeWeights);
         Network network =
             Engines.standard()
+                .trainer()
                 .load(
                     Program.of("vae", graph, Precision.FLOAT32, TrainedWeights.source(weights)),
                     where)) {
@@ -352,6 +353,7 @@ public final class MiniEmojiTraining implements Callable<Integer> {
   private TrainableNetwork trainable(Graph graph, DeviceSpec where, ParameterSource weights)
       throws Exception {
     return Engines.standard()
+        .trainer()
         .train(Program.of("objective", graph, Precision.FLOAT32, weights), where, arithmetic);
   }
 

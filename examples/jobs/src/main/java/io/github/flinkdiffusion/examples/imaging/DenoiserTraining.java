@@ -143,7 +143,7 @@ final class DenoiserTraining {
   }
 
   private TrainableNetwork train(Graph graph, ParameterSource weights) {
-    Engine engine = Engines.standard();
+    Engine engine = Engines.standard().trainer();
     return engine.train(
         Program.of("objective", graph, Precision.FLOAT32, weights),
         engine.device(device),

@@ -97,7 +97,8 @@ public final class SceneAutoencoderTraining implements Callable<Integer> {
         Program.of("autoencoder", graph, Precision.FLOAT32, new WeightInitializer(SEED));
     Path state = work.resolve("autoencoder-state.safetensors");
     LearningRate rate = new LearningRate(1e-3, 500, steps);
-    try (TrainableNetwork network = Engines.standard().train(program, DeviceSpec.CPU, arithmetic)) {
+    try (TrainableNetwork network =
+        Engines.standard().trainer().train(program, DeviceSpec.CPU, arithmetic)) {
       int first = 0;
       if (Files.exists(state)) {
         TrainableNetwork.TrainingState saved = TrainingCheckpoint.read(state);
