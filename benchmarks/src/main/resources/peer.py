@@ -124,34 +124,73 @@ def generate_concat(name, image, shape, seeds, steps, output):
     return took
 
 
-def unet_inputs(batch, channels, latent, tokens, context, timestep, dtype, device):
+def unet_inputs(batch, channels, height, width, tokens, context, timestep, dtype, device):
+    """Sample, timesteps and, for a network that sees tokens, their embeddings: the numbers that the other side draws."""
     generator = torch.Generator("cpu").manual_seed(1)
-    sample = torch.randn(batch, channels, latent, latent, generator=generator)
-    timestep = torch.full((batch,), timestep)
-    words = torch.randn(batch, tokens, context, generator=generator)
-    return sample.to(device, dtype), timestep.to(device), words.to(device, dtype)
+    inputs = [torch.randn(batch, channels, height, width, generator=generator).to(device, dtype)]
+    inputs.append(torch.full((batch,), timestep).to(device))
+    if context:
+        inputs.append(torch.randn(batch, tokens, context, generator=generator).to(device, dtype))
+    return inputs
+
+
+def unet(folder, dtype, device):
+    import diffusers
+
+    with open(f"{folder}/config.json") as file:
+        network = getattr(diffusers, json.load(file)["_class_name"])
+    loaded = network.from_pretrained(folder, torch_dtype=DTYPES[dtype], local_files_only=True).to(device).eval()
+    return lambda *inputs: loaded(*inputs, return_dict=False)[0], loaded
 
 
 def open_unet(name, folder, dtype, device, compiled):
-    from diffusers import UNet2DConditionModel
-
-    network = UNet2DConditionModel.from_pretrained(folder, torch_dtype=DTYPES[dtype], local_files_only=True).to(device).eval()
-    if compiled:
-        network = torch.compile(network)
-    opened[name] = (lambda *inputs: network(*inputs, return_dict=False)[0], DTYPES[dtype], device)
+    call, network = unet(folder, dtype, device)
+    opened[name] = (torch.compile(call) if compiled else call, DTYPES[dtype], device)
 
 
-def open_archive(name, path, device):
-    """An archive that the other side wrote; its inputs and its result are float32 whatever its weights are."""
-    network = torch.jit.load(path, map_location=device).eval()
-    # As the other side calls it.
-    torch._C._set_graph_executor_optimize(False)
-    opened[name] = (network, torch.float32, device)
+def open_onnx(name, path):
+    """A model that the other side wrote, whose weights are in files named from the root."""
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = torch.get_num_threads()
+    options.add_session_config_entry("session.model_external_initializers_file_folder_path", "/")
+    with open(path, "rb") as file:
+        session = onnxruntime.InferenceSession(file.read(), options, providers=["CPUExecutionProvider"])
+    names = [each.name for each in session.get_inputs()]
+
+    def call(*inputs):
+        feed = {each: tensor.numpy() for each, tensor in zip(names, inputs)}
+        return torch.from_numpy(session.run(None, feed)[0])
+
+    opened[name] = (call, torch.float32, "cpu")
 
 
-def call_unet(name, batch, channels, latent, tokens, context, timestep, output):
+def open_openvino(name, folder, dtype, device, **shapes):
+    """diffusers' network as OpenVINO converts it, for inputs of any size; its weights are float32, the hint says in what it computes."""
+    import openvino
+
+    call, network = unet(folder, "FLOAT32", device)
+
+    class Call(torch.nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.network = network
+
+        def forward(self, *inputs):
+            return self.network(*inputs, return_dict=False)[0]
+
+    example = tuple(unet_inputs(**shapes, dtype=torch.float32, device=device))
+    model = openvino.convert_model(Call(), example_input=example)
+    hint = {"FLOAT32": "f32", "BFLOAT16": "bf16"}[dtype]
+    settings = {"INFERENCE_PRECISION_HINT": hint, "INFERENCE_NUM_THREADS": torch.get_num_threads()}
+    compiled = openvino.compile_model(model, "CPU", settings)
+    opened[name] = (lambda *inputs: torch.from_numpy(compiled([each.numpy() for each in inputs])[0]), torch.float32, device)
+
+
+def call_unet(name, output, **shapes):
     network, dtype, device = opened[name]
-    inputs = unet_inputs(batch, channels, latent, tokens, context, timestep, dtype, device)
+    inputs = unet_inputs(**shapes, dtype=dtype, device=device)
     took, result = seconds(device, lambda: network(*inputs))
     if output:
         result.float().cpu().numpy().astype("<f4").tofile(output)
@@ -160,7 +199,7 @@ def call_unet(name, batch, channels, latent, tokens, context, timestep, output):
 
 COMMANDS = {
     each.__name__: each
-    for each in (hello, close, open_pipeline, generate, open_concat, generate_concat, open_unet, open_archive, call_unet)
+    for each in (hello, close, open_pipeline, generate, open_concat, generate_concat, open_unet, open_onnx, open_openvino, call_unet)
 }
 
 

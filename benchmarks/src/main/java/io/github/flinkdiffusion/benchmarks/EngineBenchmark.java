@@ -34,7 +34,6 @@ import picocli.CommandLine.Option;
     mixinStandardHelpOptions = true,
     description = "Small models from prompt to pixels, batch 1 and 8, beside diffusers.")
 final class EngineBenchmark extends BenchmarkCommand {
-  private static final String OURS = "Flink Diffusion";
   private static final String PEER = "diffusers";
   private static final double GUIDANCE = 5;
 
@@ -174,6 +173,13 @@ final class EngineBenchmark extends BenchmarkCommand {
   private int steps = 20;
 
   @Option(
+      names = "--engines",
+      paramLabel = "NAME",
+      split = ",",
+      description = "Engines of ours (default: ${DEFAULT-VALUE}).")
+  private List<String> engines = List.of(Engines.ONNX_RUNTIME, Engines.PYTORCH);
+
+  @Option(
       names = "--device",
       paramLabel = "NAME",
       description = "auto, cpu or gpu:N, for both sides (default: ${DEFAULT-VALUE}).")
@@ -217,7 +223,13 @@ final class EngineBenchmark extends BenchmarkCommand {
     List<String> scenarios = new ArrayList<>();
     for (SmallModel model : MODELS) {
       Path folder = RunOptions.home().resolve(model.folder());
-      try (DiffusionPipeline pipeline = Pipelines.open(folder, PipelineSettings.on(device))) {
+      Map<String, DiffusionPipeline> ours = new LinkedHashMap<>();
+      try {
+        for (String engine : engines) {
+          ours.put(
+              "Flink Diffusion, " + engine,
+              Pipelines.open(folder, PipelineSettings.on(device).withEngine(engine)));
+        }
         if (peer != null) {
           peer.ask(
               model.opener(),
@@ -232,33 +244,13 @@ final class EngineBenchmark extends BenchmarkCommand {
                   device.isGpu() ? "cuda:" + device.gpu() : "cpu"));
         }
         for (Batch batch : BATCHES) {
-          String scenario = "%s, batch %d".formatted(model.name(), batch.pictures());
-          scenarios.add(scenario);
-          Map<String, Callable<Double>> subjects = new LinkedHashMap<>();
-          List<GenerationRequest> requests = requests(pipeline, model, batch.pictures());
-          subjects.put(
-              OURS, () -> Rounds.seconds(() -> make(pipeline, requests)) / requests.size());
-          if (peer != null) {
-            subjects.put(
-                PEER,
-                () -> peer.seconds(model.maker(), command(model, requests, "")) / requests.size());
-            result.note(difference(scenario, pipeline, requests, peer, model));
-          }
-          Map<String, Measurement> measured =
-              options().rounds().alternate(scenario, "s/picture", subjects);
-          measured.values().forEach(result::add);
-          measured.forEach(
-              (name, each) ->
-                  bars.computeIfAbsent(name, key -> new ArrayList<>())
-                      .add(each.summary().median()));
-          if (peer != null) {
-            result.add(
-                Finding.speed(measured.get(OURS), measured.get(PEER), Goal.atLeast(batch.goal())));
-          }
+          measure(result, model, batch, ours, peer, scenarios, bars);
         }
         if (peer != null) {
           peer.ask("close", Map.of("name", model.name()));
         }
+      } finally {
+        ours.values().forEach(DiffusionPipeline::close);
       }
     }
     result.add(
@@ -270,6 +262,53 @@ final class EngineBenchmark extends BenchmarkCommand {
             bars.entrySet().stream()
                 .map(each -> new Plot.Series(each.getKey(), List.of(), each.getValue()))
                 .toList()));
+  }
+
+  /** Of one model and batch. */
+  private void measure(
+      BenchmarkResult.Builder result,
+      SmallModel model,
+      Batch batch,
+      Map<String, DiffusionPipeline> ours,
+      PythonPeer peer,
+      List<String> scenarios,
+      Map<String, List<Double>> bars)
+      throws Exception {
+    String scenario = "%s, batch %d".formatted(model.name(), batch.pictures());
+    scenarios.add(scenario);
+    Map<String, Callable<Double>> subjects = new LinkedHashMap<>();
+    Map<String, List<GenerationRequest>> requests = new LinkedHashMap<>();
+    for (Map.Entry<String, DiffusionPipeline> our : ours.entrySet()) {
+      List<GenerationRequest> asked = requests(our.getValue(), model, batch.pictures());
+      requests.put(our.getKey(), asked);
+      subjects.put(
+          our.getKey(), () -> Rounds.seconds(() -> make(our.getValue(), asked)) / asked.size());
+    }
+    if (peer != null) {
+      List<GenerationRequest> any = requests.values().iterator().next();
+      subjects.put(PEER, () -> peer.seconds(model.maker(), command(model, any, "")) / any.size());
+      for (Map.Entry<String, DiffusionPipeline> our : ours.entrySet()) {
+        result.note(
+            difference(
+                scenario + ", " + our.getKey(),
+                our.getValue(),
+                requests.get(our.getKey()),
+                peer,
+                model));
+      }
+    }
+    Map<String, Measurement> measured =
+        options().rounds().alternate(scenario, "s/picture", subjects);
+    measured.values().forEach(result::add);
+    measured.forEach(
+        (name, each) ->
+            bars.computeIfAbsent(name, key -> new ArrayList<>()).add(each.summary().median()));
+    if (peer != null) {
+      for (String name : ours.keySet()) {
+        result.add(
+            Finding.speed(measured.get(name), measured.get(PEER), Goal.atLeast(batch.goal())));
+      }
+    }
   }
 
   private List<GenerationRequest> requests(DiffusionPipeline pipeline, SmallModel model, int count)

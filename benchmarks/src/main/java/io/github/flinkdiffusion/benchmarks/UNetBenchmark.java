@@ -1,20 +1,25 @@
 package io.github.flinkdiffusion.benchmarks;
 
+import com.fasterxml.jackson.databind.JsonNode;
 import io.github.flinkdiffusion.ops.engine.DeviceSpec;
 import io.github.flinkdiffusion.ops.engine.Engines;
 import io.github.flinkdiffusion.ops.engine.HostTensor;
-import io.github.flinkdiffusion.ops.graph.Arithmetic;
+import io.github.flinkdiffusion.ops.engine.Network;
+import io.github.flinkdiffusion.ops.engine.PlacedWeights;
+import io.github.flinkdiffusion.ops.engine.Program;
+import io.github.flinkdiffusion.ops.graph.Graph;
+import io.github.flinkdiffusion.ops.graph.ParameterSource;
 import io.github.flinkdiffusion.ops.graph.Precision;
+import io.github.flinkdiffusion.ops.network.UNet2D;
+import io.github.flinkdiffusion.ops.network.UNet2DConfig;
 import io.github.flinkdiffusion.ops.noise.TorchGenerator;
-import io.github.flinkdiffusion.ops.torch.TorchEngine;
-import io.github.flinkdiffusion.ops.torch.TorchNetwork;
-import io.github.flinkdiffusion.ops.torchscript.ArchiveWriter;
+import io.github.flinkdiffusion.ops.onnx.OnnxEmitter;
 import io.github.flinkdiffusion.ops.weights.Config;
-import io.github.flinkdiffusion.ops.weights.DType;
 import io.github.flinkdiffusion.ops.weights.Safetensors;
-import io.github.flinkdiffusion.ops.weights.Sha256;
+import io.github.flinkdiffusion.ops.weights.TensorPlace;
 import io.github.flinkdiffusion.ops.weights.TensorStore;
 import java.io.IOException;
+import java.io.OutputStream;
 import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
 import java.nio.FloatBuffer;
@@ -25,64 +30,82 @@ import java.util.Arrays;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.Optional;
 import java.util.concurrent.Callable;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Option;
 
-/** P2: one step of Stable Diffusion 1.5's denoising network, full size, beside diffusers. */
+/** P2: one call of a denoising network, by both engines, beside what else runs it. */
 @Command(
     name = "unet",
     mixinStandardHelpOptions = true,
-    description = "A step of a full-size Stable Diffusion 1.5 UNet beside diffusers.")
+    description =
+        "A step of a full-size Stable Diffusion 1.5 UNet, or of another one, by both engines, beside"
+            + " diffusers, torch.compile, ONNX Runtime and OpenVINO called from Python.")
 final class UNetBenchmark extends BenchmarkCommand {
-  private static final String PEER = "diffusers";
-  private static final String COMPILED = "diffusers, torch.compile";
   private static final int LATENT_SCALE = 8;
   private static final int TOKENS = 77;
   private static final float TIMESTEP = 500;
+  private static final String WEIGHTS = "diffusion_pytorch_model.safetensors";
 
-  /** Who runs the archive that this project writes. */
-  enum Runtime {
-    DJL("Flink Diffusion"),
-    TORCHSCRIPT_PYTHON("Flink Diffusion's archive in Python's torch.jit.load");
+  /** What a user might run the same network with. */
+  enum Peer {
+    EAGER("diffusers"),
+    COMPILE("diffusers, torch.compile"),
+    ONNXRUNTIME("ONNX Runtime from Python"),
+    OPENVINO("OpenVINO from Python"),
+    OPENVINO_BFLOAT16("OpenVINO from Python, bfloat16");
 
     private final String subject;
 
-    Runtime(String subject) {
+    Peer(String subject) {
       this.subject = subject;
+    }
+
+    /** Whether it is a measure of networks in that precision. */
+    private boolean takes(Precision precision, DeviceSpec device) {
+      return switch (this) {
+        case EAGER, COMPILE -> true;
+        case ONNXRUNTIME, OPENVINO -> precision == Precision.FLOAT32 && !device.isGpu();
+        case OPENVINO_BFLOAT16 -> precision == Precision.BFLOAT16 && !device.isGpu();
+      };
     }
   }
 
   /**
-   * The network's shapes.
+   * The network and its shapes.
    *
    * @param folder with config.json and weights
-   * @param channels of the latent
-   * @param latent its side
-   * @param context size of a token's embedding
+   * @param graph what it computes
+   * @param channels of the sample
+   * @param height of the sample
+   * @param width of the sample
+   * @param context size of a token's embedding; 0 for a network that sees no tokens
    */
-  private record Network(Path folder, int channels, int latent, int context) {}
+  private record Subject(
+      Path folder, Graph graph, int channels, int height, int width, int context) {}
 
   @Option(
-      names = "--runtime",
-      paramLabel = "NAME",
+      names = "--folder",
+      paramLabel = "PATH",
       description =
-          "djl, this process; or torchscript-python, where DJL has no CUDA library: the archives"
-              + " that this project writes run in Python (default: ${DEFAULT-VALUE}).")
-  private String runtimeName = "djl";
+          "Folder of a UNet2DConditionModel or UNet2DModel with its weights in one file, such as"
+              + " examples/models/mini-emoji/unet (default: Stable Diffusion 1.5's UNet with random"
+              + " weights, 3.4 GB).")
+  private Path folder;
 
   @Option(
       names = "--device",
       paramLabel = "NAME",
-      description =
-          "auto, cpu or gpu:N, for all sides; auto takes a GPU if the runtime sees one (default:"
-              + " ${DEFAULT-VALUE}).")
+      description = "auto, cpu or gpu:N, for all sides (default: ${DEFAULT-VALUE}).")
   private String deviceName = "auto";
 
   @Option(
       names = "--pixels",
       paramLabel = "N",
-      description = "Side of the picture (default: 256 on the CPU, 512 on a GPU).")
+      description =
+          "Side of the image, eight times the sample's (default: 256 on the CPU, 512 on a GPU; with"
+              + " --folder the config's sample_size counts).")
   private int pixels;
 
   @Option(
@@ -99,14 +122,25 @@ final class UNetBenchmark extends BenchmarkCommand {
       description = "(default: FLOAT32,BFLOAT16 on the CPU, FLOAT16 on a GPU).")
   private List<Precision> precisions = List.of();
 
-  @Option(names = "--compile", description = "Measures the peer under torch.compile, too.")
-  private boolean compile;
+  @Option(
+      names = "--engines",
+      paramLabel = "NAME",
+      split = ",",
+      description = "Engines of ours (default: ${DEFAULT-VALUE}).")
+  private List<String> engines = List.of(Engines.ONNX_RUNTIME, Engines.PYTORCH);
+
+  @Option(
+      names = "--peers",
+      paramLabel = "NAME",
+      split = ",",
+      description = "${COMPLETION-CANDIDATES} (default: ${DEFAULT-VALUE}).")
+  private List<Peer> peers = List.of(Peer.EAGER);
 
   @Option(
       names = "--cache",
       paramLabel = "FOLDER",
       description =
-          "Where the random weights (3.4 GB) and the archives (as much again) are kept (default:"
+          "Where the random weights (3.4 GB), and what is converted of them, are kept (default:"
               + " benchmarks/target/models).")
   private Path cache = RunOptions.home().resolve("benchmarks/target/models");
 
@@ -115,52 +149,27 @@ final class UNetBenchmark extends BenchmarkCommand {
 
   @Override
   protected BenchmarkResult.Builder measure() throws Exception {
-    Runtime runtime = runtime();
-    if (runtime == Runtime.TORCHSCRIPT_PYTHON && options().python().isEmpty()) {
-      throw new BenchmarkException("--runtime torchscript-python needs --python.");
-    }
+    DeviceSpec device = Engines.standard().device(deviceName);
     if (options().python().isEmpty()) {
-      BenchmarkResult.Builder result =
-          result(runtime, Engines.standard().device(deviceName).isGpu());
-      result.note("diffusers was not measured: no --python was given.");
-      measure(result, runtime, Engines.standard().device(deviceName), null);
+      BenchmarkResult.Builder result = result(device);
+      result.note("Nothing from Python was measured: no --python was given.");
+      measure(result, device, null);
       return result;
     }
     try (PythonPeer peer =
         PythonPeer.start(options().python().get(), RunInfo.configuredThreads())) {
       peer.versions().forEach(this::version);
-      DeviceSpec device = device(runtime, peer);
       if (device.isGpu()) {
         version("GPU", peer.gpu());
       }
-      BenchmarkResult.Builder result = result(runtime, device.isGpu());
-      measure(result, runtime, device, peer);
+      BenchmarkResult.Builder result = result(device);
+      measure(result, device, peer);
       return result;
     }
   }
 
-  private Runtime runtime() {
-    return switch (runtimeName) {
-      case "djl" -> Runtime.DJL;
-      case "torchscript-python" -> Runtime.TORCHSCRIPT_PYTHON;
-      default ->
-          throw new BenchmarkException(
-              "There is no runtime '%s'; use djl or torchscript-python.".formatted(runtimeName));
-    };
-  }
-
-  /** In Python's runtime it is Python that sees the GPUs. */
-  private DeviceSpec device(Runtime runtime, PythonPeer peer) {
-    if (runtime == Runtime.DJL || deviceName.equals("cpu")) {
-      return Engines.standard().device(deviceName);
-    }
-    if (deviceName.equals("auto")) {
-      return peer.gpu().isEmpty() ? DeviceSpec.CPU : new DeviceSpec(0);
-    }
-    return new DeviceSpec(Integer.parseInt(deviceName.substring(deviceName.indexOf(':') + 1)));
-  }
-
-  private BenchmarkResult.Builder result(Runtime runtime, boolean gpu) {
+  private BenchmarkResult.Builder result(DeviceSpec device) {
+    boolean gpu = device.isGpu();
     if (pixels == 0) {
       pixels = gpu ? 512 : 256;
     }
@@ -172,70 +181,62 @@ final class UNetBenchmark extends BenchmarkCommand {
           gpu ? List.of(Precision.FLOAT16) : List.of(Precision.FLOAT32, Precision.BFLOAT16);
     }
     return new BenchmarkResult.Builder(
-        "Engine: a step of Stable Diffusion 1.5's UNet",
+        "Engine: a step of " + name(),
         """
-        One call of the denoising network in its full size (860 million weights, random), for pictures of %d x %d pixels:
-        the same weights' file, inputs and precision on all sides, on %s. A guided picture takes two rows of a call. Our
-        side is run by %s. It includes copying a call's inputs from the Java heap and its result back; the peer's inputs
-        are tensors already.
+        One call of the denoising network%s: the same weights' file, inputs and precision on all sides, on %s. A guided
+        image takes two rows of a call. Our side includes copying a call's inputs from the Java heap and its result back;
+        the peers' inputs are tensors already. ONNX Runtime in Python runs the very model that our engine runs, OpenVINO
+        what it converts from diffusers' network.
         """
             .formatted(
-                pixels,
-                pixels,
-                gpu ? "a GPU" : "the CPU",
-                runtime == Runtime.DJL ? "DJL in this process" : "Python's torch.jit.load"));
+                folder == null && !options().smoke()
+                    ? " in its full size (860 million weights, random), for images of %d x %d pixels"
+                        .formatted(pixels, pixels)
+                    : "",
+                gpu ? "a GPU" : "the CPU"));
   }
 
-  private void measure(
-      BenchmarkResult.Builder result, Runtime runtime, DeviceSpec device, PythonPeer peer)
+  private String name() {
+    return folder == null
+        ? "Stable Diffusion 1.5's UNet"
+        : folder.toAbsolutePath().normalize().getParent().getFileName().toString();
+  }
+
+  private void measure(BenchmarkResult.Builder result, DeviceSpec device, PythonPeer peer)
       throws Exception {
-    Network network = network();
+    Subject subject = subject();
     for (Precision precision : precisions) {
-      ArchiveWriter writer =
-          new ArchiveWriter(
-              RandomStableDiffusion.unetGraph(Config.read(network.folder().resolve("config.json"))),
-              precision,
-              Arithmetic.AS_STORED,
-              TorchEngine.convolutions(device, precision));
-      Path archive = archive(network.folder(), precision, writer);
-      Map<String, Object> peerNetwork =
-          Map.of(
-              "folder", network.folder().toString(),
-              "dtype", precision.name(),
-              "device", torchDevice(device));
-      List<String> inPeer = new ArrayList<>();
-      if (peer != null) {
-        inPeer.add(PEER);
-        peer.ask("open_unet", with(peerNetwork, Map.of("name", PEER, "compiled", false)));
-        if (compile) {
-          inPeer.add(COMPILED);
-          peer.ask("open_unet", with(peerNetwork, Map.of("name", COMPILED, "compiled", true)));
+      Map<String, Network> ours = new LinkedHashMap<>();
+      try (TensorStore weights = Safetensors.open(subject.folder().resolve(WEIGHTS))) {
+        Program program = program(subject, precision, weights);
+        for (String engine : engines) {
+          if (engine.equals(Engines.PYTORCH) || device.isGpu() || precision == Precision.FLOAT32) {
+            ours.put(
+                "Flink Diffusion, " + engine,
+                Engines.standard().named(engine).load(program, device));
+          }
         }
-      }
-      if (runtime == Runtime.TORCHSCRIPT_PYTHON) {
-        peer.ask(
-            "open_archive",
-            Map.of(
-                "name",
-                runtime.subject,
-                "path",
-                archive.toString(),
-                "device",
-                torchDevice(device)));
-        inPeer.add(0, runtime.subject);
-        measure(result, runtime, network, precision, null, inPeer, peer);
-      } else {
-        try (TorchNetwork loaded = TorchNetwork.load(archive, device)) {
-          measure(result, runtime, network, precision, loaded, inPeer, peer);
+        List<Peer> asked = peer == null ? List.of() : peersOf(precision, device);
+        for (Peer each : asked) {
+          open(each, subject, program, device, peer);
         }
-      }
-      for (String name : inPeer) {
-        peer.ask("close", Map.of("name", name));
+        bars.clear();
+        scenarios.clear();
+        measure(result, subject, precision, ours, asked, peer);
+        plot(result, precision);
+        for (Peer each : asked) {
+          peer.ask("close", Map.of("name", each.subject));
+        }
+      } finally {
+        ours.values().forEach(Network::close);
       }
     }
+  }
+
+  private void plot(BenchmarkResult.Builder result, Precision precision) {
     result.add(
         Plot.bars(
-            "A step of Stable Diffusion 1.5's UNet, %d x %d pixels".formatted(pixels, pixels),
+            "A step of %s in %s".formatted(name(), precision),
             "",
             "seconds a call, less is better",
             scenarios,
@@ -244,25 +245,87 @@ final class UNetBenchmark extends BenchmarkCommand {
                 .toList()));
   }
 
+  private List<Peer> peersOf(Precision precision, DeviceSpec device) {
+    return peers.stream().filter(each -> each.takes(precision, device)).toList();
+  }
+
+  private Program program(Subject subject, Precision precision, TensorStore weights) {
+    ParameterSource source =
+        new ParameterSource() {
+          @Override
+          public void write(String name, long[] shape, OutputStream out) throws IOException {
+            weights.writeTo(name, precision.type(), out);
+          }
+
+          @Override
+          public Optional<TensorPlace> place(String name) {
+            return weights.place(name).filter(place -> place.dtype() == precision.type());
+          }
+        };
+    return new Program(
+        "unet", subject.graph(), precision, source, weights::digest, Optional.of(cache));
+  }
+
+  private void open(
+      Peer peer, Subject subject, Program program, DeviceSpec device, PythonPeer python)
+      throws IOException {
+    Map<String, Object> command = new LinkedHashMap<>();
+    command.put("name", peer.subject);
+    if (peer == Peer.ONNXRUNTIME) {
+      Path model = Files.createTempFile("unet", ".onnx");
+      PlacedWeights weights = PlacedWeights.of(program);
+      Files.write(
+          model,
+          new OnnxEmitter(
+                  program.graph(),
+                  program.precision(),
+                  weights::place,
+                  place -> place.file().toString().substring(1))
+              .model(program.graph().methods().get(0)));
+      command.put("path", model.toString());
+      python.ask("open_onnx", command);
+      return;
+    }
+    command.put("folder", subject.folder().toAbsolutePath().toString());
+    command.put("dtype", program.precision().name());
+    command.put("device", torchDevice(device));
+    switch (peer) {
+      case EAGER, COMPILE -> {
+        command.put("compiled", peer == Peer.COMPILE);
+        python.ask("open_unet", command);
+      }
+      default -> {
+        command.putAll(shapes(subject, 1));
+        python.ask("open_openvino", command);
+      }
+    }
+  }
+
   /** Of one precision. */
   private void measure(
       BenchmarkResult.Builder result,
-      Runtime runtime,
-      Network network,
+      Subject subject,
       Precision precision,
-      TorchNetwork loaded,
-      List<String> inPeer,
+      Map<String, Network> ours,
+      List<Peer> asked,
       PythonPeer peer)
       throws Exception {
     for (int batch : batches) {
-      String scenario = "%s, %d %s".formatted(precision, batch, batch == 1 ? "row" : "rows");
-      HostTensor[] inputs = inputs(network, batch);
+      String scenario =
+          "%s%s, %d %s"
+              .formatted(
+                  folder == null ? "" : name() + ", ",
+                  precision,
+                  batch,
+                  batch == 1 ? "row" : "rows");
+      HostTensor[] inputs = inputs(subject, batch);
       Map<String, Callable<Double>> subjects = new LinkedHashMap<>();
-      if (loaded != null) {
-        subjects.put(runtime.subject, () -> Rounds.seconds(() -> loaded.call("forward", inputs)));
-      }
-      for (String name : inPeer) {
-        subjects.put(name, () -> peer.seconds("call_unet", call(network, name, batch, "")));
+      ours.forEach(
+          (name, network) ->
+              subjects.put(name, () -> Rounds.seconds(() -> network.call("forward", inputs))));
+      for (Peer each : asked) {
+        subjects.put(
+            each.subject, () -> peer.seconds("call_unet", call(subject, each.subject, batch, "")));
       }
       Map<String, Measurement> measured =
           options().rounds().alternate(scenario, "s/call", subjects);
@@ -271,97 +334,107 @@ final class UNetBenchmark extends BenchmarkCommand {
           (name, each) -> {
             result.add(each);
             bars.computeIfAbsent(name, key -> new ArrayList<>()).add(each.summary().median());
-            if (name.equals(PEER) || name.equals(COMPILED)) {
-              result.add(
-                  Finding.speed(
-                      measured.get(runtime.subject),
-                      each,
-                      name.equals(PEER) ? Goal.atLeast(1.0) : null));
-            }
           });
-      if (peer != null) {
-        float[] ours =
-            loaded != null
-                ? loaded.call("forward", inputs).data()
-                : output(network, runtime.subject, batch, peer);
-        result.note(difference(scenario, ours, output(network, PEER, batch, peer)));
+      for (String name : ours.keySet()) {
+        for (Peer each : asked) {
+          result.add(Finding.speed(measured.get(name), measured.get(each.subject), goal(each)));
+        }
+      }
+      for (Peer each : asked) {
+        float[] theirs = output(subject, each.subject, batch, peer);
+        for (Map.Entry<String, Network> our : ours.entrySet()) {
+          result.note(
+              difference(
+                  scenario + ", " + our.getKey() + " and " + each.subject,
+                  our.getValue().call("forward", inputs).data(),
+                  theirs));
+        }
       }
     }
   }
 
-  private Network network() throws IOException {
-    Path folder =
-        options().smoke()
-            ? RunOptions.home()
-                .resolve("flink-diffusion-ops/src/test/resources/fixtures/models/tiny-sd1/unet")
-            : RandomStableDiffusion.unet(cache);
-    Config config = Config.read(folder.resolve("config.json"));
-    return new Network(
-        folder,
-        config.integer("in_channels"),
-        options().smoke() ? config.integer("sample_size") : pixels / LATENT_SCALE,
-        config.integer("cross_attention_dim"));
-  }
-
-  /** Kept beside the weights, by all that decides what is in it but the weights themselves. */
-  private Path archive(Path folder, Precision precision, ArchiveWriter writer) throws IOException {
-    Path archive =
-        (options().smoke() ? Files.createTempDirectory("unet") : cache)
-            .resolve(
-                "unet-%s-%s.pt"
-                    .formatted(
-                        precision, new Sha256().add(writer.source()).hex().substring(0, 16)));
-    if (!Files.exists(archive)) {
-      DType dtype =
-          switch (precision) {
-            case FLOAT32 -> DType.F32;
-            case FLOAT16 -> DType.F16;
-            case BFLOAT16 -> DType.BF16;
-          };
-      try (TensorStore weights =
-          Safetensors.open(folder.resolve("diffusion_pytorch_model.safetensors"))) {
-        writer.write(archive, (name, shape, out) -> weights.writeTo(name, dtype, out));
-      }
-    }
-    return archive;
-  }
-
-  /** The very numbers that the peer draws. */
-  private static HostTensor[] inputs(Network network, int batch) {
-    TorchGenerator generator = new TorchGenerator(1);
-    int sample = batch * network.channels() * network.latent() * network.latent();
-    float[] timesteps = new float[batch];
-    Arrays.fill(timesteps, TIMESTEP);
-    return new HostTensor[] {
-      new HostTensor.Floats(
-          generator.gaussian(sample),
-          batch,
-          network.channels(),
-          network.latent(),
-          network.latent()),
-      new HostTensor.Floats(timesteps, batch),
-      new HostTensor.Floats(
-          generator.gaussian(batch * TOKENS * network.context()), batch, TOKENS, network.context())
+  private static Goal goal(Peer peer) {
+    return switch (peer) {
+      case EAGER -> Goal.atLeast(1.0);
+      case ONNXRUNTIME -> Goal.atLeast(0.97);
+      default -> null;
     };
   }
 
-  private static Map<String, Object> call(Network network, String name, int batch, String output) {
-    return Map.of(
-        "name", name,
-        "batch", batch,
-        "channels", network.channels(),
-        "latent", network.latent(),
-        "tokens", TOKENS,
-        "context", network.context(),
-        "timestep", TIMESTEP,
-        "output", output);
+  private Subject subject() throws IOException {
+    Path of =
+        folder != null
+            ? folder
+            : options().smoke()
+                ? RunOptions.home()
+                    .resolve("flink-diffusion-ops/src/test/resources/fixtures/models/tiny-sd1/unet")
+                : RandomStableDiffusion.unet(cache);
+    Config config = Config.read(of.resolve("config.json"));
+    JsonNode side = config.node().path("sample_size");
+    boolean own = folder != null || options().smoke();
+    int height = own ? (side.isArray() ? side.get(0) : side).asInt() : pixels / LATENT_SCALE;
+    int width = own ? (side.isArray() ? side.get(1) : side).asInt() : pixels / LATENT_SCALE;
+    boolean sees = config.node().path("_class_name").asText().equals("UNet2DConditionModel");
+    return new Subject(
+        of,
+        sees
+            ? RandomStableDiffusion.unetGraph(config)
+            : new UNet2D(UNet2DConfig.from(config)).graph(),
+        config.integer("in_channels"),
+        height,
+        width,
+        sees ? config.integer("cross_attention_dim") : 0);
   }
 
-  private static float[] output(Network network, String name, int batch, PythonPeer peer)
+  /** The very numbers that the peers draw. */
+  private static HostTensor[] inputs(Subject subject, int batch) {
+    TorchGenerator generator = new TorchGenerator(1);
+    int sample = batch * subject.channels() * subject.height() * subject.width();
+    float[] timesteps = new float[batch];
+    Arrays.fill(timesteps, TIMESTEP);
+    List<HostTensor> inputs = new ArrayList<>();
+    inputs.add(
+        new HostTensor.Floats(
+            generator.gaussian(sample),
+            batch,
+            subject.channels(),
+            subject.height(),
+            subject.width()));
+    inputs.add(new HostTensor.Floats(timesteps, batch));
+    if (subject.context() > 0) {
+      inputs.add(
+          new HostTensor.Floats(
+              generator.gaussian(batch * TOKENS * subject.context()),
+              batch,
+              TOKENS,
+              subject.context()));
+    }
+    return inputs.toArray(HostTensor[]::new);
+  }
+
+  private static Map<String, Object> shapes(Subject subject, int batch) {
+    return Map.of(
+        "batch", batch,
+        "channels", subject.channels(),
+        "height", subject.height(),
+        "width", subject.width(),
+        "tokens", TOKENS,
+        "context", subject.context(),
+        "timestep", TIMESTEP);
+  }
+
+  private static Map<String, Object> call(Subject subject, String name, int batch, String output) {
+    Map<String, Object> command = new LinkedHashMap<>(shapes(subject, batch));
+    command.put("name", name);
+    command.put("output", output);
+    return command;
+  }
+
+  private static float[] output(Subject subject, String name, int batch, PythonPeer peer)
       throws IOException {
     Path file = Files.createTempFile("prediction", ".f32");
     try {
-      peer.seconds("call_unet", call(network, name, batch, file.toString()));
+      peer.seconds("call_unet", call(subject, name, batch, file.toString()));
       FloatBuffer values =
           ByteBuffer.wrap(Files.readAllBytes(file)).order(ByteOrder.LITTLE_ENDIAN).asFloatBuffer();
       float[] output = new float[values.remaining()];
@@ -386,11 +459,5 @@ final class UNetBenchmark extends BenchmarkCommand {
 
   private static String torchDevice(DeviceSpec device) {
     return device.isGpu() ? "cuda:" + device.gpu() : "cpu";
-  }
-
-  private static Map<String, Object> with(Map<String, Object> some, Map<String, Object> more) {
-    Map<String, Object> all = new LinkedHashMap<>(some);
-    all.putAll(more);
-    return all;
   }
 }
