@@ -61,7 +61,11 @@ final class Autoencoder {
       // Both ways in any case: it is small.
       return new Autoencoder(
           components.load(COMPONENT, new AutoencoderTiny(config).graph()),
-          LatentFormat.of(config),
+          LatentFormat.of(
+              config.inChannels(),
+              config.latentChannels(),
+              config.scaleFactor(),
+              config.scalingFactor()),
           false);
     }
     AutoencoderKLConfig config = AutoencoderKLConfig.from(components.config(COMPONENT));
@@ -71,7 +75,12 @@ final class Autoencoder {
         config.forceUpcast()
             ? components.loadInFloat32(COMPONENT, graph.apply(new AutoencoderKL(config)))
             : components.load(COMPONENT, graph.apply(new AutoencoderKL(config)));
-    LatentFormat format = LatentFormat.of(config);
+    LatentFormat format =
+        LatentFormat.of(
+            config.inChannels(),
+            config.latentChannels(),
+            config.scaleFactor(),
+            config.scalingFactor());
     return new Autoencoder(network, statistics ? format.withStatisticsOf(config) : format, true);
   }
 

@@ -1,7 +1,6 @@
 package io.github.flinkdiffusion.ops.pipeline;
 
 import io.github.flinkdiffusion.ops.network.AutoencoderKLConfig;
-import io.github.flinkdiffusion.ops.network.AutoencoderTinyConfig;
 import java.util.List;
 
 /**
@@ -31,25 +30,10 @@ record LatentFormat(
   }
 
   /** By {@code scaling_factor} alone. */
-  static LatentFormat of(AutoencoderKLConfig config) {
+  static LatentFormat of(
+      int inChannels, int latentChannels, int scaleFactor, double scalingFactor) {
     return new LatentFormat(
-        config.inChannels(),
-        config.latentChannels(),
-        config.scaleFactor(),
-        config.scalingFactor(),
-        List.of(),
-        List.of());
-  }
-
-  /** By {@code scaling_factor} alone. */
-  static LatentFormat of(AutoencoderTinyConfig config) {
-    return new LatentFormat(
-        config.inChannels(),
-        config.latentChannels(),
-        config.scaleFactor(),
-        config.scalingFactor(),
-        List.of(),
-        List.of());
+        inChannels, latentChannels, scaleFactor, scalingFactor, List.of(), List.of());
   }
 
   /**

@@ -7,7 +7,8 @@ import java.util.Arrays;
  * algorithms that end after a number of steps known beforehand: iterative ones of libraries have
  * been seen not to converge for covariances of fewer samples than features. Commons Math 3, which
  * is on the class path, gives the same traces but takes seven times as long (82 s instead of 12 s
- * for 2,048 features).
+ * for 2,048 features). EJML 0.43 takes one and a half times as long there, and has no Cholesky
+ * decomposition with pivots for a covariance that lacks rank.
  */
 final class PositiveMatrix {
   private PositiveMatrix() {}
