@@ -48,7 +48,8 @@ public final class DumpImages {
       out.writeInt(image.width());
       for (int i = 0; i < image.data().length; i++) {
         boolean missing = image.noData().isPresent() && image.noData().get().isMissing(i);
-        out.writeDouble(missing ? Double.NaN : image.format().sample(image.data()[i]));
+        out.writeDouble(
+            missing ? Double.NaN : image.format().withoutNoData().sample(image.data()[i]));
       }
     }
   }

@@ -61,9 +61,7 @@ class FormatsParityTest {
       squares += Math.pow(picture.data()[i] - again.data()[i], 2);
     }
     assertThat(Math.sqrt(squares / picture.data().length)).isLessThan(0.02);
-    assertThatThrownBy(() -> read("cmyk.jpg"))
-        .isInstanceOf(ImageException.class)
-        .hasMessageContaining("4 components");
+    assertThat(read("cmyk.jpg").channels()).isEqualTo(3);
   }
 
   @ParameterizedTest
@@ -141,6 +139,6 @@ class FormatsParityTest {
     assertThatThrownBy(() -> Images.read(new byte[] {71, 73, 70}, ReadOptions.DEFAULT))
         .isInstanceOf(ImageException.class)
         .hasMessageContaining(
-            "none of image/png, image/jpeg, image/tiff, application/dicom, application/x-nifti");
+            "none of image/png, image/jpeg, image/tiff, image/webp, image/gif, image/bmp");
   }
 }

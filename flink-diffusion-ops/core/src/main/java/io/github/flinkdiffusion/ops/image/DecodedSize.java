@@ -2,6 +2,7 @@ package io.github.flinkdiffusion.ops.image;
 
 import java.io.IOException;
 import java.nio.ByteBuffer;
+import java.nio.charset.StandardCharsets;
 import java.util.Arrays;
 import java.util.Optional;
 
@@ -54,6 +55,18 @@ public record DecodedSize(
       Optional<ImageKind> kind = ImageKind.of(head);
       if (kind.isPresent()) {
         switch (kind.get()) {
+          case WEBP -> {
+            int[] size = WebpCodec.size(head);
+            return bytes(size[0], size[1], 4, Float.BYTES);
+          }
+          case GIF -> {
+            int[] size = GifCodec.size(head);
+            return bytes(size[0], size[1], 4, Float.BYTES);
+          }
+          case BMP -> {
+            long[] size = BmpCodec.size(head);
+            return bytes(Math.max(0, size[0]), size[1], 4, Float.BYTES);
+          }
           case PNG -> {
             return png(ByteBuffer.wrap(head));
           }
@@ -91,23 +104,53 @@ public record DecodedSize(
           case 2 -> 3;
           default -> 4; // RGBA, and a palette with transparent colors
         };
-    return bytes(width, height, channels, bits > 8 ? Short.BYTES : Byte.BYTES);
+    if (channels % 2 == 1 && hasBlock(head, "tRNS")) {
+      channels++;
+    }
+    int beside = hasBlock(head, "eXIf") ? Float.BYTES : bits > 8 ? Short.BYTES : Byte.BYTES;
+    return bytes(width, height, channels, beside);
+  }
+
+  /** Whether there is such a block before the pixels, where it may be. */
+  private static boolean hasBlock(ByteBuffer head, String type) {
+    int at = 8;
+    while (at + 12 <= head.capacity()) {
+      byte[] name = new byte[4];
+      head.get(at + 4, name);
+      String found = new String(name, StandardCharsets.ISO_8859_1);
+      long length = head.getInt(at) & 0xFFFFFFFFL;
+      if (found.equals(type)) {
+        return true;
+      }
+      // EXIF data may come after the pixels, too.
+      if (found.equals("IDAT") && !type.equals("eXIf") || length > head.capacity()) {
+        return false;
+      }
+      at += 12 + (int) length;
+    }
+    return false;
   }
 
   private static DecodedSize jpeg(ByteBuffer head, ImageLimits limits) {
     int at = 2;
+    // An image that EXIF data turn stands in memory twice.
+    int beside = Byte.BYTES;
     while (at + 9 < head.capacity()) {
       int marker = head.get(at + 1) & 0xFF;
       if ((head.get(at) & 0xFF) != 0xFF || marker == 0xFF || marker == 0) {
         at++;
       } else if (marker >= 0xC0 && marker <= 0xC2) {
         int channels = head.get(at + 9) & 0xFF;
-        return bytes(head.getShort(at + 7) & 0xFFFF, head.getShort(at + 5) & 0xFFFF, channels, 1);
+        return bytes(
+            head.getShort(at + 7) & 0xFFFF, head.getShort(at + 5) & 0xFFFF, channels, beside);
       } else {
+        if (marker == 0xE1) {
+          beside = Float.BYTES;
+        }
         at += 2 + (head.getShort(at + 2) & 0xFFFF);
       }
     }
-    DecodedSize most = bytes(limits.maxPixels(), 1, 3, 1);
+    DecodedSize most = bytes(limits.maxPixels(), 1, 3, Float.BYTES);
     String extent = "a JPEG file that may have %d pixels".formatted(limits.maxPixels());
     return new DecodedSize(
         extent, 0, 0, most.pixels(), most.wholeBytes(), most.rasterBytes(), most.peakBytes());

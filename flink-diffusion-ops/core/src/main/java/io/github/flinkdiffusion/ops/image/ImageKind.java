@@ -33,6 +33,28 @@ public enum ImageKind {
       return TiffDirectory.recognises(head);
     }
   },
+  WEBP("image/webp") {
+    @Override
+    boolean hasMark(byte[] head) {
+      return begins(head, 0, 'R', 'I', 'F', 'F') && begins(head, 8, 'W', 'E', 'B', 'P');
+    }
+  },
+  GIF("image/gif") {
+    @Override
+    boolean hasMark(byte[] head) {
+      return begins(head, 0, 'G', 'I', 'F', '8', '7', 'a')
+          || begins(head, 0, 'G', 'I', 'F', '8', '9', 'a');
+    }
+  },
+  BMP("image/bmp") {
+    @Override
+    boolean hasMark(byte[] head) {
+      // Two letters alone are no mark: a header of a known length follows.
+      return begins(head, 0, 'B', 'M')
+          && begins(head, 15, 0, 0, 0)
+          && (head[14] == 12 || head[14] == 16 || head[14] >= 40 && head[14] <= 124);
+    }
+  },
   DICOM("application/dicom") {
     @Override
     boolean hasMark(byte[] head) {

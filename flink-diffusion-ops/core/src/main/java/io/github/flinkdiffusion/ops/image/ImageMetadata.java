@@ -1,5 +1,8 @@
 package io.github.flinkdiffusion.ops.image;
 
+import java.nio.ByteOrder;
+import java.nio.charset.StandardCharsets;
+import java.util.ArrayList;
 import java.util.Collections;
 import java.util.List;
 import java.util.Map;
@@ -13,8 +16,9 @@ import java.util.TreeMap;
  * @param georeference where on Earth it lies
  * @param spacing how large its pixels are
  * @param texts words by name; the audit record of a result stands here. PNG files hold them as text
- *     blocks, TIFF files as GDAL's metadata tag, which GDAL and QGIS show; JPEG files do not.
- * @param tags other tags of a TIFF file; only TIFF files hold them
+ *     blocks, TIFF files as GDAL's metadata tag, which GDAL and QGIS show, JPEG files as comments.
+ * @param tags other tags of a TIFF file; only TIFF files hold them, but for the color profile
+ *     (ICC), which stands here for PNG and JPEG files too
  */
 public record ImageMetadata(
     Optional<Georeference> georeference,
@@ -27,6 +31,8 @@ public record ImageMetadata(
 
   /** Rational polynomial coefficients: in pixels, so untrue for another resolution. */
   private static final int RPC_COEFFICIENTS = 50844;
+
+  private static final int ICC_PROFILE = 34675;
 
   public ImageMetadata {
     texts = Collections.unmodifiableSortedMap(new TreeMap<>(texts));
@@ -48,6 +54,45 @@ public record ImageMetadata(
     return new ImageMetadata(georeference, spacing, all, tags);
   }
 
+  /**
+   * The color profile (ICC), as a TIFF file's tag holds it, whatever kind of file it came from.
+   *
+   * @param channels of the image that it is for; a profile of other colors is none for it
+   */
+  public Optional<byte[]> profile(int channels) {
+    return tags.stream()
+        .filter(tag -> tag.number() == ICC_PROFILE)
+        .map(tag -> tag.values(ByteOrder.BIG_ENDIAN))
+        .filter(profile -> fits(profile, channels))
+        .findFirst();
+  }
+
+  /** With a color profile, unless it is of other colors than an image of so many channels has. */
+  ImageMetadata withProfile(Optional<byte[]> profile, int channels) {
+    List<TiffTag> others = new ArrayList<>(withoutProfile().tags);
+    profile
+        .filter(bytes -> fits(bytes, channels))
+        .ifPresent(bytes -> others.add(new TiffTag(ICC_PROFILE, TiffType.UNDEFINED, bytes)));
+    return new ImageMetadata(georeference, spacing, texts, others);
+  }
+
+  /** Without color profile, as of an image that is none of colors. */
+  public ImageMetadata withoutProfile() {
+    return new ImageMetadata(
+        georeference,
+        spacing,
+        texts,
+        tags.stream().filter(tag -> tag.number() != ICC_PROFILE).toList());
+  }
+
+  /** Whether a profile is of gray for one channel and opacity, of RGB for three. */
+  private static boolean fits(byte[] profile, int channels) {
+    String colors = channels <= 2 ? "GRAY" : "RGB ";
+    return profile.length >= 128
+        && channels <= 4
+        && new String(profile, 16, 4, StandardCharsets.ISO_8859_1).equals(colors);
+  }
+
   /** As after enlarging the picture by these factors; below 1 it is reduced. */
   public ImageMetadata scaled(double factorX, double factorY) {
     return new ImageMetadata(
@@ -64,6 +109,12 @@ public record ImageMetadata(
         spacing,
         texts,
         withoutRpc(x == 0 && y == 0));
+  }
+
+  /** As after exchanging rows and columns. */
+  ImageMetadata turned() {
+    return new ImageMetadata(
+        georeference, spacing.map(size -> new PixelSpacing(size.y(), size.x())), texts, tags);
   }
 
   private List<TiffTag> withoutRpc(boolean sameGrid) {

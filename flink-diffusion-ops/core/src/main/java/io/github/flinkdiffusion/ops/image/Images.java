@@ -18,7 +18,14 @@ public final class Images {
   static {
     for (ImageFormat format :
         List.of(
-            new PngCodec(), new JpegCodec(), new TiffCodec(), new DicomCodec(), new NiftiCodec())) {
+            new PngCodec(),
+            new JpegCodec(),
+            new TiffCodec(),
+            new WebpCodec(),
+            new GifCodec(),
+            new BmpCodec(),
+            new DicomCodec(),
+            new NiftiCodec())) {
       FORMATS.put(format.kind(), format);
     }
   }

@@ -7,16 +7,17 @@ import java.awt.image.ComponentColorModel;
 import java.awt.image.DataBuffer;
 import java.awt.image.DataBufferByte;
 import java.awt.image.DataBufferUShort;
-import java.awt.image.IndexColorModel;
 import java.awt.image.WritableRaster;
 import java.io.ByteArrayInputStream;
 import java.io.ByteArrayOutputStream;
 import java.io.IOException;
+import java.nio.ByteBuffer;
 import java.util.Arrays;
 import java.util.BitSet;
+import java.util.List;
+import java.util.Optional;
 import java.util.stream.IntStream;
 import javax.imageio.IIOImage;
-import javax.imageio.ImageIO;
 import javax.imageio.ImageReader;
 import javax.imageio.ImageWriter;
 import javax.imageio.stream.MemoryCacheImageInputStream;
@@ -25,9 +26,9 @@ import javax.imageio.stream.MemoryCacheImageOutputStream;
 /**
  * PNG files of 8 and 16 bits per sample; fewer bits and palettes are read as 8.
  *
- * <p>Sample values are taken as they stand in the file: color profiles and gamma are neither
- * applied nor written, which is what diffusion models are trained with. Of the metadata, texts and
- * the pixels' spacing are held, the latter rounded to whole pixels a metre.
+ * <p>Sample values are taken as they stand in the file: color profiles and gamma are not applied,
+ * which is what diffusion models are trained with. Of the metadata, texts, color profiles and the
+ * pixels' spacing are held, the latter rounded to whole pixels a metre.
  */
 public final class PngCodec implements ImageFormat {
 
@@ -64,7 +65,7 @@ public final class PngCodec implements ImageFormat {
     BufferedImage image = toBufferedImage(picture);
     ByteArrayOutputStream bytes =
         new ByteArrayOutputStream(picture.height() * picture.width() + 1024);
-    ImageWriter writer = ImageIO.getImageWritersByFormatName("png").next();
+    ImageWriter writer = JavaCodecs.writer("png");
     try (MemoryCacheImageOutputStream out = new MemoryCacheImageOutputStream(bytes)) {
       writer.setOutput(out);
       writer.write(new IIOImage(image, null, null));
@@ -73,7 +74,7 @@ public final class PngCodec implements ImageFormat {
     } finally {
       writer.dispose();
     }
-    return PngMetadata.insert(bytes.toByteArray(), picture.metadata());
+    return PngMetadata.insert(bytes.toByteArray(), picture.metadata(), picture.channels());
   }
 
   /** Reads a file within {@link ImageLimits#DEFAULT}. */
@@ -82,25 +83,36 @@ public final class PngCodec implements ImageFormat {
   }
 
   /**
-   * Reads a file: gray, gray and alpha, RGB or RGBA as they are, a palette as RGB, or as RGBA if
-   * some of its colors are transparent. Values are multiples of 1/255, or of 1/65535 in files of 16
-   * bits.
+   * Reads a file: gray, gray and alpha, RGB or RGBA as they are, with opacity if one of the colors
+   * is clear, a palette as RGB, or as RGBA if some of its colors are transparent. Fewer bits than 8
+   * are stretched over 8. An image that EXIF data turn is turned upright. Values are multiples of
+   * 1/255, or of 1/65535 in files of 16 bits.
    *
    * @throws ImageException if it is not a whole PNG file, or is larger than the limits
    */
   public static Raster decode(byte[] png, ImageLimits limits) {
     PngHeader header = PngHeader.read(png);
     boolean palette = header.colorType() == PngHeader.ColorType.PALETTE;
-    limits.check(header.width(), header.height(), palette ? 4 : header.colorType().samples());
-    ImageMetadata metadata = PngMetadata.read(png);
-    ImageReader reader = ImageIO.getImageReadersByFormatName("png").next();
+    List<PngHeader.Block> blocks = PngHeader.blocks(png);
+    int[] clear = clear(blocks, header);
+    int channels = header.colorType().samples() + (clear == null ? 0 : 1);
+    limits.check(header.width(), header.height(), palette ? 4 : channels);
+    ImageMetadata metadata = PngMetadata.read(blocks);
+    Raster pixels = pixels(forDecoder(png, blocks, palette), header, clear);
+    return pixels
+        .withMetadata(metadata.withProfile(PngMetadata.profile(blocks), pixels.channels()))
+        .upright(PngMetadata.orientation(blocks));
+  }
+
+  private static Raster pixels(byte[] png, PngHeader header, int[] clear) {
+    ImageReader reader = JavaCodecs.reader("png");
     try (MemoryCacheImageInputStream in =
         new MemoryCacheImageInputStream(new ByteArrayInputStream(png))) {
-      // Without metadata: compressed texts and profiles are not unpacked.
       reader.setInput(in, true, true);
       BufferedImage image = reader.read(0);
-      Raster pixels = palette ? fromPalette(image) : fromSamples(image, header);
-      return pixels.withMetadata(metadata);
+      return header.colorType() == PngHeader.ColorType.PALETTE
+          ? JavaImages.toRaster(image)
+          : fromSamples(image, header, clear);
     } catch (IOException | RuntimeException e) {
       // The reader answers nonsense with all kinds of exceptions.
       throw new ImageException("Damaged PNG file: " + e, e);
@@ -109,12 +121,67 @@ public final class PngCodec implements ImageFormat {
     }
   }
 
-  private static Raster fromSamples(BufferedImage image, PngHeader header) {
+  /**
+   * The file without all that says something besides the pixels. Of a color that is clear, Java's
+   * reader would make samples of another depth.
+   */
+  private static byte[] forDecoder(
+      byte[] png, List<PngHeader.Block> blocks, boolean withTransparency) {
+    ByteArrayOutputStream plain = new ByteArrayOutputStream(png.length);
+    int at = 8;
+    plain.write(png, 0, at);
+    for (PngHeader.Block block : blocks) {
+      int length = block.data().capacity() + 12;
+      boolean pixels =
+          Character.isUpperCase(block.type().charAt(0))
+              || withTransparency && block.type().equals("tRNS");
+      if (pixels) {
+        plain.write(png, at, length);
+      }
+      at += length;
+    }
+    return plain.toByteArray();
+  }
+
+  /** The samples of the one color that is clear; null if the file names none. */
+  private static int[] clear(List<PngHeader.Block> blocks, PngHeader header) {
+    int samples = header.colorType().samples();
+    boolean opaque =
+        header.colorType() == PngHeader.ColorType.GRAY
+            || header.colorType() == PngHeader.ColorType.RGB;
+    Optional<PngHeader.Block> found =
+        blocks.stream().filter(block -> block.type().equals("tRNS")).findFirst();
+    if (!opaque || found.isEmpty()) {
+      return null;
+    }
+    ByteBuffer data = found.get().data();
+    if (data.capacity() < 2 * samples) {
+      throw new ImageException(
+          "Damaged PNG file: the color that is clear has %d bytes; %d are needed"
+              .formatted(data.capacity(), 2 * samples));
+    }
+    int[] clear = new int[samples];
+    for (int c = 0; c < samples; c++) {
+      // Only as many bits count as a sample has.
+      clear[c] = data.getShort(2 * c) & (1 << header.bitsPerSample()) - 1;
+    }
+    return clear;
+  }
+
+  /**
+   * @param clear the samples of pixels that are clear; null if there are none
+   */
+  private static Raster fromSamples(BufferedImage image, PngHeader header, int[] clear) {
     int channels = header.colorType().samples();
     int width = image.getWidth();
     int height = image.getHeight();
     float white = (1 << header.bitsPerSample()) - 1;
-    float[] data = new float[Math.multiplyExact(channels, Math.multiplyExact(width, height))];
+    int plane = Math.multiplyExact(width, height);
+    float[] data = new float[Math.multiplyExact(channels + (clear == null ? 0 : 1), plane)];
+    if (clear != null) {
+      Arrays.fill(data, channels * plane, data.length, 1);
+      setClear(image, clear, data, channels * plane);
+    }
     int[] row = new int[width];
     // The image's own raster: getRGB would convert between color spaces.
     for (int c = 0; c < channels; c++) {
@@ -127,27 +194,24 @@ public final class PngCodec implements ImageFormat {
       }
     }
     SampleType type = header.bitsPerSample() == 16 ? SampleType.UINT16 : SampleType.UINT8;
-    return new Raster(channels, height, width, data).storedAs(type);
+    return new Raster(channels + (clear == null ? 0 : 1), height, width, data).storedAs(type);
   }
 
-  private static Raster fromPalette(BufferedImage image) {
-    IndexColorModel colors = (IndexColorModel) image.getColorModel();
+  private static void setClear(BufferedImage image, int[] clear, float[] data, int alphaAt) {
     int width = image.getWidth();
-    int height = image.getHeight();
-    int channels = colors.hasAlpha() ? 4 : 3;
-    float[] data = new float[Math.multiplyExact(channels, Math.multiplyExact(width, height))];
-    int[] row = new int[width];
-    for (int y = 0; y < height; y++) {
-      image.getRaster().getSamples(0, y, width, 1, 0, row);
+    int[] row = new int[width * clear.length];
+    for (int y = 0; y < image.getHeight(); y++) {
+      image.getRaster().getPixels(0, y, width, 1, row);
       for (int x = 0; x < width; x++) {
-        int argb = colors.getRGB(row[x]);
-        for (int c = 0; c < channels; c++) {
-          int shift = c == 3 ? 24 : 16 - 8 * c;
-          data[(c * height + y) * width + x] = (argb >>> shift & 0xFF) / 255f;
+        boolean same = true;
+        for (int c = 0; c < clear.length && same; c++) {
+          same = row[x * clear.length + c] == clear[c];
+        }
+        if (same) {
+          data[alphaAt + y * width + x] = 0;
         }
       }
     }
-    return new Raster(channels, height, width, data);
   }
 
   /** Where no number says that there is no data, opacity does: pixels without any are clear. */

@@ -4,18 +4,20 @@ import java.io.ByteArrayOutputStream;
 import java.nio.ByteBuffer;
 import java.nio.charset.Charset;
 import java.nio.charset.StandardCharsets;
+import java.util.List;
 import java.util.Map;
 import java.util.Optional;
 import java.util.SortedMap;
 import java.util.TreeMap;
 import java.util.zip.CRC32;
 import java.util.zip.DataFormatException;
+import java.util.zip.Deflater;
 import java.util.zip.Inflater;
 
 /**
- * The texts (blocks tEXt, zTXt and iTXt) and the pixels' spacing (pHYs) of a PNG file. Java's own
- * codec reads and writes the pixels; these blocks are put into its file after the header, where any
- * reader finds them before the pixels.
+ * The texts (blocks tEXt, zTXt and iTXt), the pixels' spacing (pHYs), color profile (iCCP) and
+ * orientation (eXIf) of a PNG file. Java's own codec reads and writes the pixels; these blocks are
+ * put into its file after the header, where any reader finds them before the pixels.
  */
 final class PngMetadata {
   /** Signature and header block. */
@@ -26,15 +28,17 @@ final class PngMetadata {
   /** Compressed texts that unpack to more are an attack, or at least no text. */
   private static final int MAX_TEXT_BYTES = 1 << 20;
 
+  private static final int MAX_PROFILE_BYTES = 16 << 20;
+
   private PngMetadata() {}
 
   // ---------------------------------------------------------------- reading
 
-  /** Of a file that {@link PngHeader#read} found whole. */
-  static ImageMetadata read(byte[] png) {
+  /** Of the blocks of a whole file. */
+  static ImageMetadata read(List<PngHeader.Block> blocks) {
     SortedMap<String, String> texts = new TreeMap<>();
     Optional<PixelSpacing> spacing = Optional.empty();
-    for (PngHeader.Block block : PngHeader.blocks(png)) {
+    for (PngHeader.Block block : blocks) {
       ByteBuffer data = block.data();
       switch (block.type()) {
         case "tEXt" -> {
@@ -65,6 +69,37 @@ final class PngMetadata {
     return texts.isEmpty() && spacing.isEmpty()
         ? ImageMetadata.NONE
         : new ImageMetadata(Optional.empty(), spacing, texts, ImageMetadata.NONE.tags());
+  }
+
+  /** The color profile; one that cannot be unpacked is none, as Pillow has it. */
+  static Optional<byte[]> profile(List<PngHeader.Block> blocks) {
+    Optional<PngHeader.Block> found =
+        blocks.stream().filter(block -> block.type().equals("iCCP")).findFirst();
+    if (found.isEmpty()) {
+      return Optional.empty();
+    }
+    ByteBuffer data = found.get().data().duplicate();
+    until0(data, StandardCharsets.ISO_8859_1, found.get());
+    skip(data, 1, found.get());
+    try {
+      return Optional.of(unpacked(data, "color profile", MAX_PROFILE_BYTES));
+    } catch (DataFormatException e) {
+      return Optional.empty();
+    }
+  }
+
+  /** EXIF's orientation, 1 to 8; 1 if the file does not say it. */
+  static int orientation(List<PngHeader.Block> blocks) {
+    return blocks.stream()
+        .filter(block -> block.type().equals("eXIf"))
+        .findFirst()
+        .map(
+            block -> {
+              byte[] exif = new byte[block.data().capacity()];
+              block.data().get(0, exif);
+              return Exif.orientation(exif, 0, exif.length);
+            })
+        .orElse(1);
   }
 
   private static Optional<PixelSpacing> spacing(ByteBuffer data) {
@@ -101,6 +136,16 @@ final class PngMetadata {
   }
 
   private static String unpacked(ByteBuffer data, Charset charset, String keyword) {
+    try {
+      return new String(unpacked(data, "text '" + keyword + "'", MAX_TEXT_BYTES), charset);
+    } catch (DataFormatException e) {
+      throw new ImageException(
+          "Damaged PNG file: its text '%s' can not be unpacked".formatted(keyword), e);
+    }
+  }
+
+  private static byte[] unpacked(ByteBuffer data, String what, int most)
+      throws DataFormatException {
     byte[] packed = new byte[data.remaining()];
     data.get(packed);
     Inflater inflater = new Inflater();
@@ -111,19 +156,15 @@ final class PngMetadata {
       while (!inflater.finished()) {
         int read = inflater.inflate(part);
         if (read == 0 && !inflater.finished()) {
-          throw new ImageException("Damaged PNG file: its text '%s' is cut off".formatted(keyword));
+          throw new ImageException("Damaged PNG file: its %s is cut off".formatted(what));
         }
         text.write(part, 0, read);
-        if (text.size() > MAX_TEXT_BYTES) {
+        if (text.size() > most) {
           throw new ImageException(
-              "The PNG file's text '%s' has more than %d bytes, which are accepted"
-                  .formatted(keyword, MAX_TEXT_BYTES));
+              "The PNG file's %s has more than %d bytes, which are accepted".formatted(what, most));
         }
       }
-      return text.toString(charset);
-    } catch (DataFormatException e) {
-      throw new ImageException(
-          "Damaged PNG file: its text '%s' can not be unpacked".formatted(keyword), e);
+      return text.toByteArray();
     } finally {
       inflater.end();
     }
@@ -138,8 +179,9 @@ final class PngMetadata {
   // ---------------------------------------------------------------- writing
 
   /** The file with these blocks after its header. */
-  static byte[] insert(byte[] png, ImageMetadata metadata) {
+  static byte[] insert(byte[] png, ImageMetadata metadata, int channels) {
     ByteArrayOutputStream blocks = new ByteArrayOutputStream();
+    metadata.profile(channels).ifPresent(profile -> writeProfile(blocks, profile));
     metadata.spacing().ifPresent(size -> writeSpacing(blocks, size));
     for (Map.Entry<String, String> text : metadata.texts().entrySet()) {
       writeText(blocks, text.getKey(), text.getValue());
@@ -163,6 +205,24 @@ final class PngMetadata {
     }
     ByteBuffer data = ByteBuffer.allocate(9).putInt((int) x).putInt((int) y).put((byte) 1);
     writeBlock(out, "pHYs", data.array());
+  }
+
+  private static void writeProfile(ByteArrayOutputStream out, byte[] profile) {
+    ByteArrayOutputStream data = new ByteArrayOutputStream();
+    // A name, its end, and method 0.
+    data.writeBytes("ICC Profile\0\0".getBytes(StandardCharsets.ISO_8859_1));
+    Deflater deflater = new Deflater();
+    try {
+      deflater.setInput(profile);
+      deflater.finish();
+      byte[] part = new byte[8192];
+      while (!deflater.finished()) {
+        data.write(part, 0, deflater.deflate(part));
+      }
+    } finally {
+      deflater.end();
+    }
+    writeBlock(out, "iCCP", data.toByteArray());
   }
 
   private static void writeText(ByteArrayOutputStream out, String keyword, String text) {

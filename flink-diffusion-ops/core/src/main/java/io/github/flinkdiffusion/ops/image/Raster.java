@@ -259,6 +259,52 @@ public final class Raster {
         noData().flatMap(mask -> mask.crop(window)).orElse(null));
   }
 
+  /**
+   * Turned upright, for an image that stands in its file as EXIF's orientation says.
+   *
+   * @param orientation 1 upright, 2 mirrored, 3 upside down, 4 both, 5 to 8 the same with rows for
+   *     columns
+   */
+  Raster upright(int orientation) {
+    if (orientation <= 1 || orientation > 8) {
+      return this;
+    }
+    boolean turned = orientation >= 5;
+    // Where row 0 and column 0 of the file are.
+    boolean fromRight =
+        turned ? orientation == 7 || orientation == 8 : orientation == 2 || orientation == 3;
+    boolean fromBottom =
+        turned ? orientation == 6 || orientation == 7 : orientation == 3 || orientation == 4;
+    int toHeight = turned ? width : height;
+    int toWidth = turned ? height : width;
+    float[] upright = new float[data.length];
+    BitSet missing = new BitSet();
+    for (int c = 0; c < channels; c++) {
+      for (int y = 0; y < toHeight; y++) {
+        for (int x = 0; x < toWidth; x++) {
+          int row = turned ? x : y;
+          int column = turned ? y : x;
+          int from =
+              (c * height + (fromBottom ? height - 1 - row : row)) * width
+                  + (fromRight ? width - 1 - column : column);
+          int to = (c * toHeight + y) * toWidth + x;
+          upright[to] = data[from];
+          if (noData != null && noData.isMissing(from)) {
+            missing.set(to);
+          }
+        }
+      }
+    }
+    return new Raster(
+        channels,
+        toHeight,
+        toWidth,
+        upright,
+        format,
+        turned ? metadata.turned() : metadata,
+        NoDataMask.of(channels, toHeight, toWidth, missing).orElse(null));
+  }
+
   /** Whether the other has the same size, format and metadata and, bit by bit, the same values. */
   @Override
   public boolean equals(Object other) {

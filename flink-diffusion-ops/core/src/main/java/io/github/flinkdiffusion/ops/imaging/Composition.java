@@ -12,6 +12,7 @@ import io.github.flinkdiffusion.ops.image.TiffWriter;
 import io.github.flinkdiffusion.ops.image.Window;
 import io.github.flinkdiffusion.ops.pipeline.BoxStyle;
 import io.github.flinkdiffusion.ops.pipeline.ClassMap;
+import io.github.flinkdiffusion.ops.pipeline.ResultKind;
 import io.github.flinkdiffusion.ops.pipeline.ResultMeaning;
 import java.io.IOException;
 import java.nio.file.Files;
@@ -120,8 +121,14 @@ public record Composition(
           <= MOST_FLOATS_IN_MEMORY;
     }
 
+    /** What is measured, or painted in classes' colors, has no profile of colors. */
     private ImageMetadata pictureMetadata() {
-      return Audit.without(scaledMetadata()).withTexts(texts);
+      ImageMetadata metadata = Audit.without(scaledMetadata()).withTexts(texts);
+      return answerIsLikeTheSource() ? metadata : metadata.withoutProfile();
+    }
+
+    private boolean answerIsLikeTheSource() {
+      return meaning.kind() == ResultKind.PICTURE || meaning.kind() == ResultKind.BOXES;
     }
 
     /** Where the result lies, and how large its pixels are; not what the source's texts say. */
@@ -276,7 +283,7 @@ public record Composition(
     Raster stacked = Assembly.whole(order.plan(), order.first(), tiles);
     Optional<NoDataMask> noData = order.noData(0, stacked.height());
     Raster picture = order.picture(stacked, noData).withMetadata(order.pictureMetadata());
-    String mediaType = order.format().mediaTypeOf(picture, order.sourceIsTiff());
+    String mediaType = order.format().losslessTypeOf(picture, order.sourceIsTiff());
     Optional<Artifact> mask = Optional.empty();
     Optional<Regions> regions = Optional.empty();
     if (order.classes().isPresent()) {
@@ -308,7 +315,12 @@ public record Composition(
     return new Composition(
         picture.width(),
         picture.height(),
-        encode(picture, picture.metadata(), mediaType),
+        encode(
+            picture,
+            picture.metadata(),
+            order.answerIsLikeTheSource()
+                ? order.format().mediaTypeOf(picture, order.sourceIsTiff())
+                : mediaType),
         mask,
         uncertainty,
         regions);

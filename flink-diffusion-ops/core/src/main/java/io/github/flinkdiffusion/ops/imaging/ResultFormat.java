@@ -11,17 +11,34 @@ public enum ResultFormat {
    */
   AUTO,
   PNG,
-  TIFF;
+  TIFF,
+  /**
+   * As JPEG what it holds: images of 8 bits, gray or in color, that hold data everywhere. Masks,
+   * uncertainties and all others as with {@link #AUTO}.
+   */
+  JPEG;
 
   static final String PNG_TYPE = "image/png";
+  static final String JPEG_TYPE = "image/jpeg";
   static final String TIFF_TYPE = "image/tiff";
 
-  /** The media type of such a file of a picture. */
+  /** The media type of the file of an answer. */
   String mediaTypeOf(Raster picture, boolean sourceIsTiff) {
+    boolean jpeg =
+        this == JPEG
+            && (picture.channels() == 1 || picture.channels() == 3)
+            && picture.format().type() == SampleType.UINT8
+            && picture.noData().isEmpty()
+            && picture.metadata().georeference().isEmpty();
+    return jpeg ? JPEG_TYPE : losslessTypeOf(picture, sourceIsTiff);
+  }
+
+  /** The media type of a file in which each number is what it says, such as a mask. */
+  String losslessTypeOf(Raster picture, boolean sourceIsTiff) {
     return switch (this) {
       case PNG -> PNG_TYPE;
       case TIFF -> TIFF_TYPE;
-      case AUTO ->
+      case AUTO, JPEG ->
           sourceIsTiff
                   || picture.channels() > 4
                   || picture.format().type() == SampleType.FLOAT32

@@ -105,9 +105,10 @@ public final class ImageTaskOptions {
           .enumType(ResultFormat.class)
           .defaultValue(ResultFormat.AUTO)
           .withDescription(
-              "Kind of file of image tasks' results: PNG, TIFF, or AUTO, which is TIFF for what was"
-                  + " TIFF, for floats, for more than four bands and for images with a place on"
-                  + " Earth. Results of more than 16 million numbers are TIFF always.");
+              "Kind of file of image tasks' results: PNG, TIFF, JPEG, or AUTO, which is TIFF for what"
+                  + " was TIFF, for floats, for more than four bands and for images with a place on"
+                  + " Earth. JPEG holds images of 8 bits, gray or in color; everything else, and"
+                  + " masks and uncertainties, are as with AUTO. Results of more than 16 million numbers are TIFF always.");
 
   public static final ConfigOption<Integer> TILE_SIZE =
       ConfigOptions.key("diffusion.tile.size")

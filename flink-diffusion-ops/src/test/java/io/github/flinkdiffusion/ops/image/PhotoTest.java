@@ -1,0 +1,169 @@
+package io.github.flinkdiffusion.ops.image;
+
+import static io.github.flinkdiffusion.ops.image.NoDataTest.file;
+import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assertions.assertThatThrownBy;
+
+import com.fasterxml.jackson.databind.JsonNode;
+import com.fasterxml.jackson.databind.ObjectMapper;
+import java.io.IOException;
+import java.util.ArrayList;
+import java.util.Arrays;
+import java.util.List;
+import java.util.Map;
+import java.util.Random;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.MethodSource;
+import org.junit.jupiter.params.provider.ValueSource;
+
+/** Photographs as Pillow reads them; {@code src/test/python/make_photo_fixtures.py}. */
+class PhotoTest {
+
+  private static Raster read(String path) {
+    return Images.read(file(path), ReadOptions.DEFAULT);
+  }
+
+  private static int[] sample(Raster raster, int y, int x) {
+    int[] values = new int[raster.channels()];
+    for (int c = 0; c < values.length; c++) {
+      values[c] = Math.round(raster.at(c, y, x) * 255);
+    }
+    return values;
+  }
+
+  private static JsonNode expected() throws IOException {
+    return new ObjectMapper().readTree(file("photos/expected.json"));
+  }
+
+  static List<String> files() throws IOException {
+    List<String> names = new ArrayList<>();
+    expected().fieldNames().forEachRemaining(names::add);
+    assertThat(names).hasSizeGreaterThan(15);
+    return names;
+  }
+
+  @ParameterizedTest
+  @MethodSource("files")
+  void samplesAreThoseThatPillowReads(String name) throws IOException {
+    Raster raster = read("photos/" + name);
+    JsonNode file = expected().get(name);
+    assertThat(List.of(raster.height(), raster.width(), raster.channels()))
+        .isEqualTo(
+            List.of(
+                file.get("shape").get(0).asInt(),
+                file.get("shape").get(1).asInt(),
+                file.get("shape").get(2).asInt()));
+    int at = 0;
+    for (int y = 0; y < raster.height(); y++) {
+      for (int x = 0; x < raster.width(); x++) {
+        for (int value : sample(raster, y, x)) {
+          assertThat(value).as("(%d, %d)", x, y).isEqualTo(file.get("values").get(at++).asInt());
+        }
+      }
+    }
+  }
+
+  @Test
+  void aProfileIsKeptAndNotApplied() {
+    Raster wide = read("image-cases/jpeg-icc-wide.jpg");
+    Raster plain = read("image-cases/jpeg-no-icc.jpg");
+    assertThat(wide.data()).isEqualTo(plain.data());
+    assertThat(sample(wide, 0, 0)).containsExactly(186, 240, 224);
+    assertThat(sample(wide, 63, 63)).containsExactly(169, 23, 34);
+    assertThat(wide.metadata().profile(3).orElseThrow()).hasSize(480);
+    assertThat(plain.metadata().profile(3)).isEmpty();
+  }
+
+  @Test
+  void twoProfilesThatContradictEachOtherAreNone() {
+    Raster twice = read("image-cases/jpeg-icc-twice.jpg");
+    assertThat(twice.data()).isEqualTo(read("image-cases/jpeg-no-icc.jpg").data());
+    assertThat(twice.metadata().profile(3)).isEmpty();
+  }
+
+  @ParameterizedTest
+  @ValueSource(strings = {"image/png", "image/jpeg", "image/tiff"})
+  void aResultHasTheProfileIfItHasItsColors(String mediaType) {
+    Raster source = read("image-cases/jpeg-icc-wide.jpg");
+    byte[] profile = source.metadata().profile(3).orElseThrow();
+    Raster result =
+        Images.read(
+            Images.write(Raster.filled(3, 128, 128, 0.5f).like(source), mediaType),
+            ReadOptions.DEFAULT);
+    assertThat(result.metadata().profile(3).orElseThrow()).isEqualTo(profile);
+    Raster gray =
+        Images.read(
+            Images.write(Raster.filled(1, 64, 64, 0.5f).withMetadata(source.metadata()), mediaType),
+            ReadOptions.DEFAULT);
+    assertThat(gray.metadata().profile(1)).isEmpty();
+  }
+
+  @Test
+  void anImageThatExifTurnsIsReadUprightAndWrittenUpright() {
+    Raster upright = read("image-cases/jpeg-exif-orientation6.jpg");
+    assertThat(upright.width()).isEqualTo(40);
+    assertThat(upright.height()).isEqualTo(64);
+    assertThat(sample(upright, 0, 0)).containsExactly(175, 141, 174);
+    assertThat(sample(upright, 5, 7)).containsExactly(141, 155, 190);
+    assertThat(sample(upright, 63, 39)).containsExactly(117, 173, 162);
+    Raster again = Images.read(Images.write(upright, "image/png"), ReadOptions.DEFAULT);
+    assertThat(again.data()).isEqualTo(upright.data());
+    assertThat(again.width()).isEqualTo(40);
+  }
+
+  @Test
+  void ofFewBitsAColorMayBeClear() {
+    Raster one = read("image-cases/png-gray1-trns.png");
+    assertThat(one.channels()).isEqualTo(2);
+    assertThat(sample(one, 0, 0)).containsExactly(255, 0);
+    assertThat(sample(one, 0, 3)).containsExactly(0, 255);
+    Raster four = read("image-cases/png-gray4-trns.png");
+    assertThat(sample(four, 0, 0)).containsExactly(0, 0);
+    assertThat(sample(four, 0, 1)).containsExactly(238, 255);
+    assertThat(sample(four, 0, 3)).containsExactly(17, 255);
+  }
+
+  @Test
+  void jpegFilesHoldTextsOfAnyLengthAndScript() {
+    Map<String, String> texts =
+        Map.of("record", "{\"a\": 1}".repeat(20_000), "prompt", "\u82f9\u679c \ud83c\udf4e");
+    Raster picture =
+        PngCodecTest.noise(3, 8, 8, 1)
+            .withMetadata(
+                ImageMetadata.NONE.withTexts(texts).withSpacing(new PixelSpacing(0.1, 0.2)));
+    Raster again = Images.read(Images.write(picture, "image/jpeg"), ReadOptions.DEFAULT);
+    assertThat(again.metadata().texts()).isEqualTo(texts);
+    assertThat(again.metadata().spacing()).contains(new PixelSpacing(0.1, 0.2));
+  }
+
+  @ParameterizedTest
+  @ValueSource(strings = {"lossless.webp", "frames.gif", "color.bmp", "cmyk.jpg", "profile.png"})
+  void damagedFilesAreRefusedByNameOrRead(String name) {
+    byte[] good = file("photos/" + name);
+    Random random = new Random(5);
+    int refused = 0;
+    for (int i = 0; i < 400; i++) {
+      byte[] bad = i % 4 == 0 ? Arrays.copyOf(good, random.nextInt(good.length)) : good.clone();
+      for (int n = 0; n < 1 + i % 3 && bad.length > 0; n++) {
+        bad[random.nextInt(bad.length)] = (byte) random.nextInt();
+      }
+      try {
+        assertThat(Images.read(bad, ReadOptions.DEFAULT).data()).isNotEmpty();
+      } catch (ImageException e) {
+        refused++;
+        assertThat(e.getMessage()).isNotBlank();
+      }
+    }
+    assertThat(refused).isPositive();
+  }
+
+  @Test
+  void pagesAreRefused() {
+    for (String name : List.of("lossless.webp", "frames.gif", "color.bmp")) {
+      assertThatThrownBy(() -> Images.read(file("photos/" + name), ReadOptions.DEFAULT.withPage(1)))
+          .isInstanceOf(ImageException.class)
+          .hasMessageContaining("Page 1");
+    }
+  }
+}
