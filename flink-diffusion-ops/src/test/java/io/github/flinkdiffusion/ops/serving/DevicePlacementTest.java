@@ -3,28 +3,16 @@ package io.github.flinkdiffusion.ops.serving;
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
-import java.util.Collection;
+import io.github.flinkdiffusion.ops.fakes.ExternalGpu;
 import java.util.List;
 import java.util.Map;
-import java.util.Optional;
 import org.apache.flink.api.common.externalresource.ExternalResourceInfo;
 import org.junit.jupiter.api.Test;
 
 class DevicePlacementTest {
 
   private static ExternalResourceInfo gpu(String index) {
-    Map<String, String> properties = index == null ? Map.of() : Map.of("index", index);
-    return new ExternalResourceInfo() {
-      @Override
-      public Optional<String> getProperty(String key) {
-        return Optional.ofNullable(properties.get(key));
-      }
-
-      @Override
-      public Collection<String> getKeys() {
-        return properties.keySet();
-      }
-    };
+    return new ExternalGpu(index == null ? Map.of() : Map.of("index", index));
   }
 
   @Test
