@@ -51,7 +51,11 @@ public final class OnnxRuntimeEngine implements Engine {
 
   @Override
   public String version() {
-    return "ONNX Runtime " + OnnxRuntime.environment().getVersion();
+    String version = "ONNX Runtime " + OnnxRuntime.environment().getVersion();
+    boolean compiles =
+        gpuCount() > 0 && GpuProvider.configured(System.getProperties()) == GpuProvider.TENSORRT;
+    // It rounds otherwise, so images begun with it begin anew without it.
+    return compiles ? version + " with TensorRT" : version;
   }
 
   @Override
@@ -120,7 +124,8 @@ public final class OnnxRuntimeEngine implements Engine {
       options.setOptimizationLevel(OptLevel.ALL_OPT);
     }
     if (device.isGpu()) {
-      options.addCUDA(device.gpu());
+      GpuProvider.configured(System.getProperties())
+          .addTo(options, device.gpu(), OrtEnvironment.getAvailableProviders());
     }
     return options;
   }
