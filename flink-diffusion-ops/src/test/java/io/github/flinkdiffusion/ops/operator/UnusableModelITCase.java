@@ -5,6 +5,8 @@ import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
 import io.github.flinkdiffusion.connector.event.PromptEvent;
 import java.io.IOException;
+import java.nio.ByteBuffer;
+import java.nio.ByteOrder;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.time.Duration;
@@ -91,6 +93,19 @@ class UnusableModelITCase {
     byte[] whole = Files.readAllBytes(weights);
     Files.write(weights, Arrays.copyOf(whole, whole.length / 2));
     assertFailsOnce(folder, "The model in " + folder + " cannot be used: ");
+  }
+
+  /** Every byte is read by a thread beside the first calls. */
+  @Test
+  void aWeightThatIsNotANumber(@TempDir Path folder) throws Exception {
+    copy(TINY, folder);
+    Path weights = folder.resolve("unet/diffusion_pytorch_model.safetensors");
+    byte[] content = Files.readAllBytes(weights);
+    ByteBuffer.wrap(content)
+        .order(ByteOrder.LITTLE_ENDIAN)
+        .putFloat(content.length - Float.BYTES, Float.NaN);
+    Files.write(weights, content);
+    assertFailsOnce(folder, "The model in " + folder + " cannot be used: ", "holds NaN at element");
   }
 
   private static void copy(Path from, Path to) throws IOException {

@@ -21,6 +21,7 @@ import java.util.Arrays;
 import java.util.List;
 import java.util.Map;
 import java.util.function.Consumer;
+import java.util.function.UnaryOperator;
 import java.util.stream.Stream;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
@@ -112,8 +113,9 @@ class FinishingTest {
     }
     ModelFolder folder = ModelFolder.open(FIXTURES.resolve("models/tiny-sd1"));
     PipelineSettings settings = PipelineSettings.on(DeviceSpec.CPU);
-    try (Finishing marking = Finishing.open(folder, settings.withWatermark(true));
-        Finishing plain = Finishing.open(folder, settings)) {
+    try (ModelCheck check = ModelCheck.begin(folder, UnaryOperator.identity());
+        Finishing marking = Finishing.open(folder, settings.withWatermark(true), check);
+        Finishing plain = Finishing.open(folder, settings, check)) {
       Raster marked = marking.finish(List.of(decoded)).get(0).picture();
       Raster clipped = plain.finish(List.of(decoded)).get(0).picture();
       assertThat(marked).isEqualTo(DwtDctWatermark.STABLE_DIFFUSION_XL.embed(decoded));

@@ -89,7 +89,10 @@ class LoraPictureParityTest {
   private static ModelInfo info(PipelineSettings settings) {
     try (DiffusionPipeline pipeline =
         Pipelines.open(FIXTURES.resolve("models/tiny-sd1"), settings)) {
-      return pipeline.model().info();
+      ModelInfo info = pipeline.model().info();
+      // A pipeline that is closed before its weights have been read has no digest.
+      assertThat(info.digest()).hasSize(64);
+      return info;
     }
   }
 }

@@ -14,6 +14,7 @@ import io.github.flinkdiffusion.ops.weights.Safetensors;
 import io.github.flinkdiffusion.ops.weights.SafetensorsWriter;
 import io.github.flinkdiffusion.ops.weights.TensorInfo;
 import io.github.flinkdiffusion.ops.weights.TensorStore;
+import io.github.flinkdiffusion.ops.weights.WeightsException;
 import java.io.ByteArrayOutputStream;
 import java.io.IOException;
 import java.io.RandomAccessFile;
@@ -30,6 +31,7 @@ import java.util.stream.Stream;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.CsvSource;
 import org.junit.jupiter.params.provider.MethodSource;
 import org.junit.jupiter.params.provider.ValueSource;
 
@@ -308,7 +310,7 @@ class MalformedFolderTest {
   void isOneErrorThatNamesFileAndKey(Case damaged) throws IOException {
     Path folder = copy();
     damaged.damage.to(folder);
-    assertThatThrownBy(() -> open(folder, Precision.FLOAT32))
+    assertThatThrownBy(() -> openAndReadAll(folder))
         .isInstanceOf(RuntimeException.class)
         .hasMessageContainingAll(damaged.named.toArray(String[]::new))
         .satisfies(
@@ -318,9 +320,38 @@ class MalformedFolderTest {
                     .startsWith("io.github.flinkdiffusion"));
   }
 
+  /** What is wrong with an element is found by a thread that reads all of them. */
+  private static void openAndReadAll(Path folder) {
+    try (DiffusionPipeline pipeline = open(folder, Precision.FLOAT32)) {
+      assertThat(pipeline.model().info().digest()).isNotEmpty();
+    }
+  }
+
   @Test
   void theFolderThatIsNotDamagedOpens() throws IOException {
-    open(copy(), Precision.FLOAT32).close();
+    openAndReadAll(copy());
+  }
+
+  @ParameterizedTest
+  @CsvSource({UNET + ",conv_in.weight", VAE + ",decoder.conv_in.bias"})
+  void noImageComesOfWeightsThatAreNotFiniteAndTheyAreBlamedForIt(String file, String tensor)
+      throws IOException {
+    Path folder = copy();
+    number(file, tensor, 0, Float.NaN).to(folder);
+    try (DiffusionPipeline pipeline = open(folder, Precision.FLOAT32)) {
+      GenerationSpec spec =
+          GenerationSpec.of("1").with(Parameters.PROMPT, "a cat").with(Parameters.STEPS, 2L);
+      List<Trajectory> alone = pipeline.start(List.of(pipeline.model().prepare(spec)));
+      assertThatThrownBy(
+              () -> {
+                while (!alone.get(0).done()) {
+                  pipeline.step(alone);
+                }
+                pipeline.finish(alone);
+              })
+          .isInstanceOf(WeightsException.class)
+          .hasMessageContainingAll(file, tensor, "NaN", "element 0");
+    }
   }
 
   @Test

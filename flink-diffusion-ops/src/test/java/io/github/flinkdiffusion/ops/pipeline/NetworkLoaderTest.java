@@ -55,7 +55,11 @@ class NetworkLoaderTest {
     Arrays.fill(ones, 1);
     NetworkLoader loader =
         new NetworkLoader(
-            Engines.standard().trainer(), DeviceSpec.CPU, Precision.BFLOAT16, archives);
+            Engines.standard().trainer(),
+            DeviceSpec.CPU,
+            Precision.BFLOAT16,
+            archives,
+            Runnable::run);
     try (TensorStore store = Safetensors.open(temp.resolve("model.safetensors"));
         Network network = loader.load("net", graph(), store)) {
       return network.call("forward", new HostTensor.Floats(ones, 1, SIDE)).data()[SIDE - 1];

@@ -73,7 +73,8 @@ class SafetyCheckerParityTest {
         SafetyChecker.open(
             folder.component("safety_checker"),
             folder.component("feature_extractor"),
-            new NetworkLoader(DeviceSpec.CPU, Precision.FLOAT32))) {
+            new NetworkLoader(DeviceSpec.CPU, Precision.FLOAT32),
+            weights -> {})) {
       verdicts = checker.check(pictures);
       assertThat(checker.check(pictures.subList(3, 4))).containsExactly(verdicts.get(3));
     }

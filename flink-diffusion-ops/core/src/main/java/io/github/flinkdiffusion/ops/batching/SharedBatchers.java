@@ -1,5 +1,6 @@
 package io.github.flinkdiffusion.ops.batching;
 
+import io.github.flinkdiffusion.ops.failure.FlinkDiffusionException;
 import io.github.flinkdiffusion.ops.pipeline.DiffusionPipeline;
 import java.time.Duration;
 import java.util.HashMap;
@@ -155,8 +156,8 @@ public final class SharedBatchers {
         if (other.device.batcher().model().info().digest().equals(now)) {
           return other.key;
         }
-      } catch (BatchingException e) {
-        LOG.debug("Model {} was not loaded, so nothing can be the same.", other.key, e);
+      } catch (FlinkDiffusionException e) {
+        LOG.debug("Model {} was not loaded, or is damaged: nothing is the same.", other.key, e);
       }
     }
     LOG.info(

@@ -36,6 +36,15 @@ final class ConvertedFile {
   /** Where a tensor is in the file. */
   record Range(long offset, long bytes) {}
 
+  /** The file is not what was written. */
+  private static final class DamageException extends IOException {
+    private static final long serialVersionUID = 1L;
+
+    DamageException(String message) {
+      super(message);
+    }
+  }
+
   private final Map<String, Range> ranges = new LinkedHashMap<>();
   private long end;
 
@@ -128,7 +137,7 @@ final class ConvertedFile {
     ByteBuffer checksums = checksums();
     while (checksums.hasRemaining()) {
       if (channel.read(checksums, aligned(end) + checksums.position()) < 0) {
-        throw new IOException("the file became shorter while it was read");
+        throw new DamageException("the file became shorter while it was read");
       }
     }
     return checksums.flip();
@@ -138,7 +147,8 @@ final class ConvertedFile {
    * Reads all of it and compares checksums. A file that is damaged is deleted, so that the next
    * attempt writes it anew.
    *
-   * @throws WeightsException naming the tensor; its cause says that another attempt may succeed
+   * @throws WeightsException naming the tensor, or why the file cannot be read; its cause says that
+   *     another attempt may succeed
    */
   void verify(Path file) {
     try (FileChannel channel = FileChannel.open(file)) {
@@ -146,10 +156,10 @@ final class ConvertedFile {
       ByteBuffer chunk = ByteBuffer.allocateDirect(CHUNK_BYTES);
       for (var entry : ranges.entrySet()) {
         if (checksum(channel, entry.getValue(), chunk) != checksums.getInt()) {
-          throw new IOException("the checksum of " + entry.getKey() + " is wrong");
+          throw new DamageException("the checksum of " + entry.getKey() + " is wrong");
         }
       }
-    } catch (IOException e) {
+    } catch (DamageException e) {
       String what = "it was deleted, so the next attempt writes it anew";
       try {
         Files.deleteIfExists(file);
@@ -158,6 +168,9 @@ final class ConvertedFile {
       }
       throw new WeightsException(
           "Converted weights %s are damaged: %s; %s".formatted(file, e.getMessage(), what), e);
+    } catch (IOException e) {
+      throw new WeightsException(
+          "Converted weights %s cannot be read to check them: %s".formatted(file, e), e);
     }
   }
 
@@ -168,7 +181,7 @@ final class ConvertedFile {
       chunk.clear().limit((int) Math.min(CHUNK_BYTES, range.offset + range.bytes - at));
       int count = channel.read(chunk, at);
       if (count < 0) {
-        throw new IOException("the file became shorter");
+        throw new DamageException("the file became shorter");
       }
       checksum.update(chunk.flip());
       at += count;

@@ -9,6 +9,7 @@ import java.util.SortedMap;
 import java.util.SortedSet;
 import java.util.TreeMap;
 import java.util.TreeSet;
+import java.util.function.Supplier;
 
 /**
  * What decides an image besides its request: names and values. It is part of every saved
@@ -20,10 +21,8 @@ import java.util.TreeSet;
  * <p><b>Adding a name.</b> What is there keeps its name and the form of its value, since saved
  * trajectories are compared with it. A new name is absent where its value is what held before the
  * name was known, e.g. a caching plan where nothing is cached; so earlier trajectories go on.
- *
- * @param values by name
  */
-public record Basis(SortedMap<String, String> values) {
+public final class Basis {
   /** {@link ModelInfo#digest}, which counts the content of LoRAs, too. */
   public static final String DIGEST = "digest";
 
@@ -51,18 +50,43 @@ public record Basis(SortedMap<String, String> values) {
   /** Names and scales in their order; absent where there are none. */
   public static final String LORAS = "loras";
 
-  public Basis {
-    values = Collections.unmodifiableSortedMap(new TreeMap<>(values));
+  private final SortedMap<String, String> loadedAs;
+  private final Supplier<String> digest;
+
+  /**
+   * @param values by name, the digest among them
+   */
+  public Basis(SortedMap<String, String> values) {
+    this(values.get(DIGEST), values);
     if (!values.containsKey(DIGEST)) {
       throw new IllegalArgumentException("What decides an image includes the model's digest.");
     }
   }
 
+  private Basis(String digest, Map<String, String> loadedAs) {
+    this(() -> digest, loadedAs);
+  }
+
+  private Basis(Supplier<String> digest, Map<String, String> loadedAs) {
+    this.digest = digest;
+    this.loadedAs = new TreeMap<>(loadedAs);
+  }
+
   /** A model's, and what it was loaded as. */
   static Basis of(String digest, Map<String, String> loadedAs) {
+    return new Basis(digest, loadedAs);
+  }
+
+  /** Of a model whose digest is still computed. */
+  static Basis of(Supplier<String> digest, Map<String, String> loadedAs) {
+    return new Basis(digest, loadedAs);
+  }
+
+  /** By name. Waits for a digest that is still computed, as {@link ModelInfo#digest} does. */
+  public SortedMap<String, String> values() {
     SortedMap<String, String> values = new TreeMap<>(loadedAs);
-    values.put(DIGEST, digest);
-    return new Basis(values);
+    values.put(DIGEST, digest());
+    return Collections.unmodifiableSortedMap(values);
   }
 
   /** All that is known of what earlier versions saved. */
@@ -72,7 +96,7 @@ public record Basis(SortedMap<String, String> values) {
 
   /** The model's digest. */
   public String digest() {
-    return values.get(DIGEST);
+    return digest.get();
   }
 
   /**
@@ -83,14 +107,16 @@ public record Basis(SortedMap<String, String> values) {
    *     BFLOAT16)}; empty when the trajectory may go on
    */
   public List<String> differencesFrom(Basis saved) {
-    SortedSet<String> names = new TreeSet<>(saved.values.keySet());
-    if (saved.values.size() > 1) {
-      names.addAll(values.keySet());
+    SortedMap<String, String> earlier = saved.values();
+    SortedMap<String, String> current = values();
+    SortedSet<String> names = new TreeSet<>(earlier.keySet());
+    if (earlier.size() > 1) {
+      names.addAll(current.keySet());
     }
     List<String> differences = new ArrayList<>();
     for (String name : names) {
-      String before = saved.values.get(name);
-      String now = values.get(name);
+      String before = earlier.get(name);
+      String now = current.get(name);
       if (!Objects.equals(before, now)) {
         differences.add(
             "%s (%s, now %s)"
@@ -101,5 +127,20 @@ public record Basis(SortedMap<String, String> values) {
       }
     }
     return differences;
+  }
+
+  @Override
+  public boolean equals(Object other) {
+    return other instanceof Basis that && values().equals(that.values());
+  }
+
+  @Override
+  public int hashCode() {
+    return values().hashCode();
+  }
+
+  @Override
+  public String toString() {
+    return values().toString();
   }
 }

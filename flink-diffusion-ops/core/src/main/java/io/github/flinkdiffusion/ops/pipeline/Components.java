@@ -17,9 +17,14 @@ final class Components implements AutoCloseable {
   private final ModelFolder folder;
   private final PipelineSettings settings;
   private final Engine engine;
+  private final ModelCheck check;
   private final List<Network> opened = new ArrayList<>();
 
-  Components(ModelFolder folder, PipelineSettings settings) {
+  /**
+   * @param check of their weights
+   */
+  Components(ModelFolder folder, PipelineSettings settings, ModelCheck check) {
+    this.check = check;
     this.folder = folder;
     this.settings = settings;
     this.engine = settings.engine();
@@ -72,14 +77,15 @@ final class Components implements AutoCloseable {
 
   private Network load(String name, Graph graph, Precision precision) {
     ModelComponent component = folder.component(name);
-    try (TensorStore weights =
-        TensorViews.withTextModelPrefix(TensorViews.withCurrentAttentionNames(component.open()))) {
-      Network network =
-          new NetworkLoader(engine, settings.device(), precision, settings.archives())
-              .load(name, graph, weights);
-      opened.add(network);
-      return network;
-    }
+    TensorStore stored = component.open();
+    check.keepOpen(stored);
+    TensorStore weights =
+        TensorViews.withTextModelPrefix(TensorViews.withCurrentAttentionNames(stored));
+    Network network =
+        new NetworkLoader(engine, settings.device(), precision, settings.archives(), check::add)
+            .load(name, graph, weights);
+    opened.add(network);
+    return network;
   }
 
   @Override

@@ -32,7 +32,7 @@ final class Finishing implements AutoCloseable {
   }
 
   /** With the folder's safety checker, if it has one and the settings want it. */
-  static Finishing open(ModelFolder folder, PipelineSettings settings) {
+  static Finishing open(ModelFolder folder, PipelineSettings settings, ModelCheck check) {
     boolean checkable = folder.has(CHECKER) && folder.has(PROCESSOR);
     if (checkable && settings.safetyChecker() && folder.lacks(CHECKER)) {
       throw new WeightsException(
@@ -46,7 +46,8 @@ final class Finishing implements AutoCloseable {
                 SafetyChecker.open(
                     ofClass(folder, CHECKER, "StableDiffusionSafetyChecker"),
                     ofClass(folder, PROCESSOR, ClipImageProcessor.CLASSES),
-                    new NetworkLoader(settings)))
+                    new NetworkLoader(settings, check::add),
+                    check::keepOpen))
             : Optional.empty(),
         settings.watermark());
   }

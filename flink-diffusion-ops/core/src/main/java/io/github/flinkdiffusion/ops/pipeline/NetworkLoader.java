@@ -22,6 +22,7 @@ import java.util.Arrays;
 import java.util.LinkedHashSet;
 import java.util.Optional;
 import java.util.Set;
+import java.util.function.Consumer;
 
 /** Brings a graph and its weights together on a device. */
 final class NetworkLoader {
@@ -29,14 +30,15 @@ final class NetworkLoader {
   private final DeviceSpec device;
   private final Precision storage;
   private final Optional<Path> archives;
+  private final Consumer<Runnable> later;
 
   /** A loader that keeps nothing. */
   NetworkLoader(DeviceSpec device, Precision storage) {
-    this(PipelineSettings.on(device).withPrecision(storage));
+    this(PipelineSettings.on(device).withPrecision(storage), Runnable::run);
   }
 
-  NetworkLoader(PipelineSettings settings) {
-    this(settings.engine(), settings.device(), settings.precision(), settings.archives());
+  NetworkLoader(PipelineSettings settings, Consumer<Runnable> later) {
+    this(settings.engine(), settings.device(), settings.precision(), settings.archives(), later);
   }
 
   /**
@@ -44,9 +46,16 @@ final class NetworkLoader {
    * @param device where they go
    * @param storage precision of their weights there
    * @param archives where the engine keeps what it makes of them, if anywhere
+   * @param later takes checks that read all of a network's weights, which stay open for them
    */
-  NetworkLoader(Engine engine, DeviceSpec device, Precision storage, Optional<Path> archives) {
+  NetworkLoader(
+      Engine engine,
+      DeviceSpec device,
+      Precision storage,
+      Optional<Path> archives,
+      Consumer<Runnable> later) {
     this.engine = engine;
+    this.later = later;
     this.device = device;
     this.storage = storage;
     this.archives = archives;
@@ -57,13 +66,14 @@ final class NetworkLoader {
    *
    * @param name of the network, for files and messages
    * @throws WeightsException for a parameter that is missing, has another shape than the config
-   *     asks for, or holds a NaN or an infinity; or if a file can not be read to its end
+   *     asks for, or is converted and holds a NaN or an infinity; or if a file can not be read to
+   *     its end. Numbers that are mapped are looked at later
    */
   Network load(String name, Graph graph, TensorStore weights) {
     checkParameters(graph, storage, weights);
     StoredWeights stored = new StoredWeights(weights, graph, storage);
     Program program =
-        new Program(name, graph, storage, stored, weights::digest, archives, Runnable::run);
+        new Program(name, graph, storage, stored, weights::digest, archives, later);
     Network network;
     try {
       network = engine.load(program, device);
@@ -72,7 +82,9 @@ final class NetworkLoader {
       throw e;
     }
     try {
-      stored.requireFinite();
+      // An engine maps files by their names.
+      weights.requireUnchanged();
+      later.accept(stored::requireFinite);
       return network;
     } catch (RuntimeException e) {
       network.close();
@@ -166,6 +178,9 @@ final class NetworkLoader {
     void requireFinite() {
       for (String name : mapped) {
         try {
+          if (store.isKnownFinite(name)) {
+            continue;
+          }
           write(name, graph.parameterShapes().get(name), OutputStream.nullOutputStream());
         } catch (IOException e) {
           throw new UncheckedIOException(e);

@@ -10,6 +10,7 @@ import java.util.SortedSet;
 import java.util.TreeMap;
 import java.util.TreeSet;
 import java.util.function.Function;
+import java.util.function.UnaryOperator;
 import java.util.stream.Collectors;
 
 /** The pipelines there are, by the class names that diffusers gives them, or would. */
@@ -46,6 +47,9 @@ public final class Pipelines {
   private static final SortedSet<String> SUPPORTED =
       Collections.unmodifiableSortedSet(new TreeSet<>(TASKS.keySet()));
 
+  /** Below the folder that keeps things. */
+  private static final String DIGESTS = "digests";
+
   private Pipelines() {}
 
   /** The class names that a model folder's {@code model_index.json} may have. */
@@ -61,13 +65,25 @@ public final class Pipelines {
    *     missing, damaged or not supported
    */
   public static DiffusionPipeline open(Path folder, PipelineSettings settings) {
+    return open(folder, settings, UnaryOperator.identity());
+  }
+
+  /**
+   * As {@link #open(Path, PipelineSettings)}. Opening looks at headers, names and shapes. Damage
+   * that every byte must be read for is found by a thread of its own: such a pipeline throws when it
+   * is to finish an image, when its numbers are not finite, or when its model's digest is asked for.
+   *
+   * @param translation makes what is thrown then
+   */
+  public static DiffusionPipeline open(
+      Path folder, PipelineSettings settings, UnaryOperator<RuntimeException> translation) {
     ModelFolder model = model(folder, settings);
     if (!SUPPORTED.contains(model.pipelineClass())) {
       throw model
           .config()
           .unsupported("_class_name", model.pipelineClass(), String.join(", ", SUPPORTED));
     }
-    return open(model, model.pipelineClass(), settings);
+    return open(model, model.pipelineClass(), settings, translation);
   }
 
   /**
@@ -82,11 +98,24 @@ public final class Pipelines {
    */
   public static DiffusionPipeline openAs(
       String pipelineClass, Path folder, PipelineSettings settings) {
+    return openAs(pipelineClass, folder, settings, UnaryOperator.identity());
+  }
+
+  /**
+   * As {@link #openAs(String, Path, PipelineSettings)}, with damage that is found later.
+   *
+   * @param translation makes what is thrown then
+   */
+  public static DiffusionPipeline openAs(
+      String pipelineClass,
+      Path folder,
+      PipelineSettings settings,
+      UnaryOperator<RuntimeException> translation) {
     if (!SUPPORTED.contains(pipelineClass)) {
       throw new IllegalArgumentException(
           "There is no pipeline " + pipelineClass + "; supported are " + SUPPORTED + ".");
     }
-    return open(model(folder, settings), pipelineClass, settings);
+    return open(model(folder, settings), pipelineClass, settings, translation);
   }
 
   /** Digest of the model that {@link #open} would load now, which its {@link ModelInfo} has. */
@@ -95,26 +124,40 @@ public final class Pipelines {
   }
 
   private static ModelFolder model(Path path, PipelineSettings settings) {
+    ModelFolder model =
+        settings
+            .configs()
+            .filter(configs -> settings.variant().isEmpty())
+            .map(configs -> ModelFolder.openSingleFile(path, configs))
+            .orElseGet(() -> ModelFolder.open(path, settings.variant()));
     return settings
-        .configs()
-        .filter(configs -> settings.variant().isEmpty())
-        .map(configs -> ModelFolder.openSingleFile(path, configs))
-        .orElseGet(() -> ModelFolder.open(path, settings.variant()));
+        .archives()
+        .map(kept -> model.rememberingDigests(kept.resolve(DIGESTS)))
+        .orElse(model);
   }
 
   private static DiffusionPipeline open(
-      ModelFolder opened, String pipelineClass, PipelineSettings settings) {
+      ModelFolder opened,
+      String pipelineClass,
+      PipelineSettings settings,
+      UnaryOperator<RuntimeException> translation) {
+    Objects.requireNonNull(settings, "settings");
     ModelFolder model = opened.withLoras(settings.loras());
-    Components components = new Components(model, Objects.requireNonNull(settings, "settings"));
-    try (ModelDigest digest = ModelDigest.begin(model)) {
+    ModelCheck check = ModelCheck.begin(model, translation);
+    Components components = new Components(model, settings, check);
+    try {
       Task task = TASKS.get(pipelineClass).apply(components);
-      Finishing finishing = Finishing.open(model, settings);
+      Finishing finishing = Finishing.open(model, settings, check);
+      check.allAreAdded();
       return new TaskPipeline(
-          new ModelInfo(model.name(), digest.get(), loadedAs(pipelineClass, settings, finishing)),
+          new ModelInfo(
+              model.name(), check::digest, loadedAs(pipelineClass, settings, finishing)),
           task,
-          finishing);
+          finishing,
+          check);
     } catch (RuntimeException e) {
       components.close();
+      check.close();
       throw e;
     }
   }

@@ -11,6 +11,7 @@ import io.github.flinkdiffusion.ops.weights.TensorViews;
 import io.github.flinkdiffusion.ops.weights.WeightsException;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.function.Consumer;
 
 /**
  * Finds pictures that should not be shown, as diffusers' StableDiffusionSafetyChecker does: a
@@ -45,20 +46,24 @@ public final class SafetyChecker implements AutoCloseable {
    * @param checker a component of class StableDiffusionSafetyChecker
    * @param featureExtractor the component beside it, of class CLIPImageProcessor (formerly
    *     CLIPFeatureExtractor), that says how pictures are prepared
+   * @param keepOpen takes the weights, and closes them when the loader's checks have been made
    * @throws WeightsException for weights that are missing or do not fit the config
    */
   static SafetyChecker open(
-      ModelComponent checker, ModelComponent featureExtractor, NetworkLoader loader) {
+      ModelComponent checker,
+      ModelComponent featureExtractor,
+      NetworkLoader loader,
+      Consumer<TensorStore> keepOpen) {
     ClipVisionConfig config = ClipVisionConfig.fromClip(checker.config());
     ClipImageProcessor processor =
         ClipImageProcessor.from(featureExtractor.config(), config.imageSize());
-    try (TensorStore weights = TensorViews.withSingleVisionPrefix(checker.open())) {
-      int size = config.projectionSize();
-      Concepts special = Concepts.read(weights, "special_care_embeds", size);
-      Concepts concepts = Concepts.read(weights, "concept_embeds", size);
-      Network network = loader.load(checker.name(), new ClipVision(config).graph(), weights);
-      return new SafetyChecker(processor, network, special, concepts);
-    }
+    TensorStore weights = TensorViews.withSingleVisionPrefix(checker.open());
+    keepOpen.accept(weights);
+    int size = config.projectionSize();
+    Concepts special = Concepts.read(weights, "special_care_embeds", size);
+    Concepts concepts = Concepts.read(weights, "concept_embeds", size);
+    Network network = loader.load(checker.name(), new ClipVision(config).graph(), weights);
+    return new SafetyChecker(processor, network, special, concepts);
   }
 
   /**

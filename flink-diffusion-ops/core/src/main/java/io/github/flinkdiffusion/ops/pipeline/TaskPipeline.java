@@ -17,8 +17,13 @@ final class TaskPipeline implements DiffusionPipeline {
   private final Basis basis;
   private final Task task;
   private final Finishing finishing;
+  private final ModelCheck check;
 
-  TaskPipeline(ModelInfo info, Task task, Finishing finishing) {
+  /**
+   * @param check of all weights, closed with this
+   */
+  TaskPipeline(ModelInfo info, Task task, Finishing finishing, ModelCheck check) {
+    this.check = check;
     this.model = new TaskModel(info, task);
     this.basis = info.basis();
     this.task = task;
@@ -111,6 +116,8 @@ final class TaskPipeline implements DiffusionPipeline {
       row += trajectories.get(i).rows();
     }
     if (!notFinite.isEmpty()) {
+      // It may be the weights and not the request.
+      check.digest();
       Trajectory first = batch.get(notFinite.get(0));
       throw new NotFiniteException(
           "The network's output at step %d of %d of request '%s' is not finite; in half precision a model may overflow, use float32."
@@ -129,6 +136,9 @@ final class TaskPipeline implements DiffusionPipeline {
   @Override
   public List<GeneratedImage> finish(List<Trajectory> batch) {
     List<DenoisingTrajectory> done = own(batch);
+    // No image of weights that have not been checked, or have been changed where they are mapped.
+    check.digest();
+    check.requireNotWritten();
     HostTensor.Floats decoded =
         task.decode(done.stream().map(DenoisingTrajectory::sample).toList());
     int channels = (int) decoded.shape()[1];
@@ -194,6 +204,7 @@ final class TaskPipeline implements DiffusionPipeline {
 
   @Override
   public void close() {
+    check.close();
     task.close();
     finishing.close();
   }

@@ -30,7 +30,8 @@ final class FiniteChannel implements WritableByteChannel {
   @Override
   public int write(ByteBuffer elements) throws IOException {
     int count = elements.remaining() / info.dtype().bytes();
-    int at = firstNonFinite(elements.duplicate().order(ByteOrder.LITTLE_ENDIAN), count);
+    int at =
+        firstNonFinite(info.dtype(), elements.duplicate().order(ByteOrder.LITTLE_ENDIAN));
     if (at >= 0) {
       throw new WeightsException(
           "Weights %s: tensor '%s' holds %s at element %d; a network with it makes no picture, so the file is damaged or its training failed"
@@ -42,8 +43,15 @@ final class FiniteChannel implements WritableByteChannel {
     return total;
   }
 
-  private int firstNonFinite(ByteBuffer elements, int count) {
-    switch (info.dtype()) {
+  /**
+   * The first element that is a NaN or an infinity.
+   *
+   * @param elements little-endian
+   * @return its index, or -1 if all are finite
+   */
+  static int firstNonFinite(DType dtype, ByteBuffer elements) {
+    int count = elements.remaining() / dtype.bytes();
+    switch (dtype) {
       case F32 -> {
         var bits = elements.asIntBuffer();
         for (int i = 0; i < count; i++) {
@@ -53,7 +61,7 @@ final class FiniteChannel implements WritableByteChannel {
         }
       }
       case F16, BF16 -> {
-        short exponent = (short) (info.dtype() == DType.F16 ? 0x7C00 : 0x7F80);
+        short exponent = (short) (dtype == DType.F16 ? 0x7C00 : 0x7F80);
         // Four at a time: a model has a billion of them.
         var words = elements.asLongBuffer();
         int finite = 0;

@@ -185,6 +185,16 @@ final class MappedTensors implements TensorStore {
   }
 
   @Override
+  public void requireUnchanged() {
+    store.requireUnchanged();
+  }
+
+  @Override
+  public boolean isKnownFinite(String name) {
+    return store.isKnownFinite(origin(name).original);
+  }
+
+  @Override
   public String source() {
     return source;
   }

@@ -122,6 +122,16 @@ final class MergedTensors implements TensorStore {
   }
 
   @Override
+  public void requireUnchanged() {
+    store.requireUnchanged();
+  }
+
+  @Override
+  public boolean isKnownFinite(String name) {
+    return !terms.containsKey(name) && store.isKnownFinite(name);
+  }
+
+  @Override
   public String source() {
     return store.source();
   }

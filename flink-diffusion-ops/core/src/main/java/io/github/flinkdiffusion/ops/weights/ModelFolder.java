@@ -3,6 +3,7 @@ package io.github.flinkdiffusion.ops.weights;
 import com.fasterxml.jackson.databind.JsonNode;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.time.Clock;
 import java.util.Collection;
 import java.util.Collections;
 import java.util.List;
@@ -202,6 +203,17 @@ public final class ModelFolder {
         all);
   }
 
+  /**
+   * Remembers files' digests in a folder, and trusts those that are remembered there of files that
+   * have not changed since: the next process need not read every byte.
+   *
+   * @param folder is made when something is remembered; as trusted as the model itself
+   */
+  public ModelFolder rememberingDigests(Path folder) {
+    digests.rememberIn(new DigestMemory(folder, Clock.systemUTC()));
+    return this;
+  }
+
   static ModelFolder of(
       Path path, Config config, SortedMap<String, ModelComponent> components, FileDigests digests) {
     return new ModelFolder(
@@ -324,16 +336,45 @@ public final class ModelFolder {
         sha256.add(component.config().node().toString());
         continue;
       }
-      Path folder = component.folder().get();
-      Stream.concat(CONFIGS.stream(), OTHER_INPUTS.stream())
-          .map(folder::resolve)
-          .filter(Files::isRegularFile)
-          .forEach(file -> update(sha256, file));
+      smallFiles(component.folder().get()).forEach(file -> update(sha256, file));
     }
     for (Lora lora : loras) {
       sha256.add(digests.digest(lora.file())).add(Double.toHexString(lora.scale()));
     }
     return sha256.hex();
+  }
+
+  private static Stream<Path> smallFiles(Path folder) {
+    return Stream.concat(CONFIGS.stream(), OTHER_INPUTS.stream())
+        .map(folder::resolve)
+        .filter(Files::isRegularFile);
+  }
+
+  /**
+   * Reads configs and vocabularies for a {@link #digest} that is asked for later, and then is of the
+   * model as it is now: of weights it takes those that are open, whatever was renamed over them.
+   */
+  public void readSmallFiles() {
+    components
+        .values()
+        .forEach(
+            component ->
+                component.folder().ifPresent(folder -> smallFiles(folder).forEach(digests::pin)));
+  }
+
+  /** Closes what was opened to compute the digest of; mappings stay as they are. */
+  public void releaseFiles() {
+    digests.release();
+  }
+
+  /**
+   * Looks whether weights that were opened have been written to, in which case networks that map
+   * them compute something else.
+   *
+   * @throws WeightsException naming the file; models are to be replaced by a rename
+   */
+  public void requireNotWritten() {
+    digests.requireNotWritten();
   }
 
   private void update(Sha256 sha256, Path file) {

@@ -58,7 +58,42 @@ public final class Safetensors implements TensorStore {
 
   private record Entry(TensorInfo info, long begin, long end) {}
 
+  /** What a header says, checked against the file. */
+  private record Layout(Map<String, String> metadata, Map<String, Entry> entries, long dataStart) {
+    static Layout read(Path file, FileChannel channel) throws IOException {
+      long size = channel.size();
+      if (size < Long.BYTES) {
+        throw invalid(
+            file,
+            "is %d bytes long, too short for a header's length; is the download complete?",
+            size);
+      }
+      long headerBytes = Safetensors.read(channel, 0, Long.BYTES).getLong();
+      long dataStart = Long.BYTES + headerBytes;
+      if (headerBytes < 2 || headerBytes > MAX_HEADER_BYTES) {
+        throw invalid(
+            file,
+            "says that its header is %s bytes long; 2 to %d are accepted, so it is not a safetensors file",
+            Long.toUnsignedString(headerBytes),
+            MAX_HEADER_BYTES);
+      }
+      if (dataStart > size) {
+        throw invalid(
+            file,
+            "says that its header is %d bytes long, but the file has %d in all; is the download complete?",
+            headerBytes,
+            size);
+      }
+      JsonNode header = parse(file, Safetensors.read(channel, Long.BYTES, (int) headerBytes).array());
+      return new Layout(
+          Safetensors.metadata(file, header.get(METADATA_KEY)),
+          Safetensors.entries(file, header, size - dataStart),
+          dataStart);
+    }
+  }
+
   private final Path file;
+  private final FileChannel channel;
   private final Map<String, String> metadata;
   private final Map<String, Entry> entries;
   private final long dataStart;
@@ -69,17 +104,17 @@ public final class Safetensors implements TensorStore {
 
   private Safetensors(
       Path file,
-      Map<String, String> metadata,
-      Map<String, Entry> entries,
-      long dataStart,
+      FileChannel channel,
+      Layout layout,
       ByteBuffer[] segments,
       long segmentBytes,
       FileDigests digests,
       FileDigests.Stamp stamp) {
     this.file = file;
-    this.metadata = metadata;
-    this.entries = entries;
-    this.dataStart = dataStart;
+    this.channel = channel;
+    this.metadata = layout.metadata;
+    this.entries = layout.entries;
+    this.dataStart = layout.dataStart;
     this.segments = segments;
     this.segmentBytes = segmentBytes;
     this.digests = digests;
@@ -107,40 +142,35 @@ public final class Safetensors implements TensorStore {
   }
 
   private static Safetensors open(Path file, long segmentBytes, FileDigests digests) {
-    try (FileChannel channel = FileChannel.open(file, StandardOpenOption.READ)) {
+    FileChannel channel = null;
+    boolean complete = false;
+    try {
+      channel = FileChannel.open(file, StandardOpenOption.READ);
       FileDigests.Stamp stamp = FileDigests.Stamp.of(file);
-      long size = channel.size();
-      if (size < Long.BYTES) {
-        throw invalid(
-            file,
-            "is %d bytes long, too short for a header's length; is the download complete?",
-            size);
-      }
-      long headerBytes = read(channel, 0, Long.BYTES).getLong();
-      long dataStart = Long.BYTES + headerBytes;
-      if (headerBytes < 2 || headerBytes > MAX_HEADER_BYTES) {
-        throw invalid(
-            file,
-            "says that its header is %s bytes long; 2 to %d are accepted, so it is not a safetensors file",
-            Long.toUnsignedString(headerBytes),
-            MAX_HEADER_BYTES);
-      }
-      if (dataStart > size) {
-        throw invalid(
-            file,
-            "says that its header is %d bytes long, but the file has %d in all; is the download complete?",
-            headerBytes,
-            size);
-      }
-      JsonNode header = parse(file, read(channel, Long.BYTES, (int) headerBytes).array());
-      Map<String, String> metadata = metadata(file, header.get(METADATA_KEY));
-      Map<String, Entry> entries = entries(file, header, size - dataStart);
-      ByteBuffer[] segments = map(channel, dataStart, size, segmentBytes);
+      Layout layout = Layout.read(file, channel);
+      ByteBuffer[] segments = map(channel, layout.dataStart, channel.size(), segmentBytes);
       FileDigests.checkUnchanged(file, stamp);
-      return new Safetensors(
-          file, metadata, entries, dataStart, segments, segmentBytes, digests, stamp);
+      digests.opened(file, stamp, channel);
+      complete = true;
+      return new Safetensors(file, channel, layout, segments, segmentBytes, digests, stamp);
     } catch (IOException e) {
       throw new WeightsException("Can not read weights from " + file + ": " + e, e);
+    } finally {
+      if (!complete) {
+        closeQuietly(channel);
+      }
+    }
+  }
+
+  /** Where each tensor lies in a file, in order; empty if it is no valid safetensors file. */
+  static List<FileDigests.Region> regions(Path file, FileChannel channel) throws IOException {
+    try {
+      Layout layout = Layout.read(file, channel);
+      return layout.entries.values().stream()
+          .map(entry -> new FileDigests.Region(entry.info, layout.dataStart + entry.begin))
+          .toList();
+    } catch (WeightsException e) {
+      return List.of(); // opening it says why
     }
   }
 
@@ -348,6 +378,16 @@ public final class Safetensors implements TensorStore {
   }
 
   @Override
+  public void requireUnchanged() {
+    FileDigests.checkUnchanged(file, stamp);
+  }
+
+  @Override
+  public boolean isKnownFinite(String name) {
+    return digests.content(file, stamp).isFinite(entry(name).info.name());
+  }
+
+  @Override
   public String source() {
     return file.toString();
   }
@@ -364,6 +404,17 @@ public final class Safetensors implements TensorStore {
   @Override
   public void close() {
     segments = null;
+    closeQuietly(channel);
+  }
+
+  private static void closeQuietly(FileChannel channel) {
+    try {
+      if (channel != null) {
+        channel.close();
+      }
+    } catch (IOException e) {
+      // It was read from alone.
+    }
   }
 
   private static WeightsException invalid(Path file, String problem, Object... values) {

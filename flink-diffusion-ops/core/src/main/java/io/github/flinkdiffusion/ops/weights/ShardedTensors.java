@@ -131,6 +131,16 @@ public final class ShardedTensors implements TensorStore {
   }
 
   @Override
+  public void requireUnchanged() {
+    shards.forEach(Safetensors::requireUnchanged);
+  }
+
+  @Override
+  public boolean isKnownFinite(String name) {
+    return shard(name).isKnownFinite(name);
+  }
+
+  @Override
   public String source() {
     return index.toString();
   }

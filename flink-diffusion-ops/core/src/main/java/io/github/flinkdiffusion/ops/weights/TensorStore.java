@@ -36,6 +36,23 @@ public interface TensorStore extends AutoCloseable {
     return Optional.empty();
   }
 
+  /**
+   * Looks whether the files are, under their names, still those that were opened.
+   *
+   * @throws WeightsException naming one that was replaced or written to
+   */
+  default void requireUnchanged() {}
+
+  /**
+   * Whether all elements of a tensor are known to be finite: false if one is not, and if nothing is
+   * known. The first question about a file reads all of it, with its digest.
+   *
+   * @throws WeightsException if a file has changed since it was opened
+   */
+  default boolean isKnownFinite(String name) {
+    return false;
+  }
+
   /** Where the tensors come from, for messages: a path, mostly. */
   String source();
 

@@ -175,6 +175,16 @@ public final class TensorViews {
       }
     }
 
+    @Override
+    public void requireUnchanged() {
+      store.requireUnchanged();
+    }
+
+    @Override
+    public boolean isKnownFinite(String name) {
+      return store.isKnownFinite(original(name));
+    }
+
     private String original(String name) {
       String original = originals.get(name);
       if (original == null) {

@@ -81,18 +81,27 @@ public final class ModelFolderPipelines implements PipelineFactory {
     try {
       PipelineSettings how = settings.on(Engines.standard().device(device));
       return settings.pipeline() == null
-          ? Pipelines.open(settings.path(), how)
-          : Pipelines.openAs(settings.pipeline(), settings.path(), how);
+          ? Pipelines.open(settings.path(), how, this::told)
+          : Pipelines.openAs(settings.pipeline(), settings.path(), how, this::told);
     } catch (UnusableEngineException e) {
       throw new UnusableModelException(
           "The model in %s cannot be used: %s".formatted(settings.path(), e.getMessage()), e);
     } catch (WeightsException | SchedulerException | TokenizerException | GraphException e) {
-      if (mayPass(e)) {
-        throw e;
-      }
-      throw new UnusableModelException(
-          "The model in %s cannot be used: %s".formatted(settings.path(), e.getMessage()), e);
+      throw told(e);
     }
+  }
+
+  /** What is wrong with the files stays wrong, whenever it is found. */
+  private RuntimeException told(RuntimeException e) {
+    return e instanceof WeightsException
+                && !(e.getCause() instanceof InterruptedException)
+                && !mayPass(e)
+            || e instanceof SchedulerException
+            || e instanceof TokenizerException
+            || e instanceof GraphException
+        ? new UnusableModelException(
+            "The model in %s cannot be used: %s".formatted(settings.path(), e.getMessage()), e)
+        : e;
   }
 
   /** Reading failed, other than by what is not there: the next attempt may read it. */
