@@ -251,3 +251,20 @@ def padding(data):
 
 
 write("padding", "explicit", gray(12), 12, edit=padding)
+
+
+def placed(data):
+    """A CT slice of a patient, in full."""
+    data.file_meta.MediaStorageSOPClassUID = data.SOPClassUID = "1.2.840.10008.5.1.4.1.1.2"
+    data.file_meta.MediaStorageSOPInstanceUID = data.SOPInstanceUID = "1.2.840.99999.3"
+    data.StudyInstanceUID, data.SeriesInstanceUID, data.FrameOfReferenceUID = "1.2.840.99999.1", "1.2.840.99999.2", "1.2.840.99999.4"
+    data.PatientName, data.PatientID, data.StudyDate = "Doe^Jane", "4711", "20240102"
+    data.InstitutionName = "Example Hospital"
+    data.Modality, data.ImageType, data.KVP, data.SliceThickness = "CT", ["ORIGINAL", "PRIMARY", "AXIAL"], "120", "2.5"
+    data.ImagePositionPatient, data.ImageOrientationPatient = ["-10", "20", "30"], ["1", "0", "0", "0", "1", "0"]
+    data.PixelSpacing = ["0.75", "0.5"]
+    data.RescaleSlope, data.RescaleIntercept = "1", "-1024"
+    data.WindowCenter, data.WindowWidth = "40", "400"
+
+
+write("placed", "explicit", gray(12), 12, edit=placed)

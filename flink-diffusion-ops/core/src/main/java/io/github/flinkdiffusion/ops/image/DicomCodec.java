@@ -26,4 +26,9 @@ final class DicomCodec implements ImageFormat {
   public Raster read(SeekableByteChannel file, ReadOptions options) {
     return DicomFile.open(new DicomSource(file), options.limits().maxBytes() / 4).frame(options);
   }
+
+  @Override
+  public byte[] write(Raster image) {
+    return DicomWriter.write(image);
+  }
 }

@@ -3,6 +3,7 @@ package io.github.flinkdiffusion.ops.image;
 import java.io.ByteArrayOutputStream;
 import java.nio.charset.Charset;
 import java.nio.charset.StandardCharsets;
+import java.util.List;
 import java.util.Map;
 import java.util.Optional;
 import java.util.Set;
@@ -24,6 +25,8 @@ final class DicomFile {
   private static final Logger LOG = LoggerFactory.getLogger(DicomFile.class);
 
   private static final int PREAMBLE = 128;
+  private static final int PLANE_POSITION = 0x00209113;
+  private static final int PLANE_ORIENTATION = 0x00209116;
   private static final int MOST_OVERLAYS = 16;
 
   /** Texts that say how an image was made and nothing of whom it shows, when or where. */
@@ -181,8 +184,55 @@ final class DicomFile {
                 }
               });
     }
-    ImageMetadata metadata = ImageMetadata.NONE.withTexts(texts);
+    texts.putAll(DicomHeader.texts(set));
+    ImageMetadata metadata =
+        ImageMetadata.NONE.withTexts(texts).withMedical(medical(frame, options.patientData()));
     return spacing(frame).map(metadata::withSpacing).orElse(metadata);
+  }
+
+  /** What a DICOM file that is made of this one says of it. */
+  private MedicalSource medical(int frame, boolean identified) {
+    SortedMap<Integer, String> attributes = new TreeMap<>();
+    Charset charset =
+        set.texts(DicomTag.CHARACTER_SET).contains("ISO_IR 192")
+            ? StandardCharsets.UTF_8
+            : StandardCharsets.ISO_8859_1;
+    for (Map<Integer, String> some :
+        List.of(
+            DicomHeader.OTHERS,
+            DicomHeader.KEPT,
+            identified ? DicomHeader.IDENTIFYING : Map.<Integer, String>of())) {
+      for (int tag : some.keySet()) {
+        set.text(tag, charset)
+            .filter(text -> !text.isEmpty())
+            .ifPresent(text -> attributes.put(tag, text));
+      }
+    }
+    return new MedicalSource(place(frame), attributes, identified);
+  }
+
+  /** Where a frame lies, if the file says it in full. */
+  private Optional<SlicePlace> place(int frame) {
+    DicomDataSet position = group(PLANE_POSITION, frame);
+    DicomDataSet orientation = group(PLANE_ORIENTATION, frame);
+    double[] numbers = new double[9];
+    for (int i = 0; i < 9; i++) {
+      Optional<Double> number =
+          i < 3 ? position.decimal(0x00200032, i) : orientation.decimal(0x00200037, i - 3);
+      if (number.isEmpty()) {
+        return Optional.empty();
+      }
+      numbers[i] = number.get();
+    }
+    SlicePlace place =
+        new SlicePlace(
+            new SlicePlace.Vector(numbers[0], numbers[1], numbers[2]),
+            new SlicePlace.Vector(numbers[3], numbers[4], numbers[5]),
+            new SlicePlace.Vector(numbers[6], numbers[7], numbers[8]));
+    boolean directions =
+        Math.abs(place.alongRow().length() - 1) < 0.01
+            && Math.abs(place.alongColumn().length() - 1) < 0.01;
+    return directions ? Optional.of(place) : Optional.empty();
   }
 
   /** Unknown where it is 0, as some programs write. */

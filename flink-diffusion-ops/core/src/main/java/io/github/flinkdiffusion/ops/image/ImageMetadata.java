@@ -19,12 +19,14 @@ import java.util.TreeMap;
  *     blocks, TIFF files as GDAL's metadata tag, which GDAL and QGIS show, JPEG files as comments.
  * @param tags other tags of a TIFF file; only TIFF files hold them, but for the color profile
  *     (ICC), which stands here for PNG and JPEG files too
+ * @param medical what a DICOM or NIfTI file says of its source; only these hold it
  */
 public record ImageMetadata(
     Optional<Georeference> georeference,
     Optional<PixelSpacing> spacing,
     SortedMap<String, String> texts,
-    List<TiffTag> tags) {
+    List<TiffTag> tags,
+    Optional<MedicalSource> medical) {
 
   public static final ImageMetadata NONE =
       new ImageMetadata(Optional.empty(), Optional.empty(), new TreeMap<>(), List.of());
@@ -39,19 +41,32 @@ public record ImageMetadata(
     tags = List.copyOf(tags);
   }
 
+  /** Of an image that no DICOM or NIfTI file is the source of. */
+  public ImageMetadata(
+      Optional<Georeference> georeference,
+      Optional<PixelSpacing> spacing,
+      SortedMap<String, String> texts,
+      List<TiffTag> tags) {
+    this(georeference, spacing, texts, tags, Optional.empty());
+  }
+
+  public ImageMetadata withMedical(MedicalSource other) {
+    return new ImageMetadata(georeference, spacing, texts, tags, Optional.of(other));
+  }
+
   public ImageMetadata withGeoreference(Georeference other) {
-    return new ImageMetadata(Optional.of(other), spacing, texts, tags);
+    return new ImageMetadata(Optional.of(other), spacing, texts, tags, medical);
   }
 
   public ImageMetadata withSpacing(PixelSpacing other) {
-    return new ImageMetadata(georeference, Optional.of(other), texts, tags);
+    return new ImageMetadata(georeference, Optional.of(other), texts, tags, medical);
   }
 
   /** With these words besides those already there; the same name is replaced. */
   public ImageMetadata withTexts(Map<String, String> more) {
     SortedMap<String, String> all = new TreeMap<>(texts);
     all.putAll(more);
-    return new ImageMetadata(georeference, spacing, all, tags);
+    return new ImageMetadata(georeference, spacing, all, tags, medical);
   }
 
   /**
@@ -73,7 +88,7 @@ public record ImageMetadata(
     profile
         .filter(bytes -> fits(bytes, channels))
         .ifPresent(bytes -> others.add(new TiffTag(ICC_PROFILE, TiffType.UNDEFINED, bytes)));
-    return new ImageMetadata(georeference, spacing, texts, others);
+    return new ImageMetadata(georeference, spacing, texts, others, medical);
   }
 
   /** Without color profile, as of an image that is none of colors. */
@@ -82,7 +97,8 @@ public record ImageMetadata(
         georeference,
         spacing,
         texts,
-        tags.stream().filter(tag -> tag.number() != ICC_PROFILE).toList());
+        tags.stream().filter(tag -> tag.number() != ICC_PROFILE).toList(),
+        medical);
   }
 
   /** Whether a profile is of gray for one channel and opacity, of RGB for three. */
@@ -99,7 +115,16 @@ public record ImageMetadata(
         georeference.map(where -> where.scaled(factorX, factorY)),
         spacing.map(size -> size.scaled(factorX, factorY)),
         texts,
-        withoutRpc(factorX == 1 && factorY == 1));
+        withoutRpc(factorX == 1 && factorY == 1),
+        medical.map(
+            source ->
+                source.withPlace(
+                    source
+                        .place()
+                        .flatMap(
+                            place ->
+                                spacing.map(
+                                    size -> place.scaled(size, size.scaled(factorX, factorY)))))));
   }
 
   /** As after cutting out a part that begins at this pixel. */
@@ -108,7 +133,11 @@ public record ImageMetadata(
         georeference.map(where -> where.cropped(x, y)),
         spacing,
         texts,
-        withoutRpc(x == 0 && y == 0));
+        withoutRpc(x == 0 && y == 0),
+        medical.map(
+            source ->
+                source.withPlace(
+                    source.place().flatMap(place -> spacing.map(size -> place.from(x, y, size))))));
   }
 
   /** As after exchanging rows and columns. */

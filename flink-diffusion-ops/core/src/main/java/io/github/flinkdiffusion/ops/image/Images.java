@@ -30,7 +30,8 @@ public final class Images {
     }
   }
 
-  static final String WRITABLE = "image/png, image/jpeg and image/tiff";
+  static final String WRITABLE =
+      "image/png, image/jpeg, image/tiff, application/dicom and application/x-nifti";
 
   private Images() {}
 

@@ -10,6 +10,7 @@ import java.nio.channels.Channels;
 import java.nio.channels.SeekableByteChannel;
 import java.util.Arrays;
 import java.util.Locale;
+import java.util.Optional;
 import java.util.SortedMap;
 import java.util.TreeMap;
 import java.util.zip.GZIPInputStream;
@@ -258,9 +259,52 @@ final class NiftiCodec implements ImageFormat {
     if (header.millimetres() && x > 0 && y > 0) {
       metadata = metadata.withSpacing(new PixelSpacing(x, y));
     }
+    SortedMap<Integer, String> attributes = new TreeMap<>();
+    double thickness = header.length(stored[plane.slices]);
+    if (header.millimetres() && thickness > 0) {
+      attributes.put(0x00180050, DicomElements.decimal(thickness));
+    }
+    metadata =
+        metadata.withMedical(
+            new MedicalSource(
+                place(header, plane, stored, options.page() % slices), attributes, false));
     Bands bands = color ? Bands.ofPicture(kind.channels) : Bands.GRAY;
     return new Raster(
         kind.channels, height, width, data, new PixelFormat(bands, type, range), metadata);
+  }
+
+  /** Where a slice lies, if the header says it. */
+  private static Optional<SlicePlace> place(
+      NiftiHeader header, SlicePlane plane, int[] stored, int slice) {
+    if (!header.placed() || !header.millimetres()) {
+      return Optional.empty();
+    }
+    double[] position = header.origin().clone();
+    double[][] directions = new double[3][];
+    int[] worlds = {plane.columns, plane.rows, plane.slices};
+    boolean[] fromEnd = {plane.fromEndX, plane.fromEndY, false};
+    for (int i = 0; i < 3; i++) {
+      double[] axis = header.axes()[stored[worlds[i]]];
+      int last = header.dims()[stored[worlds[i]]] - 1;
+      boolean flip = backwards(header, stored, worlds[i]) != fromEnd[i];
+      int steps = i < 2 ? flip ? last : 0 : flip ? last - slice : slice;
+      double length = header.length(stored[worlds[i]]);
+      if (!(length > 0)) {
+        return Optional.empty();
+      }
+      directions[i] = new double[3];
+      for (int k = 0; k < 3; k++) {
+        position[k] += steps * axis[k];
+        directions[i][k] = (flip ? -1 : 1) * axis[k] / length;
+      }
+    }
+    return Optional.of(
+        new SlicePlace(inPatient(position), inPatient(directions[0]), inPatient(directions[1])));
+  }
+
+  /** NIfTI counts to the right and the front, DICOM to the left and the back. */
+  private static SlicePlace.Vector inPatient(double[] vector) {
+    return new SlicePlace.Vector(0.0 - vector[0], 0.0 - vector[1], vector[2]);
   }
 
   private static ValueRange range(
@@ -296,5 +340,10 @@ final class NiftiCodec implements ImageFormat {
     }
     texts.put("Window", "%s to %s (%s)".formatted(low, high, source));
     return new ValueRange(low, high);
+  }
+
+  @Override
+  public byte[] write(Raster image) {
+    return NiftiWriter.write(image);
   }
 }

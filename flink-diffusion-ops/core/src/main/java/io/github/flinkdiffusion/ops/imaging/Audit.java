@@ -289,7 +289,8 @@ public record Audit(
   static ImageMetadata without(ImageMetadata source) {
     SortedMap<String, String> texts = new TreeMap<>(source.texts());
     texts.keySet().removeAll(List.of(KEYWORD, RESULT));
-    return new ImageMetadata(source.georeference(), source.spacing(), texts, source.tags());
+    return new ImageMetadata(
+        source.georeference(), source.spacing(), texts, source.tags(), source.medical());
   }
 
   /** This record as a text of a file. */

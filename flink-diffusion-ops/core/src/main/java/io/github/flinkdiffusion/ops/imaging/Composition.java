@@ -1,6 +1,7 @@
 package io.github.flinkdiffusion.ops.imaging;
 
 import io.github.flinkdiffusion.ops.image.Bands;
+import io.github.flinkdiffusion.ops.image.DicomSegmentation;
 import io.github.flinkdiffusion.ops.image.ImageException;
 import io.github.flinkdiffusion.ops.image.ImageMetadata;
 import io.github.flinkdiffusion.ops.image.Images;
@@ -17,6 +18,7 @@ import io.github.flinkdiffusion.ops.pipeline.ResultMeaning;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.ArrayList;
 import java.util.BitSet;
 import java.util.List;
 import java.util.Map;
@@ -143,7 +145,8 @@ public record Composition(
     /** Of a picture besides the answer: its place, the same record, and which picture it is. */
     private ImageMetadata besides(String result) {
       ImageMetadata all = scaledMetadata();
-      return new ImageMetadata(all.georeference(), all.spacing(), new TreeMap<>(texts), List.of())
+      return new ImageMetadata(
+              all.georeference(), all.spacing(), new TreeMap<>(texts), List.of(), all.medical())
           .withTexts(Map.of(Audit.RESULT, result));
     }
 
@@ -201,6 +204,13 @@ public record Composition(
       return Decision.of(map, Assembly.channels(stacked, 0, channels()));
     }
 
+    /** Label volumes hold classes' numbers, however few there are. */
+    private Raster writtenMask(Decision decision, ClassMap map, Optional<NoDataMask> noData) {
+      return format == ResultFormat.NIFTI
+          ? withoutPixels(decision.classes().toRaster(), noData)
+          : mask(decision, map, noData);
+    }
+
     /** A number beyond those of the classes says that there is no data, if there is one. */
     private Raster mask(Decision decision, ClassMap map, Optional<NoDataMask> noData) {
       Raster mask = Composition.mask(decision, map);
@@ -217,6 +227,11 @@ public record Composition(
               ? spread.withFormat(scene.mayLackData() ? measured.withNoData(Double.NaN) : measured)
               : Composition.uncertainty(spread),
           noData);
+    }
+
+    /** Whether the answer's picture says how likely each pixel is in the one class. */
+    private boolean isShares() {
+      return classes().filter(map -> map.encoding() == ClassMap.Encoding.BINARY).isPresent();
     }
 
     private boolean sourceIsTiff() {
@@ -276,7 +291,20 @@ public record Composition(
    *     not finite
    */
   public static Composition compose(Order order, IntFunction<Raster> tiles) {
-    return order.fitsIntoMemory() ? inMemory(order, tiles) : inFiles(order, tiles);
+    if (order.fitsIntoMemory()) {
+      return inMemory(order, tiles);
+    }
+    if (order.format() == ResultFormat.DICOM || order.format() == ResultFormat.NIFTI) {
+      throw new ImageException(
+          "A %s result of %d x %d pixels in %d channels; at most %d numbers are supported, more as TIFF"
+              .formatted(
+                  order.format(),
+                  order.plan().resultWidth(order.first()),
+                  order.plan().resultHeight(order.first()),
+                  order.first().channels(),
+                  MOST_FLOATS_IN_MEMORY));
+    }
+    return inFiles(order, tiles);
   }
 
   static Composition inMemory(Order order, IntFunction<Raster> tiles) {
@@ -289,7 +317,12 @@ public record Composition(
     if (order.classes().isPresent()) {
       ClassMap map = order.classes().get();
       Decision decision = order.decision(stacked, map);
-      mask = Optional.of(encode(order.mask(decision, map, noData), order.besides(MASK), mediaType));
+      ImageMetadata besides = order.besides(MASK);
+      mask =
+          Optional.of(
+              order.format() == ResultFormat.DICOM
+                  ? segmentation(decision.classes(), map, besides)
+                  : encode(order.writtenMask(decision, map, noData), besides, mediaType));
       regions =
           Optional.of(
               finder(map)
@@ -315,15 +348,46 @@ public record Composition(
     return new Composition(
         picture.width(),
         picture.height(),
-        encode(
-            picture,
-            picture.metadata(),
-            order.answerIsLikeTheSource()
-                ? order.format().mediaTypeOf(picture, order.sourceIsTiff())
-                : mediaType),
+        order.format() == ResultFormat.DICOM && order.isShares()
+            ? shares(picture, order.classes().orElseThrow())
+            : encode(
+                picture,
+                picture.metadata(),
+                order.answerIsLikeTheSource()
+                    ? order.format().mediaTypeOf(picture, order.sourceIsTiff())
+                    : mediaType),
         mask,
         uncertainty,
         regions);
+  }
+
+  /** A segment for each class that is something. */
+  private static Artifact segmentation(ClassRaster classes, ClassMap map, ImageMetadata metadata) {
+    List<DicomSegmentation.Segment> segments = new ArrayList<>();
+    for (int number = 0; number < map.classes(); number++) {
+      if (map.isBackground(number)) {
+        continue;
+      }
+      float[] inside = new float[classes.numbers().length];
+      for (int i = 0; i < inside.length; i++) {
+        inside[i] = (classes.numbers()[i] & 0xFF) == number ? 1 : 0;
+      }
+      segments.add(new DicomSegmentation.Segment(map.labels().get(number), inside));
+    }
+    return Artifact.of(
+        DicomSegmentation.binary(classes.width(), classes.height(), segments, metadata),
+        ResultFormat.DICOM_TYPE);
+  }
+
+  /** How likely each pixel is inside. */
+  private static Artifact shares(Raster picture, ClassMap map) {
+    return Artifact.of(
+        DicomSegmentation.fractional(
+            picture.width(),
+            picture.height(),
+            List.of(new DicomSegmentation.Segment(map.labels().get(1), picture.data())),
+            picture.metadata()),
+        ResultFormat.DICOM_TYPE);
   }
 
   private static RegionFinder finder(ClassMap map) {

@@ -16,11 +16,20 @@ public enum ResultFormat {
    * As JPEG what it holds: images of 8 bits, gray or in color, that hold data everywhere. Masks,
    * uncertainties and all others as with {@link #AUTO}.
    */
-  JPEG;
+  JPEG,
+  /**
+   * DICOM: images derived from the source's, and segmentations (DICOM SEG). Only for sources that
+   * are DICOM or NIfTI files.
+   */
+  DICOM,
+  /** NIfTI: volumes of one slice, in the source's place. */
+  NIFTI;
 
   static final String PNG_TYPE = "image/png";
   static final String JPEG_TYPE = "image/jpeg";
   static final String TIFF_TYPE = "image/tiff";
+  static final String DICOM_TYPE = "application/dicom";
+  static final String NIFTI_TYPE = "application/x-nifti";
 
   /** The media type of the file of an answer. */
   String mediaTypeOf(Raster picture, boolean sourceIsTiff) {
@@ -38,6 +47,8 @@ public enum ResultFormat {
     return switch (this) {
       case PNG -> PNG_TYPE;
       case TIFF -> TIFF_TYPE;
+      case DICOM -> DICOM_TYPE;
+      case NIFTI -> NIFTI_TYPE;
       case AUTO, JPEG ->
           sourceIsTiff
                   || picture.channels() > 4

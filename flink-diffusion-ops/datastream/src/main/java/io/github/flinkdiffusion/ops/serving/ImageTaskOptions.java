@@ -105,10 +105,14 @@ public final class ImageTaskOptions {
           .enumType(ResultFormat.class)
           .defaultValue(ResultFormat.AUTO)
           .withDescription(
-              "Kind of file of image tasks' results: PNG, TIFF, JPEG, or AUTO, which is TIFF for what"
-                  + " was TIFF, for floats, for more than four bands and for images with a place on"
-                  + " Earth. JPEG holds images of 8 bits, gray or in color; everything else, and"
-                  + " masks and uncertainties, are as with AUTO. Results of more than 16 million numbers are TIFF always.");
+              "Kind of file of image tasks' results: PNG, TIFF, JPEG, DICOM, NIFTI, or AUTO, which is TIFF for"
+                  + " what was TIFF, for floats, signed numbers, more than four bands and images with"
+                  + " a place on Earth, else PNG. JPEG holds images of 8 bits, gray or in color; everything"
+                  + " else, and masks and uncertainties, are as with AUTO. DICOM (for DICOM and NIfTI images) is an image of"
+                  + " the source's modality, derived from it, and DICOM SEG for segmentations; with"
+                  + " diffusion.image.patient-data it names the patient, without it is"
+                  + " de-identified. NIFTI is a volume of one slice. Results of more than 16"
+                  + " million numbers are TIFF always; as DICOM and NIFTI they fail.");
 
   public static final ConfigOption<Integer> TILE_SIZE =
       ConfigOptions.key("diffusion.tile.size")
