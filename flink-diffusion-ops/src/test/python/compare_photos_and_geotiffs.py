@@ -55,7 +55,8 @@ def photo(path):
         else:
             values = np.asarray(image).astype(float)
         lossless = kind == "WEBP" and path.read_bytes()[12:16] == b"VP8L"
-        return kind, 0 if lossless else TOLERANCE.get(kind, 0), values[..., None] if values.ndim == 2 else values
+        few = kind == "BMP" and path.read_bytes()[28] == 16
+        return kind, 0 if lossless else 1 if few else TOLERANCE.get(kind, 0), values[..., None] if values.ndim == 2 else values
 
 
 def tiff(path):
@@ -84,12 +85,20 @@ def tiff(path):
         values = tifffile.imread(path, key=0).astype(float)
         values = values[..., None] if values.ndim == 2 else values
         missing = np.zeros(values.shape, bool)
+    if compression == 7:
+        # libtiff, and so rasterio, does not smooth chroma as libjpeg does for JPEG files, and makes RGB of CMYK.
+        decoded = tifffile.imread(path, key=0).astype(float)
+        decoded = decoded[..., None] if decoded.ndim == 2 else decoded if page.planarconfig == 1 else decoded.transpose(1, 2, 0)
+        if decoded.shape != values.shape:
+            missing = np.zeros(decoded.shape, bool)
+        values = decoded
     lossy = {6: 2, 7: 2, 50001: 4, 34892: 2}.get(compression, 0)
     if photometric == 3 and values.shape[2] == 1:
         values, missing = (colors.T[values[..., 0].astype(int)] / 65535 * 255).round(), np.repeat(missing, 3, 2)
         lossy = 1
     elif photometric == 5 and values.shape[2] == 4:
-        values, missing = (255 - values[..., :3]) * (255 - values[..., 3:]) / 255, missing[..., :3]
+        top = 2.0**bits - 1
+        values, missing = (top - values[..., :3]) * (top - values[..., 3:]) / top, missing[..., :3]
         lossy = 1
     elif bits < 8:
         values = values * 255 / (2**bits - 1)
@@ -120,6 +129,13 @@ def read(file):
 
 
 def verdict(expected, tolerance, actual):
+    if actual.shape[2] == expected.shape[2] + 2 and expected.shape[2] < 3:
+        # The reference makes gray of a palette of grays.
+        expected = np.concatenate([np.repeat(expected[..., :1], 3, 2), expected[..., 1:]], 2)
+    if actual.shape == expected.shape and expected.shape[2] == 4:
+        # What is clear has no color.
+        clear = (actual[..., 3] == 0) & (expected[..., 3] == 0)
+        actual, expected = np.where(clear[..., None], 0, actual), np.where(clear[..., None], 0, expected)
     if actual.shape != expected.shape:
         return f"shape {actual.shape} instead of {expected.shape}"
     if (np.isnan(actual) != np.isnan(expected)).any():

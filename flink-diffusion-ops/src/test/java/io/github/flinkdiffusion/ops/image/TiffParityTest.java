@@ -164,8 +164,14 @@ class TiffParityTest {
 
   @Test
   void aCompressionThatIsNotSupportedIsNamed() {
-    assertThatThrownBy(() -> read("jpeg"))
+    byte[] file = fixture("jpeg.tif");
+    // The entry of tag 259 of one short number, 7, becomes 6.
+    for (int at = 0; at < file.length - 10; at++) {
+      boolean entry = file[at] == 3 && file[at + 1] == 1 && file[at + 2] == 3 && file[at + 8] == 7;
+      file[at + 8] = entry ? 6 : file[at + 8];
+    }
+    assertThatThrownBy(() -> Images.read(file, ReadOptions.DEFAULT))
         .isInstanceOf(ImageException.class)
-        .hasMessageContaining("compression 7");
+        .hasMessageContaining("compression 6");
   }
 }

@@ -11,6 +11,7 @@ final class Tiff {
   static final int PHOTOMETRIC = 262;
   static final int FILL_ORDER = 266;
   static final int STRIP_OFFSETS = 273;
+  static final int ORIENTATION = 274;
   static final int SAMPLES = 277;
   static final int ROWS_PER_STRIP = 278;
   static final int STRIP_BYTES = 279;
@@ -25,6 +26,7 @@ final class Tiff {
   static final int TILE_OFFSETS = 324;
   static final int TILE_BYTES = 325;
   static final int EXTRA_SAMPLES = 338;
+  static final int JPEG_TABLES = 347;
   static final int SAMPLE_FORMAT = 339;
   static final int GEO_PIXEL_SCALE = 33550;
   static final int GEO_TIEPOINTS = 33922;
@@ -41,10 +43,16 @@ final class Tiff {
 
   // Values of COMPRESSION.
   static final int UNCOMPRESSED = 1;
+  static final int FAX_HUFFMAN = 2;
+  static final int FAX_3 = 3;
+  static final int FAX_4 = 4;
   static final int LZW = 5;
+  static final int JPEG = 7;
   static final int DEFLATE = 8;
   static final int PACK_BITS = 32773;
   static final int OLD_DEFLATE = 32946;
+  static final int ZSTD = 50000;
+  static final int WEBP = 50001;
 
   // Values of PHOTOMETRIC.
   static final int WHITE_IS_ZERO = 0;
@@ -53,6 +61,7 @@ final class Tiff {
   static final int PALETTE = 3;
   static final int TRANSPARENCY_MASK = 4;
   static final int CMYK = 5;
+  static final int YCBCR = 6;
 
   // Values of SAMPLE_FORMAT.
   static final int UNSIGNED = 1;

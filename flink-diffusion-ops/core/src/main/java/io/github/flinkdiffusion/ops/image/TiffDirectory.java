@@ -284,6 +284,12 @@ final class TiffDirectory {
     return (long) value;
   }
 
+  /** The bytes of a tag; none if it is not there. */
+  byte[] bytes(int number) throws IOException {
+    Entry entry = entries.get(number);
+    return entry == null ? new byte[0] : value(number, entry);
+  }
+
   /** The text of a tag; empty if it is not there. */
   String text(int number) throws IOException {
     Entry entry = entries.get(number);

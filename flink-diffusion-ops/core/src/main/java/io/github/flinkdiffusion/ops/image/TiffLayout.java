@@ -35,6 +35,8 @@ final class TiffLayout {
   private final int photometric;
   private final int compression;
   private final int predictor;
+  private final int fillOrder;
+  private final TiffImageBlocks images;
   private final int[] extraSamples;
   private final long[] offsets;
   private final long[] lengths;
@@ -72,13 +74,22 @@ final class TiffLayout {
     predictor = directory.integer(Tiff.PREDICTOR, 1);
     extraSamples =
         directory.numbers(Tiff.EXTRA_SAMPLES).stream().mapToInt(Double::intValue).toArray();
-    requireSupported(directory.integer(Tiff.FILL_ORDER, 1));
+    fillOrder = directory.integer(Tiff.FILL_ORDER, 1);
+    requireSupported();
     int planar = directory.integer(Tiff.PLANAR, 1);
     planes = planar == 2 ? samples : 1;
     samplesPerPlane = planar == 2 ? 1 : samples;
     palette = photometric == Tiff.PALETTE ? palette(directory) : null;
     channels = photometric == Tiff.PALETTE ? 3 : photometric == Tiff.CMYK ? 3 : samples;
     range = range();
+    images =
+        new TiffImageBlocks(
+            compression,
+            directory.has(Tiff.TILE_WIDTH) ? directory.integer(Tiff.TILE_WIDTH, 0) : width,
+            samplesPerPlane,
+            photometric,
+            directory.bytes(Tiff.JPEG_TABLES),
+            directory.integer(compression == Tiff.FAX_3 ? 292 : 293, 0));
 
     tiled = directory.has(Tiff.TILE_WIDTH);
     blockWidth = tiled ? directory.integer(Tiff.TILE_WIDTH, 0) : width;
@@ -153,31 +164,40 @@ final class TiffLayout {
     return values.isEmpty() ? otherwise : values.get(0).intValue();
   }
 
-  private void requireSupported(int fillOrder) {
+  private void requireSupported() {
     boolean type =
         switch (sampleFormat) {
-          case Tiff.UNSIGNED, 4 ->
-              bits == 1 || bits == 2 || bits == 4 || bits == 8 || bits == 16 || bits == 32;
-          case Tiff.SIGNED -> bits == 8 || bits == 16 || bits == 32;
-          case Tiff.FLOATING -> bits == 32 || bits == 64;
+          case Tiff.UNSIGNED, 4 -> bits >= 1 && bits <= 32 || bits == 64;
+          case Tiff.SIGNED -> bits == 8 || bits == 16 || bits == 32 || bits == 64;
+          case Tiff.FLOATING -> bits == 16 || bits == 24 || bits == 32 || bits == 64;
           default -> false;
         };
-    if (!type || bits < 8 && samples > 1 || fillOrder != 1) {
+    if (!type || fillOrder != 1 && fillOrder != 2) {
       throw new ImageException(
           ("A TIFF file with %d bands of %d bits, sample format %d, fill order %d; whole numbers"
-                  + " of 1, 2, 4 (one band), 8, 16 and 32 bits and floats of 32 and 64 are"
-                  + " supported, in fill order 1")
+                  + " of 1 to 32 bits, signed ones of 8, 16 and 32, both of 64, and floats of 16,"
+                  + " 24, 32 and 64 are supported, in fill order 1 or 2")
               .formatted(samples, bits, sampleFormat, fillOrder));
     }
-    if (!TiffBlocks.supports(compression)) {
+    if (!TiffBlocks.supports(compression) && !TiffImageBlocks.supports(compression)) {
       throw new ImageException(
-          ("A TIFF file with compression %d; 1 (none), 5 (LZW), 8 and 32946 (Deflate) and 32773"
-                  + " (PackBits) are supported")
+          ("A TIFF file with compression %d; 1 (none), 2 to 4 (fax), 5 (LZW), 7 (JPEG), 8 and 32946"
+                  + " (Deflate), 32773 (PackBits), 50000 (Zstandard) and 50001 (WebP) are supported")
               .formatted(compression));
+    }
+    boolean fits =
+        TiffImageBlocks.isFax(compression)
+            ? bits == 1 && samples == 1
+            : !TiffImageBlocks.isOfBytes(compression)
+                || bits == 8 && sampleFormat != Tiff.FLOATING && predictor == 1;
+    if (!fits) {
+      throw new ImageException(
+          "A TIFF file with compression %d for %d bands of %d bits with predictor %d; fax has one of 1 bit, JPEG and WebP have 8 bits"
+              .formatted(compression, samples, bits, predictor));
     }
     boolean predicted =
         predictor == 1
-            || predictor == 2 && bits >= 8
+            || predictor == 2 && (bits == 8 || bits == 16 || bits == 32 || bits == 64)
             || predictor == 3 && sampleFormat == Tiff.FLOATING;
     if (!predicted) {
       throw new ImageException(
@@ -189,6 +209,7 @@ final class TiffLayout {
         switch (photometric) {
           case Tiff.WHITE_IS_ZERO, Tiff.BLACK_IS_ZERO -> true;
           case Tiff.RGB -> samples >= 3;
+          case Tiff.YCBCR -> compression == Tiff.JPEG && samples == 3;
           case Tiff.PALETTE -> whole && samples == 1;
           case Tiff.CMYK -> whole && bits >= 8 && samples == 4;
           case Tiff.TRANSPARENCY_MASK -> whole && samples == 1;
@@ -197,7 +218,7 @@ final class TiffLayout {
     if (!color) {
       throw new ImageException(
           ("A TIFF file of color kind %d with %d bands of %d bits; gray (0, 1), RGB (2), palette"
-                  + " (3) and CMYK (5) are supported")
+                  + " (3), CMYK (5) and, packed as JPEG, YCbCr (6) are supported")
               .formatted(photometric, samples, bits));
     }
   }
@@ -219,20 +240,20 @@ final class TiffLayout {
 
   private ValueRange range() {
     SampleType type = type();
-    // Fewer than 8 bits are stretched over 8, as in PNG files.
-    boolean stretched = bits < 8;
-    ValueRange full = stretched ? ValueRange.ofBits(bits) : type.fullRange();
+    // Fewer than 8 bits are stretched over 8, as in PNG files; 9 to 15 stay what they are.
+    boolean unsigned = type.isInteger() && sampleFormat != Tiff.SIGNED;
+    ValueRange full = bits < 16 && unsigned ? ValueRange.ofBits(bits) : type.fullRange();
     return photometric == Tiff.WHITE_IS_ZERO ? new ValueRange(full.high(), full.low()) : full;
   }
 
   private SampleType type() {
-    if (sampleFormat == Tiff.FLOATING || bits == 32) {
+    if (sampleFormat == Tiff.FLOATING || bits > 16) {
       return SampleType.FLOAT32;
     }
     if (sampleFormat == Tiff.SIGNED) {
       return SampleType.INT16;
     }
-    return bits == 16 ? SampleType.UINT16 : SampleType.UINT8;
+    return bits > 8 ? SampleType.UINT16 : SampleType.UINT8;
   }
 
   PixelFormat format() {
@@ -248,7 +269,9 @@ final class TiffLayout {
       return PixelFormat.of(Bands.RGB, SampleType.UINT8);
     }
     PixelFormat full = PixelFormat.of(bands, type());
-    ValueRange shown = photometric == Tiff.WHITE_IS_ZERO ? flipped(full.range()) : full.range();
+    boolean between = type().isInteger() && bits > 8 && bits < 16;
+    ValueRange all = between ? ValueRange.ofBits(bits) : full.range();
+    ValueRange shown = photometric == Tiff.WHITE_IS_ZERO ? flipped(all) : all;
     PixelFormat format = full.withRange(shown);
     OptionalDouble number = formatNoData(shown);
     return number.isPresent() ? format.withNoData(number.getAsDouble()) : format;
@@ -348,10 +371,16 @@ final class TiffLayout {
     byte[] packed =
         TiffDirectory.bytes(
             channel, fileBytes, offsets[index] + skipped, (int) Math.min(length, most));
-    byte[] block = TiffBlocks.unpacked(compression, packed, size);
-    if (bits >= 8) {
-      TiffBlocks.unpredict(predictor, block, rowBytes, samplesPerPlane, bits / 8, order);
+    if (fillOrder == 2 && !TiffImageBlocks.isOfBytes(compression)) {
+      for (int i = 0; i < packed.length; i++) {
+        packed[i] = (byte) (Integer.reverse(packed[i]) >>> 24);
+      }
     }
+    byte[] block =
+        TiffImageBlocks.supports(compression)
+            ? images.unpacked(packed, size, rows)
+            : TiffBlocks.unpacked(compression, packed, size);
+    TiffBlocks.unpredict(predictor, block, rowBytes, samplesPerPlane, bits / 8, order);
     return block;
   }
 
@@ -359,22 +388,48 @@ final class TiffLayout {
   double number(ByteBuffer values, byte[] block, int rowAt, int index) {
     return switch (sampleFormat) {
       case Tiff.FLOATING ->
-          bits == 32 ? values.getFloat(rowAt + 4 * index) : values.getDouble(rowAt + 8 * index);
+          switch (bits) {
+            case 16 -> SmallFloats.ofHalf(values.getShort(rowAt + 2 * index));
+            case 24 -> SmallFloats.of24(block, rowAt + 3 * index, values.order());
+            case 32 -> values.getFloat(rowAt + 4 * index);
+            default -> values.getDouble(rowAt + 8 * index);
+          };
       case Tiff.SIGNED ->
           switch (bits) {
             case 8 -> block[rowAt + index];
             case 16 -> values.getShort(rowAt + 2 * index);
-            default -> values.getInt(rowAt + 4 * index);
+            case 32 -> values.getInt(rowAt + 4 * index);
+            default -> values.getLong(rowAt + 8 * index);
           };
       default ->
           switch (bits) {
             case 8 -> block[rowAt + index] & 0xFF;
             case 16 -> values.getShort(rowAt + 2 * index) & 0xFFFF;
             case 32 -> Integer.toUnsignedLong(values.getInt(rowAt + 4 * index));
-            default ->
-                block[rowAt + index * bits / 8] >>> (8 - bits - index * bits % 8) & (1 << bits) - 1;
+            case 64 -> unsigned(values.getLong(rowAt + 8 * index));
+            default -> packedBits(block, rowAt, (long) index * bits);
           };
     };
+  }
+
+  /** Numbers that no bytes hold stand one after the other, the first bit of a byte first. */
+  private double packedBits(byte[] block, int rowAt, long begin) {
+    long number = 0;
+    long bit = begin;
+    int left = bits;
+    while (left > 0) {
+      int inByte = (int) (bit % 8);
+      int take = Math.min(left, 8 - inByte);
+      int part = (block[rowAt + (int) (bit / 8)] & 0xFF) >>> 8 - inByte - take & (1 << take) - 1;
+      number = number << take | part;
+      bit += take;
+      left -= take;
+    }
+    return number;
+  }
+
+  private static double unsigned(long number) {
+    return number >= 0 ? number : (number >>> 1) * 2.0;
   }
 
   /** What a file leaves out holds no data where it has a number for that, and else zeros. */

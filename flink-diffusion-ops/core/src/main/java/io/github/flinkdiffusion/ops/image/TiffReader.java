@@ -18,10 +18,12 @@ import java.util.Set;
  * tiles that it touches, and some more of them up to 16 MiB, so that parts that overlap do not
  * unpack them again.
  *
- * <p>Whole numbers of 1 to 32 bits and floats of 32 and 64, any number of bands, by pixel or by
- * plane, uncompressed or packed with LZW, Deflate or PackBits, with or without predictor. Palettes
- * and CMYK become RGB ({@code (1 - C)(1 - K)}; color profiles are carried but not applied), numbers
- * for which small is bright get a descending range, opacity that is multiplied in is divided out.
+ * <p>Whole numbers of 1 to 32 and of 64 bits and floats of 16 to 64, any number of bands, by pixel
+ * or by plane, uncompressed or packed with LZW, Deflate, PackBits, Zstandard, JPEG, WebP or as fax,
+ * with or without predictor. Palettes and CMYK become RGB ({@code (1 - C)(1 - K)}; color profiles
+ * are carried but not applied), numbers for which small is bright get a descending range, opacity
+ * that is multiplied in is divided out. An image that says how it stands upright is turned, unless
+ * it has a place on Earth.
  *
  * <p>Not thread-safe.
  */
@@ -32,17 +34,21 @@ public final class TiffReader implements AutoCloseable {
   /** Tags that describe the layout of pixels or point to other directories. */
   private static final Set<Integer> NOT_CARRIED =
       Set.of(
-          254, 255, 256, 257, 258, 259, 262, 263, 264, 265, 266, 273, 277, 278, 279, 280, 281, 282,
-          283, 284, 288, 289, 290, 291, 292, 293, 296, 301, 317, 320, 321, 322, 323, 324, 325, 330,
-          332, 334, 336, 338, 339, 340, 341, 342, 347, 512, 513, 514, 515, 517, 518, 519, 520, 521,
-          529, 530, 531, 532, 33550, 33922, 34264, 34735, 34736, 34737, 34665, 34853, 40965, 42112,
-          42113);
+          254, 255, 256, 257, 258, 259, 262, 263, 264, 265, 266, 273, 274, 277, 278, 279, 280, 281,
+          282, 283, 284, 288, 289, 290, 291, 292, 293, 296, 301, 317, 320, 321, 322, 323, 324, 325,
+          330, 332, 334, 336, 338, 339, 340, 341, 342, 347, 512, 513, 514, 515, 517, 518, 519, 520,
+          521, 529, 530, 531, 532, 33550, 33922, 34264, 34735, 34736, 34737, 34665, 34853, 40965,
+          42112, 42113);
 
   private final SeekableByteChannel channel;
   private final ReadOptions options;
   private final TiffLayout layout;
   private final PixelFormat format;
   private final ImageMetadata metadata;
+
+  /** As EXIF says it: 1 is upright, and from 5 on rows are columns. */
+  private final int orientation;
+
   private final Blocks blocks;
 
   /** Of the mask that says where there is data; null if the file has none. */
@@ -58,7 +64,11 @@ public final class TiffReader implements AutoCloseable {
     this.mask = mask(directories.subList(1, directories.size()));
     // As GDAL does: where there is a mask, numbers say nothing.
     this.format = mask == null ? layout.format() : layout.format().withoutNoData();
-    this.metadata = metadata(directory);
+    ImageMetadata found = metadata(directory);
+    // What has a place on Earth lies there as it stands in the file, as GDAL has it.
+    int said = directory.integer(Tiff.ORIENTATION, 1);
+    this.orientation = said >= 1 && said <= 8 && found.georeference().isEmpty() ? said : 1;
+    this.metadata = found;
   }
 
   /**
@@ -103,11 +113,11 @@ public final class TiffReader implements AutoCloseable {
   }
 
   public int width() {
-    return layout.width;
+    return orientation < 5 ? layout.width : layout.height;
   }
 
   public int height() {
-    return layout.height;
+    return orientation < 5 ? layout.height : layout.width;
   }
 
   /** Of what is read, which is three for a palette. */
@@ -134,7 +144,7 @@ public final class TiffReader implements AutoCloseable {
   }
 
   public ImageMetadata metadata() {
-    return metadata;
+    return orientation < 5 ? metadata : metadata.turned();
   }
 
   /**
@@ -145,7 +155,29 @@ public final class TiffReader implements AutoCloseable {
    *     is damaged there
    */
   public Raster read(Window window) {
-    window.requireInside(layout.width, layout.height);
+    window.requireInside(width(), height());
+    return stored(inFile(window)).upright(orientation);
+  }
+
+  /** Where in the file a window of the upright image is. */
+  private Window inFile(Window upright) {
+    boolean turned = orientation >= 5;
+    int column = turned ? upright.y() : upright.x();
+    int row = turned ? upright.x() : upright.y();
+    int columns = turned ? upright.height() : upright.width();
+    int rows = turned ? upright.width() : upright.height();
+    boolean fromRight =
+        orientation == 2 || orientation == 3 || orientation == 7 || orientation == 8;
+    boolean fromBottom =
+        orientation == 3 || orientation == 4 || orientation == 6 || orientation == 7;
+    return new Window(
+        fromRight ? layout.width - column - columns : column,
+        fromBottom ? layout.height - row - rows : row,
+        columns,
+        rows);
+  }
+
+  private Raster stored(Window window) {
     options.limits().check(window.width(), window.height(), Math.max(channels(), layout.samples));
     int pixels = window.width() * window.height();
     float[] data = new float[Math.multiplyExact(layout.samples, pixels)];
@@ -174,9 +206,12 @@ public final class TiffReader implements AutoCloseable {
    * @return empty where all of it holds data
    */
   public Optional<NoDataMask> noData(Window window) {
-    window.requireInside(layout.width, layout.height);
+    window.requireInside(width(), height());
     if (!mayLackData()) {
       return Optional.empty();
+    }
+    if (orientation != 1) {
+      return read(window).noData();
     }
     BitSet missing = new BitSet();
     if (mask == null) {
