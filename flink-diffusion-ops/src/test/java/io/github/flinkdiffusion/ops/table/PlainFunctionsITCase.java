@@ -83,6 +83,19 @@ class PlainFunctionsITCase {
     assertThat(info).isEqualTo(Row.of("image/tiff", 6, 4, 1, "UINT16", 0.0, 65535.0, 32633, null));
   }
 
+  /** Case D1: its preamble is a whole TIFF file's. */
+  @Test
+  void imageInfoAndTheReaderAgreeOnWhichKindAFileIs() throws Exception {
+    byte[] file;
+    try (var in = getClass().getResourceAsStream("/fixtures/dicom/dicom-and-tiff.dcm")) {
+      file = in.readAllBytes();
+    }
+    Row info = (Row) row("IMAGE_INFO(" + bytes(file) + ")").getField(0);
+    assertThat(info.getField(0)).isEqualTo("application/dicom");
+    assertThat(info.getField(1)).isEqualTo(64);
+    assertThat(info.getField(4)).isEqualTo("INT16");
+  }
+
   @Test
   void picturesAreResizedAndConverted() throws Exception {
     String tiff = bytes(Images.write(scene(), "image/tiff"));
