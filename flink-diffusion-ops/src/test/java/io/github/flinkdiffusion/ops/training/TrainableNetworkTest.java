@@ -64,7 +64,21 @@ class TrainableNetworkTest {
   void anAutoencoderLearnsToRepeatAPicture(Arithmetic arithmetic) throws Exception {
     AutoencoderKLConfig config =
         new AutoencoderKLConfig(
-            3, 3, List.of(8, 8), 1, 4, 4, Activation.SILU, true, true, true, 1, 0, false);
+            3,
+            3,
+            List.of(8, 8),
+            1,
+            4,
+            4,
+            Activation.SILU,
+            true,
+            true,
+            true,
+            1,
+            0,
+            false,
+            List.of(),
+            List.of());
     Graph graph = new AutoencoderObjective(new AutoencoderKL(config), 4, 1e-6).graph();
     Program program = Program.of("net", graph, Precision.FLOAT32, new WeightInitializer(3));
     Random random = new Random(5);

@@ -47,39 +47,6 @@ public record AutoencoderKLConfig(
     latentsStd = List.copyOf(latentsStd);
   }
 
-  /** A config without statistics of the latents. */
-  public AutoencoderKLConfig(
-      int inChannels,
-      int outChannels,
-      List<Integer> blockOutChannels,
-      int layersPerBlock,
-      int latentChannels,
-      int groups,
-      Activation activation,
-      boolean midBlockAttention,
-      boolean quantConv,
-      boolean postQuantConv,
-      double scalingFactor,
-      double shiftFactor,
-      boolean forceUpcast) {
-    this(
-        inChannels,
-        outChannels,
-        blockOutChannels,
-        layersPerBlock,
-        latentChannels,
-        groups,
-        activation,
-        midBlockAttention,
-        quantConv,
-        postQuantConv,
-        scalingFactor,
-        shiftFactor,
-        forceUpcast,
-        List.of(),
-        List.of());
-  }
-
   /**
    * Reads a component's config.json; missing keys take diffusers' defaults.
    *

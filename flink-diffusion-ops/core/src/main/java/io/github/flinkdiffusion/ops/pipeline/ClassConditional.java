@@ -15,7 +15,6 @@ import java.util.Optional;
  */
 final class ClassConditional implements LatentTask {
   private final Parts parts;
-  private final Autoencoder autoencoder;
   private final SampleShape shape;
   private final int classes;
 
@@ -30,7 +29,7 @@ final class ClassConditional implements LatentTask {
         Denoiser.of(
             components.load("transformer", new DiT(transformer).graph()),
             Denoiser.Input.integers());
-    this.autoencoder = Autoencoder.openDecoder(components);
+    Autoencoder autoencoder = Autoencoder.openDecoder(components);
     int channels = transformer.inChannels();
     if (channels != autoencoder.format().latentChannels()) {
       throw config.unsupported(
@@ -55,7 +54,9 @@ final class ClassConditional implements LatentTask {
             .optional(Parameters.TEMPERATURE)
             .withDefault(Parameters.WIDTH, (long) side)
             .withDefault(Parameters.HEIGHT, (long) side);
-    this.parts = new Parts(new Description(signature), components, plans, denoiser);
+    this.parts =
+        new Parts(
+            new Description(signature), components, plans, denoiser, Optional.of(autoencoder));
   }
 
   static Task open(Components components) {
@@ -65,11 +66,6 @@ final class ClassConditional implements LatentTask {
   @Override
   public Parts parts() {
     return parts;
-  }
-
-  @Override
-  public Autoencoder autoencoder() {
-    return autoencoder;
   }
 
   @Override

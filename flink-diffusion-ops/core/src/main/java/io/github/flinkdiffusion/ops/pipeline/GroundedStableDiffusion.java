@@ -22,7 +22,6 @@ final class GroundedStableDiffusion implements LatentTask {
   private static final String NAME = "StableDiffusionGLIGENPipeline";
 
   private final Parts parts;
-  private final Autoencoder autoencoder;
   private final PromptEncoder prompts;
 
   private final SideLimits sides;
@@ -56,7 +55,7 @@ final class GroundedStableDiffusion implements LatentTask {
                 Denoiser.Input.floats(GroundedObject.MOST, size),
                 Denoiser.Input.floats())
             .gated(UNet2DCondition.UNGROUNDED, 1);
-    this.autoencoder = Autoencoder.openDecoder(components);
+    Autoencoder autoencoder = Autoencoder.openDecoder(components);
     UNetConditions.channels(config, unet, autoencoder, 0);
     SampleSize sample = SampleSize.of(config, 64);
     int factor = autoencoder.format().scaleFactor();
@@ -78,7 +77,9 @@ final class GroundedStableDiffusion implements LatentTask {
             .optional(Parameters.TEMPERATURE)
             .withDefault(Parameters.WIDTH, (long) sample.width() * factor)
             .withDefault(Parameters.HEIGHT, (long) sample.height() * factor);
-    this.parts = new Parts(new Description(signature), components, plans, denoiser);
+    this.parts =
+        new Parts(
+            new Description(signature), components, plans, denoiser, Optional.of(autoencoder));
   }
 
   static Task open(Components components) {
@@ -88,11 +89,6 @@ final class GroundedStableDiffusion implements LatentTask {
   @Override
   public Parts parts() {
     return parts;
-  }
-
-  @Override
-  public Autoencoder autoencoder() {
-    return autoencoder;
   }
 
   @Override

@@ -11,6 +11,7 @@ import io.github.flinkdiffusion.ops.weights.Config;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
+import java.util.Optional;
 
 /**
  * Another picture like the given one, without a text: diffusers'
@@ -19,7 +20,6 @@ import java.util.List;
  */
 final class ImageVariation implements LatentTask {
   private final Parts parts;
-  private final Autoencoder autoencoder;
   private final ClipImageProcessor processor;
   private final Network imageEncoder;
 
@@ -50,7 +50,7 @@ final class ImageVariation implements LatentTask {
         Denoiser.of(
             components.load("unet", new UNet2DCondition(unet).graph()),
             Denoiser.Input.floats(1, vision.projectionSize()));
-    this.autoencoder = Autoencoder.openDecoder(components);
+    Autoencoder autoencoder = Autoencoder.openDecoder(components);
     UNetConditions.channels(config, unet, autoencoder, 0);
     SampleSize size = SampleSize.corrected(config, 64);
     int factor = autoencoder.format().scaleFactor();
@@ -65,7 +65,9 @@ final class ImageVariation implements LatentTask {
             .optional(Parameters.TEMPERATURE)
             .withDefault(Parameters.WIDTH, (long) size.width() * factor)
             .withDefault(Parameters.HEIGHT, (long) size.height() * factor);
-    this.parts = new Parts(new Description(signature), components, plans, denoiser);
+    this.parts =
+        new Parts(
+            new Description(signature), components, plans, denoiser, Optional.of(autoencoder));
   }
 
   static Task open(Components components) {
@@ -75,11 +77,6 @@ final class ImageVariation implements LatentTask {
   @Override
   public Parts parts() {
     return parts;
-  }
-
-  @Override
-  public Autoencoder autoencoder() {
-    return autoencoder;
   }
 
   @Override

@@ -19,7 +19,6 @@ import java.util.Optional;
  */
 final class InstructPix2Pix implements LatentTask {
   private final Parts parts;
-  private final Autoencoder autoencoder;
   private final PromptEncoder prompts;
 
   private final SideLimits sides;
@@ -35,7 +34,7 @@ final class InstructPix2Pix implements LatentTask {
     UNetConditions.fits(config, unet, prompts);
     Denoiser denoiser =
         Denoiser.of(components.load("unet", new UNet2DCondition(unet).graph()), prompts.input());
-    this.autoencoder = Autoencoder.open(components);
+    Autoencoder autoencoder = Autoencoder.open(components);
     UNetConditions.channels(config, unet, autoencoder, autoencoder.format().latentChannels());
     int factor = autoencoder.format().scaleFactor();
     this.sides = SideLimits.of(autoencoder, unet);
@@ -64,7 +63,8 @@ final class InstructPix2Pix implements LatentTask {
             new Description(signature, autoencoder.format().inChannels(), Optional.of(tiling)),
             components,
             plans,
-            denoiser);
+            denoiser,
+            Optional.of(autoencoder));
   }
 
   static Task open(Components components) {
@@ -74,11 +74,6 @@ final class InstructPix2Pix implements LatentTask {
   @Override
   public Parts parts() {
     return parts;
-  }
-
-  @Override
-  public Autoencoder autoencoder() {
-    return autoencoder;
   }
 
   @Override
@@ -101,8 +96,8 @@ final class InstructPix2Pix implements LatentTask {
     result.check(request);
     sides.check(request);
     Raster image = request.get(Parameters.IMAGE);
-    Sides.checkChannels(Parameters.IMAGE, image, autoencoder.format().inChannels());
-    Sides.checkWholeSize(request, autoencoder.format().scaleFactor());
+    Sides.checkChannels(Parameters.IMAGE, image, autoencoder().format().inChannels());
+    Sides.checkWholeSize(request, autoencoder().format().scaleFactor());
     return request;
   }
 
@@ -118,7 +113,7 @@ final class InstructPix2Pix implements LatentTask {
       images.add(Sides.resized(request));
     }
     Map<String, PromptEncoding> encoded = prompts.encode(texts);
-    List<Autoencoder.Moments> moments = autoencoder.encode(images);
+    List<Autoencoder.Moments> moments = autoencoder().encode(images);
     List<Conditions> conditions = new ArrayList<>();
     for (int i = 0; i < requests.size(); i++) {
       conditions.add(conditions(requests.get(i), encoded, moments.get(i).unscaledMode()));

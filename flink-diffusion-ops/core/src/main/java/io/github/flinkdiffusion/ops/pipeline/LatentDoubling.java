@@ -32,7 +32,6 @@ final class LatentDoubling implements LatentTask {
   private static final int NOISE_EMBEDDING = 128;
 
   private final Parts parts;
-  private final Autoencoder autoencoder;
   private final PromptEncoder prompts;
 
   private final SideLimits sides;
@@ -52,7 +51,7 @@ final class LatentDoubling implements LatentTask {
           config.node().get(UNetConditions.GUIDANCE),
           "%d and the text encoder's hidden_size, %d".formatted(NOISE_EMBEDDING, condition));
     }
-    this.autoencoder = Autoencoder.open(components);
+    Autoencoder autoencoder = Autoencoder.open(components);
     int latent = autoencoder.format().latentChannels();
     checkChannels(config, "in_channels", unet.inChannels(), 2 * latent, "twice ");
     checkChannels(config, "out_channels", unet.outChannels(), latent + 1, "one more than ");
@@ -91,7 +90,8 @@ final class LatentDoubling implements LatentTask {
             new Description(signature, autoencoder.format().inChannels(), Optional.of(tiling)),
             components,
             plans,
-            denoiser);
+            denoiser,
+            Optional.of(autoencoder));
   }
 
   static Task open(Components components) {
@@ -125,11 +125,6 @@ final class LatentDoubling implements LatentTask {
   }
 
   @Override
-  public Autoencoder autoencoder() {
-    return autoencoder;
-  }
-
-  @Override
   public String name(Arguments request) {
     return "super-resolution";
   }
@@ -137,9 +132,9 @@ final class LatentDoubling implements LatentTask {
   @Override
   public GenerationRequest check(GenerationRequest request) {
     Raster image = request.get(Parameters.IMAGE);
-    Sides.checkChannels(Parameters.IMAGE, image, autoencoder.format().inChannels());
+    Sides.checkChannels(Parameters.IMAGE, image, autoencoder().format().inChannels());
     sides.check(request);
-    int factor = autoencoder.format().scaleFactor();
+    int factor = autoencoder().format().scaleFactor();
     Sides.checkFixed(
         request,
         (int) (SCALE * Sides.wholeWidth(request.arguments(), factor, 0)),
@@ -173,7 +168,7 @@ final class LatentDoubling implements LatentTask {
   public List<Beginning> begin(List<GenerationRequest> requests, List<TrajectoryNoise> noises) {
     List<Conditions> conditions = conditions(requests);
     List<Autoencoder.Moments> moments =
-        autoencoder.encode(requests.stream().map(LatentDoubling::resized).toList());
+        autoencoder().encode(requests.stream().map(LatentDoubling::resized).toList());
     List<Beginning> beginnings = new ArrayList<>();
     for (int i = 0; i < requests.size(); i++) {
       SampleShape shape = shape(requests.get(i)).orElseThrow();

@@ -13,7 +13,9 @@ import java.util.Optional;
  */
 interface LatentTask extends Task {
 
-  Autoencoder autoencoder();
+  default Autoencoder autoencoder() {
+    return parts().autoencoder().orElseThrow();
+  }
 
   /** What requests are conditioned on, encoded in as few calls as can be. Device thread. */
   List<Conditions> conditions(List<GenerationRequest> requests);

@@ -21,7 +21,6 @@ final class LatentUpscale implements LatentTask {
   private static final double SCALING_FACTOR = 0.08333;
 
   private final Parts parts;
-  private final Autoencoder autoencoder;
   private final SamplingPlan lowResolution;
   private final PromptEncoder prompts;
   private final int pictureChannels;
@@ -56,7 +55,7 @@ final class LatentUpscale implements LatentTask {
             components.load("unet", new UNet2DCondition(unet).graph()),
             prompts.input(),
             Denoiser.Input.integers());
-    this.autoencoder = Autoencoder.openDecoder(components).withScalingFactor(SCALING_FACTOR);
+    Autoencoder autoencoder = Autoencoder.openDecoder(components).withScalingFactor(SCALING_FACTOR);
     this.pictureChannels = unet.inChannels() - autoencoder.format().latentChannels();
     if (pictureChannels < 1) {
       throw config.unsupported(
@@ -89,7 +88,8 @@ final class LatentUpscale implements LatentTask {
             new Description(signature, pictureChannels, Optional.of(tiling)),
             components,
             plans,
-            denoiser);
+            denoiser,
+            Optional.of(autoencoder));
   }
 
   static Task open(Components components) {
@@ -121,11 +121,6 @@ final class LatentUpscale implements LatentTask {
   }
 
   @Override
-  public Autoencoder autoencoder() {
-    return autoencoder;
-  }
-
-  @Override
   public String name(Arguments request) {
     return "super-resolution";
   }
@@ -133,7 +128,7 @@ final class LatentUpscale implements LatentTask {
   @Override
   public GenerationRequest check(GenerationRequest request) {
     Sides.checkChannels(Parameters.IMAGE, request.get(Parameters.IMAGE), pictureChannels);
-    int factor = autoencoder.format().scaleFactor();
+    int factor = autoencoder().format().scaleFactor();
     Raster image = request.get(Parameters.IMAGE);
     Sides.checkPicture(request, factor);
     Sides.checkEnlarged(request, factor);

@@ -30,7 +30,6 @@ final class Marigold implements LatentTask {
   private final boolean halfZ;
   private final DepthFreedom freedom;
   private final Parts parts;
-  private final Autoencoder autoencoder;
   private final PromptEncoder prompts;
 
   private Marigold(Components components, boolean normals) {
@@ -55,7 +54,7 @@ final class Marigold implements LatentTask {
                 components.load("unet", new UNet2DCondition(unet).graph()),
                 Denoiser.Input.floats(PromptEncoder.EMPTY_LENGTH, prompts.hiddenSize()))
             .appendedFirst();
-    this.autoencoder = Autoencoder.open(components);
+    Autoencoder autoencoder = Autoencoder.open(components);
     UNetConditions.channels(config, unet, autoencoder, autoencoder.format().latentChannels());
     Signature image =
         Signature.of(normals ? "MarigoldNormalsPipeline" : "MarigoldDepthPipeline")
@@ -72,7 +71,8 @@ final class Marigold implements LatentTask {
             new Description(signature, autoencoder.format().inChannels(), Optional.empty()),
             components,
             plans,
-            denoiser);
+            denoiser,
+            Optional.of(autoencoder));
   }
 
   static Task openDepth(Components components) {
@@ -109,11 +109,6 @@ final class Marigold implements LatentTask {
   }
 
   @Override
-  public Autoencoder autoencoder() {
-    return autoencoder;
-  }
-
-  @Override
   public ResultMeaning result(Arguments request) {
     return normals ? ResultMeaning.NORMALS : ResultMeaning.depth(freedom);
   }
@@ -126,11 +121,11 @@ final class Marigold implements LatentTask {
   @Override
   public GenerationRequest check(GenerationRequest request) {
     Raster image = request.get(Parameters.IMAGE);
-    Sides.checkChannels(Parameters.IMAGE, image, autoencoder.format().inChannels());
+    Sides.checkChannels(Parameters.IMAGE, image, autoencoder().format().inChannels());
     Sides.checkPicture(request, 1);
     Sides.checkFixed(request, image.width(), image.height(), "the result is as large as the image");
     long resolution = request.get(Parameters.PROCESSING_RESOLUTION);
-    int factor = autoencoder.format().scaleFactor();
+    int factor = autoencoder().format().scaleFactor();
     if (resolution % factor != 0) {
       throw new InvalidRequestException(
           "processingResolution is %d; it must be a multiple of %d, or 0."
@@ -189,7 +184,7 @@ final class Marigold implements LatentTask {
     return Processing.of(
         request.get(Parameters.IMAGE),
         request.get(Parameters.PROCESSING_RESOLUTION),
-        autoencoder.format().scaleFactor());
+        autoencoder().format().scaleFactor());
   }
 
   @Override
@@ -199,7 +194,7 @@ final class Marigold implements LatentTask {
     for (GenerationRequest request : requests) {
       images.add(processing(request).prepared(request.get(Parameters.IMAGE)));
     }
-    return autoencoder.encode(images).stream()
+    return autoencoder().encode(images).stream()
         .map(moments -> Conditions.of(empty.with(moments.mode())))
         .toList();
   }
@@ -208,7 +203,7 @@ final class Marigold implements LatentTask {
   @Override
   public Optional<SampleShape> shape(GenerationRequest request) {
     Processing size = processing(request);
-    return Optional.of(autoencoder.latent(size.paddedWidth(), size.paddedHeight()));
+    return Optional.of(autoencoder().latent(size.paddedWidth(), size.paddedHeight()));
   }
 
   @Override
@@ -233,7 +228,7 @@ final class Marigold implements LatentTask {
 
   /** What the autoencoder makes of the samples, 0..1, for each of them. */
   private List<Raster> decoded(List<Sample> samples) {
-    HostTensor.Floats all = autoencoder.decode(samples);
+    HostTensor.Floats all = autoencoder().decode(samples);
     int channels = (int) all.shape()[1];
     int height = (int) all.shape()[2];
     int width = (int) all.shape()[3];

@@ -125,7 +125,6 @@ final class StableDiffusion implements LatentTask {
 
   private final Family family;
   private final Parts parts;
-  private final Autoencoder autoencoder;
   private final Conditioning conditioning;
 
   private final SideLimits sides;
@@ -145,7 +144,7 @@ final class StableDiffusion implements LatentTask {
     Denoiser denoiser =
         Denoiser.of(
             components.load("unet", new UNet2DCondition(unet).graph()), conditioning.inputs());
-    this.autoencoder =
+    Autoencoder autoencoder =
         family.statistics()
             ? Autoencoder.openWithStatistics(components)
             : Autoencoder.open(components);
@@ -188,7 +187,8 @@ final class StableDiffusion implements LatentTask {
             new Description(signature, autoencoder.format().inChannels(), Optional.of(tiling)),
             components,
             plans,
-            denoiser);
+            denoiser,
+            Optional.of(autoencoder));
   }
 
   private Signature images(Signature signature) {
@@ -255,11 +255,6 @@ final class StableDiffusion implements LatentTask {
   }
 
   @Override
-  public Autoencoder autoencoder() {
-    return autoencoder;
-  }
-
-  @Override
   public GenerationRequest check(GenerationRequest request) {
     sides.check(request);
     conditioning.check(request);
@@ -280,8 +275,8 @@ final class StableDiffusion implements LatentTask {
       }
       return request;
     }
-    Sides.checkChannels(Parameters.IMAGE, image, autoencoder.format().inChannels());
-    Sides.checkWholeSize(request, autoencoder.format().scaleFactor());
+    Sides.checkChannels(Parameters.IMAGE, image, autoencoder().format().inChannels());
+    Sides.checkWholeSize(request, autoencoder().format().scaleFactor());
     if (mask != null) {
       Sides.checkChannels(Parameters.MASK, mask, 1);
       Sides.checkSameSize(Parameters.MASK, mask, request);
@@ -339,7 +334,7 @@ final class StableDiffusion implements LatentTask {
     }
     List<Conditions> encoded = conditions(texts);
     Iterator<Conditions> sources = encoded.subList(requests.size(), encoded.size()).iterator();
-    Iterator<Autoencoder.Moments> moments = autoencoder.encode(pictures).iterator();
+    Iterator<Autoencoder.Moments> moments = autoencoder().encode(pictures).iterator();
     List<Beginning> beginnings = new ArrayList<>();
     for (int i = 0; i < requests.size(); i++) {
       GenerationRequest request = requests.get(i);
@@ -356,7 +351,7 @@ final class StableDiffusion implements LatentTask {
       Conditions conditions,
       Iterator<Autoencoder.Moments> moments,
       TrajectoryNoise noises) {
-    SampleShape shape = autoencoder.latent(request.width(), request.height());
+    SampleShape shape = autoencoder().latent(request.width(), request.height());
     SamplingPlan plan = plan(request);
     float[] image =
         needsImage(request) ? encoded(request, moments.next()).sample(noises.shaped(shape)) : null;
@@ -389,7 +384,7 @@ final class StableDiffusion implements LatentTask {
       Autoencoder.Moments moments) {
     SamplingPlan plan = plan(request);
     return new Beginning(
-        autoencoder.latent(request.width(), request.height()),
+        autoencoder().latent(request.width(), request.height()),
         SamplerState.start(plan, moments.mode()),
         conditions.truncatedAs(source),
         Optional.of(new Beginning.Lead(plan.calls() / 2, source)),

@@ -15,9 +15,20 @@ interface Task extends AutoCloseable {
    * What it works with.
    *
    * @param components all networks that it has loaded, to be closed with it
+   * @param autoencoder of a {@link LatentTask}
    */
   record Parts(
-      Description description, Components components, SamplingPlans plans, Denoiser denoiser) {}
+      Description description,
+      Components components,
+      SamplingPlans plans,
+      Denoiser denoiser,
+      Optional<Autoencoder> autoencoder) {
+
+    /** Of a task that works on pixels, or has a decoder of its own. */
+    Parts(Description description, Components components, SamplingPlans plans, Denoiser denoiser) {
+      this(description, components, plans, denoiser, Optional.empty());
+    }
+  }
 
   Parts parts();
 
