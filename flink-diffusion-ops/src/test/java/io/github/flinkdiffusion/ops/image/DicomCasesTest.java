@@ -81,6 +81,16 @@ class DicomCasesTest {
   }
 
   @Test
+  void whereTheRangeIsGivenNumbersStayTheDevices() {
+    Raster slice =
+        Images.read(fixture("dicom-voi-sigmoid.dcm"), ReadOptions.DEFAULT.withRangeGiven());
+    assertValues(slice, 2, -1024);
+    assertThat(slice.metadata().texts()).doesNotContainKey("VOI");
+    assertThat(slice.over(new ValueRange(-160, 240)).data()[512])
+        .isEqualTo((float) (160 / 400.0), within(1e-6f));
+  }
+
+  @Test
   void aSpacingOfZeroIsUnknown() {
     Raster slice = Images.read(fixture("dicom-zero-spacing.dcm"), ReadOptions.DEFAULT);
     assertValues(slice, 2, -1024);

@@ -127,6 +127,11 @@ class NiftiTest {
     assertThat(own.format().range()).isEqualTo(new ValueRange(1, 47));
     assertThat(own.metadata().texts())
         .containsEntry("Window", "1.0 to 47.0 (1st and 99th percentile of the slice)");
+    assertThat(
+            Images.read(fixture("calibrated.nii"), ReadOptions.DEFAULT.withRangeGiven())
+                .metadata()
+                .texts())
+        .doesNotContainKey("Window");
     // Case D9: what a scanner gives as 0 to 600 of 65536 numbers is not flat gray.
     assertThat(own.data()).contains(0f, 1f);
   }

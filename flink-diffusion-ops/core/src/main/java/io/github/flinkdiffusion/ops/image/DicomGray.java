@@ -51,7 +51,8 @@ final class DicomGray {
   static Raster raster(DicomFile file, int frame, DicomSamples samples, ReadOptions options) {
     DicomLayout layout = file.layout();
     Modality modality = modality(file, frame);
-    Display display = display(file, frame, modality);
+    Display display =
+        options.rangeGiven() ? plain(modality, type(modality)) : display(file, frame, modality);
     ValueRange range =
         layout.photometric().equals("MONOCHROME1")
             ? new ValueRange(display.range().high(), display.range().low())
@@ -126,6 +127,11 @@ final class DicomGray {
     return SampleType.FLOAT32;
   }
 
+  private static Display plain(Modality modality, SampleType type) {
+    return new Display(
+        DoubleUnaryOperator.identity(), new ValueRange(modality.low(), modality.high()), type, "");
+  }
+
   private static Display display(DicomFile file, int frame, Modality modality) {
     SampleType type = type(modality);
     ValueRange full = new ValueRange(modality.low(), modality.high());
@@ -136,7 +142,7 @@ final class DicomGray {
       return group
           .item(DicomTag.VOI_LUT, 0)
           .map(item -> table(DicomLut.of(item, modality.low() < 0)))
-          .orElse(new Display(DoubleUnaryOperator.identity(), full, type, ""));
+          .orElse(plain(modality, type));
     }
     double c = center.get();
     double w = width.get();

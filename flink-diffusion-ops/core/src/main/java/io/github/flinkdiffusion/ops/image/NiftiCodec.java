@@ -237,7 +237,8 @@ final class NiftiCodec implements ImageFormat {
               default -> SampleType.FLOAT32;
             };
     SortedMap<String, String> texts = new TreeMap<>();
-    ValueRange range = range(header, values, type, color, texts);
+    boolean own = color || options.rangeGiven();
+    ValueRange range = own ? type.fullRange() : range(header, values, type, texts);
     float[] data = new float[values.length];
     for (int i = 0; i < data.length; i++) {
       data[i] = (float) range.unit(values[i]);
@@ -308,14 +309,7 @@ final class NiftiCodec implements ImageFormat {
   }
 
   private static ValueRange range(
-      NiftiHeader header,
-      double[] values,
-      SampleType type,
-      boolean color,
-      SortedMap<String, String> texts) {
-    if (color) {
-      return type.fullRange();
-    }
+      NiftiHeader header, double[] values, SampleType type, SortedMap<String, String> texts) {
     double low = header.calMin();
     double high = header.calMax();
     String source = "cal_min and cal_max of the header";

@@ -13,16 +13,20 @@ import java.util.OptionalDouble;
  *     empty if such a file is refused
  * @param patientData whether what a DICOM file says of a patient is put among the texts, and so
  *     into results
+ * @param rangeGiven whether the caller says what is black and white ({@link Raster#over}), so that
+ *     what a medical file says of that is left out
  */
 public record ReadOptions(
     ImageLimits limits,
     int page,
     SlicePlane plane,
     OptionalDouble notFiniteAs,
-    boolean patientData) {
+    boolean patientData,
+    boolean rangeGiven) {
   /** Default limits, the first page, axial slices, finite numbers only, no patient's data. */
   public static final ReadOptions DEFAULT =
-      new ReadOptions(ImageLimits.DEFAULT, 0, SlicePlane.AXIAL, OptionalDouble.empty(), false);
+      new ReadOptions(
+          ImageLimits.DEFAULT, 0, SlicePlane.AXIAL, OptionalDouble.empty(), false, false);
 
   public ReadOptions {
     if (page < 0) {
@@ -36,23 +40,27 @@ public record ReadOptions(
   }
 
   public ReadOptions withLimits(ImageLimits other) {
-    return new ReadOptions(other, page, plane, notFiniteAs, patientData);
+    return new ReadOptions(other, page, plane, notFiniteAs, patientData, rangeGiven);
   }
 
   public ReadOptions withPage(int other) {
-    return new ReadOptions(limits, other, plane, notFiniteAs, patientData);
+    return new ReadOptions(limits, other, plane, notFiniteAs, patientData, rangeGiven);
   }
 
   public ReadOptions withPlane(SlicePlane other) {
-    return new ReadOptions(limits, page, other, notFiniteAs, patientData);
+    return new ReadOptions(limits, page, other, notFiniteAs, patientData, rangeGiven);
   }
 
   public ReadOptions replacingNotFinite(double value) {
-    return new ReadOptions(limits, page, plane, OptionalDouble.of(value), patientData);
+    return new ReadOptions(limits, page, plane, OptionalDouble.of(value), patientData, rangeGiven);
+  }
+
+  public ReadOptions withRangeGiven() {
+    return new ReadOptions(limits, page, plane, notFiniteAs, patientData, true);
   }
 
   public ReadOptions withPatientData() {
-    return new ReadOptions(limits, page, plane, notFiniteAs, true);
+    return new ReadOptions(limits, page, plane, notFiniteAs, true, rangeGiven);
   }
 
   /** The number itself, or what stands in its place. */

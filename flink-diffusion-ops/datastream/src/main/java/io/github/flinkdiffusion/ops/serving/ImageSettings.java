@@ -122,6 +122,9 @@ public record ImageSettings(
     if (notFiniteAs != null) {
       options = options.replacingNotFinite(notFiniteAs);
     }
+    if (blackValue != null) {
+      options = options.withRangeGiven();
+    }
     return patientData ? options.withPatientData() : options;
   }
 
