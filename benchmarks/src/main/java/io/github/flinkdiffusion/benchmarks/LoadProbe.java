@@ -4,44 +4,80 @@ import io.github.flinkdiffusion.ops.engine.DeviceSpec;
 import io.github.flinkdiffusion.ops.engine.Engines;
 import io.github.flinkdiffusion.ops.graph.Precision;
 import io.github.flinkdiffusion.ops.pipeline.DiffusionPipeline;
+import io.github.flinkdiffusion.ops.pipeline.GenerationSpec;
+import io.github.flinkdiffusion.ops.pipeline.Parameters;
 import io.github.flinkdiffusion.ops.pipeline.PipelineSettings;
 import io.github.flinkdiffusion.ops.pipeline.Pipelines;
+import io.github.flinkdiffusion.ops.pipeline.Trajectory;
 import java.io.IOException;
 import java.lang.management.ManagementFactory;
 import java.lang.management.MemoryPoolMXBean;
 import java.lang.management.MemoryType;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.List;
 import java.util.Locale;
 import java.util.stream.Stream;
 
-/** A process of its own that loads a model on the CPU and says what that took. */
+/**
+ * A process of its own that loads a model on the CPU and says what that took, a line each:
+ *
+ * <ol>
+ *   <li>{@code ready} when the pipeline is open;
+ *   <li>{@code stepped} after its first step, of two rows and 64 x 64 pixels;
+ *   <li>when all weights have been checked: {@code memory} with the peaks of the heap and of
+ *       resident memory, and what of it is the process's own, in MiB. It then waits for a line;
+ *   <li>{@code again} with the seconds that it takes to close the pipeline, to open it again and to
+ *       make a step.
+ * </ol>
+ */
 final class LoadProbe {
   private static final Path STATUS = Path.of("/proc/self/status");
   private static final double MEBI = 1 << 20;
+  private static final long PIXELS = 64;
 
   private LoadProbe() {}
 
   /**
-   * Prints seconds, peak heap in MiB, and peak resident memory in MiB (-1 where the system does not
-   * tell).
-   *
-   * @param arguments model folder, precision, and where archives are kept or nothing
+   * @param arguments model folder, precision, and where converted weights are kept or nothing
    */
   public static void main(String[] arguments) throws IOException {
+    Path folder = Path.of(arguments[0]);
+    PipelineSettings plain =
+        PipelineSettings.on(DeviceSpec.CPU)
+            .withEngine(Engines.PYTORCH)
+            .withPrecision(Precision.valueOf(arguments[1]));
     PipelineSettings settings =
-        PipelineSettings.on(DeviceSpec.CPU).withPrecision(Precision.valueOf(arguments[1]));
-    if (arguments.length > 2) {
-      settings = settings.withArchives(Path.of(arguments[2]));
-    }
-    // As the peer has imported torch before: the process's start counts for both.
-    Engines.standard().gpuCount();
-    long begin = System.nanoTime();
-    try (DiffusionPipeline pipeline = Pipelines.open(Path.of(arguments[0]), settings)) {
-      double seconds = (System.nanoTime() - begin) / 1e9;
+        arguments.length > 2 ? plain.withArchives(Path.of(arguments[2])) : plain;
+    long begin;
+    try (DiffusionPipeline pipeline = Pipelines.open(folder, settings)) {
+      System.out.println("ready");
+      step(pipeline);
+      System.out.println("stepped");
+      pipeline.model().info().digest();
       System.out.printf(
-          Locale.ROOT, "%.6f %.3f %.3f%n", seconds, peakHeap() / MEBI, peakResident() / 1024.0);
+          Locale.ROOT,
+          "memory %.3f %.3f %.3f%n",
+          peakHeap() / MEBI,
+          status("VmHWM:"),
+          status("RssAnon:"));
+      System.in.read();
+      begin = System.nanoTime();
     }
+    try (DiffusionPipeline pipeline = Pipelines.open(folder, settings)) {
+      step(pipeline);
+      System.out.printf(Locale.ROOT, "again %.6f%n", (System.nanoTime() - begin) / 1e9);
+    }
+  }
+
+  private static void step(DiffusionPipeline pipeline) {
+    GenerationSpec spec =
+        GenerationSpec.of("first")
+            .with(Parameters.PROMPT, "a cat")
+            .with(Parameters.WIDTH, PIXELS)
+            .with(Parameters.HEIGHT, PIXELS);
+    List<Trajectory> alone = pipeline.start(List.of(pipeline.model().prepare(spec)));
+    pipeline.step(alone);
   }
 
   /** The sum of the heap's parts, each at its peak: no less than the heap ever held. */
@@ -53,16 +89,17 @@ final class LoadProbe {
         .sum();
   }
 
-  private static long peakResident() throws IOException {
+  /** In MiB; -1 where the system does not tell. */
+  private static double status(String field) throws IOException {
     if (!Files.isReadable(STATUS)) {
-      return -1024;
+      return -1;
     }
     try (Stream<String> lines = Files.lines(STATUS)) {
       return lines
-          .filter(line -> line.startsWith("VmHWM:"))
-          .mapToLong(line -> Long.parseLong(line.replaceAll("\\D", "")))
+          .filter(line -> line.startsWith(field))
+          .mapToDouble(line -> Long.parseLong(line.replaceAll("\\D", "")) / 1024.0)
           .findFirst()
-          .orElse(-1024);
+          .orElse(-1);
     }
   }
 }

@@ -25,6 +25,7 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.Collections;
 import java.util.List;
+import java.util.Locale;
 import java.util.Map;
 import java.util.Set;
 import java.util.function.Function;
@@ -57,24 +58,25 @@ final class RandomStableDiffusion {
   }
 
   /**
-   * A whole pipeline in float16 (2.1 GB).
+   * A whole pipeline (2.1 GB in half precision).
    *
    * @param cache where it is, or is written
+   * @param dtype of its weights
    * @return the model folder
    */
-  static Path pipeline(Path cache) throws IOException {
-    Path folder = cache.resolve("sd15-float16");
-    component(folder.resolve("unet"), "unet", RandomStableDiffusion::unetGraph, DType.F16);
+  static Path pipeline(Path cache, DType dtype) throws IOException {
+    Path folder = cache.resolve("sd15-" + (dtype == DType.F16 ? "float16" : dtype.name().toLowerCase(Locale.ROOT)));
+    component(folder.resolve("unet"), "unet", RandomStableDiffusion::unetGraph, dtype);
     component(
         folder.resolve("vae"),
         "vae",
         config -> new AutoencoderKL(AutoencoderKLConfig.from(config)).graph(),
-        DType.F16);
+        dtype);
     component(
         folder.resolve("text_encoder"),
         "text_encoder",
         config -> new ClipText(ClipTextConfig.from(config)).graph(TOKENS),
-        DType.F16);
+        dtype);
     copy("scheduler/scheduler_config.json", folder.resolve("scheduler/scheduler_config.json"));
     copy("model_index.json", folder.resolve("model_index.json"));
     Path tokenizer = folder.resolve("tokenizer");
