@@ -12,6 +12,7 @@ import picocli.CommandLine.Command;
       HotPathBenchmark.class,
       EngineBenchmark.class,
       UNetBenchmark.class,
+      SmallNetworksBenchmark.class,
       LoadBenchmark.class,
       EndToEndBenchmark.class,
       SqlBenchmark.class,

@@ -42,7 +42,7 @@ import picocli.CommandLine.Option;
     description =
         "A step of a full-size Stable Diffusion 1.5 UNet, or of another one, by both engines, beside"
             + " diffusers, torch.compile, ONNX Runtime and OpenVINO called from Python.")
-final class UNetBenchmark extends BenchmarkCommand {
+class UNetBenchmark extends BenchmarkCommand {
   private static final int LATENT_SCALE = 8;
   private static final int TOKENS = 77;
   private static final float TIMESTEP = 500;
@@ -75,6 +75,7 @@ final class UNetBenchmark extends BenchmarkCommand {
   /**
    * The network and its shapes.
    *
+   * @param name of the model
    * @param folder with config.json and weights
    * @param graph what it computes
    * @param channels of the sample
@@ -83,16 +84,17 @@ final class UNetBenchmark extends BenchmarkCommand {
    * @param context size of a token's embedding; 0 for a network that sees no tokens
    */
   private record Subject(
-      Path folder, Graph graph, int channels, int height, int width, int context) {}
+      String name, Path folder, Graph graph, int channels, int height, int width, int context) {}
 
   @Option(
       names = "--folder",
       paramLabel = "PATH",
+      split = ",",
       description =
-          "Folder of a UNet2DConditionModel or UNet2DModel with its weights in one file, such as"
+          "Folders of a UNet2DConditionModel or UNet2DModel with its weights in one file, such as"
               + " examples/models/mini-emoji/unet (default: Stable Diffusion 1.5's UNet with random"
               + " weights, 3.4 GB).")
-  private Path folder;
+  private List<Path> folders = List.of();
 
   @Option(
       names = "--device",
@@ -173,6 +175,9 @@ final class UNetBenchmark extends BenchmarkCommand {
     if (pixels == 0) {
       pixels = gpu ? 512 : 256;
     }
+    if (folders.isEmpty()) {
+      folders = networks();
+    }
     if (batches.isEmpty()) {
       batches = options().smoke() ? List.of(1) : gpu ? List.of(1, 2, 4, 8, 16) : List.of(1, 2);
     }
@@ -181,30 +186,44 @@ final class UNetBenchmark extends BenchmarkCommand {
           gpu ? List.of(Precision.FLOAT16) : List.of(Precision.FLOAT32, Precision.BFLOAT16);
     }
     return new BenchmarkResult.Builder(
-        "Engine: a step of " + name(),
+        title(),
         """
-        One call of the denoising network%s: the same weights' file, inputs and precision on all sides, on %s. A guided
+        One call of a denoising network: the same weights' file, inputs and precision on all sides, on %s. A guided
         image takes two rows of a call. Our side includes copying a call's inputs from the Java heap and its result back;
         the peers' inputs are tensors already. ONNX Runtime in Python runs the very model that our engine runs, OpenVINO
-        what it converts from diffusers' network.
+        what it converts from diffusers' network. %s
         """
             .formatted(
-                folder == null && !options().smoke()
-                    ? " in its full size (860 million weights, random), for images of %d x %d pixels"
+                gpu ? "a GPU" : "the CPU",
+                folders.isEmpty() && !options().smoke()
+                    ? "The network has 860 million random weights; the image is %d x %d pixels."
                         .formatted(pixels, pixels)
-                    : "",
-                gpu ? "a GPU" : "the CPU"));
+                    : ""));
   }
 
-  private String name() {
-    return folder == null
-        ? "Stable Diffusion 1.5's UNet"
-        : folder.toAbsolutePath().normalize().getParent().getFileName().toString();
+  /** What the result is called. */
+  String title() {
+    return "Engine: a step of Stable Diffusion 1.5's UNet";
+  }
+
+  /** Folders that are measured when none are named; empty for Stable Diffusion 1.5's UNet. */
+  List<Path> networks() {
+    return List.of();
   }
 
   private void measure(BenchmarkResult.Builder result, DeviceSpec device, PythonPeer peer)
       throws Exception {
-    Subject subject = subject();
+    if (folders.isEmpty()) {
+      measure(result, subject(null), device, peer);
+    }
+    for (Path folder : folders) {
+      measure(result, subject(folder), device, peer);
+    }
+  }
+
+  private void measure(
+      BenchmarkResult.Builder result, Subject subject, DeviceSpec device, PythonPeer peer)
+      throws Exception {
     for (Precision precision : precisions) {
       Map<String, Network> ours = new LinkedHashMap<>();
       try (TensorStore weights = Safetensors.open(subject.folder().resolve(WEIGHTS))) {
@@ -223,7 +242,7 @@ final class UNetBenchmark extends BenchmarkCommand {
         bars.clear();
         scenarios.clear();
         measure(result, subject, precision, ours, asked, peer);
-        plot(result, precision);
+        plot(result, subject, precision);
         for (Peer each : asked) {
           peer.ask("close", Map.of("name", each.subject));
         }
@@ -233,10 +252,10 @@ final class UNetBenchmark extends BenchmarkCommand {
     }
   }
 
-  private void plot(BenchmarkResult.Builder result, Precision precision) {
+  private void plot(BenchmarkResult.Builder result, Subject subject, Precision precision) {
     result.add(
         Plot.bars(
-            "A step of %s in %s".formatted(name(), precision),
+            "A step of %s in %s".formatted(subject.name(), precision),
             "",
             "seconds a call, less is better",
             scenarios,
@@ -314,18 +333,20 @@ final class UNetBenchmark extends BenchmarkCommand {
       String scenario =
           "%s%s, %d %s"
               .formatted(
-                  folder == null ? "" : name() + ", ",
+                  folders.isEmpty() ? "" : subject.name() + ", ",
                   precision,
                   batch,
                   batch == 1 ? "row" : "rows");
       HostTensor[] inputs = inputs(subject, batch);
       Map<String, Callable<Double>> subjects = new LinkedHashMap<>();
+      int calls = callsInARound(ours.values().iterator().next(), inputs);
       ours.forEach(
           (name, network) ->
-              subjects.put(name, () -> Rounds.seconds(() -> network.call("forward", inputs))));
+              subjects.put(name, () -> Rounds.seconds(() -> call(network, inputs, calls)) / calls));
       for (Peer each : asked) {
-        subjects.put(
-            each.subject, () -> peer.seconds("call_unet", call(subject, each.subject, batch, "")));
+        Map<String, Object> command = call(subject, each.subject, batch, "");
+        command.put("calls", calls);
+        subjects.put(each.subject, () -> peer.seconds("call_unet", command));
       }
       Map<String, Measurement> measured =
           options().rounds().alternate(scenario, "s/call", subjects);
@@ -353,6 +374,19 @@ final class UNetBenchmark extends BenchmarkCommand {
     }
   }
 
+  private static void call(Network network, HostTensor[] inputs, int times) {
+    for (int i = 0; i < times; i++) {
+      network.call("forward", inputs);
+    }
+  }
+
+  /** As many as take a fifth of a second, so that what begins and ends a round does not count. */
+  private static int callsInARound(Network network, HostTensor[] inputs) throws Exception {
+    call(network, inputs, 1);
+    double once = Rounds.seconds(() -> call(network, inputs, 1));
+    return (int) Math.max(1, Math.min(100, 0.2 / once));
+  }
+
   private static Goal goal(Peer peer) {
     return switch (peer) {
       case EAGER -> Goal.atLeast(1.0);
@@ -361,7 +395,7 @@ final class UNetBenchmark extends BenchmarkCommand {
     };
   }
 
-  private Subject subject() throws IOException {
+  private Subject subject(Path folder) throws IOException {
     Path of =
         folder != null
             ? folder
@@ -376,6 +410,9 @@ final class UNetBenchmark extends BenchmarkCommand {
     int width = own ? (side.isArray() ? side.get(1) : side).asInt() : pixels / LATENT_SCALE;
     boolean sees = config.node().path("_class_name").asText().equals("UNet2DConditionModel");
     return new Subject(
+        folder == null
+            ? "Stable Diffusion 1.5's UNet"
+            : folder.toAbsolutePath().normalize().getParent().getFileName().toString(),
         of,
         sees
             ? RandomStableDiffusion.unetGraph(config)

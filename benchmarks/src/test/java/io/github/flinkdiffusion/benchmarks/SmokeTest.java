@@ -17,6 +17,7 @@ class SmokeTest {
     "hotpath",
     "engine",
     "unet",
+    "networks",
     "load",
     "end-to-end",
     "sql",

@@ -24,6 +24,8 @@ import org.junit.jupiter.params.provider.CsvSource;
 import org.junit.jupiter.params.provider.EnumSource;
 
 class EnginesTest {
+  private static final Graph ATTENDING = attending();
+
   private static final String TORCH = "io.github.flinkdiffusion.ops.torch.TorchEngine";
   private static final String ONNX_RUNTIME =
       "io.github.flinkdiffusion.ops.onnxruntime.OnnxRuntimeEngine";
@@ -78,7 +80,7 @@ class EnginesTest {
   @Test
   void aClassPathWithoutAnEngineIsToldWhatToAdd() throws Exception {
     Engines none = Engines.of(with());
-    assertThatThrownBy(() -> none.choose("auto", DeviceSpec.CPU, Precision.FLOAT32))
+    assertThatThrownBy(() -> none.choose("auto", DeviceSpec.CPU, Precision.FLOAT32, ATTENDING))
         .isInstanceOf(EngineException.class)
         .hasMessageContainingAll("No engine", "add the jar", "META-INF/services");
     assertThatThrownBy(() -> none.named("pytorch")).hasMessageContainingAll("'pytorch'", "none");
@@ -87,30 +89,34 @@ class EnginesTest {
   @Test
   void ofSeveralEnginesOneIsTakenByName() throws Exception {
     Engines two = Engines.of(with(TORCH, ToyEngine.class.getName()));
-    assertThat(two.choose("toy", DeviceSpec.CPU, Precision.FLOAT32).version()).isEqualTo("toy 1");
+    assertThat(two.choose("toy", DeviceSpec.CPU, Precision.FLOAT32, ATTENDING).version())
+        .isEqualTo("toy 1");
     assertThatThrownBy(() -> two.named("onnx")).hasMessageContainingAll("'onnx'", "pytorch, toy");
   }
 
   @ParameterizedTest
   @CsvSource({
-    "-1, FLOAT32, onnxruntime",
-    "-1, FLOAT16, pytorch",
-    "-1, BFLOAT16, pytorch",
-    "0, FLOAT32, pytorch",
-    "0, FLOAT16, pytorch",
-    "1, BFLOAT16, pytorch"
+    "-1, FLOAT32, true, onnxruntime",
+    "-1, FLOAT32, false, pytorch",
+    "-1, FLOAT16, true, pytorch",
+    "-1, BFLOAT16, true, pytorch",
+    "0, FLOAT32, true, pytorch",
+    "0, FLOAT16, true, pytorch",
+    "1, BFLOAT16, false, pytorch"
   })
-  void autoGoesByDeviceAndPrecision(int gpu, Precision precision, String expected)
-      throws Exception {
+  void autoGoesByDevicePrecisionAndAttention(
+      int gpu, Precision precision, boolean attends, String expected) throws Exception {
     Engines both = Engines.of(with(ToyEngine.class.getName(), TORCH, ONNX_RUNTIME));
-    assertThat(both.choose("auto", new DeviceSpec(gpu), precision).name()).isEqualTo(expected);
+    Graph graph = attends ? ATTENDING : new Graph();
+    assertThat(both.choose("auto", new DeviceSpec(gpu), precision, graph).name())
+        .isEqualTo(expected);
   }
 
   @ParameterizedTest
   @EnumSource(Precision.class)
   void autoTakesTheOnlyEngineThereIs(Precision precision) throws Exception {
     for (String only : List.of(TORCH, ONNX_RUNTIME, ToyEngine.class.getName())) {
-      Engine engine = Engines.of(with(only)).choose("auto", DeviceSpec.CPU, precision);
+      Engine engine = Engines.of(with(only)).choose("auto", DeviceSpec.CPU, precision, ATTENDING);
       assertThat(engine.getClass().getName()).isEqualTo(only);
     }
   }
@@ -121,5 +127,13 @@ class EnginesTest {
     assertThatThrownBy(() -> Engines.of(loader))
         .isInstanceOf(EngineException.class)
         .hasMessageContaining("org.example.Missing");
+  }
+
+  private static Graph attending() {
+    Graph graph = new Graph();
+    Method forward = graph.method("forward");
+    Value x = forward.input("x", 4);
+    forward.returns(forward.silu(forward.attention(x, x, x, false)));
+    return graph;
   }
 }

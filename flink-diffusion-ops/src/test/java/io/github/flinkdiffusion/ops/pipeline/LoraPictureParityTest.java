@@ -3,6 +3,10 @@ package io.github.flinkdiffusion.ops.pipeline;
 import static org.assertj.core.api.Assertions.assertThat;
 
 import io.github.flinkdiffusion.ops.engine.DeviceSpec;
+import io.github.flinkdiffusion.ops.graph.Graph;
+import io.github.flinkdiffusion.ops.graph.Method;
+import io.github.flinkdiffusion.ops.graph.Precision;
+import io.github.flinkdiffusion.ops.graph.Value;
 import io.github.flinkdiffusion.ops.weights.Lora;
 import io.github.flinkdiffusion.ops.weights.Safetensors;
 import io.github.flinkdiffusion.ops.weights.TensorStore;
@@ -75,7 +79,7 @@ class LoraPictureParityTest {
                 "pipeline", "StableDiffusionPipeline",
                 "precision", "FLOAT32",
                 "device", "cpu",
-                "engine", plain.engine().version(),
+                "engine", plain.engine(Precision.FLOAT32, attending()).version(),
                 "watermark", "false"));
     ModelInfo with = info(plain.withLoras(List.of(lora)).withWatermark(true));
     assertThat(with.loadedAs())
@@ -94,5 +98,13 @@ class LoraPictureParityTest {
       assertThat(info.digest()).hasSize(64);
       return info;
     }
+  }
+
+  private static Graph attending() {
+    Graph graph = new Graph();
+    Method forward = graph.method("forward");
+    Value x = forward.input("x", 4);
+    forward.returns(forward.attention(x, x, x, false));
+    return graph;
   }
 }

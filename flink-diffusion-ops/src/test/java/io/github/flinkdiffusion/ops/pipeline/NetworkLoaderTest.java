@@ -55,7 +55,7 @@ class NetworkLoaderTest {
     Arrays.fill(ones, 1);
     NetworkLoader loader =
         new NetworkLoader(
-            Engines.standard().trainer(),
+            graph -> Engines.standard().trainer(),
             DeviceSpec.CPU,
             Precision.BFLOAT16,
             archives,

@@ -1,5 +1,7 @@
 package io.github.flinkdiffusion.ops.engine;
 
+import io.github.flinkdiffusion.ops.graph.Graph;
+import io.github.flinkdiffusion.ops.graph.Op;
 import io.github.flinkdiffusion.ops.graph.Precision;
 import java.util.ArrayList;
 import java.util.Comparator;
@@ -61,10 +63,11 @@ public final class Engines {
   }
 
   /**
-   * The engine for a network, by a fixed rule that measurements led to (docs/benchmarks.md) and
-   * that never measures. {@code auto} is the only engine whose library is on the class path; of
-   * several, ONNX Runtime for float32 on the CPU, and PyTorch for all else: half precision on the
-   * CPU, which ONNX Runtime has no kernels for there, and GPUs.
+   * The engine for a network, by a fixed rule that measurements led to (docs/profiles.md) and that
+   * never measures. {@code auto} is the only engine whose library is on the class path. Of several
+   * it is ONNX Runtime for float32 on the CPU, but for networks without attention, whose
+   * convolutions of large images PyTorch computes faster; and PyTorch for all else: half precision
+   * on the CPU, which ONNX Runtime has no kernels for there, and GPUs.
    *
    * <p>For a whole process, the system property {@value #PROPERTY} says what {@code auto} stands
    * for.
@@ -72,16 +75,21 @@ public final class Engines {
    * @param name of an engine, or {@value #AUTO}
    * @param device where the network is to run
    * @param precision in which it is to compute
+   * @param graph the network
    * @throws EngineException if there is no such engine, or its library is not there
    */
-  public Engine choose(String name, DeviceSpec device, Precision precision) {
+  public Engine choose(String name, DeviceSpec device, Precision precision, Graph graph) {
+    boolean suitsOnnxRuntime =
+        !device.isGpu() && precision == Precision.FLOAT32 && graph.has(Op.ATTENTION);
+    return choose(name, suitsOnnxRuntime ? ONNX_RUNTIME : PYTORCH);
+  }
+
+  private Engine choose(String name, String preferred) {
     String wanted = name.equals(AUTO) ? System.getProperty(PROPERTY, AUTO) : name;
     if (!wanted.equals(AUTO)) {
       return named(wanted);
     }
     List<Engine> usable = usable();
-    boolean floatsOnCpu = !device.isGpu() && precision == Precision.FLOAT32;
-    String preferred = floatsOnCpu ? ONNX_RUNTIME : PYTORCH;
     return usable.stream()
         .filter(engine -> engine.name().equals(preferred))
         .findFirst()
@@ -104,7 +112,7 @@ public final class Engines {
   }
 
   private Engine forGpus() {
-    return choose(AUTO, new DeviceSpec(0), Precision.FLOAT16);
+    return choose(AUTO, PYTORCH);
   }
 
   /**

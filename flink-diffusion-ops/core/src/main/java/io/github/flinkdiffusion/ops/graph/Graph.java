@@ -1,13 +1,18 @@
 package io.github.flinkdiffusion.ops.graph;
 
 import io.github.flinkdiffusion.ops.weights.DType;
+import java.util.ArrayDeque;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.Collections;
+import java.util.Deque;
 import java.util.HashMap;
+import java.util.IdentityHashMap;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.Objects;
+import java.util.Set;
 
 /**
  * A network under construction: named parameters with their shapes, and one or more methods that
@@ -104,6 +109,23 @@ public final class Graph {
 
   public List<Method> methods() {
     return new ArrayList<>(methods.values());
+  }
+
+  /** Whether a method computes with an operation. */
+  public boolean has(Op op) {
+    Set<Value> seen = Collections.newSetFromMap(new IdentityHashMap<>());
+    Deque<Value> pending = new ArrayDeque<>();
+    methods.values().forEach(method -> pending.addAll(method.results()));
+    while (!pending.isEmpty()) {
+      Value value = pending.pop();
+      if (seen.add(value)) {
+        if (value.op() == op) {
+          return true;
+        }
+        value.inputs().stream().filter(Objects::nonNull).forEach(pending::push);
+      }
+    }
+    return false;
   }
 
   /** Number of learned scalars. */

@@ -11,12 +11,14 @@ import io.github.flinkdiffusion.ops.weights.TensorStore;
 import io.github.flinkdiffusion.ops.weights.TensorViews;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.SortedSet;
+import java.util.TreeSet;
 
 /** A model folder's networks on a device; closes all that it opened. */
 final class Components implements AutoCloseable {
   private final ModelFolder folder;
   private final PipelineSettings settings;
-  private final Engine engine;
+  private final SortedSet<String> engines = new TreeSet<>();
   private final ModelCheck check;
   private final List<Network> opened = new ArrayList<>();
 
@@ -27,7 +29,6 @@ final class Components implements AutoCloseable {
     this.check = check;
     this.folder = folder;
     this.settings = settings;
-    this.engine = settings.engine();
   }
 
   ModelFolder folder() {
@@ -82,10 +83,28 @@ final class Components implements AutoCloseable {
     TensorStore weights =
         TensorViews.withTextModelPrefix(TensorViews.withCurrentAttentionNames(stored));
     Network network =
-        new NetworkLoader(engine, settings.device(), precision, settings.archives(), check::add)
+        new NetworkLoader(
+                each -> engine(precision, each),
+                settings.device(),
+                precision,
+                settings.archives(),
+                check::add)
             .load(name, graph, weights);
     opened.add(network);
     return network;
+  }
+
+  private Engine engine(Precision precision, Graph graph) {
+    Engine engine = settings.engine(precision, graph);
+    engines.add(engine.version());
+    return engine;
+  }
+
+  /**
+   * The engines of the networks that are open, with their versions, such as {@code libtorch 2.7.1}.
+   */
+  String engines() {
+    return String.join(" + ", engines);
   }
 
   @Override

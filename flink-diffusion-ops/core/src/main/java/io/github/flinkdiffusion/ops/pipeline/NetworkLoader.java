@@ -23,10 +23,11 @@ import java.util.LinkedHashSet;
 import java.util.Optional;
 import java.util.Set;
 import java.util.function.Consumer;
+import java.util.function.Function;
 
 /** Brings a graph and its weights together on a device. */
 final class NetworkLoader {
-  private final Engine engine;
+  private final Function<Graph, Engine> engine;
   private final DeviceSpec device;
   private final Precision storage;
   private final Optional<Path> archives;
@@ -38,18 +39,23 @@ final class NetworkLoader {
   }
 
   NetworkLoader(PipelineSettings settings, Consumer<Runnable> later) {
-    this(settings.engine(), settings.device(), settings.precision(), settings.archives(), later);
+    this(
+        graph -> settings.engine(settings.precision(), graph),
+        settings.device(),
+        settings.precision(),
+        settings.archives(),
+        later);
   }
 
   /**
-   * @param engine what runs networks
+   * @param engine what runs a network
    * @param device where they go
    * @param storage precision of their weights there
    * @param archives where the engine keeps what it makes of them, if anywhere
    * @param later takes checks that read all of a network's weights, which stay open for them
    */
   NetworkLoader(
-      Engine engine,
+      Function<Graph, Engine> engine,
       DeviceSpec device,
       Precision storage,
       Optional<Path> archives,
@@ -72,11 +78,10 @@ final class NetworkLoader {
   Network load(String name, Graph graph, TensorStore weights) {
     checkParameters(graph, storage, weights);
     StoredWeights stored = new StoredWeights(weights, graph, storage);
-    Program program =
-        new Program(name, graph, storage, stored, weights::digest, archives, later);
+    Program program = new Program(name, graph, storage, stored, weights::digest, archives, later);
     Network network;
     try {
-      network = engine.load(program, device);
+      network = engine.apply(graph).load(program, device);
     } catch (EngineException e) {
       stored.requireWhole(e);
       throw e;

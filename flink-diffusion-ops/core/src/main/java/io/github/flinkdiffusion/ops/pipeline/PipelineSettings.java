@@ -3,6 +3,7 @@ package io.github.flinkdiffusion.ops.pipeline;
 import io.github.flinkdiffusion.ops.engine.DeviceSpec;
 import io.github.flinkdiffusion.ops.engine.Engine;
 import io.github.flinkdiffusion.ops.engine.Engines;
+import io.github.flinkdiffusion.ops.graph.Graph;
 import io.github.flinkdiffusion.ops.graph.Precision;
 import io.github.flinkdiffusion.ops.weights.Lora;
 import java.nio.file.Path;
@@ -68,12 +69,12 @@ public record PipelineSettings(
   }
 
   /**
-   * The engine that runs the networks.
+   * The engine that runs a network.
    *
    * @throws io.github.flinkdiffusion.ops.engine.EngineException if it is not there
    */
-  Engine engine() {
-    return Engines.standard().choose(engineName, device, precision);
+  Engine engine(Precision networks, Graph graph) {
+    return Engines.standard().choose(engineName, device, networks, graph);
   }
 
   public PipelineSettings withEngine(String name) {

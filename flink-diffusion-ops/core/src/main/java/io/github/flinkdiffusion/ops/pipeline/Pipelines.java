@@ -70,8 +70,9 @@ public final class Pipelines {
 
   /**
    * As {@link #open(Path, PipelineSettings)}. Opening looks at headers, names and shapes. Damage
-   * that every byte must be read for is found by a thread of its own: such a pipeline throws when it
-   * is to finish an image, when its numbers are not finite, or when its model's digest is asked for.
+   * that every byte must be read for is found by a thread of its own: such a pipeline throws when
+   * it is to finish an image, when its numbers are not finite, or when its model's digest is asked
+   * for.
    *
    * @param translation makes what is thrown then
    */
@@ -151,7 +152,9 @@ public final class Pipelines {
       check.allAreAdded();
       return new TaskPipeline(
           new ModelInfo(
-              model.name(), check::digest, loadedAs(pipelineClass, settings, finishing)),
+              model.name(),
+              check::digest,
+              loadedAs(pipelineClass, settings, components, finishing)),
           task,
           finishing,
           check);
@@ -163,12 +166,12 @@ public final class Pipelines {
   }
 
   private static SortedMap<String, String> loadedAs(
-      String pipelineClass, PipelineSettings settings, Finishing finishing) {
+      String pipelineClass, PipelineSettings settings, Components components, Finishing finishing) {
     SortedMap<String, String> loadedAs = new TreeMap<>();
     loadedAs.put(Basis.PIPELINE, pipelineClass);
     loadedAs.put(Basis.PRECISION, settings.precision().name());
     loadedAs.put(Basis.DEVICE, settings.device().isGpu() ? "gpu" : "cpu");
-    loadedAs.put(Basis.ENGINE, settings.engine().version());
+    loadedAs.put(Basis.ENGINE, components.engines());
     finishing.checks().ifPresent(checks -> loadedAs.put(Basis.SAFETY_CHECKER, checks.toString()));
     loadedAs.put(Basis.WATERMARK, Boolean.toString(settings.watermark()));
     settings.variant().ifPresent(variant -> loadedAs.put(Basis.VARIANT, variant));

@@ -12,6 +12,7 @@ import io.github.flinkdiffusion.ops.serving.ImageSettings;
 import java.util.Arrays;
 import java.util.List;
 import java.util.Map;
+import java.util.Optional;
 import java.util.SortedMap;
 import java.util.stream.Collectors;
 import org.apache.flink.configuration.ConfigOption;
@@ -55,12 +56,8 @@ public final class Replay {
     if (loadedAs.containsKey("variant")) {
       settings.set(DiffusionOptions.MODEL_VARIANT, loadedAs.get("variant"));
     }
-    String engine = loadedAs.getOrDefault("engine", "");
-    if (engine.startsWith("libtorch ")) {
-      settings.set(DiffusionOptions.ENGINE, "pytorch");
-    } else if (engine.startsWith("ONNX Runtime ")) {
-      settings.set(DiffusionOptions.ENGINE, "onnxruntime");
-    }
+    engine(loadedAs.getOrDefault("engine", ""))
+        .ifPresent(engine -> settings.set(DiffusionOptions.ENGINE, engine));
     if (loadedAs.containsKey("precision")) {
       settings.set(DiffusionOptions.MODEL_PRECISION, precision(loadedAs.get("precision")));
     }
@@ -74,6 +71,16 @@ public final class Replay {
       }
     }
     return settings;
+  }
+
+  /** Empty for several engines, which {@code auto} chose, and for records that name none. */
+  private static Optional<String> engine(String recorded) {
+    if (recorded.contains(" + ")) {
+      return Optional.empty();
+    }
+    return recorded.startsWith("libtorch ")
+        ? Optional.of("pytorch")
+        : recorded.startsWith("ONNX Runtime ") ? Optional.of("onnxruntime") : Optional.empty();
   }
 
   private static Precision precision(String recorded) {

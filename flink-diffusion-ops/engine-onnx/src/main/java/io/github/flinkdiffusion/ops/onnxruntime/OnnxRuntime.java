@@ -65,8 +65,7 @@ final class OnnxRuntime {
     try (OrtEnvironment.ThreadingOptions threading = new OrtEnvironment.ThreadingOptions()) {
       threading.setGlobalIntraOpNumThreads(threads());
       threading.setGlobalInterOpNumThreads(1);
-      // A processor that waits busily is one that Flink's other threads do not have.
-      threading.setGlobalSpinControl(false);
+      threading.setGlobalSpinControl(maySpin());
       return new Loaded(
           OrtEnvironment.getEnvironment(
               OrtLoggingLevel.ORT_LOGGING_LEVEL_ERROR, "flink-diffusion", threading),
@@ -85,6 +84,14 @@ final class OnnxRuntime {
             ? Integer.parseInt(likeLibtorch)
             : 0;
     return Integer.getInteger(THREADS, otherwise);
+  }
+
+  /**
+   * Whether threads wait busily for each other, as OpenMP's variable says, which libtorch goes by,
+   * too. A processor that waits busily is one that Flink's other threads do not have.
+   */
+  private static boolean maySpin() {
+    return !"passive".equalsIgnoreCase(System.getenv("OMP_WAIT_POLICY"));
   }
 
   /**
