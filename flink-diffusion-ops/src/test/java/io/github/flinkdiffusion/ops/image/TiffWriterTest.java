@@ -2,6 +2,7 @@ package io.github.flinkdiffusion.ops.image;
 
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
+import static org.assertj.core.api.Assertions.within;
 
 import java.io.File;
 import java.io.IOException;
@@ -10,6 +11,8 @@ import java.nio.ByteOrder;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.Arrays;
+import java.util.BitSet;
+import java.util.List;
 import java.util.Map;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
@@ -35,6 +38,42 @@ class TiffWriterTest {
   private static Raster whole(Path file) {
     try (TiffReader reader = TiffReader.open(file, ReadOptions.DEFAULT)) {
       return reader.read(new Window(0, 0, reader.width(), reader.height()));
+    }
+  }
+
+  @Test
+  void smallerImagesFollowWithTheirTilesBeforeThoseOfTheLargest() throws IOException {
+    BitSet missing = new BitSet();
+    missing.set(0, 700 * 4);
+    Raster image = PngCodecTest.noise(1, 600, 700, 4).withNoData(missing);
+    try (ByteArrayChannel file = new ByteArrayChannel(Images.write(image, "image/tiff"))) {
+      List<TiffDirectory> all = TiffDirectory.read(file, 0);
+      assertThat(all).hasSize(6);
+      int width = 700;
+      long before = Long.MAX_VALUE;
+      for (int i = 0; i < all.size(); i += 2) {
+        assertThat(all.get(i).integer(Tiff.WIDTH, 0)).isEqualTo(width);
+        assertThat(all.get(i).subfileType()).isEqualTo(i == 0 ? 0 : Tiff.REDUCED);
+        assertThat(all.get(i + 1).subfileType()).isEqualTo((i == 0 ? 0 : Tiff.REDUCED) | Tiff.MASK);
+        long first = all.get(i).longs(Tiff.TILE_OFFSETS)[0];
+        assertThat(first).isLessThan(before);
+        before = first;
+        width = (width + 1) / 2;
+      }
+      TiffLayout half = new TiffLayout(all.get(2), file.size(), ImageLimits.DEFAULT);
+      byte[] tile = half.read(file, 0, 0, 0);
+      double mean = 0;
+      for (int i = 0; i < 4; i++) {
+        mean += image.at(0, 4 + i / 2, i % 2) * 255 / 4;
+      }
+      assertThat((double) (tile[512] & 0xFF)).isEqualTo(mean, within(0.51));
+    }
+    byte[] classes = TiffWriter.encode(image, TiffWriter.Overviews.FIRST);
+    try (ByteArrayChannel file = new ByteArrayChannel(classes)) {
+      TiffLayout half =
+          new TiffLayout(TiffDirectory.read(file, 0).get(2), file.size(), ImageLimits.DEFAULT);
+      assertThat(half.read(file, 0, 0, 0)[512] & 0xFF)
+          .isEqualTo(Math.round(image.at(0, 4, 0) * 255));
     }
   }
 

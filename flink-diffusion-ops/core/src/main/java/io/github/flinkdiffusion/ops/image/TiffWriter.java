@@ -9,17 +9,24 @@ import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.nio.file.StandardOpenOption;
+import java.util.ArrayDeque;
+import java.util.ArrayList;
 import java.util.Arrays;
-import java.util.BitSet;
+import java.util.Deque;
+import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.TreeMap;
-import java.util.zip.Deflater;
+import java.util.function.Supplier;
 
 /**
- * Writes a TIFF or GeoTIFF file row by row from the top; memory holds one row of tiles, whatever
- * the height of the picture. Tiles are compressed (deflate, with the predictor that suits the
- * type). A file that may become larger than 4 GiB is a BigTIFF file.
+ * Writes a TIFF or GeoTIFF file row by row from the top, as a Cloud Optimized GeoTIFF: tiles,
+ * compressed (deflate, with the predictor that suits the type), reduced images for overviews, all
+ * directories at the beginning and the smallest image first. A file of more than 3 GiB is a BigTIFF
+ * file.
+ *
+ * <p>Memory holds one row of tiles of each resolution, whatever the height of the image. Where the
+ * tiles belong is known in the end alone, so until then they are in files beside it.
  *
  * <pre>{@code
  * try (TiffWriter writer = TiffWriter.create(path, 8192, 8192, 1, format, metadata)) {
@@ -31,36 +38,29 @@ public final class TiffWriter implements AutoCloseable {
   /** The side of a tile, in pixels; a multiple of 16, as the standard demands. */
   public static final int TILE = 256;
 
+  /** What a pixel of a reduced image is. */
+  public enum Overviews {
+    /** The mean of the pixels that it stands for, where they hold data. */
+    MEAN,
+    /** One of them, as numbers of classes need it. */
+    FIRST
+  }
+
   /** From here on offsets of 32 bits could be too short. */
   private static final long CLASSIC_BYTES = 3L << 30;
 
+  private static final int HEADER_BYTES = 8;
+  private static final int BIG_HEADER_BYTES = 16;
+  private static final int COPY_BYTES = 1 << 18;
+
   private final SeekableByteChannel channel;
-  private final int width;
-  private final int height;
   private final int channels;
   private final PixelFormat format;
   private final ImageMetadata metadata;
-  private final int across;
-  private final boolean big;
-  private final long[] offsets;
-  private final long[] lengths;
-  private final Deflater deflater = new Deflater(Deflater.BEST_SPEED);
+  private final TiffLevel image;
 
-  private long end;
-
-  /** Rows that wait for a row of tiles to be full, channel by channel; null before the first. */
-  private float[] waiting;
-
-  /** Where the rows that wait hold no data, in the same order. */
-  private final BitSet waitingMissing = new BitSet();
-
-  private int waitingRows;
-
-  /** Where the mask's tiles are; null as long as all pixels hold data, or a number says so. */
-  private long[] maskOffsets;
-
-  private long[] maskLengths;
-  private int appendedRows;
+  /** Whether offsets have 64 bits; known when all tiles are. */
+  private boolean big;
 
   private TiffWriter(
       SeekableByteChannel channel,
@@ -68,8 +68,9 @@ public final class TiffWriter implements AutoCloseable {
       int height,
       int channels,
       PixelFormat format,
-      ImageMetadata metadata)
-      throws IOException {
+      ImageMetadata metadata,
+      Overviews overviews,
+      Supplier<SeekableByteChannel> spools) {
     if (width < 1 || height < 1 || channels < 1 || channels > 0xFFFF) {
       throw new ImageException(
           "A TIFF file of %d x %d pixels in %d bands; each must be at least 1, and bands at most %d"
@@ -79,27 +80,28 @@ public final class TiffWriter implements AutoCloseable {
       throw new ImageException("%d channels can not be %s".formatted(channels, format.bands()));
     }
     this.channel = channel;
-    this.width = width;
-    this.height = height;
     this.channels = channels;
     this.format = format;
     this.metadata = metadata;
-    this.across = (width + TILE - 1) / TILE;
-    long tiles = (long) across * ((height + TILE - 1) / TILE);
-    if (tiles > 1 << 26) {
-      throw new ImageException(
-          "A TIFF file of %d x %d pixels has %d tiles; at most %d are written"
-              .formatted(width, height, tiles, 1 << 26));
-    }
-    this.big = tiles * TILE * TILE * channels * (format.type().bits() / 8) > CLASSIC_BYTES;
-    this.offsets = new long[(int) tiles];
-    this.lengths = new long[(int) tiles];
-    this.end = 16;
+    this.image =
+        new TiffLevel(width, height, channels, format, overviews == Overviews.MEAN, spools);
+  }
+
+  /** Creates a file, replacing one that is there; its overviews are means. */
+  public static TiffWriter create(
+      Path file, int width, int height, int channels, PixelFormat format, ImageMetadata metadata) {
+    return create(file, width, height, channels, format, metadata, Overviews.MEAN);
   }
 
   /** Creates a file, replacing one that is there. */
   public static TiffWriter create(
-      Path file, int width, int height, int channels, PixelFormat format, ImageMetadata metadata) {
+      Path file,
+      int width,
+      int height,
+      int channels,
+      PixelFormat format,
+      ImageMetadata metadata,
+      Overviews overviews) {
     try {
       SeekableByteChannel channel =
           Files.newByteChannel(
@@ -107,26 +109,52 @@ public final class TiffWriter implements AutoCloseable {
               StandardOpenOption.CREATE,
               StandardOpenOption.TRUNCATE_EXISTING,
               StandardOpenOption.WRITE);
-      return new TiffWriter(channel, width, height, channels, format, metadata);
+      return new TiffWriter(
+          channel,
+          width,
+          height,
+          channels,
+          format,
+          metadata,
+          overviews,
+          () -> spool(file.toAbsolutePath().getParent()));
     } catch (IOException e) {
       throw new ImageException("Can not write the TIFF file " + file + ": " + e, e);
     }
   }
 
+  /** A file that is gone when it is closed, or the process is. */
+  private static SeekableByteChannel spool(Path folder) {
+    try {
+      return Files.newByteChannel(
+          Files.createTempFile(folder, "level-", ".tiles"),
+          StandardOpenOption.READ,
+          StandardOpenOption.WRITE,
+          StandardOpenOption.DELETE_ON_CLOSE);
+    } catch (IOException e) {
+      throw new ImageException("Can not write to the folder " + folder + ": " + e, e);
+    }
+  }
+
   /** A whole picture as a file in memory. */
   static byte[] encode(Raster picture) {
+    return encode(picture, Overviews.MEAN);
+  }
+
+  /** A whole image as a file in memory. */
+  public static byte[] encode(Raster image, Overviews overviews) {
     ByteArrayChannel channel = new ByteArrayChannel(new byte[0]);
     try (TiffWriter writer =
         new TiffWriter(
             channel,
-            picture.width(),
-            picture.height(),
-            picture.channels(),
-            picture.format(),
-            picture.metadata())) {
-      writer.append(picture);
-    } catch (IOException e) {
-      throw new ImageException("Can not write " + picture + " as TIFF: " + e, e);
+            image.width(),
+            image.height(),
+            image.channels(),
+            image.format(),
+            image.metadata(),
+            overviews,
+            () -> new ByteArrayChannel(new byte[0]))) {
+      writer.append(image);
     }
     return channel.toByteArray();
   }
@@ -140,185 +168,18 @@ public final class TiffWriter implements AutoCloseable {
    */
   public void append(Raster rows) {
     if (rows.channels() != channels
-        || rows.width() != width
-        || rows.height() > height - appendedRows) {
+        || rows.width() != image.width
+        || rows.height() > image.height - image.appendedRows()) {
       throw new ImageException(
           "%s as rows %d and on of a TIFF file; %d x up to %d x %d are needed"
-              .formatted(rows, appendedRows, channels, height - appendedRows, width));
+              .formatted(
+                  rows,
+                  image.appendedRows(),
+                  channels,
+                  image.height - image.appendedRows(),
+                  image.width));
     }
-    if (waiting == null) {
-      waiting = new float[Math.multiplyExact(channels * TILE, width)];
-    }
-    for (int y = 0; y < rows.height(); y++) {
-      for (int c = 0; c < channels; c++) {
-        System.arraycopy(
-            rows.data(),
-            (c * rows.height() + y) * width,
-            waiting,
-            (c * TILE + waitingRows) * width,
-            width);
-        takeMissing(rows, c, y);
-      }
-      waitingRows++;
-      appendedRows++;
-      if (waitingRows == TILE || appendedRows == height) {
-        int top = appendedRows - waitingRows;
-        for (int x = 0; x < width; x += TILE) {
-          write(x, top);
-        }
-        waitingRows = 0;
-        waitingMissing.clear();
-      }
-    }
-  }
-
-  private void takeMissing(Raster rows, int c, int y) {
-    if (rows.noData().isEmpty()) {
-      return;
-    }
-    NoDataMask mask = rows.noData().get();
-    int from = (c * rows.height() + y) * width;
-    int to = (c * TILE + waitingRows) * width;
-    for (int x = 0; x < width; x++) {
-      if (mask.isMissing(from + x)) {
-        waitingMissing.set(to + x);
-      }
-    }
-  }
-
-  /** Writes the tile at (x, y) from the rows that wait. */
-  private void write(int x, int y) {
-    int index = y / TILE * across + x / TILE;
-    int tileWidth = Math.min(TILE, width - x);
-    int tileHeight = Math.min(TILE, height - y);
-    int bytes = format.type().bits() / 8;
-    ByteBuffer samples =
-        ByteBuffer.allocate(TILE * TILE * channels * bytes).order(ByteOrder.LITTLE_ENDIAN);
-    for (int row = 0; row < tileHeight; row++) {
-      for (int column = 0; column < tileWidth; column++) {
-        for (int c = 0; c < channels; c++) {
-          int at = (c * TILE + row) * width + x + column;
-          float value = waiting[at];
-          if (waitingMissing.get(at)) {
-            put(samples, ((row * TILE + column) * channels + c) * bytes, format.noDataSample());
-            continue;
-          }
-          if (!Float.isFinite(value)) {
-            throw new ImageException(
-                "The TIFF tile at (%d, %d) holds the value %s; finite numbers are written"
-                    .formatted(x, y, value));
-          }
-          put(samples, ((row * TILE + column) * channels + c) * bytes, format.sample(value));
-        }
-      }
-    }
-    predict(samples.array(), bytes);
-    try {
-      lengths[index] = append(deflated(samples.array()));
-      offsets[index] = end - lengths[index] - lengths[index] % 2;
-      if (format.noData().isEmpty()) {
-        writeMask(index, x, tileWidth, tileHeight);
-      }
-    } catch (IOException e) {
-      throw new ImageException("Can not write a tile of a TIFF file: " + e, e);
-    }
-  }
-
-  /** A pixel lacks data where all its samples do. Nothing is written of tiles with all data. */
-  private void writeMask(int index, int x, int tileWidth, int tileHeight) throws IOException {
-    byte[] bits = new byte[TILE * TILE / 8];
-    Arrays.fill(bits, (byte) 0xFF);
-    boolean any = false;
-    for (int row = 0; row < tileHeight; row++) {
-      int at = row * width + x;
-      for (int i = waitingMissing.nextSetBit(at);
-          i >= 0 && i < at + tileWidth;
-          i = waitingMissing.nextSetBit(i + 1)) {
-        boolean all = true;
-        for (int c = 1; c < channels && all; c++) {
-          all = waitingMissing.get(c * TILE * width + i);
-        }
-        if (all) {
-          int bit = row * TILE + i - at;
-          bits[bit / 8] &= (byte) ~(0x80 >> bit % 8);
-          any = true;
-        }
-      }
-    }
-    if (!any) {
-      return;
-    }
-    if (maskOffsets == null) {
-      maskOffsets = new long[offsets.length];
-      maskLengths = new long[offsets.length];
-    }
-    maskLengths[index] = append(deflated(bits));
-    maskOffsets[index] = end - maskLengths[index] - maskLengths[index] % 2;
-  }
-
-  /** Writes a block at the end, which stays even, and tells its length. */
-  private int append(byte[] packed) throws IOException {
-    writeAt(end, packed);
-    end += packed.length + packed.length % 2;
-    return packed.length;
-  }
-
-  private void put(ByteBuffer samples, int at, double sample) {
-    switch (format.type()) {
-      case UINT8 -> samples.put(at, (byte) (int) sample);
-      case UINT16, INT16 -> samples.putShort(at, (short) (int) sample);
-      case FLOAT32 -> samples.putFloat(at, (float) sample);
-    }
-  }
-
-  /** Whole numbers as differences along rows, floats as differences of their bytes' planes. */
-  private void predict(byte[] samples, int bytes) {
-    int rowBytes = TILE * channels * bytes;
-    byte[] row = new byte[rowBytes];
-    for (int start = 0; start < samples.length; start += rowBytes) {
-      if (bytes == 4) {
-        int values = TILE * channels;
-        for (int i = 0; i < values; i++) {
-          for (int b = 0; b < 4; b++) {
-            // Most significant bytes first.
-            row[b * values + i] = samples[start + i * 4 + 3 - b];
-          }
-        }
-        for (int i = rowBytes - 1; i >= channels; i--) {
-          row[i] -= row[i - channels];
-        }
-        System.arraycopy(row, 0, samples, start, rowBytes);
-      } else if (bytes == 1) {
-        for (int i = start + rowBytes - 1; i >= start + channels; i--) {
-          samples[i] -= samples[i - channels];
-        }
-      } else {
-        ByteBuffer words = ByteBuffer.wrap(samples).order(ByteOrder.LITTLE_ENDIAN);
-        for (int i = start + rowBytes - 2; i >= start + 2 * channels; i -= 2) {
-          words.putShort(i, (short) (words.getShort(i) - words.getShort(i - 2 * channels)));
-        }
-      }
-    }
-  }
-
-  private byte[] deflated(byte[] samples) {
-    deflater.reset();
-    deflater.setInput(samples);
-    deflater.finish();
-    ByteArrayOutputStream packed = new ByteArrayOutputStream(samples.length / 2);
-    byte[] part = new byte[16384];
-    while (!deflater.finished()) {
-      packed.write(part, 0, deflater.deflate(part));
-    }
-    return packed.toByteArray();
-  }
-
-  private void writeAt(long at, byte[] bytes) throws IOException {
-    ByteBuffer buffer = ByteBuffer.wrap(bytes);
-    channel.position(at);
-    while (buffer.hasRemaining()) {
-      channel.write(buffer);
-    }
+    image.append(rows);
   }
 
   /**
@@ -328,50 +189,132 @@ public final class TiffWriter implements AutoCloseable {
    */
   @Override
   public void close() {
-    try (channel) {
-      if (appendedRows < height) {
+    try (channel;
+        image) {
+      if (image.appendedRows() < image.height) {
         throw new ImageException(
             "A TIFF file of %d x %d pixels is closed with %d of %d rows written"
-                .formatted(width, height, appendedRows, height));
+                .formatted(image.width, image.height, image.appendedRows(), image.height));
       }
-      writeDirectory();
+      assemble();
     } catch (IOException e) {
       throw new ImageException("Can not complete a TIFF file: " + e, e);
-    } finally {
-      deflater.end();
     }
   }
 
-  // ---------------------------------------------------------------- tags
+  // ---------------------------------------------------------------- the file
 
-  private void writeDirectory() throws IOException {
-    Map<Integer, TiffTag> tags = new TreeMap<>();
-    metadata.tags().forEach(tag -> tags.put(tag.number(), tag));
-    layoutTags(tags);
-    metadata.georeference().ifPresent(where -> geoTags(tags, where));
-    metadata.spacing().ifPresent(spacing -> spacingTags(tags, spacing));
-    if (!metadata.texts().isEmpty()) {
-      text(tags, Tiff.GDAL_METADATA, TiffTexts.format(metadata.texts()));
+  private void assemble() throws IOException {
+    long bytes = 0;
+    Deque<TiffLevel> smallestFirst = new ArrayDeque<>();
+    for (TiffLevel level = image; level != null; level = level.next) {
+      if (level.maskOffsets != null) {
+        level.fillMask();
+      }
+      bytes += level.end;
+      smallestFirst.push(level);
     }
-    format.noData().ifPresent(number -> text(tags, Tiff.GDAL_NODATA, numberText(number)));
-    long first = end + end % 2;
-    if (maskOffsets == null) {
-      writeDirectory(first, tags, false);
-    } else {
-      fillMask();
-      first = end + end % 2;
-      long second = writeDirectory(first, tags, true);
-      writeDirectory(second, maskTags(), false);
+    big = bytes > CLASSIC_BYTES;
+    long begin = (big ? BIG_HEADER_BYTES : HEADER_BYTES) + directories(Map.of()).length;
+    Map<TiffLevel, Long> places = new HashMap<>();
+    for (TiffLevel level : smallestFirst) {
+      places.put(level, begin);
+      begin += level.end;
     }
-    ByteBuffer header = ByteBuffer.allocate(16).order(ByteOrder.LITTLE_ENDIAN);
+    writeHeader();
+    write(ByteBuffer.wrap(directories(places)));
+    for (TiffLevel level : smallestFirst) {
+      copy(level);
+    }
+  }
+
+  private void writeHeader() throws IOException {
+    ByteBuffer header =
+        ByteBuffer.allocate(big ? BIG_HEADER_BYTES : HEADER_BYTES).order(ByteOrder.LITTLE_ENDIAN);
     header.put((byte) 'I').put((byte) 'I');
     if (big) {
       header.putShort((short) TiffDirectory.BIG).putShort((short) 8).putShort((short) 0);
-      header.putLong(first);
+      header.putLong(BIG_HEADER_BYTES);
     } else {
-      header.putShort((short) TiffDirectory.CLASSIC).putInt((int) first);
+      header.putShort((short) TiffDirectory.CLASSIC).putInt(HEADER_BYTES);
     }
-    writeAt(0, header.array());
+    write(header.flip());
+  }
+
+  private void write(ByteBuffer bytes) throws IOException {
+    while (bytes.hasRemaining()) {
+      channel.write(bytes);
+    }
+  }
+
+  private void copy(TiffLevel level) throws IOException {
+    SeekableByteChannel spool = level.spool();
+    spool.position(0);
+    long copied = 0;
+    ByteBuffer part = ByteBuffer.allocate(COPY_BYTES);
+    while (spool.read(part) >= 0) {
+      copied += part.position();
+      write(part.flip());
+      part.clear();
+    }
+    // The last tile of a level may end at an odd place, and the next level begins at an even one.
+    write(ByteBuffer.allocate((int) (level.end - copied)));
+  }
+
+  /**
+   * All directories: the image's, its mask's, and those of the reduced images, each before its
+   * mask's.
+   *
+   * @param places where the levels' tiles begin in the file; 0 for those that are not in it
+   */
+  private byte[] directories(Map<TiffLevel, Long> places) {
+    List<Map<Integer, TiffTag>> all = new ArrayList<>();
+    for (TiffLevel level = image; level != null; level = level.next) {
+      long begin = places.getOrDefault(level, 0L);
+      all.add(imageTags(level, begin));
+      if (level.maskOffsets != null) {
+        all.add(maskTags(level, begin));
+      }
+    }
+    ByteArrayOutputStream out = new ByteArrayOutputStream();
+    for (int i = 0; i < all.size(); i++) {
+      long at = (big ? BIG_HEADER_BYTES : HEADER_BYTES) + out.size();
+      out.writeBytes(directory(at, all.get(i), i < all.size() - 1));
+    }
+    return out.toByteArray();
+  }
+
+  private Map<Integer, TiffTag> imageTags(TiffLevel level, long begin) {
+    Map<Integer, TiffTag> tags = new TreeMap<>();
+    if (level == image) {
+      metadata.tags().forEach(tag -> tags.put(tag.number(), tag));
+      metadata.georeference().ifPresent(where -> geoTags(tags, where));
+      metadata.spacing().ifPresent(spacing -> spacingTags(tags, spacing));
+      if (!metadata.texts().isEmpty()) {
+        text(tags, Tiff.GDAL_METADATA, TiffTexts.format(metadata.texts()));
+      }
+    } else {
+      numbers(tags, Tiff.SUBFILE_TYPE, TiffType.LONG, Tiff.REDUCED);
+    }
+    layoutTags(tags);
+    sizeTags(tags, level, level.offsets, level.lengths, begin);
+    format.noData().ifPresent(number -> text(tags, Tiff.GDAL_NODATA, numberText(number)));
+    return tags;
+  }
+
+  private void sizeTags(
+      Map<Integer, TiffTag> tags, TiffLevel level, long[] offsets, long[] lengths, long begin) {
+    numbers(tags, Tiff.WIDTH, TiffType.LONG, level.width);
+    numbers(tags, Tiff.HEIGHT, TiffType.LONG, level.height);
+    shorts(tags, Tiff.TILE_WIDTH, TILE);
+    shorts(tags, Tiff.TILE_HEIGHT, TILE);
+    TiffType offset = big ? TiffType.LONG8 : TiffType.LONG;
+    long[] inFile = new long[offsets.length];
+    for (int i = 0; i < inFile.length; i++) {
+      inFile[i] = begin + offsets[i];
+    }
+    numbers(tags, Tiff.TILE_OFFSETS, offset, inFile);
+    numbers(tags, Tiff.TILE_BYTES, offset, lengths);
   }
 
   /** As GDAL writes it: whole numbers without a point. */
@@ -384,44 +327,24 @@ public final class TiffWriter implements AutoCloseable {
         : Double.toString(number);
   }
 
-  /** Tiles of pixels that all hold data are one and the same. */
-  private void fillMask() throws IOException {
-    byte[] bits = new byte[TILE * TILE / 8];
-    Arrays.fill(bits, (byte) 0xFF);
-    int length = append(deflated(bits));
-    long at = end - length - length % 2;
-    for (int i = 0; i < maskOffsets.length; i++) {
-      if (maskOffsets[i] == 0) {
-        maskOffsets[i] = at;
-        maskLengths[i] = length;
-      }
-    }
-  }
-
-  private Map<Integer, TiffTag> maskTags() {
+  private Map<Integer, TiffTag> maskTags(TiffLevel level, long begin) {
     Map<Integer, TiffTag> tags = new TreeMap<>();
-    numbers(tags, Tiff.SUBFILE_TYPE, TiffType.LONG, Tiff.MASK);
-    numbers(tags, Tiff.WIDTH, TiffType.LONG, width);
-    numbers(tags, Tiff.HEIGHT, TiffType.LONG, height);
+    int kind = level == image ? Tiff.MASK : Tiff.MASK | Tiff.REDUCED;
+    numbers(tags, Tiff.SUBFILE_TYPE, TiffType.LONG, kind);
     shorts(tags, Tiff.BITS, 1);
     shorts(tags, Tiff.COMPRESSION, Tiff.DEFLATE);
     shorts(tags, Tiff.PHOTOMETRIC, Tiff.TRANSPARENCY_MASK);
     shorts(tags, Tiff.SAMPLES, 1);
     shorts(tags, Tiff.PLANAR, 1);
-    shorts(tags, Tiff.TILE_WIDTH, TILE);
-    shorts(tags, Tiff.TILE_HEIGHT, TILE);
-    TiffType offset = big ? TiffType.LONG8 : TiffType.LONG;
-    numbers(tags, Tiff.TILE_OFFSETS, offset, maskOffsets);
-    numbers(tags, Tiff.TILE_BYTES, offset, maskLengths);
+    sizeTags(tags, level, level.maskOffsets, level.maskLengths, begin);
     return tags;
   }
 
   /**
-   * @param more whether another one follows
-   * @return where the next one is
+   * @param directory where it will be
+   * @param more whether another one follows it at once
    */
-  private long writeDirectory(long directory, Map<Integer, TiffTag> tags, boolean more)
-      throws IOException {
+  private byte[] directory(long directory, Map<Integer, TiffTag> tags, boolean more) {
     int inline = big ? 8 : 4;
     int entry = big ? 20 : 12;
     long valuesAt = directory + (big ? 16 : 6) + (long) tags.size() * entry;
@@ -445,11 +368,11 @@ public final class TiffWriter implements AutoCloseable {
         values.writeBytes(new byte[value.length % 2]);
       }
     }
-    long next = valuesAt + values.size();
-    putOffset(table, more ? next : 0);
-    writeAt(directory, table.array());
-    writeAt(valuesAt, values.toByteArray());
-    return next;
+    putOffset(table, more ? valuesAt + values.size() : 0);
+    ByteArrayOutputStream all = new ByteArrayOutputStream();
+    all.writeBytes(table.array());
+    all.writeBytes(values.toByteArray());
+    return all.toByteArray();
   }
 
   private void putOffset(ByteBuffer table, long value) {
@@ -475,16 +398,12 @@ public final class TiffWriter implements AutoCloseable {
           case INT16 -> Tiff.SIGNED;
           case FLOAT32 -> Tiff.FLOATING;
         });
-    numbers(tags, Tiff.WIDTH, TiffType.LONG, width);
-    numbers(tags, Tiff.HEIGHT, TiffType.LONG, height);
     shorts(tags, Tiff.BITS, bits);
     shorts(tags, Tiff.COMPRESSION, Tiff.DEFLATE);
     shorts(tags, Tiff.PHOTOMETRIC, photometric);
     shorts(tags, Tiff.SAMPLES, channels);
     shorts(tags, Tiff.PLANAR, 1);
     shorts(tags, Tiff.PREDICTOR, format.type() == SampleType.FLOAT32 ? 3 : 2);
-    shorts(tags, Tiff.TILE_WIDTH, TILE);
-    shorts(tags, Tiff.TILE_HEIGHT, TILE);
     shorts(tags, Tiff.SAMPLE_FORMAT, sampleFormats);
     int extra = channels - (rgb ? 3 : 1);
     if (extra > 0) {
@@ -492,9 +411,6 @@ public final class TiffWriter implements AutoCloseable {
       kinds[0] = bands.hasAlpha() ? Tiff.UNASSOCIATED_ALPHA : 0;
       shorts(tags, Tiff.EXTRA_SAMPLES, kinds);
     }
-    TiffType offset = big ? TiffType.LONG8 : TiffType.LONG;
-    numbers(tags, Tiff.TILE_OFFSETS, offset, offsets);
-    numbers(tags, Tiff.TILE_BYTES, offset, lengths);
   }
 
   private static void geoTags(Map<Integer, TiffTag> tags, Georeference where) {

@@ -322,7 +322,7 @@ public record Composition(
           Optional.of(
               order.format() == ResultFormat.DICOM
                   ? segmentation(decision.classes(), map, besides)
-                  : encode(order.writtenMask(decision, map, noData), besides, mediaType));
+                  : encodeMask(order.writtenMask(decision, map, noData), besides, mediaType));
       regions =
           Optional.of(
               finder(map)
@@ -407,6 +407,14 @@ public record Composition(
     return new BoxReader(style).read(drawn, before, RegionFinder.Limits.DEFAULT.regions());
   }
 
+  /** Numbers of classes have no means. */
+  private static Artifact encodeMask(Raster mask, ImageMetadata metadata, String mediaType) {
+    return mediaType.equals(ResultFormat.TIFF_TYPE)
+        ? Artifact.of(
+            TiffWriter.encode(mask.withMetadata(metadata), TiffWriter.Overviews.FIRST), mediaType)
+        : encode(mask, metadata, mediaType);
+  }
+
   private static Artifact encode(Raster raster, ImageMetadata metadata, String mediaType) {
     return Artifact.of(Images.write(raster.withMetadata(metadata), mediaType), mediaType);
   }
@@ -415,12 +423,18 @@ public record Composition(
   private static final class RowFile {
     private final Order order;
     private final ImageMetadata metadata;
+    private final TiffWriter.Overviews overviews;
     private Path path;
     private TiffWriter writer;
 
     RowFile(Order order, ImageMetadata metadata) {
+      this(order, metadata, TiffWriter.Overviews.MEAN);
+    }
+
+    RowFile(Order order, ImageMetadata metadata, TiffWriter.Overviews overviews) {
       this.order = order;
       this.metadata = metadata;
+      this.overviews = overviews;
     }
 
     void append(Raster rows) {
@@ -440,7 +454,8 @@ public record Composition(
                 order.plan().resultHeight(order.first()),
                 like.channels(),
                 like.format(),
-                metadata);
+                metadata,
+                overviews);
       } catch (IOException e) {
         throw new ImageException(
             "Can not write a result to the folder " + order.scratch() + ": " + e, e);
@@ -486,7 +501,7 @@ public record Composition(
     Segments(Order order, ClassMap map) {
       this.order = order;
       this.map = map;
-      this.mask = new RowFile(order, order.besides(MASK));
+      this.mask = new RowFile(order, order.besides(MASK), TiffWriter.Overviews.FIRST);
       int width = order.plan().resultWidth(order.first());
       int height = order.plan().resultHeight(order.first());
       this.kept =
