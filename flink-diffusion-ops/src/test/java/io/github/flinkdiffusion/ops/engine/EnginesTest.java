@@ -9,6 +9,7 @@ import io.github.flinkdiffusion.ops.graph.Method;
 import io.github.flinkdiffusion.ops.graph.Precision;
 import io.github.flinkdiffusion.ops.graph.Value;
 import java.io.IOException;
+import java.io.InputStream;
 import java.net.URL;
 import java.net.URLClassLoader;
 import java.nio.ByteBuffer;
@@ -22,6 +23,7 @@ import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
 import org.junit.jupiter.params.provider.EnumSource;
+import org.junit.jupiter.params.provider.ValueSource;
 
 class EnginesTest {
   private static final Graph ATTENDING = attending();
@@ -135,5 +137,52 @@ class EnginesTest {
     Value x = forward.input("x", 4);
     forward.returns(forward.silu(forward.attention(x, x, x, false)));
     return graph;
+  }
+
+  @ParameterizedTest
+  @ValueSource(
+      strings = {
+        "io.github.flinkdiffusion.ops.torch.TorchEngine",
+        "io.github.flinkdiffusion.ops.onnxruntime.OnnxRuntimeEngine"
+      })
+  void anEngineCanBeMadeWithoutItsLibraryAndSaysSo(String engine) throws Exception {
+    Class<?> alone = new WithoutLibraries().loadClass(engine);
+
+    Object made = alone.getConstructor().newInstance();
+
+    assertThat(alone.getMethod("isUsable").invoke(made)).isEqualTo(false);
+  }
+
+  /** Has this project's classes, and none of the libraries that its engines call. */
+  private static final class WithoutLibraries extends ClassLoader {
+    WithoutLibraries() {
+      super(EnginesTest.class.getClassLoader());
+    }
+
+    @Override
+    protected Class<?> loadClass(String name, boolean resolve) throws ClassNotFoundException {
+      if (name.startsWith("ai.")) {
+        throw new ClassNotFoundException(name);
+      }
+      if (!name.startsWith("io.github.flinkdiffusion.")) {
+        return super.loadClass(name, resolve);
+      }
+      Class<?> loaded = findLoadedClass(name);
+      return loaded != null ? loaded : define(name);
+    }
+
+    private Class<?> define(String name) throws ClassNotFoundException {
+      try (InputStream in = getParent().getResourceAsStream(name.replace('.', '/') + ".class")) {
+        byte[] code = in.readAllBytes();
+        return defineClass(name, code, 0, code.length);
+      } catch (IOException e) {
+        throw new ClassNotFoundException(name, e);
+      }
+    }
+
+    @Override
+    public URL getResource(String name) {
+      return name.startsWith("ai/") ? null : super.getResource(name);
+    }
   }
 }
