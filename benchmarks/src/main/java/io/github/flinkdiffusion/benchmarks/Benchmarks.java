@@ -1,5 +1,6 @@
 package io.github.flinkdiffusion.benchmarks;
 
+import io.github.flinkdiffusion.benchmarks.gpucheck.GpuCheckPack;
 import picocli.CommandLine;
 import picocli.CommandLine.Command;
 
@@ -21,7 +22,8 @@ import picocli.CommandLine.Command;
       ConnectorBenchmark.class,
       MemoryBenchmark.class,
       ScalingBenchmark.class,
-      Report.class
+      Report.class,
+      GpuCheckPack.class
     })
 public final class Benchmarks {
   private Benchmarks() {}

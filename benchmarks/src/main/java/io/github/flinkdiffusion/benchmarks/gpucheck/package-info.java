@@ -1,0 +1,6 @@
+/**
+ * What {@code benchmarks/gpu-check} takes to a machine with a GPU: archives, ONNX models and lists
+ * of weights of full-size networks, a program in Java and one in Python. The machine needs Python
+ * and torch, no network and none of this project's build.
+ */
+package io.github.flinkdiffusion.benchmarks.gpucheck;
