@@ -507,6 +507,10 @@ def differences(section, network, placed):
             expected = getattr(reference, call["name"])(*arguments)
         for precision in ("float32", "float16"):
             if precision + " " + placed not in network["archives"]:
+                finite = bool(expected.isfinite().all())
+                section.say("%s.%s on the CPU: %s, %s; the pack has no archive in %s for %s to compare" % (
+                    network["name"], call["name"], tuple(expected.shape), "finite" if finite else "not finite",
+                    precision, placed))
                 continue
             module, _ = load(section, network, precision, placed)
             run = lambda: getattr(module, call["name"])(*to(arguments, section.device))
@@ -535,6 +539,7 @@ def speed(section, network, precision, placed):
     import torch
 
     if precision + " " + placed not in network["archives"]:
+        section.say("%s: the pack has no archive in %s for %s" % (network["name"], precision, placed))
         return
     if section.is_cuda():
         torch.backends.cudnn.allow_tf32 = True
