@@ -7,6 +7,8 @@ import com.sun.jna.NativeLibrary;
 import io.github.flinkdiffusion.ops.engine.DeviceMemoryException;
 import io.github.flinkdiffusion.ops.engine.EngineException;
 import io.github.flinkdiffusion.ops.engine.UnusableEngineException;
+import java.lang.reflect.Field;
+import java.lang.reflect.Method;
 import java.util.Locale;
 import java.util.concurrent.atomic.AtomicReference;
 import org.slf4j.Logger;
@@ -66,13 +68,40 @@ final class OnnxRuntime {
       threading.setGlobalIntraOpNumThreads(threads());
       threading.setGlobalInterOpNumThreads(1);
       threading.setGlobalSpinControl(maySpin());
-      return new Loaded(
+      OrtEnvironment environment =
           OrtEnvironment.getEnvironment(
-              OrtLoggingLevel.ORT_LOGGING_LEVEL_ERROR, "flink-diffusion", threading),
-          true);
+              OrtLoggingLevel.ORT_LOGGING_LEVEL_ERROR, "flink-diffusion", threading);
+      keepUntilTheProcessEnds();
+      return new Loaded(environment, true);
     } catch (IllegalStateException e) {
       LOG.info("ONNX Runtime is in use by other code of this process; sessions get own threads");
       return new Loaded(OrtEnvironment.getEnvironment(), false);
+    }
+  }
+
+  /**
+   * Counts one more user of the native environment. The library's own shutdown hook lets go of it,
+   * at once, in the middle of whatever call is running, which then ends the process by SIGSEGV
+   * (tried: SIGTERM to the demo, three times of three). So it never is the last user; who waits for
+   * the call is the thread of the device.
+   */
+  private static void keepUntilTheProcessEnds() {
+    try {
+      Field api = Class.forName("ai.onnxruntime.OnnxRuntime").getDeclaredField("ortApiHandle");
+      Method create =
+          OrtEnvironment.class.getDeclaredMethod(
+              "createHandle", long.class, int.class, String.class);
+      api.setAccessible(true);
+      create.setAccessible(true);
+      create.invoke(
+          null,
+          api.getLong(null),
+          OrtLoggingLevel.ORT_LOGGING_LEVEL_ERROR.getValue(),
+          "flink-diffusion");
+    } catch (ReflectiveOperationException | RuntimeException e) {
+      LOG.warn(
+          "This version of ONNX Runtime is another one than was tested: a process that is told to end in the middle of a call may crash",
+          e);
     }
   }
 
