@@ -63,8 +63,7 @@ class KeptWeightsTest {
 
   private Path get(
       Graph graph, Precision precision, Supplier<String> digest, ParameterSource weights) {
-    Program program =
-        new Program("net", graph, precision, weights, digest, Optional.of(folder));
+    Program program = new Program("net", graph, precision, weights, digest, Optional.of(folder));
     try (PlacedWeights placed = PlacedWeights.of(program)) {
       return placed.place("w").file();
     }

@@ -167,8 +167,7 @@ class DigestMemoryTest {
     int header = (int) bytes.getLong();
     try (FileChannel out =
         FileChannel.open(file, StandardOpenOption.WRITE, StandardOpenOption.TRUNCATE_EXISTING)) {
-      out.write(
-          ByteBuffer.allocate(8).order(ByteOrder.LITTLE_ENDIAN).putLong(header + 3).flip());
+      out.write(ByteBuffer.allocate(8).order(ByteOrder.LITTLE_ENDIAN).putLong(header + 3).flip());
       out.write(ByteBuffer.wrap(whole, 8, header));
       out.write(ByteBuffer.wrap("   ".getBytes(StandardCharsets.US_ASCII)));
       out.write(ByteBuffer.wrap(whole, 8 + header, whole.length - 8 - header));

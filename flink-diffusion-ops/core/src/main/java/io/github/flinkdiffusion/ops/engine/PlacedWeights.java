@@ -56,8 +56,7 @@ public final class PlacedWeights implements AutoCloseable {
   private final long bytes;
   private final Optional<Path> temporary;
 
-  private PlacedWeights(
-      Map<String, TensorPlace> places, long bytes, Optional<Path> temporary) {
+  private PlacedWeights(Map<String, TensorPlace> places, long bytes, Optional<Path> temporary) {
     this.places = places;
     this.bytes = bytes;
     this.temporary = temporary;
@@ -224,8 +223,8 @@ public final class PlacedWeights implements AutoCloseable {
     }
   }
 
-  private static void write(
-      Program program, Rest rest, Path file, StandardOpenOption... options) throws IOException {
+  private static void write(Program program, Rest rest, Path file, StandardOpenOption... options)
+      throws IOException {
     rest.layout.write(
         file,
         program.name(),

@@ -11,10 +11,10 @@ import java.util.concurrent.FutureTask;
 import java.util.function.UnaryOperator;
 
 /**
- * Reads every byte of a model in a thread of its own: for the digest that names it, and to find what
- * is wrong with its weights. Neither delays the first step. What the model has computed is not to
- * leave the process before {@link #digest} has come, which is the model's name in checkpoints and
- * audit records, and says that all checks have passed.
+ * Reads every byte of a model in a thread of its own: for the digest that names it, and to find
+ * what is wrong with its weights. Neither delays the first step. What the model has computed is not
+ * to leave the process before {@link #digest} has come, which is the model's name in checkpoints
+ * and audit records, and says that all checks have passed.
  */
 final class ModelCheck implements AutoCloseable {
   private final FutureTask<String> result;

@@ -72,8 +72,7 @@ final class DigestMemory {
                     unix.get("size"),
                     modified.toInstant(),
                     changed.toInstant());
-        Instant last =
-            modified.compareTo(changed) > 0 ? modified.toInstant() : changed.toInstant();
+        Instant last = modified.compareTo(changed) > 0 ? modified.toInstant() : changed.toInstant();
         return Optional.of(new State(text, last));
       } catch (IOException | UnsupportedOperationException | IllegalArgumentException e) {
         return Optional.empty();

@@ -20,10 +20,10 @@ import java.util.function.Consumer;
 
 /**
  * SHA-256 of whole files, each computed once: a model's digest and the names of its converted
- * weights are made of the same gigabytes, and the same reading looks for numbers that are not finite.
- * What is known lives as long as this object, which is to say while one model is open, and longer in
- * a {@link DigestMemory}; it counts only for the very file that was read: should it be replaced or
- * written meanwhile, its {@link Stamp} tells.
+ * weights are made of the same gigabytes, and the same reading looks for numbers that are not
+ * finite. What is known lives as long as this object, which is to say while one model is open, and
+ * longer in a {@link DigestMemory}; it counts only for the very file that was read: should it be
+ * replaced or written meanwhile, its {@link Stamp} tells.
  */
 final class FileDigests {
   /** What changes when a file is replaced or written. */

@@ -30,8 +30,7 @@ final class FiniteChannel implements WritableByteChannel {
   @Override
   public int write(ByteBuffer elements) throws IOException {
     int count = elements.remaining() / info.dtype().bytes();
-    int at =
-        firstNonFinite(info.dtype(), elements.duplicate().order(ByteOrder.LITTLE_ENDIAN));
+    int at = firstNonFinite(info.dtype(), elements.duplicate().order(ByteOrder.LITTLE_ENDIAN));
     if (at >= 0) {
       throw new WeightsException(
           "Weights %s: tensor '%s' holds %s at element %d; a network with it makes no picture, so the file is damaged or its training failed"

@@ -351,8 +351,9 @@ public final class ModelFolder {
   }
 
   /**
-   * Reads configs and vocabularies for a {@link #digest} that is asked for later, and then is of the
-   * model as it is now: of weights it takes those that are open, whatever was renamed over them.
+   * Reads configs and vocabularies for a {@link #digest} that is asked for later, and then is of
+   * the model as it is now: of weights it takes those that are open, whatever was renamed over
+   * them.
    */
   public void readSmallFiles() {
     components

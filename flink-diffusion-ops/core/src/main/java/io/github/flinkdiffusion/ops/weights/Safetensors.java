@@ -84,7 +84,8 @@ public final class Safetensors implements TensorStore {
             headerBytes,
             size);
       }
-      JsonNode header = parse(file, Safetensors.read(channel, Long.BYTES, (int) headerBytes).array());
+      JsonNode header =
+          parse(file, Safetensors.read(channel, Long.BYTES, (int) headerBytes).array());
       return new Layout(
           Safetensors.metadata(file, header.get(METADATA_KEY)),
           Safetensors.entries(file, header, size - dataStart),

@@ -58,7 +58,8 @@ public final class TorchNetwork implements Network {
    * @param archive a TorchScript archive
    * @param device where its weights go and its calls run
    * @param mapped the files that hold its weights ({@link ArchiveWriter#mappedFiles}), each mapped
-   *     until the network is closed, or copied to a GPU; empty for an archive that holds them itself
+   *     until the network is closed, or copied to a GPU; empty for an archive that holds them
+   *     itself
    */
   public static TorchNetwork load(Path archive, DeviceSpec device, List<Path> mapped) {
     Torch.engine();
@@ -90,7 +91,8 @@ public final class TorchNetwork implements Network {
 
   private void map(List<Path> files) {
     JniUtils.setGraphExecutorOptimize(false);
-    IValue[] paths = files.stream().map(file -> IValue.from(file.toString())).toArray(IValue[]::new);
+    IValue[] paths =
+        files.stream().map(file -> IValue.from(file.toString())).toArray(IValue[]::new);
     try {
       IValueUtils.runMethod((PtSymbolBlock) block, ArchiveWriter.MAPPING_METHOD, paths).close();
     } catch (RuntimeException e) {

@@ -81,8 +81,8 @@ public final class ArchiveWriter {
   }
 
   /**
-   * Of an archive without weights, whose method {@link #MAPPING_METHOD} maps them and must be called
-   * before any other.
+   * Of an archive without weights, whose method {@link #MAPPING_METHOD} maps them and must be
+   * called before any other.
    *
    * @param place where each parameter lies in a file, in its own type ({@link Graph#type})
    * @param device where the weights go: {@code cpu}, where they stay mapped, or such as {@code

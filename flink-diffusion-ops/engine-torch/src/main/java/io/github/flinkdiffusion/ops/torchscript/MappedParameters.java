@@ -113,7 +113,10 @@ final class MappedParameters {
     String sizes = shape.length == 0 ? "annotate(List[int], [])" : Arrays.toString(shape);
     return "torch.view(torch.narrow(%s, 0, %d, %d), %s)"
         .formatted(
-            mapping(place).variable(), place.offset() / place.dtype().bytes(), Graph.elements(shape), sizes);
+            mapping(place).variable(),
+            place.offset() / place.dtype().bytes(),
+            Graph.elements(shape),
+            sizes);
   }
 
   private String onDevice(String view, DType dtype) {
