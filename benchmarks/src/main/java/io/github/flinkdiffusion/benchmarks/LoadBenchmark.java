@@ -86,7 +86,8 @@ final class LoadBenchmark extends BenchmarkCommand {
                     " and ",
                     cases.stream()
                         .map(
-                            each -> "%,.0f MiB in %s".formatted(each.weights / MEBI, each.precision))
+                            each ->
+                                "%,.0f MiB in %s".formatted(each.weights / MEBI, each.precision))
                         .toList())));
     if (options().python().isPresent()) {
       try (PythonPeer peer =
@@ -234,8 +235,7 @@ final class LoadBenchmark extends BenchmarkCommand {
     String ready = model.name + ", until it is open";
     String stepped = model.name + ", until its first step is done";
     String again = model.name + ", opened again in the same process, until a step is done";
-    loaded.forEach(
-        (name, all) -> result.add(measurement(ready, name, "s", all, Loaded::ready)));
+    loaded.forEach((name, all) -> result.add(measurement(ready, name, "s", all, Loaded::ready)));
     loaded.forEach(
         (name, all) -> result.add(measurement(stepped, name, "s", all, Loaded::stepped)));
     Measurement reopened = measurement(again, OURS, "s", loaded.get(OURS), Loaded::again);
@@ -272,12 +272,10 @@ final class LoadBenchmark extends BenchmarkCommand {
             result.add(
                 Finding.absolute(
                     name + ": peak over the weights as computed",
-                    measurement(
-                        peak, name, "x", all, each -> each.resident * MEBI / model.weights),
+                    measurement(peak, name, "x", all, each -> each.resident * MEBI / model.weights),
                     name.equals(OURS) ? Goal.atMost(1.3) : null)));
     Measurement heap =
-        measurement(
-            model.name + ", peak Java heap", OURS, "MiB", loaded.get(OURS), Loaded::heap);
+        measurement(model.name + ", peak Java heap", OURS, "MiB", loaded.get(OURS), Loaded::heap);
     result.add(heap);
     result.add(Finding.absolute("peak heap", heap, Goal.atMost(HEAP_MIB)));
   }

@@ -65,7 +65,9 @@ final class RandomStableDiffusion {
    * @return the model folder
    */
   static Path pipeline(Path cache, DType dtype) throws IOException {
-    Path folder = cache.resolve("sd15-" + (dtype == DType.F16 ? "float16" : dtype.name().toLowerCase(Locale.ROOT)));
+    Path folder =
+        cache.resolve(
+            "sd15-" + (dtype == DType.F16 ? "float16" : dtype.name().toLowerCase(Locale.ROOT)));
     component(folder.resolve("unet"), "unet", RandomStableDiffusion::unetGraph, dtype);
     component(
         folder.resolve("vae"),
