@@ -96,6 +96,15 @@ class EnginesTest {
     assertThatThrownBy(() -> two.named("onnx")).hasMessageContainingAll("'onnx'", "pytorch, toy");
   }
 
+  @Test
+  void aDeviceIsTheNamedEnginesOwn() throws Exception {
+    Engines two = Engines.of(with(TORCH, ToyEngine.class.getName()));
+    assertThat(two.device("toy", "gpu:0")).isEqualTo(new DeviceSpec(0));
+    assertThatThrownBy(() -> two.device("gpu:9"))
+        .isInstanceOf(EngineException.class)
+        .hasMessageContainingAll("gpu:9", "libtorch");
+  }
+
   @ParameterizedTest
   @CsvSource({
     "-1, FLOAT32, true, onnxruntime",

@@ -103,7 +103,18 @@ public final class Engines {
    * @throws EngineException as there, and if no engine is usable
    */
   public DeviceSpec device(String text) {
-    return text.equals("cpu") ? DeviceSpec.CPU : forGpus().device(text);
+    return device(AUTO, text);
+  }
+
+  /**
+   * Finds a device as an engine sees it.
+   *
+   * @param name of the engine, or {@value #AUTO} for the one that runs networks on GPUs
+   * @param text as {@link Engine#device} takes it
+   * @throws EngineException as there, and if the engine is not usable
+   */
+  public DeviceSpec device(String name, String text) {
+    return text.equals("cpu") ? DeviceSpec.CPU : choose(name, PYTORCH).device(text);
   }
 
   /** GPUs that this process sees. */

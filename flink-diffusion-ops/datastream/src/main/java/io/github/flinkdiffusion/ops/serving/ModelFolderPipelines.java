@@ -68,7 +68,11 @@ public final class ModelFolderPipelines implements PipelineFactory {
 
   @Override
   public String resolve(String device) {
-    return Engines.standard().device(device).toString();
+    try {
+      return Engines.standard().device(settings.engine(), device).toString();
+    } catch (UnusableEngineException e) {
+      throw unusable(e);
+    }
   }
 
   @Override
@@ -79,13 +83,12 @@ public final class ModelFolderPipelines implements PipelineFactory {
               .formatted(settings.path()));
     }
     try {
-      PipelineSettings how = settings.on(Engines.standard().device(device));
+      PipelineSettings how = settings.on(Engines.standard().device(settings.engine(), device));
       return settings.pipeline() == null
           ? Pipelines.open(settings.path(), how, this::told)
           : Pipelines.openAs(settings.pipeline(), settings.path(), how, this::told);
     } catch (UnusableEngineException e) {
-      throw new UnusableModelException(
-          "The model in %s cannot be used: %s".formatted(settings.path(), e.getMessage()), e);
+      throw unusable(e);
     } catch (WeightsException | SchedulerException | TokenizerException | GraphException e) {
       throw told(e);
     }
@@ -99,8 +102,7 @@ public final class ModelFolderPipelines implements PipelineFactory {
             || e instanceof SchedulerException
             || e instanceof TokenizerException
             || e instanceof GraphException
-        ? new UnusableModelException(
-            "The model in %s cannot be used: %s".formatted(settings.path(), e.getMessage()), e)
+        ? unusable(e)
         : e;
   }
 
@@ -114,5 +116,10 @@ public final class ModelFolderPipelines implements PipelineFactory {
       }
     }
     return false;
+  }
+
+  private UnusableModelException unusable(RuntimeException cause) {
+    return new UnusableModelException(
+        "The model in %s cannot be used: %s".formatted(settings.path(), cause.getMessage()), cause);
   }
 }
