@@ -133,6 +133,13 @@ class EnginesTest {
   }
 
   @Test
+  void anEngineOfAnotherClassLoadersInterfaceDoesNotCount() throws Exception {
+    // As a service file of lib/ names it to a job that brings the project itself.
+    Engines found = Engines.of(with(Object.class.getName(), ToyEngine.class.getName()));
+    assertThat(found.named("toy").version()).isEqualTo("toy 1");
+  }
+
+  @Test
   void anEngineThatCannotBeMadeIsNamed() throws Exception {
     ClassLoader loader = with("org.example.Missing");
     assertThatThrownBy(() -> Engines.of(loader))

@@ -5,6 +5,7 @@ import io.github.flinkdiffusion.ops.graph.Op;
 import io.github.flinkdiffusion.ops.graph.Precision;
 import java.util.ArrayList;
 import java.util.Comparator;
+import java.util.Iterator;
 import java.util.List;
 import java.util.ServiceConfigurationError;
 import java.util.ServiceLoader;
@@ -41,16 +42,32 @@ public final class Engines {
    */
   public static Engines of(ClassLoader loader) {
     List<Engine> found = new ArrayList<>();
-    try {
-      ServiceLoader.load(Engine.class, loader).forEach(found::add);
-    } catch (ServiceConfigurationError e) {
-      throw new UnusableEngineException(
-          "An engine on the class path could not be made: %s. Put all jars that it needs beside it."
-              .formatted(e.getMessage()),
-          e);
+    Iterator<Engine> engines = ServiceLoader.load(Engine.class, loader).iterator();
+    while (true) {
+      try {
+        if (!engines.hasNext()) {
+          break;
+        }
+        found.add(engines.next());
+      } catch (ServiceConfigurationError e) {
+        if (!isOfAnotherClassLoader(e)) {
+          throw new UnusableEngineException(
+              "An engine on the class path could not be made: %s. Put all jars that it needs beside it."
+                  .formatted(e.getMessage()),
+              e);
+        }
+      }
     }
     found.sort(Comparator.comparing(Engine::name));
     return new Engines(found);
+  }
+
+  /**
+   * With the project in a job's jar and in Flink's {@code lib/}, too, the job's class loader sees
+   * the engines of both, and those of {@code lib/} are of an interface that has the same name only.
+   */
+  private static boolean isOfAnotherClassLoader(ServiceConfigurationError e) {
+    return String.valueOf(e.getMessage()).endsWith("not a subtype");
   }
 
   /**
