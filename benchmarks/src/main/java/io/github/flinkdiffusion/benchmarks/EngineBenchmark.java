@@ -226,9 +226,7 @@ final class EngineBenchmark extends BenchmarkCommand {
       Map<String, DiffusionPipeline> ours = new LinkedHashMap<>();
       try {
         for (String engine : engines) {
-          ours.put(
-              "Flink Diffusion, " + engine,
-              Pipelines.open(folder, PipelineSettings.on(device).withEngine(engine)));
+          ours.put(engine, Pipelines.open(folder, PipelineSettings.on(device).withEngine(engine)));
         }
         if (peer != null) {
           peer.ask(
@@ -306,7 +304,11 @@ final class EngineBenchmark extends BenchmarkCommand {
     if (peer != null) {
       for (String name : ours.keySet()) {
         result.add(
-            Finding.speed(measured.get(name), measured.get(PEER), Goal.atLeast(batch.goal())));
+            Finding.ratio(
+                "speed of %s over %s".formatted(name, PEER),
+                measured.get(PEER),
+                measured.get(name),
+                Goal.atLeast(batch.goal())));
       }
     }
   }

@@ -230,9 +230,7 @@ class UNetBenchmark extends BenchmarkCommand {
         Program program = program(subject, precision, weights);
         for (String engine : engines) {
           if (engine.equals(Engines.PYTORCH) || device.isGpu() || precision == Precision.FLOAT32) {
-            ours.put(
-                "Flink Diffusion, " + engine,
-                Engines.standard().named(engine).load(program, device));
+            ours.put(engine, Engines.standard().named(engine).load(program, device));
           }
         }
         List<Peer> asked = peer == null ? List.of() : peersOf(precision, device);
@@ -358,7 +356,12 @@ class UNetBenchmark extends BenchmarkCommand {
           });
       for (String name : ours.keySet()) {
         for (Peer each : asked) {
-          result.add(Finding.speed(measured.get(name), measured.get(each.subject), goal(each)));
+          result.add(
+              Finding.ratio(
+                  "speed of %s over %s".formatted(name, each.subject),
+                  measured.get(each.subject),
+                  measured.get(name),
+                  goal(each)));
         }
       }
       for (Peer each : asked) {
