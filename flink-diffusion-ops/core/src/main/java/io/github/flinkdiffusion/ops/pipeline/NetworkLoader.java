@@ -72,7 +72,7 @@ final class NetworkLoader {
    *
    * @param name of the network, for files and messages
    * @throws WeightsException for a parameter that is missing, has another shape than the config
-   *     asks for, or is converted and holds a NaN or an infinity; or if a file can not be read to
+   *     asks for, or is converted and holds a NaN or an infinity; or if a file cannot be read to
    *     its end. Numbers that are mapped are looked at later
    */
   Network load(String name, Graph graph, TensorStore weights) {

@@ -40,8 +40,8 @@ public final class DiffusionOptions {
           .withDescription(
               "What runs the networks: onnxruntime, pytorch, or auto. auto takes the engine whose"
                   + " library is on the class path. If both are, it takes onnxruntime for networks"
-                  + " with attention that compute in FLOAT32 on the CPU, where it is faster, and"
-                  + " pytorch for everything else. Images of two engines differ in rounding, so a"
+                  + " with attention that compute in FLOAT32 on the CPU, where it is mostly faster,"
+                  + " and pytorch for everything else. Images of two engines differ in rounding, so a"
                   + " request that was begun on one begins anew on the other.");
 
   public static final ConfigOption<Precision> MODEL_PRECISION =

@@ -86,7 +86,7 @@ public record ModelSettings(
         config.get(DiffusionOptions.MODEL_VARIANT));
   }
 
-  /** Which engines a task manager has is known there only; what can be none is refused at once. */
+  /** Only a task manager knows its engines; what can be no engine's name is refused at once. */
   private static String engine(ReadableConfig config) {
     String engine = config.get(DiffusionOptions.ENGINE);
     if (!engine.matches("[a-z][a-z0-9-]{0,31}")) {
