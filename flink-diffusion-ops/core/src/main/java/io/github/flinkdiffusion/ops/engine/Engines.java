@@ -136,11 +136,7 @@ public final class Engines {
 
   /** GPUs that this process sees. */
   public int gpuCount() {
-    return forGpus().gpuCount();
-  }
-
-  private Engine forGpus() {
-    return choose(AUTO, PYTORCH);
+    return choose(AUTO, PYTORCH).gpuCount();
   }
 
   /**

@@ -100,7 +100,7 @@ final class OnnxRuntime {
           "flink-diffusion");
     } catch (ReflectiveOperationException | RuntimeException e) {
       LOG.warn(
-          "This version of ONNX Runtime is another one than was tested: a process that is told to end in the middle of a call may crash",
+          "This version of ONNX Runtime was not tested: a process that is told to end in the middle of a call may crash",
           e);
     }
   }

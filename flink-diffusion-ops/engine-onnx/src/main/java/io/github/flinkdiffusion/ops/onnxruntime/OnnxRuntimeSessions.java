@@ -13,6 +13,7 @@ import io.github.flinkdiffusion.ops.graph.Graph;
 import io.github.flinkdiffusion.ops.graph.Method;
 import io.github.flinkdiffusion.ops.onnx.OnnxEmitter;
 import io.github.flinkdiffusion.ops.weights.TensorPlace;
+import java.io.IOException;
 import java.util.LinkedHashMap;
 import java.util.Map;
 
@@ -55,9 +56,9 @@ final class OnnxRuntimeSessions {
 
   private static String location(TensorPlace place) {
     try {
-      // The library refuses symbolic links, as which hubs' caches hold files.
+      // The library refuses symbolic links, and hubs' caches are made of them.
       return place.file().toRealPath().toString().substring(ROOT.length());
-    } catch (java.io.IOException e) {
+    } catch (IOException e) {
       throw new EngineException("Weights " + place.file() + " cannot be read: " + e, e);
     }
   }
