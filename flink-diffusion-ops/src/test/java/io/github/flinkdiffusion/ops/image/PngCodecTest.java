@@ -164,7 +164,7 @@ class PngCodecTest {
         noise(1, 2, 2, 1).withMetadata(ImageMetadata.NONE.withTexts(Map.of(name, "text")));
     assertThatThrownBy(() -> PngCodec.encode(picture))
         .isInstanceOf(ImageException.class)
-        .hasMessageContaining("can not hold a text named");
+        .hasMessageContaining("cannot hold a text named");
   }
 
   @Test

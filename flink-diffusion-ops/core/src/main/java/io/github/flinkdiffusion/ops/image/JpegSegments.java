@@ -239,7 +239,7 @@ record JpegSegments(
 
   // ---------------------------------------------------------------- writing
 
-  /** A file with what can be held of metadata, after its JFIF segment. */
+  /** The file with the metadata that JPEG can hold, behind its JFIF segment. */
   static byte[] written(byte[] jpeg, ImageMetadata metadata, int channels) {
     ByteArrayOutputStream out = new ByteArrayOutputStream();
     int afterJfif = 4 + ((jpeg[4] & 0xFF) << 8 | jpeg[5] & 0xFF);
@@ -288,13 +288,13 @@ record JpegSegments(
   private static void writeText(ByteArrayOutputStream out, String name, String text) {
     if (name.isEmpty() || name.indexOf('\0') >= 0 || text.indexOf('\0') >= 0) {
       throw new ImageException(
-          "A JPEG file can not hold a text named '%s': names and texts have no zero character, and names at least one"
+          "A JPEG file cannot hold a text named '%s': names and texts have no zero character, and names at least one"
               .formatted(name));
     }
     byte[] begin = (name + '\0').getBytes(StandardCharsets.UTF_8);
     if (begin.length > 1000) {
       throw new ImageException(
-          "A JPEG file can not hold a text whose name has %d bytes".formatted(begin.length));
+          "A JPEG file cannot hold a text whose name has %d bytes".formatted(begin.length));
     }
     // At most three bytes a char, so that none is cut in two.
     int most = (MOST_IN_SEGMENT - begin.length) / 3;

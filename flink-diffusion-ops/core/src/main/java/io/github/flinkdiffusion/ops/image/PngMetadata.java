@@ -140,7 +140,7 @@ final class PngMetadata {
       return new String(unpacked(data, "text '" + keyword + "'", MAX_TEXT_BYTES), charset);
     } catch (DataFormatException e) {
       throw new ImageException(
-          "Damaged PNG file: its text '%s' can not be unpacked".formatted(keyword), e);
+          "Damaged PNG file: its text '%s' cannot be unpacked".formatted(keyword), e);
     }
   }
 
@@ -228,7 +228,7 @@ final class PngMetadata {
   private static void writeText(ByteArrayOutputStream out, String keyword, String text) {
     if (!isKeyword(keyword) || text.indexOf(0) >= 0) {
       throw new ImageException(
-          ("A PNG file can not hold a text named '%s': names have 1 to %d printable Latin-1"
+          ("A PNG file cannot hold a text named '%s': names have 1 to %d printable Latin-1"
                   + " characters without spaces at the ends, and texts no zero character")
               .formatted(keyword, MAX_KEYWORD));
     }

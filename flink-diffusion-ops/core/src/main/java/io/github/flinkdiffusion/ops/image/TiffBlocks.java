@@ -60,7 +60,7 @@ final class TiffBlocks {
       }
       return length;
     } catch (DataFormatException e) {
-      throw new ImageException("Damaged TIFF file: a block can not be unpacked", e);
+      throw new ImageException("Damaged TIFF file: a block cannot be unpacked", e);
     } finally {
       inflater.end();
     }

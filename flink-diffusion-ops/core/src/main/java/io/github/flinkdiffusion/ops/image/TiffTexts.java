@@ -61,7 +61,7 @@ final class TiffTexts {
             int equals = parts[i].indexOf('=');
             if (equals < 1) {
               throw new ImageException(
-                  "A TIFF file can not hold a text named '%s': '%s' is not attribute=value"
+                  "A TIFF file cannot hold a text named '%s': '%s' is not attribute=value"
                       .formatted(key, parts[i]));
             }
             xml.append(' ').append(parts[i], 0, equals).append("=\"");
