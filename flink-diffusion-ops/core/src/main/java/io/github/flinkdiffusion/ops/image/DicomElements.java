@@ -1,26 +1,57 @@
 package io.github.flinkdiffusion.ops.image;
 
 import java.io.ByteArrayOutputStream;
+import java.io.IOException;
+import java.io.OutputStream;
 import java.math.BigDecimal;
 import java.math.BigInteger;
 import java.math.MathContext;
 import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
 import java.nio.charset.StandardCharsets;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.security.DigestOutputStream;
 import java.security.MessageDigest;
 import java.security.NoSuchAlgorithmException;
 import java.util.Arrays;
+import java.util.Map;
 import java.util.SortedMap;
 import java.util.TreeMap;
 
 /** Elements of a DICOM file that is written, explicit and little-endian, in the order of tags. */
 final class DicomElements {
-  private record Value(String type, byte[] bytes) {}
+  /** Of a value whose length takes 32 bits; the largest number means that it is not known. */
+  static final long MOST_BYTES = 0xFFFFFFFEL;
+
+  /**
+   * @param bytes null where they are in a file
+   */
+  private record Value(String type, byte[] bytes, Path file, long length) {
+    void writeTo(OutputStream out) throws IOException {
+      if (bytes != null) {
+        out.write(bytes);
+      } else if (Files.copy(file, out) != length) {
+        throw new IOException(file + " has not the %d bytes that were written".formatted(length));
+      }
+    }
+  }
 
   private final SortedMap<Integer, Value> values = new TreeMap<>(Integer::compareUnsigned);
 
   DicomElements bytes(int tag, String type, byte[] value) {
-    values.put(tag, new Value(type, value));
+    values.put(tag, new Value(type, value, null, value.length));
+    return this;
+  }
+
+  /** A value that stays in a file until the elements are written; its length is even. */
+  DicomElements file(int tag, String type, Path file, long length) {
+    if (length > MOST_BYTES) {
+      throw new ImageException(
+          "Element %08X of a DICOM file takes %d bytes; at most %d are possible"
+              .formatted(tag, length, MOST_BYTES));
+    }
+    values.put(tag, new Value(type, null, file, length));
     return this;
   }
 
@@ -110,30 +141,50 @@ final class DicomElements {
 
   private byte[] encoded() {
     ByteArrayOutputStream out = new ByteArrayOutputStream();
-    values.forEach(
-        (tag, value) -> {
-          boolean longer = DicomDataSet.hasLongLength(value.type());
-          if (!longer && value.bytes().length > 0xFFFF) {
-            throw new ImageException(
-                "Element %08X of a DICOM file takes %d bytes; at most 65535 are possible"
-                    .formatted(tag, value.bytes().length));
-          }
-          ByteBuffer head = ByteBuffer.allocate(longer ? 12 : 8).order(ByteOrder.LITTLE_ENDIAN);
-          head.putShort((short) (tag >>> 16)).putShort((short) (int) tag);
-          head.put(value.type().getBytes(StandardCharsets.ISO_8859_1));
-          if (longer) {
-            head.putShort((short) 0).putInt(value.bytes().length);
-          } else {
-            head.putShort((short) value.bytes().length);
-          }
-          out.writeBytes(head.array());
-          out.writeBytes(value.bytes());
-        });
+    try {
+      writeTo(out);
+    } catch (IOException e) {
+      throw unreadable(e);
+    }
     return out.toByteArray();
+  }
+
+  private void writeTo(OutputStream out) throws IOException {
+    for (Map.Entry<Integer, Value> element : values.entrySet()) {
+      int tag = element.getKey();
+      Value value = element.getValue();
+      boolean longer = DicomDataSet.hasLongLength(value.type());
+      if (!longer && value.length() > 0xFFFF) {
+        throw new ImageException(
+            "Element %08X of a DICOM file takes %d bytes; at most 65535 are possible"
+                .formatted(tag, value.length()));
+      }
+      ByteBuffer head = ByteBuffer.allocate(longer ? 12 : 8).order(ByteOrder.LITTLE_ENDIAN);
+      head.putShort((short) (tag >>> 16)).putShort((short) tag);
+      head.put(value.type().getBytes(StandardCharsets.ISO_8859_1));
+      if (longer) {
+        head.putShort((short) 0).putInt((int) value.length());
+      } else {
+        head.putShort((short) value.length());
+      }
+      out.write(head.array());
+      value.writeTo(out);
+    }
+  }
+
+  private static ImageException unreadable(IOException e) {
+    return new ImageException("Cannot write a DICOM file: " + e, e);
   }
 
   /** The whole file, with preamble and mark. */
   byte[] file(String classUid, String instanceUid) {
+    ByteArrayOutputStream out = new ByteArrayOutputStream();
+    writeFile(out, classUid, instanceUid);
+    return out.toByteArray();
+  }
+
+  /** As {@link #file(String, String)}. */
+  void writeFile(OutputStream out, String classUid, String instanceUid) {
     byte[] meta =
         new DicomElements()
             .bytes(0x00020001, "OB", new byte[] {0, 1})
@@ -143,32 +194,45 @@ final class DicomElements {
             .text(0x00020012, "UI", uid("flink-diffusion"))
             .text(0x00020013, "SH", "FLINK_DIFFUSION")
             .encoded();
-    ByteArrayOutputStream out = new ByteArrayOutputStream();
-    out.writeBytes(new byte[128]);
-    out.writeBytes("DICM".getBytes(StandardCharsets.ISO_8859_1));
-    out.writeBytes(new DicomElements().longs(0x00020000, "UL", meta.length).encoded());
-    out.writeBytes(meta);
-    out.writeBytes(encoded());
-    return out.toByteArray();
+    try {
+      out.write(new byte[128]);
+      out.write("DICM".getBytes(StandardCharsets.ISO_8859_1));
+      out.write(new DicomElements().longs(0x00020000, "UL", meta.length).encoded());
+      out.write(meta);
+      writeTo(out);
+    } catch (IOException e) {
+      throw unreadable(e);
+    }
   }
 
   /** A digest of all that is there, so that equal files have equal names and others do not. */
   String digest() {
-    return uid(encoded());
+    MessageDigest sha = sha256();
+    try (OutputStream out = new DigestOutputStream(OutputStream.nullOutputStream(), sha)) {
+      writeTo(out);
+    } catch (IOException e) {
+      throw unreadable(e);
+    }
+    return uid(sha);
   }
 
   /** A UID that follows from a text: 2.25 and a UUID of its digest (PS3.5, B.2). */
   static String uid(String text) {
-    return uid(text.getBytes(StandardCharsets.UTF_8));
+    MessageDigest sha = sha256();
+    sha.update(text.getBytes(StandardCharsets.UTF_8));
+    return uid(sha);
   }
 
-  private static String uid(byte[] bytes) {
+  private static String uid(MessageDigest sha) {
+    byte[] uuid = Arrays.copyOf(sha.digest(), 16);
+    uuid[6] = (byte) (uuid[6] & 0x0F | 0x80);
+    uuid[8] = (byte) (uuid[8] & 0x3F | 0x80);
+    return "2.25." + new BigInteger(1, uuid);
+  }
+
+  private static MessageDigest sha256() {
     try {
-      byte[] digest = MessageDigest.getInstance("SHA-256").digest(bytes);
-      byte[] uuid = Arrays.copyOf(digest, 16);
-      uuid[6] = (byte) (uuid[6] & 0x0F | 0x80);
-      uuid[8] = (byte) (uuid[8] & 0x3F | 0x80);
-      return "2.25." + new BigInteger(1, uuid);
+      return MessageDigest.getInstance("SHA-256");
     } catch (NoSuchAlgorithmException e) {
       throw new IllegalStateException(e);
     }

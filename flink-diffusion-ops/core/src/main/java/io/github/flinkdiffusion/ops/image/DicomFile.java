@@ -208,11 +208,14 @@ final class DicomFile {
             .ifPresent(text -> attributes.put(tag, text));
       }
     }
+    if (layout.frames() > 1) {
+      attributes.put(DicomHeader.FRAME_NUMBER, Integer.toString(frame + 1));
+    }
     return new MedicalSource(place(frame), attributes, identified);
   }
 
   /** Where a frame lies, if the file says it in full. */
-  private Optional<SlicePlace> place(int frame) {
+  Optional<SlicePlace> place(int frame) {
     DicomDataSet position = group(PLANE_POSITION, frame);
     DicomDataSet orientation = group(PLANE_ORIENTATION, frame);
     double[] numbers = new double[9];
@@ -236,7 +239,7 @@ final class DicomFile {
   }
 
   /** Unknown where it is 0, as some programs write. */
-  private Optional<PixelSpacing> spacing(int frame) {
+  Optional<PixelSpacing> spacing(int frame) {
     DicomDataSet group = group(DicomTag.PIXEL_MEASURES, frame);
     Optional<Double> y = group.decimal(DicomTag.PIXEL_SPACING, 0);
     Optional<Double> x = group.decimal(DicomTag.PIXEL_SPACING, 1);

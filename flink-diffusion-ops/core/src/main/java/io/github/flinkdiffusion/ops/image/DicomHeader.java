@@ -22,6 +22,9 @@ final class DicomHeader {
   static final int SERIES = 0x0020000E;
   static final int FRAME_OF_REFERENCE = 0x00200052;
 
+  /** Which frame of a file that has several, counted from 1; a file itself has no such element. */
+  static final int FRAME_NUMBER = 0x00081160;
+
   /** A block of this project's own elements, of which one holds the texts. */
   static final int OWNER = 0x00990010;
 
@@ -150,7 +153,11 @@ final class DicomHeader {
 
   /** What the result was made of. */
   static DicomElements reference(MedicalSource source, String classUid) {
-    return new DicomElements()
+    DicomElements reference = new DicomElements();
+    if (!source.attribute(FRAME_NUMBER).isEmpty()) {
+      reference.text(FRAME_NUMBER, "IS", source.attribute(FRAME_NUMBER));
+    }
+    return reference
         .text(0x00081150, "UI", classUid)
         .text(0x00081155, "UI", uid(source, INSTANCE))
         .code(0x0040A170, "121322", "DCM", "Source image for image processing operation");

@@ -1,13 +1,23 @@
 package io.github.flinkdiffusion.ops.image;
 
+import java.io.ByteArrayOutputStream;
+import java.io.IOException;
+import java.io.OutputStream;
+import java.util.ArrayList;
+import java.util.Collections;
+import java.util.LinkedHashMap;
 import java.util.List;
+import java.util.Map;
+import java.util.OptionalDouble;
 import java.util.Set;
+import java.util.TreeMap;
 import java.util.regex.Matcher;
 import java.util.regex.Pattern;
 
 /**
  * Writes what was found in an image as a DICOM segmentation (PS3.3, A.51): a frame for each
- * segment, either of bits or of shares of 255, in the place of the image.
+ * segment, either of bits or of shares of 255, in the place of the image. {@link
+ * DicomSegmentationFile} writes those of several slices.
  *
  * <p>A segment's label may name its code: {@code Liver (10200004, SCT)}. Without one, the label
  * itself is the code, of this project's own scheme.
@@ -47,14 +57,53 @@ public final class DicomSegmentation {
 
   private static byte[] file(
       int width, int height, List<Segment> segments, ImageMetadata metadata, boolean fractional) {
-    if (segments.isEmpty() || width > 0xFFFF || height > 0xFFFF) {
+    List<String> labels = segments.stream().map(Segment::label).toList();
+    DicomElements elements =
+        elements(width, height, labels, List.of(metadata), fractional);
+    ByteArrayOutputStream bytes = new ByteArrayOutputStream();
+    try (SegmentPixels pixels = new SegmentPixels(bytes, width * height, fractional)) {
+      for (Segment segment : segments) {
+        pixels.append(segment);
+      }
+    } catch (IOException e) {
+      throw new IllegalStateException(e);
+    }
+    elements.bytes(DicomTag.PIXELS, "OB", bytes.toByteArray());
+    ByteArrayOutputStream out = new ByteArrayOutputStream();
+    write(elements, out);
+    return out.toByteArray();
+  }
+
+  /** Writes the file of elements that are whole but for the class and the instance. */
+  static void write(DicomElements elements, OutputStream out) {
+    String instance = elements.digest();
+    elements.text(DicomHeader.CLASS, "UI", SEGMENTATION);
+    elements.text(DicomHeader.INSTANCE, "UI", instance);
+    elements.writeFile(out, SEGMENTATION, instance);
+  }
+
+  /**
+   * All but pixels, class and instance. Frames are in the order of the slices, and those of a slice
+   * in that of the segments.
+   *
+   * @param slices the metadata of images of that size, at least one
+   */
+  static DicomElements elements(
+      int width,
+      int height,
+      List<String> labels,
+      List<ImageMetadata> slices,
+      boolean fractional) {
+    if (labels.isEmpty() || width > 0xFFFF || height > 0xFFFF) {
       throw new ImageException(
           "A DICOM segmentation of %d segments of %d x %d pixels; it has at least one, and sides of at most 65535"
-              .formatted(segments.size(), width, height));
+              .formatted(labels.size(), width, height));
     }
+    ImageMetadata first = slices.get(0);
     DicomElements elements =
-        DicomHeader.of(metadata, fractional ? "fractional segmentation" : "segmentation");
-    MedicalSource source = metadata.medical().orElseThrow();
+        DicomHeader.of(first, fractional ? "fractional segmentation" : "segmentation");
+    MedicalSource source = first.medical().orElseThrow();
+    requireOneVolume(slices);
     elements.text(0x00080060, "CS", "SEG");
     elements.text(0x00080008, "CS", "DERIVED\\PRIMARY");
     elements.text(0x00200011, "IS", "1");
@@ -70,7 +119,8 @@ public final class DicomSegmentation {
     int bits = fractional ? 8 : 1;
     elements.shorts(DicomTag.SAMPLES, "US", 1);
     elements.text(DicomTag.PHOTOMETRIC, "CS", "MONOCHROME2");
-    elements.text(DicomTag.FRAMES, "IS", Integer.toString(segments.size()));
+    elements.text(
+        DicomTag.FRAMES, "IS", Integer.toString(Math.multiplyExact(labels.size(), slices.size())));
     elements.shorts(DicomTag.ROWS, "US", height);
     elements.shorts(DicomTag.COLUMNS, "US", width);
     elements.shorts(DicomTag.BITS_ALLOCATED, "US", bits);
@@ -83,44 +133,111 @@ public final class DicomSegmentation {
         elements.without(tag);
       }
     }
+    boolean placed = source.place().isPresent();
     String dimensions =
         DicomElements.uid("dimensions of " + DicomHeader.uid(source, DicomHeader.INSTANCE));
     elements.items(0x00209221, new DicomElements().text(0x00209164, "UI", dimensions));
-    elements.items(
-        0x00209222,
-        new DicomElements()
-            .text(0x00209164, "UI", dimensions)
-            .tags(0x00209165, 0x0062000B)
-            .tags(0x00209167, 0x0062000A)
-            .text(0x00209421, "LO", "ReferencedSegmentNumber"));
-    elements.items(DicomTag.SHARED_GROUPS, shared(metadata, source));
-    DicomElements[] described = new DicomElements[segments.size()];
-    DicomElements[] frames = new DicomElements[segments.size()];
-    for (int i = 0; i < frames.length; i++) {
-      described[i] = described(i + 1, segments.get(i).label());
-      frames[i] = frame(i + 1, source);
+    DicomElements segmentNumber =
+        dimension(dimensions, 0x0062000B, 0x0062000A, "ReferencedSegmentNumber");
+    if (slices.size() == 1) {
+      elements.items(0x00209222, segmentNumber);
+    } else {
+      elements.items(
+          0x00209222,
+          segmentNumber,
+          placed
+              ? dimension(dimensions, 0x00200032, 0x00209113, "ImagePositionPatient")
+              : dimension(dimensions, 0x00209057, 0x00209111, "InStackPositionNumber"));
+    }
+    elements.items(DicomTag.SHARED_GROUPS, shared(slices));
+    DicomElements[] described = new DicomElements[labels.size()];
+    for (int i = 0; i < described.length; i++) {
+      described[i] = described(i + 1, labels.get(i));
     }
     elements.items(0x00620002, described);
-    elements.items(DicomTag.PER_FRAME_GROUPS, frames);
-    if (!source.attribute(DicomHeader.CLASS).isEmpty()) {
-      elements.items(
-          0x00081115,
-          new DicomElements()
-              .items(
-                  0x0008114A,
-                  new DicomElements()
-                      .text(0x00081150, "UI", source.attribute(DicomHeader.CLASS))
-                      .text(0x00081155, "UI", DicomHeader.uid(source, DicomHeader.INSTANCE)))
-              .text(DicomHeader.SERIES, "UI", DicomHeader.uid(source, DicomHeader.SERIES)));
+    List<DicomElements> frames = new ArrayList<>();
+    for (int slice = 0; slice < slices.size(); slice++) {
+      for (int segment = 1; segment <= labels.size(); segment++) {
+        frames.add(frame(segment, slice, slices));
+      }
     }
-    elements.bytes(DicomTag.PIXELS, "OB", pixels(width, height, segments, fractional));
-    String instance = elements.digest();
-    elements.text(DicomHeader.CLASS, "UI", SEGMENTATION);
-    elements.text(DicomHeader.INSTANCE, "UI", instance);
-    return elements.file(SEGMENTATION, instance);
+    elements.items(DicomTag.PER_FRAME_GROUPS, frames.toArray(DicomElements[]::new));
+    references(elements, slices);
+    return elements;
   }
 
-  private static DicomElements shared(ImageMetadata metadata, MedicalSource source) {
+  private static DicomElements dimension(String uid, int pointer, int group, String label) {
+    return new DicomElements()
+        .text(0x00209164, "UI", uid)
+        .tags(0x00209165, pointer)
+        .tags(0x00209167, group)
+        .text(0x00209421, "LO", label);
+  }
+
+  /** What a segmentation says once for all frames has to be the same of all slices. */
+  private static void requireOneVolume(List<ImageMetadata> slices) {
+    ImageMetadata first = slices.get(0);
+    MedicalSource source = first.medical().orElseThrow();
+    for (int i = 1; i < slices.size(); i++) {
+      MedicalSource other = slices.get(i).medical().orElseThrow();
+      String differs =
+          !other
+                  .attribute(DicomHeader.FRAME_OF_REFERENCE)
+                  .equals(source.attribute(DicomHeader.FRAME_OF_REFERENCE))
+              ? "frame of reference"
+              : !other.attribute(DicomHeader.STUDY).equals(source.attribute(DicomHeader.STUDY))
+                  ? "study"
+                  : !slices.get(i).spacing().equals(first.spacing())
+                      ? "pixel spacing"
+                      : other.place().isPresent() != source.place().isPresent()
+                              || source.place().isPresent()
+                                  && !SliceOrder.parallel(
+                                      source.place().get(), other.place().get())
+                          ? "orientation"
+                          : "";
+      if (!differs.isEmpty()) {
+        throw new ImageException(
+            "Slice %d has another %s than slice 0, so they are no one DICOM segmentation; send a request for each"
+                .formatted(i, differs));
+      }
+    }
+  }
+
+  /** The files that slices are of, by their series. */
+  private static void references(DicomElements elements, List<ImageMetadata> slices) {
+    Map<String, Map<String, DicomElements>> series = new TreeMap<>();
+    for (ImageMetadata slice : slices) {
+      MedicalSource source = slice.medical().orElseThrow();
+      if (!source.attribute(DicomHeader.CLASS).isEmpty()) {
+        String instance = DicomHeader.uid(source, DicomHeader.INSTANCE);
+        series
+            .computeIfAbsent(
+                DicomHeader.uid(source, DicomHeader.SERIES), uid -> new LinkedHashMap<>())
+            .put(
+                instance,
+                new DicomElements()
+                    .text(0x00081150, "UI", source.attribute(DicomHeader.CLASS))
+                    .text(0x00081155, "UI", instance));
+      }
+    }
+    if (!series.isEmpty()) {
+      elements.items(
+          0x00081115,
+          series.entrySet().stream()
+              .map(
+                  one ->
+                      new DicomElements()
+                          .items(
+                              0x0008114A,
+                              one.getValue().values().toArray(DicomElements[]::new))
+                          .text(DicomHeader.SERIES, "UI", one.getKey()))
+              .toArray(DicomElements[]::new));
+    }
+  }
+
+  private static DicomElements shared(List<ImageMetadata> slices) {
+    ImageMetadata metadata = slices.get(0);
+    MedicalSource source = metadata.medical().orElseThrow();
     DicomElements shared = new DicomElements();
     source
         .place()
@@ -142,18 +259,41 @@ public final class DicomSegmentation {
         .ifPresent(
             size -> {
               String thickness = source.attribute(0x00180050);
-              shared.items(
-                  DicomTag.PIXEL_MEASURES,
+              DicomElements measures =
                   new DicomElements()
                       .text(0x00180050, "DS", thickness.isEmpty() ? "1" : thickness)
-                      .decimals(DicomTag.PIXEL_SPACING, size.y(), size.x()));
+                      .decimals(DicomTag.PIXEL_SPACING, size.y(), size.x());
+              between(slices).ifPresent(mm -> measures.decimals(0x00180088, mm));
+              shared.items(DicomTag.PIXEL_MEASURES, measures);
             });
     return shared;
   }
 
-  private static DicomElements frame(int number, MedicalSource source) {
+  /** How far slices are from each other, if they are all as far. */
+  private static OptionalDouble between(List<ImageMetadata> slices) {
+    List<SlicePlace> places =
+        slices.stream().flatMap(slice -> slice.medical().orElseThrow().place().stream()).toList();
+    boolean volume =
+        places.size() > 1
+            && SliceOrder.faults(places, Collections.nCopies(places.size(), "")).isEmpty();
+    return volume
+        ? OptionalDouble.of(SliceOrder.step(places).length())
+        : OptionalDouble.empty();
+  }
+
+  private static DicomElements frame(int segment, int slice, List<ImageMetadata> slices) {
+    MedicalSource source = slices.get(slice).medical().orElseThrow();
     DicomElements frame = new DicomElements();
-    frame.items(0x00209111, new DicomElements().longs(0x00209157, "UL", number));
+    DicomElements content = new DicomElements();
+    if (slices.size() == 1) {
+      content.longs(0x00209157, "UL", segment);
+    } else {
+      content.longs(0x00209157, "UL", segment, slice + 1);
+      if (source.place().isEmpty()) {
+        content.text(0x00209056, "SH", "1").longs(0x00209057, "UL", slice + 1);
+      }
+    }
+    frame.items(0x00209111, content);
     source
         .place()
         .ifPresent(
@@ -162,7 +302,7 @@ public final class DicomSegmentation {
                     0x00209113,
                     new DicomElements()
                         .decimals(0x00200032, DicomWriter.vector(place.position()))));
-    frame.items(0x0062000A, new DicomElements().shorts(0x0062000B, "US", number));
+    frame.items(0x0062000A, new DicomElements().shorts(0x0062000B, "US", segment));
     if (!source.attribute(DicomHeader.CLASS).isEmpty()) {
       frame.items(
           0x00089124,
@@ -190,29 +330,5 @@ public final class DicomSegmentation {
             known ? coded.group(2) : name.length() <= 16 ? name : own.substring(5, 21),
             known ? coded.group(3) : "99FLINKDIFFUSION",
             shown);
-  }
-
-  private static byte[] pixels(int width, int height, List<Segment> segments, boolean fractional) {
-    int pixels = Math.multiplyExact(width, height);
-    long bits = (long) pixels * segments.size();
-    long length = fractional ? bits : (bits + 7) / 8;
-    byte[] bytes = new byte[Math.toIntExact(length + 1 & ~1L)];
-    int at = 0;
-    for (Segment segment : segments) {
-      if (segment.shares().length != pixels) {
-        throw new ImageException(
-            "Segment '%s' has %d pixels; %d x %d are expected"
-                .formatted(segment.label(), segment.shares().length, width, height));
-      }
-      for (float share : segment.shares()) {
-        if (fractional) {
-          bytes[at] = (byte) Math.rint(255 * Math.max(0, Math.min(1, share)));
-        } else if (share >= 0.5f) {
-          bytes[at >> 3] |= (byte) (1 << (at & 7));
-        }
-        at++;
-      }
-    }
-    return bytes;
   }
 }

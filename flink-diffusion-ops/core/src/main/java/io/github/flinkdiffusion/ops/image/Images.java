@@ -60,6 +60,16 @@ public final class Images {
     }
   }
 
+  /**
+   * A compressed NIfTI file without its compression; empty for all other files.
+   *
+   * @param folder for it; whoever asks deletes it
+   * @throws ImageException if it is damaged, or the file system fails
+   */
+  public static Optional<Path> unpacked(Path file, Path folder) {
+    return NiftiCodec.unpacked(file, folder);
+  }
+
   private static ImageKind kind(Optional<ImageKind> found, long bytes) {
     return found.orElseThrow(
         () ->

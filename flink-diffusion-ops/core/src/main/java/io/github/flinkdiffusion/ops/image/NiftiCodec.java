@@ -5,9 +5,12 @@ import java.io.ByteArrayInputStream;
 import java.io.EOFException;
 import java.io.IOException;
 import java.io.InputStream;
+import java.io.OutputStream;
 import java.nio.ByteBuffer;
 import java.nio.channels.Channels;
 import java.nio.channels.SeekableByteChannel;
+import java.nio.file.Files;
+import java.nio.file.Path;
 import java.util.Arrays;
 import java.util.Locale;
 import java.util.Optional;
@@ -55,6 +58,47 @@ final class NiftiCodec implements ImageFormat {
     boolean packed = buffered.read() == 0x1F && buffered.read() == 0x8B;
     buffered.reset();
     return packed ? new GZIPInputStream(buffered, BUFFER) : buffered;
+  }
+
+  /** See {@link Images#unpacked}. No more is unpacked than the header says that there is. */
+  static Optional<Path> unpacked(Path file, Path folder) {
+    try (InputStream packed = Files.newInputStream(file)) {
+      if (packed.read() != 0x1F || packed.read() != 0x8B) {
+        return Optional.empty();
+      }
+    } catch (IOException e) {
+      throw new ImageException("Cannot read the image file " + file + ": " + e, e);
+    }
+    Path plain = null;
+    try (InputStream in = unpacked(Files.newInputStream(file))) {
+      byte[] head = in.readNBytes(NiftiHeader.SIZE_2);
+      if (!NiftiHeader.hasMark(head)) {
+        return Optional.empty();
+      }
+      long left = NiftiHeader.of(head).fileBytes() - head.length;
+      plain = Files.createTempFile(folder, "volume-", ".nii");
+      try (OutputStream out = Files.newOutputStream(plain)) {
+        out.write(head);
+        byte[] buffer = new byte[BUFFER];
+        int length;
+        while (left > 0 && (length = in.read(buffer, 0, (int) Math.min(left, BUFFER))) > 0) {
+          out.write(buffer, 0, length);
+          left -= length;
+        }
+      }
+      return Optional.of(plain);
+    } catch (IOException | RuntimeException e) {
+      try {
+        if (plain != null) {
+          Files.deleteIfExists(plain);
+        }
+      } catch (IOException more) {
+        e.addSuppressed(more);
+      }
+      throw e instanceof ImageException known
+          ? known
+          : new ImageException("Cannot unpack the NIfTI file " + file + ": " + e, e);
+    }
   }
 
   /**

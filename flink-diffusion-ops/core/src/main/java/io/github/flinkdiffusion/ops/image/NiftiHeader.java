@@ -40,6 +40,11 @@ record NiftiHeader(
 
   private static final long MOST_EXTENSIONS = 1 << 24;
 
+  /** Of the whole file, without compression. */
+  long fileBytes() {
+    return start + (long) dims[0] * dims[1] * dims[2] * volumes * kind.bytes();
+  }
+
   /** Types of voxels. */
   enum Kind {
     UINT8(2, 1, 1),

@@ -41,7 +41,7 @@ import java.util.stream.Stream;
  * mask (TIFF) or no opacity (PNG). No region has such pixels.
  *
  * <p>Results up to a size are put together in memory; larger ones row by row into files, which are
- * TIFF whatever was asked for. Regions are looked for up to {@link DecisionRows#MOST_PIXELS}, boxes
+ * TIFF whatever was asked for. Those of several slices are {@link VolumeComposition}'s. Regions are looked for up to {@link DecisionRows#MOST_PIXELS}, boxes
  * in what is in memory.
  *
  * @param width of all of them, in pixels
@@ -106,25 +106,25 @@ public record Composition(
       Path scratch) {
 
     /** Channels of a sample, without the spread behind it. */
-    private int channels() {
+    int channels() {
       return first.channels() - (isEnsemble() ? 1 : 0);
     }
 
-    private boolean isEnsemble() {
+    boolean isEnsemble() {
       return plan.samples() > 1;
     }
 
-    private Optional<ClassMap> classes() {
+    Optional<ClassMap> classes() {
       return meaning.classes();
     }
 
-    private boolean fitsIntoMemory() {
+    boolean fitsIntoMemory() {
       return (long) plan.resultWidth(first) * plan.resultHeight(first) * first.channels()
           <= MOST_FLOATS_IN_MEMORY;
     }
 
     /** What is measured, or painted in classes' colors, has no profile of colors. */
-    private ImageMetadata pictureMetadata() {
+    ImageMetadata pictureMetadata() {
       ImageMetadata metadata = Audit.without(scaledMetadata()).withTexts(texts);
       return answerIsLikeTheSource() ? metadata : metadata.withoutProfile();
     }
@@ -143,7 +143,7 @@ public record Composition(
     }
 
     /** Of a picture besides the answer: its place, the same record, and which picture it is. */
-    private ImageMetadata besides(String result) {
+    ImageMetadata besides(String result) {
       ImageMetadata all = scaledMetadata();
       return new ImageMetadata(
               all.georeference(), all.spacing(), new TreeMap<>(texts), List.of(), all.medical())
@@ -155,7 +155,7 @@ public record Composition(
      *
      * @param top the first of them; the model's scale divides it
      */
-    private Optional<NoDataMask> noData(int top, int rows) {
+    Optional<NoDataMask> noData(int top, int rows) {
       if (!scene.mayLackData()) {
         return Optional.empty();
       }
@@ -168,7 +168,7 @@ public record Composition(
     }
 
     /** Pixels of those rows that hold no data. */
-    private BitSet pixelsWithout(Optional<NoDataMask> noData) {
+    BitSet pixelsWithout(Optional<NoDataMask> noData) {
       return noData.flatMap(bands::toModel).map(NoDataMask::pixels).orElseGet(BitSet::new);
     }
 
@@ -180,7 +180,7 @@ public record Composition(
     }
 
     /** The answer's picture of some rows, as it is written. */
-    private Raster picture(Raster stacked, Optional<NoDataMask> noData) {
+    Raster picture(Raster stacked, Optional<NoDataMask> noData) {
       Raster mean = Assembly.channels(stacked, 0, channels());
       return switch (meaning.kind()) {
         case PICTURE, BOXES -> {
@@ -200,12 +200,12 @@ public record Composition(
           .orElse(raster);
     }
 
-    private Decision decision(Raster stacked, ClassMap map) {
+    Decision decision(Raster stacked, ClassMap map) {
       return Decision.of(map, Assembly.channels(stacked, 0, channels()));
     }
 
     /** Label volumes hold classes' numbers, however few there are. */
-    private Raster writtenMask(Decision decision, ClassMap map, Optional<NoDataMask> noData) {
+    Raster writtenMask(Decision decision, ClassMap map, Optional<NoDataMask> noData) {
       return format == ResultFormat.NIFTI
           ? withoutPixels(decision.classes().toRaster(), noData)
           : mask(decision, map, noData);
@@ -219,7 +219,7 @@ public record Composition(
           free ? mask.withFormat(mask.format().withNoData(NO_CLASS)) : mask, noData);
     }
 
-    private Raster uncertainty(Raster stacked, boolean floats, Optional<NoDataMask> noData) {
+    Raster uncertainty(Raster stacked, boolean floats, Optional<NoDataMask> noData) {
       Raster spread = Assembly.channels(stacked, channels(), 1);
       PixelFormat measured = PixelFormat.of(Bands.GRAY, SampleType.FLOAT32);
       return withoutPixels(
@@ -295,16 +295,20 @@ public record Composition(
       return inMemory(order, tiles);
     }
     if (order.format() == ResultFormat.DICOM || order.format() == ResultFormat.NIFTI) {
-      throw new ImageException(
-          "A %s result of %d x %d pixels in %d channels; at most %d numbers are supported, more as TIFF"
-              .formatted(
-                  order.format(),
-                  order.plan().resultWidth(order.first()),
-                  order.plan().resultHeight(order.first()),
-                  order.first().channels(),
-                  MOST_FLOATS_IN_MEMORY));
+      throw tooLarge(order);
     }
     return inFiles(order, tiles);
+  }
+
+  static ImageException tooLarge(Order order) {
+    return new ImageException(
+        "A %s result of %d x %d pixels in %d channels; at most %d numbers are supported, more as TIFF"
+            .formatted(
+                order.format(),
+                order.plan().resultWidth(order.first()),
+                order.plan().resultHeight(order.first()),
+                order.first().channels(),
+                MOST_FLOATS_IN_MEMORY));
   }
 
   static Composition inMemory(Order order, IntFunction<Raster> tiles) {
@@ -321,7 +325,13 @@ public record Composition(
       mask =
           Optional.of(
               order.format() == ResultFormat.DICOM
-                  ? segmentation(decision.classes(), map, besides)
+                  ? Artifact.of(
+                      DicomSegmentation.binary(
+                          stacked.width(),
+                          stacked.height(),
+                          segments(decision.classes(), map, order.pixelsWithout(noData)),
+                          besides),
+                      ResultFormat.DICOM_TYPE)
                   : encodeMask(order.writtenMask(decision, map, noData), besides, mediaType));
       regions =
           Optional.of(
@@ -361,8 +371,13 @@ public record Composition(
         regions);
   }
 
-  /** A segment for each class that is something. */
-  private static Artifact segmentation(ClassRaster classes, ClassMap map, ImageMetadata metadata) {
+  /**
+   * A segment for each class that is something.
+   *
+   * @param without pixels that hold no data, and so are in none
+   */
+  static List<DicomSegmentation.Segment> segments(
+      ClassRaster classes, ClassMap map, BitSet without) {
     List<DicomSegmentation.Segment> segments = new ArrayList<>();
     for (int number = 0; number < map.classes(); number++) {
       if (map.isBackground(number)) {
@@ -370,13 +385,11 @@ public record Composition(
       }
       float[] inside = new float[classes.numbers().length];
       for (int i = 0; i < inside.length; i++) {
-        inside[i] = (classes.numbers()[i] & 0xFF) == number ? 1 : 0;
+        inside[i] = (classes.numbers()[i] & 0xFF) == number && !without.get(i) ? 1 : 0;
       }
       segments.add(new DicomSegmentation.Segment(map.labels().get(number), inside));
     }
-    return Artifact.of(
-        DicomSegmentation.binary(classes.width(), classes.height(), segments, metadata),
-        ResultFormat.DICOM_TYPE);
+    return segments;
   }
 
   /** How likely each pixel is inside. */

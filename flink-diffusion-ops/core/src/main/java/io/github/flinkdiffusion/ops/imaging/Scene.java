@@ -127,6 +127,17 @@ public interface Scene extends AutoCloseable {
     }
   }
 
+  /**
+   * A compressed NIfTI file without its compression, so that its slices can be read in any order;
+   * empty for all other files.
+   *
+   * @param folder for it; whoever asks deletes it
+   * @throws ImageException if it is damaged, or the file system fails
+   */
+  static Optional<Path> unpacked(Path file, Path folder) {
+    return Images.unpacked(file, folder);
+  }
+
   private static byte[] head(Path file, int bytes) throws IOException {
     try (InputStream in = Files.newInputStream(file)) {
       return in.readNBytes(bytes);

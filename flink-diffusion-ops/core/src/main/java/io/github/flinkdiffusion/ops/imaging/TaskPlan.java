@@ -11,12 +11,16 @@ import io.github.flinkdiffusion.ops.image.Window;
  * <p>A picture whose sides are no multiples of what the model needs is continued by its last row
  * and column, and the result is cut off there.
  *
+ * <p>Slices of a volume are pictures of one size, each of which is cut the same way. Their tiles are
+ * numbered one slice after the other.
+ *
  * @param width of the picture, in pixels
  * @param height of the picture
  * @param tiles of the picture with its margin; one tile when it is worked on as a whole
+ * @param slices that are worked on, from 1
  * @param samples of each tile, from 1
  */
-public record TaskPlan(int width, int height, TilePlan tiles, int samples) {
+public record TaskPlan(int width, int height, TilePlan tiles, int slices, int samples) {
 
   /**
    * A picture that is not cut, by a model that gives a result {@code scale} times as large.
@@ -33,7 +37,7 @@ public record TaskPlan(int width, int height, TilePlan tiles, int samples) {
             .alignment(alignment)
             .scale(scale)
             .plan();
-    return new TaskPlan(width, height, one, samples);
+    return new TaskPlan(width, height, one, 1, samples);
   }
 
   /** A picture that is cut into tiles, see {@link TilePlan}. */
@@ -46,16 +50,36 @@ public record TaskPlan(int width, int height, TilePlan tiles, int samples) {
             .alignment(alignment)
             .scale(scale)
             .plan();
-    return new TaskPlan(width, height, tiles, samples);
+    return new TaskPlan(width, height, tiles, 1, samples);
   }
 
   private static int up(int length, int multiple) {
     return Math.multiplyExact((length + multiple - 1) / multiple, multiple);
   }
 
+  /** The same for so many slices. */
+  public TaskPlan ofSlices(int number) {
+    return new TaskPlan(width, height, tiles, number, samples);
+  }
+
   /** Parts in all. */
   public int size() {
-    return Math.multiplyExact(tiles.size(), samples);
+    return Math.multiplyExact(tileCount(), samples);
+  }
+
+  /** Tiles of all slices. */
+  public int tileCount() {
+    return Math.multiplyExact(tiles.size(), slices);
+  }
+
+  /** Which slice a tile is of, from 0. */
+  public int sliceOf(int tile) {
+    return tile / tiles.size();
+  }
+
+  /** A tile as it lies in its slice. */
+  public TilePlan.Tile tile(int tile) {
+    return tiles.tile(tile % tiles.size());
   }
 
   /** Which tile a part is of. */
@@ -95,9 +119,13 @@ public record TaskPlan(int width, int height, TilePlan tiles, int samples) {
     return (int) Math.max(1, (long) result * length / padded);
   }
 
-  /** A tile's part of the picture, continued beyond its edges where the tile is. */
+  /**
+   * A tile's part of the picture, continued beyond its edges where the tile is.
+   *
+   * @param scene the tile's slice
+   */
   public Raster read(Scene scene, int tile) {
-    Window window = tiles.tile(tile).window();
+    Window window = tile(tile).window();
     int right = Math.min(window.right(), width);
     int bottom = Math.min(window.bottom(), height);
     Raster inside =
@@ -131,21 +159,23 @@ public record TaskPlan(int width, int height, TilePlan tiles, int samples) {
 
   /** The size of a tile's result, by the model's scale. */
   public Window resultWindow(int tile) {
-    return tiles.tile(tile).window().scaled(tiles.scale());
+    return tile(tile).window().scaled(tiles.scale());
   }
 
   /** What must be equal for progress on parts to be worth anything. */
   public String fingerprint() {
     Window first = tiles.tile(0).window();
-    return "%d x %d, %d x %d tiles of %d x %d, times %d, %d samples"
-        .formatted(
-            width,
-            height,
-            tiles.columns(),
-            tiles.rows(),
-            first.width(),
-            first.height(),
-            tiles.scale(),
-            samples);
+    String ofSlice =
+        "%d x %d, %d x %d tiles of %d x %d, times %d, %d samples"
+            .formatted(
+                width,
+                height,
+                tiles.columns(),
+                tiles.rows(),
+                first.width(),
+                first.height(),
+                tiles.scale(),
+                samples);
+    return slices == 1 ? ofSlice : ofSlice + ", %d slices".formatted(slices);
   }
 }

@@ -32,6 +32,7 @@ import java.nio.ByteBuffer;
 import java.util.List;
 import java.util.Locale;
 import java.util.Map;
+import java.util.Optional;
 import java.util.TreeMap;
 
 /** From events to requests and from results to events. Pure. */
@@ -111,23 +112,13 @@ final class Events {
   }
 
   /**
-   * Which image of a file that has several a task works on, from 0: a frame of a DICOM file, a
-   * slice of a NIfTI volume, a page of a TIFF file.
+   * Which images of a file that has several a task works on: frames of a DICOM file, slices of a
+   * NIfTI volume, a page of a TIFF file; empty if it does not say.
    *
-   * @throws InvalidRequestException when it is no whole number from 0
+   * @throws InvalidRequestException when it names none
    */
-  static int page(ImageTaskEvent task) {
-    String page = task.getParameters().getOrDefault(PAGE, "0");
-    try {
-      int number = Integer.parseInt(page.strip());
-      if (number >= 0) {
-        return number;
-      }
-    } catch (NumberFormatException e) {
-      // Said below, as is a number below 0.
-    }
-    throw new InvalidRequestException(
-        "%s is '%s'; a whole number from 0 is expected.".formatted(PAGE, page));
+  static Optional<PageRange> pages(ImageTaskEvent task) {
+    return Optional.ofNullable(task.getParameters().get(PAGE)).map(PageRange::parse);
   }
 
   /**

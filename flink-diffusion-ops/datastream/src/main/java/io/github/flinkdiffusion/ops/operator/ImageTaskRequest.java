@@ -226,7 +226,7 @@ final class ImageTaskRequest extends Request {
           "Request {} goes on with {} of {} tiles done.",
           task.getId(),
           tiles.size(),
-          open.plan().tiles().size());
+          open.plan().tileCount());
       return;
     }
     host.meters().restartedTrajectories.inc(progress.running().size());
@@ -438,7 +438,7 @@ final class ImageTaskRequest extends Request {
           ResultMeaning meaning = host.batcher().model().result(open.first().arguments());
           BitSet noData = n > 1 ? open.noData(tile, all.get(0)) : new BitSet();
           Raster result = Ensemble.reduced(all, meaning, noData);
-          Payload kept = tileResults().keep(result, open.plan().tiles().size());
+          Payload kept = tileResults().keep(result, open.plan().tileCount());
           host.mail(() -> reduced(tile, kept), "tile is done");
         },
         "kept");
@@ -462,7 +462,7 @@ final class ImageTaskRequest extends Request {
   }
 
   private void composeIfWhole() {
-    if (tiles.size() < open.plan().tiles().size()) {
+    if (tiles.size() < open.plan().tileCount()) {
       return;
     }
     Map<Integer, Payload> results = Map.copyOf(tiles);

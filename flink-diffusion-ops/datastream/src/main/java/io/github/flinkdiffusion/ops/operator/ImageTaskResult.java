@@ -15,6 +15,7 @@ import io.github.flinkdiffusion.ops.imaging.Audit;
 import io.github.flinkdiffusion.ops.imaging.Composition;
 import io.github.flinkdiffusion.ops.imaging.Region;
 import io.github.flinkdiffusion.ops.imaging.Regions;
+import io.github.flinkdiffusion.ops.imaging.VolumeComposition;
 import io.github.flinkdiffusion.ops.pipeline.GenerationRequest;
 import io.github.flinkdiffusion.ops.pipeline.ResultMeaning;
 import io.github.flinkdiffusion.ops.serving.ImageSettings;
@@ -63,9 +64,14 @@ final class ImageTaskResult {
           Window window = open.plan().resultWindow(tile);
           return Raster.filled(first.channels(), window.height(), window.width(), 0);
         };
+    IntFunction<Composition.Order> orders =
+        slice ->
+            open.order(slice, meaning, first, how, host.settings().texts(audit), host.scratch());
+    int slices = open.plan().slices();
     Composition composed =
-        Composition.compose(
-            open.order(meaning, first, how, host.settings().texts(audit), host.scratch()), tiles);
+        slices > 1
+            ? VolumeComposition.compose(slices, orders, tiles)
+            : Composition.compose(orders.apply(0), tiles);
     try {
       return event(task, composed, audit, open.first(), host.payloads());
     } finally {

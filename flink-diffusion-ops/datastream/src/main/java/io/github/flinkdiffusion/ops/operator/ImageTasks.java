@@ -71,6 +71,11 @@ public final class ImageTasks extends DiffusionBuilder<ImageTaskEvent, ImageTask
     return option(ImageTaskOptions.MAX_PIXELS, pixels);
   }
 
+  /** {@link ImageTaskOptions#MAX_SLICES}. */
+  public ImageTasks maxSlices(int slices) {
+    return option(ImageTaskOptions.MAX_SLICES, slices);
+  }
+
   /** {@link ImageTaskOptions#MEMORY}. */
   public ImageTasks imageMemory(MemorySize size) {
     return option(ImageTaskOptions.MEMORY, size);

@@ -51,11 +51,12 @@ import java.util.function.Supplier;
  * images.
  */
 final class OpenImageTask implements AutoCloseable {
-  private static final String IMAGE = "image";
-  private static final String MASK = "mask";
+  static final String IMAGE = "image";
+  static final String MASK = "mask";
 
-  private final Input image;
-  private final Optional<Input> mask;
+  private final Sources sources;
+  private final TaskScenes image;
+  private final Optional<TaskScenes> mask;
   private final ModelBands bands;
   private final TaskPlan plan;
   private final boolean placed;
@@ -63,13 +64,15 @@ final class OpenImageTask implements AutoCloseable {
   private final GenerationRequest first;
 
   private OpenImageTask(
-      Input image,
-      Optional<Input> mask,
+      Sources sources,
+      TaskScenes image,
+      Optional<TaskScenes> mask,
       ModelBands bands,
       TaskPlan plan,
       boolean placed,
       GenerationSpec asked,
       GenerationRequest first) {
+    this.sources = sources;
     this.image = image;
     this.mask = mask;
     this.bands = bands;
@@ -86,103 +89,11 @@ final class OpenImageTask implements AutoCloseable {
    * @param bytes heap that the task takes from its opening until its end, see {@link
    *     ImageTaskOptions#MAX_DECODED_SIZE}
    */
-  record Sources(Source image, Optional<Source> mask, long bytes) implements AutoCloseable {
+  record Sources(TaskImage image, Optional<TaskImage> mask, long bytes) implements AutoCloseable {
     @Override
     public void close() {
       image.close();
-      mask.ifPresent(Source::close);
-    }
-  }
-
-  /** Which image of a file that has several. */
-  private record Part(int page, SlicePlane plane) {
-    static final Part FIRST = new Part(0, SlicePlane.AXIAL);
-
-    static Part of(ImageTaskEvent event) {
-      return new Part(Events.page(event), Events.plane(event));
-    }
-  }
-
-  /**
-   * An image file of the request.
-   *
-   * @param inline the file where it is in memory; else {@code file} is there
-   */
-  private record Source(
-      String field, Part part, Optional<byte[]> inline, String digest, Optional<PayloadFile> file)
-      implements AutoCloseable {
-
-    /** Small files other than TIFF are read from the event, without a file in between. */
-    static Source fetch(
-        String field, Part part, Payload payload, PayloadStore payloads, Path scratch) {
-      Optional<byte[]> inline = Payloads.inlineBytes(payload);
-      String digest =
-          inline
-              .map(Payloads::sha256)
-              .orElseGet(() -> Payloads.reference(payload).orElseThrow().getSha256());
-      return inline.isPresent() && !Scene.isReadByParts(inline.get())
-          ? new Source(field, part, Optional.of(payloads.read(payload)), digest, Optional.empty())
-          : new Source(
-              field, part, Optional.empty(), digest, Optional.of(payloads.open(payload, scratch)));
-    }
-
-    /** What reading it takes, by its header. */
-    DecodedSize size(ImageSettings settings) {
-      return named(
-          () -> {
-            if (inline.isPresent()) {
-              byte[] bytes = inline.get();
-              byte[] head = Arrays.copyOf(bytes, Math.min(bytes.length, DecodedSize.HEAD_BYTES));
-              return DecodedSize.of(head, bytes.length, ImageLimits.DEFAULT);
-            }
-            return Scene.size(file.orElseThrow().path(), reading(settings));
-          });
-    }
-
-    private ReadOptions reading(ImageSettings settings) {
-      return settings.reading().withPage(part.page()).withPlane(part.plane());
-    }
-
-    Input open(ImageSettings settings) {
-      return named(
-          () ->
-              new Input(
-                  settings.ranged(
-                      inline.isPresent()
-                          ? Scene.of(inline.get(), reading(settings))
-                          : Scene.open(
-                              file.orElseThrow().path(), reading(settings), settings.maxPixels())),
-                  digest,
-                  part,
-                  file));
-    }
-
-    private <T> T named(Supplier<T> read) {
-      try {
-        return read.get();
-      } catch (ImageException e) {
-        throw new ImageException("The request's %s: %s".formatted(field, e.getMessage()), e);
-      }
-    }
-
-    @Override
-    public void close() {
-      file.ifPresent(PayloadFile::close);
-    }
-  }
-
-  /** An image of the request, open. */
-  private record Input(Scene scene, String digest, Part part, Optional<PayloadFile> file)
-      implements AutoCloseable {
-
-    Input with(Scene other) {
-      return new Input(other, digest, part, file);
-    }
-
-    @Override
-    public void close() {
-      scene.close();
-      file.ifPresent(PayloadFile::close);
+      mask.ifPresent(TaskImage::close);
     }
   }
 
@@ -205,15 +116,21 @@ final class OpenImageTask implements AutoCloseable {
     settings.limits().check(event.getAttributes(), event.getParameters());
     Arguments wanted = Events.asked(event);
     ImageSettings how = settings.image();
-    Source image = Source.fetch(IMAGE, Part.of(event), event.getImage(), payloads, scratch);
-    Optional<Source> mask = Optional.empty();
+    TaskImage image = TaskImage.fetch(event, how, payloads, scratch);
+    Optional<TaskImage> mask = Optional.empty();
     try {
       DecodedSize size = image.size(how);
       String extents = size.extent();
       double reading = size.peakBytes();
       double open = size.rasterBytes();
+      if (image.slices() > 1) {
+        // The first slice is there as long as the task, beside the one that is worked on.
+        reading += size.rasterBytes();
+        open += size.rasterBytes();
+      }
       if (event.getMask() != null) {
-        mask = Optional.of(Source.fetch(MASK, Part.FIRST, event.getMask(), payloads, scratch));
+        requireOneSlice(image);
+        mask = Optional.of(TaskImage.fetch(MASK, event.getMask(), payloads, scratch));
         DecodedSize ofMask = mask.get().size(how);
         extents += ", mask " + ofMask.extent();
         reading += ofMask.peakBytes();
@@ -251,8 +168,16 @@ final class OpenImageTask implements AutoCloseable {
       return new Sources(image, mask, bytes);
     } catch (RuntimeException | Error e) {
       image.close();
-      mask.ifPresent(Source::close);
+      mask.ifPresent(TaskImage::close);
       throw e;
+    }
+  }
+
+  private static void requireOneSlice(TaskImage image) {
+    if (image.slices() > 1) {
+      throw new InvalidRequestException(
+          "The request has a mask and %d slices; a mask is for one. Send a request for each slice."
+              .formatted(image.slices()));
     }
   }
 
@@ -314,40 +239,63 @@ final class OpenImageTask implements AutoCloseable {
           "ensembleSize is %d; it must be from 1 to %d.".formatted(samples, Ensemble.MOST_SAMPLES));
     }
     Arguments wanted = Events.asked(event);
-    Input image = sources.image().open(how);
-    Optional<Input> mask = Optional.empty();
+    int[] own = new int[2];
+    TaskScenes image =
+        sources
+            .image()
+            .open(
+                how,
+                scene -> {
+                  own[0] = scene.width();
+                  own[1] = scene.height();
+                  return resized(wanted, scene);
+                });
+    Optional<TaskScenes> mask = Optional.empty();
     try {
       if (event.getMask() != null) {
-        mask = Optional.of(sources.mask().orElseThrow().open(how));
-        requireSameSize(image.scene(), mask.get().scene());
+        mask =
+            Optional.of(
+                sources
+                    .mask()
+                    .orElseThrow()
+                    .open(
+                        how,
+                        scene -> {
+                          requireSize(own[0], own[1], scene);
+                          return resized(wanted, scene);
+                        }));
       }
-      image = image.with(resized(wanted, image.scene()));
-      mask = mask.map(input -> input.with(resized(wanted, input.scene())));
       ModelBands bands =
           ModelBands.fit(
-              image.scene().format().bands(),
-              image.scene().channels(),
+              image.first().format().bands(),
+              image.first().channels(),
               batcher.model().imageChannels(),
               how.bands());
-      TaskPlan plan = plan(image.scene(), batcher, settings, samples, wanted);
+      TaskPlan plan =
+          plan(image.first(), batcher, settings, samples, wanted).ofSlices(image.slices());
+      if (image.slices() > 1) {
+        VolumeResults.require(
+            plan, batcher.model().result(wanted), how, sources.image().places(how));
+      }
       GenerationSpec asked =
           Events.spec(event.getId(), wanted, settings, batcher.model().signature());
       OpenImageTask unchecked =
-          new OpenImageTask(image, mask, bands, plan, plan.isTiled(), asked, null);
+          new OpenImageTask(sources, image, mask, bands, plan, plan.isTiled(), asked, null);
       GenerationRequest first = settings.limits().prepare(batcher, unchecked.spec(0));
-      return new OpenImageTask(image, mask, bands, plan, plan.isTiled(), asked, first);
+      return new OpenImageTask(
+          sources, image, mask, bands, plan, plan.isTiled(), asked, first);
     } catch (RuntimeException | Error e) {
       image.close();
-      mask.ifPresent(Input::close);
+      mask.ifPresent(TaskScenes::close);
       throw e;
     }
   }
 
-  private static void requireSameSize(Scene image, Scene mask) {
-    if (image.width() != mask.width() || image.height() != mask.height()) {
+  private static void requireSize(int width, int height, Scene mask) {
+    if (width != mask.width() || height != mask.height()) {
       throw new InvalidRequestException(
           "The mask is %d x %d pixels; it must be as large as the image, %d x %d."
-              .formatted(mask.width(), mask.height(), image.width(), image.height()));
+              .formatted(mask.width(), mask.height(), width, height));
     }
   }
 
@@ -421,24 +369,28 @@ final class OpenImageTask implements AutoCloseable {
    * @return empty when the model would see no data at all, and need not be asked
    */
   Optional<GenerationSpec> work(int part) {
-    Raster seen = plan.read(image.scene(), plan.tileOf(part));
+    Raster seen = read(plan.tileOf(part));
     boolean empty = seen.noData().flatMap(bands::toModel).map(NoDataMask::isWhole).orElse(false);
     return empty ? Optional.empty() : Optional.of(spec(part, seen));
   }
 
   /** As {@link #work}, whether there is data or not. */
   private GenerationSpec spec(int part) {
-    return spec(part, plan.read(image.scene(), plan.tileOf(part)));
+    return spec(part, read(plan.tileOf(part)));
+  }
+
+  private Raster read(int tile) {
+    return plan.read(image.slice(plan.sliceOf(tile)), tile);
   }
 
   private GenerationSpec spec(int part, Raster seen) {
     int tile = plan.tileOf(part);
     GenerationSpec spec = asked.with(Parameters.IMAGE, bands.toModel(seen));
     if (mask.isPresent()) {
-      spec = spec.with(Parameters.MASK, ModelBands.gray(plan.read(mask.get().scene(), tile)));
+      spec = spec.with(Parameters.MASK, ModelBands.gray(plan.read(mask.get().first(), tile)));
     }
     if (placed) {
-      Window window = plan.tiles().tile(tile).window().scaled(plan.tiles().scale());
+      Window window = plan.resultWindow(tile);
       spec = spec.with(Parameters.TILE_TOP_LEFT, new Numbers(window.x(), window.y()));
     }
     return Seeds.ofSample(spec, plan.sampleOf(part));
@@ -450,8 +402,8 @@ final class OpenImageTask implements AutoCloseable {
 
   /** Pixels of a tile's result, {@code y * width + x}, of which the model saw no data. */
   BitSet noData(int tile, Raster result) {
-    return image.scene().mayLackData()
-        ? plan.read(image.scene(), tile)
+    return image.slice(plan.sliceOf(tile)).mayLackData()
+        ? read(tile)
             .noData()
             .flatMap(bands::toModel)
             .flatMap(mask -> mask.resized(result.height(), result.width()))
@@ -488,8 +440,8 @@ final class OpenImageTask implements AutoCloseable {
 
   /** SHA-256 of the images' files by their field in the request. */
   SortedMap<String, String> inputDigests() {
-    SortedMap<String, String> digests = new TreeMap<>(Map.of(IMAGE, image.digest()));
-    mask.ifPresent(input -> digests.put(MASK, input.digest()));
+    SortedMap<String, String> digests = new TreeMap<>(Map.of(IMAGE, sources.image().digest()));
+    sources.mask().ifPresent(input -> digests.put(MASK, input.digest()));
     return digests;
   }
 
@@ -499,11 +451,13 @@ final class OpenImageTask implements AutoCloseable {
     further.put(Replay.ENSEMBLE_SIZE, Integer.toString(plan.samples()));
     further.put(Replay.INPUT_WIDTH, Integer.toString(plan.width()));
     further.put(Replay.INPUT_HEIGHT, Integer.toString(plan.height()));
-    if (image.part().page() > 0) {
-      further.put(Events.PAGE, Integer.toString(image.part().page()));
+    PageRange pages = sources.image().pages();
+    if (!pages.equals(PageRange.FIRST) || sources.image().isList()) {
+      further.put(Events.PAGE, pages.toString());
     }
-    if (image.part().plane() != SlicePlane.AXIAL) {
-      further.put(Events.PLANE, image.part().plane().name().toLowerCase(Locale.ROOT));
+    SlicePlane plane = sources.image().plane();
+    if (plane != SlicePlane.AXIAL) {
+      further.put(Events.PLANE, plane.name().toLowerCase(Locale.ROOT));
     }
     if (placed) {
       further.put("tiles", plan.fingerprint());
@@ -513,23 +467,31 @@ final class OpenImageTask implements AutoCloseable {
   }
 
   long heapBytes() {
-    return image.scene().heapBytes() + mask.map(input -> input.scene().heapBytes()).orElse(0L);
+    return image.heapBytes() + mask.map(TaskScenes::heapBytes).orElse(0L);
   }
 
-  /** How the result is to be written. */
+  /** How the result of a slice is to be written. */
   Composition.Order order(
+      int slice,
       ResultMeaning meaning,
       Raster firstTile,
       ImageSettings how,
       Map<String, String> texts,
       Path scratch) {
     return new Composition.Order(
-        plan, image.scene(), bands, meaning, firstTile, how.format(), texts, scratch);
+        plan,
+        image.slice(slice),
+        bands,
+        meaning,
+        firstTile,
+        plan.slices() > 1 ? VolumeResults.format(how) : how.format(),
+        texts,
+        scratch);
   }
 
   @Override
   public void close() {
     image.close();
-    mask.ifPresent(Input::close);
+    mask.ifPresent(TaskScenes::close);
   }
 }

@@ -29,6 +29,7 @@ public record ImageSettings(
     Double notFiniteAs,
     boolean patientData,
     long maxPixels,
+    int maxSlices,
     long memoryBytes,
     Long maxDecodedBytes,
     Integer tile,
@@ -72,6 +73,7 @@ public record ImageSettings(
         config.get(ImageTaskOptions.NOT_FINITE_AS),
         config.get(ImageTaskOptions.PATIENT_DATA),
         config.get(ImageTaskOptions.MAX_PIXELS),
+        atLeast(ImageTaskOptions.MAX_SLICES, config),
         config.get(ImageTaskOptions.MEMORY).getBytes(),
         config
             .getOptional(ImageTaskOptions.MAX_DECODED_SIZE)

@@ -66,6 +66,16 @@ public final class ImageTaskOptions {
               "Most pixels of a TIFF image, which is read by parts. Images of other kinds are read"
                   + " as a whole and have at most 4096 x 4096.");
 
+  public static final ConfigOption<Integer> MAX_SLICES =
+      ConfigOptions.key("diffusion.image.max-slices")
+          .intType()
+          .defaultValue(2048)
+          .withDescription(
+              "Maximum slices of one image task: frames of a DICOM file or slices of a NIfTI volume"
+                  + " that its parameter page names, or files of its list. More fail with reason"
+                  + " INVALID_REQUEST. Their results are kept in the payload store until the volume"
+                  + " is composed.");
+
   public static final ConfigOption<MemorySize> MEMORY =
       ConfigOptions.key("diffusion.image.memory")
           .memoryType()
@@ -111,8 +121,9 @@ public final class ImageTaskOptions {
                   + " else, and masks and uncertainties, are as with AUTO. DICOM (for DICOM and NIfTI images) is an image of"
                   + " the source's modality, derived from it, and DICOM SEG for segmentations; with"
                   + " diffusion.image.patient-data it names the patient, without it is"
-                  + " de-identified. NIFTI is a volume of one slice. Results of more than 16"
-                  + " million numbers are TIFF always; as DICOM and NIFTI they fail.");
+                  + " de-identified. NIFTI is a volume of the request's slices."
+                  + " Requests of several slices have a NIFTI volume with AUTO, too, and DICOM is for segmentations alone."
+                  + " Results of more than 16 million numbers are TIFF always; as DICOM and NIFTI they fail.");
 
   public static final ConfigOption<Integer> TILE_SIZE =
       ConfigOptions.key("diffusion.tile.size")
@@ -141,6 +152,7 @@ public final class ImageTaskOptions {
           NOT_FINITE_AS,
           PATIENT_DATA,
           MAX_PIXELS,
+          MAX_SLICES,
           MEMORY,
           MAX_DECODED_SIZE,
           PARTS_IN_FLIGHT,
