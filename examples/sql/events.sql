@@ -21,6 +21,7 @@ CREATE TABLE prompt_events (
   `origin` ROW<`topic` STRING, `partition` INT, `offset` BIGINT> COMMENT 'Where the record was read from',
   `attributes` MAP<STRING, STRING> COMMENT 'Carried unchanged to the result or the failure',
   `parameters` MAP<STRING, STRING> COMMENT 'Further parameters by name, such as clipSkip, timesteps or eta; docs/SUPPORTED.md lists them and which model takes which',
+  `context` ROW<`key` BYTES, `headers` MAP<STRING, BYTES>> COMMENT 'Key and headers of the record that it was read from',
   `event_time` TIMESTAMP_LTZ(3) METADATA FROM 'timestamp' VIRTUAL,
   WATERMARK FOR `event_time` AS `event_time` - INTERVAL '5' SECOND
 ) COMMENT 'A request for one picture made from text' WITH (
@@ -62,6 +63,7 @@ CREATE TABLE image_task_events (
   `origin` ROW<`topic` STRING, `partition` INT, `offset` BIGINT> COMMENT 'Where the record was read from',
   `attributes` MAP<STRING, STRING> COMMENT 'Carried unchanged to the result or the failure',
   `parameters` MAP<STRING, STRING> COMMENT 'Further parameters by name, such as clipSkip, timesteps or eta; docs/SUPPORTED.md lists them and which model takes which',
+  `context` ROW<`key` BYTES, `headers` MAP<STRING, BYTES>> COMMENT 'Key and headers of the record that it was read from',
   `event_time` TIMESTAMP_LTZ(3) METADATA FROM 'timestamp' VIRTUAL,
   WATERMARK FOR `event_time` AS `event_time` - INTERVAL '5' SECOND
 ) COMMENT 'A request to make one picture from another: to enlarge, to segment, to change, to fill in' WITH (
@@ -105,6 +107,7 @@ CREATE TABLE image_events (
   `regions` ROW<`crs` STRING, `items` ARRAY<ROW<`label` STRING, `score` DOUBLE, `area_pixels` BIGINT, `area` DOUBLE, `area_unit` STRING, `box` ROW<`x` DOUBLE, `y` DOUBLE, `width` DOUBLE, `height` DOUBLE>, `geometry` STRING>>> COMMENT 'What a segmentation or a detection has found; null for other tasks, and where a picture of more than 67 million pixels was segmented: its mask is all',
   `audit` ROW<`model` STRING, `model_digest` STRING, `task` STRING, `scheduler` STRING, `steps` INT, `seed` BIGINT, `parameters` MAP<STRING, STRING>, `input_digests` MAP<STRING, STRING>, `software_version` STRING> COMMENT 'How the result came about; null from senders before version 2 of this event',
   `original` ROW<`bytes` BYTES, `size` BIGINT, `sha256` STRING, `origin` ROW<`topic` STRING, `partition` INT, `offset` BIGINT>> COMMENT 'The request, while the result is on its way to a sink; the sink of images leaves it out, and puts it into the failure of a result that is too large for Kafka',
+  `context` ROW<`key` BYTES, `headers` MAP<STRING, BYTES>> COMMENT 'Key and headers of the request''s record, while the result is on its way to a sink; the sink gives them to the result''s record and leaves them out of the event',
   `event_time` TIMESTAMP_LTZ(3) METADATA FROM 'timestamp' VIRTUAL,
   WATERMARK FOR `event_time` AS `event_time` - INTERVAL '5' SECOND
 ) COMMENT 'One finished picture, in the event or beside it, with all that is needed to make it again' WITH (
@@ -136,6 +139,7 @@ CREATE TABLE failure_events (
   `partition` INT COMMENT 'Kafka partition the record came from, if known',
   `offset` BIGINT COMMENT 'Kafka offset of the record, if known',
   `attributes` MAP<STRING, STRING> COMMENT 'The request''s attributes, unchanged; empty when undecodable',
+  `context` ROW<`key` BYTES, `headers` MAP<STRING, BYTES>> COMMENT 'Key and headers of the record that it is about, so that it can be sent again as it came; null when it had neither',
   `event_time` TIMESTAMP_LTZ(3) METADATA FROM 'timestamp' VIRTUAL,
   WATERMARK FOR `event_time` AS `event_time` - INTERVAL '5' SECOND
 ) COMMENT 'A record that could not be done, with the reason and the bytes it arrived as: nothing is lost, and it can be sent again' WITH (

@@ -15,6 +15,7 @@ import com.tngtech.archunit.lang.ArchRule;
 class LayersTest {
   private static final String OPTIONS = "io.github.flinkdiffusion.connector.options..";
   private static final String EVENT = "io.github.flinkdiffusion.connector.event..";
+  private static final String FORMAT = "io.github.flinkdiffusion.connector.format..";
   private static final String PAYLOAD = "io.github.flinkdiffusion.connector.payload..";
   private static final String TABLE = "io.github.flinkdiffusion.connector.table..";
   private static final String KAFKA = "io.github.flinkdiffusion.connector.kafka..";
@@ -27,6 +28,8 @@ class LayersTest {
           .definedBy(OPTIONS)
           .layer("event")
           .definedBy(EVENT)
+          .layer("format")
+          .definedBy(FORMAT)
           .layer("payload")
           .definedBy(PAYLOAD)
           .layer("kafka")
@@ -39,10 +42,21 @@ class LayersTest {
           .mayNotBeAccessedByAnyLayer()
           .whereLayer("payload")
           .mayOnlyBeAccessedByLayers("kafka")
-          .whereLayer("options")
+          .whereLayer("format")
           .mayOnlyBeAccessedByLayers("payload", "kafka", "table")
+          .whereLayer("options")
+          .mayOnlyBeAccessedByLayers("format", "payload", "kafka", "table")
           .whereLayer("event")
-          .mayOnlyBeAccessedByLayers("payload", "kafka", "table");
+          .mayOnlyBeAccessedByLayers("format", "payload", "kafka", "table");
+
+  @ArchTest
+  static final ArchRule formatsAreUsableWithoutKafka =
+      noClasses()
+          .that()
+          .resideInAPackage(FORMAT)
+          .should()
+          .dependOnClassesThat()
+          .resideInAnyPackage("org.apache.kafka..");
 
   @ArchTest
   static final ArchRule eventsAreUsableWithoutFlinkAndKafka =

@@ -125,6 +125,34 @@ public final class EventCodec<T extends SpecificRecord> {
             .formatted(bytes.length, firstBytes(bytes), names()));
   }
 
+  /**
+   * Today's schema of an event, as its resource has it: without what Java adds.
+   *
+   * @throws IllegalArgumentException when it is none of these events
+   */
+  public static Schema schemaOf(Class<?> eventClass) {
+    for (EventCodec<?> codec : ALL) {
+      if (codec.eventClass == eventClass) {
+        return codec.history.versions().get(codec.history.versions().size() - 1).schema();
+      }
+    }
+    throw new IllegalArgumentException(
+        eventClass.getName() + " is no event; events are " + names());
+  }
+
+  /**
+   * The event as a record of {@link #schemaOf} and nothing else, behind room for a header.
+   *
+   * @param headerBytes how much room
+   * @throws IllegalArgumentException when a field that must have a value has none
+   */
+  public byte[] encodeBehind(T event, int headerBytes) {
+    byte[] encoded = encode(event);
+    byte[] framed = new byte[headerBytes + encoded.length - HEADER_BYTES];
+    System.arraycopy(encoded, HEADER_BYTES, framed, headerBytes, encoded.length - HEADER_BYTES);
+    return framed;
+  }
+
   /** The class of the events, for Flink's type information. */
   public Class<T> eventClass() {
     return eventClass;

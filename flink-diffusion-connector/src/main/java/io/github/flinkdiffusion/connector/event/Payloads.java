@@ -81,6 +81,23 @@ public final class Payloads {
     return found;
   }
 
+  /**
+   * The same of an event as the value of a record: in Avro's single-object encoding or in JSON.
+   *
+   * @throws UndecodableEventException when it is in neither
+   */
+  public static List<PayloadReference> references(byte[] event) throws UndecodableEventException {
+    try {
+      return references(EventCodec.decodeAny(event));
+    } catch (UndecodableEventException e) {
+      try {
+        return JsonReferences.in(event);
+      } catch (UndecodableEventException notJson) {
+        throw e;
+      }
+    }
+  }
+
   private static void collect(Object value, List<PayloadReference> found) {
     if (value instanceof PayloadReference reference) {
       found.add(reference);
@@ -99,11 +116,18 @@ public final class Payloads {
   }
 
   private static void collectOriginal(FailureEvent failure, List<PayloadReference> found) {
+    byte[] bytes = copy(failure.getOriginal());
     try {
-      SpecificRecord original = EventCodec.decodeAny(copy(failure.getOriginal()));
+      SpecificRecord original = EventCodec.decodeAny(bytes);
       if (!(original instanceof FailureEvent)) { // which no job makes: it would nest without end
         collect(original, found);
       }
+      return;
+    } catch (UndecodableEventException e) {
+      // Then it may be JSON.
+    }
+    try {
+      found.addAll(JsonReferences.in(bytes));
     } catch (UndecodableEventException e) {
       // Bytes that are no event name nothing; a failure holds them because of that.
     }

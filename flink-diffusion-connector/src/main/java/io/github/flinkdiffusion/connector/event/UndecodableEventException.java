@@ -7,11 +7,17 @@ package io.github.flinkdiffusion.connector.event;
 public final class UndecodableEventException extends Exception {
   private static final long serialVersionUID = 1L;
 
-  UndecodableEventException(String message) {
+  /**
+   * @param message a sentence
+   */
+  public UndecodableEventException(String message) {
     super(message);
   }
 
-  UndecodableEventException(String message, Throwable cause) {
+  /**
+   * @param message a sentence
+   */
+  public UndecodableEventException(String message, Throwable cause) {
     super(message, cause);
   }
 }

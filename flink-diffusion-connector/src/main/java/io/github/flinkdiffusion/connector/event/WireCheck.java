@@ -1,10 +1,6 @@
 package io.github.flinkdiffusion.connector.event;
 
 import java.nio.ByteBuffer;
-import java.nio.CharBuffer;
-import java.nio.charset.CharsetDecoder;
-import java.nio.charset.CoderResult;
-import java.nio.charset.StandardCharsets;
 import java.util.List;
 import org.apache.avro.Schema;
 import org.apache.avro.Schema.Field;
@@ -18,9 +14,8 @@ import org.apache.avro.Schema.Field;
  * task manager along. Records from Kafka are untrusted, so every length and count is held against
  * the bytes that are really there. Bytes left over are refused too: they mean another schema.
  */
-final class WireCheck {
+public final class WireCheck {
   private static final int MAX_VARINT_BYTES = 10;
-  private static final int MAX_PIECE_CHARS = 4096;
 
   private final ByteBuffer in;
 
@@ -32,7 +27,7 @@ final class WireCheck {
    * @param body the encoded record without its header; its position is left alone
    * @throws UndecodableEventException naming the field that does not fit
    */
-  static void check(Schema schema, ByteBuffer body) throws UndecodableEventException {
+  public static void check(Schema schema, ByteBuffer body) throws UndecodableEventException {
     WireCheck walk = new WireCheck(body.duplicate());
     walk.skip(schema, schema.getName());
     if (walk.in.hasRemaining()) {
@@ -118,19 +113,9 @@ final class WireCheck {
     return taken;
   }
 
-  /**
-   * Avro would put a replacement character for what is not UTF-8: a prompt nobody wrote. Decoded
-   * piece by piece, since a text may be as large as a record.
-   */
+  /** Avro would put a replacement character for what is not UTF-8: a prompt nobody wrote. */
   private void text(String where) throws UndecodableEventException {
-    ByteBuffer bytes = take(varint(where), where);
-    CharsetDecoder utf8 = StandardCharsets.UTF_8.newDecoder();
-    CharBuffer piece = CharBuffer.allocate(Math.min(bytes.remaining() + 1, MAX_PIECE_CHARS));
-    CoderResult result;
-    do {
-      result = utf8.decode(bytes, piece.clear(), true);
-    } while (result.isOverflow());
-    require(!result.isError(), where, "is not UTF-8");
+    require(Utf8.isValid(take(varint(where), where)), where, "is not UTF-8");
   }
 
   /** Avro's zig-zag variable-length integer. */

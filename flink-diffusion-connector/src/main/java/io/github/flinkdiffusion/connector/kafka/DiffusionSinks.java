@@ -15,8 +15,9 @@ import io.github.flinkdiffusion.connector.kafka.internal.TooLarge;
 import org.apache.flink.connector.base.DeliveryGuarantee;
 
 /**
- * Where a job's events go. The key of every record is the event's id, so all that is said about one
- * request is in one partition, in order.
+ * Where a job's events go. The key of a result's or a failure's record is that of the request's, or
+ * the request's id, so all that is said about one request is in one partition, in order; see {@link
+ * KafkaOptions#RECORD_KEY}. The chosen headers of the request's record go with it.
  */
 public final class DiffusionSinks {
   private DiffusionSinks() {}
@@ -27,10 +28,11 @@ public final class DiffusionSinks {
    */
   public static EventSinkBuilder<ImageEvent> images() {
     return new EventSinkBuilder<>(
+        ImageEvent.class,
         "images",
         DeliveryGuarantee.EXACTLY_ONCE,
         image -> Keys.utf8(image.getId()),
-        maxRecordBytes -> new ImageSerializer(),
+        (maxRecordBytes, format, topic) -> new ImageSerializer(format, topic),
         TooLarge::image);
   }
 
@@ -40,6 +42,7 @@ public final class DiffusionSinks {
    */
   public static EventSinkBuilder<FailureEvent> failures() {
     return new EventSinkBuilder<>(
+        FailureEvent.class,
         "failures",
         DeliveryGuarantee.EXACTLY_ONCE,
         FailureSerializer::key,
@@ -50,32 +53,41 @@ public final class DiffusionSinks {
   /** Requests that a job makes for another job, exactly once. */
   public static EventSinkBuilder<PromptEvent> prompts() {
     return new EventSinkBuilder<>(
+        PromptEvent.class,
         "prompts",
         DeliveryGuarantee.EXACTLY_ONCE,
         prompt -> Keys.utf8(prompt.getId()),
-        maxRecordBytes -> new EventSerializer<>(PromptEvent.class),
+        (maxRecordBytes, format, topic) -> new EventSerializer<>(PromptEvent.class, format, topic),
         TooLarge::prompt);
   }
 
   /** Requests for pictures made from other pictures, exactly once. */
   public static EventSinkBuilder<ImageTaskEvent> imageTasks() {
     return new EventSinkBuilder<>(
+        ImageTaskEvent.class,
         "image-tasks",
         DeliveryGuarantee.EXACTLY_ONCE,
         task -> Keys.utf8(task.getId()),
-        maxRecordBytes -> new EventSerializer<>(ImageTaskEvent.class),
+        (maxRecordBytes, format, topic) ->
+            new EventSerializer<>(ImageTaskEvent.class, format, topic),
         TooLarge::imageTask);
   }
 
   /** Requests that a job takes back, exactly once. */
   public static EventSinkBuilder<CancelEvent> cancellations() {
     return new EventSinkBuilder<>(
+        CancelEvent.class,
         "cancellations",
         DeliveryGuarantee.EXACTLY_ONCE,
         DiffusionSinks::cancelKey,
-        maxRecordBytes ->
+        (maxRecordBytes, format, topic) ->
             new ShorteningSerializer<>(
-                CancelEvent.class, DiffusionSinks::cancelKey, TooLarge::shortened, maxRecordBytes),
+                CancelEvent.class,
+                DiffusionSinks::cancelKey,
+                TooLarge::shortened,
+                maxRecordBytes,
+                format,
+                topic),
         null);
   }
 
@@ -85,15 +97,18 @@ public final class DiffusionSinks {
    */
   public static EventSinkBuilder<ProgressEvent> progress() {
     return new EventSinkBuilder<>(
+        ProgressEvent.class,
         "progress",
         DeliveryGuarantee.AT_LEAST_ONCE,
         DiffusionSinks::progressKey,
-        maxRecordBytes ->
+        (maxRecordBytes, format, topic) ->
             new ShorteningSerializer<>(
                 ProgressEvent.class,
                 DiffusionSinks::progressKey,
                 TooLarge::shortened,
-                maxRecordBytes),
+                maxRecordBytes,
+                format,
+                topic),
         null);
   }
 

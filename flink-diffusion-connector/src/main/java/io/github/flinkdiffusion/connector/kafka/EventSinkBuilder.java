@@ -2,6 +2,8 @@ package io.github.flinkdiffusion.connector.kafka;
 
 import static org.apache.flink.util.TimeUtils.formatWithHighestUnit;
 
+import io.github.flinkdiffusion.connector.format.EventFormat;
+import io.github.flinkdiffusion.connector.format.FormatSettings;
 import io.github.flinkdiffusion.connector.kafka.internal.BrokerLimits;
 import io.github.flinkdiffusion.connector.kafka.internal.Checkpointing;
 import io.github.flinkdiffusion.connector.kafka.internal.EventRecords;
@@ -10,7 +12,6 @@ import io.github.flinkdiffusion.connector.kafka.internal.VerifyingKafkaSink;
 import java.time.Duration;
 import java.util.Map;
 import java.util.Properties;
-import java.util.function.IntFunction;
 import org.apache.avro.specific.SpecificRecord;
 import org.apache.flink.api.common.serialization.SerializationSchema;
 import org.apache.flink.api.connector.sink2.Sink;
@@ -79,11 +80,20 @@ public final class EventSinkBuilder<T extends SpecificRecord> {
           ProducerConfig.VALUE_SERIALIZER_CLASS_CONFIG,
           "leave it out, the sink writes bytes");
 
+  /** How the values of records are made. */
+  interface Values<T> {
+    /**
+     * @param maxRecordBytes what a record may have
+     */
+    SerializationSchema<T> of(int maxRecordBytes, FormatSettings format, String topic);
+  }
+
+  private final Class<T> eventClass;
   private final String what;
   private final String kind;
   private final DeliveryGuarantee guarantee;
   private final SerializationSchema<T> key;
-  private final IntFunction<SerializationSchema<T>> valueForMaxRecordBytes;
+  private final Values<T> values;
   private final Refusal<T> refusal;
   private final Settings settings = new Settings();
   private String topic;
@@ -91,19 +101,21 @@ public final class EventSinkBuilder<T extends SpecificRecord> {
   private BrokerLimits.Asking broker = BrokerLimits::ask;
 
   /**
-   * @param refusal null when {@code valueForMaxRecordBytes} makes every event fit
+   * @param refusal null when {@code values} makes every event fit
    */
   EventSinkBuilder(
+      Class<T> eventClass,
       String kind,
       DeliveryGuarantee guarantee,
       SerializationSchema<T> key,
-      IntFunction<SerializationSchema<T>> valueForMaxRecordBytes,
+      Values<T> values,
       Refusal<T> refusal) {
+    this.eventClass = eventClass;
     this.kind = kind;
     this.what = "The sink of " + kind;
     this.guarantee = guarantee;
     this.key = key;
-    this.valueForMaxRecordBytes = valueForMaxRecordBytes;
+    this.values = values;
     this.refusal = refusal;
   }
 
@@ -165,6 +177,30 @@ public final class EventSinkBuilder<T extends SpecificRecord> {
     return this;
   }
 
+  /** {@link KafkaOptions#SINK_FORMAT}. */
+  public EventSinkBuilder<T> format(EventFormat format) {
+    settings.set(KafkaOptions.SINK_FORMAT, format);
+    return this;
+  }
+
+  /** {@link KafkaOptions#SINK_AVRO_SCHEMA}. */
+  public EventSinkBuilder<T> avroSchema(String schemaOrFile) {
+    settings.set(KafkaOptions.SINK_AVRO_SCHEMA, schemaOrFile);
+    return this;
+  }
+
+  /** {@link KafkaOptions#REGISTRY_URL}. */
+  public EventSinkBuilder<T> registry(String url) {
+    settings.set(KafkaOptions.REGISTRY_URL, url);
+    return this;
+  }
+
+  /** {@link KafkaOptions#RECORD_KEY}. */
+  public EventSinkBuilder<T> recordKey(RecordKey key) {
+    settings.set(KafkaOptions.RECORD_KEY, key);
+    return this;
+  }
+
   /** A producer property by Kafka's own name; wins over {@link KafkaOptions#PROPERTIES}. */
   public EventSinkBuilder<T> property(String key, String value) {
     settings.property(key, value);
@@ -202,6 +238,7 @@ public final class EventSinkBuilder<T extends SpecificRecord> {
     Settings.refuseReserved(what, properties, RESERVED);
     refuseLossyProperties(properties);
     int maxRecordBytes = maxRecordBytes(job, properties);
+    FormatSettings format = format(job);
     KafkaSinkBuilder<T> builder =
         KafkaSink.<T>builder()
             .setDeliveryGuarantee(guarantee)
@@ -209,10 +246,12 @@ public final class EventSinkBuilder<T extends SpecificRecord> {
                 new EventRecords<>(
                     topic,
                     key,
-                    valueForMaxRecordBytes.apply(maxRecordBytes),
+                    values.of(maxRecordBytes, format, topic),
                     maxRecordBytes,
                     refusal,
-                    failuresTopic));
+                    failuresTopic,
+                    settings.get(KafkaOptions.RECORD_KEY, job),
+                    format.withoutAvroSchema()));
     boolean exactlyOnce = guarantee == DeliveryGuarantee.EXACTLY_ONCE;
     Checkpointing checkpoints = Checkpointing.of(env);
     if (exactlyOnce) {
@@ -243,6 +282,17 @@ public final class EventSinkBuilder<T extends SpecificRecord> {
         ? new VerifyingKafkaSink<>(
             what, sink, properties, settings.get(KafkaOptions.TOLERATE_LOST_TRANSACTIONS, job))
         : sink;
+  }
+
+  /** A schema that cannot hold the event is refused here, not on a task manager. */
+  private FormatSettings format(ReadableConfig job) {
+    FormatSettings format = Formats.ofSink(settings, job, what);
+    try {
+      format.writer(eventClass, topic);
+    } catch (IllegalArgumentException e) {
+      throw new KafkaSettingsException(what + " cannot be built: " + e.getMessage());
+    }
+    return format;
   }
 
   private void refuseLossyProperties(Properties properties) {

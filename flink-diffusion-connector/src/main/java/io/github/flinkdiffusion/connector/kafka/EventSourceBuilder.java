@@ -1,5 +1,8 @@
 package io.github.flinkdiffusion.connector.kafka;
 
+import io.github.flinkdiffusion.connector.format.EventFormat;
+import io.github.flinkdiffusion.connector.format.FormatSettings;
+import io.github.flinkdiffusion.connector.format.UnknownFields;
 import io.github.flinkdiffusion.connector.kafka.internal.EarliestOrFail;
 import io.github.flinkdiffusion.connector.kafka.internal.EventDeserializer;
 import java.util.List;
@@ -97,6 +100,36 @@ public final class EventSourceBuilder<T extends SpecificRecord> {
     return this;
   }
 
+  /** {@link KafkaOptions#SOURCE_FORMAT}. */
+  public EventSourceBuilder<T> format(EventFormat format) {
+    settings.set(KafkaOptions.SOURCE_FORMAT, format);
+    return this;
+  }
+
+  /** {@link KafkaOptions#SOURCE_AVRO_SCHEMA}. */
+  public EventSourceBuilder<T> avroSchema(String schemaOrFile) {
+    settings.set(KafkaOptions.SOURCE_AVRO_SCHEMA, schemaOrFile);
+    return this;
+  }
+
+  /** {@link KafkaOptions#REGISTRY_URL}. */
+  public EventSourceBuilder<T> registry(String url) {
+    settings.set(KafkaOptions.REGISTRY_URL, url);
+    return this;
+  }
+
+  /** {@link KafkaOptions#UNKNOWN_FIELDS}. */
+  public EventSourceBuilder<T> unknownFields(UnknownFields what) {
+    settings.set(KafkaOptions.UNKNOWN_FIELDS, what);
+    return this;
+  }
+
+  /** {@link KafkaOptions#HEADERS}. */
+  public EventSourceBuilder<T> headers(String... names) {
+    settings.set(KafkaOptions.HEADERS, List.of(names));
+    return this;
+  }
+
   /** A consumer property by Kafka's own name; wins over {@link KafkaOptions#PROPERTIES}. */
   public EventSourceBuilder<T> property(String key, String value) {
     settings.property(key, value);
@@ -133,13 +166,28 @@ public final class EventSourceBuilder<T extends SpecificRecord> {
             .setBootstrapServers(servers)
             .setTopics(topics)
             .setStartingOffsets(startingOffsets)
-            .setDeserializer(new EventDeserializer<>(eventClass, maxOriginalBytes(job)));
+            .setDeserializer(
+                new EventDeserializer<>(
+                    eventClass,
+                    maxOriginalBytes(job),
+                    format(job, what),
+                    settings.get(KafkaOptions.HEADERS, job)));
     Optional<String> groupId = settings.find(KafkaOptions.GROUP_ID, job);
     groupId.ifPresent(builder::setGroupId);
     if (end != null) {
       builder.setBounded(end);
     }
     return builder.build();
+  }
+
+  private FormatSettings format(ReadableConfig job, String what) {
+    FormatSettings format = Formats.ofSource(settings, job, what);
+    try {
+      format.reader(eventClass);
+    } catch (IllegalArgumentException e) {
+      throw new KafkaSettingsException(what + " cannot be built: " + e.getMessage());
+    }
+    return format;
   }
 
   private int maxOriginalBytes(ReadableConfig job) {

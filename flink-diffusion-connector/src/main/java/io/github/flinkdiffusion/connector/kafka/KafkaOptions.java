@@ -1,5 +1,8 @@
 package io.github.flinkdiffusion.connector.kafka;
 
+import io.github.flinkdiffusion.connector.format.EventFormat;
+import io.github.flinkdiffusion.connector.format.Framing;
+import io.github.flinkdiffusion.connector.format.UnknownFields;
 import java.time.Duration;
 import java.util.List;
 import java.util.Map;
@@ -94,6 +97,118 @@ public final class KafkaOptions {
                   + " where it can be read again. Between the source and the failures topic such a"
                   + " record is held several times, so that a large value costs heap.");
 
+  public static final ConfigOption<EventFormat> SOURCE_FORMAT =
+      ConfigOptions.key("diffusion.kafka.source.format")
+          .enumType(EventFormat.class)
+          .defaultValue(EventFormat.AVRO)
+          .withDescription(
+              "Format of the events that sources read. avro: Avro's single-object encoding. json: a"
+                  + " JSON object, see docs/schemas. registry-avro, registry-json: the same behind"
+                  + " the id of a schema in a schema registry. plain-avro: an Avro record of"
+                  + " diffusion.kafka.source.avro-schema. A record of another format becomes a"
+                  + " failure, whose message names the format.");
+
+  public static final ConfigOption<EventFormat> SINK_FORMAT =
+      ConfigOptions.key("diffusion.kafka.sink.format")
+          .enumType(EventFormat.class)
+          .defaultValue(EventFormat.AVRO)
+          .withDescription(
+              "Format of the events that sinks write, as diffusion.kafka.source.format. Bytes of"
+                  + " images take a third more room in JSON, where they are base64.");
+
+  public static final ConfigOption<UnknownFields> UNKNOWN_FIELDS =
+      ConfigOptions.key("diffusion.kafka.unknown-fields")
+          .enumType(UnknownFields.class)
+          .defaultValue(UnknownFields.REFUSE)
+          .withDescription(
+              "What a source does with a field that the event does not have, in every format but"
+                  + " avro. refuse: the record becomes a failure that names the field. attributes:"
+                  + " the field becomes an attribute of the request, which result and failure"
+                  + " carry; a text as it is, any other value as JSON.");
+
+  public static final ConfigOption<String> SOURCE_AVRO_SCHEMA =
+      ConfigOptions.key("diffusion.kafka.source.avro-schema")
+          .stringType()
+          .noDefaultValue()
+          .withDescription(
+              "For plain-avro: the schema that records were written with, as JSON or as the path of"
+                  + " a file, read when the job is built. Its fields are found by their names, so"
+                  + " its own name does not matter. Default: the event's own schema.");
+
+  public static final ConfigOption<String> SINK_AVRO_SCHEMA =
+      ConfigOptions.key("diffusion.kafka.sink.avro-schema")
+          .stringType()
+          .noDefaultValue()
+          .withDescription(
+              "For plain-avro: the schema to write, as diffusion.kafka.source.avro-schema. It has"
+                  + " the event's name (ImageEvent, FailureEvent) and those of its fields that are"
+                  + " wanted. A sink refuses a schema of another event, so set it where a job has"
+                  + " one sink, or with the sink's avroSchema(...). Default: the event's own schema.");
+
+  public static final ConfigOption<String> REGISTRY_URL =
+      ConfigOptions.key("diffusion.kafka.registry.url")
+          .stringType()
+          .noDefaultValue()
+          .withDescription(
+              "Where the schema registry is. With Confluent's framing, the root of Confluent's API,"
+                  + " which other registries have, too (Apicurio: .../apis/ccompat/v7). With"
+                  + " Apicurio's framing, its core API (.../apis/registry/v2 or v3).");
+
+  public static final ConfigOption<Framing> REGISTRY_FRAMING =
+      ConfigOptions.key("diffusion.kafka.registry.framing")
+          .enumType(Framing.class)
+          .defaultValue(Framing.CONFLUENT)
+          .withDescription(
+              "How records name their schema. confluent: a zero byte and an id of 4 bytes. apicurio:"
+                  + " a zero byte and a global id of 8 bytes.");
+
+  public static final ConfigOption<Boolean> REGISTRY_AUTO_REGISTER =
+      ConfigOptions.key("diffusion.kafka.registry.auto-register")
+          .booleanType()
+          .defaultValue(true)
+          .withDescription(
+              "Whether a sink registers its schema, under the subject <topic>-value, where the"
+                  + " registry does not have it. With false, the schema must be there.");
+
+  public static final ConfigOption<Duration> REGISTRY_TIMEOUT =
+      ConfigOptions.key("diffusion.kafka.registry.timeout")
+          .durationType()
+          .defaultValue(Duration.ofSeconds(5))
+          .withDescription(
+              "Time limit of one attempt to ask the schema registry. After four attempts the task"
+                  + " fails, and Flink's restart strategy applies.");
+
+  public static final ConfigOption<String> REGISTRY_USER =
+      ConfigOptions.key("diffusion.kafka.registry.user")
+          .stringType()
+          .noDefaultValue()
+          .withDescription("User of the schema registry, for basic authentication.");
+
+  public static final ConfigOption<String> REGISTRY_PASSWORD =
+      ConfigOptions.key("diffusion.kafka.registry.password")
+          .stringType()
+          .noDefaultValue()
+          .withDescription(
+              "Password of diffusion.kafka.registry.user. Flink hides it in its log and its web UI.");
+
+  public static final ConfigOption<List<String>> HEADERS =
+      ConfigOptions.key("diffusion.kafka.headers")
+          .stringType()
+          .asList()
+          .defaultValues("traceparent", "tracestate")
+          .withDescription(
+              "Headers of a request's record that the records of its result and its failure get,"
+                  + " too; of several with one name, the last. Together with the key at most 8 KiB;"
+                  + " a record with more becomes a failure.");
+
+  public static final ConfigOption<RecordKey> RECORD_KEY =
+      ConfigOptions.key("diffusion.kafka.record-key")
+          .enumType(RecordKey.class)
+          .defaultValue(RecordKey.REQUEST)
+          .withDescription(
+              "Key of the records of results and failures. request: that of the request's record; the"
+                  + " request's id where it has none. id: the request's id.");
+
   public static final ConfigOption<Map<String, String>> PROPERTIES =
       ConfigOptions.key("diffusion.kafka.properties")
           .mapType()
@@ -123,6 +238,19 @@ public final class KafkaOptions {
           TOLERATE_LOST_TRANSACTIONS,
           MAX_EVENT_SIZE,
           MAX_ORIGINAL_SIZE,
+          SOURCE_FORMAT,
+          SINK_FORMAT,
+          UNKNOWN_FIELDS,
+          SOURCE_AVRO_SCHEMA,
+          SINK_AVRO_SCHEMA,
+          REGISTRY_URL,
+          REGISTRY_FRAMING,
+          REGISTRY_AUTO_REGISTER,
+          REGISTRY_TIMEOUT,
+          REGISTRY_USER,
+          REGISTRY_PASSWORD,
+          HEADERS,
+          RECORD_KEY,
           PROPERTIES,
           SECRET_PROPERTIES);
 

@@ -1,6 +1,5 @@
 package io.github.flinkdiffusion.connector.kafka;
 
-import io.github.flinkdiffusion.connector.event.EventCodec;
 import io.github.flinkdiffusion.connector.event.PayloadReference;
 import io.github.flinkdiffusion.connector.event.Payloads;
 import io.github.flinkdiffusion.connector.event.UndecodableEventException;
@@ -127,7 +126,7 @@ public final class NamedPayloads {
         return; // a tombstone names nothing
       }
       try {
-        List<PayloadReference> found = Payloads.references(EventCodec.decodeAny(record.value()));
+        List<PayloadReference> found = Payloads.references(record.value());
         events++;
         references += found.size();
         found.forEach(each);

@@ -1,8 +1,11 @@
 package io.github.flinkdiffusion.connector.event;
 
+import static java.nio.charset.StandardCharsets.UTF_8;
 import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
 import java.nio.ByteBuffer;
+import java.util.Base64;
 import org.junit.jupiter.api.Test;
 
 class PayloadsTest {
@@ -65,5 +68,32 @@ class PayloadsTest {
     assertThat(Payloads.references(failure)).containsExactly(FIRST);
     failure.setOriginal(ByteBuffer.wrap(BYTES));
     assertThat(Payloads.references(failure)).isEmpty();
+  }
+
+  @Test
+  void whatAnEventInJsonNamesIsFoundToo() throws Exception {
+    String reference =
+        "{\"uri\": \"s3://scenes/1f\", \"sha256\": \"%s\", \"length\": 17}"
+            .formatted("0".repeat(64));
+    byte[] task = "{\"image\": {\"content\": %s}}".formatted(reference).getBytes(UTF_8);
+    PayloadReference expected = new PayloadReference("s3://scenes/1f", "0".repeat(64), 17L);
+    assertThat(Payloads.references(task)).containsExactly(expected);
+    byte[] framed = new byte[5 + task.length];
+    System.arraycopy(task, 0, framed, 5, task.length);
+    assertThat(Payloads.references(framed)).containsExactly(expected);
+    FailureEvent failure =
+        FailureEvent.newBuilder()
+            .setMessage("m")
+            .setReason(FailureReason.TIMEOUT)
+            .setOriginal(ByteBuffer.wrap(task))
+            .build();
+    assertThat(Payloads.references(failure)).containsExactly(expected);
+    byte[] json =
+        "{\"reason\": \"TIMEOUT\", \"original\": \"%s\"}"
+            .formatted(Base64.getEncoder().encodeToString(task))
+            .getBytes(UTF_8);
+    assertThat(Payloads.references(json)).containsExactly(expected);
+    assertThatThrownBy(() -> Payloads.references("a red fox".getBytes(UTF_8)))
+        .isInstanceOf(UndecodableEventException.class);
   }
 }

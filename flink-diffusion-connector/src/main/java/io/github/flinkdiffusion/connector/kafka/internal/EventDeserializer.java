@@ -1,15 +1,20 @@
 package io.github.flinkdiffusion.connector.kafka.internal;
 
-import io.github.flinkdiffusion.connector.event.EventCodec;
 import io.github.flinkdiffusion.connector.event.FailureEvent;
 import io.github.flinkdiffusion.connector.event.FailureMessages;
 import io.github.flinkdiffusion.connector.event.FailureReason;
 import io.github.flinkdiffusion.connector.event.ImageTaskEvent;
 import io.github.flinkdiffusion.connector.event.Originals;
 import io.github.flinkdiffusion.connector.event.PromptEvent;
+import io.github.flinkdiffusion.connector.event.RecordContext;
 import io.github.flinkdiffusion.connector.event.RecordPosition;
 import io.github.flinkdiffusion.connector.event.UndecodableEventException;
+import io.github.flinkdiffusion.connector.format.EventReader;
+import io.github.flinkdiffusion.connector.format.FormatSettings;
 import io.github.flinkdiffusion.connector.kafka.Decoded;
+import io.github.flinkdiffusion.connector.kafka.EventHeaders;
+import java.util.ArrayList;
+import java.util.List;
 import org.apache.avro.specific.SpecificRecord;
 import org.apache.flink.api.common.typeinfo.TypeInformation;
 import org.apache.flink.connector.kafka.source.reader.deserializer.KafkaRecordDeserializationSchema;
@@ -27,13 +32,21 @@ public final class EventDeserializer<T extends SpecificRecord>
 
   private final Class<T> eventClass;
   private final int maxOriginalBytes;
+  private final FormatSettings format;
+  private final List<String> headers;
+  private transient EventReader<T> reader;
 
   /**
    * @param maxOriginalBytes most bytes of a record that a failure holds
+   * @param format of the values
+   * @param headers that events carry
    */
-  public EventDeserializer(Class<T> eventClass, int maxOriginalBytes) {
+  public EventDeserializer(
+      Class<T> eventClass, int maxOriginalBytes, FormatSettings format, List<String> headers) {
     this.eventClass = eventClass;
     this.maxOriginalBytes = maxOriginalBytes;
+    this.format = format;
+    this.headers = new ArrayList<>(Contexts.withOwn(headers));
   }
 
   @Override
@@ -42,15 +55,27 @@ public final class EventDeserializer<T extends SpecificRecord>
   }
 
   Decoded<T> decode(ConsumerRecord<byte[], byte[]> record) {
+    RecordContext context;
+    try {
+      context = Contexts.of(record, headers);
+    } catch (UndecodableEventException e) {
+      byte[] value = record.value() == null ? NOTHING : record.value();
+      return failure(record, null, value, FailureReason.UNDECODABLE, e.getMessage());
+    }
     if (record.value() == null) {
       return failure(
           record,
+          context,
           NOTHING,
           FailureReason.UNDECODABLE,
           "The record has no value (a tombstone), and a request can not be taken back that way.");
     }
     try {
-      T event = EventCodec.of(eventClass).decode(record.value());
+      if (reader == null) {
+        reader = format.reader(eventClass);
+      }
+      T event = reader.read(record.value(), id(record, context));
+      Contexts.set(event, context);
       RecordPosition origin =
           new RecordPosition(record.topic(), record.partition(), record.offset());
       if (event instanceof PromptEvent prompt) {
@@ -60,10 +85,11 @@ public final class EventDeserializer<T extends SpecificRecord>
       }
       return Decoded.event(event);
     } catch (UndecodableEventException e) {
-      return failure(record, record.value(), FailureReason.UNDECODABLE, e.getMessage());
+      return failure(record, context, record.value(), FailureReason.UNDECODABLE, e.getMessage());
     } catch (StackOverflowError e) {
       return failure(
           record,
+          context,
           record.value(),
           FailureReason.UNDECODABLE,
           "The bytes are nested more deeply than can be read.");
@@ -73,6 +99,7 @@ public final class EventDeserializer<T extends SpecificRecord>
       }
       return failure(
           record,
+          context,
           record.value(),
           FailureReason.OUT_OF_MEMORY,
           "The heap does not suffice for its %d bytes. Send large images beside Kafka."
@@ -80,8 +107,23 @@ public final class EventDeserializer<T extends SpecificRecord>
     }
   }
 
+  /**
+   * The name of a request that has none: its place, the same whenever it is read; the place that it
+   * had before, where it was sent again.
+   */
+  private static String id(ConsumerRecord<byte[], byte[]> record, RecordContext context) {
+    String before = Contexts.text(context, EventHeaders.ID);
+    return before == null
+        ? "%s-%d-%d".formatted(record.topic(), record.partition(), record.offset())
+        : before;
+  }
+
   private Decoded<T> failure(
-      ConsumerRecord<byte[], byte[]> record, byte[] original, FailureReason reason, String why) {
+      ConsumerRecord<byte[], byte[]> record,
+      RecordContext context,
+      byte[] original,
+      FailureReason reason,
+      String why) {
     return Decoded.failure(
         Originals.set(FailureEvent.newBuilder(), original, maxOriginalBytes)
             .setReason(reason)
@@ -98,6 +140,7 @@ public final class EventDeserializer<T extends SpecificRecord>
             .setTopic(record.topic())
             .setPartition(record.partition())
             .setOffset(record.offset())
+            .setContext(context)
             .build());
   }
 

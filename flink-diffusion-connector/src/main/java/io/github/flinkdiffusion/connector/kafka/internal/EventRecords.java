@@ -1,6 +1,9 @@
 package io.github.flinkdiffusion.connector.kafka.internal;
 
 import io.github.flinkdiffusion.connector.event.FailureEvent;
+import io.github.flinkdiffusion.connector.event.RecordContext;
+import io.github.flinkdiffusion.connector.format.FormatSettings;
+import io.github.flinkdiffusion.connector.kafka.RecordKey;
 import java.util.List;
 import java.util.Optional;
 import org.apache.flink.api.common.serialization.SerializationSchema;
@@ -25,11 +28,15 @@ public final class EventRecords<T>
   private final int maxRecordBytes;
   private final Refusal<T> refusal;
   private final String failuresTopic;
+  private final RecordKey recordKey;
+  private final FailureSerializer failures;
 
   /**
    * @param maxRecordBytes what a record may have
    * @param refusal null for events that {@code value} makes fit
    * @param failuresTopic null like {@code refusal}
+   * @param recordKey whether the key of a request's record is preferred to {@code key}
+   * @param format of failures in place of an event
    */
   public EventRecords(
       String topic,
@@ -37,23 +44,28 @@ public final class EventRecords<T>
       SerializationSchema<T> value,
       int maxRecordBytes,
       Refusal<T> refusal,
-      String failuresTopic) {
+      String failuresTopic,
+      RecordKey recordKey,
+      FormatSettings format) {
     this.topic = topic;
     this.key = key;
     this.value = value;
     this.maxRecordBytes = maxRecordBytes;
     this.refusal = refusal;
     this.failuresTopic = failuresTopic;
+    this.recordKey = recordKey;
+    this.failures = new FailureSerializer(maxRecordBytes, format, failuresTopic);
   }
 
   @Override
   public ProducerRecord<byte[], byte[]> serialize(
       T event, KafkaSinkContext context, Long timestamp) {
-    byte[] keyBytes = key.serialize(event);
+    RecordContext carried = Contexts.of(event);
+    byte[] keyBytes = key(carried, key.serialize(event));
     byte[] valueBytes = value.serialize(event);
-    long size = RecordSize.of(keyBytes, valueBytes);
+    long size = RecordSize.of(keyBytes, valueBytes) + Contexts.bytes(carried);
     if (refusal == null || size <= maxRecordBytes) {
-      return record(topic, timestamp, keyBytes, valueBytes);
+      return record(topic, timestamp, keyBytes, valueBytes, carried);
     }
     FailureEvent failure =
         refusal.of(
@@ -63,15 +75,26 @@ public final class EventRecords<T>
     return record(
         failuresTopic,
         timestamp,
-        FailureSerializer.key(failure),
-        new FailureSerializer(maxRecordBytes).serialize(failure));
+        key(failure.getContext(), FailureSerializer.key(failure)),
+        failures.serialize(failure),
+        failure.getContext());
+  }
+
+  private byte[] key(RecordContext carried, byte[] id) {
+    byte[] ofRequest = recordKey == RecordKey.REQUEST ? Contexts.key(carried) : null;
+    return ofRequest == null ? id : ofRequest;
   }
 
   /** Flink gives a negative timestamp to events without one. */
   private static ProducerRecord<byte[], byte[]> record(
-      String topic, Long timestamp, byte[] key, byte[] value) {
-    return new ProducerRecord<>(
-        topic, null, timestamp == null || timestamp < 0 ? null : timestamp, key, value);
+      String topic, Long timestamp, byte[] key, byte[] value, RecordContext carried) {
+    ProducerRecord<byte[], byte[]> record =
+        new ProducerRecord<>(
+            topic, null, timestamp == null || timestamp < 0 ? null : timestamp, key, value);
+    if (carried != null) {
+      carried.getHeaders().forEach((name, of) -> record.headers().add(name, Contexts.copy(of)));
+    }
+    return record;
   }
 
   /** Also tells the sink on which topics to look for transactions that an attempt left open. */

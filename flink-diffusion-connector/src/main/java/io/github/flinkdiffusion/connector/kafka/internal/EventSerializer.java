@@ -1,6 +1,7 @@
 package io.github.flinkdiffusion.connector.kafka.internal;
 
-import io.github.flinkdiffusion.connector.event.EventCodec;
+import io.github.flinkdiffusion.connector.format.EventWriter;
+import io.github.flinkdiffusion.connector.format.FormatSettings;
 import org.apache.avro.specific.SpecificRecord;
 import org.apache.flink.api.common.serialization.SerializationSchema;
 
@@ -9,13 +10,24 @@ public final class EventSerializer<T extends SpecificRecord> implements Serializ
   private static final long serialVersionUID = 1L;
 
   private final Class<T> eventClass;
+  private final FormatSettings format;
+  private final String topic;
+  private transient EventWriter<T> writer;
 
-  public EventSerializer(Class<T> eventClass) {
+  /**
+   * @param topic that the values are for
+   */
+  public EventSerializer(Class<T> eventClass, FormatSettings format, String topic) {
     this.eventClass = eventClass;
+    this.format = format;
+    this.topic = topic;
   }
 
   @Override
   public byte[] serialize(T event) {
-    return EventCodec.of(eventClass).encode(event);
+    if (writer == null) {
+      writer = format.writer(eventClass, topic);
+    }
+    return writer.write(event);
   }
 }

@@ -1,9 +1,9 @@
 package io.github.flinkdiffusion.connector.kafka.internal;
 
-import io.github.flinkdiffusion.connector.event.EventCodec;
 import io.github.flinkdiffusion.connector.event.FailureEvent;
 import io.github.flinkdiffusion.connector.event.FailureMessages;
 import io.github.flinkdiffusion.connector.event.Originals;
+import io.github.flinkdiffusion.connector.format.FormatSettings;
 import java.util.Map;
 import org.apache.flink.api.common.serialization.SerializationSchema;
 
@@ -22,29 +22,36 @@ public final class FailureSerializer implements SerializationSchema<FailureEvent
   private static final int NOTE_BYTES = 512;
 
   private final int maxRecordBytes;
+  private final boolean json;
+  private final EventSerializer<FailureEvent> serializer;
 
-  public FailureSerializer(int maxRecordBytes) {
+  /**
+   * @param topic that the values are for
+   */
+  public FailureSerializer(int maxRecordBytes, FormatSettings format, String topic) {
     this.maxRecordBytes = maxRecordBytes;
+    this.json = format.format().isJson();
+    this.serializer = new EventSerializer<>(FailureEvent.class, format, topic);
   }
 
   @Override
-  public byte[] serialize(FailureEvent failure) {
-    EventCodec<FailureEvent> codec = EventCodec.failures();
+  public byte[] serialize(FailureEvent event) {
+    FailureEvent failure = json ? JsonOriginals.of(event) : event;
     // Before it is encoded, which copies it: a record may be far too large.
     FailureEvent shortened = Originals.truncated(failure, maxRecordBytes);
-    byte[] bytes = codec.encode(shortened);
+    byte[] bytes = serializer.serialize(shortened);
     if (shortened == failure && fits(failure, bytes)) {
       return bytes;
     }
     int original = shortened.getOriginal().remaining();
-    long excess = RecordSize.of(key(failure), bytes) - maxRecordBytes;
+    long excess = size(failure, bytes) - maxRecordBytes;
     shortened =
         withNote(
             Originals.truncated(failure, (int) Math.max(0, original - excess - NOTE_BYTES)),
             safe(failure),
             "The original is truncated: with all its bytes this record would exceed the limit of"
                 + " %d bytes.");
-    bytes = codec.encode(shortened);
+    bytes = serializer.serialize(shortened);
     if (fits(shortened, bytes)) {
       return bytes;
     }
@@ -56,7 +63,7 @@ public final class FailureSerializer implements SerializationSchema<FailureEvent
                 + " %d bytes.");
     shortened.setAttributes(Map.of());
     shortened.setId(keyText(failure));
-    return codec.encode(shortened);
+    return serializer.serialize(shortened);
   }
 
   private FailureEvent withNote(FailureEvent failure, String message, String note) {
@@ -75,7 +82,12 @@ public final class FailureSerializer implements SerializationSchema<FailureEvent
   }
 
   private boolean fits(FailureEvent failure, byte[] value) {
-    return RecordSize.of(key(failure), value) <= maxRecordBytes;
+    return size(failure, value) <= maxRecordBytes;
+  }
+
+  /** Whichever of its keys the record gets. */
+  private static long size(FailureEvent failure, byte[] value) {
+    return RecordSize.of(key(failure), value) + Contexts.bytes(failure.getContext());
   }
 
   /**

@@ -1,5 +1,6 @@
 package io.github.flinkdiffusion.connector.kafka.internal;
 
+import io.github.flinkdiffusion.connector.format.FormatSettings;
 import org.apache.avro.specific.SpecificRecord;
 import org.apache.flink.api.common.serialization.SerializationSchema;
 import org.apache.flink.util.function.SerializableFunction;
@@ -21,8 +22,10 @@ public final class ShorteningSerializer<T extends SpecificRecord>
       Class<T> eventClass,
       SerializationSchema<T> key,
       SerializableFunction<T, T> shorten,
-      int maxRecordBytes) {
-    this.serializer = new EventSerializer<>(eventClass);
+      int maxRecordBytes,
+      FormatSettings format,
+      String topic) {
+    this.serializer = new EventSerializer<>(eventClass, format, topic);
     this.key = key;
     this.shorten = shorten;
     this.maxRecordBytes = maxRecordBytes;

@@ -91,7 +91,8 @@ public final class TooLarge {
             .setId(id)
             .setReason(FailureReason.TOO_LARGE)
             .setMessage(FailureMessages.safe(message, event))
-            .setAttributes(attributes);
+            .setAttributes(attributes)
+            .setContext(Contexts.of(event));
     if (original != null) {
       failure
           .setOriginal(original.getBytes())

@@ -10,9 +10,11 @@ import io.github.flinkdiffusion.connector.event.FailureReason;
 import io.github.flinkdiffusion.connector.event.Payloads;
 import io.github.flinkdiffusion.connector.event.PromptEvent;
 import io.github.flinkdiffusion.connector.event.RecordPosition;
+import io.github.flinkdiffusion.connector.format.FormatSettings;
 import io.github.flinkdiffusion.connector.kafka.Decoded;
 import java.lang.management.ManagementFactory;
 import java.nio.ByteBuffer;
+import java.util.List;
 import org.apache.kafka.clients.consumer.ConsumerRecord;
 import org.junit.jupiter.api.Test;
 
@@ -20,7 +22,7 @@ class EventDeserializerTest {
   private static final int MAX_ORIGINAL = 1000;
 
   private final EventDeserializer<PromptEvent> deserializer =
-      new EventDeserializer<>(PromptEvent.class, MAX_ORIGINAL);
+      new EventDeserializer<>(PromptEvent.class, MAX_ORIGINAL, FormatSettings.AVRO, List.of());
 
   private Decoded<PromptEvent> decode(byte[] value) {
     return deserializer.decode(new ConsumerRecord<>("prompts", 3, 17L, null, value));

@@ -15,6 +15,8 @@ import io.github.flinkdiffusion.connector.event.Payloads;
 import io.github.flinkdiffusion.connector.event.ProgressEvent;
 import io.github.flinkdiffusion.connector.event.PromptEvent;
 import io.github.flinkdiffusion.connector.event.RecordPosition;
+import io.github.flinkdiffusion.connector.format.FormatSettings;
+import io.github.flinkdiffusion.connector.kafka.RecordKey;
 import java.nio.ByteBuffer;
 import java.util.List;
 import java.util.Map;
@@ -29,10 +31,12 @@ class EventRecordsTest {
       new EventRecords<>(
           "images",
           image -> Keys.utf8(image.getId()),
-          new EventSerializer<>(ImageEvent.class),
+          new EventSerializer<>(ImageEvent.class, FormatSettings.AVRO, "images"),
           LIMIT,
           TooLarge::image,
-          "failures");
+          "failures",
+          RecordKey.REQUEST,
+          FormatSettings.AVRO);
 
   private static ImageEvent image(int bytes) {
     return ImageEvent.newBuilder()
@@ -122,10 +126,12 @@ class EventRecordsTest {
     return new EventRecords<>(
         "images",
         image -> Keys.utf8(image.getId()),
-        new ImageSerializer(),
+        new ImageSerializer(FormatSettings.AVRO, "images"),
         LIMIT,
         TooLarge::image,
-        "failures");
+        "failures",
+        RecordKey.REQUEST,
+        FormatSettings.AVRO);
   }
 
   @Test
@@ -144,18 +150,22 @@ class EventRecordsTest {
             new EventRecords<>(
                     "out",
                     p -> Keys.utf8(p.getId()),
-                    new EventSerializer<>(PromptEvent.class),
+                    new EventSerializer<>(PromptEvent.class, FormatSettings.AVRO, "prompts"),
                     LIMIT,
                     TooLarge::prompt,
-                    "failures")
+                    "failures",
+                    RecordKey.REQUEST,
+                    FormatSettings.AVRO)
                 .serialize(prompt, null, null),
             new EventRecords<>(
                     "out",
                     t -> Keys.utf8(t.getId()),
-                    new EventSerializer<>(ImageTaskEvent.class),
+                    new EventSerializer<>(ImageTaskEvent.class, FormatSettings.AVRO, "tasks"),
                     LIMIT,
                     TooLarge::imageTask,
-                    "failures")
+                    "failures",
+                    RecordKey.REQUEST,
+                    FormatSettings.AVRO)
                 .serialize(task, null, null))) {
       assertThat(record.topic()).isEqualTo("failures");
       FailureEvent failure = EventCodec.failures().decode(record.value());
@@ -175,7 +185,12 @@ class EventRecordsTest {
   void progressGoesWithoutItsPreviewAndCancellationsWithoutTheirReason() throws Exception {
     ShorteningSerializer<ProgressEvent> progress =
         new ShorteningSerializer<>(
-            ProgressEvent.class, p -> Keys.utf8(p.getId()), TooLarge::shortened, LIMIT);
+            ProgressEvent.class,
+            p -> Keys.utf8(p.getId()),
+            TooLarge::shortened,
+            LIMIT,
+            FormatSettings.AVRO,
+            "out");
     ProgressEvent.Builder event = ProgressEvent.newBuilder().setId("a").setStep(1).setTotalSteps(2);
     ProgressEvent small = event.setPreview(ByteBuffer.allocate(100)).build();
     assertThat(EventCodec.progress().decode(progress.serialize(small))).isEqualTo(small);
@@ -185,7 +200,12 @@ class EventRecordsTest {
 
     ShorteningSerializer<CancelEvent> cancellations =
         new ShorteningSerializer<>(
-            CancelEvent.class, c -> Keys.utf8(c.getId()), TooLarge::shortened, LIMIT);
+            CancelEvent.class,
+            c -> Keys.utf8(c.getId()),
+            TooLarge::shortened,
+            LIMIT,
+            FormatSettings.AVRO,
+            "out");
     byte[] cancel = cancellations.serialize(new CancelEvent("a", "why ".repeat(LIMIT)));
     assertThat(EventCodec.cancellations().decode(cancel).getId()).isEqualTo("a");
     assertThat(cancel.length).isLessThan(1024);

@@ -9,6 +9,7 @@ import io.github.flinkdiffusion.connector.event.FailureMessages;
 import io.github.flinkdiffusion.connector.event.FailureReason;
 import io.github.flinkdiffusion.connector.event.Originals;
 import io.github.flinkdiffusion.connector.event.Payloads;
+import io.github.flinkdiffusion.connector.format.FormatSettings;
 import java.nio.ByteBuffer;
 import java.util.Arrays;
 import java.util.List;
@@ -19,7 +20,8 @@ import org.junit.jupiter.api.Test;
 class FailureSerializerTest {
   private static final int LIMIT = 64 << 10;
 
-  private final FailureSerializer serializer = new FailureSerializer(LIMIT);
+  private final FailureSerializer serializer =
+      new FailureSerializer(LIMIT, FormatSettings.AVRO, "failures");
 
   private static FailureEvent.Builder failure() {
     return FailureEvent.newBuilder()

@@ -218,6 +218,7 @@ final class Events {
         .setAttributes(prompt.getAttributes())
         .setAudit(AuditRecords.of(audit))
         .setOriginal(original(RequestEvent.of(prompt)))
+        .setContext(prompt.getContext())
         .build();
   }
 
@@ -242,6 +243,7 @@ final class Events {
         .setPartition(origin == null ? null : origin.getPartition())
         .setOffset(origin == null ? null : origin.getOffset())
         .setAttributes(request.attributes())
+        .setContext(request.context())
         .build();
   }
 

@@ -107,6 +107,7 @@ final class ImageTaskResult {
         .setAudit(AuditRecords.of(audit))
         .setAttributes(task.getAttributes())
         .setOriginal(Events.original(RequestEvent.of(task)))
+        .setContext(task.getContext())
         .build();
   }
 

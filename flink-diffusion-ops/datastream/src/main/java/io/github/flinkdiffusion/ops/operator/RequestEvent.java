@@ -4,6 +4,7 @@ import io.github.flinkdiffusion.connector.event.EventCodec;
 import io.github.flinkdiffusion.connector.event.ImageTaskEvent;
 import io.github.flinkdiffusion.connector.event.Payloads;
 import io.github.flinkdiffusion.connector.event.PromptEvent;
+import io.github.flinkdiffusion.connector.event.RecordContext;
 import io.github.flinkdiffusion.connector.event.RecordPosition;
 import java.util.Map;
 import java.util.function.Supplier;
@@ -15,6 +16,7 @@ import org.apache.avro.specific.SpecificRecord;
  * @param event the event itself
  * @param deadline milliseconds since 1970-01-01 UTC, or null
  * @param origin where it was read from, or null
+ * @param context key and headers that result and failure get, too, or null
  * @param encoder gives the event as it stands in Kafka
  */
 record RequestEvent(
@@ -23,6 +25,7 @@ record RequestEvent(
     int priority,
     Long deadline,
     RecordPosition origin,
+    RecordContext context,
     Map<String, String> attributes,
     Supplier<byte[]> encoder) {
 
@@ -33,6 +36,7 @@ record RequestEvent(
         event.getPriority(),
         event.getDeadline(),
         event.getOrigin(),
+        event.getContext(),
         event.getAttributes(),
         () -> EventCodec.prompts().encode(event));
   }
@@ -44,6 +48,7 @@ record RequestEvent(
         event.getPriority(),
         event.getDeadline(),
         event.getOrigin(),
+        event.getContext(),
         event.getAttributes(),
         () -> EventCodec.imageTasks().encode(event));
   }

@@ -1,0 +1,15 @@
+package io.github.flinkdiffusion.connector.format;
+
+/**
+ * Writes events of one kind in one format. Not for use by several threads.
+ *
+ * @param <T> the event
+ */
+public interface EventWriter<T> {
+  /**
+   * The event as the value of a Kafka record.
+   *
+   * @throws RegistryException when the schema registry cannot be asked, or refuses the schema
+   */
+  byte[] write(T event);
+}

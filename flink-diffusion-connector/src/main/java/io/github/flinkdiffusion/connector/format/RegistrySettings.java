@@ -1,0 +1,53 @@
+package io.github.flinkdiffusion.connector.format;
+
+import java.io.Serializable;
+import java.net.URI;
+import java.net.URISyntaxException;
+import java.time.Duration;
+
+/**
+ * Where a schema registry is and how it is asked.
+ *
+ * @param url http or https; of Confluent's API with that framing, else of Apicurio's core API,
+ *     which ends in {@code /apis/registry/v2} or {@code v3}
+ * @param framing how records name schemas, and with that which of the APIs the registry is asked by
+ * @param register whether a schema that the registry does not have is registered
+ * @param timeout of one attempt
+ * @param user for basic authentication, or null
+ * @param password like {@code user}
+ */
+public record RegistrySettings(
+    String url, Framing framing, boolean register, Duration timeout, String user, String password)
+    implements Serializable {
+
+  /**
+   * @throws IllegalArgumentException when the URL is none, or a password has no user
+   */
+  public RegistrySettings {
+    try {
+      URI uri = new URI(url);
+      if (uri.getHost() == null
+          || !("http".equals(uri.getScheme()) || "https".equals(uri.getScheme()))) {
+        throw new IllegalArgumentException(
+            "'%s' is no URL of a registry, such as http://registry:8081".formatted(url));
+      }
+      if (uri.getUserInfo() != null) {
+        throw new IllegalArgumentException(
+            "The URL of the registry holds a password, which would be logged; set user and password of their own");
+      }
+    } catch (URISyntaxException e) {
+      throw new IllegalArgumentException(
+          "'%s' is no URL of a registry, such as http://registry:8081".formatted(url), e);
+    }
+    if ((user == null) != (password == null)) {
+      throw new IllegalArgumentException("user and password belong together");
+    }
+    url = url.endsWith("/") ? url.substring(0, url.length() - 1) : url;
+  }
+
+  /** Without the password. */
+  @Override
+  public String toString() {
+    return "RegistrySettings[" + url + ", " + framing + "]";
+  }
+}

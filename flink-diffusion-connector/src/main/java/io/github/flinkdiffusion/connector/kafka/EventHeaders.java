@@ -1,0 +1,18 @@
+package io.github.flinkdiffusion.connector.kafka;
+
+/** Headers of Kafka records that this project writes. */
+public final class EventHeaders {
+  /** The id of a request whose value has none, where it was sent again; UTF-8. */
+  public static final String ID = "diffusion-id";
+
+  /** How often a request was sent again after a failure; digits. */
+  public static final String RESENT = "diffusion-resent";
+
+  /**
+   * {@code possible} in a record that may have been written before: with at-least-once delivery,
+   * after a restart.
+   */
+  public static final String DUPLICATE = "diffusion-duplicate";
+
+  private EventHeaders() {}
+}

@@ -1,0 +1,21 @@
+package io.github.flinkdiffusion.connector.kafka;
+
+/** Which key the record of a result or a failure has. */
+public enum RecordKey {
+  /** The key of the request's record; where that has none, the request's id. */
+  REQUEST("request"),
+  /** The request's id. */
+  ID("id");
+
+  private final String text;
+
+  RecordKey(String text) {
+    this.text = text;
+  }
+
+  /** As Flink's configuration writes it. */
+  @Override
+  public String toString() {
+    return text;
+  }
+}
