@@ -43,12 +43,24 @@ public final class PayloadOptions {
           .memoryType()
           .defaultValue(MemorySize.ofMebiBytes(512))
           .withDescription(
-              "Largest image that is read, by the encoded bytes that its reference tells. A larger one"
-                  + " is refused before a byte of it is read.");
+              "Largest image that is read as a whole, by the encoded bytes that its reference tells. A"
+                  + " larger one is refused before a byte of it is read.");
+
+  public static final ConfigOption<Boolean> READ_BY_RANGES =
+      ConfigOptions.key("diffusion.payload.read-by-ranges")
+          .booleanType()
+          .defaultValue(false)
+          .withDescription(
+              "Read of a referenced TIFF file only its directories and the tiles that a request"
+                  + " needs, where it lies, on any file system that Flink knows. The reference's"
+                  + " length is checked, and its SHA-256 is not, since that takes all bytes; a file"
+                  + " that is replaced while it is read fails its request. Without it, every"
+                  + " referenced file is read as a whole and verified first. Other kinds of files"
+                  + " always are.");
 
   /** All of them, in the order of the reference page. */
   public static final List<ConfigOption<?>> ALL =
-      List.of(STORE, INLINE_LIMIT, ALLOWED_PREFIXES, MAX_SIZE);
+      List.of(STORE, INLINE_LIMIT, ALLOWED_PREFIXES, MAX_SIZE, READ_BY_RANGES);
 
   private PayloadOptions() {}
 }

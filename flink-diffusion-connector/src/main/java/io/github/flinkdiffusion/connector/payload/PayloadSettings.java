@@ -12,10 +12,15 @@ import org.apache.flink.configuration.ReadableConfig;
  * @param storeUri folder for large images; null for none, then all images stay in their events
  * @param inlineLimit largest image that stays in its event, when there is a store
  * @param allowedPrefixes folders below which referenced images may be read, beside the store
- * @param maxSize largest image that is read
+ * @param maxSize largest image that is read as a whole
+ * @param readByRanges whether files of which parts can be read are neither fetched nor verified
  */
 public record PayloadSettings(
-    String storeUri, MemorySize inlineLimit, List<String> allowedPrefixes, MemorySize maxSize)
+    String storeUri,
+    MemorySize inlineLimit,
+    List<String> allowedPrefixes,
+    MemorySize maxSize,
+    boolean readByRanges)
     implements Serializable {
 
   /**
@@ -36,6 +41,12 @@ public record PayloadSettings(
     }
   }
 
+  /** Settings with which every file is read as a whole and verified. */
+  public PayloadSettings(
+      String storeUri, MemorySize inlineLimit, List<String> allowedPrefixes, MemorySize maxSize) {
+    this(storeUri, inlineLimit, allowedPrefixes, maxSize, false);
+  }
+
   /**
    * @throws PayloadException when a URI is none that is accepted
    */
@@ -44,7 +55,8 @@ public record PayloadSettings(
         config.getOptional(PayloadOptions.STORE).orElse(null),
         config.get(PayloadOptions.INLINE_LIMIT),
         config.get(PayloadOptions.ALLOWED_PREFIXES),
-        config.get(PayloadOptions.MAX_SIZE));
+        config.get(PayloadOptions.MAX_SIZE),
+        config.get(PayloadOptions.READ_BY_RANGES));
   }
 
   /** The store's folder, if there is one. */

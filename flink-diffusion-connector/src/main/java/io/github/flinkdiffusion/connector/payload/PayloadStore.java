@@ -269,6 +269,26 @@ public final class PayloadStore {
         });
   }
 
+  /** Whether files of which parts can be read are neither fetched nor verified. */
+  public boolean readsByRanges() {
+    return settings.readByRanges();
+  }
+
+  /**
+   * A stored payload where it lies, for readers that need parts of it. Its length is what the
+   * reference says; its digest is not looked at, since that takes all bytes. So it may be larger
+   * than what is read as a whole.
+   *
+   * @param reference of a payload that is not in its event
+   * @throws PayloadException when it can not be had, see {@link PayloadException.Kind}
+   */
+  public PayloadChannel openRanges(PayloadReference reference) {
+    return located(
+        reference,
+        (fileSystem, location) ->
+            PayloadChannel.open(fileSystem, location.toPath(), reference.getUri()));
+  }
+
   private interface Filling {
     void fill(OutputStream out) throws IOException;
   }
@@ -290,13 +310,17 @@ public final class PayloadStore {
   }
 
   private <T> T reading(PayloadReference reference, Reading<T> reading) {
+    checkSize("Payload " + reference.getUri(), reference.getLength());
+    return located(reference, reading);
+  }
+
+  private <T> T located(PayloadReference reference, Reading<T> reading) {
     if (!StoreLayout.isDigest(reference.getSha256())) {
       throw new PayloadException(
           PayloadException.Kind.REFUSED,
           "Cannot read payload %s: its digest is '%.80s'; accepted are 64 digits of lower-case hex."
               .formatted(reference.getUri(), reference.getSha256()));
     }
-    checkSize("Payload " + reference.getUri(), reference.getLength());
     Location location = permission.check(reference.getUri());
     try {
       FileSystem fileSystem = fileSystems.get(location.toPath().toUri());

@@ -282,11 +282,25 @@ class RegionFinderTest {
   }
 
   @Test
-  void aGeoReferencedOutlineIsInItsCoordinateSystem() {
+  void aGeoReferencedOutlineIsInDegreesAndItsAreaIsOfTheMap() {
     ImageMetadata utm =
         none().withGeoreference(Georeference.northUp(32633, 500_000, 5_800_000.5, 10));
     Regions found = find(classes("...", ".11", ".1."), ALL, utm);
-    assertThat(found.crs()).contains("EPSG:32633");
+    assertThat(found.crs()).contains("EPSG:4326");
+    Region lake = found.items().get(0);
+    assertThat(lake.area()).isEqualTo(300);
+    // As rasterio.warp.transform has it.
+    assertThat(lake.geometry())
+        .contains("[15.000146814,52.35020794]", "[15.000293626,52.350028131]");
+    orientedAsRfc7946Wants(geometry(lake));
+  }
+
+  @Test
+  void anOutlineInASystemThatIsNotConvertedStaysInIt() {
+    ImageMetadata british =
+        none().withGeoreference(Georeference.northUp(27700, 500_000, 5_800_000.5, 10));
+    Regions found = find(classes("...", ".11", ".1."), ALL, british);
+    assertThat(found.crs()).contains("EPSG:27700");
     Region lake = found.items().get(0);
     assertThat(lake.area()).isEqualTo(300);
     assertThat(lake.areaUnit()).isEqualTo("m2");
@@ -323,7 +337,7 @@ class RegionFinderTest {
     Region found = find(classes("1"), ALL, web).items().get(0);
     assertThat(found.area()).isNull();
     assertThat(found.areaUnit()).isNull();
-    assertThat(found.geometry()).contains("[10,-10]");
+    assertThat(found.geometry()).contains("[0.000089832,-0.000089832]");
   }
 
   @Test

@@ -140,6 +140,29 @@ public record Georeference(
         });
   }
 
+  /**
+   * The position of a place: the way back of {@link #toModel}.
+   *
+   * @return pixels from the left edge and from the upper one; empty where {@link #toModel} is, and
+   *     where all pixels lie on one line
+   */
+  public Optional<double[]> toImage(double modelX, double modelY) {
+    Optional<double[]> known = pixelSides();
+    if (known.isEmpty()) {
+      return Optional.empty();
+    }
+    double[] sides = known.get();
+    double area = sides[0] * sides[3] - sides[1] * sides[2];
+    if (area == 0 || !Double.isFinite(area)) {
+      return Optional.empty();
+    }
+    double[] corner = toModel(0, 0).orElseThrow();
+    double x = modelX - corner[0];
+    double y = modelY - corner[1];
+    return Optional.of(
+        new double[] {(x * sides[3] - y * sides[2]) / area, (y * sides[0] - x * sides[1]) / area});
+  }
+
   /** The coordinate system's name, such as {@code EPSG:32633}, if the file says it by its code. */
   public Optional<String> crs() {
     OptionalInt code = epsg();

@@ -69,6 +69,11 @@ public record ImageMetadata(
     return new ImageMetadata(georeference, spacing, all, tags, medical);
   }
 
+  /** With these words in place of those that are there. */
+  public ImageMetadata replacingTexts(Map<String, String> others) {
+    return new ImageMetadata(georeference, spacing, new TreeMap<>(others), tags, medical);
+  }
+
   /**
    * The color profile (ICC), as a TIFF file's tag holds it, whatever kind of file it came from.
    *

@@ -173,7 +173,7 @@ public final class NoDataMask {
    * steps along rows and columns; by 0 in a band without any. So nothing that is computed of
    * neighbors depends on a number that only says that there is no data.
    */
-  void fill(float[] data) {
+  public void fill(float[] data) {
     int plane = height * width;
     for (int c = 0; c < channels; c++) {
       if (missing.nextSetBit(c * plane) >= 0 && missing.nextSetBit(c * plane) < (c + 1) * plane) {

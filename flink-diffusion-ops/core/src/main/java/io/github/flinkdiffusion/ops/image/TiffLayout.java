@@ -52,6 +52,14 @@ final class TiffLayout {
   private final OptionalDouble noData;
 
   TiffLayout(TiffDirectory directory, long fileBytes, ImageLimits limits) throws IOException {
+    this(directory, "", fileBytes, limits);
+  }
+
+  /**
+   * @param noDataOfPage what the page says of no data, where the directory itself says nothing
+   */
+  TiffLayout(TiffDirectory directory, String noDataOfPage, long fileBytes, ImageLimits limits)
+      throws IOException {
     this.fileBytes = fileBytes;
     order = directory.order();
     width = directory.integer(Tiff.WIDTH, 0);
@@ -133,7 +141,8 @@ final class TiffLayout {
     }
     offsets = directory.longs(offsetsTag);
     lengths = directory.longs(lengthsTag);
-    noData = noData(directory.text(Tiff.GDAL_NODATA));
+    noData =
+        noData(directory.has(Tiff.GDAL_NODATA) ? directory.text(Tiff.GDAL_NODATA) : noDataOfPage);
   }
 
   /** The last block, the next one, and that as it is in the file. */

@@ -7,6 +7,7 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.BitSet;
+import java.util.Comparator;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
@@ -54,17 +55,29 @@ public final class TiffReader implements AutoCloseable {
   /** Of the mask that says where there is data; null if the file has none. */
   private final Blocks mask;
 
-  private TiffReader(SeekableByteChannel channel, ReadOptions options) throws IOException {
+  private final int fullWidth;
+  private final int fullHeight;
+
+  private TiffReader(SeekableByteChannel channel, ReadOptions options, Resolution resolution)
+      throws IOException {
     this.channel = channel;
     this.options = options;
     List<TiffDirectory> directories = TiffDirectory.read(channel, options.page());
     TiffDirectory directory = directories.get(0);
-    this.layout = new TiffLayout(directory, channel.size(), options.limits());
+    ImageMetadata whole = metadata(directory);
+    this.fullWidth = directory.integer(Tiff.WIDTH, 0);
+    this.fullHeight = directory.integer(Tiff.HEIGHT, 0);
+    TiffDirectory level = level(directories, resolution, whole);
+    this.layout =
+        new TiffLayout(level, directory.text(Tiff.GDAL_NODATA), channel.size(), options.limits());
     this.blocks = new Blocks(layout);
     this.mask = mask(directories.subList(1, directories.size()));
     // As GDAL does: where there is a mask, numbers say nothing.
     this.format = mask == null ? layout.format() : layout.format().withoutNoData();
-    ImageMetadata found = metadata(directory);
+    ImageMetadata found =
+        level == directory
+            ? whole
+            : whole.scaled((double) layout.width / fullWidth, (double) layout.height / fullHeight);
     // What has a place on Earth lies there as it stands in the file, as GDAL has it.
     int said = directory.integer(Tiff.ORIENTATION, 1);
     this.orientation = said >= 1 && said <= 8 && found.georeference().isEmpty() ? said : 1;
@@ -97,8 +110,18 @@ public final class TiffReader implements AutoCloseable {
 
   /** Opens a file from wherever it can be read at any place; closed with the reader. */
   public static TiffReader open(SeekableByteChannel channel, ReadOptions options) {
+    return open(channel, options, Resolution.FULL);
+  }
+
+  /**
+   * As {@link #open(SeekableByteChannel, ReadOptions)}, one of the resolutions that the file holds.
+   *
+   * @throws ImageException if it has not so many, naming how many it has
+   */
+  public static TiffReader open(
+      SeekableByteChannel channel, ReadOptions options, Resolution resolution) {
     try {
-      return new TiffReader(channel, options);
+      return new TiffReader(channel, options, resolution);
     } catch (IOException e) {
       throw new ImageException("Can not read a TIFF file: " + e, e);
     }
@@ -373,10 +396,75 @@ public final class TiffReader implements AutoCloseable {
     }
   }
 
-  /** The mask of the page itself, among what belongs to it. */
+  /**
+   * The image, or the overview that is wanted: those are in any order, the largest is the first.
+   */
+  private static TiffDirectory level(
+      List<TiffDirectory> directories, Resolution resolution, ImageMetadata metadata)
+      throws IOException {
+    TiffDirectory full = directories.get(0);
+    if (resolution.equals(Resolution.FULL)) {
+      return full;
+    }
+    record Level(int width, TiffDirectory directory) {}
+    List<Level> levels = new ArrayList<>();
+    for (TiffDirectory directory : directories) {
+      if (directory == full || directory.subfileType() == Tiff.REDUCED) {
+        levels.add(new Level(Math.max(1, directory.integer(Tiff.WIDTH, 0)), directory));
+      }
+    }
+    levels.subList(1, levels.size()).sort(Comparator.comparingInt(Level::width).reversed());
+    int width = levels.get(0).width();
+    if (resolution.pixelSize().isPresent()) {
+      double[] sides =
+          metadata
+              .georeference()
+              .flatMap(Georeference::pixelSides)
+              .orElseThrow(
+                  () ->
+                      new ImageException(
+                          "The TIFF file does not say how large its pixels are on Earth; ask for a level instead of a pixel size"));
+      double side = Math.max(Math.hypot(sides[0], sides[1]), Math.hypot(sides[2], sides[3]));
+      TiffDirectory found = full;
+      for (Level level : levels) {
+        // Sides are rounded up to whole pixels: half of 1001 is 501.
+        double factor = Math.rint((double) width / level.width() * 16) / 16;
+        if (side * factor <= resolution.pixelSize().getAsDouble() * (1 + 1e-9)) {
+          found = level.directory();
+        }
+      }
+      return found;
+    }
+    if (resolution.level() >= levels.size()) {
+      throw new ImageException(
+          "The TIFF file has no level %d; it has %d, counted from 0, which is the image itself"
+              .formatted(resolution.level(), levels.size()));
+    }
+    return levels.get(resolution.level()).directory();
+  }
+
+  /** Of the image itself, whatever level is read: as it stands upright. */
+  public int fullWidth() {
+    return orientation < 5 ? fullWidth : fullHeight;
+  }
+
+  /** As {@link #fullWidth}. */
+  public int fullHeight() {
+    return orientation < 5 ? fullHeight : fullWidth;
+  }
+
+  /** The mask of what is read, among what belongs to the page. */
   private Blocks mask(List<TiffDirectory> parts) throws IOException {
+    boolean full = layout.width == fullWidth && layout.height == fullHeight;
+    boolean fullMask = false;
     for (TiffDirectory part : parts) {
-      if (part.subfileType() == Tiff.MASK) {
+      int type = part.subfileType();
+      fullMask |= type == Tiff.MASK;
+      boolean reduced =
+          type == (Tiff.MASK | Tiff.REDUCED)
+              && part.integer(Tiff.WIDTH, 0) == layout.width
+              && part.integer(Tiff.HEIGHT, 0) == layout.height;
+      if (full ? type == Tiff.MASK : reduced) {
         TiffLayout bits = new TiffLayout(part, channel.size(), options.limits());
         if (bits.width != layout.width || bits.height != layout.height || bits.samples != 1) {
           throw new ImageException(
@@ -385,6 +473,11 @@ public final class TiffReader implements AutoCloseable {
         }
         return new Blocks(bits);
       }
+    }
+    if (fullMask && !full) {
+      throw new ImageException(
+          "The TIFF file has a mask of its no-data pixels, but none for its overview of %d x %d pixels; read level 0"
+              .formatted(layout.width, layout.height));
     }
     return null;
   }

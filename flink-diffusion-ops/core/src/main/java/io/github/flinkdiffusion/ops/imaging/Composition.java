@@ -1,5 +1,6 @@
 package io.github.flinkdiffusion.ops.imaging;
 
+import io.github.flinkdiffusion.ops.image.BandTexts;
 import io.github.flinkdiffusion.ops.image.Bands;
 import io.github.flinkdiffusion.ops.image.DicomSegmentation;
 import io.github.flinkdiffusion.ops.image.ImageException;
@@ -41,8 +42,8 @@ import java.util.stream.Stream;
  * mask (TIFF) or no opacity (PNG). No region has such pixels.
  *
  * <p>Results up to a size are put together in memory; larger ones row by row into files, which are
- * TIFF whatever was asked for. Those of several slices are {@link VolumeComposition}'s. Regions are looked for up to {@link DecisionRows#MOST_PIXELS}, boxes
- * in what is in memory.
+ * TIFF whatever was asked for. Those of several slices are {@link VolumeComposition}'s. Regions are
+ * looked for up to {@link DecisionRows#MOST_PIXELS}, boxes in what is in memory.
  *
  * @param width of all of them, in pixels
  * @param height of all of them
@@ -125,8 +126,19 @@ public record Composition(
 
     /** What is measured, or painted in classes' colors, has no profile of colors. */
     ImageMetadata pictureMetadata() {
-      ImageMetadata metadata = Audit.without(scaledMetadata()).withTexts(texts);
+      ImageMetadata scaled = scaledMetadata();
+      ImageMetadata metadata =
+          Audit.without(scaled.replacingTexts(aboutNumbers(scaled.texts()))).withTexts(texts);
       return answerIsLikeTheSource() ? metadata : metadata.withoutProfile();
+    }
+
+    /** What the source says of its bands' numbers holds for the bands that the model saw. */
+    private Map<String, String> aboutNumbers(Map<String, String> ofSource) {
+      Map<String, String> kept = BandTexts.withoutStatistics(ofSource);
+      if (!answerIsLikeTheSource() || bands.source().isEmpty()) {
+        return BandTexts.withoutBands(kept);
+      }
+      return BandTexts.ofBands(kept, bands.gray() ? List.of(0) : bands.source());
     }
 
     private boolean answerIsLikeTheSource() {

@@ -2,6 +2,7 @@ package io.github.flinkdiffusion.ops.imaging;
 
 import io.github.flinkdiffusion.ops.image.Georeference;
 import io.github.flinkdiffusion.ops.image.ImageMetadata;
+import io.github.flinkdiffusion.ops.image.MapProjection;
 import io.github.flinkdiffusion.ops.image.PixelSpacing;
 import java.math.BigDecimal;
 import java.math.RoundingMode;
@@ -16,8 +17,14 @@ final class Place {
 
   private static final int MOST_DECIMALS = 15;
 
+  private static final double METRES_OF_A_DEGREE = 111_320;
+
   private final Optional<Georeference> earth;
   private final Optional<PixelSpacing> spacing;
+
+  /** To longitude and latitude; empty for a coordinate system that is not known that well. */
+  private final Optional<MapProjection> projection;
+
   private final int decimals;
   private final boolean mirrored;
 
@@ -31,7 +38,11 @@ final class Place {
     double determinant = determinant(sides);
     this.mirrored = determinant < 0;
     double side = Math.sqrt(Math.abs(determinant));
-    this.decimals = (int) Math.max(0, Math.min(MOST_DECIMALS, Math.ceil(-Math.log10(side * TOLD))));
+    this.projection =
+        earth.flatMap(where -> MapProjection.of(where.epsg().orElse(0))).filter(this::isInside);
+    boolean toDegrees = projection.filter(known -> !isDegrees(known)).isPresent();
+    double told = toDegrees ? side * TOLD / METRES_OF_A_DEGREE : side * TOLD;
+    this.decimals = (int) Math.max(0, Math.min(MOST_DECIMALS, Math.ceil(-Math.log10(told))));
   }
 
   private static boolean usable(Optional<double[]> sides) {
@@ -44,9 +55,23 @@ final class Place {
     return sides[0] * sides[3] - sides[1] * sides[2];
   }
 
-  /** What coordinates are in; empty if in pixels. */
+  private static boolean isDegrees(MapProjection known) {
+    return known instanceof MapProjection.Geographic;
+  }
+
+  /** Whether a corner's place can be told at all: files may say anything. */
+  private boolean isInside(MapProjection known) {
+    double[] corner = earth.flatMap(where -> where.toModel(0, 0)).orElseThrow();
+    MapProjection.Degrees degrees = known.toDegrees(corner[0], corner[1]);
+    return Double.isFinite(degrees.longitude()) && Double.isFinite(degrees.latitude());
+  }
+
+  /**
+   * What coordinates are in: longitude and latitude on WGS 84, as RFC 7946 wants it, or the
+   * source's own system where it is not known how to come from there to these. Empty if in pixels.
+   */
   Optional<String> crs() {
-    return earth.flatMap(Georeference::crs);
+    return projection.isPresent() ? Optional.of("EPSG:4326") : earth.flatMap(Georeference::crs);
   }
 
   /** Unit of areas; null where the size of pixels is not known. */
@@ -121,6 +146,10 @@ final class Place {
       return;
     }
     double[] place = earth.get().toModel(x, y).orElseThrow();
+    if (projection.isPresent()) {
+      MapProjection.Degrees degrees = projection.get().toDegrees(place[0], place[1]);
+      place = new double[] {degrees.longitude(), degrees.latitude()};
+    }
     json.append('[').append(number(place[0])).append(',').append(number(place[1])).append(']');
   }
 

@@ -42,6 +42,11 @@ record RangedScene(Scene scene, ValueRange range) implements Scene {
   }
 
   @Override
+  public long openBytes() {
+    return scene.openBytes();
+  }
+
+  @Override
   public long heapBytes() {
     return scene.heapBytes();
   }

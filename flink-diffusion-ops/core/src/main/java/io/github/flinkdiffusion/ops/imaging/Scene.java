@@ -9,10 +9,13 @@ import io.github.flinkdiffusion.ops.image.NoDataMask;
 import io.github.flinkdiffusion.ops.image.PixelFormat;
 import io.github.flinkdiffusion.ops.image.Raster;
 import io.github.flinkdiffusion.ops.image.ReadOptions;
+import io.github.flinkdiffusion.ops.image.Resolution;
 import io.github.flinkdiffusion.ops.image.ValueRange;
 import io.github.flinkdiffusion.ops.image.Window;
 import java.io.IOException;
 import java.io.InputStream;
+import java.nio.ByteBuffer;
+import java.nio.channels.SeekableByteChannel;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.Optional;
@@ -42,6 +45,11 @@ public interface Scene extends AutoCloseable {
   /** Memory that it takes as long as it is open, in bytes, about. */
   long heapBytes();
 
+  /** Memory that it and the reading of its parts take at most while it is open, in bytes. */
+  default long openBytes() {
+    return heapBytes();
+  }
+
   /**
    * A part of it.
    *
@@ -68,6 +76,20 @@ public interface Scene extends AutoCloseable {
     return ImageKind.of(file).filter(ImageKind::isReadByParts).isPresent();
   }
 
+  /** As {@link #isReadByParts(byte[])}, of a file that is open; its first bytes are read. */
+  static boolean isReadByParts(SeekableByteChannel file) throws IOException {
+    ByteBuffer head = ByteBuffer.allocate((int) Math.min(ImageKind.HEAD_BYTES, file.size()));
+    int count = 0;
+    // In short pieces: that is what is kept of a file that is far away.
+    while (head.hasRemaining() && count >= 0) {
+      head.limit(Math.min(head.capacity(), head.position() + 512));
+      file.position(head.position());
+      count = file.read(head);
+      head.limit(head.capacity());
+    }
+    return isReadByParts(head.array());
+  }
+
   /** One that is in memory as a whole. */
   static Scene of(Raster picture, String mediaType) {
     return new WholeScene(picture, mediaType);
@@ -92,25 +114,82 @@ public interface Scene extends AutoCloseable {
    * @throws ImageException if it is damaged, of no known kind, or larger than the limits
    */
   static Scene open(Path file, ReadOptions options, long maxPixels) {
+    return open(file, options, Selection.ALL, maxPixels);
+  }
+
+  /**
+   * Opens a part of an image file.
+   *
+   * @param maxPixels of the part that is selected of a TIFF file
+   * @throws ImageException as {@link #open(Path, ReadOptions, long)}, and if the part is not there
+   */
+  static Scene open(Path file, ReadOptions options, Selection selection, long maxPixels) {
     try {
       Optional<ImageKind> kind = ImageKind.of(head(file, ImageKind.HEAD_BYTES));
       if (kind.filter(ImageKind::isReadByParts).isPresent()) {
-        return TiffScene.open(file, options, maxPixels);
+        return open(Files.newByteChannel(file), options, selection, maxPixels);
       }
-      return new WholeScene(
-          Images.read(file, options),
-          kind.map(ImageKind::mediaType).orElse("application/octet-stream"));
+      return selected(
+          new WholeScene(
+              Images.read(file, options),
+              kind.map(ImageKind::mediaType).orElse("application/octet-stream")),
+          selection);
     } catch (IOException e) {
       throw new ImageException("Can not read the image file " + file + ": " + e, e);
     }
   }
 
+  /**
+   * Opens a part of a file whose parts are read from it, wherever it lies; nothing else of it is
+   * read but its directories.
+   *
+   * @param file closed with the scene, and when this fails
+   * @throws ImageException as {@link #open(Path, ReadOptions, Selection, long)}
+   */
+  static Scene open(
+      SeekableByteChannel file, ReadOptions options, Selection selection, long maxPixels) {
+    Scene scene = TiffScene.open(file, options, selection);
+    if ((long) scene.width() * scene.height() > maxPixels) {
+      scene.close();
+      throw new ImageException(
+          "The picture is %d x %d pixels; at most %d in all are accepted"
+              .formatted(scene.width(), scene.height(), maxPixels));
+    }
+    return scene;
+  }
+
+  /** As {@link #of(byte[], ReadOptions)}, a part. */
+  static Scene of(byte[] file, ReadOptions options, Selection selection) {
+    return selected(of(file, options), selection);
+  }
+
+  private static Scene selected(Scene whole, Selection selection) {
+    if (!selection.resolution().equals(Resolution.FULL)) {
+      throw new ImageException(
+          "A file of type %s has no overviews; level and pixelSize are accepted for TIFF files"
+              .formatted(whole.mediaType()));
+    }
+    return selection.of(whole, whole.width(), whole.height());
+  }
+
   /** What a file takes while it is opened, and as long as it is; from its header alone. */
   static DecodedSize size(Path file, ReadOptions options) {
+    return size(file, options, Selection.ALL);
+  }
+
+  /** What a part of a file whose parts are read takes. */
+  static DecodedSize size(Scene part) {
+    return TiffScene.size(part);
+  }
+
+  /** As {@link #size(Path, ReadOptions)}, of a part. */
+  static DecodedSize size(Path file, ReadOptions options, Selection selection) {
     try (InputStream in = Files.newInputStream(file)) {
       byte[] head = in.readNBytes(DecodedSize.HEAD_BYTES);
       if (isReadByParts(head)) {
-        return TiffScene.size(file, options);
+        try (Scene part = open(Files.newByteChannel(file), options, selection, Long.MAX_VALUE)) {
+          return TiffScene.size(part);
+        }
       }
       long length = Files.size(file);
       DecodedSize size = DecodedSize.of(head, length, options.limits());

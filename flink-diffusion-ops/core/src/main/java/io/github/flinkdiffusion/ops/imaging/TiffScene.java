@@ -1,7 +1,6 @@
 package io.github.flinkdiffusion.ops.imaging;
 
 import io.github.flinkdiffusion.ops.image.DecodedSize;
-import io.github.flinkdiffusion.ops.image.ImageException;
 import io.github.flinkdiffusion.ops.image.ImageMetadata;
 import io.github.flinkdiffusion.ops.image.NoDataMask;
 import io.github.flinkdiffusion.ops.image.PixelFormat;
@@ -9,7 +8,8 @@ import io.github.flinkdiffusion.ops.image.Raster;
 import io.github.flinkdiffusion.ops.image.ReadOptions;
 import io.github.flinkdiffusion.ops.image.TiffReader;
 import io.github.flinkdiffusion.ops.image.Window;
-import java.nio.file.Path;
+import java.io.IOException;
+import java.nio.channels.SeekableByteChannel;
 import java.util.Optional;
 
 /** A picture in a TIFF file. */
@@ -20,29 +20,32 @@ final class TiffScene implements Scene {
     this.reader = reader;
   }
 
-  static Scene open(Path file, ReadOptions options, long maxPixels) {
-    TiffReader reader = TiffReader.open(file, options);
-    if ((long) reader.width() * reader.height() > maxPixels) {
-      reader.close();
-      throw new ImageException(
-          "The picture is %d x %d pixels; at most %d in all are accepted"
-              .formatted(reader.width(), reader.height(), maxPixels));
+  /** What is selected of a file; closed with the scene, or when that fails. */
+  static Scene open(SeekableByteChannel file, ReadOptions options, Selection selection) {
+    try {
+      TiffReader reader = TiffReader.open(file, options, selection.resolution());
+      return selection.of(new TiffScene(reader), reader.fullWidth(), reader.fullHeight());
+    } catch (RuntimeException | Error e) {
+      try {
+        file.close();
+      } catch (IOException closing) {
+        e.addSuppressed(closing);
+      }
+      throw e;
     }
-    return new TiffScene(reader);
   }
 
   /** Unpacked blocks of the file: its windows are the parts' memory. */
-  static DecodedSize size(Path file, ReadOptions options) {
-    try (TiffReader reader = TiffReader.open(file, options)) {
-      return new DecodedSize(
-          "%d x %d pixels".formatted(reader.width(), reader.height()),
-          reader.width(),
-          reader.height(),
-          (long) reader.width() * reader.height(),
-          (long) ((double) reader.width() * reader.height() * reader.channels() * Float.BYTES),
-          reader.heapBytes(),
-          reader.heapBytes());
-    }
+  static DecodedSize size(Scene scene) {
+    long pixels = (long) scene.width() * scene.height();
+    return new DecodedSize(
+        "%d x %d pixels".formatted(scene.width(), scene.height()),
+        scene.width(),
+        scene.height(),
+        pixels,
+        (long) ((double) pixels * scene.channels() * Float.BYTES),
+        scene.openBytes(),
+        scene.openBytes());
   }
 
   @Override
@@ -73,6 +76,11 @@ final class TiffScene implements Scene {
   @Override
   public String mediaType() {
     return "image/tiff";
+  }
+
+  @Override
+  public long openBytes() {
+    return reader.heapBytes();
   }
 
   @Override

@@ -18,6 +18,7 @@ import io.github.flinkdiffusion.ops.batching.RequestFailure;
 import io.github.flinkdiffusion.ops.image.PngCodec;
 import io.github.flinkdiffusion.ops.image.SlicePlane;
 import io.github.flinkdiffusion.ops.imaging.Audit;
+import io.github.flinkdiffusion.ops.imaging.Selection;
 import io.github.flinkdiffusion.ops.pipeline.Arguments;
 import io.github.flinkdiffusion.ops.pipeline.GeneratedImage;
 import io.github.flinkdiffusion.ops.pipeline.GenerationRequest;
@@ -140,6 +141,7 @@ final class Events {
   private static Map<String, String> withoutPage(Map<String, String> parameters) {
     Map<String, String> others = new TreeMap<>(parameters);
     others.keySet().removeAll(List.of(PAGE, PLANE));
+    others.keySet().removeAll(Selection.PARAMETERS);
     return others;
   }
 

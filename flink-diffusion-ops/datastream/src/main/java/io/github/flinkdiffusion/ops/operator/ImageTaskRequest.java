@@ -214,8 +214,8 @@ final class ImageTaskRequest extends Request {
     }
     Basis basis = host.batcher().model().info().basis();
     List<String> differences = new ArrayList<>(basis.differencesFrom(progress.basis()));
-    if (!progress.plan().equals(open.plan().fingerprint())) {
-      differences.add("plan (%s, now %s)".formatted(progress.plan(), open.plan().fingerprint()));
+    if (!progress.plan().equals(open.fingerprint())) {
+      differences.add("plan (%s, now %s)".formatted(progress.plan(), open.fingerprint()));
     }
     if (differences.isEmpty()) {
       host.meters().restoredTrajectories.inc(progress.running().size());
@@ -552,10 +552,6 @@ final class ImageTaskRequest extends Request {
         timestamp,
         task,
         new TaskProgress(
-            host.batcher().model().info().basis(),
-            open.plan().fingerprint(),
-            snapshots,
-            done,
-            tiles));
+            host.batcher().model().info().basis(), open.fingerprint(), snapshots, done, tiles));
   }
 }

@@ -73,6 +73,7 @@ final class ImageTaskResult {
             ? VolumeComposition.compose(slices, orders, tiles)
             : Composition.compose(orders.apply(0), tiles);
     try {
+      open.requireUnchanged();
       return event(task, composed, audit, open.first(), host.payloads());
     } finally {
       Stream.of(Optional.of(composed.picture()), composed.mask(), composed.uncertainty())

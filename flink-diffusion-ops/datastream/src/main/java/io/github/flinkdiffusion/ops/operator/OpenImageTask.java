@@ -1,9 +1,10 @@
 package io.github.flinkdiffusion.ops.operator;
 
+import static java.util.stream.Collectors.joining;
+
 import io.github.flinkdiffusion.connector.event.ImageTaskEvent;
-import io.github.flinkdiffusion.connector.event.Payload;
-import io.github.flinkdiffusion.connector.event.Payloads;
-import io.github.flinkdiffusion.connector.payload.PayloadFile;
+import io.github.flinkdiffusion.connector.payload.PayloadChannel;
+import io.github.flinkdiffusion.connector.payload.PayloadException;
 import io.github.flinkdiffusion.connector.payload.PayloadStore;
 import io.github.flinkdiffusion.ops.batching.StepBatcher;
 import io.github.flinkdiffusion.ops.image.DecodedSize;
@@ -13,13 +14,13 @@ import io.github.flinkdiffusion.ops.image.ImageLimits;
 import io.github.flinkdiffusion.ops.image.NoDataMask;
 import io.github.flinkdiffusion.ops.image.PilResize;
 import io.github.flinkdiffusion.ops.image.Raster;
-import io.github.flinkdiffusion.ops.image.ReadOptions;
 import io.github.flinkdiffusion.ops.image.SlicePlane;
 import io.github.flinkdiffusion.ops.image.Window;
 import io.github.flinkdiffusion.ops.imaging.Composition;
 import io.github.flinkdiffusion.ops.imaging.Ensemble;
 import io.github.flinkdiffusion.ops.imaging.ModelBands;
 import io.github.flinkdiffusion.ops.imaging.Scene;
+import io.github.flinkdiffusion.ops.imaging.Selection;
 import io.github.flinkdiffusion.ops.imaging.TaskPlan;
 import io.github.flinkdiffusion.ops.pipeline.Arguments;
 import io.github.flinkdiffusion.ops.pipeline.GenerationRequest;
@@ -36,14 +37,14 @@ import io.github.flinkdiffusion.ops.serving.DiffusionSettings;
 import io.github.flinkdiffusion.ops.serving.ImageSettings;
 import io.github.flinkdiffusion.ops.serving.ImageTaskOptions;
 import java.nio.file.Path;
-import java.util.Arrays;
 import java.util.BitSet;
+import java.util.List;
 import java.util.Locale;
 import java.util.Map;
 import java.util.Optional;
 import java.util.SortedMap;
 import java.util.TreeMap;
-import java.util.function.Supplier;
+import java.util.stream.Stream;
 
 /**
  * An image task whose images are open and whose parts are known: all that follows from the request
@@ -63,6 +64,9 @@ final class OpenImageTask implements AutoCloseable {
   private final GenerationSpec asked;
   private final GenerationRequest first;
 
+  /** The request's parameters that choose a part of its image. */
+  private final Map<String, String> selected;
+
   private OpenImageTask(
       Sources sources,
       TaskScenes image,
@@ -71,7 +75,8 @@ final class OpenImageTask implements AutoCloseable {
       TaskPlan plan,
       boolean placed,
       GenerationSpec asked,
-      GenerationRequest first) {
+      GenerationRequest first,
+      Map<String, String> selected) {
     this.sources = sources;
     this.image = image;
     this.mask = mask;
@@ -80,6 +85,7 @@ final class OpenImageTask implements AutoCloseable {
     this.placed = placed;
     this.asked = asked;
     this.first = first;
+    this.selected = selected;
   }
 
   /**
@@ -130,7 +136,7 @@ final class OpenImageTask implements AutoCloseable {
       }
       if (event.getMask() != null) {
         requireOneSlice(image);
-        mask = Optional.of(TaskImage.fetch(MASK, event.getMask(), payloads, scratch));
+        mask = Optional.of(TaskImage.fetch(MASK, event.getMask(), how, payloads, scratch));
         DecodedSize ofMask = mask.get().size(how);
         extents += ", mask " + ofMask.extent();
         reading += ofMask.peakBytes();
@@ -270,7 +276,7 @@ final class OpenImageTask implements AutoCloseable {
               image.first().format().bands(),
               image.first().channels(),
               batcher.model().imageChannels(),
-              how.bands());
+              sources.image().selection().bands().isPresent() ? List.of() : how.bands());
       TaskPlan plan =
           plan(image.first(), batcher, settings, samples, wanted).ofSlices(image.slices());
       if (image.slices() > 1) {
@@ -280,10 +286,13 @@ final class OpenImageTask implements AutoCloseable {
       GenerationSpec asked =
           Events.spec(event.getId(), wanted, settings, batcher.model().signature());
       OpenImageTask unchecked =
-          new OpenImageTask(sources, image, mask, bands, plan, plan.isTiled(), asked, null);
+          new OpenImageTask(
+              sources, image, mask, bands, plan, plan.isTiled(), asked, null, Map.of());
       GenerationRequest first = settings.limits().prepare(batcher, unchecked.spec(0));
+      Map<String, String> selected = new TreeMap<>(event.getParameters());
+      selected.keySet().retainAll(Selection.PARAMETERS);
       return new OpenImageTask(
-          sources, image, mask, bands, plan, plan.isTiled(), asked, first);
+          sources, image, mask, bands, plan, plan.isTiled(), asked, first, selected);
     } catch (RuntimeException | Error e) {
       image.close();
       mask.ifPresent(TaskScenes::close);
@@ -294,7 +303,7 @@ final class OpenImageTask implements AutoCloseable {
   private static void requireSize(int width, int height, Scene mask) {
     if (width != mask.width() || height != mask.height()) {
       throw new InvalidRequestException(
-          "The mask is %d x %d pixels; it must be as large as the image, %d x %d."
+          "The mask is %d x %d pixels; it must be as large as the image, or as the part of it that is selected, %d x %d."
               .formatted(mask.width(), mask.height(), width, height));
     }
   }
@@ -400,6 +409,25 @@ final class OpenImageTask implements AutoCloseable {
     return plan;
   }
 
+  /** What must be equal for progress on parts to be worth anything. */
+  String fingerprint() {
+    return plan.fingerprint()
+        + versions().map(channel -> ", a file of " + channel.version()).collect(joining());
+  }
+
+  private Stream<PayloadChannel> versions() {
+    return Stream.concat(
+        sources.image().channel().stream(),
+        sources.mask().stream().flatMap(file -> file.channel().stream()));
+  }
+
+  /**
+   * @throws PayloadException when a file that is read where it lies was replaced meanwhile
+   */
+  void requireUnchanged() {
+    versions().forEach(PayloadChannel::requireUnchanged);
+  }
+
   /** Pixels of a tile's result, {@code y * width + x}, of which the model saw no data. */
   BitSet noData(int tile, Raster result) {
     return image.slice(plan.sliceOf(tile)).mayLackData()
@@ -462,7 +490,11 @@ final class OpenImageTask implements AutoCloseable {
     if (placed) {
       further.put("tiles", plan.fingerprint());
     }
+    if (sources.image().channel().isPresent()) {
+      further.put("imageRead", "by ranges; its SHA-256 is what the request says");
+    }
     further.putAll(how.parameters());
+    further.putAll(selected);
     return further;
   }
 

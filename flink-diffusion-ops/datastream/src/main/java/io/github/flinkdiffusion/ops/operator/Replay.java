@@ -6,9 +6,11 @@ import io.github.flinkdiffusion.connector.event.PromptEvent;
 import io.github.flinkdiffusion.ops.graph.Precision;
 import io.github.flinkdiffusion.ops.imaging.Audit;
 import io.github.flinkdiffusion.ops.imaging.AuditException;
+import io.github.flinkdiffusion.ops.imaging.Selection;
 import io.github.flinkdiffusion.ops.pipeline.Parameters;
 import io.github.flinkdiffusion.ops.serving.DiffusionOptions;
 import io.github.flinkdiffusion.ops.serving.ImageSettings;
+import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
 import java.util.Map;
@@ -111,7 +113,10 @@ public final class Replay {
     // Those of the result, which follow from the image's.
     request.remove(Parameters.WIDTH.name());
     request.remove(Parameters.HEIGHT.name());
-    for (String name : List.of(Events.PAGE, Events.PLANE)) {
+    List<String> chosen = new ArrayList<>(Selection.PARAMETERS);
+    chosen.add(Events.PAGE);
+    chosen.add(Events.PLANE);
+    for (String name : chosen) {
       String value = audit.parameters().get(name);
       if (value != null) {
         request.put(name, value);

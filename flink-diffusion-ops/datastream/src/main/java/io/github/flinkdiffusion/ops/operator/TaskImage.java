@@ -3,9 +3,11 @@ package io.github.flinkdiffusion.ops.operator;
 import io.github.flinkdiffusion.connector.event.ImageTaskEvent;
 import io.github.flinkdiffusion.connector.event.Payload;
 import io.github.flinkdiffusion.connector.event.Payloads;
+import io.github.flinkdiffusion.connector.payload.PayloadChannel;
 import io.github.flinkdiffusion.connector.payload.PayloadFile;
 import io.github.flinkdiffusion.connector.payload.PayloadStore;
 import io.github.flinkdiffusion.ops.image.DecodedSize;
+import io.github.flinkdiffusion.ops.image.FarFile;
 import io.github.flinkdiffusion.ops.image.FileSlices;
 import io.github.flinkdiffusion.ops.image.ImageException;
 import io.github.flinkdiffusion.ops.image.ImageKind;
@@ -15,9 +17,11 @@ import io.github.flinkdiffusion.ops.image.SlicePlace;
 import io.github.flinkdiffusion.ops.image.SlicePlane;
 import io.github.flinkdiffusion.ops.imaging.Composition;
 import io.github.flinkdiffusion.ops.imaging.Scene;
+import io.github.flinkdiffusion.ops.imaging.Selection;
 import io.github.flinkdiffusion.ops.pipeline.InvalidRequestException;
 import io.github.flinkdiffusion.ops.serving.ImageSettings;
 import io.github.flinkdiffusion.ops.serving.ImageTaskOptions;
+import java.io.IOException;
 import java.nio.file.Path;
 import java.util.Arrays;
 import java.util.List;
@@ -35,6 +39,7 @@ final class TaskImage implements AutoCloseable {
   private final String digest;
   private final PageRange pages;
   private final SlicePlane plane;
+  private final Selection selection;
   private final Files files;
 
   /**
@@ -44,12 +49,14 @@ final class TaskImage implements AutoCloseable {
    * @param file on this machine
    * @param unpacked the same without compression, made for this request
    * @param list of files that are fetched when their slices are read
+   * @param remote read where it lies
    */
   private record Files(
       Optional<byte[]> inline,
       Optional<PayloadFile> file,
       Optional<Path> unpacked,
       Optional<SliceList> list,
+      Optional<Remote> remote,
       PayloadStore payloads,
       Path scratch) {
 
@@ -59,24 +66,29 @@ final class TaskImage implements AutoCloseable {
           Optional.empty(),
           Optional.empty(),
           Optional.empty(),
+          Optional.empty(),
           payloads,
           scratch);
     }
 
     Files inline(byte[] bytes) {
-      return new Files(Optional.of(bytes), file, unpacked, list, payloads, scratch);
+      return new Files(Optional.of(bytes), file, unpacked, list, remote, payloads, scratch);
     }
 
     Files file(PayloadFile other) {
-      return new Files(inline, Optional.of(other), unpacked, list, payloads, scratch);
+      return new Files(inline, Optional.of(other), unpacked, list, remote, payloads, scratch);
     }
 
     Files unpacked(Optional<Path> other) {
-      return new Files(inline, file, other, list, payloads, scratch);
+      return new Files(inline, file, other, list, remote, payloads, scratch);
     }
 
     Files list(SliceList other) {
-      return new Files(inline, file, unpacked, Optional.of(other), payloads, scratch);
+      return new Files(inline, file, unpacked, Optional.of(other), remote, payloads, scratch);
+    }
+
+    Files remote(Remote other) {
+      return new Files(inline, file, unpacked, list, Optional.of(other), payloads, scratch);
     }
 
     Path path() {
@@ -86,15 +98,29 @@ final class TaskImage implements AutoCloseable {
     void close() {
       file.ifPresent(PayloadFile::close);
       unpacked.ifPresent(Composition::deleteQuietly);
+      remote.ifPresent(open -> open.scene().close());
     }
   }
 
+  /**
+   * A file that is read where it lies.
+   *
+   * @param scene of what is selected, open already: looking at its header costs requests
+   */
+  private record Remote(PayloadChannel channel, Scene scene) {}
+
   private TaskImage(
-      String field, String digest, PageRange pages, SlicePlane plane, Files files) {
+      String field,
+      String digest,
+      PageRange pages,
+      SlicePlane plane,
+      Selection selection,
+      Files files) {
     this.field = field;
     this.digest = digest;
     this.pages = pages;
     this.plane = plane;
+    this.selection = selection;
     this.files = files;
   }
 
@@ -109,21 +135,35 @@ final class TaskImage implements AutoCloseable {
     String option = ImageTaskOptions.MAX_SLICES.key();
     int most = settings.maxSlices();
     SlicePlane plane = Events.plane(event);
+    Selection selection = Selection.of(event.getParameters());
     Optional<PageRange> pages = Events.pages(event);
     Optional<SliceList> list = SliceList.of(event.getImage(), payloads, most, option);
     String digest = digest(event.getImage());
     if (list.isPresent()) {
+      requireAll(selection);
       PageRange all = pages.orElse(PageRange.WHOLE);
       PageRange range = all.within(list.get().slices().size(), "the list of slices", most, option);
       return new TaskImage(
-          OpenImageTask.IMAGE, digest, range, plane, Files.of(payloads, scratch).list(list.get()));
+          OpenImageTask.IMAGE,
+          digest,
+          range,
+          plane,
+          selection,
+          Files.of(payloads, scratch).list(list.get()));
     }
     PageRange range = pages.orElse(PageRange.FIRST);
     if (range.isOne()) {
-      return one(OpenImageTask.IMAGE, event.getImage(), range, plane, payloads, scratch);
+      return one(
+          OpenImageTask.IMAGE,
+          event.getImage(),
+          range,
+          plane,
+          selection,
+          settings,
+          Files.of(payloads, scratch));
     }
-    Files files =
-        Files.of(payloads, scratch).file(payloads.open(event.getImage(), scratch));
+    requireAll(selection);
+    Files files = Files.of(payloads, scratch).file(payloads.open(event.getImage(), scratch));
     try {
       ReadOptions reading = settings.reading().withPlane(plane);
       FileSlices slices = FileSlices.of(files.path(), reading);
@@ -139,7 +179,7 @@ final class TaskImage implements AutoCloseable {
                 .formatted(Events.PAGE, range, slices.ofVolume(), slices.ofVolume() - 1));
       }
       files = files.unpacked(Scene.unpacked(files.path(), scratch));
-      return new TaskImage(OpenImageTask.IMAGE, digest, range, plane, files);
+      return new TaskImage(OpenImageTask.IMAGE, digest, range, plane, selection, files);
     } catch (RuntimeException | Error e) {
       files.close();
       throw named(OpenImageTask.IMAGE, e);
@@ -147,8 +187,25 @@ final class TaskImage implements AutoCloseable {
   }
 
   /** Fetches an image file that is worked with as one image. */
-  static TaskImage fetch(String field, Payload payload, PayloadStore payloads, Path scratch) {
-    return one(field, payload, PageRange.FIRST, SlicePlane.AXIAL, payloads, scratch);
+  static TaskImage fetch(
+      String field, Payload payload, ImageSettings settings, PayloadStore payloads, Path scratch) {
+    return one(
+        field,
+        payload,
+        PageRange.FIRST,
+        SlicePlane.AXIAL,
+        Selection.ALL,
+        settings,
+        Files.of(payloads, scratch));
+  }
+
+  /** Where slices lie is known of whole ones. */
+  private static void requireAll(Selection selection) {
+    if (!selection.isAll()) {
+      throw new InvalidRequestException(
+          "The request has several slices and selects a part (%s); parts are selected of one image. Send a request for each slice."
+              .formatted(String.join(", ", Selection.PARAMETERS)));
+    }
   }
 
   /** Small files other than TIFF are read from the event, without a file in between. */
@@ -157,15 +214,53 @@ final class TaskImage implements AutoCloseable {
       Payload payload,
       PageRange page,
       SlicePlane plane,
-      PayloadStore payloads,
-      Path scratch) {
+      Selection selection,
+      ImageSettings settings,
+      Files none) {
+    PayloadStore payloads = none.payloads();
     Optional<byte[]> inline = Payloads.inlineBytes(payload);
-    Files none = Files.of(payloads, scratch);
+    Optional<Remote> remote = Optional.empty();
+    if (inline.isEmpty() && payloads.readsByRanges()) {
+      ReadOptions reading = settings.reading().withPage(page.first()).withPlane(plane);
+      PayloadChannel channel = payloads.openRanges(Payloads.reference(payload).orElseThrow());
+      try {
+        remote = remote(channel, reading, selection, settings, none.scratch());
+      } catch (RuntimeException | Error e) {
+        throw named(field, e);
+      }
+    }
     Files files =
-        inline.isPresent() && !Scene.isReadByParts(inline.get())
-            ? none.inline(payloads.read(payload))
-            : none.file(payloads.open(payload, scratch));
-    return new TaskImage(field, digest(payload), page, plane, files);
+        remote.isPresent()
+            ? none.remote(remote.get())
+            : inline.isPresent() && !Scene.isReadByParts(inline.get())
+                ? none.inline(payloads.read(payload))
+                : none.file(payloads.open(payload, none.scratch()));
+    return new TaskImage(field, digest(payload), page, plane, selection, files);
+  }
+
+  /** Empty for a file of a kind that is read as a whole. */
+  private static Optional<Remote> remote(
+      PayloadChannel channel,
+      ReadOptions reading,
+      Selection selection,
+      ImageSettings settings,
+      Path scratch) {
+    boolean open = false;
+    try {
+      FarFile file = new FarFile(channel, scratch);
+      if (!Scene.isReadByParts(file)) {
+        return Optional.empty();
+      }
+      Scene scene = Scene.open(file, reading, selection, settings.maxPixels());
+      open = true;
+      return Optional.of(new Remote(channel, settings.ranged(scene, selection)));
+    } catch (IOException e) {
+      throw new ImageException("Cannot read the image file: " + e, e);
+    } finally {
+      if (!open) {
+        channel.close();
+      }
+    }
   }
 
   private static String digest(Payload payload) {
@@ -186,6 +281,15 @@ final class TaskImage implements AutoCloseable {
 
   SlicePlane plane() {
     return plane;
+  }
+
+  Selection selection() {
+    return selection;
+  }
+
+  /** Of a file that is read where it lies. */
+  Optional<PayloadChannel> channel() {
+    return files.remote().map(Remote::channel);
   }
 
   int slices() {
@@ -209,7 +313,9 @@ final class TaskImage implements AutoCloseable {
             byte[] head = Arrays.copyOf(bytes, Math.min(bytes.length, DecodedSize.HEAD_BYTES));
             return DecodedSize.of(head, bytes.length, ImageLimits.DEFAULT);
           }
-          return Scene.size(files.path(), reading(settings, 0));
+          return files.remote().isPresent()
+              ? Scene.size(files.remote().get().scene())
+              : Scene.size(files.path(), reading(settings, 0), selection);
         });
   }
 
@@ -255,11 +361,17 @@ final class TaskImage implements AutoCloseable {
     }
     return named(
         () ->
-            settings.ranged(
-                files.inline().isPresent()
-                    ? Scene.of(files.inline().get(), reading(settings, slice))
-                    : Scene.open(
-                        files.path(), reading(settings, slice), settings.maxPixels())));
+            files.remote().isPresent()
+                ? files.remote().get().scene()
+                : settings.ranged(
+                    files.inline().isPresent()
+                        ? Scene.of(files.inline().get(), reading(settings, slice), selection)
+                        : Scene.open(
+                            files.path(),
+                            reading(settings, slice),
+                            selection,
+                            settings.maxPixels()),
+                    selection));
   }
 
   private Scene scene(Path file, ImageSettings settings, int slice) {

@@ -5,6 +5,7 @@ import io.github.flinkdiffusion.ops.image.ReadOptions;
 import io.github.flinkdiffusion.ops.image.ValueRange;
 import io.github.flinkdiffusion.ops.imaging.ResultFormat;
 import io.github.flinkdiffusion.ops.imaging.Scene;
+import io.github.flinkdiffusion.ops.imaging.Selection;
 import java.io.Serializable;
 import java.util.List;
 import java.util.OptionalInt;
@@ -133,6 +134,11 @@ public record ImageSettings(
   /** The scene over the range that was set, if one was. */
   public Scene ranged(Scene scene) {
     return blackValue == null ? scene : scene.over(new ValueRange(blackValue, whiteValue));
+  }
+
+  /** As {@link #ranged(Scene)}, unless the request says itself what is black and white. */
+  public Scene ranged(Scene scene, Selection selection) {
+    return selection.range().isPresent() ? scene : ranged(scene);
   }
 
   /** The values of {@link #SHOWING_IN_RESULTS}, by the options' names. */
