@@ -108,6 +108,7 @@ class OperationsTest {
         of("sine", (m, x) -> m.sin(x.get(0)), image),
         of("cosine", (m, x) -> m.cos(x.get(0)), image),
         of("exponential", (m, x) -> m.exp(x.get(0)), image),
+        of("square root", (m, x) -> m.sqrt(m.exp(x.get(0))), image),
         of("logarithm", (m, x) -> m.log(m.add(m.multiply(x.get(0), x.get(0)), 0.1)), image),
         of(
             "attention",
@@ -282,7 +283,12 @@ class OperationsTest {
         .forEach(
             each -> graph(each).methods().get(0).results().forEach(r -> visit(r, seen, visited)));
     assertThat(EnumSet.complementOf(EnumSet.copyOf(seen)))
-        .containsExactlyInAnyOrder(Op.MEAN, Op.MEAN_SQUARED_ERROR, Op.MEAN_ABSOLUTE_ERROR);
+        .containsExactlyInAnyOrder(
+            Op.MEAN,
+            Op.MEAN_SQUARED_ERROR,
+            Op.MEAN_ABSOLUTE_ERROR,
+            Op.DROPOUT,
+            Op.DETACH);
   }
 
   private static void visit(Value value, Set<Op> seen, Set<Value> visited) {

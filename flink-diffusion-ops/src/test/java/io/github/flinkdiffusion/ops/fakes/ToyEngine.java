@@ -23,6 +23,7 @@ import java.util.HashMap;
 import java.util.IdentityHashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.function.Predicate;
 
 /** An engine in plain Java that knows a few operations of vectors: the interface needs no more. */
 public final class ToyEngine implements Engine {
@@ -69,7 +70,8 @@ public final class ToyEngine implements Engine {
   }
 
   @Override
-  public TrainableNetwork train(Program program, DeviceSpec device, Arithmetic arithmetic) {
+  public TrainableNetwork train(
+      Program program, DeviceSpec device, Arithmetic arithmetic, Predicate<String> trained) {
     throw new EngineException("Engine toy trains no networks.");
   }
 

@@ -6,11 +6,10 @@ import io.github.flinkdiffusion.ops.graph.Graph;
 import io.github.flinkdiffusion.ops.network.AutoencoderKLConfig;
 import io.github.flinkdiffusion.ops.network.ClipTextConfig;
 import io.github.flinkdiffusion.ops.network.UNet2DConditionConfig;
-import io.github.flinkdiffusion.ops.scheduler.SamplingPlan;
 import io.github.flinkdiffusion.ops.scheduler.SchedulerConfig;
-import io.github.flinkdiffusion.ops.scheduler.Schedulers;
+import io.github.flinkdiffusion.ops.scheduler.TrainingLevels;
 import io.github.flinkdiffusion.ops.tokenizer.BpeTrainer;
-import io.github.flinkdiffusion.ops.training.DenoisingObjective;
+import io.github.flinkdiffusion.ops.training.Denoiser;
 import io.github.flinkdiffusion.ops.training.TrainedWeights;
 import io.github.flinkdiffusion.ops.weights.Config;
 import io.github.flinkdiffusion.ops.weights.DType;
@@ -70,14 +69,10 @@ final class MiniEmojiModel {
     return ClipTextConfig.from(config("text_encoder", textEncoderJson(vocabulary)));
   }
 
-  /**
-   * Sampling with every training timestep, from the last to the first: its levels are what is
-   * trained at.
-   */
-  static SamplingPlan everyTimestep() {
-    SchedulerConfig scheduler =
-        SchedulerConfig.fromJson(JSON.valueToTree(schedulerJson()), "mini-emoji's scheduler");
-    return Schedulers.plan(scheduler, TRAIN_TIMESTEPS);
+  /** The noise levels that are trained at. */
+  static TrainingLevels levels() {
+    return TrainingLevels.of(
+        SchedulerConfig.fromJson(JSON.valueToTree(schedulerJson()), "mini-emoji's scheduler"));
   }
 
   private static Config config(String component, Map<String, Object> json) {
@@ -220,13 +215,13 @@ final class MiniEmojiModel {
         folder.resolve("text_encoder/model.safetensors"),
         objective,
         trained,
-        DenoisingObjective.TEXT_ENCODER + ".",
+        Denoiser.TEXT_ENCODER + ".",
         DType.F16);
     TrainedWeights.write(
         folder.resolve("unet/diffusion_pytorch_model.safetensors"),
         objective,
         trained,
-        DenoisingObjective.UNET + ".",
+        Denoiser.UNET + ".",
         DType.F16);
   }
 

@@ -1,5 +1,6 @@
 package io.github.flinkdiffusion.examples.emoji;
 
+import io.github.flinkdiffusion.examples.training.TrainingBar;
 import io.github.flinkdiffusion.ops.engine.DeviceSpec;
 import io.github.flinkdiffusion.ops.engine.Engines;
 import io.github.flinkdiffusion.ops.engine.HostTensor;
@@ -14,13 +15,21 @@ import io.github.flinkdiffusion.ops.image.Raster;
 import io.github.flinkdiffusion.ops.network.AutoencoderKL;
 import io.github.flinkdiffusion.ops.network.ClipText;
 import io.github.flinkdiffusion.ops.network.UNet2DCondition;
-import io.github.flinkdiffusion.ops.scheduler.SamplingPlan;
 import io.github.flinkdiffusion.ops.tokenizer.ClipTokenizer;
 import io.github.flinkdiffusion.ops.training.AutoencoderObjective;
+import io.github.flinkdiffusion.ops.training.Batches;
 import io.github.flinkdiffusion.ops.training.DecoderObjective;
-import io.github.flinkdiffusion.ops.training.DenoisingObjective;
+import io.github.flinkdiffusion.ops.training.Denoiser;
+import io.github.flinkdiffusion.ops.training.DiffusionInputs;
+import io.github.flinkdiffusion.ops.training.DiffusionObjective;
+import io.github.flinkdiffusion.ops.training.Gaussians;
 import io.github.flinkdiffusion.ops.training.LearningRate;
+import io.github.flinkdiffusion.ops.training.PredictionTarget;
+import io.github.flinkdiffusion.ops.training.ReconstructionLoss;
 import io.github.flinkdiffusion.ops.training.TrainedWeights;
+import io.github.flinkdiffusion.ops.training.Training;
+import io.github.flinkdiffusion.ops.training.TrainingFolder;
+import io.github.flinkdiffusion.ops.training.TrainingSettings;
 import io.github.flinkdiffusion.ops.training.WarmStart;
 import io.github.flinkdiffusion.ops.training.WeightInitializer;
 import io.github.flinkdiffusion.ops.weights.DType;
@@ -31,10 +40,8 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.List;
 import java.util.Map;
-import java.util.Random;
 import java.util.concurrent.Callable;
-import me.tongfei.progressbar.ProgressBar;
-import me.tongfei.progressbar.ProgressBarBuilder;
+import java.util.random.RandomGenerator;
 import picocli.CommandLine;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Option;
@@ -44,8 +51,8 @@ import picocli.CommandLine.Option;
  * then, on its latents, the text encoder and the denoising network together. Writes a model folder
  * in diffusers' layout.
  *
- * <p>A stage whose weights already stand in the work folder is not trained again, so a run can be
- * broken off and taken up between stages.
+ * <p>A stage that is done is not trained again, and one that was broken off goes on from its last
+ * saved state.
  */
 @Command(
     name = "mini-emoji-training",
@@ -65,6 +72,7 @@ public final class MiniEmojiTraining implements Callable<Integer> {
   private static final double LATENT_JITTER = 0.05;
 
   private static final int SAVE_EVERY = 500;
+  private static final String DENOISER_DONE = "unet-done";
 
   @Option(
       names = "--images",
@@ -154,7 +162,7 @@ public final class MiniEmojiTraining implements Callable<Integer> {
     MiniEmojiModel.writeAutoencoder(out, refined, latents.scalingFactor());
     Path tokenizerFolder = out.resolve("tokenizer");
     MiniEmojiModel.writeTokenizer(tokenizerFolder);
-    if (!Files.exists(out.resolve("unet"))) {
+    if (!Files.exists(work.resolve(DENOISER_DONE))) {
       trainDenoiser(where, scenes, latents, ClipTokenizer.load(tokenizerFolder));
     }
     return 0;
@@ -164,34 +172,38 @@ public final class MiniEmojiTraining implements Callable<Integer> {
       throws Exception {
     AutoencoderKL autoencoder = new AutoencoderKL(MiniEmojiModel.autoencoder(1));
     Graph graph =
-        new AutoencoderObjective(autoencoder, MiniEmojiModel.LATENT_CHANNELS, 1e-6).graph();
-    LearningRate rate = new LearningRate(1e-3, 200, vaeSteps);
-    Random random = new Random(SEED);
+        new AutoencoderObjective(
+                autoencoder, MiniEmojiModel.LATENT_CHANNELS, ReconstructionLoss.DEFAULT)
+            .graph();
     int side = MiniEmojiModel.SIDE;
     int latentSide = MiniEmojiModel.LATENT_SIDE;
-    try (TrainableNetwork network = trainable(graph, where, new WeightInitializer(SEED));
-        ProgressBar bar = bar("autoencoder", vaeSteps)) {
-      double average = 0;
-      for (int step = 0; step < vaeSteps; step++) {
-        float[] input = new float[vaeBatch * 3 * side * side];
-        for (int i = 0; i < vaeBatch; i++) {
-          System.arraycopy(
-              pictures.get(random.nextInt(pictures.size())),
-              0,
-              input,
-              i * 3 * side * side,
-              3 * side * side);
-        }
-        float loss =
-            network.step(
-                TrainableNetwork.AdamW.DEFAULT,
-                rate.at(step),
-                averageDecay(step),
-                new HostTensor.Floats(input, vaeBatch, 3, side, side),
-                gaussian(random, vaeBatch, MiniEmojiModel.LATENT_CHANNELS, latentSide, latentSide));
-        average = report(bar, step, loss, average);
-      }
-      TrainedWeights.write(target, graph, network.averagedWeights(), "", DType.F32);
+    int size = 3 * side * side;
+    Batches batches =
+        position -> {
+          RandomGenerator random = Batches.random(SEED, position);
+          float[] input = new float[vaeBatch * size];
+          for (int i = 0; i < vaeBatch; i++) {
+            float[] picture = pictures.get(random.nextInt(pictures.size()));
+            System.arraycopy(picture, 0, input, i * size, size);
+          }
+          return new HostTensor[] {
+            new HostTensor.Floats(input, vaeBatch, 3, side, side),
+            Gaussians.draw(
+                random, vaeBatch, MiniEmojiModel.LATENT_CHANNELS, latentSide, latentSide),
+            new HostTensor.Floats(new float[] {1e-6f}, 1)
+          };
+        };
+    try (TrainableNetwork network = trainable(graph, where, new WeightInitializer(SEED))) {
+      train(
+          "autoencoder",
+          network,
+          LearningRate.cosine(1e-3, 200, vaeSteps),
+          batches,
+          step -> {
+            if (step == vaeSteps) {
+              TrainedWeights.write(target, graph, network.averagedWeights(), "", DType.F32);
+            }
+          });
     }
   }
 
@@ -239,40 +251,48 @@ public final class MiniEmojiTraining implements Callable<Integer> {
   private void refineDecoder(
       DeviceSpec where, List<float[]> pictures, Latents latents, Path vaeWeights, Path target)
       throws Exception {
-    Graph graph = new DecoderObjective(new AutoencoderKL(MiniEmojiModel.autoencoder(1))).graph();
-    LearningRate rate = new LearningRate(1e-3, 100, decoderSteps);
-    Random random = new Random(SEED + 2);
+    Graph graph =
+        new DecoderObjective(
+                new AutoencoderKL(MiniEmojiModel.autoencoder(1)), ReconstructionLoss.DEFAULT)
+            .graph();
     int side = MiniEmojiModel.SIDE;
     int latentSide = MiniEmojiModel.LATENT_SIDE;
     int size = MiniEmojiModel.LATENT_CHANNELS * latentSide * latentSide;
-    try (TensorStore original = Safetensors.open(vaeWeights);
-        TrainableNetwork network = trainable(graph, where, TrainedWeights.source(original));
-        ProgressBar bar = bar("decoder", decoderSteps)) {
-      double average = 0;
-      for (int step = 0; step < decoderSteps; step++) {
-        float[] input = new float[vaeBatch * size];
-        float[] output = new float[vaeBatch * 3 * side * side];
-        for (int i = 0; i < vaeBatch; i++) {
-          int scene = random.nextInt(pictures.size());
-          float[] latent = latents.values()[scene];
-          for (int j = 0; j < size; j++) {
-            input[i * size + j] =
-                (float)
-                    ((latent[j] + LATENT_JITTER * random.nextGaussian()) / latents.scalingFactor());
+    Batches batches =
+        position -> {
+          RandomGenerator random = Batches.random(SEED + 2, position);
+          float[] input = new float[vaeBatch * size];
+          float[] output = new float[vaeBatch * 3 * side * side];
+          for (int i = 0; i < vaeBatch; i++) {
+            int scene = random.nextInt(pictures.size());
+            float[] latent = latents.values()[scene];
+            for (int j = 0; j < size; j++) {
+              input[i * size + j] =
+                  (float)
+                      ((latent[j] + LATENT_JITTER * random.nextGaussian())
+                          / latents.scalingFactor());
+            }
+            System.arraycopy(pictures.get(scene), 0, output, i * 3 * side * side, 3 * side * side);
           }
-          System.arraycopy(pictures.get(scene), 0, output, i * 3 * side * side, 3 * side * side);
-        }
-        float loss =
-            network.step(
-                TrainableNetwork.AdamW.DEFAULT,
-                rate.at(step),
-                averageDecay(step),
-                new HostTensor.Floats(
-                    input, vaeBatch, MiniEmojiModel.LATENT_CHANNELS, latentSide, latentSide),
-                new HostTensor.Floats(output, vaeBatch, 3, side, side));
-        average = report(bar, step, loss, average);
-      }
-      TrainedWeights.writeRefined(target, original, graph, network.averagedWeights(), DType.F32);
+          return new HostTensor[] {
+            new HostTensor.Floats(
+                input, vaeBatch, MiniEmojiModel.LATENT_CHANNELS, latentSide, latentSide),
+            new HostTensor.Floats(output, vaeBatch, 3, side, side)
+          };
+        };
+    try (TensorStore original = Safetensors.open(vaeWeights);
+        TrainableNetwork network = trainable(graph, where, TrainedWeights.source(original))) {
+      train(
+          "decoder",
+          network,
+          LearningRate.cosine(1e-3, 100, decoderSteps),
+          batches,
+          step -> {
+            if (step == decoderSteps) {
+              TrainedWeights.writeRefined(
+                  target, original, graph, network.averagedWeights(), DType.F32);
+            }
+          });
     }
   }
 
@@ -282,57 +302,66 @@ public final class MiniEmojiTraining implements Callable<Integer> {
     int tokens = MiniEmojiModel.TOKENS;
     ClipText text = new ClipText(MiniEmojiModel.textEncoder(tokenizer.vocabularySize()));
     UNet2DCondition unet = new UNet2DCondition(MiniEmojiModel.unet());
-    Graph graph = new DenoisingObjective(text, unet, tokens).graph();
-    System.out.printf("text encoder and unet: %,d parameters%n", graph.parameterCount());
-    SamplingPlan levels = MiniEmojiModel.everyTimestep();
-    LearningRate rate = new LearningRate(5e-4, steps / 20, steps);
-    Random random = new Random(SEED + 1);
     int channels = MiniEmojiModel.LATENT_CHANNELS;
     int side = MiniEmojiModel.LATENT_SIDE;
     int size = channels * side * side;
-    try (TrainableNetwork network = trainable(graph, where);
-        ProgressBar bar = bar("unet", steps)) {
-      double average = 0;
-      for (int step = 0; step < steps; step++) {
-        float[] clean = new float[batch * size];
-        float[] alpha = new float[batch];
-        float[] sigma = new float[batch];
-        float[] timestep = new float[batch];
-        long[] ids = new long[batch * tokens];
-        for (int i = 0; i < batch; i++) {
-          int scene = random.nextInt(scenes.size());
-          System.arraycopy(latents.values()[scene], 0, clean, i * size, size);
-          int call = random.nextInt(levels.calls());
-          timestep[i] = (float) levels.timestep(call);
-          alpha[i] = (float) levels.signalLevel(call);
-          sigma[i] = (float) levels.noiseLevel(call);
-          List<String> phrasings = scenes.get(scene).phrasings();
-          String prompt =
-              random.nextDouble() < EMPTY_PROMPT_SHARE
-                  ? ""
-                  : phrasings.get(random.nextInt(phrasings.size()));
-          int[] encoded = tokenizer.encode(prompt).ids();
-          for (int j = 0; j < tokens; j++) {
-            ids[i * tokens + j] = encoded[j];
+    DiffusionObjective objective =
+        new DiffusionObjective(
+            Denoiser.ofText(text, unet, tokens), channels, PredictionTarget.V);
+    DiffusionInputs inputs = new DiffusionInputs(objective, MiniEmojiModel.levels());
+    Graph graph = objective.graph();
+    System.out.printf("text encoder and unet: %,d parameters%n", graph.parameterCount());
+    Batches batches =
+        position -> {
+          RandomGenerator random = Batches.random(SEED + 1, position);
+          float[] clean = new float[batch * size];
+          long[] ids = new long[batch * tokens];
+          for (int i = 0; i < batch; i++) {
+            int scene = random.nextInt(scenes.size());
+            System.arraycopy(latents.values()[scene], 0, clean, i * size, size);
+            List<String> phrasings = scenes.get(scene).phrasings();
+            String prompt =
+                random.nextDouble() < EMPTY_PROMPT_SHARE
+                    ? ""
+                    : phrasings.get(random.nextInt(phrasings.size()));
+            int[] encoded = tokenizer.encode(prompt).ids();
+            for (int j = 0; j < tokens; j++) {
+              ids[i * tokens + j] = encoded[j];
+            }
           }
-        }
-        float loss =
-            network.step(
-                TrainableNetwork.AdamW.DEFAULT,
-                rate.at(step),
-                averageDecay(step),
-                new HostTensor.Floats(clean, batch, channels, side, side),
-                gaussian(random, batch, channels, side, side),
-                new HostTensor.Floats(alpha, batch, 1, 1, 1),
-                new HostTensor.Floats(sigma, batch, 1, 1, 1),
-                new HostTensor.Floats(timestep, batch),
-                new HostTensor.Longs(ids, batch, tokens));
-        average = report(bar, step, loss, average);
-        if ((step + 1) % SAVE_EVERY == 0 || step + 1 == steps) {
-          MiniEmojiModel.writeDenoiser(
-              out, graph, network.averagedWeights(), tokenizer.vocabularySize());
-        }
-      }
+          return inputs.drawn(
+              random,
+              new HostTensor.Floats(clean, batch, channels, side, side),
+              new HostTensor.Longs(ids, batch, tokens));
+        };
+    try (TrainableNetwork network = trainable(graph, where)) {
+      train(
+          "unet",
+          network,
+          LearningRate.cosine(5e-4, steps / 20, steps),
+          batches,
+          step ->
+              MiniEmojiModel.writeDenoiser(
+                  out, graph, network.averagedWeights(), tokenizer.vocabularySize()));
+    }
+    Files.createFile(work.resolve(DENOISER_DONE));
+  }
+
+  /** A stage's training, which goes on where it was broken off. */
+  private void train(
+      String stage,
+      TrainableNetwork network,
+      LearningRate rate,
+      Batches batches,
+      TrainingBar.Save save) {
+    Training training =
+        Training.open(
+            network,
+            new TrainingSettings(rate, SAVE_EVERY, SEED),
+            new TrainingFolder(work.resolve(stage + "-state")),
+            batches);
+    try (TrainingBar bar = new TrainingBar(stage, training.step(), rate.totalSteps())) {
+      training.run(bar.saving(save));
     }
   }
 
@@ -342,10 +371,10 @@ public final class MiniEmojiTraining implements Callable<Integer> {
       return trainable(graph, where, fresh);
     }
     ModelFolder earlier = ModelFolder.open(warmStart);
-    try (TensorStore text = earlier.component(DenoisingObjective.TEXT_ENCODER).open();
-        TensorStore unet = earlier.component(DenoisingObjective.UNET).open()) {
+    try (TensorStore text = earlier.component(Denoiser.TEXT_ENCODER).open();
+        TensorStore unet = earlier.component(Denoiser.UNET).open()) {
       Map<String, TensorStore> stores =
-          Map.of(DenoisingObjective.TEXT_ENCODER + ".", text, DenoisingObjective.UNET + ".", unet);
+          Map.of(Denoiser.TEXT_ENCODER + ".", text, Denoiser.UNET + ".", unet);
       return trainable(graph, where, new WarmStart(stores, fresh));
     }
   }
@@ -357,20 +386,6 @@ public final class MiniEmojiTraining implements Callable<Integer> {
         .train(Program.of("objective", graph, Precision.FLOAT32, weights), where, arithmetic);
   }
 
-  /** Short at first, so that the average forgets the random beginning; then long. */
-  private static double averageDecay(int step) {
-    return Math.min(0.999, (1.0 + step) / (10.0 + step));
-  }
-
-  private static HostTensor.Floats gaussian(
-      Random random, int n, int channels, int height, int width) {
-    float[] values = new float[n * channels * height * width];
-    for (int i = 0; i < values.length; i++) {
-      values[i] = (float) random.nextGaussian();
-    }
-    return new HostTensor.Floats(values, n, channels, height, width);
-  }
-
   /** A picture in -1..1, as autoencoders take it. */
   private static float[] toSigned(Raster picture) {
     float[] signed = picture.data().clone();
@@ -378,29 +393,6 @@ public final class MiniEmojiTraining implements Callable<Integer> {
       signed[i] = 2 * signed[i] - 1;
     }
     return signed;
-  }
-
-  private static double report(ProgressBar bar, int step, float loss, double average) {
-    if (!Float.isFinite(loss)) {
-      throw new IllegalStateException(
-          "The loss is "
-              + loss
-              + " at step "
-              + step
-              + "; lower the learning rate or use AS_STORED arithmetic.");
-    }
-    double smooth = step == 0 ? loss : 0.99 * average + 0.01 * loss;
-    bar.setExtraMessage("loss %.4f".formatted(smooth));
-    bar.step();
-    return smooth;
-  }
-
-  private static ProgressBar bar(String task, int steps) {
-    return new ProgressBarBuilder()
-        .setTaskName(task)
-        .setInitialMax(steps)
-        .setUpdateIntervalMillis(5000)
-        .build();
   }
 
   private record Latents(float[][] values, double scalingFactor) {}

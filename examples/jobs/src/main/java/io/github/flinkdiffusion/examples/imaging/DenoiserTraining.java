@@ -1,8 +1,10 @@
 package io.github.flinkdiffusion.examples.imaging;
 
+import io.github.flinkdiffusion.examples.training.TrainingBar;
 import io.github.flinkdiffusion.ops.engine.Engine;
 import io.github.flinkdiffusion.ops.engine.Engines;
 import io.github.flinkdiffusion.ops.engine.HostTensor;
+import io.github.flinkdiffusion.ops.engine.Optimizer;
 import io.github.flinkdiffusion.ops.engine.Program;
 import io.github.flinkdiffusion.ops.engine.TrainableNetwork;
 import io.github.flinkdiffusion.ops.graph.Arithmetic;
@@ -10,39 +12,37 @@ import io.github.flinkdiffusion.ops.graph.Graph;
 import io.github.flinkdiffusion.ops.graph.ParameterSource;
 import io.github.flinkdiffusion.ops.graph.Precision;
 import io.github.flinkdiffusion.ops.network.UNet2D;
-import io.github.flinkdiffusion.ops.scheduler.SamplingPlan;
-import io.github.flinkdiffusion.ops.training.ConcatenationObjective;
+import io.github.flinkdiffusion.ops.scheduler.TrainingLevels;
+import io.github.flinkdiffusion.ops.training.AverageDecay;
+import io.github.flinkdiffusion.ops.training.Batches;
+import io.github.flinkdiffusion.ops.training.Denoiser;
+import io.github.flinkdiffusion.ops.training.DiffusionInputs;
+import io.github.flinkdiffusion.ops.training.DiffusionObjective;
 import io.github.flinkdiffusion.ops.training.LearningRate;
+import io.github.flinkdiffusion.ops.training.LossSpikes;
+import io.github.flinkdiffusion.ops.training.PredictionTarget;
 import io.github.flinkdiffusion.ops.training.TrainedWeights;
-import io.github.flinkdiffusion.ops.training.WarmStart;
+import io.github.flinkdiffusion.ops.training.Training;
+import io.github.flinkdiffusion.ops.training.TrainingFolder;
+import io.github.flinkdiffusion.ops.training.TrainingSettings;
 import io.github.flinkdiffusion.ops.training.WeightInitializer;
 import io.github.flinkdiffusion.ops.weights.DType;
-import io.github.flinkdiffusion.ops.weights.Safetensors;
-import io.github.flinkdiffusion.ops.weights.TensorStore;
 import java.io.ByteArrayOutputStream;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.Arrays;
-import java.util.Map;
-import java.util.Random;
 import java.util.random.RandomGenerator;
-import me.tongfei.progressbar.ProgressBar;
-import me.tongfei.progressbar.ProgressBarBuilder;
 import picocli.CommandLine.Option;
 
 /**
- * Trains a concatenation-conditioned network until its steps are done. The averaged weights are
- * written every few minutes, in float32 to the work folder and in float16 to the model folder, so a
- * run that was broken off goes on from them; AdamW's moments begin anew then.
+ * Trains a concatenation-conditioned network until its steps are done. The state is saved to the
+ * work folder every few minutes, and the averaged weights in float16 to the model folder, so a run
+ * that was broken off goes on as if it had not been.
  */
 final class DenoiserTraining {
   private static final long SEED = 20_261_122;
   private static final int SAVE_EVERY = 250;
-  private static final int REPORT_EVERY = 50;
-
-  /** Steps after a start over which the rate rises, since AdamW knows no gradients yet. */
-  private static final int SETTLING_STEPS = 50;
 
   @Option(
       names = "--work",
@@ -91,63 +91,49 @@ final class DenoiserTraining {
         RandomGenerator random, float[] target, int targetAt, float[] condition, int conditionAt);
   }
 
-  void run(UNet2D unet, SamplingPlan levels, Examples examples, Path weightsFile)
+  void run(UNet2D unet, TrainingLevels levels, Examples examples, Path weightsFile)
       throws IOException {
     Files.createDirectories(work);
-    Path resume = work.resolve("weights.safetensors");
-    Path progress = work.resolve("step");
-    Graph graph = new ConcatenationObjective(unet).graph();
-    boolean resumes = Files.exists(resume);
-    int first = resumes ? Integer.parseInt(Files.readString(progress).strip()) : 0;
-    ParameterSource fresh = quiet(new WeightInitializer(SEED), examples);
-    System.out.printf("%,d parameters, from step %d%n", graph.parameterCount(), first);
-    LearningRate rate = new LearningRate(peakRate, steps / 40, steps);
-    Random random = new Random(SEED + first);
-    try (TrainableNetwork network = resumes ? resumed(graph, resume, fresh) : train(graph, fresh);
-        ProgressBar bar = bar(first)) {
-      double average = 0;
-      double weight = 0;
-      for (int step = first; step < steps; step++) {
-        float loss =
-            network.step(
-                TrainableNetwork.AdamW.DEFAULT,
-                rate.at(step) * Math.min(1, (step - first + 1.0) / SETTLING_STEPS),
-                averageDecay(step - first),
-                batch(levels, step < firstLook ? 1 : levels.calls(), examples, random));
-        if (!Float.isFinite(loss)) {
-          throw new IllegalStateException(
-              "The loss is %s at step %d; lower --peak-rate or use --arithmetic AS_STORED."
-                  .formatted(loss, step));
-        }
-        average = 0.99 * average + 0.01 * loss;
-        weight = 0.99 * weight + 0.01;
-        bar.step();
-        if ((step + 1) % REPORT_EVERY == 0) {
-          bar.setExtraMessage("loss %.4f".formatted(average / weight));
-        }
-        if ((step + 1) % SAVE_EVERY == 0 || step + 1 == steps) {
-          System.out.printf("step %d, loss %.5f%n", step + 1, average / weight);
-          var weights = network.averagedWeights();
-          TrainedWeights.write(resume, graph, weights, "", DType.F32);
-          Files.writeString(progress, Integer.toString(step + 1));
-          TrainedWeights.write(weightsFile, graph, weights, "", DType.F16);
-        }
+    DiffusionObjective objective =
+        new DiffusionObjective(
+            Denoiser.concatenated(unet), examples.targetChannels(), PredictionTarget.SAMPLE);
+    DiffusionInputs inputs = new DiffusionInputs(objective, levels);
+    Graph graph = objective.graph();
+    Engine engine = Engines.standard().trainer();
+    Program program =
+        Program.of(
+            "objective",
+            graph,
+            Precision.FLOAT32,
+            quiet(new WeightInitializer(SEED, name -> name.startsWith("conv_out.")), examples));
+    TrainingSettings settings =
+        new TrainingSettings(
+            Optimizer.AdamW.DEFAULT,
+            LearningRate.cosine(peakRate, steps / 40, steps),
+            new AverageDecay(0.998),
+            Double.POSITIVE_INFINITY,
+            1,
+            LossSpikes.DEFAULT,
+            SAVE_EVERY,
+            SEED);
+    try (TrainableNetwork network = engine.train(program, engine.device(device), arithmetic)) {
+      Training training =
+          Training.open(
+              network,
+              settings,
+              new TrainingFolder(work),
+              position -> batch(inputs, examples, position));
+      System.out.printf("%,d parameters, from step %d%n", graph.parameterCount(), training.step());
+      try (TrainingBar bar = new TrainingBar("unet", training.step(), steps)) {
+        training.run(
+            bar.saving(
+                step -> {
+                  System.out.printf("step %d, loss %.5f%n", step, bar.loss());
+                  TrainedWeights.write(
+                      weightsFile, graph, network.averagedWeights(), "", DType.F16);
+                }));
       }
     }
-  }
-
-  private TrainableNetwork resumed(Graph graph, Path weights, ParameterSource fresh) {
-    try (TensorStore earlier = Safetensors.open(weights)) {
-      return train(graph, new WarmStart(Map.of("", earlier), fresh));
-    }
-  }
-
-  private TrainableNetwork train(Graph graph, ParameterSource weights) {
-    Engine engine = Engines.standard().trainer();
-    return engine.train(
-        Program.of("objective", graph, Precision.FLOAT32, weights),
-        engine.device(device),
-        arithmetic);
   }
 
   /**
@@ -159,9 +145,7 @@ final class DenoiserTraining {
       ByteArrayOutputStream bytes = new ByteArrayOutputStream();
       weights.write(name, shape, bytes);
       byte[] values = bytes.toByteArray();
-      if (name.startsWith("conv_out.")) {
-        Arrays.fill(values, (byte) 0);
-      } else if (name.equals("conv_in.weight")) {
+      if (name.equals("conv_in.weight")) {
         int output = values.length / (int) shape[0];
         int input = output / (int) shape[1];
         for (int i = 0; i < shape[0]; i++) {
@@ -173,52 +157,24 @@ final class DenoiserTraining {
     };
   }
 
-  /**
-   * @param noisiest how many timesteps are drawn from, beginning with the last
-   */
-  private HostTensor[] batch(SamplingPlan levels, int noisiest, Examples examples, Random random) {
-    int plane = examples.height() * examples.width();
-    int targetSize = examples.targetChannels() * plane;
-    int conditionSize = examples.conditionChannels() * plane;
-    float[] clean = new float[batch * targetSize];
-    float[] condition = new float[batch * conditionSize];
-    float[] noise = new float[clean.length];
-    float[] alpha = new float[batch];
-    float[] sigma = new float[batch];
-    float[] timestep = new float[batch];
-    for (int i = 0; i < batch; i++) {
-      examples.draw(random, clean, i * targetSize, condition, i * conditionSize);
-      int call = random.nextInt(noisiest);
-      timestep[i] = (float) levels.timestep(call);
-      alpha[i] = (float) levels.signalLevel(call);
-      sigma[i] = (float) levels.noiseLevel(call);
-    }
-    for (int i = 0; i < noise.length; i++) {
-      noise[i] = (float) random.nextGaussian();
-    }
+  private HostTensor[] batch(DiffusionInputs inputs, Examples examples, long position) {
+    RandomGenerator random = Batches.random(SEED, position);
     int height = examples.height();
     int width = examples.width();
-    return new HostTensor[] {
-      new HostTensor.Floats(clean, batch, examples.targetChannels(), height, width),
-      new HostTensor.Floats(noise, batch, examples.targetChannels(), height, width),
-      new HostTensor.Floats(alpha, batch, 1, 1, 1),
-      new HostTensor.Floats(sigma, batch, 1, 1, 1),
-      new HostTensor.Floats(timestep, batch),
-      new HostTensor.Floats(condition, batch, examples.conditionChannels(), height, width)
-    };
-  }
-
-  /** Short at first, so that the average forgets the random beginning; then long. */
-  private static double averageDecay(int step) {
-    return Math.min(0.998, (1.0 + step) / (10.0 + step));
-  }
-
-  private ProgressBar bar(int first) {
-    return new ProgressBarBuilder()
-        .setTaskName("unet")
-        .setInitialMax(steps)
-        .startsFrom(first, java.time.Duration.ZERO)
-        .setUpdateIntervalMillis(10_000)
-        .build();
+    int targetSize = examples.targetChannels() * height * width;
+    int conditionSize = examples.conditionChannels() * height * width;
+    float[] clean = new float[batch * targetSize];
+    float[] condition = new float[batch * conditionSize];
+    int noisiest = inputs.levels().count() - 1;
+    int[] levels = new int[batch];
+    for (int i = 0; i < batch; i++) {
+      examples.draw(random, clean, i * targetSize, condition, i * conditionSize);
+      levels[i] = position < firstLook ? noisiest : random.nextInt(noisiest + 1);
+    }
+    return inputs.drawnAt(
+        random,
+        levels,
+        new HostTensor.Floats(clean, batch, examples.targetChannels(), height, width),
+        new HostTensor.Floats(condition, batch, examples.conditionChannels(), height, width));
   }
 }

@@ -39,7 +39,7 @@ public final class MiniBrainTraining implements Callable<Integer> {
     files.write(out);
     training.run(
         new UNet2D(files.network()),
-        files.everyTimestep(),
+        files.levels(),
         new SliceExamples(HeadScan.open(templates)),
         ModelFiles.weights(out));
     return 0;

@@ -40,7 +40,7 @@ public final class MiniSatelliteTraining implements Callable<Integer> {
     files.write(out);
     training.run(
         new UNet2D(files.network()),
-        files.everyTimestep(),
+        files.levels(),
         BlueMarble.open(image),
         ModelFiles.weights(out));
     return 0;

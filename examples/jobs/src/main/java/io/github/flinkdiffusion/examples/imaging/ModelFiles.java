@@ -2,9 +2,8 @@ package io.github.flinkdiffusion.examples.imaging;
 
 import com.fasterxml.jackson.databind.ObjectMapper;
 import io.github.flinkdiffusion.ops.network.UNet2DConfig;
-import io.github.flinkdiffusion.ops.scheduler.SamplingPlan;
 import io.github.flinkdiffusion.ops.scheduler.SchedulerConfig;
-import io.github.flinkdiffusion.ops.scheduler.Schedulers;
+import io.github.flinkdiffusion.ops.scheduler.TrainingLevels;
 import io.github.flinkdiffusion.ops.weights.Config;
 import java.io.IOException;
 import java.nio.file.Files;
@@ -91,11 +90,10 @@ record ModelFiles(
     return UNet2DConfig.from(Config.of("unet/config.json", JSON.valueToTree(unet)));
   }
 
-  /** Every training timestep, the last first: its levels are what is trained at. */
-  SamplingPlan everyTimestep() {
-    SchedulerConfig config =
-        SchedulerConfig.fromJson(JSON.valueToTree(scheduler), "scheduler/scheduler_config.json");
-    return Schedulers.plan(config, TRAIN_TIMESTEPS);
+  /** The noise levels that are trained at. */
+  TrainingLevels levels() {
+    return TrainingLevels.of(
+        SchedulerConfig.fromJson(JSON.valueToTree(scheduler), "scheduler/scheduler_config.json"));
   }
 
   void write(Path folder) throws IOException {

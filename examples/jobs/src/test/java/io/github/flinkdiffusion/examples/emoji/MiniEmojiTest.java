@@ -16,7 +16,7 @@ import io.github.flinkdiffusion.ops.pipeline.Parameters;
 import io.github.flinkdiffusion.ops.pipeline.PipelineSettings;
 import io.github.flinkdiffusion.ops.pipeline.Pipelines;
 import io.github.flinkdiffusion.ops.pipeline.Trajectory;
-import io.github.flinkdiffusion.ops.scheduler.SamplingPlan;
+import io.github.flinkdiffusion.ops.scheduler.TrainingLevels;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
@@ -66,15 +66,14 @@ class MiniEmojiTest {
    */
   @Test
   void trainingSeesEveryTimestepAtDdpmsNoiseLevel() {
-    SamplingPlan levels = MiniEmojiModel.everyTimestep();
-    assertThat(levels.calls()).isEqualTo(1000);
+    TrainingLevels levels = MiniEmojiModel.levels();
+    assertThat(levels.count()).isEqualTo(1000);
     double product = 1;
     for (int t = 0; t < 1000; t++) {
       product *= 1 - (1e-4 + (0.02 - 1e-4) * t / 999);
-      int call = 999 - t;
-      assertThat(levels.timestep(call)).isEqualTo(t);
-      assertThat(levels.signalLevel(call)).isCloseTo(Math.sqrt(product), within(1e-5));
-      assertThat(levels.noiseLevel(call)).isCloseTo(Math.sqrt(1 - product), within(1e-4));
+      assertThat(levels.timestep(t)).isEqualTo(t);
+      assertThat(levels.signal(t)).isCloseTo(Math.sqrt(product), within(1e-5));
+      assertThat(levels.noise(t)).isCloseTo(Math.sqrt(1 - product), within(1e-4));
     }
   }
 

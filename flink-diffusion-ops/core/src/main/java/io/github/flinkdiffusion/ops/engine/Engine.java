@@ -1,6 +1,7 @@
 package io.github.flinkdiffusion.ops.engine;
 
 import io.github.flinkdiffusion.ops.graph.Arithmetic;
+import java.util.function.Predicate;
 import java.util.regex.Matcher;
 
 /**
@@ -82,7 +83,16 @@ public interface Engine {
    * Loads a network for training: its {@code forward} returns a scalar loss, and its parameters are
    * float32.
    *
-   * @throws EngineException as {@link #load}; also if the engine trains no networks
+   * @param trained which parameters have gradients and change, by the graph's names; the others
+   *     stay as they are
+   * @throws EngineException as {@link #load}; also if the engine trains no networks, or no
+   *     parameter is to be trained
    */
-  TrainableNetwork train(Program program, DeviceSpec device, Arithmetic arithmetic);
+  TrainableNetwork train(
+      Program program, DeviceSpec device, Arithmetic arithmetic, Predicate<String> trained);
+
+  /** {@link #train(Program, DeviceSpec, Arithmetic, Predicate)} of all parameters. */
+  default TrainableNetwork train(Program program, DeviceSpec device, Arithmetic arithmetic) {
+    return train(program, device, arithmetic, parameter -> true);
+  }
 }

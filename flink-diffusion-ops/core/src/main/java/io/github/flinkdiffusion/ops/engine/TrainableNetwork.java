@@ -1,32 +1,79 @@
 package io.github.flinkdiffusion.ops.engine;
 
+import java.util.LinkedHashMap;
 import java.util.List;
+import java.util.Map;
 import java.util.Optional;
 
 /**
- * A network whose {@code forward} returns a scalar loss, trained by AdamW with an exponential
- * moving average of its weights beside it.
+ * A network whose {@code forward} returns a scalar loss, with the gradients of its trained
+ * parameters, an optimizer's moments and an exponential moving average beside it.
  *
- * <p>One thread at a time; one network in training per process.
+ * <p>A step is {@link #accumulate} for one or more batches, then {@link #update} or {@link
+ * #discard}. One thread at a time; one network in training per process.
  */
 public interface TrainableNetwork extends AutoCloseable {
   /**
-   * One step of AdamW (Loshchilov & Hutter 2019) on one batch.
+   * Computes the loss of a batch and adds its gradients to those that are there.
+   *
+   * @param share of the batch in the step: gradients are multiplied by it
+   * @return the loss, not multiplied
+   */
+  float accumulate(double share, HostTensor... inputs);
+
+  /** The L2 norm of all accumulated gradients together. Not finite if one of them is not. */
+  double gradientNorm();
+
+  /**
+   * Changes the trained parameters and their averages by the accumulated gradients, and clears
+   * these.
+   *
+   * @param optimizer the same in every update
+   * @param gradientScale what gradients are multiplied by first, as clipping does
+   * @param averageDecay share of the average that stays
+   * @throws EngineException if a restored state is of another optimizer
+   */
+  void update(
+      Optimizer optimizer, double learningRate, double gradientScale, double averageDecay);
+
+  /** Clears the accumulated gradients. */
+  void discard();
+
+  /**
+   * Seeds what operations draw at random, such as dropout. The next calls' draws follow from the
+   * seed alone.
+   */
+  void seed(long seed);
+
+  /**
+   * One step on one batch.
    *
    * @return the loss before the step
    */
-  float step(AdamW optimizer, double learningRate, double averageDecay, HostTensor... inputs);
+  default float step(
+      Optimizer optimizer, double learningRate, double averageDecay, HostTensor... inputs) {
+    float loss = accumulate(1, inputs);
+    update(optimizer, learningRate, 1, averageDecay);
+    return loss;
+  }
+
+  /** The trained weights, in the order of the graph's parameters. */
+  List<NamedWeight> weights();
 
   /** The averaged weights, in the order of the graph's parameters. */
   List<NamedWeight> averagedWeights();
 
-  /** Everything that the next step depends on, copied to the heap. */
+  /** The accumulated gradients, in the order of the graph's parameters. */
+  List<NamedWeight> gradients();
+
+  /** Everything that the next step depends on, copied to the heap. Gradients are no part of it. */
   TrainingState state();
 
   /**
-   * Takes up a state, so that the next step is the one that followed it.
+   * Takes up a state, so that the next step is the one that followed it. Accumulated gradients are
+   * cleared.
    *
-   * @throws EngineException if the state is not of a network with the same parameters
+   * @throws EngineException if the state is not of a network with the same trained parameters
    */
   void restore(TrainingState state);
 
@@ -46,7 +93,7 @@ public interface TrainableNetwork extends AutoCloseable {
    * A training between two steps.
    *
    * @param updates steps made
-   * @param weights one for each parameter
+   * @param weights one for each trained parameter
    */
   record TrainingState(int updates, List<WeightState> weights) {
     public TrainingState {
@@ -72,30 +119,52 @@ public interface TrainableNetwork extends AutoCloseable {
   }
 
   /**
-   * One parameter between two steps; all four tensors are of its shape.
+   * One parameter between two steps.
    *
    * @param name the parameter, as the graph names it
-   * @param value the parameter itself
-   * @param mean AdamW's first moment
-   * @param variance AdamW's second moment
-   * @param average the exponential moving average of the value
+   * @param tensors {@link #VALUE}, {@link #AVERAGE} and the optimizer's moments
    */
-  record WeightState(
-      String name,
-      HostTensor.Floats value,
-      HostTensor.Floats mean,
-      HostTensor.Floats variance,
-      HostTensor.Floats average) {}
+  record WeightState(String name, Map<String, HostTensor.Floats> tensors) {
+    /** The parameter itself. */
+    public static final String VALUE = "value";
 
-  /**
-   * AdamW's constants.
-   *
-   * @param beta1 decay of the first moment
-   * @param beta2 decay of the second moment
-   * @param epsilon added to the root of the second moment
-   * @param weightDecay decoupled weight decay
-   */
-  record AdamW(double beta1, double beta2, double epsilon, double weightDecay) {
-    public static final AdamW DEFAULT = new AdamW(0.9, 0.999, 1e-8, 0.0);
+    /** The exponential moving average of the value, of its shape. */
+    public static final String AVERAGE = "average";
+
+    /** First moment of Adam, AdamW and Lion, of the value's shape. */
+    public static final String MEAN = "mean";
+
+    /** Second moment of Adam and AdamW, and Adafactor's of a vector, of the value's shape. */
+    public static final String VARIANCE = "variance";
+
+    /** Adafactor's means of squares along the last dimension, which has size one. */
+    public static final String ROW_VARIANCE = "row_variance";
+
+    /** Adafactor's means of squares along the last dimension but one, which has size one. */
+    public static final String COLUMN_VARIANCE = "column_variance";
+
+    public static final List<String> PARTS =
+        List.of(VALUE, AVERAGE, MEAN, VARIANCE, ROW_VARIANCE, COLUMN_VARIANCE);
+
+    public WeightState {
+      tensors = java.util.Collections.unmodifiableMap(new LinkedHashMap<>(tensors));
+    }
+
+    public HostTensor.Floats value() {
+      return part(VALUE);
+    }
+
+    /**
+     * @throws EngineException if the state has no such part
+     */
+    public HostTensor.Floats part(String part) {
+      HostTensor.Floats tensor = tensors.get(part);
+      if (tensor == null) {
+        throw new EngineException(
+            "The training state of parameter %s has no %s, only %s."
+                .formatted(name, part, tensors.keySet()));
+      }
+      return tensor;
+    }
   }
 }

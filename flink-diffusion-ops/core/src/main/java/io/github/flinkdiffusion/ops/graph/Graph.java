@@ -11,6 +11,7 @@ import java.util.IdentityHashMap;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.Optional;
 import java.util.Objects;
 import java.util.Set;
 
@@ -126,6 +127,86 @@ public final class Graph {
       }
     }
     return false;
+  }
+
+  /**
+   * A change of a graph's operations.
+   *
+   * @see Graph#rewritten
+   */
+  @FunctionalInterface
+  public interface Rewrite {
+    /**
+     * What stands in an operation's place.
+     *
+     * @param method of the new graph
+     * @param operation of the graph that is rewritten; also its parameters and constants
+     * @param inputs what stands in its inputs' places
+     * @return empty to take it over as it is
+     */
+    Optional<Value> replace(Method method, Value operation, List<Value> inputs);
+  }
+
+  /**
+   * A graph with the same methods whose operations were changed, such as by adding adapters to
+   * layers. Parameters that nothing uses any more are not in it.
+   */
+  public Graph rewritten(Rewrite rewrite) {
+    Graph copy = new Graph();
+    for (Method method : methods.values()) {
+      Method target = copy.method(method.name());
+      Map<Value, Value> done = new IdentityHashMap<>();
+      method.inputs().forEach(input -> done.put(input, target.sameInput(input)));
+      Value[] results =
+          method.results().stream()
+              .map(result -> copyInto(copy, target, result, done, rewrite))
+              .toArray(Value[]::new);
+      target.returns(results);
+    }
+    return copy;
+  }
+
+  /** Inputs first; iterative, because networks are deep. */
+  private Value copyInto(
+      Graph copy, Method target, Value root, Map<Value, Value> done, Rewrite rewrite) {
+    Deque<Value> pending = new ArrayDeque<>();
+    pending.push(root);
+    while (!pending.isEmpty()) {
+      Value value = pending.peek();
+      List<Value> missing =
+          value.inputs().stream().filter(in -> in != null && !done.containsKey(in)).toList();
+      if (!done.containsKey(value) && !missing.isEmpty()) {
+        for (int i = missing.size() - 1; i >= 0; i--) {
+          pending.push(missing.get(i));
+        }
+        continue;
+      }
+      pending.pop();
+      if (!done.containsKey(value)) {
+        List<Value> inputs = new ArrayList<>();
+        value.inputs().forEach(in -> inputs.add(in == null ? null : done.get(in)));
+        done.put(
+            value,
+            rewrite
+                .replace(target, value, inputs)
+                .orElseGet(() -> takenOver(copy, value, inputs)));
+      }
+    }
+    return done.get(root);
+  }
+
+  private Value takenOver(Graph copy, Value value, List<Value> inputs) {
+    if (value.op() == Op.PARAMETER) {
+      String name = (String) value.attributes().get(0);
+      return types.containsKey(name)
+          ? copy.parameter(name, types.get(name), shapes.get(name))
+          : copy.parameter(name, shapes.get(name));
+    }
+    if (value.op() == Op.CONSTANT) {
+      String name = (String) value.attributes().get(0);
+      return copy.constant(name, constantData.get(name));
+    }
+    return new Value(value.op(), inputs, value.attributes());
   }
 
   /** Number of learned scalars. */

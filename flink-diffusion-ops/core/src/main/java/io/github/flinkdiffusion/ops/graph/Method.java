@@ -62,6 +62,14 @@ public final class Method {
     return value;
   }
 
+  /** Declares the next argument as another graph's method has it. */
+  Value sameInput(Value other) {
+    return input(
+        (String) other.attributes().get(0),
+        (DType) other.attributes().get(1),
+        (Integer) other.attributes().get(2));
+  }
+
   /** Sets what the method returns: one tensor, or a tuple of several. */
   public void returns(Value... values) {
     if (!results.isEmpty()) {
@@ -129,6 +137,19 @@ public final class Method {
 
   public Value log(Value x) {
     return node(Op.LOG, inputs(x));
+  }
+
+  public Value sqrt(Value x) {
+    return node(Op.SQRT, inputs(x));
+  }
+
+  /** For objectives alone: a network in use draws nothing. */
+  public Value dropout(Value x, double probability) {
+    return node(Op.DROPOUT, inputs(x), probability);
+  }
+
+  public Value detach(Value x) {
+    return node(Op.DETACH, inputs(x));
   }
 
   public Value attention(Value q, Value k, Value v, boolean causal) {

@@ -35,6 +35,14 @@ public enum Op {
   EXP,
   /** Natural logarithm. */
   LOG,
+  SQRT,
+  /**
+   * In training: zeroes each element with a probability, and scales the others so that the mean
+   * stays. Attributes: the probability.
+   */
+  DROPOUT,
+  /** x as it is, but no gradient goes through. */
+  DETACH,
   /**
    * Inputs: q [N,heads,T,d], k, v [N,heads,S,d], bias or null: added to the scores before softmax,
    * of q's type, of a shape that broadcasts to [N,heads,T,S]; a mask is minus infinity where

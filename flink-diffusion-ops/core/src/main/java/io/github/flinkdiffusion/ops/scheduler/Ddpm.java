@@ -11,6 +11,10 @@ import io.github.flinkdiffusion.ops.scheduler.PlanBuilder.Call;
  */
 final class Ddpm {
 
+  static final String[] BETA_SCHEDULES = {
+    "linear", "scaled_linear", "squaredcos_cap_v2", "laplace", "sigmoid"
+  };
+
   private static final double LEAST_VARIANCE = 1e-20;
 
   private Ddpm() {}
@@ -21,11 +25,7 @@ final class Ddpm {
         NoiseSchedule.withZeroSnr(
             fields,
             NoiseSchedule.Defaults.DDPM,
-            "linear",
-            "scaled_linear",
-            "squaredcos_cap_v2",
-            "laplace",
-            "sigmoid");
+            BETA_SCHEDULES);
     Prediction prediction =
         fields.prediction(Prediction.EPSILON, Prediction.SAMPLE, Prediction.VELOCITY);
     Limit limit = Limit.of(fields, true);

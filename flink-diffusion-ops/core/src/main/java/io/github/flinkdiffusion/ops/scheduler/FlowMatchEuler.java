@@ -90,7 +90,7 @@ final class FlowMatchEuler {
   }
 
   /** Also the dynamic shift: a / (a + (1 / sigma - 1)) is the same function. */
-  private static double shifted(double sigma, double factor) {
+  static double shifted(double sigma, double factor) {
     return factor * sigma / (1 + (factor - 1) * sigma);
   }
 }

@@ -7,18 +7,19 @@ import io.github.flinkdiffusion.ops.network.AutoencoderKL;
 import io.github.flinkdiffusion.ops.network.Scope;
 
 /**
- * The loss of an autoencoder: mean absolute and mean squared error of the reconstruction, plus a
- * small Kullback-Leibler term that keeps latents near a standard normal (Rombach et al. 2022,
- * appendix G).
+ * The loss of an autoencoder: the reconstruction's, plus a small Kullback-Leibler term that keeps
+ * latents near a standard normal (Rombach et al. 2022, appendix G).
  *
- * <p>{@code forward(image [N,C,H,W] in -1..1, noise [N,latent,h,w])}.
+ * <p>{@code forward(image [N,C,H,W] in -1..1, noise [N,latent,h,w], divergence_weight [1])}. The
+ * weight, of a mean over latent elements, is an input because it rises slowly: an encoder whose
+ * latents are to be normal before they say anything never says anything.
  *
  * @param autoencoder the network
  * @param latentChannels its latent channels
- * @param divergenceWeight weight of the Kullback-Leibler term, a mean over latent elements
+ * @param reconstruction what counts how much in the image
  */
 public record AutoencoderObjective(
-    AutoencoderKL autoencoder, int latentChannels, double divergenceWeight) {
+    AutoencoderKL autoencoder, int latentChannels, ReconstructionLoss reconstruction) {
 
   /** Bounds of the log variance in diffusers' DiagonalGaussianDistribution. */
   private static final double MINIMUM_LOG_VARIANCE = -30;
@@ -31,6 +32,7 @@ public record AutoencoderObjective(
     Method m = graph.method("forward");
     Value image = m.input("image", 4);
     Value noise = m.input("noise", 4);
+    Value divergenceWeight = m.input("divergence_weight", 1);
     Scope root = new Scope(m, "");
     Value moments = m.toFloat(autoencoder.encode(root, image));
     Value mean = m.narrow(moments, 1, 0, latentChannels);
@@ -44,9 +46,8 @@ public record AutoencoderObjective(
     Value divergence =
         m.mean(
             m.add(m.subtract(m.add(m.multiply(mean, mean), m.exp(logVariance)), logVariance), -1));
-    Value reconstruction =
-        m.add(m.meanAbsoluteError(output, image), m.meanSquaredError(output, image));
-    m.returns(m.add(reconstruction, m.multiply(divergence, 0.5 * divergenceWeight)));
+    Value weighted = m.mean(m.multiply(divergenceWeight, m.multiply(divergence, 0.5)));
+    m.returns(m.add(reconstruction.of(m, output, image), weighted));
     return graph;
   }
 }

@@ -7,16 +7,16 @@ import io.github.flinkdiffusion.ops.network.AutoencoderKL;
 import io.github.flinkdiffusion.ops.network.Scope;
 
 /**
- * The loss of an autoencoder's decoder alone, for latents that stay as they are: mean absolute and
- * mean squared error. Refining the decoder sharpens pictures without invalidating a denoising
+ * The loss of an autoencoder's decoder alone, for latents that stay as they are. Refining the decoder sharpens pictures without invalidating a denoising
  * network that was trained on the latents.
  *
  * <p>{@code forward(latent [N,latent,h,w] unscaled, image [N,C,H,W] in -1..1)}. Parameters carry
  * the autoencoder's names.
  *
  * @param autoencoder the network whose decoder is trained
+ * @param reconstruction what counts how much in the image
  */
-public record DecoderObjective(AutoencoderKL autoencoder) {
+public record DecoderObjective(AutoencoderKL autoencoder, ReconstructionLoss reconstruction) {
 
   /** The graph of the loss. */
   public Graph graph() {
@@ -25,7 +25,7 @@ public record DecoderObjective(AutoencoderKL autoencoder) {
     Value latent = m.input("latent", 4);
     Value image = m.input("image", 4);
     Value output = m.toFloat(autoencoder.decode(new Scope(m, ""), latent));
-    m.returns(m.add(m.meanAbsoluteError(output, image), m.meanSquaredError(output, image)));
+    m.returns(reconstruction.of(m, output, image));
     return graph;
   }
 }

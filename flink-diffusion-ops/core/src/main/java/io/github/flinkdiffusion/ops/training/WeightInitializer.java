@@ -5,7 +5,9 @@ import java.io.IOException;
 import java.io.OutputStream;
 import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
+import java.util.Arrays;
 import java.util.Random;
+import java.util.function.Predicate;
 
 /**
  * Weights to begin training from, as PyTorch's layers begin: uniform in +-1/sqrt(fan in) for
@@ -18,9 +20,19 @@ public final class WeightInitializer implements ParameterSource {
   private static final double EMBEDDING_DEVIATION = 0.02;
 
   private final long seed;
+  private final Predicate<String> zeros;
 
   public WeightInitializer(long seed) {
+    this(seed, name -> false);
+  }
+
+  /**
+   * @param zeros parameters that begin as zeros, such as a network's last convolution, so that the
+   *     first predictions are zero (Dhariwal & Nichol 2021)
+   */
+  public WeightInitializer(long seed, Predicate<String> zeros) {
     this.seed = seed;
+    this.zeros = zeros;
   }
 
   @Override
@@ -40,8 +52,11 @@ public final class WeightInitializer implements ParameterSource {
     float[] values = new float[Math.toIntExact(elements)];
     boolean weight = name.endsWith(".weight");
     Random random = new Random(seed * 31 + name.hashCode());
+    if (zeros.test(name)) {
+      return values;
+    }
     if (weight && shape.length == 1) {
-      java.util.Arrays.fill(values, 1f);
+      Arrays.fill(values, 1f);
     } else if (name.endsWith("embedding.weight")) {
       for (int i = 0; i < values.length; i++) {
         values[i] = (float) (EMBEDDING_DEVIATION * random.nextGaussian());

@@ -162,6 +162,7 @@ public final class OnnxEmitter {
         case COS -> like(x, onnx.node("Cos", names(x)));
         case EXP -> like(x, onnx.node("Exp", names(x)));
         case LOG -> like(x, onnx.node("Log", names(x)));
+        case SQRT -> like(x, onnx.node("Sqrt", names(x)));
         case ATTENTION -> attention(in, (Boolean) a.get(0));
         case ADD -> binary("Add", in);
         case SUBTRACT -> binary("Sub", in);
@@ -265,7 +266,7 @@ public final class OnnxEmitter {
                     "ReduceMean",
                     List.of(x.name, onnx.integers(integer(a.get(0)))),
                     attribute("keepdims", 1L)));
-        case MEAN, MEAN_SQUARED_ERROR, MEAN_ABSOLUTE_ERROR ->
+        case MEAN, MEAN_SQUARED_ERROR, MEAN_ABSOLUTE_ERROR, DROPOUT, DETACH ->
             throw new GraphException(
                 "Method %s computes %s, which training needs: ONNX Runtime trains no networks; use the engine pytorch."
                     .formatted(method.name(), value.op()));

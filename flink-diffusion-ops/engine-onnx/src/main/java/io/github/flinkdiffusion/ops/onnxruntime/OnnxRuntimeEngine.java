@@ -10,6 +10,7 @@ import io.github.flinkdiffusion.ops.engine.TrainableNetwork;
 import io.github.flinkdiffusion.ops.engine.UnusableEngineException;
 import io.github.flinkdiffusion.ops.graph.Arithmetic;
 import io.github.flinkdiffusion.ops.graph.Precision;
+import java.util.function.Predicate;
 
 /**
  * ONNX Runtime: each method of a program becomes a session; weights are mapped, not copied.
@@ -66,7 +67,8 @@ public final class OnnxRuntimeEngine implements Engine {
   }
 
   @Override
-  public TrainableNetwork train(Program program, DeviceSpec device, Arithmetic arithmetic) {
+  public TrainableNetwork train(
+      Program program, DeviceSpec device, Arithmetic arithmetic, Predicate<String> trained) {
     throw new UnusableEngineException(
         "Network %s is to be trained, which the engine onnxruntime does not: use the engine pytorch."
             .formatted(program.name()));

@@ -14,6 +14,7 @@ import io.github.flinkdiffusion.ops.torchscript.ArchiveWriter;
 import io.github.flinkdiffusion.ops.torchscript.Convolutions;
 import java.util.HashMap;
 import java.util.Map;
+import java.util.function.Predicate;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 
@@ -96,7 +97,8 @@ public final class TorchEngine implements Engine {
   }
 
   @Override
-  public TrainableNetwork train(Program program, DeviceSpec device, Arithmetic arithmetic) {
+  public TrainableNetwork train(
+      Program program, DeviceSpec device, Arithmetic arithmetic, Predicate<String> trained) {
     ArchiveWriter writer = new ArchiveWriter(program.graph(), program.precision(), arithmetic);
     Map<String, String> names = new HashMap<>();
     for (String parameter : program.graph().parameterShapes().keySet()) {
@@ -105,7 +107,7 @@ public final class TorchEngine implements Engine {
     return TemporaryArchive.with(
         program.name(),
         archive -> writer.write(archive, program.weights()),
-        archive -> TorchTraining.load(archive, names, device));
+        archive -> TorchTraining.load(archive, names, trained, device));
   }
 
   /** How archives that run on a device in a precision best compute convolutions. */

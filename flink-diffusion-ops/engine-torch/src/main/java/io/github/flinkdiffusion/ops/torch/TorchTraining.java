@@ -2,8 +2,8 @@ package io.github.flinkdiffusion.ops.torch;
 
 import ai.djl.MalformedModelException;
 import ai.djl.Model;
-import ai.djl.engine.Engine;
 import ai.djl.ndarray.NDArray;
+import ai.djl.ndarray.NDArrays;
 import ai.djl.ndarray.NDList;
 import ai.djl.ndarray.NDManager;
 import ai.djl.nn.Block;
@@ -14,51 +14,43 @@ import ai.djl.training.ParameterStore;
 import io.github.flinkdiffusion.ops.engine.DeviceSpec;
 import io.github.flinkdiffusion.ops.engine.EngineException;
 import io.github.flinkdiffusion.ops.engine.HostTensor;
+import io.github.flinkdiffusion.ops.engine.Optimizer;
 import io.github.flinkdiffusion.ops.engine.TrainableNetwork;
 import java.io.IOException;
-import java.nio.FloatBuffer;
 import java.nio.file.Path;
 import java.util.ArrayList;
-import java.util.Arrays;
 import java.util.List;
 import java.util.Map;
+import java.util.function.Function;
+import java.util.function.Predicate;
 
 /** An archive in training. One network per process, as DJL's gradient collector demands. */
 final class TorchTraining implements TrainableNetwork {
-  /**
-   * DJL clips gradients to +-limit whenever the limit is not negative: zero would stop all
-   * learning.
-   */
-  private static final float NO_CLIPPING = -1;
-
   private final Model model;
   private final Block block;
   private final NDManager manager;
   private final ParameterStore store;
-  private final List<Weight> weights = new ArrayList<>();
+  private final List<TrainedWeight> weights = new ArrayList<>();
   private int updates;
 
-  private TorchTraining(Model model, Map<String, String> names) {
+  private TorchTraining(Model model, Map<String, String> names, Predicate<String> trained) {
     this.model = model;
     this.block = model.getBlock();
     this.manager = model.getNDManager();
     this.store = new ParameterStore(manager, false);
-    block.freezeParameters(false);
     for (var pair : block.getParameters()) {
       Parameter parameter = pair.getValue();
-      NDArray array = parameter.getArray();
-      NDArray average = manager.zeros(array.getShape(), array.getDataType());
-      average.addi(array);
-      weights.add(
-          new Weight(
-              names.get(parameter.getName()),
-              array,
-              manager.zeros(array.getShape(), array.getDataType()),
-              manager.zeros(array.getShape(), array.getDataType()),
-              average));
+      String name = names.get(parameter.getName());
+      boolean changes = trained.test(name);
+      parameter.freeze(!changes);
+      if (changes) {
+        weights.add(new TrainedWeight(name, parameter.getArray(), manager));
+      }
     }
     if (weights.isEmpty()) {
-      throw new EngineException("Network " + model.getName() + " has no parameter to train.");
+      throw new EngineException(
+          "Network %s has no parameter to train; it has %s."
+              .formatted(model.getName(), names.values()));
     }
   }
 
@@ -66,14 +58,16 @@ final class TorchTraining implements TrainableNetwork {
    * Loads an archive of float32 weights for training.
    *
    * @param names the graph's name of each of the archive's parameters
+   * @param trained which of them change
    */
-  static TorchTraining load(Path archive, Map<String, String> names, DeviceSpec device) {
+  static TorchTraining load(
+      Path archive, Map<String, String> names, Predicate<String> trained, DeviceSpec device) {
     Torch.engine();
     Model model =
         Model.newInstance(archive.getFileName().toString(), Torch.device(device), Torch.ENGINE);
     try {
       model.load(archive, null, Map.of("trainParam", "true", "mapLocation", "true"));
-      return new TorchTraining(model, names);
+      return new TorchTraining(model, names, trained);
     } catch (IOException | MalformedModelException e) {
       model.close();
       throw new EngineException(
@@ -85,113 +79,112 @@ final class TorchTraining implements TrainableNetwork {
   }
 
   @Override
-  public float step(
-      AdamW optimizer, double learningRate, double averageDecay, HostTensor... inputs) {
+  public float accumulate(double share, HostTensor... inputs) {
     JniUtils.setGraphExecutorOptimize(false);
-    Engine engine = Torch.engine();
-    float loss;
     try (NDManager scope = manager.newSubManager();
-        GradientCollector collector = engine.newGradientCollector()) {
+        GradientCollector collector = Torch.engine().newGradientCollector()) {
       NDList arguments = TensorCalls.arguments(scope, "forward", inputs);
       NDArray result = block.forward(store, arguments, true).singletonOrThrow();
       result.attach(scope);
-      collector.backward(result);
-      loss = result.getFloat();
+      NDArray part = share == 1 ? result : result.mul(share);
+      part.attach(scope);
+      collector.backward(part);
+      return result.getFloat();
     } catch (RuntimeException e) {
       throw TensorCalls.translate("A training step of " + model.getName(), e);
     }
-    updates++;
-    double correction =
-        Math.sqrt(1 - Math.pow(optimizer.beta2(), updates))
-            / (1 - Math.pow(optimizer.beta1(), updates));
-    for (Weight weight : weights) {
-      weight.update(optimizer, learningRate, learningRate * correction, averageDecay);
+  }
+
+  @Override
+  public double gradientNorm() {
+    try (NDManager scope = manager.newSubManager()) {
+      NDList norms = new NDList(weights.size());
+      for (TrainedWeight weight : weights) {
+        NDArray gradient = weight.gradient();
+        gradient.attach(scope);
+        NDArray norm = gradient.norm();
+        norm.attach(scope);
+        norms.add(norm);
+      }
+      NDArray all = NDArrays.stack(norms);
+      all.attach(scope);
+      NDArray norm = all.norm();
+      norm.attach(scope);
+      return norm.getFloat();
     }
-    return loss;
+  }
+
+  @Override
+  public void update(
+      Optimizer optimizer, double learningRate, double gradientScale, double averageDecay) {
+    updates++;
+    for (TrainedWeight weight : weights) {
+      weight.update(optimizer, learningRate, gradientScale, averageDecay, updates);
+    }
+  }
+
+  @Override
+  public void discard() {
+    weights.forEach(TrainedWeight::clearGradient);
+  }
+
+  @Override
+  public void seed(long seed) {
+    JniUtils.setSeed(seed);
+  }
+
+  @Override
+  public List<NamedWeight> weights() {
+    return named(TrainedWeight::value);
   }
 
   @Override
   public List<NamedWeight> averagedWeights() {
+    return named(TrainedWeight::average);
+  }
+
+  @Override
+  public List<NamedWeight> gradients() {
     return weights.stream()
-        .map(w -> new NamedWeight(w.name, TensorCalls.toHost(w.average)))
+        .map(
+            weight -> {
+              try (NDArray gradient = weight.gradient()) {
+                return new NamedWeight(weight.name(), TensorCalls.toHost(gradient));
+              }
+            })
+        .toList();
+  }
+
+  private List<NamedWeight> named(Function<TrainedWeight, NDArray> part) {
+    return weights.stream()
+        .map(weight -> new NamedWeight(weight.name(), TensorCalls.toHost(part.apply(weight))))
         .toList();
   }
 
   @Override
   public TrainingState state() {
-    return new TrainingState(
-        updates,
-        weights.stream()
-            .map(
-                w ->
-                    new WeightState(
-                        w.name,
-                        TensorCalls.toHost(w.value),
-                        TensorCalls.toHost(w.mean),
-                        TensorCalls.toHost(w.variance),
-                        TensorCalls.toHost(w.average)))
-            .toList());
+    return new TrainingState(updates, weights.stream().map(TrainedWeight::state).toList());
   }
 
   @Override
   public void restore(TrainingState state) {
-    for (Weight weight : weights) {
-      WeightState saved = state.weight(weight.name).orElse(null);
-      if (saved == null
-          || !Arrays.equals(saved.value().shape(), weight.value.getShape().getShape())) {
+    for (TrainedWeight weight : weights) {
+      WeightState saved = state.weight(weight.name()).orElse(null);
+      if (saved == null || !weight.fits(saved)) {
         throw new EngineException(
             "The training state has no parameter %s of shape %s; it was saved from another network."
-                .formatted(weight.name, weight.value.getShape()));
+                .formatted(weight.name(), weight.value().getShape()));
       }
     }
-    for (Weight weight : weights) {
-      weight.set(state.weight(weight.name).orElseThrow());
+    for (TrainedWeight weight : weights) {
+      weight.restore(state.weight(weight.name()).orElseThrow());
     }
     updates = state.updates();
   }
 
   @Override
   public void close() {
-    weights.forEach(Weight::close);
+    weights.forEach(TrainedWeight::close);
     model.close();
-  }
-
-  private record Weight(
-      String name, NDArray value, NDArray mean, NDArray variance, NDArray average) {
-    void update(AdamW optimizer, double learningRate, double correctedRate, double averageDecay) {
-      try (NDArray gradient = value.getGradient()) {
-        value
-            .getNDArrayInternal()
-            .adamUpdate(
-                new NDList(value, gradient, mean, variance),
-                new NDList(value),
-                (float) learningRate,
-                (float) correctedRate,
-                (float) optimizer.weightDecay(),
-                1f,
-                NO_CLIPPING,
-                (float) optimizer.beta1(),
-                (float) optimizer.beta2(),
-                (float) optimizer.epsilon(),
-                false,
-                true);
-      }
-      try (NDArray difference = value.sub(average)) {
-        average.addi(difference.muli(1 - averageDecay));
-      }
-    }
-
-    void set(WeightState state) {
-      value.set(FloatBuffer.wrap(state.value().data()));
-      mean.set(FloatBuffer.wrap(state.mean().data()));
-      variance.set(FloatBuffer.wrap(state.variance().data()));
-      average.set(FloatBuffer.wrap(state.average().data()));
-    }
-
-    void close() {
-      mean.close();
-      variance.close();
-      average.close();
-    }
   }
 }

@@ -252,6 +252,9 @@ final class TorchScriptEmitter {
       case COS -> call("cos", in[0]);
       case EXP -> call("exp", in[0]);
       case LOG -> call("log", in[0]);
+      case SQRT -> call("sqrt", in[0]);
+      case DROPOUT -> call("dropout", in[0], number(a.get(0)), bool(true));
+      case DETACH -> call("detach", in[0]);
       case ATTENTION ->
           call(
               "scaled_dot_product_attention",

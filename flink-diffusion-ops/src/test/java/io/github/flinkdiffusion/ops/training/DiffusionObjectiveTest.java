@@ -8,7 +8,7 @@ import io.github.flinkdiffusion.ops.engine.Engines;
 import io.github.flinkdiffusion.ops.engine.HostTensor;
 import io.github.flinkdiffusion.ops.engine.Program;
 import io.github.flinkdiffusion.ops.engine.TrainableNetwork;
-import io.github.flinkdiffusion.ops.engine.TrainableNetwork.AdamW;
+import io.github.flinkdiffusion.ops.engine.Optimizer.AdamW;
 import io.github.flinkdiffusion.ops.graph.Arithmetic;
 import io.github.flinkdiffusion.ops.graph.Graph;
 import io.github.flinkdiffusion.ops.graph.Precision;
@@ -18,7 +18,7 @@ import io.github.flinkdiffusion.ops.weights.Config;
 import java.util.Random;
 import org.junit.jupiter.api.Test;
 
-class ConcatenationObjectiveTest {
+class DiffusionObjectiveTest {
   private static final int BATCH = 4;
   private static final int SIDE = 8;
 
@@ -35,7 +35,12 @@ class ConcatenationObjectiveTest {
                      "down_block_types": ["DownBlock2D", "DownBlock2D"], "up_block_types": ["UpBlock2D", "UpBlock2D"],
                      "norm_num_groups": 4, "add_attention": false, "sample_size": 8}
                     """));
-    Graph graph = new ConcatenationObjective(new UNet2D(UNet2DConfig.from(config))).graph();
+    Graph graph =
+        new DiffusionObjective(
+                Denoiser.concatenated(new UNet2D(UNet2DConfig.from(config))),
+                1,
+                PredictionTarget.SAMPLE)
+            .graph();
     Program program = Program.of("net", graph, Precision.FLOAT32, new WeightInitializer(2));
     Random random = new Random(4);
     try (TrainableNetwork network =
@@ -68,6 +73,7 @@ class ConcatenationObjectiveTest {
       new HostTensor.Floats(alpha, BATCH, 1, 1, 1),
       new HostTensor.Floats(sigma, BATCH, 1, 1, 1),
       new HostTensor.Floats(new float[] {100, 400, 800, 999}, BATCH),
+      new HostTensor.Floats(new float[] {1, 1, 1, 1}, BATCH, 1, 1, 1),
       new HostTensor.Floats(condition, BATCH, 1, SIDE, SIDE)
     };
   }

@@ -1,0 +1,2 @@
+/** What the programs that train models share. */
+package io.github.flinkdiffusion.examples.training;

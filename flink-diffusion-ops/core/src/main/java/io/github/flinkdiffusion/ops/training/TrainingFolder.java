@@ -1,0 +1,171 @@
+package io.github.flinkdiffusion.ops.training;
+
+import com.fasterxml.jackson.core.JsonProcessingException;
+import com.fasterxml.jackson.databind.JsonNode;
+import com.fasterxml.jackson.databind.ObjectMapper;
+import com.fasterxml.jackson.databind.node.ObjectNode;
+import io.github.flinkdiffusion.ops.engine.TrainableNetwork.TrainingState;
+import io.github.flinkdiffusion.ops.weights.WeightsException;
+import java.io.IOException;
+import java.nio.ByteBuffer;
+import java.nio.channels.FileChannel;
+import java.nio.charset.StandardCharsets;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.nio.file.StandardCopyOption;
+import java.nio.file.StandardOpenOption;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.Optional;
+import java.util.stream.Stream;
+
+/**
+ * Where a training is saved: {@code training.json} names the file of weights and moments that
+ * belongs to it and is replaced atomically after that file is complete. So whenever a process is
+ * killed, the folder holds the state before or the state after.
+ */
+public final class TrainingFolder {
+  private static final String PROGRESS = "training.json";
+  private static final String STATE = "state-";
+  private static final String SUFFIX = ".safetensors";
+  private static final int FORMAT = 1;
+  private static final ObjectMapper JSON = new ObjectMapper();
+
+  private final Path folder;
+
+  public TrainingFolder(Path folder) {
+    this.folder = folder;
+  }
+
+  /**
+   * How far a training is.
+   *
+   * @param step updates made
+   * @param position of the next batch; runs ahead of the steps when a spike's batches were skipped
+   * @param losses of the last steps, for what counts as a spike
+   * @param returns how often in a row the training returned to a saved state
+   */
+  record Progress(int step, long position, List<Float> losses, int returns) {
+    static final Progress NONE = new Progress(0, 0, List.of(), 0);
+
+    Progress {
+      losses = List.copyOf(losses);
+    }
+  }
+
+  /** What is saved: how far the training is, and all that its next step depends on. */
+  record Saved(Progress progress, TrainingState state) {}
+
+  /**
+   * Saves a state and deletes the one before.
+   *
+   * @throws WeightsException if it cannot be written; the state before is then as it was
+   */
+  void save(Saved saved) {
+    Progress progress = saved.progress();
+    String name = STATE + progress.step() + "-" + progress.position() + SUFFIX;
+    TrainingCheckpoint.write(folder.resolve(name), saved.state());
+    writeProgress(progress, name);
+    deleteOthers(name);
+  }
+
+  private void writeProgress(Progress progress, String state) {
+    ObjectNode json = JSON.createObjectNode();
+    json.put("format", FORMAT);
+    json.put("step", progress.step());
+    json.put("position", progress.position());
+    json.put("returns", progress.returns());
+    json.put("state", state);
+    progress.losses().forEach(json.withArray("losses")::add);
+    Path partial = folder.resolve(PROGRESS + ".partial");
+    try {
+      byte[] bytes = (json.toPrettyString() + "\n").getBytes(StandardCharsets.UTF_8);
+      try (FileChannel out =
+          FileChannel.open(
+              partial,
+              StandardOpenOption.CREATE,
+              StandardOpenOption.TRUNCATE_EXISTING,
+              StandardOpenOption.WRITE)) {
+        ByteBuffer rest = ByteBuffer.wrap(bytes);
+        while (rest.hasRemaining()) {
+          out.write(rest);
+        }
+        out.force(true);
+      }
+      Files.move(partial, folder.resolve(PROGRESS), StandardCopyOption.ATOMIC_MOVE);
+    } catch (IOException e) {
+      throw new WeightsException(
+          "The progress of the training cannot be written to %s: %s".formatted(folder, e), e);
+    }
+  }
+
+  /** A file that cannot be deleted takes room and does no harm. */
+  private void deleteOthers(String current) {
+    try (Stream<Path> files = Files.list(folder)) {
+      for (Path file : files.toList()) {
+        String name = file.getFileName().toString();
+        if (name.startsWith(STATE) && name.contains(SUFFIX) && !name.equals(current)) {
+          Files.deleteIfExists(file);
+        }
+      }
+    } catch (IOException e) {
+      // The next save tries again.
+    }
+  }
+
+  /**
+   * The saved state; empty if the folder has none.
+   *
+   * @throws WeightsException if it cannot be read
+   */
+  Optional<Saved> open() {
+    Path file = folder.resolve(PROGRESS);
+    if (!Files.exists(file)) {
+      return Optional.empty();
+    }
+    try {
+      JsonNode json = JSON.readTree(file.toFile());
+      if (json.path("format").asInt() != FORMAT) {
+        throw new WeightsException(
+            "%s has format %s; this version reads format %d."
+                .formatted(file, json.path("format"), FORMAT));
+      }
+      List<Float> losses = new ArrayList<>();
+      json.path("losses").forEach(loss -> losses.add(loss.floatValue()));
+      Progress progress =
+          new Progress(
+              json.path("step").asInt(),
+              json.path("position").asLong(),
+              losses,
+              json.path("returns").asInt());
+      String name = json.path("state").asText();
+      if (!name.startsWith(STATE) || !Path.of(name).equals(Path.of(name).getFileName())) {
+        throw new WeightsException(
+            "%s names the state '%s'; expected a file %s...%s beside it."
+                .formatted(file, name, STATE, SUFFIX));
+      }
+      return Optional.of(
+          new Saved(progress, TrainingCheckpoint.read(folder.resolve(name))));
+    } catch (JsonProcessingException e) {
+      throw new WeightsException(
+          "%s is not valid JSON: %s. Delete it to begin anew."
+              .formatted(file, e.getOriginalMessage()),
+          e);
+    } catch (IOException e) {
+      throw new WeightsException("%s cannot be read: %s".formatted(file, e), e);
+    }
+  }
+
+  /**
+   * Takes up a state file of an earlier version, whose step is also its batch's position, unless
+   * the folder has a state already.
+   *
+   * @param file written by {@link TrainingCheckpoint}; need not exist
+   */
+  public void adopt(Path file) {
+    if (Files.exists(file) && !Files.exists(folder.resolve(PROGRESS))) {
+      TrainingState state = TrainingCheckpoint.read(file);
+      save(new Saved(new Progress(state.updates(), state.updates(), List.of(), 0), state));
+    }
+  }
+}
