@@ -105,14 +105,15 @@ final class OnnxRuntime {
     }
   }
 
-  /** Threads of a call, the caller's own among them; 0 for one a processor. */
+  /** Threads of a call, the caller's own among them. */
   static int threads() {
     String likeLibtorch = System.getenv("OMP_NUM_THREADS");
     int otherwise =
         likeLibtorch != null && likeLibtorch.matches("[0-9]{1,4}")
             ? Integer.parseInt(likeLibtorch)
             : 0;
-    return Integer.getInteger(THREADS, otherwise);
+    int threads = Integer.getInteger(THREADS, otherwise);
+    return threads > 0 ? threads : Runtime.getRuntime().availableProcessors();
   }
 
   /**

@@ -10,66 +10,92 @@ import io.github.flinkdiffusion.ops.engine.HostTensor;
 import io.github.flinkdiffusion.ops.engine.Network;
 import io.github.flinkdiffusion.ops.engine.Tensor;
 import io.github.flinkdiffusion.ops.graph.Method;
-import io.github.flinkdiffusion.ops.graph.Value;
 import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
-import java.nio.FloatBuffer;
 import java.util.ArrayList;
 import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.Optional;
+import java.util.Set;
+import java.util.concurrent.Callable;
 import java.util.concurrent.ConcurrentHashMap;
 import java.util.concurrent.atomic.AtomicBoolean;
 
-/** Sessions of ONNX Runtime, one for each method of a graph. */
+/**
+ * Sessions of ONNX Runtime for the methods of a graph. One call at a time: arguments are copied to
+ * memory that calls share.
+ */
 final class OnnxRuntimeNetwork implements Network {
   private final String name;
   private final OrtEnvironment environment;
   private final Map<String, Call> calls;
-  private final java.util.Set<OnnxRuntimeTensor> results = ConcurrentHashMap.newKeySet();
+  private final Optional<RowParts> rowParts;
+  private final Set<OnnxRuntimeTensor> results = ConcurrentHashMap.newKeySet();
   private final AtomicBoolean closed = new AtomicBoolean();
 
   /**
    * @param name for messages
    * @param calls by the method's name; closed with this
+   * @param rowParts for the calls that have a session of rows; closed with this
    */
-  OnnxRuntimeNetwork(String name, OrtEnvironment environment, Map<String, Call> calls) {
+  OnnxRuntimeNetwork(
+      String name,
+      OrtEnvironment environment,
+      Map<String, Call> calls,
+      Optional<RowParts> rowParts) {
+    this.rowParts = rowParts;
     this.name = name;
     this.environment = environment;
     this.calls = calls;
   }
 
-  /** A method's session, and the native memory that its arguments are copied to. */
+  /** A method's sessions, and the native memory that its arguments are copied to. */
   static final class Call implements AutoCloseable {
     private final Method method;
     private final OrtSession session;
+    private final Optional<OrtSession> ofRows;
     private final List<ByteBuffer> arguments = new ArrayList<>();
 
-    Call(Method method, OrtSession session) {
+    /**
+     * @param session for all rows of a call together
+     * @param ofRows of one thread, for some rows; empty where rows are not computed apart
+     */
+    Call(Method method, OrtSession session, Optional<OrtSession> ofRows) {
       this.method = method;
       this.session = session;
+      this.ofRows = ofRows;
       method.inputs().forEach(input -> arguments.add(ByteBuffer.allocateDirect(0)));
     }
 
-    /** Memory for an argument; the same from call to call, as long as it is large enough. */
-    private ByteBuffer memory(int argument, int bytes) {
-      ByteBuffer held = arguments.get(argument);
-      if (held.capacity() < bytes) {
-        held = ByteBuffer.allocateDirect(bytes).order(ByteOrder.nativeOrder());
-        arguments.set(argument, held);
+    /**
+     * Copies an argument into memory that stays the same from call to call, as long as it is large
+     * enough.
+     */
+    private ByteBuffer copy(int argument, HostTensor tensor) {
+      int bytes =
+          tensor instanceof HostTensor.Floats floats
+              ? Math.multiplyExact(floats.data().length, Float.BYTES)
+              : Math.multiplyExact(((HostTensor.Longs) tensor).data().length, Long.BYTES);
+      if (arguments.get(argument).capacity() < bytes) {
+        arguments.set(argument, ByteBuffer.allocateDirect(bytes));
       }
-      return held.duplicate()
-          .order(ByteOrder.nativeOrder())
-          .clear()
-          .limit(bytes)
-          .slice()
-          .order(ByteOrder.nativeOrder());
+      ByteBuffer memory = arguments.get(argument).slice(0, bytes).order(ByteOrder.nativeOrder());
+      if (tensor instanceof HostTensor.Floats floats) {
+        memory.asFloatBuffer().put(floats.data());
+      } else {
+        memory.asLongBuffer().put(((HostTensor.Longs) tensor).data());
+      }
+      return memory;
     }
 
     @Override
     public void close() {
       try {
         session.close();
+        if (ofRows.isPresent()) {
+          ofRows.get().close();
+        }
       } catch (OrtException e) {
         throw OnnxRuntime.translate("Closing a session", e);
       }
@@ -78,18 +104,86 @@ final class OnnxRuntimeNetwork implements Network {
 
   @Override
   public HostTensor.Floats call(String method, Tensor... inputs) {
-    try (OrtSession.Result result = run(method, inputs)) {
-      OnnxTensor tensor = (OnnxTensor) result.get(0);
-      return OnnxRuntimeTensor.floats(tensor);
+    Call call = call(method, inputs.length);
+    int parts = call.ofRows.isPresent() ? rowParts.orElseThrow().of(inputs) : 1;
+    if (parts > 1) {
+      return callInParts(call, parts, inputs);
+    }
+    try (OrtSession.Result result = run(call, inputs)) {
+      return OnnxRuntimeTensor.floats((OnnxTensor) result.get(0));
     } catch (OrtException e) {
       throw OnnxRuntime.translate("Calling " + method + " of " + name, e);
     }
   }
 
+  private HostTensor.Floats callInParts(Call call, int parts, Tensor... inputs) {
+    List<ByteBuffer> memory = new ArrayList<>();
+    for (int i = 0; i < inputs.length; i++) {
+      memory.add(call.copy(i, (HostTensor) inputs[i]));
+    }
+    int rows = (int) inputs[0].shape()[0];
+    List<Callable<OrtSession.Result>> work = new ArrayList<>();
+    for (int part = 0; part < parts; part++) {
+      int from = part * rows / parts;
+      int to = (part + 1) * rows / parts;
+      work.add(() -> runRows(call, memory, rows, from, to, inputs));
+    }
+    List<OrtSession.Result> results = List.of();
+    try {
+      results = rowParts.orElseThrow().run(work);
+      List<HostTensor.Floats> ofRows = new ArrayList<>();
+      for (OrtSession.Result result : results) {
+        ofRows.add(OnnxRuntimeTensor.floats((OnnxTensor) result.get(0)));
+      }
+      return joined(ofRows, rows);
+    } catch (OrtException e) {
+      throw OnnxRuntime.translate("Calling " + call.method.name() + " of " + name, e);
+    } catch (RuntimeException e) {
+      throw e;
+    } catch (Exception e) {
+      throw new EngineException("Calling " + call.method.name() + " of " + name + " failed.", e);
+    } finally {
+      results.forEach(OrtSession.Result::close);
+    }
+  }
+
+  /** Rows from one to before another, of all arguments. */
+  private OrtSession.Result runRows(
+      Call call, List<ByteBuffer> memory, int rows, int from, int to, Tensor... inputs)
+      throws OrtException {
+    Map<String, OnnxTensor> arguments = new HashMap<>();
+    try {
+      for (int i = 0; i < inputs.length; i++) {
+        int row = memory.get(i).capacity() / rows;
+        long[] shape = inputs[i].shape().clone();
+        shape[0] = to - from;
+        arguments.put(
+            argument(call, i),
+            onDevice(inputs[i], memory.get(i).slice(from * row, (to - from) * row), shape));
+      }
+      return call.ofRows.orElseThrow().run(arguments);
+    } finally {
+      arguments.values().forEach(OnnxTensor::close);
+    }
+  }
+
+  private static HostTensor.Floats joined(List<HostTensor.Floats> parts, int rows) {
+    long[] shape = parts.get(0).shape().clone();
+    int row = (int) (parts.get(0).data().length / shape[0]);
+    shape[0] = rows;
+    float[] data = new float[Math.multiplyExact(rows, row)];
+    int at = 0;
+    for (HostTensor.Floats part : parts) {
+      System.arraycopy(part.data(), 0, data, at, part.data().length);
+      at += part.data().length;
+    }
+    return new HostTensor.Floats(data, shape);
+  }
+
   @Override
   public List<DeviceTensor> callOnDevice(String method, Tensor... inputs) {
     try {
-      OrtSession.Result result = run(method, inputs);
+      OrtSession.Result result = run(call(method, inputs.length), inputs);
       List<DeviceTensor> tensors = new ArrayList<>();
       for (int i = 0; i < result.size(); i++) {
         OnnxRuntimeTensor tensor =
@@ -103,7 +197,7 @@ final class OnnxRuntimeNetwork implements Network {
     }
   }
 
-  private OrtSession.Result run(String method, Tensor... inputs) throws OrtException {
+  private Call call(String method, int arguments) {
     Call call = calls.get(method);
     if (call == null || closed.get()) {
       throw new EngineException(
@@ -111,12 +205,20 @@ final class OnnxRuntimeNetwork implements Network {
               ? "Network %s has no method '%s'; it has %s.".formatted(name, method, calls.keySet())
               : "Network " + name + " is called after it was closed.");
     }
-    List<Value> declared = call.method.inputs();
-    if (declared.size() != inputs.length) {
+    int declared = call.method.inputs().size();
+    if (declared != arguments) {
       throw new EngineException(
           "Calling %s of %s failed: it takes %d arguments, not %d."
-              .formatted(method, name, declared.size(), inputs.length));
+              .formatted(method, name, declared, arguments));
     }
+    return call;
+  }
+
+  private static String argument(Call call, int index) {
+    return (String) call.method.inputs().get(index).attributes().get(0);
+  }
+
+  private OrtSession.Result run(Call call, Tensor... inputs) throws OrtException {
     Map<String, OnnxTensor> arguments = new HashMap<>();
     List<OnnxTensor> made = new ArrayList<>();
     try {
@@ -125,10 +227,10 @@ final class OnnxRuntimeNetwork implements Network {
         if (inputs[i] instanceof DeviceTensor there) {
           tensor = OnnxRuntimeTensor.tensor(there);
         } else {
-          tensor = onDevice(call, i, (HostTensor) inputs[i]);
+          tensor = onDevice(inputs[i], call.copy(i, (HostTensor) inputs[i]), inputs[i].shape());
           made.add(tensor);
         }
-        arguments.put((String) declared.get(i).attributes().get(0), tensor);
+        arguments.put(argument(call, i), tensor);
       }
       return call.session.run(arguments);
     } finally {
@@ -136,18 +238,11 @@ final class OnnxRuntimeNetwork implements Network {
     }
   }
 
-  private OnnxTensor onDevice(Call call, int argument, HostTensor tensor) throws OrtException {
-    if (tensor instanceof HostTensor.Floats floats) {
-      ByteBuffer memory =
-          call.memory(argument, Math.multiplyExact(floats.data().length, Float.BYTES));
-      FloatBuffer elements = memory.asFloatBuffer();
-      elements.put(floats.data()).flip();
-      return OnnxTensor.createTensor(environment, elements, floats.shape());
-    }
-    HostTensor.Longs longs = (HostTensor.Longs) tensor;
-    ByteBuffer memory = call.memory(argument, Math.multiplyExact(longs.data().length, Long.BYTES));
-    memory.asLongBuffer().put(longs.data());
-    return OnnxTensor.createTensor(environment, memory.asLongBuffer(), longs.shape());
+  private OnnxTensor onDevice(Tensor tensor, ByteBuffer memory, long[] shape) throws OrtException {
+    ByteBuffer elements = memory.order(ByteOrder.nativeOrder());
+    return tensor instanceof HostTensor.Floats
+        ? OnnxTensor.createTensor(environment, elements.asFloatBuffer(), shape)
+        : OnnxTensor.createTensor(environment, elements.asLongBuffer(), shape);
   }
 
   @Override
@@ -155,6 +250,7 @@ final class OnnxRuntimeNetwork implements Network {
     if (closed.compareAndSet(false, true)) {
       List.copyOf(results).forEach(OnnxRuntimeTensor::close);
       calls.values().forEach(Call::close);
+      rowParts.ifPresent(RowParts::close);
     }
   }
 }

@@ -2,6 +2,7 @@ package io.github.flinkdiffusion.ops.onnxruntime;
 
 import ai.onnxruntime.OrtEnvironment;
 import ai.onnxruntime.OrtException;
+import ai.onnxruntime.OrtSession;
 import ai.onnxruntime.OrtSession.SessionOptions;
 import ai.onnxruntime.OrtSession.SessionOptions.OptLevel;
 import io.github.flinkdiffusion.ops.engine.DeviceSpec;
@@ -11,11 +12,13 @@ import io.github.flinkdiffusion.ops.engine.PlacedWeights;
 import io.github.flinkdiffusion.ops.engine.Program;
 import io.github.flinkdiffusion.ops.graph.Graph;
 import io.github.flinkdiffusion.ops.graph.Method;
+import io.github.flinkdiffusion.ops.graph.RowWise;
 import io.github.flinkdiffusion.ops.onnx.OnnxEmitter;
 import io.github.flinkdiffusion.ops.weights.TensorPlace;
 import java.io.IOException;
 import java.util.LinkedHashMap;
 import java.util.Map;
+import java.util.Optional;
 
 /** Makes the sessions of a program. */
 final class OnnxRuntimeSessions {
@@ -25,6 +28,12 @@ final class OnnxRuntimeSessions {
    */
   static final long PACKED_UP_TO = 256L << 20;
 
+  /**
+   * Bytes of weights up to which a call's rows are computed apart, each thread its own, where the
+   * graph allows it ({@link RowWise}). The session for it packs the weights once more.
+   */
+  static final long SPLIT_UP_TO = 64L << 20;
+
   /** Files of weights are named from here: one network's may lie in several folders. */
   private static final String ROOT = "/";
 
@@ -32,19 +41,35 @@ final class OnnxRuntimeSessions {
 
   static Network load(Program program, DeviceSpec device) {
     OrtEnvironment environment = OnnxRuntime.environment();
+    Graph graph = program.graph();
+    boolean splits =
+        !device.isGpu()
+            && OnnxRuntime.threads() > 1
+            && 4 * graph.parameterCount() <= SPLIT_UP_TO
+            && graph.methods().stream().anyMatch(RowWise::is);
     Map<String, OnnxRuntimeNetwork.Call> calls = new LinkedHashMap<>();
     try (PlacedWeights weights = PlacedWeights.of(program);
-        SessionOptions options = options(program.graph(), device)) {
+        SessionOptions together = options(graph, device);
+        SessionOptions apart = optionsOfRows(graph)) {
       OnnxEmitter emitter =
           new OnnxEmitter(
-              program.graph(), program.precision(), weights::place, OnnxRuntimeSessions::location);
-      for (Method method : program.graph().methods()) {
-        calls.put(
-            method.name(),
-            new OnnxRuntimeNetwork.Call(
-                method, environment.createSession(emitter.model(method), options)));
+              graph, program.precision(), weights::place, OnnxRuntimeSessions::location);
+      for (Method method : graph.methods()) {
+        byte[] model = emitter.model(method);
+        OrtSession session = environment.createSession(model, together);
+        // In the map at once, so that it is closed when the next one fails.
+        calls.put(method.name(), new OnnxRuntimeNetwork.Call(method, session, Optional.empty()));
+        if (splits && RowWise.is(method)) {
+          OrtSession ofRows = environment.createSession(model, apart);
+          calls.put(
+              method.name(), new OnnxRuntimeNetwork.Call(method, session, Optional.of(ofRows)));
+        }
       }
-      return new OnnxRuntimeNetwork(program.name() + " on " + device, environment, calls);
+      return new OnnxRuntimeNetwork(
+          program.name() + " on " + device,
+          environment,
+          calls,
+          splits ? Optional.of(new RowParts(OnnxRuntime.threads())) : Optional.empty());
     } catch (OrtException e) {
       calls.values().forEach(OnnxRuntimeNetwork.Call::close);
       throw OnnxRuntime.translate("Loading network " + program.name() + " on " + device, e);
@@ -64,22 +89,34 @@ final class OnnxRuntimeSessions {
   }
 
   private static SessionOptions options(Graph graph, DeviceSpec device) throws OrtException {
-    SessionOptions options = new SessionOptions();
-    options.addConfigEntry("session.model_external_initializers_file_folder_path", ROOT);
+    SessionOptions options = optionsOfWeights(graph);
     if (OnnxRuntime.sharesThreads()) {
       options.disablePerSessionThreads();
     } else {
       options.setIntraOpNumThreads(OnnxRuntime.threads());
     }
+    if (device.isGpu()) {
+      GpuProvider.configured(System.getProperties())
+          .addTo(options, device.gpu(), OrtEnvironment.getAvailableProviders());
+    }
+    return options;
+  }
+
+  /** For a session that computes in the thread that calls it, and in several at once. */
+  private static SessionOptions optionsOfRows(Graph graph) throws OrtException {
+    SessionOptions options = optionsOfWeights(graph);
+    options.setIntraOpNumThreads(1);
+    return options;
+  }
+
+  private static SessionOptions optionsOfWeights(Graph graph) throws OrtException {
+    SessionOptions options = new SessionOptions();
+    options.addConfigEntry("session.model_external_initializers_file_folder_path", ROOT);
     if (4 * graph.parameterCount() > PACKED_UP_TO) {
       options.addConfigEntry("session.disable_prepacking", "1");
       options.setOptimizationLevel(OptLevel.EXTENDED_OPT);
     } else {
       options.setOptimizationLevel(OptLevel.ALL_OPT);
-    }
-    if (device.isGpu()) {
-      GpuProvider.configured(System.getProperties())
-          .addTo(options, device.gpu(), OrtEnvironment.getAvailableProviders());
     }
     return options;
   }
