@@ -30,6 +30,7 @@ import java.time.Duration;
 import java.util.List;
 import org.apache.flink.configuration.CheckpointingOptions;
 import org.apache.flink.configuration.Configuration;
+import org.apache.flink.configuration.MemorySize;
 import org.apache.flink.configuration.RestartStrategyOptions;
 import org.apache.flink.formats.avro.typeutils.AvroTypeInfo;
 import org.apache.flink.streaming.api.datastream.DataStream;
@@ -37,24 +38,43 @@ import org.apache.flink.streaming.api.environment.StreamExecutionEnvironment;
 import org.apache.flink.util.CloseableIterator;
 
 /**
- * A GeoTIFF of 8,192 x 8,192 pixels of 16 bits through a Flink cluster in this process, made twice
- * as large by a stand-in for a model. Started with the heap that a task manager has; ends with 0
- * when the result is what it should be, and says how much of the heap was in use at most.
+ * A GeoTIFF of 16 bits through a Flink cluster in this process, done by a stand-in for a model and
+ * read by ranges. Started with the heap that a task manager has; ends with 0 when the result is
+ * what it should be, and says how much of the heap was in use at most, and how long it took.
+ *
+ * <p>Arguments: a folder, the side of the image in pixels, its bands, the model's scale.
  */
 final class LargeImageProgram {
-  static final int SIDE = 8192;
-  private static final int SCALE = 2;
   private static final int TILE = 256;
   private static final int STEPS = 1;
-  private static final PixelFormat FORMAT = PixelFormat.of(Bands.GRAY, SampleType.UINT16);
 
-  private LargeImageProgram() {}
+  private final int side;
+  private final int bands;
+  private final int scale;
+  private final PixelFormat format;
+
+  private LargeImageProgram(int side, int bands, int scale) {
+    this.side = side;
+    this.bands = bands;
+    this.scale = scale;
+    this.format = PixelFormat.of(bands == 1 ? Bands.GRAY : Bands.MEASUREMENTS, SampleType.UINT16);
+  }
 
   public static void main(String[] arguments) throws Exception {
-    Path folder = Path.of(arguments[0]);
+    new LargeImageProgram(
+            Integer.parseInt(arguments[1]),
+            Integer.parseInt(arguments[2]),
+            Integer.parseInt(arguments[3]))
+        .run(Path.of(arguments[0]));
+    System.exit(0);
+  }
+
+  private void run(Path folder) throws Exception {
     Configuration settings = new Configuration();
     settings.set(
         PayloadOptions.STORE, Files.createDirectories(folder.resolve("store")).toUri().toString());
+    settings.set(PayloadOptions.READ_BY_RANGES, true);
+    settings.set(PayloadOptions.INLINE_LIMIT, MemorySize.ZERO);
     settings.set(CheckpointingOptions.CHECKPOINTING_INTERVAL, Duration.ofSeconds(5));
     settings.set(
         CheckpointingOptions.CHECKPOINTS_DIRECTORY,
@@ -72,11 +92,15 @@ final class LargeImageProgram {
     StreamExecutionEnvironment env = StreamExecutionEnvironment.createLocalEnvironment(1, settings);
     DataStream<ImageTaskEvent> tasks =
         env.fromData(List.of(task), new AvroTypeInfo<>(ImageTaskEvent.class));
+    int modelBands = bands;
+    int modelScale = scale;
+    long begin = System.nanoTime();
     DiffusionStreams results =
         Diffusion.imageTasks()
             .pipeline(
                 new OpenedBy(
-                    "enlarging", () -> new FakeUpscaler(1, new Tiling(SCALE, 1, TILE), "digest")))
+                    "enlarging",
+                    () -> new FakeUpscaler(modelBands, new Tiling(modelScale, 1, TILE), "digest")))
             .uid("enlarge")
             .apply(tasks);
     try (CloseableIterator<FailureEvent> failures = results.failures().collectAsync();
@@ -86,50 +110,62 @@ final class LargeImageProgram {
       }
       check(images.next());
     }
+    long seconds = Duration.ofNanos(System.nanoTime() - begin).toSeconds();
     long peak = 0;
     for (MemoryPoolMXBean pool : ManagementFactory.getMemoryPoolMXBeans()) {
       peak += pool.getType() == MemoryType.HEAP ? pool.getPeakUsage().getUsed() : 0;
     }
     System.out.printf(
-        "%d x %d became %d x %d; at most %d of %d MiB of heap%n",
-        SIDE, SIDE, SCALE * SIDE, SCALE * SIDE, peak >> 20, Runtime.getRuntime().maxMemory() >> 20);
-    System.exit(0);
+        "%d x %d x %d became %d x %d; at most %d of %d MiB of heap; %d s%n",
+        side,
+        side,
+        bands,
+        scale * side,
+        scale * side,
+        peak >> 20,
+        Runtime.getRuntime().maxMemory() >> 20,
+        seconds);
   }
 
-  /** The number at a pixel; tiles that were exchanged or moved would show. */
-  private static int number(int x, int y) {
-    return ((x >> 4) * 31 + (y >> 4) * 173) % 60_000;
+  /** The number at a pixel; tiles or bands that were exchanged or moved would show. */
+  private int number(int band, int x, int y) {
+    // Of several bands with a texture, since files of plain squares are small.
+    int texture = bands > 1 ? (x * 37 ^ y * 101) & 63 : 0;
+    return ((x >> 4) * 31 + (y >> 4) * 173 + band * 7919) % 60_000 + texture;
   }
 
-  private static Path writeScene(Path file) {
+  private Path writeScene(Path file) {
     ImageMetadata place =
         ImageMetadata.NONE.withGeoreference(Georeference.northUp(32633, 500_000, 5_000_000, 10));
-    try (TiffWriter writer = TiffWriter.create(file, SIDE, SIDE, 1, FORMAT, place)) {
-      for (int top = 0; top < SIDE; top += TILE) {
-        float[] rows = new float[TILE * SIDE];
-        for (int i = 0; i < rows.length; i++) {
-          rows[i] = number(i % SIDE, top + i / SIDE) / 65_535f;
+    int most = Math.max(16, TILE / bands);
+    try (TiffWriter writer = TiffWriter.create(file, side, side, bands, format, place)) {
+      for (int top = 0; top < side; top += most) {
+        int rows = Math.min(most, side - top);
+        float[] data = new float[bands * rows * side];
+        for (int i = 0; i < data.length; i++) {
+          data[i] = number(i / (rows * side), i % side, top + i / side % rows) / 65_535f;
         }
-        writer.append(new Raster(1, TILE, SIDE, rows));
+        writer.append(new Raster(bands, rows, side, data));
       }
     }
     return file;
   }
 
-  private static void check(ImageEvent image) {
+  private void check(ImageEvent image) {
     Path file = Path.of(URI.create(image.getImageReference().getUri()));
-    int side = SCALE * SIDE;
+    int larger = scale * side;
     int more = Math.round(65_535 * STEPS * FakeUpscaler.STEP);
     try (TiffReader reader = TiffReader.open(file, ReadOptions.DEFAULT)) {
-      require(reader.width() == side && reader.height() == side, "its size");
-      require(reader.format().equals(FORMAT), "its numbers");
+      require(reader.width() == larger && reader.height() == larger, "its size");
+      require(reader.format().equals(format), "its numbers");
       Georeference where = reader.metadata().georeference().orElseThrow();
-      require(where.pixelScale().get(0) == 10.0 / SCALE, "the size of its pixels");
-      for (int top = 0; top < side; top += 512) {
-        Raster rows = reader.read(new Window(0, top, side, 1));
-        for (int x = 0; x < side; x++) {
-          int number = Math.round(rows.data()[x] * 65_535);
-          int expected = number(x / SCALE, top / SCALE) + more;
+      require(where.pixelScale().get(0) == 10.0 / scale, "the size of its pixels");
+      for (int top = 0; top < larger; top += 512) {
+        Raster rows = reader.read(new Window(0, top, larger, 1));
+        for (int i = 0; i < bands * larger; i++) {
+          int x = i % larger;
+          int number = Math.round(rows.data()[i] * 65_535);
+          int expected = number(i / larger, x / scale, top / scale) + more;
           // Tiles that are blended round on their own.
           require(
               Math.abs(number - expected) <= 1,
