@@ -214,4 +214,22 @@ class TiffWriterTest {
       return new Raster(1, PART, width, data, GRAY16, ImageMetadata.NONE);
     }
   }
+
+  @Test
+  void numbersThatHaveAColorTableAreReadAsNumbers() throws IOException {
+    Raster numbers =
+        new Raster(1, 1, 3, new float[] {0, 1 / 255f, 2 / 255f})
+            .withMetadata(
+                ImageMetadata.NONE.withColorTable(
+                    List.of(new Rgb(0, 0, 0), new Rgb(255, 128, 0), new Rgb(1, 2, 3))));
+    byte[] file = Images.write(numbers, "image/tiff");
+    Raster read = Images.read(file, ReadOptions.DEFAULT);
+    assertThat(read.channels()).isEqualTo(1);
+    assertThat(read.data()).containsExactly(0, 1 / 255f, 2 / 255f);
+    TiffDirectory directory = TiffDirectory.read(new ByteArrayChannel(file), 0).get(0);
+    List<Double> colors = directory.numbers(Tiff.COLOR_MAP);
+    assertThat(List.of(colors.get(1), colors.get(257), colors.get(513)))
+        .containsExactly(65535.0, 32896.0, 0.0);
+    assertThat(colors.get(514)).isEqualTo(771);
+  }
 }

@@ -156,6 +156,7 @@ class NoDataTaskTest {
     Raster mask = read(event.getMask());
     assertThat(mask.format().noData()).hasValue(255);
     assertThat(mask.noData().orElseThrow().pixels().cardinality()).isEqualTo(12);
+    assertThat(mask.channels()).as("numbers, in whatever colors they are shown").isEqualTo(1);
     assertThat(event.getRegions().getItems().get(0).getAreaPixels()).isEqualTo(256 - 12);
   }
 }

@@ -4,12 +4,14 @@ import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
 import io.github.flinkdiffusion.ops.image.Images;
+import io.github.flinkdiffusion.ops.image.PixelFormat;
 import io.github.flinkdiffusion.ops.image.PngCodec;
 import io.github.flinkdiffusion.ops.image.Raster;
 import io.github.flinkdiffusion.ops.image.SampleType;
 import io.github.flinkdiffusion.ops.imaging.Audit;
 import java.nio.file.Path;
 import java.util.ArrayList;
+import java.util.BitSet;
 import java.util.HexFormat;
 import java.util.List;
 import org.apache.flink.runtime.testutils.MiniClusterResourceConfiguration;
@@ -130,6 +132,48 @@ class ImageModelsITCase {
             .formatted(brain.toAbsolutePath()));
     assertThat(function("SEGMENT(%s, MAP['seed', '7']).mask".formatted(slice)))
         .isEqualTo(mask(three));
+  }
+
+  /** Without data in the upper left corner of some pixels. */
+  private static Raster cornerless(Raster image, int side) {
+    BitSet missing = new BitSet();
+    for (int c = 0; c < image.channels(); c++) {
+      for (int y = 0; y < side; y++) {
+        int row = (c * image.height() + y) * image.width();
+        missing.set(row, row + side);
+      }
+    }
+    return image
+        .withFormat(PixelFormat.of(image.format().bands(), SampleType.UINT16).withNoData(0))
+        .withNoData(missing);
+  }
+
+  private static void assertCornerIsClear(byte[] png, int side) {
+    Raster image = PngCodec.decode(png);
+    int alpha = image.channels() - 1;
+    assertThat(image.format().bands().hasAlpha()).isTrue();
+    for (int y = 0; y < image.height(); y++) {
+      for (int x = 0; x < image.width(); x++) {
+        assertThat(image.at(alpha, y, x)).isEqualTo(x < side && y < side ? 0f : 1f);
+      }
+    }
+  }
+
+  @Test
+  void whatHoldsNoDataHoldsNoneInAnyResult() throws Exception {
+    Path satellite = EXAMPLES.resolve("mini-satellite-x4");
+    model("image BYTES", satellite, "'steps' = '1'", "'seed' = '7'", "'ensemble-size' = '2'");
+    String scene = file(cornerless(Raster.filled(3, 16, 24, 0.5f), 5), "image/tiff");
+    Row row = predict(scene + " AS image", "");
+    assertCornerIsClear(image(row), 20);
+    assertCornerIsClear(uncertainty(row), 20);
+    sql.executeSql(
+        "LOAD MODULE diffusion WITH ('upscale.model.folder' = '%s', 'upscale.device' = 'cpu', 'upscale.batch.rows' = '4', 'upscale.steps' = '1', 'upscale.seed' = '7', 'upscale.ensemble-size' = '2', 'segment.model.folder' = '%s', 'segment.device' = 'cpu', 'segment.steps' = '1')"
+            .formatted(
+                satellite.toAbsolutePath(), EXAMPLES.resolve("mini-brain-mask").toAbsolutePath()));
+    assertThat(function("UPSCALE(%s)".formatted(scene))).isEqualTo(image(row));
+    String slice = file(cornerless(slice(), 7), "image/tiff");
+    assertCornerIsClear(function("SEGMENT(%s).mask".formatted(slice)), 7);
   }
 
   /** A bright disc on a dark ground. */

@@ -1,5 +1,6 @@
 package io.github.flinkdiffusion.ops.image;
 
+import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
 import java.nio.charset.StandardCharsets;
 import java.util.ArrayList;
@@ -72,6 +73,26 @@ public record ImageMetadata(
   /** With these words in place of those that are there. */
   public ImageMetadata replacingTexts(Map<String, String> others) {
     return new ImageMetadata(georeference, spacing, new TreeMap<>(others), tags, medical);
+  }
+
+  /**
+   * With the colors in which numbers of 8 bits are shown, from 0 on; a TIFF file holds them beside
+   * the numbers, which stay what they are (GDAL and QGIS show the colors).
+   *
+   * @param colors up to 256
+   */
+  public ImageMetadata withColorTable(List<Rgb> colors) {
+    ByteBuffer table = ByteBuffer.allocate(3 * 256 * Short.BYTES);
+    for (int number = 0; number < colors.size(); number++) {
+      for (int band = 0; band < 3; band++) {
+        int value = Math.round(colors.get(number).band(band) * 65_535);
+        table.putShort((band * 256 + number) * Short.BYTES, (short) value);
+      }
+    }
+    List<TiffTag> others = new ArrayList<>(tags);
+    others.removeIf(tag -> tag.number() == Tiff.COLOR_MAP);
+    others.add(new TiffTag(Tiff.COLOR_MAP, TiffType.SHORT, table.array()));
+    return new ImageMetadata(georeference, spacing, texts, others, medical);
   }
 
   /**

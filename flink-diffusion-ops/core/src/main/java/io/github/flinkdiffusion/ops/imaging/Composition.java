@@ -157,9 +157,14 @@ public record Composition(
     /** Of a picture besides the answer: its place, the same record, and which picture it is. */
     ImageMetadata besides(String result) {
       ImageMetadata all = scaledMetadata();
-      return new ImageMetadata(
-              all.georeference(), all.spacing(), new TreeMap<>(texts), List.of(), all.medical())
-          .withTexts(Map.of(Audit.RESULT, result));
+      ImageMetadata own =
+          new ImageMetadata(
+                  all.georeference(), all.spacing(), new TreeMap<>(texts), List.of(), all.medical())
+              .withTexts(Map.of(Audit.RESULT, result));
+      // White inside needs no colors.
+      return result.equals(MASK) && classes().filter(map -> map.classes() > 2).isPresent()
+          ? own.withColorTable(classes().get().palette())
+          : own;
     }
 
     /**
@@ -205,11 +210,7 @@ public record Composition(
 
     /** What is no picture like the source lacks data where the model saw none in any band. */
     private Raster withoutPixels(Raster raster, Optional<NoDataMask> noData) {
-      return noData
-          .flatMap(bands::toModel)
-          .flatMap(mask -> mask.pixels(raster.channels()))
-          .map(raster::masked)
-          .orElse(raster);
+      return Composition.withoutPixels(raster, noData.flatMap(bands::toModel));
     }
 
     Decision decision(Raster stacked, ClassMap map) {
@@ -223,12 +224,8 @@ public record Composition(
           : mask(decision, map, noData);
     }
 
-    /** A number beyond those of the classes says that there is no data, if there is one. */
     private Raster mask(Decision decision, ClassMap map, Optional<NoDataMask> noData) {
-      Raster mask = Composition.mask(decision, map);
-      boolean free = map.classes() > 2 && map.classes() <= NO_CLASS && scene.mayLackData();
-      return withoutPixels(
-          free ? mask.withFormat(mask.format().withNoData(NO_CLASS)) : mask, noData);
+      return withoutPixels(maskOf(decision, map, scene.mayLackData()), noData);
     }
 
     Raster uncertainty(Raster stacked, boolean floats, Optional<NoDataMask> noData) {
@@ -268,6 +265,42 @@ public record Composition(
       }
       case DEPTH, NORMALS -> measurement(mean);
     };
+  }
+
+  /**
+   * As {@link #picture(Raster, ResultMeaning)}, without data where what the model saw has none.
+   *
+   * @param noData of the model's image, in the answer's size
+   */
+  public static Raster picture(Raster mean, ResultMeaning meaning, Optional<NoDataMask> noData) {
+    Raster picture = picture(mean, meaning);
+    boolean alike = meaning.kind() == ResultKind.PICTURE || meaning.kind() == ResultKind.BOXES;
+    return noData
+        .filter(mask -> alike && mask.channels() == picture.channels())
+        .map(picture::masked)
+        .orElseGet(() -> withoutPixels(picture, noData));
+  }
+
+  /** As {@link #mask(Decision, ClassMap)}, as {@link #picture(Raster, ResultMeaning, Optional)}. */
+  public static Raster mask(Decision decision, ClassMap map, Optional<NoDataMask> noData) {
+    return withoutPixels(maskOf(decision, map, noData.isPresent()), noData);
+  }
+
+  /** As {@link #uncertainty(Raster)}, as {@link #picture(Raster, ResultMeaning, Optional)}. */
+  public static Raster uncertainty(Raster spread, Optional<NoDataMask> noData) {
+    return withoutPixels(uncertainty(spread), noData);
+  }
+
+  /** A number beyond those of the classes says that there is no data, if there is one. */
+  private static Raster maskOf(Decision decision, ClassMap map, boolean mayLackData) {
+    Raster mask = mask(decision, map);
+    boolean free = map.classes() > 2 && map.classes() <= NO_CLASS && mayLackData;
+    return free ? mask.withFormat(mask.format().withNoData(NO_CLASS)) : mask;
+  }
+
+  /** Pixels of which the model saw no data in any band. */
+  private static Raster withoutPixels(Raster raster, Optional<NoDataMask> seen) {
+    return seen.flatMap(mask -> mask.pixels(raster.channels())).map(raster::masked).orElse(raster);
   }
 
   private static Raster measurement(Raster mean) {

@@ -87,7 +87,12 @@ public record Ensemble(Raster mean, Raster spread) {
     return answer(samples, meaning, new BitSet());
   }
 
-  private static Ensemble answer(List<Raster> samples, ResultMeaning meaning, BitSet noData) {
+  /**
+   * As {@link #answer(List, ResultMeaning)}, where samples are made comparable by what holds data.
+   *
+   * @param noData pixels that hold none, {@code y * width + x}
+   */
+  public static Ensemble answer(List<Raster> samples, ResultMeaning meaning, BitSet noData) {
     // Of a segmentation the mean of what samples say is an answer, not that of samples.
     List<Raster> said =
         meaning

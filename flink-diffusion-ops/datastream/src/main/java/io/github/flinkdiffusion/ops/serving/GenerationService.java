@@ -149,14 +149,16 @@ public final class GenerationService implements AutoCloseable {
   }
 
   /**
-   * An image with the bands that the model sees.
+   * An image with the bands that the model sees, without data where the image has none.
    *
    * @throws ImageException when there is no rule for its bands
    */
   public Raster seen(Raster image) {
-    return ModelBands.fit(
-            image.format().bands(), image.channels(), model().imageChannels(), List.of())
-        .toModel(image);
+    ModelBands bands =
+        ModelBands.fit(
+            image.format().bands(), image.channels(), model().imageChannels(), List.of());
+    Raster seen = bands.toModel(image);
+    return image.noData().flatMap(bands::toModel).map(seen::masked).orElse(seen);
   }
 
   /** The picture as a PNG file, with its record where the settings want it there. */

@@ -1,5 +1,6 @@
 package io.github.flinkdiffusion.ops.table;
 
+import io.github.flinkdiffusion.ops.image.NoDataMask;
 import io.github.flinkdiffusion.ops.image.Raster;
 import io.github.flinkdiffusion.ops.imaging.Audit;
 import io.github.flinkdiffusion.ops.imaging.Composition;
@@ -7,9 +8,11 @@ import io.github.flinkdiffusion.ops.imaging.Decision;
 import io.github.flinkdiffusion.ops.imaging.Ensemble;
 import io.github.flinkdiffusion.ops.pipeline.GeneratedImage;
 import io.github.flinkdiffusion.ops.pipeline.GenerationSpec;
+import io.github.flinkdiffusion.ops.pipeline.Parameters;
 import io.github.flinkdiffusion.ops.pipeline.ResultMeaning;
 import io.github.flinkdiffusion.ops.pipeline.Seeds;
 import io.github.flinkdiffusion.ops.serving.GenerationService;
+import java.util.BitSet;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
@@ -18,7 +21,7 @@ import java.util.stream.IntStream;
 
 /**
  * What a model answers to a request: one sample, or those of an ensemble taken together, as the
- * operator for image tasks does it.
+ * operator for image tasks does it; without data where the request's image has none.
  *
  * @param first the sample that an ensemble of one would be
  * @param picture the answer
@@ -56,19 +59,27 @@ record Answer(
       GenerationService service, List<GeneratedImage> samples, Map<String, String> digests) {
     GeneratedImage first = samples.get(0);
     ResultMeaning meaning = service.model().result(first.request().arguments());
+    Raster seen = first.request().arguments().get(Parameters.IMAGE);
+    Optional<NoDataMask> noData =
+        Optional.ofNullable(seen)
+            .flatMap(Raster::noData)
+            .flatMap(mask -> mask.resized(first.image().height(), first.image().width()));
     Ensemble answer =
-        Ensemble.answer(samples.stream().map(GeneratedImage::image).toList(), meaning);
+        Ensemble.answer(
+            samples.stream().map(GeneratedImage::image).toList(),
+            meaning,
+            noData.map(NoDataMask::pixels).orElseGet(BitSet::new));
     Map<String, String> further =
         samples.size() == 1 ? Map.of() : Map.of("ensembleSize", Integer.toString(samples.size()));
     return new Answer(
         first,
-        Composition.picture(answer.mean(), meaning),
+        Composition.picture(answer.mean(), meaning, noData),
         meaning
             .classes()
-            .map(classes -> Composition.mask(Decision.of(classes, answer.mean()), classes)),
+            .map(classes -> Composition.mask(Decision.of(classes, answer.mean()), classes, noData)),
         samples.size() == 1
             ? Optional.empty()
-            : Optional.of(Composition.uncertainty(answer.spread())),
+            : Optional.of(Composition.uncertainty(answer.spread(), noData)),
         samples.stream().anyMatch(GeneratedImage::flagged),
         Audit.of(service.model(), first.request(), digests, further));
   }

@@ -33,7 +33,10 @@ public final class QualityFunction extends PlainFunction {
     return new QualityFunction("SSIM", Fidelity::ssim, failing);
   }
 
-  /** {@code DICE(mask, truth)} of what is half as bright as white, or brighter. */
+  /**
+   * {@code DICE(mask, truth)} of what is half as bright as white, or brighter. What lacks data is
+   * left out.
+   */
   static QualityFunction dice(boolean failing) {
     return new QualityFunction("DICE", (a, b) -> Overlap.dice(inside(a, b), inside(b, a)), failing);
   }
@@ -51,9 +54,14 @@ public final class QualityFunction extends PlainFunction {
     }
     boolean[] inside = new boolean[mask.data().length];
     for (int i = 0; i < inside.length; i++) {
-      inside[i] = mask.data()[i] >= 0.5f;
+      // A pixel that lacks data in one of them is inside in neither.
+      inside[i] = mask.data()[i] >= 0.5f && !isMissing(mask, i) && !isMissing(other, i);
     }
     return inside;
+  }
+
+  private static boolean isMissing(Raster raster, int index) {
+    return raster.noData().filter(lacking -> lacking.isMissing(index)).isPresent();
   }
 
   public Double eval(byte[] picture, byte[] truth) {
