@@ -102,7 +102,8 @@ public record LowRankAdapters(Predicate<String> layers, int rank, double alpha) 
   }
 
   /**
-   * Writes trained adapters as a LoRA file, as diffusers' {@code save_lora_weights}.
+   * Writes trained adapters as a LoRA file, as diffusers' {@code save_lora_weights}. Their factor
+   * is in the second matrix, so that programs which look for it elsewhere agree.
    *
    * @param trained weights of an adapted graph, whose layers' paths begin with a component of the
    *     pipeline
@@ -112,12 +113,11 @@ public record LowRankAdapters(Predicate<String> layers, int rank, double alpha) 
     HeapTensors.Builder tensors = HeapTensors.builder();
     for (NamedWeight weight : trained) {
       if (isAdapter(weight.name())) {
-        tensors.add(weight.name(), weight.value().data(), weight.value().shape());
-        if (weight.name().endsWith(DOWN) && alpha != rank) {
-          String path =
-              weight.name().substring(0, weight.name().length() - DOWN.length());
-          tensors.add(path + ".alpha", new float[] {(float) alpha});
+        float[] values = weight.value().data().clone();
+        for (int i = 0; i < values.length && weight.name().endsWith(UP); i++) {
+          values[i] *= (float) (alpha / rank);
         }
+        tensors.add(weight.name(), values, weight.value().shape());
       }
     }
     SafetensorsWriter.write(file, tensors.build(), Map.of("format", "pt"));

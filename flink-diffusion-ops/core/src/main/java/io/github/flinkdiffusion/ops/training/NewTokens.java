@@ -90,15 +90,19 @@ public record NewTokens(String table, int count) {
    * @throws WeightsException if it cannot be written
    */
   public void write(Path file, List<NamedWeight> trained, String token) {
-    HostTensor.Floats rows =
-        trained.stream()
-            .filter(weight -> weight.name().equals(parameter()))
-            .findFirst()
-            .orElseThrow(() -> new IllegalArgumentException(parameter() + " was not trained."))
-            .value();
+    HostTensor.Floats rows = rows(trained);
     SafetensorsWriter.write(
         file,
         HeapTensors.builder().add(token, rows.data(), rows.shape()).build(),
         Map.of("format", "pt"));
+  }
+
+  /** The new rows among trained weights. */
+  HostTensor.Floats rows(List<NamedWeight> trained) {
+    return trained.stream()
+        .filter(weight -> weight.name().equals(parameter()))
+        .findFirst()
+        .orElseThrow(() -> new IllegalArgumentException(parameter() + " was not trained."))
+        .value();
   }
 }
