@@ -46,6 +46,9 @@ final class TorchScriptEmitter {
   private final boolean channelsLast;
   private final Map<String, String> identifiers = new LinkedHashMap<>();
 
+  /** Of the method that is being emitted; empty where nothing may be overwritten. */
+  private Map<Value, Integer> uses = Map.of();
+
   /**
    * @param mapped where parameters lie that the archive does not hold; empty for one that holds all
    */
@@ -130,6 +133,7 @@ final class TorchScriptEmitter {
       throw new GraphException("Method " + method.name() + " returns nothing.");
     }
     Map<Value, String> names = new IdentityHashMap<>();
+    uses = convolutions == Convolutions.FOR_X86_FLOAT32 ? uses(method) : Map.of();
     text.append("  def ").append(method.name()).append("(self: __torch__.Net");
     for (Value input : method.inputs()) {
       String name = "a_" + input.attributes().get(0);
@@ -155,6 +159,39 @@ final class TorchScriptEmitter {
     text.append("    return ")
         .append(method.results().size() == 1 ? values : "(" + values + ")")
         .append("\n");
+  }
+
+  /** How often each value of a method is read, or returned. */
+  private static Map<Value, Integer> uses(Method method) {
+    Map<Value, Integer> uses = new IdentityHashMap<>();
+    Deque<Value> pending = new ArrayDeque<>(method.results());
+    while (!pending.isEmpty()) {
+      Value value = pending.pop();
+      if (uses.merge(value, 1, Integer::sum) == 1) {
+        value.inputs().stream().filter(Objects::nonNull).forEach(pending::push);
+      }
+    }
+    return uses;
+  }
+
+  /**
+   * Whether a value's memory may take the result: nobody else reads it, and it is no view of
+   * another's. Written to where it was read, a result of a convolution's size takes a third of the
+   * time.
+   */
+  private boolean mayBeOverwritten(Value value) {
+    return uses.getOrDefault(value, 0) == 1
+        && (value.op() == Op.CONV2D || value.op() == Op.GROUP_NORM);
+  }
+
+  /** Sums are of the shape of a convolution's result: the other one is added to it. */
+  private String sum(List<Value> values, String[] in) {
+    for (int i = 0; i < 2; i++) {
+      if (values.get(i).op() == Op.CONV2D && mayBeOverwritten(values.get(i))) {
+        return call("add_", in[i], in[1 - i]);
+      }
+    }
+    return call("add", in[0], in[1]);
   }
 
   /** Emits what {@code root} needs, inputs first; iterative, because networks are deep. */
@@ -241,7 +278,7 @@ final class TorchScriptEmitter {
       case GROUP_NORM -> call("group_norm", in[0], a.get(0), in[1], in[2], number(a.get(1)));
       case LAYER_NORM ->
           call("layer_norm", in[0], "[" + a.get(0) + "]", in[1], in[2], number(a.get(1)));
-      case SILU -> call("silu", in[0]);
+      case SILU -> call(mayBeOverwritten(value.inputs().get(0)) ? "silu_" : "silu", in[0]);
       case MISH -> call("mish", in[0]);
       case RELU -> call("relu", in[0]);
       case SIGMOID -> call("sigmoid", in[0]);
@@ -264,7 +301,7 @@ final class TorchScriptEmitter {
               in[3],
               "0.",
               bool((Boolean) a.get(0)));
-      case ADD -> call("add", in[0], in[1]);
+      case ADD -> sum(value.inputs(), in);
       case SUBTRACT -> call("sub", in[0], in[1]);
       case MULTIPLY -> call("mul", in[0], in[1]);
       case DIVIDE -> call("div", in[0], in[1]);
