@@ -196,6 +196,7 @@ public final class MiniEmojiTraining implements Callable<Integer> {
     try (TrainableNetwork network = trainable(graph, where, new WeightInitializer(SEED))) {
       train(
           "autoencoder",
+          vaeBatch,
           network,
           LearningRate.cosine(1e-3, 200, vaeSteps),
           batches,
@@ -284,6 +285,7 @@ public final class MiniEmojiTraining implements Callable<Integer> {
         TrainableNetwork network = trainable(graph, where, TrainedWeights.source(original))) {
       train(
           "decoder",
+          vaeBatch,
           network,
           LearningRate.cosine(1e-3, 100, decoderSteps),
           batches,
@@ -337,6 +339,7 @@ public final class MiniEmojiTraining implements Callable<Integer> {
     try (TrainableNetwork network = trainable(graph, where)) {
       train(
           "unet",
+          batch,
           network,
           LearningRate.cosine(5e-4, steps / 20, steps),
           batches,
@@ -350,6 +353,7 @@ public final class MiniEmojiTraining implements Callable<Integer> {
   /** A stage's training, which goes on where it was broken off. */
   private void train(
       String stage,
+      int samples,
       TrainableNetwork network,
       LearningRate rate,
       Batches batches,
@@ -360,7 +364,7 @@ public final class MiniEmojiTraining implements Callable<Integer> {
             new TrainingSettings(rate, SAVE_EVERY, SEED),
             new TrainingFolder(work.resolve(stage + "-state")),
             batches);
-    try (TrainingBar bar = new TrainingBar(stage, training.step(), rate.totalSteps())) {
+    try (TrainingBar bar = new TrainingBar(stage, training.step(), rate.totalSteps(), samples)) {
       training.run(bar.saving(save));
     }
   }

@@ -124,7 +124,7 @@ final class DenoiserTraining {
               new TrainingFolder(work),
               position -> batch(inputs, examples, position));
       System.out.printf("%,d parameters, from step %d%n", graph.parameterCount(), training.step());
-      try (TrainingBar bar = new TrainingBar("unet", training.step(), steps)) {
+      try (TrainingBar bar = new TrainingBar("unet", training.step(), steps, batch)) {
         training.run(
             bar.saving(
                 step -> {

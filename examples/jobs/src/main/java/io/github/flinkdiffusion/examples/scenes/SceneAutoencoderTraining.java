@@ -110,7 +110,7 @@ public final class SceneAutoencoderTraining implements Callable<Integer> {
           Training.open(network, settings, folder, position -> batch(scenes, position));
       System.out.printf("goes on after step %,d%n", training.step());
       Path weights = work.resolve("autoencoder.safetensors");
-      try (TrainingBar bar = new TrainingBar("autoencoder", training.step(), steps)) {
+      try (TrainingBar bar = new TrainingBar("autoencoder", training.step(), steps, batch)) {
         training.run(
             bar.saving(
                 step ->

@@ -21,14 +21,20 @@ public final class TrainingBar implements Training.Listener, AutoCloseable {
   }
 
   private final ProgressBar bar;
+  private final int samples;
+  private final int first;
+  private final long start = System.nanoTime();
   private double sum;
   private double weight;
 
   /**
    * @param first steps that were made before
    * @param steps in all
+   * @param samples in a step
    */
-  public TrainingBar(String name, int first, int steps) {
+  public TrainingBar(String name, int first, int steps, int samples) {
+    this.first = first;
+    this.samples = samples;
     bar =
         new ProgressBarBuilder()
             .setTaskName(name)
@@ -42,7 +48,10 @@ public final class TrainingBar implements Training.Listener, AutoCloseable {
   public void stepped(Training.Step step) {
     sum = (1 - FRESH) * sum + FRESH * step.loss();
     weight = (1 - FRESH) * weight + FRESH;
-    bar.setExtraMessage("loss %.4f, rate %.2g".formatted(loss(), step.rate()));
+    double seconds = (System.nanoTime() - start) / 1e9;
+    bar.setExtraMessage(
+        "loss %.4f, rate %.2g, %.1f samples/s"
+            .formatted(loss(), step.rate(), (step.number() - first) * samples / seconds));
     bar.stepTo(step.number());
   }
 

@@ -1,0 +1,263 @@
+package io.github.flinkdiffusion.examples.training;
+
+import io.github.flinkdiffusion.examples.training.data.CocoExamples;
+import io.github.flinkdiffusion.examples.training.data.ExampleSet;
+import io.github.flinkdiffusion.examples.training.data.FolderExamples;
+import io.github.flinkdiffusion.examples.training.data.IdxExamples;
+import io.github.flinkdiffusion.examples.training.data.View;
+import io.github.flinkdiffusion.examples.training.data.WebDatasetExamples;
+import io.github.flinkdiffusion.ops.engine.Optimizer;
+import io.github.flinkdiffusion.ops.graph.Arithmetic;
+import io.github.flinkdiffusion.ops.training.AverageDecay;
+import io.github.flinkdiffusion.ops.training.Distance;
+import io.github.flinkdiffusion.ops.training.HuberThreshold;
+import io.github.flinkdiffusion.ops.training.LearningRate;
+import io.github.flinkdiffusion.ops.training.LossSpikes;
+import io.github.flinkdiffusion.ops.training.LossWeight;
+import io.github.flinkdiffusion.ops.training.TrainingSettings;
+import java.io.IOException;
+import java.nio.file.Path;
+import java.util.List;
+import java.util.Optional;
+
+/**
+ * What {@code examples/train} is told: a YAML file, whose keys docs/TRAIN.md lists.
+ *
+ * @param task what is trained
+ * @param model folder of configs, and of weights to begin with
+ * @param out folder of what is trained, and of how it goes
+ * @param side of the squares that are trained on, in pixels
+ * @param batch examples in a batch
+ * @param loss of a denoising network
+ * @param settings of the training
+ * @param arithmetic in which it computes
+ * @param device where
+ * @param dropout probability
+ * @param samples what is drawn of it now and then
+ */
+record Recipe(
+    Task task,
+    Path model,
+    Path out,
+    int side,
+    int batch,
+    Loss loss,
+    TrainingSettings settings,
+    Arithmetic arithmetic,
+    String device,
+    double dropout,
+    Samples samples,
+    Section data,
+    Section lora,
+    Section token,
+    Section autoencoder) {
+
+  /** What is trained. */
+  enum Task {
+    /** A network of pixels without conditions. */
+    UNCONDITIONAL,
+    /** Stable Diffusion's denoising network, and its text encoder if asked for. */
+    TEXT,
+    /** Adapters of Stable Diffusion's networks. */
+    LORA,
+    /** A new word of Stable Diffusion. */
+    INVERSION,
+    /** Stable Diffusion's autoencoder. */
+    AUTOENCODER,
+    /** A mask of an image, by concatenation. */
+    SEGMENTATION,
+    /** A large image of a small one, by concatenation. */
+    UPSCALE
+  }
+
+  /**
+   * The loss of a denoising network.
+   *
+   * @param promptDropout share of prompts that are replaced by the empty one, for classifier-free
+   *     guidance
+   */
+  record Loss(
+      Distance distance,
+      LossWeight weight,
+      HuberThreshold threshold,
+      double noiseOffset,
+      double promptDropout,
+      boolean trainsTextEncoder) {}
+
+  /**
+   * Images that are drawn of the model now and then.
+   *
+   * @param every so many steps; a multiple of those after which the state is saved
+   */
+  record Samples(int every, int count, int steps, double guidance, List<String> prompts) {}
+
+  static Recipe read(Path file) throws IOException {
+    Section all =
+        Section.read(
+            file,
+            "task",
+            "model",
+            "out",
+            "data",
+            "side",
+            "batch",
+            "steps",
+            "optimizer",
+            "rate",
+            "loss",
+            "average",
+            "clip",
+            "accumulation",
+            "dropout",
+            "spikes",
+            "save_every",
+            "arithmetic",
+            "device",
+            "seed",
+            "samples",
+            "lora",
+            "token",
+            "autoencoder");
+    all.text("task");
+    int saveEvery = all.whole("save_every", 250, 1);
+    Section loss =
+        all.section(
+            "loss",
+            "distance",
+            "weight",
+            "gamma",
+            "k",
+            "huber_schedule",
+            "huber_c",
+            "noise_offset",
+            "prompt_dropout",
+            "train_text_encoder");
+    Section samples = all.section("samples", "every", "count", "steps", "guidance", "prompts");
+    return new Recipe(
+        all.choice("task", Task.UNCONDITIONAL),
+        all.path("model"),
+        all.path("out"),
+        all.whole("side", 64, 1),
+        all.whole("batch", 4, 1),
+        new Loss(
+            loss.choice("distance", Distance.SQUARED),
+            weight(loss),
+            new HuberThreshold(
+                loss.choice("huber_schedule", HuberThreshold.Schedule.SNR),
+                loss.number("huber_c", 0.1)),
+            loss.number("noise_offset", 0),
+            loss.number("prompt_dropout", 0.1),
+            loss.flag("train_text_encoder", false)),
+        settings(all, saveEvery),
+        all.choice("arithmetic", Arithmetic.AS_STORED),
+        all.text("device", "auto"),
+        all.number("dropout", 0),
+        new Samples(
+            samples.whole("every", 4 * saveEvery, 1),
+            samples.whole("count", 4, 0),
+            samples.whole("steps", 20, 1),
+            samples.number("guidance", 5),
+            samples.config().strings("prompts", List.of())),
+        all.section(
+            "data", "layout", "path", "others", "labels", "annotations", "caption", "random_crop",
+            "mirrored"),
+        all.section("lora", "rank", "alpha", "text_encoder"),
+        all.section("token", "word", "initial", "count"),
+        all.section(
+            "autoencoder",
+            "absolute",
+            "squared",
+            "edges",
+            "divergence",
+            "warm_up",
+            "decoder_only"));
+  }
+
+  private static LossWeight weight(Section loss) {
+    String name = loss.text("weight", "uniform");
+    return switch (name) {
+      case "uniform" -> LossWeight.UNIFORM;
+      case "snr" -> new LossWeight.Snr();
+      case "min_snr" -> new LossWeight.MinSnr(loss.number("gamma", 5));
+      case "p2" -> new LossWeight.P2(loss.number("gamma", 0.5), loss.number("k", 1));
+      default -> throw loss.config().unsupported("weight", name, "uniform, snr, min_snr, p2");
+    };
+  }
+
+  private static TrainingSettings settings(Section all, int saveEvery) {
+    int steps = all.whole("steps", 1000, 1);
+    Section rate = all.section("rate", "peak", "shape", "warm_up", "cycles", "least");
+    Section spikes = all.section("spikes", "window", "deviations", "returns");
+    return new TrainingSettings(
+        optimizer(all.section("optimizer", "name", "beta1", "beta2", "epsilon", "weight_decay")),
+        new LearningRate(
+            rate.choice("shape", LearningRate.Shape.COSINE),
+            rate.number("peak", 1e-4),
+            rate.whole("warm_up", steps / 20, 0),
+            steps,
+            rate.whole("cycles", 1, 1),
+            rate.number("least", 0)),
+        new AverageDecay(all.number("average", 0.999)),
+        all.number("clip", 1),
+        all.whole("accumulation", 1, 1),
+        new LossSpikes(
+            spikes.whole("window", LossSpikes.DEFAULT.window(), 2),
+            spikes.number("deviations", LossSpikes.DEFAULT.deviations()),
+            spikes.whole("returns", LossSpikes.DEFAULT.returns(), 0)),
+        saveEvery,
+        all.whole("seed", 0, 0));
+  }
+
+  private static Optimizer optimizer(Section section) {
+    String name = section.text("name", "adamw");
+    double decay = section.number("weight_decay", 0.01);
+    double beta1 = section.number("beta1", 0.9);
+    double epsilon = section.number("epsilon", 1e-8);
+    return switch (name) {
+      case "adam" -> new Optimizer.Adam(beta1, section.number("beta2", 0.999), epsilon, decay);
+      case "adamw" -> new Optimizer.AdamW(beta1, section.number("beta2", 0.999), epsilon, decay);
+      case "lion" -> new Optimizer.Lion(beta1, section.number("beta2", 0.99), decay);
+      case "adafactor" -> {
+        Optimizer.Adafactor standard = Optimizer.Adafactor.DEFAULT;
+        yield new Optimizer.Adafactor(
+            standard.beta2Decay(),
+            standard.epsilon1(),
+            standard.epsilon2(),
+            standard.updateLimit(),
+            decay);
+      }
+      default ->
+          throw section.config().unsupported("name", name, "adam, adamw, lion, adafactor");
+    };
+  }
+
+  /** The data, by its layout. */
+  ExampleSet examples() {
+    String layout = data.text("layout");
+    String caption = data.text("caption", "{class}");
+    return switch (layout) {
+      case "images" -> FolderExamples.plain(data.path("path"));
+      case "classes" -> FolderExamples.classes(data.path("path"), caption);
+      case "captions" -> FolderExamples.captions(data.path("path"));
+      case "pairs" -> FolderExamples.pairs(data.path("path"), data.path("others"));
+      case "idx" -> IdxExamples.open(data.path("path"), data.optionalPath("labels"), caption);
+      case "coco" -> CocoExamples.captions(data.path("path"), data.path("annotations"));
+      case "webdataset" -> WebDatasetExamples.open(data.path("path"));
+      default ->
+          throw data.config()
+              .unsupported(
+                  "layout", layout, "images, classes, captions, pairs, idx, coco, webdataset");
+    };
+  }
+
+  /** How images become squares of a network's channels. */
+  View view(int channels) {
+    return new View(
+        side, channels, data.flag("random_crop", false), data.flag("mirrored", false));
+  }
+
+  /** A caption for images that have none. */
+  Optional<String> caption() {
+    return data.has("caption") ? Optional.of(data.text("caption")) : Optional.empty();
+  }
+}

@@ -1,0 +1,13 @@
+package io.github.flinkdiffusion.examples.training.data;
+
+import io.github.flinkdiffusion.ops.image.Raster;
+import java.util.Optional;
+
+/**
+ * What a training learns from.
+ *
+ * @param image the image
+ * @param caption what it shows; empty if that is not known
+ * @param other the mask, or the small image, of a pair
+ */
+public record Example(Raster image, String caption, Optional<Raster> other) {}

@@ -1,0 +1,109 @@
+package io.github.flinkdiffusion.examples.training.data;
+
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.Optional;
+
+/** Examples that are files in folders. */
+public final class FolderExamples implements ExampleSet {
+  private final List<Entry> entries;
+
+  private record Entry(Path image, String caption, Optional<Path> other) {}
+
+  private FolderExamples(List<Entry> entries, String nothing) {
+    if (entries.isEmpty()) {
+      throw new TrainingDataException(nothing);
+    }
+    this.entries = List.copyOf(entries);
+  }
+
+  /** All images below a folder, without captions. */
+  public static FolderExamples plain(Path folder) {
+    return new FolderExamples(
+        ImageFiles.below(folder).stream()
+            .map(file -> new Entry(file, "", Optional.empty()))
+            .toList(),
+        "Folder %s has no images.".formatted(folder));
+  }
+
+  /**
+   * A folder for each class with its images, as ImageNet has them.
+   *
+   * @param caption of an image, in which {@code {class}} stands for its folder's name with spaces
+   *     for underscores
+   */
+  public static FolderExamples classes(Path folder, String caption) {
+    List<Entry> entries = new ArrayList<>();
+    for (Path file : ImageFiles.below(folder)) {
+      Path inside = folder.relativize(file);
+      if (inside.getNameCount() < 2) {
+        throw new TrainingDataException(
+            "Image %s is in no folder of a class; expected %s/<class>/<image>."
+                .formatted(file, folder));
+      }
+      String name = inside.getName(0).toString().replace('_', ' ');
+      entries.add(new Entry(file, caption.replace("{class}", name), Optional.empty()));
+    }
+    return new FolderExamples(entries, "Folder %s has no images of classes.".formatted(folder));
+  }
+
+  /** Images, each with a text file of its name beside it that ends in {@code .txt}. */
+  public static FolderExamples captions(Path folder) {
+    List<Entry> entries = new ArrayList<>();
+    for (Path file : ImageFiles.below(folder)) {
+      String name = file.getFileName().toString();
+      Path text = file.resolveSibling(ImageFiles.stem(name) + ".txt");
+      if (!Files.exists(text)) {
+        throw new TrainingDataException(
+            "Image %s has no caption; expected it in %s.".formatted(file, text));
+      }
+      entries.add(new Entry(file, ImageFiles.text(text), Optional.empty()));
+    }
+    return new FolderExamples(entries, "Folder %s has no images.".formatted(folder));
+  }
+
+  /**
+   * Images and their masks, or large images and small ones: files of the same name, whatever they
+   * end in, in two folders.
+   */
+  public static FolderExamples pairs(Path images, Path others) {
+    Map<String, Path> byName = new LinkedHashMap<>();
+    for (Path file : ImageFiles.below(others)) {
+      Path before = byName.put(key(others, file), file);
+      if (before != null) {
+        throw new TrainingDataException(
+            "Files %s and %s belong to the same image.".formatted(before, file));
+      }
+    }
+    List<Entry> entries = new ArrayList<>();
+    for (Path file : ImageFiles.below(images)) {
+      Path other = byName.get(key(images, file));
+      if (other == null) {
+        throw new TrainingDataException(
+            "Image %s has no counterpart of its name in %s.".formatted(file, others));
+      }
+      entries.add(new Entry(file, "", Optional.of(other)));
+    }
+    return new FolderExamples(entries, "Folder %s has no images.".formatted(images));
+  }
+
+  private static String key(Path folder, Path file) {
+    return ImageFiles.stem(folder.relativize(file).toString());
+  }
+
+  @Override
+  public int size() {
+    return entries.size();
+  }
+
+  @Override
+  public Example at(int index) {
+    Entry entry = entries.get(index);
+    return new Example(
+        ImageFiles.read(entry.image()), entry.caption(), entry.other().map(ImageFiles::read));
+  }
+}

@@ -1,0 +1,273 @@
+package io.github.flinkdiffusion.examples.training;
+
+import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assertions.assertThatThrownBy;
+
+import io.github.flinkdiffusion.ops.image.Images;
+import io.github.flinkdiffusion.ops.image.Raster;
+import io.github.flinkdiffusion.ops.image.ReadOptions;
+import io.github.flinkdiffusion.ops.weights.IllegalConfigException;
+import io.github.flinkdiffusion.ops.weights.Safetensors;
+import io.github.flinkdiffusion.ops.weights.TensorStore;
+import java.io.ByteArrayInputStream;
+import java.io.DataInputStream;
+import java.io.IOException;
+import java.nio.ByteBuffer;
+import java.nio.ByteOrder;
+import java.nio.charset.StandardCharsets;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.Locale;
+import java.util.zip.CRC32C;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
+import picocli.CommandLine;
+
+class TrainCommandTest {
+  private static final Path MODELS =
+      Path.of("../../flink-diffusion-ops/src/test/resources/fixtures/models");
+
+  @TempDir private Path folder;
+
+  private Path data() throws IOException {
+    Path data = Files.createDirectories(folder.resolve("data"));
+    for (int i = 0; i < 3; i++) {
+      Raster image = Raster.filled(3, 20, 24, 0.2f + 0.3f * i);
+      Files.write(data.resolve(i + ".png"), Images.write(image, "image/png"));
+      Files.writeString(data.resolve(i + ".txt"), "a small cat");
+    }
+    return data;
+  }
+
+  private int train(String recipe) throws IOException {
+    Path file = Files.writeString(folder.resolve("recipe.yaml"), recipe);
+    return new CommandLine(new TrainCommand()).execute("--config", file.toString());
+  }
+
+  private String recipe(String task, String model, int steps, String more) throws IOException {
+    return """
+        task: %s
+        model: %s
+        out: %s
+        data: {layout: captions, path: %s, mirrored: true, random_crop: true}
+        side: 16
+        batch: 2
+        steps: %d
+        save_every: 2
+        rate: {peak: 1.0e-3, warm_up: 1}
+        samples: {every: 2, count: 2, steps: 2}
+        %s
+        """
+        .formatted(
+            task,
+            MODELS.resolve(model).toAbsolutePath(),
+            folder.resolve("out"),
+            data(),
+            steps,
+            more);
+  }
+
+  @Test
+  void anUnconditionalModelIsTrainedDrawnAndTakenUpAgain() throws Exception {
+    String recipe = recipe("unconditional", "tiny-ddpm", 4, "");
+    assertThat(train(recipe)).isZero();
+    Path out = folder.resolve("out");
+    assertThat(Files.readAllLines(out.resolve("loss.csv"))).hasSize(1 + 4);
+    assertThat(out.resolve("loss.png")).isNotEmptyFile();
+    Raster sheet = Images.read(out.resolve("samples/step-000004.png"), ReadOptions.DEFAULT);
+    assertThat(sheet.width()).isGreaterThan(32);
+    assertThat(out.resolve("model/unet/diffusion_pytorch_model.safetensors")).isNotEmptyFile();
+    // The rate's shape depends on the number of steps, so the recipe may only be run again.
+    assertThat(train(recipe)).isZero();
+    assertThat(Files.readAllLines(out.resolve("loss.csv"))).hasSize(1 + 4);
+    assertThat(tags(out.resolve("tensorboard")))
+        .contains("brain.Event:2", "loss", "learning_rate", "gradient_norm", "samples");
+  }
+
+  /** The texts in all records, whose checksums are computed here. */
+  private static List<String> tags(Path events) throws IOException {
+    List<String> tags = new ArrayList<>();
+    try (var files = Files.list(events)) {
+      for (Path file : files.toList()) {
+        byte[] bytes = Files.readAllBytes(file);
+        ByteBuffer records = ByteBuffer.wrap(bytes).order(ByteOrder.LITTLE_ENDIAN);
+        while (records.hasRemaining()) {
+          int at = records.position();
+          int length = (int) records.getLong();
+          assertThat(records.getInt()).isEqualTo(masked(bytes, at, Long.BYTES));
+          byte[] event = new byte[length];
+          records.get(event);
+          assertThat(records.getInt()).isEqualTo(masked(event, 0, length));
+          tags.addAll(texts(event, 0));
+        }
+      }
+    }
+    return tags;
+  }
+
+  private static int masked(byte[] bytes, int from, int length) {
+    CRC32C crc = new CRC32C();
+    crc.update(bytes, from, length);
+    long value = crc.getValue();
+    return (int) (((value >>> 15) | (value << 17)) + 0xa282ead8L);
+  }
+
+  /** Texts of an event: its version, or the tags of its summary. */
+  private static List<String> texts(byte[] message, int depth) throws IOException {
+    List<String> texts = new ArrayList<>();
+    DataInputStream in = new DataInputStream(new ByteArrayInputStream(message));
+    while (in.available() > 0) {
+      int key = (int) varint(in);
+      switch (key & 7) {
+        case 0 -> varint(in);
+        case 1 -> in.skipBytes(8);
+        case 5 -> in.skipBytes(4);
+        case 2 -> {
+          byte[] bytes = new byte[(int) varint(in)];
+          in.readFully(bytes);
+          int field = key >>> 3;
+          if (depth == 0 && field == 5 || depth == 1 && field == 1) {
+            texts.addAll(texts(bytes, depth + 1));
+          } else if (depth == 0 && field == 3 || depth == 2 && field == 1) {
+            texts.add(new String(bytes, StandardCharsets.UTF_8));
+          }
+        }
+        default -> throw new IOException("type " + (key & 7));
+      }
+    }
+    return texts;
+  }
+
+  private static long varint(DataInputStream in) throws IOException {
+    long value = 0;
+    for (int shift = 0; ; shift += 7) {
+      int part = in.readUnsignedByte();
+      value |= (long) (part & 0x7f) << shift;
+      if (part < 0x80) {
+        return value;
+      }
+    }
+  }
+
+  @Test
+  void adaptersAreTrainedAndDrawn() throws Exception {
+    assertThat(
+            train(
+                recipe(
+                    "lora",
+                    "tiny-sd1",
+                    2,
+                    "lora: {rank: 2, text_encoder: true}\nloss: {weight: min_snr, noise_offset: 0.1}\noptimizer: {name: lion}")))
+        .isZero();
+    try (TensorStore lora =
+        Safetensors.open(folder.resolve("out/pytorch_lora_weights.safetensors"))) {
+      assertThat(lora.names())
+          .anyMatch(name -> name.startsWith("text_encoder."))
+          .anyMatch(name -> name.startsWith("unet."));
+    }
+    assertThat(folder.resolve("out/samples/step-000002.png")).isNotEmptyFile();
+  }
+
+  @Test
+  void aNewWordIsTrainedAndDrawn() throws Exception {
+    assertThat(
+            train(
+                recipe(
+                        "inversion",
+                        "tiny-sd1",
+                        2,
+                        "token: {word: <thing>, initial: cat, count: 2}")
+                    .replace(
+                        "mirrored: true", "mirrored: true, caption: 'a photo of a {token}'")))
+        .isZero();
+    try (TensorStore rows = Safetensors.open(folder.resolve("out/learned_embeds.safetensors"))) {
+      assertThat(rows.info("<thing>").shape()[0]).isEqualTo(2);
+    }
+    assertThat(folder.resolve("out/samples/step-000002.png")).isNotEmptyFile();
+    assertThat(folder.resolve("out/model/tokenizer/added_tokens.json"))
+        .content()
+        .contains("<thing>_1");
+  }
+
+  @Test
+  void aWholeModelAndAnAutoencoderAreTrained() throws Exception {
+    assertThat(
+            train(recipe("text", "tiny-sd1", 2, "loss: {train_text_encoder: true}\ndropout: 0.1")))
+        .isZero();
+    assertThat(folder.resolve("out/model/text_encoder/model.safetensors")).isNotEmptyFile();
+    String autoencoder =
+        recipe("autoencoder", "tiny-sd1", 2, "autoencoder: {edges: 0.5, warm_up: 10}")
+            .replace(folder.resolve("out").toString(), folder.resolve("vae").toString());
+    assertThat(train(autoencoder)).isZero();
+    assertThat(folder.resolve("vae/model/vae/diffusion_pytorch_model.safetensors"))
+        .isNotEmptyFile();
+  }
+
+  @Test
+  void segmentationAndUpscalingAreTrainedFromPairs() throws Exception {
+    Path images = Files.createDirectories(folder.resolve("images"));
+    Path small = Files.createDirectories(folder.resolve("small"));
+    Path masks = Files.createDirectories(folder.resolve("masks"));
+    for (int i = 0; i < 3; i++) {
+      byte[] image = Images.write(Raster.filled(3, 32, 32, 0.3f * i), "image/png");
+      Files.write(images.resolve(i + ".png"), image);
+      Files.write(
+          small.resolve(i + ".png"), Images.write(Raster.filled(3, 8, 8, 0.3f * i), "image/png"));
+      Files.write(
+          masks.resolve(i + ".png"), Images.write(Raster.filled(1, 32, 32, i % 2), "image/png"));
+    }
+    for (String task : List.of("segmentation", "upscale")) {
+      String recipe =
+          recipe(task, "tiny-concat-" + task, 2, "")
+              .replace("layout: captions", "layout: pairs")
+              .replace(
+                  "path: " + folder.resolve("data"),
+                  "path: %s, others: %s"
+                      .formatted(images, task.equals("upscale") ? small : masks))
+              .replace(folder.resolve("out").toString(), folder.resolve(task).toString());
+      assertThat(train(recipe)).as(task).isZero();
+      assertThat(folder.resolve(task).resolve("samples/step-000002.png")).isNotEmptyFile();
+    }
+  }
+
+  /** The page's example has every key that is common to all tasks. */
+  @Test
+  void theRecipeOfTheDocumentationIsRead() throws Exception {
+    String page = Files.readString(Path.of("../../docs/TRAIN.md"));
+    String yaml = page.substring(page.indexOf("```yaml") + 7);
+    Path file =
+        Files.writeString(folder.resolve("r.yaml"), yaml.substring(0, yaml.indexOf("```")));
+    Recipe recipe = Recipe.read(file);
+    assertThat(recipe.task()).isEqualTo(Recipe.Task.LORA);
+    assertThat(recipe.settings().accumulation()).isEqualTo(4);
+    assertThat(recipe.samples().prompts()).hasSize(2);
+    for (Recipe.Task task : Recipe.Task.values()) {
+      assertThat(page).contains("`" + task.name().toLowerCase(Locale.ROOT) + "`");
+    }
+  }
+
+  @Test
+  void aRecipeWithAMisspelledKeyIsRefused() throws Exception {
+    Path file =
+        Files.writeString(
+            folder.resolve("r.yaml"),
+            recipe("unconditional", "tiny-ddpm", 4, "").replace("warm_up", "warmup"));
+    assertThatThrownBy(() -> Recipe.read(file))
+        .isInstanceOf(IllegalConfigException.class)
+        .hasMessageContaining("[rate]")
+        .hasMessageContaining("[warmup]")
+        .hasMessageContaining("warm_up");
+  }
+
+  @Test
+  void aRecipeOfAnUnknownTaskIsRefused() throws Exception {
+    Path file =
+        Files.writeString(
+            folder.resolve("r.yaml"), recipe("painting", "tiny-ddpm", 4, ""));
+    assertThatThrownBy(() -> Recipe.read(file))
+        .hasMessageContaining("\"painting\"")
+        .hasMessageContaining("unconditional, text, lora");
+  }
+}

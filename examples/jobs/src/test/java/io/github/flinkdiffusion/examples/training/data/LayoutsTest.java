@@ -1,0 +1,254 @@
+package io.github.flinkdiffusion.examples.training.data;
+
+import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assertions.assertThatThrownBy;
+import static org.assertj.core.api.Assertions.within;
+
+import io.github.flinkdiffusion.ops.image.Images;
+import io.github.flinkdiffusion.ops.image.PilResize;
+import io.github.flinkdiffusion.ops.image.Raster;
+import java.io.ByteArrayOutputStream;
+import java.io.DataOutputStream;
+import java.io.IOException;
+import java.io.OutputStream;
+import java.nio.charset.StandardCharsets;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.Optional;
+import java.util.SplittableRandom;
+import java.util.TreeSet;
+import java.util.zip.GZIPOutputStream;
+import org.apache.commons.compress.archivers.tar.TarArchiveEntry;
+import org.apache.commons.compress.archivers.tar.TarArchiveOutputStream;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
+
+/** Each layout of training data, on files that the test makes. */
+class LayoutsTest {
+  @TempDir private Path folder;
+
+  private static byte[] png(float value) {
+    return Images.write(Raster.filled(3, 4, 6, value), "image/png");
+  }
+
+  private Path image(String name, float value) throws IOException {
+    return file(name, png(value));
+  }
+
+  private Path file(String name, byte[] bytes) throws IOException {
+    Path file = folder.resolve(name);
+    Files.createDirectories(file.getParent());
+    return Files.write(file, bytes);
+  }
+
+  private static void shows(Example example, float value, String caption) {
+    assertThat(example.image().at(0, 1, 2)).isCloseTo(value, within(0.003f));
+    assertThat(example.caption()).isEqualTo(caption);
+  }
+
+  @Test
+  void aFolderForEachClass() throws Exception {
+    image("b_fish/1.png", 0.25f);
+    image("a_cat/deep/9.png", 0.5f);
+    image("a_cat/.hidden.png", 1);
+    FolderExamples examples = FolderExamples.classes(folder, "a photo of {class}");
+    assertThat(examples.size()).isEqualTo(2);
+    shows(examples.at(0), 0.5f, "a photo of a cat");
+    shows(examples.at(1), 0.25f, "a photo of b fish");
+    image("stray.png", 0);
+    assertThatThrownBy(() -> FolderExamples.classes(folder, "{class}"))
+        .isInstanceOf(TrainingDataException.class)
+        .hasMessageContaining("stray.png")
+        .hasMessageContaining("<class>/<image>");
+  }
+
+  @Test
+  void captionsBesideImages() throws Exception {
+    image("x.png", 0.75f);
+    file("x.txt", "a red x\n".getBytes(StandardCharsets.UTF_8));
+    FolderExamples examples = FolderExamples.captions(folder);
+    assertThat(examples.size()).isEqualTo(1);
+    shows(examples.at(0), 0.75f, "a red x");
+    image("y.png", 0);
+    assertThatThrownBy(() -> FolderExamples.captions(folder))
+        .hasMessageContaining("y.png has no caption")
+        .hasMessageContaining("y.txt");
+  }
+
+  @Test
+  void pairsOfImagesAndMasks() throws Exception {
+    image("images/p/1.png", 0.25f);
+    file("masks/p/1.tif", Images.write(Raster.filled(1, 4, 6, 1), "image/tiff"));
+    FolderExamples examples =
+        FolderExamples.pairs(folder.resolve("images"), folder.resolve("masks"));
+    shows(examples.at(0), 0.25f, "");
+    assertThat(examples.at(0).other().orElseThrow().at(0, 0, 0)).isEqualTo(1);
+    image("images/p/2.png", 0.25f);
+    assertThatThrownBy(
+            () -> FolderExamples.pairs(folder.resolve("images"), folder.resolve("masks")))
+        .hasMessageContaining("2.png has no counterpart");
+  }
+
+  private static byte[] idx(int type, byte[] data, int... sizes) throws IOException {
+    ByteArrayOutputStream bytes = new ByteArrayOutputStream();
+    DataOutputStream out = new DataOutputStream(bytes);
+    out.writeShort(0);
+    out.writeByte(type);
+    out.writeByte(sizes.length);
+    for (int size : sizes) {
+      out.writeInt(size);
+    }
+    out.write(data);
+    return bytes.toByteArray();
+  }
+
+  private static byte[] packed(byte[] bytes) throws IOException {
+    ByteArrayOutputStream packed = new ByteArrayOutputStream();
+    try (OutputStream out = new GZIPOutputStream(packed)) {
+      out.write(bytes);
+    }
+    return packed.toByteArray();
+  }
+
+  @Test
+  void idxArraysPackedOrNot() throws Exception {
+    byte[] pixels = new byte[2 * 2 * 3];
+    pixels[6 + 3] = (byte) 255;
+    byte[] images = idx(8, pixels, 2, 2, 3);
+    Path labels = file("labels", idx(8, new byte[] {7, 3}, 2));
+    for (Path file :
+        new Path[] {file("images", images), file("images.gz", packed(images))}) {
+      IdxExamples examples = IdxExamples.open(file, Optional.of(labels), "the digit {class}");
+      assertThat(examples.size()).isEqualTo(2);
+      Example second = examples.at(1);
+      assertThat(second.caption()).isEqualTo("the digit 3");
+      assertThat(second.image().height()).isEqualTo(2);
+      assertThat(second.image().width()).isEqualTo(3);
+      assertThat(second.image().at(0, 1, 0)).isEqualTo(1);
+      assertThat(examples.at(0).image().at(0, 1, 0)).isZero();
+    }
+  }
+
+  @Test
+  void damagedIdxArraysAreRefusedByName() throws Exception {
+    Path floats = file("floats", idx(13, new byte[4], 1, 1, 1));
+    assertThatThrownBy(() -> IdxExamples.open(floats, Optional.empty(), ""))
+        .hasMessageContaining("floats begins with 0000 0d 03");
+    Path huge =
+        file("huge", idx(8, new byte[4], Integer.MAX_VALUE, Integer.MAX_VALUE, Integer.MAX_VALUE));
+    assertThatThrownBy(() -> IdxExamples.open(huge, Optional.empty(), ""))
+        .hasMessageContaining("less than 2 GiB");
+    Path cut = file("cut", idx(8, new byte[5], 2, 1, 3));
+    assertThatThrownBy(() -> IdxExamples.open(cut, Optional.empty(), ""))
+        .hasMessageContaining("only 5 bytes after its header; expected 6");
+    Path good = file("good", idx(8, new byte[6], 2, 1, 3));
+    Path one = file("one", idx(8, new byte[1], 1));
+    assertThatThrownBy(() -> IdxExamples.open(good, Optional.of(one), ""))
+        .hasMessageContaining("2 images")
+        .hasMessageContaining("1 labels");
+  }
+
+  @Test
+  void cocosCaptions() throws Exception {
+    image("train/0001.png", 0.5f);
+    Path captions =
+        file(
+            "captions.json",
+            """
+            {"images": [{"id": 4, "file_name": "0001.png"}],
+             "annotations": [{"id": 1, "image_id": 4, "caption": "one"}, {"id": 2, "image_id": 4, "caption": "two "}]}
+            """
+                .getBytes(StandardCharsets.UTF_8));
+    CocoExamples examples = CocoExamples.captions(folder.resolve("train"), captions);
+    assertThat(examples.size()).isEqualTo(2);
+    shows(examples.at(0), 0.5f, "one");
+    shows(examples.at(1), 0.5f, "two");
+    Path elsewhere =
+        file(
+            "elsewhere.json",
+            "{\"images\": [{\"id\": 4, \"file_name\": \"../x.png\"}], \"annotations\": [{\"image_id\": 4, \"caption\": \"c\"}]}"
+                .getBytes(StandardCharsets.UTF_8));
+    assertThatThrownBy(() -> CocoExamples.captions(folder.resolve("train"), elsewhere))
+        .hasMessageContaining("../x.png");
+    Path unknown =
+        file(
+            "unknown.json",
+            "{\"images\": [], \"annotations\": [{\"id\": 9, \"image_id\": 4, \"caption\": \"c\"}]}"
+                .getBytes(StandardCharsets.UTF_8));
+    assertThatThrownBy(() -> CocoExamples.captions(folder.resolve("train"), unknown))
+        .hasMessageContaining("annotation 9 names image 4");
+  }
+
+  @Test
+  void webDatasetsArchives() throws Exception {
+    try (TarArchiveOutputStream tar =
+        new TarArchiveOutputStream(Files.newOutputStream(folder.resolve("00000.tar")))) {
+      add(tar, "s/000.png", png(0.25f));
+      add(tar, "s/000.txt", "first".getBytes(StandardCharsets.UTF_8));
+      add(tar, "s/000.json", "{}".getBytes(StandardCharsets.UTF_8));
+    }
+    try (TarArchiveOutputStream tar =
+        new TarArchiveOutputStream(Files.newOutputStream(folder.resolve("00001.tar")))) {
+      add(tar, "001.seg.png", png(0.5f));
+    }
+    try (WebDatasetExamples examples = WebDatasetExamples.open(folder)) {
+      assertThat(examples.size()).isEqualTo(2);
+      shows(examples.at(1), 0.5f, "");
+      shows(examples.at(0), 0.25f, "first");
+    }
+  }
+
+  private static void add(TarArchiveOutputStream tar, String name, byte[] bytes)
+      throws IOException {
+    TarArchiveEntry entry = new TarArchiveEntry(name);
+    entry.setSize(bytes.length);
+    tar.putArchiveEntry(entry);
+    tar.write(bytes);
+    tar.closeArchiveEntry();
+  }
+
+  @Test
+  void anEpochHasEveryIndexOnceAndFollowsFromItsPosition() {
+    Shuffled order = new Shuffled(7, 5);
+    for (int epoch = 0; epoch < 3; epoch++) {
+      TreeSet<Integer> seen = new TreeSet<>();
+      for (int i = 0; i < 7; i++) {
+        seen.add(order.at(epoch * 7 + i));
+      }
+      assertThat(seen).hasSize(7);
+    }
+    assertThat(new Shuffled(7, 5).at(16)).isEqualTo(order.at(16));
+    assertThat(order.at(3)).isEqualTo(new Shuffled(7, 5).at(3));
+  }
+
+  /** A mark in the image must be where the mark of its mask is, whatever the cut. */
+  @Test
+  void aPairIsCutAndMirroredAlike() {
+    float[] pixels = new float[3 * 16 * 32];
+    float[] mask = new float[16 * 32];
+    for (int y = 0; y < 16; y++) {
+      for (int x = 0; x < 32; x++) {
+        float value = x / 31f;
+        mask[y * 32 + x] = value;
+        for (int c = 0; c < 3; c++) {
+          pixels[(c * 16 + y) * 32 + x] = value;
+        }
+      }
+    }
+    Example example =
+        new Example(
+            new Raster(3, 16, 32, pixels), "", Optional.of(new Raster(1, 16, 32, mask)));
+    SplittableRandom random = new SplittableRandom(1);
+    TreeSet<Float> corners = new TreeSet<>();
+    for (int i = 0; i < 20; i++) {
+      View.Square square =
+          new View(16, 1, true, true).of(example, random, 16, 1, PilResize.Filter.BOX);
+      float[] other = square.other().orElseThrow();
+      for (int j = 0; j < other.length; j++) {
+        assertThat(square.image()[j]).isCloseTo(other[j], within(1e-5f));
+      }
+      corners.add(other[0]);
+    }
+    assertThat(corners).hasSizeGreaterThan(5);
+  }
+}
