@@ -10,6 +10,8 @@ import java.util.concurrent.TimeUnit;
 import java.util.stream.Stream;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.ValueSource;
 
 /** An image that fits into no heap of a task manager; see {@link LargeImageProgram}. */
 class LargeImageITCase {
@@ -38,7 +40,16 @@ class LargeImageITCase {
     assertThat(run(DecompressionProgram.class, "512m", folder)).contains("bytes of heap; at most");
   }
 
-  private static String run(Class<?> program, String heap, Path folder, Integer... more)
+  /** See {@link CtSeriesProgram}. */
+  @ParameterizedTest
+  @ValueSource(strings = {"files", "frames"})
+  void aSeriesOfFiveHundredSlicesIsOneSegmentationInHalfAGibibyte(
+      String kind, @TempDir Path folder) throws Exception {
+    assertThat(run(CtSeriesProgram.class, "512m", folder, kind))
+        .contains("500 slices of 512 x 512 are one segmentation");
+  }
+
+  private static String run(Class<?> program, String heap, Path folder, Object... more)
       throws Exception {
     Path log = folder.resolve("log");
     List<String> command =

@@ -6,6 +6,7 @@ import io.github.flinkdiffusion.connector.kafka.KafkaOptions;
 import io.github.flinkdiffusion.connector.payload.PayloadOptions;
 import io.github.flinkdiffusion.ops.serving.DiffusionOptions;
 import io.github.flinkdiffusion.ops.serving.ImageTaskOptions;
+import io.github.flinkdiffusion.ops.serving.SeriesOptions;
 import java.io.IOException;
 import java.lang.reflect.Field;
 import java.lang.reflect.Modifier;
@@ -60,6 +61,12 @@ class OptionsReferenceTest {
                   + " `ImageTaskOptions`.",
               ImageTaskOptions.class,
               ImageTaskOptions.ALL),
+          new Section(
+              "Series",
+              "Of the operator that gathers DICOM series into volumes. A method of"
+                  + " `SeriesGathering` sets the same, and wins. `SeriesOptions`.",
+              SeriesOptions.class,
+              SeriesOptions.ALL),
           new Section(
               "Payloads",
               "Images that are too large for an event. `PayloadOptions`.",

@@ -2,7 +2,10 @@ package io.github.flinkdiffusion.ops.image;
 
 import java.io.IOException;
 import java.nio.ByteBuffer;
+import java.nio.channels.SeekableByteChannel;
 import java.nio.charset.StandardCharsets;
+import java.nio.file.Files;
+import java.nio.file.Path;
 import java.util.Arrays;
 import java.util.Optional;
 
@@ -93,6 +96,20 @@ public record DecodedSize(
         "a file of %d bytes".formatted(fileBytes), 0, 0, fileBytes, bytes, bytes, bytes);
   }
 
+  /**
+   * What a frame of a DICOM file takes: the header of a file of many frames may be longer than
+   * {@link #HEAD_BYTES}. Frames are read one at a time, so the file's length does not count.
+   */
+  public static DecodedSize ofDicom(Path file, ImageLimits limits) {
+    try (SeekableByteChannel channel = Files.newByteChannel(file)) {
+      return ofDicom(new DicomSource(channel), HEAD_BYTES);
+    } catch (ImageException e) {
+      return mostOfDicom(limits);
+    } catch (IOException e) {
+      throw new ImageException("Cannot read the image file " + file + ": " + e, e);
+    }
+  }
+
   private static DecodedSize png(ByteBuffer head) {
     long width = Integer.toUnsignedLong(head.getInt(16));
     long height = Integer.toUnsignedLong(head.getInt(20));
@@ -159,15 +176,22 @@ public record DecodedSize(
   /** Frames are packed in many ways; what the header says of them is believed, and checked. */
   private static Optional<DecodedSize> dicom(byte[] head, long fileBytes, ImageLimits limits) {
     try {
-      DicomFile file = DicomFile.open(DicomSource.of(head), limits.maxBytes() / 4);
-      DicomLayout layout = file.layout();
-      int channels = layout.photometric().startsWith("MONOCHROME") ? 1 : 3;
-      DecodedSize frame = bytes(layout.columns(), layout.rows(), channels, DICOM_BYTES);
-      return Optional.of(frame.withPeak(frame.peakBytes() + file.inflatedBytes()));
+      return Optional.of(ofDicom(DicomSource.of(head), limits.maxBytes() / 4));
     } catch (ImageException e) {
       // Its reader says what is wrong, unless only the first bytes are known here.
       return head.length < fileBytes ? Optional.of(mostOfDicom(limits)) : Optional.empty();
     }
+  }
+
+  /**
+   * @param most bytes that elements may be inflated to, to look at them
+   */
+  private static DecodedSize ofDicom(DicomSource source, long most) {
+    DicomFile file = DicomFile.open(source, most);
+    DicomLayout layout = file.layout();
+    int channels = layout.photometric().startsWith("MONOCHROME") ? 1 : 3;
+    DecodedSize frame = bytes(layout.columns(), layout.rows(), channels, DICOM_BYTES);
+    return frame.withPeak(frame.peakBytes() + file.inflatedBytes());
   }
 
   private DecodedSize withPeak(long bytes) {

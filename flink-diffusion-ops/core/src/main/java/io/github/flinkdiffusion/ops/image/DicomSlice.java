@@ -1,9 +1,5 @@
 package io.github.flinkdiffusion.ops.image;
 
-import java.io.IOException;
-import java.nio.channels.SeekableByteChannel;
-import java.nio.file.Files;
-import java.nio.file.Path;
 import java.util.Optional;
 import java.util.OptionalInt;
 
@@ -38,17 +34,13 @@ public record DicomSlice(
   /**
    * Reads a file's header, not its pixels.
    *
-   * @throws ImageException if it is no DICOM file, or says not which series it is of
+   * @throws ImageException if it is no DICOM file, or does not say which series it is of
    */
-  public static DicomSlice of(Path file) {
-    try (SeekableByteChannel channel = Files.newByteChannel(file)) {
-      if (ImageKind.of(Channels.head(channel)).filter(ImageKind.DICOM::equals).isEmpty()) {
-        throw new ImageException("No DICOM file; a series is gathered of DICOM files");
-      }
-      return of(DicomFile.open(new DicomSource(channel), ImageLimits.DEFAULT.maxBytes() / 4));
-    } catch (IOException e) {
-      throw new ImageException("Cannot read the DICOM file " + file + ": " + e, e);
+  public static DicomSlice of(byte[] file) {
+    if (ImageKind.of(file).filter(ImageKind.DICOM::equals).isEmpty()) {
+      throw new ImageException("No DICOM file; a series is gathered of DICOM files");
     }
+    return of(DicomFile.open(DicomSource.of(file), ImageLimits.DEFAULT.maxBytes() / 4));
   }
 
   private static DicomSlice of(DicomFile file) {

@@ -61,9 +61,10 @@ public final class SliceOrder {
    */
   public static List<String> faults(List<SlicePlace> places, List<String> names) {
     List<String> faults = new ArrayList<>();
-    for (int i = 1; i < places.size(); i++) {
-      if (!parallel(places.get(0), places.get(i))) {
-        faults.add("%s is not parallel to %s".formatted(names.get(i), names.get(0)));
+    int usualOne = parallelToMost(places);
+    for (int i = 0; i < places.size(); i++) {
+      if (!parallel(places.get(usualOne), places.get(i))) {
+        faults.add("%s is not parallel to %s".formatted(names.get(i), names.get(usualOne)));
       }
     }
     if (!faults.isEmpty() || places.size() < 2) {
@@ -74,9 +75,7 @@ public final class SliceOrder {
       distances[i] =
           along(places.get(i + 1)) - along(places.get(i));
     }
-    double[] sorted = distances.clone();
-    Arrays.sort(sorted);
-    double usual = sorted[sorted.length / 2];
+    double usual = usual(distances);
     double off = Math.min(MOST_OFF_MILLIMETRES, MOST_OFF * Math.abs(usual));
     for (int i = 0; i < distances.length; i++) {
       String pair = "%s and %s".formatted(names.get(i), names.get(i + 1));
@@ -97,6 +96,23 @@ public final class SliceOrder {
       }
     }
     return faults;
+  }
+
+  /** The first slice that more than half are parallel to; else the first of all. */
+  private static int parallelToMost(List<SlicePlace> places) {
+    for (int i = 0; i < places.size(); i++) {
+      SlicePlace one = places.get(i);
+      if (2 * places.stream().filter(other -> parallel(one, other)).count() > places.size()) {
+        return i;
+      }
+    }
+    return 0;
+  }
+
+  /** The median, the smaller one of two: what is missing makes distances larger. */
+  private static double usual(double[] distances) {
+    double[] sorted = Arrays.stream(distances).map(Math::abs).sorted().toArray();
+    return Math.copySign(sorted[(sorted.length - 1) / 2], Arrays.stream(distances).sum());
   }
 
   private static String rounded(double millimetres) {

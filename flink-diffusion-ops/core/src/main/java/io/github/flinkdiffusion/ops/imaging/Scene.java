@@ -192,7 +192,14 @@ public interface Scene extends AutoCloseable {
         }
       }
       long length = Files.size(file);
+      Optional<ImageKind> kind = ImageKind.of(head);
+      if (kind.filter(ImageKind.DICOM::equals).isPresent()) {
+        return DecodedSize.ofDicom(file, options.limits());
+      }
       DecodedSize size = DecodedSize.of(head, length, options.limits());
+      if (kind.filter(ImageKind.NIFTI::equals).isPresent()) {
+        return size; // Only a slice is read of it.
+      }
       return new DecodedSize(
           size.extent(),
           size.width(),

@@ -13,4 +13,9 @@ public final class Diffusion {
   public static ImageTasks imageTasks() {
     return new ImageTasks();
   }
+
+  /** DICOM series, whose files come one by one, as image tasks of whole volumes. */
+  public static SeriesGathering series() {
+    return new SeriesGathering();
+  }
 }

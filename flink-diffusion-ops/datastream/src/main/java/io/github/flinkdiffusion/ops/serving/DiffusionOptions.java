@@ -476,6 +476,7 @@ public final class DiffusionOptions {
   public static void refuseUnknown(ReadableConfig config) {
     List<ConfigOption<?>> known = new ArrayList<>(ALL);
     known.addAll(ImageTaskOptions.ALL);
+    known.addAll(SeriesOptions.ALL);
     known.addAll(PayloadOptions.ALL);
     known.addAll(KafkaOptions.ALL);
     OptionValues.unknown(config, "diffusion.", known)

@@ -1,0 +1,9 @@
+package io.github.flinkdiffusion.ops.serving;
+
+/** By which clock a series is waited for, see {@link SeriesOptions#TIME}. */
+public enum SeriesTime {
+  /** The task manager's clock. */
+  PROCESSING,
+  /** The records' timestamps, and watermarks. */
+  EVENT
+}
