@@ -12,7 +12,6 @@ import io.github.flinkdiffusion.connector.kafka.internal.ImageSerializer;
 import io.github.flinkdiffusion.connector.kafka.internal.Keys;
 import io.github.flinkdiffusion.connector.kafka.internal.ShorteningSerializer;
 import io.github.flinkdiffusion.connector.kafka.internal.TooLarge;
-import org.apache.flink.connector.base.DeliveryGuarantee;
 
 /**
  * Where a job's events go. The key of a result's or a failure's record is that of the request's, or
@@ -23,62 +22,62 @@ public final class DiffusionSinks {
   private DiffusionSinks() {}
 
   /**
-   * Finished pictures, exactly once. One that is too large for Kafka becomes a failure; see {@link
-   * EventSinkBuilder#failuresTopic}.
+   * Finished pictures, exactly once unless {@link KafkaOptions#DELIVERY} says otherwise. One that
+   * is too large for Kafka becomes a failure; see {@link EventSinkBuilder#failuresTopic}.
    */
   public static EventSinkBuilder<ImageEvent> images() {
     return new EventSinkBuilder<>(
         ImageEvent.class,
         "images",
-        DeliveryGuarantee.EXACTLY_ONCE,
+        false,
         image -> Keys.utf8(image.getId()),
         (maxRecordBytes, format, topic) -> new ImageSerializer(format, topic),
         TooLarge::image);
   }
 
   /**
-   * Records that could not be done, exactly once. A failure that would be too large for Kafka,
+   * Records that could not be done, as results are. A failure that would be too large for Kafka,
    * since it holds the record that it is about, is written without its original and says so.
    */
   public static EventSinkBuilder<FailureEvent> failures() {
     return new EventSinkBuilder<>(
         FailureEvent.class,
         "failures",
-        DeliveryGuarantee.EXACTLY_ONCE,
+        false,
         FailureSerializer::key,
         FailureSerializer::new,
         null);
   }
 
-  /** Requests that a job makes for another job, exactly once. */
+  /** Requests that a job makes for another job, as results are. */
   public static EventSinkBuilder<PromptEvent> prompts() {
     return new EventSinkBuilder<>(
         PromptEvent.class,
         "prompts",
-        DeliveryGuarantee.EXACTLY_ONCE,
+        false,
         prompt -> Keys.utf8(prompt.getId()),
         (maxRecordBytes, format, topic) -> new EventSerializer<>(PromptEvent.class, format, topic),
         TooLarge::prompt);
   }
 
-  /** Requests for pictures made from other pictures, exactly once. */
+  /** Requests for pictures made from other pictures, as results are. */
   public static EventSinkBuilder<ImageTaskEvent> imageTasks() {
     return new EventSinkBuilder<>(
         ImageTaskEvent.class,
         "image-tasks",
-        DeliveryGuarantee.EXACTLY_ONCE,
+        false,
         task -> Keys.utf8(task.getId()),
         (maxRecordBytes, format, topic) ->
             new EventSerializer<>(ImageTaskEvent.class, format, topic),
         TooLarge::imageTask);
   }
 
-  /** Requests that a job takes back, exactly once. */
+  /** Requests that a job takes back, as results are. */
   public static EventSinkBuilder<CancelEvent> cancellations() {
     return new EventSinkBuilder<>(
         CancelEvent.class,
         "cancellations",
-        DeliveryGuarantee.EXACTLY_ONCE,
+        false,
         DiffusionSinks::cancelKey,
         (maxRecordBytes, format, topic) ->
             new ShorteningSerializer<>(
@@ -99,7 +98,7 @@ public final class DiffusionSinks {
     return new EventSinkBuilder<>(
         ProgressEvent.class,
         "progress",
-        DeliveryGuarantee.AT_LEAST_ONCE,
+        true,
         DiffusionSinks::progressKey,
         (maxRecordBytes, format, topic) ->
             new ShorteningSerializer<>(

@@ -7,6 +7,7 @@ import io.github.flinkdiffusion.connector.format.FormatSettings;
 import io.github.flinkdiffusion.connector.kafka.internal.BrokerLimits;
 import io.github.flinkdiffusion.connector.kafka.internal.Checkpointing;
 import io.github.flinkdiffusion.connector.kafka.internal.EventRecords;
+import io.github.flinkdiffusion.connector.kafka.internal.MarkingKafkaSink;
 import io.github.flinkdiffusion.connector.kafka.internal.Refusal;
 import io.github.flinkdiffusion.connector.kafka.internal.VerifyingKafkaSink;
 import java.time.Duration;
@@ -17,7 +18,6 @@ import org.apache.flink.api.common.serialization.SerializationSchema;
 import org.apache.flink.api.connector.sink2.Sink;
 import org.apache.flink.configuration.MemorySize;
 import org.apache.flink.configuration.ReadableConfig;
-import org.apache.flink.connector.base.DeliveryGuarantee;
 import org.apache.flink.connector.kafka.sink.KafkaSink;
 import org.apache.flink.connector.kafka.sink.KafkaSinkBuilder;
 import org.apache.flink.connector.kafka.sink.TransactionNamingStrategy;
@@ -91,7 +91,7 @@ public final class EventSinkBuilder<T extends SpecificRecord> {
   private final Class<T> eventClass;
   private final String what;
   private final String kind;
-  private final DeliveryGuarantee guarantee;
+  private final boolean alwaysAtLeastOnce;
   private final SerializationSchema<T> key;
   private final Values<T> values;
   private final Refusal<T> refusal;
@@ -106,14 +106,14 @@ public final class EventSinkBuilder<T extends SpecificRecord> {
   EventSinkBuilder(
       Class<T> eventClass,
       String kind,
-      DeliveryGuarantee guarantee,
+      boolean alwaysAtLeastOnce,
       SerializationSchema<T> key,
       Values<T> values,
       Refusal<T> refusal) {
     this.eventClass = eventClass;
     this.kind = kind;
     this.what = "The sink of " + kind;
-    this.guarantee = guarantee;
+    this.alwaysAtLeastOnce = alwaysAtLeastOnce;
     this.key = key;
     this.values = values;
     this.refusal = refusal;
@@ -168,6 +168,23 @@ public final class EventSinkBuilder<T extends SpecificRecord> {
   /** {@link KafkaOptions#TOLERATE_LOST_TRANSACTIONS}. */
   public EventSinkBuilder<T> tolerateLostTransactions(boolean tolerate) {
     settings.set(KafkaOptions.TOLERATE_LOST_TRANSACTIONS, tolerate);
+    return this;
+  }
+
+  /**
+   * {@link KafkaOptions#DELIVERY}.
+   *
+   * @throws KafkaSettingsException for progress, which is written at least once
+   */
+  public EventSinkBuilder<T> delivery(Delivery delivery) {
+    if (alwaysAtLeastOnce && delivery != Delivery.AT_LEAST_ONCE) {
+      throw new KafkaSettingsException(
+          what
+              + " cannot have "
+              + delivery
+              + " delivery: progress is of use at once or not at all.");
+    }
+    settings.set(KafkaOptions.DELIVERY, delivery);
     return this;
   }
 
@@ -239,9 +256,11 @@ public final class EventSinkBuilder<T extends SpecificRecord> {
     refuseLossyProperties(properties);
     int maxRecordBytes = maxRecordBytes(job, properties);
     FormatSettings format = format(job);
+    Delivery delivery =
+        alwaysAtLeastOnce ? Delivery.AT_LEAST_ONCE : settings.get(KafkaOptions.DELIVERY, job);
     KafkaSinkBuilder<T> builder =
         KafkaSink.<T>builder()
-            .setDeliveryGuarantee(guarantee)
+            .setDeliveryGuarantee(delivery.guarantee())
             .setRecordSerializer(
                 new EventRecords<>(
                     topic,
@@ -252,13 +271,19 @@ public final class EventSinkBuilder<T extends SpecificRecord> {
                     failuresTopic,
                     settings.get(KafkaOptions.RECORD_KEY, job),
                     format.withoutAvroSchema()));
-    boolean exactlyOnce = guarantee == DeliveryGuarantee.EXACTLY_ONCE;
+    boolean exactlyOnce = delivery == Delivery.EXACTLY_ONCE;
     Checkpointing checkpoints = Checkpointing.of(env);
     if (exactlyOnce) {
       refuseLossyCheckpointing(checkpoints);
       builder
           .setTransactionalIdPrefix(transactionalIdPrefix(job))
           .setTransactionNamingStrategy(TransactionNamingStrategy.POOLING);
+    } else if (!alwaysAtLeastOnce && checkpoints.streaming() && !checkpoints.enabled()) {
+      throw new KafkaSettingsException(
+          what
+              + " needs checkpoints for at-least-once delivery, too: without them what is in flight"
+              + " when a task fails is lost. Call env.enableCheckpointing(...) before building the"
+              + " sink, or set execution.checkpointing.interval.");
     }
 
     properties.setProperty(ProducerConfig.BOOTSTRAP_SERVERS_CONFIG, servers);
@@ -278,10 +303,11 @@ public final class EventSinkBuilder<T extends SpecificRecord> {
         ProducerConfig.BUFFER_MEMORY_CONFIG,
         Long.toString(Math.max(DEFAULT_BUFFER_BYTES, 2L * maxRecordBytes)));
     KafkaSink<T> sink = builder.setKafkaProducerConfig(properties).build();
-    return exactlyOnce
-        ? new VerifyingKafkaSink<>(
-            what, sink, properties, settings.get(KafkaOptions.TOLERATE_LOST_TRANSACTIONS, job))
-        : sink;
+    if (exactlyOnce) {
+      return new VerifyingKafkaSink<>(
+          what, sink, properties, settings.get(KafkaOptions.TOLERATE_LOST_TRANSACTIONS, job));
+    }
+    return alwaysAtLeastOnce ? sink : new MarkingKafkaSink<>(sink, properties);
   }
 
   /** A schema that cannot hold the event is refused here, not on a task manager. */

@@ -68,6 +68,18 @@ public final class KafkaOptions {
               "How long the job may be down between two attempts without losing a transaction:"
                   + " noticing the failure, waiting for slots, loading the model, restoring.");
 
+  public static final ConfigOption<Delivery> DELIVERY =
+      ConfigOptions.key("diffusion.kafka.delivery")
+          .enumType(Delivery.class)
+          .defaultValue(Delivery.EXACTLY_ONCE)
+          .withDescription(
+              "How sinks of results, failures and requests write. exactly-once: once; visible to"
+                  + " readers of committed records when the next checkpoint is complete."
+                  + " at-least-once: at once, without transactions, and possibly again after a"
+                  + " restart; records that may be repetitions have the header diffusion-duplicate."
+                  + " Progress is always written at least once. To change it, stop the job with a"
+                  + " savepoint, which commits what is open.");
+
   public static final ConfigOption<Boolean> TOLERATE_LOST_TRANSACTIONS =
       ConfigOptions.key("diffusion.kafka.tolerate-lost-transactions")
           .booleanType()
@@ -235,6 +247,7 @@ public final class KafkaOptions {
           TRANSACTION_TIMEOUT,
           BROKER_MAX_TRANSACTION_TIMEOUT,
           ALLOWED_RESTART_TIME,
+          DELIVERY,
           TOLERATE_LOST_TRANSACTIONS,
           MAX_EVENT_SIZE,
           MAX_ORIGINAL_SIZE,

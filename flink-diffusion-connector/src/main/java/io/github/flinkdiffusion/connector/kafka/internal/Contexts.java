@@ -94,6 +94,15 @@ final class Contexts {
     }
   }
 
+  /** Gives an event another context, whatever it had. */
+  static void replace(Object event, RecordContext context) {
+    if (event instanceof FailureEvent failure) {
+      failure.setContext(context);
+    } else {
+      set(event, context);
+    }
+  }
+
   /** How much a record gets by it. */
   static long bytes(RecordContext context) {
     if (context == null) {
