@@ -2,6 +2,7 @@ package io.github.flinkdiffusion.benchmarks;
 
 import io.github.flinkdiffusion.ops.engine.DeviceSpec;
 import io.github.flinkdiffusion.ops.engine.Engines;
+import io.github.flinkdiffusion.ops.graph.Precision;
 import io.github.flinkdiffusion.ops.image.Images;
 import io.github.flinkdiffusion.ops.image.Raster;
 import io.github.flinkdiffusion.ops.image.ReadOptions;
@@ -180,6 +181,15 @@ final class EngineBenchmark extends BenchmarkCommand {
   private List<String> engines = List.of(Engines.ONNX_RUNTIME, Engines.PYTORCH);
 
   @Option(
+      names = "--precisions",
+      paramLabel = "NAME",
+      split = ",",
+      description =
+          "In what ours computes (default: ${DEFAULT-VALUE}); beside diffusers in float32, each with"
+              + " the signal to noise ratio of its images over the first one's.")
+  private List<Precision> precisions = List.of(Precision.FLOAT32);
+
+  @Option(
       names = "--device",
       paramLabel = "NAME",
       description = "auto, cpu or gpu:N, for both sides (default: ${DEFAULT-VALUE}).")
@@ -225,8 +235,14 @@ final class EngineBenchmark extends BenchmarkCommand {
       Path folder = RunOptions.home().resolve(model.folder());
       Map<String, DiffusionPipeline> ours = new LinkedHashMap<>();
       try {
-        for (String engine : engines) {
-          ours.put(engine, Pipelines.open(folder, PipelineSettings.on(device).withEngine(engine)));
+        for (Precision precision : precisions) {
+          for (String engine : engines) {
+            ours.put(
+                precision == Precision.FLOAT32 ? engine : engine + ", " + precision,
+                Pipelines.open(
+                    folder,
+                    PipelineSettings.on(device).withEngine(engine).withPrecision(precision)));
+          }
         }
         if (peer != null) {
           peer.ask(
@@ -282,6 +298,10 @@ final class EngineBenchmark extends BenchmarkCommand {
       subjects.put(
           our.getKey(), () -> Rounds.seconds(() -> make(our.getValue(), asked)) / asked.size());
     }
+    if (precisions.size() > 1 && batch.pictures() > 1) {
+      signalToNoise(ours, requests)
+          .forEach((name, ratio) -> result.note(scenario + ", " + name + ": " + ratio));
+    }
     if (peer != null) {
       List<GenerationRequest> any = requests.values().iterator().next();
       subjects.put(PEER, () -> peer.seconds(model.maker(), command(model, any, "")) / any.size());
@@ -336,6 +356,38 @@ final class EngineBenchmark extends BenchmarkCommand {
       pipeline.step(trajectories);
     }
     return pipeline.finish(trajectories);
+  }
+
+  /** Of each pipeline's images over the first one's, whose values are 0 to 1. */
+  private static Map<String, String> signalToNoise(
+      Map<String, DiffusionPipeline> ours, Map<String, List<GenerationRequest>> requests) {
+    Map<String, String> ratios = new LinkedHashMap<>();
+    List<GeneratedImage> first = null;
+    for (Map.Entry<String, DiffusionPipeline> our : ours.entrySet()) {
+      List<GeneratedImage> images = make(our.getValue(), requests.get(our.getKey()));
+      if (first == null) {
+        first = images;
+        continue;
+      }
+      double squares = 0;
+      long values = 0;
+      for (int i = 0; i < images.size(); i++) {
+        float[] a = first.get(i).image().data();
+        float[] b = images.get(i).image().data();
+        for (int k = 0; k < a.length; k++) {
+          squares += (a[k] - b[k]) * (a[k] - b[k]);
+        }
+        values += a.length;
+      }
+      ratios.put(
+          our.getKey(),
+          "PSNR %s dB over %s, %d images."
+              .formatted(
+                  Tables.number(-10 * Math.log10(squares / values)),
+                  ours.keySet().iterator().next(),
+                  images.size()));
+    }
+    return ratios;
   }
 
   private static Map<String, ?> command(
