@@ -50,4 +50,6 @@ save("webp-lossless.tif", smooth, photometric="rgb", compression="webp", compres
 gdal("jpeg-ycbcr.tif", smooth.transpose(2, 0, 1), compress="jpeg", photometric="ycbcr", tiled=True, blockxsize=16, blockysize=16)
 gdal("fax-4.tif", ((x[None] // 5 + y[None] // 3) % 2).astype(np.uint8), compress="ccittfax4", nbits=1)
 gdal("fax-3.tif", ((x[None] // 5 + y[None] // 3) % 2).astype(np.uint8), compress="ccittfax3", nbits=1)
+gdal("lzma.tif", smooth.transpose(2, 0, 1).astype(np.uint16) * 200 + random.integers(0, 9, (3, 32, 48)).astype(np.uint16), compress="lzma", predictor=2, tiled=True, blockxsize=16, blockysize=16)
+save("lzma-xz.tif", np.concatenate([smooth[..., 0]] * 3), compression="lzma", **gray)
 (OUT / "expected.json").write_text(json.dumps(expected) + "\n")

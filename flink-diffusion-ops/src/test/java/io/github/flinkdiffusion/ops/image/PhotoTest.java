@@ -9,11 +9,13 @@ import com.fasterxml.jackson.databind.ObjectMapper;
 import java.io.IOException;
 import java.util.ArrayList;
 import java.util.Arrays;
+import java.util.HexFormat;
 import java.util.List;
 import java.util.Map;
 import java.util.Random;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.CsvSource;
 import org.junit.jupiter.params.provider.MethodSource;
 import org.junit.jupiter.params.provider.ValueSource;
 
@@ -165,5 +167,20 @@ class PhotoTest {
           .isInstanceOf(ImageException.class)
           .hasMessageContaining("Page 1");
     }
+  }
+
+  @ParameterizedTest
+  @CsvSource({
+    "00000020667479706176696600000000, An AVIF file is not read",
+    "000000186674797068656963000000006d696631, A HEIC file (HEIF) is not read",
+    "0000000c4a584c200d0a870a, A JPEG XL file is not read",
+    "0000000c6a5020200d0a870a, A JPEG 2000 file that no DICOM file holds is not read"
+  })
+  void kindsWithoutADecoderAreRefusedByName(String hex, String message) {
+    byte[] file = HexFormat.of().parseHex(hex);
+    assertThatThrownBy(() -> Images.read(file, ReadOptions.DEFAULT))
+        .isInstanceOf(ImageException.class)
+        .hasMessageContaining(message.replace("(HEIF)", "(HEIF, heic)"))
+        .hasMessageContaining("convert it to one of image/png");
   }
 }

@@ -27,7 +27,7 @@ class TiffCodecsTest {
   static List<String> files() throws IOException {
     List<String> names = new ArrayList<>();
     expected().fieldNames().forEachRemaining(names::add);
-    assertThat(names).hasSize(9);
+    assertThat(names).hasSize(11);
     return names;
   }
 

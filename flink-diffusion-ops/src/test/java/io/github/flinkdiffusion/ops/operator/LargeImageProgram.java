@@ -76,6 +76,8 @@ final class LargeImageProgram {
     settings.set(PayloadOptions.READ_BY_RANGES, true);
     settings.set(PayloadOptions.INLINE_LIMIT, MemorySize.ZERO);
     settings.set(CheckpointingOptions.CHECKPOINTING_INTERVAL, Duration.ofSeconds(5));
+    // The input is over at once, and then no checkpoint begins before the image is done.
+    settings.set(CheckpointingOptions.CHECKPOINTING_TIMEOUT, Duration.ofHours(3));
     settings.set(
         CheckpointingOptions.CHECKPOINTS_DIRECTORY,
         folder.resolve("checkpoints").toUri().toString());

@@ -2,6 +2,7 @@ package io.github.flinkdiffusion.ops.image;
 
 import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
+import java.nio.charset.StandardCharsets;
 import java.util.Arrays;
 import java.util.Optional;
 
@@ -102,6 +103,25 @@ public enum ImageKind {
         .filter(kind -> kind.hasMark(head))
         .findFirst()
         .or(() -> beginsAsDataSet(head) ? Optional.of(DICOM) : Optional.empty());
+  }
+
+  /** The name of a kind that is known, and for which there is no decoder. */
+  static Optional<String> notRead(byte[] head) {
+    if (begins(head, 4, 'f', 't', 'y', 'p') && head.length >= 12) {
+      String brand = new String(head, 8, 4, StandardCharsets.ISO_8859_1);
+      return switch (brand) {
+        case "avif", "avis" -> Optional.of("An AVIF file");
+        case "heic", "heix", "heim", "heis", "hevc", "hevx", "mif1", "msf1" ->
+            Optional.of("A HEIC file (HEIF, " + brand + ")");
+        default -> Optional.empty();
+      };
+    }
+    if (begins(head, 0, 0xFF, 0x0A) || begins(head, 4, 'J', 'X', 'L', ' ')) {
+      return Optional.of("A JPEG XL file");
+    }
+    return begins(head, 4, 'j', 'P', ' ', ' ') || begins(head, 0, 0xFF, 0x4F, 0xFF, 0x51)
+        ? Optional.of("A JPEG 2000 file that no DICOM file holds")
+        : Optional.empty();
   }
 
   private static boolean begins(byte[] head, int at, int... mark) {

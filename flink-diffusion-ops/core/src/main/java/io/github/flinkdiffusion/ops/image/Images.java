@@ -42,7 +42,7 @@ public final class Images {
    *     what the options refuse
    */
   public static Raster read(byte[] file, ReadOptions options) {
-    return FORMATS.get(kind(ImageKind.of(file), file.length)).read(file, options);
+    return FORMATS.get(kind(file, file.length)).read(file, options);
   }
 
   /**
@@ -53,7 +53,7 @@ public final class Images {
    */
   public static Raster read(Path file, ReadOptions options) {
     try (SeekableByteChannel channel = Files.newByteChannel(file)) {
-      ImageKind kind = kind(ImageKind.of(Channels.head(channel)), channel.size());
+      ImageKind kind = kind(Channels.head(channel), channel.size());
       return FORMATS.get(kind).read(channel, options);
     } catch (IOException e) {
       throw new ImageException("Cannot read the image file " + file + ": " + e, e);
@@ -70,11 +70,20 @@ public final class Images {
     return NiftiCodec.unpacked(file, folder);
   }
 
-  private static ImageKind kind(Optional<ImageKind> found, long bytes) {
-    return found.orElseThrow(
-        () ->
-            new ImageException(
-                "A file of %d bytes that is none of %s".formatted(bytes, readable())));
+  private static ImageKind kind(byte[] head, long bytes) {
+    return ImageKind.of(head)
+        .orElseThrow(
+            () ->
+                new ImageException(
+                    ImageKind.notRead(head)
+                        .map(
+                            name ->
+                                "%s is not read; convert it to one of %s"
+                                    .formatted(name, readable()))
+                        .orElseGet(
+                            () ->
+                                "A file of %d bytes that is none of %s"
+                                    .formatted(bytes, readable()))));
   }
 
   /** The media type of a file, such as {@code image/png}; empty if it is of no known kind. */

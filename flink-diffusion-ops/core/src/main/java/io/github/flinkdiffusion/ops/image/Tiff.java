@@ -51,7 +51,10 @@ final class Tiff {
   static final int DEFLATE = 8;
   static final int PACK_BITS = 32773;
   static final int OLD_DEFLATE = 32946;
+  static final int LZMA = 34925;
   static final int ZSTD = 50000;
+  static final int LERC = 34887;
+  static final int OLD_JPEG = 6;
   static final int WEBP = 50001;
 
   // Values of PHOTOMETRIC.

@@ -19,7 +19,8 @@ final class TiffBlocks {
 
   static boolean supports(int compression) {
     return switch (compression) {
-      case Tiff.UNCOMPRESSED, Tiff.LZW, Tiff.DEFLATE, Tiff.OLD_DEFLATE, Tiff.PACK_BITS -> true;
+      case Tiff.UNCOMPRESSED, Tiff.LZW, Tiff.DEFLATE, Tiff.OLD_DEFLATE, Tiff.PACK_BITS, Tiff.LZMA ->
+          true;
       default -> false;
     };
   }
@@ -31,6 +32,7 @@ final class TiffBlocks {
           case Tiff.UNCOMPRESSED -> copy(packed, block);
           case Tiff.LZW -> lzw(packed, block);
           case Tiff.PACK_BITS -> packBits(packed, block);
+          case Tiff.LZMA -> Xz.unpack(packed, block);
           default -> inflate(packed, block);
         };
     if (length < size) {

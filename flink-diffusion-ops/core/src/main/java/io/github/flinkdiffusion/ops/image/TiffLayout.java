@@ -190,9 +190,18 @@ final class TiffLayout {
     }
     if (!TiffBlocks.supports(compression) && !TiffImageBlocks.supports(compression)) {
       throw new ImageException(
-          ("A TIFF file with compression %d; 1 (none), 2 to 4 (fax), 5 (LZW), 7 (JPEG), 8 and 32946"
-                  + " (Deflate), 32773 (PackBits), 50000 (Zstandard) and 50001 (WebP) are supported")
-              .formatted(compression));
+          ("A TIFF file with compression %d%s; 1 (none), 2 to 4 (fax), 5 (LZW), 7 (JPEG), 8 and"
+                  + " 32946 (Deflate), 32773 (PackBits), 34925 (LZMA), 50000 (Zstandard) and 50001"
+                  + " (WebP) are supported")
+              .formatted(
+                  compression,
+                  switch (compression) {
+                    case Tiff.LERC -> " (LERC)";
+                    case Tiff.OLD_JPEG -> " (old JPEG)";
+                    case 33003, 33004, 33005, 34712 -> " (JPEG 2000)";
+                    case 50002 -> " (JPEG XL)";
+                    default -> "";
+                  }));
     }
     boolean fits =
         TiffImageBlocks.isFax(compression)

@@ -20,11 +20,11 @@ import java.util.Set;
  * unpack them again.
  *
  * <p>Whole numbers of 1 to 32 and of 64 bits and floats of 16 to 64, any number of bands, by pixel
- * or by plane, uncompressed or packed with LZW, Deflate, PackBits, Zstandard, JPEG, WebP or as fax,
- * with or without predictor. Palettes and CMYK become RGB ({@code (1 - C)(1 - K)}; color profiles
- * are carried but not applied), numbers for which small is bright get a descending range, opacity
- * that is multiplied in is divided out. An image that says how it stands upright is turned, unless
- * it has a place on Earth.
+ * or by plane, uncompressed or packed with LZW, Deflate, PackBits, LZMA, Zstandard, JPEG, WebP or
+ * as fax, with or without predictor. Palettes and CMYK become RGB ({@code (1 - C)(1 - K)}; color
+ * profiles are carried but not applied), numbers for which small is bright get a descending range,
+ * opacity that is multiplied in is divided out. An image that says how it stands upright is turned,
+ * unless it has a place on Earth.
  *
  * <p>Not thread-safe.
  */

@@ -56,8 +56,7 @@ public record NewTokens(String table, int count) {
             return Optional.empty();
           }
           Value rows = m.graph().parameter(parameter(), count, shape[1]);
-          return Optional.of(
-              m.embedding(inputs.get(0), m.concatenate(0, inputs.get(1), rows)));
+          return Optional.of(m.embedding(inputs.get(0), m.concatenate(0, inputs.get(1), rows)));
         });
   }
 
