@@ -183,4 +183,13 @@ class PhotoTest {
         .hasMessageContaining(message.replace("(HEIF)", "(HEIF, heic)"))
         .hasMessageContaining("convert it to one of image/png");
   }
+
+  @ParameterizedTest
+  @ValueSource(strings = {"lossy.webp", "lossy-frames.webp"})
+  void lossyWebpIsRefusedSinceNoDecoderGivesItsSamples(String name) throws IOException {
+    byte[] file = file("photos/" + name);
+    assertThatThrownBy(() -> Images.read(file, ReadOptions.DEFAULT))
+        .isInstanceOf(ImageException.class)
+        .hasMessageContaining("A lossy WebP file is not read");
+  }
 }

@@ -308,8 +308,7 @@ public final class MiniEmojiTraining implements Callable<Integer> {
     int side = MiniEmojiModel.LATENT_SIDE;
     int size = channels * side * side;
     DiffusionObjective objective =
-        new DiffusionObjective(
-            Denoiser.ofText(text, unet, tokens), channels, PredictionTarget.V);
+        new DiffusionObjective(Denoiser.ofText(text, unet, tokens), channels, PredictionTarget.V);
     DiffusionInputs inputs = new DiffusionInputs(objective, MiniEmojiModel.levels());
     Graph graph = objective.graph();
     System.out.printf("text encoder and unet: %,d parameters%n", graph.parameterCount());
