@@ -35,7 +35,16 @@ class MutatedFilesTest {
 
   private static Map<String, byte[]> files() throws IOException, URISyntaxException {
     Map<String, byte[]> files = new TreeMap<>();
-    for (String folder : List.of("dicom", "formats", "tiff", "no-data", "image-cases", "nifti")) {
+    for (String folder :
+        List.of(
+            "dicom",
+            "formats",
+            "tiff",
+            "tiff-codecs",
+            "photos",
+            "no-data",
+            "image-cases",
+            "nifti")) {
       Path path = Path.of(MutatedFilesTest.class.getResource("/fixtures/" + folder).toURI());
       try (Stream<Path> found = Files.list(path)) {
         for (Path file : found.filter(Files::isRegularFile).toList()) {

@@ -20,6 +20,7 @@ import io.github.flinkdiffusion.ops.image.TiffWriter;
 import io.github.flinkdiffusion.ops.image.Window;
 import io.github.flinkdiffusion.ops.pipeline.Tiling;
 import io.github.flinkdiffusion.ops.serving.DiffusionOptions;
+import io.github.flinkdiffusion.ops.serving.ImageTaskOptions;
 import java.lang.management.ManagementFactory;
 import java.lang.management.MemoryPoolMXBean;
 import java.lang.management.MemoryType;
@@ -82,7 +83,10 @@ final class LargeImageProgram {
         CheckpointingOptions.CHECKPOINTS_DIRECTORY,
         folder.resolve("checkpoints").toUri().toString());
     settings.set(RestartStrategyOptions.RESTART_STRATEGY, "none");
-    settings.set(DiffusionOptions.BATCH_ROWS, 16);
+    settings.set(DiffusionOptions.BATCH_ROWS, bands == 1 ? 16 : 8);
+    if (bands > 1) {
+      settings.set(ImageTaskOptions.PARTS_IN_FLIGHT, 16);
+    }
     settings.set(DiffusionOptions.DEFAULT_STEPS, STEPS);
     Path scene = writeScene(folder.resolve("scene.tif"));
     ImageTaskEvent task =

@@ -47,8 +47,7 @@ public final class SliceOrder {
     if (last < 1) {
       return none;
     }
-    SlicePlace.Vector whole =
-        places.get(last).position().plus(places.get(0).position(), -1);
+    SlicePlace.Vector whole = places.get(last).position().plus(places.get(0).position(), -1);
     return none.plus(whole, 1.0 / last);
   }
 
@@ -72,8 +71,7 @@ public final class SliceOrder {
     }
     double[] distances = new double[places.size() - 1];
     for (int i = 0; i < distances.length; i++) {
-      distances[i] =
-          along(places.get(i + 1)) - along(places.get(i));
+      distances[i] = along(places.get(i + 1)) - along(places.get(i));
     }
     double usual = usual(distances);
     double off = Math.min(MOST_OFF_MILLIMETRES, MOST_OFF * Math.abs(usual));

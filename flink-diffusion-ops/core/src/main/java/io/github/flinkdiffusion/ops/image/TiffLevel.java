@@ -36,10 +36,13 @@ final class TiffLevel implements AutoCloseable {
   private final Deflater deflater = new Deflater(Deflater.BEST_SPEED);
   long end;
 
-  /** Rows that wait for a row of tiles to be full, channel by channel; null before the first. */
-  private float[] waiting;
+  /**
+   * Rows that wait for a row of tiles to be full, as the file has them, pixel by pixel; null before
+   * the first.
+   */
+  private ByteBuffer waiting;
 
-  /** Where the rows that wait hold no data, in the same order. */
+  /** Where the rows that wait hold no data, channel by channel. */
   private final BitSet waitingMissing = new BitSet();
 
   private int waitingRows;
@@ -98,17 +101,14 @@ final class TiffLevel implements AutoCloseable {
   /** Takes the next rows, of this level's width. */
   void append(Raster rows) {
     if (waiting == null) {
-      waiting = new float[Math.multiplyExact(channels * TILE, width)];
+      waiting =
+          ByteBuffer.allocate(Math.multiplyExact(channels * TILE * sampleBytes(), width))
+              .order(ByteOrder.LITTLE_ENDIAN);
     }
     for (int y = 0; y < rows.height(); y++) {
       for (int c = 0; c < channels; c++) {
-        System.arraycopy(
-            rows.data(),
-            (c * rows.height() + y) * width,
-            waiting,
-            (c * TILE + waitingRows) * width,
-            width);
         takeMissing(rows, c, y);
+        takeSamples(rows, c, y);
       }
       waitingRows++;
       appendedRows++;
@@ -178,35 +178,46 @@ final class TiffLevel implements AutoCloseable {
     }
   }
 
+  private int sampleBytes() {
+    return format.type().bits() / 8;
+  }
+
+  private void takeSamples(Raster rows, int c, int y) {
+    int from = (c * rows.height() + y) * width;
+    int row = waitingRows * width * channels;
+    for (int x = 0; x < width; x++) {
+      double sample = format.noDataSample();
+      if (!waitingMissing.get((c * TILE + waitingRows) * width + x)) {
+        float value = rows.data()[from + x];
+        if (!Float.isFinite(value)) {
+          throw new ImageException(
+              "The TIFF tile at (%d, %d) holds the value %s; finite numbers are written"
+                  .formatted(x / TILE * TILE, appendedRows / TILE * TILE, value));
+        }
+        sample = format.sample(value);
+      }
+      put(waiting, (row + x * channels + c) * sampleBytes(), sample);
+    }
+  }
+
   /** Writes the tile at (x, y) from the rows that wait. */
   private void write(int x, int y) {
     int index = y / TILE * across + x / TILE;
     int tileWidth = Math.min(TILE, width - x);
     int tileHeight = Math.min(TILE, height - y);
-    int bytes = format.type().bits() / 8;
-    ByteBuffer samples =
-        ByteBuffer.allocate(TILE * TILE * channels * bytes).order(ByteOrder.LITTLE_ENDIAN);
+    int pixelBytes = channels * sampleBytes();
+    byte[] samples = new byte[TILE * TILE * pixelBytes];
     for (int row = 0; row < tileHeight; row++) {
-      for (int column = 0; column < tileWidth; column++) {
-        for (int c = 0; c < channels; c++) {
-          int at = (c * TILE + row) * width + x + column;
-          float value = waiting[at];
-          if (waitingMissing.get(at)) {
-            put(samples, ((row * TILE + column) * channels + c) * bytes, format.noDataSample());
-            continue;
-          }
-          if (!Float.isFinite(value)) {
-            throw new ImageException(
-                "The TIFF tile at (%d, %d) holds the value %s; finite numbers are written"
-                    .formatted(x, y, value));
-          }
-          put(samples, ((row * TILE + column) * channels + c) * bytes, format.sample(value));
-        }
-      }
+      System.arraycopy(
+          waiting.array(),
+          (row * width + x) * pixelBytes,
+          samples,
+          row * TILE * pixelBytes,
+          tileWidth * pixelBytes);
     }
-    predict(samples.array(), bytes);
+    predict(samples, sampleBytes());
     try {
-      lengths[index] = append(deflated(samples.array()));
+      lengths[index] = append(deflated(samples));
       offsets[index] = end - lengths[index] - lengths[index] % 2;
       if (format.noData().isEmpty()) {
         writeMask(index, x, tileWidth, tileHeight);

@@ -19,6 +19,9 @@ import java.util.function.Consumer;
 public final class TileBlender {
   private static final double ONE = 0x1p32;
 
+  /** Of the rows that are handed on at once, unless a few rows have more. */
+  private static final int MOST_FLOATS = 2 << 20;
+
   /** More than any unit of measurement needs, and so little that no sum can overflow. */
   private static final float LARGEST = 0x1p28f;
 
@@ -126,11 +129,16 @@ public final class TileBlender {
       unfinished++;
     }
     int end = unfinished == missing.length ? plan.resultHeight() : plan.firstResultRow(unfinished);
-    if (end == emitted) {
-      return;
+    // Some at a time, since rows of a large image are many.
+    int step = plan.scale();
+    int most = MOST_FLOATS / channels / plan.resultWidth() / step * step;
+    while (emitted < end) {
+      emit(Math.min(end - emitted, Math.max(step, most)));
     }
+  }
+
+  private void emit(int height) {
     int width = plan.resultWidth();
-    int height = end - emitted;
     float[] data = new float[Math.multiplyExact(channels, Math.multiplyExact(height, width))];
     for (int y = 0; y < height; y++) {
       long[] sum = sums.remove(emitted + y);
@@ -141,7 +149,7 @@ public final class TileBlender {
         }
       }
     }
-    emitted = end;
+    emitted += height;
     Bands bands = format.bands().fits(channels) ? format.bands() : Bands.ofPicture(channels);
     completedRows.accept(
         new Raster(channels, height, width, data, format.withBands(bands), metadata));
