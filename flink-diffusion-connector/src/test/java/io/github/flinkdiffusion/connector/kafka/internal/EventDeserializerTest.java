@@ -12,6 +12,7 @@ import io.github.flinkdiffusion.connector.event.PromptEvent;
 import io.github.flinkdiffusion.connector.event.RecordPosition;
 import io.github.flinkdiffusion.connector.format.FormatSettings;
 import io.github.flinkdiffusion.connector.kafka.Decoded;
+import io.github.flinkdiffusion.connector.kafka.EventHeaders;
 import java.lang.management.ManagementFactory;
 import java.nio.ByteBuffer;
 import java.util.List;
@@ -83,5 +84,23 @@ class EventDeserializerTest {
     FailureEvent failure = decode(bytes).failure().orElseThrow();
     assertThat(threads.getCurrentThreadAllocatedBytes() - before).isLessThan(1 << 20);
     assertThat(failure.getMessage()).contains("PromptEvent.prompt is not UTF-8");
+  }
+
+  @Test
+  void aRequestThatWasSentAgainKeepsTheIdThatItsPlaceHadGiven() {
+    EventDeserializer<PromptEvent> json =
+        new EventDeserializer<>(
+            PromptEvent.class, MAX_ORIGINAL, FormatSettings.JSON, List.of("traceparent"));
+    ConsumerRecord<byte[], byte[]> record =
+        new ConsumerRecord<>("prompts", 3, 17L, null, "{\"prompt\": \"a\"}".getBytes(UTF_8));
+    assertThat(json.decode(record).event().orElseThrow().getId()).isEqualTo("prompts-3-17");
+    record.headers().add(EventHeaders.ID, "prompts-0-2".getBytes(UTF_8));
+    record.headers().add(EventHeaders.RESENT, "1".getBytes(UTF_8));
+    record.headers().add("other", new byte[1]);
+    PromptEvent again = json.decode(record).event().orElseThrow();
+    assertThat(again.getId()).isEqualTo("prompts-0-2");
+    assertThat(again.getContext().getHeaders())
+        .as("if it fails again, that is known")
+        .containsOnlyKeys(EventHeaders.ID, EventHeaders.RESENT);
   }
 }

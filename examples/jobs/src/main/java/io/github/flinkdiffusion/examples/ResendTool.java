@@ -1,0 +1,263 @@
+package io.github.flinkdiffusion.examples;
+
+import io.github.flinkdiffusion.connector.event.FailureReason;
+import io.github.flinkdiffusion.connector.format.EventFormat;
+import io.github.flinkdiffusion.connector.format.FormatSettings;
+import io.github.flinkdiffusion.connector.format.Framing;
+import io.github.flinkdiffusion.connector.format.RegistrySettings;
+import io.github.flinkdiffusion.connector.format.UnknownFields;
+import java.time.DateTimeException;
+import java.time.Duration;
+import java.time.Instant;
+import java.util.Arrays;
+import java.util.HashMap;
+import java.util.Locale;
+import java.util.Map;
+import java.util.Properties;
+import java.util.Set;
+import java.util.concurrent.Callable;
+import org.apache.flink.util.TimeUtils;
+import picocli.CommandLine;
+import picocli.CommandLine.Command;
+import picocli.CommandLine.Option;
+
+/**
+ * Sends the requests of failures again.
+ *
+ * <p>Exit codes: 0 when it is done, 1 when something is wrong, with one line on standard error that
+ * says what; 2 when the arguments are wrong; 3 when some failures cannot be sent again.
+ */
+@Command(
+    name = "examples/resend",
+    sortOptions = false,
+    usageHelpAutoWidth = true,
+    description = {
+      "Sends the requests of failures again, each once, with its key, its headers and its id.",
+      "Without --send it only says what it would send.",
+      "",
+      "What was sent is noted in a topic, in the same transaction as the request. A failure is"
+          + " therefore sent again once, whatever the filters and however often this runs or is"
+          + " killed. A request that fails again is another failure, and counts: see --most-times.",
+      "Readers of the request topic must read committed records only, as this project's sources"
+          + " do.",
+      ""
+    })
+public final class ResendTool implements Callable<Integer> {
+  private static final int SOME_IMPOSSIBLE = 3;
+  private static final Duration REGISTRY_TIMEOUT = Duration.ofSeconds(5);
+
+  @Option(
+      names = {"-h", "--help"},
+      usageHelp = true,
+      description = "Print this and exit.")
+  private boolean help;
+
+  @Option(
+      names = "--bootstrap-servers",
+      paramLabel = "HOST:PORT",
+      required = true,
+      description = "Where Kafka is.")
+  private String bootstrapServers;
+
+  @Option(
+      names = "--failures",
+      paramLabel = "TOPIC",
+      required = true,
+      description = "The topic with the failures.")
+  private String failures;
+
+  @Option(
+      names = "--to",
+      paramLabel = "TOPIC",
+      description = "Where the requests go (default: the topic that each came from).")
+  private String to;
+
+  @Option(names = "--send", description = "Send them, instead of only saying what would be sent.")
+  private boolean send;
+
+  @Option(
+      names = "--reason",
+      paramLabel = "REASON",
+      split = ",",
+      converter = ReasonConverter.class,
+      description = "Only failures with these reasons, such as TIMEOUT,DEVICE_ERROR.")
+  private Set<FailureReason> reasons = Set.of();
+
+  @Option(
+      names = "--id",
+      paramLabel = "ID",
+      split = ",",
+      description = "Only failures of these requests.")
+  private Set<String> ids = Set.of();
+
+  @Option(
+      names = "--since",
+      paramLabel = "TIME",
+      converter = TimeConverter.class,
+      description =
+          "Only failures written since then: 2026-11-29T08:00:00Z, or a time ago such as '2 h'.")
+  private Instant since;
+
+  @Option(
+      names = "--until",
+      paramLabel = "TIME",
+      converter = TimeConverter.class,
+      description = "Only failures written before, as --since.")
+  private Instant until;
+
+  @Option(
+      names = "--most-times",
+      paramLabel = "N",
+      defaultValue = "3",
+      description = "How often one request may be sent again (default: ${DEFAULT-VALUE}).")
+  private int mostTimes;
+
+  @Option(
+      names = "--format",
+      paramLabel = "FORMAT",
+      converter = FormatConverter.class,
+      description =
+          "Format of the request topic, as diffusion.kafka.source.format (default: each as the"
+              + " failure holds it, which is JSON where failures are, else Avro). A record that was no"
+              + " request stays as it is.")
+  private EventFormat format;
+
+  @Option(
+      names = "--failures-format",
+      paramLabel = "FORMAT",
+      converter = FormatConverter.class,
+      description =
+          "Format of the failures, as diffusion.kafka.sink.format (default: avro or json, whichever"
+              + " each is).")
+  private EventFormat failuresFormat;
+
+  @Option(
+      names = "--registry",
+      paramLabel = "URL",
+      description = "The schema registry, for formats that need one, with Confluent's framing.")
+  private String registry;
+
+  @Option(
+      names = "--ledger",
+      paramLabel = "TOPIC",
+      description =
+          "Where is noted what was sent; created if missing (default: the failures topic's name"
+              + " with -resent).")
+  private String ledger;
+
+  @Option(
+      names = "--kafka-property",
+      paramLabel = "KEY=VALUE",
+      description = "A property of the Kafka clients, such as security.protocol=SSL.")
+  private Map<String, String> kafkaProperties = new HashMap<>();
+
+  /** In any case, and saying which there are. */
+  static final class ReasonConverter implements CommandLine.ITypeConverter<FailureReason> {
+    @Override
+    public FailureReason convert(String text) {
+      try {
+        return FailureReason.valueOf(text.strip().toUpperCase(Locale.ROOT).replace('-', '_'));
+      } catch (IllegalArgumentException e) {
+        throw new CommandLine.TypeConversionException(
+            "'%s' is no reason; reasons are %s"
+                .formatted(text, Arrays.toString(FailureReason.values())));
+      }
+    }
+  }
+
+  /** As Flink's configuration writes them. */
+  static final class FormatConverter implements CommandLine.ITypeConverter<EventFormat> {
+    @Override
+    public EventFormat convert(String text) {
+      return Arrays.stream(EventFormat.values())
+          .filter(format -> format.toString().equals(text))
+          .findFirst()
+          .orElseThrow(
+              () ->
+                  new CommandLine.TypeConversionException(
+                      "'%s' is no format; formats are %s"
+                          .formatted(text, Arrays.toString(EventFormat.values()))));
+    }
+  }
+
+  /** A point in time, or how long ago. */
+  static final class TimeConverter implements CommandLine.ITypeConverter<Instant> {
+    @Override
+    public Instant convert(String text) {
+      try {
+        return Instant.parse(text);
+      } catch (DateTimeException notAPoint) {
+        try {
+          return Instant.now().minus(TimeUtils.parseDuration(text));
+        } catch (IllegalArgumentException e) {
+          throw new CommandLine.TypeConversionException(
+              "'%s' is no time, such as 2026-11-29T08:00:00Z or '2 h'".formatted(text));
+        }
+      }
+    }
+  }
+
+  private ResendTool() {}
+
+  public static void main(String[] args) {
+    System.exit(run(args));
+  }
+
+  /** As {@link #main}, but returns the exit code. */
+  static int run(String... args) {
+    return DemoCommand.run(new ResendTool(), args);
+  }
+
+  @Override
+  public Integer call() {
+    Properties client = new Properties();
+    client.putAll(kafkaProperties);
+    client.setProperty("bootstrap.servers", bootstrapServers);
+    Resending resending =
+        new Resending(
+            to,
+            settings(format),
+            mostTimes,
+            (topic, partition, offset) -> ResendRun.readAt(client, topic, partition, offset));
+    ResendRun.Result result;
+    try (ResendRun run =
+        new ResendRun(
+            client,
+            failures,
+            ledger == null ? failures + "-resent" : ledger,
+            settings(failuresFormat))) {
+      result =
+          run.run(
+              new FailureFilter(reasons, ids, since, until), resending, send, System.out::println);
+    }
+    System.out.printf(
+        Locale.ROOT,
+        "%d failures, %d of them meant: %d %s, %d were sent before, %d cannot be.%n",
+        result.failures(),
+        result.matching(),
+        result.sent(),
+        send ? "sent again" : "would be sent again",
+        result.before(),
+        result.impossible());
+    if (!send) {
+      System.out.println("Nothing was sent; --send does it.");
+    }
+    return result.impossible() == 0 ? 0 : SOME_IMPOSSIBLE;
+  }
+
+  private FormatSettings settings(EventFormat of) {
+    if (of == null) {
+      return null;
+    }
+    if (of.usesRegistry() && registry == null) {
+      throw new DemoException("The format %s needs --registry.".formatted(of));
+    }
+    return new FormatSettings(
+        of,
+        UnknownFields.REFUSE,
+        null,
+        of.usesRegistry()
+            ? new RegistrySettings(registry, Framing.CONFLUENT, true, REGISTRY_TIMEOUT, null, null)
+            : null);
+  }
+}
