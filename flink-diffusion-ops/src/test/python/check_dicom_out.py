@@ -7,6 +7,7 @@ dciodvfy counts if it does not find the same in the source.
 """
 
 import argparse
+import re
 import subprocess
 import sys
 import tempfile
@@ -24,7 +25,8 @@ LOSSY = {"1.2.840.10008.1.2.4.50", "1.2.840.10008.1.2.4.51", "1.2.840.10008.1.2.
 
 def errors(file):
     lines = subprocess.run(["dciodvfy", "-new", str(file)], capture_output=True, text=True).stderr.splitlines()
-    return {line for line in lines if line.startswith("Error")}
+    # UIDs are others in a file without the patient's data.
+    return {re.sub(r"<[0-9.]{8,}>", "<UID>", line) for line in lines if line.startswith("Error")}
 
 
 def geometry(data):
@@ -88,9 +90,43 @@ def check(source, at, patient):
             if not np.allclose((affine @ [*index, 0, 1])[:3], place * [-1, -1, 1], atol=1e-2):
                 wrong.append(f"NIfTI: voxel {index} lies at {(affine @ [*index, 0, 1])[:3]}")
     known = errors(source.filename)
-    for kind in ("same.dcm", "twice.dcm", "seg.dcm", "shares.dcm"):
+    kinds = ["same.dcm", "twice.dcm", "seg.dcm", "shares.dcm"]
+    if Path(at("volume.dcm")).exists() and not Path(at("volume.err")).exists():
+        wrong += check_volume(source, at)
+        kinds.append("volume.dcm")
+    for kind in kinds:
         wrong += [f"{kind}: {line}" for line in errors(at(kind)) - known]
     return wrong
+
+
+def check_volume(source, at):
+    """A segmentation of several frames: its masks are those of the label volume, and it lies where they lie."""
+    wrong = []
+    seg, labels = highdicom.seg.segread(at("volume.dcm")), nibabel.load(at("volume.nii"))
+    masks = np.asarray(labels.dataobj).transpose(2, 1, 0)
+    pixels = seg.pixel_array
+    if pixels.shape != (2 * masks.shape[0], *masks.shape[1:]) or not np.array_equal(pixels[0::2], masks > 0) or pixels[1::2].any():
+        wrong.append("masks of the volume differ")
+    sources = [item.DerivationImageSequence[0].SourceImageSequence[0] for item in seg.PerFrameFunctionalGroupsSequence if "DerivationImageSequence" in item]
+    # Classes of one frame are named as a whole.
+    numbers = [found.ReferencedFrameNumber for found in sources if "ReferencedFrameNumber" in found]
+    if numbers and [int(n) for n in numbers[0::2]] != list(range(1, len(masks) + 1)):
+        wrong.append(f"frames that the volume names {numbers}")
+    if "PlanePositionSequence" in seg.PerFrameFunctionalGroupsSequence[0]:
+        for k in range(len(masks)):
+            place = np.array(seg.PerFrameFunctionalGroupsSequence[2 * k].PlanePositionSequence[0].ImagePositionPatient, float)
+            if not np.allclose((labels.affine @ [0, 0, k, 1])[:3], place * [-1, -1, 1], atol=2e-2):
+                wrong.append(f"slice {k} of the volume lies at {place}, or {(labels.affine @ [0, 0, k, 1])[:3]}")
+        if seg.get_volume_geometry() is None:
+            wrong.append("highdicom finds no volume")
+    return wrong
+
+
+def decodable(source):
+    try:
+        return source.pixel_array is not None
+    except Exception:
+        return False
 
 
 def checked(source, at, patient):
@@ -106,7 +142,7 @@ def main():
     parser.add_argument("files", nargs="+", type=Path)
     arguments = parser.parse_args()
     arguments.files = [file for file in arguments.files if hasattr(pydicom.dcmread(file, force=True), "PixelData")]
-    bad = 0
+    bad, refused, unknown = 0, 0, 0
     for patient in (False, True):
         with tempfile.TemporaryDirectory() as out:
             listing = Path(out) / "list.txt"
@@ -115,11 +151,19 @@ def main():
             subprocess.run(["java", "-Xmx2g", "-Djava.awt.headless=true", "-cp", arguments.classpath, "io.github.flinkdiffusion.ops.image.WriteMedicalFiles", str(listing), out, *more], check=True)
             for i, file in enumerate(arguments.files):
                 error = Path(out) / f"{i}.err"
-                wrong = [error.read_text()] if error.exists() else checked(pydicom.dcmread(file, force=True), lambda kind: f"{out}/{i}.{kind}", patient)
-                bad += bool(wrong)
+                source = pydicom.dcmread(file, force=True)
+                if error.exists():
+                    refused += 1
+                    wrong = [f"refused: {error.read_text()}"]
+                elif not decodable(source):
+                    unknown += 1
+                    wrong = ["pydicom cannot decode the source"]
+                else:
+                    wrong = checked(source, lambda kind: f"{out}/{i}.{kind}", patient)
+                    bad += bool(wrong)
                 for line in wrong:
                     print(f"{file.name} ({'with' if patient else 'without'} patient): {line}")
-    print(f"{2 * len(arguments.files)} checked, {bad} wrong")
+    print(f"{2 * len(arguments.files)} checked, {bad} wrong, {refused} refused, {unknown} without reference")
     return 1 if bad else 0
 
 

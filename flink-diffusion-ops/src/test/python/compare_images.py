@@ -24,6 +24,7 @@ from pydicom.pixels import apply_color_lut, apply_modality_lut, apply_voi_lut, p
 
 warnings.simplefilter("ignore")
 LOSSY = {"1.2.840.10008.1.2.4.50", "1.2.840.10008.1.2.4.51", "1.2.840.10008.1.2.4.91"}
+MOST_BYTES_AT_ONCE = 256 << 20  # of expected values in memory, and about as much on disk
 PIXELS = ("PixelData", "FloatPixelData", "DoubleFloatPixelData")
 
 
@@ -123,31 +124,12 @@ def read(file):
         return np.frombuffer(stream.read(8 * int(np.prod(shape))), ">f8").reshape(shape)
 
 
-def main():
-    parser = argparse.ArgumentParser()
-    parser.add_argument("--classpath", required=True)
-    parser.add_argument("folders", nargs="+")
-    arguments = parser.parse_args()
-    seen, cases = {}, []
-    for folder in arguments.folders:
-        for path in sorted(Path(folder).rglob("*")):
-            if not path.is_file():
-                continue
-            found = references(path)
-            if found is None:
-                continue
-            syntax, frames = found
-            seen[path] = [syntax, []]
-            try:
-                for index, values in frames:
-                    cases.append((path, index, values))
-            except Exception as e:
-                seen[path][1].append(f"no reference: {type(e).__name__} {str(e)[:100]}")
-                cases.append((path, 0, None))
+def compare(cases, seen, classpath):
+    """Has the files read, and adds to what is seen of each how the values differ."""
     with tempfile.TemporaryDirectory() as out:
         listing = Path(out) / "list.txt"
         listing.write_text("".join(f"{path.resolve()}\t{index}\n" for path, index, _ in cases))
-        subprocess.run(["java", "-Xmx3g", "-Djava.awt.headless=true", "-cp", arguments.classpath, "io.github.flinkdiffusion.ops.image.DumpImages", str(listing), out], check=True)
+        subprocess.run(["java", "-Xmx3g", "-Djava.awt.headless=true", "-cp", classpath, "io.github.flinkdiffusion.ops.image.DumpImages", str(listing), out], check=True)
         for i, (path, index, expected) in enumerate(cases):
             syntax, verdicts = seen[path]
             error = Path(out) / f"{i}.err"
@@ -172,6 +154,34 @@ def main():
                 good = off <= 2e-6 * span if span > 1 or syntax == "nifti" else off <= 1e-6
             if not good:
                 verdicts.append(f"differs: frame {index} by {off} of {span}")
+
+
+def main():
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--classpath", required=True)
+    parser.add_argument("folders", nargs="+")
+    arguments = parser.parse_args()
+    seen, batch, held = {}, [], 0
+    for folder in arguments.folders:
+        for path in sorted(Path(folder).rglob("*")):
+            if not path.is_file():
+                continue
+            found = references(path)
+            if found is None:
+                continue
+            syntax, frames = found
+            seen[path] = [syntax, []]
+            try:
+                for index, values in frames:
+                    batch.append((path, index, values))
+                    held += values.nbytes
+            except Exception as e:
+                seen[path][1].append(f"no reference: {type(e).__name__} {str(e)[:100]}")
+                batch.append((path, 0, None))
+            if held > MOST_BYTES_AT_ONCE:
+                compare(batch, seen, arguments.classpath)
+                batch, held = [], 0
+    compare(batch, seen, arguments.classpath)
     totals = collections.Counter()
     for path, (syntax, verdicts) in seen.items():
         words = " | ".join(dict.fromkeys(verdicts))

@@ -9,9 +9,12 @@ import java.util.Map;
 /**
  * Writes what results become of medical images, for {@code src/test/python/check_dicom_out.py}: of
  * each line of a list, a path, the files {@code N.same.dcm}, {@code N.twice.dcm} (twice as large),
- * {@code N.seg.dcm}, {@code N.shares.dcm} and {@code N.nii}, or {@code N.err}.
+ * {@code N.seg.dcm}, {@code N.shares.dcm} and {@code N.nii}, or {@code N.err}; of several frames also
+ * {@code N.volume.dcm} and {@code N.volume.nii}, or {@code N.volume.err}.
  */
 public final class WriteMedicalFiles {
+  private static final int MOST_FRAMES = 24;
+
   private WriteMedicalFiles() {}
 
   /**
@@ -44,9 +47,43 @@ public final class WriteMedicalFiles {
             out.resolve(i + ".shares.dcm"),
             DicomSegmentation.fractional(
                 source.width(), source.height(), segments.subList(0, 1), source.metadata()));
+        writeVolume(Path.of(lines.get(i)), options, out, i);
       } catch (ImageException e) {
         Files.writeString(out.resolve(i + ".err"), e.getMessage());
       }
+    }
+  }
+
+  /** Of a file of several frames: one segmentation of the first ones, and the same as labels. */
+  private static void writeVolume(Path file, ReadOptions options, Path out, int number)
+      throws IOException {
+    FileSlices slices = FileSlices.of(file, options);
+    int count = (int) Math.min(MOST_FRAMES, slices.count());
+    if (count < 2) {
+      return;
+    }
+    Raster first = Images.read(file, options);
+    List<String> labels = List.of("Bright (10200004, SCT)", "something else");
+    try (DicomSegmentationFile bits =
+            new DicomSegmentationFile(
+                out.resolve(number + ".volume.dcm"), first.width(), first.height(), labels, false);
+        NiftiVolumeFile volume =
+            new NiftiVolumeFile(out.resolve(number + ".volume.nii"), count)) {
+      for (int frame = 0; frame < count; frame++) {
+        Raster source = Images.read(file, options.withPage(frame));
+        float[] shares = shares(source);
+        bits.append(List.of(shares, new float[shares.length]), source.metadata());
+        float[] inside = new float[shares.length];
+        for (int pixel = 0; pixel < inside.length; pixel++) {
+          inside[pixel] = shares[pixel] >= 0.5f ? 1 : 0;
+        }
+        volume.append(
+            new Raster(1, source.height(), source.width(), inside).withMetadata(source.metadata()));
+      }
+      bits.finish();
+      volume.finish();
+    } catch (ImageException e) {
+      Files.writeString(out.resolve(number + ".volume.err"), e.getMessage());
     }
   }
 

@@ -5,7 +5,10 @@ import com.fasterxml.jackson.core.type.TypeReference;
 import com.fasterxml.jackson.databind.ObjectMapper;
 import java.nio.charset.StandardCharsets;
 import java.util.Map;
+import java.util.Set;
 import java.util.TreeMap;
+import java.util.stream.Collectors;
+import java.util.stream.Stream;
 
 /**
  * What derived DICOM files have in common: patient, study, series, equipment, place, and what they
@@ -70,6 +73,15 @@ final class DicomHeader {
               Map.entry(0x00201040, "LO"),
               Map.entry(0x00281054, "LO"),
               Map.entry(0x00282110, "CS")));
+
+  /**
+   * Classes whose images have one frame: CR, DX, mammography, CT, US, MR, Secondary Capture and PET.
+   * Files of theirs that have several all the same are named as a whole.
+   */
+  private static final Set<String> SINGLE_FRAME =
+      Stream.of("1", "1.1", "1.1.1", "1.2", "1.2.1", "1.3", "1.3.1", "2", "4", "6.1", "7", "128")
+          .map(end -> "1.2.840.10008.5.1.4.1.1." + end)
+          .collect(Collectors.toUnmodifiableSet());
 
   /** Needed, but written in another form. */
   static final Map<Integer, String> OTHERS =
@@ -154,7 +166,7 @@ final class DicomHeader {
   /** What the result was made of. */
   static DicomElements reference(MedicalSource source, String classUid) {
     DicomElements reference = new DicomElements();
-    if (!source.attribute(FRAME_NUMBER).isEmpty()) {
+    if (!source.attribute(FRAME_NUMBER).isEmpty() && !SINGLE_FRAME.contains(classUid)) {
       reference.text(FRAME_NUMBER, "IS", source.attribute(FRAME_NUMBER));
     }
     return reference
