@@ -7,6 +7,9 @@ import io.github.flinkdiffusion.connector.payload.PayloadSettings;
 import io.github.flinkdiffusion.connector.payload.PayloadStore;
 import io.github.flinkdiffusion.ops.engine.DeviceSpec;
 import io.github.flinkdiffusion.ops.engine.Engines;
+import io.github.flinkdiffusion.ops.image.FileSlices;
+import io.github.flinkdiffusion.ops.image.ImageException;
+import io.github.flinkdiffusion.ops.image.ReadOptions;
 import io.github.flinkdiffusion.ops.serving.DiffusionOptions;
 import io.github.flinkdiffusion.ops.serving.ImageTaskOptions;
 import io.github.flinkdiffusion.ops.weights.ModelFolder;
@@ -17,8 +20,13 @@ import java.time.Duration;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Locale;
+import java.util.Map;
+import java.util.OptionalInt;
 import java.util.UUID;
 import java.util.concurrent.Callable;
+import java.util.regex.Matcher;
+import java.util.regex.Pattern;
+import java.util.stream.LongStream;
 import java.util.stream.Stream;
 import org.apache.flink.configuration.Configuration;
 import picocli.CommandLine.Mixin;
@@ -30,6 +38,9 @@ import picocli.CommandLine.Parameters;
  * commands differ in the model and in what is shown of a result.
  */
 abstract class ImageDemo implements Callable<Integer> {
+  private static final int MOST_SLICES = 1000;
+  private static final Pattern RANGE = Pattern.compile("(\\d{1,6})(?:-(\\d{1,6}))?");
+
   @Mixin private DemoOptions options;
 
   @Parameters(
@@ -79,6 +90,15 @@ abstract class ImageDemo implements Callable<Integer> {
   private String valueRange;
 
   @Option(
+      names = "--slices",
+      paramLabel = "FIRST-LAST",
+      defaultValue = "all",
+      description =
+          "Which frames of DICOM files and slices of NIfTI volumes, counted from 0; each is an image"
+              + " of its own (default: ${DEFAULT-VALUE}).")
+  private String slices;
+
+  @Option(
       names = "--bands",
       paramLabel = "N;N;N",
       description = "Which of the files' bands the model sees, counted from 1.")
@@ -110,6 +130,13 @@ abstract class ImageDemo implements Callable<Integer> {
   /** What the contact sheet shows of each result. */
   abstract ImageReport.Sheet sheet();
 
+  /**
+   * Refuses a model that does something else than this command shows.
+   *
+   * @throws DemoException naming the model, its class and what would be accepted
+   */
+  void requireTask(ModelFolder folder) {}
+
   @Override
   public Integer call() throws Exception {
     OutputFolder folder = OutputFolder.prepare(options.out());
@@ -117,6 +144,7 @@ abstract class ImageDemo implements Callable<Integer> {
     Path modelPath =
         model == null ? home().resolve("examples/models").resolve(embeddedModel) : model;
     ModelFolder modelFolder = ModelFolder.open(modelPath);
+    requireTask(modelFolder);
     DeviceSpec where = Engines.standard().device(options.device());
     Configuration settings = settings(modelPath);
     PayloadStore payloads = new PayloadStore(PayloadSettings.of(settings));
@@ -130,6 +158,10 @@ abstract class ImageDemo implements Callable<Integer> {
               .setSeed(seed)
               .setSteps(steps)
               .setEnsembleSize(samples == null ? defaultSamples : samples)
+              .setParameters(
+                  input.page().isPresent()
+                      ? Map.of("page", Integer.toString(input.page().getAsInt()))
+                      : Map.of())
               .build();
       requests.add(new DemoRun.Request(task.getId(), EventCodec.imageTasks().encode(task)));
     }
@@ -158,10 +190,11 @@ abstract class ImageDemo implements Callable<Integer> {
     System.out.println("Results are in " + options.out());
     if (!results.failures().isEmpty()) {
       throw new DemoException(
-          "%d of %d images could not be done; the first: %s"
+          "%d of %d images could not be done; the first, %s: %s"
               .formatted(
                   results.failures().size(),
                   requests.size(),
+                  ImageReport.source(inputs, results.failures().get(0)),
                   results.failures().get(0).getMessage()));
     }
     return 0;
@@ -213,9 +246,40 @@ abstract class ImageDemo implements Callable<Integer> {
       if (!Files.isReadable(file)) {
         throw new DemoException("There is no file " + file + " that can be read.");
       }
-      String id = String.format(Locale.ROOT, "%s-%03d", run, inputs.size() + 1);
-      inputs.add(new ImageReport.Input(id, file));
+      for (OptionalInt page : pages(file)) {
+        String id = String.format(Locale.ROOT, "%s-%03d", run, inputs.size() + 1);
+        inputs.add(new ImageReport.Input(id, file, page));
+      }
     }
     return inputs;
+  }
+
+  /** Of a file of one image, and of one that cannot be read: empty once; the job says what it is. */
+  private List<OptionalInt> pages(Path file) {
+    long count;
+    try {
+      count = FileSlices.of(file, ReadOptions.DEFAULT).count();
+    } catch (ImageException e) {
+      count = 1;
+    }
+    Matcher range = RANGE.matcher(slices);
+    boolean all = slices.equals("all");
+    if (!all && !range.matches()) {
+      throw new DemoException(
+          "--slices is '%s'; a range such as 0-99 is expected, a number, or all".formatted(slices));
+    }
+    if (count == 1) {
+      return List.of(OptionalInt.empty());
+    }
+    long first = all ? 0 : Long.parseLong(range.group(1));
+    long last = all ? count - 1 : range.group(2) == null ? first : Long.parseLong(range.group(2));
+    if (first > last || last >= count || last - first >= MOST_SLICES) {
+      throw new DemoException(
+          "--slices is '%s', but %s has %d, counted from 0, of which at most %d are done at once; --slices 0-%d names the first."
+              .formatted(slices, file, count, MOST_SLICES, Math.min(count, MOST_SLICES) - 1));
+    }
+    return LongStream.rangeClosed(first, last)
+        .mapToObj(page -> OptionalInt.of((int) page))
+        .toList();
   }
 }

@@ -2,10 +2,15 @@ package io.github.flinkdiffusion.examples;
 
 import com.fasterxml.jackson.core.JsonProcessingException;
 import com.fasterxml.jackson.databind.ObjectMapper;
+import com.fasterxml.jackson.databind.node.ArrayNode;
+import com.fasterxml.jackson.databind.node.ObjectNode;
+import io.github.flinkdiffusion.connector.event.Box;
 import io.github.flinkdiffusion.connector.event.FailureEvent;
 import io.github.flinkdiffusion.connector.event.ImageEvent;
 import io.github.flinkdiffusion.connector.event.Payload;
 import io.github.flinkdiffusion.connector.event.Payloads;
+import io.github.flinkdiffusion.connector.event.Region;
+import io.github.flinkdiffusion.connector.event.Regions;
 import io.github.flinkdiffusion.connector.payload.PayloadStore;
 import io.github.flinkdiffusion.ops.image.ContactSheet;
 import io.github.flinkdiffusion.ops.image.ImageException;
@@ -19,7 +24,6 @@ import io.github.flinkdiffusion.ops.imaging.ClassRaster;
 import io.github.flinkdiffusion.ops.pipeline.ClassMap;
 import java.io.IOException;
 import java.nio.charset.StandardCharsets;
-import java.nio.file.Files;
 import java.nio.file.Path;
 import java.time.Duration;
 import java.util.ArrayList;
@@ -29,13 +33,18 @@ import java.util.Locale;
 import java.util.Map;
 import java.util.Optional;
 import java.util.OptionalInt;
+import java.util.TreeMap;
 import java.util.function.Function;
+import java.util.function.Supplier;
 import java.util.stream.Collectors;
 
 /** Results of image tasks as files: pictures, a contact sheet and a summary. */
 final class ImageReport {
   private static final int SHEET_COLUMNS = 3;
   private static final int SHEET_PICTURE_PIXELS = 288;
+
+  /** Regions of an image that the summary for a person names. */
+  private static final int MOST_NAMED = 3;
 
   /** Rows of the sheet; more would make one that no viewer opens gladly. */
   private static final int SHEET_ROWS = 40;
@@ -66,13 +75,47 @@ final class ImageReport {
     }
   }
 
-  /** An image that was sent. */
-  record Input(String id, Path file) {
+  /**
+   * An image that was sent.
+   *
+   * @param page of the file, if it has several
+   */
+  record Input(String id, Path file, OptionalInt page) {
     String name() {
-      String name = file.getFileName().toString();
-      return name.contains(".") ? name.substring(0, name.lastIndexOf('.')) : name;
+      String whole = file.getFileName().toString().replaceAll("\\.nii\\.gz$", ".nii");
+      String name = whole.contains(".") ? whole.substring(0, whole.lastIndexOf('.')) : whole;
+      return page.isPresent()
+          ? String.format(Locale.ROOT, "%s-%03d", name, page.getAsInt())
+          : name;
+    }
+
+    /** For a person. */
+    String source() {
+      return page.isPresent() ? file + " slice " + page.getAsInt() : file.toString();
     }
   }
+
+  /** What was found, a line of a result. */
+  record Found(
+      String label, long areaPixels, Double area, String areaUnit, Double score) {
+    static Found of(Region region) {
+      return new Found(
+          region.getLabel(),
+          region.getAreaPixels(),
+          region.getArea(),
+          region.getAreaUnit(),
+          region.getScore());
+    }
+
+    private String text() {
+      return area == null
+          ? String.format(Locale.ROOT, "%s %d pixels", label, areaPixels)
+          : String.format(Locale.ROOT, "%s %.1f %s", label, area, areaUnit);
+    }
+  }
+
+  /** An image that could not be done, and why. */
+  record Failure(String input, String reason, String message) {}
 
   /** A line of {@code summary.json}; the names of files are below the output folder. */
   record Result(
@@ -80,6 +123,8 @@ final class ImageReport {
       String picture,
       String mask,
       String uncertainty,
+      String regions,
+      List<Found> found,
       int width,
       int height,
       String digest,
@@ -118,13 +163,31 @@ final class ImageReport {
         written.add(write(input, image, written.size() < SHEET_ROWS ? shown : null));
       }
     }
-    String text = text(inputs.size(), written, results, total);
+    List<Failure> failures =
+        results.failures().stream()
+            .map(
+                failure ->
+                    new Failure(
+                        source(inputs, failure),
+                        failure.getReason().toString(),
+                        failure.getMessage()))
+            .toList();
+    String text = text(inputs.size(), written, failures, results, total);
     if (!written.isEmpty()) {
       folder.write(OutputFolder.CONTACT_SHEET, shown.toPng());
     }
     folder.write(OutputFolder.SUMMARY_TEXT, text.getBytes(StandardCharsets.UTF_8));
-    folder.write(OutputFolder.SUMMARY_JSON, json(written).getBytes(StandardCharsets.UTF_8));
+    folder.write(OutputFolder.SUMMARY_JSON, json(written, failures).getBytes(StandardCharsets.UTF_8));
     return text;
+  }
+
+  /** The file that a failure is about. */
+  static String source(List<Input> inputs, FailureEvent failure) {
+    return inputs.stream()
+        .filter(input -> input.id().equals(failure.getId()))
+        .map(Input::source)
+        .findFirst()
+        .orElse("unknown file");
   }
 
   private Result write(Input input, ImageEvent image, ContactSheet shown) throws IOException {
@@ -135,23 +198,58 @@ final class ImageReport {
         image.getUncertainty() == null
             ? null
             : write(input, "-uncertainty", image.getUncertainty());
+    String regionsFile = null;
+    if (image.getRegions() != null) {
+      regionsFile = OutputFolder.PICTURES + "/" + input.name() + "-regions.geojson";
+      folder.write(regionsFile, geoJson(image.getRegions()));
+    }
     if (shown != null) {
       show(shown, input, image, picture);
     }
     return new Result(
-        input.file().toString(),
+        input.source(),
         pictureFile,
         maskFile,
         uncertaintyFile,
+        regionsFile,
+        image.getRegions() == null
+            ? List.of()
+            : image.getRegions().getItems().stream().map(Found::of).toList(),
         image.getWidth(),
         image.getHeight(),
         image.getDigest(),
         image.getAudit().getParameters());
   }
 
+  /** Outlines with their areas; in pixels where the image has no place on Earth. */
+  private static byte[] geoJson(Regions regions) throws IOException {
+    ObjectMapper json = new ObjectMapper();
+    ObjectNode all = json.createObjectNode().put("type", "FeatureCollection");
+    all.put(
+        "coordinates",
+        regions.getCrs() == null ? "pixels from the upper left corner" : regions.getCrs());
+    ArrayNode features = all.putArray("features");
+    for (Region region : regions.getItems()) {
+      ObjectNode feature = features.addObject().put("type", "Feature");
+      feature.set(
+          "geometry", region.getGeometry() == null ? null : json.readTree(region.getGeometry()));
+      ObjectNode properties = json.valueToTree(Found.of(region));
+      Box box = region.getBox();
+      properties
+          .putArray("boxPixels")
+          .add(box.getX())
+          .add(box.getY())
+          .add(box.getWidth())
+          .add(box.getHeight());
+      feature.set("properties", properties);
+    }
+    return json.writerWithDefaultPrettyPrinter().writeValueAsBytes(all);
+  }
+
   private void show(ContactSheet shown, Input input, ImageEvent image, Payload picture)
       throws IOException {
-    Optional<Raster> before = raster(Files.readAllBytes(input.file()));
+    Optional<Raster> before =
+        raster(() -> Images.read(input.file(), SHOWN.withPage(input.page().orElse(0))));
     Optional<Raster> after =
         image.getMask() == null
             ? raster(payloads.read(picture))
@@ -177,8 +275,12 @@ final class ImageReport {
   }
 
   private static Optional<Raster> raster(byte[] file) {
+    return raster(() -> Images.read(file, SHOWN));
+  }
+
+  private static Optional<Raster> raster(Supplier<Raster> read) {
     try {
-      Raster raster = Images.read(file, SHOWN);
+      Raster raster = read.get();
       return raster.channels() > 4 ? Optional.empty() : Optional.of(raster);
     } catch (ImageException e) {
       return Optional.empty();
@@ -213,14 +315,25 @@ final class ImageReport {
   }
 
   private String write(Input input, String suffix, Payload payload) {
-    String extension = payload.getMediaType().equals("image/tiff") ? ".tif" : ".png";
+    String extension =
+        switch (payload.getMediaType()) {
+          case "image/tiff" -> ".tif";
+          case "image/jpeg" -> ".jpg";
+          case "application/dicom" -> ".dcm";
+          case "application/x-nifti" -> ".nii";
+          default -> ".png";
+        };
     String name = OutputFolder.PICTURES + "/" + input.name() + suffix + extension;
     folder.write(name, payloads.read(payload));
     return name;
   }
 
   private static String text(
-      int sent, List<Result> written, DemoRun.Results results, Duration total) {
+      int sent,
+      List<Result> written,
+      List<Failure> failures,
+      DemoRun.Results results,
+      Duration total) {
     StringBuilder text = new StringBuilder();
     line(
         text,
@@ -235,8 +348,19 @@ final class ImageReport {
         results.batches().calls(),
         results.batches().meanRows(),
         results.batches().largestRows());
-    for (FailureEvent failure : results.failures()) {
-      line(text, "  %s: %s", failure.getReason(), failure.getMessage());
+    for (Result result : written) {
+      if (result.regions() != null) {
+        List<Found> most = result.found().subList(0, Math.min(MOST_NAMED, result.found().size()));
+        line(
+            text,
+            "  %s: %d regions%s",
+            result.input(),
+            result.found().size(),
+            most.stream().map(Found::text).collect(Collectors.joining(", ", most.isEmpty() ? "" : ": ", "")));
+      }
+    }
+    for (Failure failure : failures) {
+      line(text, "  %s: %s: %s", failure.input(), failure.reason(), failure.message());
     }
     return text.toString();
   }
@@ -245,11 +369,11 @@ final class ImageReport {
     text.append(String.format(Locale.ROOT, format, values)).append('\n');
   }
 
-  private static String json(List<Result> written) {
+  private static String json(List<Result> written, List<Failure> failures) {
     try {
       return new ObjectMapper()
               .writerWithDefaultPrettyPrinter()
-              .writeValueAsString(Map.of("results", written))
+              .writeValueAsString(new TreeMap<>(Map.of("results", written, "failures", failures)))
           + "\n";
     } catch (JsonProcessingException e) {
       throw new IllegalStateException("A summary is always representable as JSON.", e);

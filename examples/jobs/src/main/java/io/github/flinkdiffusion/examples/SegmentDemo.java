@@ -1,5 +1,6 @@
 package io.github.flinkdiffusion.examples;
 
+import io.github.flinkdiffusion.ops.weights.ModelFolder;
 import picocli.CommandLine.Command;
 
 /** Slices of a head, and where the brain is. */
@@ -8,13 +9,16 @@ import picocli.CommandLine.Command;
     sortOptions = false,
     usageHelpAutoWidth = true,
     description = {
-      "Sends medical slices through Kafka and Flink, and leaves a mask of each, with an uncertainty"
-          + " and a contact sheet.",
+      "Sends medical slices through Kafka and Flink, and leaves a mask of each, with an uncertainty,"
+          + " the regions found (GeoJSON, with areas) and a contact sheet.",
+      "Each frame of a DICOM file and each slice of a NIfTI volume has a result of its own.",
       "Starts a Kafka broker and a Flink cluster in this process.",
       ""
     })
 public final class SegmentDemo extends ImageDemo {
-  private SegmentDemo() {
+  private static final String SEGMENTING = "ConcatConditionedSegmentationPipeline";
+
+  SegmentDemo() {
     super("mini-brain-mask", "slice-\\d+\\.png", 4);
   }
 
@@ -25,6 +29,15 @@ public final class SegmentDemo extends ImageDemo {
   /** As {@link #main}, but returns the exit code. */
   static int run(String... args) {
     return DemoCommand.run(new SegmentDemo(), args);
+  }
+
+  @Override
+  void requireTask(ModelFolder folder) {
+    if (!folder.pipelineClass().equals(SEGMENTING)) {
+      throw new DemoException(
+          "The model %s cannot segment: it is a %s, and examples/segment takes models of class %s."
+              .formatted(folder.path(), folder.pipelineClass(), SEGMENTING));
+    }
   }
 
   @Override

@@ -1,0 +1,127 @@
+package io.github.flinkdiffusion.examples;
+
+import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assertions.assertThatThrownBy;
+
+import com.fasterxml.jackson.databind.JsonNode;
+import com.fasterxml.jackson.databind.ObjectMapper;
+import io.github.flinkdiffusion.connector.event.AuditRecord;
+import io.github.flinkdiffusion.connector.event.Box;
+import io.github.flinkdiffusion.connector.event.FailureEvent;
+import io.github.flinkdiffusion.connector.event.FailureReason;
+import io.github.flinkdiffusion.connector.event.ImageEvent;
+import io.github.flinkdiffusion.connector.event.Payloads;
+import io.github.flinkdiffusion.connector.event.Region;
+import io.github.flinkdiffusion.connector.event.Regions;
+import io.github.flinkdiffusion.connector.payload.PayloadSettings;
+import io.github.flinkdiffusion.connector.payload.PayloadStore;
+import io.github.flinkdiffusion.ops.image.Images;
+import io.github.flinkdiffusion.ops.image.Raster;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.time.Duration;
+import java.util.List;
+import java.util.OptionalInt;
+import org.apache.flink.configuration.Configuration;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
+
+/** What examples/segment leaves behind, and which models it takes. */
+class SegmentDemoTest {
+  private static final Path MODELS = Path.of("../models");
+
+  @TempDir private Path folder;
+
+  private static ImageEvent result(String id) {
+    byte[] png = Images.write(Raster.filled(1, 4, 4, 1), "image/png");
+    Region brain =
+        Region.newBuilder()
+            .setLabel("brain")
+            .setAreaPixels(12)
+            .setArea(3.0)
+            .setAreaUnit("mm2")
+            .setBox(new Box(0.0, 0.0, 4.0, 3.0))
+            .setGeometry("{\"type\":\"Polygon\",\"coordinates\":[[[0,0],[4,0],[4,3],[0,3],[0,0]]]}")
+            .build();
+    return Payloads.setPicture(ImageEvent.newBuilder(), Payloads.inline(png, "image/png"))
+        .setId(id)
+        .setMask(Payloads.inline(png, "image/png"))
+        .setRegions(Regions.newBuilder().setItems(List.of(brain)).build())
+        .setWidth(4)
+        .setHeight(4)
+        .setPrompt("")
+        .setNegativePrompt("")
+        .setSeed(1)
+        .setSteps(1)
+        .setGuidanceScale(1)
+        .setScheduler("DDIMScheduler")
+        .setModel("m")
+        .setModelDigest("d")
+        .setAudit(audit())
+        .build();
+  }
+
+  private static AuditRecord audit() {
+    AuditRecord audit = new AuditRecord();
+    audit.setParameters(java.util.Map.of("page", "7"));
+    return audit;
+  }
+
+  @Test
+  void regionsAndAreasAreBesideTheMasksAndFailuresNameTheirFile() throws Exception {
+    Path scan = Files.createFile(folder.resolve("scan.nii.gz"));
+    Path broken = Files.createFile(folder.resolve("broken.dcm"));
+    FailureEvent failure =
+        FailureEvent.newBuilder()
+            .setId("b")
+            .setReason(FailureReason.INVALID_REQUEST)
+            .setMessage("Truncated DICOM file")
+            .build();
+    String text =
+        new ImageReport(
+                OutputFolder.prepare(folder.resolve("out")),
+                ImageReport.Sheet.SEGMENTED,
+                new PayloadStore(PayloadSettings.of(new Configuration())),
+                "m on cpu")
+            .write(
+                List.of(
+                    new ImageReport.Input("a", scan, OptionalInt.of(7)),
+                    new ImageReport.Input("b", broken, OptionalInt.empty())),
+                new DemoRun.Results(
+                    List.of(result("a")),
+                    List.of(failure),
+                    Duration.ofSeconds(1),
+                    new Summary.BatchSizes(1, 1, 1)),
+                Duration.ofSeconds(2));
+    assertThat(text)
+        .contains("scan.nii.gz slice 7: 1 regions: brain 3.0 mm2")
+        .contains("broken.dcm: INVALID_REQUEST: Truncated DICOM file");
+    ObjectMapper json = new ObjectMapper();
+    JsonNode summary = json.readTree(folder.resolve("out/summary.json").toFile());
+    JsonNode result = summary.path("results").path(0);
+    assertThat(result.path("mask").asText()).isEqualTo("pictures/scan-007-mask.png");
+    assertThat(result.path("found").path(0).path("area").asDouble()).isEqualTo(3);
+    assertThat(summary.path("failures").path(0).path("input").asText()).endsWith("broken.dcm");
+    JsonNode regions =
+        json.readTree(folder.resolve("out").resolve(result.path("regions").asText()).toFile());
+    assertThat(regions.path("type").asText()).isEqualTo("FeatureCollection");
+    JsonNode feature = regions.path("features").path(0);
+    assertThat(feature.path("geometry").path("type").asText()).isEqualTo("Polygon");
+    assertThat(feature.path("properties").path("areaPixels").asInt()).isEqualTo(12);
+    assertThat(regions.path("coordinates").asText()).contains("pixels");
+  }
+
+  @Test
+  void aModelThatDoesNotSegmentIsRefusedAsSuch() {
+    Path upscaler = MODELS.resolve("mini-satellite-x4");
+    assertThat(
+            SegmentDemo.run(
+                "--out", folder.resolve("out").toString(), "--model", upscaler.toString()))
+        .isNotZero();
+    assertThatThrownBy(
+            () ->
+                new SegmentDemo()
+                    .requireTask(io.github.flinkdiffusion.ops.weights.ModelFolder.open(upscaler)))
+        .hasMessageContaining("cannot segment: it is a ConcatConditionedUpscalePipeline");
+  }
+}
