@@ -10,6 +10,7 @@ import java.time.Duration;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
+import java.util.Optional;
 import java.util.function.Function;
 import java.util.stream.Collectors;
 
@@ -26,16 +27,24 @@ final class Report {
 
   private final OutputFolder folder;
   private final String model;
+  private final Optional<ModelWords> words;
   private final String device;
   private final int parallelism;
 
   /**
    * @param model name of the model folder
+   * @param words that the model knows; empty when its folder does not say
    * @param device where the networks ran
    */
-  Report(OutputFolder folder, String model, String device, int parallelism) {
+  Report(
+      OutputFolder folder,
+      String model,
+      Optional<ModelWords> words,
+      String device,
+      int parallelism) {
     this.folder = folder;
     this.model = model;
+    this.words = words;
     this.device = device;
     this.parallelism = parallelism;
   }
@@ -100,12 +109,16 @@ final class Report {
     image.getImage().duplicate().get(png);
     String name = OutputFolder.pictureName(number, image.getPrompt());
     folder.write(name, png);
+    List<String> unknown = words.map(known -> known.unknown(image.getPrompt())).orElse(List.of());
     if (sheet != null) {
       String note = image.getAttributes().getOrDefault(NOTE, "");
       sheet.add(
           PngCodec.decode(png),
           image.getPrompt(),
-          "seed " + image.getSeed() + (note.isEmpty() ? "" : ", " + note));
+          "seed "
+              + image.getSeed()
+              + (note.isEmpty() ? "" : ", " + note)
+              + (unknown.isEmpty() ? "" : ", does not know: " + String.join(", ", unknown)));
     }
     return new Summary.Picture(
         name,
@@ -118,6 +131,7 @@ final class Report {
         image.getWidth(),
         image.getHeight(),
         image.getPromptTruncated(),
+        unknown,
         image.getDigest());
   }
 

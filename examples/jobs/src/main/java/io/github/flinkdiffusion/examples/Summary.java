@@ -38,6 +38,7 @@ record Summary(
    * @param file name below the output folder
    * @param digest SHA-256 of the file
    * @param promptTruncated whether the prompt was longer than the tokenizer takes
+   * @param unknownWords of the prompt, which the model was not trained with, as far as it says
    */
   record Picture(
       String file,
@@ -50,6 +51,7 @@ record Summary(
       int width,
       int height,
       boolean promptTruncated,
+      List<String> unknownWords,
       String digest) {}
 
   /** A request that could not be done, and why. */
@@ -98,6 +100,18 @@ record Summary(
     if (truncated > 0) {
       line(
           text, "%d prompts were longer than the model reads; their ends were not used", truncated);
+    }
+    Map<String, List<String>> unknown = new LinkedHashMap<>();
+    pictures.stream()
+        .filter(picture -> !picture.unknownWords().isEmpty())
+        .forEach(picture -> unknown.put(picture.prompt(), picture.unknownWords()));
+    if (!unknown.isEmpty()) {
+      line(
+          text,
+          "%d prompts have words that %s does not know, and does not draw:",
+          unknown.size(),
+          model);
+      unknown.forEach((prompt, words) -> line(text, "  %s: %s", prompt, String.join(", ", words)));
     }
     line(text, "%d failures", failures.size());
     // A wrong setting fails all requests with the same sentence.

@@ -13,6 +13,7 @@ import java.util.ArrayList;
 import java.util.List;
 import java.util.Locale;
 import java.util.Map;
+import java.util.Optional;
 import java.util.UUID;
 import java.util.concurrent.Callable;
 import org.apache.flink.configuration.Configuration;
@@ -115,6 +116,11 @@ public final class TextToImageDemo implements Callable<Integer> {
   private int count;
 
   @Option(
+      names = "--list-words",
+      description = "Print the words that the model knows, and do nothing else.")
+  private boolean listWords;
+
+  @Option(
       names = "--no-job",
       description =
           "Start no job; one that runs already, such as examples/cluster's, answers. Needs"
@@ -144,10 +150,23 @@ public final class TextToImageDemo implements Callable<Integer> {
 
   @Override
   public Integer call() throws Exception {
+    Optional<ModelWords> words = ModelWords.of(model);
+    if (listWords) {
+      System.out.print(
+          words
+              .orElseThrow(
+                  () ->
+                      new DemoException(
+                          "Model %s does not say which words it knows: its folder has no %s."
+                              .formatted(model, ModelWords.FILE)))
+              .text());
+      return 0;
+    }
     OutputFolder folder = OutputFolder.prepare(options.out());
     DemoCommand.logTo(options.out().resolve(OutputFolder.LOG));
     List<PromptEvent> requests = requests();
     ModelFolder modelFolder = ModelFolder.open(model);
+    nameUnknownWords(modelFolder.name(), words, requests);
     DeviceSpec where = Engines.standard().device(options.device());
     System.err.printf(
         Locale.ROOT,
@@ -162,7 +181,7 @@ public final class TextToImageDemo implements Callable<Integer> {
     DemoRun.Results results = options.onKafka(servers -> make(servers, requests));
     Duration total = Duration.ofNanos(System.nanoTime() - begin);
     Summary summary =
-        new Report(folder, modelFolder.name(), where.toString(), options.parallelism())
+        new Report(folder, modelFolder.name(), words, where.toString(), options.parallelism())
             .write(requests, results, total);
     System.out.print(summary.text());
     System.out.println("Results are in " + options.out());
@@ -175,6 +194,22 @@ public final class TextToImageDemo implements Callable<Integer> {
                   summary.failures().get(0).message()));
     }
     return 0;
+  }
+
+  /** Before anything is drawn: what comes will not show them. */
+  private static void nameUnknownWords(
+      String model, Optional<ModelWords> words, List<PromptEvent> requests) {
+    words.ifPresent(
+        known ->
+            requests.stream()
+                .map(request -> request.getPrompt())
+                .distinct()
+                .filter(prompt -> !known.unknown(prompt).isEmpty())
+                .forEach(
+                    prompt ->
+                        System.err.printf(
+                            "%s does not know %s of \"%s\"%n",
+                            model, String.join(", ", known.unknown(prompt)), prompt)));
   }
 
   private List<PromptEvent> requests() {
@@ -190,9 +225,8 @@ public final class TextToImageDemo implements Callable<Integer> {
       throw new DemoException(
           "--no-job needs --bootstrap-servers: the Kafka that the job reads from and writes to.");
     }
-    if (count < 1) {
-      throw new DemoException("--count is %d; it must be at least 1.".formatted(count));
-    }
+    atLeastOne("--count", count);
+    atLeastOne("--steps", steps);
     List<String> prompts =
         file != null ? Prompts.read(file) : arguments.isEmpty() ? Prompts.builtIn() : arguments;
     // A broker of one's own remembers earlier runs.
@@ -204,6 +238,12 @@ public final class TextToImageDemo implements Callable<Integer> {
       }
     }
     return requests;
+  }
+
+  private static void atLeastOne(String option, int value) {
+    if (value < 1) {
+      throw new DemoException("%s is %d; it must be at least 1.".formatted(option, value));
+    }
   }
 
   private DemoRun.Results make(String servers, List<PromptEvent> requests) throws Exception {

@@ -27,6 +27,7 @@ class SummaryTest {
                   64,
                   32,
                   true,
+                  List.of("two", "cats"),
                   "d1")),
           List.of(
               new Summary.Failure("r-002", "INVALID_REQUEST", "The prompt is blank."),
@@ -43,6 +44,8 @@ class SummaryTest {
             "25 network calls of 2.0 rows on average, the largest of 2 (a picture with guidance takes 2)",
             "mini-emoji on cpu, parallelism 2",
             "1 prompts were longer than the model reads; their ends were not used",
+            "1 prompts have words that mini-emoji does not know, and does not draw:",
+            "  a: two, cats",
             "3 failures",
             "  r-002 and 1 others: INVALID_REQUEST: The prompt is blank.",
             "  r-003: TIMEOUT: Too late.");
@@ -52,6 +55,7 @@ class SummaryTest {
   void tellsAProgramEverything() throws Exception {
     JsonNode json = new ObjectMapper().readTree(SUMMARY.json());
     assertThat(json.at("/pictures/0/seed").asLong()).isEqualTo(4_294_967_295L);
+    assertThat(json.at("/pictures/0/unknownWords/1").asText()).isEqualTo("cats");
     assertThat(json.at("/pictures/0/width").asInt()).isEqualTo(64);
     assertThat(json.at("/failures/0/reason").asText()).isEqualTo("INVALID_REQUEST");
     assertThat(json.at("/batches/meanRows").asDouble()).isEqualTo(1.96);

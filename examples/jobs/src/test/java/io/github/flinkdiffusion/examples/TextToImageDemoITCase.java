@@ -145,7 +145,20 @@ class TextToImageDemoITCase {
         .contains("Magic")
         .contains("EulerDiscreteScheduler");
     assertThat(onlyError(run("--model", MODEL, "--count", "0"))).contains("--count is 0");
+    assertThat(onlyError(run("--model", MODEL, "--steps", "0"))).contains("--steps is 0");
     assertThat(onlyError(run("--model", MODEL, "--device", "tpu"))).contains("tpu").contains("cpu");
+  }
+
+  @Test
+  void theWordsThatAModelKnowsAreListedAndNothingIsStarted() {
+    Run run = run("--model", "../models/mini-emoji", "--list-words");
+    assertThat(run.exitCode).isZero();
+    assertThat(run.err).isEmpty();
+    assertThat(run.text.lines())
+        .startsWith("a SIZE NOUN on a COLOR background")
+        .anyMatch(line -> line.startsWith("nouns: red apple, banana"))
+        .contains("sizes: large, small");
+    assertThat(out.resolve("summary.json")).doesNotExist();
   }
 
   /** The one line that says what is wrong; nothing else is said but where the details are. */

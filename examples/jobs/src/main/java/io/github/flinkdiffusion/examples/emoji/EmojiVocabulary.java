@@ -1,8 +1,13 @@
 package io.github.flinkdiffusion.examples.emoji;
 
+import com.fasterxml.jackson.core.JsonProcessingException;
+import com.fasterxml.jackson.databind.ObjectMapper;
 import java.util.ArrayList;
+import java.util.Arrays;
+import java.util.LinkedHashMap;
 import java.util.LinkedHashSet;
 import java.util.List;
+import java.util.Map;
 import java.util.Set;
 
 /**
@@ -143,6 +148,27 @@ public final class EmojiVocabulary {
       }
     }
     return List.copyOf(words);
+  }
+
+  /** The file {@code vocabulary.json} of the model's folder: for programs, and for the demo. */
+  static String json() {
+    Map<String, List<String>> groups = new LinkedHashMap<>();
+    groups.put("nouns", EMOJI.stream().map(Emoji::name).toList());
+    groups.put("background colors", BACKGROUNDS.stream().map(Background::name).toList());
+    groups.put("sizes", Arrays.stream(EmojiSize.values()).map(EmojiSize::word).toList());
+    Set<String> others = new LinkedHashSet<>(words());
+    groups
+        .values()
+        .forEach(group -> group.forEach(each -> others.removeAll(List.of(each.split(" ")))));
+    groups.put("other words", List.copyOf(others));
+    Map<String, Object> file = new LinkedHashMap<>();
+    file.put("form", "a SIZE NOUN on a COLOR background");
+    file.put("groups", groups);
+    try {
+      return new ObjectMapper().writerWithDefaultPrettyPrinter().writeValueAsString(file) + "\n";
+    } catch (JsonProcessingException e) {
+      throw new IllegalStateException("Words are always representable as JSON.", e);
+    }
   }
 
   /**

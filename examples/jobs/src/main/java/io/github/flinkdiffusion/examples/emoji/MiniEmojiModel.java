@@ -174,6 +174,7 @@ final class MiniEmojiModel {
   }
 
   static void writeTokenizer(Path folder) throws IOException {
+    Files.writeString(folder.resolve("vocabulary.json"), EmojiVocabulary.json());
     Files.createDirectories(folder);
     new BpeTrainer().addAll(EmojiVocabulary.words()).train(MAX_MERGES).write(folder, TOKENS);
   }

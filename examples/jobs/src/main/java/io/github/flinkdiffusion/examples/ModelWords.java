@@ -1,0 +1,88 @@
+package io.github.flinkdiffusion.examples;
+
+import com.fasterxml.jackson.databind.JsonNode;
+import com.fasterxml.jackson.databind.ObjectMapper;
+import java.io.IOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.LinkedHashMap;
+import java.util.LinkedHashSet;
+import java.util.List;
+import java.util.Locale;
+import java.util.Map;
+import java.util.Optional;
+import java.util.Set;
+import java.util.regex.Pattern;
+
+/**
+ * The words that a model was trained with, by the file {@code vocabulary.json} in its folder. A
+ * small model draws something for every prompt; of a word that it has never seen, it draws nothing.
+ *
+ * @param form of a prompt that it understands
+ * @param groups of words, such as nouns and colors, by their names
+ */
+record ModelWords(String form, Map<String, List<String>> groups) {
+  static final String FILE = "vocabulary.json";
+
+  /** A word begins with a letter or digit; an apostrophe or a hyphen may stand inside it. */
+  private static final Pattern WORD =
+      Pattern.compile("[\\p{L}\\p{N}][\\p{L}\\p{M}\\p{N}]*(?:['\u2019-][\\p{L}\\p{M}\\p{N}]+)*");
+
+  ModelWords {
+    groups = new LinkedHashMap<>(groups);
+  }
+
+  /**
+   * Those of a model; empty when its folder does not say.
+   *
+   * @throws DemoException if the file is there and cannot be understood
+   */
+  static Optional<ModelWords> of(Path model) {
+    Path file = model.resolve(FILE);
+    if (!Files.isRegularFile(file)) {
+      return Optional.empty();
+    }
+    try {
+      JsonNode json = new ObjectMapper().readTree(file.toFile());
+      Map<String, List<String>> groups = new LinkedHashMap<>();
+      json.path("groups")
+          .fields()
+          .forEachRemaining(
+              group -> {
+                List<String> words = new ArrayList<>();
+                group.getValue().forEach(word -> words.add(word.asText()));
+                groups.put(group.getKey(), List.copyOf(words));
+              });
+      if (!json.path("form").isTextual() || groups.isEmpty()) {
+        throw new DemoException(
+            "%s has no \"form\" or no \"groups\" of words; write them, or delete the file."
+                .formatted(file));
+      }
+      return Optional.of(new ModelWords(json.path("form").asText(), groups));
+    } catch (IOException e) {
+      throw new DemoException("Cannot read the model's words in %s: %s".formatted(file, e), e);
+    }
+  }
+
+  /** The words of a prompt that the model does not know, each once, in small letters. */
+  List<String> unknown(String prompt) {
+    Set<String> known = new LinkedHashSet<>();
+    groups.values().forEach(group -> group.forEach(entry -> known.addAll(words(entry))));
+    Set<String> unknown = new LinkedHashSet<>(words(prompt));
+    unknown.removeAll(known);
+    return List.copyOf(unknown);
+  }
+
+  private static List<String> words(String text) {
+    return WORD.matcher(text.toLowerCase(Locale.ROOT)).results().map(word -> word.group()).toList();
+  }
+
+  /** For a person: the form, and each group in a paragraph. */
+  String text() {
+    StringBuilder text = new StringBuilder(form).append("\n");
+    groups.forEach(
+        (name, words) -> text.append("\n%s: %s\n".formatted(name, String.join(", ", words))));
+    return text.toString();
+  }
+}
