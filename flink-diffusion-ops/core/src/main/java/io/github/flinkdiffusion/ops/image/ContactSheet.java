@@ -37,6 +37,7 @@ public final class ContactSheet {
   private static final int TITLE_GAP = 18;
   private static final int CORNER = 6;
   private static final int MAX_CAPTION_LINES = 3;
+  private static final int MAX_DETAIL_LINES = 4;
   private static final int DEFAULT_PICTURE_SIZE = 192;
   private static final String ELLIPSIS = "\u2026";
 
@@ -85,7 +86,7 @@ public final class ContactSheet {
    * Adds a picture.
    *
    * @param caption what it shows; wraps
-   * @param detail a smaller line under it, such as seed and steps; may be empty
+   * @param detail smaller text under it, such as seed and steps; wraps, may be empty
    */
   public ContactSheet add(Raster picture, String caption, String detail) {
     cells.add(new Cell(onWhite(picture), caption.strip(), detail.strip()));
@@ -150,6 +151,7 @@ public final class ContactSheet {
   private final class Layout {
     private final Optional<Text> text;
     private final List<List<String>> captions = new ArrayList<>();
+    private final List<List<String>> details = new ArrayList<>();
     private final int[] rowTop;
     private final int width;
     private final int height;
@@ -159,9 +161,11 @@ public final class ContactSheet {
       text.ifPresent(
           sizes ->
               cells.forEach(
-                  cell ->
-                      captions.add(
-                          wrap(cell.caption, sizes.caption(), pictureSize, MAX_CAPTION_LINES))));
+                  cell -> {
+                    captions.add(
+                        wrap(cell.caption, sizes.caption(), pictureSize, MAX_CAPTION_LINES));
+                    details.add(wrap(cell.detail, sizes.detail(), pictureSize, MAX_DETAIL_LINES));
+                  }));
       int rows = (cells.size() + columns - 1) / columns;
       int columnsUsed = Math.min(columns, cells.size());
       rowTop = new int[rows];
@@ -183,7 +187,8 @@ public final class ContactSheet {
       int highest = 0;
       for (int i = row * columns; i < Math.min(cells.size(), (row + 1) * columns); i++) {
         int lines = captions.get(i).size() * sizes.caption().getHeight();
-        int detail = cells.get(i).detail.isEmpty() ? 0 : DETAIL_GAP + sizes.detail().getHeight();
+        int below = details.get(i).size() * sizes.detail().getHeight();
+        int detail = below == 0 ? 0 : DETAIL_GAP + below;
         highest = Math.max(highest, lines + detail);
       }
       return highest == 0 ? 0 : CAPTION_GAP + highest;
@@ -207,7 +212,7 @@ public final class ContactSheet {
         drawPicture(graphics, cells.get(i).picture, left, top);
         if (text.isPresent()) {
           int textTop = top + pictureSize + CAPTION_GAP;
-          drawText(graphics, text.get(), cells.get(i), captions.get(i), left, textTop);
+          drawText(graphics, text.get(), captions.get(i), details.get(i), left, textTop);
         }
       }
     }
@@ -232,22 +237,28 @@ public final class ContactSheet {
     }
 
     private void drawText(
-        Graphics2D graphics, Text sizes, Cell cell, List<String> lines, int left, int top) {
-      FontMetrics captionMetrics = sizes.caption();
-      FontMetrics detailMetrics = sizes.detail();
-      graphics.setFont(captionMetrics.getFont());
+        Graphics2D graphics,
+        Text sizes,
+        List<String> caption,
+        List<String> detail,
+        int left,
+        int top) {
       graphics.setColor(INK);
+      int below = drawLines(graphics, sizes.caption(), caption, left, top);
+      graphics.setColor(PALE_INK);
+      drawLines(graphics, sizes.detail(), detail, left, below + DETAIL_GAP);
+    }
+
+    /** Returns where the next line would begin. */
+    private static int drawLines(
+        Graphics2D graphics, FontMetrics metrics, List<String> lines, int left, int top) {
+      graphics.setFont(metrics.getFont());
       int y = top;
       for (String line : lines) {
-        graphics.drawString(line, left, y + captionMetrics.getAscent());
-        y += captionMetrics.getHeight();
+        graphics.drawString(line, left, y + metrics.getAscent());
+        y += metrics.getHeight();
       }
-      graphics.setFont(detailMetrics.getFont());
-      graphics.setColor(PALE_INK);
-      graphics.drawString(
-          ellipsize(cell.detail, detailMetrics, pictureSize),
-          left,
-          y + DETAIL_GAP + detailMetrics.getAscent());
+      return y;
     }
   }
 
@@ -259,7 +270,7 @@ public final class ContactSheet {
     int channels = picture.channels();
     if (channels > 4) {
       throw new ImageException(
-          "%s can not be shown: 1 to 4 channels are supported".formatted(picture));
+          "%s cannot be shown: 1 to 4 channels are supported".formatted(picture));
     }
     int pixels = picture.height() * picture.width();
     float[] data = picture.data();
