@@ -1,5 +1,7 @@
 package io.github.flinkdiffusion.examples;
 
+import io.github.flinkdiffusion.ops.weights.ModelFolder;
+import java.util.List;
 import picocli.CommandLine.Command;
 
 /** Satellite images, four times enlarged: large ones in tiles, each with its uncertainty. */
@@ -14,6 +16,13 @@ import picocli.CommandLine.Command;
       ""
     })
 public final class EnhanceDemo extends ImageDemo {
+  private static final List<String> ENLARGING =
+      List.of(
+          "ConcatConditionedUpscalePipeline",
+          "LDMSuperResolutionPipeline",
+          "StableDiffusionLatentUpscalePipeline",
+          "StableDiffusionUpscalePipeline");
+
   private EnhanceDemo() {
     super("mini-satellite-x4", ".*\\.tif", 2);
   }
@@ -30,5 +39,15 @@ public final class EnhanceDemo extends ImageDemo {
   @Override
   ImageReport.Sheet sheet() {
     return ImageReport.Sheet.ENLARGED;
+  }
+
+  @Override
+  void requireTask(ModelFolder folder) {
+    if (!ENLARGING.contains(folder.pipelineClass())) {
+      throw new DemoException(
+          "The model %s cannot enlarge: it is a %s, and examples/enhance takes models of class %s."
+              .formatted(
+                  folder.path(), folder.pipelineClass(), String.join(", ", ENLARGING)));
+    }
   }
 }

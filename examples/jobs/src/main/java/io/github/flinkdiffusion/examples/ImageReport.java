@@ -13,12 +13,15 @@ import io.github.flinkdiffusion.connector.event.Region;
 import io.github.flinkdiffusion.connector.event.Regions;
 import io.github.flinkdiffusion.connector.payload.PayloadStore;
 import io.github.flinkdiffusion.ops.image.ContactSheet;
+import io.github.flinkdiffusion.ops.image.FloatResize;
 import io.github.flinkdiffusion.ops.image.ImageException;
 import io.github.flinkdiffusion.ops.image.ImageLimits;
 import io.github.flinkdiffusion.ops.image.Images;
+import io.github.flinkdiffusion.ops.image.PilResize;
 import io.github.flinkdiffusion.ops.image.Raster;
 import io.github.flinkdiffusion.ops.image.ReadOptions;
 import io.github.flinkdiffusion.ops.image.Rgb;
+import io.github.flinkdiffusion.ops.image.Window;
 import io.github.flinkdiffusion.ops.imaging.ClassPictures;
 import io.github.flinkdiffusion.ops.imaging.ClassRaster;
 import io.github.flinkdiffusion.ops.pipeline.ClassMap;
@@ -40,8 +43,10 @@ import java.util.stream.Collectors;
 
 /** Results of image tasks as files: pictures, a contact sheet and a summary. */
 final class ImageReport {
-  private static final int SHEET_COLUMNS = 3;
   private static final int SHEET_PICTURE_PIXELS = 288;
+
+  /** Pixels around a part that a cubic filter looks at, and two more. */
+  private static final int FILTER_REACH = 4;
 
   /** Regions of an image that the summary for a person names. */
   private static final int MOST_NAMED = 3;
@@ -65,13 +70,16 @@ final class ImageReport {
 
   /** What is shown of a result. */
   enum Sheet {
-    ENLARGED("enlarged"),
-    SEGMENTED("inside");
+    /** Beside it what a cubic filter makes of the same part: the gain is what the model adds. */
+    ENLARGED("enlarged", 4),
+    SEGMENTED("inside", 3);
 
     private final String answer;
+    private final int columns;
 
-    Sheet(String answer) {
+    Sheet(String answer, int columns) {
       this.answer = answer;
+      this.columns = columns;
     }
   }
 
@@ -155,7 +163,7 @@ final class ImageReport {
     Map<String, ImageEvent> images =
         results.images().stream().collect(Collectors.toMap(ImageEvent::getId, Function.identity()));
     ContactSheet shown =
-        ContactSheet.columns(SHEET_COLUMNS).pictureSize(SHEET_PICTURE_PIXELS).title(title);
+        ContactSheet.columns(sheet.columns).pictureSize(SHEET_PICTURE_PIXELS).title(title);
     List<Result> written = new ArrayList<>();
     for (Input input : inputs) {
       ImageEvent image = images.get(input.id());
@@ -258,10 +266,17 @@ final class ImageReport {
         before.orElse(Raster.filled(1, 1, 1, 0)),
         input.name(),
         before.map(seen -> seen.width() + " x " + seen.height()).orElse("too large to show"));
-    shown.add(
-        after.orElse(Raster.filled(1, 1, 1, 0)),
-        sheet.answer,
-        image.getWidth() + " x " + image.getHeight());
+    if (sheet == Sheet.ENLARGED && before.isPresent() && after.isPresent()) {
+      showGain(shown, before.get(), after.get());
+    } else {
+      if (sheet == Sheet.ENLARGED) {
+        shown.add(Raster.filled(1, 1, 1, 0), "bicubic", "too large to show");
+      }
+      shown.add(
+          after.orElse(Raster.filled(1, 1, 1, 0)),
+          sheet.answer,
+          image.getWidth() + " x " + image.getHeight());
+    }
     if (image.getUncertainty() != null) {
       shown.add(
           raster(payloads.read(image.getUncertainty()))
@@ -272,6 +287,33 @@ final class ImageReport {
     } else {
       shown.add(Raster.filled(1, 1, 1, 0), "uncertainty", "of one sample there is none");
     }
+  }
+
+  /** The middle of both, pixel for pixel, as a cubic filter and the model enlarge it. */
+  private static void showGain(ContactSheet shown, Raster before, Raster after) {
+    int scale = Math.max(1, after.width() / before.width());
+    int width = Math.min(SHEET_PICTURE_PIXELS, after.width()) / scale;
+    int height = Math.min(SHEET_PICTURE_PIXELS, after.height()) / scale;
+    int x = (before.width() - width) / 2;
+    int y = (before.height() - height) / 2;
+    // Enlarged with what is around it, so that its edges are as in the whole.
+    int left = Math.max(0, x - FILTER_REACH);
+    int top = Math.max(0, y - FILTER_REACH);
+    int right = Math.min(before.width(), x + width + FILTER_REACH);
+    int bottom = Math.min(before.height(), y + height + FILTER_REACH);
+    Raster around = before.crop(new Window(left, top, right - left, bottom - top));
+    Raster cubic =
+        FloatResize.resize(
+                around,
+                scale * around.height(),
+                scale * around.width(),
+                PilResize.Filter.BICUBIC)
+            .crop(
+                new Window(scale * (x - left), scale * (y - top), scale * width, scale * height));
+    Raster model = after.crop(new Window(scale * x, scale * y, scale * width, scale * height));
+    String part = "part of %d x %d, 1:1".formatted(after.width(), after.height());
+    shown.add(cubic, "bicubic", part);
+    shown.add(model, Sheet.ENLARGED.answer, part);
   }
 
   private static Optional<Raster> raster(byte[] file) {
