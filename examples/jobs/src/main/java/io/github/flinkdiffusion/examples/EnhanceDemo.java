@@ -46,8 +46,7 @@ public final class EnhanceDemo extends ImageDemo {
     if (!ENLARGING.contains(folder.pipelineClass())) {
       throw new DemoException(
           "The model %s cannot enlarge: it is a %s, and examples/enhance takes models of class %s."
-              .formatted(
-                  folder.path(), folder.pipelineClass(), String.join(", ", ENLARGING)));
+              .formatted(folder.path(), folder.pipelineClass(), String.join(", ", ENLARGING)));
     }
   }
 }

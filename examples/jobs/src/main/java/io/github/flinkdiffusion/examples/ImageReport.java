@@ -92,9 +92,7 @@ final class ImageReport {
     String name() {
       String whole = file.getFileName().toString().replaceAll("\\.nii\\.gz$", ".nii");
       String name = whole.contains(".") ? whole.substring(0, whole.lastIndexOf('.')) : whole;
-      return page.isPresent()
-          ? String.format(Locale.ROOT, "%s-%03d", name, page.getAsInt())
-          : name;
+      return page.isPresent() ? String.format(Locale.ROOT, "%s-%03d", name, page.getAsInt()) : name;
     }
 
     /** For a person. */
@@ -104,8 +102,7 @@ final class ImageReport {
   }
 
   /** What was found, a line of a result. */
-  record Found(
-      String label, long areaPixels, Double area, String areaUnit, Double score) {
+  record Found(String label, long areaPixels, Double area, String areaUnit, Double score) {
     static Found of(Region region) {
       return new Found(
           region.getLabel(),
@@ -185,7 +182,8 @@ final class ImageReport {
       folder.write(OutputFolder.CONTACT_SHEET, shown.toPng());
     }
     folder.write(OutputFolder.SUMMARY_TEXT, text.getBytes(StandardCharsets.UTF_8));
-    folder.write(OutputFolder.SUMMARY_JSON, json(written, failures).getBytes(StandardCharsets.UTF_8));
+    folder.write(
+        OutputFolder.SUMMARY_JSON, json(written, failures).getBytes(StandardCharsets.UTF_8));
     return text;
   }
 
@@ -304,12 +302,8 @@ final class ImageReport {
     Raster around = before.crop(new Window(left, top, right - left, bottom - top));
     Raster cubic =
         FloatResize.resize(
-                around,
-                scale * around.height(),
-                scale * around.width(),
-                PilResize.Filter.BICUBIC)
-            .crop(
-                new Window(scale * (x - left), scale * (y - top), scale * width, scale * height));
+                around, scale * around.height(), scale * around.width(), PilResize.Filter.BICUBIC)
+            .crop(new Window(scale * (x - left), scale * (y - top), scale * width, scale * height));
     Raster model = after.crop(new Window(scale * x, scale * y, scale * width, scale * height));
     String part = "part of %d x %d, 1:1".formatted(after.width(), after.height());
     shown.add(cubic, "bicubic", part);
@@ -398,7 +392,9 @@ final class ImageReport {
             "  %s: %d regions%s",
             result.input(),
             result.found().size(),
-            most.stream().map(Found::text).collect(Collectors.joining(", ", most.isEmpty() ? "" : ": ", "")));
+            most.stream()
+                .map(Found::text)
+                .collect(Collectors.joining(", ", most.isEmpty() ? "" : ": ", "")));
       }
     }
     for (Failure failure : failures) {
