@@ -205,9 +205,41 @@ def call_unet(name, output, calls=1, **shapes):
     return took
 
 
+def open_training(name, folder):
+    from diffusers import UNet2DModel
+    from diffusers.training_utils import EMAModel
+
+    with torch.enable_grad():
+        network = UNet2DModel.from_config(UNet2DModel.load_config(folder)).train()
+        optimizer = torch.optim.AdamW(network.parameters(), lr=1e-4, weight_decay=0.0)
+        opened[name] = (network, optimizer, EMAModel(network.parameters(), decay=0.999))
+
+
+def train(name, batch, height, width, steps):
+    """Seconds of so many steps."""
+    network, optimizer, average = opened[name]
+    channels, seen = network.config.out_channels, network.config.in_channels
+
+    def work():
+        for _ in range(steps):
+            clean, noise = torch.randn(2, batch, channels, height, width)
+            signal = torch.rand(batch, 1, 1, 1)
+            noisy = signal * clean + (1 - signal**2).sqrt() * noise
+            condition = torch.randn(batch, seen - channels, height, width)
+            prediction = network(torch.cat([noisy, condition], 1), torch.randint(0, 1000, (batch,))).sample
+            torch.nn.functional.mse_loss(prediction, noise).backward()
+            torch.nn.utils.clip_grad_norm_(network.parameters(), 1.0)
+            optimizer.step()
+            optimizer.zero_grad()
+            average.step(network.parameters())
+
+    with torch.enable_grad():
+        return seconds("cpu", work)[0]
+
+
 COMMANDS = {
     each.__name__: each
-    for each in (hello, close, open_pipeline, generate, open_concat, generate_concat, open_unet, open_onnx, open_openvino, call_unet)
+    for each in (hello, close, open_pipeline, generate, open_concat, generate_concat, open_unet, open_onnx, open_openvino, call_unet, open_training, train)
 }
 
 

@@ -14,6 +14,7 @@ import picocli.CommandLine.Command;
       EngineBenchmark.class,
       UNetBenchmark.class,
       SmallNetworksBenchmark.class,
+      TrainingBenchmark.class,
       LoadBenchmark.class,
       EndToEndBenchmark.class,
       SqlBenchmark.class,

@@ -18,6 +18,7 @@ class SmokeTest {
     "engine",
     "unet",
     "networks",
+    "training",
     "load",
     "end-to-end",
     "sql",
