@@ -176,6 +176,25 @@ class TrainingTest {
     }
   }
 
+  /** The process may have been killed between saving and writing what was trained. */
+  @Test
+  void aTrainingThatWasDoneIsSavedOnceMore() {
+    List<Integer> saved = new ArrayList<>();
+    for (int life = 0; life < 2; life++) {
+      try (TrainableNetwork network = SmallTraining.network()) {
+        SmallTraining.open(network, folder, SmallTraining::batch, 7)
+            .run(
+                new Training.Listener() {
+                  @Override
+                  public void saved(int step) {
+                    saved.add(step);
+                  }
+                });
+      }
+    }
+    assertThat(saved).containsExactly(3, 6, 7, 7);
+  }
+
   @Test
   void progressThatIsNoJsonIsRefusedByName() throws Exception {
     Files.writeString(folder.resolve("training.json"), "{");

@@ -23,13 +23,20 @@ final class Objectives {
     Recipe.Loss loss = recipe.loss();
     DiffusionObjective objective =
         new DiffusionObjective(
-            denoiser, channels, target(config, scheduler), loss.distance(), Variance.FIXED);
+            denoiser, channels, target(config, scheduler), loss.distance(), variance(config));
     return new DiffusionInputs(
         objective,
         TrainingLevels.of(scheduler),
         loss.weight(),
         loss.threshold(),
         loss.noiseOffset());
+  }
+
+  /** Whether the scheduler's config says that the network predicts variances. */
+  static Variance variance(Config scheduler) {
+    return scheduler.string("variance_type", "").equals("learned_range")
+        ? Variance.LEARNED_RANGE
+        : Variance.FIXED;
   }
 
   private static PredictionTarget target(Config config, SchedulerConfig scheduler) {

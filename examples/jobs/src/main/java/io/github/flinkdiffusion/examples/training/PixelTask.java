@@ -18,6 +18,7 @@ import io.github.flinkdiffusion.ops.pipeline.Parameters;
 import io.github.flinkdiffusion.ops.training.Batches;
 import io.github.flinkdiffusion.ops.training.Denoiser;
 import io.github.flinkdiffusion.ops.training.DiffusionInputs;
+import io.github.flinkdiffusion.ops.training.DiffusionObjective.Variance;
 import io.github.flinkdiffusion.ops.training.Dropout;
 import io.github.flinkdiffusion.ops.training.TrainedFolder;
 import io.github.flinkdiffusion.ops.weights.Config;
@@ -43,6 +44,7 @@ final class PixelTask implements TrainingTask {
   private final DiffusionInputs inputs;
   private final BaseWeights weights;
   private final boolean paired;
+  private final int targets;
   private final int factor;
   private final double residualScale;
   private final boolean residual;
@@ -64,13 +66,16 @@ final class PixelTask implements TrainingTask {
           "The recipe's side is %d; expected a multiple of the model's scale_factor, %d."
               .formatted(recipe.side(), factor));
     }
+    boolean learnsVariance =
+        Objectives.variance(base.component("scheduler").config()) == Variance.LEARNED_RANGE;
+    this.targets = learnsVariance ? unet.outChannels() / 2 : unet.outChannels();
     UNet2D network = new UNet2D(unet);
     this.inputs =
         Objectives.inputs(
             recipe,
             base,
             paired ? Denoiser.concatenated(network) : Denoiser.unconditional(network),
-            unet.outChannels());
+            targets);
     this.weights = new BaseWeights(base, Map.of(UNET, ""), recipe.settings().seed());
   }
 
@@ -94,14 +99,13 @@ final class PixelTask implements TrainingTask {
     RandomGenerator random = Batches.random(recipe.settings().seed(), position);
     int batch = recipe.batch();
     int side = recipe.side();
-    int targets = unet.outChannels();
     int conditions = unet.inChannels() - targets;
     float[] clean = new float[batch * targets * side * side];
     float[] condition = new float[batch * conditions * side * side];
     for (int i = 0; i < batch; i++) {
       Example example = examples.at(order.at(position * batch + i));
       if (paired) {
-        Pair pair = pair(example, random, targets, conditions);
+        Pair pair = pair(example, random, conditions);
         System.arraycopy(pair.target(), 0, clean, i * pair.target().length, pair.target().length);
         System.arraycopy(
             pair.condition(), 0, condition, i * pair.condition().length, pair.condition().length);
@@ -119,7 +123,7 @@ final class PixelTask implements TrainingTask {
 
   private record Pair(float[] target, float[] condition) {}
 
-  private Pair pair(Example example, RandomGenerator random, int targets, int conditions) {
+  private Pair pair(Example example, RandomGenerator random, int conditions) {
     int side = recipe.side();
     if (recipe.task() == Task.SEGMENTATION) {
       View.Square square =
@@ -172,7 +176,7 @@ final class PixelTask implements TrainingTask {
   /** An example's image, or its small one, cut from the middle. */
   private Raster condition(int index) {
     Example example = examples.at(index % examples.size());
-    int channels = unet.inChannels() - unet.outChannels();
+    int channels = unet.inChannels() - targets;
     boolean upscales = recipe.task() == Task.UPSCALE;
     int side = recipe.side() / factor;
     Example shown =

@@ -92,11 +92,15 @@ public final class Training {
   }
 
   /**
-   * Trains up to the last step.
+   * Trains up to the last step. If that was made before, the listener is told that it is saved:
+   * the process may have been killed before it knew.
    *
    * @throws EngineException after too many spikes in a row, or if the engine cannot go on
    */
   public void run(Listener listener) {
+    if (progress.step() >= settings.rate().totalSteps()) {
+      listener.saved(progress.step());
+    }
     while (progress.step() < settings.rate().totalSteps()) {
       runStep(listener);
     }

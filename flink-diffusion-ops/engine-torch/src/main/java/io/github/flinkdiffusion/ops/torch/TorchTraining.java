@@ -119,7 +119,10 @@ final class TorchTraining implements TrainableNetwork {
       Optimizer optimizer, double learningRate, double gradientScale, double averageDecay) {
     updates++;
     for (TrainedWeight weight : weights) {
-      weight.update(optimizer, learningRate, gradientScale, averageDecay, updates);
+      // A scope a weight, since Adafactor's memory is to be one weight's at a time.
+      try (NDManager scope = manager.newSubManager()) {
+        weight.update(optimizer, learningRate, gradientScale, averageDecay, updates, scope);
+      }
     }
   }
 

@@ -71,11 +71,16 @@ final class TrainedWeight implements AutoCloseable {
 
   /**
    * @param step the update's number, from 1
+   * @param scope of what is computed meanwhile
    */
-  void update(Optimizer optimizer, double rate, double scale, double averageDecay, int step) {
-    try (NDManager scope = manager.newSubManager()) {
-      NDArray gradient = gradient();
-      gradient.attach(scope);
+  void update(
+      Optimizer optimizer,
+      double rate,
+      double scale,
+      double averageDecay,
+      int step,
+      NDManager scope) {
+    try (NDArray gradient = gradient()) {
       if (scale != 1) {
         gradient.muli(scale);
       }
@@ -88,13 +93,13 @@ final class TrainedWeight implements AutoCloseable {
       } else {
         adafactor(gradient, (Optimizer.Adafactor) optimizer, rate, step, scope);
       }
-      NDArray difference = value.sub(average);
-      difference.attach(scope);
+    }
+    try (NDArray difference = value.sub(average)) {
       average.addi(difference.muli(1 - averageDecay));
     }
-    clearGradient();
   }
 
+  /** DJL clears the gradient, too. */
   private void adam(
       NDArray gradient,
       double beta1,
@@ -133,6 +138,7 @@ final class TrainedWeight implements AutoCloseable {
     direction.addi(in(scope, gradient.mul(1 - lion.beta1())));
     value.subi(in(scope, direction.sign()).muli(rate));
     momentum.muli(lion.beta2()).addi(gradient.muli(1 - lion.beta2()));
+    clearGradient();
   }
 
   private void adafactor(
@@ -171,6 +177,7 @@ final class TrainedWeight implements AutoCloseable {
     NDArray change = in(scope, gradient.div(root));
     double large = norm(change, scope) / (Math.sqrt(elements) * adafactor.updateLimit());
     value.subi(change.muli(size / Math.max(1, large)));
+    clearGradient();
   }
 
   private static void interpolate(NDArray from, NDArray to, double share, NDManager scope) {
