@@ -43,6 +43,7 @@ class ArchitectureTest {
           "noise",
           "scheduler",
           "weights",
+          "hub",
           "tokenizer",
           "graph",
           "network",

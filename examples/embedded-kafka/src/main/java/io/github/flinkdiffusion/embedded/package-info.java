@@ -4,6 +4,9 @@
  * and limits are the real ones. Each instance owns its ports and a temporary folder, and leaves
  * nothing behind.
  *
+ * <p>Beside it, {@link io.github.flinkdiffusion.embedded.LocalHub} serves folders as Hugging Face's
+ * hub does. That one is a stand-in, written for tests and demos.
+ *
  * <pre>{@code
  * try (EmbeddedKafka kafka = EmbeddedKafka.builder().start()) {
  *   kafka.createTopics(2, "prompts", "images");

@@ -28,6 +28,8 @@ import java.util.stream.Stream;
 public final class ModelFolder {
   static final String INDEX = "model_index.json";
 
+  private static final String HUB_FOLDER = "models--";
+
   /** Files that may be a component's config; its class says which one is. */
   private static final List<String> CONFIGS =
       List.of(
@@ -107,12 +109,8 @@ public final class ModelFolder {
     for (Map.Entry<String, JsonNode> field : index.node().properties()) {
       String name = field.getKey();
       JsonNode pair = field.getValue();
-      // Components are [library, class]; other keys are the pipeline's own settings.
-      if (name.startsWith("_") || !pair.isArray() || pair.size() != 2 || !pair.get(1).isTextual()) {
+      if (!isComponent(index, name, pair)) {
         continue;
-      }
-      if (!name.matches("\\w+")) {
-        throw index.unsupported(name, pair, "component names of letters, digits and '_'");
       }
       Path folder = path.resolve(name);
       if (!Files.isDirectory(folder)) {
@@ -146,6 +144,22 @@ public final class ModelFolder {
     }
     return new ModelFolder(
         path, index, Collections.unmodifiableSortedMap(components), missing, digests, List.of());
+  }
+
+  /** Components are {@code [library, class]}; other keys are the pipeline's own settings. */
+  static boolean isComponent(Config index, String name, JsonNode pair) {
+    if (name.startsWith("_") || !pair.isArray() || pair.size() != 2 || !pair.get(1).isTextual()) {
+      return false;
+    }
+    if (!name.matches("\\w+")) {
+      throw index.unsupported(name, pair, "component names of letters, digits and '_'");
+    }
+    return true;
+  }
+
+  /** Whether a component's file of that name is read, other than for its weights. */
+  static boolean isSmallFile(String name) {
+    return CONFIGS.contains(name) || OTHER_INPUTS.contains(name);
   }
 
   /**
@@ -255,10 +269,28 @@ public final class ModelFolder {
     return path;
   }
 
-  /** The folder's name, or the file's without its extension, to call the model by. */
+  /**
+   * The folder's name, or the file's without its extension, to call the model by. In the cache of
+   * Hugging Face's hub, the repository's name without its owner.
+   */
   public String name() {
-    Path last = path.toAbsolutePath().normalize().getFileName();
-    return last == null ? "model" : last.toString().replaceFirst("\\.safetensors$", "");
+    Path absolute = path.toAbsolutePath().normalize();
+    Path last = absolute.getFileName();
+    return last == null
+        ? "model"
+        : repository(absolute).orElse(last.toString()).replaceFirst("\\.safetensors$", "");
+  }
+
+  /** In the cache of Hugging Face's hub, where the last name is that of a commit. */
+  private static Optional<String> repository(Path snapshot) {
+    int names = snapshot.getNameCount();
+    if (names < 3 || !snapshot.getName(names - 2).toString().equals("snapshots")) {
+      return Optional.empty();
+    }
+    String folder = snapshot.getName(names - 3).toString();
+    return folder.startsWith(HUB_FOLDER)
+        ? Optional.of(folder.substring(folder.lastIndexOf("--") + 2))
+        : Optional.empty();
   }
 
   /**

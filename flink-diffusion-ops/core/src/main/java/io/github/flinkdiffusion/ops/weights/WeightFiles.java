@@ -4,9 +4,11 @@ import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
+import java.util.Collection;
 import java.util.Comparator;
 import java.util.List;
 import java.util.Optional;
+import java.util.SortedSet;
 import java.util.TreeSet;
 import java.util.regex.Matcher;
 import java.util.regex.Pattern;
@@ -50,7 +52,21 @@ final class WeightFiles implements ComponentWeights {
     this.whyNone = whyNone;
   }
 
-  private record Candidate(Path path, String base, String variant) {}
+  private record Candidate(String file, String base, String variant) {}
+
+  /**
+   * What was chosen among names of files.
+   *
+   * @param file that was chosen; empty when none can be
+   * @param variant of the file; empty for none
+   * @param variants that there are; the plain one has an empty name
+   * @param pickled files, which are never chosen
+   */
+  record Choice(
+      Optional<String> file,
+      String variant,
+      SortedSet<String> variants,
+      SortedSet<String> pickled) {}
 
   /**
    * @param library whose class reads the folder, {@code diffusers} or another one: each looks for
@@ -59,12 +75,25 @@ final class WeightFiles implements ComponentWeights {
    * @param variant the variant to prefer; empty for none
    */
   static WeightFiles find(Path folder, String library, String variant) {
+    Choice choice = choose(list(folder), library, variant);
+    return new WeightFiles(
+        choice.file.map(folder::resolve),
+        choice.variant,
+        choice.file.isPresent() ? null : whyNone(folder, choice.variants, choice.pickled));
+  }
+
+  /**
+   * As {@link #find}, of files that need not be there yet.
+   *
+   * @param files names of all files in the component's folder
+   */
+  static Choice choose(Collection<String> files, String library, String variant) {
     boolean ofDiffusers = library.equals("diffusers");
     String own = ofDiffusers ? DIFFUSERS : TRANSFORMERS;
     List<Candidate> candidates = new ArrayList<>();
     TreeSet<String> pickled = new TreeSet<>();
-    for (String file : list(folder)) {
-      candidate(folder, file).ifPresent(candidates::add);
+    for (String file : new TreeSet<>(files)) {
+      candidate(file).ifPresent(candidates::add);
       if (PICKLED.matcher(file).matches()) {
         pickled.add(file);
       }
@@ -73,7 +102,7 @@ final class WeightFiles implements ComponentWeights {
       candidates.removeIf(candidate -> !candidate.base.equals(own));
     }
     candidates.sort(
-        Comparator.comparing((Candidate candidate) -> isIndex(candidate.path) != ofDiffusers));
+        Comparator.comparing((Candidate candidate) -> isIndex(candidate.file) != ofDiffusers));
     TreeSet<String> variants = new TreeSet<>();
     candidates.forEach(candidate -> variants.add(candidate.variant));
     // As asked; else plain; else the only one there is, such as a folder downloaded in fp16 only.
@@ -81,16 +110,14 @@ final class WeightFiles implements ComponentWeights {
     if (use == null && variants.size() == 1) {
       use = variants.first();
     }
-    if (use != null) {
-      String wanted = use;
-      Path path =
-          candidates.stream().filter(c -> c.variant.equals(wanted)).findFirst().orElseThrow().path;
-      return new WeightFiles(Optional.of(path), use, null);
-    }
-    return new WeightFiles(Optional.empty(), "", whyNone(folder, variants, pickled));
+    String wanted = use;
+    Optional<String> chosen =
+        candidates.stream().filter(c -> c.variant.equals(wanted)).findFirst().map(Candidate::file);
+    return new Choice(chosen, use == null ? "" : use, variants, pickled);
   }
 
-  private static String whyNone(Path folder, TreeSet<String> variants, TreeSet<String> pickled) {
+  private static String whyNone(
+      Path folder, SortedSet<String> variants, SortedSet<String> pickled) {
     if (!variants.isEmpty()) {
       return "Weights in %s exist only as variants %s; ask for one of them (diffusion.model.variant)"
           .formatted(folder, variants);
@@ -106,20 +133,16 @@ final class WeightFiles implements ComponentWeights {
         .formatted(folder, DIFFUSERS, TRANSFORMERS);
   }
 
-  private static Optional<Candidate> candidate(Path folder, String file) {
+  private static Optional<Candidate> candidate(String file) {
     Matcher single = SINGLE.matcher(file);
     if (single.matches()) {
       return Optional.of(
-          new Candidate(
-              folder.resolve(file),
-              single.group(1),
-              single.group(2) == null ? "" : single.group(2)));
+          new Candidate(file, single.group(1), single.group(2) == null ? "" : single.group(2)));
     }
     Matcher index = INDEX.matcher(file);
     if (index.matches()) {
       String variant = index.group(3) != null ? index.group(3) : index.group(2);
-      return Optional.of(
-          new Candidate(folder.resolve(file), index.group(1), variant == null ? "" : variant));
+      return Optional.of(new Candidate(file, index.group(1), variant == null ? "" : variant));
     }
     return Optional.empty();
   }
@@ -147,17 +170,19 @@ final class WeightFiles implements ComponentWeights {
   @Override
   public TensorStore open(FileDigests digests) {
     Path path = chosen.orElseThrow(() -> new WeightsException(whyNone));
-    return isIndex(path) ? ShardedTensors.open(path, digests) : Safetensors.open(path, digests);
+    return isIndex(path.toString())
+        ? ShardedTensors.open(path, digests)
+        : Safetensors.open(path, digests);
   }
 
   @Override
   public List<Path> files() {
     return chosen
-        .map(path -> isIndex(path) ? ShardedTensors.files(path) : List.of(path))
+        .map(path -> isIndex(path.toString()) ? ShardedTensors.files(path) : List.of(path))
         .orElse(List.of());
   }
 
-  private static boolean isIndex(Path path) {
-    return path.toString().endsWith(".json");
+  static boolean isIndex(String file) {
+    return file.endsWith(".json");
   }
 }

@@ -30,8 +30,10 @@ public final class DiffusionOptions {
           .withDescription(
               "Model folder in diffusers' layout (model_index.json, safetensors weights), or a"
                   + " single-file checkpoint (.safetensors of Stable Diffusion 1.x, 2.x or SDXL),"
-                  + " under the same path on every task manager. Required, unless the job brings a"
-                  + " pipeline of its own.");
+                  + " under the same path on every task manager; or the name of one on Hugging Face's"
+                  + " hub (hf://owner/name, hf://owner/name@revision, or the same with"
+                  + " /file.safetensors), which each machine downloads once. Required, unless the job"
+                  + " brings a pipeline of its own.");
 
   public static final ConfigOption<String> ENGINE =
       ConfigOptions.key("diffusion.engine")
@@ -98,15 +100,16 @@ public final class DiffusionOptions {
               "LoRAs that are merged into the model when it is loaded: a list of file=scale, such"
                   + " as /loras/style.safetensors=0.8;/loras/face.safetensors=-0.3. The files are"
                   + " safetensors with the keys of kohya's programs, diffusers or PEFT, under the"
-                  + " same path on every task manager.");
+                  + " same path on every task manager, or on Hugging Face's hub"
+                  + " (hf://owner/name/style.safetensors=0.8).");
 
   public static final ConfigOption<String> MODEL_CONFIGS =
       ConfigOptions.key("diffusion.model.configs")
           .stringType()
           .noDefaultValue()
           .withDescription(
-              "Folder in diffusers' layout whose configs and vocabularies a single-file checkpoint"
-                  + " takes. Without it, they are inferred as diffusers infers them: any Stable"
+              "Folder in diffusers' layout, or hf://owner/name, whose configs and vocabularies a"
+                  + " single-file checkpoint takes. Without it, they are inferred as diffusers infers them: any Stable"
                   + " Diffusion 2 is then the 768 pixel one with v-prediction, any Stable Diffusion"
                   + " 1 and SDXL predicts noise.");
 
@@ -440,7 +443,7 @@ public final class DiffusionOptions {
     options.put(
         MODEL_FOLDER,
         "the path of a model folder in diffusers' layout, or of a single-file checkpoint, that all"
-            + " task managers have");
+            + " task managers have, or hf://owner/name[@revision]");
     options.put(ENGINE, "auto, onnxruntime or pytorch");
     options.put(MODEL_PRECISION, "FLOAT32, FLOAT16 or BFLOAT16");
     options.put(MODEL_PIPELINE, "the name of a pipeline class of diffusers");
@@ -451,7 +454,7 @@ public final class DiffusionOptions {
         MODEL_LORAS,
         "a list of file=scale, such as"
             + " '/loras/style.safetensors=0.8;/loras/face.safetensors=-0.3'");
-    options.put(MODEL_CONFIGS, "the path of a folder in diffusers' layout");
+    options.put(MODEL_CONFIGS, "the path of a folder in diffusers' layout, or hf://owner/name");
     options.put(MODEL_VARIANT, "the name of a variant, such as fp16");
     options.put(DEVICE, "auto, cpu or gpu:N");
     options.put(DEVICE_WAIT, "a time above zero, such as '5 min'");

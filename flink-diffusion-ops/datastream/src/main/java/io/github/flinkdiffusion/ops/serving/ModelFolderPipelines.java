@@ -5,6 +5,7 @@ import io.github.flinkdiffusion.ops.engine.DeviceSpec;
 import io.github.flinkdiffusion.ops.engine.Engines;
 import io.github.flinkdiffusion.ops.engine.UnusableEngineException;
 import io.github.flinkdiffusion.ops.graph.GraphException;
+import io.github.flinkdiffusion.ops.hub.HubException;
 import io.github.flinkdiffusion.ops.pipeline.DiffusionPipeline;
 import io.github.flinkdiffusion.ops.pipeline.PipelineSettings;
 import io.github.flinkdiffusion.ops.pipeline.Pipelines;
@@ -17,11 +18,17 @@ import java.nio.file.Files;
 import java.nio.file.NoSuchFileException;
 import java.util.Objects;
 
-/** Pipelines from a model folder that every task manager finds under the same path. */
+/**
+ * Pipelines from a model folder that every task manager finds under the same path, or downloads by
+ * its name on the hub: once for each task, so all that is asked of it is said of the same commit.
+ */
 public final class ModelFolderPipelines implements PipelineFactory {
   private static final long serialVersionUID = 2L;
 
   private final ModelSettings settings;
+
+  /** With paths on this machine; null until it is asked for. */
+  private transient ModelSettings located;
 
   public ModelFolderPipelines(ModelSettings settings) {
     this.settings = Objects.requireNonNull(settings);
@@ -30,7 +37,7 @@ public final class ModelFolderPipelines implements PipelineFactory {
   /** All but where archives are kept makes a difference. */
   @Override
   public String model() {
-    StringBuilder name = new StringBuilder(settings.path().toString());
+    StringBuilder name = new StringBuilder(settings.name());
     if (settings.pipeline() != null) {
       name.append(" as ").append(settings.pipeline());
     }
@@ -58,12 +65,12 @@ public final class ModelFolderPipelines implements PipelineFactory {
 
   @Override
   public String files() {
-    return FilesIdentity.of(settings.files());
+    return FilesIdentity.of(located().files());
   }
 
   @Override
   public String digest() {
-    return Pipelines.digest(settings.path(), settings.on(DeviceSpec.CPU));
+    return Pipelines.digest(located().path(), located().on(DeviceSpec.CPU));
   }
 
   @Override
@@ -77,21 +84,35 @@ public final class ModelFolderPipelines implements PipelineFactory {
 
   @Override
   public DiffusionPipeline open(String device) {
-    if (!Files.exists(settings.path())) {
+    ModelSettings local = located();
+    if (!Files.exists(local.path())) {
       throw new UnusableModelException(
           "Model folder %s does not exist on this machine; every task manager must find it under this path."
-              .formatted(settings.path()));
+              .formatted(local.path()));
     }
     try {
-      PipelineSettings how = settings.on(Engines.standard().device(settings.engine(), device));
+      PipelineSettings how = local.on(Engines.standard().device(settings.engine(), device));
       return settings.pipeline() == null
-          ? Pipelines.open(settings.path(), how, this::told)
-          : Pipelines.openAs(settings.pipeline(), settings.path(), how, this::told);
+          ? Pipelines.open(local.path(), how, this::told)
+          : Pipelines.openAs(settings.pipeline(), local.path(), how, this::told);
     } catch (UnusableEngineException e) {
       throw unusable(e);
     } catch (WeightsException | SchedulerException | TokenizerException | GraphException e) {
       throw told(e);
     }
+  }
+
+  private synchronized ModelSettings located() {
+    if (located == null) {
+      try {
+        located = settings.onThisMachine();
+      } catch (HubException e) {
+        throw e.mayPass() ? e : unusable(e);
+      } catch (WeightsException e) {
+        throw told(e);
+      }
+    }
+    return located;
   }
 
   /** What is wrong with the files stays wrong, whenever it is found. */
@@ -120,6 +141,6 @@ public final class ModelFolderPipelines implements PipelineFactory {
 
   private UnusableModelException unusable(RuntimeException cause) {
     return new UnusableModelException(
-        "The model in %s cannot be used: %s".formatted(settings.path(), cause.getMessage()), cause);
+        "The model in %s cannot be used: %s".formatted(settings.name(), cause.getMessage()), cause);
   }
 }

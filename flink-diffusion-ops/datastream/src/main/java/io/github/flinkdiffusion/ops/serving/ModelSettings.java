@@ -2,6 +2,10 @@ package io.github.flinkdiffusion.ops.serving;
 
 import io.github.flinkdiffusion.ops.engine.DeviceSpec;
 import io.github.flinkdiffusion.ops.graph.Precision;
+import io.github.flinkdiffusion.ops.hub.Hub;
+import io.github.flinkdiffusion.ops.hub.HubException;
+import io.github.flinkdiffusion.ops.hub.HubName;
+import io.github.flinkdiffusion.ops.hub.HubWants;
 import io.github.flinkdiffusion.ops.pipeline.PipelineSettings;
 import io.github.flinkdiffusion.ops.pipeline.Pipelines;
 import io.github.flinkdiffusion.ops.weights.Lora;
@@ -12,12 +16,14 @@ import java.util.ArrayList;
 import java.util.List;
 import java.util.Objects;
 import java.util.Optional;
+import java.util.Set;
+import org.apache.flink.configuration.ConfigOption;
 import org.apache.flink.configuration.ReadableConfig;
 
 /**
  * The part of {@link DiffusionOptions} that says which model is loaded and how.
  *
- * @param folder of the model
+ * @param folder of the model, or its name on the hub
  * @param pipeline diffusers class that it is run as; null is the one that the folder names
  * @param engine {@code auto} or an engine's name
  * @param precision of the networks; null is what suits the device
@@ -44,6 +50,8 @@ public record ModelSettings(
     Objects.requireNonNull(folder, "folder");
     loras = List.copyOf(loras);
   }
+
+  private static final String SAFETY_CHECKER = "safety_checker";
 
   /**
    * @throws DiffusionException naming the option, its value and what would be accepted
@@ -73,6 +81,12 @@ public record ModelSettings(
                   pipeline,
                   String.join(", ", Pipelines.supported())));
     }
+    ModelSettings settings = of(config, folder, pipeline);
+    settings.requireHubNames();
+    return settings;
+  }
+
+  private static ModelSettings of(ReadableConfig config, String folder, String pipeline) {
     return new ModelSettings(
         folder,
         pipeline,
@@ -115,6 +129,76 @@ public record ModelSettings(
     throw new DiffusionException(
         "Option %s can not hold '%s'; each entry is file=scale, such as /loras/style.safetensors=0.8."
             .formatted(DiffusionOptions.MODEL_LORAS.key(), text));
+  }
+
+  /** Names of the hub that are none are refused before a job runs. */
+  private void requireHubNames() {
+    requireHubName(DiffusionOptions.MODEL_FOLDER, folder);
+    loras.forEach(
+        lora ->
+            requireHubName(DiffusionOptions.MODEL_LORAS, lora.substring(0, lora.lastIndexOf('='))));
+    if (configs != null) {
+      requireHubName(DiffusionOptions.MODEL_CONFIGS, configs);
+    }
+  }
+
+  private static void requireHubName(ConfigOption<?> option, String text) {
+    if (!HubName.isOne(text)) {
+      return;
+    }
+    try {
+      HubName.parse(text);
+    } catch (HubException e) {
+      throw new DiffusionException("Option %s: %s".formatted(option.key(), e.getMessage()));
+    }
+  }
+
+  /** The model as a user calls it, the same for all spellings of a path. */
+  String name() {
+    return HubName.isOne(folder) ? HubName.parse(folder).toString() : path().toString();
+  }
+
+  /** Whether some of it is on the hub. */
+  private boolean isOnHub() {
+    return HubName.isOne(folder)
+        || loras.stream().anyMatch(HubName::isOne)
+        || configs != null && HubName.isOne(configs);
+  }
+
+  /**
+   * The same with paths on this machine instead of names of the hub: downloads what is missing.
+   *
+   * @throws HubException if it cannot be had
+   */
+  ModelSettings onThisMachine() {
+    if (!isOnHub()) {
+      return this;
+    }
+    Hub hub = Hub.standard();
+    HubWants wants =
+        new HubWants(
+            Optional.ofNullable(variant), true, safetyChecker ? Set.of() : Set.of(SAFETY_CHECKER));
+    return new ModelSettings(
+        HubName.isOne(folder) ? hub.locate(HubName.parse(folder), wants).toString() : folder,
+        pipeline,
+        engine,
+        precision,
+        archives,
+        safetyChecker,
+        watermark,
+        loras.stream().map(lora -> onThisMachine(hub, lora)).toList(),
+        configs != null && HubName.isOne(configs)
+            ? hub.model(HubName.parse(configs), HubWants.CONFIGS).toString()
+            : configs,
+        variant);
+  }
+
+  private static String onThisMachine(Hub hub, String lora) {
+    if (!HubName.isOne(lora)) {
+      return lora;
+    }
+    int at = lora.lastIndexOf('=');
+    return hub.file(HubName.parse(lora.substring(0, at))) + lora.substring(at);
   }
 
   /** Where the model is, the same for all spellings of a path. */

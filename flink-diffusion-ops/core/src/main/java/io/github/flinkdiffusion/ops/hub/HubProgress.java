@@ -1,0 +1,13 @@
+package io.github.flinkdiffusion.ops.hub;
+
+/** Hears how far a download has come. Called by the thread that downloads, after each block. */
+@FunctionalInterface
+public interface HubProgress {
+
+  /**
+   * @param what the model and the file that is being downloaded
+   * @param done bytes of all files of this download that are there
+   * @param total bytes of all files of this download, at least 1
+   */
+  void at(String what, long done, long total);
+}

@@ -1,0 +1,496 @@
+package io.github.flinkdiffusion.ops.hub;
+
+import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assertions.assertThatThrownBy;
+
+import io.github.flinkdiffusion.embedded.LocalHub;
+import io.github.flinkdiffusion.ops.weights.ModelFolder;
+import io.github.flinkdiffusion.ops.weights.WeightsException;
+import java.io.IOException;
+import java.net.InetAddress;
+import java.net.ServerSocket;
+import java.net.Socket;
+import java.net.URI;
+import java.nio.charset.StandardCharsets;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.time.Duration;
+import java.util.ArrayList;
+import java.util.HashSet;
+import java.util.List;
+import java.util.Map;
+import java.util.Optional;
+import java.util.Set;
+import java.util.concurrent.Callable;
+import java.util.concurrent.ExecutorService;
+import java.util.concurrent.Executors;
+import java.util.concurrent.Future;
+import java.util.stream.Stream;
+import org.junit.jupiter.api.AfterEach;
+import org.junit.jupiter.api.BeforeEach;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.CsvSource;
+
+/** Against {@link LocalHub}, a small server of the hub's protocol. */
+class HubTest {
+  private static final Path TINY =
+      Path.of("src/test/resources/fixtures/models/tiny-concat-upscale");
+  private static final String WEIGHTS = "unet/diffusion_pytorch_model.safetensors";
+  private static final HubName NAME = HubName.parse("hf://owner/tiny");
+
+  @TempDir Path temporary;
+  private Path model;
+  private Path cache;
+  private LocalHub server;
+
+  @BeforeEach
+  void start() throws IOException {
+    model = temporary.resolve("model");
+    copy(TINY, model);
+    Files.writeString(model.resolve("unet/diffusion_pytorch_model.bin"), "pickled");
+    Files.writeString(model.resolve("README.md"), "# Tiny");
+    cache = temporary.resolve("cache");
+    server = LocalHub.start(0, Map.of("owner/tiny", model));
+  }
+
+  @AfterEach
+  void stop() {
+    server.close();
+  }
+
+  @Test
+  void downloadsWhatAPipelineReadsAndNothingElse() {
+    Path folder = hub().model(NAME, HubWants.EVERYTHING);
+
+    assertThat(files(folder))
+        .containsExactlyInAnyOrder(
+            "model_index.json", "scheduler/scheduler_config.json", "unet/config.json", WEIGHTS);
+    ModelFolder opened = ModelFolder.open(folder);
+    assertThat(opened.digest()).isEqualTo(ModelFolder.open(model).digest());
+    assertThat(opened.name()).isEqualTo("tiny");
+  }
+
+  @Test
+  void standsInTheCacheAsPythonHasIt() throws IOException {
+    Path folder = hub().model(NAME, HubWants.EVERYTHING);
+
+    String commit = server.commit("owner/tiny");
+    Path repository = cache.resolve("models--owner--tiny");
+    assertThat(folder).isEqualTo(repository.resolve("snapshots").resolve(commit));
+    assertThat(repository.resolve("refs/main")).hasContent(commit);
+    Path link = Files.readSymbolicLink(folder.resolve(WEIGHTS));
+    assertThat(link.toString()).matches("\\.\\./\\.\\./\\.\\./blobs/[0-9a-f]{64}");
+    assertThat(Files.readSymbolicLink(folder.resolve("model_index.json")).toString())
+        .matches("\\.\\./\\.\\./blobs/[0-9a-f]{40}");
+    assertThat(files(repository.resolve("blobs"))).noneMatch(file -> file.contains("incomplete"));
+  }
+
+  @Test
+  void doesNotDownloadWhatIsThere() {
+    Path folder = hub().model(NAME, HubWants.EVERYTHING);
+    int before = server.requests().size();
+
+    assertThat(hub().model(NAME, HubWants.EVERYTHING)).isEqualTo(folder);
+    assertThat(server.requests().subList(before, server.requests().size()))
+        .extracting(LocalHub.Request::path)
+        .containsExactly("/api/models/owner/tiny/revision/main");
+
+    HubName commit = HubName.parse("hf://owner/tiny@" + server.commit("owner/tiny"));
+    int again = server.requests().size();
+    assertThat(hub().model(commit, HubWants.EVERYTHING)).isEqualTo(folder);
+    assertThat(server.requests()).hasSize(again);
+  }
+
+  @Test
+  void bringsConfigsAlone() {
+    assertThat(files(hub().model(NAME, HubWants.CONFIGS)))
+        .containsExactlyInAnyOrder(
+            "model_index.json", "scheduler/scheduler_config.json", "unet/config.json");
+  }
+
+  @Test
+  void bringsShardsThatAnIndexNames() throws IOException {
+    Files.move(model.resolve(WEIGHTS), model.resolve("unet/one.safetensors"));
+    Files.writeString(model.resolve("unet/two.safetensors"), "not named");
+    Files.writeString(
+        model.resolve("unet/diffusion_pytorch_model.safetensors.index.json"),
+        "{\"weight_map\": {\"x\": \"one.safetensors\"}}");
+
+    assertThat(files(hub().model(NAME, HubWants.EVERYTHING)))
+        .contains("unet/one.safetensors", "unet/diffusion_pytorch_model.safetensors.index.json")
+        .doesNotContain("unet/two.safetensors");
+  }
+
+  @Test
+  void bringsOneFile() {
+    Path file = hub().file(HubName.parse("hf://owner/tiny@refs/pr/1/" + WEIGHTS));
+
+    assertThat(file).hasSameBinaryContentAs(model.resolve(WEIGHTS));
+    assertThat(file.toString()).endsWith(WEIGHTS);
+    assertThatThrownBy(
+            () -> hub().file(HubName.parse("hf://owner/tiny/unet/diffusion_pytorch_model.bin")))
+        .isInstanceOf(HubException.class)
+        .hasMessageContaining(".safetensors");
+  }
+
+  @Test
+  void readsListsOfSeveralPages() throws IOException {
+    Files.createDirectory(model.resolve("a"));
+    for (int i = 0; i < 120; i++) {
+      Files.writeString(model.resolve("a/" + i), "x");
+    }
+
+    assertThat(files(hub().model(NAME, HubWants.EVERYTHING))).hasSize(4);
+    assertThat(server.requests()).filteredOn(r -> r.path().contains("/tree/")).hasSize(3);
+  }
+
+  @Test
+  void goesOnAtTheByteWhereAConnectionEnded() {
+    cutFirst(40_000);
+
+    Path folder = hub().model(NAME, HubWants.EVERYTHING);
+
+    assertThat(folder.resolve(WEIGHTS)).hasSameBinaryContentAs(model.resolve(WEIGHTS));
+    assertThat(ranges()).containsExactly("bytes=40000-");
+  }
+
+  @Test
+  void goesOnWithWhatAnEarlierProcessLeft() {
+    cutFirst(40_000);
+    HubSettings impatient = settings(Optional.empty(), false, 1);
+
+    assertThatThrownBy(() -> new Hub(impatient, (w, d, t) -> {}).model(NAME, HubWants.EVERYTHING))
+        .isInstanceOfSatisfying(HubException.class, e -> assertThat(e.mayPass()).isTrue())
+        .hasMessageContaining(WEIGHTS)
+        .hasMessageContaining("HF_ENDPOINT");
+    assertThat(ranges()).isEmpty();
+
+    Path folder = hub().model(NAME, HubWants.EVERYTHING);
+    assertThat(folder.resolve(WEIGHTS)).hasSameBinaryContentAs(model.resolve(WEIGHTS));
+    assertThat(ranges()).containsExactly("bytes=40000-");
+  }
+
+  @Test
+  void downloadsAnewWhatAnEarlierProcessLeftDamaged() throws IOException {
+    HubFile file = listed(WEIGHTS);
+    Path partial = new HubCache(cache, "owner/tiny").partial(file);
+    Files.createDirectories(partial.getParent());
+    Files.write(partial, new byte[500]);
+
+    Path folder = hub().model(NAME, HubWants.EVERYTHING);
+
+    assertThat(folder.resolve(WEIGHTS)).hasSameBinaryContentAs(model.resolve(WEIGHTS));
+  }
+
+  @Test
+  void refusesContentWithAnotherDigest() throws IOException {
+    server.commit("owner/tiny");
+    byte[] bytes = Files.readAllBytes(model.resolve(WEIGHTS));
+    bytes[bytes.length - 1] ^= 1;
+    Files.write(model.resolve(WEIGHTS), bytes);
+
+    assertThatThrownBy(() -> hub().model(NAME, HubWants.EVERYTHING))
+        .isInstanceOf(HubException.class)
+        .hasMessageContaining("Digest mismatch: hf://owner/tiny/" + WEIGHTS);
+    assertThat(files(cache)).noneMatch(path -> path.contains(listed(WEIGHTS).blob()));
+  }
+
+  @Test
+  void refusesARedirectThatNamesAnotherDigest() {
+    server.faults(
+        request ->
+            request.path().contains("/resolve/") && request.path().endsWith(".safetensors")
+                ? Optional.of(new LocalHub.Fault(200, Map.of("X-Linked-ETag", "\"abc\""), -1))
+                : Optional.empty());
+
+    assertThatThrownBy(() -> hub().model(NAME, HubWants.EVERYTHING))
+        .isInstanceOf(HubException.class)
+        .hasMessageContaining("with abc");
+  }
+
+  @Test
+  void sendsTheTokenToTheEndpointAlone() {
+    server.requireToken("hf_secret");
+
+    hub(Optional.of("hf_secret"), false).model(NAME, HubWants.EVERYTHING);
+
+    assertThat(server.requests())
+        .allSatisfy(
+            request ->
+                assertThat(request.token().isPresent())
+                    .isEqualTo(!request.path().matches("/[0-9a-f]{64}")));
+    assertThat(server.requests()).anyMatch(request -> request.token().isEmpty());
+  }
+
+  @Test
+  void saysThatATokenIsMissingOrWrong() {
+    server.requireToken("hf_secret");
+
+    assertLasting(hub(), "(HTTP 401", "set HF_TOKEN");
+    assertLasting(hub(Optional.of("hf_other"), false), "token in HF_TOKEN is not valid");
+  }
+
+  @ParameterizedTest
+  @CsvSource({
+    "403, GatedRepo, accepted its terms",
+    "404, RepoNotFound, there is no such repository",
+    "404, RevisionNotFound, 'no branch, tag or commit ''main'''",
+    "418, '', unexpected answer"
+  })
+  void saysWhatIsRefused(int status, String code, String message) {
+    server.faults(r -> Optional.of(new LocalHub.Fault(status, Map.of("X-Error-Code", code), -1)));
+
+    assertLasting(hub(), message, "hf://owner/tiny");
+    assertThat(server.requests()).hasSize(1);
+  }
+
+  @Test
+  void saysWhichFileIsNotThere() {
+    assertThatThrownBy(() -> hub().file(HubName.parse("hf://owner/tiny/no.safetensors")))
+        .isInstanceOf(HubException.class)
+        .hasMessageContaining("no file 'no.safetensors' at 'main'");
+    assertThatThrownBy(() -> hub().model(HubName.parse("hf://owner/tiny@v9"), HubWants.EVERYTHING))
+        .isInstanceOf(HubException.class)
+        .hasMessageContaining("'v9'");
+  }
+
+  @Test
+  void triesAgainWhenTheServerIsBusy() {
+    failFirst(2, 429, Map.of("Retry-After", "0"));
+    assertThat(hub().model(NAME, HubWants.EVERYTHING)).exists();
+  }
+
+  @Test
+  void givesUpAfterAFewAttempts() {
+    server.faults(request -> Optional.of(new LocalHub.Fault(503, Map.of(), -1)));
+
+    assertThatThrownBy(() -> hub().model(NAME, HubWants.EVERYTHING))
+        .isInstanceOfSatisfying(HubException.class, e -> assertThat(e.mayPass()).isTrue())
+        .hasMessageContaining("HTTP 503")
+        .hasMessageContaining("Tried 4 times");
+    assertThat(server.requests()).hasSize(4);
+  }
+
+  @Test
+  void doesNotWaitForHours() {
+    failFirst(1, 429, Map.of("Retry-After", "7200"));
+
+    assertThatThrownBy(() -> hub().model(NAME, HubWants.EVERYTHING))
+        .isInstanceOf(HubException.class)
+        .hasMessageContaining("asks to wait 7200 s");
+  }
+
+  @Test
+  void aServerThatFallsSilentIsNotWaitedForForEver() throws Exception {
+    try (ServerSocket socket = new ServerSocket(0, 5, InetAddress.getLoopbackAddress())) {
+      List<Socket> open = new ArrayList<>();
+      Thread answers =
+          new Thread(
+              () -> {
+                try {
+                  while (true) {
+                    Socket one = socket.accept();
+                    open.add(one);
+                    one.getOutputStream()
+                        .write(
+                            "HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\n{"
+                                .getBytes(StandardCharsets.US_ASCII));
+                  }
+                } catch (IOException e) {
+                  // The test is over.
+                }
+              });
+      answers.start();
+      HubSettings settings =
+          new HubSettings(
+              URI.create("http://127.0.0.1:" + socket.getLocalPort()),
+              cache,
+              Optional.empty(),
+              false,
+              2,
+              Duration.ofMillis(1),
+              Duration.ofMillis(200));
+
+      assertThatThrownBy(() -> new Hub(settings, (w, d, t) -> {}).model(NAME, HubWants.EVERYTHING))
+          .isInstanceOfSatisfying(HubException.class, e -> assertThat(e.mayPass()).isTrue());
+      socket.close();
+      answers.join();
+      for (Socket one : open) {
+        one.close();
+      }
+    }
+  }
+
+  @Test
+  void needsNoNetworkForWhatIsInTheCache() {
+    assertThatThrownBy(() -> hub(Optional.empty(), true).model(NAME, HubWants.EVERYTHING))
+        .isInstanceOf(HubException.class)
+        .hasMessageContaining("HF_HUB_OFFLINE");
+    hub().model(NAME, HubWants.CONFIGS);
+    assertThatThrownBy(() -> hub(Optional.empty(), true).model(NAME, HubWants.EVERYTHING))
+        .isInstanceOf(HubException.class)
+        .hasMessageContaining(WEIGHTS)
+        .hasMessageContaining("HF_HUB_OFFLINE");
+    Path folder = hub().model(NAME, HubWants.EVERYTHING);
+    int before = server.requests().size();
+
+    assertThat(hub(Optional.empty(), true).model(NAME, HubWants.EVERYTHING)).isEqualTo(folder);
+    assertThat(server.requests()).hasSize(before);
+  }
+
+  @Test
+  void takesTheLastKnownCommitWhenTheHubIsDown() {
+    Path folder = hub().model(NAME, HubWants.EVERYTHING);
+    Hub hub = hub();
+    server.close();
+
+    assertThat(hub.model(NAME, HubWants.EVERYTHING)).isEqualTo(folder);
+  }
+
+  @Test
+  void severalThreadsDownloadOnce() throws Exception {
+    ExecutorService threads = Executors.newFixedThreadPool(4);
+    try {
+      List<Callable<Path>> calls = new ArrayList<>();
+      for (int i = 0; i < 4; i++) {
+        calls.add(() -> hub().model(NAME, HubWants.EVERYTHING));
+      }
+      Set<Path> folders = new HashSet<>();
+      for (Future<Path> call : threads.invokeAll(calls)) {
+        folders.add(call.get());
+      }
+      assertThat(folders).hasSize(1);
+    } finally {
+      threads.shutdownNow();
+    }
+    assertThat(server.requests())
+        .filteredOn(request -> request.path().contains("/resolve/"))
+        .extracting(LocalHub.Request::path)
+        .doesNotHaveDuplicates()
+        .hasSize(4);
+  }
+
+  @Test
+  void saysThatTheDiskIsTooSmall() throws IOException {
+    hub().model(NAME, HubWants.CONFIGS);
+    String commit = server.commit("owner/tiny");
+    Path tree = cache.resolve("models--owner--tiny/trees/" + commit + ".json");
+    long size = Files.size(model.resolve(WEIGHTS));
+    Files.writeString(tree, Files.readString(tree).replace("" + size, "" + (1L << 60)));
+
+    assertThatThrownBy(() -> hub().model(NAME, HubWants.EVERYTHING))
+        .isInstanceOf(HubException.class)
+        .hasMessageContaining("MiB are free")
+        .hasMessageContaining("HF_HOME");
+  }
+
+  @Test
+  void refusesAModelOfAnotherLayout() throws IOException {
+    Files.delete(model.resolve("model_index.json"));
+
+    assertThatThrownBy(() -> hub().model(NAME, HubWants.EVERYTHING))
+        .isInstanceOf(HubException.class)
+        .hasMessageContaining("no model_index.json")
+        .hasMessageContaining("hf://owner/tiny/golden/run.safetensors");
+  }
+
+  @Test
+  void refusesAVariantThatThereIsNot() {
+    assertThatThrownBy(() -> hub().model(NAME, new HubWants(Optional.of("fp16"), true, Set.of())))
+        .isInstanceOf(WeightsException.class)
+        .hasMessageContaining("'fp16'");
+  }
+
+  @Test
+  void refusesAListThatLeadsOutOfItsFolder() {
+    assertThatThrownBy(
+            () -> new HubFile("../x.json", 1, "0".repeat(40), Optional.empty(), Optional.empty()))
+        .isInstanceOf(IllegalArgumentException.class);
+    assertThatThrownBy(
+            () -> new HubFile("x.json", 1, "../../x", Optional.empty(), Optional.empty()))
+        .isInstanceOf(IllegalArgumentException.class);
+  }
+
+  private void assertLasting(Hub hub, String... parts) {
+    assertThatThrownBy(() -> hub.model(NAME, HubWants.EVERYTHING))
+        .isInstanceOfSatisfying(HubException.class, e -> assertThat(e.mayPass()).isFalse())
+        .message()
+        .contains(parts);
+  }
+
+  private void cutFirst(long bytes) {
+    boolean[] done = {false};
+    server.faults(
+        request -> {
+          if (!done[0] && request.path().matches("/[0-9a-f]{64}")) {
+            done[0] = true;
+            return Optional.of(new LocalHub.Fault(200, Map.of(), bytes));
+          }
+          return Optional.empty();
+        });
+  }
+
+  private void failFirst(int many, int status, Map<String, String> headers) {
+    int[] left = {many};
+    server.faults(
+        request ->
+            left[0]-- > 0
+                ? Optional.of(new LocalHub.Fault(status, headers, -1))
+                : Optional.empty());
+  }
+
+  /** As the second server was asked for them; the first one is asked for the same. */
+  private List<String> ranges() {
+    return server.requests().stream()
+        .filter(request -> request.path().matches("/[0-9a-f]{64}"))
+        .flatMap(request -> request.range().stream())
+        .toList();
+  }
+
+  private HubFile listed(String path) {
+    return new HubClient(settings(Optional.empty(), false, 1))
+        .tree(NAME, server.commit("owner/tiny")).stream()
+            .filter(file -> file.path().equals(path))
+            .findFirst()
+            .orElseThrow();
+  }
+
+  private Hub hub() {
+    return hub(Optional.empty(), false);
+  }
+
+  private Hub hub(Optional<String> token, boolean offline) {
+    return new Hub(settings(token, offline, 4), (what, done, total) -> {});
+  }
+
+  private HubSettings settings(Optional<String> token, boolean offline, int attempts) {
+    return new HubSettings(
+        server.endpoint(),
+        cache,
+        token,
+        offline,
+        attempts,
+        Duration.ofMillis(1),
+        Duration.ofSeconds(20));
+  }
+
+  private static List<String> files(Path folder) {
+    try (Stream<Path> all = Files.walk(folder)) {
+      return all.filter(Files::isRegularFile)
+          .map(file -> folder.relativize(file).toString())
+          .toList();
+    } catch (IOException e) {
+      throw new java.io.UncheckedIOException(e);
+    }
+  }
+
+  private static void copy(Path from, Path to) throws IOException {
+    try (Stream<Path> all = Files.walk(from)) {
+      for (Path path : all.toList()) {
+        Files.copy(path, to.resolve(from.relativize(path)));
+      }
+    }
+  }
+}
