@@ -1,0 +1,347 @@
+package io.github.flinkdiffusion.examples;
+
+import static java.nio.charset.StandardCharsets.UTF_8;
+
+import io.github.flinkdiffusion.connector.event.FailureEvent;
+import io.github.flinkdiffusion.connector.event.ImageEvent;
+import io.github.flinkdiffusion.connector.event.UndecodableEventException;
+import io.github.flinkdiffusion.connector.format.EventFormat;
+import io.github.flinkdiffusion.connector.format.EventJson;
+import io.github.flinkdiffusion.connector.kafka.Delivery;
+import io.github.flinkdiffusion.connector.kafka.KafkaOptions;
+import io.github.flinkdiffusion.embedded.EmbeddedKafka;
+import io.github.flinkdiffusion.ops.serving.DiffusionOptions;
+import java.io.BufferedReader;
+import java.io.IOException;
+import java.io.InputStreamReader;
+import java.nio.ByteBuffer;
+import java.nio.channels.FileChannel;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.nio.file.StandardOpenOption;
+import java.time.Duration;
+import java.util.ArrayList;
+import java.util.Arrays;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Locale;
+import java.util.Map;
+import java.util.Properties;
+import java.util.concurrent.Callable;
+import java.util.concurrent.ExecutionException;
+import java.util.stream.Stream;
+import org.apache.avro.specific.SpecificRecord;
+import org.apache.flink.configuration.CheckpointingOptions;
+import org.apache.flink.configuration.Configuration;
+import org.apache.flink.core.execution.JobClient;
+import org.apache.flink.streaming.api.environment.StreamExecutionEnvironment;
+import org.apache.flink.util.TimeUtils;
+import org.apache.kafka.clients.consumer.ConsumerRecord;
+import org.apache.kafka.clients.consumer.KafkaConsumer;
+import org.apache.kafka.clients.producer.KafkaProducer;
+import org.apache.kafka.clients.producer.ProducerRecord;
+import org.apache.kafka.common.TopicPartition;
+import org.apache.kafka.common.serialization.ByteArrayDeserializer;
+import org.apache.kafka.common.serialization.ByteArraySerializer;
+import picocli.CommandLine;
+import picocli.CommandLine.Command;
+import picocli.CommandLine.Option;
+
+/**
+ * A broker and the job, for prompts in JSON from any producer; each image that becomes visible is a
+ * file. Also a small console producer.
+ */
+@Command(
+    name = "examples/topics",
+    sortOptions = false,
+    usageHelpAutoWidth = true,
+    description = {
+      "Starts a Kafka broker and the text-to-image job, both in this process and both for JSON, and"
+          + " writes each image that becomes visible to a file, until Ctrl-C.",
+      "",
+      "With --send it is a console producer instead: every line of standard input is a record of"
+          + " the topic prompts, as kafka-console-producer.sh would send it. A line is"
+          + " {\"prompt\": \"a red heart\"}.",
+      ""
+    })
+public final class TopicsDemo implements Callable<Integer> {
+  private static final Duration POLL = Duration.ofMillis(20);
+  private static final int MAX_KNOWN = 100_000;
+  private static final int NAME_CHARS = 80;
+  private static final double MANY = 0.95;
+
+  @Option(
+      names = {"-h", "--help"},
+      usageHelp = true,
+      description = "Print this and exit.")
+  private boolean help;
+
+  @Option(names = "--send", description = "Send the lines of standard input, and end.")
+  private boolean send;
+
+  @Option(
+      names = "--every",
+      paramLabel = "DURATION",
+      converter = PayloadCleanUpTool.DurationConverter.class,
+      description = "With --send: a pause after each line, such as '500 ms'.")
+  private Duration pause = Duration.ZERO;
+
+  @Option(
+      names = "--port",
+      paramLabel = "N",
+      defaultValue = "9092",
+      description = "Where the broker listens, on localhost (default: ${DEFAULT-VALUE}).")
+  private int port;
+
+  @Option(
+      names = "--out",
+      paramLabel = "FOLDER",
+      defaultValue = "out",
+      description = "Where the images go (default: ${DEFAULT-VALUE}).")
+  private Path out;
+
+  @Option(
+      names = "--model",
+      paramLabel = "FOLDER",
+      defaultValue = "${sys:flinkdiffusion.home:-.}/examples/models/mini-emoji",
+      showDefaultValue = CommandLine.Help.Visibility.NEVER,
+      description = "Model folder in diffusers' layout (default: examples/models/mini-emoji).")
+  private Path model;
+
+  @Option(
+      names = "--steps",
+      paramLabel = "N",
+      defaultValue = "25",
+      description = "Denoising steps of prompts that do not say (default: ${DEFAULT-VALUE}).")
+  private int steps;
+
+  @Option(
+      names = "--guidance",
+      paramLabel = "SCALE",
+      defaultValue = "2",
+      description = "Guidance scale of prompts that do not say (default: ${DEFAULT-VALUE}).")
+  private double guidance;
+
+  @Option(
+      names = "--delivery",
+      paramLabel = "DELIVERY",
+      defaultValue = "exactly-once",
+      description =
+          "exactly-once: visible with the next checkpoint. at-least-once: visible at once (default:"
+              + " ${DEFAULT-VALUE}).")
+  private String delivery;
+
+  @Option(
+      names = "--checkpoints",
+      paramLabel = "DURATION",
+      defaultValue = "1 s",
+      converter = PayloadCleanUpTool.DurationConverter.class,
+      description = "Time between checkpoints (default: ${DEFAULT-VALUE}).")
+  private Duration checkpoints;
+
+  @Option(
+      names = "--until",
+      paramLabel = "N",
+      description = "End after so many answers, and say how long they took.")
+  private Integer until;
+
+  private TopicsDemo() {}
+
+  public static void main(String[] args) {
+    // Flink and Kafka leave threads behind that would keep the process alive.
+    System.exit(run(args));
+  }
+
+  /** As {@link #main}, but returns the exit code. */
+  static int run(String... args) {
+    return DemoCommand.run(new TopicsDemo(), args);
+  }
+
+  @Override
+  public Integer call() throws Exception {
+    if (send) {
+      sendLines("localhost:" + port);
+      return 0;
+    }
+    Delivery chosen =
+        Arrays.stream(Delivery.values())
+            .filter(each -> each.toString().equals(delivery))
+            .findFirst()
+            .orElseThrow(
+                () ->
+                    new DemoException(
+                        "--delivery is '%s'; it takes %s."
+                            .formatted(delivery, Arrays.toString(Delivery.values()))));
+    if (!Files.isDirectory(model)) {
+      throw new DemoException("There is no model folder %s.".formatted(model));
+    }
+    OutputFolder.existing(out);
+    DemoCommand.logTo(out.resolve(OutputFolder.LOG));
+    Topics topics = Topics.withPrefix("");
+    try (EmbeddedKafka kafka = EmbeddedKafka.builder().port(port).start();
+        TemporaryFolder state = TemporaryFolder.create("flink-diffusion-checkpoints")) {
+      topics.createMissing(kafka.bootstrapServers(), 1);
+      StreamExecutionEnvironment env =
+          StreamExecutionEnvironment.createLocalEnvironment(
+              1, settings(kafka.bootstrapServers(), chosen, state));
+      TextToImageJob.create().define(env, topics);
+      JobClient job = env.executeAsync("topics");
+      try {
+        System.out.printf(
+            "Kafka listens at %s. Send lines such as {\"prompt\": \"a red heart\"} to the topic prompts:%n"
+                + "  examples/topics --send%n"
+                + "  kafka-console-producer.sh --bootstrap-server %s --topic prompts%n"
+                + "Images go to the topic images and to %s. Ctrl-C ends it.%n",
+            kafka.bootstrapServers(), kafka.bootstrapServers(), out);
+        watch(kafka.bootstrapServers(), topics, job);
+      } finally {
+        if (!job.getJobExecutionResult().isDone()) {
+          job.cancel().get();
+          job.getJobExecutionResult().handle((result, cancelled) -> null).get();
+        }
+      }
+    }
+    return 0;
+  }
+
+  private Configuration settings(String servers, Delivery chosen, TemporaryFolder state) {
+    return new Configuration()
+        .set(CheckpointingOptions.CHECKPOINTING_INTERVAL, checkpoints)
+        .set(CheckpointingOptions.CHECKPOINT_STORAGE, "filesystem")
+        .set(CheckpointingOptions.CHECKPOINTS_DIRECTORY, state.path().toUri().toString())
+        .set(KafkaOptions.BOOTSTRAP_SERVERS, servers)
+        .set(KafkaOptions.TRANSACTIONAL_ID_PREFIX, "topics")
+        .set(KafkaOptions.SOURCE_FORMAT, EventFormat.JSON)
+        .set(KafkaOptions.SINK_FORMAT, EventFormat.JSON)
+        .set(KafkaOptions.DELIVERY, chosen)
+        .set(DiffusionOptions.MODEL_FOLDER, model.toAbsolutePath().toString())
+        .set(DiffusionOptions.DEFAULT_STEPS, steps)
+        .set(DiffusionOptions.DEFAULT_GUIDANCE_SCALE, guidance);
+  }
+
+  private void sendLines(String servers) throws IOException, InterruptedException {
+    Properties writing = new Properties();
+    writing.setProperty("bootstrap.servers", servers);
+    writing.setProperty("delivery.timeout.ms", "60000");
+    writing.setProperty("request.timeout.ms", "20000");
+    try (KafkaProducer<byte[], byte[]> producer =
+            new KafkaProducer<>(writing, new ByteArraySerializer(), new ByteArraySerializer());
+        BufferedReader lines = new BufferedReader(new InputStreamReader(System.in, UTF_8))) {
+      for (String line = lines.readLine(); line != null; line = lines.readLine()) {
+        if (!line.isBlank()) {
+          producer.send(new ProducerRecord<>("prompts", line.getBytes(UTF_8))).get();
+          if (!pause.isZero()) {
+            Thread.sleep(pause.toMillis());
+          }
+        }
+      }
+    } catch (ExecutionException e) {
+      throw new DemoException(
+          "Cannot send to Kafka at %s: %s. Does examples/topics run?"
+              .formatted(servers, e.getCause().getMessage()),
+          e.getCause());
+    }
+  }
+
+  /** Reads as any consumer would, requests too, for the time at which they were sent. */
+  private void watch(String servers, Topics topics, JobClient job)
+      throws IOException, ExecutionException, InterruptedException {
+    Properties reading = new Properties();
+    reading.setProperty("bootstrap.servers", servers);
+    reading.setProperty("isolation.level", "read_committed");
+    List<TopicPartition> partitions =
+        Stream.of(topics.requests(), topics.images(), topics.failures())
+            .map(topic -> new TopicPartition(topic, 0))
+            .toList();
+    Map<String, Long> sent =
+        new LinkedHashMap<>() {
+          private static final long serialVersionUID = 1L;
+
+          @Override
+          protected boolean removeEldestEntry(Map.Entry<String, Long> eldest) {
+            return size() > MAX_KNOWN;
+          }
+        };
+    List<Long> millis = new ArrayList<>();
+    int answers = 0;
+    try (KafkaConsumer<byte[], byte[]> consumer =
+        new KafkaConsumer<>(reading, new ByteArrayDeserializer(), new ByteArrayDeserializer())) {
+      consumer.assign(partitions);
+      consumer.seekToBeginning(partitions);
+      while (until == null || answers < until) {
+        if (job.getJobExecutionResult().isDone()) {
+          job.getJobExecutionResult().get();
+          throw new DemoException("The Flink job has ended.");
+        }
+        var records = consumer.poll(POLL);
+        long now = System.currentTimeMillis();
+        for (var record : records.records(partitions.get(0))) {
+          sent.put(
+              "%s-%d-%d".formatted(record.topic(), record.partition(), record.offset()),
+              record.timestamp());
+        }
+        for (var record : records.records(partitions.get(1))) {
+          answers++;
+          ImageEvent image = read(ImageEvent.class, record);
+          Long at = sent.get(image.getId());
+          if (at != null) {
+            millis.add(now - at);
+          }
+          System.out.printf(
+              Locale.ROOT,
+              "%s  %s%s%n",
+              write(image, answers),
+              image.getPrompt(),
+              at == null ? "" : "  (%.2f s)".formatted((now - at) / 1000.0));
+        }
+        for (var record : records.records(partitions.get(2))) {
+          answers++;
+          FailureEvent failure = read(FailureEvent.class, record);
+          System.out.printf("%s: %s%n", failure.getReason(), failure.getMessage());
+        }
+      }
+    }
+    if (!millis.isEmpty()) {
+      millis.sort(null);
+      System.out.printf(
+          Locale.ROOT,
+          "%d images, visible after their prompts: median %d ms, 95 %% within %d ms, all within %d ms (%s, checkpoints every %s)%n",
+          millis.size(),
+          millis.get(millis.size() / 2),
+          millis.get((int) Math.min(millis.size() - 1, Math.ceil(millis.size() * MANY) - 1)),
+          millis.get(millis.size() - 1),
+          delivery,
+          TimeUtils.formatWithHighestUnit(checkpoints));
+    }
+  }
+
+  private static <T extends SpecificRecord> T read(
+      Class<T> eventClass, ConsumerRecord<byte[], byte[]> record) {
+    try {
+      return EventJson.of(eventClass).read(record.value(), null);
+    } catch (UndecodableEventException e) {
+      throw new DemoException(
+          "Topic %s, offset %d: %s".formatted(record.topic(), record.offset(), e.getMessage()), e);
+    }
+  }
+
+  /** An id is the sender's to choose, so of it only what any file system takes. */
+  private String write(ImageEvent image, int number) throws IOException {
+    String id = image.getId().replaceAll("[^A-Za-z0-9_-]", "_");
+    String name =
+        "%04d-%s.png"
+            .formatted(number, id.length() <= NAME_CHARS ? id : id.substring(0, NAME_CHARS));
+    ByteBuffer bytes = image.getImage().duplicate();
+    try (FileChannel file =
+        FileChannel.open(
+            out.resolve(name),
+            StandardOpenOption.CREATE,
+            StandardOpenOption.WRITE,
+            StandardOpenOption.TRUNCATE_EXISTING)) {
+      while (bytes.hasRemaining()) {
+        file.write(bytes);
+      }
+    }
+    return name;
+  }
+}
