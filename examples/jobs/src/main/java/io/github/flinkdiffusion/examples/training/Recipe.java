@@ -4,6 +4,7 @@ import io.github.flinkdiffusion.examples.training.data.CocoExamples;
 import io.github.flinkdiffusion.examples.training.data.ExampleSet;
 import io.github.flinkdiffusion.examples.training.data.FolderExamples;
 import io.github.flinkdiffusion.examples.training.data.IdxExamples;
+import io.github.flinkdiffusion.examples.training.data.LmdbExamples;
 import io.github.flinkdiffusion.examples.training.data.View;
 import io.github.flinkdiffusion.examples.training.data.WebDatasetExamples;
 import io.github.flinkdiffusion.ops.engine.Optimizer;
@@ -243,10 +244,11 @@ record Recipe(
       case "idx" -> IdxExamples.open(data.path("path"), data.optionalPath("labels"), caption);
       case "coco" -> CocoExamples.captions(data.path("path"), data.path("annotations"));
       case "webdataset" -> WebDatasetExamples.open(data.path("path"));
+      case "lmdb" -> LmdbExamples.open(data.path("path"));
       default ->
           throw data.config()
               .unsupported(
-                  "layout", layout, "images, classes, captions, pairs, idx, coco, webdataset");
+                  "layout", layout, "images, classes, captions, pairs, idx, coco, webdataset, lmdb");
     };
   }
 

@@ -1,5 +1,5 @@
 /**
- * Layouts of training data: folders of classes, captions or pairs, IDX arrays, COCO, WebDataset.
+ * Layouts of training data: folders of classes, captions or pairs, IDX arrays, COCO, WebDataset, LMDB.
  * Each is a list of {@link io.github.flinkdiffusion.examples.training.data.Example}s that are read
  * when they are asked for, by the product's own image readers.
  */

@@ -14,6 +14,7 @@ import java.io.OutputStream;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.Arrays;
 import java.util.Optional;
 import java.util.SplittableRandom;
 import java.util.TreeSet;
@@ -205,6 +206,51 @@ class LayoutsTest {
     tar.putArchiveEntry(entry);
     tar.write(bytes);
     tar.closeArchiveEntry();
+  }
+
+  private static final Path LMDB = Path.of("src/test/resources/lmdb");
+
+  /** Made by py-lmdb: a tree of several levels, and one value on pages of its own. */
+  @Test
+  void lsunsDatabases() {
+    try (LmdbExamples examples = LmdbExamples.open(LMDB)) {
+      assertThat(examples.size()).isEqualTo(80);
+      for (int i = 0; i < 80; i++) {
+        Raster image = examples.at(i).image();
+        if (i == 40) {
+          assertThat(image.width()).isEqualTo(64);
+        } else {
+          assertThat(image.at(0, 3, 3)).as("value %d", i).isCloseTo(i / 255f, within(1e-6f));
+        }
+      }
+    }
+  }
+
+  /** A tree's damage is an error of this kind, or is not seen; never a loop or another error. */
+  @Test
+  void damagedDatabasesAreRefusedOrRead() throws Exception {
+    byte[] good = Files.readAllBytes(LMDB.resolve("data.mdb"));
+    assertThatThrownBy(() -> LmdbExamples.open(file("short.mdb", Arrays.copyOf(good, 9000))))
+        .isInstanceOf(TrainingDataException.class)
+        .hasMessageContaining("short.mdb");
+    assertThatThrownBy(() -> LmdbExamples.open(file("zeros.mdb", new byte[9000])))
+        .hasMessageContaining("no header of version 1");
+    SplittableRandom random = new SplittableRandom(8);
+    int refused = 0;
+    for (int i = 0; i < 400; i++) {
+      byte[] bad = good.clone();
+      // Headers of pages and what stands first in them: there a change is seen.
+      int at = random.nextInt(good.length / 4096) * 4096 + random.nextInt(200);
+      bad[at] ^= (byte) (1 << random.nextInt(8));
+      try (LmdbExamples examples = LmdbExamples.open(file("bad.mdb", bad))) {
+        for (int j = 0; j < examples.size(); j++) {
+          examples.at(j);
+        }
+      } catch (TrainingDataException e) {
+        refused++;
+      }
+    }
+    assertThat(refused).isBetween(50, 399);
   }
 
   @Test
