@@ -1,6 +1,7 @@
 package io.github.flinkdiffusion.ops.image;
 
 import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assertions.assertThatThrownBy;
 import static org.assertj.core.api.Assertions.within;
 
 import io.github.flinkdiffusion.ops.imaging.Scene;
@@ -95,5 +96,38 @@ class DicomCasesTest {
     Raster slice = Images.read(fixture("dicom-zero-spacing.dcm"), ReadOptions.DEFAULT);
     assertValues(slice, 2, -1024);
     assertThat(slice.metadata().spacing()).isEmpty();
+  }
+
+  @Test
+  void aJpegFileOfTwelveBitsIsReadAsTheFrameOfADicomFileThatItIs() throws Exception {
+    byte[] dicom = fixture("extended-u12.dcm");
+    int begin = 0;
+    while ((dicom[begin] & 0xFF) != 0xFF
+        || (dicom[begin + 1] & 0xFF) != 0xD8
+        || (dicom[begin + 2] & 0xFF) != 0xFF) {
+      begin++;
+    }
+    byte[] jpeg = Arrays.copyOfRange(dicom, begin, dicom.length);
+    Raster read = Images.read(jpeg, ReadOptions.DEFAULT);
+    DicomSamples stored =
+        DicomFile.open(DicomSource.of(dicom), Integer.MAX_VALUE).stored(0);
+    for (int i = 0; i < read.data().length; i++) {
+      assertThat(Math.round(read.format().sample(read.data()[i])))
+          .isEqualTo((int) stored.at(i, false));
+    }
+    assertThat(read.format().range()).isEqualTo(new ValueRange(0, 4095));
+    assertThat(DecodedSize.of(jpeg, jpeg.length, ImageLimits.DEFAULT).pixels())
+        .isEqualTo(read.data().length);
+    jpeg[find(jpeg, 0xC1) + 1] = (byte) 0xC2;
+    assertThatThrownBy(() -> Images.read(jpeg, ReadOptions.DEFAULT))
+        .hasMessageContaining("gray extended (C1) with 12");
+  }
+
+  private static int find(byte[] jpeg, int marker) {
+    int at = 0;
+    while ((jpeg[at] & 0xFF) != 0xFF || (jpeg[at + 1] & 0xFF) != marker) {
+      at++;
+    }
+    return at;
   }
 }

@@ -158,6 +158,9 @@ public record DecodedSize(
         at++;
       } else if (marker >= 0xC0 && marker <= 0xC2) {
         int channels = head.get(at + 9) & 0xFF;
+        if (head.get(at + 4) != 8) {
+          beside = Integer.BYTES;
+        }
         return bytes(
             head.getShort(at + 7) & 0xFFFF, head.getShort(at + 5) & 0xFFFF, channels, beside);
       } else {

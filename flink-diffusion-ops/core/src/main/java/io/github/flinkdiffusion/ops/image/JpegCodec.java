@@ -22,6 +22,9 @@ final class JpegCodec implements ImageFormat {
   /** Where differences to the original are hardly seen. */
   private static final float QUALITY = 0.95f;
 
+  /** The largest number of 12 bits. */
+  private static final float WHITE_12 = 4095;
+
   @Override
   public ImageKind kind() {
     return ImageKind.JPEG;
@@ -40,14 +43,18 @@ final class JpegCodec implements ImageFormat {
           "A JPEG file with %d components; gray (1), color (3) and CMYK (4) are supported"
               .formatted(components));
     }
-    if (segments.process() > 0xC2 || segments.bits() != 8) {
+    boolean gray12 = segments.process() == 0xC1 && segments.bits() == 12 && components == 1;
+    if (!gray12 && (segments.process() > 0xC2 || segments.bits() != 8)) {
       throw new ImageException(
-          ("A JPEG file of process %02X with %d bits; baseline, extended and progressive (C0 to"
-                  + " C2) with 8 bits are supported")
-              .formatted(segments.process(), segments.bits()));
+          ("A JPEG file of process %02X with %d bits and %d components; baseline, extended and"
+                  + " progressive (C0 to C2) with 8 bits are supported, and gray extended (C1) with 12")
+              .formatted(segments.process(), segments.bits(), components));
     }
     Raster stored =
-        JpegColors.of(segments).toRaster(samples(segments), segments.width(), segments.height());
+        gray12
+            ? gray12(file, segments.width(), segments.height())
+            : JpegColors.of(segments)
+                .toRaster(samples(segments), segments.width(), segments.height());
     ImageMetadata metadata =
         segments.spacing().map(ImageMetadata.NONE::withSpacing).orElse(ImageMetadata.NONE);
     if (!segments.texts().isEmpty()) {
@@ -56,6 +63,22 @@ final class JpegCodec implements ImageFormat {
     return stored
         .withMetadata(metadata.withProfile(segments.profile(), stored.channels()))
         .upright(segments.orientation());
+  }
+
+  /** Java's decoder knows 8 bits only. */
+  private static Raster gray12(byte[] file, int width, int height) {
+    JpegDecoder.Image image = JpegDecoder.decode(file, width, height);
+    float[] samples = new float[image.planes().length];
+    for (int i = 0; i < samples.length; i++) {
+      samples[i] = image.planes()[i] / WHITE_12;
+    }
+    return new Raster(
+        1,
+        image.height(),
+        image.width(),
+        samples,
+        new PixelFormat(Bands.GRAY, SampleType.UINT16, new ValueRange(0, WHITE_12)),
+        ImageMetadata.NONE);
   }
 
   /** As they stand in the file: no color is converted, but colors are as large as lightness. */
