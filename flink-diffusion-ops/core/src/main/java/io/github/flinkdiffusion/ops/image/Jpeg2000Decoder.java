@@ -499,10 +499,17 @@ final class Jpeg2000Decoder {
     for (int c = 0; c < components; c++) {
       int component = c;
       List<Precinct> own = precincts.stream().filter(one -> one.component() == component).toList();
-      if (header.coding[c].reversible) {
-        whole[c] = wholes(own, header.coding[c], tx0, ty0, tx1, ty1);
-      } else {
-        real[c] = reals(own, header.coding[c], tx0, ty0, tx1, ty1);
+      Coding coding = header.coding[c];
+      Jpeg2000Samples samples =
+          Jpeg2000Samples.compose(
+              coding.reversible ? Jpeg2000Samples.Wholes.NONE : Jpeg2000Samples.Reals.NONE,
+              coding.levels,
+              new Jpeg2000Samples.Area(tx0, ty0, tx1, ty1),
+              (resolution, area, into) -> place(own, resolution, coding.style, area, into));
+      if (samples instanceof Jpeg2000Samples.Wholes wholes) {
+        whole[c] = wholes.values();
+      } else if (samples instanceof Jpeg2000Samples.Reals reals) {
+        real[c] = reals.values();
       }
     }
     if (transformed) {
@@ -543,7 +550,8 @@ final class Jpeg2000Decoder {
     }
   }
 
-  private static int up(int value, int bits) {
+  /** Divided by a power of 2, rounded up. */
+  static int up(int value, int bits) {
     return bits > 30 ? value > 0 ? 1 : 0 : (int) ((long) value + (1L << bits) - 1 >> bits);
   }
 
@@ -883,7 +891,11 @@ final class Jpeg2000Decoder {
    * Puts the numbers of a resolution's bands where the inverse transform wants them: interleaved.
    */
   private void place(
-      List<Precinct> precincts, int r, int style, int rx0, int ry0, int stride, BandTarget target) {
+      List<Precinct> precincts,
+      int r,
+      int style,
+      Jpeg2000Samples.Area area,
+      Jpeg2000Samples samples) {
     for (Precinct precinct : precincts) {
       if (precinct.resolution() != r) {
         continue;
@@ -902,10 +914,10 @@ final class Jpeg2000Decoder {
           decode(coded, band, style);
           coded.data = new byte[0];
           for (int y = coded.y0; y < coded.y1; y++) {
-            int row = (step * y + highY - ry0) * stride;
+            int row = (step * y + highY - area.y0()) * area.width();
             for (int x = coded.x0; x < coded.x1; x++) {
-              target.put(
-                  row + step * x + highX - rx0,
+              samples.put(
+                  row + step * x + highX - area.x0(),
                   block.doubled(x - coded.x0, y - coded.y0),
                   band.step);
             }
@@ -913,122 +925,5 @@ final class Jpeg2000Decoder {
         }
       }
     }
-  }
-
-  private interface BandTarget {
-    void put(int index, int doubled, float step);
-  }
-
-  private int[] wholes(
-      List<Precinct> precincts, Coding coding, int tx0, int ty0, int tx1, int ty1) {
-    int[] low = new int[0];
-    for (int r = 0; r <= coding.levels; r++) {
-      int n = coding.levels - r;
-      int rx0 = up(tx0, n);
-      int ry0 = up(ty0, n);
-      int width = up(tx1, n) - rx0;
-      int height = up(ty1, n) - ry0;
-      int[] data = new int[width * height];
-      if (r > 0) {
-        spread(
-            up(tx0, n + 1),
-            up(ty0, n + 1),
-            up(tx1, n + 1),
-            up(ty1, n + 1),
-            low,
-            rx0,
-            ry0,
-            data,
-            width);
-      }
-      place(
-          precincts,
-          r,
-          coding.style,
-          rx0,
-          ry0,
-          width,
-          (index, doubled, step) -> data[index] = doubled / 2);
-      if (r > 0) {
-        int[] line = new int[Math.max(width, height)];
-        for (int y = 0; y < height; y++) {
-          System.arraycopy(data, y * width, line, 0, width);
-          Jpeg2000Wavelet.reversible(line, width, rx0 & 1);
-          System.arraycopy(line, 0, data, y * width, width);
-        }
-        for (int x = 0; x < width; x++) {
-          for (int y = 0; y < height; y++) {
-            line[y] = data[y * width + x];
-          }
-          Jpeg2000Wavelet.reversible(line, height, ry0 & 1);
-          for (int y = 0; y < height; y++) {
-            data[y * width + x] = line[y];
-          }
-        }
-      }
-      low = data;
-    }
-    return low;
-  }
-
-  /** The lower resolution's samples, to even places of the image. */
-  private static void spread(
-      int lx0, int ly0, int lx1, int ly1, int[] low, int rx0, int ry0, int[] data, int width) {
-    for (int y = ly0; y < ly1; y++) {
-      for (int x = lx0; x < lx1; x++) {
-        data[(2 * y - ry0) * width + 2 * x - rx0] = low[(y - ly0) * (lx1 - lx0) + x - lx0];
-      }
-    }
-  }
-
-  private float[] reals(
-      List<Precinct> precincts, Coding coding, int tx0, int ty0, int tx1, int ty1) {
-    float[] low = new float[0];
-    for (int r = 0; r <= coding.levels; r++) {
-      int n = coding.levels - r;
-      int rx0 = up(tx0, n);
-      int ry0 = up(ty0, n);
-      int width = up(tx1, n) - rx0;
-      int height = up(ty1, n) - ry0;
-      float[] data = new float[width * height];
-      if (r > 0) {
-        int lx0 = up(tx0, n + 1);
-        int ly0 = up(ty0, n + 1);
-        int lx1 = up(tx1, n + 1);
-        int ly1 = up(ty1, n + 1);
-        for (int y = ly0; y < ly1; y++) {
-          for (int x = lx0; x < lx1; x++) {
-            data[(2 * y - ry0) * width + 2 * x - rx0] = low[(y - ly0) * (lx1 - lx0) + x - lx0];
-          }
-        }
-      }
-      place(
-          precincts,
-          r,
-          coding.style,
-          rx0,
-          ry0,
-          width,
-          (index, doubled, step) -> data[index] = doubled * 0.5f * step);
-      if (r > 0) {
-        float[] line = new float[Math.max(width, height)];
-        for (int y = 0; y < height; y++) {
-          System.arraycopy(data, y * width, line, 0, width);
-          Jpeg2000Wavelet.irreversible(line, width, rx0 & 1);
-          System.arraycopy(line, 0, data, y * width, width);
-        }
-        for (int x = 0; x < width; x++) {
-          for (int y = 0; y < height; y++) {
-            line[y] = data[y * width + x];
-          }
-          Jpeg2000Wavelet.irreversible(line, height, ry0 & 1);
-          for (int y = 0; y < height; y++) {
-            data[y * width + x] = line[y];
-          }
-        }
-      }
-      low = data;
-    }
-    return low;
   }
 }
