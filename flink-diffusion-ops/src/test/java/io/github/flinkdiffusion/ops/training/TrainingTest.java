@@ -94,8 +94,7 @@ class TrainingTest {
   /** The bytes of the saved state, which is one file beside training.json. */
   private static byte[] state(Path folder) throws IOException {
     try (var files = Files.list(folder)) {
-      List<Path> states =
-          files.filter(file -> file.toString().endsWith(".safetensors")).toList();
+      List<Path> states = files.filter(file -> file.toString().endsWith(".safetensors")).toList();
       assertThat(states).hasSize(1);
       return Files.readAllBytes(states.get(0));
     }

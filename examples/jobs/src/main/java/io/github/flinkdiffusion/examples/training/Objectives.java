@@ -16,8 +16,7 @@ import java.util.stream.Collectors;
 final class Objectives {
   private Objectives() {}
 
-  static DiffusionInputs inputs(
-      Recipe recipe, ModelFolder base, Denoiser denoiser, int channels) {
+  static DiffusionInputs inputs(Recipe recipe, ModelFolder base, Denoiser denoiser, int channels) {
     Config config = base.component("scheduler").config();
     SchedulerConfig scheduler = SchedulerConfig.fromJson(config.node(), config.source());
     Recipe.Loss loss = recipe.loss();

@@ -44,10 +44,7 @@ public final class Training {
    * @throws EngineException if what was saved is of another network
    */
   public static Training open(
-      TrainableNetwork network,
-      TrainingSettings settings,
-      TrainingFolder folder,
-      Batches batches) {
+      TrainableNetwork network, TrainingSettings settings, TrainingFolder folder, Batches batches) {
     Optional<Saved> saved = folder.open();
     saved.ifPresent(there -> network.restore(there.state()));
     Progress progress = saved.map(Saved::progress).orElse(Progress.NONE);
@@ -148,8 +145,7 @@ public final class Training {
               .formatted(from, reason, returns - 1, saved.progress().step()));
     }
     network.restore(saved.state());
-    progress =
-        new Progress(saved.progress().step(), position, saved.progress().losses(), returns);
+    progress = new Progress(saved.progress().step(), position, saved.progress().losses(), returns);
     // So that a kill right after it does not lead to the same batches again.
     save(progress);
     listener.returned(from, progress.step(), reason);

@@ -208,8 +208,7 @@ final class TrainedWeight implements AutoCloseable {
   /** Makes the moments that an optimizer has, and refuses those of another. */
   private void moments(Map<String, Shape> wanted) {
     if (moments.isEmpty()) {
-      wanted.forEach(
-          (part, shape) -> moments.put(part, manager.zeros(shape, DataType.FLOAT32)));
+      wanted.forEach((part, shape) -> moments.put(part, manager.zeros(shape, DataType.FLOAT32)));
     } else if (!moments.keySet().equals(wanted.keySet())) {
       throw new EngineException(
           "The training state of parameter %s has the moments %s, the optimizer has %s: go on with the optimizer that the training began with."
