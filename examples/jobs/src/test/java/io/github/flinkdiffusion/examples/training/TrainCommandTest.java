@@ -159,7 +159,7 @@ class TrainCommandTest {
                     "lora",
                     "tiny-sd1",
                     2,
-                    "lora: {rank: 2, text_encoder: true}\nloss: {weight: min_snr, noise_offset: 0.1}\noptimizer: {name: lion}")))
+                    "lora: {rank: 2, text_encoder: true}\nloss: {weight: min_snr, noise_offset: 0.1}\noptimizer: {name: lion}\narithmetic: mixed_bfloat16\ndropout: 0.1")))
         .isZero();
     try (TensorStore lora =
         Safetensors.open(folder.resolve("out/pytorch_lora_weights.safetensors"))) {
@@ -167,6 +167,27 @@ class TrainCommandTest {
           .anyMatch(name -> name.startsWith("text_encoder."))
           .anyMatch(name -> name.startsWith("unet."));
     }
+    assertThat(folder.resolve("out/samples/step-000002.png")).isNotEmptyFile();
+  }
+
+  /** Its network predicts twice as many channels: the noise, and shares of variances. */
+  @Test
+  void aNetworkThatLearnsVariancesIsTrainedFromScratch() throws Exception {
+    Path model = folder.resolve("configs");
+    Path base = MODELS.resolve("tiny-ddpm");
+    for (String file :
+        List.of("model_index.json", "unet/config.json", "scheduler/scheduler_config.json")) {
+      String json =
+          Files.readString(base.resolve(file))
+              .replace("\"out_channels\": 3", "\"out_channels\": 6")
+              .replace("fixed_small", "learned_range");
+      Files.createDirectories(model.resolve(file).getParent());
+      Files.writeString(model.resolve(file), json);
+    }
+    String recipe =
+        recipe("unconditional", "tiny-ddpm", 2, "")
+            .replace(base.toAbsolutePath().toString(), model.toString());
+    assertThat(train(recipe)).isZero();
     assertThat(folder.resolve("out/samples/step-000002.png")).isNotEmptyFile();
   }
 
@@ -198,7 +219,7 @@ class TrainCommandTest {
         .isZero();
     assertThat(folder.resolve("out/model/text_encoder/model.safetensors")).isNotEmptyFile();
     String autoencoder =
-        recipe("autoencoder", "tiny-sd1", 2, "autoencoder: {edges: 0.5, warm_up: 10}")
+        recipe("autoencoder", "tiny-sd1", 2, "autoencoder: {edges: 0.5, warm_up: 10}\narithmetic: mixed_bfloat16")
             .replace(folder.resolve("out").toString(), folder.resolve("vae").toString());
     assertThat(train(autoencoder)).isZero();
     assertThat(folder.resolve("vae/model/vae/diffusion_pytorch_model.safetensors"))
