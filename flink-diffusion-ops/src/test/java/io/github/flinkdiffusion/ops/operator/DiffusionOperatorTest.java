@@ -14,6 +14,7 @@ import io.github.flinkdiffusion.connector.event.FailureReason;
 import io.github.flinkdiffusion.connector.event.ImageEvent;
 import io.github.flinkdiffusion.connector.event.ProgressEvent;
 import io.github.flinkdiffusion.connector.event.PromptEvent;
+import io.github.flinkdiffusion.connector.event.RecordContext;
 import io.github.flinkdiffusion.connector.event.RecordPosition;
 import io.github.flinkdiffusion.connector.payload.PayloadOptions;
 import io.github.flinkdiffusion.ops.fakes.FakePipeline;
@@ -169,13 +170,18 @@ class DiffusionOperatorTest {
             .setPrompt("a cat")
             .setSteps(0)
             .setAttributes(Map.of("k", "v"))
+            .setContext(
+                new RecordContext(
+                    ByteBuffer.wrap(new byte[] {1}),
+                    Map.of("traceparent", ByteBuffer.wrap(new byte[] {2}))))
             .build();
     try (Subtask subtask = open()) {
       subtask.harness.processElement(invalid, 5);
       subtask.harness.processElement(prompt("", 1), 6);
       subtask.harness.processElement(prompt("x".repeat(513), 1), 7);
       subtask.harness.processElement(prompt("steps", 10_000), 8);
-      subtask.harness.processElement(prompt("good", 1), 9);
+      subtask.harness.processElement(
+          PromptEvent.newBuilder(prompt("good", 1)).setContext(invalid.getContext()).build(), 9);
       subtask.settle(devices);
 
       assertThat(subtask.imageIds()).containsExactly("good");
@@ -191,6 +197,8 @@ class DiffusionOperatorTest {
       FailureEvent first = subtask.failures().get(0);
       assertThat(first.getId()).isEqualTo("invalid");
       assertThat(first.getAttributes()).containsEntry("k", "v");
+      assertThat(first.getContext()).isNotNull().isEqualTo(invalid.getContext());
+      assertThat(subtask.images().get(0).getContext()).isEqualTo(invalid.getContext());
       assertThat(EventCodec.prompts().decode(first.getOriginal().array())).isEqualTo(invalid);
       assertThat(subtask.harness.getSideOutput(DiffusionOperator.FAILURES).peek().getTimestamp())
           .isEqualTo(5);

@@ -14,6 +14,7 @@ import io.github.flinkdiffusion.connector.event.ImageTaskEvent;
 import io.github.flinkdiffusion.connector.event.Payload;
 import io.github.flinkdiffusion.connector.event.PayloadReference;
 import io.github.flinkdiffusion.connector.event.Payloads;
+import io.github.flinkdiffusion.connector.event.RecordContext;
 import io.github.flinkdiffusion.connector.event.Region;
 import io.github.flinkdiffusion.connector.payload.PayloadOptions;
 import io.github.flinkdiffusion.ops.fakes.FakeUpscaler;
@@ -34,6 +35,7 @@ import io.github.flinkdiffusion.ops.serving.DiffusionOptions;
 import io.github.flinkdiffusion.ops.serving.ImageTaskOptions;
 import io.github.flinkdiffusion.ops.serving.PipelineFactory;
 import java.net.URI;
+import java.nio.ByteBuffer;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
@@ -106,8 +108,16 @@ class ImageTaskOperatorTest {
   void aResultIsInTheUnitsOfItsImageAndTellsHowItWasMade() throws Exception {
     Raster image = image(12, 10);
     try (ImageSubtask subtask = open()) {
+      RecordContext context =
+          new RecordContext(
+              ByteBuffer.wrap(new byte[] {1}),
+              Map.of("traceparent", ByteBuffer.wrap(new byte[] {2})));
       subtask.task(
-          task("a", image, "image/png").setSteps(4).setAttributes(Map.of("k", "v")).build());
+          task("a", image, "image/png")
+              .setSteps(4)
+              .setAttributes(Map.of("k", "v"))
+              .setContext(context)
+              .build());
       subtask.settle();
 
       ImageEvent event = subtask.images().get(0);
@@ -120,6 +130,7 @@ class ImageTaskOperatorTest {
       assertThat(event.getScheduler()).isEqualTo("FakeScheduler");
       assertThat(event.getModelDigest()).isEqualTo(DIGEST);
       assertThat(event.getAttributes()).isEqualTo(Map.of("k", "v"));
+      assertThat(event.getContext()).isEqualTo(context);
       assertThat(event.getUncertainty()).isNull();
       assertThat(event.getMask()).isNull();
       Raster result = picture(event);
