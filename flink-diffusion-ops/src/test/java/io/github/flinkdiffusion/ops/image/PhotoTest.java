@@ -192,4 +192,13 @@ class PhotoTest {
         .isInstanceOf(ImageException.class)
         .hasMessageContaining("A lossy WebP file is not read");
   }
+
+  @Test
+  void aWebpHeaderWithoutAnythingInItIsRefused() throws IOException {
+    byte[] file = file("photos/lossy-frames.webp");
+    Arrays.fill(file, 16, 20, (byte) 0);
+    assertThatThrownBy(() -> Images.read(file, ReadOptions.DEFAULT))
+        .isInstanceOf(ImageException.class)
+        .hasMessageContaining("its header VP8X is empty");
+  }
 }

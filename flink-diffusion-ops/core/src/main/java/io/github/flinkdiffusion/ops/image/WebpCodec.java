@@ -167,6 +167,9 @@ final class WebpCodec implements ImageFormat {
           orientation = Exif.orientation(file, marked ? from + 6 : from, to);
         }
         case "VP8X" -> {
+          if (length < 1) {
+            throw new ImageException("Damaged WebP file: its header VP8X is empty");
+          }
           byte[] chunk = Arrays.copyOfRange(file, at, to + (int) (length & 1));
           chunk[CHUNK_OVERHEAD] &= (byte) ~PROFILE_AND_EXIF;
           kept.writeBytes(chunk);
