@@ -51,8 +51,10 @@ abstract class ImageDemo implements Callable<Integer> {
 
   @Option(
       names = "--model",
-      paramLabel = "FOLDER",
-      description = "Model folder in diffusers' layout (default: the embedded model).")
+      paramLabel = "MODEL",
+      converter = ModelPath.class,
+      description =
+          "Model folder in diffusers' layout, or hf://owner/name (default: the embedded model).")
   private Path model;
 
   @Option(
@@ -254,7 +256,9 @@ abstract class ImageDemo implements Callable<Integer> {
     return inputs;
   }
 
-  /** Of a file of one image, and of one that cannot be read: empty once; the job says what it is. */
+  /**
+   * Of a file of one image, and of one that cannot be read: empty once; the job says what it is.
+   */
   private List<OptionalInt> pages(Path file) {
     long count;
     try {

@@ -104,15 +104,17 @@ public final class ReplayTool implements Callable<Integer> {
 
   @Option(
       names = "--model",
-      paramLabel = "FOLDER",
+      paramLabel = "MODEL",
+      converter = ModelPath.class,
       description =
-          "Folder or file of the model that the record names (default: the one of that name in"
-              + " examples/models).")
+          "Folder, file or hf:// name of the model that the record names (default: the one in"
+              + " examples/models of that name).")
   private Path model;
 
   @Option(
       names = "--configs",
       paramLabel = "FOLDER",
+      converter = ModelPath.class,
       description = "Folder whose configs a single-file checkpoint was given.")
   private Path configs;
 

@@ -59,10 +59,13 @@ public final class TextToImageDemo implements Callable<Integer> {
 
   @Option(
       names = "--model",
-      paramLabel = "FOLDER",
+      paramLabel = "MODEL",
+      converter = ModelPath.class,
       defaultValue = "${sys:flinkdiffusion.home:-.}/examples/models/mini-emoji",
       showDefaultValue = CommandLine.Help.Visibility.NEVER,
-      description = "Model folder in diffusers' layout (default: examples/models/mini-emoji).")
+      description =
+          "Model folder in diffusers' layout, or hf://owner/name (default:"
+              + " examples/models/mini-emoji).")
   private Path model;
 
   @Option(

@@ -1,0 +1,231 @@
+package io.github.flinkdiffusion.examples;
+
+import io.github.flinkdiffusion.embedded.LocalHub;
+import io.github.flinkdiffusion.ops.hub.HubName;
+import io.github.flinkdiffusion.ops.hub.HubWants;
+import io.github.flinkdiffusion.ops.weights.ModelFolder;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.Map;
+import java.util.Optional;
+import java.util.Set;
+import java.util.TreeMap;
+import java.util.concurrent.Callable;
+import picocli.CommandLine.Command;
+import picocli.CommandLine.Option;
+import picocli.CommandLine.Parameters;
+
+/**
+ * Looks at models before a job uses them.
+ *
+ * <p>Exit codes: 0 when it is done and the model is supported, 1 when something is wrong, with one
+ * line on standard error that says what; 2 when the arguments are wrong; 3 when the model is not
+ * supported.
+ */
+@Command(
+    name = "examples/model",
+    sortOptions = false,
+    usageHelpAutoWidth = true,
+    subcommands = {
+      ModelTool.Inspect.class,
+      ModelTool.Download.class,
+      ModelTool.Check.class,
+      ModelTool.Serve.class
+    },
+    description = {
+      "Looks at a model: a folder in diffusers' layout, a .safetensors file, or a name on Hugging"
+          + " Face's hub (hf://owner/name[@revision][/file.safetensors]).",
+      "HF_HOME, HF_HUB_CACHE, HF_TOKEN, HF_ENDPOINT and HF_HUB_OFFLINE mean what they mean to"
+          + " Python's huggingface_hub.",
+      ""
+    })
+public final class ModelTool implements Callable<Integer> {
+  private static final int NOT_SUPPORTED = 3;
+
+  @Option(
+      names = {"-h", "--help"},
+      usageHelp = true,
+      description = "Print this and exit.")
+  private boolean help;
+
+  private ModelTool() {}
+
+  public static void main(String[] args) {
+    System.exit(run(args));
+  }
+
+  /** As {@link #main}, but returns the exit code. */
+  static int run(String... args) {
+    return DemoCommand.run(new ModelTool(), args);
+  }
+
+  @Override
+  public Integer call() {
+    throw new DemoException(
+        "Give a subcommand: inspect, download, check or serve; --help tells more.");
+  }
+
+  /** The model that a subcommand is about. */
+  private static final class Subject {
+    @Option(
+        names = {"-h", "--help"},
+        usageHelp = true,
+        description = "Print this and exit.")
+    private boolean help;
+
+    @Parameters(paramLabel = "MODEL", description = "Folder, .safetensors file, or hf:// name.")
+    private String model;
+
+    @Option(
+        names = "--variant",
+        paramLabel = "NAME",
+        description = "Variant of the weights to prefer, such as fp16.")
+    private String variant;
+
+    HubWants wants(boolean weights) {
+      return new HubWants(Optional.ofNullable(variant), weights, Set.of());
+    }
+
+    /** Weights are downloaded last: a model that is not supported needs none. */
+    Optional<ModelReport> report() {
+      if (HubName.isOne(model) && !HubName.parse(model).isFile()) {
+        // No variant: ModelFolder looks for its weights, and there are none yet.
+        ModelFolder configs = ModelFolder.open(ModelPath.of(model, HubWants.CONFIGS));
+        if (!ModelReport.isSupported(configs)) {
+          new ModelReport(configs).printNotSupported();
+          return Optional.empty();
+        }
+      }
+      return Optional.of(new ModelReport(open()));
+    }
+
+    Path path() {
+      return ModelPath.of(model, wants(true));
+    }
+
+    ModelFolder open() {
+      Path path = path();
+      if (!Files.exists(path)) {
+        throw new DemoException("There is no model at %s.".formatted(path));
+      }
+      return ModelFolder.open(path, Optional.ofNullable(variant));
+    }
+  }
+
+  /** What a model is. */
+  @Command(
+      name = "inspect",
+      sortOptions = false,
+      description = "Says what a model is and whether it is supported.")
+  static final class Inspect implements Callable<Integer> {
+    @picocli.CommandLine.Mixin private Subject subject;
+
+    @Override
+    public Integer call() {
+      Optional<ModelReport> report = subject.report();
+      if (report.isEmpty()) {
+        return NOT_SUPPORTED;
+      }
+      return report.get().print() ? 0 : NOT_SUPPORTED;
+    }
+  }
+
+  /** Before a cluster needs it, or for a machine without network. */
+  @Command(
+      name = "download",
+      sortOptions = false,
+      description = "Downloads what a job would of a model, and prints where it is.")
+  static final class Download implements Callable<Integer> {
+    @picocli.CommandLine.Mixin private Subject subject;
+
+    @Override
+    public Integer call() {
+      System.out.println(subject.path());
+      return 0;
+    }
+  }
+
+  /** What it costs here. */
+  @Command(
+      name = "check",
+      sortOptions = false,
+      description = "Loads a model and measures memory and time of one request on this machine.")
+  static final class Check implements Callable<Integer> {
+    @picocli.CommandLine.Mixin private Subject subject;
+
+    @Option(
+        names = "--device",
+        paramLabel = "DEVICE",
+        defaultValue = "auto",
+        description = "auto, cpu or gpu:N (default: ${DEFAULT-VALUE}).")
+    private String device;
+
+    @Option(
+        names = "--steps",
+        paramLabel = "N",
+        defaultValue = "2",
+        description = "Steps that are measured, after one that is not (default: ${DEFAULT-VALUE}).")
+    private int steps;
+
+    @Override
+    public Integer call() throws Exception {
+      if (steps < 1) {
+        throw new DemoException("--steps is %d; it must be at least 1.".formatted(steps));
+      }
+      Optional<ModelReport> report = subject.report();
+      if (report.isEmpty() || !report.get().print()) {
+        return NOT_SUPPORTED;
+      }
+      new ModelMeasurement(subject.path(), Optional.ofNullable(subject.variant), device, steps)
+          .print();
+      return 0;
+    }
+  }
+
+  /** A hub without network. */
+  @Command(
+      name = "serve",
+      sortOptions = false,
+      description = {
+        "Serves folders by the hub's protocol on this machine, until it is ended (Ctrl-C): a local"
+            + " stand-in for the hub, for trying things without network.",
+        "Set HF_ENDPOINT, for whatever is to use it, to the address that it prints."
+      })
+  static final class Serve implements Callable<Integer> {
+    @Option(
+        names = {"-h", "--help"},
+        usageHelp = true,
+        description = "Print this and exit.")
+    private boolean help;
+
+    @Option(
+        names = "--port",
+        paramLabel = "PORT",
+        defaultValue = "8180",
+        description = "0 takes a free one (default: ${DEFAULT-VALUE}).")
+    private int port;
+
+    @Parameters(
+        paramLabel = "OWNER/NAME=FOLDER",
+        arity = "1..*",
+        description = "Repositories and the folders that they are.")
+    private Map<String, Path> folders;
+
+    @Override
+    public Integer call() throws InterruptedException {
+      new TreeMap<>(folders)
+          .forEach(
+              (name, folder) -> {
+                HubName.parse("hf://" + name);
+                if (!Files.isDirectory(folder)) {
+                  throw new DemoException("There is no folder %s.".formatted(folder));
+                }
+              });
+      try (LocalHub hub = LocalHub.start(port, folders)) {
+        System.out.println("HF_ENDPOINT=" + hub.endpoint());
+        Thread.currentThread().join();
+        return 0;
+      }
+    }
+  }
+}
