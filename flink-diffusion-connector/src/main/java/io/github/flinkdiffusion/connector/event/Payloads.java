@@ -20,6 +20,9 @@ import org.apache.avro.specific.SpecificRecord;
  * }</pre>
  */
 public final class Payloads {
+  /** Media type of a list of files, which stands in place of an image that has many slices. */
+  public static final String SLICE_LIST = "application/vnd.flink-diffusion.slices+json";
+
   private static final HexFormat HEX = HexFormat.of();
 
   private Payloads() {}
@@ -73,7 +76,8 @@ public final class Payloads {
 
   /**
    * Every file that an event names, at whatever depth; for a failure also those that the request
-   * within it names, since that can be sent again.
+   * within it names, since that can be sent again. Those of a list of slices ({@link #SLICE_LIST})
+   * are known only where the list is in the event.
    */
   public static List<PayloadReference> references(SpecificRecord event) {
     List<PayloadReference> found = new ArrayList<>();
@@ -107,6 +111,9 @@ public final class Payloads {
       }
       if (record instanceof FailureEvent failure) {
         collectOriginal(failure, found);
+      }
+      if (record instanceof Payload payload && payload.getMediaType().equals(SLICE_LIST)) {
+        inlineBytes(payload).ifPresent(list -> found.addAll(SliceReferences.in(list)));
       }
     } else if (value instanceof Collection<?> items) {
       items.forEach(item -> collect(item, found));

@@ -250,6 +250,9 @@ class SliceVolumeTest {
     for (int slice = 0; slice < FRAMES; slice++) {
       assertThat(values(page(volume, slice))).isEqualTo(values(page(ofFrames, slice)));
     }
+    assertThat(Payloads.references(task))
+        .as("files that the store's clean-up has to keep")
+        .hasSize(FRAMES);
     Audit audit = AuditRecords.audit(event.getAudit());
     ImageTaskEvent again = Replay.imageTask(audit, "b", Map.of("image", task.getImage()));
     assertThat(bytes(Payloads.picture(result(again, ENHANCING, ResultFormat.AUTO))))

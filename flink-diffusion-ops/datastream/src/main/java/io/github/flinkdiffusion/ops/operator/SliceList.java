@@ -27,7 +27,7 @@ import java.util.Optional;
  */
 public record SliceList(List<File> slices) {
   /** Of the payload that a list is. */
-  public static final String MEDIA_TYPE = "application/vnd.flink-diffusion.slices+json";
+  public static final String MEDIA_TYPE = Payloads.SLICE_LIST;
 
   /** Of one reference, with some room. */
   private static final int MOST_BYTES_EACH = 4096;
