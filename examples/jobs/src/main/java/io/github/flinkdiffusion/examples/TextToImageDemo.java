@@ -296,6 +296,6 @@ public final class TextToImageDemo implements Callable<Integer> {
   }
 
   private boolean isMiniEmoji() {
-    return model.endsWith(MINI_EMOJI);
+    return ModelFolder.name(model).equals(MINI_EMOJI);
   }
 }

@@ -350,6 +350,16 @@ class HubTest {
   }
 
   @Test
+  void asksTwiceForABranchThatIsKnown() {
+    Path folder = hub().model(NAME, HubWants.EVERYTHING);
+    server.faults(request -> Optional.of(new LocalHub.Fault(503, Map.of(), -1)));
+    int before = server.requests().size();
+
+    assertThat(hub().model(NAME, HubWants.EVERYTHING)).isEqualTo(folder);
+    assertThat(server.requests()).hasSize(before + 2);
+  }
+
+  @Test
   void severalThreadsDownloadOnce() throws Exception {
     ExecutorService threads = Executors.newFixedThreadPool(4);
     try {

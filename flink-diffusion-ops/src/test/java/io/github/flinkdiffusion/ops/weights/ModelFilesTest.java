@@ -21,6 +21,7 @@ class ModelFilesTest {
           "model_index.json",
           "v1.ckpt",
           "v1.safetensors",
+          "vocabulary.json",
           "other/config.json",
           "safety_checker/config.json",
           "safety_checker/pytorch_model.bin",
@@ -67,6 +68,7 @@ class ModelFilesTest {
     assertThat(files.small())
         .containsExactlyInAnyOrder(
             "model_index.json",
+            "vocabulary.json",
             "safety_checker/config.json",
             "tokenizer/merges.txt",
             "tokenizer/special_tokens_map.json",

@@ -27,6 +27,11 @@ import org.slf4j.LoggerFactory;
 public final class Hub {
   private static final Logger LOG = LoggerFactory.getLogger(Hub.class);
 
+  /**
+   * Of asking for a branch that is known: a task's restart is not to wait for a hub that is down.
+   */
+  private static final int HASTY_ATTEMPTS = 2;
+
   private final HubSettings settings;
   private final HubClient client;
   private final HubProgress progress;
@@ -189,7 +194,10 @@ public final class Hub {
                       .formatted(name, settings.cache(), name)));
     }
     try {
-      return client.commit(name);
+      return known.isPresent()
+          ? new HubClient(settings.withAttempts(Math.min(settings.attempts(), HASTY_ATTEMPTS)))
+              .commit(name)
+          : client.commit(name);
     } catch (HubException e) {
       if (!e.mayPass() || known.isEmpty() || Thread.currentThread().isInterrupted()) {
         throw e;

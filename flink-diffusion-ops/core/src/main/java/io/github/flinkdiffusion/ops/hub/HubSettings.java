@@ -88,6 +88,10 @@ record HubSettings(
         PATIENCE);
   }
 
+  HubSettings withAttempts(int other) {
+    return new HubSettings(endpoint, cache, token, offline, other, firstPause, patience);
+  }
+
   private static URI endpoint(String text) {
     String bare = text.replaceFirst("/+$", "");
     try {

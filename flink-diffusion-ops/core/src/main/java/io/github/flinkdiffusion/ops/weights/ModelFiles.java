@@ -29,6 +29,9 @@ public record ModelFiles(
   /** The file that everything else follows from. */
   public static final String INDEX = ModelFolder.INDEX;
 
+  /** Beside the index of a model that knows few words: those words, for people. */
+  private static final String WORDS = "vocabulary.json";
+
   /**
    * @param index the repository's {@code model_index.json}
    * @param paths all files of the repository
@@ -40,6 +43,9 @@ public record ModelFiles(
       Path index, Collection<String> paths, Optional<String> variant, Set<String> without) {
     Config config = Config.read(index).withoutUnsetKeys();
     SortedSet<String> small = new TreeSet<>(List.of(INDEX));
+    if (paths.contains(WORDS)) {
+      small.add(WORDS);
+    }
     SortedSet<String> indexes = new TreeSet<>();
     SortedSet<String> weights = new TreeSet<>();
     SortedMap<String, SortedSet<String>> pickled = new TreeMap<>();

@@ -274,6 +274,11 @@ public final class ModelFolder {
    * Hugging Face's hub, the repository's name without its owner.
    */
   public String name() {
+    return name(path);
+  }
+
+  /** What a model at that path is called, whether it is there or not. */
+  public static String name(Path path) {
     Path absolute = path.toAbsolutePath().normalize();
     Path last = absolute.getFileName();
     return last == null
