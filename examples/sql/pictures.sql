@@ -1,4 +1,4 @@
--- Prompts to pictures. What can not be done has no image and says why.
+-- Prompts to pictures. What cannot be done has no image and says why.
 SET 'table.dml-sync' = 'true';
 
 INSERT INTO pictures

@@ -1,4 +1,4 @@
--- Some prompts, a minute apart in three windows; one can not be done.
+-- Some prompts, a minute apart in three windows; one cannot be done.
 SET 'table.dml-sync' = 'true';
 
 INSERT INTO prompts VALUES

@@ -1,6 +1,6 @@
 package io.github.flinkdiffusion.benchmarks;
 
-/** A benchmark can not go on; the message says which, at what, and what would help. */
+/** A benchmark cannot go on; the message says which, at what, and what would help. */
 public final class BenchmarkException extends RuntimeException {
   private static final long serialVersionUID = 1L;
 

@@ -116,7 +116,7 @@ final class LatencyBenchmark extends BenchmarkCommand {
             requests* is what general batching services do: a batch begins when it is full or its oldest request has
             waited for the delay, runs to its end and is answered as one. A pipeline of diffusers takes one step count a
             call, so there it makes a call for each; as a second peer, requests of a batch share network calls and
-            leave them when they are done, which diffusers can not do: then only the batching differs. Capacity is that
+            leave them when they are done, which diffusers cannot do: then only the batching differs. Capacity is that
             of a backlog; the load is %s of the capacity of the second peer, the same for all. `mini-emoji` is the real
             model on the CPU (time without work is skipped). The simulated devices' calls cost their rows
             (%d ms each) and a fixed part: the larger that is, the more a device wants batches, as GPUs do with small

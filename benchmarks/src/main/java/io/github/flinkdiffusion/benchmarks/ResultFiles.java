@@ -39,7 +39,7 @@ final class ResultFiles {
       }
       return results;
     } catch (IOException e) {
-      throw new BenchmarkException("Results can not be read from " + folder + ": " + e, e);
+      throw new BenchmarkException("Results cannot be read from " + folder + ": " + e, e);
     }
   }
 

@@ -87,7 +87,7 @@ final class SqlBenchmark extends BenchmarkCommand {
                   return Row.of(event.getId(), event.getPrompt());
                 })
             .returns(PROMPT));
-    // Without a column for errors, a picture that can not be made fails the job.
+    // Without a column for errors, a picture that cannot be made fails the job.
     tables.executeSql(
         """
         CREATE MODEL painter INPUT (id STRING, prompt STRING) OUTPUT (image BYTES)

@@ -1,7 +1,7 @@
 package io.github.flinkdiffusion.examples;
 
 /**
- * The demo can not go on. The message is the one line that its user sees: what was being done,
+ * The demo cannot go on. The message is the one line that its user sees: what was being done,
  * where, and what to do about it.
  */
 final class DemoException extends RuntimeException {

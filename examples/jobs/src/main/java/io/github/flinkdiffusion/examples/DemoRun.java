@@ -88,7 +88,7 @@ final class DemoRun {
   /**
    * Makes the pictures.
    *
-   * @throws DemoException when Kafka can not be used, or a request got no answer or two
+   * @throws DemoException when Kafka cannot be used, or a request got no answer or two
    * @throws ExecutionException when the job failed
    */
   Results make(List<Request> requests)

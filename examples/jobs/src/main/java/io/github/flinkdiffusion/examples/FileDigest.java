@@ -17,7 +17,7 @@ final class FileDigest {
   /**
    * In lower-case hex.
    *
-   * @throws DemoException when the file can not be read
+   * @throws DemoException when the file cannot be read
    */
   static String sha256(Path file) {
     try (InputStream in = Files.newInputStream(file)) {

@@ -323,7 +323,7 @@ final class ImageReport {
     }
   }
 
-  /** The image with the mask's outline in red; the mask itself where the image can not be shown. */
+  /** The image with the mask's outline in red; the mask itself where the image cannot be shown. */
   private static Raster outlined(Optional<Raster> before, Raster mask) {
     if (before.isEmpty()
         || before.get().width() != mask.width()

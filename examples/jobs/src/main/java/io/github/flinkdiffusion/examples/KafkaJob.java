@@ -48,7 +48,7 @@ record KafkaJob<E extends SpecificRecord>(
             env.fromSource(source.build(env), WatermarkStrategy.noWatermarks(), name).uid(name));
 
     DiffusionStreams pictures = operator.apply(requests.events());
-    // Bytes that are no request and requests that can not be done are failures alike.
+    // Bytes that are no request and requests that cannot be done are failures alike.
     DataStream<FailureEvent> failures = requests.failures().union(pictures.failures());
 
     beforeSink

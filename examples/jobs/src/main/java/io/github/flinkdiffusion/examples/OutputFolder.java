@@ -26,7 +26,7 @@ final class OutputFolder {
    * Makes the folder, and removes what an earlier run's summary lists: a picture of that run beside
    * those of this one would mislead. Other files are left alone.
    *
-   * @throws DemoException when it can not be written
+   * @throws DemoException when it cannot be written
    */
   static OutputFolder prepare(Path path) {
     OutputFolder folder = new OutputFolder(path);
@@ -45,7 +45,7 @@ final class OutputFolder {
   /**
    * Makes the folder if need be, and leaves alone what is in it.
    *
-   * @throws DemoException when it can not be made
+   * @throws DemoException when it cannot be made
    */
   static OutputFolder existing(Path path) {
     OutputFolder folder = new OutputFolder(path);
@@ -87,7 +87,7 @@ final class OutputFolder {
    * Writes a file.
    *
    * @param name below this folder
-   * @throws DemoException when it can not be written
+   * @throws DemoException when it cannot be written
    */
   void write(String name, byte[] content) {
     try {

@@ -43,7 +43,7 @@ final class Prompts {
   /**
    * One prompt a line; blank lines and lines that start with {@code #} are left out.
    *
-   * @throws DemoException when the file can not be read or holds no prompt
+   * @throws DemoException when the file cannot be read or holds no prompt
    */
   static List<String> read(Path file) {
     List<String> prompts;

@@ -53,7 +53,7 @@ final class ReplayRun {
    *
    * @param inputs the files that it is made from, by their parameters
    * @return the event, whose pictures are files below the scratch folder
-   * @throws DemoException when the request can not be done
+   * @throws DemoException when the request cannot be done
    */
   ImageEvent make(Audit audit, Map<String, Path> inputs) throws Exception {
     Configuration job = Replay.settings(audit);

@@ -15,7 +15,7 @@ final class TemporaryFolder implements AutoCloseable {
 
   /**
    * @param prefix beginning of its name
-   * @throws DemoException when the system's temporary folder can not be written
+   * @throws DemoException when the system's temporary folder cannot be written
    */
   static TemporaryFolder create(String prefix) {
     try {

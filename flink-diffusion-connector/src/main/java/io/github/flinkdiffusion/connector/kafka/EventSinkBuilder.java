@@ -231,7 +231,7 @@ public final class EventSinkBuilder<T extends SpecificRecord> {
   }
 
   /**
-   * The sink, for {@code stream.sinkTo(...)}. Asks the broker for its limits; where it can not be
+   * The sink, for {@code stream.sinkTo(...)}. Asks the broker for its limits; where it cannot be
    * reached, that takes five seconds and the settings alone are checked.
    *
    * @param env the job's environment, after checkpointing was enabled in it
@@ -325,7 +325,7 @@ public final class EventSinkBuilder<T extends SpecificRecord> {
     String acks = properties.getProperty(ProducerConfig.ACKS_CONFIG, "all");
     if (!acks.equals("all") && !acks.equals("-1")) {
       throw new KafkaSettingsException(
-          ("%s can not have acks=%s: a record could be lost with the one broker that has it. Leave"
+          ("%s cannot have acks=%s: a record could be lost with the one broker that has it. Leave"
                   + " it out, or set all.")
               .formatted(what, acks));
     }
@@ -333,7 +333,7 @@ public final class EventSinkBuilder<T extends SpecificRecord> {
     if (!Boolean.parseBoolean(idempotence)) {
       throw new KafkaSettingsException(
           what
-              + " can not have enable.idempotence="
+              + " cannot have enable.idempotence="
               + idempotence
               + ": a retry could write a record twice or out of order. Leave it out.");
     }
@@ -344,7 +344,7 @@ public final class EventSinkBuilder<T extends SpecificRecord> {
     MemorySize size = settings.get(KafkaOptions.MAX_EVENT_SIZE, job);
     if (size.compareTo(SMALLEST_MAX_EVENT_SIZE) < 0 || size.compareTo(LARGEST_MAX_EVENT_SIZE) > 0) {
       throw new KafkaSettingsException(
-          "%s can not have %s=%s: set it between %s and %s."
+          "%s cannot have %s=%s: set it between %s and %s."
               .formatted(
                   what,
                   KafkaOptions.MAX_EVENT_SIZE.key(),
@@ -355,7 +355,7 @@ public final class EventSinkBuilder<T extends SpecificRecord> {
     String requestSize = properties.getProperty(ProducerConfig.MAX_REQUEST_SIZE_CONFIG);
     if (requestSize != null && Long.parseLong(requestSize) < size.getBytes()) {
       throw new KafkaSettingsException(
-          ("%s can not have max.request.size=%s where events may have %s bytes: the job would fail"
+          ("%s cannot have max.request.size=%s where events may have %s bytes: the job would fail"
                   + " on the first larger picture, and again after every restart. Leave it out, and"
                   + " set %s to the largest event there is.")
               .formatted(what, requestSize, size.getBytes(), KafkaOptions.MAX_EVENT_SIZE.key()));
@@ -373,7 +373,7 @@ public final class EventSinkBuilder<T extends SpecificRecord> {
             "transactionalIdPrefix");
     if (prefix.contains(END_OF_PREFIX)) {
       throw new KafkaSettingsException(
-          "%s can not have %s=%s: leave out the '%s', which ends the prefix."
+          "%s cannot have %s=%s: leave out the '%s', which ends the prefix."
               .formatted(what, KafkaOptions.TRANSACTIONAL_ID_PREFIX.key(), prefix, END_OF_PREFIX));
     }
     return prefix + END_OF_PREFIX + kind + END_OF_PREFIX + topic;
@@ -383,7 +383,7 @@ public final class EventSinkBuilder<T extends SpecificRecord> {
     if (!checkpoints.streaming()) {
       throw new KafkaSettingsException(
           what
-              + " can not run in Flink's batch mode: its one transaction would have to stay open"
+              + " cannot run in Flink's batch mode: its one transaction would have to stay open"
               + " for the whole job. Set execution.runtime-mode to STREAMING; a bounded source ends"
               + " there too.");
     }
@@ -418,7 +418,7 @@ public final class EventSinkBuilder<T extends SpecificRecord> {
     }
     if (topic.equals(failuresTopic)) {
       throw new KafkaSettingsException(
-          "%s can not have topic %s for failures too: who reads it could not tell them apart."
+          "%s cannot have topic %s for failures too: who reads it could not tell them apart."
               .formatted(what, topic));
     }
     if (refusal == null && failuresTopic != null) {
@@ -431,7 +431,7 @@ public final class EventSinkBuilder<T extends SpecificRecord> {
   private void checkTopic(BrokerLimits limits, String name, int maxRecordBytes) {
     if (!limits.topicExists()) {
       throw new KafkaSettingsException(
-          "%s can not write to topic %s: it does not exist. Create it first."
+          "%s cannot write to topic %s: it does not exist. Create it first."
               .formatted(what, name));
     }
     limits
@@ -440,7 +440,7 @@ public final class EventSinkBuilder<T extends SpecificRecord> {
             max -> {
               if (max < maxRecordBytes) {
                 throw new KafkaSettingsException(
-                    ("%s can not write events of up to %d bytes to topic %s, which takes %d: the"
+                    ("%s cannot write events of up to %d bytes to topic %s, which takes %d: the"
                             + " job would fail on the first larger picture, and again after every"
                             + " restart. Raise the topic's max.message.bytes, or lower %s.")
                         .formatted(
@@ -463,7 +463,7 @@ public final class EventSinkBuilder<T extends SpecificRecord> {
     Duration timeout = settings.find(KafkaOptions.TRANSACTION_TIMEOUT, job).orElse(brokerMax);
     if (timeout.compareTo(brokerMax) > 0) {
       throw new KafkaSettingsException(
-          ("%s can not have a transaction time-out of %s: the broker allows %s. Lower %s, or raise"
+          ("%s cannot have a transaction time-out of %s: the broker allows %s. Lower %s, or raise"
                   + " the broker's transaction.max.timeout.ms%s.")
               .formatted(
                   what,
@@ -480,7 +480,7 @@ public final class EventSinkBuilder<T extends SpecificRecord> {
     Duration needed = checkpoints.longestTransaction(restart);
     if (timeout.compareTo(needed) < 0) {
       throw new KafkaSettingsException(
-          ("%s can not have a transaction time-out of %s: a transaction may stay open for %s, which"
+          ("%s cannot have a transaction time-out of %s: a transaction may stay open for %s, which"
                   + " is (checkpoint interval %s + checkpoint timeout %s) x %d + restart %s, and"
                   + " what is in it would be lost. Raise %s (the broker allows %s), or lower"
                   + " execution.checkpointing.interval, execution.checkpointing.timeout,"

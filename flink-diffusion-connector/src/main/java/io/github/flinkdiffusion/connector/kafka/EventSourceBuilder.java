@@ -206,14 +206,14 @@ public final class EventSourceBuilder<T extends SpecificRecord> {
         properties.getProperty(ConsumerConfig.ISOLATION_LEVEL_CONFIG, READ_COMMITTED);
     if (!isolation.equals(READ_COMMITTED)) {
       throw new KafkaSettingsException(
-          ("%s can not have isolation.level=%s: it would read what an upstream job takes back after"
+          ("%s cannot have isolation.level=%s: it would read what an upstream job takes back after"
                   + " a failure, and do it twice. Leave it out, or set %s.")
               .formatted(what, isolation, READ_COMMITTED));
     }
     if (Boolean.parseBoolean(properties.getProperty(ConsumerConfig.ENABLE_AUTO_COMMIT_CONFIG))) {
       throw new KafkaSettingsException(
           what
-              + " can not have enable.auto.commit=true: the group's offset would be ahead of what"
+              + " cannot have enable.auto.commit=true: the group's offset would be ahead of what"
               + " is done. Leave it out; offsets are committed with each checkpoint.");
     }
   }

@@ -57,7 +57,7 @@ public final class KafkaOptions {
           .durationType()
           .noDefaultValue()
           .withDescription(
-              "The broker's transaction.max.timeout.ms, for a broker that can not be asked when the"
+              "The broker's transaction.max.timeout.ms, for a broker that cannot be asked when the"
                   + " job is built; without it, Kafka's default of 15 min is assumed.");
 
   public static final ConfigOption<Duration> ALLOWED_RESTART_TIME =

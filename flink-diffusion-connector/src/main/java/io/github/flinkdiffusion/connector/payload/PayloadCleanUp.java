@@ -91,7 +91,7 @@ public final class PayloadCleanUp {
    * @param storeUri {@link PayloadOptions#STORE}
    * @param age payloads that were written or used again more recently are kept
    * @param progress gets the number of folders done, of 256
-   * @throws PayloadException when the age is too short or the store can not be listed
+   * @throws PayloadException when the age is too short or the store cannot be listed
    */
   public static PayloadCleanUp list(String storeUri, Duration age, IntConsumer progress) {
     return list(storeUri, age, progress, FileSystem::get, Clock.systemUTC());
@@ -202,7 +202,7 @@ public final class PayloadCleanUp {
    * again since it was listed.
    *
    * @param progress gets the number of files done
-   * @throws PayloadException when a file can not be deleted; the others stay, run it again
+   * @throws PayloadException when a file cannot be deleted; the others stay, run it again
    */
   public Deleted delete(IntConsumer progress) {
     Amount payloads = Amount.NONE;

@@ -106,7 +106,7 @@ public final class PayloadStore {
    * The payload of a file's bytes, which are never in memory as a whole unless they go inline.
    *
    * @param file of this machine; not changed and not needed afterwards
-   * @throws PayloadException of kind UNAVAILABLE when the file can not be read or the store does
+   * @throws PayloadException of kind UNAVAILABLE when the file cannot be read or the store does
    *     not take it; of kind SETTINGS when there is no store and it fits into no event
    */
   public Payload write(Path file, String mediaType) {
@@ -208,7 +208,7 @@ public final class PayloadStore {
   /**
    * The bytes of a payload, verified.
    *
-   * @throws PayloadException when it can not be had, see {@link PayloadException.Kind}
+   * @throws PayloadException when it cannot be had, see {@link PayloadException.Kind}
    */
   public byte[] read(Payload payload) {
     Optional<byte[]> inline = Payloads.inlineBytes(payload);
@@ -241,7 +241,7 @@ public final class PayloadStore {
    * is verified before this returns.
    *
    * @param scratch folder for a copy; a task manager's temporary folder is one
-   * @throws PayloadException when it can not be had, see {@link PayloadException.Kind}
+   * @throws PayloadException when it cannot be had, see {@link PayloadException.Kind}
    */
   public PayloadFile open(Payload payload, Path scratch) {
     Optional<byte[]> inline = Payloads.inlineBytes(payload);
@@ -280,7 +280,7 @@ public final class PayloadStore {
    * than what is read as a whole.
    *
    * @param reference of a payload that is not in its event
-   * @throws PayloadException when it can not be had, see {@link PayloadException.Kind}
+   * @throws PayloadException when it cannot be had, see {@link PayloadException.Kind}
    */
   public PayloadChannel openRanges(PayloadReference reference) {
     return located(

@@ -44,7 +44,7 @@ final class TestFileSystem extends FileSystem {
   private Fault fault = Fault.BEFORE;
   private Reading reading = Reading.AS_IT_IS;
 
-  /** As file systems that can not resume, such as some of those for object stores. */
+  /** As file systems that cannot resume, such as some of those for object stores. */
   TestFileSystem withoutRecoverableWriter() {
     recoverable = false;
     return this;

@@ -432,7 +432,7 @@ class StepBatcherTest {
     assertThat(outcomes.get("bad").failure)
         .isEqualTo(
             new RequestFailure(
-                RequestFailure.Kind.INVALID_REQUEST, "The prompt can not be encoded."));
+                RequestFailure.Kind.INVALID_REQUEST, "The prompt cannot be encoded."));
     assertThat(outcomes.get("good").image).isNotNull();
     assertThat(outcomes.get("fine").image).isNotNull();
   }

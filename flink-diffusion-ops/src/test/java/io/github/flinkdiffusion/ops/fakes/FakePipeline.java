@@ -163,7 +163,7 @@ public final class FakePipeline implements DiffusionPipeline, Model {
   public List<Trajectory> start(List<GenerationRequest> requests) {
     record("start", requests.stream().map(GenerationRequest::id).toList());
     if (requests.stream().anyMatch(request -> invalidAtStart.contains(request.id()))) {
-      throw new InvalidRequestException("The prompt can not be encoded.");
+      throw new InvalidRequestException("The prompt cannot be encoded.");
     }
     List<Trajectory> started = new ArrayList<>();
     requests.forEach(request -> started.add(new FakeTrajectory(request, model.basis())));
@@ -187,7 +187,7 @@ public final class FakePipeline implements DiffusionPipeline, Model {
     requireFits(rows, rowsThatFit);
     requireAllOf(batch);
     if (batch.stream().anyMatch(Trajectory::done)) {
-      throw new IllegalStateException("A finished trajectory can not take a step: " + names);
+      throw new IllegalStateException("A finished trajectory cannot take a step: " + names);
     }
     if (names.stream().anyMatch(deviceErrors::contains)) {
       throw new IllegalStateException("The device broke.");

@@ -131,7 +131,7 @@ class RasterTest {
     assertThatThrownBy(() -> ValueRange.ofBits(0)).isInstanceOf(ImageException.class);
     assertThatThrownBy(
             () -> counts(UINT16, 1).withFormat(PixelFormat.of(Bands.RGB, SampleType.UINT8)))
-        .hasMessageContaining("1 channels can not be RGB");
+        .hasMessageContaining("1 channels cannot be RGB");
     assertThatThrownBy(
             () -> new Georeference(List.of(1.0), List.of(), List.of(), List.of(), List.of(), ""))
         .isInstanceOf(ImageException.class);

@@ -332,7 +332,7 @@ class InFlightSerializerTest {
       assertThatThrownBy(() -> InFlightSerializer.deserialize(cut))
           .as("%s cut to %d bytes", name, length)
           .isInstanceOf(DiffusionException.class)
-          .hasMessageContaining("can not be read");
+          .hasMessageContaining("cannot be read");
     }
     assertThatThrownBy(() -> InFlightSerializer.deserialize(Arrays.copyOf(bytes, bytes.length + 1)))
         .isInstanceOf(DiffusionException.class)

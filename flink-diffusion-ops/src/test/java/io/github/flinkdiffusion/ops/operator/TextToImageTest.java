@@ -214,7 +214,7 @@ class TextToImageTest {
             () -> Diffusion.textToImage().model("/models/sd").device(device).apply(prompts()))
         .isInstanceOf(DiffusionException.class)
         .hasMessage(
-            "Option diffusion.device can not be %s; it takes auto, cpu, or gpu:N with N from 0."
+            "Option diffusion.device cannot be %s; it takes auto, cpu, or gpu:N with N from 0."
                 .formatted(device));
   }
 

@@ -17,7 +17,7 @@ import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
 
 /**
- * What PipelineParityTest can not see: requests with objects and without, in calls of their own and
+ * What PipelineParityTest cannot see: requests with objects and without, in calls of their own and
  * shared.
  */
 class GroundedStableDiffusionTest {

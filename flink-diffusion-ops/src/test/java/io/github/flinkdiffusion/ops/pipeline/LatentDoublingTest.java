@@ -21,7 +21,7 @@ import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
 
-/** What PipelineParityTest can not see of the x2 latent upscaler: shared calls and refusals. */
+/** What PipelineParityTest cannot see of the x2 latent upscaler: shared calls and refusals. */
 class LatentDoublingTest {
   private static final Path FOLDER =
       Path.of("src/test/resources/fixtures/models/tiny-latent-upscaler");

@@ -227,11 +227,11 @@ class DiffusionModuleITCase {
         "'texttoimage.model.folder' = '/m' | 'texttoimage.model.folder' is not known",
         "'upscale.steps' = '3' | There is no 'upscale.model.folder' in the WITH clause",
         "'upscale.model.folder' = '/m', 'upscale.batch.rows' = '0' | Option 'upscale.batch.rows'"
-            + " can not be 0; it takes a number from 1.",
+            + " cannot be 0; it takes a number from 1.",
         "'upscale.model.folder' = '/m', 'upscale.batch.rows' = 'x' | Option 'upscale.batch.rows'"
-            + " can not be 'x'; it must be a whole number from 1.",
-        "'upscale.model.folder' = '/m', 'upscale.steps' = 'x' | Option 'steps' can not be 'x'",
-        "'upscale.model.folder' = '/m', 'upscale.on-error' = 'COLUMN' | can not be COLUMN"
+            + " cannot be 'x'; it must be a whole number from 1.",
+        "'upscale.model.folder' = '/m', 'upscale.steps' = 'x' | Option 'steps' cannot be 'x'",
+        "'upscale.model.folder' = '/m', 'upscale.on-error' = 'COLUMN' | cannot be COLUMN"
       })
   void aMisuseHasOneClearSentence(String options, String sentence) {
     assertThatThrownBy(() -> sql.executeSql("LOAD MODULE diffusion WITH (" + options + ")"))

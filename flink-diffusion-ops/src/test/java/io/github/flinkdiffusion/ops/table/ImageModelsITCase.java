@@ -263,7 +263,7 @@ class ImageModelsITCase {
   void anEnsembleHasOneToSixtyFourSamples(String size) {
     model("image BYTES", EXAMPLES.resolve("mini-brain-mask"));
     String sentence =
-        "Option 'ensemble-size' can not be '%s'; it must be a number from 1 to 64.".formatted(size);
+        "Option 'ensemble-size' cannot be '%s'; it must be a number from 1 to 64.".formatted(size);
     assertThatThrownBy(() -> predict("x'00' AS image", "'ensemble-size', '" + size + "'"))
         .hasStackTraceContaining(sentence);
     String module =

@@ -257,7 +257,7 @@ class SafetensorsTest {
         .hasMessageContaining("'w' is F32, not of whole numbers");
     assertThatThrownBy(() -> store.writeTo("ids", DType.F32, new ByteArrayOutputStream()))
         .isInstanceOf(WeightsException.class)
-        .hasMessageContaining("'ids' is I64 and can not become F32");
+        .hasMessageContaining("'ids' is I64 and cannot become F32");
   }
 
   @Test
@@ -274,11 +274,11 @@ class SafetensorsTest {
     ByteArrayOutputStream out = new ByteArrayOutputStream();
     assertThatThrownBy(() -> store.writeTo("w", DType.F16, out))
         .isInstanceOf(WeightsException.class)
-        .hasMessageContaining("'w' holds 70000.0, which F16 can not hold");
+        .hasMessageContaining("'w' holds 70000.0, which F16 cannot hold");
     assertThatThrownBy(() -> store.writeTo("top", DType.BF16, out))
-        .hasMessageContaining("BF16 can not hold");
+        .hasMessageContaining("BF16 cannot hold");
     assertThatThrownBy(() -> store.floats("double"))
-        .hasMessageContaining("1.0E300, which F32 can not hold");
+        .hasMessageContaining("1.0E300, which F32 cannot hold");
     assertThat(TensorViews.withFloatsAs(store, DType.F16).floats("mask"))
         .containsExactly(Float.NEGATIVE_INFINITY, 65504);
   }

@@ -44,7 +44,7 @@ public record BrokerLimits(
   }
 
   /**
-   * Asks the cluster. Not being answered is no error, a job may be built where Kafka can not be
+   * Asks the cluster. Not being answered is no error, a job may be built where Kafka cannot be
    * reached or by someone who may not ask; it is logged.
    *
    * @param clientProperties with bootstrap.servers and whatever security needs

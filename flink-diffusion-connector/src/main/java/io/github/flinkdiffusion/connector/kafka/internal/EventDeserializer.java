@@ -68,7 +68,7 @@ public final class EventDeserializer<T extends SpecificRecord>
           context,
           NOTHING,
           FailureReason.UNDECODABLE,
-          "The record has no value (a tombstone), and a request can not be taken back that way.");
+          "The record has no value (a tombstone), and a request cannot be taken back that way.");
     }
     try {
       if (reader == null) {

@@ -30,7 +30,7 @@ final class Transactions implements AutoCloseable {
 
   /**
    * How the last transaction under each id stands. Ids that Kafka does not know (any more), and
-   * those about which it can not be asked at the moment, are left out.
+   * those about which it cannot be asked at the moment, are left out.
    *
    * @throws IOException when Kafka refuses to tell
    */

@@ -104,7 +104,7 @@ final class VerifyingCommitter implements Committer<KafkaCommittable> {
       description = transactions.describe(List.of(id)).get(id);
     } catch (IOException e) {
       throw new LostTransactionException(
-          "%s can not tell whether transaction %s was committed.".formatted(what, id), e);
+          "%s cannot tell whether transaction %s was committed.".formatted(what, id), e);
     } catch (InterruptedException e) {
       Thread.currentThread().interrupt();
       throw new LostTransactionException(

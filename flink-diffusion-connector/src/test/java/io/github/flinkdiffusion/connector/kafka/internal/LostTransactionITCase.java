@@ -271,7 +271,7 @@ class LostTransactionITCase {
     send(test);
     untilWritten(test, RECORDS);
     untilAborted(test);
-    // Nothing is sent any more, so that only the commit can notice.
+    // Nothing is sent any more, so that only the commit notices.
     checkpoint(flink);
     assertLoss(test);
   }

@@ -27,7 +27,7 @@ public record BatchPolicy(
     Objects.requireNonNull(agingPerPriority, "agingPerPriority");
     if (agingPerPriority.isNegative() || agingPerPriority.compareTo(Duration.ofDays(1)) > 0) {
       throw new IllegalArgumentException(
-          "The head start of one priority can not be "
+          "The head start of one priority cannot be "
               + agingPerPriority
               + "; use zero to one day.");
     }
@@ -48,7 +48,7 @@ public record BatchPolicy(
   private static void requirePositive(int limit, String what) {
     if (limit < 1) {
       throw new IllegalArgumentException(
-          "The limit of " + what + " can not be " + limit + "; use 1 or more.");
+          "The limit of " + what + " cannot be " + limit + "; use 1 or more.");
     }
   }
 }

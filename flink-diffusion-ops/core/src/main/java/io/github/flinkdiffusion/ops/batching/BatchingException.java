@@ -3,7 +3,7 @@ package io.github.flinkdiffusion.ops.batching;
 import io.github.flinkdiffusion.ops.failure.FlinkDiffusionException;
 
 /**
- * A device can not work for anybody: its model did not load, a call failed for good, or it is
+ * A device cannot work for anybody: its model did not load, a call failed for good, or it is
  * closed.
  */
 public final class BatchingException extends FlinkDiffusionException {

@@ -15,7 +15,7 @@ import java.util.Comparator;
  *   <li>Among requests of one priority, the earliest deadline goes first, and those without one go
  *       as they came.
  *   <li>Of requests that come together, a higher priority goes first whatever the deadlines.
- *   <li>Nothing starves: what comes later than a request is due can not overtake it, but for its
+ *   <li>Nothing starves: what comes later than a request is due cannot overtake it, but for its
  *       priority, and that is worth a bounded time.
  * </ul>
  *

@@ -16,7 +16,7 @@ public record RequestFailure(Kind kind, String message) {
 
   /** Kinds of failure that concern one request alone. */
   public enum Kind {
-    /** The model can not do it. */
+    /** The model cannot do it. */
     INVALID_REQUEST,
     /** The network's output is NaN or infinite. */
     NOT_FINITE,

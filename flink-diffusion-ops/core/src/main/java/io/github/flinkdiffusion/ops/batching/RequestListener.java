@@ -53,6 +53,6 @@ public interface RequestListener {
    */
   default void onSuspected(int callSize) {}
 
-  /** This request can not be done; others are not affected. */
+  /** This request cannot be done; others are not affected. */
   void onFailed(RequestFailure failure);
 }

@@ -273,7 +273,7 @@ public final class StepBatcher implements AutoCloseable {
     }
   }
 
-  /** Nobody fails for want of a preview: one that can not be made is left out. */
+  /** Nobody fails for want of a preview: one that cannot be made is left out. */
   private void preview(BatchPlanner.Call<Ticket> call) {
     List<Ticket> batch = call.batch();
     batch.forEach(ticket -> ticket.previewDue = false);

@@ -36,11 +36,11 @@ public record Submission(
     requirePositive(deadline, "deadline");
     if (retries < 0) {
       throw new IllegalArgumentException(
-          "A request can not be retried " + retries + " times; use 0 or more.");
+          "A request cannot be retried " + retries + " times; use 0 or more.");
     }
     if (previewEverySteps < 0) {
       throw new IllegalArgumentException(
-          "A preview can not come every " + previewEverySteps + " steps; use 0 for none, or more.");
+          "A preview cannot come every " + previewEverySteps + " steps; use 0 for none, or more.");
     }
   }
 
@@ -67,7 +67,7 @@ public record Submission(
   private static void requirePositive(Optional<Duration> limit, String what) {
     if (limit.isPresent() && (limit.get().isNegative() || limit.get().isZero())) {
       throw new IllegalArgumentException(
-          "A request can not have a %s of %s; it is above zero or absent."
+          "A request cannot have a %s of %s; it is above zero or absent."
               .formatted(what, limit.get()));
     }
   }

@@ -68,7 +68,7 @@ record ThroughputCurve(List<Point> points) {
    * Doubles the size as long as it fits into memory and pays.
    *
    * @param example a request like those that will come
-   * @return empty when the model can not do the example, or not even one of it
+   * @return empty when the model cannot do the example, or not even one of it
    */
   static Optional<ThroughputCurve> measure(
       DiffusionPipeline pipeline, GenerationSpec example, Ticker ticker) {
@@ -86,7 +86,7 @@ record ThroughputCurve(List<Point> points) {
     } catch (DeviceMemoryException e) {
       LOG.debug("A call of twice as many rows does not fit.", e);
     } catch (InvalidRequestException | NotFiniteException e) {
-      LOG.info("The device can not be measured: {}", e.getMessage());
+      LOG.info("The device cannot be measured: {}", e.getMessage());
     }
     if (points.isEmpty()) {
       return Optional.empty();

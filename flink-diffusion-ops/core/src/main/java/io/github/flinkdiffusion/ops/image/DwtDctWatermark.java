@@ -175,7 +175,7 @@ public final class DwtDctWatermark {
   private static void check(Raster picture) {
     if (picture.channels() != 3) {
       throw new ImageException(
-          "%s can not carry a watermark: red, green and blue are needed".formatted(picture));
+          "%s cannot carry a watermark: red, green and blue are needed".formatted(picture));
     }
     for (float value : picture.data()) {
       if (!Float.isFinite(value)) {

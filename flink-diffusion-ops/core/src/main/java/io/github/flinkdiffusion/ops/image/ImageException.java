@@ -7,7 +7,7 @@ import java.nio.file.FileSystemException;
 import java.util.Set;
 
 /**
- * A picture can not be read, written or shown; the message says why, with the value found and what
+ * A picture cannot be read, written or shown; the message says why, with the value found and what
  * is accepted.
  */
 public final class ImageException extends FlinkDiffusionException implements ConcernsOneRequest {

@@ -32,7 +32,7 @@ interface ImageFormat {
   /**
    * Writes a picture with as much of its metadata as the kind can hold.
    *
-   * @throws ImageException if a file of this kind can not hold the picture
+   * @throws ImageException if a file of this kind cannot hold the picture
    */
   default byte[] write(Raster picture) {
     throw new ImageException(

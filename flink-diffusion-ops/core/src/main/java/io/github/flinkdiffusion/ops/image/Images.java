@@ -95,7 +95,7 @@ public final class Images {
    * Writes a picture, with as much of its metadata as the kind of file holds.
    *
    * @param mediaType such as {@code image/png}
-   * @throws ImageException if no such files are written, or they can not hold the picture
+   * @throws ImageException if no such files are written, or they cannot hold the picture
    */
   public static byte[] write(Raster picture, String mediaType) {
     return FORMATS.values().stream()

@@ -112,7 +112,7 @@ final class JpegCodec implements ImageFormat {
     int channels = picture.channels();
     if (channels != 1 && channels != 3 || picture.format().type() != SampleType.UINT8) {
       throw new ImageException(
-          "%s of type %s can not be a JPEG file: 1 or 3 channels of UINT8 are supported"
+          "%s of type %s cannot be a JPEG file: 1 or 3 channels of UINT8 are supported"
               .formatted(picture, picture.format().type()));
     }
     int pixels = picture.height() * picture.width();
@@ -137,7 +137,7 @@ final class JpegCodec implements ImageFormat {
       writer.setOutput(out);
       writer.write(null, new IIOImage(image, null, null), quality);
     } catch (IOException e) {
-      throw new ImageException("Can not write " + picture + " as JPEG: " + e, e);
+      throw new ImageException("Cannot write " + picture + " as JPEG: " + e, e);
     } finally {
       writer.dispose();
     }

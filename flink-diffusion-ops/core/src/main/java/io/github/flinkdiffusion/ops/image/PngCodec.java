@@ -58,7 +58,7 @@ public final class PngCodec implements ImageFormat {
    * the type's range are cut. The same picture gives the same bytes on the same Java.
    *
    * @throws ImageException if it has other than 1 to 4 channels, is not of 8 or 16 unsigned bits,
-   *     has a value that is not a number, or a text whose name a PNG file can not hold
+   *     has a value that is not a number, or a text whose name a PNG file cannot hold
    */
   public static byte[] encode(Raster raster) {
     Raster picture = withOpacity(raster);
@@ -70,7 +70,7 @@ public final class PngCodec implements ImageFormat {
       writer.setOutput(out);
       writer.write(new IIOImage(image, null, null));
     } catch (IOException e) {
-      throw new ImageException("Can not write " + picture + " as PNG: " + e, e);
+      throw new ImageException("Cannot write " + picture + " as PNG: " + e, e);
     } finally {
       writer.dispose();
     }
@@ -248,21 +248,21 @@ public final class PngCodec implements ImageFormat {
     PixelFormat format = picture.format();
     if (channels > 4) {
       throw new ImageException(
-          "%s can not be a PNG file: 1 to 4 channels are supported".formatted(picture));
+          "%s cannot be a PNG file: 1 to 4 channels are supported".formatted(picture));
     }
     if (format.type() != SampleType.UINT8 && format.type() != SampleType.UINT16) {
       throw new ImageException(
-          "%s of type %s can not be a PNG file, which holds UINT8 and UINT16; see storedAs"
+          "%s of type %s cannot be a PNG file, which holds UINT8 and UINT16; see storedAs"
               .formatted(picture, format.type()));
     }
     if (format.bands() == Bands.MEASUREMENTS && channels % 2 == 0) {
       throw new ImageException(
-          "%s of measurements can not be a PNG file, where the last of %d channels is opacity"
+          "%s of measurements cannot be a PNG file, where the last of %d channels is opacity"
               .formatted(picture, channels));
     }
     if (format.range().descending()) {
       throw new ImageException(
-          "%s over %s can not be a PNG file, where large numbers are bright; see storedAs"
+          "%s over %s cannot be a PNG file, where large numbers are bright; see storedAs"
               .formatted(picture, format.range()));
     }
     boolean wide = format.type() == SampleType.UINT16;

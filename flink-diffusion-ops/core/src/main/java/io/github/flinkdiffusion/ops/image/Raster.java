@@ -85,7 +85,7 @@ public final class Raster {
               .formatted(channels, height, width, elements, data.length));
     }
     if (!format.bands().fits(channels)) {
-      throw new ImageException("%d channels can not be %s".formatted(channels, format.bands()));
+      throw new ImageException("%d channels cannot be %s".formatted(channels, format.bands()));
     }
     this.channels = channels;
     this.height = height;

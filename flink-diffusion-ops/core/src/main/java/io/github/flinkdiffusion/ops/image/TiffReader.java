@@ -87,14 +87,14 @@ public final class TiffReader implements AutoCloseable {
   /**
    * Opens a file. The limits hold for each part that is read, not for the file.
    *
-   * @throws ImageException if it can not be read, is damaged, or of a kind that is not supported
+   * @throws ImageException if it cannot be read, is damaged, or of a kind that is not supported
    */
   public static TiffReader open(Path file, ReadOptions options) {
     SeekableByteChannel channel;
     try {
       channel = Files.newByteChannel(file);
     } catch (IOException e) {
-      throw new ImageException("Can not open the TIFF file " + file + ": " + e, e);
+      throw new ImageException("Cannot open the TIFF file " + file + ": " + e, e);
     }
     try {
       return open(channel, options);
@@ -123,7 +123,7 @@ public final class TiffReader implements AutoCloseable {
     try {
       return new TiffReader(channel, options, resolution);
     } catch (IOException e) {
-      throw new ImageException("Can not read a TIFF file: " + e, e);
+      throw new ImageException("Cannot read a TIFF file: " + e, e);
     }
   }
 
@@ -303,7 +303,7 @@ public final class TiffReader implements AutoCloseable {
         }
       }
     } catch (IOException e) {
-      throw new ImageException("Can not read a TIFF file: " + e, e);
+      throw new ImageException("Cannot read a TIFF file: " + e, e);
     }
   }
 
@@ -487,7 +487,7 @@ public final class TiffReader implements AutoCloseable {
     try {
       channel.close();
     } catch (IOException e) {
-      throw new ImageException("Can not close a TIFF file: " + e, e);
+      throw new ImageException("Cannot close a TIFF file: " + e, e);
     }
   }
 

@@ -80,7 +80,7 @@ final class TiffTexts {
               boolean control = c < 32 && c != '\t' && c != '\n' && c != '\r';
               if (control || c >= 0xD800 && c < 0xE000 || c == 0xFFFE || c == 0xFFFF) {
                 throw new ImageException(
-                    "A TIFF file can not hold the character %d of a text".formatted(c));
+                    "A TIFF file cannot hold the character %d of a text".formatted(c));
               }
               if (c < 32 || c > 126 || c == '<' || c == '>' || c == '&' || c == '"') {
                 escaped.append("&#").append(c).append(';');

@@ -77,7 +77,7 @@ public final class TiffWriter implements AutoCloseable {
               .formatted(width, height, channels, 0xFFFF));
     }
     if (!format.bands().fits(channels)) {
-      throw new ImageException("%d channels can not be %s".formatted(channels, format.bands()));
+      throw new ImageException("%d channels cannot be %s".formatted(channels, format.bands()));
     }
     this.channel = channel;
     this.channels = channels;
@@ -119,7 +119,7 @@ public final class TiffWriter implements AutoCloseable {
           overviews,
           () -> spool(file.toAbsolutePath().getParent()));
     } catch (IOException e) {
-      throw new ImageException("Can not write the TIFF file " + file + ": " + e, e);
+      throw new ImageException("Cannot write the TIFF file " + file + ": " + e, e);
     }
   }
 
@@ -132,7 +132,7 @@ public final class TiffWriter implements AutoCloseable {
           StandardOpenOption.WRITE,
           StandardOpenOption.DELETE_ON_CLOSE);
     } catch (IOException e) {
-      throw new ImageException("Can not write to the folder " + folder + ": " + e, e);
+      throw new ImageException("Cannot write to the folder " + folder + ": " + e, e);
     }
   }
 
@@ -198,7 +198,7 @@ public final class TiffWriter implements AutoCloseable {
       }
       assemble();
     } catch (IOException e) {
-      throw new ImageException("Can not complete a TIFF file: " + e, e);
+      throw new ImageException("Cannot complete a TIFF file: " + e, e);
     }
   }
 

@@ -255,7 +255,7 @@ public record Audit(
     try {
       return Arguments.parse(request());
     } catch (InvalidRequestException e) {
-      throw new AuditException("The audit record can not be made again: " + e.getMessage(), e);
+      throw new AuditException("The audit record cannot be made again: " + e.getMessage(), e);
     }
   }
 
@@ -323,7 +323,7 @@ public record Audit(
     try {
       return JSON.writeValueAsString(json);
     } catch (JsonProcessingException e) {
-      throw new AuditException("An audit record can not be written: " + e.getMessage(), e);
+      throw new AuditException("An audit record cannot be written: " + e.getMessage(), e);
     }
   }
 

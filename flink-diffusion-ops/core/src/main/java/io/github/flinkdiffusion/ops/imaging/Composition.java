@@ -332,7 +332,7 @@ public record Composition(
    * Puts tiles' results together and encodes them. Takes CPU time and, for large results, files.
    *
    * @param tiles a tile's result by its number; asked for once each, in order
-   * @throws ImageException when a result can not be written, e.g. because it holds values that are
+   * @throws ImageException when a result cannot be written, e.g. because it holds values that are
    *     not finite
    */
   public static Composition compose(Order order, IntFunction<Raster> tiles) {
@@ -516,7 +516,7 @@ public record Composition(
                 overviews);
       } catch (IOException e) {
         throw new ImageException(
-            "Can not write a result to the folder " + order.scratch() + ": " + e, e);
+            "Cannot write a result to the folder " + order.scratch() + ": " + e, e);
       }
     }
 

@@ -6,7 +6,7 @@ import io.github.flinkdiffusion.ops.image.SampleType;
 /** The kind of file that results are written as. */
 public enum ResultFormat {
   /**
-   * As TIFF what PNG can not hold: floats, signed numbers, more than four bands, a place on Earth;
+   * As TIFF what PNG cannot hold: floats, signed numbers, more than four bands, a place on Earth;
    * else PNG.
    */
   AUTO,

@@ -13,9 +13,9 @@ interface Conditioning {
   Signature describe(Signature signature);
 
   /**
-   * Checks what the signature can not.
+   * Checks what the signature cannot.
    *
-   * @throws InvalidRequestException for what can not be done
+   * @throws InvalidRequestException for what cannot be done
    */
   void check(GenerationRequest request);
 

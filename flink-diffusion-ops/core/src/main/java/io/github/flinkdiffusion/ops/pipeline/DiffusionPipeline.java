@@ -15,8 +15,8 @@ import java.util.List;
  * has changed, and the caller may try again with fewer of them.
  *
  * <ul>
- *   <li>{@link InvalidRequestException}: a request can not be done; {@link Model#prepare} finds
- *       these, and the device calls throw it only for what can not be known earlier. Tried alone,
+ *   <li>{@link InvalidRequestException}: a request cannot be done; {@link Model#prepare} finds
+ *       these, and the device calls throw it only for what cannot be known earlier. Tried alone,
  *       the others of the batch succeed.
  *   <li>{@link NotFiniteException}: it names the positions that failed; the others succeed without
  *       them.

@@ -4,7 +4,7 @@ import io.github.flinkdiffusion.ops.failure.ConcernsOneRequest;
 import io.github.flinkdiffusion.ops.failure.FlinkDiffusionException;
 
 /**
- * The model can not do this request, now or later. The message is one sentence for the person who
+ * The model cannot do this request, now or later. The message is one sentence for the person who
  * sent it: which value is wrong and what would be accepted.
  */
 public final class InvalidRequestException extends FlinkDiffusionException

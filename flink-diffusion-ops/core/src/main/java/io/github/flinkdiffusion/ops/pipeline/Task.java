@@ -60,10 +60,10 @@ interface Task extends AutoCloseable {
   }
 
   /**
-   * Checks what the signature can not, values that must fit each other or the model, and fills in
+   * Checks what the signature cannot, values that must fit each other or the model, and fills in
    * what depends on them. Pure.
    *
-   * @throws InvalidRequestException for what can not be done
+   * @throws InvalidRequestException for what cannot be done
    */
   GenerationRequest check(GenerationRequest request);
 

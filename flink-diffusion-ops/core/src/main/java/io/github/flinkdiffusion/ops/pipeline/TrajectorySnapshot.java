@@ -33,7 +33,7 @@ public record TrajectorySnapshot(
     Objects.requireNonNull(generator, "generator");
     if (step < 0) {
       throw new IllegalArgumentException(
-          "Request " + request.id() + " can not be at step " + step + "; steps count from 0.");
+          "Request " + request.id() + " cannot be at step " + step + "; steps count from 0.");
     }
   }
 

@@ -9,7 +9,7 @@
  * another process it ends in the same picture.
  *
  * <pre>{@code
- * GenerationRequest request = pipeline.model().prepare(spec);          // any thread; refuses what can not be done
+ * GenerationRequest request = pipeline.model().prepare(spec);          // any thread; refuses what cannot be done
  * List<Trajectory> batch = pipeline.start(List.of(request));   // from here on: the device's thread
  * while (!batch.get(0).done()) {
  *   pipeline.step(batch);

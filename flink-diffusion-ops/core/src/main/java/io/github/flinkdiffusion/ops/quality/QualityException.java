@@ -3,7 +3,7 @@ package io.github.flinkdiffusion.ops.quality;
 import io.github.flinkdiffusion.ops.failure.ConcernsOneRequest;
 import io.github.flinkdiffusion.ops.failure.FlinkDiffusionException;
 
-/** Two things can not be compared; the message says which they are and what would be accepted. */
+/** Two things cannot be compared; the message says which they are and what would be accepted. */
 public final class QualityException extends FlinkDiffusionException implements ConcernsOneRequest {
   private static final long serialVersionUID = 1L;
 

@@ -8,7 +8,7 @@
  * io.github.flinkdiffusion.ops.quality.FeatureSample} are kept) and visible seams ({@link
  * io.github.flinkdiffusion.ops.quality.Seams}). The definitions are the published ones; each is
  * compared with scikit-image, SciPy or NumPy in a test. Nothing here knows a model, and one
- * exception, {@link io.github.flinkdiffusion.ops.quality.QualityException}, says what can not be
+ * exception, {@link io.github.flinkdiffusion.ops.quality.QualityException}, says what cannot be
  * compared.
  *
  * <pre>{@code

@@ -2,7 +2,7 @@ package io.github.flinkdiffusion.ops.tokenizer;
 
 import io.github.flinkdiffusion.ops.failure.FlinkDiffusionException;
 
-/** A tokenizer's files can not be used; the message names file, entry and what is accepted. */
+/** A tokenizer's files cannot be used; the message names file, entry and what is accepted. */
 public final class TokenizerException extends FlinkDiffusionException {
   private static final long serialVersionUID = 1L;
 

@@ -21,7 +21,7 @@ import java.util.regex.Pattern;
  *
  * <p>Three styles of keys are read: kohya's, where a layer's path is written with "_" for "." (and
  * is the original authors' path in files for SDXL); PEFT's; and diffusers' older ones. What
- * diffusers can not load either (a Tucker core, LoHa, LoKr, biases) is refused by name.
+ * diffusers cannot load either (a Tucker core, LoHa, LoKr, biases) is refused by name.
  *
  * <p>The magnitudes of DoRA (Liu et al. 2024) are read in PEFT's spelling, {@code
  * lora_magnitude_vector}, and in kohya's, {@code dora_scale}.

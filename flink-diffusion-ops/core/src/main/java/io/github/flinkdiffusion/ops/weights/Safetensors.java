@@ -125,7 +125,7 @@ public final class Safetensors implements TensorStore {
   /**
    * Opens a file of any size.
    *
-   * @throws WeightsException if it can not be read or is not a valid safetensors file
+   * @throws WeightsException if it cannot be read or is not a valid safetensors file
    */
   public static Safetensors open(Path file) {
     return open(file, new FileDigests());
@@ -155,7 +155,7 @@ public final class Safetensors implements TensorStore {
       complete = true;
       return new Safetensors(file, channel, layout, segments, segmentBytes, digests, stamp);
     } catch (IOException e) {
-      throw new WeightsException("Can not read weights from " + file + ": " + e, e);
+      throw new WeightsException("Cannot read weights from " + file + ": " + e, e);
     } finally {
       if (!complete) {
         closeQuietly(channel);
@@ -347,7 +347,7 @@ public final class Safetensors implements TensorStore {
     Entry entry = entry(name);
     ByteBuffer[] open = segments;
     if (open == null) {
-      throw new WeightsException("Can not read tensor '%s': %s is closed".formatted(name, file));
+      throw new WeightsException("Cannot read tensor '%s': %s is closed".formatted(name, file));
     }
     List<ByteBuffer> parts = new ArrayList<>(1);
     int elementBytes = entry.info.dtype().bytes();

@@ -49,7 +49,7 @@ public final class SafetensorsWriter {
    * Writes all tensors, replacing the file if it exists.
    *
    * @param metadata strings for the header's {@code __metadata__}; may be empty
-   * @throws WeightsException if the file can not be written, or a tensor not read; an existing file
+   * @throws WeightsException if the file cannot be written, or a tensor not read; an existing file
    *     is then as it was
    */
   public static void write(Path file, TensorStore tensors, Map<String, String> metadata) {
@@ -81,7 +81,7 @@ public final class SafetensorsWriter {
       }
       moveInto(partial, file);
     } catch (IOException e) {
-      throw new WeightsException("Can not write weights to " + file + ": " + e, e);
+      throw new WeightsException("Cannot write weights to " + file + ": " + e, e);
     } finally {
       deleteIfLeft(partial);
     }
@@ -108,7 +108,7 @@ public final class SafetensorsWriter {
       json = JSON.writeValueAsString(header);
     } catch (JsonProcessingException e) {
       throw new WeightsException(
-          "Can not write a safetensors header: " + e.getOriginalMessage(), e);
+          "Cannot write a safetensors header: " + e.getOriginalMessage(), e);
     }
     // Spaces to a multiple of 8, so that the first tensor is aligned.
     byte[] unpadded = json.getBytes(StandardCharsets.UTF_8);

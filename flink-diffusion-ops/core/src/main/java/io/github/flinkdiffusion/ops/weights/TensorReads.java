@@ -67,7 +67,7 @@ final class TensorReads {
     }
     if (!info.dtype().isFloating() || !as.isFloating()) {
       throw new WeightsException(
-          "%s: tensor '%s' is %s and can not become %s; only F64, F32, F16 and BF16 convert into each other"
+          "%s: tensor '%s' is %s and cannot become %s; only F64, F32, F16 and BF16 convert into each other"
               .formatted(store.source(), name, info.dtype(), as));
     }
     float[] chunk = new float[CHUNK_ELEMENTS];
@@ -152,7 +152,7 @@ final class TensorReads {
   private static WeightsException overflow(
       TensorStore store, String name, double value, DType dtype) {
     return new WeightsException(
-        "%s: tensor '%s' holds %s, which %s can not hold; read it as a wider type"
+        "%s: tensor '%s' holds %s, which %s cannot hold; read it as a wider type"
             .formatted(store.source(), name, value, dtype));
   }
 

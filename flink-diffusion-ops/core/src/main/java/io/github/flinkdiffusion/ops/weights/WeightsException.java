@@ -3,7 +3,7 @@ package io.github.flinkdiffusion.ops.weights;
 import io.github.flinkdiffusion.ops.failure.FlinkDiffusionException;
 
 /**
- * A model folder, a config or a weights file can not be used. The message says what was being done,
+ * A model folder, a config or a weights file cannot be used. The message says what was being done,
  * which file and key, which value was found, and what would be accepted. Never retried: the same
  * file gives the same answer.
  */

@@ -179,7 +179,7 @@ final class Events {
     }
   }
 
-  /** An event can not leave a text open other than by an empty one. */
+  /** An event cannot leave a text open other than by an empty one. */
   private static String notEmpty(String text) {
     return text.isEmpty() ? null : text;
   }
@@ -192,7 +192,7 @@ final class Events {
    * The event of a finished picture. Encodes the picture, and stores it when it is too large for
    * the event, so it takes CPU time and may wait for a file system.
    *
-   * @throws PayloadException when it can not be stored
+   * @throws PayloadException when it cannot be stored
    */
   static ImageEvent image(
       PromptEvent prompt,

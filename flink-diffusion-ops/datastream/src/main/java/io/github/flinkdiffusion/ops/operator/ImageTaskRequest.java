@@ -178,7 +178,7 @@ final class ImageTaskRequest extends Request {
                   freeMemory();
                   turn.close();
                 },
-                "image can not be opened");
+                "image cannot be opened");
             throw e;
           }
           if (discarded) {

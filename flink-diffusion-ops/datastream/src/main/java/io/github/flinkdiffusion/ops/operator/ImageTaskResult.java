@@ -36,8 +36,8 @@ final class ImageTaskResult {
    *
    * @param kept a tile's result by its number
    * @param reader of them
-   * @throws ImageException when a picture can not be written
-   * @throws PayloadException when one can not be stored
+   * @throws ImageException when a picture cannot be written
+   * @throws PayloadException when one cannot be stored
    */
   static ImageEvent compose(
       ImageTaskEvent task,

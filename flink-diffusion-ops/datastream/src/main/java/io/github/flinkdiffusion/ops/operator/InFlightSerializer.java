@@ -161,7 +161,7 @@ final class InFlightSerializer {
       return item;
     } catch (IOException | UndecodableEventException e) {
       throw new DiffusionException(
-          "A request in the restored state can not be read, %d bytes: %s"
+          "A request in the restored state cannot be read, %d bytes: %s"
               .formatted(
                   bytes.length, e instanceof EOFException ? "it ends too early" : e.getMessage()),
           e);

@@ -108,8 +108,8 @@ final class OpenImageTask implements AutoCloseable {
    * files.
    *
    * @param most heap that a task may take, see {@link DecodingMemory}
-   * @throws InvalidRequestException for a request that can not be done, and for one that takes more
-   * @throws ImageException for an image that can not be read
+   * @throws InvalidRequestException for a request that cannot be done, and for one that takes more
+   * @throws ImageException for an image that cannot be read
    */
   static Sources fetch(
       ImageTaskEvent event,
@@ -223,8 +223,8 @@ final class OpenImageTask implements AutoCloseable {
    *
    * @param sources for which {@link Sources#bytes} of heap are reserved; closed with the task, and
    *     when this fails
-   * @throws InvalidRequestException for a request that can not be done
-   * @throws ImageException for an image that can not be read, or has the wrong bands
+   * @throws InvalidRequestException for a request that cannot be done
+   * @throws ImageException for an image that cannot be read, or has the wrong bands
    */
   static OpenImageTask open(
       ImageTaskEvent event, DiffusionSettings settings, StepBatcher batcher, Sources sources) {

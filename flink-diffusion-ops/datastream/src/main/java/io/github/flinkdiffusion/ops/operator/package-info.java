@@ -5,7 +5,7 @@
  * <p>{@link io.github.flinkdiffusion.ops.operator.Diffusion} is where a job begins. The operator
  * behind it admits a bounded number of requests, hands them to the device that its process shares,
  * and never computes on the task's thread; a checkpoint holds each request as far as it has come:
- * as prompt, as trajectory at step k, or as finished picture. What can not be done goes to a side
+ * as prompt, as trajectory at step k, or as finished picture. What cannot be done goes to a side
  * output with its reason, and never fails the job.
  *
  * <pre>{@code

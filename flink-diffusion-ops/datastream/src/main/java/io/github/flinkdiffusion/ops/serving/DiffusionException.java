@@ -3,7 +3,7 @@ package io.github.flinkdiffusion.ops.serving;
 import io.github.flinkdiffusion.ops.failure.FlinkDiffusionException;
 
 /**
- * The operator can not go on, or is set up in a way it can not work; the message says what was
+ * The operator cannot go on, or is set up in a way it cannot work; the message says what was
  * being done and what would be accepted. It fails the task, and Flink restores from the last
  * checkpoint.
  */

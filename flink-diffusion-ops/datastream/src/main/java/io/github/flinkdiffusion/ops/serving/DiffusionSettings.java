@@ -186,6 +186,6 @@ public record DiffusionSettings(
 
   static DiffusionException refused(ConfigOption<?> option, Object value, String accepted) {
     return new DiffusionException(
-        "Option %s can not be %s; it takes %s.".formatted(option.key(), value, accepted));
+        "Option %s cannot be %s; it takes %s.".formatted(option.key(), value, accepted));
   }
 }

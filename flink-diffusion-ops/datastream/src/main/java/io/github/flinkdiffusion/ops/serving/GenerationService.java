@@ -186,7 +186,7 @@ public final class GenerationService implements AutoCloseable {
    * Makes a picture.
    *
    * @return completed with the picture, or exceptionally: with {@link InvalidRequestException} when
-   *     the request can not be done, {@link GenerationException} when it failed, and {@link
+   *     the request cannot be done, {@link GenerationException} when it failed, and {@link
    *     BatchingException} when the device did. Completed on the device's thread: what follows on
    *     it must hand over and return
    */

@@ -75,7 +75,7 @@ public record ModelSettings(
     String pipeline = config.get(DiffusionOptions.MODEL_PIPELINE);
     if (pipeline != null && !Pipelines.supported().contains(pipeline)) {
       throw new DiffusionException(
-          "Option %s can not be %s; it takes %s."
+          "Option %s cannot be %s; it takes %s."
               .formatted(
                   DiffusionOptions.MODEL_PIPELINE.key(),
                   pipeline,
@@ -127,7 +127,7 @@ public record ModelSettings(
       // As if there were no scale.
     }
     throw new DiffusionException(
-        "Option %s can not hold '%s'; each entry is file=scale, such as /loras/style.safetensors=0.8."
+        "Option %s cannot hold '%s'; each entry is file=scale, such as /loras/style.safetensors=0.8."
             .formatted(DiffusionOptions.MODEL_LORAS.key(), text));
   }
 

@@ -43,7 +43,7 @@ public interface PipelineFactory extends Serializable {
    * closes it in the end.
    *
    * @param device as {@link #resolve} returned it
-   * @throws Exception when it can not be loaded; the task fails with it
+   * @throws Exception when it cannot be loaded; the task fails with it
    */
   DiffusionPipeline open(String device) throws Exception;
 }

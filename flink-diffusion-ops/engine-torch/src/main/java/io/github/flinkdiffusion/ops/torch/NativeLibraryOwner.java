@@ -28,7 +28,7 @@ final class NativeLibraryOwner {
     Object owner = process.putIfAbsent(PROPERTY, name);
     if (owner != null && !owner.equals(name)) {
       throw new EngineException(
-          ("libtorch is already loaded in this process by the class loader %s, and %s can not load it"
+          ("libtorch is already loaded in this process by the class loader %s, and %s cannot load it"
                   + " again: put the jars of flink-diffusion-ops and all flink-diffusion jars it depends on, ai.djl:api,"
                   + " ai.djl.pytorch:pytorch-engine, pytorch-jni and pytorch-native into Flink's lib/"
                   + " folder, leave them out of the job's jar, and restart the task manager"

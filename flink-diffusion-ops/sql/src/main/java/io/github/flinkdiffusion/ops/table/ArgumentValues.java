@@ -68,7 +68,7 @@ final class ArgumentValues {
       // said below
     }
     throw new ValidationException(
-        "Option '%s' can not be '%s'; it must be a number from 1 to %d."
+        "Option '%s' cannot be '%s'; it must be a number from 1 to %d."
             .formatted(DiffusionModelOptions.ENSEMBLE_SIZE.key(), text, Ensemble.MOST_SAMPLES));
   }
 
@@ -78,7 +78,7 @@ final class ArgumentValues {
       return arguments.with(parameter, parameter.parse(text.trim()));
     } catch (InvalidRequestException e) {
       throw new ValidationException(
-          "Option '%s' can not be '%s'; it must be %s.".formatted(key, text, parameter.accepted()),
+          "Option '%s' cannot be '%s'; it must be %s.".formatted(key, text, parameter.accepted()),
           e);
     }
   }

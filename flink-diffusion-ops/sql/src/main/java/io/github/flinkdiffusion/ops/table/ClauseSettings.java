@@ -56,7 +56,7 @@ final class ClauseSettings {
       diffusion.get(option);
     } catch (IllegalArgumentException e) {
       throw new ValidationException(
-          "Option '%s' can not be '%s'; it must be %s.".formatted(key, text, accepted), e);
+          "Option '%s' cannot be '%s'; it must be %s.".formatted(key, text, accepted), e);
     }
   }
 

@@ -36,7 +36,7 @@ public final class DiffusionModelOptions {
           .enumType(OnError.class)
           .noDefaultValue()
           .withDescription(
-              "What becomes of a row whose picture can not be made: FAIL fails the job, DROP leaves"
+              "What becomes of a row whose picture cannot be made: FAIL fails the job, DROP leaves"
                   + " the row out, COLUMN gives it with null outputs and the reason in the column"
                   + " error-string. Without it, COLUMN where the model has such a column, else"
                   + " FAIL.");
@@ -124,7 +124,7 @@ public final class DiffusionModelOptions {
         .or(
             () -> {
               throw new ValidationException(
-                  "Option '%s' can not be '%s'; it must be FAIL, DROP or COLUMN."
+                  "Option '%s' cannot be '%s'; it must be FAIL, DROP or COLUMN."
                       .formatted(ON_ERROR.key(), text));
             });
   }

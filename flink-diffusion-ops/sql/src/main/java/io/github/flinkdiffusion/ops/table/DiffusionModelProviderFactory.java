@@ -72,7 +72,7 @@ public final class DiffusionModelProviderFactory implements ModelProviderFactory
     }
   }
 
-  /** Flink's own message, that it can not plan the query, does not say why. */
+  /** Flink's own message, that it cannot plan the query, does not say why. */
   static void requireStreamingBefore23(ReadableConfig session, String flink) {
     if (session.get(ExecutionOptions.RUNTIME_MODE) == RuntimeExecutionMode.BATCH
         && flink.startsWith("2.2.")) {

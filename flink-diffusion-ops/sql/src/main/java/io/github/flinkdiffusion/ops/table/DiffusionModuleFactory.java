@@ -28,21 +28,21 @@ public final class DiffusionModuleFactory implements ModuleFactory {
   private static final Map<String, Function<FunctionSettings, FunctionDefinition>> FUNCTIONS =
       new LinkedHashMap<>();
 
-  /** Without a model; the argument says whether what can not be done fails the job. */
+  /** Without a model; the argument says whether what cannot be done fails the job. */
   private static final Map<String, Function<Boolean, FunctionDefinition>> PLAIN =
       new LinkedHashMap<>();
 
   private static final String PAYLOAD = "payload";
 
-  /** What functions without a model give for what can not be done. */
+  /** What functions without a model give for what cannot be done. */
   static final ConfigOption<OnError> ON_ERROR =
       ConfigOptions.key("on-error")
           .enumType(OnError.class)
           .defaultValue(OnError.DROP)
           .withDescription(
-              "What functions without a model give for what can not be done, such as a damaged image:"
+              "What functions without a model give for what cannot be done, such as a damaged image:"
                   + " DROP for NULL and a line in the log, FAIL to fail the job. Aggregate functions"
-                  + " leave out what can not be used.");
+                  + " leave out what cannot be used.");
 
   static {
     FUNCTIONS.put("text_to_image", TextToImageFunction::new);
@@ -120,7 +120,7 @@ public final class DiffusionModuleFactory implements ModuleFactory {
     OnError onError = DiffusionModelOptions.onError(options).orElse(ON_ERROR.defaultValue());
     if (onError == OnError.COLUMN) {
       throw new ValidationException(
-          "Option '%s' can not be COLUMN, a function has one value; use FAIL, or DROP for NULL."
+          "Option '%s' cannot be COLUMN, a function has one value; use FAIL, or DROP for NULL."
               .formatted(ON_ERROR.key()));
     }
     return onError == OnError.FAIL;

@@ -11,7 +11,7 @@ import org.slf4j.LoggerFactory;
 
 /**
  * A distance of two sets of pictures by their features: a row has an array of the one, of the
- * other, or of both. An array that can not be used (with a NULL or a number that is not finite in
+ * other, or of both. An array that cannot be used (with a NULL or a number that is not finite in
  * it) is left out as a NULL is, with a line in the log, or fails the job; arrays of unequal lengths
  * in a group make its value NULL, or fail the job.
  *

@@ -18,7 +18,7 @@ import org.apache.flink.table.api.config.ExecutionConfigOptions;
  *
  * @param service which model, and how it is run
  * @param options parameters that are set for all calls
- * @param failing whether a call that can not be done fails the job instead of giving NULL
+ * @param failing whether a call that cannot be done fails the job instead of giving NULL
  * @param timeout after which Flink fails the job, as the session has it when the module is loaded
  */
 record FunctionSettings(
@@ -56,7 +56,7 @@ record FunctionSettings(
     OnError onError = DiffusionModelOptions.onError(own).orElse(OnError.DROP);
     if (onError == OnError.COLUMN) {
       throw new ValidationException(
-          "Option '%son-error' can not be COLUMN, a function has one value; use FAIL, or DROP for NULL."
+          "Option '%son-error' cannot be COLUMN, a function has one value; use FAIL, or DROP for NULL."
               .formatted(prefix));
     }
     return new FunctionSettings(

@@ -1,6 +1,6 @@
 package io.github.flinkdiffusion.ops.table;
 
-/** What becomes of a row whose picture can not be made. */
+/** What becomes of a row whose picture cannot be made. */
 enum OnError {
   /** The job fails. */
   FAIL,

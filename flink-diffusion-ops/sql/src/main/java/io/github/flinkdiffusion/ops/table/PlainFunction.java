@@ -10,7 +10,7 @@ import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 
 /**
- * A function of images that needs no model. What it can not do (a damaged file, pictures of unequal
+ * A function of images that needs no model. What it cannot do (a damaged file, pictures of unequal
  * sizes) is NULL and a line in the log, or fails the job, as the module's {@code on-error} says.
  */
 abstract class PlainFunction extends ScalarFunction {
@@ -22,14 +22,14 @@ abstract class PlainFunction extends ScalarFunction {
 
   /**
    * @param name as in SQL
-   * @param failing whether a call that can not be done fails the job
+   * @param failing whether a call that cannot be done fails the job
    */
   PlainFunction(String name, boolean failing) {
     this.name = name;
     this.failing = failing;
   }
 
-  /** The value, or NULL where it can not be had. */
+  /** The value, or NULL where it cannot be had. */
   final <T> T valueOrNull(Supplier<T> value) {
     try {
       return value.get();
