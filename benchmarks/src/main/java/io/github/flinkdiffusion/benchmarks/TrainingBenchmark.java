@@ -10,6 +10,8 @@ import io.github.flinkdiffusion.ops.graph.Arithmetic;
 import io.github.flinkdiffusion.ops.graph.Precision;
 import io.github.flinkdiffusion.ops.network.UNet2D;
 import io.github.flinkdiffusion.ops.network.UNet2DConfig;
+import io.github.flinkdiffusion.ops.scheduler.SchedulerConfig;
+import io.github.flinkdiffusion.ops.scheduler.TrainingLevels;
 import io.github.flinkdiffusion.ops.training.Batches;
 import io.github.flinkdiffusion.ops.training.Denoiser;
 import io.github.flinkdiffusion.ops.training.DiffusionInputs;
@@ -17,8 +19,6 @@ import io.github.flinkdiffusion.ops.training.DiffusionObjective;
 import io.github.flinkdiffusion.ops.training.Gaussians;
 import io.github.flinkdiffusion.ops.training.PredictionTarget;
 import io.github.flinkdiffusion.ops.training.WeightInitializer;
-import io.github.flinkdiffusion.ops.scheduler.SchedulerConfig;
-import io.github.flinkdiffusion.ops.scheduler.TrainingLevels;
 import io.github.flinkdiffusion.ops.weights.Config;
 import java.nio.file.Path;
 import java.util.LinkedHashMap;
@@ -90,7 +90,8 @@ final class TrainingBenchmark extends BenchmarkCommand {
 
   private void measure(BenchmarkResult.Builder result, PythonPeer peer) throws Exception {
     for (Case each : CASES) {
-      Path folder = RunOptions.home().resolve("examples/models").resolve(each.name()).resolve("unet");
+      Path folder =
+          RunOptions.home().resolve("examples/models").resolve(each.name()).resolve("unet");
       UNet2DConfig config = UNet2DConfig.from(Config.read(folder.resolve("config.json")));
       DiffusionInputs inputs = inputs(config);
       Program program =

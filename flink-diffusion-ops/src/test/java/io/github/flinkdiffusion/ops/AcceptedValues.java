@@ -8,8 +8,8 @@ import java.util.regex.Matcher;
 import java.util.regex.Pattern;
 
 /**
- * Finds out what a reader of configs accepts for a key, by giving it what it cannot: its error
- * says what it could have been. So the reference page says what the code does.
+ * Finds out what a reader of configs accepts for a key, by giving it what it cannot: its error says
+ * what it could have been. So the reference page says what the code does.
  */
 public final class AcceptedValues {
   private static final Pattern CLAUSE = Pattern.compile("supported: (.*)", Pattern.DOTALL);

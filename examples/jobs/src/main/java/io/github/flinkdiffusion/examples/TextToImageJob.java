@@ -9,8 +9,8 @@ import org.apache.flink.streaming.api.datastream.DataStream;
 import org.apache.flink.streaming.api.environment.StreamExecutionEnvironment;
 
 /**
- * The job: prompts from a Kafka topic become pictures on another, and what cannot be done goes to
- * a third; each exactly once. A fourth tells the progress of long requests.
+ * The job: prompts from a Kafka topic become pictures on another, and what cannot be done goes to a
+ * third; each exactly once. A fourth tells the progress of long requests.
  *
  * <p>The model folder, the device and where Kafka is stand in the environment's configuration
  * ({@code diffusion.*}), so that the same code runs in a test and on a cluster.

@@ -431,8 +431,7 @@ public final class EventSinkBuilder<T extends SpecificRecord> {
   private void checkTopic(BrokerLimits limits, String name, int maxRecordBytes) {
     if (!limits.topicExists()) {
       throw new KafkaSettingsException(
-          "%s cannot write to topic %s: it does not exist. Create it first."
-              .formatted(what, name));
+          "%s cannot write to topic %s: it does not exist. Create it first.".formatted(what, name));
     }
     limits
         .maxRecordBytes()

@@ -106,8 +106,8 @@ public final class PayloadStore {
    * The payload of a file's bytes, which are never in memory as a whole unless they go inline.
    *
    * @param file of this machine; not changed and not needed afterwards
-   * @throws PayloadException of kind UNAVAILABLE when the file cannot be read or the store does
-   *     not take it; of kind SETTINGS when there is no store and it fits into no event
+   * @throws PayloadException of kind UNAVAILABLE when the file cannot be read or the store does not
+   *     take it; of kind SETTINGS when there is no store and it fits into no event
    */
   public Payload write(Path file, String mediaType) {
     try {

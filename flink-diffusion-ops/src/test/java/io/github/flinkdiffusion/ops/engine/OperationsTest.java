@@ -284,11 +284,7 @@ class OperationsTest {
             each -> graph(each).methods().get(0).results().forEach(r -> visit(r, seen, visited)));
     assertThat(EnumSet.complementOf(EnumSet.copyOf(seen)))
         .containsExactlyInAnyOrder(
-            Op.MEAN,
-            Op.MEAN_SQUARED_ERROR,
-            Op.MEAN_ABSOLUTE_ERROR,
-            Op.DROPOUT,
-            Op.DETACH);
+            Op.MEAN, Op.MEAN_SQUARED_ERROR, Op.MEAN_ABSOLUTE_ERROR, Op.DROPOUT, Op.DETACH);
   }
 
   private static void visit(Value value, Set<Op> seen, Set<Value> visited) {

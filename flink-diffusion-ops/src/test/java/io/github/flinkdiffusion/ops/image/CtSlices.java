@@ -44,8 +44,7 @@ public final class CtSlices {
     }
 
     public Slice at(double other) {
-      return new Slice(
-          series, number, other, side, spacing, frameOfReference, turned, expected);
+      return new Slice(series, number, other, side, spacing, frameOfReference, turned, expected);
     }
 
     public Slice ofSide(int other) {
@@ -92,7 +91,8 @@ public final class CtSlices {
             .text(DicomHeader.FRAME_OF_REFERENCE, "UI", slice.frameOfReference())
             .decimals(0x00200032, slice.turned() ? slice.z() : 0, 0, slice.turned() ? 0 : slice.z())
             .decimals(
-                0x00200037, slice.turned() ? new double[] {0, 1, 0, 0, 0, -1} : new double[] {1, 0, 0, 0, 1, 0})
+                0x00200037,
+                slice.turned() ? new double[] {0, 1, 0, 0, 0, -1} : new double[] {1, 0, 0, 0, 1, 0})
             .decimals(DicomTag.PIXEL_SPACING, slice.spacing(), slice.spacing())
             .text(0x00180050, "DS", "2")
             .decimals(DicomTag.INTERCEPT, -1024)
@@ -109,9 +109,7 @@ public final class CtSlices {
   public static void writeFrames(Path file, int frames, int side) {
     DicomElements shared =
         new DicomElements()
-            .items(
-                0x00209116,
-                new DicomElements().decimals(0x00200037, 1, 0, 0, 0, 1, 0))
+            .items(0x00209116, new DicomElements().decimals(0x00200037, 1, 0, 0, 0, 1, 0))
             .items(
                 DicomTag.PIXEL_MEASURES,
                 new DicomElements()
@@ -119,7 +117,9 @@ public final class CtSlices {
                     .decimals(DicomTag.PIXEL_SPACING, SPACING, SPACING))
             .items(
                 DicomTag.PIXEL_VALUE_TRANSFORMATION,
-                new DicomElements().decimals(DicomTag.INTERCEPT, -1024).decimals(DicomTag.SLOPE, 1));
+                new DicomElements()
+                    .decimals(DicomTag.INTERCEPT, -1024)
+                    .decimals(DicomTag.SLOPE, 1));
     List<DicomElements> each = new ArrayList<>();
     for (int frame = 0; frame < frames; frame++) {
       each.add(

@@ -109,8 +109,7 @@ class DicomCasesTest {
     }
     byte[] jpeg = Arrays.copyOfRange(dicom, begin, dicom.length);
     Raster read = Images.read(jpeg, ReadOptions.DEFAULT);
-    DicomSamples stored =
-        DicomFile.open(DicomSource.of(dicom), Integer.MAX_VALUE).stored(0);
+    DicomSamples stored = DicomFile.open(DicomSource.of(dicom), Integer.MAX_VALUE).stored(0);
     for (int i = 0; i < read.data().length; i++) {
       assertThat(Math.round(read.format().sample(read.data()[i])))
           .isEqualTo((int) stored.at(i, false));

@@ -9,8 +9,8 @@ import java.util.Map;
 /**
  * Writes what results become of medical images, for {@code src/test/python/check_dicom_out.py}: of
  * each line of a list, a path, the files {@code N.same.dcm}, {@code N.twice.dcm} (twice as large),
- * {@code N.seg.dcm}, {@code N.shares.dcm} and {@code N.nii}, or {@code N.err}; of several frames also
- * {@code N.volume.dcm} and {@code N.volume.nii}, or {@code N.volume.err}.
+ * {@code N.seg.dcm}, {@code N.shares.dcm} and {@code N.nii}, or {@code N.err}; of several frames
+ * also {@code N.volume.dcm} and {@code N.volume.nii}, or {@code N.volume.err}.
  */
 public final class WriteMedicalFiles {
   private static final int MOST_FRAMES = 24;
@@ -67,8 +67,7 @@ public final class WriteMedicalFiles {
     try (DicomSegmentationFile bits =
             new DicomSegmentationFile(
                 out.resolve(number + ".volume.dcm"), first.width(), first.height(), labels, false);
-        NiftiVolumeFile volume =
-            new NiftiVolumeFile(out.resolve(number + ".volume.nii"), count)) {
+        NiftiVolumeFile volume = new NiftiVolumeFile(out.resolve(number + ".volume.nii"), count)) {
       for (int frame = 0; frame < count; frame++) {
         Raster source = Images.read(file, options.withPage(frame));
         float[] shares = shares(source);

@@ -81,8 +81,7 @@ final class CtSeriesProgram {
     }
     DiffusionStreams results =
         Diffusion.imageTasks()
-            .pipeline(
-                new OpenedBy("segmenting", CtSeriesProgram::model))
+            .pipeline(new OpenedBy("segmenting", CtSeriesProgram::model))
             .uid("segment")
             .apply(tasks);
     DataStream<FailureEvent> failed =
@@ -142,8 +141,7 @@ final class CtSeriesProgram {
 
   private static void check(ImageEvent image) {
     require(image.getId().equals(SERIES), "its id");
-    Path file =
-        Path.of(URI.create(Payloads.reference(image.getMask()).orElseThrow().getUri()));
+    Path file = Path.of(URI.create(Payloads.reference(image.getMask()).orElseThrow().getUri()));
     for (int slice = 0; slice < SLICES; slice++) {
       Raster mask = Images.read(file, ReadOptions.DEFAULT.withPage(slice));
       require(mask.width() == SIDE && mask.height() == SIDE, "its size");

@@ -43,8 +43,8 @@ class LargeImageITCase {
   /** See {@link CtSeriesProgram}. */
   @ParameterizedTest
   @ValueSource(strings = {"files", "frames"})
-  void aSeriesOfFiveHundredSlicesIsOneSegmentationInHalfAGibibyte(
-      String kind, @TempDir Path folder) throws Exception {
+  void aSeriesOfFiveHundredSlicesIsOneSegmentationInHalfAGibibyte(String kind, @TempDir Path folder)
+      throws Exception {
     assertThat(run(CtSeriesProgram.class, "512m", folder, kind))
         .contains("500 slices of 512 x 512 are one segmentation");
   }

@@ -77,8 +77,7 @@ class SeriesGatheringTest {
 
   private void open(OperatorSubtaskState state) throws Exception {
     operator = new SeriesOperator(SeriesSettings.of(config));
-    harness =
-        new KeyedOneInputStreamOperatorTestHarness<>(operator, ReadSlice::key, Types.STRING);
+    harness = new KeyedOneInputStreamOperatorTestHarness<>(operator, ReadSlice::key, Types.STRING);
     harness.setup();
     if (state != null) {
       harness.initializeState(state);
@@ -189,9 +188,7 @@ class SeriesGatheringTest {
     assertThat(listed(volume)).isEqualTo(digests(slices));
     assertThat(volume.getSeed()).isEqualTo(7);
     assertThat(volume.getParameters()).isEqualTo(Map.of("eta", "0"));
-    assertThat(volume.getAttributes())
-        .as("those that all have")
-        .isEqualTo(Map.of("ward", "3"));
+    assertThat(volume.getAttributes()).as("those that all have").isEqualTo(Map.of("ward", "3"));
     assertThat(failures()).isEmpty();
     assertThat(operator.openSeries()).isZero();
   }
@@ -312,9 +309,11 @@ class SeriesGatheringTest {
     send(slices(3).get(0), Map.of("slices", "3"));
     send(slices(3).get(1), Map.of("slices", "3", "eta", "1"));
     send(slices(3).get(1), Map.of("slices", "many"));
-    assertThat(failures()).extracting(FailureEvent::getMessage).satisfiesExactly(
-        message -> assertThat(message).contains("asks for something else"),
-        message -> assertThat(message).contains("slices is 'many'"));
+    assertThat(failures())
+        .extracting(FailureEvent::getMessage)
+        .satisfiesExactly(
+            message -> assertThat(message).contains("asks for something else"),
+            message -> assertThat(message).contains("slices is 'many'"));
     send(slices(3).get(1), Map.of("slices", "3"));
     send(slices(3).get(2), Map.of("slices", "3"));
     assertThat(volumes()).hasSize(1);
@@ -421,18 +420,14 @@ class SeriesGatheringTest {
                 .setImage(
                     Payloads.stored(
                         new PayloadReference(
-                            file.toUri().toString(),
-                            Payloads.sha256(frames),
-                            (long) frames.length),
+                            file.toUri().toString(), Payloads.sha256(frames), (long) frames.length),
                         ""))
                 .build(),
             ImageTaskEvent.newBuilder(good)
                 .setImage(
                     Payloads.stored(
                         new PayloadReference(
-                            folder.resolve("none.dcm").toUri().toString(),
-                            "0".repeat(64),
-                            7L),
+                            folder.resolve("none.dcm").toUri().toString(), "0".repeat(64), 7L),
                         ""))
                 .build());
     for (ImageTaskEvent task : bad) {

@@ -11,7 +11,6 @@ import io.github.flinkdiffusion.connector.event.Payload;
 import io.github.flinkdiffusion.connector.event.PayloadReference;
 import io.github.flinkdiffusion.connector.event.Payloads;
 import io.github.flinkdiffusion.connector.payload.PayloadOptions;
-import io.github.flinkdiffusion.ops.fakes.FakeUpscaler;
 import io.github.flinkdiffusion.ops.fakes.FakeUpscalers;
 import io.github.flinkdiffusion.ops.fakes.ManualDevices;
 import io.github.flinkdiffusion.ops.image.CtSlices;
@@ -110,8 +109,7 @@ class SliceVolumeTest {
               try {
                 return Files.readAllBytes(
                     Path.of(
-                        java.net.URI.create(
-                            Payloads.reference(payload).orElseThrow().getUri())));
+                        java.net.URI.create(Payloads.reference(payload).orElseThrow().getUri())));
               } catch (IOException e) {
                 throw new AssertionError(e);
               }
@@ -125,7 +123,8 @@ class SliceVolumeTest {
   private Payload stored(byte[] file, String name) throws IOException {
     Path path = Files.write(folder.resolve(name), file);
     return Payloads.stored(
-        new PayloadReference(path.toUri().toString(), Payloads.sha256(file), (long) file.length), "");
+        new PayloadReference(path.toUri().toString(), Payloads.sha256(file), (long) file.length),
+        "");
   }
 
   private Payload list(List<CtSlices.Slice> slices) throws IOException {
@@ -220,14 +219,14 @@ class SliceVolumeTest {
   @Test
   void aNiftiVolumeIsCutAnyWayAndPackedOrNot() throws Exception {
     byte[] packed =
-        SliceVolumeTest.class.getResourceAsStream("/fixtures/nifti/LPS-qform.nii.gz").readAllBytes();
+        SliceVolumeTest.class
+            .getResourceAsStream("/fixtures/nifti/LPS-qform.nii.gz")
+            .readAllBytes();
     ReadOptions sagittal = ReadOptions.DEFAULT.withPlane(SlicePlane.SAGITTAL);
     Raster one = Images.read(packed, sagittal.withPage(1));
     ImageEvent event =
         result(
-            task(
-                Payloads.inline(packed, ""),
-                Map.of("page", "0-1", "plane", "sagittal")),
+            task(Payloads.inline(packed, ""), Map.of("page", "0-1", "plane", "sagittal")),
             ENHANCING,
             ResultFormat.NIFTI);
     assertThat(event.getWidth()).isEqualTo(2 * one.width());
@@ -297,18 +296,15 @@ class SliceVolumeTest {
     ImageTaskEvent masked = task(frames(), "all");
     masked.setMask(Payloads.inline(png(), ""));
     assertThat(failure(masked, ENHANCING, auto)).contains("a mask is for one");
-    assertThat(failure(task(png(), "all"), ENHANCING, auto))
-        .contains("image/png");
+    assertThat(failure(task(png(), "all"), ENHANCING, auto)).contains("image/png");
     byte[] four =
         SliceVolumeTest.class.getResourceAsStream("/fixtures/nifti/four.nii.gz").readAllBytes();
     assertThat(failure(task(four, "all"), ENHANCING, auto)).contains("those of one volume");
-    assertThat(
-            failure(task(frames(), "all"), ENHANCING, settings(ImageTaskOptions.MAX_SLICES, 5)))
+    assertThat(failure(task(frames(), "all"), ENHANCING, settings(ImageTaskOptions.MAX_SLICES, 5)))
         .contains("6 of the file; at most 5", "diffusion.image.max-slices");
     assertThat(
             failure(
-                task(
-                    Payloads.inline("{\"slices\": 3}".getBytes(), SliceList.MEDIA_TYPE), Map.of()),
+                task(Payloads.inline("{\"slices\": 3}".getBytes(), SliceList.MEDIA_TYPE), Map.of()),
                 ENHANCING,
                 auto))
         .contains("list of slices is not readable");

@@ -102,8 +102,7 @@ class GradientParityTest {
     try (Fixture fixture = new Fixture("gradients.safetensors");
         StableDiffusion model = new StableDiffusion();
         TrainableNetwork network = train(objective.graph(), model.weights(), name -> true)) {
-      compare(
-          fixture, "text", network, inputs(fixture, "text", objective, fixture.longs("ids")));
+      compare(fixture, "text", network, inputs(fixture, "text", objective, fixture.longs("ids")));
     }
   }
 
@@ -147,8 +146,7 @@ class GradientParityTest {
                             : model.weights())
                         .write(name, shape, out),
                 LowRankAdapters::isAdapter)) {
-      compare(
-          fixture, "lora", network, inputs(fixture, "text", objective, fixture.longs("ids")));
+      compare(fixture, "lora", network, inputs(fixture, "text", objective, fixture.longs("ids")));
     }
   }
 
@@ -164,17 +162,14 @@ class GradientParityTest {
                 tokens.in(objective.graph()),
                 (name, shape, out) -> {
                   if (name.equals(tokens.parameter())) {
-                    fixture
-                        .weights("inversion/")
-                        .write("rows", shape, out);
+                    fixture.weights("inversion/").write("rows", shape, out);
                   } else {
                     model.weights().write(name, shape, out);
                   }
                 },
                 tokens.parameter()::equals)) {
       float loss =
-          network.accumulate(
-              1, inputs(fixture, "text", objective, fixture.longs("inversion/ids")));
+          network.accumulate(1, inputs(fixture, "text", objective, fixture.longs("inversion/ids")));
       assertThat(loss).isCloseTo(fixture.scalar("inversion/loss"), within(1e-5f));
       assertThat(network.gradients()).hasSize(1);
       float[] expected = fixture.floats("inversion/gradient");

@@ -58,8 +58,7 @@ class ObjectiveParityTest {
     DiffusionObjective objective =
         new DiffusionObjective(
             convolution(2), 2, target, Distance.valueOf(parts[1]), Variance.FIXED);
-    LossWeight weight =
-        parts[2].equals("min_snr") ? new LossWeight.MinSnr(5) : LossWeight.UNIFORM;
+    LossWeight weight = parts[2].equals("min_snr") ? new LossWeight.MinSnr(5) : LossWeight.UNIFORM;
     compare(name, objective, weight, 2);
   }
 
@@ -87,8 +86,7 @@ class ObjectiveParityTest {
         objective.target() == PredictionTarget.FLOW
             ? TrainingLevels.of(
                 SchedulerConfig.parse(
-                    "{\"_class_name\": \"FlowMatchEulerDiscreteScheduler\", \"shift\": 3}",
-                    "test"))
+                    "{\"_class_name\": \"FlowMatchEulerDiscreteScheduler\", \"shift\": 3}", "test"))
             : TrainingArithmeticTest.levels("linear");
     DiffusionInputs inputs =
         new DiffusionInputs(objective, levels, weight, HuberThreshold.DEFAULT, 0);
@@ -131,13 +129,11 @@ class ObjectiveParityTest {
     DiffusionObjective objective =
         new DiffusionObjective(convolution(2), 2, PredictionTarget.EPSILON);
     TrainingLevels levels = TrainingArithmeticTest.levels("linear");
-    var clean =
-        new HostTensor.Floats(new float[200 * 2 * 16], 200, 2, 4, 4);
+    var clean = new HostTensor.Floats(new float[200 * 2 * 16], 200, 2, 4, 4);
     float[] plain = noise(new DiffusionInputs(objective, levels), clean);
     float[] shifted =
         noise(
-            new DiffusionInputs(
-                objective, levels, LossWeight.UNIFORM, HuberThreshold.DEFAULT, 0.5),
+            new DiffusionInputs(objective, levels, LossWeight.UNIFORM, HuberThreshold.DEFAULT, 0.5),
             clean);
     double squares = 0;
     for (int channel = 0; channel < 400; channel++) {
@@ -151,8 +147,7 @@ class ObjectiveParityTest {
     assertThat(Math.sqrt(squares)).isBetween(0.44, 0.56);
   }
 
-  private static float[] noise(
-      DiffusionInputs inputs, HostTensor.Floats clean) {
+  private static float[] noise(DiffusionInputs inputs, HostTensor.Floats clean) {
     var made = inputs.drawnAt(new Random(3), new int[200], clean);
     return ((HostTensor.Floats) made[1]).data();
   }

@@ -7,9 +7,9 @@ import static org.assertj.core.api.Assertions.within;
 import io.github.flinkdiffusion.ops.engine.DeviceSpec;
 import io.github.flinkdiffusion.ops.engine.Engines;
 import io.github.flinkdiffusion.ops.engine.HostTensor;
+import io.github.flinkdiffusion.ops.engine.Optimizer.AdamW;
 import io.github.flinkdiffusion.ops.engine.Program;
 import io.github.flinkdiffusion.ops.engine.TrainableNetwork;
-import io.github.flinkdiffusion.ops.engine.Optimizer.AdamW;
 import io.github.flinkdiffusion.ops.engine.TrainableNetwork.TrainingState;
 import io.github.flinkdiffusion.ops.engine.TrainableNetwork.WeightState;
 import io.github.flinkdiffusion.ops.graph.Arithmetic;
@@ -79,7 +79,8 @@ class TrainableNetworkTest {
             false,
             List.of(),
             List.of());
-    Graph graph = new AutoencoderObjective(new AutoencoderKL(config), 4, ReconstructionLoss.DEFAULT).graph();
+    Graph graph =
+        new AutoencoderObjective(new AutoencoderKL(config), 4, ReconstructionLoss.DEFAULT).graph();
     Program program = Program.of("net", graph, Precision.FLOAT32, new WeightInitializer(3));
     Random random = new Random(5);
     float[] picture = new float[3 * 8 * 8];
@@ -144,9 +145,7 @@ class TrainableNetworkTest {
     return new TrainingState(
         state.updates(),
         state.weights().stream()
-            .map(
-                w ->
-                    new WeightState("w_" + w.name().replace('.', '_'), w.tensors()))
+            .map(w -> new WeightState("w_" + w.name().replace('.', '_'), w.tensors()))
             .toList());
   }
 

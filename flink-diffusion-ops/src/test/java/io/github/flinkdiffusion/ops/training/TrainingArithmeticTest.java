@@ -48,11 +48,7 @@ class TrainingArithmeticTest {
     Value y = m.input("y", 3);
     Value image =
         m.conv2d(
-            x,
-            graph.parameter("conv.weight", 3, 2, 3, 3),
-            graph.parameter("conv.bias", 3),
-            1,
-            1);
+            x, graph.parameter("conv.weight", 3, 2, 3, 3), graph.parameter("conv.bias", 3), 1, 1);
     Value out =
         m.linear(
             m.transpose(m.flatten(image, 2, 3), 1, 2),
@@ -114,10 +110,7 @@ class TrainingArithmeticTest {
       }
       norms[step] = (float) network.gradientNorm();
       network.update(
-          optimizer,
-          rate,
-          settings.gradientScale(norms[step]),
-          settings.average().at(step + 1));
+          optimizer, rate, settings.gradientScale(norms[step]), settings.average().at(step + 1));
     }
     Fixture.assertClose(losses, fixture.floats(name + "/losses"), TOLERANCE, name + " losses");
     Fixture.assertClose(norms, fixture.floats(name + "/norms"), TOLERANCE, name + " norms");
@@ -220,12 +213,8 @@ class TrainingArithmeticTest {
                     name -> name.equals("linear.bias"))) {
       float first = network.step(ADAMW, 0.1, 0.9, batch(fixture, 0));
       assertThat(network.accumulate(1, batch(fixture, 0))).isLessThan(first);
-      assertThat(network.weights())
-          .extracting(NamedWeight::name)
-          .containsExactly("linear.bias");
-      assertThat(network.gradients())
-          .extracting(NamedWeight::name)
-          .containsExactly("linear.bias");
+      assertThat(network.weights()).extracting(NamedWeight::name).containsExactly("linear.bias");
+      assertThat(network.gradients()).extracting(NamedWeight::name).containsExactly("linear.bias");
     }
   }
 
@@ -268,8 +257,8 @@ class TrainingArithmeticTest {
     "cosine,COSINE,10,1",
     "cosine_with_restarts,COSINE_WITH_RESTARTS,10,3"
   })
-  void learningRatesFollowDiffusers(
-      String name, LearningRate.Shape shape, int warmUp, int cycles) throws Exception {
+  void learningRatesFollowDiffusers(String name, LearningRate.Shape shape, int warmUp, int cycles)
+      throws Exception {
     JsonNode expected = numbers().path("rates").path(name);
     LearningRate rate = new LearningRate(shape, 0.5, warmUp, STEPS, cycles, 0);
     assertThat(expected).hasSize(STEPS);
@@ -342,8 +331,7 @@ class TrainingArithmeticTest {
         near(snr.at(levels, t), fixture.floats(prefix + "huber_snr")[t], t);
         near(exponential.at(levels, t), fixture.floats(prefix + "huber_exponential")[t], t);
         near(p2.at(levels, t, epsilon), fixture.floats(prefix + "p2_epsilon")[t], t);
-        near(
-            minSnr.at(levels, t, PredictionTarget.V), fixture.floats(prefix + "min_snr_v")[t], t);
+        near(minSnr.at(levels, t, PredictionTarget.V), fixture.floats(prefix + "min_snr_v")[t], t);
         float expected = fixture.floats(prefix + "min_snr_epsilon")[t];
         // Of pure noise diffusers divides 0 by 0; the limit is 1.
         near(minSnr.at(levels, t, epsilon), Float.isNaN(expected) ? 1 : expected, t);

@@ -122,8 +122,7 @@ final class WriteTrainedModels {
 
   private void autoencoder() throws IOException {
     ModelFolder base = stableDiffusion();
-    AutoencoderKL vae =
-        new AutoencoderKL(AutoencoderKLConfig.from(base.component("vae").config()));
+    AutoencoderKL vae = new AutoencoderKL(AutoencoderKLConfig.from(base.component("vae").config()));
     Graph graph = new AutoencoderObjective(vae, 4, ReconstructionLoss.DEFAULT).graph();
     List<NamedWeight> trained;
     try (TensorStore weights = base.component("vae").open()) {

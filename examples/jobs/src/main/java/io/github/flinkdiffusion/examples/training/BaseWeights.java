@@ -28,7 +28,8 @@ final class BaseWeights implements ParameterSource, AutoCloseable {
             byPrefix.put(prefix, store);
           }
         });
-    ParameterSource fresh = new WeightInitializer(seed, name -> name.matches("(unet\\.)?conv_out\\..*"));
+    ParameterSource fresh =
+        new WeightInitializer(seed, name -> name.matches("(unet\\.)?conv_out\\..*"));
     this.source = new WarmStart(byPrefix, fresh);
   }
 

@@ -53,8 +53,7 @@ final class EventFile implements AutoCloseable {
 
   /** Adds a PNG image of a step. */
   void image(String tag, long step, int width, int height, byte[] png) throws IOException {
-    Message image =
-        new Message().varint(1, height).varint(2, width).varint(3, RGB).bytes(4, png);
+    Message image = new Message().varint(1, height).varint(2, width).varint(3, RGB).bytes(4, png);
     Message entry =
         new Message().bytes(1, tag.getBytes(StandardCharsets.UTF_8)).bytes(4, image.toBytes());
     write(event(step).bytes(5, new Message().bytes(1, entry).toBytes()));

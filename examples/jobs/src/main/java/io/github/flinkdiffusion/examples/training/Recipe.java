@@ -160,7 +160,14 @@ record Recipe(
             samples.number("guidance", 5),
             samples.config().strings("prompts", List.of())),
         all.section(
-            "data", "layout", "path", "others", "labels", "annotations", "caption", "random_crop",
+            "data",
+            "layout",
+            "path",
+            "others",
+            "labels",
+            "annotations",
+            "caption",
+            "random_crop",
             "mirrored"),
         all.section("lora", "rank", "alpha", "text_encoder"),
         all.section("token", "word", "initial", "count"),
@@ -227,8 +234,7 @@ record Recipe(
             standard.updateLimit(),
             decay);
       }
-      default ->
-          throw section.config().unsupported("name", name, "adam, adamw, lion, adafactor");
+      default -> throw section.config().unsupported("name", name, "adam, adamw, lion, adafactor");
     };
   }
 
@@ -248,14 +254,15 @@ record Recipe(
       default ->
           throw data.config()
               .unsupported(
-                  "layout", layout, "images, classes, captions, pairs, idx, coco, webdataset, lmdb");
+                  "layout",
+                  layout,
+                  "images, classes, captions, pairs, idx, coco, webdataset, lmdb");
     };
   }
 
   /** How images become squares of a network's channels. */
   View view(int channels) {
-    return new View(
-        side, channels, data.flag("random_crop", false), data.flag("mirrored", false));
+    return new View(side, channels, data.flag("random_crop", false), data.flag("mirrored", false));
   }
 
   /** A caption for images that have none. */

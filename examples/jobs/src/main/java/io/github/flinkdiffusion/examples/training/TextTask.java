@@ -115,7 +115,8 @@ final class TextTask implements TrainingTask {
       }
     }
     this.firstRow = newTokens.isPresent() ? firstRow(token.text("initial")) : new float[0];
-    this.weights = new BaseWeights(base, Map.of(TEXT, TEXT + ".", UNET, UNET + "."), recipe.settings().seed());
+    this.weights =
+        new BaseWeights(base, Map.of(TEXT, TEXT + ".", UNET, UNET + "."), recipe.settings().seed());
     if (!vae.latentsMean().isEmpty()) {
       throw new IllegalConfigException(
           "The model's autoencoder has latents_mean; a model whose latents are scaled by scaling_factor is expected.");
@@ -155,8 +156,7 @@ final class TextTask implements TrainingTask {
 
   @Override
   public Graph graph() {
-    Graph graph =
-        new Dropout(Dropout.DIFFUSERS, recipe.dropout()).in(inputs.objective().graph());
+    Graph graph = new Dropout(Dropout.DIFFUSERS, recipe.dropout()).in(inputs.objective().graph());
     Graph adapted = adapters.map(each -> each.in(graph)).orElse(graph);
     return newTokens.map(each -> each.in(adapted)).orElse(adapted);
   }
@@ -191,8 +191,7 @@ final class TextTask implements TrainingTask {
       Example example = examples.at(order.at(position * batch + i));
       float[] image = recipe.view(3).of(example, random);
       System.arraycopy(image, 0, images, i * image.length, image.length);
-      boolean dropped =
-          newTokens.isEmpty() && random.nextDouble() < recipe.loss().promptDropout();
+      boolean dropped = newTokens.isEmpty() && random.nextDouble() < recipe.loss().promptDropout();
       System.arraycopy(ids(dropped ? "" : caption(example)), 0, ids, i * tokens, tokens);
     }
     return inputs.drawn(
@@ -203,8 +202,7 @@ final class TextTask implements TrainingTask {
 
   /** The recipe's caption for new words, in which {@code {token}} is the word, else the data's. */
   private String caption(Example example) {
-    String caption =
-        example.caption().isEmpty() ? recipe.caption().orElse("") : example.caption();
+    String caption = example.caption().isEmpty() ? recipe.caption().orElse("") : example.caption();
     if (newTokens.isEmpty()) {
       return caption;
     }
@@ -254,8 +252,7 @@ final class TextTask implements TrainingTask {
     for (int row = 0; row < rows; row++) {
       for (int i = 0; i < size; i++) {
         double mean = moments.data()[row * 2 * size + i];
-        double logVariance =
-            Math.max(-30, Math.min(20, moments.data()[row * 2 * size + size + i]));
+        double logVariance = Math.max(-30, Math.min(20, moments.data()[row * 2 * size + size + i]));
         double sample = mean + Math.exp(0.5 * logVariance) * random.nextGaussian();
         latents[row * size + i] = (float) ((sample - vae.shiftFactor()) * vae.scalingFactor());
       }

@@ -100,8 +100,7 @@ public final class TrainCommand implements Callable<Integer> {
     void run() throws IOException {
       Path out = recipe.out();
       Training training =
-          Training.open(
-              network, recipe.settings(), new TrainingFolder(out.resolve("state")), task);
+          Training.open(network, recipe.settings(), new TrainingFolder(out.resolve("state")), task);
       int steps = recipe.settings().rate().totalSteps();
       if (training.step() > 0) {
         System.out.printf("goes on after step %,d%n", training.step());
@@ -167,8 +166,7 @@ public final class TrainCommand implements Callable<Integer> {
       PipelineSettings settings =
           PipelineSettings.on(Engines.standard().trainer().device(recipe.device()))
               .withLoras(task.loras());
-      ContactSheet sheet =
-          ContactSheet.columns((int) Math.ceil(Math.sqrt(samples.size())));
+      ContactSheet sheet = ContactSheet.columns((int) Math.ceil(Math.sqrt(samples.size())));
       try (DiffusionPipeline pipeline = Pipelines.open(task.model(), settings)) {
         for (GenerationSpec sample : samples) {
           List<Trajectory> alone = pipeline.start(List.of(pipeline.model().prepare(sample)));

@@ -195,13 +195,8 @@ class TrainCommandTest {
   void aNewWordIsTrainedAndDrawn() throws Exception {
     assertThat(
             train(
-                recipe(
-                        "inversion",
-                        "tiny-sd1",
-                        2,
-                        "token: {word: <thing>, initial: cat, count: 2}")
-                    .replace(
-                        "mirrored: true", "mirrored: true, caption: 'a photo of a {token}'")))
+                recipe("inversion", "tiny-sd1", 2, "token: {word: <thing>, initial: cat, count: 2}")
+                    .replace("mirrored: true", "mirrored: true, caption: 'a photo of a {token}'")))
         .isZero();
     try (TensorStore rows = Safetensors.open(folder.resolve("out/learned_embeds.safetensors"))) {
       assertThat(rows.info("<thing>").shape()[0]).isEqualTo(2);
@@ -219,7 +214,11 @@ class TrainCommandTest {
         .isZero();
     assertThat(folder.resolve("out/model/text_encoder/model.safetensors")).isNotEmptyFile();
     String autoencoder =
-        recipe("autoencoder", "tiny-sd1", 2, "autoencoder: {edges: 0.5, warm_up: 10}\narithmetic: mixed_bfloat16")
+        recipe(
+                "autoencoder",
+                "tiny-sd1",
+                2,
+                "autoencoder: {edges: 0.5, warm_up: 10}\narithmetic: mixed_bfloat16")
             .replace(folder.resolve("out").toString(), folder.resolve("vae").toString());
     assertThat(train(autoencoder)).isZero();
     assertThat(folder.resolve("vae/model/vae/diffusion_pytorch_model.safetensors"))
@@ -245,8 +244,7 @@ class TrainCommandTest {
               .replace("layout: captions", "layout: pairs")
               .replace(
                   "path: " + folder.resolve("data"),
-                  "path: %s, others: %s"
-                      .formatted(images, task.equals("upscale") ? small : masks))
+                  "path: %s, others: %s".formatted(images, task.equals("upscale") ? small : masks))
               .replace(folder.resolve("out").toString(), folder.resolve(task).toString());
       assertThat(train(recipe)).as(task).isZero();
       assertThat(folder.resolve(task).resolve("samples/step-000002.png")).isNotEmptyFile();
@@ -258,8 +256,7 @@ class TrainCommandTest {
   void theRecipeOfTheDocumentationIsRead() throws Exception {
     String page = Files.readString(Path.of("../../docs/TRAIN.md"));
     String yaml = page.substring(page.indexOf("```yaml") + 7);
-    Path file =
-        Files.writeString(folder.resolve("r.yaml"), yaml.substring(0, yaml.indexOf("```")));
+    Path file = Files.writeString(folder.resolve("r.yaml"), yaml.substring(0, yaml.indexOf("```")));
     Recipe recipe = Recipe.read(file);
     assertThat(recipe.task()).isEqualTo(Recipe.Task.LORA);
     assertThat(recipe.settings().accumulation()).isEqualTo(4);
@@ -284,9 +281,7 @@ class TrainCommandTest {
 
   @Test
   void aRecipeOfAnUnknownTaskIsRefused() throws Exception {
-    Path file =
-        Files.writeString(
-            folder.resolve("r.yaml"), recipe("painting", "tiny-ddpm", 4, ""));
+    Path file = Files.writeString(folder.resolve("r.yaml"), recipe("painting", "tiny-ddpm", 4, ""));
     assertThatThrownBy(() -> Recipe.read(file))
         .hasMessageContaining("\"painting\"")
         .hasMessageContaining("unconditional, text, lora");

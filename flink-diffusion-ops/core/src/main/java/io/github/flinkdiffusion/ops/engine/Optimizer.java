@@ -16,8 +16,7 @@ public sealed interface Optimizer {
    * @param epsilon added to the root of the second moment
    * @param weightDecay L2 penalty, added to the gradient
    */
-  record Adam(double beta1, double beta2, double epsilon, double weightDecay)
-      implements Optimizer {
+  record Adam(double beta1, double beta2, double epsilon, double weightDecay) implements Optimizer {
     public static final Adam DEFAULT = new Adam(0.9, 0.999, 1e-8, 0);
 
     public Adam {

@@ -33,8 +33,7 @@ public interface TrainableNetwork extends AutoCloseable {
    * @param averageDecay share of the average that stays
    * @throws EngineException if a restored state is of another optimizer
    */
-  void update(
-      Optimizer optimizer, double learningRate, double gradientScale, double averageDecay);
+  void update(Optimizer optimizer, double learningRate, double gradientScale, double averageDecay);
 
   /** Clears the accumulated gradients. */
   void discard();

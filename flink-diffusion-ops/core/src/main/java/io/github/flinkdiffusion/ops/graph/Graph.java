@@ -11,8 +11,8 @@ import java.util.IdentityHashMap;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
-import java.util.Optional;
 import java.util.Objects;
+import java.util.Optional;
 import java.util.Set;
 
 /**
@@ -187,9 +187,7 @@ public final class Graph {
         value.inputs().forEach(in -> inputs.add(in == null ? null : done.get(in)));
         done.put(
             value,
-            rewrite
-                .replace(target, value, inputs)
-                .orElseGet(() -> takenOver(copy, value, inputs)));
+            rewrite.replace(target, value, inputs).orElseGet(() -> takenOver(copy, value, inputs)));
       }
     }
     return done.get(root);

@@ -2,9 +2,7 @@ package io.github.flinkdiffusion.ops.graph;
 
 import io.github.flinkdiffusion.ops.failure.FlinkDiffusionException;
 
-/**
- * A graph or an archive that cannot be built; the message names the graph's part and the value.
- */
+/** A graph or an archive that cannot be built; the message names the graph's part and the value. */
 public class GraphException extends FlinkDiffusionException {
   private static final long serialVersionUID = 1L;
 

@@ -75,8 +75,8 @@ final class DicomHeader {
               Map.entry(0x00282110, "CS")));
 
   /**
-   * Classes whose images have one frame: CR, DX, mammography, CT, US, MR, Secondary Capture and PET.
-   * Files of theirs that have several all the same are named as a whole.
+   * Classes whose images have one frame: CR, DX, mammography, CT, US, MR, Secondary Capture and
+   * PET. Files of theirs that have several all the same are named as a whole.
    */
   private static final Set<String> SINGLE_FRAME =
       Stream.of("1", "1.1", "1.1.1", "1.2", "1.2.1", "1.3", "1.3.1", "2", "4", "6.1", "7", "128")

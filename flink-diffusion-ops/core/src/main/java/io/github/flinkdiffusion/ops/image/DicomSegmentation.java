@@ -58,8 +58,7 @@ public final class DicomSegmentation {
   private static byte[] file(
       int width, int height, List<Segment> segments, ImageMetadata metadata, boolean fractional) {
     List<String> labels = segments.stream().map(Segment::label).toList();
-    DicomElements elements =
-        elements(width, height, labels, List.of(metadata), fractional);
+    DicomElements elements = elements(width, height, labels, List.of(metadata), fractional);
     ByteArrayOutputStream bytes = new ByteArrayOutputStream();
     try (SegmentPixels pixels = new SegmentPixels(bytes, width * height, fractional)) {
       for (Segment segment : segments) {
@@ -89,11 +88,7 @@ public final class DicomSegmentation {
    * @param slices the metadata of images of that size, at least one
    */
   static DicomElements elements(
-      int width,
-      int height,
-      List<String> labels,
-      List<ImageMetadata> slices,
-      boolean fractional) {
+      int width, int height, List<String> labels, List<ImageMetadata> slices, boolean fractional) {
     if (labels.isEmpty() || width > 0xFFFF || height > 0xFFFF) {
       throw new ImageException(
           "A DICOM segmentation of %d segments of %d x %d pixels; it has at least one, and sides of at most 65535"
@@ -191,8 +186,7 @@ public final class DicomSegmentation {
                       ? "pixel spacing"
                       : other.place().isPresent() != source.place().isPresent()
                               || source.place().isPresent()
-                                  && !SliceOrder.parallel(
-                                      source.place().get(), other.place().get())
+                                  && !SliceOrder.parallel(source.place().get(), other.place().get())
                           ? "orientation"
                           : "";
       if (!differs.isEmpty()) {
@@ -227,9 +221,7 @@ public final class DicomSegmentation {
               .map(
                   one ->
                       new DicomElements()
-                          .items(
-                              0x0008114A,
-                              one.getValue().values().toArray(DicomElements[]::new))
+                          .items(0x0008114A, one.getValue().values().toArray(DicomElements[]::new))
                           .text(DicomHeader.SERIES, "UI", one.getKey()))
               .toArray(DicomElements[]::new));
     }
@@ -276,9 +268,7 @@ public final class DicomSegmentation {
     boolean volume =
         places.size() > 1
             && SliceOrder.faults(places, Collections.nCopies(places.size(), "")).isEmpty();
-    return volume
-        ? OptionalDouble.of(SliceOrder.step(places).length())
-        : OptionalDouble.empty();
+    return volume ? OptionalDouble.of(SliceOrder.step(places).length()) : OptionalDouble.empty();
   }
 
   private static DicomElements frame(int segment, int slice, List<ImageMetadata> slices) {

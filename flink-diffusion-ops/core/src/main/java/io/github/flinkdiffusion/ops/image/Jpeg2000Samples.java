@@ -71,13 +71,11 @@ sealed interface Jpeg2000Samples {
   }
 
   /** The lower resolution's samples, to even places of the image. */
-  private static void spread(
-      Jpeg2000Samples low, Area from, Jpeg2000Samples samples, Area area) {
+  private static void spread(Jpeg2000Samples low, Area from, Jpeg2000Samples samples, Area area) {
     int index = 0;
     for (int y = from.y0; y < from.y1; y++) {
       for (int x = from.x0; x < from.x1; x++) {
-        low.copy(
-            index++, samples, (2 * y - area.y0) * area.width() + 2 * x - area.x0);
+        low.copy(index++, samples, (2 * y - area.y0) * area.width() + 2 * x - area.x0);
       }
     }
   }

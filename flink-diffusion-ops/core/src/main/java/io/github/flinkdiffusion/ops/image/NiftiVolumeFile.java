@@ -76,8 +76,7 @@ public final class NiftiVolumeFile implements AutoCloseable {
         || slice.format().bands() != format.bands()) {
       throw new ImageException(
           "Slice %d is %s of %s; slice 0 of the volume is %d x %d pixels of %s"
-              .formatted(
-                  appended, slice, slice.format().type(), width, height, format.type()));
+              .formatted(appended, slice, slice.format().type(), width, height, format.type()));
     }
     ByteBuffer values =
         ByteBuffer.allocate(NiftiWriter.bytes(slice)).order(ByteOrder.LITTLE_ENDIAN);
@@ -113,18 +112,14 @@ public final class NiftiVolumeFile implements AutoCloseable {
       out.position(0);
       write(
           ByteBuffer.wrap(
-              head(
-                  places.size() > 1
-                      ? Optional.of(SliceOrder.step(places))
-                      : Optional.empty())));
+              head(places.size() > 1 ? Optional.of(SliceOrder.step(places)) : Optional.empty())));
     } catch (IOException e) {
       throw unwritable(e);
     }
   }
 
   private byte[] head(Optional<SlicePlace.Vector> step) {
-    return NiftiWriter.head(
-        width, height, format, metadata, new NiftiWriter.Stack(slices, step));
+    return NiftiWriter.head(width, height, format, metadata, new NiftiWriter.Stack(slices, step));
   }
 
   private void write(ByteBuffer bytes) {

@@ -9,8 +9,8 @@ import java.util.Optional;
 
 /**
  * Writes an image as a NIfTI-1 volume of one slice, which lies where its source does ({@link
- * NiftiVolumeFile} writes several): gray values in their own numbers, or RGB of 8 bits. The texts, such as the audit record, are an extension of
- * the header (code 6, a comment).
+ * NiftiVolumeFile} writes several): gray values in their own numbers, or RGB of 8 bits. The texts,
+ * such as the audit record, are an extension of the header (code 6, a comment).
  */
 final class NiftiWriter {
   private static final int COMMENT = 6;
@@ -58,8 +58,7 @@ final class NiftiWriter {
 
   /** Bytes of an image's values. */
   static int bytes(Raster image) {
-    int size =
-        image.format().bands() == Bands.RGB ? 3 : image.format().type().bits() / Byte.SIZE;
+    int size = image.format().bands() == Bands.RGB ? 3 : image.format().type().bits() / Byte.SIZE;
     return Math.multiplyExact(size, Math.multiplyExact(image.width(), image.height()));
   }
 

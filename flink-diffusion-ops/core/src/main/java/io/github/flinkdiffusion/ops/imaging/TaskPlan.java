@@ -11,8 +11,8 @@ import io.github.flinkdiffusion.ops.image.Window;
  * <p>A picture whose sides are no multiples of what the model needs is continued by its last row
  * and column, and the result is cut off there.
  *
- * <p>Slices of a volume are pictures of one size, each of which is cut the same way. Their tiles are
- * numbered one slice after the other.
+ * <p>Slices of a volume are pictures of one size, each of which is cut the same way. Their tiles
+ * are numbered one slice after the other.
  *
  * @param width of the picture, in pixels
  * @param height of the picture

@@ -22,10 +22,7 @@ final class Ddpm {
   static SamplingPlan plan(Fields fields, int n, SamplingOptions options) {
     int trainSteps = fields.trainSteps(n, options);
     NoiseSchedule schedule =
-        NoiseSchedule.withZeroSnr(
-            fields,
-            NoiseSchedule.Defaults.DDPM,
-            BETA_SCHEDULES);
+        NoiseSchedule.withZeroSnr(fields, NoiseSchedule.Defaults.DDPM, BETA_SCHEDULES);
     Prediction prediction =
         fields.prediction(Prediction.EPSILON, Prediction.SAMPLE, Prediction.VELOCITY);
     Limit limit = Limit.of(fields, true);

@@ -117,7 +117,8 @@ public final class TrainingLevels {
     double from = square(signal[level]);
     double to = level == 0 ? 1 : square(signal[level - 1]);
     double beta = 1 - from / to;
-    double least = level == 0 ? posterior(1).minLogVariance : Math.log((1 - to) / (1 - from) * beta);
+    double least =
+        level == 0 ? posterior(1).minLogVariance : Math.log((1 - to) / (1 - from) * beta);
     return new Posterior(
         Math.sqrt(to) * beta / (1 - from),
         Math.sqrt(1 - beta) * (1 - to) / (1 - from),

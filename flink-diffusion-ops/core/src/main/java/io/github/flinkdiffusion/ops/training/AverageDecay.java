@@ -41,9 +41,7 @@ public record AverageDecay(
       return 0;
     }
     double rising =
-        inverseGamma > 0
-            ? 1 - Math.pow(1 + n / inverseGamma, -power)
-            : (1.0 + n) / (10.0 + n);
+        inverseGamma > 0 ? 1 - Math.pow(1 + n / inverseGamma, -power) : (1.0 + n) / (10.0 + n);
     return Math.max(least, Math.min(greatest, rising));
   }
 }

@@ -7,8 +7,9 @@ import io.github.flinkdiffusion.ops.network.AutoencoderKL;
 import io.github.flinkdiffusion.ops.network.Scope;
 
 /**
- * The loss of an autoencoder's decoder alone, for latents that stay as they are. Refining the decoder sharpens pictures without invalidating a denoising
- * network that was trained on the latents.
+ * The loss of an autoencoder's decoder alone, for latents that stay as they are. Refining the
+ * decoder sharpens pictures without invalidating a denoising network that was trained on the
+ * latents.
  *
  * <p>{@code forward(latent [N,latent,h,w] unscaled, image [N,C,H,W] in -1..1)}. Parameters carry
  * the autoencoder's names.

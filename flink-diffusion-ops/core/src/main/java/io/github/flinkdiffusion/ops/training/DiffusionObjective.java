@@ -73,8 +73,7 @@ public record DiffusionObjective(
           case V -> m.subtract(m.multiply(signal, noise), m.multiply(noiseLevel, clean));
           case FLOW -> m.subtract(noise, clean);
         };
-    Value loss =
-        m.mean(m.multiply(weight, distance.between(m, prediction, wanted, threshold)));
+    Value loss = m.mean(m.multiply(weight, distance.between(m, prediction, wanted, threshold)));
     if (posterior == null) {
       m.returns(loss);
       return graph;
@@ -82,14 +81,12 @@ public record DiffusionObjective(
     Value frozen = m.detach(prediction);
     Value image =
         switch (target) {
-          case EPSILON ->
-              m.divide(m.subtract(noisy, m.multiply(noiseLevel, frozen)), signal);
+          case EPSILON -> m.divide(m.subtract(noisy, m.multiply(noiseLevel, frozen)), signal);
           case V -> m.subtract(m.multiply(signal, noisy), m.multiply(noiseLevel, frozen));
           default -> frozen;
         };
     Value share = m.narrow(output, 1, channels, channels);
-    m.returns(
-        m.add(loss, new VariationalBound(m, posterior).of(clean, noisy, image, share)));
+    m.returns(m.add(loss, new VariationalBound(m, posterior).of(clean, noisy, image, share)));
     return graph;
   }
 }

@@ -51,8 +51,7 @@ public enum Distance {
 
   private static Value excess(Method m, Value prediction, Value target, Value threshold) {
     Value difference = m.subtract(prediction, target);
-    Value squares =
-        m.add(m.multiply(difference, difference), m.multiply(threshold, threshold));
+    Value squares = m.add(m.multiply(difference, difference), m.multiply(threshold, threshold));
     return m.subtract(m.sqrt(squares), threshold);
   }
 }

@@ -62,8 +62,7 @@ public record LowRankAdapters(Predicate<String> layers, int rank, double alpha) 
         .map(path -> adapted(graph, m, path, operation, inputs));
   }
 
-  private Value adapted(
-      Graph graph, Method m, String path, Value operation, List<Value> inputs) {
+  private Value adapted(Graph graph, Method m, String path, Value operation, List<Value> inputs) {
     long[] shape = graph.parameterShapes().get(path + ".weight");
     Value x = inputs.get(0);
     long[] down = shape.clone();

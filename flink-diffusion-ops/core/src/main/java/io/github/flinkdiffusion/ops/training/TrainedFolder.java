@@ -96,8 +96,7 @@ public final class TrainedFolder {
     boolean transformers = base.component(component).library().equals("transformers");
     Path file =
         out.resolve(component)
-            .resolve(
-                transformers ? "model.safetensors" : "diffusion_pytorch_model.safetensors");
+            .resolve(transformers ? "model.safetensors" : "diffusion_pytorch_model.safetensors");
     SafetensorsWriter.write(file, TensorViews.withFloatsAs(tensors, dtype), Map.of("format", "pt"));
   }
 
@@ -110,8 +109,7 @@ public final class TrainedFolder {
    * @param words one for each of them
    * @throws WeightsException if a file cannot be read or written
    */
-  public void writeWithTokens(
-      NewTokens tokens, List<NamedWeight> trained, List<String> words) {
+  public void writeWithTokens(NewTokens tokens, List<NamedWeight> trained, List<String> words) {
     if (words.size() != tokens.count()) {
       throw new WeightsException(
           "%d words were given for %d new tokens.".formatted(words.size(), tokens.count()));
@@ -151,9 +149,7 @@ public final class TrainedFolder {
   private static void editJson(Path file, Consumer<ObjectNode> edit) {
     try {
       ObjectNode json =
-          Files.exists(file)
-              ? (ObjectNode) JSON.readTree(file.toFile())
-              : JSON.createObjectNode();
+          Files.exists(file) ? (ObjectNode) JSON.readTree(file.toFile()) : JSON.createObjectNode();
       edit.accept(json);
       Files.writeString(file, json.toPrettyString() + "\n");
     } catch (IOException e) {
@@ -172,8 +168,7 @@ public final class TrainedFolder {
         }
       }
     } catch (IOException e) {
-      throw new WeightsException(
-          "%s cannot be copied to %s: %s".formatted(base.path(), out, e), e);
+      throw new WeightsException("%s cannot be copied to %s: %s".formatted(base.path(), out, e), e);
     }
   }
 

@@ -89,8 +89,8 @@ public final class Training {
   }
 
   /**
-   * Trains up to the last step. If that was made before, the listener is told that it is saved:
-   * the process may have been killed before it knew.
+   * Trains up to the last step. If that was made before, the listener is told that it is saved: the
+   * process may have been killed before it knew.
    *
    * @throws EngineException after too many spikes in a row, or if the engine cannot go on
    */

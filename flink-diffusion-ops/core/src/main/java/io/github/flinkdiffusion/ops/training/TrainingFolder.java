@@ -144,8 +144,7 @@ public final class TrainingFolder {
             "%s names the state '%s'; expected a file %s...%s beside it."
                 .formatted(file, name, STATE, SUFFIX));
       }
-      return Optional.of(
-          new Saved(progress, TrainingCheckpoint.read(folder.resolve(name))));
+      return Optional.of(new Saved(progress, TrainingCheckpoint.read(folder.resolve(name))));
     } catch (JsonProcessingException e) {
       throw new WeightsException(
           "%s is not valid JSON: %s. Delete it to begin anew."

@@ -9,8 +9,8 @@ import io.github.flinkdiffusion.ops.graph.Value;
  * at the least level the likelihood of the sample, whose values are multiples of 2/255.
  *
  * @param m where operations are added
- * @param posterior {@link #INPUTS} numbers a row: shares of the clean and of the noisy sample in the
- *     mean, least and greatest log variance, 1 at level 0 else 0, weight
+ * @param posterior {@link #INPUTS} numbers a row: shares of the clean and of the noisy sample in
+ *     the mean, least and greatest log variance, 1 at level 0 else 0, weight
  */
 record VariationalBound(Method m, Value posterior) {
   static final int INPUTS = 6;
@@ -33,8 +33,7 @@ record VariationalBound(Method m, Value posterior) {
   Value of(Value clean, Value noisy, Value image, Value share) {
     Value least = at(2);
     Value range = m.subtract(at(3), least);
-    Value logVariance =
-        m.add(least, m.multiply(m.multiply(m.add(share, 1), 0.5), range));
+    Value logVariance = m.add(least, m.multiply(m.multiply(m.add(share, 1), 0.5), range));
     Value mean = mean(image, noisy);
     Value trueMean = mean(clean, noisy);
     Value apart = m.subtract(trueMean, mean);

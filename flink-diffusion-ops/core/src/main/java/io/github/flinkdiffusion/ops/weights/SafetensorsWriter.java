@@ -107,8 +107,7 @@ public final class SafetensorsWriter {
     try {
       json = JSON.writeValueAsString(header);
     } catch (JsonProcessingException e) {
-      throw new WeightsException(
-          "Cannot write a safetensors header: " + e.getOriginalMessage(), e);
+      throw new WeightsException("Cannot write a safetensors header: " + e.getOriginalMessage(), e);
     }
     // Spaces to a multiple of 8, so that the first tensor is aligned.
     byte[] unpadded = json.getBytes(StandardCharsets.UTF_8);

@@ -61,8 +61,7 @@ record PageRange(int first, int last) {
   PageRange within(long count, String where, int most, String option) {
     if (last != ALL && last >= count) {
       throw new InvalidRequestException(
-          "%s is '%s', but %s has %d, counted from 0."
-              .formatted(Events.PAGE, this, where, count));
+          "%s is '%s', but %s has %d, counted from 0.".formatted(Events.PAGE, this, where, count));
     }
     long number = (last == ALL ? count - 1 : last) - first + 1;
     if (number > most) {

@@ -113,8 +113,7 @@ record Series(
   }
 
   Series until(long time) {
-    return new Series(
-        first, asked, attributes, slices, bytes, expected, told, latest, time, done);
+    return new Series(first, asked, attributes, slices, bytes, expected, told, latest, time, done);
   }
 
   /** Of what it was, that it is done is all that is kept. */

@@ -8,7 +8,9 @@ import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
 
-/** Puts a series' slices into the order of their places, and finds what keeps them from a volume. */
+/**
+ * Puts a series' slices into the order of their places, and finds what keeps them from a volume.
+ */
 final class SeriesFaults {
   private static final int MOST_NAMED = 5;
 
@@ -76,15 +78,15 @@ final class SeriesFaults {
     Map<String, Integer> counts = new HashMap<>();
     values.forEach(value -> counts.merge(value, 1, Integer::sum));
     return counts.entrySet().stream()
-        .max(Map.Entry.<String, Integer>comparingByValue().thenComparing(Map.Entry.comparingByKey()))
+        .max(
+            Map.Entry.<String, Integer>comparingByValue().thenComparing(Map.Entry.comparingByKey()))
         .orElseThrow()
         .getKey();
   }
 
   private static void places(List<GatheredSlice> ordered, List<String> faults) {
     List<SlicePlace> places = ordered.stream().map(slice -> slice.where().orElseThrow()).toList();
-    faults.addAll(
-        SliceOrder.faults(places, ordered.stream().map(SeriesFaults::name).toList()));
+    faults.addAll(SliceOrder.faults(places, ordered.stream().map(SeriesFaults::name).toList()));
   }
 
   private static String name(GatheredSlice slice) {

@@ -60,8 +60,7 @@ final class SeriesOperator extends AbstractStreamOperator<ImageTaskEvent>
   @Override
   public void open() throws Exception {
     super.open();
-    series =
-        getRuntimeContext().getState(new ValueStateDescriptor<>(SERIES, Types.STRING));
+    series = getRuntimeContext().getState(new ValueStateDescriptor<>(SERIES, Types.STRING));
     slices =
         getRuntimeContext()
             .getMapState(new MapStateDescriptor<>(SLICES, Types.STRING, Types.STRING));
@@ -72,8 +71,7 @@ final class SeriesOperator extends AbstractStreamOperator<ImageTaskEvent>
   /** The keys of series that are not done. */
   private List<String> gathering() throws Exception {
     List<String> all;
-    try (var keys =
-        this.<String>getKeyedStateBackend().getKeys(SERIES, VoidNamespace.INSTANCE)) {
+    try (var keys = this.<String>getKeyedStateBackend().getKeys(SERIES, VoidNamespace.INSTANCE)) {
       all = keys.toList();
     }
     List<String> found = new ArrayList<>();
@@ -294,7 +292,8 @@ final class SeriesOperator extends AbstractStreamOperator<ImageTaskEvent>
                 gathered.latest() == null ? Long.MIN_VALUE : gathered.latest())
             : timers.currentProcessingTime();
     String how = wrong.isEmpty() ? COMPLETE : "found to be no volume";
-    long forgotten = now > Long.MAX_VALUE - settings.retentionMillis() ? now : now + settings.retentionMillis();
+    long forgotten =
+        now > Long.MAX_VALUE - settings.retentionMillis() ? now : now + settings.retentionMillis();
     keep(timed(gathered.ended(how), forgotten));
   }
 

@@ -80,8 +80,7 @@ final class SliceHeaders extends RichAsyncFunction<ImageTaskEvent, ReadSlice> {
         Duration next = delay.multipliedBy(2);
         readers.schedule(
             () ->
-                read(
-                    task, result, until, next.compareTo(LONGEST_DELAY) < 0 ? next : LONGEST_DELAY),
+                read(task, result, until, next.compareTo(LONGEST_DELAY) < 0 ? next : LONGEST_DELAY),
             delay.toMillis(),
             TimeUnit.MILLISECONDS);
         return;
@@ -105,8 +104,7 @@ final class SliceHeaders extends RichAsyncFunction<ImageTaskEvent, ReadSlice> {
                     new InvalidRequestException(
                         "The request's image is in the event; slices of a series are gathered by reference. Store the file and name it."));
     if (task.getMask() != null) {
-      throw new InvalidRequestException(
-          "The request has a mask; slices of a series have none.");
+      throw new InvalidRequestException("The request has a mask; slices of a series have none.");
     }
     if (reference.getLength() > MOST_BYTES) {
       throw new InvalidRequestException(

@@ -68,8 +68,7 @@ final class TaskScenes implements AutoCloseable {
 
   private static String inWords(Scene scene) {
     return "%d x %d pixels of %s, %s"
-        .formatted(
-            scene.width(), scene.height(), scene.format().bands(), scene.format().type());
+        .formatted(scene.width(), scene.height(), scene.format().bands(), scene.format().type());
   }
 
   /** Heap that is taken as long as it is open. */

@@ -36,16 +36,16 @@ final class VolumeResults {
         || format != ResultFormat.NIFTI && !(format == ResultFormat.DICOM && segments)) {
       throw new InvalidRequestException(
           "The request has %d slices, whose result is a volume: of %s as %s there is none. Volumes are NIFTI, or DICOM of segmentations (%s). Send a request for each slice, or set the option."
-              .formatted(
-                  plan.slices(),
-                  meaning.kind(),
-                  format,
-                  ImageTaskOptions.FORMAT.key()));
+              .formatted(plan.slices(), meaning.kind(), format, ImageTaskOptions.FORMAT.key()));
     }
     if (format == ResultFormat.DICOM) {
       double scale = plan.tiles().scale();
       double bytes =
-          scale * plan.width() * scale * plan.height() * plan.slices()
+          scale
+              * plan.width()
+              * scale
+              * plan.height()
+              * plan.slices()
               * meaning.classes().orElseThrow().shareChannels();
       if (bytes > MOST_DICOM_BYTES) {
         throw new InvalidRequestException(

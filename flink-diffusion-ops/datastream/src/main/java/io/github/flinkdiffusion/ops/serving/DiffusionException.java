@@ -3,9 +3,8 @@ package io.github.flinkdiffusion.ops.serving;
 import io.github.flinkdiffusion.ops.failure.FlinkDiffusionException;
 
 /**
- * The operator cannot go on, or is set up in a way it cannot work; the message says what was
- * being done and what would be accepted. It fails the task, and Flink restores from the last
- * checkpoint.
+ * The operator cannot go on, or is set up in a way it cannot work; the message says what was being
+ * done and what would be accepted. It fails the task, and Flink restores from the last checkpoint.
  */
 public final class DiffusionException extends FlinkDiffusionException {
   private static final long serialVersionUID = 1L;

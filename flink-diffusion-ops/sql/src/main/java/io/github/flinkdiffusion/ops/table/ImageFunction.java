@@ -76,8 +76,8 @@ abstract class ImageFunction<T> extends AsyncScalarFunction {
   abstract T value(GenerationService service, Answer answer);
 
   /**
-   * Completes the future with the value; with null where it cannot be made, or exceptionally if
-   * the function was set to fail.
+   * Completes the future with the value; with null where it cannot be made, or exceptionally if the
+   * function was set to fail.
    *
    * @param config other values than the module's, by the names of its options
    * @param asked the call's own arguments

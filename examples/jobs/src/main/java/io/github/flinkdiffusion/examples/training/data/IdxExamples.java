@@ -74,8 +74,7 @@ public final class IdxExamples implements ExampleSet {
       if (bytes.length != length || in.read() >= 0) {
         throw new TrainingDataException(
             "%s has %s bytes after its header; expected %d."
-                .formatted(
-                    file, bytes.length < length ? "only " + bytes.length : "more", length));
+                .formatted(file, bytes.length < length ? "only " + bytes.length : "more", length));
       }
       return new Array(sizes, bytes);
     } catch (IOException e) {

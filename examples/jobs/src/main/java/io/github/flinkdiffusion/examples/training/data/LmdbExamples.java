@@ -61,8 +61,7 @@ public final class LmdbExamples implements ExampleSet, AutoCloseable {
     this.pageSize = size;
     this.pages = channel.size() / size;
     ByteBuffer second = meta(size);
-    ByteBuffer newest =
-        first.getLong(TRANSACTION) >= second.getLong(TRANSACTION) ? first : second;
+    ByteBuffer newest = first.getLong(TRANSACTION) >= second.getLong(TRANSACTION) ? first : second;
     int flags = newest.getShort(MAIN_DATABASE + 4);
     long entries = newest.getLong(MAIN_DATABASE + 32);
     if (flags != 0) {
@@ -115,7 +114,8 @@ public final class LmdbExamples implements ExampleSet, AutoCloseable {
 
   private ByteBuffer read(long offset, int length) throws IOException {
     if (offset < 0 || offset + length > channel.size()) {
-      throw damaged("%d bytes; bytes %d to %d are missing", channel.size(), offset, offset + length);
+      throw damaged(
+          "%d bytes; bytes %d to %d are missing", channel.size(), offset, offset + length);
     }
     ByteBuffer buffer = ByteBuffer.allocate(length).order(ByteOrder.LITTLE_ENDIAN);
     while (buffer.hasRemaining()) {
@@ -126,7 +126,9 @@ public final class LmdbExamples implements ExampleSet, AutoCloseable {
     return buffer.flip();
   }
 
-  /** Leaves from left to right. A tree has no page twice, so more pages than there are are a loop. */
+  /**
+   * Leaves from left to right. A tree has no page twice, so more pages than there are are a loop.
+   */
   private void walk(long root) throws IOException {
     Deque<Long> pending = new ArrayDeque<>();
     pending.push(root);
@@ -174,8 +176,7 @@ public final class LmdbExamples implements ExampleSet, AutoCloseable {
     if (value + (elsewhere ? Long.BYTES : size) > pageSize) {
       throw damaged("a value at byte %d of page %d", value, number);
     }
-    long offset =
-        elsewhere ? page.getLong(value) * pageSize + HEADER : number * pageSize + value;
+    long offset = elsewhere ? page.getLong(value) * pageSize + HEADER : number * pageSize + value;
     places.add(new Place(offset, (int) size));
   }
 

@@ -39,9 +39,7 @@ public record View(int side, int channels, boolean randomCrop, boolean mirrored)
             mirrored && random.nextBoolean());
     return new Square(
         square(example.image(), side, channels, PilResize.Filter.LANCZOS, choice),
-        example
-            .other()
-            .map(other -> square(other, otherSide, otherChannels, otherFilter, choice)));
+        example.other().map(other -> square(other, otherSide, otherChannels, otherFilter, choice)));
   }
 
   /** Of an image without a pair. */

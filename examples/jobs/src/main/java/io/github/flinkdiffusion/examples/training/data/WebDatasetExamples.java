@@ -91,8 +91,7 @@ public final class WebDatasetExamples implements ExampleSet, AutoCloseable {
             .map(text -> bytes(entry, text, MOST_CAPTION_BYTES))
             .map(bytes -> new String(bytes, StandardCharsets.UTF_8).strip())
             .orElse("");
-    return new Example(
-        ImageFiles.read(image, entry.image().getName()), caption, Optional.empty());
+    return new Example(ImageFiles.read(image, entry.image().getName()), caption, Optional.empty());
   }
 
   private static byte[] bytes(Entry entry, TarArchiveEntry part, long most) {

@@ -1,6 +1,6 @@
 /**
- * Layouts of training data: folders of classes, captions or pairs, IDX arrays, COCO, WebDataset, LMDB.
- * Each is a list of {@link io.github.flinkdiffusion.examples.training.data.Example}s that are read
- * when they are asked for, by the product's own image readers.
+ * Layouts of training data: folders of classes, captions or pairs, IDX arrays, COCO, WebDataset,
+ * LMDB. Each is a list of {@link io.github.flinkdiffusion.examples.training.data.Example}s that are
+ * read when they are asked for, by the product's own image readers.
  */
 package io.github.flinkdiffusion.examples.training.data;

@@ -117,8 +117,7 @@ class LayoutsTest {
     pixels[6 + 3] = (byte) 255;
     byte[] images = idx(8, pixels, 2, 2, 3);
     Path labels = file("labels", idx(8, new byte[] {7, 3}, 2));
-    for (Path file :
-        new Path[] {file("images", images), file("images.gz", packed(images))}) {
+    for (Path file : new Path[] {file("images", images), file("images.gz", packed(images))}) {
       IdxExamples examples = IdxExamples.open(file, Optional.of(labels), "the digit {class}");
       assertThat(examples.size()).isEqualTo(2);
       Example second = examples.at(1);
@@ -282,8 +281,7 @@ class LayoutsTest {
       }
     }
     Example example =
-        new Example(
-            new Raster(3, 16, 32, pixels), "", Optional.of(new Raster(1, 16, 32, mask)));
+        new Example(new Raster(3, 16, 32, pixels), "", Optional.of(new Raster(1, 16, 32, mask)));
     SplittableRandom random = new SplittableRandom(1);
     TreeSet<Float> corners = new TreeSet<>();
     for (int i = 0; i < 20; i++) {
