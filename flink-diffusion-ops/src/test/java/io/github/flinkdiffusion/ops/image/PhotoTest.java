@@ -7,12 +7,17 @@ import static org.assertj.core.api.Assertions.assertThatThrownBy;
 import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.ObjectMapper;
 import java.io.IOException;
+import java.nio.ByteBuffer;
+import java.nio.ByteOrder;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.HexFormat;
 import java.util.List;
 import java.util.Map;
+import java.util.Optional;
 import java.util.Random;
+import java.util.SortedMap;
+import java.util.TreeMap;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
@@ -112,6 +117,69 @@ class PhotoTest {
     Raster again = Images.read(Images.write(upright, "image/png"), ReadOptions.DEFAULT);
     assertThat(again.data()).isEqualTo(upright.data());
     assertThat(again.width()).isEqualTo(40);
+  }
+
+  /** A row of two pixels, turned by texts in which programs put what has no block of its own. */
+  @ParameterizedTest
+  @CsvSource(
+      delimiter = '|',
+      textBlock =
+          """
+          XML:com.adobe.xmp     | <rdf:Description tiff:Orientation="6"/>           | 6
+          XML:com.adobe.xmp     | <tiff:Orientation>8</tiff:Orientation>            | 8
+          XML:com.adobe.xmp     | <rdf:Description tiff:Orientation="9"/>           | 1
+          XML:com.adobe.xmp     | tiff:Orientation is not said                      | 1
+          Raw profile type exif | ;exif;32;4578696600004d4d002a00000008;0001011200030000000100060000 | 6
+          Raw profile type exif | ;exif;32;4578696600004d4d002a0000000                | 1
+          Raw profile type exif | nonsense                                          | 1
+          """)
+  void anImageIsTurnedByTextsToo(String name, String text, int orientation) {
+    Raster row = new Raster(1, 1, 2, new float[] {0, 1});
+    SortedMap<String, String> texts = new TreeMap<>(Map.of(name, text.replace(";", "\n")));
+    ImageMetadata metadata =
+        new ImageMetadata(Optional.empty(), Optional.empty(), texts, ImageMetadata.NONE.tags());
+    byte[] file = PngCodec.encode(row.withMetadata(metadata));
+
+    Raster read = PngCodec.decode(file);
+
+    if (orientation == 1) {
+      assertThat(read.data()).containsExactly(0, 1);
+      assertThat(read.width()).isEqualTo(2);
+    } else {
+      assertThat(read.width()).isEqualTo(1);
+      // 6 is a quarter to the right, 8 to the left.
+      assertThat(read.data()).containsExactly(orientation == 6 ? 0 : 1, orientation == 6 ? 1 : 0);
+      assertThat(read.metadata().texts()).as("a reader would turn it again").isEmpty();
+    }
+  }
+
+  /** Two rows of two pixels, eight bits, of runs. */
+  @ParameterizedTest
+  @CsvSource(
+      delimiter = '|',
+      textBlock =
+          """
+          02010000 02000000 0001     |
+          02010000 03000000 0001     | ends at pixel 3 of row 2
+          02010000 02000000 02010001 | ends at pixel 2 of row 3
+          02010000 02000000          | no end mark
+          02010000 00030101010000 01 | ends at pixel 3 of row 2
+          """)
+  void packedBmpPixelsEndWithTheirRowAndTheirImage(String runs, String why) {
+    byte[] packed = HexFormat.of().parseHex(runs.replace(" ", ""));
+    ByteBuffer file = ByteBuffer.allocate(62 + packed.length).order(ByteOrder.LITTLE_ENDIAN);
+    file.put((byte) 'B').put((byte) 'M').putInt(file.capacity()).putInt(0).putInt(62);
+    file.putInt(40).putInt(2).putInt(2).putShort((short) 1).putShort((short) 8).putInt(1);
+    file.putInt(packed.length).putInt(0).putInt(0).putInt(2).putInt(0);
+    file.putInt(0).putInt(0xFFFFFF).put(packed);
+
+    if (why == null) {
+      assertThat(Images.read(file.array(), ReadOptions.DEFAULT).data()).startsWith(0, 0, 1, 1);
+    } else {
+      assertThatThrownBy(() -> Images.read(file.array(), ReadOptions.DEFAULT))
+          .isInstanceOf(ImageException.class)
+          .hasMessageContaining(why);
+    }
   }
 
   @Test

@@ -7,6 +7,11 @@ import javax.imageio.ImageReader;
 
 /** BMP files, read by Java's own codec. */
 final class BmpCodec implements ImageFormat {
+  private static final int RLE8 = 1;
+  private static final int RLE4 = 2;
+  private static final int END_OF_ROW = 0;
+  private static final int END_OF_IMAGE = 1;
+  private static final int MOVE = 2;
 
   @Override
   public ImageKind kind() {
@@ -37,6 +42,7 @@ final class BmpCodec implements ImageFormat {
     }
     options.limits().check((int) size[0], (int) size[1], 4);
     requirePixels(file);
+    requireWholeRuns(file, size);
     ImageReader reader = JavaCodecs.reader("bmp");
     try (BoundedImageStream in = new BoundedImageStream(file, "BMP")) {
       reader.setInput(in, true, true);
@@ -61,5 +67,55 @@ final class BmpCodec implements ImageFormat {
           "A BMP file with compression %d; none (0), RLE8 (1), RLE4 (2) and bit fields (3) are supported"
               .formatted(compression));
     }
+  }
+
+  /**
+   * Of packed pixels, runs must end with their row, and rows with the image: Java's codec fills in
+   * something where they do not.
+   */
+  private static void requireWholeRuns(byte[] file, long[] size) {
+    ByteBuffer bytes = ByteBuffer.wrap(file).order(ByteOrder.LITTLE_ENDIAN);
+    int compression = bytes.getInt(14) == 12 || file.length < 34 ? 0 : bytes.getInt(30);
+    if (compression != RLE8 && compression != RLE4) {
+      return;
+    }
+    long at = bytes.getInt(10) & 0xFFFFFFFFL;
+    long x = 0;
+    long y = 0;
+    while (at + 1 < file.length) {
+      int count = file[(int) at] & 0xFF;
+      int code = file[(int) at + 1] & 0xFF;
+      at += 2;
+      if (count == 0 && code == END_OF_IMAGE) {
+        return;
+      }
+      if (count == 0 && code == END_OF_ROW) {
+        x = 0;
+        y++;
+        continue;
+      }
+      if (count == 0 && code == MOVE) {
+        if (at + 1 >= file.length) {
+          break;
+        }
+        x += file[(int) at] & 0xFF;
+        y += file[(int) at + 1] & 0xFF;
+        at += 2;
+      } else if (count == 0) {
+        x += code;
+        int packed = compression == RLE8 ? code : (code + 1) / 2;
+        at += packed + (packed & 1);
+      } else {
+        x += count;
+      }
+      if (x > size[0] || y >= size[1]) {
+        throw new ImageException(
+            "Damaged BMP file: a run of its packed pixels ends at pixel %d of row %d, and the image is %d x %d pixels"
+                .formatted(x, y + 1, size[0], size[1]));
+      }
+    }
+    throw new ImageException(
+        "Truncated BMP file: its packed pixels have no end mark in %d bytes"
+            .formatted(file.length));
   }
 }

@@ -19,7 +19,7 @@ import java.util.TreeMap;
  * @param ids of the components
  * @param isJfif whether it has JFIF's segment, which says that colors are YCbCr
  * @param adobeTransform the color transform in Adobe's segment: 0 none, 1 YCbCr, 2 YCCK
- * @param orientation as EXIF says it, 1 to 8; 1 is upright
+ * @param orientation as EXIF or XMP data say it, 1 to 8; 1 is upright
  * @param profile the color profile, as Pillow sees it: its parts in order, none if their number is
  *     not the one that they name
  * @param texts comments, and what {@link #written} puts into a file
@@ -44,6 +44,7 @@ record JpegSegments(
 
   private static final String PROFILE_MARK = "ICC_PROFILE\0";
   private static final String EXIF_MARK = "Exif\0\0";
+  private static final String XMP_MARK = "http://ns.adobe.com/xap/1.0/\0";
   private static final int MOST_IN_SEGMENT = 65533;
   private static final String COMMENT = "Comment";
 
@@ -72,7 +73,8 @@ record JpegSegments(
     private boolean jfif;
     private OptionalInt adobe = OptionalInt.empty();
     private Optional<PixelSpacing> spacing = Optional.empty();
-    private int orientation = 1;
+    private OptionalInt orientation = OptionalInt.empty();
+    private Optional<String> xmp = Optional.empty();
 
     Parser(byte[] file) {
       this.file = file;
@@ -147,6 +149,9 @@ record JpegSegments(
       } else if (marker == 0xE1 && begins(at, length, EXIF_MARK)) {
         int begin = at + 4 + EXIF_MARK.length();
         orientation = Exif.orientation(file, begin, at + 2 + length);
+      } else if (marker == 0xE1 && begins(at, length, XMP_MARK)) {
+        int begin = at + 4 + XMP_MARK.length();
+        xmp = Optional.of(new String(file, begin, at + 2 + length - begin, StandardCharsets.UTF_8));
       } else if (marker == 0xE2 && length >= 18 && begins(at, length, PROFILE_MARK)) {
         profile.add(Arrays.copyOfRange(file, at + 18, at + 2 + length));
         order.add(file[at + 16] & 0xFF);
@@ -219,7 +224,7 @@ record JpegSegments(
           jfif,
           adobe,
           spacing,
-          orientation,
+          Exif.upright(orientation, xmp),
           wholeProfile(),
           texts,
           kept.toByteArray());

@@ -85,8 +85,8 @@ public final class PngCodec implements ImageFormat {
   /**
    * Reads a file: gray, gray and alpha, RGB or RGBA as they are, with opacity if one of the colors
    * is clear, a palette as RGB, or as RGBA if some of its colors are transparent. Fewer bits than 8
-   * are stretched over 8. An image that EXIF data turn is turned upright. Values are multiples of
-   * 1/255, or of 1/65535 in files of 16 bits.
+   * are stretched over 8. An image that EXIF or XMP data turn is turned upright. Values are
+   * multiples of 1/255, or of 1/65535 in files of 16 bits.
    *
    * @throws ImageException if it is not a whole PNG file, or is larger than the limits
    */
@@ -97,11 +97,13 @@ public final class PngCodec implements ImageFormat {
     int[] clear = clear(blocks, header);
     int channels = header.colorType().samples() + (clear == null ? 0 : 1);
     limits.check(header.width(), header.height(), palette ? 4 : channels);
-    ImageMetadata metadata = PngMetadata.read(blocks);
+    ImageMetadata said = PngMetadata.read(blocks);
+    int orientation = PngMetadata.orientation(blocks, said.texts());
+    ImageMetadata metadata = orientation == 1 ? said : PngMetadata.upright(said);
     Raster pixels = pixels(forDecoder(png, blocks, palette), header, clear);
     return pixels
         .withMetadata(metadata.withProfile(PngMetadata.profile(blocks), pixels.channels()))
-        .upright(PngMetadata.orientation(blocks));
+        .upright(orientation);
   }
 
   private static Raster pixels(byte[] png, PngHeader header, int[] clear) {

@@ -4,9 +4,11 @@ import java.io.ByteArrayOutputStream;
 import java.nio.ByteBuffer;
 import java.nio.charset.Charset;
 import java.nio.charset.StandardCharsets;
+import java.util.HexFormat;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
+import java.util.Set;
 import java.util.SortedMap;
 import java.util.TreeMap;
 import java.util.zip.CRC32;
@@ -16,8 +18,8 @@ import java.util.zip.Inflater;
 
 /**
  * The texts (blocks tEXt, zTXt and iTXt), the pixels' spacing (pHYs), color profile (iCCP) and
- * orientation (eXIf) of a PNG file. Java's own codec reads and writes the pixels; these blocks are
- * put into its file after the header, where any reader finds them before the pixels.
+ * orientation (eXIf and texts) of a PNG file. Java's own codec reads and writes the pixels; these
+ * blocks are put into its file after the header, where any reader finds them before the pixels.
  */
 final class PngMetadata {
   /** Signature and header block. */
@@ -29,6 +31,8 @@ final class PngMetadata {
   private static final int MAX_TEXT_BYTES = 1 << 20;
 
   private static final int MAX_PROFILE_BYTES = 16 << 20;
+  private static final String XMP = "XML:com.adobe.xmp";
+  private static final String RAW_EXIF = "Raw profile type exif";
 
   private PngMetadata() {}
 
@@ -88,18 +92,45 @@ final class PngMetadata {
     }
   }
 
-  /** EXIF's orientation, 1 to 8; 1 if the file does not say it. */
-  static int orientation(List<PngHeader.Block> blocks) {
-    return blocks.stream()
-        .filter(block -> block.type().equals("eXIf"))
-        .findFirst()
-        .map(
-            block -> {
-              byte[] exif = new byte[block.data().capacity()];
-              block.data().get(0, exif);
-              return Exif.orientation(exif, 0, exif.length);
-            })
-        .orElse(1);
+  /**
+   * The orientation by EXIF or XMP data, 1 to 8; 1 if the file does not say it.
+   *
+   * @param texts of the file, where ImageMagick puts EXIF data that have no block of their own, and
+   *     everybody XMP data
+   */
+  static int orientation(List<PngHeader.Block> blocks, Map<String, String> texts) {
+    byte[] exif =
+        blocks.stream()
+            .filter(block -> block.type().equals("eXIf"))
+            .findFirst()
+            .map(
+                block -> {
+                  byte[] data = new byte[block.data().capacity()];
+                  block.data().get(0, data);
+                  return data;
+                })
+            .orElseGet(() -> rawProfile(texts.getOrDefault(RAW_EXIF, "")));
+    int begin = exif.length >= 6 && exif[0] == 'E' ? "Exif\0\0".length() : 0;
+    return Exif.upright(
+        Exif.orientation(exif, begin, exif.length), Optional.ofNullable(texts.get(XMP)));
+  }
+
+  /** Without the texts that would have a reader turn the image once more. */
+  static ImageMetadata upright(ImageMetadata metadata) {
+    SortedMap<String, String> texts = new TreeMap<>(metadata.texts());
+    texts.keySet().removeAll(Set.of(RAW_EXIF, XMP));
+    return new ImageMetadata(Optional.empty(), metadata.spacing(), texts, metadata.tags());
+  }
+
+  /** An empty line, a name, a length, then hexadecimal digits; nothing if it is not that. */
+  private static byte[] rawProfile(String text) {
+    String[] lines = text.split("\n", 4);
+    String digits = lines.length < 4 ? "" : lines[3].replaceAll("\\s", "");
+    try {
+      return HexFormat.of().parseHex(digits);
+    } catch (IllegalArgumentException e) {
+      return new byte[0];
+    }
   }
 
   private static Optional<PixelSpacing> spacing(ByteBuffer data) {

@@ -8,6 +8,7 @@ import java.nio.ByteOrder;
 import java.nio.charset.StandardCharsets;
 import java.util.Arrays;
 import java.util.Optional;
+import java.util.OptionalInt;
 import java.util.ServiceConfigurationError;
 import java.util.ServiceLoader;
 import javax.imageio.ImageReader;
@@ -148,7 +149,8 @@ final class WebpCodec implements ImageFormat {
     ByteArrayOutputStream kept = new ByteArrayOutputStream(file.length);
     kept.write(file, 0, HEADER_BYTES);
     Optional<byte[]> profile = Optional.empty();
-    int orientation = 1;
+    OptionalInt orientation = OptionalInt.empty();
+    Optional<String> xmp = Optional.empty();
     long end = Math.min(file.length, CHUNK_OVERHEAD + (bytes.getInt(4) & 0xFFFFFFFFL));
     int at = HEADER_BYTES;
     while (at + CHUNK_OVERHEAD <= end) {
@@ -165,6 +167,10 @@ final class WebpCodec implements ImageFormat {
         case "EXIF" -> {
           boolean marked = length > 6 && name(file, from).equals("Exif");
           orientation = Exif.orientation(file, marked ? from + 6 : from, to);
+        }
+        case "XMP " -> {
+          xmp = Optional.of(new String(file, from, (int) length, StandardCharsets.UTF_8));
+          kept.write(file, at, Math.min(file.length, to + (int) (length & 1)) - at);
         }
         case "VP8X" -> {
           if (length < 1) {
@@ -188,6 +194,6 @@ final class WebpCodec implements ImageFormat {
     ByteBuffer.wrap(forDecoder)
         .order(ByteOrder.LITTLE_ENDIAN)
         .putInt(4, forDecoder.length - CHUNK_OVERHEAD);
-    return new Chunks(size[0], size[1], profile, orientation, forDecoder);
+    return new Chunks(size[0], size[1], profile, Exif.upright(orientation, xmp), forDecoder);
   }
 }

@@ -6,9 +6,9 @@ import java.util.List;
 import java.util.TreeSet;
 
 /**
- * The network's output for some requests of a batch holds NaN or infinity, so these requests can
- * not be finished. The rest of the batch is as it was before the call and can be tried again
- * without them.
+ * The network's output for some requests of a batch holds NaN or infinity, so these requests cannot
+ * be finished. The rest of the batch is as it was before the call and can be tried again without
+ * them.
  */
 public final class NotFiniteException extends FlinkDiffusionException
     implements ConcernsOneRequest {

@@ -216,8 +216,8 @@ public final class DiffusionOptions {
           .withDescription(
               "How often a request is begun anew, from its seed and behind those that wait, when"
                   + " its numbers are not finite or when it does not fit into the device's memory"
-                  + " even alone; 0 to 10. After a restart of the job it is counted anew. What can"
-                  + " not end differently (a request that the model refuses, a time-out, a"
+                  + " even alone; 0 to 10. After a restart of the job it is counted anew. What cannot"
+                  + " end differently (a request that the model refuses, a time-out, a"
                   + " cancellation) is never retried.");
 
   public static final ConfigOption<Long> REQUEST_MAX_PIXELS =
