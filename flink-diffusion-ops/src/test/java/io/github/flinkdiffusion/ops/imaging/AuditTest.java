@@ -22,6 +22,7 @@ import java.util.TreeMap;
 import net.jqwik.api.Example;
 import net.jqwik.api.ForAll;
 import net.jqwik.api.Property;
+import org.junit.jupiter.api.Test;
 
 class AuditTest {
   private static final ModelInfo MODEL =
@@ -146,6 +147,16 @@ class AuditTest {
     assertThat(audit.omittedTexts())
         .isEqualTo(Map.of("prompt", Sha256.hex(tooLong.getBytes(StandardCharsets.UTF_8))));
     assertThat(audit.parameters()).containsEntry("prompt.length", "4097");
+  }
+
+  @Test
+  void theLastControlCharacterIsEscapedToo() {
+    Audit audit =
+        new Audit(
+            "m", "d", "t", "s", 1, 0, map("prompt", "a\u007fb"), map(), SoftwareVersion.CURRENT);
+
+    assertThat(Audit.parse(audit.toJson())).isEqualTo(audit);
+    assertThat(audit.toJson()).contains("a\\u007fb").matches("[ -~]*");
   }
 
   @Property(tries = 200)

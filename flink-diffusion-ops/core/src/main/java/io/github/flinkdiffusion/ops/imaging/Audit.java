@@ -307,7 +307,7 @@ public record Audit(
     return Optional.ofNullable(metadata.texts().get(KEYWORD)).map(Audit::parse);
   }
 
-  /** On one line, in ASCII, keys in one order. */
+  /** On one line, in printable ASCII, keys in one order. */
   public String toJson() {
     ObjectNode json = JSON.createObjectNode();
     json.put("format", FORMAT);
@@ -321,7 +321,8 @@ public record Audit(
     inputDigests.forEach(json.putObject("inputDigests")::put);
     json.put("softwareVersion", softwareVersion);
     try {
-      return JSON.writeValueAsString(json);
+      // Jackson escapes what is no ASCII, and of the control characters all but the last one.
+      return JSON.writeValueAsString(json).replace("\u007f", "\\u007f");
     } catch (JsonProcessingException e) {
       throw new AuditException("An audit record cannot be written: " + e.getMessage(), e);
     }
