@@ -6,8 +6,10 @@ import java.io.OutputStream;
 import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
 import java.nio.charset.StandardCharsets;
+import java.nio.file.FileAlreadyExistsException;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.nio.file.StandardOpenOption;
 import java.time.Clock;
 import java.util.zip.CRC32C;
 
@@ -35,14 +37,24 @@ final class EventFile implements AutoCloseable {
   EventFile(Path folder, Clock clock) throws IOException {
     this.clock = clock;
     Files.createDirectories(folder);
-    String name = "events.out.tfevents.%010d.%d.training";
-    this.out =
-        Files.newOutputStream(
-            folder.resolve(
-                name.formatted(clock.instant().getEpochSecond(), ProcessHandle.current().pid())));
+    this.out = begin(folder, clock.instant().getEpochSecond());
     Message event = event(0);
     event.bytes(3, "brain.Event:2".getBytes(StandardCharsets.UTF_8));
     write(event);
+  }
+
+  /** A training may go on within the second, and must not write over what it wrote before. */
+  private static OutputStream begin(Path folder, long second) throws IOException {
+    for (int number = 0; ; number++) {
+      String name =
+          "events.out.tfevents.%010d.training.%d.%d"
+              .formatted(second, ProcessHandle.current().pid(), number);
+      try {
+        return Files.newOutputStream(folder.resolve(name), StandardOpenOption.CREATE_NEW);
+      } catch (FileAlreadyExistsException e) {
+        continue;
+      }
+    }
   }
 
   /** Adds a number of a step. */

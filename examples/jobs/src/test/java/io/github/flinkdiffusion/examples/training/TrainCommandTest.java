@@ -17,6 +17,9 @@ import java.nio.ByteOrder;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.time.Clock;
+import java.time.Instant;
+import java.time.ZoneOffset;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Locale;
@@ -87,6 +90,17 @@ class TrainCommandTest {
   }
 
   /** The texts in all records, whose checksums are computed here. */
+  @Test
+  void aTrainingThatGoesOnWithinTheSecondBeginsAnotherFile() throws Exception {
+    Clock clock = Clock.fixed(Instant.ofEpochSecond(1_700_000_000), ZoneOffset.UTC);
+    for (int step = 1; step <= 2; step++) {
+      try (EventFile events = new EventFile(folder, clock)) {
+        events.scalar("loss-" + step, step, 0.5f);
+      }
+    }
+    assertThat(tags(folder)).contains("loss-1", "loss-2");
+  }
+
   private static List<String> tags(Path events) throws IOException {
     List<String> tags = new ArrayList<>();
     try (var files = Files.list(events)) {
