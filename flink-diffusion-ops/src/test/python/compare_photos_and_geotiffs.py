@@ -28,7 +28,7 @@ warnings.simplefilter("ignore")
 MOST_PIXELS = 1 << 22
 FILES_AT_ONCE = 40
 KINDS = {"png", "jpg", "jpeg", "jpe", "webp", "gif", "bmp", "dib", "tif", "tiff"}
-TOLERANCE = {"JPEG": 2, "WEBP": 4}
+TOLERANCE = {"JPEG": 2}
 
 
 def photo(path):

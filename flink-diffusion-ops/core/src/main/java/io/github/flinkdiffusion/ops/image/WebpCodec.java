@@ -15,13 +15,12 @@ import javax.imageio.ImageReader;
 import javax.imageio.spi.ImageReaderSpi;
 
 /**
- * Lossless WebP files, of animated ones the first frame; read by TwelveMonkeys. Color profiles are
- * not applied but go on into results, and an image that EXIF data turn is turned upright, as of
- * JPEG files.
+ * WebP files, of animated ones the first frame. Color profiles are not applied but go on into
+ * results, and an image that EXIF or XMP data turn is turned upright, as of JPEG files.
  *
- * <p>Lossy files are refused. Compared with libwebp, TwelveMonkeys 3.14 gives other samples:
- * brightness differs by up to 14 levels where blocks meet, colors at edges by more, and one of
- * Pillow's files comes out black in part.
+ * <p>Lossless images are read by TwelveMonkeys, lossy ones by {@link Vp8Decoder}: TwelveMonkeys
+ * 3.14 gives other samples than libwebp. Its brightness differs by up to 14 levels where blocks
+ * meet, its colors at edges by more, and one of Pillow's files comes out black in part.
  */
 final class WebpCodec implements ImageFormat {
   /** Of com.twelvemonkeys.imageio.plugins.webp, which the SQL jar has under another name. */
@@ -29,13 +28,28 @@ final class WebpCodec implements ImageFormat {
 
   private static final int HEADER_BYTES = 12;
   private static final int CHUNK_OVERHEAD = 8;
+  private static final int FRAME_HEADER = 16;
 
   /** Flags of an extended file for the chunks that are read here. */
   private static final int PROFILE_AND_EXIF = 0x20 | 0x08;
 
   /** What the chunks say. */
   private record Chunks(
-      int width, int height, Optional<byte[]> profile, int orientation, byte[] forDecoder) {}
+      int width,
+      int height,
+      Optional<byte[]> profile,
+      int orientation,
+      Optional<Lossy> lossy,
+      byte[] forDecoder) {}
+
+  /**
+   * A lossy image: where its chunks' contents lie in the file.
+   *
+   * @param alpha of its opacity; empty for an image without
+   */
+  private record Lossy(Span frame, Optional<Span> alpha) {}
+
+  private record Span(int begin, int end) {}
 
   @Override
   public ImageKind kind() {
@@ -49,22 +63,65 @@ final class WebpCodec implements ImageFormat {
     }
     Chunks chunks = chunks(file);
     options.limits().check(chunks.width, chunks.height, 4);
-    BufferedImage image = decoded(chunks);
-    Raster raster = JavaImages.toRaster(image);
+    Raster raster =
+        chunks
+            .lossy
+            .map(lossy -> decoded(file, lossy, chunks.width, chunks.height))
+            .orElseGet(
+                () -> JavaImages.toRaster(decoded(chunks.forDecoder, chunks.width, chunks.height)));
     return raster
         .withMetadata(ImageMetadata.NONE.withProfile(chunks.profile, raster.channels()))
         .upright(chunks.orientation);
   }
 
-  private static BufferedImage decoded(Chunks chunks) {
-    ImageReader reader = reader();
-    try (BoundedImageStream in = new BoundedImageStream(chunks.forDecoder, "WebP")) {
-      reader.setInput(in, true, true);
-      if (reader.getWidth(0) != chunks.width || reader.getHeight(0) != chunks.height) {
-        throw new ImageException(
-            "Damaged WebP file: it says that it is %d x %d pixels, and %d x %d"
-                .formatted(chunks.width, chunks.height, reader.getWidth(0), reader.getHeight(0)));
+  private static Raster decoded(byte[] file, Lossy lossy, int width, int height) {
+    int[] said = size(file, lossy.frame);
+    requireSize(width, height, said[0], said[1]);
+    byte[] rgb = Vp8Colors.rgb(Vp8Decoder.decode(file, lossy.frame.begin, lossy.frame.end));
+    Optional<byte[]> alpha =
+        lossy.alpha.map(
+            at ->
+                WebpAlpha.decode(
+                    file, at.begin, at.end, width, height, part -> greens(part, width, height)));
+    int pixels = width * height;
+    int channels = alpha.isPresent() ? 4 : 3;
+    float[] data = new float[Math.multiplyExact(channels, pixels)];
+    for (int i = 0; i < pixels; i++) {
+      for (int c = 0; c < 3; c++) {
+        data[c * pixels + i] = (rgb[3 * i + c] & 0xFF) / 255f;
       }
+    }
+    alpha.ifPresent(
+        opacity -> {
+          for (int i = 0; i < pixels; i++) {
+            data[3 * pixels + i] = (opacity[i] & 0xFF) / 255f;
+          }
+        });
+    return new Raster(channels, height, width, data);
+  }
+
+  private static byte[] greens(byte[] file, int width, int height) {
+    BufferedImage image = decoded(file, width, height);
+    byte[] greens = new byte[width * height];
+    for (int i = 0; i < greens.length; i++) {
+      greens[i] = (byte) (image.getRGB(i % width, i / width) >> 8);
+    }
+    return greens;
+  }
+
+  private static void requireSize(int width, int height, int otherWidth, int otherHeight) {
+    if (otherWidth != width || otherHeight != height) {
+      throw new ImageException(
+          "Damaged WebP file: it says that it is %d x %d pixels, and %d x %d"
+              .formatted(width, height, otherWidth, otherHeight));
+    }
+  }
+
+  private static BufferedImage decoded(byte[] file, int width, int height) {
+    ImageReader reader = reader();
+    try (BoundedImageStream in = new BoundedImageStream(file, "WebP")) {
+      reader.setInput(in, true, true);
+      requireSize(width, height, reader.getWidth(0), reader.getHeight(0));
       return reader.read(0);
     } catch (ImageException e) {
       throw e;
@@ -117,26 +174,54 @@ final class WebpCodec implements ImageFormat {
     return new String(bytes, at, 4, StandardCharsets.ISO_8859_1);
   }
 
-  /** A frame of an animation is chunks again, behind 16 bytes of its own. */
-  private static boolean isLossyFrame(byte[] file, int at, int to) {
-    if (!name(file, at).equals("ANMF")) {
-      return false;
+  /** Width and height of a lossy image. */
+  private static int[] size(byte[] file, Span frame) {
+    if (frame.end - frame.begin < 10) {
+      throw new ImageException(
+          "Truncated WebP file: its lossy image has %d bytes".formatted(frame.end - frame.begin));
     }
     ByteBuffer bytes = ByteBuffer.wrap(file).order(ByteOrder.LITTLE_ENDIAN);
-    long part = at + CHUNK_OVERHEAD + 16L;
-    while (part + CHUNK_OVERHEAD <= to) {
-      if (name(file, (int) part).equals("VP8 ")) {
-        return true;
-      }
-      long length = bytes.getInt((int) part + 4) & 0xFFFFFFFFL;
-      part += CHUNK_OVERHEAD + length + (length & 1);
-    }
-    return false;
+    return new int[] {
+      bytes.getShort(frame.begin + 6) & 0x3FFF, bytes.getShort(frame.begin + 8) & 0x3FFF
+    };
   }
 
-  private static ImageException lossy() {
-    return new ImageException(
-        "A lossy WebP file is not read, since no decoder at hand gives the samples that libwebp does; lossless ones are. Convert it to PNG, for example with 'dwebp image.webp -o image.png'");
+  /**
+   * The lossy image of an animation's frame, which is chunks again, behind 16 bytes of its own;
+   * empty if its image is lossless.
+   *
+   * @param at of the frame's chunk
+   * @param to after its content
+   */
+  private static Optional<Lossy> lossyFrame(byte[] file, int at, int to, int[] canvas) {
+    ByteBuffer bytes = ByteBuffer.wrap(file).order(ByteOrder.LITTLE_ENDIAN);
+    Optional<Span> alpha = Optional.empty();
+    long part = at + CHUNK_OVERHEAD + (long) FRAME_HEADER;
+    while (part + CHUNK_OVERHEAD <= to) {
+      int content = (int) part + CHUNK_OVERHEAD;
+      long length = bytes.getInt((int) part + 4) & 0xFFFFFFFFL;
+      if (length > to - content) {
+        throw new ImageException(
+            "Truncated WebP file: a part of a frame has %d bytes, and the frame %d"
+                .formatted(length, to - content));
+      }
+      Span span = new Span(content, content + (int) length);
+      switch (name(file, (int) part)) {
+        case "ALPH" -> alpha = Optional.of(span);
+        case "VP8 " -> {
+          int[] size = size(file, span);
+          if (size[0] != canvas[0] || size[1] != canvas[1]) {
+            throw new ImageException(
+                "An animated WebP file whose first frame, %d x %d pixels, covers a part of the image of %d x %d; frames of the whole image are supported"
+                    .formatted(size[0], size[1], canvas[0], canvas[1]));
+          }
+          return Optional.of(new Lossy(span, alpha));
+        }
+        default -> {}
+      }
+      part = content + length + (length & 1);
+    }
+    return Optional.empty();
   }
 
   private static Chunks chunks(byte[] file) {
@@ -151,6 +236,9 @@ final class WebpCodec implements ImageFormat {
     Optional<byte[]> profile = Optional.empty();
     OptionalInt orientation = OptionalInt.empty();
     Optional<String> xmp = Optional.empty();
+    Optional<Span> alpha = Optional.empty();
+    Optional<Lossy> lossy = Optional.empty();
+    boolean framed = false;
     long end = Math.min(file.length, CHUNK_OVERHEAD + (bytes.getInt(4) & 0xFFFFFFFFL));
     int at = HEADER_BYTES;
     while (at + CHUNK_OVERHEAD <= end) {
@@ -180,10 +268,12 @@ final class WebpCodec implements ImageFormat {
           chunk[CHUNK_OVERHEAD] &= (byte) ~PROFILE_AND_EXIF;
           kept.writeBytes(chunk);
         }
-        case "VP8 " -> throw lossy();
+        case "ALPH" -> alpha = Optional.of(new Span(from, to));
+        case "VP8 " -> lossy = Optional.of(new Lossy(new Span(from, to), alpha));
         default -> {
-          if (isLossyFrame(file, at, to)) {
-            throw lossy();
+          if (name(file, at).equals("ANMF") && !framed) {
+            framed = true;
+            lossy = lossyFrame(file, at, to, size);
           }
           kept.write(file, at, Math.min(file.length, to + (int) (length & 1)) - at);
         }
@@ -194,6 +284,6 @@ final class WebpCodec implements ImageFormat {
     ByteBuffer.wrap(forDecoder)
         .order(ByteOrder.LITTLE_ENDIAN)
         .putInt(4, forDecoder.length - CHUNK_OVERHEAD);
-    return new Chunks(size[0], size[1], profile, Exif.upright(orientation, xmp), forDecoder);
+    return new Chunks(size[0], size[1], profile, Exif.upright(orientation, xmp), lossy, forDecoder);
   }
 }
