@@ -186,7 +186,8 @@ class ResendToolITCase {
     assertThat(err.toString(UTF_8)).contains("'LATE' is no reason; reasons are [UNKNOWN,");
     try (EmbeddedKafka kafka = EmbeddedKafka.builder().start()) {
       assertThat(resend(kafka)).isEqualTo(1);
-      assertThat(err.toString(UTF_8)).isEqualTo("error: There is no topic failures.\n");
+      // Where the details are is said after it, when a demo has set a log in this process.
+      assertThat(err.toString(UTF_8)).startsWith("error: There is no topic failures.\n");
       kafka.createTopics(1, "failures");
       kafka.send(List.of(new ProducerRecord<>("failures", EventCodec.prompts().encode(PROMPT))));
       assertThat(resend(kafka)).isEqualTo(1);
