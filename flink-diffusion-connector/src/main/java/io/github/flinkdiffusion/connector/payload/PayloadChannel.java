@@ -13,9 +13,9 @@ import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 
 /**
- * A stored payload that is read where it lies, in whatever file system of Flink's: who asks for
- * some bytes at some place causes these to be read and no others, but for what the file system
- * itself reads ahead. The file is opened by the first read.
+ * A stored payload as a channel over any file system of Flink's. A read fetches the bytes that were
+ * asked for and no others, except what the file system itself reads ahead. The first read opens the
+ * file.
  *
  * <p>Its bytes are not compared with a digest. A file that is replaced is noticed by {@link
  * #requireUnchanged}. Not thread-safe.

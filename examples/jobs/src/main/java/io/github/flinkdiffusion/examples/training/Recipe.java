@@ -22,7 +22,7 @@ import java.util.List;
 import java.util.Optional;
 
 /**
- * What {@code examples/train} is told: a YAML file, whose keys docs/TRAIN.md lists.
+ * The recipe of {@code examples/train}: a YAML file, whose keys docs/TRAIN.md lists.
  *
  * @param task what is trained
  * @param model folder of configs, and of weights to begin with

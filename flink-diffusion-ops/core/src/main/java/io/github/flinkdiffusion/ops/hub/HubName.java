@@ -100,7 +100,7 @@ public record HubName(String repository, String revision, Optional<String> file)
         "Invalid name of a model on the hub '%s': %s; %s".formatted(text, why, EXPECTED));
   }
 
-  /** Whether a path stays within the folder it is taken in. */
+  /** Whether a path, seen from a folder, leads to a place inside of it. */
   static boolean isPath(String path) {
     return path.length() <= 1_000
         && path.chars().noneMatch(c -> c < ' ' || c == '\\' || c == 0x7f)

@@ -71,7 +71,7 @@ public final class TrainingLevels {
     return timestep.length;
   }
 
-  /** What the network is told of a level. */
+  /** The number that the network gets for a level. */
   public double timestep(int level) {
     return timestep[level];
   }

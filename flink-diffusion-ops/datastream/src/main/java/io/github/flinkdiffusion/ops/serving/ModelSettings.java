@@ -100,7 +100,7 @@ public record ModelSettings(
         config.get(DiffusionOptions.MODEL_VARIANT));
   }
 
-  /** Only a task manager knows its engines; what can be no engine's name is refused at once. */
+  /** Refuses at once what cannot be an engine's name; only a task manager knows which are there. */
   private static String engine(ReadableConfig config) {
     String engine = config.get(DiffusionOptions.ENGINE);
     if (!engine.matches("[a-z][a-z0-9-]{0,31}")) {

@@ -100,7 +100,7 @@ final class OnnxRuntime {
           "flink-diffusion");
     } catch (ReflectiveOperationException | RuntimeException e) {
       LOG.warn(
-          "This version of ONNX Runtime was not tested: a process that is told to end in the middle of a call may crash",
+          "This project was not tested with this version of ONNX Runtime: SIGTERM in the middle of a call may crash the process",
           e);
     }
   }

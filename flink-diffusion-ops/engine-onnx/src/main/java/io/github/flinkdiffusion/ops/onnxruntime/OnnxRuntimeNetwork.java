@@ -68,6 +68,10 @@ final class OnnxRuntimeNetwork implements Network {
       method.inputs().forEach(input -> arguments.add(ByteBuffer.allocateDirect(0)));
     }
 
+    boolean sharesOutRows() {
+      return ofRows.isPresent();
+    }
+
     /**
      * Copies an argument into memory that stays the same from call to call, as long as it is large
      * enough.
@@ -105,7 +109,7 @@ final class OnnxRuntimeNetwork implements Network {
   @Override
   public HostTensor.Floats call(String method, Tensor... inputs) {
     Call call = call(method, inputs.length);
-    int parts = call.ofRows.isPresent() ? rowParts.orElseThrow().of(inputs) : 1;
+    int parts = call.sharesOutRows() ? rowParts.orElseThrow().of(inputs) : 1;
     if (parts > 1) {
       return callInParts(call, parts, inputs);
     }

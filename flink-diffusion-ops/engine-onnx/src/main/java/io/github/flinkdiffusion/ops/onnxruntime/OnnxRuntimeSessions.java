@@ -42,11 +42,8 @@ final class OnnxRuntimeSessions {
   static Network load(Program program, DeviceSpec device) {
     OrtEnvironment environment = OnnxRuntime.environment();
     Graph graph = program.graph();
-    boolean splits =
-        !device.isGpu()
-            && OnnxRuntime.threads() > 1
-            && 4 * graph.parameterCount() <= SPLIT_UP_TO
-            && graph.methods().stream().anyMatch(RowWise::is);
+    boolean mayShareOutRows =
+        !device.isGpu() && OnnxRuntime.threads() > 1 && 4 * graph.parameterCount() <= SPLIT_UP_TO;
     Map<String, OnnxRuntimeNetwork.Call> calls = new LinkedHashMap<>();
     try (PlacedWeights weights = PlacedWeights.of(program);
         SessionOptions together = options(graph, device);
@@ -59,7 +56,7 @@ final class OnnxRuntimeSessions {
         OrtSession session = environment.createSession(model, together);
         // In the map at once, so that it is closed when the next one fails.
         calls.put(method.name(), new OnnxRuntimeNetwork.Call(method, session, Optional.empty()));
-        if (splits && RowWise.is(method)) {
+        if (mayShareOutRows && RowWise.is(method)) {
           OrtSession ofRows = environment.createSession(model, apart);
           calls.put(
               method.name(), new OnnxRuntimeNetwork.Call(method, session, Optional.of(ofRows)));
@@ -69,7 +66,9 @@ final class OnnxRuntimeSessions {
           program.name() + " on " + device,
           environment,
           calls,
-          splits ? Optional.of(new RowParts(OnnxRuntime.threads())) : Optional.empty());
+          calls.values().stream().anyMatch(OnnxRuntimeNetwork.Call::sharesOutRows)
+              ? Optional.of(new RowParts(OnnxRuntime.threads()))
+              : Optional.empty());
     } catch (OrtException e) {
       calls.values().forEach(OnnxRuntimeNetwork.Call::close);
       throw OnnxRuntime.translate("Loading network " + program.name() + " on " + device, e);
