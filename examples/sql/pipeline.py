@@ -1,3 +1,8 @@
+#
+# Copyright the Flink Diffusion authors
+# SPDX-License-Identifier: Apache-2.0
+#
+
 """Prompts become pictures, and pictures have a quality by window, from Python.
 
 Runs this folder's scripts with PyFlink and leaves the pictures as PNG files:

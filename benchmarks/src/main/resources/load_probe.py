@@ -1,3 +1,8 @@
+#
+# Copyright the Flink Diffusion authors
+# SPDX-License-Identifier: Apache-2.0
+#
+
 """A process of its own that loads a pipeline on the CPU and says what that took: see LoadProbe, whose lines it prints.
 
 Arguments: model folder, precision, and whether every page of the weights is read as well, which from_pretrained leaves to

@@ -1,3 +1,8 @@
+#
+# Copyright the Flink Diffusion authors
+# SPDX-License-Identifier: Apache-2.0
+#
+
 """The peer in Python: diffusers, or torch.jit.load of an archive, told what to do by lines of JSON.
 
 Each line on stdin is a command, each line on stdout its answer: {"ok": ...} or {"error": "..."}. The peer takes the time

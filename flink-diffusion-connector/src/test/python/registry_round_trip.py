@@ -1,3 +1,8 @@
+#
+# Copyright the Flink Diffusion authors
+# SPDX-License-Identifier: Apache-2.0
+#
+
 """Exchanges events with Confluent's Python client through a schema registry.
 
 write URL FOLDER  registers schemas and writes records with confluent_kafka's serializers; FOLDER gets the

@@ -1,3 +1,8 @@
+#
+# Copyright the Flink Diffusion authors
+# SPDX-License-Identifier: Apache-2.0
+#
+
 """networks-blocks/<name>: UNets of the blocks that Stable Diffusion does not have. Can be run by itself; ``--report`` as in make_model_fixtures.py."""
 
 import argparse

@@ -1,3 +1,8 @@
+#
+# Copyright the Flink Diffusion authors
+# SPDX-License-Identifier: Apache-2.0
+#
+
 """Checks the DICOM and NIfTI files that results become: with pydicom, highdicom, nibabel and dciodvfy (Debian's dicom3tools).
 
 Run: python check_dicom_out.py --classpath CLASSPATH FILE...   (see requirements-formats.txt; the classpath as for compare_images.py)

@@ -1,3 +1,8 @@
+#
+# Copyright the Flink Diffusion authors
+# SPDX-License-Identifier: Apache-2.0
+#
+
 """Exchanges the hub's cache between `examples/model` and Python's huggingface_hub, in both directions.
 
     python check_hub_cache.py [--command "examples/model"] [MODEL_FOLDER]

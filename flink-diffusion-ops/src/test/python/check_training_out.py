@@ -1,3 +1,8 @@
+#
+# Copyright the Flink Diffusion authors
+# SPDX-License-Identifier: Apache-2.0
+#
+
 """Checks what trainings write: diffusers opens every folder, LoRA and embedding, and makes the image that this project makes of it.
 
 Run from flink-diffusion-ops: python src/test/python/check_training_out.py --classpath CLASSPATH   (tests' class path, with target/test-classes)

@@ -1,3 +1,8 @@
+#
+# Copyright the Flink Diffusion authors
+# SPDX-License-Identifier: Apache-2.0
+#
+
 """Compares what this project reads from DICOM and NIfTI files with pydicom and nibabel.
 
 Run: python compare_images.py --classpath CLASSPATH FOLDER...   (see requirements-formats.txt)

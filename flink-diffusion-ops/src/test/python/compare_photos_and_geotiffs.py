@@ -1,3 +1,8 @@
+#
+# Copyright the Flink Diffusion authors
+# SPDX-License-Identifier: Apache-2.0
+#
+
 """Compares what this project reads from PNG, JPEG, WebP, GIF, BMP and TIFF files with Pillow, rasterio and tifffile.
 
 Run: python compare_photos_and_geotiffs.py --classpath CLASSPATH FOLDER...   (needs pillow, rasterio, tifffile, imagecodecs)

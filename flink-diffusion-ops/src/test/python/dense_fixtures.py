@@ -1,3 +1,8 @@
+#
+# Copyright the Flink Diffusion authors
+# SPDX-License-Identifier: Apache-2.0
+#
+
 """Runs of Marigold: how far away things are, and which way surfaces look.
 
     venv/bin/python dense_fixtures.py [--report]      # writes these folders and runs alone

@@ -1,3 +1,8 @@
+#
+# Copyright the Flink Diffusion authors
+# SPDX-License-Identifier: Apache-2.0
+#
+
 """What every fixture maker shares: random weights that give themselves away, folders as diffusers writes them, golden tensors.
 
 Names inside a golden safetensors file are ``<case>/in/<argument>``, ``<case>/out/<result>`` and, where a case records

@@ -1,3 +1,8 @@
+#
+# Copyright the Flink Diffusion authors
+# SPDX-License-Identifier: Apache-2.0
+#
+
 """Small folders of every pipeline class, which cases change: configs as plain dictionaries, with the keys that published files have."""
 
 import copy

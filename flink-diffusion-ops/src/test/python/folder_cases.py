@@ -1,3 +1,8 @@
+#
+# Copyright the Flink Diffusion authors
+# SPDX-License-Identifier: Apache-2.0
+#
+
 """Model folders that are described, not stored, and what diffusers makes of them.
 
 A case is a JSON object: the text of every config file, the shape of every tensor, and what is asked of the pipeline. The numbers in

@@ -1,3 +1,8 @@
+#
+# Copyright the Flink Diffusion authors
+# SPDX-License-Identifier: Apache-2.0
+#
+
 """tiny-gligen: phrases in boxes. Can be run by itself; ``--report`` as in make_model_fixtures.py.
 
     venv/bin/python grounding_fixtures.py [--report]      # writes this folder alone, and names it in the lists of networks and runs

@@ -1,3 +1,8 @@
+#
+# Copyright the Flink Diffusion authors
+# SPDX-License-Identifier: Apache-2.0
+#
+
 """tiny-latent-upscaler: the x2 latent upscaler. Can be run by itself; ``--report`` as in make_model_fixtures.py.
 
     venv/bin/python latent_upscale_fixtures.py [--report]      # writes this folder alone, and names its runs in pipelines.json

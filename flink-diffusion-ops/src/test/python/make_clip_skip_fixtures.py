@@ -1,3 +1,8 @@
+#
+# Copyright the Flink Diffusion authors
+# SPDX-License-Identifier: Apache-2.0
+#
+
 """Writes src/test/resources/fixtures/models/clip-skip.*: what diffusers' encode_prompt makes of prompts at every clip_skip.
 
 clip-skip.json          cases: folder, clipSkip (null where none is given), ids (file of token ids per encoder: names of

@@ -1,3 +1,8 @@
+#
+# Copyright the Flink Diffusion authors
+# SPDX-License-Identifier: Apache-2.0
+#
+
 """Models that see a picture as channels behind the noisy sample: enlarging (SR3) and segmentation (SegDiff), of a mask and of classes.
 
 diffusers has no pipeline for them; what is written here is its UNet2DModel and DDIMScheduler in the loop of its DDIMPipeline, with the

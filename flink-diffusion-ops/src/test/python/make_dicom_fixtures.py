@@ -1,3 +1,8 @@
+#
+# Copyright the Flink Diffusion authors
+# SPDX-License-Identifier: Apache-2.0
+#
+
 """Writes src/test/resources/fixtures/dicom/: files in every transfer syntax that is read, whose stored values follow a formula that the test knows.
 
 Run: python make_dicom_fixtures.py   (see requirements-formats.txt)

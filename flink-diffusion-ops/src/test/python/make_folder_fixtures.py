@@ -1,3 +1,8 @@
+#
+# Copyright the Flink Diffusion authors
+# SPDX-License-Identifier: Apache-2.0
+#
+
 """Writes fixtures/folders/chosen.json.gz: folders that stand for one kind of difference each, and what diffusers makes of them.
 
     venv/bin/python make_folder_fixtures.py [name ...]              # with names, only reports on those

@@ -1,3 +1,8 @@
+#
+# Copyright the Flink Diffusion authors
+# SPDX-License-Identifier: Apache-2.0
+#
+
 """Writes src/test/resources/fixtures/formats/: JPEG files as Pillow writes them, DICOM files as pydicom and NIfTI files as nibabel does, with their numbers.
 
 expected.json   for JPEG files rows of pixels as Pillow decodes them, for DICOM files values after rescale

@@ -1,3 +1,8 @@
+#
+# Copyright the Flink Diffusion authors
+# SPDX-License-Identifier: Apache-2.0
+#
+
 """Writes src/test/resources/fixtures/image/: small PNG files of every kind as Pillow writes them, and what diffusers makes of floats.
 
 expected.json   for each file its samples as Pillow reads them (rows of pixels of channels), and for floats the bytes of

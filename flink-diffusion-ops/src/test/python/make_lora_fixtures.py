@@ -1,3 +1,8 @@
+#
+# Copyright the Flink Diffusion authors
+# SPDX-License-Identifier: Apache-2.0
+#
+
 """Writes LoRA files and what diffusers makes of them, under src/test/resources/fixtures/lora. Needs peft (see requirements.txt).
 
 ``cases.json`` lists runs: ``model`` (a folder under ``fixtures/models``), ``loras`` (file and scale, in order), ``golden``. Each golden file

@@ -1,3 +1,8 @@
+#
+# Copyright the Flink Diffusion authors
+# SPDX-License-Identifier: Apache-2.0
+#
+
 """Writes every fixture under src/test/resources/fixtures/models. See README.md beside this file."""
 
 import argparse

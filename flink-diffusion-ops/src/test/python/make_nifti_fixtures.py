@@ -1,3 +1,8 @@
+#
+# Copyright the Flink Diffusion authors
+# SPDX-License-Identifier: Apache-2.0
+#
+
 """Writes src/test/resources/fixtures/nifti/: volumes stored in different orders, all of the same patient.
 
 Run: python make_nifti_fixtures.py   (see requirements-formats.txt)

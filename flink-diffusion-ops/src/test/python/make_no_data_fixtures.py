@@ -1,3 +1,8 @@
+#
+# Copyright the Flink Diffusion authors
+# SPDX-License-Identifier: Apache-2.0
+#
+
 """Writes src/test/resources/fixtures/no-data/: GeoTIFFs that say where there is no data, as GDAL writes them.
 
 mask.tif            a COG of two bands with an internal mask: no data right of column 20

@@ -1,3 +1,8 @@
+#
+# Copyright the Flink Diffusion authors
+# SPDX-License-Identifier: Apache-2.0
+#
+
 """Writes what torch.randn draws on the CPU in float32, for the generator tests to compare with.
 
     python make_noise_fixtures.py

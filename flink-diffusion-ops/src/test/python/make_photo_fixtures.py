@@ -1,3 +1,8 @@
+#
+# Copyright the Flink Diffusion authors
+# SPDX-License-Identifier: Apache-2.0
+#
+
 """Writes src/test/resources/fixtures/photos/: photographs as Pillow and GDAL write them, and Pillow's numbers.
 
 expected.json   for each file what Pillow reads, upright and with colors of a palette: shape (height, width, channels), values

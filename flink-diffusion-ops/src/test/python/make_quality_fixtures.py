@@ -1,3 +1,8 @@
+#
+# Copyright the Flink Diffusion authors
+# SPDX-License-Identifier: Apache-2.0
+#
+
 """Writes src/test/resources/fixtures/quality/expected.json: pictures, masks and features, and what scikit-image, SciPy and NumPy measure on them.
 
 Run: python make_quality_fixtures.py   (needs numpy, scipy and scikit-image; see requirements-formats.txt)

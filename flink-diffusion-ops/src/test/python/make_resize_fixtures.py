@@ -1,3 +1,8 @@
+#
+# Copyright the Flink Diffusion authors
+# SPDX-License-Identifier: Apache-2.0
+#
+
 """Writes src/test/resources/fixtures/image/resize.json: checksums of what Pillow makes of pseudo-random pictures in many sizes.
 
 A case: filter (Pillow's number), channels, from and to (height, width), hard (samples are 0 or 255 only, so that filters

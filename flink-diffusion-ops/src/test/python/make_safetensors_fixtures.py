@@ -1,3 +1,8 @@
+#
+# Copyright the Flink Diffusion authors
+# SPDX-License-Identifier: Apache-2.0
+#
+
 """Writes src/test/resources/fixtures/weights/: what the Python library makes of the same tensors.
 
 every-dtype.safetensors  one tensor of each dtype, a scalar, an empty one, metadata

@@ -1,3 +1,8 @@
+#
+# Copyright the Flink Diffusion authors
+# SPDX-License-Identifier: Apache-2.0
+#
+
 """Writes src/test/resources/fixtures/safety/: tiny safety checkers with random weights, pictures on both sides of their
 thresholds, and what diffusers makes of them.
 

@@ -1,3 +1,8 @@
+#
+# Copyright the Flink Diffusion authors
+# SPDX-License-Identifier: Apache-2.0
+#
+
 """Writes what diffusers' pipelines make of folders whose scheduler config is old, odd or of another class than model_index.json names.
 
     python make_scheduler_correction_fixtures.py       # after make_model_fixtures.py, whose folders it changes

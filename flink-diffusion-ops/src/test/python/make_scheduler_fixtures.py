@@ -1,3 +1,8 @@
+#
+# Copyright the Flink Diffusion authors
+# SPDX-License-Identifier: Apache-2.0
+#
+
 """Writes the reference trajectories that the scheduler tests compare with.
 
     python make_scheduler_fixtures.py [ddim pndm ...]    # all, or some of the functions below

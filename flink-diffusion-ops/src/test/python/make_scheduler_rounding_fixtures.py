@@ -1,3 +1,8 @@
+#
+# Copyright the Flink Diffusion authors
+# SPDX-License-Identifier: Apache-2.0
+#
+
 """Scheduler configs whose result hangs on how the reference rounds or counts, one of each kind: fixtures/scheduler/rounding.json.
 
     python make_scheduler_rounding_fixtures.py

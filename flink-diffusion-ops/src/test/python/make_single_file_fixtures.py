@@ -1,3 +1,8 @@
+#
+# Copyright the Flink Diffusion authors
+# SPDX-License-Identifier: Apache-2.0
+#
+
 """Writes what single-file checkpoints are compared with, under src/test/resources/fixtures/single-file.
 
 ``keys-<kind>.txt.gz`` lists every tensor of a kind of checkpoint in the shapes of the real one (nothing is allocated), and

@@ -1,3 +1,8 @@
+#
+# Copyright the Flink Diffusion authors
+# SPDX-License-Identifier: Apache-2.0
+#
+
 """Writes src/test/resources/fixtures/tiff-codecs/: TIFF files of rarer layouts and compressions as tifffile and GDAL write them, and their numbers.
 
 expected.json   for each file its shape (bands, height, width) and numbers by band, as tifffile decodes it

@@ -1,3 +1,8 @@
+#
+# Copyright the Flink Diffusion authors
+# SPDX-License-Identifier: Apache-2.0
+#
+
 """Writes src/test/resources/fixtures/tokenizer/: a small CLIP vocabulary, and what transformers' CLIPTokenizer makes of odd texts.
 
 vocab.json, merges.txt   learned by the `tokenizers` library from the words below, numbered as in CLIP

@@ -1,3 +1,8 @@
+#
+# Copyright the Flink Diffusion authors
+# SPDX-License-Identifier: Apache-2.0
+#
+
 """Makes ../resources/fixtures/training: what torch and diffusers compute of a training, for the tests of the room `training`.
 
 * `arithmetic.safetensors` and `arithmetic.json`: optimizers over 100 steps on given gradients, clipping, averages, weight normalization,

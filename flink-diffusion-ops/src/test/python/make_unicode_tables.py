@@ -1,3 +1,8 @@
+#
+# Copyright the Flink Diffusion authors
+# SPDX-License-Identifier: Apache-2.0
+#
+
 """Asks the reference tokenizer what it takes each code point for, and writes that down.
 
     venv/bin/python make_unicode_tables.py

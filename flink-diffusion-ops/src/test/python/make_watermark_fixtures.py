@@ -1,3 +1,8 @@
+#
+# Copyright the Flink Diffusion authors
+# SPDX-License-Identifier: Apache-2.0
+#
+
 """Writes src/test/resources/fixtures/image/watermark-*: pictures that diffusers' StableDiffusionXLWatermarker has marked.
 
 watermark.json          cases: name, height, width; bits and matching, what the package's reader finds in the PNG file (its

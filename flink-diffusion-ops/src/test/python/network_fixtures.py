@@ -1,3 +1,8 @@
+#
+# Copyright the Flink Diffusion authors
+# SPDX-License-Identifier: Apache-2.0
+#
+
 """networks/<name>: single networks in the shapes that no pipeline fixture has."""
 
 import torch

@@ -1,3 +1,8 @@
+#
+# Copyright the Flink Diffusion authors
+# SPDX-License-Identifier: Apache-2.0
+#
+
 """Golden inputs and outputs of every class of network, in one shape whatever the network: see README.md."""
 
 import torch

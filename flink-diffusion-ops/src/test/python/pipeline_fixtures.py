@@ -1,3 +1,8 @@
+#
+# Copyright the Flink Diffusion authors
+# SPDX-License-Identifier: Apache-2.0
+#
+
 """Whole runs of every other pipeline: their folders, what they were asked, what they drew from the generator and in which order, and the pictures."""
 
 import functools

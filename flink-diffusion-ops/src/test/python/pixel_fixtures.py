@@ -1,3 +1,8 @@
+#
+# Copyright the Flink Diffusion authors
+# SPDX-License-Identifier: Apache-2.0
+#
+
 """Folders and runs of pipelines that work on pixels with a loop of their own: consistency models, RePaint, score models.
 
     venv/bin/python pixel_fixtures.py [--report]      # writes these folders alone, and names them in pipelines.json

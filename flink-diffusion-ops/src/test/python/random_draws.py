@@ -1,3 +1,8 @@
+#
+# Copyright the Flink Diffusion authors
+# SPDX-License-Identifier: Apache-2.0
+#
+
 """What random_folders.py draws beside single keys: several configs at once, layouts of files, and what a request says.
 
 Keys whose values hang together (a text encoder's width and the UNet's cross_attention_dim, say) are drawn as one; now and then they

@@ -1,3 +1,8 @@
+#
+# Copyright the Flink Diffusion authors
+# SPDX-License-Identifier: Apache-2.0
+#
+
 """Draws folders of every pipeline class by a seed: config keys that published files have, in old and new spellings, or left out.
 
     venv/bin/python random_folders.py OUT [--seed 1] [--count 60] [--seeds 5] [--classes A,B]   # one file of cases a class, for RandomFolders

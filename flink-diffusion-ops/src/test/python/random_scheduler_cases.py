@@ -1,3 +1,8 @@
+#
+# Copyright the Flink Diffusion authors
+# SPDX-License-Identifier: Apache-2.0
+#
+
 """Draws random scheduler configs and writes what diffusers samples with them.
 
     python random_scheduler_cases.py --count 2000 --seed 1 --out /tmp/random-schedulers.json

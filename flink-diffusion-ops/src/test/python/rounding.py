@@ -1,3 +1,8 @@
+#
+# Copyright the Flink Diffusion authors
+# SPDX-License-Identifier: Apache-2.0
+#
+
 """How far float32's rounding alone moves an image of diffusers: for cases in which another image is not yet a defect.
 
     venv/bin/python rounding.py FILE.json.gz "DDPMPipeline 2/5" ...      # names of cases in a file of random_folders.py, as RandomFolders prints them

@@ -1,3 +1,8 @@
+#
+# Copyright the Flink Diffusion authors
+# SPDX-License-Identifier: Apache-2.0
+#
+
 """tiny-sd1 and tiny-sd2: whole Stable Diffusion folders with random weights, their networks' goldens and their pictures."""
 
 import torch

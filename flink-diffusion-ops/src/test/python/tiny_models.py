@@ -1,3 +1,8 @@
+#
+# Copyright the Flink Diffusion authors
+# SPDX-License-Identifier: Apache-2.0
+#
+
 """Builders of the tiny networks, each shaped as a public checkpoint is. All take a seed and come back ready for inference."""
 
 import torch

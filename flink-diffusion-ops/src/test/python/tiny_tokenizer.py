@@ -1,3 +1,8 @@
+#
+# Copyright the Flink Diffusion authors
+# SPDX-License-Identifier: Apache-2.0
+#
+
 """A CLIP tokenizer with a vocabulary of under a thousand tokens, in the classic files of Hugging Face folders."""
 
 from collections import Counter

@@ -1,3 +1,8 @@
+#
+# Copyright the Flink Diffusion authors
+# SPDX-License-Identifier: Apache-2.0
+#
+
 """Runs of pipelines on folders that other programs here make: SDXL with pictures, LCM with pictures, inversion, a tiny autoencoder.
 
     venv/bin/python variant_fixtures.py [--report]      # writes these runs alone; the folders must be there

@@ -1,3 +1,8 @@
+#
+# Copyright the Flink Diffusion authors
+# SPDX-License-Identifier: Apache-2.0
+#
+
 """What works on a GPU machine, and how fast: gpu-check's program.
 
 It needs Python and torch, and the pack that it lies in (benchmarks/gpu-check pack). Each section is a process of its own,

@@ -1,3 +1,8 @@
+#
+# Copyright the Flink Diffusion authors
+# SPDX-License-Identifier: Apache-2.0
+#
+
 """Makes ../resources/lmdb/data.mdb: a database of images as LSUN has them, by py-lmdb (pip install lmdb numpy pillow).
 
 80 PNG images of one gray each, their index, under keys in another order; number 40 is noise, so that its value needs pages of its own.

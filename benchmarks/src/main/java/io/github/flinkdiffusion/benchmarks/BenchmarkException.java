@@ -1,3 +1,7 @@
+/*
+ * Copyright the Flink Diffusion authors
+ * SPDX-License-Identifier: Apache-2.0
+ */
 package io.github.flinkdiffusion.benchmarks;
 
 /** A benchmark cannot go on; the message says which, at what, and what would help. */

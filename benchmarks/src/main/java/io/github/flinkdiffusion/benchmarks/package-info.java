@@ -1,3 +1,7 @@
+/*
+ * Copyright the Flink Diffusion authors
+ * SPDX-License-Identifier: Apache-2.0
+ */
 /**
  * Measures this project side by side with what a user would pick instead, as programs that anyone
  * can repeat.

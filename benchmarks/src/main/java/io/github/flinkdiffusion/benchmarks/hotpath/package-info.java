@@ -1,3 +1,7 @@
+/*
+ * Copyright the Flink Diffusion authors
+ * SPDX-License-Identifier: Apache-2.0
+ */
 /**
  * JMH benchmarks of what runs on the Java heap around the network calls. Their figures are compared
  * with a network call, which they wait for or delay, rather than with a peer.

@@ -1,3 +1,7 @@
+/*
+ * Copyright the Flink Diffusion authors
+ * SPDX-License-Identifier: Apache-2.0
+ */
 /**
  * A Flink cluster and a Kafka broker of separate processes, as {@code examples/cluster/cluster}
  * starts them, under load and under attack. What only real processes can show is shown here: a

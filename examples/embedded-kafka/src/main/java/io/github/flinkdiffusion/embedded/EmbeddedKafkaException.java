@@ -1,3 +1,7 @@
+/*
+ * Copyright the Flink Diffusion authors
+ * SPDX-License-Identifier: Apache-2.0
+ */
 package io.github.flinkdiffusion.embedded;
 
 /** The broker in this JVM could not start, answer or stop as asked; the message says which. */

@@ -1,3 +1,7 @@
+/*
+ * Copyright the Flink Diffusion authors
+ * SPDX-License-Identifier: Apache-2.0
+ */
 /**
  * A real Kafka broker inside this JVM, so that examples and tests need neither a download nor a
  * container. It is Kafka's own broker and controller (KRaft), hence transactions, isolation levels

@@ -1,3 +1,7 @@
+/*
+ * Copyright the Flink Diffusion authors
+ * SPDX-License-Identifier: Apache-2.0
+ */
 /**
  * Jobs to run, to read and to copy from. {@link io.github.flinkdiffusion.examples.TextToImageJob
  * TextToImageJob} is a Flink job that makes pictures of the prompts on a Kafka topic; {@link

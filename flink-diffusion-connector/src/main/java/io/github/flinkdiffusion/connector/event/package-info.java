@@ -1,3 +1,7 @@
+/*
+ * Copyright the Flink Diffusion authors
+ * SPDX-License-Identifier: Apache-2.0
+ */
 /**
  * What travels through Kafka: a request for a picture, the picture, a failure, progress. Images
  * travel within an event or, when they are large, in a file that the event names ({@link

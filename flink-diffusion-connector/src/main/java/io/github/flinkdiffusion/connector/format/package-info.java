@@ -1,3 +1,7 @@
+/*
+ * Copyright the Flink Diffusion authors
+ * SPDX-License-Identifier: Apache-2.0
+ */
 /**
  * Events in the formats that other systems write and read: JSON, plain Avro, and both behind the id
  * of a schema in a schema registry. Whatever the format, an event is read by the same rules: a

@@ -1,3 +1,7 @@
+/*
+ * Copyright the Flink Diffusion authors
+ * SPDX-License-Identifier: Apache-2.0
+ */
 /**
  * Events from Kafka and to Kafka, exactly once, with nothing lost on the way. The builders of
  * {@link io.github.flinkdiffusion.connector.kafka.DiffusionSources DiffusionSources} and {@link

@@ -1,3 +1,7 @@
+/*
+ * Copyright the Flink Diffusion authors
+ * SPDX-License-Identifier: Apache-2.0
+ */
 /**
  * What the rooms that read Flink's configuration have in common: an option that there is not, and a
  * value that an option does not take, are refused when the job is built, in one sentence. Values

@@ -1,3 +1,7 @@
+/*
+ * Copyright the Flink Diffusion authors
+ * SPDX-License-Identifier: Apache-2.0
+ */
 /**
  * Image bytes beside Kafka (the claim check pattern). Small images travel in their event; a larger
  * one is written to a store first, under the SHA-256 of its bytes, and the event names it: so a

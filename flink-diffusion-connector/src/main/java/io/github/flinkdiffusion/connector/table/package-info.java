@@ -1,3 +1,7 @@
+/*
+ * Copyright the Flink Diffusion authors
+ * SPDX-License-Identifier: Apache-2.0
+ */
 /**
  * Events as rows of Flink's SQL: the format {@code diffusion-avro}, for Flink's own Kafka
  * connector. A column is a field of the event in snake case; what is read may be any of them, what

@@ -1,3 +1,7 @@
+/*
+ * Copyright the Flink Diffusion authors
+ * SPDX-License-Identifier: Apache-2.0
+ */
 /**
  * Everything that tests put in a model's, a device's or an engine's place. {@link
  * io.github.flinkdiffusion.ops.fakes.FakePipeline} stands in for text to image, {@link

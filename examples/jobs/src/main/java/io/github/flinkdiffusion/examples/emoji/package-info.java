@@ -1,3 +1,7 @@
+/*
+ * Copyright the Flink Diffusion authors
+ * SPDX-License-Identifier: Apache-2.0
+ */
 /**
  * The embedded model mini-emoji: what it can draw, the pictures it learns from, its training and
  * its evaluation. A scene is an emoji of one of two sizes on one of eight plain backgrounds; a

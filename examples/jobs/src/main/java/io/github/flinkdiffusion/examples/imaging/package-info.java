@@ -1,3 +1,7 @@
+/*
+ * Copyright the Flink Diffusion authors
+ * SPDX-License-Identifier: Apache-2.0
+ */
 /**
  * The embedded image models: what they learn from, their training and their evaluation. {@code
  * mini-satellite-x4} enlarges satellite pictures, {@code mini-brain-mask} finds the brain in slices

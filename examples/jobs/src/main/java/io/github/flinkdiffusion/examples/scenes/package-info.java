@@ -1,3 +1,7 @@
+/*
+ * Copyright the Flink Diffusion authors
+ * SPDX-License-Identifier: Apache-2.0
+ */
 /**
  * The second embedded text-to-image model: icons of several emoji sets, placed on plain backgrounds
  * at 96 x 96 pixels. So far it holds the pictures it learns from and the training of its

@@ -1,3 +1,7 @@
+/*
+ * Copyright the Flink Diffusion authors
+ * SPDX-License-Identifier: Apache-2.0
+ */
 package io.github.flinkdiffusion.ops.engine;
 
 /** What a network's method takes and gives: numbers on the heap or on an engine's device. */

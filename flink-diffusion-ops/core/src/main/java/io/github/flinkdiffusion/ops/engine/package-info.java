@@ -1,3 +1,7 @@
+/*
+ * Copyright the Flink Diffusion authors
+ * SPDX-License-Identifier: Apache-2.0
+ */
 /**
  * What runs networks, without saying which library does: an {@link
  * io.github.flinkdiffusion.ops.engine.Engine} is found on the class path and loads a {@link

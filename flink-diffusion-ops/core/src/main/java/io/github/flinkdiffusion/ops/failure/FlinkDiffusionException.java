@@ -1,3 +1,7 @@
+/*
+ * Copyright the Flink Diffusion authors
+ * SPDX-License-Identifier: Apache-2.0
+ */
 package io.github.flinkdiffusion.ops.failure;
 
 /** Anything that this project refuses or cannot do. The message is a sentence for people. */

@@ -1,3 +1,7 @@
+/*
+ * Copyright the Flink Diffusion authors
+ * SPDX-License-Identifier: Apache-2.0
+ */
 /**
  * What this project throws. Each room has an exception of its own, whose message says what was
  * being done, where, with which value, and what would be accepted; all of them are {@link

@@ -1,3 +1,7 @@
+/*
+ * Copyright the Flink Diffusion authors
+ * SPDX-License-Identifier: Apache-2.0
+ */
 /**
  * A network as a small typed program: parameters, operations, methods. It knows neither a tensor
  * library nor a file format: an engine turns it into what its runtime loads.

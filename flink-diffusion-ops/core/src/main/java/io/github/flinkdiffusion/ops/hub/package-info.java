@@ -1,3 +1,7 @@
+/*
+ * Copyright the Flink Diffusion authors
+ * SPDX-License-Identifier: Apache-2.0
+ */
 /**
  * Models by name: files of a repository of Hugging Face's hub, downloaded once for each machine.
  *

@@ -1,3 +1,7 @@
+/*
+ * Copyright the Flink Diffusion authors
+ * SPDX-License-Identifier: Apache-2.0
+ */
 package io.github.flinkdiffusion.ops.image;
 
 /** Numbers of the DICOM standard (PS3.6): the group in the upper half, the element in the lower. */

@@ -1,3 +1,7 @@
+/*
+ * Copyright the Flink Diffusion authors
+ * SPDX-License-Identifier: Apache-2.0
+ */
 package io.github.flinkdiffusion.ops.image;
 
 /** The bits of a packet's header: a byte of ones is followed by one of seven bits. */

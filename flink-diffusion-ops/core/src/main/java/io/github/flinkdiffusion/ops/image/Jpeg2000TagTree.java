@@ -1,3 +1,7 @@
+/*
+ * Copyright the Flink Diffusion authors
+ * SPDX-License-Identifier: Apache-2.0
+ */
 package io.github.flinkdiffusion.ops.image;
 
 /** A tree of numbers, each at least the one above it (ITU-T T.800, B.10.2). */

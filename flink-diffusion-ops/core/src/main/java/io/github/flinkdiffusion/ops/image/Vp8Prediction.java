@@ -1,3 +1,7 @@
+/*
+ * Copyright the Flink Diffusion authors
+ * SPDX-License-Identifier: Apache-2.0
+ */
 package io.github.flinkdiffusion.ops.image;
 
 /** What a block is predicted to be by the pixels above and to the left (RFC 6386, section 12). */

@@ -1,3 +1,7 @@
+/*
+ * Copyright the Flink Diffusion authors
+ * SPDX-License-Identifier: Apache-2.0
+ */
 package io.github.flinkdiffusion.ops.image;
 
 /** Coefficients of a subblock, and what they add to its pixels (RFC 6386, sections 13 and 14). */

@@ -1,3 +1,7 @@
+/*
+ * Copyright the Flink Diffusion authors
+ * SPDX-License-Identifier: Apache-2.0
+ */
 /**
  * Image tasks without Flink: what an image becomes for a model, the parts of it that are worked on
  * one by one (tiles, samples of an ensemble), and the pictures that come of the parts' results.

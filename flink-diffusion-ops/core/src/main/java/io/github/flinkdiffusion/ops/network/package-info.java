@@ -1,3 +1,7 @@
+/*
+ * Copyright the Flink Diffusion authors
+ * SPDX-License-Identifier: Apache-2.0
+ */
 /**
  * Networks as diffusers and transformers define them, each emitted from its config into a {@link
  * io.github.flinkdiffusion.ops.graph.Graph} whose parameters carry the checkpoint's names.

@@ -1,3 +1,7 @@
+/*
+ * Copyright the Flink Diffusion authors
+ * SPDX-License-Identifier: Apache-2.0
+ */
 /**
  * Where noise comes from. A diffusion sampler's picture is a function of its noise, so the
  * generator is part of a request's identity: same seed, same values, on every machine. A

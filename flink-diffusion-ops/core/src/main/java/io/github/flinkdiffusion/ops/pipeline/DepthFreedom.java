@@ -1,3 +1,7 @@
+/*
+ * Copyright the Flink Diffusion authors
+ * SPDX-License-Identifier: Apache-2.0
+ */
 package io.github.flinkdiffusion.ops.pipeline;
 
 /** What a model's depths leave open, so that two samples of one picture may differ in it. */

@@ -1,3 +1,7 @@
+/*
+ * Copyright the Flink Diffusion authors
+ * SPDX-License-Identifier: Apache-2.0
+ */
 /**
  * A task on a model: a request becomes a {@link io.github.flinkdiffusion.ops.pipeline.Trajectory},
  * a batch of trajectories moves on by one network call, and a finished trajectory becomes a

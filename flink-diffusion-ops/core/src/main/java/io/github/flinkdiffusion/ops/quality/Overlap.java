@@ -1,3 +1,7 @@
+/*
+ * Copyright the Flink Diffusion authors
+ * SPDX-License-Identifier: Apache-2.0
+ */
 package io.github.flinkdiffusion.ops.quality;
 
 /** How well a mask covers the true one: true where the thing is. Two empty masks agree: 1. */

@@ -1,3 +1,7 @@
+/*
+ * Copyright the Flink Diffusion authors
+ * SPDX-License-Identifier: Apache-2.0
+ */
 /**
  * How good results are, as plain functions of pictures, masks and numbers: fidelity ({@link
  * io.github.flinkdiffusion.ops.quality.Fidelity}), masks' overlap ({@link

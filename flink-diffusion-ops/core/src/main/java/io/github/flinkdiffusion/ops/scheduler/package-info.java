@@ -1,3 +1,7 @@
+/*
+ * Copyright the Flink Diffusion authors
+ * SPDX-License-Identifier: Apache-2.0
+ */
 /**
  * Samplers as tables of numbers. Every scheduler that diffusers offers for images moves a sample by
  * a linear combination of what is at hand (the sample, the network's output, fresh noise and a few

@@ -1,3 +1,7 @@
+/*
+ * Copyright the Flink Diffusion authors
+ * SPDX-License-Identifier: Apache-2.0
+ */
 /**
  * Training on the same networks that run: an objective is a graph whose {@code forward} returns a
  * loss, so what was trained is by construction what is called later. The engine computes gradients

@@ -1,3 +1,7 @@
+/*
+ * Copyright the Flink Diffusion authors
+ * SPDX-License-Identifier: Apache-2.0
+ */
 /**
  * Diffusion as a Flink operator: prompts in, pictures out, exactly once, with denoising that
  * survives a failure.

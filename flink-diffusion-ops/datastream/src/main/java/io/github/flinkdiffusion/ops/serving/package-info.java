@@ -1,3 +1,7 @@
+/*
+ * Copyright the Flink Diffusion authors
+ * SPDX-License-Identifier: Apache-2.0
+ */
 /**
  * A loaded model as a service of the process: options, the settings read from them, which device a
  * subtask gets, and what all users of a process share. The operators and the SQL functions stand

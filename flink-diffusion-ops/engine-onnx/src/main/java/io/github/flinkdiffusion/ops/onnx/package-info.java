@@ -1,3 +1,7 @@
+/*
+ * Copyright the Flink Diffusion authors
+ * SPDX-License-Identifier: Apache-2.0
+ */
 /**
  * A {@link io.github.flinkdiffusion.ops.graph.Graph} as ONNX models, one a method, whose weights
  * stay in the user's own files. No ONNX library is needed to write one.

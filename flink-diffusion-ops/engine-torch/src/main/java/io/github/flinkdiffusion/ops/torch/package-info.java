@@ -1,3 +1,7 @@
+/*
+ * Copyright the Flink Diffusion authors
+ * SPDX-License-Identifier: Apache-2.0
+ */
 /**
  * libtorch as an engine: the only room that knows DJL. Archives are written, loaded onto a device,
  * called, trained and freed here; no other room imports it, it is found as a service.

@@ -1,3 +1,7 @@
+/*
+ * Copyright the Flink Diffusion authors
+ * SPDX-License-Identifier: Apache-2.0
+ */
 /**
  * A {@link io.github.flinkdiffusion.ops.graph.Graph} as a TorchScript archive that libtorch loads.
  *

@@ -1,3 +1,7 @@
+/*
+ * Copyright the Flink Diffusion authors
+ * SPDX-License-Identifier: Apache-2.0
+ */
 /**
  * Diffusion models in Flink SQL: a model provider for {@code ML_PREDICT} and a module of functions.
  *

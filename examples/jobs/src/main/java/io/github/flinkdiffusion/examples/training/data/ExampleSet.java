@@ -1,3 +1,7 @@
+/*
+ * Copyright the Flink Diffusion authors
+ * SPDX-License-Identifier: Apache-2.0
+ */
 package io.github.flinkdiffusion.examples.training.data;
 
 /** Examples by their index, always in the same order. May be asked by one thread at a time. */

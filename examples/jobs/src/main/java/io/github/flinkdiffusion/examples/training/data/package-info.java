@@ -1,3 +1,7 @@
+/*
+ * Copyright the Flink Diffusion authors
+ * SPDX-License-Identifier: Apache-2.0
+ */
 /**
  * Layouts of training data: folders of classes, captions or pairs, IDX arrays, COCO, WebDataset,
  * LMDB. Each is a list of {@link io.github.flinkdiffusion.examples.training.data.Example}s that are
