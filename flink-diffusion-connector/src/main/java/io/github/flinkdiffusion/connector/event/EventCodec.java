@@ -15,6 +15,7 @@ import org.apache.avro.message.BinaryMessageDecoder;
 import org.apache.avro.message.BinaryMessageEncoder;
 import org.apache.avro.specific.SpecificData;
 import org.apache.avro.specific.SpecificRecord;
+import org.apache.flink.annotation.PublicEvolving;
 
 /**
  * An event as bytes and back, in Avro's <a
@@ -31,6 +32,7 @@ import org.apache.avro.specific.SpecificRecord;
  *
  * @param <T> the event
  */
+@PublicEvolving
 public final class EventCodec<T extends SpecificRecord> {
   private static final EventCodec<PromptEvent> PROMPTS = new EventCodec<>(PromptEvent.class);
   private static final EventCodec<ImageTaskEvent> IMAGE_TASKS =

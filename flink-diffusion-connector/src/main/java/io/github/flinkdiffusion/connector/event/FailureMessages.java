@@ -12,6 +12,7 @@ import java.util.regex.MatchResult;
 import java.util.regex.Matcher;
 import java.util.regex.Pattern;
 import org.apache.avro.specific.SpecificRecord;
+import org.apache.flink.annotation.Internal;
 
 /**
  * Makes the text of an exception fit to be sent to whoever sent the request: one line of bounded
@@ -21,6 +22,7 @@ import org.apache.avro.specific.SpecificRecord;
  * name whatever they were working on: scratch files, model folders, buckets. A path that the
  * request itself named stays, since the sender needs it and knows it.
  */
+@Internal
 public final class FailureMessages {
   /** Most characters of a message. */
   public static final int MAX_CHARS = 1_000;

@@ -6,12 +6,14 @@ package io.github.flinkdiffusion.connector.event;
 
 import java.nio.ByteBuffer;
 import java.util.Arrays;
+import org.apache.flink.annotation.Internal;
 
 /**
  * The record that a {@link FailureEvent} is about, within a bound. A record that is truncated can
  * still be told from others, by its full length and its SHA-256, and be read again where the
  * failure says that it came from.
  */
+@Internal
 public final class Originals {
   private Originals() {}
 

@@ -14,6 +14,7 @@ import java.util.List;
 import java.util.Map;
 import java.util.Optional;
 import org.apache.avro.specific.SpecificRecord;
+import org.apache.flink.annotation.PublicEvolving;
 
 /**
  * Makes {@link Payload}s and takes them apart, since Avro's generated class knows no more of a
@@ -23,6 +24,7 @@ import org.apache.avro.specific.SpecificRecord;
  * ImageTaskEvent.newBuilder().setId("scene-17").setImage(Payloads.inline(png, "image/png")).build();
  * }</pre>
  */
+@PublicEvolving
 public final class Payloads {
   /** Media type of a list of files, which stands in place of an image that has many slices. */
   public static final String SLICE_LIST = "application/vnd.flink-diffusion.slices+json";

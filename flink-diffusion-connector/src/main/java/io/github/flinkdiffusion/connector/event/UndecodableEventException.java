@@ -4,10 +4,13 @@
  */
 package io.github.flinkdiffusion.connector.event;
 
+import org.apache.flink.annotation.PublicEvolving;
+
 /**
  * Bytes that are no event of the kind that was expected. The message is a sentence for the sender:
  * what is wrong with the bytes and what would be accepted.
  */
+@PublicEvolving
 public final class UndecodableEventException extends Exception {
   private static final long serialVersionUID = 1L;
 

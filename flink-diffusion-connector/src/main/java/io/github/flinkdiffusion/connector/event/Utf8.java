@@ -9,8 +9,10 @@ import java.nio.CharBuffer;
 import java.nio.charset.CharsetDecoder;
 import java.nio.charset.CoderResult;
 import java.nio.charset.StandardCharsets;
+import org.apache.flink.annotation.Internal;
 
 /** Looks whether bytes are UTF-8, where decoders would put a replacement for what is not. */
+@Internal
 public final class Utf8 {
   private static final int MAX_PIECE_CHARS = 4096;
 

@@ -8,6 +8,7 @@ import java.nio.ByteBuffer;
 import java.util.List;
 import org.apache.avro.Schema;
 import org.apache.avro.Schema.Field;
+import org.apache.flink.annotation.Internal;
 
 /**
  * Walks over encoded bytes with their schema and refuses what does not fit, before Avro's decoder
@@ -18,6 +19,7 @@ import org.apache.avro.Schema.Field;
  * task manager along. Records from Kafka are untrusted, so every length and count is held against
  * the bytes that are really there. Bytes left over are refused too: they mean another schema.
  */
+@Internal
 public final class WireCheck {
   private static final int MAX_VARINT_BYTES = 10;
 

@@ -4,7 +4,10 @@
  */
 package io.github.flinkdiffusion.connector.format;
 
+import org.apache.flink.annotation.PublicEvolving;
+
 /** How an event stands in the value of a Kafka record. */
+@PublicEvolving
 public enum EventFormat {
   /** Avro's single-object encoding: c3 01, the fingerprint of a schema, the record. */
   AVRO("avro"),

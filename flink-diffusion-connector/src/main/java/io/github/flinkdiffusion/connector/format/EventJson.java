@@ -32,6 +32,7 @@ import org.apache.avro.Schema;
 import org.apache.avro.Schema.Field;
 import org.apache.avro.specific.SpecificData;
 import org.apache.avro.specific.SpecificRecord;
+import org.apache.flink.annotation.Internal;
 
 /**
  * An event as a JSON object: its Avro record, field by field. Bytes are base64, null may be left
@@ -46,6 +47,7 @@ import org.apache.avro.specific.SpecificRecord;
  *
  * @param <T> the event
  */
+@Internal
 public final class EventJson<T extends SpecificRecord> {
   private static final int MAX_DEPTH = 32;
   private static final int MAX_SHOWN = 80;

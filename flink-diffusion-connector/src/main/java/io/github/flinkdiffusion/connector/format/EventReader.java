@@ -5,12 +5,14 @@
 package io.github.flinkdiffusion.connector.format;
 
 import io.github.flinkdiffusion.connector.event.UndecodableEventException;
+import org.apache.flink.annotation.Internal;
 
 /**
  * Reads events of one kind in one format. Not for use by several threads.
  *
  * @param <T> the event
  */
+@Internal
 public interface EventReader<T> {
   /**
    * The event in these bytes.

@@ -4,11 +4,14 @@
  */
 package io.github.flinkdiffusion.connector.format;
 
+import org.apache.flink.annotation.Internal;
+
 /**
  * Writes events of one kind in one format. Not for use by several threads.
  *
  * @param <T> the event
  */
+@Internal
 public interface EventWriter<T> {
   /**
    * The event as the value of a Kafka record.

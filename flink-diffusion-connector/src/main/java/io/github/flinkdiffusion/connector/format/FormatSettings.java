@@ -25,6 +25,7 @@ import org.apache.avro.io.BinaryEncoder;
 import org.apache.avro.io.DecoderFactory;
 import org.apache.avro.io.EncoderFactory;
 import org.apache.avro.specific.SpecificRecord;
+import org.apache.flink.annotation.Internal;
 
 /**
  * A format with all that it needs, and what reads and writes it. Travels to the tasks.
@@ -34,6 +35,7 @@ import org.apache.avro.specific.SpecificRecord;
  * @param avroSchema of {@link EventFormat#PLAIN_AVRO}, as JSON; null for the event's own
  * @param registry null for formats without
  */
+@Internal
 public record FormatSettings(
     EventFormat format, UnknownFields unknownFields, String avroSchema, RegistrySettings registry)
     implements Serializable {

@@ -4,10 +4,13 @@
  */
 package io.github.flinkdiffusion.connector.format;
 
+import org.apache.flink.annotation.Internal;
+
 /**
  * A schema registry that does not answer, or does not allow what it is asked. It concerns every
  * record, so it fails the task; Flink's restart strategy says how often that is tried again.
  */
+@Internal
 public final class RegistryException extends RuntimeException {
   private static final long serialVersionUID = 1L;
 

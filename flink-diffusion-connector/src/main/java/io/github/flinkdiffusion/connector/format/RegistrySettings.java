@@ -8,6 +8,7 @@ import java.io.Serializable;
 import java.net.URI;
 import java.net.URISyntaxException;
 import java.time.Duration;
+import org.apache.flink.annotation.Internal;
 
 /**
  * Where a schema registry is and how it is asked.
@@ -20,6 +21,7 @@ import java.time.Duration;
  * @param user for basic authentication, or null
  * @param password like {@code user}
  */
+@Internal
 public record RegistrySettings(
     String url, Framing framing, boolean register, Duration timeout, String user, String password)
     implements Serializable {

@@ -4,7 +4,10 @@
  */
 package io.github.flinkdiffusion.connector.format;
 
+import org.apache.flink.annotation.PublicEvolving;
+
 /** What becomes of a field that an event does not have. */
+@PublicEvolving
 public enum UnknownFields {
   /** The record is refused, and the failure names the field. */
   REFUSE("refuse"),

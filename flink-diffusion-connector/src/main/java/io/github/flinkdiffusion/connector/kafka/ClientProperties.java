@@ -12,6 +12,7 @@ import java.util.Set;
 import java.util.TreeSet;
 import java.util.stream.Collectors;
 import java.util.stream.Stream;
+import org.apache.flink.annotation.Internal;
 import org.apache.flink.configuration.GlobalConfiguration;
 import org.apache.flink.configuration.ReadableConfig;
 import org.apache.kafka.clients.admin.AdminClientConfig;
@@ -27,6 +28,7 @@ import org.apache.kafka.common.config.ConfigDef;
  * "sasl.jaas.config:..."} nothing tells. So a secret is accepted only below a key whose value Flink
  * hides.
  */
+@Internal
 public final class ClientProperties {
 
   /** Properties that Kafka itself types as passwords, in lower case. */

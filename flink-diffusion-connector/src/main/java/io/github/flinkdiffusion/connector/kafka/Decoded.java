@@ -10,6 +10,7 @@ import java.lang.reflect.Type;
 import java.util.Map;
 import java.util.Objects;
 import java.util.Optional;
+import org.apache.flink.annotation.PublicEvolving;
 import org.apache.flink.api.common.typeinfo.TypeInfo;
 import org.apache.flink.api.common.typeinfo.TypeInfoFactory;
 import org.apache.flink.api.common.typeinfo.TypeInformation;
@@ -27,6 +28,7 @@ import org.apache.flink.util.OutputTag;
  *
  * @param <T> the event
  */
+@PublicEvolving
 @TypeInfo(Decoded.TypeFactory.class)
 public final class Decoded<T> {
   private final T event;

@@ -4,9 +4,11 @@
  */
 package io.github.flinkdiffusion.connector.kafka;
 
+import org.apache.flink.annotation.PublicEvolving;
 import org.apache.flink.connector.base.DeliveryGuarantee;
 
 /** How often a sink writes an event, and when it becomes visible. */
+@PublicEvolving
 public enum Delivery {
   /** Once, visible to readers of committed records when the next checkpoint is complete. */
   EXACTLY_ONCE("exactly-once", DeliveryGuarantee.EXACTLY_ONCE),

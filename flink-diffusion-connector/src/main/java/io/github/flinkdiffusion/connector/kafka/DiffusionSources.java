@@ -9,8 +9,10 @@ import io.github.flinkdiffusion.connector.event.FailureEvent;
 import io.github.flinkdiffusion.connector.event.ImageEvent;
 import io.github.flinkdiffusion.connector.event.ImageTaskEvent;
 import io.github.flinkdiffusion.connector.event.PromptEvent;
+import org.apache.flink.annotation.PublicEvolving;
 
 /** Where a job's events come from. */
+@PublicEvolving
 public final class DiffusionSources {
   private DiffusionSources() {}
 

@@ -4,7 +4,10 @@
  */
 package io.github.flinkdiffusion.connector.kafka;
 
+import org.apache.flink.annotation.PublicEvolving;
+
 /** Headers of Kafka records that this project writes. */
+@PublicEvolving
 public final class EventHeaders {
   /** The id of a request whose value has none, where it was sent again; UTF-8. */
   public static final String ID = "diffusion-id";

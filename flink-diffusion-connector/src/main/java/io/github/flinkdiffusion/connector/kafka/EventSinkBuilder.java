@@ -18,6 +18,7 @@ import java.time.Duration;
 import java.util.Map;
 import java.util.Properties;
 import org.apache.avro.specific.SpecificRecord;
+import org.apache.flink.annotation.PublicEvolving;
 import org.apache.flink.api.common.serialization.SerializationSchema;
 import org.apache.flink.api.connector.sink2.Sink;
 import org.apache.flink.configuration.MemorySize;
@@ -52,6 +53,7 @@ import org.apache.kafka.clients.producer.ProducerConfig;
  *
  * @param <T> the event
  */
+@PublicEvolving
 public final class EventSinkBuilder<T extends SpecificRecord> {
   /** Kafka's own default of transaction.max.timeout.ms. */
   private static final Duration DEFAULT_BROKER_MAX_TRANSACTION_TIMEOUT = Duration.ofMinutes(15);

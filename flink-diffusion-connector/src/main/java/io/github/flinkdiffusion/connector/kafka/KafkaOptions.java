@@ -10,6 +10,7 @@ import io.github.flinkdiffusion.connector.format.UnknownFields;
 import java.time.Duration;
 import java.util.List;
 import java.util.Map;
+import org.apache.flink.annotation.PublicEvolving;
 import org.apache.flink.configuration.ConfigOption;
 import org.apache.flink.configuration.ConfigOptions;
 import org.apache.flink.configuration.MemorySize;
@@ -19,6 +20,7 @@ import org.apache.flink.configuration.MemorySize;
  * be set in Flink's configuration ({@code -Ddiffusion.kafka.bootstrap-servers=...}) and by the
  * builders' method of the same name, which wins.
  */
+@PublicEvolving
 public final class KafkaOptions {
 
   public static final ConfigOption<String> BOOTSTRAP_SERVERS =

@@ -4,10 +4,13 @@
  */
 package io.github.flinkdiffusion.connector.kafka;
 
+import org.apache.flink.annotation.PublicEvolving;
+
 /**
  * Settings with which a source or sink could lose records, or could not work at all. The message
  * says what would happen and what to set instead.
  */
+@PublicEvolving
 public final class KafkaSettingsException extends RuntimeException {
   private static final long serialVersionUID = 1L;
 

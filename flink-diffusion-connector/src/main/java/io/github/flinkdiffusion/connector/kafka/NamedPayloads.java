@@ -14,6 +14,7 @@ import java.util.Optional;
 import java.util.Properties;
 import java.util.function.Consumer;
 import java.util.stream.Stream;
+import org.apache.flink.annotation.Internal;
 import org.apache.kafka.clients.consumer.ConsumerConfig;
 import org.apache.kafka.clients.consumer.ConsumerRecord;
 import org.apache.kafka.clients.consumer.KafkaConsumer;
@@ -25,6 +26,7 @@ import org.apache.kafka.common.serialization.ByteArrayDeserializer;
  * All payloads that the events of some topics name, from their beginning to the end that they have
  * when the reading begins. Only what is committed counts.
  */
+@Internal
 public final class NamedPayloads {
   private static final Duration POLL = Duration.ofMillis(500);
 

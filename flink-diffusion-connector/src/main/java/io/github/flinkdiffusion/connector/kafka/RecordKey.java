@@ -4,7 +4,10 @@
  */
 package io.github.flinkdiffusion.connector.kafka;
 
+import org.apache.flink.annotation.PublicEvolving;
+
 /** Which key the record of a result or a failure has. */
+@PublicEvolving
 public enum RecordKey {
   /** The key of the request's record; where that has none, the request's id. */
   REQUEST("request"),

@@ -11,9 +11,11 @@ import java.util.List;
 import java.util.Optional;
 import java.util.TreeSet;
 import java.util.stream.Collectors;
+import org.apache.flink.annotation.Internal;
 import org.apache.flink.configuration.ConfigOption;
 
 /** Keys of options that somebody wrote, and those that there are. */
+@Internal
 public final class Keys {
   private Keys() {}
 

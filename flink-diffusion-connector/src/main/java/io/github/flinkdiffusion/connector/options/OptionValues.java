@@ -13,12 +13,14 @@ import java.util.function.Function;
 import java.util.regex.Matcher;
 import java.util.regex.Pattern;
 import java.util.stream.Collectors;
+import org.apache.flink.annotation.Internal;
 import org.apache.flink.configuration.ConfigOption;
 import org.apache.flink.configuration.Configuration;
 import org.apache.flink.configuration.GlobalConfiguration;
 import org.apache.flink.configuration.ReadableConfig;
 
 /** Options as somebody wrote them: keys that there are not, and texts that are no value. */
+@Internal
 public final class OptionValues {
   /** Characters of a refused value in a message. */
   private static final int MOST_SHOWN = 100;

@@ -9,6 +9,7 @@ import java.nio.ByteBuffer;
 import java.nio.channels.ClosedChannelException;
 import java.nio.channels.NonWritableChannelException;
 import java.nio.channels.SeekableByteChannel;
+import org.apache.flink.annotation.Internal;
 import org.apache.flink.core.fs.FSDataInputStream;
 import org.apache.flink.core.fs.FileStatus;
 import org.apache.flink.core.fs.FileSystem;
@@ -24,6 +25,7 @@ import org.slf4j.LoggerFactory;
  * <p>Its bytes are not compared with a digest. A file that is replaced is noticed by {@link
  * #requireUnchanged}. Not thread-safe.
  */
+@Internal
 public final class PayloadChannel implements SeekableByteChannel {
   private static final Logger LOG = LoggerFactory.getLogger(PayloadChannel.class);
 

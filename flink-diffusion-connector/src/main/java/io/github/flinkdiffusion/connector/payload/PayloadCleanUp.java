@@ -17,6 +17,7 @@ import java.util.List;
 import java.util.Map;
 import java.util.Set;
 import java.util.function.IntConsumer;
+import org.apache.flink.annotation.Internal;
 import org.apache.flink.core.fs.FileStatus;
 import org.apache.flink.core.fs.FileSystem;
 import org.apache.flink.core.fs.Path;
@@ -38,6 +39,7 @@ import org.apache.flink.core.fs.Path;
  * PayloadCleanUp.Deleted deleted = cleanUp.delete(done -> {});
  * }</pre>
  */
+@Internal
 public final class PayloadCleanUp {
   /** Younger payloads are never deleted: one that is used again is marked after half of it. */
   public static final Duration LEAST_AGE = PayloadStore.MARK_AFTER.multipliedBy(2);

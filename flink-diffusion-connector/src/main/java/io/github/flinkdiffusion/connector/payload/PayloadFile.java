@@ -7,6 +7,7 @@ package io.github.flinkdiffusion.connector.payload;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import org.apache.flink.annotation.Internal;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 
@@ -15,6 +16,7 @@ import org.slf4j.LoggerFactory;
  * large GeoTIFF is read without holding the rest in memory. Only to be read. Closing it deletes the
  * copy, if it is one.
  */
+@Internal
 public final class PayloadFile implements AutoCloseable {
   private static final Logger LOG = LoggerFactory.getLogger(PayloadFile.class);
 

@@ -5,11 +5,13 @@
 package io.github.flinkdiffusion.connector.payload;
 
 import java.util.List;
+import org.apache.flink.annotation.PublicEvolving;
 import org.apache.flink.configuration.ConfigOption;
 import org.apache.flink.configuration.ConfigOptions;
 import org.apache.flink.configuration.MemorySize;
 
 /** Where images are that are too large for an event; see {@link PayloadSettings}. */
+@PublicEvolving
 public final class PayloadOptions {
 
   public static final ConfigOption<String> STORE =

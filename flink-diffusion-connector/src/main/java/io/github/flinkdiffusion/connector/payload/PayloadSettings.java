@@ -7,6 +7,7 @@ package io.github.flinkdiffusion.connector.payload;
 import java.io.Serializable;
 import java.util.List;
 import java.util.Optional;
+import org.apache.flink.annotation.Internal;
 import org.apache.flink.configuration.MemorySize;
 import org.apache.flink.configuration.ReadableConfig;
 
@@ -19,6 +20,7 @@ import org.apache.flink.configuration.ReadableConfig;
  * @param maxSize largest image that is read as a whole
  * @param readByRanges whether files of which parts can be read are neither fetched nor verified
  */
+@Internal
 public record PayloadSettings(
     String storeUri,
     MemorySize inlineLimit,

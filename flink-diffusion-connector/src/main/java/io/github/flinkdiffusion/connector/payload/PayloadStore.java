@@ -19,6 +19,7 @@ import java.time.Duration;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Optional;
+import org.apache.flink.annotation.Experimental;
 import org.apache.flink.core.fs.FileStatus;
 import org.apache.flink.core.fs.FileSystem;
 
@@ -36,6 +37,7 @@ import org.apache.flink.core.fs.FileSystem;
  * clean-up might be about to delete it, while its new event is not committed yet. When it is older
  * than a day, the store marks it as used first, and the clean-up counts its age from there.
  */
+@Experimental
 public final class PayloadStore {
   /** The clean-up never takes what is younger than twice this. */
   static final Duration MARK_AFTER = Duration.ofDays(1);

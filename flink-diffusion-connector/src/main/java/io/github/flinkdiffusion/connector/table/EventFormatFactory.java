@@ -5,6 +5,7 @@
 package io.github.flinkdiffusion.connector.table;
 
 import java.util.Set;
+import org.apache.flink.annotation.Internal;
 import org.apache.flink.api.common.serialization.DeserializationSchema;
 import org.apache.flink.api.common.serialization.SerializationSchema;
 import org.apache.flink.configuration.ConfigOption;
@@ -23,6 +24,7 @@ import org.apache.flink.table.types.DataType;
 import org.apache.flink.table.types.logical.RowType;
 
 /** {@code 'format' = 'diffusion-avro'}: events as rows. Options are {@link EventFormatOptions}. */
+@Internal
 public final class EventFormatFactory
     implements DeserializationFormatFactory, SerializationFormatFactory {
 

@@ -5,10 +5,12 @@
 package io.github.flinkdiffusion.connector.table;
 
 import java.util.List;
+import org.apache.flink.annotation.Internal;
 import org.apache.flink.configuration.ConfigOption;
 import org.apache.flink.configuration.ConfigOptions;
 
 /** Options of the format {@code diffusion-avro}, without {@code diffusion-avro.} before them. */
+@Internal
 public final class EventFormatOptions {
 
   public static final ConfigOption<EventKind> EVENT =

@@ -15,8 +15,10 @@ import java.util.Locale;
 import org.apache.avro.Schema;
 import org.apache.avro.specific.SpecificData;
 import org.apache.avro.specific.SpecificRecord;
+import org.apache.flink.annotation.Internal;
 
 /** The events, as {@code 'diffusion-avro.event'} names them. */
+@Internal
 public enum EventKind {
   /** A request for a picture made from text. */
   PROMPT(PromptEvent.class),

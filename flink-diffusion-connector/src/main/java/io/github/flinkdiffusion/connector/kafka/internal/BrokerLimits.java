@@ -12,6 +12,7 @@ import java.util.OptionalLong;
 import java.util.Properties;
 import java.util.concurrent.ExecutionException;
 import java.util.stream.Stream;
+import org.apache.flink.annotation.Internal;
 import org.apache.flink.util.ExceptionUtils;
 import org.apache.kafka.clients.admin.Admin;
 import org.apache.kafka.clients.admin.AdminClientConfig;
@@ -28,6 +29,7 @@ import org.slf4j.LoggerFactory;
  * @param maxRecordBytes the topic's {@code max.message.bytes}
  * @param topicExists false only when the cluster answered that there is no such topic
  */
+@Internal
 public record BrokerLimits(
     Optional<Duration> maxTransactionTimeout, OptionalLong maxRecordBytes, boolean topicExists) {
 

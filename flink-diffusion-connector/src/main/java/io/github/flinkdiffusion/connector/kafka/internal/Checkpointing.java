@@ -6,6 +6,7 @@ package io.github.flinkdiffusion.connector.kafka.internal;
 
 import java.math.BigInteger;
 import java.time.Duration;
+import org.apache.flink.annotation.Internal;
 import org.apache.flink.api.common.RuntimeExecutionMode;
 import org.apache.flink.configuration.CheckpointingOptions;
 import org.apache.flink.configuration.ExecutionOptions;
@@ -24,6 +25,7 @@ import org.apache.flink.streaming.api.environment.StreamExecutionEnvironment;
  * @param timeout longest time that one may take
  * @param tolerableFailures how many in a row may fail before the job does
  */
+@Internal
 public record Checkpointing(
     boolean streaming,
     boolean enabled,

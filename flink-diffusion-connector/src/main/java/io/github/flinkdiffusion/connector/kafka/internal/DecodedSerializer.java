@@ -7,6 +7,7 @@ package io.github.flinkdiffusion.connector.kafka.internal;
 import io.github.flinkdiffusion.connector.event.FailureEvent;
 import io.github.flinkdiffusion.connector.kafka.Decoded;
 import java.io.IOException;
+import org.apache.flink.annotation.Internal;
 import org.apache.flink.api.common.typeutils.CompositeTypeSerializerSnapshot;
 import org.apache.flink.api.common.typeutils.TypeSerializer;
 import org.apache.flink.api.common.typeutils.TypeSerializerSnapshot;
@@ -20,6 +21,7 @@ import org.apache.flink.core.memory.DataOutputView;
  * hands it on, and whoever comes behind that gets a copy from Flink. A copy before would be of a
  * whole picture, to be thrown away at once.
  */
+@Internal
 public final class DecodedSerializer<T> extends TypeSerializer<Decoded<T>> {
   private static final long serialVersionUID = 1L;
 

@@ -10,12 +10,14 @@ import java.util.Map;
 import java.util.Objects;
 import org.apache.avro.specific.SpecificRecord;
 import org.apache.avro.specific.SpecificRecordBase;
+import org.apache.flink.annotation.Internal;
 import org.apache.flink.api.common.serialization.SerializerConfig;
 import org.apache.flink.api.common.typeinfo.TypeInformation;
 import org.apache.flink.api.common.typeutils.TypeSerializer;
 import org.apache.flink.formats.avro.typeutils.AvroTypeInfo;
 
 /** Flink's view of {@link Decoded}: one byte that says which, then the event or the failure. */
+@Internal
 public final class DecodedTypeInfo<T> extends TypeInformation<Decoded<T>> {
   private static final long serialVersionUID = 1L;
 

@@ -6,6 +6,7 @@ package io.github.flinkdiffusion.connector.kafka.internal;
 
 import java.util.Collection;
 import java.util.Map;
+import org.apache.flink.annotation.Internal;
 import org.apache.flink.connector.kafka.source.enumerator.initializer.OffsetsInitializer;
 import org.apache.kafka.clients.consumer.OffsetResetStrategy;
 import org.apache.kafka.common.TopicPartition;
@@ -17,6 +18,7 @@ import org.apache.kafka.common.TopicPartition;
  * "earliest" into the checkpoints before the first record, which means another record later; here
  * it is a number from the start.
  */
+@Internal
 public final class EarliestOrFail implements OffsetsInitializer {
   private static final long serialVersionUID = 1L;
 

@@ -20,12 +20,14 @@ import io.github.flinkdiffusion.connector.kafka.EventHeaders;
 import java.util.ArrayList;
 import java.util.List;
 import org.apache.avro.specific.SpecificRecord;
+import org.apache.flink.annotation.Internal;
 import org.apache.flink.api.common.typeinfo.TypeInformation;
 import org.apache.flink.connector.kafka.source.reader.deserializer.KafkaRecordDeserializationSchema;
 import org.apache.flink.util.Collector;
 import org.apache.kafka.clients.consumer.ConsumerRecord;
 
 /** One Kafka record in, one {@link Decoded} out, whatever the record holds. */
+@Internal
 public final class EventDeserializer<T extends SpecificRecord>
     implements KafkaRecordDeserializationSchema<Decoded<T>> {
   private static final long serialVersionUID = 1L;

@@ -10,6 +10,7 @@ import io.github.flinkdiffusion.connector.format.FormatSettings;
 import io.github.flinkdiffusion.connector.kafka.RecordKey;
 import java.util.List;
 import java.util.Optional;
+import org.apache.flink.annotation.Internal;
 import org.apache.flink.api.common.serialization.SerializationSchema;
 import org.apache.flink.connector.kafka.lineage.DefaultKafkaDatasetFacet;
 import org.apache.flink.connector.kafka.lineage.DefaultKafkaDatasetIdentifier;
@@ -22,6 +23,7 @@ import org.apache.kafka.clients.producer.ProducerRecord;
  * Events as records of Kafka, none of which is too large to be written. An event that would be is
  * written to the failures topic, as a failure, in the same transaction.
  */
+@Internal
 public final class EventRecords<T>
     implements KafkaRecordSerializationSchema<T>, KafkaDatasetFacetProvider {
   private static final long serialVersionUID = 1L;

@@ -7,9 +7,11 @@ package io.github.flinkdiffusion.connector.kafka.internal;
 import io.github.flinkdiffusion.connector.format.EventWriter;
 import io.github.flinkdiffusion.connector.format.FormatSettings;
 import org.apache.avro.specific.SpecificRecord;
+import org.apache.flink.annotation.Internal;
 import org.apache.flink.api.common.serialization.SerializationSchema;
 
 /** An event as the value of a Kafka record. */
+@Internal
 public final class EventSerializer<T extends SpecificRecord> implements SerializationSchema<T> {
   private static final long serialVersionUID = 1L;
 

@@ -9,6 +9,7 @@ import io.github.flinkdiffusion.connector.event.FailureMessages;
 import io.github.flinkdiffusion.connector.event.Originals;
 import io.github.flinkdiffusion.connector.format.FormatSettings;
 import java.util.Map;
+import org.apache.flink.annotation.Internal;
 import org.apache.flink.api.common.serialization.SerializationSchema;
 
 /**
@@ -19,6 +20,7 @@ import org.apache.flink.api.common.serialization.SerializationSchema;
  * one bad record. Instead the original is truncated, then attributes are left out, and the message
  * says so.
  */
+@Internal
 public final class FailureSerializer implements SerializationSchema<FailureEvent> {
   private static final long serialVersionUID = 1L;
 

@@ -6,6 +6,7 @@ package io.github.flinkdiffusion.connector.kafka.internal;
 
 import io.github.flinkdiffusion.connector.event.ImageEvent;
 import io.github.flinkdiffusion.connector.format.FormatSettings;
+import org.apache.flink.annotation.Internal;
 import org.apache.flink.api.common.serialization.SerializationSchema;
 
 /**
@@ -13,6 +14,7 @@ import org.apache.flink.api.common.serialization.SerializationSchema;
  * there would have to be if it did not fit, and without key and headers, which the record has
  * itself.
  */
+@Internal
 public final class ImageSerializer implements SerializationSchema<ImageEvent> {
   private static final long serialVersionUID = 1L;
 

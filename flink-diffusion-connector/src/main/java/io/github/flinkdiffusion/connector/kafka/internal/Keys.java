@@ -6,7 +6,10 @@ package io.github.flinkdiffusion.connector.kafka.internal;
 
 import static java.nio.charset.StandardCharsets.UTF_8;
 
+import org.apache.flink.annotation.Internal;
+
 /** Keys of Kafka records. */
+@Internal
 public final class Keys {
   private Keys() {}
 

@@ -11,6 +11,7 @@ import java.util.List;
 import java.util.Map;
 import java.util.Properties;
 import java.util.concurrent.ExecutionException;
+import org.apache.flink.annotation.Internal;
 import org.apache.flink.api.common.eventtime.Watermark;
 import org.apache.flink.api.connector.sink2.Committer;
 import org.apache.flink.api.connector.sink2.CommitterInitContext;
@@ -42,6 +43,7 @@ import org.slf4j.LoggerFactory;
  *
  * @param <T> what is written
  */
+@Internal
 public final class MarkingKafkaSink<T>
     implements Sink<T>,
         SupportsWriterState<T, KafkaWriterState>,

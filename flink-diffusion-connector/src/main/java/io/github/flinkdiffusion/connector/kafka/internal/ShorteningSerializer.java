@@ -6,10 +6,12 @@ package io.github.flinkdiffusion.connector.kafka.internal;
 
 import io.github.flinkdiffusion.connector.format.FormatSettings;
 import org.apache.avro.specific.SpecificRecord;
+import org.apache.flink.annotation.Internal;
 import org.apache.flink.api.common.serialization.SerializationSchema;
 import org.apache.flink.util.function.SerializableFunction;
 
 /** An event as the value of a Kafka record, shortened when it would not fit. */
+@Internal
 public final class ShorteningSerializer<T extends SpecificRecord>
     implements SerializationSchema<T> {
   private static final long serialVersionUID = 1L;

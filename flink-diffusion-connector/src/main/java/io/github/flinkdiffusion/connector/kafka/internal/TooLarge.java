@@ -18,12 +18,14 @@ import io.github.flinkdiffusion.connector.event.RecordPosition;
 import java.nio.ByteBuffer;
 import java.util.Map;
 import org.apache.avro.specific.SpecificRecord;
+import org.apache.flink.annotation.Internal;
 
 /**
  * What becomes of events that do not fit into a record of Kafka. A sink that threw would fail the
  * job, and again after every restart, because of one event. So an event becomes a failure, or loses
  * what it can do without.
  */
+@Internal
 public final class TooLarge {
   private static final int MAX_TEXT_CHARS = 512;
   private static final String STORE_ELSEWHERE =

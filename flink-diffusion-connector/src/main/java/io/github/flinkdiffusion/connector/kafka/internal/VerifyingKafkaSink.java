@@ -7,6 +7,7 @@ package io.github.flinkdiffusion.connector.kafka.internal;
 import java.io.IOException;
 import java.util.Collection;
 import java.util.Properties;
+import org.apache.flink.annotation.Internal;
 import org.apache.flink.api.connector.sink2.Committer;
 import org.apache.flink.api.connector.sink2.CommitterInitContext;
 import org.apache.flink.api.connector.sink2.Sink;
@@ -31,6 +32,7 @@ import org.apache.flink.streaming.api.lineage.LineageVertexProvider;
  *
  * @param <T> what is written
  */
+@Internal
 public final class VerifyingKafkaSink<T>
     implements Sink<T>,
         SupportsWriterState<T, KafkaWriterState>,

@@ -29,6 +29,7 @@ import java.util.TreeSet;
 import java.util.function.Predicate;
 import java.util.function.ToIntFunction;
 import java.util.stream.IntStream;
+import org.apache.flink.annotation.Internal;
 
 /**
  * Decides which call a device makes next, who takes part in it, and what an error of a call means.
@@ -44,6 +45,7 @@ import java.util.stream.IntStream;
  *
  * @param <T> what it plans for; compared by the order given, told apart by identity
  */
+@Internal
 public final class BatchPlanner<T extends BatchPlanner.Member> {
   private static final Object ANY_SHAPE = "any";
 

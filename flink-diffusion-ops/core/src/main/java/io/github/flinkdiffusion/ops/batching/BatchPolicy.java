@@ -6,6 +6,7 @@ package io.github.flinkdiffusion.ops.batching;
 
 import java.time.Duration;
 import java.util.Objects;
+import org.apache.flink.annotation.Internal;
 
 /**
  * How much may share a call, and how order is kept. Limits are upper bounds: where the device's
@@ -19,6 +20,7 @@ import java.util.Objects;
  *     after everything older. So a request is overtaken only by those that arrive within a bounded
  *     time, and nothing starves.
  */
+@Internal
 public record BatchPolicy(
     int rowLimit, int encodeLimit, int decodeLimit, Duration agingPerPriority) {
   /** Aging where nothing else is asked for. */

@@ -4,11 +4,14 @@
  */
 package io.github.flinkdiffusion.ops.batching;
 
+import org.apache.flink.annotation.Internal;
+
 /**
  * One caller's share of a {@link StepBatcher}: its requests and its end. Bounded by the caller, who
  * knows how much it may have in flight. Methods may be called from any thread; none waits for the
  * device.
  */
+@Internal
 public final class BatchSession implements AutoCloseable {
   private final StepBatcher batcher;
   private final SessionListener listener;

@@ -11,6 +11,7 @@ import java.util.Objects;
 import java.util.Optional;
 import java.util.OptionalInt;
 import java.util.OptionalLong;
+import org.apache.flink.annotation.Internal;
 
 /**
  * What a caller wants of a device's batcher; becomes a {@link BatchPolicy} once the model is there
@@ -23,6 +24,7 @@ import java.util.OptionalLong;
  * @param memory most bytes of native memory that a call on the CPU takes; when absent, what the
  *     process may still take
  */
+@Internal
 public record BatchSettings(
     OptionalInt rows, Duration aging, Optional<GenerationSpec> example, OptionalLong memory) {
   /** Rows where neither a setting nor a measurement says more. */

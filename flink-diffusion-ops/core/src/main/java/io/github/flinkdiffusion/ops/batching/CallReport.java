@@ -5,6 +5,7 @@
 package io.github.flinkdiffusion.ops.batching;
 
 import java.time.Duration;
+import org.apache.flink.annotation.Internal;
 
 /**
  * One call to the device.
@@ -15,6 +16,7 @@ import java.time.Duration;
  * @param outOfMemory true when it failed for memory, so that nothing was done
  * @param elapsed time on the device
  */
+@Internal
 public record CallReport(
     Stage stage, int requests, int rows, boolean outOfMemory, Duration elapsed) {
 

@@ -17,6 +17,7 @@ import java.util.concurrent.atomic.AtomicBoolean;
 import java.util.jar.JarEntry;
 import java.util.jar.JarFile;
 import java.util.stream.Stream;
+import org.apache.flink.annotation.Internal;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 
@@ -28,6 +29,7 @@ import org.slf4j.LoggerFactory;
  * a thread needs for the first time would no longer be found. Classes that are loaded stay usable,
  * so whoever leaves a thread behind loads them all. That takes some tenths of a second, once.
  */
+@Internal
 public final class ClassesAhead {
   private static final Logger LOG = LoggerFactory.getLogger(ClassesAhead.class);
   private static final List<String> PACKAGES = List.of("io/github/flinkdiffusion/", "ai/djl/");

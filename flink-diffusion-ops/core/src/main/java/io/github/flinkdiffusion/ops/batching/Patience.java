@@ -6,6 +6,7 @@ package io.github.flinkdiffusion.ops.batching;
 
 import java.time.Duration;
 import java.util.Objects;
+import org.apache.flink.annotation.Internal;
 
 /**
  * How long a caller waits for a model that others have left and that its device has not freed yet.
@@ -13,6 +14,7 @@ import java.util.Objects;
  * @param limit above zero
  * @param setting what the limit is called where it is set, for messages
  */
+@Internal
 public record Patience(Duration limit, String setting) {
   public Patience {
     Objects.requireNonNull(limit, "limit");

@@ -5,6 +5,7 @@
 package io.github.flinkdiffusion.ops.batching;
 
 import java.util.Objects;
+import org.apache.flink.annotation.Internal;
 
 /**
  * Why one request was not done.
@@ -12,6 +13,7 @@ import java.util.Objects;
  * @param kind the kind of failure
  * @param message one sentence for the sender: what happened and what would help
  */
+@Internal
 public record RequestFailure(Kind kind, String message) {
   public RequestFailure {
     Objects.requireNonNull(kind, "kind");

@@ -7,6 +7,7 @@ package io.github.flinkdiffusion.ops.batching;
 import io.github.flinkdiffusion.ops.image.Raster;
 import io.github.flinkdiffusion.ops.pipeline.GeneratedImage;
 import java.time.Duration;
+import org.apache.flink.annotation.Internal;
 
 /**
  * What becomes of one request. Called on the device's thread between two calls, so implementations
@@ -15,6 +16,7 @@ import java.time.Duration;
  * <p>Exactly one of {@link #onFinished} and {@link #onFailed} is called, last, unless the session
  * is closed or the device fails before ({@link SessionListener#onDeviceFailed}).
  */
+@Internal
 public interface RequestListener {
 
   /**

@@ -4,10 +4,13 @@
  */
 package io.github.flinkdiffusion.ops.batching;
 
+import org.apache.flink.annotation.Internal;
+
 /**
  * What concerns all requests of a session. Called on the device's thread; see {@link
  * RequestListener}.
  */
+@Internal
 public interface SessionListener {
 
   /** A call is done in which at least one of this session's requests took part. */

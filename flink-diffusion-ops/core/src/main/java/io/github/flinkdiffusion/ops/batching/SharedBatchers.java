@@ -17,6 +17,7 @@ import java.util.concurrent.ExecutionException;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.TimeoutException;
 import java.util.function.Supplier;
+import org.apache.flink.annotation.Internal;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 
@@ -29,6 +30,7 @@ import org.slf4j.LoggerFactory;
  * asks for one that is being freed, or that has failed, waits until it is gone, and says so in the
  * log.
  */
+@Internal
 public final class SharedBatchers {
   private static final Logger LOG = LoggerFactory.getLogger(SharedBatchers.class);
   private static final SharedBatchers OF_PROCESS =

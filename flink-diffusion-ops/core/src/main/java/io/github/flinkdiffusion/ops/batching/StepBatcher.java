@@ -30,6 +30,7 @@ import java.util.concurrent.ConcurrentLinkedQueue;
 import java.util.concurrent.Semaphore;
 import java.util.concurrent.atomic.AtomicLong;
 import java.util.function.Supplier;
+import org.apache.flink.annotation.Internal;
 
 /**
  * Step-level batching on one device: before every call it is decided anew who takes part.
@@ -47,6 +48,7 @@ import java.util.function.Supplier;
  * anew first, as often as the submission allows. Every other error ends the batcher for all
  * sessions.
  */
+@Internal
 public final class StepBatcher implements AutoCloseable {
   private final DiffusionPipeline pipeline;
   private final Ticker ticker;

@@ -7,6 +7,7 @@ package io.github.flinkdiffusion.ops.batching;
 import java.time.Duration;
 import java.util.Objects;
 import java.util.Optional;
+import org.apache.flink.annotation.Internal;
 
 /**
  * How a request is to be served.
@@ -23,6 +24,7 @@ import java.util.Optional;
  * @param previewEverySteps after how many steps there is a small picture of it, when the device
  *     finds time between two steps; 0 for none
  */
+@Internal
 public record Submission(
     int priority,
     Optional<Duration> timeout,

@@ -4,7 +4,10 @@
  */
 package io.github.flinkdiffusion.ops.batching;
 
+import org.apache.flink.annotation.Internal;
+
 /** Time that only goes forward; tests set it by hand. */
+@Internal
 @FunctionalInterface
 public interface Ticker {
   /** The machine's monotonic clock. */

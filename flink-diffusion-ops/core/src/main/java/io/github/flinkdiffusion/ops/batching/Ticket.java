@@ -7,11 +7,13 @@ package io.github.flinkdiffusion.ops.batching;
 import io.github.flinkdiffusion.ops.pipeline.GenerationRequest;
 import io.github.flinkdiffusion.ops.pipeline.Trajectory;
 import java.util.Optional;
+import org.apache.flink.annotation.Internal;
 
 /**
  * One submitted request. Two submissions are two tickets, whatever their ids. {@link #rest} is for
  * any thread at any time; the remainder belongs to the device's thread.
  */
+@Internal
 public final class Ticket implements BatchPlanner.Member {
   final BatchSession session;
   final RequestListener listener;

@@ -7,11 +7,13 @@ package io.github.flinkdiffusion.ops.batching;
 import io.github.flinkdiffusion.ops.pipeline.GenerationRequest;
 import io.github.flinkdiffusion.ops.pipeline.TrajectorySnapshot;
 import java.util.Objects;
+import org.apache.flink.annotation.Internal;
 
 /**
  * What is to be done for one request: all of it, or the rest. {@link Ticket#rest} returns what
  * {@link BatchSession#submit} takes. Immutable.
  */
+@Internal
 public sealed interface Work {
 
   /** What is being made. */

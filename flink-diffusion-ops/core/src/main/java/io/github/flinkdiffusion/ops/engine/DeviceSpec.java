@@ -5,12 +5,14 @@
 package io.github.flinkdiffusion.ops.engine;
 
 import java.util.regex.Pattern;
+import org.apache.flink.annotation.Internal;
 
 /**
  * Where a network runs: the CPU or one GPU. {@link Engine#device} says which are there.
  *
  * @param gpu index of the GPU, or -1 for the CPU
  */
+@Internal
 public record DeviceSpec(int gpu) {
   public static final DeviceSpec CPU = new DeviceSpec(-1);
 

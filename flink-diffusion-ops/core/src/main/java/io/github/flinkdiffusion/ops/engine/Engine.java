@@ -7,6 +7,7 @@ package io.github.flinkdiffusion.ops.engine;
 import io.github.flinkdiffusion.ops.graph.Arithmetic;
 import java.util.function.Predicate;
 import java.util.regex.Matcher;
+import org.apache.flink.annotation.Internal;
 
 /**
  * What runs networks: it knows its devices, and brings a {@link Program} onto one of them.
@@ -15,6 +16,7 @@ import java.util.regex.Matcher;
  * without parameters loads no native library: that waits until a method needs it. Methods may be
  * called by any thread.
  */
+@Internal
 public interface Engine {
   /** Short and lower case, such as {@code pytorch}; no two engines share it. */
   String name();

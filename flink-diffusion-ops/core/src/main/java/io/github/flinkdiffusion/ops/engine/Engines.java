@@ -14,6 +14,7 @@ import java.util.List;
 import java.util.ServiceConfigurationError;
 import java.util.ServiceLoader;
 import java.util.stream.Collectors;
+import org.apache.flink.annotation.Internal;
 
 /**
  * The engines that a class loader has.
@@ -22,6 +23,7 @@ import java.util.stream.Collectors;
  * context: with the project in Flink's {@code lib/} folder a thread's context is a job's, and with
  * it in the job's jar the context of the library's own threads may be anything.
  */
+@Internal
 public final class Engines {
   /** Leaves the choice to {@link #choose}. */
   public static final String AUTO = "auto";

@@ -5,11 +5,13 @@
 package io.github.flinkdiffusion.ops.engine;
 
 import java.util.Arrays;
+import org.apache.flink.annotation.Internal;
 
 /**
  * A tensor on the Java heap, in C order. The arrays are not copied: who passes one on does not
  * write to it any more.
  */
+@Internal
 public sealed interface HostTensor extends Tensor {
   /**
    * float32.

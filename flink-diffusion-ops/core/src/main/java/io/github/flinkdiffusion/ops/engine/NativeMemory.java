@@ -16,12 +16,14 @@ import java.util.List;
 import java.util.OptionalLong;
 import java.util.regex.Matcher;
 import java.util.regex.Pattern;
+import org.apache.flink.annotation.Internal;
 
 /**
  * Memory of this process outside of the Java heap, as Linux counts it. On the CPU, libtorch ends
  * the process when it gets none, so whoever calls it asks here first. Elsewhere than on Linux
  * nothing is known, and nothing is refused.
  */
+@Internal
 public final class NativeMemory {
   private static final NativeMemory OF_PROCESS = new NativeMemory(Path.of("/"));
   private static final Pattern KIB = Pattern.compile("\\s*(\\d+) kB");

@@ -5,6 +5,7 @@
 package io.github.flinkdiffusion.ops.engine;
 
 import java.util.List;
+import org.apache.flink.annotation.Internal;
 
 /**
  * A network on a device, ready to be called for inference.
@@ -12,6 +13,7 @@ import java.util.List;
  * <p>Calls may come from any thread, one at a time. Shapes may differ from call to call, within
  * what the graph's operations take. Native memory is freed by {@link #close()}.
  */
+@Internal
 public interface Network extends AutoCloseable {
   /**
    * Calls a method that returns one float32 tensor, and brings it to the heap.

@@ -4,12 +4,15 @@
  */
 package io.github.flinkdiffusion.ops.engine;
 
+import org.apache.flink.annotation.Internal;
+
 /**
  * How gradients change weights. Each is a description: an engine does the arithmetic where the
  * weights are, and keeps the moments beside them.
  *
  * <p>The learning rate is no part of it, since it changes from step to step.
  */
+@Internal
 public sealed interface Optimizer {
 
   /**

@@ -23,6 +23,7 @@ import java.util.Map;
 import java.util.Optional;
 import java.util.UUID;
 import java.util.concurrent.ConcurrentHashMap;
+import org.apache.flink.annotation.Internal;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 
@@ -41,6 +42,7 @@ import org.slf4j.LoggerFactory;
  * since only the owner of the folder knows who shares it; a file in it may be deleted at any time,
  * but must not be written to.
  */
+@Internal
 public final class PlacedWeights implements AutoCloseable {
   private static final Logger LOG = LoggerFactory.getLogger(PlacedWeights.class);
   private static final String FORMAT = "converted weights, version 2";

@@ -12,6 +12,7 @@ import java.util.Objects;
 import java.util.Optional;
 import java.util.function.Consumer;
 import java.util.function.Supplier;
+import org.apache.flink.annotation.Internal;
 
 /**
  * A network to load: what it computes, and with which weights.
@@ -27,6 +28,7 @@ import java.util.function.Supplier;
  * @param later takes checks that read gigabytes, and throw when something is wrong: they need not
  *     delay the loading, but must have passed before anything that the network has computed is used
  */
+@Internal
 public record Program(
     String name,
     Graph graph,

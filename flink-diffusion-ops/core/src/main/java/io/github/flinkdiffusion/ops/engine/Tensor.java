@@ -4,7 +4,10 @@
  */
 package io.github.flinkdiffusion.ops.engine;
 
+import org.apache.flink.annotation.Internal;
+
 /** What a network's method takes and gives: numbers on the heap or on an engine's device. */
+@Internal
 public sealed interface Tensor permits HostTensor, DeviceTensor {
   /** Sizes of the dimensions, outermost first; the caller's own copy or never written to. */
   long[] shape();

@@ -8,6 +8,7 @@ import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
+import org.apache.flink.annotation.Internal;
 
 /**
  * A network whose {@code forward} returns a scalar loss, with the gradients of its trained
@@ -16,6 +17,7 @@ import java.util.Optional;
  * <p>A step is {@link #accumulate} for one or more batches, then {@link #update} or {@link
  * #discard}. One thread at a time; one network in training per process.
  */
+@Internal
 public interface TrainableNetwork extends AutoCloseable {
   /**
    * Computes the loss of a batch and adds its gradients to those that are there.

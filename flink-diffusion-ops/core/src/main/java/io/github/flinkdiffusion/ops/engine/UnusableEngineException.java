@@ -4,9 +4,12 @@
  */
 package io.github.flinkdiffusion.ops.engine;
 
+import org.apache.flink.annotation.Internal;
+
 /**
  * An engine that is not there, or cannot do what is asked of it: trying again leads to the same.
  */
+@Internal
 public final class UnusableEngineException extends EngineException {
   private static final long serialVersionUID = 1L;
 

@@ -4,7 +4,10 @@
  */
 package io.github.flinkdiffusion.ops.failure;
 
+import org.apache.flink.annotation.PublicEvolving;
+
 /** Anything that this project refuses or cannot do. The message is a sentence for people. */
+@PublicEvolving
 public abstract class FlinkDiffusionException extends RuntimeException {
   private static final long serialVersionUID = 1L;
 

@@ -4,7 +4,10 @@
  */
 package io.github.flinkdiffusion.ops.graph;
 
+import org.apache.flink.annotation.Internal;
+
 /** In which precision a network computes. */
+@Internal
 public enum Arithmetic {
   /** Every operation in the dtype of its inputs. */
   AS_STORED,

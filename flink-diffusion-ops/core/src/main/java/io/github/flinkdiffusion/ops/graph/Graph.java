@@ -18,6 +18,7 @@ import java.util.Map;
 import java.util.Objects;
 import java.util.Optional;
 import java.util.Set;
+import org.apache.flink.annotation.Internal;
 
 /**
  * A network under construction: named parameters with their shapes, and one or more methods that
@@ -25,6 +26,7 @@ import java.util.Set;
  *
  * <p>Not thread safe. Emitters read it; it knows none of them.
  */
+@Internal
 public final class Graph {
   private final Map<String, Value> parameters = new LinkedHashMap<>();
   private final Map<String, long[]> shapes = new LinkedHashMap<>();

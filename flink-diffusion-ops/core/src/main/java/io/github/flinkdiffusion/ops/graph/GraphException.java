@@ -5,8 +5,10 @@
 package io.github.flinkdiffusion.ops.graph;
 
 import io.github.flinkdiffusion.ops.failure.FlinkDiffusionException;
+import org.apache.flink.annotation.Internal;
 
 /** A graph or an archive that cannot be built; the message names the graph's part and the value. */
+@Internal
 public class GraphException extends FlinkDiffusionException {
   private static final long serialVersionUID = 1L;
 

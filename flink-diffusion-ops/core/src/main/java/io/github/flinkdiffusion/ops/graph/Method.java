@@ -9,12 +9,14 @@ import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.Collections;
 import java.util.List;
+import org.apache.flink.annotation.Internal;
 
 /**
  * One method of a {@link Graph}: arguments, straight-line operations, results.
  *
  * <p>Each operation returns a new {@link Value}; the attributes and shapes are those of {@link Op}.
  */
+@Internal
 public final class Method {
   private final Graph graph;
   private final String name;

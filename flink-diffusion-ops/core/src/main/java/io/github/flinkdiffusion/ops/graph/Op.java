@@ -4,7 +4,10 @@
  */
 package io.github.flinkdiffusion.ops.graph;
 
+import org.apache.flink.annotation.Internal;
+
 /** The operations a {@link Graph} may hold, with their inputs and attributes. */
+@Internal
 public enum Op {
   /** A method's argument. Attributes: name, type ({@code F32} or {@code I64}), rank. */
   INPUT,

@@ -8,8 +8,10 @@ import io.github.flinkdiffusion.ops.weights.TensorPlace;
 import java.io.IOException;
 import java.io.OutputStream;
 import java.util.Optional;
+import org.apache.flink.annotation.Internal;
 
 /** Where a network's weights come from. Asked while it is loaded, once for each tensor. */
+@Internal
 @FunctionalInterface
 public interface ParameterSource {
   /**

@@ -5,8 +5,10 @@
 package io.github.flinkdiffusion.ops.graph;
 
 import io.github.flinkdiffusion.ops.weights.DType;
+import org.apache.flink.annotation.PublicEvolving;
 
 /** The dtype in which a network's parameters are kept and its operations compute. */
+@PublicEvolving
 public enum Precision {
   FLOAT32(DType.F32),
   FLOAT16(DType.F16),

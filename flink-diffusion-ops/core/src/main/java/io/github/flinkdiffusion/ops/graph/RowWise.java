@@ -9,6 +9,7 @@ import java.util.Deque;
 import java.util.IdentityHashMap;
 import java.util.List;
 import java.util.Map;
+import org.apache.flink.annotation.Internal;
 
 /**
  * Whether a method computes each row of a call by itself, so that a call may be made in parts: its
@@ -16,6 +17,7 @@ import java.util.Map;
  *
  * <p>Decided from the operations alone, and cautiously: what is not seen to be so is not so.
  */
+@Internal
 public final class RowWise {
   /**
    * What is known of a value.

@@ -6,6 +6,7 @@ package io.github.flinkdiffusion.ops.graph;
 
 import java.util.List;
 import java.util.Objects;
+import org.apache.flink.annotation.Internal;
 
 /**
  * One tensor in a {@link Method}: what operation makes it, from which other values.
@@ -14,6 +15,7 @@ import java.util.Objects;
  * @param inputs the tensors it reads; null stands for an absent optional tensor (a missing bias)
  * @param attributes the operation's constants, in the order that {@link Op} documents
  */
+@Internal
 public record Value(Op op, List<Value> inputs, List<Object> attributes) {
   public Value {
     Objects.requireNonNull(op, "op");

@@ -19,6 +19,7 @@ import java.util.SortedMap;
 import java.util.SortedSet;
 import java.util.TreeMap;
 import java.util.TreeSet;
+import org.apache.flink.annotation.Internal;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 
@@ -28,6 +29,7 @@ import org.slf4j.LoggerFactory;
  * network, it is the commit that it was when it was last looked up. A commit needs no network once
  * its files are there, and is the same everywhere and for ever.
  */
+@Internal
 public final class Hub {
   private static final Logger LOG = LoggerFactory.getLogger(Hub.class);
 

@@ -5,8 +5,10 @@
 package io.github.flinkdiffusion.ops.hub;
 
 import io.github.flinkdiffusion.ops.failure.FlinkDiffusionException;
+import org.apache.flink.annotation.Internal;
 
 /** A model, or a file of it, cannot be had from the hub or its cache. */
+@Internal
 public final class HubException extends FlinkDiffusionException {
   private static final long serialVersionUID = 1L;
 

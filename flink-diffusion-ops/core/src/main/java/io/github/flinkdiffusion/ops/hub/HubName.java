@@ -10,6 +10,7 @@ import java.util.Locale;
 import java.util.Objects;
 import java.util.Optional;
 import java.util.regex.Pattern;
+import org.apache.flink.annotation.Internal;
 
 /**
  * A model, or one file of it, on the hub: {@code hf://owner/name}, {@code
@@ -19,6 +20,7 @@ import java.util.regex.Pattern;
  * @param revision branch, tag or commit; {@code main} where the text has none
  * @param file path within the repository; empty for the model as a whole
  */
+@Internal
 public record HubName(String repository, String revision, Optional<String> file) {
   private static final String SCHEME = "hf://";
   private static final String DEFAULT_REVISION = "main";

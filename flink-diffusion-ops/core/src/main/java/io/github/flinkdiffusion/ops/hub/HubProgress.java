@@ -4,7 +4,10 @@
  */
 package io.github.flinkdiffusion.ops.hub;
 
+import org.apache.flink.annotation.Internal;
+
 /** Hears how far a download has come. Called by the thread that downloads, after each block. */
+@Internal
 @FunctionalInterface
 public interface HubProgress {
 

@@ -7,6 +7,7 @@ package io.github.flinkdiffusion.ops.hub;
 import java.util.Objects;
 import java.util.Optional;
 import java.util.Set;
+import org.apache.flink.annotation.Internal;
 
 /**
  * What is wanted of a model.
@@ -15,6 +16,7 @@ import java.util.Set;
  * @param weights whether weights are wanted, besides configs and vocabularies
  * @param without components that nobody will use, such as {@code safety_checker}
  */
+@Internal
 public record HubWants(Optional<String> variant, boolean weights, Set<String> without) {
   /** All components with their plain weights. */
   public static final HubWants EVERYTHING = new HubWants(Optional.empty(), true, Set.of());

@@ -10,11 +10,13 @@ import java.util.SortedMap;
 import java.util.TreeMap;
 import java.util.regex.Matcher;
 import java.util.regex.Pattern;
+import org.apache.flink.annotation.Internal;
 
 /**
  * What a file's texts say of single bands, as GDAL's metadata have it: a name, and behind bars the
  * band ({@code sample=0}) and what it is for GDAL ({@code role=scale}).
  */
+@Internal
 public final class BandTexts {
   private static final Pattern SAMPLE = Pattern.compile("\\|sample=(\\d{1,6})(?=\\||$)");
 

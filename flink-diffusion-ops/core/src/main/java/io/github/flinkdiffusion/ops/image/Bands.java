@@ -4,7 +4,10 @@
  */
 package io.github.flinkdiffusion.ops.image;
 
+import org.apache.flink.annotation.Internal;
+
 /** What a raster's channels are. */
+@Internal
 public enum Bands {
   GRAY,
   /** Gray and opacity, not premultiplied. */

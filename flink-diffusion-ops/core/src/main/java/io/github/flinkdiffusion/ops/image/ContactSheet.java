@@ -15,6 +15,7 @@ import java.awt.image.BufferedImage;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Optional;
+import org.apache.flink.annotation.Internal;
 
 /**
  * Pictures in a grid, each with a caption under it, for a person to look over.
@@ -27,6 +28,7 @@ import java.util.Optional;
  * byte[] png = ContactSheet.columns(4).title("30 steps").add(apple, "a red apple", "seed 7").toPng();
  * }</pre>
  */
+@Internal
 public final class ContactSheet {
   private static final Color PAPER = new Color(0xFFFFFF);
   private static final Color PICTURE_GROUND = new Color(0xF4F5F7);

@@ -12,6 +12,7 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.Arrays;
 import java.util.Optional;
+import org.apache.flink.annotation.Internal;
 
 /**
  * Heap memory that an image file takes while it is read, known from its first bytes: for each
@@ -27,6 +28,7 @@ import java.util.Optional;
  * @param rasterBytes of the image once it is open: less than that where it is read by parts
  * @param peakBytes while it is read
  */
+@Internal
 public record DecodedSize(
     String extent,
     long width,

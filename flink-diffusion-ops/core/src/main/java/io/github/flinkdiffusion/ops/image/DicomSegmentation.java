@@ -17,6 +17,7 @@ import java.util.Set;
 import java.util.TreeMap;
 import java.util.regex.Matcher;
 import java.util.regex.Pattern;
+import org.apache.flink.annotation.Internal;
 
 /**
  * Writes what was found in an image as a DICOM segmentation (PS3.3, A.51): a frame for each
@@ -26,6 +27,7 @@ import java.util.regex.Pattern;
  * <p>A segment's label may name its code: {@code Liver (10200004, SCT)}. Without one, the label
  * itself is the code, of this project's own scheme.
  */
+@Internal
 public final class DicomSegmentation {
   private static final String SEGMENTATION = "1.2.840.10008.5.1.4.1.1.66.4";
   private static final Set<Integer> NEEDED = Set.of(0x00080060, 0x00200013, 0x00201040, 0x00282110);

@@ -11,12 +11,14 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
+import org.apache.flink.annotation.Internal;
 
 /**
  * Writes what was found in the slices of a volume as one DICOM segmentation, slice by slice, so
  * that memory is that of a slice: its frames are those of the first slice's segments, then those of
  * the next slice's. The pixels wait in a file beside it.
  */
+@Internal
 public final class DicomSegmentationFile implements AutoCloseable {
   private final Path file;
   private final Path pixelFile;

@@ -6,6 +6,7 @@ package io.github.flinkdiffusion.ops.image;
 
 import java.util.Optional;
 import java.util.OptionalInt;
+import org.apache.flink.annotation.Internal;
 
 /**
  * What a DICOM file says of the series that it is one image of.
@@ -21,6 +22,7 @@ import java.util.OptionalInt;
  * @param spacing of the pixels
  * @param place in the patient
  */
+@Internal
 public record DicomSlice(
     String series,
     String instance,

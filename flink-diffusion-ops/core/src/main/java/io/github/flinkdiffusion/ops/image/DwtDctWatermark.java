@@ -5,6 +5,7 @@
 package io.github.flinkdiffusion.ops.image;
 
 import java.util.Arrays;
+import org.apache.flink.annotation.Internal;
 
 /**
  * An invisible mark in a picture that says who made it, as diffusers puts it into the pictures of
@@ -21,6 +22,7 @@ import java.util.Arrays;
  * of the wavelet back in each other's place, which mirrors the color of each 2 x 2 pixels on its
  * diagonal. Both are kept: the pictures shall be the reference's.
  */
+@Internal
 public final class DwtDctWatermark {
 
   /** The message of 48 bits that diffusers and Stability AI's own code write. */

@@ -15,6 +15,7 @@ import java.nio.file.StandardOpenOption;
 import java.util.HashMap;
 import java.util.LinkedHashMap;
 import java.util.Map;
+import org.apache.flink.annotation.Internal;
 
 /**
  * A file that is far away. What a directory says in a few bytes here and there is read by pages
@@ -22,6 +23,7 @@ import java.util.Map;
  * tiles, are made as they are, and kept in a file of this machine that is gone with the process:
  * however often a tile is unpacked, it is fetched once. Not thread-safe.
  */
+@Internal
 public final class FarFile implements SeekableByteChannel {
   /** Of what is read at once; the header of a common Cloud Optimized GeoTIFF. */
   private static final int PAGE_BYTES = 1 << 14;

@@ -11,6 +11,7 @@ import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Optional;
+import org.apache.flink.annotation.Internal;
 
 /**
  * What a file has of frames or slices, from its header.
@@ -20,6 +21,7 @@ import java.util.Optional;
  * @param ofVolume pages of the first volume; those behind them are of others
  * @param places of a DICOM file's frames that were asked for, if the file says where they lie
  */
+@Internal
 public record FileSlices(
     ImageKind kind, long count, long ofVolume, List<Optional<SlicePlace>> places) {
 

@@ -4,11 +4,14 @@
  */
 package io.github.flinkdiffusion.ops.image;
 
+import org.apache.flink.annotation.Internal;
+
 /**
  * Changes a picture's size without rounding, for values that are no 8-bit levels: Pillow's filters
  * ({@link PilResize.Filter}) over pixel centres, widened with the scale when the picture becomes
  * smaller, in floats. At the edges the filter is cut off and what is left of it made to sum to one.
  */
+@Internal
 public final class FloatResize {
   private FloatResize() {}
 

@@ -11,6 +11,7 @@ import java.util.Map;
 import java.util.Optional;
 import java.util.OptionalDouble;
 import java.util.OptionalInt;
+import org.apache.flink.annotation.Internal;
 
 /**
  * Where on Earth a picture lies: the tags of a GeoTIFF, kept as they are but for what depends on
@@ -27,6 +28,7 @@ import java.util.OptionalInt;
  * @param doubleParameters tag 34736
  * @param asciiParameters tag 34737
  */
+@Internal
 public record Georeference(
     List<Double> pixelScale,
     List<Double> tiepoints,

@@ -9,11 +9,13 @@ import io.github.flinkdiffusion.ops.failure.FlinkDiffusionException;
 import java.io.IOException;
 import java.nio.file.FileSystemException;
 import java.util.Set;
+import org.apache.flink.annotation.Internal;
 
 /**
  * A picture cannot be read, written or shown; the message says why, with the value found and what
  * is accepted.
  */
+@Internal
 public final class ImageException extends FlinkDiffusionException implements ConcernsOneRequest {
   private static final long serialVersionUID = 1L;
 

@@ -9,6 +9,7 @@ import java.nio.ByteOrder;
 import java.nio.charset.StandardCharsets;
 import java.util.Arrays;
 import java.util.Optional;
+import org.apache.flink.annotation.Internal;
 
 /**
  * Kinds of image files, told apart by their first bytes, never by a name that came with them. All
@@ -19,6 +20,7 @@ import java.util.Optional;
  * hold anything, such as the first bytes of a TIFF file, and no other file has it there but by
  * chance. The weakest is that of a DICOM file without a preamble: its first elements make sense.
  */
+@Internal
 public enum ImageKind {
   PNG("image/png") {
     @Override

@@ -4,6 +4,8 @@
  */
 package io.github.flinkdiffusion.ops.image;
 
+import org.apache.flink.annotation.Internal;
+
 /**
  * How large a picture may be, checked before memory is spent on it: a file of some kilobytes can
  * say that it has billions of pixels.
@@ -14,6 +16,7 @@ package io.github.flinkdiffusion.ops.image;
  * @param maxBytes the most bytes of a raster, which takes 4 for each channel of each pixel; while a
  *     file is read, up to twice as much again is in use
  */
+@Internal
 public record ImageLimits(int maxSide, long maxPixels, int maxBands, long maxBytes) {
   /** 16384 a side, 4096 x 4096 in all, 64 channels, 512 MiB. */
   public static final ImageLimits DEFAULT =

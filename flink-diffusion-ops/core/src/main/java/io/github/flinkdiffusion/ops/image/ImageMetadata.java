@@ -14,6 +14,7 @@ import java.util.Map;
 import java.util.Optional;
 import java.util.SortedMap;
 import java.util.TreeMap;
+import org.apache.flink.annotation.Internal;
 
 /**
  * What a file says of its picture besides the pixels, carried from a picture to what is made of it.
@@ -26,6 +27,7 @@ import java.util.TreeMap;
  *     (ICC), which stands here for PNG and JPEG files too
  * @param medical what a DICOM or NIfTI file says of its source; only these hold it
  */
+@Internal
 public record ImageMetadata(
     Optional<Georeference> georeference,
     Optional<PixelSpacing> spacing,

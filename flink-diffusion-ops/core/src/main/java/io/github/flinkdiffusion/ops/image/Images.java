@@ -14,8 +14,10 @@ import java.util.List;
 import java.util.Map;
 import java.util.Optional;
 import java.util.stream.Collectors;
+import org.apache.flink.annotation.Internal;
 
 /** Image files of every kind; {@link ImageKind} tells which one a file is of. */
+@Internal
 public final class Images {
   private static final Map<ImageKind, ImageFormat> FORMATS = new EnumMap<>(ImageKind.class);
 

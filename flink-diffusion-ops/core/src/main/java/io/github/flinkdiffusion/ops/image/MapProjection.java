@@ -5,6 +5,7 @@
 package io.github.flinkdiffusion.ops.image;
 
 import java.util.Optional;
+import org.apache.flink.annotation.Internal;
 
 /**
  * How coordinates of a map follow from longitude and latitude on WGS 84, and back: for degrees
@@ -18,6 +19,7 @@ import java.util.Optional;
  * @see <a href="https://doi.org/10.1007/s00190-011-0445-3">Karney, Transverse Mercator with an
  *     accuracy of a few nanometers</a>, whose series of sixth order is taken for UTM
  */
+@Internal
 public sealed interface MapProjection {
   /** What files with a code that is not known may be told of. */
   String KNOWN =

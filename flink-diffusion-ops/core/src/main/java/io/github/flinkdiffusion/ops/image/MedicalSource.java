@@ -8,6 +8,7 @@ import java.util.Collections;
 import java.util.Optional;
 import java.util.SortedMap;
 import java.util.TreeMap;
+import org.apache.flink.annotation.Internal;
 
 /**
  * What a DICOM or NIfTI file made of an image has to say of the file that the image came from.
@@ -18,6 +19,7 @@ import java.util.TreeMap;
  *     the patient only if {@link ReadOptions#patientData()} asked for them
  * @param identified whether they did
  */
+@Internal
 public record MedicalSource(
     Optional<SlicePlace> place, SortedMap<Integer, String> attributes, boolean identified) {
 

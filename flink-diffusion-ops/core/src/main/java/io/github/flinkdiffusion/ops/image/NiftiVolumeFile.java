@@ -15,11 +15,13 @@ import java.util.ArrayList;
 import java.util.List;
 import java.util.Optional;
 import java.util.stream.IntStream;
+import org.apache.flink.annotation.Internal;
 
 /**
  * Writes the slices of a volume into one NIfTI-1 file, one after the other, so that memory is that
  * of a slice. All have one size and type; each lies as far from the one before.
  */
+@Internal
 public final class NiftiVolumeFile implements AutoCloseable {
   private static final int MOST_SLICES = Short.MAX_VALUE;
 

@@ -7,6 +7,7 @@ package io.github.flinkdiffusion.ops.image;
 import java.util.BitSet;
 import java.util.List;
 import java.util.Optional;
+import org.apache.flink.annotation.Internal;
 
 /**
  * Which samples of a {@link Raster} hold no data: a satellite did not see there, or a scanner had
@@ -18,6 +19,7 @@ import java.util.Optional;
  * <p>Immutable: the bits are neither copied in nor out, so whoever holds them leaves them as they
  * are.
  */
+@Internal
 public final class NoDataMask {
   private final int channels;
   private final int height;

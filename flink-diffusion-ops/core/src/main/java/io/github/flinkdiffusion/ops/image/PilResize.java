@@ -4,6 +4,8 @@
  */
 package io.github.flinkdiffusion.ops.image;
 
+import org.apache.flink.annotation.Internal;
+
 /**
  * Changes a picture's size as Python's imaging library (Pillow 13) does, bit for bit.
  *
@@ -12,6 +14,7 @@ package io.github.flinkdiffusion.ops.image;
  * bits, and rounds after the first direction and again after the second. A resize in floats differs
  * from it by a level here and there.
  */
+@Internal
 public final class PilResize {
 
   /** The weight of a source pixel by its distance from where the target pixel lies. */

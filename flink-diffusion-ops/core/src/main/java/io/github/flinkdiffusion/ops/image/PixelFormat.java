@@ -5,6 +5,7 @@
 package io.github.flinkdiffusion.ops.image;
 
 import java.util.OptionalDouble;
+import org.apache.flink.annotation.Internal;
 
 /**
  * What the numbers of a raster are in a file.
@@ -15,6 +16,7 @@ import java.util.OptionalDouble;
  * @param noData the file's number that says that there is no data, which the type can hold: any
  *     one, infinite or not a number for floats. No sample that has data is written as this number
  */
+@Internal
 public record PixelFormat(Bands bands, SampleType type, ValueRange range, OptionalDouble noData) {
   public PixelFormat {
     if (noData.isPresent() && !type.holds(noData.getAsDouble())) {

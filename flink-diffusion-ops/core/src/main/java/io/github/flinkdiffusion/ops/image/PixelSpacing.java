@@ -4,12 +4,15 @@
  */
 package io.github.flinkdiffusion.ops.image;
 
+import org.apache.flink.annotation.Internal;
+
 /**
  * How far apart pixels' centers are.
  *
  * @param x millimetres from a pixel to the next of its row
  * @param y millimetres from a row to the next
  */
+@Internal
 public record PixelSpacing(double x, double y) {
 
   public PixelSpacing {

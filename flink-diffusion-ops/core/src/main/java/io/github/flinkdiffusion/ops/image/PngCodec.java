@@ -26,6 +26,7 @@ import javax.imageio.ImageReader;
 import javax.imageio.ImageWriter;
 import javax.imageio.stream.MemoryCacheImageInputStream;
 import javax.imageio.stream.MemoryCacheImageOutputStream;
+import org.apache.flink.annotation.Internal;
 
 /**
  * PNG files of 8 and 16 bits per sample; fewer bits and palettes are read as 8.
@@ -34,6 +35,7 @@ import javax.imageio.stream.MemoryCacheImageOutputStream;
  * which is what diffusion models are trained with. Of the metadata, texts, color profiles and the
  * pixels' spacing are held, the latter rounded to whole pixels a metre.
  */
+@Internal
 public final class PngCodec implements ImageFormat {
 
   PngCodec() {}

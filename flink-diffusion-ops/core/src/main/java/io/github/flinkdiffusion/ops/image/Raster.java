@@ -8,6 +8,7 @@ import java.util.Arrays;
 import java.util.BitSet;
 import java.util.Objects;
 import java.util.Optional;
+import org.apache.flink.annotation.Internal;
 
 /**
  * A picture: channels x height x width floats, all of one channel before the next, rows from the
@@ -33,6 +34,7 @@ import java.util.Optional;
  * byte[] view = PngCodec.encode(result.storedAs(SampleType.UINT8));  // 10000 is white
  * }</pre>
  */
+@Internal
 public final class Raster {
   private final int channels;
   private final int height;

@@ -5,6 +5,7 @@
 package io.github.flinkdiffusion.ops.image;
 
 import java.util.OptionalDouble;
+import org.apache.flink.annotation.Internal;
 
 /**
  * How files are read.
@@ -20,6 +21,7 @@ import java.util.OptionalDouble;
  * @param rangeGiven whether the caller says what is black and white ({@link Raster#over}), so that
  *     what a medical file says of that is left out
  */
+@Internal
 public record ReadOptions(
     ImageLimits limits,
     int page,

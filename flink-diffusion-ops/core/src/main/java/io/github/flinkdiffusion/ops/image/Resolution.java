@@ -5,6 +5,7 @@
 package io.github.flinkdiffusion.ops.image;
 
 import java.util.OptionalDouble;
+import org.apache.flink.annotation.Internal;
 
 /**
  * Which of the resolutions that a TIFF file holds is read: the image itself or one of its
@@ -15,6 +16,7 @@ import java.util.OptionalDouble;
  * @param pixelSize in units of the file's coordinate system: the coarsest level whose pixels are
  *     not larger is read, so what is read holds at least the detail that was asked for
  */
+@Internal
 public record Resolution(int level, OptionalDouble pixelSize) {
   /** The image itself. */
   public static final Resolution FULL = level(0);

@@ -4,6 +4,8 @@
  */
 package io.github.flinkdiffusion.ops.image;
 
+import org.apache.flink.annotation.Internal;
+
 /**
  * A color of 8 bits a band, such as that of a class in a picture of classes.
  *
@@ -11,6 +13,7 @@ package io.github.flinkdiffusion.ops.image;
  * @param green 0 to 255
  * @param blue 0 to 255
  */
+@Internal
 public record Rgb(int red, int green, int blue) {
 
   public Rgb {

@@ -4,6 +4,8 @@
  */
 package io.github.flinkdiffusion.ops.image;
 
+import org.apache.flink.annotation.Internal;
+
 /**
  * How one value stands in a file. A {@link Raster} always holds floats; this says what they are
  * rounded to when they are written.
@@ -12,6 +14,7 @@ package io.github.flinkdiffusion.ops.image;
  * fewer than 8 bits as {@link #UINT8}, signed bytes as {@link #INT16}, and whole numbers of 32 bits
  * and floats of 16 or 64 as {@link #FLOAT32} (which keeps 24 bits).
  */
+@Internal
 public enum SampleType {
   /** 0 to 255. */
   UINT8(8, new ValueRange(0, 255)),

@@ -7,12 +7,14 @@ package io.github.flinkdiffusion.ops.image;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
+import org.apache.flink.annotation.Internal;
 
 /**
  * Whether slices are a volume: parallel, and each as far from the next as any other. Positions in
  * files are rounded, so a slice may lie a tenth of the distance from where it should, and at most a
  * tenth of a millimetre.
  */
+@Internal
 public final class SliceOrder {
   private static final double MOST_OFF_MILLIMETRES = 0.1;
   private static final double MOST_OFF = 0.1;

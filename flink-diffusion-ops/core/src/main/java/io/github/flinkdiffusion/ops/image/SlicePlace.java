@@ -4,6 +4,8 @@
  */
 package io.github.flinkdiffusion.ops.image;
 
+import org.apache.flink.annotation.Internal;
+
 /**
  * Where a slice lies in a patient: DICOM's image position and orientation, in millimetres to the
  * patient's left, back and head.
@@ -12,6 +14,7 @@ package io.github.flinkdiffusion.ops.image;
  * @param alongRow the direction from a pixel to the next of its row, of length 1
  * @param alongColumn the direction from a row to the next, of length 1
  */
+@Internal
 public record SlicePlace(Vector position, Vector alongRow, Vector alongColumn) {
 
   /** Millimetres, or a direction. */

@@ -4,11 +4,14 @@
  */
 package io.github.flinkdiffusion.ops.image;
 
+import org.apache.flink.annotation.Internal;
+
 /**
  * Which way a volume is cut into slices. Every slice is seen the same way, however its file stores
  * it: the patient's left is on the left and the front or the head is at the top, or in sagittal
  * slices the front is on the left.
  */
+@Internal
 public enum SlicePlane {
   /** Across the body, counted from the feet to the head. */
   AXIAL(0, 1, 2, false, true),

@@ -17,6 +17,7 @@ import java.util.List;
 import java.util.Map;
 import java.util.Optional;
 import java.util.Set;
+import org.apache.flink.annotation.Internal;
 
 /**
  * Reads parts of a TIFF, GeoTIFF or BigTIFF file of any size. Memory holds the part, the strips or
@@ -32,6 +33,7 @@ import java.util.Set;
  *
  * <p>Not thread-safe.
  */
+@Internal
 public final class TiffReader implements AutoCloseable {
   private static final int CACHE_BYTES = 16 << 20;
   private static final long MAX_CARRIED_BYTES = 16 << 20;

@@ -7,11 +7,13 @@ package io.github.flinkdiffusion.ops.image;
 import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
 import java.util.Arrays;
+import org.apache.flink.annotation.Internal;
 
 /**
  * A tag of a TIFF file that says nothing about how its pixels are laid out, and is carried from a
  * picture to what is made of it: an artist's name, a sensor's description, a color profile.
  */
+@Internal
 public final class TiffTag {
   private final int number;
   private final TiffType type;

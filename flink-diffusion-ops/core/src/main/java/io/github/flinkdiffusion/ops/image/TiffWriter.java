@@ -22,6 +22,7 @@ import java.util.List;
 import java.util.Map;
 import java.util.TreeMap;
 import java.util.function.Supplier;
+import org.apache.flink.annotation.Internal;
 
 /**
  * Writes a TIFF or GeoTIFF file row by row from the top, as a Cloud Optimized GeoTIFF: tiles,
@@ -38,6 +39,7 @@ import java.util.function.Supplier;
  * }
  * }</pre>
  */
+@Internal
 public final class TiffWriter implements AutoCloseable {
   /** The side of a tile, in pixels; a multiple of 16, as the standard demands. */
   public static final int TILE = 256;

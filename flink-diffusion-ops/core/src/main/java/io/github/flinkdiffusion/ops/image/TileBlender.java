@@ -9,6 +9,7 @@ import java.util.BitSet;
 import java.util.HashMap;
 import java.util.Map;
 import java.util.function.Consumer;
+import org.apache.flink.annotation.Internal;
 
 /**
  * Puts the results of a picture's tiles together, in whatever order they are finished, and hands on
@@ -20,6 +21,7 @@ import java.util.function.Consumer;
  *
  * <p>Not thread-safe.
  */
+@Internal
 public final class TileBlender {
   private static final double ONE = 0x1p32;
 

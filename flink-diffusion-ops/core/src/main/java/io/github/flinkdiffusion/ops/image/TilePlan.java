@@ -6,6 +6,7 @@ package io.github.flinkdiffusion.ops.image;
 
 import java.util.ArrayList;
 import java.util.List;
+import org.apache.flink.annotation.Internal;
 
 /**
  * How a picture is cut into overlapping tiles of one size, so that a network's batch can hold tiles
@@ -26,6 +27,7 @@ import java.util.List;
  * }
  * }</pre>
  */
+@Internal
 public final class TilePlan {
   private final Axis columns;
   private final Axis rows;

@@ -4,6 +4,8 @@
  */
 package io.github.flinkdiffusion.ops.image;
 
+import org.apache.flink.annotation.Internal;
+
 /**
  * What 0 and 1 in a {@link Raster} stand for, in the numbers of its file: {@code value = low + x *
  * (high - low)}. This is how 16-bit counts, reflectances and Hounsfield units meet networks that
@@ -15,6 +17,7 @@ package io.github.flinkdiffusion.ops.image;
  * @param low the number that is 0, or black
  * @param high the number that is 1, or white
  */
+@Internal
 public record ValueRange(double low, double high) {
 
   public ValueRange {

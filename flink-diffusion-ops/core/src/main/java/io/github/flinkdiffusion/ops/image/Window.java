@@ -4,12 +4,15 @@
  */
 package io.github.flinkdiffusion.ops.image;
 
+import org.apache.flink.annotation.Internal;
+
 /**
  * A part of a picture, in pixels from its upper left corner.
  *
  * @param x its first column
  * @param y its first row
  */
+@Internal
 public record Window(int x, int y, int width, int height) {
 
   public Window {

@@ -7,6 +7,7 @@ package io.github.flinkdiffusion.ops.imaging;
 import java.nio.file.Path;
 import java.util.Objects;
 import java.util.Optional;
+import org.apache.flink.annotation.Internal;
 
 /**
  * An encoded image of a result: in memory or, when it is large, in a file that whoever asked for it
@@ -15,6 +16,7 @@ import java.util.Optional;
  * @param bytes of it, if in memory
  * @param file with it, if not
  */
+@Internal
 public record Artifact(String mediaType, Optional<byte[]> bytes, Optional<Path> file) {
   public Artifact {
     Objects.requireNonNull(mediaType, "mediaType");

@@ -30,6 +30,7 @@ import java.util.Objects;
 import java.util.Optional;
 import java.util.SortedMap;
 import java.util.TreeMap;
+import org.apache.flink.annotation.Internal;
 
 /**
  * How a result came about: enough to make it again and to compare. It stands in the result's event
@@ -56,6 +57,7 @@ import java.util.TreeMap;
  * @param inputDigests SHA-256, lower-case hex, of the bytes of each input file, by its parameter
  * @param softwareVersion of Flink Diffusion
  */
+@Internal
 public record Audit(
     String model,
     String modelDigest,

@@ -4,6 +4,8 @@
  */
 package io.github.flinkdiffusion.ops.imaging;
 
+import org.apache.flink.annotation.Internal;
+
 /**
  * A rectangle in pixels of the picture, from the outer corner of the first one.
  *
@@ -12,6 +14,7 @@ package io.github.flinkdiffusion.ops.imaging;
  * @param width above 0
  * @param height above 0
  */
+@Internal
 public record Box(double x, double y, double width, double height) {
   public Box {
     if (!(width > 0 && height > 0)) {

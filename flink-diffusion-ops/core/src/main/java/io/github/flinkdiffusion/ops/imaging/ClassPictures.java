@@ -7,8 +7,10 @@ package io.github.flinkdiffusion.ops.imaging;
 import io.github.flinkdiffusion.ops.image.Raster;
 import io.github.flinkdiffusion.ops.image.Rgb;
 import io.github.flinkdiffusion.ops.pipeline.ClassMap;
+import org.apache.flink.annotation.Internal;
 
 /** Classes as people look at them. */
+@Internal
 public final class ClassPictures {
   private ClassPictures() {}
 

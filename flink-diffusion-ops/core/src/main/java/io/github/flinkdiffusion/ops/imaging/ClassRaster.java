@@ -9,6 +9,7 @@ import io.github.flinkdiffusion.ops.image.PixelFormat;
 import io.github.flinkdiffusion.ops.image.Raster;
 import io.github.flinkdiffusion.ops.image.SampleType;
 import java.util.Objects;
+import org.apache.flink.annotation.Internal;
 
 /**
  * The class of every pixel, a byte each: a fourth of what a {@link Raster} takes.
@@ -19,6 +20,7 @@ import java.util.Objects;
  * @param height in pixels
  * @param numbers of the classes, row by row from the top, unsigned
  */
+@Internal
 public record ClassRaster(int width, int height, byte[] numbers) {
 
   public ClassRaster {

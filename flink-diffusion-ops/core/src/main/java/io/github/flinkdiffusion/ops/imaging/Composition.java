@@ -31,6 +31,7 @@ import java.util.Optional;
 import java.util.TreeMap;
 import java.util.function.IntFunction;
 import java.util.stream.Stream;
+import org.apache.flink.annotation.Internal;
 
 /**
  * The result of an image task: its pictures as files, and what was found in them.
@@ -57,6 +58,7 @@ import java.util.stream.Stream;
  *     0..1 in PNG files, floats in TIFF files
  * @param regions of a segmentation, or the boxes of a detection
  */
+@Internal
 public record Composition(
     int width,
     int height,

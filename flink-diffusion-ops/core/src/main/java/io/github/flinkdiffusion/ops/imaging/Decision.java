@@ -10,6 +10,7 @@ import io.github.flinkdiffusion.ops.image.PixelFormat;
 import io.github.flinkdiffusion.ops.image.Raster;
 import io.github.flinkdiffusion.ops.image.SampleType;
 import io.github.flinkdiffusion.ops.pipeline.ClassMap;
+import org.apache.flink.annotation.Internal;
 
 /**
  * The class of every pixel, decided by the shares that its classes have, see {@link
@@ -20,6 +21,7 @@ import io.github.flinkdiffusion.ops.pipeline.ClassMap;
  *     1 where its share is one half or more
  * @param score one channel: the share of that class, 0..1
  */
+@Internal
 public record Decision(ClassRaster classes, Raster score) {
 
   /**

@@ -12,6 +12,7 @@ import io.github.flinkdiffusion.ops.image.SampleType;
 import io.github.flinkdiffusion.ops.pipeline.ResultMeaning;
 import java.util.BitSet;
 import java.util.List;
+import org.apache.flink.annotation.Internal;
 
 /**
  * Several samples of one picture, each from its own seed, as one answer.
@@ -20,6 +21,7 @@ import java.util.List;
  * @param spread one channel: the root of the samples' variance (divided by their number), a mean
  *     over channels; 0 where they agree
  */
+@Internal
 public record Ensemble(Raster mean, Raster spread) {
   /** More than that is a mistake rather than a wish. */
   public static final int MOST_SAMPLES = 64;

@@ -13,6 +13,7 @@ import java.util.List;
 import java.util.Optional;
 import java.util.stream.Collectors;
 import java.util.stream.IntStream;
+import org.apache.flink.annotation.Internal;
 
 /**
  * How a picture's bands become those that a model sees. Opacity is left out; gray becomes three
@@ -23,6 +24,7 @@ import java.util.stream.IntStream;
  * @param source the picture's band, from 0, for each of the model's; empty when the model sees luma
  * @param gray whether three equal bands are one of the picture's, and one again in the result
  */
+@Internal
 public record ModelBands(List<Integer> source, boolean gray) {
   private static final float[] LUMA = {0.299f, 0.587f, 0.114f};
 

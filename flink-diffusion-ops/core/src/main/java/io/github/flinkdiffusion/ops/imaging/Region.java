@@ -5,6 +5,7 @@
 package io.github.flinkdiffusion.ops.imaging;
 
 import java.util.Objects;
+import org.apache.flink.annotation.Internal;
 
 /**
  * One connected area of one class, or one detected object.
@@ -18,6 +19,7 @@ import java.util.Objects;
  * @param geometry outline as a GeoJSON geometry in the coordinates that {@link Regions#crs} names;
  *     null without one
  */
+@Internal
 public record Region(
     String label,
     Double score,

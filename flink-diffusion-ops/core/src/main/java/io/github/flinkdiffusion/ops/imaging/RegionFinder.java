@@ -15,6 +15,7 @@ import java.util.Optional;
 import java.util.PriorityQueue;
 import java.util.function.IntPredicate;
 import java.util.function.IntToDoubleFunction;
+import org.apache.flink.annotation.Internal;
 
 /**
  * Finds the connected areas of every class but the background. Pixels of one class are connected if
@@ -29,6 +30,7 @@ import java.util.function.IntToDoubleFunction;
  *     .find(decision.classes(), Optional.of(pixel -> decision.score().data()[pixel]), scene.metadata());
  * }</pre>
  */
+@Internal
 public final class RegionFinder {
 
   /**

@@ -7,6 +7,7 @@ package io.github.flinkdiffusion.ops.imaging;
 import java.util.List;
 import java.util.Objects;
 import java.util.Optional;
+import org.apache.flink.annotation.Internal;
 
 /**
  * What was found in a picture.
@@ -16,6 +17,7 @@ import java.util.Optional;
  *     one
  * @param items largest first
  */
+@Internal
 public record Regions(Optional<String> crs, List<Region> items) {
   public Regions {
     Objects.requireNonNull(crs, "crs");

@@ -6,8 +6,10 @@ package io.github.flinkdiffusion.ops.imaging;
 
 import io.github.flinkdiffusion.ops.image.Raster;
 import io.github.flinkdiffusion.ops.image.SampleType;
+import org.apache.flink.annotation.PublicEvolving;
 
 /** The kind of file that results are written as. */
+@PublicEvolving
 public enum ResultFormat {
   /**
    * As TIFF what PNG cannot hold: floats, signed numbers, more than four bands, a place on Earth;

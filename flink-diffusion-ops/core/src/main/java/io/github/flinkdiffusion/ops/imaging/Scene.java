@@ -23,6 +23,7 @@ import java.nio.channels.SeekableByteChannel;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.Optional;
+import org.apache.flink.annotation.Internal;
 
 /**
  * A picture that is worked on, read part by part: a TIFF file's parts come from the file, so its
@@ -30,6 +31,7 @@ import java.util.Optional;
  *
  * <p>Any thread may read, one at a time does.
  */
+@Internal
 public interface Scene extends AutoCloseable {
 
   int width();

@@ -14,6 +14,7 @@ import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
+import org.apache.flink.annotation.Internal;
 
 /**
  * Which part of an image file a request works on, by parameters of the request. Only what is
@@ -37,6 +38,7 @@ import java.util.Optional;
  *
  * @param bounds west, south, east, north; empty without
  */
+@Internal
 public record Selection(
     Optional<Window> window,
     List<Double> bounds,

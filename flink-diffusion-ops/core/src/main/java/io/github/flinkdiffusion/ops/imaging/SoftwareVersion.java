@@ -8,8 +8,10 @@ import java.io.IOException;
 import java.io.InputStream;
 import java.io.UncheckedIOException;
 import java.util.Properties;
+import org.apache.flink.annotation.Internal;
 
 /** The version of Flink Diffusion that runs, as the build wrote it into a resource. */
+@Internal
 public final class SoftwareVersion {
   /** Of classes that no build has given a version, such as a compiler's output alone. */
   private static final String UNBUILT = "unbuilt";

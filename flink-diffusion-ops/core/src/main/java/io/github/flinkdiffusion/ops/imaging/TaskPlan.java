@@ -7,6 +7,7 @@ package io.github.flinkdiffusion.ops.imaging;
 import io.github.flinkdiffusion.ops.image.Raster;
 import io.github.flinkdiffusion.ops.image.TilePlan;
 import io.github.flinkdiffusion.ops.image.Window;
+import org.apache.flink.annotation.Internal;
 
 /**
  * The parts of one image task: every sample of every tile is a trajectory of its own. The samples
@@ -24,6 +25,7 @@ import io.github.flinkdiffusion.ops.image.Window;
  * @param slices that are worked on, from 1
  * @param samples of each tile, from 1
  */
+@Internal
 public record TaskPlan(int width, int height, TilePlan tiles, int slices, int samples) {
 
   /**

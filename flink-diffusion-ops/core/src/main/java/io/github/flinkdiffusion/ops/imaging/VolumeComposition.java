@@ -22,6 +22,7 @@ import java.util.Optional;
 import java.util.SortedMap;
 import java.util.TreeMap;
 import java.util.function.IntFunction;
+import org.apache.flink.annotation.Internal;
 
 /**
  * The result of an image task on several slices: one volume of all of them. With {@link
@@ -29,6 +30,7 @@ import java.util.function.IntFunction;
  * shares, each with a frame for each segment of each slice; everything else is a NIfTI file. Memory
  * is that of a slice.
  */
+@Internal
 public final class VolumeComposition {
   private VolumeComposition() {}
 

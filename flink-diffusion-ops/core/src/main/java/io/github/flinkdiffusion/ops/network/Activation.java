@@ -8,8 +8,10 @@ import io.github.flinkdiffusion.ops.graph.Method;
 import io.github.flinkdiffusion.ops.graph.Value;
 import java.util.Arrays;
 import java.util.Optional;
+import org.apache.flink.annotation.Internal;
 
 /** The activation functions that configs name ({@code act_fn}, {@code hidden_act}). */
+@Internal
 public enum Activation {
   SILU("silu", "swish"),
   MISH("mish"),

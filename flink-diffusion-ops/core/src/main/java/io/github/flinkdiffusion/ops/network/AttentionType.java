@@ -7,8 +7,10 @@ package io.github.flinkdiffusion.ops.network;
 import io.github.flinkdiffusion.ops.weights.Config;
 import java.util.Arrays;
 import java.util.List;
+import org.apache.flink.annotation.Internal;
 
 /** {@code attention_type}: whether transformers may see objects in their places (GLIGEN). */
+@Internal
 public enum AttentionType {
   DEFAULT("default"),
   /** Objects that phrases describe. */

@@ -7,8 +7,10 @@ package io.github.flinkdiffusion.ops.network;
 import io.github.flinkdiffusion.ops.graph.Graph;
 import io.github.flinkdiffusion.ops.graph.Method;
 import io.github.flinkdiffusion.ops.graph.Value;
+import org.apache.flink.annotation.Internal;
 
 /** diffusers' AutoencoderKL: pictures to latents and back. */
+@Internal
 public final class AutoencoderKL {
   /** The method that decodes latents. */
   public static final String DECODE = "decode";

@@ -7,6 +7,7 @@ package io.github.flinkdiffusion.ops.network;
 import io.github.flinkdiffusion.ops.weights.Config;
 import java.util.Arrays;
 import java.util.List;
+import org.apache.flink.annotation.Internal;
 
 /**
  * diffusers' AutoencoderKL config. Names are the config's.
@@ -28,6 +29,7 @@ import java.util.List;
  *     know it take latents apart with it; the network itself does not
  * @param latentsStd {@code latents_std} of each latent channel, empty when null
  */
+@Internal
 public record AutoencoderKLConfig(
     int inChannels,
     int outChannels,

@@ -8,8 +8,10 @@ import io.github.flinkdiffusion.ops.graph.Graph;
 import io.github.flinkdiffusion.ops.graph.Method;
 import io.github.flinkdiffusion.ops.graph.Value;
 import java.util.List;
+import org.apache.flink.annotation.Internal;
 
 /** diffusers' AutoencoderTiny (TAESD): a small autoencoder without norms, for quick previews. */
+@Internal
 public final class AutoencoderTiny {
   /** The method that encodes pictures. */
   public static final String ENCODE = "encode";

@@ -7,6 +7,7 @@ package io.github.flinkdiffusion.ops.network;
 import io.github.flinkdiffusion.ops.weights.Config;
 import java.util.HashSet;
 import java.util.List;
+import org.apache.flink.annotation.Internal;
 
 /**
  * diffusers' AutoencoderTiny config. Names are the config's.
@@ -23,6 +24,7 @@ import java.util.List;
  * @param scalingFactor {@code scaling_factor}
  * @param shiftFactor {@code shift_factor}
  */
+@Internal
 public record AutoencoderTinyConfig(
     int inChannels,
     int outChannels,

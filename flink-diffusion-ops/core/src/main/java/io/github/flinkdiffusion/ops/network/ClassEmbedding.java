@@ -10,6 +10,7 @@ import io.github.flinkdiffusion.ops.weights.Config;
 import java.util.List;
 import java.util.Locale;
 import java.util.function.UnaryOperator;
+import org.apache.flink.annotation.Internal;
 
 /**
  * What a UNet adds to its time embedding for a class label ({@code class_embed_type}, {@code
@@ -18,6 +19,7 @@ import java.util.function.UnaryOperator;
  * @param kind how a label becomes an embedding
  * @param size classes of a table, or numbers in a label that is projected; else 0
  */
+@Internal
 public record ClassEmbedding(Kind kind, int size) {
   /** A UNet without labels. */
   public static final ClassEmbedding NONE = new ClassEmbedding(Kind.NONE, 0);

@@ -8,11 +8,13 @@ import io.github.flinkdiffusion.ops.graph.Graph;
 import io.github.flinkdiffusion.ops.graph.Method;
 import io.github.flinkdiffusion.ops.graph.Value;
 import java.util.List;
+import org.apache.flink.annotation.Internal;
 
 /**
  * transformers' CLIPTextModel: token ids to the hidden states that condition the denoising network.
  * Parameters stand under {@code text_model.}, as all but the newest checkpoints have them.
  */
+@Internal
 public final class ClipText {
   /** The method that gives the last hidden states. */
   public static final String FORWARD = "forward";

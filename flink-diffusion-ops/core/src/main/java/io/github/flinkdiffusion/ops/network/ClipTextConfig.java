@@ -5,6 +5,7 @@
 package io.github.flinkdiffusion.ops.network;
 
 import io.github.flinkdiffusion.ops.weights.Config;
+import org.apache.flink.annotation.Internal;
 
 /**
  * transformers' CLIPTextConfig. Names are the config's.
@@ -20,6 +21,7 @@ import io.github.flinkdiffusion.ops.weights.Config;
  * @param eosTokenId {@code eos_token_id}: the token whose state is the pooled one
  * @param projectionSize {@code projection_dim}, of networks that project
  */
+@Internal
 public record ClipTextConfig(
     int vocabSize,
     int hiddenSize,

@@ -8,11 +8,13 @@ import io.github.flinkdiffusion.ops.graph.Graph;
 import io.github.flinkdiffusion.ops.graph.Method;
 import io.github.flinkdiffusion.ops.graph.Value;
 import java.util.List;
+import org.apache.flink.annotation.Internal;
 
 /**
  * transformers' CLIPTextModelWithProjection: a {@link ClipText} whose pooled state is projected
  * into the space that texts and pictures share.
  */
+@Internal
 public final class ClipTextProjection {
   /**
    * The method that gives what Stable Diffusion XL takes of a prompt: the state of {@link

@@ -7,11 +7,13 @@ package io.github.flinkdiffusion.ops.network;
 import io.github.flinkdiffusion.ops.graph.Graph;
 import io.github.flinkdiffusion.ops.graph.Method;
 import io.github.flinkdiffusion.ops.graph.Value;
+import org.apache.flink.annotation.Internal;
 
 /**
  * transformers' CLIPVisionModelWithProjection: pictures to vectors in the space that texts and
  * pictures share. Parameters stand under {@code vision_model.}.
  */
+@Internal
 public final class ClipVision {
   /** The method that gives image embeddings. */
   public static final String FORWARD = "forward";

@@ -5,6 +5,7 @@
 package io.github.flinkdiffusion.ops.network;
 
 import io.github.flinkdiffusion.ops.weights.Config;
+import org.apache.flink.annotation.Internal;
 
 /**
  * transformers' CLIPVisionConfig. Names are the config's.
@@ -20,6 +21,7 @@ import io.github.flinkdiffusion.ops.weights.Config;
  * @param activation {@code hidden_act}
  * @param epsilon {@code layer_norm_eps}
  */
+@Internal
 public record ClipVisionConfig(
     int channels,
     int imageSize,

@@ -7,11 +7,13 @@ package io.github.flinkdiffusion.ops.network;
 import io.github.flinkdiffusion.ops.graph.Graph;
 import io.github.flinkdiffusion.ops.graph.Method;
 import io.github.flinkdiffusion.ops.graph.Value;
+import org.apache.flink.annotation.Internal;
 
 /**
  * diffusers' DiTTransformer2DModel (Peebles & Xie 2022): a transformer over patches of a latent,
  * conditioned by timestep and class through its norms.
  */
+@Internal
 public final class DiT {
   private static final int TIME_INPUT = 256;
   private static final double MAXIMUM_PERIOD = 10_000;

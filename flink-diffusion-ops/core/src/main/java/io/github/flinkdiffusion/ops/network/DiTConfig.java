@@ -5,6 +5,7 @@
 package io.github.flinkdiffusion.ops.network;
 
 import io.github.flinkdiffusion.ops.weights.Config;
+import org.apache.flink.annotation.Internal;
 
 /**
  * diffusers' DiTTransformer2DModel config, as far as it is supported. Names are the config's.
@@ -20,6 +21,7 @@ import io.github.flinkdiffusion.ops.weights.Config;
  * @param classes {@code num_embeds_ada_norm}; one more label, the last, means none
  * @param epsilon {@code norm_eps}
  */
+@Internal
 public record DiTConfig(
     int heads,
     int headSize,

@@ -6,6 +6,7 @@ package io.github.flinkdiffusion.ops.network;
 
 import io.github.flinkdiffusion.ops.graph.Method;
 import io.github.flinkdiffusion.ops.graph.Value;
+import org.apache.flink.annotation.Internal;
 
 /**
  * A place in a network: a method under construction and the prefix of the parameters used there.
@@ -15,6 +16,7 @@ import io.github.flinkdiffusion.ops.graph.Value;
  * @param method where operations are added
  * @param prefix parameter prefix, empty or ending in a dot
  */
+@Internal
 public record Scope(Method method, String prefix) {
 
   /** The scope of a submodule. */

@@ -15,11 +15,13 @@ import io.github.flinkdiffusion.ops.graph.Method;
 import io.github.flinkdiffusion.ops.graph.Value;
 import java.util.ArrayDeque;
 import java.util.Deque;
+import org.apache.flink.annotation.Internal;
 
 /**
  * diffusers' UNet2DModel: the denoising network of DDPM and of latent super-resolution, without a
  * context.
  */
+@Internal
 public final class UNet2D {
   /** What sums in NCSN++'s blocks are divided by. */
   private static final double SKIP_SCALE = Math.sqrt(2);

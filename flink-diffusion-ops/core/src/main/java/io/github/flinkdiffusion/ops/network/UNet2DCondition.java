@@ -13,8 +13,10 @@ import io.github.flinkdiffusion.ops.graph.Method;
 import io.github.flinkdiffusion.ops.graph.Value;
 import java.util.ArrayDeque;
 import java.util.Deque;
+import org.apache.flink.annotation.Internal;
 
 /** diffusers' UNet2DConditionModel: the denoising network of the Stable Diffusion family. */
+@Internal
 public final class UNet2DCondition {
   /** The method that all graphs have. */
   public static final String FORWARD = "forward";

@@ -9,6 +9,7 @@ import io.github.flinkdiffusion.ops.weights.Config;
 import java.util.Arrays;
 import java.util.List;
 import java.util.Optional;
+import org.apache.flink.annotation.Internal;
 
 /**
  * diffusers' UNet2DConditionModel config, as far as it is supported. Names are the config's.
@@ -63,6 +64,7 @@ import java.util.Optional;
  * @param addition what a second condition adds to the time embedding
  * @param attentionType {@code attention_type}
  */
+@Internal
 public record UNet2DConditionConfig(
     int inChannels,
     int outChannels,

@@ -8,6 +8,7 @@ import io.github.flinkdiffusion.ops.weights.Config;
 import java.util.ArrayDeque;
 import java.util.Deque;
 import java.util.List;
+import org.apache.flink.annotation.Internal;
 
 /**
  * diffusers' UNet2DModel config, as far as it is supported. Names are the config's.
@@ -39,6 +40,7 @@ import java.util.List;
  * @param centerInput {@code center_input_sample}: the input is in 0..1 and becomes -1..1
  * @param classEmbedding what class labels are, if there are any
  */
+@Internal
 public record UNet2DConfig(
     int inChannels,
     int outChannels,

@@ -7,8 +7,10 @@ package io.github.flinkdiffusion.ops.network;
 import io.github.flinkdiffusion.ops.graph.Graph;
 import io.github.flinkdiffusion.ops.graph.Method;
 import io.github.flinkdiffusion.ops.graph.Value;
+import org.apache.flink.annotation.Internal;
 
 /** diffusers' VQModel: an autoencoder whose latents are entries of a codebook. */
+@Internal
 public final class VQModel {
   /** The method that encodes pictures. */
   public static final String ENCODE = "encode";

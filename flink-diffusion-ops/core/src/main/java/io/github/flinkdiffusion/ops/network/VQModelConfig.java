@@ -6,6 +6,7 @@ package io.github.flinkdiffusion.ops.network;
 
 import io.github.flinkdiffusion.ops.weights.Config;
 import java.util.List;
+import org.apache.flink.annotation.Internal;
 
 /**
  * diffusers' VQModel config. Names are the config's.
@@ -22,6 +23,7 @@ import java.util.List;
  * @param midBlockAttention {@code mid_block_add_attention}
  * @param scalingFactor {@code scaling_factor}
  */
+@Internal
 public record VQModelConfig(
     int inChannels,
     int outChannels,

@@ -6,6 +6,7 @@ package io.github.flinkdiffusion.ops.noise;
 
 import java.math.BigDecimal;
 import java.math.RoundingMode;
+import org.apache.flink.annotation.Internal;
 
 /**
  * A Brownian path over an interval, any increment of which can be asked for in any order, after
@@ -23,6 +24,7 @@ import java.math.RoundingMode;
  * @param start of the interval
  * @param end not before {@code start}
  */
+@Internal
 public record BrownianTree(long entropy, double start, double end) {
   private static final int POOL_SIZE = 24;
 

@@ -4,6 +4,8 @@
  */
 package io.github.flinkdiffusion.ops.noise;
 
+import org.apache.flink.annotation.Internal;
+
 /**
  * Standard normal noise over a plane without end: the value at a place depends on the seed, the
  * draw, the channel and the absolute coordinates, and on nothing else. Two tiles of a picture that
@@ -21,6 +23,7 @@ package io.github.flinkdiffusion.ops.noise;
  *
  * @param seed any value; all of its 64 bits matter
  */
+@Internal
 public record NoiseField(long seed) {
   /** A call of Philox gives this many values, which stand beside each other in a row. */
   private static final int GROUP = 4;

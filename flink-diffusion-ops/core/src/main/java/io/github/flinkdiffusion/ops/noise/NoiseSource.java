@@ -4,6 +4,8 @@
  */
 package io.github.flinkdiffusion.ops.noise;
 
+import org.apache.flink.annotation.Internal;
+
 /**
  * A stream of standard normal values.
  *
@@ -11,6 +13,7 @@ package io.github.flinkdiffusion.ops.noise;
  * how much it has drawn before, never on the batch it happens to share. Sources are not
  * thread-safe.
  */
+@Internal
 @FunctionalInterface
 public interface NoiseSource {
 

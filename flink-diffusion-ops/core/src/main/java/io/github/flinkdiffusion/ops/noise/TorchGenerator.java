@@ -5,6 +5,7 @@
 package io.github.flinkdiffusion.ops.noise;
 
 import java.nio.ByteBuffer;
+import org.apache.flink.annotation.Internal;
 
 /**
  * PyTorch's CPU generator: the same seed gives the values of {@code torch.randn(n,
@@ -29,6 +30,7 @@ import java.nio.ByteBuffer;
  * follows the float32 stream whatever precision the network runs in: a pipeline that wants a
  * half-precision latent rounds what it gets here.
  */
+@Internal
 public final class TorchGenerator implements NoiseSource {
 
   private static final int STATE_WORDS = 624;

@@ -11,8 +11,10 @@ import java.util.List;
 import java.util.Map;
 import java.util.Set;
 import java.util.stream.Collectors;
+import org.apache.flink.annotation.Internal;
 
 /** Values of some {@link Parameters}. Immutable; equal when all values are equal. */
+@Internal
 public final class Arguments {
   /** None at all. */
   public static final Arguments NONE = new Arguments(Map.of());

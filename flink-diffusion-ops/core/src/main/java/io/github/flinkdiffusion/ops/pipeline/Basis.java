@@ -14,6 +14,7 @@ import java.util.SortedSet;
 import java.util.TreeMap;
 import java.util.TreeSet;
 import java.util.function.Supplier;
+import org.apache.flink.annotation.Internal;
 
 /**
  * What decides an image besides its request: names and values. It is part of every saved
@@ -26,6 +27,7 @@ import java.util.function.Supplier;
  * trajectories are compared with it. A new name is absent where its value is what held before the
  * name was known, e.g. a caching plan where nothing is cached; so earlier trajectories go on.
  */
+@Internal
 public final class Basis {
   /** {@link ModelInfo#digest}, which counts the content of LoRAs, too. */
   public static final String DIGEST = "digest";

@@ -6,6 +6,7 @@ package io.github.flinkdiffusion.ops.pipeline;
 
 import io.github.flinkdiffusion.ops.image.Rgb;
 import java.util.List;
+import org.apache.flink.annotation.Internal;
 
 /**
  * How a model draws the boxes of what it has detected.
@@ -13,6 +14,7 @@ import java.util.List;
  * @param colors of the boxes' lines, at least one
  * @param labels what is in a box of each color
  */
+@Internal
 public record BoxStyle(List<Rgb> colors, List<String> labels) {
   public BoxStyle {
     colors = List.copyOf(colors);

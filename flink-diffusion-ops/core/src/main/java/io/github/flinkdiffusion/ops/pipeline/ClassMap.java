@@ -14,6 +14,7 @@ import java.util.HashSet;
 import java.util.List;
 import java.util.Objects;
 import java.util.OptionalInt;
+import org.apache.flink.annotation.Internal;
 
 /**
  * What the numbers of a segmentation's samples say: which class each pixel is of.
@@ -28,6 +29,7 @@ import java.util.OptionalInt;
  * @param background number of the class that is nothing in particular; empty if every class is
  *     something
  */
+@Internal
 public record ClassMap(
     Encoding encoding, List<String> labels, List<Rgb> palette, OptionalInt background) {
 

@@ -4,7 +4,10 @@
  */
 package io.github.flinkdiffusion.ops.pipeline;
 
+import org.apache.flink.annotation.Internal;
+
 /** What a model's depths leave open, so that two samples of one picture may differ in it. */
+@Internal
 public enum DepthFreedom {
   /** Depths are depths. */
   NONE,

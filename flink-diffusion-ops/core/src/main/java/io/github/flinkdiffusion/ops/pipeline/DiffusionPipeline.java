@@ -7,6 +7,7 @@ package io.github.flinkdiffusion.ops.pipeline;
 import io.github.flinkdiffusion.ops.engine.DeviceMemoryException;
 import io.github.flinkdiffusion.ops.image.Raster;
 import java.util.List;
+import org.apache.flink.annotation.Internal;
 
 /**
  * A task on a loaded model: pictures from texts, from other pictures, from nothing.
@@ -29,6 +30,7 @@ import java.util.List;
  *       again.
  * </ul>
  */
+@Internal
 public interface DiffusionPipeline extends AutoCloseable {
 
   /** What it tells of itself and of requests to it; the same object always, for any thread. */

@@ -6,6 +6,7 @@ package io.github.flinkdiffusion.ops.pipeline;
 
 import io.github.flinkdiffusion.ops.image.Raster;
 import java.util.Objects;
+import org.apache.flink.annotation.Internal;
 
 /**
  * A finished picture.
@@ -17,6 +18,7 @@ import java.util.Objects;
  * @param flagged true when the model's safety checker found that the picture should not be shown;
  *     the image is black then
  */
+@Internal
 public record GeneratedImage(
     GenerationRequest request, Raster image, boolean promptTruncated, boolean flagged) {
   public GeneratedImage {

@@ -5,6 +5,7 @@
 package io.github.flinkdiffusion.ops.pipeline;
 
 import java.util.Objects;
+import org.apache.flink.annotation.Internal;
 
 /**
  * A request that a model can do: {@link Model#prepare} has filled in the model's own values and
@@ -16,6 +17,7 @@ import java.util.Objects;
  * @param id the request's name
  * @param arguments a value for all that the model needs
  */
+@Internal
 public record GenerationRequest(String id, Arguments arguments) {
   public GenerationRequest {
     Objects.requireNonNull(id, "id");

@@ -5,6 +5,7 @@
 package io.github.flinkdiffusion.ops.pipeline;
 
 import java.util.Objects;
+import org.apache.flink.annotation.Internal;
 
 /**
  * What somebody asks for, not yet checked against a model. What it leaves open is the model's own
@@ -13,6 +14,7 @@ import java.util.Objects;
  * @param id the request's name, for messages
  * @param arguments what was asked for
  */
+@Internal
 public record GenerationSpec(String id, Arguments arguments) {
   public GenerationSpec {
     Objects.requireNonNull(id, "id");

@@ -5,11 +5,13 @@
 package io.github.flinkdiffusion.ops.pipeline;
 
 import java.util.Optional;
+import org.apache.flink.annotation.Internal;
 
 /**
  * What a loaded model tells of itself and of requests to it, without the device. Everything here is
  * pure and cheap, and may be asked from any thread at any time.
  */
+@Internal
 public interface Model {
 
   /** Which model this is; computed when it was opened. */

@@ -9,8 +9,10 @@ import java.util.Objects;
 import java.util.SortedMap;
 import java.util.TreeMap;
 import java.util.function.Supplier;
+import org.apache.flink.annotation.Internal;
 
 /** Which model a pipeline runs. */
+@Internal
 public final class ModelInfo {
   private final String name;
   private final Supplier<String> digest;

@@ -8,12 +8,14 @@ import io.github.flinkdiffusion.ops.failure.ConcernsOneRequest;
 import io.github.flinkdiffusion.ops.failure.FlinkDiffusionException;
 import java.util.List;
 import java.util.TreeSet;
+import org.apache.flink.annotation.Internal;
 
 /**
  * The network's output for some requests of a batch holds NaN or infinity, so these requests cannot
  * be finished. The rest of the batch is as it was before the call and can be tried again without
  * them.
  */
+@Internal
 public final class NotFiniteException extends FlinkDiffusionException
     implements ConcernsOneRequest {
   private static final long serialVersionUID = 1L;

@@ -5,12 +5,14 @@
 package io.github.flinkdiffusion.ops.pipeline;
 
 import java.util.Arrays;
+import org.apache.flink.annotation.Internal;
 
 /**
  * A list of numbers as the value of a {@link Parameter}: sizes, coordinates, explicit timesteps.
  *
  * @param values not changed by anybody after this
  */
+@Internal
 public record Numbers(double... values) {
   public double at(int index) {
     return values[index];

@@ -10,6 +10,7 @@ import java.util.Locale;
 import java.util.Objects;
 import java.util.function.Predicate;
 import java.util.stream.Collectors;
+import org.apache.flink.annotation.Internal;
 
 /**
  * One thing that a request may say, such as {@code guidanceScale}. Its name is the one that events,
@@ -18,6 +19,7 @@ import java.util.stream.Collectors;
  * @param <T> one of {@link String}, {@link Long}, {@link Double}, {@link
  *     io.github.flinkdiffusion.ops.image.Raster}, {@link Numbers}
  */
+@Internal
 public final class Parameter<T> {
   /** Characters of a refused text in a message: texts come from anybody. */
   private static final int MOST_SHOWN = 100;

@@ -13,11 +13,13 @@ import java.util.Map;
 import java.util.Optional;
 import java.util.Set;
 import java.util.function.Predicate;
+import org.apache.flink.annotation.Internal;
 
 /**
  * Everything that a request may say. Which of it a model takes, and what it does without, is the
  * model's {@link Signature}.
  */
+@Internal
 public final class Parameters {
   private static final Map<String, Parameter<?>> ALL = new LinkedHashMap<>();
 

@@ -14,6 +14,7 @@ import java.nio.file.Path;
 import java.util.List;
 import java.util.Objects;
 import java.util.Optional;
+import org.apache.flink.annotation.Internal;
 
 /**
  * How a model is loaded.
@@ -35,6 +36,7 @@ import java.util.Optional;
  * @param variant of the weights, such as {@code fp16}: taken where a component has it. Empty takes
  *     the plain ones, else those of the only variant. Not for a single file
  */
+@Internal
 public record PipelineSettings(
     String engineName,
     DeviceSpec device,

@@ -16,8 +16,10 @@ import java.util.TreeSet;
 import java.util.function.Function;
 import java.util.function.UnaryOperator;
 import java.util.stream.Collectors;
+import org.apache.flink.annotation.Internal;
 
 /** The pipelines there are, by the class names that diffusers gives them, or would. */
+@Internal
 public final class Pipelines {
   private static final Map<String, Function<Components, Task>> TASKS =
       new TreeMap<>(

@@ -4,7 +4,10 @@
  */
 package io.github.flinkdiffusion.ops.pipeline;
 
+import org.apache.flink.annotation.Internal;
+
 /** What a pipeline's pictures are. */
+@Internal
 public enum ResultKind {
   /** A picture to look at; if it was made from one, in that one's colors. */
   PICTURE,

@@ -6,6 +6,7 @@ package io.github.flinkdiffusion.ops.pipeline;
 
 import java.util.Objects;
 import java.util.Optional;
+import org.apache.flink.annotation.Internal;
 
 /**
  * What the picture of a request says, and what is needed to read it.
@@ -15,6 +16,7 @@ import java.util.Optional;
  * @param boxes present for {@link ResultKind#BOXES} alone
  * @param depths what they leave open; present for {@link ResultKind#DEPTH} alone
  */
+@Internal
 public record ResultMeaning(
     ResultKind kind,
     Optional<ClassMap> classes,

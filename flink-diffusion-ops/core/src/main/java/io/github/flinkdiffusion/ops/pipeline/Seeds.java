@@ -7,8 +7,10 @@ package io.github.flinkdiffusion.ops.pipeline;
 import io.github.flinkdiffusion.ops.weights.Sha256;
 import java.nio.ByteBuffer;
 import java.nio.charset.StandardCharsets;
+import org.apache.flink.annotation.Internal;
 
 /** Seeds of requests that bring none, and of an ensemble's samples. */
+@Internal
 public final class Seeds {
   private Seeds() {}
 

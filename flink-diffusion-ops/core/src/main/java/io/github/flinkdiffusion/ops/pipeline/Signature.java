@@ -9,11 +9,13 @@ import java.util.List;
 import java.util.Optional;
 import java.util.function.Function;
 import java.util.stream.Collectors;
+import org.apache.flink.annotation.Internal;
 
 /**
  * What a pipeline takes: each parameter with what stands for it when it is absent. It fills in and
  * checks requests, and the reference page is made from it.
  */
+@Internal
 public final class Signature {
 
   /**

@@ -4,6 +4,8 @@
  */
 package io.github.flinkdiffusion.ops.pipeline;
 
+import org.apache.flink.annotation.Internal;
+
 /**
  * How a model works on parts of a larger image, so that their results fit together: what a part
  * becomes depends on what lies near it alone, and noise is a function of the place.
@@ -13,6 +15,7 @@ package io.github.flinkdiffusion.ops.pipeline;
  *     image: the grid of the model's latents
  * @param tile a good side for parts, in pixels of the image: what the model was made for
  */
+@Internal
 public record Tiling(int scale, int alignment, int tile) {
   public Tiling {
     if (scale < 1 || alignment < 1 || tile < alignment || tile % alignment != 0) {

@@ -4,10 +4,13 @@
  */
 package io.github.flinkdiffusion.ops.pipeline;
 
+import org.apache.flink.annotation.Internal;
+
 /**
  * One request on its way from noise to picture. Only the pipeline that made it moves it on, on the
  * device's thread, which alone uses it. Its {@link #snapshot} is for everybody.
  */
+@Internal
 public interface Trajectory {
 
   /** What is being made. */

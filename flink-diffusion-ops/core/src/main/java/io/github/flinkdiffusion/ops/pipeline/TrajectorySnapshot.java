@@ -6,6 +6,7 @@ package io.github.flinkdiffusion.ops.pipeline;
 
 import java.util.Arrays;
 import java.util.Objects;
+import org.apache.flink.annotation.Internal;
 
 /**
  * A trajectory at rest between two steps; what a checkpoint holds.
@@ -22,6 +23,7 @@ import java.util.Objects;
  * @param generator state of the request's noise, torch's generator, or the number of draws from a
  *     field for a part of a larger picture
  */
+@Internal
 public record TrajectorySnapshot(
     GenerationRequest request,
     Basis basis,

@@ -4,10 +4,13 @@
  */
 package io.github.flinkdiffusion.ops.quality;
 
+import org.apache.flink.annotation.Internal;
+
 /**
  * How far two sets of pictures are from each other, by features that some network gave for each
  * picture: samples x features. With an Inception network's features these are FID and KID.
  */
+@Internal
 public final class FeatureDistance {
   /** A set of one has no covariance, and no pairs. */
   public static final int LEAST_SAMPLES = 2;

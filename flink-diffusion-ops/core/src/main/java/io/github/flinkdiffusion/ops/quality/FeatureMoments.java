@@ -5,6 +5,7 @@
 package io.github.flinkdiffusion.ops.quality;
 
 import java.util.Arrays;
+import org.apache.flink.annotation.Internal;
 
 /**
  * Number, mean and scatter of feature vectors, kept while they come and go: all that a Fréchet
@@ -13,6 +14,7 @@ import java.util.Arrays;
  * <p>Updates are B. P. Welford's, merging is T. F. Chan's, in double precision: neither subtracts
  * large sums from each other, so a mean far from 0 costs no digits. Not thread-safe.
  */
+@Internal
 public final class FeatureMoments {
   private final double[] mean;
   private final double[] scatter;

@@ -7,6 +7,7 @@ package io.github.flinkdiffusion.ops.quality;
 import java.util.Arrays;
 import java.util.Comparator;
 import java.util.stream.IntStream;
+import org.apache.flink.annotation.Internal;
 
 /**
  * A sample of bounded size of the feature vectors that come and go. A vector is in it if its hash
@@ -17,6 +18,7 @@ import java.util.stream.IntStream;
  *
  * <p>Not thread-safe.
  */
+@Internal
 public final class FeatureSample {
   private final int features;
   private final int limit;

@@ -5,11 +5,13 @@
 package io.github.flinkdiffusion.ops.quality;
 
 import io.github.flinkdiffusion.ops.image.Raster;
+import org.apache.flink.annotation.Internal;
 
 /**
  * How near a picture is to the true one. Both are rasters of one size, and a difference of 1, from
  * black to white, is the whole range. Samples that hold no data in one of them do not count.
  */
+@Internal
 public final class Fidelity {
   private static final int WINDOW = 11;
   private static final double SIGMA = 1.5;

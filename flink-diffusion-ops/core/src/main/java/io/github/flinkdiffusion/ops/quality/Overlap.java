@@ -4,7 +4,10 @@
  */
 package io.github.flinkdiffusion.ops.quality;
 
+import org.apache.flink.annotation.Internal;
+
 /** How well a mask covers the true one: true where the thing is. Two empty masks agree: 1. */
+@Internal
 public final class Overlap {
 
   private Overlap() {}

@@ -5,8 +5,10 @@
 package io.github.flinkdiffusion.ops.quality;
 
 import org.apache.commons.math3.stat.correlation.SpearmansCorrelation;
+import org.apache.flink.annotation.Internal;
 
 /** Whether large values of one thing go with large values of another. */
+@Internal
 public final class RankCorrelation {
 
   private RankCorrelation() {}

@@ -6,8 +6,10 @@ package io.github.flinkdiffusion.ops.quality;
 
 import io.github.flinkdiffusion.ops.image.Raster;
 import java.util.Arrays;
+import org.apache.flink.annotation.Internal;
 
 /** Whether lines can be seen where tiles of a picture meet. */
+@Internal
 public final class Seams {
 
   private Seams() {}

@@ -4,6 +4,8 @@
  */
 package io.github.flinkdiffusion.ops.scheduler;
 
+import org.apache.flink.annotation.Internal;
+
 /**
  * Noise that an Euler sampler adds before every step, which it then removes with the step: Karras
  * et al., algorithm 2. As in diffusers, the network sees the sample from before.
@@ -15,6 +17,7 @@ package io.github.flinkdiffusion.ops.scheduler;
  * @param noise {@code s_noise}: the standard deviation of what is added, 1 unless one wants to make
  *     up for detail that the network loses
  */
+@Internal
 public record Churn(double amount, double leastSigma, double mostSigma, double noise) {
 
   /** No noise. */

@@ -4,6 +4,8 @@
  */
 package io.github.flinkdiffusion.ops.scheduler;
 
+import org.apache.flink.annotation.Internal;
+
 /**
  * How RePaint goes back to more noise and down again, so that what is made anew fits what is known
  * (section 4.2 of Lugmayr et al. 2022; diffusers' {@code jump_length} and {@code jump_n_sample}).
@@ -11,6 +13,7 @@ package io.github.flinkdiffusion.ops.scheduler;
  * @param length steps of a jump, at least 1
  * @param samples how often the steps after each jump are made, at least 1: 1 is no jump
  */
+@Internal
 public record Jumps(int length, int samples) {
 
   /** diffusers' default. */

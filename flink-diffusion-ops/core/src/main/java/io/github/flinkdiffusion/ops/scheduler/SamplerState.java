@@ -6,6 +6,7 @@ package io.github.flinkdiffusion.ops.scheduler;
 
 import io.github.flinkdiffusion.ops.noise.NoiseSource;
 import java.util.List;
+import org.apache.flink.annotation.Internal;
 
 /**
  * One trajectory's place on its way from noise to image: the sample, what a multistep solver
@@ -20,6 +21,7 @@ import java.util.List;
  * So what {@link #sample} and {@link #history} return may be kept as it is, by any thread, and
  * stays what it was however far the trajectory moves on. The state itself is not thread-safe.
  */
+@Internal
 public final class SamplerState {
 
   private final SamplingPlan plan;

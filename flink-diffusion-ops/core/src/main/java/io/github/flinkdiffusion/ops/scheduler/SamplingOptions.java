@@ -7,6 +7,7 @@ package io.github.flinkdiffusion.ops.scheduler;
 import java.util.List;
 import java.util.Objects;
 import java.util.function.Consumer;
+import org.apache.flink.annotation.Internal;
 
 /**
  * What a caller may ask of a scheduler beyond its config: the arguments that diffusers takes in
@@ -34,6 +35,7 @@ import java.util.function.Consumer;
  *     out steps, see {@code skippedSteps}.
  * @param jumps how {@code RePaintScheduler} goes back and forth; others ignore them
  */
+@Internal
 public record SamplingOptions(
     Double eta,
     Double mu,

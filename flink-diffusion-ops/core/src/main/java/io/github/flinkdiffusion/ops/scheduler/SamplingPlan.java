@@ -7,6 +7,7 @@ package io.github.flinkdiffusion.ops.scheduler;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Objects;
+import org.apache.flink.annotation.Internal;
 
 /**
  * A scheduler, its config and a step count, compiled: for every network call a timestep and a
@@ -20,6 +21,7 @@ import java.util.Objects;
  * steps asked for: second-order solvers call twice a step (Heun: 2n - 1 calls), PNDM starts with
  * extra calls.
  */
+@Internal
 public final class SamplingPlan {
 
   private final double initNoiseSigma;

@@ -15,6 +15,7 @@ import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Objects;
+import org.apache.flink.annotation.Internal;
 
 /**
  * A {@code scheduler_config.json} as diffusers writes it.
@@ -27,6 +28,7 @@ import java.util.Objects;
  * @param fields the other keys; values are Boolean, Number, String, List or null
  * @param source where the config comes from, for messages: a file name as a rule
  */
+@Internal
 public record SchedulerConfig(String className, Map<String, Object> fields, String source) {
 
   /**

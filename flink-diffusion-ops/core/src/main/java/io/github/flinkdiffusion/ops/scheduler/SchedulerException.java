@@ -5,11 +5,13 @@
 package io.github.flinkdiffusion.ops.scheduler;
 
 import io.github.flinkdiffusion.ops.failure.FlinkDiffusionException;
+import org.apache.flink.annotation.Internal;
 
 /**
  * A scheduler's config, or a request made of it, cannot be served. The message says where the value
  * comes from, what it is and what would be accepted.
  */
+@Internal
 public final class SchedulerException extends FlinkDiffusionException {
 
   private static final long serialVersionUID = 1L;

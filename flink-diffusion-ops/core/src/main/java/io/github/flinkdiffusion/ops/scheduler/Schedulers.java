@@ -12,8 +12,10 @@ import java.util.SortedSet;
 import java.util.TreeMap;
 import java.util.TreeSet;
 import java.util.function.Consumer;
+import org.apache.flink.annotation.Internal;
 
 /** The schedulers there are, by the class names that diffusers gives them. */
+@Internal
 public final class Schedulers {
 
   /**

@@ -5,6 +5,7 @@
 package io.github.flinkdiffusion.ops.scheduler;
 
 import java.util.Arrays;
+import org.apache.flink.annotation.Internal;
 
 /**
  * The noise levels that a network is trained at, one for each training timestep: a noisy sample is
@@ -14,6 +15,7 @@ import java.util.Arrays;
  * DDPMScheduler} whatever class it names, so that keys which are missing have that class's
  * defaults; only {@code FlowMatchEulerDiscreteScheduler} is read as itself.
  */
+@Internal
 public final class TrainingLevels {
   private static final String FLOW = "FlowMatchEulerDiscreteScheduler";
   private static final String DDPM = "DDPMScheduler";

@@ -12,6 +12,7 @@ import java.util.List;
 import java.util.Map;
 import java.util.Set;
 import java.util.TreeMap;
+import org.apache.flink.annotation.Internal;
 
 /**
  * Learns a vocabulary of CLIP's kind from texts, for a model that is trained from nothing and needs
@@ -22,6 +23,7 @@ import java.util.TreeMap;
  * alphabetically first is taken, so the same texts, in whatever order, give the same vocabulary.
  * Any other text can be encoded too, at worst byte by byte.
  */
+@Internal
 public final class BpeTrainer {
   private final Map<String, Integer> countOfWord = new TreeMap<>();
 

@@ -11,6 +11,7 @@ import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.List;
+import org.apache.flink.annotation.Internal;
 
 /**
  * A vocabulary of CLIP's kind, as {@link BpeTrainer} learns it.
@@ -19,6 +20,7 @@ import java.util.List;
  *     end token: CLIP's text encoder finds the end of a text by that
  * @param merges pairs of tokens with a space between, the first learned first
  */
+@Internal
 public record BpeVocabulary(List<String> tokens, List<String> merges) {
   private static final ObjectMapper JSON = new ObjectMapper();
 

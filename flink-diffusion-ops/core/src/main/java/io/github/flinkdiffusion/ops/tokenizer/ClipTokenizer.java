@@ -10,6 +10,7 @@ import java.nio.file.Path;
 import java.util.Arrays;
 import java.util.Collections;
 import java.util.Objects;
+import org.apache.flink.annotation.Internal;
 
 /**
  * CLIP's tokenizer, equal to transformers' {@code CLIPTokenizer} (version 5; a version 4 without
@@ -23,6 +24,7 @@ import java.util.Objects;
  * lacks as the unknown token. Encoding takes time in proportion to the text and stops where the
  * context is full. Immutable, for any number of threads.
  */
+@Internal
 public final class ClipTokenizer {
   private final AddedTokens added;
   private final BytePairs bytePairs;

@@ -5,6 +5,7 @@
 package io.github.flinkdiffusion.ops.tokenizer;
 
 import java.util.Arrays;
+import org.apache.flink.annotation.Internal;
 
 /**
  * A text as a text encoder takes it.
@@ -13,6 +14,7 @@ import java.util.Arrays;
  *     holds. Not to be changed
  * @param truncated whether the text was longer, so that its end was left out
  */
+@Internal
 public record Tokens(int[] ids, boolean truncated) {
 
   @Override

@@ -9,6 +9,7 @@ import io.github.flinkdiffusion.ops.graph.Method;
 import io.github.flinkdiffusion.ops.graph.Value;
 import io.github.flinkdiffusion.ops.network.AutoencoderKL;
 import io.github.flinkdiffusion.ops.network.Scope;
+import org.apache.flink.annotation.Internal;
 
 /**
  * The loss of an autoencoder: the reconstruction's, plus a small Kullback-Leibler term that keeps
@@ -22,6 +23,7 @@ import io.github.flinkdiffusion.ops.network.Scope;
  * @param latentChannels its latent channels
  * @param reconstruction what counts how much in the image
  */
+@Internal
 public record AutoencoderObjective(
     AutoencoderKL autoencoder, int latentChannels, ReconstructionLoss reconstruction) {
 

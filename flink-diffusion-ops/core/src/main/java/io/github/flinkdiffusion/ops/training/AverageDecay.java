@@ -4,6 +4,8 @@
  */
 package io.github.flinkdiffusion.ops.training;
 
+import org.apache.flink.annotation.Internal;
+
 /**
  * How much of an exponential moving average of the weights stays at a step; as diffusers' {@code
  * EMAModel}.
@@ -15,6 +17,7 @@ package io.github.flinkdiffusion.ops.training;
  *     inverseGamma)^-power ({@code use_ema_warmup})
  * @param power 2/3 for trainings of a million steps, 3/4 for shorter ones
  */
+@Internal
 public record AverageDecay(
     double greatest, double least, int afterSteps, double inverseGamma, double power) {
 

@@ -7,12 +7,14 @@ package io.github.flinkdiffusion.ops.training;
 import io.github.flinkdiffusion.ops.engine.HostTensor;
 import java.util.SplittableRandom;
 import java.util.random.RandomGenerator;
+import org.apache.flink.annotation.Internal;
 
 /**
  * Where a training's batches come from. A batch follows from its position alone, noise and all that
  * is drawn at random included, so a training that was killed needs nothing but the position to go
  * on.
  */
+@Internal
 @FunctionalInterface
 public interface Batches {
   /**

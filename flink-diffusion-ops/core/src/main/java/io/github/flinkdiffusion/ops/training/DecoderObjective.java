@@ -9,6 +9,7 @@ import io.github.flinkdiffusion.ops.graph.Method;
 import io.github.flinkdiffusion.ops.graph.Value;
 import io.github.flinkdiffusion.ops.network.AutoencoderKL;
 import io.github.flinkdiffusion.ops.network.Scope;
+import org.apache.flink.annotation.Internal;
 
 /**
  * The loss of an autoencoder's decoder alone, for latents that stay as they are. Refining the
@@ -21,6 +22,7 @@ import io.github.flinkdiffusion.ops.network.Scope;
  * @param autoencoder the network whose decoder is trained
  * @param reconstruction what counts how much in the image
  */
+@Internal
 public record DecoderObjective(AutoencoderKL autoencoder, ReconstructionLoss reconstruction) {
 
   /** The graph of the loss. */

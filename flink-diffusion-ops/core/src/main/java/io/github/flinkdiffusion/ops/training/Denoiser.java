@@ -9,11 +9,13 @@ import io.github.flinkdiffusion.ops.network.ClipText;
 import io.github.flinkdiffusion.ops.network.Scope;
 import io.github.flinkdiffusion.ops.network.UNet2D;
 import io.github.flinkdiffusion.ops.network.UNet2DCondition;
+import org.apache.flink.annotation.Internal;
 
 /**
  * A denoising network as an objective sees it: it declares the inputs that are its conditions, in
  * order, and predicts from a noisy sample.
  */
+@Internal
 public interface Denoiser {
   String TEXT_ENCODER = "text_encoder";
   String UNET = "unet";

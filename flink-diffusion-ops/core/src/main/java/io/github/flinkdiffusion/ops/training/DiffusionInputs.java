@@ -10,6 +10,7 @@ import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
 import java.util.random.RandomGenerator;
+import org.apache.flink.annotation.Internal;
 
 /**
  * Makes the inputs of a {@link DiffusionObjective}: noise, noise levels and what follows from them.
@@ -21,6 +22,7 @@ import java.util.random.RandomGenerator;
  * @param noiseOffset deviation of a number that is added to each channel's noise, mostly 0 to 0.1:
  *     teaches a network to make images that are dark or bright as a whole
  */
+@Internal
 public record DiffusionInputs(
     DiffusionObjective objective,
     TrainingLevels levels,

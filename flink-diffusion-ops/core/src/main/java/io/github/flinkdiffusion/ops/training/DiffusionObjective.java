@@ -8,6 +8,7 @@ import io.github.flinkdiffusion.ops.graph.Graph;
 import io.github.flinkdiffusion.ops.graph.Method;
 import io.github.flinkdiffusion.ops.graph.Value;
 import io.github.flinkdiffusion.ops.network.Scope;
+import org.apache.flink.annotation.Internal;
 
 /**
  * The loss of a denoising network: the weighted distance of its prediction from what it is to
@@ -24,6 +25,7 @@ import io.github.flinkdiffusion.ops.network.Scope;
  * @param distance of the prediction from it
  * @param variance whether the network predicts variances, too
  */
+@Internal
 public record DiffusionObjective(
     Denoiser denoiser,
     int channels,

@@ -6,8 +6,10 @@ package io.github.flinkdiffusion.ops.training;
 
 import io.github.flinkdiffusion.ops.graph.Method;
 import io.github.flinkdiffusion.ops.graph.Value;
+import org.apache.flink.annotation.Internal;
 
 /** How far a prediction is from its target, element by element. */
+@Internal
 public enum Distance {
   /** The squared difference. */
   SQUARED {

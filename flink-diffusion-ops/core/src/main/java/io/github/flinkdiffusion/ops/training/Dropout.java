@@ -10,6 +10,7 @@ import java.util.ArrayList;
 import java.util.List;
 import java.util.Optional;
 import java.util.function.Predicate;
+import org.apache.flink.annotation.Internal;
 
 /**
  * Dropout of the inputs of layers, in training alone. diffusers' {@code dropout} of a UNet is that
@@ -18,6 +19,7 @@ import java.util.function.Predicate;
  * @param layers their paths in the graph
  * @param probability that an element becomes zero
  */
+@Internal
 public record Dropout(Predicate<String> layers, double probability) {
   /** Each residual block's second convolution, and the feed-forward layers' second layer. */
   public static final Predicate<String> DIFFUSERS =

@@ -6,8 +6,10 @@ package io.github.flinkdiffusion.ops.training;
 
 import io.github.flinkdiffusion.ops.engine.HostTensor;
 import java.util.random.RandomGenerator;
+import org.apache.flink.annotation.Internal;
 
 /** Normally distributed numbers. */
+@Internal
 public final class Gaussians {
   private Gaussians() {}
 

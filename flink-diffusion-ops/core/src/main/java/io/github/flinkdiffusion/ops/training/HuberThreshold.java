@@ -5,6 +5,7 @@
 package io.github.flinkdiffusion.ops.training;
 
 import io.github.flinkdiffusion.ops.scheduler.TrainingLevels;
+import org.apache.flink.annotation.Internal;
 
 /**
  * Where a Huber loss goes from squared to linear at a noise level, as diffusers' training programs
@@ -13,6 +14,7 @@ import io.github.flinkdiffusion.ops.scheduler.TrainingLevels;
  * @param schedule how it depends on the level
  * @param least the threshold ({@code --huber_c}), or the one at most noise
  */
+@Internal
 public record HuberThreshold(Schedule schedule, double least) {
   /** diffusers' default. */
   public static final HuberThreshold DEFAULT = new HuberThreshold(Schedule.SNR, 0.1);

@@ -4,6 +4,8 @@
  */
 package io.github.flinkdiffusion.ops.training;
 
+import org.apache.flink.annotation.Internal;
+
 /**
  * A learning rate that rises linearly, then follows a shape; as diffusers' {@code get_scheduler}.
  *
@@ -14,6 +16,7 @@ package io.github.flinkdiffusion.ops.training;
  * @param cycles of {@link Shape#COSINE_WITH_RESTARTS}
  * @param least share of the peak that the rate never falls below after the rise; 0 in diffusers
  */
+@Internal
 public record LearningRate(
     Shape shape, double peak, int warmUpSteps, int totalSteps, int cycles, double least) {
 

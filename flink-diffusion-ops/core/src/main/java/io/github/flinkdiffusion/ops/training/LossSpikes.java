@@ -7,6 +7,7 @@ package io.github.flinkdiffusion.ops.training;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Optional;
+import org.apache.flink.annotation.Internal;
 
 /**
  * What counts as a spike of the loss: one that is not finite, or far above those before.
@@ -15,6 +16,7 @@ import java.util.Optional;
  * @param deviations how many standard deviations above their mean is far
  * @param returns how often in a row a training may return to the last good state
  */
+@Internal
 public record LossSpikes(int window, double deviations, int returns) {
   /** Loose enough for diffusion, whose loss depends on the noise levels of a batch. */
   public static final LossSpikes DEFAULT = new LossSpikes(100, 10, 5);

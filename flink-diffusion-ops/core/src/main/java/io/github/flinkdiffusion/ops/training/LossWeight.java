@@ -5,8 +5,10 @@
 package io.github.flinkdiffusion.ops.training;
 
 import io.github.flinkdiffusion.ops.scheduler.TrainingLevels;
+import org.apache.flink.annotation.Internal;
 
 /** How much the loss at a noise level counts. */
+@Internal
 public sealed interface LossWeight {
   /** All levels count the same. */
   LossWeight UNIFORM = new Uniform();

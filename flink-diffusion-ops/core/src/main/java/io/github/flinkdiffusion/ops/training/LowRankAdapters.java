@@ -18,6 +18,7 @@ import java.util.List;
 import java.util.Map;
 import java.util.Optional;
 import java.util.function.Predicate;
+import org.apache.flink.annotation.Internal;
 
 /**
  * Low-rank adapters (Hu et al. 2021) beside layers of a graph: what they add to a layer's output is
@@ -30,6 +31,7 @@ import java.util.function.Predicate;
  * @param rank of the adapters
  * @param alpha their factor times the rank; diffusers' training programs have it equal to the rank
  */
+@Internal
 public record LowRankAdapters(Predicate<String> layers, int rank, double alpha) {
   private static final String DOWN = ".lora_A.weight";
   private static final String UP = ".lora_B.weight";

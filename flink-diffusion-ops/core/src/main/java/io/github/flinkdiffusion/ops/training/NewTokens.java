@@ -19,6 +19,7 @@ import java.nio.file.Path;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
+import org.apache.flink.annotation.Internal;
 
 /**
  * New tokens of a text encoder, for textual inversion (Gal et al. 2022): rows behind its table of
@@ -30,6 +31,7 @@ import java.util.Optional;
  *     text_encoder.text_model.embeddings.token_embedding.weight}
  * @param count how many
  */
+@Internal
 public record NewTokens(String table, int count) {
   public NewTokens {
     if (count < 1) {

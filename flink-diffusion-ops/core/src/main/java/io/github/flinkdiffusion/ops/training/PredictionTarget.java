@@ -4,7 +4,10 @@
  */
 package io.github.flinkdiffusion.ops.training;
 
+import org.apache.flink.annotation.Internal;
+
 /** What a denoising network predicts. */
+@Internal
 public enum PredictionTarget {
   /** The noise (Ho et al. 2020). */
   EPSILON("epsilon"),

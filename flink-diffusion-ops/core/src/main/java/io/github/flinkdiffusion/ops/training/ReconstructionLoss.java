@@ -6,6 +6,7 @@ package io.github.flinkdiffusion.ops.training;
 
 import io.github.flinkdiffusion.ops.graph.Method;
 import io.github.flinkdiffusion.ops.graph.Value;
+import org.apache.flink.annotation.Internal;
 
 /**
  * How far an image is from the one it is to be.
@@ -15,6 +16,7 @@ import io.github.flinkdiffusion.ops.graph.Value;
  * @param edges weight of the mean absolute error of edges, as Sobel's filters see them: what blurs
  *     first
  */
+@Internal
 public record ReconstructionLoss(double absolute, double squared, double edges) {
   /** Mean absolute plus mean squared error. */
   public static final ReconstructionLoss DEFAULT = new ReconstructionLoss(1, 1, 0);

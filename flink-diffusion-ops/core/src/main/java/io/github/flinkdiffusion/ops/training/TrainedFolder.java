@@ -27,11 +27,13 @@ import java.util.List;
 import java.util.Map;
 import java.util.Set;
 import java.util.function.Consumer;
+import org.apache.flink.annotation.Internal;
 
 /**
  * A model folder in diffusers' layout, of another one whose configs it has and of trained weights.
  * Components that were not trained are copied.
  */
+@Internal
 public final class TrainedFolder {
   private static final String MODEL_INDEX = "model_index.json";
 

@@ -18,8 +18,10 @@ import java.nio.file.Path;
 import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
+import org.apache.flink.annotation.Internal;
 
 /** Brings what was trained into safetensors files, under the names that checkpoints use. */
+@Internal
 public final class TrainedWeights {
   private TrainedWeights() {}
 

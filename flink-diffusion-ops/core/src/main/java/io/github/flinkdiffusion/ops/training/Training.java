@@ -10,6 +10,7 @@ import io.github.flinkdiffusion.ops.engine.TrainableNetwork;
 import io.github.flinkdiffusion.ops.training.TrainingFolder.Progress;
 import io.github.flinkdiffusion.ops.training.TrainingFolder.Saved;
 import java.util.Optional;
+import org.apache.flink.annotation.Internal;
 
 /**
  * A training from where it was saved to its last step.
@@ -20,6 +21,7 @@ import java.util.Optional;
  * <p>After a spike of the loss it goes back to the saved state and goes on with the batches behind
  * the spike, since the same batches would lead there again.
  */
+@Internal
 public final class Training {
   private final TrainableNetwork network;
   private final TrainingSettings settings;

@@ -22,12 +22,14 @@ import java.util.ArrayList;
 import java.util.List;
 import java.util.Optional;
 import java.util.stream.Stream;
+import org.apache.flink.annotation.Internal;
 
 /**
  * Where a training is saved: {@code training.json} names the file of weights and moments that
  * belongs to it and is replaced atomically after that file is complete. So whenever a process is
  * killed, the folder holds the state before or the state after.
  */
+@Internal
 public final class TrainingFolder {
   private static final String PROGRESS = "training.json";
   private static final String STATE = "state-";

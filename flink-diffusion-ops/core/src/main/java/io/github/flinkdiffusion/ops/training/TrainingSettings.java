@@ -5,6 +5,7 @@
 package io.github.flinkdiffusion.ops.training;
 
 import io.github.flinkdiffusion.ops.engine.Optimizer;
+import org.apache.flink.annotation.Internal;
 
 /**
  * How a training goes.
@@ -18,6 +19,7 @@ import io.github.flinkdiffusion.ops.engine.Optimizer;
  * @param saveEvery steps after which the state is saved
  * @param seed of what the network draws at random, such as dropout
  */
+@Internal
 public record TrainingSettings(
     Optimizer optimizer,
     LearningRate rate,

@@ -11,6 +11,7 @@ import java.io.IOException;
 import java.io.OutputStream;
 import java.util.Arrays;
 import java.util.Map;
+import org.apache.flink.annotation.Internal;
 
 /**
  * Weights to go on training from: those of an earlier model wherever name and shape are the same,
@@ -20,6 +21,7 @@ import java.util.Map;
  * @param earlier stores by the prefix that their tensors have in the graph, e.g. {@code unet.}
  * @param fresh for tensors that no store has
  */
+@Internal
 public record WarmStart(Map<String, TensorStore> earlier, ParameterSource fresh)
     implements ParameterSource {
   public WarmStart {

@@ -12,6 +12,7 @@ import java.nio.ByteOrder;
 import java.util.Arrays;
 import java.util.Random;
 import java.util.function.Predicate;
+import org.apache.flink.annotation.Internal;
 
 /**
  * Weights to begin training from, as PyTorch's layers begin: uniform in +-1/sqrt(fan in) for
@@ -20,6 +21,7 @@ import java.util.function.Predicate;
  *
  * <p>A tensor's values depend on the seed and its name alone.
  */
+@Internal
 public final class WeightInitializer implements ParameterSource {
   private static final double EMBEDDING_DEVIATION = 0.02;
 

@@ -20,6 +20,7 @@ import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.function.Predicate;
+import org.apache.flink.annotation.Internal;
 
 /**
  * Layers whose weight is a length times a direction (Salimans & Kingma 2016), as {@code
@@ -28,6 +29,7 @@ import java.util.function.Predicate;
  *
  * @param layers their paths in the graph
  */
+@Internal
 public record WeightNormalization(Predicate<String> layers) {
   private static final String WEIGHT = ".weight";
   private static final String LENGTH = ".weight_g";

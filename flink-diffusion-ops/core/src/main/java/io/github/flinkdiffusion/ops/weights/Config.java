@@ -23,6 +23,7 @@ import java.util.List;
 import java.util.Optional;
 import java.util.SortedSet;
 import java.util.TreeSet;
+import org.apache.flink.annotation.Internal;
 
 /**
  * A typed view of a JSON config, such as a component's {@code config.json}.
@@ -32,6 +33,7 @@ import java.util.TreeSet;
  * and a key that nobody asks for is ignored. A value of the wrong type is never guessed at: it is
  * an {@link IllegalConfigException} that names file, key and value.
  */
+@Internal
 public final class Config {
   /** No config is near this size; a wrong file is. */
   private static final long MAX_BYTES = 64L << 20;

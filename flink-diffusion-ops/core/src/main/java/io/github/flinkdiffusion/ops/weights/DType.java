@@ -4,11 +4,14 @@
  */
 package io.github.flinkdiffusion.ops.weights;
 
+import org.apache.flink.annotation.Internal;
+
 /**
  * The type of a tensor's elements, by the names that safetensors uses. All are stored
  * little-endian. The order is that of tensors in a file, as the reference writer has it: the
  * largest elements first, so that each tensor is aligned.
  */
+@Internal
 public enum DType {
   I64(Long.BYTES),
   F64(Double.BYTES),

@@ -4,11 +4,14 @@
  */
 package io.github.flinkdiffusion.ops.weights;
 
+import org.apache.flink.annotation.Internal;
+
 /**
  * The two 16-bit floating-point formats against {@code float}. Widening is exact; narrowing rounds
  * to the nearest value, ties to even, as torch and the hardware do: a finite float too large for
  * the format becomes an infinity, and every NaN the format's quiet NaN with its sign kept.
  */
+@Internal
 public final class HalfPrecision {
   /**
    * The smallest magnitude that rounds to infinity in IEEE binary16: half-way between 65504 and

@@ -11,8 +11,10 @@ import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Set;
+import org.apache.flink.annotation.Internal;
 
 /** Tensors on the heap: freshly trained or made for a test. Immutable; each tensor below 2 GiB. */
+@Internal
 public final class HeapTensors implements TensorStore {
   private record Entry(TensorInfo info, ByteBuffer data) {}
 

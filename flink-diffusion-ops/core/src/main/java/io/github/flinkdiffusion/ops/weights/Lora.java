@@ -6,6 +6,7 @@ package io.github.flinkdiffusion.ops.weights;
 
 import java.nio.file.Path;
 import java.util.Objects;
+import org.apache.flink.annotation.Internal;
 
 /**
  * A low-rank adaptation of a model, to be merged into its weights when they are loaded.
@@ -14,6 +15,7 @@ import java.util.Objects;
  *     or of diffusers and PEFT ({@code unet....lora_A.weight})
  * @param scale how much of it, mostly from 0 to 1; negative for less of what it shows
  */
+@Internal
 public record Lora(Path file, double scale) {
   public Lora {
     Objects.requireNonNull(file, "file");

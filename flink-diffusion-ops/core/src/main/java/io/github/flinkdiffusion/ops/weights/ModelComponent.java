@@ -8,8 +8,10 @@ import java.nio.file.Path;
 import java.util.List;
 import java.util.Objects;
 import java.util.Optional;
+import org.apache.flink.annotation.Internal;
 
 /** One part of a {@link ModelFolder}: a network, a scheduler, a tokenizer. */
+@Internal
 public final class ModelComponent {
   private final String name;
   private final String library;

@@ -15,6 +15,7 @@ import java.util.SortedMap;
 import java.util.SortedSet;
 import java.util.TreeMap;
 import java.util.TreeSet;
+import org.apache.flink.annotation.Internal;
 
 /**
  * Which of a repository's files {@link ModelFolder#open} and its components read, decided before
@@ -25,6 +26,7 @@ import java.util.TreeSet;
  * @param weights safetensors files that are not named by an index
  * @param pickled for each component without safetensors, its pickled files, which are never read
  */
+@Internal
 public record ModelFiles(
     SortedSet<String> small,
     SortedSet<String> indexes,

@@ -18,6 +18,7 @@ import java.util.SortedSet;
 import java.util.TreeMap;
 import java.util.TreeSet;
 import java.util.stream.Stream;
+import org.apache.flink.annotation.Internal;
 
 /**
  * A diffusers pipeline on disk: {@code model_index.json} and a sub-folder for each component, as
@@ -29,6 +30,7 @@ import java.util.stream.Stream;
  * are refused when they are asked for, since a component that nobody uses (a safety checker, say)
  * may well have no others.
  */
+@Internal
 public final class ModelFolder {
   static final String INDEX = "model_index.json";
 

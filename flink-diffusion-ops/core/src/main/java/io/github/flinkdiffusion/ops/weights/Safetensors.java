@@ -27,6 +27,7 @@ import java.util.Map;
 import java.util.Optional;
 import java.util.Set;
 import java.util.TreeMap;
+import org.apache.flink.annotation.Internal;
 
 /**
  * A safetensors file, memory-mapped: opening it costs its header only, and a tensor is read from
@@ -41,6 +42,7 @@ import java.util.TreeMap;
  * <p>The file must not be truncated while it is open: the virtual machine would meet pages that are
  * no longer there. Replacing it by a rename is safe.
  */
+@Internal
 public final class Safetensors implements TensorStore {
   /**
    * What the reference implementation accepts; a header of 100 MB would name about a million

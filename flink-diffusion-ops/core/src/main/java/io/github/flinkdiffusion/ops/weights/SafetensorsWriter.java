@@ -22,6 +22,7 @@ import java.util.List;
 import java.util.Map;
 import java.util.TreeMap;
 import java.util.UUID;
+import org.apache.flink.annotation.Internal;
 
 /**
  * Writes a {@link TensorStore} as a safetensors file.
@@ -36,6 +37,7 @@ import java.util.UUID;
  * SafetensorsWriter.write(path, TensorViews.withFloatsAs(store, DType.F16), Map.of("format", "pt"));
  * }</pre>
  */
+@Internal
 public final class SafetensorsWriter {
   private static final ObjectMapper JSON = new ObjectMapper();
 

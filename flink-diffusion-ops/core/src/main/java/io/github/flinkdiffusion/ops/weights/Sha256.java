@@ -10,8 +10,10 @@ import java.security.MessageDigest;
 import java.security.NoSuchAlgorithmException;
 import java.util.Arrays;
 import java.util.HexFormat;
+import org.apache.flink.annotation.Internal;
 
 /** SHA-256 over a list of parts. Each follows its length, so that no two lists are one stream. */
+@Internal
 public final class Sha256 {
   private final MessageDigest digest;
 

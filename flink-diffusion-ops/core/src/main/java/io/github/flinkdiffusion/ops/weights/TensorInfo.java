@@ -6,6 +6,7 @@ package io.github.flinkdiffusion.ops.weights;
 
 import java.util.Arrays;
 import java.util.Objects;
+import org.apache.flink.annotation.Internal;
 
 /**
  * What a tensor is, without its elements.
@@ -15,6 +16,7 @@ import java.util.Objects;
  * @param shape its dimensions, outermost first; empty for a scalar. A copy is handed out
  * @param byteLength the product of the shape times the bytes of one element
  */
+@Internal
 public record TensorInfo(String name, DType dtype, long[] shape, long byteLength) {
 
   public TensorInfo {

@@ -5,6 +5,7 @@
 package io.github.flinkdiffusion.ops.weights;
 
 import java.nio.file.Path;
+import org.apache.flink.annotation.Internal;
 
 /**
  * Where a tensor's elements lie in a file, little-endian, in C order and without gaps, so that an
@@ -15,4 +16,5 @@ import java.nio.file.Path;
  * @param offset of the first element, in bytes from the file's beginning
  * @param dtype as the elements are stored
  */
+@Internal
 public record TensorPlace(Path file, long offset, DType dtype) {}

@@ -11,12 +11,14 @@ import java.nio.channels.WritableByteChannel;
 import java.util.List;
 import java.util.Optional;
 import java.util.Set;
+import org.apache.flink.annotation.Internal;
 
 /**
  * Named tensors, read-only. Implementations may be read by several threads at once. A name that is
  * not there is a {@link WeightsException} that says where it was looked for; after {@link #close()}
  * every read fails.
  */
+@Internal
 public interface TensorStore extends AutoCloseable {
 
   /** The names of all tensors, in the order in which reading them is fastest. */

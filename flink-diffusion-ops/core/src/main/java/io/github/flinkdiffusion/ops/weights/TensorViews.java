@@ -18,11 +18,13 @@ import java.util.Optional;
 import java.util.Set;
 import java.util.function.UnaryOperator;
 import java.util.regex.Pattern;
+import org.apache.flink.annotation.Internal;
 
 /**
  * Tensors seen in another way, without copying them: under today's names, or as another dtype.
  * Closing a view closes what it shows.
  */
+@Internal
 public final class TensorViews {
 
   private TensorViews() {}

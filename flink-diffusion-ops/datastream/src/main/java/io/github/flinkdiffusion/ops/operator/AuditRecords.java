@@ -7,8 +7,10 @@ package io.github.flinkdiffusion.ops.operator;
 import io.github.flinkdiffusion.connector.event.AuditRecord;
 import io.github.flinkdiffusion.ops.imaging.Audit;
 import java.util.TreeMap;
+import org.apache.flink.annotation.Internal;
 
 /** Between audit records as events carry them and as pictures do. */
+@Internal
 public final class AuditRecords {
   private AuditRecords() {}
 

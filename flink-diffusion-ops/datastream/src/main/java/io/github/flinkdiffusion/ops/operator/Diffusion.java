@@ -4,7 +4,10 @@
  */
 package io.github.flinkdiffusion.ops.operator;
 
+import org.apache.flink.annotation.PublicEvolving;
+
 /** Where a job that makes pictures begins. */
+@PublicEvolving
 public final class Diffusion {
   private Diffusion() {}
 

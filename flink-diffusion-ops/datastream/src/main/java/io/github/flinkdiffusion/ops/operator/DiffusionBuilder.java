@@ -25,6 +25,7 @@ import java.util.Objects;
 import java.util.UUID;
 import java.util.function.UnaryOperator;
 import org.apache.avro.specific.SpecificRecord;
+import org.apache.flink.annotation.PublicEvolving;
 import org.apache.flink.api.common.operators.SlotSharingGroup;
 import org.apache.flink.api.common.typeinfo.Types;
 import org.apache.flink.configuration.ConfigOption;
@@ -42,6 +43,7 @@ import org.apache.flink.streaming.api.datastream.SingleOutputStreamOperator;
  * @param <E> the requests' event
  * @param <B> the builder itself
  */
+@PublicEvolving
 public abstract class DiffusionBuilder<E extends SpecificRecord, B extends DiffusionBuilder<E, B>> {
   private final Configuration set = new Configuration();
   private PipelineFactory pipeline;

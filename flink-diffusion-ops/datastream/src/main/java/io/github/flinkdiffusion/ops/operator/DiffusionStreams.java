@@ -8,6 +8,7 @@ import io.github.flinkdiffusion.connector.event.FailureEvent;
 import io.github.flinkdiffusion.connector.event.ImageEvent;
 import io.github.flinkdiffusion.connector.event.ProgressEvent;
 import io.github.flinkdiffusion.ops.serving.DiffusionOptions;
+import org.apache.flink.annotation.PublicEvolving;
 import org.apache.flink.streaming.api.datastream.DataStream;
 import org.apache.flink.streaming.api.datastream.SingleOutputStreamOperator;
 
@@ -19,6 +20,7 @@ import org.apache.flink.streaming.api.datastream.SingleOutputStreamOperator;
  * @param progress how far requests have come, if {@link DiffusionOptions#PROGRESS_EVERY_STEPS} or
  *     {@link DiffusionOptions#PREVIEW_EVERY_STEPS} asks for it; may repeat after a failure
  */
+@PublicEvolving
 public record DiffusionStreams(
     SingleOutputStreamOperator<ImageEvent> images,
     DataStream<FailureEvent> failures,

@@ -8,6 +8,7 @@ import io.github.flinkdiffusion.connector.event.ImageTaskEvent;
 import io.github.flinkdiffusion.ops.imaging.ResultFormat;
 import io.github.flinkdiffusion.ops.serving.ImageTaskOptions;
 import java.util.List;
+import org.apache.flink.annotation.PublicEvolving;
 import org.apache.flink.configuration.MemorySize;
 
 /**
@@ -24,6 +25,7 @@ import org.apache.flink.configuration.MemorySize;
  *         .apply(scenes);
  * }</pre>
  */
+@PublicEvolving
 public final class ImageTasks extends DiffusionBuilder<ImageTaskEvent, ImageTasks> {
 
   ImageTasks() {

@@ -6,6 +6,7 @@ package io.github.flinkdiffusion.ops.operator;
 
 import io.github.flinkdiffusion.connector.event.FailureReason;
 import io.github.flinkdiffusion.connector.event.ImageTaskEvent;
+import org.apache.flink.annotation.Internal;
 
 /**
  * A request for a slice whose file's header was read, or could not be.
@@ -14,6 +15,7 @@ import io.github.flinkdiffusion.connector.event.ImageTaskEvent;
  * @param reason the name of a {@link FailureReason}; null if it did not fail
  * @param message of the failure
  */
+@Internal
 public record ReadSlice(ImageTaskEvent task, String slice, String reason, String message) {
 
   static ReadSlice of(ImageTaskEvent task, GatheredSlice slice) {

@@ -21,6 +21,7 @@ import java.util.Map;
 import java.util.Optional;
 import java.util.SortedMap;
 import java.util.stream.Collectors;
+import org.apache.flink.annotation.Internal;
 import org.apache.flink.configuration.ConfigOption;
 import org.apache.flink.configuration.Configuration;
 
@@ -35,6 +36,7 @@ import org.apache.flink.configuration.Configuration;
  * PromptEvent again = Replay.prompt(audit, "again");
  * }</pre>
  */
+@Internal
 public final class Replay {
   /** Samples of each part of an image task. */
   static final String ENSEMBLE_SIZE = "ensembleSize";

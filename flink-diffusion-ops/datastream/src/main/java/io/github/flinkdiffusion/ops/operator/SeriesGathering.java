@@ -17,6 +17,7 @@ import java.util.ArrayList;
 import java.util.List;
 import java.util.Objects;
 import java.util.concurrent.TimeUnit;
+import org.apache.flink.annotation.Experimental;
 import org.apache.flink.api.common.typeinfo.TypeInformation;
 import org.apache.flink.api.common.typeinfo.Types;
 import org.apache.flink.configuration.ConfigOption;
@@ -42,6 +43,7 @@ import org.apache.flink.streaming.api.datastream.SingleOutputStreamOperator;
  * tasks says, else as all its files say (ImagesInAcquisition, if it is 2 or more), else when no
  * slice has come for a time. All tasks of a series ask for the same.
  */
+@Experimental
 public final class SeriesGathering {
   private static final int WAITING_FOR_EACH_READER = 4;
 

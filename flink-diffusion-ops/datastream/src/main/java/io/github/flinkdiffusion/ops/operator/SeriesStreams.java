@@ -6,6 +6,7 @@ package io.github.flinkdiffusion.ops.operator;
 
 import io.github.flinkdiffusion.connector.event.FailureEvent;
 import io.github.flinkdiffusion.connector.event.ImageTaskEvent;
+import org.apache.flink.annotation.Experimental;
 import org.apache.flink.streaming.api.datastream.DataStream;
 import org.apache.flink.streaming.api.datastream.SingleOutputStreamOperator;
 
@@ -16,5 +17,6 @@ import org.apache.flink.streaming.api.datastream.SingleOutputStreamOperator;
  *     {@link SliceList}; for {@link Diffusion#imageTasks}
  * @param failures series that are no volume, and slices that belong to none
  */
+@Experimental
 public record SeriesStreams(
     SingleOutputStreamOperator<ImageTaskEvent> volumes, DataStream<FailureEvent> failures) {}

@@ -16,6 +16,7 @@ import java.io.IOException;
 import java.util.List;
 import java.util.Objects;
 import java.util.Optional;
+import org.apache.flink.annotation.Experimental;
 
 /**
  * The files of a volume's slices, as an image task names them in place of its image: a JSON text of
@@ -29,6 +30,7 @@ import java.util.Optional;
  *
  * @param slices where each one's file is
  */
+@Experimental
 public record SliceList(List<File> slices) {
   /** Of the payload that a list is. */
   public static final String MEDIA_TYPE = Payloads.SLICE_LIST;

@@ -6,8 +6,10 @@ package io.github.flinkdiffusion.ops.operator;
 
 import io.github.flinkdiffusion.connector.event.PromptEvent;
 import io.github.flinkdiffusion.ops.serving.DiffusionOptions;
+import org.apache.flink.annotation.PublicEvolving;
 
 /** Builds the operator that makes pictures from prompts. */
+@PublicEvolving
 public final class TextToImage extends DiffusionBuilder<PromptEvent, TextToImage> {
 
   TextToImage() {

@@ -15,6 +15,7 @@ import java.util.Arrays;
 import java.util.Deque;
 import java.util.List;
 import java.util.concurrent.CompletableFuture;
+import org.apache.flink.annotation.Internal;
 
 /**
  * The share of a process's heap that images may take which come from outside: reserved before an
@@ -25,6 +26,7 @@ import java.util.concurrent.CompletableFuture;
  *
  * <p>Any thread may call.
  */
+@Internal
 public final class DecodingMemory {
   private final long capacity;
   private final Deque<Reservation> waiting = new ArrayDeque<>();

@@ -6,9 +6,11 @@ package io.github.flinkdiffusion.ops.serving;
 
 import java.util.Collection;
 import java.util.List;
+import org.apache.flink.annotation.Internal;
 import org.apache.flink.api.common.externalresource.ExternalResourceInfo;
 
 /** Which of a task manager's devices a subtask uses. */
+@Internal
 public final class DevicePlacement {
   /** Name of Flink's external resource, as in {@code external-resources: gpu}. */
   public static final String GPU_RESOURCE = "gpu";

@@ -5,11 +5,13 @@
 package io.github.flinkdiffusion.ops.serving;
 
 import io.github.flinkdiffusion.ops.failure.FlinkDiffusionException;
+import org.apache.flink.annotation.PublicEvolving;
 
 /**
  * The operator cannot go on, or is set up in a way it cannot work; the message says what was being
  * done and what would be accepted. It fails the task, and Flink restores from the last checkpoint.
  */
+@PublicEvolving
 public final class DiffusionException extends FlinkDiffusionException {
   private static final long serialVersionUID = 1L;
 

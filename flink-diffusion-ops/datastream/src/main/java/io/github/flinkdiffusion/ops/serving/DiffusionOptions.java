@@ -15,6 +15,7 @@ import java.util.Collections;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import org.apache.flink.annotation.PublicEvolving;
 import org.apache.flink.configuration.ConfigOption;
 import org.apache.flink.configuration.ConfigOptions;
 import org.apache.flink.configuration.MemorySize;
@@ -25,6 +26,7 @@ import org.apache.flink.configuration.ReadableConfig;
  * -Ddiffusion.device=gpu:0}) and by a method of {@link TextToImage} or {@link ImageTasks}, which
  * wins.
  */
+@PublicEvolving
 public final class DiffusionOptions {
 
   public static final ConfigOption<String> MODEL_FOLDER =

@@ -19,6 +19,7 @@ import java.util.Map;
 import java.util.Optional;
 import java.util.OptionalInt;
 import java.util.OptionalLong;
+import org.apache.flink.annotation.Internal;
 import org.apache.flink.configuration.ConfigOption;
 import org.apache.flink.configuration.MemorySize;
 import org.apache.flink.configuration.ReadableConfig;
@@ -27,6 +28,7 @@ import org.apache.flink.configuration.ReadableConfig;
  * {@link DiffusionOptions} and {@link PayloadOptions} read and checked, as they travel to the task
  * managers. References may be null where the option has no default.
  */
+@Internal
 public record DiffusionSettings(
     String device,
     Duration deviceWait,

@@ -7,8 +7,10 @@ package io.github.flinkdiffusion.ops.serving;
 import io.github.flinkdiffusion.ops.batching.RequestFailure;
 import io.github.flinkdiffusion.ops.failure.ConcernsOneRequest;
 import io.github.flinkdiffusion.ops.failure.FlinkDiffusionException;
+import org.apache.flink.annotation.Internal;
 
 /** A request failed, alone; others are not affected. */
+@Internal
 public final class GenerationException extends FlinkDiffusionException
     implements ConcernsOneRequest {
   private static final long serialVersionUID = 1L;

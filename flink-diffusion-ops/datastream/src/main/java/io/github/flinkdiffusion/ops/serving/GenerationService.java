@@ -32,6 +32,7 @@ import java.util.concurrent.ConcurrentHashMap;
 import java.util.concurrent.Executor;
 import java.util.concurrent.ExecutorService;
 import java.util.function.Function;
+import org.apache.flink.annotation.Internal;
 import org.apache.flink.api.common.externalresource.ExternalResourceInfo;
 import org.apache.flink.configuration.ReadableConfig;
 
@@ -42,6 +43,7 @@ import org.apache.flink.configuration.ReadableConfig;
  *
  * <p>Any thread may call; the caller bounds how many requests it has in flight.
  */
+@Internal
 public final class GenerationService implements AutoCloseable {
 
   /** {@link DiffusionOptions} read and checked, as they travel to the task managers. */

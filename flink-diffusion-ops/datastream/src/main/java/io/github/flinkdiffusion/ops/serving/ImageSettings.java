@@ -18,6 +18,7 @@ import java.util.TreeMap;
 import java.util.regex.Matcher;
 import java.util.regex.Pattern;
 import java.util.stream.Collectors;
+import org.apache.flink.annotation.Internal;
 import org.apache.flink.configuration.ConfigOption;
 import org.apache.flink.configuration.MemorySize;
 import org.apache.flink.configuration.ReadableConfig;
@@ -26,6 +27,7 @@ import org.apache.flink.configuration.ReadableConfig;
  * {@link ImageTaskOptions} read and checked, as they travel to the task managers. References may be
  * null where the option has no default.
  */
+@Internal
 public record ImageSettings(
     int ensembleSize,
     List<Integer> bands,

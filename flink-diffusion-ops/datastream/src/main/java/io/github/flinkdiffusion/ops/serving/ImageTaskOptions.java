@@ -6,6 +6,7 @@ package io.github.flinkdiffusion.ops.serving;
 
 import io.github.flinkdiffusion.ops.imaging.ResultFormat;
 import java.util.List;
+import org.apache.flink.annotation.PublicEvolving;
 import org.apache.flink.configuration.ConfigOption;
 import org.apache.flink.configuration.ConfigOptions;
 import org.apache.flink.configuration.MemorySize;
@@ -14,6 +15,7 @@ import org.apache.flink.configuration.MemorySize;
  * Settings of an operator that works on images, besides {@link DiffusionOptions}. Each can be set
  * in Flink's configuration and by a method of {@link ImageTasks}, which wins.
  */
+@PublicEvolving
 public final class ImageTaskOptions {
 
   public static final ConfigOption<Integer> ENSEMBLE_SIZE =

@@ -21,11 +21,13 @@ import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.NoSuchFileException;
 import java.util.Objects;
+import org.apache.flink.annotation.Internal;
 
 /**
  * Pipelines from a model folder that every task manager finds under the same path, or downloads by
  * its name on the hub: once for each task, so all that is asked of it is said of the same commit.
  */
+@Internal
 public final class ModelFolderPipelines implements PipelineFactory {
   private static final long serialVersionUID = 2L;
 

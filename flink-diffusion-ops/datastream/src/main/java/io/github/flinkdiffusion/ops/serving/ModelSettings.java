@@ -21,6 +21,7 @@ import java.util.List;
 import java.util.Objects;
 import java.util.Optional;
 import java.util.Set;
+import org.apache.flink.annotation.Internal;
 import org.apache.flink.configuration.ConfigOption;
 import org.apache.flink.configuration.ReadableConfig;
 
@@ -38,6 +39,7 @@ import org.apache.flink.configuration.ReadableConfig;
  * @param configs folder whose configs a single-file checkpoint takes; null infers them
  * @param variant of the weights; null is the plain one
  */
+@Internal
 public record ModelSettings(
     String folder,
     String pipeline,

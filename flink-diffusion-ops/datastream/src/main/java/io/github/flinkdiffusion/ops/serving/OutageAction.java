@@ -4,9 +4,12 @@
  */
 package io.github.flinkdiffusion.ops.serving;
 
+import org.apache.flink.annotation.PublicEvolving;
+
 /**
  * What happens when a file system has not answered for {@link DiffusionOptions#OUTAGE_RETRY_TIME}.
  */
+@PublicEvolving
 public enum OutageAction {
   /** The task fails and Flink restarts it: nothing is lost, and the job stands still meanwhile. */
   FAIL_TASK,

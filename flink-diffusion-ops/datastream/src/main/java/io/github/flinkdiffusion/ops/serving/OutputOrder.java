@@ -4,7 +4,10 @@
  */
 package io.github.flinkdiffusion.ops.serving;
 
+import org.apache.flink.annotation.PublicEvolving;
+
 /** In which order results leave. */
+@PublicEvolving
 public enum OutputOrder {
   /** As the requests came. A long request holds back those behind it. */
   ORDERED,

@@ -6,8 +6,10 @@ package io.github.flinkdiffusion.ops.serving;
 
 import io.github.flinkdiffusion.ops.pipeline.DiffusionPipeline;
 import java.io.Serializable;
+import org.apache.flink.annotation.Internal;
 
 /** How a task manager comes by its pipeline: travels in the job, opens there. */
+@Internal
 public interface PipelineFactory extends Serializable {
 
   /**

@@ -9,6 +9,7 @@ import java.util.concurrent.ExecutorService;
 import java.util.concurrent.Executors;
 import java.util.concurrent.ThreadFactory;
 import java.util.concurrent.atomic.AtomicInteger;
+import org.apache.flink.annotation.Internal;
 
 /**
  * What an operator takes from the process it runs in.
@@ -18,6 +19,7 @@ import java.util.concurrent.atomic.AtomicInteger;
  * @param ledger how far requests had come, for counting what is made again
  * @param decoding heap for images that come from outside
  */
+@Internal
 public record ProcessServices(
     SharedBatchers batchers, EncoderFactory encoders, StepLedger ledger, DecodingMemory decoding) {
   public static final ProcessServices OF_PROCESS =

@@ -16,6 +16,7 @@ import io.github.flinkdiffusion.ops.pipeline.Tiling;
 import java.io.Serializable;
 import java.nio.charset.StandardCharsets;
 import java.util.Map;
+import org.apache.flink.annotation.Internal;
 import org.apache.flink.configuration.ReadableConfig;
 
 /**
@@ -28,6 +29,7 @@ import org.apache.flink.configuration.ReadableConfig;
  * @param maxAttributes of attributes and parameters together
  * @param maxAttributesBytes their names and values in UTF-8
  */
+@Internal
 public record RequestLimits(
     long maxPixels, int maxSteps, int maxPromptLength, int maxAttributes, long maxAttributesBytes)
     implements Serializable {

@@ -6,6 +6,7 @@ package io.github.flinkdiffusion.ops.serving;
 
 import java.time.Duration;
 import java.util.List;
+import org.apache.flink.annotation.Experimental;
 import org.apache.flink.configuration.ConfigOption;
 import org.apache.flink.configuration.ConfigOptions;
 import org.apache.flink.configuration.MemorySize;
@@ -14,6 +15,7 @@ import org.apache.flink.configuration.MemorySize;
  * Settings of the operator that gathers DICOM series into volumes. Each can be set in Flink's
  * configuration and by a method of its builder, which wins.
  */
+@Experimental
 public final class SeriesOptions {
 
   public static final ConfigOption<Duration> TIMEOUT =

@@ -7,10 +7,12 @@ package io.github.flinkdiffusion.ops.serving;
 import io.github.flinkdiffusion.connector.payload.PayloadSettings;
 import java.io.Serializable;
 import java.time.Duration;
+import org.apache.flink.annotation.Internal;
 import org.apache.flink.configuration.ConfigOption;
 import org.apache.flink.configuration.ReadableConfig;
 
 /** {@link SeriesOptions} read and checked, as they travel to the task managers. */
+@Internal
 public record SeriesSettings(
     long timeoutMillis,
     SeriesTime time,

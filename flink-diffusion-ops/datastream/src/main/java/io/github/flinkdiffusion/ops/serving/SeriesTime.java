@@ -4,7 +4,10 @@
  */
 package io.github.flinkdiffusion.ops.serving;
 
+import org.apache.flink.annotation.Experimental;
+
 /** By which clock a series is waited for, see {@link SeriesOptions#TIME}. */
+@Experimental
 public enum SeriesTime {
   /** The task manager's clock. */
   PROCESSING,

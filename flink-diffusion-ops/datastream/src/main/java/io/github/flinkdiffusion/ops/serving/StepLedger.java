@@ -6,6 +6,7 @@ package io.github.flinkdiffusion.ops.serving;
 
 import java.util.LinkedHashMap;
 import java.util.Map;
+import org.apache.flink.annotation.Internal;
 
 /**
  * How far each request had come in this process, so that steps which are made again after a failure
@@ -14,6 +15,7 @@ import java.util.Map;
  * <p>It lives as long as the process. What a process that was killed had made is known to nobody,
  * hence not counted. Bounded: the requests that were touched last are kept.
  */
+@Internal
 public final class StepLedger {
   private static final int MOST = 10_000;
 

@@ -20,6 +20,7 @@ import java.util.IdentityHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.function.Function;
+import org.apache.flink.annotation.Internal;
 
 /**
  * Turns one method of a {@link Graph} into an ONNX model whose weights stay in their files.
@@ -28,6 +29,7 @@ import java.util.function.Function;
  * several: {@code FusedMatMul} takes a linear layer's weight as checkpoints have it, without a
  * transposed copy; {@code MultiHeadAttention} splits heads itself; {@code QuickGelu} is SiLU.
  */
+@Internal
 public final class OnnxEmitter {
   private final Graph graph;
   private final Precision precision;

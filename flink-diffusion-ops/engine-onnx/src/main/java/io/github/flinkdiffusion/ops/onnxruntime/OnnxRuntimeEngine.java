@@ -15,6 +15,7 @@ import io.github.flinkdiffusion.ops.engine.UnusableEngineException;
 import io.github.flinkdiffusion.ops.graph.Arithmetic;
 import io.github.flinkdiffusion.ops.graph.Precision;
 import java.util.function.Predicate;
+import org.apache.flink.annotation.Internal;
 
 /**
  * ONNX Runtime: each method of a program becomes a session; weights are mapped, not copied.
@@ -22,6 +23,7 @@ import java.util.function.Predicate;
  * <p>Java can make one without the library's classes: what catches its exceptions, or else needs
  * its classes to be verified, is {@link OnnxRuntimeSessions}.
  */
+@Internal
 public final class OnnxRuntimeEngine implements Engine {
   @Override
   public String name() {

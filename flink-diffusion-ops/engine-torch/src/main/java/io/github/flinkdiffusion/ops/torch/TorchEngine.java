@@ -19,6 +19,7 @@ import io.github.flinkdiffusion.ops.torchscript.Convolutions;
 import java.util.HashMap;
 import java.util.Map;
 import java.util.function.Predicate;
+import org.apache.flink.annotation.Internal;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 
@@ -26,6 +27,7 @@ import org.slf4j.LoggerFactory;
  * libtorch, by DJL: programs become TorchScript archives, which it loads; weights are mapped, but
  * in training.
  */
+@Internal
 public final class TorchEngine implements Engine {
   /** Where DJL looks for a libtorch that is in no jar. */
   private static final String LIBRARY_PATH = "PYTORCH_LIBRARY_PATH";

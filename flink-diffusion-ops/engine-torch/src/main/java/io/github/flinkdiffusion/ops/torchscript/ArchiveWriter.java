@@ -28,6 +28,7 @@ import java.util.function.Function;
 import java.util.zip.ZipEntry;
 import org.apache.commons.compress.archivers.zip.ZipArchiveEntry;
 import org.apache.commons.compress.archivers.zip.ZipArchiveOutputStream;
+import org.apache.flink.annotation.Internal;
 
 /**
  * Writes a {@link Graph} and its weights as the zip archive that {@code torch.jit.load} reads.
@@ -39,6 +40,7 @@ import org.apache.commons.compress.archivers.zip.ZipArchiveOutputStream;
  * the heap holds none of them; a checksum is written before its content when the content has been.
  * Zip64 is used when needed.
  */
+@Internal
 public final class ArchiveWriter {
   /** Maps the weights; its arguments are {@link #mappedFiles}, as texts. */
   public static final String MAPPING_METHOD = MappedParameters.METHOD;

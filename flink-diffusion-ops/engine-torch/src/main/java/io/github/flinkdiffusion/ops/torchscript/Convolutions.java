@@ -4,7 +4,10 @@
  */
 package io.github.flinkdiffusion.ops.torchscript;
 
+import org.apache.flink.annotation.Internal;
+
 /** How an archive computes convolutions. */
+@Internal
 public enum Convolutions {
   /** As the library does. */
   LIBRARY,

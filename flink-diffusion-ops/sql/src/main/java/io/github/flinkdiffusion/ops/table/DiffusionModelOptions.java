@@ -22,6 +22,7 @@ import java.util.Set;
 import java.util.TreeSet;
 import java.util.stream.Collectors;
 import java.util.stream.Stream;
+import org.apache.flink.annotation.Internal;
 import org.apache.flink.configuration.ConfigOption;
 import org.apache.flink.configuration.ConfigOptions;
 import org.apache.flink.table.api.ValidationException;
@@ -32,6 +33,7 @@ import org.apache.flink.table.api.ValidationException;
  * parameter that is no picture is an option, too, and stands for the column that a query does not
  * have.
  */
+@Internal
 public final class DiffusionModelOptions {
   private static final String PREFIX = "diffusion.";
 

@@ -8,6 +8,7 @@ import io.github.flinkdiffusion.ops.serving.DiffusionOptions;
 import java.util.Map;
 import java.util.Set;
 import java.util.TreeSet;
+import org.apache.flink.annotation.Internal;
 import org.apache.flink.api.common.RuntimeExecutionMode;
 import org.apache.flink.configuration.ConfigOption;
 import org.apache.flink.configuration.ExecutionOptions;
@@ -25,6 +26,7 @@ import org.apache.flink.table.ml.ModelProvider;
  * DiffusionModelOptions}; what the WITH clause leaves out is taken from the session's configuration
  * ({@link DiffusionOptions}).
  */
+@Internal
 public final class DiffusionModelProviderFactory implements ModelProviderFactory {
   private static final Set<String> OF_FLINK =
       Set.of(FactoryUtil.PROVIDER.key(), FactoryUtil.PROPERTY_VERSION.key());

@@ -13,6 +13,7 @@ import java.util.Optional;
 import java.util.Set;
 import java.util.TreeSet;
 import java.util.function.Function;
+import org.apache.flink.annotation.Internal;
 import org.apache.flink.configuration.ConfigOption;
 import org.apache.flink.configuration.ConfigOptions;
 import org.apache.flink.configuration.Configuration;
@@ -27,6 +28,7 @@ import org.apache.flink.table.module.Module;
  * the function's name before them; functions that need a model and have none are not there. Those
  * that need none are always there.
  */
+@Internal
 public final class DiffusionModuleFactory implements ModuleFactory {
 
   private static final Map<String, Function<FunctionSettings, FunctionDefinition>> FUNCTIONS =

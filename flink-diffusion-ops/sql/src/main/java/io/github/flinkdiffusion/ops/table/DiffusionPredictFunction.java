@@ -6,11 +6,13 @@ package io.github.flinkdiffusion.ops.table;
 
 import java.util.Collection;
 import java.util.concurrent.ExecutionException;
+import org.apache.flink.annotation.Internal;
 import org.apache.flink.table.data.RowData;
 import org.apache.flink.table.functions.FunctionContext;
 import org.apache.flink.table.functions.PredictFunction;
 
 /** A diffusion model in {@code ML_PREDICT}, one row at a time. Public for generated code. */
+@Internal
 public final class DiffusionPredictFunction extends PredictFunction {
   private static final long serialVersionUID = 1L;
 

@@ -7,6 +7,7 @@ package io.github.flinkdiffusion.ops.table;
 import io.github.flinkdiffusion.ops.quality.FeatureDistance;
 import io.github.flinkdiffusion.ops.quality.QualityException;
 import java.util.function.Consumer;
+import org.apache.flink.annotation.Internal;
 import org.apache.flink.table.annotation.DataTypeHint;
 import org.apache.flink.table.data.ArrayData;
 import org.apache.flink.table.functions.AggregateFunction;
@@ -22,6 +23,7 @@ import org.slf4j.LoggerFactory;
  * @param <S> what is kept of a set
  * @param <A> what is kept of a group
  */
+@Internal
 public abstract class FeatureAggregate<
         S extends FeatureAggregate.Kept<S>, A extends FeatureAggregate.Group<S>>
     extends AggregateFunction<Double, A> {

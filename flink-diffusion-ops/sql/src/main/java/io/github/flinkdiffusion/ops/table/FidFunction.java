@@ -6,11 +6,13 @@ package io.github.flinkdiffusion.ops.table;
 
 import io.github.flinkdiffusion.ops.quality.FeatureDistance;
 import io.github.flinkdiffusion.ops.quality.FeatureMoments;
+import org.apache.flink.annotation.Internal;
 
 /**
  * {@code FID(features, truth_features)}: {@link FeatureDistance#frechet(FeatureMoments,
  * FeatureMoments)} of a group. NULL while a set has fewer than two arrays.
  */
+@Internal
 public final class FidFunction
     extends FeatureAggregate<FidFunction.Moments, FidFunction.Accumulator> {
   private static final long serialVersionUID = 1L;

@@ -8,11 +8,13 @@ import io.github.flinkdiffusion.ops.image.ImageException;
 import io.github.flinkdiffusion.ops.image.Images;
 import java.util.Locale;
 import java.util.Map;
+import org.apache.flink.annotation.Internal;
 
 /**
  * {@code IMAGE_CONVERT(image, kind)}: the picture as a file of another kind, 'png', 'jpeg' or
  * 'tiff', with what of its metadata such files hold.
  */
+@Internal
 public final class ImageConvertFunction extends PlainFunction {
   private static final long serialVersionUID = 1L;
 

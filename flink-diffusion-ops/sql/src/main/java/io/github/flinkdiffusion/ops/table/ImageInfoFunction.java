@@ -9,11 +9,13 @@ import io.github.flinkdiffusion.ops.image.PixelFormat;
 import io.github.flinkdiffusion.ops.image.Raster;
 import io.github.flinkdiffusion.ops.imaging.Audit;
 import java.util.OptionalInt;
+import org.apache.flink.annotation.Internal;
 import org.apache.flink.table.annotation.DataTypeHint;
 import org.apache.flink.table.annotation.FunctionHint;
 import org.apache.flink.types.Row;
 
 /** {@code IMAGE_INFO(image)}: what a file says of its picture. */
+@Internal
 @FunctionHint(
     output =
         @DataTypeHint(

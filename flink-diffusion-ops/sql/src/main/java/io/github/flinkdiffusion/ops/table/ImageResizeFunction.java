@@ -9,11 +9,13 @@ import io.github.flinkdiffusion.ops.image.ImageException;
 import io.github.flinkdiffusion.ops.image.Images;
 import io.github.flinkdiffusion.ops.image.PilResize;
 import io.github.flinkdiffusion.ops.image.Raster;
+import org.apache.flink.annotation.Internal;
 
 /**
  * {@code IMAGE_RESIZE(image, width, height)}: the picture in another size, by Keys' cubic filter
  * over all pixels that a new one covers; the kind of file, the numbers and the place stay.
  */
+@Internal
 public final class ImageResizeFunction extends PlainFunction {
   private static final long serialVersionUID = 1L;
   private static final int MOST_PIXELS_A_SIDE = 8192;

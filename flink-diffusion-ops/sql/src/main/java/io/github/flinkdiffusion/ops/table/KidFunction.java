@@ -7,12 +7,14 @@ package io.github.flinkdiffusion.ops.table;
 import io.github.flinkdiffusion.ops.quality.FeatureDistance;
 import io.github.flinkdiffusion.ops.quality.FeatureSample;
 import java.util.Arrays;
+import org.apache.flink.annotation.Internal;
 
 /**
  * {@code KID(features, truth_features)}: {@link FeatureDistance#kernel(FeatureSample,
  * FeatureSample)} of a group, of at most {@link #MOST_VECTORS} different arrays of each set. NULL
  * while a set has fewer than two arrays.
  */
+@Internal
 public final class KidFunction
     extends FeatureAggregate<KidFunction.Sample, KidFunction.Accumulator> {
   private static final long serialVersionUID = 1L;

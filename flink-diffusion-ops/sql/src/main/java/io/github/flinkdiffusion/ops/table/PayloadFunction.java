@@ -8,6 +8,7 @@ import io.github.flinkdiffusion.connector.event.PayloadReference;
 import io.github.flinkdiffusion.connector.event.Payloads;
 import io.github.flinkdiffusion.connector.payload.PayloadSettings;
 import io.github.flinkdiffusion.connector.payload.PayloadStore;
+import org.apache.flink.annotation.Internal;
 import org.apache.flink.table.annotation.DataTypeHint;
 import org.apache.flink.table.functions.FunctionContext;
 import org.apache.flink.types.Row;
@@ -17,6 +18,7 @@ import org.apache.flink.types.Row;
  * beside Kafka, verified. Read only below the job's {@code diffusion.payload.store} and {@code
  * diffusion.payload.allowed-prefixes}.
  */
+@Internal
 public final class PayloadFunction extends PlainFunction {
   private static final long serialVersionUID = 1L;
 

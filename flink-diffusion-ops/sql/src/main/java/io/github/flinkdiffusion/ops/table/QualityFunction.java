@@ -10,11 +10,13 @@ import io.github.flinkdiffusion.ops.quality.Overlap;
 import io.github.flinkdiffusion.ops.quality.QualityException;
 import java.io.Serializable;
 import java.util.function.ToDoubleBiFunction;
+import org.apache.flink.annotation.Internal;
 
 /**
  * How well a picture matches the true one: {@code PSNR}, {@code SSIM}, {@code DICE} and {@code IOU}
  * of two images of one size.
  */
+@Internal
 public final class QualityFunction extends PlainFunction {
   private static final long serialVersionUID = 1L;
 

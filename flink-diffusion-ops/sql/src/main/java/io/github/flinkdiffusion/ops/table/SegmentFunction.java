@@ -12,6 +12,7 @@ import io.github.flinkdiffusion.ops.pipeline.Parameters;
 import io.github.flinkdiffusion.ops.serving.GenerationService;
 import java.util.Map;
 import java.util.concurrent.CompletableFuture;
+import org.apache.flink.annotation.Internal;
 import org.apache.flink.table.annotation.DataTypeHint;
 import org.apache.flink.table.annotation.FunctionHint;
 import org.apache.flink.types.Row;
@@ -20,6 +21,7 @@ import org.apache.flink.types.Row;
  * {@code SEGMENT(image [, MAP[...]])}: the mask as a PNG file (white inside, or the numbers of more
  * than two classes) and, with an {@code ensemble-size} of 2 or more, how much the samples differ.
  */
+@Internal
 @FunctionHint(output = @DataTypeHint("ROW<mask BYTES, uncertainty BYTES>"))
 public final class SegmentFunction extends ImageFunction<Row> {
   private static final long serialVersionUID = 1L;

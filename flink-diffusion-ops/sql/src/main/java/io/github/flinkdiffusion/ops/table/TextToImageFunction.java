@@ -8,10 +8,12 @@ import io.github.flinkdiffusion.ops.pipeline.Arguments;
 import io.github.flinkdiffusion.ops.pipeline.Parameters;
 import java.util.Map;
 import java.util.concurrent.CompletableFuture;
+import org.apache.flink.annotation.Internal;
 import org.apache.flink.table.annotation.DataTypeHint;
 import org.apache.flink.table.annotation.FunctionHint;
 
 /** {@code TEXT_TO_IMAGE(prompt [, MAP[...]])}: a picture of what the text says. */
+@Internal
 @FunctionHint(output = @DataTypeHint("BYTES"))
 public final class TextToImageFunction extends PictureFunction {
   private static final long serialVersionUID = 1L;
