@@ -25,14 +25,9 @@ import io.github.flinkdiffusion.ops.training.TrainingFolder;
 import io.github.flinkdiffusion.ops.training.TrainingSettings;
 import io.github.flinkdiffusion.ops.training.WeightInitializer;
 import io.github.flinkdiffusion.ops.weights.DType;
-import java.awt.image.BufferedImage;
-import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
-import java.util.ArrayList;
 import java.util.List;
-import java.util.Set;
-import java.util.TreeSet;
 import java.util.concurrent.Callable;
 import picocli.CommandLine;
 import picocli.CommandLine.Command;
@@ -51,16 +46,12 @@ public final class SceneAutoencoderTraining implements Callable<Integer> {
   private static final int SAVE_EVERY = 250;
   private static final float DIVERGENCE_WEIGHT = 1e-6f;
 
-  /** Pixels that icons are drawn with; larger than any of them in a scene. */
-  private static final int DRAWING_SIDE = SceneModel.SIDE;
-
   @Option(
       names = "--icons",
       required = true,
       split = ",",
       description =
-          "icons.json of npm packages @iconify-json/..., one for each style, separated by commas."
-              + " Icons that all of them have are used.")
+          "icons.json of npm packages @iconify-json/noto and @iconify-json/fluent-emoji-flat.")
   private List<Path> icons;
 
   @Option(
@@ -71,7 +62,7 @@ public final class SceneAutoencoderTraining implements Callable<Integer> {
 
   @Option(
       names = "--steps",
-      defaultValue = "40000",
+      defaultValue = "20000",
       description = "Steps in all (default: ${DEFAULT-VALUE}).")
   private int steps;
 
@@ -94,7 +85,7 @@ public final class SceneAutoencoderTraining implements Callable<Integer> {
   @Override
   public Integer call() throws Exception {
     Files.createDirectories(work);
-    RandomScenes scenes = new RandomScenes(drawings(), SceneModel.SIDE, SEED);
+    IconLibrary library = IconLibrary.open(icons, SceneVocabulary.nouns(), SceneModel.SIDE);
     Graph graph =
         new AutoencoderObjective(
                 new AutoencoderKL(SceneModel.autoencoder()),
@@ -111,7 +102,7 @@ public final class SceneAutoencoderTraining implements Callable<Integer> {
     try (TrainableNetwork network =
         Engines.standard().trainer().train(program, DeviceSpec.CPU, arithmetic)) {
       Training training =
-          Training.open(network, settings, folder, position -> batch(scenes, position));
+          Training.open(network, settings, folder, position -> batch(library, position));
       System.out.printf("goes on after step %,d%n", training.step());
       Path weights = work.resolve("autoencoder.safetensors");
       try (TrainingBar bar = new TrainingBar("autoencoder", training.step(), steps, batch)) {
@@ -125,12 +116,15 @@ public final class SceneAutoencoderTraining implements Callable<Integer> {
     return 0;
   }
 
-  private HostTensor[] batch(RandomScenes scenes, long position) {
+  private HostTensor[] batch(IconLibrary library, long position) {
     int side = SceneModel.SIDE;
     int size = 3 * side * side;
     float[] images = new float[batch * size];
     for (int i = 0; i < batch; i++) {
-      System.arraycopy(scenes.scene(position * batch + i), 0, images, i * size, size);
+      long number = position * batch + i;
+      float[] image =
+          SceneVocabulary.training(number).draw(library, side, SceneVocabulary.drawing(number));
+      System.arraycopy(image, 0, images, i * size, size);
     }
     int latent = SceneModel.LATENT_SIDE;
     return new HostTensor[] {
@@ -139,22 +133,5 @@ public final class SceneAutoencoderTraining implements Callable<Integer> {
           Batches.random(SEED, position), batch, SceneModel.LATENT_CHANNELS, latent, latent),
       new HostTensor.Floats(new float[] {DIVERGENCE_WEIGHT}, 1)
     };
-  }
-
-  private List<BufferedImage> drawings() throws IOException {
-    List<IconSet> sets = new ArrayList<>();
-    for (Path file : icons) {
-      sets.add(IconSet.open(file));
-    }
-    Set<String> names = new TreeSet<>(sets.get(0).names());
-    sets.forEach(set -> names.retainAll(set.names()));
-    List<BufferedImage> drawings = new ArrayList<>();
-    for (IconSet set : sets) {
-      for (String name : names) {
-        drawings.add(set.draw(name, DRAWING_SIDE));
-      }
-    }
-    System.out.printf("%,d icons in %d styles%n", names.size(), sets.size());
-    return drawings;
   }
 }

@@ -1,0 +1,71 @@
+/*
+ * Copyright the Flink Diffusion authors
+ * SPDX-License-Identifier: Apache-2.0
+ */
+package io.github.flinkdiffusion.examples.scenes;
+
+import java.util.List;
+
+/** How many things a scene shows, and where. */
+enum Arrangement {
+  /** One thing, about the middle. */
+  CENTER(Kind.ONE, List.of(""), at(0.5, 0.5)),
+  LEFT(Kind.ONE, List.of("on the left", "on the left side"), at(0.26, 0.5)),
+  RIGHT(Kind.ONE, List.of("on the right", "on the right side"), at(0.74, 0.5)),
+  TOP(Kind.ONE, List.of("at the top"), at(0.5, 0.26)),
+  BOTTOM(Kind.ONE, List.of("at the bottom"), at(0.5, 0.74)),
+  TWO(Kind.SAME, List.of("two"), at(0.26, 0.5), at(0.74, 0.5)),
+  THREE(Kind.SAME, List.of("three"), at(0.5, 0.26), at(0.26, 0.74), at(0.74, 0.74)),
+  FOUR(Kind.SAME, List.of("four"), at(0.26, 0.26), at(0.74, 0.26), at(0.26, 0.74), at(0.74, 0.74)),
+  /** Two things side by side, either of them on the left. */
+  BESIDE(Kind.DIFFERENT, List.of("and", "next to", "beside"), at(0.26, 0.5), at(0.74, 0.5)),
+  LEFT_OF(Kind.DIFFERENT, List.of("to the left of", "left of"), at(0.26, 0.5), at(0.74, 0.5)),
+  RIGHT_OF(Kind.DIFFERENT, List.of("to the right of", "right of"), at(0.74, 0.5), at(0.26, 0.5)),
+  ABOVE(Kind.DIFFERENT, List.of("above", "over", "on top of"), at(0.5, 0.26), at(0.5, 0.74)),
+  BELOW(Kind.DIFFERENT, List.of("below", "under"), at(0.5, 0.74), at(0.5, 0.26));
+
+  /** What the things are. */
+  enum Kind {
+    ONE,
+    /** Several of a kind. */
+    SAME,
+    /** Two of different kinds. */
+    DIFFERENT
+  }
+
+  /**
+   * Where the middle of a thing is.
+   *
+   * @param x share of the image's side
+   * @param y share of the image's side
+   */
+  record Place(double x, double y) {}
+
+  private final Kind kind;
+  private final List<String> phrases;
+  private final List<Place> places;
+
+  Arrangement(Kind kind, List<String> phrases, Place... places) {
+    this.kind = kind;
+    this.phrases = phrases;
+    this.places = List.of(places);
+  }
+
+  private static Place at(double x, double y) {
+    return new Place(x, y);
+  }
+
+  Kind kind() {
+    return kind;
+  }
+
+  /** How prompts say it, the usual phrase first. */
+  List<String> phrases() {
+    return phrases;
+  }
+
+  /** Where the things are. */
+  List<Place> places() {
+    return places;
+  }
+}

@@ -1,0 +1,170 @@
+/*
+ * Copyright the Flink Diffusion authors
+ * SPDX-License-Identifier: Apache-2.0
+ */
+package io.github.flinkdiffusion.examples.scenes;
+
+import io.github.flinkdiffusion.examples.scenes.Arrangement.Kind;
+import io.github.flinkdiffusion.examples.scenes.Arrangement.Place;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.random.RandomGenerator;
+
+/**
+ * What a prompt can say of an image.
+ *
+ * @param first the thing, or the one that the arrangement is said of
+ * @param second the other thing; the same as the first unless the arrangement is of different ones
+ * @param arrangement how many there are, and where
+ * @param size of a single thing; has no meaning for several
+ * @param style how they are drawn
+ * @param background behind them
+ */
+record Scene(
+    Noun first,
+    Noun second,
+    Arrangement arrangement,
+    SceneSize size,
+    SceneStyle style,
+    Tone background) {
+  /** How far a thing may be from its place, as a share of the image's side. */
+  private static final double SHIFT = 0.05;
+
+  /** The same where there are several, which are not to touch. */
+  private static final double SHIFT_OF_SEVERAL = 0.02;
+
+  /** How far a thing may reach beyond the image's edge. */
+  private static final double OVERHANG = 0.02;
+
+  private static final double LEAST_OF_SEVERAL = 0.38;
+  private static final double MOST_OF_SEVERAL = 0.46;
+
+  private static final double SAYS_SIZE = 0.65;
+  private static final double SAYS_OWN_COLOR = 0.3;
+  private static final double SAYS_STYLE = 0.35;
+  private static final double SAYS_BACKGROUND = 0.88;
+  private static final double SAYS_USUAL_NAME = 0.7;
+
+  /** A scene of one thing in the middle. */
+  static Scene of(Noun noun, SceneSize size, SceneStyle style, Tone background) {
+    return new Scene(noun, noun, Arrangement.CENTER, size, style, background);
+  }
+
+  /** The prompt that says all of it in the usual words. */
+  String prompt() {
+    String subject =
+        switch (arrangement.kind()) {
+          case ONE -> article(size.words().get(0) + " " + first.name());
+          case SAME -> arrangement.phrases().get(0) + " " + first.plural().orElseThrow();
+          case DIFFERENT ->
+              article(first.name())
+                  + " "
+                  + arrangement.phrases().get(0)
+                  + " "
+                  + article(second.name());
+        };
+    return joined(subject, "in " + style.word() + " style", place(0))
+        + " on "
+        + article(background.name() + " background");
+  }
+
+  /** A prompt that may say less, or say it in other words. */
+  String phrase(RandomGenerator random) {
+    List<String> phrases = arrangement.phrases();
+    int spoken = random.nextInt(phrases.size());
+    String subject =
+        switch (arrangement.kind()) {
+          case ONE -> article(joined(sizeWord(random), thing(first, random)));
+          case SAME -> phrases.get(spoken) + " " + first.plural().orElseThrow();
+          case DIFFERENT ->
+              article(thing(first, random))
+                  + " "
+                  + phrases.get(spoken)
+                  + " "
+                  + article(thing(second, random));
+        };
+    String styled = random.nextDouble() < SAYS_STYLE ? "in " + style.word() + " style" : "";
+    return joined(subject, styled, place(spoken)) + backgroundPhrase(random);
+  }
+
+  /** For one thing away from the middle: where. */
+  private String place(int phrase) {
+    return arrangement.kind() == Kind.ONE ? arrangement.phrases().get(phrase) : "";
+  }
+
+  private String sizeWord(RandomGenerator random) {
+    if (random.nextDouble() >= SAYS_SIZE) {
+      return "";
+    }
+    boolean usual = random.nextDouble() < SAYS_USUAL_NAME;
+    return size.words().get(usual ? 0 : random.nextInt(size.words().size()));
+  }
+
+  private static String thing(Noun noun, RandomGenerator random) {
+    boolean usual = random.nextDouble() < SAYS_USUAL_NAME;
+    String name =
+        usual ? noun.name() : noun.names().get(random.nextInt(noun.names().size()));
+    boolean colored = random.nextDouble() < SAYS_OWN_COLOR;
+    return noun.color()
+        .filter(color -> colored && !name.startsWith(color))
+        .map(color -> color + " " + name)
+        .orElse(name);
+  }
+
+  private String backgroundPhrase(RandomGenerator random) {
+    if (random.nextDouble() >= SAYS_BACKGROUND) {
+      return "";
+    }
+    return switch (random.nextInt(5)) {
+      case 0 -> " on " + background.name();
+      case 1 -> ", " + background.name() + " background";
+      default -> " on " + article(background.name() + " background");
+    };
+  }
+
+  private static String joined(String... parts) {
+    return String.join(" ", List.of(parts).stream().filter(part -> !part.isEmpty()).toList());
+  }
+
+  private static String article(String words) {
+    // "a unicorn", "a ufo": the u is spoken as a consonant.
+    boolean vowel = "aeiou".indexOf(words.charAt(0)) >= 0 && !words.matches("(uni|ufo).*");
+    return (vowel ? "an " : "a ") + words;
+  }
+
+  /** An image of it: RGB planes, each value in -1..1. */
+  float[] draw(IconLibrary icons, int side, RandomGenerator random) {
+    List<Place> places = arrangement.places();
+    boolean exchanged = arrangement == Arrangement.BESIDE && random.nextBoolean();
+    List<PlacedIcon> placed = new ArrayList<>();
+    for (int i = 0; i < places.size(); i++) {
+      Place place = places.get(exchanged ? places.size() - 1 - i : i);
+      Noun noun = i == 0 ? first : second;
+      double share = share(random);
+      placed.add(
+          new PlacedIcon(
+              icons.icon(noun, style),
+              side * left(shifted(place.x(), random), share),
+              side * left(shifted(place.y(), random), share),
+              side * share));
+    }
+    return SceneCanvas.draw(background.shade(random), placed, side);
+  }
+
+  private double share(RandomGenerator random) {
+    boolean one = arrangement.kind() == Kind.ONE;
+    double least = one ? size.least() : LEAST_OF_SEVERAL;
+    double most = one ? size.most() : MOST_OF_SEVERAL;
+    return least + (most - least) * random.nextDouble();
+  }
+
+  private double shifted(double middle, RandomGenerator random) {
+    double shift = arrangement.kind() == Kind.ONE ? SHIFT : SHIFT_OF_SEVERAL;
+    return middle + shift * (2 * random.nextDouble() - 1);
+  }
+
+  /** Where a thing begins that is to have its middle there. */
+  private static double left(double middle, double share) {
+    return Math.max(-OVERHANG, Math.min(1 + OVERHANG - share, middle - share / 2));
+  }
+}

@@ -1,0 +1,201 @@
+/*
+ * Copyright the Flink Diffusion authors
+ * SPDX-License-Identifier: Apache-2.0
+ */
+package io.github.flinkdiffusion.examples.scenes;
+
+import io.github.flinkdiffusion.examples.training.TrainingBar;
+import io.github.flinkdiffusion.ops.engine.DeviceSpec;
+import io.github.flinkdiffusion.ops.engine.Engines;
+import io.github.flinkdiffusion.ops.engine.HostTensor;
+import io.github.flinkdiffusion.ops.engine.Optimizer;
+import io.github.flinkdiffusion.ops.engine.Program;
+import io.github.flinkdiffusion.ops.engine.TrainableNetwork;
+import io.github.flinkdiffusion.ops.graph.Arithmetic;
+import io.github.flinkdiffusion.ops.graph.Graph;
+import io.github.flinkdiffusion.ops.graph.Precision;
+import io.github.flinkdiffusion.ops.network.ClipText;
+import io.github.flinkdiffusion.ops.network.UNet2DCondition;
+import io.github.flinkdiffusion.ops.tokenizer.ClipTokenizer;
+import io.github.flinkdiffusion.ops.training.AverageDecay;
+import io.github.flinkdiffusion.ops.training.Batches;
+import io.github.flinkdiffusion.ops.training.Denoiser;
+import io.github.flinkdiffusion.ops.training.DiffusionInputs;
+import io.github.flinkdiffusion.ops.training.DiffusionObjective;
+import io.github.flinkdiffusion.ops.training.HuberThreshold;
+import io.github.flinkdiffusion.ops.training.LearningRate;
+import io.github.flinkdiffusion.ops.training.LossSpikes;
+import io.github.flinkdiffusion.ops.training.LossWeight;
+import io.github.flinkdiffusion.ops.training.PredictionTarget;
+import io.github.flinkdiffusion.ops.training.Training;
+import io.github.flinkdiffusion.ops.training.TrainingFolder;
+import io.github.flinkdiffusion.ops.training.TrainingSettings;
+import io.github.flinkdiffusion.ops.training.WeightInitializer;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.List;
+import java.util.concurrent.Callable;
+import java.util.random.RandomGenerator;
+import picocli.CommandLine;
+import picocli.CommandLine.Command;
+import picocli.CommandLine.Option;
+
+/**
+ * Trains text encoder and denoising network of the second embedded model, and goes on where it was
+ * stopped. Needs the weights of {@link SceneAutoencoderTraining}.
+ */
+@Command(
+    name = "scene-denoiser-training",
+    mixinStandardHelpOptions = true,
+    description =
+        "Trains text encoder and UNet of the second embedded text-to-image model. Resumable.")
+public final class SceneDenoiserTraining implements Callable<Integer> {
+  private static final long SEED = 20_261_131;
+  private static final int SAVE_EVERY = 250;
+  private static final double CLIP_NORM = 1;
+  private static final double AVERAGE = 0.999;
+
+  /** For classifier-free guidance (Ho & Salimans). */
+  private static final double EMPTY_PROMPT_SHARE = 0.1;
+
+  @Option(
+      names = "--icons",
+      required = true,
+      split = ",",
+      description =
+          "icons.json of npm packages @iconify-json/noto and @iconify-json/fluent-emoji-flat.")
+  private List<Path> icons;
+
+  @Option(
+      names = "--work",
+      required = true,
+      description = "Folder with autoencoder.safetensors; latents and state are kept there.")
+  private Path work;
+
+  @Option(names = "--out", required = true, description = "Model folder to write.")
+  private Path out;
+
+  @Option(
+      names = "--scenes",
+      defaultValue = "100000",
+      description = "Scenes to train on (default: ${DEFAULT-VALUE}).")
+  private int scenes;
+
+  @Option(
+      names = "--steps",
+      defaultValue = "20000",
+      description = "Steps in all (default: ${DEFAULT-VALUE}).")
+  private int steps;
+
+  @Option(
+      names = "--batch",
+      defaultValue = "64",
+      description = "Scenes in a step (default: ${DEFAULT-VALUE}).")
+  private int batch;
+
+  @Option(
+      names = "--rate",
+      defaultValue = "1e-3",
+      description = "Highest learning rate (default: ${DEFAULT-VALUE}).")
+  private double rate;
+
+  @Option(
+      names = "--arithmetic",
+      defaultValue = "MIXED_BFLOAT16",
+      description = "${COMPLETION-CANDIDATES} (default: ${DEFAULT-VALUE}).")
+  private Arithmetic arithmetic;
+
+  public static void main(String[] args) {
+    System.exit(new CommandLine(new SceneDenoiserTraining()).execute(args));
+  }
+
+  @Override
+  public Integer call() throws Exception {
+    Files.createDirectories(work);
+    Path autoencoder = work.resolve("autoencoder.safetensors");
+    IconLibrary library =
+        IconLibrary.open(icons, SceneVocabulary.nouns(), SceneModel.SIDE);
+    SceneLatents latents =
+        SceneLatents.open(work.resolve("latents"), autoencoder, library, scenes);
+    System.out.printf(
+        "%,d scenes of %d nouns, scaling factor %.5f%n",
+        latents.count(), SceneVocabulary.nouns().size(), latents.scalingFactor());
+    SceneModel.writeIndex(out);
+    SceneModel.writeAutoencoder(out, autoencoder, latents.scalingFactor());
+    train(latents, ClipTokenizer.load(SceneModel.tokenizer(out)));
+    return 0;
+  }
+
+  private void train(SceneLatents latents, ClipTokenizer tokenizer) throws Exception {
+    DiffusionObjective objective =
+        new DiffusionObjective(
+            Denoiser.ofText(
+                new ClipText(SceneModel.textEncoder(tokenizer.vocabularySize())),
+                new UNet2DCondition(SceneModel.unet()),
+                SceneModel.TOKENS),
+            SceneModel.LATENT_CHANNELS,
+            PredictionTarget.V);
+    DiffusionInputs inputs =
+        new DiffusionInputs(
+            objective, SceneModel.levels(), LossWeight.UNIFORM, HuberThreshold.DEFAULT, 0);
+    Graph graph = objective.graph();
+    System.out.printf(
+        "text encoder and unet: %,d parameters, %,d tokens%n",
+        graph.parameterCount(), tokenizer.vocabularySize());
+    TrainingSettings settings =
+        new TrainingSettings(
+            Optimizer.AdamW.DEFAULT,
+            LearningRate.cosine(rate, Math.min(500, steps / 20), steps),
+            new AverageDecay(AVERAGE),
+            CLIP_NORM,
+            1,
+            LossSpikes.DEFAULT,
+            SAVE_EVERY,
+            SEED);
+    Program program =
+        Program.of("denoiser", graph, Precision.FLOAT32, new WeightInitializer(SEED));
+    try (TrainableNetwork network =
+        Engines.standard().trainer().train(program, DeviceSpec.CPU, arithmetic)) {
+      Training training =
+          Training.open(
+              network,
+              settings,
+              new TrainingFolder(work.resolve("denoiser-state")),
+              position -> batch(inputs, latents, tokenizer, position));
+      System.out.printf("goes on after step %,d%n", training.step());
+      try (TrainingBar bar = new TrainingBar("denoiser", training.step(), steps, batch)) {
+        training.run(
+            bar.saving(
+                step ->
+                    SceneModel.writeDenoiser(
+                        out, graph, network.averagedWeights(), tokenizer.vocabularySize())));
+      }
+    }
+  }
+
+  private HostTensor[] batch(
+      DiffusionInputs inputs, SceneLatents latents, ClipTokenizer tokenizer, long position) {
+    RandomGenerator random = Batches.random(SEED, position);
+    int channels = SceneModel.LATENT_CHANNELS;
+    int side = SceneModel.LATENT_SIDE;
+    int size = channels * side * side;
+    float[] clean = new float[batch * size];
+    long[] ids = new long[batch * SceneModel.TOKENS];
+    for (int i = 0; i < batch; i++) {
+      int scene = random.nextInt(latents.count());
+      latents.copy(scene, clean, i * size);
+      String prompt =
+          random.nextDouble() < EMPTY_PROMPT_SHARE
+              ? ""
+              : SceneVocabulary.training(scene).phrase(random);
+      int[] encoded = tokenizer.encode(prompt).ids();
+      for (int j = 0; j < encoded.length; j++) {
+        ids[i * SceneModel.TOKENS + j] = encoded[j];
+      }
+    }
+    return inputs.drawn(
+        random,
+        new HostTensor.Floats(clean, batch, channels, side, side),
+        new HostTensor.Longs(ids, batch, SceneModel.TOKENS));
+  }
+}

@@ -1,0 +1,169 @@
+/*
+ * Copyright the Flink Diffusion authors
+ * SPDX-License-Identifier: Apache-2.0
+ */
+package io.github.flinkdiffusion.examples.scenes;
+
+import com.fasterxml.jackson.core.JsonProcessingException;
+import com.fasterxml.jackson.databind.ObjectMapper;
+import io.github.flinkdiffusion.examples.scenes.Arrangement.Kind;
+import io.github.flinkdiffusion.ops.training.Batches;
+import java.io.BufferedReader;
+import java.io.IOException;
+import java.io.InputStreamReader;
+import java.io.UncheckedIOException;
+import java.nio.charset.StandardCharsets;
+import java.util.ArrayList;
+import java.util.Arrays;
+import java.util.LinkedHashMap;
+import java.util.LinkedHashSet;
+import java.util.List;
+import java.util.Map;
+import java.util.Set;
+import java.util.random.RandomGenerator;
+
+/**
+ * What the second text-to-image model is trained to draw. A scene follows from its number alone.
+ */
+final class SceneVocabulary {
+  private static final String RESOURCE = "nouns.txt";
+  private static final List<Noun> NOUNS = read();
+  private static final List<Noun> COUNTED =
+      NOUNS.stream().filter(noun -> noun.plural().isPresent()).toList();
+  private static final List<Tone> TONES = Tone.all();
+
+  private static final long SEED = 20_261_130;
+
+  /** One combination of noun, size and background in so many is held out. */
+  private static final int HELD_OUT_EVERY = 10;
+
+  private static final double OFF_CENTER = 0.12;
+  private static final double SEVERAL = 0.18;
+  private static final double DIFFERENT = 0.2;
+
+  private SceneVocabulary() {}
+
+  private static List<Noun> read() {
+    try (BufferedReader lines =
+        new BufferedReader(
+            new InputStreamReader(
+                SceneVocabulary.class.getResourceAsStream(RESOURCE), StandardCharsets.UTF_8))) {
+      return lines.lines().filter(line -> !line.startsWith("#")).map(Noun::parse).toList();
+    } catch (IOException e) {
+      throw new UncheckedIOException(e);
+    }
+  }
+
+  static List<Noun> nouns() {
+    return NOUNS;
+  }
+
+  /**
+   * Whether a scene of one thing is held out: a tenth of the combinations of noun, size and
+   * background, spread over all of them. Its noun, size and background are seen in others.
+   */
+  static boolean isHeldOut(Scene scene) {
+    int combination =
+        (NOUNS.indexOf(scene.first()) * TONES.size() + TONES.indexOf(scene.background()))
+                * SceneSize.values().length
+            + scene.size().ordinal();
+    return scene.arrangement() == Arrangement.CENTER && combination % HELD_OUT_EVERY == 3;
+  }
+
+  /** The scene of a number, never a held-out one. */
+  static Scene training(long number) {
+    RandomGenerator random = Batches.random(SEED, number);
+    Scene scene = drawn(random);
+    while (isHeldOut(scene)) {
+      scene = drawn(random);
+    }
+    return scene;
+  }
+
+  /** What the image of a scene draws at random. */
+  static RandomGenerator drawing(long number) {
+    return Batches.random(SEED + 1, number);
+  }
+
+  private static Scene drawn(RandomGenerator random) {
+    double kind = random.nextDouble();
+    SceneStyle style = any(List.of(SceneStyle.values()), random);
+    // Half of the backgrounds have a plain color.
+    Tone tone = any(random.nextBoolean() ? Tone.plain() : TONES, random);
+    if (kind < SEVERAL) {
+      Noun noun = any(COUNTED, random);
+      return new Scene(noun, noun, anyOf(Kind.SAME, random), SceneSize.SMALL, style, tone);
+    }
+    if (kind < SEVERAL + DIFFERENT) {
+      Noun first = any(NOUNS, random);
+      Noun second = any(NOUNS, random);
+      while (second.equals(first)) {
+        second = any(NOUNS, random);
+      }
+      return new Scene(
+          first, second, anyOf(Kind.DIFFERENT, random), SceneSize.SMALL, style, tone);
+    }
+    Noun noun = any(NOUNS, random);
+    if (kind < SEVERAL + DIFFERENT + OFF_CENTER) {
+      Arrangement arrangement = anyOf(Kind.ONE, random);
+      return new Scene(noun, noun, arrangement, SceneSize.SMALL, style, tone);
+    }
+    return Scene.of(noun, any(List.of(SceneSize.values()), random), style, tone);
+  }
+
+  private static Arrangement anyOf(Kind kind, RandomGenerator random) {
+    return any(
+        Arrays.stream(Arrangement.values())
+            .filter(arrangement -> arrangement.kind() == kind)
+            .filter(arrangement -> arrangement != Arrangement.CENTER)
+            .toList(),
+        random);
+  }
+
+  private static <T> T any(List<T> values, RandomGenerator random) {
+    return values.get(random.nextInt(values.size()));
+  }
+
+  /** Every word that a phrase may hold. */
+  static Set<String> words() {
+    Set<String> words = new LinkedHashSet<>();
+    groups().values().forEach(group -> group.forEach(entry -> words.addAll(split(entry))));
+    return words;
+  }
+
+  private static List<String> split(String entry) {
+    return List.of(entry.split(" "));
+  }
+
+  private static Map<String, List<String>> groups() {
+    Map<String, List<String>> groups = new LinkedHashMap<>();
+    groups.put("nouns", NOUNS.stream().flatMap(noun -> noun.names().stream()).toList());
+    groups.put("plurals", COUNTED.stream().map(noun -> noun.plural().orElseThrow()).toList());
+    groups.put("background colors", TONES.stream().map(Tone::name).toList());
+    groups.put(
+        "sizes",
+        Arrays.stream(SceneSize.values()).flatMap(size -> size.words().stream()).toList());
+    groups.put("styles", Arrays.stream(SceneStyle.values()).map(SceneStyle::word).toList());
+    List<String> places = new ArrayList<>();
+    for (Arrangement arrangement : Arrangement.values()) {
+      if (arrangement != Arrangement.CENTER) {
+        places.addAll(arrangement.phrases());
+      }
+    }
+    groups.put("counts and places", places);
+    groups.put("other words", List.of("a", "an", "on", "in", "style", "background"));
+    return groups;
+  }
+
+  /** The file {@code vocabulary.json} of the model's folder: for programs, and for the demo. */
+  static String json() {
+    Map<String, Object> file = new LinkedHashMap<>();
+    file.put("form", "a SIZE NOUN in STYLE style on a COLOR background");
+    file.put("groups", groups());
+    try {
+      return new ObjectMapper().writerWithDefaultPrettyPrinter().writeValueAsString(file) + "\n";
+    } catch (JsonProcessingException e) {
+      throw new IllegalStateException("Words are always representable as JSON.", e);
+    }
+  }
+}
