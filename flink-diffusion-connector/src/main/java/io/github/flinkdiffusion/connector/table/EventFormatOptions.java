@@ -27,7 +27,7 @@ public final class EventFormatOptions {
           .defaultValue(false)
           .withDescription(
               "Leaves out records that are no such event, with a line in the log for the first of a"
-                  + " subtask, and counts them (metric ignoredRecords); false fails the job.");
+                  + " subtask, and counts them (metric numIgnoredRecords; its former name ignoredRecords is deprecated); false fails the job.");
 
   /** All of them, in the order of the reference page. */
   public static final List<ConfigOption<?>> ALL = List.of(EVENT, IGNORE_PARSE_ERRORS);

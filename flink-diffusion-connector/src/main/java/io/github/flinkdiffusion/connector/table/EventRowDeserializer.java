@@ -11,6 +11,7 @@ import org.apache.avro.specific.SpecificRecord;
 import org.apache.flink.api.common.serialization.DeserializationSchema;
 import org.apache.flink.api.common.typeinfo.TypeInformation;
 import org.apache.flink.metrics.Counter;
+import org.apache.flink.metrics.MetricGroup;
 import org.apache.flink.table.data.RowData;
 import org.apache.flink.table.types.logical.RowType;
 import org.slf4j.Logger;
@@ -46,7 +47,9 @@ final class EventRowDeserializer implements DeserializationSchema<RowData> {
   public void open(InitializationContext context) {
     codec = kind.codec();
     reader = RowReader.of(kind.schema(), columns);
-    ignored = context.getMetricGroup().counter("ignoredRecords");
+    MetricGroup metrics = context.getMetricGroup();
+    // The second name is the former one, deprecated.
+    ignored = metrics.counter("ignoredRecords", metrics.counter("numIgnoredRecords"));
   }
 
   @Override

@@ -22,12 +22,14 @@ class MetricsReferenceTest {
       In Flink's group of the operator, for each subtask, under these names. Histograms hold the last 1,024 values.
       Written by `MetricsReferenceTest` from `DiffusionMetrics`; do not edit.
 
+      Counters are named as Flink names its own (`numRecordsIn`). The former names are deprecated: the same values are reported under them too, until version 1.0.
+
       A full operator (`inFlight` is its `capacity`) reads no input, and Flink's metrics of its task say *busy*: `busyTimeMsPerSecond` is near 1,000,
       `idleTimeMsPerSecond` and `backPressuredTimeMsPerSecond` near 0, and the tasks before it are back-pressured. So Flink's autoscaler, which reads
       `busyTimeMsPerSecond` and `numRecordsInPerSecond`, sees the operator as the bottleneck. The time also counts in `changelogBusyTimeMsPerSecond`.
 
-      | metric | kind | |
-      | --- | --- | --- |
+      | metric | kind | | deprecated name |
+      | --- | --- | --- | --- |
       """;
 
   @Test
@@ -35,7 +37,12 @@ class MetricsReferenceTest {
     StringBuilder expected = new StringBuilder(HEAD);
     for (DiffusionMetrics.Described metric : DiffusionMetrics.REFERENCE) {
       expected.append(
-          "| `%s` | %s | %s |\n".formatted(metric.name(), metric.kind(), metric.description()));
+          "| `%s` | %s | %s | %s |\n"
+              .formatted(
+                  metric.name(),
+                  metric.kind(),
+                  metric.description(),
+                  metric.formerName() == null ? "" : "`" + metric.formerName() + "`"));
     }
     if (Boolean.getBoolean("docs.write")) {
       Files.writeString(DOCUMENT, expected);

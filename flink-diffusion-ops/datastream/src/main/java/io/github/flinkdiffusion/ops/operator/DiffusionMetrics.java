@@ -28,70 +28,97 @@ final class DiffusionMetrics {
   /** All metrics, in the order in which they are documented. */
   static final List<Described> REFERENCE =
       List.of(
-          new Described("inFlight", "gauge", "requests taken in and not put out"),
-          new Described("pictures", "counter", "pictures put out"),
+          new Described("inFlight", null, "gauge", "requests taken in and not put out"),
+          new Described("numImages", "pictures", "counter", "pictures put out"),
           new Described(
+              "numTiles",
               "tiles",
               "counter",
               "tiles of image tasks finished, all samples of each; an image that is not cut is one"),
           new Described(
+              "reason.R.numFailures",
               "reason.R.failures",
               "counter",
-              "failures put out, for each reason R of `FailureReason`, e.g. `reason.TIMEOUT.failures`"),
+              "failures put out, for each reason R of `FailureReason`, e.g. `reason.TIMEOUT.numFailures`"),
           new Described(
+              "numRetries",
               "retries",
               "counter",
               "requests begun anew after an attempt that failed for them alone"),
           new Described(
+              "numUnknownCancellations",
               "unknownCancellations",
               "counter",
               "cancellations of requests that were not in flight in this subtask; every subtask gets"
                   + " every cancellation, so all but one count each here"),
-          new Described("steps", "counter", "network steps made for requests of this subtask"),
-          new Described("stepsPerSecond", "meter", "of `steps`, over the last minute"),
+          new Described(
+              "numSteps", "steps", "counter", "network steps made for requests of this subtask"),
+          new Described(
+              "numStepsPerSecond",
+              "stepsPerSecond",
+              "meter",
+              "`numSteps` per second, over the last minute"),
           new Described(
               "batchRows",
+              null,
               "histogram",
               "rows of the network calls that this subtask took part in, others' rows included"),
           new Described(
-              "batchRowLimit", "gauge", "most rows of a network call, as set or as measured"),
+              "batchRowLimit", null, "gauge", "most rows of a network call, as set or as measured"),
           new Described(
+              "numOutOfMemoryCalls",
               "outOfMemoryCalls",
               "counter",
               "device calls that did not fit into memory: the limit was halved, or the request failed"),
-          new Described("queueTimeMillis", "histogram", "from taken in to started on the device"),
           new Described(
-              "encodeTimeMicros", "histogram", "device time of one call that starts requests"),
-          new Described("stepTimeMicros", "histogram", "device time of one network call"),
+              "queueTimeMillis", null, "histogram", "from taken in to started on the device"),
           new Described(
-              "decodeTimeMicros", "histogram", "device time of one call that makes pictures"),
+              "encodeTimeMicros",
+              null,
+              "histogram",
+              "device time of one call that starts requests"),
+          new Described("stepTimeMicros", null, "histogram", "device time of one network call"),
           new Described(
-              "previewTimeMicros", "histogram", "device time of one call that makes previews"),
+              "decodeTimeMicros", null, "histogram", "device time of one call that makes pictures"),
+          new Described(
+              "previewTimeMicros",
+              null,
+              "histogram",
+              "device time of one call that makes previews"),
           new Described(
               "deviceTimeMicros",
+              null,
               "counter",
               "device time of all calls that this subtask took part in; subtasks that share a device"
                   + " share calls, so their sum may exceed the clock"),
           new Described(
               "modelLoadTimeMillis",
+              null,
               "gauge",
               "how long the subtask waited for the model to be loaded and measured"),
           new Described(
+              "numRestoredTrajectories",
               "restoredTrajectories",
               "counter",
               "requests gone on with at their step after a restart"),
           new Described(
+              "numRestartedTrajectories",
               "restartedTrajectories",
               "counter",
               "requests begun anew after a restart because the model had changed"),
           new Described(
+              "numRedoneSteps",
               "redoneSteps",
               "counter",
               "network steps that had been made before a failure and were made again; those of a"
                   + " process that was killed are not known"));
 
-  /** One row of {@link #REFERENCE}. */
-  record Described(String name, String kind, String description) {}
+  /**
+   * One row of {@link #REFERENCE}.
+   *
+   * @param formerName deprecated, and registered too; null for none
+   */
+  record Described(String name, String formerName, String kind, String description) {}
 
   final Counter pictures;
   final Counter tiles;
@@ -114,16 +141,17 @@ final class DiffusionMetrics {
     group.gauge("inFlight", inFlight::get);
     group.gauge("modelLoadTimeMillis", modelLoadTime::toMillis);
     group.gauge("batchRowLimit", () -> batchRowLimit);
-    pictures = group.counter("pictures", new SharedCounter());
-    tiles = group.counter("tiles", new SharedCounter());
-    steps = group.counter("steps", new SharedCounter());
+    pictures = counter(group, "numImages", "pictures");
+    tiles = counter(group, "numTiles", "tiles");
+    steps = counter(group, "numSteps", "steps");
+    group.meter("numStepsPerSecond", new MeterView(steps));
     group.meter("stepsPerSecond", new MeterView(steps));
-    retries = group.counter("retries", new SharedCounter());
-    unknownCancellations = group.counter("unknownCancellations", new SharedCounter());
-    outOfMemoryCalls = group.counter("outOfMemoryCalls", new SharedCounter());
-    restoredTrajectories = group.counter("restoredTrajectories", new SharedCounter());
-    restartedTrajectories = group.counter("restartedTrajectories", new SharedCounter());
-    redoneSteps = group.counter("redoneSteps", new SharedCounter());
+    retries = counter(group, "numRetries", "retries");
+    unknownCancellations = counter(group, "numUnknownCancellations", "unknownCancellations");
+    outOfMemoryCalls = counter(group, "numOutOfMemoryCalls", "outOfMemoryCalls");
+    restoredTrajectories = counter(group, "numRestoredTrajectories", "restoredTrajectories");
+    restartedTrajectories = counter(group, "numRestartedTrajectories", "restartedTrajectories");
+    redoneSteps = counter(group, "numRedoneSteps", "redoneSteps");
     deviceTimeMicros = group.counter("deviceTimeMicros", new SharedCounter());
     batchRows = group.histogram("batchRows", new RecentValues(WINDOW));
     queueTimeMillis = group.histogram("queueTimeMillis", new RecentValues(WINDOW));
@@ -133,8 +161,13 @@ final class DiffusionMetrics {
     }
     for (FailureReason reason : FailureReason.values()) {
       failures.put(
-          reason, group.addGroup("reason", reason.name()).counter("failures", new SharedCounter()));
+          reason, counter(group.addGroup("reason", reason.name()), "numFailures", "failures"));
     }
+  }
+
+  /** A counter named as Flink names its own, and once more as earlier versions did. */
+  private static Counter counter(MetricGroup group, String name, String formerName) {
+    return group.counter(formerName, group.counter(name, new SharedCounter()));
   }
 
   void called(CallReport report) {
