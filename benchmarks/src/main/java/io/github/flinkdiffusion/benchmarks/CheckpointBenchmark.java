@@ -281,10 +281,10 @@ final class CheckpointBenchmark extends BenchmarkCommand {
       StepCount stepsOf) {
     DataStream<ImageEvent> images =
         Diffusion.textToImage()
-            .pipeline(pipelines)
-            .device("cpu")
-            .capacity(capacity)
-            .batchRows(rows)
+            .setPipeline(pipelines)
+            .setDevice("cpu")
+            .setCapacity(capacity)
+            .setBatchRows(rows)
             .apply(prompts(env, count, stepsOf))
             .images();
     images.sinkTo(new DiscardingSink<>());

@@ -180,9 +180,9 @@ final class ConnectorBenchmark extends BenchmarkCommand {
     Decoded.split(
             env.fromSource(
                 DiffusionSources.images()
-                    .bootstrapServers(servers)
-                    .topics(input)
-                    .bounded(OffsetsInitializer.latest())
+                    .setBootstrapServers(servers)
+                    .setTopics(input)
+                    .setBounded(OffsetsInitializer.latest())
                     .build(env),
                 WatermarkStrategy.noWatermarks(),
                 "events"))
@@ -191,10 +191,10 @@ final class ConnectorBenchmark extends BenchmarkCommand {
         .returns(new AvroTypeInfo<>(ImageEvent.class))
         .sinkTo(
             DiffusionSinks.images()
-                .bootstrapServers(servers)
-                .transactionalIdPrefix("copy")
-                .topic(output)
-                .failuresTopic(failures(output))
+                .setBootstrapServers(servers)
+                .setTransactionalIdPrefix("copy")
+                .setTopic(output)
+                .setFailuresTopic(failures(output))
                 .build(env));
     return watch;
   }

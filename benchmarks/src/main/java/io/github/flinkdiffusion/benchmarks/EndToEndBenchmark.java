@@ -132,17 +132,17 @@ final class EndToEndBenchmark extends BenchmarkCommand {
         Decoded.split(
             env.fromSource(
                 DiffusionSources.prompts()
-                    .bootstrapServers(servers)
-                    .topics("prompts")
-                    .bounded(OffsetsInitializer.latest())
+                    .setBootstrapServers(servers)
+                    .setTopics("prompts")
+                    .setBounded(OffsetsInitializer.latest())
                     .build(env),
                 WatermarkStrategy.noWatermarks(),
                 "prompts"));
     DiffusionStreams streams =
         Diffusion.textToImage()
-            .model(MiniEmoji.folder().toString())
-            .device("cpu")
-            .batchRows(size.rows())
+            .setModel(MiniEmoji.folder().toString())
+            .setDevice("cpu")
+            .setBatchRows(size.rows())
             .apply(prompts.events());
     Stopwatch<ImageEvent> watch = new Stopwatch<>(size.rows());
     streams
@@ -151,26 +151,26 @@ final class EndToEndBenchmark extends BenchmarkCommand {
         .returns(new AvroTypeInfo<>(ImageEvent.class))
         .sinkTo(
             DiffusionSinks.images()
-                .bootstrapServers(servers)
-                .transactionalIdPrefix(prefix)
-                .topic(prefix + "images")
-                .failuresTopic(prefix + "failures")
+                .setBootstrapServers(servers)
+                .setTransactionalIdPrefix(prefix)
+                .setTopic(prefix + "images")
+                .setFailuresTopic(prefix + "failures")
                 .build(env));
     prompts
         .failures()
         .union(streams.failures())
         .sinkTo(
             DiffusionSinks.failures()
-                .bootstrapServers(servers)
-                .transactionalIdPrefix(prefix)
-                .topic(prefix + "failures")
+                .setBootstrapServers(servers)
+                .setTransactionalIdPrefix(prefix)
+                .setTopic(prefix + "failures")
                 .build(env));
     streams
         .progress()
         .sinkTo(
             DiffusionSinks.progress()
-                .bootstrapServers(servers)
-                .topic(prefix + "progress")
+                .setBootstrapServers(servers)
+                .setTopic(prefix + "progress")
                 .build(env));
     env.execute("end to end");
     int committed = kafka.readCommitted(prefix + "images").size();

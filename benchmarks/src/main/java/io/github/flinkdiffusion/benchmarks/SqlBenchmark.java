@@ -121,11 +121,11 @@ final class SqlBenchmark extends BenchmarkCommand {
     int each = size.steps();
     Stopwatch<ImageEvent> watch = new Stopwatch<>(size.rows());
     Diffusion.textToImage()
-        .model(MiniEmoji.folder().toString())
-        .device("cpu")
-        .batchRows(size.rows())
-        .capacity(concurrent)
-        .outputOrder(OutputOrder.ORDERED)
+        .setModel(MiniEmoji.folder().toString())
+        .setDevice("cpu")
+        .setBatchRows(size.rows())
+        .setCapacity(concurrent)
+        .setOutputOrder(OutputOrder.ORDERED)
         .apply(
             numbers(env)
                 .map(number -> MiniEmoji.event("r" + number, each))

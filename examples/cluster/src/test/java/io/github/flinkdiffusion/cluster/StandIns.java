@@ -59,14 +59,14 @@ final class StandIns {
     Decoded.Split<PromptEvent> prompts =
         Decoded.split(
             env.fromSource(
-                    DiffusionSources.prompts().topics(topics.requests()).build(env),
+                    DiffusionSources.prompts().setTopics(topics.requests()).build(env),
                     WatermarkStrategy.noWatermarks(),
                     "prompts")
                 .uid("prompts"));
     DiffusionStreams images =
         Diffusion.textToImage()
             .uid("text-to-image")
-            .pipeline(
+            .setPipeline(
                 factory.apply(
                     env.getConfiguration().toMap().get(DiffusionOptions.MODEL_FOLDER.key())))
             .apply(prompts.events());
@@ -74,18 +74,18 @@ final class StandIns {
         .images()
         .sinkTo(
             DiffusionSinks.images()
-                .topic(topics.images())
-                .failuresTopic(topics.failures())
+                .setTopic(topics.images())
+                .setFailuresTopic(topics.failures())
                 .build(env))
         .uid("images");
     prompts
         .failures()
         .union(images.failures())
-        .sinkTo(DiffusionSinks.failures().topic(topics.failures()).build(env))
+        .sinkTo(DiffusionSinks.failures().setTopic(topics.failures()).build(env))
         .uid("failures");
     images
         .progress()
-        .sinkTo(DiffusionSinks.progress().topic(topics.progress()).build(env))
+        .sinkTo(DiffusionSinks.progress().setTopic(topics.progress()).build(env))
         .uid("progress");
     env.execute(prefix + name);
   }

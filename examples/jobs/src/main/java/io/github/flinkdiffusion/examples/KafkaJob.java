@@ -43,9 +43,9 @@ record KafkaJob<E extends SpecificRecord>(
       Topics topics,
       OffsetsInitializer start,
       UnaryOperator<DataStream<ImageEvent>> beforeSink) {
-    source.topics(topics.requests());
+    source.setTopics(topics.requests());
     if (start != null) {
-      source.startingOffsets(start);
+      source.setStartingOffsets(start);
     }
     Decoded.Split<E> requests =
         Decoded.split(
@@ -59,18 +59,18 @@ record KafkaJob<E extends SpecificRecord>(
         .apply(pictures.images())
         .sinkTo(
             DiffusionSinks.images()
-                .topic(topics.images())
-                .failuresTopic(topics.failures())
+                .setTopic(topics.images())
+                .setFailuresTopic(topics.failures())
                 .build(env))
         .name("images")
         .uid("images");
     failures
-        .sinkTo(DiffusionSinks.failures().topic(topics.failures()).build(env))
+        .sinkTo(DiffusionSinks.failures().setTopic(topics.failures()).build(env))
         .name("failures")
         .uid("failures");
     pictures
         .progress()
-        .sinkTo(DiffusionSinks.progress().topic(topics.progress()).build(env))
+        .sinkTo(DiffusionSinks.progress().setTopic(topics.progress()).build(env))
         .name("progress")
         .uid("progress");
   }

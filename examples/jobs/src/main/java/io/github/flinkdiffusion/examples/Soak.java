@@ -98,10 +98,10 @@ public final class Soak implements Callable<Integer> {
             .returns(new AvroTypeInfo<>(PromptEvent.class));
     DataStream<ImageEvent> images =
         Diffusion.textToImage()
-            .model(model.toString())
-            .device("cpu")
-            .capacity(CAPACITY)
-            .batchRows(batchRows)
+            .setModel(model.toString())
+            .setDevice("cpu")
+            .setCapacity(CAPACITY)
+            .setBatchRows(batchRows)
             .apply(prompts)
             .images();
     Engines engines = Engines.standard();

@@ -55,35 +55,35 @@ final class BadRequestsProgram {
     Decoded.Split<PromptEvent> prompts =
         Decoded.split(
             env.fromSource(
-                DiffusionSources.prompts().topics("prompts").build(env),
+                DiffusionSources.prompts().setTopics("prompts").build(env),
                 WatermarkStrategy.noWatermarks(),
                 "prompts"));
     Decoded.Split<ImageTaskEvent> tasks =
         Decoded.split(
             env.fromSource(
-                DiffusionSources.imageTasks().topics("tasks").build(env),
+                DiffusionSources.imageTasks().setTopics("tasks").build(env),
                 WatermarkStrategy.noWatermarks(),
                 "tasks"));
     DiffusionStreams drawn =
         Diffusion.textToImage()
-            .model(MODELS.resolve("tiny-sd1").toString())
-            .defaultScheduler("DDIMScheduler")
-            .defaultSize(32, 32)
+            .setModel(MODELS.resolve("tiny-sd1").toString())
+            .setDefaultScheduler("DDIMScheduler")
+            .setDefaultSize(32, 32)
             .uid("draw")
             .apply(prompts.events());
     DiffusionStreams enlarged =
         Diffusion.imageTasks()
-            .model(MODELS.resolve("tiny-ldm-super-resolution").toString())
+            .setModel(MODELS.resolve("tiny-ldm-super-resolution").toString())
             .uid("enlarge")
             .apply(tasks.events());
     drawn
         .images()
         .union(enlarged.images())
-        .sinkTo(DiffusionSinks.images().topic("images").failuresTopic("failures").build(env));
+        .sinkTo(DiffusionSinks.images().setTopic("images").setFailuresTopic("failures").build(env));
     prompts
         .failures()
         .union(tasks.failures(), drawn.failures(), enlarged.failures())
-        .sinkTo(DiffusionSinks.failures().topic("failures").build(env));
+        .sinkTo(DiffusionSinks.failures().setTopic("failures").build(env));
     env.execute("bad requests");
   }
 }

@@ -182,33 +182,33 @@ final class MutatedEvents {
         source(env, DiffusionSources.cancellations(), "cancellations");
     DiffusionStreams drawn =
         Diffusion.textToImage()
-            .model(MODELS.resolve("tiny-sd1").toString())
-            .defaultScheduler("DDIMScheduler")
-            .defaultSize(32, 32)
-            .cancellations(cancellations.events())
+            .setModel(MODELS.resolve("tiny-sd1").toString())
+            .setDefaultScheduler("DDIMScheduler")
+            .setDefaultSize(32, 32)
+            .setCancellations(cancellations.events())
             .uid("draw")
             .apply(prompts.events());
     DiffusionStreams enlarged =
         Diffusion.imageTasks()
-            .model(MODELS.resolve("tiny-ldm-super-resolution").toString())
-            .cancellations(cancellations.events())
+            .setModel(MODELS.resolve("tiny-ldm-super-resolution").toString())
+            .setCancellations(cancellations.events())
             .uid("enlarge")
             .apply(tasks.events());
     drawn
         .images()
         .union(enlarged.images())
-        .sinkTo(DiffusionSinks.images().topic("images").failuresTopic("failures").build(env));
+        .sinkTo(DiffusionSinks.images().setTopic("images").setFailuresTopic("failures").build(env));
     prompts
         .failures()
         .union(tasks.failures(), cancellations.failures(), drawn.failures(), enlarged.failures())
-        .sinkTo(DiffusionSinks.failures().topic("failures").build(env));
+        .sinkTo(DiffusionSinks.failures().setTopic("failures").build(env));
     return env;
   }
 
   private static <T extends SpecificRecord> Decoded.Split<T> source(
       StreamExecutionEnvironment env, EventSourceBuilder<T> source, String topic) {
     return Decoded.split(
-        env.fromSource(source.topics(topic).build(env), WatermarkStrategy.noWatermarks(), topic)
+        env.fromSource(source.setTopics(topic).build(env), WatermarkStrategy.noWatermarks(), topic)
             .uid(topic));
   }
 

@@ -15,7 +15,9 @@ import org.apache.avro.message.BinaryMessageDecoder;
 import org.apache.avro.message.BinaryMessageEncoder;
 import org.apache.avro.specific.SpecificData;
 import org.apache.avro.specific.SpecificRecord;
+import org.apache.flink.annotation.Internal;
 import org.apache.flink.annotation.PublicEvolving;
+import org.jspecify.annotations.NullMarked;
 
 /**
  * An event as bytes and back, in Avro's <a
@@ -32,6 +34,7 @@ import org.apache.flink.annotation.PublicEvolving;
  *
  * @param <T> the event
  */
+@NullMarked
 @PublicEvolving
 public final class EventCodec<T extends SpecificRecord> {
   private static final EventCodec<PromptEvent> PROMPTS = new EventCodec<>(PromptEvent.class);
@@ -136,6 +139,7 @@ public final class EventCodec<T extends SpecificRecord> {
    *
    * @throws IllegalArgumentException when it is none of these events
    */
+  @Internal
   public static Schema schemaOf(Class<?> eventClass) {
     for (EventCodec<?> codec : ALL) {
       if (codec.eventClass == eventClass) {
@@ -152,6 +156,7 @@ public final class EventCodec<T extends SpecificRecord> {
    * @param headerBytes how much room
    * @throws IllegalArgumentException when a field that must have a value has none
    */
+  @Internal
   public byte[] encodeBehind(T event, int headerBytes) {
     byte[] encoded = encode(event);
     byte[] framed = new byte[headerBytes + encoded.length - HEADER_BYTES];

@@ -14,7 +14,9 @@ import java.util.List;
 import java.util.Map;
 import java.util.Optional;
 import org.apache.avro.specific.SpecificRecord;
+import org.apache.flink.annotation.Internal;
 import org.apache.flink.annotation.PublicEvolving;
+import org.jspecify.annotations.NullMarked;
 
 /**
  * Makes {@link Payload}s and takes them apart, since Avro's generated class knows no more of a
@@ -24,6 +26,7 @@ import org.apache.flink.annotation.PublicEvolving;
  * ImageTaskEvent.newBuilder().setId("scene-17").setImage(Payloads.inline(png, "image/png")).build();
  * }</pre>
  */
+@NullMarked
 @PublicEvolving
 public final class Payloads {
   /** Media type of a list of files, which stands in place of an image that has many slices. */
@@ -70,6 +73,7 @@ public final class Payloads {
   }
 
   /** Gives a result its picture: {@code image}, {@code imageReference}, media type and digest. */
+  @Internal
   public static ImageEvent.Builder setPicture(ImageEvent.Builder event, Payload picture) {
     PayloadReference reference = reference(picture).orElse(null);
     byte[] bytes = inlineBytes(picture).orElse(new byte[0]);
@@ -85,6 +89,7 @@ public final class Payloads {
    * within it names, since that can be sent again. Those of a list of slices ({@link #SLICE_LIST})
    * are known only where the list is in the event.
    */
+  @Internal
   public static List<PayloadReference> references(SpecificRecord event) {
     List<PayloadReference> found = new ArrayList<>();
     collect(event, found);
@@ -96,6 +101,7 @@ public final class Payloads {
    *
    * @throws UndecodableEventException when it is in neither
    */
+  @Internal
   public static List<PayloadReference> references(byte[] event) throws UndecodableEventException {
     try {
       return references(EventCodec.decodeAny(event));
@@ -159,6 +165,7 @@ public final class Payloads {
   }
 
   /** A digest to be fed. */
+  @Internal
   public static MessageDigest sha256() {
     try {
       return MessageDigest.getInstance("SHA-256");

@@ -4,12 +4,15 @@
  */
 package io.github.flinkdiffusion.connector.event;
 
+import org.apache.flink.annotation.Internal;
 import org.apache.flink.annotation.PublicEvolving;
+import org.jspecify.annotations.NullMarked;
 
 /**
  * Bytes that are no event of the kind that was expected. The message is a sentence for the sender:
  * what is wrong with the bytes and what would be accepted.
  */
+@NullMarked
 @PublicEvolving
 public final class UndecodableEventException extends Exception {
   private static final long serialVersionUID = 1L;
@@ -17,6 +20,7 @@ public final class UndecodableEventException extends Exception {
   /**
    * @param message a sentence
    */
+  @Internal
   public UndecodableEventException(String message) {
     super(message);
   }
@@ -24,6 +28,7 @@ public final class UndecodableEventException extends Exception {
   /**
    * @param message a sentence
    */
+  @Internal
   public UndecodableEventException(String message, Throwable cause) {
     super(message, cause);
   }

@@ -4,9 +4,12 @@
  */
 package io.github.flinkdiffusion.connector.format;
 
+import org.apache.flink.annotation.Internal;
 import org.apache.flink.annotation.PublicEvolving;
+import org.jspecify.annotations.NullMarked;
 
 /** How an event stands in the value of a Kafka record. */
+@NullMarked
 @PublicEvolving
 public enum EventFormat {
   /** Avro's single-object encoding: c3 01, the fingerprint of a schema, the record. */
@@ -27,11 +30,13 @@ public enum EventFormat {
   }
 
   /** Whether a schema registry is needed. */
+  @Internal
   public boolean usesRegistry() {
     return this == REGISTRY_AVRO || this == REGISTRY_JSON;
   }
 
   /** Whether what is behind a header is JSON. */
+  @Internal
   public boolean isJson() {
     return this == JSON || this == REGISTRY_JSON;
   }

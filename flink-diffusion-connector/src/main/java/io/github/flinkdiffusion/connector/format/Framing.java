@@ -5,10 +5,12 @@
 package io.github.flinkdiffusion.connector.format;
 
 import java.nio.ByteBuffer;
-import org.apache.flink.annotation.Internal;
+import org.apache.flink.annotation.PublicEvolving;
+import org.jspecify.annotations.NullMarked;
 
 /** The bytes with which a record names its schema in a registry: a zero, then the schema's id. */
-@Internal
+@NullMarked
+@PublicEvolving
 public enum Framing {
   /** An id of four bytes, as Confluent's clients write it, and most registries understand. */
   CONFLUENT("confluent", Integer.BYTES),

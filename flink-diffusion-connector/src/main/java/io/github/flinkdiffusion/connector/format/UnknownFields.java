@@ -5,8 +5,10 @@
 package io.github.flinkdiffusion.connector.format;
 
 import org.apache.flink.annotation.PublicEvolving;
+import org.jspecify.annotations.NullMarked;
 
 /** What becomes of a field that an event does not have. */
+@NullMarked
 @PublicEvolving
 public enum UnknownFields {
   /** The record is refused, and the failure names the field. */

@@ -72,7 +72,7 @@ public final class ClientProperties {
     }
     if (!shown.isEmpty()) {
       throw new KafkaSettingsException(
-          "Option %s holds %s, whose value Flink writes to its log and shows in its web UI. Set it in %s, whose values Flink hides, or with property(...) of the builder; and change the secret, which has been logged."
+          "Option %s holds %s, whose value Flink writes to its log and shows in its web UI. Set it in %s, whose values Flink hides, or with setProperty(...) of the builder; and change the secret, which has been logged."
               .formatted(option, String.join(", ", shown), KafkaOptions.SECRET_PROPERTIES.key()));
     }
   }

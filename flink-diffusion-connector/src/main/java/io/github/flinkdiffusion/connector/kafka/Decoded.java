@@ -10,6 +10,7 @@ import java.lang.reflect.Type;
 import java.util.Map;
 import java.util.Objects;
 import java.util.Optional;
+import org.apache.flink.annotation.Internal;
 import org.apache.flink.annotation.PublicEvolving;
 import org.apache.flink.api.common.typeinfo.TypeInfo;
 import org.apache.flink.api.common.typeinfo.TypeInfoFactory;
@@ -20,6 +21,10 @@ import org.apache.flink.streaming.api.datastream.SingleOutputStreamOperator;
 import org.apache.flink.streaming.api.functions.ProcessFunction;
 import org.apache.flink.util.Collector;
 import org.apache.flink.util.OutputTag;
+import org.jspecify.annotations.NullMarked;
+import org.jspecify.annotations.Nullable;
+import org.slf4j.Logger;
+import org.slf4j.LoggerFactory;
 
 /**
  * What became of one Kafka record: the event that it held, or the failure that says why it held
@@ -28,13 +33,16 @@ import org.apache.flink.util.OutputTag;
  *
  * @param <T> the event
  */
+@NullMarked
 @PublicEvolving
 @TypeInfo(Decoded.TypeFactory.class)
 public final class Decoded<T> {
-  private final T event;
-  private final FailureEvent failure;
+  private static final Logger LOG = LoggerFactory.getLogger(Decoded.class);
 
-  private Decoded(T event, FailureEvent failure) {
+  private final @Nullable T event;
+  private final @Nullable FailureEvent failure;
+
+  private Decoded(@Nullable T event, @Nullable FailureEvent failure) {
     this.event = event;
     this.failure = failure;
   }
@@ -75,18 +83,45 @@ public final class Decoded<T> {
     String uid = decoded.getTransformation().getUid();
     if (uid != null) {
       events.uid(uid + "-split");
+    } else {
+      LOG.warn(missingUid(decoded.getTransformation().getName()));
     }
     return new Split<>(events, events.getSideOutput(failures));
+  }
+
+  static String missingUid(String source) {
+    return ("The source '%s' has no uid. After any change of the job, Flink either refuses a savepoint"
+            + " or, with --allowNonRestoredState, drops this source's state: the positions up to"
+            + " which its topics were read. It would then read them from its starting offsets"
+            + " again. Call uid(...) on the stream with a name that is unique in the job and stays"
+            + " the same.")
+        .formatted(source);
   }
 
   /**
    * The two streams that {@link #split} makes of one.
    *
-   * @param events what the records held
-   * @param failures the records that held no event, for the sink of {@link
-   *     DiffusionSinks#failures()}
+   * @param <T> the event
    */
-  public record Split<T>(SingleOutputStreamOperator<T> events, DataStream<FailureEvent> failures) {}
+  public static final class Split<T> {
+    private final SingleOutputStreamOperator<T> events;
+    private final DataStream<FailureEvent> failures;
+
+    private Split(SingleOutputStreamOperator<T> events, DataStream<FailureEvent> failures) {
+      this.events = events;
+      this.failures = failures;
+    }
+
+    /** The events that the records held. */
+    public SingleOutputStreamOperator<T> events() {
+      return events;
+    }
+
+    /** The records that held no event, for the sink of {@link DiffusionSinks#failures()}. */
+    public DataStream<FailureEvent> failures() {
+      return failures;
+    }
+  }
 
   @Override
   public boolean equals(Object other) {
@@ -125,6 +160,7 @@ public final class Decoded<T> {
   }
 
   /** Lets Flink find the type of {@code Decoded<PromptEvent>} by itself, without Kryo. */
+  @Internal
   public static final class TypeFactory<T> extends TypeInfoFactory<Decoded<T>> {
     @Override
     @SuppressWarnings("unchecked") // Flink gives the parameters by the names of the class above

@@ -6,8 +6,10 @@ package io.github.flinkdiffusion.connector.kafka;
 
 import org.apache.flink.annotation.PublicEvolving;
 import org.apache.flink.connector.base.DeliveryGuarantee;
+import org.jspecify.annotations.NullMarked;
 
 /** How often a sink writes an event, and when it becomes visible. */
+@NullMarked
 @PublicEvolving
 public enum Delivery {
   /** Once, visible to readers of committed records when the next checkpoint is complete. */

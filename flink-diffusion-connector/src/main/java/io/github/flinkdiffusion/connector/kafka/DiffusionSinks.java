@@ -17,19 +17,21 @@ import io.github.flinkdiffusion.connector.kafka.internal.Keys;
 import io.github.flinkdiffusion.connector.kafka.internal.ShorteningSerializer;
 import io.github.flinkdiffusion.connector.kafka.internal.TooLarge;
 import org.apache.flink.annotation.PublicEvolving;
+import org.jspecify.annotations.NullMarked;
 
 /**
  * Where a job's events go. The key of a result's or a failure's record is that of the request's, or
  * the request's id, so all that is said about one request is in one partition, in order; see {@link
  * KafkaOptions#RECORD_KEY}. The chosen headers of the request's record go with it.
  */
+@NullMarked
 @PublicEvolving
 public final class DiffusionSinks {
   private DiffusionSinks() {}
 
   /**
    * Finished pictures, exactly once unless {@link KafkaOptions#DELIVERY} says otherwise. One that
-   * is too large for Kafka becomes a failure; see {@link EventSinkBuilder#failuresTopic}.
+   * is too large for Kafka becomes a failure; see {@link EventSinkBuilder#setFailuresTopic}.
    */
   public static EventSinkBuilder<ImageEvent> images() {
     return new EventSinkBuilder<>(

@@ -10,8 +10,10 @@ import io.github.flinkdiffusion.connector.event.ImageEvent;
 import io.github.flinkdiffusion.connector.event.ImageTaskEvent;
 import io.github.flinkdiffusion.connector.event.PromptEvent;
 import org.apache.flink.annotation.PublicEvolving;
+import org.jspecify.annotations.NullMarked;
 
 /** Where a job's events come from. */
+@NullMarked
 @PublicEvolving
 public final class DiffusionSources {
   private DiffusionSources() {}

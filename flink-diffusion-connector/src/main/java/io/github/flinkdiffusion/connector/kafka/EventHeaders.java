@@ -5,8 +5,10 @@
 package io.github.flinkdiffusion.connector.kafka;
 
 import org.apache.flink.annotation.PublicEvolving;
+import org.jspecify.annotations.NullMarked;
 
 /** Headers of Kafka records that this project writes. */
+@NullMarked
 @PublicEvolving
 public final class EventHeaders {
   /** The id of a request whose value has none, where it was sent again; UTF-8. */

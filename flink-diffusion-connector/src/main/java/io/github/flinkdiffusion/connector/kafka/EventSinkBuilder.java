@@ -28,6 +28,8 @@ import org.apache.flink.connector.kafka.sink.KafkaSinkBuilder;
 import org.apache.flink.connector.kafka.sink.TransactionNamingStrategy;
 import org.apache.flink.streaming.api.environment.StreamExecutionEnvironment;
 import org.apache.kafka.clients.producer.ProducerConfig;
+import org.jspecify.annotations.NullMarked;
+import org.jspecify.annotations.Nullable;
 
 /**
  * Builds the sink of one kind of event and refuses settings with which it could lose records.
@@ -53,6 +55,7 @@ import org.apache.kafka.clients.producer.ProducerConfig;
  *
  * @param <T> the event
  */
+@NullMarked
 @PublicEvolving
 public final class EventSinkBuilder<T extends SpecificRecord> {
   /** Kafka's own default of transaction.max.timeout.ms. */
@@ -76,11 +79,11 @@ public final class EventSinkBuilder<T extends SpecificRecord> {
   private static final Map<String, String> RESERVED =
       Map.of(
           ProducerConfig.BOOTSTRAP_SERVERS_CONFIG,
-          "call bootstrapServers(...) or set " + KafkaOptions.BOOTSTRAP_SERVERS.key(),
+          "call setBootstrapServers(...) or set " + KafkaOptions.BOOTSTRAP_SERVERS.key(),
           ProducerConfig.TRANSACTIONAL_ID_CONFIG,
-          "call transactionalIdPrefix(...) or set " + KafkaOptions.TRANSACTIONAL_ID_PREFIX.key(),
+          "call setTransactionalIdPrefix(...) or set " + KafkaOptions.TRANSACTIONAL_ID_PREFIX.key(),
           ProducerConfig.TRANSACTION_TIMEOUT_CONFIG,
-          "call transactionTimeout(...) or set " + KafkaOptions.TRANSACTION_TIMEOUT.key(),
+          "call setTransactionTimeout(...) or set " + KafkaOptions.TRANSACTION_TIMEOUT.key(),
           ProducerConfig.KEY_SERIALIZER_CLASS_CONFIG,
           "leave it out, the sink writes bytes",
           ProducerConfig.VALUE_SERIALIZER_CLASS_CONFIG,
@@ -100,10 +103,10 @@ public final class EventSinkBuilder<T extends SpecificRecord> {
   private final boolean alwaysAtLeastOnce;
   private final SerializationSchema<T> key;
   private final Values<T> values;
-  private final Refusal<T> refusal;
+  private final @Nullable Refusal<T> refusal;
   private final Settings settings = new Settings();
-  private String topic;
-  private String failuresTopic;
+  private @Nullable String topic;
+  private @Nullable String failuresTopic;
   private BrokerLimits.Asking broker = BrokerLimits::ask;
 
   /**
@@ -115,7 +118,7 @@ public final class EventSinkBuilder<T extends SpecificRecord> {
       boolean alwaysAtLeastOnce,
       SerializationSchema<T> key,
       Values<T> values,
-      Refusal<T> refusal) {
+      @Nullable Refusal<T> refusal) {
     this.eventClass = eventClass;
     this.kind = kind;
     this.what = "The sink of " + kind;
@@ -126,13 +129,13 @@ public final class EventSinkBuilder<T extends SpecificRecord> {
   }
 
   /** {@link KafkaOptions#BOOTSTRAP_SERVERS}. */
-  public EventSinkBuilder<T> bootstrapServers(String servers) {
+  public EventSinkBuilder<T> setBootstrapServers(String servers) {
     settings.set(KafkaOptions.BOOTSTRAP_SERVERS, servers);
     return this;
   }
 
   /** The topic to write; required, and it must exist. */
-  public EventSinkBuilder<T> topic(String name) {
+  public EventSinkBuilder<T> setTopic(String name) {
     topic = name;
     return this;
   }
@@ -142,37 +145,37 @@ public final class EventSinkBuilder<T extends SpecificRecord> {
    * the same transaction; usually the topic of the job's other failures. Required for pictures and
    * requests; other events always fit.
    */
-  public EventSinkBuilder<T> failuresTopic(String name) {
+  public EventSinkBuilder<T> setFailuresTopic(String name) {
     failuresTopic = name;
     return this;
   }
 
   /** {@link KafkaOptions#TRANSACTIONAL_ID_PREFIX}. */
-  public EventSinkBuilder<T> transactionalIdPrefix(String prefix) {
+  public EventSinkBuilder<T> setTransactionalIdPrefix(String prefix) {
     settings.set(KafkaOptions.TRANSACTIONAL_ID_PREFIX, prefix);
     return this;
   }
 
   /** {@link KafkaOptions#TRANSACTION_TIMEOUT}. */
-  public EventSinkBuilder<T> transactionTimeout(Duration timeout) {
+  public EventSinkBuilder<T> setTransactionTimeout(Duration timeout) {
     settings.set(KafkaOptions.TRANSACTION_TIMEOUT, timeout);
     return this;
   }
 
   /** {@link KafkaOptions#BROKER_MAX_TRANSACTION_TIMEOUT}. */
-  public EventSinkBuilder<T> brokerMaxTransactionTimeout(Duration timeout) {
+  public EventSinkBuilder<T> setBrokerMaxTransactionTimeout(Duration timeout) {
     settings.set(KafkaOptions.BROKER_MAX_TRANSACTION_TIMEOUT, timeout);
     return this;
   }
 
   /** {@link KafkaOptions#ALLOWED_RESTART_TIME}. */
-  public EventSinkBuilder<T> allowedRestartTime(Duration time) {
+  public EventSinkBuilder<T> setAllowedRestartTime(Duration time) {
     settings.set(KafkaOptions.ALLOWED_RESTART_TIME, time);
     return this;
   }
 
   /** {@link KafkaOptions#TOLERATE_LOST_TRANSACTIONS}. */
-  public EventSinkBuilder<T> tolerateLostTransactions(boolean tolerate) {
+  public EventSinkBuilder<T> setTolerateLostTransactions(boolean tolerate) {
     settings.set(KafkaOptions.TOLERATE_LOST_TRANSACTIONS, tolerate);
     return this;
   }
@@ -182,7 +185,7 @@ public final class EventSinkBuilder<T extends SpecificRecord> {
    *
    * @throws KafkaSettingsException for progress, which is written at least once
    */
-  public EventSinkBuilder<T> delivery(Delivery delivery) {
+  public EventSinkBuilder<T> setDelivery(Delivery delivery) {
     if (alwaysAtLeastOnce && delivery != Delivery.AT_LEAST_ONCE) {
       throw new KafkaSettingsException(
           what
@@ -195,37 +198,37 @@ public final class EventSinkBuilder<T extends SpecificRecord> {
   }
 
   /** {@link KafkaOptions#MAX_EVENT_SIZE}. */
-  public EventSinkBuilder<T> maxEventSize(MemorySize size) {
+  public EventSinkBuilder<T> setMaxEventSize(MemorySize size) {
     settings.set(KafkaOptions.MAX_EVENT_SIZE, size);
     return this;
   }
 
   /** {@link KafkaOptions#SINK_FORMAT}. */
-  public EventSinkBuilder<T> format(EventFormat format) {
+  public EventSinkBuilder<T> setFormat(EventFormat format) {
     settings.set(KafkaOptions.SINK_FORMAT, format);
     return this;
   }
 
   /** {@link KafkaOptions#SINK_AVRO_SCHEMA}. */
-  public EventSinkBuilder<T> avroSchema(String schemaOrFile) {
+  public EventSinkBuilder<T> setAvroSchema(String schemaOrFile) {
     settings.set(KafkaOptions.SINK_AVRO_SCHEMA, schemaOrFile);
     return this;
   }
 
   /** {@link KafkaOptions#REGISTRY_URL}. */
-  public EventSinkBuilder<T> registry(String url) {
+  public EventSinkBuilder<T> setRegistry(String url) {
     settings.set(KafkaOptions.REGISTRY_URL, url);
     return this;
   }
 
   /** {@link KafkaOptions#RECORD_KEY}. */
-  public EventSinkBuilder<T> recordKey(RecordKey key) {
+  public EventSinkBuilder<T> setRecordKey(RecordKey key) {
     settings.set(KafkaOptions.RECORD_KEY, key);
     return this;
   }
 
   /** A producer property by Kafka's own name; wins over {@link KafkaOptions#PROPERTIES}. */
-  public EventSinkBuilder<T> property(String key, String value) {
+  public EventSinkBuilder<T> setProperty(String key, String value) {
     settings.property(key, value);
     return this;
   }
@@ -247,7 +250,7 @@ public final class EventSinkBuilder<T extends SpecificRecord> {
     ReadableConfig job = env.getConfiguration();
     Settings.refuseUnknown(job);
     if (topic == null || topic.isBlank()) {
-      throw new KafkaSettingsException(what + " needs a topic: call topic(...).");
+      throw new KafkaSettingsException(what + " needs a topic: call setTopic(...).");
     }
     checkFailuresTopic();
     String servers =
@@ -256,7 +259,7 @@ public final class EventSinkBuilder<T extends SpecificRecord> {
             job,
             what,
             "to know where Kafka is",
-            "bootstrapServers");
+            "setBootstrapServers");
     Properties properties = settings.properties(job);
     Settings.refuseReserved(what, properties, RESERVED);
     refuseLossyProperties(properties);
@@ -376,7 +379,7 @@ public final class EventSinkBuilder<T extends SpecificRecord> {
             job,
             what,
             "a name for its transactions, unique to this job and the same after every restart",
-            "transactionalIdPrefix");
+            "setTransactionalIdPrefix");
     if (prefix.contains(END_OF_PREFIX)) {
       throw new KafkaSettingsException(
           "%s cannot have %s=%s: leave out the '%s', which ends the prefix."
@@ -420,7 +423,7 @@ public final class EventSinkBuilder<T extends SpecificRecord> {
       throw new KafkaSettingsException(
           what
               + " needs a topic for failures: an event that is too large for Kafka is told there,"
-              + " where it would otherwise fail the job again and again. Call failuresTopic(...).");
+              + " where it would otherwise fail the job again and again. Call setFailuresTopic(...).");
     }
     if (topic.equals(failuresTopic)) {
       throw new KafkaSettingsException(
@@ -429,7 +432,7 @@ public final class EventSinkBuilder<T extends SpecificRecord> {
     }
     if (refusal == null && failuresTopic != null) {
       throw new KafkaSettingsException(
-          "%s does not take failuresTopic(%s): its events always fit. Leave it out."
+          "%s does not take setFailuresTopic(%s): its events always fit. Leave it out."
               .formatted(what, failuresTopic));
     }
   }

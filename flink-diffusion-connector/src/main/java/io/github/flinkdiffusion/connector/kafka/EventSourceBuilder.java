@@ -23,6 +23,8 @@ import org.apache.flink.connector.kafka.source.KafkaSourceBuilder;
 import org.apache.flink.connector.kafka.source.enumerator.initializer.OffsetsInitializer;
 import org.apache.flink.streaming.api.environment.StreamExecutionEnvironment;
 import org.apache.kafka.clients.consumer.ConsumerConfig;
+import org.jspecify.annotations.NullMarked;
+import org.jspecify.annotations.Nullable;
 
 /**
  * Builds the source of one kind of event. It reads only what was committed, starts with the oldest
@@ -30,6 +32,7 @@ import org.apache.kafka.clients.consumer.ConsumerConfig;
  *
  * @param <T> the event
  */
+@NullMarked
 @PublicEvolving
 public final class EventSourceBuilder<T extends SpecificRecord> {
   private static final String READ_COMMITTED = "read_committed";
@@ -41,11 +44,11 @@ public final class EventSourceBuilder<T extends SpecificRecord> {
   private static final Map<String, String> RESERVED =
       Map.of(
           ConsumerConfig.BOOTSTRAP_SERVERS_CONFIG,
-          "call bootstrapServers(...) or set " + KafkaOptions.BOOTSTRAP_SERVERS.key(),
+          "call setBootstrapServers(...) or set " + KafkaOptions.BOOTSTRAP_SERVERS.key(),
           ConsumerConfig.GROUP_ID_CONFIG,
-          "call groupId(...) or set " + KafkaOptions.GROUP_ID.key(),
+          "call setGroupId(...) or set " + KafkaOptions.GROUP_ID.key(),
           ConsumerConfig.AUTO_OFFSET_RESET_CONFIG,
-          "call startingOffsets(...), which decides it",
+          "call setStartingOffsets(...), which decides it",
           ConsumerConfig.KEY_DESERIALIZER_CLASS_CONFIG,
           "leave it out, the source reads bytes",
           ConsumerConfig.VALUE_DESERIALIZER_CLASS_CONFIG,
@@ -55,26 +58,26 @@ public final class EventSourceBuilder<T extends SpecificRecord> {
   private final Settings settings = new Settings();
   private List<String> topics = List.of();
   private OffsetsInitializer startingOffsets = new EarliestOrFail();
-  private OffsetsInitializer end;
+  private @Nullable OffsetsInitializer end;
 
   EventSourceBuilder(Class<T> eventClass) {
     this.eventClass = eventClass;
   }
 
   /** {@link KafkaOptions#BOOTSTRAP_SERVERS}. */
-  public EventSourceBuilder<T> bootstrapServers(String servers) {
+  public EventSourceBuilder<T> setBootstrapServers(String servers) {
     settings.set(KafkaOptions.BOOTSTRAP_SERVERS, servers);
     return this;
   }
 
   /** The topics to read; required. */
-  public EventSourceBuilder<T> topics(String... names) {
+  public EventSourceBuilder<T> setTopics(String... names) {
     topics = List.of(names);
     return this;
   }
 
   /** {@link KafkaOptions#GROUP_ID}. */
-  public EventSourceBuilder<T> groupId(String id) {
+  public EventSourceBuilder<T> setGroupId(String id) {
     settings.set(KafkaOptions.GROUP_ID, id);
     return this;
   }
@@ -89,55 +92,55 @@ public final class EventSourceBuilder<T extends SpecificRecord> {
    * committedOffsets()}: a group's offset is past the requests that were being worked on, and those
    * are in the checkpoint only.
    */
-  public EventSourceBuilder<T> startingOffsets(OffsetsInitializer offsets) {
+  public EventSourceBuilder<T> setStartingOffsets(OffsetsInitializer offsets) {
     startingOffsets = Objects.requireNonNull(offsets);
     return this;
   }
 
   /** Where to end, which makes the job end; without it the job goes on for ever. */
-  public EventSourceBuilder<T> bounded(OffsetsInitializer offsets) {
+  public EventSourceBuilder<T> setBounded(OffsetsInitializer offsets) {
     end = Objects.requireNonNull(offsets);
     return this;
   }
 
   /** {@link KafkaOptions#MAX_ORIGINAL_SIZE}. */
-  public EventSourceBuilder<T> maxOriginalSize(MemorySize size) {
+  public EventSourceBuilder<T> setMaxOriginalSize(MemorySize size) {
     settings.set(KafkaOptions.MAX_ORIGINAL_SIZE, size);
     return this;
   }
 
   /** {@link KafkaOptions#SOURCE_FORMAT}. */
-  public EventSourceBuilder<T> format(EventFormat format) {
+  public EventSourceBuilder<T> setFormat(EventFormat format) {
     settings.set(KafkaOptions.SOURCE_FORMAT, format);
     return this;
   }
 
   /** {@link KafkaOptions#SOURCE_AVRO_SCHEMA}. */
-  public EventSourceBuilder<T> avroSchema(String schemaOrFile) {
+  public EventSourceBuilder<T> setAvroSchema(String schemaOrFile) {
     settings.set(KafkaOptions.SOURCE_AVRO_SCHEMA, schemaOrFile);
     return this;
   }
 
   /** {@link KafkaOptions#REGISTRY_URL}. */
-  public EventSourceBuilder<T> registry(String url) {
+  public EventSourceBuilder<T> setRegistry(String url) {
     settings.set(KafkaOptions.REGISTRY_URL, url);
     return this;
   }
 
   /** {@link KafkaOptions#UNKNOWN_FIELDS}. */
-  public EventSourceBuilder<T> unknownFields(UnknownFields what) {
+  public EventSourceBuilder<T> setUnknownFields(UnknownFields what) {
     settings.set(KafkaOptions.UNKNOWN_FIELDS, what);
     return this;
   }
 
   /** {@link KafkaOptions#HEADERS}. */
-  public EventSourceBuilder<T> headers(String... names) {
+  public EventSourceBuilder<T> setHeaders(String... names) {
     settings.set(KafkaOptions.HEADERS, List.of(names));
     return this;
   }
 
   /** A consumer property by Kafka's own name; wins over {@link KafkaOptions#PROPERTIES}. */
-  public EventSourceBuilder<T> property(String key, String value) {
+  public EventSourceBuilder<T> setProperty(String key, String value) {
     settings.property(key, value);
     return this;
   }
@@ -158,9 +161,9 @@ public final class EventSourceBuilder<T extends SpecificRecord> {
             job,
             what,
             "to know where Kafka is",
-            "bootstrapServers");
+            "setBootstrapServers");
     if (topics.isEmpty()) {
-      throw new KafkaSettingsException(what + " needs topics: call topics(...).");
+      throw new KafkaSettingsException(what + " needs topics: call setTopics(...).");
     }
     Properties properties = settings.properties(job);
     check(what, properties);

@@ -61,7 +61,7 @@ final class Formats {
             .orElseThrow(
                 () ->
                     new KafkaSettingsException(
-                        "%s needs the schema registry for the format %s: call registry(...), or set %s in Flink's configuration."
+                        "%s needs the schema registry for the format %s: call setRegistry(...), or set %s in Flink's configuration."
                             .formatted(what, format, KafkaOptions.REGISTRY_URL.key()))),
         settings.get(KafkaOptions.REGISTRY_FRAMING, job),
         settings.get(KafkaOptions.REGISTRY_AUTO_REGISTER, job),

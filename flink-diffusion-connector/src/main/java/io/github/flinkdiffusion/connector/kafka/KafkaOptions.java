@@ -10,16 +10,19 @@ import io.github.flinkdiffusion.connector.format.UnknownFields;
 import java.time.Duration;
 import java.util.List;
 import java.util.Map;
+import org.apache.flink.annotation.Internal;
 import org.apache.flink.annotation.PublicEvolving;
 import org.apache.flink.configuration.ConfigOption;
 import org.apache.flink.configuration.ConfigOptions;
 import org.apache.flink.configuration.MemorySize;
+import org.jspecify.annotations.NullMarked;
 
 /**
  * Settings of sources and sinks that belong to a deployment rather than to a job's code. Each can
  * be set in Flink's configuration ({@code -Ddiffusion.kafka.bootstrap-servers=...}) and by the
  * builders' method of the same name, which wins.
  */
+@NullMarked
 @PublicEvolving
 public final class KafkaOptions {
 
@@ -161,7 +164,7 @@ public final class KafkaOptions {
               "For plain-avro: the schema to write, as diffusion.kafka.source.avro-schema. It has"
                   + " the event's name (ImageEvent, FailureEvent) and those of its fields that are"
                   + " wanted. A sink refuses a schema of another event, so set it where a job has"
-                  + " one sink, or with the sink's avroSchema(...). Default: the event's own schema.");
+                  + " one sink, or with the sink's setAvroSchema(...). Default: the event's own schema.");
 
   public static final ConfigOption<String> REGISTRY_URL =
       ConfigOptions.key("diffusion.kafka.registry.url")
@@ -245,6 +248,7 @@ public final class KafkaOptions {
                   + " hides the values of this option in its log and its web UI, in any spelling.");
 
   /** All of them, in the order of the reference page. */
+  @Internal
   public static final List<ConfigOption<?>> ALL =
       List.of(
           BOOTSTRAP_SERVERS,

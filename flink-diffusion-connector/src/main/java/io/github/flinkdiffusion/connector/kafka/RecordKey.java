@@ -5,8 +5,10 @@
 package io.github.flinkdiffusion.connector.kafka;
 
 import org.apache.flink.annotation.PublicEvolving;
+import org.jspecify.annotations.NullMarked;
 
 /** Which key the record of a result or a failure has. */
+@NullMarked
 @PublicEvolving
 public enum RecordKey {
   /** The key of the request's record; where that has none, the request's id. */

@@ -14,16 +14,16 @@
  * <pre>{@code
  * var source =
  *     DiffusionSources.prompts()
- *         .bootstrapServers("broker:9092").topics("prompts").groupId("posters").build(env);
+ *         .setBootstrapServers("broker:9092").setTopics("prompts").setGroupId("posters").build(env);
  * var prompts =
  *     Decoded.split(env.fromSource(source, WatermarkStrategy.noWatermarks(), "prompts").uid("prompts"));
  * var images = makePictures(prompts.events());
  * images.sinkTo(
  *     DiffusionSinks.images()
- *         .bootstrapServers("broker:9092").topic("images").failuresTopic("failures").transactionalIdPrefix("posters").build(env));
+ *         .setBootstrapServers("broker:9092").setTopic("images").setFailuresTopic("failures").setTransactionalIdPrefix("posters").build(env));
  * prompts.failures().sinkTo(
  *     DiffusionSinks.failures()
- *         .bootstrapServers("broker:9092").topic("failures").transactionalIdPrefix("posters").build(env));
+ *         .setBootstrapServers("broker:9092").setTopic("failures").setTransactionalIdPrefix("posters").build(env));
  * }</pre>
  */
 package io.github.flinkdiffusion.connector.kafka;

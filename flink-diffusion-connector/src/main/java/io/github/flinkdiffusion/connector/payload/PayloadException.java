@@ -5,11 +5,13 @@
 package io.github.flinkdiffusion.connector.payload;
 
 import org.apache.flink.annotation.PublicEvolving;
+import org.jspecify.annotations.NullMarked;
 
 /**
  * Image bytes that could not be read or stored. The message is a sentence for whoever sent the
  * request: what was being done, with which file, what is wrong with it and what would be accepted.
  */
+@NullMarked
 @PublicEvolving
 public final class PayloadException extends RuntimeException {
   private static final long serialVersionUID = 1L;

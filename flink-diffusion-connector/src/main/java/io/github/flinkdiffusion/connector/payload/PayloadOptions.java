@@ -5,12 +5,15 @@
 package io.github.flinkdiffusion.connector.payload;
 
 import java.util.List;
+import org.apache.flink.annotation.Internal;
 import org.apache.flink.annotation.PublicEvolving;
 import org.apache.flink.configuration.ConfigOption;
 import org.apache.flink.configuration.ConfigOptions;
 import org.apache.flink.configuration.MemorySize;
+import org.jspecify.annotations.NullMarked;
 
 /** Where images are that are too large for an event; see {@link PayloadSettings}. */
+@NullMarked
 @PublicEvolving
 public final class PayloadOptions {
 
@@ -65,6 +68,7 @@ public final class PayloadOptions {
                   + " always are.");
 
   /** All of them, in the order of the reference page. */
+  @Internal
   public static final List<ConfigOption<?>> ALL =
       List.of(STORE, INLINE_LIMIT, ALLOWED_PREFIXES, MAX_SIZE, READ_BY_RANGES);
 

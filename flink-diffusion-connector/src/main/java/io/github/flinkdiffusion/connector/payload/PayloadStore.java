@@ -20,8 +20,11 @@ import java.util.ArrayList;
 import java.util.List;
 import java.util.Optional;
 import org.apache.flink.annotation.Experimental;
+import org.apache.flink.annotation.Internal;
+import org.apache.flink.configuration.ReadableConfig;
 import org.apache.flink.core.fs.FileStatus;
 import org.apache.flink.core.fs.FileSystem;
+import org.jspecify.annotations.NullMarked;
 
 /**
  * Writes and reads payloads. Every method that may touch a file blocks, so it belongs on a pool,
@@ -37,6 +40,7 @@ import org.apache.flink.core.fs.FileSystem;
  * clean-up might be about to delete it, while its new event is not committed yet. When it is older
  * than a day, the store marks it as used first, and the clean-up counts its age from there.
  */
+@NullMarked
 @Experimental
 public final class PayloadStore {
   /** The clean-up never takes what is younger than twice this. */
@@ -55,7 +59,18 @@ public final class PayloadStore {
     FileSystem get(URI uri) throws IOException;
   }
 
+  /**
+   * A store on Flink's file systems.
+   *
+   * @param config with values of {@link PayloadOptions}
+   * @throws PayloadException of kind SETTINGS when a URI is invalid
+   */
+  public static PayloadStore of(ReadableConfig config) {
+    return new PayloadStore(PayloadSettings.of(config));
+  }
+
   /** A store on Flink's file systems. */
+  @Internal
   public PayloadStore(PayloadSettings settings) {
     this(settings, FileSystem::get, Clock.systemUTC());
   }
@@ -89,6 +104,7 @@ public final class PayloadStore {
   }
 
   /** Whether there is a store to write to. */
+  @Internal
   public boolean hasStore() {
     return layout.isPresent();
   }
@@ -99,6 +115,7 @@ public final class PayloadStore {
    * @throws PayloadException of kind UNAVAILABLE when the store does not take it
    * @throws IllegalStateException when there is no store
    */
+  @Internal
   public Payload store(byte[] bytes, String mediaType) {
     Digesting digest = new Digesting(Payloads.sha256(bytes), bytes.length);
     return store(
@@ -249,6 +266,7 @@ public final class PayloadStore {
    * @param scratch folder for a copy; a task manager's temporary folder is one
    * @throws PayloadException when it cannot be had, see {@link PayloadException.Kind}
    */
+  @Internal
   public PayloadFile open(Payload payload, Path scratch) {
     Optional<byte[]> inline = Payloads.inlineBytes(payload);
     if (inline.isPresent()) {
@@ -276,6 +294,7 @@ public final class PayloadStore {
   }
 
   /** Whether files of which parts can be read are neither fetched nor verified. */
+  @Internal
   public boolean readsByRanges() {
     return settings.readByRanges();
   }
@@ -288,6 +307,7 @@ public final class PayloadStore {
    * @param reference of a payload that is not in its event
    * @throws PayloadException when it cannot be had, see {@link PayloadException.Kind}
    */
+  @Internal
   public PayloadChannel openRanges(PayloadReference reference) {
     return located(
         reference,

@@ -88,12 +88,13 @@ class AtLeastOnceITCase {
                   .set(KafkaOptions.DELIVERY, Delivery.AT_LEAST_ONCE));
       Decoded.split(
               env.fromSource(
-                  DiffusionSources.prompts().topics("prompts").build(env),
+                  DiffusionSources.prompts().setTopics("prompts").build(env),
                   WatermarkStrategy.noWatermarks(),
                   "prompts"))
           .events()
           .map(new Draw())
-          .sinkTo(DiffusionSinks.images().topic("images").failuresTopic("failures").build(env));
+          .sinkTo(
+              DiffusionSinks.images().setTopic("images").setFailuresTopic("failures").build(env));
       JobClient job = env.executeAsync("at least once");
       send(kafka, 0, 10, "a cat");
       assertThat(kafka.readCommitted("images", 10, PATIENCE)).noneMatch(AtLeastOnceITCase::marked);
@@ -131,13 +132,13 @@ class AtLeastOnceITCase {
     assertThatThrownBy(
             () ->
                 DiffusionSinks.failures()
-                    .topic("failures")
-                    .bootstrapServers("localhost:1")
-                    .delivery(Delivery.AT_LEAST_ONCE)
+                    .setTopic("failures")
+                    .setBootstrapServers("localhost:1")
+                    .setDelivery(Delivery.AT_LEAST_ONCE)
                     .build(env))
         .isInstanceOf(KafkaSettingsException.class)
         .hasMessageContaining("needs checkpoints for at-least-once delivery");
-    assertThatThrownBy(() -> DiffusionSinks.progress().delivery(Delivery.EXACTLY_ONCE))
+    assertThatThrownBy(() -> DiffusionSinks.progress().setDelivery(Delivery.EXACTLY_ONCE))
         .isInstanceOf(KafkaSettingsException.class);
   }
 

@@ -43,10 +43,10 @@ class EventSinkBuilderTest {
   /** What is accepted; each test breaks one thing. */
   private static EventSinkBuilder<ImageEvent> sink() {
     return DiffusionSinks.images()
-        .bootstrapServers("broker:9092")
-        .topic("images")
-        .failuresTopic("failures")
-        .transactionalIdPrefix("posters")
+        .setBootstrapServers("broker:9092")
+        .setTopic("images")
+        .setFailuresTopic("failures")
+        .setTransactionalIdPrefix("posters")
         .broker((properties, topic) -> KAFKAS_DEFAULTS_FOR_PICTURES);
   }
 
@@ -89,9 +89,9 @@ class EventSinkBuilderTest {
     Properties producer =
         producerConfig(
             DiffusionSinks.images()
-                .topic("images")
-                .failuresTopic("failures")
-                .property("linger.ms", "20")
+                .setTopic("images")
+                .setFailuresTopic("failures")
+                .setProperty("linger.ms", "20")
                 .broker((properties, topic) -> KAFKAS_DEFAULTS_FOR_PICTURES)
                 .build(environment(configuration)));
     assertThat(producer)
@@ -103,17 +103,17 @@ class EventSinkBuilderTest {
 
   @Test
   void refusesNoTopicAndNoServers() {
-    assertRefused(sink().topic(" "), env, "call topic(...)");
+    assertRefused(sink().setTopic(" "), env, "call setTopic(...)");
     assertRefused(
-        sink().bootstrapServers(""),
+        sink().setBootstrapServers(""),
         env,
-        "call bootstrapServers(...)",
+        "call setBootstrapServers(...)",
         "diffusion.kafka.bootstrap-servers");
   }
 
   @Test
   void refusesNoTopicForFailuresWhereEventsMayBeTooLarge() {
-    assertRefused(sink().failuresTopic(null), env, "Call failuresTopic(...)");
+    assertRefused(sink().setFailuresTopic(null), env, "Call setFailuresTopic(...)");
     assertRefused(
         sink()
             .broker(
@@ -127,30 +127,30 @@ class EventSinkBuilderTest {
 
   @Test
   void refusesOneTopicForBothEventsAndFailures() {
-    assertRefused(sink().failuresTopic("images"), env, "could not tell them apart");
+    assertRefused(sink().setFailuresTopic("images"), env, "could not tell them apart");
   }
 
   @Test
   void refusesATopicForFailuresWhereEventsAlwaysFit() {
     assertRefused(
-        DiffusionSinks.cancellations().topic("cancellations").failuresTopic("failures"),
+        DiffusionSinks.cancellations().setTopic("cancellations").setFailuresTopic("failures"),
         env,
-        "does not take failuresTopic(failures)");
+        "does not take setFailuresTopic(failures)");
   }
 
   @Test
   void refusesNoTransactionalIdPrefix() {
     assertRefused(
-        sink().transactionalIdPrefix(""),
+        sink().setTransactionalIdPrefix(""),
         env,
         "unique to this job",
-        "call transactionalIdPrefix(...)",
+        "call setTransactionalIdPrefix(...)",
         "diffusion.kafka.transactional-id-prefix");
   }
 
   @Test
   void refusesAPrefixWithTheCharacterThatEndsPrefixes() {
-    assertRefused(sink().transactionalIdPrefix("a/b"), env, "=a/b", "leave out the '/'");
+    assertRefused(sink().setTransactionalIdPrefix("a/b"), env, "=a/b", "leave out the '/'");
   }
 
   @Test
@@ -181,7 +181,7 @@ class EventSinkBuilderTest {
   @Test
   void refusesATransactionTimeOutAboveTheBrokersMaximum() {
     assertRefused(
-        sink().transactionTimeout(Duration.ofHours(1)),
+        sink().setTransactionTimeout(Duration.ofHours(1)),
         env,
         "time-out of 1 h",
         "the broker allows 15 min",
@@ -194,7 +194,7 @@ class EventSinkBuilderTest {
     assertRefused(
         sink()
             .broker((properties, topic) -> BrokerLimits.UNKNOWN)
-            .transactionTimeout(Duration.ofMinutes(16)),
+            .setTransactionTimeout(Duration.ofMinutes(16)),
         env,
         "the broker allows 15 min",
         "tell it with diffusion.kafka.broker-max-transaction-timeout");
@@ -202,8 +202,8 @@ class EventSinkBuilderTest {
             producerConfig(
                 sink()
                     .broker((properties, topic) -> BrokerLimits.UNKNOWN)
-                    .transactionTimeout(Duration.ofMinutes(16))
-                    .brokerMaxTransactionTimeout(Duration.ofMinutes(20))
+                    .setTransactionTimeout(Duration.ofMinutes(16))
+                    .setBrokerMaxTransactionTimeout(Duration.ofMinutes(20))
                     .build(env)))
         .containsEntry("transaction.timeout.ms", "960000");
   }
@@ -211,14 +211,14 @@ class EventSinkBuilderTest {
   @Test
   void refusesATransactionTimeOutThatARestartMayExceed() {
     assertRefused(
-        sink().transactionTimeout(Duration.ofMinutes(13)),
+        sink().setTransactionTimeout(Duration.ofMinutes(13)),
         env,
         "time-out of 13 min",
         "stay open for 14 min",
         "(checkpoint interval 1 min + checkpoint timeout 10 min) x 1 + restart 3 min",
         "Raise diffusion.kafka.transaction-timeout",
         "diffusion.kafka.allowed-restart-time");
-    sink().transactionTimeout(Duration.ofMinutes(14)).build(env);
+    sink().setTransactionTimeout(Duration.ofMinutes(14)).build(env);
   }
 
   @Test
@@ -244,18 +244,21 @@ class EventSinkBuilderTest {
   @Test
   void refusesALongRestartTime() {
     assertRefused(
-        sink().allowedRestartTime(Duration.ofMinutes(5)), env, "restart 5 min", "open for 16 min");
+        sink().setAllowedRestartTime(Duration.ofMinutes(5)),
+        env,
+        "restart 5 min",
+        "open for 16 min");
   }
 
   @Test
   void refusesAProducerLimitBelowThePictureLimit() {
     assertRefused(
-        sink().property("max.request.size", "1048576"),
+        sink().setProperty("max.request.size", "1048576"),
         env,
         "max.request.size=1048576",
         "16777216 bytes",
         "diffusion.kafka.max-event-size");
-    assertThat(producerConfig(sink().property("max.request.size", "20000000").build(env)))
+    assertThat(producerConfig(sink().setProperty("max.request.size", "20000000").build(env)))
         .containsEntry("max.request.size", "20000000");
   }
 
@@ -285,24 +288,29 @@ class EventSinkBuilderTest {
 
   @Test
   void refusesAnImpossiblePictureLimit() {
-    assertRefused(sink().maxEventSize(MemorySize.parse("1kb")), env, "between 64 kb and 1023 mb");
-    assertRefused(sink().maxEventSize(MemorySize.parse("2gb")), env, "between 64 kb and 1023 mb");
+    assertRefused(
+        sink().setMaxEventSize(MemorySize.parse("1kb")), env, "between 64 kb and 1023 mb");
+    assertRefused(
+        sink().setMaxEventSize(MemorySize.parse("2gb")), env, "between 64 kb and 1023 mb");
   }
 
   @Test
   void refusesProducerPropertiesThatLoseRecords() {
-    assertRefused(sink().property("acks", "1"), env, "acks=1", "set all");
-    assertRefused(sink().property("enable.idempotence", "false"), env, "enable.idempotence=false");
-    sink().property("acks", "-1").build(env);
+    assertRefused(sink().setProperty("acks", "1"), env, "acks=1", "set all");
+    assertRefused(
+        sink().setProperty("enable.idempotence", "false"), env, "enable.idempotence=false");
+    sink().setProperty("acks", "-1").build(env);
   }
 
   @Test
   void refusesPropertiesThatHaveASettingOfTheirOwn() {
     assertRefused(
-        sink().property("transaction.timeout.ms", "1"), env, "call transactionTimeout(...)");
-    assertRefused(sink().property("transactional.id", "x"), env, "call transactionalIdPrefix(...)");
-    assertRefused(sink().property("bootstrap.servers", "x"), env, "call bootstrapServers(...)");
-    assertRefused(sink().property("value.serializer", "x"), env, "the sink writes bytes");
+        sink().setProperty("transaction.timeout.ms", "1"), env, "call setTransactionTimeout(...)");
+    assertRefused(
+        sink().setProperty("transactional.id", "x"), env, "call setTransactionalIdPrefix(...)");
+    assertRefused(
+        sink().setProperty("bootstrap.servers", "x"), env, "call setBootstrapServers(...)");
+    assertRefused(sink().setProperty("value.serializer", "x"), env, "the sink writes bytes");
   }
 
   @Test
@@ -310,8 +318,8 @@ class EventSinkBuilderTest {
     Properties producer =
         producerConfig(
             DiffusionSinks.progress()
-                .bootstrapServers("broker:9092")
-                .topic("progress")
+                .setBootstrapServers("broker:9092")
+                .setTopic("progress")
                 .broker((properties, topic) -> KAFKAS_DEFAULTS_FOR_PICTURES)
                 .build(environment(new Configuration())));
     assertThat(producer).doesNotContainKey("transactional.id");

@@ -20,7 +20,7 @@ class EventSourceBuilderTest {
       StreamExecutionEnvironment.getExecutionEnvironment(new Configuration());
 
   private static EventSourceBuilder<PromptEvent> source() {
-    return DiffusionSources.prompts().bootstrapServers("broker:9092").topics("prompts");
+    return DiffusionSources.prompts().setBootstrapServers("broker:9092").setTopics("prompts");
   }
 
   private void assertRefused(EventSourceBuilder<?> source, String... says) {
@@ -35,7 +35,7 @@ class EventSourceBuilderTest {
     assertThat(source().build(env).getProducedType())
         .isEqualTo(DecodedTypeInfo.forEvent(PromptEvent.class));
     assertThat(source().build(env).getBoundedness()).isEqualTo(Boundedness.CONTINUOUS_UNBOUNDED);
-    assertThat(source().bounded(OffsetsInitializer.latest()).build(env).getBoundedness())
+    assertThat(source().setBounded(OffsetsInitializer.latest()).build(env).getBoundedness())
         .isEqualTo(Boundedness.BOUNDED);
   }
 
@@ -44,34 +44,35 @@ class EventSourceBuilderTest {
     StreamExecutionEnvironment configured =
         StreamExecutionEnvironment.getExecutionEnvironment(
             new Configuration().set(KafkaOptions.BOOTSTRAP_SERVERS, "configured:9092"));
-    assertThat(DiffusionSources.prompts().topics("prompts").build(configured)).isNotNull();
+    assertThat(DiffusionSources.prompts().setTopics("prompts").build(configured)).isNotNull();
   }
 
   @Test
   void refusesNoServersAndNoTopics() {
-    assertRefused(DiffusionSources.prompts().topics("prompts"), "call bootstrapServers(...)");
-    assertRefused(source().topics(), "call topics(...)");
+    assertRefused(DiffusionSources.prompts().setTopics("prompts"), "call setBootstrapServers(...)");
+    assertRefused(source().setTopics(), "call setTopics(...)");
   }
 
   @Test
   void refusesToReadWhatMayBeTakenBack() {
     assertRefused(
-        source().property("isolation.level", "read_uncommitted"),
+        source().setProperty("isolation.level", "read_uncommitted"),
         "isolation.level=read_uncommitted",
         "set read_committed");
-    source().property("isolation.level", "read_committed").build(env);
+    source().setProperty("isolation.level", "read_committed").build(env);
   }
 
   @Test
   void refusesToCommitOffsetsAheadOfTheWork() {
-    assertRefused(source().property("enable.auto.commit", "true"), "with each checkpoint");
+    assertRefused(source().setProperty("enable.auto.commit", "true"), "with each checkpoint");
   }
 
   @Test
   void refusesPropertiesThatHaveASettingOfTheirOwn() {
-    assertRefused(source().property("group.id", "x"), "call groupId(...)");
-    assertRefused(source().property("auto.offset.reset", "latest"), "call startingOffsets(...)");
-    assertRefused(source().property("bootstrap.servers", "x"), "call bootstrapServers(...)");
-    assertRefused(source().property("value.deserializer", "x"), "the source reads bytes");
+    assertRefused(source().setProperty("group.id", "x"), "call setGroupId(...)");
+    assertRefused(
+        source().setProperty("auto.offset.reset", "latest"), "call setStartingOffsets(...)");
+    assertRefused(source().setProperty("bootstrap.servers", "x"), "call setBootstrapServers(...)");
+    assertRefused(source().setProperty("value.deserializer", "x"), "the source reads bytes");
   }
 }

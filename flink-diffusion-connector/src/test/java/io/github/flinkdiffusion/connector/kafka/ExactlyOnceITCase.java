@@ -126,24 +126,24 @@ class ExactlyOnceITCase {
       throws Exception {
     kafka.createTopics(3, "prompts", "images", "failures", "progress");
     StreamExecutionEnvironment env = environment(1);
-    var source = DiffusionSources.prompts().topics("prompts").groupId("test").build(env);
+    var source = DiffusionSources.prompts().setTopics("prompts").setGroupId("test").build(env);
     var prompts =
         Decoded.split(
             env.fromSource(source, WatermarkStrategy.noWatermarks(), "prompts").uid("prompts"));
     FailsOnce.reset();
     DataStream<ImageEvent> images = prompts.events().rebalance().map(new FailsOnce()).uid("draw");
     images
-        .sinkTo(DiffusionSinks.images().topic("images").failuresTopic("failures").build(env))
+        .sinkTo(DiffusionSinks.images().setTopic("images").setFailuresTopic("failures").build(env))
         .uid("images");
     prompts
         .failures()
-        .sinkTo(DiffusionSinks.failures().topic("failures").build(env))
+        .sinkTo(DiffusionSinks.failures().setTopic("failures").build(env))
         .uid("failures");
     images
         .map(
             image ->
                 ProgressEvent.newBuilder().setId(image.getId()).setStep(1).setTotalSteps(1).build())
-        .sinkTo(DiffusionSinks.progress().topic("progress").build(env))
+        .sinkTo(DiffusionSinks.progress().setTopic("progress").build(env))
         .uid("progress");
 
     byte[] json = "{\"prompt\": \"a cat\"}".getBytes(UTF_8);
@@ -234,13 +234,16 @@ class ExactlyOnceITCase {
     StreamExecutionEnvironment env = environment(0);
     var source =
         DiffusionSources.images()
-            .topics("large-in")
-            .bounded(OffsetsInitializer.latest())
+            .setTopics("large-in")
+            .setBounded(OffsetsInitializer.latest())
             .build(env);
     Decoded.split(env.fromSource(source, WatermarkStrategy.noWatermarks(), "images"))
         .events()
         .sinkTo(
-            DiffusionSinks.images().topic("large-out").failuresTopic("large-failures").build(env));
+            DiffusionSinks.images()
+                .setTopic("large-out")
+                .setFailuresTopic("large-failures")
+                .build(env));
     env.execute("large");
 
     assertThat(kafka.readCommitted("large-out"))
@@ -278,14 +281,14 @@ class ExactlyOnceITCase {
   }
 
   private void copyDeletedToOut(StreamExecutionEnvironment env) throws Exception {
-    var source = DiffusionSources.prompts().topics("deleted").build(env);
+    var source = DiffusionSources.prompts().setTopics("deleted").build(env);
     Decoded.split(
             env.fromSource(source, WatermarkStrategy.noWatermarks(), "prompts").uid("prompts"))
         .events()
         .sinkTo(
             DiffusionSinks.prompts()
-                .topic("deleted-out")
-                .failuresTopic("deleted-failures")
+                .setTopic("deleted-out")
+                .setFailuresTopic("deleted-failures")
                 .build(env))
         .uid("out");
     job = env.executeAsync("deleted");
@@ -298,23 +301,23 @@ class ExactlyOnceITCase {
     assertThatThrownBy(
             () ->
                 DiffusionSinks.images()
-                    .topic("small")
-                    .failuresTopic("small-failures")
-                    .brokerMaxTransactionTimeout(Duration.ofHours(2))
-                    .transactionTimeout(Duration.ofHours(1))
+                    .setTopic("small")
+                    .setFailuresTopic("small-failures")
+                    .setBrokerMaxTransactionTimeout(Duration.ofHours(2))
+                    .setTransactionTimeout(Duration.ofHours(1))
                     .build(env))
         .isInstanceOf(KafkaSettingsException.class)
         .hasMessageContaining("the broker allows 15 min");
     assertThatThrownBy(
             () ->
                 DiffusionSinks.images()
-                    .topic("misspelt")
-                    .failuresTopic("small-failures")
+                    .setTopic("misspelt")
+                    .setFailuresTopic("small-failures")
                     .build(env))
         .isInstanceOf(KafkaSettingsException.class)
         .hasMessageContaining("topic misspelt: it does not exist");
 
-    DiffusionSinks.images().topic("small").failuresTopic("small-failures").build(env);
+    DiffusionSinks.images().setTopic("small").setFailuresTopic("small-failures").build(env);
     try (Admin admin = kafka.admin()) {
       admin
           .incrementalAlterConfigs(
@@ -328,13 +331,17 @@ class ExactlyOnceITCase {
           .get();
     }
     assertThatThrownBy(
-            () -> DiffusionSinks.images().topic("small").failuresTopic("small-failures").build(env))
+            () ->
+                DiffusionSinks.images()
+                    .setTopic("small")
+                    .setFailuresTopic("small-failures")
+                    .build(env))
         .isInstanceOf(KafkaSettingsException.class)
         .hasMessageContaining("topic small, which takes 1048588");
     DiffusionSinks.images()
-        .topic("small")
-        .failuresTopic("small-failures")
-        .maxEventSize(MemorySize.parse("1mb"))
+        .setTopic("small")
+        .setFailuresTopic("small-failures")
+        .setMaxEventSize(MemorySize.parse("1mb"))
         .build(env);
   }
 
@@ -343,9 +350,9 @@ class ExactlyOnceITCase {
     // Port 1 is open on no machine that tests run on; a refused connection is answered at once.
     assertThat(
             DiffusionSinks.images()
-                .bootstrapServers("127.0.0.1:1")
-                .topic("images")
-                .failuresTopic("failures")
+                .setBootstrapServers("127.0.0.1:1")
+                .setTopic("images")
+                .setFailuresTopic("failures")
                 .build(environment(0)))
         .isNotNull();
   }

@@ -121,15 +121,16 @@ class JsonTopicsITCase {
           Decoded.split(
               env.fromSource(
                   DiffusionSources.prompts()
-                      .topics("prompts")
-                      .bounded(OffsetsInitializer.latest())
+                      .setTopics("prompts")
+                      .setBounded(OffsetsInitializer.latest())
                       .build(env),
                   WatermarkStrategy.noWatermarks(),
                   "prompts"));
       var images = prompts.events().process(new Draw());
       DataStream<FailureEvent> failures = prompts.failures().union(images.getSideOutput(FAILED));
-      images.sinkTo(DiffusionSinks.images().topic("images").failuresTopic("failures").build(env));
-      failures.sinkTo(DiffusionSinks.failures().topic("failures").build(env));
+      images.sinkTo(
+          DiffusionSinks.images().setTopic("images").setFailuresTopic("failures").build(env));
+      failures.sinkTo(DiffusionSinks.failures().setTopic("failures").build(env));
       env.execute("json");
 
       Map<String, ConsumerRecord<byte[], byte[]>> byId =

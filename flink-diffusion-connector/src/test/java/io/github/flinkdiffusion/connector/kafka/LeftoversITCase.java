@@ -134,8 +134,8 @@ class LeftoversITCase {
       StreamExecutionEnvironment env = environment();
       copy(
           env,
-          DiffusionSources.prompts().topics("again").groupId("again"),
-          DiffusionSinks.prompts().topic("again-out").failuresTopic("again-failures"));
+          DiffusionSources.prompts().setTopics("again").setGroupId("again"),
+          DiffusionSinks.prompts().setTopic("again-out").setFailuresTopic("again-failures"));
       job = env.executeAsync("again " + round);
       // Without a checkpoint each job begins with the first record.
       kafka.readCommitted("again-out", round * (round + 1) / 2, PATIENCE);
@@ -235,24 +235,24 @@ class LeftoversITCase {
       StreamExecutionEnvironment env = environment();
       copy(
           env,
-          DiffusionSources.images().topics("in-images"),
-          DiffusionSinks.images().topic("images").failuresTopic("failures"));
+          DiffusionSources.images().setTopics("in-images"),
+          DiffusionSinks.images().setTopic("images").setFailuresTopic("failures"));
       copy(
           env,
-          DiffusionSources.failures().topics("in-failures"),
-          DiffusionSinks.failures().topic("failures"));
+          DiffusionSources.failures().setTopics("in-failures"),
+          DiffusionSinks.failures().setTopic("failures"));
       copy(
           env,
-          DiffusionSources.prompts().topics("in-prompts"),
-          DiffusionSinks.prompts().topic("prompts").failuresTopic("failures"));
+          DiffusionSources.prompts().setTopics("in-prompts"),
+          DiffusionSinks.prompts().setTopic("prompts").setFailuresTopic("failures"));
       copy(
           env,
-          DiffusionSources.imageTasks().topics("in-tasks"),
-          DiffusionSinks.imageTasks().topic("tasks").failuresTopic("failures"));
+          DiffusionSources.imageTasks().setTopics("in-tasks"),
+          DiffusionSinks.imageTasks().setTopic("tasks").setFailuresTopic("failures"));
       copy(
           env,
-          DiffusionSources.cancellations().topics("in-cancellations"),
-          DiffusionSinks.cancellations().topic("cancellations"));
+          DiffusionSources.cancellations().setTopics("in-cancellations"),
+          DiffusionSinks.cancellations().setTopic("cancellations"));
       job = env.executeAsync("started again");
 
       // Nothing is written, so no transaction of the job's own is open.

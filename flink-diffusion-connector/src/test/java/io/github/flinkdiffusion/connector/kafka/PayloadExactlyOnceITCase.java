@@ -172,7 +172,7 @@ class PayloadExactlyOnceITCase {
     var tasks =
         Decoded.split(
             env.fromSource(
-                    DiffusionSources.imageTasks().topics("tasks").build(env),
+                    DiffusionSources.imageTasks().setTopics("tasks").build(env),
                     WatermarkStrategy.noWatermarks(),
                     "tasks")
                 .uid("tasks"));
@@ -182,7 +182,10 @@ class PayloadExactlyOnceITCase {
         .map(new Inverting(settings()))
         .uid("invert")
         .sinkTo(
-            DiffusionSinks.images().topic("results").failuresTopic("result-failures").build(env))
+            DiffusionSinks.images()
+                .setTopic("results")
+                .setFailuresTopic("result-failures")
+                .build(env))
         .uid("results");
     send(0, REQUESTS / 4);
     JobClient job = env.executeAsync("payloads");
@@ -312,16 +315,16 @@ class PayloadExactlyOnceITCase {
     StreamExecutionEnvironment env = environment(0);
     var source =
         DiffusionSources.images()
-            .topics("bulky-in")
-            .bounded(OffsetsInitializer.latest())
+            .setTopics("bulky-in")
+            .setBounded(OffsetsInitializer.latest())
             .build(env);
     Decoded.split(env.fromSource(source, WatermarkStrategy.noWatermarks(), "images"))
         .events()
         .sinkTo(
             DiffusionSinks.images()
-                .topic("bulky-out")
-                .failuresTopic("bulky-failures")
-                .maxEventSize(MemorySize.ofMebiBytes(1))
+                .setTopic("bulky-out")
+                .setFailuresTopic("bulky-failures")
+                .setMaxEventSize(MemorySize.ofMebiBytes(1))
                 .build(env));
     env.execute("bulky");
 

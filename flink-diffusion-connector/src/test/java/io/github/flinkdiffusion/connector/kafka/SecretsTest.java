@@ -116,10 +116,10 @@ class SecretsTest {
   /** Makes what Kafka's clients make of their properties, and log of them, without a broker. */
   private static EventSinkBuilder<?> sink() {
     return DiffusionSinks.images()
-        .bootstrapServers("127.0.0.1:1")
-        .topic("images")
-        .failuresTopic("failures")
-        .transactionalIdPrefix("posters")
+        .setBootstrapServers("127.0.0.1:1")
+        .setTopic("images")
+        .setFailuresTopic("failures")
+        .setTransactionalIdPrefix("posters")
         .broker(
             (properties, topic) -> {
               new AdminClientConfig(properties);
@@ -133,7 +133,7 @@ class SecretsTest {
   }
 
   private static EventSourceBuilder<?> source() {
-    return DiffusionSources.prompts().bootstrapServers("127.0.0.1:1").topics("prompts");
+    return DiffusionSources.prompts().setBootstrapServers("127.0.0.1:1").setTopics("prompts");
   }
 
   @ParameterizedTest

@@ -165,11 +165,11 @@ class CancellationITCase {
                 "prompts")
             .uid("prompts");
     return Diffusion.textToImage()
-        .pipeline(new HeldPipelines())
-        .capacity(CAPACITY)
-        .batchRows(64)
+        .setPipeline(new HeldPipelines())
+        .setCapacity(CAPACITY)
+        .setBatchRows(64)
         .uid("pictures")
-        .cancellations(cancellations(env))
+        .setCancellations(cancellations(env))
         .apply(shape.in(prompts));
   }
 

@@ -85,7 +85,7 @@ final class CtSeriesProgram {
     }
     DiffusionStreams results =
         Diffusion.imageTasks()
-            .pipeline(new OpenedBy("segmenting", CtSeriesProgram::model))
+            .setPipeline(new OpenedBy("segmenting", CtSeriesProgram::model))
             .uid("segment")
             .apply(tasks);
     DataStream<FailureEvent> failed =

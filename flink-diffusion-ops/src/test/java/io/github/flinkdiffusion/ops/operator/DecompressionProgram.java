@@ -77,7 +77,7 @@ final class DecompressionProgram {
     env.setParallelism(1);
     DiffusionStreams results =
         Diffusion.imageTasks()
-            .pipeline(
+            .setPipeline(
                 new OpenedBy(
                     "changing", () -> new FakeUpscaler(3, new Tiling(1, 1, 512), "digest")))
             .uid("change")

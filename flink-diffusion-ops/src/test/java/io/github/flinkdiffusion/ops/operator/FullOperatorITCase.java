@@ -189,9 +189,9 @@ class FullOperatorITCase {
                 "prompts")
             .uid("prompts");
     return Diffusion.textToImage()
-        .pipeline(new HeldPipelines())
-        .capacity(CAPACITY)
-        .batchRows(64) // all take part in every call
+        .setPipeline(new HeldPipelines())
+        .setCapacity(CAPACITY)
+        .setBatchRows(64) // all take part in every call
         .uid("pictures")
         .apply(shape.in(prompts));
   }
@@ -333,9 +333,9 @@ class FullOperatorITCase {
             "prompts");
     DataStream<ImageEvent> results =
         Diffusion.textToImage()
-            .pipeline(new HeldPipelines())
-            .capacity(CAPACITY)
-            .batchRows(64)
+            .setPipeline(new HeldPipelines())
+            .setCapacity(CAPACITY)
+            .setBatchRows(64)
             .apply(prompts)
             .images()
             .transform("spy", new AvroTypeInfo<>(ImageEvent.class), new StatusSpy());
@@ -364,9 +364,9 @@ class FullOperatorITCase {
         pictures(env, Shape.CHAINED).images().map(new PromptOfImage()).returns(TYPE);
     DiffusionStreams second =
         Diffusion.textToImage()
-            .pipeline(new HeldPipelines())
-            .capacity(1)
-            .batchRows(64)
+            .setPipeline(new HeldPipelines())
+            .setCapacity(1)
+            .setBatchRows(64)
             .name("again")
             .apply(again);
     try (CloseableIterator<ImageEvent> results = second.images().collectAsync()) {

@@ -107,7 +107,7 @@ final class LargeImageProgram {
     long begin = System.nanoTime();
     DiffusionStreams results =
         Diffusion.imageTasks()
-            .pipeline(
+            .setPipeline(
                 new OpenedBy(
                     "enlarging",
                     () -> new FakeUpscaler(modelBands, new Tiling(modelScale, 1, TILE), "digest")))

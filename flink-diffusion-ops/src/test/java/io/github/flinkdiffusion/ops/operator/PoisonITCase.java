@@ -74,9 +74,9 @@ class PoisonITCase {
             "prompts");
     DiffusionStreams streams =
         Diffusion.textToImage()
-            .pipeline(new OpenedBy("breaking", PoisonITCase::breaking))
-            .capacity(GOOD + 1)
-            .batchRows(GOOD + 1)
+            .setPipeline(new OpenedBy("breaking", PoisonITCase::breaking))
+            .setCapacity(GOOD + 1)
+            .setBatchRows(GOOD + 1)
             .apply(prompts);
     List<ImageEvent> images = new ArrayList<>();
     List<FailureEvent> failures = new ArrayList<>();

@@ -141,9 +141,9 @@ class RecoveryITCase {
 
   private static DiffusionStreams pictures(StreamExecutionEnvironment env) {
     return Diffusion.textToImage()
-        .pipeline(new OpenedBy("fake", RecoveryITCase::open))
-        .capacity(PROMPTS)
-        .batchRows(4)
+        .setPipeline(new OpenedBy("fake", RecoveryITCase::open))
+        .setCapacity(PROMPTS)
+        .setBatchRows(4)
         .uid("pictures")
         .apply(prompts(env));
   }
@@ -267,10 +267,10 @@ class RecoveryITCase {
                     .withTimestampAssigner((cancel, none) -> 2));
     DiffusionStreams streams =
         Diffusion.textToImage()
-            .pipeline(new OpenedBy("fake", RecoveryITCase::open))
-            .capacity(PROMPTS)
-            .batchRows(4)
-            .cancellations(cancellations)
+            .setPipeline(new OpenedBy("fake", RecoveryITCase::open))
+            .setCapacity(PROMPTS)
+            .setBatchRows(4)
+            .setCancellations(cancellations)
             .apply(
                 prompts(env)
                     .assignTimestampsAndWatermarks(

@@ -66,11 +66,11 @@ class TextToImageTest {
   void theOperatorHasTheNameIdentitySlotsAndParallelismThatWereGiven() {
     DiffusionStreams streams =
         Diffusion.textToImage()
-            .pipeline(new FakePipelines())
+            .setPipeline(new FakePipelines())
             .name("image maker")
             .uid("maker")
             .slotSharingGroup("gpu")
-            .parallelism(3)
+            .setParallelism(3)
             .apply(prompts());
     streams.images().print();
     StreamNode node = node(streams);
@@ -91,7 +91,7 @@ class TextToImageTest {
             .build();
     DiffusionStreams streams =
         Diffusion.textToImage()
-            .pipeline(new FakePipelines())
+            .setPipeline(new FakePipelines())
             .slotSharingGroup(gpu)
             .apply(prompts());
 
@@ -108,11 +108,11 @@ class TextToImageTest {
                 new AvroTypeInfo<>(CancelEvent.class), CancelEvent.newBuilder().setId("a").build());
     DiffusionStreams streams =
         Diffusion.textToImage()
-            .pipeline(new FakePipelines())
-            .cancellations(cancellations)
+            .setPipeline(new FakePipelines())
+            .setCancellations(cancellations)
             .name("image maker")
             .uid("maker")
-            .parallelism(3)
+            .setParallelism(3)
             .apply(prompts);
     streams.images().print();
     StreamNode node = node(streams);
@@ -177,7 +177,8 @@ class TextToImageTest {
   @FieldSource("REFUSED")
   void aValueThatMakesNoSenseIsRefusedWhenTheJobIsBuilt(Refused refused) {
     job.setString(refused.option.key(), refused.value);
-    assertThatThrownBy(() -> Diffusion.textToImage().pipeline(new FakePipelines()).apply(prompts()))
+    assertThatThrownBy(
+            () -> Diffusion.textToImage().setPipeline(new FakePipelines()).apply(prompts()))
         .isInstanceOf(DiffusionException.class)
         .hasMessageStartingWith("Option " + refused.option.key())
         .hasMessageContaining("it takes ");
@@ -195,7 +196,8 @@ class TextToImageTest {
   @Test
   void anOptionThatThereIsNotIsRefusedWithTheNearestOne() {
     job.setString("diffusion.capasity", "8");
-    assertThatThrownBy(() -> Diffusion.textToImage().pipeline(new FakePipelines()).apply(prompts()))
+    assertThatThrownBy(
+            () -> Diffusion.textToImage().setPipeline(new FakePipelines()).apply(prompts()))
         .isInstanceOf(DiffusionException.class)
         .hasMessage(
             "There is no option 'diffusion.capasity' (did you mean 'diffusion.capacity'?). Correct"
@@ -208,14 +210,15 @@ class TextToImageTest {
     job.setString("diffusion.kafka.group-id", "posters");
     job.setString("diffusion.payload.inline-limit", "1 mb");
     job.setString("diffusion.image.bands", "1;2;3");
-    assertThat(Diffusion.textToImage().pipeline(new FakePipelines()).apply(prompts())).isNotNull();
+    assertThat(Diffusion.textToImage().setPipeline(new FakePipelines()).apply(prompts()))
+        .isNotNull();
   }
 
   @ParameterizedTest
   @ValueSource(strings = {"tpu", "gpu", "gpu:x", "CPU", "gpu:-1", ""})
   void aDeviceThatThereIsOnNoMachineIsRefusedWhenTheJobIsBuilt(String device) {
     assertThatThrownBy(
-            () -> Diffusion.textToImage().model("/models/sd").device(device).apply(prompts()))
+            () -> Diffusion.textToImage().setModel("/models/sd").setDevice(device).apply(prompts()))
         .isInstanceOf(DiffusionException.class)
         .hasMessage(
             "Option diffusion.device cannot be %s; it takes auto, cpu, or gpu:N with N from 0."
@@ -224,14 +227,15 @@ class TextToImageTest {
 
   @Test
   void aDeviceThatThisMachineDoesNotHaveIsLeftToTheTaskManager() {
-    assertThat(Diffusion.textToImage().model("/models/sd").device("gpu:7").apply(prompts()))
+    assertThat(Diffusion.textToImage().setModel("/models/sd").setDevice("gpu:7").apply(prompts()))
         .isNotNull();
   }
 
   @Test
   void thePayloadStoreMayComeFromTheJobsConfigurationAndIsCheckedThere() {
     job.set(PayloadOptions.STORE, "s3://bucket/../payloads");
-    assertThatThrownBy(() -> Diffusion.textToImage().pipeline(new FakePipelines()).apply(prompts()))
+    assertThatThrownBy(
+            () -> Diffusion.textToImage().setPipeline(new FakePipelines()).apply(prompts()))
         .hasMessageContaining(PayloadOptions.STORE.key());
   }
 
@@ -240,9 +244,9 @@ class TextToImageTest {
     job.set(DiffusionOptions.CAPACITY, 0);
     DiffusionStreams streams =
         Diffusion.textToImage()
-            .pipeline(new FakePipelines())
-            .capacity(5)
-            .requestTimeout(Duration.ofMinutes(1))
+            .setPipeline(new FakePipelines())
+            .setCapacity(5)
+            .setRequestTimeout(Duration.ofMinutes(1))
             .apply(prompts());
 
     assertThat(streams.failures().getType()).isEqualTo(DiffusionOperator.FAILURES.getTypeInfo());
@@ -264,45 +268,45 @@ class TextToImageTest {
   void everyOptionHasAMethod() {
     Configuration set =
         Diffusion.textToImage()
-            .model("/models/sd")
-            .precision(Precision.FLOAT16)
-            .pipelineClass("DDPMPipeline")
-            .archives("/archives")
-            .safetyChecker(false)
-            .watermark(true)
-            .lora("/loras/a=b.safetensors", 0.5)
-            .lora("/loras/c.safetensors", -1)
-            .configs("/configs")
-            .variant("fp16")
-            .device("gpu:1")
-            .option(DiffusionOptions.DEVICE_MEMORY, MemorySize.parse("1gb"))
-            .capacity(5)
-            .batchRows(6)
-            .batchAging(Duration.ofSeconds(7))
-            .outputOrder(OutputOrder.ORDERED)
-            .requestTimeout(Duration.ofSeconds(8))
-            .requestRetries(3)
-            .requestAttempts(4)
-            .requestProcessDeaths(13)
-            .outageRetryTime(Duration.ofSeconds(14))
-            .outageAction(OutageAction.FAIL_REQUEST)
-            .defaultSteps(9)
-            .defaultGuidanceScale(1.5)
-            .defaultScheduler("DDIMScheduler")
-            .defaultSize(64, 32)
-            .option(DiffusionOptions.DEVICE_WAIT, Duration.ofSeconds(13))
-            .option(DiffusionOptions.REQUEST_MAX_PIXELS, 100L)
-            .option(DiffusionOptions.REQUEST_MAX_STEPS, 50)
-            .option(DiffusionOptions.REQUEST_MAX_PROMPT_LENGTH, 70)
-            .option(DiffusionOptions.REQUEST_MAX_ATTRIBUTES, 8)
-            .option(DiffusionOptions.REQUEST_MAX_ATTRIBUTES_SIZE, MemorySize.parse("4kb"))
-            .progressEverySteps(10)
-            .previewEverySteps(12)
-            .encodingWorkers(11)
-            .engine("onnxruntime")
-            .auditInPictures(false)
-            .payloadStore("s3://bucket/payloads")
-            .payloadInlineLimit(MemorySize.ofMebiBytes(2))
+            .setModel("/models/sd")
+            .setPrecision(Precision.FLOAT16)
+            .setPipelineClass("DDPMPipeline")
+            .setArchives("/archives")
+            .setSafetyChecker(false)
+            .setWatermark(true)
+            .addLora("/loras/a=b.safetensors", 0.5)
+            .addLora("/loras/c.safetensors", -1)
+            .setConfigs("/configs")
+            .setVariant("fp16")
+            .setDevice("gpu:1")
+            .setOption(DiffusionOptions.DEVICE_MEMORY, MemorySize.parse("1gb"))
+            .setCapacity(5)
+            .setBatchRows(6)
+            .setBatchAging(Duration.ofSeconds(7))
+            .setOutputOrder(OutputOrder.ORDERED)
+            .setRequestTimeout(Duration.ofSeconds(8))
+            .setRequestRetries(3)
+            .setRequestAttempts(4)
+            .setRequestProcessDeaths(13)
+            .setOutageRetryTime(Duration.ofSeconds(14))
+            .setOutageAction(OutageAction.FAIL_REQUEST)
+            .setDefaultSteps(9)
+            .setDefaultGuidanceScale(1.5)
+            .setDefaultScheduler("DDIMScheduler")
+            .setDefaultSize(64, 32)
+            .setOption(DiffusionOptions.DEVICE_WAIT, Duration.ofSeconds(13))
+            .setOption(DiffusionOptions.REQUEST_MAX_PIXELS, 100L)
+            .setOption(DiffusionOptions.REQUEST_MAX_STEPS, 50)
+            .setOption(DiffusionOptions.REQUEST_MAX_PROMPT_LENGTH, 70)
+            .setOption(DiffusionOptions.REQUEST_MAX_ATTRIBUTES, 8)
+            .setOption(DiffusionOptions.REQUEST_MAX_ATTRIBUTES_SIZE, MemorySize.parse("4kb"))
+            .setProgressEverySteps(10)
+            .setPreviewEverySteps(12)
+            .setEncodingWorkers(11)
+            .setEngine("onnxruntime")
+            .setAuditInPictures(false)
+            .setPayloadStore("s3://bucket/payloads")
+            .setPayloadInlineLimit(MemorySize.ofMebiBytes(2))
             .settings();
 
     assertThat(DiffusionOptions.ALL).allMatch(set::contains);

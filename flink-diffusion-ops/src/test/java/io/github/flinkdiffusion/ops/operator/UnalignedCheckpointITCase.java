@@ -85,9 +85,9 @@ class UnalignedCheckpointITCase {
     env.setParallelism(PARALLELISM);
     DiffusionStreams streams =
         Diffusion.textToImage()
-            .pipeline(new OpenedBy("slow", SlowPipeline::new))
-            .capacity(4)
-            .batchRows(2)
+            .setPipeline(new OpenedBy("slow", SlowPipeline::new))
+            .setCapacity(4)
+            .setBatchRows(2)
             .uid("pictures")
             .apply(
                 env.fromSource(

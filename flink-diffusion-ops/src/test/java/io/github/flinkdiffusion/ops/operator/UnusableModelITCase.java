@@ -56,9 +56,9 @@ class UnusableModelITCase {
     env.setParallelism(1);
     DiffusionStreams streams =
         Diffusion.textToImage()
-            .model(folder.toString())
-            .device("cpu")
-            .batchRows(1)
+            .setModel(folder.toString())
+            .setDevice("cpu")
+            .setBatchRows(1)
             .apply(
                 env.fromData(
                     new AvroTypeInfo<>(PromptEvent.class),

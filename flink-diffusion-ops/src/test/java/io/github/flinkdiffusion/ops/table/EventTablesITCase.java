@@ -157,10 +157,10 @@ class EventTablesITCase {
             picture("i2", new PayloadStore(smallInline()).write(large, "image/tiff")))
         .sinkTo(
             DiffusionSinks.images()
-                .bootstrapServers(kafka.bootstrapServers())
-                .topic("images")
-                .failuresTopic("failures")
-                .transactionalIdPrefix("job")
+                .setBootstrapServers(kafka.bootstrapServers())
+                .setTopic("images")
+                .setFailuresTopic("failures")
+                .setTransactionalIdPrefix("job")
                 .build(env));
     env.execute();
 

@@ -5,9 +5,12 @@
 package io.github.flinkdiffusion.ops.graph;
 
 import io.github.flinkdiffusion.ops.weights.DType;
+import org.apache.flink.annotation.Internal;
 import org.apache.flink.annotation.PublicEvolving;
+import org.jspecify.annotations.NullMarked;
 
 /** The dtype in which a network's parameters are kept and its operations compute. */
+@NullMarked
 @PublicEvolving
 public enum Precision {
   FLOAT32(DType.F32),
@@ -21,11 +24,13 @@ public enum Precision {
   }
 
   /** The type of one element. */
+  @Internal
   public DType type() {
     return type;
   }
 
   /** Bytes of one element. */
+  @Internal
   public int bytes() {
     return type.bytes();
   }

@@ -7,8 +7,10 @@ package io.github.flinkdiffusion.ops.imaging;
 import io.github.flinkdiffusion.ops.image.Raster;
 import io.github.flinkdiffusion.ops.image.SampleType;
 import org.apache.flink.annotation.PublicEvolving;
+import org.jspecify.annotations.NullMarked;
 
 /** The kind of file that results are written as. */
+@NullMarked
 @PublicEvolving
 public enum ResultFormat {
   /**

@@ -4,24 +4,39 @@
  */
 package io.github.flinkdiffusion.ops.operator;
 
+import org.apache.avro.specific.SpecificRecord;
 import org.apache.flink.annotation.PublicEvolving;
+import org.jspecify.annotations.NullMarked;
 
-/** Where a job that makes pictures begins. */
+/** The entry point: builds the operators, and whole jobs, of this project. */
+@NullMarked
 @PublicEvolving
 public final class Diffusion {
   private Diffusion() {}
 
-  /** Pictures from prompts. */
+  /**
+   * The usual job: requests from Kafka, one operator, images and failures to Kafka.
+   *
+   * @param name unique in the Flink and Kafka clusters, the same for as long as the job lives; see
+   *     {@link DiffusionJob}
+   * @param operator with its model set, e.g. {@code textToImage().setModel(folder)}
+   */
+  public static <E extends SpecificRecord> DiffusionJob<E> job(
+      String name, DiffusionBuilder<E, ?> operator) {
+    return new DiffusionJob<>(name, operator);
+  }
+
+  /** The operator that generates images from prompts. */
   public static TextToImage textToImage() {
     return new TextToImage();
   }
 
-  /** Pictures from pictures: enlarged, segmented, changed. */
+  /** The operator that processes images: enlarges, segments or changes them. */
   public static ImageTasks imageTasks() {
     return new ImageTasks();
   }
 
-  /** DICOM series, whose files come one by one, as image tasks of whole volumes. */
+  /** The operators that gather the files of a DICOM series into one image task for its volume. */
   public static SeriesGathering series() {
     return new SeriesGathering();
   }

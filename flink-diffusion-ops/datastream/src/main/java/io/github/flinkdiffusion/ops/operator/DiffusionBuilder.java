@@ -6,6 +6,7 @@ package io.github.flinkdiffusion.ops.operator;
 
 import io.github.flinkdiffusion.connector.event.CancelEvent;
 import io.github.flinkdiffusion.connector.event.ImageEvent;
+import io.github.flinkdiffusion.connector.kafka.EventSourceBuilder;
 import io.github.flinkdiffusion.connector.options.OptionValues;
 import io.github.flinkdiffusion.connector.payload.PayloadOptions;
 import io.github.flinkdiffusion.ops.graph.Precision;
@@ -25,6 +26,7 @@ import java.util.Objects;
 import java.util.UUID;
 import java.util.function.UnaryOperator;
 import org.apache.avro.specific.SpecificRecord;
+import org.apache.flink.annotation.Internal;
 import org.apache.flink.annotation.PublicEvolving;
 import org.apache.flink.api.common.operators.SlotSharingGroup;
 import org.apache.flink.api.common.typeinfo.Types;
@@ -35,6 +37,10 @@ import org.apache.flink.configuration.ReadableConfig;
 import org.apache.flink.formats.avro.typeutils.AvroTypeInfo;
 import org.apache.flink.streaming.api.datastream.DataStream;
 import org.apache.flink.streaming.api.datastream.SingleOutputStreamOperator;
+import org.jspecify.annotations.NullMarked;
+import org.jspecify.annotations.Nullable;
+import org.slf4j.Logger;
+import org.slf4j.LoggerFactory;
 
 /**
  * What building any diffusion operator has in common. What is not set here is taken from the job's
@@ -43,16 +49,23 @@ import org.apache.flink.streaming.api.datastream.SingleOutputStreamOperator;
  * @param <E> the requests' event
  * @param <B> the builder itself
  */
+@NullMarked
 @PublicEvolving
 public abstract class DiffusionBuilder<E extends SpecificRecord, B extends DiffusionBuilder<E, B>> {
+  private static final Logger LOG = LoggerFactory.getLogger(DiffusionBuilder.class);
+
+  private static final String STATE =
+      "requests in flight with the steps made so far, images that no checkpoint has released yet,"
+          + " attempts counted, and cancellations remembered";
+
   private final Configuration set = new Configuration();
-  private PipelineFactory pipeline;
+  private @Nullable PipelineFactory pipeline;
   private final RequestKind<E> kind;
   private String name;
-  private String uid;
+  private @Nullable String uid;
   private UnaryOperator<SingleOutputStreamOperator<ImageEvent>> slots = UnaryOperator.identity();
-  private DataStream<CancelEvent> cancellations;
-  private Integer parallelism;
+  private @Nullable DataStream<CancelEvent> cancellations;
+  private @Nullable Integer parallelism;
 
   DiffusionBuilder(RequestKind<E> kind, String name) {
     this.kind = kind;
@@ -65,8 +78,8 @@ public abstract class DiffusionBuilder<E extends SpecificRecord, B extends Diffu
   }
 
   /** {@link DiffusionOptions#MODEL_FOLDER}. */
-  public B model(String folder) {
-    return option(DiffusionOptions.MODEL_FOLDER, folder);
+  public B setModel(String folder) {
+    return setOption(DiffusionOptions.MODEL_FOLDER, folder);
   }
 
   /**
@@ -74,164 +87,157 @@ public abstract class DiffusionBuilder<E extends SpecificRecord, B extends Diffu
    *
    * @param name {@code auto}, {@code onnxruntime} or {@code pytorch}
    */
-  public B engine(String name) {
-    return option(DiffusionOptions.ENGINE, name);
+  public B setEngine(String name) {
+    return setOption(DiffusionOptions.ENGINE, name);
   }
 
   /** {@link DiffusionOptions#MODEL_PRECISION}. */
-  public B precision(Precision precision) {
-    return option(DiffusionOptions.MODEL_PRECISION, precision);
+  public B setPrecision(Precision precision) {
+    return setOption(DiffusionOptions.MODEL_PRECISION, precision);
   }
 
   /** {@link DiffusionOptions#MODEL_PIPELINE}. */
-  public B pipelineClass(String diffusersClass) {
-    return option(DiffusionOptions.MODEL_PIPELINE, diffusersClass);
+  public B setPipelineClass(String diffusersClass) {
+    return setOption(DiffusionOptions.MODEL_PIPELINE, diffusersClass);
   }
 
   /** {@link DiffusionOptions#MODEL_ARCHIVES}. */
-  public B archives(String folder) {
-    return option(DiffusionOptions.MODEL_ARCHIVES, folder);
+  public B setArchives(String folder) {
+    return setOption(DiffusionOptions.MODEL_ARCHIVES, folder);
   }
 
   /** {@link DiffusionOptions#MODEL_SAFETY_CHECKER}. */
-  public B safetyChecker(boolean checks) {
-    return option(DiffusionOptions.MODEL_SAFETY_CHECKER, checks);
+  public B setSafetyChecker(boolean checks) {
+    return setOption(DiffusionOptions.MODEL_SAFETY_CHECKER, checks);
   }
 
   /** {@link DiffusionOptions#MODEL_WATERMARK}. */
-  public B watermark(boolean marks) {
-    return option(DiffusionOptions.MODEL_WATERMARK, marks);
+  public B setWatermark(boolean marks) {
+    return setOption(DiffusionOptions.MODEL_WATERMARK, marks);
   }
 
   /** Adds one to {@link DiffusionOptions#MODEL_LORAS}. */
-  public B lora(String file, double scale) {
+  public B addLora(String file, double scale) {
     List<String> loras =
         new ArrayList<>(set.getOptional(DiffusionOptions.MODEL_LORAS).orElse(List.of()));
     loras.add(file + "=" + scale);
-    return option(DiffusionOptions.MODEL_LORAS, loras);
+    return setOption(DiffusionOptions.MODEL_LORAS, loras);
   }
 
   /** {@link DiffusionOptions#MODEL_CONFIGS}. */
-  public B configs(String folder) {
-    return option(DiffusionOptions.MODEL_CONFIGS, folder);
+  public B setConfigs(String folder) {
+    return setOption(DiffusionOptions.MODEL_CONFIGS, folder);
   }
 
   /** {@link DiffusionOptions#MODEL_VARIANT}. */
-  public B variant(String name) {
-    return option(DiffusionOptions.MODEL_VARIANT, name);
+  public B setVariant(String name) {
+    return setOption(DiffusionOptions.MODEL_VARIANT, name);
   }
 
   /** A pipeline of one's own in place of a model folder. */
-  public B pipeline(PipelineFactory factory) {
+  @Internal
+  public B setPipeline(PipelineFactory factory) {
     pipeline = Objects.requireNonNull(factory);
     return self();
   }
 
   /** {@link DiffusionOptions#DEVICE}. */
-  public B device(String device) {
-    return option(DiffusionOptions.DEVICE, device);
+  public B setDevice(String device) {
+    return setOption(DiffusionOptions.DEVICE, device);
   }
 
   /** {@link DiffusionOptions#CAPACITY}. */
-  public B capacity(int requests) {
-    return option(DiffusionOptions.CAPACITY, requests);
+  public B setCapacity(int requests) {
+    return setOption(DiffusionOptions.CAPACITY, requests);
   }
 
   /** {@link DiffusionOptions#BATCH_ROWS}. */
-  public B batchRows(int rows) {
-    return option(DiffusionOptions.BATCH_ROWS, rows);
+  public B setBatchRows(int rows) {
+    return setOption(DiffusionOptions.BATCH_ROWS, rows);
   }
 
   /** {@link DiffusionOptions#BATCH_AGING}. */
-  public B batchAging(Duration headStartOfOnePriority) {
-    return option(DiffusionOptions.BATCH_AGING, headStartOfOnePriority);
+  public B setBatchAging(Duration headStartOfOnePriority) {
+    return setOption(DiffusionOptions.BATCH_AGING, headStartOfOnePriority);
   }
 
   /** {@link DiffusionOptions#OUTPUT_ORDER}. */
-  public B outputOrder(OutputOrder order) {
-    return option(DiffusionOptions.OUTPUT_ORDER, order);
+  public B setOutputOrder(OutputOrder order) {
+    return setOption(DiffusionOptions.OUTPUT_ORDER, order);
   }
 
   /** {@link DiffusionOptions#REQUEST_TIMEOUT}. */
-  public B requestTimeout(Duration timeout) {
-    return option(DiffusionOptions.REQUEST_TIMEOUT, timeout);
+  public B setRequestTimeout(Duration timeout) {
+    return setOption(DiffusionOptions.REQUEST_TIMEOUT, timeout);
   }
 
   /** {@link DiffusionOptions#REQUEST_RETRIES}. */
-  public B requestRetries(int times) {
-    return option(DiffusionOptions.REQUEST_RETRIES, times);
+  public B setRequestRetries(int times) {
+    return setOption(DiffusionOptions.REQUEST_RETRIES, times);
   }
 
   /** {@link DiffusionOptions#REQUEST_ATTEMPTS}. */
-  public B requestAttempts(int attempts) {
-    return option(DiffusionOptions.REQUEST_ATTEMPTS, attempts);
+  public B setRequestAttempts(int attempts) {
+    return setOption(DiffusionOptions.REQUEST_ATTEMPTS, attempts);
   }
 
   /** {@link DiffusionOptions#REQUEST_PROCESS_DEATHS}. */
-  public B requestProcessDeaths(int deaths) {
-    return option(DiffusionOptions.REQUEST_PROCESS_DEATHS, deaths);
+  public B setRequestProcessDeaths(int deaths) {
+    return setOption(DiffusionOptions.REQUEST_PROCESS_DEATHS, deaths);
   }
 
   /** {@link DiffusionOptions#OUTAGE_RETRY_TIME}. */
-  public B outageRetryTime(Duration time) {
-    return option(DiffusionOptions.OUTAGE_RETRY_TIME, time);
+  public B setOutageRetryTime(Duration time) {
+    return setOption(DiffusionOptions.OUTAGE_RETRY_TIME, time);
   }
 
   /** {@link DiffusionOptions#OUTAGE_ACTION}. */
-  public B outageAction(OutageAction action) {
-    return option(DiffusionOptions.OUTAGE_ACTION, action);
+  public B setOutageAction(OutageAction action) {
+    return setOption(DiffusionOptions.OUTAGE_ACTION, action);
   }
 
   /** {@link DiffusionOptions#DEFAULT_STEPS}. */
-  public B defaultSteps(int steps) {
-    return option(DiffusionOptions.DEFAULT_STEPS, steps);
+  public B setDefaultSteps(int steps) {
+    return setOption(DiffusionOptions.DEFAULT_STEPS, steps);
   }
 
   /** {@link DiffusionOptions#DEFAULT_GUIDANCE_SCALE}. */
-  public B defaultGuidanceScale(double scale) {
-    return option(DiffusionOptions.DEFAULT_GUIDANCE_SCALE, scale);
+  public B setDefaultGuidanceScale(double scale) {
+    return setOption(DiffusionOptions.DEFAULT_GUIDANCE_SCALE, scale);
   }
 
   /** {@link DiffusionOptions#DEFAULT_SCHEDULER}. */
-  public B defaultScheduler(String scheduler) {
-    return option(DiffusionOptions.DEFAULT_SCHEDULER, scheduler);
+  public B setDefaultScheduler(String scheduler) {
+    return setOption(DiffusionOptions.DEFAULT_SCHEDULER, scheduler);
   }
 
   /** {@link DiffusionOptions#PROGRESS_EVERY_STEPS}. */
-  public B progressEverySteps(int steps) {
-    return option(DiffusionOptions.PROGRESS_EVERY_STEPS, steps);
+  public B setProgressEverySteps(int steps) {
+    return setOption(DiffusionOptions.PROGRESS_EVERY_STEPS, steps);
   }
 
   /** {@link DiffusionOptions#ENCODING_WORKERS}. */
-  public B encodingWorkers(int workers) {
-    return option(DiffusionOptions.ENCODING_WORKERS, workers);
-  }
-
-  /**
-   * @deprecated the former name of {@link #encodingWorkers}
-   */
-  @Deprecated
-  public B encodingThreads(int threads) {
-    return encodingWorkers(threads);
+  public B setEncodingWorkers(int workers) {
+    return setOption(DiffusionOptions.ENCODING_WORKERS, workers);
   }
 
   /** {@link DiffusionOptions#AUDIT_IN_PICTURES}. */
-  public B auditInPictures(boolean inPictures) {
-    return option(DiffusionOptions.AUDIT_IN_PICTURES, inPictures);
+  public B setAuditInPictures(boolean inPictures) {
+    return setOption(DiffusionOptions.AUDIT_IN_PICTURES, inPictures);
   }
 
   /** {@link PayloadOptions#STORE}. */
-  public B payloadStore(String uri) {
-    return option(PayloadOptions.STORE, uri);
+  public B setPayloadStore(String uri) {
+    return setOption(PayloadOptions.STORE, uri);
   }
 
   /** {@link PayloadOptions#INLINE_LIMIT}. */
-  public B payloadInlineLimit(MemorySize limit) {
-    return option(PayloadOptions.INLINE_LIMIT, limit);
+  public B setPayloadInlineLimit(MemorySize limit) {
+    return setOption(PayloadOptions.INLINE_LIMIT, limit);
   }
 
   /** Any of {@link DiffusionOptions} and {@link PayloadOptions}. */
-  public <T> B option(ConfigOption<T> option, T value) {
+  public <T> B setOption(ConfigOption<T> option, T value) {
     set.set(option, value);
     return self();
   }
@@ -290,13 +296,13 @@ public abstract class DiffusionBuilder<E extends SpecificRecord, B extends Diffu
    *
    * <p>The job ends when both this stream and the requests have ended.
    */
-  public B cancellations(DataStream<CancelEvent> cancelled) {
+  public B setCancellations(DataStream<CancelEvent> cancelled) {
     cancellations = Objects.requireNonNull(cancelled);
     return self();
   }
 
   /** Subtasks; those in one process on one device share a model and its calls. */
-  public B parallelism(int subtasks) {
+  public B setParallelism(int subtasks) {
     parallelism = subtasks;
     return self();
   }
@@ -318,6 +324,8 @@ public abstract class DiffusionBuilder<E extends SpecificRecord, B extends Diffu
         slots.apply(transform(requests, pipelines(config), DiffusionSettings.of(config)));
     if (uid != null) {
       images.uid(uid);
+    } else {
+      LOG.warn(MissingUid.warning(name, STATE));
     }
     if (parallelism != null) {
       images.setParallelism(parallelism);
@@ -351,6 +359,14 @@ public abstract class DiffusionBuilder<E extends SpecificRecord, B extends Diffu
     }
     return board;
   }
+
+  /** The uid of an operator that was given none. */
+  void uidIfNone(String operatorUid) {
+    uid = uid == null ? operatorUid : uid;
+  }
+
+  /** A source of the requests. */
+  abstract EventSourceBuilder<E> source();
 
   /** What was set here. */
   Configuration settings() {

@@ -11,17 +11,44 @@ import io.github.flinkdiffusion.ops.serving.DiffusionOptions;
 import org.apache.flink.annotation.PublicEvolving;
 import org.apache.flink.streaming.api.datastream.DataStream;
 import org.apache.flink.streaming.api.datastream.SingleOutputStreamOperator;
+import org.jspecify.annotations.NullMarked;
 
 /**
- * What a diffusion operator puts out. Every request becomes exactly one image or one failure.
- *
- * @param images finished pictures, with the timestamps of their requests
- * @param failures requests that could not be done, with the reason and the request
- * @param progress how far requests have come, if {@link DiffusionOptions#PROGRESS_EVERY_STEPS} or
- *     {@link DiffusionOptions#PREVIEW_EVERY_STEPS} asks for it; may repeat after a failure
+ * The outputs of a diffusion operator. Every request becomes exactly one image or one failure, so a
+ * job sends both on: one that drops the failures loses requests without a trace.
  */
+@NullMarked
 @PublicEvolving
-public record DiffusionStreams(
-    SingleOutputStreamOperator<ImageEvent> images,
-    DataStream<FailureEvent> failures,
-    DataStream<ProgressEvent> progress) {}
+public final class DiffusionStreams {
+  private final SingleOutputStreamOperator<ImageEvent> images;
+  private final DataStream<FailureEvent> failures;
+  private final DataStream<ProgressEvent> progress;
+
+  DiffusionStreams(
+      SingleOutputStreamOperator<ImageEvent> images,
+      DataStream<FailureEvent> failures,
+      DataStream<ProgressEvent> progress) {
+    this.images = images;
+    this.failures = failures;
+    this.progress = progress;
+  }
+
+  /** Finished images, with the timestamps of their requests. */
+  public SingleOutputStreamOperator<ImageEvent> images() {
+    return images;
+  }
+
+  /** Requests that cannot be processed, each with the reason and its original. */
+  public DataStream<FailureEvent> failures() {
+    return failures;
+  }
+
+  /**
+   * Steps completed so far of each request in flight. Empty unless {@link
+   * DiffusionOptions#PROGRESS_EVERY_STEPS} or {@link DiffusionOptions#PREVIEW_EVERY_STEPS} is set.
+   * May repeat after a failure, also behind an exactly-once sink.
+   */
+  public DataStream<ProgressEvent> progress() {
+    return progress;
+  }
+}

@@ -5,11 +5,14 @@
 package io.github.flinkdiffusion.ops.operator;
 
 import io.github.flinkdiffusion.connector.event.ImageTaskEvent;
+import io.github.flinkdiffusion.connector.kafka.DiffusionSources;
+import io.github.flinkdiffusion.connector.kafka.EventSourceBuilder;
 import io.github.flinkdiffusion.ops.imaging.ResultFormat;
 import io.github.flinkdiffusion.ops.serving.ImageTaskOptions;
 import java.util.List;
 import org.apache.flink.annotation.PublicEvolving;
 import org.apache.flink.configuration.MemorySize;
+import org.jspecify.annotations.NullMarked;
 
 /**
  * Builds the operator that makes pictures from pictures: larger ones, masks, changed ones. What it
@@ -18,13 +21,14 @@ import org.apache.flink.configuration.MemorySize;
  * <pre>{@code
  * DiffusionStreams results =
  *     Diffusion.imageTasks()
- *         .model("/models/mini-satellite-x4")
- *         .payloadStore("s3://bucket/payloads")
- *         .ensembleSize(8)
+ *         .setModel("/models/mini-satellite-x4")
+ *         .setPayloadStore("s3://bucket/payloads")
+ *         .setEnsembleSize(8)
  *         .uid("enlarge")
  *         .apply(scenes);
  * }</pre>
  */
+@NullMarked
 @PublicEvolving
 public final class ImageTasks extends DiffusionBuilder<ImageTaskEvent, ImageTasks> {
 
@@ -33,62 +37,67 @@ public final class ImageTasks extends DiffusionBuilder<ImageTaskEvent, ImageTask
   }
 
   /** {@link ImageTaskOptions#ENSEMBLE_SIZE}. */
-  public ImageTasks ensembleSize(int samples) {
-    return option(ImageTaskOptions.ENSEMBLE_SIZE, samples);
+  public ImageTasks setEnsembleSize(int samples) {
+    return setOption(ImageTaskOptions.ENSEMBLE_SIZE, samples);
   }
 
   /** {@link ImageTaskOptions#TILE_SIZE}. */
-  public ImageTasks tileSize(int pixels) {
-    return option(ImageTaskOptions.TILE_SIZE, pixels);
+  public ImageTasks setTileSize(int pixels) {
+    return setOption(ImageTaskOptions.TILE_SIZE, pixels);
   }
 
   /** {@link ImageTaskOptions#TILE_OVERLAP}. */
-  public ImageTasks tileOverlap(int pixels) {
-    return option(ImageTaskOptions.TILE_OVERLAP, pixels);
+  public ImageTasks setTileOverlap(int pixels) {
+    return setOption(ImageTaskOptions.TILE_OVERLAP, pixels);
   }
 
   /** {@link ImageTaskOptions#BANDS}. */
-  public ImageTasks bands(List<Integer> numbersFromOne) {
-    return option(ImageTaskOptions.BANDS, numbersFromOne);
+  public ImageTasks setBands(List<Integer> numbersFromOne) {
+    return setOption(ImageTaskOptions.BANDS, numbersFromOne);
   }
 
   /** {@link ImageTaskOptions#VALUE_RANGE}. */
-  public ImageTasks valueRange(double black, double white) {
-    return option(ImageTaskOptions.VALUE_RANGE, black + ".." + white);
+  public ImageTasks setValueRange(double black, double white) {
+    return setOption(ImageTaskOptions.VALUE_RANGE, black + ".." + white);
   }
 
   /** {@link ImageTaskOptions#FORMAT}. */
-  public ImageTasks format(ResultFormat format) {
-    return option(ImageTaskOptions.FORMAT, format);
+  public ImageTasks setFormat(ResultFormat format) {
+    return setOption(ImageTaskOptions.FORMAT, format);
   }
 
   /** {@link ImageTaskOptions#NOT_FINITE_AS}. */
-  public ImageTasks notFiniteAs(double value) {
-    return option(ImageTaskOptions.NOT_FINITE_AS, value);
+  public ImageTasks setNotFiniteAs(double value) {
+    return setOption(ImageTaskOptions.NOT_FINITE_AS, value);
   }
 
   /** {@link ImageTaskOptions#PATIENT_DATA}. */
-  public ImageTasks patientData(boolean copied) {
-    return option(ImageTaskOptions.PATIENT_DATA, copied);
+  public ImageTasks setPatientData(boolean copied) {
+    return setOption(ImageTaskOptions.PATIENT_DATA, copied);
   }
 
   /** {@link ImageTaskOptions#MAX_PIXELS}. */
-  public ImageTasks maxPixels(long pixels) {
-    return option(ImageTaskOptions.MAX_PIXELS, pixels);
+  public ImageTasks setMaxPixels(long pixels) {
+    return setOption(ImageTaskOptions.MAX_PIXELS, pixels);
   }
 
   /** {@link ImageTaskOptions#MAX_SLICES}. */
-  public ImageTasks maxSlices(int slices) {
-    return option(ImageTaskOptions.MAX_SLICES, slices);
+  public ImageTasks setMaxSlices(int slices) {
+    return setOption(ImageTaskOptions.MAX_SLICES, slices);
   }
 
   /** {@link ImageTaskOptions#MEMORY}. */
-  public ImageTasks imageMemory(MemorySize size) {
-    return option(ImageTaskOptions.MEMORY, size);
+  public ImageTasks setImageMemory(MemorySize size) {
+    return setOption(ImageTaskOptions.MEMORY, size);
   }
 
   /** {@link ImageTaskOptions#PARTS_IN_FLIGHT}. */
-  public ImageTasks partsInFlight(int parts) {
-    return option(ImageTaskOptions.PARTS_IN_FLIGHT, parts);
+  public ImageTasks setPartsInFlight(int parts) {
+    return setOption(ImageTaskOptions.PARTS_IN_FLIGHT, parts);
+  }
+
+  @Override
+  EventSourceBuilder<ImageTaskEvent> source() {
+    return DiffusionSources.imageTasks();
   }
 }

@@ -27,6 +27,10 @@ import org.apache.flink.formats.avro.typeutils.AvroTypeInfo;
 import org.apache.flink.streaming.api.datastream.AsyncDataStream;
 import org.apache.flink.streaming.api.datastream.DataStream;
 import org.apache.flink.streaming.api.datastream.SingleOutputStreamOperator;
+import org.jspecify.annotations.NullMarked;
+import org.jspecify.annotations.Nullable;
+import org.slf4j.Logger;
+import org.slf4j.LoggerFactory;
 
 /**
  * Builds the operators that gather DICOM series. Each file of a series is an image task that names
@@ -35,7 +39,7 @@ import org.apache.flink.streaming.api.datastream.SingleOutputStreamOperator;
  * <pre>{@code
  * SeriesStreams series = Diffusion.series().uid("gather").apply(files);
  * DiffusionStreams results =
- *     Diffusion.imageTasks().model("/models/organs").uid("segment").apply(series.volumes());
+ *     Diffusion.imageTasks().setModel("/models/organs").uid("segment").apply(series.volumes());
  * DataStream<FailureEvent> failures = series.failures().union(results.failures());
  * }</pre>
  *
@@ -43,22 +47,24 @@ import org.apache.flink.streaming.api.datastream.SingleOutputStreamOperator;
  * tasks says, else as all its files say (ImagesInAcquisition, if it is 2 or more), else when no
  * slice has come for a time. All tasks of a series ask for the same.
  */
+@NullMarked
 @Experimental
 public final class SeriesGathering {
+  private static final Logger LOG = LoggerFactory.getLogger(SeriesGathering.class);
   private static final int WAITING_FOR_EACH_READER = 4;
 
   private final Configuration set = new Configuration();
-  private String uid;
+  private @Nullable String uid;
 
   SeriesGathering() {}
 
   /** {@link SeriesOptions#TIMEOUT}. */
-  public SeriesGathering timeout(Duration withoutSlice) {
-    return option(SeriesOptions.TIMEOUT, withoutSlice);
+  public SeriesGathering setTimeout(Duration withoutSlice) {
+    return setOption(SeriesOptions.TIMEOUT, withoutSlice);
   }
 
   /** Any of {@link SeriesOptions} and {@link PayloadOptions}. */
-  public <T> SeriesGathering option(ConfigOption<T> option, T value) {
+  public <T> SeriesGathering setOption(ConfigOption<T> option, T value) {
     set.set(option, value);
     return this;
   }
@@ -104,6 +110,10 @@ public final class SeriesGathering {
     if (uid != null) {
       read.uid(uid + "-headers");
       volumes.uid(uid);
+    } else {
+      LOG.warn(
+          MissingUid.warning(
+              "gather series", "series that are not complete yet, with all their slices"));
     }
     DataStream<FailureEvent> failures = volumes.getSideOutput(DiffusionOperator.FAILURES);
     return new SeriesStreams(volumes, failures);

@@ -4,7 +4,9 @@
  */
 package io.github.flinkdiffusion.ops.operator;
 
+import com.fasterxml.jackson.annotation.JsonCreator;
 import com.fasterxml.jackson.annotation.JsonInclude;
+import com.fasterxml.jackson.annotation.JsonProperty;
 import com.fasterxml.jackson.core.JsonProcessingException;
 import com.fasterxml.jackson.databind.ObjectMapper;
 import io.github.flinkdiffusion.connector.event.Payload;
@@ -17,6 +19,7 @@ import java.util.List;
 import java.util.Objects;
 import java.util.Optional;
 import org.apache.flink.annotation.Experimental;
+import org.jspecify.annotations.NullMarked;
 
 /**
  * The files of a volume's slices, as an image task names them in place of its image: a JSON text of
@@ -27,11 +30,10 @@ import org.apache.flink.annotation.Experimental;
  *   {"uri": "s3://scans/17/001.dcm", "sha256": "9f86d0...", "length": 526336},
  *   {"uri": "s3://scans/17/002.dcm", "sha256": "60303a...", "length": 526336}]}
  * }</pre>
- *
- * @param slices where each one's file is
  */
+@NullMarked
 @Experimental
-public record SliceList(List<File> slices) {
+public final class SliceList {
   /** Of the payload that a list is. */
   public static final String MEDIA_TYPE = Payloads.SLICE_LIST;
 
@@ -49,14 +51,21 @@ public record SliceList(List<File> slices) {
     }
   }
 
-  public SliceList {
-    slices = List.copyOf(slices);
+  private final List<File> slices;
+
+  @JsonCreator
+  private SliceList(@JsonProperty("slices") List<File> slices) {
+    this.slices = List.copyOf(slices);
     if (slices.isEmpty()) {
       throw new IllegalArgumentException("A list of no slices");
     }
   }
 
-  /** The list of these files. */
+  /**
+   * The list of these files.
+   *
+   * @param files of the slices, in their order; at least one
+   */
   public static SliceList of(List<PayloadReference> files) {
     return new SliceList(
         files.stream()
@@ -103,6 +112,12 @@ public record SliceList(List<File> slices) {
               .formatted(list.slices.size(), most, option));
     }
     return Optional.of(list);
+  }
+
+  /** Where the file of each slice is. */
+  @JsonProperty("slices")
+  List<File> slices() {
+    return slices;
   }
 
   /** A slice's file. */

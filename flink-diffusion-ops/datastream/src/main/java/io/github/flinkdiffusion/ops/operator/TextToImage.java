@@ -5,10 +5,14 @@
 package io.github.flinkdiffusion.ops.operator;
 
 import io.github.flinkdiffusion.connector.event.PromptEvent;
+import io.github.flinkdiffusion.connector.kafka.DiffusionSources;
+import io.github.flinkdiffusion.connector.kafka.EventSourceBuilder;
 import io.github.flinkdiffusion.ops.serving.DiffusionOptions;
 import org.apache.flink.annotation.PublicEvolving;
+import org.jspecify.annotations.NullMarked;
 
 /** Builds the operator that makes pictures from prompts. */
+@NullMarked
 @PublicEvolving
 public final class TextToImage extends DiffusionBuilder<PromptEvent, TextToImage> {
 
@@ -17,13 +21,18 @@ public final class TextToImage extends DiffusionBuilder<PromptEvent, TextToImage
   }
 
   /** {@link DiffusionOptions#DEFAULT_WIDTH} and {@link DiffusionOptions#DEFAULT_HEIGHT}. */
-  public TextToImage defaultSize(int width, int height) {
-    return option(DiffusionOptions.DEFAULT_WIDTH, width)
-        .option(DiffusionOptions.DEFAULT_HEIGHT, height);
+  public TextToImage setDefaultSize(int width, int height) {
+    return setOption(DiffusionOptions.DEFAULT_WIDTH, width)
+        .setOption(DiffusionOptions.DEFAULT_HEIGHT, height);
   }
 
   /** {@link DiffusionOptions#PREVIEW_EVERY_STEPS}. */
-  public TextToImage previewEverySteps(int steps) {
-    return option(DiffusionOptions.PREVIEW_EVERY_STEPS, steps);
+  public TextToImage setPreviewEverySteps(int steps) {
+    return setOption(DiffusionOptions.PREVIEW_EVERY_STEPS, steps);
+  }
+
+  @Override
+  EventSourceBuilder<PromptEvent> source() {
+    return DiffusionSources.prompts();
   }
 }

@@ -15,8 +15,8 @@
  * <pre>{@code
  * DiffusionStreams pictures =
  *     Diffusion.textToImage()
- *         .model("/models/stable-diffusion-v1-5")
- *         .capacity(64)
+ *         .setModel("/models/stable-diffusion-v1-5")
+ *         .setCapacity(64)
  *         .uid("text-to-image")
  *         .apply(prompts);
  * pictures.images().sinkTo(images);

@@ -5,20 +5,25 @@
 package io.github.flinkdiffusion.ops.serving;
 
 import io.github.flinkdiffusion.ops.failure.FlinkDiffusionException;
+import org.apache.flink.annotation.Internal;
 import org.apache.flink.annotation.PublicEvolving;
+import org.jspecify.annotations.NullMarked;
 
 /**
  * The operator cannot go on, or is set up in a way it cannot work; the message says what was being
  * done and what would be accepted. It fails the task, and Flink restores from the last checkpoint.
  */
+@NullMarked
 @PublicEvolving
 public final class DiffusionException extends FlinkDiffusionException {
   private static final long serialVersionUID = 1L;
 
+  @Internal
   public DiffusionException(String message) {
     super(message);
   }
 
+  @Internal
   public DiffusionException(String message, Throwable cause) {
     super(message, cause);
   }

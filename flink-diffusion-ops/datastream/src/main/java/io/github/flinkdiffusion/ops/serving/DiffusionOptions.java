@@ -15,17 +15,20 @@ import java.util.Collections;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import org.apache.flink.annotation.Internal;
 import org.apache.flink.annotation.PublicEvolving;
 import org.apache.flink.configuration.ConfigOption;
 import org.apache.flink.configuration.ConfigOptions;
 import org.apache.flink.configuration.MemorySize;
 import org.apache.flink.configuration.ReadableConfig;
+import org.jspecify.annotations.NullMarked;
 
 /**
  * Settings of a diffusion operator. Each can be set in Flink's configuration ({@code
  * -Ddiffusion.device=gpu:0}) and by a method of {@link TextToImage} or {@link ImageTasks}, which
  * wins.
  */
+@NullMarked
 @PublicEvolving
 public final class DiffusionOptions {
 
@@ -397,6 +400,7 @@ public final class DiffusionOptions {
                   + " case.");
 
   /** All of them, in the order in which they are documented. */
+  @Internal
   public static final List<ConfigOption<?>> ALL =
       List.of(
           MODEL_FOLDER,
@@ -443,6 +447,7 @@ public final class DiffusionOptions {
    * Those that a model has in SQL, too, where it serves rows and not a stream, each with what it
    * takes, in words.
    */
+  @Internal
   public static Map<ConfigOption<?>, String> ofModels() {
     Map<ConfigOption<?>, String> options = new LinkedHashMap<>();
     String bool = "true or false";
@@ -482,6 +487,7 @@ public final class DiffusionOptions {
    *
    * @throws DiffusionException naming each with the option that was probably meant
    */
+  @Internal
   public static void refuseUnknown(ReadableConfig config) {
     List<ConfigOption<?>> known = new ArrayList<>(ALL);
     known.addAll(ImageTaskOptions.ALL);

@@ -6,15 +6,18 @@ package io.github.flinkdiffusion.ops.serving;
 
 import io.github.flinkdiffusion.ops.imaging.ResultFormat;
 import java.util.List;
+import org.apache.flink.annotation.Internal;
 import org.apache.flink.annotation.PublicEvolving;
 import org.apache.flink.configuration.ConfigOption;
 import org.apache.flink.configuration.ConfigOptions;
 import org.apache.flink.configuration.MemorySize;
+import org.jspecify.annotations.NullMarked;
 
 /**
  * Settings of an operator that works on images, besides {@link DiffusionOptions}. Each can be set
  * in Flink's configuration and by a method of {@link ImageTasks}, which wins.
  */
+@NullMarked
 @PublicEvolving
 public final class ImageTaskOptions {
 
@@ -150,6 +153,7 @@ public final class ImageTaskOptions {
                   + " tile. Without it, a quarter of a tile.");
 
   /** All of them, in the order in which they are documented. */
+  @Internal
   public static final List<ConfigOption<?>> ALL =
       List.of(
           ENSEMBLE_SIZE,

@@ -5,10 +5,12 @@
 package io.github.flinkdiffusion.ops.serving;
 
 import org.apache.flink.annotation.PublicEvolving;
+import org.jspecify.annotations.NullMarked;
 
 /**
  * What happens when a file system has not answered for {@link DiffusionOptions#OUTAGE_RETRY_TIME}.
  */
+@NullMarked
 @PublicEvolving
 public enum OutageAction {
   /** The task fails and Flink restarts it: nothing is lost, and the job stands still meanwhile. */

@@ -5,8 +5,10 @@
 package io.github.flinkdiffusion.ops.serving;
 
 import org.apache.flink.annotation.PublicEvolving;
+import org.jspecify.annotations.NullMarked;
 
 /** In which order results leave. */
+@NullMarked
 @PublicEvolving
 public enum OutputOrder {
   /** As the requests came. A long request holds back those behind it. */

@@ -7,14 +7,17 @@ package io.github.flinkdiffusion.ops.serving;
 import java.time.Duration;
 import java.util.List;
 import org.apache.flink.annotation.Experimental;
+import org.apache.flink.annotation.Internal;
 import org.apache.flink.configuration.ConfigOption;
 import org.apache.flink.configuration.ConfigOptions;
 import org.apache.flink.configuration.MemorySize;
+import org.jspecify.annotations.NullMarked;
 
 /**
  * Settings of the operator that gathers DICOM series into volumes. Each can be set in Flink's
  * configuration and by a method of its builder, which wins.
  */
+@NullMarked
 @Experimental
 public final class SeriesOptions {
 
@@ -76,6 +79,7 @@ public final class SeriesOptions {
                   + " holds one file, of at most 64 MiB. Four times as many slices wait for them.");
 
   /** All of them, in the order in which they are documented. */
+  @Internal
   public static final List<ConfigOption<?>> ALL =
       List.of(TIMEOUT, TIME, MAX_SLICES, MAX_SIZE, MAX_OPEN, RETENTION, READERS);
 

@@ -5,8 +5,10 @@
 package io.github.flinkdiffusion.ops.serving;
 
 import org.apache.flink.annotation.Experimental;
+import org.jspecify.annotations.NullMarked;
 
 /** By which clock a series is waited for, see {@link SeriesOptions#TIME}. */
+@NullMarked
 @Experimental
 public enum SeriesTime {
   /** The task manager's clock. */
