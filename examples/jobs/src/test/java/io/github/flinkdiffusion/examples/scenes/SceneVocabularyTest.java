@@ -108,7 +108,11 @@ class SceneVocabularyTest {
     assertThat(noun("wine glass").plural()).contains("wine glasses");
     assertThat(noun("scissors").plural()).isEmpty();
     for (Noun noun : SceneVocabulary.nouns()) {
-      assertThat(noun.plural()).isNotEqualTo(Optional.of(noun.name()));
+      assertThat(noun.plural())
+          .as(noun.name())
+          .satisfiesAnyOf(
+              plural -> assertThat(plural).isNotEqualTo(Optional.of(noun.name())),
+              plural -> assertThat(plural).contains("deer"));
     }
   }
 
