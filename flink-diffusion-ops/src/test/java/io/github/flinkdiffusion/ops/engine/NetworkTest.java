@@ -14,6 +14,7 @@ import io.github.flinkdiffusion.ops.graph.Value;
 import io.github.flinkdiffusion.ops.weights.DType;
 import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
+import java.util.ArrayList;
 import java.util.List;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
@@ -70,6 +71,29 @@ class NetworkTest {
             network.call("forward", new HostTensor.Floats(new float[3 * rows], rows, 3));
         assertThat(y.shape()).containsExactly(rows, 2);
         assertThat(y.data()).containsOnly(0f);
+      }
+    }
+  }
+
+  @ParameterizedTest
+  @ValueSource(strings = {Engines.PYTORCH, Engines.ONNX_RUNTIME})
+  void aResultIsTheCallersOwnWhateverIsCalledNext(String engine) {
+    try (Network network = load(engine)) {
+      List<HostTensor.Floats> results = new ArrayList<>();
+      for (int rows : new int[] {1, 1, 1, 4, 4, 1, 4}) {
+        float[] x = new float[3 * rows];
+        // Each call has numbers of its own: row r of call c begins with 10 c + r.
+        for (int row = 0; row < rows; row++) {
+          x[3 * row] = 10 * results.size() + row;
+        }
+        results.add(network.call("forward", new HostTensor.Floats(x, rows, 3)));
+      }
+      for (int call = 0; call < results.size(); call++) {
+        float[] y = results.get(call).data();
+        for (int row = 0; row < y.length / 2; row++) {
+          float first = 10 * call + row;
+          assertThat(new float[] {y[2 * row], y[2 * row + 1]}).containsExactly(first, 4 * first);
+        }
       }
     }
   }

@@ -17,6 +17,7 @@ import io.github.flinkdiffusion.ops.graph.Method;
 import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
 import java.util.ArrayList;
+import java.util.Arrays;
 import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
@@ -59,7 +60,11 @@ final class OnnxRuntimeNetwork implements Network {
     private final Method method;
     private final OrtSession session;
     private final Optional<OrtSession> ofRows;
+    private final List<String> names = new ArrayList<>();
     private final List<ByteBuffer> arguments = new ArrayList<>();
+
+    /** Of the last call whose arguments were all on the heap, or null. */
+    private BoundCall bound;
 
     /**
      * @param session for all rows of a call together
@@ -69,6 +74,7 @@ final class OnnxRuntimeNetwork implements Network {
       this.method = method;
       this.session = session;
       this.ofRows = ofRows;
+      method.inputs().forEach(input -> names.add((String) input.attributes().get(0)));
       method.inputs().forEach(input -> arguments.add(ByteBuffer.allocateDirect(0)));
     }
 
@@ -76,19 +82,42 @@ final class OnnxRuntimeNetwork implements Network {
       return ofRows.isPresent();
     }
 
-    /**
-     * Copies an argument into memory that stays the same from call to call, as long as it is large
-     * enough.
-     */
-    private ByteBuffer copy(int argument, HostTensor tensor) {
-      int bytes =
-          tensor instanceof HostTensor.Floats floats
-              ? Math.multiplyExact(floats.data().length, Float.BYTES)
-              : Math.multiplyExact(((HostTensor.Longs) tensor).data().length, Long.BYTES);
+    /** The tensors of a call with these arguments; of the last call, if they are alike. */
+    private BoundCall bound(OrtEnvironment environment, int parts, HostTensor... inputs)
+        throws OrtException {
+      if (bound == null || !bound.fits(parts, inputs)) {
+        forget();
+        for (int i = 0; i < inputs.length; i++) {
+          room(i, BoundCall.bytes(inputs[i]));
+        }
+        bound = new BoundCall(environment, names, arguments, parts, inputs);
+      }
+      return bound;
+    }
+
+    private void forget() {
+      if (bound != null) {
+        bound.close();
+        bound = null;
+      }
+    }
+
+    /** Memory of an argument that stays the same from call to call, as long as it is large enough. */
+    private ByteBuffer room(int argument, int bytes) {
       if (arguments.get(argument).capacity() < bytes) {
         arguments.set(argument, ByteBuffer.allocateDirect(bytes));
       }
-      ByteBuffer memory = arguments.get(argument).slice(0, bytes).order(ByteOrder.nativeOrder());
+      return arguments.get(argument);
+    }
+
+    /** Copies an argument to memory that the next call uses again. */
+    private ByteBuffer copy(int argument, HostTensor tensor) {
+      int bytes = BoundCall.bytes(tensor);
+      if (arguments.get(argument).capacity() < bytes) {
+        forget();
+      }
+      ByteBuffer memory =
+          room(argument, bytes).slice(0, bytes).order(ByteOrder.nativeOrder());
       if (tensor instanceof HostTensor.Floats floats) {
         memory.asFloatBuffer().put(floats.data());
       } else {
@@ -99,6 +128,7 @@ final class OnnxRuntimeNetwork implements Network {
 
     @Override
     public void close() {
+      forget();
       try {
         session.close();
         if (ofRows.isPresent()) {
@@ -113,79 +143,44 @@ final class OnnxRuntimeNetwork implements Network {
   @Override
   public HostTensor.Floats call(String method, Tensor... inputs) {
     Call call = call(method, inputs.length);
-    int parts = call.sharesOutRows() ? rowParts.orElseThrow().of(inputs) : 1;
-    if (parts > 1) {
-      return callInParts(call, parts, inputs);
-    }
-    try (OrtSession.Result result = run(call, inputs)) {
-      return OnnxRuntimeTensor.floats((OnnxTensor) result.get(0));
+    try {
+      if (Arrays.stream(inputs).allMatch(HostTensor.class::isInstance)) {
+        return callBound(call, Arrays.copyOf(inputs, inputs.length, HostTensor[].class));
+      }
+      try (OrtSession.Result result = run(call, inputs)) {
+        return OnnxRuntimeTensor.floats((OnnxTensor) result.get(0));
+      }
     } catch (OrtException e) {
       throw OnnxRuntime.translate("Calling " + method + " of " + name, e);
     }
   }
 
-  private HostTensor.Floats callInParts(Call call, int parts, Tensor... inputs) {
-    List<ByteBuffer> memory = new ArrayList<>();
-    for (int i = 0; i < inputs.length; i++) {
-      memory.add(call.copy(i, (HostTensor) inputs[i]));
+  private HostTensor.Floats callBound(Call call, HostTensor... inputs) throws OrtException {
+    int parts = call.sharesOutRows() ? rowParts.orElseThrow().of(inputs) : 1;
+    BoundCall bound = call.bound(environment, parts, inputs);
+    bound.write(inputs);
+    if (parts == 1) {
+      try (OrtSession.Result result = bound.run(0, call.session)) {
+        return bound.result(List.of(result));
+      }
     }
-    int rows = (int) inputs[0].shape()[0];
     List<Callable<OrtSession.Result>> work = new ArrayList<>();
-    for (int part = 0; part < parts; part++) {
-      int from = part * rows / parts;
-      int to = (part + 1) * rows / parts;
-      work.add(() -> runRows(call, memory, rows, from, to, inputs));
+    for (int i = 0; i < parts; i++) {
+      int part = i;
+      work.add(() -> bound.run(part, call.ofRows.orElseThrow()));
     }
     List<OrtSession.Result> results = List.of();
     try {
       results = rowParts.orElseThrow().run(work);
-      List<HostTensor.Floats> ofRows = new ArrayList<>();
-      for (OrtSession.Result result : results) {
-        ofRows.add(OnnxRuntimeTensor.floats((OnnxTensor) result.get(0)));
-      }
-      return joined(ofRows, rows);
-    } catch (OrtException e) {
-      throw OnnxRuntime.translate("Calling " + call.method.name() + " of " + name, e);
-    } catch (RuntimeException e) {
+      return bound.result(results);
+    } catch (OrtException | RuntimeException e) {
       throw e;
     } catch (Exception e) {
-      throw new EngineException("Calling " + call.method.name() + " of " + name + " failed.", e);
+      throw new EngineException(
+          "Calling " + call.method.name() + " of " + name + " failed.", e);
     } finally {
       results.forEach(OrtSession.Result::close);
     }
-  }
-
-  /** Rows from one to before another, of all arguments. */
-  private OrtSession.Result runRows(
-      Call call, List<ByteBuffer> memory, int rows, int from, int to, Tensor... inputs)
-      throws OrtException {
-    Map<String, OnnxTensor> arguments = new HashMap<>();
-    try {
-      for (int i = 0; i < inputs.length; i++) {
-        int row = memory.get(i).capacity() / rows;
-        long[] shape = inputs[i].shape().clone();
-        shape[0] = to - from;
-        arguments.put(
-            argument(call, i),
-            onDevice(inputs[i], memory.get(i).slice(from * row, (to - from) * row), shape));
-      }
-      return call.ofRows.orElseThrow().run(arguments);
-    } finally {
-      arguments.values().forEach(OnnxTensor::close);
-    }
-  }
-
-  private static HostTensor.Floats joined(List<HostTensor.Floats> parts, int rows) {
-    long[] shape = parts.get(0).shape().clone();
-    int row = (int) (parts.get(0).data().length / shape[0]);
-    shape[0] = rows;
-    float[] data = new float[Math.multiplyExact(rows, row)];
-    int at = 0;
-    for (HostTensor.Floats part : parts) {
-      System.arraycopy(part.data(), 0, data, at, part.data().length);
-      at += part.data().length;
-    }
-    return new HostTensor.Floats(data, shape);
   }
 
   @Override
@@ -222,10 +217,6 @@ final class OnnxRuntimeNetwork implements Network {
     return call;
   }
 
-  private static String argument(Call call, int index) {
-    return (String) call.method.inputs().get(index).attributes().get(0);
-  }
-
   private OrtSession.Result run(Call call, Tensor... inputs) throws OrtException {
     Map<String, OnnxTensor> arguments = new HashMap<>();
     List<OnnxTensor> made = new ArrayList<>();
@@ -238,7 +229,7 @@ final class OnnxRuntimeNetwork implements Network {
           tensor = onDevice(inputs[i], call.copy(i, (HostTensor) inputs[i]), inputs[i].shape());
           made.add(tensor);
         }
-        arguments.put(argument(call, i), tensor);
+        arguments.put(call.names.get(i), tensor);
       }
       return call.session.run(arguments);
     } finally {
