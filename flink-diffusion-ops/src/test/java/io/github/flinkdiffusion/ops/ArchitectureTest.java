@@ -60,6 +60,7 @@ class ArchitectureTest {
           "batching",
           "serving",
           "operator",
+          "doctor",
           "table",
           "training",
           "torchscript",
@@ -75,6 +76,8 @@ class ArchitectureTest {
           "serving",
           "datastream",
           "operator",
+          "datastream",
+          "doctor",
           "datastream",
           "table",
           "sql",
@@ -136,9 +139,9 @@ class ArchitectureTest {
   }
 
   @Test
-  void servingOperatorAndTableAloneKnowFlinkAndTheConnector() {
+  void servingOperatorDoctorAndTableAloneKnowFlinkAndTheConnector() {
     noClasses()
-        .that(DescribedPredicate.not(areIn("serving", "operator", "table")))
+        .that(DescribedPredicate.not(areIn("serving", "operator", "doctor", "table")))
         .should()
         .dependOnClassesThat(
             resideInAnyPackage(
@@ -157,7 +160,7 @@ class ArchitectureTest {
     noClasses()
         .that(areIn("table"))
         .should()
-        .dependOnClassesThat(areIn("operator"))
+        .dependOnClassesThat(areIn("operator", "doctor"))
         .because("what both need is the room serving")
         .check(all);
   }
