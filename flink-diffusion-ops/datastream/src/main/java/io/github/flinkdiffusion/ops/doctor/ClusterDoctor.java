@@ -9,6 +9,7 @@ import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
 import java.util.TreeMap;
+import org.apache.flink.annotation.Internal;
 import org.apache.flink.api.common.typeinfo.Types;
 import org.apache.flink.configuration.Configuration;
 import org.apache.flink.streaming.api.environment.StreamExecutionEnvironment;
@@ -26,6 +27,7 @@ import org.apache.flink.util.CloseableIterator;
  * TaskManager gets one; one that gets several examines itself once. It ends with an exception when
  * a TaskManager has an error.
  */
+@Internal
 public final class ClusterDoctor {
   private ClusterDoctor() {}
 

@@ -14,6 +14,7 @@ import java.util.concurrent.Executors;
 import java.util.concurrent.Future;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.TimeoutException;
+import org.apache.flink.annotation.Internal;
 import org.apache.flink.configuration.Configuration;
 import org.apache.flink.configuration.GlobalConfiguration;
 import org.apache.flink.configuration.IllegalConfigurationException;
@@ -26,7 +27,10 @@ import org.apache.flink.core.plugin.PluginUtils;
  *
  * <p>Exit codes: 0 when nothing stops a job, 1 when there is an error, 2 when the arguments are
  * wrong.
+ *
+ * <p>A program: its name and its arguments are for users, its methods are not.
  */
+@Internal
 public final class Doctor {
   private static final Duration PATIENCE = Duration.ofSeconds(45);
   private static final int WRONG_ARGUMENTS = 2;
