@@ -9,32 +9,46 @@ import static org.assertj.core.api.Assertions.assertThat;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.List;
+import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.api.Test;
 
 /**
- * Three rounds of what {@code examples/cluster/chaos} makes many of. {@link KillITCase} kills
- * TaskManagers and the broker; here a standby JobManager has to take over, a checkpoint folder is
- * gone and a job is started again with another parallelism.
+ * A few rounds of what {@code examples/cluster/chaos} makes many of: a standby JobManager has to
+ * take over and the broker is killed; nightly, the checkpoint folder is gone and a job is started
+ * again with another parallelism, too. {@link ProcessDeathITCase} ends TaskManagers.
  */
 class ChaosITCase {
   @Test
+  void nothingIsLostTwiceOrDifferentThoughTheLeaderAndTheBrokerDie() throws Exception {
+    survives("target/chaos-test", "kill-jobmanager", "kill-broker");
+  }
+
+  @Test
+  @Tag("nightly")
   void nothingIsLostTwiceOrDifferentThoughTheLeaderDiesTheCheckpointsAreGoneAndAJobIsRescaled()
       throws Exception {
-    // Not a temporary folder: whoever looks into a failure wants the logs.
-    Path folder = Path.of("target/chaos-test");
+    survives("target/chaos-nightly-test", "kill-jobmanager", "checkpoints-gone", "rescale");
+  }
+
+  /**
+   * @param name a folder that stays: whoever looks into a failure wants the logs
+   * @param faults one round each
+   */
+  private static void survives(String name, String... faults) throws Exception {
+    Path folder = Path.of(name);
 
     int exitCode =
         Chaos.commandLine(new Chaos())
             .execute(
                 "--fresh",
-                "--rounds=3",
+                "--rounds=" + faults.length,
                 "--seed=7",
                 "--folder=" + folder,
-                "--faults=kill-jobmanager,checkpoints-gone,rescale");
+                "--faults=" + String.join(",", faults));
 
     assertThat(exitCode).isZero();
     List<String> rounds = Files.readAllLines(folder.resolve("rounds.txt"));
-    assertThat(rounds).hasSize(3);
+    assertThat(rounds).hasSize(faults.length);
     LocalCluster cluster =
         new LocalCluster(folder.resolve("cluster"), ProcessHandle.current().pid());
     assertThat(cluster.processes()).isEmpty();

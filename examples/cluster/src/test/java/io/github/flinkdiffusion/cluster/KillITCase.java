@@ -27,15 +27,17 @@ import java.util.stream.Collectors;
 import java.util.stream.IntStream;
 import org.apache.kafka.clients.admin.Admin;
 import org.apache.kafka.clients.admin.NewTopic;
+import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.api.Test;
 
 /**
  * Processes are killed under load, and nobody behind the job can tell: a JobManager, two
  * TaskManagers and a broker, each a process of its own.
  *
- * <p>{@code -Dcluster.kill.rounds=20} makes a night of it, and {@code -Dcluster.kill.seed=...}
+ * <p>{@code examples/cluster/kill-test 20} makes a night of it, and {@code -Dcluster.kill.seed=...}
  * repeats a run's requests and victims.
  */
+@Tag("nightly")
 class KillITCase {
   private static final int ROUNDS = Integer.getInteger("cluster.kill.rounds", 3);
   private static final long SEED = Long.getLong("cluster.kill.seed", System.nanoTime());

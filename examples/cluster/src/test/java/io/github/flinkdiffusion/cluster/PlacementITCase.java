@@ -21,6 +21,7 @@ import java.util.stream.Stream;
 import java.util.zip.ZipEntry;
 import java.util.zip.ZipFile;
 import java.util.zip.ZipOutputStream;
+import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 
@@ -88,7 +89,9 @@ class PlacementITCase {
         });
   }
 
+  /** That the message names the place and the way out is NativeLibraryOwnerTest's, each time. */
   @Test
+  @Tag("nightly")
   void aLaterJobThatBringsDjlItselfIsToldWhereItBelongs() throws Exception {
     Path jar = folder.resolve("packed.jar");
     pack(jar, PACKED);

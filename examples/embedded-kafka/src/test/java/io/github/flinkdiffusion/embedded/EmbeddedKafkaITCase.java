@@ -74,7 +74,7 @@ class EmbeddedKafkaITCase {
     try (EmbeddedKafka kafka = EmbeddedKafka.builder().folder(folder).start()) {
       kafka.createTopics(1, "in");
       kafka.send(List.of(new ProducerRecord<>("in", new byte[] {1})));
-      assertThatThrownBy(() -> kafka.readCommitted("in", 2, Duration.ofMillis(500)))
+      assertThatThrownBy(() -> kafka.readCommitted("in", 2, Duration.ofSeconds(3)))
           .isInstanceOf(EmbeddedKafkaException.class)
           .hasMessageContaining("Topic in has 1 committed records")
           .hasMessageContaining("at least 2");

@@ -12,10 +12,9 @@ import java.util.ArrayList;
 import java.util.List;
 import java.util.concurrent.TimeUnit;
 import java.util.stream.Stream;
+import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
-import org.junit.jupiter.params.ParameterizedTest;
-import org.junit.jupiter.params.provider.ValueSource;
 
 /** An image that fits into no heap of a task manager; see {@link LargeImageProgram}. */
 class LargeImageITCase {
@@ -23,6 +22,7 @@ class LargeImageITCase {
       Integer.getInteger("flinkdiffusion.large-side", 0) > 0 ? 120 : 8;
 
   @Test
+  @Tag("nightly")
   void memoryIsThatOfSomeTiles(@TempDir Path folder) throws Exception {
     assertThat(run(LargeImageProgram.class, "1g", folder, 8192, 1, 2))
         .contains("8192 x 8192 x 1 became 16384 x 16384");
@@ -45,10 +45,20 @@ class LargeImageITCase {
   }
 
   /** See {@link CtSeriesProgram}. */
-  @ParameterizedTest
-  @ValueSource(strings = {"files", "frames"})
-  void aSeriesOfFiveHundredSlicesIsOneSegmentationInHalfAGibibyte(String kind, @TempDir Path folder)
+  @Test
+  void aSeriesOfFiveHundredSlicesIsOneSegmentationInHalfAGibibyte(@TempDir Path folder)
       throws Exception {
+    assertSegmentsASeries("files", folder);
+  }
+
+  @Test
+  @Tag("nightly")
+  void aFileOfFiveHundredFramesIsOneSegmentationInHalfAGibibyte(@TempDir Path folder)
+      throws Exception {
+    assertSegmentsASeries("frames", folder);
+  }
+
+  private static void assertSegmentsASeries(String kind, Path folder) throws Exception {
     assertThat(run(CtSeriesProgram.class, "512m", folder, kind))
         .contains("500 slices of 512 x 512 are one segmentation");
   }

@@ -50,6 +50,7 @@ import java.util.Set;
 import java.util.TreeSet;
 import java.util.function.Function;
 import java.util.stream.Stream;
+import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.MethodSource;
@@ -197,6 +198,7 @@ class NetworkParityTest {
   /** ONNX Runtime with two threads: every network and method whose rows allow it, of two rows. */
   @ParameterizedTest
   @MethodSource("methods")
+  @Tag("names-its-engine")
   void givesItAlsoWhenEachThreadComputesRowsOfItsOwn(NetworkCase testCase) {
     String before = System.getProperty(THREADS);
     System.setProperty(THREADS, "2");
