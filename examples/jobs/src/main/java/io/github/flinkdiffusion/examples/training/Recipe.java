@@ -4,8 +4,10 @@
  */
 package io.github.flinkdiffusion.examples.training;
 
+import io.github.flinkdiffusion.examples.training.data.Augmentation;
 import io.github.flinkdiffusion.examples.training.data.CocoExamples;
 import io.github.flinkdiffusion.examples.training.data.ExampleSet;
+import io.github.flinkdiffusion.examples.training.data.Fetch;
 import io.github.flinkdiffusion.examples.training.data.FolderExamples;
 import io.github.flinkdiffusion.examples.training.data.IdxExamples;
 import io.github.flinkdiffusion.examples.training.data.LmdbExamples;
@@ -170,9 +172,17 @@ record Recipe(
             "others",
             "labels",
             "annotations",
+            "category",
+            "only",
             "caption",
+            "fetch",
             "random_crop",
-            "mirrored"),
+            "mirrored",
+            "upside_down",
+            "quarter_turns",
+            "least_share",
+            "brightness",
+            "contrast"),
         all.section("lora", "rank", "alpha", "text_encoder"),
         all.section("token", "word", "initial", "count"),
         all.section(
@@ -247,12 +257,14 @@ record Recipe(
     String layout = data.text("layout");
     String caption = data.text("caption", "{class}");
     return switch (layout) {
-      case "images" -> FolderExamples.plain(data.path("path"));
-      case "classes" -> FolderExamples.classes(data.path("path"), caption);
-      case "captions" -> FolderExamples.captions(data.path("path"));
-      case "pairs" -> FolderExamples.pairs(data.path("path"), data.path("others"));
+      case "images" -> chosen(FolderExamples.plain(data.path("path")));
+      case "classes" -> chosen(FolderExamples.classes(data.path("path"), caption));
+      case "captions" -> chosen(FolderExamples.captions(data.path("path")));
+      case "pairs" -> chosen(FolderExamples.pairs(data.path("path"), data.path("others")));
       case "idx" -> IdxExamples.open(data.path("path"), data.optionalPath("labels"), caption);
       case "coco" -> CocoExamples.captions(data.path("path"), data.path("annotations"));
+      case "coco_masks" -> instances(CocoExamples.Shape.SEGMENTATION);
+      case "coco_boxes" -> instances(CocoExamples.Shape.BOX);
       case "webdataset" -> WebDatasetExamples.open(data.path("path"));
       case "lmdb" -> LmdbExamples.open(data.path("path"));
       default ->
@@ -260,13 +272,46 @@ record Recipe(
               .unsupported(
                   "layout",
                   layout,
-                  "images, classes, captions, pairs, idx, coco, webdataset, lmdb");
+                  "images, classes, captions, pairs, idx, coco, coco_masks, coco_boxes, webdataset, lmdb");
     };
+  }
+
+  private ExampleSet instances(CocoExamples.Shape shape) {
+    Optional<String> category =
+        data.has("category") ? Optional.of(data.text("category")) : Optional.empty();
+    return CocoExamples.instances(data.path("path"), data.path("annotations"), category, shape);
+  }
+
+  private FolderExamples chosen(FolderExamples all) {
+    return data.optionalPath("only").map(list -> all.only(data.path("path"), list)).orElse(all);
+  }
+
+  /** What the data is fetched from, before it is read. */
+  List<Fetch> fetches() {
+    return data.sections("fetch", "url", "sha256", "license", "folder").stream()
+        .map(
+            each ->
+                new Fetch(
+                    each.text("url"),
+                    each.text("sha256"),
+                    each.text("license"),
+                    each.path("folder")))
+        .toList();
   }
 
   /** How images become squares of a network's channels. */
   View view(int channels) {
-    return new View(side, channels, data.flag("random_crop", false), data.flag("mirrored", false));
+    return new View(
+        side,
+        channels,
+        new Augmentation(
+            data.flag("random_crop", false),
+            data.flag("mirrored", false),
+            data.flag("upside_down", false),
+            data.flag("quarter_turns", false),
+            data.number("least_share", 1),
+            data.number("brightness", 0),
+            data.number("contrast", 0)));
   }
 
   /** A caption for images that have none. */

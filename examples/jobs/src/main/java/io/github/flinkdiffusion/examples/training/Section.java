@@ -13,6 +13,7 @@ import io.github.flinkdiffusion.ops.weights.IllegalConfigException;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
 import java.util.Locale;
@@ -66,6 +67,23 @@ final class Section {
     return new Section(
         config.section(key).orElseGet(() -> Config.empty(config.source() + " [" + key + "]")),
         known);
+  }
+
+  /** The parts of a list; none if it is not there. */
+  List<Section> sections(String key, String... known) {
+    if (!has(key)) {
+      return List.of();
+    }
+    JsonNode list = config.node().get(key);
+    if (!list.isArray()) {
+      throw config.unsupported(key, list, "a list");
+    }
+    List<Section> sections = new ArrayList<>();
+    for (int i = 0; i < list.size(); i++) {
+      String source = "%s [%s %d]".formatted(config.source(), key, i + 1);
+      sections.add(new Section(Config.of(source, list.get(i)), known));
+    }
+    return sections;
   }
 
   boolean has(String key) {

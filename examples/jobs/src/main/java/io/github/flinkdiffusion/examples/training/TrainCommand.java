@@ -5,6 +5,7 @@
 package io.github.flinkdiffusion.examples.training;
 
 import io.github.flinkdiffusion.examples.training.data.ExampleSet;
+import io.github.flinkdiffusion.examples.training.data.Fetch;
 import io.github.flinkdiffusion.examples.training.data.TrainingDataException;
 import io.github.flinkdiffusion.ops.engine.DeviceSpec;
 import io.github.flinkdiffusion.ops.engine.Engine;
@@ -34,24 +35,34 @@ import java.util.Locale;
 import java.util.concurrent.Callable;
 import picocli.CommandLine;
 import picocli.CommandLine.Command;
+import picocli.CommandLine.Model.CommandSpec;
 import picocli.CommandLine.Option;
+import picocli.CommandLine.ParameterException;
+import picocli.CommandLine.Spec;
 
 /** Trains what a recipe says, and goes on where it was stopped or killed. */
 @Command(
     name = "train",
     mixinStandardHelpOptions = true,
+    subcommands = CurateCommand.class,
     description =
         "Trains what a recipe says (docs/TRAIN.md): a bar of progress, sample grids, a loss curve, TensorBoard files. Goes on where it was stopped.")
 public final class TrainCommand implements Callable<Integer> {
-  @Option(names = "--config", required = true, description = "The recipe, a YAML file.")
+  @Option(names = "--config", description = "The recipe, a YAML file.")
   private Path config;
 
   public static void main(String[] args) {
     System.exit(new CommandLine(new TrainCommand()).execute(args));
   }
 
+  @Spec private CommandSpec command;
+
   @Override
   public Integer call() throws Exception {
+    if (config == null) {
+      throw new ParameterException(
+          command.commandLine(), "Missing required option: '--config=<config>'");
+    }
     try {
       run(Recipe.read(config));
       return 0;
@@ -63,6 +74,10 @@ public final class TrainCommand implements Callable<Integer> {
 
   static void run(Recipe recipe) throws IOException {
     Files.createDirectories(recipe.out());
+    for (Fetch fetch : recipe.fetches()) {
+      System.out.printf("%s (%s)%n", fetch.url(), fetch.license());
+      fetch.run();
+    }
     ExampleSet examples = recipe.examples();
     System.out.printf("%,d examples%n", examples.size());
     Engine engine = Engines.standard().trainer();

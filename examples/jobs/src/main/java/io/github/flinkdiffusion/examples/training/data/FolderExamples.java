@@ -95,6 +95,27 @@ public final class FolderExamples implements ExampleSet {
     return new FolderExamples(entries, "Folder %s has no images.".formatted(images));
   }
 
+  /**
+   * The examples whose images a file names, one a line, relative to the folder: what {@code train
+   * curate} keeps.
+   *
+   * @throws TrainingDataException if a line names an image that is not among the examples
+   */
+  public FolderExamples only(Path folder, Path list) {
+    Map<Path, Entry> byImage = new LinkedHashMap<>();
+    entries.forEach(entry -> byImage.put(entry.image().normalize(), entry));
+    List<Entry> kept = new ArrayList<>();
+    for (String line : ImageFiles.text(list).lines().filter(each -> !each.isBlank()).toList()) {
+      Entry entry = byImage.get(folder.resolve(line.strip()).normalize());
+      if (entry == null) {
+        throw new TrainingDataException(
+            "%s names '%s', which is no image of %s.".formatted(list, line, folder));
+      }
+      kept.add(entry);
+    }
+    return new FolderExamples(kept, "%s names no images.".formatted(list));
+  }
+
   private static String key(Path folder, Path file) {
     return ImageFiles.stem(folder.relativize(file).toString());
   }

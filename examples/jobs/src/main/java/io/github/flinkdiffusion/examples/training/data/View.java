@@ -11,17 +11,13 @@ import java.util.Optional;
 import java.util.random.RandomGenerator;
 
 /**
- * How an image becomes a network's square: scaled to its shorter side, cut, and mirrored or not.
+ * How an image becomes a network's square: scaled to its shorter side, cut, and changed at random.
  *
  * @param side of the square, in pixels
  * @param channels of the network: 1 or 3
- * @param randomCrop whether the square is cut at random, else from the middle
- * @param mirrored whether every second one is mirrored
+ * @param augmentation what is changed at random
  */
-public record View(int side, int channels, boolean randomCrop, boolean mirrored) {
-  /** What one image was cut and mirrored by, for its pair to be cut so, too. */
-  private record Choice(double left, double top, boolean mirror) {}
-
+public record View(int side, int channels, Augmentation augmentation) {
   /** An image and the other one of its pair, in -1..1, channels first. */
   public record Square(float[] image, Optional<float[]> other) {}
 
@@ -36,13 +32,15 @@ public record View(int side, int channels, boolean randomCrop, boolean mirrored)
       int otherSide,
       int otherChannels,
       PilResize.Filter otherFilter) {
-    Choice choice =
-        new Choice(
-            randomCrop ? random.nextDouble() : 0.5,
-            randomCrop ? random.nextDouble() : 0.5,
-            mirrored && random.nextBoolean());
+    Augmentation.Choice choice = augmentation.draw(random);
+    float[] image = square(example.image(), side, channels, PilResize.Filter.LANCZOS, choice);
+    if (choice.factor() != 1 || choice.shift() != 0) {
+      for (int i = 0; i < image.length; i++) {
+        image[i] = Math.max(-1, Math.min(1, image[i] * choice.factor() + choice.shift()));
+      }
+    }
     return new Square(
-        square(example.image(), side, channels, PilResize.Filter.LANCZOS, choice),
+        image,
         example.other().map(other -> square(other, otherSide, otherChannels, otherFilter, choice)));
   }
 
@@ -52,8 +50,8 @@ public record View(int side, int channels, boolean randomCrop, boolean mirrored)
   }
 
   private static float[] square(
-      Raster image, int side, int channels, PilResize.Filter filter, Choice choice) {
-    double scale = (double) side / Math.min(image.width(), image.height());
+      Raster image, int side, int channels, PilResize.Filter filter, Augmentation.Choice choice) {
+    double scale = side / (choice.share() * Math.min(image.width(), image.height()));
     int width = Math.max(side, (int) Math.round(image.width() * scale));
     int height = Math.max(side, (int) Math.round(image.height() * scale));
     Raster scaled =
@@ -62,25 +60,30 @@ public record View(int side, int channels, boolean randomCrop, boolean mirrored)
             : PilResize.resize(image, height, width, filter);
     int x = (int) Math.round(choice.left() * (width - side));
     int y = (int) Math.round(choice.top() * (height - side));
-    return signed(scaled.crop(new Window(x, y, side, side)), channels, choice.mirror());
+    return signed(scaled.crop(new Window(x, y, side, side)), channels, choice);
   }
 
-  private static float[] signed(Raster image, int channels, boolean mirror) {
+  private static float[] signed(Raster image, int channels, Augmentation.Choice choice) {
     int colors = image.channels() >= 3 ? 3 : 1;
-    int height = image.height();
-    int width = image.width();
-    float[] signed = new float[channels * height * width];
+    int side = image.height();
+    float[] signed = new float[channels * side * side];
     for (int c = 0; c < channels; c++) {
-      for (int y = 0; y < height; y++) {
-        for (int x = 0; x < width; x++) {
-          int from = mirror ? width - 1 - x : x;
+      for (int y = 0; y < side; y++) {
+        for (int x = 0; x < side; x++) {
+          int fromX = choice.mirror() ? side - 1 - x : x;
+          int fromY = choice.flip() ? side - 1 - y : y;
+          for (int turn = 0; turn < choice.quarters(); turn++) {
+            int before = fromX;
+            fromX = fromY;
+            fromY = side - 1 - before;
+          }
           float value =
               channels == 1 && colors == 3
-                  ? 0.299f * image.at(0, y, from)
-                      + 0.587f * image.at(1, y, from)
-                      + 0.114f * image.at(2, y, from)
-                  : image.at(Math.min(c, colors - 1), y, from);
-          signed[(c * height + y) * width + x] = 2 * value - 1;
+                  ? 0.299f * image.at(0, fromY, fromX)
+                      + 0.587f * image.at(1, fromY, fromX)
+                      + 0.114f * image.at(2, fromY, fromX)
+                  : image.at(Math.min(c, colors - 1), fromY, fromX);
+          signed[(c * side + y) * side + x] = 2 * value - 1;
         }
       }
     }

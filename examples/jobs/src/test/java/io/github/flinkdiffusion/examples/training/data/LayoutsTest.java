@@ -19,6 +19,7 @@ import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.Arrays;
+import java.util.List;
 import java.util.Optional;
 import java.util.SplittableRandom;
 import java.util.TreeSet;
@@ -183,6 +184,115 @@ class LayoutsTest {
         .hasMessageContaining("annotation 9 names image 4");
   }
 
+  /** The same ring of 4 x 6 pixels in the three forms; the packed one as pycocotools' rleToString has it. */
+  @Test
+  void cocosInstancesAsMasksAndBoxes() throws Exception {
+    image("train/0001.png", 0.5f);
+    image("train/0002.png", 0.25f);
+    String form =
+        """
+        {"images": [{"id": 4, "file_name": "0001.png"}, {"id": 5, "file_name": "0002.png"}],
+         "categories": [{"id": 1, "name": "cat"}, {"id": 2, "name": "dog"}],
+         "annotations": [
+           {"id": 1, "image_id": 4, "category_id": 1, "bbox": [1, 1, 3, 2], "segmentation": %s},
+           {"id": 2, "image_id": 4, "category_id": 2, "bbox": [5, 0, 1, 1], "segmentation": [[5, 0, 6, 0, 6, 1, 5, 1]]}]}
+        """;
+    float[] cat = new float[4 * 6];
+    for (int at : new int[] {7, 8, 9, 13, 14, 15}) {
+      cat[at] = 1;
+    }
+    for (String segmentation :
+        List.of(
+            "[[1, 1, 4, 1, 4, 3, 1, 3]]",
+            "{\"size\": [4, 6], \"counts\": [5, 2, 2, 2, 2, 2, 9]}",
+            "{\"size\": [4, 6], \"counts\": \"" + PACKED + "\"}")) {
+      Path file =
+          file("instances.json", form.formatted(segmentation).getBytes(StandardCharsets.UTF_8));
+      CocoExamples cats = instances(file, "cat", CocoExamples.Shape.SEGMENTATION);
+      assertThat(cats.size()).isEqualTo(2);
+      shows(cats.at(0), 0.5f, "cat");
+      assertThat(cats.at(0).other().orElseThrow().data()).isEqualTo(cat);
+      shows(cats.at(1), 0.25f, "");
+      assertThat(cats.at(1).other().orElseThrow().data()).containsOnly(0);
+      CocoExamples boxes = instances(file, "cat", CocoExamples.Shape.BOX);
+      assertThat(boxes.at(0).other().orElseThrow().data()).isEqualTo(cat);
+    }
+    Path file = folder.resolve("instances.json");
+    CocoExamples all =
+        CocoExamples.instances(
+            folder.resolve("train"), file, Optional.empty(), CocoExamples.Shape.SEGMENTATION);
+    cat[5] = 1;
+    assertThat(all.at(0).other().orElseThrow().data()).isEqualTo(cat);
+    assertThat(all.at(0).caption()).isEqualTo("cat, dog");
+    assertThatThrownBy(() -> instances(file, "bird", CocoExamples.Shape.BOX))
+        .hasMessageContaining("no category 'bird'; it has [cat, dog]");
+  }
+
+  private static final String PACKED = "5220007";
+
+  private CocoExamples instances(Path file, String category, CocoExamples.Shape shape) {
+    return CocoExamples.instances(folder.resolve("train"), file, Optional.of(category), shape);
+  }
+
+  @Test
+  void damagedInstancesAreRefusedByTheirNumbers() throws Exception {
+    image("train/0001.png", 0.5f);
+    for (String segmentation :
+        List.of(
+            "[[1, 1, 4, 1]]",
+            "7",
+            "{\"size\": [4, 5], \"counts\": [20]}",
+            "{\"size\": [4, 6], \"counts\": [25]}",
+            "{\"size\": [4, 6], \"counts\": [3, -1, 22]}",
+            "{\"size\": [4, 6], \"counts\": \"o\"}",
+            "{\"size\": [4, 6], \"counts\": \"!\"}")) {
+      Path file =
+          file(
+              "bad.json",
+              """
+              {"images": [{"id": 4, "file_name": "0001.png"}], "categories": [{"id": 1, "name": "cat"}],
+               "annotations": [{"id": 31, "image_id": 4, "category_id": 1, "segmentation": %s}]}
+              """
+                  .formatted(segmentation)
+                  .getBytes(StandardCharsets.UTF_8));
+      CocoExamples examples = instances(file, "cat", CocoExamples.Shape.SEGMENTATION);
+      assertThatThrownBy(() -> examples.at(0))
+          .as(segmentation)
+          .isInstanceOf(TrainingDataException.class)
+          .hasMessageContaining("annotation 31 has");
+    }
+  }
+
+  @Test
+  void webDatasetsMasks() throws Exception {
+    try (TarArchiveOutputStream tar =
+        new TarArchiveOutputStream(Files.newOutputStream(folder.resolve("00000.tar")))) {
+      add(tar, "7.mask.png", png(1));
+      add(tar, "7.png", png(0.25f));
+      add(tar, "8.jpg.png", png(0.5f));
+    }
+    try (WebDatasetExamples examples = WebDatasetExamples.open(folder)) {
+      assertThat(examples.size()).isEqualTo(2);
+      Example masked =
+          examples.at(0).other().isPresent() ? examples.at(0) : examples.at(1);
+      shows(masked, 0.25f, "");
+      assertThat(masked.other().orElseThrow().at(0, 1, 1)).isEqualTo(1);
+    }
+  }
+
+  @Test
+  void onlyTheImagesThatAListNames() throws Exception {
+    image("a/1.png", 0.25f);
+    image("a/2.png", 0.5f);
+    Path list = file("kept.txt", "a/2.png\n".getBytes(StandardCharsets.UTF_8));
+    FolderExamples examples = FolderExamples.plain(folder).only(folder, list);
+    assertThat(examples.size()).isEqualTo(1);
+    shows(examples.at(0), 0.5f, "");
+    Path wrong = file("wrong.txt", "a/3.png\n".getBytes(StandardCharsets.UTF_8));
+    assertThatThrownBy(() -> FolderExamples.plain(folder).only(folder, wrong))
+        .hasMessageContaining("wrong.txt names 'a/3.png'");
+  }
+
   @Test
   void webDatasetsArchives() throws Exception {
     try (TarArchiveOutputStream tar =
@@ -290,7 +400,7 @@ class LayoutsTest {
     TreeSet<Float> corners = new TreeSet<>();
     for (int i = 0; i < 20; i++) {
       View.Square square =
-          new View(16, 1, true, true).of(example, random, 16, 1, PilResize.Filter.BOX);
+          new View(16, 1, new Augmentation(true, true, true, true, 0.5, 0, 0)).of(example, random, 16, 1, PilResize.Filter.LANCZOS);
       float[] other = square.other().orElseThrow();
       for (int j = 0; j < other.length; j++) {
         assertThat(square.image()[j]).isCloseTo(other[j], within(1e-5f));

@@ -1,0 +1,66 @@
+/*
+ * Copyright the Flink Diffusion authors
+ * SPDX-License-Identifier: Apache-2.0
+ */
+package io.github.flinkdiffusion.examples.training;
+
+import io.github.flinkdiffusion.examples.training.data.Curation;
+import io.github.flinkdiffusion.examples.training.data.TrainingDataException;
+import java.nio.file.Path;
+import java.util.LinkedHashSet;
+import java.util.Optional;
+import java.util.Set;
+import java.util.concurrent.Callable;
+import picocli.CommandLine.Command;
+import picocli.CommandLine.Option;
+
+/** Chooses what of a folder of images is trained on. */
+@Command(
+    name = "curate",
+    mixinStandardHelpOptions = true,
+    description =
+        "Chooses which images of a folder to train on: readable ones with an allowed license, near-duplicates once. Writes kept.txt (data.only of a recipe), dropped.csv and DATASHEET.md.")
+final class CurateCommand implements Callable<Integer> {
+  @Option(names = "--images", required = true, description = "Folder of images.")
+  private Path images;
+
+  @Option(names = "--out", required = true, description = "Folder of the report.")
+  private Path out;
+
+  @Option(
+      names = "--near",
+      defaultValue = "6",
+      description =
+          "Bits of 64 in which the hashes of near-duplicates differ at most (default: ${DEFAULT-VALUE}).")
+  private int near;
+
+  @Option(
+      names = "--licenses",
+      description =
+          "List of licenses: lines of a path in the folder (a file, a folder or .), a comma and a license. Images without one are left out.")
+  private Path licenses;
+
+  @Option(
+      names = "--allow",
+      split = ",",
+      description = "Licenses that are allowed, with commas between them (default: all).")
+  private Set<String> allowed = new LinkedHashSet<>();
+
+  @Override
+  public Integer call() throws Exception {
+    try {
+      Curation curation =
+          new Curation(
+              images, near, Optional.ofNullable(licenses).map(Curation::licenses), allowed);
+      Curation.Result result = curation.run();
+      curation.write(out, result);
+      System.out.printf(
+          "%,d images kept, %,d left out; see %s%n",
+          result.kept().size(), result.dropped().size(), out.resolve("dropped.csv"));
+      return 0;
+    } catch (TrainingDataException | IllegalArgumentException e) {
+      System.err.println("error: " + e.getMessage());
+      return 1;
+    }
+  }
+}
