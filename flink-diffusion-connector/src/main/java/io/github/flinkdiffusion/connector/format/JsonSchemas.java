@@ -13,14 +13,12 @@ import java.util.List;
 import java.util.Map;
 import org.apache.avro.Schema;
 import org.apache.avro.Schema.Field;
-import org.apache.flink.annotation.Internal;
 
 /**
  * The JSON Schema (draft 7) of an event, made from its Avro schema, so both say the same. It is
  * what {@link EventJson} reads and writes, and what a schema registry is given.
  */
-@Internal
-public final class JsonSchemas {
+final class JsonSchemas {
   private static final ObjectMapper JSON = new ObjectMapper();
 
   private JsonSchemas() {}

@@ -4,14 +4,11 @@
  */
 package io.github.flinkdiffusion.connector.format;
 
-import org.apache.flink.annotation.Internal;
-
 /**
  * A schema registry that does not answer, or does not allow what it is asked. It concerns every
  * record, so it fails the task; Flink's restart strategy says how often that is tried again.
  */
-@Internal
-public final class RegistryException extends RuntimeException {
+final class RegistryException extends RuntimeException {
   private static final long serialVersionUID = 1L;
 
   RegistryException(String message) {

@@ -4,13 +4,10 @@
  */
 package io.github.flinkdiffusion.connector.table;
 
-import org.apache.flink.annotation.Internal;
-
 /**
  * A row that is no event. The message says which column, which value, and what would be accepted.
  */
-@Internal
-public final class EventRowException extends RuntimeException {
+final class EventRowException extends RuntimeException {
   private static final long serialVersionUID = 1L;
 
   EventRowException(String message) {

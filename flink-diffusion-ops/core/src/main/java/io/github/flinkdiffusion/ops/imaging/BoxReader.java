@@ -13,7 +13,6 @@ import java.util.Comparator;
 import java.util.List;
 import java.util.Objects;
 import java.util.Optional;
-import org.apache.flink.annotation.Internal;
 
 /**
  * Reads the boxes that a model has drawn into a picture, as InstructCV answers "detect the dog":
@@ -27,8 +26,7 @@ import org.apache.flink.annotation.Internal;
  * is not told from a blot. JPEG files keep colors at half the resolution: there, a line of one or
  * two pixels can be lost.
  */
-@Internal
-public final class BoxReader {
+final class BoxReader {
   /** Pixels of a side. */
   private static final int LEAST_SIDE = 8;
 

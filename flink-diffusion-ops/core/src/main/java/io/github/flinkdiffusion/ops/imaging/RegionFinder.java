@@ -15,7 +15,6 @@ import java.util.Optional;
 import java.util.PriorityQueue;
 import java.util.function.IntPredicate;
 import java.util.function.IntToDoubleFunction;
-import org.apache.flink.annotation.Internal;
 
 /**
  * Finds the connected areas of every class but the background. Pixels of one class are connected if
@@ -30,8 +29,7 @@ import org.apache.flink.annotation.Internal;
  *     .find(decision.classes(), Optional.of(pixel -> decision.score().data()[pixel]), scene.metadata());
  * }</pre>
  */
-@Internal
-public final class RegionFinder {
+final class RegionFinder {
 
   /**
    * How much is told.

@@ -16,7 +16,6 @@ import io.github.flinkdiffusion.ops.weights.WeightsException;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.function.Consumer;
-import org.apache.flink.annotation.Internal;
 
 /**
  * Finds pictures that should not be shown, as diffusers' StableDiffusionSafetyChecker does: a
@@ -27,8 +26,7 @@ import org.apache.flink.annotation.Internal;
  * picture that is close to a <em>special</em> one is not flagged for that, but all later thresholds
  * are lowered by 0.01 for it.
  */
-@Internal
-public final class SafetyChecker implements AutoCloseable {
+final class SafetyChecker implements AutoCloseable {
 
   /** By how much thresholds are lowered once a special concept was found. */
   private static final float SHARPENING = 0.01f;

@@ -6,7 +6,6 @@ package io.github.flinkdiffusion.ops.pipeline;
 
 import io.github.flinkdiffusion.ops.image.Raster;
 import java.util.Arrays;
-import org.apache.flink.annotation.Internal;
 
 /**
  * What a safety checker makes of one picture.
@@ -16,8 +15,7 @@ import org.apache.flink.annotation.Internal;
  *     closer to it than its threshold, in thousandths' precision; positive means hit
  * @param conceptScores the same for each concept that flags, the sharpening included
  */
-@Internal
-public record SafetyVerdict(boolean flagged, float[] specialScores, float[] conceptScores) {
+record SafetyVerdict(boolean flagged, float[] specialScores, float[] conceptScores) {
 
   /** The picture as it may be shown: itself, or all black if it was flagged. */
   public Raster shown(Raster picture) {

@@ -15,15 +15,13 @@ import io.github.flinkdiffusion.ops.weights.WeightsException;
 import java.nio.file.Path;
 import java.util.LinkedHashMap;
 import java.util.Map;
-import org.apache.flink.annotation.Internal;
 
 /**
  * A training's state as a safetensors file: for each part of each parameter a tensor that is named
  * by the part and the parameter, such as {@code value.conv_in.weight}, and {@code updates}. The
  * file is replaced atomically, so a process that is killed while it writes leaves the state before.
  */
-@Internal
-public final class TrainingCheckpoint {
+final class TrainingCheckpoint {
   private static final String UPDATES = "updates";
 
   private TrainingCheckpoint() {}

@@ -20,7 +20,6 @@ import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.function.Predicate;
-import org.apache.flink.annotation.Internal;
 
 /**
  * Layers whose weight is a length times a direction (Salimans & Kingma 2016), as {@code
@@ -29,8 +28,7 @@ import org.apache.flink.annotation.Internal;
  *
  * @param layers their paths in the graph
  */
-@Internal
-public record WeightNormalization(Predicate<String> layers) {
+record WeightNormalization(Predicate<String> layers) {
   private static final String WEIGHT = ".weight";
   private static final String LENGTH = ".weight_g";
   private static final String DIRECTION = ".weight_v";

@@ -17,15 +17,13 @@ import java.util.Map;
 import java.util.Optional;
 import java.util.Set;
 import java.util.TreeMap;
-import org.apache.flink.annotation.Internal;
 
 /**
  * One model's weights over several safetensors files, as the index beside them ({@code
  * *.safetensors.index.json}) says. The index is what counts: a tensor that it does not name is not
  * there.
  */
-@Internal
-public final class ShardedTensors implements TensorStore {
+final class ShardedTensors implements TensorStore {
   private final Path index;
   private final List<Safetensors> shards;
   private final Map<String, Safetensors> shardOf;

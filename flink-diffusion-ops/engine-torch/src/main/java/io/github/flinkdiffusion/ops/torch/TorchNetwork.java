@@ -28,11 +28,9 @@ import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
 import java.util.concurrent.atomic.AtomicBoolean;
-import org.apache.flink.annotation.Internal;
 
 /** A TorchScript archive on a device. */
-@Internal
-public final class TorchNetwork implements Network {
+final class TorchNetwork implements Network {
   private final String name;
   private final Model model;
   private final Block block;
