@@ -99,6 +99,8 @@ public final class EventCodec<T extends SpecificRecord> {
   /**
    * The codec of an event known by its class, for code that has to travel between machines.
    *
+   * @param <T> the event
+   * @param eventClass one of the events' classes
    * @throws IllegalArgumentException when it is none of these events
    */
   @SuppressWarnings("unchecked") // the class compared is the codec's type argument

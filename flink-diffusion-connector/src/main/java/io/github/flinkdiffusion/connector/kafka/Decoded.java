@@ -47,12 +47,20 @@ public final class Decoded<T> {
     this.failure = failure;
   }
 
-  /** A record that held this event. */
+  /**
+   * A record that held this event.
+   *
+   * @param <T> the event
+   */
   public static <T> Decoded<T> event(T event) {
     return new Decoded<>(Objects.requireNonNull(event, "event"), null);
   }
 
-  /** A record that held no event. */
+  /**
+   * A record that held no event.
+   *
+   * @param <T> the event that was expected
+   */
   public static <T> Decoded<T> failure(FailureEvent failure) {
     return new Decoded<>(null, Objects.requireNonNull(failure, "failure"));
   }
@@ -72,7 +80,10 @@ public final class Decoded<T> {
    * drops the records they hold.
    *
    * <p>Where the given stream has a uid, the step gets the same with {@code -split} behind it; it
-   * keeps no state.
+   * keeps no state. Where it has none, a warning in the log says what can be lost.
+   *
+   * @param <T> the event
+   * @param decoded the output of a source of {@link DiffusionSources}, perhaps filtered
    */
   public static <T> Split<T> split(DataStream<Decoded<T>> decoded) {
     TypeInformation<T> eventType = ((DecodedTypeInfo<T>) decoded.getType()).eventType();

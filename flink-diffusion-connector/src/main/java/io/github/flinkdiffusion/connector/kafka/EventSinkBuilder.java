@@ -134,7 +134,10 @@ public final class EventSinkBuilder<T extends SpecificRecord> {
     return this;
   }
 
-  /** The topic to write; required, and it must exist. */
+  /**
+   * The topic to write. Required; it must exist, and take records of {@link
+   * KafkaOptions#MAX_EVENT_SIZE}.
+   */
   public EventSinkBuilder<T> setTopic(String name) {
     topic = name;
     return this;

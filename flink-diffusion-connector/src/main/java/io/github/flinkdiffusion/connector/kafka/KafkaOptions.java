@@ -26,12 +26,14 @@ import org.jspecify.annotations.NullMarked;
 @PublicEvolving
 public final class KafkaOptions {
 
+  /** Kafka's addresses, {@code host:port} separated by commas. Required. */
   public static final ConfigOption<String> BOOTSTRAP_SERVERS =
       ConfigOptions.key("diffusion.kafka.bootstrap-servers")
           .stringType()
           .noDefaultValue()
           .withDescription("Where Kafka is: host:port, several separated by commas. Required.");
 
+  /** Consumer group that a source commits its offsets for, to watch its lag. */
   public static final ConfigOption<String> GROUP_ID =
       ConfigOptions.key("diffusion.kafka.group-id")
           .stringType()
@@ -41,6 +43,10 @@ public final class KafkaOptions {
                   + " for watching the lag: where to go on after a failure is in the checkpoint."
                   + " Without one, nothing is committed.");
 
+  /**
+   * Name of the transactions of exactly-once sinks, unique to the job and stable. Required for
+   * them.
+   */
   public static final ConfigOption<String> TRANSACTIONAL_ID_PREFIX =
       ConfigOptions.key("diffusion.kafka.transactional-id-prefix")
           .stringType()
@@ -50,6 +56,7 @@ public final class KafkaOptions {
                   + " among all jobs on the Kafka cluster and the same after every restart of a"
                   + " job; a job's sinks to different topics may share it.");
 
+  /** Time after which the broker aborts an open transaction. Default: the broker's maximum. */
   public static final ConfigOption<Duration> TRANSACTION_TIMEOUT =
       ConfigOptions.key("diffusion.kafka.transaction-timeout")
           .durationType()
@@ -61,6 +68,7 @@ public final class KafkaOptions {
                   + " checkpoints) + allowed restart time, at most the broker's"
                   + " transaction.max.timeout.ms, which is the default.");
 
+  /** The broker's transaction.max.timeout.ms, for brokers that cannot be asked. */
   public static final ConfigOption<Duration> BROKER_MAX_TRANSACTION_TIMEOUT =
       ConfigOptions.key("diffusion.kafka.broker-max-transaction-timeout")
           .durationType()
@@ -69,6 +77,7 @@ public final class KafkaOptions {
               "The broker's transaction.max.timeout.ms, for a broker that cannot be asked when the"
                   + " job is built; without it, Kafka's default of 15 min is assumed.");
 
+  /** Maximum downtime of the job between two attempts without losing a transaction. */
   public static final ConfigOption<Duration> ALLOWED_RESTART_TIME =
       ConfigOptions.key("diffusion.kafka.allowed-restart-time")
           .durationType()
@@ -77,6 +86,7 @@ public final class KafkaOptions {
               "How long the job may be down between two attempts without losing a transaction:"
                   + " noticing the failure, waiting for slots, loading the model, restoring.");
 
+  /** Delivery guarantee of sinks. */
   public static final ConfigOption<Delivery> DELIVERY =
       ConfigOptions.key("diffusion.kafka.delivery")
           .enumType(Delivery.class)
@@ -89,6 +99,7 @@ public final class KafkaOptions {
                   + " Progress is always written at least once. To change it, stop the job with a"
                   + " savepoint, which commits what is open.");
 
+  /** Whether the job goes on after a transaction was lost, with an error in the log. */
   public static final ConfigOption<Boolean> TOLERATE_LOST_TRANSACTIONS =
       ConfigOptions.key("diffusion.kafka.tolerate-lost-transactions")
           .booleanType()
@@ -98,6 +109,7 @@ public final class KafkaOptions {
                   + " its records, and the job fails at every restart from that checkpoint. With"
                   + " true, the loss is logged as an error and the job goes on without them.");
 
+  /** Largest record that a sink writes, 64 KiB to 1023 MiB. Larger results become failures. */
   public static final ConfigOption<MemorySize> MAX_EVENT_SIZE =
       ConfigOptions.key("diffusion.kafka.max-event-size")
           .memoryType()
@@ -107,6 +119,7 @@ public final class KafkaOptions {
                   + " becomes a failure. Becomes the producer's max.request.size; the topic's"
                   + " max.message.bytes must be at least as large.");
 
+  /** Largest original in a failure event of a source, at most 1023 MiB. Longer ones are cut. */
   public static final ConfigOption<MemorySize> MAX_ORIGINAL_SIZE =
       ConfigOptions.key("diffusion.kafka.max-original-size")
           .memoryType()
@@ -118,6 +131,7 @@ public final class KafkaOptions {
                   + " where it can be read again. Between the source and the failures topic such a"
                   + " record is held several times, so that a large value costs heap.");
 
+  /** Format of the events that sources read. */
   public static final ConfigOption<EventFormat> SOURCE_FORMAT =
       ConfigOptions.key("diffusion.kafka.source.format")
           .enumType(EventFormat.class)
@@ -129,6 +143,7 @@ public final class KafkaOptions {
                   + " diffusion.kafka.source.avro-schema. A record of another format becomes a"
                   + " failure, whose message names the format.");
 
+  /** Format of the events that sinks write. */
   public static final ConfigOption<EventFormat> SINK_FORMAT =
       ConfigOptions.key("diffusion.kafka.sink.format")
           .enumType(EventFormat.class)
@@ -137,6 +152,7 @@ public final class KafkaOptions {
               "Format of the events that sinks write, as diffusion.kafka.source.format. Bytes of"
                   + " images take a third more room in JSON, where they are base64.");
 
+  /** What a source does with a field that the event does not have. */
   public static final ConfigOption<UnknownFields> UNKNOWN_FIELDS =
       ConfigOptions.key("diffusion.kafka.unknown-fields")
           .enumType(UnknownFields.class)
@@ -147,6 +163,7 @@ public final class KafkaOptions {
                   + " the field becomes an attribute of the request, which result and failure"
                   + " carry; a text as it is, any other value as JSON.");
 
+  /** The writer's schema for {@link EventFormat#PLAIN_AVRO}, as JSON or as a path. */
   public static final ConfigOption<String> SOURCE_AVRO_SCHEMA =
       ConfigOptions.key("diffusion.kafka.source.avro-schema")
           .stringType()
@@ -156,6 +173,7 @@ public final class KafkaOptions {
                   + " a file, read when the job is built. Its fields are found by their names, so"
                   + " its own name does not matter. Default: the event's own schema.");
 
+  /** The schema that a sink writes for {@link EventFormat#PLAIN_AVRO}, as JSON or as a path. */
   public static final ConfigOption<String> SINK_AVRO_SCHEMA =
       ConfigOptions.key("diffusion.kafka.sink.avro-schema")
           .stringType()
@@ -166,6 +184,7 @@ public final class KafkaOptions {
                   + " wanted. A sink refuses a schema of another event, so set it where a job has"
                   + " one sink, or with the sink's setAvroSchema(...). Default: the event's own schema.");
 
+  /** Address of the schema registry. */
   public static final ConfigOption<String> REGISTRY_URL =
       ConfigOptions.key("diffusion.kafka.registry.url")
           .stringType()
@@ -175,6 +194,7 @@ public final class KafkaOptions {
                   + " which other registries have, too (Apicurio: .../apis/ccompat/v7). With"
                   + " Apicurio's framing, its core API (.../apis/registry/v2 or v3).");
 
+  /** How a record names its schema in the registry. */
   public static final ConfigOption<Framing> REGISTRY_FRAMING =
       ConfigOptions.key("diffusion.kafka.registry.framing")
           .enumType(Framing.class)
@@ -183,6 +203,7 @@ public final class KafkaOptions {
               "How records name their schema. confluent: a zero byte and an id of 4 bytes. apicurio:"
                   + " a zero byte and a global id of 8 bytes.");
 
+  /** Whether a sink registers its schema where the registry does not have it. */
   public static final ConfigOption<Boolean> REGISTRY_AUTO_REGISTER =
       ConfigOptions.key("diffusion.kafka.registry.auto-register")
           .booleanType()
@@ -191,6 +212,7 @@ public final class KafkaOptions {
               "Whether a sink registers its schema, under the subject <topic>-value, where the"
                   + " registry does not have it. With false, the schema must be there.");
 
+  /** Timeout of one request to the schema registry. Four attempts are made. */
   public static final ConfigOption<Duration> REGISTRY_TIMEOUT =
       ConfigOptions.key("diffusion.kafka.registry.timeout")
           .durationType()
@@ -199,12 +221,14 @@ public final class KafkaOptions {
               "Time limit of one attempt to ask the schema registry. After four attempts the task"
                   + " fails, and Flink's restart strategy applies.");
 
+  /** User of the schema registry, for basic authentication. */
   public static final ConfigOption<String> REGISTRY_USER =
       ConfigOptions.key("diffusion.kafka.registry.user")
           .stringType()
           .noDefaultValue()
           .withDescription("User of the schema registry, for basic authentication.");
 
+  /** Password of {@link #REGISTRY_USER}. */
   public static final ConfigOption<String> REGISTRY_PASSWORD =
       ConfigOptions.key("diffusion.kafka.registry.password")
           .stringType()
@@ -212,6 +236,7 @@ public final class KafkaOptions {
           .withDescription(
               "Password of diffusion.kafka.registry.user. Flink hides it in its log and its web UI.");
 
+  /** Headers of a request's record that the records of its result and failure get. */
   public static final ConfigOption<List<String>> HEADERS =
       ConfigOptions.key("diffusion.kafka.headers")
           .stringType()
@@ -222,6 +247,7 @@ public final class KafkaOptions {
                   + " too; of several with one name, the last. Together with the key at most 8 KiB;"
                   + " a record with more becomes a failure.");
 
+  /** Key of the records of results and failures. */
   public static final ConfigOption<RecordKey> RECORD_KEY =
       ConfigOptions.key("diffusion.kafka.record-key")
           .enumType(RecordKey.class)
@@ -230,6 +256,7 @@ public final class KafkaOptions {
               "Key of the records of results and failures. request: that of the request's record; the"
                   + " request's id where it has none. id: the request's id.");
 
+  /** Properties for all Kafka clients, by Kafka's names. */
   public static final ConfigOption<Map<String, String>> PROPERTIES =
       ConfigOptions.key("diffusion.kafka.properties")
           .mapType()
@@ -239,6 +266,7 @@ public final class KafkaOptions {
                   + " that have a setting of their own here, and those that would lose records, are"
                   + " refused. Passwords and keys belong into diffusion.kafka.secret-properties.");
 
+  /** The same for passwords and keys, whose values Flink hides in log and web UI. */
   public static final ConfigOption<Map<String, String>> SECRET_PROPERTIES =
       ConfigOptions.key("diffusion.kafka.secret-properties")
           .mapType()

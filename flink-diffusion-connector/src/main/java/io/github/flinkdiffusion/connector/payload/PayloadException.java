@@ -42,6 +42,7 @@ public final class PayloadException extends RuntimeException {
     this.kind = kind;
   }
 
+  /** The kind of trouble. */
   public Kind kind() {
     return kind;
   }

@@ -17,6 +17,9 @@ import org.jspecify.annotations.NullMarked;
 @PublicEvolving
 public final class PayloadOptions {
 
+  /**
+   * Folder, as a URI, for images above {@link #INLINE_LIMIT}. Default: images stay in their events.
+   */
   public static final ConfigOption<String> STORE =
       ConfigOptions.key("diffusion.payload.store")
           .stringType()
@@ -28,6 +31,7 @@ public final class PayloadOptions {
                   + " Without it, all images travel in their events, and a result that does not fit"
                   + " into a record of Kafka becomes a failure.");
 
+  /** Largest image that stays in its event, where there is a store. */
   public static final ConfigOption<MemorySize> INLINE_LIMIT =
       ConfigOptions.key("diffusion.payload.inline-limit")
           .memoryType()
@@ -36,6 +40,7 @@ public final class PayloadOptions {
               "Largest image that travels in its event when there is a store. Belongs well below"
                   + " diffusion.kafka.max-event-size: a result may hold three images.");
 
+  /** Folders, as URIs, below which images that events name may be read. The store is always one. */
   public static final ConfigOption<List<String>> ALLOWED_PREFIXES =
       ConfigOptions.key("diffusion.payload.allowed-prefixes")
           .stringType()
@@ -47,6 +52,7 @@ public final class PayloadOptions {
                   + " have it read what is below them, and nothing else: '..', percent encoding and"
                   + " other schemes are refused, and on the local file system links are followed first.");
 
+  /** Largest image that is read as a whole, in encoded bytes. */
   public static final ConfigOption<MemorySize> MAX_SIZE =
       ConfigOptions.key("diffusion.payload.max-size")
           .memoryType()
@@ -55,6 +61,9 @@ public final class PayloadOptions {
               "Largest image that is read as a whole, by the encoded bytes that its reference tells. A"
                   + " larger one is refused before a byte of it is read.");
 
+  /**
+   * Whether only the needed parts of a referenced TIFF file are read, without checking its digest.
+   */
   public static final ConfigOption<Boolean> READ_BY_RANGES =
       ConfigOptions.key("diffusion.payload.read-by-ranges")
           .booleanType()

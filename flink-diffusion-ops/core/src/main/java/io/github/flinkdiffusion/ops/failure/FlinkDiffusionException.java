@@ -14,11 +14,13 @@ import org.jspecify.annotations.NullMarked;
 public abstract class FlinkDiffusionException extends RuntimeException {
   private static final long serialVersionUID = 1L;
 
+  /** For the exceptions of this project. */
   @Internal
   protected FlinkDiffusionException(String message) {
     super(message);
   }
 
+  /** For the exceptions of this project. */
   @Internal
   protected FlinkDiffusionException(String message, Throwable cause) {
     super(message, cause);

@@ -13,8 +13,11 @@ import org.jspecify.annotations.NullMarked;
 @NullMarked
 @PublicEvolving
 public enum Precision {
+  /** 4 bytes, IEEE 754 single precision. */
   FLOAT32(DType.F32),
+  /** 2 bytes, IEEE 754 half precision: fast on GPUs. */
   FLOAT16(DType.F16),
+  /** 2 bytes, the range of single precision with 8 bits of mantissa. */
   BFLOAT16(DType.BF16);
 
   private final DType type;

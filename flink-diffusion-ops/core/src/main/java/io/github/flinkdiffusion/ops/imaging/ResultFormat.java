@@ -18,7 +18,9 @@ public enum ResultFormat {
    * else PNG.
    */
   AUTO,
+  /** PNG, 8 or 16 bits: whatever the source was. */
   PNG,
+  /** TIFF, as Cloud Optimized GeoTIFF where the image has a place on Earth. */
   TIFF,
   /**
    * As JPEG what it holds: images of 8 bits, gray or in color, that hold data everywhere. Masks,

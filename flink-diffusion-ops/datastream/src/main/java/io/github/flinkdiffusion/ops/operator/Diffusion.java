@@ -17,6 +17,7 @@ public final class Diffusion {
   /**
    * The usual job: requests from Kafka, one operator, images and failures to Kafka.
    *
+   * @param <E> the requests' event
    * @param name unique in the Flink and Kafka clusters, the same for as long as the job lives; see
    *     {@link DiffusionJob}
    * @param operator with its model set, e.g. {@code textToImage().setModel(folder)}

@@ -43,8 +43,9 @@ import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 
 /**
- * What building any diffusion operator has in common. What is not set here is taken from the job's
- * configuration, see {@link DiffusionOptions} and {@link PayloadOptions}.
+ * Settings that all diffusion operators share. Each setter sets the option that it links to, whose
+ * description has unit, range and default; the option can be set in the job's configuration too,
+ * and the setter wins. Values are checked by {@link #apply}.
  *
  * @param <E> the requests' event
  * @param <B> the builder itself
@@ -116,7 +117,12 @@ public abstract class DiffusionBuilder<E extends SpecificRecord, B extends Diffu
     return setOption(DiffusionOptions.MODEL_WATERMARK, marks);
   }
 
-  /** Adds one to {@link DiffusionOptions#MODEL_LORAS}. */
+  /**
+   * Adds one to {@link DiffusionOptions#MODEL_LORAS}.
+   *
+   * @param file safetensors, under the same path on every task manager, or on the hub
+   * @param scale weight of the LoRA, as diffusers' {@code adapter_weights}; may be negative
+   */
   public B addLora(String file, double scale) {
     List<String> loras =
         new ArrayList<>(set.getOptional(DiffusionOptions.MODEL_LORAS).orElse(List.of()));
@@ -134,7 +140,7 @@ public abstract class DiffusionBuilder<E extends SpecificRecord, B extends Diffu
     return setOption(DiffusionOptions.MODEL_VARIANT, name);
   }
 
-  /** A pipeline of one's own in place of a model folder. */
+  /** A pipeline of one's own in place of a model folder; for tests and programs of this project. */
   @Internal
   public B setPipeline(PipelineFactory factory) {
     pipeline = Objects.requireNonNull(factory);
@@ -236,7 +242,11 @@ public abstract class DiffusionBuilder<E extends SpecificRecord, B extends Diffu
     return setOption(PayloadOptions.INLINE_LIMIT, limit);
   }
 
-  /** Any of {@link DiffusionOptions} and {@link PayloadOptions}. */
+  /**
+   * Sets any of {@link DiffusionOptions}, {@link ImageTaskOptions} and {@link PayloadOptions}.
+   *
+   * @param <T> type of the value
+   */
   public <T> B setOption(ConfigOption<T> option, T value) {
     set.set(option, value);
     return self();
@@ -301,15 +311,20 @@ public abstract class DiffusionBuilder<E extends SpecificRecord, B extends Diffu
     return self();
   }
 
-  /** Subtasks; those in one process on one device share a model and its calls. */
+  /**
+   * Number of subtasks, 1 or more. Default: the job's parallelism. Subtasks in one process on one
+   * device share the model and its network calls.
+   */
   public B setParallelism(int subtasks) {
     parallelism = subtasks;
     return self();
   }
 
   /**
-   * Adds the operator to the job.
+   * Adds the operator to the job. Logs a warning if it has no {@link #uid}.
    *
+   * @param requests with or without timestamps; a request's record context comes with it
+   * @return the operator's outputs: every request becomes one image or one failure
    * @throws DiffusionException when a setting is missing or not accepted
    */
   public DiffusionStreams apply(DataStream<E> requests) {

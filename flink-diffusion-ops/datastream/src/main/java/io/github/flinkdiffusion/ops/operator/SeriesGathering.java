@@ -63,7 +63,11 @@ public final class SeriesGathering {
     return setOption(SeriesOptions.TIMEOUT, withoutSlice);
   }
 
-  /** Any of {@link SeriesOptions} and {@link PayloadOptions}. */
+  /**
+   * Sets any of {@link SeriesOptions} and {@link PayloadOptions}.
+   *
+   * @param <T> type of the value
+   */
   public <T> SeriesGathering setOption(ConfigOption<T> option, T value) {
     set.set(option, value);
     return this;
@@ -78,8 +82,9 @@ public final class SeriesGathering {
   }
 
   /**
-   * Adds the operators to the job.
+   * Adds the operators to the job. Logs a warning if they have no {@link #uid}.
    *
+   * @param slices one task for each file
    * @throws DiffusionException when a setting is not accepted
    */
   public SeriesStreams apply(DataStream<ImageTaskEvent> slices) {

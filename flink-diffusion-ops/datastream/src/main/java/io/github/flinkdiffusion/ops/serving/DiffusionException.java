@@ -18,11 +18,13 @@ import org.jspecify.annotations.NullMarked;
 public final class DiffusionException extends FlinkDiffusionException {
   private static final long serialVersionUID = 1L;
 
+  /** For the operators of this project. */
   @Internal
   public DiffusionException(String message) {
     super(message);
   }
 
+  /** For the operators of this project. */
   @Internal
   public DiffusionException(String message, Throwable cause) {
     super(message, cause);

@@ -25,13 +25,14 @@ import org.jspecify.annotations.NullMarked;
 
 /**
  * Settings of a diffusion operator. Each can be set in Flink's configuration ({@code
- * -Ddiffusion.device=gpu:0}) and by a method of {@link TextToImage} or {@link ImageTasks}, which
+ * -Ddiffusion.device=gpu:0}) and by a method of {@code TextToImage} or {@code ImageTasks}, which
  * wins.
  */
 @NullMarked
 @PublicEvolving
 public final class DiffusionOptions {
 
+  /** The model: a folder, a single-file checkpoint, or a name on Hugging Face's hub. Required. */
   public static final ConfigOption<String> MODEL_FOLDER =
       ConfigOptions.key("diffusion.model.folder")
           .stringType()
@@ -44,6 +45,7 @@ public final class DiffusionOptions {
                   + " /file.safetensors), which each machine downloads once. Required, unless the job"
                   + " brings a pipeline of its own.");
 
+  /** The engine that runs the networks: {@code auto}, {@code onnxruntime} or {@code pytorch}. */
   public static final ConfigOption<String> ENGINE =
       ConfigOptions.key("diffusion.engine")
           .stringType()
@@ -55,6 +57,7 @@ public final class DiffusionOptions {
                   + " and pytorch for everything else. Images of two engines differ in rounding, so a"
                   + " request that was begun on one begins anew on the other.");
 
+  /** Precision of the networks. Default: FLOAT16 on a GPU, FLOAT32 on the CPU. */
   public static final ConfigOption<Precision> MODEL_PRECISION =
       ConfigOptions.key("diffusion.model.precision")
           .enumType(Precision.class)
@@ -63,6 +66,7 @@ public final class DiffusionOptions {
               "Precision of the networks on the device: FLOAT32, FLOAT16 or BFLOAT16. Without it,"
                   + " FLOAT16 on a GPU and FLOAT32 on the CPU.");
 
+  /** The diffusers class that the model is run as. Default: that of its model_index.json. */
   public static final ConfigOption<String> MODEL_PIPELINE =
       ConfigOptions.key("diffusion.model.pipeline")
           .stringType()
@@ -72,6 +76,7 @@ public final class DiffusionOptions {
                   + " StableDiffusionInstructPix2PixPipeline. Without it, the one that the folder's"
                   + " model_index.json names.");
 
+  /** Folder that keeps converted weights for the next start. Default: temporary files. */
   public static final ConfigOption<String> MODEL_ARCHIVES =
       ConfigOptions.key("diffusion.model.archives")
           .stringType()
@@ -83,6 +88,7 @@ public final class DiffusionOptions {
                   + " memory; delete those of models that are no longer used. Without it, weights are"
                   + " converted at each start into temporary files.");
 
+  /** Whether the model's safety checker, if it has one, blackens the images that it flags. */
   public static final ConfigOption<Boolean> MODEL_SAFETY_CHECKER =
       ConfigOptions.key("diffusion.model.safety-checker")
           .booleanType()
@@ -91,6 +97,7 @@ public final class DiffusionOptions {
               "Whether the safety checker is used if the model folder has one: pictures that it"
                   + " flags come out black.");
 
+  /** Whether images get the invisible watermark of diffusers' Stable Diffusion XL. */
   public static final ConfigOption<Boolean> MODEL_WATERMARK =
       ConfigOptions.key("diffusion.model.watermark")
           .booleanType()
@@ -100,6 +107,7 @@ public final class DiffusionOptions {
                   + " Stable Diffusion XL. Pictures with a side below 256 pixels are too small for"
                   + " it.");
 
+  /** LoRAs to merge into the model, each as {@code file=scale}. */
   public static final ConfigOption<List<String>> MODEL_LORAS =
       ConfigOptions.key("diffusion.model.loras")
           .stringType()
@@ -112,6 +120,7 @@ public final class DiffusionOptions {
                   + " same path on every task manager, or on Hugging Face's hub"
                   + " (hf://owner/name/style.safetensors=0.8).");
 
+  /** Folder with the configs and vocabularies for a single-file checkpoint. */
   public static final ConfigOption<String> MODEL_CONFIGS =
       ConfigOptions.key("diffusion.model.configs")
           .stringType()
@@ -122,6 +131,7 @@ public final class DiffusionOptions {
                   + " Diffusion 2 is then the 768 pixel one with v-prediction, any Stable Diffusion"
                   + " 1 and SDXL predicts noise.");
 
+  /** Variant of the weights, such as {@code fp16}; diffusers' {@code variant}. */
   public static final ConfigOption<String> MODEL_VARIANT =
       ConfigOptions.key("diffusion.model.variant")
           .stringType()
@@ -132,6 +142,7 @@ public final class DiffusionOptions {
                   + " taken, or those of the only variant that there is. Not for a single-file"
                   + " checkpoint.");
 
+  /** The device: {@code auto}, {@code cpu} or {@code gpu:N}. */
   public static final ConfigOption<String> DEVICE =
       ConfigOptions.key("diffusion.device")
           .stringType()
@@ -141,6 +152,7 @@ public final class DiffusionOptions {
                   + " GPUs that Flink's external resource 'gpu' gives the task manager; without"
                   + " that resource it is the first GPU that the process sees, else the CPU.");
 
+  /** Maximum wait for a device to free a model that other tasks have left. Above zero. */
   public static final ConfigOption<Duration> DEVICE_WAIT =
       ConfigOptions.key("diffusion.device.wait")
           .durationType()
@@ -150,6 +162,7 @@ public final class DiffusionOptions {
                   + " and that the device has not freed yet, because it is still at their last call."
                   + " The task logs that it waits. After this time it fails. Above zero.");
 
+  /** Maximum native memory of one network call on the CPU. */
   public static final ConfigOption<MemorySize> DEVICE_MEMORY =
       ConfigOptions.key("diffusion.device.memory")
           .memoryType()
@@ -165,6 +178,7 @@ public final class DiffusionOptions {
                   + " Without it, only what the process may still take counts. Has no meaning for a"
                   + " GPU.");
 
+  /** Requests that a subtask has in flight, 1 or more. Bounds memory and state. */
   public static final ConfigOption<Integer> CAPACITY =
       ConfigOptions.key("diffusion.capacity")
           .intType()
@@ -175,6 +189,7 @@ public final class DiffusionOptions {
                   + " until one of them is done. A checkpoint holds each with its latent and"
                   + " finished ones with their picture, so this bounds the state too.");
 
+  /** Maximum rows of one network call, 1 or more. Default: measured when the model is loaded. */
   public static final ConfigOption<Integer> BATCH_ROWS =
       ConfigOptions.key("diffusion.batch.rows")
           .intType()
@@ -190,6 +205,7 @@ public final class DiffusionOptions {
                   + " is then the same to the bit whatever else is under way, while calls of other"
                   + " sizes round differently; the price is the throughput of batches.");
 
+  /** Head start of one level of priority, zero to one day. */
   public static final ConfigOption<Duration> BATCH_AGING =
       ConfigOptions.key("diffusion.batch.aging")
           .durationType()
@@ -200,6 +216,7 @@ public final class DiffusionOptions {
                   + " this earlier, and of one priority the earliest deadline goes first. With"
                   + " zero, requests go as they come.");
 
+  /** The order in which results leave the operator. */
   public static final ConfigOption<OutputOrder> OUTPUT_ORDER =
       ConfigOptions.key("diffusion.output-order")
           .enumType(OutputOrder.class)
@@ -209,6 +226,7 @@ public final class DiffusionOptions {
                   + " they leave as their requests came, and a long one holds back those behind"
                   + " it.");
 
+  /** Maximum time of a request from its admission. Default: none. */
   public static final ConfigOption<Duration> REQUEST_TIMEOUT =
       ConfigOptions.key("diffusion.request.timeout")
           .durationType()
@@ -218,6 +236,9 @@ public final class DiffusionOptions {
                   + " After a restart the time begins anew. Without it, requests take as long as"
                   + " they take. A request's own deadline counts beside it.");
 
+  /**
+   * Retries of a request whose numbers are not finite or that exceeds the device's memory, 0 to 10.
+   */
   public static final ConfigOption<Integer> REQUEST_RETRIES =
       ConfigOptions.key("diffusion.request.retries")
           .intType()
@@ -229,6 +250,7 @@ public final class DiffusionOptions {
                   + " end differently (a request that the model refuses, a time-out, a"
                   + " cancellation) is never retried.");
 
+  /** Maximum width x height of an image that is generated at once, in pixels. */
   public static final ConfigOption<Long> REQUEST_MAX_PIXELS =
       ConfigOptions.key("diffusion.request.max-pixels")
           .longType()
@@ -242,6 +264,7 @@ public final class DiffusionOptions {
                   + " network call of Stable Diffusion 1.5 at 2048 x 2048 takes minutes and tens of"
                   + " gigabytes, at 1024 x 1024 about a sixteenth of the time.");
 
+  /** Maximum network steps of one image, or of one part of an image task. */
   public static final ConfigOption<Integer> REQUEST_MAX_STEPS =
       ConfigOptions.key("diffusion.request.max-steps")
           .intType()
@@ -252,6 +275,7 @@ public final class DiffusionOptions {
                   + " two network steps for each of a request's steps. The default is the number of"
                   + " steps that models are trained with, beyond which no image gets better.");
 
+  /** Maximum characters of each text of a request. */
   public static final ConfigOption<Integer> REQUEST_MAX_PROMPT_LENGTH =
       ConfigOptions.key("diffusion.request.max-prompt-length")
           .intType()
@@ -262,6 +286,7 @@ public final class DiffusionOptions {
                   + " A text encoder reads some 300 characters (77 tokens); the rest of a long"
                   + " prompt only takes memory and state.");
 
+  /** Maximum number of a request's attributes and parameters together. */
   public static final ConfigOption<Integer> REQUEST_MAX_ATTRIBUTES =
       ConfigOptions.key("diffusion.request.max-attributes")
           .intType()
@@ -270,6 +295,7 @@ public final class DiffusionOptions {
               "Maximum number of a request's attributes and parameters together; a larger request"
                   + " fails with reason INVALID_REQUEST.");
 
+  /** Maximum UTF-8 bytes of a request's attributes and parameters together. */
   public static final ConfigOption<MemorySize> REQUEST_MAX_ATTRIBUTES_SIZE =
       ConfigOptions.key("diffusion.request.max-attributes-size")
           .memoryType()
@@ -279,6 +305,10 @@ public final class DiffusionOptions {
                   + " UTF-8; a larger request fails with reason INVALID_REQUEST. State holds them"
                   + " for each request in flight, and results repeat them.");
 
+  /**
+   * Attempts at a request that causes errors which are not its own fault by their reason, 1 or
+   * more.
+   */
   public static final ConfigOption<Integer> REQUEST_ATTEMPTS =
       ConfigOptions.key("diffusion.request.attempts")
           .intType()
@@ -291,6 +321,10 @@ public final class DiffusionOptions {
                   + " reason POISON. diffusion.request.retries counts other errors, which the"
                   + " device names itself.");
 
+  /**
+   * Ends of a process, with a request running alone in it, after which the request fails. 1 or
+   * more.
+   */
   public static final ConfigOption<Integer> REQUEST_PROCESS_DEATHS =
       ConfigOptions.key("diffusion.request.process-deaths")
           .intType()
@@ -302,6 +336,9 @@ public final class DiffusionOptions {
                   + " ended it, until the request is found. Raise it where processes are often"
                   + " ended from outside.");
 
+  /**
+   * How long an image is read or stored again while a file system does not answer. Zero or more.
+   */
   public static final ConfigOption<Duration> OUTAGE_RETRY_TIME =
       ConfigOptions.key("diffusion.outage.retry-time")
           .durationType()
@@ -312,6 +349,7 @@ public final class DiffusionOptions {
                   + " Attempts are up to 15 s apart. Other requests, checkpoints and cancellations"
                   + " go on meanwhile.");
 
+  /** What happens after {@link #OUTAGE_RETRY_TIME}. */
   public static final ConfigOption<OutageAction> OUTAGE_ACTION =
       ConfigOptions.key("diffusion.outage.action")
           .enumType(OutageAction.class)
@@ -323,6 +361,7 @@ public final class DiffusionOptions {
                   + " names and that nobody can read fails the task at most"
                   + " diffusion.request.attempts times.");
 
+  /** Steps of requests that name none. Default: the pipeline's own. */
   public static final ConfigOption<Integer> DEFAULT_STEPS =
       ConfigOptions.key("diffusion.default.steps")
           .intType()
@@ -330,6 +369,7 @@ public final class DiffusionOptions {
           .withDescription(
               "num_inference_steps of requests that name none; without it, the pipeline's own.");
 
+  /** Guidance scale of requests that name none; 1 or less turns guidance off. */
   public static final ConfigOption<Double> DEFAULT_GUIDANCE_SCALE =
       ConfigOptions.key("diffusion.default.guidance-scale")
           .doubleType()
@@ -338,6 +378,7 @@ public final class DiffusionOptions {
               "Classifier-free guidance weight of requests that name none; 1 or less turns guidance"
                   + " off, which halves the work. Without it, the pipeline's own.");
 
+  /** diffusers class of the scheduler of requests that name none. */
   public static final ConfigOption<String> DEFAULT_SCHEDULER =
       ConfigOptions.key("diffusion.default.scheduler")
           .stringType()
@@ -346,6 +387,7 @@ public final class DiffusionOptions {
               "diffusers class name of the scheduler of requests that name none, e.g."
                   + " EulerDiscreteScheduler; without it, the model's own.");
 
+  /** Width in pixels of requests that name none. */
   public static final ConfigOption<Integer> DEFAULT_WIDTH =
       ConfigOptions.key("diffusion.default.width")
           .intType()
@@ -353,6 +395,7 @@ public final class DiffusionOptions {
           .withDescription(
               "Width in pixels of requests that name none; without it, the model's own size.");
 
+  /** Height in pixels of requests that name none. */
   public static final ConfigOption<Integer> DEFAULT_HEIGHT =
       ConfigOptions.key("diffusion.default.height")
           .intType()
@@ -360,6 +403,7 @@ public final class DiffusionOptions {
           .withDescription(
               "Height in pixels of requests that name none; without it, the model's own size.");
 
+  /** Emit a progress event every N network steps and after the last. 0 disables it. */
   public static final ConfigOption<Integer> PROGRESS_EVERY_STEPS =
       ConfigOptions.key("diffusion.progress.every-steps")
           .intType()
@@ -368,6 +412,7 @@ public final class DiffusionOptions {
               "Tells a request's progress after every so many network steps, and after the last."
                   + " With 0, progress is not told. Under load some are left out.");
 
+  /** Emit a progress event with a small image every N network steps. 0 disables it. */
   public static final ConfigOption<Integer> PREVIEW_EVERY_STEPS =
       ConfigOptions.key("diffusion.progress.preview-every-steps")
           .intType()
@@ -379,6 +424,7 @@ public final class DiffusionOptions {
                   + " steps and when nothing else waits for the device: under load some are left"
                   + " out.");
 
+  /** Threads of a subtask that read, compose, encode and store images, 1 or more. */
   public static final ConfigOption<Integer> ENCODING_WORKERS =
       ConfigOptions.key("diffusion.encoding.workers")
           .intType()
@@ -389,6 +435,7 @@ public final class DiffusionOptions {
                   + " results, and encode and store them. Neither the task's thread nor the"
                   + " device's does it. The former key diffusion.encoding.threads is still read.");
 
+  /** Whether the file of an image holds its audit record, with the prompt. */
   public static final ConfigOption<Boolean> AUDIT_IN_PICTURES =
       ConfigOptions.key("diffusion.audit.in-pictures")
           .booleanType()

@@ -15,12 +15,13 @@ import org.jspecify.annotations.NullMarked;
 
 /**
  * Settings of an operator that works on images, besides {@link DiffusionOptions}. Each can be set
- * in Flink's configuration and by a method of {@link ImageTasks}, which wins.
+ * in Flink's configuration and by a method of {@code ImageTasks}, which wins.
  */
 @NullMarked
 @PublicEvolving
 public final class ImageTaskOptions {
 
+  /** Samples of an image task that names no number, 1 to 64. */
   public static final ConfigOption<Integer> ENSEMBLE_SIZE =
       ConfigOptions.key("diffusion.default.ensemble-size")
           .intType()
@@ -30,6 +31,7 @@ public final class ImageTaskOptions {
                   + " the result is their mean (of masks, the share of samples), and how much they"
                   + " differ is its uncertainty.");
 
+  /** The bands that the model sees, from 1, in its order. */
   public static final ConfigOption<List<Integer>> BANDS =
       ConfigOptions.key("diffusion.image.bands")
           .intType()
@@ -41,6 +43,7 @@ public final class ImageTaskOptions {
                   + " gray is shown as three equal bands and color as gray where the model wants"
                   + " it, and other numbers of bands are refused.");
 
+  /** The image's numbers that are black and white for the model, as {@code black..white}. */
   public static final ConfigOption<String> VALUE_RANGE =
       ConfigOptions.key("diffusion.image.value-range")
           .stringType()
@@ -51,6 +54,7 @@ public final class ImageTaskOptions {
                   + " numbers again. Without it, what the file says (a DICOM window), else all that"
                   + " its type can hold.");
 
+  /** The number in place of infinity and NaN. Default: such an image is refused. */
   public static final ConfigOption<Double> NOT_FINITE_AS =
       ConfigOptions.key("diffusion.image.not-finite-as")
           .doubleType()
@@ -59,6 +63,7 @@ public final class ImageTaskOptions {
               "The number that is taken where an image holds infinity or what is not a number."
                   + " Without it, such an image is refused.");
 
+  /** Whether a DICOM file's patient data is copied into results. */
   public static final ConfigOption<Boolean> PATIENT_DATA =
       ConfigOptions.key("diffusion.image.patient-data")
           .booleanType()
@@ -67,6 +72,7 @@ public final class ImageTaskOptions {
               "Whether what a DICOM file says of its patient is copied into results. Without it,"
                   + " only what is needed to understand the pixels is.");
 
+  /** Maximum pixels of a TIFF image. */
   public static final ConfigOption<Long> MAX_PIXELS =
       ConfigOptions.key("diffusion.image.max-pixels")
           .longType()
@@ -75,6 +81,7 @@ public final class ImageTaskOptions {
               "Most pixels of a TIFF image, which is read by parts. Images of other kinds are read"
                   + " as a whole and have at most 4096 x 4096.");
 
+  /** Maximum slices of one image task. */
   public static final ConfigOption<Integer> MAX_SLICES =
       ConfigOptions.key("diffusion.image.max-slices")
           .intType()
@@ -85,6 +92,7 @@ public final class ImageTaskOptions {
                   + " INVALID_REQUEST. Their results are kept in the payload store until the volume"
                   + " is composed.");
 
+  /** Heap memory for the open images of a subtask. */
   public static final ConfigOption<MemorySize> MEMORY =
       ConfigOptions.key("diffusion.image.memory")
           .memoryType()
@@ -95,6 +103,7 @@ public final class ImageTaskOptions {
                   + " takes 16 MiB at most, one of another kind 4 bytes for each number. It also"
                   + " bounds the tiles' results of one image where there is no payload store.");
 
+  /** Maximum heap memory of one image task, computed from the headers of its images. */
   public static final ConfigOption<MemorySize> MAX_DECODED_SIZE =
       ConfigOptions.key("diffusion.image.max-decoded-size")
           .memoryType()
@@ -109,6 +118,7 @@ public final class ImageTaskOptions {
                   + " 16-bit RGBA image 24; its result takes 12 bytes for each of its numbers, up"
                   + " to 16 million of them, since larger results are composed in files.");
 
+  /** Parts of images (samples of tiles) that a subtask processes at once, 1 or more. */
   public static final ConfigOption<Integer> PARTS_IN_FLIGHT =
       ConfigOptions.key("diffusion.image.parts-in-flight")
           .intType()
@@ -119,6 +129,7 @@ public final class ImageTaskOptions {
                   + " never the whole of a large image; more than a network call has rows is of no"
                   + " use.");
 
+  /** Kind of file of results. */
   public static final ConfigOption<ResultFormat> FORMAT =
       ConfigOptions.key("diffusion.image.format")
           .enumType(ResultFormat.class)
@@ -134,6 +145,7 @@ public final class ImageTaskOptions {
                   + " Requests of several slices have a NIFTI volume with AUTO, too, and DICOM is for segmentations alone."
                   + " Results of more than 16 million numbers are TIFF always; as DICOM and NIFTI they fail.");
 
+  /** Side of a tile in pixels of the image. Default: the model's own size. */
   public static final ConfigOption<Integer> TILE_SIZE =
       ConfigOptions.key("diffusion.tile.size")
           .intType()
@@ -144,6 +156,7 @@ public final class ImageTaskOptions {
                   + " size, for images more than twice as large; segmentations are then never cut,"
                   + " since what a tile shows alone means less than the whole.");
 
+  /** Minimum overlap of neighboring tiles in pixels, at most half a tile. Default: a quarter. */
   public static final ConfigOption<Integer> TILE_OVERLAP =
       ConfigOptions.key("diffusion.tile.overlap")
           .intType()

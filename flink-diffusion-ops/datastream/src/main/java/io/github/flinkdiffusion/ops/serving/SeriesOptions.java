@@ -21,6 +21,7 @@ import org.jspecify.annotations.NullMarked;
 @Experimental
 public final class SeriesOptions {
 
+  /** Maximum wait for the next slice of a series. */
   public static final ConfigOption<Duration> TIMEOUT =
       ConfigOptions.key("diffusion.series.timeout")
           .durationType()
@@ -29,6 +30,7 @@ public final class SeriesOptions {
               "How long to wait for the next slice of a series. After that, a series whose number of"
                   + " slices is not known is taken as complete, and one that lacks slices fails.");
 
+  /** The clock of {@link #TIMEOUT} and {@link #RETENTION}. */
   public static final ConfigOption<SeriesTime> TIME =
       ConfigOptions.key("diffusion.series.time")
           .enumType(SeriesTime.class)
@@ -37,6 +39,7 @@ public final class SeriesOptions {
               "Clock of diffusion.series.timeout. PROCESSING: that of the task manager. EVENT: the"
                   + " records' timestamps and watermarks, so that a replay gathers the same.");
 
+  /** Maximum slices of a series. */
   public static final ConfigOption<Integer> MAX_SLICES =
       ConfigOptions.key("diffusion.series.max-slices")
           .intType()
@@ -45,6 +48,7 @@ public final class SeriesOptions {
               "Maximum slices of a series. A series with more fails. No more than"
                   + " diffusion.image.max-slices of the job that reads the volumes are of use.");
 
+  /** Maximum bytes of the files of a series. */
   public static final ConfigOption<MemorySize> MAX_SIZE =
       ConfigOptions.key("diffusion.series.max-size")
           .memoryType()
@@ -53,6 +57,7 @@ public final class SeriesOptions {
               "Maximum bytes of a series' files, as their references say. A larger series fails."
                   + " The files are never in memory together.");
 
+  /** Maximum series that a subtask gathers at once, 1 or more. */
   public static final ConfigOption<Integer> MAX_OPEN =
       ConfigOptions.key("diffusion.series.max-open")
           .intType()
@@ -61,6 +66,7 @@ public final class SeriesOptions {
               "Maximum series that a subtask gathers at once, from 1. Slices of further series"
                   + " fail. State holds about 1 KB for each slice.");
 
+  /** How long a finished series is remembered, so that late slices of it fail. */
   public static final ConfigOption<Duration> RETENTION =
       ConfigOptions.key("diffusion.series.retention")
           .durationType()
@@ -70,6 +76,7 @@ public final class SeriesOptions {
                   + " A slice that comes within this time fails as late; one that comes after it"
                   + " begins a new series.");
 
+  /** Threads of a subtask that read headers of slices, 1 or more. */
   public static final ConfigOption<Integer> READERS =
       ConfigOptions.key("diffusion.series.readers")
           .intType()
