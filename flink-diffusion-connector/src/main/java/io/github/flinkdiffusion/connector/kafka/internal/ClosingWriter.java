@@ -4,59 +4,18 @@
  */
 package io.github.flinkdiffusion.connector.kafka.internal;
 
-import java.io.IOException;
-import java.util.Collection;
-import java.util.List;
-import org.apache.flink.api.common.eventtime.Watermark;
-import org.apache.flink.api.connector.sink2.CommittingSinkWriter;
 import org.apache.flink.api.connector.sink2.SinkWriter;
-import org.apache.flink.api.connector.sink2.StatefulSinkWriter;
-import org.apache.flink.connector.kafka.sink.KafkaCommittable;
-import org.apache.flink.connector.kafka.sink.KafkaWriterState;
 
 /** Flink's exactly-once writer, of which nothing is left when it is closed. */
-final class ClosingWriter<T>
-    implements StatefulSinkWriter<T, KafkaWriterState>, CommittingSinkWriter<T, KafkaCommittable> {
-  private final SinkWriter<T> writer;
-
-  /**
-   * @param writer with exactly-once delivery
-   */
+final class ClosingWriter<T> extends KafkaWriterAround<T> {
   ClosingWriter(SinkWriter<T> writer) {
-    this.writer = writer;
-  }
-
-  @Override
-  public void write(T element, Context context) throws IOException, InterruptedException {
-    writer.write(element, context);
-  }
-
-  @Override
-  public void flush(boolean endOfInput) throws IOException, InterruptedException {
-    writer.flush(endOfInput);
-  }
-
-  @Override
-  public void writeWatermark(Watermark watermark) throws IOException, InterruptedException {
-    writer.writeWatermark(watermark);
-  }
-
-  @Override
-  @SuppressWarnings("unchecked") // an exactly-once writer commits and has state
-  public Collection<KafkaCommittable> prepareCommit() throws IOException, InterruptedException {
-    return ((CommittingSinkWriter<T, KafkaCommittable>) writer).prepareCommit();
-  }
-
-  @Override
-  @SuppressWarnings("unchecked") // see above
-  public List<KafkaWriterState> snapshotState(long checkpointId) throws IOException {
-    return ((StatefulSinkWriter<T, KafkaWriterState>) writer).snapshotState(checkpointId);
+    super(writer);
   }
 
   @Override
   public void close() throws Exception {
     try {
-      writer.close();
+      super.close();
     } finally {
       WriterClients.close(writer);
     }

@@ -10,21 +10,12 @@ import java.util.Properties;
 import org.apache.flink.annotation.Internal;
 import org.apache.flink.api.connector.sink2.Committer;
 import org.apache.flink.api.connector.sink2.CommitterInitContext;
-import org.apache.flink.api.connector.sink2.Sink;
 import org.apache.flink.api.connector.sink2.SinkWriter;
 import org.apache.flink.api.connector.sink2.StatefulSinkWriter;
-import org.apache.flink.api.connector.sink2.SupportsCommitter;
-import org.apache.flink.api.connector.sink2.SupportsWriterState;
 import org.apache.flink.api.connector.sink2.WriterInitContext;
 import org.apache.flink.connector.kafka.sink.KafkaCommittable;
 import org.apache.flink.connector.kafka.sink.KafkaSink;
 import org.apache.flink.connector.kafka.sink.KafkaWriterState;
-import org.apache.flink.core.io.SimpleVersionedSerializer;
-import org.apache.flink.streaming.api.connector.sink2.CommittableMessage;
-import org.apache.flink.streaming.api.connector.sink2.SupportsPostCommitTopology;
-import org.apache.flink.streaming.api.datastream.DataStream;
-import org.apache.flink.streaming.api.lineage.LineageVertex;
-import org.apache.flink.streaming.api.lineage.LineageVertexProvider;
 
 /**
  * Flink's exactly-once Kafka sink with a {@link VerifyingCommitter} and a {@link ClosingWriter}.
@@ -33,17 +24,10 @@ import org.apache.flink.streaming.api.lineage.LineageVertexProvider;
  * @param <T> what is written
  */
 @Internal
-public final class VerifyingKafkaSink<T>
-    implements Sink<T>,
-        SupportsWriterState<T, KafkaWriterState>,
-        SupportsCommitter<KafkaCommittable>,
-        SupportsPostCommitTopology<KafkaCommittable>,
-        LineageVertexProvider {
+public final class VerifyingKafkaSink<T> extends KafkaSinkAround<T> {
   private static final long serialVersionUID = 1L;
 
   private final String what;
-  private final KafkaSink<T> sink;
-  private final Properties client;
   private final boolean tolerateLoss;
 
   /**
@@ -54,9 +38,8 @@ public final class VerifyingKafkaSink<T>
    */
   public VerifyingKafkaSink(
       String what, KafkaSink<T> sink, Properties client, boolean tolerateLoss) {
+    super(sink, client);
     this.what = what;
-    this.sink = sink;
-    this.client = client;
     this.tolerateLoss = tolerateLoss;
   }
 
@@ -87,25 +70,5 @@ public final class VerifyingKafkaSink<T>
       making.closeClients();
       throw e;
     }
-  }
-
-  @Override
-  public SimpleVersionedSerializer<KafkaWriterState> getWriterStateSerializer() {
-    return sink.getWriterStateSerializer();
-  }
-
-  @Override
-  public SimpleVersionedSerializer<KafkaCommittable> getCommittableSerializer() {
-    return sink.getCommittableSerializer();
-  }
-
-  @Override
-  public void addPostCommitTopology(DataStream<CommittableMessage<KafkaCommittable>> committed) {
-    sink.addPostCommitTopology(committed);
-  }
-
-  @Override
-  public LineageVertex getLineageVertex() {
-    return sink.getLineageVertex();
   }
 }
