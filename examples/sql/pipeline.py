@@ -20,7 +20,7 @@ from pathlib import Path
 from pyflink.table import EnvironmentSettings, TableEnvironment
 
 SCRIPTS = Path(__file__).resolve().parent
-OUT = Path(os.environ.get("OUT", "out"))
+OUT = Path(os.environ.get("OUT", "out/sql"))
 
 
 def statements(script):

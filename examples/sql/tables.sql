@@ -1,4 +1,5 @@
 -- What the other scripts work on: prompts become pictures, pictures have a quality. One Kafka topic each, Avro.
+-- `examples/sql/run` writes the address of its own broker in the place of localhost:9092.
 SET 'execution.checkpointing.interval' = '1s';
 SET 'parallelism.default' = '1';
 SET 'pipeline.name' = 'diffusion-sql';
@@ -62,6 +63,18 @@ CREATE TABLE quality (
   'sink.delivery-guarantee' = 'exactly-once',
   'sink.transactional-id-prefix' = 'sql-quality',
   'format' = 'avro'
+);
+
+-- Rows become image files in out/sql, each exactly once, with a contact sheet; one without an image becomes a text
+-- file that says why.
+CREATE TABLE image_files (
+  id STRING,
+  prompt STRING,
+  image BYTES,
+  problem STRING
+) WITH (
+  'connector' = 'diffusion-images',
+  'path' = 'out/sql'
 );
 
 CREATE MODEL painter

@@ -23,8 +23,8 @@ import org.junit.jupiter.api.Test;
 
 /**
  * The scripts of this folder, unchanged, through Flink's SQL client and from Python: a standalone
- * cluster of separate processes with the SQL jar in its {@code lib/}, and a real broker at
- * localhost:9092.
+ * cluster of separate processes with the SQL jar in its {@code lib/}, and a real broker, both on free
+ * ports.
  */
 class SqlScriptsITCase {
   private static final int PATIENCE_MINUTES = 8;
@@ -54,11 +54,20 @@ class SqlScriptsITCase {
     assertThat(output)
         .containsPattern(
             "\\| +p4 \\| +<NULL> \\| +<NULL> \\| +<NULL> \\| The request has no prompt");
+    Path out = FOLDER.resolve("out");
+    for (String id : List.of("p1", "p2", "p3", "p5")) {
+      assertThat(PngCodec.decode(Files.readAllBytes(out.resolve(id + ".png"))).width())
+          .isEqualTo(64);
+    }
+    assertThat(out.resolve("p4.txt")).content().startsWith("The request has no prompt");
+    assertThat(PngCodec.decode(Files.readAllBytes(out.resolve("contact-sheet.png"))).width())
+        .as("four images side by side")
+        .isBetween(4 * 160, 5 * 160);
     assertWindow(output, "12:00", 2);
     assertWindow(output, "12:01", 1);
     assertWindow(output, "12:02", 1);
     assertThat(output)
-        .containsPattern("\\+I \\| +poster-1 \\| +a lighthouse at dusk \\| +25 \\| +17 \\|");
+        .containsPattern("\\+I \\| +poster-1 \\| +a large yellow sun on a blue background \\| +25 \\| +17 \\|");
   }
 
   @Test

@@ -49,6 +49,11 @@ class SqlReferenceTest {
             + table(List.of(DiffusionModuleFactory.ON_ERROR))
             + """
 
+            ## Of a table with `'connector' = 'diffusion-images'`
+            """
+            + table(ImageFilesOptions.ALL)
+            + """
+
             ## Of the format `diffusion-avro`
             With `diffusion-avro.` before them (`diffusion-avro.event`).
             """
