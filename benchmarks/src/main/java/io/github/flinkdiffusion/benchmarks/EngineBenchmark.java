@@ -194,6 +194,13 @@ final class EngineBenchmark extends BenchmarkCommand {
   private List<Precision> precisions = List.of(Precision.FLOAT32);
 
   @Option(
+      names = "--models",
+      paramLabel = "NAME",
+      split = ",",
+      description = "Which of the models (default: all).")
+  private List<String> models = MODELS.stream().map(SmallModel::name).toList();
+
+  @Option(
       names = "--device",
       paramLabel = "NAME",
       description = "auto, cpu or gpu:N, for both sides (default: ${DEFAULT-VALUE}).")
@@ -235,7 +242,17 @@ final class EngineBenchmark extends BenchmarkCommand {
       throws Exception {
     Map<String, List<Double>> bars = new LinkedHashMap<>();
     List<String> scenarios = new ArrayList<>();
-    for (SmallModel model : MODELS) {
+    for (String name : models) {
+      SmallModel model =
+          MODELS.stream()
+              .filter(each -> each.name().equals(name))
+              .findFirst()
+              .orElseThrow(
+                  () ->
+                      new BenchmarkException(
+                          "--models: there is no '%s'; there are %s."
+                              .formatted(
+                                  name, MODELS.stream().map(SmallModel::name).toList())));
       Path folder = RunOptions.home().resolve(model.folder());
       Map<String, DiffusionPipeline> ours = new LinkedHashMap<>();
       try {

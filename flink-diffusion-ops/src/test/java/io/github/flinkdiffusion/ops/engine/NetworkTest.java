@@ -16,6 +16,7 @@ import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.Random;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.ValueSource;
@@ -96,6 +97,58 @@ class NetworkTest {
         }
       }
     }
+  }
+
+  /** Fused and not: what is multiplied in between is not seen as one operation. */
+  @ParameterizedTest
+  @ValueSource(strings = {Engines.PYTORCH, Engines.ONNX_RUNTIME})
+  void theConvolutionOfAnUpsampledImageIsTheSameInOneOperation(String engine) {
+    Graph graph = new Graph();
+    Value weight = graph.parameter("weight", DType.F32, 4, 3, 3, 3);
+    Value bias = graph.parameter("bias", DType.F32, 4);
+    for (boolean apart : new boolean[] {false, true}) {
+      for (boolean as : new boolean[] {false, true}) {
+        Method method = graph.method((as ? "like" : "twice") + (apart ? "Apart" : ""));
+        Value x = method.input("x", 4);
+        Value like = method.input("like", 4);
+        Value large = as ? method.upsampleNearestAs(x, like) : method.upsampleNearest(x, 2);
+        Value image = apart ? method.multiply(large, 1) : large;
+        // The second reads the size of something else, so that it is used in both methods.
+        Value shown = method.conv2d(image, weight, bias, 1, 1);
+        method.returns(as ? shown : method.concatenate(1, shown, like));
+      }
+    }
+    Random random = new Random(7);
+    Program program =
+        Program.of(
+            "upsampled",
+            graph,
+            Precision.FLOAT32,
+            (name, shape, out) -> out.write(floats(random(random, (int) Graph.elements(shape)))));
+    try (Network network = engine(engine).load(program, DeviceSpec.CPU)) {
+      for (int[] size : new int[][] {{16, 16, 32, 32}, {24, 20, 48, 40}, {3, 5, 6, 10}, {16, 17, 31, 33}}) {
+        int low = size[0] * size[1];
+        HostTensor x = new HostTensor.Floats(random(random, 2 * 3 * low), 2, 3, size[0], size[1]);
+        for (String name : List.of("like", "twice")) {
+          int height = name.equals("like") ? size[2] : 2 * size[0];
+          int width = name.equals("like") ? size[3] : 2 * size[1];
+          HostTensor like =
+              new HostTensor.Floats(random(random, 2 * height * width), 2, 1, height, width);
+          HostTensor.Floats fused = network.call(name, x, like);
+          HostTensor.Floats apart = network.call(name + "Apart", x, like);
+          assertThat(fused.shape()).isEqualTo(apart.shape());
+          assertThat(fused.data()).usingComparatorWithPrecision(2e-5f).containsExactly(apart.data());
+        }
+      }
+    }
+  }
+
+  private static float[] random(Random random, int elements) {
+    float[] values = new float[elements];
+    for (int i = 0; i < elements; i++) {
+      values[i] = (float) random.nextGaussian();
+    }
+    return values;
   }
 
   @ParameterizedTest
