@@ -58,6 +58,7 @@ import org.apache.flink.streaming.api.environment.StreamExecutionEnvironment;
 import org.apache.flink.streaming.api.functions.sink.v2.DiscardingSink;
 import org.apache.flink.test.junit5.InjectClusterClient;
 import org.apache.flink.test.junit5.MiniClusterExtension;
+import org.apache.flink.traces.Span;
 import org.apache.flink.util.CloseableIterator;
 import org.awaitility.Awaitility;
 import org.junit.jupiter.api.AfterEach;
@@ -83,7 +84,7 @@ class RecoveryITCase {
   static final MiniClusterExtension CLUSTER =
       new MiniClusterExtension(
           new MiniClusterResourceConfiguration.Builder()
-              .setConfiguration(METRICS.addToConfiguration(new Configuration()))
+              .setConfiguration(KeptSpans.addTo(METRICS.addToConfiguration(new Configuration())))
               .setNumberTaskManagers(1)
               .setNumberSlotsPerTaskManager(4)
               .build());
@@ -93,6 +94,7 @@ class RecoveryITCase {
   @BeforeEach
   void reset() {
     Scenario.reset();
+    KeptSpans.clear();
   }
 
   @AfterEach
@@ -168,11 +170,31 @@ class RecoveryITCase {
     assertThat(Scenario.failed).isTrue();
     assertThat(Scenario.calls()).anyMatch(call -> call.startsWith("restore["));
     assertEveryRequestOnce(images, failures);
+    assertEveryRequestHasASpan();
     // Both subtasks were on one model each time: one before the failure, one after it.
     assertThat(Scenario.OPENED).hasSize(2);
     // A held trajectory's step is told to the operator again and again without having been made.
     assertThat(redoneSteps(job) - Scenario.HELD_STEPS.get())
         .isEqualTo(stepsOfBoth(Scenario.OPENED.get(0), Scenario.OPENED.get(1)));
+  }
+
+  /** One that was emitted before the failure and again after it has two. */
+  private static void assertEveryRequestHasASpan() {
+    Map<String, String> outcomes = new HashMap<>();
+    for (Span span : KeptSpans.all()) {
+      assertThat(span.getStartTsMillis()).isBetween(1L, span.getEndTsMillis());
+      outcomes.put(
+          (String) span.getAttributes().get(RequestSpan.ID),
+          (String) span.getAttributes().get(RequestSpan.OUTCOME));
+    }
+    assertThat(outcomes)
+        .isEqualTo(
+            IntStream.range(0, PROMPTS)
+                .boxed()
+                .collect(
+                    Collectors.toMap(
+                        number -> "r" + number,
+                        number -> isInvalid(number) ? "INVALID_REQUEST" : "image")));
   }
 
   /** As the operator's subtasks counted them, in all attempts. */

@@ -41,7 +41,7 @@ final class JavaCheck implements Check {
       findings.add(
           Finding.warning(
               name(),
-              "%s does not name %s."
+              "%s lacks '%s'."
                   .formatted(
                       CoreOptions.ALWAYS_PARENT_FIRST_LOADER_PATTERNS_ADDITIONAL.key(),
                       String.join(";", missing)),

@@ -17,6 +17,7 @@ import org.apache.flink.metrics.Counter;
 import org.apache.flink.metrics.Histogram;
 import org.apache.flink.metrics.MeterView;
 import org.apache.flink.metrics.MetricGroup;
+import org.apache.flink.traces.SpanBuilder;
 
 /**
  * What an operator tells about itself, in Flink's group of the operator; {@link #REFERENCE} says
@@ -120,6 +121,7 @@ final class DiffusionMetrics {
    */
   record Described(String name, String formerName, String kind, String description) {}
 
+  private final MetricGroup group;
   final Counter pictures;
   final Counter tiles;
   final Counter steps;
@@ -138,6 +140,7 @@ final class DiffusionMetrics {
 
   DiffusionMetrics(
       MetricGroup group, Supplier<Integer> inFlight, Duration modelLoadTime, int batchRowLimit) {
+    this.group = group;
     group.gauge("inFlight", inFlight::get);
     group.gauge("modelLoadTimeMillis", modelLoadTime::toMillis);
     group.gauge("batchRowLimit", () -> batchRowLimit);
@@ -185,6 +188,11 @@ final class DiffusionMetrics {
 
   void queued(Duration time) {
     queueTimeMillis.update(time.toMillis());
+  }
+
+  /** Reports a request's span where the cluster has a trace reporter. */
+  void traced(SpanBuilder span) {
+    group.addSpan(span);
   }
 
   void failed(FailureReason reason) {

@@ -473,6 +473,7 @@ abstract class DiffusionOperator extends AbstractStreamOperator<ImageEvent> {
                   ? FailureEvent.newBuilder(failure.event()).build()
                   : failure.event()));
     }
+    meters.traced(request.span(outcome));
   }
 
   /**

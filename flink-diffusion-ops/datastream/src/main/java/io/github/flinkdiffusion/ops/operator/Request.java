@@ -20,6 +20,7 @@ import java.util.OptionalLong;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.atomic.AtomicBoolean;
 import org.apache.flink.streaming.runtime.streamrecord.StreamRecord;
+import org.apache.flink.traces.SpanBuilder;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 
@@ -89,6 +90,10 @@ abstract class Request {
 
   /** Closes what it holds, when the task ends; a thread of the pool may still work for it. */
   void discard() {}
+
+  final SpanBuilder span(Outcome how) {
+    return RequestSpan.of(how, admittedMillis, host.now());
+  }
 
   final <T> StreamRecord<T> record(T value) {
     return timestamp.isPresent()
