@@ -13,6 +13,7 @@ import java.io.IOException;
 import java.io.UncheckedIOException;
 import java.nio.file.Path;
 import java.util.ArrayList;
+import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
 
@@ -27,6 +28,30 @@ record Manifests(List<JsonNode> resources) {
 
   static Manifests of(String folder) {
     return new Manifests(render(ROOT.resolve(folder)));
+  }
+
+  /** What a folder's one FlinkDeployment sets, as texts. */
+  static Map<String, String> flinkConfiguration(String folder) {
+    Map<String, String> entries = new HashMap<>();
+    for (Map.Entry<String, JsonNode> entry :
+        of(folder).only("FlinkDeployment").at("/spec/flinkConfiguration").properties()) {
+      entries.put(entry.getKey(), entry.getValue().asText());
+    }
+    return entries;
+  }
+
+  /** What the containers of a compose file get as Flink's configuration. */
+  static Map<String, String> flinkPropertiesOfCompose(Path file) {
+    Map<String, String> entries = new HashMap<>();
+    String properties = documents(file).get(0).at("/x-flink/environment/FLINK_PROPERTIES").asText();
+    properties
+        .lines()
+        .forEach(
+            line -> {
+              int colon = line.indexOf(": ");
+              entries.put(line.substring(0, colon), line.substring(colon + 2));
+            });
+    return entries;
   }
 
   /** The only one of a kind. */

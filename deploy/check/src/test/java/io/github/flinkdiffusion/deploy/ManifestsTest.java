@@ -46,6 +46,8 @@ class ManifestsTest {
   private static final CustomResourceSchema FLINK_DEPLOYMENT =
       CustomResourceSchema.read("META-INF/fabric8/flinkdeployments.flink.apache.org-v1.yml");
 
+  private static final String COMPOSE = "../container/compose.yaml";
+
   /** Kafka's default of transaction.max.timeout.ms. */
   private static final Duration BROKER_LIMIT = Duration.ofMinutes(15);
 
@@ -92,7 +94,7 @@ class ManifestsTest {
   }
 
   @ParameterizedTest
-  @ValueSource(strings = {"cpu", "gpu", "sql-session"})
+  @ValueSource(strings = {"cpu", "gpu", "sql-session", COMPOSE})
   void everyOptionExistsAndTakesItsValue(String folder) throws Exception {
     Configuration config = configuration(folder);
     Map<String, ConfigOption<?>> options = options();
@@ -110,7 +112,7 @@ class ManifestsTest {
   }
 
   @ParameterizedTest
-  @ValueSource(strings = {"cpu", "gpu", "sql-session"})
+  @ValueSource(strings = {"cpu", "gpu", "sql-session", COMPOSE})
   void timeOutsAgree(String folder) {
     Configuration config = configuration(folder);
     Checkpointing checkpoints =
@@ -190,13 +192,11 @@ class ManifestsTest {
         .containsExactly(port);
   }
 
-  private static Configuration configuration(String folder) {
-    Map<String, String> entries = new HashMap<>();
-    for (Map.Entry<String, JsonNode> entry :
-        Manifests.of(folder).only("FlinkDeployment").at("/spec/flinkConfiguration").properties()) {
-      entries.put(entry.getKey(), entry.getValue().asText());
-    }
-    return Configuration.fromMap(entries);
+  private static Configuration configuration(String from) {
+    return Configuration.fromMap(
+        from.equals(COMPOSE)
+            ? Manifests.flinkPropertiesOfCompose(Path.of(COMPOSE))
+            : Manifests.flinkConfiguration(from));
   }
 
   /** Of Flink's core, its Kubernetes client, and the operator's autoscaler. */
