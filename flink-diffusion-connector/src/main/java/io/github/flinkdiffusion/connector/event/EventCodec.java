@@ -44,9 +44,10 @@ public final class EventCodec<T extends SpecificRecord> {
   private static final EventCodec<FailureEvent> FAILURES = new EventCodec<>(FailureEvent.class);
   private static final EventCodec<ProgressEvent> PROGRESS = new EventCodec<>(ProgressEvent.class);
   private static final EventCodec<CancelEvent> CANCELLATIONS = new EventCodec<>(CancelEvent.class);
+  private static final EventCodec<VoteEvent> VOTES = new EventCodec<>(VoteEvent.class);
 
   private static final List<EventCodec<?>> ALL =
-      List.of(PROMPTS, IMAGE_TASKS, IMAGES, FAILURES, PROGRESS, CANCELLATIONS);
+      List.of(PROMPTS, IMAGE_TASKS, IMAGES, FAILURES, PROGRESS, CANCELLATIONS, VOTES);
 
   private static final byte[] MARKER = {(byte) 0xC3, 0x01};
   private static final int HEADER_BYTES = MARKER.length + Long.BYTES;
@@ -94,6 +95,11 @@ public final class EventCodec<T extends SpecificRecord> {
   /** Requests taken back. */
   public static EventCodec<CancelEvent> cancellations() {
     return CANCELLATIONS;
+  }
+
+  /** What people found better. */
+  public static EventCodec<VoteEvent> votes() {
+    return VOTES;
   }
 
   /**

@@ -11,6 +11,7 @@ import io.github.flinkdiffusion.connector.event.ImageEvent;
 import io.github.flinkdiffusion.connector.event.ImageTaskEvent;
 import io.github.flinkdiffusion.connector.event.ProgressEvent;
 import io.github.flinkdiffusion.connector.event.PromptEvent;
+import io.github.flinkdiffusion.connector.event.VoteEvent;
 import java.util.Locale;
 import org.apache.avro.Schema;
 import org.apache.avro.specific.SpecificData;
@@ -31,7 +32,9 @@ public enum EventKind {
   /** How far a request has come. */
   PROGRESS(ProgressEvent.class),
   /** A request taken back. */
-  CANCEL(CancelEvent.class);
+  CANCEL(CancelEvent.class),
+  /** What a person found better. */
+  VOTE(VoteEvent.class);
 
   private final Class<? extends SpecificRecord> eventClass;
 

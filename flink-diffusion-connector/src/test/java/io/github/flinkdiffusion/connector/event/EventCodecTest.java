@@ -76,6 +76,16 @@ class EventCodecTest {
             EventCodec.cancellations(),
             CancelEvent.newBuilder().setId("order-17").setReason("paid back").build()),
         new Sample<>(
+            EventCodec.votes(),
+            VoteEvent.newBuilder()
+                .setId("vote-17")
+                .setCriterion(VoteCriterion.REALISM)
+                .setChoice(VoteChoice.TIE)
+                .setFirst(new VoteSubject(false, "a", "d", "sd", "m", 0, 1L << 40))
+                .setSecond(new VoteSubject(true, "dog.jpg", "e", "", "", null, null))
+                .setMillis(1234)
+                .build()),
+        new Sample<>(
             EventCodec.prompts(),
             PromptEvent.newBuilder(PROMPT)
                 .setDeadline(1_700_000_000_000L)

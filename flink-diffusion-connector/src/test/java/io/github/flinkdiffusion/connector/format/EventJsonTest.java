@@ -24,6 +24,10 @@ import io.github.flinkdiffusion.connector.event.RecordPosition;
 import io.github.flinkdiffusion.connector.event.Region;
 import io.github.flinkdiffusion.connector.event.Regions;
 import io.github.flinkdiffusion.connector.event.UndecodableEventException;
+import io.github.flinkdiffusion.connector.event.VoteChoice;
+import io.github.flinkdiffusion.connector.event.VoteCriterion;
+import io.github.flinkdiffusion.connector.event.VoteEvent;
+import io.github.flinkdiffusion.connector.event.VoteSubject;
 import java.nio.ByteBuffer;
 import java.util.List;
 import java.util.Map;
@@ -108,6 +112,16 @@ class EventJsonTest {
     assertComesBack(
         ProgressEvent.class, new ProgressEvent("a", 1, 2, ByteBuffer.wrap(new byte[9])));
     assertComesBack(CancelEvent.class, new CancelEvent("a", "why"));
+    assertComesBack(
+        VoteEvent.class,
+        VoteEvent.newBuilder()
+            .setId("v")
+            .setCriterion(VoteCriterion.PROMPT)
+            .setChoice(VoteChoice.SECOND)
+            .setFirst(new VoteSubject(false, "a", "d", "sd", "m", 0, 17L))
+            .setSecond(new VoteSubject(true, "dog.jpg", "e", "", "", null, null))
+            .setPrompt("a dog")
+            .build());
   }
 
   @Test

@@ -14,6 +14,7 @@ import io.github.flinkdiffusion.connector.event.ImageEvent;
 import io.github.flinkdiffusion.connector.event.ImageTaskEvent;
 import io.github.flinkdiffusion.connector.event.ProgressEvent;
 import io.github.flinkdiffusion.connector.event.PromptEvent;
+import io.github.flinkdiffusion.connector.event.VoteEvent;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
@@ -36,7 +37,8 @@ class JsonSchemasTest {
         ImageEvent.class,
         FailureEvent.class,
         ProgressEvent.class,
-        CancelEvent.class
+        CancelEvent.class,
+        VoteEvent.class
       })
   void theDocumentedSchemaIsWhatIsRead(Class<?> eventClass) throws IOException {
     Path document = FOLDER.resolve(eventClass.getSimpleName() + ".schema.json");

@@ -23,6 +23,10 @@ import io.github.flinkdiffusion.connector.event.PromptEvent;
 import io.github.flinkdiffusion.connector.event.RecordPosition;
 import io.github.flinkdiffusion.connector.event.Region;
 import io.github.flinkdiffusion.connector.event.Regions;
+import io.github.flinkdiffusion.connector.event.VoteChoice;
+import io.github.flinkdiffusion.connector.event.VoteCriterion;
+import io.github.flinkdiffusion.connector.event.VoteEvent;
+import io.github.flinkdiffusion.connector.event.VoteSubject;
 import java.io.IOException;
 import java.io.InputStream;
 import java.nio.ByteBuffer;
@@ -126,8 +130,16 @@ class EventRowsTest {
                 .setTotalSteps(2)
                 .setPreview(ByteBuffer.wrap(new byte[] {1}))
                 .build()),
+        new Sample(EventKind.CANCEL, CancelEvent.newBuilder().setId("a").setReason("paid").build()),
         new Sample(
-            EventKind.CANCEL, CancelEvent.newBuilder().setId("a").setReason("paid").build()));
+            EventKind.VOTE,
+            VoteEvent.newBuilder()
+                .setId("v")
+                .setCriterion(VoteCriterion.APPEAL)
+                .setChoice(VoteChoice.FIRST)
+                .setFirst(new VoteSubject(false, "a", "d", "sd", "m", 0, 17L))
+                .setSecond(new VoteSubject(true, "dog.jpg", "e", "", "", null, null))
+                .build()));
   }
 
   @ParameterizedTest
