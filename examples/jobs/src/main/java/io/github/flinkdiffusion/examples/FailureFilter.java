@@ -18,6 +18,7 @@ import java.util.Set;
  * @param until exclusive, or null
  */
 record FailureFilter(Set<FailureReason> reasons, Set<String> ids, Instant since, Instant until) {
+  static final FailureFilter ALL = new FailureFilter(Set.of(), Set.of(), null, null);
 
   boolean takes(FailureEvent failure, long timestamp) {
     Instant written = Instant.ofEpochMilli(timestamp);

@@ -115,6 +115,35 @@ final class ResendRun implements AutoCloseable {
     }
   }
 
+  /** Sends the request of one failure again, unless it was before. */
+  Result resend(int partition, long offset, Resending resending, Consumer<String> each) {
+    TopicPartition place = new TopicPartition(failuresTopic, partition);
+    try {
+      ResendLedger ledger = new ResendLedger(topicId(failuresTopic));
+      createLedger();
+      try (KafkaProducer<byte[], byte[]> producer = producer()) {
+        producer.initTransactions();
+        readAll(ledgerTopic, record -> ledger.add(record.key()));
+        Pass pass = new Pass(FailureFilter.ALL, resending, ledger, producer, each);
+        consumer.assign(List.of(place));
+        consumer.seek(place, offset);
+        long end = consumer.endOffsets(List.of(place)).get(place);
+        while (consumer.position(place) <= offset && offset < end) {
+          for (ConsumerRecord<byte[], byte[]> record : consumer.poll(POLL)) {
+            if (record.offset() == offset) {
+              pass.take(record);
+            }
+          }
+        }
+        pass.commit();
+        return pass.result();
+      }
+    } catch (KafkaException e) {
+      throw new DemoException(
+          "Kafka at %s: %s".formatted(client.getProperty("bootstrap.servers"), ErrorLine.of(e)), e);
+    }
+  }
+
   private KafkaProducer<byte[], byte[]> producer() {
     Properties writing = new Properties();
     writing.putAll(client);
@@ -155,6 +184,10 @@ final class ResendRun implements AutoCloseable {
     Result run() {
       readAll(failuresTopic, this::take);
       commit();
+      return result();
+    }
+
+    private Result result() {
       return new Result(failures, matching, before, sent, impossible);
     }
 
