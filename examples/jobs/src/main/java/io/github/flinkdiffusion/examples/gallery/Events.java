@@ -12,7 +12,6 @@ import io.github.flinkdiffusion.connector.event.ImageTaskEvent;
 import io.github.flinkdiffusion.connector.event.PromptEvent;
 import io.github.flinkdiffusion.connector.event.VoteEvent;
 import io.github.flinkdiffusion.connector.format.EventWriter;
-import io.github.flinkdiffusion.connector.format.RegistryException;
 import io.github.flinkdiffusion.connector.payload.PayloadException;
 import io.github.flinkdiffusion.connector.payload.PayloadStore;
 import io.github.flinkdiffusion.ops.image.Images;
@@ -31,7 +30,6 @@ import org.apache.avro.specific.SpecificRecord;
 import org.apache.kafka.clients.producer.KafkaProducer;
 import org.apache.kafka.clients.producer.ProducerConfig;
 import org.apache.kafka.clients.producer.ProducerRecord;
-import org.apache.kafka.common.KafkaException;
 import org.apache.kafka.common.serialization.ByteArraySerializer;
 
 /** Sends what people ask for, and says when Kafka has it. */
@@ -172,7 +170,8 @@ final class Events implements AutoCloseable {
     try {
       return producer.send(
           new ProducerRecord<>(topic, id.getBytes(UTF_8), write(eventClass, topic, event)));
-    } catch (KafkaException | RegistryException e) {
+    } catch (RuntimeException e) {
+      // Of Kafka's client, or of a schema registry that cannot be asked.
       throw notSent(topic, e);
     }
   }

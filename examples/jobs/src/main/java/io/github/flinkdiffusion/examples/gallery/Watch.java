@@ -14,7 +14,6 @@ import io.github.flinkdiffusion.connector.event.PromptEvent;
 import io.github.flinkdiffusion.connector.event.UndecodableEventException;
 import io.github.flinkdiffusion.connector.event.VoteEvent;
 import io.github.flinkdiffusion.connector.format.EventReader;
-import io.github.flinkdiffusion.connector.format.RegistryException;
 import io.github.flinkdiffusion.connector.kafka.EventHeaders;
 import java.time.Duration;
 import java.util.ArrayList;
@@ -188,7 +187,7 @@ final class Watch implements Runnable, AutoCloseable {
   private void take(ConsumerRecord<byte[], byte[]> record) {
     try {
       handlers.get(record.topic()).take(record);
-    } catch (UndecodableEventException | RegistryException e) {
+    } catch (UndecodableEventException e) {
       // Requests that cannot be read are the job's to refuse; they come back as dead letters.
       if (record.topic().equals(topics.prompts())
           || topics.tasks().stream().anyMatch(task -> task.topic().equals(record.topic()))) {
