@@ -23,11 +23,15 @@ import io.github.flinkdiffusion.ops.training.TrainedWeights;
 import io.github.flinkdiffusion.ops.training.Training;
 import io.github.flinkdiffusion.ops.training.TrainingFolder;
 import io.github.flinkdiffusion.ops.training.TrainingSettings;
+import io.github.flinkdiffusion.ops.training.WarmStart;
 import io.github.flinkdiffusion.ops.training.WeightInitializer;
 import io.github.flinkdiffusion.ops.weights.DType;
+import io.github.flinkdiffusion.ops.weights.ModelFolder;
+import io.github.flinkdiffusion.ops.weights.TensorStore;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.List;
+import java.util.Map;
 import java.util.concurrent.Callable;
 import picocli.CommandLine;
 import picocli.CommandLine.Command;
@@ -61,8 +65,15 @@ public final class SceneAutoencoderTraining implements Callable<Integer> {
   private Path work;
 
   @Option(
+      names = "--warm-start",
+      defaultValue = "examples/models/mini-emoji",
+      description =
+          "Model folder whose autoencoder to go on from, where shapes are the same (default: ${DEFAULT-VALUE}).")
+  private Path warmStart;
+
+  @Option(
       names = "--steps",
-      defaultValue = "20000",
+      defaultValue = "6000",
       description = "Steps in all (default: ${DEFAULT-VALUE}).")
   private int steps;
 
@@ -93,14 +104,21 @@ public final class SceneAutoencoderTraining implements Callable<Integer> {
                 ReconstructionLoss.DEFAULT)
             .graph();
     System.out.printf("autoencoder: %,d parameters%n", graph.parameterCount());
-    Program program =
-        Program.of("autoencoder", graph, Precision.FLOAT32, new WeightInitializer(SEED));
-    TrainingFolder folder = new TrainingFolder(work);
-    folder.adopt(work.resolve("autoencoder-state.safetensors"));
+    TrainingFolder folder = new TrainingFolder(work.resolve("autoencoder-state"));
     TrainingSettings settings =
-        new TrainingSettings(LearningRate.cosine(1e-3, 500, steps), SAVE_EVERY, SEED);
-    try (TrainableNetwork network =
-        Engines.standard().trainer().train(program, DeviceSpec.CPU, arithmetic)) {
+        new TrainingSettings(LearningRate.cosine(1e-3, 100, steps), SAVE_EVERY, SEED);
+    try (TensorStore earlier = ModelFolder.open(warmStart).component("vae").open();
+        TrainableNetwork network =
+            Engines.standard()
+                .trainer()
+                .train(
+                    Program.of(
+                        "autoencoder",
+                        graph,
+                        Precision.FLOAT32,
+                        new WarmStart(Map.of("", earlier), new WeightInitializer(SEED))),
+                    DeviceSpec.CPU,
+                    arithmetic)) {
       Training training =
           Training.open(network, settings, folder, position -> batch(library, position));
       System.out.printf("goes on after step %,d%n", training.step());

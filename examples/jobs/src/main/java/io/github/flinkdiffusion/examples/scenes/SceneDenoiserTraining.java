@@ -77,13 +77,13 @@ public final class SceneDenoiserTraining implements Callable<Integer> {
 
   @Option(
       names = "--scenes",
-      defaultValue = "100000",
+      defaultValue = "60000",
       description = "Scenes to train on (default: ${DEFAULT-VALUE}).")
   private int scenes;
 
   @Option(
       names = "--steps",
-      defaultValue = "20000",
+      defaultValue = "12000",
       description = "Steps in all (default: ${DEFAULT-VALUE}).")
   private int steps;
 
@@ -121,7 +121,9 @@ public final class SceneDenoiserTraining implements Callable<Integer> {
         "%,d scenes of %d nouns, scaling factor %.5f%n",
         latents.count(), SceneVocabulary.nouns().size(), latents.scalingFactor());
     SceneModel.writeIndex(out);
-    SceneModel.writeAutoencoder(out, autoencoder, latents.scalingFactor());
+    Path refined = SceneModel.refined(work);
+    SceneModel.writeAutoencoder(
+        out, Files.exists(refined) ? refined : autoencoder, latents.scalingFactor());
     train(latents, ClipTokenizer.load(SceneModel.tokenizer(out)));
     return 0;
   }

@@ -34,25 +34,22 @@ final class SceneModel {
   /** Pixels of a side. */
   static final int SIDE = 96;
 
-  /** The autoencoder halves a side three times. */
-  static final int LATENT_SIDE = 12;
+  /** The autoencoder halves a side twice: in a third halving, small things are lost. */
+  static final int LATENT_SIDE = 24;
 
-  /**
-   * Twice Stable Diffusion's: edges of small icons need them, and the denoiser's cost follows the
-   * number of places, not of channels.
-   */
-  static final int LATENT_CHANNELS = 8;
+  static final int LATENT_CHANNELS = 4;
 
   /** Tokens of a prompt, start and end included ({@code model_max_length}). */
   static final int TOKENS = 32;
 
-  private static final List<Integer> VAE_CHANNELS = List.of(32, 64, 128, 128);
-  private static final List<Integer> UNET_CHANNELS = List.of(96, 160, 96);
+  private static final List<Integer> VAE_CHANNELS = List.of(32, 64, 96);
+  private static final List<Integer> UNET_CHANNELS = List.of(48, 96, 192);
   private static final int UNET_HEADS = 4;
   private static final int TEXT_SIZE = 160;
   private static final int TEXT_LAYERS = 2;
   private static final int TEXT_HEADS = 4;
-  private static final int GROUPS = 32;
+  private static final int VAE_GROUPS = 32;
+  private static final int UNET_GROUPS = 16;
 
   /** More than the words need, so that each becomes one token. */
   private static final int MAX_MERGES = 4000;
@@ -94,7 +91,7 @@ final class SceneModel {
     json.put("in_channels", 3);
     json.put("latent_channels", LATENT_CHANNELS);
     json.put("layers_per_block", 1);
-    json.put("norm_num_groups", GROUPS);
+    json.put("norm_num_groups", VAE_GROUPS);
     json.put("out_channels", 3);
     json.put("sample_size", SIDE);
     json.put("scaling_factor", scalingFactor);
@@ -109,14 +106,14 @@ final class SceneModel {
     json.put("block_out_channels", UNET_CHANNELS);
     json.put("cross_attention_dim", TEXT_SIZE);
     json.put(
-        "down_block_types", List.of("DownBlock2D", "CrossAttnDownBlock2D", "CrossAttnDownBlock2D"));
+        "down_block_types", List.of("DownBlock2D", "DownBlock2D", "CrossAttnDownBlock2D"));
     json.put("in_channels", LATENT_CHANNELS);
     json.put("layers_per_block", 1);
     json.put("mid_block_type", "UNetMidBlock2DCrossAttn");
-    json.put("norm_num_groups", GROUPS);
+    json.put("norm_num_groups", UNET_GROUPS);
     json.put("out_channels", LATENT_CHANNELS);
     json.put("sample_size", LATENT_SIDE);
-    json.put("up_block_types", List.of("CrossAttnUpBlock2D", "CrossAttnUpBlock2D", "UpBlock2D"));
+    json.put("up_block_types", List.of("CrossAttnUpBlock2D", "UpBlock2D", "UpBlock2D"));
     json.put("use_linear_projection", true);
     return json;
   }
@@ -182,6 +179,11 @@ final class SceneModel {
         .addAll(SceneVocabulary.words())
         .train(MAX_MERGES)
         .write(tokenizer, TOKENS);
+  }
+
+  /** The autoencoder with its decoder refined. */
+  static Path refined(Path work) {
+    return work.resolve("autoencoder-refined.safetensors");
   }
 
   static Path tokenizer(Path folder) {

@@ -1,0 +1,222 @@
+/*
+ * Copyright the Flink Diffusion authors
+ * SPDX-License-Identifier: Apache-2.0
+ */
+package io.github.flinkdiffusion.examples.scenes;
+
+import io.github.flinkdiffusion.examples.scenes.SceneReader.Reading;
+import io.github.flinkdiffusion.examples.scenes.SceneReader.Thing;
+import io.github.flinkdiffusion.ops.engine.Engines;
+import io.github.flinkdiffusion.ops.graph.Precision;
+import io.github.flinkdiffusion.ops.image.ContactSheet;
+import io.github.flinkdiffusion.ops.pipeline.DiffusionPipeline;
+import io.github.flinkdiffusion.ops.pipeline.GeneratedImage;
+import io.github.flinkdiffusion.ops.pipeline.GenerationRequest;
+import io.github.flinkdiffusion.ops.pipeline.GenerationSpec;
+import io.github.flinkdiffusion.ops.pipeline.Parameters;
+import io.github.flinkdiffusion.ops.pipeline.PipelineSettings;
+import io.github.flinkdiffusion.ops.pipeline.Pipelines;
+import io.github.flinkdiffusion.ops.pipeline.Trajectory;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.Collections;
+import java.util.List;
+import java.util.Random;
+import java.util.concurrent.Callable;
+import java.util.stream.IntStream;
+import picocli.CommandLine;
+import picocli.CommandLine.Command;
+import picocli.CommandLine.Option;
+
+/**
+ * Measures how often the second embedded model draws what it was asked for, as {@link SceneReader}
+ * sees it. The first line is what the reader finds in true drawings: no model can do better.
+ */
+@Command(
+    name = "scene-evaluation",
+    mixinStandardHelpOptions = true,
+    description = "Measures how often the second embedded text-to-image model draws what it should.")
+public final class SceneEvaluation implements Callable<Integer> {
+  private static final int BATCH = 16;
+  private static final int SHEET_COLUMNS = 8;
+
+  @Option(
+      names = "--icons",
+      required = true,
+      split = ",",
+      description =
+          "icons.json of npm packages @iconify-json/noto and @iconify-json/fluent-emoji-flat.")
+  private List<Path> icons;
+
+  @Option(names = "--model", required = true, description = "Model folder.")
+  private Path model;
+
+  @Option(
+      names = "--scenes",
+      defaultValue = "96",
+      description = "Scenes of each kind (default: ${DEFAULT-VALUE}).")
+  private int scenes;
+
+  @Option(
+      names = "--steps",
+      defaultValue = "25",
+      description = "Denoising steps (default: ${DEFAULT-VALUE}).")
+  private int steps;
+
+  @Option(
+      names = "--guidance",
+      defaultValue = "3",
+      description = "Guidance scale (default: ${DEFAULT-VALUE}).")
+  private double guidance;
+
+  @Option(
+      names = "--sheet",
+      description = "PNG files of contact sheets are named by this path and the kind of scenes.")
+  private String sheet;
+
+  public static void main(String[] args) {
+    System.exit(new CommandLine(new SceneEvaluation()).execute(args));
+  }
+
+  private record Rates(int count, int nouns, int colors, int counts, int places) {
+    Rates plus(Scene asked, Reading seen) {
+      boolean counted = seen.things().size() == asked.arrangement().places().size();
+      return new Rates(
+          count + 1,
+          nouns + (hasNouns(asked, seen) ? 1 : 0),
+          colors + (seen.background().equals(asked.background()) ? 1 : 0),
+          counts + (counted ? 1 : 0),
+          places + (counted && isPlaced(asked, seen) ? 1 : 0));
+    }
+
+    private static boolean hasNouns(Scene asked, Reading seen) {
+      return seen.things().stream().map(Thing::noun).anyMatch(asked.first()::equals)
+          && seen.things().stream().map(Thing::noun).anyMatch(asked.second()::equals);
+    }
+
+    /** The first thing is nearer to its place than to the middle of the others. */
+    private static boolean isPlaced(Scene asked, Reading seen) {
+      if (asked.arrangement() == Arrangement.BESIDE || asked.first().equals(asked.second())) {
+        return true;
+      }
+      Arrangement.Place place = asked.arrangement().places().get(0);
+      return seen.things().stream()
+          .anyMatch(
+              thing ->
+                  thing.noun().equals(asked.first())
+                      && Math.abs(thing.x() - place.x()) < 0.2
+                      && Math.abs(thing.y() - place.y()) < 0.2);
+    }
+
+    void print(String name) {
+      System.out.printf(
+          "| %s | %d | %.1f %% | %.1f %% | %.1f %% | %.1f %% |%n",
+          name, count, share(nouns), share(colors), share(counts), share(places));
+    }
+
+    private double share(int of) {
+      return 100.0 * of / Math.max(1, count);
+    }
+  }
+
+  @Override
+  public Integer call() throws Exception {
+    List<Noun> nouns = SceneVocabulary.nouns();
+    IconLibrary library = IconLibrary.open(icons, nouns, SceneModel.SIDE);
+    SceneReader reader = new SceneReader(nouns, library, SceneModel.SIDE);
+    System.out.println("| scenes | count | noun | color | number | place |");
+    System.out.println("| --- | --- | --- | --- | --- | --- |");
+    List<Scene> heldOut = heldOut();
+    Rates truth = new Rates(0, 0, 0, 0, 0);
+    for (int i = 0; i < heldOut.size(); i++) {
+      float[] image =
+          heldOut.get(i).draw(library, SceneModel.SIDE, SceneVocabulary.drawing(i));
+      for (int j = 0; j < image.length; j++) {
+        image[j] = (image[j] + 1) / 2;
+      }
+      truth = truth.plus(heldOut.get(i), reader.read(image, 1));
+    }
+    truth.print("true drawings");
+    try (DiffusionPipeline pipeline =
+        Pipelines.open(
+            model,
+            PipelineSettings.on(Engines.standard().device("auto"))
+                .withPrecision(Precision.FLOAT32))) {
+      measure("held out", pipeline, reader, heldOut);
+      for (Arrangement.Kind kind :
+          List.of(Arrangement.Kind.SAME, Arrangement.Kind.DIFFERENT)) {
+        measure(
+            kind == Arrangement.Kind.SAME ? "several of a kind" : "two kinds",
+            pipeline,
+            reader,
+            IntStream.iterate(1_000_000_000, number -> number + 1)
+                .mapToObj(SceneVocabulary::training)
+                .filter(scene -> scene.arrangement().kind() == kind)
+                .limit(scenes)
+                .toList());
+      }
+    }
+    return 0;
+  }
+
+  /** Scenes of one thing whose combination of noun, size and color was never trained on. */
+  private List<Scene> heldOut() {
+    List<Scene> all = new ArrayList<>();
+    for (Noun noun : SceneVocabulary.nouns()) {
+      for (SceneSize size : SceneSize.values()) {
+        for (Tone tone : Tone.all()) {
+          SceneStyle style = SceneStyle.values()[all.size() % SceneStyle.values().length];
+          Scene scene = Scene.of(noun, size, style, tone);
+          if (SceneVocabulary.isHeldOut(scene)) {
+            all.add(scene);
+          }
+        }
+      }
+    }
+    Collections.shuffle(all, new Random(7));
+    return all.subList(0, Math.min(scenes, all.size()));
+  }
+
+  private void measure(
+      String name, DiffusionPipeline pipeline, SceneReader reader, List<Scene> asked)
+      throws Exception {
+    ContactSheet contactSheet = ContactSheet.columns(SHEET_COLUMNS).title(name);
+    Rates rates = new Rates(0, 0, 0, 0, 0);
+    for (int begin = 0; begin < asked.size(); begin += BATCH) {
+      List<Scene> batch = asked.subList(begin, Math.min(begin + BATCH, asked.size()));
+      List<GeneratedImage> made = draw(pipeline, batch, begin);
+      for (int i = 0; i < batch.size(); i++) {
+        Scene scene = batch.get(i);
+        int expected = scene.arrangement().places().size();
+        rates = rates.plus(scene, reader.read(made.get(i).image().data(), expected));
+        contactSheet = contactSheet.add(made.get(i).image(), scene.prompt());
+      }
+    }
+    rates.print(name);
+    if (sheet != null) {
+      Files.write(
+          Path.of("%s-%s.png".formatted(sheet, name.replace(' ', '-'))), contactSheet.toPng());
+    }
+  }
+
+  private List<GeneratedImage> draw(DiffusionPipeline pipeline, List<Scene> batch, int first) {
+    List<GenerationRequest> requests = new ArrayList<>();
+    for (int i = 0; i < batch.size(); i++) {
+      requests.add(
+          pipeline
+              .model()
+              .prepare(
+                  GenerationSpec.of("scene")
+                      .with(Parameters.PROMPT, batch.get(i).prompt())
+                      .with(Parameters.SEED, (long) first + i)
+                      .with(Parameters.STEPS, (long) steps)
+                      .with(Parameters.GUIDANCE_SCALE, guidance)));
+    }
+    List<Trajectory> trajectories = pipeline.start(requests);
+    while (!trajectories.get(0).done()) {
+      pipeline.step(trajectories);
+    }
+    return pipeline.finish(trajectories);
+  }
+}
