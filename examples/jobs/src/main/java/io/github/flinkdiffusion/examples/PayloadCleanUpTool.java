@@ -22,8 +22,6 @@ import org.apache.flink.configuration.GlobalConfiguration;
 import org.apache.flink.configuration.MemorySize;
 import org.apache.flink.core.fs.FileSystem;
 import org.apache.flink.core.plugin.PluginUtils;
-import org.apache.flink.util.TimeUtils;
-import picocli.CommandLine;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Option;
 
@@ -85,7 +83,7 @@ public final class PayloadCleanUpTool implements Callable<Integer> {
       names = "--older-than",
       paramLabel = "DURATION",
       defaultValue = "7 d",
-      converter = DurationConverter.class,
+      converter = TimeOption.Span.class,
       description =
           "Only images that were written or used again longer ago, at least 2 d (default:"
               + " ${DEFAULT-VALUE}).")
@@ -115,19 +113,6 @@ public final class PayloadCleanUpTool implements Callable<Integer> {
           "Go on although some records are no event that this version can read. What they name is"
               + " not known, and may be deleted.")
   private boolean ignoreUndecodable;
-
-  /** Flink's way of writing durations: 36 h, 7 d. */
-  static final class DurationConverter implements CommandLine.ITypeConverter<Duration> {
-    @Override
-    public Duration convert(String text) {
-      try {
-        return TimeUtils.parseDuration(text);
-      } catch (IllegalArgumentException e) {
-        throw new CommandLine.TypeConversionException(
-            "'%s' is no duration, such as '7 d' or '72 h'".formatted(text));
-      }
-    }
-  }
 
   private PayloadCleanUpTool() {}
 

@@ -10,7 +10,6 @@ import io.github.flinkdiffusion.connector.format.FormatSettings;
 import io.github.flinkdiffusion.connector.format.Framing;
 import io.github.flinkdiffusion.connector.format.RegistrySettings;
 import io.github.flinkdiffusion.connector.format.UnknownFields;
-import java.time.DateTimeException;
 import java.time.Duration;
 import java.time.Instant;
 import java.util.Arrays;
@@ -20,7 +19,6 @@ import java.util.Map;
 import java.util.Properties;
 import java.util.Set;
 import java.util.concurrent.Callable;
-import org.apache.flink.util.TimeUtils;
 import picocli.CommandLine;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Option;
@@ -97,7 +95,7 @@ public final class ResendTool implements Callable<Integer> {
   @Option(
       names = "--since",
       paramLabel = "TIME",
-      converter = TimeConverter.class,
+      converter = TimeOption.Point.class,
       description =
           "Only failures written since then: 2026-11-29T08:00:00Z, or a time ago such as '2 h'.")
   private Instant since;
@@ -105,7 +103,7 @@ public final class ResendTool implements Callable<Integer> {
   @Option(
       names = "--until",
       paramLabel = "TIME",
-      converter = TimeConverter.class,
+      converter = TimeOption.Point.class,
       description = "Only failures written before, as --since.")
   private Instant until;
 
@@ -181,23 +179,6 @@ public final class ResendTool implements Callable<Integer> {
                   new CommandLine.TypeConversionException(
                       "'%s' is no format; formats are %s"
                           .formatted(text, Arrays.toString(EventFormat.values()))));
-    }
-  }
-
-  /** A point in time, or how long ago. */
-  static final class TimeConverter implements CommandLine.ITypeConverter<Instant> {
-    @Override
-    public Instant convert(String text) {
-      try {
-        return Instant.parse(text);
-      } catch (DateTimeException notAPoint) {
-        try {
-          return Instant.now().minus(TimeUtils.parseDuration(text));
-        } catch (IllegalArgumentException e) {
-          throw new CommandLine.TypeConversionException(
-              "'%s' is no time, such as 2026-11-29T08:00:00Z or '2 h'".formatted(text));
-        }
-      }
     }
   }
 

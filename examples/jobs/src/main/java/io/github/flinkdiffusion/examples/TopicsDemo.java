@@ -86,7 +86,7 @@ public final class TopicsDemo implements Callable<Integer> {
   @Option(
       names = "--every",
       paramLabel = "DURATION",
-      converter = PayloadCleanUpTool.DurationConverter.class,
+      converter = TimeOption.Span.class,
       description = "With --send: a pause after each line, such as '500 ms'.")
   private Duration pause = Duration.ZERO;
 
@@ -139,7 +139,7 @@ public final class TopicsDemo implements Callable<Integer> {
       names = "--checkpoints",
       paramLabel = "DURATION",
       defaultValue = "1 s",
-      converter = PayloadCleanUpTool.DurationConverter.class,
+      converter = TimeOption.Span.class,
       description = "Time between checkpoints (default: ${DEFAULT-VALUE}).")
   private Duration checkpoints;
 
