@@ -71,6 +71,12 @@ class RegistryFormatTest {
         new RegistrySettings(url, framing, register, Duration.ofSeconds(5), null, null));
   }
 
+  /** The stand-in, also where the other tests ask a real registry. */
+  private static FormatSettings avroAt(String url, boolean register) {
+    return settings(
+        EventFormat.REGISTRY_AVRO, UnknownFields.REFUSE, url, Framing.CONFLUENT, register);
+  }
+
   private byte[] record(String name) throws IOException {
     return Files.readAllBytes(folder.resolve(name + ".bin"));
   }
@@ -167,13 +173,7 @@ class RegistryFormatTest {
 
   @Test
   void aSchemaIsAskedForOnceAndRegisteredOnce() throws Exception {
-    FormatSettings settings =
-        settings(
-            EventFormat.REGISTRY_AVRO,
-            UnknownFields.REFUSE,
-            registry.url(),
-            Framing.CONFLUENT,
-            true);
+    FormatSettings settings = avroAt(registry.url(), true);
     EventReader<PromptEvent> reader = settings.reader(PromptEvent.class);
     EventWriter<PromptEvent> writer = settings.writer(PromptEvent.class, "out");
     for (int i = 0; i < 3; i++) {
@@ -184,13 +184,7 @@ class RegistryFormatTest {
 
   @Test
   void anIdThatTheRegistryDoesNotKnowIsARecordThatCannotBeRead() {
-    FormatSettings settings =
-        settings(
-            EventFormat.REGISTRY_AVRO,
-            UnknownFields.REFUSE,
-            registry.url(),
-            Framing.CONFLUENT,
-            true);
+    FormatSettings settings = avroAt(registry.url(), true);
     EventReader<PromptEvent> reader = settings.reader(PromptEvent.class);
     for (int i = 0; i < 2; i++) {
       assertThatThrownBy(() -> reader.read(new byte[] {0, 0, 0, 3, (byte) 0xE8, 2, 'a'}, "a"))
@@ -202,13 +196,7 @@ class RegistryFormatTest {
 
   @Test
   void aRegistryThatIsAwayForAMomentIsAskedAgainAndOneThatStaysAwayFailsTheTask() throws Exception {
-    FormatSettings settings =
-        settings(
-            EventFormat.REGISTRY_AVRO,
-            UnknownFields.REFUSE,
-            registry.url(),
-            Framing.CONFLUENT,
-            true);
+    FormatSettings settings = avroAt(registry.url(), true);
     registry.failNext(2);
     assertThat(read("avro-foreign", settings).getPrompt()).isEqualTo("a red fox");
     registry.failNext(1000);
@@ -227,13 +215,7 @@ class RegistryFormatTest {
         new FormatSettings(EventFormat.REGISTRY_AVRO, UnknownFields.REFUSE, null, with);
     assertThat(read("avro-foreign", settings).getPrompt()).isEqualTo("a red fox");
     assertThat(with.toString()).doesNotContain("b]");
-    FormatSettings without =
-        settings(
-            EventFormat.REGISTRY_AVRO,
-            UnknownFields.REFUSE,
-            registry.url(),
-            Framing.CONFLUENT,
-            true);
+    FormatSettings without = avroAt(registry.url(), true);
     assertThatThrownBy(() -> read("avro-foreign", without))
         .isInstanceOf(RegistryException.class)
         .hasMessageContaining("status 401")
@@ -247,13 +229,7 @@ class RegistryFormatTest {
 
   @Test
   void anotherServerThanARegistryIsNoticed() {
-    FormatSettings settings =
-        settings(
-            EventFormat.REGISTRY_AVRO,
-            UnknownFields.REFUSE,
-            registry.url() + "/wiki",
-            Framing.CONFLUENT,
-            true);
+    FormatSettings settings = avroAt(registry.url() + "/wiki", true);
     assertThatThrownBy(() -> read("avro-foreign", settings))
         .isInstanceOf(RegistryException.class)
         .hasMessageContaining("Is diffusion.kafka.registry.url that of the registry's API?");
@@ -261,13 +237,7 @@ class RegistryFormatTest {
 
   @Test
   void whereNothingMayBeRegisteredTheSchemaMustBeThere() {
-    FormatSettings settings =
-        settings(
-            EventFormat.REGISTRY_AVRO,
-            UnknownFields.REFUSE,
-            registry.url(),
-            Framing.CONFLUENT,
-            false);
+    FormatSettings settings = avroAt(registry.url(), false);
     PromptEvent prompt = PromptEvent.newBuilder().setId("a").setPrompt("b").build();
     assertThatThrownBy(() -> settings.writer(PromptEvent.class, "out").write(prompt))
         .isInstanceOf(RegistryException.class)
@@ -300,13 +270,7 @@ class RegistryFormatTest {
   @Test
   void aSchemaOfAnotherKindIsRefused() throws Exception {
     byte[] json = record("json");
-    FormatSettings settings =
-        settings(
-            EventFormat.REGISTRY_AVRO,
-            UnknownFields.REFUSE,
-            registry.url(),
-            Framing.CONFLUENT,
-            true);
+    FormatSettings settings = avroAt(registry.url(), true);
     assertThatThrownBy(() -> settings.reader(PromptEvent.class).read(json, "a"))
         .hasMessageContaining("This looks like Confluent-framed JSON, schema id")
         .hasMessageContaining("is of type JSON; AVRO is expected");
