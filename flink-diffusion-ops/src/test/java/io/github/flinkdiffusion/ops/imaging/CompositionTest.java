@@ -97,7 +97,7 @@ class CompositionTest {
     IntFunction<Raster> tiles = tiles(order.plan(), answer(samples));
 
     Composition inMemory = Composition.inMemory(order, tiles);
-    Composition inFiles = Composition.inFiles(order, tiles);
+    Composition inFiles = CompositionInFiles.compose(order, tiles);
 
     assertThat(inFiles.picture().file()).isPresent();
     assertThat(inMemory.picture().bytes()).isPresent();
@@ -137,7 +137,7 @@ class CompositionTest {
     IntFunction<Raster> tiles = tiles(order.plan(), answer(3));
 
     Composition inMemory = Composition.inMemory(order, tiles);
-    Composition inFiles = Composition.inFiles(order, tiles);
+    Composition inFiles = CompositionInFiles.compose(order, tiles);
 
     assertThat(read(inMemory.picture()).noData().orElseThrow().pixels()).isEqualTo(missing);
     assertThat(read(inFiles.picture())).isEqualTo(read(inMemory.picture()));
@@ -157,7 +157,7 @@ class CompositionTest {
 
     assertThatThrownBy(
             () ->
-                Composition.inFiles(
+                CompositionInFiles.compose(
                     order,
                     tile -> {
                       if (tile == order.plan().tiles().size() - 1) {

@@ -30,7 +30,6 @@ import java.util.Map;
 import java.util.Optional;
 import java.util.TreeMap;
 import java.util.function.IntFunction;
-import java.util.stream.Stream;
 import org.apache.flink.annotation.Internal;
 
 /**
@@ -152,7 +151,7 @@ public record Composition(
     }
 
     /** Where the result lies, and how large its pixels are; not what the source's texts say. */
-    private ImageMetadata scaledMetadata() {
+    ImageMetadata scaledMetadata() {
       return scene
           .metadata()
           .scaled(
@@ -230,7 +229,7 @@ public record Composition(
           : mask(decision, map, noData);
     }
 
-    private Raster mask(Decision decision, ClassMap map, Optional<NoDataMask> noData) {
+    Raster mask(Decision decision, ClassMap map, Optional<NoDataMask> noData) {
       return withoutPixels(maskOf(decision, map, scene.mayLackData()), noData);
     }
 
@@ -348,7 +347,7 @@ public record Composition(
     if (order.format() == ResultFormat.DICOM || order.format() == ResultFormat.NIFTI) {
       throw tooLarge(order);
     }
-    return inFiles(order, tiles);
+    return CompositionInFiles.compose(order, tiles);
   }
 
   static ImageException tooLarge(Order order) {
@@ -454,7 +453,7 @@ public record Composition(
         ResultFormat.DICOM_TYPE);
   }
 
-  private static RegionFinder finder(ClassMap map) {
+  static RegionFinder finder(ClassMap map) {
     return new RegionFinder(map, RegionFinder.Limits.DEFAULT);
   }
 
@@ -483,140 +482,12 @@ public record Composition(
     return Artifact.of(Images.write(raster.withMetadata(metadata), mediaType), mediaType);
   }
 
-  /** A TIFF file that is written from the top; made with the first rows, which tell its format. */
-  private static final class RowFile {
-    private final Order order;
-    private final ImageMetadata metadata;
-    private final TiffWriter.Overviews overviews;
-    private Path path;
-    private TiffWriter writer;
-
-    RowFile(Order order, ImageMetadata metadata) {
-      this(order, metadata, TiffWriter.Overviews.MEAN);
-    }
-
-    RowFile(Order order, ImageMetadata metadata, TiffWriter.Overviews overviews) {
-      this.order = order;
-      this.metadata = metadata;
-      this.overviews = overviews;
-    }
-
-    void append(Raster rows) {
-      if (writer == null) {
-        create(rows);
-      }
-      writer.append(rows);
-    }
-
-    private void create(Raster like) {
-      try {
-        path = Files.createTempFile(order.scratch(), "result-", ".tif");
-        writer =
-            TiffWriter.create(
-                path,
-                order.plan().resultWidth(order.first()),
-                order.plan().resultHeight(order.first()),
-                like.channels(),
-                like.format(),
-                metadata,
-                overviews);
-      } catch (IOException e) {
-        throw new ImageException(
-            "Cannot write a result to the folder " + order.scratch() + ": " + e, e);
-      }
-    }
-
-    Artifact artifact() {
-      writer.close();
-      return Artifact.of(path, ResultFormat.TIFF_TYPE);
-    }
-
-    /** The file is not whole, so how closing it fails says nothing new. */
-    void discard(Throwable because) {
-      try {
-        if (writer != null) {
-          writer.close();
-        }
-      } catch (RuntimeException e) {
-        because.addSuppressed(e);
-      }
-      if (path != null) {
-        deleteQuietly(path);
-      }
-    }
-  }
-
   /** Deletes a file of an {@link Artifact}; one that stays costs space alone. */
   public static void deleteQuietly(Path file) {
     try {
       Files.deleteIfExists(file);
     } catch (IOException e) {
       file.toFile().deleteOnExit();
-    }
-  }
-
-  /** The mask's file, and what is kept to find regions. */
-  private static final class Segments {
-    private final Order order;
-    private final ClassMap map;
-    private final RowFile mask;
-    private final Optional<DecisionRows> kept;
-
-    Segments(Order order, ClassMap map) {
-      this.order = order;
-      this.map = map;
-      this.mask = new RowFile(order, order.besides(MASK), TiffWriter.Overviews.FIRST);
-      int width = order.plan().resultWidth(order.first());
-      int height = order.plan().resultHeight(order.first());
-      this.kept =
-          (long) width * height <= DecisionRows.MOST_PIXELS
-              ? Optional.of(new DecisionRows(width, height, order.isEnsemble()))
-              : Optional.empty();
-    }
-
-    void append(Raster stacked, Optional<NoDataMask> noData) {
-      Decision decision = order.decision(stacked, map);
-      mask.append(order.mask(decision, map, noData));
-      kept.ifPresent(rows -> rows.append(decision, order.pixelsWithout(noData)));
-    }
-
-    Optional<Regions> regions() {
-      return kept.map(rows -> rows.find(finder(map), order.scaledMetadata()));
-    }
-  }
-
-  static Composition inFiles(Order order, IntFunction<Raster> tiles) {
-    RowFile picture = new RowFile(order, order.pictureMetadata());
-    Optional<Segments> segments = order.classes().map(map -> new Segments(order, map));
-    Optional<RowFile> uncertainty =
-        order.isEnsemble()
-            ? Optional.of(new RowFile(order, order.besides(UNCERTAINTY)))
-            : Optional.empty();
-    int[] top = {0};
-    try {
-      Assembly.assemble(
-          order.plan(),
-          order.first(),
-          tiles,
-          rows -> {
-            Optional<NoDataMask> noData = order.noData(top[0], rows.height());
-            top[0] += rows.height();
-            picture.append(order.picture(rows, noData));
-            segments.ifPresent(found -> found.append(rows, noData));
-            uncertainty.ifPresent(file -> file.append(order.uncertainty(rows, true, noData)));
-          });
-      return new Composition(
-          order.plan().resultWidth(order.first()),
-          order.plan().resultHeight(order.first()),
-          picture.artifact(),
-          segments.map(found -> found.mask.artifact()),
-          uncertainty.map(RowFile::artifact),
-          segments.flatMap(Segments::regions));
-    } catch (RuntimeException | Error e) {
-      Stream.of(Optional.of(picture), segments.map(found -> found.mask), uncertainty)
-          .flatMap(Optional::stream)
-          .forEach(file -> file.discard(e));
-      throw e;
     }
   }
 }
