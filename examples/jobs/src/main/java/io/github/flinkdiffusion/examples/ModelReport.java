@@ -52,6 +52,8 @@ final class ModelReport {
         "  weights on disk: %.1f MiB in %d files%n",
         size(files) / MEBIBYTE,
         files.size());
+    ModelDomain.of(model.path())
+        .ifPresent(domain -> domain.lines().forEach(line -> System.out.println("  " + line)));
     if (!isSupported(model)) {
       printNotSupported();
       return false;
