@@ -44,10 +44,11 @@ public final class EventCodec<T extends SpecificRecord> {
   private static final EventCodec<FailureEvent> FAILURES = new EventCodec<>(FailureEvent.class);
   private static final EventCodec<ProgressEvent> PROGRESS = new EventCodec<>(ProgressEvent.class);
   private static final EventCodec<CancelEvent> CANCELLATIONS = new EventCodec<>(CancelEvent.class);
+  private static final EventCodec<ModelEvent> MODELS = new EventCodec<>(ModelEvent.class);
   private static final EventCodec<VoteEvent> VOTES = new EventCodec<>(VoteEvent.class);
 
   private static final List<EventCodec<?>> ALL =
-      List.of(PROMPTS, IMAGE_TASKS, IMAGES, FAILURES, PROGRESS, CANCELLATIONS, VOTES);
+      List.of(PROMPTS, IMAGE_TASKS, IMAGES, FAILURES, PROGRESS, CANCELLATIONS, MODELS, VOTES);
 
   private static final byte[] MARKER = {(byte) 0xC3, 0x01};
   private static final int HEADER_BYTES = MARKER.length + Long.BYTES;
@@ -95,6 +96,11 @@ public final class EventCodec<T extends SpecificRecord> {
   /** Requests taken back. */
   public static EventCodec<CancelEvent> cancellations() {
     return CANCELLATIONS;
+  }
+
+  /** Versions of models that requests begin on. */
+  public static EventCodec<ModelEvent> models() {
+    return MODELS;
   }
 
   /** What people found better. */

@@ -6,6 +6,7 @@ package io.github.flinkdiffusion.connector.format;
 
 import io.github.flinkdiffusion.connector.event.ImageEvent;
 import io.github.flinkdiffusion.connector.event.ImageTaskEvent;
+import io.github.flinkdiffusion.connector.event.ModelEvent;
 import io.github.flinkdiffusion.connector.event.PromptEvent;
 import java.util.List;
 import java.util.Map;
@@ -22,9 +23,12 @@ final class EventFields {
           ImageTaskEvent.class.getSimpleName(), Set.of("origin", "context"),
           ImageEvent.class.getSimpleName(), Set.of("original", "context"));
 
-  /** Requests without an id are named by their place in Kafka. */
+  /** Requests and versions of models without an id are named by their place in Kafka. */
   private static final Set<String> WITHOUT_ID =
-      Set.of(PromptEvent.class.getSimpleName(), ImageTaskEvent.class.getSimpleName());
+      Set.of(
+          PromptEvent.class.getSimpleName(),
+          ImageTaskEvent.class.getSimpleName(),
+          ModelEvent.class.getSimpleName());
 
   private EventFields() {}
 

@@ -8,6 +8,7 @@ import io.github.flinkdiffusion.connector.event.CancelEvent;
 import io.github.flinkdiffusion.connector.event.FailureEvent;
 import io.github.flinkdiffusion.connector.event.ImageEvent;
 import io.github.flinkdiffusion.connector.event.ImageTaskEvent;
+import io.github.flinkdiffusion.connector.event.ModelEvent;
 import io.github.flinkdiffusion.connector.event.ProgressEvent;
 import io.github.flinkdiffusion.connector.event.PromptEvent;
 import io.github.flinkdiffusion.connector.kafka.internal.EventSerializer;
@@ -96,6 +97,17 @@ public final class DiffusionSinks {
                 format,
                 topic),
         null);
+  }
+
+  /** Versions of models that a job publishes, keyed by the model's name, as results are. */
+  public static EventSinkBuilder<ModelEvent> models() {
+    return new EventSinkBuilder<>(
+        ModelEvent.class,
+        "models",
+        false,
+        event -> Keys.utf8(TooLarge.shortened(event.getModel())),
+        (maxRecordBytes, format, topic) -> new EventSerializer<>(ModelEvent.class, format, topic),
+        TooLarge::model);
   }
 
   /**

@@ -8,6 +8,7 @@ import io.github.flinkdiffusion.connector.event.CancelEvent;
 import io.github.flinkdiffusion.connector.event.FailureEvent;
 import io.github.flinkdiffusion.connector.event.ImageEvent;
 import io.github.flinkdiffusion.connector.event.ImageTaskEvent;
+import io.github.flinkdiffusion.connector.event.ModelEvent;
 import io.github.flinkdiffusion.connector.event.PromptEvent;
 import org.apache.flink.annotation.PublicEvolving;
 import org.jspecify.annotations.NullMarked;
@@ -31,6 +32,14 @@ public final class DiffusionSources {
   /** Requests taken back, for an operator that makes pictures. */
   public static EventSourceBuilder<CancelEvent> cancellations() {
     return new EventSourceBuilder<>(CancelEvent.class);
+  }
+
+  /**
+   * Versions of models, for an operator that makes pictures. Their order counts, so they belong
+   * into a topic with one partition, or into one with the model's name as key.
+   */
+  public static EventSourceBuilder<ModelEvent> models() {
+    return new EventSourceBuilder<>(ModelEvent.class);
   }
 
   /** Pictures that another job has made, for a job that works on them. */

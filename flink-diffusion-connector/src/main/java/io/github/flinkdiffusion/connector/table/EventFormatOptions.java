@@ -18,7 +18,8 @@ public final class EventFormatOptions {
           .enumType(EventKind.class)
           .noDefaultValue()
           .withDescription(
-              "Which event the topic holds: prompt, image-task, image, failure, progress or cancel."
+              "Which event the topic holds: prompt, image-task, image, failure, progress,"
+                  + " cancel or model."
                   + " Required.");
 
   public static final ConfigOption<Boolean> IGNORE_PARSE_ERRORS =

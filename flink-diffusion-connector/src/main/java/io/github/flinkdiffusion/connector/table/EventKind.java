@@ -9,6 +9,7 @@ import io.github.flinkdiffusion.connector.event.EventCodec;
 import io.github.flinkdiffusion.connector.event.FailureEvent;
 import io.github.flinkdiffusion.connector.event.ImageEvent;
 import io.github.flinkdiffusion.connector.event.ImageTaskEvent;
+import io.github.flinkdiffusion.connector.event.ModelEvent;
 import io.github.flinkdiffusion.connector.event.ProgressEvent;
 import io.github.flinkdiffusion.connector.event.PromptEvent;
 import io.github.flinkdiffusion.connector.event.VoteEvent;
@@ -33,6 +34,8 @@ public enum EventKind {
   PROGRESS(ProgressEvent.class),
   /** A request taken back. */
   CANCEL(CancelEvent.class),
+  /** A version of a model that requests begin on. */
+  MODEL(ModelEvent.class),
   /** What a person found better. */
   VOTE(VoteEvent.class);
 

@@ -76,6 +76,9 @@ class EventCodecTest {
             EventCodec.cancellations(),
             CancelEvent.newBuilder().setId("order-17").setReason("paid back").build()),
         new Sample<>(
+            EventCodec.models(),
+            ModelEvent.newBuilder().setId("swap-1").setVersion("v2").setFolder("/m/v2").build()),
+        new Sample<>(
             EventCodec.votes(),
             VoteEvent.newBuilder()
                 .setId("vote-17")

@@ -35,7 +35,8 @@ class SchemaHistoryTest {
         EventCodec.images(),
         EventCodec.failures(),
         EventCodec.progress(),
-        EventCodec.cancellations());
+        EventCodec.cancellations(),
+        EventCodec.models());
   }
 
   @ParameterizedTest

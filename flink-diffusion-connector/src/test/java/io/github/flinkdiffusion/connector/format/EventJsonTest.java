@@ -14,6 +14,7 @@ import io.github.flinkdiffusion.connector.event.FailureEvent;
 import io.github.flinkdiffusion.connector.event.FailureReason;
 import io.github.flinkdiffusion.connector.event.ImageEvent;
 import io.github.flinkdiffusion.connector.event.ImageTaskEvent;
+import io.github.flinkdiffusion.connector.event.ModelEvent;
 import io.github.flinkdiffusion.connector.event.Original;
 import io.github.flinkdiffusion.connector.event.PayloadReference;
 import io.github.flinkdiffusion.connector.event.Payloads;
@@ -112,6 +113,8 @@ class EventJsonTest {
     assertComesBack(
         ProgressEvent.class, new ProgressEvent("a", 1, 2, ByteBuffer.wrap(new byte[9])));
     assertComesBack(CancelEvent.class, new CancelEvent("a", "why"));
+    assertComesBack(
+        ModelEvent.class, new ModelEvent("a", "emoji", "v2", "/models/emoji-2", "0123"));
     assertComesBack(
         VoteEvent.class,
         VoteEvent.newBuilder()

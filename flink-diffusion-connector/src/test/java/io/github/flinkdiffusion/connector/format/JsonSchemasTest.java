@@ -12,6 +12,7 @@ import io.github.flinkdiffusion.connector.event.CancelEvent;
 import io.github.flinkdiffusion.connector.event.FailureEvent;
 import io.github.flinkdiffusion.connector.event.ImageEvent;
 import io.github.flinkdiffusion.connector.event.ImageTaskEvent;
+import io.github.flinkdiffusion.connector.event.ModelEvent;
 import io.github.flinkdiffusion.connector.event.ProgressEvent;
 import io.github.flinkdiffusion.connector.event.PromptEvent;
 import io.github.flinkdiffusion.connector.event.VoteEvent;
@@ -38,6 +39,7 @@ class JsonSchemasTest {
         FailureEvent.class,
         ProgressEvent.class,
         CancelEvent.class,
+        ModelEvent.class,
         VoteEvent.class
       })
   void theDocumentedSchemaIsWhatIsRead(Class<?> eventClass) throws IOException {

@@ -15,6 +15,7 @@ import io.github.flinkdiffusion.connector.event.FailureEvent;
 import io.github.flinkdiffusion.connector.event.FailureReason;
 import io.github.flinkdiffusion.connector.event.ImageEvent;
 import io.github.flinkdiffusion.connector.event.ImageTaskEvent;
+import io.github.flinkdiffusion.connector.event.ModelEvent;
 import io.github.flinkdiffusion.connector.event.Payload;
 import io.github.flinkdiffusion.connector.event.PayloadReference;
 import io.github.flinkdiffusion.connector.event.Payloads;
@@ -131,6 +132,8 @@ class EventRowsTest {
                 .setPreview(ByteBuffer.wrap(new byte[] {1}))
                 .build()),
         new Sample(EventKind.CANCEL, CancelEvent.newBuilder().setId("a").setReason("paid").build()),
+        new Sample(
+            EventKind.MODEL, ModelEvent.newBuilder().setId("a").setFolder("/models/v2").build()),
         new Sample(
             EventKind.VOTE,
             VoteEvent.newBuilder()

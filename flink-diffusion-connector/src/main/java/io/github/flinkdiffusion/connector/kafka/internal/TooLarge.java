@@ -11,6 +11,7 @@ import io.github.flinkdiffusion.connector.event.FailureMessages;
 import io.github.flinkdiffusion.connector.event.FailureReason;
 import io.github.flinkdiffusion.connector.event.ImageEvent;
 import io.github.flinkdiffusion.connector.event.ImageTaskEvent;
+import io.github.flinkdiffusion.connector.event.ModelEvent;
 import io.github.flinkdiffusion.connector.event.Original;
 import io.github.flinkdiffusion.connector.event.ProgressEvent;
 import io.github.flinkdiffusion.connector.event.PromptEvent;
@@ -66,6 +67,16 @@ public final class TooLarge {
             .formatted(shortened(prompt.getId()), size),
         original(EventCodec.prompts().encode(prompt), prompt.getOrigin()),
         prompt.getAttributes());
+  }
+
+  public static FailureEvent model(ModelEvent event, String size) {
+    return failure(
+        event,
+        event.getId(),
+        "Model event %s %s Shorten its texts, or raise diffusion.kafka.max-event-size."
+            .formatted(shortened(event.getId()), size),
+        original(EventCodec.models().encode(event), null),
+        Map.of());
   }
 
   /** A cancellation needs no more than the id. */
