@@ -64,6 +64,11 @@ public final class CountedFileSystem extends LocalFileSystem {
   }
 
   @Override
+  public FileStatus[] listStatus(Path path) throws IOException {
+    return super.listStatus(local(path));
+  }
+
+  @Override
   public BlockLocation[] getFileBlockLocations(FileStatus file, long start, long length)
       throws IOException {
     throw new UnsupportedOperationException();

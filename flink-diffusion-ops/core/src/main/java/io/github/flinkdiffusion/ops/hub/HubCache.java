@@ -162,14 +162,17 @@ final class HubCache {
 
   /** Shows a blob in a commit's snapshot: by a link, or where there are none, by moving it. */
   void show(String commit, HubFile file) throws IOException {
-    Path place = snapshot(commit).resolve(file.path());
-    Path blob = blob(file);
+    show(blob(file), snapshot(commit).resolve(file.path()));
+  }
+
+  /** Shows a blob at a place: by a link, or where there are none, by moving it. */
+  static void show(Path blob, Path place) throws IOException {
     Files.createDirectories(place.getParent());
     Path link = place.resolveSibling("." + UUID.randomUUID() + ".tmp");
     try {
       Files.createSymbolicLink(link, place.getParent().relativize(blob));
     } catch (UnsupportedOperationException | FileSystemException e) {
-      LOG.debug("No symbolic links in {}; moving the file", folder, e);
+      LOG.debug("No symbolic links at {}; moving the file", place, e);
       Files.move(blob, place, StandardCopyOption.REPLACE_EXISTING);
       return;
     }

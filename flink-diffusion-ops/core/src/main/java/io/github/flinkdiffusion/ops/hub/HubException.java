@@ -24,6 +24,11 @@ public final class HubException extends FlinkDiffusionException {
     return new HubException(message, false, null);
   }
 
+  /** For callers that find out themselves what stays as it is until somebody changes something. */
+  public static HubException refused(String message) {
+    return lasting(message);
+  }
+
   /** Network, server or disk were the reason: the same call may succeed later. */
   static HubException passing(String message, Throwable cause) {
     return new HubException(message, true, cause);
