@@ -12,10 +12,12 @@ import java.util.TreeMap;
 import java.util.concurrent.CopyOnWriteArrayList;
 
 /** Opens fakes, and remembers them as long as it is not serialized. */
-public final class FakePipelines implements PipelineFactory {
+public class FakePipelines implements PipelineFactory {
   private static final long serialVersionUID = 1L;
 
   public final transient List<FakePipeline> opened = new CopyOnWriteArrayList<>();
+  private final String name;
+  private final long bytes;
   private final String digest;
   private final TreeMap<String, String> loadedAs;
 
@@ -28,18 +30,30 @@ public final class FakePipelines implements PipelineFactory {
   }
 
   public FakePipelines(ModelInfo model) {
+    this(model, 0);
+  }
+
+  /** A model of that name, whose weights take so much memory. */
+  public FakePipelines(ModelInfo model, long bytes) {
+    this.name = model.name();
+    this.bytes = bytes;
     this.digest = model.digest();
     this.loadedAs = new TreeMap<>(model.loadedAs());
   }
 
   @Override
   public String model() {
-    return "fake";
+    return name;
+  }
+
+  @Override
+  public long bytes(String device) {
+    return bytes;
   }
 
   @Override
   public DiffusionPipeline open(String device) {
-    FakePipeline pipeline = new FakePipeline(new ModelInfo("fake", digest, loadedAs));
+    FakePipeline pipeline = new FakePipeline(new ModelInfo(name, digest, loadedAs));
     opened.add(pipeline);
     return pipeline;
   }

@@ -6,6 +6,7 @@ package io.github.flinkdiffusion.ops.fakes;
 
 import io.github.flinkdiffusion.ops.batching.BatchSettings;
 import io.github.flinkdiffusion.ops.batching.BatchingException;
+import io.github.flinkdiffusion.ops.batching.ModelPool;
 import io.github.flinkdiffusion.ops.batching.SharedBatchers;
 import io.github.flinkdiffusion.ops.batching.StepBatcher;
 import io.github.flinkdiffusion.ops.pipeline.DiffusionPipeline;
@@ -25,10 +26,18 @@ import java.util.concurrent.TimeUnit;
 public final class ManualDevices {
   public final ManualTicker ticker = new ManualTicker();
   public final List<StepBatcher> batchers = new ArrayList<>();
+
+  /** What the pool of models wants to do after a time. */
+  public final Deque<Runnable> alarms = new ArrayDeque<>();
+
   public final Deque<Runnable> encodings = new ArrayDeque<>();
   public final ProcessServices services =
       new ProcessServices(
-          new SharedBatchers(this::start),
+          new ModelPool(
+              new SharedBatchers(this::start),
+              Runnable::run,
+              ticker,
+              (after, task) -> alarms.add(task)),
           (subtask, threads) -> new ManualEncoders(),
           new StepLedger(),
           decoding());

@@ -10,6 +10,7 @@ import io.github.flinkdiffusion.connector.event.ImageEvent;
 import io.github.flinkdiffusion.connector.event.PromptEvent;
 import io.github.flinkdiffusion.ops.fakes.ManualDevices;
 import io.github.flinkdiffusion.ops.serving.DiffusionSettings;
+import io.github.flinkdiffusion.ops.serving.ModelList;
 import io.github.flinkdiffusion.ops.serving.PipelineFactory;
 import java.util.List;
 import java.util.Optional;
@@ -44,7 +45,12 @@ final class CancellableSubtask implements AutoCloseable {
     harness =
         new OneInputStreamOperatorTestHarness<>(
             new DiffusionOperatorFactory.OfRequests<>(
-                RequestKind.PROMPTS, pipelines, settings, "board", devices.services),
+                RequestKind.PROMPTS,
+                ModelList.of(pipelines),
+                settings,
+                "board",
+                null,
+                devices.services),
             MAX_PARALLELISM,
             parallelism,
             index);

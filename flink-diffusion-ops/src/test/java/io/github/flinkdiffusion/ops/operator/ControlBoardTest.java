@@ -21,11 +21,11 @@ import org.apache.flink.streaming.api.operators.collect.CollectCoordinationRespo
 import org.junit.jupiter.api.Test;
 
 /** Cancellations in the job manager, between their relay and an operator's subtasks. */
-class CancellationBoardTest {
+class ControlBoardTest {
   private static final String NAME = "board";
   private static final Duration LONG = Duration.ofHours(1);
 
-  private final CancellationBoard board = new CancellationBoard(LONG);
+  private final ControlBoard board = new ControlBoard(LONG);
 
   private static byte[] cancellation(String id) {
     return new Cancellation(CancelEvent.newBuilder().setId(id).build(), OptionalLong.of(7))
@@ -35,32 +35,32 @@ class CancellationBoardTest {
   private void putUp(String... ids) {
     board
         .handle(
-            new CancellationRequest.Put(
-                NAME, List.of(ids).stream().map(CancellationBoardTest::cancellation).toList()))
+            new ControlRequest.Put(
+                NAME, List.of(ids).stream().map(ControlBoardTest::cancellation).toList()))
         .join();
   }
 
   /** A subtask of the operator. */
   private static final class Reader {
-    private final CancellationBoard board;
+    private final ControlBoard board;
     private String edition = "";
     private long number;
     final List<String> ids = new ArrayList<>();
 
-    Reader(CancellationBoard board) {
+    Reader(ControlBoard board) {
       this.board = board;
     }
 
     CompletableFuture<CoordinationResponse> ask() {
-      return board.handle(new CancellationRequest.After(NAME, edition, number));
+      return board.handle(new ControlRequest.After(NAME, edition, number));
     }
 
     void read(CompletableFuture<CoordinationResponse> answer) throws Exception {
       CollectCoordinationResponse response = (CollectCoordinationResponse) answer.getNow(null);
       edition = response.getVersion();
       number = response.getLastCheckpointedOffset();
-      CancellationBoard.cancellations(response)
-          .forEach(cancellation -> ids.add(cancellation.event().getId()));
+      ControlBoard.messages(response)
+          .forEach(message -> ids.add(Cancellation.decode(message).event().getId()));
     }
   }
 
@@ -91,7 +91,7 @@ class CancellationBoardTest {
 
   @Test
   void anAnswerThatHasWaitedLongEnoughIsEmpty() throws Exception {
-    CancellationBoard impatient = new CancellationBoard(Duration.ZERO);
+    ControlBoard impatient = new ControlBoard(Duration.ZERO);
     Reader reader = new Reader(impatient);
     CompletableFuture<CoordinationResponse> answer = reader.ask();
     answer.join();
@@ -104,10 +104,10 @@ class CancellationBoardTest {
     putUp("a", "b");
     Reader reader = new Reader(board);
     reader.read(reader.ask());
-    CancellationBoard other = new CancellationBoard(LONG);
-    other.handle(new CancellationRequest.Put(NAME, List.of(cancellation("c")))).join();
+    ControlBoard other = new ControlBoard(LONG);
+    other.handle(new ControlRequest.Put(NAME, List.of(cancellation("c")))).join();
     CompletableFuture<CoordinationResponse> answer =
-        other.handle(new CancellationRequest.After(NAME, reader.edition, reader.number));
+        other.handle(new ControlRequest.After(NAME, reader.edition, reader.number));
     reader.read(answer);
     assertThat(reader.ids).containsExactly("a", "b", "c");
   }
@@ -115,7 +115,7 @@ class CancellationBoardTest {
   @Test
   void manyComeInSeveralAnswersAndOnlyTheLastAreKept() throws Exception {
     String long1000 = "x".repeat(1000);
-    int put = CancellationBoard.MOST + 5;
+    int put = ControlBoard.MOST + 5;
     for (int i = 0; i < put; i++) {
       putUp(i + long1000);
     }
@@ -132,7 +132,7 @@ class CancellationBoardTest {
 
   @Test
   void whatTheRelayRemembersIsBoundedInNumberAndSize() {
-    LastCancellations last = new LastCancellations(3, 10);
+    LastMessages last = new LastMessages(3, 10);
     for (int size = 1; size <= 4; size++) {
       last.add(new byte[size]);
     }
@@ -149,18 +149,18 @@ class CancellationBoardTest {
   void aMessageOfTheRelayIsBoundedInSizeButHasAtLeastOne() {
     Deque<byte[]> pending =
         new ArrayDeque<>(List.of(new byte[20], new byte[4], new byte[6], new byte[1]));
-    assertThat(LastCancellations.batch(pending, 10)).hasSize(1);
-    assertThat(LastCancellations.batch(pending, 10)).hasSize(2);
-    assertThat(LastCancellations.batch(pending, 10)).hasSize(1);
-    assertThat(LastCancellations.batch(pending, 10)).isEmpty();
+    assertThat(LastMessages.batch(pending, 10)).hasSize(1);
+    assertThat(LastMessages.batch(pending, 10)).hasSize(2);
+    assertThat(LastMessages.batch(pending, 10)).hasSize(1);
+    assertThat(LastMessages.batch(pending, 10)).isEmpty();
   }
 
   @Test
   void aJobHasOneBoardOfAName() {
     CoordinatorStoreImpl store = new CoordinatorStoreImpl();
-    assertThat(CancellationBoard.in(store, "a"))
-        .isSameAs(CancellationBoard.in(store, "a"))
-        .isNotSameAs(CancellationBoard.in(store, "b"));
+    assertThat(ControlBoard.in(store, "a"))
+        .isSameAs(ControlBoard.in(store, "a"))
+        .isNotSameAs(ControlBoard.in(store, "b"));
   }
 
   @Test

@@ -11,6 +11,7 @@ import static org.assertj.core.api.Assertions.assertThat;
 import io.github.flinkdiffusion.connector.event.FailureReason;
 import io.github.flinkdiffusion.ops.batching.CallReport;
 import io.github.flinkdiffusion.ops.batching.CallReport.Stage;
+import io.github.flinkdiffusion.ops.batching.ModelPool;
 import io.github.flinkdiffusion.ops.fakes.FakePipelines;
 import io.github.flinkdiffusion.ops.fakes.ManualDevices;
 import java.time.Duration;
@@ -93,12 +94,14 @@ class DiffusionMetricsTest {
   @Test
   void theReferenceHasEveryMetricWithItsKind() {
     Registered group = new Registered();
-    new DiffusionMetrics(group, () -> 0, Duration.ZERO, 1);
+    new DiffusionMetrics(group, () -> 0, Duration.ZERO, 1)
+        .model("emoji", () -> new ModelPool.Counts(0, 0, 0));
     Map<String, String> kinds = new TreeMap<>();
     group.metrics.forEach(
         (name, metric) ->
             kinds.put(
-                name.replaceAll("^reason[.].*[.]", "reason.R."),
+                name.replaceAll("^reason[.].*[.]", "reason.R.")
+                    .replaceAll("^model[.].*[.]", "model.M."),
                 metric.getMetricType().name().toLowerCase(Locale.ROOT)));
 
     Map<String, String> described = new TreeMap<>();

@@ -611,7 +611,7 @@ class DiffusionOperatorTest {
         images.addAll(subtask.images());
         state = subtask.snapshot();
       }
-      assertThat(before.services.batchers().size()).isZero();
+      assertThat(before.services.models().size()).isZero();
 
       ManualDevices after = new ManualDevices();
       FakePipelines restoring = new FakePipelines();

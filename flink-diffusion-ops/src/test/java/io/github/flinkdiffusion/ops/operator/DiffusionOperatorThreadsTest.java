@@ -50,7 +50,7 @@ class DiffusionOperatorThreadsTest {
     Awaitility.await()
         .untilAsserted(
             () -> {
-              assertThat(ProcessServices.OF_PROCESS.batchers().size()).isZero();
+              assertThat(ProcessServices.OF_PROCESS.models().size()).isZero();
               assertThat(pipelines.opened).allMatch(pipeline -> pipeline.closed);
               assertThat(Thread.getAllStackTraces().keySet())
                   .noneMatch(
@@ -151,7 +151,7 @@ class DiffusionOperatorThreadsTest {
     CountDownLatch mayGoOn = new CountDownLatch(1);
     ProcessServices slowEncoders =
         new ProcessServices(
-            ProcessServices.OF_PROCESS.batchers(),
+            ProcessServices.OF_PROCESS.models(),
             (subtask, threads) -> {
               ExecutorService pool = ProcessServices.OF_PROCESS.encoders().create(subtask, threads);
               pool.execute(

@@ -10,6 +10,7 @@ import io.github.flinkdiffusion.connector.event.ImageTaskEvent;
 import io.github.flinkdiffusion.connector.event.ProgressEvent;
 import io.github.flinkdiffusion.ops.fakes.ManualDevices;
 import io.github.flinkdiffusion.ops.serving.DiffusionSettings;
+import io.github.flinkdiffusion.ops.serving.ModelList;
 import io.github.flinkdiffusion.ops.serving.PipelineFactory;
 import java.nio.file.Path;
 import java.util.ArrayList;
@@ -47,7 +48,12 @@ final class ImageSubtask implements AutoCloseable {
     harness =
         new OneInputStreamOperatorTestHarness<>(
             new DiffusionOperatorFactory.OfRequests<>(
-                RequestKind.IMAGE_TASKS, pipelines, settings, null, devices.services),
+                RequestKind.IMAGE_TASKS,
+                ModelList.of(pipelines),
+                settings,
+                null,
+                null,
+                devices.services),
             new MockEnvironmentBuilder()
                 .setTaskManagerRuntimeInfo(
                     new TestingTaskManagerRuntimeInfo(

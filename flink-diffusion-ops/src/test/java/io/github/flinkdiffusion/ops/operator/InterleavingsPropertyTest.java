@@ -291,7 +291,7 @@ class InterleavingsPropertyTest {
       for (Attempt subtask : subtasks) {
         subtask.subtask.close();
       }
-      assertThat(devices.services.batchers().size()).isZero();
+      assertThat(devices.services.models().size()).isZero();
     }
 
     @Override

@@ -205,7 +205,7 @@ class ModelFolderPipelinesTest {
             .isNotEqualTo(before.getModelDigest())
             .isEqualTo(pipelines.digest());
         assertThat(after.getImage()).isNotEqualTo(before.getImage());
-        assertThat(devices.services.batchers().size()).isEqualTo(2);
+        assertThat(devices.services.models().size()).isEqualTo(2);
       }
     }
   }

@@ -152,6 +152,6 @@ class SavedStateTest {
         .hasMessageContaining("8 x 8 pixels")
         .hasMessageContaining("taskmanager.memory.task.heap.size");
     subtask.close();
-    assertThat(devices.services.batchers().size()).isZero();
+    assertThat(devices.services.models().size()).isZero();
   }
 }

@@ -41,14 +41,15 @@ final class ShortMemoryProgram {
     config.set(DiffusionOptions.BATCH_ROWS, 8);
     config.set(DiffusionOptions.REQUEST_MAX_PIXELS, LARGE_SIDE * LARGE_SIDE);
     try (GenerationService service =
-        GenerationService.open(
-            GenerationService.Settings.of(config), name -> Set.of(), 0, "short")) {
+            GenerationService.open(
+                GenerationService.Settings.of(config), name -> Set.of(), 0, "short");
+        GenerationService.Served model = service.use(null).join()) {
       List<CompletableFuture<GeneratedImage>> small = new ArrayList<>();
       CompletableFuture<GeneratedImage> failing = null;
       for (int i = 0; i < SMALL; i++) {
-        small.add(service.generate(spec("small-" + i)));
+        small.add(model.generate(spec("small-" + i)));
         if (large && i == SMALL / 2) {
-          failing = service.generate(arguments[0].equals("image") ? largeImage() : largeText());
+          failing = model.generate(arguments[0].equals("image") ? largeImage() : largeText());
         }
       }
       for (CompletableFuture<GeneratedImage> image : small) {
@@ -56,7 +57,7 @@ final class ShortMemoryProgram {
       }
       if (large) {
         requireOutOfMemory(failing);
-        service.generate(spec("afterwards")).get();
+        model.generate(spec("afterwards")).get();
       }
     }
     for (String line : Files.readAllLines(Path.of("/proc/self/status"))) {

@@ -16,6 +16,7 @@ import io.github.flinkdiffusion.ops.pipeline.GenerationSpec;
 import io.github.flinkdiffusion.ops.pipeline.ModelInfo;
 import io.github.flinkdiffusion.ops.serving.DiffusionOptions;
 import io.github.flinkdiffusion.ops.serving.DiffusionSettings;
+import io.github.flinkdiffusion.ops.serving.ModelList;
 import io.github.flinkdiffusion.ops.serving.PipelineFactory;
 import io.github.flinkdiffusion.ops.serving.ProcessServices;
 import java.util.ArrayList;
@@ -51,10 +52,24 @@ final class Subtask implements AutoCloseable {
       int parallelism,
       int index)
       throws Exception {
+    this(ModelList.of(pipelines), settings, services, parallelism, index);
+  }
+
+  Subtask(ModelList models, DiffusionSettings settings, ProcessServices services) throws Exception {
+    this(models, settings, services, 1, 0);
+  }
+
+  private Subtask(
+      ModelList models,
+      DiffusionSettings settings,
+      ProcessServices services,
+      int parallelism,
+      int index)
+      throws Exception {
     harness =
         new OneInputStreamOperatorTestHarness<>(
             new DiffusionOperatorFactory.OfRequests<>(
-                RequestKind.PROMPTS, pipelines, settings, null, services),
+                RequestKind.PROMPTS, models, settings, null, null, services),
             MAX_PARALLELISM,
             parallelism,
             index);

@@ -11,6 +11,7 @@ import io.github.flinkdiffusion.connector.event.CancelEvent;
 import io.github.flinkdiffusion.connector.event.PromptEvent;
 import io.github.flinkdiffusion.connector.payload.PayloadOptions;
 import io.github.flinkdiffusion.connector.payload.PayloadSettings;
+import io.github.flinkdiffusion.ops.batching.MemoryShare;
 import io.github.flinkdiffusion.ops.fakes.FakePipelines;
 import io.github.flinkdiffusion.ops.graph.Precision;
 import io.github.flinkdiffusion.ops.serving.DiffusionException;
@@ -278,6 +279,9 @@ class TextToImageTest {
             .addLora("/loras/c.safetensors", -1)
             .setConfigs("/configs")
             .setVariant("fp16")
+            .addModel("other", "/models/other")
+            .setModelsMemory(MemorySize.parse("3gb"))
+            .setModelsTurn(Duration.ofSeconds(17))
             .setDevice("gpu:1")
             .setOption(DiffusionOptions.DEVICE_MEMORY, MemorySize.parse("1gb"))
             .setCapacity(5)
@@ -329,6 +333,7 @@ class TextToImageTest {
                 "gpu:1",
                 Duration.ofSeconds(13),
                 1L << 30,
+                new MemoryShare(3L << 30, Duration.ofSeconds(17)),
                 5,
                 6,
                 Duration.ofSeconds(7),

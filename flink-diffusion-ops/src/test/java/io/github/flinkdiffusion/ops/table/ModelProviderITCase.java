@@ -99,6 +99,33 @@ class ModelProviderITCase {
       "SELECT * FROM ML_PREDICT(TABLE prompts, MODEL painter, DESCRIPTOR(id, prompt)%s)";
 
   @Test
+  void aRowRunsOnTheModelThatItNames() throws Exception {
+    sql.executeSql(
+        "CREATE TEMPORARY VIEW named AS SELECT * FROM (VALUES ('a', 'a moon', 'small'),"
+            + " ('b', 'a moon', CAST(NULL AS STRING)), ('c', 'a moon', 'tall')) AS v(id, prompt, model)");
+    model(
+        IN + ", model STRING",
+        "model STRING, `error-string` STRING",
+        SHORT,
+        "'models' = 'small=%s'".formatted(FIXTURES.resolve("models/tiny-sd2")),
+        "'on-error' = 'column'");
+
+    assertThat(
+            query(
+                "SELECT id, model0, `error-string` FROM ML_PREDICT(TABLE named, MODEL painter,"
+                    + " DESCRIPTOR(id, prompt, model))"))
+        .satisfiesExactlyInAnyOrder(
+            row -> assertThat(row).isEqualTo(Row.of("a", "tiny-sd2", null)),
+            row ->
+                assertThat(row)
+                    .isEqualTo(Row.of("b", Path.of(FOLDER).getFileName().toString(), null)),
+            row ->
+                assertThat(row.getField(2))
+                    .asString()
+                    .contains("There is no model 'tall'", "default, small"));
+  }
+
+  @Test
   void makesThePictureThatThePipelineMakes() throws Exception {
     prompts("a red apple", "a blue moon", "a green tree");
     model(
@@ -372,7 +399,7 @@ class ModelProviderITCase {
         "'on-error' = 'PANIC' | width INT | id STRING, prompt STRING | | Option 'on-error' cannot be 'PANIC'; it must be FAIL, DROP or COLUMN.",
         "'steps' = '2' | width STRING | id STRING, prompt STRING | | Output column 'width' is STRING; it must be INT.",
         "'steps' = '2' | breadth INT | id STRING, prompt STRING | | Output column 'breadth' is nothing that a diffusion model gives; columns may be image BYTES",
-        "'steps' = '2' | width INT | id STRING, promt STRING | | Input column 'promt' is no parameter of a diffusion model; columns may be id, prompt",
+        "'steps' = '2' | width INT | id STRING, promt STRING | | Input column 'promt' is no parameter of a diffusion model; columns may be id, model, prompt",
         "'steps' = '2' | width INT | id STRING, seed STRING | | Input column 'seed' is STRING; it must be BIGINT or INT.",
         "'steps' = '2' | width INT | id STRING, prompt INT | | cannot be assigned to model input type INT",
         "'steps' = '2' | width INT | id STRING, negative_prompt STRING | | Model tiny-sd1 needs prompt, but its INPUT has no column prompt; add the column, and name it in DESCRIPTOR.",

@@ -113,10 +113,8 @@ public final class SceneDenoiserTraining implements Callable<Integer> {
   public Integer call() throws Exception {
     Files.createDirectories(work);
     Path autoencoder = work.resolve("autoencoder.safetensors");
-    IconLibrary library =
-        IconLibrary.open(icons, SceneVocabulary.nouns(), SceneModel.SIDE);
-    SceneLatents latents =
-        SceneLatents.open(work.resolve("latents"), autoencoder, library, scenes);
+    IconLibrary library = IconLibrary.open(icons, SceneVocabulary.nouns(), SceneModel.SIDE);
+    SceneLatents latents = SceneLatents.open(work.resolve("latents"), autoencoder, library, scenes);
     System.out.printf(
         "%,d scenes of %d nouns, scaling factor %.5f%n",
         latents.count(), SceneVocabulary.nouns().size(), latents.scalingFactor());
@@ -154,8 +152,7 @@ public final class SceneDenoiserTraining implements Callable<Integer> {
             LossSpikes.DEFAULT,
             SAVE_EVERY,
             SEED);
-    Program program =
-        Program.of("denoiser", graph, Precision.FLOAT32, new WeightInitializer(SEED));
+    Program program = Program.of("denoiser", graph, Precision.FLOAT32, new WeightInitializer(SEED));
     try (TrainableNetwork network =
         Engines.standard().trainer().train(program, DeviceSpec.CPU, arithmetic)) {
       Training training =

@@ -5,17 +5,17 @@
 package io.github.flinkdiffusion.examples.scenes;
 
 import com.fasterxml.jackson.databind.ObjectMapper;
-import io.github.flinkdiffusion.ops.network.AutoencoderKLConfig;
-import io.github.flinkdiffusion.ops.network.ClipTextConfig;
-import io.github.flinkdiffusion.ops.weights.Config;
-import io.github.flinkdiffusion.ops.network.UNet2DConditionConfig;
 import io.github.flinkdiffusion.ops.engine.TrainableNetwork.NamedWeight;
 import io.github.flinkdiffusion.ops.graph.Graph;
+import io.github.flinkdiffusion.ops.network.AutoencoderKLConfig;
+import io.github.flinkdiffusion.ops.network.ClipTextConfig;
+import io.github.flinkdiffusion.ops.network.UNet2DConditionConfig;
 import io.github.flinkdiffusion.ops.scheduler.SchedulerConfig;
 import io.github.flinkdiffusion.ops.scheduler.TrainingLevels;
 import io.github.flinkdiffusion.ops.tokenizer.BpeTrainer;
 import io.github.flinkdiffusion.ops.training.Denoiser;
 import io.github.flinkdiffusion.ops.training.TrainedWeights;
+import io.github.flinkdiffusion.ops.weights.Config;
 import io.github.flinkdiffusion.ops.weights.DType;
 import io.github.flinkdiffusion.ops.weights.Safetensors;
 import io.github.flinkdiffusion.ops.weights.SafetensorsWriter;
@@ -175,10 +175,7 @@ final class SceneModel {
     Files.writeString(folder.resolve("vocabulary.json"), SceneVocabulary.json());
     Path tokenizer = tokenizer(folder);
     Files.createDirectories(tokenizer);
-    new BpeTrainer()
-        .addAll(SceneVocabulary.words())
-        .train(MAX_MERGES)
-        .write(tokenizer, TOKENS);
+    new BpeTrainer().addAll(SceneVocabulary.words()).train(MAX_MERGES).write(tokenizer, TOKENS);
   }
 
   /** The autoencoder with its decoder refined. */
@@ -191,8 +188,7 @@ final class SceneModel {
   }
 
   /** Writes the autoencoder, weights in float16. */
-  static void writeAutoencoder(Path folder, Path weights, double scalingFactor)
-      throws IOException {
+  static void writeAutoencoder(Path folder, Path weights, double scalingFactor) throws IOException {
     json(folder.resolve("vae/config.json"), autoencoderJson(scalingFactor));
     try (TensorStore vae = Safetensors.open(weights)) {
       SafetensorsWriter.write(

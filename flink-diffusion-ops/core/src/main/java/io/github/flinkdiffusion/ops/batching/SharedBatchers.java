@@ -309,6 +309,15 @@ public final class SharedBatchers {
     }
 
     /**
+     * After {@link #close}: completed when the model is freed, or at once where others share it.
+     */
+    CompletableFuture<Void> freed() {
+      synchronized (entries) {
+        return entry.leaving ? entry.device.freed() : CompletableFuture.completedFuture(null);
+      }
+    }
+
+    /**
      * Releases the share, without waiting; the device frees the model after the last. Idempotent.
      */
     @Override

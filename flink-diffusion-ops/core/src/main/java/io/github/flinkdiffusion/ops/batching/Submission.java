@@ -5,8 +5,10 @@
 package io.github.flinkdiffusion.ops.batching;
 
 import java.time.Duration;
+import java.util.Comparator;
 import java.util.Objects;
 import java.util.Optional;
+import java.util.stream.Stream;
 import org.apache.flink.annotation.Internal;
 
 /**
@@ -48,6 +50,11 @@ public record Submission(
       throw new IllegalArgumentException(
           "A preview cannot come every " + previewEverySteps + " steps; use 0 for none, or more.");
     }
+  }
+
+  /** The time after which it fails, whichever of its limits is the tighter one. */
+  public Optional<Duration> limit() {
+    return Stream.of(timeout, deadline).flatMap(Optional::stream).min(Comparator.naturalOrder());
   }
 
   public Submission withPriority(int level) {

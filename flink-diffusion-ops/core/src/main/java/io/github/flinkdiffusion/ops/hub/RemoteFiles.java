@@ -7,8 +7,10 @@ package io.github.flinkdiffusion.ops.hub;
 import java.io.IOException;
 import java.io.InputStream;
 import java.util.List;
+import org.apache.flink.annotation.Internal;
 
 /** A model's files where this machine cannot map them, such as an object store. */
+@Internal
 public interface RemoteFiles {
 
   /**

@@ -29,6 +29,7 @@ import java.util.SortedSet;
 import java.util.TreeMap;
 import java.util.TreeSet;
 import java.util.UUID;
+import org.apache.flink.annotation.Internal;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 
@@ -47,6 +48,7 @@ import org.slf4j.LoggerFactory;
  * when all of it is there; who has a snapshot keeps it, whatever becomes of the model. Nothing is
  * deleted.
  */
+@Internal
 public final class RemoteModels {
   private static final Logger LOG = LoggerFactory.getLogger(RemoteModels.class);
 

@@ -15,7 +15,7 @@ import java.util.Optional;
 
 /** What is done to decoded pictures: the safety check, then the watermark. Device thread. */
 final class Finishing implements AutoCloseable {
-  private static final String CHECKER = "safety_checker";
+  static final String CHECKER = "safety_checker";
   private static final String PROCESSOR = "feature_extractor";
 
   /**

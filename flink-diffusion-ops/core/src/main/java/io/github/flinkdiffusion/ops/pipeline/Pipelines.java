@@ -4,7 +4,10 @@
  */
 package io.github.flinkdiffusion.ops.pipeline;
 
+import io.github.flinkdiffusion.ops.graph.Precision;
 import io.github.flinkdiffusion.ops.weights.ModelFolder;
+import io.github.flinkdiffusion.ops.weights.TensorInfo;
+import io.github.flinkdiffusion.ops.weights.TensorStore;
 import java.nio.file.Path;
 import java.util.Collections;
 import java.util.Map;
@@ -128,6 +131,41 @@ public final class Pipelines {
   /** Digest of the model that {@link #open} would load now, which its {@link ModelInfo} has. */
   public static String digest(Path folder, PipelineSettings settings) {
     return model(folder, settings).digest();
+  }
+
+  /** The class that {@link #open} would run a model as: the one that its files name. */
+  public static String classOf(Path folder, PipelineSettings settings) {
+    return model(folder, settings).pipelineClass();
+  }
+
+  /**
+   * Memory that the weights of all networks take in the precision of the settings, in bytes; looks
+   * at headers only. What an engine keeps beside them is not counted.
+   *
+   * @throws io.github.flinkdiffusion.ops.weights.WeightsException naming the file that is missing
+   *     or damaged
+   */
+  public static long weightBytes(Path folder, PipelineSettings settings) {
+    ModelFolder model = model(folder, settings);
+    long bytes = 0;
+    for (String name : model.componentNames()) {
+      boolean left = name.equals(Finishing.CHECKER) && !settings.safetyChecker();
+      if (left || model.lacks(name) || model.component(name).weightFiles().isEmpty()) {
+        continue;
+      }
+      try (TensorStore weights = model.component(name).open()) {
+        for (String tensor : weights.names()) {
+          bytes += bytes(weights.info(tensor), settings.precision());
+        }
+      }
+    }
+    return bytes;
+  }
+
+  private static long bytes(TensorInfo tensor, Precision precision) {
+    return tensor.dtype().isFloating()
+        ? tensor.elements() * precision.bytes()
+        : tensor.byteLength();
   }
 
   private static ModelFolder model(Path path, PipelineSettings settings) {

@@ -7,27 +7,19 @@ package io.github.flinkdiffusion.ops.operator;
 import io.github.flinkdiffusion.connector.event.CancelEvent;
 import io.github.flinkdiffusion.connector.event.ImageEvent;
 import io.github.flinkdiffusion.ops.serving.DiffusionSettings;
-import io.github.flinkdiffusion.ops.serving.PipelineFactory;
+import io.github.flinkdiffusion.ops.serving.ModelList;
 import io.github.flinkdiffusion.ops.serving.ProcessServices;
-import java.io.IOException;
-import java.time.Duration;
 import java.util.Optional;
 import java.util.OptionalLong;
-import java.util.concurrent.CompletableFuture;
 import org.apache.flink.api.common.state.BroadcastState;
-import org.apache.flink.runtime.operators.coordination.CoordinationRequest;
-import org.apache.flink.runtime.operators.coordination.CoordinationResponse;
 import org.apache.flink.runtime.state.StateInitializationContext;
 import org.apache.flink.runtime.state.StateSnapshotContext;
 import org.apache.flink.streaming.api.operators.StreamOperatorParameters;
-import org.apache.flink.streaming.runtime.tasks.ProcessingTimeService;
-import org.apache.flink.util.SerializedValue;
-import org.apache.flink.util.function.ThrowingRunnable;
 
 /**
- * Its input is requests; which of them are taken back it reads from a {@link CancellationBoard}, so
- * that it has one input only: a second, broadcast one would rule out unaligned checkpoints and
- * being chained to a source.
+ * Its input is requests; which of them are taken back it reads from a {@link ControlBoard}, so that
+ * it has one input only: a second, broadcast one would rule out unaligned checkpoints and being
+ * chained to a source.
  *
  * <p>A cancellation ends what is in flight here, and is remembered for a request that was sent
  * before it and comes later ({@link Cancellations}): under back-pressure that is where most
@@ -48,11 +40,12 @@ final class CancellableOperator<E> extends RequestOperator<E> {
   CancellableOperator(
       RequestKind<E> kind,
       StreamOperatorParameters<ImageEvent> parameters,
-      PipelineFactory pipeline,
+      ModelList list,
       DiffusionSettings settings,
+      String modelBoard,
       ProcessServices services,
       String board) {
-    super(kind, parameters, pipeline, settings, services);
+    super(kind, parameters, list, settings, modelBoard, services);
     this.board = board;
   }
 
@@ -66,7 +59,7 @@ final class CancellableOperator<E> extends RequestOperator<E> {
   @Override
   public void open() throws Exception {
     super.open();
-    new CancellationFeed(board, new ToCoordinator(), this::cancel).ask();
+    feed(board, encoded -> cancel(Cancellation.decode(encoded)));
   }
 
   @Override
@@ -94,27 +87,5 @@ final class CancellableOperator<E> extends RequestOperator<E> {
     return timestamp.isPresent()
         ? cancellations.after(id, timestamp.getAsLong())
         : Optional.empty();
-  }
-
-  private final class ToCoordinator implements CancellationFeed.Line {
-    @Override
-    public CompletableFuture<CoordinationResponse> send(CoordinationRequest request)
-        throws IOException {
-      return getContainingTask()
-          .getEnvironment()
-          .getOperatorCoordinatorEventGateway()
-          .sendRequestToCoordinator(getOperatorID(), new SerializedValue<>(request));
-    }
-
-    @Override
-    public void mail(ThrowingRunnable<? extends Exception> action, String what) {
-      CancellableOperator.this.mail(action, what);
-    }
-
-    @Override
-    public void later(Duration after, Runnable action) {
-      ProcessingTimeService time = getProcessingTimeService();
-      time.registerTimer(time.getCurrentProcessingTime() + after.toMillis(), now -> action.run());
-    }
   }
 }

@@ -20,8 +20,8 @@ import org.apache.flink.runtime.operators.coordination.CoordinatorStore;
 import org.apache.flink.streaming.api.operators.collect.CollectCoordinationResponse;
 
 /**
- * Where the cancellations of one operator hang in the job manager: a {@link CancellationRelay} puts
- * them up, and each subtask of the operator reads all of them, in order, whenever it (re)starts. It
+ * Where the cancellations of one operator hang in the job manager: a {@link ControlRelay} puts them
+ * up, and each subtask of the operator reads all of them, in order, whenever it (re)starts. It
  * holds the last {@value #MOST}, and at most {@value #MOST_BYTES} bytes.
  *
  * <p>It is in no checkpoint: the relay puts up again what it knows when it is restored, and
@@ -31,7 +31,7 @@ import org.apache.flink.streaming.api.operators.collect.CollectCoordinationRespo
  * <p>Answers are in a class of Flink's own, because Flink reads them with a class loader that does
  * not know the job's.
  */
-final class CancellationBoard {
+final class ControlBoard {
   static final int MOST = 10_000;
   static final long MOST_BYTES = 32L << 20;
 
@@ -52,27 +52,27 @@ final class CancellationBoard {
   private long bytes;
   private long last;
 
-  CancellationBoard() {
+  ControlBoard() {
     this(WAIT);
   }
 
-  CancellationBoard(Duration wait) {
+  ControlBoard(Duration wait) {
     this.wait = wait;
   }
 
   /** The board of this name, which coordinators of the same job share. */
-  static CancellationBoard in(CoordinatorStore store, String name) {
-    String key = CancellationBoard.class.getName() + "/" + name;
-    store.putIfAbsent(key, new CancellationBoard());
-    return (CancellationBoard) store.get(key);
+  static ControlBoard in(CoordinatorStore store, String name) {
+    String key = ControlBoard.class.getName() + "/" + name;
+    store.putIfAbsent(key, new ControlBoard());
+    return (ControlBoard) store.get(key);
   }
 
   /** Any thread. */
-  CompletableFuture<CoordinationResponse> handle(CancellationRequest request) {
-    if (request instanceof CancellationRequest.Put put) {
-      return CompletableFuture.completedFuture(put(put.cancellations()));
+  CompletableFuture<CoordinationResponse> handle(ControlRequest request) {
+    if (request instanceof ControlRequest.Put put) {
+      return CompletableFuture.completedFuture(put(put.messages()));
     }
-    CancellationRequest.After after = (CancellationRequest.After) request;
+    ControlRequest.After after = (ControlRequest.After) request;
     return after(after.edition(), after.number());
   }
 
@@ -147,10 +147,8 @@ final class CancellationBoard {
     }
   }
 
-  /** The cancellations in an answer to {@link CancellationRequest.After}. */
-  static List<Cancellation> cancellations(CollectCoordinationResponse answer) throws IOException {
-    return answer.getResults(BytePrimitiveArraySerializer.INSTANCE).stream()
-        .map(Cancellation::decode)
-        .toList();
+  /** The messages in an answer to {@link ControlRequest.After}. */
+  static List<byte[]> messages(CollectCoordinationResponse answer) throws IOException {
+    return answer.getResults(BytePrimitiveArraySerializer.INSTANCE);
   }
 }

@@ -13,21 +13,21 @@ import org.apache.flink.runtime.operators.coordination.OperatorCoordinator;
 import org.apache.flink.runtime.operators.coordination.OperatorEvent;
 
 /**
- * Brings the relay's requests to the {@link CancellationBoard} that they name; {@link
+ * Brings the relay's requests to the {@link ControlBoard} that they name; {@link
  * DiffusionCoordinator} does so for the operator.
  */
-final class CancellationCoordinator implements OperatorCoordinator, CoordinationRequestHandler {
+final class ControlCoordinator implements OperatorCoordinator, CoordinationRequestHandler {
   private final Context context;
 
-  private CancellationCoordinator(Context context) {
+  private ControlCoordinator(Context context) {
     this.context = context;
   }
 
   @Override
   public CompletableFuture<CoordinationResponse> handleCoordinationRequest(
       CoordinationRequest request) {
-    if (request instanceof CancellationRequest known) {
-      return CancellationBoard.in(context.getCoordinatorStore(), known.board()).handle(known);
+    if (request instanceof ControlRequest known) {
+      return ControlBoard.in(context.getCoordinatorStore(), known.board()).handle(known);
     }
     return CompletableFuture.failedFuture(
         new IllegalArgumentException("Request " + request + " is not known."));
@@ -76,7 +76,7 @@ final class CancellationCoordinator implements OperatorCoordinator, Coordination
 
     @Override
     public OperatorCoordinator create(Context context) {
-      return new CancellationCoordinator(context);
+      return new ControlCoordinator(context);
     }
   }
 }

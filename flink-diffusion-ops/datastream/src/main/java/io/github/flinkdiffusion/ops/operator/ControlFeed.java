@@ -16,15 +16,15 @@ import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 
 /**
- * Reads a {@link CancellationBoard}, for one subtask: one request at a time is under way, and its
+ * Reads a {@link ControlBoard}, for one subtask: one request at a time is under way, and its
  * answer, which waits until there is something, is a mail. So it is read while the operator is
  * full, too.
  *
  * <p>A job manager that does not answer is asked again after a second, for as long as the task
  * lives: Flink itself ends a task whose job manager is gone.
  */
-final class CancellationFeed {
-  private static final Logger LOG = LoggerFactory.getLogger(CancellationFeed.class);
+final class ControlFeed {
+  private static final Logger LOG = LoggerFactory.getLogger(ControlFeed.class);
   private static final Duration AGAIN = Duration.ofSeconds(1);
 
   /** The subtask. */
@@ -41,15 +41,15 @@ final class CancellationFeed {
 
   private final String board;
   private final Line line;
-  private final Consumer<Cancellation> read;
+  private final Consumer<byte[]> read;
   private String edition = "";
   private long number;
   private boolean failed;
 
   /**
-   * @param read told each cancellation, on the task's thread
+   * @param read told each message, on the task's thread
    */
-  CancellationFeed(String board, Line line, Consumer<Cancellation> read) {
+  ControlFeed(String board, Line line, Consumer<byte[]> read) {
     this.board = board;
     this.line = line;
     this.read = read;
@@ -59,20 +59,20 @@ final class CancellationFeed {
   void ask() {
     CompletableFuture<CoordinationResponse> answer;
     try {
-      answer = line.send(new CancellationRequest.After(board, edition, number));
+      answer = line.send(new ControlRequest.After(board, edition, number));
     } catch (IOException | RuntimeException e) {
       answer = CompletableFuture.failedFuture(e);
     }
     answer.whenComplete(
-        (response, failure) ->
-            line.mail(() -> answered(response, failure), "cancellations have come"));
+        (response, failure) -> line.mail(() -> answered(response, failure), "messages have come"));
   }
 
   private void answered(CoordinationResponse response, Throwable failure) throws IOException {
     if (failure != null) {
       if (!failed) {
         LOG.warn(
-            "The job manager does not answer with cancellations. Asking again every {}.",
+            "The job manager does not answer with what is on board {}. Asking again every {}.",
+            board,
             AGAIN,
             failure);
       }
@@ -85,7 +85,7 @@ final class CancellationFeed {
     }
     failed = false;
     CollectCoordinationResponse known = (CollectCoordinationResponse) response;
-    CancellationBoard.cancellations(known).forEach(read);
+    ControlBoard.messages(known).forEach(read);
     edition = known.getVersion();
     number = known.getLastCheckpointedOffset();
     ask();

@@ -4,14 +4,12 @@
  */
 package io.github.flinkdiffusion.ops.operator;
 
-import io.github.flinkdiffusion.connector.event.CancelEvent;
 import java.io.IOException;
 import java.time.Duration;
 import java.util.ArrayDeque;
 import java.util.ArrayList;
 import java.util.Deque;
 import java.util.List;
-import java.util.OptionalLong;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.RejectedExecutionException;
 import org.apache.flink.api.common.operators.MailboxExecutor;
@@ -36,46 +34,46 @@ import org.apache.flink.streaming.runtime.tasks.ProcessingTimeService;
 import org.apache.flink.util.SerializedValue;
 
 /**
- * Puts cancellations up on a {@link CancellationBoard}; it has no output.
+ * Puts messages to all subtasks of an operator up on a {@link ControlBoard}; it has no output.
  *
- * <p>One request at a time is under way, and at most {@value #MOST_PENDING} cancellations wait for
- * it; then it takes no input. A request that fails is sent again after a second.
+ * <p>One request at a time is under way, and at most {@value #MOST_PENDING} messages wait for it;
+ * then it takes no input. A request that fails is sent again after a second.
  *
- * <p>Its state is the last {@link CancellationBoard#MOST} that it has put up, which it puts up
- * again when it is restored: the subtasks' state may lack them, and for those who know them they
- * mean nothing new. Without an event time nobody can tell whether they are new; these are in the
- * next checkpoint only.
+ * <p>Its state is the last {@link ControlBoard#MOST} that it has put up, which it puts up again
+ * when it is restored: the subtasks' state may lack them, and for those who know them they mean
+ * nothing new. Of those where nobody can tell whether they are new, only the next checkpoint has
+ * them.
+ *
+ * @param <E> the messages' event
  */
-final class CancellationRelay extends AbstractStreamOperator<Void>
-    implements OneInputStreamOperator<CancelEvent, Void>, BoundedOneInput {
+final class ControlRelay<E> extends AbstractStreamOperator<Void>
+    implements OneInputStreamOperator<E, Void>, BoundedOneInput {
   private static final long serialVersionUID = 1L;
 
   static final int MOST_PENDING = 1_000;
 
-  /** A reason is for people; a longer one is cut, so that the board stays small. */
-  static final int LONGEST_REASON = 1_000;
-
   private static final Duration AGAIN = Duration.ofSeconds(1);
 
-  private static final String STATE_NAME = "diffusion-relayed-cancellations";
-
+  private final ControlKind<E> kind;
   private final String board;
   private final transient MailboxExecutor mailbox;
 
-  /** With event time. */
-  private final transient LastCancellations known =
-      new LastCancellations(CancellationBoard.MOST, CancellationBoard.MOST_BYTES);
+  /** Those that mean nothing new to whoever knows them. */
+  private final transient LastMessages known =
+      new LastMessages(ControlBoard.MOST, ControlBoard.MOST_BYTES);
 
-  /** Without, since the last checkpoint. */
-  private final transient LastCancellations recent =
-      new LastCancellations(CancellationBoard.MOST, CancellationBoard.MOST_BYTES);
+  /** The others, since the last checkpoint. */
+  private final transient LastMessages recent =
+      new LastMessages(ControlBoard.MOST, ControlBoard.MOST_BYTES);
 
   private final transient Deque<byte[]> pending = new ArrayDeque<>();
   private transient boolean underWay;
   private transient ListState<byte[]> state;
 
-  private CancellationRelay(StreamOperatorParameters<Void> parameters, String board) {
+  private ControlRelay(
+      StreamOperatorParameters<Void> parameters, ControlKind<E> kind, String board) {
     super(parameters);
+    this.kind = kind;
     this.board = board;
     this.mailbox = parameters.getMailboxExecutor();
   }
@@ -88,9 +86,9 @@ final class CancellationRelay extends AbstractStreamOperator<Void>
             .getOperatorStateStore()
             .getListState(
                 new ListStateDescriptor<>(
-                    STATE_NAME, PrimitiveArrayTypeInfo.BYTE_PRIMITIVE_ARRAY_TYPE_INFO));
-    for (byte[] cancellation : state.get()) {
-      remember(Cancellation.decode(cancellation), cancellation);
+                    kind.stateName(), PrimitiveArrayTypeInfo.BYTE_PRIMITIVE_ARRAY_TYPE_INFO));
+    for (byte[] message : state.get()) {
+      remember(message);
     }
   }
 
@@ -103,31 +101,18 @@ final class CancellationRelay extends AbstractStreamOperator<Void>
   }
 
   @Override
-  public void processElement(StreamRecord<CancelEvent> element) throws Exception {
+  public void processElement(StreamRecord<E> element) throws Exception {
     while (pending.size() >= MOST_PENDING) {
       mailbox.yield();
     }
-    Cancellation cancellation =
-        new Cancellation(
-            bounded(element.getValue()),
-            element.hasTimestamp()
-                ? OptionalLong.of(element.getTimestamp())
-                : OptionalLong.empty());
-    byte[] encoded = cancellation.encode();
-    remember(cancellation, encoded);
+    byte[] encoded = kind.encode(element);
+    remember(encoded);
     pending.add(encoded);
     putUp();
   }
 
-  private static CancelEvent bounded(CancelEvent event) {
-    String reason = event.getReason();
-    return reason == null || reason.length() <= LONGEST_REASON
-        ? event
-        : CancelEvent.newBuilder(event).setReason(reason.substring(0, LONGEST_REASON)).build();
-  }
-
-  private void remember(Cancellation cancellation, byte[] encoded) {
-    (cancellation.timestamp().isPresent() ? known : recent).add(encoded);
+  private void remember(byte[] message) {
+    (kind.isKnownAgain(message) ? known : recent).add(message);
   }
 
   /** Those that wait, unless a request is under way; its answer is followed by the next. */
@@ -136,12 +121,10 @@ final class CancellationRelay extends AbstractStreamOperator<Void>
       return;
     }
     underWay = true;
-    send(
-        new CancellationRequest.Put(
-            board, LastCancellations.batch(pending, CancellationBoard.MESSAGE_BYTES)));
+    send(new ControlRequest.Put(board, LastMessages.batch(pending, ControlBoard.MESSAGE_BYTES)));
   }
 
-  private void send(CancellationRequest.Put request) {
+  private void send(ControlRequest.Put request) {
     CompletableFuture<CoordinationResponse> done;
     try {
       done =
@@ -155,14 +138,14 @@ final class CancellationRelay extends AbstractStreamOperator<Void>
     done.whenComplete(
         (any, failure) -> {
           try {
-            mailbox.execute(() -> answered(request, failure), "cancellations are up");
+            mailbox.execute(() -> answered(request, failure), "messages are up");
           } catch (RejectedExecutionException e) {
             LOG.debug("The task has ended before.", e);
           }
         });
   }
 
-  private void answered(CancellationRequest.Put request, Throwable failure) {
+  private void answered(ControlRequest.Put request, Throwable failure) {
     if (failure == null) {
       underWay = false;
       putUp();
@@ -170,8 +153,8 @@ final class CancellationRelay extends AbstractStreamOperator<Void>
     }
     // For as long as the task lives: Flink itself ends a task whose job manager is gone.
     LOG.warn(
-        "The job manager did not take {} cancellations. Sending them again in {}.",
-        request.cancellations().size(),
+        "The job manager did not accept {} messages. Sending them again in {}.",
+        request.messages().size(),
         AGAIN,
         failure);
     ProcessingTimeService time = getProcessingTimeService();
@@ -194,34 +177,39 @@ final class CancellationRelay extends AbstractStreamOperator<Void>
     }
   }
 
-  /** Carries it in the job. */
-  static final class Factory extends AbstractStreamOperatorFactory<Void>
-      implements OneInputStreamOperatorFactory<CancelEvent, Void>,
-          CoordinatedOperatorFactory<Void> {
+  /**
+   * Carries it in the job.
+   *
+   * @param <E> the messages' event
+   */
+  static final class Factory<E> extends AbstractStreamOperatorFactory<Void>
+      implements OneInputStreamOperatorFactory<E, Void>, CoordinatedOperatorFactory<Void> {
     private static final long serialVersionUID = 1L;
 
+    private final ControlKind<E> kind;
     private final String board;
 
-    Factory(String board) {
+    Factory(ControlKind<E> kind, String board) {
+      this.kind = kind;
       this.board = board;
     }
 
     @Override
     public OperatorCoordinator.Provider getCoordinatorProvider(String name, OperatorID id) {
-      return new CancellationCoordinator.Provider(id);
+      return new ControlCoordinator.Provider(id);
     }
 
     @Override
     @SuppressWarnings("unchecked") // Flink asks for the class that getStreamOperatorClass returned
     public <T extends StreamOperator<Void>> T createStreamOperator(
         StreamOperatorParameters<Void> parameters) {
-      return (T) new CancellationRelay(parameters, board);
+      return (T) new ControlRelay<>(parameters, kind, board);
     }
 
     @Override
     @SuppressWarnings("rawtypes")
     public Class<? extends StreamOperator> getStreamOperatorClass(ClassLoader classLoader) {
-      return CancellationRelay.class;
+      return ControlRelay.class;
     }
   }
 }

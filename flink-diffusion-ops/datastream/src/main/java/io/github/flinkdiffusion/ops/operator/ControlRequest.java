@@ -7,8 +7,8 @@ package io.github.flinkdiffusion.ops.operator;
 import java.util.List;
 import org.apache.flink.runtime.operators.coordination.CoordinationRequest;
 
-/** What tasks ask a {@link CancellationBoard} for. */
-sealed interface CancellationRequest extends CoordinationRequest {
+/** What tasks ask a {@link ControlBoard} for. */
+sealed interface ControlRequest extends CoordinationRequest {
 
   /** Name of the board, which a relay and an operator share; unique in a job. */
   String board();
@@ -16,9 +16,9 @@ sealed interface CancellationRequest extends CoordinationRequest {
   /**
    * From the relay: put these up.
    *
-   * @param cancellations as {@link Cancellation#encode} writes them
+   * @param messages as {@link ControlKind#encode} writes them
    */
-  record Put(String board, List<byte[]> cancellations) implements CancellationRequest {
+  record Put(String board, List<byte[]> messages) implements ControlRequest {
     private static final long serialVersionUID = 1L;
   }
 
@@ -29,7 +29,7 @@ sealed interface CancellationRequest extends CoordinationRequest {
    * @param edition of the board, as the last answer said; empty at first
    * @param number of the last one that it knows
    */
-  record After(String board, String edition, long number) implements CancellationRequest {
+  record After(String board, String edition, long number) implements ControlRequest {
     private static final long serialVersionUID = 1L;
   }
 }

@@ -6,6 +6,7 @@ package io.github.flinkdiffusion.ops.operator;
 
 import io.github.flinkdiffusion.connector.event.CancelEvent;
 import io.github.flinkdiffusion.connector.event.ImageEvent;
+import io.github.flinkdiffusion.connector.event.ModelEvent;
 import io.github.flinkdiffusion.connector.kafka.EventSourceBuilder;
 import io.github.flinkdiffusion.connector.options.OptionValues;
 import io.github.flinkdiffusion.connector.payload.PayloadOptions;
@@ -14,15 +15,16 @@ import io.github.flinkdiffusion.ops.serving.DiffusionException;
 import io.github.flinkdiffusion.ops.serving.DiffusionOptions;
 import io.github.flinkdiffusion.ops.serving.DiffusionSettings;
 import io.github.flinkdiffusion.ops.serving.ImageTaskOptions;
-import io.github.flinkdiffusion.ops.serving.ModelFolderPipelines;
-import io.github.flinkdiffusion.ops.serving.ModelSettings;
+import io.github.flinkdiffusion.ops.serving.ModelList;
 import io.github.flinkdiffusion.ops.serving.OutageAction;
 import io.github.flinkdiffusion.ops.serving.OutputOrder;
 import io.github.flinkdiffusion.ops.serving.PipelineFactory;
 import java.time.Duration;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.Map;
 import java.util.Objects;
+import java.util.TreeMap;
 import java.util.UUID;
 import java.util.function.UnaryOperator;
 import org.apache.avro.specific.SpecificRecord;
@@ -61,11 +63,13 @@ public abstract class DiffusionBuilder<E extends SpecificRecord, B extends Diffu
 
   private final Configuration set = new Configuration();
   private @Nullable PipelineFactory pipeline;
+  private final Map<String, PipelineFactory> pipelines = new TreeMap<>();
   private final RequestKind<E> kind;
   private String name;
   private @Nullable String uid;
   private UnaryOperator<SingleOutputStreamOperator<ImageEvent>> slots = UnaryOperator.identity();
   private @Nullable DataStream<CancelEvent> cancellations;
+  private @Nullable DataStream<ModelEvent> modelEvents;
   private @Nullable Integer parallelism;
 
   DiffusionBuilder(RequestKind<E> kind, String name) {
@@ -145,6 +149,31 @@ public abstract class DiffusionBuilder<E extends SpecificRecord, B extends Diffu
   public B setPipeline(PipelineFactory factory) {
     pipeline = Objects.requireNonNull(factory);
     return self();
+  }
+
+  /** Adds one to {@link DiffusionOptions#MODELS}, which requests may name. */
+  public B addModel(String modelName, String folder) {
+    List<String> models =
+        new ArrayList<>(set.getOptional(DiffusionOptions.MODELS).orElse(List.of()));
+    models.add(modelName + "=" + folder);
+    return setOption(DiffusionOptions.MODELS, models);
+  }
+
+  /** A pipeline of one's own that requests may name. */
+  @Internal
+  public B addPipeline(String modelName, PipelineFactory factory) {
+    pipelines.put(modelName, Objects.requireNonNull(factory));
+    return self();
+  }
+
+  /** {@link DiffusionOptions#MODELS_MEMORY}. */
+  public B setModelsMemory(MemorySize most) {
+    return setOption(DiffusionOptions.MODELS_MEMORY, most);
+  }
+
+  /** {@link DiffusionOptions#MODELS_TURN}. */
+  public B setModelsTurn(Duration time) {
+    return setOption(DiffusionOptions.MODELS_TURN, time);
   }
 
   /** {@link DiffusionOptions#DEVICE}. */
@@ -312,6 +341,22 @@ public abstract class DiffusionBuilder<E extends SpecificRecord, B extends Diffu
   }
 
   /**
+   * Changes the versions of models while the job runs: after each event here, requests of its model
+   * begin on the version that it names, a folder or an earlier version. Requests that have begun
+   * end on the version that they began on, also after a restart. Both versions are loaded only that
+   * long, and only as {@link DiffusionOptions#MODELS_MEMORY} allows; else the earlier one's
+   * requests end first. An event that cannot be followed is a failure, and changes nothing.
+   *
+   * <p>The order of the events counts, so all of a model come from one partition. They reach the
+   * subtasks as cancellations do. With {@link #uid}, their operator has the uid with the suffix
+   * {@code -models}.
+   */
+  public B setModelEvents(DataStream<ModelEvent> events) {
+    modelEvents = Objects.requireNonNull(events);
+    return self();
+  }
+
+  /**
    * Number of subtasks, 1 or more. Default: the job's parallelism. Subtasks in one process on one
    * device share the model and its network calls.
    */
@@ -336,7 +381,7 @@ public abstract class DiffusionBuilder<E extends SpecificRecord, B extends Diffu
       options.forEach(option -> copy(option, set.contains(option) ? set : job, config));
     }
     SingleOutputStreamOperator<ImageEvent> images =
-        slots.apply(transform(requests, pipelines(config), DiffusionSettings.of(config)));
+        slots.apply(transform(requests, models(config), DiffusionSettings.of(config)));
     if (uid != null) {
       images.uid(uid);
     } else {
@@ -352,25 +397,33 @@ public abstract class DiffusionBuilder<E extends SpecificRecord, B extends Diffu
   }
 
   private SingleOutputStreamOperator<ImageEvent> transform(
-      DataStream<E> requests, PipelineFactory pipelines, DiffusionSettings settings) {
+      DataStream<E> requests, ModelList models, DiffusionSettings settings) {
     return requests.transform(
         name,
         new AvroTypeInfo<>(ImageEvent.class),
         new DiffusionOperatorFactory.OfRequests<>(
-            kind, pipelines, settings, cancellations == null ? null : relayed(cancellations)));
+            kind,
+            models,
+            settings,
+            relayed(cancellations, ControlKind.CANCELLATIONS, "cancellations"),
+            relayed(modelEvents, ControlKind.MODELS, "models")));
   }
 
   /**
-   * @return name of the board that the cancellations are put up on
+   * @param events null when there are none
+   * @return name of the board that the events are put up on, or null
    */
-  private String relayed(DataStream<CancelEvent> cancelled) {
-    String board = uid == null ? UUID.randomUUID().toString() : uid;
+  private <C> String relayed(DataStream<C> events, ControlKind<C> what, String whatName) {
+    if (events == null) {
+      return null;
+    }
+    String board = (uid == null ? UUID.randomUUID().toString() : uid) + "/" + whatName;
     SingleOutputStreamOperator<Void> relay =
-        cancelled
-            .transform(name + ": cancellations", Types.VOID, new CancellationRelay.Factory(board))
+        events
+            .transform(name + ": " + whatName, Types.VOID, new ControlRelay.Factory<>(what, board))
             .forceNonParallel();
     if (uid != null) {
-      relay.uid(uid + "-cancellations");
+      relay.uid(uid + "-" + whatName);
     }
     return board;
   }
@@ -388,11 +441,12 @@ public abstract class DiffusionBuilder<E extends SpecificRecord, B extends Diffu
     return set;
   }
 
-  private PipelineFactory pipelines(ReadableConfig config) {
-    if (pipeline != null) {
-      return pipeline;
+  private ModelList models(ReadableConfig config) {
+    ModelList list = pipeline == null ? ModelList.of(config) : ModelList.of(pipeline);
+    for (Map.Entry<String, PipelineFactory> other : pipelines.entrySet()) {
+      list = list.with(other.getKey(), other.getValue());
     }
-    return new ModelFolderPipelines(ModelSettings.of(config));
+    return list;
   }
 
   private static <T> void copy(ConfigOption<T> option, ReadableConfig from, Configuration to) {

@@ -91,8 +91,8 @@ final class DiffusionCoordinator implements OperatorCoordinator, CoordinationReq
       if (request instanceof CoordinatorRequest known) {
         return CompletableFuture.completedFuture(carrying(answer(known)));
       }
-      if (request instanceof CancellationRequest cancellations) {
-        return CancellationBoard.in(context.getCoordinatorStore(), cancellations.board())
+      if (request instanceof ControlRequest cancellations) {
+        return ControlBoard.in(context.getCoordinatorStore(), cancellations.board())
             .handle(cancellations);
       }
       throw new IllegalArgumentException("Request " + request + " is not known.");

@@ -6,8 +6,10 @@ package io.github.flinkdiffusion.ops.operator;
 
 import io.github.flinkdiffusion.connector.event.FailureReason;
 import io.github.flinkdiffusion.ops.batching.CallReport;
+import io.github.flinkdiffusion.ops.batching.ModelPool;
 import java.time.Duration;
 import java.util.EnumMap;
+import java.util.HashMap;
 import java.util.List;
 import java.util.Locale;
 import java.util.Map;
@@ -112,7 +114,29 @@ final class DiffusionMetrics {
               "redoneSteps",
               "counter",
               "network steps that had been made before a failure and were made again; those of a"
-                  + " process that was killed are not known"));
+                  + " process that was killed are not known"),
+          new Described(
+              "numRefusedModelEvents",
+              null,
+              "counter",
+              "model events that this subtask could not follow; the model's version stayed"),
+          new Described(
+              "model.M.numRequests",
+              null,
+              "counter",
+              "requests taken in for the model M of `diffusion.models`, or `default`; each of the"
+                  + " next three is of the process and the device, not of the subtask"),
+          new Described("model.M.numLoads", null, "gauge", "how often the model M was loaded"),
+          new Described(
+              "model.M.numUnloads",
+              null,
+              "gauge",
+              "how often the model M was unloaded, for any reason"),
+          new Described(
+              "model.M.residentBytes",
+              null,
+              "gauge",
+              "memory that the weights of the model M take now; 0 while it is not loaded"));
 
   /**
    * One row of {@link #REFERENCE}.
@@ -131,12 +155,14 @@ final class DiffusionMetrics {
   final Counter restoredTrajectories;
   final Counter restartedTrajectories;
   final Counter redoneSteps;
+  final Counter refusedModelEvents;
   private final Counter deviceTimeMicros;
   private final Histogram batchRows;
   private final Histogram queueTimeMillis;
   private final Map<CallReport.Stage, Histogram> callTimeMicros =
       new EnumMap<>(CallReport.Stage.class);
   private final Map<FailureReason, Counter> failures = new EnumMap<>(FailureReason.class);
+  private final Map<String, Counter> requests = new HashMap<>();
 
   DiffusionMetrics(
       MetricGroup group, Supplier<Integer> inFlight, Duration modelLoadTime, int batchRowLimit) {
@@ -155,6 +181,7 @@ final class DiffusionMetrics {
     restoredTrajectories = counter(group, "numRestoredTrajectories", "restoredTrajectories");
     restartedTrajectories = counter(group, "numRestartedTrajectories", "restartedTrajectories");
     redoneSteps = counter(group, "numRedoneSteps", "redoneSteps");
+    refusedModelEvents = group.counter("numRefusedModelEvents", new SharedCounter());
     deviceTimeMicros = group.counter("deviceTimeMicros", new SharedCounter());
     batchRows = group.histogram("batchRows", new RecentValues(WINDOW));
     queueTimeMillis = group.histogram("queueTimeMillis", new RecentValues(WINDOW));
@@ -165,6 +192,23 @@ final class DiffusionMetrics {
     for (FailureReason reason : FailureReason.values()) {
       failures.put(
           reason, counter(group.addGroup("reason", reason.name()), "numFailures", "failures"));
+    }
+  }
+
+  /** A model that requests may name. */
+  void model(String name, Supplier<ModelPool.Counts> counts) {
+    MetricGroup model = group.addGroup("model", name);
+    requests.put(name, model.counter("numRequests", new SharedCounter()));
+    model.gauge("numLoads", () -> counts.get().loads());
+    model.gauge("numUnloads", () -> counts.get().unloads());
+    model.gauge("residentBytes", () -> counts.get().bytes());
+  }
+
+  /** One has come in for a model; of a name that there is not, nothing is counted here. */
+  void requested(String model) {
+    Counter known = requests.get(model);
+    if (known != null) {
+      known.inc();
     }
   }
 

@@ -5,35 +5,39 @@
 package io.github.flinkdiffusion.ops.operator;
 
 import io.github.flinkdiffusion.connector.event.CancelEvent;
+import io.github.flinkdiffusion.connector.event.EventCodec;
 import io.github.flinkdiffusion.connector.event.FailureEvent;
 import io.github.flinkdiffusion.connector.event.FailureReason;
 import io.github.flinkdiffusion.connector.event.ImageEvent;
 import io.github.flinkdiffusion.connector.event.ImageTaskEvent;
+import io.github.flinkdiffusion.connector.event.ModelEvent;
 import io.github.flinkdiffusion.connector.event.ProgressEvent;
 import io.github.flinkdiffusion.connector.event.PromptEvent;
 import io.github.flinkdiffusion.connector.payload.PayloadStore;
-import io.github.flinkdiffusion.ops.batching.BatchSession;
 import io.github.flinkdiffusion.ops.batching.BatchingException;
 import io.github.flinkdiffusion.ops.batching.CallReport;
 import io.github.flinkdiffusion.ops.batching.ClassesAhead;
+import io.github.flinkdiffusion.ops.batching.ModelPool;
 import io.github.flinkdiffusion.ops.batching.SessionListener;
-import io.github.flinkdiffusion.ops.batching.SharedBatchers;
 import io.github.flinkdiffusion.ops.batching.StepBatcher;
 import io.github.flinkdiffusion.ops.serving.DecodingMemory;
 import io.github.flinkdiffusion.ops.serving.DevicePlacement;
 import io.github.flinkdiffusion.ops.serving.DiffusionException;
 import io.github.flinkdiffusion.ops.serving.DiffusionSettings;
-import io.github.flinkdiffusion.ops.serving.PipelineFactory;
+import io.github.flinkdiffusion.ops.serving.ModelList;
 import io.github.flinkdiffusion.ops.serving.ProcessServices;
 import io.github.flinkdiffusion.ops.serving.StepLedger;
+import io.github.flinkdiffusion.ops.serving.TaskModels;
 import java.io.IOException;
 import java.nio.file.Path;
 import java.time.Duration;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.Map;
 import java.util.Optional;
 import java.util.OptionalLong;
 import java.util.Queue;
+import java.util.WeakHashMap;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.CompletionException;
 import java.util.concurrent.ConcurrentLinkedQueue;
@@ -41,13 +45,17 @@ import java.util.concurrent.ExecutorService;
 import java.util.concurrent.RejectedExecutionException;
 import java.util.concurrent.TimeUnit;
 import java.util.function.BiConsumer;
+import java.util.function.Consumer;
 import org.apache.flink.api.common.operators.MailboxExecutor;
+import org.apache.flink.api.common.state.BroadcastState;
 import org.apache.flink.api.common.state.ListState;
 import org.apache.flink.api.common.state.ListStateDescriptor;
 import org.apache.flink.api.common.state.OperatorStateStore;
 import org.apache.flink.api.common.typeinfo.PrimitiveArrayTypeInfo;
 import org.apache.flink.formats.avro.typeutils.AvroTypeInfo;
 import org.apache.flink.runtime.execution.Environment;
+import org.apache.flink.runtime.operators.coordination.CoordinationRequest;
+import org.apache.flink.runtime.operators.coordination.CoordinationResponse;
 import org.apache.flink.runtime.state.StateInitializationContext;
 import org.apache.flink.runtime.state.StateSnapshotContext;
 import org.apache.flink.streaming.api.operators.AbstractStreamOperator;
@@ -111,8 +119,12 @@ abstract class DiffusionOperator extends AbstractStreamOperator<ImageEvent> {
   /** What threads without work, which is nearly all, need to end. */
   private static final Duration ENCODERS_END = Duration.ofMillis(200);
 
-  private final PipelineFactory pipeline;
+  private final ModelList list;
   private final DiffusionSettings settings;
+
+  /** Name of the {@link ControlBoard} with model events; null when there are none. */
+  private final String modelBoard;
+
   private final transient ProcessServices services;
   private final transient MailboxExecutor mailbox;
   private final transient EmissionQueue<Request> queue;
@@ -123,9 +135,15 @@ abstract class DiffusionOperator extends AbstractStreamOperator<ImageEvent> {
   private transient ListState<InFlight> state;
 
   private transient List<InFlight> restored;
+  private transient BroadcastState<String, byte[]> versionsState;
+  private transient SavedVersions versions;
+  private transient ModelChanges modelChanges;
   private transient boolean objectReuse;
-  private transient SharedBatchers.Lease lease;
-  private transient BatchSession session;
+  private transient TaskModels models;
+
+  /** Of models that were loaded; each is looked at once. */
+  private final transient Map<StepBatcher, Optional<String>> heapProblems = new WeakHashMap<>();
+
   private transient ExecutorService encoders;
   private transient DiffusionMetrics meters;
   private transient StepLedger.Page ledger;
@@ -146,11 +164,13 @@ abstract class DiffusionOperator extends AbstractStreamOperator<ImageEvent> {
 
   DiffusionOperator(
       StreamOperatorParameters<ImageEvent> parameters,
-      PipelineFactory pipeline,
+      ModelList list,
       DiffusionSettings settings,
+      String modelBoard,
       ProcessServices services) {
     super(parameters);
-    this.pipeline = pipeline;
+    this.modelBoard = modelBoard;
+    this.list = list;
     this.settings = settings;
     this.services = services;
     this.mailbox = parameters.getMailboxExecutor();
@@ -179,6 +199,8 @@ abstract class DiffusionOperator extends AbstractStreamOperator<ImageEvent> {
         store.getListState(new ListStateDescriptor<>(STATE_NAME, InFlightTypeSerializer.INSTANCE));
     state.get().forEach(restored::add);
     state.clear();
+    versionsState = store.getBroadcastState(SavedVersions.STATE);
+    versions = SavedVersions.restore(versionsState);
   }
 
   @Override
@@ -188,24 +210,20 @@ abstract class DiffusionOperator extends AbstractStreamOperator<ImageEvent> {
     sayWhetherCheckpointsWait();
     objectReuse = getExecutionConfig().isObjectReuseEnabled();
     int subtask = getRuntimeContext().getTaskInfo().getIndexOfThisSubtask();
-    String device =
-        pipeline.resolve(
-            DevicePlacement.choose(
-                settings.device(),
-                getRuntimeContext().getExternalResourceInfos(DevicePlacement.GPU_RESOURCE),
-                subtask));
     long begin = System.nanoTime();
-    lease =
-        services
-            .batchers()
-            .acquire(
-                new SharedBatchers.Key(pipeline.model(), device, pipeline.files()),
-                settings.batch(),
-                () -> pipeline.open(device),
-                settings.patience(),
-                pipeline::digest);
+    models =
+        new TaskModels(
+            list,
+            settings,
+            services.models(),
+            getRuntimeContext().getExternalResourceInfos(DevicePlacement.GPU_RESOURCE),
+            subtask,
+            new Session());
+    models.restore(versions.models());
+    modelChanges = new ModelChanges(models, new ModelLine(), versions.events());
+    ModelPool.Use first = models.open();
     HeapNeed.requireFits(
-        lease.batcher(),
+        first.batcher(),
         settings.capacity(),
         settings.batch().example().orElseThrow(),
         Runtime.getRuntime().maxMemory());
@@ -214,7 +232,8 @@ abstract class DiffusionOperator extends AbstractStreamOperator<ImageEvent> {
             getMetricGroup(),
             this::inFlight,
             Duration.ofNanos(System.nanoTime() - begin),
-            lease.batcher().rowLimit());
+            first.batcher().rowLimit());
+    list.names().forEach(name -> meters.model(name, () -> models.counts(name)));
     ledger =
         services
             .ledger()
@@ -225,10 +244,13 @@ abstract class DiffusionOperator extends AbstractStreamOperator<ImageEvent> {
     scratch =
         Path.of(getContainingTask().getEnvironment().getTaskManagerInfo().getTmpDirectories()[0]);
     encoders = services.encoders().create(Integer.toString(subtask), settings.encodingWorkers());
-    session = lease.batcher().join(new Session());
     probation = new Probation(new ToCoordinator(), self(subtask), settings.capacity());
     probation.begin();
     resumeRestored();
+    first.close();
+    if (modelBoard != null) {
+      feed(modelBoard, modelChanges::read);
+    }
   }
 
   private boolean isFull() {
@@ -309,8 +331,8 @@ abstract class DiffusionOperator extends AbstractStreamOperator<ImageEvent> {
   @Override
   public void close() throws Exception {
     try {
-      if (session != null) {
-        session.close();
+      if (models != null) {
+        models.close();
       }
       if (encoders != null) {
         encoders.shutdownNow();
@@ -321,9 +343,6 @@ abstract class DiffusionOperator extends AbstractStreamOperator<ImageEvent> {
       }
       queue.requests().forEach(Request::discard);
     } finally {
-      if (lease != null) {
-        lease.close();
-      }
       if (probation != null) {
         if (!suspects.isEmpty()) {
           probation.fails(List.copyOf(suspects), suspectCallSize);
@@ -395,6 +414,7 @@ abstract class DiffusionOperator extends AbstractStreamOperator<ImageEvent> {
     queue.add(request);
     sizeChanged();
     if (!(request instanceof FinishedRequest)) {
+      meters.requested(request.event.model());
       Optional<CancelEvent> cancellation = cancellationOf(request.event.id(), request.timestamp);
       if (cancellation.isPresent()) {
         request.fail(
@@ -495,6 +515,10 @@ abstract class DiffusionOperator extends AbstractStreamOperator<ImageEvent> {
       items.add(request.asFarAsItCame());
     }
     state.update(items);
+    if (modelChanges != null) {
+      versions = new SavedVersions(models.versions(), modelChanges.known());
+    }
+    versions.save(versionsState);
     // Flink has taken its own list of the items by then, and writes from that.
     mail(state::clear, "saved requests are let go");
   }
@@ -518,6 +542,27 @@ abstract class DiffusionOperator extends AbstractStreamOperator<ImageEvent> {
         message);
   }
 
+  /** One more event was read, as a test's job manager would bring it; task thread. */
+  final void modelEvent(ModelEvent event) {
+    modelChanges.read(EventCodec.models().encode(event));
+  }
+
+  private final class ModelLine implements ModelChanges.Line {
+    @Override
+    public void mail(ThrowingRunnable<? extends Exception> action, String what) {
+      DiffusionOperator.this.mail(action, what);
+    }
+
+    /** All subtasks say so in their logs, and the first one to the job. */
+    @Override
+    public void refused(ModelEvent event, String why) {
+      meters.refusedModelEvents.inc();
+      if (getRuntimeContext().getTaskInfo().getIndexOfThisSubtask() == 0) {
+        output.collect(FAILURES, new StreamRecord<>(Events.failure(event, why)));
+      }
+    }
+  }
+
   private final class Session implements SessionListener {
     @Override
     public void onCall(CallReport report) {
@@ -530,15 +575,44 @@ abstract class DiffusionOperator extends AbstractStreamOperator<ImageEvent> {
     }
   }
 
+  private CompletableFuture<CoordinationResponse> send(CoordinationRequest request)
+      throws IOException {
+    return getContainingTask()
+        .getEnvironment()
+        .getOperatorCoordinatorEventGateway()
+        .sendRequestToCoordinator(getOperatorID(), new SerializedValue<>(request));
+  }
+
+  /** Reads what hangs on a board in the job manager, from now on; task thread. */
+  final void feed(String board, Consumer<byte[]> read) {
+    ControlFeed.Line line =
+        new ControlFeed.Line() {
+          @Override
+          public CompletableFuture<CoordinationResponse> send(CoordinationRequest request)
+              throws IOException {
+            return DiffusionOperator.this.send(request);
+          }
+
+          @Override
+          public void mail(ThrowingRunnable<? extends Exception> action, String what) {
+            DiffusionOperator.this.mail(action, what);
+          }
+
+          @Override
+          public void later(Duration after, Runnable action) {
+            DiffusionOperator.this.later(after, action);
+          }
+        };
+    new ControlFeed(board, line, read).ask();
+  }
+
   private final class ToCoordinator implements Probation.Line {
     @Override
     public CompletableFuture<Verdict> send(CoordinatorRequest request) {
       ClassLoader userCode = getRuntimeContext().getUserCodeClassLoader();
       try {
-        return getContainingTask()
-            .getEnvironment()
-            .getOperatorCoordinatorEventGateway()
-            .sendRequestToCoordinator(getOperatorID(), new SerializedValue<>(request))
+        return DiffusionOperator.this
+            .send(request)
             .thenApply(
                 response -> {
                   try {
@@ -578,13 +652,20 @@ abstract class DiffusionOperator extends AbstractStreamOperator<ImageEvent> {
   /** This subtask, as requests see it. */
   private final class Host implements RequestHost {
     @Override
-    public StepBatcher batcher() {
-      return lease.batcher();
+    public TaskModels models() {
+      return models;
     }
 
     @Override
-    public BatchSession session() {
-      return session;
+    public Optional<String> heapProblem(StepBatcher model) {
+      return heapProblems.computeIfAbsent(
+          model,
+          any ->
+              HeapNeed.problem(
+                  model,
+                  settings.capacity(),
+                  settings.batch().example().orElseThrow(),
+                  Runtime.getRuntime().maxMemory()));
     }
 
     @Override

@@ -6,7 +6,7 @@ package io.github.flinkdiffusion.ops.operator;
 
 import io.github.flinkdiffusion.connector.event.ImageEvent;
 import io.github.flinkdiffusion.ops.serving.DiffusionSettings;
-import io.github.flinkdiffusion.ops.serving.PipelineFactory;
+import io.github.flinkdiffusion.ops.serving.ModelList;
 import io.github.flinkdiffusion.ops.serving.ProcessServices;
 import java.util.Objects;
 import org.apache.flink.runtime.jobgraph.OperatorID;
@@ -23,15 +23,15 @@ abstract class DiffusionOperatorFactory extends AbstractStreamOperatorFactory<Im
     implements CoordinatedOperatorFactory<ImageEvent> {
   private static final long serialVersionUID = 1L;
 
-  private final PipelineFactory pipeline;
+  private final ModelList list;
   private final DiffusionSettings settings;
 
   /** Null, which is the process's own, except in tests that step a device by hand. */
   private final transient ProcessServices services;
 
   private DiffusionOperatorFactory(
-      PipelineFactory pipeline, DiffusionSettings settings, ProcessServices services) {
-    this.pipeline = Objects.requireNonNull(pipeline);
+      ModelList list, DiffusionSettings settings, ProcessServices services) {
+    this.list = Objects.requireNonNull(list);
     this.settings = Objects.requireNonNull(settings);
     this.services = services;
     // It never blocks the task's thread but for back-pressure, so it may stand anywhere in a chain.
@@ -44,8 +44,8 @@ abstract class DiffusionOperatorFactory extends AbstractStreamOperatorFactory<Im
         id, new Suspects.Limits(settings.requestAttempts(), settings.requestProcessDeaths()));
   }
 
-  final PipelineFactory pipeline() {
-    return pipeline;
+  final ModelList list() {
+    return list;
   }
 
   final DiffusionSettings settings() {
@@ -73,39 +73,52 @@ abstract class DiffusionOperatorFactory extends AbstractStreamOperatorFactory<Im
 
     private final RequestKind<E> kind;
 
-    /** Name of the {@link CancellationBoard}; null when there are no cancellations. */
-    private final String board;
+    /** Name of the {@link ControlBoard}; null when there are no cancellations. */
+    private final String cancellations;
 
+    /** Name of the {@link ControlBoard}; null when there are no model events. */
+    private final String models;
+
+    /**
+     * @param cancellations name of their {@link ControlBoard}; null when there are none
+     * @param models name of the {@link ControlBoard} of model events; null when there are none
+     */
     OfRequests(
-        RequestKind<E> kind, PipelineFactory pipeline, DiffusionSettings settings, String board) {
-      this(kind, pipeline, settings, board, null);
+        RequestKind<E> kind,
+        ModelList list,
+        DiffusionSettings settings,
+        String cancellations,
+        String models) {
+      this(kind, list, settings, cancellations, models, null);
     }
 
     OfRequests(
         RequestKind<E> kind,
-        PipelineFactory pipeline,
+        ModelList list,
         DiffusionSettings settings,
-        String board,
+        String cancellations,
+        String models,
         ProcessServices services) {
-      super(pipeline, settings, services);
+      super(list, settings, services);
       this.kind = kind;
-      this.board = board;
+      this.cancellations = cancellations;
+      this.models = models;
     }
 
     @Override
     public <T extends StreamOperator<ImageEvent>> T createStreamOperator(
         StreamOperatorParameters<ImageEvent> parameters) {
       return as(
-          board == null
-              ? new RequestOperator<>(kind, parameters, pipeline(), settings(), services())
+          cancellations == null
+              ? new RequestOperator<>(kind, parameters, list(), settings(), models, services())
               : new CancellableOperator<>(
-                  kind, parameters, pipeline(), settings(), services(), board));
+                  kind, parameters, list(), settings(), models, services(), cancellations));
     }
 
     @Override
     @SuppressWarnings("rawtypes")
     public Class<? extends StreamOperator> getStreamOperatorClass(ClassLoader classLoader) {
-      return board == null ? RequestOperator.class : CancellableOperator.class;
+      return cancellations == null ? RequestOperator.class : CancellableOperator.class;
     }
   }
 }

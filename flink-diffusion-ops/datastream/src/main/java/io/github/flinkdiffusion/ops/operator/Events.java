@@ -5,11 +5,13 @@
 package io.github.flinkdiffusion.ops.operator;
 
 import io.github.flinkdiffusion.connector.event.CancelEvent;
+import io.github.flinkdiffusion.connector.event.EventCodec;
 import io.github.flinkdiffusion.connector.event.FailureEvent;
 import io.github.flinkdiffusion.connector.event.FailureMessages;
 import io.github.flinkdiffusion.connector.event.FailureReason;
 import io.github.flinkdiffusion.connector.event.ImageEvent;
 import io.github.flinkdiffusion.connector.event.ImageTaskEvent;
+import io.github.flinkdiffusion.connector.event.ModelEvent;
 import io.github.flinkdiffusion.connector.event.Original;
 import io.github.flinkdiffusion.connector.event.Originals;
 import io.github.flinkdiffusion.connector.event.Payload;
@@ -33,6 +35,7 @@ import io.github.flinkdiffusion.ops.pipeline.Parameter;
 import io.github.flinkdiffusion.ops.pipeline.Parameters;
 import io.github.flinkdiffusion.ops.pipeline.Signature;
 import io.github.flinkdiffusion.ops.serving.DiffusionSettings;
+import io.github.flinkdiffusion.ops.serving.ModelList;
 import java.nio.ByteBuffer;
 import java.util.List;
 import java.util.Locale;
@@ -76,7 +79,7 @@ final class Events {
             .with(Parameters.GUIDANCE_SCALE, prompt.getGuidanceScale())
             .with(Parameters.WIDTH, whole(prompt.getWidth()))
             .with(Parameters.HEIGHT, whole(prompt.getHeight()));
-    Arguments all = further(asked, prompt.getParameters());
+    Arguments all = further(asked, withoutModel(prompt.getParameters()));
     return new GenerationSpec(prompt.getId(), settings.defaults(all).with(all));
   }
 
@@ -142,8 +145,14 @@ final class Events {
         "%s is '%s'; axial, coronal or sagittal is expected.".formatted(PLANE, plane));
   }
 
-  private static Map<String, String> withoutPage(Map<String, String> parameters) {
+  private static Map<String, String> withoutModel(Map<String, String> parameters) {
     Map<String, String> others = new TreeMap<>(parameters);
+    others.remove(ModelList.PARAMETER);
+    return others;
+  }
+
+  private static Map<String, String> withoutPage(Map<String, String> parameters) {
+    Map<String, String> others = withoutModel(parameters);
     others.keySet().removeAll(List.of(PAGE, PLANE));
     others.keySet().removeAll(Selection.PARAMETERS);
     return others;
@@ -250,6 +259,20 @@ final class Events {
         .setOffset(origin == null ? null : origin.getOffset())
         .setAttributes(request.attributes())
         .setContext(request.context())
+        .build();
+  }
+
+  /** The event of a model event that cannot be followed, with the event itself. */
+  static FailureEvent failure(ModelEvent event, String why) {
+    return FailureEvent.newBuilder()
+        .setId(event.getId())
+        .setReason(FailureReason.INVALID_REQUEST)
+        .setMessage(
+            FailureMessages.safe(
+                "Model event %s is not followed, and model '%s' stays as it is: %s"
+                    .formatted(event.getId(), event.getModel(), why),
+                event))
+        .setOriginal(ByteBuffer.wrap(EventCodec.models().encode(event)))
         .build();
   }
 

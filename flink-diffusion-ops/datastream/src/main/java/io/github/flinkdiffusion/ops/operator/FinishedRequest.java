@@ -21,6 +21,11 @@ final class FinishedRequest extends Request {
   }
 
   @Override
+  void beginOnModel() {
+    throw new IllegalStateException("It needs no model.");
+  }
+
+  @Override
   void cancel(CancelEvent why) {}
 
   @Override

@@ -11,6 +11,7 @@ import io.github.flinkdiffusion.ops.pipeline.InvalidRequestException;
 import io.github.flinkdiffusion.ops.serving.DiffusionException;
 import io.github.flinkdiffusion.ops.serving.DiffusionOptions;
 import io.github.flinkdiffusion.ops.serving.ImageTaskOptions;
+import java.util.Optional;
 import org.apache.flink.configuration.MemorySize;
 import org.apache.flink.configuration.TaskManagerOptions;
 import org.apache.flink.runtime.execution.SuppressRestartsException;
@@ -31,31 +32,40 @@ final class HeapNeed {
    */
   static void requireFits(
       StepBatcher batcher, int capacity, GenerationSpec example, long heapBytes) {
+    problem(batcher, capacity, example, heapBytes)
+        .ifPresent(
+            sentence -> {
+              throw new SuppressRestartsException(new DiffusionException(sentence));
+            });
+  }
+
+  /** As {@link #requireFits}; empty if they fit. */
+  static Optional<String> problem(
+      StepBatcher batcher, int capacity, GenerationSpec example, long heapBytes) {
     GenerationRequest request;
     try {
       request = batcher.model().prepare(example);
     } catch (InvalidRequestException e) {
-      return;
+      return Optional.empty();
     }
     long each = batcher.model().trajectoryBytes(request);
     if (each == 0 || capacity <= heapBytes / each) {
-      return;
+      return Optional.empty();
     }
-    throw new SuppressRestartsException(
-        new DiffusionException(
-            ("Option %s is %d, and so many requests of %d x %d pixels with %s take %s of heap (%s each);"
-                    + " this process has %s. Set the option to %d or less, or %s higher.")
-                .formatted(
-                    DiffusionOptions.CAPACITY.key(),
-                    capacity,
-                    request.width(),
-                    request.height(),
-                    request.scheduler(),
-                    inWords(each * (double) capacity),
-                    inWords(each),
-                    inWords(heapBytes),
-                    Math.max(1, heapBytes / each / 2),
-                    TaskManagerOptions.TASK_HEAP_MEMORY.key())));
+    return Optional.of(
+        ("Option %s is %d, and so many requests of %d x %d pixels with %s take %s of heap (%s each);"
+                + " this process has %s. Set the option to %d or less, or %s higher.")
+            .formatted(
+                DiffusionOptions.CAPACITY.key(),
+                capacity,
+                request.width(),
+                request.height(),
+                request.scheduler(),
+                inWords(each * (double) capacity),
+                inWords(each),
+                inWords(heapBytes),
+                Math.max(1, heapBytes / each / 2),
+                TaskManagerOptions.TASK_HEAP_MEMORY.key()));
   }
 
   private static String inWords(double bytes) {

@@ -106,7 +106,12 @@ final class ImageTaskRequest extends Request {
   }
 
   @Override
-  void begin() {
+  Optional<String> begunOn() {
+    return restored.isNone() ? Optional.empty() : Optional.of(restored.basis().digest());
+  }
+
+  @Override
+  void beginOnModel() {
     host.turns().add(this);
   }
 
@@ -124,7 +129,7 @@ final class ImageTaskRequest extends Request {
               OpenImageTask.fetch(
                   task,
                   host.settings(),
-                  host.batcher(),
+                  use().batcher(),
                   host.payloads(),
                   host.scratch(),
                   host.decoding().capacity());
@@ -153,7 +158,7 @@ final class ImageTaskRequest extends Request {
     }
     opening(
         () -> {
-          opened = OpenImageTask.open(task, host.settings(), host.batcher(), sources);
+          opened = OpenImageTask.open(task, host.settings(), use().batcher(), sources);
           host.mail(() -> opened(opened), "image is open");
         });
   }
@@ -216,7 +221,7 @@ final class ImageTaskRequest extends Request {
     if (progress.isNone()) {
       return;
     }
-    Basis basis = host.batcher().model().info().basis();
+    Basis basis = model().info().basis();
     List<String> differences = new ArrayList<>(basis.differencesFrom(progress.basis()));
     if (!progress.plan().equals(open.fingerprint())) {
       differences.add("plan (%s, now %s)".formatted(progress.plan(), open.fingerprint()));
@@ -292,7 +297,8 @@ final class ImageTaskRequest extends Request {
             host.mail(() -> withoutData(part), "part holds no data");
             return;
           }
-          Work fresh = new Work.Fresh(host.settings().limits().prepare(host.batcher(), spec.get()));
+          Work fresh =
+              new Work.Fresh(host.settings().limits().prepare(use().batcher(), spec.get()));
           host.mail(() -> part.submit(fresh), "part is read");
         },
         part.reading,
@@ -375,7 +381,7 @@ final class ImageTaskRequest extends Request {
       }
       Optional<Submission> how = submission();
       if (how.isPresent()) {
-        ticket = host.session().submit(work, how.get(), this);
+        ticket = use().session().submit(work, how.get(), this);
       }
     }
 
@@ -439,7 +445,7 @@ final class ImageTaskRequest extends Request {
     }
     work(
         () -> {
-          ResultMeaning meaning = host.batcher().model().result(open.first().arguments());
+          ResultMeaning meaning = model().result(open.first().arguments());
           BitSet noData = n > 1 ? open.noData(tile, all.get(0)) : new BitSet();
           Raster result = Ensemble.reduced(all, meaning, noData);
           Payload kept = tileResults().keep(result, open.plan().tileCount());
@@ -473,7 +479,7 @@ final class ImageTaskRequest extends Request {
     TileResults reader = tileResults();
     work(
         () -> {
-          ImageEvent event = ImageTaskResult.compose(task, open, results, reader, host);
+          ImageEvent event = ImageTaskResult.compose(task, open, results, reader, model(), host);
           end(new Outcome.Picture(event));
         },
         "encoded or stored");
@@ -498,13 +504,17 @@ final class ImageTaskRequest extends Request {
       waitsForMemory = false;
       giveUpOpening();
     }
-    if (open == null) {
-      return;
+    if (open != null) {
+      releaseParts();
     }
+    super.release();
+  }
+
+  private void releaseParts() {
     List<Part> left = List.copyOf(running.values());
     for (Part part : left) {
       if (part.ticket != null) {
-        host.session().cancel(part.ticket);
+        use().session().cancel(part.ticket);
       }
     }
     running.clear();
@@ -555,7 +565,6 @@ final class ImageTaskRequest extends Request {
     return new InFlight.Task(
         timestamp,
         task,
-        new TaskProgress(
-            host.batcher().model().info().basis(), open.fingerprint(), snapshots, done, tiles));
+        new TaskProgress(model().info().basis(), open.fingerprint(), snapshots, done, tiles));
   }
 }

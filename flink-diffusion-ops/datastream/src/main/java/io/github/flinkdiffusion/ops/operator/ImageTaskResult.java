@@ -21,6 +21,7 @@ import io.github.flinkdiffusion.ops.imaging.Region;
 import io.github.flinkdiffusion.ops.imaging.Regions;
 import io.github.flinkdiffusion.ops.imaging.VolumeComposition;
 import io.github.flinkdiffusion.ops.pipeline.GenerationRequest;
+import io.github.flinkdiffusion.ops.pipeline.Model;
 import io.github.flinkdiffusion.ops.pipeline.ResultMeaning;
 import io.github.flinkdiffusion.ops.serving.ImageSettings;
 import java.nio.file.Path;
@@ -40,6 +41,7 @@ final class ImageTaskResult {
    *
    * @param kept a tile's result by its number
    * @param reader of them
+   * @param model that has made them
    * @throws ImageException when a picture cannot be written
    * @throws PayloadException when one cannot be stored
    */
@@ -48,12 +50,11 @@ final class ImageTaskResult {
       OpenImageTask open,
       Map<Integer, Payload> kept,
       TileResults reader,
+      Model model,
       RequestHost host) {
     ImageSettings how = host.settings().image();
-    Audit audit =
-        Audit.of(
-            host.batcher().model(), open.whole(), open.inputDigests(), open.furtherParameters(how));
-    ResultMeaning meaning = host.batcher().model().result(open.first().arguments());
+    Audit audit = Audit.of(model, open.whole(), open.inputDigests(), open.furtherParameters(how));
+    ResultMeaning meaning = model.result(open.first().arguments());
     Raster first =
         IntStream.range(0, kept.size())
             .filter(tile -> !TileResults.isEmpty(kept.get(tile)))

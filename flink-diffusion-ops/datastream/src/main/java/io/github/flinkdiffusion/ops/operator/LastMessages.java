@@ -10,7 +10,7 @@ import java.util.Deque;
 import java.util.List;
 
 /** The last cancellations in their encoding, bounded in number and size. */
-final class LastCancellations {
+final class LastMessages {
   private final int most;
   private final long mostBytes;
   private final Deque<byte[]> encoded = new ArrayDeque<>();
@@ -19,7 +19,7 @@ final class LastCancellations {
   /**
    * @param mostBytes of all; the last one is kept, whatever its size
    */
-  LastCancellations(int most, long mostBytes) {
+  LastMessages(int most, long mostBytes) {
     this.most = most;
     this.mostBytes = mostBytes;
   }

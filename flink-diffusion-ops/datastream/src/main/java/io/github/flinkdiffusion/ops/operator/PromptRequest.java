@@ -56,12 +56,16 @@ final class PromptRequest extends Request implements RequestListener {
   }
 
   @Override
-  void begin() {
+  Optional<String> begunOn() {
+    return restored.map(trajectory -> trajectory.basis().digest());
+  }
+
+  @Override
+  void beginOnModel() {
     begun = true;
     if (restored.isPresent()) {
       TrajectorySnapshot trajectory = restored.get();
-      List<String> differences =
-          host.batcher().model().info().basis().differencesFrom(trajectory.basis());
+      List<String> differences = model().info().basis().differencesFrom(trajectory.basis());
       if (differences.isEmpty()) {
         host.meters().restoredTrajectories.inc();
         LOG.debug("Request {} goes on behind step {}.", prompt.getId(), trajectory.step());
@@ -81,7 +85,7 @@ final class PromptRequest extends Request implements RequestListener {
           new Work.Fresh(
               host.settings()
                   .limits()
-                  .prepare(host.batcher(), Events.spec(prompt, host.settings()))));
+                  .prepare(use().batcher(), Events.spec(prompt, host.settings()))));
     } catch (InvalidRequestException e) {
       fail(FailureReason.INVALID_REQUEST, e.getMessage());
     }
@@ -90,7 +94,7 @@ final class PromptRequest extends Request implements RequestListener {
   private void submit(Work work) {
     submission()
         .map(how -> how.withPreviewEverySteps(host.settings().previewEverySteps()))
-        .ifPresent(how -> ticket = host.session().submit(work, how, this));
+        .ifPresent(how -> ticket = use().session().submit(work, how, this));
   }
 
   @Override
@@ -102,13 +106,14 @@ final class PromptRequest extends Request implements RequestListener {
               "Request %s was cancelled before it was begun.".formatted(prompt.getId()), why));
     } else if (ticket != null) {
       cancellation = why;
-      host.session().cancel(ticket);
+      use().session().cancel(ticket);
     }
   }
 
   @Override
   void release() {
     ticket = null;
+    super.release();
   }
 
   /** Until its picture is encoded and stored, that is the trajectory that it is decoded from. */
@@ -171,8 +176,7 @@ final class PromptRequest extends Request implements RequestListener {
         () ->
             end(
                 new Outcome.Picture(
-                    Events.image(
-                        prompt, image, host.batcher().model(), host.settings(), host.payloads()))),
+                    Events.image(prompt, image, model(), host.settings(), host.payloads()))),
         "encoded or stored");
   }
 

@@ -8,16 +8,23 @@ import io.github.flinkdiffusion.connector.event.CancelEvent;
 import io.github.flinkdiffusion.connector.event.FailureReason;
 import io.github.flinkdiffusion.connector.event.ProgressEvent;
 import io.github.flinkdiffusion.connector.payload.PayloadException;
+import io.github.flinkdiffusion.ops.batching.ModelPool;
 import io.github.flinkdiffusion.ops.batching.Submission;
 import io.github.flinkdiffusion.ops.failure.ConcernsOneRequest;
+import io.github.flinkdiffusion.ops.pipeline.InvalidRequestException;
+import io.github.flinkdiffusion.ops.pipeline.Model;
 import io.github.flinkdiffusion.ops.serving.DiffusionOptions;
 import io.github.flinkdiffusion.ops.serving.OutageAction;
+import io.github.flinkdiffusion.ops.serving.TaskModels;
+import io.github.flinkdiffusion.ops.serving.UnusableModelException;
 import java.nio.ByteBuffer;
 import java.time.Duration;
 import java.time.Instant;
 import java.util.Optional;
 import java.util.OptionalLong;
+import java.util.concurrent.CancellationException;
 import java.util.concurrent.CompletableFuture;
+import java.util.concurrent.CompletionException;
 import java.util.concurrent.atomic.AtomicBoolean;
 import org.apache.flink.streaming.runtime.streamrecord.StreamRecord;
 import org.apache.flink.traces.SpanBuilder;
@@ -28,6 +35,8 @@ import org.slf4j.LoggerFactory;
 abstract class Request {
   /** A deadline that is further away than this is none; also keeps nanoseconds within a long. */
   private static final long MOST_MILLIS_LEFT = Duration.ofDays(365).toMillis();
+
+  private static final Duration CLOCK_MILLIS = Duration.ofMillis(10);
 
   private static final Logger LOG = LoggerFactory.getLogger(Request.class);
 
@@ -44,6 +53,10 @@ abstract class Request {
   /** Completed by whichever thread ends the request; its mail follows. */
   final CompletableFuture<Outcome> outcome = new CompletableFuture<>();
 
+  /** Null before it is asked for, and when it is there. Task thread only. */
+  private CompletableFuture<ModelPool.Use> wanted;
+
+  private volatile ModelPool.Use use;
   private boolean saved;
   private final long admittedMillis;
   private final AtomicBoolean progressMailed = new AtomicBoolean();
@@ -57,8 +70,82 @@ abstract class Request {
     this.admittedMillis = host.now();
   }
 
-  /** Begins, or goes on; task thread, once. */
-  abstract void begin();
+  /** Begins, or goes on, as soon as its model is loaded; task thread, once. */
+  void begin() {
+    CompletableFuture<ModelPool.Use> model;
+    try {
+      model = host.models().use(event.model(), begunOn());
+    } catch (InvalidRequestException e) {
+      fail(FailureReason.INVALID_REQUEST, e.getMessage());
+      return;
+    }
+    if (model.isDone()) {
+      begin(model);
+      return;
+    }
+    wanted = model;
+    submission().flatMap(Submission::limit).ifPresent(left -> host.later(left, this::expire));
+    model.whenComplete(
+        (any, failure) -> host.mail(() -> begin(model), "a request's model is loaded"));
+  }
+
+  private void begin(CompletableFuture<ModelPool.Use> model) {
+    wanted = null;
+    try {
+      use = model.join();
+    } catch (CompletionException | CancellationException e) {
+      if (!outcome.isDone()) {
+        modelCannotBeLoaded(e);
+      }
+      return;
+    }
+    if (outcome.isDone()) {
+      use.close();
+      return;
+    }
+    host.heapProblem(use.batcher())
+        .ifPresentOrElse(
+            problem -> fail(FailureReason.INVALID_REQUEST, problem), this::beginOnModel);
+  }
+
+  private void modelCannotBeLoaded(Throwable failure) {
+    Optional<UnusableModelException> why = TaskModels.unusable(failure);
+    if (why.isPresent()) {
+      fail(
+          FailureReason.INVALID_REQUEST,
+          "Request %s cannot run on model '%s': %s"
+              .formatted(event.id(), event.model(), why.get().getMessage()));
+    } else {
+      Throwable cause = failure.getCause() == null ? failure : failure.getCause();
+      host.failTask(
+          "Model '%s' could not be loaded: %s".formatted(event.model(), cause.getMessage()), cause);
+    }
+  }
+
+  /** Its time is over while it waits for its model. */
+  private void expire() {
+    if (wanted != null && !outcome.isDone() && submission().isPresent()) {
+      host.later(CLOCK_MILLIS, this::expire); // a timer may come a little early
+    }
+  }
+
+  /** Digest of the model that it was begun on, if it was begun before. */
+  Optional<String> begunOn() {
+    return Optional.empty();
+  }
+
+  /** Begins, or goes on: its model is there; task thread, once. */
+  abstract void beginOnModel();
+
+  /** What it runs on; from {@link #beginOnModel} on. */
+  final ModelPool.Use use() {
+    return use;
+  }
+
+  /** What it runs on, which may be asked after the end, too. */
+  final Model model() {
+    return use.batcher().model();
+  }
 
   /** Takes it back, unless it has its outcome; task thread. */
   abstract void cancel(CancelEvent why);
@@ -86,7 +173,14 @@ abstract class Request {
   abstract InFlight underWay();
 
   /** Frees what it holds, after its outcome; task thread. */
-  void release() {}
+  void release() {
+    if (wanted != null) {
+      wanted.cancel(false);
+    }
+    if (use != null) {
+      use.close();
+    }
+  }
 
   /** Closes what it holds, when the task ends; a thread of the pool may still work for it. */
   void discard() {}

@@ -10,6 +10,7 @@ import io.github.flinkdiffusion.connector.event.Payloads;
 import io.github.flinkdiffusion.connector.event.PromptEvent;
 import io.github.flinkdiffusion.connector.event.RecordContext;
 import io.github.flinkdiffusion.connector.event.RecordPosition;
+import io.github.flinkdiffusion.ops.serving.ModelList;
 import java.util.Map;
 import java.util.function.Supplier;
 import org.apache.avro.specific.SpecificRecord;
@@ -21,6 +22,7 @@ import org.apache.avro.specific.SpecificRecord;
  * @param deadline milliseconds since 1970-01-01 UTC, or null
  * @param origin where it was read from, or null
  * @param context key and headers that result and failure get, too, or null
+ * @param model by its name in the {@link ModelList}, if there is one of it
  * @param encoder gives the event as it stands in Kafka
  */
 record RequestEvent(
@@ -31,6 +33,7 @@ record RequestEvent(
     RecordPosition origin,
     RecordContext context,
     Map<String, String> attributes,
+    String model,
     Supplier<byte[]> encoder) {
 
   static RequestEvent of(PromptEvent event) {
@@ -42,6 +45,7 @@ record RequestEvent(
         event.getOrigin(),
         event.getContext(),
         event.getAttributes(),
+        model(event.getParameters()),
         () -> EventCodec.prompts().encode(event));
   }
 
@@ -54,7 +58,12 @@ record RequestEvent(
         event.getOrigin(),
         event.getContext(),
         event.getAttributes(),
+        model(event.getParameters()),
         () -> EventCodec.imageTasks().encode(event));
+  }
+
+  private static String model(Map<String, String> parameters) {
+    return parameters.getOrDefault(ModelList.PARAMETER, ModelList.DEFAULT);
   }
 
   byte[] encoded() {

@@ -6,22 +6,25 @@ package io.github.flinkdiffusion.ops.operator;
 
 import io.github.flinkdiffusion.connector.event.ProgressEvent;
 import io.github.flinkdiffusion.connector.payload.PayloadStore;
-import io.github.flinkdiffusion.ops.batching.BatchSession;
 import io.github.flinkdiffusion.ops.batching.StepBatcher;
 import io.github.flinkdiffusion.ops.serving.DecodingMemory;
 import io.github.flinkdiffusion.ops.serving.DiffusionSettings;
 import io.github.flinkdiffusion.ops.serving.StepLedger;
+import io.github.flinkdiffusion.ops.serving.TaskModels;
 import java.nio.file.Path;
 import java.time.Duration;
+import java.util.Optional;
 import org.apache.flink.streaming.runtime.streamrecord.StreamRecord;
 import org.apache.flink.util.function.ThrowingRunnable;
 
 /** What requests use of the subtask that they are in. */
 interface RequestHost {
 
-  StepBatcher batcher();
+  /** Those that requests may name. */
+  TaskModels models();
 
-  BatchSession session();
+  /** Why as many requests as there may be do not fit into the heap on a model; task thread. */
+  Optional<String> heapProblem(StepBatcher model);
 
   DiffusionSettings settings();
 

@@ -6,7 +6,7 @@ package io.github.flinkdiffusion.ops.operator;
 
 import io.github.flinkdiffusion.connector.event.ImageEvent;
 import io.github.flinkdiffusion.ops.serving.DiffusionSettings;
-import io.github.flinkdiffusion.ops.serving.PipelineFactory;
+import io.github.flinkdiffusion.ops.serving.ModelList;
 import io.github.flinkdiffusion.ops.serving.ProcessServices;
 import org.apache.flink.streaming.api.operators.BoundedOneInput;
 import org.apache.flink.streaming.api.operators.OneInputStreamOperator;
@@ -29,10 +29,11 @@ class RequestOperator<E> extends DiffusionOperator
   RequestOperator(
       RequestKind<E> kind,
       StreamOperatorParameters<ImageEvent> parameters,
-      PipelineFactory pipeline,
+      ModelList list,
       DiffusionSettings settings,
+      String modelBoard,
       ProcessServices services) {
-    super(parameters, pipeline, settings, services);
+    super(parameters, list, settings, modelBoard, services);
     this.kind = kind;
   }
 

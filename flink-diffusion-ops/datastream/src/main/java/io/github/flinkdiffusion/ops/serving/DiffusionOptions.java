@@ -42,7 +42,8 @@ public final class DiffusionOptions {
                   + " single-file checkpoint (.safetensors of Stable Diffusion 1.x, 2.x or SDXL),"
                   + " under the same path on every task manager; or the name of one on Hugging Face's"
                   + " hub (hf://owner/name, hf://owner/name@revision, or the same with"
-                  + " /file.safetensors), which each machine downloads once. Required, unless the job"
+                  + " /file.safetensors), or its address in one of Flink's file systems"
+                  + " (s3://bucket/models/name), which each machine downloads once. Required, unless the job"
                   + " brings a pipeline of its own.");
 
   /** The engine that runs the networks: {@code auto}, {@code onnxruntime} or {@code pytorch}. */
@@ -118,7 +119,7 @@ public final class DiffusionOptions {
                   + " as /loras/style.safetensors=0.8;/loras/face.safetensors=-0.3. The files are"
                   + " safetensors with the keys of kohya's programs, diffusers or PEFT, under the"
                   + " same path on every task manager, or on Hugging Face's hub"
-                  + " (hf://owner/name/style.safetensors=0.8).");
+                  + " (hf://owner/name/style.safetensors=0.8), or in one of Flink's file systems.");
 
   /** Folder with the configs and vocabularies for a single-file checkpoint. */
   public static final ConfigOption<String> MODEL_CONFIGS =
@@ -126,7 +127,8 @@ public final class DiffusionOptions {
           .stringType()
           .noDefaultValue()
           .withDescription(
-              "Folder in diffusers' layout, or hf://owner/name, whose configs and vocabularies a"
+              "Folder in diffusers' layout, hf://owner/name, or an address in one of Flink's file"
+                  + " systems, whose configs and vocabularies a"
                   + " single-file checkpoint takes. Without it, they are inferred as diffusers infers them: any Stable"
                   + " Diffusion 2 is then the 768 pixel one with v-prediction, any Stable Diffusion"
                   + " 1 and SDXL predicts noise.");
@@ -141,6 +143,49 @@ public final class DiffusionOptions {
                   + " it is taken where a component has it. Without it, the plain weights are"
                   + " taken, or those of the only variant that there is. Not for a single-file"
                   + " checkpoint.");
+
+  /** More models that requests may name: a list of {@code name=folder}. */
+  public static final ConfigOption<List<String>> MODELS =
+      ConfigOptions.key("diffusion.models")
+          .stringType()
+          .asList()
+          .noDefaultValue()
+          .withDescription(
+              "More models that requests may name, besides diffusion.model.folder: a list of"
+                  + " name=folder, such as emoji=/models/mini-emoji;photo=hf://owner/name. A request"
+                  + " names one in its parameter 'model'; 'default', or no parameter, is the model of"
+                  + " diffusion.model.folder. An unknown name fails the request with reason"
+                  + " INVALID_REQUEST. A name has up to 64 letters, digits, and characters of '._-'."
+                  + " Each model is loaded when the first request needs it. All are loaded with the"
+                  + " same engine, precision, archives, variant, safety checker and watermark;"
+                  + " diffusion.model.loras, .pipeline and .configs concern diffusion.model.folder"
+                  + " alone.");
+
+  /** Most memory that the weights of all loaded models of a device take together. */
+  public static final ConfigOption<MemorySize> MODELS_MEMORY =
+      ConfigOptions.key("diffusion.device.models-memory")
+          .memoryType()
+          .noDefaultValue()
+          .withDescription(
+              "Maximum memory that the weights of all loaded models take together on one device of a"
+                  + " process. A model's share is the size of its weights in the precision that it"
+                  + " runs in; ONNX Runtime keeps networks of up to 256 MB twice on the CPU. When"
+                  + " another model is needed, the least recently used one without requests under"
+                  + " way is unloaded. A model that does not fit alone fails its requests, or the job"
+                  + " if it is the default model. Without this option, each model that was used once"
+                  + " stays loaded. Of several operators on a device, the smallest value counts.");
+
+  /** How long a model in use stays loaded while another one waits for its memory. */
+  public static final ConfigOption<Duration> MODELS_TURN =
+      ConfigOptions.key("diffusion.device.models-turn")
+          .durationType()
+          .defaultValue(Duration.ofSeconds(10))
+          .withDescription(
+              "Time that a model with requests under way stays loaded while another model waits for"
+                  + " its memory, from zero to a day. Then it accepts no more requests, and is"
+                  + " unloaded when its last ones are done. Shorter turns bound the wait of the"
+                  + " others; longer ones load models less often. Has no effect without"
+                  + " diffusion.device.models-memory.");
 
   /** The device: {@code auto}, {@code cpu} or {@code gpu:N}. */
   public static final ConfigOption<String> DEVICE =
@@ -460,6 +505,9 @@ public final class DiffusionOptions {
           MODEL_LORAS,
           MODEL_CONFIGS,
           MODEL_VARIANT,
+          MODELS,
+          MODELS_MEMORY,
+          MODELS_TURN,
           DEVICE,
           DEVICE_WAIT,
           DEVICE_MEMORY,
@@ -501,7 +549,8 @@ public final class DiffusionOptions {
     options.put(
         MODEL_FOLDER,
         "the path of a model folder in diffusers' layout, or of a single-file checkpoint, that all"
-            + " task managers have, or hf://owner/name[@revision]");
+            + " task managers have, hf://owner/name[@revision], or an address such as"
+            + " s3://bucket/models/name");
     options.put(ENGINE, "auto, onnxruntime or pytorch");
     options.put(MODEL_PRECISION, "FLOAT32, FLOAT16 or BFLOAT16");
     options.put(MODEL_PIPELINE, "the name of a pipeline class of diffusers");
@@ -512,11 +561,16 @@ public final class DiffusionOptions {
         MODEL_LORAS,
         "a list of file=scale, such as"
             + " '/loras/style.safetensors=0.8;/loras/face.safetensors=-0.3'");
-    options.put(MODEL_CONFIGS, "the path of a folder in diffusers' layout, or hf://owner/name");
+    options.put(
+        MODEL_CONFIGS, "the path of a folder in diffusers' layout, hf://owner/name, or an address");
     options.put(MODEL_VARIANT, "the name of a variant, such as fp16");
+    options.put(
+        MODELS, "a list of name=folder, such as 'emoji=/models/mini-emoji;photo=hf://owner/name'");
     options.put(DEVICE, "auto, cpu or gpu:N");
     options.put(DEVICE_WAIT, "a time above zero, such as '5 min'");
     options.put(DEVICE_MEMORY, "a size such as '2 gb'");
+    options.put(MODELS_MEMORY, "a size such as '2 gb'");
+    options.put(MODELS_TURN, "a time such as '10 s', from zero to one day");
     options.put(BATCH_ROWS, "a whole number from 1");
     options.put(BATCH_AGING, "a time such as '10 s', from zero to one day");
     options.put(REQUEST_TIMEOUT, "a time above zero, such as '5 min'");

@@ -7,6 +7,7 @@ package io.github.flinkdiffusion.ops.serving;
 import io.github.flinkdiffusion.connector.payload.PayloadOptions;
 import io.github.flinkdiffusion.connector.payload.PayloadSettings;
 import io.github.flinkdiffusion.ops.batching.BatchSettings;
+import io.github.flinkdiffusion.ops.batching.MemoryShare;
 import io.github.flinkdiffusion.ops.batching.Patience;
 import io.github.flinkdiffusion.ops.image.Raster;
 import io.github.flinkdiffusion.ops.imaging.Audit;
@@ -33,6 +34,7 @@ public record DiffusionSettings(
     String device,
     Duration deviceWait,
     Long deviceMemoryBytes,
+    MemoryShare modelsMemory,
     int capacity,
     Integer batchRows,
     Duration batchAging,
@@ -88,6 +90,7 @@ public record DiffusionSettings(
         config.get(DiffusionOptions.DEVICE),
         aboveZero(DiffusionOptions.DEVICE_WAIT, config),
         config.getOptional(DiffusionOptions.DEVICE_MEMORY).map(MemorySize::getBytes).orElse(null),
+        modelsMemory(config),
         atLeast(1, DiffusionOptions.CAPACITY, config),
         config.getOptional(DiffusionOptions.BATCH_ROWS).isPresent()
             ? atLeast(1, DiffusionOptions.BATCH_ROWS, config)
@@ -112,6 +115,16 @@ public record DiffusionSettings(
         RequestLimits.of(config),
         PayloadSettings.of(config),
         ImageSettings.of(config));
+  }
+
+  private static MemoryShare modelsMemory(ReadableConfig config) {
+    Duration turn = config.get(DiffusionOptions.MODELS_TURN);
+    if (turn.isNegative() || turn.compareTo(Duration.ofDays(1)) > 0) {
+      throw refused(DiffusionOptions.MODELS_TURN, turn, "a time from zero to one day");
+    }
+    return new MemoryShare(
+        config.getOptional(DiffusionOptions.MODELS_MEMORY).map(MemorySize::getBytes).orElse(null),
+        turn);
   }
 
   public BatchSettings batch() {

@@ -4,11 +4,10 @@
  */
 package io.github.flinkdiffusion.ops.serving;
 
-import io.github.flinkdiffusion.ops.batching.BatchSession;
 import io.github.flinkdiffusion.ops.batching.BatchingException;
+import io.github.flinkdiffusion.ops.batching.ModelPool;
 import io.github.flinkdiffusion.ops.batching.RequestFailure;
 import io.github.flinkdiffusion.ops.batching.RequestListener;
-import io.github.flinkdiffusion.ops.batching.SharedBatchers;
 import io.github.flinkdiffusion.ops.batching.Submission;
 import io.github.flinkdiffusion.ops.batching.Work;
 import io.github.flinkdiffusion.ops.image.ImageException;
@@ -23,11 +22,13 @@ import io.github.flinkdiffusion.ops.pipeline.InvalidRequestException;
 import io.github.flinkdiffusion.ops.pipeline.Model;
 import java.io.Serializable;
 import java.time.Duration;
+import java.util.Collection;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
 import java.util.Set;
 import java.util.concurrent.CompletableFuture;
+import java.util.concurrent.CompletionException;
 import java.util.concurrent.ConcurrentHashMap;
 import java.util.concurrent.Executor;
 import java.util.concurrent.ExecutorService;
@@ -50,14 +51,14 @@ public final class GenerationService implements AutoCloseable {
   public static final class Settings implements Serializable {
     private static final long serialVersionUID = 1L;
 
-    private final ModelSettings model;
+    private final ModelList models;
     private final DiffusionSettings diffusion;
 
     /** Null without a limit. */
     private final Duration timeout;
 
-    private Settings(ModelSettings model, DiffusionSettings diffusion, Duration timeout) {
-      this.model = model;
+    private Settings(ModelList models, DiffusionSettings diffusion, Duration timeout) {
+      this.models = models;
       this.diffusion = diffusion;
       this.timeout = timeout;
     }
@@ -67,7 +68,7 @@ public final class GenerationService implements AutoCloseable {
      */
     public static Settings of(ReadableConfig config) {
       DiffusionSettings diffusion = DiffusionSettings.of(config);
-      return new Settings(ModelSettings.of(config), diffusion, diffusion.timeout().orElse(null));
+      return new Settings(ModelList.of(config), diffusion, diffusion.timeout().orElse(null));
     }
 
     /**
@@ -80,24 +81,43 @@ public final class GenerationService implements AutoCloseable {
           !limit.isNegative()
               && !limit.isZero()
               && (timeout == null || limit.compareTo(timeout) < 0);
-      return tighter ? new Settings(model, diffusion, limit) : this;
+      return tighter ? new Settings(models, diffusion, limit) : this;
     }
   }
 
-  private final SharedBatchers.Lease lease;
-  private final BatchSession session;
+  private final TaskModels models;
+  private final Model model;
+  private final int rowLimit;
   private final Submission how;
   private final DiffusionSettings diffusion;
   private final ExecutorService workers;
   private final Set<CompletableFuture<GeneratedImage>> pending = ConcurrentHashMap.newKeySet();
 
   private GenerationService(
-      SharedBatchers.Lease lease, Submission how, DiffusionSettings diffusion, String user) {
-    this.lease = lease;
-    this.diffusion = diffusion;
-    this.how = how;
+      Settings settings, Collection<ExternalResourceInfo> gpus, int subtask, String user)
+      throws InterruptedException {
+    this.diffusion = settings.diffusion;
+    this.how =
+        Optional.ofNullable(settings.timeout)
+            .map(Submission.DEFAULT::withTimeout)
+            .orElse(Submission.DEFAULT)
+            .withRetries(diffusion.requestRetries());
+    this.models =
+        new TaskModels(
+            settings.models,
+            diffusion,
+            ProcessServices.OF_PROCESS.models(),
+            gpus,
+            subtask,
+            this::failAll);
+    try (ModelPool.Use first = models.open()) {
+      this.model = first.batcher().model();
+      this.rowLimit = first.batcher().rowLimit();
+    } catch (InterruptedException | RuntimeException | Error e) {
+      models.close();
+      throw e;
+    }
     this.workers = ProcessServices.OF_PROCESS.encoders().create(user, diffusion.encodingWorkers());
-    this.session = lease.batcher().join(this::failAll);
   }
 
   /**
@@ -114,25 +134,8 @@ public final class GenerationService implements AutoCloseable {
       int subtask,
       String user)
       throws InterruptedException {
-    Set<ExternalResourceInfo> gpus = resources.apply(DevicePlacement.GPU_RESOURCE);
-    PipelineFactory pipelines = new ModelFolderPipelines(settings.model);
-    String device =
-        pipelines.resolve(DevicePlacement.choose(settings.diffusion.device(), gpus, subtask));
-    SharedBatchers.Lease lease =
-        ProcessServices.OF_PROCESS
-            .batchers()
-            .acquire(
-                new SharedBatchers.Key(pipelines.model(), device, pipelines.files()),
-                settings.diffusion.batch(),
-                () -> pipelines.open(device),
-                settings.diffusion.patience(),
-                pipelines::digest);
-    Submission how =
-        Optional.ofNullable(settings.timeout)
-            .map(Submission.DEFAULT::withTimeout)
-            .orElse(Submission.DEFAULT)
-            .withRetries(settings.diffusion.requestRetries());
-    return new GenerationService(lease, how, settings.diffusion, user);
+    return new GenerationService(
+        settings, resources.apply(DevicePlacement.GPU_RESOURCE), subtask, user);
   }
 
   /**
@@ -149,22 +152,87 @@ public final class GenerationService implements AutoCloseable {
     return workers;
   }
 
-  /** What requests run on. */
+  /** What requests run on that name no model. */
   public Model model() {
-    return lease.batcher().model();
+    return model;
   }
 
   /**
-   * An image with the bands that the model sees, without data where the image has none.
+   * Asks for the model of one request, which may have to be loaded first.
    *
-   * @throws ImageException when there is no rule for its bands
+   * @param name in {@link DiffusionOptions#MODELS}; null is the default model
+   * @return completed exceptionally with {@link InvalidRequestException} if there is none of that
+   *     name, or it cannot be loaded
    */
-  public Raster seen(Raster image) {
-    ModelBands bands =
-        ModelBands.fit(
-            image.format().bands(), image.channels(), model().imageChannels(), List.of());
-    Raster seen = bands.toModel(image);
-    return image.noData().flatMap(bands::toModel).map(seen::masked).orElse(seen);
+  public CompletableFuture<Served> use(String name) {
+    String known = name == null ? ModelList.DEFAULT : name;
+    try {
+      return models
+          .use(known)
+          .handle(
+              (use, failure) -> {
+                if (failure == null) {
+                  return new Served(use);
+                }
+                Optional<UnusableModelException> why = TaskModels.unusable(failure);
+                if (why.isPresent()) {
+                  throw new InvalidRequestException(
+                      "Model '%s' cannot be loaded: %s".formatted(known, why.get().getMessage()));
+                }
+                throw new CompletionException(failure);
+              });
+    } catch (InvalidRequestException e) {
+      return CompletableFuture.failedFuture(e);
+    }
+  }
+
+  /** A loaded model for the samples of one request, which stays loaded until this is closed. */
+  public final class Served implements AutoCloseable {
+    private final ModelPool.Use use;
+
+    private Served(ModelPool.Use use) {
+      this.use = use;
+    }
+
+    public Model model() {
+      return use.batcher().model();
+    }
+
+    /** As {@link GenerationService#workers}. */
+    public Executor workers() {
+      return workers;
+    }
+
+    /**
+     * An image with the bands that the model sees, without data where the image has none.
+     *
+     * @throws ImageException when there is no rule for its bands
+     */
+    public Raster seen(Raster image) {
+      ModelBands bands =
+          ModelBands.fit(
+              image.format().bands(), image.channels(), model().imageChannels(), List.of());
+      Raster seen = bands.toModel(image);
+      return image.noData().flatMap(bands::toModel).map(seen::masked).orElse(seen);
+    }
+
+    /**
+     * Makes a picture.
+     *
+     * @return completed with the picture, or exceptionally: with {@link InvalidRequestException}
+     *     when the request cannot be done, {@link GenerationException} when it failed, and {@link
+     *     BatchingException} when the device did. Completed on the device's thread: what follows on
+     *     it must hand over and return
+     */
+    public CompletableFuture<GeneratedImage> generate(GenerationSpec spec) {
+      return GenerationService.this.generate(use, spec);
+    }
+
+    /** The request is done. Idempotent. */
+    @Override
+    public void close() {
+      use.close();
+    }
   }
 
   /** The picture as a PNG file, with its record where the settings want it there. */
@@ -185,36 +253,29 @@ public final class GenerationService implements AutoCloseable {
 
   /** Most rows of one network call. */
   public int rowLimit() {
-    return lease.batcher().rowLimit();
+    return rowLimit;
   }
 
-  /**
-   * Makes a picture.
-   *
-   * @return completed with the picture, or exceptionally: with {@link InvalidRequestException} when
-   *     the request cannot be done, {@link GenerationException} when it failed, and {@link
-   *     BatchingException} when the device did. Completed on the device's thread: what follows on
-   *     it must hand over and return
-   */
-  public CompletableFuture<GeneratedImage> generate(GenerationSpec spec) {
+  private CompletableFuture<GeneratedImage> generate(ModelPool.Use use, GenerationSpec spec) {
     CompletableFuture<GeneratedImage> picture = new CompletableFuture<>();
     pending.add(picture);
     picture.whenComplete((done, failed) -> pending.remove(picture));
     try {
-      session.submit(
-          new Work.Fresh(diffusion.limits().prepare(lease.batcher(), spec)),
-          how,
-          new RequestListener() {
-            @Override
-            public void onFinished(GeneratedImage image) {
-              picture.complete(image);
-            }
+      use.session()
+          .submit(
+              new Work.Fresh(diffusion.limits().prepare(use.batcher(), spec)),
+              how,
+              new RequestListener() {
+                @Override
+                public void onFinished(GeneratedImage image) {
+                  picture.complete(image);
+                }
 
-            @Override
-            public void onFailed(RequestFailure failure) {
-              picture.completeExceptionally(new GenerationException(spec.id(), failure));
-            }
-          });
+                @Override
+                public void onFailed(RequestFailure failure) {
+                  picture.completeExceptionally(new GenerationException(spec.id(), failure));
+                }
+              });
     } catch (InvalidRequestException | BatchingException e) {
       picture.completeExceptionally(e);
     }
@@ -230,9 +291,8 @@ public final class GenerationService implements AutoCloseable {
   /** Gives up what is pending and gives the share back. Idempotent. */
   @Override
   public void close() {
-    session.close();
+    models.close();
     failAll(new BatchingException("The model's user was closed while the request was made."));
-    lease.close();
     workers.shutdownNow();
   }
 }

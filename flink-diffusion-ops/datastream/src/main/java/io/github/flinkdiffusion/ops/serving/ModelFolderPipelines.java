@@ -21,6 +21,7 @@ import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.NoSuchFileException;
 import java.util.Objects;
+import java.util.Optional;
 import org.apache.flink.annotation.Internal;
 
 /**
@@ -70,13 +71,43 @@ public final class ModelFolderPipelines implements PipelineFactory {
   }
 
   @Override
+  public PipelineFactory at(String folder) {
+    return new ModelFolderPipelines(settings.at(folder));
+  }
+
+  @Override
+  public Optional<String> pipelineClass() {
+    ModelSettings local = existing();
+    if (settings.pipeline() != null) {
+      return Optional.of(settings.pipeline());
+    }
+    try {
+      return Optional.of(Pipelines.classOf(local.path(), local.on(DeviceSpec.CPU)));
+    } catch (WeightsException e) {
+      throw told(e);
+    }
+  }
+
+  @Override
   public String files() {
     return FilesIdentity.of(located().files());
   }
 
   @Override
   public String digest() {
-    return Pipelines.digest(located().path(), located().on(DeviceSpec.CPU));
+    return Pipelines.digest(existing().path(), located().on(DeviceSpec.CPU));
+  }
+
+  /** Zero for a folder that cannot be read, which opening it will explain. */
+  @Override
+  public long bytes(String device) {
+    ModelSettings local = located();
+    try {
+      return Pipelines.weightBytes(
+          local.path(), local.on(Engines.standard().device(settings.engine(), device)));
+    } catch (UnusableEngineException | WeightsException e) {
+      return 0;
+    }
   }
 
   @Override
@@ -90,12 +121,7 @@ public final class ModelFolderPipelines implements PipelineFactory {
 
   @Override
   public DiffusionPipeline open(String device) {
-    ModelSettings local = located();
-    if (!Files.exists(local.path())) {
-      throw new UnusableModelException(
-          "Model folder %s does not exist on this machine; every task manager must find it under this path."
-              .formatted(local.path()));
-    }
+    ModelSettings local = existing();
     try {
       PipelineSettings how = local.on(Engines.standard().device(settings.engine(), device));
       return settings.pipeline() == null
@@ -106,6 +132,16 @@ public final class ModelFolderPipelines implements PipelineFactory {
     } catch (WeightsException | SchedulerException | TokenizerException | GraphException e) {
       throw told(e);
     }
+  }
+
+  private ModelSettings existing() {
+    ModelSettings local = located();
+    if (!Files.exists(local.path())) {
+      throw new UnusableModelException(
+          "Model folder %s does not exist on this machine; every task manager must find it under this path."
+              .formatted(local.path()));
+    }
+    return local;
   }
 
   private synchronized ModelSettings located() {

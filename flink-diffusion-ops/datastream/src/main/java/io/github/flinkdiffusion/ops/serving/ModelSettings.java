@@ -21,6 +21,9 @@ import java.util.List;
 import java.util.Objects;
 import java.util.Optional;
 import java.util.Set;
+import java.util.SortedMap;
+import java.util.TreeMap;
+import java.util.regex.Pattern;
 import org.apache.flink.annotation.Internal;
 import org.apache.flink.configuration.ConfigOption;
 import org.apache.flink.configuration.ReadableConfig;
@@ -58,6 +61,8 @@ public record ModelSettings(
   }
 
   private static final String SAFETY_CHECKER = "safety_checker";
+
+  private static final Pattern NAME = Pattern.compile("[A-Za-z0-9._-]{1,64}");
 
   /**
    * @throws DiffusionException naming the option, its value and what would be accepted
@@ -106,6 +111,78 @@ public record ModelSettings(
         config.get(DiffusionOptions.MODEL_VARIANT));
   }
 
+  /**
+   * The models of {@link DiffusionOptions#MODELS} by name.
+   *
+   * @throws DiffusionException naming the entry and what would be accepted
+   */
+  static SortedMap<String, ModelSettings> others(ReadableConfig config) {
+    SortedMap<String, ModelSettings> others = new TreeMap<>();
+    for (String entry : config.getOptional(DiffusionOptions.MODELS).orElse(List.of())) {
+      int at = entry.indexOf('=');
+      String name = at < 0 ? "" : entry.substring(0, at).strip();
+      String folder = entry.substring(at + 1).strip();
+      if (!NAME.matcher(name).matches() || folder.isEmpty()) {
+        throw refusedModel(
+            entry,
+            "each entry is name=folder, such as emoji=/models/mini-emoji, and a name has 1 to 64"
+                + " letters, digits, and characters of '._-'");
+      }
+      if (name.equals(ModelList.DEFAULT)) {
+        throw refusedModel(
+            entry,
+            "'%s' is the model of %s"
+                .formatted(ModelList.DEFAULT, DiffusionOptions.MODEL_FOLDER.key()));
+      }
+      requireHubName(DiffusionOptions.MODELS, folder);
+      ModelSettings other =
+          new ModelSettings(
+              folder,
+              null,
+              engine(config),
+              config.get(DiffusionOptions.MODEL_PRECISION),
+              config.get(DiffusionOptions.MODEL_ARCHIVES),
+              config.get(DiffusionOptions.MODEL_SAFETY_CHECKER),
+              config.get(DiffusionOptions.MODEL_WATERMARK),
+              List.of(),
+              null,
+              config.get(DiffusionOptions.MODEL_VARIANT));
+      if (others.put(name, other) != null) {
+        throw refusedModel(entry, "there is another entry of the name '%s'".formatted(name));
+      }
+    }
+    return others;
+  }
+
+  private static DiffusionException refusedModel(String entry, String why) {
+    return new DiffusionException(
+        "Option %s cannot hold '%s'; %s.".formatted(DiffusionOptions.MODELS.key(), entry, why));
+  }
+
+  /**
+   * The same, but another folder.
+   *
+   * @throws UnusableModelException if it is no name of the hub, though it looks like one
+   */
+  ModelSettings at(String other) {
+    try {
+      requireName(other);
+    } catch (HubException e) {
+      throw new UnusableModelException(e.getMessage(), e);
+    }
+    return new ModelSettings(
+        other,
+        pipeline,
+        engine,
+        precision,
+        archives,
+        safetyChecker,
+        watermark,
+        loras,
+        configs,
+        variant);
+  }
+
   /** Refuses at once what cannot be an engine's name; only a task manager knows which are there. */
   private static String engine(ReadableConfig config) {
     String engine = config.get(DiffusionOptions.ENGINE);
@@ -149,62 +226,84 @@ public record ModelSettings(
   }
 
   private static void requireHubName(ConfigOption<?> option, String text) {
-    if (!HubName.isOne(text)) {
-      return;
-    }
     try {
-      HubName.parse(text);
+      requireName(text);
     } catch (HubException e) {
       throw new DiffusionException("Option %s: %s".formatted(option.key(), e.getMessage()));
     }
   }
 
-  /** The model as a user calls it, the same for all spellings of a path. */
-  String name() {
-    return HubName.isOne(folder) ? HubName.parse(folder).toString() : path().toString();
+  /** What looks like a name of the hub, or an address, must be one. */
+  private static void requireName(String text) {
+    if (HubName.isOne(text)) {
+      HubName.parse(text);
+    } else if (FlinkFiles.isAddress(text)) {
+      FlinkFiles.check(text);
+    }
   }
 
-  /** Whether some of it is on the hub. */
-  private boolean isOnHub() {
-    return HubName.isOne(folder)
-        || loras.stream().anyMatch(HubName::isOne)
-        || configs != null && HubName.isOne(configs);
+  /** The model as a user calls it, the same for all spellings of a path. */
+  String name() {
+    if (HubName.isOne(folder)) {
+      return HubName.parse(folder).toString();
+    }
+    return FlinkFiles.isAddress(folder) ? FlinkFiles.name(folder) : path().toString();
+  }
+
+  /** Whether it must be found first, and may have to be fetched. */
+  private static boolean isElsewhere(String text) {
+    return HubName.isOne(text) || FlinkFiles.isAddress(text);
+  }
+
+  private boolean isElsewhere() {
+    return isElsewhere(folder)
+        || loras.stream().anyMatch(ModelSettings::isElsewhere)
+        || configs != null && isElsewhere(configs);
   }
 
   /**
-   * The same with paths on this machine instead of names of the hub: downloads what is missing.
+   * The same with paths on this machine instead of names of the hub, and addresses: downloads what
+   * is missing.
    *
    * @throws HubException if it cannot be had
    */
   ModelSettings onThisMachine() {
-    if (!isOnHub()) {
+    if (!isElsewhere()) {
       return this;
     }
-    Hub hub = Hub.standard();
     HubWants wants =
         new HubWants(
             Optional.ofNullable(variant), true, safetyChecker ? Set.of() : Set.of(SAFETY_CHECKER));
     return new ModelSettings(
-        HubName.isOne(folder) ? hub.locate(HubName.parse(folder), wants).toString() : folder,
+        located(folder, wants),
         pipeline,
         engine,
         precision,
         archives,
         safetyChecker,
         watermark,
-        loras.stream().map(lora -> onThisMachine(hub, lora)).toList(),
-        configs != null && HubName.isOne(configs)
-            ? hub.model(HubName.parse(configs), HubWants.CONFIGS).toString()
-            : configs,
+        loras.stream().map(lora -> loraOnThisMachine(lora, wants)).toList(),
+        configs == null ? null : located(configs, HubWants.CONFIGS),
         variant);
   }
 
-  private static String onThisMachine(Hub hub, String lora) {
-    if (!HubName.isOne(lora)) {
+  private static String located(String text, HubWants wants) {
+    if (HubName.isOne(text)) {
+      return Hub.standard().locate(HubName.parse(text), wants).toString();
+    }
+    return FlinkFiles.isAddress(text) ? FlinkFiles.locate(text, wants).toString() : text;
+  }
+
+  private static String loraOnThisMachine(String lora, HubWants wants) {
+    if (!isElsewhere(lora)) {
       return lora;
     }
     int at = lora.lastIndexOf('=');
-    return hub.file(HubName.parse(lora.substring(0, at))) + lora.substring(at);
+    String file = lora.substring(0, at);
+    return (HubName.isOne(file)
+            ? Hub.standard().file(HubName.parse(file)).toString()
+            : located(file, wants))
+        + lora.substring(at);
   }
 
   /** Where the model is, the same for all spellings of a path. */

@@ -4,34 +4,33 @@
  */
 package io.github.flinkdiffusion.ops.serving;
 
-import io.github.flinkdiffusion.ops.pipeline.DiffusionPipeline;
+import io.github.flinkdiffusion.ops.batching.ModelSource;
 import java.io.Serializable;
+import java.util.Optional;
 import org.apache.flink.annotation.Internal;
 
 /** How a task manager comes by its pipeline: travels in the job, opens there. */
 @Internal
-public interface PipelineFactory extends Serializable {
+public interface PipelineFactory extends ModelSource, Serializable {
 
   /**
-   * Names what is loaded. Operators whose factories return equal names share one loaded model for
-   * each device and process, so the name covers all that makes a difference: folder and precision.
+   * The same, but from another folder: another version of the model.
+   *
+   * @param folder a path, or a name on the hub
+   * @throws UnsupportedOperationException where there are no versions
    */
-  String model();
-
-  /**
-   * Tells whether the model's files are those that they were; cheap, called for each task. When it
-   * changes, {@link #digest} decides whether the model that is loaded still is the right one.
-   */
-  default String files() {
-    return "";
+  default PipelineFactory at(String folder) {
+    throw new UnsupportedOperationException("Model %s has no versions.".formatted(model()));
   }
 
   /**
-   * Digest of the model as its files are now, which an opened pipeline's {@code model().digest()}
-   * would be. Called when {@link #files} has changed while the model is loaded; may read them all.
+   * What the model's files say that it is, which is known before it is loaded; may wait for files.
+   *
+   * @return the pipeline's class in diffusers, or empty where it is not known
+   * @throws UnusableModelException if the files are not there, or cannot be used
    */
-  default String digest() {
-    throw new UnsupportedOperationException("A factory whose files change says their digest.");
+  default Optional<String> pipelineClass() {
+    return Optional.empty();
   }
 
   /**
@@ -43,13 +42,4 @@ public interface PipelineFactory extends Serializable {
   default String resolve(String device) {
     return device;
   }
-
-  /**
-   * Loads the model. Called on the device's own thread, which makes all calls to the pipeline and
-   * closes it in the end.
-   *
-   * @param device as {@link #resolve} returned it
-   * @throws Exception when it cannot be loaded; the task fails with it
-   */
-  DiffusionPipeline open(String device) throws Exception;
 }

@@ -4,7 +4,7 @@
  */
 package io.github.flinkdiffusion.ops.serving;
 
-import io.github.flinkdiffusion.ops.batching.SharedBatchers;
+import io.github.flinkdiffusion.ops.batching.ModelPool;
 import java.util.concurrent.ExecutorService;
 import java.util.concurrent.Executors;
 import java.util.concurrent.ThreadFactory;
@@ -14,17 +14,17 @@ import org.apache.flink.annotation.Internal;
 /**
  * What an operator takes from the process it runs in.
  *
- * @param batchers the devices' batchers, shared by all subtasks
+ * @param models those on the devices, shared by all subtasks
  * @param encoders makes the pool of a subtask's workers
  * @param ledger how far requests had come, for counting what is made again
  * @param decoding heap for images that come from outside
  */
 @Internal
 public record ProcessServices(
-    SharedBatchers batchers, EncoderFactory encoders, StepLedger ledger, DecodingMemory decoding) {
+    ModelPool models, EncoderFactory encoders, StepLedger ledger, DecodingMemory decoding) {
   public static final ProcessServices OF_PROCESS =
       new ProcessServices(
-          SharedBatchers.ofProcess(),
+          ModelPool.ofProcess(),
           ProcessServices::workers,
           new StepLedger(),
           DecodingMemory.ofHeap());

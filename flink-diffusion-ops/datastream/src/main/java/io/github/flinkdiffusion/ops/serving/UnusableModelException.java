@@ -5,6 +5,7 @@
 package io.github.flinkdiffusion.ops.serving;
 
 import io.github.flinkdiffusion.ops.failure.FlinkDiffusionException;
+import org.apache.flink.annotation.Internal;
 import org.apache.flink.runtime.throwable.ThrowableAnnotation;
 import org.apache.flink.runtime.throwable.ThrowableType;
 
@@ -13,8 +14,9 @@ import org.apache.flink.runtime.throwable.ThrowableType;
  * files do not hold what they must. Fails the job for good, whatever its restart strategy. Trouble
  * that may pass, such as a disk that cannot be read or memory that is short, is none of these.
  */
+@Internal
 @ThrowableAnnotation(ThrowableType.NonRecoverableError)
-final class UnusableModelException extends FlinkDiffusionException {
+public final class UnusableModelException extends FlinkDiffusionException {
   private static final long serialVersionUID = 1L;
 
   /** With a sentence that says which model, and what to do. */

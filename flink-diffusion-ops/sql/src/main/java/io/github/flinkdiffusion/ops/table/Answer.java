@@ -45,24 +45,27 @@ record Answer(
   /**
    * @param samples from 1
    * @param digests SHA-256 of the request's image files, by their parameters
-   * @return completed exceptionally as {@link GenerationService#generate} does
+   * @return completed exceptionally as {@link GenerationService.Served#generate} does
    */
   static CompletableFuture<Answer> of(
-      GenerationService service, GenerationSpec spec, int samples, Map<String, String> digests) {
+      GenerationService.Served model,
+      GenerationSpec spec,
+      int samples,
+      Map<String, String> digests) {
     List<CompletableFuture<GeneratedImage>> made =
         IntStream.range(0, samples)
-            .mapToObj(sample -> service.generate(Seeds.ofSample(spec, sample)))
+            .mapToObj(sample -> model.generate(Seeds.ofSample(spec, sample)))
             .toList();
     return CompletableFuture.allOf(made.toArray(CompletableFuture[]::new))
         .thenApplyAsync(
-            all -> of(service, made.stream().map(CompletableFuture::join).toList(), digests),
-            service.workers());
+            all -> of(model, made.stream().map(CompletableFuture::join).toList(), digests),
+            model.workers());
   }
 
   private static Answer of(
-      GenerationService service, List<GeneratedImage> samples, Map<String, String> digests) {
+      GenerationService.Served model, List<GeneratedImage> samples, Map<String, String> digests) {
     GeneratedImage first = samples.get(0);
-    ResultMeaning meaning = service.model().result(first.request().arguments());
+    ResultMeaning meaning = model.model().result(first.request().arguments());
     Raster seen = first.request().arguments().get(Parameters.IMAGE);
     Optional<NoDataMask> noData =
         Optional.ofNullable(seen)
@@ -85,6 +88,6 @@ record Answer(
             ? Optional.empty()
             : Optional.of(Composition.uncertainty(answer.spread(), noData)),
         samples.stream().anyMatch(GeneratedImage::flagged),
-        Audit.of(service.model(), first.request(), digests, further));
+        Audit.of(model.model(), first.request(), digests, further));
   }
 }

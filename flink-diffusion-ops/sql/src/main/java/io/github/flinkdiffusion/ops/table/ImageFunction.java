@@ -11,6 +11,7 @@ import io.github.flinkdiffusion.ops.pipeline.GenerationSpec;
 import io.github.flinkdiffusion.ops.pipeline.InvalidRequestException;
 import io.github.flinkdiffusion.ops.pipeline.Parameter;
 import io.github.flinkdiffusion.ops.serving.GenerationService;
+import io.github.flinkdiffusion.ops.serving.ModelList;
 import io.github.flinkdiffusion.ops.weights.Sha256;
 import java.time.Duration;
 import java.util.HashMap;
@@ -95,9 +96,9 @@ abstract class ImageFunction<T> extends AsyncScalarFunction {
     Map<String, String> copied = new HashMap<>(config);
     limit
         .guard(
-            CompletableFuture.supplyAsync(() -> call(copied, asked, pictures), service.workers())
-                .thenCompose(
-                    call -> Answer.of(service, call.spec(), call.samples(), call.inputDigests()))
+            service
+                .use(copied.remove(ModelList.PARAMETER))
+                .thenCompose(model -> answer(model, copied, asked, pictures))
                 .thenApplyAsync(answer -> value(service, answer), service.workers()))
         .whenComplete(
             (value, thrown) -> {
@@ -112,15 +113,28 @@ abstract class ImageFunction<T> extends AsyncScalarFunction {
   /** A call taken apart; its pictures' files are not needed any more. */
   private record Call(GenerationSpec spec, int samples, Map<String, String> inputDigests) {}
 
+  private CompletableFuture<Answer> answer(
+      GenerationService.Served model,
+      Map<String, String> config,
+      Arguments asked,
+      Map<Parameter<Raster>, byte[]> pictures) {
+    return CompletableFuture.supplyAsync(
+            () -> call(model, config, asked, pictures), service.workers())
+        .thenCompose(call -> Answer.of(model, call.spec(), call.samples(), call.inputDigests()))
+        .whenComplete((any, failure) -> model.close());
+  }
+
   private Call call(
-      Map<String, String> config, Arguments asked, Map<Parameter<Raster>, byte[]> pictures) {
+      GenerationService.Served model,
+      Map<String, String> config,
+      Arguments asked,
+      Map<Parameter<Raster>, byte[]> pictures) {
     int samples = samples(config);
     Arguments arguments = defaults.with(ArgumentValues.ofCall(name, config));
     Map<String, String> digests = new TreeMap<>();
     for (Map.Entry<Parameter<Raster>, byte[]> picture : pictures.entrySet()) {
       arguments =
-          arguments.with(
-              picture.getKey(), service.seen(GenerationService.read(picture.getValue())));
+          arguments.with(picture.getKey(), model.seen(GenerationService.read(picture.getValue())));
       digests.put(picture.getKey().name(), Sha256.hex(picture.getValue()));
     }
     arguments = arguments.with(asked);

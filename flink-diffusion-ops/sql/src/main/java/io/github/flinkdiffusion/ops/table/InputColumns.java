@@ -14,6 +14,7 @@ import io.github.flinkdiffusion.ops.pipeline.Numbers;
 import io.github.flinkdiffusion.ops.pipeline.Parameter;
 import io.github.flinkdiffusion.ops.pipeline.Parameters;
 import io.github.flinkdiffusion.ops.serving.GenerationService;
+import io.github.flinkdiffusion.ops.serving.ModelList;
 import io.github.flinkdiffusion.ops.weights.Sha256;
 import java.io.Serializable;
 import java.util.ArrayList;
@@ -38,12 +39,14 @@ import org.apache.flink.table.types.logical.LogicalTypeRoot;
  * where there is no {@code seed}, gives its seed; without it, a row is named by the {@link
  * Arguments#digest digest of its arguments}, so that equal rows give equal images, also after a
  * restart, and the same image as a function called with the same arguments. The column {@code
- * ensemble_size} is the number of a row's samples.
+ * ensemble_size} is the number of a row's samples, {@code model} names one of the models of the
+ * option {@code models}.
  */
 final class InputColumns implements Serializable {
   private static final long serialVersionUID = 1L;
   private static final String ID = "id";
   private static final String ENSEMBLE_SIZE = "ensemble_size";
+  private static final String MODEL = ModelList.PARAMETER;
 
   private record InputColumn(String name, String parameter, LogicalType type)
       implements Serializable {
@@ -57,9 +60,10 @@ final class InputColumns implements Serializable {
    *
    * @param id null when the row has none
    * @param samples null when the row does not say
+   * @param model null when the row names none
    * @param values of parameters; null in the places of other columns
    */
-  record Values(String id, Long samples, List<Object> values) {}
+  record Values(String id, Long samples, String model, List<Object> values) {}
 
   private final List<InputColumn> columns;
   private transient RowData.FieldGetter[] getters;
@@ -80,6 +84,11 @@ final class InputColumns implements Serializable {
         columns.add(new InputColumn(ID, null, type));
         continue;
       }
+      if (column.getName().equals(MODEL)) {
+        require(column.getName(), type, type.is(LogicalTypeFamily.CHARACTER_STRING), "STRING");
+        columns.add(new InputColumn(MODEL, null, type));
+        continue;
+      }
       if (column.getName().equals(ENSEMBLE_SIZE)) {
         require(
             column.getName(), type, type.is(LogicalTypeFamily.INTEGER_NUMERIC), "INT or BIGINT");
@@ -93,7 +102,7 @@ final class InputColumns implements Serializable {
               .orElseThrow(
                   () ->
                       new ValidationException(
-                          "Input column '%s' is no parameter of a diffusion model; columns may be id, %s, ensemble_size."
+                          "Input column '%s' is no parameter of a diffusion model; columns may be id, model, %s, ensemble_size."
                               .formatted(
                                   column.getName(),
                                   Parameters.all().stream()
@@ -150,6 +159,7 @@ final class InputColumns implements Serializable {
     }
     String id = null;
     Long samples = null;
+    String model = null;
     List<Object> values = new ArrayList<>();
     for (int i = 0; i < getters.length; i++) {
       Object value = getters[i].getFieldOrNull(row);
@@ -160,11 +170,13 @@ final class InputColumns implements Serializable {
       values.add(null);
       if (columns.get(i).name().equals(ID)) {
         id = value == null ? null : value.toString();
+      } else if (columns.get(i).name().equals(MODEL)) {
+        model = value == null ? null : value.toString();
       } else {
         samples = value == null ? null : ((Number) value).longValue();
       }
     }
-    return new Values(id, samples, values);
+    return new Values(id, samples, model, values);
   }
 
   private static Object copy(Object value, LogicalType type) {

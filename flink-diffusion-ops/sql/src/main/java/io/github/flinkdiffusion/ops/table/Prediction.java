@@ -108,19 +108,27 @@ final class Prediction implements Serializable {
   CompletableFuture<Collection<RowData>> predict(RowData row) {
     InputColumns.Values values = plan.inputs().read(row);
     CompletableFuture<Collection<RowData>> answer =
-        CompletableFuture.supplyAsync(
-                () -> plan.inputs().spec(values, defaults, service::seen), service.workers())
-            .thenCompose(
-                spec ->
-                    Answer.of(
-                        service,
-                        spec,
-                        InputColumns.samples(values, plan.samples()),
-                        plan.inputs().digests(values)))
+        service
+            .use(values.model())
+            .thenCompose(model -> answer(model, values))
             .<Collection<RowData>>thenApplyAsync(
                 made -> List.of(plan.outputs().row(new OutputColumn.Result(made, service))),
                 service.workers());
     return (limit == null ? answer : limit.guard(answer)).exceptionally(this::failed);
+  }
+
+  private CompletableFuture<Answer> answer(
+      GenerationService.Served model, InputColumns.Values values) {
+    return CompletableFuture.supplyAsync(
+            () -> plan.inputs().spec(values, defaults, model::seen), service.workers())
+        .thenCompose(
+            spec ->
+                Answer.of(
+                    model,
+                    spec,
+                    InputColumns.samples(values, plan.samples()),
+                    plan.inputs().digests(values)))
+        .whenComplete((any, failure) -> model.close());
   }
 
   private Collection<RowData> failed(Throwable thrown) {

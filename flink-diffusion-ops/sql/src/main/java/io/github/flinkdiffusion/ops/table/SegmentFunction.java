@@ -56,7 +56,7 @@ public final class SegmentFunction extends ImageFunction<Row> {
                 () ->
                     new InvalidRequestException(
                         "SEGMENT has the model %s, whose pictures are no masks; name a segmentation model in 'segment.model.folder'."
-                            .formatted(service.model().info().name())));
+                            .formatted(answer.audit().model())));
     return Row.of(
         service.encode(mask, answer.audit(), Composition.MASK),
         answer
