@@ -23,8 +23,8 @@ import org.junit.jupiter.api.Test;
 
 /**
  * The scripts of this folder, unchanged, through Flink's SQL client and from Python: a standalone
- * cluster of separate processes with the SQL jar in its {@code lib/}, and a real broker, both on free
- * ports.
+ * cluster of separate processes with the SQL jar in its {@code lib/}, and a real broker, both on
+ * free ports.
  */
 class SqlScriptsITCase {
   private static final int PATIENCE_MINUTES = 8;
@@ -67,7 +67,8 @@ class SqlScriptsITCase {
     assertWindow(output, "12:01", 1);
     assertWindow(output, "12:02", 1);
     assertThat(output)
-        .containsPattern("\\+I \\| +poster-1 \\| +a large yellow sun on a blue background \\| +25 \\| +17 \\|");
+        .containsPattern(
+            "\\+I \\| +poster-1 \\| +a large yellow sun on a blue background \\| +25 \\| +17 \\|");
   }
 
   @Test

@@ -76,10 +76,24 @@ public final class PayloadOptions {
                   + " referenced file is read as a whole and verified first. Other kinds of files"
                   + " always are.");
 
+  public static final ConfigOption<String> KEY_FILE =
+      ConfigOptions.key("diffusion.payload.key-file")
+          .stringType()
+          .noDefaultValue()
+          .withDescription(
+              "File of keys, the same on every task manager: a line for each, its id, a space and 32"
+                  + " bytes in base64. Payloads are stored encrypted with the first one (AES-256-GCM,"
+                  + " authenticated; the id stands in the file), and read with whichever they name."
+                  + " To change the key, put the new one first and keep the others. References tell"
+                  + " length and SHA-256 of the encrypted file. Images in events, below"
+                  + " diffusion.payload.inline-limit, are not encrypted. With keys, files are read as"
+                  + " a whole. Without them, payloads are stored as they are, and encrypted ones"
+                  + " are refused.");
+
   /** All of them, in the order of the reference page. */
   @Internal
   public static final List<ConfigOption<?>> ALL =
-      List.of(STORE, INLINE_LIMIT, ALLOWED_PREFIXES, MAX_SIZE, READ_BY_RANGES);
+      List.of(STORE, INLINE_LIMIT, ALLOWED_PREFIXES, MAX_SIZE, READ_BY_RANGES, KEY_FILE);
 
   private PayloadOptions() {}
 }

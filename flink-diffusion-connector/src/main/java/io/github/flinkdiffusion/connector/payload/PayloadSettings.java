@@ -19,6 +19,7 @@ import org.apache.flink.configuration.ReadableConfig;
  * @param allowedPrefixes folders below which referenced images may be read, beside the store
  * @param maxSize largest image that is read as a whole
  * @param readByRanges whether files of which parts can be read are neither fetched nor verified
+ * @param keyFile with keys that payloads are encrypted with; null to store them as they are
  */
 @Internal
 public record PayloadSettings(
@@ -26,7 +27,8 @@ public record PayloadSettings(
     MemorySize inlineLimit,
     List<String> allowedPrefixes,
     MemorySize maxSize,
-    boolean readByRanges)
+    boolean readByRanges,
+    String keyFile)
     implements Serializable {
 
   /**
@@ -50,7 +52,17 @@ public record PayloadSettings(
   /** Settings with which every file is read as a whole and verified. */
   public PayloadSettings(
       String storeUri, MemorySize inlineLimit, List<String> allowedPrefixes, MemorySize maxSize) {
-    this(storeUri, inlineLimit, allowedPrefixes, maxSize, false);
+    this(storeUri, inlineLimit, allowedPrefixes, maxSize, false, null);
+  }
+
+  /** Settings without encryption. */
+  public PayloadSettings(
+      String storeUri,
+      MemorySize inlineLimit,
+      List<String> allowedPrefixes,
+      MemorySize maxSize,
+      boolean readByRanges) {
+    this(storeUri, inlineLimit, allowedPrefixes, maxSize, readByRanges, null);
   }
 
   /**
@@ -62,7 +74,8 @@ public record PayloadSettings(
         config.get(PayloadOptions.INLINE_LIMIT),
         config.get(PayloadOptions.ALLOWED_PREFIXES),
         config.get(PayloadOptions.MAX_SIZE),
-        config.get(PayloadOptions.READ_BY_RANGES));
+        config.get(PayloadOptions.READ_BY_RANGES),
+        config.getOptional(PayloadOptions.KEY_FILE).orElse(null));
   }
 
   /** The store's folder, if there is one. */

@@ -53,6 +53,7 @@ public final class PayloadStore {
   private final ReadPermission permission;
   private final FileSystems fileSystems;
   private final Clock clock;
+  private final PayloadKeys keys;
 
   /** How a file system is found; tests put one that fails. */
   interface FileSystems {
@@ -84,6 +85,8 @@ public final class PayloadStore {
     this.permission = new ReadPermission(readable);
     this.fileSystems = fileSystems;
     this.clock = clock;
+    this.keys =
+        settings.keyFile() == null ? PayloadKeys.none() : PayloadKeys.read(settings.keyFile());
   }
 
   // ------------------------------------------------------------------ writing
@@ -156,7 +159,22 @@ public final class PayloadStore {
     }
   }
 
-  private Payload store(StoreLayout names, Content content, Digesting digest, String mediaType) {
+  private Payload store(StoreLayout names, Content plain, Digesting plainDigest, String mediaType) {
+    Content content = plain;
+    Digesting digest = plainDigest;
+    if (keys.encrypt()) {
+      try {
+        content = keys.encrypted(plain);
+        try (InputStream in = content.open()) {
+          digest = Digesting.copy(in, OutputStream.nullOutputStream(), Long.MAX_VALUE);
+        }
+      } catch (IOException e) {
+        throw new PayloadException(
+            PayloadException.Kind.UNAVAILABLE,
+            "Cannot encrypt a payload of %d bytes: %s.".formatted(plainDigest.length(), reason(e)),
+            e);
+      }
+    }
     org.apache.flink.core.fs.Path target = names.payload(digest.sha256());
     try {
       FileSystem fileSystem = fileSystems.get(target.toUri());
@@ -255,13 +273,13 @@ public final class PayloadStore {
             long length = in.readNBytes(bytes, 0, bytes.length) + (in.read() < 0 ? 0 : 1);
             verify(reference, new Digesting(Payloads.sha256(bytes), length));
           }
-          return bytes;
+          return PayloadKeys.isEncrypted(bytes) ? keys.decrypt(bytes, reference.getUri()) : bytes;
         });
   }
 
   /**
-   * A payload as a file of this machine: the stored file itself when it is local, else a copy. It
-   * is verified before this returns.
+   * A payload as a file of this machine: the stored file itself when it is local, else a copy,
+   * which is decrypted where it is encrypted. It is verified before this returns.
    *
    * @param scratch folder for a copy; a task manager's temporary folder is one
    * @throws PayloadException when it cannot be had, see {@link PayloadException.Kind}
@@ -287,16 +305,35 @@ public final class PayloadStore {
         (fileSystem, location) -> {
           if (location.isLocal()) {
             copy(fileSystem, location, reference, OutputStream.nullOutputStream());
-            return new PayloadFile(location.toLocalPath(), false);
+            return plain(new PayloadFile(location.toLocalPath(), false), reference, scratch);
           }
-          return scratchFile(scratch, out -> copy(fileSystem, location, reference, out));
+          return plain(
+              scratchFile(scratch, out -> copy(fileSystem, location, reference, out)),
+              reference,
+              scratch);
         });
+  }
+
+  /** The file itself, or its decrypted copy. */
+  private PayloadFile plain(PayloadFile file, PayloadReference reference, Path scratch)
+      throws IOException {
+    byte[] head;
+    try (InputStream in = Files.newInputStream(file.path())) {
+      head = in.readNBytes(PayloadKeys.MAGIC.length);
+    }
+    if (!PayloadKeys.isEncrypted(head)) {
+      return file;
+    }
+    try (file;
+        InputStream in = Files.newInputStream(file.path())) {
+      return scratchFile(scratch, out -> keys.decrypt(in, out, reference.getUri()));
+    }
   }
 
   /** Whether files of which parts can be read are neither fetched nor verified. */
   @Internal
   public boolean readsByRanges() {
-    return settings.readByRanges();
+    return settings.readByRanges() && !keys.encrypt();
   }
 
   /**
