@@ -6,6 +6,7 @@ package io.github.flinkdiffusion.ops.table;
 
 import java.net.URI;
 import java.util.Set;
+import org.apache.flink.annotation.Internal;
 import org.apache.flink.api.common.RuntimeExecutionMode;
 import org.apache.flink.configuration.CheckpointingOptions;
 import org.apache.flink.configuration.ConfigOption;
@@ -27,6 +28,7 @@ import org.apache.flink.table.types.logical.RowType;
  * with what its column {@code problem} or {@code error-string} says. The column {@code prompt}, if
  * there is one, is the caption on the contact sheet.
  */
+@Internal
 public final class ImageFilesFactory implements DynamicTableSinkFactory {
 
   @Override

@@ -5,10 +5,12 @@
 package io.github.flinkdiffusion.ops.table;
 
 import java.util.List;
+import org.apache.flink.annotation.Internal;
 import org.apache.flink.configuration.ConfigOption;
 import org.apache.flink.configuration.ConfigOptions;
 
 /** Options of the connector {@code diffusion-images}. */
+@Internal
 public final class ImageFilesOptions {
 
   public static final ConfigOption<String> PATH =
