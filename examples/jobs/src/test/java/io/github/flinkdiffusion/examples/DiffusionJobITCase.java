@@ -38,6 +38,7 @@ import javax.tools.ToolProvider;
 import org.apache.flink.api.common.JobExecutionResult;
 import org.apache.flink.core.execution.JobClient;
 import org.apache.flink.core.execution.JobListener;
+import org.apache.flink.formats.avro.typeutils.AvroTypeInfo;
 import org.apache.flink.streaming.api.environment.StreamExecutionEnvironment;
 import org.apache.flink.streaming.api.graph.StreamNode;
 import org.apache.kafka.clients.producer.ProducerRecord;
@@ -164,6 +165,27 @@ class DiffusionJobITCase {
         .isInstanceOf(DiffusionException.class)
         .hasMessageContaining("'s2'")
         .hasMessageContaining(DiffusionOptions.PROGRESS_EVERY_STEPS.key());
+  }
+
+  @Test
+  void twoSourcesOfCancellationsAreRefused() {
+    StreamExecutionEnvironment env = env();
+    DiffusionJob<PromptEvent> job =
+        Diffusion.job(
+                "posters",
+                Diffusion.textToImage()
+                    .setModel(MODEL.toString())
+                    .setCancellations(
+                        env.fromData(
+                            new AvroTypeInfo<>(CancelEvent.class),
+                            CancelEvent.newBuilder().setId("a").build())))
+            .setBootstrapServers(kafka.bootstrapServers())
+            .setTopics("p3", "i3", "f3")
+            .setCancellationsTopic("c3");
+    assertThatThrownBy(() -> job.addTo(env))
+        .isInstanceOf(DiffusionException.class)
+        .hasMessageContaining("'c3'")
+        .hasMessageContaining("leave one out");
   }
 
   @Test

@@ -433,6 +433,11 @@ public abstract class DiffusionBuilder<E extends SpecificRecord, B extends Diffu
     uid = uid == null ? operatorUid : uid;
   }
 
+  /** Whether a stream of cancellations was given. */
+  boolean hasCancellations() {
+    return cancellations != null;
+  }
+
   /** A source of the requests. */
   abstract EventSourceBuilder<E> source();
 

@@ -161,6 +161,11 @@ public final class DiffusionJob<E extends SpecificRecord> {
     Decoded.Split<E> read = read(env, requests, "requests");
     DataStream<FailureEvent> failed = read.failures();
     if (cancellationsTopic != null) {
+      if (operator.hasCancellations()) {
+        throw new DiffusionException(
+            "The job '%s' has the cancellations topic '%s', and its operator a stream of cancellations: leave one out, or union the streams yourself."
+                .formatted(name, cancellationsTopic));
+      }
       Decoded.Split<CancelEvent> cancelled =
           read(
               env,
