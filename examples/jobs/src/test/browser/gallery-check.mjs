@@ -7,13 +7,13 @@
 //   examples/gallery --port 8090 --real examples/models/mini-satellite-x4/inputs
 //   node gallery-check.mjs http://localhost:8090 --fill 1000 --screenshots docs/gallery
 //
-// CHROMIUM names the browser (default: /usr/bin/chromium), FOLDER_OF_MODULES where npm put the two.
+// `--only wall` makes only the checks that have this in their names. CHROMIUM names the browser (default: /usr/bin/chromium), FOLDER_OF_MODULES where npm put the two.
 import { readFileSync } from "node:fs";
 import { createRequire } from "node:module";
 import path from "node:path";
 import { fileURLToPath } from "node:url";
 
-const require = createRequire(path.join(process.env.FOLDER_OF_MODULES ?? process.cwd(), "x.js"));
+const require = createRequire(path.resolve(process.env.FOLDER_OF_MODULES ?? ".", "x.js"));
 const { chromium } = require("playwright-core");
 const axe = readFileSync(require.resolve("axe-core/axe.min.js"), "utf8");
 
@@ -22,12 +22,14 @@ const [address, ...rest] = process.argv.slice(2);
 const option = (name, otherwise) => (rest.includes(name) ? rest[rest.indexOf(name) + 1] : otherwise);
 const fill = Number(option("--fill", "0"));
 const screenshots = option("--screenshots", null);
+const only = option("--only", "");
 const PATIENCE = Number(option("--patience", "180")) * 1000;
 
 let failed = 0;
 const problems = [];
 
 async function check(what, how) {
+  if (!what.includes(only)) return;
   const begin = Date.now();
   try {
     const said = await how();
@@ -189,7 +191,7 @@ await check("a dead letter is sent again", async () => {
   const letter = page.locator(".letter", { hasText: "NoSuchScheduler" });
   await letter.first().waitFor();
   await letter.first().locator("button").click();
-  await page.locator(".letter", { hasText: "sent again 1 times before" }).waitFor();
+  await page.locator(".letter", { hasText: "sent again once before" }).waitFor();
   await page.locator(".letter.resent", { hasText: "NoSuchScheduler" }).waitFor();
 });
 
@@ -226,7 +228,7 @@ if (fill > 0) {
     for (let n = await total(), i = 0; n < fill; n += 4, i++) {
       const response = await page.request.post(`${address}/api/prompts`, {
         headers: { "X-CSRF-Token": token },
-        data: { prompt: `a large ${nouns[(7 * i) % nouns.length]} on a ${colors[i % colors.length]} background`, count: 4, seed: 100 * i, ...(n < fill - 60 ? { steps: 2, guidance: 1 } : {}) },
+        data: { prompt: `a large ${nouns[(7 * i) % nouns.length]} on a ${colors[i % colors.length]} background`, count: 4, seed: 100 * i, steps: 2, guidance: 1 },
       });
       must(response.status() === 202, await response.text());
     }
@@ -243,6 +245,34 @@ if (fill > 0) {
     await page.evaluate(() => scrollTo(0, document.body.scrollHeight));
     await page.waitForFunction(() => document.querySelector("#wall > li:last-child img").naturalWidth > 0);
     return `${await cards()} cards, ${((Date.now() - begin) / 1000).toFixed(1)} s from the first to the last`;
+  });
+}
+
+if (screenshots) {
+  await check("a look at it, with requests in progress", async () => {
+    const { words } = await (await page.request.get(`${address}/api/config`)).json();
+    const colors = words["background colors"];
+    await goTo("wall");
+    await page.locator('#live[data-state="on"]').waitFor();
+    const before = await total();
+    for (let i = 0; i < 21; i++) {
+      await prompt(`a large ${words.nouns[(11 * i + 3) % words.nouns.length]} on a ${colors[(3 * i) % colors.length]} background`, { seed: 7 * i });
+    }
+    await page.waitForFunction((count) => Number(document.getElementById("result-count").textContent.replace(/\D/g, "")) >= count, before + 21);
+    await page.reload();
+    for (const text of ["a large lion face on a purple background", "a large hamburger on a yellow background", "a small whale on an orange background", "a large rose on a white background"]) {
+      await prompt(text, { steps: 160, seed: 5 });
+    }
+    await page.waitForFunction(() => [...document.querySelectorAll(".request")].filter((request) =>
+      /step (9\d|1\d\d) of/.test(request.textContent) && !request.querySelector("img").hidden).length >= 4);
+    await page.evaluate(() => {
+      document.querySelector("#prompt-form details").open = false;
+      document.getElementById("prompt").value = "a large penguin on an orange background";
+      document.getElementById("toasts").replaceChildren();
+      document.activeElement.blur();
+      scrollTo(0, 0);
+    });
+    await page.screenshot({ path: `${screenshots}/gallery.png` });
   });
 }
 

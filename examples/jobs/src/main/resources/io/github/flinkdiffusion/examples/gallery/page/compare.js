@@ -107,6 +107,6 @@ export function tally(rows) {
       el("td", {}, row.criterion.charAt(0) + row.criterion.slice(1).toLowerCase()),
       el("td", {}, row.one), el("td", {}, row.other),
       row.same
-        ? el("td", { colspan: 3 }, `${row.better + row.ties + row.worse} votes among images of one model`)
+        ? el("td", { colspan: 3 }, `Votes among images of one model: ${row.better + row.ties + row.worse}`)
         : [row.better, row.ties, row.worse].map((count) => el("td", { class: "number" }, String(count))))))));
 }

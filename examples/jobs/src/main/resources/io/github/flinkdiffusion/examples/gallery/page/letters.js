@@ -24,7 +24,7 @@ export function failure(letter) {
 function add(letter, fresh) {
   if (letters.has(letter.place)) return;
   const again = canResend
-    ? el("button", { type: "button", class: "secondary", "aria-label": `Send ${letter.id ?? letter.place} again`, onclick: () => resend(letter) }, "Send again")
+    ? el("button", { type: "button", class: "secondary", "aria-label": `Send again: ${letter.id ?? letter.place}`, onclick: () => resend(letter) }, "Send again")
     : null;
   const card = el("li", { class: "letter", "data-place": letter.place },
     el("div", { class: "letter-head" },
@@ -35,7 +35,7 @@ function add(letter, fresh) {
     el("div", { class: "letter-foot" },
       el("span", { class: "meta" },
         `${letter.topic ?? "unknown topic"}, ${letter.bytes.toLocaleString()} bytes`,
-        letter.times === "0" ? "" : `, sent again ${letter.times} times before`),
+        letter.times === "0" ? "" : `, sent again ${letter.times === "1" ? "once" : letter.times + " times"} before`),
       again));
   letters.set(letter.place, { data: letter, card, again });
   byId("letters").prepend(card);
@@ -62,6 +62,7 @@ export function resent({ place }) {
   if (entry.again) {
     entry.again.disabled = true;
     entry.again.textContent = "Sent again";
+    entry.again.removeAttribute("aria-label");
   }
 }
 
