@@ -17,6 +17,7 @@ import io.github.flinkdiffusion.ops.pipeline.Parameters;
 import io.github.flinkdiffusion.ops.pipeline.PipelineSettings;
 import io.github.flinkdiffusion.ops.pipeline.Pipelines;
 import io.github.flinkdiffusion.ops.pipeline.Trajectory;
+import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
@@ -40,6 +41,8 @@ import picocli.CommandLine.Option;
 public final class SceneEvaluation implements Callable<Integer> {
   private static final int BATCH = 16;
   private static final int SHEET_COLUMNS = 8;
+  private static final int SEEDS = 4;
+  private static final int SEEDS_NEEDED = 3;
 
   @Option(
       names = "--icons",
@@ -74,6 +77,12 @@ public final class SceneEvaluation implements Callable<Integer> {
       names = "--sheet",
       description = "PNG files of contact sheets are named by this path and the kind of scenes.")
   private String sheet;
+
+  @Option(
+      names = "--prompts",
+      description =
+          "Text file of prompts in anybody's words: each is drawn with 4 seeds, and right if nouns, number and color are found in 3.")
+  private Path prompts;
 
   public static void main(String[] args) {
     System.exit(new CommandLine(new SceneEvaluation()).execute(args));
@@ -156,8 +165,36 @@ public final class SceneEvaluation implements Callable<Integer> {
                 .limit(scenes)
                 .toList());
       }
+      if (prompts != null) {
+        measurePrompts(pipeline, reader);
+      }
     }
     return 0;
+  }
+
+  private void measurePrompts(DiffusionPipeline pipeline, SceneReader reader) throws Exception {
+    ContactSheet contactSheet = ContactSheet.columns(SEEDS).title("prompts");
+    List<String> lines = Files.readAllLines(prompts).stream().filter(each -> !each.isBlank()).toList();
+    int right = 0;
+    for (String prompt : lines) {
+      AskedScene asked = AskedScene.of(prompt);
+      int shown = 0;
+      for (GeneratedImage image : draw(pipeline, Collections.nCopies(SEEDS, prompt), 0)) {
+        shown += asked.isShown(reader.read(image.image().data(), Math.max(1, asked.things()))) ? 1 : 0;
+        contactSheet = contactSheet.add(image.image(), prompt);
+      }
+      right += shown >= SEEDS_NEEDED ? 1 : 0;
+      System.out.printf("%d of %d: %s%n", shown, SEEDS, prompt);
+    }
+    System.out.printf("%d of %d prompts are drawn right%n", right, lines.size());
+    write("prompts", contactSheet);
+  }
+
+  private void write(String name, ContactSheet contactSheet) throws IOException {
+    if (sheet != null) {
+      Files.write(
+          Path.of("%s-%s.png".formatted(sheet, name.replace(' ', '-'))), contactSheet.toPng());
+    }
   }
 
   /** Scenes of one thing whose combination of noun, size and color was never trained on. */
@@ -185,7 +222,7 @@ public final class SceneEvaluation implements Callable<Integer> {
     Rates rates = new Rates(0, 0, 0, 0, 0);
     for (int begin = 0; begin < asked.size(); begin += BATCH) {
       List<Scene> batch = asked.subList(begin, Math.min(begin + BATCH, asked.size()));
-      List<GeneratedImage> made = draw(pipeline, batch, begin);
+      List<GeneratedImage> made = draw(pipeline, batch.stream().map(Scene::prompt).toList(), begin);
       for (int i = 0; i < batch.size(); i++) {
         Scene scene = batch.get(i);
         int expected = scene.arrangement().places().size();
@@ -194,13 +231,10 @@ public final class SceneEvaluation implements Callable<Integer> {
       }
     }
     rates.print(name);
-    if (sheet != null) {
-      Files.write(
-          Path.of("%s-%s.png".formatted(sheet, name.replace(' ', '-'))), contactSheet.toPng());
-    }
+    write(name, contactSheet);
   }
 
-  private List<GeneratedImage> draw(DiffusionPipeline pipeline, List<Scene> batch, int first) {
+  private List<GeneratedImage> draw(DiffusionPipeline pipeline, List<String> batch, int first) {
     List<GenerationRequest> requests = new ArrayList<>();
     for (int i = 0; i < batch.size(); i++) {
       requests.add(
@@ -208,7 +242,7 @@ public final class SceneEvaluation implements Callable<Integer> {
               .model()
               .prepare(
                   GenerationSpec.of("scene")
-                      .with(Parameters.PROMPT, batch.get(i).prompt())
+                      .with(Parameters.PROMPT, batch.get(i))
                       .with(Parameters.SEED, (long) first + i)
                       .with(Parameters.STEPS, (long) steps)
                       .with(Parameters.GUIDANCE_SCALE, guidance)));

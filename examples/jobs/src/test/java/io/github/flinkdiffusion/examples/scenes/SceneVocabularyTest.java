@@ -139,6 +139,20 @@ class SceneVocabularyTest {
     }
   }
 
+  @Test
+  void readsWhatAPromptInAnybodysWordsAsksFor() {
+    assertThat(AskedScene.of("a cat above a house"))
+        .isEqualTo(new AskedScene(List.of(noun("cat"), noun("house")), 2, Optional.empty()));
+    assertThat(AskedScene.of("blue heart on a white background"))
+        .isEqualTo(new AskedScene(List.of(noun("blue heart")), 1, Optional.of(tone("white"))));
+    assertThat(AskedScene.of("Three stars on a dark background"))
+        .isEqualTo(new AskedScene(List.of(noun("star")), 3, Optional.of(tone("dark"))));
+    assertThat(AskedScene.of("A LARGE ROBOT ON A dark BLUE BACKGROUND"))
+        .isEqualTo(new AskedScene(List.of(noun("robot")), 1, Optional.of(tone("dark blue"))));
+    assertThat(AskedScene.of("a big red apple on a blue background").nouns())
+        .containsExactly(noun("apple"));
+  }
+
   private static Noun noun(String name) {
     return SceneVocabulary.nouns().stream()
         .filter(noun -> noun.name().equals(name))
