@@ -13,6 +13,7 @@ import io.github.flinkdiffusion.ops.pipeline.DiffusionPipeline;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.nio.file.attribute.FileTime;
 import java.util.List;
 import java.util.stream.Stream;
 import org.apache.flink.configuration.Configuration;
@@ -87,12 +88,15 @@ class RemoteModelTest {
   @Test
   void ofAModelThatWasReplacedTheChangedFileAloneIsFetched() throws Exception {
     String before = remote().digest();
-    Path index = model.resolve("model_index.json");
-    Files.writeString(index, Files.readString(index) + "\n");
+    Path weights = model.resolve("unet/diffusion_pytorch_model.safetensors");
+    byte[] bytes = Files.readAllBytes(weights);
+    bytes[bytes.length - 1] ^= (byte) 0x80; // the sign of the last number
+    Files.write(weights, bytes);
+    Files.setLastModifiedTime(weights, FileTime.fromMillis(System.currentTimeMillis() + 5_000));
     CountedFileSystem.reset();
 
     assertThat(remote().digest()).isNotEqualTo(before).isEqualTo(localDigest());
-    assertThat(CountedFileSystem.bytes()).isEqualTo(Files.size(index));
+    assertThat(CountedFileSystem.bytes()).isEqualTo(bytes.length);
   }
 
   @Test
