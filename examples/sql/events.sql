@@ -8,23 +8,23 @@
 
 CREATE TABLE prompt_events (
   `id` STRING NOT NULL COMMENT 'Unique name of the request, chosen by the sender; the result and any failure carry it',
-  `prompt` STRING NOT NULL COMMENT 'What the picture shows',
-  `negative_prompt` STRING COMMENT 'What the picture should not show',
-  `seed` BIGINT COMMENT 'Seed of the noise; null derives one from id, so a replayed request makes the same picture',
+  `prompt` STRING NOT NULL COMMENT 'Text that describes the image',
+  `negative_prompt` STRING COMMENT 'Text that describes what the image should not show',
+  `seed` BIGINT COMMENT 'Seed of the noise; null derives one from id, so a replayed request gives the same image',
   `steps` INT COMMENT 'num_inference_steps, 1 .. the model''s num_train_timesteps; null takes the job''s setting',
   `guidance_scale` DOUBLE COMMENT 'Classifier-free guidance weight w of Ho & Salimans 2022 (diffusers'' guidance_scale); finite; <= 1 turns guidance off; null takes the job''s setting',
   `scheduler` STRING COMMENT 'diffusers class name of the scheduler, e.g. EulerDiscreteScheduler; null takes the job''s setting, else the model''s own',
-  `width` INT COMMENT 'Width of the picture in pixels, a multiple of the model''s scale factor (8 for Stable Diffusion); null takes the job''s setting, else the model''s own size',
-  `height` INT COMMENT 'Height of the picture in pixels; as width',
-  `priority` INT COMMENT 'Larger goes first among requests that wait for a device',
-  `deadline` BIGINT COMMENT 'When the picture is of no use any more, in milliseconds since 1970-01-01 UTC; null for never',
+  `width` INT COMMENT 'Width of the image in pixels, a multiple of the model''s scale factor (8 for Stable Diffusion); null takes the job''s setting, else the model''s own size',
+  `height` INT COMMENT 'Height of the image in pixels; as width',
+  `priority` INT COMMENT 'Requests with larger values run first among those that wait for a device',
+  `deadline` BIGINT COMMENT 'Time by which the image is needed, in milliseconds since 1970-01-01 UTC; null for none',
   `origin` ROW<`topic` STRING, `partition` INT, `offset` BIGINT> COMMENT 'Where the record was read from',
   `attributes` MAP<STRING, STRING> COMMENT 'Carried unchanged to the result or the failure',
   `parameters` MAP<STRING, STRING> COMMENT 'Further parameters by name, such as clipSkip, timesteps or eta; docs/SUPPORTED.md lists them and which model takes which',
-  `context` ROW<`key` BYTES, `headers` MAP<STRING, BYTES>> COMMENT 'Key and headers of the record that it was read from',
+  `context` ROW<`key` BYTES, `headers` MAP<STRING, BYTES>> COMMENT 'Key and headers of the record that the event was read from',
   `event_time` TIMESTAMP_LTZ(3) METADATA FROM 'timestamp' VIRTUAL,
   WATERMARK FOR `event_time` AS `event_time` - INTERVAL '5' SECOND
-) COMMENT 'A request for one picture made from text' WITH (
+) COMMENT 'A request to generate one image from text' WITH (
   'connector' = 'kafka',
   'topic' = 'prompts',
   'properties.bootstrap.servers' = 'localhost:9092',
@@ -44,29 +44,29 @@ CREATE TABLE prompt_events (
 
 CREATE TABLE image_task_events (
   `id` STRING NOT NULL COMMENT 'Unique name of the request, chosen by the sender; the result and any failure carry it',
-  `image` ROW<`content` BYTES, `reference` ROW<`uri` STRING, `sha256` STRING, `length` BIGINT>, `media_type` STRING> NOT NULL COMMENT 'The picture to work on: PNG, JPEG, TIFF, GeoTIFF or DICOM',
-  `mask` ROW<`content` BYTES, `reference` ROW<`uri` STRING, `sha256` STRING, `length` BIGINT>, `media_type` STRING> COMMENT 'Where the picture is made anew, for inpainting: one band, as large as the image, white is made anew (diffusers'' mask_image)',
-  `prompt` STRING COMMENT 'What the result shows, or the instruction for models that take one',
-  `negative_prompt` STRING COMMENT 'What the result should not show',
-  `seed` BIGINT COMMENT 'Seed of the noise; null derives one from id, so a replayed request makes the same result',
+  `image` ROW<`content` BYTES, `reference` ROW<`uri` STRING, `sha256` STRING, `length` BIGINT>, `media_type` STRING> NOT NULL COMMENT 'The input image: PNG, JPEG, WebP, GIF, BMP, TIFF, GeoTIFF, DICOM or NIfTI',
+  `mask` ROW<`content` BYTES, `reference` ROW<`uri` STRING, `sha256` STRING, `length` BIGINT>, `media_type` STRING> COMMENT 'Mask for inpainting: one band, as large as the image; white is generated again (diffusers'' mask_image)',
+  `prompt` STRING COMMENT 'Text that describes the result, or the instruction for models that take one',
+  `negative_prompt` STRING COMMENT 'Text that describes what the result should not show',
+  `seed` BIGINT COMMENT 'Seed of the noise; null derives one from id, so a replayed request gives the same result',
   `steps` INT COMMENT 'num_inference_steps, 1 .. the model''s num_train_timesteps',
   `scheduler` STRING COMMENT 'diffusers class name of the scheduler, e.g. DDIMScheduler',
   `guidance_scale` DOUBLE COMMENT 'Classifier-free guidance weight (diffusers'' guidance_scale); finite; <= 1 turns guidance off',
-  `image_guidance_scale` DOUBLE COMMENT 'How closely InstructPix2Pix and its kin keep to the image (diffusers'' image_guidance_scale); finite, >= 1',
-  `strength` DOUBLE COMMENT 'How much of the image is made anew, above 0 and up to 1, which is all of it (diffusers'' strength)',
+  `image_guidance_scale` DOUBLE COMMENT 'Weight of the given image for InstructPix2Pix and similar models: higher values keep the result closer to it (diffusers'' image_guidance_scale); finite, >= 1',
+  `strength` DOUBLE COMMENT 'Share of the image that is generated again, above 0 and up to 1, which is all of it (diffusers'' strength)',
   `noise_level` INT COMMENT 'Timestep up to which noise is added to the small image before an upscaler enlarges it (diffusers'' noise_level); from 0',
-  `ensemble_size` INT COMMENT 'Independent samples of which the result is the mean or the majority, from 1; with 2 or more the result has an uncertainty',
-  `width` INT COMMENT 'Width in pixels to which the image is brought first, a multiple of the model''s scale factor; null leaves it as it is',
+  `ensemble_size` INT COMMENT 'Number of independent samples, from 1',
+  `width` INT COMMENT 'Width in pixels to which the image is resized first, a multiple of the model''s scale factor; null leaves it as it is',
   `height` INT COMMENT 'Height in pixels; as width',
-  `priority` INT COMMENT 'Larger goes first among requests that wait for a device',
-  `deadline` BIGINT COMMENT 'When the result is of no use any more, in milliseconds since 1970-01-01 UTC; null for never',
+  `priority` INT COMMENT 'Requests with larger values run first among those that wait for a device',
+  `deadline` BIGINT COMMENT 'Time by which the result is needed, in milliseconds since 1970-01-01 UTC; null for none',
   `origin` ROW<`topic` STRING, `partition` INT, `offset` BIGINT> COMMENT 'Where the record was read from',
   `attributes` MAP<STRING, STRING> COMMENT 'Carried unchanged to the result or the failure',
   `parameters` MAP<STRING, STRING> COMMENT 'Further parameters by name, such as clipSkip, timesteps or eta; docs/SUPPORTED.md lists them and which model takes which',
-  `context` ROW<`key` BYTES, `headers` MAP<STRING, BYTES>> COMMENT 'Key and headers of the record that it was read from',
+  `context` ROW<`key` BYTES, `headers` MAP<STRING, BYTES>> COMMENT 'Key and headers of the record that the event was read from',
   `event_time` TIMESTAMP_LTZ(3) METADATA FROM 'timestamp' VIRTUAL,
   WATERMARK FOR `event_time` AS `event_time` - INTERVAL '5' SECOND
-) COMMENT 'A request to make one picture from another: to enlarge, to segment, to change, to fill in' WITH (
+) COMMENT 'A request to generate one image from another: to enlarge, segment, change or inpaint it' WITH (
   'connector' = 'kafka',
   'topic' = 'image-tasks',
   'properties.bootstrap.servers' = 'localhost:9092',
@@ -86,9 +86,9 @@ CREATE TABLE image_task_events (
 
 CREATE TABLE image_events (
   `id` STRING NOT NULL COMMENT 'The request''s id',
-  `image` BYTES NOT NULL COMMENT 'The encoded picture; empty when imageReference says where it is',
-  `media_type` STRING COMMENT 'IANA media type of the picture',
-  `digest` STRING COMMENT 'SHA-256 of the picture''s bytes, in the event or beside it, lower-case hex',
+  `image` BYTES NOT NULL COMMENT 'The encoded image; empty when imageReference says where it is',
+  `media_type` STRING COMMENT 'IANA media type of the image',
+  `digest` STRING COMMENT 'SHA-256 of the image''s bytes, lower-case hex',
   `width` INT NOT NULL COMMENT 'Width in pixels',
   `height` INT NOT NULL COMMENT 'Height in pixels',
   `prompt` STRING COMMENT 'The prompt as it was received',
@@ -101,16 +101,16 @@ CREATE TABLE image_events (
   `model` STRING COMMENT 'Name of the model folder',
   `model_digest` STRING COMMENT 'SHA-256 over the model''s weights and configs, lower-case hex',
   `attributes` MAP<STRING, STRING> COMMENT 'The request''s attributes, unchanged',
-  `image_reference` ROW<`uri` STRING, `sha256` STRING, `length` BIGINT> COMMENT 'Where the picture is, when it is too large for the event; null when it is in image',
+  `image_reference` ROW<`uri` STRING, `sha256` STRING, `length` BIGINT> COMMENT 'Where the image is, when it is too large for the event; null when it is in the field image',
   `mask` ROW<`content` BYTES, `reference` ROW<`uri` STRING, `sha256` STRING, `length` BIGINT>, `media_type` STRING> COMMENT 'For a segmentation: the class of every pixel, or a probability; null for other tasks',
   `uncertainty` ROW<`content` BYTES, `reference` ROW<`uri` STRING, `sha256` STRING, `length` BIGINT>, `media_type` STRING> COMMENT 'For an ensemble: how much its samples differ at every pixel, one band, 0 where they agree; null without an ensemble',
-  `regions` ROW<`crs` STRING, `items` ARRAY<ROW<`label` STRING, `score` DOUBLE, `area_pixels` BIGINT, `area` DOUBLE, `area_unit` STRING, `box` ROW<`x` DOUBLE, `y` DOUBLE, `width` DOUBLE, `height` DOUBLE>, `geometry` STRING>>> COMMENT 'What a segmentation or a detection has found; null for other tasks, and where a picture of more than 67 million pixels was segmented: its mask is all',
-  `audit` ROW<`model` STRING, `model_digest` STRING, `task` STRING, `scheduler` STRING, `steps` INT, `seed` BIGINT, `parameters` MAP<STRING, STRING>, `input_digests` MAP<STRING, STRING>, `software_version` STRING> COMMENT 'How the result came about; null from senders before version 2 of this event',
+  `regions` ROW<`crs` STRING, `items` ARRAY<ROW<`label` STRING, `score` DOUBLE, `area_pixels` BIGINT, `area` DOUBLE, `area_unit` STRING, `box` ROW<`x` DOUBLE, `y` DOUBLE, `width` DOUBLE, `height` DOUBLE>, `geometry` STRING>>> COMMENT 'Regions that a segmentation or a detection found; null for other tasks, and for a segmentation of more than 67 million pixels, which has a mask only',
+  `audit` ROW<`model` STRING, `model_digest` STRING, `task` STRING, `scheduler` STRING, `steps` INT, `seed` BIGINT, `parameters` MAP<STRING, STRING>, `input_digests` MAP<STRING, STRING>, `software_version` STRING> COMMENT 'How the result was generated; null from senders before version 2 of this event',
   `original` ROW<`bytes` BYTES, `size` BIGINT, `sha256` STRING, `origin` ROW<`topic` STRING, `partition` INT, `offset` BIGINT>> COMMENT 'The request, while the result is on its way to a sink; the sink of images leaves it out, and puts it into the failure of a result that is too large for Kafka',
   `context` ROW<`key` BYTES, `headers` MAP<STRING, BYTES>> COMMENT 'Key and headers of the request''s record, while the result is on its way to a sink; the sink gives them to the result''s record and leaves them out of the event',
   `event_time` TIMESTAMP_LTZ(3) METADATA FROM 'timestamp' VIRTUAL,
   WATERMARK FOR `event_time` AS `event_time` - INTERVAL '5' SECOND
-) COMMENT 'One finished picture, in the event or beside it, with all that is needed to make it again' WITH (
+) COMMENT 'One finished image, in the event or in the payload store, with everything that is needed to generate it again' WITH (
   'connector' = 'kafka',
   'topic' = 'images',
   'properties.bootstrap.servers' = 'localhost:9092',
@@ -131,7 +131,7 @@ CREATE TABLE image_events (
 CREATE TABLE failure_events (
   `id` STRING COMMENT 'The request''s id; null when the bytes could not be decoded',
   `reason` STRING NOT NULL COMMENT 'What kind of failure',
-  `message` STRING NOT NULL COMMENT 'One sentence: what, where, which value, and what would be accepted',
+  `message` STRING NOT NULL COMMENT 'One sentence: what failed, where, which value, and what is accepted',
   `original` BYTES COMMENT 'The record as it arrived: the Kafka value, or the request encoded again when it did not come from Kafka',
   `original_size` BIGINT COMMENT 'Bytes of the whole record, where original was truncated; else null',
   `original_sha256` STRING COMMENT 'SHA-256 of the whole record in lower-case hex, where original was truncated; else null',
@@ -139,10 +139,10 @@ CREATE TABLE failure_events (
   `partition` INT COMMENT 'Kafka partition the record came from, if known',
   `offset` BIGINT COMMENT 'Kafka offset of the record, if known',
   `attributes` MAP<STRING, STRING> COMMENT 'The request''s attributes, unchanged; empty when undecodable',
-  `context` ROW<`key` BYTES, `headers` MAP<STRING, BYTES>> COMMENT 'Key and headers of the record that it is about, so that it can be sent again as it came; null when it had neither',
+  `context` ROW<`key` BYTES, `headers` MAP<STRING, BYTES>> COMMENT 'Key and headers of the original record, so that it can be sent again as it arrived; null when it had neither',
   `event_time` TIMESTAMP_LTZ(3) METADATA FROM 'timestamp' VIRTUAL,
   WATERMARK FOR `event_time` AS `event_time` - INTERVAL '5' SECOND
-) COMMENT 'A record that could not be done, with the reason and the bytes it arrived as: nothing is lost, and it can be sent again' WITH (
+) COMMENT 'A request that could not be processed, with the reason and its original bytes, so that it can be sent again' WITH (
   'connector' = 'kafka',
   'topic' = 'failures',
   'properties.bootstrap.servers' = 'localhost:9092',
@@ -162,12 +162,12 @@ CREATE TABLE failure_events (
 
 CREATE TABLE progress_events (
   `id` STRING NOT NULL COMMENT 'The request''s id',
-  `step` INT NOT NULL COMMENT 'Network steps done, 0 .. totalSteps',
+  `step` INT NOT NULL COMMENT 'Finished network steps, 0 .. totalSteps',
   `total_steps` INT NOT NULL COMMENT 'Network steps in all; above num_inference_steps for second-order schedulers',
-  `preview` BYTES COMMENT 'A small PNG of the picture so far, when previews are asked for',
+  `preview` BYTES COMMENT 'A small PNG preview of the image, if previews are enabled',
   `event_time` TIMESTAMP_LTZ(3) METADATA FROM 'timestamp' VIRTUAL,
   WATERMARK FOR `event_time` AS `event_time` - INTERVAL '5' SECOND
-) COMMENT 'How far a request has come' WITH (
+) COMMENT 'Progress of a request' WITH (
   'connector' = 'kafka',
   'topic' = 'progress',
   'properties.bootstrap.servers' = 'localhost:9092',
@@ -182,10 +182,10 @@ CREATE TABLE progress_events (
 
 CREATE TABLE cancel_events (
   `id` STRING NOT NULL COMMENT 'The id of the request',
-  `reason` STRING COMMENT 'Why, for the failure''s message; may be empty',
+  `reason` STRING COMMENT 'Reason, for the failure''s message; may be empty',
   `event_time` TIMESTAMP_LTZ(3) METADATA FROM 'timestamp' VIRTUAL,
   WATERMARK FOR `event_time` AS `event_time` - INTERVAL '5' SECOND
-) COMMENT 'Takes a request back' WITH (
+) COMMENT 'Cancels a request' WITH (
   'connector' = 'kafka',
   'topic' = 'cancellations',
   'properties.bootstrap.servers' = 'localhost:9092',

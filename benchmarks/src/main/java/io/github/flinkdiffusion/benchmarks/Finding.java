@@ -66,7 +66,7 @@ public record Finding(
       String scenario, String what, Measurement above, Measurement below, Goal goal) {
     if (above.values().size() != below.values().size() || !above.unit().equals(below.unit())) {
       throw new BenchmarkException(
-          "Can not compare %s of %s with %s of %s: they need the same rounds and units."
+          "Cannot compare %s of %s with %s of %s: they need the same rounds and units."
               .formatted(above.scenario(), above.subject(), below.scenario(), below.subject()));
     }
     List<Double> ratios = new ArrayList<>();

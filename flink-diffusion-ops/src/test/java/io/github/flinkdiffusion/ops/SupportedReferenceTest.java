@@ -88,7 +88,7 @@ class SupportedReferenceTest {
       ## Noise
 
       Noise is that of `torch.Generator("cpu")` in float32, whatever precision networks run in: torch draws other values, not rounded
-      ones, for float16 and bfloat16 tensors, so a picture that diffusers made with a half precision pipeline on the CPU has other noise.
+      ones, for float16 and bfloat16 tensors, so an image that diffusers generated with a half precision pipeline on the CPU has other noise.
       Each request has a generator of its own; its values do not depend on the batch.
       """;
 
@@ -142,10 +142,10 @@ class SupportedReferenceTest {
             """
             ## Pipelines
 
-            By the `_class_name` of `model_index.json`, or of the option `diffusion.model.pipeline`. Bold: a request must have it. In
-            brackets: what stands for it when it is absent.
+            By the `_class_name` of `model_index.json`, or of the option `diffusion.model.pipeline`. Bold: required. In
+            brackets: the value when it is absent.
 
-            | class | a request says |
+            | class | parameters of a request |
             | --- | --- |
             """);
     for (String className : Pipelines.supported()) {
@@ -215,9 +215,9 @@ class SupportedReferenceTest {
     StringBuilder table =
         new StringBuilder(
             """
-            ### What a request may say
+            ### Parameters of a request
 
-            | parameter | what | accepted |
+            | parameter | meaning | accepted |
             | --- | --- | --- |
             """);
     for (Parameter<?> parameter : Parameters.all()) {
@@ -237,7 +237,7 @@ class SupportedReferenceTest {
             ## Networks
 
             From `config.json` alone. What is absent takes the default of the class in diffusers or transformers; other keys are ignored.
-            A single accepted value stands for a feature that is not there: any other value is refused.
+            A single accepted value means that the feature is not supported: any other value is refused.
 
             """);
     configs()
@@ -250,8 +250,8 @@ class SupportedReferenceTest {
               page.append('\n');
             });
     page.append(
-            "### CLIPImageProcessor\n\n"
-                + "From `preprocessor_config.json`: how pictures are prepared.\n\n")
+            "### CLIPImageProcessor\n\nFrom `preprocessor_config.json`: how images are"
+                + " prepared.\n\n")
         .append("| key | accepted |\n| --- | --- |\n");
     List<Config> processors =
         List.of(

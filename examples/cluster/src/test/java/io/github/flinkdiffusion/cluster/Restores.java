@@ -95,8 +95,8 @@ final class Restores {
         int behind = request.getValue();
         if (behind < saved) {
           throw new AssertionError(
-              ("Request %s was at step %d when the checkpoint of %s began, and went on behind step"
-                      + " %d: %s")
+              ("Request %s was at step %d when the checkpoint of %s began, and continued after"
+                      + " step %d: %s")
                   .formatted(request.getKey(), saved, restore, behind, level));
         }
         lost += Math.max(0, reached - saved);

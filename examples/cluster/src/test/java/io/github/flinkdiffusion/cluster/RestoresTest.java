@@ -45,7 +45,7 @@ class RestoresTest {
                     List.of(new Resumed("a", 1, 55))))
         .isInstanceOf(AssertionError.class)
         .hasMessageContaining("Request a was at step 2")
-        .hasMessageContaining("went on behind step 1");
+        .hasMessageContaining("continued after step 1");
   }
 
   @Test

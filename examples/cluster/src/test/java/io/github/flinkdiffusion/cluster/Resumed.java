@@ -23,7 +23,7 @@ import java.util.regex.Pattern;
  */
 record Resumed(String id, int step, long time) {
   private static final Pattern LINE =
-      Pattern.compile("^(\\S+ \\S+) .* Request (\\S+) goes on behind step (\\d+)\\.$");
+      Pattern.compile("^(\\S+ \\S+) .* Request (\\S+) continues after step (\\d+)\\.$");
   private static final DateTimeFormatter TIME =
       DateTimeFormatter.ofPattern("yyyy-MM-dd HH:mm:ss.SSS");
 

@@ -28,7 +28,7 @@ final class DemoCommand {
     line.setExecutionExceptionHandler((error, given, parsed) -> failed(command, error));
     line.setParameterExceptionHandler(
         (error, given) -> {
-          System.err.println("error: " + error.getMessage() + "; --help tells the options.");
+          System.err.println("error: " + error.getMessage() + "; --help lists the options.");
           return CommandLine.ExitCode.USAGE;
         });
     try {

@@ -215,7 +215,7 @@ final class DemoRun {
             .toList();
     if (!wrong.isEmpty()) {
       throw new DemoException(
-          "These requests were not answered exactly once, but so often: " + wrong);
+          "These requests were not answered exactly once (number of answers each): " + wrong);
     }
   }
 }

@@ -14,8 +14,8 @@ import picocli.CommandLine.Command;
     sortOptions = false,
     usageHelpAutoWidth = true,
     description = {
-      "Sends satellite images through Kafka and Flink, and leaves them four times enlarged, with"
-          + " an uncertainty and a contact sheet.",
+      "Send satellite images through Kafka and Flink, and write them four times enlarged, with an"
+          + " uncertainty and a contact sheet.",
       "Starts a Kafka broker and a Flink cluster in this process.",
       ""
     })

@@ -72,7 +72,7 @@ abstract class ImageDemo implements Callable<Integer> {
       names = "--samples",
       paramLabel = "N",
       description =
-          "Samples of each image; their mean is the answer, their spread the uncertainty (default:"
+          "Samples of each image. Their mean is the result, their spread the uncertainty (default:"
               + " 2 to enlarge, 4 to segment).")
   private Integer samples;
 
@@ -92,7 +92,7 @@ abstract class ImageDemo implements Callable<Integer> {
   @Option(
       names = "--value-range",
       paramLabel = "LOW..HIGH",
-      description = "Which of the files' numbers are black and white (default: what they say).")
+      description = "Values that are black and white for the model (default: as the files say).")
   private String valueRange;
 
   @Option(
@@ -100,14 +100,14 @@ abstract class ImageDemo implements Callable<Integer> {
       paramLabel = "FIRST-LAST",
       defaultValue = "all",
       description =
-          "Which frames of DICOM files and slices of NIfTI volumes, counted from 0; each is an image"
+          "Frames of DICOM files or slices of NIfTI volumes, counted from 0. Each becomes an image"
               + " of its own (default: ${DEFAULT-VALUE}).")
   private String slices;
 
   @Option(
       names = "--bands",
       paramLabel = "N;N;N",
-      description = "Which of the files' bands the model sees, counted from 1.")
+      description = "Bands of the files that the model sees, counted from 1.")
   private String bands;
 
   @Option(
@@ -196,7 +196,7 @@ abstract class ImageDemo implements Callable<Integer> {
     System.out.println("Results are in " + options.out());
     if (!results.failures().isEmpty()) {
       throw new DemoException(
-          "%d of %d images could not be done; the first, %s: %s"
+          "%d of %d images failed; the first, %s: %s"
               .formatted(
                   results.failures().size(),
                   requests.size(),
@@ -274,7 +274,8 @@ abstract class ImageDemo implements Callable<Integer> {
     boolean all = slices.equals("all");
     if (!all && !range.matches()) {
       throw new DemoException(
-          "--slices is '%s'; a range such as 0-99 is expected, a number, or all".formatted(slices));
+          "Invalid value '%s' for --slices: expected a range such as 0-99, a number, or all"
+              .formatted(slices));
     }
     if (count == 1) {
       return List.of(OptionalInt.empty());
@@ -283,7 +284,8 @@ abstract class ImageDemo implements Callable<Integer> {
     long last = all ? count - 1 : range.group(2) == null ? first : Long.parseLong(range.group(2));
     if (first > last || last >= count || last - first >= MOST_SLICES) {
       throw new DemoException(
-          "--slices is '%s', but %s has %d, counted from 0, of which at most %d are done at once; --slices 0-%d names the first."
+          ("Invalid value '%s' for --slices: %s has %d slices, counted from 0, and one run takes at"
+                  + " most %d. --slices 0-%d selects the first ones.")
               .formatted(slices, file, count, MOST_SLICES, Math.min(count, MOST_SLICES) - 1));
     }
     return LongStream.rangeClosed(first, last)

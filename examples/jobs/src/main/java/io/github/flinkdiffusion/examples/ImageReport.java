@@ -287,7 +287,7 @@ final class ImageReport {
           "uncertainty",
           "brightened");
     } else {
-      shown.add(Raster.filled(1, 1, 1, 0), "uncertainty", "of one sample there is none");
+      shown.add(Raster.filled(1, 1, 1, 0), "uncertainty", "one sample has none");
     }
   }
 

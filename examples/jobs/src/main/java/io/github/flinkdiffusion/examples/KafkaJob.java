@@ -84,7 +84,7 @@ record KafkaJob<E extends SpecificRecord>(
       throws Exception {
     if (args.length != 1) {
       throw new DemoException(
-          "The job needs one argument, the prefix of its topics, such as 'posters-'; given were "
+          "The job needs one argument, the prefix of its topics, such as 'posters-'; it was given "
               + List.of(args)
               + ".");
     }
@@ -96,7 +96,9 @@ record KafkaJob<E extends SpecificRecord>(
             .orElseThrow(
                 () ->
                     new DemoException(
-                        "Where is Kafka? Set " + KafkaOptions.BOOTSTRAP_SERVERS.key() + "."));
+                        "The address of Kafka is missing. Set "
+                            + KafkaOptions.BOOTSTRAP_SERVERS.key()
+                            + "."));
     topics.createMissing(servers, env.getParallelism());
     definition.accept(env, topics);
     env.execute(args[0] + name);

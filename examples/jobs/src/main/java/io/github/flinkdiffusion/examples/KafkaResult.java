@@ -30,7 +30,10 @@ record KafkaResult(String topic, int partition, long offset) {
       Matcher place = TEXT.matcher(text);
       if (!place.matches()) {
         throw new TypeConversionException(
-            "'" + text + "' is no place in Kafka; write topic/partition/offset, as images/0/17");
+            "'"
+                + text
+                + "' is not a position in Kafka; expected topic/partition/offset, such as"
+                + " images/0/17");
       }
       return new KafkaResult(
           place.group(1), Integer.parseInt(place.group(2)), Long.parseLong(place.group(3)));
@@ -71,7 +74,8 @@ record KafkaResult(String topic, int partition, long offset) {
         }
       }
       throw new DemoException(
-          "There is no record %s: it was deleted, taken back, or marks a transaction."
+          ("There is no record %s: it was deleted, belongs to an aborted transaction, or marks the"
+                  + " end of one.")
               .formatted(this));
     } catch (KafkaException e) {
       throw new DemoException(

@@ -98,7 +98,7 @@ final class ModelReport {
         bytes += Files.size(file);
       }
     } catch (IOException e) {
-      throw new UncheckedIOException("Cannot look at " + files, e);
+      throw new UncheckedIOException("Cannot inspect " + files, e);
     }
     return bytes;
   }

@@ -37,8 +37,9 @@ import picocli.CommandLine.Parameters;
       ModelTool.Serve.class
     },
     description = {
-      "Looks at a model: a folder in diffusers' layout, a .safetensors file, or a name on Hugging"
-          + " Face's hub (hf://owner/name[@revision][/file.safetensors]).",
+      "Inspect, download, check or serve a model: a folder in diffusers' layout, a .safetensors"
+          + " file, or a name on Hugging Face's hub"
+          + " (hf://owner/name[@revision][/file.safetensors]).",
       "HF_HOME, HF_HUB_CACHE, HF_TOKEN, HF_ENDPOINT and HF_HUB_OFFLINE mean what they mean to"
           + " Python's huggingface_hub.",
       ""
@@ -66,7 +67,7 @@ public final class ModelTool implements Callable<Integer> {
   @Override
   public Integer call() {
     throw new DemoException(
-        "Give a subcommand: inspect, download, check or serve; --help tells more.");
+        "Missing subcommand: expected inspect, download, check or serve. --help explains them.");
   }
 
   /** The model that a subcommand is about. */
@@ -120,7 +121,7 @@ public final class ModelTool implements Callable<Integer> {
   @Command(
       name = "inspect",
       sortOptions = false,
-      description = "Says what a model is and whether it is supported.")
+      description = "Print what a model is and whether it is supported.")
   static final class Inspect implements Callable<Integer> {
     @picocli.CommandLine.Mixin private Subject subject;
 
@@ -138,7 +139,7 @@ public final class ModelTool implements Callable<Integer> {
   @Command(
       name = "download",
       sortOptions = false,
-      description = "Downloads what a job would of a model, and prints where it is.")
+      description = "Download the files of a model that a job needs, and print their folder.")
   static final class Download implements Callable<Integer> {
     @picocli.CommandLine.Mixin private Subject subject;
 
@@ -153,7 +154,7 @@ public final class ModelTool implements Callable<Integer> {
   @Command(
       name = "check",
       sortOptions = false,
-      description = "Loads a model and measures memory and time of one request on this machine.")
+      description = "Load a model, and measure memory and time of one request on this machine.")
   static final class Check implements Callable<Integer> {
     @picocli.CommandLine.Mixin private Subject subject;
 
@@ -168,7 +169,7 @@ public final class ModelTool implements Callable<Integer> {
         names = "--steps",
         paramLabel = "N",
         defaultValue = "2",
-        description = "Steps that are measured, after one that is not (default: ${DEFAULT-VALUE}).")
+        description = "Steps to measure, after one to warm up (default: ${DEFAULT-VALUE}).")
     private int steps;
 
     @Override
@@ -191,9 +192,9 @@ public final class ModelTool implements Callable<Integer> {
       name = "serve",
       sortOptions = false,
       description = {
-        "Serves folders by the hub's protocol on this machine, until it is ended (Ctrl-C): a local"
-            + " stand-in for the hub, for trying things without network.",
-        "Set HF_ENDPOINT, for whatever is to use it, to the address that it prints."
+        "Serve folders on this machine as Hugging Face's hub does, until Ctrl-C: a local stand-in"
+            + " for the hub, to try things without a network.",
+        "Set HF_ENDPOINT to the address that it prints, for each program that shall use it."
       })
   static final class Serve implements Callable<Integer> {
     @Option(
@@ -212,7 +213,7 @@ public final class ModelTool implements Callable<Integer> {
     @Parameters(
         paramLabel = "OWNER/NAME=FOLDER",
         arity = "1..*",
-        description = "Repositories and the folders that they are.")
+        description = "Repositories, each with the folder that it serves.")
     private Map<String, Path> folders;
 
     @Override

@@ -107,7 +107,8 @@ final class OutputFolder {
 
   private DemoException unwritable(IOException e) {
     return new DemoException(
-        "Cannot write to the output folder %s (%s); --out names another one.".formatted(path, e),
+        "Cannot write to the output folder %s (%s); choose another one with --out."
+            .formatted(path, e),
         e);
   }
 }

@@ -37,15 +37,15 @@ import picocli.CommandLine.Option;
     sortOptions = false,
     usageHelpAutoWidth = true,
     description = {
-      "Deletes images of a payload store that no event names: what attempts have left that were"
-          + " taken back, and what topics have deleted since.",
-      "Without --delete it only says what it would delete.",
+      "Delete images of a payload store that no event names: those of attempts that were rolled"
+          + " back, and those whose events the topics no longer hold.",
+      "Without --delete, only print what would be deleted.",
       "",
       "Name EVERY topic whose events may name images of the store: requests, results, failures. An"
           + " image that only another topic names is deleted.",
-      "--older-than must be a day longer than an image can wait for its event to be committed: than"
-          + " any transaction may be open, and than any job may rest in a savepoint from which it"
-          + " will go on.",
+      "Set --older-than to at least a day more than an image can wait for its event to be"
+          + " committed: more than any transaction may be open, and more than any job may rest"
+          + " in a savepoint from which it will continue.",
       ""
     })
 public final class PayloadCleanUpTool implements Callable<Integer> {
@@ -85,11 +85,13 @@ public final class PayloadCleanUpTool implements Callable<Integer> {
       defaultValue = "7 d",
       converter = TimeOption.Span.class,
       description =
-          "Only images that were written or used again longer ago, at least 2 d (default:"
+          "Only images that were last written or used longer ago than this, at least 2 d (default:"
               + " ${DEFAULT-VALUE}).")
   private Duration olderThan;
 
-  @Option(names = "--delete", description = "Delete them, instead of only saying what would be.")
+  @Option(
+      names = "--delete",
+      description = "Delete the images, instead of only printing what would be deleted.")
   private boolean delete;
 
   @Option(
@@ -110,8 +112,8 @@ public final class PayloadCleanUpTool implements Callable<Integer> {
   @Option(
       names = "--ignore-undecodable",
       description =
-          "Go on although some records are no event that this version can read. What they name is"
-              + " not known, and may be deleted.")
+          "Continue even if some records are not events that this version can read. Images that"
+              + " they name are unknown, and may be deleted.")
   private boolean ignoreUndecodable;
 
   private PayloadCleanUpTool() {}
@@ -148,7 +150,7 @@ public final class PayloadCleanUpTool implements Callable<Integer> {
     NamedPayloads.Read read = read(client, cleanUp);
     System.out.printf(
         Locale.ROOT,
-        "%d events name images %d times%n%d images are too young to be looked at%n%s named by an"
+        "%d events name images %d times%n%d images are too young to be checked%n%s named by an"
             + " event%n",
         read.events(),
         read.references(),
@@ -157,7 +159,7 @@ public final class PayloadCleanUpTool implements Callable<Integer> {
     PayloadCleanUp.Deleted planned = cleanUp.wouldDelete();
     if (!delete) {
       report("would be deleted", planned);
-      System.out.println("Nothing was deleted; --delete does it.");
+      System.out.println("Nothing was deleted. Add --delete to delete them.");
       return 0;
     }
     check(read);
@@ -209,7 +211,9 @@ public final class PayloadCleanUpTool implements Callable<Integer> {
     }
     if (read.undecodable() > 0 && !ignoreUndecodable) {
       throw new DemoException(
-          "%d records are no event that this version can read, and images that they name would be deleted; the first: %s Use a newer version, leave the topic out, or give --ignore-undecodable."
+          ("%d records are not events that this version can read, and images that they name would"
+                  + " be deleted. The first: %s Use a newer version, leave the topic out, or add"
+                  + " --ignore-undecodable.")
               .formatted(read.undecodable(), read.firstUndecodable().orElseThrow()));
     }
   }

@@ -24,7 +24,7 @@ record PictureSize(int width, int height) {
     public PictureSize convert(String text) {
       Matcher size = TEXT.matcher(text);
       if (!size.matches()) {
-        throw new TypeConversionException("'" + text + "' is no size; write 64 or 96x64");
+        throw new TypeConversionException("'" + text + "' is not a size; expected 64 or 96x64");
       }
       int width = Integer.parseInt(size.group(1));
       return new PictureSize(

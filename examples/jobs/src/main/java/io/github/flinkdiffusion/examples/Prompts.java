@@ -59,12 +59,13 @@ final class Prompts {
               .toList();
     } catch (IOException e) {
       throw new DemoException(
-          "Cannot read the prompts in %s (%s); --prompts takes a text file in UTF-8, one prompt a line."
+          ("Cannot read the prompts in %s (%s); --prompts takes a text file in UTF-8 with one"
+                  + " prompt on each line.")
               .formatted(file, e),
           e);
     }
     if (prompts.isEmpty()) {
-      throw new DemoException("The file " + file + " holds no prompt; write one a line.");
+      throw new DemoException("The file " + file + " holds no prompt; write one on each line.");
     }
     return prompts;
   }

@@ -67,7 +67,8 @@ record RecordedResult(
               .orElseThrow(
                   () ->
                       new DemoException(
-                          "%s has no audit record: it was not made by this project, or a program has written it anew without its texts."
+                          ("%s has no audit record: this project did not generate it, or another"
+                                  + " program saved it without its texts.")
                               .formatted(file))),
           Optional.ofNullable(scene.metadata().texts().get(Audit.RESULT)),
           true);
@@ -87,12 +88,12 @@ record RecordedResult(
           case Composition.UNCERTAINTY -> again.getUncertainty();
           default ->
               throw new DemoException(
-                  "%s holds the result's '%s', which this version does not know."
+                  "%s is the '%s' of a result, which this version does not know."
                       .formatted(name, which.get()));
         };
     if (same == null) {
       throw new DemoException(
-          "%s holds the result's %s; when it was made again, there was none."
+          "%s is the %s of a result; the result that was generated again has none."
               .formatted(name, which.get()));
     }
     return same;
@@ -108,8 +109,7 @@ record RecordedResult(
       ImageEvent event = EventCodec.images().decode(encoded);
       if (event.getAudit() == null) {
         throw new DemoException(
-            "The event %s has no audit record: a version that wrote none has made it."
-                .formatted(name));
+            "The event %s has no audit record: an early version wrote it.".formatted(name));
       }
       PayloadStore store =
           new PayloadStore(
@@ -126,7 +126,7 @@ record RecordedResult(
             scene.metadata().texts().containsKey(Audit.KEYWORD));
       }
     } catch (UndecodableEventException e) {
-      throw new DemoException("%s is no image event: %s".formatted(name, e.getMessage()), e);
+      throw new DemoException("%s is not an image event: %s".formatted(name, e.getMessage()), e);
     } catch (IOException e) {
       throw new DemoException("Cannot write to %s: %s".formatted(scratch, e), e);
     }

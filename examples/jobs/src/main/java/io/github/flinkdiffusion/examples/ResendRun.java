@@ -109,7 +109,8 @@ final class ResendRun implements AutoCloseable {
       }
     } catch (KafkaException e) {
       throw new DemoException(
-          "Kafka at %s: %s. What was committed is noted in topic %s; run it again to go on."
+          ("Kafka at %s: %s. Topic %s records what was committed; run the command again to"
+                  + " continue.")
               .formatted(client.getProperty("bootstrap.servers"), ErrorLine.of(e), ledgerTopic),
           e);
     }
@@ -263,7 +264,8 @@ final class ResendRun implements AutoCloseable {
       return reader.read(value, null);
     } catch (UndecodableEventException e) {
       throw new DemoException(
-          "Topic %s, partition %d, offset %d holds no failure: %s Name a topic of failures, and with --failures-format how they are written."
+          ("Topic %s, partition %d, offset %d is not a failure: %s Name a topic of failures, and"
+                  + " their format with --failures-format.")
               .formatted(record.topic(), record.partition(), record.offset(), e.getMessage()),
           e);
     }

@@ -34,12 +34,13 @@ import picocli.CommandLine.Option;
     sortOptions = false,
     usageHelpAutoWidth = true,
     description = {
-      "Sends the requests of failures again, each once, with its key, its headers and its id.",
-      "Without --send it only says what it would send.",
+      "Send the requests of failures again, each once, with its key, its headers and its id.",
+      "Without --send, only print what would be sent.",
       "",
-      "What was sent is noted in a topic, in the same transaction as the request. A failure is"
-          + " therefore sent again once, whatever the filters and however often this runs or is"
-          + " killed. A request that fails again is another failure, and counts: see --most-times.",
+      "A topic records what was sent, in the same transaction as the request. So each failure is"
+          + " sent again once, whatever the filters are and however often this runs or is"
+          + " killed. A request that fails again is a new failure, and counts towards"
+          + " --most-times.",
       "Readers of the request topic must read committed records only, as this project's sources"
           + " do.",
       ""
@@ -74,7 +75,9 @@ public final class ResendTool implements Callable<Integer> {
       description = "Where the requests go (default: the topic that each came from).")
   private String to;
 
-  @Option(names = "--send", description = "Send them, instead of only saying what would be sent.")
+  @Option(
+      names = "--send",
+      description = "Send the requests, instead of only printing what would be sent.")
   private boolean send;
 
   @Option(
@@ -104,14 +107,14 @@ public final class ResendTool implements Callable<Integer> {
       names = "--until",
       paramLabel = "TIME",
       converter = TimeOption.Point.class,
-      description = "Only failures written before, as --since.")
+      description = "Only failures written before then, in the form of --since.")
   private Instant until;
 
   @Option(
       names = "--most-times",
       paramLabel = "N",
       defaultValue = "3",
-      description = "How often one request may be sent again (default: ${DEFAULT-VALUE}).")
+      description = "Maximum times that one request is sent again (default: ${DEFAULT-VALUE}).")
   private int mostTimes;
 
   @Option(
@@ -120,8 +123,8 @@ public final class ResendTool implements Callable<Integer> {
       converter = FormatConverter.class,
       description =
           "Format of the request topic, as diffusion.kafka.source.format (default: each as the"
-              + " failure holds it, which is JSON where failures are, else Avro). A record that was no"
-              + " request stays as it is.")
+              + " failure holds it, which is JSON where failures are, else Avro). A record that was"
+              + " no request stays as it is.")
   private EventFormat format;
 
   @Option(
@@ -143,8 +146,8 @@ public final class ResendTool implements Callable<Integer> {
       names = "--ledger",
       paramLabel = "TOPIC",
       description =
-          "Where is noted what was sent; created if missing (default: the failures topic's name"
-              + " with -resent).")
+          "Topic that records what was sent; created if missing (default: the failures topic's"
+              + " name with -resent).")
   private String ledger;
 
   @Option(
@@ -161,7 +164,7 @@ public final class ResendTool implements Callable<Integer> {
         return FailureReason.valueOf(text.strip().toUpperCase(Locale.ROOT).replace('-', '_'));
       } catch (IllegalArgumentException e) {
         throw new CommandLine.TypeConversionException(
-            "'%s' is no reason; reasons are %s"
+            "'%s' is not a reason; expected one of %s"
                 .formatted(text, Arrays.toString(FailureReason.values())));
       }
     }
@@ -177,7 +180,7 @@ public final class ResendTool implements Callable<Integer> {
           .orElseThrow(
               () ->
                   new CommandLine.TypeConversionException(
-                      "'%s' is no format; formats are %s"
+                      "'%s' is not a format; expected one of %s"
                           .formatted(text, Arrays.toString(EventFormat.values()))));
     }
   }
@@ -217,7 +220,7 @@ public final class ResendTool implements Callable<Integer> {
     }
     System.out.printf(
         Locale.ROOT,
-        "%d failures, %d of them meant: %d %s, %d were sent before, %d cannot be.%n",
+        "%d failures, %d of them selected: %d %s, %d were sent before, %d cannot be sent.%n",
         result.failures(),
         result.matching(),
         result.sent(),
@@ -225,7 +228,7 @@ public final class ResendTool implements Callable<Integer> {
         result.before(),
         result.impossible());
     if (!send) {
-      System.out.println("Nothing was sent; --send does it.");
+      System.out.println("Nothing was sent. Add --send to send them.");
     }
     return result.impossible() == 0 ? 0 : SOME_IMPOSSIBLE;
   }

@@ -65,7 +65,7 @@ final class Resending {
   ProducerRecord<byte[], byte[]> record(FailureEvent failure) throws NotPossibleException {
     String to = topic == null ? failure.getTopic() : topic;
     if (to == null) {
-      throw new NotPossibleException("it does not say where it came from; give --to");
+      throw new NotPossibleException("it does not name the topic that it came from; add --to");
     }
     RecordContext context = failure.getContext();
     int times = times(context);
@@ -126,7 +126,8 @@ final class Resending {
     }
     if (failure.getOffset() == null) {
       throw new NotPossibleException(
-          "its request is truncated, and it does not say where that was read from");
+          "its request is truncated, and it does not name the place that the request was read"
+              + " from");
     }
     byte[] value =
         originals

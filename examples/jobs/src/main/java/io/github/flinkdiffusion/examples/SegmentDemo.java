@@ -13,7 +13,7 @@ import picocli.CommandLine.Command;
     sortOptions = false,
     usageHelpAutoWidth = true,
     description = {
-      "Sends medical slices through Kafka and Flink, and leaves a mask of each, with an uncertainty,"
+      "Send medical slices through Kafka and Flink, and write a mask of each, with an uncertainty,"
           + " the regions found (GeoJSON, with areas) and a contact sheet.",
       "Each frame of a DICOM file and each slice of a NIfTI volume has a result of its own.",
       "Starts a Kafka broker and a Flink cluster in this process.",

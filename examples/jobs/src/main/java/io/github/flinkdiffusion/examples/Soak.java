@@ -39,7 +39,7 @@ import picocli.CommandLine.Option;
 @Command(
     name = "soak",
     mixinStandardHelpOptions = true,
-    description = "Makes many pictures and watches the process's memory.")
+    description = "Generate many images and watch the process's memory.")
 public final class Soak implements Callable<Integer> {
   private static final int SAMPLES = 100;
   private static final int CAPACITY = 64;
@@ -54,13 +54,13 @@ public final class Soak implements Callable<Integer> {
   @Option(
       names = "--count",
       defaultValue = "10000",
-      description = "Pictures (default: ${DEFAULT-VALUE}).")
+      description = "Images (default: ${DEFAULT-VALUE}).")
   private int count;
 
   @Option(
       names = "--warm-up",
       defaultValue = "2000",
-      description = "Pictures before the slope is measured (default: ${DEFAULT-VALUE}).")
+      description = "Images before the slope is measured (default: ${DEFAULT-VALUE}).")
   private int warmUp;
 
   @Option(
@@ -72,7 +72,9 @@ public final class Soak implements Callable<Integer> {
   @Option(
       names = "--samples",
       paramLabel = "FILE",
-      description = "Also writes what was seen: pictures, resident KiB and native tensors a line.")
+      description =
+          "Also write the samples to this file: images, resident KiB and native tensors on each"
+              + " line.")
   private Path samplesFile;
 
   /**
@@ -146,7 +148,7 @@ public final class Soak implements Callable<Integer> {
     List<Sample> measured = samples.stream().filter(sample -> sample.pictures() > warmUp).toList();
     if (measured.size() < 2) {
       throw new DemoException(
-          "%d pictures with a warm-up of %d leave nothing to measure; make more."
+          "%d images with a warm-up of %d leave nothing to measure; generate more."
               .formatted(count, warmUp));
     }
     double slope = slopePerThousand(measured);

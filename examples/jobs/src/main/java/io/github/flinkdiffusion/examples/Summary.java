@@ -84,7 +84,7 @@ record Summary(
     StringBuilder text = new StringBuilder();
     line(
         text,
-        "%d of %d pictures in %.1f s, %.1f s of it for the Flink job from start to end",
+        "%d of %d images in %.1f s, %.1f s of it for the Flink job from start to end",
         pictures.size(),
         prompts,
         seconds.total(),
@@ -93,7 +93,7 @@ record Summary(
     if (batches.calls() > 0) {
       line(
           text,
-          "%d network calls of %.1f rows on average, the largest of %d (a picture with guidance"
+          "%d network calls of %.1f rows on average, the largest of %d (an image with guidance"
               + " takes 2)",
           batches.calls(),
           batches.meanRows(),

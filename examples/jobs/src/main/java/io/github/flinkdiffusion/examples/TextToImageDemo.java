@@ -38,8 +38,8 @@ import picocli.CommandLine.Parameters;
     sortOptions = false,
     usageHelpAutoWidth = true,
     description = {
-      "Sends prompts through Kafka and Flink, and leaves PNG files, a contact sheet and a summary.",
-      "Starts a Kafka broker and a Flink cluster in this process. Without prompts, it takes 16 for"
+      "Send prompts through Kafka and Flink, and write PNG files, a contact sheet and a summary.",
+      "Starts a Kafka broker and a Flink cluster in this process. Without prompts, it uses 16 for"
           + " the embedded model mini-emoji.",
       ""
     })
@@ -58,7 +58,7 @@ public final class TextToImageDemo implements Callable<Integer> {
   @Option(
       names = "--prompts",
       paramLabel = "FILE",
-      description = "Read prompts from a text file, one a line.")
+      description = "Read prompts from a text file with one prompt on each line.")
   private Path file;
 
   @Option(
@@ -97,7 +97,7 @@ public final class TextToImageDemo implements Callable<Integer> {
       names = "--negative-prompt",
       paramLabel = "TEXT",
       defaultValue = "",
-      description = "What no picture should show.")
+      description = "What no image should show.")
   private String negativePrompt;
 
   @Option(
@@ -105,7 +105,7 @@ public final class TextToImageDemo implements Callable<Integer> {
       paramLabel = "N",
       defaultValue = "1",
       description =
-          "Seed of the first picture; each further one takes the next (default: ${DEFAULT-VALUE}).")
+          "Seed of the first image; each further one takes the next (default: ${DEFAULT-VALUE}).")
   private long seed;
 
   @Option(
@@ -119,7 +119,7 @@ public final class TextToImageDemo implements Callable<Integer> {
       names = "--count",
       paramLabel = "N",
       defaultValue = "1",
-      description = "Pictures of each prompt (default: ${DEFAULT-VALUE}).")
+      description = "Images of each prompt (default: ${DEFAULT-VALUE}).")
   private int count;
 
   @Option(
@@ -130,8 +130,8 @@ public final class TextToImageDemo implements Callable<Integer> {
   @Option(
       names = "--no-job",
       description =
-          "Start no job; one that runs already, such as examples/cluster's, answers. Needs"
-              + " --bootstrap-servers.")
+          "Start no job. One that is already running answers, such as that of examples/cluster."
+              + " Needs --bootstrap-servers.")
   private boolean noJob;
 
   @Option(
@@ -177,7 +177,7 @@ public final class TextToImageDemo implements Callable<Integer> {
     DeviceSpec where = Engines.standard().device(options.device());
     System.err.printf(
         Locale.ROOT,
-        "%d pictures with %s on %s; %s%n",
+        "%d images with %s on %s; %s%n",
         requests.size(),
         modelFolder.name(),
         where,
@@ -194,7 +194,7 @@ public final class TextToImageDemo implements Callable<Integer> {
     System.out.println("Results are in " + options.out());
     if (!summary.failures().isEmpty()) {
       throw new DemoException(
-          "%d of %d prompts could not be done; the first: %s"
+          "%d of %d prompts failed; the first: %s"
               .formatted(
                   summary.failures().size(),
                   summary.prompts(),

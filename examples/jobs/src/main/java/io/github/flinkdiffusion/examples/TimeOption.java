@@ -23,7 +23,7 @@ final class TimeOption {
         return TimeUtils.parseDuration(text);
       } catch (IllegalArgumentException e) {
         throw new TypeConversionException(
-            "'%s' is no duration, such as '7 d' or '72 h'".formatted(text));
+            "'%s' is not a duration; expected one such as '7 d' or '72 h'".formatted(text));
       }
     }
   }
@@ -39,7 +39,8 @@ final class TimeOption {
           return Instant.now().minus(TimeUtils.parseDuration(text));
         } catch (IllegalArgumentException e) {
           throw new TypeConversionException(
-              "'%s' is no time, such as 2026-11-29T08:00:00Z or '2 h'".formatted(text));
+              "'%s' is not a time; expected one such as 2026-11-29T08:00:00Z or '2 h'"
+                  .formatted(text));
         }
       }
     }

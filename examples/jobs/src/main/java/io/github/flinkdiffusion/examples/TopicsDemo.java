@@ -80,7 +80,7 @@ public final class TopicsDemo implements Callable<Integer> {
       description = "Print this and exit.")
   private boolean help;
 
-  @Option(names = "--send", description = "Send the lines of standard input, and end.")
+  @Option(names = "--send", description = "Send the lines of standard input, and exit.")
   private boolean send;
 
   @Option(
@@ -116,14 +116,14 @@ public final class TopicsDemo implements Callable<Integer> {
       names = "--steps",
       paramLabel = "N",
       defaultValue = "25",
-      description = "Denoising steps of prompts that do not say (default: ${DEFAULT-VALUE}).")
+      description = "Denoising steps of prompts that do not set them (default: ${DEFAULT-VALUE}).")
   private int steps;
 
   @Option(
       names = "--guidance",
       paramLabel = "SCALE",
       defaultValue = "2",
-      description = "Guidance scale of prompts that do not say (default: ${DEFAULT-VALUE}).")
+      description = "Guidance scale of prompts that do not set it (default: ${DEFAULT-VALUE}).")
   private double guidance;
 
   @Option(
@@ -146,7 +146,7 @@ public final class TopicsDemo implements Callable<Integer> {
   @Option(
       names = "--until",
       paramLabel = "N",
-      description = "End after so many answers, and say how long they took.")
+      description = "Exit after this many answers, and print how long they took.")
   private Integer until;
 
   private TopicsDemo() {}

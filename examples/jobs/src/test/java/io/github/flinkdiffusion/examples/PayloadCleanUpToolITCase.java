@@ -101,7 +101,7 @@ class PayloadCleanUpToolITCase {
       kafka.send(List.of(new ProducerRecord<>("images", "no event".getBytes(UTF_8))));
       assertThat(PayloadCleanUpTool.run(with(arguments, "--delete"))).isEqualTo(1);
       assertThat(err.toString(UTF_8))
-          .contains("1 records are no event")
+          .contains("1 records are not events")
           .contains("topic images, partition 0, offset 1");
       assertThat(orphan).exists();
 
@@ -119,7 +119,7 @@ class PayloadCleanUpToolITCase {
     assertThat(PayloadCleanUpTool.run("--store", "file:" + folder)).isEqualTo(2);
     assertThat(err.toString(UTF_8)).contains("--topic");
     assertThat(PayloadCleanUpTool.run("--topic", "a", "--older-than", "soon")).isEqualTo(2);
-    assertThat(err.toString(UTF_8)).contains("'soon' is no duration");
+    assertThat(err.toString(UTF_8)).contains("'soon' is not a duration");
     assertThat(PayloadCleanUpTool.run("--topic", "a")).isEqualTo(1);
     assertThat(err.toString(UTF_8)).contains("Give --store", "diffusion.payload.store");
     assertThat(

@@ -128,10 +128,12 @@ class ResendToolITCase {
       assertThat(out.toString(UTF_8))
           .contains("0/0 TIMEOUT late -> prompts: as the test wants it")
           .contains(
-              "0/3 UNDECODABLE (no id) cannot be sent again: its request is truncated, and Kafka no longer has topic prompts, partition 0, offset 9.")
+              "0/3 UNDECODABLE (no id) cannot be sent again: its request is truncated, and Kafka no"
+                  + " longer has topic prompts, partition 0, offset 9.")
           .contains("0/4 TIMEOUT often cannot be sent again: it was sent again 3 times already")
           .contains(
-              "5 failures, 5 of them meant: 3 would be sent again, 0 were sent before, 2 cannot be.")
+              "5 failures, 5 of them selected: 3 would be sent again, 0 were sent before, 2 cannot"
+                  + " be sent.")
           .contains("Nothing was sent");
       assertThat(kafka.readCommitted("prompts")).hasSize(1);
 
@@ -139,7 +141,8 @@ class ResendToolITCase {
           .isZero();
       assertThat(resend(kafka, "--send", "--until", "1 h")).isZero();
       assertThat(resend(kafka, "--send")).isEqualTo(3);
-      assertThat(out.toString(UTF_8)).contains("2 sent again, 1 were sent before, 2 cannot be.");
+      assertThat(out.toString(UTF_8))
+          .contains("2 sent again, 1 were sent before, 2 cannot be sent.");
       assertThat(resend(kafka, "--send")).isEqualTo(3);
       assertThat(out.toString(UTF_8)).contains("0 sent again, 3 were sent before");
 
@@ -187,7 +190,7 @@ class ResendToolITCase {
   void whatIsWrongIsSaidInOneLine() throws Exception {
     assertThat(ResendTool.run("--bootstrap-servers", "x", "--failures", "f", "--reason", "LATE"))
         .isEqualTo(2);
-    assertThat(err.toString(UTF_8)).contains("'LATE' is no reason; reasons are [UNKNOWN,");
+    assertThat(err.toString(UTF_8)).contains("'LATE' is not a reason; expected one of [UNKNOWN,");
     try (EmbeddedKafka kafka = EmbeddedKafka.builder().start()) {
       assertThat(resend(kafka)).isEqualTo(1);
       // Where the details are is said after it, when a demo has set a log in this process.
@@ -195,7 +198,7 @@ class ResendToolITCase {
       kafka.createTopics(1, "failures");
       kafka.send(List.of(new ProducerRecord<>("failures", EventCodec.prompts().encode(PROMPT))));
       assertThat(resend(kafka)).isEqualTo(1);
-      assertThat(err.toString(UTF_8)).contains("holds no failure").contains("--failures-format");
+      assertThat(err.toString(UTF_8)).contains("is not a failure").contains("--failures-format");
     }
   }
 }

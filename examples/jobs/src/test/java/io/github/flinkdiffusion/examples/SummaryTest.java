@@ -45,7 +45,8 @@ class SummaryTest {
     assertThat(SUMMARY.text().lines())
         .containsExactly(
             "1 of 4 pictures in 14.5 s, 10.3 s of it for the Flink job from start to end",
-            "25 network calls of 2.0 rows on average, the largest of 2 (a picture with guidance takes 2)",
+            "25 network calls of 2.0 rows on average, the largest of 2 (an image with guidance"
+                + " takes 2)",
             "mini-emoji on cpu, parallelism 2",
             "1 prompts were longer than the model reads; their ends were not used",
             "1 prompts have words that mini-emoji does not know, and does not draw:",

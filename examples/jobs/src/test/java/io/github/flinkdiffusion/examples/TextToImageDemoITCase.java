@@ -76,7 +76,7 @@ class TextToImageDemoITCase {
             "2");
 
     assertThat(run.exitCode).as(run.err.toString()).isZero();
-    assertThat(run.text).contains("4 of 4 pictures").contains("0 failures");
+    assertThat(run.text).contains("4 of 4 images").contains("0 failures");
     JsonNode summary = new ObjectMapper().readTree(out.resolve("summary.json").toFile());
     assertThat(summary.at("/pictures"))
         .hasSize(4)
@@ -183,6 +183,7 @@ class TextToImageDemoITCase {
                 2,
                 "",
                 List.of(
-                    "error: Invalid value for option '--size': 'huge' is no size; write 64 or 96x64; --help tells the options.")));
+                    "error: Invalid value for option '--size': 'huge' is not a size; expected 64"
+                        + " or 96x64; --help lists the options.")));
   }
 }

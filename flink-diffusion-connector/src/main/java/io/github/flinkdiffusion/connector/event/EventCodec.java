@@ -68,17 +68,17 @@ public final class EventCodec<T extends SpecificRecord> {
     this.decoder = new BinaryMessageDecoder<>(data, today, history);
   }
 
-  /** Requests for a picture made from text. */
+  /** Requests to generate an image from text. */
   public static EventCodec<PromptEvent> prompts() {
     return PROMPTS;
   }
 
-  /** Requests for a picture made from another. */
+  /** Requests to generate an image from another one. */
   public static EventCodec<ImageTaskEvent> imageTasks() {
     return IMAGE_TASKS;
   }
 
-  /** Finished pictures. */
+  /** Finished images. */
   public static EventCodec<ImageEvent> images() {
     return IMAGES;
   }
@@ -93,7 +93,7 @@ public final class EventCodec<T extends SpecificRecord> {
     return PROGRESS;
   }
 
-  /** Requests taken back. */
+  /** Cancellations of requests. */
   public static EventCodec<CancelEvent> cancellations() {
     return CANCELLATIONS;
   }
@@ -123,7 +123,7 @@ public final class EventCodec<T extends SpecificRecord> {
       }
     }
     throw new IllegalArgumentException(
-        eventClass.getName() + " is no event; events are " + names());
+        eventClass.getName() + " is not an event; expected one of " + names());
   }
 
   private static List<String> names() {
@@ -144,7 +144,8 @@ public final class EventCodec<T extends SpecificRecord> {
       }
     }
     throw new UndecodableEventException(
-        "%d bytes that start with [%s] are none of the events %s in Avro's single-object encoding."
+        ("%d bytes that start with [%s] are not an event in Avro's single-object encoding; expected"
+                + " one of %s.")
             .formatted(bytes.length, firstBytes(bytes), names()));
   }
 
@@ -161,7 +162,7 @@ public final class EventCodec<T extends SpecificRecord> {
       }
     }
     throw new IllegalArgumentException(
-        eventClass.getName() + " is no event; events are " + names());
+        eventClass.getName() + " is not an event; expected one of " + names());
   }
 
   /**
@@ -211,7 +212,7 @@ public final class EventCodec<T extends SpecificRecord> {
       WireCheck.check(writer, ByteBuffer.wrap(bytes, HEADER_BYTES, bytes.length - HEADER_BYTES));
     } catch (UndecodableEventException e) {
       throw new UndecodableEventException(
-          "The bytes are damaged: " + e.getMessage() + "; send the whole record as Avro wrote it.",
+          "The record is corrupt: " + e.getMessage() + "; send the whole record as Avro wrote it.",
           e);
     }
     try {
@@ -233,8 +234,8 @@ public final class EventCodec<T extends SpecificRecord> {
     Schema writer = history.findByFingerprint(fingerprint);
     if (writer == null) {
       throw new UndecodableEventException(
-          ("The schema with fingerprint %016x is none of a %s's: %s; write with one of them, or"
-                  + " update Flink Diffusion here if the sender's is newer.")
+          ("The schema fingerprint %016x is unknown for a %s; known are %s. Write with one of"
+                  + " them, or update Flink Diffusion here if the sender's version is newer.")
               .formatted(fingerprint, history.eventName(), history.describe()));
     }
     return writer;

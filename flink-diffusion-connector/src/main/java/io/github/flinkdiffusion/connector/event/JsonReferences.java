@@ -40,7 +40,7 @@ final class JsonReferences {
         }
       }
     }
-    throw new UndecodableEventException("The bytes are no JSON object.");
+    throw new UndecodableEventException("The bytes are not a JSON object.");
   }
 
   private static void collect(JsonNode node, List<PayloadReference> found) {

@@ -65,14 +65,14 @@ public final class Payloads {
         : Optional.empty();
   }
 
-  /** The picture of a result, which is in {@code image} or behind {@code imageReference}. */
+  /** The image of a result: in {@code image}, or in the file of {@code imageReference}. */
   public static Payload picture(ImageEvent event) {
     PayloadReference reference = event.getImageReference();
     return new Payload(
         reference == null ? event.getImage().duplicate() : reference, event.getMediaType());
   }
 
-  /** Gives a result its picture: {@code image}, {@code imageReference}, media type and digest. */
+  /** Sets a result's image: {@code image}, {@code imageReference}, media type and digest. */
   @Internal
   public static ImageEvent.Builder setPicture(ImageEvent.Builder event, Payload picture) {
     PayloadReference reference = reference(picture).orElse(null);

@@ -196,7 +196,7 @@ public final class EventJson<T extends SpecificRecord> {
    */
   public T read(byte[] json, String idOfRecord) throws UndecodableEventException {
     if (!Utf8.isValid(ByteBuffer.wrap(json))) {
-      throw new UndecodableEventException("The bytes are no JSON object: they are not UTF-8.");
+      throw new UndecodableEventException("The bytes are not a JSON object: they are not UTF-8.");
     }
     try (JsonParser in = FACTORY.createParser(json)) {
       return read(in, idOfRecord);
@@ -216,13 +216,13 @@ public final class EventJson<T extends SpecificRecord> {
       JsonToken first = in.nextToken();
       if (first != JsonToken.START_OBJECT) {
         throw new UndecodableEventException(
-            "A JSON object is expected, such as %s; there is %s."
+            "Expected a JSON object such as %s, found %s."
                 .formatted(example(), first == null ? "nothing" : reading.shown()));
       }
       T event = eventClass.cast(reading.event(schema, idOfRecord));
       if (in.nextToken() != null) {
         throw new UndecodableEventException(
-            "More follows the end of the JSON object: a record holds one %s."
+            "The JSON object is followed by more text; a record holds one %s."
                 .formatted(schema.getName()));
       }
       return event;
@@ -476,7 +476,7 @@ public final class EventJson<T extends SpecificRecord> {
       try {
         return ByteBuffer.wrap(in.getBinaryValue(Base64Variants.MIME_NO_LINEFEEDS));
       } catch (JsonProcessingException | IllegalArgumentException e) {
-        throw refusal(where, "is no base64 text (A-Z a-z 0-9 + / and = at the end)");
+        throw refusal(where, "is not base64 text (A-Z a-z 0-9 + / and = at the end)");
       }
     }
 

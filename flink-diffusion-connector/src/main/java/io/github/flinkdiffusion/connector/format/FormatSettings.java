@@ -64,7 +64,7 @@ public record FormatSettings(
     try {
       return new Schema.Parser().parse(schema);
     } catch (SchemaParseException e) {
-      throw new IllegalArgumentException("The Avro schema is none: " + e.getMessage(), e);
+      throw new IllegalArgumentException("Invalid Avro schema: " + e.getMessage(), e);
     }
   }
 
@@ -258,7 +258,7 @@ public record FormatSettings(
       }
       if (schema.hasReferences()) {
         throw new UndecodableEventException(
-            "The schema with id %d refers to other schemas; one that holds them is expected."
+            "The schema with id %d refers to other schemas; expected one that contains them."
                 .formatted(id));
       }
     }
@@ -271,7 +271,8 @@ public record FormatSettings(
           known = new Schema.Parser().parse(schema.text());
         } catch (SchemaParseException e) {
           throw new UndecodableEventException(
-              "The schema with id %d is no Avro schema: %s".formatted(id, e.getMessage()), e);
+              "The schema with id %d is not a valid Avro schema: %s".formatted(id, e.getMessage()),
+              e);
         }
         parsed.put(id, known);
       }

@@ -35,18 +35,22 @@ public record RegistrySettings(
       if (uri.getHost() == null
           || !("http".equals(uri.getScheme()) || "https".equals(uri.getScheme()))) {
         throw new IllegalArgumentException(
-            "'%s' is no URL of a registry, such as http://registry:8081".formatted(url));
+            "'%s' is not the URL of a registry; expected one such as http://registry:8081"
+                .formatted(url));
       }
       if (uri.getUserInfo() != null) {
         throw new IllegalArgumentException(
-            "The URL of the registry holds a password, which would be logged; set user and password of their own");
+            "The URL of the registry contains a password, which would be logged; set"
+                + " diffusion.kafka.registry.user and diffusion.kafka.registry.password instead");
       }
     } catch (URISyntaxException e) {
       throw new IllegalArgumentException(
-          "'%s' is no URL of a registry, such as http://registry:8081".formatted(url), e);
+          "'%s' is not the URL of a registry; expected one such as http://registry:8081"
+              .formatted(url),
+          e);
     }
     if ((user == null) != (password == null)) {
-      throw new IllegalArgumentException("user and password belong together");
+      throw new IllegalArgumentException("set both user and password, or neither");
     }
     url = url.endsWith("/") ? url.substring(0, url.length() - 1) : url;
   }

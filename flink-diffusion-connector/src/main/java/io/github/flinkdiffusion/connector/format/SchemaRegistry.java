@@ -167,7 +167,9 @@ final class SchemaRegistry {
     }
     if (answer.status == 409) {
       throw new RegistryException(
-          "The registry at %s refuses the %s schema under %s, which is not compatible with those that are there: %s. Write to a topic of its own, or change the subject's compatibility."
+          ("The registry at %s refuses the %s schema under %s, which is not compatible with the"
+                  + " registered ones: %s. Write to another topic, or change the subject's"
+                  + " compatibility.")
               .formatted(settings.url(), type, subject, json.path("message").asText()));
     }
     if (answer.status != 200 || !json.path("id").canConvertToInt()) {
@@ -183,7 +185,10 @@ final class SchemaRegistry {
     Answer answer;
     if (!settings.register()) {
       throw new RegistryException(
-          "diffusion.kafka.registry.auto-register is false, and Apicurio's core API does not tell a schema's id by its text. Set it to true, or diffusion.kafka.registry.framing to 'confluent' with the URL of the ccompat API.");
+          "diffusion.kafka.registry.auto-register is false, and Apicurio's core API cannot find"
+              + " the id of a schema by its text. Set it to true, or"
+              + " diffusion.kafka.registry.framing to 'confluent' with the URL of the ccompat"
+              + " API.");
     } else if (v2) {
       answer =
           send(
@@ -225,7 +230,8 @@ final class SchemaRegistry {
     String hint =
         switch (answer.status) {
           case 401, 403 ->
-              "Set diffusion.kafka.registry.user and password to one that may do that.";
+              "Set diffusion.kafka.registry.user and diffusion.kafka.registry.password to a user"
+                  + " that may do that.";
           case 404, 405 -> "Is diffusion.kafka.registry.url that of the registry's API?";
           default -> "The registry's log may say more.";
         };
@@ -272,7 +278,7 @@ final class SchemaRegistry {
       }
       if (attempt == ATTEMPTS) {
         throw new RegistryException(
-            "The registry at %s cannot be asked (%s %s), tried %d times: %s."
+            "Cannot reach the registry at %s (%s %s), tried %d times: %s."
                 .formatted(settings.url(), method, path, ATTEMPTS, trouble),
             cause);
       }

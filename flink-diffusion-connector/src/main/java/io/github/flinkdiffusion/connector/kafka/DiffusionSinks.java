@@ -31,8 +31,8 @@ public final class DiffusionSinks {
   private DiffusionSinks() {}
 
   /**
-   * Finished pictures, exactly once unless {@link KafkaOptions#DELIVERY} says otherwise. One that
-   * is too large for Kafka becomes a failure; see {@link EventSinkBuilder#setFailuresTopic}.
+   * Finished images, exactly once unless {@link KafkaOptions#DELIVERY} says otherwise. An image
+   * that is too large for Kafka becomes a failure; see {@link EventSinkBuilder#setFailuresTopic}.
    */
   public static EventSinkBuilder<ImageEvent> images() {
     return new EventSinkBuilder<>(
@@ -69,7 +69,7 @@ public final class DiffusionSinks {
         TooLarge::prompt);
   }
 
-  /** Requests for pictures made from other pictures, as results are. */
+  /** Requests to generate images from other images, written as results are. */
   public static EventSinkBuilder<ImageTaskEvent> imageTasks() {
     return new EventSinkBuilder<>(
         ImageTaskEvent.class,

@@ -19,17 +19,17 @@ import org.jspecify.annotations.NullMarked;
 public final class DiffusionSources {
   private DiffusionSources() {}
 
-  /** Requests for pictures. */
+  /** Requests to generate images from text. */
   public static EventSourceBuilder<PromptEvent> prompts() {
     return new EventSourceBuilder<>(PromptEvent.class);
   }
 
-  /** Requests for pictures made from other pictures. */
+  /** Requests to generate images from other images. */
   public static EventSourceBuilder<ImageTaskEvent> imageTasks() {
     return new EventSourceBuilder<>(ImageTaskEvent.class);
   }
 
-  /** Requests taken back, for an operator that makes pictures. */
+  /** Cancellations of requests. */
   public static EventSourceBuilder<CancelEvent> cancellations() {
     return new EventSourceBuilder<>(CancelEvent.class);
   }

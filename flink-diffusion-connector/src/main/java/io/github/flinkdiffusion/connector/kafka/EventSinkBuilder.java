@@ -35,11 +35,10 @@ import org.jspecify.annotations.Nullable;
  * Builds the sink of one kind of event and refuses settings with which it could lose records.
  *
  * <p>An exactly-once sink writes in Kafka transactions that are committed with the checkpoint. The
- * broker aborts a transaction that is open for too long, and what was in it is lost even though the
- * checkpoint says that it is done. So the builder holds the checkpoint settings, the allowed
- * restart time and the broker's limit against each other; and where it happens all the same, the
- * job fails with a {@link LostTransactionException}, while Flink's own committer would log it and
- * go on.
+ * broker aborts a transaction that is open for too long, and its records are lost even though the
+ * checkpoint counts them as written. So the builder compares the checkpoint settings, the allowed
+ * restart time and the broker's limit. If a transaction is lost all the same, the job fails with a
+ * {@link LostTransactionException}; Flink's own committer would log it and continue.
  *
  * <p>Transactions are named by Flink's <em>pooling</em> strategy: a sink uses a handful of names
  * again and again, and after a restart it asks the broker which of them are still open. The other
@@ -144,8 +143,8 @@ public final class EventSinkBuilder<T extends SpecificRecord> {
   }
 
   /**
-   * Where a failure is written in place of an event above {@link KafkaOptions#MAX_EVENT_SIZE}, in
-   * the same transaction; usually the topic of the job's other failures. Required for pictures and
+   * Topic for the failure that replaces an event above {@link KafkaOptions#MAX_EVENT_SIZE}, written
+   * in the same transaction; usually the topic of the job's other failures. Required for images and
    * requests; other events always fit.
    */
   public EventSinkBuilder<T> setFailuresTopic(String name) {
@@ -194,7 +193,7 @@ public final class EventSinkBuilder<T extends SpecificRecord> {
           what
               + " cannot have "
               + delivery
-              + " delivery: progress is of use at once or not at all.");
+              + " delivery: progress is always written at least once. Leave it out.");
     }
     settings.set(KafkaOptions.DELIVERY, delivery);
     return this;
@@ -337,8 +336,8 @@ public final class EventSinkBuilder<T extends SpecificRecord> {
     String acks = properties.getProperty(ProducerConfig.ACKS_CONFIG, "all");
     if (!acks.equals("all") && !acks.equals("-1")) {
       throw new KafkaSettingsException(
-          ("%s cannot have acks=%s: a record could be lost with the one broker that has it. Leave"
-                  + " it out, or set all.")
+          ("%s cannot have acks=%s: a record would be lost if the only broker that has it fails."
+                  + " Leave it out, or set all.")
               .formatted(what, acks));
     }
     String idempotence = properties.getProperty(ProducerConfig.ENABLE_IDEMPOTENCE_CONFIG, "true");
@@ -351,7 +350,7 @@ public final class EventSinkBuilder<T extends SpecificRecord> {
     }
   }
 
-  /** The picture limit, after the producer's own limit was held against it. */
+  /** The limit of an event's size, after comparing it with the producer's own limit. */
   private int maxRecordBytes(ReadableConfig job, Properties properties) {
     MemorySize size = settings.get(KafkaOptions.MAX_EVENT_SIZE, job);
     if (size.compareTo(SMALLEST_MAX_EVENT_SIZE) < 0 || size.compareTo(LARGEST_MAX_EVENT_SIZE) > 0) {
@@ -368,8 +367,8 @@ public final class EventSinkBuilder<T extends SpecificRecord> {
     if (requestSize != null && Long.parseLong(requestSize) < size.getBytes()) {
       throw new KafkaSettingsException(
           ("%s cannot have max.request.size=%s where events may have %s bytes: the job would fail"
-                  + " on the first larger picture, and again after every restart. Leave it out, and"
-                  + " set %s to the largest event there is.")
+                  + " on the first larger image, and again after every restart. Leave it out,"
+                  + " and set %s to the largest event there is.")
               .formatted(what, requestSize, size.getBytes(), KafkaOptions.MAX_EVENT_SIZE.key()));
     }
     return (int) size.getBytes();
@@ -415,7 +414,7 @@ public final class EventSinkBuilder<T extends SpecificRecord> {
     if (!checkpoints.afterTasksFinish()) {
       throw new KafkaSettingsException(
           what
-              + " needs the checkpoint behind the end of a bounded source: without it the last"
+              + " needs the checkpoint after the end of a bounded source: without it the last"
               + " transaction is never committed. Leave"
               + " execution.checkpointing.checkpoints-after-tasks-finish at true.");
     }
@@ -426,11 +425,12 @@ public final class EventSinkBuilder<T extends SpecificRecord> {
       throw new KafkaSettingsException(
           what
               + " needs a topic for failures: an event that is too large for Kafka is told there,"
-              + " where it would otherwise fail the job again and again. Call setFailuresTopic(...).");
+              + " where it would otherwise fail the job again and again. Call"
+              + " setFailuresTopic(...).");
     }
     if (topic.equals(failuresTopic)) {
       throw new KafkaSettingsException(
-          "%s cannot have topic %s for failures too: who reads it could not tell them apart."
+          "%s cannot use topic %s for failures too: readers could not tell results from failures."
               .formatted(what, topic));
     }
     if (refusal == null && failuresTopic != null) {
@@ -452,7 +452,7 @@ public final class EventSinkBuilder<T extends SpecificRecord> {
               if (max < maxRecordBytes) {
                 throw new KafkaSettingsException(
                     ("%s cannot write events of up to %d bytes to topic %s, which takes %d: the"
-                            + " job would fail on the first larger picture, and again after every"
+                            + " job would fail on the first larger image, and again after every"
                             + " restart. Raise the topic's max.message.bytes, or lower %s.")
                         .formatted(
                             what, maxRecordBytes, name, max, KafkaOptions.MAX_EVENT_SIZE.key()));
@@ -474,7 +474,7 @@ public final class EventSinkBuilder<T extends SpecificRecord> {
     Duration timeout = settings.find(KafkaOptions.TRANSACTION_TIMEOUT, job).orElse(brokerMax);
     if (timeout.compareTo(brokerMax) > 0) {
       throw new KafkaSettingsException(
-          ("%s cannot have a transaction time-out of %s: the broker allows %s. Lower %s, or raise"
+          ("%s cannot have a transaction timeout of %s: the broker allows %s. Lower %s, or raise"
                   + " the broker's transaction.max.timeout.ms%s.")
               .formatted(
                   what,
@@ -483,7 +483,7 @@ public final class EventSinkBuilder<T extends SpecificRecord> {
                   KafkaOptions.TRANSACTION_TIMEOUT.key(),
                   limits.maxTransactionTimeout().isPresent()
                       ? ""
-                      : " and tell it with "
+                      : " and set it in "
                           + KafkaOptions.BROKER_MAX_TRANSACTION_TIMEOUT.key()
                           + ", since the broker could not be asked"));
     }
@@ -491,7 +491,7 @@ public final class EventSinkBuilder<T extends SpecificRecord> {
     Duration needed = checkpoints.longestTransaction(restart);
     if (timeout.compareTo(needed) < 0) {
       throw new KafkaSettingsException(
-          ("%s cannot have a transaction time-out of %s: a transaction may stay open for %s, which"
+          ("%s cannot have a transaction timeout of %s: a transaction may stay open for %s, which"
                   + " is (checkpoint interval %s + checkpoint timeout %s) x %d + restart %s, and"
                   + " what is in it would be lost. Raise %s (the broker allows %s), or lower"
                   + " execution.checkpointing.interval, execution.checkpointing.timeout,"

@@ -83,12 +83,12 @@ public final class EventSourceBuilder<T extends SpecificRecord> {
   }
 
   /**
-   * Where to begin when the job starts without a checkpoint or savepoint; afterwards the checkpoint
-   * says where to go on.
+   * Where to begin if the job starts without a checkpoint or savepoint; otherwise the source
+   * continues from its offsets.
    *
    * <p>The default is the oldest record. It is also strict: when the topic's retention has deleted
-   * what a checkpoint still has to read, the job fails instead of going on behind the gap. To
-   * accept the gap, give {@code OffsetsInitializer.earliest()}. Beware of {@code
+   * what a checkpoint still has to read, the job fails instead of continuing after the gap. To
+   * accept the gap, set {@code OffsetsInitializer.earliest()}. Beware of {@code
    * committedOffsets()}: a group's offset is past the requests that were being worked on, and those
    * are in the checkpoint only.
    */
@@ -97,7 +97,7 @@ public final class EventSourceBuilder<T extends SpecificRecord> {
     return this;
   }
 
-  /** Where to end, which makes the job end; without it the job goes on for ever. */
+  /** Where to end, which ends the job. Default: the source never ends. */
   public EventSourceBuilder<T> setBounded(OffsetsInitializer offsets) {
     end = Objects.requireNonNull(offsets);
     return this;
@@ -215,15 +215,16 @@ public final class EventSourceBuilder<T extends SpecificRecord> {
         properties.getProperty(ConsumerConfig.ISOLATION_LEVEL_CONFIG, READ_COMMITTED);
     if (!isolation.equals(READ_COMMITTED)) {
       throw new KafkaSettingsException(
-          ("%s cannot have isolation.level=%s: it would read what an upstream job takes back after"
-                  + " a failure, and do it twice. Leave it out, or set %s.")
+          ("%s cannot have isolation.level=%s: it would read records that an upstream job rolls"
+                  + " back after a failure, and process them twice. Leave it out, or set %s.")
               .formatted(what, isolation, READ_COMMITTED));
     }
     if (Boolean.parseBoolean(properties.getProperty(ConsumerConfig.ENABLE_AUTO_COMMIT_CONFIG))) {
       throw new KafkaSettingsException(
           what
-              + " cannot have enable.auto.commit=true: the group's offset would be ahead of what"
-              + " is done. Leave it out; offsets are committed with each checkpoint.");
+              + " cannot have enable.auto.commit=true: the group's offset would be ahead of the"
+              + " records that are processed. Leave it out; offsets are committed with each"
+              + " checkpoint.");
     }
   }
 }

@@ -79,7 +79,8 @@ final class Formats {
       return Files.readString(Path.of(given));
     } catch (IOException | InvalidPathException e) {
       throw new KafkaSettingsException(
-          "Option %s cannot be '%s': it takes an Avro schema as JSON or a readable file that holds one (%s)."
+          ("Invalid value '%2$s' for option %1$s: expected an Avro schema as JSON, or a readable"
+                  + " file that holds one (%3$s).")
               .formatted(option.key(), given, e));
     }
   }

@@ -31,7 +31,7 @@ public final class KafkaOptions {
       ConfigOptions.key("diffusion.kafka.bootstrap-servers")
           .stringType()
           .noDefaultValue()
-          .withDescription("Where Kafka is: host:port, several separated by commas. Required.");
+          .withDescription("Kafka brokers: host:port, several separated by commas. Required.");
 
   /** Consumer group that a source commits its offsets for, to watch its lag. */
   public static final ConfigOption<String> GROUP_ID =
@@ -39,9 +39,9 @@ public final class KafkaOptions {
           .stringType()
           .noDefaultValue()
           .withDescription(
-              "Consumer group under which a source commits its offsets with each checkpoint. Only"
-                  + " for watching the lag: where to go on after a failure is in the checkpoint."
-                  + " Without one, nothing is committed.");
+              "Consumer group under which a source commits its offsets with each checkpoint. It"
+                  + " only serves to watch the lag: after a failure, the source continues from the"
+                  + " checkpoint's offsets. Default: no offsets are committed.");
 
   /**
    * Name of the transactions of exactly-once sinks, unique to the job and stable. Required for
@@ -52,9 +52,9 @@ public final class KafkaOptions {
           .stringType()
           .noDefaultValue()
           .withDescription(
-              "Name under which exactly-once sinks open transactions; required for them. Unique"
-                  + " among all jobs on the Kafka cluster and the same after every restart of a"
-                  + " job; a job's sinks to different topics may share it.");
+              "Prefix of the transactional ids of exactly-once sinks, which require it. It must be"
+                  + " unique among all jobs on the Kafka cluster, and the same after every restart"
+                  + " of a job. Sinks of one job to different topics may share it.");
 
   /** Time after which the broker aborts an open transaction. Default: the broker's maximum. */
   public static final ConfigOption<Duration> TRANSACTION_TIMEOUT =
@@ -62,11 +62,11 @@ public final class KafkaOptions {
           .durationType()
           .noDefaultValue()
           .withDescription(
-              "After this time the broker aborts a transaction that is still open, and what was"
-                  + " written in it is lost, even if its checkpoint had completed. At least"
-                  + " (checkpoint interval + checkpoint timeout) x (1 + tolerable failed"
-                  + " checkpoints) + allowed restart time, at most the broker's"
-                  + " transaction.max.timeout.ms, which is the default.");
+              "Time after which the broker aborts an open transaction. Its records are then lost,"
+                  + " even if its checkpoint was complete. At least (checkpoint interval +"
+                  + " checkpoint timeout) x (1 + tolerable failed checkpoints) + allowed restart"
+                  + " time; at most the broker's transaction.max.timeout.ms, which is the"
+                  + " default.");
 
   /** The broker's transaction.max.timeout.ms, for brokers that cannot be asked. */
   public static final ConfigOption<Duration> BROKER_MAX_TRANSACTION_TIMEOUT =
@@ -74,8 +74,8 @@ public final class KafkaOptions {
           .durationType()
           .noDefaultValue()
           .withDescription(
-              "The broker's transaction.max.timeout.ms, for a broker that cannot be asked when the"
-                  + " job is built; without it, Kafka's default of 15 min is assumed.");
+              "The broker's transaction.max.timeout.ms, for brokers that cannot be asked when the"
+                  + " job is built. Default: Kafka's default of 15 min.");
 
   /** Maximum downtime of the job between two attempts without losing a transaction. */
   public static final ConfigOption<Duration> ALLOWED_RESTART_TIME =
@@ -84,7 +84,8 @@ public final class KafkaOptions {
           .defaultValue(Duration.ofMinutes(3))
           .withDescription(
               "How long the job may be down between two attempts without losing a transaction:"
-                  + " noticing the failure, waiting for slots, loading the model, restoring.");
+                  + " until Flink notices the failure, gets slots, loads the model and restores the"
+                  + " state.");
 
   /** Delivery guarantee of sinks. */
   public static final ConfigOption<Delivery> DELIVERY =
@@ -92,12 +93,12 @@ public final class KafkaOptions {
           .enumType(Delivery.class)
           .defaultValue(Delivery.EXACTLY_ONCE)
           .withDescription(
-              "How sinks of results, failures and requests write. exactly-once: once; visible to"
-                  + " readers of committed records when the next checkpoint is complete."
-                  + " at-least-once: at once, without transactions, and possibly again after a"
-                  + " restart; records that may be repetitions have the header diffusion-duplicate."
-                  + " Progress is always written at least once. To change it, stop the job with a"
-                  + " savepoint, which commits what is open.");
+              "Delivery of results, failures and requests. exactly-once: each record once, visible"
+                  + " to readers of committed records when the next checkpoint is complete."
+                  + " at-least-once: visible at once, without transactions, and possibly again"
+                  + " after a restart; records that may be repetitions have the header"
+                  + " diffusion-duplicate. Progress is always written at least once. To change it,"
+                  + " stop the job with a savepoint, which commits what is open.");
 
   /** Whether the job goes on after a transaction was lost, with an error in the log. */
   public static final ConfigOption<Boolean> TOLERATE_LOST_TRANSACTIONS =
@@ -105,9 +106,10 @@ public final class KafkaOptions {
           .booleanType()
           .defaultValue(false)
           .withDescription(
-              "A transaction that the broker aborted after its checkpoint had completed has lost"
-                  + " its records, and the job fails at every restart from that checkpoint. With"
-                  + " true, the loss is logged as an error and the job goes on without them.");
+              "Continue after a lost transaction. If the broker aborts a transaction whose"
+                  + " checkpoint was complete, its records are lost, and by default the job fails"
+                  + " at every restart from that checkpoint. With true, the loss is logged as an"
+                  + " error and the job continues without these records.");
 
   /** Largest record that a sink writes, 64 KiB to 1023 MiB. Larger results become failures. */
   public static final ConfigOption<MemorySize> MAX_EVENT_SIZE =
@@ -115,8 +117,8 @@ public final class KafkaOptions {
           .memoryType()
           .defaultValue(MemorySize.ofMebiBytes(16))
           .withDescription(
-              "Largest record that a sink writes, picture included; a larger result or request"
-                  + " becomes a failure. Becomes the producer's max.request.size; the topic's"
+              "Maximum size of a record that a sink writes, including the image. A larger result or"
+                  + " request becomes a failure. Sets the producer's max.request.size; the topic's"
                   + " max.message.bytes must be at least as large.");
 
   /** Largest original in a failure event of a source, at most 1023 MiB. Longer ones are cut. */
@@ -125,11 +127,11 @@ public final class KafkaOptions {
           .memoryType()
           .defaultValue(MemorySize.ofMebiBytes(1))
           .withDescription(
-              "Largest original that a source's failure events hold. The original of a record that"
-                  + " cannot be decoded is truncated to this size; the failure then has the"
+              "Maximum size of the original in a source's failure events. The original of a record"
+                  + " that cannot be decoded is truncated to this size. The failure then has the"
                   + " record's full size and SHA-256, and always its topic, partition and offset,"
-                  + " where it can be read again. Between the source and the failures topic such a"
-                  + " record is held several times, so that a large value costs heap.");
+                  + " where it can be read again. Between the source and the failures topic, such a"
+                  + " record is held several times, so a large value costs heap memory.");
 
   /** Format of the events that sources read. */
   public static final ConfigOption<EventFormat> SOURCE_FORMAT =
@@ -149,8 +151,8 @@ public final class KafkaOptions {
           .enumType(EventFormat.class)
           .defaultValue(EventFormat.AVRO)
           .withDescription(
-              "Format of the events that sinks write, as diffusion.kafka.source.format. Bytes of"
-                  + " images take a third more room in JSON, where they are base64.");
+              "Format of the events that sinks write, as diffusion.kafka.source.format. Images"
+                  + " are base64 in JSON and take a third more space.");
 
   /** What a source does with a field that the event does not have. */
   public static final ConfigOption<UnknownFields> UNKNOWN_FIELDS =
@@ -158,10 +160,10 @@ public final class KafkaOptions {
           .enumType(UnknownFields.class)
           .defaultValue(UnknownFields.REFUSE)
           .withDescription(
-              "What a source does with a field that the event does not have, in every format but"
-                  + " avro. refuse: the record becomes a failure that names the field. attributes:"
-                  + " the field becomes an attribute of the request, which result and failure"
-                  + " carry; a text as it is, any other value as JSON.");
+              "What a source does with a field that the event does not have, in every format"
+                  + " except avro. refuse: the record becomes a failure that names the field."
+                  + " attributes: the field becomes an attribute of the request, which result and"
+                  + " failure carry; a text as it is, any other value as JSON.");
 
   /** The writer's schema for {@link EventFormat#PLAIN_AVRO}, as JSON or as a path. */
   public static final ConfigOption<String> SOURCE_AVRO_SCHEMA =
@@ -182,7 +184,8 @@ public final class KafkaOptions {
               "For plain-avro: the schema to write, as diffusion.kafka.source.avro-schema. It has"
                   + " the event's name (ImageEvent, FailureEvent) and those of its fields that are"
                   + " wanted. A sink refuses a schema of another event, so set it where a job has"
-                  + " one sink, or with the sink's setAvroSchema(...). Default: the event's own schema.");
+                  + " one sink, or with the sink's setAvroSchema(...). Default: the event's own"
+                  + " schema.");
 
   /** Address of the schema registry. */
   public static final ConfigOption<String> REGISTRY_URL =
@@ -190,8 +193,8 @@ public final class KafkaOptions {
           .stringType()
           .noDefaultValue()
           .withDescription(
-              "Where the schema registry is. With Confluent's framing, the root of Confluent's API,"
-                  + " which other registries have, too (Apicurio: .../apis/ccompat/v7). With"
+              "Address of the schema registry. With Confluent's framing, the root of Confluent's"
+                  + " API, which other registries also offer (Apicurio: .../apis/ccompat/v7). With"
                   + " Apicurio's framing, its core API (.../apis/registry/v2 or v3).");
 
   /** How a record names its schema in the registry. */
@@ -200,8 +203,8 @@ public final class KafkaOptions {
           .enumType(Framing.class)
           .defaultValue(Framing.CONFLUENT)
           .withDescription(
-              "How records name their schema. confluent: a zero byte and an id of 4 bytes. apicurio:"
-                  + " a zero byte and a global id of 8 bytes.");
+              "How records name their schema. confluent: a zero byte and an id of 4 bytes."
+                  + " apicurio: a zero byte and a global id of 8 bytes.");
 
   /** Whether a sink registers its schema where the registry does not have it. */
   public static final ConfigOption<Boolean> REGISTRY_AUTO_REGISTER =
@@ -209,8 +212,8 @@ public final class KafkaOptions {
           .booleanType()
           .defaultValue(true)
           .withDescription(
-              "Whether a sink registers its schema, under the subject <topic>-value, where the"
-                  + " registry does not have it. With false, the schema must be there.");
+              "Register a sink's schema under the subject <topic>-value if the registry does not"
+                  + " have it. With false, the schema must already be registered.");
 
   /** Timeout of one request to the schema registry. Four attempts are made. */
   public static final ConfigOption<Duration> REGISTRY_TIMEOUT =
@@ -226,7 +229,7 @@ public final class KafkaOptions {
       ConfigOptions.key("diffusion.kafka.registry.user")
           .stringType()
           .noDefaultValue()
-          .withDescription("User of the schema registry, for basic authentication.");
+          .withDescription("User name for basic authentication with the schema registry.");
 
   /** Password of {@link #REGISTRY_USER}. */
   public static final ConfigOption<String> REGISTRY_PASSWORD =
@@ -234,7 +237,8 @@ public final class KafkaOptions {
           .stringType()
           .noDefaultValue()
           .withDescription(
-              "Password of diffusion.kafka.registry.user. Flink hides it in its log and its web UI.");
+              "Password of diffusion.kafka.registry.user. Flink hides it in its log and its web"
+                  + " UI.");
 
   /** Headers of a request's record that the records of its result and failure get. */
   public static final ConfigOption<List<String>> HEADERS =
@@ -243,9 +247,9 @@ public final class KafkaOptions {
           .asList()
           .defaultValues("traceparent", "tracestate")
           .withDescription(
-              "Headers of a request's record that the records of its result and its failure get,"
-                  + " too; of several with one name, the last. Together with the key at most 8 KiB;"
-                  + " a record with more becomes a failure.");
+              "Headers of a request's record to copy to the records of its result and its failure."
+                  + " Of several headers with one name, the last is copied. Headers and key may"
+                  + " have 8 KiB together; a record with more becomes a failure.");
 
   /** Key of the records of results and failures. */
   public static final ConfigOption<RecordKey> RECORD_KEY =
@@ -253,8 +257,8 @@ public final class KafkaOptions {
           .enumType(RecordKey.class)
           .defaultValue(RecordKey.REQUEST)
           .withDescription(
-              "Key of the records of results and failures. request: that of the request's record; the"
-                  + " request's id where it has none. id: the request's id.");
+              "Key of the records of results and failures. request: that of the request's record;"
+                  + " the request's id where it has none. id: the request's id.");
 
   /** Properties for all Kafka clients, by Kafka's names. */
   public static final ConfigOption<Map<String, String>> PROPERTIES =
@@ -262,9 +266,10 @@ public final class KafkaOptions {
           .mapType()
           .defaultValue(Map.of())
           .withDescription(
-              "Properties for all Kafka clients by Kafka's own names, e.g. security.protocol. Those"
-                  + " that have a setting of their own here, and those that would lose records, are"
-                  + " refused. Passwords and keys belong into diffusion.kafka.secret-properties.");
+              "Properties of all Kafka clients by Kafka's own names, such as security.protocol."
+                  + " Properties that have an option of their own here, and those that would lose"
+                  + " records, are refused. Put passwords and keys into"
+                  + " diffusion.kafka.secret-properties.");
 
   /** The same for passwords and keys, whose values Flink hides in log and web UI. */
   public static final ConfigOption<Map<String, String>> SECRET_PROPERTIES =
@@ -272,8 +277,9 @@ public final class KafkaOptions {
           .mapType()
           .defaultValue(Map.of())
           .withDescription(
-              "Like diffusion.kafka.properties, for passwords and keys, e.g. sasl.jaas.config. Flink"
-                  + " hides the values of this option in its log and its web UI, in any spelling.");
+              "Like diffusion.kafka.properties, for passwords and keys, such as sasl.jaas.config."
+                  + " Flink hides the values of this option in its log and its web UI, in any"
+                  + " spelling.");
 
   /** All of them, in the order of the reference page. */
   @Internal

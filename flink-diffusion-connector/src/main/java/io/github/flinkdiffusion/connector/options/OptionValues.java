@@ -56,7 +56,7 @@ public final class OptionValues {
     return unknown.isEmpty()
         ? Optional.empty()
         : Optional.of(
-            "There is no option %s. Correct the key or remove it; docs/OPTIONS.md has all options."
+            "Unknown option %s. Correct the key or remove it; docs/OPTIONS.md lists all options."
                 .formatted(unknown));
   }
 
@@ -74,14 +74,14 @@ public final class OptionValues {
     } catch (IllegalArgumentException e) {
       // Flink's own exception holds the text, so it is no cause here.
       throw refusal.apply(
-          "Option %s cannot be %s; it takes %s."
+          "Invalid value %2$s for option %1$s: expected %3$s."
               .formatted(option.key(), shown(config, option), accepted(option, e)));
     }
   }
 
   private static String shown(ReadableConfig config, ConfigOption<?> option) {
     if (isMap(option) || GlobalConfiguration.isSensitive(option.key())) {
-      return "what it is set to, which may be secret and is not shown";
+      return "(not shown, because it may be secret)";
     }
     Map<String, String> texts = config.toMap();
     String text =
@@ -102,10 +102,10 @@ public final class OptionValues {
       }
     }
     if (isMap(option)) {
-      return "entries key:value, separated by commas, or one key below it for each entry";
+      return "entries key:value separated by commas, or one sub-key for each entry";
     }
     if (value(option, "1;2").filter(List.class::isInstance).isPresent()) {
-      return "a list of numbers, separated by semicolons";
+      return "a list of numbers separated by semicolons";
     }
     if (takes(option, "true")) {
       return "true or false";

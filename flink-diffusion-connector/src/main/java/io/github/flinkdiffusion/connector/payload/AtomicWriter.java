@@ -88,7 +88,7 @@ final class AtomicWriter {
     try {
       fileSystem.delete(temporary, false);
     } catch (IOException e) {
-      LOG.warn("Could not delete {}; the clean-up will, once it is old.", temporary, e);
+      LOG.warn("Could not delete {}; the clean-up deletes it when it is old enough.", temporary, e);
     }
   }
 }

@@ -54,7 +54,7 @@ record Location(String scheme, String authority, List<String> segments) {
     if (!parts.matches()) {
       throw refused(
           uri,
-          "is no absolute URI",
+          "is not an absolute URI",
           "a scheme such as s3 or file, a colon, and a path that begins with a slash");
     }
     String scheme = parts.group(1).toLowerCase(Locale.ROOT);
@@ -111,7 +111,7 @@ record Location(String scheme, String authority, List<String> segments) {
   private static PayloadException refused(String uri, String what, String accepted) {
     return new PayloadException(
         PayloadException.Kind.REFUSED,
-        "The URI '%s' %s; accepted is %s.".formatted(printable(uri), what, accepted));
+        "The URI '%s' %s; expected %s.".formatted(printable(uri), what, accepted));
   }
 
   private static String printable(String uri) {

@@ -38,7 +38,7 @@ public final class PayloadFile implements AutoCloseable {
       try {
         Files.deleteIfExists(path);
       } catch (IOException e) {
-        LOG.warn("Could not delete {}, a payload's copy that is not needed any more.", path, e);
+        LOG.warn("Could not delete {}, a copy of a payload that is no longer needed.", path, e);
       }
     }
   }

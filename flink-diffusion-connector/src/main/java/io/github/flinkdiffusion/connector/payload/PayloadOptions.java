@@ -25,11 +25,11 @@ public final class PayloadOptions {
           .stringType()
           .noDefaultValue()
           .withDescription(
-              "Folder for images above the inline limit, as URI of any file system that Flink knows:"
-                  + " s3://bucket/payloads, hdfs://namenode/payloads, file:///mnt/payloads (reachable"
-                  + " from all task managers under this name). Plain text, without percent encoding."
-                  + " Without it, all images travel in their events, and a result that does not fit"
-                  + " into a record of Kafka becomes a failure.");
+              "Folder for images above the inline limit, as URI of a file system that Flink knows:"
+                  + " s3://bucket/payloads, hdfs://namenode/payloads, or file:///mnt/payloads"
+                  + " (reachable from all task managers under this name). Plain text, without"
+                  + " percent encoding. Default: all images travel in their events, and a result"
+                  + " that does not fit into a Kafka record becomes a failure.");
 
   /** Largest image that stays in its event, where there is a store. */
   public static final ConfigOption<MemorySize> INLINE_LIMIT =
@@ -37,8 +37,8 @@ public final class PayloadOptions {
           .memoryType()
           .defaultValue(MemorySize.ofMebiBytes(1))
           .withDescription(
-              "Largest image that travels in its event when there is a store. Belongs well below"
-                  + " diffusion.kafka.max-event-size: a result may hold three images.");
+              "Maximum size of an image that travels in its event when there is a store. Set it"
+                  + " well below diffusion.kafka.max-event-size: a result may hold three images.");
 
   /** Folders, as URIs, below which images that events name may be read. The store is always one. */
   public static final ConfigOption<List<String>> ALLOWED_PREFIXES =
@@ -47,10 +47,11 @@ public final class PayloadOptions {
           .asList()
           .defaultValues()
           .withDescription(
-              "Folders, as URIs separated by semicolons, below which the images that events name may"
-                  + " be read. The store is always one of them. Whoever can send events to the job can"
-                  + " have it read what is below them, and nothing else: '..', percent encoding and"
-                  + " other schemes are refused, and on the local file system links are followed first.");
+              "Folders, as URIs separated by semicolons, below which the images that events name"
+                  + " may be read. The store is always one of them. Whoever can send events to the"
+                  + " job can make it read what is below these folders, and nothing else: '..',"
+                  + " percent encoding and other schemes are refused, and on the local file system"
+                  + " links are resolved first.");
 
   /** Largest image that is read as a whole, in encoded bytes. */
   public static final ConfigOption<MemorySize> MAX_SIZE =
@@ -58,8 +59,8 @@ public final class PayloadOptions {
           .memoryType()
           .defaultValue(MemorySize.ofMebiBytes(512))
           .withDescription(
-              "Largest image that is read as a whole, by the encoded bytes that its reference tells. A"
-                  + " larger one is refused before a byte of it is read.");
+              "Maximum size of an image that is read as a whole: its encoded bytes, as its"
+                  + " reference says. A larger one is refused before a byte of it is read.");
 
   /**
    * Whether only the needed parts of a referenced TIFF file are read, without checking its digest.
@@ -69,26 +70,25 @@ public final class PayloadOptions {
           .booleanType()
           .defaultValue(false)
           .withDescription(
-              "Read of a referenced TIFF file only its directories and the tiles that a request"
-                  + " needs, where it lies, on any file system that Flink knows. The reference's"
-                  + " length is checked, and its SHA-256 is not, since that takes all bytes; a file"
-                  + " that is replaced while it is read fails its request. Without it, every"
-                  + " referenced file is read as a whole and verified first. Other kinds of files"
-                  + " always are.");
+              "Read only the directories and the needed tiles of a referenced TIFF file, where it"
+                  + " lies, on any file system that Flink knows. The reference's length is checked."
+                  + " Its SHA-256 is not, since that takes all bytes. A file that is replaced while"
+                  + " it is read fails its request. Default: every referenced file is read as a"
+                  + " whole and verified first, as other kinds of files always are.");
 
   public static final ConfigOption<String> KEY_FILE =
       ConfigOptions.key("diffusion.payload.key-file")
           .stringType()
           .noDefaultValue()
           .withDescription(
-              "File of keys, the same on every task manager: a line for each, its id, a space and 32"
-                  + " bytes in base64. Payloads are stored encrypted with the first one (AES-256-GCM,"
-                  + " authenticated; the id stands in the file), and read with whichever they name."
-                  + " To change the key, put the new one first and keep the others. References tell"
-                  + " length and SHA-256 of the encrypted file. Images in events, below"
-                  + " diffusion.payload.inline-limit, are not encrypted. With keys, files are read as"
-                  + " a whole. Without them, payloads are stored as they are, and encrypted ones"
-                  + " are refused.");
+              "File of keys, the same on every task manager: a line for each, its id, a space and"
+                  + " 32 bytes in base64. Payloads are stored encrypted with the first one"
+                  + " (AES-256-GCM, authenticated; the id stands in the file), and read with"
+                  + " whichever they name. To change the key, put the new one first and keep the"
+                  + " others. References tell length and SHA-256 of the encrypted file. Images in"
+                  + " events, below diffusion.payload.inline-limit, are not encrypted. With keys,"
+                  + " files are read as a whole. Without them, payloads are stored as they are, and"
+                  + " encrypted ones are refused.");
 
   /** All of them, in the order of the reference page. */
   @Internal

@@ -31,10 +31,10 @@ import org.jspecify.annotations.NullMarked;
  * never on a task's thread. Safe for use by several threads; not serializable, so a task makes one
  * of the settings when it opens. Holds nothing that has to be closed.
  *
- * <p><b>Exactly once.</b> Write a payload before its event is put out: then no checkpoint and no
- * transaction knows an event whose payload is not there. A replayed request writes the same bytes
- * under the same name, hence nothing. What a failed attempt has left without an event is taken away
- * by {@link PayloadCleanUp} once it is old.
+ * <p><b>Exactly once.</b> Write a payload before its event is emitted. Then no checkpoint and no
+ * transaction has an event whose payload does not exist. A replayed request writes the same bytes
+ * under the same name, so nothing is written. {@link PayloadCleanUp} deletes what a failed attempt
+ * has left without an event, once it is old.
  *
  * <p><b>Old payloads that are used again.</b> A payload may be there already and so old that a
  * clean-up might be about to delete it, while its new event is not committed yet. When it is older
@@ -154,7 +154,7 @@ public final class PayloadStore {
     } catch (IOException e) {
       throw new PayloadException(
           PayloadException.Kind.UNAVAILABLE,
-          "Cannot make a payload of the file %s: %s.".formatted(file, e),
+          "Cannot store the file %s as a payload: %s.".formatted(file, e),
           e);
     }
   }
@@ -381,7 +381,8 @@ public final class PayloadStore {
     if (!StoreLayout.isDigest(reference.getSha256())) {
       throw new PayloadException(
           PayloadException.Kind.REFUSED,
-          "Cannot read payload %s: its digest is '%.80s'; accepted are 64 digits of lower-case hex."
+          ("Cannot read payload %s: its digest is '%.80s'; expected 64 lower-case hexadecimal"
+                  + " digits.")
               .formatted(reference.getUri(), reference.getSha256()));
     }
     Location location = permission.check(reference.getUri());
@@ -416,7 +417,7 @@ public final class PayloadStore {
           reference,
           read.length() < reference.getLength()
               ? "ended after %d bytes".formatted(read.length())
-              : "goes on behind its length");
+              : "has more bytes");
     }
     if (!read.sha256().equals(reference.getSha256())) {
       throw damaged(reference, "has the SHA-256 " + read.sha256());
@@ -427,7 +428,7 @@ public final class PayloadStore {
     if (length < 0 || length > settings.maxSize().getBytes()) {
       throw new PayloadException(
           PayloadException.Kind.REFUSED,
-          "%s has %d bytes; this job takes 0 to %d (%s)."
+          "%s has %d bytes; this job accepts 0 to %d (%s)."
               .formatted(
                   what, length, settings.maxSize().getBytes(), PayloadOptions.MAX_SIZE.key()));
     }

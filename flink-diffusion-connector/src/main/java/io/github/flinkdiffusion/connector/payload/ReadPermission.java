@@ -58,7 +58,7 @@ final class ReadPermission {
               e)
           : new PayloadException(
               PayloadException.Kind.UNAVAILABLE,
-              "Cannot read payload %s: the folder %s that this job may read is not there."
+              "Cannot read payload %s: the folder %s, which this job may read, does not exist."
                   .formatted(location, folder),
               e);
     } catch (IOException e) {
@@ -70,7 +70,7 @@ final class ReadPermission {
     return new PayloadException(
         PayloadException.Kind.REFUSED,
         folders.isEmpty()
-            ? "Cannot read payload %s: this job reads no files. Set %s."
+            ? "Cannot read payload %s: this job may not read files. Set %s."
                 .formatted(location, PayloadOptions.ALLOWED_PREFIXES.key())
             : "Cannot read payload %s: it %s the folders that this job may read: %s (%s)."
                 .formatted(

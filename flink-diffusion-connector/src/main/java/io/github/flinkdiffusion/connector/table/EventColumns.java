@@ -53,7 +53,7 @@ final class EventColumns {
         .orElseThrow(
             () ->
                 new ValidationException(
-                    "Column '%s' is no field of the event '%s'; %s may be %s."
+                    "Column '%s' is not a field of the event '%s'; %s may be %s."
                         .formatted(
                             where + name,
                             kind,

@@ -62,12 +62,13 @@ final class EventRowDeserializer implements DeserializationSchema<RowData> {
     } catch (UndecodableEventException e) {
       if (!ignoring) {
         throw new IOException(
-            "Cannot read a record as event '%s': %s To leave such records out, set 'diffusion-avro.%s' = 'true'."
+            ("Cannot read a record as event '%s': %s To skip such records, set 'diffusion-avro.%s'"
+                    + " = 'true'.")
                 .formatted(kind, e.getMessage(), EventFormatOptions.IGNORE_PARSE_ERRORS.key()),
             e);
       }
       if (ignored.getCount() == 0) {
-        LOG.warn("A record that is no event '{}' is left out: {}", kind, e.getMessage());
+        LOG.warn("Skipping a record that is not an event '{}': {}", kind, e.getMessage());
       }
       ignored.inc();
       return null;

@@ -157,7 +157,9 @@ class EventCodecTest {
   void bytesThatAreNoEventAreOfNoKind() {
     assertThatThrownBy(() -> EventCodec.decodeAny(new byte[] {1, 2}))
         .isInstanceOf(UndecodableEventException.class)
-        .hasMessageContaining("[01 02] are none of the events [PromptEvent, ImageTaskEvent,");
+        .hasMessageContaining(
+            "[01 02] are not an event in Avro's single-object encoding; expected one of"
+                + " [PromptEvent, ImageTaskEvent,");
   }
 
   @Test
@@ -193,7 +195,7 @@ class EventCodecTest {
             .encode(ProgressEvent.newBuilder().setId("a").setStep(1).setTotalSteps(2).build());
     assertThatThrownBy(() -> EventCodec.prompts().decode(progress))
         .isInstanceOf(UndecodableEventException.class)
-        .hasMessageContaining("none of a PromptEvent's: version 1")
+        .hasMessageContaining("unknown for a PromptEvent; known are version 1")
         .hasMessageContaining("update Flink Diffusion");
   }
 

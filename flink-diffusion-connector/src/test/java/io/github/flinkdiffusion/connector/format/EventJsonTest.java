@@ -175,11 +175,11 @@ class EventJsonTest {
         "{\"prompt\": \"a\", \"attributes\": {\"x\": 1, \"x\": 2}} | PromptEvent.attributes.x stands twice.",
         "{\"prompt\": \"a\", \"attributes\": {\"x\": [1]}} | PromptEvent.attributes.x is an array; a text is expected.",
         "{\"prompt\": \"\\ud83e\"} | PromptEvent.prompt has half of a surrogate pair.",
-        "{\"prompt\": \"a\"} {} | More follows the end of the JSON object",
+        "{\"prompt\": \"a\"} {} | The JSON object is followed by more text",
         "{\"prompt\": \"a\" | The JSON is not well-formed",
-        "[1] | A JSON object is expected, such as {\"prompt\": \"a red fox\"}; there is an array.",
+        "[1] | Expected a JSON object such as {\"prompt\": \"a red fox\"}, found an array.",
         "a red fox | The JSON is not well-formed",
-        "`` | A JSON object is expected",
+        "`` | Expected a JSON object",
       })
   void whatIsNotAsItShouldBeIsRefusedByName(String json, String message) {
     assertThatThrownBy(() -> prompt(json))
@@ -198,7 +198,7 @@ class EventJsonTest {
                 EventJson.of(ImageTaskEvent.class)
                     .read("{\"image\": {\"content\": \"?!\"}}".getBytes(UTF_8), "a"))
         .hasMessage(
-            "ImageTaskEvent.image.content is no base64 text (A-Z a-z 0-9 + / and = at the end).");
+            "ImageTaskEvent.image.content is not base64 text (A-Z a-z 0-9 + / and = at the end).");
   }
 
   @Test

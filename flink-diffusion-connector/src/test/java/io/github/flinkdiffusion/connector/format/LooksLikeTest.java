@@ -60,7 +60,7 @@ class LooksLikeTest {
     assertThat(
             message(
                 EventCodec.cancellations().encode(new CancelEvent("a", "")), FormatSettings.AVRO))
-        .startsWith("The schema with fingerprint");
+        .startsWith("The schema fingerprint");
   }
 
   @Test

@@ -244,7 +244,7 @@ class RegistryFormatTest {
         .hasMessageContaining("has no such schema under out-value");
     registry.answerAllWith(409);
     assertThatThrownBy(() -> settings.writer(PromptEvent.class, "out").write(prompt))
-        .hasMessageContaining("is not compatible with those that are there: as told");
+        .hasMessageContaining("is not compatible with the registered ones: as told");
   }
 
   @Test

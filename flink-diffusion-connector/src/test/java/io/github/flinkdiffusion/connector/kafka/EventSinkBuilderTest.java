@@ -127,7 +127,7 @@ class EventSinkBuilderTest {
 
   @Test
   void refusesOneTopicForBothEventsAndFailures() {
-    assertRefused(sink().setFailuresTopic("images"), env, "could not tell them apart");
+    assertRefused(sink().setFailuresTopic("images"), env, "could not tell results from failures");
   }
 
   @Test
@@ -183,7 +183,7 @@ class EventSinkBuilderTest {
     assertRefused(
         sink().setTransactionTimeout(Duration.ofHours(1)),
         env,
-        "time-out of 1 h",
+        "timeout of 1 h",
         "the broker allows 15 min",
         "Lower diffusion.kafka.transaction-timeout",
         "transaction.max.timeout.ms.");
@@ -197,7 +197,7 @@ class EventSinkBuilderTest {
             .setTransactionTimeout(Duration.ofMinutes(16)),
         env,
         "the broker allows 15 min",
-        "tell it with diffusion.kafka.broker-max-transaction-timeout");
+        "set it in diffusion.kafka.broker-max-transaction-timeout");
     assertThat(
             producerConfig(
                 sink()
@@ -213,7 +213,7 @@ class EventSinkBuilderTest {
     assertRefused(
         sink().setTransactionTimeout(Duration.ofMinutes(13)),
         env,
-        "time-out of 13 min",
+        "timeout of 13 min",
         "stay open for 14 min",
         "(checkpoint interval 1 min + checkpoint timeout 10 min) x 1 + restart 3 min",
         "Raise diffusion.kafka.transaction-timeout",
@@ -224,7 +224,7 @@ class EventSinkBuilderTest {
   @Test
   void refusesALongCheckpointIntervalEvenWithTheLongestTimeOut() {
     assertRefused(
-        sink(), checkpointing(Duration.ofMinutes(5)), "time-out of 15 min", "open for 18 min");
+        sink(), checkpointing(Duration.ofMinutes(5)), "timeout of 15 min", "open for 18 min");
   }
 
   @Test

@@ -166,7 +166,7 @@ class JsonTopicsITCase {
       assertThat(json(misspelled).get("original").binaryValue())
           .isEqualTo("{\"promt\": \"a green frog\"}".getBytes(UTF_8));
       assertThat(json(byTrace.get("none")).get("message").asText())
-          .contains("9000 bytes, and at most 8192 travel with a request");
+          .contains("9000 bytes; a request carries at most 8192");
     }
   }
 

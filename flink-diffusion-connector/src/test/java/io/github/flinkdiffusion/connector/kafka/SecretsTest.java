@@ -234,7 +234,8 @@ class SecretsTest {
       assertThatThrownBy(build::run)
           .isInstanceOf(KafkaSettingsException.class)
           .hasMessageContaining(
-              "There is no option 'diffusion.kafka.grup-id' (did you mean 'diffusion.kafka.group-id'?)");
+              "Unknown option 'diffusion.kafka.grup-id' (did you mean"
+                  + " 'diffusion.kafka.group-id'?)");
     }
   }
 
@@ -245,6 +246,7 @@ class SecretsTest {
     assertThatThrownBy(() -> sink().build(environment(configuration)))
         .isInstanceOf(KafkaSettingsException.class)
         .hasMessageContaining(
-            "Option diffusion.kafka.max-event-size cannot be 'big'; it takes a size such as");
+            "Invalid value 'big' for option diffusion.kafka.max-event-size: expected a size such"
+                + " as");
   }
 }

@@ -34,18 +34,21 @@ class OptionValuesTest {
 
   static final List<Refused> REFUSED =
       List.of(
-          new Refused(CAPACITY, "abc", "cannot be 'abc'; it takes a whole number."),
-          new Refused(option().longType().noDefaultValue(), "1.5", "it takes a whole number."),
-          new Refused(option().doubleType().noDefaultValue(), "much", "it takes a number."),
-          new Refused(option().booleanType().noDefaultValue(), "yes", "it takes true or false."),
-          new Refused(option().durationType().noDefaultValue(), "soon", "it takes a time such as"),
-          new Refused(option().memoryType().noDefaultValue(), "big", "it takes a size such as"),
+          new Refused(
+              CAPACITY,
+              "abc",
+              "Invalid value 'abc' for option diffusion.capacity: expected a whole number."),
+          new Refused(option().longType().noDefaultValue(), "1.5", "expected a whole number."),
+          new Refused(option().doubleType().noDefaultValue(), "much", "expected a number."),
+          new Refused(option().booleanType().noDefaultValue(), "yes", "expected true or false."),
+          new Refused(option().durationType().noDefaultValue(), "soon", "expected a time such as"),
+          new Refused(option().memoryType().noDefaultValue(), "big", "expected a size such as"),
           new Refused(
               option().enumType(Color.class).noDefaultValue(),
               "BLUE",
-              "it takes one of RED, GREEN."),
+              "expected one of RED, GREEN."),
           new Refused(
-              option().intType().asList().noDefaultValue(), "1;gray", "it takes a list of numbers"),
+              option().intType().asList().noDefaultValue(), "1;gray", "expected a list of numbers"),
           new Refused(CAPACITY, "9".repeat(1000), "9".repeat(100) + "...'"));
 
   @Test
@@ -64,7 +67,7 @@ class OptionValuesTest {
             () ->
                 OptionValues.read(
                     config("diffusion.former", "many"), renamed, IllegalStateException::new))
-        .hasMessage("Option diffusion.x cannot be 'many'; it takes a whole number.");
+        .hasMessage("Invalid value 'many' for option diffusion.x: expected a whole number.");
   }
 
   private static ConfigOptions.OptionBuilder option() {
@@ -85,7 +88,8 @@ class OptionValuesTest {
                     refused.option,
                     IllegalStateException::new))
         .isInstanceOf(IllegalStateException.class)
-        .hasMessageStartingWith("Option " + refused.option.key() + " cannot be ")
+        .hasMessageStartingWith("Invalid value ")
+        .hasMessageContaining(" for option " + refused.option.key() + ": ")
         .hasMessageContaining(refused.sentence);
   }
 
@@ -96,7 +100,7 @@ class OptionValuesTest {
             () ->
                 OptionValues.read(
                     config(PROPERTIES.key(), secret), PROPERTIES, IllegalStateException::new))
-        .hasMessageContaining("not shown; it takes entries key:value")
+        .hasMessageContaining("expected entries key:value")
         .hasNoCause()
         .message()
         .doesNotContain("password-of-the-test");
@@ -121,7 +125,8 @@ class OptionValuesTest {
             sentence ->
                 assertThat(sentence)
                     .startsWith(
-                        "There is no option 'diffusion.capasity' (did you mean 'diffusion.capacity'?)."));
+                        "Unknown option 'diffusion.capasity' (did you mean"
+                            + " 'diffusion.capacity'?)."));
     assertThat(OptionValues.unknown(config("diffusion.capacity", "8"), "diffusion.", KNOWN))
         .isEmpty();
     assertThat(OptionValues.unknown(config("state.backend", "x"), "diffusion.", KNOWN)).isEmpty();

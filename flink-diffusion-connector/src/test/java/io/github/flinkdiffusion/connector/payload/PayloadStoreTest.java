@@ -134,7 +134,7 @@ class PayloadStoreTest {
       assertThat(store().read(store().write(file, "image/tiff"))).isEqualTo(bytes);
     }
     assertFails(
-        () -> store().write(inputs.resolve("none"), ""), Kind.UNAVAILABLE, "Cannot make", "none");
+        () -> store().write(inputs.resolve("none"), ""), Kind.UNAVAILABLE, "Cannot store", "none");
   }
 
   @ParameterizedTest
@@ -331,7 +331,7 @@ class PayloadStoreTest {
     PayloadStore nothing =
         new PayloadStore(
             new PayloadSettings(null, MemorySize.ZERO, List.of(), MemorySize.ofMebiBytes(1)));
-    assertFails(() -> nothing.read(named(file, LARGE)), Kind.REFUSED, "reads no files");
+    assertFails(() -> nothing.read(named(file, LARGE)), Kind.REFUSED, "may not read files");
   }
 
   @Test
@@ -351,7 +351,7 @@ class PayloadStoreTest {
   void aDigestThatIsNoneIsRefused() {
     Payload payload =
         Payloads.stored(new PayloadReference("file:" + inputs + "/a", "../../etc/passwd", 1L), "");
-    assertFails(() -> store().read(payload), Kind.REFUSED, "64 digits of lower-case hex");
+    assertFails(() -> store().read(payload), Kind.REFUSED, "64 lower-case hexadecimal digits");
   }
 
   // ------------------------------------------------------------------ as a file

@@ -236,7 +236,8 @@ class EventRowsTest {
             () -> writer(EventKind.PROMPT, prompt).serialize(GenericRowData.of(id, null, null)))
         .isInstanceOf(EventRowException.class)
         .hasMessage(
-            "Cannot write the row with id p1 as event 'prompt': prompt is NULL; it must have a value.");
+            "Cannot write the row with id p1 as event 'prompt': prompt is NULL; it must have a"
+                + " value.");
     GenericMapData holes = new GenericMapData(Collections.singletonMap(id, null));
     assertThatThrownBy(
             () -> writer(EventKind.PROMPT, prompt).serialize(GenericRowData.of(id, id, holes)))
@@ -286,7 +287,8 @@ class EventRowsTest {
   void aColumnThatTheEventHasNotOrHasOtherwiseIsRefused() {
     refused(
         row(DataTypes.FIELD("negativePrompt", DataTypes.STRING())),
-        "Column 'negativePrompt' is no field of the event 'prompt'; columns may be id STRING, prompt STRING, negative_prompt STRING, seed BIGINT");
+        "Column 'negativePrompt' is not a field of the event 'prompt'; columns may be id STRING,"
+            + " prompt STRING, negative_prompt STRING, seed BIGINT");
     refused(
         row(DataTypes.FIELD("seed", DataTypes.INT())),
         "Column 'seed' of the event 'prompt' is INT; it must be BIGINT.");
@@ -303,10 +305,12 @@ class EventRowsTest {
         "Column 'origin.offset' of the event 'prompt' is STRING; it must be BIGINT.");
     refused(
         row(DataTypes.FIELD("origin", DataTypes.ROW(DataTypes.FIELD("place", DataTypes.INT())))),
-        "Column 'origin.place' is no field of the event 'prompt'; fields of origin may be topic STRING");
+        "Column 'origin.place' is not a field of the event 'prompt'; fields of origin may be topic"
+            + " STRING");
     refused(
         row(DataTypes.FIELD("seed", DataTypes.BIGINT().notNull())),
-        "Column 'seed' is NOT NULL, but the event 'prompt' may have no value there; declare it BIGINT.");
+        "Column 'seed' is NOT NULL, but the event 'prompt' may have no value there; declare it"
+            + " BIGINT.");
   }
 
   private static void refused(RowType columns, String sentence) {
@@ -322,7 +326,8 @@ class EventRowsTest {
                 EventColumns.requireWritable(
                     EventKind.PROMPT, row(DataTypes.FIELD("id", DataTypes.STRING()))))
         .hasMessage(
-            "The table is written to, but has no column 'prompt', which every event 'prompt' has; add it as STRING.");
+            "The table is written to, but has no column 'prompt', which every event 'prompt' has;"
+                + " add it as STRING.");
     assertThatThrownBy(
             () ->
                 EventColumns.requireWritable(

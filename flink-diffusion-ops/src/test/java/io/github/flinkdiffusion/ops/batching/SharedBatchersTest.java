@@ -165,7 +165,7 @@ class SharedBatchersTest {
     Patience short_ = new Patience(Duration.ofMillis(50), "some.option");
     assertThatThrownBy(() -> shared.acquire(KEY, SETTINGS, opener, short_))
         .isInstanceOf(BatchingException.class)
-        .hasMessageContaining("Model model on cpu was left by others and is not freed")
+        .hasMessageContaining("Model model on cpu is still loaded for tasks that have ended")
         .hasMessageContaining("some.option");
     mayGoOn.countDown();
   }

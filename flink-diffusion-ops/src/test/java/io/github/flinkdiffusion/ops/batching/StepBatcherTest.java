@@ -246,7 +246,7 @@ class StepBatcherTest {
 
     assertThat(outcomes.get("a").failure.kind()).isEqualTo(RequestFailure.Kind.TIMEOUT);
     assertThat(outcomes.get("a").failure.message())
-        .contains("by its deadline, 10000 ms after it was taken in", "step 1 of 5");
+        .contains("by its deadline, 10000 ms after it was admitted", "step 1 of 5");
   }
 
   @Test
@@ -522,7 +522,7 @@ class StepBatcherTest {
 
     assertThat(outcomes.get("guided").failure.kind()).isEqualTo(RequestFailure.Kind.OUT_OF_MEMORY);
     assertThat(outcomes.get("guided").failure.message())
-        .contains("guided", "8 x 8", "smaller picture", "2 do not fit");
+        .contains("guided", "8 x 8", "smaller image", "2 do not fit");
     assertThat(outcomes.get("plain").image).isNotNull();
   }
 

@@ -193,7 +193,7 @@ class KeptWeightsTest {
     assertThat(later).hasSize(1);
     assertThatThrownBy(later.get(0)::run)
         .isInstanceOf(WeightsException.class)
-        .hasMessageContainingAll(file.toString(), "damaged", "checksum of w", "writes it anew")
+        .hasMessageContainingAll(file.toString(), "corrupt", "checksum of w", "writes it again")
         .hasCauseInstanceOf(IOException.class);
     assertThat(get(weights(1))).isEqualTo(file).hasBinaryContent(good);
   }

@@ -123,7 +123,7 @@ class ContactSheetTest {
     assertThatThrownBy(() -> ContactSheet.columns(1).pictureSize(3))
         .isInstanceOf(ImageException.class);
     assertThatThrownBy(() -> ContactSheet.columns(1).render())
-        .hasMessageContaining("at least one picture");
+        .hasMessageContaining("at least one image");
     assertThatThrownBy(() -> ContactSheet.columns(1).add(Raster.filled(13, 2, 2, 0), ""))
         .hasMessageContaining("1 to 4 channels");
   }

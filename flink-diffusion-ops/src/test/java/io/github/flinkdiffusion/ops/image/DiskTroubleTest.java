@@ -45,7 +45,7 @@ class DiskTroubleTest {
   void neitherIsADiskThatIsFull() {
     Throwable full = catchThrowable(() -> Files.write(Path.of("/dev/full"), new byte[1]));
     assertThat(full).hasMessageContaining("No space left on device");
-    assertThat(new ImageException("Can not write a tile.", full).mayPass()).isTrue();
+    assertThat(new ImageException("Cannot write a tile.", full).mayPass()).isTrue();
   }
 
   @Test

@@ -66,7 +66,7 @@ class PngCodecTest {
     assertThatThrownBy(() -> PngCodec.decode(withHeader(width, height, 8, 2)))
         .isInstanceOf(ImageException.class)
         .hasMessage(
-            "The picture is %d x %d pixels; at most 16384 a side and 16777216 in all are accepted",
+            "The image is %d x %d pixels; at most 16384 a side and 16777216 in all are accepted",
             width, height);
   }
 

@@ -123,7 +123,7 @@ class RasterTest {
     assertThat(part.at(1, 3, 2)).isEqualTo(picture.at(1, 4, 4));
     assertThatThrownBy(() -> picture.crop(new Window(4, 0, 3, 1)))
         .isInstanceOf(ImageException.class)
-        .hasMessageContaining("reaches out of a picture of 6 x 5");
+        .hasMessageContaining("reaches out of an image of 6 x 5");
   }
 
   @Example

@@ -178,7 +178,7 @@ class AuditTest {
     String json = audit().toJson();
     assertThatThrownBy(() -> Audit.parse(json.substring(0, 40)))
         .isInstanceOf(AuditException.class)
-        .hasMessageContaining("The audit record is no JSON");
+        .hasMessageContaining("The audit record is not JSON");
     assertThatThrownBy(() -> Audit.parse("[]"))
         .hasMessageContaining("field 'format' is missing; a whole number is expected");
     assertThatThrownBy(() -> Audit.parse(json.replace("\"format\":1", "\"format\":2")))

@@ -101,7 +101,7 @@ class CancellationTest {
 
       assertThat(subtask.failures())
           .extracting(FailureEvent::getMessage)
-          .containsExactly("Request a was cancelled before it was taken in.");
+          .containsExactly("Request a was cancelled before it was admitted.");
       assertThat(subtask.imageIds()).containsExactly("a");
       assertThat(pipelines.last().calls).contains("step[a@1]");
     }

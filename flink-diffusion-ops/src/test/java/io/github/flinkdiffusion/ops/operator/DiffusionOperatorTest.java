@@ -299,7 +299,7 @@ class DiffusionOperatorTest {
           .containsExactly("past", "long ago");
       assertThat(subtask.failures().get(0).getMessage())
           .isEqualTo(
-              "Request past came after its deadline, 1970-01-01T00:16:40Z; it is"
+              "Request past arrived after its deadline 1970-01-01T00:16:40Z; the time is"
                   + " 1970-01-01T00:16:40Z.");
     }
   }

@@ -263,7 +263,7 @@ class DiffusionOperatorThreadsTest {
 
     assertThat(left.closed).isFalse();
     assertThatThrownBy(() -> open(DiffusionOptions.DEVICE_WAIT, Duration.ofMillis(50)))
-        .hasStackTraceContaining("is not freed")
+        .hasStackTraceContaining("is still loaded")
         .hasStackTraceContaining("diffusion.device.wait");
     mayGoOn.countDown();
     try (Subtask next = open()) {

@@ -250,9 +250,9 @@ class ReplayTest {
     assertThatThrownBy(() -> audit.withOmittedTexts(Map.of()))
         .isInstanceOf(AuditException.class)
         .hasMessage(
-            "The prompt had 5017 characters, too many for the audit record: it has to be given");
+            "The prompt has 5017 characters, too many for the audit record; it must be set again");
     assertThatThrownBy(() -> audit.withOmittedTexts(Map.of("prompt", "another story")))
-        .hasMessageStartingWith("The prompt that was given is another one than was used");
+        .hasMessageStartingWith("The prompt differs from the one that was used");
     Audit complete = audit.withOmittedTexts(Map.of("prompt", longText));
     assertThat(made(new FakePipelines(), settings(), Replay.prompt(complete, "again")).getImage())
         .isEqualTo(result.getImage());

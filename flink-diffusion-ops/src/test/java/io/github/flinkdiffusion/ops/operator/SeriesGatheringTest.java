@@ -282,7 +282,7 @@ class SeriesGatheringTest {
       send(slice, Map.of("slices", "3"));
     }
     send(slices(2).get(1), Map.of("slices", "3"));
-    assertThat(onlyFailure()).contains("there already, by request 'scan/1'");
+    assertThat(onlyFailure()).contains("Request 'scan/1' has already sent this slice");
     send(slices(2).get(1).at(4), Map.of("slices", "3"));
     assertThat(failures().get(1).getMessage())
         .contains("slice 'scan/1' and slice 'scan/1' have one SOPInstanceUID");
@@ -316,7 +316,7 @@ class SeriesGatheringTest {
     assertThat(failures())
         .extracting(FailureEvent::getMessage)
         .satisfiesExactly(
-            message -> assertThat(message).contains("asks for something else"),
+            message -> assertThat(message).contains("differs from earlier ones"),
             message -> assertThat(message).contains("slices is 'many'"));
     send(slices(3).get(1), Map.of("slices", "3"));
     send(slices(3).get(2), Map.of("slices", "3"));
@@ -346,7 +346,7 @@ class SeriesGatheringTest {
     send(CtSlices.Slice.of("1.2.3.1", 0), Map.of("slices", "2"));
     send(CtSlices.Slice.of("1.2.3.2", 0), Map.of("slices", "2"));
     send(CtSlices.Slice.of("1.2.3.3", 0), Map.of("slices", "2"));
-    assertThat(onlyFailure()).contains("2 are gathered already", "diffusion.series.max-open");
+    assertThat(onlyFailure()).contains("2 series are open", "diffusion.series.max-open");
     send(CtSlices.Slice.of("1.2.3.1", 1), Map.of("slices", "2"));
     send(CtSlices.Slice.of("1.2.3.3", 0), Map.of("slices", "2"));
     assertThat(volumes()).hasSize(1);
@@ -369,7 +369,7 @@ class SeriesGatheringTest {
     assertThat(operator.openSeries()).isEqualTo(2);
     harness.setProcessingTime(2000);
     send(CtSlices.Slice.of("1.2.3.79", 0), Map.of());
-    assertThat(onlyFailure()).contains("2 are gathered already");
+    assertThat(onlyFailure()).contains("2 series are open");
     send(CtSlices.Slice.of("1.2.3.77", 1), Map.of());
     assertThat(failures().get(1).getMessage()).contains("came late");
     send(slices.get(2), Map.of());
@@ -437,7 +437,7 @@ class SeriesGatheringTest {
     for (ImageTaskEvent task : bad) {
       harness.processElement(new StreamRecord<>(read(task)));
     }
-    assertThat(failures().get(0).getMessage()).contains("gathered by reference");
+    assertThat(failures().get(0).getMessage()).contains("must be references");
     assertThat(failures().get(1).getMessage()).contains("3 frames", "page all");
     assertThat(failures().get(2).getReason()).isEqualTo(FailureReason.PAYLOAD);
     assertThat(operator.openSeries()).isZero();

@@ -311,7 +311,7 @@ class SliceVolumeTest {
                 task(Payloads.inline("{\"slices\": 3}".getBytes(), SliceList.MEDIA_TYPE), Map.of()),
                 ENHANCING,
                 auto))
-        .contains("list of slices is not readable");
+        .contains("Cannot read the request's list of slices");
   }
 
   @Test

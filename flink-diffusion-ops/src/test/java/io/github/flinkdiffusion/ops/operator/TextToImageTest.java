@@ -181,8 +181,8 @@ class TextToImageTest {
     assertThatThrownBy(
             () -> Diffusion.textToImage().setPipeline(new FakePipelines()).apply(prompts()))
         .isInstanceOf(DiffusionException.class)
-        .hasMessageStartingWith("Option " + refused.option.key())
-        .hasMessageContaining("it takes ");
+        .hasMessageStartingWith("Invalid value ")
+        .hasMessageContaining(" for option " + refused.option.key() + ": expected ");
   }
 
   @Test
@@ -201,8 +201,8 @@ class TextToImageTest {
             () -> Diffusion.textToImage().setPipeline(new FakePipelines()).apply(prompts()))
         .isInstanceOf(DiffusionException.class)
         .hasMessage(
-            "There is no option 'diffusion.capasity' (did you mean 'diffusion.capacity'?). Correct"
-                + " the key or remove it; docs/OPTIONS.md has all options.");
+            "Unknown option 'diffusion.capasity' (did you mean 'diffusion.capacity'?). Correct the"
+                + " key or remove it; docs/OPTIONS.md lists all options.");
   }
 
   @Test
@@ -222,7 +222,8 @@ class TextToImageTest {
             () -> Diffusion.textToImage().setModel("/models/sd").setDevice(device).apply(prompts()))
         .isInstanceOf(DiffusionException.class)
         .hasMessage(
-            "Option diffusion.device cannot be %s; it takes auto, cpu, or gpu:N with N from 0."
+            ("Invalid value %s for option diffusion.device: expected auto, cpu, or gpu:N with N"
+                    + " from 0.")
                 .formatted(device));
   }
 

@@ -61,9 +61,9 @@ class ArgumentsTest {
   @Example
   void aPictureIsNoText() {
     assertThatThrownBy(() -> Arguments.parse(Map.of("image", "cat.png")))
-        .hasMessage("image is a picture, which cannot be given as a text.");
+        .hasMessage("image is an image and cannot be set as a text.");
     assertThatThrownBy(() -> Parameters.IMAGE.format(Raster.filled(1, 1, 1, 0)))
-        .hasMessage("image is a picture, which cannot be written as a text.");
+        .hasMessage("image is an image and cannot be written as a text.");
   }
 
   @Example

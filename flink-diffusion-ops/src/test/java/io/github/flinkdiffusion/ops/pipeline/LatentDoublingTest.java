@@ -94,7 +94,7 @@ class LatentDoublingTest {
     // A width that does not halve as often as the network does, and one that it cannot mirror.
     "36, 32, EulerDiscreteScheduler, width is 72",
     "8, 32, EulerDiscreteScheduler, width is 16",
-    "32, 32, EulerAncestralDiscreteScheduler, samples with EulerDiscreteScheduler alone"
+    "32, 32, EulerAncestralDiscreteScheduler, works with EulerDiscreteScheduler only"
   })
   void refusesWhatTheNetworkAndItsNoiseLevelsCannotDo(
       int width, int height, String scheduler, String reason) {

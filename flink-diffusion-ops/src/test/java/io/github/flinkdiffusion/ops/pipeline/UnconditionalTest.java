@@ -26,7 +26,7 @@ class UnconditionalTest {
       assertThatThrownBy(() -> pipeline.model().prepare(spec))
           .isInstanceOf(InvalidRequestException.class)
           .hasMessageContaining(asked)
-          .hasMessageContaining(own + " alone");
+          .hasMessageContaining(own + " only");
     }
   }
 }

@@ -219,23 +219,25 @@ class DiffusionModuleITCase {
         .hasStackTraceContaining("width is 7");
     assertThatThrownBy(() -> query("SELECT TEXT_TO_IMAGE('a cat', MAP['stepps', '3'])"))
         .hasStackTraceContaining(
-            "TEXT_TO_IMAGE does not know 'stepps' (did you mean 'steps'?) in its map");
+            "TEXT_TO_IMAGE has unknown keys in its map: 'stepps' (did you mean 'steps'?)");
   }
 
   @ParameterizedTest
   @CsvSource(
       delimiter = '|',
       value = {
-        "'text-to-image.model.folder' = '/m', 'text-to-image.stepps' = '3' | begin with"
-            + " 'text-to-image.' and go on as none does: 'stepps' (did you mean 'steps'?)",
+        "'text-to-image.model.folder' = '/m', 'text-to-image.stepps' = '3' | unknown options after"
+            + " 'text-to-image.': 'stepps' (did you mean 'steps'?)",
         "'texttoimage.model.folder' = '/m' | 'texttoimage.model.folder' is not known",
-        "'upscale.steps' = '3' | There is no 'upscale.model.folder' in the WITH clause",
-        "'upscale.model.folder' = '/m', 'upscale.batch.rows' = '0' | Option 'upscale.batch.rows'"
-            + " cannot be 0; it takes a number from 1.",
-        "'upscale.model.folder' = '/m', 'upscale.batch.rows' = 'x' | Option 'upscale.batch.rows'"
-            + " cannot be 'x'; it must be a whole number from 1.",
-        "'upscale.model.folder' = '/m', 'upscale.steps' = 'x' | Option 'steps' cannot be 'x'",
-        "'upscale.model.folder' = '/m', 'upscale.on-error' = 'COLUMN' | cannot be COLUMN"
+        "'upscale.steps' = '3' | The WITH clause lacks 'upscale.model.folder'",
+        "'upscale.model.folder' = '/m', 'upscale.batch.rows' = '0' | Invalid value 0 for option"
+            + " 'upscale.batch.rows': expected a number from 1.",
+        "'upscale.model.folder' = '/m', 'upscale.batch.rows' = 'x' | Invalid value 'x' for option"
+            + " 'upscale.batch.rows': expected a whole number from 1.",
+        "'upscale.model.folder' = '/m', 'upscale.steps' = 'x' | Invalid value 'x' for option"
+            + " 'steps'",
+        "'upscale.model.folder' = '/m', 'upscale.on-error' = 'COLUMN' | Invalid value COLUMN for"
+            + " option"
       })
   void aMisuseHasOneClearSentence(String options, String sentence) {
     assertThatThrownBy(() -> sql.executeSql("LOAD MODULE diffusion WITH (" + options + ")"))

@@ -35,7 +35,8 @@ class ImageModelsITCase {
   private static final Path FIXTURES = Path.of("src/test/resources/fixtures/models");
   private static final Path EXAMPLES = Path.of("../examples/models");
   private static final String COLUMNS =
-      "image BYTES, mask BYTES, uncertainty BYTES, width INT, height INT, audit STRING, `error-string` STRING";
+      "image BYTES, mask BYTES, uncertainty BYTES, width INT, height INT, audit STRING,"
+          + " `error-string` STRING";
 
   @RegisterExtension
   private static final MiniClusterExtension FLINK =
@@ -267,7 +268,8 @@ class ImageModelsITCase {
   void anEnsembleHasOneToSixtyFourSamples(String size) {
     model("image BYTES", EXAMPLES.resolve("mini-brain-mask"));
     String sentence =
-        "Option 'ensemble-size' cannot be '%s'; it must be a number from 1 to 64.".formatted(size);
+        "Invalid value '%s' for option 'ensemble-size': expected a number from 1 to 64."
+            .formatted(size);
     assertThatThrownBy(() -> predict("x'00' AS image", "'ensemble-size', '" + size + "'"))
         .hasStackTraceContaining(sentence);
     String module =

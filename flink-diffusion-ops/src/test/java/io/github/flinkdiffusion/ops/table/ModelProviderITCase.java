@@ -101,8 +101,8 @@ class ModelProviderITCase {
   @Test
   void aRowRunsOnTheModelThatItNames() throws Exception {
     sql.executeSql(
-        "CREATE TEMPORARY VIEW named AS SELECT * FROM (VALUES ('a', 'a moon', 'small'),"
-            + " ('b', 'a moon', CAST(NULL AS STRING)), ('c', 'a moon', 'tall')) AS v(id, prompt, model)");
+        "CREATE TEMPORARY VIEW named AS SELECT * FROM (VALUES ('a', 'a moon', 'small'), ('b', 'a"
+            + " moon', CAST(NULL AS STRING)), ('c', 'a moon', 'tall')) AS v(id, prompt, model)");
     model(
         IN + ", model STRING",
         "model STRING, `error-string` STRING",
@@ -200,10 +200,10 @@ class ModelProviderITCase {
   @Test
   void aColumnSaysWhatIsWhereInTheImage() throws Exception {
     sql.executeSql(
-        "CREATE TEMPORARY VIEW prompts AS SELECT * FROM (VALUES"
-            + " ('a', 'a table', CAST(NULL AS STRING)),"
-            + " ('b', 'a table', '[{\"phrase\": \"an apple\", \"box\": [0, 0, 0.5, 0.5]}]'),"
-            + " ('c', 'a table', '[{\"phrase\": \"an apple\"}]')) AS v(id, prompt, gligen_objects)");
+        "CREATE TEMPORARY VIEW prompts AS SELECT * FROM (VALUES ('a', 'a table', CAST(NULL AS"
+            + " STRING)), ('b', 'a table', '[{\"phrase\": \"an apple\", \"box\": [0, 0, 0.5,"
+            + " 0.5]}]'), ('c', 'a table', '[{\"phrase\": \"an apple\"}]')) AS v(id, prompt,"
+            + " gligen_objects)");
     model(
         IN + ", gligen_objects STRING",
         "seed BIGINT, audit STRING, `error-string` STRING",
@@ -274,11 +274,11 @@ class ModelProviderITCase {
     List<Row> rows =
         query(
             CALL.formatted(
-                ", MAP['timeout', '1 s', 'on-error', 'COLUMN', 'steps', '900', 'width', '512', 'height', '512']"));
+                ", MAP['timeout', '1 s', 'on-error', 'COLUMN', 'steps', '900', 'width', '512',"
+                    + " 'height', '512']"));
     assertThat(rows).hasSize(1);
     assertThat(rows.get(0).<String>getFieldAs("error-string"))
-        .startsWith(
-            "There is no result after 900 ms, and Flink would fail the job after 1 s ('timeout')");
+        .startsWith("No result after 900 ms. Flink would fail the job after 1 s ('timeout')");
     // Only this row: what follows it on the device is answered.
     assertThat(query(CALL.formatted(", MAP['steps', '2']")).get(0).<Integer>getFieldAs("width"))
         .isEqualTo(64);
@@ -328,16 +328,31 @@ class ModelProviderITCase {
   @CsvSource(
       delimiter = '|',
       value = {
-        "'model.loras' = '/no/such.safetensors=0.8' | cannot be used: Cannot read weights from /no/such.safetensors",
-        "'model.loras' = '%s/lora/peft.safetensors=strong' | peft.safetensors=strong'; each entry is file=scale, such as",
-        "'model.loras' = '%s/lora/peft.safetensors=NaN' | peft.safetensors=NaN'; each entry is file=scale, such as",
-        "'model.loras' = '%s/lora/kohya-sdxl.safetensors=1' | cannot be used: LoRA %s/lora/kohya-sdxl.safetensors: 'lora_unet_input_blocks_1_0_in_layers_2.lora_up.weight'",
-        "'model.loras' = '%s/models/tiny-sd1/unet/diffusion_pytorch_model.safetensors=1' | diffusion_pytorch_model.safetensors: tensor 'conv_in.bias' is not supported; supported are the factors",
-        "'model.loras' = '%s/lora/cases.json=1' | cases.json: says that its header is 2314861732404660827 bytes long; 2 to 100000000 are accepted, so it is not a safetensors file",
-        "'model.configs' = '%s/models/tiny-sd1' | tiny-sd1 is a folder, which has configs of its own; those of %s/models/tiny-sd1 are for a single-file checkpoint.",
-        "'model.folder' = '%s/single-file/tiny-sdxl.safetensors', 'model.configs' = '%s/lora' | cannot be used: Model folder %s/lora has no model_index.json",
-        "'model.folder' = '%s/single-file/tiny-sdxl.safetensors', 'model.configs' = '%s/models/tiny-dit' | Model tiny-sdxl needs classLabel, but its INPUT has no column class_label",
-        "'model.folder' = '%s/single-file/tiny-sdxl.safetensors', 'model.configs' = '%s/models/tiny-sd1' | [unet]: tensor conv_in.bias has shape [8] where the config asks for [16]"
+        "'model.loras' = '/no/such.safetensors=0.8' | cannot be used: Cannot read weights from"
+            + " /no/such.safetensors",
+        "'model.loras' = '%s/lora/peft.safetensors=strong' | peft.safetensors=strong' in option"
+            + " diffusion.model.loras: expected file=scale, such as",
+        "'model.loras' = '%s/lora/peft.safetensors=NaN' | peft.safetensors=NaN' in option"
+            + " diffusion.model.loras: expected file=scale, such as",
+        "'model.loras' = '%s/lora/kohya-sdxl.safetensors=1' | cannot be used: LoRA"
+            + " %s/lora/kohya-sdxl.safetensors:"
+            + " 'lora_unet_input_blocks_1_0_in_layers_2.lora_up.weight'",
+        "'model.loras' = '%s/models/tiny-sd1/unet/diffusion_pytorch_model.safetensors=1' |"
+            + " diffusion_pytorch_model.safetensors: tensor 'conv_in.bias' is not supported;"
+            + " supported are the factors",
+        "'model.loras' = '%s/lora/cases.json=1' | cases.json: says that its header is"
+            + " 2314861732404660827 bytes long; 2 to 100000000 are accepted, so it is not a"
+            + " safetensors file",
+        "'model.configs' = '%s/models/tiny-sd1' | tiny-sd1 is a folder, which has configs of its"
+            + " own; those of %s/models/tiny-sd1 are for a single-file checkpoint.",
+        "'model.folder' = '%s/single-file/tiny-sdxl.safetensors', 'model.configs' = '%s/lora' |"
+            + " cannot be used: Model folder %s/lora has no model_index.json",
+        "'model.folder' = '%s/single-file/tiny-sdxl.safetensors', 'model.configs' ="
+            + " '%s/models/tiny-dit' | Model tiny-sdxl needs classLabel, but its INPUT has no"
+            + " column class_label",
+        "'model.folder' = '%s/single-file/tiny-sdxl.safetensors', 'model.configs' ="
+            + " '%s/models/tiny-sd1' | [unet]: tensor conv_in.bias has shape [8] where the config"
+            + " asks for [16]"
       })
   void aWrongLoraOrConfigHasOneClearSentence(String option, String sentence) {
     prompts("a red apple");
@@ -385,29 +400,56 @@ class ModelProviderITCase {
   @CsvSource(
       delimiter = '|',
       value = {
-        "'sceduler' = 'DDIMScheduler' | width INT | id STRING, prompt STRING | | The WITH clause has options that a diffusion model does not know: 'sceduler' (did you mean 'scheduler'?). It may have",
-        "'steps' = 'many' | width INT | id STRING, prompt STRING | | Option 'steps' cannot be 'many'; it must be a whole number.",
-        "'encoding.threads' = 'many' | width INT | id STRING, prompt STRING | | Option 'encoding.threads' cannot be 'many'; it must be a whole number from 1.",
-        "'encoding.workers' = 'many' | width INT | id STRING, prompt STRING | | Option 'encoding.workers' cannot be 'many'; it must be a whole number from 1.",
-        "'encoding.threads' = '0' | width INT | id STRING, prompt STRING | | Option 'encoding.threads' cannot be 0; it takes a number from 1",
-        "'request.retries' = '11' | width INT | id STRING, prompt STRING | | Option 'request.retries' cannot be 11; it takes a number from 0 to 10.",
-        "'model.precision' = 'INT4' | width INT | id STRING, prompt STRING | | Option 'model.precision' cannot be 'INT4'; it must be FLOAT32, FLOAT16 or BFLOAT16.",
-        "'model.pipeline' = 'FluxPipeline' | width INT | id STRING, prompt STRING | | Option 'model.pipeline' cannot be FluxPipeline; it takes",
-        "'model.folder' = '/no/such/model' | width INT | id STRING, prompt STRING | | The model on device cpu could not be opened: Model folder /no/such/model does not exist on this machine; every task manager must find it under this path.",
-        "'model.loras' = 'style.safetensors' | width INT | id STRING, prompt STRING | | Option 'model.loras' cannot hold 'style.safetensors'; each entry is file=scale, such as",
-        "'model.configs' = '/no/such/configs' | width INT | id STRING, prompt STRING | | /no/such/configs",
-        "'on-error' = 'PANIC' | width INT | id STRING, prompt STRING | | Option 'on-error' cannot be 'PANIC'; it must be FAIL, DROP or COLUMN.",
-        "'steps' = '2' | width STRING | id STRING, prompt STRING | | Output column 'width' is STRING; it must be INT.",
-        "'steps' = '2' | breadth INT | id STRING, prompt STRING | | Output column 'breadth' is nothing that a diffusion model gives; columns may be image BYTES",
-        "'steps' = '2' | width INT | id STRING, promt STRING | | Input column 'promt' is no parameter of a diffusion model; columns may be id, model, prompt",
-        "'steps' = '2' | width INT | id STRING, seed STRING | | Input column 'seed' is STRING; it must be BIGINT or INT.",
-        "'steps' = '2' | width INT | id STRING, prompt INT | | cannot be assigned to model input type INT",
-        "'steps' = '2' | width INT | id STRING, negative_prompt STRING | | Model tiny-sd1 needs prompt, but its INPUT has no column prompt; add the column, and name it in DESCRIPTOR.",
-        "'steps' = '2' | width INT | id STRING, prompt STRING | 'stepps', '3' | The CONFIG map of ML_PREDICT has keys that a diffusion model does not know: 'stepps' (did you mean 'steps'?). It may have",
-        "'steps' = '2' | width INT | id STRING, prompt STRING | 'steps', 'x' | Option 'steps' cannot be 'x'; it must be a whole number.",
-        "'steps' = '2' | width INT | id STRING, prompt STRING | 'batch.rows', '4' | The CONFIG map of ML_PREDICT has what belongs into the model's WITH clause: batch.rows.",
-        "'steps' = '2' | width INT | id STRING, prompt STRING | 'async', 'false' | The model's WITH clause sets 'batch.rows', but with 'async' = 'false' Flink gives it one row at a time",
-        "'steps' = '2' | width INT | id STRING, prompt STRING | 'on-error', 'COLUMN' | 'on-error' is 'COLUMN', but the model's output has no column `error-string` STRING to hold the reason."
+        "'sceduler' = 'DDIMScheduler' | width INT | id STRING, prompt STRING | | The WITH clause"
+            + " has unknown options: 'sceduler' (did you mean 'scheduler'?). Expected are",
+        "'steps' = 'many' | width INT | id STRING, prompt STRING | | Invalid value 'many' for"
+            + " option 'steps': expected a whole number.",
+        "'encoding.threads' = 'many' | width INT | id STRING, prompt STRING | | Invalid value"
+            + " 'many' for option 'encoding.threads': expected a whole number from 1.",
+        "'encoding.workers' = 'many' | width INT | id STRING, prompt STRING | | Invalid value"
+            + " 'many' for option 'encoding.workers': expected a whole number from 1.",
+        "'encoding.threads' = '0' | width INT | id STRING, prompt STRING | | Invalid value 0 for"
+            + " option 'encoding.threads': expected a number from 1",
+        "'request.retries' = '11' | width INT | id STRING, prompt STRING | | Invalid value 11 for"
+            + " option 'request.retries': expected a number from 0 to 10.",
+        "'model.precision' = 'INT4' | width INT | id STRING, prompt STRING | | Invalid value"
+            + " 'INT4' for option 'model.precision': expected FLOAT32, FLOAT16 or BFLOAT16.",
+        "'model.pipeline' = 'FluxPipeline' | width INT | id STRING, prompt STRING | | Invalid"
+            + " value FluxPipeline for option 'model.pipeline': expected",
+        "'model.folder' = '/no/such/model' | width INT | id STRING, prompt STRING | | The model on"
+            + " device cpu could not be opened: Model folder /no/such/model does not exist on this"
+            + " machine; every task manager must find it under this path.",
+        "'model.loras' = 'style.safetensors' | width INT | id STRING, prompt STRING | | Invalid"
+            + " entry 'style.safetensors' in option 'model.loras': expected file=scale, such as",
+        "'model.configs' = '/no/such/configs' | width INT | id STRING, prompt STRING | |"
+            + " /no/such/configs",
+        "'on-error' = 'PANIC' | width INT | id STRING, prompt STRING | | Invalid value 'PANIC' for"
+            + " option 'on-error': expected FAIL, DROP or COLUMN.",
+        "'steps' = '2' | width STRING | id STRING, prompt STRING | | Output column 'width' is"
+            + " STRING; it must be INT.",
+        "'steps' = '2' | breadth INT | id STRING, prompt STRING | | Output column 'breadth' is"
+            + " unknown; expected one of image BYTES",
+        "'steps' = '2' | width INT | id STRING, promt STRING | | Input column 'promt' is no"
+            + " parameter of a diffusion model; columns may be id, model, prompt",
+        "'steps' = '2' | width INT | id STRING, seed STRING | | Input column 'seed' is STRING; it"
+            + " must be BIGINT or INT.",
+        "'steps' = '2' | width INT | id STRING, prompt INT | | cannot be assigned to model input"
+            + " type INT",
+        "'steps' = '2' | width INT | id STRING, negative_prompt STRING | | Model tiny-sd1 needs"
+            + " prompt, but its INPUT has no column prompt; add the column, and name it in"
+            + " DESCRIPTOR.",
+        "'steps' = '2' | width INT | id STRING, prompt STRING | 'stepps', '3' | The CONFIG map of"
+            + " ML_PREDICT has unknown keys: 'stepps' (did you mean 'steps'?). Expected are",
+        "'steps' = '2' | width INT | id STRING, prompt STRING | 'steps', 'x' | Invalid value 'x'"
+            + " for option 'steps': expected a whole number.",
+        "'steps' = '2' | width INT | id STRING, prompt STRING | 'batch.rows', '4' | The CONFIG map"
+            + " of ML_PREDICT has options of the model's WITH clause: batch.rows.",
+        "'steps' = '2' | width INT | id STRING, prompt STRING | 'async', 'false' | The model's WITH"
+            + " clause sets 'batch.rows', but with 'async' = 'false' Flink gives it one row at a"
+            + " time",
+        "'steps' = '2' | width INT | id STRING, prompt STRING | 'on-error', 'COLUMN' | 'on-error'"
+            + " is 'COLUMN', but the model's output has no column `error-string` STRING to hold the"
+            + " reason."
       })
   void aMisuseHasOneClearSentence(
       String option, String output, String input, String config, String sentence) {
@@ -444,8 +486,7 @@ class ModelProviderITCase {
         "CREATE MODEL painter INPUT (%s) OUTPUT (width INT) WITH ('provider' = 'diffusion', 'device' = 'cpu', %s)"
             .formatted(IN, SHORT));
     assertThatThrownBy(() -> query(CALL.formatted("")))
-        .hasStackTraceContaining(
-            "There is no 'model.folder' in the WITH clause; it must be the path");
+        .hasStackTraceContaining("The WITH clause lacks 'model.folder': set it to the path");
     sql.getConfig().set("diffusion.model.folder", FOLDER);
     assertThat(query(CALL.formatted(""))).hasSize(1);
   }

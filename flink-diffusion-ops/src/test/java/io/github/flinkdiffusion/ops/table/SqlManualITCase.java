@@ -135,7 +135,9 @@ class SqlManualITCase {
 
   @Test
   void everyBlockOfTheReadmeMakesPictures() throws Exception {
-    for (String block : blocks(Path.of("../README.md"))) {
+    List<String> blocks = blocks(Path.of("../README.md"));
+    assertThat(blocks).isNotEmpty();
+    for (String block : blocks) {
       assertThat(picturesOf(block)).as(block).hasSize(2);
     }
   }

@@ -200,7 +200,7 @@ class TrainingArithmeticTest {
       assertThatThrownBy(() -> network.update(Optimizer.Lion.DEFAULT, 1e-3, 1, 0.9))
           .isInstanceOf(EngineException.class)
           .hasMessageContaining("conv.")
-          .hasMessageContaining("go on with the optimizer");
+          .hasMessageContaining("continue with the optimizer");
     }
   }
 

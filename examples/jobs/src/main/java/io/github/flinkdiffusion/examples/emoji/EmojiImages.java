@@ -35,13 +35,13 @@ public final class EmojiImages {
         throw new NoSuchFileException(
             file.toString(),
             null,
-            "picture of '"
+            "image of '"
                 + emoji.name()
                 + "'; the folder must be img/google/64 of npm's emoji-datasource-google");
       }
       BufferedImage picture = ImageIO.read(file.toFile());
       if (picture == null) {
-        throw new IOException(file + " is no picture that Java can read.");
+        throw new IOException(file + " is not an image that Java can read.");
       }
       pictures.put(emoji.file(), picture);
     }

@@ -93,7 +93,8 @@ public final class MiniEmojiEvaluation implements Callable<Integer> {
             PipelineSettings.on(Engines.standard().device("auto"))
                 .withPrecision(Precision.FLOAT32))) {
       System.out.println(
-          "| scenes | count | scene right | emoji right | background right | size right | PSNR to the true picture |");
+          "| scenes | count | scene right | emoji right | background right | size right | PSNR to"
+              + " the true image |");
       System.out.println("| --- | --- | --- | --- | --- | --- | --- |");
       measure("trained on", pipeline, EmojiVocabulary.trainingScenes(), all, truth, null);
       measure("held out", pipeline, EmojiVocabulary.heldOutScenes(), all, truth, sheet);

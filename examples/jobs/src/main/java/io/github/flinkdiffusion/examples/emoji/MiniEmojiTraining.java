@@ -62,7 +62,7 @@ import picocli.CommandLine.Option;
     name = "mini-emoji-training",
     mixinStandardHelpOptions = true,
     description =
-        "Trains examples/models/mini-emoji; see its model card for where the pictures come from.")
+        "Trains examples/models/mini-emoji; see its model card for the source of the images.")
 public final class MiniEmojiTraining implements Callable<Integer> {
   private static final long SEED = 20_261_122;
 
@@ -102,7 +102,7 @@ public final class MiniEmojiTraining implements Callable<Integer> {
   @Option(
       names = "--vae-batch",
       defaultValue = "8",
-      description = "Pictures in a step of the autoencoder (default: ${DEFAULT-VALUE}).")
+      description = "Images in a step of the autoencoder (default: ${DEFAULT-VALUE}).")
   private int vaeBatch;
 
   @Option(
@@ -120,13 +120,14 @@ public final class MiniEmojiTraining implements Callable<Integer> {
   @Option(
       names = "--batch",
       defaultValue = "32",
-      description = "Pictures in a step of the denoising network (default: ${DEFAULT-VALUE}).")
+      description = "Images in a step of the denoising network (default: ${DEFAULT-VALUE}).")
   private int batch;
 
   @Option(
       names = "--warm-start",
       description =
-          "Model folder whose text encoder and unet to go on from, where shapes are the same.")
+          "Model folder to continue from: its text encoder and UNet are used where shapes are the"
+              + " same.")
   private Path warmStart;
 
   @Option(

@@ -82,7 +82,7 @@ final class BlueMarble implements DenoiserTraining.Examples {
   static BlueMarble open(Path file) throws IOException {
     BufferedImage image = ImageIO.read(file.toFile());
     if (image == null) {
-      throw new IOException(file + " is no picture that Java can read.");
+      throw new IOException(file + " is not an image that Java can read.");
     }
     int width = image.getWidth();
     int height = image.getHeight();

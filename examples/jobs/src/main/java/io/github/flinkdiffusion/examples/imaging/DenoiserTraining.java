@@ -51,7 +51,7 @@ final class DenoiserTraining {
   @Option(
       names = "--work",
       required = true,
-      description = "Folder for what a broken-off run goes on from.")
+      description = "Folder for the state from which an interrupted run continues.")
   private Path work;
 
   @Option(names = "--steps", description = "Training steps (default: ${DEFAULT-VALUE}).")
@@ -64,7 +64,7 @@ final class DenoiserTraining {
               + " learns what the condition alone says before it learns to use the sample.")
   private int firstLook = 400;
 
-  @Option(names = "--batch", description = "Pictures in a step (default: ${DEFAULT-VALUE}).")
+  @Option(names = "--batch", description = "Images in a step (default: ${DEFAULT-VALUE}).")
   private int batch = 8;
 
   @Option(names = "--peak-rate", description = "Highest learning rate (default: ${DEFAULT-VALUE}).")

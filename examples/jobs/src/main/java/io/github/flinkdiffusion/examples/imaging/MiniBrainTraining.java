@@ -17,7 +17,7 @@ import picocli.CommandLine.Option;
     name = "mini-brain-training",
     mixinStandardHelpOptions = true,
     description =
-        "Trains examples/models/mini-brain-mask; see its model card for where the scan comes from.")
+        "Trains examples/models/mini-brain-mask; see its model card for the source of the scan.")
 public final class MiniBrainTraining implements Callable<Integer> {
   @Option(
       names = "--templates",

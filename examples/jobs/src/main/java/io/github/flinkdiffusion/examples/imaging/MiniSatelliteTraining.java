@@ -17,8 +17,7 @@ import picocli.CommandLine.Option;
     name = "mini-satellite-training",
     mixinStandardHelpOptions = true,
     description =
-        "Trains examples/models/mini-satellite-x4; see its model card for where the picture comes"
-            + " from.")
+        "Trains examples/models/mini-satellite-x4; see its model card for the source of the image.")
 public final class MiniSatelliteTraining implements Callable<Integer> {
   @Option(
       names = "--image",

@@ -63,7 +63,8 @@ final class Contexts {
     long bytes = bytes(context);
     if (bytes > MAX_BYTES) {
       throw new UndecodableEventException(
-          "Its key and the headers %s have %d bytes, and at most %d travel with a request. Shorten them, or choose fewer with diffusion.kafka.headers."
+          ("Its key and the headers %s have %d bytes; a request carries at most %d. Shorten them,"
+                  + " or choose fewer with diffusion.kafka.headers.")
               .formatted(headers.keySet(), bytes, MAX_BYTES));
     }
     return context;

@@ -74,7 +74,8 @@ public final class EventDeserializer<T extends SpecificRecord>
           context,
           NOTHING,
           FailureReason.UNDECODABLE,
-          "The record has no value (a tombstone), and a request cannot be taken back that way.");
+          "The record has no value (a tombstone), which does not cancel a request. Send a"
+              + " CancelEvent to cancel one.");
     }
     try {
       if (reader == null) {
@@ -98,7 +99,7 @@ public final class EventDeserializer<T extends SpecificRecord>
           context,
           record.value(),
           FailureReason.UNDECODABLE,
-          "The bytes are nested more deeply than can be read.");
+          "The value is nested too deeply.");
     } catch (OutOfMemoryError e) {
       if (record.value().length < LARGE_RECORD_BYTES) {
         throw e; // something else took the heap
@@ -108,7 +109,7 @@ public final class EventDeserializer<T extends SpecificRecord>
           context,
           record.value(),
           FailureReason.OUT_OF_MEMORY,
-          "The heap does not suffice for its %d bytes. Send large images beside Kafka."
+          "There is not enough heap memory for its %d bytes. Send large images by reference."
               .formatted(record.value().length));
     }
   }

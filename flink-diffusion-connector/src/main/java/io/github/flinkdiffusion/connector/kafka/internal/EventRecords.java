@@ -76,7 +76,7 @@ public final class EventRecords<T>
     FailureEvent failure =
         refusal.of(
             event,
-            "has %d bytes, too many for a record of Kafka: topic %s gets at most %d."
+            "has %d bytes, too many for a Kafka record: topic %s takes at most %d."
                 .formatted(size, topic, maxRecordBytes));
     return record(
         failuresTopic,

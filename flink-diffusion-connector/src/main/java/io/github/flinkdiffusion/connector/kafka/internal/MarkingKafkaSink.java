@@ -70,7 +70,8 @@ public final class MarkingKafkaSink<T> extends KafkaSinkAround<T> {
       return Long.MAX_VALUE;
     } catch (ExecutionException | RuntimeException e) {
       LOG.warn(
-          "Cannot look up where {} ends; all results of its requests are marked as possible duplicates until the next restart: {}",
+          "Cannot look up the end of {}; all results of its requests are marked as possible"
+              + " duplicates until the next restart: {}",
           partition,
           e.toString());
       return Long.MAX_VALUE;

@@ -30,7 +30,7 @@ import org.apache.flink.annotation.Internal;
 public final class TooLarge {
   private static final int MAX_TEXT_CHARS = 512;
   private static final String STORE_ELSEWHERE =
-      " Set diffusion.payload.store, so that large images are kept beside Kafka, or raise"
+      " Set diffusion.payload.store, so that large images are stored outside of Kafka, or raise"
           + " diffusion.kafka.max-event-size and the topic's max.message.bytes.";
 
   private TooLarge() {}
@@ -39,7 +39,7 @@ public final class TooLarge {
     return failure(
         image,
         image.getId(),
-        "The result of request %s, with a picture of %d x %d pixels, %s%s"
+        "The result of request %s, with an image of %d x %d pixels, %s%s"
             .formatted(
                 shortened(image.getId()),
                 image.getWidth(),

@@ -50,10 +50,10 @@ final class Transactions implements AutoCloseable {
         if (!(e.getCause() instanceof RetriableException)
             && !(e.getCause() instanceof TransactionalIdNotFoundException)) {
           throw new IOException(
-              "Kafka does not tell whether transaction "
+              "Kafka does not report whether transaction "
                   + id
-                  + " was aborted, so records could be lost without anybody noticing. The job needs"
-                  + " the right to describe its transactional ids: "
+                  + " was aborted, so records could be lost without notice. Allow the job to"
+                  + " describe its transactional ids: "
                   + e.getCause().getMessage(),
               e.getCause());
         }
@@ -74,8 +74,8 @@ final class Transactions implements AutoCloseable {
       throw new IOException(
           "Kafka does not abort the transactions "
               + ids
-              + ", which an attempt of this job left open, so readers would have to wait for their"
-              + " time-out. The job needs the right to write under its transactional ids: "
+              + ", which an earlier attempt of this job left open, so readers would wait until"
+              + " they time out. Allow the job to write with its transactional ids: "
               + e.getCause().getMessage(),
           e.getCause());
     }

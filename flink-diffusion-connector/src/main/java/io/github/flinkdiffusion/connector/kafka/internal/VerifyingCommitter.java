@@ -95,7 +95,7 @@ final class VerifyingCommitter implements Committer<KafkaCommittable> {
       }
     }
     if (!abandoned.isEmpty()) {
-      LOG.info("{}: aborting {}, which an attempt before left open.", what, abandoned);
+      LOG.info("{}: aborting {}, which an earlier attempt left open.", what, abandoned);
       transactions.abort(abandoned);
     }
   }
@@ -126,11 +126,11 @@ final class VerifyingCommitter implements Committer<KafkaCommittable> {
   private void lost(KafkaCommittable prepared, TransactionDescription now, Throwable cause) {
     String message =
         ("%s has lost the records of transaction %s (producer %d, epoch %d; now %s): a checkpoint"
-                + " counts them as written, but the transaction was aborted before it was committed. A"
-                + " broker does so after a transaction's time-out%s; so the job was down, or a"
-                + " checkpoint took, longer than that. Start the job from an older checkpoint or"
-                + " savepoint to have them made again; or set %s to true to go on without them. Then"
-                + " raise %s.")
+                + " counts them as written, but the transaction was aborted before it was"
+                + " committed. A broker does so after the transaction timeout%s, so the job was"
+                + " down, or a checkpoint took, longer than that. Start the job from an older"
+                + " checkpoint or savepoint to generate the records again, or set %s to true to"
+                + " continue without them. Then raise %s.")
             .formatted(
                 what,
                 prepared.getTransactionalId(),

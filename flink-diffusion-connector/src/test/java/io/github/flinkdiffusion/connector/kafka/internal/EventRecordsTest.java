@@ -74,8 +74,8 @@ class EventRecordsTest {
     assertThat(failure.getReason()).isEqualTo(FailureReason.TOO_LARGE);
     assertThat(failure.getAttributes()).containsEntry("tenant", "b");
     assertThat(failure.getMessage())
-        .startsWith("The result of request a, with a picture of 640 x 480 pixels, has 66")
-        .contains("topic images gets at most 65536")
+        .startsWith("The result of request a, with an image of 640 x 480 pixels, has 66")
+        .contains("topic images takes at most 65536")
         .contains("diffusion.payload.store")
         .contains("diffusion.kafka.max-event-size");
   }

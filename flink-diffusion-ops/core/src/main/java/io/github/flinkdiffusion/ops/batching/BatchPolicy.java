@@ -29,7 +29,7 @@ public record BatchPolicy(
   public BatchPolicy {
     requirePositive(rowLimit, "rows of a network call");
     requirePositive(encodeLimit, "requests of an encoding call");
-    requirePositive(decodeLimit, "pictures of a decoding call");
+    requirePositive(decodeLimit, "images of a decoding call");
     Objects.requireNonNull(agingPerPriority, "agingPerPriority");
     if (agingPerPriority.isNegative() || agingPerPriority.compareTo(Duration.ofDays(1)) > 0) {
       throw new IllegalArgumentException(

@@ -82,7 +82,7 @@ public final class ClassesAhead {
       Class.forName(
           name.substring(0, name.length() - CLASS.length()).replace('/', '.'), false, loader);
     } catch (ClassNotFoundException | LinkageError e) {
-      LOG.debug("{} is not loaded ahead; it refers to what is not there.", name, e);
+      LOG.debug("{} is not loaded ahead, because a class that it refers to is missing.", name, e);
     }
   }
 }

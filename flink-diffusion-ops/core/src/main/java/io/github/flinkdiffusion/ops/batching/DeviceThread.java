@@ -88,7 +88,7 @@ final class DeviceThread implements SharedBatchers.Device {
           new BatchingException(
               "The model on device %s could not be opened: %s".formatted(name, reason(e)), e);
       if (!opened.completeExceptionally(failure)) {
-        LOG.error("Device {}: the model could not be closed in order.", name, e);
+        LOG.error("Device {}: closing the model failed.", name, e);
       }
     } finally {
       freed.complete(null);

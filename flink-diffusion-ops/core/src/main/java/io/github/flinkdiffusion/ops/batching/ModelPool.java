@@ -496,7 +496,8 @@ public final class ModelPool {
           entry.sessions.put(member, session);
           if (!entry.settings.equals(member.settings)) {
             LOG.warn(
-                "Model {} on {} is shared and already runs with {}; {} is not used.",
+                "Model {} on {} is shared and already runs with {}; these settings are ignored:"
+                    + " {}.",
                 entry.key.model(),
                 entry.key.device(),
                 entry.settings,
@@ -707,8 +708,8 @@ public final class ModelPool {
             return;
           }
           LOG.info(
-              "Model {} on {} accepts no more requests until its last ones are done, because {} needs"
-                  + " its memory.",
+              "Model {} on {} accepts no more requests until its last ones are done, because {}"
+                  + " needs its memory.",
               busy.key.model(),
               busy.key.device(),
               next.key.model());

@@ -20,7 +20,8 @@ public record Patience(Duration limit, String setting) {
     Objects.requireNonNull(limit, "limit");
     Objects.requireNonNull(setting, "setting");
     if (limit.isZero() || limit.isNegative()) {
-      throw new IllegalArgumentException("Nobody can wait for " + limit + "; it is above zero.");
+      throw new IllegalArgumentException(
+          "Invalid waiting time " + limit + "; expected a time above zero.");
     }
   }
 }

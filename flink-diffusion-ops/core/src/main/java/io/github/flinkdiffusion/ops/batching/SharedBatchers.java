@@ -163,12 +163,12 @@ public final class SharedBatchers {
           return other.key;
         }
       } catch (FlinkDiffusionException e) {
-        LOG.debug("Model {} was not loaded, or is damaged: nothing is the same.", other.key, e);
+        LOG.debug("Model {} was not loaded or is corrupt, so it is not shared.", other.key, e);
       }
     }
     LOG.info(
-        "The files of model {} have changed: {} now runs the model with digest {} beside the one that"
-            + " others have loaded.",
+        "The files of model {} have changed: {} now runs the model with digest {}, beside the one"
+            + " that other tasks have loaded.",
         key.model,
         key.device,
         now);
@@ -183,7 +183,7 @@ public final class SharedBatchers {
       Lease lease = new Lease(entry, entry.device.batcher());
       if (!entry.settings.equals(settings)) {
         LOG.warn(
-            "Model {} on {} is shared and already runs with {}; {} is not used.",
+            "Model {} on {} is shared and already runs with {}; these settings are ignored: {}.",
             key.model,
             key.device,
             entry.settings,
@@ -229,13 +229,14 @@ public final class SharedBatchers {
       Duration left = patience.limit().minus(waited);
       if (left.isNegative() || left.isZero()) {
         throw new BatchingException(
-            ("Model %s on %s was left by others and is not freed after %s: the device is still at their"
-                    + " last call. Allow more time (%s), or restart the process.")
+            ("Model %s on %s is still loaded for tasks that have ended, after a wait of %s: the"
+                    + " device has not finished their last call. Allow more time (%s), or"
+                    + " restart the process.")
                 .formatted(entry.key.model, entry.key.device, waited, patience.setting()));
       }
       LOG.info(
-          "Waiting for model {} on {}, which others have left: the device finishes their last call and"
-              + " frees it. Waited {}, for at most {} ({}).",
+          "Waiting for model {} on {}: the device finishes the last call of tasks that have ended,"
+              + " and then unloads the model. Waited {} of at most {} ({}).",
           entry.key.model,
           entry.key.device,
           waited,

@@ -127,7 +127,8 @@ public final class StepBatcher implements AutoCloseable {
       List<String> differences = model().info().basis().differencesFrom(resumed.snapshot().basis());
       if (!differences.isEmpty()) {
         throw new IllegalArgumentException(
-            "Request %s cannot go on on model %s, because its steps were made otherwise: %s; submit it as a fresh request."
+            ("Request %s cannot continue on model %s, because its earlier steps were computed"
+                    + " differently: %s. Submit it as a new request.")
                 .formatted(
                     work.request().id(), model().info().name(), String.join(", ", differences)));
       }
@@ -421,8 +422,8 @@ public final class StepBatcher implements AutoCloseable {
 
   private static String tooLarge(Ticket ticket, DeviceMemoryException e) {
     GenerationRequest request = ticket.request();
-    return ("Request %s (%d x %d pixels) does not fit into the device's memory, even alone; ask for"
-            + " a smaller picture, or run the model in half precision: %s")
+    return ("Request %s (%d x %d pixels) does not fit into the device's memory, even alone."
+            + " Request a smaller image, or run the model in half precision: %s")
         .formatted(request.id(), request.width(), request.height(), e.getMessage());
   }
 
@@ -434,11 +435,13 @@ public final class StepBatcher implements AutoCloseable {
                 .formatted(ticket.trajectory().step(), ticket.trajectory().totalSteps());
     return switch (limit) {
       case TIMEOUT ->
-          "Request %s was not done within its limit of %d ms: %s; raise the limit, or send less at a time."
+          ("Request %s was not finished within its limit of %d ms: %s. Raise the limit, or send"
+                  + " fewer requests at a time.")
               .formatted(
                   ticket.request().id(), ticket.how.timeout().orElseThrow().toMillis(), where);
       case DEADLINE ->
-          "Request %s was not done by its deadline, %d ms after it was taken in: %s; set a later one, or none."
+          ("Request %s was not finished by its deadline, %d ms after it was admitted: %s. Set a"
+                  + " later deadline, or none.")
               .formatted(
                   ticket.request().id(), ticket.how.deadline().orElseThrow().toMillis(), where);
     };

@@ -80,7 +80,7 @@ public record Submission(
   private static void requirePositive(Optional<Duration> limit, String what) {
     if (limit.isPresent() && (limit.get().isNegative() || limit.get().isZero())) {
       throw new IllegalArgumentException(
-          "A request cannot have a %s of %s; it is above zero or absent."
+          "Invalid %s of a request: %s. Expected a time above zero, or none."
               .formatted(what, limit.get()));
     }
   }

@@ -90,7 +90,7 @@ record ThroughputCurve(List<Point> points) {
     } catch (DeviceMemoryException e) {
       LOG.debug("A call of twice as many rows does not fit.", e);
     } catch (InvalidRequestException | NotFiniteException e) {
-      LOG.info("The device cannot be measured: {}", e.getMessage());
+      LOG.info("Cannot measure the device: {}", e.getMessage());
     }
     if (points.isEmpty()) {
       return Optional.empty();

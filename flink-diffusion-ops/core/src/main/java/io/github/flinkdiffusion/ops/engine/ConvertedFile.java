@@ -164,14 +164,14 @@ final class ConvertedFile {
         }
       }
     } catch (DamageException e) {
-      String what = "it was deleted, so the next attempt writes it anew";
+      String what = "it was deleted, and the next attempt writes it again";
       try {
         Files.deleteIfExists(file);
       } catch (IOException undeletable) {
         what = "delete it (" + undeletable + ")";
       }
       throw new WeightsException(
-          "Converted weights %s are damaged: %s; %s".formatted(file, e.getMessage(), what), e);
+          "Converted weights %s are corrupt: %s; %s".formatted(file, e.getMessage(), what), e);
     } catch (IOException e) {
       throw new WeightsException(
           "Converted weights %s cannot be read to check them: %s".formatted(file, e), e);

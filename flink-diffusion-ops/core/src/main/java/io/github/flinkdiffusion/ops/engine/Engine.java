@@ -71,7 +71,8 @@ public interface Engine {
     int index = Integer.parseInt(gpu.group(1));
     if (index >= present) {
       throw new EngineException(
-          "Device '%s' is not there: this process sees %d GPU(s). Use cpu, or give the process a CUDA build of its engine, %s (README, On a GPU)."
+          ("Device '%s' is not there: this process sees %d GPU(s). Use cpu, or give the process a"
+                  + " CUDA build of its engine, %s (docs/GENERATE.md, On a GPU).")
               .formatted(text, present, version()));
     }
     return new DeviceSpec(index);

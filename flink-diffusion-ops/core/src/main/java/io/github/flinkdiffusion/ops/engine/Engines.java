@@ -58,7 +58,7 @@ public final class Engines {
       } catch (ServiceConfigurationError e) {
         if (!isOfAnotherClassLoader(e)) {
           throw new UnusableEngineException(
-              "An engine on the class path could not be made: %s. Put all jars that it needs beside it."
+              "Cannot create an engine of the class path: %s. Add all jars that it needs."
                   .formatted(e.getMessage()),
               e);
         }
@@ -167,8 +167,11 @@ public final class Engines {
     if (usable.isEmpty()) {
       throw new UnusableEngineException(
           found.isEmpty()
-              ? "No engine is on the class path, so no network can run: add the jar of one, such as flink-diffusion-ops. A jar that was made of several must merge their META-INF/services files."
-              : "No engine has its library on the class path, so no network can run: %s. On a cluster it belongs into Flink's lib/ folder."
+              ? "No engine is on the class path, so no network can run: add the jar of one, such as"
+                  + " flink-diffusion-ops. A jar that was made of several must merge their"
+                  + " META-INF/services files."
+              : ("No engine has its library on the class path, so no network can run: %s. On a"
+                      + " cluster, put it into Flink's lib/ folder.")
                   .formatted(
                       found.stream().map(Engines::whatToAdd).collect(Collectors.joining("; or "))));
     }

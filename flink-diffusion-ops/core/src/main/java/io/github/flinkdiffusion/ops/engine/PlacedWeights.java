@@ -169,7 +169,11 @@ public final class PlacedWeights implements AutoCloseable {
       long left = memory.available().orElse(Long.MAX_VALUE);
       if (left < bytes) {
         throw new EngineException(
-            "Network %s takes %d MiB of memory for weights that are converted; the process may take %d MiB more, and its temporary folder %s is in memory. Give it more memory beside the Java heap (taskmanager.memory.task.off-heap.size, the container's limit), or a folder on disk (java.io.tmpdir, diffusion.model.archives)."
+            ("Network %s needs %d MiB of memory for converted weights, but the process may take"
+                    + " only %d MiB more, and its temporary folder %s is in memory. Give the process"
+                    + " more memory outside of the Java heap (taskmanager.memory.task.off-heap.size,"
+                    + " the container's limit), or a folder on disk (java.io.tmpdir,"
+                    + " diffusion.model.archives).")
                 .formatted(name, bytes >> 20, left >> 20, file.getParent()));
       }
     }

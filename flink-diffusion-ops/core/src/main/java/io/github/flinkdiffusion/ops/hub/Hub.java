@@ -236,7 +236,7 @@ public final class Hub {
     List<String> single =
         files.keySet().stream().filter(path -> path.endsWith(".safetensors")).limit(5).toList();
     throw HubException.lasting(
-        "%s is no model in diffusers' layout: it has no %s.%s"
+        "%s is not a model in diffusers' layout: it has no %s.%s"
             .formatted(
                 commit.name,
                 ModelFiles.INDEX,

@@ -185,7 +185,7 @@ final class HubClient {
     String digest = digest(file, partial);
     if (!digest.equals(file.blob()) && resumed) {
       // What an earlier process left may have been damaged; what comes now is not.
-      LOG.warn("{}: what was there of it is damaged; downloading it anew", named);
+      LOG.warn("{}: the partial download is corrupt; downloading the file again", named);
       Files.delete(partial);
       fetch(named, uri, file, partial, progress);
       digest = digest(file, partial);
@@ -342,7 +342,8 @@ final class HubClient {
 
   private static HubException written(HubName named, Path partial, HubFile file, IOException e) {
     return HubException.passing(
-        "Cannot write %s (%d bytes) to %s: %s. Free space there, or set HF_HOME to a folder on another disk; what is there is kept, and the download goes on from it."
+        ("Cannot write %s (%d bytes) to %s: %s. Free space there, or set HF_HOME to a folder on"
+                + " another disk; what is there is kept, and the download continues from there.")
             .formatted(named, file.size(), partial.getParent(), e.getMessage()),
         e);
   }

@@ -41,15 +41,15 @@ public record HubName(String repository, String revision, Optional<String> file)
         || !parts.stream().allMatch(part -> NAME.matcher(part).matches())
         || repository.contains("--")
         || repository.contains("..")) {
-      throw invalid(repository, "'" + repository + "' is no owner/name");
+      throw invalid(repository, "'" + repository + "' is not owner/name");
     }
     if (!REVISION.matcher(revision).matches() || revision.contains("..")) {
-      throw invalid(repository, "'" + revision + "' is no branch, tag or commit");
+      throw invalid(repository, "'" + revision + "' is not a branch, tag or commit");
     }
     file.ifPresent(
         path -> {
           if (!isPath(path)) {
-            throw invalid(repository, "'" + path + "' is no path of a file");
+            throw invalid(repository, "'" + path + "' is not the path of a file");
           }
         });
   }
@@ -70,7 +70,7 @@ public record HubName(String repository, String revision, Optional<String> file)
     }
     String rest = text.substring(SCHEME.length());
     if (rest.startsWith("datasets/") || rest.startsWith("spaces/")) {
-      throw invalid(text, "only models are read, no datasets and no spaces");
+      throw invalid(text, "only models are read, not datasets or spaces");
     }
     if (rest.startsWith("models/")) {
       rest = rest.substring("models/".length());

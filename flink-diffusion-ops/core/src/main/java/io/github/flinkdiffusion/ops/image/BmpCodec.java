@@ -42,7 +42,7 @@ final class BmpCodec implements ImageFormat {
     long[] size = size(file);
     if (size[0] < 1 || size[0] > Integer.MAX_VALUE || size[1] < 1 || size[1] > Integer.MAX_VALUE) {
       throw new ImageException(
-          "Damaged BMP file: it says that it is %d x %d pixels".formatted(size[0], size[1]));
+          "Corrupt BMP file: it says that it is %d x %d pixels".formatted(size[0], size[1]));
     }
     options.limits().check((int) size[0], (int) size[1], 4);
     requirePixels(file);
@@ -54,7 +54,7 @@ final class BmpCodec implements ImageFormat {
     } catch (ImageException e) {
       throw e;
     } catch (IOException | RuntimeException e) {
-      throw new ImageException("Damaged BMP file: " + e, e);
+      throw new ImageException("Corrupt BMP file: " + e, e);
     } finally {
       reader.dispose();
     }
@@ -114,7 +114,8 @@ final class BmpCodec implements ImageFormat {
       }
       if (x > size[0] || y >= size[1]) {
         throw new ImageException(
-            "Damaged BMP file: a run of its packed pixels ends at pixel %d of row %d, and the image is %d x %d pixels"
+            ("Corrupt BMP file: a run of its packed pixels ends at pixel %d of row %d, and the"
+                    + " image is %d x %d pixels")
                 .formatted(x, y + 1, size[0], size[1]));
       }
     }

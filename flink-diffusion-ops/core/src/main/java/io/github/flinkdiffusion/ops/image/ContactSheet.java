@@ -71,7 +71,7 @@ public final class ContactSheet {
   public ContactSheet pictureSize(int pixels) {
     if (pixels < 16 || pixels > 4096) {
       throw new ImageException(
-          "Pictures of %d pixels on a contact sheet; 16 to 4096 are supported".formatted(pixels));
+          "Images of %d pixels on a contact sheet; 16 to 4096 are supported".formatted(pixels));
     }
     pictureSize = pixels;
     return this;
@@ -112,7 +112,7 @@ public final class ContactSheet {
    */
   public Raster render() {
     if (cells.isEmpty()) {
-      throw new ImageException("A contact sheet needs at least one picture");
+      throw new ImageException("A contact sheet needs at least one image");
     }
     Layout layout = new Layout(fontMetrics());
     BufferedImage sheet =

@@ -18,7 +18,7 @@ final class DicomColor {
       for (int color = 0; color < 3; color++) {
         palette[color] = DicomLut.palette(file.set(), color, layout.signed());
         if (palette[color].bits() != palette[0].bits()) {
-          throw new ImageException("Damaged DICOM file: its palette's colors differ in bits");
+          throw new ImageException("Corrupt DICOM file: its palette's colors differ in bits");
         }
       }
       bits = palette[0].bits();

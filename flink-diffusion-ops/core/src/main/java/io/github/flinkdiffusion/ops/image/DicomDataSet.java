@@ -114,11 +114,11 @@ final class DicomDataSet {
   private void keep(Element element) {
     if (elements.put(element.tag(), element) != null) {
       throw new ImageException(
-          "Damaged DICOM file: element %08X stands twice".formatted(element.tag()));
+          "Corrupt DICOM file: element %08X stands twice".formatted(element.tag()));
     }
     if (elements.size() > MAX_ELEMENTS) {
       throw new ImageException(
-          "Damaged DICOM file: it has more than %d elements".formatted(MAX_ELEMENTS));
+          "Corrupt DICOM file: it has more than %d elements".formatted(MAX_ELEMENTS));
     }
   }
 
@@ -160,7 +160,7 @@ final class DicomDataSet {
     }
     if (depth == MAX_DEPTH) {
       throw new ImageException(
-          "Damaged DICOM file: sequences are nested more than %d deep".formatted(MAX_DEPTH));
+          "Corrupt DICOM file: sequences are nested more than %d deep".formatted(MAX_DEPTH));
     }
     // Until its end mark, whether a sequence of items or an item of elements. Inside of an element
     // of unknown type, elements are implicit.
@@ -232,7 +232,7 @@ final class DicomDataSet {
           return Optional.empty();
         }
         throw new ImageException(
-            "Damaged DICOM file: sequence %08X holds %08X where an item is expected"
+            "Corrupt DICOM file: sequence %08X holds %08X where an item is expected"
                 .formatted(tag, item.tag()));
       }
       if (i == index) {
@@ -309,7 +309,7 @@ final class DicomDataSet {
       }
     }
     throw new ImageException(
-        "Damaged DICOM file: element %08X is '%s'; a finite number is expected"
+        "Corrupt DICOM file: element %08X is '%s'; a finite number is expected"
             .formatted(tag, found));
   }
 
@@ -326,7 +326,7 @@ final class DicomDataSet {
     }
     if (element.length() < 2) {
       throw new ImageException(
-          "Damaged DICOM file: element %08X has %d bytes; 2 are expected"
+          "Corrupt DICOM file: element %08X has %d bytes; 2 are expected"
               .formatted(tag, element.length()));
     }
     ByteBuffer values = ByteBuffer.wrap(bytes(element, MAX_VALUE_BYTES)).order(encoding.order());

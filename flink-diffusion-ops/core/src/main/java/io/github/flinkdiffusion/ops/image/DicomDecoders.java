@@ -27,7 +27,7 @@ final class DicomDecoders {
           jpeg2000(Jpeg2000Decoder.decode(packed, layout.columns(), layout.rows()), layout);
       default ->
           throw new ImageException(
-              "Damaged DICOM file: its pixels are in fragments, but its transfer syntax is %s"
+              "Corrupt DICOM file: its pixels are in fragments, but its transfer syntax is %s"
                   .formatted(syntax.words()));
     };
   }
@@ -64,7 +64,8 @@ final class DicomDecoders {
   private static void requireSize(int width, int height, int components, DicomLayout layout) {
     if (width != layout.columns() || height != layout.rows() || components != layout.samples()) {
       throw new ImageException(
-          "Damaged DICOM file: a packed frame is %d x %d pixels of %d samples, and said to be %d x %d of %d"
+          ("Corrupt DICOM file: a packed frame is %d x %d pixels of %d samples, and said to be %d x"
+                  + " %d of %d")
               .formatted(
                   width, height, components, layout.columns(), layout.rows(), layout.samples()));
     }
@@ -75,7 +76,7 @@ final class DicomDecoders {
     requireSize(image.width(), image.height(), image.components(), layout);
     if (image.precision() > layout.allocated()) {
       throw new ImageException(
-          "Damaged DICOM file: packed samples of %d bits, and said to take %d"
+          "Corrupt DICOM file: packed samples of %d bits, and said to take %d"
               .formatted(image.precision(), layout.allocated()));
     }
     int[] planes = image.planes();

@@ -111,7 +111,7 @@ final class DicomFile {
         }
       }
     } catch (DataFormatException e) {
-      throw new ImageException("Damaged DICOM file: it cannot be inflated: " + e.getMessage(), e);
+      throw new ImageException("Corrupt DICOM file: it cannot be inflated: " + e.getMessage(), e);
     } finally {
       inflater.end();
     }

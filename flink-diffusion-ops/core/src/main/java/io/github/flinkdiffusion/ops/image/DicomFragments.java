@@ -48,7 +48,7 @@ final class DicomFragments {
       }
       if (tag != DicomTag.ITEM) {
         throw new ImageException(
-            "Damaged DICOM file: %08X among its pixels' fragments".formatted(tag));
+            "Corrupt DICOM file: %08X among its pixels' fragments".formatted(tag));
       }
       place += 8;
       source.require(place, length);
@@ -72,7 +72,7 @@ final class DicomFragments {
       place += length;
     }
     if (count < 1) {
-      throw new ImageException("Damaged DICOM file: its pixels have no fragments");
+      throw new ImageException("Corrupt DICOM file: its pixels have no fragments");
     }
     at = Arrays.copyOf(at, count);
     lengths = Arrays.copyOf(lengths, count);
@@ -105,7 +105,7 @@ final class DicomFragments {
         int fragment = Arrays.binarySearch(at, at[0] + offset);
         if (fragment < 0 || i == 0 && fragment != 0 || i > 0 && fragment <= first[i - 1]) {
           throw new ImageException(
-              "Damaged DICOM file: frame %d is said to begin at %d, where no fragment does"
+              "Corrupt DICOM file: frame %d is said to begin at %d, where no fragment does"
                   .formatted(i, offset));
         }
         first[i] = fragment;

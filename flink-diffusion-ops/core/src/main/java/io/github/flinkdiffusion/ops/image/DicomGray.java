@@ -105,7 +105,7 @@ final class DicomGray {
     double slope = group.decimal(DicomTag.SLOPE, 0).orElse(1.0);
     double intercept = group.decimal(DicomTag.INTERCEPT, 0).orElse(0.0);
     if (slope == 0) {
-      throw new ImageException("Damaged DICOM file: a rescale slope of 0");
+      throw new ImageException("Corrupt DICOM file: a rescale slope of 0");
     }
     if (layout.real() > 0) {
       return new Modality(value -> value * slope + intercept, 0, 1, false);

@@ -197,7 +197,7 @@ final class DicomHeader {
           set.text(TEXTS, StandardCharsets.UTF_8).orElseThrow(),
           new TypeReference<Map<String, String>>() {});
     } catch (JsonProcessingException e) {
-      throw new ImageException("Damaged DICOM file: element %08X holds no texts".formatted(TEXTS));
+      throw new ImageException("Corrupt DICOM file: element %08X holds no texts".formatted(TEXTS));
     }
   }
 }

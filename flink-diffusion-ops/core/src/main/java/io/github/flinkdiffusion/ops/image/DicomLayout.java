@@ -40,11 +40,11 @@ record DicomLayout(
     int columns = set.integer(DicomTag.COLUMNS, 0);
     if (rows < 1 || columns < 1) {
       throw new ImageException(
-          "Damaged DICOM file: it says that it is %d x %d pixels".formatted(columns, rows));
+          "Corrupt DICOM file: it says that it is %d x %d pixels".formatted(columns, rows));
     }
     if (frames < 1 || frames > MAX_FRAMES || frames != Math.rint(frames)) {
       throw new ImageException(
-          "Damaged DICOM file: it says that it has %s frames; 1 to %d are accepted"
+          "Corrupt DICOM file: it says that it has %s frames; 1 to %d are accepted"
               .formatted(frames, MAX_FRAMES));
     }
     DicomLayout layout =

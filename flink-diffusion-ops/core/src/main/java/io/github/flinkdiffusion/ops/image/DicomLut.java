@@ -35,7 +35,7 @@ record DicomLut(int firstInput, int bits, int[] entries) {
       List<Integer> numbers = set.integers(tag, false);
       if (numbers.size() != 3 || numbers.get(2) < 1 || numbers.get(2) > 16) {
         throw new ImageException(
-            ("Damaged DICOM file: %08X says %s of a table; three numbers are expected, the last"
+            ("Corrupt DICOM file: %08X says %s of a table; three numbers are expected, the last"
                     + " from 1 to 16")
                 .formatted(tag, numbers));
       }
@@ -67,7 +67,7 @@ record DicomLut(int firstInput, int bits, int[] entries) {
       }
     } else {
       throw new ImageException(
-          "Damaged DICOM file: %08X has %d bytes for a table of %d entries"
+          "Corrupt DICOM file: %08X has %d bytes for a table of %d entries"
               .formatted(dataTag, data.length, count));
     }
     return new DicomLut(descriptor.firstInput(), descriptor.bits(), entries);
@@ -88,7 +88,7 @@ record DicomLut(int firstInput, int bits, int[] entries) {
     int filled = segments(words, 0, Integer.MAX_VALUE, entries, 0, size, true, tag);
     if (filled != entries.length) {
       throw new ImageException(
-          "Damaged DICOM file: %08X gives %d entries of a table of %d"
+          "Corrupt DICOM file: %08X gives %d entries of a table of %d"
               .formatted(tag, filled, entries.length));
     }
     return new DicomLut(descriptor.firstInput(), descriptor.bits(), entries);
@@ -150,7 +150,7 @@ record DicomLut(int firstInput, int bits, int[] entries) {
       }
       if (!fits) {
         throw new ImageException(
-            "Damaged DICOM file: %08X has a segment of kind %d and length %d at %d"
+            "Corrupt DICOM file: %08X has a segment of kind %d and length %d at %d"
                 .formatted(tag, kind, count, at * size));
       }
     }

@@ -46,7 +46,7 @@ final class DicomPixels {
   private DicomSamples uncompressed(int index) {
     if (syntax.inFragments() && syntax != DicomSyntax.ENCAPSULATED) {
       throw new ImageException(
-          "Damaged DICOM file: its pixels are %s, but not in fragments".formatted(syntax.words()));
+          "Corrupt DICOM file: its pixels are %s, but not in fragments".formatted(syntax.words()));
     }
     long firstBit = index * layout.frameBits();
     // Frames of single bits follow each other without a gap.
@@ -54,7 +54,7 @@ final class DicomPixels {
     long end = (firstBit + layout.frameBits() + 7) / 8;
     if (end > element.length()) {
       throw new ImageException(
-          "Damaged DICOM file: %d bytes of pixels; frame %d ends at %d"
+          "Corrupt DICOM file: %d bytes of pixels; frame %d ends at %d"
               .formatted(element.length(), index, end));
     }
     ByteOrder order = set.encoding().order();
@@ -82,11 +82,11 @@ final class DicomPixels {
     int firstByte = firstBit / 8;
     if (layout.halvedColors() && layout.columns() % 2 != 0) {
       throw new ImageException(
-          "Damaged DICOM file: %d columns in pairs of YBR_FULL_422".formatted(layout.columns()));
+          "Corrupt DICOM file: %d columns in pairs of YBR_FULL_422".formatted(layout.columns()));
     }
     if (bytes.length * 8L < firstBit + layout.frameBits()) {
       throw new ImageException(
-          "Damaged DICOM file: %d bytes of a frame; %d are needed"
+          "Corrupt DICOM file: %d bytes of a frame; %d are needed"
               .formatted(bytes.length, (layout.frameBits() + 7) / 8));
     }
     if (layout.real() > 0) {

@@ -27,13 +27,13 @@ final class DicomRle {
     }
     if (packed.length < HEADER) {
       throw new ImageException(
-          "Damaged DICOM file: a frame of %d bytes, of which %d are a header"
+          "Corrupt DICOM file: a frame of %d bytes, of which %d are a header"
               .formatted(packed.length, HEADER));
     }
     ByteBuffer header = ByteBuffer.wrap(packed).order(ByteOrder.LITTLE_ENDIAN);
     if (header.getInt(0) != segments) {
       throw new ImageException(
-          "Damaged DICOM file: a frame of %d segments; %d samples of %d bits have %d"
+          "Corrupt DICOM file: a frame of %d segments; %d samples of %d bits have %d"
               .formatted(header.getInt(0), layout.samples(), layout.allocated(), segments));
     }
     int[] words = new int[pixels * layout.samples()];
@@ -43,7 +43,7 @@ final class DicomRle {
       long to = i + 1 < segments ? header.getInt(8 + 4 * i) & 0xFFFFFFFFL : packed.length;
       if (from < HEADER || to < from || to > packed.length) {
         throw new ImageException(
-            "Damaged DICOM file: segment %d is said to be at %d to %d of %d bytes"
+            "Corrupt DICOM file: segment %d is said to be at %d to %d of %d bytes"
                 .formatted(i, from, to, packed.length));
       }
       unpack(packed, (int) from, (int) to, plane);
@@ -64,7 +64,7 @@ final class DicomRle {
     while (filled < plane.length) {
       if (at >= to) {
         throw new ImageException(
-            "Damaged DICOM file: a segment gives %d of %d bytes".formatted(filled, plane.length));
+            "Corrupt DICOM file: a segment gives %d of %d bytes".formatted(filled, plane.length));
       }
       int code = packed[at++];
       if (code == -128) {
@@ -73,7 +73,7 @@ final class DicomRle {
       int count = code >= 0 ? code + 1 : 1 - code;
       int taken = code >= 0 ? count : 1;
       if (taken > to - at) {
-        throw new ImageException("Damaged DICOM file: a segment ends within a run");
+        throw new ImageException("Corrupt DICOM file: a segment ends within a run");
       }
       // Some programs pad the last run.
       int used = Math.min(count, plane.length - filled);

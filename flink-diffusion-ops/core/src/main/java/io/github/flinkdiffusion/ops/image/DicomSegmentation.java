@@ -197,7 +197,8 @@ public final class DicomSegmentation {
                           : "";
       if (!differs.isEmpty()) {
         throw new ImageException(
-            "Slice %d has another %s than slice 0, so they are no one DICOM segmentation; send a request for each"
+            ("Slice %d has another %s than slice 0, so they cannot form one DICOM segmentation."
+                    + " Send a request for each")
                 .formatted(i, differs));
       }
     }

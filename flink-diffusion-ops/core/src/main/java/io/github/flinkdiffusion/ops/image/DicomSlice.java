@@ -44,7 +44,7 @@ public record DicomSlice(
    */
   public static DicomSlice of(byte[] file) {
     if (ImageKind.of(file).filter(ImageKind.DICOM::equals).isEmpty()) {
-      throw new ImageException("No DICOM file; a series is gathered of DICOM files");
+      throw new ImageException("Not a DICOM file; a series is gathered from DICOM files");
     }
     return of(DicomFile.open(DicomSource.of(file), ImageLimits.DEFAULT.maxBytes() / 4));
   }

@@ -39,7 +39,7 @@ public record FileSlices(
       byte[] head = Channels.head(channel);
       ImageKind kind =
           ImageKind.of(head)
-              .orElseThrow(() -> new ImageException("A file that is no image of a known kind"));
+              .orElseThrow(() -> new ImageException("A file that is not an image of a known kind"));
       return switch (kind) {
         case DICOM -> {
           DicomFile dicom =

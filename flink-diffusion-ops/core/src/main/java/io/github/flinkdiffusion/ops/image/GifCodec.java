@@ -39,13 +39,13 @@ final class GifCodec implements ImageFormat {
     int[] size = size(file);
     if (size[0] < 1 || size[1] < 1) {
       throw new ImageException(
-          "Damaged GIF file: it says that it is %d x %d pixels".formatted(size[0], size[1]));
+          "Corrupt GIF file: it says that it is %d x %d pixels".formatted(size[0], size[1]));
     }
     options.limits().check(size[0], size[1], 4);
     Window place = firstFrame(file);
     if ((long) place.right() > size[0] || (long) place.bottom() > size[1]) {
       throw new ImageException(
-          "Damaged GIF file: its first frame of %d x %d pixels at (%d, %d) reaches out of %d x %d"
+          "Corrupt GIF file: its first frame of %d x %d pixels at (%d, %d) reaches out of %d x %d"
               .formatted(place.width(), place.height(), place.x(), place.y(), size[0], size[1]));
     }
     ImageReader reader = JavaCodecs.reader("gif");
@@ -53,7 +53,7 @@ final class GifCodec implements ImageFormat {
       reader.setInput(in, true, true);
       BufferedImage frame = reader.read(0);
       if (frame.getWidth() != place.width() || frame.getHeight() != place.height()) {
-        throw new ImageException("Damaged GIF file: it says two different sizes");
+        throw new ImageException("Corrupt GIF file: it says two different sizes");
       }
       Raster pixels = JavaImages.toRaster(frame);
       return place.width() == size[0] && place.height() == size[1]
@@ -62,7 +62,7 @@ final class GifCodec implements ImageFormat {
     } catch (ImageException e) {
       throw e;
     } catch (IOException | RuntimeException e) {
-      throw new ImageException("Damaged GIF file: " + e, e);
+      throw new ImageException("Corrupt GIF file: " + e, e);
     } finally {
       reader.dispose();
     }
@@ -98,7 +98,7 @@ final class GifCodec implements ImageFormat {
         at++;
       }
       if (bytes.get(at) != 0x2C) {
-        throw new ImageException("Damaged GIF file: there is no image at byte %d".formatted(at));
+        throw new ImageException("Corrupt GIF file: there is no image at byte %d".formatted(at));
       }
       return new Window(
           bytes.getShort(at + 1) & 0xFFFF,

@@ -41,17 +41,17 @@ public record ImageLimits(int maxSide, long maxPixels, int maxBands, long maxByt
   public void check(int width, int height, int channels) {
     if (width > maxSide || height > maxSide || (long) width * height > maxPixels) {
       throw new ImageException(
-          "The picture is %d x %d pixels; at most %d a side and %d in all are accepted"
+          "The image is %d x %d pixels; at most %d a side and %d in all are accepted"
               .formatted(width, height, maxSide, maxPixels));
     }
     if (channels > maxBands) {
       throw new ImageException(
-          "The picture has %d bands; at most %d are accepted".formatted(channels, maxBands));
+          "The image has %d bands; at most %d are accepted".formatted(channels, maxBands));
     }
     // Pixels and bands are below 2^62 and 2^31, but both at once may be too much for a long.
     if ((double) width * height * channels * Float.BYTES > maxBytes) {
       throw new ImageException(
-          "The picture of %d x %d pixels in %d bands takes more than %d bytes, which are accepted"
+          "The image of %d x %d pixels in %d bands takes more than %d bytes, which are accepted"
               .formatted(width, height, channels, maxBytes));
     }
   }

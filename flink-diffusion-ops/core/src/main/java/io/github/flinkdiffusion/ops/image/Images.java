@@ -84,11 +84,11 @@ public final class Images {
                     ImageKind.notRead(head)
                         .map(
                             name ->
-                                "%s is not read; convert it to one of %s"
+                                "%s cannot be read; convert it to one of %s"
                                     .formatted(name, readable()))
                         .orElseGet(
                             () ->
-                                "A file of %d bytes that is none of %s"
+                                "A file of %d bytes of none of the types %s"
                                     .formatted(bytes, readable()))));
   }
 
@@ -110,8 +110,7 @@ public final class Images {
         .orElseThrow(
             () ->
                 new ImageException(
-                    "There is no kind of image '%s'; there are %s"
-                        .formatted(mediaType, readable())))
+                    "Unknown type of image '%s'; known are %s".formatted(mediaType, readable())))
         .write(picture);
   }
 

@@ -142,7 +142,7 @@ final class Jpeg2000Block {
             }
             if (symbol != 10) {
               throw new ImageException(
-                  "Damaged JPEG 2000 data: a mark behind a plane is %d".formatted(symbol));
+                  "Corrupt JPEG 2000 data: a mark behind a plane is %d".formatted(symbol));
             }
           }
           Arrays.fill(visited, 0, stride * (height + 2), (byte) 0);

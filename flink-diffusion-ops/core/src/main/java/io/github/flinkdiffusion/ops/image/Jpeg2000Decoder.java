@@ -156,7 +156,7 @@ final class Jpeg2000Decoder {
   }
 
   private static ImageException damaged(String what) {
-    return new ImageException("Damaged JPEG 2000 data: " + what);
+    return new ImageException("Corrupt JPEG 2000 data: " + what);
   }
 
   private static ImageException unsupported(String what) {
@@ -276,7 +276,7 @@ final class Jpeg2000Decoder {
     components = word(place + 34);
     if (x1 <= x0 || y1 <= y0 || x1 - x0 > mostWidth || y1 - y0 > mostHeight) {
       throw new ImageException(
-          "Damaged DICOM file: JPEG 2000 data from (%d, %d) to (%d, %d) in a frame of %d x %d"
+          "Corrupt DICOM file: JPEG 2000 data from (%d, %d) to (%d, %d) in a frame of %d x %d"
               .formatted(x0, y0, x1, y1, mostWidth, mostHeight));
     }
     if (components < 1 || components > MOST_COMPONENTS || end - place < 36 + 3 * components) {

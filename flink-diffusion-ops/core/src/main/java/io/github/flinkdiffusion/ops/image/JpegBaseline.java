@@ -31,14 +31,14 @@ final class JpegBaseline {
       reader.setInput(in, true, true);
       java.awt.image.Raster raster = reader.readRaster(0, null);
       if (trouble.get() != null) {
-        throw new ImageException("Damaged JPEG data: " + trouble.get());
+        throw new ImageException("Corrupt JPEG data: " + trouble.get());
       }
       int width = markers.width();
       int height = markers.height();
       if (raster.getWidth() != width
           || raster.getHeight() != height
           || raster.getNumBands() != markers.components()) {
-        throw new ImageException("Damaged JPEG data: it says two different sizes");
+        throw new ImageException("Corrupt JPEG data: it says two different sizes");
       }
       int[] planes = new int[markers.components() * width * height];
       int[] row = new int[width];
@@ -50,10 +50,10 @@ final class JpegBaseline {
       }
       return new JpegDecoder.Image(width, height, markers.components(), 8, planes);
     } catch (IOException | IllegalArgumentException | IllegalStateException e) {
-      throw new ImageException("Damaged JPEG data: " + e.getMessage(), e);
+      throw new ImageException("Corrupt JPEG data: " + e.getMessage(), e);
     } catch (IndexOutOfBoundsException | NegativeArraySizeException | ClassCastException e) {
       // What the reader gives for segments that contradict each other.
-      throw new ImageException("Damaged JPEG data: " + e, e);
+      throw new ImageException("Corrupt JPEG data: " + e, e);
     } finally {
       reader.dispose();
     }

@@ -82,7 +82,7 @@ final class JpegBits {
     }
     if (at + 1 >= file.length || (file[at] & 0xFF) != 0xFF || (file[at + 1] & 0xFF) != marker) {
       throw new ImageException(
-          "Damaged JPEG data: restart marker %X is expected at byte %d".formatted(marker, at));
+          "Corrupt JPEG data: restart marker %X is expected at byte %d".formatted(marker, at));
     }
     at += 2;
   }

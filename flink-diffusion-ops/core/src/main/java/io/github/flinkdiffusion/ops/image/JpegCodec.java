@@ -95,17 +95,17 @@ final class JpegCodec implements ImageFormat {
       if (samples.getWidth() != segments.width()
           || samples.getHeight() != segments.height()
           || samples.getNumBands() != segments.components()) {
-        throw new ImageException("Damaged JPEG file: it says two different sizes");
+        throw new ImageException("Corrupt JPEG file: it says two different sizes");
       }
       return samples;
     } catch (IOException | IllegalArgumentException | IllegalStateException e) {
-      throw new ImageException("Damaged JPEG file: " + e.getMessage(), e);
+      throw new ImageException("Corrupt JPEG file: " + e.getMessage(), e);
     } catch (IndexOutOfBoundsException
         | NegativeArraySizeException
         | ClassCastException
         | NullPointerException e) {
       // What the reader gives for tables that contradict each other.
-      throw new ImageException("Damaged JPEG file: " + e, e);
+      throw new ImageException("Corrupt JPEG file: " + e, e);
     } finally {
       reader.dispose();
     }

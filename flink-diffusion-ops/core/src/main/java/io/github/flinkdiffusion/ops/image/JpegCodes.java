@@ -28,7 +28,7 @@ final class JpegCodes {
       offset[length] = symbol - code;
       for (int i = 0; i < counts[length - 1]; i++, code++, symbol++) {
         if (code >= 1 << length) {
-          throw new ImageException("Damaged JPEG data: a table of more codes than there can be");
+          throw new ImageException("Corrupt JPEG data: a table of more codes than there can be");
         }
         if (length <= FAST) {
           int first = code << FAST - length;
@@ -55,6 +55,6 @@ final class JpegCodes {
         return symbols[offset[length] + (window >>> 16 - length)] & 0xFF;
       }
     }
-    throw new ImageException("Damaged JPEG data: a code that no table has");
+    throw new ImageException("Corrupt JPEG data: a code that no table has");
   }
 }

@@ -90,7 +90,7 @@ final class JpegDecoder {
 
   private Image image() {
     if (file.length < 4 || word(0) != 0xFFD8) {
-      throw new ImageException("Damaged JPEG data: it does not begin as such");
+      throw new ImageException("Corrupt JPEG data: it does not begin as such");
     }
     at = 2;
     while (true) {
@@ -131,7 +131,7 @@ final class JpegDecoder {
       at = end;
     }
     throw new ImageException(
-        "Damaged JPEG data: %d of %d components are there".formatted(decoded, components.length));
+        "Corrupt JPEG data: %d of %d components are there".formatted(decoded, components.length));
   }
 
   private int[] planes() {
@@ -155,13 +155,13 @@ final class JpegDecoder {
 
   private void need(int bytes, int end) {
     if (bytes > end - at) {
-      throw new ImageException("Damaged JPEG data: a segment is too short");
+      throw new ImageException("Corrupt JPEG data: a segment is too short");
     }
   }
 
   private int marker() {
     if (at + 2 > file.length || (file[at] & 0xFF) != 0xFF) {
-      throw new ImageException("Damaged JPEG data: a marker is expected at byte %d".formatted(at));
+      throw new ImageException("Corrupt JPEG data: a marker is expected at byte %d".formatted(at));
     }
     while (at + 1 < file.length && (file[at + 1] & 0xFF) == 0xFF) {
       at++;
@@ -175,7 +175,7 @@ final class JpegDecoder {
 
   private void frame(int marker, int end) {
     if (components.length > 0) {
-      throw new ImageException("Damaged JPEG data: it has two frames");
+      throw new ImageException("Corrupt JPEG data: it has two frames");
     }
     need(6, end);
     lossless = marker == 0xC3;
@@ -185,7 +185,7 @@ final class JpegDecoder {
     int count = file[at + 5] & 0xFF;
     if (width < 1 || height < 1 || width > mostWidth || height > mostHeight) {
       throw new ImageException(
-          "Damaged DICOM file: JPEG data of %d x %d pixels in a frame of %d x %d"
+          "Corrupt DICOM file: JPEG data of %d x %d pixels in a frame of %d x %d"
               .formatted(width, height, mostWidth, mostHeight));
     }
     if (count < 1
@@ -224,7 +224,7 @@ final class JpegDecoder {
       }
       at += 17;
       if (all > 256 || (kind & 0x0F) > 3 || kind > 0x1F) {
-        throw new ImageException("Damaged JPEG data: a table of codes that cannot be");
+        throw new ImageException("Corrupt JPEG data: a table of codes that cannot be");
       }
       need(all, end);
       JpegCodes codes = new JpegCodes(counts, Arrays.copyOfRange(file, at, at + all));
@@ -254,7 +254,7 @@ final class JpegDecoder {
     need(1 + 2 * count + 3, end);
     if (count < 1 || count > components.length) {
       throw new ImageException(
-          "Damaged JPEG data: a scan of %d of %d components".formatted(count, components.length));
+          "Corrupt JPEG data: a scan of %d of %d components".formatted(count, components.length));
     }
     Component[] scanned = new Component[count];
     for (int i = 0; i < count; i++) {
@@ -265,11 +265,11 @@ final class JpegDecoder {
               .filter(one -> one.id == id && one.plane == null)
               .findFirst()
               .orElseThrow(
-                  () -> new ImageException("Damaged JPEG data: a scan names component " + id));
+                  () -> new ImageException("Corrupt JPEG data: a scan names component " + id));
       component.dc = dcCodes[tables >> 4 & 3];
       component.ac = acCodes[tables & 3];
       if (component.dc == null || !lossless && component.ac == null) {
-        throw new ImageException("Damaged JPEG data: a scan without its tables");
+        throw new ImageException("Corrupt JPEG data: a scan without its tables");
       }
       component.plane = new int[width * height];
       scanned[i] = component;
@@ -322,7 +322,7 @@ final class JpegDecoder {
           }
           int size = component.dc.next(bits);
           if (size > 16) {
-            throw new ImageException("Damaged JPEG data: a difference of %d bits".formatted(size));
+            throw new ImageException("Corrupt JPEG data: a difference of %d bits".formatted(size));
           }
           int difference = size == 16 ? 32768 : bits.signed(size);
           plane[i] = predicted + difference & mask;
@@ -375,12 +375,12 @@ final class JpegDecoder {
   private void coefficients(Component component, JpegBits bits, double[] block) {
     int[] steps = quantization[component.table];
     if (steps == null) {
-      throw new ImageException("Damaged JPEG data: a component without its quantization");
+      throw new ImageException("Corrupt JPEG data: a component without its quantization");
     }
     Arrays.fill(block, 0);
     int size = component.dc.next(bits);
     if (size > 16) {
-      throw new ImageException("Damaged JPEG data: a coefficient of %d bits".formatted(size));
+      throw new ImageException("Corrupt JPEG data: a coefficient of %d bits".formatted(size));
     }
     component.before += bits.signed(size);
     block[0] = (double) component.before * steps[0];
@@ -397,7 +397,7 @@ final class JpegDecoder {
       }
       k += run;
       if (k > 63) {
-        throw new ImageException("Damaged JPEG data: more coefficients than a block has");
+        throw new ImageException("Corrupt JPEG data: more coefficients than a block has");
       }
       block[ZIGZAG[k]] = (double) bits.signed(length) * steps[k];
     }

@@ -119,7 +119,7 @@ final class JpegLsDecoder {
   }
 
   private static ImageException damaged(String what) {
-    return new ImageException("Damaged JPEG-LS data: " + what);
+    return new ImageException("Corrupt JPEG-LS data: " + what);
   }
 
   private JpegDecoder.Image image() {
@@ -196,7 +196,7 @@ final class JpegLsDecoder {
     int count = file[at + 5] & 0xFF;
     if (width < 1 || height < 1 || width > mostWidth || height > mostHeight) {
       throw new ImageException(
-          "Damaged DICOM file: JPEG-LS data of %d x %d pixels in a frame of %d x %d"
+          "Corrupt DICOM file: JPEG-LS data of %d x %d pixels in a frame of %d x %d"
               .formatted(width, height, mostWidth, mostHeight));
     }
     if (precision < 2 || precision > 16 || count < 1 || count > MOST_COMPONENTS) {

@@ -58,7 +58,7 @@ record JpegMarkers(
       }
       at += 2 + length;
     }
-    throw new ImageException("Damaged JPEG data: it has no frame");
+    throw new ImageException("Corrupt JPEG data: it has no frame");
   }
 
   private static int word(byte[] file, int at) {

@@ -114,7 +114,7 @@ record JpegSegments(
         }
         if (isFrame(marker)) {
           if (frameAt >= 0) {
-            throw new ImageException("Damaged JPEG file: it has more than one header");
+            throw new ImageException("Corrupt JPEG file: it has more than one header");
           }
           frameAt = at;
         } else if (marker == 0xDA && ++scans > MAX_SCANS) {
@@ -130,7 +130,7 @@ record JpegSegments(
         at += 2 + length;
       }
       if (frameAt < 0 || scans == 0) {
-        throw new ImageException("Damaged JPEG file: it has no header or no pixels");
+        throw new ImageException("Corrupt JPEG file: it has no header or no pixels");
       }
       return frame();
     }
@@ -206,13 +206,13 @@ record JpegSegments(
       int length = unsigned(frameAt + 2);
       int components = length < 8 ? 0 : file[frameAt + 9] & 0xFF;
       if (length < 8 + 3 * components || components == 0) {
-        throw new ImageException("Damaged JPEG file: a header of %d bytes".formatted(length));
+        throw new ImageException("Corrupt JPEG file: a header of %d bytes".formatted(length));
       }
       int height = unsigned(frameAt + 5);
       int width = unsigned(frameAt + 7);
       if (width < 1 || height < 1) {
         throw new ImageException(
-            "Damaged JPEG file: it says that it is %d x %d pixels in %d components"
+            "Corrupt JPEG file: it says that it is %d x %d pixels in %d components"
                 .formatted(width, height, components));
       }
       List<Integer> ids = new ArrayList<>();

@@ -142,7 +142,7 @@ final class NiftiCodec implements ImageFormat {
       throw new ImageException(
           "Truncated NIfTI file: it ends before slice %d does".formatted(options.page()), e);
     } catch (IOException e) {
-      throw new ImageException("Damaged NIfTI file: " + e.getMessage(), e);
+      throw new ImageException("Corrupt NIfTI file: " + e.getMessage(), e);
     }
   }
 

@@ -160,14 +160,14 @@ record NiftiHeader(
     }
     double start = second ? h.getLong(168) : h.getFloat(108);
     if (!(start >= (second ? SIZE_2 : SIZE_1) && start <= MOST_EXTENSIONS)) {
-      throw new ImageException("Damaged NIfTI file: its values begin at byte %s".formatted(start));
+      throw new ImageException("Corrupt NIfTI file: its values begin at byte %s".formatted(start));
     }
     double slope = second ? h.getDouble(176) : h.getFloat(112);
     double intercept = second ? h.getDouble(184) : h.getFloat(116);
     // A slope of 0 says that values are not scaled.
     boolean scaled = Double.isFinite(slope) && slope != 0;
     if (scaled && !Double.isFinite(intercept)) {
-      throw new ImageException("Damaged NIfTI file: an intercept of " + intercept);
+      throw new ImageException("Corrupt NIfTI file: an intercept of " + intercept);
     }
     int units = second ? h.getInt(500) : h.get(123);
     double factor =
@@ -268,7 +268,7 @@ record NiftiHeader(
       if (!(length > 0 && length < Double.MAX_VALUE)) {
         if (dims[axis] > 1) {
           throw new ImageException(
-              "Damaged NIfTI file: axis %d has the direction %s"
+              "Corrupt NIfTI file: axis %d has the direction %s"
                   .formatted(axis, Arrays.toString(axes[axis])));
         }
         continue;

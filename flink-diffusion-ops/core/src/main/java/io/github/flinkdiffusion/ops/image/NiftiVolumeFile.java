@@ -111,7 +111,8 @@ public final class NiftiVolumeFile implements AutoCloseable {
             places, IntStream.range(0, places.size()).mapToObj(i -> "slice " + i).toList());
     if (!faults.isEmpty()) {
       throw new ImageException(
-          "The slices are no volume: %s. Send a request for each, or name a range that is one"
+          ("The slices do not form a volume: %s. Send a request for each, or name a range that is"
+                  + " one")
               .formatted(faults.get(0)));
     }
     try {

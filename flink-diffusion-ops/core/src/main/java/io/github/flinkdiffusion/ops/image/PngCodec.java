@@ -123,7 +123,7 @@ public final class PngCodec implements ImageFormat {
           : fromSamples(image, header, clear);
     } catch (IOException | RuntimeException e) {
       // The reader answers nonsense with all kinds of exceptions.
-      throw new ImageException("Damaged PNG file: " + e, e);
+      throw new ImageException("Corrupt PNG file: " + e, e);
     } finally {
       reader.dispose();
     }
@@ -165,7 +165,7 @@ public final class PngCodec implements ImageFormat {
     ByteBuffer data = found.get().data();
     if (data.capacity() < 2 * samples) {
       throw new ImageException(
-          "Damaged PNG file: the color that is clear has %d bytes; %d are needed"
+          "Corrupt PNG file: the color that is clear has %d bytes; %d are needed"
               .formatted(data.capacity(), 2 * samples));
     }
     int[] clear = new int[samples];

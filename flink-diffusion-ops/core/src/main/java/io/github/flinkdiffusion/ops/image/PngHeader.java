@@ -65,10 +65,10 @@ record PngHeader(int width, int height, int bitsPerSample, ColorType colorType) 
     List<Block> blocks = blocks(png);
     Block first = blocks.get(0);
     if (!first.type().equals("IHDR") || first.data().capacity() != HEADER_BYTES) {
-      throw new ImageException("Damaged PNG file: it does not begin with a header block");
+      throw new ImageException("Corrupt PNG file: it does not begin with a header block");
     }
     if (blocks.stream().noneMatch(block -> block.type().equals("IDAT"))) {
-      throw new ImageException("Damaged PNG file: it holds no pixels");
+      throw new ImageException("Corrupt PNG file: it holds no pixels");
     }
     return header(first.data());
   }
@@ -101,7 +101,7 @@ record PngHeader(int width, int height, int bitsPerSample, ColorType colorType) 
     bytes.position(bytes.position() + 4 + length);
     if ((int) crc.getValue() != bytes.getInt()) {
       throw new ImageException(
-          "Damaged PNG file: the checksum of the block at byte %d is wrong".formatted(at));
+          "Corrupt PNG file: the checksum of the block at byte %d is wrong".formatted(at));
     }
     return new Block(
         StandardCharsets.ISO_8859_1.decode(block.slice(0, 4)).toString(), block.slice(4, length));
@@ -114,7 +114,7 @@ record PngHeader(int width, int height, int bitsPerSample, ColorType colorType) 
     int code = bytes.get();
     if (width <= 0 || height <= 0) {
       throw new ImageException(
-          "Damaged PNG file: it says that it is %s x %s pixels"
+          "Corrupt PNG file: it says that it is %s x %s pixels"
               .formatted(Integer.toUnsignedString(width), Integer.toUnsignedString(height)));
     }
     ColorType type =
@@ -124,10 +124,10 @@ record PngHeader(int width, int height, int bitsPerSample, ColorType colorType) 
             .orElseThrow(
                 () ->
                     new ImageException(
-                        "Damaged PNG file: there is no color type %d".formatted(code)));
+                        "Corrupt PNG file: there is no color type %d".formatted(code)));
     if (!type.bits.contains(bits)) {
       throw new ImageException(
-          "Damaged PNG file: %d bits per sample; %s has one of %s"
+          "Corrupt PNG file: %d bits per sample; %s has one of %s"
               .formatted(bits, type, type.bits.stream().sorted().toList()));
     }
     return new PngHeader(width, height, bits, type);

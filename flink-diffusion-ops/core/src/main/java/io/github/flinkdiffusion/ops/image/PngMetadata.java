@@ -175,7 +175,7 @@ final class PngMetadata {
       return new String(unpacked(data, "text '" + keyword + "'", MAX_TEXT_BYTES), charset);
     } catch (DataFormatException e) {
       throw new ImageException(
-          "Damaged PNG file: its text '%s' cannot be unpacked".formatted(keyword), e);
+          "Corrupt PNG file: its text '%s' cannot be unpacked".formatted(keyword), e);
     }
   }
 
@@ -191,7 +191,7 @@ final class PngMetadata {
       while (!inflater.finished()) {
         int read = inflater.inflate(part);
         if (read == 0 && !inflater.finished()) {
-          throw new ImageException("Damaged PNG file: its %s is cut off".formatted(what));
+          throw new ImageException("Corrupt PNG file: its %s is cut off".formatted(what));
         }
         text.write(part, 0, read);
         if (text.size() > most) {
@@ -207,7 +207,7 @@ final class PngMetadata {
 
   private static ImageException damaged(PngHeader.Block block) {
     return new ImageException(
-        "Damaged PNG file: a %s block of %d bytes is not whole"
+        "Corrupt PNG file: a %s block of %d bytes is not whole"
             .formatted(block.type(), block.data().capacity()));
   }
 

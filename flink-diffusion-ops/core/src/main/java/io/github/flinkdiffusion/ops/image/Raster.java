@@ -81,13 +81,13 @@ public final class Raster {
       NoDataMask noData) {
     if (channels <= 0 || height <= 0 || width <= 0) {
       throw new ImageException(
-          "A picture of %d channels x %d x %d; each must be at least 1"
+          "An image of %d channels x %d x %d; each must be at least 1"
               .formatted(channels, height, width));
     }
     long elements = elements(channels, height, width);
     if (data.length != elements) {
       throw new ImageException(
-          "A picture of %d channels x %d x %d takes %d values, not %d"
+          "An image of %d channels x %d x %d takes %d values, not %d"
               .formatted(channels, height, width, elements, data.length));
     }
     if (!format.bands().fits(channels)) {

@@ -36,11 +36,11 @@ public record ReadOptions(
 
   public ReadOptions {
     if (page < 0) {
-      throw new ImageException("Page %d of a file; pages count from 0".formatted(page));
+      throw new ImageException("Page %d of a file; pages are counted from 0".formatted(page));
     }
     if (notFiniteAs.isPresent() && !Double.isFinite(notFiniteAs.getAsDouble())) {
       throw new ImageException(
-          "%s in place of numbers that are not finite; a finite one is needed"
+          "%s in place of values that are not finite; a finite value is needed"
               .formatted(notFiniteAs.getAsDouble()));
     }
   }

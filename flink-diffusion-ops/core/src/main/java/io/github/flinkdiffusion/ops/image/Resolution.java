@@ -23,7 +23,7 @@ public record Resolution(int level, OptionalDouble pixelSize) {
 
   public Resolution {
     if (level < 0) {
-      throw new ImageException("Level %d of a file; levels count from 0".formatted(level));
+      throw new ImageException("Level %d of a file; levels are counted from 0".formatted(level));
     }
     if (pixelSize.isPresent()
         && !(pixelSize.getAsDouble() > 0 && Double.isFinite(pixelSize.getAsDouble()))) {

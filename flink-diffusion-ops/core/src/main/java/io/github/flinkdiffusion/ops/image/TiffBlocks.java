@@ -41,7 +41,7 @@ final class TiffBlocks {
         };
     if (length < size) {
       throw new ImageException(
-          "Damaged TIFF file: a block holds %d bytes of %d".formatted(length, size));
+          "Corrupt TIFF file: a block holds %d bytes of %d".formatted(length, size));
     }
     return block;
   }
@@ -66,7 +66,7 @@ final class TiffBlocks {
       }
       return length;
     } catch (DataFormatException e) {
-      throw new ImageException("Damaged TIFF file: a block cannot be unpacked", e);
+      throw new ImageException("Corrupt TIFF file: a block cannot be unpacked", e);
     } finally {
       inflater.end();
     }
@@ -131,7 +131,7 @@ final class TiffBlocks {
         block[out++] = (byte) code;
       } else if (previousStart < 0 || code > next || code == next && next == LZW_CODES) {
         throw new ImageException(
-            "Damaged TIFF file: a block has a code %d before it was made".formatted(code));
+            "Corrupt TIFF file: a block has a code %d before it was made".formatted(code));
       } else {
         int pieceStart = code == next ? previousStart : start[code];
         length = code == next ? previousLength + 1 : lengths[code];

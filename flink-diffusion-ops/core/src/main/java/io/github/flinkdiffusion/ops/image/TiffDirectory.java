@@ -74,7 +74,7 @@ final class TiffDirectory {
     ByteBuffer header = ByteBuffer.wrap(start).order(order);
     boolean big = header.getShort(2) == BIG;
     if (big && (start.length < 16 || header.getShort(4) != 8)) {
-      throw new ImageException("Damaged TIFF file: its header is not that of a BigTIFF file");
+      throw new ImageException("Corrupt TIFF file: its header is not that of a BigTIFF file");
     }
     long at = big ? header.getLong(8) : Integer.toUnsignedLong(header.getInt(4));
     List<TiffDirectory> found = new ArrayList<>();
@@ -120,7 +120,7 @@ final class TiffDirectory {
     long tags = big ? head.getLong() : head.getShort() & 0xFFFF;
     if (tags < 1 || tags > MAX_TAGS) {
       throw new ImageException(
-          "Damaged TIFF file: a directory of %s tags; 1 to %d are accepted"
+          "Corrupt TIFF file: a directory of %s tags; 1 to %d are accepted"
               .formatted(Long.toUnsignedString(tags), MAX_TAGS));
     }
     return (int) tags;
@@ -152,7 +152,7 @@ final class TiffDirectory {
       long count = big ? table.getLong(start + 4) : Integer.toUnsignedLong(table.getInt(start + 4));
       if (count < 0 || count > channel.size() / type.get().bytes()) {
         throw new ImageException(
-            "Damaged TIFF file: tag %d has %s values, more than the file of %d bytes"
+            "Corrupt TIFF file: tag %d has %s values, more than the file of %d bytes"
                 .formatted(number, Long.toUnsignedString(count), channel.size()));
       }
       long bytes = count * type.get().bytes();
@@ -168,7 +168,7 @@ final class TiffDirectory {
                 .formatted(number, Long.toUnsignedString(valueAt), channel.size()));
       }
       if (entries.put(number, new Entry(type.get(), count, valueAt)) != null) {
-        throw new ImageException("Damaged TIFF file: tag %d stands twice".formatted(number));
+        throw new ImageException("Corrupt TIFF file: tag %d stands twice".formatted(number));
       }
     }
     return entries;
@@ -257,7 +257,7 @@ final class TiffDirectory {
       double value = entry.type().number(values, i, order);
       if (!(value >= 0 && value < 0x1p53)) {
         throw new ImageException(
-            "Damaged TIFF file: tag %d holds %s, which is no place".formatted(number, value));
+            "Corrupt TIFF file: tag %d holds %s, which is no place".formatted(number, value));
       }
       numbers[i] = (long) value;
     }
@@ -282,7 +282,7 @@ final class TiffDirectory {
     double value = entry.count() < 1 ? -1 : entry.type().number(value(number, entry), 0, order);
     if (!(value >= 0 && value <= most && value == Math.rint(value))) {
       throw new ImageException(
-          "Damaged TIFF file: tag %d is %s; a whole number from 0 to %d is accepted"
+          "Corrupt TIFF file: tag %d is %s; a whole number from 0 to %d is accepted"
               .formatted(number, value, most));
     }
     return (long) value;

@@ -72,7 +72,7 @@ record TiffImageBlocks(
   private void requireSize(int foundWidth, int foundHeight, int foundSamples, int rows) {
     if (foundWidth != width || foundHeight < rows || foundSamples != samples) {
       throw new ImageException(
-          "Damaged TIFF file: a block of %d x %d pixels in %d bands; %d x %d in %d are needed"
+          "Corrupt TIFF file: a block of %d x %d pixels in %d bands; %d x %d in %d are needed"
               .formatted(foundWidth, foundHeight, foundSamples, width, rows, samples));
     }
   }
@@ -161,7 +161,7 @@ record TiffImageBlocks(
     } catch (ImageException e) {
       throw e;
     } catch (IOException | RuntimeException e) {
-      throw new ImageException("Damaged TIFF file: a block of fax data: " + e, e);
+      throw new ImageException("Corrupt TIFF file: a block of fax data: " + e, e);
     } finally {
       reader.dispose();
     }
@@ -229,13 +229,13 @@ record TiffImageBlocks(
         long length = (long) DECOMPRESS.invoke(null, block, 0, size, packed, 0, packed.length);
         if (length != size) {
           throw new ImageException(
-              "Damaged TIFF file: a block of Zstandard gives %d instead of %d bytes"
+              "Corrupt TIFF file: a block of Zstandard gives %d instead of %d bytes"
                   .formatted(length, size));
         }
         return block;
       } catch (InvocationTargetException e) {
         throw new ImageException(
-            "Damaged TIFF file: a block of Zstandard cannot be unpacked: " + e.getCause(), e);
+            "Corrupt TIFF file: a block of Zstandard cannot be unpacked: " + e.getCause(), e);
       } catch (IllegalAccessException e) {
         throw new IllegalStateException(e);
       }

@@ -71,13 +71,12 @@ final class TiffLayout {
     samples = directory.integer(Tiff.SAMPLES, 1);
     if (width < 1 || height < 1 || samples < 1 || samples > 0xFFFF) {
       throw new ImageException(
-          "Damaged TIFF file: it says that it is %d x %d pixels in %d bands"
+          "Corrupt TIFF file: it says that it is %d x %d pixels in %d bands"
               .formatted(width, height, samples));
     }
     if (samples > limits.maxBands()) {
       throw new ImageException(
-          "The picture has %d bands; at most %d are accepted"
-              .formatted(samples, limits.maxBands()));
+          "The image has %d bands; at most %d are accepted".formatted(samples, limits.maxBands()));
     }
     bits = same(directory, Tiff.BITS, 1, samples);
     sampleFormat = same(directory, Tiff.SAMPLE_FORMAT, Tiff.UNSIGNED, samples);
@@ -112,7 +111,7 @@ final class TiffLayout {
             : (int) Math.min(height, directory.whole(Tiff.ROWS_PER_STRIP, height));
     if (blockWidth < 1 || declared < 1) {
       throw new ImageException(
-          "Damaged TIFF file: blocks of %d x %d pixels".formatted(blockWidth, declared));
+          "Corrupt TIFF file: blocks of %d x %d pixels".formatted(blockWidth, declared));
     }
     stripHeight = declared;
     double rowSize = Math.ceil((double) blockWidth * samplesPerPlane * bits / 8);
@@ -140,7 +139,7 @@ final class TiffLayout {
     boolean unsaid = directory.count(lengthsTag) == 0 && compression == Tiff.UNCOMPRESSED;
     if (directory.count(offsetsTag) < inFile || directory.count(lengthsTag) < inFile && !unsaid) {
       throw new ImageException(
-          "Damaged TIFF file: places of %d and lengths of %d blocks; %d are needed"
+          "Corrupt TIFF file: places of %d and lengths of %d blocks; %d are needed"
               .formatted(directory.count(offsetsTag), directory.count(lengthsTag), inFile));
     }
     offsets = directory.longs(offsetsTag);
@@ -165,7 +164,7 @@ final class TiffLayout {
       throws IOException {
     if (directory.count(tag) > 0xFFFF) {
       throw new ImageException(
-          "Damaged TIFF file: tag %d has %d values for %d bands"
+          "Corrupt TIFF file: tag %d has %d values for %d bands"
               .formatted(tag, directory.count(tag), samples));
     }
     List<Double> values = directory.numbers(tag);
@@ -249,7 +248,7 @@ final class TiffLayout {
     int colors = 1 << bits;
     if (directory.count(Tiff.COLOR_MAP) != 3L * colors) {
       throw new ImageException(
-          "Damaged TIFF file: a palette of %d numbers; %d are needed"
+          "Corrupt TIFF file: a palette of %d numbers; %d are needed"
               .formatted(directory.count(Tiff.COLOR_MAP), 3 * colors));
     }
     List<Double> numbers = directory.numbers(Tiff.COLOR_MAP);
@@ -388,7 +387,7 @@ final class TiffLayout {
     // Packing may make a block larger, but not by much.
     long most = compression == Tiff.UNCOMPRESSED ? size : 2L * size + 4096;
     if (length < 1) {
-      throw new ImageException("Damaged TIFF file: a block of %d bytes".formatted(lengths[index]));
+      throw new ImageException("Corrupt TIFF file: a block of %d bytes".formatted(lengths[index]));
     }
     byte[] packed =
         TiffDirectory.bytes(

@@ -227,7 +227,7 @@ final class TiffLevel implements AutoCloseable {
         writeMask(index, x, tileWidth, tileHeight);
       }
     } catch (IOException e) {
-      throw new ImageException("Can not write a tile of a TIFF file: " + e, e);
+      throw new ImageException("Cannot write a tile of a TIFF file: " + e, e);
     }
   }
 
@@ -351,7 +351,7 @@ final class TiffLevel implements AutoCloseable {
         next.close();
       }
     } catch (IOException e) {
-      throw new ImageException("Can not close a level of a TIFF file: " + e, e);
+      throw new ImageException("Cannot close a level of a TIFF file: " + e, e);
     }
   }
 }

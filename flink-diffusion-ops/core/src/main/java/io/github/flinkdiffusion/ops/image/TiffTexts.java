@@ -50,7 +50,7 @@ final class TiffTexts {
       }
       return texts;
     } catch (XMLStreamException e) {
-      throw new ImageException("Damaged TIFF file: its metadata are no XML: " + e.getMessage(), e);
+      throw new ImageException("Corrupt TIFF file: its metadata are no XML: " + e.getMessage(), e);
     }
   }
 

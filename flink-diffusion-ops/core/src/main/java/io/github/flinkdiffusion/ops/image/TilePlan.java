@@ -92,7 +92,7 @@ public final class TilePlan {
     public TilePlan plan() {
       if (width < 1 || height < 1 || tile < 1 || scale < 1 || alignment < 1) {
         throw new ImageException(
-            ("Tiles of %d pixels for a picture of %d x %d, scale %d, alignment %d; each must be at"
+            ("Tiles of %d pixels for an image of %d x %d, scale %d, alignment %d; each must be at"
                     + " least 1")
                 .formatted(tile, width, height, scale, alignment));
       }
@@ -103,7 +103,7 @@ public final class TilePlan {
       }
       if (width % alignment != 0 || height % alignment != 0 || tile % alignment != 0) {
         throw new ImageException(
-            "A picture of %d x %d pixels in tiles of %d; each must be a multiple of %d"
+            "An image of %d x %d pixels in tiles of %d; each must be a multiple of %d"
                 .formatted(width, height, tile, alignment));
       }
       if (overlap > 0 && overlap > tile - alignment && Math.max(width, height) > tile) {
@@ -113,7 +113,7 @@ public final class TilePlan {
       }
       if ((long) Math.max(width, height) * scale > Integer.MAX_VALUE) {
         throw new ImageException(
-            "A picture of %d x %d pixels, %d times enlarged, has more than %d a side"
+            "An image of %d x %d pixels, %d times enlarged, has more than %d a side"
                 .formatted(width, height, scale, Integer.MAX_VALUE));
       }
       return new TilePlan(axis(width), axis(height), scale);

@@ -71,7 +71,7 @@ final class Vp8Decoder {
         || data[begin + 4] != 1
         || data[begin + 5] != 0x2A) {
       throw new ImageException(
-          "Damaged WebP file: its lossy image does not begin with a key frame");
+          "Corrupt WebP file: its lossy image does not begin with a key frame");
     }
     this.width = unsigned16(begin + 6) & 0x3FFF;
     this.height = unsigned16(begin + 8) & 0x3FFF;

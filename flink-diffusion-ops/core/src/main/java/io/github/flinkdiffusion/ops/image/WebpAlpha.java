@@ -44,7 +44,7 @@ final class WebpAlpha {
       alpha = green.apply(asLosslessFile(file, begin + 1, end, width, height));
     } else {
       throw new ImageException(
-          "Damaged WebP file: its opacity of %d bytes is not whole, or packed in way %d"
+          "Corrupt WebP file: its opacity of %d bytes is not whole, or packed in way %d"
               .formatted(end - begin, header & 3));
     }
     restore(alpha, width, height, header >> 2 & 3);

@@ -116,7 +116,7 @@ final class WebpCodec implements ImageFormat {
   private static void requireSize(int width, int height, int otherWidth, int otherHeight) {
     if (otherWidth != width || otherHeight != height) {
       throw new ImageException(
-          "Damaged WebP file: it says that it is %d x %d pixels, and %d x %d"
+          "Corrupt WebP file: it says that it is %d x %d pixels, and %d x %d"
               .formatted(width, height, otherWidth, otherHeight));
     }
   }
@@ -131,7 +131,7 @@ final class WebpCodec implements ImageFormat {
       throw e;
     } catch (IOException | RuntimeException e) {
       // The reader answers nonsense with all kinds of exceptions.
-      throw new ImageException("Damaged WebP file: " + e, e);
+      throw new ImageException("Corrupt WebP file: " + e, e);
     } finally {
       reader.dispose();
     }
@@ -233,7 +233,7 @@ final class WebpCodec implements ImageFormat {
     int[] size = size(file);
     if (size[0] < 1 || size[1] < 1) {
       throw new ImageException(
-          "Damaged WebP file: its %d bytes do not begin with an image".formatted(file.length));
+          "Corrupt WebP file: its %d bytes do not begin with an image".formatted(file.length));
     }
     ByteArrayOutputStream kept = new ByteArrayOutputStream(file.length);
     kept.write(file, 0, HEADER_BYTES);
@@ -266,7 +266,7 @@ final class WebpCodec implements ImageFormat {
         }
         case "VP8X" -> {
           if (length < 1) {
-            throw new ImageException("Damaged WebP file: its header VP8X is empty");
+            throw new ImageException("Corrupt WebP file: its header VP8X is empty");
           }
           byte[] chunk = Arrays.copyOfRange(file, at, to + (int) (length & 1));
           chunk[CHUNK_OVERHEAD] &= (byte) ~PROFILE_AND_EXIF;

@@ -45,7 +45,7 @@ public record Window(int x, int y, int width, int height) {
   void requireInside(int pictureWidth, int pictureHeight) {
     if ((long) x + width > pictureWidth || (long) y + height > pictureHeight) {
       throw new ImageException(
-          "A window of %d x %d pixels at (%d, %d) reaches out of a picture of %d x %d"
+          "A window of %d x %d pixels at (%d, %d) reaches out of an image of %d x %d"
               .formatted(width, height, x, y, pictureWidth, pictureHeight));
     }
   }

@@ -58,7 +58,7 @@ final class Xz {
   }
 
   private static ImageException damaged(String what) {
-    return new ImageException("Damaged TIFF file: a block packed as LZMA " + what);
+    return new ImageException("Corrupt TIFF file: a block packed as LZMA " + what);
   }
 
   private int next() {
@@ -97,7 +97,7 @@ final class Xz {
     crc.update(in, begin, end - begin);
     at = end;
     if (little(4) != crc.getValue()) {
-      throw damaged("has a damaged header");
+      throw damaged("has a corrupt header");
     }
   }
 
@@ -121,7 +121,7 @@ final class Xz {
         return value;
       }
     }
-    throw damaged("has a damaged header");
+    throw damaged("has a corrupt header");
   }
 
   private void block(int begin, int headerBytes, int check, int checkBytes) {
@@ -154,7 +154,7 @@ final class Xz {
     }
     while (at < end) {
       if (next() != 0) {
-        throw damaged("has a damaged header");
+        throw damaged("has a corrupt header");
       }
     }
     requireCrc32(begin, end);
@@ -171,7 +171,7 @@ final class Xz {
     }
     while ((at - data) % 4 != 0) {
       if (next() != 0) {
-        throw damaged("has a damaged end");
+        throw damaged("has a corrupt end");
       }
     }
     compare(from, check, checkBytes);
@@ -434,7 +434,7 @@ final class Xz {
 
     private void lzma(int end) {
       if (chunkByte() != 0) {
-        throw damaged("has a damaged chunk");
+        throw damaged("has a corrupt chunk");
       }
       code = 0;
       for (int i = 0; i < 4; i++) {

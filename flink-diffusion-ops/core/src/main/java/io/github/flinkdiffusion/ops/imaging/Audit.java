@@ -215,13 +215,14 @@ public record Audit(
               String text = texts.get(name);
               if (text == null) {
                 throw new AuditException(
-                    "The %s had %s characters, too many for the audit record: it has to be given"
+                    "The %s has %s characters, too many for the audit record; it must be set again"
                         .formatted(name, parameters.getOrDefault(name + LENGTH, "many")));
               }
               String given = Sha256.hex(text.getBytes(StandardCharsets.UTF_8));
               if (!given.equals(digest)) {
                 throw new AuditException(
-                    "The %s that was given is another one than was used: its SHA-256 is %s, that in the audit record %s"
+                    ("The %s differs from the one that was used: its SHA-256 is %s, the audit"
+                            + " record has %s")
                         .formatted(name, given, digest));
               }
               complete.remove(name + SHA256);
@@ -261,7 +262,8 @@ public record Audit(
     try {
       return Arguments.parse(request());
     } catch (InvalidRequestException e) {
-      throw new AuditException("The audit record cannot be made again: " + e.getMessage(), e);
+      throw new AuditException(
+          "The request of the audit record cannot be repeated: " + e.getMessage(), e);
     }
   }
 
@@ -349,7 +351,7 @@ public record Audit(
     try {
       node = JSON.readTree(json);
     } catch (JsonProcessingException e) {
-      throw new AuditException("The audit record is no JSON: " + e.getOriginalMessage(), e);
+      throw new AuditException("The audit record is not JSON: " + e.getOriginalMessage(), e);
     }
     if (integer(node, "format") != FORMAT) {
       throw new AuditException(

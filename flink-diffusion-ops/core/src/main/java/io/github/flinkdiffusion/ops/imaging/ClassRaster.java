@@ -27,7 +27,7 @@ public record ClassRaster(int width, int height, byte[] numbers) {
     Objects.requireNonNull(numbers, "numbers");
     if (width < 1 || height < 1 || numbers.length != (long) width * height) {
       throw new IllegalArgumentException(
-          "A picture of classes of %d x %d pixels with %d numbers"
+          "An image of classes of %d x %d pixels with %d numbers"
               .formatted(width, height, numbers.length));
     }
   }
@@ -50,7 +50,7 @@ public record ClassRaster(int width, int height, byte[] numbers) {
   /** The other way round: what {@link #toRaster} gave, or was read from its file. */
   public static ClassRaster of(Raster picture) {
     if (picture.channels() != 1) {
-      throw new IllegalArgumentException(picture + " is no picture of class numbers");
+      throw new IllegalArgumentException(picture + " is not an image of class numbers");
     }
     byte[] numbers = new byte[picture.data().length];
     for (int i = 0; i < numbers.length; i++) {

@@ -43,7 +43,7 @@ public record ModelBands(List<Integer> source, boolean gray) {
     if (!chosen.isEmpty()) {
       if (chosen.size() != needed || chosen.stream().anyMatch(b -> b < 1 || b > channels)) {
         throw new ImageException(
-            "Bands %s were chosen of a picture that has %d; the model sees %d, each from 1 to %d"
+            "Bands %s were selected of an image that has %d; select %d bands, each from 1 to %d"
                 .formatted(chosen, channels, needed, channels));
       }
       return new ModelBands(chosen.stream().map(b -> b - 1).toList(), false);
@@ -59,7 +59,7 @@ public record ModelBands(List<Integer> source, boolean gray) {
       return new ModelBands(List.of(), false);
     }
     throw new ImageException(
-        "The picture has %d bands and the model sees %d; choose by their numbers which, such as %s"
+        "The image has %d bands and the model sees %d; select bands by number, such as %s"
             .formatted(
                 color,
                 needed,

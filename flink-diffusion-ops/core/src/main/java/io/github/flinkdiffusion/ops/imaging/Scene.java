@@ -141,7 +141,7 @@ public interface Scene extends AutoCloseable {
               kind.map(ImageKind::mediaType).orElse("application/octet-stream")),
           selection);
     } catch (IOException e) {
-      throw new ImageException("Can not read the image file " + file + ": " + e, e);
+      throw new ImageException("Cannot read the image file " + file + ": " + e, e);
     }
   }
 
@@ -158,7 +158,7 @@ public interface Scene extends AutoCloseable {
     if ((long) scene.width() * scene.height() > maxPixels) {
       scene.close();
       throw new ImageException(
-          "The picture is %d x %d pixels; at most %d in all are accepted"
+          "The image is %d x %d pixels; at most %d in all are accepted"
               .formatted(scene.width(), scene.height(), maxPixels));
     }
     return scene;
@@ -215,7 +215,7 @@ public interface Scene extends AutoCloseable {
           size.rasterBytes(),
           size.peakBytes() > Long.MAX_VALUE - length ? Long.MAX_VALUE : size.peakBytes() + length);
     } catch (IOException e) {
-      throw new ImageException("Can not read the image file " + file + ": " + e, e);
+      throw new ImageException("Cannot read the image file " + file + ": " + e, e);
     }
   }
 

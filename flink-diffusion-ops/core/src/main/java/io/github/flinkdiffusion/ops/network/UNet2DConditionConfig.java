@@ -285,7 +285,7 @@ public record UNet2DConditionConfig(
   private static int kernel(Config config, String key) {
     int kernel = config.integer(key, 3);
     if (kernel < 1 || kernel % 2 == 0) {
-      throw config.unsupported(key, kernel, "an odd number, so that the picture keeps its size");
+      throw config.unsupported(key, kernel, "an odd number, so that the image keeps its size");
     }
     return kernel;
   }

@@ -79,7 +79,7 @@ final class ClassConditional implements LatentTask {
       throw new InvalidRequestException(
           "classLabel is %d; the model has classes 0 to %d.".formatted(label, classes - 1));
     }
-    Sides.checkFixed(request, side, side, "the model makes pictures of one size");
+    Sides.checkFixed(request, side, side, "the model generates images of one size");
     if (plan(request).outputFactor() != 1) {
       throw new InvalidRequestException(
           "The scheduler's config asks for a learned variance, which this pipeline does not use.");

@@ -53,7 +53,7 @@ final class ConcatSegmentation implements Task {
     this.imageChannels = unet.inChannels() - unet.outChannels();
     if (imageChannels < 1) {
       throw config.unsupported(
-          "in_channels", unet.inChannels(), "more than out_channels: the mask and the picture");
+          "in_channels", unet.inChannels(), "more than out_channels: the mask and the image");
     }
     Denoiser denoiser = Denoiser.of(components.load("unet", new UNet2D(unet).graph()));
     Signature signature =

@@ -58,7 +58,7 @@ final class ConcatUpscale implements Task {
     this.channels = unet.outChannels();
     if (unet.inChannels() != 2 * channels) {
       throw config.unsupported(
-          "in_channels", unet.inChannels(), "twice out_channels: the sample and the picture");
+          "in_channels", unet.inChannels(), "twice out_channels: the sample and the image");
     }
     this.tiling = tiling(config, unet);
     Denoiser denoiser = Denoiser.of(components.load("unet", new UNet2D(unet).graph()));

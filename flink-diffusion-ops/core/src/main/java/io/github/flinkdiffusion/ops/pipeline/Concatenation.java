@@ -48,7 +48,7 @@ final class Concatenation {
       throw config.unsupported(
           "class_embed_type",
           config.node().get("class_embed_type"),
-          "null in a pipeline that is conditioned on a picture alone");
+          "null in a pipeline that is conditioned on an image alone");
     }
     return unet;
   }

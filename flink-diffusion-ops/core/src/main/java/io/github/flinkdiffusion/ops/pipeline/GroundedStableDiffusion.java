@@ -102,7 +102,7 @@ final class GroundedStableDiffusion implements LatentTask {
     List<GroundedObject> objects = GroundedObject.of(request);
     if (objects.isEmpty() && request.get(Parameters.GLIGEN_SCHEDULED_SAMPLING_BETA) != null) {
       throw new InvalidRequestException(
-          "The request has a gligenScheduledSamplingBeta but no gligenObjects that it is about.");
+          "The request has a gligenScheduledSamplingBeta but no gligenObjects.");
     }
     for (int i = 0; i < objects.size(); i++) {
       if (prompts.truncates(objects.get(i).phrase())) {

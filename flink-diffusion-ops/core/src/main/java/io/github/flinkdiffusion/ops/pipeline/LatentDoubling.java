@@ -143,10 +143,10 @@ final class LatentDoubling implements LatentTask {
         request,
         (int) (SCALE * Sides.wholeWidth(request.arguments(), factor, 0)),
         (int) (SCALE * Sides.wholeHeight(request.arguments(), factor, 0)),
-        "the picture is twice as large as the image, whose sides count as multiples of " + factor);
+        "the result is twice as large as the image, whose sides count as multiples of " + factor);
     if (!request.scheduler().equals(SCHEDULER)) {
       throw new InvalidRequestException(
-          "scheduler is %s; %s samples with %s alone."
+          "scheduler is %s; %s works with %s only."
               .formatted(request.scheduler(), NAME, SCHEDULER));
     }
     return request;

@@ -41,7 +41,7 @@ final class LatentSuperResolution implements Task {
       throw config.unsupported(
           "class_embed_type",
           config.node().get("class_embed_type"),
-          "null in a pipeline that is conditioned on a picture alone");
+          "null in a pipeline that is conditioned on an image alone");
     }
     this.vq = VQModelConfig.from(components.config("vqvae", "VQModel"));
     this.pictureChannels = unet.inChannels() - vq.codeChannels();
@@ -49,7 +49,7 @@ final class LatentSuperResolution implements Task {
       throw config.unsupported(
           "in_channels",
           unet.inChannels(),
-          "the vqvae's vq_embed_dim, %d, and the small picture's".formatted(vq.codeChannels()));
+          "the vqvae's vq_embed_dim, %d, and the small image's".formatted(vq.codeChannels()));
     }
     if (unet.outChannels() != vq.codeChannels()) {
       throw config.unsupported(
@@ -118,7 +118,7 @@ final class LatentSuperResolution implements Task {
         request,
         (int) (factor * whole(image.width())),
         (int) (factor * whole(image.height())),
-        "the picture is %d times as large as the image, whose sides count as multiples of %d"
+        "the result is %d times as large as the image, whose sides count as multiples of %d"
             .formatted(factor, MULTIPLE));
     return request;
   }

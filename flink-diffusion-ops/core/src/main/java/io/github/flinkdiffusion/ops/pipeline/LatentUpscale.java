@@ -65,7 +65,7 @@ final class LatentUpscale implements LatentTask {
       throw config.unsupported(
           "in_channels",
           unet.inChannels(),
-          "the autoencoder's latent_channels, %d, and the small picture's"
+          "the autoencoder's latent_channels, %d, and the small image's"
               .formatted(autoencoder.format().latentChannels()));
     }
     UNetConditions.channels(config, unet, autoencoder, pictureChannels);

@@ -80,7 +80,7 @@ public final class Parameter<T> {
   public T parse(String text) {
     if (type == Raster.class) {
       throw new InvalidRequestException(
-          "%s is a picture, which cannot be given as a text.".formatted(name));
+          "%s is an image and cannot be set as a text.".formatted(name));
     }
     try {
       return type.cast(value(text));
@@ -119,7 +119,7 @@ public final class Parameter<T> {
   public String format(T value) {
     if (value instanceof Raster) {
       throw new InvalidRequestException(
-          "%s is a picture, which cannot be written as a text.".formatted(name));
+          "%s is an image and cannot be written as a text.".formatted(name));
     }
     return value instanceof Numbers numbers
         ? Arrays.stream(numbers.values())

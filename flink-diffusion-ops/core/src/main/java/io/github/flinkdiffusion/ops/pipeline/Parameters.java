@@ -24,55 +24,59 @@ public final class Parameters {
   private static final Map<String, Parameter<?>> ALL = new LinkedHashMap<>();
 
   public static final Parameter<String> PROMPT =
-      text("prompt", "What the picture shows; an empty text leaves that to the model.", "a text");
+      text(
+          "prompt",
+          "Text that describes the image; an empty text leaves it to the model.",
+          "a text");
 
   public static final Parameter<String> NEGATIVE_PROMPT =
       text(
           "negativePrompt",
-          "What it should not show (negative_prompt); used with guidance.",
+          "Text that describes what the image should not show (negative_prompt); used with"
+              + " guidance.",
           "a text");
 
   public static final Parameter<String> PROMPT_2 =
       text(
           "prompt2",
-          "What the second text encoder is told instead of the prompt (prompt_2).",
+          "Text for the second text encoder in place of the prompt (prompt_2).",
           "a text");
 
   public static final Parameter<String> NEGATIVE_PROMPT_2 =
       text(
           "negativePrompt2",
-          "What the second text encoder is told instead of the negative prompt"
-              + " (negative_prompt_2).",
+          "Text for the second text encoder in place of the negative prompt (negative_prompt_2).",
           "a text");
 
   public static final Parameter<String> SOURCE_PROMPT =
       text(
           "sourcePrompt",
-          "What the given picture shows: it is led back to noise by DDIM's inversion under this"
-              + " text, and made again under the prompt. The same prompt, without guidance, gives"
-              + " the picture back; another one edits it.",
+          "Text that describes the given image: DDIM inversion turns the image back into noise"
+              + " with this text, and generates it again with the prompt. The same prompt,"
+              + " without guidance, returns the image; another one edits it.",
           "a text");
 
   public static final Parameter<Double> SOURCE_GUIDANCE_SCALE =
       number(
           "sourceGuidanceScale",
-          "Weight of guidance while the picture is led back to noise; more than 1 makes that less"
-              + " exact.",
+          "Weight of guidance while the image is turned back into noise; above 1, the inversion is"
+              + " less exact.",
           "a finite number, 1 or less to turn guidance off",
           Double::isFinite);
 
   public static final Parameter<Raster> IMAGE =
-      image("image", "The picture to begin from, 0..1 (image).");
+      image("image", "Image to start from, 0..1 (image).");
 
   public static final Parameter<Raster> MASK =
       image(
           "mask",
-          "Where the picture is made anew: one channel, as large as the image; 0.5 and above is"
-              + " made anew (mask_image). RePaintPipeline makes anew what is below 0.5, as in"
-              + " diffusers.");
+          "Mask of what to generate again: one channel, as large as the image; 0.5 and above is"
+              + " generated again (mask_image). RePaintPipeline generates what is below 0.5, as"
+              + " in diffusers.");
 
   public static final Parameter<Long> SEED =
-      integer("seed", "Of the noise; derived from the id when absent (generator).", "a number");
+      integer(
+          "seed", "Seed of the noise (generator); derived from the id when absent.", "a number");
 
   public static final Parameter<String> SCHEDULER =
       text("scheduler", "diffusers class name of the scheduler.", "the name of a scheduler class");
@@ -87,31 +91,32 @@ public final class Parameters {
   public static final Parameter<Numbers> TIMESTEPS =
       numbers(
           "timesteps",
-          "The timesteps themselves, instead of the scheduler's spacing, noisiest first"
-              + " (timesteps); see which schedulers take them.",
+          "List of timesteps in place of the scheduler's spacing, noisiest first (timesteps);"
+              + " docs/SUPPORTED.md says which schedulers take them.",
           "falling numbers of 0 or more",
           Parameters::falling);
 
   public static final Parameter<Numbers> SIGMAS =
       numbers(
           "sigmas",
-          "The noise levels themselves, instead of the scheduler's, greatest first (sigmas); see"
-              + " which schedulers take them. EulerDiscreteScheduler's end with the one to end at.",
+          "List of noise levels in place of the scheduler's, greatest first (sigmas);"
+              + " docs/SUPPORTED.md says which schedulers take them. For EulerDiscreteScheduler,"
+              + " the last one is the level to end at.",
           "falling numbers of 0 or more",
           Parameters::falling);
 
   public static final Parameter<Long> ORIGINAL_INFERENCE_STEPS =
       integer(
           "originalInferenceSteps",
-          "Steps of the schedule that a consistency model was distilled on, of which the steps are"
-              + " a choice (original_inference_steps); for LCM and TCD schedulers.",
+          "Steps of the schedule that a consistency model was distilled on, of which the request's"
+              + " steps are a selection (original_inference_steps); for LCM and TCD schedulers.",
           "a whole number from 1",
           1);
 
   public static final Parameter<Long> CLIP_SKIP =
       integer(
           "clipSkip",
-          "How many of the text encoder's last layers are left out for the prompt, not for the"
+          "Number of the text encoder's last layers to leave out for the prompt, not for the"
               + " negative one (clip_skip).",
           "a whole number from 0",
           0);
@@ -134,14 +139,15 @@ public final class Parameters {
   public static final Parameter<Double> IMAGE_GUIDANCE_SCALE =
       number(
           "imageGuidanceScale",
-          "How closely the picture keeps to the given one (image_guidance_scale).",
+          "Weight of the given image: higher values keep the result closer to it"
+              + " (image_guidance_scale).",
           "a finite number, 1 or more",
           value -> Double.isFinite(value) && value >= 1);
 
   public static final Parameter<Double> STRENGTH =
       number(
           "strength",
-          "How much of the given picture is made anew: 1 is all of it (strength).",
+          "Share of the given image that is generated again; 1 is all of it (strength).",
           "a number above 0, up to 1",
           value -> value > 0 && value <= 1);
 
@@ -163,14 +169,15 @@ public final class Parameters {
   public static final Parameter<Long> JUMP_LENGTH =
       integer(
           "jumpLength",
-          "Steps that RePaint goes back to more noise at a time (jump_length).",
+          "Steps that RePaint goes back at a time, to more noise (jump_length).",
           "a whole number from 1",
           1);
 
   public static final Parameter<Long> JUMP_N_SAMPLE =
       integer(
           "jumpNSample",
-          "How often RePaint makes the steps after each jump; 1 is no jump (jump_n_sample).",
+          "Number of times that RePaint repeats the steps after each jump; 1 is no jump"
+              + " (jump_n_sample).",
           "a whole number from 1",
           1);
 
@@ -183,16 +190,16 @@ public final class Parameters {
   public static final Parameter<Numbers> ORIGINAL_SIZE =
       pair(
           "originalSize",
-          "Height and width of the picture that this one shall look like a part of, before it was"
-              + " resized (original_size); small ones look coarse.");
+          "Height and width that the image should look like it had before it was resized and"
+              + " cropped (original_size); small sizes look coarse.");
 
   public static final Parameter<Numbers> CROPS_COORDS_TOP_LEFT =
       pair(
           "cropsCoordsTopLeft",
-          "Top and left of that part (crops_coords_top_left); zeros are well-centered.");
+          "Top and left of the crop (crops_coords_top_left); zeros look well-centered.");
 
   public static final Parameter<Numbers> TARGET_SIZE =
-      pair("targetSize", "Height and width that the picture is said to have (target_size).");
+      pair("targetSize", "Height and width that the model is told for the image (target_size).");
 
   public static final Parameter<Numbers> NEGATIVE_ORIGINAL_SIZE =
       pair(
@@ -216,7 +223,7 @@ public final class Parameters {
   public static final Parameter<Double> AESTHETIC_SCORE =
       number(
           "aestheticScore",
-          "How pleasing the refined picture shall be, about 1 to 10 (aesthetic_score).",
+          "Aesthetic score that the refined image should have, about 1 to 10 (aesthetic_score).",
           "a finite number",
           Double::isFinite);
 
@@ -230,28 +237,31 @@ public final class Parameters {
   public static final Parameter<Long> NOISE_LEVEL =
       integer(
           "noiseLevel",
-          "Timestep up to which noise is added to the small picture before it is enlarged"
+          "Timestep up to which noise is added to the small image before it is enlarged"
               + " (noise_level).",
           "a whole number from 0",
           0);
 
   public static final Parameter<Long> CLASS_LABEL =
       integer(
-          "classLabel", "Number of the class to draw (class_labels).", "a whole number from 0", 0);
+          "classLabel",
+          "Number of the class to generate (class_labels).",
+          "a whole number from 0",
+          0);
 
   public static final Parameter<String> GLIGEN_OBJECTS =
       text(
           "gligenObjects",
-          "What the picture shows where, as JSON: [{\"phrase\": \"a cat\", \"box\": [0.1, 0.2, 0.5,"
-              + " 0.9]}], each box by its left, top, right and bottom in 0 to 1 (gligen_phrases,"
-              + " gligen_boxes).",
+          "Objects and their places in the image, as JSON: [{\"phrase\": \"a cat\", \"box\": [0.1,"
+              + " 0.2, 0.5, 0.9]}], each box is left, top, right and bottom, from 0 to 1"
+              + " (gligen_phrases, gligen_boxes).",
           "a JSON array of 1 to 30 objects, each of a \"phrase\" and a \"box\" of four numbers from"
               + " 0 to 1, left less than right and top less than bottom");
 
   public static final Parameter<Double> GLIGEN_SCHEDULED_SAMPLING_BETA =
       number(
           "gligenScheduledSamplingBeta",
-          "Share of the steps, the first ones, in which the objects are seen"
+          "Share of the steps, from the first on, in which the network sees the objects"
               + " (gligen_scheduled_sampling_beta).",
           "a number from 0 to 1",
           value -> value >= 0 && value <= 1);
@@ -261,16 +271,16 @@ public final class Parameters {
           new Parameter<>(
               "useClippedModelOutput",
               Long.class,
-              "1 takes DDIM's noise from the clipped picture (use_clipped_model_output).",
+              "1 computes DDIM's noise from the clipped image (use_clipped_model_output).",
               "0 or 1",
               value -> value == 0 || value == 1));
 
   public static final Parameter<Numbers> TILE_TOP_LEFT =
       numbers(
           "tileTopLeft",
-          "Left and top, in pixels of the whole result, of a picture that is a part of it: the"
-              + " noise is then a function of the place, and parts that overlap agree. Image tasks"
-              + " set it for their tiles.",
+          "Left and top of an image that is a part of a larger result, in pixels of that result."
+              + " The noise is then a function of the place, so overlapping parts agree. Image"
+              + " tasks set it for their tiles.",
           "two whole numbers from 0",
           pair -> pair.size() == 2 && wholeFrom0(pair.at(0)) && wholeFrom0(pair.at(1)));
 
@@ -287,25 +297,24 @@ public final class Parameters {
           new Parameter<>(
               "result",
               String.class,
-              "What the instruction asks for, of a model that does vision tasks (InstructCV): a"
-                  + " picture, a mask of what it segments, or boxes around what it detects, which"
-                  + " are then read from the picture.",
+              "Kind of result that the instruction asks for, with a model for vision tasks"
+                  + " (InstructCV): a picture, a mask of what it segments, or boxes around what"
+                  + " it detects. Mask and boxes are read from the generated image.",
               "picture, mask or boxes",
               value -> Set.of("picture", "mask", "boxes").contains(value)));
 
   public static final Parameter<String> LABELS =
       text(
           "labels",
-          "Names of what the mask or the boxes are about, for the result's regions, separated by"
+          "Names of the classes of the mask or the boxes, for the result's regions, separated by"
               + " semicolons.",
           "names separated by semicolons");
 
   public static final Parameter<Numbers> COLORS =
       numbers(
           "colors",
-          "Color of each label in the picture: red, green and blue in turn. One label is white on"
-              + " black in a mask, and has blue boxes, unless this says otherwise; what is black is"
-              + " background.",
+          "Color of each label in the generated image: red, green and blue in turn. Default for"
+              + " one label: white on black in a mask, blue for boxes. Black is the background.",
           "three whole numbers from 0 to 255 for each label",
           colors ->
               colors.size() % 3 == 0
@@ -327,7 +336,7 @@ public final class Parameters {
   }
 
   private static Parameter<Raster> image(String name, String description) {
-    return add(new Parameter<>(name, Raster.class, description, "a picture", value -> true));
+    return add(new Parameter<>(name, Raster.class, description, "an image", value -> true));
   }
 
   private static Parameter<Long> integer(String name, String description, String accepted) {

@@ -77,13 +77,14 @@ final class PlacedNoise implements TrajectoryNoise {
     ByteBuffer buffer = ByteBuffer.wrap(saved);
     if (saved.length != STATE_BYTES || buffer.getInt() != STATE_MAGIC) {
       throw new IllegalArgumentException(
-          "Restoring the noise of a part of a picture: %d bytes that are no state of this version, which has %d"
+          ("Restoring the noise of a part of an image: %d bytes that are no state of this version,"
+                  + " which has %d")
               .formatted(saved.length, STATE_BYTES));
     }
     int drawn = buffer.getInt();
     if (drawn < 0) {
       throw new IllegalArgumentException(
-          "Restoring the noise of a part of a picture: %d draws were made".formatted(drawn));
+          "Restoring the noise of a part of an image: %d draws were made".formatted(drawn));
     }
     return new PlacedNoise(request, drawn);
   }

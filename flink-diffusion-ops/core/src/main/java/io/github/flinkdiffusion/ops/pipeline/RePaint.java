@@ -85,7 +85,7 @@ final class RePaint implements Task {
     Sides.checkSameSize(Parameters.MASK, request.get(Parameters.MASK), request);
     if (!Schedulers.onlyPipeline(request.scheduler()).equals(Optional.of(NAME))) {
       throw new InvalidRequestException(
-          "scheduler is %s; %s samples with RePaintScheduler alone."
+          "scheduler is %s; %s works with RePaintScheduler only."
               .formatted(request.scheduler(), NAME));
     }
     return request;

@@ -216,7 +216,9 @@ final class SamplingPlans {
   static void requireMixing(GenerationRequest request) {
     if (!Schedulers.mixesImages(request.scheduler())) {
       throw new InvalidRequestException(
-          "Scheduler '%s' begins with noise alone: it does not say how an image and noise mix, so it cannot begin with the request's image, nor put its known part back; ask for another one."
+          ("Scheduler '%s' starts from pure noise only: it does not define how an image and noise"
+                  + " mix, so it cannot start from the request's image or keep a part of it. Choose"
+                  + " another scheduler.")
               .formatted(request.scheduler()));
     }
   }
@@ -319,7 +321,7 @@ final class SamplingPlans {
         .ifPresent(
             only -> {
               throw new InvalidRequestException(
-                  "Scheduler '%s' samples in %s alone; ask for another one."
+                  "Scheduler '%s' works with %s only; choose another scheduler."
                       .formatted(scheduler, only));
             });
     try {

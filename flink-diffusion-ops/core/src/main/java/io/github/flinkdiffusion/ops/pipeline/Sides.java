@@ -114,7 +114,7 @@ final class Sides {
   static void checkSameSize(Parameter<Raster> parameter, Raster image, GenerationRequest request) {
     if (image.width() != request.width() || image.height() != request.height()) {
       throw new InvalidRequestException(
-          "%s is %d x %d pixels; it must be as large as the picture, %d x %d."
+          "%s is %d x %d pixels; it must be as large as the result, %d x %d."
               .formatted(
                   parameter, image.width(), image.height(), request.width(), request.height()));
     }
@@ -149,6 +149,6 @@ final class Sides {
         request,
         factor * image.width(),
         factor * image.height(),
-        "the picture is " + factor + " times as large as the image");
+        "the result is " + factor + " times as large as the image");
   }
 }

@@ -273,8 +273,7 @@ final class StableDiffusion implements LatentTask {
               Parameters.STRENGTH,
               Parameters.TILE_TOP_LEFT)) {
         if (request.get(about) != null) {
-          throw new InvalidRequestException(
-              "The request has a %s but no image that it is about.".formatted(about));
+          throw new InvalidRequestException("The request has a %s but no image.".formatted(about));
         }
       }
       return request;
@@ -291,7 +290,7 @@ final class StableDiffusion implements LatentTask {
     }
     if (!inverted(request) && request.get(Parameters.SOURCE_GUIDANCE_SCALE) != null) {
       throw new InvalidRequestException(
-          "The request has a sourceGuidanceScale but no sourcePrompt that it is about.");
+          "The request has a sourceGuidanceScale but no sourcePrompt.");
     }
     return request;
   }

@@ -43,7 +43,8 @@ record TaskModel(ModelInfo info, Task task) implements Model {
       tiling().ifPresent(tiling -> tiling.check(request));
       if (task.plan(request).seedsItsOwnNoise()) {
         throw new InvalidRequestException(
-            "scheduler is %s, whose config has a noise_sampler_seed: parts of a larger image would not agree where they overlap; ask for another scheduler, or leave the seed out."
+            ("scheduler is %s, whose config has a noise_sampler_seed: parts of a larger image would"
+                    + " differ where they overlap. Choose another scheduler, or leave the seed out.")
                 .formatted(request.scheduler()));
       }
     }

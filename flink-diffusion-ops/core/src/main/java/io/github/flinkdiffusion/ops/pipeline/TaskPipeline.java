@@ -95,7 +95,7 @@ final class TaskPipeline implements DiffusionPipeline {
           request, basis, beginning, state, atStart.restored(snapshot.generator()));
     } catch (SchedulerException e) {
       LOG.warn(
-          "Request '{}' was saved at step {} in a form that does not fit; it begins anew: {}",
+          "Request '{}', saved at step {}, does not fit this model and starts again: {}",
           request.id(),
           snapshot.step(),
           e.getMessage());
@@ -124,7 +124,8 @@ final class TaskPipeline implements DiffusionPipeline {
       check.digest();
       Trajectory first = batch.get(notFinite.get(0));
       throw new NotFiniteException(
-          "The network's output at step %d of %d of request '%s' is not finite; in half precision a model may overflow, use float32."
+          ("The network's output at step %d of %d of request '%s' is not finite. A model can"
+                  + " overflow in half precision; use float32.")
               .formatted(first.step(), first.totalSteps(), first.request().id()),
           notFinite);
     }
@@ -166,7 +167,8 @@ final class TaskPipeline implements DiffusionPipeline {
     }
     if (!notFinite.isEmpty()) {
       throw new NotFiniteException(
-          "The decoded picture of request '%s' is not finite; in half precision an autoencoder may overflow, use float32."
+          ("The decoded image of request '%s' is not finite. An autoencoder can overflow in half"
+                  + " precision; use float32.")
               .formatted(done.get(notFinite.get(0)).request().id()),
           notFinite);
     }

@@ -59,7 +59,7 @@ final class Unconditional implements Task {
     int[] side = config.integersOrOne("sample_size", 2, 0);
     if (side[0] < 1 || side[1] < 1) {
       throw config.unsupported(
-          "sample_size", config.node().get("sample_size"), "the picture's size in pixels");
+          "sample_size", config.node().get("sample_size"), "the image's size in pixels");
     }
     this.shape = new SampleShape(unet.inChannels(), side[0], side[1]);
     this.outChannels = unet.outChannels();
@@ -119,7 +119,7 @@ final class Unconditional implements Task {
   @Override
   public GenerationRequest check(GenerationRequest request) {
     Sides.checkFixed(
-        request, shape.width(), shape.height(), "the model makes pictures of one size");
+        request, shape.width(), shape.height(), "the model generates images of one size");
     Long label = request.get(Parameters.CLASS_LABEL);
     if (label != null && label >= classes) {
       throw new InvalidRequestException(
@@ -128,7 +128,7 @@ final class Unconditional implements Task {
     String only = ONLY_SCHEDULERS.get(name);
     if (only != null && !request.scheduler().equals(only)) {
       throw new InvalidRequestException(
-          "scheduler is %s; %s samples with %s alone.".formatted(request.scheduler(), name, only));
+          "scheduler is %s; %s works with %s only.".formatted(request.scheduler(), name, only));
     }
     int factor = plan(request).outputFactor();
     if (outChannels != factor * shape.channels()) {

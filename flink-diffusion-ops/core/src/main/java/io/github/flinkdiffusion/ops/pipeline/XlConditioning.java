@@ -98,7 +98,7 @@ final class XlConditioning implements Conditioning {
             .withDefault(Parameters.PROMPT_2, "the prompt", asked -> asked.get(Parameters.PROMPT))
             .withDefault(
                 Parameters.ORIGINAL_SIZE,
-                "the picture's",
+                "the image's",
                 asked -> size(asked.get(Parameters.HEIGHT), asked.get(Parameters.WIDTH)))
             .withDefault(Parameters.CROPS_COORDS_TOP_LEFT, new Numbers(0, 0));
     texts =
@@ -106,7 +106,7 @@ final class XlConditioning implements Conditioning {
             ? texts.withDefault(Parameters.AESTHETIC_SCORE, 6.0)
             : texts.withDefault(
                 Parameters.TARGET_SIZE,
-                "the picture's",
+                "the image's",
                 asked -> size(asked.get(Parameters.HEIGHT), asked.get(Parameters.WIDTH)));
     return guidanceSize > 0 ? texts : describeNegative(texts);
   }

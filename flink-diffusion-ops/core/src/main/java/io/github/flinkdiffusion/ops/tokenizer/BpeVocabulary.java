@@ -69,7 +69,7 @@ public record BpeVocabulary(List<String> tokens, List<String> merges) {
       writeJson(folder.resolve("tokenizer_config.json"), config);
       writeJson(folder.resolve("special_tokens_map.json"), special);
     } catch (IOException e) {
-      throw new TokenizerException("Can not write the tokenizer to " + folder + ": " + e, e);
+      throw new TokenizerException("Cannot write the tokenizer to " + folder + ": " + e, e);
     }
   }
 

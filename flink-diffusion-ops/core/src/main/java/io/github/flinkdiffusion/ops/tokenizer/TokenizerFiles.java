@@ -292,8 +292,7 @@ record TokenizerFiles(
     try {
       lines = Files.readAllLines(file, StandardCharsets.UTF_8);
     } catch (IOException e) {
-      throw new TokenizerException(
-          "Can not read the tokenizer's merges from " + file + ": " + e, e);
+      throw new TokenizerException("Cannot read the tokenizer's merges from " + file + ": " + e, e);
     }
     List<String[]> merges = new ArrayList<>(lines.size());
     for (int i = 0; i < lines.size(); i++) {

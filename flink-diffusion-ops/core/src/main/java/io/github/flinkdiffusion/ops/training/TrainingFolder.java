@@ -153,7 +153,7 @@ public final class TrainingFolder {
       return Optional.of(new Saved(progress, TrainingCheckpoint.read(folder.resolve(name))));
     } catch (JsonProcessingException e) {
       throw new WeightsException(
-          "%s is not valid JSON: %s. Delete it to begin anew."
+          "%s is not valid JSON: %s. Delete it to start again."
               .formatted(file, e.getOriginalMessage()),
           e);
     } catch (IOException e) {

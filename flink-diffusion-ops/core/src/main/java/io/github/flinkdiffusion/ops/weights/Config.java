@@ -81,7 +81,7 @@ public final class Config {
                   e.getOriginalMessage()),
           e);
     } catch (IOException e) {
-      throw new WeightsException("Can not read config " + file + ": " + e, e);
+      throw new WeightsException("Cannot read config " + file + ": " + e, e);
     }
   }
 

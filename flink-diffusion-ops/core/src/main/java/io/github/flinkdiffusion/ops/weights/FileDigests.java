@@ -252,6 +252,6 @@ final class FileDigests {
   }
 
   private static WeightsException unreadable(Path file, IOException e) {
-    return new WeightsException("Can not read " + file + " for the model's digest: " + e, e);
+    return new WeightsException("Cannot read " + file + " for the model's digest: " + e, e);
   }
 }

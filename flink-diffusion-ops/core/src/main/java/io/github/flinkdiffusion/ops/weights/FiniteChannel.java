@@ -37,7 +37,8 @@ final class FiniteChannel implements WritableByteChannel {
     int at = firstNonFinite(info.dtype(), elements.duplicate().order(ByteOrder.LITTLE_ENDIAN));
     if (at >= 0) {
       throw new WeightsException(
-          "Weights %s: tensor '%s' holds %s at element %d; a network with it makes no picture, so the file is damaged or its training failed"
+          ("Weights %s: tensor '%s' holds %s at element %d; a network with it generates no image,"
+                  + " so the file is corrupt or its training failed")
               .formatted(source, info.name(), value(elements.duplicate(), at), checked + at));
     }
     int total = elements.remaining();

@@ -163,7 +163,7 @@ final class WeightFiles implements ComponentWeights {
           .sorted()
           .toList();
     } catch (IOException e) {
-      throw new WeightsException("Can not list " + folder + ": " + e, e);
+      throw new WeightsException("Cannot list " + folder + ": " + e, e);
     }
   }
 

@@ -84,8 +84,8 @@ final class CapacityGate {
       return gate;
     } catch (ReflectiveOperationException | RuntimeException e) {
       LOG.warn(
-          "This version of Flink reads a task's input in another way than 2.2 and 2.3. While the"
-              + " operator is full, checkpoints wait until a request is done.",
+          "This version of Flink reads a task's input differently from 2.2 and 2.3. While the"
+              + " operator is full, checkpoints wait until a request is finished.",
           e);
       return null;
     }

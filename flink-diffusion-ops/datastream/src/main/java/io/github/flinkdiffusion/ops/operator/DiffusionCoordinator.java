@@ -108,8 +108,8 @@ final class DiffusionCoordinator implements OperatorCoordinator, CoordinationReq
       boolean watched = suspects.begins(begins.from(), begins.uncounted());
       if (watched && !before) {
         LOG.warn(
-            "A task manager's process ended while it worked on requests. Each request that may have"
-                + " been the reason is tried again, in groups, until that one is found.");
+            "A task manager's process ended while it processed requests. Requests that may be the"
+                + " cause are tried again in groups, until the cause is found.");
       }
       return watched ? Verdict.WAIT : Verdict.FREE;
     }
@@ -204,7 +204,7 @@ final class DiffusionCoordinator implements OperatorCoordinator, CoordinationReq
     boolean before = suspects.isWatched();
     suspects.checkpointCompleted(checkpointId);
     if (before && !suspects.isWatched()) {
-      LOG.info("No request is suspected any more; all may run at once again.");
+      LOG.info("No request is suspected any more; all may run at the same time again.");
     }
   }
 

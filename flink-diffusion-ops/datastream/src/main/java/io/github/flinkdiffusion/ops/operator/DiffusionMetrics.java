@@ -31,31 +31,36 @@ final class DiffusionMetrics {
   /** All metrics, in the order in which they are documented. */
   static final List<Described> REFERENCE =
       List.of(
-          new Described("inFlight", null, "gauge", "requests taken in and not put out"),
-          new Described("numImages", "pictures", "counter", "pictures put out"),
+          new Described("inFlight", null, "gauge", "requests admitted and not yet answered"),
+          new Described("numImages", "pictures", "counter", "images emitted"),
           new Described(
               "numTiles",
               "tiles",
               "counter",
-              "tiles of image tasks finished, all samples of each; an image that is not cut is one"),
+              "finished tiles of image tasks, with all their samples; an image that is not cut"
+                  + " counts as one"),
           new Described(
               "reason.R.numFailures",
               "reason.R.failures",
               "counter",
-              "failures put out, for each reason R of `FailureReason`, e.g. `reason.TIMEOUT.numFailures`"),
+              "failures emitted, for each reason R of `FailureReason`, e.g."
+                  + " `reason.TIMEOUT.numFailures`"),
           new Described(
               "numRetries",
               "retries",
               "counter",
-              "requests begun anew after an attempt that failed for them alone"),
+              "requests started again after an attempt that failed for them alone"),
           new Described(
               "numUnknownCancellations",
               "unknownCancellations",
               "counter",
-              "cancellations of requests that were not in flight in this subtask; every subtask gets"
-                  + " every cancellation, so all but one count each here"),
+              "cancellations of requests that were not in flight in this subtask; every subtask"
+                  + " gets every cancellation, so all subtasks but one count each"),
           new Described(
-              "numSteps", "steps", "counter", "network steps made for requests of this subtask"),
+              "numSteps",
+              "steps",
+              "counter",
+              "network steps computed for requests of this subtask"),
           new Described(
               "numStepsPerSecond",
               "stepsPerSecond",
@@ -65,16 +70,24 @@ final class DiffusionMetrics {
               "batchRows",
               null,
               "histogram",
-              "rows of the network calls that this subtask took part in, others' rows included"),
+              "rows of the network calls that this subtask took part in, including rows of other"
+                  + " subtasks"),
           new Described(
-              "batchRowLimit", null, "gauge", "most rows of a network call, as set or as measured"),
+              "batchRowLimit",
+              null,
+              "gauge",
+              "maximum rows of a network call, as set or as measured"),
           new Described(
               "numOutOfMemoryCalls",
               "outOfMemoryCalls",
               "counter",
-              "device calls that did not fit into memory: the limit was halved, or the request failed"),
+              "device calls that did not fit into memory: the limit was halved, or the request"
+                  + " failed"),
           new Described(
-              "queueTimeMillis", null, "histogram", "from taken in to started on the device"),
+              "queueTimeMillis",
+              null,
+              "histogram",
+              "time from a request's admission to its start on the device"),
           new Described(
               "encodeTimeMicros",
               null,
@@ -82,39 +95,39 @@ final class DiffusionMetrics {
               "device time of one call that starts requests"),
           new Described("stepTimeMicros", null, "histogram", "device time of one network call"),
           new Described(
-              "decodeTimeMicros", null, "histogram", "device time of one call that makes pictures"),
+              "decodeTimeMicros", null, "histogram", "device time of one call that decodes images"),
           new Described(
               "previewTimeMicros",
               null,
               "histogram",
-              "device time of one call that makes previews"),
+              "device time of one call that decodes previews"),
           new Described(
               "deviceTimeMicros",
               null,
               "counter",
-              "device time of all calls that this subtask took part in; subtasks that share a device"
-                  + " share calls, so their sum may exceed the clock"),
+              "device time of all calls that this subtask took part in; subtasks that share a"
+                  + " device share calls, so their sum may exceed the elapsed time"),
           new Described(
               "modelLoadTimeMillis",
               null,
               "gauge",
-              "how long the subtask waited for the model to be loaded and measured"),
+              "time that the subtask waited for the model to be loaded and measured"),
           new Described(
               "numRestoredTrajectories",
               "restoredTrajectories",
               "counter",
-              "requests gone on with at their step after a restart"),
+              "requests continued at their step after a restart"),
           new Described(
               "numRestartedTrajectories",
               "restartedTrajectories",
               "counter",
-              "requests begun anew after a restart because the model had changed"),
+              "requests started again after a restart because the model had changed"),
           new Described(
               "numRedoneSteps",
               "redoneSteps",
               "counter",
-              "network steps that had been made before a failure and were made again; those of a"
-                  + " process that was killed are not known"),
+              "network steps that were computed before a failure and had to be computed again;"
+                  + " those of a killed process are not known"),
           new Described(
               "numRefusedModelEvents",
               null,
@@ -124,8 +137,7 @@ final class DiffusionMetrics {
               "model.M.numRequests",
               null,
               "counter",
-              "requests taken in for the model M of `diffusion.models`, or `default`; each of the"
-                  + " next three is of the process and the device, not of the subtask"),
+              "requests admitted for the model M of `diffusion.models`, or `default`; each of the" + " next three is of the process and the device, not of the subtask"),
           new Described("model.M.numLoads", null, "gauge", "how often the model M was loaded"),
           new Described(
               "model.M.numUnloads",

@@ -420,7 +420,7 @@ abstract class DiffusionOperator extends AbstractStreamOperator<ImageEvent> {
         request.fail(
             FailureReason.CANCELLED,
             Events.cancelled(
-                "Request %s was cancelled before it was taken in.".formatted(request.event.id()),
+                "Request %s was cancelled before it was admitted.".formatted(request.event.id()),
                 cancellation.get()));
         return;
       }
@@ -708,7 +708,7 @@ abstract class DiffusionOperator extends AbstractStreamOperator<ImageEvent> {
       try {
         encoders.execute(task);
       } catch (RejectedExecutionException e) {
-        LOG.debug("The task has ended before work on a request was done.", e);
+        LOG.debug("The task ended before its work on a request was finished.", e);
       }
     }
 

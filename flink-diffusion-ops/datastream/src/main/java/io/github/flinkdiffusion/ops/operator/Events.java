@@ -89,7 +89,7 @@ final class Events {
     for (Parameter<?> parameter : further.parameters()) {
       if (fields.has(parameter)) {
         throw new InvalidRequestException(
-            "The request has %s twice, in a field of its own and among its parameters; one of them is accepted."
+            "The request sets %s twice: as a field and in its parameters. Set it once."
                 .formatted(parameter));
       }
     }

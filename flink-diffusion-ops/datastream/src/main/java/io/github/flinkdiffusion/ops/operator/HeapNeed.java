@@ -53,8 +53,8 @@ final class HeapNeed {
       return Optional.empty();
     }
     return Optional.of(
-        ("Option %s is %d, and so many requests of %d x %d pixels with %s take %s of heap (%s each);"
-                + " this process has %s. Set the option to %d or less, or %s higher.")
+        ("Option %s is %d. That many requests of %d x %d pixels with %s take %s of heap (%s each),"
+                + " but this process has %s. Set the option to %d or less, or %s higher.")
             .formatted(
                 DiffusionOptions.CAPACITY.key(),
                 capacity,

@@ -232,7 +232,7 @@ final class ImageTaskRequest extends Request {
       samples.putAll(progress.samples());
       tiles.putAll(progress.tiles());
       LOG.debug(
-          "Request {} goes on with {} of {} tiles done.",
+          "Request {} continues with {} of {} tiles finished.",
           task.getId(),
           tiles.size(),
           open.plan().tileCount());
@@ -240,7 +240,7 @@ final class ImageTaskRequest extends Request {
     }
     host.meters().restartedTrajectories.inc(progress.running().size());
     LOG.info(
-        "Request {} begins again, because what decides its image has changed: {}.",
+        "Request {} starts again, because settings that decide its image have changed: {}.",
         task.getId(),
         String.join(", ", differences));
   }
@@ -393,7 +393,7 @@ final class ImageTaskRequest extends Request {
     @Override
     public void onRetry(RequestFailure cause) {
       host.meters().retries.inc();
-      LOG.info("Part {} of request {} is begun anew: {}", index, task.getId(), cause.message());
+      LOG.info("Part {} of request {} starts again: {}", index, task.getId(), cause.message());
     }
 
     @Override

@@ -15,8 +15,8 @@ import org.apache.flink.configuration.MemorySize;
 import org.jspecify.annotations.NullMarked;
 
 /**
- * Builds the operator that makes pictures from pictures: larger ones, masks, changed ones. What it
- * does is the model's to say.
+ * Builds the operator that generates images from images: larger ones, masks, changed ones. The
+ * model decides which.
  *
  * <pre>{@code
  * DiffusionStreams results =

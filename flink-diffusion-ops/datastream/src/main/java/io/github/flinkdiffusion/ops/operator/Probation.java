@@ -70,7 +70,7 @@ final class Probation {
         line.send(new CoordinatorRequest.Begins(self, capacity + unit)),
         (verdict, failure) -> {
           if (failure != null) {
-            LOG.info("The coordinator did not answer; it is asked again.", failure);
+            LOG.info("The coordinator did not answer; asking again.", failure);
             line.later(AGAIN, this::begin);
           } else if (verdict.watched()) {
             state = State.WATCHED;
@@ -125,7 +125,7 @@ final class Probation {
         (verdict, failure) -> {
           asking = false;
           if (failure != null) {
-            LOG.info("The coordinator did not answer; it is asked again.", failure);
+            LOG.info("The coordinator did not answer; asking again.", failure);
             told.addAll(ended);
             ended = told;
             askLater();

@@ -68,14 +68,15 @@ final class PromptRequest extends Request implements RequestListener {
       List<String> differences = model().info().basis().differencesFrom(trajectory.basis());
       if (differences.isEmpty()) {
         host.meters().restoredTrajectories.inc();
-        LOG.debug("Request {} goes on behind step {}.", prompt.getId(), trajectory.step());
+        LOG.debug("Request {} continues after step {}.", prompt.getId(), trajectory.step());
         submit(new Work.Resumed(trajectory));
         return;
       }
       host.meters().restartedTrajectories.inc();
       host.ledger().made(prompt.getId(), trajectory.step());
       LOG.info(
-          "Request {} begins again, {} steps are lost, because what decides its image has changed: {}.",
+          "Request {} starts again and loses {} steps, because settings that decide its image have"
+              + " changed: {}.",
           prompt.getId(),
           trajectory.step(),
           String.join(", ", differences));
@@ -103,7 +104,7 @@ final class PromptRequest extends Request implements RequestListener {
       fail(
           FailureReason.CANCELLED,
           Events.cancelled(
-              "Request %s was cancelled before it was begun.".formatted(prompt.getId()), why));
+              "Request %s was cancelled before it started.".formatted(prompt.getId()), why));
     } else if (ticket != null) {
       cancellation = why;
       use().session().cancel(ticket);
@@ -137,7 +138,7 @@ final class PromptRequest extends Request implements RequestListener {
   @Override
   public void onRetry(RequestFailure cause) {
     host.meters().retries.inc();
-    LOG.info("Request {} is begun anew: {}", prompt.getId(), cause.message());
+    LOG.info("Request {} starts again: {}", prompt.getId(), cause.message());
   }
 
   @Override

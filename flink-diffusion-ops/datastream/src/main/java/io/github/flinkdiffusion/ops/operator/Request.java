@@ -208,7 +208,7 @@ abstract class Request {
 
   /** Ends it without running it, since it is known what that does. */
   final void poisoned(String why) {
-    fail(FailureReason.POISON, "Request %s is not tried any more: %s.".formatted(event.id(), why));
+    fail(FailureReason.POISON, "Request %s is not tried again: %s.".formatted(event.id(), why));
   }
 
   /**
@@ -228,7 +228,7 @@ abstract class Request {
       if (left.isNegative() || left.isZero()) {
         fail(
             FailureReason.TIMEOUT,
-            "Request %s was not done within %s (%s)."
+            "Request %s was not finished within %s (%s)."
                 .formatted(event.id(), timeout.get(), DiffusionOptions.REQUEST_TIMEOUT.key()));
         return Optional.empty();
       }
@@ -239,7 +239,7 @@ abstract class Request {
       if (deadline <= now) {
         fail(
             FailureReason.TIMEOUT,
-            "Request %s came after its deadline, %s; it is %s."
+            "Request %s arrived after its deadline %s; the time is %s."
                 .formatted(event.id(), Instant.ofEpochMilli(deadline), Instant.ofEpochMilli(now)));
         return Optional.empty();
       }

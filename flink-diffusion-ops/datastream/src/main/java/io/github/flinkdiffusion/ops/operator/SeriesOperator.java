@@ -115,7 +115,7 @@ final class SeriesOperator extends AbstractStreamOperator<ImageTaskEvent>
   private String refused(ImageTaskEvent task, GatheredSlice slice, Long timestamp)
       throws Exception {
     if (settings.time() == SeriesTime.EVENT && timestamp == null) {
-      return "The request has no timestamp, and series are waited for by event time (%s)."
+      return "The request has no timestamp, but the series' timeout is in event time (%s)."
           .formatted(SeriesOptions.TIME.key());
     }
     if (toldSlices(task) == -1) {
@@ -125,7 +125,8 @@ final class SeriesOperator extends AbstractStreamOperator<ImageTaskEvent>
     if (series.value() == null) {
       return open < settings.maxOpen()
           ? null
-          : "The slice is of a new series, but %d are gathered already; at most so many are accepted (%s). Send the series again."
+          : ("The slice begins a new series, but %d series are open, which is the maximum (%s)."
+                  + " Send the series again later.")
               .formatted(open, SeriesOptions.MAX_OPEN.key());
     }
     Series known = Series.parse(series.value());
@@ -136,11 +137,13 @@ final class SeriesOperator extends AbstractStreamOperator<ImageTaskEvent>
     }
     String there = slices.get(slice.instance());
     if (there != null && GatheredSlice.parse(there).sha256().equals(slice.sha256())) {
-      return "The slice is there already, by request '%s'. The series goes on without this one."
+      return "Request '%s' has already sent this slice. The series continues without this copy."
           .formatted(GatheredSlice.parse(there).request());
     }
     if (!known.asked().equals(Series.asked(task))) {
-      return "The request asks for something else than those before it of its series; prompt, seed, parameters and the like of one series are the same. The series goes on without this slice.";
+      return "The request differs from earlier ones of its series; prompt, seed, parameters and"
+          + " similar settings must be equal in all of them. The series continues without"
+          + " this slice.";
     }
     return null;
   }
@@ -283,7 +286,8 @@ final class SeriesOperator extends AbstractStreamOperator<ImageTaskEvent>
       fail(
           volume,
           FailureReason.INVALID_REQUEST,
-          "The series is no volume: %s. Its %d slices are in the failure's original, as a list."
+          ("The slices of the series do not form a volume: %s. Its %d slices are in the failure's"
+                  + " original, as a list.")
               .formatted(wrong, ordered.size()),
           gathered.latest());
     }

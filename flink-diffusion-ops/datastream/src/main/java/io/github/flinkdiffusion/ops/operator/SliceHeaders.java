@@ -106,7 +106,8 @@ final class SliceHeaders extends RichAsyncFunction<ImageTaskEvent, ReadSlice> {
             .orElseThrow(
                 () ->
                     new InvalidRequestException(
-                        "The request's image is in the event; slices of a series are gathered by reference. Store the file and name it."));
+                        "The request's image is in the event; slices of a series must be"
+                            + " references. Store the file, and send its reference."));
     if (task.getMask() != null) {
       throw new InvalidRequestException("The request has a mask; slices of a series have none.");
     }

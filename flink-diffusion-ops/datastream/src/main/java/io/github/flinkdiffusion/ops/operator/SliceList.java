@@ -103,7 +103,8 @@ public final class SliceList {
       list = JSON.readValue(payloads.read(image), SliceList.class);
     } catch (IOException e) {
       throw new InvalidRequestException(
-          "The request's list of slices is not readable: %s. A text such as {\"slices\": [{\"uri\": ..., \"sha256\": ..., \"length\": ...}]} is expected."
+          ("Cannot read the request's list of slices: %s. Expected a text such as {\"slices\":"
+                  + " [{\"uri\": ..., \"sha256\": ..., \"length\": ...}]}.")
               .formatted(e instanceof JsonProcessingException j ? j.getOriginalMessage() : e));
     }
     if (list.slices.size() > most) {

@@ -173,7 +173,8 @@ final class TaskImage implements AutoCloseable {
       FileSlices slices = FileSlices.of(files.path(), reading);
       if (slices.kind() != ImageKind.DICOM && slices.kind() != ImageKind.NIFTI) {
         throw new InvalidRequestException(
-            "%s is '%s', but the image is %s; several images at once are worked on of DICOM and NIfTI files."
+            ("%s is '%s', but the image is %s; only DICOM and NIfTI files can be processed as"
+                    + " several slices.")
                 .formatted(Events.PAGE, range, slices.kind().mediaType()));
       }
       range = range.within(slices.count(), "the file", most, option);
@@ -207,7 +208,8 @@ final class TaskImage implements AutoCloseable {
   private static void requireAll(Selection selection) {
     if (!selection.isAll()) {
       throw new InvalidRequestException(
-          "The request has several slices and selects a part (%s); parts are selected of one image. Send a request for each slice."
+          ("The request has several slices and selects a part (%s); a part can be selected of one"
+                  + " image only. Send a request for each slice.")
               .formatted(String.join(", ", Selection.PARAMETERS)));
     }
   }

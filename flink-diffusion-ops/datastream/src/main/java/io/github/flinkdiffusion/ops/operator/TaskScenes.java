@@ -65,7 +65,8 @@ final class TaskScenes implements AutoCloseable {
         || next.format().bands() != first.format().bands()
         || next.format().type() != first.format().type()) {
       throw new ImageException(
-          "Slice %d of the request's image is %s, but slice 0 is %s; slices of one request are alike. Send a request for each."
+          ("Slice %d of the request's image is %s, but slice 0 is %s; slices of one request must be"
+                  + " alike. Send a request for each.")
               .formatted(number, inWords(next), inWords(first)));
     }
   }

@@ -11,7 +11,7 @@ import io.github.flinkdiffusion.ops.serving.DiffusionOptions;
 import org.apache.flink.annotation.PublicEvolving;
 import org.jspecify.annotations.NullMarked;
 
-/** Builds the operator that makes pictures from prompts. */
+/** Builds the operator that generates images from prompts. */
 @NullMarked
 @PublicEvolving
 public final class TextToImage extends DiffusionBuilder<PromptEvent, TextToImage> {

@@ -39,7 +39,9 @@ final class VolumeResults {
     if (meaning.kind() == ResultKind.BOXES
         || format != ResultFormat.NIFTI && !(format == ResultFormat.DICOM && segments)) {
       throw new InvalidRequestException(
-          "The request has %d slices, whose result is a volume: of %s as %s there is none. Volumes are NIFTI, or DICOM of segmentations (%s). Send a request for each slice, or set the option."
+          ("The request has %d slices, but %s results cannot be written as a volume of type %s."
+                  + " Volumes are NIFTI, or DICOM for segmentations (%s). Send a request for each"
+                  + " slice, or set the option.")
               .formatted(plan.slices(), meaning.kind(), format, ImageTaskOptions.FORMAT.key()));
     }
     if (format == ResultFormat.DICOM) {
@@ -65,7 +67,8 @@ final class VolumeResults {
             : List.of();
     if (!faults.isEmpty()) {
       throw new InvalidRequestException(
-          "The request's slices are no volume: %s. Send a request for each, or name a range that is one."
+          ("The request's slices do not form a volume: %s. Send a request for each, or name a range"
+                  + " that is one.")
               .formatted(faults.get(0)));
     }
   }

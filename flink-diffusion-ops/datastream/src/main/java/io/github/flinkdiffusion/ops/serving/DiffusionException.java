@@ -10,8 +10,8 @@ import org.apache.flink.annotation.PublicEvolving;
 import org.jspecify.annotations.NullMarked;
 
 /**
- * The operator cannot go on, or is set up in a way it cannot work; the message says what was being
- * done and what would be accepted. It fails the task, and Flink restores from the last checkpoint.
+ * The operator cannot continue, or its settings cannot work; the message says what failed and what
+ * is accepted. It fails the task, and Flink restores from the last checkpoint.
  */
 @NullMarked
 @PublicEvolving

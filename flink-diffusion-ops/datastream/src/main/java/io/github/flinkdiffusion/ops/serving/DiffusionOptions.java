@@ -38,13 +38,13 @@ public final class DiffusionOptions {
           .stringType()
           .noDefaultValue()
           .withDescription(
-              "Model folder in diffusers' layout (model_index.json, safetensors weights), or a"
-                  + " single-file checkpoint (.safetensors of Stable Diffusion 1.x, 2.x or SDXL),"
-                  + " under the same path on every task manager; or the name of one on Hugging Face's"
-                  + " hub (hf://owner/name, hf://owner/name@revision, or the same with"
-                  + " /file.safetensors), or its address in one of Flink's file systems"
-                  + " (s3://bucket/models/name), which each machine downloads once. Required, unless the job"
-                  + " brings a pipeline of its own.");
+              "Model to run: a folder in diffusers' layout (model_index.json, safetensors weights),"
+                  + " a single-file checkpoint (.safetensors of Stable Diffusion 1.x, 2.x or SDXL),"
+                  + " a name on Hugging Face's hub (hf://owner/name, hf://owner/name@revision, or"
+                  + " the same with /file.safetensors), or an address in one of Flink's file"
+                  + " systems (s3://bucket/models/name). A path must be the same on every task"
+                  + " manager. Each machine downloads a name or an address once. Required, unless"
+                  + " the job sets a pipeline of its own.");
 
   /** The engine that runs the networks: {@code auto}, {@code onnxruntime} or {@code pytorch}. */
   public static final ConfigOption<String> ENGINE =
@@ -52,11 +52,12 @@ public final class DiffusionOptions {
           .stringType()
           .defaultValue("auto")
           .withDescription(
-              "What runs the networks: onnxruntime, pytorch, or auto. auto takes the engine whose"
-                  + " library is on the class path. If both are, it takes onnxruntime for networks"
-                  + " with attention that compute in FLOAT32 on the CPU, where it is mostly faster,"
-                  + " and pytorch for everything else. Images of two engines differ in rounding, so a"
-                  + " request that was begun on one begins anew on the other.");
+              "Engine that runs the networks: onnxruntime, pytorch, or auto. auto takes the engine"
+                  + " whose library is on the class path. If both are, it takes onnxruntime for"
+                  + " networks with attention that compute in FLOAT32 on the CPU, where it is"
+                  + " mostly faster, and pytorch for everything else. Images of two engines differ"
+                  + " in rounding, so a request that was started on one engine starts again on the"
+                  + " other.");
 
   /** Precision of the networks. Default: FLOAT16 on a GPU, FLOAT32 on the CPU. */
   public static final ConfigOption<Precision> MODEL_PRECISION =
@@ -64,8 +65,8 @@ public final class DiffusionOptions {
           .enumType(Precision.class)
           .noDefaultValue()
           .withDescription(
-              "Precision of the networks on the device: FLOAT32, FLOAT16 or BFLOAT16. Without it,"
-                  + " FLOAT16 on a GPU and FLOAT32 on the CPU.");
+              "Precision in which the networks compute: FLOAT32, FLOAT16 or BFLOAT16. Default:"
+                  + " FLOAT16 on a GPU, FLOAT32 on the CPU.");
 
   /** The diffusers class that the model is run as. Default: that of its model_index.json. */
   public static final ConfigOption<String> MODEL_PIPELINE =
@@ -73,8 +74,8 @@ public final class DiffusionOptions {
           .stringType()
           .noDefaultValue()
           .withDescription(
-              "diffusers class that the model is run as, such as"
-                  + " StableDiffusionInstructPix2PixPipeline. Without it, the one that the folder's"
+              "Pipeline class of diffusers that runs the model, such as"
+                  + " StableDiffusionInstructPix2PixPipeline. Default: the class that the folder's"
                   + " model_index.json names.");
 
   /** Folder that keeps converted weights for the next start. Default: temporary files. */
@@ -83,11 +84,11 @@ public final class DiffusionOptions {
           .stringType()
           .noDefaultValue()
           .withDescription(
-              "Folder on the task managers for weights that have to be converted (float16 computed as"
-                  + " float32, a merged LoRA), so that a restart finds them and processes share them."
-                  + " Files are named by their content and take as much disk as the weights do in"
-                  + " memory; delete those of models that are no longer used. Without it, weights are"
-                  + " converted at each start into temporary files.");
+              "Folder on the task managers for converted weights (float16 computed as float32, a"
+                  + " merged LoRA). A restart finds them there, and processes share them. Files are"
+                  + " named by their content and take as much disk space as the weights take"
+                  + " memory; delete those of models that are no longer used. Default: weights are"
+                  + " converted into temporary files at each start.");
 
   /** Whether the model's safety checker, if it has one, blackens the images that it flags. */
   public static final ConfigOption<Boolean> MODEL_SAFETY_CHECKER =
@@ -95,8 +96,8 @@ public final class DiffusionOptions {
           .booleanType()
           .defaultValue(true)
           .withDescription(
-              "Whether the safety checker is used if the model folder has one: pictures that it"
-                  + " flags come out black.");
+              "Run the safety checker if the model folder has one. Images that it flags are"
+                  + " emitted black.");
 
   /** Whether images get the invisible watermark of diffusers' Stable Diffusion XL. */
   public static final ConfigOption<Boolean> MODEL_WATERMARK =
@@ -104,9 +105,8 @@ public final class DiffusionOptions {
           .booleanType()
           .defaultValue(false)
           .withDescription(
-              "Whether pictures get the invisible watermark that diffusers puts into those of"
-                  + " Stable Diffusion XL. Pictures with a side below 256 pixels are too small for"
-                  + " it.");
+              "Put the invisible watermark into images that diffusers puts into those of Stable"
+                  + " Diffusion XL. Images with a side below 256 pixels are too small for it.");
 
   /** LoRAs to merge into the model, each as {@code file=scale}. */
   public static final ConfigOption<List<String>> MODEL_LORAS =
@@ -115,10 +115,10 @@ public final class DiffusionOptions {
           .asList()
           .noDefaultValue()
           .withDescription(
-              "LoRAs that are merged into the model when it is loaded: a list of file=scale, such"
-                  + " as /loras/style.safetensors=0.8;/loras/face.safetensors=-0.3. The files are"
+              "LoRAs to merge into the model when it is loaded: a list of file=scale, such as"
+                  + " /loras/style.safetensors=0.8;/loras/face.safetensors=-0.3. Files are"
                   + " safetensors with the keys of kohya's programs, diffusers or PEFT, under the"
-                  + " same path on every task manager, or on Hugging Face's hub"
+                  + " same path on every task manager, on Hugging Face's hub"
                   + " (hf://owner/name/style.safetensors=0.8), or in one of Flink's file systems.");
 
   /** Folder with the configs and vocabularies for a single-file checkpoint. */
@@ -127,11 +127,11 @@ public final class DiffusionOptions {
           .stringType()
           .noDefaultValue()
           .withDescription(
-              "Folder in diffusers' layout, hf://owner/name, or an address in one of Flink's file"
-                  + " systems, whose configs and vocabularies a"
-                  + " single-file checkpoint takes. Without it, they are inferred as diffusers infers them: any Stable"
-                  + " Diffusion 2 is then the 768 pixel one with v-prediction, any Stable Diffusion"
-                  + " 1 and SDXL predicts noise.");
+              "Configs and vocabularies for a single-file checkpoint: a folder in diffusers'"
+                  + " layout, hf://owner/name, or an address in one of Flink's file systems."
+                  + " Default: they are inferred as diffusers infers them. A Stable Diffusion 2 is"
+                  + " then taken as the 768-pixel model with v-prediction; Stable Diffusion 1 and"
+                  + " SDXL predict noise.");
 
   /** Variant of the weights, such as {@code fp16}; diffusers' {@code variant}. */
   public static final ConfigOption<String> MODEL_VARIANT =
@@ -139,10 +139,9 @@ public final class DiffusionOptions {
           .stringType()
           .noDefaultValue()
           .withDescription(
-              "Variant of the weights, such as fp16, as in diffusers' from_pretrained(variant=...):"
-                  + " it is taken where a component has it. Without it, the plain weights are"
-                  + " taken, or those of the only variant that there is. Not for a single-file"
-                  + " checkpoint.");
+              "Variant of the weights to load where a component has it, such as fp16; as"
+                  + " diffusers' from_pretrained(variant=...). Default: the plain weights, or those"
+                  + " of the only variant that exists. Not for a single-file checkpoint.");
 
   /** More models that requests may name: a list of {@code name=folder}. */
   public static final ConfigOption<List<String>> MODELS =
@@ -152,14 +151,14 @@ public final class DiffusionOptions {
           .noDefaultValue()
           .withDescription(
               "More models that requests may name, besides diffusion.model.folder: a list of"
-                  + " name=folder, such as emoji=/models/mini-emoji;photo=hf://owner/name. A request"
-                  + " names one in its parameter 'model'; 'default', or no parameter, is the model of"
-                  + " diffusion.model.folder. An unknown name fails the request with reason"
-                  + " INVALID_REQUEST. A name has up to 64 letters, digits, and characters of '._-'."
-                  + " Each model is loaded when the first request needs it. All are loaded with the"
-                  + " same engine, precision, archives, variant, safety checker and watermark;"
-                  + " diffusion.model.loras, .pipeline and .configs concern diffusion.model.folder"
-                  + " alone.");
+                  + " name=folder, such as emoji=/models/mini-emoji;photo=hf://owner/name. A"
+                  + " request names one in its parameter 'model'; 'default', or no parameter, is"
+                  + " the model of diffusion.model.folder. An unknown name fails the request with"
+                  + " reason INVALID_REQUEST. A name has up to 64 letters, digits, and characters"
+                  + " of '._-'. Each model is loaded when the first request needs it. All are"
+                  + " loaded with the same engine, precision, archives, variant, safety checker and"
+                  + " watermark; diffusion.model.loras, .pipeline and .configs concern"
+                  + " diffusion.model.folder alone.");
 
   /** Most memory that the weights of all loaded models of a device take together. */
   public static final ConfigOption<MemorySize> MODELS_MEMORY =
@@ -167,13 +166,14 @@ public final class DiffusionOptions {
           .memoryType()
           .noDefaultValue()
           .withDescription(
-              "Maximum memory that the weights of all loaded models take together on one device of a"
-                  + " process. A model's share is the size of its weights in the precision that it"
-                  + " runs in; ONNX Runtime keeps networks of up to 256 MB twice on the CPU. When"
-                  + " another model is needed, the least recently used one without requests under"
-                  + " way is unloaded. A model that does not fit alone fails its requests, or the job"
-                  + " if it is the default model. Without this option, each model that was used once"
-                  + " stays loaded. Of several operators on a device, the smallest value counts.");
+              "Maximum memory that the weights of all loaded models take together on one device of"
+                  + " a process. A model's share is the size of its weights in the precision that"
+                  + " it runs in; ONNX Runtime keeps networks of up to 256 MB twice on the CPU."
+                  + " When another model is needed, the least recently used one without requests"
+                  + " under way is unloaded. A model that does not fit alone fails its requests, or"
+                  + " the job if it is the default model. Without this option, each model that was"
+                  + " used once stays loaded. Of several operators on a device, the smallest value"
+                  + " counts.");
 
   /** How long a model in use stays loaded while another one waits for its memory. */
   public static final ConfigOption<Duration> MODELS_TURN =
@@ -193,9 +193,9 @@ public final class DiffusionOptions {
           .stringType()
           .defaultValue("auto")
           .withDescription(
-              "Where the model runs: cpu, gpu:N, or auto. With auto, subtasks are spread over the"
-                  + " GPUs that Flink's external resource 'gpu' gives the task manager; without"
-                  + " that resource it is the first GPU that the process sees, else the CPU.");
+              "Device that runs the model: cpu, gpu:N, or auto. auto spreads subtasks over the GPUs"
+                  + " that Flink's external resource 'gpu' assigns to the task manager. Without"
+                  + " that resource, it takes the first GPU that the process sees, else the CPU.");
 
   /** Maximum wait for a device to free a model that other tasks have left. Above zero. */
   public static final ConfigOption<Duration> DEVICE_WAIT =
@@ -203,9 +203,9 @@ public final class DiffusionOptions {
           .durationType()
           .defaultValue(Duration.ofMinutes(5))
           .withDescription(
-              "Maximum time that a task waits at its start for a model that other tasks have left"
-                  + " and that the device has not freed yet, because it is still at their last call."
-                  + " The task logs that it waits. After this time it fails. Above zero.");
+              "Maximum time that a starting task waits for a model that the device is still"
+                  + " unloading because it finishes the last call of earlier tasks. The task logs"
+                  + " that it waits, and fails after this time. Above zero.");
 
   /** Maximum native memory of one network call on the CPU. */
   public static final ConfigOption<MemorySize> DEVICE_MEMORY =
@@ -213,14 +213,14 @@ public final class DiffusionOptions {
           .memoryType()
           .noDefaultValue()
           .withDescription(
-              "Maximum native memory of one network call on the CPU, where libtorch ends the"
-                  + " process when it gets none. What a call takes is measured when the model is"
-                  + " loaded, at two small sizes, extended to other sizes and numbers of rows, and"
-                  + " raised by 30 %. A call that takes more than this option, or more than the"
-                  + " process may still take less 64 MiB (control group, RLIMIT_AS, the machine's"
-                  + " available memory, less what the Java heap may grow by), is made with fewer"
-                  + " rows; a request that does not fit alone fails with reason OUT_OF_MEMORY."
-                  + " Without it, only what the process may still take counts. Has no meaning for a"
+              "Maximum native memory of one network call on the CPU. A call that would take more"
+                  + " runs with fewer rows; a request that does not fit alone fails with reason"
+                  + " OUT_OF_MEMORY. Calls also have to leave 64 MiB of what the process may still"
+                  + " take (control group, RLIMIT_AS, available memory of the machine, less what"
+                  + " the Java heap may grow by), because libtorch ends the process when it gets no"
+                  + " memory. The need of a call is measured at two small sizes when the model is"
+                  + " loaded, extended to other sizes and numbers of rows, and raised by 30 %."
+                  + " Default: only what the process may still take counts. Has no effect on a"
                   + " GPU.");
 
   /** Requests that a subtask has in flight, 1 or more. Bounds memory and state. */
@@ -229,10 +229,12 @@ public final class DiffusionOptions {
           .intType()
           .defaultValue(64)
           .withDescription(
-              "Requests that a subtask has in flight, from 1. When so many are, it takes no more"
-                  + " input, which becomes back-pressure, and a checkpoint that begins then waits"
-                  + " until one of them is done. A checkpoint holds each with its latent and"
-                  + " finished ones with their picture, so this bounds the state too.");
+              "Maximum number of requests that a subtask has in flight, from 1. A full subtask"
+                  + " reads no input, which becomes back-pressure. Checkpoints do not wait for its"
+                  + " requests, but in some job shapes a barrier queues after records that are not"
+                  + " read yet (docs/OPERATE.md, Job shapes). This also limits the state: a"
+                  + " checkpoint holds each request with its latent, and finished ones with their"
+                  + " image.");
 
   /** Maximum rows of one network call, 1 or more. Default: measured when the model is loaded. */
   public static final ConfigOption<Integer> BATCH_ROWS =
@@ -240,15 +242,14 @@ public final class DiffusionOptions {
           .intType()
           .noDefaultValue()
           .withDescription(
-              "Most rows of one network call, from 1; a request with classifier-free guidance takes"
-                  + " two. Without it, the device is measured when the model is loaded, which takes"
-                  + " some seconds: of the powers of two up to 64 rows, the smallest that makes"
-                  + " nearly as many rows a second as any. Where the device's memory does not"
-                  + " suffice, the operator finds a lower limit for each picture size by itself."
-                  + " Belongs to the device: of several operators that share a model, the first"
-                  + " one's counts. With 1 each request has its network calls for itself: its image"
-                  + " is then the same to the bit whatever else is under way, while calls of other"
-                  + " sizes round differently; the price is the throughput of batches.");
+              "Maximum rows of one network call, from 1. A request with classifier-free guidance"
+                  + " takes two rows. Default: measured when the model is loaded, which takes some"
+                  + " seconds; of the powers of two up to 64, the smallest that computes nearly as"
+                  + " many rows a second as any. If an image size does not fit into the device's"
+                  + " memory, the operator finds a lower limit for that size. The limit belongs to"
+                  + " the device: of several operators that share a model, the first one's value"
+                  + " counts. With 1, requests share no calls: an image is then equal to the bit"
+                  + " whatever else is in flight, and the throughput of batches is lost.");
 
   /** Head start of one level of priority, zero to one day. */
   public static final ConfigOption<Duration> BATCH_AGING =
@@ -256,10 +257,10 @@ public final class DiffusionOptions {
           .durationType()
           .defaultValue(BatchPolicy.DEFAULT_AGING)
           .withDescription(
-              "Head start of one level of priority, and how far ahead deadlines are looked at, zero"
-                  + " to one day: a request of priority p goes before those that came up to p times"
-                  + " this earlier, and of one priority the earliest deadline goes first. With"
-                  + " zero, requests go as they come.");
+              "Head start of one level of priority, and how far ahead deadlines count, from zero"
+                  + " to one day. A request of priority p runs before requests that arrived up to p"
+                  + " times this earlier. Of requests with one priority, the earliest deadline runs"
+                  + " first. With zero, requests run in the order of their arrival.");
 
   /** The order in which results leave the operator. */
   public static final ConfigOption<OutputOrder> OUTPUT_ORDER =
@@ -267,9 +268,9 @@ public final class DiffusionOptions {
           .enumType(OutputOrder.class)
           .defaultValue(OutputOrder.UNORDERED)
           .withDescription(
-              "UNORDERED: results leave as they get done, but never cross a watermark. ORDERED:"
-                  + " they leave as their requests came, and a long one holds back those behind"
-                  + " it.");
+              "Order of results. UNORDERED: results are emitted when they are finished, but never"
+                  + " cross a watermark. ORDERED: results are emitted in the order of their"
+                  + " requests, so a long request holds back those after it.");
 
   /** Maximum time of a request from its admission. Default: none. */
   public static final ConfigOption<Duration> REQUEST_TIMEOUT =
@@ -277,9 +278,9 @@ public final class DiffusionOptions {
           .durationType()
           .noDefaultValue()
           .withDescription(
-              "A request that is not done so long after it was taken in fails with reason TIMEOUT."
-                  + " After a restart the time begins anew. Without it, requests take as long as"
-                  + " they take. A request's own deadline counts beside it.");
+              "Maximum time from a request's admission to its result. A request that is not"
+                  + " finished by then fails with reason TIMEOUT. The time starts again after a"
+                  + " restart. Default: no limit. A deadline of the request applies in addition.");
 
   /**
    * Retries of a request whose numbers are not finite or that exceeds the device's memory, 0 to 10.
@@ -289,11 +290,11 @@ public final class DiffusionOptions {
           .intType()
           .defaultValue(1)
           .withDescription(
-              "How often a request is begun anew, from its seed and behind those that wait, when"
-                  + " its numbers are not finite or when it does not fit into the device's memory"
-                  + " even alone; 0 to 10. After a restart of the job it is counted anew. What cannot"
-                  + " end differently (a request that the model refuses, a time-out, a"
-                  + " cancellation) is never retried.");
+              "Maximum times that a request starts again from its seed, after those that wait, if"
+                  + " its numbers are not finite or it does not fit into the device's memory even"
+                  + " alone; 0 to 10. Counted anew after a restart of the job. Failures that would"
+                  + " repeat (a request that the model refuses, a timeout, a cancellation) are"
+                  + " never retried.");
 
   /** Maximum width x height of an image that is generated at once, in pixels. */
   public static final ConfigOption<Long> REQUEST_MAX_PIXELS =
@@ -301,12 +302,12 @@ public final class DiffusionOptions {
           .longType()
           .defaultValue(1024L * 1024)
           .withDescription(
-              "Maximum width x height of an image that the model generates at once, in pixels; a"
+              "Maximum width x height of an image that the model generates at once, in pixels. A"
                   + " larger request fails with reason INVALID_REQUEST. Large images of image tasks"
-                  + " are generated in tiles, each of which is one such image. The default is the"
-                  + " size of Stable Diffusion XL. Memory grows with the pixels and time, where a"
-                  + " model has attention over all of them, with their square: on a CPU, one"
-                  + " network call of Stable Diffusion 1.5 at 2048 x 2048 takes minutes and tens of"
+                  + " are generated in tiles, and each tile counts as one image. The default is the"
+                  + " size of Stable Diffusion XL. Memory grows with the pixels, and the time of a"
+                  + " model with attention over all pixels with their square: on a CPU, one network"
+                  + " call of Stable Diffusion 1.5 at 2048 x 2048 takes minutes and tens of"
                   + " gigabytes, at 1024 x 1024 about a sixteenth of the time.");
 
   /** Maximum network steps of one image, or of one part of an image task. */
@@ -315,10 +316,10 @@ public final class DiffusionOptions {
           .intType()
           .defaultValue(1000)
           .withDescription(
-              "Maximum network steps of one image, or of one part of an image task; a larger"
+              "Maximum network steps of one image, or of one part of an image task. A larger"
                   + " request fails with reason INVALID_REQUEST. Schedulers of second order take"
-                  + " two network steps for each of a request's steps. The default is the number of"
-                  + " steps that models are trained with, beyond which no image gets better.");
+                  + " two network steps for each step of a request. The default is the number of"
+                  + " steps that models are trained with; more steps do not improve an image.");
 
   /** Maximum characters of each text of a request. */
   public static final ConfigOption<Integer> REQUEST_MAX_PROMPT_LENGTH =
@@ -326,10 +327,10 @@ public final class DiffusionOptions {
           .intType()
           .defaultValue(10_000)
           .withDescription(
-              "Maximum characters of a prompt, of a negative prompt and of every other text that a"
-                  + " request gives the model; a larger request fails with reason INVALID_REQUEST."
-                  + " A text encoder reads some 300 characters (77 tokens); the rest of a long"
-                  + " prompt only takes memory and state.");
+              "Maximum characters of a prompt, of a negative prompt, and of each other text for the"
+                  + " model. A longer text fails the request with reason INVALID_REQUEST. A text"
+                  + " encoder reads about 300 characters (77 tokens); the rest of a long prompt"
+                  + " only takes memory and state.");
 
   /** Maximum number of a request's attributes and parameters together. */
   public static final ConfigOption<Integer> REQUEST_MAX_ATTRIBUTES =
@@ -337,8 +338,8 @@ public final class DiffusionOptions {
           .intType()
           .defaultValue(128)
           .withDescription(
-              "Maximum number of a request's attributes and parameters together; a larger request"
-                  + " fails with reason INVALID_REQUEST.");
+              "Maximum number of a request's attributes and parameters together. A request with"
+                  + " more fails with reason INVALID_REQUEST.");
 
   /** Maximum UTF-8 bytes of a request's attributes and parameters together. */
   public static final ConfigOption<MemorySize> REQUEST_MAX_ATTRIBUTES_SIZE =
@@ -347,7 +348,7 @@ public final class DiffusionOptions {
           .defaultValue(MemorySize.parse("64kb"))
           .withDescription(
               "Maximum size of a request's attributes and parameters, names and values together, in"
-                  + " UTF-8; a larger request fails with reason INVALID_REQUEST. State holds them"
+                  + " UTF-8. A larger request fails with reason INVALID_REQUEST. State holds them"
                   + " for each request in flight, and results repeat them.");
 
   /**
@@ -359,12 +360,12 @@ public final class DiffusionOptions {
           .intType()
           .defaultValue(3)
           .withDescription(
-              "How often a request is tried that causes an error which is not the request's own"
-                  + " fault by its reason, from 1: an OutOfMemoryError, a StackOverflowError or a"
-                  + " bug while it is read, composed or encoded; or a device call that was made for"
-                  + " it alone and failed the task, counted across restarts. Then it fails with"
-                  + " reason POISON. diffusion.request.retries counts other errors, which the"
-                  + " device names itself.");
+              "Maximum attempts for a request that causes an unexpected error, from 1; then it"
+                  + " fails with reason POISON. Counted are an OutOfMemoryError, a"
+                  + " StackOverflowError or a bug while the request is read, composed or encoded,"
+                  + " and a device call for this request alone that failed the task, across"
+                  + " restarts. diffusion.request.retries counts errors that the device reports as"
+                  + " the request's own.");
 
   /**
    * Ends of a process, with a request running alone in it, after which the request fails. 1 or
@@ -375,11 +376,11 @@ public final class DiffusionOptions {
           .intType()
           .defaultValue(2)
           .withDescription(
-              "How often a task manager's process may end while a request is the only one that runs"
-                  + " in it, from 1. Then the request fails with reason POISON. After a process has"
-                  + " ended, requests are run in groups, of which each is half of the one that"
-                  + " ended it, until the request is found. Raise it where processes are often"
-                  + " ended from outside.");
+              "Maximum times that a task manager's process may end while a request is the only one"
+                  + " that runs in it, from 1; then the request fails with reason POISON. After a"
+                  + " process has ended, its requests run in groups, each half of the group that"
+                  + " ended it, until the request is found. Raise the value where processes are"
+                  + " often ended from outside.");
 
   /**
    * How long an image is read or stored again while a file system does not answer. Zero or more.
@@ -389,10 +390,10 @@ public final class DiffusionOptions {
           .durationType()
           .defaultValue(Duration.ofMinutes(5))
           .withDescription(
-              "How long an image is read or stored again while a file system does not answer (the"
-                  + " payload store cannot be reached, a disk is full or has errors), from zero."
-                  + " Attempts are up to 15 s apart. Other requests, checkpoints and cancellations"
-                  + " go on meanwhile.");
+              "How long the operator retries to read or store an image while a file system does not"
+                  + " answer (the payload store cannot be reached, a disk is full or has errors),"
+                  + " from zero. Attempts are up to 15 s apart. Other requests, checkpoints and"
+                  + " cancellations continue meanwhile.");
 
   /** What happens after {@link #OUTAGE_RETRY_TIME}. */
   public static final ConfigOption<OutageAction> OUTAGE_ACTION =
@@ -400,11 +401,11 @@ public final class DiffusionOptions {
           .enumType(OutageAction.class)
           .defaultValue(OutageAction.FAIL_TASK)
           .withDescription(
-              "What happens after diffusion.outage.retry-time. FAIL_TASK: the task fails and Flink"
-                  + " restarts it, so nothing is lost however long the outage is. FAIL_REQUEST: the"
-                  + " request fails with reason PAYLOAD, and others go on. A file that a request"
-                  + " names and that nobody can read fails the task at most"
-                  + " diffusion.request.attempts times.");
+              "What happens after diffusion.outage.retry-time. FAIL_TASK: the task fails and"
+                  + " Flink restarts it, so nothing is lost however long the outage takes."
+                  + " FAIL_REQUEST: the request fails with reason PAYLOAD, and others continue. A"
+                  + " file that no task can read fails the task at most diffusion.request.attempts"
+                  + " times.");
 
   /** Steps of requests that name none. Default: the pipeline's own. */
   public static final ConfigOption<Integer> DEFAULT_STEPS =
@@ -412,7 +413,7 @@ public final class DiffusionOptions {
           .intType()
           .noDefaultValue()
           .withDescription(
-              "num_inference_steps of requests that name none; without it, the pipeline's own.");
+              "num_inference_steps of requests that set none. Default: the pipeline's own.");
 
   /** Guidance scale of requests that name none; 1 or less turns guidance off. */
   public static final ConfigOption<Double> DEFAULT_GUIDANCE_SCALE =
@@ -420,8 +421,8 @@ public final class DiffusionOptions {
           .doubleType()
           .noDefaultValue()
           .withDescription(
-              "Classifier-free guidance weight of requests that name none; 1 or less turns guidance"
-                  + " off, which halves the work. Without it, the pipeline's own.");
+              "Weight of classifier-free guidance of requests that set none. 1 or less turns"
+                  + " guidance off, which halves the work. Default: the pipeline's own.");
 
   /** diffusers class of the scheduler of requests that name none. */
   public static final ConfigOption<String> DEFAULT_SCHEDULER =
@@ -429,8 +430,8 @@ public final class DiffusionOptions {
           .stringType()
           .noDefaultValue()
           .withDescription(
-              "diffusers class name of the scheduler of requests that name none, e.g."
-                  + " EulerDiscreteScheduler; without it, the model's own.");
+              "Scheduler of requests that set none: a class name of diffusers, such as"
+                  + " EulerDiscreteScheduler. Default: the model's own.");
 
   /** Width in pixels of requests that name none. */
   public static final ConfigOption<Integer> DEFAULT_WIDTH =
@@ -438,7 +439,7 @@ public final class DiffusionOptions {
           .intType()
           .noDefaultValue()
           .withDescription(
-              "Width in pixels of requests that name none; without it, the model's own size.");
+              "Width in pixels of requests that set none. Default: the model's own size.");
 
   /** Height in pixels of requests that name none. */
   public static final ConfigOption<Integer> DEFAULT_HEIGHT =
@@ -446,7 +447,7 @@ public final class DiffusionOptions {
           .intType()
           .noDefaultValue()
           .withDescription(
-              "Height in pixels of requests that name none; without it, the model's own size.");
+              "Height in pixels of requests that set none. Default: the model's own size.");
 
   /** Emit a progress event every N network steps and after the last. 0 disables it. */
   public static final ConfigOption<Integer> PROGRESS_EVERY_STEPS =
@@ -454,8 +455,8 @@ public final class DiffusionOptions {
           .intType()
           .defaultValue(0)
           .withDescription(
-              "Tells a request's progress after every so many network steps, and after the last."
-                  + " With 0, progress is not told. Under load some are left out.");
+              "Emit a progress event every N network steps of a request, and after the last. 0"
+                  + " disables it. Under load, some events are left out.");
 
   /** Emit a progress event with a small image every N network steps. 0 disables it. */
   public static final ConfigOption<Integer> PREVIEW_EVERY_STEPS =
@@ -463,11 +464,10 @@ public final class DiffusionOptions {
           .intType()
           .defaultValue(0)
           .withDescription(
-              "Tells a request's progress with a small picture of what it has come to after every"
-                  + " so many network steps; 0 for none. The model's own decoder makes it of a"
-                  + " sample that is averaged down to at most 32 x 32 values a channel, between two"
-                  + " steps and when nothing else waits for the device: under load some are left"
-                  + " out.");
+              "Emit a progress event with a small preview image every N network steps of a request."
+                  + " 0 disables it. The model's own decoder generates the preview from the sample,"
+                  + " averaged down to at most 32 x 32 values a channel, between two steps and when"
+                  + " nothing else waits for the device. Under load, some previews are left out.");
 
   /** Threads of a subtask that read, compose, encode and store images, 1 or more. */
   public static final ConfigOption<Integer> ENCODING_WORKERS =
@@ -476,9 +476,9 @@ public final class DiffusionOptions {
           .defaultValue(2)
           .withFallbackKeys("diffusion.encoding.threads")
           .withDescription(
-              "Workers of a subtask, from 1: CPU threads that fetch and decode images, compose"
-                  + " results, and encode and store them. Neither the task's thread nor the"
-                  + " device's does it. The former key diffusion.encoding.threads is still read.");
+              "CPU threads of a subtask that fetch and decode images, compose results, and encode"
+                  + " and store them, from 1. The task's thread and the device's thread do none of"
+                  + " this. The former key diffusion.encoding.threads is still read.");
 
   /** Whether the file of an image holds its audit record, with the prompt. */
   public static final ConfigOption<Boolean> AUDIT_IN_PICTURES =
@@ -486,10 +486,9 @@ public final class DiffusionOptions {
           .booleanType()
           .defaultValue(true)
           .withDescription(
-              "Whether a result's audit record stands in its picture's file, too, as the text"
-                  + " diffusion-audit of PNG and TIFF files: whoever gets the file can read the"
-                  + " prompt then, and make the picture again. Its event holds the record in any"
-                  + " case.");
+              "Write a result's audit record into its image file, too, as the text diffusion-audit"
+                  + " of PNG and TIFF files. Whoever gets the file can then read the prompt and"
+                  + " generate the image again. The event holds the record in any case.");
 
   /** All of them, in the order in which they are documented. */
   @Internal

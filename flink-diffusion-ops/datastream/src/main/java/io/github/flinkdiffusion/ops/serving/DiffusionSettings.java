@@ -205,6 +205,7 @@ public record DiffusionSettings(
 
   static DiffusionException refused(ConfigOption<?> option, Object value, String accepted) {
     return new DiffusionException(
-        "Option %s cannot be %s; it takes %s.".formatted(option.key(), value, accepted));
+        "Invalid value %2$s for option %1$s: expected %3$s."
+            .formatted(option.key(), value, accepted));
   }
 }

@@ -292,7 +292,9 @@ public final class GenerationService implements AutoCloseable {
   @Override
   public void close() {
     models.close();
-    failAll(new BatchingException("The model's user was closed while the request was made."));
+    failAll(
+        new BatchingException(
+            "The operator or function was closed while the request was in progress."));
     workers.shutdownNow();
   }
 }

@@ -86,7 +86,7 @@ public record ModelSettings(
     String pipeline = config.get(DiffusionOptions.MODEL_PIPELINE);
     if (pipeline != null && !Pipelines.supported().contains(pipeline)) {
       throw new DiffusionException(
-          "Option %s cannot be %s; it takes %s."
+          "Invalid value %2$s for option %1$s: expected %3$s."
               .formatted(
                   DiffusionOptions.MODEL_PIPELINE.key(),
                   pipeline,
@@ -210,7 +210,8 @@ public record ModelSettings(
       // As if there were no scale.
     }
     throw new DiffusionException(
-        "Option %s cannot hold '%s'; each entry is file=scale, such as /loras/style.safetensors=0.8."
+        ("Invalid entry '%2$s' in option %1$s: expected file=scale, such as"
+                + " /loras/style.safetensors=0.8.")
             .formatted(DiffusionOptions.MODEL_LORAS.key(), text));
   }
 

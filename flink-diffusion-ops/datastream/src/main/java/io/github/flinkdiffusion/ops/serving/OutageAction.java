@@ -15,6 +15,6 @@ import org.jspecify.annotations.NullMarked;
 public enum OutageAction {
   /** The task fails and Flink restarts it: nothing is lost, and the job stands still meanwhile. */
   FAIL_TASK,
-  /** The request fails with reason PAYLOAD and its original, and the others go on. */
+  /** The request fails with reason PAYLOAD and its original, and other requests continue. */
   FAIL_REQUEST
 }

@@ -27,8 +27,8 @@ public final class SeriesOptions {
           .durationType()
           .defaultValue(Duration.ofMinutes(1))
           .withDescription(
-              "How long to wait for the next slice of a series. After that, a series whose number of"
-                  + " slices is not known is taken as complete, and one that lacks slices fails.");
+              "How long to wait for the next slice of a series. After that, a series of unknown"
+                  + " size counts as complete, and a series that lacks slices fails.");
 
   /** The clock of {@link #TIMEOUT} and {@link #RETENTION}. */
   public static final ConfigOption<SeriesTime> TIME =
@@ -45,8 +45,8 @@ public final class SeriesOptions {
           .intType()
           .defaultValue(2048)
           .withDescription(
-              "Maximum slices of a series. A series with more fails. No more than"
-                  + " diffusion.image.max-slices of the job that reads the volumes are of use.");
+              "Maximum slices of a series. A series with more fails. A value above"
+                  + " diffusion.image.max-slices of the job that reads the volumes has no effect.");
 
   /** Maximum bytes of the files of a series. */
   public static final ConfigOption<MemorySize> MAX_SIZE =
@@ -54,8 +54,8 @@ public final class SeriesOptions {
           .memoryType()
           .defaultValue(MemorySize.parse("4g"))
           .withDescription(
-              "Maximum bytes of a series' files, as their references say. A larger series fails."
-                  + " The files are never in memory together.");
+              "Maximum size of all files of a series, as their references say. A larger series"
+                  + " fails. The files are never in memory together.");
 
   /** Maximum series that a subtask gathers at once, 1 or more. */
   public static final ConfigOption<Integer> MAX_OPEN =
@@ -63,8 +63,8 @@ public final class SeriesOptions {
           .intType()
           .defaultValue(1000)
           .withDescription(
-              "Maximum series that a subtask gathers at once, from 1. Slices of further series"
-                  + " fail. State holds about 1 KB for each slice.");
+              "Maximum number of series that a subtask gathers at once, from 1. Slices of further"
+                  + " series fail. State holds about 1 KB for each slice.");
 
   /** How long a finished series is remembered, so that late slices of it fail. */
   public static final ConfigOption<Duration> RETENTION =
@@ -72,8 +72,8 @@ public final class SeriesOptions {
           .durationType()
           .defaultValue(Duration.ofHours(1))
           .withDescription(
-              "How long a series that is done is remembered, by the clock of diffusion.series.time."
-                  + " A slice that comes within this time fails as late; one that comes after it"
+              "How long a finished series is remembered, by the clock of diffusion.series.time. A"
+                  + " slice that arrives within this time fails as late; one that arrives later"
                   + " begins a new series.");
 
   /** Threads of a subtask that read headers of slices, 1 or more. */

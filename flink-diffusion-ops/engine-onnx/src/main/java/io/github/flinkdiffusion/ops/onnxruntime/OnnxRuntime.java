@@ -78,7 +78,8 @@ final class OnnxRuntime {
       keepUntilTheProcessEnds();
       return new Loaded(environment, true);
     } catch (IllegalStateException e) {
-      LOG.info("ONNX Runtime is in use by other code of this process; sessions get own threads");
+      LOG.info(
+          "Other code of this process uses ONNX Runtime; each session gets threads of its own");
       return new Loaded(OrtEnvironment.getEnvironment(), false);
     }
   }
@@ -104,7 +105,8 @@ final class OnnxRuntime {
           "flink-diffusion");
     } catch (ReflectiveOperationException | RuntimeException e) {
       LOG.warn(
-          "This project was not tested with this version of ONNX Runtime: SIGTERM in the middle of a call may crash the process",
+          "This project was not tested with this version of ONNX Runtime: SIGTERM in the middle of"
+              + " a call may crash the process",
           e);
     }
   }

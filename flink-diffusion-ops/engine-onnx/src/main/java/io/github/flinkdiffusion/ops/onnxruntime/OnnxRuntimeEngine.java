@@ -66,7 +66,9 @@ public final class OnnxRuntimeEngine implements Engine {
   public Network load(Program program, DeviceSpec device) {
     if (!device.isGpu() && program.precision() != Precision.FLOAT32) {
       throw new UnusableEngineException(
-          "Network %s is to compute in %s on the CPU, which ONNX Runtime does in FLOAT32 only: set diffusion.model.precision to FLOAT32, or diffusion.engine to pytorch."
+          ("Network %s cannot compute in %s on the CPU, where ONNX Runtime computes in FLOAT32"
+                  + " only: set diffusion.model.precision to FLOAT32, or diffusion.engine to"
+                  + " pytorch.")
               .formatted(program.name(), program.precision()));
     }
     return OnnxRuntimeSessions.load(program, device);
@@ -76,7 +78,7 @@ public final class OnnxRuntimeEngine implements Engine {
   public TrainableNetwork train(
       Program program, DeviceSpec device, Arithmetic arithmetic, Predicate<String> trained) {
     throw new UnusableEngineException(
-        "Network %s is to be trained, which the engine onnxruntime does not: use the engine pytorch."
+        "Network %s cannot be trained with the engine onnxruntime: use the engine pytorch."
             .formatted(program.name()));
   }
 }

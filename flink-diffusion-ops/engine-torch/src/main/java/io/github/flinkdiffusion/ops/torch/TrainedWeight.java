@@ -215,7 +215,8 @@ final class TrainedWeight implements AutoCloseable {
       wanted.forEach((part, shape) -> moments.put(part, manager.zeros(shape, DataType.FLOAT32)));
     } else if (!moments.keySet().equals(wanted.keySet())) {
       throw new EngineException(
-          "The training state of parameter %s has the moments %s, the optimizer has %s: go on with the optimizer that the training began with."
+          ("The training state of parameter %s has the moments %s, the optimizer has %s: continue"
+                  + " with the optimizer that the training began with.")
               .formatted(name, moments.keySet(), wanted.keySet()));
     }
   }

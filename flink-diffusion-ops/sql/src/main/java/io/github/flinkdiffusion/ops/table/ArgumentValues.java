@@ -42,7 +42,7 @@ final class ArgumentValues {
     String unknown = Keys.unknown(config.keySet(), DiffusionModelOptions.parameterKeys());
     if (!unknown.isEmpty()) {
       throw new InvalidRequestException(
-          "%s does not know %s in its map; it may have %s."
+          "%s has unknown keys in its map: %s. Expected are %s."
               .formatted(
                   function, unknown, String.join(", ", DiffusionModelOptions.parameterKeys())));
     }
@@ -72,7 +72,7 @@ final class ArgumentValues {
       // said below
     }
     throw new ValidationException(
-        "Option '%s' cannot be '%s'; it must be a number from 1 to %d."
+        "Invalid value '%2$s' for option '%1$s': expected a number from 1 to %3$d."
             .formatted(DiffusionModelOptions.ENSEMBLE_SIZE.key(), text, Ensemble.MOST_SAMPLES));
   }
 
@@ -82,7 +82,8 @@ final class ArgumentValues {
       return arguments.with(parameter, parameter.parse(text.trim()));
     } catch (InvalidRequestException e) {
       throw new ValidationException(
-          "Option '%s' cannot be '%s'; it must be %s.".formatted(key, text, parameter.accepted()),
+          "Invalid value '%2$s' for option '%1$s': expected %3$s."
+              .formatted(key, text, parameter.accepted()),
           e);
     }
   }

@@ -39,7 +39,7 @@ final class ClauseSettings {
         });
     if (!diffusion.contains(DiffusionOptions.MODEL_FOLDER)) {
       throw new ValidationException(
-          "There is no '%s%s' in the WITH clause; it must be %s, and can be the session's '%s' instead."
+          "The WITH clause lacks '%s%s': set it to %s, or set the session's '%s'."
               .formatted(
                   prefix,
                   DiffusionModelOptions.key(DiffusionOptions.MODEL_FOLDER),
@@ -60,7 +60,8 @@ final class ClauseSettings {
       diffusion.get(option);
     } catch (IllegalArgumentException e) {
       throw new ValidationException(
-          "Option '%s' cannot be '%s'; it must be %s.".formatted(key, text, accepted), e);
+          "Invalid value '%2$s' for option '%1$s': expected %3$s.".formatted(key, text, accepted),
+          e);
     }
   }
 
@@ -70,9 +71,10 @@ final class ClauseSettings {
     String message = refused.getMessage();
     for (ConfigOption<?> option : DiffusionModelOptions.SHARED.keySet()) {
       Optional<String> key = DiffusionModelOptions.keyIn(clause, option);
-      if (key.isPresent() && message.contains("Option " + option.key() + " ")) {
+      if (key.isPresent() && message.contains(" option " + option.key() + ":")) {
         return new ValidationException(
-            message.replace("Option " + option.key() + " ", "Option '" + prefix + key.get() + "' "),
+            message.replace(
+                " option " + option.key() + ":", " option '" + prefix + key.get() + "':"),
             refused);
       }
     }

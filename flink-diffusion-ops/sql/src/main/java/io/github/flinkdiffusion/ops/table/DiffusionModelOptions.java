@@ -42,19 +42,19 @@ public final class DiffusionModelOptions {
           .enumType(OnError.class)
           .noDefaultValue()
           .withDescription(
-              "What becomes of a row whose picture cannot be made: FAIL fails the job, DROP leaves"
-                  + " the row out, COLUMN gives it with null outputs and the reason in the column"
-                  + " error-string. Without it, COLUMN where the model has such a column, else"
-                  + " FAIL.");
+              "What happens to a row whose image cannot be generated. FAIL: the job fails. DROP:"
+                  + " the row is left out. COLUMN: the row has null outputs and the reason in"
+                  + " the column error-string. Default: COLUMN if the model has such a column,"
+                  + " else FAIL.");
 
   public static final ConfigOption<Integer> ENSEMBLE_SIZE =
       ConfigOptions.key("ensemble-size")
           .intType()
           .defaultValue(1)
           .withDescription(
-              "Samples of a row or a call, 1 to 64, whose seeds follow each other: the answer is"
-                  + " their mean, of masks the majority, and how much they differ is its"
-                  + " uncertainty. The column ensemble_size wins.");
+              "Samples of a row or a call, 1 to 64, with consecutive seeds. The result is their"
+                  + " mean (of masks, the majority), and its uncertainty is how much they differ."
+                  + " The column ensemble_size wins.");
 
   /**
    * Those of {@link DiffusionOptions} that mean something to a model in SQL, and what they take.
@@ -130,7 +130,7 @@ public final class DiffusionModelOptions {
         .or(
             () -> {
               throw new ValidationException(
-                  "Option '%s' cannot be '%s'; it must be FAIL, DROP or COLUMN."
+                  "Invalid value '%2$s' for option '%1$s': expected FAIL, DROP or COLUMN."
                       .formatted(ON_ERROR.key(), text));
             });
   }

@@ -93,7 +93,8 @@ final class DiffusionModelProvider implements AsyncPredictRuntimeProvider, Predi
       String key = DiffusionModelOptions.key(option);
       if (options.containsKey(key)) {
         throw new ValidationException(
-            "The model's WITH clause sets '%s', but with 'async' = 'false' Flink gives it one row at a time; leave 'async' out, or make the model without '%s'."
+            ("The model's WITH clause sets '%s', but with 'async' = 'false' Flink gives it one row"
+                    + " at a time; leave 'async' out, or create the model without '%s'.")
                 .formatted(key, key));
       }
     }
@@ -147,7 +148,7 @@ final class DiffusionModelProvider implements AsyncPredictRuntimeProvider, Predi
             .toList());
     if (!ofTheModel.isEmpty()) {
       throw new ValidationException(
-          "The CONFIG map of ML_PREDICT has what belongs into the model's WITH clause: %s."
+          "The CONFIG map of ML_PREDICT has options of the model's WITH clause: %s."
               .formatted(String.join(", ", ofTheModel)));
     }
     Set<String> known = new TreeSet<>(DiffusionModelOptions.perCall());
@@ -155,7 +156,7 @@ final class DiffusionModelProvider implements AsyncPredictRuntimeProvider, Predi
     String unknown = Keys.unknown(config.keySet(), known);
     if (!unknown.isEmpty()) {
       throw new ValidationException(
-          "The CONFIG map of ML_PREDICT has keys that a diffusion model does not know: %s. It may have %s, and Flink's own %s."
+          "The CONFIG map of ML_PREDICT has unknown keys: %s. Expected are %s, and Flink's own %s."
               .formatted(
                   unknown,
                   String.join(", ", DiffusionModelOptions.perCall()),

@@ -73,7 +73,7 @@ public final class DiffusionModelProviderFactory implements ModelProviderFactory
     String unknown = DiffusionModelOptions.unknown(written);
     if (!unknown.isEmpty()) {
       throw new ValidationException(
-          "The WITH clause has options that a diffusion model does not know: %s. It may have %s."
+          "The WITH clause has unknown options: %s. Expected are %s."
               .formatted(unknown, String.join(", ", DiffusionModelOptions.keys())));
     }
   }

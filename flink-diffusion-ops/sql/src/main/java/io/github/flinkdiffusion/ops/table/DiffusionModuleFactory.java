@@ -46,9 +46,9 @@ public final class DiffusionModuleFactory implements ModuleFactory {
           .enumType(OnError.class)
           .defaultValue(OnError.DROP)
           .withDescription(
-              "What functions without a model give for what cannot be done, such as a damaged image:"
-                  + " DROP for NULL and a line in the log, FAIL to fail the job. Aggregate functions"
-                  + " leave out what cannot be used.");
+              "What functions without a model return for input that they cannot process, such as a"
+                  + " corrupt image. DROP: NULL, and a line in the log. FAIL: the job fails."
+                  + " Aggregate functions skip values that they cannot use.");
 
   static {
     FUNCTIONS.put("text_to_image", TextToImageFunction::new);
@@ -102,7 +102,8 @@ public final class DiffusionModuleFactory implements ModuleFactory {
       if (!key.equals(ON_ERROR.key())
           && FUNCTIONS.keySet().stream().noneMatch(name -> key.startsWith(prefix(name)))) {
         throw new ValidationException(
-            "The module's option '%s' is not known; options are '%s' and those that begin with the name of a function, one of %s."
+            ("Unknown option '%s' of the module; expected '%s', or an option that begins with the"
+                    + " name of a function, one of %s.")
                 .formatted(
                     key,
                     ON_ERROR.key(),
@@ -126,7 +127,8 @@ public final class DiffusionModuleFactory implements ModuleFactory {
     OnError onError = DiffusionModelOptions.onError(options).orElse(ON_ERROR.defaultValue());
     if (onError == OnError.COLUMN) {
       throw new ValidationException(
-          "Option '%s' cannot be COLUMN, a function has one value; use FAIL, or DROP for NULL."
+          ("Invalid value COLUMN for option '%s': a function returns one value. Expected FAIL, or"
+                  + " DROP for NULL.")
               .formatted(ON_ERROR.key()));
     }
     return onError == OnError.FAIL;

@@ -33,7 +33,7 @@ public final class DiffusionPredictFunction extends PredictFunction {
       return prediction.predict(row).get();
     } catch (InterruptedException e) {
       Thread.currentThread().interrupt();
-      throw new IllegalStateException("Interrupted while a picture was made.", e);
+      throw new IllegalStateException("Interrupted while an image was generated.", e);
     } catch (ExecutionException e) {
       throw e.getCause() instanceof RuntimeException unchecked
           ? unchecked

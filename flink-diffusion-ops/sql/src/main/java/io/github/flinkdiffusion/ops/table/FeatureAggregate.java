@@ -129,7 +129,7 @@ public abstract class FeatureAggregate<
       if (failing) {
         throw e;
       }
-      LOG.warn("{} leaves an array out: {}", name, e.getMessage());
+      LOG.warn("{} skips an array: {}", name, e.getMessage());
       return;
     }
     if (agrees(features.length, lengths)) {
@@ -179,7 +179,7 @@ public abstract class FeatureAggregate<
   /** Whether the group has a value; what it lacks is said in the log. */
   private boolean hasValue(Lengths lengths) {
     if (lengths.other != 0) {
-      LOG.warn("{} gives NULL: {}", name, unequal(lengths).getMessage());
+      LOG.warn("{} returns NULL: {}", name, unequal(lengths).getMessage());
     }
     return lengths.features != 0 && lengths.other == 0;
   }

@@ -51,7 +51,7 @@ record FunctionSettings(
     String unknown = DiffusionModelOptions.unknown(own.keySet());
     if (!unknown.isEmpty()) {
       throw new ValidationException(
-          "The module has options that begin with '%s' and go on as none does: %s; they may go on with %s."
+          "The module has unknown options after '%s': %s. Expected are %s."
               .formatted(prefix, unknown, String.join(", ", DiffusionModelOptions.keys())));
     }
     GenerationService.Settings settings = ClauseSettings.of(prefix, own, session);
@@ -60,7 +60,8 @@ record FunctionSettings(
     OnError onError = DiffusionModelOptions.onError(own).orElse(OnError.DROP);
     if (onError == OnError.COLUMN) {
       throw new ValidationException(
-          "Option '%son-error' cannot be COLUMN, a function has one value; use FAIL, or DROP for NULL."
+          ("Invalid value COLUMN for option '%son-error': a function returns one value. Expected"
+                  + " FAIL, or DROP for NULL.")
               .formatted(prefix));
     }
     return new FunctionSettings(

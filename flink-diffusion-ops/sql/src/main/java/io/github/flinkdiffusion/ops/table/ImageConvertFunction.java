@@ -40,8 +40,7 @@ public final class ImageConvertFunction extends PlainFunction {
   private static String mediaType(String kind) {
     String mediaType = KINDS.get(kind.toLowerCase(Locale.ROOT));
     if (mediaType == null) {
-      throw new ImageException(
-          "IMAGE_CONVERT to '%s'; there are png, jpeg and tiff".formatted(kind));
+      throw new ImageException("IMAGE_CONVERT to '%s'; expected png, jpeg or tiff".formatted(kind));
     }
     return mediaType;
   }

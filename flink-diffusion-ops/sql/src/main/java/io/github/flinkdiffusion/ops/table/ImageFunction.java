@@ -160,7 +160,7 @@ abstract class ImageFunction<T> extends AsyncScalarFunction {
     if (failing || !(cause instanceof ConcernsOneRequest)) {
       result.completeExceptionally(cause);
     } else {
-      LOG.warn("{} gives NULL: {}", name, cause.getMessage());
+      LOG.warn("{} returns NULL: {}", name, cause.getMessage());
       result.complete(null);
     }
   }

@@ -34,7 +34,7 @@ public final class ImageResizeFunction extends PlainFunction {
   private static byte[] resized(byte[] file, int width, int height) {
     if (width < 1 || height < 1 || Math.max(width, height) > MOST_PIXELS_A_SIDE) {
       throw new ImageException(
-          "IMAGE_RESIZE to %d x %d pixels; each can be 1 to %d"
+          "IMAGE_RESIZE to %d x %d pixels; expected 1 to %d each"
               .formatted(width, height, MOST_PIXELS_A_SIDE));
     }
     Raster picture = read(file);

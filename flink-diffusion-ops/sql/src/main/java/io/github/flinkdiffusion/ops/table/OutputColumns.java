@@ -55,7 +55,7 @@ final class OutputColumns implements Serializable {
       Optional<OutputColumn> known = OutputColumn.named(name);
       if (known.isEmpty()) {
         throw new ValidationException(
-            "Output column '%s' is nothing that a diffusion model gives; columns may be %s, and %s."
+            "Output column '%s' is unknown; expected one of %s, or %s."
                 .formatted(
                     column.getName(),
                     Arrays.stream(OutputColumn.values())

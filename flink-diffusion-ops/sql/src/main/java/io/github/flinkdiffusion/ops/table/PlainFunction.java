@@ -41,7 +41,7 @@ abstract class PlainFunction extends ScalarFunction {
       if (failing || !(e instanceof ConcernsOneRequest || e instanceof PayloadException)) {
         throw e;
       }
-      LOG.warn("{} gives NULL: {}", name, e.getMessage());
+      LOG.warn("{} returns NULL: {}", name, e.getMessage());
       return null;
     }
   }

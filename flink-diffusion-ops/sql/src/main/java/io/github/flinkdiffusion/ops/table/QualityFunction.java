@@ -56,7 +56,7 @@ public final class QualityFunction extends PlainFunction {
   private static boolean[] inside(Raster mask, Raster other) {
     if (mask.channels() != 1 || mask.width() != other.width() || mask.height() != other.height()) {
       throw new QualityException(
-          "A mask %s and a mask %s; both need one band and the same size".formatted(mask, other));
+          "Masks %s and %s; both need one band and the same size".formatted(mask, other));
     }
     boolean[] inside = new boolean[mask.data().length];
     for (int i = 0; i < inside.length; i++) {

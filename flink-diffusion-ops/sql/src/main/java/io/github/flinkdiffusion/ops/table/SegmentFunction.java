@@ -55,7 +55,8 @@ public final class SegmentFunction extends ImageFunction<Row> {
             .orElseThrow(
                 () ->
                     new InvalidRequestException(
-                        "SEGMENT has the model %s, whose pictures are no masks; name a segmentation model in 'segment.model.folder'."
+                        ("The model %s of SEGMENT does not generate masks; set"
+                                + " 'segment.model.folder' to a segmentation model.")
                             .formatted(answer.audit().model())));
     return Row.of(
         service.encode(mask, answer.audit(), Composition.MASK),

@@ -69,7 +69,9 @@ final class TimeLimit implements AutoCloseable {
 
   private RowTimeoutException late(Duration limit) {
     return new RowTimeoutException(
-        "There is no result after %s, and Flink would fail the job after %s (%s), counted from the moment at which it hands over the row, queueing included. Raise %s, or lower 'max-concurrent-operations' or the number of steps."
+        ("No result after %s. Flink would fail the job after %s (%s), counted from when it hands"
+                + " over the row, time in the queue included. Raise %s, or lower"
+                + " 'max-concurrent-operations' or the number of steps.")
             .formatted(
                 formatWithHighestUnit(Duration.ofMillis(limit.toMillis())),
                 formatWithHighestUnit(flinks),
