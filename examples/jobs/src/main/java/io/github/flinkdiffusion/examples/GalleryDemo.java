@@ -210,7 +210,8 @@ public final class GalleryDemo implements Callable<Integer> {
             settings,
             store,
             real,
-            hints(model),
+            // Which words the job's model knows is not known here.
+            Gallery.Hints.NONE,
             new GalleryResender(client, topics.failures(), settings),
             new GalleryReplayer(ownModels(), payloads, device),
             port),
