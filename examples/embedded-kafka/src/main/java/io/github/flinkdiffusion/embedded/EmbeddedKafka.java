@@ -9,6 +9,7 @@ import java.time.Duration;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.Collection;
+import java.util.HashMap;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
@@ -45,9 +46,11 @@ public final class EmbeddedKafka implements AutoCloseable {
   private static final Duration PATIENCE = Duration.ofSeconds(20);
 
   private final Node node;
+  private final Map<String, String> clientSettings;
 
-  private EmbeddedKafka(Node node) {
+  private EmbeddedKafka(Node node, Map<String, String> clientSettings) {
     this.node = node;
+    this.clientSettings = clientSettings;
   }
 
   /** A broker on any free port, in the system's temporary folder. */
@@ -103,7 +106,14 @@ public final class EmbeddedKafka implements AutoCloseable {
 
   /** A client for everything else that can be asked of a broker; the caller closes it. */
   public Admin admin() {
-    return Admin.create(Map.of("bootstrap.servers", bootstrapServers()));
+    return Admin.create(client(Map.of()));
+  }
+
+  private Map<String, Object> client(Map<String, Object> more) {
+    Map<String, Object> config = new HashMap<>(clientSettings);
+    config.put("bootstrap.servers", bootstrapServers());
+    config.putAll(more);
+    return config;
   }
 
   /**
@@ -113,11 +123,7 @@ public final class EmbeddedKafka implements AutoCloseable {
    */
   public void send(Collection<ProducerRecord<byte[], byte[]>> records) {
     Map<String, Object> config =
-        Map.of(
-            ProducerConfig.BOOTSTRAP_SERVERS_CONFIG,
-            bootstrapServers(),
-            ProducerConfig.MAX_REQUEST_SIZE_CONFIG,
-            MAX_MESSAGE_BYTES);
+        client(Map.of(ProducerConfig.MAX_REQUEST_SIZE_CONFIG, MAX_MESSAGE_BYTES));
     try (var producer =
         new KafkaProducer<>(config, new ByteArraySerializer(), new ByteArraySerializer())) {
       var sent = records.stream().map(producer::send).toList();
@@ -177,13 +183,12 @@ public final class EmbeddedKafka implements AutoCloseable {
 
   private KafkaConsumer<byte[], byte[]> consumer() {
     return new KafkaConsumer<>(
-        Map.of(
-            ConsumerConfig.BOOTSTRAP_SERVERS_CONFIG,
-            bootstrapServers(),
-            ConsumerConfig.ISOLATION_LEVEL_CONFIG,
-            "read_committed",
-            ConsumerConfig.AUTO_OFFSET_RESET_CONFIG,
-            "earliest"),
+        client(
+            Map.of(
+                ConsumerConfig.ISOLATION_LEVEL_CONFIG,
+                "read_committed",
+                ConsumerConfig.AUTO_OFFSET_RESET_CONFIG,
+                "earliest")),
         new ByteArrayDeserializer(),
         new ByteArrayDeserializer());
   }
@@ -208,6 +213,8 @@ public final class EmbeddedKafka implements AutoCloseable {
   /** What a broker is to be like before it starts. */
   public static final class Builder {
     private final Map<String, String> settings = new LinkedHashMap<>();
+    private final Map<String, String> clientSettings = new LinkedHashMap<>();
+    private final Map<String, String> users = new LinkedHashMap<>();
     private Path parent = Path.of(System.getProperty("java.io.tmpdir"));
     private int port;
 
@@ -237,12 +244,29 @@ public final class EmbeddedKafka implements AutoCloseable {
     }
 
     /**
+     * A user whom the broker knows from the start, by SCRAM-SHA-512. The listener of clients has
+     * the name PLAINTEXT, whatever {@code listener.security.protocol.map} makes of it.
+     */
+    public Builder scramUser(String name, String password) {
+      users.put(name, password);
+      return this;
+    }
+
+    /** How this object's own clients connect, by Kafka's names, where the broker is secured. */
+    public Builder clientSettings(Map<String, String> more) {
+      clientSettings.putAll(more);
+      return this;
+    }
+
+    /**
      * Starts the broker; it is ready for clients on return.
      *
      * @throws EmbeddedKafkaException when it cannot; no folder and no open port is left then
      */
     public EmbeddedKafka start() {
-      return new EmbeddedKafka(Node.start(parent, port, Map.copyOf(settings)));
+      return new EmbeddedKafka(
+          Node.start(parent, port, Map.copyOf(settings), Map.copyOf(users)),
+          Map.copyOf(clientSettings));
     }
   }
 }

@@ -72,8 +72,10 @@ final class Node implements AutoCloseable {
    *
    * @param port the broker's port, 0 for any free one
    * @param settings broker settings that win over this class's own
+   * @param users passwords by name, known from the start by SCRAM-SHA-512
    */
-  static Node start(Path parent, int port, Map<String, String> settings) {
+  static Node start(
+      Path parent, int port, Map<String, String> settings, Map<String, String> users) {
     Node node;
     try {
       node = new Node(Files.createTempDirectory(parent, "embedded-kafka-"));
@@ -81,7 +83,7 @@ final class Node implements AutoCloseable {
       throw new EmbeddedKafkaException("Cannot create the broker's folder below " + parent, e);
     }
     try {
-      node.startUp(port, settings);
+      node.startUp(port, settings, users);
       return node;
     } catch (Exception | LinkageError e) {
       try {
@@ -94,7 +96,7 @@ final class Node implements AutoCloseable {
               + HOST
               + (port == 0 ? ", any free port" : ":" + port)
               + ", settings "
-              + settings
+              + settings.keySet()
               + ": "
               + e.getMessage(),
           e);
@@ -105,10 +107,11 @@ final class Node implements AutoCloseable {
     return HOST + ":" + portOf(BROKER);
   }
 
-  private void startUp(int port, Map<String, String> settings) throws Exception {
+  private void startUp(int port, Map<String, String> settings, Map<String, String> users)
+      throws Exception {
     bind(BROKER, port);
     bind(CONTROLLER, 0);
-    format();
+    format(users);
     KafkaConfig config = KafkaConfig.fromProps(properties(settings), false);
     MetaPropertiesEnsemble identity =
         new MetaPropertiesEnsemble.Loader()
@@ -152,7 +155,7 @@ final class Node implements AutoCloseable {
     return sockets.get(listener);
   }
 
-  private void format() throws Exception {
+  private void format(Map<String, String> users) throws Exception {
     new Formatter()
         .setPrintStream(new PrintStream(OutputStream.nullOutputStream()))
         .setClusterId(Uuid.randomUuid().toString())
@@ -161,6 +164,13 @@ final class Node implements AutoCloseable {
         .setControllerListenerName(CONTROLLER)
         .setMetadataLogDirectory(folder.toString())
         .addDirectory(folder.toString())
+        .setScramArguments(
+            users.entrySet().stream()
+                .map(
+                    user ->
+                        "SCRAM-SHA-512=[name=%s,password=%s]"
+                            .formatted(user.getKey(), user.getValue()))
+                .toList())
         .run();
   }
 

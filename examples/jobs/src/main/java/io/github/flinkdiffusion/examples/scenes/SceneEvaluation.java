@@ -37,7 +37,8 @@ import picocli.CommandLine.Option;
 @Command(
     name = "scene-evaluation",
     mixinStandardHelpOptions = true,
-    description = "Measures how often the second embedded text-to-image model draws what it should.")
+    description =
+        "Measures how often the second embedded text-to-image model draws what it should.")
 public final class SceneEvaluation implements Callable<Integer> {
   private static final int BATCH = 16;
   private static final int SHEET_COLUMNS = 8;
@@ -139,8 +140,7 @@ public final class SceneEvaluation implements Callable<Integer> {
     List<Scene> heldOut = heldOut();
     Rates truth = new Rates(0, 0, 0, 0, 0);
     for (int i = 0; i < heldOut.size(); i++) {
-      float[] image =
-          heldOut.get(i).draw(library, SceneModel.SIDE, SceneVocabulary.drawing(i));
+      float[] image = heldOut.get(i).draw(library, SceneModel.SIDE, SceneVocabulary.drawing(i));
       for (int j = 0; j < image.length; j++) {
         image[j] = (image[j] + 1) / 2;
       }
@@ -153,8 +153,7 @@ public final class SceneEvaluation implements Callable<Integer> {
             PipelineSettings.on(Engines.standard().device("auto"))
                 .withPrecision(Precision.FLOAT32))) {
       measure("held out", pipeline, reader, heldOut);
-      for (Arrangement.Kind kind :
-          List.of(Arrangement.Kind.SAME, Arrangement.Kind.DIFFERENT)) {
+      for (Arrangement.Kind kind : List.of(Arrangement.Kind.SAME, Arrangement.Kind.DIFFERENT)) {
         measure(
             kind == Arrangement.Kind.SAME ? "several of a kind" : "two kinds",
             pipeline,
