@@ -251,8 +251,7 @@ final class EngineBenchmark extends BenchmarkCommand {
                   () ->
                       new BenchmarkException(
                           "--models: there is no '%s'; there are %s."
-                              .formatted(
-                                  name, MODELS.stream().map(SmallModel::name).toList())));
+                              .formatted(name, MODELS.stream().map(SmallModel::name).toList())));
       Path folder = RunOptions.home().resolve(model.folder());
       Map<String, DiffusionPipeline> ours = new LinkedHashMap<>();
       try {

@@ -20,8 +20,7 @@ class ModelDomainTest {
     try (var models = Files.list(Path.of("../models"))) {
       assertThat(models)
           .isNotEmpty()
-          .allMatch(
-              model -> ModelWords.of(model).isPresent() || ModelDomain.of(model).isPresent());
+          .allMatch(model -> ModelWords.of(model).isPresent() || ModelDomain.of(model).isPresent());
     }
     assertThat(ModelDomain.of(Path.of("../models/mini-brain-mask")).orElseThrow().lines())
         .hasSize(3)

@@ -126,7 +126,8 @@ class NetworkTest {
             Precision.FLOAT32,
             (name, shape, out) -> out.write(floats(random(random, (int) Graph.elements(shape)))));
     try (Network network = engine(engine).load(program, DeviceSpec.CPU)) {
-      for (int[] size : new int[][] {{16, 16, 32, 32}, {24, 20, 48, 40}, {3, 5, 6, 10}, {16, 17, 31, 33}}) {
+      for (int[] size :
+          new int[][] {{16, 16, 32, 32}, {24, 20, 48, 40}, {3, 5, 6, 10}, {16, 17, 31, 33}}) {
         int low = size[0] * size[1];
         HostTensor x = new HostTensor.Floats(random(random, 2 * 3 * low), 2, 3, size[0], size[1]);
         for (String name : List.of("like", "twice")) {
@@ -137,7 +138,9 @@ class NetworkTest {
           HostTensor.Floats fused = network.call(name, x, like);
           HostTensor.Floats apart = network.call(name + "Apart", x, like);
           assertThat(fused.shape()).isEqualTo(apart.shape());
-          assertThat(fused.data()).usingComparatorWithPrecision(2e-5f).containsExactly(apart.data());
+          assertThat(fused.data())
+              .usingComparatorWithPrecision(2e-5f)
+              .containsExactly(apart.data());
         }
       }
     }

@@ -58,8 +58,7 @@ record AskedScene(List<Noun> nouns, int things, Optional<Tone> background) {
     return new AskedScene(nouns, things, background);
   }
 
-  private static <T> Optional<T> longest(
-      String text, List<T> all, Function<T, String> name) {
+  private static <T> Optional<T> longest(String text, List<T> all, Function<T, String> name) {
     return all.stream()
         .filter(each -> text.contains(" " + name.apply(each) + " "))
         .max(Comparator.comparingInt(each -> name.apply(each).length()));

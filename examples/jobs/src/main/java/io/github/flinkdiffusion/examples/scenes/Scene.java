@@ -102,8 +102,7 @@ record Scene(
 
   private static String thing(Noun noun, RandomGenerator random) {
     boolean usual = random.nextDouble() < SAYS_USUAL_NAME;
-    String name =
-        usual ? noun.name() : noun.names().get(random.nextInt(noun.names().size()));
+    String name = usual ? noun.name() : noun.names().get(random.nextInt(noun.names().size()));
     boolean colored = random.nextDouble() < SAYS_OWN_COLOR;
     return noun.color()
         .filter(color -> colored && !name.startsWith(color))

@@ -100,8 +100,7 @@ public final class SceneDecoderTraining implements Callable<Integer> {
   public Integer call() throws Exception {
     Path autoencoder = work.resolve("autoencoder.safetensors");
     IconLibrary library = IconLibrary.open(icons, SceneVocabulary.nouns(), SceneModel.SIDE);
-    SceneLatents latents =
-        SceneLatents.open(work.resolve("latents"), autoencoder, library, scenes);
+    SceneLatents latents = SceneLatents.open(work.resolve("latents"), autoencoder, library, scenes);
     Graph graph =
         new DecoderObjective(new AutoencoderKL(SceneModel.autoencoder()), RECONSTRUCTION).graph();
     Path refined = SceneModel.refined(work);

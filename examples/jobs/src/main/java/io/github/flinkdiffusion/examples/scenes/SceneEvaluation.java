@@ -173,13 +173,15 @@ public final class SceneEvaluation implements Callable<Integer> {
 
   private void measurePrompts(DiffusionPipeline pipeline, SceneReader reader) throws Exception {
     ContactSheet contactSheet = ContactSheet.columns(SEEDS).title("prompts");
-    List<String> lines = Files.readAllLines(prompts).stream().filter(each -> !each.isBlank()).toList();
+    List<String> lines =
+        Files.readAllLines(prompts).stream().filter(each -> !each.isBlank()).toList();
     int right = 0;
     for (String prompt : lines) {
       AskedScene asked = AskedScene.of(prompt);
       int shown = 0;
       for (GeneratedImage image : draw(pipeline, Collections.nCopies(SEEDS, prompt), 0)) {
-        shown += asked.isShown(reader.read(image.image().data(), Math.max(1, asked.things()))) ? 1 : 0;
+        shown +=
+            asked.isShown(reader.read(image.image().data(), Math.max(1, asked.things()))) ? 1 : 0;
         contactSheet = contactSheet.add(image.image(), prompt);
       }
       right += shown >= SEEDS_NEEDED ? 1 : 0;

@@ -92,8 +92,8 @@ final class SceneLatents {
     return folder.resolve("scenes-%05d.safetensors".formatted(chunk));
   }
 
-  private static void encode(
-      Path folder, Path weights, IconLibrary icons, List<Integer> missing) throws Exception {
+  private static void encode(Path folder, Path weights, IconLibrary icons, List<Integer> missing)
+      throws Exception {
     Graph graph = new AutoencoderKL(SceneModel.autoencoder()).graph();
     try (TensorStore store = Safetensors.open(weights);
         Network network =
@@ -126,8 +126,7 @@ final class SceneLatents {
     float[] images = new float[BATCH * pixels];
     for (int i = 0; i < BATCH; i++) {
       float[] image =
-          SceneVocabulary.training(first + i)
-              .draw(icons, side, SceneVocabulary.drawing(first + i));
+          SceneVocabulary.training(first + i).draw(icons, side, SceneVocabulary.drawing(first + i));
       System.arraycopy(image, 0, images, i * pixels, pixels);
     }
     float[] moments =

@@ -105,8 +105,7 @@ final class SceneModel {
     json.put("attention_head_dim", UNET_HEADS);
     json.put("block_out_channels", UNET_CHANNELS);
     json.put("cross_attention_dim", TEXT_SIZE);
-    json.put(
-        "down_block_types", List.of("DownBlock2D", "DownBlock2D", "CrossAttnDownBlock2D"));
+    json.put("down_block_types", List.of("DownBlock2D", "DownBlock2D", "CrossAttnDownBlock2D"));
     json.put("in_channels", LATENT_CHANNELS);
     json.put("layers_per_block", 1);
     json.put("mid_block_type", "UNetMidBlock2DCrossAttn");

@@ -100,8 +100,7 @@ final class SceneVocabulary {
       while (second.equals(first)) {
         second = any(NOUNS, random);
       }
-      return new Scene(
-          first, second, anyOf(Kind.DIFFERENT, random), SceneSize.SMALL, style, tone);
+      return new Scene(first, second, anyOf(Kind.DIFFERENT, random), SceneSize.SMALL, style, tone);
     }
     Noun noun = any(NOUNS, random);
     if (kind < SEVERAL + DIFFERENT + OFF_CENTER) {
@@ -141,8 +140,7 @@ final class SceneVocabulary {
     groups.put("plurals", COUNTED.stream().map(noun -> noun.plural().orElseThrow()).toList());
     groups.put("background colors", TONES.stream().map(Tone::name).toList());
     groups.put(
-        "sizes",
-        Arrays.stream(SceneSize.values()).flatMap(size -> size.words().stream()).toList());
+        "sizes", Arrays.stream(SceneSize.values()).flatMap(size -> size.words().stream()).toList());
     groups.put("styles", Arrays.stream(SceneStyle.values()).map(SceneStyle::word).toList());
     List<String> places = new ArrayList<>();
     for (Arrangement arrangement : Arrangement.values()) {

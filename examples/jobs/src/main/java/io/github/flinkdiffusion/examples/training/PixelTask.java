@@ -186,7 +186,8 @@ final class PixelTask implements TrainingTask {
     int side = recipe.side() / factor;
     Example shown =
         upscales ? new Example(example.other().orElseThrow(), "", Optional.empty()) : example;
-    float[] values = new View(side, channels, Augmentation.NONE).of(shown, Batches.random(0, 0)).clone();
+    float[] values =
+        new View(side, channels, Augmentation.NONE).of(shown, Batches.random(0, 0)).clone();
     for (int i = 0; i < values.length; i++) {
       values[i] = Math.max(0, Math.min(1, (values[i] + 1) / 2));
     }

@@ -31,7 +31,9 @@ class SceneReaderTest {
 
   @BeforeEach
   void drawIcons() throws Exception {
-    icons = IconLibrary.open(List.of(set("noto", "#c00"), set("fluent-emoji-flat", "#04c")), NOUNS, SIDE);
+    icons =
+        IconLibrary.open(
+            List.of(set("noto", "#c00"), set("fluent-emoji-flat", "#04c")), NOUNS, SIDE);
     reader = new SceneReader(NOUNS, icons, SIDE);
   }
 
@@ -91,13 +93,11 @@ class SceneReaderTest {
         .containsExactly(NOUNS.get(2), NOUNS.get(1));
     Scene four =
         new Scene(
-            NOUNS.get(0),
-            NOUNS.get(0),
-            Arrangement.FOUR,
-            SceneSize.SMALL,
-            SceneStyle.NOTO,
-            white);
-    assertThat(read(four, 4).things()).extracting(Thing::noun).containsOnly(NOUNS.get(0)).hasSize(4);
+            NOUNS.get(0), NOUNS.get(0), Arrangement.FOUR, SceneSize.SMALL, SceneStyle.NOTO, white);
+    assertThat(read(four, 4).things())
+        .extracting(Thing::noun)
+        .containsOnly(NOUNS.get(0))
+        .hasSize(4);
   }
 
   @Test

@@ -137,7 +137,8 @@ final class DiffusionMetrics {
               "model.M.numRequests",
               null,
               "counter",
-              "requests admitted for the model M of `diffusion.models`, or `default`; each of the" + " next three is of the process and the device, not of the subtask"),
+              "requests admitted for the model M of `diffusion.models`, or `default`; each of the"
+                  + " next three is of the process and the device, not of the subtask"),
           new Described("model.M.numLoads", null, "gauge", "how often the model M was loaded"),
           new Described(
               "model.M.numUnloads",

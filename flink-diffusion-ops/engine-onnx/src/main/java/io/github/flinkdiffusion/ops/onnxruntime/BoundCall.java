@@ -136,8 +136,7 @@ final class BoundCall implements AutoCloseable {
     return results.isEmpty()
         ? session.run(parts.get(part))
         : session.run(
-            parts.get(part),
-            Map.of(session.getOutputNames().iterator().next(), results.get(part)));
+            parts.get(part), Map.of(session.getOutputNames().iterator().next(), results.get(part)));
   }
 
   /**
@@ -181,11 +180,12 @@ final class BoundCall implements AutoCloseable {
   }
 
   /** Keeps memory for the next result, where the method has one, of float32 and small. */
-  private void keep(List<OrtSession.Result> ofParts, HostTensor.Floats result)
-      throws OrtException {
+  private void keep(List<OrtSession.Result> ofParts, HostTensor.Floats result) throws OrtException {
     long bytes = (long) result.data().length * Float.BYTES;
     OnnxTensor first = (OnnxTensor) ofParts.get(0).get(0);
-    if (bytes > KEPT_UP_TO || ofParts.get(0).size() != 1 || first.getInfo().type != OnnxJavaType.FLOAT) {
+    if (bytes > KEPT_UP_TO
+        || ofParts.get(0).size() != 1
+        || first.getInfo().type != OnnxJavaType.FLOAT) {
       return;
     }
     resultMemory = ByteBuffer.allocateDirect((int) bytes).order(ByteOrder.nativeOrder());

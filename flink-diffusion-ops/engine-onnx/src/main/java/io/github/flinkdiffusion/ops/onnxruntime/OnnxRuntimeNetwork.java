@@ -102,7 +102,9 @@ final class OnnxRuntimeNetwork implements Network {
       }
     }
 
-    /** Memory of an argument that stays the same from call to call, as long as it is large enough. */
+    /**
+     * Memory of an argument that stays the same from call to call, as long as it is large enough.
+     */
     private ByteBuffer room(int argument, int bytes) {
       if (arguments.get(argument).capacity() < bytes) {
         arguments.set(argument, ByteBuffer.allocateDirect(bytes));
@@ -116,8 +118,7 @@ final class OnnxRuntimeNetwork implements Network {
       if (arguments.get(argument).capacity() < bytes) {
         forget();
       }
-      ByteBuffer memory =
-          room(argument, bytes).slice(0, bytes).order(ByteOrder.nativeOrder());
+      ByteBuffer memory = room(argument, bytes).slice(0, bytes).order(ByteOrder.nativeOrder());
       if (tensor instanceof HostTensor.Floats floats) {
         memory.asFloatBuffer().put(floats.data());
       } else {
@@ -176,8 +177,7 @@ final class OnnxRuntimeNetwork implements Network {
     } catch (OrtException | RuntimeException e) {
       throw e;
     } catch (Exception e) {
-      throw new EngineException(
-          "Calling " + call.method.name() + " of " + name + " failed.", e);
+      throw new EngineException("Calling " + call.method.name() + " of " + name + " failed.", e);
     } finally {
       results.forEach(OrtSession.Result::close);
     }

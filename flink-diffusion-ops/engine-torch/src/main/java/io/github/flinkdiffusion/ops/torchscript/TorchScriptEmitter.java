@@ -387,7 +387,9 @@ final class TorchScriptEmitter {
         && !mayBeProduct(weight, bias);
   }
 
-  /** What an upsampled convolution reads: what is upsampled, weight, bias, and what tells a size. */
+  /**
+   * What an upsampled convolution reads: what is upsampled, weight, bias, and what tells a size.
+   */
   private static List<Value> upsampled(Value convolution) {
     List<Value> values = new ArrayList<>(convolution.inputs());
     List<Value> before = values.get(0).inputs();

@@ -14,8 +14,8 @@ import java.util.random.RandomGenerator;
  * @param mirrored whether every second one is mirrored from left to right
  * @param upsideDown whether every second one is mirrored from top to bottom
  * @param quarterTurns whether each is turned by 0, 90, 180 or 270 degrees
- * @param leastShare least side of the square that is cut, as a share of the image's shorter side;
- *     1 never cuts a smaller one
+ * @param leastShare least side of the square that is cut, as a share of the image's shorter side; 1
+ *     never cuts a smaller one
  * @param brightness greatest change, up or down, as a share of the range of values
  * @param contrast greatest change of the factor by which values differ from their middle
  */

@@ -54,8 +54,7 @@ public final class CocoExamples implements ExampleSet {
     for (JsonNode annotation : json.path("annotations")) {
       if (!annotation.path("caption").isTextual()) {
         throw new TrainingDataException(
-            "%s: annotation %s has no \"caption\"."
-                .formatted(annotations, annotation.path("id")));
+            "%s: annotation %s has no \"caption\".".formatted(annotations, annotation.path("id")));
       }
       entries.add(
           new Entry(
@@ -173,8 +172,7 @@ public final class CocoExamples implements ExampleSet {
         }
       } catch (IllegalArgumentException e) {
         throw new TrainingDataException(
-            "%s: annotation %s has %s."
-                .formatted(annotations, instance.path("id"), e.getMessage()),
+            "%s: annotation %s has %s.".formatted(annotations, instance.path("id"), e.getMessage()),
             e);
       }
     }

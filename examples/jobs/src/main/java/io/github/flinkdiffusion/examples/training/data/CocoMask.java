@@ -69,9 +69,7 @@ final class CocoMask {
     double top = box.get(1).asDouble();
     Path2D.Double path = new Path2D.Double();
     path.append(
-        new Rectangle2D.Double(
-            left, top, box.get(2).asDouble(), box.get(3).asDouble()),
-        false);
+        new Rectangle2D.Double(left, top, box.get(2).asDouble(), box.get(3).asDouble()), false);
     fill(path);
   }
 

@@ -85,8 +85,7 @@ public record Curation(
       }
       if (comma < 1 || comma == line.length() - 1) {
         throw new TrainingDataException(
-            "%s has the line '%s'; expected a path, a comma and a license."
-                .formatted(file, line));
+            "%s has the line '%s'; expected a path, a comma and a license.".formatted(file, line));
       }
       licenses.put(line.substring(0, comma).strip(), line.substring(comma + 1).strip());
     }
@@ -218,8 +217,9 @@ public record Curation(
     Map<Reason, Integer> reasons = new TreeMap<>();
     result.dropped().forEach(each -> reasons.merge(each.reason(), 1, Integer::sum));
     StringBuilder text = new StringBuilder("# Datasheet\n\n## Composition\n");
-    text.append("- Images: %d of %d that were found.\n".formatted(
-        result.kept().size(), result.kept().size() + result.dropped().size()));
+    text.append(
+        "- Images: %d of %d that were found.\n"
+            .formatted(result.kept().size(), result.kept().size() + result.dropped().size()));
     text.append("- Sides: %d to %d pixels.\n".formatted(result.leastSide(), result.greatestSide()));
     text.append("- Channels: %s.\n".formatted(result.channels()));
     text.append("\n## Licenses\n");
@@ -237,9 +237,7 @@ public record Curation(
         (reason, count) ->
             text.append(
                 "- Left out, %s: %d.\n"
-                    .formatted(
-                        reason.name().toLowerCase(Locale.ROOT).replace('_', ' '),
-                        count)));
+                    .formatted(reason.name().toLowerCase(Locale.ROOT).replace('_', ' '), count)));
     text.append("\n## For a person to answer\n");
     for (String question :
         List.of(

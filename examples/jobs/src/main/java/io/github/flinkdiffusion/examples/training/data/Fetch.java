@@ -140,8 +140,7 @@ public record Fetch(String url, String sha256, String license, Path folder) {
     for (ArchiveEntry entry = archive.getNextEntry();
         entry != null;
         entry = archive.getNextEntry()) {
-      boolean link = entry instanceof TarArchiveEntry tar
-          && !tar.isFile();
+      boolean link = entry instanceof TarArchiveEntry tar && !tar.isFile();
       if (entry.isDirectory() || link) {
         continue;
       }

@@ -9,10 +9,10 @@ import io.github.flinkdiffusion.ops.image.Raster;
 import java.util.Arrays;
 
 /**
- * 64 bits |= values[i] > median + ROUNDING ? 1L << i : 0;that are nearly the same for images that look nearly the same: which of the lowest
- * frequencies of the brightness are above their median (pHash's DCT hash, Zauner 2010). The number
- * of bits that differ is the distance: scaled or recompressed copies are mostly within 6, unrelated
- * images about 32.
+ * 64 bits |= values[i] > median + ROUNDING ? 1L << i : 0;that are nearly the same for images that
+ * look nearly the same: which of the lowest frequencies of the brightness are above their median
+ * (pHash's DCT hash, Zauner 2010). The number of bits that differ is the distance: scaled or
+ * recompressed copies are mostly within 6, unrelated images about 32.
  *
  * <p>Not from a library: those there are take AWT's images, and the images here are rasters of any
  * number of channels, from DICOM and GeoTIFF, too.

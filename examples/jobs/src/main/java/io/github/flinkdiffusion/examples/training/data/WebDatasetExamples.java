@@ -20,9 +20,9 @@ import org.apache.commons.compress.archivers.tar.TarFile;
 
 /**
  * WebDataset: tar files in which an example's files follow each other and share a name up to its
- * first dot: an image, a caption that ends in {@code .txt}, and a mask that ends in {@code .mask.png},
- * {@code .seg.png} or another image's ending. Archives are read through once for what is in them, and
- * stay open.
+ * first dot: an image, a caption that ends in {@code .txt}, and a mask that ends in {@code
+ * .mask.png}, {@code .seg.png} or another image's ending. Archives are read through once for what
+ * is in them, and stay open.
  */
 public final class WebDatasetExamples implements ExampleSet, AutoCloseable {
   private static final long MOST_CAPTION_BYTES = 1 << 20;

@@ -68,8 +68,7 @@ class CurationTest {
     Path list = Files.writeString(folder.resolve("licenses.csv"), "a,CC0-1.0\nb,MIT\nd,Closed\n");
     Map<String, String> licenses = Curation.licenses(list);
     Curation curation =
-        new Curation(
-            folder.resolve("images"), 6, Optional.of(licenses), Set.of("CC0-1.0", "MIT"));
+        new Curation(folder.resolve("images"), 6, Optional.of(licenses), Set.of("CC0-1.0", "MIT"));
     Curation.Result result = curation.run();
     assertThat(result.kept()).containsExactly("a/first.png", "b/other.png");
     assertThat(result.dropped())
@@ -78,8 +77,7 @@ class CurationTest {
             tuple("a/broken.png", Curation.Reason.UNREADABLE),
             tuple("b/copy.jpg", Curation.Reason.NEAR_DUPLICATE),
             tuple("c/unknown.png", Curation.Reason.NO_LICENSE),
-            tuple(
-                "d/closed.png", Curation.Reason.LICENSE_NOT_ALLOWED));
+            tuple("d/closed.png", Curation.Reason.LICENSE_NOT_ALLOWED));
     Path out = folder.resolve("report");
     curation.write(out, result);
     assertThat(Files.readString(out.resolve("DATASHEET.md")))
@@ -116,9 +114,7 @@ class CurationTest {
           near |= kept[j] && Long.bitCount(hashes[i] ^ hashes[j]) <= distance;
         }
         kept[i] = neighbors.add("" + i, new PerceptualHash(hashes[i])).isEmpty();
-        assertThat(!kept[i])
-            .as("image %d at distance %d", i, distance)
-            .isEqualTo(near);
+        assertThat(!kept[i]).as("image %d at distance %d", i, distance).isEqualTo(near);
       }
     }
   }

@@ -91,8 +91,7 @@ class FetchTest {
   void anArchiveThatLeavesItsFolderIsRefused() throws Exception {
     byte[] bytes = archive("../out.txt");
     Path file = Files.write(folder.resolve("bad.tgz"), bytes);
-    Fetch fetch =
-        new Fetch(file.toUri().toString(), sha256(bytes), "MIT", folder.resolve("data"));
+    Fetch fetch = new Fetch(file.toUri().toString(), sha256(bytes), "MIT", folder.resolve("data"));
     assertThatThrownBy(fetch::run).hasMessageContaining("'../out.txt'");
     assertThat(folder.resolve("out.txt")).doesNotExist();
   }

@@ -184,7 +184,10 @@ class LayoutsTest {
         .hasMessageContaining("annotation 9 names image 4");
   }
 
-  /** The same ring of 4 x 6 pixels in the three forms; the packed one as pycocotools' rleToString has it. */
+  /**
+   * The same ring of 4 x 6 pixels in the three forms; the packed one as pycocotools' rleToString
+   * has it.
+   */
   @Test
   void cocosInstancesAsMasksAndBoxes() throws Exception {
     image("train/0001.png", 0.5f);
@@ -273,8 +276,7 @@ class LayoutsTest {
     }
     try (WebDatasetExamples examples = WebDatasetExamples.open(folder)) {
       assertThat(examples.size()).isEqualTo(2);
-      Example masked =
-          examples.at(0).other().isPresent() ? examples.at(0) : examples.at(1);
+      Example masked = examples.at(0).other().isPresent() ? examples.at(0) : examples.at(1);
       shows(masked, 0.25f, "");
       assertThat(masked.other().orElseThrow().at(0, 1, 1)).isEqualTo(1);
     }
@@ -400,7 +402,8 @@ class LayoutsTest {
     TreeSet<Float> corners = new TreeSet<>();
     for (int i = 0; i < 20; i++) {
       View.Square square =
-          new View(16, 1, new Augmentation(true, true, true, true, 0.5, 0, 0)).of(example, random, 16, 1, PilResize.Filter.LANCZOS);
+          new View(16, 1, new Augmentation(true, true, true, true, 0.5, 0, 0))
+              .of(example, random, 16, 1, PilResize.Filter.LANCZOS);
       float[] other = square.other().orElseThrow();
       for (int j = 0; j < other.length; j++) {
         assertThat(square.image()[j]).isCloseTo(other[j], within(1e-5f));
