@@ -202,3 +202,59 @@ CREATE TABLE cancel_events (
   'sink.transactional-id-prefix' = 'sql-cancellations/',
   'sink.transaction-naming-strategy' = 'pooling'
 );
+
+CREATE TABLE model_events (
+  `id` STRING NOT NULL COMMENT 'Names the event',
+  `model` STRING COMMENT 'Name of the model, one of diffusion.models, or ''default'' for that of diffusion.model.folder',
+  `version` STRING COMMENT 'What the version is called',
+  `folder` STRING COMMENT 'Where the version is: a folder in diffusers'' layout, a single-file checkpoint, or hf://owner/name',
+  `digest` STRING COMMENT 'SHA-256 over the version''s weights and configs, as results name it in modelDigest; a version with another one is refused',
+  `event_time` TIMESTAMP_LTZ(3) METADATA FROM 'timestamp' VIRTUAL,
+  WATERMARK FOR `event_time` AS `event_time` - INTERVAL '5' SECOND
+) COMMENT 'Makes another version of a model the one that requests begin on' WITH (
+  'connector' = 'kafka',
+  'topic' = 'models',
+  'properties.bootstrap.servers' = 'localhost:9092',
+  'properties.group.id' = 'sql-models',
+  'properties.isolation.level' = 'read_committed',
+  'scan.startup.mode' = 'earliest-offset',
+  'key.format' = 'raw',
+  'key.fields' = 'id',
+  'format' = 'diffusion-avro',
+  'diffusion-avro.event' = 'model',
+  'properties.max.request.size' = '16777216',
+  'properties.transaction.timeout.ms' = '900000',
+  'sink.delivery-guarantee' = 'exactly-once',
+  'sink.transactional-id-prefix' = 'sql-models/',
+  'sink.transaction-naming-strategy' = 'pooling'
+);
+
+CREATE TABLE vote_events (
+  `id` STRING NOT NULL COMMENT 'Unique name of the vote',
+  `criterion` STRING NOT NULL COMMENT 'What was asked',
+  `choice` STRING NOT NULL COMMENT 'The answer',
+  `first` ROW<`real` BOOLEAN, `id` STRING, `digest` STRING, `model` STRING, `model_digest` STRING, `partition` INT, `offset` BIGINT> NOT NULL COMMENT 'The image on the left, or above',
+  `second` ROW<`real` BOOLEAN, `id` STRING, `digest` STRING, `model` STRING, `model_digest` STRING, `partition` INT, `offset` BIGINT> NOT NULL COMMENT 'The image on the right, or below',
+  `prompt` STRING COMMENT 'The prompt that the voter was shown; empty when none was',
+  `voter` STRING COMMENT 'A random name of the voter''s browser, the same for all of its votes; it says nothing of the person',
+  `millis` BIGINT COMMENT 'Time between showing the images and the answer, in milliseconds',
+  `attributes` MAP<STRING, STRING> COMMENT 'For those who hold the vote, such as the name of a study',
+  `event_time` TIMESTAMP_LTZ(3) METADATA FROM 'timestamp' VIRTUAL,
+  WATERMARK FOR `event_time` AS `event_time` - INTERVAL '5' SECOND
+) COMMENT 'Which of two images a person found better by one criterion, without knowing where they came from' WITH (
+  'connector' = 'kafka',
+  'topic' = 'votes',
+  'properties.bootstrap.servers' = 'localhost:9092',
+  'properties.group.id' = 'sql-votes',
+  'properties.isolation.level' = 'read_committed',
+  'scan.startup.mode' = 'earliest-offset',
+  'key.format' = 'raw',
+  'key.fields' = 'id',
+  'format' = 'diffusion-avro',
+  'diffusion-avro.event' = 'vote',
+  'properties.max.request.size' = '16777216',
+  'properties.transaction.timeout.ms' = '900000',
+  'sink.delivery-guarantee' = 'exactly-once',
+  'sink.transactional-id-prefix' = 'sql-votes/',
+  'sink.transaction-naming-strategy' = 'pooling'
+);

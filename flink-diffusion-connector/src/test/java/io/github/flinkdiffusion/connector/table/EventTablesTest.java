@@ -33,7 +33,9 @@ class EventTablesTest {
               EventKind.IMAGE, "images",
               EventKind.FAILURE, "failures",
               EventKind.PROGRESS, "progress",
-              EventKind.CANCEL, "cancellations"));
+              EventKind.CANCEL, "cancellations",
+              EventKind.MODEL, "models",
+              EventKind.VOTE, "votes"));
 
   @Test
   void theStatementsHaveEveryFieldOfEveryEvent() throws IOException {

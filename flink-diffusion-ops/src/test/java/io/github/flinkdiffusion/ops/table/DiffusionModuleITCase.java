@@ -228,7 +228,7 @@ class DiffusionModuleITCase {
       value = {
         "'text-to-image.model.folder' = '/m', 'text-to-image.stepps' = '3' | unknown options after"
             + " 'text-to-image.': 'stepps' (did you mean 'steps'?)",
-        "'texttoimage.model.folder' = '/m' | 'texttoimage.model.folder' is not known",
+        "'texttoimage.model.folder' = '/m' | Unknown option 'texttoimage.model.folder'",
         "'upscale.steps' = '3' | The WITH clause lacks 'upscale.model.folder'",
         "'upscale.model.folder' = '/m', 'upscale.batch.rows' = '0' | Invalid value 0 for option"
             + " 'upscale.batch.rows': expected a number from 1.",
