@@ -12,7 +12,7 @@ CREATE TABLE prompt_events (
   `negative_prompt` STRING COMMENT 'Text that describes what the image should not show',
   `seed` BIGINT COMMENT 'Seed of the noise; null derives one from id, so a replayed request gives the same image',
   `steps` INT COMMENT 'num_inference_steps, 1 .. the model''s num_train_timesteps; null takes the job''s setting',
-  `guidance_scale` DOUBLE COMMENT 'Classifier-free guidance weight w of Ho & Salimans 2022 (diffusers'' guidance_scale); finite; <= 1 turns guidance off; null takes the job''s setting',
+  `guidance_scale` DOUBLE COMMENT 'Classifier-free guidance weight w of Ho and Salimans 2022 (diffusers'' guidance_scale); finite; <= 1 turns guidance off; null takes the job''s setting',
   `scheduler` STRING COMMENT 'diffusers class name of the scheduler, e.g. EulerDiscreteScheduler; null takes the job''s setting, else the model''s own',
   `width` INT COMMENT 'Width of the image in pixels, a multiple of the model''s scale factor (8 for Stable Diffusion); null takes the job''s setting, else the model''s own size',
   `height` INT COMMENT 'Height of the image in pixels; as width',

@@ -68,7 +68,7 @@ public final class MiniEmojiTraining implements Callable<Integer> {
 
   /**
    * Share of prompts replaced by the empty one, so that classifier-free guidance has its
-   * unconditional half (Ho & Salimans).
+   * unconditional half (Ho and Salimans).
    */
   private static final double EMPTY_PROMPT_SHARE = 0.1;
 

@@ -16,7 +16,7 @@ import org.apache.flink.annotation.Internal;
 public sealed interface Optimizer {
 
   /**
-   * Adam (Kingma & Ba 2015), as {@code torch.optim.Adam}.
+   * Adam (Kingma and Ba 2015), as {@code torch.optim.Adam}.
    *
    * @param beta1 decay of the first moment
    * @param beta2 decay of the second moment
@@ -34,7 +34,7 @@ public sealed interface Optimizer {
   }
 
   /**
-   * AdamW (Loshchilov & Hutter 2019), as {@code torch.optim.AdamW}.
+   * AdamW (Loshchilov and Hutter 2019), as {@code torch.optim.AdamW}.
    *
    * @param beta1 decay of the first moment
    * @param beta2 decay of the second moment
@@ -69,7 +69,7 @@ public sealed interface Optimizer {
   }
 
   /**
-   * Adafactor (Shazeer & Stern 2018), as {@code torch.optim.Adafactor}: the second moment of a
+   * Adafactor (Shazeer and Stern 2018), as {@code torch.optim.Adafactor}: the second moment of a
    * matrix is kept as its rows' and columns' means, and there is no first moment.
    *
    * @param beta2Decay exponent of the step in the second moment's decay, negative

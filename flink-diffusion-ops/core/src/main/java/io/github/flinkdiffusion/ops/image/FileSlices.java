@@ -31,7 +31,7 @@ public record FileSlices(
   /**
    * Looks at a file.
    *
-   * @param plane that slices of a NIfTI file are cut in
+   * @param options with the plane that slices of a NIfTI file are cut in
    * @throws ImageException if it is of no known kind, or damaged
    */
   public static FileSlices of(Path file, ReadOptions options) {

@@ -10,7 +10,7 @@ import io.github.flinkdiffusion.ops.graph.Value;
 import org.apache.flink.annotation.Internal;
 
 /**
- * diffusers' DiTTransformer2DModel (Peebles & Xie 2022): a transformer over patches of a latent,
+ * diffusers' DiTTransformer2DModel (Peebles and Xie 2022): a transformer over patches of a latent,
  * conditioned by timestep and class through its norms.
  */
 @Internal

@@ -100,7 +100,7 @@ public final class TrainingLevels {
 
   /**
    * What a network that predicts variances is compared with: the posterior of a step of the forward
-   * process (Ho et al. 2020, formula 7; Nichol & Dhariwal 2021).
+   * process (Ho et al. 2020, formula 7; Nichol and Dhariwal 2021).
    *
    * @param cleanShare of the clean sample in its mean
    * @param noisyShare of the noisy sample in its mean

@@ -39,8 +39,8 @@ public record DiffusionObjective(
     FIXED,
     /**
      * It does, between the least and the greatest ({@code learned_range}), trained by the
-     * variational bound, whose gradient goes to the variances alone, with a small weight (Nichol &
-     * Dhariwal 2021, the hybrid loss).
+     * variational bound, whose gradient goes to the variances alone, with a small weight (Nichol
+     * and Dhariwal 2021, the hybrid loss).
      */
     LEARNED_RANGE
   }

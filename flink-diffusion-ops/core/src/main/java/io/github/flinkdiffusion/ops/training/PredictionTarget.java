@@ -13,7 +13,7 @@ public enum PredictionTarget {
   EPSILON("epsilon"),
   /** The clean sample. Makes the first of few steps the best guess there is. */
   SAMPLE("sample"),
-  /** signal * noise - noise level * clean (Salimans & Ho 2022, appendix D). */
+  /** signal * noise - noise level * clean (Salimans and Ho 2022, appendix D). */
   V("v_prediction"),
   /** noise - clean, along straight lines (Lipman et al. 2023; Liu et al. 2023). */
   FLOW("flow_prediction");

@@ -9,8 +9,8 @@ import io.github.flinkdiffusion.ops.graph.Value;
 
 /**
  * The term of the variational bound at each row's noise level, in bits a dimension (Ho et al. 2020,
- * formula 5; Nichol & Dhariwal 2021): the divergence of the network's step from the posterior, and
- * at the least level the likelihood of the sample, whose values are multiples of 2/255.
+ * formula 5; Nichol and Dhariwal 2021): the divergence of the network's step from the posterior,
+ * and at the least level the likelihood of the sample, whose values are multiples of 2/255.
  *
  * @param m where operations are added
  * @param posterior {@link #INPUTS} numbers a row: shares of the clean and of the noisy sample in

@@ -34,7 +34,7 @@ public final class WeightInitializer implements ParameterSource {
 
   /**
    * @param zeros parameters that begin as zeros, such as a network's last convolution, so that the
-   *     first predictions are zero (Dhariwal & Nichol 2021)
+   *     first predictions are zero (Dhariwal and Nichol 2021)
    */
   public WeightInitializer(long seed, Predicate<String> zeros) {
     this.seed = seed;

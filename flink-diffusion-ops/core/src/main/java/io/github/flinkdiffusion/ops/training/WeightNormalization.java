@@ -22,7 +22,7 @@ import java.util.Map;
 import java.util.function.Predicate;
 
 /**
- * Layers whose weight is a length times a direction (Salimans & Kingma 2016), as {@code
+ * Layers whose weight is a length times a direction (Salimans and Kingma 2016), as {@code
  * torch.nn.utils.weight_norm}: {@code weight = weight_g * weight_v / |weight_v|}, with a length for
  * each output channel. Trained weights are folded into plain ones, so a model knows nothing of it.
  *

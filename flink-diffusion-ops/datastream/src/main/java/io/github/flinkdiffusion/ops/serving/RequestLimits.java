@@ -88,8 +88,8 @@ public record RequestLimits(
   /**
    * What the model makes of a request that is within the limits; cheap.
    *
-   * @throws InvalidRequestException naming the option, the value and the limit, or as {@link
-   *     StepBatcher#prepare} does
+   * @throws InvalidRequestException naming the option, the value and the limit, or by what the
+   *     pipeline refuses
    */
   public GenerationRequest prepare(StepBatcher batcher, GenerationSpec spec) {
     checkTexts(spec.arguments());
