@@ -7,6 +7,7 @@ package io.github.flinkdiffusion.ops.image;
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
+import java.io.ByteArrayInputStream;
 import java.io.ByteArrayOutputStream;
 import java.io.IOException;
 import java.io.InputStream;
@@ -14,6 +15,7 @@ import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.zip.GZIPInputStream;
 import java.util.zip.GZIPOutputStream;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
@@ -173,6 +175,18 @@ class NiftiTest {
     assertThatThrownBy(() -> Images.read(packed.toByteArray(), ReadOptions.DEFAULT))
         .isInstanceOf(ImageException.class)
         .hasMessageContaining("at most 4294967296 bytes of voxels");
+  }
+
+  @Test
+  void aSizeWithASignIsTakenWithoutItAsNibabelDoes() throws IOException {
+    byte[] file =
+        new GZIPInputStream(new ByteArrayInputStream(fixture("LPS-qform.nii.gz"))).readAllBytes();
+    Raster expected = Images.read(file, ReadOptions.DEFAULT.withPage(1));
+    ByteBuffer header = ByteBuffer.wrap(file).order(ByteOrder.LITTLE_ENDIAN);
+    for (int axis = 1; axis <= 3; axis++) {
+      header.putFloat(76 + 4 * axis, -header.getFloat(76 + 4 * axis));
+    }
+    assertThat(Images.read(file, ReadOptions.DEFAULT.withPage(1))).isEqualTo(expected);
   }
 
   @Test

@@ -237,7 +237,9 @@ record NiftiHeader(
         {2 * (b * c + a * d), a * a + c * c - b * b - d * d, 2 * (c * d - a * b)},
         {2 * (b * d - a * c), 2 * (c * d + a * b), a * a + d * d - b * b - c * c}
       };
-      double[] sizes = {pixdim[1], pixdim[2], pixdim[0] < 0 ? -pixdim[3] : pixdim[3]};
+      // Sizes have no sign; as nibabel, one that has is taken without it. Only pixdim[0] turns.
+      double depth = Math.abs(pixdim[3]);
+      double[] sizes = {Math.abs(pixdim[1]), Math.abs(pixdim[2]), pixdim[0] < 0 ? -depth : depth};
       for (int axis = 0; axis < 3; axis++) {
         origin[axis] = second ? h.getDouble(376 + 8 * axis) : h.getFloat(268 + 4 * axis);
         for (int row = 0; row < 3; row++) {
