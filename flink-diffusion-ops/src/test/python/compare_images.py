@@ -51,7 +51,7 @@ def gray(data, frame, index):
         values = apply_modality_lut(frame, data).astype(float)
     else:
         of = group(data, "PixelValueTransformationSequence", index)
-        values = frame.astype(float) * float(of.get("RescaleSlope") or 1) + float(of.get("RescaleIntercept") or 0)
+        values = frame.astype(float) * float(of.get("RescaleSlope") or data.get("DoseGridScaling") or 1) + float(of.get("RescaleIntercept") or 0)
     of = group(data, "FrameVOILUTSequence", index)
     if of.get("WindowCenter") is not None and of.get("WindowWidth") is not None:
         if of.get("VOILUTFunction") == "SIGMOID":
@@ -62,6 +62,11 @@ def gray(data, frame, index):
     if "PixelPaddingValue" in data:
         ends = sorted((data.PixelPaddingValue, data.get("PixelPaddingRangeLimit", data.PixelPaddingValue)))
         values = np.where((frame >= ends[0]) & (frame <= ends[1]), np.nan, values)
+    for kind in ("Float", "DoubleFloat"):
+        padding = data.get(f"{kind}PixelPaddingValue")
+        if padding is not None:
+            ends = sorted((padding, data.get(f"{kind}PixelPaddingRangeLimit", padding)))
+            values = np.where((frame >= ends[0]) & (frame <= ends[1]) | np.isnan(frame) & np.isnan(padding), np.nan, values)
     return values[None]
 
 

@@ -261,6 +261,12 @@ final class DicomDataSet {
         .map(e -> new String(bytes(e, MAX_VALUE_BYTES), charset).replace('\0', ' ').strip());
   }
 
+  /** A text of a person, a place and the like, whose characters the file names. */
+  Optional<String> text(int tag, DicomCharset charset) {
+    return element(tag)
+        .map(e -> charset.decode(bytes(e, MAX_VALUE_BYTES)).replace('\0', ' ').strip());
+  }
+
   /** The texts of an element that has several. */
   List<String> texts(int tag) {
     return text(tag)
@@ -311,6 +317,17 @@ final class DicomDataSet {
     throw new ImageException(
         "Corrupt DICOM file: element %08X is '%s'; a finite number is expected"
             .formatted(tag, found));
+  }
+
+  /** An element's first number of 32 or 64 bits, as FL and FD; NaN is one, too. */
+  Optional<Double> real(int tag, int bits) {
+    Element element = elements.get(tag);
+    if (element == null || element.length() < bits / 8) {
+      return Optional.empty();
+    }
+    ByteBuffer value =
+        ByteBuffer.wrap(source.bytes(element.at(), bits / 8)).order(encoding.order());
+    return Optional.of(bits == 64 ? value.getDouble() : value.getFloat());
   }
 
   /** An element's first whole number of 16 bits. */

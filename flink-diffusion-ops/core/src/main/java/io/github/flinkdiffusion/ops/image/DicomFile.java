@@ -5,7 +5,6 @@
 package io.github.flinkdiffusion.ops.image;
 
 import java.io.ByteArrayOutputStream;
-import java.nio.charset.Charset;
 import java.nio.charset.StandardCharsets;
 import java.util.List;
 import java.util.Map;
@@ -178,8 +177,7 @@ final class DicomFile {
       texts.put("Frame", "%d of %d".formatted(frame + 1, layout.frames()));
     }
     if (options.patientData()) {
-      boolean unicode = set.texts(DicomTag.CHARACTER_SET).contains("ISO_IR 192");
-      Charset charset = unicode ? StandardCharsets.UTF_8 : StandardCharsets.ISO_8859_1;
+      DicomCharset charset = DicomCharset.of(set);
       set.elements()
           .forEach(
               (tag, element) -> {
@@ -197,17 +195,14 @@ final class DicomFile {
   /** What a DICOM file that is made of this one says of it. */
   private MedicalSource medical(int frame, boolean identified) {
     SortedMap<Integer, String> attributes = new TreeMap<>();
-    Charset charset =
-        set.texts(DicomTag.CHARACTER_SET).contains("ISO_IR 192")
-            ? StandardCharsets.UTF_8
-            : StandardCharsets.ISO_8859_1;
+    DicomCharset charset = DicomCharset.of(set);
     for (Map<Integer, String> some :
         List.of(
             DicomHeader.OTHERS,
             DicomHeader.KEPT,
             identified ? DicomHeader.IDENTIFYING : Map.<Integer, String>of())) {
       for (int tag : some.keySet()) {
-        set.text(tag, charset)
+        (identified ? set.text(tag, charset) : set.text(tag))
             .filter(text -> !text.isEmpty())
             .ifPresent(text -> attributes.put(tag, text));
       }
@@ -236,6 +231,15 @@ final class DicomFile {
             new SlicePlace.Vector(numbers[0], numbers[1], numbers[2]),
             new SlicePlace.Vector(numbers[3], numbers[4], numbers[5]),
             new SlicePlace.Vector(numbers[6], numbers[7], numbers[8]));
+    if (layout.frames() > 1 && position == set) {
+      // The file's own place is that of one frame; those of others follow only in a dose.
+      Optional<Double> offset = set.decimal(DicomTag.FRAME_OFFSETS, frame);
+      boolean counted = set.decimal(DicomTag.FRAME_OFFSETS, 0).orElse(1.0) == 0;
+      if (offset.isEmpty() || !counted) {
+        return Optional.empty();
+      }
+      place = SliceOrder.shifted(place, offset.get());
+    }
     boolean directions =
         Math.abs(place.alongRow().length() - 1) < 0.01
             && Math.abs(place.alongColumn().length() - 1) < 0.01;

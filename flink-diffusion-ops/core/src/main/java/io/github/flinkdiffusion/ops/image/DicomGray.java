@@ -32,8 +32,11 @@ final class DicomGray {
   /** Stored values of pixels at which nothing was measured (PS3.3, C.7.5.1.1.2). */
   private record Padding(double value, double low, double high) {
     static Optional<Padding> of(DicomDataSet set, DicomLayout layout) {
+      if (layout.real() > 0) {
+        return real(set, layout.real());
+      }
       List<Integer> values = set.integers(DicomTag.PADDING, layout.signed());
-      if (values.isEmpty() || layout.real() > 0) {
+      if (values.isEmpty()) {
         return Optional.empty();
       }
       int value = values.get(0);
@@ -45,8 +48,19 @@ final class DicomGray {
           : Optional.of(new Padding(value, Math.min(value, limit), Math.max(value, limit)));
     }
 
+    private static Optional<Padding> real(DicomDataSet set, int bits) {
+      boolean single = bits == 32;
+      int limit = single ? DicomTag.FLOAT_PADDING_LIMIT : DicomTag.DOUBLE_PADDING_LIMIT;
+      return set.real(single ? DicomTag.FLOAT_PADDING : DicomTag.DOUBLE_PADDING, bits)
+          .map(
+              value -> {
+                double other = set.real(limit, bits).orElse(value);
+                return new Padding(value, Math.min(value, other), Math.max(value, other));
+              });
+    }
+
     boolean holds(double stored) {
-      return stored >= low && stored <= high;
+      return Double.isNaN(value) ? Double.isNaN(stored) : stored >= low && stored <= high;
     }
   }
 
@@ -102,7 +116,12 @@ final class DicomGray {
       return new Modality(lut::entry, 0, lut.highest(), true);
     }
     DicomDataSet group = file.group(DicomTag.PIXEL_VALUE_TRANSFORMATION, frame);
-    double slope = group.decimal(DicomTag.SLOPE, 0).orElse(1.0);
+    // The numbers of a dose are scaled by an attribute of their own (PS3.3, C.8.8.3).
+    double slope =
+        group
+            .decimal(DicomTag.SLOPE, 0)
+            .or(() -> file.set().decimal(DicomTag.DOSE_SCALING, 0))
+            .orElse(1.0);
     double intercept = group.decimal(DicomTag.INTERCEPT, 0).orElse(0.0);
     if (slope == 0) {
       throw new ImageException("Corrupt DICOM file: a rescale slope of 0");

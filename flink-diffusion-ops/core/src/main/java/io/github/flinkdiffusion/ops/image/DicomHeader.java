@@ -103,6 +103,8 @@ final class DicomHeader {
           FRAME_OF_REFERENCE,
           "UI");
 
+  private static final int SLICE_DISTANCE = 0x00180088;
+
   private static final ObjectMapper JSON = new ObjectMapper();
 
   private DicomHeader() {}
@@ -133,7 +135,10 @@ final class DicomHeader {
         (tag, type) -> elements.text(tag, type, source.identified() ? source.attribute(tag) : ""));
     KEPT.forEach(
         (tag, type) -> {
-          if (!source.attribute(tag).isEmpty()) {
+          String value = source.attribute(tag);
+          // In nuclear medicine the distance between slices has a sign, in other classes none.
+          boolean signed = tag == SLICE_DISTANCE && value.startsWith("-");
+          if (!value.isEmpty() && !signed) {
             elements.text(tag, type, source.attribute(tag));
           }
         });

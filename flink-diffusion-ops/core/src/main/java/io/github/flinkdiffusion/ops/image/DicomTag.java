@@ -21,6 +21,10 @@ final class DicomTag {
   static final int SIGNED = 0x00280103;
   static final int PADDING = 0x00280120;
   static final int PADDING_LIMIT = 0x00280121;
+  static final int FLOAT_PADDING = 0x00280122;
+  static final int DOUBLE_PADDING = 0x00280123;
+  static final int FLOAT_PADDING_LIMIT = 0x00280124;
+  static final int DOUBLE_PADDING_LIMIT = 0x00280125;
   static final int WINDOW_CENTER = 0x00281050;
   static final int WINDOW_WIDTH = 0x00281051;
   static final int INTERCEPT = 0x00281052;
@@ -33,6 +37,8 @@ final class DicomTag {
   static final int LUT_DESCRIPTOR = 0x00283002;
   static final int LUT_DATA = 0x00283006;
   static final int VOI_LUT = 0x00283010;
+  static final int FRAME_OFFSETS = 0x3004000C;
+  static final int DOSE_SCALING = 0x3004000E;
   static final int OVERLAY_ROWS = 0x60000010;
   static final int EXTENDED_OFFSETS = 0x7FE00001;
   static final int FLOAT_PIXELS = 0x7FE00008;

@@ -40,6 +40,12 @@ public final class SliceOrder {
         row.x() * column.y() - row.y() * column.x());
   }
 
+  /** A slice as far from another one, in the direction that its pixels span. */
+  static SlicePlace shifted(SlicePlace place, double millimetres) {
+    return new SlicePlace(
+        place.position().plus(across(place), millimetres), place.alongRow(), place.alongColumn());
+  }
+
   /** Whether two slices lie the same way round, so that they are parallel. */
   public static boolean parallel(SlicePlace one, SlicePlace other) {
     return one.alongRow().plus(other.alongRow(), -1).length() < SAME_DIRECTION
