@@ -243,10 +243,10 @@ class PhotoTest {
 
   @ParameterizedTest
   @CsvSource({
-    "00000020667479706176696600000000, An AVIF file is not read",
-    "000000186674797068656963000000006d696631, A HEIC file (HEIF) is not read",
-    "0000000c4a584c200d0a870a, A JPEG XL file is not read",
-    "0000000c6a5020200d0a870a, A JPEG 2000 file that no DICOM file holds is not read"
+    "00000020667479706176696600000000, An AVIF file cannot be read",
+    "000000186674797068656963000000006d696631, A HEIC file (HEIF) cannot be read",
+    "0000000c4a584c200d0a870a, A JPEG XL file cannot be read",
+    "0000000c6a5020200d0a870a, A JPEG 2000 file that no DICOM file holds cannot be read"
   })
   void kindsWithoutADecoderAreRefusedByName(String hex, String message) {
     byte[] file = HexFormat.of().parseHex(hex);

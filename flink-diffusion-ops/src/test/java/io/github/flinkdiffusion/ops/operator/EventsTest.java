@@ -72,7 +72,7 @@ class EventsTest {
   void aParameterThatIsGivenTwiceIsRefused() {
     assertThatThrownBy(() -> Events.spec(prompt(Map.of("guidanceScale", "3")), SETTINGS))
         .isInstanceOf(InvalidRequestException.class)
-        .hasMessageContaining("The request has guidanceScale twice");
+        .hasMessageContaining("The request sets guidanceScale twice");
   }
 
   @Test

@@ -88,7 +88,7 @@ public final class Images {
                                     .formatted(name, readable()))
                         .orElseGet(
                             () ->
-                                "A file of %d bytes of none of the types %s"
+                                "A file of %d bytes that is none of %s"
                                     .formatted(bytes, readable()))));
   }
 
