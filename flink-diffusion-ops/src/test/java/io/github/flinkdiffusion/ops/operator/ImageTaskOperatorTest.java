@@ -440,7 +440,7 @@ class ImageTaskOperatorTest {
     }
   }
 
-  /** The first call is the task's own, when it is opened. */
+  /** The first call asks what heap the model needs, the second is the task's own. */
   @Test
   void aPartThatIsReadAgainAfterAnErrorTakesNoSecondPlace() throws Exception {
     AtomicInteger calls = new AtomicInteger();
@@ -452,7 +452,7 @@ class ImageTaskOperatorTest {
       pipeline.beforePrepare =
           () -> {
             int call = calls.incrementAndGet();
-            if (call == 2 || call == 3) {
+            if (call == 3 || call == 4) {
               throw new OutOfMemoryError("Java heap space");
             }
           };
@@ -462,7 +462,7 @@ class ImageTaskOperatorTest {
       subtask.harness.setProcessingTime(60_000);
       subtask.settle();
 
-      assertThat(calls).as("one for the task, three parts, two of them again").hasValue(6);
+      assertThat(calls).as("the model, the task, three parts, two of them again").hasValue(7);
       assertThat(subtask.failures()).isEmpty();
       assertThat(subtask.images()).hasSize(1);
       assertClose(picture(subtask.images().get(0)), expected(image, 2, 3));
