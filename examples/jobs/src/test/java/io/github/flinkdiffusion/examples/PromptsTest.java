@@ -53,7 +53,7 @@ class PromptsTest {
     assertThatThrownBy(() -> Prompts.read(empty))
         .isInstanceOf(DemoException.class)
         .hasMessageContaining("empty.txt")
-        .hasMessageContaining("one a line");
+        .hasMessageContaining("one on each line");
 
     Path binary = folder.resolve("binary");
     Files.write(binary, new byte[] {(byte) 0xff, (byte) 0xfe});

@@ -44,7 +44,7 @@ class SummaryTest {
   void tellsAPersonWhatHappened() {
     assertThat(SUMMARY.text().lines())
         .containsExactly(
-            "1 of 4 pictures in 14.5 s, 10.3 s of it for the Flink job from start to end",
+            "1 of 4 images in 14.5 s, 10.3 s of it for the Flink job from start to end",
             "25 network calls of 2.0 rows on average, the largest of 2 (an image with guidance"
                 + " takes 2)",
             "mini-emoji on cpu, parallelism 2",

@@ -52,7 +52,7 @@ class ShortMemoryITCase {
     assertThat(log)
         .containsPattern(
             "Request large \\(2048 x 2048 pixels\\) does not fit into the device's memory, even"
-                + " alone; .*"
+                + " alone\\. .*"
                 + refused
                 + " about \\d+ MiB of native"
                 + " memory; \\d+ MiB are available \\(what the process may still take\\)");

@@ -181,7 +181,8 @@ class ImageFilesITCase {
             .map(content -> new String(content, StandardCharsets.UTF_8).split(" ")[1])
             .distinct()
             .toList();
-    assertThat(attempts).containsExactlyInAnyOrder("0", "1", "2");
+    // An attempt may fail before its first checkpoint: then none of its files are there.
+    assertThat(attempts).isSubsetOf("0", "1", "2").contains("2");
   }
 
   private static List<Integer> upTo(int end) {

@@ -157,7 +157,7 @@ class PlainFunctionsITCase {
     sql.executeSql("LOAD MODULE diffusion WITH ('on-error' = 'FAIL')");
     assertThatThrownBy(() -> row("IMAGE_RESIZE(x'00', 4, 4)")).hasStackTraceContaining("1 bytes");
     assertThatThrownBy(() -> sql.executeSql("LOAD MODULE diffusion WITH ('on-eror' = 'FAIL')"))
-        .hasStackTraceContaining("'on-eror' is not known");
+        .hasStackTraceContaining("Unknown option 'on-eror' of the module");
   }
 
   @Test
