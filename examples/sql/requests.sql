@@ -23,6 +23,6 @@ CREATE TABLE prompt_events (
   'diffusion-avro.event' = 'prompt'
 );
 
-INSERT INTO prompt_events VALUES ('poster-1', 'a large yellow sun on a blue background', 25, MAP['customer', '17']);
+INSERT INTO prompt_events VALUES ('poster-1', 'a large yellow sun on blue', 25, MAP['customer', '17']);
 
 SELECT id, prompt, steps, attributes['customer'] AS customer FROM prompt_events;

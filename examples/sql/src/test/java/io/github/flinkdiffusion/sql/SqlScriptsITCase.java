@@ -68,7 +68,7 @@ class SqlScriptsITCase {
     assertWindow(output, "12:02", 1);
     assertThat(output)
         .containsPattern(
-            "\\+I \\| +poster-1 \\| +a large yellow sun on a blue background \\| +25 \\| +17 \\|");
+            "\\+I \\| +poster-1 \\| +a large yellow sun on blue \\| +25 \\| +17 \\|");
   }
 
   @Test
