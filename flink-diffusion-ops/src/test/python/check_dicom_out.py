@@ -35,7 +35,11 @@ def errors(file):
 
 
 def geometry(data):
-    return [np.array(data.get(name) or [], float) for name in ("ImagePositionPatient", "ImageOrientationPatient", "PixelSpacing")]
+    position, orientation, spacing = (np.array(data.get(name) or [], float) for name in ("ImagePositionPatient", "ImageOrientationPatient", "PixelSpacing"))
+    if int(data.get("NumberOfFrames") or 1) > 1 and "GridFrameOffsetVector" not in data:
+        # The file's own place is that of one of its frames; which one is not said.
+        position = orientation = np.array([])
+    return [position, orientation, spacing]
 
 
 def check(source, at, patient):
