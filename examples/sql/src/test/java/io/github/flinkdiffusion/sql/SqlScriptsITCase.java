@@ -67,8 +67,7 @@ class SqlScriptsITCase {
     assertWindow(output, "12:01", 1);
     assertWindow(output, "12:02", 1);
     assertThat(output)
-        .containsPattern(
-            "\\+I \\| +poster-1 \\| +a large yellow sun on blue \\| +25 \\| +17 \\|");
+        .containsPattern("\\+I \\| +poster-1 \\| +a large yellow sun on blue \\| +25 \\| +17 \\|");
   }
 
   @Test

@@ -242,7 +242,8 @@ class EventTablesITCase {
         .hasStackTraceContaining("'seed' of the event 'prompt' is STRING; it must be BIGINT");
     define("id STRING", "picture");
     assertThatThrownBy(() -> query("SELECT * FROM mine"))
-        .hasStackTraceContaining("[[prompt, image-task, image, failure, progress, cancel, model, vote]]");
+        .hasStackTraceContaining(
+            "[[prompt, image-task, image, failure, progress, cancel, model, vote]]");
     define("id STRING", "prompt");
     assertThatThrownBy(() -> sql.executeSql("INSERT INTO mine VALUES ('p1')"))
         .hasStackTraceContaining("has no column 'prompt'");
