@@ -65,7 +65,7 @@ def check(source, at, patient):
                 wrong.append(f"position of the larger one {geometry(twice)[0]} {expected}")
     if same.SamplesPerPixel == 1 and source.get("NumberOfFrames", 1) in (1, "1", None):
         ours = apply_modality_lut(same.pixel_array, same).astype(float)
-        theirs = apply_modality_lut(source.pixel_array, source).astype(float)
+        theirs = apply_modality_lut(source.pixel_array, source).astype(float) * float(source.get("DoseGridScaling") or 1)
         if "PixelPaddingValue" in same:
             measured = same.pixel_array != same.PixelPaddingValue
             ours, theirs = ours[measured], theirs[measured]
