@@ -12,7 +12,7 @@ import java.util.concurrent.locks.ReentrantLock;
 
 /**
  * The last changes of the wall, numbered in one order for all readers. Bounded: a reader that falls
- * too far behind is told so, and loads the wall anew.
+ * too far behind loads the whole wall again.
  */
 final class Changes {
   /**

@@ -9,7 +9,7 @@ package io.github.flinkdiffusion.examples.gallery;
  *
  * @param kind {@code prompt}, or the name of an image task
  * @param step network steps done
- * @param total network steps in all; 0 until the first is told
+ * @param total network steps in all; 0 until the first progress event
  * @param preview the step that the preview shows; -1 without one
  * @param cancelling whether it was taken back from here
  */

@@ -199,7 +199,7 @@ public final class Parameters {
           "Top and left of the crop (crops_coords_top_left); zeros look well-centered.");
 
   public static final Parameter<Numbers> TARGET_SIZE =
-      pair("targetSize", "Height and width that the model is told for the image (target_size).");
+      pair("targetSize", "Height and width of the image, as a condition (target_size).");
 
   public static final Parameter<Numbers> NEGATIVE_ORIGINAL_SIZE =
       pair(

@@ -12,7 +12,7 @@ import java.util.OptionalLong;
 import org.apache.flink.streaming.runtime.streamrecord.StreamRecord;
 
 /**
- * What is told to all subtasks of an operator.
+ * A kind of message that all subtasks of an operator receive.
  *
  * @param <E> the event
  */
