@@ -93,9 +93,25 @@ final class BoundCall implements AutoCloseable {
       bytes = (int) shape[0] * row;
     }
     ByteBuffer elements = of.slice(from, bytes).order(ByteOrder.nativeOrder());
-    return input instanceof HostTensor.Floats
+    return tensor(environment, input, elements, shape);
+  }
+
+  /** A tensor of an argument's type whose elements are in native memory. */
+  static OnnxTensor tensor(
+      OrtEnvironment environment, HostTensor like, ByteBuffer elements, long[] shape)
+      throws OrtException {
+    return like instanceof HostTensor.Floats
         ? OnnxTensor.createTensor(environment, elements.asFloatBuffer(), shape)
         : OnnxTensor.createTensor(environment, elements.asLongBuffer(), shape);
+  }
+
+  /** Copies an argument to native memory. */
+  static void put(HostTensor tensor, ByteBuffer to) {
+    if (tensor instanceof HostTensor.Floats floats) {
+      to.asFloatBuffer().put(floats.data());
+    } else {
+      to.asLongBuffer().put(((HostTensor.Longs) tensor).data());
+    }
   }
 
   /** The first row of a part. */
@@ -123,11 +139,7 @@ final class BoundCall implements AutoCloseable {
   void write(HostTensor... inputs) {
     for (int i = 0; i < inputs.length; i++) {
       ByteBuffer to = memory.get(i).duplicate().order(ByteOrder.nativeOrder()).rewind();
-      if (inputs[i] instanceof HostTensor.Floats floats) {
-        to.asFloatBuffer().put(floats.data());
-      } else {
-        to.asLongBuffer().put(((HostTensor.Longs) inputs[i]).data());
-      }
+      put(inputs[i], to);
     }
   }
 

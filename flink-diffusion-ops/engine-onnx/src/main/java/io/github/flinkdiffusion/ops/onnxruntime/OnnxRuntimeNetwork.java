@@ -119,11 +119,7 @@ final class OnnxRuntimeNetwork implements Network {
         forget();
       }
       ByteBuffer memory = room(argument, bytes).slice(0, bytes).order(ByteOrder.nativeOrder());
-      if (tensor instanceof HostTensor.Floats floats) {
-        memory.asFloatBuffer().put(floats.data());
-      } else {
-        memory.asLongBuffer().put(((HostTensor.Longs) tensor).data());
-      }
+      BoundCall.put(tensor, memory);
       return memory;
     }
 
@@ -226,7 +222,8 @@ final class OnnxRuntimeNetwork implements Network {
         if (inputs[i] instanceof DeviceTensor there) {
           tensor = OnnxRuntimeTensor.tensor(there);
         } else {
-          tensor = onDevice(inputs[i], call.copy(i, (HostTensor) inputs[i]), inputs[i].shape());
+          HostTensor host = (HostTensor) inputs[i];
+          tensor = BoundCall.tensor(environment, host, call.copy(i, host), host.shape());
           made.add(tensor);
         }
         arguments.put(call.names.get(i), tensor);
@@ -235,13 +232,6 @@ final class OnnxRuntimeNetwork implements Network {
     } finally {
       made.forEach(OnnxTensor::close);
     }
-  }
-
-  private OnnxTensor onDevice(Tensor tensor, ByteBuffer memory, long[] shape) throws OrtException {
-    ByteBuffer elements = memory.order(ByteOrder.nativeOrder());
-    return tensor instanceof HostTensor.Floats
-        ? OnnxTensor.createTensor(environment, elements.asFloatBuffer(), shape)
-        : OnnxTensor.createTensor(environment, elements.asLongBuffer(), shape);
   }
 
   @Override
