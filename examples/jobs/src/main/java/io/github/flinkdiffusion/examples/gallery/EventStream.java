@@ -14,7 +14,8 @@ import java.util.concurrent.Semaphore;
 
 /**
  * Changes as server-sent events, in their order and without a gap. A browser that comes back says
- * the last number it has; one whose number is too old, or of another run, loads the whole wall again.
+ * the last number it has; one whose number is too old, or of another run, loads the whole wall
+ * again.
  */
 final class EventStream {
   private static final int MOST_READERS = 24;
