@@ -85,7 +85,16 @@ public final class Method {
   }
 
   public Value conv2d(Value x, Value weight, Value bias, int stride, int padding) {
-    return node(Op.CONV2D, inputs(x, weight, bias), stride, padding);
+    return conv2d(x, weight, bias, stride, padding, 1);
+  }
+
+  /**
+   * A convolution in which channels meet only those of their group.
+   *
+   * @param groups 1 for all with all; as many as there are channels for each alone
+   */
+  public Value conv2d(Value x, Value weight, Value bias, int stride, int padding, int groups) {
+    return node(Op.CONV2D, inputs(x, weight, bias), stride, padding, groups);
   }
 
   public Value linear(Value x, Value weight, Value bias) {
@@ -98,6 +107,14 @@ public final class Method {
 
   public Value layerNorm(Value x, int size, Value weight, Value bias, double epsilon) {
     return node(Op.LAYER_NORM, inputs(x, weight, bias), size, epsilon);
+  }
+
+  /**
+   * @param size of the last dimension
+   * @param weight null for none
+   */
+  public Value rmsNorm(Value x, int size, Value weight, double epsilon) {
+    return node(Op.RMS_NORM, inputs(x, weight), size, epsilon);
   }
 
   public Value silu(Value x) {
@@ -149,6 +166,10 @@ public final class Method {
     return node(Op.SQRT, inputs(x));
   }
 
+  public Value floor(Value x) {
+    return node(Op.FLOOR, inputs(x));
+  }
+
   /** For objectives alone: a network in use draws nothing. */
   public Value dropout(Value x, double probability) {
     return node(Op.DROPOUT, inputs(x), probability);
@@ -169,6 +190,28 @@ public final class Method {
    */
   public Value attention(Value q, Value k, Value v, Value bias) {
     return node(Op.ATTENTION, inputs(q, k, v, bias), false);
+  }
+
+  /**
+   * Queries or keys turned by angles of their positions.
+   *
+   * @param x [N,heads,T,2 half]
+   * @param cos [1 or N,T,half], float32, as is {@code sin}
+   * @param neighbours whether 2i and 2i+1 are turned together (diffusers' {@code use_real=False}, or
+   *     {@code use_real_unbind_dim=-1}); else i and i+half are (transformers' {@code rotate_half})
+   */
+  public Value rotate(Value x, Value cos, Value sin, int half, boolean neighbours) {
+    return node(Op.ROTATE, inputs(x, cos, sin), half, neighbours);
+  }
+
+  /** Products of the last two dimensions; those before them broadcast. */
+  public Value matrixProduct(Value a, Value b) {
+    return node(Op.MATRIX_PRODUCT, inputs(a, b));
+  }
+
+  /** Over the last dimension. */
+  public Value softmax(Value x) {
+    return node(Op.SOFTMAX, inputs(x));
   }
 
   public Value add(Value a, Value b) {
@@ -207,6 +250,21 @@ public final class Method {
     return node(Op.NARROW, inputs(x), dimension, start, length);
   }
 
+  /** The first part of x along a dimension, as long there as the reference is in one of its own. */
+  public Value firstAs(Value x, int dimension, Value reference, int referenceDimension) {
+    return node(Op.NARROW_AS, inputs(x, reference), dimension, referenceDimension, false);
+  }
+
+  /** The last part of x along a dimension, as long there as the reference is in one of its own. */
+  public Value lastAs(Value x, int dimension, Value reference, int referenceDimension) {
+    return node(Op.NARROW_AS, inputs(x, reference), dimension, referenceDimension, true);
+  }
+
+  /** 0, 1, 2 ... for each place along a dimension of the reference, as a float32 vector. */
+  public Value indices(Value reference, int dimension) {
+    return node(Op.INDICES, inputs(reference), dimension);
+  }
+
   public Value transpose(Value x, int first, int second) {
     return node(Op.TRANSPOSE, inputs(x), first, second);
   }
@@ -221,6 +279,11 @@ public final class Method {
 
   public Value unflatten(Value x, int dimension, int... sizes) {
     return node(Op.UNFLATTEN, inputs(x), dimension, list(sizes));
+  }
+
+  /** A dimension of x as two, as large as two dimensions of the reference that follow each other. */
+  public Value unflattenAs(Value x, int dimension, Value reference, int referenceDimension) {
+    return node(Op.UNFLATTEN_AS, inputs(x, reference), dimension, referenceDimension);
   }
 
   public Value reshapeAs(Value x, Value reference) {

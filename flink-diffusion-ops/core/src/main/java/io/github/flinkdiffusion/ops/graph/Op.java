@@ -19,7 +19,8 @@ public enum Op {
    */
   CONSTANT,
   /**
-   * Inputs: x [N,C,H,W], weight [O,C/groups,kh,kw], bias [O] or null. Attributes: stride, padding.
+   * Inputs: x [N,C,H,W], weight [O,C/groups,kh,kw], bias [O] or null. Attributes: stride, padding,
+   * groups.
    */
   CONV2D,
   /** Inputs: x [...,I], weight [O,I], bias [O] or null. */
@@ -28,6 +29,11 @@ public enum Op {
   GROUP_NORM,
   /** Inputs: x [...,C], weight [C] or null, bias [C] or null. Attributes: C, epsilon. */
   LAYER_NORM,
+  /**
+   * Inputs: x [...,C], weight [C] or null: x over the root of its mean square (Zhang and Sennrich
+   * 2019), computed in float32. Attributes: C, epsilon.
+   */
+  RMS_NORM,
   SILU,
   MISH,
   RELU,
@@ -43,6 +49,8 @@ public enum Op {
   /** Natural logarithm. */
   LOG,
   SQRT,
+  /** The greatest whole number that is not greater. */
+  FLOOR,
   /**
    * In training: zeroes each element with a probability, and scales the others so that the mean
    * stays. Attributes: the probability.
@@ -56,6 +64,16 @@ public enum Op {
    * nothing is looked at. Attributes: causal, which goes without a bias. Scaled by 1/sqrt(d).
    */
   ATTENTION,
+  /**
+   * Rotary position embedding (Su et al. 2021), computed in float32. Inputs: x [N,heads,T,d], cos,
+   * sin [1 or N,T,d/2] in float32. Attributes: d/2; whether the numbers that are turned together
+   * are neighbours (2i, 2i+1), else they are (i, i+d/2).
+   */
+  ROTATE,
+  /** Inputs: a [...,M,K], b [...,K,N]: products of matrices, what is before them broadcasts. */
+  MATRIX_PRODUCT,
+  /** Softmax over the last dimension. */
+  SOFTMAX,
   ADD,
   SUBTRACT,
   MULTIPLY,
@@ -70,6 +88,13 @@ public enum Op {
   CONCATENATE,
   /** Attributes: dimension, start, length. */
   NARROW,
+  /**
+   * Inputs: x, reference: the part of x that is as long as the reference. Attributes: dimension of
+   * x, dimension of the reference, whether the part is x's last; else it is its first.
+   */
+  NARROW_AS,
+  /** Inputs: reference. 0, 1, 2 ... along a dimension of it, float32. Attributes: dimension. */
+  INDICES,
   /** Attributes: two dimensions. */
   TRANSPOSE,
   /** Attributes: the new order of the dimensions. */
@@ -78,6 +103,11 @@ public enum Op {
   FLATTEN,
   /** Attributes: dimension, sizes it is split into. */
   UNFLATTEN,
+  /**
+   * Inputs: x, reference: a dimension of x is split into two, of the sizes of the reference's.
+   * Attributes: dimension of x, the first of the two dimensions of the reference.
+   */
+  UNFLATTEN_AS,
   /** Inputs: x, reference. x takes the reference's shape. */
   RESHAPE_AS,
   /** Attributes: dimension. */

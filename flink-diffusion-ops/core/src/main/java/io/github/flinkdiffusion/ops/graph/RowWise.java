@@ -104,6 +104,7 @@ public final class RowWise {
           EXP,
           LOG,
           SQRT,
+          FLOOR,
           ADD_SCALAR,
           MULTIPLY_SCALAR,
           CLAMP,
@@ -113,11 +114,24 @@ public final class RowWise {
           in[0];
       case CONV2D, GROUP_NORM, PAD, PAD_REFLECT, UPSAMPLE_NEAREST, AVERAGE_POOL ->
           othersAreFixed(in) && in[0].rank() > 2 ? in[0] : null;
-      case LINEAR, LAYER_NORM -> othersAreFixed(in) && in[0].rank() > 1 ? in[0] : null;
+      case LINEAR, LAYER_NORM, RMS_NORM -> othersAreFixed(in) && in[0].rank() > 1 ? in[0] : null;
       case UPSAMPLE_NEAREST_AS -> in[0].rank() == 4 ? in[0] : null;
       case EMBEDDING -> in[1].rows() ? null : in[0].withRank(in[0].rank() + 1);
       case ADD, SUBTRACT, MULTIPLY, DIVIDE -> broadcast(in[0], in[1]);
       case ATTENTION -> attention(in);
+      case ROTATE ->
+          in[0].rows() && (in[1].rows() || in[1].single()) && (in[2].rows() || in[2].single())
+              ? in[0]
+              : null;
+      case MATRIX_PRODUCT -> in[0].rank() > 2 ? broadcast(in[0], in[1]) : null;
+      case SOFTMAX -> in[0].rank() > 1 ? in[0] : null;
+      case NARROW_AS ->
+          in[0].dimension(a.get(0)) > 0 && in[1].dimension(a.get(1)) > 0 ? in[0] : null;
+      case UNFLATTEN_AS ->
+          in[0].dimension(a.get(0)) > 0 && in[1].dimension(a.get(1)) > 0
+              ? in[0].withRank(in[0].rank() + 1)
+              : null;
+      case INDICES -> in[0].dimension(a.get(0)) > 0 ? new Known(1, false, false) : null;
       case CONCATENATE -> concatenate(in, a.get(0));
       case NARROW,
           ARGMAX,

@@ -151,10 +151,11 @@ public final class OnnxEmitter {
           String name = onnx.numbers("c_" + a.get(0), DType.F32, new long[] {data.length}, data);
           yield new Tensor(name, DType.F32, 1);
         }
-        case CONV2D -> convolution(in, integer(a.get(0)), integer(a.get(1)));
+        case CONV2D -> convolution(in, integer(a.get(0)), integer(a.get(1)), integer(a.get(2)));
         case LINEAR -> linear(in);
         case GROUP_NORM -> groupNorm(in, integer(a.get(0)), number(a.get(1)));
         case LAYER_NORM -> layerNorm(in, integer(a.get(0)), number(a.get(1)));
+        case RMS_NORM -> rmsNorm(in, integer(a.get(0)), number(a.get(1)));
         case SILU ->
             like(x, onnx.node(OnnxGraph.MICROSOFT, "QuickGelu", names(x), attribute("alpha", 1f)));
         case MISH -> like(x, onnx.node("Mish", names(x)));
@@ -169,6 +170,10 @@ public final class OnnxEmitter {
         case EXP -> like(x, onnx.node("Exp", names(x)));
         case LOG -> like(x, onnx.node("Log", names(x)));
         case SQRT -> like(x, onnx.node("Sqrt", names(x)));
+        case FLOOR -> like(x, onnx.node("Floor", names(x)));
+        case ROTATE -> rotated(in, (Boolean) a.get(1));
+        case MATRIX_PRODUCT -> binary("MatMul", in);
+        case SOFTMAX -> like(x, onnx.node("Softmax", names(x), attribute("axis", -1L)));
         case ATTENTION -> attention(in, (Boolean) a.get(0));
         case ADD -> binary("Add", in);
         case SUBTRACT -> binary("Sub", in);
@@ -189,6 +194,14 @@ public final class OnnxEmitter {
                   onnx.integers(integer(a.get(0))));
           yield like(x, onnx.node("Slice", inputs));
         }
+        case NARROW_AS -> narrowed(x, in.get(1), a);
+        case INDICES -> {
+          int from = dimension(a.get(0), x.rank);
+          String length = onnx.node("Squeeze", List.of(shape(x, from, from + 1)));
+          String range =
+              onnx.node("Range", List.of(onnx.integer(0), length, onnx.integer(1)));
+          yield new Tensor(cast(range, DType.F32), DType.F32, 1);
+        }
         case TRANSPOSE -> {
           long[] order = identity(x.rank);
           int first = dimension(a.get(0), x.rank);
@@ -200,6 +213,11 @@ public final class OnnxEmitter {
         case PERMUTE -> transposed(x, longs(a.get(0)));
         case FLATTEN -> flattened(x, dimension(a.get(0), x.rank), dimension(a.get(1), x.rank));
         case UNFLATTEN -> unflattened(x, dimension(a.get(0), x.rank), longs(a.get(1)));
+        case UNFLATTEN_AS -> {
+          int of = dimension(a.get(1), in.get(1).rank);
+          yield unflattened(
+              x, dimension(a.get(0), x.rank), 2, shape(in.get(1), of, of + 2));
+        }
         case RESHAPE_AS ->
             new Tensor(
                 onnx.node("Reshape", List.of(x.name, shape(in.get(1)))), x.type, in.get(1).rank);
@@ -287,14 +305,15 @@ public final class OnnxEmitter {
       return new Tensor("w_" + name, graph.type(name, precision), shape.length);
     }
 
-    private Tensor convolution(List<Tensor> in, long stride, long padding) {
+    private Tensor convolution(List<Tensor> in, long stride, long padding, long groups) {
       return like(
           in.get(0),
           onnx.node(
               "Conv",
               present(in),
               Attribute.of("strides", stride, stride),
-              Attribute.of("pads", padding, padding, padding, padding)));
+              Attribute.of("pads", padding, padding, padding, padding),
+              attribute("group", groups)));
     }
 
     private Tensor linear(List<Tensor> in) {
@@ -371,6 +390,53 @@ public final class OnnxEmitter {
           x,
           onnx.node(
               "LayerNormalization", inputs, attribute("axis", -1L), attribute("epsilon", epsilon)));
+    }
+
+    /** ONNX Runtime's own operator: ONNX's, of operator set 23, it writes out. */
+    private Tensor rmsNorm(List<Tensor> in, int size, float epsilon) {
+      Tensor x = in.get(0);
+      String weight;
+      if (in.get(1) == null) {
+        float[] ones = new float[size];
+        Arrays.fill(ones, 1);
+        weight = onnx.numbers("ones" + x.type + size, x.type, new long[] {size}, ones);
+      } else {
+        weight = in.get(1).name;
+      }
+      return like(
+          x,
+          onnx.node(
+              "SimplifiedLayerNormalization",
+              List.of(x.name, weight),
+              attribute("axis", -1L),
+              attribute("epsilon", epsilon)));
+    }
+
+    private Tensor rotated(List<Tensor> in, boolean neighbours) {
+      Tensor x = in.get(0);
+      List<String> inputs = new ArrayList<>();
+      inputs.add(converted(x, DType.F32).name);
+      for (Tensor table : in.subList(1, 3)) {
+        // The operator takes a table for each row.
+        String sizes = joined(List.of(shape(x, 0, 1), shape(table, 1, 3)));
+        inputs.add(onnx.node("Expand", List.of(converted(table, DType.F32).name, sizes)));
+      }
+      String turned =
+          onnx.node("RotaryEmbedding", inputs, attribute("interleaved", neighbours ? 1L : 0L));
+      return converted(new Tensor(turned, DType.F32, x.rank), x.type);
+    }
+
+    private Tensor narrowed(Tensor x, Tensor reference, List<Object> a) {
+      int along = dimension(a.get(0), x.rank);
+      int measured = dimension(a.get(1), reference.rank);
+      String length = shape(reference, measured, measured + 1);
+      String start = onnx.integers(0);
+      String end = length;
+      if ((Boolean) a.get(2)) {
+        end = shape(x, along, along + 1);
+        start = onnx.node("Sub", List.of(end, length));
+      }
+      return like(x, onnx.node("Slice", List.of(x.name, start, end, onnx.integers(along))));
     }
 
     private Tensor attention(List<Tensor> in, boolean causal) {
@@ -458,16 +524,23 @@ public final class OnnxEmitter {
     }
 
     private Tensor unflattened(Tensor x, int dimension, long[] into) {
+      return unflattened(x, dimension, into.length, onnx.integers(into));
+    }
+
+    /**
+     * @param count of the sizes that the dimension is split into
+     */
+    private Tensor unflattened(Tensor x, int dimension, int count, String into) {
       List<String> sizes = new ArrayList<>();
       if (dimension > 0) {
         sizes.add(shape(x, 0, dimension));
       }
-      sizes.add(onnx.integers(into));
+      sizes.add(into);
       if (dimension + 1 < x.rank) {
         sizes.add(shape(x, dimension + 1, x.rank));
       }
       return new Tensor(
-          onnx.node("Reshape", List.of(x.name, joined(sizes))), x.type, x.rank - 1 + into.length);
+          onnx.node("Reshape", List.of(x.name, joined(sizes))), x.type, x.rank - 1 + count);
     }
 
     private String joined(List<String> sizes) {

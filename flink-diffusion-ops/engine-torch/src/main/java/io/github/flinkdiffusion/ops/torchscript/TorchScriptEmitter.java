@@ -49,6 +49,9 @@ final class TorchScriptEmitter {
   /** Pixels before upsampling from which summing up the weights takes less than it saves. */
   private static final int SUMMED_FROM_PIXELS = 256;
 
+  private static final String ROTATED_PAIRS = "rotated_pairs";
+  private static final String ROTATED_HALVES = "rotated_halves";
+
   private final Graph graph;
   private final Arithmetic arithmetic;
   private final Convolutions convolutions;
@@ -129,6 +132,12 @@ final class TorchScriptEmitter {
     }
     if (methods.indexOf(UPSAMPLED_CONVOLUTION) >= 0) {
       text.append(upsampledConvolutionMethod());
+    }
+    if (methods.indexOf(ROTATED_PAIRS) >= 0) {
+      text.append(rotation(ROTATED_PAIRS));
+    }
+    if (methods.indexOf(ROTATED_HALVES) >= 0) {
+      text.append(rotation(ROTATED_HALVES));
     }
     text.append(methods);
     mapped.ifPresent(parameters -> text.append(parameters.method(identifiers::get)));
@@ -285,15 +294,24 @@ final class TorchScriptEmitter {
     }
     return switch (value.op()) {
       case CONV2D ->
-          mayBeProduct(value.inputs().get(1), value.inputs().get(2))
+          mayBeProduct(value)
               ? "(self)."
                   + CONVOLUTION
                   + "(%s, %s, %s, %s, %s)".formatted(in[0], in[1], in[2], a.get(0), a.get(1))
-              : call("conv2d", in[0], in[1], in[2], pair(a.get(0)), pair(a.get(1)), "[1, 1]", "1");
+              : call(
+                  "conv2d",
+                  in[0],
+                  in[1],
+                  in[2],
+                  pair(a.get(0)),
+                  pair(a.get(1)),
+                  "[1, 1]",
+                  a.get(2));
       case LINEAR -> call("linear", in[0], in[1], in[2]);
       case GROUP_NORM -> call("group_norm", in[0], a.get(0), in[1], in[2], number(a.get(1)));
       case LAYER_NORM ->
           call("layer_norm", in[0], "[" + a.get(0) + "]", in[1], in[2], number(a.get(1)));
+      case RMS_NORM -> call("rms_norm", in[0], "[" + a.get(0) + "]", in[1], number(a.get(1)));
       case SILU -> call(mayBeOverwritten(value.inputs().get(0)) ? "silu_" : "silu", in[0]);
       case MISH -> call("mish", in[0]);
       case RELU -> call("relu", in[0]);
@@ -306,6 +324,7 @@ final class TorchScriptEmitter {
       case EXP -> call("exp", in[0]);
       case LOG -> call("log", in[0]);
       case SQRT -> call("sqrt", in[0]);
+      case FLOOR -> call("floor", in[0]);
       case DROPOUT -> call("dropout", in[0], number(a.get(0)), bool(true));
       case DETACH -> call("detach", in[0]);
       case ATTENTION ->
@@ -317,6 +336,11 @@ final class TorchScriptEmitter {
               in[3],
               "0.",
               bool((Boolean) a.get(0)));
+      case ROTATE ->
+          "(self).%s(%s, %s, %s, %s)"
+              .formatted((Boolean) a.get(1) ? ROTATED_PAIRS : ROTATED_HALVES, in[0], in[1], in[2], a.get(0));
+      case MATRIX_PRODUCT -> call("matmul", in[0], in[1]);
+      case SOFTMAX -> call("softmax", in[0], -1);
       case ADD -> sum(value.inputs(), in);
       case SUBTRACT -> call("sub", in[0], in[1]);
       case MULTIPLY -> call("mul", in[0], in[1]);
@@ -326,10 +350,27 @@ final class TorchScriptEmitter {
       case CLAMP -> call("clamp", in[0], number(a.get(0)), number(a.get(1)));
       case CONCATENATE -> call("cat", "[" + String.join(", ", in) + "]", a.get(0));
       case NARROW -> call("narrow", in[0], a.get(0), a.get(1), a.get(2));
+      case NARROW_AS -> {
+        String length = call("size", in[1], a.get(1));
+        Object start =
+            (Boolean) a.get(2) ? call("sub", call("size", in[0], a.get(0)), length) : "0";
+        yield call("narrow", in[0], a.get(0), start, length);
+      }
+      case INDICES -> {
+        String ones =
+            "torch.new_ones(%s, [%s], dtype=%d)"
+                .formatted(in[0], call("size", in[0], a.get(0)), FLOAT32);
+        yield call("sub", call("cumsum", ones, 0), 1);
+      }
       case TRANSPOSE -> call("transpose", in[0], a.get(0), a.get(1));
       case PERMUTE -> call("permute", in[0], a.get(0));
       case FLATTEN -> call("flatten", in[0], a.get(0), a.get(1));
       case UNFLATTEN -> call("unflatten", in[0], a.get(0), a.get(1));
+      case UNFLATTEN_AS -> {
+        int of = (Integer) a.get(1);
+        String sizes = "[%s, %s]".formatted(call("size", in[1], of), call("size", in[1], of + 1));
+        yield call("unflatten", in[0], a.get(0), sizes);
+      }
       case RESHAPE_AS -> call("reshape_as", in[0], in[1]);
       case UNSQUEEZE -> call("unsqueeze", in[0], a.get(0));
       case SQUEEZE -> call("squeeze", in[0], a.get(0));
@@ -380,11 +421,11 @@ final class TorchScriptEmitter {
             || image.op() == Op.UPSAMPLE_NEAREST && image.attributes().get(0).equals(2);
     return upsampled
         && uses.getOrDefault(image, 0) == 1
-        && value.attributes().equals(List.of(1, 1))
+        && value.attributes().equals(List.of(1, 1, 1))
         && weight.op() == Op.PARAMETER
         && graph.parameterShapes().get((String) weight.attributes().get(0))[2] == 3
         && bias != null
-        && !mayBeProduct(weight, bias);
+        && !mayBeProduct(value);
   }
 
   /**
@@ -483,8 +524,11 @@ final class TorchScriptEmitter {
   }
 
   /** Kernels of one pixel are products in the library, too. */
-  private boolean mayBeProduct(Value weight, Value bias) {
-    if (convolutions != Convolutions.FOR_X86_FLOAT32
+  private boolean mayBeProduct(Value convolution) {
+    Value weight = convolution.inputs().get(1);
+    Value bias = convolution.inputs().get(2);
+    if (!convolution.attributes().get(2).equals(1)
+        || convolutions != Convolutions.FOR_X86_FLOAT32
         || weight.op() != Op.PARAMETER
         || bias == null) {
       return false;
@@ -522,6 +566,40 @@ final class TorchScriptEmitter {
             convolvedSize(2, "kernel_height"),
             convolvedSize(3, "kernel_width"),
             PRODUCTS_UP_TO_PIXELS);
+  }
+
+  /** Rotary embedding: the angles are float32, so the products are, too. */
+  private static String rotation(String name) {
+    boolean pairs = name.equals(ROTATED_PAIRS);
+    return """
+          def %s(self: __torch__.Net,
+            x: Tensor,
+            cos: Tensor,
+            sin: Tensor,
+            half: int) -> Tensor:
+            precise = torch.to(x, %d)
+            c = torch.unsqueeze(cos, 1)
+            s = torch.unsqueeze(sin, 1)
+        %s    first = torch.sub(torch.mul(a, c), torch.mul(b, s))
+            second = torch.add(torch.mul(b, c), torch.mul(a, s))
+            return torch.type_as(%s, x)
+        """
+        .formatted(
+            name,
+            FLOAT32,
+            pairs
+                ? """
+                      split = torch.unflatten(precise, -1, [half, 2])
+                      a = torch.select(split, -1, 0)
+                      b = torch.select(split, -1, 1)
+                  """
+                : """
+                      a = torch.narrow(precise, -1, 0, half)
+                      b = torch.narrow(precise, -1, half, half)
+                  """,
+            pairs
+                ? "torch.flatten(torch.stack([first, second], -1), -2, -1)"
+                : "torch.cat([first, second], -1)");
   }
 
   private static String convolvedSize(int dimension, String kernel) {
