@@ -55,8 +55,8 @@ class SafetensorsTest {
             "not valid JSON"),
         Arguments.of(
             "unknown dtype",
-            "{\"w\":" + tensor("F8_E4M3", "[8]", "[0,8]") + "}",
-            "'w' has dtype \"F8_E4M3\"; supported are [I64"),
+            "{\"w\":" + tensor("F4", "[8]", "[0,8]") + "}",
+            "'w' has dtype \"F4\"; supported are [I64"),
         Arguments.of(
             "dtype in lower case",
             "{\"w\":" + tensor("f32", "[2]", "[0,8]") + "}",

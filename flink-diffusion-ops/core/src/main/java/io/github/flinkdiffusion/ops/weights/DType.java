@@ -20,6 +20,10 @@ public enum DType {
   BF16(Short.BYTES),
   F16(Short.BYTES),
   I16(Short.BYTES),
+  /** 1 sign, 4 exponent, 3 mantissa bits, bias 7; no infinities. Read only. */
+  F8_E4M3(1),
+  /** The upper half of an F16. Read only. */
+  F8_E5M2(1),
   I8(1),
   U8(1),
   BOOL(1);
@@ -37,9 +41,14 @@ public enum DType {
 
   /**
    * Whether the elements are floating-point numbers, and so convertible to another floating-point
-   * type.
+   * type of at least 16 bits.
    */
   public boolean isFloating() {
-    return this == F64 || this == F32 || this == F16 || this == BF16;
+    return this == F64 || this == F32 || this == F16 || this == BF16 || isEightBitFloating();
+  }
+
+  /** Whether the elements are floating-point numbers of 8 bits, which nothing converts to. */
+  boolean isEightBitFloating() {
+    return this == F8_E4M3 || this == F8_E5M2;
   }
 }

@@ -87,6 +87,14 @@ final class FiniteChannel implements WritableByteChannel {
           }
         }
       }
+      case F8_E4M3, F8_E5M2 -> {
+        for (int i = 0; i < count; i++) {
+          if (!Float.isFinite(
+              EightBitFloats.toFloat(dtype, elements.get(elements.position() + i)))) {
+            return i;
+          }
+        }
+      }
       default -> {
         // Whole numbers are finite.
       }
@@ -109,6 +117,7 @@ final class FiniteChannel implements WritableByteChannel {
       case F32 -> elements.getFloat(position);
       case F16 -> HalfPrecision.f16ToFloat(elements.getShort(position));
       case BF16 -> HalfPrecision.bf16ToFloat(elements.getShort(position));
+      case F8_E4M3, F8_E5M2 -> EightBitFloats.toFloat(info.dtype(), elements.get(position));
       default -> elements.getDouble(position);
     };
   }

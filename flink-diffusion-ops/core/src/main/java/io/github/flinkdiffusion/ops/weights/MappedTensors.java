@@ -16,8 +16,9 @@ import java.util.Optional;
 import java.util.Set;
 
 /**
- * Tensors of a store under other names: whole, a range of their rows, or a matrix transposed.
- * Nothing is copied but what is transposed, when it is read. Closing it closes the store.
+ * Tensors of a store under other names: whole, a range of their rows, a matrix transposed, or with
+ * the halves of the rows exchanged. Nothing is copied but what is transposed, when it is read.
+ * Closing it closes the store.
  */
 final class MappedTensors implements TensorStore {
 
@@ -27,9 +28,27 @@ final class MappedTensors implements TensorStore {
    * @param info as it is shown
    * @param original its tensor in the store
    * @param firstElement where it begins there
-   * @param transposed whether rows and columns are exchanged
+   * @param order how the elements follow each other
    */
-  private record Origin(TensorInfo info, String original, long firstElement, boolean transposed) {}
+  private record Origin(TensorInfo info, String original, long firstElement, Order order) {}
+
+  private enum Order {
+    /** As in the store. */
+    KEPT(""),
+    /** Rows and columns are exchanged. */
+    TRANSPOSED(" transposed"),
+    /** The second half of the rows comes first. */
+    HALVES_EXCHANGED(" halves exchanged"),
+    /** A matrix of ones and zeros, of the type of the store's tensor. */
+    IDENTITY(" identity");
+
+    /** Part of digests. */
+    private final String mark;
+
+    Order(String mark) {
+      this.mark = mark;
+    }
+  }
 
   private final TensorStore store;
   private final String source;
@@ -59,7 +78,7 @@ final class MappedTensors implements TensorStore {
         }
       }
       long[] shown = asLinear && shape.length > 2 ? Arrays.copyOf(shape, 2) : shape;
-      return put(new Origin(TensorInfo.of(name, info.dtype(), shown), original, 0, false));
+      return put(new Origin(TensorInfo.of(name, info.dtype(), shown), original, 0, Order.KEPT));
     }
 
     /** The {@code part}-th of {@code parts} equal ranges of rows. */
@@ -71,7 +90,7 @@ final class MappedTensors implements TensorStore {
       }
       shape[0] /= parts;
       TensorInfo shown = TensorInfo.of(name, info.dtype(), shape);
-      return put(new Origin(shown, original, part * shown.elements(), false));
+      return put(new Origin(shown, original, part * shown.elements(), Order.KEPT));
     }
 
     Builder addTransposed(String name, String original) {
@@ -81,7 +100,39 @@ final class MappedTensors implements TensorStore {
         throw unexpected(info, "a matrix");
       }
       TensorInfo shown = TensorInfo.of(name, info.dtype(), shape[1], shape[0]);
-      return put(new Origin(shown, original, 0, true));
+      return put(new Origin(shown, original, 0, Order.TRANSPOSED));
+    }
+
+    /** A range of rows. */
+    Builder addRowRange(String name, String original, long firstRow, long rows) {
+      TensorInfo info = store.info(original);
+      long[] shape = info.shape();
+      if (shape.length == 0 || firstRow < 0 || rows < 0 || firstRow + rows > shape[0]) {
+        throw unexpected(info, "at least %d rows".formatted(firstRow + rows));
+      }
+      shape[0] = rows;
+      TensorInfo shown = TensorInfo.of(name, info.dtype(), shape);
+      long rowElements = rows == 0 ? 0 : shown.elements() / rows;
+      return put(new Origin(shown, original, firstRow * rowElements, Order.KEPT));
+    }
+
+    /** The whole tensor, of whose two halves of rows the second one comes first. */
+    Builder addExchanged(String name, String original) {
+      TensorInfo info = store.info(original);
+      long[] shape = info.shape();
+      if (shape.length == 0 || shape[0] % 2 != 0) {
+        throw unexpected(info, "rows in 2 equal parts");
+      }
+      TensorInfo shown = TensorInfo.of(name, info.dtype(), shape);
+      return put(new Origin(shown, original, 0, Order.HALVES_EXCHANGED));
+    }
+
+    /** An identity matrix in a tensor's type. */
+    Builder addIdentity(String name, String like, int size) {
+      DType dtype = store.info(like).dtype();
+      TensorInfo shown =
+          TensorInfo.of(name, dtype.isEightBitFloating() ? DType.F32 : dtype, size, size);
+      return put(new Origin(shown, like, 0, Order.IDENTITY));
     }
 
     private Builder put(Origin origin) {
@@ -121,17 +172,41 @@ final class MappedTensors implements TensorStore {
 
   @Override
   public List<ByteBuffer> data(String name) {
+    return data(name, 0, info(name).elements());
+  }
+
+  @Override
+  public List<ByteBuffer> data(String name, long first, long elements) {
     Origin origin = origin(name);
-    List<ByteBuffer> whole = store.data(origin.original);
-    return origin.transposed
-        ? List.of(transpose(origin.info, whole))
-        : range(whole, origin.firstElement * origin.info.dtype().bytes(), origin.info.byteLength());
+    return switch (origin.order) {
+      case KEPT -> store.data(origin.original, origin.firstElement + first, elements);
+      case TRANSPOSED -> {
+        int bytes = origin.info.dtype().bytes();
+        yield TensorReads.range(
+            List.of(transpose(origin.info, store.data(origin.original))),
+            first * bytes,
+            elements * bytes);
+      }
+      case IDENTITY -> TensorReads.identity(origin.info, first, elements);
+      case HALVES_EXCHANGED -> {
+        long half = origin.info.elements() / 2;
+        long ofFirst = Math.max(0, Math.min(half - first, elements));
+        List<ByteBuffer> both = new ArrayList<>();
+        if (ofFirst > 0) {
+          both.addAll(store.data(origin.original, half + first, ofFirst));
+        }
+        if (ofFirst < elements) {
+          both.addAll(store.data(origin.original, first + ofFirst - half, elements - ofFirst));
+        }
+        yield both;
+      }
+    };
   }
 
   @Override
   public Optional<TensorPlace> place(String name) {
     Origin origin = origin(name);
-    return origin.transposed
+    return origin.order != Order.KEPT
         ? Optional.empty()
         : store
             .place(origin.original)
@@ -141,22 +216,6 @@ final class MappedTensors implements TensorStore {
                         whole.file(),
                         whole.offset() + origin.firstElement * whole.dtype().bytes(),
                         whole.dtype()));
-  }
-
-  private static List<ByteBuffer> range(List<ByteBuffer> parts, long begin, long length) {
-    List<ByteBuffer> range = new ArrayList<>(parts.size());
-    long at = 0;
-    for (ByteBuffer part : parts) {
-      long from = Math.max(begin, at);
-      long to = Math.min(begin + length, at + part.remaining());
-      if (from < to) {
-        range.add(
-            part.slice(part.position() + (int) (from - at), (int) (to - from))
-                .order(ByteOrder.LITTLE_ENDIAN));
-      }
-      at += part.remaining();
-    }
-    return range;
   }
 
   private static ByteBuffer transpose(TensorInfo shown, List<ByteBuffer> parts) {
@@ -213,7 +272,7 @@ final class MappedTensors implements TensorStore {
                 sha256
                     .add(origin.info)
                     .add(origin.original)
-                    .add(origin.firstElement + (origin.transposed ? " transposed" : "")));
+                    .add(origin.firstElement + origin.order.mark));
     return sha256.hex();
   }
 

@@ -38,6 +38,11 @@ public final class ModelComponent {
     this.digests = Objects.requireNonNull(digests);
   }
 
+  /** The same, with its files among those of another model. */
+  ModelComponent withDigests(FileDigests others) {
+    return new ModelComponent(name, library, className, folder, config, weights, others);
+  }
+
   ModelComponent withWeights(ComponentWeights other) {
     return new ModelComponent(name, library, className, folder, config, other, digests);
   }
@@ -76,15 +81,26 @@ public final class ModelComponent {
   }
 
   /**
-   * Maps its weights.
+   * Maps its weights, under the names of diffusers or transformers: a file of the network alone may
+   * have those of its authors, as GGUF files do.
    *
    * @throws WeightsException if it has none, only pickled ones, or invalid ones
    */
   public TensorStore open() {
-    return weights.open(digests);
+    TensorStore opened = weights.open(digests);
+    if (config.isEmpty() || !OriginalComponent.isNetwork(className)) {
+      return opened;
+    }
+    OriginalComponent original = new OriginalComponent(name, className, config.get());
+    try {
+      return original.isIn(opened.names()) ? original.show(opened) : opened;
+    } catch (RuntimeException e) {
+      opened.close();
+      throw e;
+    }
   }
 
-  /** The safetensors files that {@link #open()} reads; empty for a component without weights. */
+  /** The files that {@link #open()} reads; empty for a component without weights. */
   public List<Path> weightFiles() {
     return weights.files();
   }

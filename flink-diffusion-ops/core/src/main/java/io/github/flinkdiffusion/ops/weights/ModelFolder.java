@@ -186,10 +186,12 @@ public final class ModelFolder {
 
   /**
    * Opens a single-file checkpoint with the configs of a folder: the way for a file whose networks
-   * or noise schedule are not those that its tensors suggest.
+   * or noise schedule are not those that its tensors suggest, and for one that holds a part of the
+   * networks only, such as a transformer.
    *
-   * @param file safetensors under the original authors' names
-   * @param configs a folder in diffusers' layout; weights in it are not read
+   * @param file safetensors or GGUF under the original authors' names
+   * @param configs a folder in diffusers' layout; of its weights only those of networks that the
+   *     file does not hold are read
    * @throws WeightsException if the file is pickled or damaged
    */
   public static ModelFolder openSingleFile(Path file, Path configs) {
@@ -289,7 +291,7 @@ public final class ModelFolder {
     Path last = absolute.getFileName();
     return last == null
         ? "model"
-        : repository(absolute).orElse(last.toString()).replaceFirst("\\.safetensors$", "");
+        : repository(absolute).orElse(last.toString()).replaceFirst("\\.(safetensors|gguf)$", "");
   }
 
   /** In the cache of Hugging Face's hub, where the last name is that of a commit. */

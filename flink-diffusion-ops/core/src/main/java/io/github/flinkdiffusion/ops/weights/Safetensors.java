@@ -13,7 +13,6 @@ import java.io.EOFException;
 import java.io.IOException;
 import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
-import java.nio.MappedByteBuffer;
 import java.nio.channels.FileChannel;
 import java.nio.file.Path;
 import java.nio.file.StandardOpenOption;
@@ -50,10 +49,6 @@ public final class Safetensors implements TensorStore {
    */
   static final long MAX_HEADER_BYTES = 100_000_000L;
 
-  /** A mapping is a ByteBuffer, so below 2 GiB. */
-  private static final long SEGMENT_BYTES = 1L << 30;
-
-  private static final int MAX_ELEMENT_BYTES = Long.BYTES;
   private static final String METADATA_KEY = "__metadata__";
 
   private static final JsonMapper JSON =
@@ -104,17 +99,15 @@ public final class Safetensors implements TensorStore {
   private final Map<String, String> metadata;
   private final Map<String, Entry> entries;
   private final long dataStart;
-  private final long segmentBytes;
   private final FileDigests digests;
   private final FileDigests.Stamp stamp;
-  private volatile ByteBuffer[] segments;
+  private volatile FileMapping mapping;
 
   private Safetensors(
       Path file,
       FileChannel channel,
       Layout layout,
-      ByteBuffer[] segments,
-      long segmentBytes,
+      FileMapping mapping,
       FileDigests digests,
       FileDigests.Stamp stamp) {
     this.file = file;
@@ -122,8 +115,7 @@ public final class Safetensors implements TensorStore {
     this.metadata = layout.metadata;
     this.entries = layout.entries;
     this.dataStart = layout.dataStart;
-    this.segments = segments;
-    this.segmentBytes = segmentBytes;
+    this.mapping = mapping;
     this.digests = digests;
     this.stamp = stamp;
   }
@@ -141,7 +133,7 @@ public final class Safetensors implements TensorStore {
    * @param digests what is known of files' digests
    */
   static Safetensors open(Path file, FileDigests digests) {
-    return open(file, SEGMENT_BYTES, digests);
+    return open(file, FileMapping.SEGMENT_BYTES, digests);
   }
 
   static Safetensors open(Path file, long segmentBytes) {
@@ -155,11 +147,11 @@ public final class Safetensors implements TensorStore {
       channel = FileChannel.open(file, StandardOpenOption.READ);
       FileDigests.Stamp stamp = FileDigests.Stamp.of(file);
       Layout layout = Layout.read(file, channel);
-      ByteBuffer[] segments = map(channel, layout.dataStart, channel.size(), segmentBytes);
+      FileMapping mapping = FileMapping.of(channel, layout.dataStart, segmentBytes);
       FileDigests.checkUnchanged(file, stamp);
       digests.opened(file, stamp, channel);
       complete = true;
-      return new Safetensors(file, channel, layout, segments, segmentBytes, digests, stamp);
+      return new Safetensors(file, channel, layout, mapping, digests, stamp);
     } catch (IOException e) {
       throw new WeightsException("Cannot read weights from " + file + ": " + e, e);
     } finally {
@@ -314,25 +306,6 @@ public final class Safetensors implements TensorStore {
     return longs;
   }
 
-  /**
-   * Maps the data in pieces. Each reaches a little into the next one, so that an element that
-   * begins in a piece can be read from it whole.
-   */
-  private static ByteBuffer[] map(FileChannel channel, long dataStart, long size, long segmentBytes)
-      throws IOException {
-    long dataBytes = size - dataStart;
-    ByteBuffer[] segments =
-        new ByteBuffer[Math.toIntExact((dataBytes + segmentBytes - 1) / segmentBytes)];
-    for (int i = 0; i < segments.length; i++) {
-      long begin = i * segmentBytes;
-      long length = Math.min(segmentBytes + MAX_ELEMENT_BYTES, dataBytes - begin);
-      MappedByteBuffer mapped =
-          channel.map(FileChannel.MapMode.READ_ONLY, dataStart + begin, length);
-      segments[i] = mapped;
-    }
-    return segments;
-  }
-
   /** The strings under {@code __metadata__}, sorted by key; empty if there are none. */
   public Map<String, String> metadata() {
     return metadata;
@@ -351,22 +324,11 @@ public final class Safetensors implements TensorStore {
   @Override
   public List<ByteBuffer> data(String name) {
     Entry entry = entry(name);
-    ByteBuffer[] open = segments;
+    FileMapping open = mapping;
     if (open == null) {
       throw new WeightsException("Cannot read tensor '%s': %s is closed".formatted(name, file));
     }
-    List<ByteBuffer> parts = new ArrayList<>(1);
-    int elementBytes = entry.info.dtype().bytes();
-    for (long begin = entry.begin; begin < entry.end; ) {
-      int segment = (int) (begin / segmentBytes);
-      long offset = begin % segmentBytes;
-      // Up to the last element that begins in this segment.
-      long elements = (segmentBytes - offset + elementBytes - 1) / elementBytes;
-      long length = Math.min(elements * elementBytes, entry.end - begin);
-      parts.add(open[segment].slice((int) offset, (int) length).order(ByteOrder.LITTLE_ENDIAN));
-      begin += length;
-    }
-    return parts;
+    return open.slices(entry.begin, entry.end, entry.info.dtype().bytes());
   }
 
   @Override
@@ -410,7 +372,7 @@ public final class Safetensors implements TensorStore {
    */
   @Override
   public void close() {
-    segments = null;
+    mapping = null;
     closeQuietly(channel);
   }
 

@@ -14,8 +14,6 @@ import java.util.Map;
 import java.util.Optional;
 import java.util.SortedMap;
 import java.util.TreeMap;
-import java.util.function.Consumer;
-import java.util.function.Function;
 import java.util.regex.Pattern;
 
 /**
@@ -37,21 +35,10 @@ final class SingleFile {
   private static final String CONV_IN = UNET + "input_blocks.0.0.weight";
   private static final String V2 = UNET + "input_blocks.2.1.transformer_blocks.0.attn2.to_k.weight";
   private static final String UPSCALER = UNET + "input_blocks.10.0.skip_connection.bias";
-  private static final List<String> VAE = List.of("vae.", "first_stage_model.");
 
-  private static final String CLIP = "cond_stage_model.transformer.";
-  private static final String CLIP_XL = "conditioner.embedders.0.transformer.";
-  private static final String CLIP_MARK = "text_model.embeddings.position_embedding.weight";
-  private static final String OPEN_CLIP = "cond_stage_model.model.";
   private static final String OPEN_CLIP_XL = "conditioner.embedders.1.model.";
   private static final String OPEN_CLIP_REFINER = "conditioner.embedders.0.model.";
-  private static final String OPEN_CLIP_MARK = "positional_embedding";
   private static final String MARK_OF_XL_TEXT = "transformer.resblocks.9.mlp.c_proj.bias";
-
-  /** Tensors beside the networks' own: training's, or what is computed anew. */
-  private static final Pattern IGNORED =
-      Pattern.compile(
-          "(?:text_model\\.)?embeddings\\.position_ids|logit_scale|attn_mask|loss\\..*|model_ema\\..*");
 
   private final Path file;
   private final FileDigests digests;
@@ -66,7 +53,14 @@ final class SingleFile {
     SingleFile single = of(file);
     String kind;
     SingleFileMarks marks;
-    try (Safetensors tensors = single.tensors()) {
+    if (Gguf.isOne(file)) {
+      throw needsConfigs(file, "is one network alone");
+    }
+    try (Safetensors tensors = Safetensors.open(file, single.digests)) {
+      String transformer = OriginalTransformers.classOf(tensors.names());
+      if (transformer != null) {
+        throw needsConfigs(file, "is a %s without configs and vocabularies".formatted(transformer));
+      }
       kind = kind(tensors);
       marks = SingleFileMarks.of(tensors);
     }
@@ -95,25 +89,52 @@ final class SingleFile {
     return ModelFolder.of(file, index, components, single.digests);
   }
 
-  /** The file's weights with a folder's configs and vocabularies. */
+  /**
+   * The file's weights with a folder's configs and vocabularies. Networks that the file does not
+   * hold are the folder's.
+   */
   static ModelFolder open(Path file, ModelFolder configs) {
     SingleFile single = of(file);
-    single.tensors().close();
     SortedMap<String, ModelComponent> components = new TreeMap<>();
-    for (String name : configs.componentNames()) {
-      ModelComponent component = configs.component(name);
-      components.put(
-          name,
-          isNetwork(component.className())
-              ? single.component(
-                  name,
-                  component.library(),
-                  component.className(),
-                  component.folder(),
-                  Optional.of(component.config()))
-              : component);
+    boolean any = false;
+    try (TensorStore tensors = single.tensors()) {
+      for (String name : configs.componentNames()) {
+        ModelComponent component = configs.component(name);
+        boolean held = isHeld(component, tensors);
+        any |= held;
+        // What nobody has is looked for in the file, which says so.
+        boolean missing =
+            OriginalComponent.isNetwork(component.className()) && component.weightFiles().isEmpty();
+        components.put(
+            name,
+            held || missing
+                ? single.component(
+                    name,
+                    component.library(),
+                    component.className(),
+                    component.folder(),
+                    Optional.of(component.config()))
+                : component.withDigests(single.digests));
+      }
+    }
+    if (!any) {
+      throw new WeightsException(
+          "Checkpoint %s holds no network of the model in %s, which has %s"
+              .formatted(file, configs.path(), configs.componentNames()));
     }
     return ModelFolder.of(file, configs.config(), components, single.digests);
+  }
+
+  private static boolean isHeld(ModelComponent component, TensorStore tensors) {
+    return OriginalComponent.isNetwork(component.className())
+        && new OriginalComponent(component.name(), component.className(), component.config())
+            .isHeldBy(tensors);
+  }
+
+  private static WeightsException needsConfigs(Path file, String what) {
+    return new WeightsException(
+        "Checkpoint %s %s. Give the folder of its model, in diffusers' layout, for the rest (diffusion.model.configs)."
+            .formatted(file, what));
   }
 
   private static SingleFile of(Path file) {
@@ -127,8 +148,8 @@ final class SingleFile {
     return new SingleFile(file, new FileDigests());
   }
 
-  private Safetensors tensors() {
-    return Safetensors.open(file, digests);
+  private TensorStore tensors() {
+    return WeightFiles.open(file, digests);
   }
 
   private static JsonNode models() {
@@ -183,17 +204,6 @@ final class SingleFile {
     return shape.length == 0 ? 0 : shape[shape.length - 1];
   }
 
-  private static boolean isNetwork(String className) {
-    return switch (className) {
-      case "UNet2DConditionModel",
-          "AutoencoderKL",
-          "CLIPTextModel",
-          "CLIPTextModelWithProjection" ->
-          true;
-      default -> false;
-    };
-  }
-
   private ModelComponent component(
       String name,
       String library,
@@ -201,7 +211,9 @@ final class SingleFile {
       Optional<Path> folder,
       Optional<Config> config) {
     ComponentWeights weights =
-        isNetwork(className) ? new Part(name, className, config.orElseThrow()) : new NoWeights();
+        OriginalComponent.isNetwork(className)
+            ? new Part(name, className, config.orElseThrow())
+            : new NoWeights();
     return new ModelComponent(name, library, className, folder, config, weights, digests);
   }
 
@@ -220,14 +232,10 @@ final class SingleFile {
 
   /** One network's tensors. */
   private final class Part implements ComponentWeights {
-    private final String name;
-    private final String className;
-    private final Config config;
+    private final OriginalComponent component;
 
     Part(String name, String className, Config config) {
-      this.name = name;
-      this.className = className;
-      this.config = config;
+      this.component = new OriginalComponent(name, className, config);
     }
 
     @Override
@@ -239,145 +247,11 @@ final class SingleFile {
     public TensorStore open(FileDigests unused) {
       TensorStore tensors = tensors();
       try {
-        return switch (className) {
-          case "UNet2DConditionModel" -> unet(tensors);
-          case "AutoencoderKL" -> vae(tensors);
-          default -> text(tensors, className.endsWith("WithProjection"));
-        };
+        return component.show(tensors);
       } catch (RuntimeException e) {
         tensors.close();
         throw e;
       }
-    }
-
-    private TensorStore unet(TensorStore tensors) {
-      boolean textTime = config.string("addition_embed_type", "").equals("text_time");
-      OriginalNames.UNet names =
-          new OriginalNames.UNet(
-              config.integer("layers_per_block", 2),
-              textTime ? "add_embedding" : "class_embedding");
-      return rename(tensors, UNET, names::diffusersName, name -> false);
-    }
-
-    private TensorStore vae(TensorStore tensors) {
-      String prefix =
-          VAE.stream()
-              .filter(p -> tensors.names().stream().anyMatch(name -> name.startsWith(p)))
-              .findFirst()
-              .orElseThrow(() -> nothingUnder(String.join("' or '", VAE)));
-      int levels = config.integers("block_out_channels", new int[] {64}).length;
-      return rename(
-          tensors,
-          prefix,
-          new OriginalNames.Vae(levels)::diffusersName,
-          OriginalNames.Vae::isLinear);
-    }
-
-    /** The encoder whose width the config has, where there are two. */
-    private TensorStore text(TensorStore tensors, boolean withProjection) {
-      int width = config.integer("hidden_size", 512);
-      if (!withProjection) {
-        for (String prefix : new String[] {CLIP, CLIP_XL}) {
-          if (has(tensors, prefix + CLIP_MARK, width)) {
-            return rename(tensors, prefix, Optional::of, any -> false);
-          }
-        }
-      }
-      for (String prefix : new String[] {OPEN_CLIP, OPEN_CLIP_XL, OPEN_CLIP_REFINER}) {
-        if (has(tensors, prefix + OPEN_CLIP_MARK, width)) {
-          return openClip(tensors, prefix, withProjection);
-        }
-      }
-      throw new WeightsException(
-          "Checkpoint %s holds no text encoder of width %d for component '%s'"
-              .formatted(file, width, name));
-    }
-
-    private static boolean has(TensorStore tensors, String mark, int width) {
-      return tensors.contains(mark) && last(tensors.info(mark)) == width;
-    }
-
-    /**
-     * OpenCLIP's projections of attention are one tensor each, and its text projection is the
-     * transpose of ours. Of an encoder without projection only as many layers are there as the
-     * config says: Stable Diffusion 2 does not use the last one.
-     */
-    private TensorStore openClip(TensorStore tensors, String prefix, boolean withProjection) {
-      int layers = config.integer("num_hidden_layers", 12);
-      MappedTensors.Builder mapped = new MappedTensors.Builder(tensors);
-      forEach(
-          tensors,
-          prefix,
-          original -> {
-            String rest = original.substring(prefix.length());
-            if (rest.equals("text_projection")) {
-              if (withProjection) {
-                mapped.addTransposed("text_projection.weight", original);
-              }
-              return;
-            }
-            if (!withProjection && rest.startsWith("transformer.resblocks." + layers + ".")) {
-              return;
-            }
-            Optional<String> fused = OriginalNames.OpenClip.fusedProjections(rest);
-            if (fused.isPresent()) {
-              String leaf = rest.endsWith("weight") ? "weight" : "bias";
-              String[] projections = {"q_proj", "k_proj", "v_proj"};
-              for (int i = 0; i < projections.length; i++) {
-                String name = fused.get() + "self_attn." + projections[i] + "." + leaf;
-                mapped.addRows(name, original, i, projections.length);
-              }
-              return;
-            }
-            mapped.add(
-                OriginalNames.OpenClip.diffusersName(rest).orElseThrow(() -> unknown(original)),
-                original,
-                false);
-          });
-      return mapped.build(name);
-    }
-
-    private TensorStore rename(
-        TensorStore tensors,
-        String prefix,
-        Function<String, Optional<String>> names,
-        Function<String, Boolean> asLinear) {
-      MappedTensors.Builder mapped = new MappedTensors.Builder(tensors);
-      forEach(
-          tensors,
-          prefix,
-          original -> {
-            String to =
-                names
-                    .apply(original.substring(prefix.length()))
-                    .orElseThrow(() -> unknown(original));
-            mapped.add(to, original, asLinear.apply(to));
-          });
-      return mapped.build(name);
-    }
-
-    private void forEach(TensorStore tensors, String prefix, Consumer<String> use) {
-      List<String> own =
-          tensors.names().stream()
-              .filter(name -> name.startsWith(prefix))
-              .filter(name -> !IGNORED.matcher(name.substring(prefix.length())).matches())
-              .toList();
-      if (own.isEmpty()) {
-        throw nothingUnder(prefix);
-      }
-      own.forEach(use);
-    }
-
-    private WeightsException nothingUnder(String prefix) {
-      return new WeightsException(
-          "Checkpoint %s holds no tensors for component '%s': none begins with '%s'"
-              .formatted(file, name, prefix));
-    }
-
-    private WeightsException unknown(String original) {
-      return new WeightsException(
-          "Checkpoint %s: tensor '%s' is none that a %s of Stable Diffusion 1.x, 2.x or SDXL has"
-              .formatted(file, original, className));
     }
   }
 }

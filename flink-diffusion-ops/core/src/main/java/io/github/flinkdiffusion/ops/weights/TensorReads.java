@@ -9,7 +9,9 @@ import java.io.OutputStream;
 import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
 import java.nio.channels.WritableByteChannel;
+import java.util.ArrayList;
 import java.util.Arrays;
+import java.util.List;
 import java.util.Set;
 
 /** How {@link TensorStore}'s default methods read and convert. */
@@ -17,23 +19,49 @@ final class TensorReads {
   /** Elements converted at a time: 128 KiB of doubles at most. */
   private static final int CHUNK_ELEMENTS = 16 * 1024;
 
+  /** Elements asked of a store at a time: what it computes then takes 64 MiB at most. */
+  private static final long RANGE_ELEMENTS = 1 << 23;
+
   private TensorReads() {}
 
   static float[] floats(TensorStore store, String name) {
     TensorInfo info = store.info(name);
     if (!info.dtype().isFloating()) {
       throw new WeightsException(
-          "%s: tensor '%s' is %s, not floating-point (F64, F32, F16, BF16)"
+          "%s: tensor '%s' is %s, not floating-point (F64, F32, F16, BF16, F8_E4M3, F8_E5M2)"
               .formatted(store.source(), name, info.dtype()));
     }
     float[] floats = new float[arrayLength(store, info)];
     int at = 0;
-    for (ByteBuffer part : store.data(name)) {
-      int count = part.remaining() / info.dtype().bytes();
-      readFloats(store, info, part, floats, at, count);
-      at += count;
+    while (at < floats.length) {
+      for (ByteBuffer part : store.data(name, at, rangeFrom(info, at))) {
+        int count = part.remaining() / info.dtype().bytes();
+        readFloats(store, info, part, floats, at, count);
+        at += count;
+      }
     }
     return floats;
+  }
+
+  private static long rangeFrom(TensorInfo info, long first) {
+    return Math.min(RANGE_ELEMENTS, info.elements() - first);
+  }
+
+  /** A range of bytes in buffers that follow each other. */
+  static List<ByteBuffer> range(List<ByteBuffer> parts, long begin, long length) {
+    List<ByteBuffer> range = new ArrayList<>(parts.size());
+    long at = 0;
+    for (ByteBuffer part : parts) {
+      long from = Math.max(begin, at);
+      long to = Math.min(begin + length, at + part.remaining());
+      if (from < to) {
+        range.add(
+            part.slice(part.position() + (int) (from - at), (int) (to - from))
+                .order(ByteOrder.LITTLE_ENDIAN));
+      }
+      at += part.remaining();
+    }
+    return range;
   }
 
   static long[] longs(TensorStore store, String name) {
@@ -62,22 +90,32 @@ final class TensorReads {
 
   static void write(TensorStore store, String name, DType as, WritableByteChannel out)
       throws IOException {
+    long elements = store.info(name).elements();
+    for (long at = 0; at < elements; at += RANGE_ELEMENTS) {
+      write(store, name, at, Math.min(RANGE_ELEMENTS, elements - at), as, out);
+    }
+  }
+
+  /** Writes a range of a tensor's elements. */
+  static void write(
+      TensorStore store, String name, long first, long elements, DType as, WritableByteChannel out)
+      throws IOException {
     TensorInfo info = store.info(name);
     if (info.dtype() == as) {
-      for (ByteBuffer part : store.data(name)) {
+      for (ByteBuffer part : store.data(name, first, elements)) {
         writeFully(part, out);
       }
       return;
     }
-    if (!info.dtype().isFloating() || !as.isFloating()) {
+    if (!info.dtype().isFloating() || !as.isFloating() || as.isEightBitFloating()) {
       throw new WeightsException(
-          "%s: tensor '%s' is %s and cannot become %s; only F64, F32, F16 and BF16 convert into each other"
+          "%s: tensor '%s' is %s and cannot become %s; only F64, F32, F16, BF16, F8_E4M3 and F8_E5M2 convert, and only into F64, F32, F16 and BF16"
               .formatted(store.source(), name, info.dtype(), as));
     }
     float[] chunk = new float[CHUNK_ELEMENTS];
     ByteBuffer converted =
         ByteBuffer.allocate(CHUNK_ELEMENTS * as.bytes()).order(ByteOrder.LITTLE_ENDIAN);
-    for (ByteBuffer part : store.data(name)) {
+    for (ByteBuffer part : store.data(name, first, elements)) {
       while (part.hasRemaining()) {
         int count = Math.min(CHUNK_ELEMENTS, part.remaining() / info.dtype().bytes());
         readFloats(store, info, part, chunk, 0, count);
@@ -104,6 +142,11 @@ final class TensorReads {
       case BF16 -> {
         for (int i = 0; i < count; i++) {
           to[at + i] = HalfPrecision.bf16ToFloat(from.getShort());
+        }
+      }
+      case F8_E4M3, F8_E5M2 -> {
+        for (int i = 0; i < count; i++) {
+          to[at + i] = EightBitFloats.toFloat(info.dtype(), from.get());
         }
       }
       case F64 -> {
@@ -151,6 +194,20 @@ final class TensorReads {
       }
       default -> throw new AssertionError(dtype);
     }
+  }
+
+  /** A range of the elements of an identity matrix of floating-point numbers. */
+  static List<ByteBuffer> identity(TensorInfo info, long first, long elements) {
+    long columns = info.shape()[1];
+    float[] values = new float[Math.toIntExact(elements)];
+    for (int i = 0; i < values.length; i++) {
+      values[i] = (first + i) / columns == (first + i) % columns ? 1 : 0;
+    }
+    ByteBuffer bytes =
+        ByteBuffer.allocate(values.length * info.dtype().bytes()).order(ByteOrder.LITTLE_ENDIAN);
+    HeapTensors none = HeapTensors.builder().build();
+    writeFloats(none, info.name(), values, values.length, info.dtype(), bytes);
+    return List.of(bytes.flip().asReadOnlyBuffer().order(ByteOrder.LITTLE_ENDIAN));
   }
 
   private static WeightsException overflow(

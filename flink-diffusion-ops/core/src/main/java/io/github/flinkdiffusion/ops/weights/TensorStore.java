@@ -35,6 +35,18 @@ public interface TensorStore extends AutoCloseable {
   List<ByteBuffer> data(String name);
 
   /**
+   * A range of a tensor's elements, as {@link #data(String)} has them. Where elements are computed
+   * when they are read, computes few others.
+   *
+   * @param first index of the first element, in C order
+   * @param elements how many
+   */
+  default List<ByteBuffer> data(String name, long first, long elements) {
+    int bytes = info(name).dtype().bytes();
+    return TensorReads.range(data(name), first * bytes, elements * bytes);
+  }
+
+  /**
    * Where the bytes that {@link #data} gives lie in a file; empty if they do in none, because they
    * are computed when they are read or are on the heap.
    */

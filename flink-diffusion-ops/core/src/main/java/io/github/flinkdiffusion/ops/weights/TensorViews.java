@@ -83,8 +83,8 @@ public final class TensorViews {
    * All floating-point tensors as {@code dtype}, converted when they are read; others unchanged.
    */
   public static TensorStore withFloatsAs(TensorStore store, DType dtype) {
-    if (!dtype.isFloating()) {
-      throw new IllegalArgumentException(dtype + " is not floating-point");
+    if (!dtype.isFloating() || dtype.isEightBitFloating()) {
+      throw new IllegalArgumentException(dtype + " is not floating-point of at least 16 bits");
     }
     Map<String, String> names = new LinkedHashMap<>();
     store.names().forEach(name -> names.put(name, name));
@@ -153,9 +153,25 @@ public final class TensorViews {
             "%s: tensor %s is converted and larger than 2 GiB; read it with writeTo()"
                 .formatted(source(), info));
       }
-      ByteArrayOutputStream converted = new ByteArrayOutputStream((int) info.byteLength());
+      return data(name, 0, info.elements());
+    }
+
+    @Override
+    public List<ByteBuffer> data(String name, long first, long elements) {
+      TensorInfo info = info(name);
+      if (info.dtype() == store.info(original(name)).dtype()) {
+        return store.data(original(name), first, elements);
+      }
+      ByteArrayOutputStream converted =
+          new ByteArrayOutputStream(Math.toIntExact(elements * info.dtype().bytes()));
       try {
-        store.writeTo(original(name), info.dtype(), converted);
+        TensorReads.write(
+            store,
+            original(name),
+            first,
+            elements,
+            info.dtype(),
+            new TensorReads.StreamChannel(converted));
       } catch (IOException e) {
         throw new AssertionError("a byte array does not fail", e);
       }

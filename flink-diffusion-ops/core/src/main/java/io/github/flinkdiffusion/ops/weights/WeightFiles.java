@@ -20,7 +20,8 @@ import java.util.stream.Stream;
 
 /**
  * Chooses among the weights files that a component's folder may hold: plain, as variants (fp16), in
- * one file or sharded, or only pickled.
+ * one file or sharded, GGUF, or only pickled. A GGUF file counts where there is no safetensors
+ * file; of several, the variant is the type at the end of their names, such as {@code Q4_K_S}.
  */
 final class WeightFiles implements ComponentWeights {
   private static final String DIFFUSERS = "diffusion_pytorch_model";
@@ -38,6 +39,12 @@ final class WeightFiles implements ComponentWeights {
   private static final Pattern INDEX =
       Pattern.compile(
           "(diffusion_pytorch_model|model)\\.safetensors(?:\\.([\\w-]+))?\\.index(?:\\.([\\w-]+))?\\.json");
+
+  private static final String GGUF = "gguf";
+
+  /** Files of one network in several types have the type at the end of their names. */
+  private static final Pattern GGUF_VARIANT =
+      Pattern.compile(".*[-._](I?T?Q\\d\\w*|F16|F32|BF16)\\.gguf");
 
   private static final Pattern PICKLED = Pattern.compile(".*\\.(bin|ckpt|pt|pth|pkl)");
 
@@ -96,8 +103,12 @@ final class WeightFiles implements ComponentWeights {
     String own = ofDiffusers ? DIFFUSERS : TRANSFORMERS;
     List<Candidate> candidates = new ArrayList<>();
     TreeSet<String> pickled = new TreeSet<>();
+    boolean safetensors = files.stream().anyMatch(file -> candidate(file).isPresent());
     for (String file : new TreeSet<>(files)) {
       candidate(file).ifPresent(candidates::add);
+      if (!safetensors && Gguf.isName(file)) {
+        candidates.add(new Candidate(file, GGUF, ggufVariant(file)));
+      }
       if (PICKLED.matcher(file).matches()) {
         pickled.add(file);
       }
@@ -133,8 +144,13 @@ final class WeightFiles implements ComponentWeights {
           + " DiffusionPipeline.from_pretrained(folder).save_pretrained(newFolder,"
           + " safe_serialization=True)";
     }
-    return "No weights in %s: expected %s.safetensors or %s.safetensors, or the same with .index.json and its shards"
+    return "No weights in %s: expected %s.safetensors or %s.safetensors, the same with .index.json and its shards, or a .gguf file"
         .formatted(folder, DIFFUSERS, TRANSFORMERS);
+  }
+
+  private static String ggufVariant(String file) {
+    Matcher type = GGUF_VARIANT.matcher(file);
+    return type.matches() ? type.group(1) : file.substring(0, file.length() - Gguf.SUFFIX.length());
   }
 
   private static Optional<Candidate> candidate(String file) {
@@ -174,9 +190,24 @@ final class WeightFiles implements ComponentWeights {
   @Override
   public TensorStore open(FileDigests digests) {
     Path path = chosen.orElseThrow(() -> new WeightsException(whyNone));
-    return isIndex(path.toString())
-        ? ShardedTensors.open(path, digests)
-        : Safetensors.open(path, digests);
+    return open(path, digests);
+  }
+
+  /**
+   * Opens an index with its shards, a GGUF file, or a safetensors file. Weights of 8 bits come with
+   * their scales multiplied in.
+   */
+  static TensorStore open(Path path, FileDigests digests) {
+    TensorStore stored =
+        isIndex(path.toString())
+            ? ShardedTensors.open(path, digests)
+            : Gguf.isOne(path) ? Gguf.open(path, digests) : Safetensors.open(path, digests);
+    try {
+      return ScaledTensors.of(stored);
+    } catch (RuntimeException e) {
+      stored.close();
+      throw e;
+    }
   }
 
   @Override

@@ -213,6 +213,8 @@ final class OnnxGraph {
       case F16 -> 10;
       case F64 -> 11;
       case BF16 -> 16;
+      case F8_E4M3 -> 17;
+      case F8_E5M2 -> 19;
     };
   }
 

@@ -266,6 +266,8 @@ public final class ArchiveWriter {
       case I8 -> "CharStorage";
       case U8 -> "ByteStorage";
       case BOOL -> "BoolStorage";
+      case F8_E4M3, F8_E5M2 ->
+          throw new IllegalArgumentException("No network computes in " + type + ".");
     };
   }
 

@@ -142,6 +142,8 @@ final class MappedParameters {
       case F64 -> 7;
       case BOOL -> 11;
       case BF16 -> 15;
+      case F8_E5M2 -> 23;
+      case F8_E4M3 -> 24;
     };
   }
 }

@@ -1,0 +1,199 @@
+#
+# Copyright the Flink Diffusion authors
+# SPDX-License-Identifier: Apache-2.0
+#
+
+"""Writes src/test/resources/fixtures/original-transformers/: transformers by their authors' names.
+
+<family>-original.safetensors   random tensors in tiny shapes, as the authors' files have them; sd3 with its text encoders in it
+<family>-diffusers.safetensors  what diffusers' conversion functions make of them; names begin with the component's
+
+Run: python make_original_transformer_fixtures.py   (see requirements.txt)
+"""
+
+import inspect
+from pathlib import Path
+
+import diffusers.loaders.single_file_utils as utils
+import torch
+from safetensors.torch import save_file
+
+OUT = Path(__file__).parents[1] / "resources" / "fixtures" / "original-transformers"
+OUT.mkdir(parents=True, exist_ok=True)
+generator = torch.Generator().manual_seed(22)
+WIDTH = 8
+
+
+def tensor(*shape):
+    return torch.randint(-100, 100, shape, generator=generator).to(torch.float16)
+
+
+class File:
+    def __init__(self, prefix):
+        self.prefix, self.tensors = prefix, {}
+
+    def linear(self, name, rows, columns):
+        self.put(name + ".weight", rows, columns)
+        self.put(name + ".bias", rows)
+
+    def put(self, name, *shape):
+        self.tensors[self.prefix + name] = tensor(*shape)
+
+
+def flux(prefix, guidance):
+    file, w = File(prefix), WIDTH
+    for name, columns in (("time_in", 4), ("vector_in", 6)) + ((("guidance_in", 4),) if guidance else ()):
+        file.linear(name + ".in_layer", w, columns)
+        file.linear(name + ".out_layer", w, w)
+    file.linear("txt_in", w, 5)
+    file.linear("img_in", w, 16)
+    for i in range(3):
+        for side in ("img", "txt"):
+            block = f"double_blocks.{i}.{side}_"
+            file.linear(block + "mod.lin", 6 * w, w)
+            file.linear(block + "attn.qkv", 3 * w, w)
+            file.linear(block + "attn.proj", w, w)
+            file.put(block + "attn.norm.query_norm.scale", 4)
+            file.put(block + "attn.norm.key_norm.scale", 4)
+            file.linear(block + "mlp.0", 4 * w, w)
+            file.linear(block + "mlp.2", w, 4 * w)
+    for i in range(2):
+        block = f"single_blocks.{i}."
+        file.linear(block + "modulation.lin", 3 * w, w)
+        file.linear(block + "linear1", 7 * w, w)
+        file.linear(block + "linear2", w, 5 * w)
+        file.put(block + "norm.query_norm.scale", 4)
+        file.put(block + "norm.key_norm.scale", 4)
+    file.linear("final_layer.linear", 16, w)
+    file.linear("final_layer.adaLN_modulation.1", 2 * w, w)
+    return file.tensors
+
+
+def flux_conversion(tensors):
+    # The width is written into the function.
+    source = inspect.getsource(utils.convert_flux_transformer_checkpoint_to_diffusers)
+    assert "inner_dim = 3072" in source
+    names = vars(utils).copy()
+    exec(source.replace("inner_dim = 3072", f"inner_dim = {WIDTH}"), names)
+    return names["convert_flux_transformer_checkpoint_to_diffusers"](tensors)
+
+
+def sd3(prefix, layers, dual, norms):
+    file, w = File(prefix), WIDTH
+    file.put("pos_embed", 1, 9, w)
+    file.put("x_embedder.proj.weight", w, 4, 2, 2)
+    file.put("x_embedder.proj.bias", w)
+    for name, columns in (("t_embedder", 4), ("y_embedder", 6)):
+        file.linear(name + ".mlp.0", w, columns)
+        file.linear(name + ".mlp.2", w, w)
+    file.linear("context_embedder", w, 5)
+    for i in range(layers):
+        for side in ("x", "context"):
+            last = side == "context" and i == layers - 1
+            block = f"joint_blocks.{i}.{side}_block."
+            for attention in ("attn", "attn2") if side == "x" and i in dual else ("attn",):
+                file.linear(block + attention + ".qkv", 3 * w, w)
+                if norms:
+                    file.put(block + attention + ".ln_q.weight", 4)
+                    file.put(block + attention + ".ln_k.weight", 4)
+                if not last:
+                    file.linear(block + attention + ".proj", w, w)
+            parts = 2 if last else 9 if side == "x" and i in dual else 6
+            file.linear(block + "adaLN_modulation.1", parts * w, w)
+            if not last:
+                file.linear(block + "mlp.fc1", 4 * w, w)
+                file.linear(block + "mlp.fc2", w, 4 * w)
+    file.linear("final_layer.linear", 16, w)
+    file.linear("final_layer.adaLN_modulation.1", 2 * w, w)
+    return file.tensors
+
+
+def clip(prefix, width, projection):
+    file = File(prefix)
+    file.put("text_model.embeddings.token_embedding.weight", 20, width)
+    file.put("text_model.embeddings.position_embedding.weight", 7, width)
+    layer = "text_model.encoder.layers.0."
+    for name in ("q_proj", "k_proj", "v_proj", "out_proj"):
+        file.linear(layer + "self_attn." + name, width, width)
+    file.put("text_model.final_layer_norm.weight", width)
+    if projection:
+        file.put("text_projection.weight", width, width)
+    return file.tensors
+
+
+def t5():
+    file = File("text_encoders.t5xxl.transformer.")
+    file.put("shared.weight", 20, WIDTH)
+    file.put("encoder.block.0.layer.0.SelfAttention.q.weight", WIDTH, WIDTH)
+    file.put("encoder.final_layer_norm.weight", WIDTH)
+    return file.tensors
+
+
+def vae():
+    file = File("first_stage_model.")
+    for half in ("encoder", "decoder"):
+        for name in ("norm1", "norm2"):
+            file.put(f"{half}.mid.block_1.{name}.weight", WIDTH)
+        file.put(f"{half}.conv_out.weight", 4, WIDTH, 3, 3)
+        direction = "down" if half == "encoder" else "up"
+        for level in range(2):
+            file.put(f"{half}.{direction}.{level}.block.0.conv1.weight", WIDTH, WIDTH, 3, 3)
+    return file.tensors
+
+
+def z_image(prefix):
+    file, w = File(prefix), WIDTH
+    file.linear("x_embedder", w, 16)
+    file.linear("final_layer.linear", 16, w)
+    file.linear("final_layer.adaLN_modulation.1", w, w)
+    file.put("norm_final.weight", w)
+    file.put("x_pad_token", 1, w)
+    for block in ("layers.0.", "layers.1.", "noise_refiner.0.", "context_refiner.0."):
+        file.put(block + "attention.qkv.weight", 3 * w, w)
+        file.put(block + "attention.out.weight", w, w)
+        file.put(block + "attention.q_norm.weight", 4)
+        file.put(block + "attention.k_norm.weight", 4)
+        file.put(block + "feed_forward.w1.weight", 2 * w, w)
+        if not block.startswith("context"):
+            file.linear(block + "adaLN_modulation.0", 4 * w, w)
+    return file.tensors
+
+
+def write(family, tensors, converted):
+    assert all(value.is_contiguous() for value in tensors.values())
+    save_file(tensors, OUT / f"{family}-original.safetensors")
+    flat = {
+        f"{component}.{name}": value.contiguous().clone() for component, part in converted.items() for name, value in part.items()
+    }
+    save_file(flat, OUT / f"{family}-diffusers.safetensors")
+    for file in OUT.glob(f"{family}-*"):
+        file.chmod(0o644)
+
+
+file = flux("", guidance=False)
+write("flux-schnell", file, {"transformer": flux_conversion(dict(file))})
+file = flux("model.diffusion_model.", guidance=True)
+write("flux-dev", file, {"transformer": flux_conversion(dict(file))})
+file = sd3("", 3, (), norms=False)
+write("sd3-plain", file, {"transformer": utils.convert_sd3_transformer_checkpoint_to_diffusers(dict(file))})
+file = z_image("model.diffusion_model.")
+write("z-image", file, {"transformer": utils.convert_z_image_transformer_checkpoint_to_diffusers(dict(file))})
+
+transformer = sd3("model.diffusion_model.", 3, (0, 1), norms=True)
+clip_l = clip("text_encoders.clip_l.transformer.", 6, projection=True)
+clip_g = clip("text_encoders.clip_g.transformer.", 10, projection=True)
+autoencoder = vae()
+file = {**transformer, **clip_l, **clip_g, **t5(), **autoencoder}
+first = utils.convert_ldm_clip_checkpoint(dict(clip_l), "text_encoders.clip_l.transformer.")
+first["text_projection.weight"] = torch.eye(6).to(torch.float16)
+write(
+    "sd3",
+    file,
+    {
+        "transformer": utils.convert_sd3_transformer_checkpoint_to_diffusers(dict(transformer)),
+        "text_encoder": first,
+        "text_encoder_2": utils.convert_ldm_clip_checkpoint(dict(clip_g), "text_encoders.clip_g.transformer."),
+        "text_encoder_3": utils.convert_sd3_t5_checkpoint_to_diffusers(dict(file)),
+        "vae": utils.convert_ldm_vae_checkpoint(dict(autoencoder), {"down_block_types": ["DownEncoderBlock2D"] * 2, "up_block_types": ["UpDecoderBlock2D"] * 2}),
+    },
+)
