@@ -4,6 +4,7 @@
  */
 package io.github.flinkdiffusion.benchmarks;
 
+import io.github.flinkdiffusion.ops.engine.Engines;
 import io.github.flinkdiffusion.ops.graph.Precision;
 import io.github.flinkdiffusion.ops.weights.DType;
 import java.io.BufferedReader;
@@ -37,8 +38,8 @@ final class LoadBenchmark extends BenchmarkCommand {
   private static final String METHOD =
       """
       Folders of Stable Diffusion 1.5 (text encoder, UNet, autoencoder; 2.1 GB, random weights), opened on the CPU by a
-      new process each round: `Pipelines.open` with libtorch in a Java process with a heap of %d MiB, and diffusers'
-      `from_pretrained`.
+      new process each round: `Pipelines.open` in a Java process with a heap of %d MiB, by PyTorch unless ONNX Runtime is
+      named, and diffusers' `from_pretrained`.
       The files are in the system's cache. A float16 folder is computed in float32: the first opening converts the weights
       and keeps them, later ones map what was kept, and `from_pretrained` converts them each time. A bfloat16 folder is
       computed as it is, and both map its files. `from_pretrained` leaves reading mapped files to the first call, so it is
@@ -60,10 +61,12 @@ final class LoadBenchmark extends BenchmarkCommand {
    * A model and what it is computed in.
    *
    * @param name of the scenario
+   * @param engine that opens it
    * @param weights bytes of all weights in the computed type
    * @param kept where converted weights go; null where none are converted
    */
-  private record Case(String name, Path folder, Precision precision, double weights, Path kept) {}
+  private record Case(
+      String name, Path folder, String engine, Precision precision, double weights, Path kept) {}
 
   /**
    * One process.
@@ -92,6 +95,7 @@ final class LoadBenchmark extends BenchmarkCommand {
                         .map(
                             each ->
                                 "%,.0f MiB in %s".formatted(each.weights / MEBI, each.precision))
+                        .distinct()
                         .toList())));
     if (options().python().isPresent()) {
       try (PythonPeer peer =
@@ -117,10 +121,18 @@ final class LoadBenchmark extends BenchmarkCommand {
           new Case(
               "tiny, float32 as bfloat16",
               tiny,
+              Engines.PYTORCH,
               Precision.BFLOAT16,
               bytes / 2,
               Files.createTempDirectory("kept")),
-          new Case("tiny, float32", tiny, Precision.FLOAT32, bytes, null));
+          new Case("tiny, float32", tiny, Engines.PYTORCH, Precision.FLOAT32, bytes, null),
+          new Case(
+              "tiny, float32 by ONNX Runtime",
+              tiny,
+              Engines.ONNX_RUNTIME,
+              Precision.FLOAT32,
+              bytes,
+              null));
     }
     Path half = RandomStableDiffusion.pipeline(cache, DType.F16);
     Path bfloat = RandomStableDiffusion.pipeline(cache, DType.BF16);
@@ -128,10 +140,19 @@ final class LoadBenchmark extends BenchmarkCommand {
         new Case(
             "float16 computed in float32",
             half,
+            Engines.PYTORCH,
             Precision.FLOAT32,
             2 * weights(half),
             cache.resolve("kept")),
-        new Case("bfloat16", bfloat, Precision.BFLOAT16, weights(bfloat), null));
+        new Case(
+            "float16 computed in float32 by ONNX Runtime",
+            half,
+            Engines.ONNX_RUNTIME,
+            Precision.FLOAT32,
+            2 * weights(half),
+            cache.resolve("kept-onnxruntime")),
+        new Case(
+            "bfloat16", bfloat, Engines.PYTORCH, Precision.BFLOAT16, weights(bfloat), null));
   }
 
   private static double weights(Path folder) throws IOException {
@@ -176,10 +197,12 @@ final class LoadBenchmark extends BenchmarkCommand {
                 "-Dai.djl.offline=true",
                 "-Dai.djl.pytorch.num_threads=" + RunInfo.configuredThreads(),
                 "-Dai.djl.pytorch.num_interop_threads=1",
+                "-Dflinkdiffusion.onnxruntime.threads=" + RunInfo.configuredThreads(),
                 "-cp",
                 System.getProperty("java.class.path"),
                 LoadProbe.class.getName(),
                 model.folder.toString(),
+                model.engine,
                 model.precision.name()));
     if (model.kept != null) {
       command.add(model.kept.toString());

@@ -5,7 +5,6 @@
 package io.github.flinkdiffusion.benchmarks;
 
 import io.github.flinkdiffusion.ops.engine.DeviceSpec;
-import io.github.flinkdiffusion.ops.engine.Engines;
 import io.github.flinkdiffusion.ops.graph.Precision;
 import io.github.flinkdiffusion.ops.pipeline.DiffusionPipeline;
 import io.github.flinkdiffusion.ops.pipeline.GenerationSpec;
@@ -43,16 +42,16 @@ final class LoadProbe {
   private LoadProbe() {}
 
   /**
-   * @param arguments model folder, precision, and where converted weights are kept or nothing
+   * @param arguments model folder, engine, precision, and where converted weights are kept or nothing
    */
   public static void main(String[] arguments) throws IOException {
     Path folder = Path.of(arguments[0]);
     PipelineSettings plain =
         PipelineSettings.on(DeviceSpec.CPU)
-            .withEngine(Engines.PYTORCH)
-            .withPrecision(Precision.valueOf(arguments[1]));
+            .withEngine(arguments[1])
+            .withPrecision(Precision.valueOf(arguments[2]));
     PipelineSettings settings =
-        arguments.length > 2 ? plain.withArchives(Path.of(arguments[2])) : plain;
+        arguments.length > 3 ? plain.withArchives(Path.of(arguments[3])) : plain;
     long begin;
     try (DiffusionPipeline pipeline = Pipelines.open(folder, settings)) {
       System.out.println("ready");
