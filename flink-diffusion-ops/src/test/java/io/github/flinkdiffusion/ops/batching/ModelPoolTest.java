@@ -17,6 +17,7 @@ import org.junit.jupiter.api.Test;
 /** Three models of 10 bytes each on a device that has room for two. */
 class ModelPoolTest {
   private static final Duration TURN = Duration.ofSeconds(10);
+  private static final Duration STAY = Duration.ofSeconds(20);
 
   private final ManualDevices devices = new ManualDevices();
   private final ModelPool pool = devices.services.models();
@@ -30,12 +31,16 @@ class ModelPoolTest {
   }
 
   private ModelPool.Member join(MemoryShare share) {
+    return join(share, BatchSettings.ofRows(4), Duration.ZERO);
+  }
+
+  private ModelPool.Member join(MemoryShare share, BatchSettings settings, Duration stay) {
     return pool.join(
-        "cpu",
-        share,
-        BatchSettings.ofRows(4),
-        new Patience(Duration.ofSeconds(1), "patience"),
-        cause -> {});
+        "cpu", share, settings, new Patience(Duration.ofSeconds(1), "patience"), stay, cause -> {});
+  }
+
+  private ModelPool.Member staying(MemoryShare share) {
+    return join(share, BatchSettings.ofRows(4), STAY);
   }
 
   private CompletableFuture<ModelPool.Use> use(FakePipelines model) {
@@ -218,5 +223,63 @@ class ModelPoolTest {
     assertThat(c.opened).isEmpty();
     assertThat(pool.size()).isZero();
     assertThat(use(a)).isCancelled();
+  }
+
+  @Test
+  void aTaskThatComesBackFindsItsModel() {
+    ModelPool.Member before = staying(MemoryShare.UNLIMITED);
+    before.use(a, true).join();
+    before.close();
+    assertThat(isLoaded(a)).isTrue();
+
+    ModelPool.Member after = staying(MemoryShare.UNLIMITED);
+    ModelPool.Use again = after.use(a, true).join();
+    letTimePass(STAY);
+    assertThat(a.opened).hasSize(1);
+    assertThat(isLoaded(a)).as("it is used again").isTrue();
+
+    again.close();
+    after.close();
+    assertThat(isLoaded(a)).isTrue();
+    letTimePass(STAY);
+    assertThat(isLoaded(a)).isFalse();
+    assertThat(pool.size()).isZero();
+  }
+
+  @Test
+  void aModelThatStaysGivesItsPlaceToAnotherOne() {
+    ModelPool.Member before = staying(MemoryShare.UNLIMITED);
+    before.use(a, true).join();
+    before.close();
+
+    use(b).join();
+    assertThat(isLoaded(a)).isFalse();
+    assertThat(pool.mostBytes("cpu")).as("the budget of both tasks").isLessThanOrEqualTo(20);
+    letTimePass(STAY);
+    assertThat(isLoaded(b)).isTrue();
+  }
+
+  @Test
+  void aTaskThatComesBackWithOtherSettingsLoadsItsModelAnew() {
+    ModelPool.Member before = staying(MemoryShare.UNLIMITED);
+    before.use(a, true).join();
+    before.close();
+
+    join(MemoryShare.UNLIMITED, BatchSettings.ofRows(2), STAY).use(a, true).join();
+    assertThat(a.opened).hasSize(2);
+    assertThat(a.opened.get(0).closed).isTrue();
+    assertThat(isLoaded(a)).isTrue();
+  }
+
+  @Test
+  void aModelThatOthersUseDoesNotBeginToStay() {
+    ModelPool.Member before = staying(MemoryShare.UNLIMITED);
+    before.use(a, true).join();
+    use(a).join();
+    before.close();
+    letTimePass(STAY);
+    assertThat(isLoaded(a)).isTrue();
+    member.close();
+    assertThat(isLoaded(a)).as("the last member's time counts").isFalse();
   }
 }

@@ -1010,6 +1010,27 @@ class DiffusionOperatorTest {
   // ------------------------------------------------------------------ sharing and closing
 
   @Test
+  void aRestartedTaskFindsItsModelAndContinues() throws Exception {
+    DiffusionSettings kept = settings(DiffusionOptions.DEVICE_KEEP_MODEL, Duration.ofSeconds(30));
+    OperatorSubtaskState state;
+    try (Subtask before = new Subtask(pipelines, kept, devices.services).open()) {
+      before.harness.processElement(prompt("a", 3), 0);
+      devices.deviceCall();
+      devices.deviceCall();
+      state = before.snapshot();
+    }
+    try (Subtask after = new Subtask(pipelines, kept, devices.services).restore(state)) {
+      after.settle(devices);
+      assertThat(after.imageIds()).containsExactly("a");
+    }
+    assertThat(pipelines.opened).hasSize(1);
+    assertThat(pipelines.last().closed).isFalse();
+
+    devices.alarms.forEach(Runnable::run);
+    assertThat(pipelines.last().closed).isTrue();
+  }
+
+  @Test
   void subtasksShareTheModelAndItsCalls() throws Exception {
     try (Subtask one = new Subtask(pipelines, settings(), devices.services, 2, 0).open();
         Subtask two = new Subtask(pipelines, settings(), devices.services, 2, 1).open()) {

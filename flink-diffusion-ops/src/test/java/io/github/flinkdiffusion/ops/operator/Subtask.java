@@ -19,6 +19,7 @@ import io.github.flinkdiffusion.ops.serving.DiffusionSettings;
 import io.github.flinkdiffusion.ops.serving.ModelList;
 import io.github.flinkdiffusion.ops.serving.PipelineFactory;
 import io.github.flinkdiffusion.ops.serving.ProcessServices;
+import java.time.Duration;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
@@ -80,6 +81,7 @@ final class Subtask implements AutoCloseable {
   static DiffusionSettings settings(Object... optionsAndValues) {
     Configuration config = new Configuration();
     config.set(DiffusionOptions.BATCH_ROWS, 16); // a test that measures says so
+    config.set(DiffusionOptions.DEVICE_KEEP_MODEL, Duration.ZERO); // tests look at what is left
     for (int i = 0; i < optionsAndValues.length; i += 2) {
       set(config, optionsAndValues[i], optionsAndValues[i + 1]);
     }

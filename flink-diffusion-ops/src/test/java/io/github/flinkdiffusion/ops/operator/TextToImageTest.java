@@ -158,6 +158,8 @@ class TextToImageTest {
           new Refused(DiffusionOptions.REQUEST_TIMEOUT, "366 d"),
           new Refused(DiffusionOptions.OUTAGE_RETRY_TIME, "9223372036854775807"),
           new Refused(DiffusionOptions.DEVICE_WAIT, "366 d"),
+          new Refused(DiffusionOptions.DEVICE_KEEP_MODEL, "25 h"),
+          new Refused(DiffusionOptions.DEVICE_KEEP_MODEL, "-1 s"),
           new Refused(DiffusionOptions.CAPACITY, "0"),
           new Refused(DiffusionOptions.CAPACITY, "abc"),
           new Refused(DiffusionOptions.MODEL_PRECISION, "INT4"),
@@ -300,6 +302,7 @@ class TextToImageTest {
             .setDefaultScheduler("DDIMScheduler")
             .setDefaultSize(64, 32)
             .setOption(DiffusionOptions.DEVICE_WAIT, Duration.ofSeconds(13))
+            .setOption(DiffusionOptions.DEVICE_KEEP_MODEL, Duration.ofSeconds(14))
             .setOption(DiffusionOptions.REQUEST_MAX_PIXELS, 100L)
             .setOption(DiffusionOptions.REQUEST_MAX_STEPS, 50)
             .setOption(DiffusionOptions.REQUEST_MAX_PROMPT_LENGTH, 70)
@@ -333,6 +336,7 @@ class TextToImageTest {
             new DiffusionSettings(
                 "gpu:1",
                 Duration.ofSeconds(13),
+                Duration.ofSeconds(14),
                 1L << 30,
                 new MemoryShare(3L << 30, Duration.ofSeconds(17)),
                 5,

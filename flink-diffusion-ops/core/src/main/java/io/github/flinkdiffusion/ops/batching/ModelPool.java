@@ -39,7 +39,10 @@ import org.slf4j.LoggerFactory;
  * ahead and by the requests that they have under way. With one model there is nothing to decide: it
  * is loaded, and stays.
  *
- * <p>A model is freed when the last member that has used it leaves.
+ * <p>When the last member that has used a model leaves, the model stays for the time that this
+ * member asked for, so that a task that is restarted finds it; then it is freed. It is freed at
+ * once if another model is to be loaded on the device, if the task comes back with other settings,
+ * or if the device has failed.
  *
  * <p>Any thread may call; nothing here waits. Futures are completed by whichever thread made them
  * possible.
@@ -112,6 +115,8 @@ public final class ModelPool {
    *
    * @param settings of batchers; only those of the first member that loads a model count for it
    * @param patience for a model that is being freed by somebody else
+   * @param stay how long the models of this member stay loaded after it has left, unless others use
+   *     them or need their place; zero or more
    * @param listener told of calls and of failed devices, for all models
    */
   public Member join(
@@ -119,8 +124,9 @@ public final class ModelPool {
       MemoryShare share,
       BatchSettings settings,
       Patience patience,
+      Duration stay,
       SessionListener listener) {
-    return new Member(device, share, settings, patience, listener);
+    return new Member(device, share, settings, patience, stay, listener);
   }
 
   /** Of a model that nobody has used: zeros. */
@@ -165,6 +171,7 @@ public final class ModelPool {
     private final MemoryShare share;
     private final BatchSettings settings;
     private final Patience patience;
+    private final Duration stay;
     private final SessionListener listener;
 
     /** By model. Guarded by {@link #devices}, as all below. */
@@ -178,11 +185,13 @@ public final class ModelPool {
         MemoryShare share,
         BatchSettings settings,
         Patience patience,
+        Duration stay,
         SessionListener listener) {
       this.device = device;
       this.share = share;
       this.settings = settings;
       this.patience = patience;
+      this.stay = stay;
       this.listener = listener;
       synchronized (devices) {
         devices.computeIfAbsent(device, name -> new Device()).members.add(this);
@@ -322,7 +331,10 @@ public final class ModelPool {
       later.run();
     }
 
-    /** Gives up what waits and what is under way, and frees models that nobody else has used. */
+    /**
+     * Gives up what waits and what is under way. Models that nobody else has used are freed when
+     * they have stayed for the time given to {@link #join}.
+     */
     @Override
     public void close() {
       Later later = new Later();
@@ -435,6 +447,9 @@ public final class ModelPool {
     /** Accepts no more requests, since its turn is over. */
     boolean draining;
 
+    /** Stays for a task that may come back: nobody has used it since its last member left. */
+    boolean staying;
+
     Entry(SharedBatchers.Key key, long bytes) {
       this.key = key;
       this.bytes = bytes;
@@ -471,6 +486,10 @@ public final class ModelPool {
           && entry.state == State.READY
           && !entry.sessions.containsKey(waiter.member)
           && entry.lease.batcher().hasFailed()) {
+        leave(entry, later);
+        entry = null;
+      }
+      if (entry != null && entry.staying && !entry.settings.equals(waiter.member.settings)) {
         leave(entry, later);
         entry = null;
       }
@@ -511,6 +530,7 @@ public final class ModelPool {
         member.uses.add(use);
         entry.uses++;
         entry.lastUse = ++useCount;
+        entry.staying = false;
         later.add(
             () -> {
               if (!waiter.future.complete(use)) {
@@ -548,13 +568,40 @@ public final class ModelPool {
           }
         }
         entry.waiters.removeIf(waiter -> waiter.member == member);
+        if (session != null && !member.stay.isZero()) {
+          stayIfUnwanted(entry, member.stay, later);
+        }
         leaveIfUnwanted(entry, later);
       }
       advance(later);
     }
 
+    private void stayIfUnwanted(Entry entry, Duration time, Later later) {
+      if (!entry.isWanted()
+          && entry.state == State.READY
+          && wanted.isEmpty()
+          && !entry.lease.batcher().hasFailed()) {
+        entry.staying = true;
+        long since = entry.lastUse;
+        later.add(ClassesAhead::load); // the job's class loader may be closed when it ends
+        later.add(() -> alarm.after(time, () -> endStay(entry, since)));
+      }
+    }
+
+    private void endStay(Entry entry, long since) {
+      Later later = new Later();
+      synchronized (devices) {
+        if (entry.staying && entry.lastUse == since) {
+          entry.staying = false;
+          leaveIfUnwanted(entry, later);
+          advance(later);
+        }
+      }
+      later.run();
+    }
+
     void leaveIfUnwanted(Entry entry, Later later) {
-      if (entry.isWanted()) {
+      if (entry.staying || entry.isWanted()) {
         return;
       }
       switch (entry.state) {
@@ -574,6 +621,7 @@ public final class ModelPool {
 
     private void leave(Entry entry, Later later) {
       entry.state = State.LEAVING;
+      entry.staying = false;
       entries.remove(entry.key, entry);
       leaving.add(entry);
       wantAgain(entry);
@@ -658,7 +706,14 @@ public final class ModelPool {
         if (!next.isWanted()) {
           wanted.remove();
           entries.remove(next.key, next);
-        } else if (share.bytes().isPresent() && next.bytes > share.bytes().getAsLong()) {
+          continue;
+        }
+        for (Entry staying : ready(Comparator.comparingLong(entry -> entry.lastUse))) {
+          if (staying.staying) {
+            leave(staying, later);
+          }
+        }
+        if (share.bytes().isPresent() && next.bytes > share.bytes().getAsLong()) {
           wanted.remove();
           entries.remove(next.key, next);
           fail(next, tooLarge(next, share.bytes().getAsLong()), later);

@@ -207,6 +207,17 @@ public final class DiffusionOptions {
                   + " unloading because it finishes the last call of earlier tasks. The task logs"
                   + " that it waits, and fails after this time. Above zero.");
 
+  /** How long a model stays on its device after the last task that used it. */
+  public static final ConfigOption<Duration> DEVICE_KEEP_MODEL =
+      ConfigOptions.key("diffusion.device.keep-model")
+          .durationType()
+          .defaultValue(Duration.ofSeconds(10))
+          .withDescription(
+              "Time that a model stays loaded after the last task that used it has ended, so that"
+                  + " a restarted job continues without loading it again. Set it longer than the"
+                  + " delay of the restart strategy. The model is unloaded earlier if another model"
+                  + " is loaded on the device. Zero unloads it at once.");
+
   /** Maximum native memory of one network call on the CPU. */
   public static final ConfigOption<MemorySize> DEVICE_MEMORY =
       ConfigOptions.key("diffusion.device.memory")
@@ -509,6 +520,7 @@ public final class DiffusionOptions {
           MODELS_TURN,
           DEVICE,
           DEVICE_WAIT,
+          DEVICE_KEEP_MODEL,
           DEVICE_MEMORY,
           CAPACITY,
           BATCH_ROWS,
@@ -567,6 +579,7 @@ public final class DiffusionOptions {
         MODELS, "a list of name=folder, such as 'emoji=/models/mini-emoji;photo=hf://owner/name'");
     options.put(DEVICE, "auto, cpu or gpu:N");
     options.put(DEVICE_WAIT, "a time above zero, such as '5 min'");
+    options.put(DEVICE_KEEP_MODEL, "a time such as '10 s', from zero to one day");
     options.put(DEVICE_MEMORY, "a size such as '2 gb'");
     options.put(MODELS_MEMORY, "a size such as '2 gb'");
     options.put(MODELS_TURN, "a time such as '10 s', from zero to one day");

@@ -33,6 +33,7 @@ import org.apache.flink.configuration.ReadableConfig;
 public record DiffusionSettings(
     String device,
     Duration deviceWait,
+    Duration keepModel,
     Long deviceMemoryBytes,
     MemoryShare modelsMemory,
     int capacity,
@@ -68,10 +69,6 @@ public record DiffusionSettings(
    * @throws DiffusionException naming the option, its value and what would be accepted
    */
   public static DiffusionSettings of(ReadableConfig config) {
-    Duration aging = config.get(DiffusionOptions.BATCH_AGING);
-    if (aging.isNegative() || aging.compareTo(Duration.ofDays(1)) > 0) {
-      throw refused(DiffusionOptions.BATCH_AGING, aging, "a time from zero to one day");
-    }
     Duration timeout = config.get(DiffusionOptions.REQUEST_TIMEOUT);
     if (timeout != null && (timeout.isNegative() || timeout.isZero() || isEndless(timeout))) {
       throw refused(
@@ -89,13 +86,14 @@ public record DiffusionSettings(
     return new DiffusionSettings(
         config.get(DiffusionOptions.DEVICE),
         aboveZero(DiffusionOptions.DEVICE_WAIT, config),
+        upToADay(DiffusionOptions.DEVICE_KEEP_MODEL, config),
         config.getOptional(DiffusionOptions.DEVICE_MEMORY).map(MemorySize::getBytes).orElse(null),
         modelsMemory(config),
         atLeast(1, DiffusionOptions.CAPACITY, config),
         config.getOptional(DiffusionOptions.BATCH_ROWS).isPresent()
             ? atLeast(1, DiffusionOptions.BATCH_ROWS, config)
             : null,
-        aging,
+        upToADay(DiffusionOptions.BATCH_AGING, config),
         config.get(DiffusionOptions.OUTPUT_ORDER),
         timeout,
         retries,
@@ -118,13 +116,9 @@ public record DiffusionSettings(
   }
 
   private static MemoryShare modelsMemory(ReadableConfig config) {
-    Duration turn = config.get(DiffusionOptions.MODELS_TURN);
-    if (turn.isNegative() || turn.compareTo(Duration.ofDays(1)) > 0) {
-      throw refused(DiffusionOptions.MODELS_TURN, turn, "a time from zero to one day");
-    }
     return new MemoryShare(
         config.getOptional(DiffusionOptions.MODELS_MEMORY).map(MemorySize::getBytes).orElse(null),
-        turn);
+        upToADay(DiffusionOptions.MODELS_TURN, config));
   }
 
   public BatchSettings batch() {
@@ -167,6 +161,14 @@ public record DiffusionSettings(
 
   public Optional<Duration> timeout() {
     return Optional.ofNullable(requestTimeout);
+  }
+
+  private static Duration upToADay(ConfigOption<Duration> option, ReadableConfig config) {
+    Duration value = config.get(option);
+    if (value.isNegative() || value.compareTo(Duration.ofDays(1)) > 0) {
+      throw refused(option, value, "a time from zero to one day");
+    }
+    return value;
   }
 
   private static Duration aboveZero(ConfigOption<Duration> option, ReadableConfig config) {

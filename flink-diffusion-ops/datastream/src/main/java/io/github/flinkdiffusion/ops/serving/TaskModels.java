@@ -87,6 +87,7 @@ public final class TaskModels implements AutoCloseable {
             settings.modelsMemory(),
             settings.batch(),
             settings.patience(),
+            settings.keepModel(),
             listener);
     list.names().forEach(name -> versions.put(name, ModelVersions.of(list.get(name).model())));
   }
