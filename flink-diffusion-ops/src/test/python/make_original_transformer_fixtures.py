@@ -7,6 +7,8 @@
 
 <family>-original.safetensors   random tensors in tiny shapes, as the authors' files have them; sd3 with its text encoders in it
 <family>-diffusers.safetensors  what diffusers' conversion functions make of them; names begin with the component's
+<lora>-lora.safetensors         LoRAs of some layers, in the spellings of trainers
+<lora>-merged.safetensors       the layers that change, as diffusers' functions convert the authors' weights with the LoRA added
 
 Run: python make_original_transformer_fixtures.py   (see requirements.txt)
 """
@@ -16,7 +18,7 @@ from pathlib import Path
 
 import diffusers.loaders.single_file_utils as utils
 import torch
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
 
 OUT = Path(__file__).parents[1] / "resources" / "fixtures" / "original-transformers"
 OUT.mkdir(parents=True, exist_ok=True)
@@ -197,3 +199,56 @@ write(
         "vae": utils.convert_ldm_vae_checkpoint(dict(autoencoder), {"down_block_types": ["DownEncoderBlock2D"] * 2, "up_block_types": ["UpDecoderBlock2D"] * 2}),
     },
 )
+
+
+def lora(name, tensors, convert, paths, spelling, rank=2, alpha=3.0):
+    """Layers of the authors' weights with random factors added, before and after conversion."""
+    factors, merged = {}, {key: value.float() for key, value in tensors.items()}
+    prefix = next(key for key in tensors if key.endswith("final_layer.linear.weight"))[: -len("final_layer.linear.weight")]
+    for path in paths:
+        weight = merged[prefix + path + ".weight"]
+        down = torch.randn(rank, weight.shape[1], generator=generator)
+        up = torch.randn(weight.shape[0], rank, generator=generator)
+        merged[prefix + path + ".weight"] = weight + alpha / rank * (up @ down)
+        if spelling == "kohya":
+            key = "lora_unet_" + path.replace(".", "_")
+            factors |= {key + ".lora_down.weight": down, key + ".lora_up.weight": up, key + ".alpha": torch.tensor(alpha)}
+        else:
+            key = spelling + path
+            factors |= {key + ".lora_A.weight": down * alpha / rank, key + ".lora_B.weight": up}
+    before, after = convert({key: value.float() for key, value in tensors.items()}), convert(dict(merged))
+    changed = {key: after[key].contiguous() for key in after if not torch.equal(after[key], before[key])}
+    save_file(factors, OUT / f"{name}-lora.safetensors")
+    save_file(changed, OUT / f"{name}-merged.safetensors")
+    for file in OUT.glob(f"{name}-*"):
+        file.chmod(0o644)
+
+
+FLUX = [
+    "double_blocks.1.img_attn.qkv",
+    "double_blocks.1.txt_attn.qkv",
+    "double_blocks.2.img_attn.proj",
+    "double_blocks.0.txt_mlp.2",
+    "double_blocks.0.img_mod.lin",
+    "single_blocks.1.linear1",
+    "single_blocks.0.linear2",
+    "single_blocks.0.modulation.lin",
+    "final_layer.linear",
+    "final_layer.adaLN_modulation.1",
+    "img_in",
+    "guidance_in.in_layer",
+]
+SD3 = [
+    "joint_blocks.0.x_block.attn.qkv",
+    "joint_blocks.2.context_block.attn.qkv",
+    "joint_blocks.1.x_block.attn2.qkv",
+    "joint_blocks.1.context_block.mlp.fc1",
+    "joint_blocks.2.context_block.adaLN_modulation.1",
+    "joint_blocks.0.x_block.adaLN_modulation.1",
+    "context_embedder",
+    "y_embedder.mlp.0",
+]
+dev = load_file(OUT / "flux-dev-original.safetensors")
+lora("flux-kohya", dev, flux_conversion, FLUX, "kohya")
+lora("flux-bfl", dev, flux_conversion, FLUX, "diffusion_model.")
+lora("sd3-kohya", transformer, utils.convert_sd3_transformer_checkpoint_to_diffusers, SD3, "kohya")

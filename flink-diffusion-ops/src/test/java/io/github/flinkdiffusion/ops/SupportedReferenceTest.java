@@ -81,7 +81,7 @@ class SupportedReferenceTest {
       | weights | safetensors of float32, float16, bfloat16 or 8-bit floats (F8_E4M3, F8_E5M2, with ComfyUI's scales); GGUF (F32, F16, BF16, Q4_0 to Q8_0, Q2_K to Q8_K); attention under its old names (`query`, `proj_attn`, 1x1 convolutions) too. Pickled files (`.ckpt`, `.bin`) are refused: they can run code when they are read. |
       | tokenizer | `vocab.json` and `merges.txt` of a CLIPTokenizer, with the special tokens of its configs |
       | single file | safetensors of Stable Diffusion 1.x, 2.x and XL under the original authors' names; configs are inferred as diffusers infers them, and the marks `v_pred`, `ztsnr` and `modelspec.prediction_type` obeyed. With the configs of a folder also Flux.1, Stable Diffusion 3 and 3.5 and Z-Image, as safetensors or GGUF, with or without text encoders and autoencoder |
-      | LoRA | safetensors with kohya's keys (`lora_unet_...lora_down.weight`, `alpha`), PEFT's (`lora_A.weight`) and diffusers' older ones (`to_q_lora.down.weight`), DoRA's magnitudes (`lora_magnitude_vector`, `dora_scale`), merged into the weights with a scale |
+      | LoRA | safetensors with kohya's keys (`lora_unet_...lora_down.weight`, `alpha`), PEFT's (`lora_A.weight`) and diffusers' older ones (`to_q_lora.down.weight`); for Flux.1 and Stable Diffusion 3 also the authors' layers (`lora_unet_double_blocks_0_img_attn_qkv`, `diffusion_model.double_blocks.0.img_attn.qkv.lora_A.weight`); DoRA's magnitudes (`lora_magnitude_vector`, `dora_scale`), merged into the weights with a scale |
       | safety checker | `StableDiffusionSafetyChecker`, with the `feature_extractor` beside it; old layout and transformers 5's |
       | watermark | `dwtDct` of invisible-watermark, with the 48 bits that diffusers writes |
 

@@ -119,6 +119,36 @@ class OriginalTransformersTest {
     assertThat(model.name()).isEqualTo("my-flux");
   }
 
+  @ParameterizedTest
+  @CsvSource({
+    "flux-kohya, flux-dev, FluxTransformer2DModel",
+    "flux-bfl,   flux-dev, FluxTransformer2DModel",
+    "sd3-kohya,  sd3,      SD3Transformer2DModel"
+  })
+  void aLoraOfTheAuthorsLayersChangesWhatTheyAre(String lora, String family, String className)
+      throws IOException {
+    ModelFolder plain =
+        ModelFolder.openSingleFile(original(family), folder(Map.of("transformer", className)));
+    ModelFolder merged =
+        plain.withLoras(List.of(new Lora(FIXTURES.resolve(lora + "-lora.safetensors"), 1)));
+
+    try (Safetensors expected = Safetensors.open(FIXTURES.resolve(lora + "-merged.safetensors"));
+        TensorStore before = plain.component("transformer").open();
+        TensorStore after = merged.component("transformer").open()) {
+      for (String name : after.names()) {
+        if (expected.contains(name)) {
+          assertThat(after.floats(name))
+              .as(name)
+              .usingComparatorWithPrecision(1e-4f)
+              .containsExactly(expected.floats(name));
+        } else {
+          assertThat(after.floats(name)).as(name).isEqualTo(before.floats(name));
+        }
+      }
+      assertThat(after.names()).containsAll(expected.names());
+    }
+  }
+
   @Test
   void whatIsNoTensorOfTheNetworkIsRefused() throws IOException {
     HeapTensors.Builder tensors = HeapTensors.builder();

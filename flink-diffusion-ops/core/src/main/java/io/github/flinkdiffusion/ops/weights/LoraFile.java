@@ -16,6 +16,7 @@ import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
+import java.util.Set;
 import java.util.regex.Matcher;
 import java.util.regex.Pattern;
 
@@ -24,8 +25,9 @@ import java.util.regex.Pattern;
  * weight.
  *
  * <p>Three styles of keys are read: kohya's, where a layer's path is written with "_" for "." (and
- * is the original authors' path in files for SDXL); PEFT's; and diffusers' older ones. What
- * diffusers cannot load either (a Tucker core, LoHa, LoKr, biases) is refused by name.
+ * is the original authors' path in files for SDXL and transformers); PEFT's, for transformers also
+ * with the authors' paths; and diffusers' older ones. What diffusers cannot load either (a Tucker
+ * core, LoHa, LoKr, biases) is refused by name.
  *
  * <p>The magnitudes of DoRA (Liu et al. 2024) are read in PEFT's spelling, {@code
  * lora_magnitude_vector}, and in kohya's, {@code dora_scale}.
@@ -33,15 +35,25 @@ import java.util.regex.Pattern;
 final class LoraFile {
   private static final Pattern KOHYA =
       Pattern.compile(
-          "lora_(unet|te1?|te2)_(\\w+)\\.(lora_down\\.weight|lora_up\\.weight|alpha|dora_scale)");
-  private static final Pattern KOHYA_PREFIX = Pattern.compile("lora_(?:unet|te[12]?)_.+");
+          "lora_(unet|te[123]?)_(\\w+)\\.(lora_down\\.weight|lora_up\\.weight|alpha|dora_scale)");
+  private static final Pattern KOHYA_PREFIX = Pattern.compile("lora_(?:unet|te[123]?)_.+");
 
   private static final Pattern DIFFUSERS =
       Pattern.compile(
-          "(unet|text_encoder|text_encoder_2)\\.(.+?)(?:\\.processor)?"
+          "(unet|transformer|text_encoder|text_encoder_2|text_encoder_3)\\.(.+?)(?:\\.processor)?"
               + "(?:\\.to_(q|k|v|out)_lora|\\.lora|\\.lora_linear_layer)?"
               + "\\.(lora_A\\.weight|lora_B\\.weight|down\\.weight|up\\.weight|alpha"
               + "|lora_magnitude_vector(?:\\.weight)?)");
+
+  /** A transformer's layers by its authors' names, as trainers other than diffusers write them. */
+  private static final Pattern ORIGINAL =
+      Pattern.compile(
+          "(?:(?:base_model\\.model|diffusion_model)\\.(.+?)"
+              + "|((?:double_blocks|single_blocks|joint_blocks|final_layer|img_in|txt_in|time_in"
+              + "|vector_in|guidance_in|context_embedder|t_embedder|y_embedder)(?:\\..+?)?))"
+              + "\\.(lora_A\\.weight|lora_B\\.weight|lora_down\\.weight|lora_up\\.weight|alpha)");
+
+  private static final String TRANSFORMER = "transformer";
 
   private static final Pattern NUMBER_IN_PATH = Pattern.compile("_(\\d+)(?=_|$)");
 
@@ -54,24 +66,44 @@ final class LoraFile {
    * @param weight the parameter that it is added to
    * @param alphaOverRank the file's own factor
    * @param magnitude DoRA's length of each row of the sum; empty leaves it as it is
+   * @param firstRow the row of {@code up} (and of the magnitudes) that belongs to the parameter's
+   *     first row; the next ones follow, and after the last one the first: a layer of the authors
+   *     may be several of the network's
    */
   record Change(
-      String weight, String down, String up, double alphaOverRank, Optional<String> magnitude) {}
+      String weight,
+      String down,
+      String up,
+      double alphaOverRank,
+      Optional<String> magnitude,
+      int firstRow) {}
 
   /** One layer's tensors in the file; null if not there. */
   private static final class Layer {
     final String component;
     final String path;
     final boolean flattened;
+    final boolean original;
     String down;
     String up;
     String alpha;
     String magnitude;
 
-    Layer(String component, String path, boolean flattened) {
+    Layer(String component, String path, boolean flattened, boolean original) {
       this.component = component;
       this.path = path;
       this.flattened = flattened;
+      this.original = original;
+    }
+
+    Layer(String component, String path, boolean flattened) {
+      this(component, path, flattened, false);
+    }
+
+    /** kohya's programs call every denoising network a UNet. */
+    boolean isOf(String network) {
+      return component.equals(network)
+          || flattened && component.equals("unet") && network.equals(TRANSFORMER);
     }
   }
 
@@ -87,7 +119,9 @@ final class LoraFile {
 
   /** Whether a tensor of that name is part of a LoRA, in any style. */
   static boolean isLoraName(String tensor) {
-    return KOHYA_PREFIX.matcher(tensor).matches() || DIFFUSERS.matcher(tensor).matches();
+    return KOHYA_PREFIX.matcher(tensor).matches()
+        || DIFFUSERS.matcher(tensor).matches()
+        || ORIGINAL.matcher(tensor).matches();
   }
 
   /**
@@ -121,13 +155,19 @@ final class LoraFile {
   private static void assign(Path file, String name, Map<String, Layer> layers) {
     Matcher kohya = KOHYA.matcher(name);
     Matcher diffusers = DIFFUSERS.matcher(name);
+    Matcher original = ORIGINAL.matcher(name);
     Layer layer;
     String role;
-    if (kohya.matches()) {
+    if (original.matches()) {
+      String path = original.group(1) == null ? original.group(2) : original.group(1);
+      layer = new Layer(TRANSFORMER, path, false, true);
+      role = original.group(3);
+    } else if (kohya.matches()) {
       String component =
           switch (kohya.group(1)) {
             case "unet" -> "unet";
             case "te2" -> "text_encoder_2";
+            case "te3" -> "text_encoder_3";
             default -> "text_encoder";
           };
       layer = new Layer(component, kohya.group(2), true);
@@ -137,7 +177,7 @@ final class LoraFile {
       role = diffusers.group(4);
     } else {
       throw new WeightsException(
-          "LoRA %s: tensor '%s' is not supported; supported are the factors of linear layers and convolutions (lora_down and lora_up, lora_A and lora_B), alpha, and DoRA's magnitudes (dora_scale, lora_magnitude_vector), by kohya's and diffusers' names"
+          "LoRA %s: tensor '%s' is not supported; supported are the factors of linear layers and convolutions (lora_down and lora_up, lora_A and lora_B), alpha, and DoRA's magnitudes (dora_scale, lora_magnitude_vector), by kohya's and diffusers' names, and those of transformers' authors"
               .formatted(file, name));
     }
     Layer known = layers.putIfAbsent(layer.component + " " + layer.path, layer);
@@ -165,7 +205,7 @@ final class LoraFile {
 
   /** A layer's path as the network has it; older files name attention's projections otherwise. */
   private static String path(Matcher diffusers) {
-    boolean text = !diffusers.group(1).equals("unet");
+    boolean text = diffusers.group(1).startsWith("text");
     String path = diffusers.group(2);
     if (diffusers.group(3) != null) {
       String projection = diffusers.group(3);
@@ -174,7 +214,8 @@ final class LoraFile {
               ? "." + projection + "_proj"
               : ".to_" + (projection.equals("out") ? "out.0" : projection);
     }
-    boolean bare = text && !path.startsWith("text_model.") && !path.equals("text_projection");
+    boolean clip = text && !path.startsWith("encoder.block.");
+    boolean bare = clip && !path.startsWith("text_model.") && !path.equals("text_projection");
     return bare ? "text_model." + path : path;
   }
 
@@ -186,9 +227,18 @@ final class LoraFile {
     return tensors;
   }
 
-  /** The components that it changes. */
-  List<String> components() {
-    return layers.stream().map(layer -> layer.component).distinct().sorted().toList();
+  /**
+   * The components that it changes.
+   *
+   * @param there those of the model
+   */
+  List<String> components(Set<String> there) {
+    boolean isTransformer = there.contains(TRANSFORMER);
+    return layers.stream()
+        .map(layer -> isTransformer && layer.isOf(TRANSFORMER) ? TRANSFORMER : layer.component)
+        .distinct()
+        .sorted()
+        .toList();
   }
 
   /**
@@ -198,8 +248,7 @@ final class LoraFile {
    * @param unmatched gets the names of tensors for layers that the component does not have
    * @throws WeightsException if a change has not its layer's shape
    */
-  List<Change> changes(
-      String component, Config config, TensorStore weights, List<String> unmatched) {
+  List<Change> changes(ModelComponent component, TensorStore weights, List<String> unmatched) {
     Map<String, String> byFlattened = new LinkedHashMap<>();
     for (String name : weights.names()) {
       if (name.endsWith(".weight")) {
@@ -209,23 +258,77 @@ final class LoraFile {
     Optional<JsonNode> trained = adapterMetadata();
     List<Change> changes = new ArrayList<>();
     for (Layer layer : layers) {
-      if (!layer.component.equals(component)) {
+      if (!layer.isOf(component.name())) {
+        continue;
+      }
+      List<OriginalTransformers.Part> parts = parts(layer, component, weights);
+      if (!parts.isEmpty()) {
+        for (OriginalTransformers.Part part : parts) {
+          changes.add(change(layer, weights.info(part.weight()), trained, part.firstRow()));
+        }
         continue;
       }
       String flattened = layer.flattened ? layer.path : flatten(layer.path);
       String weight = byFlattened.get(flattened);
-      if (weight == null && layer.flattened && component.equals("unet")) {
-        weight = originalPath(flattened, config).map(byFlattened::get).orElse(null);
+      if (weight == null && layer.flattened && component.name().equals("unet")) {
+        weight = originalPath(flattened, component.config()).map(byFlattened::get).orElse(null);
       }
       if (weight == null) {
         unmatched.add(layer.down);
         continue;
       }
-      TensorInfo info = weights.info(weight);
-      double factor = checked(layer, info, trained);
-      changes.add(new Change(weight, layer.down, layer.up, factor, magnitude(layer, info)));
+      requireRows(layer, weights.info(weight), weights.info(weight).shape()[0]);
+      changes.add(change(layer, weights.info(weight), trained, 0));
     }
     return Collections.unmodifiableList(changes);
+  }
+
+  private Change change(Layer layer, TensorInfo weight, Optional<JsonNode> trained, long firstRow) {
+    double factor = checked(layer, weight, trained);
+    return new Change(
+        weight.name(),
+        layer.down,
+        layer.up,
+        factor,
+        magnitude(layer, weight),
+        Math.toIntExact(firstRow));
+  }
+
+  /**
+   * The parameters that a layer of the authors is, all of them in the network; none for a layer
+   * that is not theirs.
+   */
+  private List<OriginalTransformers.Part> parts(
+      Layer layer, ModelComponent component, TensorStore weights) {
+    if (!layer.flattened && !layer.original || !OriginalTransformers.isOne(component.className())) {
+      return List.of();
+    }
+    long[] up = tensors.info(layer.up).shape();
+    long[] down = tensors.info(layer.down).shape();
+    if (up.length != 2 || down.length != 2) {
+      return List.of();
+    }
+    List<OriginalTransformers.Part> parts =
+        OriginalTransformers.parts(
+            component.className(), layer.path, layer.flattened, weights.names(), up[0], down[1]);
+    long rows = 0;
+    for (OriginalTransformers.Part part : parts) {
+      if (!weights.contains(part.weight())) {
+        return List.of();
+      }
+      rows += weights.info(part.weight()).shape()[0];
+    }
+    if (!parts.isEmpty()) {
+      requireRows(layer, weights.info(parts.get(0).weight()), rows);
+    }
+    return parts;
+  }
+
+  private void requireRows(Layer layer, TensorInfo weight, long rows) {
+    long[] up = tensors.info(layer.up).shape();
+    if (up.length == 0 || up[0] != rows) {
+      throw doesNotFit(layer, weight);
+    }
   }
 
   private static String flatten(String path) {
@@ -258,21 +361,12 @@ final class LoraFile {
       fits =
           down[0] >= 1
               && up[1] == down[0]
-              && up[0] == shape[0]
+              && up[0] >= shape[0]
               && elements(up) == up[0] * up[1]
               && elements(down) / down[0] == elements(shape) / Math.max(1, shape[0]);
     }
     if (!fits) {
-      throw new WeightsException(
-          "LoRA %s: '%s' %s times '%s' %s do not make the weight '%s' %s"
-              .formatted(
-                  lora.file(),
-                  layer.up,
-                  Arrays.toString(up),
-                  layer.down,
-                  Arrays.toString(down),
-                  weight.name(),
-                  Arrays.toString(shape)));
+      throw doesNotFit(layer, weight);
     }
     if (layer.alpha == null) {
       return trained.map(metadata -> trainedFactor(metadata, layer)).orElse(1.0);
@@ -286,6 +380,19 @@ final class LoraFile {
     return alpha[0] / (double) down[0];
   }
 
+  private WeightsException doesNotFit(Layer layer, TensorInfo weight) {
+    return new WeightsException(
+        "LoRA %s: '%s' %s times '%s' %s do not make the weight '%s' %s"
+            .formatted(
+                lora.file(),
+                layer.up,
+                Arrays.toString(tensors.info(layer.up).shape()),
+                layer.down,
+                Arrays.toString(tensors.info(layer.down).shape()),
+                weight.name(),
+                Arrays.toString(weight.shape())));
+  }
+
   /**
    * PEFT's magnitudes are [out], of convolutions [1,out,1,1]; kohya's are [out,1], [out,1,1,1].
    * Those of input columns, [1,in] in kohya's spelling, are another method.
@@ -295,7 +402,7 @@ final class LoraFile {
       return Optional.empty();
     }
     long[] shape = tensors.info(layer.magnitude).shape();
-    long rows = weight.shape()[0];
+    long rows = tensors.info(layer.up).shape()[0];
     boolean ofRows = elements(shape) == rows && (!layer.flattened || shape[0] == rows);
     if (!ofRows) {
       throw new WeightsException(

@@ -151,6 +151,26 @@ final class MappedTensors implements TensorStore {
               .formatted(store.source(), info.name(), Arrays.toString(info.shape()), expected));
     }
 
+    TensorStore store() {
+      return store;
+    }
+
+    /** Which rows of matrices the added tensors are. */
+    List<OriginalTransformers.Part> parts() {
+      return origins.values().stream()
+          .map(
+              origin -> {
+                long columns = origin.info.shape()[1];
+                long rows = origin.info.shape()[0];
+                return new OriginalTransformers.Part(
+                    origin.info.name(),
+                    origin.order == Order.HALVES_EXCHANGED
+                        ? rows / 2
+                        : origin.firstElement / columns);
+              })
+          .toList();
+    }
+
     /**
      * @param part of the file that these are, for messages
      */

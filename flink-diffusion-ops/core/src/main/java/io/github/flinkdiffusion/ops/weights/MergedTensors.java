@@ -80,15 +80,18 @@ final class MergedTensors implements TensorStore {
       float[] up = term.file.tensors().floats(term.change.up());
       int rank = down.length / columns;
       float factor = (float) term.factor();
+      int upRows = up.length / rank;
+      int firstRow = term.change.firstRow();
       float[] magnitudes = term.change.magnitude().map(term.file.tensors()::floats).orElse(null);
       // Each row by itself, so that the sum's order does not depend on the threads.
       IntStream.range(0, rows)
           .parallel()
           .forEach(
               row -> {
-                addRow(weight, row, columns, up, down, rank, factor);
+                int upRow = (firstRow + row) % upRows;
+                addRow(weight, row, columns, up, upRow, down, rank, factor);
                 if (magnitudes != null) {
-                  stretchRow(weight, row, columns, magnitudes[row]);
+                  stretchRow(weight, row, columns, magnitudes[upRow]);
                 }
               });
     }
@@ -100,10 +103,17 @@ final class MergedTensors implements TensorStore {
   }
 
   private static void addRow(
-      float[] weight, int row, int columns, float[] up, float[] down, int rank, float factor) {
+      float[] weight,
+      int row,
+      int columns,
+      float[] up,
+      int upRow,
+      float[] down,
+      int rank,
+      float factor) {
     float[] change = new float[columns];
     for (int r = 0; r < rank; r++) {
-      float share = up[row * rank + r];
+      float share = up[upRow * rank + r];
       for (int column = 0, at = r * columns; column < columns; column++, at++) {
         change[column] += share * down[at];
       }
@@ -152,7 +162,8 @@ final class MergedTensors implements TensorStore {
                 .add(term.change.down())
                 .add(term.change.up())
                 .add(term.change.magnitude().orElse(""))
-                .add(Double.toHexString(term.factor()));
+                .add(Double.toHexString(term.factor()))
+                .add(term.change.firstRow() == 0 ? "" : " from row " + term.change.firstRow());
           }
         });
     return sha256.hex();

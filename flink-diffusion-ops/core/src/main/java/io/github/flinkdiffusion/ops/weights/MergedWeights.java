@@ -41,7 +41,9 @@ final class MergedWeights implements ComponentWeights {
     SortedMap<String, ModelComponent> merged = new TreeMap<>(components);
     for (ModelComponent component : components.values()) {
       List<LoraFile> own =
-          files.stream().filter(file -> file.components().contains(component.name())).toList();
+          files.stream()
+              .filter(file -> file.components(components.keySet()).contains(component.name()))
+              .toList();
       if (!own.isEmpty()) {
         merged.put(component.name(), component.withWeights(new MergedWeights(component, own)));
       }
@@ -53,14 +55,14 @@ final class MergedWeights implements ComponentWeights {
     int matched = 0;
     List<String> unmatched = new ArrayList<>();
     List<String> absent = new ArrayList<>();
-    for (String name : file.components()) {
+    for (String name : file.components(components.keySet())) {
       ModelComponent component = components.get(name);
       if (component == null) {
         absent.add(name);
         continue;
       }
       try (TensorStore weights = current(component)) {
-        matched += file.changes(name, component.config(), weights, unmatched).size();
+        matched += file.changes(component, weights, unmatched).size();
       }
     }
     List<String> named = unmatched.subList(0, Math.min(NAMED, unmatched.size()));
@@ -94,7 +96,7 @@ final class MergedWeights implements ComponentWeights {
     try {
       List<MergedTensors.Term> terms = new ArrayList<>();
       for (LoraFile file : loras) {
-        file.changes(component.name(), component.config(), weights, new ArrayList<>())
+        file.changes(component, weights, new ArrayList<>())
             .forEach(change -> terms.add(new MergedTensors.Term(file, change)));
       }
       return new MergedTensors(weights, terms);
