@@ -282,6 +282,9 @@ class TextToImageTest {
             .addLora("/loras/c.safetensors", -1)
             .setConfigs("/configs")
             .setVariant("fp16")
+            .setOption(DiffusionOptions.MODEL_PRECISIONS, List.of("text_encoder=BFLOAT16"))
+            .setOption(DiffusionOptions.MODEL_DEVICES, List.of("text_encoder=cpu"))
+            .setOption(DiffusionOptions.MODEL_UNLOAD_TEXT_ENCODERS, true)
             .addModel("other", "/models/other")
             .setModelsMemory(MemorySize.parse("3gb"))
             .setModelsTurn(Duration.ofSeconds(17))
@@ -330,7 +333,10 @@ class TextToImageTest {
                 true,
                 List.of("/loras/a=b.safetensors=0.5", "/loras/c.safetensors=-1.0"),
                 "/configs",
-                "fp16"));
+                "fp16",
+                List.of("text_encoder=BFLOAT16"),
+                List.of("text_encoder=cpu"),
+                true));
     assertThat(DiffusionSettings.of(set))
         .isEqualTo(
             new DiffusionSettings(

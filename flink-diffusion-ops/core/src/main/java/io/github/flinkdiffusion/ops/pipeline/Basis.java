@@ -38,6 +38,12 @@ public final class Basis {
   /** Of the networks. */
   public static final String PRECISION = "precision";
 
+  /**
+   * Components whose precision was asked for, or that are on another kind of device, such as {@code
+   * text_encoder_3=BFLOAT16 on cpu;vae=FLOAT32 on gpu}; absent where all are as the model.
+   */
+  public static final String COMPONENTS = "components";
+
   /** {@code cpu} or {@code gpu}. */
   public static final String DEVICE = "device";
 

@@ -4,6 +4,7 @@
  */
 package io.github.flinkdiffusion.ops.pipeline;
 
+import io.github.flinkdiffusion.ops.engine.DeviceSpec;
 import io.github.flinkdiffusion.ops.engine.Engine;
 import io.github.flinkdiffusion.ops.engine.Network;
 import io.github.flinkdiffusion.ops.graph.Graph;
@@ -17,6 +18,7 @@ import java.util.ArrayList;
 import java.util.List;
 import java.util.SortedSet;
 import java.util.TreeSet;
+import java.util.function.Consumer;
 
 /** A model folder's networks on a device; closes all that it opened. */
 final class Components implements AutoCloseable {
@@ -72,34 +74,71 @@ final class Components implements AutoCloseable {
   }
 
   Network load(String component, Graph graph) {
-    return load(component, graph, settings.precision());
+    return load(component, graph, settings.precision(component));
   }
 
-  /** A network in float32, whatever the others are in. */
+  /** A network in float32, whatever the others are in, unless its own precision is asked for. */
   Network loadInFloat32(String component, Graph graph) {
-    return load(component, graph, Precision.FLOAT32);
+    return load(
+        component,
+        graph,
+        settings.components().precisions().getOrDefault(component, Precision.FLOAT32));
   }
 
   private Network load(String name, Graph graph, Precision precision) {
     ModelComponent component = folder.component(name);
     TensorStore stored = component.open();
     check.keepOpen(stored);
-    TensorStore weights =
-        TensorViews.withTextModelPrefix(TensorViews.withCurrentAttentionNames(stored));
-    Network network =
-        new NetworkLoader(
-                each -> engine(precision, each),
-                settings.device(),
-                precision,
-                settings.archives(),
-                check::add)
-            .load(name, graph, weights);
+    Network network = load(name, graph, precision, stored, check::add);
+    if (settings.components().unloads(name)) {
+      // It was loaded once so that what is wrong with it is found now, and checked.
+      network.close();
+      network = new ReloadedNetwork(() -> reload(component, graph, precision, stored));
+    }
     opened.add(network);
     return network;
   }
 
-  private Engine engine(Precision precision, Graph graph) {
-    Engine engine = settings.engine(precision, graph);
+  /**
+   * Loads a network again.
+   *
+   * @param checked the weights as they were opened at first, which are the ones that were checked
+   */
+  private Network reload(
+      ModelComponent component, Graph graph, Precision precision, TensorStore checked) {
+    Network network;
+    try (TensorStore again = component.open()) {
+      network = load(component.name(), graph, precision, again, done -> {});
+    }
+    try {
+      checked.requireUnchanged();
+      return network;
+    } catch (RuntimeException e) {
+      network.close();
+      throw e;
+    }
+  }
+
+  private Network load(
+      String name,
+      Graph graph,
+      Precision precision,
+      TensorStore stored,
+      Consumer<Runnable> checks) {
+    return new NetworkLoader(
+            each -> engine(settings.device(name), precision, each),
+            settings.device(name),
+            precision,
+            settings.archives(),
+            checks)
+        .load(
+            name,
+            graph,
+            TensorViews.withTextModelPrefix(TensorViews.withCurrentAttentionNames(stored)));
+  }
+
+  private Engine engine(DeviceSpec device, Precision precision, Graph graph) {
+    Engine engine = settings.engine(device, precision, graph);
     engines.add(engine.version());
     return engine;
   }

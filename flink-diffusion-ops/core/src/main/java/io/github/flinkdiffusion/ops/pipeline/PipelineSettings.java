@@ -35,6 +35,7 @@ import org.apache.flink.annotation.Internal;
  *     checkpoint takes; empty infers them. Not for a model that is a folder itself
  * @param variant of the weights, such as {@code fp16}: taken where a component has it. Empty takes
  *     the plain ones, else those of the only variant. Not for a single file
+ * @param components what differs for single components
  */
 @Internal
 public record PipelineSettings(
@@ -46,7 +47,8 @@ public record PipelineSettings(
     boolean watermark,
     List<Lora> loras,
     Optional<Path> configs,
-    Optional<String> variant) {
+    Optional<String> variant,
+    ComponentSettings components) {
   public PipelineSettings {
     Objects.requireNonNull(engineName, "engineName");
     Objects.requireNonNull(device, "device");
@@ -55,6 +57,7 @@ public record PipelineSettings(
     loras = List.copyOf(loras);
     Objects.requireNonNull(configs, "configs");
     Objects.requireNonNull(variant, "variant");
+    Objects.requireNonNull(components, "components");
   }
 
   /**
@@ -71,7 +74,26 @@ public record PipelineSettings(
         false,
         List.of(),
         Optional.empty(),
-        Optional.empty());
+        Optional.empty(),
+        ComponentSettings.SAME);
+  }
+
+  /**
+   * The device of a component.
+   *
+   * @param component its name in the model's index
+   */
+  DeviceSpec device(String component) {
+    return components.devices().getOrDefault(component, device);
+  }
+
+  /**
+   * The precision of a component. One that is alone on the CPU, beside a model on a GPU, is in
+   * float32 unless something else is asked for it.
+   */
+  Precision precision(String component) {
+    boolean left = device.isGpu() && !device(component).isGpu();
+    return components.precisions().getOrDefault(component, left ? Precision.FLOAT32 : precision);
   }
 
   /**
@@ -80,17 +102,40 @@ public record PipelineSettings(
    * @throws io.github.flinkdiffusion.ops.engine.EngineException if it is not there
    */
   Engine engine(Precision networks, Graph graph) {
-    return Engines.standard().choose(engineName, device, networks, graph);
+    return engine(device, networks, graph);
+  }
+
+  /** As {@link #engine(Precision, Graph)}, on a device. */
+  Engine engine(DeviceSpec where, Precision networks, Graph graph) {
+    return Engines.standard().choose(engineName, where, networks, graph);
   }
 
   public PipelineSettings withEngine(String name) {
     return new PipelineSettings(
-        name, device, precision, archives, safetyChecker, watermark, loras, configs, variant);
+        name,
+        device,
+        precision,
+        archives,
+        safetyChecker,
+        watermark,
+        loras,
+        configs,
+        variant,
+        components);
   }
 
   public PipelineSettings withPrecision(Precision other) {
     return new PipelineSettings(
-        engineName, device, other, archives, safetyChecker, watermark, loras, configs, variant);
+        engineName,
+        device,
+        other,
+        archives,
+        safetyChecker,
+        watermark,
+        loras,
+        configs,
+        variant,
+        components);
   }
 
   public PipelineSettings withArchives(Path folder) {
@@ -103,22 +148,50 @@ public record PipelineSettings(
         watermark,
         loras,
         configs,
-        variant);
+        variant,
+        components);
   }
 
   public PipelineSettings withSafetyChecker(boolean checks) {
     return new PipelineSettings(
-        engineName, device, precision, archives, checks, watermark, loras, configs, variant);
+        engineName,
+        device,
+        precision,
+        archives,
+        checks,
+        watermark,
+        loras,
+        configs,
+        variant,
+        components);
   }
 
   public PipelineSettings withWatermark(boolean marks) {
     return new PipelineSettings(
-        engineName, device, precision, archives, safetyChecker, marks, loras, configs, variant);
+        engineName,
+        device,
+        precision,
+        archives,
+        safetyChecker,
+        marks,
+        loras,
+        configs,
+        variant,
+        components);
   }
 
   public PipelineSettings withLoras(List<Lora> other) {
     return new PipelineSettings(
-        engineName, device, precision, archives, safetyChecker, watermark, other, configs, variant);
+        engineName,
+        device,
+        precision,
+        archives,
+        safetyChecker,
+        watermark,
+        other,
+        configs,
+        variant,
+        components);
   }
 
   public PipelineSettings withConfigs(Path folder) {
@@ -131,7 +204,8 @@ public record PipelineSettings(
         watermark,
         loras,
         Optional.of(folder),
-        variant);
+        variant,
+        components);
   }
 
   public PipelineSettings withVariant(String name) {
@@ -144,6 +218,21 @@ public record PipelineSettings(
         watermark,
         loras,
         configs,
-        Optional.of(name));
+        Optional.of(name),
+        components);
+  }
+
+  public PipelineSettings withComponents(ComponentSettings other) {
+    return new PipelineSettings(
+        engineName,
+        device,
+        precision,
+        archives,
+        safetyChecker,
+        watermark,
+        loras,
+        configs,
+        variant,
+        other);
   }
 }

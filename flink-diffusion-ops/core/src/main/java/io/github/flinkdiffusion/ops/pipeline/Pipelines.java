@@ -4,12 +4,16 @@
  */
 package io.github.flinkdiffusion.ops.pipeline;
 
+import io.github.flinkdiffusion.ops.engine.DeviceSpec;
 import io.github.flinkdiffusion.ops.graph.Precision;
+import io.github.flinkdiffusion.ops.weights.ModelComponent;
 import io.github.flinkdiffusion.ops.weights.ModelFolder;
 import io.github.flinkdiffusion.ops.weights.TensorInfo;
 import io.github.flinkdiffusion.ops.weights.TensorStore;
+import io.github.flinkdiffusion.ops.weights.WeightsException;
 import java.nio.file.Path;
 import java.util.Collections;
+import java.util.List;
 import java.util.Map;
 import java.util.Objects;
 import java.util.SortedMap;
@@ -139,33 +143,80 @@ public final class Pipelines {
   }
 
   /**
-   * Memory that the weights of all networks take in the precision of the settings, in bytes; looks
-   * at headers only. What an engine keeps beside them is not counted.
+   * Memory that the weights of all networks take at once on the device of the settings, in bytes,
+   * each in its precision; looks at headers only. Components on other devices are not counted. Of
+   * text encoders that are unloaded, the largest one is. What an engine keeps beside the weights is
+   * not counted.
    *
    * @throws io.github.flinkdiffusion.ops.weights.WeightsException naming the file that is missing
    *     or damaged
    */
   public static long weightBytes(Path folder, PipelineSettings settings) {
+    return weightBytes(folder, settings, settings.device());
+  }
+
+  /** As {@link #weightBytes(Path, PipelineSettings)}, on another device: what is there alone. */
+  public static long weightBytes(Path folder, PipelineSettings settings, DeviceSpec device) {
     ModelFolder model = model(folder, settings);
-    long bytes = 0;
+    long staying = 0;
+    long largestUnloaded = 0;
     for (String name : model.componentNames()) {
       boolean left = name.equals(Finishing.CHECKER) && !settings.safetyChecker();
-      if (left || model.lacks(name) || model.component(name).weightFiles().isEmpty()) {
+      if (left
+          || !settings.device(name).equals(device)
+          || model.lacks(name)
+          || model.component(name).weightFiles().isEmpty()) {
         continue;
       }
+      long bytes = 0;
       try (TensorStore weights = model.component(name).open()) {
         for (String tensor : weights.names()) {
-          bytes += bytes(weights.info(tensor), settings.precision());
+          bytes += bytes(weights.info(tensor), precision(model.component(name), settings));
         }
       }
+      if (settings.components().unloads(name)) {
+        largestUnloaded = Math.max(largestUnloaded, bytes);
+      } else {
+        staying += bytes;
+      }
     }
-    return bytes;
+    return staying + largestUnloaded;
+  }
+
+  private static Precision precision(ModelComponent component, PipelineSettings settings) {
+    boolean upcast =
+        component.className().equals("AutoencoderKL")
+            && component.config().flag("force_upcast", true)
+            && !settings.components().precisions().containsKey(component.name());
+    return upcast ? Precision.FLOAT32 : settings.precision(component.name());
   }
 
   private static long bytes(TensorInfo tensor, Precision precision) {
     return tensor.dtype().isFloating()
         ? tensor.elements() * precision.bytes()
         : tensor.byteLength();
+  }
+
+  /** Refuses settings of components that the model does not have. */
+  private static void requireComponents(ModelFolder model, ComponentSettings components) {
+    for (String name : components.precisions().keySet()) {
+      requireNetwork(model, name, "diffusion.model.precisions");
+    }
+    for (String name : components.devices().keySet()) {
+      requireNetwork(model, name, "diffusion.model.devices");
+    }
+  }
+
+  private static void requireNetwork(ModelFolder model, String name, String option) {
+    List<String> networks =
+        model.componentNames().stream()
+            .filter(each -> !model.component(each).weightFiles().isEmpty())
+            .toList();
+    if (!networks.contains(name)) {
+      throw new WeightsException(
+          "Model %s has no network '%s' for option %s; it has %s"
+              .formatted(model.path(), name, option, networks));
+    }
   }
 
   private static ModelFolder model(Path path, PipelineSettings settings) {
@@ -188,6 +239,7 @@ public final class Pipelines {
       UnaryOperator<RuntimeException> translation) {
     Objects.requireNonNull(settings, "settings");
     ModelFolder model = opened.withLoras(settings.loras());
+    requireComponents(model, settings.components());
     ModelCheck check = ModelCheck.begin(model, translation);
     Components components = new Components(model, settings, check);
     try {
@@ -219,6 +271,10 @@ public final class Pipelines {
     finishing.checks().ifPresent(checks -> loadedAs.put(Basis.SAFETY_CHECKER, checks.toString()));
     loadedAs.put(Basis.WATERMARK, Boolean.toString(settings.watermark()));
     settings.variant().ifPresent(variant -> loadedAs.put(Basis.VARIANT, variant));
+    String different = differentComponents(settings);
+    if (!different.isEmpty()) {
+      loadedAs.put(Basis.COMPONENTS, different);
+    }
     if (!settings.loras().isEmpty()) {
       loadedAs.put(
           Basis.LORAS,
@@ -227,5 +283,23 @@ public final class Pipelines {
               .collect(Collectors.joining(";")));
     }
     return loadedAs;
+  }
+
+  private static String differentComponents(PipelineSettings settings) {
+    SortedSet<String> named = new TreeSet<>(settings.components().precisions().keySet());
+    named.addAll(settings.components().devices().keySet());
+    return named.stream()
+        .filter(
+            name ->
+                settings.components().precisions().containsKey(name)
+                    || settings.device(name).isGpu() != settings.device().isGpu())
+        .map(
+            name ->
+                "%s=%s on %s"
+                    .formatted(
+                        name,
+                        settings.precision(name),
+                        settings.device(name).isGpu() ? "gpu" : "cpu"))
+        .collect(Collectors.joining(";"));
   }
 }

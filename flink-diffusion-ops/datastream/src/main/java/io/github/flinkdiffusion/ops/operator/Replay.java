@@ -69,6 +69,9 @@ public final class Replay {
     if (loadedAs.containsKey("precision")) {
       settings.set(DiffusionOptions.MODEL_PRECISION, precision(loadedAs.get("precision")));
     }
+    if (loadedAs.containsKey("components")) {
+      settings.set(DiffusionOptions.MODEL_PRECISIONS, precisions(loadedAs.get("components")));
+    }
     settings.set(
         DiffusionOptions.MODEL_SAFETY_CHECKER, !"false".equals(loadedAs.get("safetyChecker")));
     settings.set(DiffusionOptions.MODEL_WATERMARK, "true".equals(loadedAs.get("watermark")));
@@ -89,6 +92,18 @@ public final class Replay {
     return recorded.startsWith("libtorch ")
         ? Optional.of("pytorch")
         : recorded.startsWith("ONNX Runtime ") ? Optional.of("onnxruntime") : Optional.empty();
+  }
+
+  /** Of components as {@code text_encoder_3=BFLOAT16 on cpu;...}; where they were is left out. */
+  private static List<String> precisions(String recorded) {
+    return Arrays.stream(recorded.split(";"))
+        .map(
+            component -> {
+              int at = component.indexOf('=');
+              String type = component.substring(at + 1).replaceFirst(" on (cpu|gpu)$", "");
+              return component.substring(0, Math.max(at, 0)) + "=" + precision(type);
+            })
+        .toList();
   }
 
   private static Precision precision(String recorded) {

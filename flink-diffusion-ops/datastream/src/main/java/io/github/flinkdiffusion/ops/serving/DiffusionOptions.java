@@ -68,6 +68,40 @@ public final class DiffusionOptions {
               "Precision in which the networks compute: FLOAT32, FLOAT16 or BFLOAT16. Default:"
                   + " FLOAT16 on a GPU, FLOAT32 on the CPU.");
 
+  /** Precisions of single components. */
+  public static final ConfigOption<List<String>> MODEL_PRECISIONS =
+      ConfigOptions.key("diffusion.model.precisions")
+          .stringType()
+          .asList()
+          .noDefaultValue()
+          .withDescription(
+              "Precisions of single networks of diffusion.model.folder: a list of"
+                  + " component=precision, such as text_encoder_3=BFLOAT16;vae=FLOAT32. Default:"
+                  + " diffusion.model.precision; FLOAT32 for a network on the CPU beside a model on a"
+                  + " GPU, and for an autoencoder whose config says force_upcast.");
+
+  /** Devices of single components. */
+  public static final ConfigOption<List<String>> MODEL_DEVICES =
+      ConfigOptions.key("diffusion.model.devices")
+          .stringType()
+          .asList()
+          .noDefaultValue()
+          .withDescription(
+              "Devices of single networks of diffusion.model.folder: a list of component=device,"
+                  + " such as text_encoder_3=cpu. A device is cpu or gpu:N. Default: that of"
+                  + " diffusion.device.");
+
+  /** Whether text encoders leave the memory after each use. */
+  public static final ConfigOption<Boolean> MODEL_UNLOAD_TEXT_ENCODERS =
+      ConfigOptions.key("diffusion.model.unload-text-encoders")
+          .booleanType()
+          .defaultValue(false)
+          .withDescription(
+              "Load text encoders for each encoding and unload them after it. Saves their memory,"
+                  + " costs reading them for each new prompt. Set diffusion.model.archives if the"
+                  + " files are not in the computed precision: otherwise they are converted each"
+                  + " time.");
+
   /** The diffusers class that the model is run as. Default: that of its model_index.json. */
   public static final ConfigOption<String> MODEL_PIPELINE =
       ConfigOptions.key("diffusion.model.pipeline")
@@ -508,6 +542,9 @@ public final class DiffusionOptions {
           MODEL_FOLDER,
           ENGINE,
           MODEL_PRECISION,
+          MODEL_PRECISIONS,
+          MODEL_DEVICES,
+          MODEL_UNLOAD_TEXT_ENCODERS,
           MODEL_PIPELINE,
           MODEL_ARCHIVES,
           MODEL_SAFETY_CHECKER,
@@ -564,6 +601,12 @@ public final class DiffusionOptions {
             + " s3://bucket/models/name");
     options.put(ENGINE, "auto, onnxruntime or pytorch");
     options.put(MODEL_PRECISION, "FLOAT32, FLOAT16 or BFLOAT16");
+    options.put(
+        MODEL_PRECISIONS,
+        "a list of component=precision, such as 'text_encoder_3=BFLOAT16;vae=FLOAT32'");
+    options.put(
+        MODEL_DEVICES, "a list of component=device, such as 'text_encoder_3=cpu;vae=gpu:1'");
+    options.put(MODEL_UNLOAD_TEXT_ENCODERS, bool);
     options.put(MODEL_PIPELINE, "the name of a pipeline class of diffusers");
     options.put(MODEL_ARCHIVES, "the path of a folder");
     options.put(MODEL_SAFETY_CHECKER, bool);

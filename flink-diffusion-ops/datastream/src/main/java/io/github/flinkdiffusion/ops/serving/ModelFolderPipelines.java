@@ -54,6 +54,15 @@ public final class ModelFolderPipelines implements PipelineFactory {
     if (settings.precision() != null) {
       name.append(" in ").append(settings.precision());
     }
+    if (!settings.precisions().isEmpty()) {
+      name.append(" with ").append(String.join(", ", settings.precisions()));
+    }
+    if (!settings.devices().isEmpty()) {
+      name.append(" placed ").append(String.join(", ", settings.devices()));
+    }
+    if (settings.unloadsTextEncoders()) {
+      name.append(", text encoders unloaded");
+    }
     if (settings.configs() != null) {
       name.append(" configured by ").append(settings.configs());
     }

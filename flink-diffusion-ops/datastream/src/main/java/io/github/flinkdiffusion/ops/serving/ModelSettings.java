@@ -5,11 +5,13 @@
 package io.github.flinkdiffusion.ops.serving;
 
 import io.github.flinkdiffusion.ops.engine.DeviceSpec;
+import io.github.flinkdiffusion.ops.engine.Engines;
 import io.github.flinkdiffusion.ops.graph.Precision;
 import io.github.flinkdiffusion.ops.hub.Hub;
 import io.github.flinkdiffusion.ops.hub.HubException;
 import io.github.flinkdiffusion.ops.hub.HubName;
 import io.github.flinkdiffusion.ops.hub.HubWants;
+import io.github.flinkdiffusion.ops.pipeline.ComponentSettings;
 import io.github.flinkdiffusion.ops.pipeline.PipelineSettings;
 import io.github.flinkdiffusion.ops.pipeline.Pipelines;
 import io.github.flinkdiffusion.ops.weights.Lora;
@@ -17,12 +19,15 @@ import io.github.flinkdiffusion.ops.weights.WeightsException;
 import java.io.Serializable;
 import java.nio.file.Path;
 import java.util.ArrayList;
+import java.util.Arrays;
 import java.util.List;
+import java.util.Map;
 import java.util.Objects;
 import java.util.Optional;
 import java.util.Set;
 import java.util.SortedMap;
 import java.util.TreeMap;
+import java.util.TreeSet;
 import java.util.regex.Pattern;
 import org.apache.flink.annotation.Internal;
 import org.apache.flink.configuration.ConfigOption;
@@ -41,6 +46,9 @@ import org.apache.flink.configuration.ReadableConfig;
  * @param loras each as {@code file=scale}
  * @param configs folder whose configs a single-file checkpoint takes; null infers them
  * @param variant of the weights; null is the plain one
+ * @param precisions each as {@code component=precision}
+ * @param devices each as {@code component=device}
+ * @param unloadsTextEncoders whether text encoders are in memory only while they encode
  */
 @Internal
 public record ModelSettings(
@@ -53,14 +61,21 @@ public record ModelSettings(
     boolean watermark,
     List<String> loras,
     String configs,
-    String variant)
+    String variant,
+    List<String> precisions,
+    List<String> devices,
+    boolean unloadsTextEncoders)
     implements Serializable {
   public ModelSettings {
     Objects.requireNonNull(folder, "folder");
     loras = List.copyOf(loras);
+    precisions = List.copyOf(precisions);
+    devices = List.copyOf(devices);
   }
 
   private static final String SAFETY_CHECKER = "safety_checker";
+
+  private static final Pattern COMPONENT = Pattern.compile("\\w{1,64}");
 
   private static final Pattern NAME = Pattern.compile("[A-Za-z0-9._-]{1,64}");
 
@@ -108,7 +123,51 @@ public record ModelSettings(
         config.get(DiffusionOptions.MODEL_WATERMARK),
         loras(config),
         config.get(DiffusionOptions.MODEL_CONFIGS),
-        config.get(DiffusionOptions.MODEL_VARIANT));
+        config.get(DiffusionOptions.MODEL_VARIANT),
+        components(config, DiffusionOptions.MODEL_PRECISIONS),
+        components(config, DiffusionOptions.MODEL_DEVICES),
+        config.get(DiffusionOptions.MODEL_UNLOAD_TEXT_ENCODERS));
+  }
+
+  /** Entries of a list of what components have, checked. */
+  private static List<String> components(ReadableConfig config, ConfigOption<List<String>> option) {
+    List<String> entries = config.getOptional(option).orElse(List.of());
+    Set<String> names = new TreeSet<>();
+    for (String entry : entries) {
+      String name = component(entry);
+      String value = entry.substring(Math.min(entry.length(), name.length() + 1));
+      boolean known =
+          option == DiffusionOptions.MODEL_DEVICES
+              ? DeviceSpec.isName(value) && !value.equals("auto")
+              : Arrays.stream(Precision.values()).anyMatch(each -> each.name().equals(value));
+      if (!COMPONENT.matcher(name).matches() || !known) {
+        throw refusedComponent(
+            option,
+            entry,
+            option == DiffusionOptions.MODEL_DEVICES
+                ? "component=device, such as text_encoder_3=cpu, with cpu or gpu:N"
+                : "component=precision, such as text_encoder_3=BFLOAT16, with FLOAT32, FLOAT16 or"
+                    + " BFLOAT16");
+      }
+      if (!names.add(name)) {
+        throw refusedComponent(option, entry, "each component once");
+      }
+    }
+    return entries;
+  }
+
+  private static DiffusionException refusedComponent(
+      ConfigOption<?> option, String entry, String expected) {
+    return new DiffusionException(
+        "Invalid entry '%s' in option %s: expected %s.".formatted(entry, option.key(), expected));
+  }
+
+  private static String component(String entry) {
+    return entry.substring(0, Math.max(0, entry.indexOf('=')));
+  }
+
+  private static String value(String entry) {
+    return entry.substring(entry.indexOf('=') + 1);
   }
 
   /**
@@ -146,7 +205,10 @@ public record ModelSettings(
               config.get(DiffusionOptions.MODEL_WATERMARK),
               List.of(),
               null,
-              config.get(DiffusionOptions.MODEL_VARIANT));
+              config.get(DiffusionOptions.MODEL_VARIANT),
+              List.of(),
+              List.of(),
+              config.get(DiffusionOptions.MODEL_UNLOAD_TEXT_ENCODERS));
       if (others.put(name, other) != null) {
         throw refusedModel(entry, "there is another entry of the name '%s'".formatted(name));
       }
@@ -180,7 +242,10 @@ public record ModelSettings(
         watermark,
         loras,
         configs,
-        variant);
+        variant,
+        precisions,
+        devices,
+        unloadsTextEncoders);
   }
 
   /** Refuses at once what cannot be an engine's name; only a task manager knows which are there. */
@@ -285,7 +350,10 @@ public record ModelSettings(
         watermark,
         loras.stream().map(lora -> loraOnThisMachine(lora, wants)).toList(),
         configs == null ? null : located(configs, HubWants.CONFIGS),
-        variant);
+        variant,
+        precisions,
+        devices,
+        unloadsTextEncoders);
   }
 
   private static String located(String text, HubWants wants) {
@@ -333,6 +401,16 @@ public record ModelSettings(
         watermark,
         loras.stream().map(ModelSettings::lora).toList(),
         Optional.ofNullable(configs).map(Path::of),
-        Optional.ofNullable(variant));
+        Optional.ofNullable(variant),
+        components());
+  }
+
+  private ComponentSettings components() {
+    Map<String, Precision> types = new TreeMap<>();
+    precisions.forEach(entry -> types.put(component(entry), Precision.valueOf(value(entry))));
+    Map<String, DeviceSpec> places = new TreeMap<>();
+    devices.forEach(
+        entry -> places.put(component(entry), Engines.standard().device(engine, value(entry))));
+    return ComponentSettings.of(types, places, unloadsTextEncoders);
   }
 }
