@@ -45,6 +45,7 @@ class ArchitectureTest {
   static final List<String> ROOMS =
       List.of(
           "failure",
+          "credentials",
           "image",
           "noise",
           "scheduler",
