@@ -159,6 +159,7 @@ CLASSES = (
     "ScoreSdeVePipeline",
     "StableDiffusionGLIGENPipeline",
     "StableDiffusionLatentUpscalePipeline",
+    "LDMPipeline",
 )
 IMAGE = {"kind": "painting", "width": 16, "height": 16, "seed": 3}
 MASK = {"kind": "hole", "width": 16, "height": 16}
@@ -325,6 +326,12 @@ class Folder:
         self.images = {"image": {**IMAGE, "width": 32, "height": 32}}
         self.arguments = dict(num_inference_steps=2)
 
+    def fill_latents(self):
+        self.network("vqvae", "diffusers", "VQModel", VQ)
+        self.network("unet", "diffusers", "UNet2DModel", UNET2D, in_channels=3, out_channels=3, sample_size=8)
+        self.scheduler({**DDIM, "steps_offset": 0})
+        self.arguments = dict(num_inference_steps=2)
+
     def fill_onestep(self):
         self.network("unet", "diffusers", "UNet2DModel", UNET2D)
         self.scheduler(CONSISTENCY)
@@ -352,6 +359,7 @@ def kind_of(pipeline):
         "StableDiffusionImageVariationPipeline": "variation",
         "StableDiffusionGLIGENPipeline": "grounded",
         "StableDiffusionLatentUpscalePipeline": "doubling",
+        "LDMPipeline": "latents",
         "DDPMPipeline": "pixels",
         "DDIMPipeline": "pixels",
         "DiTPipeline": "classes",

@@ -7,6 +7,7 @@
 
     venv/bin/python random_folders.py OUT [--seed 1] [--count 60] [--seeds 5] [--classes A,B]   # one file of cases a class, for RandomFolders
     venv/bin/python random_folders.py --fixture                                                  # fixtures/folders/random.json.gz: 40 cases
+    venv/bin/python random_folders.py --added --classes A                                        # fixtures/folders/added/A.json.gz: 4 cases of a new class
 
 --seed draws the folders, --seeds counts the images that are made with each. Not run in the build. RandomFolders (Java, beside
 FolderParityTest) compares the files and counts. Single keys are drawn here; random_draws.py draws what hangs together.
@@ -283,7 +284,7 @@ def draw(pipeline, seed, number, blocks=False):
     kind = kind_of(pipeline)
     if kind not in ("consistency", "pixels", "marigold", "onestep", "repaint", "score", "doubling"):
         # docs/DIFFERENCES.md says why: DiT with a scheduler that scales its input, and noise of torch's global generator.
-        names = {"classes": ("DDIM", "DPMSolver", "UniPC"), "superresolution": ("DDIM", "DPMSolver", "UniPC", "EulerDiscrete", "Heun", "LMS")}.get(kind, ("",))
+        names = {"classes": ("DDIM", "DPMSolver", "UniPC"), **dict.fromkeys(("superresolution", "latents"), ("DDIM", "DPMSolver", "UniPC", "EulerDiscrete", "Heun", "LMS"))}.get(kind, ("",))
         folder.scheduler(rng.choice([each for each in SCHEDULERS if each["_class_name"].startswith(names)]))
     if kind not in ("consistency", "onestep", "repaint", "score", "doubling"):
         change(rng, folder.config("scheduler"), SCHEDULER, 0.25)
@@ -318,6 +319,7 @@ def main():
     parser.add_argument("--classes", default=",".join(CLASSES))
     parser.add_argument("--blocks", action="store_true", help="UNets of other blocks than Stable Diffusion's")
     parser.add_argument("--fixture", action="store_true")
+    parser.add_argument("--added", action="store_true", help="classes that are newer than random.json.gz")
     options = parser.parse_args()
     configure()
     require_unchanged(SCHEDULER_DRAW)
@@ -337,6 +339,14 @@ def main():
                     break
         pack(made + refused[: 40 - len(made)], FIXTURE)
         print(len(made), "pictures,", len(refused[: 40 - len(made)]), "refusals")
+        return
+    if options.added:
+        for pipeline in options.classes.split(","):
+            made = [case for case in cases(pipeline, 7, 12, 1) if "listed" not in case.json]
+            refused = [case for case in made if "refused" in case.json["expected"][0]]
+            pictures = [case for case in made if case not in refused]
+            pack(pictures[:3] + refused[:1], FIXTURE.parent / "added" / f"{pipeline}.json.gz")
+            print(pipeline, len(pictures), "pictures,", len(refused), "refusals")
         return
     options.out.mkdir(parents=True, exist_ok=True)
     for pipeline in options.classes.split(","):

@@ -196,6 +196,7 @@ class MemoryGuardTest {
         arguments("tiny-x4-upscaler", texts),
         arguments("tiny-repaint", texts),
         arguments("tiny-ddpm", texts),
+        arguments("tiny-ldm", texts),
         arguments("tiny-dit", texts),
         arguments("tiny-consistency", texts),
         arguments("tiny-consistency-classes", texts),

@@ -38,7 +38,8 @@ class TaskNameTest {
     "tiny-marigold-normals, image, normals",
     "tiny-repaint, image mask, inpainting",
     "tiny-dit, class, class-to-image",
-    "tiny-ddpm, '', unconditional"
+    "tiny-ddpm, '', unconditional",
+    "tiny-ldm, '', unconditional"
   })
   void theTaskFollowsFromThePipelineAndItsInputs(String folder, String inputs, String task) {
     Arguments request = Arguments.NONE;

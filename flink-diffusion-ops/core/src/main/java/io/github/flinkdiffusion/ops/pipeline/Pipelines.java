@@ -37,6 +37,7 @@ public final class Pipelines {
               Map.entry("DDIMPipeline", Unconditional::ddim),
               Map.entry("DDPMPipeline", Unconditional::ddpm),
               Map.entry("DiTPipeline", ClassConditional::open),
+              Map.entry("LDMPipeline", LatentUnconditional::open),
               Map.entry("LDMSuperResolutionPipeline", LatentSuperResolution::open),
               Map.entry(
                   "LatentConsistencyModelImg2ImgPipeline", StableDiffusion::openLatentConsistency),
