@@ -63,7 +63,7 @@ final class GalleryReplayer implements Gallery.Replayer {
       settings.set(DiffusionOptions.DEVICE, device);
       // Measuring the device would take longer than the request.
       settings.set(DiffusionOptions.BATCH_ROWS, BATCH_ROWS);
-      settings.set(DiffusionOptions.AUDIT_IN_PICTURES, result.inPicture());
+      settings.set(DiffusionOptions.AUDIT_IN_IMAGES, result.inPicture());
       long begin = System.nanoTime();
       Path again = scratch.path().resolve("again");
       Files.createDirectory(again);

@@ -229,7 +229,7 @@ public final class ReplayTool implements Callable<Integer> {
 
     long begin = System.nanoTime();
     Configuration settings = settings(on);
-    settings.set(DiffusionOptions.AUDIT_IN_PICTURES, result.inPicture());
+    settings.set(DiffusionOptions.AUDIT_IN_IMAGES, result.inPicture());
     ReplayRun run = new ReplayRun(settings, scratch);
     ImageEvent remade = run.make(audit, inputs);
     Duration took = Duration.ofNanos(System.nanoTime() - begin);

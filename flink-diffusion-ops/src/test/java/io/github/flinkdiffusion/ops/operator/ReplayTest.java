@@ -189,7 +189,7 @@ class ReplayTest {
   @Test
   void whereItIsNotWantedTheRecordIsInTheEventAlone() throws Exception {
     DiffusionSettings settings =
-        DiffusionSettings.of(new Configuration().set(DiffusionOptions.AUDIT_IN_PICTURES, false));
+        DiffusionSettings.of(new Configuration().set(DiffusionOptions.AUDIT_IN_IMAGES, false));
     ImageEvent picture = made(new FakePipelines(), settings, Subtask.prompt("a", 1));
     ImageEvent enlarged =
         made(

@@ -163,7 +163,7 @@ class TextToImageTest {
           new Refused(DiffusionOptions.CAPACITY, "0"),
           new Refused(DiffusionOptions.CAPACITY, "abc"),
           new Refused(DiffusionOptions.MODEL_PRECISION, "INT4"),
-          new Refused(DiffusionOptions.AUDIT_IN_PICTURES, "perhaps"),
+          new Refused(DiffusionOptions.AUDIT_IN_IMAGES, "perhaps"),
           new Refused(DiffusionOptions.DEFAULT_GUIDANCE_SCALE, "much"),
           new Refused(ImageTaskOptions.MEMORY, "all"),
           new Refused(PayloadOptions.MAX_SIZE, "big"),
@@ -194,6 +194,10 @@ class TextToImageTest {
     assertThat(DiffusionSettings.of(job).encodingWorkers()).isEqualTo(7);
     job.setString("diffusion.encoding.workers", "3");
     assertThat(DiffusionSettings.of(job).encodingWorkers()).isEqualTo(3);
+    assertThat(DiffusionSettings.of(job).auditInPictures()).isTrue();
+    job.setString("diffusion.audit.in-pictures", "false");
+    DiffusionOptions.refuseUnknown(job);
+    assertThat(DiffusionSettings.of(job).auditInPictures()).isFalse();
   }
 
   @Test
@@ -315,7 +319,7 @@ class TextToImageTest {
             .setPreviewEverySteps(12)
             .setEncodingWorkers(11)
             .setEngine("onnxruntime")
-            .setAuditInPictures(false)
+            .setAuditInImages(false)
             .setPayloadStore("s3://bucket/payloads")
             .setPayloadInlineLimit(MemorySize.ofMebiBytes(2))
             .settings();

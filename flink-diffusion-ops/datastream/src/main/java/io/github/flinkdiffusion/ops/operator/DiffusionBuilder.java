@@ -256,9 +256,9 @@ public abstract class DiffusionBuilder<E extends SpecificRecord, B extends Diffu
     return setOption(DiffusionOptions.ENCODING_WORKERS, workers);
   }
 
-  /** {@link DiffusionOptions#AUDIT_IN_PICTURES}. */
-  public B setAuditInPictures(boolean inPictures) {
-    return setOption(DiffusionOptions.AUDIT_IN_PICTURES, inPictures);
+  /** {@link DiffusionOptions#AUDIT_IN_IMAGES}. */
+  public B setAuditInImages(boolean inImages) {
+    return setOption(DiffusionOptions.AUDIT_IN_IMAGES, inImages);
   }
 
   /** {@link PayloadOptions#STORE}. */

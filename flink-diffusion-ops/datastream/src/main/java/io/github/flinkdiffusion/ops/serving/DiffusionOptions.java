@@ -526,14 +526,16 @@ public final class DiffusionOptions {
                   + " this. The former key diffusion.encoding.threads is still read.");
 
   /** Whether the file of an image holds its audit record, with the prompt. */
-  public static final ConfigOption<Boolean> AUDIT_IN_PICTURES =
-      ConfigOptions.key("diffusion.audit.in-pictures")
+  public static final ConfigOption<Boolean> AUDIT_IN_IMAGES =
+      ConfigOptions.key("diffusion.audit.in-images")
           .booleanType()
           .defaultValue(true)
+          .withFallbackKeys("diffusion.audit.in-pictures")
           .withDescription(
               "Write a result's audit record into its image file, too, as the text diffusion-audit"
                   + " of PNG and TIFF files. Whoever gets the file can then read the prompt and"
-                  + " generate the image again. The event holds the record in any case.");
+                  + " generate the image again. The event holds the record in any case. The former key"
+                  + " diffusion.audit.in-pictures is still read.");
 
   /** All of them, in the order in which they are documented. */
   @Internal
@@ -582,7 +584,7 @@ public final class DiffusionOptions {
           PROGRESS_EVERY_STEPS,
           PREVIEW_EVERY_STEPS,
           ENCODING_WORKERS,
-          AUDIT_IN_PICTURES);
+          AUDIT_IN_IMAGES);
 
   private DiffusionOptions() {}
 
@@ -634,7 +636,7 @@ public final class DiffusionOptions {
     options.put(REQUEST_MAX_STEPS, "a whole number from 1");
     options.put(REQUEST_MAX_PROMPT_LENGTH, "a whole number from 0");
     options.put(ENCODING_WORKERS, "a whole number from 1");
-    options.put(AUDIT_IN_PICTURES, bool);
+    options.put(AUDIT_IN_IMAGES, bool);
     return Collections.unmodifiableMap(options);
   }
 

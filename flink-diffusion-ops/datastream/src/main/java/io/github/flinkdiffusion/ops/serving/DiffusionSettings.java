@@ -109,7 +109,7 @@ public record DiffusionSettings(
         atLeast(0, DiffusionOptions.PROGRESS_EVERY_STEPS, config),
         atLeast(0, DiffusionOptions.PREVIEW_EVERY_STEPS, config),
         atLeast(1, DiffusionOptions.ENCODING_WORKERS, config),
-        config.get(DiffusionOptions.AUDIT_IN_PICTURES),
+        config.get(DiffusionOptions.AUDIT_IN_IMAGES),
         RequestLimits.of(config),
         PayloadSettings.of(config),
         ImageSettings.of(config));
