@@ -30,6 +30,7 @@ public final class PayloadException extends RuntimeException {
     UNAVAILABLE
   }
 
+  /** What kind of trouble it is. */
   private final Kind kind;
 
   PayloadException(Kind kind, String message) {

@@ -76,6 +76,7 @@ public final class PayloadOptions {
                   + " it is read fails its request. Default: every referenced file is read as a"
                   + " whole and verified first, as other kinds of files always are.");
 
+  /** File of the keys that payloads are encrypted with. */
   public static final ConfigOption<String> KEY_FILE =
       ConfigOptions.key("diffusion.payload.key-file")
           .stringType()
