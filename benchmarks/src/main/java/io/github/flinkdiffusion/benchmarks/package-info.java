@@ -17,5 +17,7 @@
  *     options().rounds().alternate("batch 8", "s", Map.of("ours", ..., "diffusers", ...));
  * result.add(Finding.speed(both.get("ours"), both.get("diffusers"), Goal.atLeast(1.2)));
  * }</pre>
+ *
+ * <p>These are internals of benchmarks, not public API: they may change in any version.
  */
 package io.github.flinkdiffusion.benchmarks;

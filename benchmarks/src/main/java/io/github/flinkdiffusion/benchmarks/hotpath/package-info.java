@@ -10,5 +10,7 @@
  * benchmarks/run hotpath
  * benchmarks/run hotpath --only 'Noise.*'
  * }</pre>
+ *
+ * <p>These are internals of benchmarks, not public API: they may change in any version.
  */
 package io.github.flinkdiffusion.benchmarks.hotpath;

@@ -19,5 +19,7 @@
  * List<Served> served = Server.serve(Load.mixed(1).poisson(1_000, 20), server, clock);
  * double p99 = Served.latency(served, Load.mixed(1)::isShort, 99);
  * }</pre>
+ *
+ * <p>These are internals of benchmarks, not public API: they may change in any version.
  */
 package io.github.flinkdiffusion.benchmarks.simulation;

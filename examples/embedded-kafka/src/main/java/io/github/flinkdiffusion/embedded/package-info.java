@@ -18,5 +18,7 @@
  *   var images = kafka.readCommitted("images", 10, Duration.ofSeconds(60));
  * }
  * }</pre>
+ *
+ * <p>These are internals of the examples, not public API: they may change in any version.
  */
 package io.github.flinkdiffusion.embedded;

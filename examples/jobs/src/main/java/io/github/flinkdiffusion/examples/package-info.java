@@ -11,5 +11,7 @@
  * <pre>{@code
  * examples/run "a red apple on a blue background"
  * }</pre>
+ *
+ * <p>These are internals of the examples, not public API: they may change in any version.
  */
 package io.github.flinkdiffusion.examples;

@@ -14,5 +14,7 @@
  *   learn(scene.phrasings(), scene.render(images));
  * }
  * }</pre>
+ *
+ * <p>These are internals of the examples, not public API: they may change in any version.
  */
 package io.github.flinkdiffusion.examples.emoji;

@@ -10,5 +10,7 @@
  * ({@code GalleryServer}). The page learns of changes by server-sent events, in one order for all.
  * What the page is sent is either JSON or an image that was re-encoded or recognized here; texts of
  * strangers become text nodes.
+ *
+ * <p>These are internals of the examples, not public API: they may change in any version.
  */
 package io.github.flinkdiffusion.examples.gallery;

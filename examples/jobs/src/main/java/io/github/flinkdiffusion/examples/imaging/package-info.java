@@ -14,5 +14,7 @@
  *   compare(upscaled(globe.seen(region)), globe.truth(region));
  * }
  * }</pre>
+ *
+ * <p>These are internals of the examples, not public API: they may change in any version.
  */
 package io.github.flinkdiffusion.examples.imaging;

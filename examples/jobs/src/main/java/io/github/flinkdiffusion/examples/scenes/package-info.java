@@ -11,5 +11,7 @@
  * IconSet noto = IconSet.open(Path.of("iconify-json-noto/package/icons.json"));
  * BufferedImage apple = noto.draw("red-apple", 96);
  * }</pre>
+ *
+ * <p>These are internals of the examples, not public API: they may change in any version.
  */
 package io.github.flinkdiffusion.examples.scenes;
