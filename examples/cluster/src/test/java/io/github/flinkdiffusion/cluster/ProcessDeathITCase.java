@@ -31,7 +31,7 @@ import org.junit.jupiter.api.Timeout;
  * <p>With {@code -Dcluster.death.parallelism=2} a subtask on the other TaskManager goes on freely
  * when the first process dies.
  */
-@Timeout(300) // a job that hangs must not hang the build
+@Timeout(600) // a job that hangs must not hang the build
 class ProcessDeathITCase {
   private static final int GOOD = 20;
   private static final int HALVINGS = 5; // of 21 requests
