@@ -108,6 +108,7 @@ CREATE TABLE image_events (
   `audit` ROW<`model` STRING, `model_digest` STRING, `task` STRING, `scheduler` STRING, `steps` INT, `seed` BIGINT, `parameters` MAP<STRING, STRING>, `input_digests` MAP<STRING, STRING>, `software_version` STRING> COMMENT 'How the result was generated; null from senders before version 2 of this event',
   `original` ROW<`bytes` BYTES, `size` BIGINT, `sha256` STRING, `origin` ROW<`topic` STRING, `partition` INT, `offset` BIGINT>> COMMENT 'The request, while the result is on its way to a sink; the sink of images leaves it out, and puts it into the failure of a result that is too large for Kafka',
   `context` ROW<`key` BYTES, `headers` MAP<STRING, BYTES>> COMMENT 'Key and headers of the request''s record, while the result is on its way to a sink; the sink gives them to the result''s record and leaves them out of the event',
+  `device_seconds` DOUBLE COMMENT 'Device seconds that the request took: of each device call that it took part in, its share by rows, text encoder and decoder included',
   `event_time` TIMESTAMP_LTZ(3) METADATA FROM 'timestamp' VIRTUAL,
   WATERMARK FOR `event_time` AS `event_time` - INTERVAL '5' SECOND
 ) COMMENT 'One finished image, in the event or in the payload store, with everything that is needed to generate it again' WITH (

@@ -16,6 +16,7 @@ final class RecordedOutcome implements RequestListener {
   final List<Integer> previews = new ArrayList<>();
   Duration queued;
   int retries;
+  Duration deviceTime = Duration.ZERO;
   GeneratedImage image;
   RequestFailure failure;
 
@@ -33,6 +34,11 @@ final class RecordedOutcome implements RequestListener {
   @Override
   public void onStep(int step, int totalSteps) {
     steps.add(step);
+  }
+
+  @Override
+  public void onDeviceTime(Duration share) {
+    deviceTime = deviceTime.plus(share);
   }
 
   @Override

@@ -130,6 +130,28 @@ class StepBatcherTest {
   }
 
   @Test
+  void eachRequestTakesItsShareOfACallByRows() {
+    openWith(3);
+    pipeline.beforeCall = () -> ticker.advance(Duration.ofMillis(6));
+    pipeline.beforeStep = rows -> ticker.advance(Duration.ofMillis(10L * rows));
+    submit(request("guided", 2, 7.5, 8));
+    submit(request("plain", 1));
+    runUntilIdle();
+
+    assertThat(pipeline.calls)
+        .containsExactly(
+            "start[guided, plain]",
+            "step[guided@0, plain@0]",
+            "finish[plain]",
+            "step[guided@1]",
+            "finish[guided]");
+    assertThat(outcomes.get("guided").deviceTime).isEqualTo(Duration.ofMillis(3 + 24 + 26 + 6));
+    assertThat(outcomes.get("plain").deviceTime).isEqualTo(Duration.ofMillis(3 + 12 + 6));
+    assertThat(sessionEvents.calls.stream().mapToLong(call -> call.elapsed().toMillis()).sum())
+        .isEqualTo(59 + 21);
+  }
+
+  @Test
   void aRequestLargerThanTheLimitGoesAlone() {
     openWith(1);
     submit(request("guided", 1, 7.5, 8));

@@ -92,15 +92,35 @@ class DiffusionMetricsTest {
   }
 
   @Test
+  void deviceTimeIsCountedByTenantAndThatOfTooManyTenantsTogether() {
+    Registered group = new Registered();
+    DiffusionMetrics metrics = new DiffusionMetrics(group, () -> 0, Duration.ZERO, 1);
+    metrics.tookDevice("acme", Duration.ofNanos(600));
+    metrics.tookDevice("acme", Duration.ofNanos(600));
+    metrics.tookDevice("x".repeat(129), Duration.ofNanos(2000));
+    for (int i = 0; i < 200; i++) {
+      metrics.tookDevice("t" + i, Duration.ofNanos(3000));
+    }
+
+    assertThat(group.<Counter>get("tenant.acme.deviceTimeMicros").getCount()).isEqualTo(1);
+    assertThat(group.<Counter>get("tenant.t97.deviceTimeMicros").getCount()).isEqualTo(3);
+    assertThat(group.metrics).doesNotContainKey("tenant.t98.deviceTimeMicros");
+    assertThat(group.<Counter>get("tenant.other.deviceTimeMicros").getCount())
+        .isEqualTo(2 + 102 * 3);
+  }
+
+  @Test
   void theReferenceHasEveryMetricWithItsKind() {
     Registered group = new Registered();
-    new DiffusionMetrics(group, () -> 0, Duration.ZERO, 1)
-        .model("emoji", () -> new ModelPool.Counts(0, 0, 0));
+    DiffusionMetrics metrics = new DiffusionMetrics(group, () -> 0, Duration.ZERO, 1);
+    metrics.model("emoji", () -> new ModelPool.Counts(0, 0, 0));
+    metrics.tookDevice("acme", Duration.ZERO);
     Map<String, String> kinds = new TreeMap<>();
     group.metrics.forEach(
         (name, metric) ->
             kinds.put(
                 name.replaceAll("^reason[.].*[.]", "reason.R.")
+                    .replaceAll("^tenant[.].*[.]", "tenant.T.")
                     .replaceAll("^model[.].*[.]", "model.M."),
                 metric.getMetricType().name().toLowerCase(Locale.ROOT)));
 

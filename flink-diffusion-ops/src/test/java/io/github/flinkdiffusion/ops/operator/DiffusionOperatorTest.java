@@ -135,6 +135,7 @@ class DiffusionOperatorTest {
                                   "height", "8"))
                           .setSoftwareVersion(SoftwareVersion.CURRENT)
                           .build())
+                  .setDeviceSeconds(0.0) // its clock stands still
                   .build());
       Raster picture = PngCodec.decode(png);
       assertThat(picture.width()).isEqualTo(16);

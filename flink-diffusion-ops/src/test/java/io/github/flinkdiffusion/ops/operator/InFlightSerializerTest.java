@@ -94,11 +94,13 @@ class InFlightSerializerTest {
           "version-3",
           NAMES.subList(0, NAMES.indexOf("running-on-a-basis")),
           "version-4",
+          NAMES.subList(0, NAMES.indexOf("waiting-after-an-attempt")),
+          "version-5",
           NAMES);
 
   private static Map<String, InFlight> items() {
     Map<String, InFlight> items = new LinkedHashMap<>();
-    items.put("waiting", new InFlight.Waiting(OptionalLong.of(1_700_000_000_000L), PROMPT));
+    items.put("waiting", new InFlight.Waiting(OptionalLong.of(1_700_000_000_000L), PROMPT, 0));
     items.put(
         "running",
         new InFlight.Running(
@@ -110,7 +112,8 @@ class InFlightSerializerTest {
                 7,
                 new float[] {0, -0f, 1.5f, Float.MIN_VALUE, -3.25e30f},
                 new float[][] {{1, 2, 3, 4, 5}, null},
-                new byte[] {1, 2, 3})));
+                new byte[] {1, 2, 3}),
+            0));
     items.put(
         "running-without-history",
         new InFlight.Running(
@@ -122,7 +125,8 @@ class InFlightSerializerTest {
                 0,
                 new float[] {1},
                 new float[0][],
-                new byte[0])));
+                new byte[0]),
+            0));
     items.put(
         "picture",
         new InFlight.Finished(
@@ -161,7 +165,7 @@ class InFlightSerializerTest {
             .setImage(Payloads.inline(new byte[] {1, 2, 3}, "image/tiff"))
             .setEnsembleSize(2)
             .build();
-    items.put("task-not-begun", new InFlight.Task(OptionalLong.of(3), task, TaskProgress.NONE));
+    items.put("task-not-begun", new InFlight.Task(OptionalLong.of(3), task, TaskProgress.NONE, 0));
     items.put(
         "task",
         new InFlight.Task(
@@ -186,7 +190,8 @@ class InFlightSerializerTest {
                     1,
                     Payloads.stored(
                         new PayloadReference("s3://b/p/1f/1f82", "1f82", 77L),
-                        TileResults.MEDIA_TYPE)))));
+                        TileResults.MEDIA_TYPE))),
+            0));
     Basis basis =
         new Basis(
             new TreeMap<>(
@@ -197,7 +202,8 @@ class InFlightSerializerTest {
             OptionalLong.of(4),
             PROMPT,
             new TrajectorySnapshot(
-                REQUEST, basis, 1, new float[] {2}, new float[0][], new byte[] {3})));
+                REQUEST, basis, 1, new float[] {2}, new float[0][], new byte[] {3}),
+            0));
     items.put(
         "task-on-a-basis",
         new InFlight.Task(
@@ -208,7 +214,22 @@ class InFlightSerializerTest {
                 "1 x 1, 1 samples",
                 Map.of(),
                 Map.of(1, new Raster(1, 1, 1, new float[] {0.5f})),
-                Map.of())));
+                Map.of()),
+            0));
+    items.put(
+        "waiting-after-an-attempt",
+        new InFlight.Waiting(OptionalLong.of(6), PROMPT, 1_500_000_000L));
+    items.put(
+        "running-for-some-time",
+        new InFlight.Running(
+            OptionalLong.of(6),
+            PROMPT,
+            new TrajectorySnapshot(
+                REQUEST, basis, 1, new float[] {2}, new float[0][], new byte[] {3}),
+            2_500_000_001L));
+    items.put(
+        "task-for-some-time",
+        new InFlight.Task(OptionalLong.of(6), task, TaskProgress.NONE, Long.MAX_VALUE));
     return items;
   }
 
@@ -251,7 +272,8 @@ class InFlightSerializerTest {
                 3,
                 sample,
                 new float[][] {sample},
-                new byte[70_000]));
+                new byte[70_000]),
+            0);
     DataOutputSerializer out = new DataOutputSerializer(16);
     InFlightTypeSerializer.INSTANCE.serialize(item, out);
     DataOutputSerializer copied = new DataOutputSerializer(16);
@@ -300,14 +322,14 @@ class InFlightSerializerTest {
     TrajectorySnapshot snapshot =
         new TrajectorySnapshot(
             request, Basis.ofDigest("0123abcd"), 1, new float[1], new float[0][], new byte[0]);
-    InFlight item = new InFlight.Running(OptionalLong.empty(), PROMPT, snapshot);
+    InFlight item = new InFlight.Running(OptionalLong.empty(), PROMPT, snapshot, 0);
     assertThat(InFlightSerializer.deserialize(InFlightSerializer.serialize(item))).isEqualTo(item);
   }
 
   @Test
   @EnabledIfSystemProperty(named = "fixtures.write", matches = "true")
   void fixturesOfANewVersionAreWrittenOnce() throws IOException {
-    Path current = VERSIONS.resolve("version-4");
+    Path current = VERSIONS.resolve("version-5");
     Files.createDirectories(current);
     for (Map.Entry<String, InFlight> item : ITEMS.entrySet()) {
       Path file = current.resolve(item.getKey() + ".bin");
@@ -346,10 +368,10 @@ class InFlightSerializerTest {
   @Test
   void aLaterVersionIsRefusedWithWhatToDo() {
     byte[] bytes = InFlightSerializer.serialize(ITEMS.get("waiting"));
-    bytes[0] = 5;
+    bytes[0] = 6;
     assertThatThrownBy(() -> InFlightSerializer.deserialize(bytes))
         .isInstanceOf(DiffusionException.class)
-        .hasMessageContaining("version 5")
+        .hasMessageContaining("version 6")
         .hasMessageContaining("restore with the version that wrote it");
   }
 }

@@ -105,7 +105,8 @@ class SavedStateTest {
       super.initializeState(context);
       ListState<byte[]> state = context.getOperatorStateStore().getListState(OF_BYTES);
       for (PromptEvent prompt : prompts) {
-        state.add(InFlightSerializer.serialize(new InFlight.Waiting(OptionalLong.of(5), prompt)));
+        state.add(
+            InFlightSerializer.serialize(new InFlight.Waiting(OptionalLong.of(5), prompt, 0)));
       }
     }
 

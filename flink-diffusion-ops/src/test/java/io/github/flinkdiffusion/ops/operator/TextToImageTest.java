@@ -12,6 +12,7 @@ import io.github.flinkdiffusion.connector.event.PromptEvent;
 import io.github.flinkdiffusion.connector.payload.PayloadOptions;
 import io.github.flinkdiffusion.connector.payload.PayloadSettings;
 import io.github.flinkdiffusion.ops.batching.MemoryShare;
+import io.github.flinkdiffusion.ops.batching.Tenant;
 import io.github.flinkdiffusion.ops.fakes.FakePipelines;
 import io.github.flinkdiffusion.ops.graph.Precision;
 import io.github.flinkdiffusion.ops.serving.DiffusionException;
@@ -24,6 +25,7 @@ import io.github.flinkdiffusion.ops.serving.ModelSettings;
 import io.github.flinkdiffusion.ops.serving.OutageAction;
 import io.github.flinkdiffusion.ops.serving.OutputOrder;
 import io.github.flinkdiffusion.ops.serving.RequestLimits;
+import io.github.flinkdiffusion.ops.serving.TenantSettings;
 import java.time.Duration;
 import java.util.List;
 import java.util.Map;
@@ -298,6 +300,9 @@ class TextToImageTest {
             .setBatchRows(6)
             .setBatchAging(Duration.ofSeconds(7))
             .setOutputOrder(OutputOrder.ORDERED)
+            .setTenantsAttribute("customer")
+            .setTenantsWeights(Map.of("acme", 3.0, "free", 0.5))
+            .setTenantsMaxInFlight(15)
             .setRequestTimeout(Duration.ofSeconds(8))
             .setRequestRetries(3)
             .setRequestAttempts(4)
@@ -374,7 +379,29 @@ class TextToImageTest {
                     MemorySize.ofMebiBytes(2),
                     List.of(),
                     PayloadOptions.MAX_SIZE.defaultValue()),
-                ImageSettings.of(new Configuration())));
+                ImageSettings.of(new Configuration()),
+                new TenantSettings("customer", Map.of("acme", 3.0, "free", 0.5), 15)));
+  }
+
+  @ParameterizedTest
+  @ValueSource(strings = {"acme:0", "acme:-1", "acme:NaN", "acme:much", "acme:Infinity"})
+  void aWeightThatIsNoneIsRefusedWithItsTenant(String weights) {
+    job.setString(DiffusionOptions.TENANTS_WEIGHTS.key(), weights);
+    assertThatThrownBy(() -> DiffusionSettings.of(job))
+        .isInstanceOf(DiffusionException.class)
+        .hasMessageContaining("diffusion.tenants.weights")
+        .hasMessageContaining("'acme'")
+        .hasMessageContaining("a number from 0.000001");
+  }
+
+  @Test
+  void aRequestWithoutTheAttributeIsOfTheTenantDefault() {
+    job.setString(DiffusionOptions.TENANTS_WEIGHTS.key(), "acme:3,default:2");
+    TenantSettings tenants = DiffusionSettings.of(job).tenants();
+    assertThat(tenants.of(Map.of("tenant", "acme"))).isEqualTo(new Tenant("acme", 3));
+    assertThat(tenants.of(Map.of("tenant", "other"))).isEqualTo(new Tenant("other", 1));
+    assertThat(tenants.of(Map.of("tenant", " "))).isEqualTo(new Tenant("default", 2));
+    assertThat(tenants.of(Map.of("customer", "acme"))).isEqualTo(new Tenant("default", 2));
   }
 
   @Test

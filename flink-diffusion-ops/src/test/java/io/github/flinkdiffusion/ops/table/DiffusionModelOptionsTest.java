@@ -22,6 +22,9 @@ class DiffusionModelOptionsTest {
       Map.ofEntries(
           Map.entry(DiffusionOptions.CAPACITY, "Flink's max-concurrent-operations"),
           Map.entry(DiffusionOptions.OUTPUT_ORDER, "Flink's output-mode"),
+          Map.entry(DiffusionOptions.TENANTS_ATTRIBUTE, "a row has no attributes"),
+          Map.entry(DiffusionOptions.TENANTS_WEIGHTS, "a row has no attributes"),
+          Map.entry(DiffusionOptions.TENANTS_MAX_IN_FLIGHT, "a row has no attributes"),
           Map.entry(DiffusionOptions.REQUEST_MAX_ATTRIBUTES, "a row has no attributes"),
           Map.entry(DiffusionOptions.REQUEST_MAX_ATTRIBUTES_SIZE, "a row has no attributes"),
           Map.entry(DiffusionOptions.REQUEST_ATTEMPTS, "rows are in no state of the project's"),

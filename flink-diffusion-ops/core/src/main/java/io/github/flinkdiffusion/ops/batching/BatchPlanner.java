@@ -8,6 +8,7 @@ import static io.github.flinkdiffusion.ops.batching.CallReport.Stage.DECODE;
 import static io.github.flinkdiffusion.ops.batching.CallReport.Stage.ENCODE;
 import static io.github.flinkdiffusion.ops.batching.CallReport.Stage.PREVIEW;
 import static io.github.flinkdiffusion.ops.batching.CallReport.Stage.STEP;
+import static java.util.stream.Collectors.groupingBy;
 
 import io.github.flinkdiffusion.ops.batching.CallReport.Stage;
 import io.github.flinkdiffusion.ops.batching.RequestFailure.Kind;
@@ -18,15 +19,18 @@ import java.util.ArrayList;
 import java.util.Collection;
 import java.util.Collections;
 import java.util.Comparator;
+import java.util.HashMap;
 import java.util.HashSet;
 import java.util.IdentityHashMap;
 import java.util.LinkedHashSet;
 import java.util.List;
+import java.util.Map;
 import java.util.NavigableSet;
 import java.util.Optional;
 import java.util.Set;
 import java.util.TreeSet;
 import java.util.function.Predicate;
+import java.util.function.ToDoubleFunction;
 import java.util.function.ToIntFunction;
 import java.util.stream.IntStream;
 import org.apache.flink.annotation.Internal;
@@ -38,8 +42,10 @@ import org.apache.flink.annotation.Internal;
  *
  * <p>Each member is waiting, running, or denoised, and in that order. Encoding and decoding
  * alternate with steps, so running members wait for one such call at most; previews are made when
- * nothing else waits. Among those that may take part, the first in order do, as long as they fit;
- * the very first always does, so nobody is passed over for ever.
+ * nothing else waits. Among those that may take part, the first do, as long as they fit; the very
+ * first always does, so nobody is passed over for ever. First is who is first in order; where there
+ * are several {@link Tenant tenants}, {@link FairShare} decides between them, and the order within
+ * each.
  *
  * <p>Used by one thread.
  *
@@ -52,6 +58,10 @@ public final class BatchPlanner<T extends BatchPlanner.Member> {
   private final Admission admission;
   private final CallLimits limits;
   private final FairTurns turns = new FairTurns();
+  private final FairShare<T> shares = new FairShare<>();
+
+  /** How many members each tenant has. */
+  private final Map<String, Integer> tenants = new HashMap<>();
 
   // Each member is in exactly one of the three.
   private final NavigableSet<T> waiting;
@@ -71,6 +81,21 @@ public final class BatchPlanner<T extends BatchPlanner.Member> {
 
     /** Rows that it takes in a step's network call; asked once it is started. */
     int rows();
+
+    /** Whose request it is. */
+    default Tenant tenant() {
+      return Tenant.DEFAULT;
+    }
+
+    /** What its part of a step computes, in any unit; asked once it is started. */
+    default double cost() {
+      return rows();
+    }
+
+    /** Network steps that it has left; asked once it is started. */
+    default int stepsLeft() {
+      return 1;
+    }
 
     /** Whether it goes on from a saved step: these begin in calls of their own. */
     default boolean resumes() {
@@ -113,7 +138,9 @@ public final class BatchPlanner<T extends BatchPlanner.Member> {
 
   /** One that has come, or begins anew. */
   public void add(T member) {
-    waiting.add(member);
+    if (waiting.add(member)) {
+      tenants.merge(tenant(member), 1, Integer::sum);
+    }
   }
 
   /** How many are there. */
@@ -133,10 +160,14 @@ public final class BatchPlanner<T extends BatchPlanner.Member> {
   }
 
   void remove(T member) {
-    waiting.remove(member);
-    running.remove(member);
-    denoised.remove(member);
+    take(member);
     alone.remove(member);
+  }
+
+  private void take(T member) {
+    if (waiting.remove(member) || running.remove(member) || denoised.remove(member)) {
+      tenants.computeIfPresent(tenant(member), (name, many) -> many == 1 ? null : many - 1);
+    }
   }
 
   void removeIf(Predicate<T> gone) {
@@ -146,6 +177,7 @@ public final class BatchPlanner<T extends BatchPlanner.Member> {
   void clear() {
     List.of(waiting, running, denoised).forEach(NavigableSet::clear);
     alone.clear();
+    tenants.clear();
   }
 
   // ------------------------------------------------------------------ what is next
@@ -162,10 +194,11 @@ public final class BatchPlanner<T extends BatchPlanner.Member> {
       return step();
     }
     if (!denoised.isEmpty()) {
-      return together(DECODE, denoised, denoised.first(), member -> true);
+      List<T> order = fair(denoised, member -> 0);
+      return together(DECODE, order, order.get(0), member -> true);
     }
-    int admitted = admission.admit(waiting.size(), rows(running), shapes().size());
-    if (admitted > 0) {
+    Map<String, Integer> admitted = admitted();
+    if (!admitted.isEmpty()) {
       return encode(admitted);
     }
     Optional<T> awaited = running.stream().filter(Member::previewDue).findFirst();
@@ -175,21 +208,73 @@ public final class BatchPlanner<T extends BatchPlanner.Member> {
     return running.isEmpty() ? null : step();
   }
 
-  private Call<T> encode(int admitted) {
-    boolean resumes = waiting.first().resumes();
-    int limit = Math.min(admitted, limits.of(ENCODE, ANY_SHAPE));
-    List<T> batch = first(waiting, member -> member.resumes() == resumes, member -> 1, limit);
+  /**
+   * How many of each tenant's waiting members may be started; those of which none may are not in
+   * it.
+   */
+  private Map<String, Integer> admitted() {
+    if (waiting.isEmpty()) {
+      return Map.of();
+    }
+    if (tenants.size() == 1) {
+      int more = admission.admit(waiting.size(), rows(running), shapes(running).size());
+      return more > 0 ? Map.of(tenant(waiting.first()), more) : Map.of();
+    }
+    Map<String, List<T>> waitingOf = waiting.stream().collect(groupingBy(BatchPlanner::tenant));
+    Map<String, List<T>> runningOf = running.stream().collect(groupingBy(BatchPlanner::tenant));
+    Map<String, Integer> admitted = new HashMap<>();
+    waitingOf.forEach(
+        (tenant, members) -> {
+          List<T> started = runningOf.getOrDefault(tenant, List.of());
+          int more = admission.admit(members.size(), rows(started), shapes(started).size());
+          if (more > 0) {
+            admitted.put(tenant, more);
+          }
+        });
+    return admitted;
+  }
+
+  private Call<T> encode(Map<String, Integer> admitted) {
+    List<T> mayStart =
+        fair(
+            waiting.stream().filter(member -> admitted.containsKey(tenant(member))).toList(),
+            member -> 0);
+    boolean resumes = mayStart.get(0).resumes();
+    Map<String, Integer> left = new HashMap<>(admitted);
+    List<T> batch =
+        first(
+            mayStart,
+            member ->
+                member.resumes() == resumes && left.merge(tenant(member), -1, Integer::sum) >= 0,
+            member -> 1,
+            limits.of(ENCODE, ANY_SHAPE));
     return new Call<>(ENCODE, ANY_SHAPE, batch, batch.size());
   }
 
   private Call<T> step() {
-    Object key = turns.next(shapes());
+    String turn = tenant(fair(running, Member::cost).get(0));
+    Object key =
+        turns.next(
+            shapes(running),
+            shapes(running.stream().filter(member -> tenant(member).equals(turn)).toList()));
+    List<T> alike = running.stream().filter(member -> member.batchKey().equals(key)).toList();
     List<T> batch =
-        first(running, member -> member.batchKey().equals(key), Member::rows, limits.of(STEP, key));
+        first(fair(alike, Member::cost), member -> true, Member::rows, limits.of(STEP, key));
+    List<T> all = new ArrayList<>(waiting);
+    all.addAll(running);
+    shares.charge(batch, all);
     return new Call<>(STEP, key, batch, rows(batch));
   }
 
-  private Call<T> together(Stage stage, NavigableSet<T> from, T with, Predicate<T> also) {
+  private List<T> fair(Collection<T> candidates, ToDoubleFunction<T> cost) {
+    return tenants.size() == 1 ? new ArrayList<>(candidates) : shares.order(candidates, cost);
+  }
+
+  private static String tenant(Member member) {
+    return member.tenant().name();
+  }
+
+  private Call<T> together(Stage stage, Collection<T> from, T with, Predicate<T> also) {
     Object key = with.batchKey();
     List<T> batch =
         first(
@@ -201,7 +286,7 @@ public final class BatchPlanner<T extends BatchPlanner.Member> {
   }
 
   private List<T> first(
-      NavigableSet<T> from, Predicate<T> matches, ToIntFunction<T> rowsOf, int limit) {
+      Collection<T> from, Predicate<T> matches, ToIntFunction<T> rowsOf, int limit) {
     List<T> batch = new ArrayList<>();
     int rows = 0;
     for (T member : from) {
@@ -225,9 +310,9 @@ public final class BatchPlanner<T extends BatchPlanner.Member> {
     return batch;
   }
 
-  private Set<Object> shapes() {
+  private Set<Object> shapes(Collection<T> members) {
     Set<Object> keys = new LinkedHashSet<>();
-    running.forEach(member -> keys.add(member.batchKey()));
+    members.forEach(member -> keys.add(member.batchKey()));
     return keys;
   }
 
@@ -244,9 +329,16 @@ public final class BatchPlanner<T extends BatchPlanner.Member> {
    * @param denoises whether it has steps left to do
    */
   public void moved(T member, Stage stage, boolean denoises) {
-    remove(member);
-    if (stage != DECODE) {
-      (denoises ? running : denoised).add(member);
+    if (stage == DECODE) {
+      remove(member);
+      return;
+    }
+    take(member);
+    alone.remove(member);
+    (denoises ? running : denoised).add(member);
+    tenants.merge(tenant(member), 1, Integer::sum);
+    if (stage == ENCODE && denoises) {
+      shares.started(member, member.cost() * member.stepsLeft());
     }
   }
 

@@ -17,11 +17,12 @@ final class FairTurns {
   private long turn;
 
   /**
-   * @param keys of all trajectories that could take a step, in their order of service; at least one
+   * @param all of all trajectories that could take a step
+   * @param keys of those whose turn it is, in their order of service; at least one
    * @return the key whose turn it is
    */
-  Object next(Collection<Object> keys) {
-    lastTurn.keySet().retainAll(keys);
+  Object next(Collection<Object> all, Collection<Object> keys) {
+    lastTurn.keySet().retainAll(all);
     Object chosen = null;
     long oldest = Long.MAX_VALUE;
     for (Object key : keys) {

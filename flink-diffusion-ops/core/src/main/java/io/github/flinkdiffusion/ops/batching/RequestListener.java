@@ -48,6 +48,14 @@ public interface RequestListener {
    */
   default void onPreview(int step, int totalSteps, Raster preview) {}
 
+  /**
+   * A device call in which it took part is over, whatever came of it. Called before what the call
+   * led to.
+   *
+   * @param share the request's part of the call's time, by rows
+   */
+  default void onDeviceTime(Duration share) {}
+
   /** The picture is there. */
   void onFinished(GeneratedImage image);
 

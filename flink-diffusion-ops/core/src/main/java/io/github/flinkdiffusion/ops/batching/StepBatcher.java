@@ -307,13 +307,18 @@ public final class StepBatcher implements AutoCloseable {
     List<Ticket> batch = call.batch();
     long begin = ticker.nanos();
     T result = null;
-    boolean outOfMemory = false;
+    RuntimeException error = null;
     inCall = batch;
     try {
       result = device.get();
     } catch (InvalidRequestException | NotFiniteException | DeviceMemoryException e) {
-      outOfMemory = e instanceof DeviceMemoryException;
-      planner.failed(call, e).ifPresent(blame -> blame(blame, e));
+      error = e;
+    }
+    Duration elapsed = Duration.ofNanos(ticker.nanos() - begin);
+    share(call, elapsed);
+    if (error != null) {
+      RuntimeException cause = error;
+      planner.failed(call, cause).ifPresent(blame -> blame(blame, cause));
     }
     report(
         batch,
@@ -321,10 +326,25 @@ public final class StepBatcher implements AutoCloseable {
             call.stage(),
             batch.size(),
             call.rows(),
-            outOfMemory,
-            Duration.ofNanos(ticker.nanos() - begin)));
+            error instanceof DeviceMemoryException,
+            elapsed));
     inCall = List.of();
     return result;
+  }
+
+  /** Tells each request its part of a call's time, whose sum is the call's time. */
+  private void share(BatchPlanner.Call<Ticket> call, Duration elapsed) {
+    long nanosLeft = elapsed.toNanos();
+    int rowsLeft = call.rows();
+    for (Ticket ticket : call.batch()) {
+      int rows = call.stage() == STEP ? ticket.rows() : 1;
+      long nanos = nanosLeft * rows / rowsLeft;
+      nanosLeft -= nanos;
+      rowsLeft -= rows;
+      if (!ticket.session.isClosed()) {
+        ticket.listener.onDeviceTime(Duration.ofNanos(nanos));
+      }
+    }
   }
 
   private void blame(BatchPlanner.Blame<Ticket> blame, RuntimeException e) {

@@ -25,6 +25,7 @@ import org.apache.flink.annotation.Internal;
  *     limits of half precision may be so in other company; 0 or more
  * @param previewEverySteps after how many steps there is a small picture of it, when the device
  *     finds time between two steps; 0 for none
+ * @param tenant on whose behalf it is computed
  */
 @Internal
 public record Submission(
@@ -32,16 +33,18 @@ public record Submission(
     Optional<Duration> timeout,
     Optional<Duration> deadline,
     int retries,
-    int previewEverySteps) {
-  /** Priority 0, no limits, no retries. */
+    int previewEverySteps,
+    Tenant tenant) {
+  /** Priority 0, no limits, no retries, no tenant. */
   public static final Submission DEFAULT =
-      new Submission(0, Optional.empty(), Optional.empty(), 0, 0);
+      new Submission(0, Optional.empty(), Optional.empty(), 0, 0, Tenant.DEFAULT);
 
   public Submission {
     Objects.requireNonNull(timeout, "timeout");
     Objects.requireNonNull(deadline, "deadline");
     requirePositive(timeout, "timeout");
     requirePositive(deadline, "deadline");
+    Objects.requireNonNull(tenant, "tenant");
     if (retries < 0) {
       throw new IllegalArgumentException(
           "A request cannot be retried " + retries + " times; use 0 or more.");
@@ -58,23 +61,29 @@ public record Submission(
   }
 
   public Submission withPriority(int level) {
-    return new Submission(level, timeout, deadline, retries, previewEverySteps);
+    return new Submission(level, timeout, deadline, retries, previewEverySteps, tenant);
   }
 
   public Submission withTimeout(Duration limit) {
-    return new Submission(priority, Optional.of(limit), deadline, retries, previewEverySteps);
+    return new Submission(
+        priority, Optional.of(limit), deadline, retries, previewEverySteps, tenant);
   }
 
   public Submission withDeadline(Duration timeLeft) {
-    return new Submission(priority, timeout, Optional.of(timeLeft), retries, previewEverySteps);
+    return new Submission(
+        priority, timeout, Optional.of(timeLeft), retries, previewEverySteps, tenant);
   }
 
   public Submission withRetries(int times) {
-    return new Submission(priority, timeout, deadline, times, previewEverySteps);
+    return new Submission(priority, timeout, deadline, times, previewEverySteps, tenant);
   }
 
   public Submission withPreviewEverySteps(int steps) {
-    return new Submission(priority, timeout, deadline, retries, steps);
+    return new Submission(priority, timeout, deadline, retries, steps, tenant);
+  }
+
+  public Submission withTenant(Tenant whose) {
+    return new Submission(priority, timeout, deadline, retries, previewEverySteps, whose);
   }
 
   private static void requirePositive(Optional<Duration> limit, String what) {

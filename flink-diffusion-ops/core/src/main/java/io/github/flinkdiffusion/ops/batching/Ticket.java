@@ -85,6 +85,22 @@ public final class Ticket implements BatchPlanner.Member {
   }
 
   @Override
+  public Tenant tenant() {
+    return how.tenant();
+  }
+
+  /** Numbers that the network sees, which is what its time grows with. */
+  @Override
+  public double cost() {
+    return (double) trajectory.rows() * ((Work.Resumed) rest).snapshot().sample().length;
+  }
+
+  @Override
+  public int stepsLeft() {
+    return trajectory.totalSteps() - trajectory.step();
+  }
+
+  @Override
   public boolean resumes() {
     return rest instanceof Work.Resumed;
   }

@@ -201,6 +201,23 @@ public abstract class DiffusionBuilder<E extends SpecificRecord, B extends Diffu
     return setOption(DiffusionOptions.OUTPUT_ORDER, order);
   }
 
+  /** {@link DiffusionOptions#TENANTS_ATTRIBUTE}. */
+  public B setTenantsAttribute(String attribute) {
+    return setOption(DiffusionOptions.TENANTS_ATTRIBUTE, attribute);
+  }
+
+  /** {@link DiffusionOptions#TENANTS_WEIGHTS}. */
+  public B setTenantsWeights(Map<String, Double> weights) {
+    Map<String, String> texts = new TreeMap<>();
+    weights.forEach((tenant, weight) -> texts.put(tenant, weight.toString()));
+    return setOption(DiffusionOptions.TENANTS_WEIGHTS, texts);
+  }
+
+  /** {@link DiffusionOptions#TENANTS_MAX_IN_FLIGHT}. */
+  public B setTenantsMaxInFlight(int requests) {
+    return setOption(DiffusionOptions.TENANTS_MAX_IN_FLIGHT, requests);
+  }
+
   /** {@link DiffusionOptions#REQUEST_TIMEOUT}. */
   public B setRequestTimeout(Duration timeout) {
     return setOption(DiffusionOptions.REQUEST_TIMEOUT, timeout);

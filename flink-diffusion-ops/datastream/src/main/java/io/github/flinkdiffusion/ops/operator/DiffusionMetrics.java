@@ -13,6 +13,7 @@ import java.util.HashMap;
 import java.util.List;
 import java.util.Locale;
 import java.util.Map;
+import java.util.concurrent.ConcurrentHashMap;
 import java.util.concurrent.atomic.LongAdder;
 import java.util.function.Supplier;
 import org.apache.flink.metrics.Counter;
@@ -27,6 +28,14 @@ import org.apache.flink.traces.SpanBuilder;
  */
 final class DiffusionMetrics {
   private static final int WINDOW = 1024;
+
+  /** Tenants that have a metric of their own; a metrics system bears no endless list of labels. */
+  private static final int MOST_TENANTS = 100;
+
+  /** A longer name would be a burden for whoever reads it, and is counted as {@link #OTHERS}. */
+  private static final int LONGEST_TENANT = 128;
+
+  private static final String OTHERS = "other";
 
   /** All metrics, in the order in which they are documented. */
   static final List<Described> REFERENCE =
@@ -108,6 +117,13 @@ final class DiffusionMetrics {
               "device time of all calls that this subtask took part in; subtasks that share a"
                   + " device share calls, so their sum may exceed the elapsed time"),
           new Described(
+              "tenant.T.deviceTimeMicros",
+              null,
+              "counter",
+              "device time that requests of the tenant T took: of each call, their share by rows, so"
+                  + " that subtasks and tenants add up to what the devices did; tenants beyond the"
+                  + " first 100 count as `other`"),
+          new Described(
               "modelLoadTimeMillis",
               null,
               "gauge",
@@ -176,6 +192,7 @@ final class DiffusionMetrics {
       new EnumMap<>(CallReport.Stage.class);
   private final Map<FailureReason, Counter> failures = new EnumMap<>(FailureReason.class);
   private final Map<String, Counter> requests = new HashMap<>();
+  private final Map<String, SharedCounter> deviceNanosOfTenants = new ConcurrentHashMap<>();
 
   DiffusionMetrics(
       MetricGroup group, Supplier<Integer> inFlight, Duration modelLoadTime, int batchRowLimit) {
@@ -243,6 +260,25 @@ final class DiffusionMetrics {
     }
   }
 
+  /** A tenant's part of a device call. */
+  void tookDevice(String tenant, Duration share) {
+    SharedCounter known = deviceNanosOfTenants.get(tenant);
+    (known == null ? ofTenant(tenant) : known).inc(share.toNanos());
+  }
+
+  private synchronized SharedCounter ofTenant(String tenant) {
+    boolean own =
+        deviceNanosOfTenants.containsKey(tenant)
+            || (deviceNanosOfTenants.size() < MOST_TENANTS && tenant.length() <= LONGEST_TENANT);
+    return deviceNanosOfTenants.computeIfAbsent(
+        own ? tenant : OTHERS,
+        name -> {
+          SharedCounter nanos = new SharedCounter();
+          group.addGroup("tenant", name).counter("deviceTimeMicros", new Micros(nanos));
+          return nanos;
+        });
+  }
+
   void queued(Duration time) {
     queueTimeMillis.update(time.toMillis());
   }
@@ -254,6 +290,40 @@ final class DiffusionMetrics {
 
   void failed(FailureReason reason) {
     failures.get(reason).inc();
+  }
+
+  /** Nanoseconds as a counter of microseconds, which loses nothing of many short times. */
+  private static final class Micros implements Counter {
+    private final Counter nanos;
+
+    Micros(Counter nanos) {
+      this.nanos = nanos;
+    }
+
+    @Override
+    public void inc() {
+      inc(1);
+    }
+
+    @Override
+    public void inc(long n) {
+      nanos.inc(n * 1000);
+    }
+
+    @Override
+    public void dec() {
+      dec(1);
+    }
+
+    @Override
+    public void dec(long n) {
+      nanos.dec(n * 1000);
+    }
+
+    @Override
+    public long getCount() {
+      return nanos.getCount() / 1000;
+    }
   }
 
   /** A counter that several threads may write. */

@@ -20,9 +20,11 @@ import io.github.flinkdiffusion.ops.batching.ClassesAhead;
 import io.github.flinkdiffusion.ops.batching.ModelPool;
 import io.github.flinkdiffusion.ops.batching.SessionListener;
 import io.github.flinkdiffusion.ops.batching.StepBatcher;
+import io.github.flinkdiffusion.ops.batching.Tenant;
 import io.github.flinkdiffusion.ops.serving.DecodingMemory;
 import io.github.flinkdiffusion.ops.serving.DevicePlacement;
 import io.github.flinkdiffusion.ops.serving.DiffusionException;
+import io.github.flinkdiffusion.ops.serving.DiffusionOptions;
 import io.github.flinkdiffusion.ops.serving.DiffusionSettings;
 import io.github.flinkdiffusion.ops.serving.ModelList;
 import io.github.flinkdiffusion.ops.serving.ProcessServices;
@@ -299,17 +301,29 @@ abstract class DiffusionOperator extends AbstractStreamOperator<ImageEvent> {
     for (InFlight item : restored) {
       Request request;
       if (item instanceof InFlight.Waiting waiting) {
-        request = new PromptRequest(host, waiting.prompt(), waiting.timestamp(), Optional.empty());
+        request =
+            new PromptRequest(
+                host,
+                waiting.prompt(),
+                waiting.timestamp(),
+                Optional.empty(),
+                waiting.deviceNanos());
       } else if (item instanceof InFlight.Running running) {
         request =
             new PromptRequest(
-                host, running.prompt(), running.timestamp(), Optional.of(running.trajectory()));
+                host,
+                running.prompt(),
+                running.timestamp(),
+                Optional.of(running.trajectory()),
+                running.deviceNanos());
       } else if (item instanceof InFlight.Task task) {
-        request = new ImageTaskRequest(host, task.task(), task.timestamp(), task.progress());
+        request =
+            new ImageTaskRequest(
+                host, task.task(), task.timestamp(), task.progress(), task.deviceNanos());
       } else {
         request = new FinishedRequest(host, (InFlight.Finished) item);
       }
-      admit(request);
+      admit(request, false);
     }
     restored = List.of();
   }
@@ -365,9 +379,10 @@ abstract class DiffusionOperator extends AbstractStreamOperator<ImageEvent> {
         element.hasTimestamp() ? OptionalLong.of(element.getTimestamp()) : OptionalLong.empty();
     admit(
         event.event() instanceof PromptEvent prompt
-            ? new PromptRequest(host, prompt, timestamp, Optional.empty())
+            ? new PromptRequest(host, prompt, timestamp, Optional.empty(), 0)
             : new ImageTaskRequest(
-                host, (ImageTaskEvent) event.event(), timestamp, TaskProgress.NONE));
+                host, (ImageTaskEvent) event.event(), timestamp, TaskProgress.NONE, 0),
+        true);
   }
 
   final void hold(Watermark mark) throws Exception {
@@ -410,7 +425,12 @@ abstract class DiffusionOperator extends AbstractStreamOperator<ImageEvent> {
     return found;
   }
 
-  private void admit(Request request) {
+  /**
+   * @param arrives false for one that was admitted before a restart, and is not refused now
+   */
+  private void admit(Request request, boolean arrives) {
+    long ofTenant =
+        arrives && settings.tenants().quota().isPresent() ? inFlight(request.tenant()) : 0;
     queue.add(request);
     sizeChanged();
     if (!(request instanceof FinishedRequest)) {
@@ -427,9 +447,28 @@ abstract class DiffusionOperator extends AbstractStreamOperator<ImageEvent> {
     }
     if (request instanceof FinishedRequest) {
       request.begin();
+    } else if (ofTenant > 0 && ofTenant >= settings.tenants().quota().orElseThrow()) {
+      request.fail(
+          FailureReason.QUOTA_EXCEEDED,
+          "Request %s was refused, because tenant '%s' has %d requests in flight in this subtask (%s). Send it again when some of them are finished."
+              .formatted(
+                  request.event.id(),
+                  request.tenant().name(),
+                  ofTenant,
+                  DiffusionOptions.TENANTS_MAX_IN_FLIGHT.key()));
     } else {
       probation.admit(request);
     }
+  }
+
+  private long inFlight(Tenant tenant) {
+    long many = 0;
+    for (Request request : queue.requests()) {
+      if (!request.outcome.isDone() && request.tenant().name().equals(tenant.name())) {
+        many++;
+      }
+    }
+    return many;
   }
 
   // ------------------------------------------------------------------ output

@@ -205,12 +205,14 @@ final class Events {
    * The event of a finished picture. Encodes the picture, and stores it when it is too large for
    * the event, so it takes CPU time and may wait for a file system.
    *
+   * @param deviceNanos device time that the request took
    * @throws PayloadException when it cannot be stored
    */
   static ImageEvent image(
       PromptEvent prompt,
       GeneratedImage generated,
       Model model,
+      long deviceNanos,
       DiffusionSettings settings,
       PayloadStore payloads) {
     GenerationRequest request = generated.request();
@@ -234,7 +236,12 @@ final class Events {
         .setAudit(AuditRecords.of(audit))
         .setOriginal(original(RequestEvent.of(prompt)))
         .setContext(prompt.getContext())
+        .setDeviceSeconds(seconds(deviceNanos))
         .build();
+  }
+
+  static double seconds(long nanos) {
+    return nanos / 1e9;
   }
 
   /** The request, for the failure that a sink makes of a result that is too large for it. */

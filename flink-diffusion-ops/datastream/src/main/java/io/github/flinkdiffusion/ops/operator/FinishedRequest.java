@@ -11,7 +11,7 @@ final class FinishedRequest extends Request {
   private final Outcome how;
 
   FinishedRequest(RequestHost host, InFlight.Finished restored) {
-    super(host, null, restored.timestamp());
+    super(host, null, restored.timestamp(), 0);
     this.how = restored.outcome();
   }
 

@@ -98,8 +98,12 @@ final class ImageTaskRequest extends Request {
   private boolean released;
 
   ImageTaskRequest(
-      RequestHost host, ImageTaskEvent task, OptionalLong timestamp, TaskProgress restored) {
-    super(host, RequestEvent.of(task), timestamp);
+      RequestHost host,
+      ImageTaskEvent task,
+      OptionalLong timestamp,
+      TaskProgress restored,
+      long deviceNanos) {
+    super(host, RequestEvent.of(task), timestamp, deviceNanos);
     this.task = task;
     this.restored = restored;
     this.opening = attempts(READ);
@@ -391,6 +395,11 @@ final class ImageTaskRequest extends Request {
     }
 
     @Override
+    public void onDeviceTime(Duration share) {
+      tookDevice(share);
+    }
+
+    @Override
     public void onRetry(RequestFailure cause) {
       host.meters().retries.inc();
       LOG.info("Part {} of request {} starts again: {}", index, task.getId(), cause.message());
@@ -479,7 +488,8 @@ final class ImageTaskRequest extends Request {
     TileResults reader = tileResults();
     work(
         () -> {
-          ImageEvent event = ImageTaskResult.compose(task, open, results, reader, model(), host);
+          ImageEvent event =
+              ImageTaskResult.compose(task, open, results, reader, model(), deviceNanos(), host);
           end(new Outcome.Picture(event));
         },
         "encoded or stored");
@@ -551,7 +561,7 @@ final class ImageTaskRequest extends Request {
   @Override
   InFlight underWay() {
     if (open == null) {
-      return new InFlight.Task(timestamp, task, restored);
+      return new InFlight.Task(timestamp, task, restored, deviceNanos());
     }
     Map<Integer, TrajectorySnapshot> snapshots = new HashMap<>(resumable);
     Map<Integer, Raster> done = new HashMap<>(samples);
@@ -565,6 +575,7 @@ final class ImageTaskRequest extends Request {
     return new InFlight.Task(
         timestamp,
         task,
-        new TaskProgress(model().info().basis(), open.fingerprint(), snapshots, done, tiles));
+        new TaskProgress(model().info().basis(), open.fingerprint(), snapshots, done, tiles),
+        deviceNanos());
   }
 }

@@ -42,6 +42,7 @@ final class ImageTaskResult {
    * @param kept a tile's result by its number
    * @param reader of them
    * @param model that has made them
+   * @param deviceNanos device time that the task took
    * @throws ImageException when a picture cannot be written
    * @throws PayloadException when one cannot be stored
    */
@@ -51,6 +52,7 @@ final class ImageTaskResult {
       Map<Integer, Payload> kept,
       TileResults reader,
       Model model,
+      long deviceNanos,
       RequestHost host) {
     ImageSettings how = host.settings().image();
     Audit audit = Audit.of(model, open.whole(), open.inputDigests(), open.furtherParameters(how));
@@ -79,7 +81,7 @@ final class ImageTaskResult {
             : Composition.compose(orders.apply(0), tiles);
     try {
       open.requireUnchanged();
-      return event(task, composed, audit, open.first(), host.payloads());
+      return event(task, composed, audit, open.first(), deviceNanos, host.payloads());
     } finally {
       Stream.of(Optional.of(composed.picture()), composed.mask(), composed.uncertainty())
           .flatMap(Optional::stream)
@@ -93,6 +95,7 @@ final class ImageTaskResult {
       Composition composed,
       Audit audit,
       GenerationRequest first,
+      long deviceNanos,
       PayloadStore payloads) {
     return Payloads.setPicture(ImageEvent.newBuilder(), payload(composed.picture(), payloads))
         .setId(task.getId())
@@ -114,6 +117,7 @@ final class ImageTaskResult {
         .setAttributes(task.getAttributes())
         .setOriginal(Events.original(RequestEvent.of(task)))
         .setContext(task.getContext())
+        .setDeviceSeconds(Events.seconds(deviceNanos))
         .build();
   }
 

@@ -22,15 +22,29 @@ sealed interface InFlight {
   /** Event time of the request, if it had one. */
   OptionalLong timestamp();
 
-  /** A picture from text, not begun. Its defaults are filled in when it begins. */
-  record Waiting(OptionalLong timestamp, PromptEvent prompt) implements InFlight {}
-
-  /** A picture from text that was begun, and goes on at the snapshot's step. */
-  record Running(OptionalLong timestamp, PromptEvent prompt, TrajectorySnapshot trajectory)
+  /**
+   * A picture from text, not begun. Its defaults are filled in when it begins.
+   *
+   * @param deviceNanos device time that it took so far, in attempts that were given up
+   */
+  record Waiting(OptionalLong timestamp, PromptEvent prompt, long deviceNanos)
       implements InFlight {}
 
-  /** A picture from a picture, with what is done of it. */
-  record Task(OptionalLong timestamp, ImageTaskEvent task, TaskProgress progress)
+  /**
+   * A picture from text that was begun, and goes on at the snapshot's step.
+   *
+   * @param deviceNanos device time that it took so far
+   */
+  record Running(
+      OptionalLong timestamp, PromptEvent prompt, TrajectorySnapshot trajectory, long deviceNanos)
+      implements InFlight {}
+
+  /**
+   * A picture from a picture, with what is done of it.
+   *
+   * @param deviceNanos device time that it took so far
+   */
+  record Task(OptionalLong timestamp, ImageTaskEvent task, TaskProgress progress, long deviceNanos)
       implements InFlight {}
 
   /** Done and not yet put out; not to be done again. */

@@ -38,16 +38,16 @@ import java.util.TreeMap;
 /**
  * {@link InFlight} as bytes: the format of savepoints, kept readable for ever.
  *
- * <p>Version 4, all numbers big-endian, {@code bytes} and {@code text} (UTF-8) with an int length
+ * <p>Version 5, all numbers big-endian, {@code bytes} and {@code text} (UTF-8) with an int length
  * in front:
  *
  * <pre>
- * byte version = 4
+ * byte version = 5
  * byte kind: 1 waiting, 2 running, 3 picture, 4 failure, 5 image task
  * bool timed, long timestamp (0 when not timed)
- * waiting:  bytes prompt
- * running:  bytes prompt; trajectory
- * task:     bytes task; basis; text plan
+ * waiting:  long device time in ns; bytes prompt
+ * running:  long device time in ns; bytes prompt; trajectory
+ * task:     long device time in ns; bytes task; basis; text plan
  *           int n; n x (int part; trajectory)
  *           int n; n x (int part; raster)
  *           int n; n x (int tile; bool stored; stored ? text uri, sha256; long length : bytes)
@@ -68,15 +68,16 @@ import java.util.TreeMap;
  *           eightBits ? bytes, each 255 times a value : floats
  * </pre>
  *
- * <p>Until version 3 there was a text, the model's digest, in place of the basis. Version 2 had no
- * image tasks. Version 1 differs in the request of {@code running}: text id, prompt,
- * negativePrompt; long seed; text scheduler; int steps; double guidanceScale; int width, height.
+ * <p>Until version 4 there was no device time. Until version 3 there was a text, the model's
+ * digest, in place of the basis. Version 2 had no image tasks. Version 1 differs in the request of
+ * {@code running}: text id, prompt, negativePrompt; long seed; text scheduler; int steps; double
+ * guidanceScale; int width, height.
  *
  * <p>Events are in Avro's single-object encoding ({@link EventCodec}), which carries its own
  * version; {@code floats} are an int count and their IEEE 754 bits.
  */
 final class InFlightSerializer {
-  private static final byte VERSION = 4;
+  private static final byte VERSION = 5;
   private static final int FLOATS_AT_ONCE = 4096;
   private static final byte WAITING = 1;
   private static final byte RUNNING = 2;
@@ -107,13 +108,16 @@ final class InFlightSerializer {
     out.writeByte(VERSION);
     if (item instanceof InFlight.Waiting waiting) {
       head(out, WAITING, waiting.timestamp());
+      out.writeLong(waiting.deviceNanos());
       bytes(out, EventCodec.prompts().encode(waiting.prompt()));
     } else if (item instanceof InFlight.Running running) {
       head(out, RUNNING, running.timestamp());
+      out.writeLong(running.deviceNanos());
       bytes(out, EventCodec.prompts().encode(running.prompt()));
       trajectory(out, running.trajectory());
     } else if (item instanceof InFlight.Task task) {
       head(out, TASK, task.timestamp());
+      out.writeLong(task.deviceNanos());
       bytes(out, EventCodec.imageTasks().encode(task.task()));
       progress(out, task.progress());
     } else if (item instanceof InFlight.Finished finished) {
@@ -142,15 +146,25 @@ final class InFlightSerializer {
       boolean timed = in.readBoolean();
       long time = in.readLong();
       OptionalLong timestamp = timed ? OptionalLong.of(time) : OptionalLong.empty();
+      boolean underWay = kind == WAITING || kind == RUNNING || kind == TASK;
+      long deviceNanos = version > 4 && underWay ? in.readLong() : 0;
       InFlight item =
           switch (kind) {
-            case WAITING -> new InFlight.Waiting(timestamp, EventCodec.prompts().decode(bytes(in)));
+            case WAITING ->
+                new InFlight.Waiting(
+                    timestamp, EventCodec.prompts().decode(bytes(in)), deviceNanos);
             case RUNNING ->
                 new InFlight.Running(
-                    timestamp, EventCodec.prompts().decode(bytes(in)), trajectory(in, version));
+                    timestamp,
+                    EventCodec.prompts().decode(bytes(in)),
+                    trajectory(in, version),
+                    deviceNanos);
             case TASK ->
                 new InFlight.Task(
-                    timestamp, EventCodec.imageTasks().decode(bytes(in)), progress(in, version));
+                    timestamp,
+                    EventCodec.imageTasks().decode(bytes(in)),
+                    progress(in, version),
+                    deviceNanos);
             case PICTURE ->
                 new InFlight.Finished(
                     timestamp, new Outcome.Picture(EventCodec.images().decode(bytes(in))));

@@ -5,7 +5,10 @@
 package io.github.flinkdiffusion.ops.operator;
 
 import java.util.ArrayDeque;
+import java.util.Comparator;
 import java.util.Deque;
+import java.util.HashMap;
+import java.util.Map;
 
 /**
  * Who may hand the next part to the device: image tasks take turns, one part each, so a small image
@@ -20,6 +23,9 @@ final class PartTurns {
   private final long memoryBytes;
   private final Deque<ImageTaskRequest> unopened = new ArrayDeque<>();
   private final Deque<ImageTaskRequest> open = new ArrayDeque<>();
+
+  /** Places that each tenant's parts have; those without any are not in it. */
+  private final Map<String, Integer> placesOf = new HashMap<>();
 
   private int taken;
   private int opening;
@@ -82,19 +88,40 @@ final class PartTurns {
     give();
   }
 
+  /** The first of those whose tenant has the fewest places for its weight. */
+  private ImageTaskRequest next(Deque<ImageTaskRequest> queue) {
+    ImageTaskRequest first =
+        queue.stream()
+            .min(
+                Comparator.comparingDouble(
+                    request ->
+                        placesOf.getOrDefault(request.tenant().name(), 0)
+                            / request.tenant().weight()))
+            .orElseThrow();
+    queue.remove(first);
+    return first;
+  }
+
   private void give() {
     // One at a time, since only then it is known what it takes.
     while (opening == 0 && heldBytes < memoryBytes && !unopened.isEmpty()) {
-      ImageTaskRequest request = unopened.poll();
+      ImageTaskRequest request = next(unopened);
       if (!request.outcome.isDone()) {
         opening++;
         request.open(new Permit(() -> opening--));
       }
     }
     while (taken < places && !open.isEmpty()) {
-      ImageTaskRequest request = open.poll();
+      ImageTaskRequest request = next(open);
+      String tenant = request.tenant().name();
       taken++;
-      Permit place = new Permit(() -> taken--);
+      placesOf.merge(tenant, 1, Integer::sum);
+      Permit place =
+          new Permit(
+              () -> {
+                taken--;
+                placesOf.computeIfPresent(tenant, (name, many) -> many == 1 ? null : many - 1);
+              });
       if (request.handOverNext(place)) {
         open.add(request);
       } else {

@@ -44,13 +44,15 @@ final class PromptRequest extends Request implements RequestListener {
 
   /**
    * @param restored where it goes on, if it was begun before
+   * @param deviceNanos device time that it took before it was restored
    */
   PromptRequest(
       RequestHost host,
       PromptEvent prompt,
       OptionalLong timestamp,
-      Optional<TrajectorySnapshot> restored) {
-    super(host, RequestEvent.of(prompt), timestamp);
+      Optional<TrajectorySnapshot> restored,
+      long deviceNanos) {
+    super(host, RequestEvent.of(prompt), timestamp, deviceNanos);
     this.prompt = prompt;
     this.restored = restored;
   }
@@ -121,11 +123,11 @@ final class PromptRequest extends Request implements RequestListener {
   @Override
   InFlight underWay() {
     if (ticket == null && restored.isPresent()) {
-      return new InFlight.Running(timestamp, prompt, restored.get());
+      return new InFlight.Running(timestamp, prompt, restored.get(), deviceNanos());
     }
     return ticket != null && ticket.rest() instanceof Work.Resumed resumed
-        ? new InFlight.Running(timestamp, prompt, resumed.snapshot())
-        : new InFlight.Waiting(timestamp, prompt);
+        ? new InFlight.Running(timestamp, prompt, resumed.snapshot(), deviceNanos())
+        : new InFlight.Waiting(timestamp, prompt, deviceNanos());
   }
 
   // ------------------------------------------------------------------ from the device's thread
@@ -133,6 +135,11 @@ final class PromptRequest extends Request implements RequestListener {
   @Override
   public void onStarted(Duration queued) {
     host.meters().queued(queued);
+  }
+
+  @Override
+  public void onDeviceTime(Duration share) {
+    tookDevice(share);
   }
 
   @Override
@@ -177,7 +184,8 @@ final class PromptRequest extends Request implements RequestListener {
         () ->
             end(
                 new Outcome.Picture(
-                    Events.image(prompt, image, model(), host.settings(), host.payloads()))),
+                    Events.image(
+                        prompt, image, model(), deviceNanos(), host.settings(), host.payloads()))),
         "encoded or stored");
   }
 

@@ -10,6 +10,7 @@ import io.github.flinkdiffusion.connector.event.ProgressEvent;
 import io.github.flinkdiffusion.connector.payload.PayloadException;
 import io.github.flinkdiffusion.ops.batching.ModelPool;
 import io.github.flinkdiffusion.ops.batching.Submission;
+import io.github.flinkdiffusion.ops.batching.Tenant;
 import io.github.flinkdiffusion.ops.failure.ConcernsOneRequest;
 import io.github.flinkdiffusion.ops.pipeline.InvalidRequestException;
 import io.github.flinkdiffusion.ops.pipeline.Model;
@@ -20,12 +21,14 @@ import io.github.flinkdiffusion.ops.serving.UnusableModelException;
 import java.nio.ByteBuffer;
 import java.time.Duration;
 import java.time.Instant;
+import java.util.Map;
 import java.util.Optional;
 import java.util.OptionalLong;
 import java.util.concurrent.CancellationException;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.CompletionException;
 import java.util.concurrent.atomic.AtomicBoolean;
+import java.util.concurrent.atomic.AtomicLong;
 import org.apache.flink.streaming.runtime.streamrecord.StreamRecord;
 import org.apache.flink.traces.SpanBuilder;
 import org.slf4j.Logger;
@@ -63,11 +66,37 @@ abstract class Request {
   private volatile int step;
   private volatile int totalSteps;
 
-  Request(RequestHost host, RequestEvent event, OptionalLong timestamp) {
+  /** Device time that it took, of all attempts; it decides nothing. */
+  private final AtomicLong deviceNanos;
+
+  private final Tenant tenant;
+
+  /**
+   * @param deviceNanos device time that it took before it was restored
+   */
+  Request(RequestHost host, RequestEvent event, OptionalLong timestamp, long deviceNanos) {
     this.host = host;
     this.event = event;
     this.timestamp = timestamp;
     this.admittedMillis = host.now();
+    this.deviceNanos = new AtomicLong(deviceNanos);
+    this.tenant = host.settings().tenants().of(event == null ? Map.of() : event.attributes());
+  }
+
+  /** Whose it is; of one that was restored as finished, not known. */
+  final Tenant tenant() {
+    return tenant;
+  }
+
+  /** Notes its part of a device call; any thread. */
+  final void tookDevice(Duration share) {
+    deviceNanos.addAndGet(share.toNanos());
+    host.meters().tookDevice(tenant.name(), share);
+  }
+
+  /** Device time that it took so far; any thread. */
+  final long deviceNanos() {
+    return deviceNanos.get();
   }
 
   /** Begins, or goes on, as soon as its model is loaded; task thread, once. */
@@ -219,6 +248,7 @@ abstract class Request {
   final Optional<Submission> submission() {
     Submission how =
         Submission.DEFAULT
+            .withTenant(tenant)
             .withPriority(event.priority())
             .withRetries(host.settings().requestRetries());
     long now = host.now();

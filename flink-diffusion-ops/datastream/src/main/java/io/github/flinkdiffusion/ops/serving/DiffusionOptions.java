@@ -317,6 +317,41 @@ public final class DiffusionOptions {
                   + " cross a watermark. ORDERED: results are emitted in the order of their"
                   + " requests, so a long request holds back those after it.");
 
+  /** The attribute of a request that names its tenant. */
+  public static final ConfigOption<String> TENANTS_ATTRIBUTE =
+      ConfigOptions.key("diffusion.tenants.attribute")
+          .stringType()
+          .defaultValue("tenant")
+          .withDescription(
+              "Name of the attribute that says on whose behalf a request is sent. Tenants whose"
+                  + " requests wait for one device get equal shares of it, or shares in proportion"
+                  + " to diffusion.tenants.weights, counted in rows, steps and image size. Priority"
+                  + " and deadline then order the requests of one tenant. Requests without the"
+                  + " attribute belong to the tenant 'default'.");
+
+  /** Shares of tenants, by name. */
+  public static final ConfigOption<Map<String, String>> TENANTS_WEIGHTS =
+      ConfigOptions.key("diffusion.tenants.weights")
+          .mapType()
+          .defaultValue(Map.of())
+          .withDescription(
+              "Weights of tenants, such as acme:3,free:0.5, each from 0.000001 to 1000000; 1 for"
+                  + " every other tenant. While several tenants want more than the device can do,"
+                  + " one with weight 3 gets three times the share of one with weight 1. What a"
+                  + " tenant does not use goes to the others.");
+
+  /** Requests of one tenant that a subtask has in flight. Default: no limit but the capacity. */
+  public static final ConfigOption<Integer> TENANTS_MAX_IN_FLIGHT =
+      ConfigOptions.key("diffusion.tenants.max-in-flight")
+          .intType()
+          .noDefaultValue()
+          .withDescription(
+              "Maximum requests of one tenant that a subtask has in flight, from 1. A request"
+                  + " beyond it fails at once with reason QUOTA_EXCEEDED, so that it does not hold"
+                  + " up requests of others that come after it in the same partition. Set it below"
+                  + " diffusion.capacity. Default: no limit, and requests of all tenants wait in the"
+                  + " order of their partition while the subtask is full.");
+
   /** Maximum time of a request from its admission. Default: none. */
   public static final ConfigOption<Duration> REQUEST_TIMEOUT =
       ConfigOptions.key("diffusion.request.timeout")
@@ -565,6 +600,9 @@ public final class DiffusionOptions {
           BATCH_ROWS,
           BATCH_AGING,
           OUTPUT_ORDER,
+          TENANTS_ATTRIBUTE,
+          TENANTS_WEIGHTS,
+          TENANTS_MAX_IN_FLIGHT,
           REQUEST_TIMEOUT,
           REQUEST_RETRIES,
           REQUEST_MAX_PIXELS,

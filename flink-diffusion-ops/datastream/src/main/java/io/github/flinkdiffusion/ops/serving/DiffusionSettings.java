@@ -57,7 +57,8 @@ public record DiffusionSettings(
     boolean auditInPictures,
     RequestLimits limits,
     PayloadSettings payload,
-    ImageSettings image)
+    ImageSettings image,
+    TenantSettings tenants)
     implements Serializable {
   private static final int MOST_RETRIES = 10;
 
@@ -112,7 +113,8 @@ public record DiffusionSettings(
         config.get(DiffusionOptions.AUDIT_IN_IMAGES),
         RequestLimits.of(config),
         PayloadSettings.of(config),
-        ImageSettings.of(config));
+        ImageSettings.of(config),
+        TenantSettings.of(config));
   }
 
   private static MemoryShare modelsMemory(ReadableConfig config) {
