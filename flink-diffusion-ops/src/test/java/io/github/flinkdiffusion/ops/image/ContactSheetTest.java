@@ -8,16 +8,16 @@ import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
 import java.awt.Font;
-import java.awt.FontMetrics;
 import java.awt.image.BufferedImage;
 import java.util.List;
 import org.junit.jupiter.api.Test;
 
 class ContactSheetTest {
-  private static final FontMetrics METRICS =
-      new BufferedImage(1, 1, BufferedImage.TYPE_INT_RGB)
-          .createGraphics()
-          .getFontMetrics(new Font(Font.SANS_SERIF, Font.PLAIN, 13));
+  private static final Lettering LETTERS =
+      new Lettering(
+          new BufferedImage(1, 1, BufferedImage.TYPE_INT_RGB)
+              .createGraphics()
+              .getFontMetrics(new Font(Font.SANS_SERIF, Font.PLAIN, 13)));
 
   private static Raster colored(int size, float red, float green, float blue) {
     Raster picture = Raster.filled(3, size, size, 0);
@@ -89,26 +89,65 @@ class ContactSheetTest {
 
   @Test
   void wrapsBetweenWordsAndInsideLongOnes() {
-    assertThat(ContactSheet.wrap("a  red\napple", METRICS, 1000, 3)).containsExactly("a red apple");
-    assertThat(ContactSheet.wrap("", METRICS, 100, 3)).isEmpty();
-    int width = METRICS.stringWidth("a photo of an");
-    assertThat(ContactSheet.wrap("a photo of an astronaut", METRICS, width, 3))
+    assertThat(ContactSheet.wrap("a  red\napple", LETTERS, 1000, 3)).containsExactly("a red apple");
+    assertThat(ContactSheet.wrap("", LETTERS, 100, 3)).isEmpty();
+    int width = LETTERS.width("a photo of an");
+    assertThat(ContactSheet.wrap("a photo of an astronaut", LETTERS, width, 3))
         .containsExactly("a photo of an", "astronaut");
-    List<String> lines = ContactSheet.wrap("x".repeat(500), METRICS, width, 3);
+    List<String> lines = ContactSheet.wrap("x".repeat(500), LETTERS, width, 3);
     assertThat(lines).hasSize(3);
     assertThat(lines.get(2)).endsWith("\u2026");
-    assertThat(lines).allMatch(line -> METRICS.stringWidth(line) <= width);
-    assertThat(ContactSheet.wrap("abc", METRICS, 1, 9)).containsExactly("a", "b", "c");
-    assertThat(ContactSheet.wrap("\uD83D\uDE00\uD83D\uDE00", METRICS, 1, 9))
-        .containsExactly("\uD83D\uDE00", "\uD83D\uDE00");
+    assertThat(lines).allMatch(line -> LETTERS.width(line) <= width);
+    assertThat(ContactSheet.wrap("abc", LETTERS, 1, 9)).containsExactly("a", "b", "c");
+    String faces = "\uD83D\uDE00\uD83D\uDE00";
+    assertThat(ContactSheet.wrap(faces, LETTERS, 1, 99))
+        .as("a surrogate pair is not cut")
+        .containsExactlyElementsOf(
+            LETTERS.drawable(faces).codePoints().mapToObj(Character::toString).toList());
+  }
+
+  @Test
+  void writesTheCodePointOfACharacterThatNoFontHas() {
+    assertThat(LETTERS.drawable("a \uDBFF\uDFFD!")).isEqualTo("a U+10FFFD!");
+    assertThat(LETTERS.drawable("n\u00ef")).isEqualTo("n\u00ef");
+    assertThat(LETTERS.drawable("\u2764\uFE0F")).as("selects a look").doesNotContain("\uFE0F");
+    assertThat(ContactSheet.wrap("cats \uDBFF\uDFFD", LETTERS, 1000, 3))
+        .containsExactly("cats U+10FFFD");
+  }
+
+  @Test
+  void drawsEachCharacterWithAFontThatHasIt() {
+    // On a machine with such a font, the second one of these is drawn; else its code point is.
+    String mixed = LETTERS.drawable("a \u6F22 b");
+    assertThat(mixed).isIn("a \u6F22 b", "a U+6F22 b");
+    BufferedImage sheet = new BufferedImage(200, 40, BufferedImage.TYPE_INT_RGB);
+    LETTERS.draw(sheet.createGraphics(), mixed, 0, 20);
+    int width = LETTERS.width(mixed);
+    assertThat(width).isGreaterThan(LETTERS.width("a  b"));
+    assertThat(columnsWithInk(sheet, LETTERS.width("a "), width - LETTERS.width(" b")))
+        .isGreaterThan(2);
+    assertThat(columnsWithInk(sheet, width + 1, 200)).isZero();
+  }
+
+  private static int columnsWithInk(BufferedImage image, int from, int to) {
+    int columns = 0;
+    for (int x = from; x < to; x++) {
+      for (int y = 0; y < image.getHeight(); y++) {
+        if ((image.getRGB(x, y) & 0xFFFFFF) != 0) {
+          columns++;
+          break;
+        }
+      }
+    }
+    return columns;
   }
 
   @Test
   void ellipsizesOnlyWhatIsTooLong() {
-    assertThat(ContactSheet.ellipsize("short", METRICS, 1000)).isEqualTo("short");
-    String cut = ContactSheet.ellipsize("a rather long caption", METRICS, 80);
+    assertThat(ContactSheet.ellipsize("short", LETTERS, 1000)).isEqualTo("short");
+    String cut = ContactSheet.ellipsize("a rather long caption", LETTERS, 80);
     assertThat(cut).startsWith("a ra").endsWith("\u2026");
-    assertThat(METRICS.stringWidth(cut)).isLessThanOrEqualTo(80);
+    assertThat(LETTERS.width(cut)).isLessThanOrEqualTo(80);
   }
 
   @Test

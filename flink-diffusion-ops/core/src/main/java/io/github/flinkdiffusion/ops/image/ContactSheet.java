@@ -7,7 +7,6 @@ package io.github.flinkdiffusion.ops.image;
 import java.awt.BasicStroke;
 import java.awt.Color;
 import java.awt.Font;
-import java.awt.FontMetrics;
 import java.awt.Graphics2D;
 import java.awt.RenderingHints;
 import java.awt.geom.RoundRectangle2D;
@@ -129,9 +128,9 @@ public final class ContactSheet {
     try {
       return Optional.of(
           new Text(
-              measure.getFontMetrics(new Font(Font.SANS_SERIF, Font.BOLD, 20)),
-              measure.getFontMetrics(new Font(Font.SANS_SERIF, Font.PLAIN, 13)),
-              measure.getFontMetrics(new Font(Font.SANS_SERIF, Font.PLAIN, 11))));
+              lettering(measure, Font.BOLD, 20),
+              lettering(measure, Font.PLAIN, 13),
+              lettering(measure, Font.PLAIN, 11)));
     } catch (InternalError | NoClassDefFoundError | UnsatisfiedLinkError | RuntimeException e) {
       // How Java reports a machine without any font differs from version to version.
       return Optional.empty();
@@ -140,7 +139,11 @@ public final class ContactSheet {
     }
   }
 
-  private record Text(FontMetrics title, FontMetrics caption, FontMetrics detail) {}
+  private static Lettering lettering(Graphics2D measure, int style, int size) {
+    return new Lettering(measure.getFontMetrics(new Font(Font.SANS_SERIF, style, size)));
+  }
+
+  private record Text(Lettering title, Lettering caption, Lettering detail) {}
 
   private static Graphics2D graphics(BufferedImage image) {
     Graphics2D graphics = image.createGraphics();
@@ -175,7 +178,7 @@ public final class ContactSheet {
       int rows = (cells.size() + columns - 1) / columns;
       int columnsUsed = Math.min(columns, cells.size());
       rowTop = new int[rows];
-      int titleHeight = text.map(sizes -> sizes.title().getHeight() + TITLE_GAP).orElse(0);
+      int titleHeight = text.map(sizes -> sizes.title().height() + TITLE_GAP).orElse(0);
       int top = MARGIN + (title.isEmpty() ? 0 : titleHeight);
       for (int row = 0; row < rows; row++) {
         rowTop[row] = top;
@@ -192,8 +195,8 @@ public final class ContactSheet {
     private int textHeight(int row, Text sizes) {
       int highest = 0;
       for (int i = row * columns; i < Math.min(cells.size(), (row + 1) * columns); i++) {
-        int lines = captions.get(i).size() * sizes.caption().getHeight();
-        int below = details.get(i).size() * sizes.detail().getHeight();
+        int lines = captions.get(i).size() * sizes.caption().height();
+        int below = details.get(i).size() * sizes.detail().height();
         int detail = below == 0 ? 0 : DETAIL_GAP + below;
         highest = Math.max(highest, lines + detail);
       }
@@ -204,13 +207,13 @@ public final class ContactSheet {
       graphics.setColor(PAPER);
       graphics.fillRect(0, 0, width, height);
       if (!title.isEmpty() && text.isPresent()) {
-        FontMetrics titleMetrics = text.get().title();
-        graphics.setFont(titleMetrics.getFont());
+        Lettering letters = text.get().title();
         graphics.setColor(INK);
-        graphics.drawString(
-            ellipsize(title, titleMetrics, width - 2 * MARGIN),
+        letters.draw(
+            graphics,
+            ellipsize(letters.drawable(title), letters, width - 2 * MARGIN),
             MARGIN,
-            MARGIN + titleMetrics.getAscent());
+            MARGIN + letters.ascent());
       }
       for (int i = 0; i < cells.size(); i++) {
         int left = MARGIN + i % columns * (pictureSize + GAP);
@@ -257,12 +260,11 @@ public final class ContactSheet {
 
     /** Returns where the next line would begin. */
     private static int drawLines(
-        Graphics2D graphics, FontMetrics metrics, List<String> lines, int left, int top) {
-      graphics.setFont(metrics.getFont());
+        Graphics2D graphics, Lettering letters, List<String> lines, int left, int top) {
       int y = top;
       for (String line : lines) {
-        graphics.drawString(line, left, y + metrics.getAscent());
-        y += metrics.getHeight();
+        letters.draw(graphics, line, left, y + letters.ascent());
+        y += letters.height();
       }
       return y;
     }
@@ -336,15 +338,15 @@ public final class ContactSheet {
    * Breaks a text between words, and within a word that is longer than a line; the last line may
    * end in an ellipsis.
    */
-  static List<String> wrap(String text, FontMetrics metrics, int width, int maxLines) {
+  static List<String> wrap(String text, Lettering letters, int width, int maxLines) {
     List<String> lines = new ArrayList<>();
-    String rest = text.replaceAll("\\s+", " ");
+    String rest = letters.drawable(text.replaceAll("\\s+", " "));
     while (!rest.isEmpty()) {
       if (lines.size() == maxLines - 1) {
-        lines.add(ellipsize(rest, metrics, width));
+        lines.add(ellipsize(rest, letters, width));
         break;
       }
-      int fitting = fittingLength(rest, metrics, width);
+      int fitting = fittingLength(rest, letters, width);
       if (fitting < rest.length()) {
         int space = rest.lastIndexOf(' ', fitting);
         fitting = space > 0 ? space : Math.max(fitting, Character.charCount(rest.codePointAt(0)));
@@ -355,11 +357,11 @@ public final class ContactSheet {
     return lines;
   }
 
-  static String ellipsize(String text, FontMetrics metrics, int width) {
-    if (metrics.stringWidth(text) <= width) {
+  static String ellipsize(String text, Lettering letters, int width) {
+    if (letters.width(text) <= width) {
       return text;
     }
-    int fitting = fittingLength(text, metrics, width - metrics.stringWidth(ELLIPSIS));
+    int fitting = fittingLength(text, letters, width - letters.width(ELLIPSIS));
     return text.substring(0, fitting).strip() + ELLIPSIS;
   }
 
@@ -367,18 +369,18 @@ public final class ContactSheet {
    * How many characters from the start are no wider than {@code width}; a surrogate pair is not
    * cut.
    */
-  private static int fittingLength(String text, FontMetrics metrics, int width) {
+  private static int fittingLength(String text, Lettering letters, int width) {
     int length = 0;
     for (int advance = 0; length < text.length(); ) {
       int c = text.codePointAt(length);
-      advance += metrics.charWidth(c);
+      advance += letters.width(Character.toString(c));
       if (advance > width) {
         break;
       }
       length += Character.charCount(c);
     }
     // Characters' widths are rounded one by one, a line's as a whole.
-    while (length > 0 && metrics.stringWidth(text.substring(0, length)) > width) {
+    while (length > 0 && letters.width(text.substring(0, length)) > width) {
       length = text.offsetByCodePoints(length, -1);
     }
     return length;
