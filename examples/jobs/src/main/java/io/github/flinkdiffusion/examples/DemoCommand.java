@@ -4,8 +4,11 @@
  */
 package io.github.flinkdiffusion.examples;
 
+import java.io.IOException;
+import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.concurrent.Callable;
+import java.util.function.BooleanSupplier;
 import org.slf4j.LoggerFactory;
 import picocli.CommandLine;
 
@@ -20,12 +23,43 @@ final class DemoCommand {
   private static final String LOG_CONFIGURATION = "log4j2.configurationFile";
   private static final int FAILED = 1;
 
+  /** As shells have it: 128 and the number of the signal. */
+  private static final int INTERRUPTED = 130;
+
   private DemoCommand() {}
+
+  /**
+   * A command's main program: runs it, ends the process with its exit code, and leaves nothing in
+   * the system's temporary folder.
+   */
+  static void main(Callable<Integer> command, String... args) {
+    Scratch scratch = Scratch.ofThisProcess();
+    int exitCode;
+    try {
+      exitCode = run(command, scratch::isInterrupted, args);
+    } finally {
+      removeEmptyLog();
+      scratch.commandHasEnded();
+    }
+    // Flink and Kafka leave threads behind that would keep the process alive.
+    System.exit(exitCode);
+  }
 
   /** Runs a command and returns the exit code. */
   static int run(Callable<Integer> command, String... args) {
+    return run(command, () -> false, args);
+  }
+
+  private static int run(Callable<Integer> command, BooleanSupplier interrupted, String... args) {
     CommandLine line = new CommandLine(command);
-    line.setExecutionExceptionHandler((error, given, parsed) -> failed(command, error));
+    line.setExecutionExceptionHandler(
+        (error, given, parsed) -> {
+          if (interrupted.getAsBoolean()) {
+            System.err.println("Interrupted.");
+            return INTERRUPTED;
+          }
+          return failed(command, error);
+        });
     line.setParameterExceptionHandler(
         (error, given) -> {
           System.err.println("error: " + error.getMessage() + "; --help lists the options.");
@@ -45,6 +79,22 @@ final class DemoCommand {
       System.err.println("Details are in " + System.getProperty(LOG_FILE));
     }
     return FAILED;
+  }
+
+  /** On a full disk, there may be nothing in it. */
+  private static void removeEmptyLog() {
+    String log = System.getProperty(LOG_FILE);
+    if (log == null) {
+      return;
+    }
+    try {
+      Path file = Path.of(log);
+      if (Files.exists(file) && Files.size(file) == 0) {
+        Files.delete(file);
+      }
+    } catch (IOException e) {
+      // An empty log does no harm.
+    }
   }
 
   /** Where the log goes; nothing may log before, since the first logger opens the file. */

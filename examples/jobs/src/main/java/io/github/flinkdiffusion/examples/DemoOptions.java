@@ -4,12 +4,30 @@
  */
 package io.github.flinkdiffusion.examples;
 
+import io.github.flinkdiffusion.connector.kafka.KafkaOptions;
 import io.github.flinkdiffusion.embedded.EmbeddedKafka;
+import io.github.flinkdiffusion.ops.serving.DiffusionOptions;
 import java.nio.file.Path;
+import java.util.LinkedHashMap;
+import java.util.Map;
+import java.util.Set;
+import org.apache.flink.configuration.Configuration;
+import org.apache.flink.configuration.CoreOptions;
 import picocli.CommandLine.Option;
 
 /** The options that all demos have: where things are and where results go. */
 final class DemoOptions {
+  private static final Map<String, String> OF_ARGUMENTS =
+      Map.of(
+          DiffusionOptions.MODEL_FOLDER.key(),
+          "--model",
+          DiffusionOptions.DEVICE.key(),
+          "--device",
+          KafkaOptions.BOOTSTRAP_SERVERS.key(),
+          "--bootstrap-servers",
+          CoreOptions.DEFAULT_PARALLELISM.key(),
+          "--parallelism");
+
   @Option(
       names = {"-h", "--help"},
       usageHelp = true,
@@ -19,8 +37,9 @@ final class DemoOptions {
   @Option(
       names = "--out",
       paramLabel = "FOLDER",
-      defaultValue = "out",
-      description = "Where the results go (default: ${DEFAULT-VALUE}).")
+      description =
+          "Where the results go: a folder that is empty or not there (default: out, or out-2 and so"
+              + " on if that exists).")
   private Path out;
 
   @Option(
@@ -43,8 +62,38 @@ final class DemoOptions {
       description = "Use this Kafka instead of starting one; missing topics are created there.")
   private String bootstrapServers;
 
+  @Option(
+      names = "-D",
+      paramLabel = "KEY=VALUE",
+      description =
+          "Option of the job, of docs/OPTIONS.md or Flink's own, such as -Ddiffusion.batch.rows=4;"
+              + " may be given several times.")
+  private Map<String, String> jobOptions = new LinkedHashMap<>();
+
+  /** As given; null for a new folder beside those of earlier runs. */
   Path out() {
     return out;
+  }
+
+  /**
+   * Adds what {@code -D} sets.
+   *
+   * @throws DemoException for an option that an argument of its own sets
+   */
+  void addTo(Configuration settings) {
+    jobOptions.forEach(
+        (key, value) -> {
+          String argument = OF_ARGUMENTS.get(key);
+          if (argument != null) {
+            throw new DemoException("Use %s instead of -D%s.".formatted(argument, key));
+          }
+          settings.setString(key, value);
+        });
+  }
+
+  /** Keys that {@code -D} sets. */
+  Set<String> keys() {
+    return jobOptions.keySet();
   }
 
   String device() {

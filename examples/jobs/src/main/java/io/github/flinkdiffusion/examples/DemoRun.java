@@ -7,6 +7,7 @@ package io.github.flinkdiffusion.examples;
 import io.github.flinkdiffusion.connector.event.FailureEvent;
 import io.github.flinkdiffusion.connector.event.ImageEvent;
 import io.github.flinkdiffusion.connector.event.UndecodableEventException;
+import io.github.flinkdiffusion.connector.kafka.JobFormats;
 import io.github.flinkdiffusion.connector.kafka.KafkaOptions;
 import java.nio.charset.StandardCharsets;
 import java.time.Duration;
@@ -20,6 +21,7 @@ import java.util.function.Predicate;
 import java.util.stream.Collectors;
 import org.apache.flink.api.common.JobExecutionResult;
 import org.apache.flink.configuration.CheckpointingOptions;
+import org.apache.flink.configuration.ConfigOption;
 import org.apache.flink.configuration.Configuration;
 import org.apache.flink.configuration.RestartStrategyOptions;
 import org.apache.flink.connector.kafka.source.enumerator.initializer.OffsetsInitializer;
@@ -48,6 +50,7 @@ final class DemoRun {
   private final String bootstrapServers;
   private final Topics topics;
   private final Configuration settings;
+  private final boolean startsJob;
   private final int parallelism;
   private final Job job;
 
@@ -64,14 +67,21 @@ final class DemoRun {
   record Request(String id, byte[] value) {}
 
   /**
-   * @param settings of the job, as Flink's configuration holds them; null when a job that runs
-   *     elsewhere is to answer
+   * @param settings of the job, as Flink's configuration holds them; of one that runs elsewhere, the
+   *     formats of its topics
+   * @param startsJob false when a job that runs elsewhere is to answer
    */
   DemoRun(
-      String bootstrapServers, Topics topics, Configuration settings, int parallelism, Job job) {
+      String bootstrapServers,
+      Topics topics,
+      Configuration settings,
+      boolean startsJob,
+      int parallelism,
+      Job job) {
     this.bootstrapServers = bootstrapServers;
     this.topics = topics;
     this.settings = settings;
+    this.startsJob = startsJob;
     this.parallelism = parallelism;
     this.job = job;
   }
@@ -105,7 +115,7 @@ final class DemoRun {
         ResultReader reader = reader(begin, requests);
         Progress progress = Progress.of(requests.size())) {
       long started = System.nanoTime();
-      JobClient client = settings == null ? null : start(begin, metrics, checkpoints);
+      JobClient client = !startsJob ? null : start(begin, metrics, checkpoints);
       CompletableFuture<JobExecutionResult> ended =
           client == null ? new CompletableFuture<>() : client.getJobExecutionResult();
       try {
@@ -167,15 +177,18 @@ final class DemoRun {
   private JobClient start(
       Map<TopicPartition, Long> begin, BatchMetrics metrics, TemporaryFolder checkpoints) {
     Configuration configuration = new Configuration(settings);
-    configuration.set(CheckpointingOptions.CHECKPOINTING_INTERVAL, CHECKPOINT_INTERVAL);
+    setUnlessGiven(configuration, CheckpointingOptions.CHECKPOINTING_INTERVAL, CHECKPOINT_INTERVAL);
     // Finished pictures are part of a checkpoint; Flink's default place for it takes 5 MiB.
-    configuration.set(CheckpointingOptions.CHECKPOINT_STORAGE, "filesystem");
-    configuration.set(
-        CheckpointingOptions.CHECKPOINTS_DIRECTORY, checkpoints.path().toUri().toString());
+    setUnlessGiven(configuration, CheckpointingOptions.CHECKPOINT_STORAGE, "filesystem");
+    setUnlessGiven(
+        configuration,
+        CheckpointingOptions.CHECKPOINTS_DIRECTORY,
+        checkpoints.path().toUri().toString());
     // Somebody waits for this run: an error is shown, not tried again.
-    configuration.set(RestartStrategyOptions.RESTART_STRATEGY, "none");
+    setUnlessGiven(configuration, RestartStrategyOptions.RESTART_STRATEGY, "none");
     configuration.set(KafkaOptions.BOOTSTRAP_SERVERS, bootstrapServers);
-    configuration.set(KafkaOptions.TRANSACTIONAL_ID_PREFIX, "demo-" + UUID.randomUUID());
+    setUnlessGiven(
+        configuration, KafkaOptions.TRANSACTIONAL_ID_PREFIX, "demo-" + UUID.randomUUID());
     metrics.reportedBy(configuration);
     StreamExecutionEnvironment env =
         StreamExecutionEnvironment.createLocalEnvironment(parallelism, configuration);
@@ -189,10 +202,18 @@ final class DemoRun {
     }
   }
 
+  private static <T> void setUnlessGiven(
+      Configuration configuration, ConfigOption<T> option, T value) {
+    if (!configuration.contains(option)) {
+      configuration.set(option, value);
+    }
+  }
+
   private ResultReader reader(Map<TopicPartition, Long> begin, List<Request> requests) {
     return new ResultReader(
         bootstrapServers,
         topics,
+        JobFormats.results(settings),
         of(begin, topic -> !topic.equals(topics.requests())),
         requests.stream().map(Request::id).collect(Collectors.toSet()));
   }

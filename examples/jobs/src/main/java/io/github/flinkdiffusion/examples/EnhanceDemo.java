@@ -32,7 +32,7 @@ public final class EnhanceDemo extends ImageDemo {
   }
 
   public static void main(String[] args) {
-    System.exit(run(args));
+    DemoCommand.main(new EnhanceDemo(), args);
   }
 
   /** As {@link #main}, but returns the exit code. */

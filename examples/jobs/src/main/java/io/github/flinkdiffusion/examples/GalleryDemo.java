@@ -175,8 +175,7 @@ public final class GalleryDemo implements Callable<Integer> {
   private GalleryDemo() {}
 
   public static void main(String[] args) {
-    // Flink and Kafka leave threads behind that would keep the process alive.
-    System.exit(run(args));
+    DemoCommand.main(new GalleryDemo(), args);
   }
 
   /** As {@link #main}, but returns the exit code. */

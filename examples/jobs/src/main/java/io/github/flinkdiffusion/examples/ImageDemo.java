@@ -4,8 +4,9 @@
  */
 package io.github.flinkdiffusion.examples;
 
-import io.github.flinkdiffusion.connector.event.EventCodec;
 import io.github.flinkdiffusion.connector.event.ImageTaskEvent;
+import io.github.flinkdiffusion.connector.format.EventWriter;
+import io.github.flinkdiffusion.connector.kafka.JobFormats;
 import io.github.flinkdiffusion.connector.payload.PayloadOptions;
 import io.github.flinkdiffusion.connector.payload.PayloadSettings;
 import io.github.flinkdiffusion.connector.payload.PayloadStore;
@@ -15,6 +16,7 @@ import io.github.flinkdiffusion.ops.image.FileSlices;
 import io.github.flinkdiffusion.ops.image.ImageException;
 import io.github.flinkdiffusion.ops.image.ReadOptions;
 import io.github.flinkdiffusion.ops.serving.DiffusionOptions;
+import io.github.flinkdiffusion.ops.serving.DiffusionSettings;
 import io.github.flinkdiffusion.ops.serving.ImageTaskOptions;
 import io.github.flinkdiffusion.ops.weights.ModelFolder;
 import java.io.IOException;
@@ -145,16 +147,34 @@ abstract class ImageDemo implements Callable<Integer> {
 
   @Override
   public Integer call() throws Exception {
-    OutputFolder folder = OutputFolder.prepare(options.out());
-    DemoCommand.logTo(options.out().resolve(OutputFolder.LOG));
+    // Everything that can be wrong is found before anything is started or written.
+    atLeastOne("--steps", steps);
+    if (samples != null) {
+      atLeastOne("--samples", samples);
+    }
+    int parallelism = options.parallelism();
     Path modelPath =
         model == null ? home().resolve("examples/models").resolve(embeddedModel) : model;
     ModelFolder modelFolder = ModelFolder.open(modelPath);
     requireTask(modelFolder);
     DeviceSpec where = Engines.standard().device(options.device());
     Configuration settings = settings(modelPath);
-    PayloadStore payloads = new PayloadStore(PayloadSettings.of(settings));
+    DiffusionOptions.refuseUnreadable(settings);
+    DiffusionSettings.of(settings);
     List<ImageReport.Input> inputs = inputs(modelPath);
+    EventWriter<ImageTaskEvent> writer =
+        JobFormats.requests(settings)
+            .writer(ImageTaskEvent.class, Topics.ofImageTasks(topicPrefix).requests());
+    JobFormats.results(settings);
+    OutputFolder.check(options.out());
+
+    OutputFolder folder = OutputFolder.create(options.out());
+    DemoCommand.logTo(folder.path().resolve(OutputFolder.LOG));
+    if (!settings.contains(PayloadOptions.STORE)) {
+      Path store = Files.createDirectories(folder.path().resolve("payloads"));
+      settings.set(PayloadOptions.STORE, store.toAbsolutePath().toUri().toString());
+    }
+    PayloadStore payloads = new PayloadStore(PayloadSettings.of(settings));
     List<DemoRun.Request> requests = new ArrayList<>();
     for (ImageReport.Input input : inputs) {
       ImageTaskEvent task =
@@ -169,12 +189,12 @@ abstract class ImageDemo implements Callable<Integer> {
                       ? Map.of("page", Integer.toString(input.page().getAsInt()))
                       : Map.of())
               .build();
-      requests.add(new DemoRun.Request(task.getId(), EventCodec.imageTasks().encode(task)));
+      requests.add(new DemoRun.Request(task.getId(), writer.write(task)));
     }
     System.err.printf(
         Locale.ROOT,
-        "%d images with %s on %s; starting %s%n",
-        requests.size(),
+        "%s with %s on %s; starting %s%n",
+        Count.of(requests.size(), "image"),
         modelFolder.name(),
         where,
         options.hasKafka() ? "Flink" : "Kafka and Flink");
@@ -186,22 +206,25 @@ abstract class ImageDemo implements Callable<Integer> {
                         servers,
                         Topics.ofImageTasks(topicPrefix),
                         settings,
-                        options.parallelism(),
+                        true,
+                        parallelism,
                         (env, topics, start) ->
                             ImageTaskJob.create().startingAt(start).define(env, topics))
                     .make(requests));
     ImageReport report =
-        new ImageReport(folder, sheet(), payloads, modelFolder.name() + " on " + where);
+        new ImageReport(
+            folder,
+            sheet(),
+            payloads,
+            "%s on %s, parallelism %d".formatted(modelFolder.name(), where, parallelism));
     System.out.print(report.write(inputs, results, Duration.ofNanos(System.nanoTime() - begin)));
-    System.out.println("Results are in " + options.out());
+    System.out.println("Results are in " + folder.path());
     if (!results.failures().isEmpty()) {
       throw new DemoException(
-          "%d of %d images failed; the first, %s: %s"
+          "%s failed; the reasons are in %s."
               .formatted(
-                  results.failures().size(),
-                  requests.size(),
-                  ImageReport.source(inputs, results.failures().get(0)),
-                  results.failures().get(0).getMessage()));
+                  Count.of(results.failures().size(), requests.size(), "image"),
+                  folder.path().resolve(OutputFolder.SUMMARY_TEXT)));
     }
     return 0;
   }
@@ -210,13 +233,17 @@ abstract class ImageDemo implements Callable<Integer> {
     return Path.of(System.getProperty("flinkdiffusion.home", "."));
   }
 
-  private Configuration settings(Path modelPath) throws IOException {
-    Path store = Files.createDirectories(options.out().resolve("payloads"));
+  private static void atLeastOne(String option, int value) {
+    if (value < 1) {
+      throw new DemoException("%s is %d; it must be at least 1.".formatted(option, value));
+    }
+  }
+
+  private Configuration settings(Path modelPath) {
     Configuration settings = new Configuration();
     settings.set(DiffusionOptions.MODEL_FOLDER, modelPath.toAbsolutePath().toString());
     settings.set(DiffusionOptions.DEVICE, options.device());
     settings.set(DiffusionOptions.PROGRESS_EVERY_STEPS, 1);
-    settings.set(PayloadOptions.STORE, store.toAbsolutePath().toUri().toString());
     if (tile != null) {
       settings.set(ImageTaskOptions.TILE_SIZE, tile);
     }
@@ -226,6 +253,7 @@ abstract class ImageDemo implements Callable<Integer> {
     if (bands != null) {
       settings.setString(ImageTaskOptions.BANDS.key(), bands);
     }
+    options.addTo(settings);
     return settings;
   }
 

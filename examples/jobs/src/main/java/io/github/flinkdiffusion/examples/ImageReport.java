@@ -368,7 +368,7 @@ final class ImageReport {
     return name;
   }
 
-  private static String text(
+  private String text(
       int sent,
       List<Result> written,
       List<Failure> failures,
@@ -377,25 +377,25 @@ final class ImageReport {
     StringBuilder text = new StringBuilder();
     line(
         text,
-        "%d of %d images in %.1f s, %.1f s of it for the Flink job from start to end",
-        written.size(),
-        sent,
+        "%s in %.1f s, %.1f s of it for the Flink job from start to end",
+        Count.of(written.size(), sent, "image"),
         total.toMillis() / 1000.0,
         results.making().toMillis() / 1000.0);
     line(
         text,
-        "%d network calls of %.1f rows on average, the largest of %d",
-        results.batches().calls(),
+        "%s of %.1f rows on average, the largest of %d",
+        Count.of(results.batches().calls(), "network call"),
         results.batches().meanRows(),
         results.batches().largestRows());
+    line(text, "%s", title);
     for (Result result : written) {
       if (result.regions() != null) {
         List<Found> most = result.found().subList(0, Math.min(MOST_NAMED, result.found().size()));
         line(
             text,
-            "  %s: %d regions%s",
+            "  %s: %s%s",
             result.input(),
-            result.found().size(),
+            Count.of(result.found().size(), "region"),
             most.stream()
                 .map(Found::text)
                 .collect(Collectors.joining(", ", most.isEmpty() ? "" : ": ", "")));

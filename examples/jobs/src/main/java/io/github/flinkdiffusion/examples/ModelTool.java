@@ -56,7 +56,7 @@ public final class ModelTool implements Callable<Integer> {
   private ModelTool() {}
 
   public static void main(String[] args) {
-    System.exit(run(args));
+    DemoCommand.main(new ModelTool(), args);
   }
 
   /** As {@link #main}, but returns the exit code. */

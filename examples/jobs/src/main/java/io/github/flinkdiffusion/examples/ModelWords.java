@@ -29,9 +29,14 @@ import java.util.regex.Pattern;
 record ModelWords(String form, Map<String, List<String>> groups) {
   static final String FILE = "vocabulary.json";
 
-  /** A word begins with a letter or digit; an apostrophe or a hyphen may stand inside it. */
+  /**
+   * A word begins with a letter or digit; an apostrophe or a hyphen may stand inside it. An emoji,
+   * with what changes its look, is a word, too.
+   */
   private static final Pattern WORD =
-      Pattern.compile("[\\p{L}\\p{N}][\\p{L}\\p{M}\\p{N}]*(?:['\u2019-][\\p{L}\\p{M}\\p{N}]+)*");
+      Pattern.compile(
+          "[\\p{L}\\p{N}][\\p{L}\\p{M}\\p{N}]*(?:['\u2019-][\\p{L}\\p{M}\\p{N}]+)*"
+              + "|\\p{So}(?:[\\p{Sk}\\p{M}]|\u200d\\p{So})*");
 
   ModelWords {
     groups = new LinkedHashMap<>(groups);

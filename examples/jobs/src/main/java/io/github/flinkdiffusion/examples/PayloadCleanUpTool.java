@@ -119,7 +119,7 @@ public final class PayloadCleanUpTool implements Callable<Integer> {
   private PayloadCleanUpTool() {}
 
   public static void main(String[] args) {
-    System.exit(run(args));
+    DemoCommand.main(new PayloadCleanUpTool(), args);
   }
 
   /** As {@link #main}, but returns the exit code. */

@@ -5,19 +5,13 @@
 package io.github.flinkdiffusion.examples;
 
 import io.github.flinkdiffusion.examples.emoji.EmojiVocabulary;
-import java.io.IOException;
-import java.nio.file.Files;
-import java.nio.file.Path;
 import java.util.List;
+import java.util.Locale;
 import java.util.Set;
 import java.util.stream.Collectors;
 
-/**
- * Where the demo's prompts come from: its arguments, a file with one a line, or the built-in list.
- */
+/** The built-in prompts of the demo, and which of all prompts mini-emoji was not trained on. */
 final class Prompts {
-  private static final String COMMENT = "#";
-
   private static final Set<String> HELD_OUT =
       EmojiVocabulary.heldOutScenes().stream()
           .flatMap(scene -> scene.phrasings().stream())
@@ -45,32 +39,6 @@ final class Prompts {
   private Prompts() {}
 
   /**
-   * One prompt a line; blank lines and lines that start with {@code #} are left out.
-   *
-   * @throws DemoException when the file cannot be read or holds no prompt
-   */
-  static List<String> read(Path file) {
-    List<String> prompts;
-    try {
-      prompts =
-          Files.readAllLines(file).stream()
-              .map(String::strip)
-              .filter(line -> !line.isEmpty() && !line.startsWith(COMMENT))
-              .toList();
-    } catch (IOException e) {
-      throw new DemoException(
-          ("Cannot read the prompts in %s (%s); --prompts takes a text file in UTF-8 with one"
-                  + " prompt on each line.")
-              .formatted(file, e),
-          e);
-    }
-    if (prompts.isEmpty()) {
-      throw new DemoException("The file " + file + " holds no prompt; write one on each line.");
-    }
-    return prompts;
-  }
-
-  /**
    * Sixteen different emoji for mini-emoji: for each background colour one combination that it was
    * trained on and one that it has never seen.
    */
@@ -78,8 +46,12 @@ final class Prompts {
     return BUILT_IN;
   }
 
-  /** Whether this asks for a combination that was kept out of mini-emoji's training. */
+  /**
+   * Whether this asks for a combination that was kept out of mini-emoji's training. As in its
+   * tokenizer, capital letters and the number of blanks make no difference.
+   */
   static boolean isHeldOut(String prompt) {
-    return HELD_OUT.contains(prompt);
+    return HELD_OUT.contains(
+        prompt.strip().replaceAll("\\s+", " ").replaceAll("[.!]+$", "").toLowerCase(Locale.ROOT));
   }
 }

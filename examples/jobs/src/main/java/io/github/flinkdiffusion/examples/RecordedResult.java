@@ -4,11 +4,11 @@
  */
 package io.github.flinkdiffusion.examples;
 
-import io.github.flinkdiffusion.connector.event.EventCodec;
 import io.github.flinkdiffusion.connector.event.ImageEvent;
 import io.github.flinkdiffusion.connector.event.Payload;
 import io.github.flinkdiffusion.connector.event.Payloads;
 import io.github.flinkdiffusion.connector.event.UndecodableEventException;
+import io.github.flinkdiffusion.connector.format.FormatSettings;
 import io.github.flinkdiffusion.connector.payload.PayloadOptions;
 import io.github.flinkdiffusion.connector.payload.PayloadSettings;
 import io.github.flinkdiffusion.connector.payload.PayloadStore;
@@ -100,13 +100,24 @@ record RecordedResult(
   }
 
   /**
-   * Takes an encoded event apart.
+   * Takes an event in Avro's single-object encoding apart.
    *
    * @throws DemoException when it is none, or has no record
    */
   static RecordedResult of(String name, byte[] encoded, List<String> payloads, Path scratch) {
+    return of(name, encoded, FormatSettings.AVRO, payloads, scratch);
+  }
+
+  /**
+   * Takes an encoded event apart.
+   *
+   * @param format that it has
+   * @throws DemoException when it is none, or has no record
+   */
+  static RecordedResult of(
+      String name, byte[] encoded, FormatSettings format, List<String> payloads, Path scratch) {
     try {
-      ImageEvent event = EventCodec.images().decode(encoded);
+      ImageEvent event = format.reader(ImageEvent.class).read(encoded, null);
       if (event.getAudit() == null) {
         throw new DemoException(
             "The event %s has no audit record: an early version wrote it.".formatted(name));

@@ -5,6 +5,8 @@
 package io.github.flinkdiffusion.examples;
 
 import io.github.flinkdiffusion.connector.event.ImageEvent;
+import io.github.flinkdiffusion.connector.format.FormatSettings;
+import io.github.flinkdiffusion.connector.kafka.JobFormats;
 import io.github.flinkdiffusion.ops.engine.DeviceSpec;
 import io.github.flinkdiffusion.ops.engine.Engines;
 import io.github.flinkdiffusion.ops.image.Images;
@@ -101,6 +103,14 @@ public final class ReplayTool implements Callable<Integer> {
   private String bootstrapServers;
 
   @Option(
+      names = "-D",
+      paramLabel = "KEY=VALUE",
+      description =
+          "How the topic of --record is written, by the options of the job that writes it, such as"
+              + " -Ddiffusion.kafka.sink.format=json (default: avro); may be given several times.")
+  private Map<String, String> jobOptions = new LinkedHashMap<>();
+
+  @Option(
       names = "--payloads",
       paramLabel = "URI",
       description = "Folder that holds the images that an event names: its payload store.")
@@ -176,7 +186,7 @@ public final class ReplayTool implements Callable<Integer> {
   private ReplayTool() {}
 
   public static void main(String[] args) {
-    System.exit(run(args));
+    DemoCommand.main(new ReplayTool(), args);
   }
 
   /** As {@link #main}, but returns the exit code. */
@@ -272,8 +282,12 @@ public final class ReplayTool implements Callable<Integer> {
     if (bootstrapServers == null) {
       throw new DemoException("--record needs --bootstrap-servers: the Kafka that holds it.");
     }
+    Configuration job = new Configuration();
+    jobOptions.forEach(job::setString);
+    DiffusionOptions.refuseUnreadable(job);
+    FormatSettings format = JobFormats.results(job);
     return RecordedResult.of(
-        where.record.toString(), where.record.read(bootstrapServers), payloads, scratch);
+        where.record.toString(), where.record.read(bootstrapServers), format, payloads, scratch);
   }
 
   private Map<String, String> texts() {

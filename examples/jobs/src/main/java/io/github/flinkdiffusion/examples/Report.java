@@ -6,9 +6,12 @@ package io.github.flinkdiffusion.examples;
 
 import io.github.flinkdiffusion.connector.event.FailureEvent;
 import io.github.flinkdiffusion.connector.event.ImageEvent;
+import io.github.flinkdiffusion.connector.event.Payloads;
 import io.github.flinkdiffusion.connector.event.PromptEvent;
+import io.github.flinkdiffusion.connector.payload.PayloadStore;
 import io.github.flinkdiffusion.ops.image.ContactSheet;
 import io.github.flinkdiffusion.ops.image.PngCodec;
+import io.github.flinkdiffusion.ops.pipeline.Basis;
 import java.nio.charset.StandardCharsets;
 import java.time.Duration;
 import java.util.ArrayList;
@@ -26,31 +29,41 @@ final class Report {
   /** More would make a sheet that no viewer opens gladly. */
   private static final int SHEET_PICTURES = 100;
 
-  /** Attribute of a request that is shown below its picture. */
-  static final String NOTE = "note";
-
   private final OutputFolder folder;
-  private final String model;
-  private final Optional<ModelWords> words;
-  private final String device;
-  private final int parallelism;
+  private final PromptNotes notes;
+  private final PayloadStore payloads;
+  private final Optional<OwnJob> job;
+
+  private record OwnJob(String model, String device, int parallelism) {}
+
+  private Report(
+      OutputFolder folder, PromptNotes notes, PayloadStore payloads, Optional<OwnJob> job) {
+    this.folder = folder;
+    this.notes = notes;
+    this.payloads = payloads;
+    this.job = job;
+  }
 
   /**
-   * @param model name of the model folder
-   * @param words that the model knows; empty when its folder does not say
+   * Of a job that this run has started.
+   *
+   * @param payloads where large images are
+   * @param model name of its model's folder
    * @param device where the networks ran
    */
-  Report(
+  static Report ofOwnJob(
       OutputFolder folder,
+      PromptNotes notes,
+      PayloadStore payloads,
       String model,
-      Optional<ModelWords> words,
       String device,
       int parallelism) {
-    this.folder = folder;
-    this.model = model;
-    this.words = words;
-    this.device = device;
-    this.parallelism = parallelism;
+    return new Report(folder, notes, payloads, Optional.of(new OwnJob(model, device, parallelism)));
+  }
+
+  /** Of a job that runs elsewhere, of which its results tell. */
+  static Report ofAnotherJob(OutputFolder folder, PromptNotes notes, PayloadStore payloads) {
+    return new Report(folder, notes, payloads, Optional.empty());
   }
 
   /**
@@ -67,14 +80,23 @@ final class Report {
         ContactSheet.columns(SHEET_COLUMNS)
             .pictureSize(SHEET_PICTURE_PIXELS)
             .title(title(results.images()));
+    String model = model(results.images());
     for (int i = 0; i < requests.size(); i++) {
       String id = requests.get(i).getId();
       ImageEvent image = images.get(id);
       if (image != null) {
-        pictures.add(picture(i + 1, image, pictures.size() < SHEET_PICTURES ? sheet : null));
+        pictures.add(
+            picture(
+                i + 1, requests.get(i), image, pictures.size() < SHEET_PICTURES ? sheet : null));
       } else {
         FailureEvent failure = failures.get(id);
-        failed.add(new Summary.Failure(id, failure.getReason().name(), failure.getMessage()));
+        failed.add(
+            new Summary.Failure(
+                id,
+                requests.get(i).getPrompt(),
+                notes.unknown(requests.get(i)),
+                failure.getReason().name(),
+                failure.getMessage()));
       }
     }
     String modelDigest =
@@ -83,8 +105,8 @@ final class Report {
         new Summary(
             model,
             modelDigest,
-            device,
-            parallelism,
+            job.map(OwnJob::device).orElseGet(() -> device(results.images())),
+            job.map(OwnJob::parallelism).orElse(null),
             requests.size(),
             pictures,
             failed,
@@ -98,6 +120,31 @@ final class Report {
     return summary;
   }
 
+  private String model(List<ImageEvent> images) {
+    String models =
+        images.stream()
+            .map(ImageEvent::getModel)
+            .distinct()
+            .sorted()
+            .collect(Collectors.joining(", "));
+    return models.isEmpty() ? job.map(OwnJob::model).orElse("unknown model") : models;
+  }
+
+  /** As the results' audit records have it. */
+  private static String device(List<ImageEvent> images) {
+    String devices =
+        images.stream()
+            .flatMap(
+                image ->
+                    Optional.ofNullable(image.getAudit())
+                        .map(audit -> audit.getParameters().get(Basis.DEVICE))
+                        .stream())
+            .distinct()
+            .sorted()
+            .collect(Collectors.joining(", "));
+    return devices.isEmpty() ? "unknown device" : devices;
+  }
+
   /** What all pictures have in common. */
   private String title(List<ImageEvent> images) {
     List<String> ways =
@@ -105,23 +152,24 @@ final class Report {
             .map(image -> image.getScheduler() + ", " + image.getSteps() + " steps")
             .distinct()
             .toList();
+    String model = model(images);
     return ways.size() == 1 ? model + " (" + ways.get(0) + ")" : model;
   }
 
-  private Summary.Picture picture(int number, ImageEvent image, ContactSheet sheet) {
-    byte[] png = new byte[image.getImage().remaining()];
-    image.getImage().duplicate().get(png);
+  private Summary.Picture picture(
+      int number, PromptEvent request, ImageEvent image, ContactSheet sheet) {
+    byte[] png = payloads.read(Payloads.picture(image));
     String name = OutputFolder.pictureName(number, image.getPrompt());
     folder.write(name, png);
-    List<String> unknown = words.map(known -> known.unknown(image.getPrompt())).orElse(List.of());
+    List<String> unknown = notes.unknown(request);
+    boolean unseen = notes.isUnseen(request);
     if (sheet != null) {
-      String note = image.getAttributes().getOrDefault(NOTE, "");
       sheet.add(
           PngCodec.decode(png),
           image.getPrompt(),
           "seed "
               + image.getSeed()
-              + (note.isEmpty() ? "" : ", " + note)
+              + (unseen ? ", unseen" : "")
               + (unknown.isEmpty() ? "" : ", does not know: " + String.join(", ", unknown)));
     }
     return new Summary.Picture(
@@ -136,6 +184,7 @@ final class Report {
         image.getHeight(),
         image.getPromptTruncated(),
         unknown,
+        unseen,
         image.getDigest());
   }
 

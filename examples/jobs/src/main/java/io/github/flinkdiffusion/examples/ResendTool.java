@@ -188,7 +188,7 @@ public final class ResendTool implements Callable<Integer> {
   private ResendTool() {}
 
   public static void main(String[] args) {
-    System.exit(run(args));
+    DemoCommand.main(new ResendTool(), args);
   }
 
   /** As {@link #main}, but returns the exit code. */

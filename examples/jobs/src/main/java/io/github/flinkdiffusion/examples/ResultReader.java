@@ -4,11 +4,12 @@
  */
 package io.github.flinkdiffusion.examples;
 
-import io.github.flinkdiffusion.connector.event.EventCodec;
 import io.github.flinkdiffusion.connector.event.FailureEvent;
 import io.github.flinkdiffusion.connector.event.ImageEvent;
 import io.github.flinkdiffusion.connector.event.ProgressEvent;
 import io.github.flinkdiffusion.connector.event.UndecodableEventException;
+import io.github.flinkdiffusion.connector.format.EventReader;
+import io.github.flinkdiffusion.connector.format.FormatSettings;
 import java.time.Duration;
 import java.util.ArrayList;
 import java.util.HashMap;
@@ -29,17 +30,28 @@ final class ResultReader implements AutoCloseable {
   private final Topics topics;
   private final Set<String> ids;
   private final KafkaConsumer<byte[], byte[]> consumer;
+  private final EventReader<ImageEvent> imageReader;
+  private final EventReader<FailureEvent> failureReader;
+  private final EventReader<ProgressEvent> progressReader;
   private final List<ImageEvent> images = new ArrayList<>();
   private final List<FailureEvent> failures = new ArrayList<>();
   private final Map<String, Double> begun = new HashMap<>();
 
   /**
+   * @param format of the results
    * @param from where to begin: the end of the topics before the requests were sent
    * @param ids of the requests; what is said about others is left out
    */
   ResultReader(
-      String bootstrapServers, Topics topics, Map<TopicPartition, Long> from, Set<String> ids) {
+      String bootstrapServers,
+      Topics topics,
+      FormatSettings format,
+      Map<TopicPartition, Long> from,
+      Set<String> ids) {
     this.topics = topics;
+    imageReader = format.reader(ImageEvent.class);
+    failureReader = format.reader(FailureEvent.class);
+    progressReader = format.reader(ProgressEvent.class);
     this.ids = Set.copyOf(ids);
     this.consumer =
         new KafkaConsumer<>(
@@ -60,19 +72,19 @@ final class ResultReader implements AutoCloseable {
   void poll(Duration wait) throws UndecodableEventException {
     for (ConsumerRecord<byte[], byte[]> record : consumer.poll(wait)) {
       if (record.topic().equals(topics.images())) {
-        ImageEvent image = EventCodec.images().decode(record.value());
+        ImageEvent image = imageReader.read(record.value(), null);
         if (ids.contains(image.getId())) {
           images.add(image);
         }
       } else if (record.topic().equals(topics.progress())) {
-        ProgressEvent progress = EventCodec.progress().decode(record.value());
+        ProgressEvent progress = progressReader.read(record.value(), null);
         if (ids.contains(progress.getId())) {
           double share = (double) progress.getStep() / Math.max(1, progress.getTotalSteps());
           // Progress may repeat after a failure.
           begun.merge(progress.getId(), share, Math::max);
         }
       } else {
-        FailureEvent failure = EventCodec.failures().decode(record.value());
+        FailureEvent failure = failureReader.read(record.value(), null);
         if (failure.getId() != null && ids.contains(failure.getId())) {
           failures.add(failure);
         }

@@ -27,7 +27,7 @@ public final class SegmentDemo extends ImageDemo {
   }
 
   public static void main(String[] args) {
-    System.exit(run(args));
+    DemoCommand.main(new SegmentDemo(), args);
   }
 
   /** As {@link #main}, but returns the exit code. */

@@ -18,7 +18,7 @@ import java.util.stream.Collectors;
  * @param model name of the model folder
  * @param modelDigest SHA-256 of the model; empty when there is no picture
  * @param device where the networks ran
- * @param parallelism of the job
+ * @param parallelism of the job; null of one that this run has not started
  * @param prompts how many were sent
  * @param pictures those that came back, in the order of their requests
  * @param failures those that could not be done, in the order of their requests
@@ -29,7 +29,7 @@ record Summary(
     String model,
     String modelDigest,
     String device,
-    int parallelism,
+    Integer parallelism,
     int prompts,
     List<Picture> pictures,
     List<Failure> failures,
@@ -43,6 +43,7 @@ record Summary(
    * @param digest SHA-256 of the file
    * @param promptTruncated whether the prompt was longer than the tokenizer takes
    * @param unknownWords of the prompt, which the model was not trained with, as far as it says
+   * @param unseen whether the model was trained without the combination that the prompt asks for
    */
   record Picture(
       String file,
@@ -56,10 +57,12 @@ record Summary(
       int height,
       boolean promptTruncated,
       List<String> unknownWords,
+      boolean unseen,
       String digest) {}
 
   /** A request that could not be done, and why. */
-  record Failure(String id, String reason, String message) {}
+  record Failure(
+      String id, String prompt, List<String> unknownWords, String reason, String message) {}
 
   /**
    * Times in seconds.
@@ -84,40 +87,54 @@ record Summary(
     StringBuilder text = new StringBuilder();
     line(
         text,
-        "%d of %d images in %.1f s, %.1f s of it for the Flink job from start to end",
-        pictures.size(),
-        prompts,
+        "%s in %.1f s, %.1f s of it %s",
+        Count.of(pictures.size(), prompts, "image"),
         seconds.total(),
-        seconds.making());
+        seconds.making(),
+        parallelism == null
+            ? "until the job had answered"
+            : "for the Flink job from start to end");
     // Nothing is known of a job that runs elsewhere.
     if (batches.calls() > 0) {
       line(
           text,
-          "%d network calls of %.1f rows on average, the largest of %d (an image with guidance"
-              + " takes 2)",
-          batches.calls(),
+          "%s of %.1f rows on average, the largest of %d (an image with guidance takes 2)",
+          Count.of(batches.calls(), "network call"),
           batches.meanRows(),
           batches.largestRows());
     }
-    line(text, "%s on %s, parallelism %d", model, device, parallelism);
+    line(
+        text,
+        "%s on %s, %s",
+        model,
+        device,
+        parallelism == null ? "by a job that runs elsewhere" : "parallelism " + parallelism);
     long truncated = pictures.stream().filter(Picture::promptTruncated).count();
     if (truncated > 0) {
       line(
-          text, "%d prompts were longer than the model reads; their ends were not used", truncated);
+          text,
+          "%s longer than the model reads; the rest was not used",
+          truncated == 1 ? "1 prompt was" : truncated + " prompts were");
     }
     Map<String, List<String>> unknown = new LinkedHashMap<>();
-    pictures.stream()
-        .filter(picture -> !picture.unknownWords().isEmpty())
-        .forEach(picture -> unknown.put(picture.prompt(), picture.unknownWords()));
+    pictures.forEach(picture -> unknown.put(picture.prompt(), picture.unknownWords()));
+    failures.forEach(failure -> unknown.put(failure.prompt(), failure.unknownWords()));
+    unknown.values().removeIf(List::isEmpty);
     if (!unknown.isEmpty()) {
       line(
           text,
-          "%d prompts have words that %s does not know, and does not draw:",
-          unknown.size(),
-          model);
+          "%s words that the model does not know, and does not draw:",
+          unknown.size() == 1 ? "1 prompt has" : unknown.size() + " prompts have");
       unknown.forEach((prompt, words) -> line(text, "  %s: %s", prompt, String.join(", ", words)));
     }
-    line(text, "%d failures", failures.size());
+    long unseen = pictures.stream().filter(Picture::unseen).count();
+    if (unseen > 0) {
+      line(
+          text,
+          "%s marked unseen: the model was not trained on that thing in that size on that background",
+          unseen == 1 ? "1 image is" : unseen + " images are");
+    }
+    line(text, "%s", Count.of(failures.size(), "failure"));
     // A wrong setting fails all requests with the same sentence.
     Map<String, List<Failure>> alike =
         failures.stream()
@@ -126,8 +143,9 @@ record Summary(
                     f -> f.reason() + ": " + f.message(), LinkedHashMap::new, Collectors.toList()));
     alike.forEach(
         (why, those) -> {
-          String others = those.size() == 1 ? "" : " and " + (those.size() - 1) + " others";
-          line(text, "  %s%s: %s", those.get(0).id(), others, why);
+          String others =
+              those.size() == 1 ? "" : " and " + Count.of(those.size() - 1, "other prompt");
+          line(text, "  \"%s\"%s: %s", those.get(0).prompt(), others, why);
         });
     return text.toString();
   }

@@ -26,7 +26,7 @@ final class TemporaryFolder implements AutoCloseable {
       return new TemporaryFolder(Files.createTempDirectory(prefix));
     } catch (IOException e) {
       throw new DemoException(
-          "Cannot make a folder for checkpoints in %s (%s); set another one with JAVA_OPTS=-Djava.io.tmpdir=..."
+          "Cannot make a folder for checkpoints in %s (%s); set another one with TMPDIR=..."
               .formatted(System.getProperty("java.io.tmpdir"), e),
           e);
     }

@@ -4,22 +4,30 @@
  */
 package io.github.flinkdiffusion.examples;
 
-import io.github.flinkdiffusion.connector.event.EventCodec;
 import io.github.flinkdiffusion.connector.event.PromptEvent;
-import io.github.flinkdiffusion.ops.engine.DeviceSpec;
+import io.github.flinkdiffusion.connector.format.EventWriter;
+import io.github.flinkdiffusion.connector.kafka.JobFormats;
+import io.github.flinkdiffusion.connector.payload.PayloadSettings;
+import io.github.flinkdiffusion.connector.payload.PayloadStore;
 import io.github.flinkdiffusion.ops.engine.Engines;
+import io.github.flinkdiffusion.ops.operator.PromptCheck;
+import io.github.flinkdiffusion.ops.pipeline.InvalidRequestException;
 import io.github.flinkdiffusion.ops.scheduler.Schedulers;
 import io.github.flinkdiffusion.ops.serving.DiffusionOptions;
+import io.github.flinkdiffusion.ops.serving.ModelList;
 import io.github.flinkdiffusion.ops.weights.ModelFolder;
 import java.nio.file.Path;
 import java.time.Duration;
 import java.util.ArrayList;
+import java.util.HashMap;
+import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Locale;
 import java.util.Map;
-import java.util.Optional;
+import java.util.Set;
 import java.util.UUID;
 import java.util.concurrent.Callable;
+import java.util.stream.IntStream;
 import org.apache.flink.configuration.Configuration;
 import picocli.CommandLine;
 import picocli.CommandLine.Command;
@@ -44,21 +52,34 @@ import picocli.CommandLine.Parameters;
       ""
     })
 public final class TextToImageDemo implements Callable<Integer> {
-  private static final String MINI_EMOJI = "mini-emoji";
   private static final double MINI_EMOJI_GUIDANCE = 2;
+
+  /** Options that say how a job's topics are read and written, and where large images are. */
+  private static final List<String> OF_TOPICS = List.of("diffusion.kafka.", "diffusion.payload.");
+
+  /** Parameters that say how many steps there are. */
+  private static final Set<String> PLANS = Set.of("timesteps", "sigmas");
 
   /** diffusers' default. */
   private static final double STABLE_DIFFUSION_GUIDANCE = 7.5;
 
   @Mixin private DemoOptions options;
 
-  @Parameters(paramLabel = "PROMPT", description = "Prompts, each in quotes.")
+  @Parameters(
+      paramLabel = "PROMPT",
+      description =
+          "Prompts, each in quotes: a text, or a JSON object as in --prompts.")
   private List<String> arguments = new ArrayList<>();
 
   @Option(
       names = "--prompts",
       paramLabel = "FILE",
-      description = "Read prompts from a text file with one prompt on each line.")
+      description =
+          "Read prompts from a text file, or from standard input if it is '-': one prompt on each"
+              + " line. A line may also be a JSON object, whose fields win over the options, such as"
+              + " {\"prompt\": \"a red heart\", \"seed\": 7, \"width\": 64, \"height\": 64,"
+              + " \"negativePrompt\": \"blue\", \"parameters\": {\"model\": \"emoji\"}} (all fields:"
+              + " docs/schemas/PromptEvent.schema.json; models: -Ddiffusion.models).")
   private Path file;
 
   @Option(
@@ -131,7 +152,9 @@ public final class TextToImageDemo implements Callable<Integer> {
       names = "--no-job",
       description =
           "Start no job. One that is already running answers, such as that of examples/cluster."
-              + " Needs --bootstrap-servers.")
+              + " Needs --bootstrap-servers. If its topics are not Avro, add the formats it was"
+              + " started with, such as -Ddiffusion.kafka.source.format=json"
+              + " -Ddiffusion.kafka.sink.format=json.")
   private boolean noJob;
 
   @Option(
@@ -146,8 +169,7 @@ public final class TextToImageDemo implements Callable<Integer> {
   private TextToImageDemo() {}
 
   public static void main(String[] args) {
-    // Flink and Kafka leave threads behind that would keep the process alive.
-    System.exit(run(args));
+    DemoCommand.main(new TextToImageDemo(), args);
   }
 
   /** As {@link #main}, but returns the exit code. */
@@ -157,10 +179,9 @@ public final class TextToImageDemo implements Callable<Integer> {
 
   @Override
   public Integer call() throws Exception {
-    Optional<ModelWords> words = ModelWords.of(model);
     if (listWords) {
       System.out.print(
-          words
+          ModelWords.of(model)
               .orElseThrow(
                   () ->
                       new DemoException(
@@ -169,60 +190,98 @@ public final class TextToImageDemo implements Callable<Integer> {
               .text());
       return 0;
     }
-    OutputFolder folder = OutputFolder.prepare(options.out());
-    DemoCommand.logTo(options.out().resolve(OutputFolder.LOG));
-    List<PromptEvent> requests = requests();
-    ModelFolder modelFolder = ModelFolder.open(model);
-    nameUnknownWords(modelFolder.name(), words, requests);
-    DeviceSpec where = Engines.standard().device(options.device());
+    // Everything that can be wrong is found before anything is started or written.
+    List<AskedPrompt> prompts = prompts();
+    checkNumbers();
+    int parallelism = options.parallelism();
+    Configuration settings = settings();
+    PromptNotes notes = new PromptNotes(models(settings));
+    List<PromptEvent> requests = requests(prompts, notes);
+    String where = check(settings, prompts, requests);
+    EventWriter<PromptEvent> writer =
+        JobFormats.requests(settings)
+            .writer(PromptEvent.class, Topics.withPrefix(topicPrefix).requests());
+    JobFormats.results(settings);
+    PayloadStore payloads = new PayloadStore(PayloadSettings.of(settings));
+    OutputFolder.check(options.out());
+
+    nameUnknownWords(notes, requests);
+    OutputFolder folder = OutputFolder.create(options.out());
+    DemoCommand.logTo(folder.path().resolve(OutputFolder.LOG));
     System.err.printf(
         Locale.ROOT,
-        "%d images with %s on %s; %s%n",
-        requests.size(),
-        modelFolder.name(),
-        where,
+        "%s%s; %s%n",
+        Count.of(requests.size(), "image"),
+        noJob ? "" : " with %s on %s".formatted(ModelFolder.name(model), where),
         !options.hasKafka()
             ? "starting Kafka and Flink"
             : noJob ? "waiting for the job's answers" : "starting Flink");
     long begin = System.nanoTime();
-    DemoRun.Results results = options.onKafka(servers -> make(servers, requests));
+    DemoRun.Results results =
+        options.onKafka(
+            servers ->
+                new DemoRun(
+                        servers,
+                        Topics.withPrefix(topicPrefix),
+                        settings,
+                        !noJob,
+                        parallelism,
+                        (env, topics, start) ->
+                            TextToImageJob.create().startingAt(start).define(env, topics))
+                    .make(
+                        requests.stream()
+                            .map(
+                                request ->
+                                    new DemoRun.Request(request.getId(), writer.write(request)))
+                            .toList()));
     Duration total = Duration.ofNanos(System.nanoTime() - begin);
-    Summary summary =
-        new Report(folder, modelFolder.name(), words, where.toString(), options.parallelism())
-            .write(requests, results, total);
+    Report report =
+        noJob
+            ? Report.ofAnotherJob(folder, notes, payloads)
+            : Report.ofOwnJob(
+                folder, notes, payloads, ModelFolder.name(model), where, parallelism);
+    Summary summary = report.write(requests, results, total);
     System.out.print(summary.text());
-    System.out.println("Results are in " + options.out());
+    System.out.println("Results are in " + folder.path());
     if (!summary.failures().isEmpty()) {
       throw new DemoException(
-          "%d of %d prompts failed; the first: %s"
+          "%s failed; the reasons are in %s."
               .formatted(
-                  summary.failures().size(),
-                  summary.prompts(),
-                  summary.failures().get(0).message()));
+                  Count.of(summary.failures().size(), summary.prompts(), "prompt"),
+                  folder.path().resolve(OutputFolder.SUMMARY_TEXT)));
     }
     return 0;
   }
 
   /** Before anything is drawn: what comes will not show them. */
-  private static void nameUnknownWords(
-      String model, Optional<ModelWords> words, List<PromptEvent> requests) {
-    words.ifPresent(
-        known ->
-            requests.stream()
-                .map(request -> request.getPrompt())
-                .distinct()
-                .filter(prompt -> !known.unknown(prompt).isEmpty())
-                .forEach(
-                    prompt ->
-                        System.err.printf(
-                            "%s does not know %s of \"%s\"%n",
-                            model, String.join(", ", known.unknown(prompt)), prompt)));
+  private static void nameUnknownWords(PromptNotes notes, List<PromptEvent> requests) {
+    requests.stream()
+        .filter(request -> !notes.unknown(request).isEmpty())
+        .map(
+            request ->
+                "%s does not know %s of \"%s\""
+                    .formatted(
+                        notes.model(request),
+                        String.join(", ", notes.unknown(request)),
+                        request.getPrompt()))
+        .distinct()
+        .forEach(System.err::println);
   }
 
-  private List<PromptEvent> requests() {
+  private List<AskedPrompt> prompts() {
     if (file != null && !arguments.isEmpty()) {
       throw new DemoException("Give prompts as arguments or with --prompts, not both.");
     }
+    if (file != null) {
+      return AskedPrompt.ofFile(file);
+    }
+    List<String> texts = arguments.isEmpty() ? Prompts.builtIn() : arguments;
+    return IntStream.range(0, texts.size())
+        .mapToObj(i -> AskedPrompt.of(texts.get(i), "Prompt " + (i + 1)))
+        .toList();
+  }
+
+  private void checkNumbers() {
     if (scheduler != null && !Schedulers.supported().contains(scheduler)) {
       throw new DemoException(
           "There is no scheduler '%s'; --scheduler takes one of %s."
@@ -234,17 +293,6 @@ public final class TextToImageDemo implements Callable<Integer> {
     }
     atLeastOne("--count", count);
     atLeastOne("--steps", steps);
-    List<String> prompts =
-        file != null ? Prompts.read(file) : arguments.isEmpty() ? Prompts.builtIn() : arguments;
-    // A broker of one's own remembers earlier runs.
-    String run = UUID.randomUUID().toString().substring(0, 8);
-    List<PromptEvent> requests = new ArrayList<>();
-    for (String prompt : prompts) {
-      for (int i = 0; i < count; i++) {
-        requests.add(request(run, requests.size(), prompt));
-      }
-    }
-    return requests;
   }
 
   private static void atLeastOne(String option, int value) {
@@ -253,53 +301,121 @@ public final class TextToImageDemo implements Callable<Integer> {
     }
   }
 
-  private DemoRun.Results make(String servers, List<PromptEvent> requests) throws Exception {
+  private Configuration settings() {
     Configuration settings = new Configuration();
-    settings.set(DiffusionOptions.MODEL_FOLDER, model.toAbsolutePath().toString());
-    settings.set(DiffusionOptions.DEVICE, options.device());
-    settings.set(DiffusionOptions.PROGRESS_EVERY_STEPS, 1);
-    return new DemoRun(
-            servers,
-            Topics.withPrefix(topicPrefix),
-            noJob ? null : settings,
-            options.parallelism(),
-            (env, topics, start) -> TextToImageJob.create().startingAt(start).define(env, topics))
-        .make(
-            requests.stream()
-                .map(
-                    request ->
-                        new DemoRun.Request(request.getId(), EventCodec.prompts().encode(request)))
-                .toList());
+    if (noJob) {
+      options.keys().stream()
+          .filter(key -> OF_TOPICS.stream().noneMatch(key::startsWith))
+          .findFirst()
+          .ifPresent(
+              key -> {
+                throw new DemoException(
+                    "-D%s sets an option of the job, and --no-job starts none. Only options that begin with %s are read."
+                        .formatted(key, String.join(" or ", OF_TOPICS)));
+              });
+    } else {
+      settings.set(DiffusionOptions.MODEL_FOLDER, model.toAbsolutePath().toString());
+      settings.set(DiffusionOptions.DEVICE, options.device());
+      settings.set(DiffusionOptions.PROGRESS_EVERY_STEPS, 1);
+    }
+    options.addTo(settings);
+    DiffusionOptions.refuseUnreadable(settings);
+    return settings;
   }
 
-  private PromptEvent request(String run, int number, String prompt) {
-    PromptEvent.Builder request =
-        PromptEvent.newBuilder()
-            .setId(String.format(Locale.ROOT, "%s-%03d", run, number + 1))
-            .setPrompt(prompt)
-            .setNegativePrompt(negativePrompt)
-            .setSeed(seed + number)
-            .setSteps(steps)
-            .setGuidanceScale(guidanceScale())
-            .setScheduler(scheduler);
-    if (size != null) {
-      request.setWidth(size.width()).setHeight(size.height());
+  /** The models of this job that are on this machine, by the names that requests give them. */
+  private Map<String, Path> models(Configuration settings) {
+    Map<String, Path> folders = new LinkedHashMap<>();
+    folders.put(ModelList.DEFAULT, model);
+    for (String entry : settings.getOptional(DiffusionOptions.MODELS).orElse(List.of())) {
+      int at = entry.indexOf('=');
+      String folder = entry.substring(at + 1).strip();
+      // The others are at an address, and their words are not known before they are copied.
+      if (at > 0 && !folder.contains("://")) {
+        folders.put(entry.substring(0, at).strip(), Path.of(folder));
+      }
     }
-    if (Prompts.isHeldOut(prompt) && isMiniEmoji()) {
-      request.setAttributes(Map.of(Report.NOTE, "unseen"));
+    return folders;
+  }
+
+  /**
+   * Asks the models whether they accept the requests, without loading them.
+   *
+   * @return the device that the job will use
+   */
+  private String check(
+      Configuration settings, List<AskedPrompt> prompts, List<PromptEvent> requests) {
+    if (noJob) {
+      return "";
+    }
+    PromptCheck check = PromptCheck.of(settings);
+    for (int i = 0; i < requests.size(); i++) {
+      try {
+        check.require(requests.get(i));
+      } catch (InvalidRequestException e) {
+        AskedPrompt prompt = prompts.get(i / count);
+        throw new DemoException(
+            "%s, \"%s\": %s".formatted(prompt.where(), prompt.shown(), e.getMessage()), e);
+      }
+    }
+    return Engines.standard().device(options.device()).toString();
+  }
+
+  private List<PromptEvent> requests(List<AskedPrompt> prompts, PromptNotes notes) {
+    // A broker of one's own remembers earlier runs.
+    String run = UUID.randomUUID().toString().substring(0, 8);
+    List<PromptEvent> requests = new ArrayList<>();
+    Map<String, String> ids = new HashMap<>();
+    for (AskedPrompt prompt : prompts) {
+      for (int i = 0; i < count; i++) {
+        PromptEvent request = request(run, requests.size(), i, prompt, notes);
+        String other = ids.put(request.getId(), prompt.where());
+        if (other != null) {
+          throw new DemoException(
+              "%s has the id '%s', as %s has; each request needs an id of its own, or none."
+                  .formatted(prompt.where(), request.getId(), other));
+        }
+        requests.add(request);
+      }
+    }
+    return requests;
+  }
+
+  /** What the prompt says itself, and the command's options for the rest. */
+  private PromptEvent request(
+      String run, int number, int copy, AskedPrompt prompt, PromptNotes notes) {
+    PromptEvent asked = prompt.event();
+    PromptEvent.Builder request = PromptEvent.newBuilder(asked);
+    if (asked.getId().isEmpty()) {
+      request.setId(String.format(Locale.ROOT, "%s-%03d", run, number + 1));
+    } else if (count > 1) {
+      request.setId(asked.getId() + "-" + (copy + 1));
+    }
+    if (!prompt.negativePromptGiven()) {
+      request.setNegativePrompt(negativePrompt);
+    }
+    request.setSeed(asked.getSeed() == null ? seed + number : asked.getSeed() + copy);
+    boolean planned = PLANS.stream().anyMatch(asked.getParameters()::containsKey);
+    if (asked.getSteps() == null && !planned) {
+      request.setSteps(steps);
+    }
+    if (asked.getGuidanceScale() == null) {
+      request.setGuidanceScale(guidanceScale(asked, notes));
+    }
+    if (asked.getScheduler() == null) {
+      request.setScheduler(scheduler);
+    }
+    if (size != null && asked.getWidth() == null && asked.getHeight() == null) {
+      request.setWidth(size.width()).setHeight(size.height());
     }
     return request.build();
   }
 
   /** A small model's pictures are oversaturated by a scale that suits Stable Diffusion. */
-  private double guidanceScale() {
+  private double guidanceScale(PromptEvent prompt, PromptNotes notes) {
     if (guidance != null) {
       return guidance;
     }
-    return isMiniEmoji() ? MINI_EMOJI_GUIDANCE : STABLE_DIFFUSION_GUIDANCE;
-  }
-
-  private boolean isMiniEmoji() {
-    return ModelFolder.name(model).equals(MINI_EMOJI);
+    return notes.isMiniEmoji(prompt) ? MINI_EMOJI_GUIDANCE : STABLE_DIFFUSION_GUIDANCE;
   }
 }

@@ -18,11 +18,8 @@ import io.github.flinkdiffusion.ops.serving.DiffusionOptions;
 import java.io.BufferedReader;
 import java.io.IOException;
 import java.io.InputStreamReader;
-import java.nio.ByteBuffer;
-import java.nio.channels.FileChannel;
 import java.nio.file.Files;
 import java.nio.file.Path;
-import java.nio.file.StandardOpenOption;
 import java.time.Duration;
 import java.util.ArrayList;
 import java.util.Arrays;
@@ -152,8 +149,7 @@ public final class TopicsDemo implements Callable<Integer> {
   private TopicsDemo() {}
 
   public static void main(String[] args) {
-    // Flink and Kafka leave threads behind that would keep the process alive.
-    System.exit(run(args));
+    DemoCommand.main(new TopicsDemo(), args);
   }
 
   /** As {@link #main}, but returns the exit code. */
@@ -179,7 +175,7 @@ public final class TopicsDemo implements Callable<Integer> {
     if (!Files.isDirectory(model)) {
       throw new DemoException("There is no model folder %s.".formatted(model));
     }
-    OutputFolder.existing(out);
+    OutputFolder folder = OutputFolder.existing(out);
     DemoCommand.logTo(out.resolve(OutputFolder.LOG));
     Topics topics = Topics.withPrefix("");
     try (EmbeddedKafka kafka = EmbeddedKafka.builder().port(port).start();
@@ -197,7 +193,7 @@ public final class TopicsDemo implements Callable<Integer> {
                 + "  kafka-console-producer.sh --bootstrap-server %s --topic prompts%n"
                 + "Images go to the topic images and to %s. Ctrl-C ends it.%n",
             kafka.bootstrapServers(), kafka.bootstrapServers(), out);
-        watch(kafka.bootstrapServers(), topics, job);
+        watch(kafka.bootstrapServers(), topics, job, folder);
       } finally {
         if (!job.getJobExecutionResult().isDone()) {
           job.cancel().get();
@@ -248,8 +244,8 @@ public final class TopicsDemo implements Callable<Integer> {
   }
 
   /** Reads as any consumer would, requests too, for the time at which they were sent. */
-  private void watch(String servers, Topics topics, JobClient job)
-      throws IOException, ExecutionException, InterruptedException {
+  private void watch(String servers, Topics topics, JobClient job, OutputFolder folder)
+      throws ExecutionException, InterruptedException {
     Properties reading = new Properties();
     reading.setProperty("bootstrap.servers", servers);
     reading.setProperty("isolation.level", "read_committed");
@@ -294,7 +290,7 @@ public final class TopicsDemo implements Callable<Integer> {
           System.out.printf(
               Locale.ROOT,
               "%s  %s%s%n",
-              write(image, answers),
+              write(folder, image, answers),
               image.getPrompt(),
               at == null ? "" : "  (%.2f s)".formatted((now - at) / 1000.0));
         }
@@ -330,22 +326,12 @@ public final class TopicsDemo implements Callable<Integer> {
   }
 
   /** An id is the sender's to choose, so of it only what any file system takes. */
-  private String write(ImageEvent image, int number) throws IOException {
+  private static String write(OutputFolder folder, ImageEvent image, int number) {
     String id = image.getId().replaceAll("[^A-Za-z0-9_-]", "_");
     String name =
         "%04d-%s.png"
             .formatted(number, id.length() <= NAME_CHARS ? id : id.substring(0, NAME_CHARS));
-    ByteBuffer bytes = image.getImage().duplicate();
-    try (FileChannel file =
-        FileChannel.open(
-            out.resolve(name),
-            StandardOpenOption.CREATE,
-            StandardOpenOption.WRITE,
-            StandardOpenOption.TRUNCATE_EXISTING)) {
-      while (bytes.hasRemaining()) {
-        file.write(bytes);
-      }
-    }
+    folder.write(name, image.getImage());
     return name;
   }
 }

@@ -7,13 +7,21 @@ package io.github.flinkdiffusion.examples;
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
+import com.fasterxml.jackson.databind.ObjectMapper;
+import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.HashSet;
 import java.util.List;
+import java.util.Locale;
+import java.util.Set;
+import java.util.stream.Collectors;
+import java.util.stream.Stream;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
+import org.junit.jupiter.params.provider.MethodSource;
 
 /** Which words of a prompt a model does not know. */
 class ModelWordsTest {
@@ -40,10 +48,46 @@ class ModelWordsTest {
           three stars on a dark background               | three stars dark
           a well-known cat's face, 3 times, 3 times      | well-known cat's 3 times
           ein Bär                                        | ein bär
+          a red 🦄, a 👍🏽                                       | 🦄 👍🏽
+          a small cat face ≤ 100 % on blue!           | 100
           """)
   void namesEachWordThatMiniEmojiWasNotTrainedWith(String prompt, String words) {
     assertThat(MINI_EMOJI.unknown(prompt))
         .containsExactlyElementsOf(words == null ? List.of() : List.of(words.split(" ")));
+  }
+
+  static Stream<Path> embeddedModelsWithWords() throws IOException {
+    try (Stream<Path> models = Files.list(Path.of("../models"))) {
+      List<Path> withWords =
+          models.filter(model -> Files.exists(model.resolve(ModelWords.FILE))).toList();
+      assertThat(withWords).contains(Path.of("../models/mini-emoji"));
+      return withWords.stream();
+    }
+  }
+
+  /** Prompts as newcomers type them; a model that is added later is asked, too. */
+  @ParameterizedTest
+  @MethodSource("embeddedModelsWithWords")
+  void everyUnknownWordOfPromptsOfNewcomersIsNamed(Path model) throws IOException {
+    Set<String> known = new HashSet<>();
+    new ObjectMapper()
+        .readTree(model.resolve(ModelWords.FILE).toFile())
+        .path("groups")
+        .forEach(
+            group -> group.forEach(entry -> known.addAll(List.of(entry.asText().split("[ ,]+")))));
+    ModelWords words = ModelWords.of(model).orElseThrow();
+    List<String> prompts = Files.readAllLines(Path.of("src/test/resources/prompts.txt"));
+    assertThat(prompts).hasSize(28);
+
+    for (String prompt : prompts) {
+      assertThat(words.unknown(prompt))
+          .as(prompt)
+          .containsExactlyInAnyOrderElementsOf(
+              Stream.of(prompt.toLowerCase(Locale.ROOT).split(" "))
+                  .filter(word -> !known.contains(word))
+                  .collect(Collectors.toSet()));
+    }
+    assertThat(prompts).anyMatch(prompt -> !words.unknown(prompt).isEmpty());
   }
 
   @Test

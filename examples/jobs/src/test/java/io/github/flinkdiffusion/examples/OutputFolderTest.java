@@ -8,6 +8,7 @@ import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
 import java.io.IOException;
+import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import org.junit.jupiter.api.Test;
@@ -16,24 +17,62 @@ import org.junit.jupiter.api.io.TempDir;
 class OutputFolderTest {
 
   @Test
-  void aRunReplacesWhatAnEarlierOneWroteAndNothingElse(@TempDir Path path) throws IOException {
-    OutputFolder first = OutputFolder.prepare(path);
-    first.write("pictures/001-a.png", new byte[1]);
-    first.write("pictures/of-mine.png", new byte[1]);
-    Files.writeString(path.resolve("notes.txt"), "mine");
-    first.write(
-        OutputFolder.SUMMARY_JSON,
-        """
-        {"pictures": [{"file": "pictures/001-a.png"}, {"file": "notes.txt"}, {"file": "pictures/../notes.txt"}]}
-        """
-            .getBytes());
+  void nothingInAFolderThatIsNotEmptyIsTouched(@TempDir Path path) throws IOException {
+    Path file = Files.writeString(path.resolve("notes.txt"), "mine");
 
-    OutputFolder.prepare(path);
+    assertThatThrownBy(() -> OutputFolder.create(path))
+        .isInstanceOf(DemoException.class)
+        .hasMessageContaining(path.toString())
+        .hasMessageContaining("not empty");
+    assertThat(path).isDirectoryContaining(each -> each.equals(file));
+    try (var files = Files.list(path)) {
+      assertThat(files).hasSize(1);
+    }
+  }
 
-    assertThat(path.resolve("pictures/001-a.png")).doesNotExist();
-    assertThat(path.resolve(OutputFolder.SUMMARY_JSON)).doesNotExist();
-    assertThat(path.resolve("pictures/of-mine.png")).exists();
-    assertThat(path.resolve("notes.txt")).exists();
+  @Test
+  void aFileIsThereWithAllItsBytesOrNotAtAll(@TempDir Path path) throws Exception {
+    // A limit of 512 bytes for each file, as a full disk would set it.
+    Process child =
+        new ProcessBuilder(
+                "bash",
+                "-c",
+                "ulimit -f 1; exec \"$@\"",
+                "bash",
+                ProcessHandle.current().info().command().orElseThrow(),
+                "-XX:-UsePerfData",
+                "-cp",
+                System.getProperty("java.class.path"),
+                Writing.class.getName(),
+                path.toString())
+            .redirectErrorStream(true)
+            .start();
+    String said = new String(child.getInputStream().readAllBytes(), StandardCharsets.UTF_8);
+    assertThat(child.waitFor()).as(said).isZero();
+
+    assertThat(said.lines())
+        .singleElement()
+        .asString()
+        .startsWith("Cannot write " + path.resolve("pictures/large"))
+        .contains("too large")
+        .contains("--out");
+    try (var files = Files.walk(path)) {
+      assertThat(files.filter(Files::isRegularFile))
+          .containsExactly(path.resolve("pictures/small"));
+    }
+  }
+
+  /** In a process of its own, which has the limit. */
+  static final class Writing {
+    public static void main(String[] args) {
+      OutputFolder folder = OutputFolder.create(Path.of(args[0]));
+      folder.write("pictures/small", new byte[100]);
+      try {
+        folder.write("pictures/large", new byte[1 << 20]);
+      } catch (DemoException e) {
+        System.out.println(e.getMessage());
+      }
+    }
   }
 
   @Test
@@ -49,7 +88,7 @@ class OutputFolderTest {
   @Test
   void aFolderThatCanNotBeMadeIsNamed(@TempDir Path path) throws IOException {
     Path file = Files.writeString(path.resolve("file"), "");
-    assertThatThrownBy(() -> OutputFolder.prepare(file))
+    assertThatThrownBy(() -> OutputFolder.create(file))
         .isInstanceOf(DemoException.class)
         .hasMessageContaining(file.toString())
         .hasMessageContaining("--out");

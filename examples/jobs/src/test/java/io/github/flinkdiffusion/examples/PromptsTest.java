@@ -5,16 +5,11 @@
 package io.github.flinkdiffusion.examples;
 
 import static org.assertj.core.api.Assertions.assertThat;
-import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
 import io.github.flinkdiffusion.examples.emoji.EmojiScene;
 import io.github.flinkdiffusion.examples.emoji.EmojiVocabulary;
-import java.io.IOException;
-import java.nio.file.Files;
-import java.nio.file.Path;
 import java.util.List;
 import org.junit.jupiter.api.Test;
-import org.junit.jupiter.api.io.TempDir;
 
 class PromptsTest {
 
@@ -39,26 +34,11 @@ class PromptsTest {
   }
 
   @Test
-  void aFileHoldsOnePromptALineAndMayHaveCommentsAndBlankLines(@TempDir Path folder)
-      throws IOException {
-    Path file = folder.resolve("prompts.txt");
-    Files.writeString(file, "# fruit\n  a banana \n\na süße cherry\n");
-    assertThat(Prompts.read(file)).containsExactly("a banana", "a süße cherry");
-  }
-
-  @Test
-  void aFileWithoutPromptsIsRefused(@TempDir Path folder) throws IOException {
-    Path empty = folder.resolve("empty.txt");
-    Files.writeString(empty, "# nothing\n");
-    assertThatThrownBy(() -> Prompts.read(empty))
-        .isInstanceOf(DemoException.class)
-        .hasMessageContaining("empty.txt")
-        .hasMessageContaining("one on each line");
-
-    Path binary = folder.resolve("binary");
-    Files.write(binary, new byte[] {(byte) 0xff, (byte) 0xfe});
-    assertThatThrownBy(() -> Prompts.read(binary)).hasMessageContaining("UTF-8");
-    assertThatThrownBy(() -> Prompts.read(folder.resolve("none")))
-        .hasMessageContaining("NoSuchFile");
+  void aSceneIsHeldOutHoweverItsPromptIsWritten() {
+    assertThat(Prompts.isHeldOut("a small hamburger on a blue background")).isTrue();
+    assertThat(Prompts.isHeldOut(" A small  HAMBURGER on a blue background. ")).isTrue();
+    assertThat(Prompts.isHeldOut("a small hamburger on blue")).isTrue();
+    assertThat(Prompts.isHeldOut("a large hamburger on a blue background")).isFalse();
+    assertThat(Prompts.isHeldOut("a small hamburger on a pink background")).isFalse();
   }
 }

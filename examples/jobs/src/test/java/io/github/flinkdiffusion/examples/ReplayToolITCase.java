@@ -10,6 +10,7 @@ import static org.assertj.core.api.Assertions.assertThat;
 import io.github.flinkdiffusion.connector.event.AuditRecord;
 import io.github.flinkdiffusion.connector.event.EventCodec;
 import io.github.flinkdiffusion.connector.event.ImageEvent;
+import io.github.flinkdiffusion.connector.format.EventJson;
 import io.github.flinkdiffusion.connector.event.Payload;
 import io.github.flinkdiffusion.connector.event.Payloads;
 import io.github.flinkdiffusion.embedded.EmbeddedKafka;
@@ -181,8 +182,12 @@ class ReplayToolITCase {
                     .build())
             .build();
     try (EmbeddedKafka kafka = EmbeddedKafka.builder().start()) {
-      kafka.createTopics(1, "images");
+      kafka.createTopics(1, "images", "images-json");
       kafka.send(List.of(new ProducerRecord<>("images", EventCodec.images().encode(event))));
+      kafka.send(
+          List.of(
+              new ProducerRecord<>(
+                  "images-json", EventJson.of(ImageEvent.class).write(event))));
       String[] place = {"--bootstrap-servers", kafka.bootstrapServers(), "--record"};
 
       assertThat(ReplayTool.run(with(EMOJI, place[0], place[1], place[2], "images/0/0")))
@@ -193,6 +198,13 @@ class ReplayToolITCase {
           .isEqualTo(1);
       assertThat(err.toString(UTF_8))
           .contains("There is no committed record images/0/7: the partition ends at offset 1.");
+
+      String json = "-Ddiffusion.kafka.sink.format=json";
+      assertThat(
+              ReplayTool.run(with(EMOJI, place[0], place[1], json, place[2], "images-json/0/0")))
+          .as(output() + err)
+          .isZero();
+      assertThat(output()).contains("images-json/0/0");
     }
   }
 

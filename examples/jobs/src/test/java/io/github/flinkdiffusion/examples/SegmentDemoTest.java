@@ -83,7 +83,7 @@ class SegmentDemoTest {
             .build();
     String text =
         new ImageReport(
-                OutputFolder.prepare(folder.resolve("out")),
+                OutputFolder.create(folder.resolve("out")),
                 ImageReport.Sheet.SEGMENTED,
                 new PayloadStore(PayloadSettings.of(new Configuration())),
                 "m on cpu")
@@ -98,7 +98,7 @@ class SegmentDemoTest {
                     new Summary.BatchSizes(1, 1, 1)),
                 Duration.ofSeconds(2));
     assertThat(text)
-        .contains("scan.nii.gz slice 7: 1 regions: brain 3.0 mm2")
+        .contains("scan.nii.gz slice 7: 1 region: brain 3.0 mm2")
         .contains("broken.dcm: INVALID_REQUEST: Truncated DICOM file");
     ObjectMapper json = new ObjectMapper();
     JsonNode summary = json.readTree(folder.resolve("out/summary.json").toFile());
@@ -122,6 +122,7 @@ class SegmentDemoTest {
             SegmentDemo.run(
                 "--out", folder.resolve("out").toString(), "--model", upscaler.toString()))
         .isNotZero();
+    assertThat(folder.resolve("out")).doesNotExist();
     assertThatThrownBy(
             () ->
                 new SegmentDemo()

@@ -32,11 +32,12 @@ class SummaryTest {
                   32,
                   true,
                   List.of("two", "cats"),
+                  true,
                   "d1")),
           List.of(
-              new Summary.Failure("r-002", "INVALID_REQUEST", "The prompt is blank."),
-              new Summary.Failure("r-003", "TIMEOUT", "Too late."),
-              new Summary.Failure("r-004", "INVALID_REQUEST", "The prompt is blank.")),
+              new Summary.Failure("r-002", "b", List.of(), "INVALID_REQUEST", "The prompt is blank."),
+              new Summary.Failure("r-003", "c", List.of("zebra"), "TIMEOUT", "Too late."),
+              new Summary.Failure("r-004", "d", List.of(), "INVALID_REQUEST", "The prompt is blank.")),
           new Summary.Seconds(10.25, 14.5),
           new Summary.BatchSizes(25, 1.96, 2));
 
@@ -48,12 +49,15 @@ class SummaryTest {
             "25 network calls of 2.0 rows on average, the largest of 2 (an image with guidance"
                 + " takes 2)",
             "mini-emoji on cpu, parallelism 2",
-            "1 prompts were longer than the model reads; their ends were not used",
-            "1 prompts have words that mini-emoji does not know, and does not draw:",
+            "1 prompt was longer than the model reads; the rest was not used",
+            "2 prompts have words that the model does not know, and does not draw:",
             "  a: two, cats",
+            "  c: zebra",
+            "1 image is marked unseen: the model was not trained on that thing in that size on that"
+                + " background",
             "3 failures",
-            "  r-002 and 1 others: INVALID_REQUEST: The prompt is blank.",
-            "  r-003: TIMEOUT: Too late.");
+            "  \"b\" and 1 other prompt: INVALID_REQUEST: The prompt is blank.",
+            "  \"c\": TIMEOUT: Too late.");
   }
 
   @Test

@@ -16,6 +16,7 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
+import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 
@@ -24,7 +25,14 @@ class TextToImageDemoITCase {
   private static final String MODEL =
       "../../flink-diffusion-ops/src/test/resources/fixtures/models/tiny-sd1";
 
-  @TempDir private Path out;
+  @TempDir private Path folder;
+
+  private Path out;
+
+  @BeforeEach
+  void choosesAFolder() {
+    out = folder.resolve("out");
+  }
 
   /**
    * What a run said.
@@ -56,7 +64,7 @@ class TextToImageDemoITCase {
 
   @Test
   void leavesPicturesAContactSheetAndASummary() throws Exception {
-    Path prompts = Files.writeString(out.resolve("prompts.txt"), "a cat\na dog\n");
+    Path prompts = Files.writeString(folder.resolve("prompts.txt"), "a cat\na dog\n");
 
     Run run =
         run(
@@ -73,10 +81,14 @@ class TextToImageDemoITCase {
             "--size",
             "64x72",
             "--parallelism",
-            "2");
+            "2",
+            "-Ddiffusion.batch.rows=4");
 
     assertThat(run.exitCode).as(run.err.toString()).isZero();
-    assertThat(run.text).contains("4 of 4 images").contains("0 failures");
+    assertThat(run.text)
+        .contains("4 of 4 images")
+        .contains("tiny-sd1 on cpu, parallelism 2")
+        .contains("0 failures");
     JsonNode summary = new ObjectMapper().readTree(out.resolve("summary.json").toFile());
     assertThat(summary.at("/pictures"))
         .hasSize(4)
@@ -97,9 +109,66 @@ class TextToImageDemoITCase {
         .extracting(picture -> picture.at("/seed").asLong())
         .containsExactly(1L, 2L, 3L, 4L);
     assertThat(summary.at("/batches/calls").asLong()).isBetween(2L, 16L);
-    assertThat(summary.at("/batches/largestRows").asLong()).isBetween(2L, 8L);
+    assertThat(summary.at("/batches/largestRows").asLong()).isBetween(2L, 4L);
     PngCodec.decode(Files.readAllBytes(out.resolve("contact-sheet.png")));
     assertThat(run.text).startsWith(Files.readString(out.resolve("summary.txt")));
+
+    byte[] before = Files.readAllBytes(out.resolve("summary.json"));
+    assertThat(onlyError(run("--model", MODEL, "--steps", "2", "a cat")))
+        .contains(out.toString())
+        .contains("not empty")
+        .contains("--out");
+    assertThat(out.resolve("summary.json")).hasBinaryContent(before);
+  }
+
+  @Test
+  void aLineMayBeAJsonObjectWhoseFieldsWinOverTheOptions() throws Exception {
+    Path prompts =
+        Files.writeString(
+            folder.resolve("prompts.jsonl"),
+            """
+            {"id": "mine", "prompt": "a cat", "seed": 70, "width": 72, "height": 64, "negativePrompt": "dogs"}
+            {"prompt": "two dogs", "steps": 1, "negativePrompt": "", "parameters": {"model": "emoji"}, "width": 64, "height": 64}
+            a horse
+            """);
+
+    Run run =
+        run(
+            "--model",
+            MODEL,
+            "-Ddiffusion.models=emoji=../models/mini-emoji",
+            "-Ddiffusion.kafka.source.format=json",
+            "-Ddiffusion.kafka.sink.format=json",
+            "--prompts",
+            prompts.toString(),
+            "--steps",
+            "2",
+            "--size",
+            "64x64",
+            "--negative-prompt",
+            "rain");
+
+    assertThat(run.exitCode).as(run.err.toString()).isZero();
+    assertThat(run.err.get(0)).isEqualTo("mini-emoji does not know two, dogs of \"two dogs\"");
+    assertThat(run.text).contains("  two dogs: two, dogs");
+    JsonNode pictures =
+        new ObjectMapper().readTree(out.resolve("summary.json").toFile()).at("/pictures");
+    assertThat(pictures)
+        .extracting(
+            picture ->
+                "%s: %s not %s, %d x %d, %d steps, %s"
+                    .formatted(
+                        picture.at("/prompt").asText(),
+                        picture.at("/seed").asLong(),
+                        picture.at("/negativePrompt").asText(),
+                        picture.at("/width").asInt(),
+                        picture.at("/height").asInt(),
+                        picture.at("/steps").asInt(),
+                        picture.at("/guidanceScale").asText()))
+        .containsExactly(
+            "a cat: 70 not dogs, 72 x 64, 2 steps, 7.5",
+            "two dogs: 2 not , 64 x 64, 1 steps, 2.0",
+            "a horse: 3 not rain, 64 x 64, 2 steps, 7.5");
   }
 
   @Test
@@ -122,6 +191,7 @@ class TextToImageDemoITCase {
         assertThat(summary.at("/pictures"))
             .extracting(picture -> picture.at("/prompt").asText())
             .containsExactly(prompt);
+        out = folder.resolve("second");
       }
       assertThat(kafka.readCommitted("shared-images")).hasSize(2);
       assertThat(kafka.readCommitted("shared-prompts")).hasSize(2);
@@ -129,28 +199,67 @@ class TextToImageDemoITCase {
   }
 
   @Test
-  void promptsThatCanNotBeDoneEndItWithOneLine() {
-    Run run = run("--model", MODEL, "--size", "7", "--steps", "2", "a cat");
+  void promptsThatFailAreNamedOnceEach() {
+    Run run =
+        run("--model", MODEL, "--steps", "2", "-Ddiffusion.request.timeout=1 ms", "a cat", "a dog");
 
     assertThat(run.exitCode).isEqualTo(1);
+    assertThat(run.text)
+        .contains("2 failures")
+        .containsOnlyOnce("\"a cat\": TIMEOUT: ")
+        .containsOnlyOnce("\"a dog\": TIMEOUT: ");
     assertThat(run.err)
         .filteredOn(line -> line.startsWith("error: "))
-        .singleElement()
-        .asString()
-        .contains("1 of 1 prompts")
-        .contains("7");
-    assertThat(run.text).contains("INVALID_REQUEST");
+        .containsExactly(
+            "error: 2 of 2 prompts failed; the reasons are in %s."
+                .formatted(out.resolve("summary.txt")));
   }
 
   @Test
-  void whatCanBeKnownBeforehandEndsItBeforeAnythingIsStarted() {
-    assertThat(onlyError(run("--model", out.resolve("nowhere").toString()))).contains("nowhere");
-    assertThat(onlyError(run("--model", MODEL, "--scheduler", "Magic")))
+  void whatCanBeKnownBeforehandEndsItBeforeAnythingIsStartedOrWritten() throws Exception {
+    Path lines = folder.resolve("lines");
+    Files.writeString(lines, "a cat\n\n{\"prompt\": \"a dog\", \"sede\": 7}\n");
+    assertThat(onlyError(run("--model", MODEL, "--prompts", lines.toString())))
+        .contains(lines + ", line 3")
+        .contains("sede")
+        .contains("seed");
+    Files.writeString(lines, "a cat\n{\"prompt\": \"a dog\", \"width\": 7}\n");
+    assertThat(onlyError(run("--model", MODEL, "--prompts", lines.toString())))
+        .contains(lines + ", line 2")
+        .contains("a dog")
+        .contains("width is 7");
+    Files.writeString(lines, "{\"id\": \"a\", \"prompt\": \"b\"}\n".repeat(2));
+    assertThat(onlyError(run("--model", MODEL, "--prompts", lines.toString())))
+        .contains("line 1")
+        .contains("line 2")
+        .contains("id 'a'");
+    String nowhere = folder.resolve("nowhere").toString();
+    assertThat(onlyError(run("--model", nowhere, "a"))).contains(nowhere);
+    assertThat(onlyError(run("--model", MODEL, "--scheduler", "Magic", "a")))
         .contains("Magic")
         .contains("EulerDiscreteScheduler");
     assertThat(onlyError(run("--model", MODEL, "--count", "0"))).contains("--count is 0");
     assertThat(onlyError(run("--model", MODEL, "--steps", "0"))).contains("--steps is 0");
+    assertThat(onlyError(run("--model", MODEL, "--steps", "99999"))).contains("99999");
+    assertThat(onlyError(run("--model", MODEL, "--parallelism", "0"))).contains("is 0");
+    assertThat(onlyError(run("--model", MODEL, "--size", "7", "a cat"))).contains("width is 7");
     assertThat(onlyError(run("--model", MODEL, "--device", "tpu"))).contains("tpu").contains("cpu");
+    assertThat(onlyError(run("--model", MODEL, "-Ddiffusion.capasity=3")))
+        .contains("capasity")
+        .contains("diffusion.capacity");
+    assertThat(onlyError(run("--model", MODEL, "-Ddiffusion.capacity=x"))).contains("'x'");
+    assertThat(onlyError(run("--model", MODEL, "-Ddiffusion.device=cpu"))).contains("--device");
+    assertThat(onlyError(run("--no-job", "a"))).contains("--bootstrap-servers");
+    assertThat(
+            onlyError(
+                run("--no-job", "--bootstrap-servers", "h:1", "-Ddiffusion.capacity=3", "a")))
+        .contains("diffusion.capacity")
+        .contains("--no-job");
+    assertThat(
+            onlyError(
+                run("--model", MODEL, "-Ddiffusion.kafka.source.format=registry-json", "a")))
+        .contains("diffusion.kafka.registry.url");
+    assertThat(out).doesNotExist();
   }
 
   @Test
@@ -165,13 +274,12 @@ class TextToImageDemoITCase {
     assertThat(out.resolve("summary.json")).doesNotExist();
   }
 
-  /** The one line that says what is wrong; nothing else is said but where the details are. */
+  /** The one line that says what is wrong. */
   private static String onlyError(Run run) {
     assertThat(run.exitCode).isEqualTo(1);
     assertThat(run.text).isEmpty();
-    assertThat(run.err).hasSize(2);
+    assertThat(run.err).filteredOn(line -> !line.startsWith("Details are in ")).hasSize(1);
     assertThat(run.err.get(0)).startsWith("error: ");
-    assertThat(run.err.get(1)).startsWith("Details are in ");
     return run.err.get(0);
   }
 

@@ -107,7 +107,9 @@ public record PipelineSettings(
 
   /** As {@link #engine(Precision, Graph)}, on a device. */
   Engine engine(DeviceSpec where, Precision networks, Graph graph) {
-    return Engines.standard().choose(engineName, where, networks, graph);
+    return engineName.equals(DescribingEngine.NAME)
+        ? DescribingEngine.INSTANCE
+        : Engines.standard().choose(engineName, where, networks, graph);
   }
 
   public PipelineSettings withEngine(String name) {

@@ -16,6 +16,7 @@ import java.util.Collections;
 import java.util.List;
 import java.util.Map;
 import java.util.Objects;
+import java.util.Optional;
 import java.util.SortedMap;
 import java.util.SortedSet;
 import java.util.TreeMap;
@@ -131,6 +132,24 @@ public final class Pipelines {
           "There is no pipeline " + pipelineClass + "; supported are " + SUPPORTED + ".");
     }
     return open(model(folder, settings), pipelineClass, settings, translation);
+  }
+
+  /**
+   * What a model says of itself and of requests to it, without loading it: looks at configs,
+   * vocabularies and the headers of weights, in a fraction of a second.
+   *
+   * @param pipelineClass one of {@link #supported}; empty is the one that the files name
+   * @throws io.github.flinkdiffusion.ops.weights.WeightsException as {@link #open}
+   */
+  public static Model describe(
+      Optional<String> pipelineClass, Path folder, PipelineSettings settings) {
+    PipelineSettings reading = settings.withEngine(DescribingEngine.NAME);
+    try (DiffusionPipeline pipeline =
+        pipelineClass.isPresent()
+            ? openAs(pipelineClass.get(), folder, reading)
+            : open(folder, reading)) {
+      return pipeline.model();
+    }
   }
 
   /** Digest of the model that {@link #open} would load now, which its {@link ModelInfo} has. */

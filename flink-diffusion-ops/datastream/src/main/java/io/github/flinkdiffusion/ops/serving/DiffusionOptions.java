@@ -679,21 +679,40 @@ public final class DiffusionOptions {
   }
 
   /**
+   * Refuses keys that look like options of this project and are none, and values that cannot be
+   * read.
+   *
+   * @throws DiffusionException naming the first such option
+   */
+  @Internal
+  public static void refuseUnreadable(ReadableConfig config) {
+    refuseUnknown(config);
+    known()
+        .forEach(
+            option ->
+                OptionValues.read(config, option, DiffusionException::new));
+  }
+
+  /**
    * Refuses keys that look like options of this project and are none.
    *
    * @throws DiffusionException naming each with the option that was probably meant
    */
   @Internal
   public static void refuseUnknown(ReadableConfig config) {
+    OptionValues.unknown(config, "diffusion.", known())
+        .ifPresent(
+            sentence -> {
+              throw new DiffusionException(sentence);
+            });
+  }
+
+  private static List<ConfigOption<?>> known() {
     List<ConfigOption<?>> known = new ArrayList<>(ALL);
     known.addAll(ImageTaskOptions.ALL);
     known.addAll(SeriesOptions.ALL);
     known.addAll(PayloadOptions.ALL);
     known.addAll(KafkaOptions.ALL);
-    OptionValues.unknown(config, "diffusion.", known)
-        .ifPresent(
-            sentence -> {
-              throw new DiffusionException(sentence);
-            });
+    return known;
   }
 }

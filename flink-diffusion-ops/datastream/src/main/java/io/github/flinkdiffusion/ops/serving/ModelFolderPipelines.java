@@ -11,6 +11,7 @@ import io.github.flinkdiffusion.ops.engine.UnusableEngineException;
 import io.github.flinkdiffusion.ops.graph.GraphException;
 import io.github.flinkdiffusion.ops.hub.HubException;
 import io.github.flinkdiffusion.ops.pipeline.DiffusionPipeline;
+import io.github.flinkdiffusion.ops.pipeline.Model;
 import io.github.flinkdiffusion.ops.pipeline.PipelineSettings;
 import io.github.flinkdiffusion.ops.pipeline.Pipelines;
 import io.github.flinkdiffusion.ops.scheduler.SchedulerException;
@@ -138,6 +139,18 @@ public final class ModelFolderPipelines implements PipelineFactory {
           : Pipelines.openAs(settings.pipeline(), local.path(), how, this::told);
     } catch (UnusableEngineException e) {
       throw unusable(e);
+    } catch (WeightsException | SchedulerException | TokenizerException | GraphException e) {
+      throw told(e);
+    }
+  }
+
+  @Override
+  public Optional<Model> described() {
+    ModelSettings local = existing();
+    try {
+      return Optional.of(
+          Pipelines.describe(
+              Optional.ofNullable(settings.pipeline()), local.path(), local.on(DeviceSpec.CPU)));
     } catch (WeightsException | SchedulerException | TokenizerException | GraphException e) {
       throw told(e);
     }

@@ -5,6 +5,7 @@
 package io.github.flinkdiffusion.ops.serving;
 
 import io.github.flinkdiffusion.ops.batching.ModelSource;
+import io.github.flinkdiffusion.ops.pipeline.Model;
 import java.io.Serializable;
 import java.util.Optional;
 import org.apache.flink.annotation.Internal;
@@ -30,6 +31,16 @@ public interface PipelineFactory extends ModelSource, Serializable {
    * @throws UnusableModelException if the files are not there, or cannot be used
    */
   default Optional<String> pipelineClass() {
+    return Optional.empty();
+  }
+
+  /**
+   * What the model says of itself and of requests, without loading it; empty where only a loaded
+   * one says it. May wait for files.
+   *
+   * @throws UnusableModelException when the files are not there or are no model
+   */
+  default Optional<Model> described() {
     return Optional.empty();
   }
 

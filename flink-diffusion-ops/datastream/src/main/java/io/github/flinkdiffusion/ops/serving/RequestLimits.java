@@ -10,6 +10,7 @@ import io.github.flinkdiffusion.ops.pipeline.Arguments;
 import io.github.flinkdiffusion.ops.pipeline.GenerationRequest;
 import io.github.flinkdiffusion.ops.pipeline.GenerationSpec;
 import io.github.flinkdiffusion.ops.pipeline.InvalidRequestException;
+import io.github.flinkdiffusion.ops.pipeline.Model;
 import io.github.flinkdiffusion.ops.pipeline.Parameter;
 import io.github.flinkdiffusion.ops.pipeline.Parameters;
 import io.github.flinkdiffusion.ops.pipeline.Tiling;
@@ -92,14 +93,19 @@ public record RequestLimits(
    *     pipeline refuses
    */
   public GenerationRequest prepare(StepBatcher batcher, GenerationSpec spec) {
+    return prepare(batcher.model(), spec);
+  }
+
+  /** As {@link #prepare(StepBatcher, GenerationSpec)}, of a model that may not be loaded. */
+  public GenerationRequest prepare(Model model, GenerationSpec spec) {
     checkTexts(spec.arguments());
     Long steps = spec.arguments().get(Parameters.STEPS);
     if (steps != null) { // before a plan of so many is made
       checkSteps(steps);
     }
-    GenerationRequest request = batcher.model().prepare(spec);
-    checkSteps(batcher.model().calls(request));
-    checkPixels(batcher, request);
+    GenerationRequest request = model.prepare(spec);
+    checkSteps(model.calls(request));
+    checkPixels(model, request);
     return request;
   }
 
@@ -126,7 +132,7 @@ public record RequestLimits(
   }
 
   /** Where the request does not say how large its image will be, the image that it brings does. */
-  private void checkPixels(StepBatcher batcher, GenerationRequest request) {
+  private void checkPixels(Model model, GenerationRequest request) {
     long width;
     long height;
     Raster image = request.get(Parameters.IMAGE);
@@ -134,14 +140,14 @@ public record RequestLimits(
       width = request.width();
       height = request.height();
     } else if (image != null) {
-      int scale = batcher.model().tiling().map(Tiling::scale).orElse(1);
+      int scale = model.tiling().map(Tiling::scale).orElse(1);
       width = (long) image.width() * scale;
       height = (long) image.height() * scale;
     } else {
       return; // the model's own size
     }
     if (request.arguments().has(Parameters.PROCESSING_RESOLUTION)) {
-      checkWorkedOn(batcher.model().encodedPixels(request), request);
+      checkWorkedOn(model.encodedPixels(request), request);
     }
     if (!allows(width * height)) {
       throw new InvalidRequestException(

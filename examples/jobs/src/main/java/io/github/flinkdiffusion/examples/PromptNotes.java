@@ -1,0 +1,62 @@
+/*
+ * Copyright the Flink Diffusion authors
+ * SPDX-License-Identifier: Apache-2.0
+ */
+package io.github.flinkdiffusion.examples;
+
+import io.github.flinkdiffusion.connector.event.PromptEvent;
+import io.github.flinkdiffusion.ops.serving.ModelList;
+import io.github.flinkdiffusion.ops.weights.ModelFolder;
+import java.nio.file.Path;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.Optional;
+
+/**
+ * What to know of a prompt before looking at its image: words that its model does not know, and
+ * whether the model was trained on what it asks for.
+ */
+final class PromptNotes {
+  static final String MINI_EMOJI = "mini-emoji";
+
+  private final Map<String, Path> folders;
+  private final Map<String, Optional<ModelWords>> words = new LinkedHashMap<>();
+
+  /**
+   * @param folders of models on this machine, by the names that requests give them; the model of
+   *     requests that name none is {@link ModelList#DEFAULT}
+   * @throws DemoException if a model's list of words cannot be understood
+   */
+  PromptNotes(Map<String, Path> folders) {
+    this.folders = new LinkedHashMap<>(folders);
+    folders.forEach((name, folder) -> words.put(name, ModelWords.of(folder)));
+  }
+
+  /** The words that the prompt's model does not know; none where its folder does not say. */
+  List<String> unknown(PromptEvent prompt) {
+    return words
+        .getOrDefault(nameOf(prompt), Optional.empty())
+        .map(known -> known.unknown(prompt.getPrompt()))
+        .orElse(List.of());
+  }
+
+  /** Name of the model's folder; the name that the request gives where the folder is not here. */
+  String model(PromptEvent prompt) {
+    Path folder = folders.get(nameOf(prompt));
+    return folder == null ? nameOf(prompt) : ModelFolder.name(folder);
+  }
+
+  /** Whether it asks mini-emoji for a scene that was kept out of its training. */
+  boolean isUnseen(PromptEvent prompt) {
+    return isMiniEmoji(prompt) && Prompts.isHeldOut(prompt.getPrompt());
+  }
+
+  boolean isMiniEmoji(PromptEvent prompt) {
+    return folders.containsKey(nameOf(prompt)) && model(prompt).equals(MINI_EMOJI);
+  }
+
+  private static String nameOf(PromptEvent prompt) {
+    return prompt.getParameters().getOrDefault(ModelList.PARAMETER, ModelList.DEFAULT);
+  }
+}

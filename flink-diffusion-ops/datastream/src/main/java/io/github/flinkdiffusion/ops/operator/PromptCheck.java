@@ -1,0 +1,67 @@
+/*
+ * Copyright the Flink Diffusion authors
+ * SPDX-License-Identifier: Apache-2.0
+ */
+package io.github.flinkdiffusion.ops.operator;
+
+import io.github.flinkdiffusion.connector.event.PromptEvent;
+import io.github.flinkdiffusion.ops.pipeline.InvalidRequestException;
+import io.github.flinkdiffusion.ops.pipeline.Model;
+import io.github.flinkdiffusion.ops.serving.DiffusionOptions;
+import io.github.flinkdiffusion.ops.serving.DiffusionSettings;
+import io.github.flinkdiffusion.ops.serving.ModelList;
+import java.util.HashMap;
+import java.util.Map;
+import java.util.Optional;
+import org.apache.flink.annotation.Internal;
+import org.apache.flink.configuration.ReadableConfig;
+
+/**
+ * Whether a job would accept prompts, found before it runs: by the same checks, on models that are
+ * described and not loaded. For programs that start a job and know its requests.
+ *
+ * <pre>{@code
+ * PromptCheck check = PromptCheck.of(settings);
+ * prompts.forEach(check::require);
+ * }</pre>
+ */
+@Internal
+public final class PromptCheck {
+  private final DiffusionSettings settings;
+  private final ModelList models;
+  private final Map<String, Optional<Model>> described = new HashMap<>();
+
+  private PromptCheck(DiffusionSettings settings, ModelList models) {
+    this.settings = settings;
+    this.models = models;
+  }
+
+  /**
+   * @param config of the job
+   * @throws io.github.flinkdiffusion.ops.serving.DiffusionException naming the option that is
+   *     unknown or whose value is not accepted
+   * @throws io.github.flinkdiffusion.ops.serving.UnusableModelException if the default model cannot
+   *     be used
+   */
+  public static PromptCheck of(ReadableConfig config) {
+    DiffusionOptions.refuseUnreadable(config);
+    PromptCheck check = new PromptCheck(DiffusionSettings.of(config), ModelList.of(config));
+    check.model(ModelList.DEFAULT);
+    return check;
+  }
+
+  /**
+   * @throws InvalidRequestException with what the job's failure event would say
+   * @throws io.github.flinkdiffusion.ops.serving.UnusableModelException if the model that the
+   *     prompt names cannot be used
+   */
+  public void require(PromptEvent prompt) {
+    String name = prompt.getParameters().getOrDefault(ModelList.PARAMETER, ModelList.DEFAULT);
+    model(name)
+        .ifPresent(model -> settings.limits().prepare(model, Events.spec(prompt, settings)));
+  }
+
+  private Optional<Model> model(String name) {
+    return described.computeIfAbsent(name, which -> models.get(which).described());
+  }
+}
