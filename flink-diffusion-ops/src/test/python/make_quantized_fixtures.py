@@ -7,6 +7,7 @@
 
 quantized.gguf             a tensor of every type that is read: random bytes as blocks, with scales that are finite
 quantized.safetensors      the same tensors as the package gguf dequantizes them; of Q8_K, which it does not, as ggml does
+t5-names.txt               what the package gguf calls the tensors of a T5 encoder, and what transformers calls them
 float8.safetensors         all 256 codes of both 8-bit types, and scaled tensors as they are exchanged
 float8-plain.safetensors   what torch makes of them in float32
 
@@ -92,6 +93,16 @@ writer.write_tensors_to_file()
 writer.close()
 save_file(expected, OUT / "quantized.safetensors")
 
+# What a T5 encoder's tensors are called by transformers and, in GGUF files, by llama.cpp.
+layers = ["SelfAttention.q", "SelfAttention.k", "SelfAttention.v", "SelfAttention.o"]
+names = ["shared", "encoder.final_layer_norm", "encoder.block.0.layer.0.SelfAttention.relative_attention_bias"]
+for i in range(2):
+    names += [f"encoder.block.{i}.layer.0.{part}" for part in (*layers, "layer_norm")]
+    names += [f"encoder.block.{i}.layer.1.{part}" for part in ("DenseReluDense.wi_0", "DenseReluDense.wi_1", "DenseReluDense.wo", "layer_norm")]
+of_ggml = gguf.get_tensor_name_map(gguf.MODEL_ARCH.T5ENCODER, 2)
+lines = [f"{of_ggml.get_name(name)}.weight {name}.weight" for name in names]
+(OUT / "t5-names.txt").write_text("\n".join(lines) + "\n")
+
 codes = torch.arange(256, dtype=torch.int32).to(torch.uint8)
 e4m3 = codes.view(torch.float8_e4m3fn)
 e5m2 = codes.view(torch.float8_e5m2)
@@ -105,7 +116,7 @@ save_file(
     {
         "codes.e4m3": e4m3,
         "codes.e5m2": e5m2.clone(),
-        "scaled_fp8": torch.empty(2, dtype=torch.float8_e4m3fn),
+        "scaled_fp8": torch.zeros(2).to(torch.float8_e4m3fn),
         "old.weight": finite,
         "old.scale_weight": scale,
         "old.scale_input": torch.tensor(0.25),

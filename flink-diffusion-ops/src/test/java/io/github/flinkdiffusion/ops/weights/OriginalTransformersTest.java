@@ -119,6 +119,25 @@ class OriginalTransformersTest {
     assertThat(model.name()).isEqualTo("my-flux");
   }
 
+  @Test
+  void aT5EncoderMayBeAGgufFileWithTheNamesOfLlama() throws IOException {
+    Path folder = folder(Map.of("text_encoder_3", "T5EncoderModel"));
+    List<String> lines =
+        Files.readAllLines(FIXTURES.resolveSibling("weights").resolve("t5-names.txt"));
+    GgufBytes file = new GgufBytes();
+    for (int i = 0; i < lines.size(); i++) {
+      file.tensor(lines.get(i).split(" ")[0], 0, 32L * i, 8);
+    }
+    file.data(32 * lines.size())
+        .write(folder.resolve("text_encoder_3/t5-v1_1-xxl-encoder-Q8_0.gguf"));
+
+    try (TensorStore encoder = ModelFolder.open(folder).component("text_encoder_3").open()) {
+      assertThat(encoder.names())
+          .containsExactlyInAnyOrderElementsOf(
+              lines.stream().map(line -> line.split(" ")[1]).toList());
+    }
+  }
+
   @ParameterizedTest
   @CsvSource({
     "flux-kohya, flux-dev, FluxTransformer2DModel",

@@ -35,6 +35,9 @@ final class OriginalComponent {
   private static final String OPEN_CLIP_MARK = "positional_embedding";
   private static final String T5 = "text_encoders.t5xxl.transformer.";
 
+  /** GGUF files of text encoders are made by llama.cpp, which has names of its own. */
+  private static final String T5_OF_GGML = "enc.blk.0.attn_q.weight";
+
   /** Tensors beside the networks' own: training's, or what is computed anew. */
   private static final Pattern IGNORED =
       Pattern.compile(
@@ -68,13 +71,14 @@ final class OriginalComponent {
   }
 
   /**
-   * Whether a component's own file has the authors' names. Text encoders have one set of names
+   * Whether a component's own file has the authors' names, or ggml's. CLIP has one set of names
    * there.
    */
   boolean isIn(Set<String> names) {
     return switch (className) {
       case "UNet2DConditionModel" ->
           NETWORK_PREFIXES.stream().anyMatch(prefix -> names.contains(prefix + UNET_MARK));
+      case "T5EncoderModel" -> names.contains(T5_OF_GGML);
       case "AutoencoderKL" -> VAE.stream().anyMatch(prefix -> names.contains(prefix + VAE_MARK));
       default -> className.equals(OriginalTransformers.classOf(names));
     };
@@ -89,7 +93,10 @@ final class OriginalComponent {
     return switch (className) {
       case "UNet2DConditionModel" -> unet(tensors);
       case "AutoencoderKL" -> vae(tensors);
-      case "T5EncoderModel" -> rename(tensors, T5, Optional::of, any -> false);
+      case "T5EncoderModel" ->
+          tensors.contains(T5_OF_GGML)
+              ? rename(tensors, "", OriginalNames.T5OfGgml::transformersName, any -> false)
+              : rename(tensors, T5, Optional::of, any -> false);
       default ->
           OriginalTransformers.isOne(className)
               ? transformer(tensors)
@@ -100,7 +107,8 @@ final class OriginalComponent {
   /** Whether the file holds the network at all. */
   boolean isHeldBy(TensorStore tensors) {
     if (className.equals("T5EncoderModel")) {
-      return tensors.names().stream().anyMatch(name -> name.startsWith(T5));
+      return isIn(tensors.names())
+          || tensors.names().stream().anyMatch(name -> name.startsWith(T5));
     }
     if (className.startsWith("CLIP")) {
       return tensors.names().stream()

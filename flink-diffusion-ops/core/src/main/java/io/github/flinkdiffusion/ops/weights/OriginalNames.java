@@ -279,4 +279,38 @@ final class OriginalNames {
       return "text_model.encoder.layers." + number + ".";
     }
   }
+
+  /** T5's encoder as GGUF files name it. */
+  static final class T5OfGgml {
+    private static final Map<String, String> OUTSIDE_LAYERS =
+        Map.of(
+            "token_embd.weight", "shared.weight",
+            "enc.output_norm.weight", "encoder.final_layer_norm.weight");
+
+    private static final Map<String, String> IN_LAYER =
+        Map.of(
+            "attn_q", "layer.0.SelfAttention.q",
+            "attn_k", "layer.0.SelfAttention.k",
+            "attn_v", "layer.0.SelfAttention.v",
+            "attn_o", "layer.0.SelfAttention.o",
+            "attn_rel_b", "layer.0.SelfAttention.relative_attention_bias",
+            "attn_norm", "layer.0.layer_norm",
+            "ffn_gate", "layer.1.DenseReluDense.wi_0",
+            "ffn_up", "layer.1.DenseReluDense.wi_1",
+            "ffn_down", "layer.1.DenseReluDense.wo",
+            "ffn_norm", "layer.1.layer_norm");
+
+    private static final Pattern LAYER =
+        Pattern.compile("enc\\.blk\\.(\\d{1,4})\\.(\\w+)\\.weight");
+
+    private T5OfGgml() {}
+
+    static Optional<String> transformersName(String name) {
+      Matcher layer = LAYER.matcher(name);
+      return layer.matches()
+          ? Optional.ofNullable(IN_LAYER.get(layer.group(2)))
+              .map(part -> "encoder.block.%s.%s.weight".formatted(layer.group(1), part))
+          : Optional.ofNullable(OUTSIDE_LAYERS.get(name));
+    }
+  }
 }
