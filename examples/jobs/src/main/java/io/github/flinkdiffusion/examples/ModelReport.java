@@ -4,6 +4,10 @@
  */
 package io.github.flinkdiffusion.examples;
 
+import io.github.flinkdiffusion.ops.engine.DeviceSpec;
+import io.github.flinkdiffusion.ops.graph.Precision;
+import io.github.flinkdiffusion.ops.pipeline.ComponentSettings;
+import io.github.flinkdiffusion.ops.pipeline.PipelineSettings;
 import io.github.flinkdiffusion.ops.pipeline.Pipelines;
 import io.github.flinkdiffusion.ops.weights.ModelComponent;
 import io.github.flinkdiffusion.ops.weights.ModelFolder;
@@ -16,6 +20,7 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.HashSet;
 import java.util.Locale;
+import java.util.Map;
 import java.util.Set;
 import java.util.SortedSet;
 import java.util.TreeSet;
@@ -52,6 +57,7 @@ final class ModelReport {
         "  weights on disk: %.1f MiB in %d files%n",
         size(files) / MEBIBYTE,
         files.size());
+    printMemory();
     ModelDomain.of(model.path())
         .ifPresent(domain -> domain.lines().forEach(line -> System.out.println("  " + line)));
     if (!isSupported(model)) {
@@ -60,6 +66,36 @@ final class ModelReport {
     }
     System.out.println("  The class is supported. examples/model check loads the model.");
     return true;
+  }
+
+  /** What all weights take, before anything is loaded. */
+  private void printMemory() {
+    try {
+      System.out.printf(
+          Locale.ROOT,
+          "  weights in memory: %.1f MiB in float32, %.1f in float16 or bfloat16%n",
+          memory(Precision.FLOAT32, false),
+          memory(Precision.BFLOAT16, false));
+      double unloading = memory(Precision.FLOAT32, true);
+      if (unloading < memory(Precision.FLOAT32, false)) {
+        System.out.printf(
+            Locale.ROOT,
+            "  ... with diffusion.model.unload-text-encoders: %.1f and %.1f MiB%n",
+            unloading,
+            memory(Precision.BFLOAT16, true));
+      }
+    } catch (WeightsException e) {
+      System.out.println("  weights in memory: unknown: " + e.getMessage());
+    }
+  }
+
+  /** In MiB. */
+  private double memory(Precision precision, boolean unloads) {
+    PipelineSettings settings =
+        PipelineSettings.on(DeviceSpec.CPU)
+            .withPrecision(precision)
+            .withComponents(ComponentSettings.of(Map.of(), Map.of(), unloads));
+    return Pipelines.weightBytes(model, settings) / MEBIBYTE;
   }
 
   void printNotSupported() {

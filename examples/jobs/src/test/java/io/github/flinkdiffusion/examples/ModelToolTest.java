@@ -73,6 +73,8 @@ class ModelToolTest {
         .contains("mini-emoji: StableDiffusionPipeline")
         .containsPattern("unet +UNet2DConditionModel +8.97 M parameters, F16")
         .contains("weights on disk: 21.4 MiB in 3 files")
+        .containsPattern(
+            "weights in memory: 42\\.\\d MiB in float32, 2\\d\\.\\d in float16 or bfloat16")
         .contains("The class is supported");
   }
 

@@ -177,7 +177,15 @@ public final class Pipelines {
 
   /** As {@link #weightBytes(Path, PipelineSettings)}, on another device: what is there alone. */
   public static long weightBytes(Path folder, PipelineSettings settings, DeviceSpec device) {
-    ModelFolder model = model(folder, settings);
+    return weightBytes(model(folder, settings), settings, device);
+  }
+
+  /** As {@link #weightBytes(Path, PipelineSettings)}, of a model that is open. */
+  public static long weightBytes(ModelFolder model, PipelineSettings settings) {
+    return weightBytes(model, settings, settings.device());
+  }
+
+  private static long weightBytes(ModelFolder model, PipelineSettings settings, DeviceSpec device) {
     long staying = 0;
     long largestUnloaded = 0;
     for (String name : model.componentNames()) {

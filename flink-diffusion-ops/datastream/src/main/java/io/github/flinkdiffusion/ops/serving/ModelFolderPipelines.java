@@ -24,6 +24,8 @@ import java.nio.file.NoSuchFileException;
 import java.util.Objects;
 import java.util.Optional;
 import org.apache.flink.annotation.Internal;
+import org.slf4j.Logger;
+import org.slf4j.LoggerFactory;
 
 /**
  * Pipelines from a model folder that every task manager finds under the same path, or downloads by
@@ -32,6 +34,7 @@ import org.apache.flink.annotation.Internal;
 @Internal
 public final class ModelFolderPipelines implements PipelineFactory {
   private static final long serialVersionUID = 2L;
+  private static final Logger LOG = LoggerFactory.getLogger(ModelFolderPipelines.class);
 
   private final ModelSettings settings;
 
@@ -134,6 +137,11 @@ public final class ModelFolderPipelines implements PipelineFactory {
     ModelSettings local = existing();
     try {
       PipelineSettings how = local.on(Engines.standard().device(settings.engine(), device));
+      LOG.info(
+          "Opening {} on {}: its weights take up to {} MiB there",
+          model(),
+          how.device(),
+          bytes(device) >> 20);
       return settings.pipeline() == null
           ? Pipelines.open(local.path(), how, this::told)
           : Pipelines.openAs(settings.pipeline(), local.path(), how, this::told);

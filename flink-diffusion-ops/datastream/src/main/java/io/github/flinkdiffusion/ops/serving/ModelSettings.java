@@ -349,11 +349,18 @@ public record ModelSettings(
         safetyChecker,
         watermark,
         loras.stream().map(lora -> loraOnThisMachine(lora, wants)).toList(),
-        configs == null ? null : located(configs, HubWants.CONFIGS),
+        configs == null ? null : located(configs, wantedOfConfigs(wants)),
         variant,
         precisions,
         devices,
         unloadsTextEncoders);
+  }
+
+  /** A GGUF file is one network, so all others come from the folder of its configs. */
+  private HubWants wantedOfConfigs(HubWants ofModel) {
+    return folder.endsWith(".gguf")
+        ? new HubWants(Optional.empty(), true, ofModel.without())
+        : HubWants.CONFIGS;
   }
 
   private static String located(String text, HubWants wants) {
