@@ -9,6 +9,7 @@
   learning rates, noise levels, loss weights, Huber thresholds.
 * `objectives.safetensors`: losses of given predictions and their gradients, for every target, distance and weight, and of a learned variance.
 * `gradients.safetensors` and `gradients.json`: losses of tiny networks and the gradients of their parameters.
+* `distillation.safetensors`: losses of students and their gradients: latent consistency, progressive, guidance, pruned.
 
 Weights of the networks are those of fixtures/models and fixtures/lora; run it after these. Networks too large to keep every gradient keep
 a projection of each: see `summary`.
@@ -370,10 +371,167 @@ def inversion(tensors, text, unet, ids, noisy, levels, wanted):
     tensors["inversion/loss"], tensors["inversion/gradient"] = loss, table.grad[size:]
 
 
+# ---------------------------------------------------------------- distillation
+
+
+def waves(shape):
+    """Weights that both sides can make: 0.1 sin(i)."""
+    count = math.prod(shape)
+    return (0.1 * torch.sin(torch.arange(count, dtype=torch.double))).float().reshape(shape)
+
+
+def student_of(teacher, **changes):
+    """A student whose weights are 1.05 times its teacher's wherever name and shape are the same."""
+    student = UNet2DConditionModel.from_config({**teacher.config, **changes})
+    known = teacher.state_dict()
+    with torch.no_grad():
+        for name, parameter in student.named_parameters():
+            same = name in known and known[name].shape == parameter.shape
+            parameter.copy_(known[name] * 1.05 if same else waves(parameter.shape))
+    return student
+
+
+def scalings(timestep, sigma_data=0.5, timestep_scaling=10.0):
+    """diffusers' train_lcm_distill_sd_wds.py: scalings_for_boundary_conditions."""
+    scaled = timestep_scaling * timestep
+    return sigma_data**2 / (scaled**2 + sigma_data**2), scaled / (scaled**2 + sigma_data**2) ** 0.5
+
+
+def guidance_embedding(w, size):
+    """diffusers' train_lcm_distill_sd_wds.py: guidance_scale_embedding."""
+    w = w * 1000.0
+    half = size // 2
+    steps = torch.exp(torch.arange(half) * -(torch.log(torch.tensor(10000.0)) / (half - 1)))
+    angles = w[:, None] * steps[None, :]
+    return torch.cat([torch.sin(angles), torch.cos(angles)], dim=1)
+
+
+def column(values):
+    return torch.as_tensor(values, dtype=torch.float32).view(-1, 1, 1, 1)
+
+
+def distillation():
+    tensors = {}
+    generator = seeded(75)
+    text = CLIPTextModel.from_pretrained(FIXTURES / "tiny-sd1" / "text_encoder", torch_dtype=torch.float32)
+    teacher = UNet2DConditionModel.from_pretrained(FIXTURES / "tiny-sd1" / "unet", torch_dtype=torch.float32)
+    vocabulary = text.config.vocab_size
+    ids = torch.randint(0, vocabulary - 2, (2, 77), generator=generator)
+    empty = torch.full((2, 77), vocabulary - 1)
+    clean, noise = torch.randn(2, 4, 8, 8, generator=generator), torch.randn(2, 4, 8, 8, generator=generator)
+    tensors |= {"ids": ids, "empty_ids": empty, "clean": clean, "noise": noise}
+    with torch.no_grad():
+        context, without = text(ids).last_hidden_state, text(empty).last_hidden_state
+    scheduler = DDPMScheduler(**SCHEDULES["scaled_linear"])
+    alphas = scheduler.alphas_cumprod.sqrt()
+    sigmas = (1 - scheduler.alphas_cumprod).sqrt()
+
+    def levels(t):
+        return column(alphas[t]), column(sigmas[t])
+
+    def said(prediction, x, a, s, kind):
+        if kind == "v":
+            return a * x - s * prediction, s * x + a * prediction
+        return (x - s * prediction) / a, prediction
+
+    # Latent consistency: 50 solver steps, guidance weights 5 and 12.5
+    w = torch.tensor([5.0, 12.5])
+    embedding = guidance_embedding(w, 16)
+    student = student_of(teacher, time_cond_proj_dim=16)
+    average = student_of(teacher, time_cond_proj_dim=16)
+    with torch.no_grad():
+        for parameter in average.parameters():
+            parameter.mul_(0.9)
+    index = torch.tensor([0, 30])
+    solver = torch.arange(1, 51) * 20 - 1
+    start, end = solver[index], (solver[index] - 20).clamp(min=0)
+    (a, s), (a_end, s_end) = levels(start), levels(end)
+    noisy = scheduler.add_noise(clean, noise, start)
+    for kind in ("SQUARED", "SMOOTH_ABSOLUTE"):
+        student.zero_grad()
+        skip, out = (column(x) for x in scalings(start))
+        answer = skip * noisy + out * said(student(noisy, start, context, timestep_cond=embedding).sample, noisy, a, s, "epsilon")[0]
+        with torch.no_grad():
+            (x, e), (x0, e0) = (said(teacher(noisy, start, c).sample, noisy, a, s, "epsilon") for c in (context, without))
+            x, e = x + column(w) * (x - x0), e + column(w) * (e - e0)
+            before = a_end * x + s_end * e
+            skip, out = (column(x) for x in scalings(end))
+            wanted = skip * before + out * said(average(before, end, context, timestep_cond=embedding).sample, before, a_end, s_end, "epsilon")[0]
+        loss = conditional_loss(answer, wanted, kind, 0.001).mean()
+        loss.backward()
+        record(tensors, f"consistency/{kind}", loss, (("unet." + n, p) for n, p in student.named_parameters()))
+
+    # Progressive: 4 steps of the student, Salimans & Ho's algorithm 2 in the discrete levels of DDIM, trailing
+    student = student_of(teacher)
+    for kind in ("v", "sample"):
+        student.zero_grad()
+        losses = []
+        for i, step in enumerate((1, 3)):
+            t, half = torch.tensor([step * 250 - 1]), torch.tensor([step * 250 - 126])
+            a, s = levels(t)
+            a_half, s_half = levels(half)
+            a_end, s_end = levels(t - 250) if step > 1 else (torch.ones(1, 1, 1, 1), torch.zeros(1, 1, 1, 1))
+            z = a * clean[i : i + 1] + s * noise[i : i + 1]
+
+            def split(prediction, x, a, s):
+                return said(prediction, x, a, s, "v") if kind == "v" else (prediction, (x - a * prediction) / s)
+
+            with torch.no_grad():
+                x, e = split(teacher(z, t, context[i : i + 1]).sample, z, a, s)
+                z_half = a_half * x + s_half * e
+                x, e = split(teacher(z_half, half, context[i : i + 1]).sample, z_half, a_half, s_half)
+                z_end = a_end * x + s_end * e
+                image = (z_end - s_end / s * z) / (a_end - s_end / s * a)
+                rest = (z - a * image) / s
+            prediction = student(z, t, context[i : i + 1]).sample
+            snr = (a / s) ** 2
+            if kind == "v":
+                losses.append(((prediction - (a * rest - s * image)) ** 2).mean() * (snr.clamp(min=1) / (snr + 1)).item())
+            else:
+                losses.append(((prediction - image) ** 2).mean() * snr.clamp(min=1).item())
+        loss = sum(losses) / 2
+        loss.backward()
+        record(tensors, f"progressive/{kind}", loss, (("unet." + n, p) for n, p in student.named_parameters()))
+
+    # Guidance: Meng et al., stage one
+    t = torch.tensor([40, 700])
+    noisy = scheduler.add_noise(clean, noise, t)
+    student = student_of(teacher, time_cond_proj_dim=16)
+    with torch.no_grad():
+        conditional = teacher(noisy, t, context).sample
+        guided = conditional + column(w) * (conditional - teacher(noisy, t, without).sample)
+    loss = torch.nn.functional.mse_loss(student(noisy, t, context, timestep_cond=embedding).sample, guided)
+    loss.backward()
+    record(tensors, "guidance", loss, (("unet." + n, p) for n, p in student.named_parameters()))
+
+    # Pruned: BK-SDM, by hooks on what ends a block
+    student = student_of(teacher, block_out_channels=(16, 16, 16, 32))
+    seen = {}
+
+    def watch(name, model):
+        for path, module in model.named_modules():
+            if path.endswith(("downsamplers.0.conv", "upsamplers.0.conv")):
+                module.register_forward_hook(lambda _, __, output, path=path: seen.__setitem__((name, path), output))
+
+    watch("student", student), watch("teacher", teacher)
+    answer = student(noisy, t, context).sample
+    with torch.no_grad():
+        taught = teacher(noisy, t, context).sample
+    blocks = [(output, seen["teacher", path]) for (name, path), output in seen.items() if name == "student"]
+    blocks = [torch.nn.functional.mse_loss(ours, theirs) for ours, theirs in blocks if ours.shape == theirs.shape]
+    assert len(blocks) == 4
+    mse = torch.nn.functional.mse_loss
+    loss = mse(answer, noise) + 0.5 * mse(answer, taught) + 0.25 * sum(blocks) / len(blocks)
+    loss.backward()
+    record(tensors, "pruned", loss, (("unet." + n, p) for n, p in student.named_parameters()))
+    write_tensors(OUT / "distillation.safetensors", tensors)
+
+
 if __name__ == "__main__":
     configure_torch()
     torch.set_grad_enabled(True)
     arithmetic()
     objectives()
     gradients()
+    distillation()
     print(json.dumps({p.name: p.stat().st_size for p in sorted(OUT.iterdir())}))

@@ -204,8 +204,7 @@ class GradientParityTest {
             conditions);
   }
 
-  private static TrainableNetwork train(
-      Graph graph, ParameterSource weights, Predicate<String> trained) {
+  static TrainableNetwork train(Graph graph, ParameterSource weights, Predicate<String> trained) {
     return Engines.standard()
         .trainer()
         .train(
@@ -215,7 +214,7 @@ class GradientParityTest {
             trained);
   }
 
-  private static void compare(
+  static void compare(
       Fixture fixture, String name, TrainableNetwork network, HostTensor... inputs) {
     float loss = network.accumulate(1, inputs);
     float expected = fixture.scalar(name + "/loss");

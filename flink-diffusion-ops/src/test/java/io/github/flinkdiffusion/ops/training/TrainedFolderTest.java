@@ -30,6 +30,15 @@ class TrainedFolderTest {
     for (String name : List.of("text-to-image", "autoencoder", "lora", "lora-alpha")) {
       assertThat(distance(image(name), before)).as(name).isGreaterThan(0.005);
     }
+    for (String name : List.of("lcm", "lcm-one-scale", "guidance", "progressive", "pruned")) {
+      assertThat(distance(image("student-" + name), before)).as(name).isGreaterThan(0.005);
+    }
+    assertThat(out.resolve("student-lcm/model/model_index.json"))
+        .content()
+        .contains("LatentConsistencyModelPipeline", "LCMScheduler");
+    assertThat(out.resolve("student-progressive/model/scheduler/scheduler_config.json"))
+        .content()
+        .contains("DDIMScheduler", "trailing", "v_prediction");
     assertThat(distance(image("lora"), image("lora-alpha"))).isGreaterThan(0.001);
     float[] untrained =
         WriteTrainedModels.image(Fixture.MODELS.resolve("tiny-ddpm"), List.of(), "").data();

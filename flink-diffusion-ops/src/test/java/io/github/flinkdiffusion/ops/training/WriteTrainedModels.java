@@ -32,6 +32,8 @@ import io.github.flinkdiffusion.ops.pipeline.Parameters;
 import io.github.flinkdiffusion.ops.pipeline.PipelineSettings;
 import io.github.flinkdiffusion.ops.pipeline.Pipelines;
 import io.github.flinkdiffusion.ops.pipeline.Trajectory;
+import io.github.flinkdiffusion.ops.training.Distillation.Scales;
+import io.github.flinkdiffusion.ops.weights.Config;
 import io.github.flinkdiffusion.ops.weights.DType;
 import io.github.flinkdiffusion.ops.weights.HeapTensors;
 import io.github.flinkdiffusion.ops.weights.Lora;
@@ -44,7 +46,9 @@ import java.nio.file.Path;
 import java.util.Arrays;
 import java.util.List;
 import java.util.Map;
+import java.util.Optional;
 import java.util.function.Predicate;
+import java.util.function.UnaryOperator;
 
 /**
  * Trains a tiny model of each kind for a few steps, writes what a training writes, and beside each
@@ -84,6 +88,7 @@ final class WriteTrainedModels {
     cases.autoencoder();
     cases.adapters();
     cases.newTokens();
+    cases.students();
   }
 
   private static ModelFolder stableDiffusion() {
@@ -196,6 +201,91 @@ final class WriteTrainedModels {
         List.of(),
         Map.of("embedding", file, "base", Fixture.MODELS.resolve("tiny-sd1")),
         "a photo of a " + WORD);
+  }
+
+  /** A student of each kind; the last takes part of its teacher's blocks. */
+  private void students() throws IOException {
+    Scales scales = new Scales(2, 8);
+    UnaryOperator<ObjectNode> embedding = unet -> unet.put("time_cond_proj_dim", 16);
+    student("student-lcm", new Distillation.Consistency(50, 10, scales), embedding);
+    student(
+        "student-lcm-one-scale",
+        new Distillation.Consistency(50, 10, new Scales(4, 4)),
+        UnaryOperator.identity());
+    student("student-guidance", new Distillation.Guidance(scales, LossWeight.UNIFORM), embedding);
+    student(
+        "student-progressive",
+        new Distillation.Progressive(4, Scales.NONE),
+        UnaryOperator.identity());
+    student(
+        "student-pruned",
+        new Distillation.Pruned(1, 1, 1, LossWeight.UNIFORM),
+        unet -> {
+          unet.putArray("block_out_channels").add(16).add(16).add(16).add(32);
+          return unet;
+        });
+  }
+
+  private void student(String name, Distillation distillation, UnaryOperator<ObjectNode> student)
+      throws IOException {
+    ModelFolder base = stableDiffusion();
+    // The tiny model predicts noise; a progressive student's teacher must not.
+    PredictionTarget target =
+        distillation instanceof Distillation.Progressive
+            ? PredictionTarget.V
+            : PredictionTarget.EPSILON;
+    if (target == PredictionTarget.V) {
+      Path teacher = out.resolve(name).resolve("teacher");
+      new TrainedFolder(base, teacher)
+          .edited(
+              "scheduler/scheduler_config.json",
+              config -> config.put("prediction_type", target.predictionType()))
+          .write(List.of(), Map.of(), DType.F32);
+      base = ModelFolder.open(teacher);
+    }
+    Config before = base.component("unet").config();
+    Config after = Config.of("student", student.apply(before.node().deepCopy()));
+    DistillationObjective objective =
+        new DistillationObjective(
+            distillation,
+            party(before),
+            party(after),
+            Optional.of(
+                new DistillationObjective.Prompts(
+                    new ClipText(ClipTextConfig.from(base.component("text_encoder").config())),
+                    TOKENS)),
+            target,
+            Distance.SQUARED,
+            HuberThreshold.DEFAULT);
+    long[] ids = new long[2 * TOKENS];
+    Arrays.fill(ids, 5);
+    HostTensor.Longs prompts = new HostTensor.Longs(ids, 2, TOKENS);
+    HostTensor.Longs empty = new HostTensor.Longs(new long[2 * TOKENS], 2, TOKENS);
+    List<NamedWeight> trained;
+    try (TensorStore unet = base.component("unet").open();
+        TensorStore text = base.component("text_encoder").open()) {
+      trained =
+          train(
+              objective.graph(),
+              new DistillationWeights(unet, text, 1),
+              DistillationObjective::isStudent,
+              position ->
+                  objective.inputs(
+                      Batches.random(1, position),
+                      TrainingArithmeticTest.levels("scaled_linear"),
+                      Gaussians.draw(Batches.random(2, position), 2, 4, 8, 8),
+                      prompts,
+                      empty));
+    }
+    Path folder = out.resolve(name).resolve("model");
+    new StudentFolder(base, distillation, student).write(folder, trained);
+    writeCase(name, folder, List.of(), Map.of(), "a photo of a small cat");
+  }
+
+  private static DistillationObjective.Party party(Config unet) {
+    UNet2DConditionConfig config = UNet2DConditionConfig.from(unet);
+    return new DistillationObjective.Party(
+        DistilledDenoiser.ofContext(new UNet2DCondition(config)), config.guidanceEmbedding());
   }
 
   private static DiffusionObjective objective() {

@@ -20,6 +20,12 @@ import org.apache.flink.annotation.Internal;
 @Internal
 public interface TrainableNetwork extends AutoCloseable {
   /**
+   * A parameter of this prefix and a trained parameter's name is never trained: it is that
+   * parameter's moving average, whatever its first value, so a loss can call the averaged network.
+   */
+  String AVERAGE_PREFIX = "average.";
+
+  /**
    * Computes the loss of a batch and adds its gradients to those that are there.
    *
    * @param share of the batch in the step: gradients are multiplied by it

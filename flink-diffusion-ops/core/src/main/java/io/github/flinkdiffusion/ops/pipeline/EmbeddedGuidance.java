@@ -4,11 +4,14 @@
  */
 package io.github.flinkdiffusion.ops.pipeline;
 
+import org.apache.flink.annotation.Internal;
+
 /**
  * The guidance scale as an input of the network, in place of a second row: what networks that were
  * distilled under guidance take (LCM, section 4.1 of Luo et al. 2023).
  */
-final class EmbeddedGuidance {
+@Internal
+public final class EmbeddedGuidance {
   private static final float LONGEST_PERIOD = 10000;
   private static final float UNIT = 1000;
 
@@ -21,7 +24,7 @@ final class EmbeddedGuidance {
    * @param scale as classifier-free guidance has it; 1 is none
    * @param size of the embedding, {@code time_cond_proj_dim}
    */
-  static float[] of(double scale, int size) {
+  public static float[] of(double scale, int size) {
     int half = size / 2;
     float weight = (float) (scale - 1) * UNIT;
     float step = (float) Math.log(LONGEST_PERIOD) / (half - 1);

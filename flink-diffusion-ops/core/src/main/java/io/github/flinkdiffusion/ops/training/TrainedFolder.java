@@ -26,7 +26,7 @@ import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Set;
-import java.util.function.Consumer;
+import java.util.function.UnaryOperator;
 import org.apache.flink.annotation.Internal;
 
 /**
@@ -45,14 +45,32 @@ public final class TrainedFolder {
 
   private final ModelFolder base;
   private final Path out;
+  private final Map<String, UnaryOperator<ObjectNode>> edits;
 
   /**
    * @param base the folder that was trained from; needs no weights of components that were trained
    * @param out the folder to write; files in it are replaced
    */
   public TrainedFolder(ModelFolder base, Path out) {
+    this(base, out, Map.of());
+  }
+
+  private TrainedFolder(ModelFolder base, Path out, Map<String, UnaryOperator<ObjectNode>> edits) {
     this.base = base;
     this.out = out;
+    this.edits = edits;
+  }
+
+  /**
+   * The same with another config in it, for a component that is not what it was in the base.
+   *
+   * @param file of the config, as {@code unet/config.json}
+   * @param edit gets the base's config and gives what is written
+   */
+  public TrainedFolder edited(String file, UnaryOperator<ObjectNode> edit) {
+    Map<String, UnaryOperator<ObjectNode>> more = new HashMap<>(edits);
+    more.put(file, edit);
+    return new TrainedFolder(base, out, more);
   }
 
   /**
@@ -83,7 +101,8 @@ public final class TrainedFolder {
     if (!base.component(component).weightFiles().isEmpty()) {
       try (TensorStore before = base.component(component).open()) {
         for (String name : before.names()) {
-          if (!byName.containsKey(name)) {
+          // A component with another config has other tensors, all of which were trained.
+          if (!byName.containsKey(name) && !edits.containsKey(component + "/config.json")) {
             addAsStored(tensors, before, name);
           }
         }
@@ -149,15 +168,15 @@ public final class TrainedFolder {
           for (int i = 0; i < words.size(); i++) {
             json.put(words.get(i), first + i);
           }
+          return json;
         });
   }
 
-  private static void editJson(Path file, Consumer<ObjectNode> edit) {
+  private static void editJson(Path file, UnaryOperator<ObjectNode> edit) {
     try {
       ObjectNode json =
           Files.exists(file) ? (ObjectNode) JSON.readTree(file.toFile()) : JSON.createObjectNode();
-      edit.accept(json);
-      Files.writeString(file, json.toPrettyString() + "\n");
+      Files.writeString(file, edit.apply(json).toPrettyString() + "\n");
     } catch (IOException e) {
       throw new WeightsException("%s cannot be written: %s".formatted(file, e), e);
     }
@@ -173,6 +192,7 @@ public final class TrainedFolder {
           copyFolder(folder, trained.contains(name));
         }
       }
+      edits.forEach((file, edit) -> editJson(out.resolve(file), edit));
     } catch (IOException e) {
       throw new WeightsException("%s cannot be copied to %s: %s".formatted(base.path(), out, e), e);
     }

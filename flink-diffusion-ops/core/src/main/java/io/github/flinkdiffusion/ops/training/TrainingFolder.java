@@ -19,8 +19,11 @@ import java.nio.file.Path;
 import java.nio.file.StandardCopyOption;
 import java.nio.file.StandardOpenOption;
 import java.util.ArrayList;
+import java.util.Collection;
+import java.util.HashSet;
 import java.util.List;
 import java.util.Optional;
+import java.util.Set;
 import java.util.stream.Stream;
 import org.apache.flink.annotation.Internal;
 
@@ -72,10 +75,52 @@ public final class TrainingFolder {
     String name = STATE + progress.step() + "-" + progress.position() + SUFFIX;
     TrainingCheckpoint.write(folder.resolve(name), saved.state());
     writeProgress(progress, name);
-    deleteOthers(name);
+    deleteOthers(Set.of(name));
   }
 
-  private void writeProgress(Progress progress, String state) {
+  /**
+   * Writes a state beside those that are there.
+   *
+   * @return what {@link #read} reads it by, a few hundred bytes
+   * @throws WeightsException if it cannot be written
+   */
+  String write(Saved saved) {
+    Progress progress = saved.progress();
+    String name = STATE + progress.step() + "-" + progress.position() + SUFFIX;
+    TrainingCheckpoint.write(folder.resolve(name), saved.state());
+    return json(progress, name).toString();
+  }
+
+  /**
+   * Reads a state.
+   *
+   * @param reference that {@link #write} returned
+   * @throws WeightsException if the state is not there any more, or cannot be read
+   */
+  Saved read(String reference) {
+    try {
+      return parse(JSON.readTree(reference), "The reference to a training's state");
+    } catch (JsonProcessingException e) {
+      throw new WeightsException(
+          "The reference '%s' to a training's state is not valid JSON.".formatted(reference), e);
+    }
+  }
+
+  /** Deletes states that none of the references needs. */
+  void keep(Collection<String> references) {
+    Set<String> names = new HashSet<>();
+    for (String reference : references) {
+      try {
+        names.add(JSON.readTree(reference).path("state").asText());
+      } catch (JsonProcessingException e) {
+        throw new WeightsException(
+            "The reference '%s' to a training's state is not valid JSON.".formatted(reference), e);
+      }
+    }
+    deleteOthers(names);
+  }
+
+  private static ObjectNode json(Progress progress, String state) {
     ObjectNode json = JSON.createObjectNode();
     json.put("format", FORMAT);
     json.put("step", progress.step());
@@ -83,6 +128,11 @@ public final class TrainingFolder {
     json.put("returns", progress.returns());
     json.put("state", state);
     progress.losses().forEach(json.withArray("losses")::add);
+    return json;
+  }
+
+  private void writeProgress(Progress progress, String state) {
+    ObjectNode json = json(progress, state);
     Path partial = folder.resolve(PROGRESS + ".partial");
     try {
       byte[] bytes = (json.toPrettyString() + "\n").getBytes(StandardCharsets.UTF_8);
@@ -106,11 +156,11 @@ public final class TrainingFolder {
   }
 
   /** A file that cannot be deleted takes room and does no harm. */
-  private void deleteOthers(String current) {
+  private void deleteOthers(Set<String> current) {
     try (Stream<Path> files = Files.list(folder)) {
       for (Path file : files.toList()) {
         String name = file.getFileName().toString();
-        if (name.startsWith(STATE) && name.contains(SUFFIX) && !name.equals(current)) {
+        if (name.startsWith(STATE) && name.contains(SUFFIX) && !current.contains(name)) {
           Files.deleteIfExists(file);
         }
       }
@@ -130,27 +180,7 @@ public final class TrainingFolder {
       return Optional.empty();
     }
     try {
-      JsonNode json = JSON.readTree(file.toFile());
-      if (json.path("format").asInt() != FORMAT) {
-        throw new WeightsException(
-            "%s has format %s; this version reads format %d."
-                .formatted(file, json.path("format"), FORMAT));
-      }
-      List<Float> losses = new ArrayList<>();
-      json.path("losses").forEach(loss -> losses.add(loss.floatValue()));
-      Progress progress =
-          new Progress(
-              json.path("step").asInt(),
-              json.path("position").asLong(),
-              losses,
-              json.path("returns").asInt());
-      String name = json.path("state").asText();
-      if (!name.startsWith(STATE) || !Path.of(name).equals(Path.of(name).getFileName())) {
-        throw new WeightsException(
-            "%s names the state '%s'; expected a file %s...%s beside it."
-                .formatted(file, name, STATE, SUFFIX));
-      }
-      return Optional.of(new Saved(progress, TrainingCheckpoint.read(folder.resolve(name))));
+      return Optional.of(parse(JSON.readTree(file.toFile()), file.toString()));
     } catch (JsonProcessingException e) {
       throw new WeightsException(
           "%s is not valid JSON: %s. Delete it to start again."
@@ -159,6 +189,29 @@ public final class TrainingFolder {
     } catch (IOException e) {
       throw new WeightsException("%s cannot be read: %s".formatted(file, e), e);
     }
+  }
+
+  private Saved parse(JsonNode json, String source) {
+    if (json.path("format").asInt() != FORMAT) {
+      throw new WeightsException(
+          "%s has format %s; this version reads format %d."
+              .formatted(source, json.path("format"), FORMAT));
+    }
+    List<Float> losses = new ArrayList<>();
+    json.path("losses").forEach(loss -> losses.add(loss.floatValue()));
+    Progress progress =
+        new Progress(
+            json.path("step").asInt(),
+            json.path("position").asLong(),
+            losses,
+            json.path("returns").asInt());
+    String name = json.path("state").asText();
+    if (!name.startsWith(STATE) || !Path.of(name).equals(Path.of(name).getFileName())) {
+      throw new WeightsException(
+          "%s names the state '%s'; expected a file %s...%s beside it."
+              .formatted(source, name, STATE, SUFFIX));
+    }
+    return new Saved(progress, TrainingCheckpoint.read(folder.resolve(name)));
   }
 
   /**

@@ -23,6 +23,7 @@ import io.github.flinkdiffusion.ops.engine.TrainableNetwork;
 import java.io.IOException;
 import java.nio.file.Path;
 import java.util.ArrayList;
+import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.function.Function;
@@ -42,13 +43,20 @@ final class TorchTraining implements TrainableNetwork {
     this.block = model.getBlock();
     this.manager = model.getNDManager();
     this.store = new ParameterStore(manager, false);
+    Map<String, NDArray> averages = new HashMap<>();
+    for (var pair : block.getParameters()) {
+      String name = names.get(pair.getValue().getName());
+      if (name.startsWith(AVERAGE_PREFIX)) {
+        averages.put(name.substring(AVERAGE_PREFIX.length()), pair.getValue().getArray());
+      }
+    }
     for (var pair : block.getParameters()) {
       Parameter parameter = pair.getValue();
       String name = names.get(parameter.getName());
-      boolean changes = trained.test(name);
+      boolean changes = !name.startsWith(AVERAGE_PREFIX) && trained.test(name);
       parameter.freeze(!changes);
       if (changes) {
-        weights.add(new TrainedWeight(name, parameter.getArray(), manager));
+        weights.add(new TrainedWeight(name, parameter.getArray(), averages.get(name), manager));
       }
     }
     if (weights.isEmpty()) {

@@ -41,15 +41,26 @@ final class TrainedWeight implements AutoCloseable {
   private final NDManager manager;
   private final NDArray average;
 
+  /** Whether the network itself computes with the average, and so frees it. */
+  private final boolean averageIsParameter;
+
   /** Made by the first update, since they are the optimizer's. */
   private final Map<String, NDArray> moments = new LinkedHashMap<>();
 
-  TrainedWeight(String name, NDArray value, NDManager manager) {
+  /**
+   * @param averageParameter a parameter of the network that is to be the average; null if the
+   *     network does not compute with it
+   */
+  TrainedWeight(String name, NDArray value, NDArray averageParameter, NDManager manager) {
     this.name = name;
     this.value = value;
     this.manager = manager;
-    this.average = manager.zeros(value.getShape(), value.getDataType());
-    average.addi(value);
+    this.averageIsParameter = averageParameter != null;
+    this.average =
+        averageIsParameter
+            ? averageParameter
+            : manager.zeros(value.getShape(), value.getDataType());
+    average.muli(0).addi(value);
   }
 
   String name() {
@@ -263,6 +274,8 @@ final class TrainedWeight implements AutoCloseable {
   @Override
   public void close() {
     closeMoments();
-    average.close();
+    if (!averageIsParameter) {
+      average.close();
+    }
   }
 }
