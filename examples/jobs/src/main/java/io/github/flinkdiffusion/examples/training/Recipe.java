@@ -11,12 +11,15 @@ import io.github.flinkdiffusion.examples.training.data.Fetch;
 import io.github.flinkdiffusion.examples.training.data.FolderExamples;
 import io.github.flinkdiffusion.examples.training.data.IdxExamples;
 import io.github.flinkdiffusion.examples.training.data.LmdbExamples;
+import io.github.flinkdiffusion.examples.training.data.ShrunkExamples;
 import io.github.flinkdiffusion.examples.training.data.View;
 import io.github.flinkdiffusion.examples.training.data.WebDatasetExamples;
 import io.github.flinkdiffusion.ops.engine.Optimizer;
 import io.github.flinkdiffusion.ops.graph.Arithmetic;
 import io.github.flinkdiffusion.ops.training.AverageDecay;
 import io.github.flinkdiffusion.ops.training.Distance;
+import io.github.flinkdiffusion.ops.training.Distillation;
+import io.github.flinkdiffusion.ops.training.Distillation.Scales;
 import io.github.flinkdiffusion.ops.training.HuberThreshold;
 import io.github.flinkdiffusion.ops.training.LearningRate;
 import io.github.flinkdiffusion.ops.training.LossSpikes;
@@ -57,7 +60,8 @@ record Recipe(
     Section data,
     Section lora,
     Section token,
-    Section autoencoder) {
+    Section autoencoder,
+    Section distillationSection) {
 
   /** What is trained. */
   enum Task {
@@ -74,7 +78,9 @@ record Recipe(
     /** A mask of an image, by concatenation. */
     SEGMENTATION,
     /** A large image of a small one, by concatenation. */
-    UPSCALE
+    UPSCALE,
+    /** A student of a model: with fewer steps, fewer calls, or fewer parameters. */
+    DISTILL
   }
 
   /**
@@ -124,7 +130,8 @@ record Recipe(
             "samples",
             "lora",
             "token",
-            "autoencoder");
+            "autoencoder",
+            "distillation");
     all.text("task");
     int saveEvery = all.whole("save_every", 250, 1);
     Section loss =
@@ -173,6 +180,7 @@ record Recipe(
             "labels",
             "annotations",
             "category",
+            "shrink",
             "only",
             "caption",
             "fetch",
@@ -186,13 +194,22 @@ record Recipe(
         all.section("lora", "rank", "alpha", "text_encoder"),
         all.section("token", "word", "initial", "count"),
         all.section(
-            "autoencoder",
-            "absolute",
-            "squared",
-            "edges",
-            "divergence",
-            "warm_up",
-            "decoder_only"));
+            "autoencoder", "absolute", "squared", "edges", "divergence", "warm_up", "decoder_only"),
+        all.section(
+            "distillation",
+            "kind",
+            "guidance_min",
+            "guidance_max",
+            "guidance_embedding",
+            "solver_steps",
+            "timestep_scaling",
+            "student_steps",
+            "teacher_steps",
+            "data",
+            "output",
+            "blocks",
+            "layers_per_block",
+            "block_out_channels"));
   }
 
   private static LossWeight weight(Section loss) {
@@ -203,6 +220,25 @@ record Recipe(
       case "min_snr" -> new LossWeight.MinSnr(loss.number("gamma", 5));
       case "p2" -> new LossWeight.P2(loss.number("gamma", 0.5), loss.number("k", 1));
       default -> throw loss.config().unsupported("weight", name, "uniform, snr, min_snr, p2");
+    };
+  }
+
+  /** What a student learns. */
+  Distillation distillation() {
+    Section d = distillationSection;
+    String kind = d.text("kind");
+    Scales scales = new Scales(d.number("guidance_min", 1), d.number("guidance_max", 1));
+    return switch (kind) {
+      case "consistency" ->
+          new Distillation.Consistency(
+              d.whole("solver_steps", 50, 1), d.number("timestep_scaling", 10), scales);
+      case "progressive" -> new Distillation.Progressive(d.whole("student_steps", 4, 1), scales);
+      case "guidance" -> new Distillation.Guidance(scales, loss.weight());
+      case "pruned" ->
+          new Distillation.Pruned(
+              d.number("data", 1), d.number("output", 1), d.number("blocks", 0), loss.weight());
+      default ->
+          throw d.config().unsupported("kind", kind, "consistency, progressive, guidance, pruned");
     };
   }
 
@@ -254,6 +290,11 @@ record Recipe(
 
   /** The data, by its layout. */
   ExampleSet examples() {
+    ExampleSet all = stored();
+    return data.has("shrink") ? new ShrunkExamples(all, data.whole("shrink", side, side)) : all;
+  }
+
+  private ExampleSet stored() {
     String layout = data.text("layout");
     String caption = data.text("caption", "{class}");
     return switch (layout) {

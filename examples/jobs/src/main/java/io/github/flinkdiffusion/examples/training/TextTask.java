@@ -8,17 +8,10 @@ import io.github.flinkdiffusion.examples.training.Recipe.Task;
 import io.github.flinkdiffusion.examples.training.data.Example;
 import io.github.flinkdiffusion.examples.training.data.ExampleSet;
 import io.github.flinkdiffusion.examples.training.data.Shuffled;
-import io.github.flinkdiffusion.ops.engine.DeviceSpec;
-import io.github.flinkdiffusion.ops.engine.Engines;
 import io.github.flinkdiffusion.ops.engine.HostTensor;
-import io.github.flinkdiffusion.ops.engine.Network;
-import io.github.flinkdiffusion.ops.engine.Program;
 import io.github.flinkdiffusion.ops.engine.TrainableNetwork.NamedWeight;
 import io.github.flinkdiffusion.ops.graph.Graph;
 import io.github.flinkdiffusion.ops.graph.ParameterSource;
-import io.github.flinkdiffusion.ops.graph.Precision;
-import io.github.flinkdiffusion.ops.network.AutoencoderKL;
-import io.github.flinkdiffusion.ops.network.AutoencoderKLConfig;
 import io.github.flinkdiffusion.ops.network.ClipText;
 import io.github.flinkdiffusion.ops.network.ClipTextConfig;
 import io.github.flinkdiffusion.ops.network.UNet2DCondition;
@@ -33,7 +26,6 @@ import io.github.flinkdiffusion.ops.training.Dropout;
 import io.github.flinkdiffusion.ops.training.LowRankAdapters;
 import io.github.flinkdiffusion.ops.training.NewTokens;
 import io.github.flinkdiffusion.ops.training.TrainedFolder;
-import io.github.flinkdiffusion.ops.training.TrainedWeights;
 import io.github.flinkdiffusion.ops.weights.DType;
 import io.github.flinkdiffusion.ops.weights.IllegalConfigException;
 import io.github.flinkdiffusion.ops.weights.Lora;
@@ -55,7 +47,6 @@ import java.util.random.RandomGenerator;
 final class TextTask implements TrainingTask {
   private static final String TEXT = Denoiser.TEXT_ENCODER;
   private static final String UNET = Denoiser.UNET;
-  private static final String VAE = "vae";
   private static final String TABLE = TEXT + ".text_model.embeddings.token_embedding.weight";
 
   private final Recipe recipe;
@@ -65,8 +56,7 @@ final class TextTask implements TrainingTask {
   private final ClipTokenizer tokenizer;
   private final DiffusionInputs inputs;
   private final BaseWeights weights;
-  private final Network encoder;
-  private final AutoencoderKLConfig vae;
+  private final LatentEncoder encoder;
 
   /** Of the task that needs them. */
   private final Optional<LowRankAdapters> adapters;
@@ -83,7 +73,6 @@ final class TextTask implements TrainingTask {
     this.order = new Shuffled(examples.size(), recipe.settings().seed());
     this.tokenizer = ClipTokenizer.load(base.component("tokenizer"));
     UNet2DConditionConfig unet = UNet2DConditionConfig.from(base.component(UNET).config());
-    this.vae = AutoencoderKLConfig.from(base.component(VAE).config());
     this.inputs =
         Objectives.inputs(
             recipe,
@@ -92,7 +81,7 @@ final class TextTask implements TrainingTask {
                 new ClipText(ClipTextConfig.from(base.component(TEXT).config())),
                 new UNet2DCondition(unet),
                 tokenizer.maxLength()),
-            vae.latentChannels());
+            LatentEncoder.config(base).latentChannels());
     Section lora = recipe.lora();
     this.adapters =
         recipe.task() == Task.LORA
@@ -121,23 +110,7 @@ final class TextTask implements TrainingTask {
     this.firstRow = newTokens.isPresent() ? firstRow(token.text("initial")) : new float[0];
     this.weights =
         new BaseWeights(base, Map.of(TEXT, TEXT + ".", UNET, UNET + "."), recipe.settings().seed());
-    if (!vae.latentsMean().isEmpty()) {
-      throw new IllegalConfigException(
-          "The model's autoencoder has latents_mean; a model whose latents are scaled by scaling_factor is expected.");
-    }
-    try (TensorStore store = base.component(VAE).open()) {
-      DeviceSpec device = Engines.standard().trainer().device(recipe.device());
-      this.encoder =
-          Engines.standard()
-              .trainer()
-              .load(
-                  Program.of(
-                      VAE,
-                      new AutoencoderKL(vae).graph(),
-                      Precision.FLOAT32,
-                      TrainedWeights.source(store)),
-                  device);
-    }
+    this.encoder = new LatentEncoder(base, recipe.device());
   }
 
   private float[] firstRow(String word) {
@@ -200,7 +173,7 @@ final class TextTask implements TrainingTask {
     }
     return inputs.drawn(
         random,
-        latents(new HostTensor.Floats(images, batch, 3, side, side), random),
+        encoder.latents(new HostTensor.Floats(images, batch, 3, side, side), random),
         new HostTensor.Longs(ids, batch, tokens));
   }
 
@@ -245,24 +218,6 @@ final class TextTask implements TrainingTask {
       end++;
     }
     return Arrays.stream(Arrays.copyOfRange(ids, 1, end)).asLongStream().toArray();
-  }
-
-  /** Samples of the encoder's distributions, scaled as the denoising network knows them. */
-  private HostTensor.Floats latents(HostTensor.Floats images, RandomGenerator random) {
-    HostTensor.Floats moments = encoder.call(AutoencoderKL.ENCODE, images);
-    int rows = (int) moments.shape()[0];
-    int size = moments.data().length / rows / 2;
-    float[] latents = new float[rows * size];
-    for (int row = 0; row < rows; row++) {
-      for (int i = 0; i < size; i++) {
-        double mean = moments.data()[row * 2 * size + i];
-        double logVariance = Math.max(-30, Math.min(20, moments.data()[row * 2 * size + size + i]));
-        double sample = mean + Math.exp(0.5 * logVariance) * random.nextGaussian();
-        latents[row * size + i] = (float) ((sample - vae.shiftFactor()) * vae.scalingFactor());
-      }
-    }
-    return new HostTensor.Floats(
-        latents, rows, moments.shape()[1] / 2, moments.shape()[2], moments.shape()[3]);
   }
 
   @Override

@@ -106,11 +106,12 @@ public final class TrainCommand implements Callable<Integer> {
     }
   }
 
-  private static TrainingTask task(Recipe recipe, ExampleSet examples) {
+  static TrainingTask task(Recipe recipe, ExampleSet examples) {
     return switch (recipe.task()) {
       case UNCONDITIONAL, SEGMENTATION, UPSCALE -> new PixelTask(recipe, examples);
       case TEXT, LORA, INVERSION -> new TextTask(recipe, examples);
       case AUTOENCODER -> new AutoencoderTask(recipe, examples);
+      case DISTILL -> new DistillTask(recipe, examples);
     };
   }
 
@@ -143,6 +144,9 @@ public final class TrainCommand implements Callable<Integer> {
                 try {
                   losses.save();
                   Run.this.saved(step, events);
+                  if (step == steps) {
+                    task.finished();
+                  }
                 } catch (IOException e) {
                   throw new UncheckedIOException(e);
                 }

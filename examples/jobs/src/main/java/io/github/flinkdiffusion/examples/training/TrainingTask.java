@@ -10,6 +10,7 @@ import io.github.flinkdiffusion.ops.graph.ParameterSource;
 import io.github.flinkdiffusion.ops.pipeline.GenerationSpec;
 import io.github.flinkdiffusion.ops.training.Batches;
 import io.github.flinkdiffusion.ops.weights.Lora;
+import java.io.IOException;
 import java.nio.file.Path;
 import java.util.List;
 
@@ -40,4 +41,7 @@ interface TrainingTask extends Batches, AutoCloseable {
 
   @Override
   void close();
+
+  /** Called after the last step was exported. */
+  default void finished() throws IOException {}
 }

@@ -269,6 +269,59 @@ class TrainCommandTest {
     }
   }
 
+  @Test
+  void studentsOfEachKindAreTrainedDrawnAndComparedWithTheirTeacher() throws Exception {
+    for (String kind :
+        List.of(
+            "kind: consistency, guidance_min: 2, guidance_max: 8, guidance_embedding: 16",
+            "kind: guidance, guidance_min: 3, guidance_max: 3",
+            "kind: pruned, blocks: 1, block_out_channels: [16, 16, 16, 32]")) {
+      Path out = folder.resolve(kind.replaceAll("\\W.*", "") + kind.length());
+      String recipe =
+          recipe("distill", "tiny-sd1", 2, "distillation: {" + kind + "}")
+              .replace(folder.resolve("out").toString(), out.toString());
+      assertThat(train(recipe)).as(kind).isZero();
+      assertThat(out.resolve("samples/step-000002.png")).isNotEmptyFile();
+      assertThat(out.resolve("comparison.md")).content().contains("PSNR", "parameters");
+    }
+  }
+
+  /** A student without prompts, and a teacher that predicts what progressive steps need. */
+  @Test
+  void aNetworkOfPixelsLearnsToNeedHalfAsManySteps() throws Exception {
+    Path teacher = folder.resolve("teacher");
+    copy(MODELS.resolve("tiny-ddpm"), teacher);
+    Path scheduler = teacher.resolve("scheduler/scheduler_config.json");
+    Files.writeString(
+        scheduler,
+        Files.readString(scheduler)
+            .replace(
+                "\"trained_betas\"", "\"prediction_type\": \"v_prediction\", \"trained_betas\""));
+    String recipe =
+        recipe(
+                "distill",
+                "tiny-ddpm",
+                2,
+                "distillation: {kind: progressive, student_steps: 4, teacher_steps: 8}")
+            .replace(MODELS.resolve("tiny-ddpm").toAbsolutePath().toString(), teacher.toString());
+    assertThat(train(recipe)).isZero();
+    assertThat(folder.resolve("out/model/model_index.json")).content().contains("DDIMPipeline");
+    assertThat(folder.resolve("out/comparison.md")).content().contains("| steps | 8 | 2 |");
+  }
+
+  private static void copy(Path from, Path to) throws IOException {
+    try (var files = Files.walk(from)) {
+      for (Path file : files.toList()) {
+        Path target = to.resolve(from.relativize(file).toString());
+        if (Files.isDirectory(file)) {
+          Files.createDirectories(target);
+        } else {
+          Files.copy(file, target);
+        }
+      }
+    }
+  }
+
   /** The page's example has every key that is common to all tasks. */
   @Test
   void theRecipeOfTheDocumentationIsRead() throws Exception {

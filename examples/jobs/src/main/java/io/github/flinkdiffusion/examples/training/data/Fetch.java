@@ -12,10 +12,15 @@ import java.net.URISyntaxException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.nio.file.StandardCopyOption;
+import java.security.DigestOutputStream;
 import java.security.MessageDigest;
 import java.security.NoSuchAlgorithmException;
 import java.util.HexFormat;
 import java.util.Locale;
+import java.util.concurrent.TimeUnit;
+import java.util.regex.Matcher;
+import java.util.regex.Pattern;
+import java.util.stream.Stream;
 import java.util.zip.GZIPInputStream;
 import org.apache.commons.compress.archivers.ArchiveEntry;
 import org.apache.commons.compress.archivers.ArchiveInputStream;
@@ -26,7 +31,8 @@ import org.apache.commons.compress.archivers.zip.ZipArchiveInputStream;
 /**
  * A file that training data comes from: fetched once, checked, and unpacked if it is an archive.
  *
- * @param url http, https or file
+ * @param url http, https or file; or {@code debian:NAME=VERSION}, a Debian package, which {@code
+ *     apt-get} downloads from wherever this machine's packages come and {@code dpkg-deb} unpacks
  * @param sha256 of the file, in hex; another file is refused
  * @param license of what is in it, for people and for the datasheet
  * @param folder where it goes; an archive (tar, tar.gz, tgz, zip) is unpacked there
@@ -34,6 +40,10 @@ import org.apache.commons.compress.archivers.zip.ZipArchiveInputStream;
 public record Fetch(String url, String sha256, String license, Path folder) {
   private static final int BUFFER = 1 << 16;
   private static final int TIMEOUT_MILLIS = 30_000;
+
+  private static final Pattern DEBIAN =
+      Pattern.compile("debian:([a-z0-9][a-z0-9.+-]+=[\\w.+:~-]+)");
+  private static final long MOST_MINUTES = 30;
 
   /** An archive may unpack to so many bytes; more is a decompression bomb. */
   private static final long MOST_BYTES = 200L << 30;
@@ -66,16 +76,25 @@ public record Fetch(String url, String sha256, String license, Path folder) {
     Path partial = folder.resolve(".partial-" + sha256);
     try {
       Files.createDirectories(folder);
-      String found = download(partial);
+      Matcher debian = DEBIAN.matcher(url);
+      String found =
+          debian.matches() ? downloadDebian(debian.group(1), partial) : download(partial);
       if (!found.equals(sha256)) {
         throw new TrainingDataException(
             "%s has digest %s; expected %s. It was changed, or another file is meant."
                 .formatted(url, found, sha256));
       }
-      place(partial);
+      if (debian.matches()) {
+        run(folder, "dpkg-deb", "-x", partial.toAbsolutePath().toString(), ".");
+      } else {
+        place(partial);
+      }
       Files.writeString(done, license + "\n");
     } catch (IOException | URISyntaxException e) {
       throw new TrainingDataException("%s cannot be fetched: %s".formatted(url, e), e);
+    } catch (InterruptedException e) {
+      Thread.currentThread().interrupt();
+      throw new TrainingDataException("%s cannot be fetched: interrupted".formatted(url), e);
     } finally {
       delete(partial);
     }
@@ -93,7 +112,8 @@ public record Fetch(String url, String sha256, String license, Path folder) {
     URI from = new URI(url);
     String scheme = String.valueOf(from.getScheme()).toLowerCase(Locale.ROOT);
     if (!scheme.equals("https") && !scheme.equals("http") && !scheme.equals("file")) {
-      throw new IOException("expected a URL of https, http or file");
+      throw new IOException(
+          "expected a URL of https, http or file, or debian:NAME=VERSION of a package");
     }
     var connection = from.toURL().openConnection();
     connection.setConnectTimeout(TIMEOUT_MILLIS);
@@ -108,6 +128,54 @@ public record Fetch(String url, String sha256, String license, Path folder) {
       }
     }
     return HexFormat.of().formatHex(digest.digest());
+  }
+
+  /** The client asks the sources that the machine is set up with, so no address is named here. */
+  private String downloadDebian(String nameAndVersion, Path to)
+      throws IOException, InterruptedException {
+    Path folder = Files.createTempDirectory(this.folder, ".download-");
+    try {
+      run(folder, "apt-get", "download", nameAndVersion);
+      try (Stream<Path> files = Files.list(folder)) {
+        Path file =
+            files
+                .filter(each -> each.toString().endsWith(".deb"))
+                .findFirst()
+                .orElseThrow(() -> new IOException("apt-get left no .deb"));
+        Files.move(file, to, StandardCopyOption.REPLACE_EXISTING);
+      }
+    } finally {
+      try (Stream<Path> files = Files.list(folder)) {
+        files.forEach(Fetch::delete);
+      }
+      delete(folder);
+    }
+    MessageDigest digest = digest();
+    try (InputStream in = Files.newInputStream(to)) {
+      in.transferTo(new DigestOutputStream(OutputStream.nullOutputStream(), digest));
+    }
+    return HexFormat.of().formatHex(digest.digest());
+  }
+
+  private static void run(Path folder, String... command) throws IOException, InterruptedException {
+    Process process =
+        new ProcessBuilder(command)
+            .directory(folder.toFile())
+            .redirectErrorStream(true)
+            .redirectOutput(folder.resolve(".log").toFile())
+            .start();
+    boolean ended = process.waitFor(MOST_MINUTES, TimeUnit.MINUTES);
+    process.destroyForcibly();
+    String said = Files.readString(folder.resolve(".log")).strip();
+    delete(folder.resolve(".log"));
+    if (!ended || process.exitValue() != 0) {
+      throw new IOException(
+          "%s %s: %s"
+              .formatted(
+                  command[0],
+                  ended ? "failed" : "did not end within " + MOST_MINUTES + " minutes",
+                  said));
+    }
   }
 
   private static MessageDigest digest() {

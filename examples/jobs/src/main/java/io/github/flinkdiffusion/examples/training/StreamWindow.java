@@ -1,0 +1,61 @@
+/*
+ * Copyright the Flink Diffusion authors
+ * SPDX-License-Identifier: Apache-2.0
+ */
+package io.github.flinkdiffusion.examples.training;
+
+import io.github.flinkdiffusion.examples.training.data.Example;
+import io.github.flinkdiffusion.examples.training.data.ExampleSet;
+import io.github.flinkdiffusion.ops.image.Images;
+import io.github.flinkdiffusion.ops.image.Raster;
+import io.github.flinkdiffusion.ops.image.ReadOptions;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.Optional;
+
+/** The examples of one step, as they arrived: a data set of that size, another one each step. */
+final class StreamWindow implements ExampleSet {
+  private final int size;
+  private final List<ExampleEvent> events = new ArrayList<>();
+  private final List<Example> examples = new ArrayList<>();
+
+  StreamWindow(int size) {
+    this.size = size;
+  }
+
+  /**
+   * @throws RuntimeException if it is no image; the window is as it was
+   */
+  void add(ExampleEvent event) {
+    Optional<Raster> other =
+        event.other.length == 0
+            ? Optional.empty()
+            : Optional.of(Images.read(event.other, ReadOptions.DEFAULT));
+    examples.add(new Example(Images.read(event.image, ReadOptions.DEFAULT), event.caption, other));
+    events.add(event);
+  }
+
+  boolean full() {
+    return events.size() == size;
+  }
+
+  /** Those of a step that is not full. */
+  List<ExampleEvent> events() {
+    return List.copyOf(events);
+  }
+
+  void clear() {
+    events.clear();
+    examples.clear();
+  }
+
+  @Override
+  public int size() {
+    return size;
+  }
+
+  @Override
+  public Example at(int index) {
+    return examples.get(index);
+  }
+}
