@@ -428,7 +428,7 @@ public final class EventSinkBuilder<T extends SpecificRecord> {
               + " where it would otherwise fail the job again and again. Call"
               + " setFailuresTopic(...).");
     }
-    if (topic.equals(failuresTopic)) {
+    if (failuresTopic != null && failuresTopic.equals(topic)) {
       throw new KafkaSettingsException(
           "%s cannot use topic %s for failures too: readers could not tell results from failures."
               .formatted(what, topic));

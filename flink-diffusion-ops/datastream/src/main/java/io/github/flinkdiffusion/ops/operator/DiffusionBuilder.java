@@ -430,7 +430,8 @@ public abstract class DiffusionBuilder<E extends SpecificRecord, B extends Diffu
    * @param events null when there are none
    * @return name of the board that the events are put up on, or null
    */
-  private <C> String relayed(DataStream<C> events, ControlKind<C> what, String whatName) {
+  private <C> @Nullable String relayed(
+      @Nullable DataStream<C> events, ControlKind<C> what, String whatName) {
     if (events == null) {
       return null;
     }

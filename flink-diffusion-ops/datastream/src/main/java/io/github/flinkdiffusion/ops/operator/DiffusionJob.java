@@ -151,7 +151,7 @@ public final class DiffusionJob<E extends SpecificRecord> {
    *     records
    */
   public DiffusionStreams addTo(StreamExecutionEnvironment env) {
-    if (requestsTopic == null) {
+    if (requestsTopic == null || imagesTopic == null || failuresTopic == null) {
       throw new DiffusionException(
           "The job '%s' has no topics: call setTopics(...).".formatted(name));
     }
