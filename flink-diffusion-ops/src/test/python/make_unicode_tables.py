@@ -31,7 +31,7 @@ from transformers import CLIPTokenizer
 
 from fixture_tools import FIXTURES
 
-MAIN = Path(__file__).resolve().parents[2] / "main" / "resources" / "io" / "github" / "flinkdiffusion" / "ops" / "tokenizer" / "unicode.txt.gz"
+MAIN = Path(__file__).resolve().parents[3] / "core/src/main/resources/io/github/flinkdiffusion/ops/tokenizer/unicode.txt.gz"
 DIGESTS = FIXTURES.parent / "tokenizer" / "unicode.json"
 TOKENIZER = FIXTURES / "tiny-sd1" / "tokenizer"
 ALL = [c for c in range(0x110000) if not 0xD800 <= c <= 0xDFFF]

@@ -35,13 +35,14 @@ public final class ClipTokenizer {
   private final int vocabularySize;
 
   private ClipTokenizer(TokenizerFiles files) {
-    added = AddedTokens.of(files.added(), files.vocabulary());
+    added = AddedTokens.of(files.added(), files.vocabulary(), Words::normalize);
     bytePairs =
         new BytePairs(
             files.source(),
             files.modelVocabulary(),
             files.merges(),
-            files.modelVocabulary().get(files.special().get("unk_token")));
+            files.modelVocabulary().get(files.special().get("unk_token")),
+            BytePairs.END_OF_WORD);
     start = files.vocabulary().get(files.special().get("bos_token"));
     end = files.vocabulary().get(files.special().get("eos_token"));
     padding = files.vocabulary().get(files.special().get("pad_token"));
@@ -83,7 +84,7 @@ public final class ClipTokenizer {
     int[] ids = new int[maxLength];
     Writer writer = new Writer(ids);
     boolean whole = true;
-    for (Section section : added.split(wellFormed(Objects.requireNonNull(text, "text")))) {
+    for (Section section : added.split(WellFormed.text(Objects.requireNonNull(text, "text")))) {
       whole =
           section.token().isPresent()
               ? writer.add(section.token().getAsInt())
@@ -124,26 +125,5 @@ public final class ClipTokenizer {
   /** One more than the largest id: the rows that the text encoder's embedding needs. */
   public int vocabularySize() {
     return vocabularySize;
-  }
-
-  private static String wellFormed(String text) {
-    StringBuilder repaired = null;
-    for (int i = 0; i < text.length(); i++) {
-      char c = text.charAt(i);
-      if (!Character.isSurrogate(c)) {
-        continue;
-      }
-      if (Character.isHighSurrogate(c)
-          && i + 1 < text.length()
-          && Character.isLowSurrogate(text.charAt(i + 1))) {
-        i++;
-        continue;
-      }
-      if (repaired == null) {
-        repaired = new StringBuilder(text);
-      }
-      repaired.setCharAt(i, '\uFFFD');
-    }
-    return repaired == null ? text : repaired.toString();
   }
 }

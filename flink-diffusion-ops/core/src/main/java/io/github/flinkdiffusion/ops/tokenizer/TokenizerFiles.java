@@ -69,14 +69,21 @@ record TokenizerFiles(
   private static final int LARGEST_MAX_LENGTH = 1 << 16;
 
   /**
-   * The vocabulary as its own file or files hold it, with the added tokens that they list by id.
+   * The vocabulary as its own file or files hold it.
+   *
+   * @param listed added tokens that they list by id
+   * @param defaults special tokens where no file names them
    */
-  private record Model(
-      Map<String, Integer> vocabulary, List<String[]> merges, Map<Integer, AddedToken> listed) {}
+  record Model(
+      Map<String, Integer> vocabulary,
+      List<String[]> merges,
+      Map<Integer, AddedToken> listed,
+      Map<String, String> defaults) {}
 
   static TokenizerFiles read(Path folder) {
     Path single = folder.resolve("tokenizer.json");
-    Config config = optional(folder.resolve("tokenizer_config.json"));
+    Config config = config(folder);
+    requireDefault(config, "padding_side", "right");
     Model model;
     if (Files.isRegularFile(single)) {
       Config file = Config.read(single);
@@ -85,12 +92,21 @@ record TokenizerFiles(
     } else {
       model = twoFiles(folder);
     }
+    return read(folder, model);
+  }
+
+  /** A vocabulary with what the folder's other files say of added tokens. */
+  static TokenizerFiles read(Path folder, Model model) {
     return of(
         folder.toString(),
         model,
-        config,
+        config(folder),
         optional(folder.resolve("special_tokens_map.json")),
         optional(folder.resolve("added_tokens.json")));
+  }
+
+  static Config config(Path folder) {
+    return optional(folder.resolve("tokenizer_config.json"));
   }
 
   /**
@@ -98,25 +114,25 @@ record TokenizerFiles(
    * tokenizer_config.json}.
    */
   static TokenizerFiles ofClip(Config config) {
+    requireDefault(config, "padding_side", "right");
     return of(config.source(), clip(), config, Config.empty(""), Config.empty(""));
   }
 
   private static TokenizerFiles of(
       String source, Model model, Config config, Config specialTokensMap, Config addedTokens) {
-    requireDefault(config, "padding_side", "right");
     requireDefault(config, "truncation_side", "right");
     if (config.flag("split_special_tokens", false)) {
       throw config.unsupported("split_special_tokens", true, "false");
     }
     Map<Integer, AddedToken> listed = new TreeMap<>(model.listed);
-    Map<String, JsonNode> named = named(config);
+    Map<String, JsonNode> named = named(config, model.defaults);
     List<AddedToken> additional = new ArrayList<>(additional(config));
     Optional<Config> decoder = config.section("added_tokens_decoder");
     if (decoder.isPresent()) {
       listed.clear();
       listed.putAll(listedIn(decoder.get()));
     } else {
-      named.putAll(named(specialTokensMap));
+      named.putAll(named(specialTokensMap, model.defaults));
       additional.addAll(additional(specialTokensMap));
       for (String content : addedTokens.keys()) {
         boolean special =
@@ -127,7 +143,7 @@ record TokenizerFiles(
 
     Map<String, String> special = new LinkedHashMap<>();
     List<AddedToken> others = new ArrayList<>();
-    DEFAULTS.forEach(
+    model.defaults.forEach(
         (key, content) -> {
           AddedToken token =
               named.containsKey(key)
@@ -173,7 +189,8 @@ record TokenizerFiles(
     return new Model(
         vocabulary(Config.read(folder.resolve("vocab.json"))),
         mergesOf(folder.resolve("merges.txt")),
-        Map.of());
+        Map.of(),
+        DEFAULTS);
   }
 
   /** Ids are given in this order: bytes, bytes at a word's end, merges, special tokens. */
@@ -200,7 +217,7 @@ record TokenizerFiles(
     }
     vocabulary.put(START, vocabulary.size());
     vocabulary.put(END, vocabulary.size());
-    return new Model(vocabulary, merges, Map.of());
+    return new Model(vocabulary, merges, Map.of(), DEFAULTS);
   }
 
   private static Model singleFile(Config file) {
@@ -215,6 +232,11 @@ record TokenizerFiles(
     }
     Config vocabulary =
         model.section("vocab").orElseThrow(() -> model.unsupported("vocab", null, "an object"));
+    return new Model(vocabulary(vocabulary), mergesOf(model), listed(file), DEFAULTS);
+  }
+
+  /** The added tokens of a {@code tokenizer.json} by their ids. */
+  static Map<Integer, AddedToken> listed(Config file) {
     Map<Integer, AddedToken> listed = new TreeMap<>();
     for (JsonNode token : file.node().path("added_tokens")) {
       if (!token.path("id").canConvertToInt()) {
@@ -222,12 +244,12 @@ record TokenizerFiles(
       }
       listed.put(token.get("id").intValue(), addedToken(file, "added_tokens", token));
     }
-    return new Model(vocabulary(vocabulary), mergesOf(model), listed);
+    return listed;
   }
 
-  private static Map<String, JsonNode> named(Config config) {
+  private static Map<String, JsonNode> named(Config config, Map<String, String> defaults) {
     Map<String, JsonNode> named = new LinkedHashMap<>();
-    DEFAULTS.keySet().stream()
+    defaults.keySet().stream()
         .filter(config::has)
         .forEach(key -> named.put(key, config.node().get(key)));
     return named;
@@ -260,7 +282,7 @@ record TokenizerFiles(
     return (int) maxLength;
   }
 
-  private static Map<String, Integer> vocabulary(Config file) {
+  static Map<String, Integer> vocabulary(Config file) {
     Map<String, Integer> vocabulary = new LinkedHashMap<>();
     for (String token : file.keys()) {
       int id = file.integer(token);
@@ -275,7 +297,7 @@ record TokenizerFiles(
     return vocabulary;
   }
 
-  private static List<String[]> mergesOf(Config model) {
+  static List<String[]> mergesOf(Config model) {
     List<String[]> merges = new ArrayList<>();
     for (JsonNode merge : model.node().path("merges")) {
       String[] pair =
@@ -287,7 +309,7 @@ record TokenizerFiles(
     return merges;
   }
 
-  private static List<String[]> mergesOf(Path file) {
+  static List<String[]> mergesOf(Path file) {
     List<String> lines;
     try {
       lines = Files.readAllLines(file, StandardCharsets.UTF_8);
@@ -326,10 +348,7 @@ record TokenizerFiles(
     return value.isObject() ? value.path("content").asText() : value.asText();
   }
 
-  /**
-   * A plain string is looked for in the original text. White space beside a token gives no tokens,
-   * so stripping is moot.
-   */
+  /** A plain string is looked for in the original text. */
   private static AddedToken addedToken(Config config, String key, JsonNode value) {
     if (value.isTextual()) {
       return new AddedToken(value.textValue(), false);
@@ -340,7 +359,9 @@ record TokenizerFiles(
     }
     return new AddedToken(
         value.get("content").textValue(),
-        value.path("normalized").asBoolean(!value.path("special").asBoolean()));
+        value.path("normalized").asBoolean(!value.path("special").asBoolean()),
+        value.path("lstrip").asBoolean(),
+        value.path("rstrip").asBoolean());
   }
 
   /** Tokens that the vocabulary lacks get the ids after it. */

@@ -234,7 +234,7 @@ final class UnicodeTables {
     return found;
   }
 
-  private static BitSet set(String ranges) {
+  static BitSet set(String ranges) {
     BitSet set = new BitSet();
     for (String range : ranges.split(" ")) {
       String[] ends = range.split("-");
