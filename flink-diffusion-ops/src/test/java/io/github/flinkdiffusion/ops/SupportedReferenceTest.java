@@ -16,6 +16,9 @@ import io.github.flinkdiffusion.ops.network.AutoencoderTinyConfig;
 import io.github.flinkdiffusion.ops.network.ClipTextConfig;
 import io.github.flinkdiffusion.ops.network.ClipVisionConfig;
 import io.github.flinkdiffusion.ops.network.DiTConfig;
+import io.github.flinkdiffusion.ops.network.FluxTransformerConfig;
+import io.github.flinkdiffusion.ops.network.Sd3TransformerConfig;
+import io.github.flinkdiffusion.ops.network.T5Config;
 import io.github.flinkdiffusion.ops.network.UNet2DConditionConfig;
 import io.github.flinkdiffusion.ops.network.UNet2DConfig;
 import io.github.flinkdiffusion.ops.network.VQModelConfig;
@@ -95,17 +98,20 @@ class SupportedReferenceTest {
   /** How each class's config is read. */
   private static final Map<String, Function<Config, Object>> NETWORKS =
       new TreeMap<>(
-          Map.of(
-              "AutoencoderKL", AutoencoderKLConfig::from,
-              "AutoencoderTiny", AutoencoderTinyConfig::from,
-              "CLIPTextModel", ClipTextConfig::from,
-              "CLIPTextModelWithProjection", ClipTextConfig::from,
-              "CLIPVisionModelWithProjection", ClipVisionConfig::from,
-              "DiTTransformer2DModel", DiTConfig::from,
-              "StableDiffusionSafetyChecker", ClipVisionConfig::fromClip,
-              "UNet2DConditionModel", UNet2DConditionConfig::from,
-              "UNet2DModel", UNet2DConfig::from,
-              "VQModel", VQModelConfig::from));
+          Map.ofEntries(
+              Map.entry("AutoencoderKL", AutoencoderKLConfig::from),
+              Map.entry("AutoencoderTiny", AutoencoderTinyConfig::from),
+              Map.entry("CLIPTextModel", ClipTextConfig::from),
+              Map.entry("CLIPTextModelWithProjection", ClipTextConfig::from),
+              Map.entry("CLIPVisionModelWithProjection", ClipVisionConfig::from),
+              Map.entry("DiTTransformer2DModel", DiTConfig::from),
+              Map.entry("FluxTransformer2DModel", FluxTransformerConfig::from),
+              Map.entry("SD3Transformer2DModel", Sd3TransformerConfig::from),
+              Map.entry("StableDiffusionSafetyChecker", ClipVisionConfig::fromClip),
+              Map.entry("T5EncoderModel", T5Config::from),
+              Map.entry("UNet2DConditionModel", UNet2DConditionConfig::from),
+              Map.entry("UNet2DModel", UNet2DConfig::from),
+              Map.entry("VQModel", VQModelConfig::from)));
 
   @Test
   void theReferenceSaysWhatTheCodeDoes() throws IOException {
@@ -267,7 +273,11 @@ class SupportedReferenceTest {
   private static SortedMap<String, List<Config>> configs() throws IOException {
     SortedMap<String, List<Config>> configs = new TreeMap<>();
     for (String manifest :
-        List.of("networks.json", "networks-family.json", "networks-blocks.json")) {
+        List.of(
+            "networks.json",
+            "networks-family.json",
+            "networks-blocks.json",
+            "networks-joint.json")) {
       for (JsonNode network : JSON.readTree(MODELS.resolve(manifest).toFile()).get("networks")) {
         configs
             .computeIfAbsent(network.get("class").asText(), name -> new ArrayList<>())

@@ -27,6 +27,12 @@ import io.github.flinkdiffusion.ops.network.ClipVision;
 import io.github.flinkdiffusion.ops.network.ClipVisionConfig;
 import io.github.flinkdiffusion.ops.network.DiT;
 import io.github.flinkdiffusion.ops.network.DiTConfig;
+import io.github.flinkdiffusion.ops.network.FluxTransformer;
+import io.github.flinkdiffusion.ops.network.FluxTransformerConfig;
+import io.github.flinkdiffusion.ops.network.Sd3Transformer;
+import io.github.flinkdiffusion.ops.network.Sd3TransformerConfig;
+import io.github.flinkdiffusion.ops.network.T5Config;
+import io.github.flinkdiffusion.ops.network.T5Encoder;
 import io.github.flinkdiffusion.ops.network.UNet2D;
 import io.github.flinkdiffusion.ops.network.UNet2DCondition;
 import io.github.flinkdiffusion.ops.network.UNet2DConditionConfig;
@@ -140,6 +146,30 @@ class NetworkParityTest {
                   "timestep",
                   "class_labels")),
           Map.entry(
+              "T5EncoderModel",
+              new Reference(
+                  config -> new T5Encoder(T5Config.from(config)).graph(),
+                  "input_ids",
+                  "buckets",
+                  "mask")),
+          Map.entry(
+              "SD3Transformer2DModel",
+              new Reference(
+                  config -> new Sd3Transformer(Sd3TransformerConfig.from(config)).graph(),
+                  "hidden_states",
+                  "timestep",
+                  "encoder_hidden_states",
+                  "pooled_projections")),
+          Map.entry(
+              "FluxTransformer2DModel",
+              new Reference(
+                  config -> new FluxTransformer(FluxTransformerConfig.from(config)).graph(),
+                  "hidden_states",
+                  "timestep",
+                  "encoder_hidden_states",
+                  "pooled_projections",
+                  "guidance")),
+          Map.entry(
               "AutoencoderKL",
               new Reference(
                   config -> new AutoencoderKL(AutoencoderKLConfig.from(config)).graph(), "x", "z")),
@@ -168,7 +198,11 @@ class NetworkParityTest {
   static Stream<NetworkCase> cases() throws IOException {
     List<NetworkCase> cases = new ArrayList<>();
     for (String manifest :
-        List.of("networks.json", "networks-family.json", "networks-blocks.json")) {
+        List.of(
+            "networks.json",
+            "networks-family.json",
+            "networks-blocks.json",
+            "networks-joint.json")) {
       for (JsonNode network :
           new ObjectMapper().readTree(MODELS.resolve(manifest).toFile()).get("networks")) {
         network.get("cases").forEach(call -> cases.add(new NetworkCase(network, call)));

@@ -31,19 +31,84 @@ class PromptTokenizerParityTest {
 
   private static final String[] WORDS =
       ("a photo of an astronaut riding a horse on mars red apple green wooden "
-          + "table watercolor painting of the sea at night stars moon over "
-          + "mountains the cat's hat isn't there they're here we've gone i'll stay "
-          + "i'd rather not i'm the best highly detailed 4k 8k trending on "
-          + "artstation cinematic lighting it's raining don't can't won't banana "
-          + "strawberry dog cat house tree flower sunset snow winter summer città "
-          + "straße naïve café über 山 水 日本 你好 привет мир 😀 🍎 the of and in to is on "
-          + "that by photograph photographs photographer painted paints rides rider "
-          + "highest higher nights lights A Photo OF THE Sea NIGHT System user "
-          + "assistant")
+              + "table watercolor painting of the sea at night stars moon over "
+              + "mountains the cat's hat isn't there they're here we've gone i'll stay "
+              + "i'd rather not i'm the best highly detailed 4k 8k trending on "
+              + "artstation cinematic lighting it's raining don't can't won't banana "
+              + "strawberry dog cat house tree flower sunset snow winter summer città "
+              + "straße naïve café über 山 水 日本 你好 привет мир 😀 🍎 the of and in to is on "
+              + "that by photograph photographs photographer painted paints rides rider "
+              + "highest higher nights lights A Photo OF THE Sea NIGHT System user "
+              + "assistant")
           .split(" ");
-  private static final String[] SPACES = {" ", "  ", "   ", "\n", "\n\n", "\r\n", "\r", "\t", "\u00A0", "\u3000", "\u2028", "\u0085", "\u000B", " \n ", "\u200B", "\u2003", "    x"};
-  private static final String[] LITERALS = {"'s", "'S", "'LL", "'ve", "'\u017F", "'re'", "''t", "'d", "</s>", "<pad>", "<unk>", " <extra_id_0> ", "<extra_id_99>x", "<|im_start|>", "<|im_end|>", "<|endoftext|>", " <|vision_pad|>", "<bos>", "<eos>", "<mask>", "\u2581", "a\u2581\u2581b", "e\u0301", "fi\uFB01", "\u00A9\u200D\u00A9\u0301", "\u0915\u094D\u0937\u0301", "\u1100\u1161\u0301", "\uD83D\uDC68\u200D\uD83D\uDC69\u200D\uD83D\uDC67", "\uD83C\uDDE9\uD83C\uDDEA", "\u2764\uFE0F", "1\uFE0F\u20E3", "\u0000", "\u0007", "\u007F", "\uFEFF", "\uFFFD", "\uFFFE", "\u00AD", "...", "---", "123", "3.14", "\u0600a", "\u06DD12", "\u0D4E\u0D15", "<0x0A>", "<0xF0>"};
-  private static final int[][] RANGES = {{0x20, 0x5F}, {0x300, 0x70}, {0xA0, 0x2F60}, {0x3000, 0xA800}, {0x10000, 0x20000}, {0x1F300, 0x700}, {0x1100, 0x100}, {0xAC00, 0x2BA4}, {0x1E00, 0x200}, {0x900, 0x500}, {0xF900, 0x700}, {0x590, 0x100}, {0xA1, 0x5F}};
+  private static final String[] SPACES = {
+    " ", "  ", "   ", "\n", "\n\n", "\r\n", "\r", "\t", "\u00A0", "\u3000", "\u2028", "\u0085",
+    "\u000B", " \n ", "\u200B", "\u2003", "    x"
+  };
+  private static final String[] LITERALS = {
+    "'s",
+    "'S",
+    "'LL",
+    "'ve",
+    "'\u017F",
+    "'re'",
+    "''t",
+    "'d",
+    "</s>",
+    "<pad>",
+    "<unk>",
+    " <extra_id_0> ",
+    "<extra_id_99>x",
+    "<|im_start|>",
+    "<|im_end|>",
+    "<|endoftext|>",
+    " <|vision_pad|>",
+    "<bos>",
+    "<eos>",
+    "<mask>",
+    "\u2581",
+    "a\u2581\u2581b",
+    "e\u0301",
+    "fi\uFB01",
+    "\u00A9\u200D\u00A9\u0301",
+    "\u0915\u094D\u0937\u0301",
+    "\u1100\u1161\u0301",
+    "\uD83D\uDC68\u200D\uD83D\uDC69\u200D\uD83D\uDC67",
+    "\uD83C\uDDE9\uD83C\uDDEA",
+    "\u2764\uFE0F",
+    "1\uFE0F\u20E3",
+    "\u0000",
+    "\u0007",
+    "\u007F",
+    "\uFEFF",
+    "\uFFFD",
+    "\uFFFE",
+    "\u00AD",
+    "...",
+    "---",
+    "123",
+    "3.14",
+    "\u0600a",
+    "\u06DD12",
+    "\u0D4E\u0D15",
+    "<0x0A>",
+    "<0xF0>"
+  };
+  private static final int[][] RANGES = {
+    {0x20, 0x5F},
+    {0x300, 0x70},
+    {0xA0, 0x2F60},
+    {0x3000, 0xA800},
+    {0x10000, 0x20000},
+    {0x1F300, 0x700},
+    {0x1100, 0x100},
+    {0xAC00, 0x2BA4},
+    {0x1E00, 0x200},
+    {0x900, 0x500},
+    {0xF900, 0x700},
+    {0x590, 0x100},
+    {0xA1, 0x5F}
+  };
 
   private static JsonNode expected;
 

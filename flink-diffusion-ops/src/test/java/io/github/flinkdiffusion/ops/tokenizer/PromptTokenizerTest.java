@@ -58,8 +58,8 @@ class PromptTokenizerTest {
         "gemma|\"fuse_unk\": true|\"fuse_unk\": false|fuse_unk",
         "gemma|\"type\": \"Replace\"|\"type\": \"Nmt\"|normalizer",
       })
-  void refusesAnotherWayThanItsClassesByName(
-      String kind, String text, String other, String named) throws IOException {
+  void refusesAnotherWayThanItsClassesByName(String kind, String text, String other, String named)
+      throws IOException {
     copy(kind);
     Path json = temp.resolve("tokenizer.json");
     String content = Files.readString(json);

@@ -167,8 +167,7 @@ final class Graphemes {
       for (String line = lines.readLine(); line != null; line = lines.readLine()) {
         int space = line.indexOf(' ');
         sets.put(
-            Kind.valueOf(line.substring(0, space)),
-            UnicodeTables.set(line.substring(space + 1)));
+            Kind.valueOf(line.substring(0, space)), UnicodeTables.set(line.substring(space + 1)));
       }
       return sets;
     } catch (IOException e) {

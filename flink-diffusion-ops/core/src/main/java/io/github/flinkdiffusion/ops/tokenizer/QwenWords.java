@@ -9,10 +9,10 @@ import java.util.function.IntConsumer;
 
 /**
  * How Qwen 2 cuts a text into words before each is byte pair encoded, with the reference's own idea
- * of Unicode ({@link UnicodeTables}). By the first of these that fits: an English contraction; letters
- * with up to one character before them that is no letter, digit or line break; one digit; other
- * characters with up to one space before and line breaks after them; white space up to its last
- * line break; white space but its last character, which belongs to the next word; white space.
+ * of Unicode ({@link UnicodeTables}). By the first of these that fits: an English contraction;
+ * letters with up to one character before them that is no letter, digit or line break; one digit;
+ * other characters with up to one space before and line breaks after them; white space up to its
+ * last line break; white space but its last character, which belongs to the next word; white space.
  */
 final class QwenWords implements SectionEncoder {
   /** That pattern as {@code tokenizer.json} writes it. */

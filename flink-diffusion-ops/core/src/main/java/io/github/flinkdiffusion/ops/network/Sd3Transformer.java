@@ -1,0 +1,177 @@
+/*
+ * Copyright the Flink Diffusion authors
+ * SPDX-License-Identifier: Apache-2.0
+ */
+package io.github.flinkdiffusion.ops.network;
+
+import io.github.flinkdiffusion.ops.graph.Graph;
+import io.github.flinkdiffusion.ops.graph.Method;
+import io.github.flinkdiffusion.ops.graph.Value;
+import org.apache.flink.annotation.Internal;
+
+/**
+ * diffusers' SD3Transformer2DModel (Esser et al. 2024): a transformer in which the image's patches
+ * and the text's tokens have weights of their own and attend to all together. Stable Diffusion 3.5
+ * norms queries and keys, and in its medium size has a second attention among the patches alone.
+ */
+@Internal
+public final class Sd3Transformer {
+  private static final int TIME_INPUT = 256;
+  private static final double NORM_EPSILON = 1e-6;
+
+  private final Sd3TransformerConfig config;
+  private final int hidden;
+
+  public Sd3Transformer(Sd3TransformerConfig config) {
+    this.config = config;
+    this.hidden = config.hiddenSize();
+  }
+
+  /**
+   * A graph with {@code forward(sample [N,in,H,W], timestep float32 [N], context [N,T,contextSize],
+   * pooled [N,pooledSize])} giving [N,out,H,W] in float32. H and W are multiples of the patch size.
+   */
+  public Graph graph() {
+    Graph graph = new Graph();
+    Method forward = graph.method("forward");
+    Value sample = forward.input("sample", 4);
+    Value timestep = forward.input("timestep", 1);
+    Value context = forward.input("context", 3);
+    Value pooled = forward.input("pooled", 2);
+    forward.returns(
+        forward.toFloat(emit(new Scope(forward, ""), sample, timestep, context, pooled)));
+    return graph;
+  }
+
+  /** Adds the network to a method; shapes as in {@link #graph()}, result in the weights' dtype. */
+  public Value emit(Scope at, Value sample, Value timestep, Value context, Value pooled) {
+    Method m = at.method();
+    int patch = config.patchSize();
+    Value dtype = at.parameter("pos_embed.proj.bias", hidden);
+    Value patches =
+        at.conv2d(
+            "pos_embed.proj",
+            m.castAs(sample, dtype),
+            config.inChannels(),
+            hidden,
+            patch,
+            patch,
+            0);
+    Value x = m.add(at.tokens(patches), m.castAs(positions(at, patches), dtype));
+    Scope embedding = at.child("time_text_embed");
+    Value time =
+        TimestepEmbedding.sinusoidal(at, "time_frequencies", timestep, TIME_INPUT, true, 0);
+    Value condition =
+        m.add(
+            TimestepEmbedding.project(
+                embedding.child("timestep_embedder"),
+                m.castAs(time, dtype),
+                TIME_INPUT,
+                hidden,
+                Activation.SILU),
+            TimestepEmbedding.project(
+                embedding.child("text_embedder"),
+                m.castAs(pooled, dtype),
+                config.pooledSize(),
+                hidden,
+                Activation.SILU));
+    Value text =
+        at.linear("context_embedder", m.castAs(context, dtype), config.contextSize(), hidden);
+    for (int i = 0; i < config.layers(); i++) {
+      boolean last = i == config.layers() - 1;
+      Value[] both =
+          block(
+              at.child("transformer_blocks", i),
+              x,
+              text,
+              condition,
+              config.dualLayers().contains(i),
+              last);
+      x = both[0];
+      text = both[1];
+    }
+    x = Modulation.continuous(at.child("norm_out"), x, condition, hidden);
+    x = at.linear("proj_out", x, hidden, patch * patch * config.outChannels());
+    x = m.unflattenAs(x, 1, patches, 2);
+    x = m.unflatten(x, 3, patch, patch, config.outChannels());
+    return m.flatten(m.flatten(m.permute(x, 0, 5, 1, 3, 2, 4), 4, 5), 2, 3);
+  }
+
+  /**
+   * The middle of the table of positions, as large as the patches, [1,h*w,hidden]. It begins at
+   * floor((max - h) / 2): so it is the first part of the table's last ceil((max + h) / 2), a size
+   * that an image of h + max + 1 pixels has after it is halved. (The floor keeps ONNX Runtime from
+   * making one operation of padding and pooling, which it then refuses.)
+   */
+  private Value positions(Scope at, Value patches) {
+    Method m = at.method();
+    int most = config.mostPatches();
+    Value one = m.narrow(patches, 1, 0, 1);
+    Value halved = m.averagePool(m.floor(m.pad(one, most + 1, 0, most + 1, 0)), 2);
+    Value table =
+        m.unflatten(
+            at.parameter("pos_embed.pos_embed", 1, (long) most * most, hidden), 1, most, most);
+    table = m.firstAs(m.lastAs(table, 1, halved, 2), 1, patches, 2);
+    table = m.firstAs(m.lastAs(table, 2, halved, 3), 2, patches, 3);
+    return m.flatten(table, 1, 2);
+  }
+
+  /** Patches and text after a block; the last block's text is not used. */
+  private Value[] block(
+      Scope at, Value x, Value text, Value condition, boolean dual, boolean last) {
+    Method m = at.method();
+    Modulation own = Modulation.of(at, "norm1.linear", condition, hidden, dual ? 9 : 6);
+    Value normed = own.normed(x);
+    Value h = own.modulated(normed, 0, 1);
+    Modulation texts =
+        last ? null : Modulation.of(at, "norm1_context.linear", condition, hidden, 6);
+    Value c =
+        last
+            ? Modulation.continuous(at.child("norm1_context"), text, condition, hidden)
+            : texts.modulated(texts.normed(text), 0, 1);
+    Scope attention = at.child("attn");
+    Value q = joint(attention, "to_q", "add_q_proj", "norm_q", "norm_added_q", h, c);
+    Value k = joint(attention, "to_k", "add_k_proj", "norm_k", "norm_added_k", h, c);
+    Value v = joint(attention, "to_v", "add_v_proj", null, null, h, c);
+    Value attended = m.flatten(m.transpose(m.attention(q, k, v, false), 1, 2), 2, 3);
+    Value ofImage = m.firstAs(attended, 1, x, 1);
+    Value y = own.gated(x, 2, attention.linear("to_out.0", ofImage, hidden, hidden));
+    if (dual) {
+      Scope second = at.child("attn2");
+      Value h2 = own.modulated(normed, 6, 7);
+      Value q2 = heads(second, "to_q", "norm_q", h2);
+      Value k2 = heads(second, "to_k", "norm_k", h2);
+      Value v2 = heads(second, "to_v", null, h2);
+      Value alone = m.flatten(m.transpose(m.attention(q2, k2, v2, false), 1, 2), 2, 3);
+      y = own.gated(y, 8, second.linear("to_out.0", alone, hidden, hidden));
+    }
+    Value forward =
+        Modulation.feedForward(at.child("ff"), own.modulated(own.normed(y), 3, 4), hidden);
+    y = own.gated(y, 5, forward);
+    if (last) {
+      return new Value[] {y, text};
+    }
+    Value ofText = m.lastAs(attended, 1, text, 1);
+    Value t = texts.gated(text, 2, attention.linear("to_add_out", ofText, hidden, hidden));
+    forward =
+        Modulation.feedForward(
+            at.child("ff_context"), texts.modulated(texts.normed(t), 3, 4), hidden);
+    return new Value[] {y, texts.gated(t, 5, forward)};
+  }
+
+  /** The patches' heads, then the text's, [N,heads,T,headSize]. */
+  private Value joint(
+      Scope at, String own, String added, String norm, String addedNorm, Value h, Value c) {
+    return at.method().concatenate(2, heads(at, own, norm, h), heads(at, added, addedNorm, c));
+  }
+
+  private Value heads(Scope at, String name, String norm, Value x) {
+    Method m = at.method();
+    int size = config.headSize();
+    Value split =
+        m.transpose(m.unflatten(at.linear(name, x, hidden, hidden), 2, config.heads(), size), 1, 2);
+    return norm == null || !config.normsQueries()
+        ? split
+        : m.rmsNorm(split, size, at.child(norm).parameter("weight", size), NORM_EPSILON);
+  }
+}
