@@ -7,6 +7,9 @@ package io.github.flinkdiffusion.examples;
 import io.github.flinkdiffusion.connector.event.ImageEvent;
 import io.github.flinkdiffusion.connector.format.FormatSettings;
 import io.github.flinkdiffusion.connector.kafka.JobFormats;
+import io.github.flinkdiffusion.ops.credentials.CredentialsException;
+import io.github.flinkdiffusion.ops.credentials.CredentialsVerifier;
+import io.github.flinkdiffusion.ops.credentials.Verdict;
 import io.github.flinkdiffusion.ops.engine.DeviceSpec;
 import io.github.flinkdiffusion.ops.engine.Engines;
 import io.github.flinkdiffusion.ops.image.Images;
@@ -232,6 +235,7 @@ public final class ReplayTool implements Callable<Integer> {
     report.check("software", audit.softwareVersion(), SoftwareVersion.CURRENT);
     report.check("device", recordedDevice(audit), on.isGpu() ? "gpu" : "cpu");
     System.out.print(report.head());
+    System.out.print(credentials(result.picture()));
     if (!(sameModel && sameInputs) && !anyway) {
       System.out.println("NOT MADE AGAIN: " + whatIsOther(audit, sameModel));
       return NOT_MADE;
@@ -254,6 +258,18 @@ public final class ReplayTool implements Callable<Integer> {
     Comparison.Verdict verdict = comparison.verdict(tolerance);
     System.out.println(ReplayReport.verdict(verdict, tolerance));
     return verdict == Comparison.Verdict.DIFFERENT ? DIFFERENT : 0;
+  }
+
+  /** What the file's content credentials are worth, if it can hold some and does. */
+  private static String credentials(Path picture) {
+    try {
+      Verdict verdict = new CredentialsVerifier().verify(picture);
+      return verdict.state() == Verdict.State.NONE
+          ? ""
+          : "  content credentials: " + verdict + "\n";
+    } catch (CredentialsException e) {
+      return "  content credentials: none that can be read (" + e.getMessage() + ")\n";
+    }
   }
 
   private Configuration settings(DeviceSpec on) {

@@ -325,6 +325,9 @@ class TextToImageTest {
             .setEncodingWorkers(11)
             .setEngine("onnxruntime")
             .setAuditInImages(false)
+            .setOption(DiffusionOptions.CREDENTIALS_KEY_FILE, "/secrets/key.p12")
+            .setOption(DiffusionOptions.CREDENTIALS_KEY_ALIAS, "images")
+            .setOption(DiffusionOptions.CREDENTIALS_PASSWORD_FILE, "/secrets/password")
             .setPayloadStore("s3://bucket/payloads")
             .setPayloadInlineLimit(MemorySize.ofMebiBytes(2))
             .settings();
@@ -373,6 +376,7 @@ class TextToImageTest {
                 12,
                 11,
                 false,
+                DiffusionSettings.of(set).credentials(),
                 new RequestLimits(100, 50, 70, 8, 4096),
                 new PayloadSettings(
                     "s3://bucket/payloads",

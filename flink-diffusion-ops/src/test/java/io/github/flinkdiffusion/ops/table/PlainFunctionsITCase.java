@@ -10,6 +10,9 @@ import static org.assertj.core.api.Assertions.within;
 
 import io.github.flinkdiffusion.connector.event.Payloads;
 import io.github.flinkdiffusion.connector.payload.PayloadOptions;
+import io.github.flinkdiffusion.ops.credentials.ContentCredentials;
+import io.github.flinkdiffusion.ops.credentials.Origin;
+import io.github.flinkdiffusion.ops.credentials.TestCertificates;
 import io.github.flinkdiffusion.ops.image.Bands;
 import io.github.flinkdiffusion.ops.image.Georeference;
 import io.github.flinkdiffusion.ops.image.ImageMetadata;
@@ -85,6 +88,24 @@ class PlainFunctionsITCase {
     Row info =
         (Row) row("IMAGE_INFO(" + bytes(Images.write(scene(), "image/tiff")) + ")").getField(0);
     assertThat(info).isEqualTo(Row.of("image/tiff", 6, 4, 1, "UINT16", 0.0, 65535.0, 32633, null));
+  }
+
+  @Test
+  void aFileTellsWhetherItIsSigned() throws Exception {
+    byte[] file = Images.write(scene(), "image/tiff");
+    TestCertificates certificates = TestCertificates.ed25519();
+    byte[] signed =
+        ContentCredentials.sign(
+            file, new Origin("Flink Diffusion", "1", "{}", List.of()), certificates.key());
+
+    Row plain = (Row) row("IMAGE_CREDENTIALS(" + bytes(file) + ")").getField(0);
+    Row known = (Row) row("IMAGE_CREDENTIALS(" + bytes(signed) + ")").getField(0);
+
+    assertThat(plain.getField(0)).isEqualTo("NONE");
+    assertThat(known.getField(0)).isEqualTo("VALID");
+    assertThat(known.getField(2)).isEqualTo("Flink Diffusion 1");
+    assertThat((Object[]) known.getField(3)).containsExactly("trainedAlgorithmicMedia");
+    assertThat(known.getField(6)).isEqualTo("{}");
   }
 
   /** Case D1: its preamble is a whole TIFF file's. */

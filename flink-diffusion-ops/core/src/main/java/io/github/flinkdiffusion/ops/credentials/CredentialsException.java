@@ -4,12 +4,14 @@
  */
 package io.github.flinkdiffusion.ops.credentials;
 
+import io.github.flinkdiffusion.ops.failure.ConcernsOneRequest;
 import io.github.flinkdiffusion.ops.failure.FlinkDiffusionException;
 import org.apache.flink.annotation.Internal;
 
 /** Content credentials cannot be written, or those of a file cannot be read. */
 @Internal
-public final class CredentialsException extends FlinkDiffusionException {
+public final class CredentialsException extends FlinkDiffusionException
+    implements ConcernsOneRequest {
   private static final long serialVersionUID = 1L;
 
   public CredentialsException(String message) {

@@ -5,6 +5,7 @@
 package io.github.flinkdiffusion.ops.credentials;
 
 import java.io.IOException;
+import java.nio.file.Path;
 import java.util.List;
 import java.util.Optional;
 import org.apache.flink.annotation.Internal;
@@ -40,8 +41,31 @@ public record PriorCredentials(
 
   /** Of a file's bytes, whatever file it is. Never fails: inputs are anybody's. */
   public static PriorCredentials of(byte[] file) {
-    String type = UNKNOWN_TYPE;
     try (AssetBytes bytes = AssetBytes.of(file)) {
+      return of(bytes);
+    } catch (IOException e) {
+      return unread(e.toString());
+    }
+  }
+
+  /** As the other. */
+  public static PriorCredentials of(Path file) {
+    try (AssetBytes bytes = AssetBytes.of(file)) {
+      return of(bytes);
+    } catch (IOException e) {
+      return unread(e.toString());
+    }
+  }
+
+  /** Of a file that is not looked at. */
+  public static PriorCredentials unread(String problem) {
+    return new PriorCredentials(
+        UNKNOWN_TYPE, List.of(), Optional.empty(), Optional.empty(), Optional.of(problem));
+  }
+
+  private static PriorCredentials of(AssetBytes bytes) {
+    String type = UNKNOWN_TYPE;
+    try {
       Optional<AssetFormat> format = AssetFormat.of(bytes);
       if (format.isEmpty()) {
         return none(UNKNOWN_TYPE);

@@ -30,6 +30,7 @@ import java.util.Map;
 import java.util.Optional;
 import java.util.TreeMap;
 import java.util.function.IntFunction;
+import java.util.function.UnaryOperator;
 import org.apache.flink.annotation.Internal;
 
 /**
@@ -65,6 +66,12 @@ public record Composition(
     Optional<Artifact> mask,
     Optional<Artifact> uncertainty,
     Optional<Regions> regions) {
+
+  /** The same with its files changed. */
+  public Composition with(UnaryOperator<Artifact> change) {
+    return new Composition(
+        width, height, change.apply(picture), mask.map(change), uncertainty.map(change), regions);
+  }
 
   /** Which picture a file holds besides the answer, as its text {@link Audit#RESULT} says. */
   public static final String MASK = "mask";

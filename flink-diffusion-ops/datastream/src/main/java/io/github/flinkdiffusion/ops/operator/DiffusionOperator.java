@@ -212,6 +212,7 @@ abstract class DiffusionOperator extends AbstractStreamOperator<ImageEvent> {
     sayWhetherCheckpointsWait();
     objectReuse = getExecutionConfig().isObjectReuseEnabled();
     int subtask = getRuntimeContext().getTaskInfo().getIndexOfThisSubtask();
+    settings.credentials().signer();
     long begin = System.nanoTime();
     models =
         new TaskModels(

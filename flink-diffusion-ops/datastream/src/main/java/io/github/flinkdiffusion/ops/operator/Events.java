@@ -216,8 +216,11 @@ final class Events {
       DiffusionSettings settings,
       PayloadStore payloads) {
     GenerationRequest request = generated.request();
-    Audit audit = Audit.of(model, request, Map.of(), Map.of());
-    byte[] png = PngCodec.encode(settings.withRecord(generated.image(), audit));
+    Audit audit = Audit.of(model, request, Map.of(), settings.credentials().parameters());
+    byte[] png =
+        settings
+            .credentials()
+            .sign(PngCodec.encode(settings.withRecord(generated.image(), audit)), audit, List::of);
     Payload picture = payloads.write(png, PNG);
     return Payloads.setPicture(ImageEvent.newBuilder(), picture)
         .setId(prompt.getId())

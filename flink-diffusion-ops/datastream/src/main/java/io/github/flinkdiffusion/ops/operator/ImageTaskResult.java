@@ -11,6 +11,7 @@ import io.github.flinkdiffusion.connector.event.Payload;
 import io.github.flinkdiffusion.connector.event.Payloads;
 import io.github.flinkdiffusion.connector.payload.PayloadException;
 import io.github.flinkdiffusion.connector.payload.PayloadStore;
+import io.github.flinkdiffusion.ops.credentials.Origin;
 import io.github.flinkdiffusion.ops.image.ImageException;
 import io.github.flinkdiffusion.ops.image.Raster;
 import io.github.flinkdiffusion.ops.image.Window;
@@ -23,11 +24,16 @@ import io.github.flinkdiffusion.ops.imaging.VolumeComposition;
 import io.github.flinkdiffusion.ops.pipeline.GenerationRequest;
 import io.github.flinkdiffusion.ops.pipeline.Model;
 import io.github.flinkdiffusion.ops.pipeline.ResultMeaning;
+import io.github.flinkdiffusion.ops.serving.CredentialSettings;
 import io.github.flinkdiffusion.ops.serving.ImageSettings;
 import java.nio.file.Path;
+import java.util.List;
 import java.util.Map;
 import java.util.Optional;
+import java.util.TreeMap;
 import java.util.function.IntFunction;
+import java.util.function.Supplier;
+import java.util.function.UnaryOperator;
 import java.util.stream.IntStream;
 import java.util.stream.Stream;
 
@@ -55,7 +61,10 @@ final class ImageTaskResult {
       long deviceNanos,
       RequestHost host) {
     ImageSettings how = host.settings().image();
-    Audit audit = Audit.of(model, open.whole(), open.inputDigests(), open.furtherParameters(how));
+    CredentialSettings credentials = host.settings().credentials();
+    Map<String, String> further = new TreeMap<>(open.furtherParameters(how));
+    further.putAll(credentials.parameters());
+    Audit audit = Audit.of(model, open.whole(), open.inputDigests(), further);
     ResultMeaning meaning = model.result(open.first().arguments());
     Raster first =
         IntStream.range(0, kept.size())
@@ -81,7 +90,9 @@ final class ImageTaskResult {
             : Composition.compose(orders.apply(0), tiles);
     try {
       open.requireUnchanged();
-      return event(task, composed, audit, open.first(), deviceNanos, host.payloads());
+      Supplier<List<Origin.Input>> inputs = open::credentials;
+      UnaryOperator<Artifact> signed = file -> credentials.sign(file, audit, inputs);
+      return event(task, composed.with(signed), audit, open.first(), deviceNanos, host.payloads());
     } finally {
       Stream.of(Optional.of(composed.picture()), composed.mask(), composed.uncertainty())
           .flatMap(Optional::stream)

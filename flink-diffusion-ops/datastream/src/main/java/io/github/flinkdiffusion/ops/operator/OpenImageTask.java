@@ -11,6 +11,7 @@ import io.github.flinkdiffusion.connector.payload.PayloadChannel;
 import io.github.flinkdiffusion.connector.payload.PayloadException;
 import io.github.flinkdiffusion.connector.payload.PayloadStore;
 import io.github.flinkdiffusion.ops.batching.StepBatcher;
+import io.github.flinkdiffusion.ops.credentials.Origin;
 import io.github.flinkdiffusion.ops.image.DecodedSize;
 import io.github.flinkdiffusion.ops.image.FloatResize;
 import io.github.flinkdiffusion.ops.image.ImageException;
@@ -41,6 +42,7 @@ import io.github.flinkdiffusion.ops.serving.DiffusionSettings;
 import io.github.flinkdiffusion.ops.serving.ImageSettings;
 import io.github.flinkdiffusion.ops.serving.ImageTaskOptions;
 import java.nio.file.Path;
+import java.util.ArrayList;
 import java.util.BitSet;
 import java.util.List;
 import java.util.Locale;
@@ -475,6 +477,14 @@ final class OpenImageTask implements AutoCloseable {
     SortedMap<String, String> digests = new TreeMap<>(Map.of(IMAGE, sources.image().digest()));
     sources.mask().ifPresent(input -> digests.put(MASK, input.digest()));
     return digests;
+  }
+
+  /** What the images say of themselves. Reads their files. */
+  List<Origin.Input> credentials() {
+    List<Origin.Input> inputs = new ArrayList<>();
+    inputs.add(new Origin.Input(IMAGE, true, sources.image().credentials()));
+    sources.mask().ifPresent(it -> inputs.add(new Origin.Input(MASK, false, it.credentials())));
+    return inputs;
   }
 
   /** What the result is besides the request, for its audit record. */

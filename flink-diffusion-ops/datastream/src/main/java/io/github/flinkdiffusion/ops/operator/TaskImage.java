@@ -10,6 +10,7 @@ import io.github.flinkdiffusion.connector.event.Payloads;
 import io.github.flinkdiffusion.connector.payload.PayloadChannel;
 import io.github.flinkdiffusion.connector.payload.PayloadFile;
 import io.github.flinkdiffusion.connector.payload.PayloadStore;
+import io.github.flinkdiffusion.ops.credentials.PriorCredentials;
 import io.github.flinkdiffusion.ops.image.DecodedSize;
 import io.github.flinkdiffusion.ops.image.FarFile;
 import io.github.flinkdiffusion.ops.image.FileSlices;
@@ -278,6 +279,17 @@ final class TaskImage implements AutoCloseable {
   /** SHA-256 of the file, or of the list. */
   String digest() {
     return digest;
+  }
+
+  /** What the file says of itself; it is not fetched for that if only parts of it are read. */
+  PriorCredentials credentials() {
+    if (files.inline().isPresent()) {
+      return PriorCredentials.of(files.inline().get());
+    }
+    return files
+        .file()
+        .map(file -> PriorCredentials.of(file.path()))
+        .orElseGet(() -> PriorCredentials.unread("the file was not read as a whole"));
   }
 
   /** Which of the file's images it is. */

@@ -572,6 +572,36 @@ public final class DiffusionOptions {
                   + " generate the image again. The event holds the record in any case. The former key"
                   + " diffusion.audit.in-pictures is still read.");
 
+  /** File with the key that signs content credentials; without it, results have none. */
+  public static final ConfigOption<String> CREDENTIALS_KEY_FILE =
+      ConfigOptions.key("diffusion.credentials.key-file")
+          .stringType()
+          .noDefaultValue()
+          .withDescription(
+              "PKCS#12 file, on every task manager, with the key and certificates that sign content"
+                  + " credentials (C2PA) in PNG, JPEG and TIFF results: Ed25519, or EC over P-256."
+                  + " Without it, results have none. DICOM and NIfTI files cannot hold them. The"
+                  + " credentials hold the audit record, so also the prompt.");
+
+  /** Which of the file's keys. */
+  public static final ConfigOption<String> CREDENTIALS_KEY_ALIAS =
+      ConfigOptions.key("diffusion.credentials.key-alias")
+          .stringType()
+          .noDefaultValue()
+          .withDescription(
+              "Alias of the key in diffusion.credentials.key-file. May be left out if the file has"
+                  + " only one key.");
+
+  /** File with the key's password. */
+  public static final ConfigOption<String> CREDENTIALS_PASSWORD_FILE =
+      ConfigOptions.key("diffusion.credentials.password-file")
+          .stringType()
+          .noDefaultValue()
+          .withDescription(
+              "File, on every task manager, with the password of diffusion.credentials.key-file."
+                  + " Without it, the environment variable FLINK_DIFFUSION_CREDENTIALS_PASSWORD is"
+                  + " read.");
+
   /** All of them, in the order in which they are documented. */
   @Internal
   public static final List<ConfigOption<?>> ALL =
@@ -622,7 +652,10 @@ public final class DiffusionOptions {
           PROGRESS_EVERY_STEPS,
           PREVIEW_EVERY_STEPS,
           ENCODING_WORKERS,
-          AUDIT_IN_IMAGES);
+          AUDIT_IN_IMAGES,
+          CREDENTIALS_KEY_FILE,
+          CREDENTIALS_KEY_ALIAS,
+          CREDENTIALS_PASSWORD_FILE);
 
   private DiffusionOptions() {}
 
@@ -675,6 +708,9 @@ public final class DiffusionOptions {
     options.put(REQUEST_MAX_PROMPT_LENGTH, "a whole number from 0");
     options.put(ENCODING_WORKERS, "a whole number from 1");
     options.put(AUDIT_IN_IMAGES, bool);
+    options.put(CREDENTIALS_KEY_FILE, "the path of a PKCS#12 file that all task managers have");
+    options.put(CREDENTIALS_KEY_ALIAS, "the alias of a key in that file");
+    options.put(CREDENTIALS_PASSWORD_FILE, "the path of a file that all task managers have");
     return Collections.unmodifiableMap(options);
   }
 

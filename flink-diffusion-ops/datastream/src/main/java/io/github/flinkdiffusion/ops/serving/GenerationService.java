@@ -10,6 +10,8 @@ import io.github.flinkdiffusion.ops.batching.RequestFailure;
 import io.github.flinkdiffusion.ops.batching.RequestListener;
 import io.github.flinkdiffusion.ops.batching.Submission;
 import io.github.flinkdiffusion.ops.batching.Work;
+import io.github.flinkdiffusion.ops.credentials.Origin;
+import io.github.flinkdiffusion.ops.credentials.PriorCredentials;
 import io.github.flinkdiffusion.ops.image.ImageException;
 import io.github.flinkdiffusion.ops.image.PngCodec;
 import io.github.flinkdiffusion.ops.image.Raster;
@@ -20,6 +22,7 @@ import io.github.flinkdiffusion.ops.pipeline.GeneratedImage;
 import io.github.flinkdiffusion.ops.pipeline.GenerationSpec;
 import io.github.flinkdiffusion.ops.pipeline.InvalidRequestException;
 import io.github.flinkdiffusion.ops.pipeline.Model;
+import io.github.flinkdiffusion.ops.pipeline.Parameters;
 import java.io.Serializable;
 import java.time.Duration;
 import java.util.Collection;
@@ -102,6 +105,7 @@ public final class GenerationService implements AutoCloseable {
             .map(Submission.DEFAULT::withTimeout)
             .orElse(Submission.DEFAULT)
             .withRetries(diffusion.requestRetries());
+    diffusion.credentials().signer();
     this.models =
         new TaskModels(
             settings.models,
@@ -228,6 +232,11 @@ public final class GenerationService implements AutoCloseable {
       return GenerationService.this.generate(use, spec);
     }
 
+    /** What a result depends on besides the request and the model, for its audit record. */
+    public Map<String, String> furtherParameters() {
+      return diffusion.credentials().parameters();
+    }
+
     /** The request is done. Idempotent. */
     @Override
     public void close() {
@@ -237,7 +246,9 @@ public final class GenerationService implements AutoCloseable {
 
   /** The picture as a PNG file, with its record where the settings want it there. */
   public byte[] encode(Raster image, Audit audit) {
-    return PngCodec.encode(diffusion.withRecord(image, audit));
+    return diffusion
+        .credentials()
+        .sign(PngCodec.encode(diffusion.withRecord(image, audit)), audit, () -> inputs(audit));
   }
 
   /**
@@ -247,8 +258,25 @@ public final class GenerationService implements AutoCloseable {
    */
   public byte[] encode(Raster image, Audit audit, String which) {
     Raster recorded = diffusion.withRecord(image, audit);
-    return PngCodec.encode(
-        recorded.withMetadata(recorded.metadata().withTexts(Map.of(Audit.RESULT, which))));
+    return diffusion
+        .credentials()
+        .sign(
+            PngCodec.encode(
+                recorded.withMetadata(recorded.metadata().withTexts(Map.of(Audit.RESULT, which)))),
+            audit,
+            () -> inputs(audit));
+  }
+
+  /** A row's images are no files any more. */
+  private static List<Origin.Input> inputs(Audit audit) {
+    return audit.inputDigests().keySet().stream()
+        .map(
+            name ->
+                new Origin.Input(
+                    name,
+                    name.equals(Parameters.IMAGE.name()),
+                    PriorCredentials.unread("SQL does not read those of a row's images")))
+        .toList();
   }
 
   /** Most rows of one network call. */

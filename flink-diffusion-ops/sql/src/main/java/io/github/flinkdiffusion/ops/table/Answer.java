@@ -20,6 +20,7 @@ import java.util.BitSet;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
+import java.util.TreeMap;
 import java.util.concurrent.CompletableFuture;
 import java.util.stream.IntStream;
 
@@ -76,8 +77,10 @@ record Answer(
             samples.stream().map(GeneratedImage::image).toList(),
             meaning,
             noData.map(NoDataMask::pixels).orElseGet(BitSet::new));
-    Map<String, String> further =
-        samples.size() == 1 ? Map.of() : Map.of("ensembleSize", Integer.toString(samples.size()));
+    Map<String, String> further = new TreeMap<>(model.furtherParameters());
+    if (samples.size() > 1) {
+      further.put("ensembleSize", Integer.toString(samples.size()));
+    }
     return new Answer(
         first,
         Composition.picture(answer.mean(), meaning, noData),

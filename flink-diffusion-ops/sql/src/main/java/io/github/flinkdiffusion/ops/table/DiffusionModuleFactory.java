@@ -56,6 +56,7 @@ public final class DiffusionModuleFactory implements ModuleFactory {
     FUNCTIONS.put("upscale", UpscaleFunction::new);
     FUNCTIONS.put("segment", SegmentFunction::new);
     PLAIN.put("image_info", ImageInfoFunction::new);
+    PLAIN.put("image_credentials", CredentialsFunction::new);
     PLAIN.put("image_resize", ImageResizeFunction::new);
     PLAIN.put("image_convert", ImageConvertFunction::new);
     PLAIN.put("psnr", QualityFunction::psnr);

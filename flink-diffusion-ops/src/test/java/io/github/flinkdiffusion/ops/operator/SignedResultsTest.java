@@ -1,0 +1,139 @@
+/*
+ * Copyright the Flink Diffusion authors
+ * SPDX-License-Identifier: Apache-2.0
+ */
+package io.github.flinkdiffusion.ops.operator;
+
+import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assertions.assertThatThrownBy;
+
+import io.github.flinkdiffusion.connector.event.ImageEvent;
+import io.github.flinkdiffusion.connector.event.ImageTaskEvent;
+import io.github.flinkdiffusion.connector.event.Payload;
+import io.github.flinkdiffusion.connector.event.Payloads;
+import io.github.flinkdiffusion.ops.credentials.CredentialsVerifier;
+import io.github.flinkdiffusion.ops.credentials.TestCertificates;
+import io.github.flinkdiffusion.ops.credentials.Verdict;
+import io.github.flinkdiffusion.ops.credentials.Verdict.State;
+import io.github.flinkdiffusion.ops.fakes.FakePipelines;
+import io.github.flinkdiffusion.ops.fakes.FakeUpscalers;
+import io.github.flinkdiffusion.ops.fakes.ManualDevices;
+import io.github.flinkdiffusion.ops.image.Images;
+import io.github.flinkdiffusion.ops.imaging.ResultFormat;
+import io.github.flinkdiffusion.ops.serving.DiffusionOptions;
+import io.github.flinkdiffusion.ops.serving.DiffusionSettings;
+import io.github.flinkdiffusion.ops.serving.ImageTaskOptions;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.List;
+import org.apache.flink.configuration.Configuration;
+import org.junit.jupiter.api.BeforeEach;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.EnumSource;
+
+/** Results of an operator that has a key. */
+class SignedResultsTest {
+  @TempDir private Path folder;
+  private TestCertificates certificates;
+  private Configuration config;
+
+  @BeforeEach
+  void makeKey() throws Exception {
+    certificates = TestCertificates.ed25519();
+    certificates.write(folder.resolve("key.p12"), "secret".toCharArray());
+    Files.writeString(folder.resolve("password"), "secret\n");
+    config =
+        new Configuration()
+            .set(DiffusionOptions.CREDENTIALS_KEY_FILE, folder.resolve("key.p12").toString())
+            .set(DiffusionOptions.CREDENTIALS_PASSWORD_FILE, folder.resolve("password").toString());
+  }
+
+  private ImageEvent generated() throws Exception {
+    ManualDevices devices = new ManualDevices();
+    try (Subtask subtask =
+        new Subtask(new FakePipelines(), DiffusionSettings.of(config), devices.services).open()) {
+      subtask.harness.processElement(Subtask.prompt("a", 1), 0);
+      subtask.settle(devices);
+      assertThat(subtask.failures()).isEmpty();
+      return subtask.images().get(0);
+    }
+  }
+
+  private ImageEvent changed(ImageTaskEvent task) throws Exception {
+    ManualDevices devices = new ManualDevices();
+    try (ImageSubtask subtask =
+        new ImageSubtask(new FakeUpscalers(1, "d1"), DiffusionSettings.of(config), devices)
+            .open()) {
+      subtask.task(task);
+      subtask.settle();
+      assertThat(subtask.failures()).isEmpty();
+      return subtask.images().get(0);
+    }
+  }
+
+  private Verdict verdict(Payload image) {
+    byte[] file = Payloads.inlineBytes(image).orElseThrow();
+    return new CredentialsVerifier(List.of(certificates.root())).verify(file);
+  }
+
+  @Test
+  void aGeneratedImageIsSignedWithItsAuditRecord() throws Exception {
+    ImageEvent result = generated();
+
+    Verdict verdict = verdict(Payloads.picture(result));
+    assertThat(verdict.state()).as("%s", verdict).isEqualTo(State.TRUSTED);
+    assertThat(verdict.sourceTypes()).containsExactly("trainedAlgorithmicMedia");
+    assertThat(verdict.audit()).contains(AuditRecords.audit(result.getAudit()).toJson());
+    assertThat(result.getAudit().getParameters()).containsKey("credentials.certificate");
+    assertThat(generated().getImage()).isEqualTo(result.getImage());
+  }
+
+  @ParameterizedTest
+  @EnumSource(names = {"PNG", "TIFF", "JPEG"})
+  void aChangedImageKeepsTheCredentialsOfItsInput(ResultFormat format) throws Exception {
+    config.set(ImageTaskOptions.FORMAT, format);
+    ImageEvent input = generated();
+    ImageTaskEvent task =
+        ImageTaskOperatorTest.task("b", ImageTaskOperatorTest.image(4, 4), "image/png")
+            .setImage(Payloads.picture(input))
+            .setEnsembleSize(2)
+            .build();
+
+    ImageEvent result = changed(task);
+
+    Verdict verdict = verdict(Payloads.picture(result));
+    assertThat(verdict.state()).as("%s", verdict).isEqualTo(State.TRUSTED);
+    assertThat(verdict.sourceTypes()).containsExactly("compositeWithTrainedAlgorithmicMedia");
+    assertThat(verdict.ingredients())
+        .containsExactly(
+            new Verdict.Ingredient(
+                "image", "parentOf", verdict(Payloads.picture(input)).manifest()));
+    assertThat(verdict(result.getUncertainty()).state()).isEqualTo(State.TRUSTED);
+  }
+
+  @Test
+  void aFileThatHoldsNoCredentialsIsAResultAllTheSame() throws Exception {
+    config.set(ImageTaskOptions.FORMAT, ResultFormat.NIFTI);
+    byte[] nifti = Images.write(ImageTaskOperatorTest.image(4, 4), "application/x-nifti");
+    ImageTaskEvent task =
+        ImageTaskOperatorTest.task("b", ImageTaskOperatorTest.image(4, 4), "image/png")
+            .setImage(Payloads.inline(nifti, ""))
+            .build();
+
+    assertThat(Payloads.picture(changed(task)).getMediaType()).isEqualTo("application/x-nifti");
+  }
+
+  @Test
+  void aKeyThatCannotBeReadStopsTheJobWhenItStarts() throws Exception {
+    Files.writeString(folder.resolve("password"), "wrong");
+    assertThatThrownBy(this::generated)
+        .hasStackTraceContaining("Cannot read the signing key of " + folder.resolve("key.p12"));
+
+    config.removeConfig(DiffusionOptions.CREDENTIALS_KEY_FILE);
+    assertThatThrownBy(() -> DiffusionSettings.of(config))
+        .hasMessageContaining(
+            "diffusion.credentials.password-file is set without diffusion.credentials.key-file");
+  }
+}
