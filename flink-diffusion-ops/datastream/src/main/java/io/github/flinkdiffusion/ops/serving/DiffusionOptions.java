@@ -723,10 +723,7 @@ public final class DiffusionOptions {
   @Internal
   public static void refuseUnreadable(ReadableConfig config) {
     refuseUnknown(config);
-    known()
-        .forEach(
-            option ->
-                OptionValues.read(config, option, DiffusionException::new));
+    known().forEach(option -> OptionValues.read(config, option, DiffusionException::new));
   }
 
   /**
