@@ -9,6 +9,7 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.concurrent.Callable;
 import java.util.function.BooleanSupplier;
+import java.util.logging.LogManager;
 import org.slf4j.LoggerFactory;
 import picocli.CommandLine;
 
@@ -21,6 +22,7 @@ final class DemoCommand {
   private static final String LOG_FILE = "flinkdiffusion.log";
 
   private static final String LOG_CONFIGURATION = "log4j2.configurationFile";
+  private static final String LOG_TROUBLE = "log4j2.statusLoggerLevel";
   private static final int FAILED = 1;
 
   /** As shells have it: 128 and the number of the signal. */
@@ -33,6 +35,12 @@ final class DemoCommand {
    * the system's temporary folder.
    */
   static void main(Callable<Integer> command, String... args) {
+    // The first logger reads this.
+    System.getProperties().putIfAbsent(LOG_CONFIGURATION, "classpath:log4j2-demo.properties");
+    // On a full disk, the log would print each line that it cannot write, with its stack trace.
+    System.getProperties().putIfAbsent(LOG_TROUBLE, "OFF");
+    // ONNX Runtime prints stack traces by it, of errors that it also throws.
+    LogManager.getLogManager().reset();
     Scratch scratch = Scratch.ofThisProcess();
     int exitCode;
     try {
@@ -97,9 +105,8 @@ final class DemoCommand {
     }
   }
 
-  /** Where the log goes; nothing may log before, since the first logger opens the file. */
+  /** Where the log goes from now on. */
   static void logTo(Path file) {
     System.setProperty(LOG_FILE, file.toString());
-    System.getProperties().putIfAbsent(LOG_CONFIGURATION, "classpath:log4j2-demo.properties");
   }
 }

@@ -9,6 +9,7 @@ import java.util.regex.Pattern;
 /** An error as the one line that a user reads; the stack trace is for the log. */
 final class ErrorLine {
   private static final String OURS = "io.github.flinkdiffusion.";
+  private static final String FULL_DISK = "No space left on device";
   private static final int MAX_LENGTH = 600;
 
   /** Of an exception whose message somebody has put into another's. */
@@ -28,6 +29,11 @@ final class ErrorLine {
         return onOneLine(cause.getMessage());
       }
       root = cause;
+    }
+    if (String.valueOf(root.getMessage()).contains(FULL_DISK)) {
+      // Results are written by this project's own code, which names the file.
+      return "%s: temporary files are in %s; set TMPDIR to a folder with more space."
+          .formatted(FULL_DISK, System.getProperty("java.io.tmpdir"));
     }
     String type = root.getClass().getSimpleName();
     return onOneLine(root.getMessage() == null ? type : type + ": " + root.getMessage());

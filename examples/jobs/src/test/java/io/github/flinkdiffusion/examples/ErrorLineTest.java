@@ -30,6 +30,14 @@ class ErrorLineTest {
   }
 
   @Test
+  void saysWhereTemporaryFilesAreWhenTheirDiskIsFull() {
+    assertThat(ErrorLine.of(new RuntimeException(new IOException("No space left on device"))))
+        .startsWith("No space left on device: temporary files are in ")
+        .contains(System.getProperty("java.io.tmpdir"))
+        .contains("TMPDIR");
+  }
+
+  @Test
   void leavesOutTheClassNamesOfExceptionsThatOthersQuote() {
     assertThat(
             ErrorLine.of(
