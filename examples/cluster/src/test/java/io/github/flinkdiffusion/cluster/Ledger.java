@@ -270,7 +270,7 @@ final class Ledger implements AutoCloseable {
   }
 
   private static int[] pixels(ImageEvent image) throws IOException {
-    Payload payload = Payloads.picture(image);
+    Payload payload = Payloads.image(image);
     byte[] bytes =
         Payloads.reference(payload).isPresent()
             ? Files.readAllBytes(

@@ -201,7 +201,7 @@ final class ImageReport {
   }
 
   private Result write(Input input, ImageEvent image, ContactSheet shown) throws IOException {
-    Payload picture = Payloads.picture(image);
+    Payload picture = Payloads.image(image);
     String pictureFile = write(input, "", picture);
     String maskFile = image.getMask() == null ? null : write(input, "-mask", image.getMask());
     String uncertaintyFile =

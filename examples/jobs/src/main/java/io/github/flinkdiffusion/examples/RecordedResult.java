@@ -83,7 +83,7 @@ record RecordedResult(
   Payload sameOf(ImageEvent again) {
     Payload same =
         switch (which.orElse("")) {
-          case "" -> Payloads.picture(again);
+          case "" -> Payloads.image(again);
           case Composition.MASK -> again.getMask();
           case Composition.UNCERTAINTY -> again.getUncertainty();
           default ->
@@ -127,7 +127,7 @@ record RecordedResult(
               PayloadSettings.of(
                   new Configuration().set(PayloadOptions.ALLOWED_PREFIXES, payloads)));
       Path picture = scratch.resolve("result");
-      Files.write(picture, store.read(Payloads.picture(event)));
+      Files.write(picture, store.read(Payloads.image(event)));
       try (Scene scene = Scene.open(picture, ReadOptions.DEFAULT, Long.MAX_VALUE)) {
         return new RecordedResult(
             name,

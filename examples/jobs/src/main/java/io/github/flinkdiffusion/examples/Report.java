@@ -158,7 +158,7 @@ final class Report {
 
   private Summary.Picture picture(
       int number, PromptEvent request, ImageEvent image, ContactSheet sheet) {
-    byte[] png = payloads.read(Payloads.picture(image));
+    byte[] png = payloads.read(Payloads.image(image));
     String name = OutputFolder.pictureName(number, image.getPrompt());
     folder.write(name, png);
     List<String> unknown = notes.unknown(request);

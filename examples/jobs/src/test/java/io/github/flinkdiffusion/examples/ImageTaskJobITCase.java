@@ -199,11 +199,11 @@ class ImageTaskJobITCase {
         images(smooth).stream().collect(Collectors.toMap(ImageEvent::getId, Function.identity()));
     Set<Boolean> stored = new HashSet<>();
     for (ImageEvent result : results) {
-      Payload picture = Payloads.picture(result);
+      Payload picture = Payloads.image(result);
       stored.add(Payloads.reference(picture).isPresent());
       byte[] file = store.read(picture); // verifies length and digest
       assertThat(Payloads.sha256(file)).isEqualTo(result.getDigest());
-      assertAlike(file, smoothStore.read(Payloads.picture(expected.get(result.getId()))));
+      assertAlike(file, smoothStore.read(Payloads.image(expected.get(result.getId()))));
       assertThat(result.getUncertainty() != null)
           .isEqualTo(Integer.parseInt(result.getId().substring(1)) % 5 == 0);
       if (result.getUncertainty() != null) {

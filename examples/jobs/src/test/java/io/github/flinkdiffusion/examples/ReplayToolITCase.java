@@ -10,9 +10,9 @@ import static org.assertj.core.api.Assertions.assertThat;
 import io.github.flinkdiffusion.connector.event.AuditRecord;
 import io.github.flinkdiffusion.connector.event.EventCodec;
 import io.github.flinkdiffusion.connector.event.ImageEvent;
-import io.github.flinkdiffusion.connector.format.EventJson;
 import io.github.flinkdiffusion.connector.event.Payload;
 import io.github.flinkdiffusion.connector.event.Payloads;
+import io.github.flinkdiffusion.connector.format.EventJson;
 import io.github.flinkdiffusion.embedded.EmbeddedKafka;
 import io.github.flinkdiffusion.ops.engine.DeviceSpec;
 import io.github.flinkdiffusion.ops.image.Images;
@@ -186,8 +186,7 @@ class ReplayToolITCase {
       kafka.send(List.of(new ProducerRecord<>("images", EventCodec.images().encode(event))));
       kafka.send(
           List.of(
-              new ProducerRecord<>(
-                  "images-json", EventJson.of(ImageEvent.class).write(event))));
+              new ProducerRecord<>("images-json", EventJson.of(ImageEvent.class).write(event))));
       String[] place = {"--bootstrap-servers", kafka.bootstrapServers(), "--record"};
 
       assertThat(ReplayTool.run(with(EMOJI, place[0], place[1], place[2], "images/0/0")))
@@ -200,8 +199,7 @@ class ReplayToolITCase {
           .contains("There is no committed record images/0/7: the partition ends at offset 1.");
 
       String json = "-Ddiffusion.kafka.sink.format=json";
-      assertThat(
-              ReplayTool.run(with(EMOJI, place[0], place[1], json, place[2], "images-json/0/0")))
+      assertThat(ReplayTool.run(with(EMOJI, place[0], place[1], json, place[2], "images-json/0/0")))
           .as(output() + err)
           .isZero();
       assertThat(output()).contains("images-json/0/0");
@@ -241,7 +239,7 @@ class ReplayToolITCase {
     Path model = MODELS.resolve("mini-satellite-x4");
     Path himalaya = model.resolve("inputs/himalaya.png");
     ImageEvent enlarged = worked(model, himalaya, Map.of("ensembleSize", "2", "inputWidth", "60"));
-    Path result = stored(Payloads.picture(enlarged));
+    Path result = stored(Payloads.image(enlarged));
     Path uncertainty = stored(enlarged.getUncertainty());
 
     assertThat(ReplayTool.run(with(model, "--image", himalaya, result)))

@@ -66,10 +66,18 @@ public final class Payloads {
   }
 
   /** The image of a result: in {@code image}, or in the file of {@code imageReference}. */
-  public static Payload picture(ImageEvent event) {
+  public static Payload image(ImageEvent event) {
     PayloadReference reference = event.getImageReference();
     return new Payload(
         reference == null ? event.getImage().duplicate() : reference, event.getMediaType());
+  }
+
+  /**
+   * @deprecated called {@link #image}
+   */
+  @Deprecated(since = "0.1.0")
+  public static Payload picture(ImageEvent event) {
+    return image(event);
   }
 
   /** Sets a result's image: {@code image}, {@code imageReference}, media type and digest. */

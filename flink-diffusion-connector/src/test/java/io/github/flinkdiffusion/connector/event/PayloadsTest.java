@@ -41,7 +41,7 @@ class PayloadsTest {
               .setWidth(1)
               .setHeight(1)
               .build();
-      assertThat(Payloads.picture(event)).isEqualTo(picture);
+      assertThat(Payloads.image(event)).isEqualTo(picture);
       assertThat(event.getDigest()).isEqualTo(DIGEST);
     }
   }

@@ -138,7 +138,7 @@ class SchemaHistoryTest {
             .array();
 
     ImageEvent event = EventCodec.images().decode(bytes);
-    assertThat(Payloads.inlineBytes(Payloads.picture(event))).contains(new byte[] {1, 2, 3});
+    assertThat(Payloads.inlineBytes(Payloads.image(event))).contains(new byte[] {1, 2, 3});
     assertThat(event.getAudit()).isNull();
   }
 

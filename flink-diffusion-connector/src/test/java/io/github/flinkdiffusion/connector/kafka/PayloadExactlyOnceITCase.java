@@ -209,7 +209,7 @@ class PayloadExactlyOnceITCase {
       assertThat(result.getImageReference() != null)
           .as("beside Kafka when it is large")
           .isEqualTo(expected.length > INLINE_LIMIT);
-      assertThat(reader.read(Payloads.picture(result)))
+      assertThat(reader.read(Payloads.image(result)))
           .as("no dangling reference")
           .isEqualTo(expected);
       assertThat(result.getDigest()).isEqualTo(Payloads.sha256(expected));
@@ -266,7 +266,7 @@ class PayloadExactlyOnceITCase {
         .isEqualTo(new PayloadCleanUp.Amount(1, INLINE_LIMIT + 5));
     assertThatThrownBy(() -> store.read(orphan)).isInstanceOf(PayloadException.class);
     for (ImageEvent result : results()) {
-      store.read(Payloads.picture(result));
+      store.read(Payloads.image(result));
     }
 
     assertThatThrownBy(

@@ -66,7 +66,7 @@ class ImagePageTest {
       Raster expected = upscalers.pipeline().expected(image, 2, 1);
       Raster result =
           Images.read(
-              Payloads.inlineBytes(Payloads.picture(event)).orElseThrow(), ReadOptions.DEFAULT);
+              Payloads.inlineBytes(Payloads.image(event)).orElseThrow(), ReadOptions.DEFAULT);
       for (int i = 0; i < expected.data().length; i += 97) {
         assertThat(result.format().range().value(result.data()[i]))
             .isCloseTo(image.format().range().value(expected.data()[i]), within(1.0));

@@ -92,7 +92,7 @@ class ImageTaskOperatorTest {
   }
 
   private static Raster picture(ImageEvent event) {
-    return read(Payloads.picture(event));
+    return read(Payloads.image(event));
   }
 
   private Raster expected(Raster image, int steps, long seed) {

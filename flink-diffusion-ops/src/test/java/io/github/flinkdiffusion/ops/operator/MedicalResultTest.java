@@ -60,7 +60,7 @@ class MedicalResultTest {
 
   @Test
   void anEnhancedSliceIsADicomImageOfItsModality() throws Exception {
-    byte[] file = bytes(Payloads.picture(result(new FakeUpscalers(1, "d"), ResultFormat.DICOM)));
+    byte[] file = bytes(Payloads.image(result(new FakeUpscalers(1, "d"), ResultFormat.DICOM)));
     assertThat(Images.mediaType(file)).contains("application/dicom");
     Raster image = Images.read(file, ReadOptions.DEFAULT);
     assertThat(image.width()).isEqualTo(2 * 37);
@@ -69,7 +69,7 @@ class MedicalResultTest {
     assertThat(image.metadata().texts()).containsEntry("Modality", "CT");
     assertThat(Audit.of(image.metadata()).orElseThrow().model()).isEqualTo("fake-upscaler");
     assertThat(new String(file, StandardCharsets.ISO_8859_1)).doesNotContain("Doe", "4711");
-    assertThat(bytes(Payloads.picture(result(new FakeUpscalers(1, "d"), ResultFormat.DICOM))))
+    assertThat(bytes(Payloads.image(result(new FakeUpscalers(1, "d"), ResultFormat.DICOM))))
         .isEqualTo(file);
   }
 
@@ -78,7 +78,7 @@ class MedicalResultTest {
     FakeUpscalers model =
         new FakeUpscalers(1, "d", false, ClassMap.binary("around", "Liver (10200004, SCT)"));
     ImageEvent event = result(model, ResultFormat.DICOM);
-    byte[] shares = bytes(Payloads.picture(event));
+    byte[] shares = bytes(Payloads.image(event));
     byte[] bits = bytes(event.getMask());
     for (byte[] file : new byte[][] {shares, bits}) {
       assertThat(new String(file, StandardCharsets.ISO_8859_1)).contains("SEG", "10200004");
@@ -93,7 +93,7 @@ class MedicalResultTest {
 
   @Test
   void aResultIsANiftiVolume() throws Exception {
-    byte[] file = bytes(Payloads.picture(result(new FakeUpscalers(1, "d"), ResultFormat.NIFTI)));
+    byte[] file = bytes(Payloads.image(result(new FakeUpscalers(1, "d"), ResultFormat.NIFTI)));
     assertThat(Images.mediaType(file)).contains("application/x-nifti");
     assertThat(Images.read(file, ReadOptions.DEFAULT).metadata().spacing())
         .contains(new PixelSpacing(0.25, 0.375));

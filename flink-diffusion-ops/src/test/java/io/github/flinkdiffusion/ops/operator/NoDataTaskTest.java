@@ -79,13 +79,13 @@ class NoDataTaskTest {
   @Test
   void aResultLacksDataAtTheSamePlacesWhateverTheNumberForIt() throws Exception {
     Raster image = scene(40, 21, SampleType.UINT16, 0);
-    Raster result = read(Payloads.picture(result(upscalers, image, 1)));
+    Raster result = read(Payloads.image(result(upscalers, image, 1)));
     assertMissing(result, 42);
     assertThat(result.format().noData()).hasValue(0);
 
     Raster whole = upscalers.pipeline().expected(image, 2, 3);
     Raster other =
-        read(Payloads.picture(result(upscalers, scene(40, 21, SampleType.UINT16, 65_535), 1)));
+        read(Payloads.image(result(upscalers, scene(40, 21, SampleType.UINT16, 65_535), 1)));
     assertMissing(other, 42);
     for (int i = 0; i < result.data().length; i++) {
       if (!result.noData().get().isMissing(i)) {
@@ -98,8 +98,7 @@ class NoDataTaskTest {
   @Test
   void aTileWithoutAnyDataCostsNoCall() throws Exception {
     // 3 x 3 tiles of 16 pixels that begin at 0, 12 and 24, in two steps each.
-    Raster result =
-        read(Payloads.picture(result(upscalers, scene(40, 30, SampleType.UINT16, 0), 1)));
+    Raster result = read(Payloads.image(result(upscalers, scene(40, 30, SampleType.UINT16, 0), 1)));
     assertMissing(result, 60);
     assertThat(tiles).isEqualTo(9);
     assertThat(calls).isEqualTo(2 * (9 - 4));
@@ -109,7 +108,7 @@ class NoDataTaskTest {
   void anImageWithoutAnyDataCostsNoCallAtAll() throws Exception {
     for (int samples = 1; samples <= 2; samples++) {
       ImageEvent event = result(upscalers, scene(40, 40, SampleType.FLOAT32, -9999), samples);
-      assertMissing(read(Payloads.picture(event)), 80);
+      assertMissing(read(Payloads.image(event)), 80);
       assertThat(calls).isZero();
     }
   }
@@ -117,7 +116,7 @@ class NoDataTaskTest {
   @Test
   void anEnsemblesUncertaintyLacksItToo() throws Exception {
     ImageEvent event = result(upscalers, scene(40, 30, SampleType.UINT16, 0), 2);
-    assertMissing(read(Payloads.picture(event)), 60);
+    assertMissing(read(Payloads.image(event)), 60);
     Raster spread = read(event.getUncertainty());
     assertMissing(spread, 60);
     assertThat(spread.format().noData()).hasValue(Double.NaN);
@@ -137,7 +136,7 @@ class NoDataTaskTest {
     Region region = event.getRegions().getItems().get(0);
     assertThat(region.getAreaPixels()).isEqualTo(4 * (32 - 9));
     assertMissing(read(event.getMask()), 6);
-    assertMissing(read(Payloads.picture(event)), 6);
+    assertMissing(read(Payloads.image(event)), 6);
   }
 
   @Test

@@ -141,7 +141,7 @@ class ReplayTest {
     assertThat(result.getWidth()).isEqualTo(60);
     assertThat(result.getHeight()).isEqualTo(66);
 
-    Audit audit = auditIn(Payloads.picture(result));
+    Audit audit = auditIn(Payloads.image(result));
     assertThat(audit).isEqualTo(AuditRecords.audit(result.getAudit()));
     assertThat(audit.inputDigests()).containsOnlyKeys("image");
     ImageEvent remade =
@@ -165,7 +165,7 @@ class ReplayTest {
 
     byte[] uncertainty = Payloads.inlineBytes(result.getUncertainty()).orElseThrow();
     ImageMetadata metadata = Images.read(uncertainty, ReadOptions.DEFAULT).metadata();
-    assertThat(Audit.of(metadata)).contains(auditIn(Payloads.picture(result)));
+    assertThat(Audit.of(metadata)).contains(auditIn(Payloads.image(result)));
     assertThat(metadata.texts()).containsEntry(Audit.RESULT, Composition.UNCERTAINTY);
   }
 
@@ -179,7 +179,7 @@ class ReplayTest {
                         Audit.KEYWORD, "{}", Audit.RESULT, Composition.MASK, "instrument", "x")));
     ImageEvent result =
         made(settings(), ImageTaskOperatorTest.task("a", input, "image/png").build());
-    byte[] file = Payloads.inlineBytes(Payloads.picture(result)).orElseThrow();
+    byte[] file = Payloads.inlineBytes(Payloads.image(result)).orElseThrow();
 
     ImageMetadata metadata = Images.read(file, ReadOptions.DEFAULT).metadata();
     assertThat(metadata.texts()).containsOnlyKeys(Audit.KEYWORD, "instrument");
@@ -198,7 +198,7 @@ class ReplayTest {
                 .build());
 
     for (ImageEvent result : List.of(picture, enlarged)) {
-      byte[] file = Payloads.inlineBytes(Payloads.picture(result)).orElseThrow();
+      byte[] file = Payloads.inlineBytes(Payloads.image(result)).orElseThrow();
       assertThat(Images.read(file, ReadOptions.DEFAULT).metadata().texts()).isEmpty();
       assertThat(result.getAudit().getSteps()).isPositive();
     }

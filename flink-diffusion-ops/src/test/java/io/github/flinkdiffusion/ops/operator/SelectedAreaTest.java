@@ -81,7 +81,7 @@ class SelectedAreaTest {
 
   private static Raster read(ImageEvent event) {
     return Images.read(
-        Payloads.inlineBytes(Payloads.picture(event)).orElseThrow(), ReadOptions.DEFAULT);
+        Payloads.inlineBytes(Payloads.image(event)).orElseThrow(), ReadOptions.DEFAULT);
   }
 
   private String refusal(Raster image, Map<String, String> parameters) throws Exception {

@@ -156,12 +156,12 @@ class SliceVolumeTest {
     ImageEvent event = result(task(frames(), pages), ENHANCING, ResultFormat.AUTO);
     assertThat(event.getWidth()).isEqualTo(2 * SIDE);
     assertThat(event.getMediaType()).isEqualTo("application/x-nifti");
-    byte[] volume = bytes(Payloads.picture(event));
+    byte[] volume = bytes(Payloads.image(event));
     for (int slice = 0; slice < count; slice++) {
       Raster alone =
           page(
               bytes(
-                  Payloads.picture(
+                  Payloads.image(
                       result(
                           task(frames(), Integer.toString(first + slice)),
                           ENHANCING,
@@ -201,14 +201,14 @@ class SliceVolumeTest {
   void segmentedFramesAreOneDicomSegmentationWithEachFramesMask() throws Exception {
     ImageEvent event = result(task(frames(), "all"), SEGMENTING, ResultFormat.DICOM);
     byte[] bits = bytes(event.getMask());
-    byte[] shares = bytes(Payloads.picture(event));
+    byte[] shares = bytes(Payloads.image(event));
     for (int frame = 0; frame < FRAMES; frame++) {
       ImageEvent alone =
           result(task(frames(), Integer.toString(frame)), SEGMENTING, ResultFormat.DICOM);
       Raster mask = page(bits, frame);
       assertThat(mask.data()).isEqualTo(page(bytes(alone.getMask()), 0).data()).contains(0f, 1f);
       assertThat(page(shares, frame).data())
-          .isEqualTo(page(bytes(Payloads.picture(alone)), 0).data());
+          .isEqualTo(page(bytes(Payloads.image(alone)), 0).data());
       assertThat(mask.metadata().medical().orElseThrow().place().orElseThrow().position().z())
           .isEqualTo(2.0 * frame);
     }
@@ -234,7 +234,7 @@ class SliceVolumeTest {
             ENHANCING,
             ResultFormat.NIFTI);
     assertThat(event.getWidth()).isEqualTo(2 * one.width());
-    byte[] volume = bytes(Payloads.picture(event));
+    byte[] volume = bytes(Payloads.image(event));
     Raster slice = Images.read(volume, sagittal.withPage(1));
     assertThat(slice.width()).isEqualTo(2 * one.width());
     assertThat(slice.metadata().medical().orElseThrow().place().orElseThrow().position().x())
@@ -247,9 +247,9 @@ class SliceVolumeTest {
   void filesOfAListAreOneVolume() throws Exception {
     ImageTaskEvent task = task(list(series(FRAMES)), Map.of());
     ImageEvent event = result(task, ENHANCING, ResultFormat.AUTO);
-    byte[] volume = bytes(Payloads.picture(event));
+    byte[] volume = bytes(Payloads.image(event));
     byte[] ofFrames =
-        bytes(Payloads.picture(result(task(frames(), "all"), ENHANCING, ResultFormat.AUTO)));
+        bytes(Payloads.image(result(task(frames(), "all"), ENHANCING, ResultFormat.AUTO)));
     for (int slice = 0; slice < FRAMES; slice++) {
       assertThat(values(page(volume, slice))).isEqualTo(values(page(ofFrames, slice)));
     }
@@ -258,7 +258,7 @@ class SliceVolumeTest {
         .hasSize(FRAMES);
     Audit audit = AuditRecords.audit(event.getAudit());
     ImageTaskEvent again = Replay.imageTask(audit, "b", Map.of("image", task.getImage()));
-    assertThat(bytes(Payloads.picture(result(again, ENHANCING, ResultFormat.AUTO))))
+    assertThat(bytes(Payloads.image(result(again, ENHANCING, ResultFormat.AUTO))))
         .as("its record makes it again")
         .isEqualTo(volume);
   }
@@ -266,7 +266,7 @@ class SliceVolumeTest {
   @Test
   void aRequestOfSlicesGoesOnWhereACheckpointHasIt() throws Exception {
     ImageTaskEvent task = task(list(series(FRAMES)), Map.of());
-    byte[] expected = bytes(Payloads.picture(result(task, ENHANCING, ResultFormat.AUTO)));
+    byte[] expected = bytes(Payloads.image(result(task, ENHANCING, ResultFormat.AUTO)));
     OperatorSubtaskState state;
     try (ImageSubtask subtask =
         new ImageSubtask(ENHANCING, with(ResultFormat.AUTO), new ManualDevices()).open()) {
@@ -282,7 +282,7 @@ class SliceVolumeTest {
         new ImageSubtask(ENHANCING, with(ResultFormat.AUTO), after).restore(state)) {
       subtask.settle();
       assertThat(subtask.failures()).isEmpty();
-      assertThat(bytes(Payloads.picture(subtask.images().get(0)))).isEqualTo(expected);
+      assertThat(bytes(Payloads.image(subtask.images().get(0)))).isEqualTo(expected);
       assertThat(subtask.meters().tiles.getCount()).as("tiles that were left").isEqualTo(3);
     }
   }

@@ -128,7 +128,7 @@ class SqlRecipesITCase {
 
   /** As the event says and as its picture is. */
   private static String size(ImageEvent event) {
-    Raster picture = PngCodec.decode(Payloads.inlineBytes(Payloads.picture(event)).orElseThrow());
+    Raster picture = PngCodec.decode(Payloads.inlineBytes(Payloads.image(event)).orElseThrow());
     assertThat(List.of(event.getWidth(), event.getHeight()))
         .isEqualTo(List.of(picture.width(), picture.height()));
     return picture.width() + " x " + picture.height();

@@ -311,7 +311,7 @@ final class GalleryServer implements AutoCloseable {
     ImageEvent event = parts.files().event(place);
     switch (part) {
       case "image" -> {
-        byte[] file = parts.files().read(Payloads.picture(event));
+        byte[] file = parts.files().read(Payloads.image(event));
         String kind = Images.mediaType(file).orElse("");
         boolean plain =
             (kind.equals("image/png") || kind.equals("image/jpeg"))
@@ -334,7 +334,7 @@ final class GalleryServer implements AutoCloseable {
       case "file" ->
           call.answerFile(
               "result-" + place + ending(event.getMediaType()),
-              parts.files().read(Payloads.picture(event)));
+              parts.files().read(Payloads.image(event)));
       default ->
           throw Refusal.notFound(
               "A result has the parts image, source, mask, uncertainty and file.");

@@ -43,7 +43,7 @@ final class ResultFiles {
   }
 
   byte[] result(Result result) throws Refusal {
-    return read(Payloads.picture(event(Place.parse(result.place()))));
+    return read(Payloads.image(event(Place.parse(result.place()))));
   }
 
   byte[] read(Payload payload) throws Refusal {
