@@ -84,8 +84,7 @@ record AskedPrompt(PromptEvent event, boolean negativePromptGiven, String where)
 
   private static BufferedReader open(Path file) throws IOException {
     return file.equals(STANDARD_INPUT)
-        ? new BufferedReader(
-            new InputStreamReader(System.in, StandardCharsets.UTF_8.newDecoder()))
+        ? new BufferedReader(new InputStreamReader(System.in, StandardCharsets.UTF_8.newDecoder()))
         : Files.newBufferedReader(file);
   }
 

@@ -67,8 +67,8 @@ final class DemoRun {
   record Request(String id, byte[] value) {}
 
   /**
-   * @param settings of the job, as Flink's configuration holds them; of one that runs elsewhere, the
-   *     formats of its topics
+   * @param settings of the job, as Flink's configuration holds them; of one that runs elsewhere,
+   *     the formats of its topics
    * @param startsJob false when a job that runs elsewhere is to answer
    */
   DemoRun(

@@ -91,9 +91,7 @@ record Summary(
         Count.of(pictures.size(), prompts, "image"),
         seconds.total(),
         seconds.making(),
-        parallelism == null
-            ? "until the job had answered"
-            : "for the Flink job from start to end");
+        parallelism == null ? "until the job had answered" : "for the Flink job from start to end");
     // Nothing is known of a job that runs elsewhere.
     if (batches.calls() > 0) {
       line(

@@ -67,8 +67,7 @@ public final class TextToImageDemo implements Callable<Integer> {
 
   @Parameters(
       paramLabel = "PROMPT",
-      description =
-          "Prompts, each in quotes: a text, or a JSON object as in --prompts.")
+      description = "Prompts, each in quotes: a text, or a JSON object as in --prompts.")
   private List<String> arguments = new ArrayList<>();
 
   @Option(
@@ -238,8 +237,7 @@ public final class TextToImageDemo implements Callable<Integer> {
     Report report =
         noJob
             ? Report.ofAnotherJob(folder, notes, payloads)
-            : Report.ofOwnJob(
-                folder, notes, payloads, ModelFolder.name(model), where, parallelism);
+            : Report.ofOwnJob(folder, notes, payloads, ModelFolder.name(model), where, parallelism);
     Summary summary = report.write(requests, results, total);
     System.out.print(summary.text());
     System.out.println("Results are in " + folder.path());

@@ -30,7 +30,8 @@ class AskedPromptTest {
   @Test
   void aJsonObjectHasThePromptsFields() {
     AskedPrompt prompt =
-        AskedPrompt.of("{\"prompt\": \"a cat\", \"seed\": 7, \"negativePrompt\": \"\"}", "Prompt 1");
+        AskedPrompt.of(
+            "{\"prompt\": \"a cat\", \"seed\": 7, \"negativePrompt\": \"\"}", "Prompt 1");
     assertThat(prompt.event().getPrompt()).isEqualTo("a cat");
     assertThat(prompt.event().getSeed()).isEqualTo(7);
     assertThat(prompt.event().getId()).isEmpty();

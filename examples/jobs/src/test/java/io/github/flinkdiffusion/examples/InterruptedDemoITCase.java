@@ -16,7 +16,9 @@ import java.util.concurrent.TimeUnit;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 
-/** Ctrl-C while the demo runs: the process that a user starts, and the signal that a shell sends. */
+/**
+ * Ctrl-C while the demo runs: the process that a user starts, and the signal that a shell sends.
+ */
 class InterruptedDemoITCase {
   private static final String MODEL =
       "../../flink-diffusion-ops/src/test/resources/fixtures/models/tiny-sd1";
@@ -58,8 +60,7 @@ class InterruptedDemoITCase {
             .redirectOutput(ProcessBuilder.Redirect.DISCARD)
             .start();
     try (BufferedReader err =
-        new BufferedReader(
-            new InputStreamReader(demo.getErrorStream(), StandardCharsets.UTF_8))) {
+        new BufferedReader(new InputStreamReader(demo.getErrorStream(), StandardCharsets.UTF_8))) {
       assertThat(err.readLine()).startsWith("400 images with tiny-sd1");
       // A line tells how far it is: broker, cluster, job and model are there.
       assertThat(err.readLine()).as("progress").isNotNull();

@@ -144,8 +144,7 @@ final class S3StandIn implements AutoCloseable {
     }
     byte[] content = stored.content();
     int status = 200;
-    Matcher range =
-        RANGE.matcher(String.valueOf(exchange.getRequestHeaders().getFirst("Range")));
+    Matcher range = RANGE.matcher(String.valueOf(exchange.getRequestHeaders().getFirst("Range")));
     if (range.matches()) {
       int from = Integer.parseInt(range.group(1));
       if (from >= content.length) {
@@ -227,9 +226,7 @@ final class S3StandIn implements AutoCloseable {
     byte[] content =
         source == null ? body : objects.get(decoded(source.replaceFirst("^/", ""))).content();
     if (query.containsKey("uploadId")) {
-      uploads
-          .get(query.get("uploadId"))
-          .put(Integer.parseInt(query.get("partNumber")), content);
+      uploads.get(query.get("uploadId")).put(Integer.parseInt(query.get("partNumber")), content);
     } else {
       put(name, content);
     }
@@ -275,7 +272,9 @@ final class S3StandIn implements AutoCloseable {
     }
   }
 
-  /** The body without the frames of {@code aws-chunked}, in which clients sign and sum as they go. */
+  /**
+   * The body without the frames of {@code aws-chunked}, in which clients sign and sum as they go.
+   */
   private static byte[] body(HttpExchange exchange) throws IOException {
     byte[] all;
     try (InputStream in = exchange.getRequestBody()) {

@@ -35,9 +35,11 @@ class SummaryTest {
                   true,
                   "d1")),
           List.of(
-              new Summary.Failure("r-002", "b", List.of(), "INVALID_REQUEST", "The prompt is blank."),
+              new Summary.Failure(
+                  "r-002", "b", List.of(), "INVALID_REQUEST", "The prompt is blank."),
               new Summary.Failure("r-003", "c", List.of("zebra"), "TIMEOUT", "Too late."),
-              new Summary.Failure("r-004", "d", List.of(), "INVALID_REQUEST", "The prompt is blank.")),
+              new Summary.Failure(
+                  "r-004", "d", List.of(), "INVALID_REQUEST", "The prompt is blank.")),
           new Summary.Seconds(10.25, 14.5),
           new Summary.BatchSizes(25, 1.96, 2));
 

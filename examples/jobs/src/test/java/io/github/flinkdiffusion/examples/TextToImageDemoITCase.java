@@ -251,13 +251,11 @@ class TextToImageDemoITCase {
     assertThat(onlyError(run("--model", MODEL, "-Ddiffusion.device=cpu"))).contains("--device");
     assertThat(onlyError(run("--no-job", "a"))).contains("--bootstrap-servers");
     assertThat(
-            onlyError(
-                run("--no-job", "--bootstrap-servers", "h:1", "-Ddiffusion.capacity=3", "a")))
+            onlyError(run("--no-job", "--bootstrap-servers", "h:1", "-Ddiffusion.capacity=3", "a")))
         .contains("diffusion.capacity")
         .contains("--no-job");
     assertThat(
-            onlyError(
-                run("--model", MODEL, "-Ddiffusion.kafka.source.format=registry-json", "a")))
+            onlyError(run("--model", MODEL, "-Ddiffusion.kafka.source.format=registry-json", "a")))
         .contains("diffusion.kafka.registry.url");
     assertThat(out).doesNotExist();
   }

@@ -197,8 +197,9 @@ public final class Method {
    *
    * @param x [N,heads,T,2 half]
    * @param cos [1 or N,T,half], float32, as is {@code sin}
-   * @param neighbours whether 2i and 2i+1 are turned together (diffusers' {@code use_real=False}, or
-   *     {@code use_real_unbind_dim=-1}); else i and i+half are (transformers' {@code rotate_half})
+   * @param neighbours whether 2i and 2i+1 are turned together (diffusers' {@code use_real=False},
+   *     or {@code use_real_unbind_dim=-1}); else i and i+half are (transformers' {@code
+   *     rotate_half})
    */
   public Value rotate(Value x, Value cos, Value sin, int half, boolean neighbours) {
     return node(Op.ROTATE, inputs(x, cos, sin), half, neighbours);
@@ -281,7 +282,9 @@ public final class Method {
     return node(Op.UNFLATTEN, inputs(x), dimension, list(sizes));
   }
 
-  /** A dimension of x as two, as large as two dimensions of the reference that follow each other. */
+  /**
+   * A dimension of x as two, as large as two dimensions of the reference that follow each other.
+   */
   public Value unflattenAs(Value x, int dimension, Value reference, int referenceDimension) {
     return node(Op.UNFLATTEN_AS, inputs(x, reference), dimension, referenceDimension);
   }

@@ -17,8 +17,8 @@ import java.util.Optional;
 
 /**
  * Text in one size. A character that the font does not have is drawn with another font of this
- * machine; one that none has is written as its code point, such as {@code U+1F984}, where Java would
- * draw an empty box.
+ * machine; one that none has is written as its code point, such as {@code U+1F984}, where Java
+ * would draw an empty box.
  */
 final class Lettering {
   /** Fonts of this machine, found when they are needed first, which takes a second. */

@@ -57,8 +57,7 @@ public final class PromptCheck {
    */
   public void require(PromptEvent prompt) {
     String name = prompt.getParameters().getOrDefault(ModelList.PARAMETER, ModelList.DEFAULT);
-    model(name)
-        .ifPresent(model -> settings.limits().prepare(model, Events.spec(prompt, settings)));
+    model(name).ifPresent(model -> settings.limits().prepare(model, Events.spec(prompt, settings)));
   }
 
   private Optional<Model> model(String name) {

@@ -198,8 +198,7 @@ public final class OnnxEmitter {
         case INDICES -> {
           int from = dimension(a.get(0), x.rank);
           String length = onnx.node("Squeeze", List.of(shape(x, from, from + 1)));
-          String range =
-              onnx.node("Range", List.of(onnx.integer(0), length, onnx.integer(1)));
+          String range = onnx.node("Range", List.of(onnx.integer(0), length, onnx.integer(1)));
           yield new Tensor(cast(range, DType.F32), DType.F32, 1);
         }
         case TRANSPOSE -> {
@@ -215,8 +214,7 @@ public final class OnnxEmitter {
         case UNFLATTEN -> unflattened(x, dimension(a.get(0), x.rank), longs(a.get(1)));
         case UNFLATTEN_AS -> {
           int of = dimension(a.get(1), in.get(1).rank);
-          yield unflattened(
-              x, dimension(a.get(0), x.rank), 2, shape(in.get(1), of, of + 2));
+          yield unflattened(x, dimension(a.get(0), x.rank), 2, shape(in.get(1), of, of + 2));
         }
         case RESHAPE_AS ->
             new Tensor(

@@ -338,7 +338,12 @@ final class TorchScriptEmitter {
               bool((Boolean) a.get(0)));
       case ROTATE ->
           "(self).%s(%s, %s, %s, %s)"
-              .formatted((Boolean) a.get(1) ? ROTATED_PAIRS : ROTATED_HALVES, in[0], in[1], in[2], a.get(0));
+              .formatted(
+                  (Boolean) a.get(1) ? ROTATED_PAIRS : ROTATED_HALVES,
+                  in[0],
+                  in[1],
+                  in[2],
+                  a.get(0));
       case MATRIX_PRODUCT -> call("matmul", in[0], in[1]);
       case SOFTMAX -> call("softmax", in[0], -1);
       case ADD -> sum(value.inputs(), in);
