@@ -11,6 +11,13 @@ import com.fasterxml.jackson.databind.ObjectMapper;
 import com.fasterxml.jackson.databind.node.JsonNodeFactory;
 import com.fasterxml.jackson.databind.node.ObjectNode;
 import io.github.flinkdiffusion.ops.engine.DeviceSpec;
+import io.github.flinkdiffusion.ops.network.AutoencoderDCConfig;
+import io.github.flinkdiffusion.ops.network.AutoencoderQwenImageConfig;
+import io.github.flinkdiffusion.ops.network.CausalTextConfig;
+import io.github.flinkdiffusion.ops.network.PixArtConfig;
+import io.github.flinkdiffusion.ops.network.QwenImageConfig;
+import io.github.flinkdiffusion.ops.network.SanaConfig;
+import io.github.flinkdiffusion.ops.network.ZImageConfig;
 import io.github.flinkdiffusion.ops.network.AutoencoderKLConfig;
 import io.github.flinkdiffusion.ops.network.AutoencoderTinyConfig;
 import io.github.flinkdiffusion.ops.network.ClipTextConfig;
@@ -30,6 +37,7 @@ import io.github.flinkdiffusion.ops.pipeline.PipelineSettings;
 import io.github.flinkdiffusion.ops.pipeline.Pipelines;
 import io.github.flinkdiffusion.ops.pipeline.Signature;
 import io.github.flinkdiffusion.ops.scheduler.SchedulerReference;
+import io.github.flinkdiffusion.ops.scheduler.SchedulerException;
 import io.github.flinkdiffusion.ops.weights.Config;
 import io.github.flinkdiffusion.ops.weights.IllegalConfigException;
 import io.github.flinkdiffusion.ops.weights.ModelFolder;
@@ -99,19 +107,28 @@ class SupportedReferenceTest {
   private static final Map<String, Function<Config, Object>> NETWORKS =
       new TreeMap<>(
           Map.ofEntries(
+              Map.entry("AutoencoderDC", AutoencoderDCConfig::from),
               Map.entry("AutoencoderKL", AutoencoderKLConfig::from),
+              Map.entry("AutoencoderKLQwenImage", AutoencoderQwenImageConfig::from),
               Map.entry("AutoencoderTiny", AutoencoderTinyConfig::from),
               Map.entry("CLIPTextModel", ClipTextConfig::from),
               Map.entry("CLIPTextModelWithProjection", ClipTextConfig::from),
               Map.entry("CLIPVisionModelWithProjection", ClipVisionConfig::from),
               Map.entry("DiTTransformer2DModel", DiTConfig::from),
               Map.entry("FluxTransformer2DModel", FluxTransformerConfig::from),
+              Map.entry("Gemma2Model", config -> CausalTextConfig.from(config, CausalTextConfig.Type.GEMMA2)),
+              Map.entry("PixArtTransformer2DModel", PixArtConfig::from),
+              Map.entry("Qwen2_5_VLForConditionalGeneration", config -> CausalTextConfig.from(config, CausalTextConfig.Type.QWEN2)),
+              Map.entry("Qwen3Model", config -> CausalTextConfig.from(config, CausalTextConfig.Type.QWEN3)),
+              Map.entry("QwenImageTransformer2DModel", QwenImageConfig::from),
               Map.entry("SD3Transformer2DModel", Sd3TransformerConfig::from),
+              Map.entry("SanaTransformer2DModel", SanaConfig::from),
               Map.entry("StableDiffusionSafetyChecker", ClipVisionConfig::fromClip),
               Map.entry("T5EncoderModel", T5Config::from),
               Map.entry("UNet2DConditionModel", UNet2DConditionConfig::from),
               Map.entry("UNet2DModel", UNet2DConfig::from),
-              Map.entry("VQModel", VQModelConfig::from)));
+              Map.entry("VQModel", VQModelConfig::from),
+              Map.entry("ZImageTransformer2DModel", ZImageConfig::from)));
 
   @Test
   void theReferenceSaysWhatTheCodeDoes() throws IOException {
@@ -194,7 +211,7 @@ class SupportedReferenceTest {
     PipelineSettings settings = PipelineSettings.on(DeviceSpec.CPU);
     try (DiffusionPipeline pipeline = Pipelines.openAs(className, folder, settings)) {
       return Optional.of(pipeline.model().signature());
-    } catch (WeightsException e) {
+    } catch (WeightsException | SchedulerException e) {
       // Another pipeline's model.
       return Optional.empty();
     }
@@ -277,7 +294,8 @@ class SupportedReferenceTest {
             "networks.json",
             "networks-family.json",
             "networks-blocks.json",
-            "networks-joint.json")) {
+            "networks-joint.json",
+            "networks-transformers.json")) {
       for (JsonNode network : JSON.readTree(MODELS.resolve(manifest).toFile()).get("networks")) {
         configs
             .computeIfAbsent(network.get("class").asText(), name -> new ArrayList<>())

@@ -53,6 +53,9 @@ class RowWiseTest {
               Value k = heads(m, m.input("k", 3));
               return m.flatten(m.permute(m.attention(q, k, k, false), 0, 2, 1, 3), 2, 3);
             }),
+        of(
+            "what a mean over places that all rows share is added to",
+            (g, m) -> m.add(m.input("x", 1), m.meanAlong(m.indices(m.input("y", 2), 1), 0))),
         of("the last dimension's mean", (g, m) -> m.meanAlong(m.input("x", 3), -1)),
         of(
             "a row at an index",

@@ -47,7 +47,10 @@ class FolderParityTest {
     return cases.stream();
   }
 
-  /** Those that begin with Concat are our own: the reference has no such pipelines. */
+  /**
+   * Those that begin with Concat are our own: the reference has no such pipelines. Of diffusion
+   * transformers no random folders are drawn; each has several shapes among the models.
+   */
   @Test
   void randomCasesAreOfEveryPipelineThatTheReferenceHas() throws IOException {
     assertThat(random()).hasSize(40);
@@ -55,7 +58,13 @@ class FolderParityTest {
             Stream.concat(random(), added()).filter(each -> !each.expected().get(0).has("refused")))
         .extracting(each -> each.json().get("pipeline").asText())
         .containsAll(
-            Pipelines.supported().stream().filter(name -> !name.startsWith("Concat")).toList());
+            Pipelines.supported().stream()
+                .filter(name -> !name.startsWith("Concat") && !hasShapesOfItsOwn(name))
+                .toList());
+  }
+
+  private static boolean hasShapesOfItsOwn(String pipeline) {
+    return Stream.of("PixArt", "QwenImage", "Sana", "ZImage").anyMatch(pipeline::startsWith);
   }
 
   @ParameterizedTest

@@ -16,10 +16,17 @@ import io.github.flinkdiffusion.ops.graph.Graph;
 import io.github.flinkdiffusion.ops.graph.Method;
 import io.github.flinkdiffusion.ops.graph.Precision;
 import io.github.flinkdiffusion.ops.graph.RowWise;
+import io.github.flinkdiffusion.ops.network.AutoencoderDC;
+import io.github.flinkdiffusion.ops.network.AutoencoderDCConfig;
 import io.github.flinkdiffusion.ops.network.AutoencoderKL;
 import io.github.flinkdiffusion.ops.network.AutoencoderKLConfig;
+import io.github.flinkdiffusion.ops.network.AutoencoderQwenImage;
+import io.github.flinkdiffusion.ops.network.AutoencoderQwenImageConfig;
 import io.github.flinkdiffusion.ops.network.AutoencoderTiny;
 import io.github.flinkdiffusion.ops.network.AutoencoderTinyConfig;
+import io.github.flinkdiffusion.ops.network.CausalText;
+import io.github.flinkdiffusion.ops.network.CausalTextConfig;
+import io.github.flinkdiffusion.ops.network.CausalTextConfig.Type;
 import io.github.flinkdiffusion.ops.network.ClipText;
 import io.github.flinkdiffusion.ops.network.ClipTextConfig;
 import io.github.flinkdiffusion.ops.network.ClipTextProjection;
@@ -29,6 +36,12 @@ import io.github.flinkdiffusion.ops.network.DiT;
 import io.github.flinkdiffusion.ops.network.DiTConfig;
 import io.github.flinkdiffusion.ops.network.FluxTransformer;
 import io.github.flinkdiffusion.ops.network.FluxTransformerConfig;
+import io.github.flinkdiffusion.ops.network.PixArt;
+import io.github.flinkdiffusion.ops.network.PixArtConfig;
+import io.github.flinkdiffusion.ops.network.QwenImage;
+import io.github.flinkdiffusion.ops.network.QwenImageConfig;
+import io.github.flinkdiffusion.ops.network.Sana;
+import io.github.flinkdiffusion.ops.network.SanaConfig;
 import io.github.flinkdiffusion.ops.network.Sd3Transformer;
 import io.github.flinkdiffusion.ops.network.Sd3TransformerConfig;
 import io.github.flinkdiffusion.ops.network.T5Config;
@@ -39,6 +52,8 @@ import io.github.flinkdiffusion.ops.network.UNet2DConditionConfig;
 import io.github.flinkdiffusion.ops.network.UNet2DConfig;
 import io.github.flinkdiffusion.ops.network.VQModel;
 import io.github.flinkdiffusion.ops.network.VQModelConfig;
+import io.github.flinkdiffusion.ops.network.ZImage;
+import io.github.flinkdiffusion.ops.network.ZImageConfig;
 import io.github.flinkdiffusion.ops.weights.Config;
 import io.github.flinkdiffusion.ops.weights.Safetensors;
 import io.github.flinkdiffusion.ops.weights.TensorStore;
@@ -170,6 +185,68 @@ class NetworkParityTest {
                   "pooled_projections",
                   "guidance")),
           Map.entry(
+              "Qwen3Model",
+              new Reference(
+                  config -> {
+                    CausalTextConfig text = CausalTextConfig.from(config, Type.QWEN3);
+                    return new CausalText(text).graphOfInner(text.layers() - 1);
+                  },
+                  "input_ids")),
+          Map.entry(
+              "Qwen2_5_VLForConditionalGeneration",
+              new Reference(
+                  config -> new CausalText(CausalTextConfig.from(config, Type.QWEN2)).graph(),
+                  "input_ids")),
+          Map.entry(
+              "ZImageTransformer2DModel",
+              new Reference(
+                  config -> new ZImage(ZImageConfig.from(config)).graph(),
+                  "sample",
+                  "timestep",
+                  "text",
+                  "length")),
+          Map.entry(
+              "QwenImageTransformer2DModel",
+              new Reference(
+                  config -> new QwenImage(QwenImageConfig.from(config)).graph(),
+                  "sample",
+                  "timestep",
+                  "text",
+                  "length")),
+          Map.entry(
+              "PixArtTransformer2DModel",
+              new Reference(
+                  config -> new PixArt(PixArtConfig.from(config)).graph(),
+                  "sample",
+                  "timestep",
+                  "text",
+                  "length",
+                  "sides")),
+          Map.entry(
+              "SanaTransformer2DModel",
+              new Reference(
+                  config -> new Sana(SanaConfig.from(config)).graph(),
+                  "sample",
+                  "timestep",
+                  "text",
+                  "length")),
+          Map.entry(
+              "Gemma2Model",
+              new Reference(
+                  config -> new CausalText(CausalTextConfig.from(config, Type.GEMMA2)).graph(),
+                  "input_ids")),
+          Map.entry(
+              "AutoencoderDC",
+              new Reference(
+                  config -> new AutoencoderDC(AutoencoderDCConfig.from(config)).graph(), "x", "z")),
+          Map.entry(
+              "AutoencoderKLQwenImage",
+              new Reference(
+                  config ->
+                      new AutoencoderQwenImage(AutoencoderQwenImageConfig.from(config)).graph(),
+                  "x",
+                  "z")),
+          Map.entry(
               "AutoencoderKL",
               new Reference(
                   config -> new AutoencoderKL(AutoencoderKLConfig.from(config)).graph(), "x", "z")),
@@ -202,7 +279,8 @@ class NetworkParityTest {
             "networks.json",
             "networks-family.json",
             "networks-blocks.json",
-            "networks-joint.json")) {
+            "networks-joint.json",
+            "networks-transformers.json")) {
       for (JsonNode network :
           new ObjectMapper().readTree(MODELS.resolve(manifest).toFile()).get("networks")) {
         network.get("cases").forEach(call -> cases.add(new NetworkCase(network, call)));
@@ -313,8 +391,9 @@ class NetworkParityTest {
     Config config = Config.read(MODELS.resolve(network.get("config").asText()));
     Path file = MODELS.resolve(network.get("weights").asText());
     try (TensorStore weights =
-            TensorViews.withTextModelPrefix(
-                TensorViews.withCurrentAttentionNames(Safetensors.open(file)));
+            TensorViews.withLanguageModelNames(
+                TensorViews.withTextModelPrefix(
+                    TensorViews.withCurrentAttentionNames(Safetensors.open(file))));
         TensorStore golden = Safetensors.open(MODELS.resolve(network.get("golden").asText()));
         Network loaded = loader.load("network", reference.graph().apply(config), weights)) {
       JsonNode inputs = call.get("inputs");

@@ -18,10 +18,13 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.nio.file.StandardCopyOption;
 import java.util.ArrayList;
+import java.util.Collection;
 import java.util.HashMap;
 import java.util.Iterator;
+import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.stream.Collectors;
 import java.util.stream.Stream;
 import org.junit.jupiter.api.AfterAll;
 import org.junit.jupiter.api.io.TempDir;
@@ -84,9 +87,13 @@ class PipelineParityTest {
   }
 
   static Stream<Run> runs() throws IOException {
+    return Stream.concat(runs("pipelines.json"), runs("pipelines-transformers.json"));
+  }
+
+  private static Stream<Run> runs(String list) throws IOException {
     ObjectMapper mapper = new ObjectMapper();
     List<Run> runs = new ArrayList<>();
-    for (JsonNode file : mapper.readTree(MODELS.resolve("pipelines.json").toFile()).get("runs")) {
+    for (JsonNode file : mapper.readTree(MODELS.resolve(list).toFile()).get("runs")) {
       Path manifest = MODELS.resolve(file.asText());
       JsonNode json = mapper.readTree(manifest.toFile());
       Path tensors = manifest.resolveSibling(json.get("tensorsFile").asText());
@@ -191,6 +198,42 @@ class PipelineParityTest {
     }
     assertEqualsReference(run, pipeline.finish(List.of(trajectory)).get(0).image());
     assertThat(pipeline.model().trajectoryBytes(request)).isIn(0L, most);
+  }
+
+  static Stream<List<Run>> sharingRuns() throws IOException {
+    return runs("pipelines-transformers.json")
+        .filter(run -> run.json().get("schedulerOverrides").isEmpty())
+        .collect(Collectors.groupingBy(run -> run.pipeline() + run.folder()))
+        .values()
+        .stream()
+        .filter(together -> together.size() > 1);
+  }
+
+  /** Rows of texts of other lengths, at other steps, with and without guidance. */
+  @ParameterizedTest
+  @MethodSource("sharingRuns")
+  void runsThatShareNetworkCallsEndInTheSamePictures(List<Run> together) {
+    DiffusionPipeline pipeline = pipeline(together.get(0));
+    Map<Run, Trajectory> trajectories = new LinkedHashMap<>();
+    for (Run run : together) {
+      Trajectory next = pipeline.start(List.of(pipeline.model().prepare(run.spec()))).get(0);
+      trajectories.put(run, next);
+      step(pipeline, trajectories.values());
+    }
+    while (trajectories.values().stream().anyMatch(each -> !each.done())) {
+      step(pipeline, trajectories.values());
+    }
+    trajectories.forEach(
+        (run, trajectory) ->
+            assertEqualsReference(run, pipeline.finish(List.of(trajectory)).get(0).image()));
+  }
+
+  private static void step(DiffusionPipeline pipeline, Collection<Trajectory> trajectories) {
+    trajectories.stream()
+        .filter(each -> !each.done())
+        .collect(Collectors.groupingBy(Trajectory::batchKey))
+        .values()
+        .forEach(pipeline::step);
   }
 
   private static void assertEqualsReference(Run run, Raster picture) {

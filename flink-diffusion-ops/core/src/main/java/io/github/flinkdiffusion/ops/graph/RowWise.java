@@ -220,7 +220,9 @@ public final class RowWise {
       return x.withRank(rank);
     }
     boolean single =
-        op == Op.UNSQUEEZE || op == Op.UNFLATTEN && ((List<?>) a.get(1)).get(0).equals(1);
+        op == Op.UNSQUEEZE
+            || op == Op.MEAN_ALONG
+            || op == Op.UNFLATTEN && ((List<?>) a.get(1)).get(0).equals(1);
     return x.rows() ? null : new Known(rank, false, single);
   }
 }

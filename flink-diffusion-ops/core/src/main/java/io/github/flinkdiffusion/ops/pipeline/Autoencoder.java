@@ -8,8 +8,12 @@ import io.github.flinkdiffusion.ops.engine.HostTensor;
 import io.github.flinkdiffusion.ops.engine.Network;
 import io.github.flinkdiffusion.ops.graph.Graph;
 import io.github.flinkdiffusion.ops.image.Raster;
+import io.github.flinkdiffusion.ops.network.AutoencoderDC;
+import io.github.flinkdiffusion.ops.network.AutoencoderDCConfig;
 import io.github.flinkdiffusion.ops.network.AutoencoderKL;
 import io.github.flinkdiffusion.ops.network.AutoencoderKLConfig;
+import io.github.flinkdiffusion.ops.network.AutoencoderQwenImage;
+import io.github.flinkdiffusion.ops.network.AutoencoderQwenImageConfig;
 import io.github.flinkdiffusion.ops.network.AutoencoderTiny;
 import io.github.flinkdiffusion.ops.network.AutoencoderTinyConfig;
 import io.github.flinkdiffusion.ops.noise.NoiseSource;
@@ -50,6 +54,49 @@ final class Autoencoder {
    */
   static Autoencoder openWithStatistics(Components components) {
     return open(components, AutoencoderKL::graph, true);
+  }
+
+  /**
+   * The component {@code vae}, an AutoencoderKL with {@code shift_factor}, both ways, as pipelines of
+   * diffusion transformers take it.
+   */
+  static Autoencoder openShifted(Components components) {
+    components.requireClass(COMPONENT, "AutoencoderKL");
+    AutoencoderKLConfig config = AutoencoderKLConfig.from(components.config(COMPONENT));
+    Autoencoder plain = open(components, AutoencoderKL::graph, false);
+    return new Autoencoder(
+        plain.network, plain.format.shiftedBy(config.shiftFactor()), plain.distributions);
+  }
+
+  /** The component {@code vae} of class AutoencoderKLQwenImage, both ways. */
+  static Autoencoder openQwenImage(Components components) {
+    AutoencoderQwenImageConfig settings =
+        AutoencoderQwenImageConfig.from(
+            components.config(COMPONENT, "AutoencoderKLQwenImage"));
+    return new Autoencoder(
+        components.load(COMPONENT, new AutoencoderQwenImage(settings).graph()),
+        new LatentFormat(
+            settings.inChannels(),
+            settings.latentChannels(),
+            settings.scaleFactor(),
+            1,
+            settings.means(),
+            settings.deviations()),
+        true);
+  }
+
+  /** The component {@code vae} of class AutoencoderDC, for pipelines that take no image. */
+  static Autoencoder openDeep(Components components) {
+    AutoencoderDCConfig config =
+        AutoencoderDCConfig.from(components.config(COMPONENT, "AutoencoderDC"));
+    return new Autoencoder(
+        components.load(COMPONENT, new AutoencoderDC(config).decoderGraph()),
+        LatentFormat.of(
+            config.inChannels(),
+            config.latentChannels(),
+            config.scaleFactor(),
+            config.scalingFactor()),
+        false);
   }
 
   /** The component {@code vae}, for pipelines that take no picture. */

@@ -134,7 +134,8 @@ final class Components implements AutoCloseable {
         .load(
             name,
             graph,
-            TensorViews.withTextModelPrefix(TensorViews.withCurrentAttentionNames(stored)));
+            TensorViews.withLanguageModelNames(
+                TensorViews.withTextModelPrefix(TensorViews.withCurrentAttentionNames(stored))));
   }
 
   private Engine engine(DeviceSpec device, Precision precision, Graph graph) {

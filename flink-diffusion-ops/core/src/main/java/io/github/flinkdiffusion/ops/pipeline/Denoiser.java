@@ -16,7 +16,8 @@ final class Denoiser {
    * One of the network's inputs after sample and timestep.
    *
    * @param wholeNumbers whether it is int64; float32 otherwise
-   * @param shape of one row; empty for one number a row
+   * @param shape of one row; empty for one number a row. A first size of {@link #ANY} is each row's
+   *     own: shorter ones are filled up with zeros
    */
   record Input(boolean wholeNumbers, int... shape) {
     static Input floats(int... shape) {
@@ -27,24 +28,58 @@ final class Denoiser {
       return new Input(true, shape);
     }
 
+    /** Size of a dimension that is each row's own, the first. */
+    static final int ANY = -1;
+
+    /** Lists of vectors, of each row as many as it has. */
+    static Input vectors(int size) {
+      return floats(ANY, size);
+    }
+
+    /** Values of what a first size of {@link #ANY} counts, else of a row. */
     private int size() {
       int size = 1;
       for (int each : shape) {
-        size *= each;
+        size *= each == ANY ? 1 : each;
       }
       return size;
     }
 
-    private long[] batch(int rows) {
+    private boolean isAny() {
+      return shape.length > 0 && shape[0] == ANY;
+    }
+
+    private long[] batch(int rows, int first) {
       long[] batch = new long[shape.length + 1];
       batch[0] = rows;
       for (int i = 0; i < shape.length; i++) {
-        batch[i + 1] = shape[i];
+        batch[i + 1] = shape[i] == ANY ? first : shape[i];
       }
       return batch;
     }
 
+    private long[] batch(int rows) {
+      return batch(rows, 0);
+    }
+
+    private HostTensor vectors(List<Row> rows, int position) {
+      int size = size();
+      int longest = 0;
+      for (Row row : rows) {
+        longest = Math.max(longest, ((float[]) row.inputs().get(position)).length / size);
+      }
+      float[] all = new float[rows.size() * longest * size];
+      for (int i = 0; i < rows.size(); i++) {
+        float[] own = (float[]) rows.get(i).inputs().get(position);
+        System.arraycopy(own, 0, all, i * longest * size, own.length);
+      }
+      return new HostTensor.Floats(all, batch(rows.size(), longest));
+    }
+
     private HostTensor tensor(List<Row> rows, int position) {
+      if (isAny()) {
+        return vectors(rows, position);
+      }
       int size = size();
       if (wholeNumbers) {
         long[] all = new long[rows.size() * size];

@@ -117,6 +117,53 @@ sealed interface Guidance {
   }
 
   /**
+   * Classifier-free guidance over two rows, unconditional first, whose prediction gets the length of
+   * the conditional one, patch by patch (diffusers' true CFG of QwenImagePipeline).
+   *
+   * @param scale w
+   * @param patch pixels along a side of a patch, whose values of all channels are one vector
+   */
+  record ByPatches(double scale, SampleShape shape, int patch) implements Guidance {
+    @Override
+    public int rows() {
+      return 2;
+    }
+
+    @Override
+    public float[] combine(float[] output, int offset, int size) {
+      float[] prediction = classifierFree(scale).combine(output, offset, size);
+      for (int y = 0; y < shape.height(); y += patch) {
+        for (int x = 0; x < shape.width(); x += patch) {
+          double factor =
+              length(output, offset + size, y, x) / length(prediction, 0, y, x);
+          for (int i = 0; i < shape.channels() * patch * patch; i++) {
+            prediction[place(i, y, x)] *= (float) factor;
+          }
+        }
+      }
+      return prediction;
+    }
+
+    private double length(float[] values, int offset, int y, int x) {
+      double squares = 0;
+      for (int i = 0; i < shape.channels() * patch * patch; i++) {
+        double value = values[offset + place(i, y, x)];
+        squares += value * value;
+      }
+      return Math.sqrt(squares);
+    }
+
+    /** Where the i-th value of the patch at a corner lies. */
+    private int place(int i, int y, int x) {
+      int inPatch = i % (patch * patch);
+      return i / (patch * patch) * shape.plane()
+          + (y + inPatch / patch) * shape.width()
+          + x
+          + inPatch % patch;
+    }
+  }
+
+  /**
    * The first values of another's prediction: a learned variance behind them is not used.
    *
    * @param values of the prediction

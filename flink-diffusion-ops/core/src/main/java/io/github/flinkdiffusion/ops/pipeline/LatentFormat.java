@@ -5,6 +5,7 @@
 package io.github.flinkdiffusion.ops.pipeline;
 
 import io.github.flinkdiffusion.ops.network.AutoencoderKLConfig;
+import java.util.Collections;
 import java.util.List;
 
 /**
@@ -54,6 +55,17 @@ record LatentFormat(
             scalingFactor,
             config.latentsMean(),
             config.latentsStd());
+  }
+
+  /** With {@code shift_factor}: the mean of all channels. */
+  LatentFormat shiftedBy(double shift) {
+    return new LatentFormat(
+        inChannels,
+        latentChannels,
+        scaleFactor,
+        scalingFactor,
+        Collections.nCopies(latentChannels, shift),
+        Collections.nCopies(latentChannels, 1.0));
   }
 
   /** By {@code scaling_factor} alone. */

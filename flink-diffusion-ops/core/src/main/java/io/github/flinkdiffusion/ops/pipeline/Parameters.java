@@ -128,6 +128,14 @@ public final class Parameters {
           "a finite number, 1 or less to turn guidance off",
           Double::isFinite);
 
+  public static final Parameter<Double> TRUE_CFG_SCALE =
+      number(
+          "trueCfgScale",
+          "Weight of classifier-free guidance by a negative prompt (true_cfg_scale); 1 or less, or no"
+              + " negative prompt, turns it off.",
+          "a finite number, 1 or less to turn guidance off",
+          Double::isFinite);
+
   public static final Parameter<Double> GUIDANCE_RESCALE =
       number(
           "guidanceRescale",

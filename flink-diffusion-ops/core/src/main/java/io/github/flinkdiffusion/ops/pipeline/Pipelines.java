@@ -45,7 +45,13 @@ public final class Pipelines {
               Map.entry("LatentConsistencyModelPipeline", StableDiffusion::openLatentConsistency),
               Map.entry("MarigoldDepthPipeline", Marigold::openDepth),
               Map.entry("MarigoldNormalsPipeline", Marigold::openNormals),
+              Map.entry("PixArtAlphaPipeline", PixArtConditioning::openAlpha),
+              Map.entry("PixArtSigmaPipeline", PixArtConditioning::openSigma),
+              Map.entry("QwenImageImg2ImgPipeline", ChatConditioning::openQwenImage),
+              Map.entry("QwenImageInpaintPipeline", ChatConditioning::openQwenImage),
+              Map.entry("QwenImagePipeline", ChatConditioning::openQwenImage),
               Map.entry("RePaintPipeline", RePaint::open),
+              Map.entry("SanaPipeline", SanaConditioning::open),
               Map.entry("ScoreSdeVePipeline", Unconditional::score),
               Map.entry("StableDiffusionGLIGENPipeline", GroundedStableDiffusion::open),
               Map.entry("StableDiffusionImageVariationPipeline", ImageVariation::open),
@@ -57,7 +63,10 @@ public final class Pipelines {
               Map.entry("StableDiffusionUpscalePipeline", LatentUpscale::open),
               Map.entry("StableDiffusionXLImg2ImgPipeline", StableDiffusion::openXl),
               Map.entry("StableDiffusionXLInpaintPipeline", StableDiffusion::openXl),
-              Map.entry("StableDiffusionXLPipeline", StableDiffusion::openXl)));
+              Map.entry("StableDiffusionXLPipeline", StableDiffusion::openXl),
+              Map.entry("ZImageImg2ImgPipeline", ChatConditioning::openZImage),
+              Map.entry("ZImageInpaintPipeline", ChatConditioning::openZImage),
+              Map.entry("ZImagePipeline", ChatConditioning::openZImage)));
 
   private static final SortedSet<String> SUPPORTED =
       Collections.unmodifiableSortedSet(new TreeSet<>(TASKS.keySet()));

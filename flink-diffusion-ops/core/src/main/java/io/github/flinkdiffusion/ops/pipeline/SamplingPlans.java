@@ -11,6 +11,7 @@ import io.github.flinkdiffusion.ops.scheduler.SchedulerConfig;
 import io.github.flinkdiffusion.ops.scheduler.SchedulerException;
 import io.github.flinkdiffusion.ops.scheduler.Schedulers;
 import io.github.flinkdiffusion.ops.weights.Config;
+import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.Collections;
 import java.util.LinkedHashMap;
@@ -56,7 +57,7 @@ final class SamplingPlans {
    * that no other can ({@link Schedulers#onlyPipeline}).
    */
   static SamplingPlans openFor(String pipeline, Components components) {
-    return open(components, SchedulerCorrections.NONE, pipeline);
+    return open(components, SchedulerCorrections.NONE, pipeline, SamplingOptions.DEFAULTS);
   }
 
   /**
@@ -65,14 +66,23 @@ final class SamplingPlans {
    * @param corrections of the pipeline that most requests are for
    */
   static SamplingPlans open(Components components, SchedulerCorrections corrections) {
-    return open(components, corrections, "");
+    return open(components, corrections, "", SamplingOptions.DEFAULTS);
+  }
+
+  /** The component {@code scheduler} of a pipeline whose plans are {@link #planOfFlow}. */
+  static SamplingPlans openOfFlow(Components components) {
+    return open(
+        components, SchedulerCorrections.NONE, "", SamplingOptions.DEFAULTS.withMu(1));
   }
 
   private static SamplingPlans open(
-      Components components, SchedulerCorrections corrections, String pipeline) {
+      Components components,
+      SchedulerCorrections corrections,
+      String pipeline,
+      SamplingOptions options) {
     SchedulerConfig own = config(components, "scheduler");
     if (Schedulers.supported().contains(own.className())) {
-      checkUsable(corrections.ofOwn(own));
+      checkUsable(corrections.ofOwn(own), options);
     }
     return new SamplingPlans(own, pipeline);
   }
@@ -91,11 +101,11 @@ final class SamplingPlans {
    * Refuses a config that no number of steps can do anything with, now and not at the first
    * request. (A scheduler that is not known may be replaced by each request.)
    */
-  private static void checkUsable(SchedulerConfig own) {
+  private static void checkUsable(SchedulerConfig own, SamplingOptions options) {
     SchedulerException first = null;
     for (int steps : new int[] {50, 20, 4, 1}) {
       try {
-        Schedulers.plan(own, steps);
+        Schedulers.plan(own, steps, options);
         return;
       } catch (SchedulerException e) {
         first = first == null ? e : first;
@@ -153,6 +163,63 @@ final class SamplingPlans {
               return listed == 0 ? steps : listed;
             })
         .optional(Parameters.TEMPERATURE);
+  }
+
+  /**
+   * Adds what a request may say of its way where diffusers' pipeline takes a list of sigmas alone:
+   * the list then says how many steps there are.
+   *
+   * @param steps without a list
+   */
+  Signature listingSigmas(Signature signature, long steps) {
+    return signature
+        .withDefault(Parameters.SCHEDULER, own())
+        .optional(Parameters.SIGMAS)
+        .withDefault(
+            Parameters.STEPS,
+            steps + ", or as many as sigmas make",
+            asked -> {
+              long listed = Schedulers.listedSteps(asked.get(Parameters.SCHEDULER), options(asked));
+              return listed == 0 ? steps : listed;
+            })
+        .optional(Parameters.TEMPERATURE);
+  }
+
+  /**
+   * The plan of a rectified flow for diffusion transformers: sigmas are spread evenly from 1 to one
+   * over the number of steps, unless the request lists them, and the shift follows from the image's
+   * size where the config says so (diffusers' {@code calculate_shift}).
+   *
+   * @param tokens patches of the image
+   * @param strength the part of the steps that is made, the last ones; 1 is all of them
+   * @throws InvalidRequestException naming what is not supported and what is
+   */
+  SamplingPlan planOfFlow(GenerationRequest request, int tokens, double strength) {
+    SamplingOptions options = options(request.arguments());
+    int steps = request.steps();
+    if (options.sigmas().isEmpty()) {
+      List<Double> sigmas = new ArrayList<>();
+      for (int i = 0; i < steps; i++) {
+        sigmas.add(steps == 1 ? 1 : 1 - i * (1 - 1.0 / steps) / (steps - 1));
+      }
+      options = options.withSigmas(sigmas);
+    }
+    double fewest = field("base_image_seq_len", 256);
+    double slope =
+        (field("max_shift", 1.15) - field("base_shift", 0.5))
+            / (field("max_image_seq_len", 4096) - fewest);
+    options = options.withMu(field("base_shift", 0.5) + slope * (tokens - fewest));
+    // As the reference rounds: what is left of a step counts as one.
+    int skipped = (int) Math.max(0, steps - Math.min(steps * strength, steps));
+    if (skipped >= steps) {
+      throw new InvalidRequestException(
+          "strength %s of %d steps leaves no step; raise either.".formatted(strength, steps));
+    }
+    return plan(request, options.withSkippedSteps(skipped), SchedulerCorrections.NONE);
+  }
+
+  private double field(String key, double absent) {
+    return own.fields().get(key) instanceof Number number ? number.doubleValue() : absent;
   }
 
   /**

@@ -65,6 +65,25 @@ public final class TensorViews {
   }
 
   /**
+   * A language model's weights under the names that it has by itself: files of a model around it,
+   * such as one that predicts tokens or sees images, have them behind a prefix. Any other weights
+   * pass unchanged.
+   */
+  public static TensorStore withLanguageModelNames(TensorStore store) {
+    String embeddings = "embed_tokens.weight";
+    for (String prefix : List.of("model.language_model.", "language_model.model.", "model.")) {
+      if (store.names().contains(prefix + embeddings)) {
+        Map<String, String> originals = new LinkedHashMap<>();
+        for (String name : store.names()) {
+          originals.put(name.startsWith(prefix) ? name.substring(prefix.length()) : name, name);
+        }
+        return new View(store, originals, UnaryOperator.identity());
+      }
+    }
+    return store;
+  }
+
+  /**
    * A safety checker's weights with its vision network under {@code vision_model.}, as transformers
    * 5 saves it and as any other CLIP has it: older files have {@code vision_model.vision_model.},
    * the checker's name for the network and the network's for its inside.

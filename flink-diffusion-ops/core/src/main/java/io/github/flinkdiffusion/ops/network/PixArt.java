@@ -1,0 +1,162 @@
+/*
+ * Copyright the Flink Diffusion authors
+ * SPDX-License-Identifier: Apache-2.0
+ */
+package io.github.flinkdiffusion.ops.network;
+
+import io.github.flinkdiffusion.ops.graph.Graph;
+import io.github.flinkdiffusion.ops.graph.Method;
+import io.github.flinkdiffusion.ops.graph.Value;
+import org.apache.flink.annotation.Internal;
+
+/**
+ * diffusers' PixArtTransformer2DModel (Chen et al. 2023): a transformer over patches of a latent,
+ * conditioned on a text by cross-attention, and on the timestep by one table for all blocks.
+ */
+@Internal
+public final class PixArt {
+  private static final int TIME_INPUT = 256;
+  private static final double FINAL_EPSILON = 1e-6;
+
+  private final PixArtConfig config;
+
+  public PixArt(PixArtConfig config) {
+    this.config = config;
+  }
+
+  /**
+   * A graph with {@code forward(sample [N,in,H,W], timestep float32 [N], text
+   * [N,T,caption_channels], length float32 [N])} giving [N,out,H,W] in float32; {@code length} counts
+   * the text's own tokens. A network that is told sizes takes {@code sides float32 [N,3]} behind:
+   * height and width in pixels and their ratio.
+   */
+  public Graph graph() {
+    Graph graph = new Graph();
+    Method forward = graph.method("forward");
+    Value sample = forward.input("sample", 4);
+    Value timestep = forward.input("timestep", 1);
+    Value text = forward.input("text", 3);
+    Value length = forward.input("length", 1);
+    Value sides = config.sized() ? forward.input("sides", 2) : null;
+    forward.returns(
+        forward.toFloat(emit(new Scope(forward, ""), sample, timestep, text, length, sides)));
+    return graph;
+  }
+
+  private Value emit(
+      Scope at, Value sample, Value timestep, Value text, Value length, Value sides) {
+    Method m = at.method();
+    int size = config.size();
+    int patch = config.patchSize();
+    Value dtype = at.parameter("pos_embed.proj.bias", size);
+    Value grid =
+        at.conv2d(
+            "pos_embed.proj",
+            m.castAs(sample, dtype),
+            config.inChannels(),
+            size,
+            patch,
+            patch,
+            0);
+    Value positions =
+        PatchPositions.of(at, grid, size, config.sampleSize() / patch, config.interpolation());
+    Value x = m.add(at.tokens(grid), m.castAs(positions, dtype));
+
+    Scope single = at.child("adaln_single");
+    Value embedded = embedded(single.child("emb"), timestep, "time", "timestep_embedder", size);
+    if (sides != null) {
+      // Three numbers, each of a third of the size: height, width, ratio.
+      Value both = m.narrow(sides, 1, 0, 2);
+      Value resolution =
+          embedded(single.child("emb"), both, "size", "resolution_embedder", size / 3);
+      Value ratio =
+          embedded(
+              single.child("emb"),
+              m.narrow(sides, 1, 2, 1),
+              "size",
+              "aspect_ratio_embedder",
+              size / 3);
+      embedded =
+          m.add(embedded, m.concatenate(1, m.flatten(resolution, 1, 2), m.flatten(ratio, 1, 2)));
+    }
+    Value time =
+        m.unflatten(single.linear("linear", m.silu(embedded), size, 6 * size), 1, 6, size);
+
+    Scope caption = at.child("caption_projection");
+    Value words = m.castAs(text, dtype);
+    words = m.geluTanh(caption.linear("linear_1", words, config.textSize(), size));
+    words = caption.linear("linear_2", words, size, size);
+    Value bias = Rotary.bias(m, Rotary.first(m, length, m.indices(text, 1)), words);
+    for (int i = 0; i < config.layers(); i++) {
+      x = block(at.child("transformer_blocks", i), x, time, words, bias);
+    }
+    Value table =
+        m.add(
+            m.unsqueeze(at.parameter("scale_shift_table", 2, size), 0), m.unsqueeze(embedded, 1));
+    x =
+        m.add(
+            m.multiply(
+                m.layerNorm(x, size, null, null, FINAL_EPSILON),
+                m.add(m.narrow(table, 1, 1, 1), 1)),
+            m.narrow(table, 1, 0, 1));
+    x = at.linear("proj_out", x, size, patch * patch * config.outChannels());
+    x = m.unflatten(m.unflattenAs(x, 1, grid, 2), 3, patch, patch, config.outChannels());
+    return m.flatten(m.flatten(m.permute(x, 0, 5, 1, 3, 2, 4), 4, 5), 2, 3);
+  }
+
+  private static Value embedded(Scope at, Value numbers, String name, String layers, int size) {
+    Value sinusoidal =
+        TimestepEmbedding.sinusoidal(at, name + "_frequencies", numbers, TIME_INPUT, true, 0);
+    Value dtype = at.parameter(layers + ".linear_1.bias", size);
+    return TimestepEmbedding.project(
+        at.child(layers),
+        at.method().castAs(sinusoidal, dtype),
+        TIME_INPUT,
+        size,
+        Activation.SILU);
+  }
+
+  private Value block(Scope at, Value x, Value time, Value words, Value bias) {
+    Method m = at.method();
+    int size = config.size();
+    Value table = m.add(m.unsqueeze(at.parameter("scale_shift_table", 6, size), 0), time);
+    // Shift, scale and gate of attention, then of the feed-forward.
+    Value[] parts = new Value[6];
+    for (int i = 0; i < 6; i++) {
+      parts[i] = m.narrow(table, 1, i, 1);
+    }
+    Value h = modulated(m, x, parts, 0);
+    Value y = m.add(m.multiply(parts[2], attention(at.child("attn1"), h, h, size, null)), x);
+    y = m.add(attention(at.child("attn2"), y, words, config.contextSize(), bias), y);
+    h = modulated(m, y, parts, 3);
+    Scope feedForward = at.child("ff");
+    h = m.geluTanh(feedForward.linear("net.0.proj", h, size, 4 * size));
+    return m.add(m.multiply(parts[5], feedForward.linear("net.2", h, 4 * size, size)), y);
+  }
+
+  private Value modulated(Method m, Value x, Value[] parts, int index) {
+    Value normed = m.layerNorm(x, config.size(), null, null, config.epsilon());
+    return m.add(m.multiply(normed, m.add(parts[index + 1], 1)), parts[index]);
+  }
+
+  /**
+   * @param bias null where all of {@code from} is seen
+   */
+  private Value attention(Scope at, Value x, Value from, int fromSize, Value bias) {
+    Method m = at.method();
+    int size = config.size();
+    Value q = projected(at, "to_q", x, size);
+    Value k = projected(at, "to_k", from, fromSize);
+    Value v = projected(at, "to_v", from, fromSize);
+    Value attended = bias == null ? m.attention(q, k, v, false) : m.attention(q, k, v, bias);
+    return at.linear("to_out.0", Rotary.joined(m, attended), size, size);
+  }
+
+  private Value projected(Scope at, String name, Value x, int in) {
+    Value all =
+        config.attentionBias()
+            ? at.linear(name, x, in, config.size())
+            : at.linearWithoutBias(name, x, in, config.size());
+    return Rotary.heads(at.method(), all, config.heads(), config.headSize());
+  }
+}

@@ -1,0 +1,170 @@
+/*
+ * Copyright the Flink Diffusion authors
+ * SPDX-License-Identifier: Apache-2.0
+ */
+package io.github.flinkdiffusion.ops.network;
+
+import io.github.flinkdiffusion.ops.graph.Graph;
+import io.github.flinkdiffusion.ops.graph.Method;
+import io.github.flinkdiffusion.ops.graph.Value;
+import org.apache.flink.annotation.Internal;
+
+/**
+ * diffusers' SanaTransformer2DModel (Xie et al. 2024): linear attention between patches, attention to
+ * a text, and gated convolutions where other transformers have a feed-forward.
+ */
+@Internal
+public final class Sana {
+  private static final int TIME_INPUT = 256;
+  private static final double FINAL_EPSILON = 1e-6;
+  private static final double HEAD_EPSILON = 1e-5;
+
+  private final SanaConfig config;
+
+  public Sana(SanaConfig config) {
+    this.config = config;
+  }
+
+  /**
+   * A graph with {@code forward(sample [N,in,H,W], timestep float32 [N], text
+   * [N,T,caption_channels], length float32 [N])} giving [N,out,H,W] in float32. The timestep is the
+   * scheduler's; {@code length} counts the text's own tokens.
+   */
+  public Graph graph() {
+    Graph graph = new Graph();
+    Method forward = graph.method("forward");
+    Value sample = forward.input("sample", 4);
+    Value timestep = forward.input("timestep", 1);
+    Value text = forward.input("text", 3);
+    Value length = forward.input("length", 1);
+    forward.returns(
+        forward.toFloat(emit(new Scope(forward, ""), sample, timestep, text, length)));
+    return graph;
+  }
+
+  private Value emit(Scope at, Value sample, Value timestep, Value text, Value length) {
+    Method m = at.method();
+    int size = config.size();
+    int patch = config.patchSize();
+    Value dtype = at.parameter("patch_embed.proj.bias", size);
+    Value grid =
+        at.conv2d(
+            "patch_embed.proj",
+            m.castAs(sample, dtype),
+            config.inChannels(),
+            size,
+            patch,
+            patch,
+            0);
+    Value x = at.tokens(grid);
+    if (config.interpolation() > 0) {
+      Value positions =
+          PatchPositions.of(
+              at, grid, size, config.sampleSize() / patch, config.interpolation());
+      x = m.add(x, m.castAs(positions, dtype));
+    }
+    Scope single = at.child("time_embed");
+    Value embedded =
+        TimestepEmbedding.project(
+            single.child("emb.timestep_embedder"),
+            m.castAs(
+                TimestepEmbedding.sinusoidal(
+                    at,
+                    "frequencies",
+                    m.multiply(timestep, config.timeScale()),
+                    TIME_INPUT,
+                    true,
+                    0),
+                dtype),
+            TIME_INPUT,
+            size,
+            Activation.SILU);
+    Value time =
+        m.unflatten(single.linear("linear", m.silu(embedded), size, 6 * size), 1, 6, size);
+
+    Scope caption = at.child("caption_projection");
+    Value words = m.castAs(text, dtype);
+    words = m.geluTanh(caption.linear("linear_1", words, config.textSize(), size));
+    words = caption.linear("linear_2", words, size, size);
+    words = m.rmsNorm(words, size, at.parameter("caption_norm.weight", size), 1e-5);
+    Value bias = Rotary.bias(m, Rotary.first(m, length, m.indices(text, 1)), words);
+    for (int i = 0; i < config.layers(); i++) {
+      x = block(at.child("transformer_blocks", i), x, grid, time, words, bias);
+    }
+    Value table =
+        m.add(
+            m.unsqueeze(at.parameter("scale_shift_table", 2, size), 0), m.unsqueeze(embedded, 1));
+    x =
+        m.add(
+            m.multiply(
+                m.layerNorm(x, size, null, null, FINAL_EPSILON),
+                m.add(m.narrow(table, 1, 1, 1), 1)),
+            m.narrow(table, 1, 0, 1));
+    x = at.linear("proj_out", x, size, patch * patch * config.outChannels());
+    x = m.unflatten(m.unflattenAs(x, 1, grid, 2), 3, patch, patch, config.outChannels());
+    return m.flatten(m.flatten(m.permute(x, 0, 5, 1, 3, 2, 4), 4, 5), 2, 3);
+  }
+
+  private Value block(Scope at, Value x, Value grid, Value time, Value words, Value bias) {
+    Method m = at.method();
+    int size = config.size();
+    Value table = m.add(m.unsqueeze(at.parameter("scale_shift_table", 6, size), 0), time);
+    // Shift, scale and gate of attention, then of the convolutions.
+    Value[] parts = new Value[6];
+    for (int i = 0; i < 6; i++) {
+      parts[i] = m.narrow(table, 1, i, 1);
+    }
+    Value normed = m.layerNorm(x, size, null, null, config.epsilon());
+    Value h = modulated(m, normed, parts, 0);
+    Value y = m.add(x, m.multiply(parts[2], among(at.child("attn1"), h)));
+    y = m.add(toText(at.child("attn2"), y, words, bias), y);
+    normed =
+        config.normWeights()
+            ? at.layerNorm("norm2", y, size, config.epsilon())
+            : m.layerNorm(y, size, null, null, config.epsilon());
+    h = at.image(modulated(m, normed, parts, 3), grid);
+    h = SanaBlocks.gated(at.child("ff"), h, size, (int) (config.ratio() * size), size);
+    return m.add(y, m.multiply(parts[5], at.tokens(h)));
+  }
+
+  private static Value modulated(Method m, Value normed, Value[] parts, int index) {
+    return m.add(m.multiply(normed, m.add(parts[index + 1], 1)), parts[index]);
+  }
+
+  private Value among(Scope at, Value x) {
+    Method m = at.method();
+    Value[] heads = new Value[3];
+    String[] names = {"q", "k", "v"};
+    for (int i = 0; i < 3; i++) {
+      Value all = projected(at, names[i], x, config.attentionBias());
+      heads[i] = m.unflatten(m.transpose(all, 1, 2), 1, config.heads(), config.headSize());
+    }
+    Value attended = SanaBlocks.linear(m, heads[0], heads[1], heads[2]);
+    attended = m.transpose(m.flatten(attended, 1, 2), 1, 2);
+    return at.linear("to_out.0", attended, config.size(), config.size());
+  }
+
+  private Value toText(Scope at, Value x, Value words, Value bias) {
+    Method m = at.method();
+    Value[] heads = new Value[3];
+    String[] names = {"q", "k", "v"};
+    for (int i = 0; i < 3; i++) {
+      Value all = projected(at, names[i], i == 0 ? x : words, true);
+      heads[i] = Rotary.heads(m, all, config.crossHeads(), config.crossHeadSize());
+    }
+    Value attended = m.attention(heads[0], heads[1], heads[2], bias);
+    return at.linear("to_out.0", Rotary.joined(m, attended), config.size(), config.size());
+  }
+
+  private Value projected(Scope at, String name, Value x, boolean bias) {
+    int size = config.size();
+    Value all =
+        bias
+            ? at.linear("to_" + name, x, size, size)
+            : at.linearWithoutBias("to_" + name, x, size, size);
+    return config.headNorms() && !name.equals("v")
+        ? at.method()
+            .rmsNorm(all, size, at.parameter("norm_" + name + ".weight", size), HEAD_EPSILON)
+        : all;
+  }
+}
