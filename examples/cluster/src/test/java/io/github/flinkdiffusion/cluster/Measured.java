@@ -20,6 +20,7 @@ import java.util.Map;
 import java.util.Optional;
 import java.util.concurrent.Callable;
 import java.util.concurrent.ExecutionException;
+import java.util.stream.Collectors;
 import java.util.stream.Stream;
 import org.apache.kafka.clients.admin.Admin;
 import org.apache.kafka.clients.admin.NewTopic;
@@ -43,6 +44,16 @@ final class Measured implements AutoCloseable {
    * @param parts to start, or none for all
    */
   Measured(Path folder, List<String> configuration, String... parts) throws Exception {
+    this(folder, configuration, List.of(), parts);
+  }
+
+  /**
+   * The same with more than deploy/ says in lib/.
+   *
+   * @param more jars
+   */
+  Measured(Path folder, List<String> configuration, List<Path> more, String... parts)
+      throws Exception {
     Path absolute = folder.toAbsolutePath().normalize();
     Files.createDirectories(absolute);
     Path lines = absolute.resolve("flink.yaml");
@@ -54,7 +65,8 @@ final class Measured implements AutoCloseable {
             + ":"
             + Path.of("target/test-classes").toAbsolutePath()
             + ":"
-            + jar()); // classes in lib/ do not see those of a job's jar
+            + jar() // classes in lib/ do not see those of a job's jar
+            + more.stream().map(jar -> ":" + jar).collect(Collectors.joining()));
     cluster =
         new LocalCluster(
             absolute.resolve("cluster"),

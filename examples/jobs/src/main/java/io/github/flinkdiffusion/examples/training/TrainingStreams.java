@@ -45,8 +45,10 @@ public final class TrainingStreams {
    */
   public static SingleOutputStreamOperator<ModelEvent> train(
       DataStream<ExampleEvent> examples, Path recipe, String model) {
-    return examples
-        .global()
+    // Chained to what has a parallelism of 1: a checkpoint's barrier then waits for no example
+    // before it.
+    boolean single = examples.getParallelism() == 1;
+    return (single ? examples : examples.global())
         .transform(
             "training",
             TypeInformation.of(ModelEvent.class),
