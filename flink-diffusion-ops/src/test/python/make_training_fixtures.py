@@ -9,6 +9,7 @@
   learning rates, noise levels, loss weights, Huber thresholds.
 * `objectives.safetensors`: losses of given predictions and their gradients, for every target, distance and weight, and of a learned variance.
 * `gradients.safetensors` and `gradients.json`: losses of tiny networks and the gradients of their parameters.
+* `mixed.safetensors`: a loss and gradients under torch's autocast to bfloat16.
 * `distillation.safetensors`: losses of students and their gradients: latent consistency, progressive, guidance, pruned.
 
 Weights of the networks are those of fixtures/models and fixtures/lora; run it after these. Networks too large to keep every gradient keep
@@ -371,6 +372,29 @@ def inversion(tensors, text, unet, ids, noisy, levels, wanted):
     tensors["inversion/loss"], tensors["inversion/gradient"] = loss, table.grad[size:]
 
 
+# ---------------------------------------------------------------- mixed precision
+
+
+def mixed():
+    """A tiny UNet under torch's autocast to bfloat16: its loss, and whole gradients of some parameters."""
+    tensors = {}
+    generator = seeded(76)
+    scheduler, levels = DDPMScheduler(**SCHEDULES["scaled_linear"]), torch.tensor([40, 700])
+    tensors["levels"] = levels
+    unet = UNet2DModel.from_pretrained(FIXTURES / "tiny-ddpm" / "unet", torch_dtype=torch.float32)
+    clean, noise, noisy = noisy_batch(tensors, "mixed", generator, (2, unet.config.in_channels, 16, 16), scheduler, levels)
+    for name, context in {"mixed": torch.autocast("cpu", dtype=torch.bfloat16), "full": torch.autocast("cpu", enabled=False)}.items():
+        unet.zero_grad()
+        with context:
+            prediction = unet(noisy, levels).sample
+        loss = torch.nn.functional.mse_loss(prediction.float(), noise)
+        loss.backward()
+        tensors[f"{name}/loss"] = loss
+        for parameter in ("conv_in.weight", "mid_block.resnets.0.conv1.weight", "up_blocks.2.resnets.0.conv2.weight", "conv_out.bias"):
+            tensors[f"{name}/gradient/{parameter}"] = dict(unet.named_parameters())[parameter].grad.clone()
+    write_tensors(OUT / "mixed.safetensors", tensors)
+
+
 # ---------------------------------------------------------------- distillation
 
 
@@ -533,5 +557,6 @@ if __name__ == "__main__":
     arithmetic()
     objectives()
     gradients()
+    mixed()
     distillation()
     print(json.dumps({p.name: p.stat().st_size for p in sorted(OUT.iterdir())}))
