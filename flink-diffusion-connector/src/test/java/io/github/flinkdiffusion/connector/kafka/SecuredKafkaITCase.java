@@ -11,6 +11,7 @@ import static org.awaitility.Awaitility.await;
 import io.github.flinkdiffusion.connector.event.EventCodec;
 import io.github.flinkdiffusion.connector.event.FailureEvent;
 import io.github.flinkdiffusion.connector.event.ImageEvent;
+import io.github.flinkdiffusion.connector.event.ProgressEvent;
 import io.github.flinkdiffusion.connector.event.PromptEvent;
 import io.github.flinkdiffusion.embedded.EmbeddedKafka;
 import java.nio.ByteBuffer;
@@ -64,6 +65,24 @@ class SecuredKafkaITCase {
         PatternType.LITERAL,
         AclOperation.READ,
         "Failed to get metadata for topics [prompts]"),
+    READ_CANCELLATIONS(
+        ResourceType.TOPIC,
+        "cancellations",
+        PatternType.LITERAL,
+        AclOperation.READ,
+        "Failed to get metadata for topics [cancellations]"),
+    WRITE_PROGRESS(
+        ResourceType.TOPIC,
+        "progress",
+        PatternType.LITERAL,
+        AclOperation.WRITE,
+        "Not authorized to access topics: [progress]"),
+    SEE_OPEN_TRANSACTIONS_OF_FAILURES(
+        ResourceType.TOPIC,
+        "failures",
+        PatternType.LITERAL,
+        AclOperation.READ,
+        "the application has read permissions on the target topics"),
     WRITE_RESULTS(
         ResourceType.TOPIC,
         "images",
@@ -150,7 +169,7 @@ class SecuredKafkaITCase {
             .clientSettings(security("admin"));
     users().forEach(user -> builder.scramUser(user, user + "-secret"));
     kafka = builder.start();
-    kafka.createTopics(1, "prompts", "images", "failures");
+    kafka.createTopics(1, "prompts", "images", "failures", "progress", "cancellations");
     grant();
     kafka.send(
         List.of(
@@ -183,7 +202,6 @@ class SecuredKafkaITCase {
                         .filter(right -> !right.userWithout().equals(user))
                         .map(right -> right.of(user)))
             .collect(Collectors.toCollection(ArrayList::new));
-    users().forEach(user -> bindings.add(failuresRead(user)));
     try (Admin admin = kafka.admin()) {
       admin.createAcls(bindings).all().get();
       await()
@@ -193,13 +211,6 @@ class SecuredKafkaITCase {
                   admin.describeAcls(AclBindingFilter.ANY).values().get().size()
                       == bindings.size());
     }
-  }
-
-  /** As for results; held for them. */
-  private static AclBinding failuresRead(String user) {
-    return new AclBinding(
-        new ResourcePattern(ResourceType.TOPIC, "failures", PatternType.LITERAL),
-        new AccessControlEntry("User:" + user, "*", AclOperation.READ, AclPermissionType.ALLOW));
   }
 
   private static void keytool(String arguments) throws Exception {
@@ -273,7 +284,24 @@ class SecuredKafkaITCase {
         .map(SecuredKafkaITCase::image)
         .returns(ImageEvent.class)
         .sinkTo(DiffusionSinks.images().setTopic("images").setFailuresTopic("failures").build(env));
-    prompts.failures().sinkTo(DiffusionSinks.failures().setTopic("failures").build(env));
+    prompts
+        .events()
+        .map(prompt -> ProgressEvent.newBuilder().setId(prompt.getId()).setStep(1).setTotalSteps(2).build())
+        .returns(ProgressEvent.class)
+        .sinkTo(DiffusionSinks.progress().setTopic("progress").build(env));
+    var cancellations =
+        Decoded.split(
+            env.fromSource(
+                DiffusionSources.cancellations()
+                    .setTopics("cancellations")
+                    .setBounded(OffsetsInitializer.latest())
+                    .build(env),
+                WatermarkStrategy.noWatermarks(),
+                "cancellations"));
+    prompts
+        .failures()
+        .union(cancellations.failures())
+        .sinkTo(DiffusionSinks.failures().setTopic("failures").build(env));
     env.execute("secured");
   }
 
