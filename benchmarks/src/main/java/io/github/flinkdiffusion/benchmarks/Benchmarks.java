@@ -23,6 +23,7 @@ import picocli.CommandLine.Command;
       EndToEndBenchmark.class,
       SqlBenchmark.class,
       LatencyBenchmark.class,
+      TenantsBenchmark.class,
       CheckpointBenchmark.class,
       ConnectorBenchmark.class,
       MemoryBenchmark.class,

@@ -28,7 +28,7 @@ class SmokeTest {
   }
 
   @ParameterizedTest
-  @ValueSource(strings = {"engine", "load", "sql", "connector", "checkpoints", "memory"})
+  @ValueSource(strings = {"engine", "load", "sql", "tenants", "connector", "checkpoints", "memory"})
   @Tag("nightly")
   void runsAndLeavesAResultThoughItTakesLonger(String benchmark) {
     assertRuns(benchmark);

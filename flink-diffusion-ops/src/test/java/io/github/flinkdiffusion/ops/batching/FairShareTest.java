@@ -77,7 +77,15 @@ class FairShareTest {
     private int calls;
     private int numbers;
 
+    /** Time of a call apart from its rows, in rows. */
+    private final int fixedRows;
+
     Device(int rowLimit) {
+      this(rowLimit, 0);
+    }
+
+    Device(int rowLimit, int fixedRows) {
+      this.fixedRows = fixedRows;
       planner =
           new BatchPlanner<>(
               BatchPolicy.ofRows(rowLimit),
@@ -99,6 +107,7 @@ class FairShareTest {
     void call() {
       calls++;
       BatchPlanner.Call<Flight> call = planner.next().orElseThrow();
+      planner.took(call, 1_000_000L * (fixedRows + call.rows()));
       if (call.stage() == Stage.STEP) {
         stepCallRows.add(call.rows());
       }
@@ -182,17 +191,66 @@ class FairShareTest {
     assertThat(device.stepCallRows).hasSizeGreaterThan(100).containsOnly(4);
   }
 
+  /**
+   * Where a call's time hardly depends on its rows, a light tenant's calls are full all the same.
+   */
   @Test
   void whatATenantDoesNotUseGoesToTheOthers() {
-    Device device = new Device(8);
-    for (int call = 0; call < 400; call++) {
-      device.keepBusy(HEAVY, 40, 1, 6, 0);
-      device.keepBusy(LIGHT, 1, 1, 6, 0);
+    Device device = new Device(8, 100);
+    for (int call = 0; call < 1000; call++) {
+      device.keepBusy(HEAVY, 60, 1, 25, 0);
+      device.keepBusy(LIGHT, 1, 1, 25, 0);
       device.call();
     }
     assertThat(device.stepCallRows.stream().mapToInt(Integer::intValue).average().orElseThrow())
-        .isGreaterThan(7.8);
+        .isGreaterThan(7);
     assertThat(device.rowSteps(HEAVY)).isGreaterThan(6 * device.rowSteps(LIGHT));
+  }
+
+  /** Such a light tenant is never above its share, and always there. */
+  @Test
+  void othersAreDecodedAlthoughALightTenantIsAlwaysThere() {
+    Device device = new Device(8, 1000);
+    for (int call = 0; call < 1000; call++) {
+      device.keepBusy(HEAVY, 40, 1, 12, 0);
+      device.keepBusy(LIGHT, 2, 1, 1000, 0);
+      device.call();
+    }
+    assertThat(device.waits.get("heavy")).hasSizeGreaterThan(300).allMatch(calls -> calls < 200);
+  }
+
+  /** Otherwise a request of one row would take as long as the calls of others are large. */
+  @Test
+  void whereRowsCostTimeCallsOfATenantBelowItsShareStaySmall() {
+    Device device = new Device(8);
+    for (int call = 0; call < 900; call++) {
+      device.keepBusy(HEAVY, 40, 1, 50, 0);
+      if (call % 90 == 45) {
+        device.stepCallRows.clear();
+        device.send(LIGHT, 2, 6, 0);
+      }
+      device.call();
+      if (call % 90 == 45 + 12 && call > 90) {
+        assertThat(device.waits.get("light")).hasSize(call / 90 + 1);
+        assertThat(device.stepCallRows.stream().filter(rows -> rows <= 3)).hasSize(6);
+      }
+    }
+    assertThat(device.rowSteps(HEAVY)).isGreaterThan(8 * device.rowSteps(LIGHT));
+  }
+
+  @Test
+  void aCallsTimeIsLearnedFromCallsOfSeveralSizes() {
+    CallTimes times = new CallTimes();
+    assertThat(times.rowsWithin("shape", 2, 1.5)).isEqualTo(3);
+    times.took("shape", 16, 26);
+    assertThat(times.rowsWithin("shape", 2, 1.5)).isEqualTo(3);
+    for (int i = 0; i < 50; i++) {
+      times.took("shape", 16, 26_000_000);
+      times.took("shape", 2, 12_000_000);
+    }
+    // 10 ms and 1 ms a row: 12 ms times 1.5 are 18 ms.
+    assertThat(times.rowsWithin("shape", 2, 1.5)).isBetween(7, 8);
+    assertThat(times.rowsWithin("other", 2, 1)).isEqualTo(2);
   }
 
   /** Alone it would take encoding, six steps and decoding. */
@@ -250,7 +308,7 @@ class FairShareTest {
     }
     int light = device.rowSteps(LIGHT) - burst;
     int heavy = device.rowSteps(HEAVY) - before;
-    assertThat(light - heavy).isBetween(0, 2 * 10 + 4);
+    assertThat(light - heavy).isBetween(0, FairShare.REQUESTS_AHEAD * 10 + 24);
   }
 
   /** Otherwise many image sizes would be many turns. */

@@ -9,6 +9,7 @@ import static io.github.flinkdiffusion.ops.batching.CallReport.Stage.ENCODE;
 import static io.github.flinkdiffusion.ops.batching.CallReport.Stage.PREVIEW;
 import static io.github.flinkdiffusion.ops.batching.CallReport.Stage.STEP;
 import static java.util.stream.Collectors.groupingBy;
+import static java.util.stream.Collectors.toSet;
 
 import io.github.flinkdiffusion.ops.batching.CallReport.Stage;
 import io.github.flinkdiffusion.ops.batching.RequestFailure.Kind;
@@ -45,7 +46,9 @@ import org.apache.flink.annotation.Internal;
  * nothing else waits. Among those that may take part, the first do, as long as they fit; the very
  * first always does, so nobody is passed over for ever. First is who is first in order; where there
  * are several {@link Tenant tenants}, {@link FairShare} decides between them, and the order within
- * each.
+ * each. While a tenant that has used less than its share has members, other tenants' encoding and
+ * decoding is made after every few steps only, and others' rows fill up steps only as far as that
+ * does not make them much longer ({@link CallTimes}).
  *
  * <p>Used by one thread.
  *
@@ -55,10 +58,20 @@ import org.apache.flink.annotation.Internal;
 public final class BatchPlanner<T extends BatchPlanner.Member> {
   private static final Object ANY_SHAPE = "any";
 
+  /**
+   * How much longer a step of a tenant that has used less than its share may take because others
+   * are in the same call.
+   */
+  private static final double STRETCH = 1.5;
+
+  /** How often encoding and decoding of other tenants may be put off for such a tenant's steps. */
+  private static final int STEPS_BETWEEN = 2;
+
   private final Admission admission;
   private final CallLimits limits;
   private final FairTurns turns = new FairTurns();
   private final FairShare<T> shares = new FairShare<>();
+  private final CallTimes times = new CallTimes();
 
   /** How many members each tenant has. */
   private final Map<String, Integer> tenants = new HashMap<>();
@@ -72,6 +85,9 @@ public final class BatchPlanner<T extends BatchPlanner.Member> {
   private final Set<T> alone = Collections.newSetFromMap(new IdentityHashMap<>());
 
   private Stage lastStage = DECODE;
+
+  /** How often in a row other tenants' encoding and decoding was put off. */
+  private int putOff;
 
   /** One request on its way. */
   public interface Member {
@@ -193,19 +209,41 @@ public final class BatchPlanner<T extends BatchPlanner.Member> {
     if (!running.isEmpty() && lastStage != STEP) {
       return step();
     }
-    if (!denoised.isEmpty()) {
-      List<T> order = fair(denoised, member -> 0);
-      return together(DECODE, order, order.get(0), member -> true);
+    Set<String> first = lagging();
+    if (!first.isEmpty() && !running.isEmpty() && putOff < STEPS_BETWEEN) {
+      putOff++;
+      Call<T> call = other(first::contains);
+      return call == null ? step() : call;
     }
-    Map<String, Integer> admitted = admitted();
-    if (!admitted.isEmpty()) {
-      return encode(admitted);
+    putOff = 0;
+    Call<T> call = other(tenant -> true);
+    if (call != null) {
+      return call;
     }
     Optional<T> awaited = running.stream().filter(Member::previewDue).findFirst();
     if (awaited.isPresent()) {
       return together(PREVIEW, running, awaited.get(), Member::previewDue);
     }
     return running.isEmpty() ? null : step();
+  }
+
+  /** Tenants that have used less than their shares, of those with members. */
+  private Set<String> lagging() {
+    return tenants.size() < 2
+        ? Set.of()
+        : tenants.keySet().stream().filter(shares::lags).collect(toSet());
+  }
+
+  /** Decoding or encoding for some tenants; null when there is nothing of that to do. */
+  private Call<T> other(Predicate<String> whose) {
+    List<T> done = fair(denoised, member -> 0);
+    done.removeIf(member -> !whose.test(tenant(member)));
+    if (!done.isEmpty()) {
+      return together(DECODE, done, done.get(0), member -> true);
+    }
+    Map<String, Integer> admitted = new HashMap<>(admitted());
+    admitted.keySet().removeIf(tenant -> !whose.test(tenant));
+    return admitted.isEmpty() ? null : encode(admitted);
   }
 
   /**
@@ -258,8 +296,14 @@ public final class BatchPlanner<T extends BatchPlanner.Member> {
             shapes(running),
             shapes(running.stream().filter(member -> tenant(member).equals(turn)).toList()));
     List<T> alike = running.stream().filter(member -> member.batchKey().equals(key)).toList();
-    List<T> batch =
-        first(fair(alike, Member::cost), member -> true, Member::rows, limits.of(STEP, key));
+    int limit = limits.of(STEP, key);
+    Set<String> first = lagging();
+    int rowsOfFirst =
+        rows(alike.stream().filter(member -> first.contains(tenant(member))).toList());
+    if (rowsOfFirst > 0) {
+      limit = Math.min(limit, times.rowsWithin(key, rowsOfFirst, STRETCH));
+    }
+    List<T> batch = first(fair(alike, Member::cost), member -> true, Member::rows, limit);
     List<T> all = new ArrayList<>(waiting);
     all.addAll(running);
     shares.charge(batch, all);
@@ -339,6 +383,13 @@ public final class BatchPlanner<T extends BatchPlanner.Member> {
     tenants.merge(tenant(member), 1, Integer::sum);
     if (stage == ENCODE && denoises) {
       shares.started(member, member.cost() * member.stepsLeft());
+    }
+  }
+
+  /** A call took so long. Without it, each row is taken to cost the same. */
+  void took(Call<T> call, long nanos) {
+    if (call.stage() == STEP) {
+      times.took(call.key(), call.rows(), nanos);
     }
   }
 

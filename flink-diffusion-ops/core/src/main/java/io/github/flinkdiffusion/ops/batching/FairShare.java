@@ -27,10 +27,10 @@ import java.util.function.ToDoubleFunction;
  * to their weights, and what one of them does not use goes to the others.
  *
  * <p>The virtual time of the device is that of the tenants who want more than they get. A tenant
- * that does not use its share lags behind it, by one of its requests and no more: so one that asks
- * for less than its share runs at once, and one that was idle cannot take the device for itself
- * later. A tenant that is new has nothing saved up. While it serves tenants, saved time apart, the
- * device's time goes on, so a stream of new tenants passes nobody over for ever.
+ * that does not use its share lags behind it, by a few of its requests and no more: so one that
+ * asks for less than its share runs at once, and one that was idle cannot take the device for
+ * itself later. A tenant that is new has nothing saved up. While it serves tenants, saved time
+ * apart, the device's time goes on, so a stream of new tenants passes nobody over for ever.
  *
  * <p>Among the requests of one tenant the order stays as it is. State is one small account for each
  * tenant that was served, at most {@link #MOST_ACCOUNTS} besides those with requests. Used by one
@@ -42,13 +42,16 @@ final class FairShare<T extends BatchPlanner.Member> {
   /** Beyond so many, tenants without requests are forgotten, and are new when they come again. */
   static final int MOST_ACCOUNTS = 1000;
 
+  /** How many of its requests a tenant may be served before others, for a share it did not use. */
+  static final int REQUESTS_AHEAD = 4;
+
   private final Map<String, Account> accounts = new HashMap<>();
   private double now;
 
   private static final class Account {
     double time;
 
-    /** Virtual time of the largest request that was started for it: how far it may lag behind. */
+    /** Virtual time of {@link #REQUESTS_AHEAD} of its largest requests: how far it may lag. */
     double credit;
 
     Account(double time) {
@@ -63,7 +66,13 @@ final class FairShare<T extends BatchPlanner.Member> {
    */
   void started(T member, double size) {
     Account account = account(member.tenant());
-    account.credit = Math.max(account.credit, size / member.tenant().weight());
+    account.credit = Math.max(account.credit, REQUESTS_AHEAD * size / member.tenant().weight());
+  }
+
+  /** Whether a tenant has used less than its share, and may go before others for it. */
+  boolean lags(String tenant) {
+    Account account = accounts.get(tenant);
+    return account != null && time(account) < now;
   }
 
   /**

@@ -316,7 +316,9 @@ public final class StepBatcher implements AutoCloseable {
     }
     Duration elapsed = Duration.ofNanos(ticker.nanos() - begin);
     share(call, elapsed);
-    if (error != null) {
+    if (error == null) {
+      planner.took(call, elapsed.toNanos());
+    } else {
       RuntimeException cause = error;
       planner.failed(call, cause).ifPresent(blame -> blame(blame, cause));
     }
