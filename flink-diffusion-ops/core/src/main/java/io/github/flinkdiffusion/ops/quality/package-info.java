@@ -10,9 +10,15 @@
  * ({@link io.github.flinkdiffusion.ops.quality.FeatureDistance}; of sets that come and go, {@link
  * io.github.flinkdiffusion.ops.quality.FeatureMoments} and {@link
  * io.github.flinkdiffusion.ops.quality.FeatureSample} are kept) and visible seams ({@link
- * io.github.flinkdiffusion.ops.quality.Seams}). The definitions are the published ones; each is
- * compared with scikit-image, SciPy or NumPy in a test. Nothing here knows a model, and one
- * exception, {@link io.github.flinkdiffusion.ops.quality.QualityException}, says what cannot be
+ * io.github.flinkdiffusion.ops.quality.Seams}). Of features and votes there are {@link
+ * io.github.flinkdiffusion.ops.quality.InceptionScore}, {@link
+ * io.github.flinkdiffusion.ops.quality.Manifold} (precision, recall, density, coverage), {@link
+ * io.github.flinkdiffusion.ops.quality.TextAgreement}, {@link
+ * io.github.flinkdiffusion.ops.quality.Diversity}, {@link
+ * io.github.flinkdiffusion.ops.quality.RaterAgreement} and {@link
+ * io.github.flinkdiffusion.ops.quality.BradleyTerry}. The definitions are the published ones; each
+ * is compared with its reference implementation or NumPy in a test. Nothing here knows a model, and
+ * one exception, {@link io.github.flinkdiffusion.ops.quality.QualityException}, says what cannot be
  * compared.
  *
  * <pre>{@code

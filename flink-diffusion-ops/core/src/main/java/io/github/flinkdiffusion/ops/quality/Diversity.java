@@ -1,0 +1,58 @@
+/*
+ * Copyright the Flink Diffusion authors
+ * SPDX-License-Identifier: Apache-2.0
+ */
+package io.github.flinkdiffusion.ops.quality;
+
+import org.apache.commons.math3.linear.Array2DRowRealMatrix;
+import org.apache.commons.math3.linear.EigenDecomposition;
+import org.apache.flink.annotation.Internal;
+
+/** How many different images there are in effect. */
+@Internal
+public final class Diversity {
+  /** Whose eigenvalues are found in seconds. */
+  private static final int MOST = 2000;
+
+  private Diversity() {}
+
+  /**
+   * The Vendi score (D. Friedman and A. B. Dieng, TMLR 2023) with the cosine as similarity: the
+   * exponential of the entropy of the similarities' eigenvalues. 1 if all are the same in
+   * direction, their number if no two have anything in common.
+   *
+   * @throws QualityException if there are none, both samples and features are more than 2,000, or
+   *     they are zero, not finite or of different lengths
+   */
+  public static double vendi(float[][] features) {
+    if (features.length == 0) {
+      throw new QualityException("The Vendi score of no samples; at least 1 is needed");
+    }
+    int count = features.length;
+    int length = features[0].length;
+    Samples.requireAlike("features", features, length);
+    if (Math.min(count, length) > MOST) {
+      throw new QualityException(
+          "The Vendi score of %d samples of %d features; one of both may be at most %d"
+              .formatted(count, length, MOST));
+    }
+    double[][] units = new double[count][];
+    for (int i = 0; i < count; i++) {
+      units[i] = Samples.direction("features", i, features[i]);
+    }
+    // X X' and X' X have the same eigenvalues but for zeros.
+    Array2DRowRealMatrix rows = new Array2DRowRealMatrix(units, false);
+    double[] eigenvalues =
+        new EigenDecomposition(
+                (count <= length
+                        ? rows.multiply(rows.transpose())
+                        : rows.transpose().multiply(rows))
+                    .scalarMultiply(1.0 / count))
+            .getRealEigenvalues();
+    double entropy = 0;
+    for (double share : eigenvalues) {
+      entropy -= share > 0 ? share * Math.log(share) : 0;
+    }
+    return Math.exp(entropy);
+  }
+}

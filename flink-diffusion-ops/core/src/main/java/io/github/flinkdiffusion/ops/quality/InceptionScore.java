@@ -1,0 +1,82 @@
+/*
+ * Copyright the Flink Diffusion authors
+ * SPDX-License-Identifier: Apache-2.0
+ */
+package io.github.flinkdiffusion.ops.quality;
+
+import org.apache.flink.annotation.Internal;
+
+/**
+ * The Inception Score of T. Salimans et al., NeurIPS 2016: whether a classifier is sure of each
+ * image, and names many classes over all of them. From 1 to the number of classes.
+ *
+ * @param mean of the parts
+ * @param deviation of the parts, with their number as divisor
+ */
+@Internal
+public record InceptionScore(double mean, double deviation) {
+
+  /**
+   * @param logits a classifier's, before softmax: a row for each image. In the order given; those
+   *     of a stream or folder sorted by class must be shuffled before
+   * @param parts that are scored each for itself, 10 in the paper
+   * @throws QualityException if there are fewer images than parts, rows differ in length, or a
+   *     value is not finite
+   */
+  public static InceptionScore of(float[][] logits, int parts) {
+    if (parts < 1 || logits.length < parts) {
+      throw new QualityException(
+          "Inception Score of %d images in %d parts; each part needs an image"
+              .formatted(logits.length, parts));
+    }
+    Samples.requireAlike("logits", logits, logits[0].length);
+    double[] scores = new double[parts];
+    double mean = 0;
+    for (int part = 0; part < parts; part++) {
+      int from = (int) ((long) part * logits.length / parts);
+      int to = (int) ((part + 1L) * logits.length / parts);
+      scores[part] = Math.exp(divergence(logits, from, to));
+      mean += scores[part] / parts;
+    }
+    double variance = 0;
+    for (double score : scores) {
+      variance += (score - mean) * (score - mean) / parts;
+    }
+    return new InceptionScore(mean, Math.sqrt(variance));
+  }
+
+  /** Mean over images of KL(p(class | image) || p(class)). */
+  private static double divergence(float[][] logits, int from, int to) {
+    int classes = logits[0].length;
+    double[] marginal = new double[classes];
+    double own = 0;
+    for (int i = from; i < to; i++) {
+      double[] log = logSoftmax(logits[i]);
+      for (int c = 0; c < classes; c++) {
+        double share = Math.exp(log[c]);
+        marginal[c] += share / (to - from);
+        own += share * log[c] / (to - from);
+      }
+    }
+    for (double share : marginal) {
+      own -= share == 0 ? 0 : share * Math.log(share);
+    }
+    return own;
+  }
+
+  private static double[] logSoftmax(float[] logits) {
+    double largest = Double.NEGATIVE_INFINITY;
+    for (float logit : logits) {
+      largest = Math.max(largest, logit);
+    }
+    double sum = 0;
+    for (float logit : logits) {
+      sum += Math.exp(logit - largest);
+    }
+    double[] log = new double[logits.length];
+    for (int c = 0; c < log.length; c++) {
+      log[c] = logits[c] - largest - Math.log(sum);
+    }
+    return log;
+  }
+}
