@@ -19,6 +19,7 @@ import io.github.flinkdiffusion.ops.pipeline.GenerationSpec;
 import io.github.flinkdiffusion.ops.pipeline.Parameters;
 import io.github.flinkdiffusion.ops.pipeline.PipelineSettings;
 import io.github.flinkdiffusion.ops.pipeline.Pipelines;
+import io.github.flinkdiffusion.ops.weights.ModelFolder;
 import java.io.IOException;
 import java.lang.reflect.Method;
 import java.nio.file.Files;
@@ -200,7 +201,21 @@ class MemoryGuardTest {
         arguments("tiny-dit", texts),
         arguments("tiny-consistency", texts),
         arguments("tiny-consistency-classes", texts),
-        arguments("tiny-score-sde-ve", texts));
+        arguments("tiny-score-sde-ve", texts),
+        // A text's example is refused: positions for smaller images, and a terminal shift that one
+        // step cannot have.
+        arguments("tiny-z-image", images),
+        arguments("tiny-z-image-wide", images),
+        arguments("tiny-z-image-plain", images),
+        arguments("tiny-qwen-image", images),
+        arguments("tiny-qwen-image-wide", EnumSet.allOf(Call.class)),
+        arguments("tiny-qwen-image-plain", EnumSet.allOf(Call.class)),
+        arguments("tiny-pixart-alpha", texts),
+        arguments("tiny-pixart-sigma", texts),
+        arguments("tiny-pixart-plain", texts),
+        arguments("tiny-sana", texts),
+        arguments("tiny-sana-wide", texts),
+        arguments("tiny-sana-patches", texts));
   }
 
   /** The example is the one of the operator: it says a text, whatever the model takes. */
@@ -217,11 +232,19 @@ class MemoryGuardTest {
   @Test
   void thoseAreAllModelsThatThereAre() throws Exception {
     try (Stream<Path> folders = Files.list(MODELS)) {
-      assertThat(folders.map(folder -> folder.getFileName().toString()))
-          .filteredOn(name -> name.startsWith("tiny-"))
+      assertThat(
+              folders
+                  .filter(folder -> folder.getFileName().toString().startsWith("tiny-"))
+                  .filter(MemoryGuardTest::isSupported)
+                  .map(folder -> folder.getFileName().toString()))
           .containsExactlyInAnyOrderElementsOf(
               models().map(model -> (String) model.get()[0]).toList());
     }
+  }
+
+  /** Networks alone may stand there before their pipeline. */
+  private static boolean isSupported(Path folder) {
+    return Pipelines.supported().contains(ModelFolder.open(folder).pipelineClass());
   }
 
   private static MemoryGuard guarded(String folder, NativeMemory memory) {

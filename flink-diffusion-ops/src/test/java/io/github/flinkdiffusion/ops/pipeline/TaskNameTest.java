@@ -39,7 +39,11 @@ class TaskNameTest {
     "tiny-repaint, image mask, inpainting",
     "tiny-dit, class, class-to-image",
     "tiny-ddpm, '', unconditional",
-    "tiny-ldm, '', unconditional"
+    "tiny-ldm, '', unconditional",
+    "tiny-z-image, prompt, text-to-image",
+    "tiny-z-image, prompt image, image-to-image",
+    "tiny-qwen-image, prompt image mask, inpainting",
+    "tiny-sana, prompt, text-to-image"
   })
   void theTaskFollowsFromThePipelineAndItsInputs(String folder, String inputs, String task) {
     Arguments request = Arguments.NONE;
