@@ -11,6 +11,7 @@ import io.github.flinkdiffusion.connector.event.PromptEvent;
 import io.github.flinkdiffusion.connector.payload.PayloadStore;
 import io.github.flinkdiffusion.ops.image.ContactSheet;
 import io.github.flinkdiffusion.ops.image.PngCodec;
+import io.github.flinkdiffusion.ops.operator.AuditRecords;
 import io.github.flinkdiffusion.ops.pipeline.Basis;
 import java.nio.charset.StandardCharsets;
 import java.time.Duration;
@@ -137,7 +138,7 @@ final class Report {
             .flatMap(
                 image ->
                     Optional.ofNullable(image.getAudit())
-                        .map(audit -> audit.getParameters().get(Basis.DEVICE))
+                        .map(audit -> AuditRecords.audit(audit).loadedAs().get(Basis.DEVICE))
                         .stream())
             .distinct()
             .sorted()
