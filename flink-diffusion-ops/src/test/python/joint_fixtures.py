@@ -188,7 +188,7 @@ def sd3(family):
         runs.run("guided", pipe, 1, prompt=PROMPT, negative_prompt=NEGATIVE, num_inference_steps=4, max_sequence_length=32, **SIZE)
         runs.run("alone", pipe, 2, prompt=LONGER, num_inference_steps=3, guidance_scale=1.0, max_sequence_length=48, height=64, width=32)
         if index == 0:
-            runs.run("three_prompts", pipe, 3, prompt=PROMPT, prompt_2=LONGER, prompt_3="oil painting", negative_prompt=NEGATIVE, negative_prompt_3="the sea", clip_skip=1, num_inference_steps=3, guidance_scale=3.0, max_sequence_length=16, **SIZE)
+            runs.run("three_prompts", pipe, 3, prompt=PROMPT, prompt_2=LONGER, prompt_3="oil painting", negative_prompt=NEGATIVE, negative_prompt_3="the sea", clip_skip=1, num_inference_steps=3, guidance_scale=3.0, max_sequence_length=32, **SIZE)
             runs.run("default_length", pipe, 4, prompt=PROMPT, num_inference_steps=2, guidance_scale=5.0, height=32, width=32)
         picture = painting(48, 32, 7)
         changed = StableDiffusion3Img2ImgPipeline(**pipe.components)
@@ -279,7 +279,7 @@ def flux(family):
         runs.run("alone", pipe, 1, prompt=PROMPT, num_inference_steps=4, max_sequence_length=32, **scales, **SIZE)
         runs.run("true_guidance", pipe, 2, prompt=LONGER, negative_prompt=NEGATIVE, true_cfg_scale=3.0, num_inference_steps=3, max_sequence_length=48, height=64, width=32)
         if index == 0:
-            runs.run("two_prompts", pipe, 3, prompt=PROMPT, prompt_2=LONGER, negative_prompt=NEGATIVE, negative_prompt_2="the sea", true_cfg_scale=2.0, num_inference_steps=3, max_sequence_length=16, **SIZE)
+            runs.run("two_prompts", pipe, 3, prompt=PROMPT, prompt_2=LONGER, negative_prompt=NEGATIVE, negative_prompt_2="the sea", true_cfg_scale=2.0, num_inference_steps=3, max_sequence_length=32, **SIZE)
             runs.run("default_length", pipe, 4, prompt=PROMPT, num_inference_steps=2, height=32, width=32)
         picture = painting(48, 32, 7)
         changed = FluxImg2ImgPipeline(**pipe.components)

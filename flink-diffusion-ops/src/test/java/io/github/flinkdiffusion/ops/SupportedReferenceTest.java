@@ -12,23 +12,23 @@ import com.fasterxml.jackson.databind.node.JsonNodeFactory;
 import com.fasterxml.jackson.databind.node.ObjectNode;
 import io.github.flinkdiffusion.ops.engine.DeviceSpec;
 import io.github.flinkdiffusion.ops.network.AutoencoderDCConfig;
-import io.github.flinkdiffusion.ops.network.AutoencoderQwenImageConfig;
-import io.github.flinkdiffusion.ops.network.CausalTextConfig;
-import io.github.flinkdiffusion.ops.network.PixArtConfig;
-import io.github.flinkdiffusion.ops.network.QwenImageConfig;
-import io.github.flinkdiffusion.ops.network.SanaConfig;
-import io.github.flinkdiffusion.ops.network.ZImageConfig;
 import io.github.flinkdiffusion.ops.network.AutoencoderKLConfig;
+import io.github.flinkdiffusion.ops.network.AutoencoderQwenImageConfig;
 import io.github.flinkdiffusion.ops.network.AutoencoderTinyConfig;
+import io.github.flinkdiffusion.ops.network.CausalTextConfig;
 import io.github.flinkdiffusion.ops.network.ClipTextConfig;
 import io.github.flinkdiffusion.ops.network.ClipVisionConfig;
 import io.github.flinkdiffusion.ops.network.DiTConfig;
 import io.github.flinkdiffusion.ops.network.FluxTransformerConfig;
+import io.github.flinkdiffusion.ops.network.PixArtConfig;
+import io.github.flinkdiffusion.ops.network.QwenImageConfig;
+import io.github.flinkdiffusion.ops.network.SanaConfig;
 import io.github.flinkdiffusion.ops.network.Sd3TransformerConfig;
 import io.github.flinkdiffusion.ops.network.T5Config;
 import io.github.flinkdiffusion.ops.network.UNet2DConditionConfig;
 import io.github.flinkdiffusion.ops.network.UNet2DConfig;
 import io.github.flinkdiffusion.ops.network.VQModelConfig;
+import io.github.flinkdiffusion.ops.network.ZImageConfig;
 import io.github.flinkdiffusion.ops.pipeline.DiffusionPipeline;
 import io.github.flinkdiffusion.ops.pipeline.ImageProcessorReference;
 import io.github.flinkdiffusion.ops.pipeline.Parameter;
@@ -36,8 +36,8 @@ import io.github.flinkdiffusion.ops.pipeline.Parameters;
 import io.github.flinkdiffusion.ops.pipeline.PipelineSettings;
 import io.github.flinkdiffusion.ops.pipeline.Pipelines;
 import io.github.flinkdiffusion.ops.pipeline.Signature;
-import io.github.flinkdiffusion.ops.scheduler.SchedulerReference;
 import io.github.flinkdiffusion.ops.scheduler.SchedulerException;
+import io.github.flinkdiffusion.ops.scheduler.SchedulerReference;
 import io.github.flinkdiffusion.ops.weights.Config;
 import io.github.flinkdiffusion.ops.weights.IllegalConfigException;
 import io.github.flinkdiffusion.ops.weights.ModelFolder;
@@ -116,10 +116,16 @@ class SupportedReferenceTest {
               Map.entry("CLIPVisionModelWithProjection", ClipVisionConfig::from),
               Map.entry("DiTTransformer2DModel", DiTConfig::from),
               Map.entry("FluxTransformer2DModel", FluxTransformerConfig::from),
-              Map.entry("Gemma2Model", config -> CausalTextConfig.from(config, CausalTextConfig.Type.GEMMA2)),
+              Map.entry(
+                  "Gemma2Model",
+                  config -> CausalTextConfig.from(config, CausalTextConfig.Type.GEMMA2)),
               Map.entry("PixArtTransformer2DModel", PixArtConfig::from),
-              Map.entry("Qwen2_5_VLForConditionalGeneration", config -> CausalTextConfig.from(config, CausalTextConfig.Type.QWEN2)),
-              Map.entry("Qwen3Model", config -> CausalTextConfig.from(config, CausalTextConfig.Type.QWEN3)),
+              Map.entry(
+                  "Qwen2_5_VLForConditionalGeneration",
+                  config -> CausalTextConfig.from(config, CausalTextConfig.Type.QWEN2)),
+              Map.entry(
+                  "Qwen3Model",
+                  config -> CausalTextConfig.from(config, CausalTextConfig.Type.QWEN3)),
               Map.entry("QwenImageTransformer2DModel", QwenImageConfig::from),
               Map.entry("SD3Transformer2DModel", Sd3TransformerConfig::from),
               Map.entry("SanaTransformer2DModel", SanaConfig::from),

@@ -55,8 +55,7 @@ class TransformerConfigTest {
       })
   void refusesWhatItWouldReadOtherwise(String network, String json, String supported)
       throws IOException {
-    Config config =
-        Config.of("config.json", new ObjectMapper().readTree(json.replace('\'', '"')));
+    Config config = Config.of("config.json", new ObjectMapper().readTree(json.replace('\'', '"')));
     assertThatThrownBy(() -> READERS.get(network).apply(config))
         .isInstanceOf(IllegalConfigException.class)
         .hasMessageContaining(supported);

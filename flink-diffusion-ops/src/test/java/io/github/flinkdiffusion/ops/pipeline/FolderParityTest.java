@@ -64,7 +64,8 @@ class FolderParityTest {
   }
 
   private static boolean hasShapesOfItsOwn(String pipeline) {
-    return Stream.of("PixArt", "QwenImage", "Sana", "ZImage").anyMatch(pipeline::startsWith);
+    return Stream.of("Flux", "PixArt", "QwenImage", "Sana", "StableDiffusion3", "ZImage")
+        .anyMatch(pipeline::startsWith);
   }
 
   @ParameterizedTest

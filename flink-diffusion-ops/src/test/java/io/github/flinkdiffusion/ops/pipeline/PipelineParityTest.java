@@ -87,7 +87,11 @@ class PipelineParityTest {
   }
 
   static Stream<Run> runs() throws IOException {
-    return Stream.concat(runs("pipelines.json"), runs("pipelines-transformers.json"));
+    return Stream.concat(runs("pipelines.json"), transformers());
+  }
+
+  private static Stream<Run> transformers() throws IOException {
+    return Stream.concat(runs("pipelines-transformers.json"), runs("pipelines-joint.json"));
   }
 
   private static Stream<Run> runs(String list) throws IOException {
@@ -201,7 +205,7 @@ class PipelineParityTest {
   }
 
   static Stream<List<Run>> sharingRuns() throws IOException {
-    return runs("pipelines-transformers.json")
+    return transformers()
         .filter(run -> run.json().get("schedulerOverrides").isEmpty())
         .collect(Collectors.groupingBy(run -> run.pipeline() + run.folder()))
         .values()

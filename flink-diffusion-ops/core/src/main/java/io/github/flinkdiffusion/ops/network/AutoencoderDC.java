@@ -13,8 +13,8 @@ import java.util.List;
 import org.apache.flink.annotation.Internal;
 
 /**
- * diffusers' AutoencoderDC (Chen et al. 2024, deep compression): a latent's pixel stands for up to 32
- * of the image's along a side. Pixels become channels and back where levels meet.
+ * diffusers' AutoencoderDC (Chen et al. 2024, deep compression): a latent's pixel stands for up to
+ * 32 of the image's along a side. Pixels become channels and back where levels meet.
  */
 @Internal
 public final class AutoencoderDC {
@@ -70,8 +70,7 @@ public final class AutoencoderDC {
     }
     int channels = levels.get(last).channels();
     Value out = at.conv3x3("conv_out", x, channels, latent);
-    m.returns(
-        m.toFloat(config.outShortcut() ? m.add(out, mean(m, x, channels / latent)) : out));
+    m.returns(m.toFloat(config.outShortcut() ? m.add(out, mean(m, x, channels / latent)) : out));
   }
 
   private void decode(Graph graph) {
@@ -136,7 +135,10 @@ public final class AutoencoderDC {
                 layer.linearWithoutBias("to_q", last, channels, inner),
                 layer.linearWithoutBias("to_k", last, channels, inner),
                 layer.linearWithoutBias("to_v", last, channels, inner)),
-            0, 3, 1, 2);
+            0,
+            3,
+            1,
+            2);
     Value[] scales = new Value[1 + level.kernels().size()];
     scales[0] = all;
     for (int i = 0; i < level.kernels().size(); i++) {
@@ -152,7 +154,12 @@ public final class AutoencoderDC {
               3 * inner);
       scales[1 + i] =
           m.conv2d(
-              near, scale.parameter("proj_out.weight", 3 * inner, head, 1, 1), null, 1, 0, 3 * heads);
+              near,
+              scale.parameter("proj_out.weight", 3 * inner, head, 1, 1),
+              null,
+              1,
+              0,
+              3 * heads);
     }
     Value joined = scales.length == 1 ? all : m.concatenate(1, scales);
     // Each group of channels has a query, a key and a value, [N,groups,d,H*W].

@@ -97,7 +97,10 @@ public record AutoencoderDCConfig(
                 List.of("pixel_shuffle", "interpolate"))
             .equals("pixel_shuffle"),
         ConfigValues.oneOf(
-                config, "downsample_block_type", "pixel_unshuffle", List.of("pixel_unshuffle", "Conv"))
+                config,
+                "downsample_block_type",
+                "pixel_unshuffle",
+                List.of("pixel_unshuffle", "Conv"))
             .equals("pixel_unshuffle"),
         outShortcut,
         inShortcut,
@@ -124,8 +127,7 @@ public record AutoencoderDCConfig(
 
   private static List<Level> levels(Config config, String part, int[] layers, int head) {
     String channelsKey = part + "_block_out_channels";
-    int[] channels =
-        config.integers(channelsKey, new int[] {128, 256, 512, 512, 1024, 1024});
+    int[] channels = config.integers(channelsKey, new int[] {128, 256, 512, 512, 1024, 1024});
     int[] counts = config.integers(part + "_layers_per_block", layers);
     List<String> types = words(config, part + "_block_types", RESIDUAL, channels.length);
     JsonNode scales = config.node().get(part + "_qkv_multiscales");

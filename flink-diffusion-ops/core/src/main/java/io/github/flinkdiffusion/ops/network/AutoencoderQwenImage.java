@@ -13,9 +13,9 @@ import java.util.List;
 import org.apache.flink.annotation.Internal;
 
 /**
- * diffusers' AutoencoderKLQwenImage for single images. It was made for videos: its convolutions look
- * at the frames before, of which a single image has none. Of their kernels, the part for the image
- * itself is used, so they are convolutions of an image.
+ * diffusers' AutoencoderKLQwenImage for single images. It was made for videos: its convolutions
+ * look at the frames before, of which a single image has none. Of their kernels, the part for the
+ * image itself is used, so they are convolutions of an image.
  */
 @Internal
 public final class AutoencoderQwenImage {
@@ -29,8 +29,8 @@ public final class AutoencoderQwenImage {
   }
 
   /**
-   * A graph with {@code encode(x [N,3,H,W])} giving means, then log variances, [N,2z,h,w], and {@code
-   * decode(z [N,z,h,w])} giving [N,3,H,W], both in float32.
+   * A graph with {@code encode(x [N,3,H,W])} giving means, then log variances, [N,2z,h,w], and
+   * {@code decode(z [N,z,h,w])} giving [N,3,H,W], both in float32.
    */
   public Graph graph() {
     Graph graph = new Graph();

@@ -34,8 +34,8 @@ public record AutoencoderQwenImageConfig(
     -0.3632, -0.1922, -0.9497, 0.2503, -0.2921
   };
   private static final double[] DEVIATIONS = {
-    2.8184, 1.4541, 2.3275, 2.6558, 1.2196, 1.7708, 2.6052, 2.0743, 3.2687, 2.1526, 2.8652,
-    1.5579, 1.6382, 1.1253, 2.8251, 1.9160
+    2.8184, 1.4541, 2.3275, 2.6558, 1.2196, 1.7708, 2.6052, 2.0743, 3.2687, 2.1526, 2.8652, 1.5579,
+    1.6382, 1.1253, 2.8251, 1.9160
   };
 
   /**
@@ -54,8 +54,7 @@ public record AutoencoderQwenImageConfig(
     if (multipliers.size() < 2 || multipliers.stream().anyMatch(m -> m < 1 || m > 64)) {
       throw config.unsupported("dim_mult", multipliers, "two numbers or more, 1 to 64");
     }
-    boolean[] time =
-        config.flagsOrOne("temperal_downsample", multipliers.size() - 1, true);
+    boolean[] time = config.flagsOrOne("temperal_downsample", multipliers.size() - 1, true);
     if (time.length != multipliers.size() - 1) {
       throw config.unsupported(
           "temperal_downsample", Arrays.toString(time), "one less than dim_mult has");

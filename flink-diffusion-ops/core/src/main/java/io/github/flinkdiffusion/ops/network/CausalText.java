@@ -11,8 +11,8 @@ import java.util.Arrays;
 import org.apache.flink.annotation.Internal;
 
 /**
- * Language models that look back only (Qwen 2.5, Qwen 3, Gemma 2), as encoders of prompts: states of
- * the tokens after some or all layers.
+ * Language models that look back only (Qwen 2.5, Qwen 3, Gemma 2), as encoders of prompts: states
+ * of the tokens after some or all layers.
  *
  * <p>Texts of a call are padded at their ends. No token sees a later one, so the padding changes no
  * state of the text's own tokens and needs no mask.
@@ -74,7 +74,8 @@ public final class CausalText {
         attention(at.child("self_attn"), norm(at, "input_layernorm", x, hidden), cos, sin);
     if (!config.normsAround()) {
       Value y = m.add(x, attended);
-      return m.add(y, feedForward(at.child("mlp"), norm(at, "post_attention_layernorm", y, hidden)));
+      return m.add(
+          y, feedForward(at.child("mlp"), norm(at, "post_attention_layernorm", y, hidden)));
     }
     Value y = m.add(x, norm(at, "post_attention_layernorm", attended, hidden));
     Value fed = feedForward(at.child("mlp"), norm(at, "pre_feedforward_layernorm", y, hidden));
@@ -128,8 +129,7 @@ public final class CausalText {
   /** Scores that a hyperbolic tangent bounds (Gemma 2), so written out. */
   private Value capped(Method m, Value q, Value k, Value v) {
     Value scores =
-        m.matrixProduct(
-            m.multiply(q, 1 / Math.sqrt(config.headSize())), m.transpose(k, 2, 3));
+        m.matrixProduct(m.multiply(q, 1 / Math.sqrt(config.headSize())), m.transpose(k, 2, 3));
     scores = m.multiply(m.tanh(m.multiply(scores, 1 / config.softCap())), config.softCap());
     Value places = m.indices(q, 2);
     Value seen =

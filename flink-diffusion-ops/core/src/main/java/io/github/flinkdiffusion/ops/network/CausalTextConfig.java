@@ -9,8 +9,8 @@ import io.github.flinkdiffusion.ops.weights.Config;
 import org.apache.flink.annotation.Internal;
 
 /**
- * A language model's config, as transformers has it for Qwen2Model, Qwen2_5_VLModel (its text part),
- * Qwen3Model and Gemma2Model. Names are the config's.
+ * A language model's config, as transformers has it for Qwen2Model, Qwen2_5_VLModel (its text
+ * part), Qwen3Model and Gemma2Model. Names are the config's.
  *
  * @param vocabulary {@code vocab_size}
  * @param hiddenSize {@code hidden_size}
@@ -88,8 +88,7 @@ public record CausalTextConfig(
       ConfigValues.require(config, "attention_bias", false);
     }
     ConfigValues.require(config, "use_sliding_window", false);
-    int positions =
-        ConfigValues.positive(config, "max_position_embeddings", gemma ? 8192 : 32_768);
+    int positions = ConfigValues.positive(config, "max_position_embeddings", gemma ? 8192 : 32_768);
     return new CausalTextConfig(
         ConfigValues.positive(config, "vocab_size", gemma ? 256_000 : 151_936),
         hidden,

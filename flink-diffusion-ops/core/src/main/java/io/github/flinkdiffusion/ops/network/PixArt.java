@@ -26,9 +26,9 @@ public final class PixArt {
 
   /**
    * A graph with {@code forward(sample [N,in,H,W], timestep float32 [N], text
-   * [N,T,caption_channels], length float32 [N])} giving [N,out,H,W] in float32; {@code length} counts
-   * the text's own tokens. A network that is told sizes takes {@code sides float32 [N,3]} behind:
-   * height and width in pixels and their ratio.
+   * [N,T,caption_channels], length float32 [N])} giving [N,out,H,W] in float32; {@code length}
+   * counts the text's own tokens. A network that is told sizes takes {@code sides float32 [N,3]}
+   * behind: height and width in pixels and their ratio.
    */
   public Graph graph() {
     Graph graph = new Graph();
@@ -51,13 +51,7 @@ public final class PixArt {
     Value dtype = at.parameter("pos_embed.proj.bias", size);
     Value grid =
         at.conv2d(
-            "pos_embed.proj",
-            m.castAs(sample, dtype),
-            config.inChannels(),
-            size,
-            patch,
-            patch,
-            0);
+            "pos_embed.proj", m.castAs(sample, dtype), config.inChannels(), size, patch, patch, 0);
     Value positions =
         PatchPositions.of(at, grid, size, config.sampleSize() / patch, config.interpolation());
     Value x = m.add(at.tokens(grid), m.castAs(positions, dtype));
@@ -79,8 +73,7 @@ public final class PixArt {
       embedded =
           m.add(embedded, m.concatenate(1, m.flatten(resolution, 1, 2), m.flatten(ratio, 1, 2)));
     }
-    Value time =
-        m.unflatten(single.linear("linear", m.silu(embedded), size, 6 * size), 1, 6, size);
+    Value time = m.unflatten(single.linear("linear", m.silu(embedded), size, 6 * size), 1, 6, size);
 
     Scope caption = at.child("caption_projection");
     Value words = m.castAs(text, dtype);
@@ -91,8 +84,7 @@ public final class PixArt {
       x = block(at.child("transformer_blocks", i), x, time, words, bias);
     }
     Value table =
-        m.add(
-            m.unsqueeze(at.parameter("scale_shift_table", 2, size), 0), m.unsqueeze(embedded, 1));
+        m.add(m.unsqueeze(at.parameter("scale_shift_table", 2, size), 0), m.unsqueeze(embedded, 1));
     x =
         m.add(
             m.multiply(
@@ -109,11 +101,7 @@ public final class PixArt {
         TimestepEmbedding.sinusoidal(at, name + "_frequencies", numbers, TIME_INPUT, true, 0);
     Value dtype = at.parameter(layers + ".linear_1.bias", size);
     return TimestepEmbedding.project(
-        at.child(layers),
-        at.method().castAs(sinusoidal, dtype),
-        TIME_INPUT,
-        size,
-        Activation.SILU);
+        at.child(layers), at.method().castAs(sinusoidal, dtype), TIME_INPUT, size, Activation.SILU);
   }
 
   private Value block(Scope at, Value x, Value time, Value words, Value bias) {

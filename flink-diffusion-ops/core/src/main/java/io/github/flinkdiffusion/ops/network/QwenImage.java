@@ -31,16 +31,16 @@ public final class QwenImage {
    *
    * @param bias hides what is behind a text's end
    */
-  private record Places(
-      Value textCos, Value textSin, Value imageCos, Value imageSin, Value bias) {}
+  private record Places(Value textCos, Value textSin, Value imageCos, Value imageSin, Value bias) {}
 
   /** Both streams. */
   private record Streams(Value image, Value text) {}
 
   /**
-   * A graph with {@code forward(sample [N,C,H,W], timestep float32 [N], text [N,T,joint_attention_dim],
-   * length float32 [N])} giving [N,C,H,W] in float32: patches are cut and joined here. The timestep
-   * is the scheduler's, 1000 at pure noise; {@code length} counts a text's own tokens.
+   * A graph with {@code forward(sample [N,C,H,W], timestep float32 [N], text
+   * [N,T,joint_attention_dim], length float32 [N])} giving [N,C,H,W] in float32: patches are cut
+   * and joined here. The timestep is the scheduler's, 1000 at pure noise; {@code length} counts a
+   * text's own tokens.
    */
   public Graph graph() {
     Graph graph = new Graph();
@@ -49,8 +49,7 @@ public final class QwenImage {
     Value timestep = forward.input("timestep", 1);
     Value text = forward.input("text", 3);
     Value length = forward.input("length", 1);
-    forward.returns(
-        forward.toFloat(emit(new Scope(forward, ""), sample, timestep, text, length)));
+    forward.returns(forward.toFloat(emit(new Scope(forward, ""), sample, timestep, text, length)));
     return graph;
   }
 
@@ -63,10 +62,14 @@ public final class QwenImage {
     Value patches =
         m.permute(
             m.unflatten(m.unflatten(m.castAs(sample, dtype), 2, -1, patch), 4, -1, patch),
-            0, 2, 4, 1, 3, 5);
+            0,
+            2,
+            4,
+            1,
+            3,
+            5);
     Value x =
-        at.linear(
-            "img_in", m.flatten(m.flatten(patches, 3, 5), 1, 2), config.inChannels(), size);
+        at.linear("img_in", m.flatten(m.flatten(patches, 3, 5), 1, 2), config.inChannels(), size);
     Value words =
         at.linear(
             "txt_in",
@@ -146,10 +149,7 @@ public final class QwenImage {
             0);
     Value seen = Rotary.first(m, length, order);
     Value ones =
-        m.add(
-            m.multiply(
-                m.add(m.unsqueeze(m.indices(x, 1), 0), m.unsqueeze(length, 1)), 0),
-            1);
+        m.add(m.multiply(m.add(m.unsqueeze(m.indices(x, 1), 0), m.unsqueeze(length, 1)), 0), 1);
     return new Places(
         m.cos(text),
         m.sin(text),
@@ -183,8 +183,7 @@ public final class QwenImage {
     Value words = m.add(streams.text(), m.multiply(text[2], attended.text()));
     Value h = feedForward(at.child("img_mlp"), modulated(m, x, image, 3), size);
     Value w = feedForward(at.child("txt_mlp"), modulated(m, words, text, 3), size);
-    return new Streams(
-        m.add(x, m.multiply(image[5], h)), m.add(words, m.multiply(text[5], w)));
+    return new Streams(m.add(x, m.multiply(image[5], h)), m.add(words, m.multiply(text[5], w)));
   }
 
   private static Value feedForward(Scope at, Value x, int size) {

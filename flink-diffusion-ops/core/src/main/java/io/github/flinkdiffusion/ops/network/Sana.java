@@ -10,8 +10,8 @@ import io.github.flinkdiffusion.ops.graph.Value;
 import org.apache.flink.annotation.Internal;
 
 /**
- * diffusers' SanaTransformer2DModel (Xie et al. 2024): linear attention between patches, attention to
- * a text, and gated convolutions where other transformers have a feed-forward.
+ * diffusers' SanaTransformer2DModel (Xie et al. 2024): linear attention between patches, attention
+ * to a text, and gated convolutions where other transformers have a feed-forward.
  */
 @Internal
 public final class Sana {
@@ -37,8 +37,7 @@ public final class Sana {
     Value timestep = forward.input("timestep", 1);
     Value text = forward.input("text", 3);
     Value length = forward.input("length", 1);
-    forward.returns(
-        forward.toFloat(emit(new Scope(forward, ""), sample, timestep, text, length)));
+    forward.returns(forward.toFloat(emit(new Scope(forward, ""), sample, timestep, text, length)));
     return graph;
   }
 
@@ -59,8 +58,7 @@ public final class Sana {
     Value x = at.tokens(grid);
     if (config.interpolation() > 0) {
       Value positions =
-          PatchPositions.of(
-              at, grid, size, config.sampleSize() / patch, config.interpolation());
+          PatchPositions.of(at, grid, size, config.sampleSize() / patch, config.interpolation());
       x = m.add(x, m.castAs(positions, dtype));
     }
     Scope single = at.child("time_embed");
@@ -79,8 +77,7 @@ public final class Sana {
             TIME_INPUT,
             size,
             Activation.SILU);
-    Value time =
-        m.unflatten(single.linear("linear", m.silu(embedded), size, 6 * size), 1, 6, size);
+    Value time = m.unflatten(single.linear("linear", m.silu(embedded), size, 6 * size), 1, 6, size);
 
     Scope caption = at.child("caption_projection");
     Value words = m.castAs(text, dtype);
@@ -92,8 +89,7 @@ public final class Sana {
       x = block(at.child("transformer_blocks", i), x, grid, time, words, bias);
     }
     Value table =
-        m.add(
-            m.unsqueeze(at.parameter("scale_shift_table", 2, size), 0), m.unsqueeze(embedded, 1));
+        m.add(m.unsqueeze(at.parameter("scale_shift_table", 2, size), 0), m.unsqueeze(embedded, 1));
     x =
         m.add(
             m.multiply(

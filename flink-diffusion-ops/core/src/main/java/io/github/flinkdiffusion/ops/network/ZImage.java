@@ -90,7 +90,12 @@ public final class ZImage {
     Value patches =
         m.permute(
             m.unflatten(m.unflatten(m.castAs(sample, dtype), 2, -1, patch), 4, -1, patch),
-            0, 2, 4, 3, 5, 1);
+            0,
+            2,
+            4,
+            3,
+            5,
+            1);
     Value x = m.flatten(m.flatten(patches, 3, 5), 1, 2);
     x = at.linear("all_x_embedder." + key, x, pixels, size);
     Value count = filled(m, length);
@@ -102,11 +107,8 @@ public final class ZImage {
     Sequence all = layers(at, "layers", config.layers(), image.then(m, words), time);
     Value out = m.firstAs(all.tokens(), 1, x, 1);
     Scope last = at.child("all_final_layer." + key);
-    Value scale =
-        m.add(last.linear("adaLN_modulation.1", m.silu(time), timeSize(), size), 1);
-    out =
-        m.multiply(
-            m.layerNorm(out, size, null, null, FINAL_EPSILON), m.unsqueeze(scale, 1));
+    Value scale = m.add(last.linear("adaLN_modulation.1", m.silu(time), timeSize(), size), 1);
+    out = m.multiply(m.layerNorm(out, size, null, null, FINAL_EPSILON), m.unsqueeze(scale, 1));
     out = last.linear("linear", out, size, pixels);
     out = m.unflatten(m.unflattenAs(out, 1, patches, 1), 3, patch, patch, config.channels());
     return m.flatten(m.flatten(m.permute(out, 0, 5, 1, 3, 2, 4), 4, 5), 2, 3);
@@ -137,8 +139,7 @@ public final class ZImage {
             Rotary.angles(at, "columns", m.indices(patches, 2), theta, config.columnAxis()));
     // [N,1,.] and [1,T,.]: the text is of another length in each row.
     Value behind =
-        Rotary.angles(
-            at, "places", m.unsqueeze(m.add(count, 1), 1), theta, config.textAxis());
+        Rotary.angles(at, "places", m.unsqueeze(m.add(count, 1), 1), theta, config.textAxis());
     Value rows = m.unsqueeze(grid.get(0), 0);
     Value columns = m.unsqueeze(grid.get(1), 0);
     Value zeroOfRow = m.multiply(m.narrow(behind, 2, 0, 1), 0);
@@ -160,7 +161,9 @@ public final class ZImage {
     Value zeros =
         m.unflatten(
             m.graph().constant("filler_angles", new float[most * config.headSize() / 2]),
-            0, most, config.headSize() / 2);
+            0,
+            most,
+            config.headSize() / 2);
     Value indices = m.indices(x, 1);
     // The mean of 0 .. T-1 tells T.
     Value tokens = m.add(m.multiply(m.meanAlong(indices, 0), 2), 1);
@@ -173,9 +176,7 @@ public final class ZImage {
                 m.castAs(m.multiply(m.unsqueeze(m.unsqueeze(order, 1), 0), 0), dtype)));
     Sequence fillers =
         new Sequence(
-            filler,
-            m.add(m.unsqueeze(zeros, 0), zeroOfRow),
-            Rotary.first(m, missing, order));
+            filler, m.add(m.unsqueeze(zeros, 0), zeroOfRow), Rotary.first(m, missing, order));
     return new Sequence(x, angles, ones).then(m, fillers);
   }
 
@@ -192,10 +193,8 @@ public final class ZImage {
     Value places = m.indices(text, 1);
     Value own = m.castAs(m.unsqueeze(Rotary.first(m, length, places), 2), dtype);
     Value pad = m.unsqueeze(at.parameter("cap_pad_token", 1, size), 0);
-    Value tokens =
-        m.add(m.multiply(embedded, own), m.multiply(pad, m.add(m.multiply(own, -1), 1)));
-    Value angles =
-        Rotary.angles(at, "places", m.add(places, 1), config.theta(), config.textAxis());
+    Value tokens = m.add(m.multiply(embedded, own), m.multiply(pad, m.add(m.multiply(own, -1), 1)));
+    Value angles = Rotary.angles(at, "places", m.add(places, 1), config.theta(), config.textAxis());
     int rest = (config.rowAxis() + config.columnAxis()) / 2;
     Value zeros =
         m.add(
@@ -228,8 +227,7 @@ public final class ZImage {
     int size = config.size();
     Value[] parts = new Value[4];
     if (time != null) {
-      Value all =
-          m.unsqueeze(at.linear("adaLN_modulation.0", time, timeSize(), 4 * size), 1);
+      Value all = m.unsqueeze(at.linear("adaLN_modulation.0", time, timeSize(), 4 * size), 1);
       for (int i = 0; i < 4; i++) {
         Value part = m.narrow(all, 2, (long) i * size, size);
         // Scale and gate of attention, then of the feed-forward.
@@ -255,10 +253,7 @@ public final class ZImage {
     Value k = turned(at, "k", x, places);
     Value v =
         Rotary.heads(
-            m,
-            at.linearWithoutBias("to_v", x, size, size),
-            config.heads(),
-            config.headSize());
+            m, at.linearWithoutBias("to_v", x, size, size), config.heads(), config.headSize());
     Value attended = m.attention(q, k, v, places.bias());
     return at.linearWithoutBias("to_out.0", Rotary.joined(m, attended), size, size);
   }
@@ -269,8 +264,7 @@ public final class ZImage {
     Value all = at.linearWithoutBias("to_" + name, x, config.size(), config.size());
     Value heads = m.unflatten(all, 2, config.heads(), head);
     if (config.headNorms()) {
-      heads =
-          m.rmsNorm(heads, head, at.parameter("norm_" + name + ".weight", head), HEAD_EPSILON);
+      heads = m.rmsNorm(heads, head, at.parameter("norm_" + name + ".weight", head), HEAD_EPSILON);
     }
     return m.rotate(m.transpose(heads, 1, 2), places.cos(), places.sin(), head / 2, true);
   }

@@ -57,8 +57,8 @@ final class Autoencoder {
   }
 
   /**
-   * The component {@code vae}, an AutoencoderKL with {@code shift_factor}, both ways, as pipelines of
-   * diffusion transformers take it.
+   * The component {@code vae}, an AutoencoderKL with {@code shift_factor}, both ways, as pipelines
+   * of diffusion transformers take it.
    */
   static Autoencoder openShifted(Components components) {
     components.requireClass(COMPONENT, "AutoencoderKL");
@@ -71,8 +71,7 @@ final class Autoencoder {
   /** The component {@code vae} of class AutoencoderKLQwenImage, both ways. */
   static Autoencoder openQwenImage(Components components) {
     AutoencoderQwenImageConfig settings =
-        AutoencoderQwenImageConfig.from(
-            components.config(COMPONENT, "AutoencoderKLQwenImage"));
+        AutoencoderQwenImageConfig.from(components.config(COMPONENT, "AutoencoderKLQwenImage"));
     return new Autoencoder(
         components.load(COMPONENT, new AutoencoderQwenImage(settings).graph()),
         new LatentFormat(

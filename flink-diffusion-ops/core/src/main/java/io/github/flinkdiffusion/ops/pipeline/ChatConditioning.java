@@ -34,7 +34,9 @@ final class ChatConditioning implements Conditioning {
    */
   private record Chat(String template, int most, int dropped, int seen, int filled) {}
 
-  /** What Qwen 3's own template writes for one message, and all of its states but the last layer's. */
+  /**
+   * What Qwen 3's own template writes for one message, and all of its states but the last layer's.
+   */
   private static final Chat Z_IMAGE = new Chat(USER, 512, 0, 512, ZImage.TOKENS);
 
   /** 34 tokens are the template's before the prompt. */
@@ -81,8 +83,7 @@ final class ChatConditioning implements Conditioning {
     int factor = autoencoder.format().scaleFactor() * config.patchSize();
     return TextTransformer.open(
         components,
-        new TextTransformer.Family(
-            "ZImagePipeline", TextTransformer.Way.OF_FLOW, 50, 0.6, 1.0),
+        new TextTransformer.Family("ZImagePipeline", TextTransformer.Way.OF_FLOW, 50, 0.6, 1.0),
         new TextTransformer.Transformer(
             new ZImage(config).graph(), config.channels(), config.patchSize(), 1024),
         new ChatConditioning(
@@ -113,8 +114,7 @@ final class ChatConditioning implements Conditioning {
     int most = 2 * (QwenImageConfig.PLACES - QWEN_IMAGE.seen());
     return TextTransformer.open(
         components,
-        new TextTransformer.Family(
-            "QwenImagePipeline", TextTransformer.Way.OF_FLOW, 50, 0.6, 0.6),
+        new TextTransformer.Family("QwenImagePipeline", TextTransformer.Way.OF_FLOW, 50, 0.6, 0.6),
         new TextTransformer.Transformer(
             new QwenImage(config).graph(),
             config.latentChannels(),

@@ -67,12 +67,18 @@ final class DenoisingTrajectory implements Trajectory {
   /**
    * What is decoded together is of one size, which a mask's sample does not say: it is as large as
    * the network wants, the picture as the image.
+   *
+   * @param tokens see {@link Row#tokens}
    */
-  private record BatchKey(SampleShape shape, int width, int height) {}
+  private record BatchKey(SampleShape shape, int width, int height, int tokens) {}
 
   @Override
   public Object batchKey() {
-    return new BatchKey(beginning.shape(), request.width(), request.height());
+    return new BatchKey(
+        beginning.shape(),
+        request.width(),
+        request.height(),
+        beginning.conditions().conditional().tokens());
   }
 
   @Override

@@ -117,8 +117,8 @@ sealed interface Guidance {
   }
 
   /**
-   * Classifier-free guidance over two rows, unconditional first, whose prediction gets the length of
-   * the conditional one, patch by patch (diffusers' true CFG of QwenImagePipeline).
+   * Classifier-free guidance over two rows, unconditional first, whose prediction gets the length
+   * of the conditional one, patch by patch (diffusers' true CFG of QwenImagePipeline).
    *
    * @param scale w
    * @param patch pixels along a side of a patch, whose values of all channels are one vector
@@ -134,8 +134,7 @@ sealed interface Guidance {
       float[] prediction = classifierFree(scale).combine(output, offset, size);
       for (int y = 0; y < shape.height(); y += patch) {
         for (int x = 0; x < shape.width(); x += patch) {
-          double factor =
-              length(output, offset + size, y, x) / length(prediction, 0, y, x);
+          double factor = length(output, offset + size, y, x) / length(prediction, 0, y, x);
           for (int i = 0; i < shape.channels() * patch * patch; i++) {
             prediction[place(i, y, x)] *= (float) factor;
           }

@@ -98,8 +98,7 @@ final class LanguageModel {
   /** The folder's component {@code tokenizer} of Qwen 2's class, which Qwen 3 has, too. */
   static PromptTokenizer qwen(Components components) {
     components.requireClass(TOKENIZER, "Qwen2Tokenizer", "Qwen2TokenizerFast");
-    PromptTokenizer tokenizer =
-        PromptTokenizer.qwen2(components.folder().component(TOKENIZER));
+    PromptTokenizer tokenizer = PromptTokenizer.qwen2(components.folder().component(TOKENIZER));
     // Without these, a chat would be read letter by letter.
     tokenizer.id("<|im_start|>");
     tokenizer.id("<|im_end|>");
@@ -118,8 +117,7 @@ final class LanguageModel {
    */
   Tokens tokens(String text, int most) {
     int[] ids = tokenizer.ids(text);
-    return new Tokens(
-        Arrays.stream(ids).limit(most).boxed().toList(), ids.length > most);
+    return new Tokens(Arrays.stream(ids).limit(most).boxed().toList(), ids.length > most);
   }
 
   /** States of all texts' tokens, [tokens, size] each. */
@@ -158,13 +156,11 @@ final class LanguageModel {
         ids[i * longest + j] = texts.get(i).get(j);
       }
     }
-    float[] all =
-        network.call("forward", new HostTensor.Longs(ids, texts.size(), longest)).data();
+    float[] all = network.call("forward", new HostTensor.Longs(ids, texts.size(), longest)).data();
     Map<List<Integer>, float[]> states = new LinkedHashMap<>();
     for (int i = 0; i < texts.size(); i++) {
       int start = i * longest * size;
-      states.put(
-          texts.get(i), Arrays.copyOfRange(all, start, start + texts.get(i).size() * size));
+      states.put(texts.get(i), Arrays.copyOfRange(all, start, start + texts.get(i).size() * size));
     }
     return states;
   }

@@ -48,6 +48,26 @@ public final class Parameters {
           "Text for the second text encoder in place of the negative prompt (negative_prompt_2).",
           "a text");
 
+  public static final Parameter<String> PROMPT_3 =
+      text(
+          "prompt3",
+          "Text for the third text encoder in place of the prompt (prompt_3).",
+          "a text");
+
+  public static final Parameter<String> NEGATIVE_PROMPT_3 =
+      text(
+          "negativePrompt3",
+          "Text for the third text encoder in place of the negative prompt (negative_prompt_3).",
+          "a text");
+
+  public static final Parameter<Long> MAX_SEQUENCE_LENGTH =
+      integer(
+          "maxSequenceLength",
+          "Tokens that T5 reads of the prompt, padding included (max_sequence_length). Requests with"
+              + " different lengths do not share network calls.",
+          "a whole number from 1 to 512",
+          value -> value >= 1 && value <= 512);
+
   public static final Parameter<String> SOURCE_PROMPT =
       text(
           "sourcePrompt",

@@ -39,6 +39,9 @@ public final class Pipelines {
               Map.entry("DDPMPipeline", Unconditional::ddpm),
               Map.entry("DiTPipeline", ClassConditional::open),
               Map.entry("LDMPipeline", LatentUnconditional::open),
+              Map.entry("FluxImg2ImgPipeline", Flux::open),
+              Map.entry("FluxInpaintPipeline", Flux::open),
+              Map.entry("FluxPipeline", Flux::open),
               Map.entry("LDMSuperResolutionPipeline", LatentSuperResolution::open),
               Map.entry(
                   "LatentConsistencyModelImg2ImgPipeline", StableDiffusion::openLatentConsistency),
@@ -53,6 +56,8 @@ public final class Pipelines {
               Map.entry("RePaintPipeline", RePaint::open),
               Map.entry("SanaPipeline", SanaConditioning::open),
               Map.entry("ScoreSdeVePipeline", Unconditional::score),
+              Map.entry("StableDiffusion3Img2ImgPipeline", StableDiffusion3::open),
+              Map.entry("StableDiffusion3Pipeline", StableDiffusion3::open),
               Map.entry("StableDiffusionGLIGENPipeline", GroundedStableDiffusion::open),
               Map.entry("StableDiffusionImageVariationPipeline", ImageVariation::open),
               Map.entry("StableDiffusionImg2ImgPipeline", StableDiffusion::open),

@@ -90,8 +90,7 @@ final class PixArtConditioning implements Conditioning {
     Autoencoder autoencoder = Autoencoder.openDecoder(components);
     int latent = autoencoder.format().latentChannels();
     if (config.outChannels() != latent && config.outChannels() != 2 * latent) {
-      throw json.unsupported(
-          "out_channels", config.outChannels(), "in_channels, or twice as many");
+      throw json.unsupported("out_channels", config.outChannels(), "in_channels, or twice as many");
     }
     if (name.equals("PixArtSigmaPipeline") && config.sized()) {
       throw json.unsupported(

@@ -107,7 +107,13 @@ final class PromptEncoder {
 
   /** The components {@code tokenizer_2} and {@code text_encoder_2}, as SDXL takes them. */
   static PromptEncoder openInnerAndPooled(Components components) {
-    return open(components, "tokenizer_2", "text_encoder_2", Taken.INNER_AND_POOLED, PROJECTING);
+    return openInnerAndPooled(components, "tokenizer_2", "text_encoder_2");
+  }
+
+  /** Other components than {@link #openInnerAndPooled(Components)}, as Stable Diffusion 3 has. */
+  static PromptEncoder openInnerAndPooled(
+      Components components, String tokenizerName, String name) {
+    return open(components, tokenizerName, name, Taken.INNER_AND_POOLED, PROJECTING);
   }
 
   private static PromptEncoder open(

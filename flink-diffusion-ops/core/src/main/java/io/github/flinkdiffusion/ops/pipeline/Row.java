@@ -12,8 +12,10 @@ import java.util.List;
  * @param channels appended to the sample's channels, as high and wide as the sample; may be empty
  * @param inputs the network's further inputs after sample and timestep, one row of each: {@code
  *     float[]} or {@code long[]}, as the pipeline's {@link Denoiser} says
+ * @param tokens of the text, where texts of different lengths cannot share a call, because the
+ *     network sees what a shorter one would be filled up with; 0 where they can
  */
-record Row(float[] channels, List<Object> inputs) {
+record Row(float[] channels, List<Object> inputs, int tokens) {
   private static final float[] NOTHING = new float[0];
 
   Row {
@@ -22,11 +24,16 @@ record Row(float[] channels, List<Object> inputs) {
 
   /** Nothing is appended to the sample. */
   static Row of(Object... inputs) {
-    return new Row(NOTHING, List.of(inputs));
+    return new Row(NOTHING, List.of(inputs), 0);
   }
 
   /** This row with channels appended to the sample. */
   Row with(float[] appended) {
-    return new Row(appended, inputs);
+    return new Row(appended, inputs, tokens);
+  }
+
+  /** This row, which shares calls only with others of as many tokens. */
+  Row ofTokens(int count) {
+    return new Row(channels, inputs, count);
   }
 }

@@ -71,8 +71,7 @@ final class SamplingPlans {
 
   /** The component {@code scheduler} of a pipeline whose plans are {@link #planOfFlow}. */
   static SamplingPlans openOfFlow(Components components) {
-    return open(
-        components, SchedulerCorrections.NONE, "", SamplingOptions.DEFAULTS.withMu(1));
+    return open(components, SchedulerCorrections.NONE, "", SamplingOptions.DEFAULTS.withMu(1));
   }
 
   private static SamplingPlans open(
@@ -204,11 +203,29 @@ final class SamplingPlans {
       }
       options = options.withSigmas(sigmas);
     }
+    return planShifted(request, options, tokens, strength);
+  }
+
+  /**
+   * The plan of a rectified flow as the scheduler's config has it, except that the shift follows
+   * from the image's size where the config says so.
+   *
+   * @param tokens patches of the image
+   * @param strength the part of the steps that is made, the last ones; 1 is all of them
+   * @throws InvalidRequestException naming what is not supported and what is
+   */
+  SamplingPlan planShifted(GenerationRequest request, int tokens, double strength) {
+    return planShifted(request, options(request.arguments()), tokens, strength);
+  }
+
+  private SamplingPlan planShifted(
+      GenerationRequest request, SamplingOptions asked, int tokens, double strength) {
+    int steps = request.steps();
     double fewest = field("base_image_seq_len", 256);
     double slope =
         (field("max_shift", 1.15) - field("base_shift", 0.5))
             / (field("max_image_seq_len", 4096) - fewest);
-    options = options.withMu(field("base_shift", 0.5) + slope * (tokens - fewest));
+    SamplingOptions options = asked.withMu(field("base_shift", 0.5) + slope * (tokens - fewest));
     // As the reference rounds: what is left of a step counts as one.
     int skipped = (int) Math.max(0, steps - Math.min(steps * strength, steps));
     if (skipped >= steps) {

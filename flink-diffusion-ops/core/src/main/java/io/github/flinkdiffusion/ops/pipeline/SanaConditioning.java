@@ -55,14 +55,15 @@ final class SanaConditioning implements Conditioning {
     }
     Autoencoder autoencoder = Autoencoder.openDeep(components);
     components.requireClass("tokenizer", "GemmaTokenizer", "GemmaTokenizerFast");
-    PromptTokenizer tokenizer =
-        PromptTokenizer.gemma(components.folder().component("tokenizer"));
+    PromptTokenizer tokenizer = PromptTokenizer.gemma(components.folder().component("tokenizer"));
     if (tokenizer.ids("").length == 0) {
       throw components
           .folder()
           .config()
           .unsupported(
-              "tokenizer", "one that leaves an empty text empty", "one that begins texts with <bos>");
+              "tokenizer",
+              "one that leaves an empty text empty",
+              "one that begins texts with <bos>");
     }
     int instruction = tokenizer.ids(INSTRUCTION).length;
     LanguageModel model =
@@ -80,8 +81,7 @@ final class SanaConditioning implements Conditioning {
     }
     return TextTransformer.open(
         components,
-        new TextTransformer.Family(
-            "SanaPipeline", TextTransformer.Way.OF_CONFIG, 20, 0, 0),
+        new TextTransformer.Family("SanaPipeline", TextTransformer.Way.OF_CONFIG, 20, 0, 0),
         new TextTransformer.Transformer(
             new Sana(config).graph(), config.inChannels(), config.patchSize(), 1024),
         new SanaConditioning(model, instruction),
@@ -120,7 +120,8 @@ final class SanaConditioning implements Conditioning {
       List<Asked> own = new ArrayList<>();
       if (request.guidanceScale() > 1) {
         own.add(
-            new Asked(model.tokens(Captions.plain(request.get(Parameters.NEGATIVE_PROMPT)), SEEN), 0));
+            new Asked(
+                model.tokens(Captions.plain(request.get(Parameters.NEGATIVE_PROMPT)), SEEN), 0));
       }
       int most = instruction + SEEN - 2;
       own.add(

@@ -14,8 +14,8 @@ import java.util.List;
 import java.util.Optional;
 
 /**
- * Diffusion transformers that follow a text: from a text alone, and where the family has it, from an
- * image and a text, or a part of an image anew. What a request says decides.
+ * Diffusion transformers that follow a text: from a text alone, and where the family has it, from
+ * an image and a text, or a part of an image anew. What a request says decides.
  *
  * <p>Noise is drawn in the reference's order: the sample of the encoded image if there is one, the
  * starting noise, and beside a mask the sample of the covered image, which nothing reads.
@@ -26,6 +26,8 @@ final class TextTransformer implements LatentTask {
   enum Way {
     /** As its config has them. */
     OF_CONFIG,
+    /** As its config has them, shifted by the image's size where it says so. */
+    OF_CONFIG_SHIFTED,
     /** Evenly spread sigmas of a rectified flow, shifted by the image's size. */
     OF_FLOW
   }
@@ -38,8 +40,7 @@ final class TextTransformer implements LatentTask {
    * @param strengthOfImage by default with an image alone; 0 where the family takes no image
    * @param strengthOfMask by default with a mask
    */
-  record Family(
-      String name, Way way, long steps, double strengthOfImage, double strengthOfMask) {
+  record Family(String name, Way way, long steps, double strengthOfImage, double strengthOfMask) {
     boolean takesImages() {
       return strengthOfImage > 0;
     }
@@ -80,12 +81,11 @@ final class TextTransformer implements LatentTask {
               "as many as the autoencoder's latents have, " + latent);
     }
     SamplingPlans plans =
-        family.way() == Way.OF_FLOW
-            ? SamplingPlans.openOfFlow(components)
-            : SamplingPlans.open(components);
+        family.way() == Way.OF_CONFIG
+            ? SamplingPlans.open(components)
+            : SamplingPlans.openOfFlow(components);
     Denoiser denoiser =
-        Denoiser.of(
-            components.load("transformer", transformer.graph()), conditioning.inputs());
+        Denoiser.of(components.load("transformer", transformer.graph()), conditioning.inputs());
     Signature asked = Signature.of(family.name()).required(Parameters.PROMPT);
     if (family.takesImages()) {
       asked =
@@ -99,9 +99,9 @@ final class TextTransformer implements LatentTask {
                   this::strength);
     }
     asked =
-        family.way() == Way.OF_FLOW
-            ? plans.listingSigmas(asked, family.steps())
-            : plans.listing(asked, family.steps());
+        family.way() == Way.OF_CONFIG
+            ? plans.listing(asked, family.steps())
+            : plans.listingSigmas(asked, family.steps());
     long side = transformer.side();
     Signature signature =
         conditioning.describe(
@@ -174,8 +174,11 @@ final class TextTransformer implements LatentTask {
     }
     Double strength = request.get(Parameters.STRENGTH);
     int tokens = request.width() / factor * (request.height() / factor);
+    double made = strength == null ? 1 : strength;
     SamplingPlan plan =
-        parts.plans().planOfFlow(request, tokens, strength == null ? 1 : strength);
+        family.way() == Way.OF_FLOW
+            ? parts.plans().planOfFlow(request, tokens, made)
+            : parts.plans().planShifted(request, tokens, made);
     if (request.get(Parameters.IMAGE) != null) {
       SamplingPlans.requireMixing(request);
     }
@@ -232,8 +235,6 @@ final class TextTransformer implements LatentTask {
 
   @Override
   public long encodedPixels(GenerationRequest request) {
-    return request.get(Parameters.IMAGE) == null
-        ? 0
-        : (long) request.width() * request.height();
+    return request.get(Parameters.IMAGE) == null ? 0 : (long) request.width() * request.height();
   }
 }
