@@ -286,7 +286,13 @@ class SecuredKafkaITCase {
         .sinkTo(DiffusionSinks.images().setTopic("images").setFailuresTopic("failures").build(env));
     prompts
         .events()
-        .map(prompt -> ProgressEvent.newBuilder().setId(prompt.getId()).setStep(1).setTotalSteps(2).build())
+        .map(
+            prompt ->
+                ProgressEvent.newBuilder()
+                    .setId(prompt.getId())
+                    .setStep(1)
+                    .setTotalSteps(2)
+                    .build())
         .returns(ProgressEvent.class)
         .sinkTo(DiffusionSinks.progress().setTopic("progress").build(env));
     var cancellations =
