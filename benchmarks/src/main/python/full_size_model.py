@@ -1,6 +1,9 @@
 #!/usr/bin/env python3
+#
 # Copyright the Flink Diffusion authors
 # SPDX-License-Identifier: Apache-2.0
+#
+
 """Model folders of the published sizes with random float16 weights, to measure what such a model needs on a machine.
 
     python benchmarks/src/main/python/full_size_model.py sd15 FOLDER      # or sd21; then: examples/model check FOLDER --steps 1
