@@ -39,8 +39,7 @@ import java.util.stream.Collectors;
 
 /**
  * A stand-in for S3 on this machine: the part of its protocol that Flink's file system speaks, with
- * objects in memory and path-style addresses. It looks at no signature. The same test has run with
- * S3Proxy 4.1.0, an independent server (docs/OPERATE.md).
+ * objects in memory and path-style addresses. It looks at no signature.
  */
 final class S3StandIn implements AutoCloseable {
   private static final Pattern RANGE = Pattern.compile("bytes=(\\d+)-(\\d*)");
