@@ -266,11 +266,11 @@ class TextToImageTest {
   @Test
   void aPipelineThatThereIsNotIsRefusedWithThoseThatThereAre() {
     job.set(DiffusionOptions.MODEL_FOLDER, "/models/sd");
-    job.set(DiffusionOptions.MODEL_PIPELINE, "FluxPipeline");
+    job.set(DiffusionOptions.MODEL_PIPELINE, "WanPipeline");
     assertThatThrownBy(() -> ModelSettings.of(job))
         .isInstanceOf(DiffusionException.class)
         .hasMessageContaining("diffusion.model.pipeline")
-        .hasMessageContaining("FluxPipeline")
+        .hasMessageContaining("WanPipeline")
         .hasMessageContaining("DDPMPipeline");
   }
 

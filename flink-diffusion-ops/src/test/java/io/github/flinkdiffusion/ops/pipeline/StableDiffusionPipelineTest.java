@@ -316,7 +316,7 @@ class StableDiffusionPipelineTest {
     "vae/config.json,        act_fn,                  elu,         silu",
     "text_encoder/config.json, hidden_act,            gelu_new,    quick_gelu",
     "unet/config.json,       cross_attention_dim,     48,          32",
-    "model_index.json,       _class_name,             FluxPipeline, StableDiffusionPipeline"
+    "model_index.json,       _class_name,             WanPipeline, StableDiffusionPipeline"
   })
   void anUnsupportedConfigValueNamesFileKeyValueAndWhatIsSupported(
       String file, String key, String value, String supported, @TempDir Path temp)
