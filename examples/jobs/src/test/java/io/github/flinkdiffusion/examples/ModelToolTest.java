@@ -34,7 +34,7 @@ class ModelToolTest {
     Path other = Files.createDirectory(temporary.resolve("other"));
     Files.writeString(
         other.resolve("model_index.json"),
-        "{\"_class_name\": \"FluxPipeline\", \"transformer\": [\"diffusers\", \"FluxTransformer2DModel\"]}");
+        "{\"_class_name\": \"WanPipeline\", \"transformer\": [\"diffusers\", \"WanTransformer3DModel\"]}");
     Files.createDirectory(other.resolve("transformer"));
     Files.writeString(other.resolve("transformer/config.json"), "{}");
     Files.writeString(
@@ -82,7 +82,7 @@ class ModelToolTest {
   void downloadsNoWeightsOfAModelThatIsNotSupported() {
     assertThat(ModelTool.run("inspect", "hf://owner/other")).isEqualTo(3);
 
-    assertThat(out()).contains("NOT SUPPORTED: the pipeline FluxPipeline of other");
+    assertThat(out()).contains("NOT SUPPORTED: the pipeline WanPipeline of other");
     assertThat(hub.requests()).noneMatch(request -> request.path().contains(".safetensors"));
   }
 

@@ -246,7 +246,7 @@ class DoctorITCase {
 
   @Test
   void findsAClockThatIsAnHourOff() {
-    clock = Clock.offset(Clock.systemUTC(), Duration.ofHours(1));
+    clock = Clock.offset(Clock.systemUTC(), Duration.ofSeconds(3650)); // it is read twice
     assertFound("clock", "they differ by 36", "NTP");
   }
 

@@ -20,6 +20,7 @@ import io.github.flinkdiffusion.ops.pipeline.GeneratedImage;
 import io.github.flinkdiffusion.ops.pipeline.GenerationRequest;
 import io.github.flinkdiffusion.ops.pipeline.Trajectory;
 import io.github.flinkdiffusion.ops.pipeline.TrajectorySnapshot;
+import io.github.flinkdiffusion.ops.serving.DiffusionOptions;
 import java.nio.file.Path;
 import java.time.Duration;
 import java.util.ArrayList;
@@ -146,6 +147,7 @@ class RecoveryITCase {
         .setPipeline(new OpenedBy("fake", RecoveryITCase::open))
         .setCapacity(PROMPTS)
         .setBatchRows(4)
+        .setOption(DiffusionOptions.DEVICE_KEEP_MODEL, Duration.ZERO) // each job opens its own
         .uid("pictures")
         .apply(prompts(env));
   }

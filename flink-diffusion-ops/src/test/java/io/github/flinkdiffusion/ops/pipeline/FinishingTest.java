@@ -93,11 +93,11 @@ class FinishingTest {
     index(
         folder,
         index -> {
-          index.put("_class_name", "FluxPipeline");
+          index.put("_class_name", "WanPipeline");
           index.putArray("text_encoder_2").add("transformers").add("T5EncoderModel");
         });
     assertThatThrownBy(() -> Pipelines.open(folder, PipelineSettings.on(DeviceSpec.CPU)))
-        .hasMessageContaining("FluxPipeline")
+        .hasMessageContaining("WanPipeline")
         .hasMessageNotContaining("missing");
   }
 

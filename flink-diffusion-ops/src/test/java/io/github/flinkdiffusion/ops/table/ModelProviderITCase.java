@@ -414,8 +414,8 @@ class ModelProviderITCase {
             + " option 'request.retries': expected a number from 0 to 10.",
         "'model.precision' = 'INT4' | width INT | id STRING, prompt STRING | | Invalid value"
             + " 'INT4' for option 'model.precision': expected FLOAT32, FLOAT16 or BFLOAT16.",
-        "'model.pipeline' = 'FluxPipeline' | width INT | id STRING, prompt STRING | | Invalid"
-            + " value FluxPipeline for option 'model.pipeline': expected",
+        "'model.pipeline' = 'WanPipeline' | width INT | id STRING, prompt STRING | | Invalid"
+            + " value WanPipeline for option 'model.pipeline': expected",
         "'model.folder' = '/no/such/model' | width INT | id STRING, prompt STRING | | The model on"
             + " device cpu could not be opened: Model folder /no/such/model does not exist on this"
             + " machine; every task manager must find it under this path.",
