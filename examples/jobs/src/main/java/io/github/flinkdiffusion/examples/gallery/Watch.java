@@ -22,11 +22,13 @@ import java.util.List;
 import java.util.Map;
 import java.util.Properties;
 import java.util.Set;
+import java.util.concurrent.locks.LockSupport;
 import org.apache.avro.specific.SpecificRecord;
 import org.apache.kafka.clients.consumer.ConsumerConfig;
 import org.apache.kafka.clients.consumer.ConsumerRecord;
 import org.apache.kafka.clients.consumer.KafkaConsumer;
 import org.apache.kafka.common.KafkaException;
+import org.apache.kafka.common.PartitionInfo;
 import org.apache.kafka.common.TopicPartition;
 import org.apache.kafka.common.errors.WakeupException;
 import org.apache.kafka.common.header.Header;
@@ -39,6 +41,8 @@ final class Watch implements Runnable, AutoCloseable {
   private static final Logger LOG = LoggerFactory.getLogger(Watch.class);
   private static final Duration POLL = Duration.ofMillis(500);
   private static final Duration PAUSE = Duration.ofSeconds(1);
+  private static final Duration PATIENCE = Duration.ofSeconds(30);
+  private static final Duration PAUSE_FOR_BROKERS = Duration.ofMillis(100);
 
   /** A request that nobody answered for so long is not shown as one that waits. */
   private static final Duration OLD = Duration.ofHours(1);
@@ -149,8 +153,7 @@ final class Watch implements Runnable, AutoCloseable {
   void start() {
     List<TopicPartition> partitions = new ArrayList<>();
     for (String topic : handlers.keySet()) {
-      consumer
-          .partitionsFor(topic)
+      partitionsOf(topic)
           .forEach(info -> partitions.add(new TopicPartition(topic, info.partition())));
     }
     consumer.assign(partitions);
@@ -162,6 +165,23 @@ final class Watch implements Runnable, AutoCloseable {
     }
     thread.setDaemon(true);
     thread.start();
+  }
+
+  /** A topic that was just created may have none yet: brokers hear of it one after the other. */
+  private List<PartitionInfo> partitionsOf(String topic) {
+    long end = System.nanoTime() + PATIENCE.toNanos();
+    while (true) {
+      List<PartitionInfo> found = consumer.partitionsFor(topic);
+      if (found != null && !found.isEmpty()) {
+        return found;
+      }
+      if (System.nanoTime() > end) {
+        throw new GalleryException(
+            "Topic %s has no partitions after %d s. Start the gallery again when the brokers know it."
+                .formatted(topic, PATIENCE.toSeconds()));
+      }
+      LockSupport.parkNanos(PAUSE_FOR_BROKERS.toNanos());
+    }
   }
 
   @Override
