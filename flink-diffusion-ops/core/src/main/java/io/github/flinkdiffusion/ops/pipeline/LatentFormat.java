@@ -112,4 +112,15 @@ record LatentFormat(
       }
     }
   }
+
+  /** Changes a sample so that {@link #unscale} gives it without the means: by the scale alone. */
+  void takeMeansOff(float[] sample) {
+    int plane = sample.length / latentChannels;
+    for (int c = 0; c < latentChannels; c++) {
+      double mean = mean(c) * scale(c);
+      for (int i = c * plane; i < (c + 1) * plane; i++) {
+        sample[i] = (float) (sample[i] - mean);
+      }
+    }
+  }
 }

@@ -57,6 +57,7 @@ public final class Pipelines {
               Map.entry("SanaPipeline", SanaConditioning::open),
               Map.entry("ScoreSdeVePipeline", Unconditional::score),
               Map.entry("StableDiffusion3Img2ImgPipeline", StableDiffusion3::open),
+              Map.entry("StableDiffusion3InpaintPipeline", StableDiffusion3::open),
               Map.entry("StableDiffusion3Pipeline", StableDiffusion3::open),
               Map.entry("StableDiffusionGLIGENPipeline", GroundedStableDiffusion::open),
               Map.entry("StableDiffusionImageVariationPipeline", ImageVariation::open),

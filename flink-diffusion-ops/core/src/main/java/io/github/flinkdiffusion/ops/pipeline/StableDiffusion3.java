@@ -60,7 +60,7 @@ final class StableDiffusion3 implements Conditioning {
     return TextTransformer.open(
         components,
         new TextTransformer.Family(
-            "StableDiffusion3Pipeline", TextTransformer.Way.OF_CONFIG_SHIFTED, 28, 0.6, 0.6),
+            "StableDiffusion3Pipeline", TextTransformer.Way.OF_CONFIG_SHIFTED, 28, 0.6, 0.6, true),
         new TextTransformer.Transformer(
             new Sd3Transformer(transformer).graph(),
             transformer.inChannels(),
@@ -93,10 +93,6 @@ final class StableDiffusion3 implements Conditioning {
   public void check(GenerationRequest request) {
     first.checkClipSkip(request);
     second.checkClipSkip(request);
-    if (request.get(Parameters.MASK) != null) {
-      throw new InvalidRequestException(
-          "The request has a mask; Stable Diffusion 3 takes none here yet. Leave the mask out.");
-    }
   }
 
   @Override

@@ -4,6 +4,7 @@
  */
 package io.github.flinkdiffusion.ops.pipeline;
 
+import io.github.flinkdiffusion.ops.engine.HostTensor;
 import io.github.flinkdiffusion.ops.graph.Graph;
 import io.github.flinkdiffusion.ops.image.Raster;
 import io.github.flinkdiffusion.ops.scheduler.SamplerState;
@@ -39,8 +40,20 @@ final class TextTransformer implements LatentTask {
    * @param steps by default
    * @param strengthOfImage by default with an image alone; 0 where the family takes no image
    * @param strengthOfMask by default with a mask
+   * @param unshiftedMasks whether the image of a request with a mask is decoded without {@code
+   *     shift_factor}, with which it was encoded: StableDiffusion3InpaintPipeline does so
    */
-  record Family(String name, Way way, long steps, double strengthOfImage, double strengthOfMask) {
+  record Family(
+      String name,
+      Way way,
+      long steps,
+      double strengthOfImage,
+      double strengthOfMask,
+      boolean unshiftedMasks) {
+    Family(String name, Way way, long steps, double strengthOfImage, double strengthOfMask) {
+      this(name, way, steps, strengthOfImage, strengthOfMask, false);
+    }
+
     boolean takesImages() {
       return strengthOfImage > 0;
     }
@@ -231,6 +244,16 @@ final class TextTransformer implements LatentTask {
         conditions,
         Optional.empty(),
         Optional.of(new InpaintMask(mask).known(shape, image, noise)));
+  }
+
+  @Override
+  public HostTensor.Floats decode(List<Sample> done) {
+    for (Sample sample : done) {
+      if (family.unshiftedMasks() && sample.request().get(Parameters.MASK) != null) {
+        autoencoder().format().takeMeansOff(sample.values());
+      }
+    }
+    return autoencoder().decode(done);
   }
 
   @Override
