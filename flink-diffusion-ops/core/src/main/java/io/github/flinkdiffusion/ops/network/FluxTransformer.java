@@ -21,7 +21,7 @@ public final class FluxTransformer {
   private static final double NORM_EPSILON = 1e-6;
   private static final double BASE = 10_000;
 
-  /** Timesteps and guidance scales are told as thousandths. */
+  /** Timesteps and guidance scales are given in thousandths. */
   private static final double THOUSAND = 1000;
 
   private final FluxTransformerConfig config;

@@ -27,7 +27,7 @@ public final class PixArt {
   /**
    * A graph with {@code forward(sample [N,in,H,W], timestep float32 [N], text
    * [N,T,caption_channels], length float32 [N])} giving [N,out,H,W] in float32; {@code length}
-   * counts the text's own tokens. A network that is told sizes takes {@code sides float32 [N,3]}
+   * counts the text's own tokens. A network conditioned on sizes takes {@code sides float32 [N,3]}
    * behind: height and width in pixels and their ratio.
    */
   public Graph graph() {

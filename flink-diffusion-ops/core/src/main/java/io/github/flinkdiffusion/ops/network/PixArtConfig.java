@@ -22,7 +22,7 @@ import org.apache.flink.annotation.Internal;
  * @param attentionBias {@code attention_bias}
  * @param epsilon {@code norm_eps}
  * @param interpolation {@code interpolation_scale}
- * @param sized {@code use_additional_conditions}: whether it is told the image's sides
+ * @param sized {@code use_additional_conditions}: whether it is conditioned on the image's sides
  * @param textSize {@code caption_channels}
  */
 @Internal

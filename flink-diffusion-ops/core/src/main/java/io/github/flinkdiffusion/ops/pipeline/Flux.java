@@ -90,7 +90,7 @@ final class Flux implements Conditioning {
     return inputs.toArray(Denoiser.Input[]::new);
   }
 
-  /** One row's texts, as each text encoder is told them. */
+  /** One row's texts, for each text encoder. */
   private record Texts(String clip, T5Prompts.Text t5) {}
 
   @Override

@@ -103,7 +103,7 @@ final class StableDiffusion3 implements Conditioning {
     };
   }
 
-  /** One row's texts, as each text encoder is told them. */
+  /** One row's texts, for each text encoder. */
   private record Texts(Prompt first, Prompt second, T5Prompts.Text third) {}
 
   @Override

@@ -153,7 +153,7 @@ final class XlConditioning implements Conditioning {
     return inputs.toArray(Denoiser.Input[]::new);
   }
 
-  /** One row's texts, as each text encoder is told them. */
+  /** One row's texts, for each text encoder. */
   private record Texts(Prompt first, Prompt second) {}
 
   private record Encoded(Map<Prompt, PromptEncoding> first, Map<Prompt, PromptEncoding> second) {}

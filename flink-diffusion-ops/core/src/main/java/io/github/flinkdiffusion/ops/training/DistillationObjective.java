@@ -56,7 +56,7 @@ public record DistillationObjective(
   public static final String AVERAGE = TrainableNetwork.AVERAGE_PREFIX + STUDENT;
 
   /**
-   * A network and what it is told.
+   * A network and its conditions.
    *
    * @param guidanceSize size of the embedded guidance scale, {@code time_cond_proj_dim}; 0 if it
    *     embeds none

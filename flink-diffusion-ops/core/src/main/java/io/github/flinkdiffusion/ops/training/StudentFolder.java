@@ -72,7 +72,7 @@ public record StudentFolder(
     folder.write(trained, Map.of(Denoiser.UNET, DistillationObjective.STUDENT), DType.F32);
   }
 
-  /** The pipeline that tells a network its scale; the teacher's if the student is told none. */
+  /** The pipeline that gives a network its scale; the teacher's if the student takes none. */
   private String latentConsistency(ObjectNode index) {
     ObjectNode unet = student.apply(teacher.component(Denoiser.UNET).config().node().deepCopy());
     return unet.hasNonNull("time_cond_proj_dim")
