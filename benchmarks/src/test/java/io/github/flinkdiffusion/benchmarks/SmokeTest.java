@@ -21,14 +21,24 @@ class SmokeTest {
   @TempDir private Path results;
 
   @ParameterizedTest
-  @ValueSource(
-      strings = {"hotpath", "unet", "networks", "training", "end-to-end", "latency", "scaling"})
+  @ValueSource(strings = {"hotpath", "unet", "training", "latency", "scaling"})
   void runsAndLeavesAResult(String benchmark) {
     assertRuns(benchmark);
   }
 
   @ParameterizedTest
-  @ValueSource(strings = {"engine", "load", "sql", "tenants", "connector", "checkpoints", "memory"})
+  @ValueSource(
+      strings = {
+        "engine",
+        "networks",
+        "end-to-end",
+        "load",
+        "sql",
+        "tenants",
+        "connector",
+        "checkpoints",
+        "memory"
+      })
   @Tag("nightly")
   void runsAndLeavesAResultThoughItTakesLonger(String benchmark) {
     assertRuns(benchmark);

@@ -14,9 +14,10 @@ import org.junit.jupiter.api.Test;
 
 /**
  * A few rounds of what {@code examples/cluster/chaos} makes many of: a standby JobManager has to
- * take over and the broker is killed; nightly, the checkpoint folder is gone and a job is started
- * again with another parallelism, too. {@link ProcessDeathITCase} ends TaskManagers.
+ * take over, the broker is killed, the checkpoint folder is gone, and a job is started again with
+ * another parallelism. {@link ProcessDeathITCase} ends TaskManagers in every build.
  */
+@Tag("nightly")
 class ChaosITCase {
   @Test
   void nothingIsLostTwiceOrDifferentThoughTheLeaderAndTheBrokerDie() throws Exception {
@@ -24,7 +25,6 @@ class ChaosITCase {
   }
 
   @Test
-  @Tag("nightly")
   void nothingIsLostTwiceOrDifferentThoughTheLeaderDiesTheCheckpointsAreGoneAndAJobIsRescaled()
       throws Exception {
     survives("target/chaos-nightly-test", "kill-jobmanager", "checkpoints-gone", "rescale");

@@ -20,7 +20,7 @@ import org.junit.jupiter.api.io.TempDir;
  *     -Dtest.jvm.args="-Xmx512m -Dai.djl.offline=true -Djava.awt.headless=true"</pre>
  */
 class MutatedEventsITCase {
-  private static final int EVENTS = Integer.getInteger("mutated.events", 2_000);
+  private static final int EVENTS = Integer.getInteger("mutated.events", 1_000);
   private static final long SEED = Long.getLong("mutated.seed", 1);
 
   @Test

@@ -46,6 +46,7 @@ class LargeImageITCase {
 
   /** See {@link CtSeriesProgram}. */
   @Test
+  @Tag("nightly")
   void aSeriesOfFiveHundredSlicesIsOneSegmentationInHalfAGibibyte(@TempDir Path folder)
       throws Exception {
     assertSegmentsASeries("files", folder);
