@@ -9,6 +9,7 @@ import static org.assertj.core.api.Assertions.assertThat;
 import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.ObjectMapper;
 import io.github.flinkdiffusion.ops.hub.RemoteModels;
+import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.List;
@@ -37,11 +38,15 @@ class S3ITCase {
 
   @TempDir private Path folder;
 
-  private S3StandIn s3;
+  private S3Server s3;
+
+  S3Server start(Path folder) throws IOException {
+    return new S3StandIn();
+  }
 
   @BeforeEach
   void loadsThePlugin() throws Exception {
-    s3 = new S3StandIn();
+    s3 = start(Files.createDirectory(folder.resolve("s3")));
     System.setProperty(RemoteModels.CACHE, folder.resolve("cache").toString());
     Configuration cluster = new Configuration();
     cluster.setString("s3.endpoint", s3.endpoint());

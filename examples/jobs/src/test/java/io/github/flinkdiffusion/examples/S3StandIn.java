@@ -39,9 +39,10 @@ import java.util.stream.Collectors;
 
 /**
  * A stand-in for S3 on this machine: the part of its protocol that Flink's file system speaks, with
- * objects in memory and path-style addresses. It looks at no signature.
+ * objects in memory and path-style addresses. It looks at no signature. {@link S3MockITCase} asks a
+ * server that others wrote the same.
  */
-final class S3StandIn implements AutoCloseable {
+final class S3StandIn implements S3Server {
   private static final Pattern RANGE = Pattern.compile("bytes=(\\d+)-(\\d*)");
   private static final Pattern KEY = Pattern.compile("<Key>([^<]*)</Key>");
 
@@ -69,28 +70,31 @@ final class S3StandIn implements AutoCloseable {
     server.start();
   }
 
-  String endpoint() {
+  @Override
+  public String endpoint() {
     return "http://127.0.0.1:" + server.getAddress().getPort();
   }
 
-  /** The objects' names, as {@code bucket/key}. */
-  List<String> names() {
+  @Override
+  public List<String> names() {
     return List.copyOf(objects.keySet());
   }
 
-  /** How often an object below that name was written, read or deleted. */
-  int calls(String method, String prefix) {
+  @Override
+  public int calls(String method, String prefix) {
     return calls.entrySet().stream()
         .filter(call -> call.getKey().startsWith(method + " " + prefix))
         .mapToInt(Map.Entry::getValue)
         .sum();
   }
 
-  void put(String name, byte[] content) {
+  @Override
+  public void put(String name, byte[] content) {
     objects.put(name, new Stored(content, Instant.now()));
   }
 
-  byte[] get(String name) {
+  @Override
+  public byte[] get(String name) {
     return objects.get(name).content();
   }
 
