@@ -59,7 +59,7 @@ class ManifestsTest {
               + "|param\\.discovery-script\\.path)");
 
   @ParameterizedTest
-  @ValueSource(strings = {"cpu", "gpu", "sql-session", "kafka"})
+  @ValueSource(strings = {"cpu", "gpu", "sql-session", "kafka", "download"})
   void everyManifestIsAccepted(String folder) {
     for (JsonNode resource : Manifests.of(folder).resources()) {
       List<String> faults =

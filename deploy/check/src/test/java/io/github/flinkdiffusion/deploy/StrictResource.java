@@ -11,6 +11,7 @@ import io.fabric8.kubernetes.api.model.PersistentVolumeClaim;
 import io.fabric8.kubernetes.api.model.Service;
 import io.fabric8.kubernetes.api.model.ServiceAccount;
 import io.fabric8.kubernetes.api.model.apps.Deployment;
+import io.fabric8.kubernetes.api.model.batch.v1.Job;
 import io.fabric8.kubernetes.api.model.networking.v1.NetworkPolicy;
 import io.fabric8.kubernetes.api.model.policy.v1.PodDisruptionBudget;
 import io.fabric8.kubernetes.api.model.rbac.Role;
@@ -30,17 +31,18 @@ import java.util.Set;
 /** A resource as a class of fabric8's or Strimzi's: what these do not know, they keep aside. */
 final class StrictResource {
   private static final Map<String, Class<?>> KINDS =
-      Map.of(
-          "v1 ServiceAccount", ServiceAccount.class,
-          "v1 PersistentVolumeClaim", PersistentVolumeClaim.class,
-          "v1 Service", Service.class,
-          "apps/v1 Deployment", Deployment.class,
-          "rbac.authorization.k8s.io/v1 Role", Role.class,
-          "rbac.authorization.k8s.io/v1 RoleBinding", RoleBinding.class,
-          "networking.k8s.io/v1 NetworkPolicy", NetworkPolicy.class,
-          "policy/v1 PodDisruptionBudget", PodDisruptionBudget.class,
-          "kafka.strimzi.io/v1 KafkaTopic", KafkaTopic.class,
-          "kafka.strimzi.io/v1 KafkaUser", KafkaUser.class);
+      Map.ofEntries(
+          Map.entry("v1 ServiceAccount", ServiceAccount.class),
+          Map.entry("v1 PersistentVolumeClaim", PersistentVolumeClaim.class),
+          Map.entry("v1 Service", Service.class),
+          Map.entry("apps/v1 Deployment", Deployment.class),
+          Map.entry("batch/v1 Job", Job.class),
+          Map.entry("rbac.authorization.k8s.io/v1 Role", Role.class),
+          Map.entry("rbac.authorization.k8s.io/v1 RoleBinding", RoleBinding.class),
+          Map.entry("networking.k8s.io/v1 NetworkPolicy", NetworkPolicy.class),
+          Map.entry("policy/v1 PodDisruptionBudget", PodDisruptionBudget.class),
+          Map.entry("kafka.strimzi.io/v1 KafkaTopic", KafkaTopic.class),
+          Map.entry("kafka.strimzi.io/v1 KafkaUser", KafkaUser.class));
 
   private static final Set<String> PACKAGES = Set.of("io.fabric8.", "io.strimzi.");
 
