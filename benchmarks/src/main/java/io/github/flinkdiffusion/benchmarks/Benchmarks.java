@@ -24,6 +24,7 @@ import picocli.CommandLine.Command;
       SqlBenchmark.class,
       LatencyBenchmark.class,
       TenantsBenchmark.class,
+      CachingBenchmark.class,
       CheckpointBenchmark.class,
       ConnectorBenchmark.class,
       MemoryBenchmark.class,

@@ -35,6 +35,7 @@ class SmokeTest {
         "load",
         "sql",
         "tenants",
+        "caching",
         "connector",
         "checkpoints",
         "memory"

@@ -74,8 +74,8 @@ class EnginesTest {
     try (Network network = toy.load(program, toy.device("auto"))) {
       HostTensor.Floats input = new HostTensor.Floats(new float[] {1, 2}, 2);
       assertThat(network.call("forward", input).data()).containsExactly(11, 22);
-      List<DeviceTensor> both = network.callOnDevice("forward", input);
-      assertThat(network.call("forward", both.get(1)).data()).containsExactly(32, 64);
+      List<DeviceTensor> rows = network.callKeepingRows("forward", input).rows();
+      assertThat(network.call("forward", new StackedTensor(rows)).data()).containsExactly(32, 64);
     }
     assertThat(toy.device("gpu:0")).isEqualTo(new DeviceSpec(0));
     assertThatThrownBy(() -> toy.device("gpu:1"))

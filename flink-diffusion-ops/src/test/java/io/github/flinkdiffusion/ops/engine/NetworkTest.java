@@ -190,33 +190,67 @@ class NetworkTest {
     }
   }
 
-  @ParameterizedTest
-  @ValueSource(strings = {Engines.PYTORCH, Engines.ONNX_RUNTIME})
-  void whatStaysOnTheDeviceIsAnotherNetworksInput(String engine) {
+  private static Program tenfoldAndTwice() {
     Graph pair = new Graph();
     Method both = pair.method("both");
     Value x = both.input("x", 2);
-    both.returns(both.multiply(x, 10), both.argmax(x, 1));
-    Program program = Program.of("pair", pair, Precision.FLOAT32, (name, shape, out) -> {});
+    both.returns(both.multiply(x, 10), both.add(x, x));
+    return Program.of("pair", pair, Precision.FLOAT32, (name, shape, out) -> {});
+  }
+
+  @ParameterizedTest
+  @ValueSource(strings = {Engines.PYTORCH, Engines.ONNX_RUNTIME})
+  void whatStaysOnTheDeviceIsAnotherNetworksInput(String engine) {
     try (Network second = load(engine)) {
-      List<DeviceTensor> results;
+      List<DeviceTensor> rows;
       int before = engine(engine).nativeTensors();
-      try (Network first = engine(engine).load(program, DeviceSpec.CPU)) {
-        results = first.callOnDevice("both", new HostTensor.Floats(new float[] {1, 3, 2}, 1, 3));
-        assertThat(results).hasSize(2);
-        assertThat(results.get(0).shape()).containsExactly(1, 3);
+      try (Network first = engine(engine).load(tenfoldAndTwice(), DeviceSpec.CPU)) {
+        Network.Kept kept =
+            first.callKeepingRows("both", new HostTensor.Floats(new float[] {1, 3, 2}, 1, 3));
+        rows = kept.rows();
+        assertThat(kept.result().data()).containsExactly(10, 30, 20);
+        assertThat(rows).hasSize(1);
+        assertThat(rows.get(0).shape()).containsExactly(1, 3);
         for (int i = 0; i < 2; i++) {
-          assertThat(second.call("forward", results.get(0)).data()).containsExactly(130, 310);
+          assertThat(second.call("forward", rows.get(0)).data()).containsExactly(26, 62);
         }
-        HostTensor.Longs greatest = (HostTensor.Longs) results.get(1).toHost();
-        assertThat(greatest.data()).containsExactly(1);
-        results.get(1).close();
-        results.get(1).close();
-        assertThatThrownBy(() -> results.get(1).toHost()).isInstanceOf(EngineException.class);
+        assertThat(((HostTensor.Floats) rows.get(0).toHost()).data()).containsExactly(2, 6, 4);
+        DeviceTensor closed =
+            first.callKeepingRows("both", new HostTensor.Floats(new float[3], 1, 3)).rows().get(0);
+        closed.close();
+        closed.close();
+        assertThatThrownBy(closed::toHost).isInstanceOf(EngineException.class);
+        assertThatThrownBy(() -> second.callKeepingRows("twice", rows.get(0)))
+            .isInstanceOf(EngineException.class)
+            .hasMessageContaining("no second result");
       }
-      assertThatThrownBy(() -> second.call("twice", results.get(0)))
+      assertThatThrownBy(() -> second.call("twice", rows.get(0)))
           .isInstanceOf(EngineException.class)
           .hasMessageContaining("closed");
+      assertThat(engine(engine).nativeTensors()).isLessThanOrEqualTo(before);
+    }
+  }
+
+  @ParameterizedTest
+  @ValueSource(strings = {Engines.PYTORCH, Engines.ONNX_RUNTIME})
+  void rowsOfDifferentCallsShareOneInAnyOrder(String engine) {
+    try (Network network = engine(engine).load(tenfoldAndTwice(), DeviceSpec.CPU)) {
+      int before = engine(engine).nativeTensors();
+      List<DeviceTensor> three =
+          network
+              .callKeepingRows("both", new HostTensor.Floats(new float[] {1, 2, 3}, 3, 1))
+              .rows();
+      List<DeviceTensor> two =
+          network.callKeepingRows("both", new HostTensor.Floats(new float[] {4, 5}, 2, 1)).rows();
+      three.get(1).close();
+      List<DeviceTensor> mixed =
+          List.of(two.get(1), three.get(2), three.get(0), two.get(0), two.get(1));
+      Network.Kept kept = network.callKeepingRows("both", new StackedTensor(mixed));
+      assertThat(kept.result().data()).containsExactly(100, 60, 20, 80, 100);
+      assertThat(kept.result().shape()).containsExactly(5, 1);
+      assertThat(network.call("both", new StackedTensor(kept.rows())).data())
+          .containsExactly(200, 120, 40, 160, 200);
+      List.of(three, two, kept.rows()).forEach(rows -> rows.forEach(DeviceTensor::close));
       assertThat(engine(engine).nativeTensors()).isLessThanOrEqualTo(before);
     }
   }

@@ -11,6 +11,7 @@ import io.github.flinkdiffusion.ops.engine.EngineException;
 import io.github.flinkdiffusion.ops.engine.HostTensor;
 import io.github.flinkdiffusion.ops.engine.Network;
 import io.github.flinkdiffusion.ops.engine.Program;
+import io.github.flinkdiffusion.ops.engine.StackedTensor;
 import io.github.flinkdiffusion.ops.engine.Tensor;
 import io.github.flinkdiffusion.ops.engine.TrainableNetwork;
 import io.github.flinkdiffusion.ops.graph.Arithmetic;
@@ -23,6 +24,7 @@ import java.io.IOException;
 import java.io.UncheckedIOException;
 import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
+import java.util.ArrayList;
 import java.util.HashMap;
 import java.util.IdentityHashMap;
 import java.util.List;
@@ -98,23 +100,38 @@ public final class ToyEngine implements Engine {
       implements Network {
     @Override
     public HostTensor.Floats call(String method, Tensor... inputs) {
-      return (HostTensor.Floats) callOnDevice(method, inputs).get(0).toHost();
+      return results(method, inputs).get(0);
     }
 
     @Override
-    public List<DeviceTensor> callOnDevice(String name, Tensor... inputs) {
+    public Kept callKeepingRows(String method, Tensor... inputs) {
+      List<HostTensor.Floats> results = results(method, inputs);
+      List<DeviceTensor> rows = new ArrayList<>();
+      for (float row : results.get(1).data()) {
+        rows.add(new ToyTensor(new HostTensor.Floats(new float[] {row}, 1)));
+      }
+      return new Kept(results.get(0), rows);
+    }
+
+    private static HostTensor.Floats floats(Tensor input) {
+      if (input instanceof StackedTensor stacked) {
+        float[] rows = new float[stacked.parts().size()];
+        for (int i = 0; i < rows.length; i++) {
+          rows[i] = floats(stacked.parts().get(i)).data()[0];
+        }
+        return new HostTensor.Floats(rows, rows.length);
+      }
+      return input instanceof ToyTensor toy ? toy.floats() : (HostTensor.Floats) input;
+    }
+
+    private List<HostTensor.Floats> results(String name, Tensor... inputs) {
       Method method =
           graph.methods().stream().filter(m -> m.name().equals(name)).findFirst().orElseThrow();
       Map<Value, HostTensor.Floats> known = new IdentityHashMap<>();
       for (int i = 0; i < inputs.length; i++) {
-        Tensor input = inputs[i];
-        known.put(
-            method.inputs().get(i),
-            input instanceof ToyTensor toy ? toy.floats() : (HostTensor.Floats) input);
+        known.put(method.inputs().get(i), floats(inputs[i]));
       }
-      return method.results().stream()
-          .<DeviceTensor>map(result -> new ToyTensor(compute(result, known)))
-          .toList();
+      return method.results().stream().map(result -> compute(result, known)).toList();
     }
 
     private HostTensor.Floats compute(Value value, Map<Value, HostTensor.Floats> known) {

@@ -266,18 +266,22 @@ class ReplayTest {
                 "pipeline", "StableDiffusionImg2ImgPipeline",
                 "precision", "FLOAT16",
                 "safetyChecker", "false",
-                "watermark", "true"));
+                "watermark", "true",
+                "caching", "branch 2"));
     assertThat(Replay.settings(audit))
         .isEqualTo(
             new Configuration()
                 .set(DiffusionOptions.MODEL_PIPELINE, "StableDiffusionImg2ImgPipeline")
                 .set(DiffusionOptions.MODEL_PRECISION, Precision.FLOAT16)
+                .set(DiffusionOptions.CACHE_INTERVAL, 1)
+                .set(DiffusionOptions.CACHE_BRANCH, 2)
                 .set(DiffusionOptions.MODEL_SAFETY_CHECKER, false)
                 .set(DiffusionOptions.MODEL_WATERMARK, true));
     assertThatThrownBy(() -> Replay.settings(audit(Map.of("precision", "INT4"))))
         .isInstanceOf(AuditException.class)
         .hasMessage(
-            "The audit record's precision is 'INT4'; this version knows FLOAT32, FLOAT16, BFLOAT16");
+            "The audit record's precision is 'INT4'; this version knows FLOAT32, FLOAT16,"
+                + " BFLOAT16");
   }
 
   private static Audit audit(Map<String, String> loadedAs) {

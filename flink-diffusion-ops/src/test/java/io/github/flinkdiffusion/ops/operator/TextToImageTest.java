@@ -15,6 +15,7 @@ import io.github.flinkdiffusion.ops.batching.MemoryShare;
 import io.github.flinkdiffusion.ops.batching.Tenant;
 import io.github.flinkdiffusion.ops.fakes.FakePipelines;
 import io.github.flinkdiffusion.ops.graph.Precision;
+import io.github.flinkdiffusion.ops.pipeline.Caching;
 import io.github.flinkdiffusion.ops.serving.DiffusionException;
 import io.github.flinkdiffusion.ops.serving.DiffusionOptions;
 import io.github.flinkdiffusion.ops.serving.DiffusionSettings;
@@ -296,6 +297,9 @@ class TextToImageTest {
             .setModelsTurn(Duration.ofSeconds(17))
             .setDevice("gpu:1")
             .setOption(DiffusionOptions.DEVICE_MEMORY, MemorySize.parse("1gb"))
+            .setOption(DiffusionOptions.CACHE_INTERVAL, 3)
+            .setOption(DiffusionOptions.CACHE_BRANCH, 1)
+            .setOption(DiffusionOptions.CACHE_MEMORY, MemorySize.parse("2gb"))
             .setCapacity(5)
             .setBatchRows(6)
             .setBatchAging(Duration.ofSeconds(7))
@@ -348,7 +352,8 @@ class TextToImageTest {
                 "fp16",
                 List.of("text_encoder=BFLOAT16"),
                 List.of("text_encoder=cpu"),
-                true));
+                true,
+                new Caching(3, 1, 2L << 30)));
     assertThat(DiffusionSettings.of(set))
         .isEqualTo(
             new DiffusionSettings(

@@ -12,6 +12,7 @@ import com.fasterxml.jackson.databind.ObjectMapper;
 import com.fasterxml.jackson.databind.node.ObjectNode;
 import io.github.flinkdiffusion.ops.engine.DeviceSpec;
 import io.github.flinkdiffusion.ops.image.Raster;
+import io.github.flinkdiffusion.ops.scheduler.SamplerState;
 import java.io.IOException;
 import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
@@ -78,7 +79,8 @@ class SchedulerCorrectionsParityTest {
       Trajectory trajectory = pipeline.start(List.of(pipeline.model().prepare(spec(one)))).get(0);
       List<Double> timesteps = new ArrayList<>();
       while (!trajectory.done()) {
-        timesteps.add(((DenoisingTrajectory) trajectory).timestep());
+        SamplerState state = ((DenoisingTrajectory) trajectory).state();
+        timesteps.add(state.plan().timestep(state.call()));
         pipeline.step(List.of(trajectory));
       }
       assertTimesteps(one, timesteps);

@@ -186,10 +186,6 @@ public final class BatchPlanner<T extends BatchPlanner.Member> {
     }
   }
 
-  void removeIf(Predicate<T> gone) {
-    members().stream().filter(gone).forEach(this::remove);
-  }
-
   void clear() {
     List.of(waiting, running, denoised).forEach(NavigableSet::clear);
     alone.clear();

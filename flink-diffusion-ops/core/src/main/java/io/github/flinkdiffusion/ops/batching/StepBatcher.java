@@ -160,7 +160,11 @@ public final class StepBatcher implements AutoCloseable {
 
   void leave(BatchSession session) {
     sessions.remove(session);
-    tell(() -> planner.removeIf(ticket -> ticket.session == session));
+    tell(
+        () ->
+            planner.members().stream()
+                .filter(ticket -> ticket.session == session)
+                .forEach(this::drop));
   }
 
   /**
@@ -370,7 +374,7 @@ public final class StepBatcher implements AutoCloseable {
 
   /** Behind those that wait. */
   private void beginAnew(Ticket ticket, Kind kind, String message) {
-    planner.remove(ticket);
+    drop(ticket);
     ticket.startOver(ranking.rank(ticket.how, ticker.nanos()), sequence.getAndIncrement());
     planner.add(ticket);
     if (!ticket.session.isClosed()) {
@@ -378,8 +382,13 @@ public final class StepBatcher implements AutoCloseable {
     }
   }
 
-  private void fail(Ticket ticket, Kind kind, String message) {
+  private void drop(Ticket ticket) {
     planner.remove(ticket);
+    ticket.closeTrajectory();
+  }
+
+  private void fail(Ticket ticket, Kind kind, String message) {
+    drop(ticket);
     if (!ticket.session.isClosed()) {
       ticket.listener.onFailed(new RequestFailure(kind, message));
     }

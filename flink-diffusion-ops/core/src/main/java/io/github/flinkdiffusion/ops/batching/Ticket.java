@@ -130,6 +130,13 @@ public final class Ticket implements BatchPlanner.Member {
     }
   }
 
+  /** It is not moved on any more; frees what it has on the device. */
+  void closeTrajectory() {
+    if (trajectory != null) {
+      trajectory.close();
+    }
+  }
+
   /** The device has decoded it; only what is saved is kept. */
   void decoded() {
     trajectory = null;

@@ -16,7 +16,7 @@ import org.apache.flink.annotation.Internal;
 @Internal
 public interface Network extends AutoCloseable {
   /**
-   * Calls a method that returns one float32 tensor, and brings it to the heap.
+   * Calls a method and brings its first result, a float32 tensor, to the heap.
    *
    * @param inputs the method's arguments, in order; those on a device are of this engine
    * @throws DeviceMemoryException when a smaller batch may succeed
@@ -25,13 +25,21 @@ public interface Network extends AutoCloseable {
   HostTensor.Floats call(String method, Tensor... inputs);
 
   /**
-   * Calls a method and leaves its results on the device, in the dtypes they have there. The caller
-   * closes them; closing the network does so too.
+   * What a call has computed.
    *
-   * @return the method's results, in the graph's order
+   * @param result the method's first result
+   * @param rows each row of its second result, [1,...], on the device
+   */
+  record Kept(HostTensor.Floats result, List<DeviceTensor> rows) {}
+
+  /**
+   * Calls a method of two results and leaves the second one on the device, as a tensor for each of
+   * its rows, so that a later call may take any of them ({@link StackedTensor}). The caller closes
+   * them; closing the network does so too.
+   *
    * @throws EngineException as {@link #call}
    */
-  List<DeviceTensor> callOnDevice(String method, Tensor... inputs);
+  Kept callKeepingRows(String method, Tensor... inputs);
 
   /** Frees the network's native memory, once; further calls fail. */
   @Override

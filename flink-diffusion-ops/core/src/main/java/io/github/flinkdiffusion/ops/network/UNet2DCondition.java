@@ -21,6 +21,9 @@ public final class UNet2DCondition {
   /** The method that all graphs have. */
   public static final String FORWARD = "forward";
 
+  /** {@link #cachingGraph}'s method for calls that compute the outer blocks alone. */
+  public static final String SHALLOW = "shallow";
+
   /** {@link #groundedGraph}'s method for calls in which no row sees objects. */
   public static final String UNGROUNDED = "ungrounded";
 
@@ -68,8 +71,76 @@ public final class UNet2DCondition {
     return graph;
   }
 
+  /**
+   * A graph that can leave out the inner blocks (DeepCache, Ma et al. 2023). Its {@link #FORWARD}
+   * is {@link #graph}'s with a second result, the features that the inner blocks make: what the
+   * decoder concatenates with a skip connection, [N,C,h,w] in float32. Its {@link #SHALLOW} takes
+   * such features after all other inputs, computes the blocks outside of them, and gives {@link
+   * #graph}'s result; with the features of the same inputs it is the same.
+   *
+   * @param branch the skip connection, 0 for the outermost, as DeepCache's {@code cache_branch_id}
+   * @throws IllegalArgumentException unless the network has that skip connection
+   */
+  public Graph cachingGraph(int branch) {
+    if (branch < 0 || branch >= cacheBranches()) {
+      throw new IllegalArgumentException(
+          "The network has no skip connection %d to cache features at; %s."
+              .formatted(
+                  branch,
+                  cacheBranches() == 0 ? "it has none" : "its last is " + (cacheBranches() - 1)));
+    }
+    Graph graph = new Graph();
+    method(graph, FORWARD, false, new Cut(branch, null));
+    Method shallow = graph.method(SHALLOW);
+    Inputs inputs = inputs(shallow, false);
+    Cut cut = new Cut(branch, shallow.input("features", 4));
+    shallow.returns(shallow.toFloat(emit(new Scope(shallow, ""), inputs, cut)));
+    return graph;
+  }
+
+  /** Skip connections at which {@link #cachingGraph} can cut; 0 where it can at none. */
+  public int cacheBranches() {
+    if (config.hasKBlocks()) {
+      return 0;
+    }
+    return config.layersPerBlock().stream().mapToInt(Integer::intValue).sum() + config.levels();
+  }
+
   private void method(Graph graph, String name, boolean grounded) {
+    method(graph, name, grounded, Cut.NONE);
+  }
+
+  private void method(Graph graph, String name, boolean grounded, Cut cut) {
     Method forward = graph.method(name);
+    Value result = forward.toFloat(emit(new Scope(forward, ""), inputs(forward, grounded), cut));
+    if (cut.made == null) {
+      forward.returns(result);
+    } else {
+      forward.returns(result, forward.toFloat(cut.made));
+    }
+  }
+
+  private record Inputs(Value sample, Value timestep, Value context, Conditions conditions) {}
+
+  /** Where features are taken from the network, or put into it. */
+  private static final class Cut {
+    static final Cut NONE = new Cut(-1, null);
+
+    private final int branch;
+
+    /** Null where they are computed. */
+    private final Value given;
+
+    /** Null until they are computed, or where they are given. */
+    private Value made;
+
+    Cut(int branch, Value given) {
+      this.branch = branch;
+      this.given = given;
+    }
+  }
+
+  private Inputs inputs(Method forward, boolean grounded) {
     Value sample = forward.input("sample", 4);
     Value timestep = forward.input("timestep", 1);
     Value context = config.seesTokens() ? forward.input("context", 3) : null;
@@ -82,8 +153,7 @@ public final class UNet2DCondition {
             config.seesImage() ? forward.input("image_embeds", 2) : null,
             config.addition().seesHint() ? forward.input("hint", 4) : null,
             grounded ? objects(forward) : null);
-    forward.returns(
-        forward.toFloat(emit(new Scope(forward, ""), sample, timestep, context, conditions)));
+    return new Inputs(sample, timestep, context, conditions);
   }
 
   private Objects objects(Method method) {
@@ -154,6 +224,13 @@ public final class UNet2DCondition {
 
   /** Adds the network to a method; shapes as in {@link #graph()}, result in the weights' dtype. */
   public Value emit(Scope at, Value sample, Value timestep, Value context, Conditions conditions) {
+    return emit(at, new Inputs(sample, timestep, context, conditions), Cut.NONE);
+  }
+
+  private Value emit(Scope at, Inputs inputs, Cut cut) {
+    Value sample = inputs.sample();
+    Value context = inputs.context();
+    Conditions conditions = inputs.conditions();
     Method m = at.method();
     int first = config.blockOutChannels().get(0);
     Value dtype = at.parameter("conv_in.bias", first);
@@ -163,7 +240,7 @@ public final class UNet2DCondition {
         config
             .projection()
             .emit(at.child("encoder_hid_proj"), given, image, config.crossAttentionDim());
-    Value time = timeEmbedding(at, timestep, given, image, conditions, dtype);
+    Value time = timeEmbedding(at, inputs.timestep(), given, image, conditions, dtype);
     Value x = config.centerInput() ? m.add(m.multiply(sample, 2), -1) : sample;
     x = m.castAs(x, dtype);
     if (config.addition().seesHint()) {
@@ -175,7 +252,7 @@ public final class UNet2DCondition {
     x =
         config.hasKBlocks()
             ? kLevels(at, x, time, tokens, grounding)
-            : levels(at, x, time, tokens, grounding);
+            : levels(at, x, time, tokens, grounding, cut);
     if (config.groups() > 0) {
       Value normed = at.groupNorm("conv_norm_out", x, first, config.groups(), config.epsilon());
       x = config.activation().apply(m, normed);
@@ -206,18 +283,39 @@ public final class UNet2DCondition {
 
   /** From an image of the first level's channels to another. */
   private Value levels(
-      Scope at, Value image, Value time, Value tokens, Transformer2D.Grounding grounding) {
-    Method m = at.method();
-    Value x = image;
-    int channels = config.blockOutChannels().get(0);
+      Scope at, Value image, Value time, Value tokens, Transformer2D.Grounding grounding, Cut cut) {
     Deque<Skip> skips = new ArrayDeque<>();
-    skips.push(new Skip(x, channels));
+    skips.push(new Skip(image, config.blockOutChannels().get(0)));
+    if (cut.given != null) {
+      down(at, time, tokens, grounding, skips, cut.branch + 1);
+      return up(at, null, time, tokens, grounding, skips, cut);
+    }
+    down(at, time, tokens, grounding, skips, Integer.MAX_VALUE);
+    Skip last = skips.peek();
+    Value x = middle(at.child("mid_block"), last.value(), last.channels(), time, tokens, grounding);
+    return up(at, x, time, tokens, grounding, skips, cut);
+  }
+
+  /**
+   * The encoder, from the one skip that is there.
+   *
+   * @param most skips after which it ends
+   */
+  private void down(
+      Scope at,
+      Value time,
+      Value tokens,
+      Transformer2D.Grounding grounding,
+      Deque<Skip> skips,
+      int most) {
+    Value x = skips.peek().value();
+    int channels = skips.peek().channels();
     int levels = config.levels();
     for (int level = 0; level < levels; level++) {
       Scope block = at.child("down_blocks", level);
       UNetBlock kind = config.down().get(level);
       int out = config.blockOutChannels().get(level);
-      for (int i = 0; i < config.layersPerBlock().get(level); i++) {
+      for (int i = 0; i < config.layersPerBlock().get(level) && skips.size() < most; i++) {
         x = resnet(kind, channels, out, NONE).emit(block.child("resnets", i), x, time);
         channels = out;
         Scope attention = block.child("attentions", i);
@@ -230,7 +328,7 @@ public final class UNet2DCondition {
         }
         skips.push(new Skip(x, channels));
       }
-      if (level < levels - 1) {
+      if (level < levels - 1 && skips.size() < most) {
         Scope downsampler = block.child("downsamplers.0");
         x =
             kind.resamplesInResnets()
@@ -239,13 +337,46 @@ public final class UNet2DCondition {
         skips.push(new Skip(x, channels));
       }
     }
-    x = middle(at.child("mid_block"), x, channels, time, tokens, grounding);
+  }
+
+  /**
+   * The decoder.
+   *
+   * @param bottom what the middle gives; null where the cut's features take the place of all that
+   *     comes before them
+   * @param skips of the encoder, those outside of the cut alone where it has features
+   */
+  private Value up(
+      Scope at,
+      Value bottom,
+      Value time,
+      Value tokens,
+      Transformer2D.Grounding grounding,
+      Deque<Skip> skips,
+      Cut cut) {
+    Method m = at.method();
+    Value x = bottom;
+    int levels = config.levels();
+    int channels = config.blockOutChannels().get(levels - 1);
+    int skipsLeft = config.layersPerBlock().stream().mapToInt(Integer::intValue).sum() + levels;
     for (int up = 0; up < levels; up++) {
       int level = levels - 1 - up;
       Scope block = at.child("up_blocks", up);
       UNetBlock kind = config.up().get(up);
       int out = config.blockOutChannels().get(level);
       for (int i = 0; i <= config.layersPerBlock().get(level); i++) {
+        skipsLeft--;
+        if (skipsLeft == cut.branch) {
+          if (cut.given == null) {
+            cut.made = x;
+          } else {
+            x = m.castAs(cut.given, skips.peek().value());
+          }
+        }
+        if (x == null) {
+          channels = out;
+          continue;
+        }
         Skip skip = skips.pop();
         x = m.concatenate(1, x, skip.value());
         x =
@@ -262,7 +393,7 @@ public final class UNet2DCondition {
           x = addedKv(level, config.heads().get(up)).emit(attention, x, tokens);
         }
       }
-      if (level > 0) {
+      if (level > 0 && x != null) {
         Scope upsampler = block.child("upsamplers.0");
         if (kind.resamplesInResnets()) {
           x = resnet(kind, channels, channels, UP).emit(upsampler, x, time);

@@ -62,6 +62,9 @@ public final class Basis {
   /** Names and scales in their order; absent where there are none. */
   public static final String LORAS = "loras";
 
+  /** {@code branch N}, see {@link Caching}; absent where no request may reuse features. */
+  public static final String CACHING = "caching";
+
   private final SortedMap<String, String> loadedAs;
   private final Supplier<String> digest;
 

@@ -7,6 +7,7 @@ package io.github.flinkdiffusion.ops.pipeline;
 import io.github.flinkdiffusion.ops.scheduler.SamplerState;
 import java.util.Objects;
 import java.util.Optional;
+import java.util.stream.IntStream;
 
 /**
  * A request ready for its first step. Everything in it but {@code state} follows from the request
@@ -17,13 +18,28 @@ import java.util.Optional;
  * @param conditions of its network calls
  * @param lead conditions of the first calls where they are not those of the rest
  * @param known what is put back after each step, once {@link SamplerState#call} counts it
+ * @param guided calls that have guidance; the others compute the conditional row alone
  */
 record Beginning(
     SampleShape shape,
     SamplerState state,
     Conditions conditions,
     Optional<Lead> lead,
-    Optional<InpaintMask.KnownPart> known) {
+    Optional<InpaintMask.KnownPart> known,
+    Calls guided) {
+
+  /**
+   * Calls of a plan, numbered as {@link SamplerState#call} does.
+   *
+   * @param to the first that is none of them
+   */
+  record Calls(int from, int to) {
+    static final Calls ALL = new Calls(0, Integer.MAX_VALUE);
+
+    boolean contain(int call) {
+      return call >= from && call < to;
+    }
+  }
 
   /**
    * How a trajectory is conditioned until it turns: on the way back to noise that an inverted
@@ -39,14 +55,55 @@ record Beginning(
     Objects.requireNonNull(conditions, "conditions");
     Objects.requireNonNull(lead, "lead");
     Objects.requireNonNull(known, "known");
+    Objects.requireNonNull(guided, "guided");
+  }
+
+  Beginning(
+      SampleShape shape,
+      SamplerState state,
+      Conditions conditions,
+      Optional<Lead> lead,
+      Optional<InpaintMask.KnownPart> known) {
+    this(shape, state, conditions, lead, known, Calls.ALL);
   }
 
   Beginning(SampleShape shape, SamplerState state, Conditions conditions) {
     this(shape, state, conditions, Optional.empty(), Optional.empty());
   }
 
+  /**
+   * The same with guidance in a part of the calls that follow the lead.
+   *
+   * @param shares of these calls, from and to; null for all. Rounded as diffusers' guiders do
+   */
+  Beginning guidedWithin(Numbers shares) {
+    if (shares == null) {
+      return this;
+    }
+    int first = leadCalls();
+    int calls = state.plan().calls() - first;
+    Calls within =
+        new Calls(first + (int) (shares.at(0) * calls), first + (int) (shares.at(1) * calls));
+    return new Beginning(shape, state, conditions, lead, known, within);
+  }
+
+  private int leadCalls() {
+    return lead.map(Lead::calls).orElse(0);
+  }
+
   /** Of a call. */
   Conditions conditions(int call) {
-    return lead.isPresent() && call < lead.get().calls() ? lead.get().conditions() : conditions;
+    if (call < leadCalls()) {
+      return lead.orElseThrow().conditions();
+    }
+    return guided.contain(call) ? conditions : conditions.conditionalAlone();
+  }
+
+  /** The first of the calls up to this one that all have its conditions. */
+  int sameConditionsSince(int call) {
+    return IntStream.of(leadCalls(), guided.from(), guided.to())
+        .filter(change -> change <= call)
+        .max()
+        .orElse(0);
   }
 }

@@ -16,6 +16,7 @@ import io.github.flinkdiffusion.ops.weights.TensorStore;
 import io.github.flinkdiffusion.ops.weights.TensorViews;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.Optional;
 import java.util.SortedSet;
 import java.util.TreeSet;
 import java.util.function.Consumer;
@@ -27,6 +28,7 @@ final class Components implements AutoCloseable {
   private final SortedSet<String> engines = new TreeSet<>();
   private final ModelCheck check;
   private final List<Network> opened = new ArrayList<>();
+  private boolean cachingAsked;
 
   /**
    * @param check of their weights
@@ -35,6 +37,17 @@ final class Components implements AutoCloseable {
     this.check = check;
     this.folder = folder;
     this.settings = settings;
+  }
+
+  /** What requests may reuse of earlier steps; who asks honors it. */
+  Optional<Caching> caching() {
+    cachingAsked = true;
+    return settings.caching();
+  }
+
+  /** Whether the settings ask for caching and the task knows none. */
+  boolean ignoresCaching() {
+    return settings.caching().isPresent() && !cachingAsked;
   }
 
   ModelFolder folder() {

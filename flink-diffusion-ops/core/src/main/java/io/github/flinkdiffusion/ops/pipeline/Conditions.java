@@ -45,6 +45,11 @@ record Conditions(List<Row> rows, Guidance guidance, boolean truncated) {
     return rows.get(rows.size() - 1);
   }
 
+  /** Without guidance: the conditional row, whose output is the prediction. */
+  Conditions conditionalAlone() {
+    return new Conditions(List.of(conditional()), guidance.off(), truncated);
+  }
+
   /** These with channels appended to the sample, the same in each row. */
   Conditions with(float[] appended) {
     return withRows(row -> row.with(appended));

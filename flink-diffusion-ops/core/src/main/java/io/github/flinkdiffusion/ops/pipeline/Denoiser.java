@@ -4,10 +4,18 @@
  */
 package io.github.flinkdiffusion.ops.pipeline;
 
+import io.github.flinkdiffusion.ops.engine.DeviceTensor;
 import io.github.flinkdiffusion.ops.engine.HostTensor;
 import io.github.flinkdiffusion.ops.engine.Network;
+import io.github.flinkdiffusion.ops.engine.StackedTensor;
+import io.github.flinkdiffusion.ops.engine.Tensor;
+import io.github.flinkdiffusion.ops.scheduler.SamplerState;
 import io.github.flinkdiffusion.ops.scheduler.SamplingPlan;
+import java.util.ArrayList;
+import java.util.Arrays;
+import java.util.Iterator;
 import java.util.List;
+import java.util.Optional;
 
 /** Calls a denoising network with rows of many trajectories at once. */
 final class Denoiser {
@@ -110,19 +118,26 @@ final class Denoiser {
   /** What is called where the last input is 0 in each row, with the first inputs alone. */
   private record Gate(String method, int inputs) {}
 
+  /** Null where each call computes the whole network. */
+  private final Reuse reuse;
+
+  private record Reuse(String method, Features.Memory memory) {}
+
   private Denoiser(
       Network network,
       List<Input> inputs,
       boolean scaleAppended,
       boolean appendedFirst,
       Gate gate,
-      boolean logSigma) {
+      boolean logSigma,
+      Reuse reuse) {
     this.network = network;
     this.inputs = List.copyOf(inputs);
     this.scaleAppended = scaleAppended;
     this.appendedFirst = appendedFirst;
     this.gate = gate;
     this.logSigma = logSigma;
+    this.reuse = reuse;
   }
 
   /**
@@ -130,17 +145,17 @@ final class Denoiser {
    * @param inputs shapes of what {@link Row#inputs} holds
    */
   static Denoiser of(Network network, Input... inputs) {
-    return new Denoiser(network, List.of(inputs), false, false, null, false);
+    return new Denoiser(network, List.of(inputs), false, false, null, false, null);
   }
 
   /** The scheduler's input scale applies to the appended channels, too. */
   Denoiser scalingAppended() {
-    return new Denoiser(network, inputs, true, appendedFirst, gate, logSigma);
+    return new Denoiser(network, inputs, true, appendedFirst, gate, logSigma, reuse);
   }
 
   /** The network takes the further channels before the sample's. */
   Denoiser appendedFirst() {
-    return new Denoiser(network, inputs, scaleAppended, true, gate, logSigma);
+    return new Denoiser(network, inputs, scaleAppended, true, gate, logSigma, reuse);
   }
 
   /**
@@ -152,48 +167,161 @@ final class Denoiser {
    */
   Denoiser gated(String method, int count) {
     return new Denoiser(
-        network, inputs, scaleAppended, appendedFirst, new Gate(method, count), logSigma);
+        network, inputs, scaleAppended, appendedFirst, new Gate(method, count), logSigma, reuse);
   }
 
   /** The network's timestep is log(sigma) / 4, whatever the scheduler's is. */
   Denoiser toldLogSigma() {
-    return new Denoiser(network, inputs, scaleAppended, appendedFirst, gate, true);
+    return new Denoiser(network, inputs, scaleAppended, appendedFirst, gate, true, reuse);
   }
 
   /**
-   * One network call.
+   * The network has a method that takes features of an earlier call and computes less, see {@link
+   * Caching}; its {@code forward} gives them as its second result.
    *
-   * @param batch all of one shape, with the same number of appended channels
-   * @return [rows of all trajectories in order, output channels, H, W]
+   * @param method takes them after all other inputs
+   * @param bytes of the device that they may take
    */
-  HostTensor.Floats call(List<DenoisingTrajectory> batch) {
-    List<Row> rows = batch.stream().flatMap(each -> each.conditions().stream()).toList();
+  Denoiser caching(String method, long bytes) {
+    return new Denoiser(
+        network,
+        inputs,
+        scaleAppended,
+        appendedFirst,
+        gate,
+        logSigma,
+        new Reuse(method, new Features.Memory(bytes)));
+  }
+
+  /** Bytes that trajectories' features take on the device. */
+  long featureBytes() {
+    return reuse == null ? 0 : reuse.memory().used();
+  }
+
+  /** What a trajectory shows to the network: a state, and the rows that see it. */
+  record Shown(SamplerState state, List<Row> rows) {}
+
+  /**
+   * What a call has computed.
+   *
+   * @param predictions [rows of all trajectories in order, output channels, H, W]
+   * @param features one for each trajectory whose next call needs them and for which there was
+   *     room; who takes them closes them
+   */
+  record Output(HostTensor.Floats predictions, List<Optional<Features>> features) {
+    void close() {
+      features.forEach(each -> each.ifPresent(Features::close));
+    }
+  }
+
+  /**
+   * One network call. Where features are missing that it needs, one more before it, which makes
+   * them again.
+   *
+   * @param batch all of one shape, with the same number of appended channels, and all with a whole
+   *     call or none
+   */
+  Output call(List<DenoisingTrajectory> batch) {
     SampleShape shape = batch.get(0).shape();
+    List<Shown> shown = batch.stream().map(DenoisingTrajectory::shown).toList();
+    if (!batch.get(0).whole()) {
+      return new Output(shallow(batch, shown, shape), nothing(batch));
+    }
+    if (reuse != null && batch.stream().anyMatch(DenoisingTrajectory::leavesFeatures)) {
+      Network.Kept kept = network.callKeepingRows("forward", arguments(shown, shape));
+      return new Output(kept.result(), features(batch, kept.rows()));
+    }
+    boolean open =
+        gate == null || shown.stream().flatMap(each -> each.rows().stream()).anyMatch(this::opens);
+    Tensor[] arguments = arguments(shown, shape);
+    return new Output(
+        open
+            ? network.call("forward", arguments)
+            : network.call(gate.method(), Arrays.copyOf(arguments, 2 + gate.inputs())),
+        nothing(batch));
+  }
+
+  private static List<Optional<Features>> nothing(List<DenoisingTrajectory> batch) {
+    return batch.stream().map(each -> Optional.<Features>empty()).toList();
+  }
+
+  private List<Optional<Features>> features(
+      List<DenoisingTrajectory> batch, List<DeviceTensor> rows) {
+    List<Optional<Features>> features = new ArrayList<>();
+    int row = 0;
+    for (DenoisingTrajectory trajectory : batch) {
+      List<DeviceTensor> own = rows.subList(row, row + trajectory.rows());
+      row += trajectory.rows();
+      if (trajectory.leavesFeatures()) {
+        features.add(reuse.memory().keep(own));
+      } else {
+        own.forEach(DeviceTensor::close);
+        features.add(Optional.empty());
+      }
+    }
+    return features;
+  }
+
+  private HostTensor.Floats shallow(
+      List<DenoisingTrajectory> batch, List<Shown> shown, SampleShape shape) {
+    List<DenoisingTrajectory> without =
+        batch.stream().filter(each -> each.features().isEmpty()).toList();
+    List<DeviceTensor> again =
+        without.isEmpty()
+            ? List.of()
+            : network
+                .callKeepingRows(
+                    "forward",
+                    arguments(
+                        without.stream().map(DenoisingTrajectory::shownWhole).toList(), shape))
+                .rows();
+    try {
+      Iterator<DeviceTensor> made = again.iterator();
+      List<DeviceTensor> rows = new ArrayList<>();
+      for (DenoisingTrajectory trajectory : batch) {
+        if (trajectory.features().isPresent()) {
+          rows.addAll(trajectory.features().get().rows());
+        } else {
+          trajectory.shown().rows().forEach(row -> rows.add(made.next()));
+        }
+      }
+      Tensor[] arguments = arguments(shown, shape);
+      Tensor[] all = Arrays.copyOf(arguments, arguments.length + 1);
+      all[arguments.length] = new StackedTensor(rows);
+      return network.call(reuse.method(), all);
+    } finally {
+      again.forEach(DeviceTensor::close);
+    }
+  }
+
+  private Tensor[] arguments(List<Shown> batch, SampleShape shape) {
+    List<Row> rows = batch.stream().flatMap(each -> each.rows().stream()).toList();
     int appended = rows.get(0).channels().length;
     int size = shape.size() + appended;
     float[] samples = new float[rows.size() * size];
     float[] timesteps = new float[rows.size()];
     int row = 0;
-    for (DenoisingTrajectory trajectory : batch) {
+    for (Shown shown : batch) {
       int first = row * size + (appendedFirst ? appended : 0);
-      trajectory.state().modelInput(samples, first);
-      for (Row condition : trajectory.conditions()) {
+      shown.state().modelInput(samples, first);
+      for (Row condition : shown.rows()) {
         int start = row * size + (appendedFirst ? appended : 0);
         if (start != first) {
           System.arraycopy(samples, first, samples, start, shape.size());
         }
         append(
-            trajectory,
+            shown.state(),
             condition.channels(),
             samples,
             appendedFirst ? row * size : start + shape.size());
-        timesteps[row] = logSigma ? logSigma(trajectory) : (float) trajectory.timestep();
+        timesteps[row] =
+            logSigma
+                ? logSigma(shown.state())
+                : (float) shown.state().plan().timestep(shown.state().call());
         row++;
       }
     }
-    boolean open = gate == null || rows.stream().anyMatch(this::opens);
-    int given = open ? inputs.size() : gate.inputs();
-    HostTensor[] arguments = new HostTensor[2 + given];
+    Tensor[] arguments = new Tensor[2 + inputs.size()];
     arguments[0] =
         new HostTensor.Floats(
             samples,
@@ -202,15 +330,15 @@ final class Denoiser {
             shape.height(),
             shape.width());
     arguments[1] = new HostTensor.Floats(timesteps, rows.size());
-    for (int i = 0; i < given; i++) {
+    for (int i = 0; i < inputs.size(); i++) {
       arguments[2 + i] = inputs.get(i).tensor(rows, i);
     }
-    return network.call(open ? "forward" : gate.method(), arguments);
+    return arguments;
   }
 
-  private static float logSigma(DenoisingTrajectory trajectory) {
-    SamplingPlan plan = trajectory.state().plan();
-    int call = trajectory.state().call();
+  private static float logSigma(SamplerState state) {
+    SamplingPlan plan = state.plan();
+    int call = state.call();
     return (float) (0.25 * Math.log(plan.noiseLevel(call) / plan.signalLevel(call)));
   }
 
@@ -218,13 +346,12 @@ final class Denoiser {
     return ((float[]) row.inputs().get(inputs.size() - 1))[0] != 0;
   }
 
-  private void append(
-      DenoisingTrajectory trajectory, float[] channels, float[] target, int offset) {
+  private void append(SamplerState state, float[] channels, float[] target, int offset) {
     if (!scaleAppended) {
       System.arraycopy(channels, 0, target, offset, channels.length);
       return;
     }
-    double scale = trajectory.state().plan().inputScale(trajectory.state().call());
+    double scale = state.plan().inputScale(state.call());
     for (int i = 0; i < channels.length; i++) {
       target[offset + i] = (float) (scale * channels[i]);
     }

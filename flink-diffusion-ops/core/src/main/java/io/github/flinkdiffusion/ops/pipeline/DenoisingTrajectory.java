@@ -6,6 +6,7 @@ package io.github.flinkdiffusion.ops.pipeline;
 
 import io.github.flinkdiffusion.ops.scheduler.SamplerState;
 import java.util.List;
+import java.util.Optional;
 
 /**
  * A request on its way from noise to a finished sample; all of it is on the heap. It moves in two
@@ -20,6 +21,16 @@ final class DenoisingTrajectory implements Trajectory {
 
   /** State of the noise; written once a draw rather than once a snapshot. */
   private byte[] savedNoise;
+
+  /** Calls from one that computes the whole network to the next. */
+  private final int interval;
+
+  /** Where it was before the last whole call, whose features its next call reuses; else null. */
+  private Place whole;
+
+  private Optional<Features> features = Optional.empty();
+
+  private record Place(SamplerState state, byte[] savedNoise) {}
 
   /**
    * @param state where it is now; the beginning's own, or a restored one
@@ -37,6 +48,8 @@ final class DenoisingTrajectory implements Trajectory {
     this.state = state;
     this.noise = noise;
     this.savedNoise = noise.saveState();
+    Long asked = request.get(Parameters.CACHE_INTERVAL);
+    this.interval = asked == null ? 1 : Math.toIntExact(asked);
   }
 
   @Override
@@ -69,8 +82,9 @@ final class DenoisingTrajectory implements Trajectory {
    * the network wants, the picture as the image.
    *
    * @param tokens see {@link Row#tokens}
+   * @param shallow whether the next call reuses features: a call's rows all compute the same
    */
-  private record BatchKey(SampleShape shape, int width, int height, int tokens) {}
+  private record BatchKey(SampleShape shape, int width, int height, int tokens, boolean shallow) {}
 
   @Override
   public Object batchKey() {
@@ -78,13 +92,54 @@ final class DenoisingTrajectory implements Trajectory {
         beginning.shape(),
         request.width(),
         request.height(),
-        beginning.conditions().conditional().tokens());
+        beginning.conditions().conditional().tokens(),
+        !done() && !whole());
   }
 
+  /** At the last whole call where the next one needs its features, which are in no snapshot. */
   @Override
   public TrajectorySnapshot snapshot() {
+    Place at = whole == null ? new Place(state, savedNoise) : whole;
     return new TrajectorySnapshot(
-        request, basis, state.call(), state.sample(), state.history(), savedNoise);
+        request,
+        basis,
+        at.state().call(),
+        at.state().sample(),
+        at.state().history(),
+        at.savedNoise());
+  }
+
+  /**
+   * Whether the next call computes the whole network. The request alone decides: each interval of
+   * calls with the same conditions begins with a whole one.
+   */
+  boolean whole() {
+    return whole == null || whole(state.call());
+  }
+
+  private boolean whole(int call) {
+    return (call - beginning.sameConditionsSince(call)) % interval == 0;
+  }
+
+  /** Whether the next call is a whole one whose features the one after it reuses. */
+  boolean leavesFeatures() {
+    int following = state.call() + 1;
+    return whole() && following < totalSteps() && !whole(following);
+  }
+
+  /** What the last whole call left; empty where there was no room, and before any. */
+  Optional<Features> features() {
+    return features;
+  }
+
+  /** What the next call shows to the network. */
+  Denoiser.Shown shown() {
+    return new Denoiser.Shown(state, conditions());
+  }
+
+  /** What the last whole call showed to it, where the next one reuses its features. */
+  Denoiser.Shown shownWhole() {
+    return new Denoiser.Shown(whole.state(), beginning.conditions(whole.state().call()).rows());
   }
 
   @Override
@@ -103,10 +158,6 @@ final class DenoisingTrajectory implements Trajectory {
 
   SamplerState state() {
     return state;
-  }
-
-  double timestep() {
-    return state.plan().timestep(state.call());
   }
 
   List<Row> conditions() {
@@ -137,22 +188,41 @@ final class DenoisingTrajectory implements Trajectory {
   }
 
   /** Where the trajectory is after one more step. */
-  record Next(SamplerState state, TrajectoryNoise noise, byte[] savedNoise) {}
+  record Next(
+      SamplerState state, TrajectoryNoise noise, byte[] savedNoise, Optional<Features> features) {}
 
-  /** The next step; changes nothing. */
-  Next next(float[] prediction) {
+  /**
+   * The next step; changes nothing.
+   *
+   * @param left by the call, see {@link #leavesFeatures}
+   */
+  Next next(float[] prediction, Optional<Features> left) {
     boolean draws = state.plan().needsNoise(state.call());
     TrajectoryNoise nextNoise = draws ? noise.copy() : noise;
     SamplerState nextState = state.copy();
     nextState.advance(prediction, nextNoise.shaped(shape()));
     beginning.known().ifPresent(known -> known.putBack(nextState));
-    return new Next(nextState, nextNoise, draws ? nextNoise.saveState() : savedNoise);
+    return new Next(nextState, nextNoise, draws ? nextNoise.saveState() : savedNoise, left);
   }
 
   /** Goes to where {@link #next} leads; does not fail. */
   void become(Next next) {
+    if (leavesFeatures()) {
+      whole = new Place(state, savedNoise);
+      features = next.features();
+    }
     state = next.state();
     noise = next.noise();
     savedNoise = next.savedNoise();
+    if (done() || whole()) {
+      close();
+    }
+  }
+
+  @Override
+  public void close() {
+    features.ifPresent(Features::close);
+    features = Optional.empty();
+    whole = null;
   }
 }

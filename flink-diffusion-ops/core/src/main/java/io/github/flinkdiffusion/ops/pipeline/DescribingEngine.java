@@ -5,7 +5,6 @@
 package io.github.flinkdiffusion.ops.pipeline;
 
 import io.github.flinkdiffusion.ops.engine.DeviceSpec;
-import io.github.flinkdiffusion.ops.engine.DeviceTensor;
 import io.github.flinkdiffusion.ops.engine.Engine;
 import io.github.flinkdiffusion.ops.engine.EngineException;
 import io.github.flinkdiffusion.ops.engine.HostTensor;
@@ -14,7 +13,6 @@ import io.github.flinkdiffusion.ops.engine.Program;
 import io.github.flinkdiffusion.ops.engine.Tensor;
 import io.github.flinkdiffusion.ops.engine.TrainableNetwork;
 import io.github.flinkdiffusion.ops.graph.Arithmetic;
-import java.util.List;
 import java.util.function.Predicate;
 
 /**
@@ -66,7 +64,7 @@ final class DescribingEngine implements Engine {
     }
 
     @Override
-    public List<DeviceTensor> callOnDevice(String method, Tensor... inputs) {
+    public Kept callKeepingRows(String method, Tensor... inputs) {
       throw refused();
     }
 

@@ -18,6 +18,11 @@ sealed interface Guidance {
   /** Rows of a trajectory that it combines. */
   int rows();
 
+  /** The rule for the conditional row alone, where there is no guidance. */
+  default Guidance off() {
+    return NONE;
+  }
+
   /**
    * @param output of the network for the whole batch; not changed
    * @param offset where this trajectory's rows begin in it
@@ -169,6 +174,11 @@ sealed interface Guidance {
    */
   record First(Guidance guidance, int values) implements Guidance {
     @Override
+    public Guidance off() {
+      return new First(guidance.off(), values);
+    }
+
+    @Override
     public int rows() {
       return guidance.rows();
     }
@@ -181,6 +191,11 @@ sealed interface Guidance {
 
   /** Another's prediction with its sign turned around. */
   record Opposite(Guidance guidance) implements Guidance {
+    @Override
+    public Guidance off() {
+      return new Opposite(guidance.off());
+    }
+
     @Override
     public int rows() {
       return guidance.rows();

@@ -63,8 +63,8 @@ public final class Parameters {
   public static final Parameter<Long> MAX_SEQUENCE_LENGTH =
       integer(
           "maxSequenceLength",
-          "Tokens that T5 reads of the prompt, padding included (max_sequence_length). Requests with"
-              + " different lengths do not share network calls.",
+          "Tokens that T5 reads of the prompt, padding included (max_sequence_length). Requests"
+              + " with different lengths do not share network calls.",
           "a whole number from 1 to 512",
           value -> value >= 1 && value <= 512);
 
@@ -148,11 +148,30 @@ public final class Parameters {
           "a finite number, 1 or less to turn guidance off",
           Double::isFinite);
 
+  public static final Parameter<Numbers> GUIDANCE_INTERVAL =
+      numbers(
+          "guidanceInterval",
+          "Part of the steps that have guidance, from a share of the steps to another (start and"
+              + " stop of diffusers' guiders). The other steps compute the prompt alone, which"
+              + " takes half the rows.",
+          "two numbers from 0 to 1, the first less than the second",
+          pair ->
+              pair.size() == 2 && pair.at(0) >= 0 && pair.at(0) < pair.at(1) && pair.at(1) <= 1);
+
+  public static final Parameter<Long> CACHE_INTERVAL =
+      integer(
+          "cacheInterval",
+          "Steps from one that computes the whole network to the next; those between compute its"
+              + " outer blocks alone and reuse features of the last whole step (DeepCache's"
+              + " cache_interval). 1 computes all. Needs a job with diffusion.cache.interval.",
+          "a whole number from 1 to " + Caching.LONGEST_INTERVAL,
+          value -> value >= 1 && value <= Caching.LONGEST_INTERVAL);
+
   public static final Parameter<Double> TRUE_CFG_SCALE =
       number(
           "trueCfgScale",
-          "Weight of classifier-free guidance by a negative prompt (true_cfg_scale); 1 or less, or no"
-              + " negative prompt, turns it off.",
+          "Weight of classifier-free guidance by a negative prompt (true_cfg_scale); 1 or less, or"
+              + " no negative prompt, turns it off.",
           "a finite number, 1 or less to turn guidance off",
           Double::isFinite);
 

@@ -36,6 +36,7 @@ import org.apache.flink.annotation.Internal;
  * @param variant of the weights, such as {@code fp16}: taken where a component has it. Empty takes
  *     the plain ones, else those of the only variant. Not for a single file
  * @param components what differs for single components
+ * @param caching what requests may reuse of earlier steps; empty computes every step whole
  */
 @Internal
 public record PipelineSettings(
@@ -48,7 +49,8 @@ public record PipelineSettings(
     List<Lora> loras,
     Optional<Path> configs,
     Optional<String> variant,
-    ComponentSettings components) {
+    ComponentSettings components,
+    Optional<Caching> caching) {
   public PipelineSettings {
     Objects.requireNonNull(engineName, "engineName");
     Objects.requireNonNull(device, "device");
@@ -58,6 +60,7 @@ public record PipelineSettings(
     Objects.requireNonNull(configs, "configs");
     Objects.requireNonNull(variant, "variant");
     Objects.requireNonNull(components, "components");
+    Objects.requireNonNull(caching, "caching");
   }
 
   /**
@@ -75,7 +78,8 @@ public record PipelineSettings(
         List.of(),
         Optional.empty(),
         Optional.empty(),
-        ComponentSettings.SAME);
+        ComponentSettings.SAME,
+        Optional.empty());
   }
 
   /**
@@ -123,7 +127,8 @@ public record PipelineSettings(
         loras,
         configs,
         variant,
-        components);
+        components,
+        caching);
   }
 
   public PipelineSettings withPrecision(Precision other) {
@@ -137,7 +142,8 @@ public record PipelineSettings(
         loras,
         configs,
         variant,
-        components);
+        components,
+        caching);
   }
 
   public PipelineSettings withArchives(Path folder) {
@@ -151,7 +157,8 @@ public record PipelineSettings(
         loras,
         configs,
         variant,
-        components);
+        components,
+        caching);
   }
 
   public PipelineSettings withSafetyChecker(boolean checks) {
@@ -165,7 +172,8 @@ public record PipelineSettings(
         loras,
         configs,
         variant,
-        components);
+        components,
+        caching);
   }
 
   public PipelineSettings withWatermark(boolean marks) {
@@ -179,7 +187,8 @@ public record PipelineSettings(
         loras,
         configs,
         variant,
-        components);
+        components,
+        caching);
   }
 
   public PipelineSettings withLoras(List<Lora> other) {
@@ -193,7 +202,8 @@ public record PipelineSettings(
         other,
         configs,
         variant,
-        components);
+        components,
+        caching);
   }
 
   public PipelineSettings withConfigs(Path folder) {
@@ -207,7 +217,8 @@ public record PipelineSettings(
         loras,
         Optional.of(folder),
         variant,
-        components);
+        components,
+        caching);
   }
 
   public PipelineSettings withVariant(String name) {
@@ -221,7 +232,8 @@ public record PipelineSettings(
         loras,
         configs,
         Optional.of(name),
-        components);
+        components,
+        caching);
   }
 
   public PipelineSettings withComponents(ComponentSettings other) {
@@ -235,6 +247,22 @@ public record PipelineSettings(
         loras,
         configs,
         variant,
-        other);
+        other,
+        caching);
+  }
+
+  public PipelineSettings withCaching(Caching other) {
+    return new PipelineSettings(
+        engineName,
+        device,
+        precision,
+        archives,
+        safetyChecker,
+        watermark,
+        loras,
+        configs,
+        variant,
+        components,
+        Optional.of(other));
   }
 }

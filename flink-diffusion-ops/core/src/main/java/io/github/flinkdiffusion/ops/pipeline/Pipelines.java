@@ -287,6 +287,16 @@ public final class Pipelines {
     Components components = new Components(model, settings, check);
     try {
       Task task = TASKS.get(pipelineClass).apply(components);
+      if (components.ignoresCaching()) {
+        throw model
+            .config()
+            .unsupported(
+                "_class_name",
+                pipelineClass,
+                "StableDiffusionPipeline, StableDiffusionXLPipeline and"
+                    + " LatentConsistencyModelPipeline where steps reuse features"
+                    + " (diffusion.cache.interval)");
+      }
       Finishing finishing = Finishing.open(model, settings, check);
       check.allAreAdded();
       return new TaskPipeline(
@@ -314,6 +324,7 @@ public final class Pipelines {
     finishing.checks().ifPresent(checks -> loadedAs.put(Basis.SAFETY_CHECKER, checks.toString()));
     loadedAs.put(Basis.WATERMARK, Boolean.toString(settings.watermark()));
     settings.variant().ifPresent(variant -> loadedAs.put(Basis.VARIANT, variant));
+    settings.caching().ifPresent(caching -> loadedAs.put(Basis.CACHING, caching.basis()));
     String different = differentComponents(settings);
     if (!different.isEmpty()) {
       loadedAs.put(Basis.COMPONENTS, different);

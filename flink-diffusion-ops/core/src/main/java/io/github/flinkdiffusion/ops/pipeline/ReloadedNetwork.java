@@ -4,11 +4,9 @@
  */
 package io.github.flinkdiffusion.ops.pipeline;
 
-import io.github.flinkdiffusion.ops.engine.DeviceTensor;
 import io.github.flinkdiffusion.ops.engine.HostTensor;
 import io.github.flinkdiffusion.ops.engine.Network;
 import io.github.flinkdiffusion.ops.engine.Tensor;
-import java.util.List;
 import java.util.function.Supplier;
 
 /**
@@ -38,7 +36,7 @@ final class ReloadedNetwork implements Network {
 
   /** Nothing stays on the device of a network that leaves it. */
   @Override
-  public List<DeviceTensor> callOnDevice(String method, Tensor... inputs) {
+  public Kept callKeepingRows(String method, Tensor... inputs) {
     throw new UnsupportedOperationException(
         "Results of a network that is unloaded after each call cannot stay on its device.");
   }

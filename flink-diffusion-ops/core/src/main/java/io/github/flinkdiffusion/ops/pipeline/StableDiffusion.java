@@ -145,9 +145,7 @@ final class StableDiffusion implements LatentTask {
     this.family = family;
     SamplingPlans plans = SamplingPlans.open(components, family.corrections());
     this.conditioning = conditioning;
-    Denoiser denoiser =
-        Denoiser.of(
-            components.load("unet", new UNet2DCondition(unet).graph()), conditioning.inputs());
+    Denoiser denoiser = denoiser(components, unet, conditioning);
     Autoencoder autoencoder =
         family.statistics()
             ? Autoencoder.openWithStatistics(components)
@@ -168,7 +166,10 @@ final class StableDiffusion implements LatentTask {
         conditioning.describe(
             plans
                 .listing(
-                    images(Signature.of(family.name()).required(Parameters.PROMPT))
+                    images(
+                            lessWork(
+                                Signature.of(family.name()).required(Parameters.PROMPT),
+                                components.caching()))
                         .withDefault(
                             Parameters.STRENGTH,
                             family.strength().description(),
@@ -193,6 +194,35 @@ final class StableDiffusion implements LatentTask {
             plans,
             denoiser,
             Optional.of(autoencoder));
+  }
+
+  private static Denoiser denoiser(
+      Components components, UNet2DConditionConfig config, Conditioning conditioning) {
+    UNet2DCondition unet = new UNet2DCondition(config);
+    if (components.caching().isEmpty()) {
+      return Denoiser.of(components.load("unet", unet.graph()), conditioning.inputs());
+    }
+    Caching caching = components.caching().get();
+    if (caching.branch() >= unet.cacheBranches()) {
+      throw components
+          .config("unet")
+          .unsupported(
+              "layers_per_block",
+              components.config("unet").node().get("layers_per_block"),
+              "more than %d skip connections, to cache features at number %d"
+                  .formatted(unet.cacheBranches(), caching.branch()));
+    }
+    return Denoiser.of(
+            components.load("unet", unet.cachingGraph(caching.branch())), conditioning.inputs())
+        .caching(UNet2DCondition.SHALLOW, caching.memory());
+  }
+
+  private Signature lessWork(Signature signature, Optional<Caching> caching) {
+    Signature guided =
+        family == LATENT_CONSISTENCY ? signature : signature.optional(Parameters.GUIDANCE_INTERVAL);
+    return caching
+        .map(each -> guided.withDefault(Parameters.CACHE_INTERVAL, (long) each.interval()))
+        .orElse(guided);
   }
 
   private Signature images(Signature signature) {

@@ -45,7 +45,8 @@ final class TaskPipeline implements DiffusionPipeline {
     List<Beginning> beginnings = task.begin(requests, noises);
     List<Trajectory> trajectories = new ArrayList<>(requests.size());
     for (int i = 0; i < requests.size(); i++) {
-      trajectories.add(fresh(requests.get(i), beginnings.get(i), noises.get(i)));
+      trajectories.add(
+          fresh(requests.get(i), of(requests.get(i), beginnings.get(i)), noises.get(i)));
     }
     return trajectories;
   }
@@ -61,9 +62,14 @@ final class TaskPipeline implements DiffusionPipeline {
     List<Beginning> beginnings = task.begin(requests, noises);
     List<Trajectory> trajectories = new ArrayList<>(snapshots.size());
     for (int i = 0; i < snapshots.size(); i++) {
-      trajectories.add(resume(snapshots.get(i), beginnings.get(i), noises.get(i)));
+      Beginning beginning = of(requests.get(i), beginnings.get(i));
+      trajectories.add(resume(snapshots.get(i), beginning, noises.get(i)));
     }
     return trajectories;
+  }
+
+  private static Beginning of(GenerationRequest request, Beginning beginning) {
+    return beginning.guidedWithin(request.get(Parameters.GUIDANCE_INTERVAL));
   }
 
   private static List<TrajectoryNoise> noises(List<GenerationRequest> requests) {
@@ -106,18 +112,34 @@ final class TaskPipeline implements DiffusionPipeline {
   @Override
   public void step(List<Trajectory> batch) {
     List<DenoisingTrajectory> trajectories = own(batch);
-    HostTensor.Floats output = task.denoiser().call(trajectories);
+    Denoiser.Output output = task.denoiser().call(trajectories);
+    List<DenoisingTrajectory.Next> next;
+    try {
+      next = next(trajectories, output);
+    } catch (RuntimeException e) {
+      output.close();
+      throw e;
+    }
+    for (int i = 0; i < trajectories.size(); i++) {
+      trajectories.get(i).become(next.get(i));
+    }
+  }
+
+  /** Where trajectories are after a call; changes none of them. */
+  private List<DenoisingTrajectory.Next> next(
+      List<DenoisingTrajectory> batch, Denoiser.Output called) {
+    HostTensor.Floats output = called.predictions();
     int size = output.data().length / (int) output.shape()[0];
     List<float[]> predictions = new ArrayList<>(batch.size());
     List<Integer> notFinite = new ArrayList<>();
     int row = 0;
-    for (int i = 0; i < trajectories.size(); i++) {
-      float[] prediction = trajectories.get(i).prediction(output.data(), row * size, size);
+    for (int i = 0; i < batch.size(); i++) {
+      float[] prediction = batch.get(i).prediction(output.data(), row * size, size);
       if (prediction == null) {
         notFinite.add(i);
       }
       predictions.add(prediction);
-      row += trajectories.get(i).rows();
+      row += batch.get(i).rows();
     }
     if (!notFinite.isEmpty()) {
       // It may be the weights and not the request.
@@ -130,12 +152,10 @@ final class TaskPipeline implements DiffusionPipeline {
           notFinite);
     }
     List<DenoisingTrajectory.Next> next = new ArrayList<>(batch.size());
-    for (int i = 0; i < trajectories.size(); i++) {
-      next.add(trajectories.get(i).next(predictions.get(i)));
+    for (int i = 0; i < batch.size(); i++) {
+      next.add(batch.get(i).next(predictions.get(i), called.features().get(i)));
     }
-    for (int i = 0; i < trajectories.size(); i++) {
-      trajectories.get(i).become(next.get(i));
-    }
+    return next;
   }
 
   @Override

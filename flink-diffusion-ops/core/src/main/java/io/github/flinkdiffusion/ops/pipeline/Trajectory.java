@@ -34,8 +34,8 @@ public interface Trajectory {
   int rows();
 
   /**
-   * What must be equal for trajectories to share a network call, e.g. the latent's shape. Has
-   * equals and hashCode; constant for the trajectory's life.
+   * What must be equal for trajectories to share a network call: the latent's shape, and whether
+   * the next call computes the whole network. Has equals and hashCode; changes with steps alone.
    */
   Object batchKey();
 
@@ -48,9 +48,13 @@ public interface Trajectory {
   }
 
   /**
-   * Everything that {@link DiffusionPipeline#restore} needs to go on at this step. Immutable: later
+   * Everything that {@link DiffusionPipeline#restore} needs to go on at this step; where the next
+   * step reuses what an earlier one left on the device, at that earlier step. Immutable: later
    * steps do not change it, so any thread may keep and read it. Cheap, since it is taken after
    * every step.
    */
   TrajectorySnapshot snapshot();
+
+  /** Frees what it has on the device, if it is not moved on any more. Device thread; idempotent. */
+  default void close() {}
 }

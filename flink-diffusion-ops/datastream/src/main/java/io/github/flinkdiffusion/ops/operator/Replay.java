@@ -11,6 +11,8 @@ import io.github.flinkdiffusion.ops.graph.Precision;
 import io.github.flinkdiffusion.ops.imaging.Audit;
 import io.github.flinkdiffusion.ops.imaging.AuditException;
 import io.github.flinkdiffusion.ops.imaging.Selection;
+import io.github.flinkdiffusion.ops.pipeline.Basis;
+import io.github.flinkdiffusion.ops.pipeline.Caching;
 import io.github.flinkdiffusion.ops.pipeline.Parameters;
 import io.github.flinkdiffusion.ops.serving.DiffusionOptions;
 import io.github.flinkdiffusion.ops.serving.ImageSettings;
@@ -72,6 +74,14 @@ public final class Replay {
     if (loadedAs.containsKey("components")) {
       settings.set(DiffusionOptions.MODEL_PRECISIONS, precisions(loadedAs.get("components")));
     }
+    Optional.ofNullable(loadedAs.get(Basis.CACHING))
+        .flatMap(Caching::branch)
+        .ifPresent(
+            branch -> {
+              // The record's parameters have the request's own interval.
+              settings.set(DiffusionOptions.CACHE_INTERVAL, 1);
+              settings.set(DiffusionOptions.CACHE_BRANCH, branch);
+            });
     settings.set(
         DiffusionOptions.MODEL_SAFETY_CHECKER, !"false".equals(loadedAs.get("safetyChecker")));
     settings.set(DiffusionOptions.MODEL_WATERMARK, "true".equals(loadedAs.get("watermark")));

@@ -77,8 +77,8 @@ public final class DiffusionOptions {
           .withDescription(
               "Precisions of single networks of diffusion.model.folder: a list of"
                   + " component=precision, such as text_encoder_3=BFLOAT16;vae=FLOAT32. Default:"
-                  + " diffusion.model.precision; FLOAT32 for a network on the CPU beside a model on a"
-                  + " GPU, and for an autoencoder whose config says force_upcast.");
+                  + " diffusion.model.precision; FLOAT32 for a network on the CPU beside a model on"
+                  + " a GPU, and for an autoencoder whose config says force_upcast.");
 
   /** Devices of single components. */
   public static final ConfigOption<List<String>> MODEL_DEVICES =
@@ -190,8 +190,8 @@ public final class DiffusionOptions {
                   + " the model of diffusion.model.folder. An unknown name fails the request with"
                   + " reason INVALID_REQUEST. A name has up to 64 letters, digits, and characters"
                   + " of '._-'. Each model is loaded when the first request needs it. All are"
-                  + " loaded with the same engine, precision, archives, variant, safety checker and"
-                  + " watermark; diffusion.model.loras, .pipeline and .configs concern"
+                  + " loaded with the same engine, precision, archives, variant, safety checker,"
+                  + " watermark and caching; diffusion.model.loras, .pipeline and .configs concern"
                   + " diffusion.model.folder alone.");
 
   /** Most memory that the weights of all loaded models of a device take together. */
@@ -267,6 +267,43 @@ public final class DiffusionOptions {
                   + " loaded, extended to other sizes and numbers of rows, and raised by 30 %."
                   + " Default: only what the process may still take counts. Has no effect on a"
                   + " GPU.");
+
+  /** Steps from one that computes the whole network to the next, of requests that name none. */
+  public static final ConfigOption<Integer> CACHE_INTERVAL =
+      ConfigOptions.key("diffusion.cache.interval")
+          .intType()
+          .noDefaultValue()
+          .withDescription(
+              "Let steps reuse features of earlier steps (DeepCache), with models of"
+                  + " StableDiffusionPipeline, StableDiffusionXLPipeline and"
+                  + " LatentConsistencyModelPipeline: every so many steps, one computes the whole"
+                  + " network, and those between compute its outer blocks. From 1 to 50. A request"
+                  + " overrides it by its parameter cacheInterval; 1 computes all steps whole"
+                  + " unless a request asks for less. Images differ from those without it:"
+                  + " docs/TUNE.md shows by how much. Default: requests cannot ask for it.");
+
+  /** The skip connection outside of which all steps compute; 0 is the outermost. */
+  public static final ConfigOption<Integer> CACHE_BRANCH =
+      ConfigOptions.key("diffusion.cache.branch")
+          .intType()
+          .defaultValue(0)
+          .withDescription(
+              "Skip connection of the network where features are kept, counted from the outermost,"
+                  + " 0, inward (cache_branch_id). Deeper ones compute more in each step and stay"
+                  + " closer to images without reuse. Has no effect without"
+                  + " diffusion.cache.interval.");
+
+  /** Maximum memory that features of all requests take together. */
+  public static final ConfigOption<MemorySize> CACHE_MEMORY =
+      ConfigOptions.key("diffusion.cache.memory")
+          .memoryType()
+          .defaultValue(MemorySize.ofMebiBytes(1024))
+          .withDescription(
+              "Maximum memory on the device that the features of all requests of a model take"
+                  + " together. Those of a request without guidance take 5 MiB with Stable"
+                  + " Diffusion 1.5 at 512 x 512 pixels, with guidance twice as much. A request"
+                  + " whose features find no room computes them again when it needs them, so its"
+                  + " image stays the same but saves no time.");
 
   /** Requests that a subtask has in flight, 1 or more. Bounds memory and state. */
   public static final ConfigOption<Integer> CAPACITY =
@@ -349,8 +386,8 @@ public final class DiffusionOptions {
               "Maximum requests of one tenant that a subtask has in flight, from 1. A request"
                   + " beyond it fails at once with reason QUOTA_EXCEEDED, so that it does not hold"
                   + " up requests of others that come after it in the same partition. Set it below"
-                  + " diffusion.capacity. Default: no limit, and requests of all tenants wait in the"
-                  + " order of their partition while the subtask is full.");
+                  + " diffusion.capacity. Default: no limit, and requests of all tenants wait in"
+                  + " the order of their partition while the subtask is full.");
 
   /** Maximum time of a request from its admission. Default: none. */
   public static final ConfigOption<Duration> REQUEST_TIMEOUT =
@@ -569,8 +606,8 @@ public final class DiffusionOptions {
           .withDescription(
               "Write a result's audit record into its image file, too, as the text diffusion-audit"
                   + " of PNG and TIFF files. Whoever gets the file can then read the prompt and"
-                  + " generate the image again. The event holds the record in any case. The former key"
-                  + " diffusion.audit.in-pictures is still read.");
+                  + " generate the image again. The event holds the record in any case. The former"
+                  + " key diffusion.audit.in-pictures is still read.");
 
   /** File with the key that signs content credentials; without it, results have none. */
   public static final ConfigOption<String> CREDENTIALS_KEY_FILE =
@@ -626,6 +663,9 @@ public final class DiffusionOptions {
           DEVICE_WAIT,
           DEVICE_KEEP_MODEL,
           DEVICE_MEMORY,
+          CACHE_INTERVAL,
+          CACHE_BRANCH,
+          CACHE_MEMORY,
           CAPACITY,
           BATCH_ROWS,
           BATCH_AGING,
@@ -697,6 +737,9 @@ public final class DiffusionOptions {
     options.put(DEVICE_WAIT, "a time above zero, such as '5 min'");
     options.put(DEVICE_KEEP_MODEL, "a time such as '10 s', from zero to one day");
     options.put(DEVICE_MEMORY, "a size such as '2 gb'");
+    options.put(CACHE_INTERVAL, "a whole number from 1 to 50");
+    options.put(CACHE_BRANCH, "a whole number from 0");
+    options.put(CACHE_MEMORY, "a size such as '1 gb'");
     options.put(MODELS_MEMORY, "a size such as '2 gb'");
     options.put(MODELS_TURN, "a time such as '10 s', from zero to one day");
     options.put(BATCH_ROWS, "a whole number from 1");

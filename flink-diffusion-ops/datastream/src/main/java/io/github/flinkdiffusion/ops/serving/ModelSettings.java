@@ -11,6 +11,7 @@ import io.github.flinkdiffusion.ops.hub.Hub;
 import io.github.flinkdiffusion.ops.hub.HubException;
 import io.github.flinkdiffusion.ops.hub.HubName;
 import io.github.flinkdiffusion.ops.hub.HubWants;
+import io.github.flinkdiffusion.ops.pipeline.Caching;
 import io.github.flinkdiffusion.ops.pipeline.ComponentSettings;
 import io.github.flinkdiffusion.ops.pipeline.PipelineSettings;
 import io.github.flinkdiffusion.ops.pipeline.Pipelines;
@@ -49,6 +50,7 @@ import org.apache.flink.configuration.ReadableConfig;
  * @param precisions each as {@code component=precision}
  * @param devices each as {@code component=device}
  * @param unloadsTextEncoders whether text encoders are in memory only while they encode
+ * @param caching what requests may reuse of earlier steps; null is nothing
  */
 @Internal
 public record ModelSettings(
@@ -64,7 +66,8 @@ public record ModelSettings(
     String variant,
     List<String> precisions,
     List<String> devices,
-    boolean unloadsTextEncoders)
+    boolean unloadsTextEncoders,
+    Caching caching)
     implements Serializable {
   public ModelSettings {
     Objects.requireNonNull(folder, "folder");
@@ -126,7 +129,8 @@ public record ModelSettings(
         config.get(DiffusionOptions.MODEL_VARIANT),
         components(config, DiffusionOptions.MODEL_PRECISIONS),
         components(config, DiffusionOptions.MODEL_DEVICES),
-        config.get(DiffusionOptions.MODEL_UNLOAD_TEXT_ENCODERS));
+        config.get(DiffusionOptions.MODEL_UNLOAD_TEXT_ENCODERS),
+        caching(config));
   }
 
   /** Entries of a list of what components have, checked. */
@@ -208,7 +212,8 @@ public record ModelSettings(
               config.get(DiffusionOptions.MODEL_VARIANT),
               List.of(),
               List.of(),
-              config.get(DiffusionOptions.MODEL_UNLOAD_TEXT_ENCODERS));
+              config.get(DiffusionOptions.MODEL_UNLOAD_TEXT_ENCODERS),
+              caching(config));
       if (others.put(name, other) != null) {
         throw refusedModel(entry, "there is another entry of the name '%s'".formatted(name));
       }
@@ -245,7 +250,8 @@ public record ModelSettings(
         variant,
         precisions,
         devices,
-        unloadsTextEncoders);
+        unloadsTextEncoders,
+        caching);
   }
 
   /** Refuses at once what cannot be an engine's name; only a task manager knows which are there. */
@@ -353,7 +359,8 @@ public record ModelSettings(
         variant,
         precisions,
         devices,
-        unloadsTextEncoders);
+        unloadsTextEncoders,
+        caching);
   }
 
   /** A GGUF file is one network, so all others come from the folder of its configs. */
@@ -409,7 +416,28 @@ public record ModelSettings(
         loras.stream().map(ModelSettings::lora).toList(),
         Optional.ofNullable(configs).map(Path::of),
         Optional.ofNullable(variant),
-        components());
+        components(),
+        Optional.ofNullable(caching));
+  }
+
+  private static Caching caching(ReadableConfig config) {
+    Optional<Integer> interval = config.getOptional(DiffusionOptions.CACHE_INTERVAL);
+    if (interval.isEmpty()) {
+      return null;
+    }
+    if (interval.get() < 1 || interval.get() > Caching.LONGEST_INTERVAL) {
+      throw DiffusionSettings.refused(
+          DiffusionOptions.CACHE_INTERVAL,
+          interval.get(),
+          "a whole number from 1 to " + Caching.LONGEST_INTERVAL);
+    }
+    int branch = config.get(DiffusionOptions.CACHE_BRANCH);
+    if (branch < 0) {
+      throw DiffusionSettings.refused(
+          DiffusionOptions.CACHE_BRANCH, branch, "a whole number from 0");
+    }
+    return new Caching(
+        interval.get(), branch, config.get(DiffusionOptions.CACHE_MEMORY).getBytes());
   }
 
   private ComponentSettings components() {

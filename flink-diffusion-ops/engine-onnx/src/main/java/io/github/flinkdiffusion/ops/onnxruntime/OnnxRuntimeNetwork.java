@@ -12,12 +12,11 @@ import io.github.flinkdiffusion.ops.engine.DeviceTensor;
 import io.github.flinkdiffusion.ops.engine.EngineException;
 import io.github.flinkdiffusion.ops.engine.HostTensor;
 import io.github.flinkdiffusion.ops.engine.Network;
+import io.github.flinkdiffusion.ops.engine.StackedTensor;
 import io.github.flinkdiffusion.ops.engine.Tensor;
 import io.github.flinkdiffusion.ops.graph.Method;
 import java.nio.ByteBuffer;
-import java.nio.ByteOrder;
 import java.util.ArrayList;
-import java.util.Arrays;
 import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
@@ -26,6 +25,7 @@ import java.util.Set;
 import java.util.concurrent.Callable;
 import java.util.concurrent.ConcurrentHashMap;
 import java.util.concurrent.atomic.AtomicBoolean;
+import java.util.stream.IntStream;
 
 /**
  * Sessions of ONNX Runtime for the methods of a graph. One call at a time: arguments are copied to
@@ -36,6 +36,7 @@ final class OnnxRuntimeNetwork implements Network {
   private final OrtEnvironment environment;
   private final Map<String, Call> calls;
   private final Optional<RowParts> rowParts;
+  private final RowSessions rowSessions;
   private final Set<OnnxRuntimeTensor> results = ConcurrentHashMap.newKeySet();
   private final AtomicBoolean closed = new AtomicBoolean();
 
@@ -52,6 +53,7 @@ final class OnnxRuntimeNetwork implements Network {
     this.rowParts = rowParts;
     this.name = name;
     this.environment = environment;
+    this.rowSessions = new RowSessions(environment);
     this.calls = calls;
   }
 
@@ -63,7 +65,7 @@ final class OnnxRuntimeNetwork implements Network {
     private final List<String> names = new ArrayList<>();
     private final List<ByteBuffer> arguments = new ArrayList<>();
 
-    /** Of the last call whose arguments were all on the heap, or null. */
+    /** Of the last call, or null. */
     private BoundCall bound;
 
     /**
@@ -82,16 +84,27 @@ final class OnnxRuntimeNetwork implements Network {
       return ofRows.isPresent();
     }
 
-    /** The tensors of a call with these arguments; of the last call, if they are alike. */
-    private BoundCall bound(OrtEnvironment environment, int parts, HostTensor... inputs)
+    /**
+     * The tensors of a call with these arguments, for those that are on the heap; of the last call,
+     * if they are alike.
+     */
+    private BoundCall bound(OrtEnvironment environment, int parts, Tensor... inputs)
         throws OrtException {
-      if (bound == null || !bound.fits(parts, inputs)) {
+      List<Integer> places =
+          IntStream.range(0, inputs.length)
+              .filter(i -> inputs[i] instanceof HostTensor)
+              .boxed()
+              .toList();
+      HostTensor[] onHeap =
+          places.stream().map(place -> (HostTensor) inputs[place]).toArray(HostTensor[]::new);
+      List<String> theirNames = places.stream().map(names::get).toList();
+      if (bound == null || !bound.fits(parts, theirNames, onHeap)) {
         forget();
-        for (int i = 0; i < inputs.length; i++) {
-          room(i, BoundCall.bytes(inputs[i]));
-        }
-        bound = new BoundCall(environment, names, arguments, parts, inputs);
+        places.forEach(place -> room(place, BoundCall.bytes((HostTensor) inputs[place])));
+        List<ByteBuffer> memory = places.stream().map(arguments::get).toList();
+        bound = new BoundCall(environment, theirNames, memory, parts, onHeap);
       }
+      bound.write(onHeap);
       return bound;
     }
 
@@ -112,17 +125,6 @@ final class OnnxRuntimeNetwork implements Network {
       return arguments.get(argument);
     }
 
-    /** Copies an argument to memory that the next call uses again. */
-    private ByteBuffer copy(int argument, HostTensor tensor) {
-      int bytes = BoundCall.bytes(tensor);
-      if (arguments.get(argument).capacity() < bytes) {
-        forget();
-      }
-      ByteBuffer memory = room(argument, bytes).slice(0, bytes).order(ByteOrder.nativeOrder());
-      BoundCall.put(tensor, memory);
-      return memory;
-    }
-
     @Override
     public void close() {
       forget();
@@ -139,37 +141,41 @@ final class OnnxRuntimeNetwork implements Network {
 
   @Override
   public HostTensor.Floats call(String method, Tensor... inputs) {
+    return run(method, false, inputs).result();
+  }
+
+  @Override
+  public Kept callKeepingRows(String method, Tensor... inputs) {
+    return run(method, true, inputs);
+  }
+
+  private Kept run(String method, boolean keepsRows, Tensor... inputs) {
     Call call = call(method, inputs.length);
+    if (keepsRows && call.method.results().size() < 2) {
+      throw new EngineException(
+          "Calling %s of %s failed: it has no second result to keep.".formatted(method, name));
+    }
     try {
-      if (Arrays.stream(inputs).allMatch(HostTensor.class::isInstance)) {
-        return callBound(call, Arrays.copyOf(inputs, inputs.length, HostTensor[].class));
-      }
-      try (OrtSession.Result result = run(call, inputs)) {
-        return OnnxRuntimeTensor.floats((OnnxTensor) result.get(0));
-      }
+      return run(call, keepsRows, inputs);
     } catch (OrtException e) {
       throw OnnxRuntime.translate("Calling " + method + " of " + name, e);
     }
   }
 
-  private HostTensor.Floats callBound(Call call, HostTensor... inputs) throws OrtException {
+  private Kept run(Call call, boolean keepsRows, Tensor... inputs) throws OrtException {
     int parts = call.sharesOutRows() ? rowParts.orElseThrow().of(inputs) : 1;
     BoundCall bound = call.bound(environment, parts, inputs);
-    bound.write(inputs);
-    if (parts == 1) {
-      try (OrtSession.Result result = bound.run(0, call.session)) {
-        return bound.result(List.of(result));
-      }
-    }
     List<Callable<OrtSession.Result>> work = new ArrayList<>();
     for (int i = 0; i < parts; i++) {
       int part = i;
-      work.add(() -> bound.run(part, call.ofRows.orElseThrow()));
+      OrtSession session = parts == 1 ? call.session : call.ofRows.orElseThrow();
+      work.add(() -> run(bound, part, parts, call, session, keepsRows, inputs));
     }
     List<OrtSession.Result> results = List.of();
     try {
-      results = rowParts.orElseThrow().run(work);
-      return bound.result(results);
+      results = parts == 1 ? List.of(work.get(0).call()) : rowParts.orElseThrow().run(work);
+      List<DeviceTensor> rows = keepsRows ? rows(results) : List.of();
+      return new Kept(bound.result(results), rows);
     } catch (OrtException | RuntimeException e) {
       throw e;
     } catch (Exception e) {
@@ -179,20 +185,54 @@ final class OnnxRuntimeNetwork implements Network {
     }
   }
 
-  @Override
-  public List<DeviceTensor> callOnDevice(String method, Tensor... inputs) {
+  private OrtSession.Result run(
+      BoundCall bound,
+      int part,
+      int parts,
+      Call call,
+      OrtSession session,
+      boolean keepsRows,
+      Tensor... inputs)
+      throws OrtException {
+    Map<String, OnnxTensor> onDevice = new HashMap<>();
+    List<OnnxTensor> made = new ArrayList<>();
     try {
-      OrtSession.Result result = run(call(method, inputs.length), inputs);
-      List<DeviceTensor> tensors = new ArrayList<>();
-      for (int i = 0; i < result.size(); i++) {
-        OnnxRuntimeTensor tensor =
-            new OnnxRuntimeTensor((OnnxTensor) result.get(i), results::remove);
-        results.add(tensor);
-        tensors.add(tensor);
+      for (int i = 0; i < inputs.length; i++) {
+        if (inputs[i] instanceof DeviceTensor there) {
+          onDevice.put(call.names.get(i), OnnxRuntimeTensor.tensor(there));
+        } else if (inputs[i] instanceof StackedTensor stacked) {
+          List<OnnxTensor> rows = stacked.parts().stream().map(OnnxRuntimeTensor::tensor).toList();
+          List<OnnxTensor> own =
+              rows.subList(
+                  BoundCall.first(part, parts, rows.size()),
+                  BoundCall.first(part + 1, parts, rows.size()));
+          if (own.size() > 1) {
+            made.add(rowSessions.join(own));
+          }
+          onDevice.put(call.names.get(i), own.size() > 1 ? made.get(made.size() - 1) : own.get(0));
+        }
       }
-      return tensors;
-    } catch (OrtException e) {
-      throw OnnxRuntime.translate("Calling " + method + " of " + name, e);
+      return bound.run(part, session, onDevice, keepsRows);
+    } finally {
+      made.forEach(OnnxTensor::close);
+    }
+  }
+
+  /** The second results' rows, in memory of their own. */
+  private List<DeviceTensor> rows(List<OrtSession.Result> results) throws OrtException {
+    List<DeviceTensor> rows = new ArrayList<>();
+    try {
+      for (OrtSession.Result result : results) {
+        for (OnnxTensor row : rowSessions.split(BoundCall.of(result, BoundCall.SECOND))) {
+          OnnxRuntimeTensor tensor = new OnnxRuntimeTensor(row, this.results::remove);
+          this.results.add(tensor);
+          rows.add(tensor);
+        }
+      }
+      return rows;
+    } catch (OrtException | RuntimeException e) {
+      rows.forEach(DeviceTensor::close);
+      throw e;
     }
   }
 
@@ -213,33 +253,13 @@ final class OnnxRuntimeNetwork implements Network {
     return call;
   }
 
-  private OrtSession.Result run(Call call, Tensor... inputs) throws OrtException {
-    Map<String, OnnxTensor> arguments = new HashMap<>();
-    List<OnnxTensor> made = new ArrayList<>();
-    try {
-      for (int i = 0; i < inputs.length; i++) {
-        OnnxTensor tensor;
-        if (inputs[i] instanceof DeviceTensor there) {
-          tensor = OnnxRuntimeTensor.tensor(there);
-        } else {
-          HostTensor host = (HostTensor) inputs[i];
-          tensor = BoundCall.tensor(environment, host, call.copy(i, host), host.shape());
-          made.add(tensor);
-        }
-        arguments.put(call.names.get(i), tensor);
-      }
-      return call.session.run(arguments);
-    } finally {
-      made.forEach(OnnxTensor::close);
-    }
-  }
-
   @Override
   public void close() {
     if (closed.compareAndSet(false, true)) {
       List.copyOf(results).forEach(OnnxRuntimeTensor::close);
       calls.values().forEach(Call::close);
       rowParts.ifPresent(RowParts::close);
+      rowSessions.close();
     }
   }
 }

@@ -6,6 +6,7 @@ package io.github.flinkdiffusion.ops.onnxruntime;
 
 import ai.onnxruntime.OrtSession;
 import io.github.flinkdiffusion.ops.engine.HostTensor;
+import io.github.flinkdiffusion.ops.engine.StackedTensor;
 import io.github.flinkdiffusion.ops.engine.Tensor;
 import java.util.ArrayList;
 import java.util.List;
@@ -48,7 +49,7 @@ final class RowParts implements AutoCloseable {
   /**
    * In how many parts a call is made: one for each thread, or one.
    *
-   * @param inputs whose first dimension must be the same
+   * @param inputs whose first dimension must be the same; those on the device row by row
    */
   int of(Tensor... inputs) {
     long rows = rows(inputs);
@@ -60,7 +61,7 @@ final class RowParts implements AutoCloseable {
   private static long rows(Tensor... inputs) {
     long rows = 0;
     for (Tensor input : inputs) {
-      if (!(input instanceof HostTensor) || input.shape().length == 0) {
+      if (!isByRows(input) || input.shape().length == 0) {
         return 0;
       }
       long its = input.shape()[0];
@@ -70,6 +71,11 @@ final class RowParts implements AutoCloseable {
       rows = its;
     }
     return rows;
+  }
+
+  private static boolean isByRows(Tensor input) {
+    return input instanceof HostTensor
+        || input instanceof StackedTensor stacked && stacked.parts().size() == input.shape()[0];
   }
 
   /**

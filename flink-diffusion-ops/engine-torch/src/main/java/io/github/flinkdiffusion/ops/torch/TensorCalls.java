@@ -5,6 +5,7 @@
 package io.github.flinkdiffusion.ops.torch;
 
 import ai.djl.ndarray.NDArray;
+import ai.djl.ndarray.NDArrays;
 import ai.djl.ndarray.NDList;
 import ai.djl.ndarray.NDManager;
 import ai.djl.ndarray.types.DataType;
@@ -13,6 +14,7 @@ import io.github.flinkdiffusion.ops.engine.DeviceMemoryException;
 import io.github.flinkdiffusion.ops.engine.DeviceTensor;
 import io.github.flinkdiffusion.ops.engine.EngineException;
 import io.github.flinkdiffusion.ops.engine.HostTensor;
+import io.github.flinkdiffusion.ops.engine.StackedTensor;
 import io.github.flinkdiffusion.ops.engine.Tensor;
 import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
@@ -57,6 +59,13 @@ final class TensorCalls {
     }
     if (tensor instanceof HostTensor.Longs longs) {
       return scope.create(LongBuffer.wrap(longs.data()), new Shape(longs.shape()), DataType.INT64);
+    }
+    if (tensor instanceof StackedTensor stacked) {
+      NDList rows = new NDList();
+      stacked.parts().forEach(row -> rows.add(TorchTensor.array(row)));
+      NDArray joined = NDArrays.concat(rows, 0);
+      joined.attach(scope);
+      return joined;
     }
     return TorchTensor.array((DeviceTensor) tensor);
   }

@@ -127,27 +127,37 @@ final class TorchNetwork implements Network {
     JniUtils.setGraphExecutorOptimize(false);
     try (NDManager scope = manager.newSubManager()) {
       NDList arguments = TensorCalls.arguments(scope, method, inputs);
-      NDArray result = block.forward(parameters, arguments, false).singletonOrThrow();
-      result.attach(scope);
-      return TensorCalls.toHost(result);
+      NDList results = block.forward(parameters, arguments, false);
+      results.attach(scope);
+      return TensorCalls.toHost(results.get(0));
     } catch (RuntimeException e) {
       throw TensorCalls.translate("Calling " + method + " of " + name, e);
     }
   }
 
   @Override
-  public List<DeviceTensor> callOnDevice(String method, Tensor... inputs) {
+  public Kept callKeepingRows(String method, Tensor... inputs) {
     JniUtils.setGraphExecutorOptimize(false);
-    List<DeviceTensor> results = new ArrayList<>();
+    List<DeviceTensor> rows = new ArrayList<>();
     try (NDManager scope = manager.newSubManager()) {
       NDList arguments = TensorCalls.arguments(scope, method, inputs);
-      for (NDArray result : block.forward(parameters, arguments, false)) {
-        result.attach(manager);
-        results.add(new TorchTensor(result));
+      NDList results = block.forward(parameters, arguments, false);
+      results.attach(scope);
+      if (results.size() < 2) {
+        throw new IllegalStateException("it has no second result to keep");
       }
-      return results;
+      HostTensor.Floats result = TensorCalls.toHost(results.get(0));
+      NDArray kept = results.get(1);
+      for (NDArray view : kept.split(kept.getShape().get(0), 0)) {
+        view.attach(scope);
+        // In memory of its own, which is free when this row is.
+        NDArray row = view.duplicate();
+        row.attach(manager);
+        rows.add(new TorchTensor(row));
+      }
+      return new Kept(result, rows);
     } catch (RuntimeException e) {
-      results.forEach(DeviceTensor::close);
+      rows.forEach(DeviceTensor::close);
       throw TensorCalls.translate("Calling " + method + " of " + name, e);
     }
   }
