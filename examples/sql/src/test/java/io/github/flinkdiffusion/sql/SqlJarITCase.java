@@ -56,7 +56,10 @@ class SqlJarITCase {
     try (ZipFile jar = new ZipFile(jar().toFile())) {
       assertThat(text(jar, "META-INF/services/org.apache.flink.table.factories.Factory"))
           .contains(
-              "DiffusionModelProviderFactory", "DiffusionModuleFactory", "EventFormatFactory");
+              "DiffusionModelProviderFactory",
+              "DiffusionModuleFactory",
+              "EventFormatFactory",
+              "EventFormatFactory$RegistryJson");
       assertThat(text(jar, "META-INF/services/ai.djl.engine.EngineProvider")).contains("ai.djl");
       assertThat(text(jar, "META-INF/services/io.github.flinkdiffusion.ops.engine.Engine"))
           .contains(

@@ -73,23 +73,12 @@ public record FormatSettings(
     return new FormatSettings(format, unknownFields, null, registry);
   }
 
-  /** What reads such events. */
+  /**
+   * What reads such events. Says of others what they look like, and which option of a DataStream
+   * job reads them.
+   */
   public <T extends SpecificRecord> EventReader<T> reader(Class<T> eventClass) {
-    EventReader<T> reader =
-        switch (format) {
-          case AVRO -> {
-            EventCodec<T> codec = EventCodec.of(eventClass);
-            yield (value, id) -> codec.decode(value);
-          }
-          case JSON -> EventJson.of(eventClass, unknownFields)::read;
-          case PLAIN_AVRO -> {
-            Schema writer =
-                avroSchema == null ? EventCodec.schemaOf(eventClass) : parsed(avroSchema);
-            EventJson<T> rules = EventJson.of(eventClass, unknownFields);
-            yield (value, id) -> AvroRecords.read(writer, ByteBuffer.wrap(value), rules, id);
-          }
-          case REGISTRY_AVRO, REGISTRY_JSON -> new RegistryReader<>(this, eventClass);
-        };
+    EventReader<T> reader = readerWithoutHints(eventClass);
     return (value, id) -> {
       try {
         return reader.read(value, id);
@@ -100,6 +89,23 @@ public record FormatSettings(
         }
         throw new UndecodableEventException(hint.get() + " " + e.getMessage(), e);
       }
+    };
+  }
+
+  /** As {@link #reader}, without a word of what other records look like. */
+  public <T extends SpecificRecord> EventReader<T> readerWithoutHints(Class<T> eventClass) {
+    return switch (format) {
+      case AVRO -> {
+        EventCodec<T> codec = EventCodec.of(eventClass);
+        yield (value, id) -> codec.decode(value);
+      }
+      case JSON -> EventJson.of(eventClass, unknownFields)::read;
+      case PLAIN_AVRO -> {
+        Schema writer = avroSchema == null ? EventCodec.schemaOf(eventClass) : parsed(avroSchema);
+        EventJson<T> rules = EventJson.of(eventClass, unknownFields);
+        yield (value, id) -> AvroRecords.read(writer, ByteBuffer.wrap(value), rules, id);
+      }
+      case REGISTRY_AVRO, REGISTRY_JSON -> new RegistryReader<>(this, eventClass);
     };
   }
 

@@ -5,7 +5,6 @@
 package io.github.flinkdiffusion.connector.table;
 
 import io.github.flinkdiffusion.connector.event.CancelEvent;
-import io.github.flinkdiffusion.connector.event.EventCodec;
 import io.github.flinkdiffusion.connector.event.FailureEvent;
 import io.github.flinkdiffusion.connector.event.ImageEvent;
 import io.github.flinkdiffusion.connector.event.ImageTaskEvent;
@@ -45,8 +44,8 @@ public enum EventKind {
     this.eventClass = eventClass;
   }
 
-  EventCodec<? extends SpecificRecord> codec() {
-    return EventCodec.of(eventClass);
+  Class<? extends SpecificRecord> eventClass() {
+    return eventClass;
   }
 
   /** Today's. */

@@ -4,8 +4,9 @@
  */
 package io.github.flinkdiffusion.connector.table;
 
-import io.github.flinkdiffusion.connector.event.EventCodec;
 import io.github.flinkdiffusion.connector.event.UndecodableEventException;
+import io.github.flinkdiffusion.connector.format.EventReader;
+import io.github.flinkdiffusion.connector.format.FormatSettings;
 import java.io.IOException;
 import org.apache.avro.specific.SpecificRecord;
 import org.apache.flink.api.common.serialization.DeserializationSchema;
@@ -23,11 +24,12 @@ final class EventRowDeserializer implements DeserializationSchema<RowData> {
   private static final Logger LOG = LoggerFactory.getLogger(EventRowDeserializer.class);
 
   private final EventKind kind;
+  private final FormatSettings format;
   private final RowType columns;
   private final boolean ignoring;
   private final TypeInformation<RowData> produced;
 
-  private transient EventCodec<? extends SpecificRecord> codec;
+  private transient EventReader<? extends SpecificRecord> events;
   private transient RowReader reader;
   private transient Counter ignored;
 
@@ -36,8 +38,13 @@ final class EventRowDeserializer implements DeserializationSchema<RowData> {
    * @param ignoring whether what is no event is left out
    */
   EventRowDeserializer(
-      EventKind kind, RowType columns, boolean ignoring, TypeInformation<RowData> produced) {
+      EventKind kind,
+      FormatSettings format,
+      RowType columns,
+      boolean ignoring,
+      TypeInformation<RowData> produced) {
     this.kind = kind;
+    this.format = format;
     this.columns = columns;
     this.ignoring = ignoring;
     this.produced = produced;
@@ -45,7 +52,7 @@ final class EventRowDeserializer implements DeserializationSchema<RowData> {
 
   @Override
   public void open(InitializationContext context) {
-    codec = kind.codec();
+    events = format.readerWithoutHints(kind.eventClass());
     reader = RowReader.of(kind.schema(), columns);
     MetricGroup metrics = context.getMetricGroup();
     // The second name is the former one, deprecated.
@@ -58,13 +65,18 @@ final class EventRowDeserializer implements DeserializationSchema<RowData> {
       return null;
     }
     try {
-      return reader.row(codec.decode(value));
+      // A table does not know a record's place, which names requests without an id elsewhere.
+      return reader.row(events.read(value, null));
     } catch (UndecodableEventException e) {
       if (!ignoring) {
         throw new IOException(
-            ("Cannot read a record as event '%s': %s To skip such records, set 'diffusion-avro.%s'"
-                    + " = 'true'.")
-                .formatted(kind, e.getMessage(), EventFormatOptions.IGNORE_PARSE_ERRORS.key()),
+            ("Cannot read a record as event '%s': %s To skip such records, set '%s.%s' ="
+                    + " 'true'.")
+                .formatted(
+                    kind,
+                    e.getMessage(),
+                    EventFormatFactory.identifier(format.format()),
+                    EventFormatOptions.IGNORE_PARSE_ERRORS.key()),
             e);
       }
       if (ignored.getCount() == 0) {

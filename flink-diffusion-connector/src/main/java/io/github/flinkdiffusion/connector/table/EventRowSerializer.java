@@ -4,7 +4,8 @@
  */
 package io.github.flinkdiffusion.connector.table;
 
-import io.github.flinkdiffusion.connector.event.EventCodec;
+import io.github.flinkdiffusion.connector.format.EventWriter;
+import io.github.flinkdiffusion.connector.format.FormatSettings;
 import org.apache.avro.specific.SpecificRecord;
 import org.apache.flink.api.common.serialization.SerializationSchema;
 import org.apache.flink.table.data.RowData;
@@ -15,21 +16,28 @@ final class EventRowSerializer implements SerializationSchema<RowData> {
   private static final long serialVersionUID = 1L;
 
   private final EventKind kind;
+  private final FormatSettings format;
+  private final String topic;
   private final RowType columns;
 
   private transient RowWriter writer;
+  private transient Encoder<? extends SpecificRecord> encoder;
 
   /**
+   * @param topic whose schema a registry holds
    * @param columns that {@link EventColumns#requireWritable} has passed
    */
-  EventRowSerializer(EventKind kind, RowType columns) {
+  EventRowSerializer(EventKind kind, FormatSettings format, String topic, RowType columns) {
     this.kind = kind;
+    this.format = format;
+    this.topic = topic;
     this.columns = columns;
   }
 
   @Override
   public void open(InitializationContext context) {
     writer = RowWriter.of(kind.schema(), columns);
+    encoder = encoder(kind.eventClass());
   }
 
   /**
@@ -38,15 +46,21 @@ final class EventRowSerializer implements SerializationSchema<RowData> {
   @Override
   public byte[] serialize(RowData row) {
     try {
-      return encode(kind.codec(), row);
+      return encoder.encode(writer.record(row));
     } catch (EventRowException e) {
       throw new EventRowException(
           "Cannot write %s as event '%s': %s".formatted(name(row), kind, e.getMessage()), e);
     }
   }
 
-  private <T extends SpecificRecord> byte[] encode(EventCodec<T> codec, RowData row) {
-    return codec.encode(codec.eventClass().cast(writer.record(row)));
+  private <T extends SpecificRecord> Encoder<T> encoder(Class<T> eventClass) {
+    return new Encoder<>(eventClass, format.writer(eventClass, topic));
+  }
+
+  private record Encoder<T extends SpecificRecord>(Class<T> eventClass, EventWriter<T> events) {
+    byte[] encode(Object record) {
+      return events.write(eventClass.cast(record));
+    }
   }
 
   private String name(RowData row) {

@@ -24,7 +24,7 @@ import java.util.concurrent.atomic.AtomicInteger;
  * and that of Apicurio's core API, version 3. What a real registry answers was looked up with
  * Apicurio Registry 3.0.9, see registry_round_trip.py.
  */
-final class TestRegistry implements AutoCloseable {
+public final class TestRegistry implements AutoCloseable {
   private static final ObjectMapper JSON = new ObjectMapper();
 
   private final HttpServer server;
@@ -32,18 +32,18 @@ final class TestRegistry implements AutoCloseable {
   private final AtomicInteger failures = new AtomicInteger();
 
   /** Each request: method, path. */
-  final List<String> asked = new ArrayList<>();
+  public final List<String> asked = new ArrayList<>();
 
   private volatile String authorization;
   private volatile int status;
 
-  TestRegistry() throws IOException {
+  public TestRegistry() throws IOException {
     server = HttpServer.create(new InetSocketAddress(InetAddress.getLoopbackAddress(), 0), 0);
     server.createContext("/", this::answer);
     server.start();
   }
 
-  String url() {
+  public String url() {
     return "http://127.0.0.1:" + server.getAddress().getPort();
   }
 

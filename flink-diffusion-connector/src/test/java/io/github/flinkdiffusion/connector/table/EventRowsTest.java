@@ -28,6 +28,7 @@ import io.github.flinkdiffusion.connector.event.VoteChoice;
 import io.github.flinkdiffusion.connector.event.VoteCriterion;
 import io.github.flinkdiffusion.connector.event.VoteEvent;
 import io.github.flinkdiffusion.connector.event.VoteSubject;
+import io.github.flinkdiffusion.connector.format.FormatSettings;
 import java.io.IOException;
 import java.io.InputStream;
 import java.nio.ByteBuffer;
@@ -153,7 +154,7 @@ class EventRowsTest {
     EventColumns.requireWritable(sample.kind(), all);
     RowData row = reader(sample.kind(), all).deserialize(encode(sample.event()));
     byte[] again = writer(sample.kind(), all).serialize(row);
-    assertThat(sample.kind().codec().decode(again)).isEqualTo(sample.event());
+    assertThat(EventCodec.of(sample.event().getClass()).decode(again)).isEqualTo(sample.event());
   }
 
   @Test
@@ -276,7 +277,8 @@ class EventRowsTest {
         .isInstanceOf(IOException.class)
         .hasMessageContaining("Cannot read a record as event 'prompt': 3 bytes that start with")
         .hasMessageContaining("'diffusion-avro.ignore-parse-errors' = 'true'");
-    EventRowDeserializer ignoring = new EventRowDeserializer(EventKind.PROMPT, columns, true, null);
+    EventRowDeserializer ignoring =
+        new EventRowDeserializer(EventKind.PROMPT, FormatSettings.AVRO, columns, true, null);
     ignoring.open(OPENING);
     assertThat(ignoring.deserialize(noEvent)).isNull();
     assertThat(ignoring.deserialize(null)).isNull();
@@ -381,13 +383,14 @@ class EventRowsTest {
   }
 
   private static EventRowDeserializer reader(EventKind kind, RowType columns) {
-    EventRowDeserializer reader = new EventRowDeserializer(kind, columns, false, null);
+    EventRowDeserializer reader =
+        new EventRowDeserializer(kind, FormatSettings.AVRO, columns, false, null);
     reader.open(OPENING);
     return reader;
   }
 
   private static EventRowSerializer writer(EventKind kind, RowType columns) {
-    EventRowSerializer writer = new EventRowSerializer(kind, columns);
+    EventRowSerializer writer = new EventRowSerializer(kind, FormatSettings.AVRO, "", columns);
     writer.open(OPENING);
     return writer;
   }

@@ -54,10 +54,20 @@ class SqlReferenceTest {
             + table(ImageFilesOptions.ALL)
             + """
 
-            ## Of the format `diffusion-avro`
-            With `diffusion-avro.` before them (`diffusion-avro.event`).
+            ## Of the formats `diffusion-avro`, `diffusion-json`, `diffusion-registry-avro` and `diffusion-registry-json`
+            With the format's name and a point before them (`diffusion-avro.event`).
             """
-            + table(EventFormatOptions.ALL);
+            + table(EventFormatOptions.ALL)
+            + """
+
+            Of all but `diffusion-avro`:
+            """
+            + table(EventFormatOptions.OF_NAMED_FIELDS)
+            + """
+
+            Of `diffusion-registry-avro` and `diffusion-registry-json`:
+            """
+            + table(EventFormatOptions.OF_REGISTRY);
     if (Boolean.getBoolean("docs.write")) {
       Files.writeString(OPTIONS, expected);
     }
