@@ -609,6 +609,33 @@ def flow_match_euler():
     return c
 
 
+def flow_match_heun():
+    c = Cases("FlowMatchHeunDiscreteScheduler")
+    for shift in (1.0, 3.0):
+        for steps in (2,) + STEPS:
+            c.add(steps, {"shift": shift})
+            c.add(steps, {"shift": shift}, "curved")
+        c.add(11, {"shift": shift}, "curved", **SKIPPED)
+    c.add(11, {"num_train_timesteps": 200, "shift": 2.0}, "curved")
+    c.add(1, {}, "curved")
+    return c
+
+
+def flow_match_lcm():
+    c = Cases("FlowMatchLCMScheduler")
+    for shift in (1.0, 3.0):
+        for placement in PLACEMENTS:
+            for flags in ({}, {"invert_sigmas": True}, {"shift_terminal": 0.1}):
+                c.add(4, {"shift": shift, **placement, **flags}, "curved")
+    for mu in (0.5, 1.15):
+        for kind in ("exponential", "linear"):
+            c.add(8, {"use_dynamic_shifting": True, "time_shift_type": kind, "shift": 3.0}, "curved", mu=mu)
+    c.add(11, {"use_dynamic_shifting": True})
+    c.add(8, {"shift": 3.0}, "curved", **SKIPPED)
+    c.add(1, {})
+    return c
+
+
 def edm_euler():
     c = Cases("EDMEulerScheduler")
     for prediction in ("epsilon", "v_prediction"):
@@ -740,7 +767,7 @@ def consistency_model():
 
 
 ALL = (ddim, ddim_inverse, ddpm, pndm, lms, euler, euler_ancestral, heun, kdpm2_plain, kdpm2_ancestral, dpm_multistep,
-       dpm_singlestep, deis, unipc, lcm, tcd, flow_match_euler, edm_euler, dpm_inverse, sa_solver, edm_dpm,
+       dpm_singlestep, deis, unipc, lcm, tcd, flow_match_euler, flow_match_heun, flow_match_lcm, edm_euler, dpm_inverse, sa_solver, edm_dpm,
        ipndm, consistency_model, dpm_sde, repaint, sde_ve)
 
 
@@ -821,6 +848,10 @@ def add_listed(c):
         add(n, {**flow, "flow_shift": 3.0, "solver_order": 3, "shift_terminal": 0.02}, sigmas=FLOW_SIGMAS)
         add(n, {**flow, "final_sigmas_type": "sigma_min"}, sigmas=FLOW_SIGMAS, skippedSteps=2)
         add(n, {}, sigmas=FLOW_SIGMAS)
+    if c.name == "FlowMatchLCMScheduler":
+        add(n, {"shift": 3.0}, sigmas=FLOW_SIGMAS)
+        add(n, {"shift": 3.0}, timesteps=[float(t) for t in LISTED])
+        add(n, {"use_dynamic_shifting": True}, sigmas=FLOW_SIGMAS, mu=0.7)
     if c.name == "FlowMatchEulerDiscreteScheduler":
         for flags in ({}, {"shift": 3.0}, {"shift": 3.0, "shift_terminal": 0.02}, {"stochastic_sampling": True}, {"invert_sigmas": True}, {"use_karras_sigmas": True}):
             add(n, flags, sigmas=FLOW_SIGMAS)

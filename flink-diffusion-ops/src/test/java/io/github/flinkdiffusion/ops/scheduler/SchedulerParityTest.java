@@ -31,7 +31,7 @@ class SchedulerParityTest {
   private static final double USUAL_TOLERANCE = 1e-5;
 
   /** Classes times prediction types times spacings. */
-  private static final int COMBINATIONS = 163;
+  private static final int COMBINATIONS = 165;
 
   static Stream<ReferenceCase> sampled() {
     return Schedulers.supported().stream().flatMap(ReferenceCase::sampled);

@@ -201,9 +201,10 @@ class SchedulersTest {
         "DDIMScheduler | churn | EDMEulerScheduler, EulerDiscreteScheduler",
         "DDIMScheduler | timesteps | CMStochasticIterativeScheduler, DDPMScheduler,"
             + " DPMSolverMultistepScheduler, DPMSolverSinglestepScheduler, EulerDiscreteScheduler,"
-            + " FlowMatchEulerDiscreteScheduler, HeunDiscreteScheduler, LCMScheduler, TCDScheduler",
+            + " FlowMatchEulerDiscreteScheduler, FlowMatchLCMScheduler, HeunDiscreteScheduler,"
+            + " LCMScheduler, TCDScheduler",
         "EDMEulerScheduler | sigmas | EulerDiscreteScheduler, FlowMatchEulerDiscreteScheduler,"
-            + " UniPCMultistepScheduler",
+            + " FlowMatchLCMScheduler, UniPCMultistepScheduler",
       })
   void optionsWithoutUseAreRefusedByNameOfThoseThatHaveOne(
       String className, String option, String supported) {

@@ -18,23 +18,13 @@ final class FlowMatchEuler {
   private FlowMatchEuler() {}
 
   static SamplingPlan plan(Fields fields, int n, SamplingOptions options) {
-    int trainSteps = fields.trainSteps(n, options);
     boolean stochastic = fields.flag("stochastic_sampling", false);
-    boolean inverted = fields.flag("invert_sigmas", false);
-    double[] sigmas = sigmas(fields, n, trainSteps, options);
-    if (inverted) {
-      for (int i = 0; i < n; i++) {
-        sigmas[i] = 1 - sigmas[i];
-      }
-    }
-    double[] all = SigmaSpace.append(sigmas, inverted ? 1 : 0);
+    Levels levels = levels(fields, n, options);
     PlanBuilder plan = new PlanBuilder(fields, n, 1);
     for (int i = options.skippedSteps(); i < n; i++) {
-      double sigma = all[i];
-      double to = all[i + 1];
-      boolean listed = !options.timesteps().isEmpty() && !inverted;
-      double timestep = listed ? options.timesteps().get(i) : sigma * trainSteps;
-      Call call = plan.call(timestep).level(1 - sigma, sigma);
+      double sigma = levels.sigmas()[i];
+      double to = levels.sigmas()[i + 1];
+      Call call = plan.call(levels.timesteps()[i]).level(1 - sigma, sigma);
       if (stochastic) {
         Linear image = call.x().minus(call.out().times(sigma));
         call.next(image.times(1 - to).plus(call.noise().times(to)));
@@ -43,6 +33,32 @@ final class FlowMatchEuler {
       }
     }
     return plan.build();
+  }
+
+  /**
+   * Where the calls are.
+   *
+   * @param timesteps of n calls
+   * @param sigmas of n calls, and the one to end at
+   */
+  record Levels(double[] timesteps, double[] sigmas) {}
+
+  /** Of n steps with a config of this class or of {@link FlowMatchLcm}. */
+  static Levels levels(Fields fields, int n, SamplingOptions options) {
+    int trainSteps = fields.trainSteps(n, options);
+    boolean inverted = fields.flag("invert_sigmas", false);
+    double[] sigmas = sigmas(fields, n, trainSteps, options);
+    if (inverted) {
+      for (int i = 0; i < n; i++) {
+        sigmas[i] = 1 - sigmas[i];
+      }
+    }
+    boolean listed = !options.timesteps().isEmpty() && !inverted;
+    double[] timesteps = new double[n];
+    for (int i = 0; i < n; i++) {
+      timesteps[i] = listed ? options.timesteps().get(i) : sigmas[i] * trainSteps;
+    }
+    return new Levels(timesteps, SigmaSpace.append(sigmas, inverted ? 1 : 0));
   }
 
   private static double[] sigmas(Fields fields, int n, int trainSteps, SamplingOptions options) {

@@ -101,6 +101,13 @@ public final class Schedulers {
                   Option.MU,
                   Option.TIMESTEPS,
                   Option.SIGMAS),
+              entry("FlowMatchHeunDiscreteScheduler", FlowMatchHeun::plan),
+              entry(
+                  "FlowMatchLCMScheduler",
+                  FlowMatchLcm::plan,
+                  Option.MU,
+                  Option.TIMESTEPS,
+                  Option.SIGMAS),
               entry(HEUN, Heun::plan, Option.TIMESTEPS),
               entry("IPNDMScheduler", Ipndm::plan),
               entry("KDPM2AncestralDiscreteScheduler", Kdpm2::ancestral),
