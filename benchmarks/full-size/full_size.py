@@ -148,7 +148,7 @@ def make(network, folder):
     if class_name == "T5EncoderModel":
         inputs = {"ids": torch.randint(0, 32100, (1, 256), generator=generator)}
     elif class_name == "SD3Transformer2DModel":
-        inputs = dict(sample=noise(1, 16, 32, 32), timestep=torch.tensor([875.0]), context=noise(1, 333, 4096), pooled=noise(1, 2048))
+        inputs = dict(sample=noise(1, 16, 32, 32), timestep=torch.tensor([875.0]), context=noise(1, 333, 4096), pooled=noise(1, 2048), kept=torch.ones(1, config["num_layers"]))
     else:
         inputs = dict(sample=noise(1, 16, 32, 32), timestep=torch.tensor([875.0]), context=noise(1, 256, 4096), pooled=noise(1, 768))
     save_file(inputs, folder / "inputs.safetensors")

@@ -5,11 +5,12 @@
 
 """Whole folders of transformers that attend to image and text jointly, told by CLIP and T5: Stable Diffusion 3 and 3.5, Flux.1.
 
-Each family has three shapes. Run: python joint_fixtures.py [sd3] [flux]   (see requirements.txt; it reads fixtures/tokenizer/t5)
+Each family has three shapes. Run: python joint_fixtures.py [sd3] [flux] [flux-fill] [flux-control]   (see requirements.txt; it reads fixtures/tokenizer/t5)
 It writes fixtures/models/tiny-<family>..., and the two manifests networks-joint.json and pipelines-joint.json.
 """
 
 import argparse
+import contextlib
 import json
 import os
 import sys
@@ -23,6 +24,10 @@ import transformers  # noqa: E402
 from diffusers import (  # noqa: E402
     AutoencoderKL,
     FlowMatchEulerDiscreteScheduler,
+    FlowMatchHeunDiscreteScheduler,
+    FlowMatchLCMScheduler,
+    FluxControlPipeline,
+    FluxFillPipeline,
     FluxImg2ImgPipeline,
     FluxInpaintPipeline,
     FluxPipeline,
@@ -39,7 +44,8 @@ import tiny_models as tiny  # noqa: E402
 from fixture_tools import FIXTURES, Goldens, configure_torch, fresh_folder, randomize, rewrite_weights, round_to_half, scale, seeded, store_half, write_json  # noqa: E402
 from pipeline_fixtures import Runs, hole, painting, tokenizer_at  # noqa: E402
 
-pipeline_fixtures.SCHEDULERS[FlowMatchEulerDiscreteScheduler.__name__] = FlowMatchEulerDiscreteScheduler
+for each in (FlowMatchEulerDiscreteScheduler, FlowMatchHeunDiscreteScheduler, FlowMatchLCMScheduler):
+    pipeline_fixtures.SCHEDULERS[each.__name__] = each
 
 PROMPT = "a red apple on a wooden table"
 LONGER = "a photo of an astronaut riding a horse on mars, highly detailed, trending on artstation, cinematic lighting, near the sea at night"
@@ -64,10 +70,10 @@ def t5_tokenizer(folder):
     return T5Tokenizer.from_pretrained(folder)
 
 
-def kl(seed, channels, **config):
+def kl(seed, channels, blocks=(8, 16), **config):
     vae = AutoencoderKL(
-        in_channels=3, out_channels=3, down_block_types=("DownEncoderBlock2D",) * 2, up_block_types=("UpDecoderBlock2D",) * 2,
-        block_out_channels=(8, 16), layers_per_block=1, latent_channels=channels, norm_num_groups=4, sample_size=32,
+        in_channels=3, out_channels=3, down_block_types=("DownEncoderBlock2D",) * len(blocks), up_block_types=("UpDecoderBlock2D",) * len(blocks),
+        block_out_channels=blocks, layers_per_block=1, latent_channels=channels, norm_num_groups=4, sample_size=32,
         use_quant_conv=False, use_post_quant_conv=False, force_upcast=True, **config,
     )
     vae = randomize(vae.eval(), seed)
@@ -105,6 +111,22 @@ def saved(folder, pipe, tokenizers):
     return loaded
 
 
+@contextlib.contextmanager
+def drawing_from_the_request():
+    """FlowMatchLCMScheduler's noise from the request's generator, which these pipelines do not hand on: it would be torch's global one."""
+    module, seeding, last = diffusers.schedulers.scheduling_flow_match_lcm, pipeline_fixtures.seeded, []
+
+    def recorded(seed):
+        last[:] = [seeding(seed)]
+        return last[0]
+
+    draw = module.randn_tensor
+    pipeline_fixtures.seeded = recorded
+    module.randn_tensor = lambda shape, generator=None, **options: draw(shape, generator=generator or last[0], **options)
+    yield
+    pipeline_fixtures.seeded, module.randn_tensor = seeding, draw
+
+
 class Family:
     """Collects the networks' goldens and the runs of a family's folders."""
 
@@ -140,7 +162,7 @@ def sd3_transformer(seed, **config):
     }
     model = randomize(SD3Transformer2DModel(**config).eval(), seed)
     given = sd3_inputs(model, 3, 8, 8, 20, seeded(5))
-    scale(model.proj_out, 0.8 / model(**given).sample.std().item())
+    scale(model.proj_out, 0.8 / sd3_call(model, given).std().item())
     return round_to_half(model)
 
 
@@ -151,7 +173,14 @@ def sd3_inputs(model, rows, height, width, tokens, generator):
         "timestep": torch.rand(rows, generator=generator) * 1000,
         "encoder_hidden_states": torch.randn(rows, tokens, config.joint_attention_dim, generator=generator),
         "pooled_projections": torch.randn(rows, config.pooled_projection_dim, generator=generator),
+        "kept": torch.ones(rows, config.num_layers),
     }
+
+
+def sd3_call(model, given):
+    """Without the layers that are not kept, the same ones in all rows."""
+    skipped = [layer for layer, kept in enumerate(given["kept"][0]) if not kept]
+    return model(**{key: value for key, value in given.items() if key != "kept"}, skip_layers=skipped).sample
 
 
 def sd3(family):
@@ -182,7 +211,9 @@ def sd3(family):
         goldens = family.golden(folder, "transformer", pipe.transformer)
         for case, height, width, tokens in (("square", 8, 8, 9), ("wide", 6, 14, 85), ("odd", 10, 2, 77)):
             given = sd3_inputs(pipe.transformer, 2, height, width, tokens, seeded(51))
-            goldens.case(case, "forward", given, {"sample": pipe.transformer(**given).sample})
+            if case == "odd":
+                given["kept"][:, index % 2] = 0
+            goldens.case(case, "forward", given, {"sample": sd3_call(pipe.transformer, given)})
         family.networks.append(goldens.write(family.out))
         runs = Runs(family.out, folder, report=family.report)
         runs.run("guided", pipe, 1, prompt=PROMPT, negative_prompt=NEGATIVE, num_inference_steps=4, max_sequence_length=32, **SIZE)
@@ -190,14 +221,23 @@ def sd3(family):
         if index == 0:
             runs.run("three_prompts", pipe, 3, prompt=PROMPT, prompt_2=LONGER, prompt_3="oil painting", negative_prompt=NEGATIVE, negative_prompt_3="the sea", clip_skip=1, num_inference_steps=3, guidance_scale=3.0, max_sequence_length=32, **SIZE)
             runs.run("default_length", pipe, 4, prompt=PROMPT, num_inference_steps=2, guidance_scale=5.0, height=32, width=32)
+        layers = ([0, 1], [1], [0])[index]
+        # Heun's class takes no shift that follows from the size.
+        fixed = dict(scheduler="FlowMatchHeunDiscreteScheduler", overrides={"use_dynamic_shifting": False} if "use_dynamic_shifting" in steps else None)
+        runs.run("skipped_layers", pipe, 7, prompt=PROMPT, negative_prompt=NEGATIVE, num_inference_steps=6, guidance_scale=4.0, skip_guidance_layers=layers, skip_layer_guidance_stop=0.6, max_sequence_length=32, **SIZE)
+        runs.run("flow_heun", pipe, 8, **fixed, prompt=PROMPT, num_inference_steps=3, guidance_scale=4.0, skip_guidance_layers=[0], skip_layer_guidance_scale=1.5, skip_layer_guidance_start=0.3, skip_layer_guidance_stop=1.0, max_sequence_length=32, **SIZE)
+        with drawing_from_the_request():
+            runs.run("flow_lcm", pipe, 9, scheduler="FlowMatchLCMScheduler", prompt=PROMPT, num_inference_steps=4, guidance_scale=1.0, max_sequence_length=32, **SIZE)
         picture = painting(48, 32, 7)
         changed = StableDiffusion3Img2ImgPipeline(**pipe.components)
         changed.set_progress_bar_config(disable=True)
         runs.run("from_image", changed, 5, images={"image": picture}, prompt=PROMPT, negative_prompt=NEGATIVE, strength=0.7, num_inference_steps=5, guidance_scale=4.0, max_sequence_length=32, **SIZE)
+        runs.run("heun_from_image", changed, 10, **fixed, images={"image": picture}, prompt=PROMPT, strength=0.6, num_inference_steps=4, guidance_scale=1.0, max_sequence_length=32, **SIZE)
         inpaint = StableDiffusion3InpaintPipeline(**pipe.components)
         inpaint.set_progress_bar_config(disable=True)
         if channels == 16:  # the class takes no other
             runs.run("inpaint", inpaint, 6, images={"image": picture, "mask_image": hole(48, 32)}, prompt=PROMPT, strength=0.8, num_inference_steps=5, guidance_scale=4.0, max_sequence_length=32, **SIZE)
+            runs.run("heun_inpaint", inpaint, 11, **fixed, images={"image": picture, "mask_image": hole(48, 32)}, prompt=PROMPT, strength=0.8, num_inference_steps=4, guidance_scale=1.0, max_sequence_length=32, **SIZE)
         family.runs.append(written(runs))
 
 
@@ -291,7 +331,64 @@ def flux(family):
         family.runs.append(written(runs))
 
 
-FAMILIES = {"sd3": sd3, "flux": flux}
+def flux_beside(family, cls, name, appended, shapes):
+    """Transformers with further channels, each with an autoencoder of two or three levels."""
+    for index, (folder, (config, steps, channels, blocks)) in enumerate(shapes.items()):
+        path = fresh_folder(family.out / folder)
+        scale_factor = 2 ** (len(blocks) - 1)
+        pipe = cls(
+            transformer=flux_transformer(
+                840 + index, in_channels=4 * (channels + appended(channels, scale_factor)), out_channels=4 * channels, num_layers=1, num_single_layers=1,
+                **{**dict(attention_head_dim=8, axes_dims_rope=(4, 2, 2)), **config},
+            ),
+            scheduler=scheduler(**steps),
+            vae=kl(850 + index, channels, blocks, scaling_factor=0.3611, shift_factor=0.1159),
+            text_encoder=tiny.text_encoder(860 + index, layers=1),
+            tokenizer=tokenizer_at(path / "tokenizer"),
+            text_encoder_2=t5(870 + index, num_layers=1),
+            tokenizer_2=t5_tokenizer(path / "tokenizer_2"),
+        )
+        pipe = saved(path, pipe, ("tokenizer",))
+        goldens = family.golden(folder, "transformer", pipe.transformer)
+        given = flux_inputs(pipe.transformer, 2, 6, 10, 9, seeded(53))
+        goldens.case("wide", "forward", given, {"sample": flux_call(pipe.transformer, given)})
+        family.networks.append(goldens.write(family.out))
+        runs = Runs(family.out, folder, report=family.report)
+        scales = dict(guidance_scale=20.0) if config.get("guidance_embeds", True) else {}
+        picture = painting(48, 32, 7)
+        if name == "fill":
+            images = {"image": picture, "mask_image": hole(48, 32)}
+            runs.run("everything", pipe, 1, images=images, prompt=PROMPT, num_inference_steps=4, max_sequence_length=32, **scales, **SIZE)
+            runs.run("a_part", pipe, 2, images=images, prompt=LONGER, prompt_2=PROMPT, strength=0.7, num_inference_steps=5, max_sequence_length=48, **SIZE)
+        else:
+            images = {"control_image": picture}
+            runs.run("followed", pipe, 1, images=images, prompt=PROMPT, num_inference_steps=4, max_sequence_length=32, **scales, **SIZE)
+            runs.run("two_prompts", pipe, 2, images=images, prompt=LONGER, prompt_2=PROMPT, sigmas=[1.0, 0.7, 0.3], num_inference_steps=3, max_sequence_length=48, **SIZE)
+        family.runs.append(written(runs))
+
+
+DYNAMIC = dict(use_dynamic_shifting=True, base_shift=0.5, max_shift=1.15, shift=3.0)
+
+
+def flux_fill(family):
+    shapes = {
+        "tiny-flux-fill": (dict(), DYNAMIC, 4, (8, 16)),
+        "tiny-flux-fill-deep": (dict(guidance_embeds=False), dict(shift=1.0), 4, (8, 8, 16)),
+        "tiny-flux-fill-wide": (dict(num_attention_heads=3), DYNAMIC, 16, (8, 16)),
+    }
+    flux_beside(family, FluxFillPipeline, "fill", lambda channels, factor: channels + factor**2, shapes)
+
+
+def flux_control(family):
+    shapes = {
+        "tiny-flux-control": (dict(), DYNAMIC, 4, (8, 16)),
+        "tiny-flux-control-deep": (dict(guidance_embeds=False), dict(shift=1.0), 4, (8, 8, 16)),
+        "tiny-flux-control-wide": (dict(num_attention_heads=3), DYNAMIC, 16, (8, 16)),
+    }
+    flux_beside(family, FluxControlPipeline, "control", lambda channels, factor: channels, shapes)
+
+
+FAMILIES = {"sd3": sd3, "flux": flux, "flux-fill": flux_fill, "flux-control": flux_control}
 
 
 def written(runs):
@@ -305,7 +402,7 @@ def merge(file, key, entries, family, name):
     """Replaces a family's entries in a manifest and leaves the others."""
     path = FIXTURES / file
     known = json.loads(path.read_text(encoding="utf-8"))[key] if path.exists() else []
-    others = [each for each in known if not name(each).startswith(f"tiny-{family}")]
+    others = [each for each in known if family != max((own for own in FAMILIES if name(each).startswith(f"tiny-{own}")), key=len)]
     write_json(path, {key: sorted(others + entries, key=name)})
 
 

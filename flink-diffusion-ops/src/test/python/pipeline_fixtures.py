@@ -248,7 +248,7 @@ class Runs:
         """
         images = images or {}
         base = pipe.scheduler.config
-        made = SCHEDULERS[scheduler or type(pipe.scheduler).__name__].from_config(base, **(overrides or {}))
+        made = SCHEDULERS[scheduler or type(pipe.scheduler).__name__].from_config({**base, **(overrides or {})})
         picture, steps, draws = self._call(pipe, made, seed, images, arguments)
         inside = ((picture > 0.002) & (picture < 0.998)).float().mean().item()
         if inside < least_inside or picture.std() < 0.03:

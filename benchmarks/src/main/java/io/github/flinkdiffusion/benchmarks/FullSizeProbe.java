@@ -105,7 +105,8 @@ final class FullSizeProbe {
       throws IOException {
     System.out.printf(
         Locale.ROOT,
-        "ours %s: %.2f GB of weights; open %.3f s, load %.2f s, call %.2f s, peak resident %.0f MiB, own %.0f MiB%n",
+        "ours %s: %.2f GB of weights; open %.3f s, load %.2f s, call %.2f s, peak resident %.0f"
+            + " MiB, own %.0f MiB%n",
         precision,
         bytes / 1e9,
         opened,
@@ -141,7 +142,8 @@ final class FullSizeProbe {
         new HostTensor.Longs(buckets, 1, tokens, tokens)
       };
     }
-    return Stream.of("sample", "timestep", "context", "pooled")
+    return Stream.of("sample", "timestep", "context", "pooled", "kept")
+        .filter(inputs.names()::contains)
         .map(name -> new HostTensor.Floats(inputs.floats(name), inputs.info(name).shape()))
         .toArray(Tensor[]::new);
   }

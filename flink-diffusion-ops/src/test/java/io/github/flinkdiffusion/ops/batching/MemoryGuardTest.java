@@ -220,7 +220,13 @@ class MemoryGuardTest {
         arguments("tiny-sd3-large", EnumSet.allOf(Call.class)),
         arguments("tiny-flux-dev", EnumSet.allOf(Call.class)),
         arguments("tiny-flux-schnell", EnumSet.allOf(Call.class)),
-        arguments("tiny-flux-wide", EnumSet.allOf(Call.class)));
+        arguments("tiny-flux-wide", EnumSet.allOf(Call.class)),
+        arguments("tiny-flux-fill", images),
+        arguments("tiny-flux-fill-deep", images),
+        arguments("tiny-flux-fill-wide", images),
+        arguments("tiny-flux-control", images),
+        arguments("tiny-flux-control-deep", images),
+        arguments("tiny-flux-control-wide", images));
   }
 
   /** The example is the one of the operator: it says a text, whatever the model takes. */

@@ -14,6 +14,7 @@ final class ReferenceCalls {
   private static final Map<String, String> NAMES =
       Map.of(
           "num_inference_steps", "steps",
+          "control_image", "image",
           "mask_image", "mask",
           "class_labels", "classLabel");
 

@@ -6,6 +6,7 @@ package io.github.flinkdiffusion.ops.network;
 
 import io.github.flinkdiffusion.ops.graph.Method;
 import io.github.flinkdiffusion.ops.graph.Value;
+import java.util.Optional;
 
 /**
  * The vectors by which adaptive layer norms (Peebles and Xie 2022) shift, scale and gate tokens: a
@@ -13,7 +14,7 @@ import io.github.flinkdiffusion.ops.graph.Value;
  *
  * @param all [N,1,parts * hidden]
  */
-record Modulation(Method m, Value all, int hidden) {
+record Modulation(Method m, Value all, int hidden, Optional<Value> kept) {
   private static final double EPSILON = 1e-6;
 
   /**
@@ -22,7 +23,16 @@ record Modulation(Method m, Value all, int hidden) {
   static Modulation of(Scope at, String name, Value condition, int hidden, int parts) {
     Method m = at.method();
     Value all = at.linear(name, m.silu(condition), hidden, parts * hidden);
-    return new Modulation(m, m.unsqueeze(all, 1), hidden);
+    return new Modulation(m, m.unsqueeze(all, 1), hidden, Optional.empty());
+  }
+
+  /**
+   * This, whose gates are closed for some rows.
+   *
+   * @param rows [N,1,1], 1 for rows that go on as they would, 0 for those that are not changed
+   */
+  Modulation keeping(Value rows) {
+    return new Modulation(m, all, hidden, Optional.of(rows));
   }
 
   /** The part at an index, [N,1,hidden]. */
@@ -42,7 +52,8 @@ record Modulation(Method m, Value all, int hidden) {
 
   /** x + gate * change. */
   Value gated(Value x, int gate, Value change) {
-    return m.add(x, m.multiply(part(gate), change));
+    Value open = kept.map(rows -> m.multiply(part(gate), rows)).orElseGet(() -> part(gate));
+    return m.add(x, m.multiply(open, change));
   }
 
   /** diffusers' FeedForward with {@code gelu-approximate}. */

@@ -29,7 +29,9 @@ public final class Sd3Transformer {
 
   /**
    * A graph with {@code forward(sample [N,in,H,W], timestep float32 [N], context [N,T,contextSize],
-   * pooled [N,pooledSize])} giving [N,out,H,W] in float32. H and W are multiples of the patch size.
+   * pooled [N,pooledSize], kept [N,layers])} giving [N,out,H,W] in float32. H and W are multiples
+   * of the patch size. Of each row, {@code kept} has 1 for blocks that it goes through and 0 for
+   * those that are left out ({@code skip_layers}).
    */
   public Graph graph() {
     Graph graph = new Graph();
@@ -38,13 +40,15 @@ public final class Sd3Transformer {
     Value timestep = forward.input("timestep", 1);
     Value context = forward.input("context", 3);
     Value pooled = forward.input("pooled", 2);
+    Value kept = forward.input("kept", 2);
     forward.returns(
-        forward.toFloat(emit(new Scope(forward, ""), sample, timestep, context, pooled)));
+        forward.toFloat(emit(new Scope(forward, ""), sample, timestep, context, pooled, kept)));
     return graph;
   }
 
   /** Adds the network to a method; shapes as in {@link #graph()}, result in the weights' dtype. */
-  public Value emit(Scope at, Value sample, Value timestep, Value context, Value pooled) {
+  public Value emit(
+      Scope at, Value sample, Value timestep, Value context, Value pooled, Value kept) {
     Method m = at.method();
     int patch = config.patchSize();
     Value dtype = at.parameter("pos_embed.proj.bias", hidden);
@@ -77,16 +81,16 @@ public final class Sd3Transformer {
                 Activation.SILU));
     Value text =
         at.linear("context_embedder", m.castAs(context, dtype), config.contextSize(), hidden);
+    Value keptRows = m.castAs(kept, dtype);
     for (int i = 0; i < config.layers(); i++) {
-      boolean last = i == config.layers() - 1;
       Value[] both =
           block(
               at.child("transformer_blocks", i),
               x,
               text,
               condition,
-              config.dualLayers().contains(i),
-              last);
+              m.unsqueeze(m.narrow(keptRows, 1, i, 1), 1),
+              i);
       x = both[0];
       text = both[1];
     }
@@ -116,15 +120,21 @@ public final class Sd3Transformer {
     return m.flatten(table, 1, 2);
   }
 
-  /** Patches and text after a block; the last block's text is not used. */
-  private Value[] block(
-      Scope at, Value x, Value text, Value condition, boolean dual, boolean last) {
+  /**
+   * Patches and text after a block; the last block's text is not used.
+   *
+   * @param kept [N,1,1], see {@link #graph()}
+   */
+  private Value[] block(Scope at, Value x, Value text, Value condition, Value kept, int index) {
     Method m = at.method();
-    Modulation own = Modulation.of(at, "norm1.linear", condition, hidden, dual ? 9 : 6);
+    boolean dual = config.dualLayers().contains(index);
+    boolean last = index == config.layers() - 1;
+    Modulation own =
+        Modulation.of(at, "norm1.linear", condition, hidden, dual ? 9 : 6).keeping(kept);
     Value normed = own.normed(x);
     Value h = own.modulated(normed, 0, 1);
     Modulation texts =
-        last ? null : Modulation.of(at, "norm1_context.linear", condition, hidden, 6);
+        last ? null : Modulation.of(at, "norm1_context.linear", condition, hidden, 6).keeping(kept);
     Value c =
         last
             ? Modulation.continuous(at.child("norm1_context"), text, condition, hidden)

@@ -19,6 +19,7 @@ import java.util.stream.IntStream;
  * @param lead conditions of the first calls where they are not those of the rest
  * @param known what is put back after each step, once {@link SamplerState#call} counts it
  * @param guided calls that have guidance; the others compute the conditional row alone
+ * @param stretch other conditions of some of the guided calls
  */
 record Beginning(
     SampleShape shape,
@@ -26,7 +27,8 @@ record Beginning(
     Conditions conditions,
     Optional<Lead> lead,
     Optional<InpaintMask.KnownPart> known,
-    Calls guided) {
+    Calls guided,
+    Optional<Stretch> stretch) {
 
   /**
    * Calls of a plan, numbered as {@link SamplerState#call} does.
@@ -49,6 +51,9 @@ record Beginning(
    */
   record Lead(int calls, Conditions conditions) {}
 
+  /** How a trajectory is conditioned in some calls, where it is not as in the rest. */
+  record Stretch(Calls calls, Conditions conditions) {}
+
   Beginning {
     Objects.requireNonNull(shape, "shape");
     Objects.requireNonNull(state, "state");
@@ -56,6 +61,7 @@ record Beginning(
     Objects.requireNonNull(lead, "lead");
     Objects.requireNonNull(known, "known");
     Objects.requireNonNull(guided, "guided");
+    Objects.requireNonNull(stretch, "stretch");
   }
 
   Beginning(
@@ -64,7 +70,7 @@ record Beginning(
       Conditions conditions,
       Optional<Lead> lead,
       Optional<InpaintMask.KnownPart> known) {
-    this(shape, state, conditions, lead, known, Calls.ALL);
+    this(shape, state, conditions, lead, known, Calls.ALL, Optional.empty());
   }
 
   Beginning(SampleShape shape, SamplerState state, Conditions conditions) {
@@ -84,7 +90,12 @@ record Beginning(
     int calls = state.plan().calls() - first;
     Calls within =
         new Calls(first + (int) (shares.at(0) * calls), first + (int) (shares.at(1) * calls));
-    return new Beginning(shape, state, conditions, lead, known, within);
+    return new Beginning(shape, state, conditions, lead, known, within, stretch);
+  }
+
+  /** The same with other conditions in some of the guided calls. */
+  Beginning with(Stretch other) {
+    return new Beginning(shape, state, conditions, lead, known, guided, Optional.of(other));
   }
 
   private int leadCalls() {
@@ -96,12 +107,22 @@ record Beginning(
     if (call < leadCalls()) {
       return lead.orElseThrow().conditions();
     }
-    return guided.contain(call) ? conditions : conditions.conditionalAlone();
+    if (!guided.contain(call)) {
+      return conditions.conditionalAlone();
+    }
+    return stretch
+        .filter(each -> each.calls().contain(call))
+        .map(Stretch::conditions)
+        .orElse(conditions);
   }
 
   /** The first of the calls up to this one that all have its conditions. */
   int sameConditionsSince(int call) {
-    return IntStream.of(leadCalls(), guided.from(), guided.to())
+    IntStream changes = IntStream.of(leadCalls(), guided.from(), guided.to());
+    return stretch
+        .map(Stretch::calls)
+        .map(calls -> IntStream.concat(changes, IntStream.of(calls.from(), calls.to())))
+        .orElse(changes)
         .filter(change -> change <= call)
         .max()
         .orElse(0);

@@ -5,6 +5,7 @@
 package io.github.flinkdiffusion.ops.pipeline;
 
 import java.util.List;
+import java.util.Optional;
 
 /**
  * What a family of Stable Diffusion networks is conditioned on beside the sample and its timestep:
@@ -32,4 +33,13 @@ interface Conditioning {
    * @return of rows with nothing appended to the sample
    */
   List<Conditions> encode(List<GenerationRequest> requests);
+
+  /**
+   * How some of a request's calls are conditioned otherwise than the rest.
+   *
+   * @param conditions of the rest
+   */
+  default Optional<Beginning.Stretch> stretch(GenerationRequest request, Conditions conditions) {
+    return Optional.empty();
+  }
 }

@@ -26,14 +26,59 @@ final class Flux implements Conditioning {
   private final PromptEncoder clip;
   private final T5Prompts t5;
   private final boolean guided;
+  private final Variant variant;
 
-  private Flux(PromptEncoder clip, T5Prompts t5, boolean guided) {
+  /**
+   * What the pipelines differ in.
+   *
+   * @param guidanceScale by default, of a transformer that takes it
+   * @param negatives whether negative prompts count
+   */
+  private record Variant(TextTransformer.Family family, double guidanceScale, boolean negatives) {}
+
+  private static final Variant TEXT =
+      new Variant(
+          new TextTransformer.Family("FluxPipeline", TextTransformer.Way.OF_FLOW, 28, 0.6, 0.6),
+          3.5,
+          true);
+
+  private static final Variant CONTROL =
+      new Variant(
+          new TextTransformer.Family("FluxControlPipeline", TextTransformer.Way.OF_FLOW, 28, 0, 0)
+              .with(TextTransformer.Beside.CONTROL),
+          3.5,
+          false);
+
+  private static final Variant FILL =
+      new Variant(
+          new TextTransformer.Family("FluxFillPipeline", TextTransformer.Way.OF_FLOW, 50, 0, 1.0)
+              .with(TextTransformer.Beside.COVERED_AND_MASK),
+          30.0,
+          false);
+
+  private Flux(PromptEncoder clip, T5Prompts t5, boolean guided, Variant variant) {
     this.clip = clip;
     this.t5 = t5;
     this.guided = guided;
+    this.variant = variant;
   }
 
+  /** FluxPipeline and its Img2Img and Inpaint. */
   static Task open(Components components) {
+    return open(components, TEXT);
+  }
+
+  /** FluxControlPipeline: the image is what the result follows. */
+  static Task openControl(Components components) {
+    return open(components, CONTROL);
+  }
+
+  /** FluxFillPipeline. */
+  static Task openFill(Components components) {
+    return open(components, FILL);
+  }
+
+  private static Task open(Components components, Variant variant) {
     Config config = components.config("transformer", "FluxTransformer2DModel");
     FluxTransformerConfig transformer = FluxTransformerConfig.from(config);
     PromptEncoder clip = PromptEncoder.openOutermost(components);
@@ -49,31 +94,51 @@ final class Flux implements Conditioning {
           "the CLIP encoder's hidden_size, " + clip.pooledSize());
     }
     Autoencoder autoencoder = Autoencoder.openShifted(components);
+    int latent = autoencoder.format().latentChannels();
+    int beside = variant.family().beside().channels(autoencoder.format());
+    checkChannels(config, "in_channels", transformer.inChannels(), latent + beside, variant);
+    checkChannels(config, "out_channels", transformer.outChannels(), latent, variant);
     return TextTransformer.open(
         components,
-        new TextTransformer.Family("FluxPipeline", TextTransformer.Way.OF_FLOW, 28, 0.6, 0.6),
+        variant.family(),
         new TextTransformer.Transformer(
             new FluxTransformer(transformer).graph(),
             transformer.inChannels(),
             PATCH,
             SAMPLE_SIZE * autoencoder.format().scaleFactor()),
-        new Flux(clip, t5, transformer.guided()),
+        new Flux(clip, t5, transformer.guided(), variant),
         autoencoder);
+  }
+
+  private static void checkChannels(
+      Config config, String key, int channels, int wanted, Variant variant) {
+    if (channels != wanted) {
+      int token = PATCH * PATCH;
+      throw config.unsupported(
+          key,
+          channels * token,
+          "%d in a %s with this autoencoder: %d channels of %d pixels a token"
+              .formatted(wanted * token, variant.family().name(), wanted, token));
+    }
   }
 
   @Override
   public Signature describe(Signature signature) {
     Signature texts =
-        signature
-            .withDefault(Parameters.PROMPT_2, "the prompt", asked -> asked.get(Parameters.PROMPT))
-            .optional(Parameters.NEGATIVE_PROMPT)
-            .withDefault(
-                Parameters.NEGATIVE_PROMPT_2,
-                "the negativePrompt",
-                asked -> asked.get(Parameters.NEGATIVE_PROMPT))
-            .withDefault(Parameters.TRUE_CFG_SCALE, 1.0)
-            .withDefault(Parameters.MAX_SEQUENCE_LENGTH, 512L);
-    return guided ? texts.withDefault(Parameters.GUIDANCE_SCALE, 3.5) : texts;
+        signature.withDefault(
+            Parameters.PROMPT_2, "the prompt", asked -> asked.get(Parameters.PROMPT));
+    if (variant.negatives()) {
+      texts =
+          texts
+              .optional(Parameters.NEGATIVE_PROMPT)
+              .withDefault(
+                  Parameters.NEGATIVE_PROMPT_2,
+                  "the negativePrompt",
+                  asked -> asked.get(Parameters.NEGATIVE_PROMPT))
+              .withDefault(Parameters.TRUE_CFG_SCALE, 1.0);
+    }
+    texts = texts.withDefault(Parameters.MAX_SEQUENCE_LENGTH, 512L);
+    return guided ? texts.withDefault(Parameters.GUIDANCE_SCALE, variant.guidanceScale()) : texts;
   }
 
   @Override
@@ -133,8 +198,9 @@ final class Flux implements Conditioning {
         .ofTokens(tokens);
   }
 
-  private static boolean negative(GenerationRequest request) {
-    return request.get(Parameters.TRUE_CFG_SCALE) > 1
+  private boolean negative(GenerationRequest request) {
+    return variant.negatives()
+        && request.get(Parameters.TRUE_CFG_SCALE) > 1
         && request.get(Parameters.NEGATIVE_PROMPT) != null;
   }
 

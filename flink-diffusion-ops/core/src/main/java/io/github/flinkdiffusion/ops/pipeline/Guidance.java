@@ -122,6 +122,31 @@ sealed interface Guidance {
   }
 
   /**
+   * Classifier-free guidance over the first two of three rows, unconditional first, and away from
+   * the third, which is conditional too but leaves out blocks of the network: u + w (c - u) + s (c
+   * - l) (diffusers' skip-layer guidance of StableDiffusion3Pipeline).
+   *
+   * @param scale w
+   * @param skipScale s
+   */
+  record SkippingLayers(double scale, double skipScale) implements Guidance {
+    @Override
+    public int rows() {
+      return 3;
+    }
+
+    @Override
+    public float[] combine(float[] output, int offset, int size) {
+      float[] prediction = classifierFree(scale).combine(output, offset, size);
+      float s = (float) skipScale;
+      for (int i = 0; i < size; i++) {
+        prediction[i] += s * (output[offset + size + i] - output[offset + 2 * size + i]);
+      }
+      return prediction;
+    }
+  }
+
+  /**
    * Classifier-free guidance over two rows, unconditional first, whose prediction gets the length
    * of the conditional one, patch by patch (diffusers' true CFG of QwenImagePipeline).
    *

@@ -46,6 +46,26 @@ final class InpaintMask {
   }
 
   /**
+   * 1 where a pixel is made anew, 0 elsewhere.
+   *
+   * @return [factor * factor, height, width]: the pixels of a latent's pixel, row by row
+   */
+  float[] pixels(SampleShape shape) {
+    int factor = mask.height() / shape.height();
+    float[] pixels = new float[mask.height() * mask.width()];
+    int place = 0;
+    for (int i = 0; i < factor * factor; i++) {
+      for (int y = 0; y < shape.height(); y++) {
+        for (int x = 0; x < shape.width(); x++) {
+          float value = mask.at(0, y * factor + i / factor, x * factor + i % factor);
+          pixels[place++] = value >= THRESHOLD ? 1 : 0;
+        }
+      }
+    }
+    return pixels;
+  }
+
+  /**
    * What has to be put back after each step for networks that do not know the mask.
    *
    * @param image the encoded picture

@@ -39,6 +39,8 @@ public final class Pipelines {
               Map.entry("DDPMPipeline", Unconditional::ddpm),
               Map.entry("DiTPipeline", ClassConditional::open),
               Map.entry("LDMPipeline", LatentUnconditional::open),
+              Map.entry("FluxControlPipeline", Flux::openControl),
+              Map.entry("FluxFillPipeline", Flux::openFill),
               Map.entry("FluxImg2ImgPipeline", Flux::open),
               Map.entry("FluxInpaintPipeline", Flux::open),
               Map.entry("FluxPipeline", Flux::open),

@@ -4,6 +4,7 @@
  */
 package io.github.flinkdiffusion.ops.pipeline;
 
+import java.util.ArrayList;
 import java.util.List;
 
 /**
@@ -25,6 +26,13 @@ record Row(float[] channels, List<Object> inputs, int tokens) {
   /** Nothing is appended to the sample. */
   static Row of(Object... inputs) {
     return new Row(NOTHING, List.of(inputs), 0);
+  }
+
+  /** This row with another value of an input. */
+  Row withInput(int position, Object value) {
+    List<Object> others = new ArrayList<>(inputs);
+    others.set(position, value);
+    return new Row(channels, others, tokens);
   }
 
   /** This row with channels appended to the sample. */

@@ -8,6 +8,7 @@ import io.github.flinkdiffusion.ops.network.Sd3Transformer;
 import io.github.flinkdiffusion.ops.network.Sd3TransformerConfig;
 import io.github.flinkdiffusion.ops.weights.Config;
 import java.util.ArrayList;
+import java.util.Arrays;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
@@ -19,17 +20,34 @@ import java.util.Optional;
  * both texts' ends.
  */
 final class StableDiffusion3 implements Conditioning {
+  /** Which input of a row says what layers it goes through. */
+  private static final int KEPT = 2;
+
+  private static final List<Parameter<?>> ABOUT_LAYERS =
+      List.of(
+          Parameters.SKIP_LAYER_GUIDANCE_SCALE,
+          Parameters.SKIP_LAYER_GUIDANCE_START,
+          Parameters.SKIP_LAYER_GUIDANCE_STOP);
+
   private final PromptEncoder first;
   private final PromptEncoder second;
   private final Optional<T5Prompts> third;
   private final int contextSize;
 
+  /** Of a row that goes through all layers. */
+  private final float[] allKept;
+
   private StableDiffusion3(
-      PromptEncoder first, PromptEncoder second, Optional<T5Prompts> third, int contextSize) {
+      PromptEncoder first,
+      PromptEncoder second,
+      Optional<T5Prompts> third,
+      Sd3TransformerConfig transformer) {
     this.first = first;
     this.second = second;
     this.third = third;
-    this.contextSize = contextSize;
+    this.contextSize = transformer.contextSize();
+    this.allKept = new float[transformer.layers()];
+    Arrays.fill(allKept, 1);
   }
 
   static Task open(Components components) {
@@ -60,13 +78,14 @@ final class StableDiffusion3 implements Conditioning {
     return TextTransformer.open(
         components,
         new TextTransformer.Family(
-            "StableDiffusion3Pipeline", TextTransformer.Way.OF_CONFIG_SHIFTED, 28, 0.6, 0.6, true),
+                "StableDiffusion3Pipeline", TextTransformer.Way.OF_CONFIG_SHIFTED, 28, 0.6, 0.6)
+            .withUnshiftedMasks(),
         new TextTransformer.Transformer(
             new Sd3Transformer(transformer).graph(),
             transformer.inChannels(),
             transformer.patchSize(),
             transformer.sampleSize() * autoencoder.format().scaleFactor()),
-        new StableDiffusion3(first, second, third, size),
+        new StableDiffusion3(first, second, third, transformer),
         autoencoder);
   }
 
@@ -86,21 +105,88 @@ final class StableDiffusion3 implements Conditioning {
             asked -> asked.get(Parameters.NEGATIVE_PROMPT))
         .optional(Parameters.CLIP_SKIP)
         .withDefault(Parameters.GUIDANCE_SCALE, 7.0)
-        .withDefault(Parameters.MAX_SEQUENCE_LENGTH, 256L);
+        .withDefault(Parameters.MAX_SEQUENCE_LENGTH, 256L)
+        .optional(Parameters.SKIP_GUIDANCE_LAYERS)
+        .withDefault(
+            Parameters.SKIP_LAYER_GUIDANCE_SCALE,
+            "2.8 with skipGuidanceLayers",
+            asked -> withLayers(asked, 2.8))
+        .withDefault(
+            Parameters.SKIP_LAYER_GUIDANCE_START,
+            "0.01 with skipGuidanceLayers",
+            asked -> withLayers(asked, 0.01))
+        .withDefault(
+            Parameters.SKIP_LAYER_GUIDANCE_STOP,
+            "0.2 with skipGuidanceLayers",
+            asked -> withLayers(asked, 0.2));
+  }
+
+  private static Double withLayers(Arguments asked, double value) {
+    return asked.has(Parameters.SKIP_GUIDANCE_LAYERS) ? value : null;
   }
 
   @Override
   public void check(GenerationRequest request) {
     first.checkClipSkip(request);
     second.checkClipSkip(request);
+    Numbers layers = request.get(Parameters.SKIP_GUIDANCE_LAYERS);
+    if (layers == null) {
+      for (Parameter<?> about : ABOUT_LAYERS) {
+        if (request.get(about) != null) {
+          throw new InvalidRequestException(
+              "The request has a %s but no skipGuidanceLayers.".formatted(about));
+        }
+      }
+      return;
+    }
+    if (request.get(Parameters.IMAGE) != null) {
+      throw new InvalidRequestException(
+          "The request has skipGuidanceLayers and an image; layers are left out for requests"
+              + " without an image, as in diffusers.");
+    }
+    for (double layer : layers.values()) {
+      if (layer >= allKept.length) {
+        throw new InvalidRequestException(
+            "skipGuidanceLayers has %d; the transformer has layers 0 to %d."
+                .formatted((int) layer, allKept.length - 1));
+      }
+    }
   }
 
   @Override
   public Denoiser.Input[] inputs() {
     return new Denoiser.Input[] {
       Denoiser.Input.vectors(contextSize),
-      Denoiser.Input.floats(first.pooledSize() + second.pooledSize())
+      Denoiser.Input.floats(first.pooledSize() + second.pooledSize()),
+      Denoiser.Input.floats(allKept.length)
     };
+  }
+
+  /** Steps i of n, counted from 0, with n start < i < n stop, as in the reference. */
+  @Override
+  public Optional<Beginning.Stretch> stretch(GenerationRequest request, Conditions conditions) {
+    Numbers layers = request.get(Parameters.SKIP_GUIDANCE_LAYERS);
+    if (layers == null || request.guidanceScale() <= 1) {
+      return Optional.empty();
+    }
+    int steps = request.steps();
+    int from = (int) Math.floor(steps * request.get(Parameters.SKIP_LAYER_GUIDANCE_START)) + 1;
+    int to = (int) Math.ceil(steps * request.get(Parameters.SKIP_LAYER_GUIDANCE_STOP));
+    if (from >= to) {
+      return Optional.empty();
+    }
+    float[] kept = allKept.clone();
+    for (double layer : layers.values()) {
+      kept[(int) layer] = 0;
+    }
+    List<Row> rows = new ArrayList<>(conditions.rows());
+    rows.add(conditions.conditional().withInput(KEPT, kept));
+    Guidance guidance =
+        new Guidance.SkippingLayers(
+            request.guidanceScale(), request.get(Parameters.SKIP_LAYER_GUIDANCE_SCALE));
+    return Optional.of(
+        new Beginning.Stretch(
+            new Beginning.Calls(from, to), new Conditions(rows, guidance, conditions.truncated())));
   }
 
   /** One row's texts, for each text encoder. */
@@ -143,7 +229,8 @@ final class StableDiffusion3 implements Conditioning {
   }
 
   private Row row(PromptEncoding texts) {
-    return Row.of(texts.states(), texts.pooled()).ofTokens(texts.states().length / contextSize);
+    return Row.of(texts.states(), texts.pooled(), allKept)
+        .ofTokens(texts.states().length / contextSize);
   }
 
   private static Texts wanted(GenerationRequest request) {

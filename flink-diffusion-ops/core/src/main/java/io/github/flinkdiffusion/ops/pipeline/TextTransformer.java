@@ -9,17 +9,21 @@ import io.github.flinkdiffusion.ops.graph.Graph;
 import io.github.flinkdiffusion.ops.image.Raster;
 import io.github.flinkdiffusion.ops.scheduler.SamplerState;
 import io.github.flinkdiffusion.ops.scheduler.SamplingPlan;
+import io.github.flinkdiffusion.ops.weights.Config;
 import java.util.ArrayList;
+import java.util.Arrays;
 import java.util.Iterator;
 import java.util.List;
 import java.util.Optional;
 
 /**
  * Diffusion transformers that follow a text: from a text alone, and where the family has it, from
- * an image and a text, or a part of an image anew. What a request says decides.
+ * an image and a text, or a part of an image anew. What a request says decides. A transformer with
+ * channels for an image to follow, or for a mask and the image around it, always needs them.
  *
  * <p>Noise is drawn in the reference's order: the sample of the encoded image if there is one, the
- * starting noise, and beside a mask the sample of the covered image, which nothing reads.
+ * starting noise, and beside a mask the sample of the covered image, which only a transformer with
+ * channels for it reads.
  */
 final class TextTransformer implements LatentTask {
 
@@ -33,13 +37,34 @@ final class TextTransformer implements LatentTask {
     OF_FLOW
   }
 
+  /** What a transformer takes as channels beside the sample's, as large as the sample. */
+  enum Beside {
+    NOTHING,
+    /** The latent of an image that the result follows, such as its edges or its depth. */
+    CONTROL,
+    /**
+     * The latent of the image without what is generated again, then the mask: the pixels of a
+     * latent's pixel, row by row, one channel each.
+     */
+    COVERED_AND_MASK;
+
+    int channels(LatentFormat format) {
+      return switch (this) {
+        case NOTHING -> 0;
+        case CONTROL -> format.latentChannels();
+        case COVERED_AND_MASK ->
+            format.latentChannels() + format.scaleFactor() * format.scaleFactor();
+      };
+    }
+  }
+
   /**
    * What the families differ in beside their conditioning and networks.
    *
-   * @param name diffusers' class for a text alone
+   * @param name diffusers' class
    * @param steps by default
-   * @param strengthOfImage by default with an image alone; 0 where the family takes no image
-   * @param strengthOfMask by default with a mask
+   * @param strengthOfImage by default with an image alone; 0 where the steps begin with no image
+   * @param strengthOfMask by default with a mask; 0 likewise
    * @param unshiftedMasks whether the image of a request with a mask is decoded without {@code
    *     shift_factor}, with which it was encoded: StableDiffusion3InpaintPipeline does so
    */
@@ -49,20 +74,65 @@ final class TextTransformer implements LatentTask {
       long steps,
       double strengthOfImage,
       double strengthOfMask,
-      boolean unshiftedMasks) {
+      boolean unshiftedMasks,
+      Beside beside) {
     Family(String name, Way way, long steps, double strengthOfImage, double strengthOfMask) {
-      this(name, way, steps, strengthOfImage, strengthOfMask, false);
+      this(name, way, steps, strengthOfImage, strengthOfMask, false, Beside.NOTHING);
     }
 
-    boolean takesImages() {
-      return strengthOfImage > 0;
+    /** Whose image of a mask is decoded without {@code shift_factor}. */
+    Family withUnshiftedMasks() {
+      return new Family(name, way, steps, strengthOfImage, strengthOfMask, true, beside);
+    }
+
+    /** Whose transformer takes further channels. */
+    Family with(Beside channels) {
+      return new Family(
+          name, way, steps, strengthOfImage, strengthOfMask, unshiftedMasks, channels);
+    }
+
+    /** Whether an image may be where the steps begin. */
+    private boolean startsFromImages() {
+      return strengthOfMask > 0;
+    }
+
+    private boolean takesImages() {
+      return startsFromImages() || beside != Beside.NOTHING;
+    }
+
+    private Signature images(Signature signature) {
+      return switch (beside) {
+        case NOTHING ->
+            startsFromImages()
+                ? strength(signature.optional(Parameters.IMAGE).optional(Parameters.MASK))
+                : signature;
+        case CONTROL -> signature.required(Parameters.IMAGE);
+        case COVERED_AND_MASK ->
+            strength(signature.required(Parameters.IMAGE).required(Parameters.MASK));
+      };
+    }
+
+    private Signature strength(Signature signature) {
+      return signature.withDefault(
+          Parameters.STRENGTH,
+          beside == Beside.NOTHING
+              ? "%s with an image, %s with a mask".formatted(strengthOfImage, strengthOfMask)
+              : "" + strengthOfMask,
+          this::strength);
+    }
+
+    private Double strength(Arguments asked) {
+      if (asked.has(Parameters.MASK)) {
+        return strengthOfMask;
+      }
+      return asked.has(Parameters.IMAGE) ? strengthOfImage : null;
     }
   }
 
   /**
    * A family's transformer.
    *
-   * @param channels of the latent that it takes
+   * @param channels that it takes, of the latent and beside it
    * @param patch pixels of the latent along a side of a token
    * @param side of the image in training, in pixels; the default
    */
@@ -84,33 +154,18 @@ final class TextTransformer implements LatentTask {
     this.family = family;
     this.conditioning = conditioning;
     this.factor = autoencoder.format().scaleFactor() * transformer.patch();
-    int latent = autoencoder.format().latentChannels();
-    if (transformer.channels() != latent) {
-      throw components
-          .config("transformer")
-          .unsupported(
-              "in_channels",
-              transformer.channels(),
-              "as many as the autoencoder's latents have, " + latent);
-    }
+    checkChannels(
+        components.config("transformer"),
+        transformer.channels(),
+        autoencoder.format().latentChannels(),
+        family.beside().channels(autoencoder.format()));
     SamplingPlans plans =
         family.way() == Way.OF_CONFIG
             ? SamplingPlans.open(components)
             : SamplingPlans.openOfFlow(components);
     Denoiser denoiser =
         Denoiser.of(components.load("transformer", transformer.graph()), conditioning.inputs());
-    Signature asked = Signature.of(family.name()).required(Parameters.PROMPT);
-    if (family.takesImages()) {
-      asked =
-          asked
-              .optional(Parameters.IMAGE)
-              .optional(Parameters.MASK)
-              .withDefault(
-                  Parameters.STRENGTH,
-                  "%s with an image, %s with a mask"
-                      .formatted(family.strengthOfImage(), family.strengthOfMask()),
-                  this::strength);
-    }
+    Signature asked = family.images(Signature.of(family.name()).required(Parameters.PROMPT));
     asked =
         family.way() == Way.OF_CONFIG
             ? plans.listing(asked, family.steps())
@@ -120,13 +175,9 @@ final class TextTransformer implements LatentTask {
         conditioning.describe(
             asked
                 .withDefault(
-                    Parameters.WIDTH,
-                    family.takesImages() ? "the image's, or " + side : "" + side,
-                    each -> Sides.wholeWidth(each, factor, side))
+                    Parameters.WIDTH, sides(side), each -> Sides.wholeWidth(each, factor, side))
                 .withDefault(
-                    Parameters.HEIGHT,
-                    family.takesImages() ? "the image's, or " + side : "" + side,
-                    each -> Sides.wholeHeight(each, factor, side)));
+                    Parameters.HEIGHT, sides(side), each -> Sides.wholeHeight(each, factor, side)));
     this.parts =
         new Parts(
             new Description(signature, autoencoder.format().inChannels(), Optional.empty()),
@@ -136,6 +187,25 @@ final class TextTransformer implements LatentTask {
             Optional.of(autoencoder));
   }
 
+  private String sides(long side) {
+    if (!family.takesImages()) {
+      return "" + side;
+    }
+    return family.beside() == Beside.NOTHING ? "the image's, or " + side : "the image's";
+  }
+
+  private static void checkChannels(Config config, int channels, int latent, int beside) {
+    if (channels != latent + beside) {
+      throw config.unsupported(
+          "in_channels",
+          channels,
+          beside == 0
+              ? "as many as the autoencoder's latents have, " + latent
+              : "the channels of the autoencoder's latents, %d, and %d beside them, %d"
+                  .formatted(latent, beside, latent + beside));
+    }
+  }
+
   static Task open(
       Components components,
       Family family,
@@ -143,13 +213,6 @@ final class TextTransformer implements LatentTask {
       Conditioning conditioning,
       Autoencoder autoencoder) {
     return new TextTransformer(components, family, transformer, conditioning, autoencoder);
-  }
-
-  private Double strength(Arguments asked) {
-    if (asked.has(Parameters.MASK)) {
-      return family.strengthOfMask();
-    }
-    return asked.has(Parameters.IMAGE) ? family.strengthOfImage() : null;
   }
 
   @Override
@@ -192,7 +255,7 @@ final class TextTransformer implements LatentTask {
         family.way() == Way.OF_FLOW
             ? parts.plans().planOfFlow(request, tokens, made)
             : parts.plans().planShifted(request, tokens, made);
-    if (request.get(Parameters.IMAGE) != null) {
+    if (strength != null) {
       SamplingPlans.requireMixing(request);
     }
     return plan;
@@ -210,32 +273,49 @@ final class TextTransformer implements LatentTask {
       if (request.get(Parameters.IMAGE) != null) {
         images.add(Sides.resized(request));
       }
+      if (family.beside() == Beside.COVERED_AND_MASK) {
+        images.add(mask(request).covered(request.get(Parameters.IMAGE)));
+      }
     }
     List<Conditions> conditions = conditions(requests);
     Iterator<Autoencoder.Moments> encoded = autoencoder().encode(images).iterator();
     List<Beginning> beginnings = new ArrayList<>();
     for (int i = 0; i < requests.size(); i++) {
-      GenerationRequest request = requests.get(i);
-      beginnings.add(
-          request.get(Parameters.IMAGE) == null
-              ? begin(request, conditions.get(i), noises.get(i))
-              : begin(request, conditions.get(i), encoded.next(), noises.get(i)));
+      beginnings.add(begin(requests.get(i), conditions.get(i), encoded, noises.get(i)));
     }
     return beginnings;
+  }
+
+  @Override
+  public Beginning begin(GenerationRequest request, Conditions conditions, TrajectoryNoise noise) {
+    Beginning plain = LatentTask.super.begin(request, conditions, noise);
+    return conditioning.stretch(request, conditions).map(plain::with).orElse(plain);
   }
 
   private Beginning begin(
       GenerationRequest request,
       Conditions conditions,
-      Autoencoder.Moments encoded,
+      Iterator<Autoencoder.Moments> encoded,
       TrajectoryNoise noises) {
+    if (request.get(Parameters.IMAGE) == null) {
+      return begin(request, conditions, noises);
+    }
     SampleShape shape = shape(request).orElseThrow();
-    float[] image = encoded.sample(noises.shaped(shape));
+    float[] image = encoded.next().sample(noises.shaped(shape));
+    if (family.beside() == Beside.CONTROL) {
+      return begin(request, conditions.with(image), noises);
+    }
     float[] noise = noises.gaussian(shape);
     SamplerState state = SamplerState.startFrom(plan(request), image, noise);
-    Raster mask = request.get(Parameters.MASK);
-    if (mask == null) {
+    if (request.get(Parameters.MASK) == null) {
       return new Beginning(shape, state, conditions);
+    }
+    if (family.beside() == Beside.COVERED_AND_MASK) {
+      float[] covered = encoded.next().sample(noises.shaped(shape));
+      float[] mask = mask(request).pixels(shape);
+      float[] appended = Arrays.copyOf(covered, covered.length + mask.length);
+      System.arraycopy(mask, 0, appended, covered.length, mask.length);
+      return new Beginning(shape, state, conditions.with(appended));
     }
     noises.gaussian(shape);
     return new Beginning(
@@ -243,7 +323,11 @@ final class TextTransformer implements LatentTask {
         state,
         conditions,
         Optional.empty(),
-        Optional.of(new InpaintMask(mask).known(shape, image, noise)));
+        Optional.of(mask(request).known(shape, image, noise)));
+  }
+
+  private static InpaintMask mask(GenerationRequest request) {
+    return new InpaintMask(request.get(Parameters.MASK));
   }
 
   @Override
@@ -258,6 +342,10 @@ final class TextTransformer implements LatentTask {
 
   @Override
   public long encodedPixels(GenerationRequest request) {
-    return request.get(Parameters.IMAGE) == null ? 0 : (long) request.width() * request.height();
+    if (request.get(Parameters.IMAGE) == null) {
+      return 0;
+    }
+    int images = family.beside() == Beside.COVERED_AND_MASK ? 2 : 1;
+    return (long) images * request.width() * request.height();
   }
 }
