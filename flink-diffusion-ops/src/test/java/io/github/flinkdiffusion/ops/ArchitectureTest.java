@@ -52,6 +52,7 @@ class ArchitectureTest {
           "weights",
           "hub",
           "tokenizer",
+          "prompt",
           "graph",
           "network",
           "engine",

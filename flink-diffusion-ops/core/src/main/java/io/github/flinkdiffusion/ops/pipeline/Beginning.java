@@ -8,6 +8,7 @@ import io.github.flinkdiffusion.ops.scheduler.SamplerState;
 import java.util.Objects;
 import java.util.Optional;
 import java.util.stream.IntStream;
+import java.util.stream.Stream;
 
 /**
  * A request ready for its first step. Everything in it but {@code state} follows from the request
@@ -105,24 +106,26 @@ record Beginning(
   /** Of a call. */
   Conditions conditions(int call) {
     if (call < leadCalls()) {
-      return lead.orElseThrow().conditions();
+      return lead.orElseThrow().conditions().at(call);
     }
+    Conditions of = conditions.at(call - leadCalls());
     if (!guided.contain(call)) {
-      return conditions.conditionalAlone();
+      return of.conditionalAlone();
     }
-    return stretch
-        .filter(each -> each.calls().contain(call))
-        .map(Stretch::conditions)
-        .orElse(conditions);
+    return stretch.filter(each -> each.calls().contain(call)).map(Stretch::conditions).orElse(of);
   }
 
   /** The first of the calls up to this one that all have its conditions. */
   int sameConditionsSince(int call) {
     IntStream changes = IntStream.of(leadCalls(), guided.from(), guided.to());
-    return stretch
-        .map(Stretch::calls)
-        .map(calls -> IntStream.concat(changes, IntStream.of(calls.from(), calls.to())))
-        .orElse(changes)
+    IntStream led = lead.stream().flatMapToInt(each -> each.conditions().changes());
+    IntStream after = conditions.changes().map(change -> leadCalls() + change);
+    IntStream stretched =
+        stretch.stream()
+            .map(Stretch::calls)
+            .flatMapToInt(calls -> IntStream.of(calls.from(), calls.to()));
+    return Stream.of(changes, led.filter(each -> each < leadCalls()), after, stretched)
+        .flatMapToInt(each -> each)
         .filter(change -> change <= call)
         .max()
         .orElse(0);

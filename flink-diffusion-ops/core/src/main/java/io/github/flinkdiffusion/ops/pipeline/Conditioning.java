@@ -6,6 +6,7 @@ package io.github.flinkdiffusion.ops.pipeline;
 
 import java.util.List;
 import java.util.Optional;
+import java.util.function.ToIntFunction;
 
 /**
  * What a family of Stable Diffusion networks is conditioned on beside the sample and its timestep:
@@ -24,6 +25,15 @@ interface Conditioning {
    */
   void check(GenerationRequest request);
 
+  /**
+   * Checks prompts whose texts change with the network's calls, too.
+   *
+   * @param calls of the network, for a request
+   */
+  default void check(GenerationRequest request, ToIntFunction<GenerationRequest> calls) {
+    check(request);
+  }
+
   /** The denoising network's inputs after sample and timestep. */
   Denoiser.Input[] inputs();
 
@@ -41,5 +51,15 @@ interface Conditioning {
    */
   default Optional<Beginning.Stretch> stretch(GenerationRequest request, Conditions conditions) {
     return Optional.empty();
+  }
+
+  /**
+   * As {@link #encode(List)}, of prompts whose texts may change with the network's calls.
+   *
+   * @param calls of the network, for a request
+   */
+  default List<Conditions> encode(
+      List<GenerationRequest> requests, ToIntFunction<GenerationRequest> calls) {
+    return encode(requests);
   }
 }

@@ -7,6 +7,7 @@ package io.github.flinkdiffusion.ops.pipeline;
 import java.util.List;
 import java.util.Objects;
 import java.util.function.UnaryOperator;
+import java.util.stream.IntStream;
 
 /**
  * What one request's part of a network call is conditioned on.
@@ -14,15 +15,51 @@ import java.util.function.UnaryOperator;
  * @param rows one for each row of a call
  * @param guidance makes one prediction of the rows' outputs
  * @param truncated whether a text was longer than the tokenizer's limit
+ * @param earlier conditions of the first calls, in order, where the texts change on the way
  */
-record Conditions(List<Row> rows, Guidance guidance, boolean truncated) {
+record Conditions(List<Row> rows, Guidance guidance, boolean truncated, List<Earlier> earlier) {
+
+  /**
+   * @param until the last call with these conditions, counted from 0
+   */
+  record Earlier(int until, Conditions conditions) {
+    private Earlier with(UnaryOperator<Conditions> change) {
+      return new Earlier(until, change.apply(conditions));
+    }
+  }
+
   Conditions {
     rows = List.copyOf(rows);
+    earlier = List.copyOf(earlier);
     Objects.requireNonNull(guidance, "guidance");
     if (rows.size() != guidance.rows()) {
       throw new IllegalArgumentException(
           "%d rows for %s, which combines %d".formatted(rows.size(), guidance, guidance.rows()));
     }
+  }
+
+  /** The same at each call. */
+  Conditions(List<Row> rows, Guidance guidance, boolean truncated) {
+    this(rows, guidance, truncated, List.of());
+  }
+
+  /** Those of a call. */
+  Conditions at(int call) {
+    for (Earlier each : earlier) {
+      if (call <= each.until()) {
+        return each.conditions();
+      }
+    }
+    return this;
+  }
+
+  /** The calls that are the first ones with other conditions than the call before. */
+  IntStream changes() {
+    return earlier.stream().mapToInt(each -> each.until() + 1);
+  }
+
+  private List<Earlier> earlier(UnaryOperator<Conditions> change) {
+    return earlier.stream().map(each -> each.with(change)).toList();
   }
 
   /** One row without a text, whose output is the prediction. */
@@ -57,14 +94,19 @@ record Conditions(List<Row> rows, Guidance guidance, boolean truncated) {
 
   /** These, truncated where the others are, too. */
   Conditions truncatedAs(Conditions others) {
-    return new Conditions(rows, guidance, truncated || others.truncated);
+    return new Conditions(rows, guidance, truncated || others.truncated, earlier);
   }
 
   Conditions withRows(UnaryOperator<Row> change) {
-    return new Conditions(rows.stream().map(change).toList(), guidance, truncated);
+    return new Conditions(
+        rows.stream().map(change).toList(),
+        guidance,
+        truncated,
+        earlier(each -> each.withRows(change)));
   }
 
   Conditions withGuidance(UnaryOperator<Guidance> change) {
-    return new Conditions(rows, change.apply(guidance), truncated);
+    return new Conditions(
+        rows, change.apply(guidance), truncated, earlier(each -> each.withGuidance(change)));
   }
 }

@@ -5,6 +5,7 @@
 package io.github.flinkdiffusion.ops.pipeline;
 
 import java.util.Arrays;
+import java.util.List;
 
 /**
  * How the network's output for a trajectory's rows becomes one prediction: which rule, with which
@@ -90,6 +91,33 @@ sealed interface Guidance {
         squares += difference * difference;
       }
       return Math.sqrt(squares / (size - 1));
+    }
+  }
+
+  /**
+   * Guidance towards several texts at once, the unconditional row first: equation 11 of Liu et al.
+   * 2022, u + w (a (c - u) + b (d - u) + ...).
+   *
+   * @param scale w
+   * @param weights a, b, ...; one for each row after the first
+   */
+  record Composed(double scale, List<Double> weights) implements Guidance {
+    @Override
+    public int rows() {
+      return 1 + weights.size();
+    }
+
+    @Override
+    public float[] combine(float[] output, int offset, int size) {
+      float[] prediction = Arrays.copyOfRange(output, offset, offset + size);
+      for (int row = 0; row < weights.size(); row++) {
+        float w = (float) (scale * weights.get(row));
+        int start = offset + (row + 1) * size;
+        for (int i = 0; i < size; i++) {
+          prediction[i] += w * (output[start + i] - output[offset + i]);
+        }
+      }
+      return prediction;
     }
   }
 

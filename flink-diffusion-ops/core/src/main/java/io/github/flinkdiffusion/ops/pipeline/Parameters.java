@@ -5,6 +5,7 @@
 package io.github.flinkdiffusion.ops.pipeline;
 
 import io.github.flinkdiffusion.ops.image.Raster;
+import io.github.flinkdiffusion.ops.prompt.PromptLanguage;
 import java.util.Arrays;
 import java.util.Collection;
 import java.util.Collections;
@@ -141,6 +142,17 @@ public final class Parameters {
               + " negative one (clip_skip).",
           "a whole number from 0",
           0);
+
+  public static final Parameter<String> PROMPT_LANGUAGE =
+      add(
+          new Parameter<>(
+              "promptLanguage",
+              String.class,
+              "What brackets and weights in prompt and negativePrompt mean: plain takes them as"
+                  + " characters, as diffusers does, a1111 as AUTOMATIC1111's web UI does:"
+                  + " (word:1.3), [word], BREAK, AND, [from:to:0.5], more than 77 tokens.",
+              PromptLanguage.names(),
+              value -> PromptLanguage.named(value).isPresent()));
 
   public static final Parameter<Double> GUIDANCE_SCALE =
       number(

@@ -10,6 +10,9 @@ import io.github.flinkdiffusion.ops.graph.Graph;
 import io.github.flinkdiffusion.ops.network.ClipText;
 import io.github.flinkdiffusion.ops.network.ClipTextConfig;
 import io.github.flinkdiffusion.ops.network.ClipTextProjection;
+import io.github.flinkdiffusion.ops.prompt.Attention;
+import io.github.flinkdiffusion.ops.prompt.PromptChunks;
+import io.github.flinkdiffusion.ops.prompt.PromptLanguage;
 import io.github.flinkdiffusion.ops.tokenizer.ClipTokenizer;
 import io.github.flinkdiffusion.ops.tokenizer.Tokens;
 import io.github.flinkdiffusion.ops.weights.Config;
@@ -25,7 +28,9 @@ import java.util.Map;
  * Texts to what CLIP's text encoder makes of them; those used last are kept. Device thread only.
  */
 final class PromptEncoder {
-  /** Encodings that are kept; one is 77 x 768 floats (236 KB) for Stable Diffusion 1.x. */
+  /**
+   * Encodings of 77 tokens that are kept; one is 77 x 768 floats (236 KB) for Stable Diffusion 1.x.
+   */
   private static final int KEPT = 256;
 
   private static final String PLAIN = "CLIPTextModel";
@@ -239,8 +244,35 @@ final class PromptEncoder {
     }
     result.putAll(call(whole, false));
     result.putAll(call(skipping, true));
-    kept.putAll(result);
+    result.forEach(
+        (prompt, encoding) -> {
+          if (encoding.states().length == length() * hiddenSize) {
+            kept.put(prompt, encoding);
+          }
+        });
     return result;
+  }
+
+  /**
+   * The encodings that a prompt is cut into.
+   *
+   * @throws io.github.flinkdiffusion.ops.prompt.PromptSyntaxException for a prompt that its
+   *     language does not accept
+   */
+  List<PromptChunks.Chunk> chunks(Prompt prompt) {
+    return PromptChunks.of(tokenizer, Attention.parse(prompt.text()));
+  }
+
+  /** A prompt's part of a call: a row, or several of a prompt that is longer than one. */
+  private record Part(List<PromptChunks.Chunk> chunks, boolean truncated) {}
+
+  private Part part(Prompt prompt) {
+    if (prompt.language() == PromptLanguage.PLAIN) {
+      Tokens tokens = tokenizer.encode(prompt.text());
+      return new Part(
+          List.of(new PromptChunks.Chunk(tokens.ids(), new double[0])), tokens.truncated());
+    }
+    return new Part(chunks(prompt), false);
   }
 
   private Map<Prompt, PromptEncoding> call(List<Prompt> prompts, boolean skipping) {
@@ -248,16 +280,18 @@ final class PromptEncoder {
       return Map.of();
     }
     int length = length();
-    int rows = prompts.size();
+    List<Part> parts = prompts.stream().map(this::part).toList();
+    int rows = parts.stream().mapToInt(part -> part.chunks().size()).sum();
     long[] ids = new long[rows * length];
     long[] used = new long[rows];
-    boolean[] truncated = new boolean[rows];
-    for (int i = 0; i < rows; i++) {
-      Tokens tokens = tokenizer.encode(prompts.get(i).text());
-      truncated[i] = tokens.truncated();
-      used[i] = (long) layers - prompts.get(i).clipSkip();
-      for (int j = 0; j < length; j++) {
-        ids[i * length + j] = tokens.ids()[j];
+    int row = 0;
+    for (int i = 0; i < parts.size(); i++) {
+      for (PromptChunks.Chunk chunk : parts.get(i).chunks()) {
+        used[row] = (long) layers - prompts.get(i).clipSkip();
+        for (int j = 0; j < length; j++) {
+          ids[row * length + j] = chunk.ids()[j];
+        }
+        row++;
       }
     }
     HostTensor.Longs input = new HostTensor.Longs(ids, rows, length);
@@ -277,18 +311,52 @@ final class PromptEncoder {
           case INNER_AND_POOLED ->
               network.call(ClipTextProjection.STATES_AND_POOLED, input, layersUsed).data();
         };
-    int size = length * hiddenSize;
     Map<Prompt, PromptEncoding> encodings = new LinkedHashMap<>();
-    for (int i = 0; i < rows; i++) {
-      int start = i * (size + pooledSize);
-      encodings.put(
-          prompts.get(i),
-          new PromptEncoding(
-              Arrays.copyOfRange(encoded, start, start + size),
-              Arrays.copyOfRange(encoded, start + size, start + size + pooledSize),
-              truncated[i]));
+    int first = 0;
+    for (int i = 0; i < parts.size(); i++) {
+      encodings.put(prompts.get(i), encoding(parts.get(i), encoded, first));
+      first += parts.get(i).chunks().size();
     }
     return encodings;
+  }
+
+  /** The states of a prompt's rows one behind the other, and what the first one is pooled to. */
+  private PromptEncoding encoding(Part part, float[] encoded, int first) {
+    int size = length() * hiddenSize;
+    int chunks = part.chunks().size();
+    float[] states = new float[chunks * size];
+    for (int i = 0; i < chunks; i++) {
+      System.arraycopy(encoded, (first + i) * (size + pooledSize), states, i * size, size);
+      weigh(states, i * size, part.chunks().get(i).weights());
+    }
+    int pooled = first * (size + pooledSize) + size;
+    return new PromptEncoding(
+        states, Arrays.copyOfRange(encoded, pooled, pooled + pooledSize), part.truncated());
+  }
+
+  /**
+   * Each token's states by its weight, then all by what makes their mean what it was: the web UI's
+   * emphasis "Original".
+   */
+  private void weigh(float[] states, int from, double[] weights) {
+    if (Arrays.stream(weights).allMatch(weight -> weight == 1)) {
+      return;
+    }
+    double before = 0;
+    double after = 0;
+    for (int token = 0; token < weights.length; token++) {
+      float weight = (float) weights[token];
+      for (int i = 0; i < hiddenSize; i++) {
+        int at = from + token * hiddenSize + i;
+        before += states[at];
+        states[at] *= weight;
+        after += states[at];
+      }
+    }
+    float factor = (float) (before / after);
+    for (int i = 0; i < weights.length * hiddenSize; i++) {
+      states[from + i] *= factor;
+    }
   }
 
   /** Each row of one tensor, then that of the other. */

@@ -291,7 +291,7 @@ final class StableDiffusion implements LatentTask {
   @Override
   public GenerationRequest check(GenerationRequest request) {
     sides.check(request);
-    conditioning.check(request);
+    conditioning.check(request, this::calls);
     Raster image = request.get(Parameters.IMAGE);
     Raster mask = request.get(Parameters.MASK);
     if (image == null) {
@@ -347,7 +347,13 @@ final class StableDiffusion implements LatentTask {
 
   @Override
   public List<Conditions> conditions(List<GenerationRequest> requests) {
-    return conditioning.encode(requests);
+    return conditioning.encode(requests, this::calls);
+  }
+
+  /** Of the network after an inversion. */
+  private int calls(GenerationRequest request) {
+    int calls = plan(request).calls();
+    return inverted(request) ? calls / 2 : calls;
   }
 
   @Override

@@ -5,10 +5,14 @@
 package io.github.flinkdiffusion.ops.pipeline;
 
 import io.github.flinkdiffusion.ops.network.UNet2DConditionConfig;
+import io.github.flinkdiffusion.ops.prompt.PromptLanguage;
 import io.github.flinkdiffusion.ops.weights.Config;
 import java.util.ArrayList;
+import java.util.Arrays;
+import java.util.Iterator;
 import java.util.List;
 import java.util.Map;
+import java.util.function.ToIntFunction;
 
 /**
  * Stable Diffusion 1.x and 2.x: the last states of one text encoder, twice with classifier-free
@@ -38,7 +42,7 @@ final class TextConditioning implements Conditioning {
 
   @Override
   public Signature describe(Signature signature) {
-    Signature texts = signature.optional(Parameters.CLIP_SKIP);
+    Signature texts = signature.optional(Parameters.CLIP_SKIP).optional(Parameters.PROMPT_LANGUAGE);
     return guidanceSize > 0
         ? texts
         : texts
@@ -52,15 +56,107 @@ final class TextConditioning implements Conditioning {
   }
 
   @Override
+  public void check(GenerationRequest request, ToIntFunction<GenerationRequest> calls) {
+    check(request);
+    if (PromptStages.has(request)) {
+      PromptStages.of(request, calls.applyAsInt(request), guided(request))
+          .texts()
+          .forEach(text -> prompts.chunks(new Prompt(text, 0, PromptLanguage.A1111)));
+    }
+  }
+
+  @Override
   public Denoiser.Input[] inputs() {
+    Denoiser.Input texts = Denoiser.Input.vectors(prompts.hiddenSize());
     return guidanceSize > 0
-        ? new Denoiser.Input[] {prompts.input(), Denoiser.Input.floats(guidanceSize)}
-        : new Denoiser.Input[] {prompts.input()};
+        ? new Denoiser.Input[] {texts, Denoiser.Input.floats(guidanceSize)}
+        : new Denoiser.Input[] {texts};
   }
 
   @Override
   public List<Conditions> encode(List<GenerationRequest> requests) {
     return guidanceSize > 0 ? embedded(requests) : guided(prompts, requests, TextConditioning::row);
+  }
+
+  @Override
+  public List<Conditions> encode(
+      List<GenerationRequest> requests, ToIntFunction<GenerationRequest> calls) {
+    List<GenerationRequest> plain =
+        requests.stream().filter(request -> !PromptStages.has(request)).toList();
+    Iterator<Conditions> ofPlain = plain.isEmpty() ? null : encode(plain).iterator();
+    return requests.stream()
+        .map(
+            request ->
+                PromptStages.has(request)
+                    ? staged(
+                        request,
+                        PromptStages.of(request, calls.applyAsInt(request), guided(request)))
+                    : ofPlain.next())
+        .toList();
+  }
+
+  /** Conditions of prompts in A1111's language, all of which are made as long as the longest. */
+  private Conditions staged(GenerationRequest request, PromptStages stages) {
+    int skipped = Prompt.wanted(request).clipSkip();
+    List<Prompt> texts = new ArrayList<>();
+    texts.add(a1111("", 0));
+    for (PromptStages.Stage stage : stages.stages()) {
+      stage.wanted().forEach(text -> texts.add(a1111(text, skipped)));
+      texts.add(a1111(stage.unwanted(), 0));
+    }
+    Map<Prompt, PromptEncoding> encoded = prompts.encodeSkipping(texts);
+    float[] empty = encoded.get(texts.get(0)).states();
+    int longest =
+        encoded.values().stream().mapToInt(each -> each.states().length).max().orElseThrow();
+    List<Conditions> all = new ArrayList<>();
+    for (PromptStages.Stage stage : stages.stages()) {
+      List<Row> rows = new ArrayList<>();
+      if (guided(request)) {
+        rows.add(row(request, encoded.get(a1111(stage.unwanted(), 0)), empty, longest));
+      }
+      for (String text : stage.wanted()) {
+        rows.add(row(request, encoded.get(a1111(text, skipped)), empty, longest));
+      }
+      all.add(new Conditions(rows, guidance(request, stages.weights()), false));
+    }
+    List<Conditions.Earlier> earlier = new ArrayList<>();
+    int last = all.size() - 1;
+    for (int i = 0; i < last; i++) {
+      earlier.add(new Conditions.Earlier(stages.stages().get(i).until(), all.get(i)));
+    }
+    return new Conditions(all.get(last).rows(), all.get(last).guidance(), false, earlier);
+  }
+
+  private static Prompt a1111(String text, int clipSkip) {
+    return new Prompt(text, clipSkip, PromptLanguage.A1111);
+  }
+
+  private boolean guided(GenerationRequest request) {
+    return guidanceSize == 0 && request.guidanceScale() > 1;
+  }
+
+  private Guidance guidance(GenerationRequest request, List<Double> weights) {
+    if (!guided(request)) {
+      return Guidance.NONE;
+    }
+    return weights.equals(List.of(1.0))
+        ? new Guidance.ClassifierFree(
+            request.guidanceScale(), request.get(Parameters.GUIDANCE_RESCALE))
+        : new Guidance.Composed(request.guidanceScale(), weights);
+  }
+
+  /** Encodings of nothing stand behind a text that is shorter than the longest. */
+  private Row row(GenerationRequest request, PromptEncoding text, float[] empty, int longest) {
+    float[] states = Arrays.copyOf(text.states(), longest);
+    for (int at = text.states().length; at < longest; at += empty.length) {
+      System.arraycopy(empty, 0, states, at, empty.length);
+    }
+    Row row =
+        guidanceSize > 0
+            ? Row.of(states, EmbeddedGuidance.of(request.guidanceScale(), guidanceSize))
+            : Row.of(states);
+    int tokens = longest / prompts.hiddenSize();
+    return tokens == prompts.length() ? row : row.ofTokens(tokens);
   }
 
   private List<Conditions> embedded(List<GenerationRequest> requests) {

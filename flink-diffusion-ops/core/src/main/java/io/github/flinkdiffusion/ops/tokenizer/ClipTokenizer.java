@@ -10,6 +10,7 @@ import java.nio.file.Path;
 import java.util.Arrays;
 import java.util.Collections;
 import java.util.Objects;
+import java.util.stream.IntStream;
 import org.apache.flink.annotation.Internal;
 
 /**
@@ -97,6 +98,39 @@ public final class ClipTokenizer {
     ids[writer.at] = end;
     Arrays.fill(ids, writer.at + 1, maxLength, padding);
     return new Tokens(ids, !whole);
+  }
+
+  /** All ids of a text, without start, end and padding, however many they are. */
+  public int[] tokens(String text) {
+    IntStream.Builder ids = IntStream.builder();
+    for (Section section : added.split(WellFormed.text(Objects.requireNonNull(text, "text")))) {
+      if (section.token().isPresent()) {
+        ids.add(section.token().getAsInt());
+      } else {
+        Words.forEach(
+            section.text(),
+            word -> {
+              Arrays.stream(bytePairs.encode(word)).forEach(ids::add);
+              return true;
+            });
+      }
+    }
+    return ids.build().toArray();
+  }
+
+  /** The token that begins every encoding. */
+  public int start() {
+    return start;
+  }
+
+  /** The token that ends every text. */
+  public int end() {
+    return end;
+  }
+
+  /** The token that fills an encoding behind its end. */
+  public int padding() {
+    return padding;
   }
 
   /** Fills the ids between start and end token. */
