@@ -15,6 +15,7 @@ import io.github.flinkdiffusion.ops.network.AutoencoderDCConfig;
 import io.github.flinkdiffusion.ops.network.AutoencoderKLConfig;
 import io.github.flinkdiffusion.ops.network.AutoencoderQwenImageConfig;
 import io.github.flinkdiffusion.ops.network.AutoencoderTinyConfig;
+import io.github.flinkdiffusion.ops.network.BlipConfig;
 import io.github.flinkdiffusion.ops.network.CausalTextConfig;
 import io.github.flinkdiffusion.ops.network.ClipTextConfig;
 import io.github.flinkdiffusion.ops.network.ClipVisionConfig;
@@ -89,8 +90,9 @@ class SupportedReferenceTest {
       | what | |
       | --- | --- |
       | model folder | as `save_pretrained` writes it: `model_index.json` and a sub-folder a component; a variant such as `fp16`; sharded weights (`*.index.json`), of a variant too |
+      | folder of one model | BLIP, as transformers' `save_pretrained` writes it: `config.json`, weights, `preprocessor_config.json` and the tokenizer's files beside each other; not yet from the hub |
       | weights | safetensors of float32, float16, bfloat16 or 8-bit floats (F8_E4M3, F8_E5M2, with ComfyUI's scales); GGUF (F32, F16, BF16, Q4_0 to Q8_0, Q2_K to Q8_K); attention under its old names (`query`, `proj_attn`, 1x1 convolutions) too. Pickled files (`.ckpt`, `.bin`) are refused: they can run code when they are read. |
-      | tokenizer | `vocab.json` and `merges.txt` of a CLIPTokenizer, with the special tokens of its configs; `tokenizer.json` of T5, Qwen 2 and Gemma; `spiece.model` of T5 |
+      | tokenizer | `vocab.json` and `merges.txt` of a CLIPTokenizer, with the special tokens of its configs; `tokenizer.json` of T5, Qwen 2 and Gemma; `spiece.model` of T5; `tokenizer.json` or `vocab.txt` of a BertTokenizer |
       | single file | safetensors of Stable Diffusion 1.x, 2.x and XL under the original authors' names; configs are inferred as diffusers infers them, and the marks `v_pred`, `ztsnr` and `modelspec.prediction_type` obeyed. With the configs of a folder also Flux.1, Stable Diffusion 3 and 3.5 and Z-Image, as safetensors or GGUF, with or without text encoders and autoencoder |
       | LoRA | safetensors with kohya's keys (`lora_unet_...lora_down.weight`, `alpha`), PEFT's (`lora_A.weight`) and diffusers' older ones (`to_q_lora.down.weight`); for Flux.1 and Stable Diffusion 3 also the authors' layers (`lora_unet_double_blocks_0_img_attn_qkv`, `diffusion_model.double_blocks.0.img_attn.qkv.lora_A.weight`); DoRA's magnitudes (`lora_magnitude_vector`, `dora_scale`), merged into the weights with a scale |
       | safety checker | `StableDiffusionSafetyChecker`, with the `feature_extractor` beside it; old layout and transformers 5's |
@@ -111,6 +113,8 @@ class SupportedReferenceTest {
               Map.entry("AutoencoderKL", AutoencoderKLConfig::from),
               Map.entry("AutoencoderKLQwenImage", AutoencoderQwenImageConfig::from),
               Map.entry("AutoencoderTiny", AutoencoderTinyConfig::from),
+              Map.entry("BlipForConditionalGeneration", BlipConfig::from),
+              Map.entry("BlipForQuestionAnswering", BlipConfig::from),
               Map.entry("CLIPTextModel", ClipTextConfig::from),
               Map.entry("CLIPTextModelWithProjection", ClipTextConfig::from),
               Map.entry("CLIPVisionModelWithProjection", ClipVisionConfig::from),
@@ -171,7 +175,7 @@ class SupportedReferenceTest {
             """
             ## Pipelines
 
-            By the `_class_name` of `model_index.json`, or of the option `diffusion.model.pipeline`. Bold: required. In
+            By the `_class_name` of `model_index.json`, for BLIP by `architectures` of `config.json`, or of the option `diffusion.model.pipeline`. Bold: required. In
             brackets: the value when it is absent.
 
             | class | parameters of a request |
@@ -195,9 +199,13 @@ class SupportedReferenceTest {
    */
   private static Optional<Signature> signature(String className) throws IOException {
     List<Path> folders;
-    try (Stream<Path> all = Files.list(MODELS)) {
+    try (Stream<Path> all = Files.list(MODELS);
+        Stream<Path> texts = Files.list(FIXTURES.resolve("text"))) {
       folders =
-          all.filter(path -> Files.exists(path.resolve("model_index.json"))).sorted().toList();
+          Stream.concat(
+                  all.filter(path -> Files.exists(path.resolve("model_index.json"))).sorted(),
+                  texts.filter(Files::isDirectory).sorted())
+              .toList();
     }
     List<Path> own =
         folders.stream()
@@ -311,6 +319,12 @@ class SupportedReferenceTest {
     configs.put(
         "StableDiffusionSafetyChecker",
         List.of(Config.read(FIXTURES.resolve("safety/old/safety_checker/config.json"))));
+    configs.put(
+        "BlipForConditionalGeneration",
+        List.of(Config.read(FIXTURES.resolve("text/tiny-blip-caption/config.json"))));
+    configs.put(
+        "BlipForQuestionAnswering",
+        List.of(Config.read(FIXTURES.resolve("text/tiny-blip-vqa/config.json"))));
     assertThat(configs.keySet()).isEqualTo(NETWORKS.keySet());
     return configs;
   }

@@ -149,7 +149,7 @@ public record Audit(
         model.digest(),
         task,
         Objects.requireNonNullElse(request.scheduler(), ""),
-        request.steps(),
+        request.arguments().has(Parameters.STEPS) ? request.steps() : 0,
         request.seed(),
         parameters,
         new TreeMap<>(inputDigests),

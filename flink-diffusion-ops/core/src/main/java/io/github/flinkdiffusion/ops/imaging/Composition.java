@@ -216,6 +216,7 @@ public record Composition(
           Raster own = bands.toSource(mean);
           yield masked(own.withFormat(bands.resultFormat(scene.format(), own.channels())), noData);
         }
+        case TEXT -> throw new IllegalArgumentException("A text is no image.");
         case MASK, DEPTH, NORMALS -> withoutPixels(Composition.picture(mean, meaning), noData);
       };
     }
@@ -276,6 +277,7 @@ public record Composition(
             : ClassPictures.painted(Decision.of(map, mean).classes(), map);
       }
       case DEPTH, NORMALS -> measurement(mean);
+      case TEXT -> throw new IllegalArgumentException("A text is no image.");
     };
   }
 

@@ -111,6 +111,7 @@ public record Ensemble(Raster mean, Raster spread) {
     }
     return switch (meaning.kind()) {
       case PICTURE, MASK, BOXES -> of(said);
+      case TEXT -> throw new IllegalArgumentException("A text is no image.");
       case DEPTH -> DenseEnsembles.depths(said, meaning.depths().orElseThrow(), noData);
       case NORMALS -> DenseEnsembles.normals(said);
     };

@@ -68,11 +68,26 @@ final class ClipImageProcessor {
    *     supported, or that makes every image another size than the network takes
    */
   static ClipImageProcessor from(Config config, int side) {
+    return from(config, side, true);
+  }
+
+  /** As transformers' BlipImageProcessor: both sides are resized, and nothing is cut out. */
+  static ClipImageProcessor blip(Config config, int side) {
+    if (config.flag("do_center_crop", false)) {
+      throw config.unsupported(
+          "do_center_crop", true, "false, as BlipImageProcessor crops nothing");
+    }
+    return from(config, side, false);
+  }
+
+  private static ClipImageProcessor from(Config config, int side, boolean crops) {
     boolean normalises = config.flag("do_normalize", true);
     Optional<Size> resize =
         config.flag("do_resize", true) ? Optional.of(resizeTo(config)) : Optional.empty();
     Optional<Size> crop =
-        config.flag("do_center_crop", true) ? Optional.of(cropTo(config)) : Optional.empty();
+        crops && config.flag("do_center_crop", true)
+            ? Optional.of(cropTo(config))
+            : Optional.empty();
     checkSide(config, resize, crop, side);
     return new ClipImageProcessor(
         resize,

@@ -411,6 +411,59 @@ public final class Parameters {
               colors.size() % 3 == 0
                   && Arrays.stream(colors.values()).allMatch(Parameters::isBand));
 
+  public static final Parameter<Long> MAX_NEW_TOKENS =
+      integer(
+          "maxNewTokens",
+          "Most tokens of a text, without those of the prompt (max_new_tokens).",
+          "a whole number from 1 to 1024",
+          value -> value >= 1 && value <= 1024);
+
+  public static final Parameter<Long> NUM_BEAMS =
+      integer(
+          "numBeams",
+          "Number of beams of beam search; 1 takes the best token each time (num_beams).",
+          "a whole number from 1 to 16",
+          value -> value >= 1 && value <= 16);
+
+  public static final Parameter<Double> LENGTH_PENALTY =
+      number(
+          "lengthPenalty",
+          "Exponent of a text's length, by which beam search divides its score: above 0 prefers"
+              + " longer texts (length_penalty).",
+          "a number from -10 to 10",
+          value -> value >= -10 && value <= 10);
+
+  public static final Parameter<Long> DO_SAMPLE =
+      add(
+          new Parameter<>(
+              "doSample",
+              Long.class,
+              "1 draws each token by its probability and the seed (do_sample).",
+              "0 or 1",
+              value -> value == 0 || value == 1));
+
+  public static final Parameter<Double> SAMPLING_TEMPERATURE =
+      number(
+          "samplingTemperature",
+          "Scores are divided by it before a token is drawn: below 1 is less random (temperature of"
+              + " transformers).",
+          "a number from 0.01 to 100",
+          value -> value >= 0.01 && value <= 100);
+
+  public static final Parameter<Long> TOP_K =
+      integer(
+          "topK",
+          "Number of the best tokens of which one is drawn; 0 is all of them (top_k).",
+          "a whole number from 0",
+          0);
+
+  public static final Parameter<Double> TOP_P =
+      number(
+          "topP",
+          "A token is drawn of the fewest best ones whose probabilities add up to this (top_p).",
+          "a number above 0, up to 1",
+          value -> value > 0 && value <= 1);
+
   private Parameters() {}
 
   /** All of them, in the order of the reference page. */

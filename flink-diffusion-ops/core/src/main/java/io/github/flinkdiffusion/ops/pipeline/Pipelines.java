@@ -24,6 +24,7 @@ import java.util.TreeSet;
 import java.util.function.Function;
 import java.util.function.UnaryOperator;
 import java.util.stream.Collectors;
+import java.util.stream.Stream;
 import org.apache.flink.annotation.Internal;
 
 /** The pipelines there are, by the class names that diffusers gives them, or would. */
@@ -76,8 +77,16 @@ public final class Pipelines {
               Map.entry("ZImageInpaintPipeline", ChatConditioning::openZImage),
               Map.entry("ZImagePipeline", ChatConditioning::openZImage)));
 
+  /** Models that write texts, by the class names that transformers gives them. */
+  private static final Map<String, Function<Components, TextTask>> TEXTS =
+      Map.of(
+          "BlipForConditionalGeneration", BlipTexts::captions,
+          "BlipForQuestionAnswering", BlipTexts::answers);
+
   private static final SortedSet<String> SUPPORTED =
-      Collections.unmodifiableSortedSet(new TreeSet<>(TASKS.keySet()));
+      Collections.unmodifiableSortedSet(
+          Stream.concat(TASKS.keySet().stream(), TEXTS.keySet().stream())
+              .collect(Collectors.toCollection(TreeSet::new)));
 
   /** Below the folder that keeps things. */
   private static final String DIGESTS = "digests";
@@ -288,6 +297,17 @@ public final class Pipelines {
     ModelCheck check = ModelCheck.begin(model, translation);
     Components components = new Components(model, settings, check);
     try {
+      if (TEXTS.containsKey(pipelineClass)) {
+        TextTask text = TEXTS.get(pipelineClass).apply(components);
+        check.allAreAdded();
+        return new TextPipeline(
+            new ModelInfo(
+                model.name(),
+                check::digest,
+                loadedAs(pipelineClass, settings, components, Optional.empty())),
+            text,
+            check);
+      }
       Task task = TASKS.get(pipelineClass).apply(components);
       if (components.ignoresCaching()) {
         throw model
@@ -305,7 +325,7 @@ public final class Pipelines {
           new ModelInfo(
               model.name(),
               check::digest,
-              loadedAs(pipelineClass, settings, components, finishing)),
+              loadedAs(pipelineClass, settings, components, Optional.of(finishing))),
           task,
           finishing,
           check);
@@ -317,14 +337,21 @@ public final class Pipelines {
   }
 
   private static SortedMap<String, String> loadedAs(
-      String pipelineClass, PipelineSettings settings, Components components, Finishing finishing) {
+      String pipelineClass,
+      PipelineSettings settings,
+      Components components,
+      Optional<Finishing> finishing) {
     SortedMap<String, String> loadedAs = new TreeMap<>();
     loadedAs.put(Basis.PIPELINE, pipelineClass);
     loadedAs.put(Basis.PRECISION, settings.precision().name());
     loadedAs.put(Basis.DEVICE, settings.device().isGpu() ? "gpu" : "cpu");
     loadedAs.put(Basis.ENGINE, components.engines());
-    finishing.checks().ifPresent(checks -> loadedAs.put(Basis.SAFETY_CHECKER, checks.toString()));
-    loadedAs.put(Basis.WATERMARK, Boolean.toString(settings.watermark()));
+    finishing
+        .flatMap(Finishing::checks)
+        .ifPresent(checks -> loadedAs.put(Basis.SAFETY_CHECKER, checks.toString()));
+    // A text has none.
+    finishing.ifPresent(
+        images -> loadedAs.put(Basis.WATERMARK, Boolean.toString(settings.watermark())));
     settings.variant().ifPresent(variant -> loadedAs.put(Basis.VARIANT, variant));
     settings.caching().ifPresent(caching -> loadedAs.put(Basis.CACHING, caching.basis()));
     String different = differentComponents(settings);

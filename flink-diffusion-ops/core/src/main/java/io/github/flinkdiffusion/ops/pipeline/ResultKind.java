@@ -24,5 +24,7 @@ public enum ResultKind {
    */
   NORMALS,
   /** The picture itself with boxes drawn around objects, in colors that {@link BoxStyle} names. */
-  BOXES
+  BOXES,
+  /** No picture: a text, such as a caption or an answer. */
+  TEXT
 }

@@ -25,6 +25,7 @@ public record ResultMeaning(
 
   public static final ResultMeaning PICTURE = plain(ResultKind.PICTURE);
   public static final ResultMeaning NORMALS = plain(ResultKind.NORMALS);
+  public static final ResultMeaning TEXT = plain(ResultKind.TEXT);
 
   public ResultMeaning {
     Objects.requireNonNull(kind, "kind");

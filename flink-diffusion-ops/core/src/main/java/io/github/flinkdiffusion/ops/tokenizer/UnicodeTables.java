@@ -104,6 +104,12 @@ final class UnicodeTables {
     return plain ? text : REFERENCE.composed(REFERENCE.decomposed(text));
   }
 
+  /** The text in normalization form D. */
+  static String decompose(String text) {
+    int[] points = REFERENCE.decomposed(text);
+    return new String(points, 0, points.length);
+  }
+
   private int classOf(int point) {
     return point < FIRST_MARK ? 0 : classes.getOrDefault(point, 0);
   }

@@ -107,6 +107,9 @@ public final class ModelFolder {
       }
       return SingleFile.open(path);
     }
+    if (TransformersFolder.isOne(path)) {
+      return TransformersFolder.open(path, variant);
+    }
     Config index = index(path);
     SortedMap<String, ModelComponent> components = new TreeMap<>();
     SortedMap<String, String> missing = new TreeMap<>();
@@ -382,6 +385,8 @@ public final class ModelFolder {
         continue;
       }
       smallFiles(component.folder().get()).forEach(file -> update(sha256, file));
+      TransformersFolder.vocabulary(path, component.folder().get())
+          .ifPresent(file -> update(sha256, file));
     }
     for (Lora lora : loras) {
       sha256.add(digests.digest(lora.file())).add(Double.toHexString(lora.scale()));

@@ -251,6 +251,11 @@ final class OpenImageTask implements AutoCloseable {
           "ensembleSize is %d; it must be from 1 to %d.".formatted(samples, Ensemble.MOST_SAMPLES));
     }
     Arguments wanted = Events.asked(event);
+    if (batcher.model().result(wanted).kind() == ResultKind.TEXT) {
+      throw new InvalidRequestException(
+          "Model %s writes texts, which this operator does not emit."
+              .formatted(batcher.model().info().name()));
+    }
     int[] own = new int[2];
     TaskScenes image =
         sources
@@ -454,6 +459,7 @@ final class OpenImageTask implements AutoCloseable {
           case MASK -> meaning.classes().orElseThrow().shareChannels();
           case DEPTH -> 1;
           case NORMALS -> 3;
+          case TEXT -> throw new IllegalArgumentException("A text is no image.");
         };
     Window window = plan.resultWindow(tile);
     return Raster.filled(

@@ -12,7 +12,9 @@ import io.github.flinkdiffusion.ops.imaging.Decision;
 import io.github.flinkdiffusion.ops.imaging.Ensemble;
 import io.github.flinkdiffusion.ops.pipeline.GeneratedImage;
 import io.github.flinkdiffusion.ops.pipeline.GenerationSpec;
+import io.github.flinkdiffusion.ops.pipeline.InvalidRequestException;
 import io.github.flinkdiffusion.ops.pipeline.Parameters;
+import io.github.flinkdiffusion.ops.pipeline.ResultKind;
 import io.github.flinkdiffusion.ops.pipeline.ResultMeaning;
 import io.github.flinkdiffusion.ops.pipeline.Seeds;
 import io.github.flinkdiffusion.ops.serving.GenerationService;
@@ -67,6 +69,10 @@ record Answer(
       GenerationService.Served model, List<GeneratedImage> samples, Map<String, String> digests) {
     GeneratedImage first = samples.get(0);
     ResultMeaning meaning = model.model().result(first.request().arguments());
+    if (meaning.kind() == ResultKind.TEXT) {
+      throw new InvalidRequestException(
+          "Model %s writes texts, which have no image.".formatted(model.model().info().name()));
+    }
     Raster seen = first.request().arguments().get(Parameters.IMAGE);
     Optional<NoDataMask> noData =
         Optional.ofNullable(seen)
