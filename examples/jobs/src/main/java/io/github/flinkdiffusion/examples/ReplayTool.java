@@ -165,6 +165,14 @@ public final class ReplayTool implements Callable<Integer> {
   private String device;
 
   @Option(
+      names = "--watermark-key",
+      paramLabel = "FILE",
+      description =
+          "Key file of the watermark, if the record has a watermark.payload. Without it, the result"
+              + " is made without the mark, and differs.")
+  private Path watermarkKey;
+
+  @Option(
       names = "--tolerance",
       paramLabel = "SHARE",
       defaultValue = "0.004",
@@ -278,6 +286,9 @@ public final class ReplayTool implements Callable<Integer> {
     settings.set(DiffusionOptions.DEVICE, on.toString());
     // Measuring the device would take longer than the request.
     settings.set(DiffusionOptions.BATCH_ROWS, BATCH_ROWS);
+    if (watermarkKey != null) {
+      settings.set(DiffusionOptions.WATERMARK_KEY_FILE, watermarkKey.toAbsolutePath().toString());
+    }
     if (configs != null) {
       settings.set(DiffusionOptions.MODEL_CONFIGS, configs.toAbsolutePath().toString());
     }

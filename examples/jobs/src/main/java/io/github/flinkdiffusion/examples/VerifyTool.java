@@ -8,9 +8,16 @@ import io.github.flinkdiffusion.ops.credentials.CredentialsException;
 import io.github.flinkdiffusion.ops.credentials.CredentialsVerifier;
 import io.github.flinkdiffusion.ops.credentials.TrustList;
 import io.github.flinkdiffusion.ops.credentials.Verdict;
+import io.github.flinkdiffusion.ops.image.ImageException;
+import io.github.flinkdiffusion.ops.image.Images;
+import io.github.flinkdiffusion.ops.image.ReadOptions;
+import io.github.flinkdiffusion.ops.image.SpreadWatermark;
+import io.github.flinkdiffusion.ops.image.WatermarkKey;
 import java.nio.file.Path;
 import java.security.cert.X509Certificate;
 import java.util.List;
+import java.util.Locale;
+import java.util.Optional;
 import java.util.concurrent.Callable;
 import picocli.CommandLine;
 import picocli.CommandLine.Command;
@@ -34,7 +41,7 @@ import picocli.CommandLine.Option;
       "  1  something is wrong, such as a file that is no image",
       "  2  the arguments are wrong",
       "  3  INVALID: the image or its credentials were changed, or break the rules of C2PA",
-      "  4  NONE: the file has no credentials"
+      "  4  NONE: the file has no credentials, and no watermark that --watermark-key reads"
     })
 public final class VerifyTool implements Callable<Integer> {
   private static final int INVALID = 3;
@@ -58,6 +65,20 @@ public final class VerifyTool implements Callable<Integer> {
       description = "PEM file with the certificates of authorities that you trust.")
   private Path trust;
 
+  @Option(
+      names = "--watermark-key",
+      paramLabel = "FILE",
+      description =
+          "Key file of the watermark (diffusion.watermark.key-file): look for the mark, too.")
+  private Path watermarkKey;
+
+  @Option(
+      names = "--all-scales",
+      description =
+          "Look for the watermark at all scales from 0.4 to 2, which takes a minute for an image"
+              + " without one. Without it: at the usual ones, such as 1/2 and 4/5.")
+  private boolean allScales;
+
   @Option(names = "--audit", description = "Print the audit record, too.")
   private boolean audit;
 
@@ -76,6 +97,8 @@ public final class VerifyTool implements Callable<Integer> {
   public Integer call() {
     List<X509Certificate> anchors = trust == null ? List.of() : TrustList.read(trust);
     CredentialsVerifier verifier = new CredentialsVerifier(anchors);
+    Optional<SpreadWatermark> watermark =
+        Optional.ofNullable(watermarkKey).map(WatermarkKey::read).map(SpreadWatermark::new);
     int exit = 0;
     for (Path file : files) {
       Verdict verdict;
@@ -85,14 +108,39 @@ public final class VerifyTool implements Callable<Integer> {
         throw new DemoException(file + ": " + e.getMessage());
       }
       print(file, verdict);
+      boolean marked = watermark.isPresent() && marked(file, watermark.get());
       exit =
           switch (verdict.state()) {
             case TRUSTED, VALID -> exit;
             case INVALID -> INVALID;
-            case NONE -> exit == INVALID ? INVALID : NONE;
+            case NONE -> marked || exit == INVALID ? exit : NONE;
           };
     }
     return exit;
+  }
+
+  private boolean marked(Path file, SpreadWatermark watermark) {
+    SpreadWatermark.Search search =
+        allScales ? SpreadWatermark.Search.ALL : SpreadWatermark.Search.COMMON;
+    Optional<SpreadWatermark.Reading> reading;
+    try {
+      reading = watermark.read(Images.read(file, ReadOptions.DEFAULT), search);
+    } catch (ImageException e) {
+      throw new DemoException(file + ": " + e.getMessage());
+    }
+    line(
+        "watermark",
+        reading
+            .map(
+                found ->
+                    String.format(
+                        Locale.ROOT,
+                        "payload %012x (score %.1f, scale %.2f)",
+                        found.payload(),
+                        found.score(),
+                        found.scale()))
+            .orElse("none that this key reads"));
+    return reading.isPresent();
   }
 
   private void print(Path file, Verdict verdict) {

@@ -11,6 +11,8 @@ import io.github.flinkdiffusion.ops.image.PixelFormat;
 import io.github.flinkdiffusion.ops.image.PngCodec;
 import io.github.flinkdiffusion.ops.image.Raster;
 import io.github.flinkdiffusion.ops.image.SampleType;
+import io.github.flinkdiffusion.ops.image.SpreadWatermark;
+import io.github.flinkdiffusion.ops.image.WatermarkKey;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import org.junit.jupiter.api.Test;
@@ -29,5 +31,20 @@ class VerifyToolTest {
     assertThat(VerifyTool.run(file.toString())).isEqualTo(4);
     assertThat(VerifyTool.run(text.toString())).isEqualTo(1);
     assertThat(VerifyTool.run()).isEqualTo(2);
+  }
+
+  @Test
+  void aWatermarkCountsAsProof(@TempDir Path folder) throws Exception {
+    Path secret = Files.writeString(folder.resolve("key"), "a secret of 16 bytes or more");
+    Raster plain = Raster.filled(3, 256, 256, 0.4f);
+    Raster marked = new SpreadWatermark(WatermarkKey.read(secret)).embed(plain, 42);
+    Path file = Files.write(folder.resolve("marked.png"), PngCodec.encode(marked));
+    Path other = Files.write(folder.resolve("plain.png"), PngCodec.encode(plain));
+
+    String option = "--watermark-key=" + secret;
+    assertThat(VerifyTool.run(option, file.toString())).isZero();
+    assertThat(VerifyTool.run(option, other.toString())).isEqualTo(4);
+    assertThat(VerifyTool.run("--watermark-key=" + folder.resolve("none"), file.toString()))
+        .isEqualTo(1);
   }
 }

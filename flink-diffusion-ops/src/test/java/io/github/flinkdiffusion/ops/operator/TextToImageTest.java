@@ -332,6 +332,7 @@ class TextToImageTest {
             .setOption(DiffusionOptions.CREDENTIALS_KEY_FILE, "/secrets/key.p12")
             .setOption(DiffusionOptions.CREDENTIALS_KEY_ALIAS, "images")
             .setOption(DiffusionOptions.CREDENTIALS_PASSWORD_FILE, "/secrets/password")
+            .setOption(DiffusionOptions.WATERMARK_KEY_FILE, "/secrets/watermark.key")
             .setPayloadStore("s3://bucket/payloads")
             .setPayloadInlineLimit(MemorySize.ofMebiBytes(2))
             .settings();
@@ -382,6 +383,7 @@ class TextToImageTest {
                 11,
                 false,
                 DiffusionSettings.of(set).credentials(),
+                DiffusionSettings.of(set).watermark(),
                 new RequestLimits(100, 50, 70, 8, 4096),
                 new PayloadSettings(
                     "s3://bucket/payloads",

@@ -18,9 +18,12 @@ import io.github.flinkdiffusion.ops.image.Georeference;
 import io.github.flinkdiffusion.ops.image.ImageMetadata;
 import io.github.flinkdiffusion.ops.image.Images;
 import io.github.flinkdiffusion.ops.image.PixelFormat;
+import io.github.flinkdiffusion.ops.image.PngCodec;
 import io.github.flinkdiffusion.ops.image.Raster;
 import io.github.flinkdiffusion.ops.image.ReadOptions;
 import io.github.flinkdiffusion.ops.image.SampleType;
+import io.github.flinkdiffusion.ops.image.SpreadWatermark;
+import io.github.flinkdiffusion.ops.image.WatermarkKey;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
@@ -106,6 +109,22 @@ class PlainFunctionsITCase {
     assertThat(known.getField(2)).isEqualTo("Flink Diffusion 1");
     assertThat((Object[]) known.getField(3)).containsExactly("trainedAlgorithmicMedia");
     assertThat(known.getField(6)).isEqualTo("{}");
+  }
+
+  @Test
+  void aWatermarkIsReadWithItsKey(@TempDir Path folder) throws Exception {
+    Path key = Files.writeString(folder.resolve("key"), "a secret of 16 bytes or more");
+    Raster plain = Raster.filled(3, 256, 256, 0.4f);
+    Raster marked = new SpreadWatermark(WatermarkKey.read(key)).embed(plain, 42);
+
+    Row row =
+        row(
+            "IMAGE_WATERMARK(%s, '%s'), IMAGE_WATERMARK(%s, '%s')"
+                .formatted(
+                    bytes(PngCodec.encode(marked)), key, bytes(PngCodec.encode(plain)), key));
+
+    assertThat(((Row) row.getField(0)).getField(0)).isEqualTo("00000000002a");
+    assertThat(row.getField(1)).isNull();
   }
 
   /** Case D1: its preamble is a whole TIFF file's. */

@@ -286,6 +286,12 @@ public record Audit(
         .toList();
   }
 
+  /** The record with other parameters. */
+  public Audit withParameters(SortedMap<String, String> others) {
+    return new Audit(
+        model, modelDigest, task, scheduler, steps, seed, others, inputDigests, softwareVersion);
+  }
+
   // ---------------------------------------------------------------- in files
 
   /** The picture with this record among its texts, in place of any that its source had. */

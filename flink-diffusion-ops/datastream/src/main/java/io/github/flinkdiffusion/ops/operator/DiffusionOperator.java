@@ -213,6 +213,7 @@ abstract class DiffusionOperator extends AbstractStreamOperator<ImageEvent> {
     objectReuse = getExecutionConfig().isObjectReuseEnabled();
     int subtask = getRuntimeContext().getTaskInfo().getIndexOfThisSubtask();
     settings.credentials().signer();
+    settings.watermark().requireKey();
     long begin = System.nanoTime();
     models =
         new TaskModels(

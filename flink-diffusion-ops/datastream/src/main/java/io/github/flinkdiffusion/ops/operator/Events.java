@@ -216,7 +216,13 @@ final class Events {
       DiffusionSettings settings,
       PayloadStore payloads) {
     GenerationRequest request = generated.request();
-    Audit audit = Audit.of(model, request, Map.of(), settings.credentials().parameters());
+    Audit audit =
+        settings
+            .watermark()
+            .in(
+                Audit.of(model, request, Map.of(), settings.credentials().parameters()),
+                generated.image(),
+                model.result(request.arguments()));
     byte[] png =
         settings
             .credentials()

@@ -37,6 +37,9 @@ public final class CredentialSettings implements Serializable {
   /** Of the password, if no file holds it. */
   public static final String PASSWORD_VARIABLE = "FLINK_DIFFUSION_CREDENTIALS_PASSWORD";
 
+  /** Parameter of audit records: SHA-256 of the certificate that signs, lower-case hex. */
+  static final String CERTIFICATE = "credentials.certificate";
+
   private static final String GENERATOR = "Flink Diffusion";
 
   private final String keyFile;
@@ -108,8 +111,7 @@ public final class CredentialSettings implements Serializable {
         .map(
             one -> {
               try {
-                return Map.of(
-                    "credentials.certificate", Sha256.hex(one.certificates().get(0).getEncoded()));
+                return Map.of(CERTIFICATE, Sha256.hex(one.certificates().get(0).getEncoded()));
               } catch (CertificateEncodingException e) {
                 throw new CredentialsException("A signer's certificate cannot be written", e);
               }

@@ -639,6 +639,19 @@ public final class DiffusionOptions {
                   + " Without it, the environment variable FLINK_DIFFUSION_CREDENTIALS_PASSWORD is"
                   + " read.");
 
+  /** File with the key of the watermark. */
+  public static final ConfigOption<String> WATERMARK_KEY_FILE =
+      ConfigOptions.key("diffusion.watermark.key-file")
+          .stringType()
+          .noDefaultValue()
+          .withDescription(
+              "File, on every task manager, with 16 to 4096 secret bytes. Generated images get an"
+                  + " invisible watermark that only this key reads, and that survives compression,"
+                  + " cropping and scaling. Its payload is in the audit record, as"
+                  + " watermark.payload. Without it, images are not marked. Results of prompts and"
+                  + " of SQL are marked if they have three colors and sides of at least 256"
+                  + " pixels; image tasks' results are not.");
+
   /** All of them, in the order in which they are documented. */
   @Internal
   public static final List<ConfigOption<?>> ALL =
@@ -695,7 +708,8 @@ public final class DiffusionOptions {
           AUDIT_IN_IMAGES,
           CREDENTIALS_KEY_FILE,
           CREDENTIALS_KEY_ALIAS,
-          CREDENTIALS_PASSWORD_FILE);
+          CREDENTIALS_PASSWORD_FILE,
+          WATERMARK_KEY_FILE);
 
   private DiffusionOptions() {}
 
@@ -754,6 +768,7 @@ public final class DiffusionOptions {
     options.put(CREDENTIALS_KEY_FILE, "the path of a PKCS#12 file that all task managers have");
     options.put(CREDENTIALS_KEY_ALIAS, "the alias of a key in that file");
     options.put(CREDENTIALS_PASSWORD_FILE, "the path of a file that all task managers have");
+    options.put(WATERMARK_KEY_FILE, "the path of a file that all task managers have");
     return Collections.unmodifiableMap(options);
   }
 

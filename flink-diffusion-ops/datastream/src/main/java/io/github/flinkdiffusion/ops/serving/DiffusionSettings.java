@@ -56,6 +56,7 @@ public record DiffusionSettings(
     int encodingWorkers,
     boolean auditInPictures,
     CredentialSettings credentials,
+    WatermarkSettings watermark,
     RequestLimits limits,
     PayloadSettings payload,
     ImageSettings image,
@@ -113,6 +114,7 @@ public record DiffusionSettings(
         atLeast(1, DiffusionOptions.ENCODING_WORKERS, config),
         config.get(DiffusionOptions.AUDIT_IN_IMAGES),
         CredentialSettings.of(config),
+        WatermarkSettings.of(config),
         RequestLimits.of(config),
         PayloadSettings.of(config),
         ImageSettings.of(config),
@@ -148,8 +150,13 @@ public record DiffusionSettings(
     return number == null ? null : number.longValue();
   }
 
-  /** The picture as it is encoded. */
+  /** The picture as it is encoded: marked, if its record says so, and with its record. */
   public Raster withRecord(Raster picture, Audit audit) {
+    return recorded(watermark.mark(picture, audit), audit);
+  }
+
+  /** A picture that is never marked, such as a mask, with its record. */
+  Raster recorded(Raster picture, Audit audit) {
     return auditInPictures ? audit.in(picture) : picture;
   }
 

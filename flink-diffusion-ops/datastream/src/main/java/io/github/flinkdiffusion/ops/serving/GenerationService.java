@@ -23,6 +23,7 @@ import io.github.flinkdiffusion.ops.pipeline.GenerationSpec;
 import io.github.flinkdiffusion.ops.pipeline.InvalidRequestException;
 import io.github.flinkdiffusion.ops.pipeline.Model;
 import io.github.flinkdiffusion.ops.pipeline.Parameters;
+import io.github.flinkdiffusion.ops.pipeline.ResultMeaning;
 import java.io.Serializable;
 import java.time.Duration;
 import java.util.Collection;
@@ -106,6 +107,7 @@ public final class GenerationService implements AutoCloseable {
             .orElse(Submission.DEFAULT)
             .withRetries(diffusion.requestRetries());
     diffusion.credentials().signer();
+    diffusion.watermark().requireKey();
     this.models =
         new TaskModels(
             settings.models,
@@ -237,6 +239,11 @@ public final class GenerationService implements AutoCloseable {
       return diffusion.credentials().parameters();
     }
 
+    /** The record of a result, with the payload of its watermark if it gets one. */
+    public Audit marked(Audit audit, Raster result, ResultMeaning meaning) {
+      return diffusion.watermark().in(audit, result, meaning);
+    }
+
     /** The request is done. Idempotent. */
     @Override
     public void close() {
@@ -257,7 +264,7 @@ public final class GenerationService implements AutoCloseable {
    * @param which as the file's text {@link Audit#RESULT} says
    */
   public byte[] encode(Raster image, Audit audit, String which) {
-    Raster recorded = diffusion.withRecord(image, audit);
+    Raster recorded = diffusion.recorded(image, audit);
     return diffusion
         .credentials()
         .sign(

@@ -87,9 +87,10 @@ record Answer(
     if (samples.size() > 1) {
       further.put("ensembleSize", Integer.toString(samples.size()));
     }
+    Raster picture = Composition.picture(answer.mean(), meaning, noData);
     return new Answer(
         first,
-        Composition.picture(answer.mean(), meaning, noData),
+        picture,
         meaning
             .classes()
             .map(classes -> Composition.mask(Decision.of(classes, answer.mean()), classes, noData)),
@@ -97,6 +98,6 @@ record Answer(
             ? Optional.empty()
             : Optional.of(Composition.uncertainty(answer.spread(), noData)),
         samples.stream().anyMatch(GeneratedImage::flagged),
-        Audit.of(model.model(), first.request(), digests, further));
+        model.marked(Audit.of(model.model(), first.request(), digests, further), picture, meaning));
   }
 }

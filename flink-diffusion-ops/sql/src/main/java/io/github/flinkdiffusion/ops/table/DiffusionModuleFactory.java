@@ -57,6 +57,7 @@ public final class DiffusionModuleFactory implements ModuleFactory {
     FUNCTIONS.put("segment", SegmentFunction::new);
     PLAIN.put("image_info", ImageInfoFunction::new);
     PLAIN.put("image_credentials", CredentialsFunction::new);
+    PLAIN.put("image_watermark", WatermarkFunction::new);
     PLAIN.put("image_resize", ImageResizeFunction::new);
     PLAIN.put("image_convert", ImageConvertFunction::new);
     PLAIN.put("psnr", QualityFunction::psnr);
