@@ -29,11 +29,13 @@ import io.github.flinkdiffusion.ops.pipeline.Pipelines;
 import io.github.flinkdiffusion.ops.serving.DiffusionException;
 import io.github.flinkdiffusion.ops.serving.DiffusionOptions;
 import io.github.flinkdiffusion.ops.serving.DiffusionSettings;
+import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.Map;
 import org.apache.flink.configuration.Configuration;
 import org.apache.flink.configuration.MemorySize;
 import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
 
 /** Requests larger than an operator accepts are failures; those within the limits are done. */
 class RequestLimitsTest {
@@ -105,6 +107,17 @@ class RequestLimitsTest {
         "negativePrompt has 31 characters; at most 30 are accepted",
         DiffusionOptions.REQUEST_MAX_PROMPT_LENGTH,
         30);
+  }
+
+  @Test
+  void promptsWithBlockedPhrasesAreRefused(@TempDir Path folder) throws Exception {
+    Path list = Files.writeString(folder.resolve("list.txt"), "# ours\nbad thing\n");
+    assertRefused(
+        prompt().setPrompt("a B\u00e0d thing"),
+        "prompt holds a phrase that is blocked here (line 2 of the list in"
+            + " diffusion.safety.blocked-phrases-file).",
+        DiffusionOptions.SAFETY_BLOCKED_PHRASES_FILE,
+        list.toString());
   }
 
   @Test

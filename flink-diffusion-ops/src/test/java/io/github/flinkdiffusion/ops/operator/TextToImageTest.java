@@ -333,6 +333,7 @@ class TextToImageTest {
             .setOption(DiffusionOptions.CREDENTIALS_KEY_ALIAS, "images")
             .setOption(DiffusionOptions.CREDENTIALS_PASSWORD_FILE, "/secrets/password")
             .setOption(DiffusionOptions.WATERMARK_KEY_FILE, "/secrets/watermark.key")
+            .setOption(DiffusionOptions.SAFETY_BLOCKED_PHRASES_FILE, "/lists/blocked.txt")
             .setPayloadStore("s3://bucket/payloads")
             .setPayloadInlineLimit(MemorySize.ofMebiBytes(2))
             .settings();
@@ -384,7 +385,8 @@ class TextToImageTest {
                 false,
                 DiffusionSettings.of(set).credentials(),
                 DiffusionSettings.of(set).watermark(),
-                new RequestLimits(100, 50, 70, 8, 4096),
+                new RequestLimits(
+                    100, 50, 70, 8, 4096, DiffusionSettings.of(set).limits().screen()),
                 new PayloadSettings(
                     "s3://bucket/payloads",
                     MemorySize.ofMebiBytes(2),

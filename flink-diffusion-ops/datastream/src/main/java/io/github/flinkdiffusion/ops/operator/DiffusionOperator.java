@@ -214,6 +214,7 @@ abstract class DiffusionOperator extends AbstractStreamOperator<ImageEvent> {
     int subtask = getRuntimeContext().getTaskInfo().getIndexOfThisSubtask();
     settings.credentials().signer();
     settings.watermark().requireKey();
+    settings.limits().screen().requireList();
     long begin = System.nanoTime();
     models =
         new TaskModels(

@@ -652,6 +652,18 @@ public final class DiffusionOptions {
                   + " of SQL are marked if they have three colors and sides of at least 256"
                   + " pixels; image tasks' results are not.");
 
+  /** List of phrases that prompts must not hold. */
+  public static final ConfigOption<String> SAFETY_BLOCKED_PHRASES_FILE =
+      ConfigOptions.key("diffusion.safety.blocked-phrases-file")
+          .stringType()
+          .noDefaultValue()
+          .withDescription(
+              "File in UTF-8, on every task manager, with a word or phrase a line. A request whose"
+                  + " prompt holds one fails with reason INVALID_REQUEST. Case, accents, full-width"
+                  + " and invisible characters and look-alike letters make no difference; '*' at"
+                  + " the end of a word stands for any ending, and '#' begins a comment. Negative"
+                  + " prompts are not checked. Without it, prompts are not screened.");
+
   /** All of them, in the order in which they are documented. */
   @Internal
   public static final List<ConfigOption<?>> ALL =
@@ -709,7 +721,8 @@ public final class DiffusionOptions {
           CREDENTIALS_KEY_FILE,
           CREDENTIALS_KEY_ALIAS,
           CREDENTIALS_PASSWORD_FILE,
-          WATERMARK_KEY_FILE);
+          WATERMARK_KEY_FILE,
+          SAFETY_BLOCKED_PHRASES_FILE);
 
   private DiffusionOptions() {}
 
@@ -769,6 +782,7 @@ public final class DiffusionOptions {
     options.put(CREDENTIALS_KEY_ALIAS, "the alias of a key in that file");
     options.put(CREDENTIALS_PASSWORD_FILE, "the path of a file that all task managers have");
     options.put(WATERMARK_KEY_FILE, "the path of a file that all task managers have");
+    options.put(SAFETY_BLOCKED_PHRASES_FILE, "the path of a text file that all task managers have");
     return Collections.unmodifiableMap(options);
   }
 

@@ -108,6 +108,7 @@ public final class GenerationService implements AutoCloseable {
             .withRetries(diffusion.requestRetries());
     diffusion.credentials().signer();
     diffusion.watermark().requireKey();
+    diffusion.limits().screen().requireList();
     this.models =
         new TaskModels(
             settings.models,

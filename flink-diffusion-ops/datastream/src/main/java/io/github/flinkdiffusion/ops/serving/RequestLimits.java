@@ -29,10 +29,16 @@ import org.apache.flink.configuration.ReadableConfig;
  * @param maxPromptLength characters of each text
  * @param maxAttributes of attributes and parameters together
  * @param maxAttributesBytes their names and values in UTF-8
+ * @param screen of prompts
  */
 @Internal
 public record RequestLimits(
-    long maxPixels, int maxSteps, int maxPromptLength, int maxAttributes, long maxAttributesBytes)
+    long maxPixels,
+    int maxSteps,
+    int maxPromptLength,
+    int maxAttributes,
+    long maxAttributesBytes,
+    PromptScreen screen)
     implements Serializable {
 
   /**
@@ -49,7 +55,8 @@ public record RequestLimits(
         DiffusionSettings.atLeast(1, DiffusionOptions.REQUEST_MAX_STEPS, config),
         DiffusionSettings.atLeast(0, DiffusionOptions.REQUEST_MAX_PROMPT_LENGTH, config),
         DiffusionSettings.atLeast(0, DiffusionOptions.REQUEST_MAX_ATTRIBUTES, config),
-        config.get(DiffusionOptions.REQUEST_MAX_ATTRIBUTES_SIZE).getBytes());
+        config.get(DiffusionOptions.REQUEST_MAX_ATTRIBUTES_SIZE).getBytes(),
+        PromptScreen.of(config));
   }
 
   /**
@@ -99,6 +106,7 @@ public record RequestLimits(
   /** As {@link #prepare(StepBatcher, GenerationSpec)}, of a model that may not be loaded. */
   public GenerationRequest prepare(Model model, GenerationSpec spec) {
     checkTexts(spec.arguments());
+    screen.check(spec.arguments());
     Long steps = spec.arguments().get(Parameters.STEPS);
     if (steps != null) { // before a plan of so many is made
       checkSteps(steps);
