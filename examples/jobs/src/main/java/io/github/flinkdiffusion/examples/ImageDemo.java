@@ -5,6 +5,8 @@
 package io.github.flinkdiffusion.examples;
 
 import io.github.flinkdiffusion.connector.event.ImageTaskEvent;
+import io.github.flinkdiffusion.connector.event.Payload;
+import io.github.flinkdiffusion.connector.event.Payloads;
 import io.github.flinkdiffusion.connector.format.EventWriter;
 import io.github.flinkdiffusion.connector.kafka.JobFormats;
 import io.github.flinkdiffusion.connector.payload.PayloadOptions;
@@ -15,8 +17,9 @@ import io.github.flinkdiffusion.ops.engine.Engines;
 import io.github.flinkdiffusion.ops.image.FileSlices;
 import io.github.flinkdiffusion.ops.image.ImageException;
 import io.github.flinkdiffusion.ops.image.ReadOptions;
+import io.github.flinkdiffusion.ops.operator.ImageTaskCheck;
+import io.github.flinkdiffusion.ops.pipeline.InvalidRequestException;
 import io.github.flinkdiffusion.ops.serving.DiffusionOptions;
-import io.github.flinkdiffusion.ops.serving.DiffusionSettings;
 import io.github.flinkdiffusion.ops.serving.ImageTaskOptions;
 import io.github.flinkdiffusion.ops.weights.ModelFolder;
 import java.io.IOException;
@@ -159,8 +162,7 @@ abstract class ImageDemo implements Callable<Integer> {
     requireTask(modelFolder);
     DeviceSpec where = Engines.standard().device(options.device());
     Configuration settings = settings(modelPath);
-    DiffusionOptions.refuseUnreadable(settings);
-    DiffusionSettings.of(settings);
+    check(settings);
     List<ImageReport.Input> inputs = inputs(modelPath);
     EventWriter<ImageTaskEvent> writer =
         JobFormats.requests(settings)
@@ -178,12 +180,7 @@ abstract class ImageDemo implements Callable<Integer> {
     List<DemoRun.Request> requests = new ArrayList<>();
     for (ImageReport.Input input : inputs) {
       ImageTaskEvent task =
-          ImageTaskEvent.newBuilder()
-              .setId(input.id())
-              .setImage(payloads.write(input.file(), ""))
-              .setSeed(seed)
-              .setSteps(steps)
-              .setEnsembleSize(samples == null ? defaultSamples : samples)
+          task(input.id(), payloads.write(input.file(), ""))
               .setParameters(
                   input.page().isPresent()
                       ? Map.of("page", Integer.toString(input.page().getAsInt()))
@@ -227,6 +224,25 @@ abstract class ImageDemo implements Callable<Integer> {
                   folder.path().resolve(OutputFolder.SUMMARY_TEXT)));
     }
     return 0;
+  }
+
+  /** Asks the model whether it accepts what the options say, without loading it. */
+  private void check(Configuration settings) {
+    try {
+      ImageTaskCheck.of(settings)
+          .require(task("options", Payloads.inline(new byte[0], "")).build());
+    } catch (InvalidRequestException e) {
+      throw new DemoException(e.getMessage(), e);
+    }
+  }
+
+  private ImageTaskEvent.Builder task(String id, Payload image) {
+    return ImageTaskEvent.newBuilder()
+        .setId(id)
+        .setImage(image)
+        .setSeed(seed)
+        .setSteps(steps)
+        .setEnsembleSize(samples == null ? defaultSamples : samples);
   }
 
   private static Path home() {

@@ -4,6 +4,7 @@
  */
 package io.github.flinkdiffusion.examples;
 
+import static java.nio.charset.StandardCharsets.UTF_8;
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
@@ -21,11 +22,14 @@ import io.github.flinkdiffusion.connector.payload.PayloadSettings;
 import io.github.flinkdiffusion.connector.payload.PayloadStore;
 import io.github.flinkdiffusion.ops.image.Images;
 import io.github.flinkdiffusion.ops.image.Raster;
+import java.io.ByteArrayOutputStream;
+import java.io.PrintStream;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.time.Duration;
 import java.util.List;
 import java.util.OptionalInt;
+import java.util.function.IntSupplier;
 import org.apache.flink.configuration.Configuration;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
@@ -113,6 +117,35 @@ class SegmentDemoTest {
     assertThat(feature.path("geometry").path("type").asText()).isEqualTo("Polygon");
     assertThat(feature.path("properties").path("areaPixels").asInt()).isEqualTo(12);
     assertThat(regions.path("coordinates").asText()).contains("pixels");
+  }
+
+  @Test
+  void whatTheModelDoesNotAcceptIsFoundBeforeAnythingIsStarted() {
+    String out = folder.resolve("out").toString();
+    String brain = MODELS.resolve("mini-brain-mask").toString();
+    String upscaler = MODELS.resolve("mini-satellite-x4").toString();
+    assertThat(errors(() -> SegmentDemo.run("--model", brain, "--out", out, "--steps", "99999")))
+        .startsWith("error: The request takes 99999 network steps; at most ");
+    assertThat(errors(() -> SegmentDemo.run("--model", brain, "--out", out, "--steps", "1001")))
+        .startsWith("error: ")
+        .contains("1001");
+    assertThat(
+            errors(() -> EnhanceDemo.run("--model", upscaler, "--out", out, "--samples", "5000")))
+        .startsWith("error: ensembleSize is 5000; it must be from 1 to ");
+    assertThat(folder.resolve("out")).doesNotExist();
+  }
+
+  /** What a run that must fail says on standard error. */
+  private static String errors(IntSupplier run) {
+    PrintStream standardErr = System.err;
+    ByteArrayOutputStream errors = new ByteArrayOutputStream();
+    System.setErr(new PrintStream(errors, true, UTF_8));
+    try {
+      assertThat(run.getAsInt()).isEqualTo(1);
+    } finally {
+      System.setErr(standardErr);
+    }
+    return errors.toString(UTF_8);
   }
 
   @Test

@@ -245,11 +245,7 @@ final class OpenImageTask implements AutoCloseable {
   private static OpenImageTask opened(
       ImageTaskEvent event, DiffusionSettings settings, StepBatcher batcher, Sources sources) {
     ImageSettings how = settings.image();
-    int samples = event.getEnsembleSize() == null ? how.ensembleSize() : event.getEnsembleSize();
-    if (samples < 1 || samples > Ensemble.MOST_SAMPLES) {
-      throw new InvalidRequestException(
-          "ensembleSize is %d; it must be from 1 to %d.".formatted(samples, Ensemble.MOST_SAMPLES));
-    }
+    int samples = samples(event, how);
     Arguments wanted = Events.asked(event);
     if (batcher.model().result(wanted).kind() == ResultKind.TEXT) {
       throw new InvalidRequestException(
@@ -309,6 +305,20 @@ final class OpenImageTask implements AutoCloseable {
       mask.ifPresent(TaskScenes::close);
       throw e;
     }
+  }
+
+  /**
+   * How many samples of the image are asked for.
+   *
+   * @throws InvalidRequestException when these are too many, or none
+   */
+  static int samples(ImageTaskEvent event, ImageSettings how) {
+    int samples = event.getEnsembleSize() == null ? how.ensembleSize() : event.getEnsembleSize();
+    if (samples < 1 || samples > Ensemble.MOST_SAMPLES) {
+      throw new InvalidRequestException(
+          "ensembleSize is %d; it must be from 1 to %d.".formatted(samples, Ensemble.MOST_SAMPLES));
+    }
+    return samples;
   }
 
   private static void requireSize(int width, int height, Scene mask) {

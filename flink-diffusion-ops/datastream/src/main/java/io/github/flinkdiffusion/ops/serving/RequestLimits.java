@@ -105,16 +105,25 @@ public record RequestLimits(
 
   /** As {@link #prepare(StepBatcher, GenerationSpec)}, of a model that may not be loaded. */
   public GenerationRequest prepare(Model model, GenerationSpec spec) {
-    checkTexts(spec.arguments());
-    screen.check(spec.arguments());
-    Long steps = spec.arguments().get(Parameters.STEPS);
-    if (steps != null) { // before a plan of so many is made
-      checkSteps(steps);
-    }
+    check(spec.arguments()); // before a plan of so many steps is made
     GenerationRequest request = model.prepare(spec);
     checkSteps(model.calls(request));
     checkPixels(model, request);
     return request;
+  }
+
+  /**
+   * What can be said of a request without a model.
+   *
+   * @throws InvalidRequestException naming the option, the value and the limit
+   */
+  public void check(Arguments asked) {
+    checkTexts(asked);
+    screen.check(asked);
+    Long steps = asked.get(Parameters.STEPS);
+    if (steps != null) {
+      checkSteps(steps);
+    }
   }
 
   private void checkTexts(Arguments arguments) {
