@@ -7,13 +7,18 @@ package io.github.flinkdiffusion.examples;
 import io.github.flinkdiffusion.embedded.LocalHub;
 import io.github.flinkdiffusion.ops.hub.HubName;
 import io.github.flinkdiffusion.ops.hub.HubWants;
+import io.github.flinkdiffusion.ops.pipeline.ModelQuantizer;
 import io.github.flinkdiffusion.ops.weights.ModelFolder;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.List;
+import java.util.Locale;
 import java.util.Map;
 import java.util.Optional;
 import java.util.Set;
+import java.util.SortedSet;
 import java.util.TreeMap;
+import java.util.TreeSet;
 import java.util.concurrent.Callable;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Option;
@@ -34,11 +39,12 @@ import picocli.CommandLine.Parameters;
       ModelTool.Inspect.class,
       ModelTool.Download.class,
       ModelTool.Check.class,
+      ModelTool.Quantize.class,
       ModelTool.Serve.class
     },
     description = {
-      "Inspect, download, check or serve a model: a folder in diffusers' layout, a .safetensors"
-          + " file, or a name on Hugging Face's hub"
+      "Inspect, download, check, quantize or serve a model: a folder in diffusers' layout, a"
+          + " .safetensors file, or a name on Hugging Face's hub"
           + " (hf://owner/name[@revision][/file.safetensors]).",
       "HF_HOME, HF_HUB_CACHE, HF_TOKEN, HF_ENDPOINT and HF_HUB_OFFLINE mean what they mean to"
           + " Python's huggingface_hub.",
@@ -67,7 +73,8 @@ public final class ModelTool implements Callable<Integer> {
   @Override
   public Integer call() {
     throw new DemoException(
-        "Missing subcommand: expected inspect, download, check or serve. --help explains them.");
+        "Missing subcommand: expected inspect, download, check, quantize or serve. --help explains"
+            + " them.");
   }
 
   /** The model that a subcommand is about. */
@@ -78,7 +85,10 @@ public final class ModelTool implements Callable<Integer> {
         description = "Print this and exit.")
     private boolean help;
 
-    @Parameters(paramLabel = "MODEL", description = "Folder, .safetensors file, or hf:// name.")
+    @Parameters(
+        index = "0",
+        paramLabel = "MODEL",
+        description = "Folder, .safetensors file, or hf:// name.")
     private String model;
 
     @Option(
@@ -183,6 +193,47 @@ public final class ModelTool implements Callable<Integer> {
       }
       new ModelMeasurement(subject.path(), Optional.ofNullable(subject.variant), device, steps)
           .print();
+      return 0;
+    }
+  }
+
+  /** A smaller model. */
+  @Command(
+      name = "quantize",
+      sortOptions = false,
+      description = {
+        "Write a model folder again with the weights of its UNet or transformer in int8, a scale"
+            + " for each output channel: about a quarter of float32's memory. The new folder runs"
+            + " as the old one does, with slightly different images."
+      })
+  static final class Quantize implements Callable<Integer> {
+    @picocli.CommandLine.Mixin private Subject subject;
+
+    @Parameters(index = "1", paramLabel = "FOLDER", description = "Where the new folder goes.")
+    private Path to;
+
+    @Option(
+        names = "--components",
+        paramLabel = "NAME",
+        split = ",",
+        description = "Networks to quantize (default: unet or transformer).")
+    private List<String> components;
+
+    @Override
+    public Integer call() {
+      ModelFolder model = subject.open();
+      SortedSet<String> chosen =
+          components == null ? ModelQuantizer.denoisers(model) : new TreeSet<>(components);
+      ModelQuantizer.write(model, chosen, to)
+          .forEach(
+              each ->
+                  System.out.printf(
+                      Locale.ROOT,
+                      "%s: %.1f MB, was %.1f MB%n",
+                      each.component(),
+                      each.after() / 1e6,
+                      each.before() / 1e6));
+      System.out.println("Written to " + to);
       return 0;
     }
   }

@@ -34,7 +34,8 @@ class ModelToolTest {
     Path other = Files.createDirectory(temporary.resolve("other"));
     Files.writeString(
         other.resolve("model_index.json"),
-        "{\"_class_name\": \"WanPipeline\", \"transformer\": [\"diffusers\", \"WanTransformer3DModel\"]}");
+        "{\"_class_name\": \"WanPipeline\", \"transformer\": [\"diffusers\","
+            + " \"WanTransformer3DModel\"]}");
     Files.createDirectory(other.resolve("transformer"));
     Files.writeString(other.resolve("transformer/config.json"), "{}");
     Files.writeString(
@@ -53,6 +54,16 @@ class ModelToolTest {
     System.clearProperty("HF_ENDPOINT");
     System.clearProperty("HF_HOME");
     hub.close();
+  }
+
+  @Test
+  void quantizesAFolderOnce() {
+    Path int8 = temporary.resolve("int8");
+    assertThat(ModelTool.run("quantize", MINI_EMOJI.toString(), int8.toString())).isZero();
+    assertThat(out.toString(StandardCharsets.UTF_8)).contains("unet: 9.", "was 18.0 MB");
+    assertThat(ModelTool.run("inspect", int8.toString())).isZero();
+    assertThat(ModelTool.run("quantize", MINI_EMOJI.toString(), int8.toString())).isEqualTo(1);
+    assertThat(err.toString(StandardCharsets.UTF_8)).contains("is not empty");
   }
 
   @Test

@@ -11,6 +11,7 @@ import io.github.flinkdiffusion.ops.graph.Method;
 import io.github.flinkdiffusion.ops.graph.Op;
 import io.github.flinkdiffusion.ops.graph.Precision;
 import io.github.flinkdiffusion.ops.graph.Value;
+import io.github.flinkdiffusion.ops.weights.DType;
 import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
 import java.util.ArrayList;
@@ -58,6 +59,11 @@ class OperationsTest {
     return m.graph().parameter(name, shape);
   }
 
+  private static Value int8(Method m, long... shape) {
+    return m.dequantize(
+        m.graph().parameter("int8", DType.I8, shape), parameter(m, "s", shape[0]), shape.length);
+  }
+
   static Stream<Case> cases() {
     long[] image = shape(2, 4, 5, 7);
     long[] tokens = shape(2, 6, 8);
@@ -82,6 +88,11 @@ class OperationsTest {
             "linear layer of rank 4 without bias",
             (m, x) -> m.linear(x.get(0), parameter(m, "w", 3, 7), null),
             image),
+        of(
+            "convolution of int8",
+            (m, x) -> m.conv2d(x.get(0), int8(m, 3, 4, 3, 3), parameter(m, "b", 3), 2, 1),
+            image),
+        of("linear layer of int8", (m, x) -> m.linear(x.get(0), int8(m, 3, 8), null), tokens),
         of(
             "group norm of an image",
             (m, x) -> m.groupNorm(x.get(0), 2, parameter(m, "w", 4), parameter(m, "b", 4), 1e-5),
@@ -299,6 +310,12 @@ class OperationsTest {
             graph(testCase),
             Precision.FLOAT32,
             (name, shape, out) -> {
+              if (name.equals("int8")) {
+                byte[] bytes = new byte[(int) Graph.elements(shape)];
+                new Random(1).nextBytes(bytes);
+                out.write(bytes);
+                return;
+              }
               ByteBuffer bytes =
                   ByteBuffer.allocate((int) Graph.elements(shape) * Float.BYTES)
                       .order(ByteOrder.LITTLE_ENDIAN);

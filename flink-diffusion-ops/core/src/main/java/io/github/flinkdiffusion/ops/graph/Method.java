@@ -353,6 +353,15 @@ public final class Method {
     return node(Op.CAST_AS, inputs(x, reference));
   }
 
+  /**
+   * @param weight [O,...] of int8
+   * @param scale [O]
+   * @param rank of the weight
+   */
+  public Value dequantize(Value weight, Value scale, int rank) {
+    return node(Op.DEQUANTIZE, inputs(weight, scale), rank);
+  }
+
   public Value toFloat(Value x) {
     return node(Op.TO_FLOAT, inputs(x));
   }

@@ -145,6 +145,12 @@ public enum Op {
   EXPAND_AS,
   /** Inputs: x, reference. x takes the reference's dtype and device. */
   CAST_AS,
+  /**
+   * Inputs: weight [O,...] of {@code I8}, scale [O]: each row of the weight times its scale, of the
+   * scale's type. Attributes: the weight's rank. Engines keep the weight in 8 bits, and compute the
+   * product when a call needs it.
+   */
+  DEQUANTIZE,
   /** x in float32. */
   TO_FLOAT,
   /** Mean along a dimension, which keeps size one. Attributes: dimension. */

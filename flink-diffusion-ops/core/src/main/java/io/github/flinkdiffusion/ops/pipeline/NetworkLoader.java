@@ -75,11 +75,13 @@ final class NetworkLoader {
    * Loads a network.
    *
    * @param name of the network, for files and messages
+   * @param asInConfig what the config says; int8 weights change how it is computed
    * @throws WeightsException for a parameter that is missing, has another shape than the config
    *     asks for, or is converted and holds a NaN or an infinity; or if a file cannot be read to
    *     its end. Numbers that are mapped are looked at later
    */
-  Network load(String name, Graph graph, TensorStore weights) {
+  Network load(String name, Graph asInConfig, TensorStore weights) {
+    Graph graph = QuantizedGraph.of(asInConfig, weights);
     checkParameters(graph, storage, weights);
     StoredWeights stored = new StoredWeights(weights, graph, storage);
     Program program = new Program(name, graph, storage, stored, weights::digest, archives, later);

@@ -7,6 +7,7 @@ package io.github.flinkdiffusion.ops.onnx;
 import io.github.flinkdiffusion.ops.graph.Graph;
 import io.github.flinkdiffusion.ops.graph.GraphException;
 import io.github.flinkdiffusion.ops.graph.Method;
+import io.github.flinkdiffusion.ops.graph.Op;
 import io.github.flinkdiffusion.ops.graph.Precision;
 import io.github.flinkdiffusion.ops.graph.Value;
 import io.github.flinkdiffusion.ops.onnx.OnnxGraph.Attribute;
@@ -114,7 +115,9 @@ public final class OnnxEmitter {
           continue;
         }
         List<Value> inputs =
-            PackedAttention.of(value).map(PackedAttention::inputs).orElse(value.inputs());
+            PackedAttention.of(value)
+                .map(PackedAttention::inputs)
+                .orElseGet(() -> hasInt8Weight(value) ? ofInt8Layer(value) : value.inputs());
         boolean ready = true;
         for (int i = inputs.size() - 1; i >= 0; i--) {
           Value input = inputs.get(i);
@@ -139,6 +142,9 @@ public final class OnnxEmitter {
       if (packed.isPresent()) {
         return packedAttention(packed.get(), in);
       }
+      if (hasInt8Weight(value)) {
+        return emitLayer(value, withWeight(in));
+      }
       Tensor x = in.isEmpty() ? null : in.get(0);
       return switch (value.op()) {
         case INPUT ->
@@ -151,8 +157,7 @@ public final class OnnxEmitter {
           String name = onnx.numbers("c_" + a.get(0), DType.F32, new long[] {data.length}, data);
           yield new Tensor(name, DType.F32, 1);
         }
-        case CONV2D -> convolution(in, integer(a.get(0)), integer(a.get(1)), integer(a.get(2)));
-        case LINEAR -> linear(in);
+        case CONV2D, LINEAR -> emitLayer(value, in);
         case GROUP_NORM -> groupNorm(in, integer(a.get(0)), number(a.get(1)));
         case LAYER_NORM -> layerNorm(in, integer(a.get(0)), number(a.get(1)));
         case RMS_NORM -> rmsNorm(in, integer(a.get(0)), number(a.get(1)));
@@ -280,6 +285,7 @@ public final class OnnxEmitter {
         }
         case DISTANCES -> distances(x, in.get(1));
         case CAST_AS -> converted(x, in.get(1).type);
+        case DEQUANTIZE -> dequantized(x, in.get(1).name, in.get(1).type);
         case TO_FLOAT -> converted(x, DType.F32);
         case MEAN_ALONG ->
             like(
@@ -301,6 +307,34 @@ public final class OnnxEmitter {
       long length = Graph.elements(shape) * place.dtype().bytes();
       onnx.external("w_" + name, shape, place, locations.apply(place), length);
       return new Tensor("w_" + name, graph.type(name, precision), shape.length);
+    }
+
+    private Tensor emitLayer(Value layer, List<Tensor> in) {
+      List<Object> a = layer.attributes();
+      return layer.op() == Op.LINEAR
+          ? linear(in)
+          : convolution(in, integer(a.get(0)), integer(a.get(1)), integer(a.get(2)));
+    }
+
+    /** The library folds no such node, so the weight stays in 8 bits. */
+    private Tensor dequantized(Tensor weight, String scale, DType type) {
+      return new Tensor(
+          onnx.node("DequantizeLinear", List.of(weight.name, scale), attribute("axis", 0L)),
+          type,
+          weight.rank);
+    }
+
+    /**
+     * The inputs of a layer whose weight is int8 [x, weight, scale, bias] as those of any [x,
+     * weight, bias]. The library computes what depends on no argument first, and would have all
+     * weights as floats at once. So the scale is told a zero that is known when x is.
+     */
+    private List<Tensor> withWeight(List<Tensor> in) {
+      Tensor scale = in.get(2);
+      String rows = shape(in.get(0), 0, 1);
+      String zero = cast(onnx.node("Min", List.of(rows, onnx.integers(0))), scale.type);
+      String later = onnx.node("Add", List.of(scale.name, zero));
+      return Arrays.asList(in.get(0), dequantized(in.get(1), later, scale.type), in.get(3));
     }
 
     private Tensor convolution(List<Tensor> in, long stride, long padding, long groups) {
@@ -618,6 +652,17 @@ public final class OnnxEmitter {
     private static Tensor like(Tensor x, String name) {
       return new Tensor(name, x.type, x.rank);
     }
+  }
+
+  private static boolean hasInt8Weight(Value value) {
+    return (value.op() == Op.CONV2D || value.op() == Op.LINEAR)
+        && value.inputs().get(1).op() == Op.DEQUANTIZE;
+  }
+
+  private static List<Value> ofInt8Layer(Value layer) {
+    List<Value> weight = layer.inputs().get(1).inputs();
+    return Arrays.asList(
+        layer.inputs().get(0), weight.get(0), weight.get(1), layer.inputs().get(2));
   }
 
   private static List<String> names(Tensor... tensors) {

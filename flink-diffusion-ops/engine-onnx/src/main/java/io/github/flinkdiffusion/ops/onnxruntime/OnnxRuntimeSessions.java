@@ -16,6 +16,7 @@ import io.github.flinkdiffusion.ops.engine.PlacedWeights;
 import io.github.flinkdiffusion.ops.engine.Program;
 import io.github.flinkdiffusion.ops.graph.Graph;
 import io.github.flinkdiffusion.ops.graph.Method;
+import io.github.flinkdiffusion.ops.graph.Op;
 import io.github.flinkdiffusion.ops.graph.RowWise;
 import io.github.flinkdiffusion.ops.onnx.OnnxEmitter;
 import io.github.flinkdiffusion.ops.weights.TensorPlace;
@@ -115,6 +116,10 @@ final class OnnxRuntimeSessions {
   private static SessionOptions optionsOfWeights(Graph graph) throws OrtException {
     SessionOptions options = new SessionOptions();
     options.addConfigEntry("session.model_external_initializers_file_folder_path", ROOT);
+    if (graph.has(Op.DEQUANTIZE)) {
+      // Planned memory has a place for more weights than are floats at a time.
+      options.setMemoryPatternOptimization(false);
+    }
     if (4 * graph.parameterCount() > PACKED_UP_TO) {
       options.addConfigEntry("session.disable_prepacking", "1");
       options.setOptimizationLevel(OptLevel.EXTENDED_OPT);

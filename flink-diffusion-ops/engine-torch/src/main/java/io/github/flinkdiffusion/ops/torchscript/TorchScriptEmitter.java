@@ -403,6 +403,10 @@ final class TorchScriptEmitter {
       case DISTANCES -> call("cdist", in[0], in[1]);
       case EXPAND_AS -> call("expand_as", in[0], in[1]);
       case CAST_AS -> call("type_as", in[0], in[1]);
+      case DEQUANTIZE -> {
+        String places = "[-1" + ", 1".repeat((Integer) a.get(0) - 1) + "]";
+        yield call("mul", call("type_as", in[0], in[1]), call("reshape", in[1], places));
+      }
       case TO_FLOAT -> call("to", in[0], FLOAT32);
       case MEAN_ALONG -> call("mean", in[0], "[" + a.get(0) + "]", "True");
       case MEAN -> call("mean", in[0]);
@@ -486,38 +490,38 @@ final class TorchScriptEmitter {
             ? call("flatten", call("flatten", "squares", 3, 4), 1, 2)
             : call("flatten", call("flatten", "squares", 4, 5), 2, 3);
     return """
-          def %s(self: __torch__.Net,
-            x: Tensor,
-            full_height: int,
-            full_width: int,
-            weight: Tensor,
-            bias: Tensor) -> Tensor:
-            rows = torch.size(x, 0)
-            height = torch.size(x, 2)
-            width = torch.size(x, 3)
-            channels = torch.size(weight, 0)
-            doubled = torch.__and__(torch.eq(full_height, torch.mul(2, height)), torch.eq(full_width, torch.mul(2, width)))
-            if torch.__and__(doubled, torch.ge(torch.mul(height, width), %d)):
-              above = torch.narrow(weight, 2, 0, 1)
-              middle = torch.narrow(weight, 2, 1, 1)
-              below = torch.narrow(weight, 2, 2, 1)
-              upper = torch.cat([above, torch.add(middle, below)], 2)
-              lower = torch.cat([torch.add(above, middle), below], 2)
-              both = torch.cat([upper, lower], 0)
-              left = torch.narrow(both, 3, 0, 1)
-              center = torch.narrow(both, 3, 1, 1)
-              right = torch.narrow(both, 3, 2, 1)
-              first = torch.cat([left, torch.add(center, right)], 3)
-              second = torch.cat([torch.add(left, center), right], 3)
-              sums = torch.cat([first, second], 0)
-              parts = torch.conv2d(x, sums, torch.cat([bias, bias, bias, bias], 0), [1, 1], [1, 1], [1, 1], 1)
-              squares = torch.new_empty(parts, %s)
-        %s      result = %s
-            else:
-              image = torch.upsample_nearest2d(x, [full_height, full_width], None)
-              result = torch.conv2d(image, weight, bias, [1, 1], [1, 1], [1, 1], 1)
-            return result
-        """
+      def %s(self: __torch__.Net,
+        x: Tensor,
+        full_height: int,
+        full_width: int,
+        weight: Tensor,
+        bias: Tensor) -> Tensor:
+        rows = torch.size(x, 0)
+        height = torch.size(x, 2)
+        width = torch.size(x, 3)
+        channels = torch.size(weight, 0)
+        doubled = torch.__and__(torch.eq(full_height, torch.mul(2, height)), torch.eq(full_width, torch.mul(2, width)))
+        if torch.__and__(doubled, torch.ge(torch.mul(height, width), %d)):
+          above = torch.narrow(weight, 2, 0, 1)
+          middle = torch.narrow(weight, 2, 1, 1)
+          below = torch.narrow(weight, 2, 2, 1)
+          upper = torch.cat([above, torch.add(middle, below)], 2)
+          lower = torch.cat([torch.add(above, middle), below], 2)
+          both = torch.cat([upper, lower], 0)
+          left = torch.narrow(both, 3, 0, 1)
+          center = torch.narrow(both, 3, 1, 1)
+          right = torch.narrow(both, 3, 2, 1)
+          first = torch.cat([left, torch.add(center, right)], 3)
+          second = torch.cat([torch.add(left, center), right], 3)
+          sums = torch.cat([first, second], 0)
+          parts = torch.conv2d(x, sums, torch.cat([bias, bias, bias, bias], 0), [1, 1], [1, 1], [1, 1], 1)
+          squares = torch.new_empty(parts, %s)
+    %s      result = %s
+        else:
+          image = torch.upsample_nearest2d(x, [full_height, full_width], None)
+          result = torch.conv2d(image, weight, bias, [1, 1], [1, 1], [1, 1], 1)
+        return result
+    """
         .formatted(
             UPSAMPLED_CONVOLUTION,
             SUMMED_FROM_PIXELS,
@@ -545,27 +549,27 @@ final class TorchScriptEmitter {
   /** The method that decides by the sizes of a call, which the graph does not know. */
   private static String convolutionMethod() {
     return """
-          def %s(self: __torch__.Net,
-            x: Tensor,
-            weight: Tensor,
-            bias: Tensor,
-            stride: int,
-            padding: int) -> Tensor:
-            rows = torch.size(x, 0)
-            kernel_height = torch.size(weight, 2)
-            kernel_width = torch.size(weight, 3)
-            height = %s
-            width = %s
-            if torch.le(torch.mul(torch.mul(rows, height), width), %d):
-              patches = torch.im2col(x, [kernel_height, kernel_width], [1, 1], [padding, padding], [stride, stride])
-              columns = torch.flatten(torch.transpose(patches, 0, 1), 1)
-              product = torch.addmm(torch.unsqueeze(bias, 1), torch.flatten(weight, 1), columns)
-              pixels = torch.transpose(torch.unflatten(product, 1, [rows, height, width]), 0, 1)
-              result = torch.contiguous(pixels)
-            else:
-              result = torch.conv2d(x, weight, bias, [stride, stride], [padding, padding], [1, 1], 1)
-            return result
-        """
+      def %s(self: __torch__.Net,
+        x: Tensor,
+        weight: Tensor,
+        bias: Tensor,
+        stride: int,
+        padding: int) -> Tensor:
+        rows = torch.size(x, 0)
+        kernel_height = torch.size(weight, 2)
+        kernel_width = torch.size(weight, 3)
+        height = %s
+        width = %s
+        if torch.le(torch.mul(torch.mul(rows, height), width), %d):
+          patches = torch.im2col(x, [kernel_height, kernel_width], [1, 1], [padding, padding], [stride, stride])
+          columns = torch.flatten(torch.transpose(patches, 0, 1), 1)
+          product = torch.addmm(torch.unsqueeze(bias, 1), torch.flatten(weight, 1), columns)
+          pixels = torch.transpose(torch.unflatten(product, 1, [rows, height, width]), 0, 1)
+          result = torch.contiguous(pixels)
+        else:
+          result = torch.conv2d(x, weight, bias, [stride, stride], [padding, padding], [1, 1], 1)
+        return result
+    """
         .formatted(
             CONVOLUTION,
             convolvedSize(2, "kernel_height"),
@@ -577,31 +581,31 @@ final class TorchScriptEmitter {
   private static String rotation(String name) {
     boolean pairs = name.equals(ROTATED_PAIRS);
     return """
-          def %s(self: __torch__.Net,
-            x: Tensor,
-            cos: Tensor,
-            sin: Tensor,
-            half: int) -> Tensor:
-            precise = torch.to(x, %d)
-            c = torch.unsqueeze(cos, 1)
-            s = torch.unsqueeze(sin, 1)
-        %s    first = torch.sub(torch.mul(a, c), torch.mul(b, s))
-            second = torch.add(torch.mul(b, c), torch.mul(a, s))
-            return torch.type_as(%s, x)
-        """
+      def %s(self: __torch__.Net,
+        x: Tensor,
+        cos: Tensor,
+        sin: Tensor,
+        half: int) -> Tensor:
+        precise = torch.to(x, %d)
+        c = torch.unsqueeze(cos, 1)
+        s = torch.unsqueeze(sin, 1)
+    %s    first = torch.sub(torch.mul(a, c), torch.mul(b, s))
+        second = torch.add(torch.mul(b, c), torch.mul(a, s))
+        return torch.type_as(%s, x)
+    """
         .formatted(
             name,
             FLOAT32,
             pairs
                 ? """
-                      split = torch.unflatten(precise, -1, [half, 2])
-                      a = torch.select(split, -1, 0)
-                      b = torch.select(split, -1, 1)
-                  """
+                    split = torch.unflatten(precise, -1, [half, 2])
+                    a = torch.select(split, -1, 0)
+                    b = torch.select(split, -1, 1)
+                """
                 : """
-                      a = torch.narrow(precise, -1, 0, half)
-                      b = torch.narrow(precise, -1, half, half)
-                  """,
+                    a = torch.narrow(precise, -1, 0, half)
+                    b = torch.narrow(precise, -1, half, half)
+                """,
             pairs
                 ? "torch.flatten(torch.stack([first, second], -1), -2, -1)"
                 : "torch.cat([first, second], -1)");
