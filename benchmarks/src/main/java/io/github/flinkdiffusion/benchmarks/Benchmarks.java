@@ -22,6 +22,7 @@ import picocli.CommandLine.Command;
       LoadBenchmark.class,
       EndToEndBenchmark.class,
       SqlBenchmark.class,
+      CredentialsBenchmark.class,
       LatencyBenchmark.class,
       TenantsBenchmark.class,
       CachingBenchmark.class,

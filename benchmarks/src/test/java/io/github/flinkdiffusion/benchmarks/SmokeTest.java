@@ -34,6 +34,7 @@ class SmokeTest {
         "end-to-end",
         "load",
         "sql",
+        "credentials",
         "tenants",
         "caching",
         "connector",
