@@ -54,6 +54,8 @@ class SqlRecipesITCase {
   private static final Path UPSCALER =
       Path.of("src/test/resources/fixtures/models/tiny-x4-upscaler").toAbsolutePath();
 
+  private static final Path TEXTS = Path.of("src/test/resources/fixtures/text").toAbsolutePath();
+
   private static final Pattern BLOCK = Pattern.compile("(?ms)^## ([^\n]*)$|^```sql\n(.*?)^```$");
   private static final Pattern SET = Pattern.compile("SET '(.*)' = '(.*)'");
 
@@ -117,6 +119,22 @@ class SqlRecipesITCase {
       assertThat(failures.get(0).getId()).isEqualTo("damaged");
       assertThat(failures.get(0).getReason()).isEqualTo(FailureReason.INVALID_REQUEST);
       assertThat(failures.get(0).getMessage()).contains("1 bytes");
+
+      run(
+          recipes
+              .get("A prompt from each picture")
+              .replace("/models/blip-image-captioning-base", TEXTS + "/tiny-blip-caption"));
+      assertThat(events(kafka, "prompts", EventCodec.prompts()))
+          .extracting(PromptEvent::getId)
+          .containsExactlyInAnyOrder("poster-1", "inside", "beside");
+
+      // This model's words do not include yes.
+      assertThat(
+              run(
+                  recipes
+                      .get("Pictures by an answer")
+                      .replace("/models/blip-vqa-base", TEXTS + "/tiny-blip-vqa")))
+          .isEmpty();
 
       // The model's weights are random: whatever it draws, it is not the checkerboard.
       List<Row> alarms = run(recipes.get("An alarm by window"));

@@ -31,7 +31,7 @@ import java.util.stream.IntStream;
  * operator for image tasks does it; without data where the request's image has none.
  *
  * @param first the sample that an ensemble of one would be
- * @param picture the answer
+ * @param picture the answer; null where it is a text, which {@code first} has
  * @param mask of a segmentation
  * @param uncertainty of an ensemble: how much its samples differ
  * @param flagged whether the safety checker blackened a sample
@@ -70,8 +70,18 @@ record Answer(
     GeneratedImage first = samples.get(0);
     ResultMeaning meaning = model.model().result(first.request().arguments());
     if (meaning.kind() == ResultKind.TEXT) {
-      throw new InvalidRequestException(
-          "Model %s writes texts, which have no image.".formatted(model.model().info().name()));
+      if (samples.size() > 1) {
+        throw new InvalidRequestException(
+            "The ensemble size is %d, but model %s writes texts, which have no mean; expected 1."
+                .formatted(samples.size(), model.model().info().name()));
+      }
+      return new Answer(
+          first,
+          null,
+          Optional.empty(),
+          Optional.empty(),
+          false,
+          Audit.of(model.model(), first.request(), digests, model.furtherParameters()));
     }
     Raster seen = first.request().arguments().get(Parameters.IMAGE);
     Optional<NoDataMask> noData =

@@ -55,6 +55,8 @@ public final class DiffusionModuleFactory implements ModuleFactory {
     FUNCTIONS.put("image_to_image", ImageToImageFunction::new);
     FUNCTIONS.put("upscale", UpscaleFunction::new);
     FUNCTIONS.put("segment", SegmentFunction::new);
+    FUNCTIONS.put("caption", CaptionFunction::new);
+    FUNCTIONS.put("answer", AnswerFunction::new);
     PLAIN.put("image_info", ImageInfoFunction::new);
     PLAIN.put("image_credentials", CredentialsFunction::new);
     PLAIN.put("image_watermark", WatermarkFunction::new);

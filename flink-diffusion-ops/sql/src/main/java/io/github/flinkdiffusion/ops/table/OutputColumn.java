@@ -17,11 +17,15 @@ import org.apache.flink.table.types.logical.LogicalTypeRoot;
 
 /** What a model's output may have as columns, by name. */
 enum OutputColumn {
-  /** The picture as a PNG file. */
+  /** The picture as a PNG file; null of a model that writes texts. */
   IMAGE(
       LogicalTypeRoot.VARBINARY,
       "BYTES",
-      result -> result.service().encode(result.answer().picture(), result.answer().audit())),
+      result ->
+          result
+              .picture()
+              .map(picture -> result.service().encode(picture, result.answer().audit()))
+              .orElse(null)),
   /** Of a segmentation, the mask as a PNG file; null of others. */
   MASK(
       LogicalTypeRoot.VARBINARY,
@@ -39,13 +43,14 @@ enum OutputColumn {
               .map(spread -> result.encoded(spread, Composition.UNCERTAINTY))
               .orElse(null)),
   /** Width in pixels. */
-  WIDTH(LogicalTypeRoot.INTEGER, "INT", result -> result.answer().picture().width()),
+  WIDTH(LogicalTypeRoot.INTEGER, "INT", result -> result.picture().map(Raster::width).orElse(null)),
   /** Height in pixels. */
-  HEIGHT(LogicalTypeRoot.INTEGER, "INT", result -> result.answer().picture().height()),
+  HEIGHT(
+      LogicalTypeRoot.INTEGER, "INT", result -> result.picture().map(Raster::height).orElse(null)),
   /** The seed that was used, given or derived. */
   SEED(LogicalTypeRoot.BIGINT, "BIGINT", result -> result.request().seed()),
   /** Inference steps that were used. */
-  STEPS(LogicalTypeRoot.INTEGER, "INT", result -> result.request().steps()),
+  STEPS(LogicalTypeRoot.INTEGER, "INT", result -> result.answer().audit().steps()),
   /** The guidance scale that was used. */
   GUIDANCE_SCALE(LogicalTypeRoot.DOUBLE, "DOUBLE", result -> result.request().guidanceScale()),
   /** diffusers class name of the scheduler that was used. */
@@ -72,7 +77,18 @@ enum OutputColumn {
   AUDIT(
       LogicalTypeRoot.VARCHAR,
       "STRING",
-      result -> StringData.fromString(result.answer().audit().toJson()));
+      result -> StringData.fromString(result.answer().audit().toJson())),
+  /** The text of a model that writes one; null of others. */
+  TEXT(
+      LogicalTypeRoot.VARCHAR,
+      "STRING",
+      result ->
+          result
+              .answer()
+              .first()
+              .text()
+              .map(text -> StringData.fromString(text.text()))
+              .orElse(null));
 
   /**
    * What a row's columns are made of.
@@ -82,6 +98,11 @@ enum OutputColumn {
   record Result(Answer answer, GenerationService service) {
     private byte[] encoded(Raster raster, String which) {
       return service.encode(raster, answer.audit(), which);
+    }
+
+    /** Empty of a model that writes texts. */
+    private Optional<Raster> picture() {
+      return Optional.ofNullable(answer.picture());
     }
 
     private GenerationRequest request() {

@@ -4,6 +4,7 @@
  */
 package io.github.flinkdiffusion.ops.table;
 
+import io.github.flinkdiffusion.ops.pipeline.InvalidRequestException;
 import io.github.flinkdiffusion.ops.serving.GenerationService;
 
 /** A function whose value is a picture as a PNG file; of an ensemble, the samples' mean. */
@@ -16,6 +17,10 @@ abstract class PictureFunction extends ImageFunction<byte[]> {
 
   @Override
   final byte[] value(GenerationService service, Answer answer) {
+    if (answer.picture() == null) {
+      throw new InvalidRequestException(
+          "Model %s writes texts; use CAPTION or ANSWER for it.".formatted(answer.audit().model()));
+    }
     return service.encode(answer.picture(), answer.audit());
   }
 }

@@ -1,0 +1,110 @@
+/*
+ * Copyright the Flink Diffusion authors
+ * SPDX-License-Identifier: Apache-2.0
+ */
+package io.github.flinkdiffusion.ops.table;
+
+import static org.assertj.core.api.Assertions.assertThat;
+
+import io.github.flinkdiffusion.ops.image.PngCodec;
+import io.github.flinkdiffusion.ops.image.Raster;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.HexFormat;
+import java.util.List;
+import org.apache.flink.runtime.testutils.MiniClusterResourceConfiguration;
+import org.apache.flink.table.api.EnvironmentSettings;
+import org.apache.flink.table.api.TableEnvironment;
+import org.apache.flink.test.junit5.MiniClusterExtension;
+import org.apache.flink.types.Row;
+import org.apache.flink.util.CloseableIterator;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.extension.RegisterExtension;
+
+/** Captions and answers in SQL. */
+class TextFunctionsITCase {
+  private static final Path MODELS = Path.of("src/test/resources/fixtures/text").toAbsolutePath();
+
+  @RegisterExtension
+  private static final MiniClusterExtension FLINK =
+      new MiniClusterExtension(
+          new MiniClusterResourceConfiguration.Builder()
+              .setNumberTaskManagers(1)
+              .setNumberSlotsPerTaskManager(2)
+              .build());
+
+  private static List<Row> query(TableEnvironment sql, String statement) throws Exception {
+    List<Row> rows = new ArrayList<>();
+    try (CloseableIterator<Row> results = sql.executeSql(statement).collect()) {
+      results.forEachRemaining(rows::add);
+    }
+    return rows;
+  }
+
+  private static String png(float red) {
+    float[] values = new float[3 * 20 * 24];
+    for (int i = 0; i < values.length; i++) {
+      values[i] = i < 480 ? red : i % 17 / 20f;
+    }
+    return HexFormat.of().formatHex(PngCodec.encode(new Raster(3, 20, 24, values)));
+  }
+
+  @Test
+  void imagesAreDescribedAndAskedAbout() throws Exception {
+    TableEnvironment sql = TableEnvironment.create(EnvironmentSettings.inStreamingMode());
+    sql.getConfig().set("parallelism.default", "1");
+    sql.executeSql(
+        """
+        LOAD MODULE diffusion WITH (
+          'caption.model.folder' = '%s', 'caption.device' = 'cpu', 'caption.batch.rows' = '8',
+          'caption.max-new-tokens' = '6',
+          'answer.model.folder' = '%s', 'answer.device' = 'cpu', 'answer.batch.rows' = '8',
+          'answer.max-new-tokens' = '6')
+        """
+            .formatted(MODELS.resolve("tiny-blip-caption"), MODELS.resolve("tiny-blip-vqa")));
+    Row row =
+        query(
+                sql,
+                """
+                SELECT CAPTION(image), CAPTION(image, MAP['prompt', 'a photo of', 'num-beams', '3']),
+                  ANSWER(image, 'what color is the cube?')
+                FROM (VALUES (x'%s')) AS p(image)
+                """
+                    .formatted(png(0.8f)))
+            .get(0);
+    assertThat((String) row.getField(0)).isNotNull();
+    assertThat((String) row.getField(1)).startsWith("a photo of");
+    assertThat((String) row.getField(2)).isNotBlank();
+
+    // Neither bytes that are no image, nor a value out of its range. By itself: a NULL text that
+    // Flink passes by another asynchronous call of the same SELECT becomes an empty one.
+    assertThat(
+            query(
+                sql,
+                "SELECT CAPTION(image, MAP['top-p', p]) FROM (VALUES (x'00', '1'), (x'%s', '7')) AS v(image, p)"
+                    .formatted(png(0.8f))))
+        .containsExactly(Row.of((Object) null), Row.of((Object) null));
+
+    sql.executeSql(
+        """
+        CREATE MODEL describer INPUT (image BYTES, prompt STRING)
+        OUTPUT (text STRING, width INT, `error-string` STRING)
+        WITH ('provider' = 'diffusion', 'model.folder' = '%s', 'device' = 'cpu', 'batch.rows' = '8',
+          'max-new-tokens' = '6', 'num-beams' = '3')
+        """
+            .formatted(MODELS.resolve("tiny-blip-caption")));
+    Row predicted =
+        query(
+                sql,
+                """
+                SELECT text, width, `error-string` FROM ML_PREDICT(
+                  (SELECT x'%s' AS image, 'a photo of' AS prompt),
+                  MODEL describer, DESCRIPTOR(image, prompt))
+                """
+                    .formatted(png(0.8f)))
+            .get(0);
+    assertThat(predicted.getField(0)).isEqualTo(row.getField(1));
+    assertThat(predicted.getField(1)).isNull();
+    assertThat(predicted.getField(2)).isNull();
+  }
+}
