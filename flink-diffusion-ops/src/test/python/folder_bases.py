@@ -60,6 +60,17 @@ DOUBLING = {
     "timestep_post_act": "gelu",
     "up_block_types": ["KCrossAttnUpBlock2D", "KCrossAttnUpBlock2D", "KUpBlock2D"],
 }
+CONTROL = {
+    "_class_name": "ControlNetModel",
+    "attention_head_dim": 2,
+    "block_out_channels": [8, 16],
+    "conditioning_embedding_out_channels": [8, 12],
+    "cross_attention_dim": 16,
+    "down_block_types": ["CrossAttnDownBlock2D", "DownBlock2D"],
+    "in_channels": 4,
+    "layers_per_block": 1,
+    "norm_num_groups": 4,
+}
 VAE = {
     "_class_name": "AutoencoderKL",
     "act_fn": "silu",
@@ -216,6 +227,24 @@ class Folder:
         self.latent_text()
         self.arguments.update(SIZE)
 
+    def fill_controlled(self):
+        self.latent_text()
+        self.network("controlnet", "diffusers", "ControlNetModel", CONTROL)
+        self.images = {"control_image_1": {**IMAGE, "seed": 11}}
+        self.arguments.update(SIZE)
+        if "Img2Img" in self.pipeline:
+            self.images["image"] = IMAGE
+            self.arguments.update(num_inference_steps=4, strength=0.6)
+        if "Inpaint" in self.pipeline:
+            self.images.update(image=IMAGE, mask_image=MASK)
+            self.arguments.update(num_inference_steps=3)
+
+    def several(self, *changes):
+        """As many ControlNets more as there are changes; diffusers saves them in numbered folders, and names the first alone."""
+        self.networks["controlnet"][1] = "MultiControlNetModel"
+        for i, change in enumerate(changes, 1):
+            self.network(f"controlnet_{i}", "diffusers", "MultiControlNetModel", CONTROL, **change)
+
     def fill_grounded(self):
         self.latent_text(attention_type="gated")
         self.index.pop("image_encoder")
@@ -368,7 +397,7 @@ def kind_of(pipeline):
         "RePaintPipeline": "repaint",
         "ScoreSdeVePipeline": "score",
     }
-    for start, kind in (("StableDiffusionXL", "xl"), ("LatentConsistency", "consistency"), ("Marigold", "marigold")):
+    for start, kind in (("StableDiffusionControlNet", "controlled"), ("StableDiffusionXL", "xl"), ("LatentConsistency", "consistency"), ("Marigold", "marigold")):
         if pipeline.startswith(start):
             return kind
     return kinds[pipeline]

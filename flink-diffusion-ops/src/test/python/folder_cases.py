@@ -99,6 +99,8 @@ def picture(spec):
     return Image.fromarray(painting(spec["width"], spec["height"], spec["seed"]), "RGB")
 
 
+NUMBERED = re.compile(r"controlnet_\d+")  # the index names the first of several
+CONTROL_IMAGES = ("control_image_1", "control_image_2", "control_image_3", "control_image_4")
 DTYPES = {"F32": torch.float32, "F16": torch.float16, "BF16": torch.bfloat16}
 
 
@@ -174,12 +176,13 @@ class Case:
 
     def network(self, component, library, name, config, file=None, shapes_of_class=None, shapes_of_config=None):
         """A network; ``shapes_of_class`` and ``shapes_of_config`` where what is on disk is another one than the index says."""
-        self.json["index"][component] = [library, name]
+        if not NUMBERED.fullmatch(component):
+            self.json["index"][component] = [library, name]
         self.json["files"][f"{component}/config.json"] = json.dumps(config)
         file = file or ("diffusion_pytorch_model.safetensors" if library == "diffusers" else "model.safetensors")
         try:
             with silence():
-                shapes = shapes_of(library, shapes_of_class or name, shapes_of_config or config)
+                shapes = shapes_of(library, shapes_of_class or name.replace("Multi", ""), shapes_of_config or config)
         except Exception:
             shapes = {}  # diffusers will say why, and so will we
         self.json["weights"][component] = {"file": file, "tensors": shapes}
@@ -285,6 +288,10 @@ class Case:
             # Phrases and boxes, which a request here says as one list.
             objects = json.loads(arguments.pop("gligen_objects"))
             arguments.update(gligen_phrases=[each["phrase"] for each in objects], gligen_boxes=[each["box"] for each in objects])
+        images = [arguments.pop(name) for name in CONTROL_IMAGES if name in arguments]
+        if images:
+            name = "control_image" if "image" in arguments else "image"
+            arguments[name] = images if hasattr(pipe.controlnet, "nets") else images[0]
         output_type = "np"
         with torch.no_grad(), ties(pipe) as tied:
             result = pipe(**arguments, generator=seeded(seed), output_type=output_type)
@@ -324,6 +331,8 @@ def require_same_weights(pipe, folder, weights):
     """A key that a library did not find would be random, and the case worth nothing."""
     for component, entry in weights.items():
         model = getattr(pipe, component, None)
+        if hasattr(model, "nets"):
+            model = model.nets[0]
         if model is None or not entry["tensors"]:
             continue
         state = model.state_dict()

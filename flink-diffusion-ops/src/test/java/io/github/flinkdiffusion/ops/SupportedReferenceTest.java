@@ -19,6 +19,7 @@ import io.github.flinkdiffusion.ops.network.BlipConfig;
 import io.github.flinkdiffusion.ops.network.CausalTextConfig;
 import io.github.flinkdiffusion.ops.network.ClipTextConfig;
 import io.github.flinkdiffusion.ops.network.ClipVisionConfig;
+import io.github.flinkdiffusion.ops.network.ControlNetConfig;
 import io.github.flinkdiffusion.ops.network.DiTConfig;
 import io.github.flinkdiffusion.ops.network.FluxTransformerConfig;
 import io.github.flinkdiffusion.ops.network.PixArtConfig;
@@ -31,6 +32,7 @@ import io.github.flinkdiffusion.ops.network.UNet2DConfig;
 import io.github.flinkdiffusion.ops.network.VQModelConfig;
 import io.github.flinkdiffusion.ops.network.ZImageConfig;
 import io.github.flinkdiffusion.ops.pipeline.DiffusionPipeline;
+import io.github.flinkdiffusion.ops.pipeline.FolderCase;
 import io.github.flinkdiffusion.ops.pipeline.ImageProcessorReference;
 import io.github.flinkdiffusion.ops.pipeline.Parameter;
 import io.github.flinkdiffusion.ops.pipeline.Parameters;
@@ -60,6 +62,7 @@ import java.util.function.Function;
 import java.util.stream.Collectors;
 import java.util.stream.Stream;
 import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
 
 /**
  * Keeps docs/SUPPORTED.md equal to what the code does. After a change, write it anew:
@@ -118,6 +121,7 @@ class SupportedReferenceTest {
               Map.entry("CLIPTextModel", ClipTextConfig::from),
               Map.entry("CLIPTextModelWithProjection", ClipTextConfig::from),
               Map.entry("CLIPVisionModelWithProjection", ClipVisionConfig::from),
+              Map.entry("ControlNetModel", ControlNetConfig::from),
               Map.entry("DiTTransformer2DModel", DiTConfig::from),
               Map.entry("FluxTransformer2DModel", FluxTransformerConfig::from),
               Map.entry(
@@ -139,6 +143,8 @@ class SupportedReferenceTest {
               Map.entry("UNet2DModel", UNet2DConfig::from),
               Map.entry("VQModel", VQModelConfig::from),
               Map.entry("ZImageTransformer2DModel", ZImageConfig::from)));
+
+  @TempDir private static Path temp;
 
   @Test
   void theReferenceSaysWhatTheCodeDoes() throws IOException {
@@ -211,6 +217,14 @@ class SupportedReferenceTest {
         folders.stream()
             .filter(path -> ModelFolder.open(path).pipelineClass().equals(className))
             .toList();
+    if (own.isEmpty()) {
+      Optional<FolderCase> described = FolderCase.ofPipeline(className);
+      if (described.isPresent()) {
+        Path folder = temp.resolve(className);
+        described.get().write(folder);
+        own = List.of(folder);
+      }
+    }
     return (own.isEmpty() ? folders : own)
         .stream()
             .flatMap(folder -> signature(className, folder).stream())
@@ -308,6 +322,7 @@ class SupportedReferenceTest {
             "networks.json",
             "networks-family.json",
             "networks-blocks.json",
+            "networks-control.json",
             "networks-joint.json",
             "networks-transformers.json")) {
       for (JsonNode network : JSON.readTree(MODELS.resolve(manifest).toFile()).get("networks")) {

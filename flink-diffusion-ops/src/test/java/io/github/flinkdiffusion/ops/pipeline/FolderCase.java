@@ -34,9 +34,10 @@ import java.util.zip.GZIPInputStream;
  * A model folder that is described, not stored, and what diffusers makes of it: see {@code
  * src/test/python/folder_cases.py}, whose formulas are repeated here.
  */
-record FolderCase(JsonNode json) {
+public record FolderCase(JsonNode json) {
   private static final Path TOKENIZER =
       Path.of("src/test/resources/fixtures/models/tiny-sd1/tokenizer");
+  private static final Path ADDED = Path.of("src/test/resources/fixtures/folders/added");
   private static final Path DIFFERENCES = Path.of("../docs/DIFFERENCES.md");
   private static final double ROOT_3 = Math.sqrt(3);
 
@@ -52,6 +53,20 @@ record FolderCase(JsonNode json) {
       new ObjectMapper().readTree(in).forEach(json -> cases.add(new FolderCase(json)));
       return cases;
     }
+  }
+
+  /** The first case of a pipeline among those of newer classes, if it is one of them. */
+  public static Optional<FolderCase> ofPipeline(String name) throws IOException {
+    try (Stream<Path> files = Files.list(ADDED)) {
+      for (Path file : files.sorted().toList()) {
+        for (FolderCase each : read(file)) {
+          if (each.json().get("pipeline").asText().equals(name)) {
+            return Optional.of(each);
+          }
+        }
+      }
+    }
+    return Optional.empty();
   }
 
   String name() {
@@ -79,7 +94,7 @@ record FolderCase(JsonNode json) {
   }
 
   /** Writes the folder; what was there is gone then. */
-  void write(Path folder) throws IOException {
+  public void write(Path folder) throws IOException {
     write(folder.resolve("model_index.json"), json.get("index").toString());
     for (Map.Entry<String, JsonNode> file : json.get("files").properties()) {
       write(folder.resolve(file.getKey()), file.getValue().asText());

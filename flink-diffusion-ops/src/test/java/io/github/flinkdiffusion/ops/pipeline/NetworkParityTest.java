@@ -32,6 +32,8 @@ import io.github.flinkdiffusion.ops.network.ClipTextConfig;
 import io.github.flinkdiffusion.ops.network.ClipTextProjection;
 import io.github.flinkdiffusion.ops.network.ClipVision;
 import io.github.flinkdiffusion.ops.network.ClipVisionConfig;
+import io.github.flinkdiffusion.ops.network.ControlNet;
+import io.github.flinkdiffusion.ops.network.ControlNetConfig;
 import io.github.flinkdiffusion.ops.network.DiT;
 import io.github.flinkdiffusion.ops.network.DiTConfig;
 import io.github.flinkdiffusion.ops.network.FluxTransformer;
@@ -146,6 +148,17 @@ class NetworkParityTest {
                   "image_embeddings",
                   "image_masks",
                   "gate")),
+          Map.entry(
+              "ControlNetModel",
+              new Reference(
+                  config -> new ControlNet(ControlNetConfig.from(config)).graph(),
+                  "sample",
+                  "timestep",
+                  "encoder_hidden_states",
+                  "text_embeds",
+                  "time_ids",
+                  "controlnet_cond",
+                  "scales")),
           Map.entry(
               "UNet2DModel",
               new Reference(
@@ -279,6 +292,7 @@ class NetworkParityTest {
             "networks.json",
             "networks-family.json",
             "networks-blocks.json",
+            "networks-control.json",
             "networks-joint.json",
             "networks-transformers.json")) {
       for (JsonNode network :

@@ -15,6 +15,7 @@ final class ReferenceCalls {
       Map.of(
           "num_inference_steps", "steps",
           "control_image", "image",
+          "control_image_1", "controlImage",
           "mask_image", "mask",
           "class_labels", "classLabel");
 
@@ -46,6 +47,9 @@ final class ReferenceCalls {
     } else if (parameter.type() == Double.class) {
       converted = one.asDouble();
     } else {
+      if (one.isNumber()) {
+        return spec.with(parameter, parameter.type().cast(new Numbers(one.asDouble())));
+      }
       double[] numbers = new double[one.size()];
       for (int i = 0; i < numbers.length; i++) {
         numbers[i] = one.get(i).asDouble();

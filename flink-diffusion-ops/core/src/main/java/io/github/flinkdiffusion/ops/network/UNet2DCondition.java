@@ -12,7 +12,10 @@ import io.github.flinkdiffusion.ops.graph.Graph;
 import io.github.flinkdiffusion.ops.graph.Method;
 import io.github.flinkdiffusion.ops.graph.Value;
 import java.util.ArrayDeque;
+import java.util.ArrayList;
 import java.util.Deque;
+import java.util.Iterator;
+import java.util.List;
 import org.apache.flink.annotation.Internal;
 
 /** diffusers' UNet2DConditionModel: the denoising network of the Stable Diffusion family. */
@@ -120,7 +123,12 @@ public final class UNet2DCondition {
     }
   }
 
-  private record Inputs(Value sample, Value timestep, Value context, Conditions conditions) {}
+  /** What {@link #graph} says a method takes. */
+  record Inputs(Value sample, Value timestep, Value context, Conditions conditions) {}
+
+  Inputs inputs(Method forward) {
+    return inputs(forward, false);
+  }
 
   /** Where features are taken from the network, or put into it. */
   private static final class Cut {
@@ -227,7 +235,29 @@ public final class UNet2DCondition {
     return emit(at, new Inputs(sample, timestep, context, conditions), Cut.NONE);
   }
 
+  /**
+   * What another network adds to this one's features.
+   *
+   * @param down to what the way up gets from the way down: the first convolution's image, then each
+   *     block's, in order
+   * @param middle to the middle's image
+   */
+  record Residuals(List<Value> down, Value middle) {
+    Residuals {
+      down = List.copyOf(down);
+    }
+  }
+
+  /** Adds a network without {@link KLevels} to a method, and to its features residuals. */
+  Value emit(Scope at, Inputs inputs, Residuals residuals) {
+    return emit(at, inputs, Cut.NONE, residuals);
+  }
+
   private Value emit(Scope at, Inputs inputs, Cut cut) {
+    return emit(at, inputs, cut, null);
+  }
+
+  private Value emit(Scope at, Inputs inputs, Cut cut, Residuals residuals) {
     Value sample = inputs.sample();
     Value context = inputs.context();
     Conditions conditions = inputs.conditions();
@@ -252,7 +282,7 @@ public final class UNet2DCondition {
     x =
         config.hasKBlocks()
             ? kLevels(at, x, time, tokens, grounding)
-            : levels(at, x, time, tokens, grounding, cut);
+            : levels(at, x, time, tokens, grounding, cut, residuals);
     if (config.groups() > 0) {
       Value normed = at.groupNorm("conv_norm_out", x, first, config.groups(), config.epsilon());
       x = config.activation().apply(m, normed);
@@ -283,7 +313,13 @@ public final class UNet2DCondition {
 
   /** From an image of the first level's channels to another. */
   private Value levels(
-      Scope at, Value image, Value time, Value tokens, Transformer2D.Grounding grounding, Cut cut) {
+      Scope at,
+      Value image,
+      Value time,
+      Value tokens,
+      Transformer2D.Grounding grounding,
+      Cut cut,
+      Residuals residuals) {
     Deque<Skip> skips = new ArrayDeque<>();
     skips.push(new Skip(image, config.blockOutChannels().get(0)));
     if (cut.given != null) {
@@ -293,7 +329,27 @@ public final class UNet2DCondition {
     down(at, time, tokens, grounding, skips, Integer.MAX_VALUE);
     Skip last = skips.peek();
     Value x = middle(at.child("mid_block"), last.value(), last.channels(), time, tokens, grounding);
-    return up(at, x, time, tokens, grounding, skips, cut);
+    if (residuals == null) {
+      return up(at, x, time, tokens, grounding, skips, cut);
+    }
+    Deque<Skip> sums = new ArrayDeque<>();
+    Iterator<Value> more = residuals.down().iterator();
+    for (Iterator<Skip> made = skips.descendingIterator(); made.hasNext(); ) {
+      Skip skip = made.next();
+      sums.push(new Skip(at.method().add(skip.value(), more.next()), skip.channels()));
+    }
+    Value sum = at.method().add(x, residuals.middle());
+    return up(at, sum, time, tokens, grounding, sums, cut);
+  }
+
+  /** The whole encoder, from an image of the first level's channels; its skips, in order. */
+  List<Skip> down(Scope at, Value image, Value time, Value tokens) {
+    Deque<Skip> skips = new ArrayDeque<>();
+    skips.push(new Skip(image, config.blockOutChannels().get(0)));
+    down(at, time, tokens, null, skips, Integer.MAX_VALUE);
+    List<Skip> made = new ArrayList<>();
+    skips.descendingIterator().forEachRemaining(made::add);
+    return made;
   }
 
   /**
@@ -412,7 +468,7 @@ public final class UNet2DCondition {
     return at.conv2d(name, x, in, out, kernel, 1, kernel / 2);
   }
 
-  private Value middle(
+  Value middle(
       Scope mid,
       Value x,
       int channels,
@@ -447,7 +503,7 @@ public final class UNet2DCondition {
    * @param tokens the context as the network is given it, null where it has none
    * @param image an image's embedding, null where the network has none
    */
-  private Value timeEmbedding(
+  Value timeEmbedding(
       Scope at, Value timestep, Value tokens, Value image, Conditions conditions, Value dtype) {
     Method m = at.method();
     int first = config.timeInput();
@@ -583,5 +639,6 @@ public final class UNet2DCondition {
         config.upcastAttention());
   }
 
-  private record Skip(Value value, int channels) {}
+  /** What the way up gets from the way down. */
+  record Skip(Value value, int channels) {}
 }

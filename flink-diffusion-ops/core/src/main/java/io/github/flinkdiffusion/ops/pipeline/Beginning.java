@@ -5,6 +5,7 @@
 package io.github.flinkdiffusion.ops.pipeline;
 
 import io.github.flinkdiffusion.ops.scheduler.SamplerState;
+import java.util.List;
 import java.util.Objects;
 import java.util.Optional;
 import java.util.stream.IntStream;
@@ -18,6 +19,8 @@ import java.util.stream.Stream;
  * @param state the sample at step 0
  * @param conditions of its network calls
  * @param lead conditions of the first calls where they are not those of the rest
+ * @param phases conditions of the calls after the lead where they are not those of the last ones,
+ *     each of fewer calls than the next
  * @param known what is put back after each step, once {@link SamplerState#call} counts it
  * @param guided calls that have guidance; the others compute the conditional row alone
  * @param stretch other conditions of some of the guided calls
@@ -27,6 +30,7 @@ record Beginning(
     SamplerState state,
     Conditions conditions,
     Optional<Lead> lead,
+    List<Lead> phases,
     Optional<InpaintMask.KnownPart> known,
     Calls guided,
     Optional<Stretch> stretch) {
@@ -46,9 +50,9 @@ record Beginning(
 
   /**
    * How a trajectory is conditioned until it turns: on the way back to noise that an inverted
-   * picture takes first.
+   * picture takes first, or where a ControlNet begins or ends to act.
    *
-   * @param calls how many calls that are
+   * @param calls the first call, of all, that it is not for
    */
   record Lead(int calls, Conditions conditions) {}
 
@@ -60,6 +64,7 @@ record Beginning(
     Objects.requireNonNull(state, "state");
     Objects.requireNonNull(conditions, "conditions");
     Objects.requireNonNull(lead, "lead");
+    phases = List.copyOf(phases);
     Objects.requireNonNull(known, "known");
     Objects.requireNonNull(guided, "guided");
     Objects.requireNonNull(stretch, "stretch");
@@ -71,7 +76,7 @@ record Beginning(
       Conditions conditions,
       Optional<Lead> lead,
       Optional<InpaintMask.KnownPart> known) {
-    this(shape, state, conditions, lead, known, Calls.ALL, Optional.empty());
+    this(shape, state, conditions, lead, List.of(), known, Calls.ALL, Optional.empty());
   }
 
   Beginning(SampleShape shape, SamplerState state, Conditions conditions) {
@@ -91,12 +96,19 @@ record Beginning(
     int calls = state.plan().calls() - first;
     Calls within =
         new Calls(first + (int) (shares.at(0) * calls), first + (int) (shares.at(1) * calls));
-    return new Beginning(shape, state, conditions, lead, known, within, stretch);
+    return new Beginning(shape, state, conditions, lead, phases, known, within, stretch);
   }
 
   /** The same with other conditions in some of the guided calls. */
   Beginning with(Stretch other) {
-    return new Beginning(shape, state, conditions, lead, known, guided, Optional.of(other));
+    return new Beginning(shape, state, conditions, lead, phases, known, guided, Optional.of(other));
+  }
+
+  /** The same with other conditions, those of the lead included. */
+  Beginning conditioned(
+      Optional<Lead> otherLead, List<Lead> otherPhases, Conditions otherConditions) {
+    return new Beginning(
+        shape, state, otherConditions, otherLead, otherPhases, known, guided, stretch);
   }
 
   private int leadCalls() {
@@ -108,7 +120,11 @@ record Beginning(
     if (call < leadCalls()) {
       return lead.orElseThrow().conditions().at(call);
     }
-    Conditions of = conditions.at(call - leadCalls());
+    Conditions all = conditions;
+    for (int i = phases.size() - 1; i >= 0 && call < phases.get(i).calls(); i--) {
+      all = phases.get(i).conditions();
+    }
+    Conditions of = all.at(call - leadCalls());
     if (!guided.contain(call)) {
       return of.conditionalAlone();
     }
@@ -124,7 +140,8 @@ record Beginning(
         stretch.stream()
             .map(Stretch::calls)
             .flatMapToInt(calls -> IntStream.of(calls.from(), calls.to()));
-    return Stream.of(changes, led.filter(each -> each < leadCalls()), after, stretched)
+    IntStream phased = phases.stream().mapToInt(Lead::calls);
+    return Stream.of(changes, led.filter(each -> each < leadCalls()), after, stretched, phased)
         .flatMapToInt(each -> each)
         .filter(change -> change <= call)
         .max()

@@ -10,12 +10,16 @@ import io.github.flinkdiffusion.ops.engine.Network;
 import io.github.flinkdiffusion.ops.graph.Graph;
 import io.github.flinkdiffusion.ops.graph.Precision;
 import io.github.flinkdiffusion.ops.weights.Config;
+import io.github.flinkdiffusion.ops.weights.JoinedTensors;
 import io.github.flinkdiffusion.ops.weights.ModelComponent;
 import io.github.flinkdiffusion.ops.weights.ModelFolder;
 import io.github.flinkdiffusion.ops.weights.TensorStore;
 import io.github.flinkdiffusion.ops.weights.TensorViews;
+import io.github.flinkdiffusion.ops.weights.WeightsException;
 import java.util.ArrayList;
+import java.util.LinkedHashMap;
 import java.util.List;
+import java.util.Map;
 import java.util.Optional;
 import java.util.SortedSet;
 import java.util.TreeSet;
@@ -96,6 +100,38 @@ final class Components implements AutoCloseable {
         component,
         graph,
         settings.components().precisions().getOrDefault(component, Precision.FLOAT32));
+  }
+
+  /**
+   * Networks that run as one graph, in the first one's precision and on its device.
+   *
+   * @param component the first one, whose parameters have their own names
+   * @param others components whose parameters stand behind their name and a dot
+   * @throws WeightsException if one of the others is to have a precision or a device of its own
+   */
+  Network loadJoined(String component, List<String> others, Graph graph) {
+    Map<String, TensorStore> stores = new LinkedHashMap<>();
+    stores.put("", kept(component));
+    for (String other : others) {
+      if (settings.components().precisions().containsKey(other)
+          || settings.components().devices().containsKey(other)) {
+        throw new WeightsException(
+            "Model %s: %s runs with %s, in one precision on one device; leave it out of diffusion.model.precisions and diffusion.model.devices"
+                .formatted(folder.path(), other, component));
+      }
+      stores.put(other + ".", kept(other));
+    }
+    Network network =
+        load(
+            component, graph, settings.precision(component), new JoinedTensors(stores), check::add);
+    opened.add(network);
+    return network;
+  }
+
+  private TensorStore kept(String component) {
+    TensorStore stored = folder.component(component).open();
+    check.keepOpen(stored);
+    return stored;
   }
 
   private Network load(String name, Graph graph, Precision precision) {

@@ -4,6 +4,7 @@
  */
 package io.github.flinkdiffusion.ops.pipeline;
 
+import java.util.ArrayList;
 import java.util.List;
 import java.util.Objects;
 import java.util.function.UnaryOperator;
@@ -103,6 +104,19 @@ record Conditions(List<Row> rows, Guidance guidance, boolean truncated, List<Ear
         guidance,
         truncated,
         earlier(each -> each.withRows(change)));
+  }
+
+  /**
+   * As {@link #withRows(UnaryOperator)}, with another change for the unconditional row, which is
+   * the first of several.
+   */
+  Conditions withRows(UnaryOperator<Row> unconditional, UnaryOperator<Row> change) {
+    List<Row> changed = new ArrayList<>();
+    for (int i = 0; i < rows.size(); i++) {
+      changed.add((i == 0 && rows.size() > 1 ? unconditional : change).apply(rows.get(i)));
+    }
+    return new Conditions(
+        changed, guidance, truncated, earlier(each -> each.withRows(unconditional, change)));
   }
 
   Conditions withGuidance(UnaryOperator<Guidance> change) {

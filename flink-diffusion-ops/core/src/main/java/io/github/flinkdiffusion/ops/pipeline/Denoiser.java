@@ -9,6 +9,7 @@ import io.github.flinkdiffusion.ops.engine.HostTensor;
 import io.github.flinkdiffusion.ops.engine.Network;
 import io.github.flinkdiffusion.ops.engine.StackedTensor;
 import io.github.flinkdiffusion.ops.engine.Tensor;
+import io.github.flinkdiffusion.ops.network.UNet2DCondition;
 import io.github.flinkdiffusion.ops.scheduler.SamplerState;
 import io.github.flinkdiffusion.ops.scheduler.SamplingPlan;
 import java.util.ArrayList;
@@ -16,24 +17,31 @@ import java.util.Arrays;
 import java.util.Iterator;
 import java.util.List;
 import java.util.Optional;
+import java.util.function.Function;
 
 /** Calls a denoising network with rows of many trajectories at once. */
 final class Denoiser {
 
   /**
-   * One of the network's inputs after sample and timestep.
+   * One of the network's inputs after sample and timestep. A row whose values are none gives zeros.
    *
    * @param wholeNumbers whether it is int64; float32 otherwise
-   * @param shape of one row; empty for one number a row. A first size of {@link #ANY} is each row's
-   *     own: shorter ones are filled up with zeros
+   * @param pixels of an image along a side of one pixel of the sample; 0 for what is no image
+   * @param shape of one row, of an image its channels; empty for one number a row. A first size of
+   *     {@link #ANY} is each row's own: shorter ones are filled up with zeros
    */
-  record Input(boolean wholeNumbers, int... shape) {
+  record Input(boolean wholeNumbers, int pixels, int... shape) {
     static Input floats(int... shape) {
-      return new Input(false, shape);
+      return new Input(false, 0, shape);
     }
 
     static Input integers(int... shape) {
-      return new Input(true, shape);
+      return new Input(true, 0, shape);
+    }
+
+    /** Images that are so many times as large as the sample. */
+    static Input image(int channels, int factor) {
+      return new Input(false, factor, channels);
     }
 
     /** Size of a dimension that is each row's own, the first. */
@@ -44,63 +52,66 @@ final class Denoiser {
       return floats(ANY, size);
     }
 
-    /** Values of what a first size of {@link #ANY} counts, else of a row. */
-    private int size() {
-      int size = 1;
-      for (int each : shape) {
-        size *= each == ANY ? 1 : each;
-      }
-      return size;
-    }
-
     private boolean isAny() {
       return shape.length > 0 && shape[0] == ANY;
     }
 
-    private long[] batch(int rows, int first) {
-      long[] batch = new long[shape.length + 1];
-      batch[0] = rows;
+    /** Of a call: the rows', and of each what is asked for. */
+    private long[] batch(List<Row> rows, int position, SampleShape sample) {
+      long[] batch = new long[1 + shape.length + (pixels > 0 ? 2 : 0)];
+      batch[0] = rows.size();
       for (int i = 0; i < shape.length; i++) {
-        batch[i + 1] = shape[i] == ANY ? first : shape[i];
+        batch[i + 1] = shape[i] == ANY ? longest(rows, position) : shape[i];
+      }
+      if (pixels > 0) {
+        batch[shape.length + 1] = (long) pixels * sample.height();
+        batch[shape.length + 2] = (long) pixels * sample.width();
       }
       return batch;
     }
 
-    private long[] batch(int rows) {
-      return batch(rows, 0);
-    }
-
-    private HostTensor vectors(List<Row> rows, int position) {
-      int size = size();
+    private int longest(List<Row> rows, int position) {
+      int size = 1;
+      for (int i = 1; i < shape.length; i++) {
+        size *= shape[i];
+      }
       int longest = 0;
       for (Row row : rows) {
         longest = Math.max(longest, ((float[]) row.inputs().get(position)).length / size);
       }
-      float[] all = new float[rows.size() * longest * size];
-      for (int i = 0; i < rows.size(); i++) {
-        float[] own = (float[]) rows.get(i).inputs().get(position);
-        System.arraycopy(own, 0, all, i * longest * size, own.length);
-      }
-      return new HostTensor.Floats(all, batch(rows.size(), longest));
+      return longest;
     }
 
-    private HostTensor tensor(List<Row> rows, int position) {
-      if (isAny()) {
-        return vectors(rows, position);
+    private HostTensor tensor(List<Row> rows, int position, SampleShape sample) {
+      long[] batch = batch(rows, position, sample);
+      long elements = 1;
+      for (int i = 1; i < batch.length; i++) {
+        elements = Math.multiplyExact(elements, batch[i]);
       }
-      int size = size();
+      int size = Math.toIntExact(elements);
+      int all = Math.multiplyExact(rows.size(), size);
       if (wholeNumbers) {
-        long[] all = new long[rows.size() * size];
+        long[] values = new long[all];
         for (int i = 0; i < rows.size(); i++) {
-          System.arraycopy((long[]) rows.get(i).inputs().get(position), 0, all, i * size, size);
+          long[] own = (long[]) rows.get(i).inputs().get(position);
+          System.arraycopy(own, 0, values, i * size, checked(own.length, size));
         }
-        return new HostTensor.Longs(all, batch(rows.size()));
+        return new HostTensor.Longs(values, batch);
       }
-      float[] all = new float[rows.size() * size];
+      float[] values = new float[all];
       for (int i = 0; i < rows.size(); i++) {
-        System.arraycopy((float[]) rows.get(i).inputs().get(position), 0, all, i * size, size);
+        float[] own = (float[]) rows.get(i).inputs().get(position);
+        System.arraycopy(own, 0, values, i * size, checked(own.length, size));
       }
-      return new HostTensor.Floats(all, batch(rows.size()));
+      return new HostTensor.Floats(values, batch);
+    }
+
+    private int checked(int length, int size) {
+      if (length != size && length != 0 && !isAny()) {
+        throw new IllegalArgumentException(
+            "A row has %d values where %d are asked for.".formatted(length, size));
+      }
+      return length;
     }
   }
 
@@ -109,14 +120,66 @@ final class Denoiser {
   private final boolean scaleAppended;
   private final boolean appendedFirst;
 
-  /** Null where all calls are alike. */
-  private final Gate gate;
+  private final Parts parts;
 
   /** Whether the network is told a quarter of the noise level's logarithm as its timestep. */
   private final boolean logSigma;
 
-  /** What is called where the last input is 0 in each row, with the first inputs alone. */
-  private record Gate(String method, int inputs) {}
+  /**
+   * A part of the network that not all rows go through.
+   *
+   * @param first of the inputs that it takes
+   * @param end after the last of them, which is its gate: the part is left out of a call in which
+   *     that is 0 in all rows
+   */
+  record Part(int first, int end) {}
+
+  /**
+   * What is called.
+   *
+   * @param method of the network
+   * @param parts numbers of those whose inputs it takes
+   */
+  record Choice(String method, List<Integer> parts) {}
+
+  /**
+   * The parts of a network.
+   *
+   * @param choice what to call where these are open, given by their numbers in order
+   */
+  record Parts(List<Part> parts, Function<List<Integer>, Choice> choice) {
+    private static final Choice WHOLE = new Choice(UNet2DCondition.FORWARD, List.of());
+    private static final Parts NONE = new Parts(List.of(), open -> WHOLE);
+
+    private Choice of(List<Row> rows) {
+      List<Integer> open = new ArrayList<>();
+      for (int i = 0; i < parts.size(); i++) {
+        int gate = parts.get(i).end() - 1;
+        if (rows.stream().anyMatch(row -> opens((float[]) row.inputs().get(gate)))) {
+          open.add(i);
+        }
+      }
+      return choice.apply(open);
+    }
+
+    private static boolean opens(float[] gate) {
+      for (float value : gate) {
+        if (value != 0) {
+          return true;
+        }
+      }
+      return false;
+    }
+
+    private boolean isLeftOut(int input, Choice choice) {
+      for (int i = 0; i < parts.size(); i++) {
+        if (input >= parts.get(i).first() && input < parts.get(i).end()) {
+          return !choice.parts().contains(i);
+        }
+      }
+      return false;
+    }
+  }
 
   /** Null where each call computes the whole network. */
   private final Reuse reuse;
@@ -128,14 +191,14 @@ final class Denoiser {
       List<Input> inputs,
       boolean scaleAppended,
       boolean appendedFirst,
-      Gate gate,
+      Parts parts,
       boolean logSigma,
       Reuse reuse) {
     this.network = network;
     this.inputs = List.copyOf(inputs);
     this.scaleAppended = scaleAppended;
     this.appendedFirst = appendedFirst;
-    this.gate = gate;
+    this.parts = parts;
     this.logSigma = logSigma;
     this.reuse = reuse;
   }
@@ -145,17 +208,17 @@ final class Denoiser {
    * @param inputs shapes of what {@link Row#inputs} holds
    */
   static Denoiser of(Network network, Input... inputs) {
-    return new Denoiser(network, List.of(inputs), false, false, null, false, null);
+    return new Denoiser(network, List.of(inputs), false, false, Parts.NONE, false, null);
   }
 
   /** The scheduler's input scale applies to the appended channels, too. */
   Denoiser scalingAppended() {
-    return new Denoiser(network, inputs, true, appendedFirst, gate, logSigma, reuse);
+    return new Denoiser(network, inputs, true, appendedFirst, parts, logSigma, reuse);
   }
 
   /** The network takes the further channels before the sample's. */
   Denoiser appendedFirst() {
-    return new Denoiser(network, inputs, scaleAppended, true, gate, logSigma, reuse);
+    return new Denoiser(network, inputs, scaleAppended, true, parts, logSigma, reuse);
   }
 
   /**
@@ -166,13 +229,20 @@ final class Denoiser {
    * @param count how many of the inputs it takes
    */
   Denoiser gated(String method, int count) {
-    return new Denoiser(
-        network, inputs, scaleAppended, appendedFirst, new Gate(method, count), logSigma, reuse);
+    return with(
+        new Parts(
+            List.of(new Part(count, inputs.size())),
+            open -> new Choice(open.isEmpty() ? method : UNet2DCondition.FORWARD, open)));
+  }
+
+  /** The network has parts that only some rows go through. */
+  Denoiser with(Parts other) {
+    return new Denoiser(network, inputs, scaleAppended, appendedFirst, other, logSigma, reuse);
   }
 
   /** The network's timestep is log(sigma) / 4, whatever the scheduler's is. */
   Denoiser toldLogSigma() {
-    return new Denoiser(network, inputs, scaleAppended, appendedFirst, gate, true, reuse);
+    return new Denoiser(network, inputs, scaleAppended, appendedFirst, parts, true, reuse);
   }
 
   /**
@@ -188,7 +258,7 @@ final class Denoiser {
         inputs,
         scaleAppended,
         appendedFirst,
-        gate,
+        parts,
         logSigma,
         new Reuse(method, new Features.Memory(bytes)));
   }
@@ -231,14 +301,9 @@ final class Denoiser {
       Network.Kept kept = network.callKeepingRows("forward", arguments(shown, shape));
       return new Output(kept.result(), features(batch, kept.rows()));
     }
-    boolean open =
-        gate == null || shown.stream().flatMap(each -> each.rows().stream()).anyMatch(this::opens);
-    Tensor[] arguments = arguments(shown, shape);
+    Choice choice = parts.of(shown.stream().flatMap(each -> each.rows().stream()).toList());
     return new Output(
-        open
-            ? network.call("forward", arguments)
-            : network.call(gate.method(), Arrays.copyOf(arguments, 2 + gate.inputs())),
-        nothing(batch));
+        network.call(choice.method(), arguments(shown, shape, choice)), nothing(batch));
   }
 
   private static List<Optional<Features>> nothing(List<DenoisingTrajectory> batch) {
@@ -295,6 +360,10 @@ final class Denoiser {
   }
 
   private Tensor[] arguments(List<Shown> batch, SampleShape shape) {
+    return arguments(batch, shape, Parts.WHOLE);
+  }
+
+  private Tensor[] arguments(List<Shown> batch, SampleShape shape, Choice choice) {
     List<Row> rows = batch.stream().flatMap(each -> each.rows().stream()).toList();
     int appended = rows.get(0).channels().length;
     int size = shape.size() + appended;
@@ -321,29 +390,27 @@ final class Denoiser {
         row++;
       }
     }
-    Tensor[] arguments = new Tensor[2 + inputs.size()];
-    arguments[0] =
+    List<Tensor> arguments = new ArrayList<>();
+    arguments.add(
         new HostTensor.Floats(
             samples,
             rows.size(),
             shape.channels() + appended / shape.plane(),
             shape.height(),
-            shape.width());
-    arguments[1] = new HostTensor.Floats(timesteps, rows.size());
+            shape.width()));
+    arguments.add(new HostTensor.Floats(timesteps, rows.size()));
     for (int i = 0; i < inputs.size(); i++) {
-      arguments[2 + i] = inputs.get(i).tensor(rows, i);
+      if (!parts.isLeftOut(i, choice)) {
+        arguments.add(inputs.get(i).tensor(rows, i, shape));
+      }
     }
-    return arguments;
+    return arguments.toArray(Tensor[]::new);
   }
 
   private static float logSigma(SamplerState state) {
     SamplingPlan plan = state.plan();
     int call = state.call();
     return (float) (0.25 * Math.log(plan.noiseLevel(call) / plan.signalLevel(call)));
-  }
-
-  private boolean opens(Row row) {
-    return ((float[]) row.inputs().get(inputs.size() - 1))[0] != 0;
   }
 
   private void append(SamplerState state, float[] channels, float[] target, int offset) {

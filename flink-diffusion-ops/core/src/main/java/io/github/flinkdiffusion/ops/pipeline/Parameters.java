@@ -96,6 +96,55 @@ public final class Parameters {
               + " generated again (mask_image). RePaintPipeline generates what is below 0.5, as"
               + " in diffusers.");
 
+  public static final Parameter<Raster> CONTROL_IMAGE =
+      image(
+          "controlImage",
+          "Image that the model's ControlNet follows, such as edges, depths or a pose, 0..1"
+              + " (image of StableDiffusionControlNetPipeline, control_image of others). It is"
+              + " resized to the result's size. With several ControlNets, the first one's.");
+
+  public static final Parameter<Raster> CONTROL_IMAGE_2 =
+      image("controlImage2", "Image of the second ControlNet; without it, that one adds nothing.");
+
+  public static final Parameter<Raster> CONTROL_IMAGE_3 =
+      image("controlImage3", "Image of the third ControlNet; without it, that one adds nothing.");
+
+  public static final Parameter<Raster> CONTROL_IMAGE_4 =
+      image("controlImage4", "Image of the fourth ControlNet; without it, that one adds nothing.");
+
+  public static final Parameter<Numbers> CONTROLNET_CONDITIONING_SCALE =
+      numbers(
+          "controlnetConditioningScale",
+          "Weight of what a ControlNet adds (controlnet_conditioning_scale): one number, or one for"
+              + " each ControlNet.",
+          "finite numbers",
+          scales -> scales.size() > 0 && Arrays.stream(scales.values()).allMatch(Double::isFinite));
+
+  public static final Parameter<Numbers> CONTROL_GUIDANCE_START =
+      numbers(
+          "controlGuidanceStart",
+          "Share of the steps after which a ControlNet begins to act (control_guidance_start): one"
+              + " number, or one for each ControlNet.",
+          "numbers from 0 to 1",
+          Parameters::shares);
+
+  public static final Parameter<Numbers> CONTROL_GUIDANCE_END =
+      numbers(
+          "controlGuidanceEnd",
+          "Share of the steps after which a ControlNet no longer acts (control_guidance_end): one"
+              + " number, or one for each ControlNet.",
+          "numbers from 0 to 1",
+          Parameters::shares);
+
+  public static final Parameter<Long> GUESS_MODE =
+      integer(
+          "guessMode",
+          "1 lets the control image alone guide, without a prompt: the unconditional row is not"
+              + " controlled, and deeper features weigh more (guess_mode). A guidanceScale from 3"
+              + " to 5 suits it.",
+          "0 or 1",
+          value -> value == 0 || value == 1);
+
   public static final Parameter<Long> SEED =
       integer(
           "seed", "Seed of the noise (generator); derived from the id when absent.", "a number");
@@ -537,6 +586,11 @@ public final class Parameters {
       }
     }
     return !different.isEmpty();
+  }
+
+  private static boolean shares(Numbers numbers) {
+    return numbers.size() > 0
+        && Arrays.stream(numbers.values()).allMatch(share -> share >= 0 && share <= 1);
   }
 
   private static boolean falling(Numbers numbers) {

@@ -62,6 +62,11 @@ public final class Pipelines {
               Map.entry("StableDiffusion3Img2ImgPipeline", StableDiffusion3::open),
               Map.entry("StableDiffusion3InpaintPipeline", StableDiffusion3::open),
               Map.entry("StableDiffusion3Pipeline", StableDiffusion3::open),
+              Map.entry(
+                  "StableDiffusionControlNetImg2ImgPipeline", StableDiffusion::openControlled),
+              Map.entry(
+                  "StableDiffusionControlNetInpaintPipeline", StableDiffusion::openControlled),
+              Map.entry("StableDiffusionControlNetPipeline", StableDiffusion::openControlled),
               Map.entry("StableDiffusionGLIGENPipeline", GroundedStableDiffusion::open),
               Map.entry("StableDiffusionImageVariationPipeline", ImageVariation::open),
               Map.entry("StableDiffusionImg2ImgPipeline", StableDiffusion::open),
@@ -316,8 +321,8 @@ public final class Pipelines {
                 "_class_name",
                 pipelineClass,
                 "StableDiffusionPipeline, StableDiffusionXLPipeline and"
-                    + " LatentConsistencyModelPipeline where steps reuse features"
-                    + " (diffusion.cache.interval)");
+                    + " LatentConsistencyModelPipeline without ControlNets, where steps reuse"
+                    + " features (diffusion.cache.interval)");
       }
       Finishing finishing = Finishing.open(model, settings, check);
       check.allAreAdded();

@@ -40,6 +40,13 @@ record Row(float[] channels, List<Object> inputs, int tokens) {
     return new Row(appended, inputs, tokens);
   }
 
+  /** This row with more inputs, after those that it has. */
+  Row and(List<Object> more) {
+    List<Object> all = new ArrayList<>(inputs);
+    all.addAll(more);
+    return new Row(channels, all, tokens);
+  }
+
   /** This row, which shares calls only with others of as many tokens. */
   Row ofTokens(int count) {
     return new Row(channels, inputs, count);

@@ -27,18 +27,23 @@ final class Sides {
   }
 
   /**
-   * The largest multiple of the factor that is not wider than the asked picture's image, or the
-   * fallback without one: the reference makes an image with other sides that much smaller first.
+   * The largest multiple of the factor that is not wider than the asked picture's image, without
+   * one than its first control image, or the fallback without either: the reference makes an image
+   * with other sides that much smaller first.
    */
   static long wholeWidth(Arguments asked, int factor, long fallback) {
-    Raster image = asked.get(Parameters.IMAGE);
+    Raster image = sizing(asked);
     return image == null ? fallback : whole(asked, image.width(), factor);
   }
 
   /** The same for the height. */
   static long wholeHeight(Arguments asked, int factor, long fallback) {
-    Raster image = asked.get(Parameters.IMAGE);
+    Raster image = sizing(asked);
     return image == null ? fallback : whole(asked, image.height(), factor);
+  }
+
+  private static Raster sizing(Arguments asked) {
+    return asked.has(Parameters.IMAGE) ? asked.get(Parameters.IMAGE) : Control.first(asked);
   }
 
   /** An image that has a mask, which is as large, or a place in a larger one, stays as it is. */

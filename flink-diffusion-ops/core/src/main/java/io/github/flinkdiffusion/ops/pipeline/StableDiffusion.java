@@ -5,6 +5,7 @@
 package io.github.flinkdiffusion.ops.pipeline;
 
 import io.github.flinkdiffusion.ops.image.Raster;
+import io.github.flinkdiffusion.ops.network.ControlledUNet;
 import io.github.flinkdiffusion.ops.network.UNet2DCondition;
 import io.github.flinkdiffusion.ops.network.UNet2DConditionConfig;
 import io.github.flinkdiffusion.ops.scheduler.SamplerState;
@@ -19,9 +20,9 @@ import java.util.function.Function;
 
 /**
  * The Stable Diffusion family as diffusers' pipelines for 1.x and 2.x, XL, and latent consistency
- * models have it: from a text alone, from a picture and a text, or a part of a picture anew. What a
- * request says decides, so that all kinds share network calls. A network with channels for a mask
- * and a masked picture does the last alone.
+ * models have it, with the model's ControlNets: from a text alone, from a picture and a text, or a
+ * part of a picture anew. What a request says decides, so that all kinds share network calls. A
+ * network with channels for a mask and a masked picture does the last alone.
  *
  * <p>The denoising network is called with the rows of the family's {@link Conditioning}: one for
  * each trajectory without guidance and two, unconditional first, for each with classifier-free
@@ -50,6 +51,8 @@ final class StableDiffusion implements LatentTask {
    *     else steps are left out
    * @param statistics whether the latents' mean and deviation that the autoencoder's config may
    *     have count
+   * @param control the weight of ControlNets, the strength and the guidance with them; null where
+   *     they are not taken
    * @param corrections what diffusers' pipelines without a mask change in the scheduler's config
    * @param maskedCorrections what its pipeline with a mask changes
    */
@@ -63,10 +66,15 @@ final class StableDiffusion implements LatentTask {
       boolean paints,
       boolean spreadsStrength,
       boolean statistics,
+      Choice control,
       SchedulerCorrections corrections,
       SchedulerCorrections maskedCorrections) {
 
+    /** The reference's pipelines with ControlNets change nothing. */
     SchedulerCorrections corrections(GenerationRequest request) {
+      if (Control.isIn(request.arguments())) {
+        return SchedulerCorrections.NONE;
+      }
       return request.get(Parameters.MASK) == null ? corrections : maskedCorrections;
     }
   }
@@ -84,6 +92,8 @@ final class StableDiffusion implements LatentTask {
           true,
           false,
           false,
+          new Choice(
+              "1, 0.8 with an image, 0.5 with a mask", asked -> weight(asked, 1.0, 0.8, 0.5)),
           SchedulerCorrections.IMAGES,
           SchedulerCorrections.INPAINTING);
 
@@ -100,6 +110,7 @@ final class StableDiffusion implements LatentTask {
           true,
           false,
           true,
+          null,
           SchedulerCorrections.NONE,
           SchedulerCorrections.NONE);
 
@@ -114,8 +125,13 @@ final class StableDiffusion implements LatentTask {
           false,
           true,
           false,
+          null,
           SchedulerCorrections.NONE,
           SchedulerCorrections.NONE);
+
+  private static Double weight(Arguments asked, double text, double image, double mask) {
+    return asked.has(Parameters.MASK) ? mask : asked.has(Parameters.IMAGE) ? image : text;
+  }
 
   private static Double strength(Arguments asked, double masked, double alone) {
     if (asked.has(Parameters.MASK)) {
@@ -130,6 +146,7 @@ final class StableDiffusion implements LatentTask {
   private final Family family;
   private final Parts parts;
   private final Conditioning conditioning;
+  private final Optional<Control> control;
 
   private final SideLimits sides;
 
@@ -145,11 +162,20 @@ final class StableDiffusion implements LatentTask {
     this.family = family;
     SamplingPlans plans = SamplingPlans.open(components, family.corrections());
     this.conditioning = conditioning;
-    Denoiser denoiser = denoiser(components, unet, conditioning);
     Autoencoder autoencoder =
         family.statistics()
             ? Autoencoder.openWithStatistics(components)
             : Autoencoder.open(components);
+    this.control =
+        family.control() == null
+            ? Optional.empty()
+            : Control.open(components, unet, autoencoder.format().scaleFactor());
+    Denoiser denoiser =
+        control
+            .map(each -> each.load(components, conditioning.inputs()))
+            .orElseGet(() -> denoiser(components, unet, conditioning));
+    // With ControlNets nothing is cached; what the settings ask for is refused then.
+    Optional<Caching> caching = control.isPresent() ? Optional.empty() : components.caching();
     int latentChannels = autoencoder.format().latentChannels();
     this.knowsMask = family.paints() && unet.inChannels() == 2 * latentChannels + 1;
     UNetConditions.channels(config, unet, autoencoder, knowsMask ? latentChannels + 1 : 0);
@@ -162,14 +188,16 @@ final class StableDiffusion implements LatentTask {
     Tiling tiling = Tiling.of(1, sides.factor(), size.smallerSide() * factor);
     long width = (long) size.width() * factor;
     long height = (long) size.height() * factor;
+    String sizeText = control.isEmpty() ? "the image's, or " : "the image's or controlImage's, or ";
     Signature signature =
         conditioning.describe(
             plans
                 .listing(
-                    images(
-                            lessWork(
-                                Signature.of(family.name()).required(Parameters.PROMPT),
-                                components.caching()))
+                    controlled(
+                            images(
+                                lessWork(
+                                    Signature.of(family.name()).required(Parameters.PROMPT),
+                                    caching)))
                         .withDefault(
                             Parameters.STRENGTH,
                             family.strength().description(),
@@ -181,11 +209,11 @@ final class StableDiffusion implements LatentTask {
                     family.guidance().value())
                 .withDefault(
                     Parameters.WIDTH,
-                    "the image's, or " + width,
+                    sizeText + width,
                     asked -> Sides.wholeWidth(asked, factor, width))
                 .withDefault(
                     Parameters.HEIGHT,
-                    "the image's, or " + height,
+                    sizeText + height,
                     asked -> Sides.wholeHeight(asked, factor, height)));
     this.parts =
         new Parts(
@@ -225,6 +253,14 @@ final class StableDiffusion implements LatentTask {
         .orElse(guided);
   }
 
+  private Signature controlled(Signature signature) {
+    return control.isEmpty()
+        ? signature
+        : control
+            .get()
+            .describe(signature, family.control().description(), family.control().value());
+  }
+
   private Signature images(Signature signature) {
     if (!family.paints()) {
       return signature.optional(Parameters.IMAGE).optional(Parameters.TILE_TOP_LEFT);
@@ -255,6 +291,12 @@ final class StableDiffusion implements LatentTask {
         config,
         unet,
         TextConditioning.open(components, config, unet));
+  }
+
+  /** Stable Diffusion 1.x and 2.x of a model that must have a ControlNet. */
+  static Task openControlled(Components components) {
+    components.requireClass(ControlledUNet.component(0), Control.CLASSES);
+    return open(components);
   }
 
   /** Stable Diffusion XL and its refiner. */
@@ -292,6 +334,7 @@ final class StableDiffusion implements LatentTask {
   public GenerationRequest check(GenerationRequest request) {
     sides.check(request);
     conditioning.check(request, this::calls);
+    control.ifPresent(each -> each.check(request));
     Raster image = request.get(Parameters.IMAGE);
     Raster mask = request.get(Parameters.MASK);
     if (image == null) {
@@ -377,10 +420,11 @@ final class StableDiffusion implements LatentTask {
     List<Beginning> beginnings = new ArrayList<>();
     for (int i = 0; i < requests.size(); i++) {
       GenerationRequest request = requests.get(i);
-      beginnings.add(
+      Beginning beginning =
           inverted(request)
               ? invert(request, encoded.get(i), sources.next(), moments.next())
-              : begin(request, encoded.get(i), moments, noises.get(i)));
+              : begin(request, encoded.get(i), moments, noises.get(i));
+      beginnings.add(control.isPresent() ? control.get().of(request, beginning) : beginning);
     }
     return beginnings;
   }

@@ -15,6 +15,7 @@ import java.util.SortedMap;
 import java.util.SortedSet;
 import java.util.TreeMap;
 import java.util.TreeSet;
+import java.util.function.Predicate;
 import org.apache.flink.annotation.Internal;
 
 /**
@@ -56,9 +57,12 @@ public record ModelFiles(
     SortedSet<String> weights = new TreeSet<>();
     SortedMap<String, SortedSet<String>> pickled = new TreeMap<>();
     SortedSet<String> variants = new TreeSet<>();
-    for (Map.Entry<String, JsonNode> field : config.node().properties()) {
+    Predicate<String> isFolder =
+        name -> paths.stream().anyMatch(path -> path.startsWith(name + "/"));
+    for (Map.Entry<String, JsonNode> field :
+        ModelFolder.componentsOf(config, isFolder).entrySet()) {
       String name = field.getKey();
-      if (!ModelFolder.isComponent(config, name, field.getValue()) || without.contains(name)) {
+      if (without.contains(name)) {
         continue;
       }
       String folder = name + "/";

@@ -17,6 +17,7 @@ import java.util.SortedMap;
 import java.util.SortedSet;
 import java.util.TreeMap;
 import java.util.TreeSet;
+import java.util.function.Predicate;
 import java.util.stream.Stream;
 import org.apache.flink.annotation.Internal;
 
@@ -33,6 +34,8 @@ import org.apache.flink.annotation.Internal;
 @Internal
 public final class ModelFolder {
   static final String INDEX = "model_index.json";
+
+  private static final String SEVERAL_CONTROL_NETS = "MultiControlNetModel";
 
   private static final String HUB_FOLDER = "models--";
 
@@ -115,12 +118,10 @@ public final class ModelFolder {
     SortedMap<String, String> missing = new TreeMap<>();
     SortedSet<String> chosenVariants = new TreeSet<>();
     FileDigests digests = new FileDigests();
-    for (Map.Entry<String, JsonNode> field : index.node().properties()) {
+    for (Map.Entry<String, JsonNode> field :
+        componentsOf(index, name -> Files.isDirectory(path.resolve(name))).entrySet()) {
       String name = field.getKey();
       JsonNode pair = field.getValue();
-      if (!isComponent(index, name, pair)) {
-        continue;
-      }
       Path folder = path.resolve(name);
       if (!Files.isDirectory(folder)) {
         missing.put(name, pair.get(1).textValue());
@@ -153,6 +154,27 @@ public final class ModelFolder {
     }
     return new ModelFolder(
         path, index, Collections.unmodifiableSortedMap(components), missing, digests, List.of());
+  }
+
+  /**
+   * An index's components, by name. Of several ControlNets, it names the first alone; the others'
+   * folders are numbered.
+   *
+   * @param isFolder whether the model has a sub-folder of a name
+   */
+  static SortedMap<String, JsonNode> componentsOf(Config index, Predicate<String> isFolder) {
+    SortedMap<String, JsonNode> found = new TreeMap<>();
+    for (Map.Entry<String, JsonNode> field : index.node().properties()) {
+      if (isComponent(index, field.getKey(), field.getValue())) {
+        found.put(field.getKey(), field.getValue());
+        if (field.getValue().get(1).textValue().equals(SEVERAL_CONTROL_NETS)) {
+          for (int i = 1; isFolder.test(field.getKey() + "_" + i); i++) {
+            found.put(field.getKey() + "_" + i, field.getValue());
+          }
+        }
+      }
+    }
+    return found;
   }
 
   /** Components are {@code [library, class]}; other keys are the pipeline's own settings. */
