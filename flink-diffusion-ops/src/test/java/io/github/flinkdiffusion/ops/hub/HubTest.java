@@ -115,6 +115,14 @@ class HubTest {
   }
 
   @Test
+  void bringsConfigsAloneOfANetworkWhoseWeightsComeFromElsewhere() {
+    HubWants wants = HubWants.EVERYTHING.withConfigsAlone(Set.of("unet"));
+    assertThat(files(hub().model(NAME, wants)))
+        .containsExactlyInAnyOrder(
+            "model_index.json", "scheduler/scheduler_config.json", "unet/config.json");
+  }
+
+  @Test
   void bringsShardsThatAnIndexNames() throws IOException {
     Files.move(model.resolve(WEIGHTS), model.resolve("unet/one.safetensors"));
     Files.writeString(model.resolve("unet/two.safetensors"), "not named");

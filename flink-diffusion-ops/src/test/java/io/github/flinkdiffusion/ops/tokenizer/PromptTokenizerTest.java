@@ -7,6 +7,8 @@ package io.github.flinkdiffusion.ops.tokenizer;
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
+import com.fasterxml.jackson.databind.ObjectMapper;
+import com.fasterxml.jackson.databind.node.ObjectNode;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
@@ -68,6 +70,32 @@ class PromptTokenizerTest {
     assertThatThrownBy(() -> opener(kind).apply(temp))
         .hasMessageContaining("tokenizer.json")
         .hasMessageContaining(named);
+  }
+
+  /** As converters of transformers 5 write it for tokenizers that add no tokens. */
+  @ParameterizedTest
+  @CsvSource(
+      delimiter = '|',
+      value = {
+        "true|{'type': 'TemplateProcessing', 'single': [{'Sequence': {'id': 'A', 'type_id': 0}}]}",
+        "true|{'type': 'Sequence', 'processors': [{'type': 'ByteLevel'}]}",
+        "false|{'type': 'TemplateProcessing', 'single': []}",
+        "false|{'type': 'Sequence', 'processors': [{'type': 'RobertaProcessing'}]}",
+      },
+      quoteCharacter = '"')
+  void takesATemplateOfTheTextAloneAsNone(boolean taken, String template) throws IOException {
+    copy("qwen2");
+    Path json = temp.resolve("tokenizer.json");
+    ObjectMapper mapper = new ObjectMapper();
+    ObjectNode file = (ObjectNode) mapper.readTree(json.toFile());
+    file.set("post_processor", mapper.readTree(template.replace('\'', '"')));
+    mapper.writeValue(json.toFile(), file);
+    if (taken) {
+      assertThat(PromptTokenizer.qwen2(temp).encode("a cat", 8).ids())
+          .isEqualTo(PromptTokenizer.qwen2(FIXTURES.resolve("qwen2")).encode("a cat", 8).ids());
+    } else {
+      assertThatThrownBy(() -> PromptTokenizer.qwen2(temp)).hasMessageContaining("post_processor");
+    }
   }
 
   @Test

@@ -67,7 +67,7 @@ class ModelFilesTest {
 
   @Test
   void namesConfigsVocabulariesAndPlainWeights() {
-    ModelFiles files = ModelFiles.of(index, PATHS, Optional.empty(), Set.of());
+    ModelFiles files = ModelFiles.of(index, PATHS, Optional.empty(), Set.of(), Set.of());
 
     assertThat(files.small())
         .containsExactlyInAnyOrder(
@@ -88,7 +88,8 @@ class ModelFilesTest {
 
   @Test
   void namesTheWeightsOfAVariant() {
-    ModelFiles files = ModelFiles.of(index, PATHS, Optional.of("fp16"), Set.of("safety_checker"));
+    ModelFiles files =
+        ModelFiles.of(index, PATHS, Optional.of("fp16"), Set.of("safety_checker"), Set.of());
 
     assertThat(files.weights())
         .containsExactly(
@@ -100,7 +101,7 @@ class ModelFilesTest {
 
   @Test
   void refusesAVariantThatNoComponentHas() {
-    assertThatThrownBy(() -> ModelFiles.of(index, PATHS, Optional.of("bf16"), Set.of()))
+    assertThatThrownBy(() -> ModelFiles.of(index, PATHS, Optional.of("bf16"), Set.of(), Set.of()))
         .isInstanceOf(WeightsException.class)
         .hasMessageContaining("'bf16'")
         .hasMessageContaining("variants fp16, non_ema");

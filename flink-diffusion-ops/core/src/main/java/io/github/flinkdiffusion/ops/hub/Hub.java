@@ -103,7 +103,8 @@ public final class Hub {
             snapshot.resolve(ModelFiles.INDEX),
             commit.files.get().keySet(),
             wants.variant(),
-            wants.without());
+            wants.without(),
+            wants.configsAlone());
     SortedSet<String> small = new TreeSet<>(files.small());
     if (wants.weights()) {
       files

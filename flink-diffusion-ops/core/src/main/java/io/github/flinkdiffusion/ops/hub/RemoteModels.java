@@ -160,7 +160,11 @@ public final class RemoteModels {
       bring(first, List.of(ModelFiles.INDEX));
       ModelFiles read =
           ModelFiles.of(
-              first.resolve(ModelFiles.INDEX), found.keySet(), wants.variant(), wants.without());
+              first.resolve(ModelFiles.INDEX),
+              found.keySet(),
+              wants.variant(),
+              wants.without(),
+              wants.configsAlone());
       read.pickled()
           .forEach(
               (component, pickled) ->

@@ -87,9 +87,27 @@ final class TokenizerJson {
       }
     }
     JsonNode after = file.node().path("post_processor");
-    if (after.isObject() && !after.path("type").asText().equals("ByteLevel")) {
-      throw file.unsupported("post_processor", after, "ByteLevel");
+    if (after.isObject() && !addsNothing(after)) {
+      throw file.unsupported("post_processor", after, "ByteLevel, or a template of the text alone");
     }
+  }
+
+  /** Whether a text's tokens are the same after it; pairs of texts are never given. */
+  private static boolean addsNothing(JsonNode after) {
+    JsonNode single = after.path("single");
+    return switch (after.path("type").asText()) {
+      case "ByteLevel" -> true;
+      case "TemplateProcessing" ->
+          single.size() == 1 && single.path(0).path("Sequence").path("id").asText().equals("A");
+      case "Sequence" -> {
+        boolean nothing = after.path("processors").isArray();
+        for (JsonNode each : after.path("processors")) {
+          nothing &= addsNothing(each);
+        }
+        yield nothing;
+      }
+      default -> false;
+    };
   }
 
   static void requireGemma(Config file) {

@@ -44,10 +44,15 @@ public record ModelFiles(
    * @param paths all files of the repository
    * @param variant weights to prefer, such as {@code fp16}
    * @param without components that nobody will use
+   * @param configsAlone components whose weights nobody will use
    * @throws WeightsException if the index is malformed, or no component has that variant
    */
   public static ModelFiles of(
-      Path index, Collection<String> paths, Optional<String> variant, Set<String> without) {
+      Path index,
+      Collection<String> paths,
+      Optional<String> variant,
+      Set<String> without,
+      Set<String> configsAlone) {
     Config config = Config.read(index).withoutUnsetKeys();
     SortedSet<String> small = new TreeSet<>(List.of(INDEX));
     if (paths.contains(WORDS)) {
@@ -72,6 +77,9 @@ public record ModelFiles(
               .map(path -> path.substring(folder.length()))
               .toList();
       files.stream().filter(ModelFolder::isSmallFile).forEach(file -> small.add(folder + file));
+      if (configsAlone.contains(name)) {
+        continue;
+      }
       WeightFiles.Choice choice =
           WeightFiles.choose(files, field.getValue().get(0).asText(), variant.orElse(""));
       variants.addAll(choice.variants());

@@ -76,6 +76,9 @@ public record ModelSettings(
     devices = List.copyOf(devices);
   }
 
+  /** Names that diffusers gives denoising networks. */
+  private static final Set<String> DENOISERS = Set.of("transformer", "unet");
+
   private static final String SAFETY_CHECKER = "safety_checker";
 
   private static final Pattern COMPONENT = Pattern.compile("\\w{1,64}");
@@ -363,10 +366,13 @@ public record ModelSettings(
         caching);
   }
 
-  /** A GGUF file is one network, so all others come from the folder of its configs. */
+  /**
+   * A GGUF file is the denoising network, so all others come from the folder of its configs, and of
+   * that one the config.
+   */
   private HubWants wantedOfConfigs(HubWants ofModel) {
     return folder.endsWith(".gguf")
-        ? new HubWants(Optional.empty(), true, ofModel.without())
+        ? new HubWants(Optional.empty(), true, ofModel.without(), DENOISERS)
         : HubWants.CONFIGS;
   }
 
