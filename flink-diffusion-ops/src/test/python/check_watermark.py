@@ -2,6 +2,7 @@
 # Copyright the Flink Diffusion authors
 # SPDX-License-Identifier: Apache-2.0
 #
+
 """Counts in how many images the spread spectrum watermark is read after they were changed.
 
   1. embed:   java -cp CLASSES io.github.flinkdiffusion.ops.image.WatermarkProgram embed KEY PLAIN MARKED

@@ -2,6 +2,7 @@
 # Copyright the Flink Diffusion authors
 # SPDX-License-Identifier: Apache-2.0
 #
+
 """Measures of how evenly classes are spread, by NumPy: src/test/resources/fixtures/quality/balance.json."""
 
 import json

@@ -2,6 +2,7 @@
 # Copyright the Flink Diffusion authors
 # SPDX-License-Identifier: Apache-2.0
 #
+
 """Boxes and their average precision by pycocotools (COCOeval): src/test/resources/fixtures/quality/detection.json.
 
 Needs pycocotools 2.0.10 and numpy. Some scores and boxes are equal, one category is never found, and one image has more than 100 boxes of a category.
