@@ -187,7 +187,8 @@ class NetworkParityTest {
                   "hidden_states",
                   "timestep",
                   "encoder_hidden_states",
-                  "pooled_projections")),
+                  "pooled_projections",
+                  "kept")),
           Map.entry(
               "FluxTransformer2DModel",
               new Reference(
