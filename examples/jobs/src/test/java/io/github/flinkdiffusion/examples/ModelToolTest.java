@@ -117,7 +117,7 @@ class ModelToolTest {
     assertThat(err()).contains("error: There is no model at /no/such/model.");
 
     assertThat(ModelTool.run()).isEqualTo(1);
-    assertThat(err()).contains("inspect, download, check or serve");
+    assertThat(err()).contains("inspect, download, check, quantize or serve");
   }
 
   private String out() {

@@ -351,8 +351,8 @@ class ModelProviderITCase {
             + " '%s/models/tiny-dit' | Model tiny-sdxl needs classLabel, but its INPUT has no"
             + " column class_label",
         "'model.folder' = '%s/single-file/tiny-sdxl.safetensors', 'model.configs' ="
-            + " '%s/models/tiny-sd1' | [unet]: tensor conv_in.bias has shape [8] where the config"
-            + " asks for [16]"
+            + " '%s/models/tiny-sd1' | [vae]: tensor encoder.down_blocks.1.resnets.0.conv1.weight"
+            + " has shape [8, 8, 3, 3] where the config asks for [16, 8, 3, 3]"
       })
   void aWrongLoraOrConfigHasOneClearSentence(String option, String sentence) {
     prompts("a red apple");
