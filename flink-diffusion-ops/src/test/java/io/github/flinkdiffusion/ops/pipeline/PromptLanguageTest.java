@@ -10,7 +10,6 @@ import static org.assertj.core.api.Assertions.assertThatThrownBy;
 import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.ObjectMapper;
 import io.github.flinkdiffusion.ops.engine.DeviceSpec;
-import io.github.flinkdiffusion.ops.prompt.PromptSyntaxException;
 import io.github.flinkdiffusion.ops.weights.Safetensors;
 import io.github.flinkdiffusion.ops.weights.TensorStore;
 import java.io.IOException;
@@ -165,10 +164,12 @@ class PromptLanguageTest {
       value = {
         "a (cat:1.2.3); '1.2.3'",
         "[a:b:2] (cat; not balanced",
+        "a red [heart|moon]]; not balanced",
       })
   void whatCannotBeReadIsRefusedBeforeItRuns(String prompt, String message) {
     assertThatThrownBy(() -> start(spec(prompt, "")))
-        .isInstanceOf(PromptSyntaxException.class)
+        .as("what the operators answer with a failure event")
+        .isInstanceOf(InvalidRequestException.class)
         .hasMessageContaining(message);
   }
 

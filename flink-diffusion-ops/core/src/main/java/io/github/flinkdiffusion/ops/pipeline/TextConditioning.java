@@ -6,6 +6,7 @@ package io.github.flinkdiffusion.ops.pipeline;
 
 import io.github.flinkdiffusion.ops.network.UNet2DConditionConfig;
 import io.github.flinkdiffusion.ops.prompt.PromptLanguage;
+import io.github.flinkdiffusion.ops.prompt.PromptSyntaxException;
 import io.github.flinkdiffusion.ops.weights.Config;
 import java.util.ArrayList;
 import java.util.Arrays;
@@ -59,9 +60,13 @@ final class TextConditioning implements Conditioning {
   public void check(GenerationRequest request, ToIntFunction<GenerationRequest> calls) {
     check(request);
     if (PromptStages.has(request)) {
-      PromptStages.of(request, calls.applyAsInt(request), guided(request))
-          .texts()
-          .forEach(text -> prompts.chunks(new Prompt(text, 0, PromptLanguage.A1111)));
+      try {
+        PromptStages.of(request, calls.applyAsInt(request), guided(request))
+            .texts()
+            .forEach(text -> prompts.chunks(new Prompt(text, 0, PromptLanguage.A1111)));
+      } catch (PromptSyntaxException e) {
+        throw new InvalidRequestException(e.getMessage(), e);
+      }
     }
   }
 
