@@ -189,6 +189,15 @@ class PromptLanguageTest {
     pipeline.finish(List.of(trajectory));
   }
 
+  /** Each factor is within its own limit, and all of them together would take gigabytes. */
+  @Test
+  void whatOneRequestHasEncodedIsLimited() {
+    GenerationSpec many = spec("[a|b] " + "BREAK c ".repeat(7), "").with(Parameters.STEPS, 50L);
+    assertThatThrownBy(() -> start(many))
+        .isInstanceOf(InvalidRequestException.class)
+        .hasMessageContaining("At most 128 are accepted");
+  }
+
   @Test
   void combinationsNeedGuidance() {
     assertThatThrownBy(

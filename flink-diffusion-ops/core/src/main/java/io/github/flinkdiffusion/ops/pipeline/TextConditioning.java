@@ -21,6 +21,9 @@ import java.util.function.ToIntFunction;
  * (latent consistency models) has one row and knows no negative prompt.
  */
 final class TextConditioning implements Conditioning {
+  /** Of one request; each is 77 x 768 floats (236 KB) for Stable Diffusion 1.x. */
+  private static final int MOST_ENCODINGS = 128;
+
   private final PromptEncoder prompts;
 
   /** Size of the embedded guidance scale, 0 for a network without it. */
@@ -61,12 +64,30 @@ final class TextConditioning implements Conditioning {
     check(request);
     if (PromptStages.has(request)) {
       try {
-        PromptStages.of(request, calls.applyAsInt(request), guided(request))
-            .texts()
-            .forEach(text -> prompts.chunks(new Prompt(text, 0, PromptLanguage.A1111)));
+        checkSize(PromptStages.of(request, calls.applyAsInt(request), guided(request)));
       } catch (PromptSyntaxException e) {
         throw new InvalidRequestException(e.getMessage(), e);
       }
+    }
+  }
+
+  /** All texts of all calls are encoded together, and are kept as long as the request runs. */
+  private void checkSize(PromptStages stages) {
+    int longest = 1;
+    for (String text : stages.texts()) {
+      longest = Math.max(longest, prompts.chunks(a1111(text, 0)).size());
+    }
+    int encodings = stages.stages().size() * (stages.weights().size() + 1) * longest;
+    if (encodings > MOST_ENCODINGS) {
+      throw new InvalidRequestException(
+          "The prompt needs %d encodings of %d tokens: %d texts that change with the steps, times %d prompts combined and the negative one, times %d for the longest text. At most %d are accepted."
+              .formatted(
+                  encodings,
+                  prompts.length(),
+                  stages.stages().size(),
+                  stages.weights().size(),
+                  longest,
+                  MOST_ENCODINGS));
     }
   }
 
