@@ -43,7 +43,7 @@ final class Components implements AutoCloseable {
     this.settings = settings;
   }
 
-  /** What requests may reuse of earlier steps; who asks honors it. */
+  /** What requests may reuse of earlier steps. Whoever asks for it must keep to it. */
   Optional<Caching> caching() {
     cachingAsked = true;
     return settings.caching();

@@ -327,7 +327,7 @@ public final class OnnxEmitter {
     /**
      * The inputs of a layer whose weight is int8 [x, weight, scale, bias] as those of any [x,
      * weight, bias]. The library computes what depends on no argument first, and would have all
-     * weights as floats at once. So the scale is told a zero that is known when x is.
+     * weights as floats at once. So a zero that is computed from x is added to the scale.
      */
     private List<Tensor> withWeight(List<Tensor> in) {
       Tensor scale = in.get(2);
