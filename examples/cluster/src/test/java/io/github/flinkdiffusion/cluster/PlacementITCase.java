@@ -41,7 +41,6 @@ class PlacementITCase {
   /** Without the native libraries, whose place does not matter: who loads them does. */
   private static final List<String> PACKED =
       List.of(
-          "flink-diffusion-ops-",
           "flink-diffusion-core-",
           "flink-diffusion-engine-torch-",
           "flink-diffusion-datastream-",

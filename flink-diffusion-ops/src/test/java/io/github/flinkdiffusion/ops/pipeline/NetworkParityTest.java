@@ -73,6 +73,8 @@ import java.util.Set;
 import java.util.TreeSet;
 import java.util.function.Function;
 import java.util.stream.Stream;
+import org.jspecify.annotations.Nullable;
+import org.junit.jupiter.api.AfterAll;
 import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
@@ -315,6 +317,7 @@ class NetworkParityTest {
   void givesTheReferencesOutput(NetworkCase testCase) {
     compare(
         testCase,
+        "float32",
         new NetworkLoader(DeviceSpec.CPU, Precision.FLOAT32),
         (name, output, expected) ->
             assertThat(maxDifference(output, expected))
@@ -332,6 +335,7 @@ class NetworkParityTest {
     try {
       compare(
           testCase,
+          "float32, two threads",
           new NetworkLoader(
               graph -> Engines.standard().named(Engines.ONNX_RUNTIME),
               DeviceSpec.CPU,
@@ -385,6 +389,7 @@ class NetworkParityTest {
   void givesAlmostTheReferencesOutputInBfloat16(NetworkCase testCase) {
     compare(
         testCase,
+        "bfloat16",
         new NetworkLoader(DeviceSpec.CPU, Precision.BFLOAT16),
         (name, output, expected) ->
             assertThat(rootMeanSquareDifference(output, expected))
@@ -399,18 +404,43 @@ class NetworkParityTest {
     void check(String output, float[] actual, float[] expected);
   }
 
-  private static void compare(NetworkCase testCase, NetworkLoader loader, Comparison comparison) {
+  /** The network of the last case: the next one's most often, and loading takes longest. */
+  private record Loaded(JsonNode network, String as, Network of) {}
+
+  private static @Nullable Loaded last;
+
+  @AfterAll
+  static void closeTheLast() {
+    if (last != null) {
+      last.of().close();
+      last = null;
+    }
+  }
+
+  private static Network load(JsonNode network, String as, NetworkLoader loader) {
+    if (last == null || !last.as().equals(as) || last.network() != network) {
+      closeTheLast();
+      Config config = Config.read(MODELS.resolve(network.get("config").asText()));
+      Path file = MODELS.resolve(network.get("weights").asText());
+      try (TensorStore weights =
+          TensorViews.withLanguageModelNames(
+              TensorViews.withTextModelPrefix(
+                  TensorViews.withCurrentAttentionNames(Safetensors.open(file))))) {
+        Reference reference = CLASSES.get(network.get("class").asText());
+        Graph graph = reference.graph().apply(config);
+        last = new Loaded(network, as, loader.load("network", graph, weights));
+      }
+    }
+    return last.of();
+  }
+
+  private static void compare(
+      NetworkCase testCase, String as, NetworkLoader loader, Comparison comparison) {
     JsonNode network = testCase.network();
     JsonNode call = testCase.call();
     Reference reference = CLASSES.get(network.get("class").asText());
-    Config config = Config.read(MODELS.resolve(network.get("config").asText()));
-    Path file = MODELS.resolve(network.get("weights").asText());
-    try (TensorStore weights =
-            TensorViews.withLanguageModelNames(
-                TensorViews.withTextModelPrefix(
-                    TensorViews.withCurrentAttentionNames(Safetensors.open(file))));
-        TensorStore golden = Safetensors.open(MODELS.resolve(network.get("golden").asText()));
-        Network loaded = loader.load("network", reference.graph().apply(config), weights)) {
+    try (TensorStore golden = Safetensors.open(MODELS.resolve(network.get("golden").asText()))) {
+      Network loaded = load(network, as, loader);
       JsonNode inputs = call.get("inputs");
       HostTensor[] arguments =
           reference.inputs().stream()
