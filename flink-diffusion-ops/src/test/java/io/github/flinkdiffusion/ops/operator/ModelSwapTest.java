@@ -274,6 +274,25 @@ class ModelSwapTest {
   }
 
   @Test
+  void whatIsWrongInOnePlaceIsSaidThereAndWhatIsWrongEverywhereIsSaidOnce() throws Exception {
+    // The second of four has no such folder, as when a volume is mounted on one machine only.
+    try (Subtask second =
+        new Subtask(ModelList.of(configured), settings(), devices.services, 4, 1).open()) {
+      event(second, swap("missing", "/models/v3"));
+      event(second, ModelEvent.newBuilder().setId("nothing"));
+      settle(second, devices);
+
+      assertThat(second.failures())
+          .extracting(FailureEvent::getId)
+          .as("the first subtask says of 'nothing' what this one would say")
+          .containsExactly("missing");
+      assertThat(second.failures().get(0).getMessage().toString())
+          .contains("Subtask 2 of 4, on TaskManager ", "/models/v3 does not exist");
+      assertThat(second.meters().refusedModelEvents.getCount()).isEqualTo(2);
+    }
+  }
+
+  @Test
   void otherOptionsCountMoreThanEarlierEvents() throws Exception {
     OperatorSubtaskState state;
     try (Subtask subtask = subtask(devices).open()) {

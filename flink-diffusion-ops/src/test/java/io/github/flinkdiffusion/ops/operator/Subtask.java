@@ -60,7 +60,7 @@ final class Subtask implements AutoCloseable {
     this(models, settings, services, 1, 0);
   }
 
-  private Subtask(
+  Subtask(
       ModelList models,
       DiffusionSettings settings,
       ProcessServices services,

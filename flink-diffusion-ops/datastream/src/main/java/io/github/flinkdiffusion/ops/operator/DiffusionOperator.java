@@ -48,6 +48,7 @@ import java.util.concurrent.RejectedExecutionException;
 import java.util.concurrent.TimeUnit;
 import java.util.function.BiConsumer;
 import java.util.function.Consumer;
+import org.apache.flink.api.common.TaskInfo;
 import org.apache.flink.api.common.operators.MailboxExecutor;
 import org.apache.flink.api.common.state.BroadcastState;
 import org.apache.flink.api.common.state.ListState;
@@ -602,6 +603,26 @@ abstract class DiffusionOperator extends AbstractStreamOperator<ImageEvent> {
       if (getRuntimeContext().getTaskInfo().getIndexOfThisSubtask() == 0) {
         output.collect(FAILURES, new StreamRecord<>(Events.failure(event, why)));
       }
+    }
+
+    /** Each subtask says it to the job, and which one it is. */
+    @Override
+    public void refusedHere(ModelEvent event, String why) {
+      meters.refusedModelEvents.inc();
+      TaskInfo task = getRuntimeContext().getTaskInfo();
+      String here =
+          task.getNumberOfParallelSubtasks() == 1
+              ? why
+              : "Subtask %d of %d, on TaskManager %s: %s"
+                  .formatted(
+                      task.getIndexOfThisSubtask() + 1,
+                      task.getNumberOfParallelSubtasks(),
+                      getContainingTask()
+                          .getEnvironment()
+                          .getTaskManagerInfo()
+                          .getTaskManagerExternalAddress(),
+                      why);
+      output.collect(FAILURES, new StreamRecord<>(Events.failure(event, here)));
     }
   }
 

@@ -46,8 +46,11 @@ final class ModelChanges {
     /** Runs on the task's thread; from any thread. */
     void mail(ThrowingRunnable<? extends Exception> action, String what);
 
-    /** The event cannot be followed. */
+    /** The event cannot be followed, by its own words: each subtask says the same. */
     void refused(ModelEvent event, String why);
+
+    /** The event cannot be followed here: other subtasks may have other files, or more memory. */
+    void refusedHere(ModelEvent event, String why);
   }
 
   private final TaskModels models;
@@ -109,7 +112,9 @@ final class ModelChanges {
     try {
       version = version(change.event());
     } catch (InvalidRequestException e) {
-      refuse(change, e.getMessage());
+      saysNo(change, e.getMessage());
+      line.refused(change.event(), e.getMessage());
+      done(change);
       return;
     }
     Optional<Model> current = models.current(change.model());
@@ -150,7 +155,8 @@ final class ModelChanges {
     String name = event.getVersion() == null ? event.getDigest() : event.getVersion();
     if (name == null) {
       throw new InvalidRequestException(
-          "It names neither a folder, nor an earlier version; one of 'folder', 'version' and 'digest' is expected.");
+          "It names neither a folder, nor an earlier version; one of 'folder', 'version' and"
+              + " 'digest' is expected.");
     }
     return versions
         .named(name)
@@ -258,13 +264,17 @@ final class ModelChanges {
   }
 
   private void refuse(Change change, String why) {
+    saysNo(change, why);
+    line.refusedHere(change.event(), why);
+    done(change);
+  }
+
+  private static void saysNo(Change change, String why) {
     LOG.warn(
         "Model event {} is not followed, and model '{}' stays as it is: {}",
         change.event().getId(),
         change.model(),
         why);
-    line.refused(change.event(), why);
-    done(change);
   }
 
   private void done(Change change) {
