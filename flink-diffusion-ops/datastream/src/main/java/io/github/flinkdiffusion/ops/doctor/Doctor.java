@@ -5,6 +5,7 @@
 package io.github.flinkdiffusion.ops.doctor;
 
 import java.io.PrintStream;
+import java.nio.file.Path;
 import java.time.Duration;
 import java.util.ArrayList;
 import java.util.List;
@@ -33,6 +34,7 @@ import org.apache.flink.core.plugin.PluginUtils;
 @Internal
 public final class Doctor {
   private static final Duration PATIENCE = Duration.ofSeconds(45);
+  private static final int WRONG_CONFIGURATION = 1;
   private static final int WRONG_ARGUMENTS = 2;
 
   private static final String USAGE =
@@ -80,7 +82,10 @@ public final class Doctor {
     Arguments arguments;
     try {
       arguments = Arguments.of(args, System.getenv("FLINK_CONF_DIR"));
-    } catch (IllegalArgumentException | IllegalConfigurationException e) {
+    } catch (UnreadableConfiguration e) {
+      err.println("error: " + e.getMessage());
+      return WRONG_CONFIGURATION;
+    } catch (IllegalArgumentException e) {
       err.println("error: " + e.getMessage());
       err.print(USAGE);
       return WRONG_ARGUMENTS;
@@ -165,6 +170,15 @@ public final class Doctor {
     return findings.stream().filter(finding -> finding.level() == level).count();
   }
 
+  /** Flink's configuration cannot be read. */
+  private static final class UnreadableConfiguration extends RuntimeException {
+    private static final long serialVersionUID = 1L;
+
+    UnreadableConfiguration(String message, Throwable cause) {
+      super(message, cause);
+    }
+  }
+
   /** The command line. */
   record Arguments(Configuration config, List<String> topics, boolean problemsOnly, boolean help) {
     /**
@@ -193,10 +207,39 @@ public final class Doctor {
           throw new IllegalArgumentException("There is no argument '%s'.".formatted(arg));
         }
       }
-      Configuration config =
-          conf == null || help ? new Configuration() : GlobalConfiguration.loadConfiguration(conf);
+      Configuration config = conf == null || help ? new Configuration() : load(conf);
       config.addAll(options);
       return new Arguments(config, topics, problemsOnly, help);
+    }
+
+    private static Configuration load(String folder) {
+      try {
+        return GlobalConfiguration.loadConfiguration(folder);
+      } catch (IllegalConfigurationException e) {
+        throw new UnreadableConfiguration(
+            "%s Give Flink's conf/ folder with --conf, or FLINK_CONF_DIR.".formatted(Reason.of(e)),
+            e);
+      } catch (RuntimeException e) {
+        throw new UnreadableConfiguration(
+            "%s %s Correct the file; Flink does not start with it either."
+                .formatted(Path.of(folder, GlobalConfiguration.FLINK_CONF_FILENAME), malformed(e)),
+            e);
+      }
+    }
+
+    /** Flink wraps what its YAML parser says, which has the line and the column. */
+    private static String malformed(RuntimeException e) {
+      Throwable root = root(e);
+      if (root instanceof ClassCastException) {
+        return "has no keys with values.";
+      }
+      // The parser's own type is in a package that Flink renames from version to version.
+      String parsed = Reason.of(root).replaceFirst("^\\w*YamlEngineException: ", "");
+      return "is not valid YAML: %s.".formatted(parsed);
+    }
+
+    private static Throwable root(Throwable failure) {
+      return failure.getCause() == null ? failure : root(failure.getCause());
     }
 
     private static String value(String[] args, int at) {
