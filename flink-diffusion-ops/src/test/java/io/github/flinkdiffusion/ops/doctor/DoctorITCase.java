@@ -215,14 +215,23 @@ class DoctorITCase {
 
   @Test
   void findsAModelFileThatIsCutShort() throws IOException {
-    Path copy = folder.resolve("model");
-    copy(Path.of(MODEL), copy);
-    Path weights = weights(copy);
+    Path weights = weights(copyOfModel());
     try (var channel = Files.newByteChannel(weights, StandardOpenOption.WRITE)) {
       channel.truncate(Files.size(weights) - 1);
     }
-    config.setString("diffusion.model.folder", copy.toString());
-    assertFound("model", weights.getFileName().toString(), "Copy the model again");
+    assertFound("model", weights.getFileName().toString(), "download the model again");
+  }
+
+  @Test
+  void findsAComponentThatIsMisspeltInTheIndex() throws IOException {
+    Path copy = copyOfModel();
+    Path index = copy.resolve("model_index.json");
+    Files.writeString(
+        index, Files.readString(index).replace("\"text_encoder\"", "\"txt_encoder\""));
+    assertFound("model", "has no component 'text_encoder'", "correct it");
+    assertWarned(
+        "names 'txt_encoder', which is not there. Sub-folders that it does not name: text_encoder.",
+        "correct the name in model_index.json");
   }
 
   @Test
@@ -320,6 +329,18 @@ class DoctorITCase {
         .contains("options");
   }
 
+  private void assertWarned(String found, String advice) {
+    assertThat(examine())
+        .filteredOn(finding -> finding.level() == Finding.Level.WARNING)
+        .singleElement()
+        .satisfies(
+            finding -> {
+              assertThat(finding.check()).isEqualTo("model");
+              assertThat(finding.found()).contains(found);
+              assertThat(finding.advice()).contains(advice);
+            });
+  }
+
   private void assertFound(String check, String found, String advice) {
     assertThat(examine())
         .filteredOn(finding -> finding.level() == Finding.Level.ERROR)
@@ -355,6 +376,14 @@ class DoctorITCase {
     try (ServerSocket socket = new ServerSocket(0)) {
       return socket.getLocalPort();
     }
+  }
+
+  /** What tests then damage, as the model that is examined. */
+  private Path copyOfModel() throws IOException {
+    Path copy = folder.resolve("model");
+    copy(Path.of(MODEL), copy);
+    config.setString("diffusion.model.folder", copy.toString());
+    return copy;
   }
 
   private static Path weights(Path model) throws IOException {

@@ -7,8 +7,11 @@ package io.github.flinkdiffusion.ops.doctor;
 import io.github.flinkdiffusion.ops.failure.FlinkDiffusionException;
 import io.github.flinkdiffusion.ops.hub.HubName;
 import io.github.flinkdiffusion.ops.pipeline.Pipelines;
+import io.github.flinkdiffusion.ops.serving.DiffusionException;
 import io.github.flinkdiffusion.ops.serving.DiffusionOptions;
+import io.github.flinkdiffusion.ops.serving.ModelFolderPipelines;
 import io.github.flinkdiffusion.ops.serving.ModelSettings;
+import io.github.flinkdiffusion.ops.serving.UnusableModelException;
 import io.github.flinkdiffusion.ops.weights.ModelComponent;
 import io.github.flinkdiffusion.ops.weights.ModelFolder;
 import io.github.flinkdiffusion.ops.weights.TensorStore;
@@ -16,6 +19,7 @@ import java.io.IOException;
 import java.io.UncheckedIOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.ArrayList;
 import java.util.HashSet;
 import java.util.List;
 import java.util.Locale;
@@ -24,8 +28,9 @@ import java.util.OptionalLong;
 import java.util.Set;
 
 /**
- * The model's configs and its files' headers, against the files' lengths. Reads no weights: a job
- * checks their numbers when it loads them.
+ * Whether the model is complete: configs, vocabularies, and the headers of weights, with names and
+ * shapes, against the pipeline and the files' lengths. Reads no weights: a job checks their numbers
+ * when it loads them.
  */
 final class ModelCheck implements Check {
   private static final double MEBIBYTE = 1 << 20;
@@ -42,11 +47,25 @@ final class ModelCheck implements Check {
     if (folder.isEmpty()) {
       return List.of(Finding.skipped(name(), option + " is not set"));
     }
+    ModelSettings settings;
+    try {
+      settings = ModelSettings.of(setup.config());
+    } catch (DiffusionException e) {
+      return List.of(
+          Finding.error(name(), Reason.of(e), "Correct the option that the message names."));
+    }
     if (HubName.isOne(folder.get())) {
       return List.of(
           Finding.skipped(
               name(),
               "%s is on Hugging Face's hub; `examples/model inspect` looks at it"
+                  .formatted(folder.get())));
+    }
+    if (settings.isElsewhere()) {
+      return List.of(
+          Finding.skipped(
+              name(),
+              "%s, its LoRAs or its configs are at an address; a job fetches them first"
                   .formatted(folder.get())));
     }
     Path path = Path.of(folder.get()).toAbsolutePath();
@@ -57,18 +76,29 @@ final class ModelCheck implements Check {
               "There is no model at %s (%s).".formatted(path, option),
               "Put the model there on every TaskManager: mount the volume, or download it first."));
     }
+    return examine(settings, path);
+  }
+
+  private List<Finding> examine(ModelSettings settings, Path path) {
+    ModelFolder model;
     try {
-      ModelSettings settings = ModelSettings.of(setup.config());
-      ModelFolder model = ModelFolder.open(path, Optional.ofNullable(settings.variant()));
-      String pipeline = settings.pipeline() == null ? model.pipelineClass() : settings.pipeline();
-      if (!Pipelines.supported().contains(pipeline)) {
-        return List.of(
-            Finding.error(
-                name(),
-                "The model at %s is a %s, which is not supported.".formatted(path, pipeline),
-                "Take one of %s.".formatted(String.join(", ", Pipelines.supported()))));
-      }
+      model = open(settings, path);
+    } catch (FlinkDiffusionException | UncheckedIOException e) {
+      return List.of(unusable(path, e));
+    }
+    String pipeline = settings.pipeline() == null ? model.pipelineClass() : settings.pipeline();
+    if (!Pipelines.supported().contains(pipeline)) {
       return List.of(
+          Finding.error(
+              name(),
+              "The model at %s is a %s, which is not supported.".formatted(path, pipeline),
+              "Take one of %s.".formatted(String.join(", ", Pipelines.supported()))));
+    }
+    List<Finding> findings = new ArrayList<>();
+    try {
+      // As a job opens it, but for the networks: each component that the pipeline needs.
+      new ModelFolderPipelines(settings).described();
+      findings.add(
           Finding.ok(
               name(),
               String.format(
@@ -78,13 +108,29 @@ final class ModelCheck implements Check {
                   pipeline,
                   openAll(model) / MEBIBYTE)));
     } catch (FlinkDiffusionException | UncheckedIOException e) {
-      return List.of(
-          Finding.error(
-              name(),
-              "The model at %s cannot be used: %s".formatted(path, Reason.of(e)),
-              "Copy the model again and compare its files' sizes and SHA-256, or correct the option"
-                  + " that the message names."));
+      findings.add(unusable(path, e));
     }
+    for (MissingParts.Part part : MissingParts.of(model, settings.safetyChecker())) {
+      if (findings.stream().noneMatch(each -> each.found().contains(part.found()))) {
+        findings.add(Finding.warning(name(), part.found(), part.advice()));
+      }
+    }
+    return findings;
+  }
+
+  private static ModelFolder open(ModelSettings settings, Path path) {
+    return settings.configs() == null
+        ? ModelFolder.open(path, Optional.ofNullable(settings.variant()))
+        : ModelFolder.openSingleFile(path, Path.of(settings.configs()));
+  }
+
+  private Finding unusable(Path path, RuntimeException e) {
+    boolean told = e instanceof UnusableModelException && e.getCause() != null;
+    return Finding.error(
+        name(),
+        "The model at %s cannot be used: %s".formatted(path, Reason.of(told ? e.getCause() : e)),
+        "Copy the file or sub-folder that the message names again, or download the model again, and"
+            + " compare sizes and SHA-256. If the message names an option or a key, correct it.");
   }
 
   /** Bytes of the weights on disk; empty where no model is found here. */

@@ -330,7 +330,8 @@ public record ModelSettings(
     return HubName.isOne(text) || FlinkFiles.isAddress(text);
   }
 
-  private boolean isElsewhere() {
+  /** Whether a part of it must be found first, and may have to be fetched. */
+  public boolean isElsewhere() {
     return isElsewhere(folder)
         || loras.stream().anyMatch(ModelSettings::isElsewhere)
         || configs != null && isElsewhere(configs);
