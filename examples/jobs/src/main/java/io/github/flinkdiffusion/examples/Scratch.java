@@ -19,7 +19,7 @@ import org.apache.flink.util.FileUtils;
  * <p>On Ctrl-C, the command's thread is interrupted and has some seconds to stop what it has
  * started, because a broker or a job that still runs would write into the folder meanwhile.
  */
-final class Scratch {
+public final class Scratch {
   /** The launcher's; without it, a command leaves what the system's temporary folder gets. */
   static final String PROPERTY = "flinkdiffusion.scratch";
 
@@ -41,6 +41,14 @@ final class Scratch {
     Scratch scratch = new Scratch(Optional.ofNullable(System.getProperty(PROPERTY)).map(File::new));
     Runtime.getRuntime().addShutdownHook(new Thread(scratch::end, "flink-diffusion-scratch"));
     return scratch;
+  }
+
+  /**
+   * From now on, the end of this process deletes the folder: for a command that has nothing to stop
+   * before. Ctrl-C ends it at once.
+   */
+  public static void deleteAtEnd() {
+    ofThisProcess().commandHasEnded();
   }
 
   /** Whether the process is asked to end while its command still runs. */

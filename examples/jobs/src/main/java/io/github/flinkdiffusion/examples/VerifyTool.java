@@ -85,6 +85,7 @@ public final class VerifyTool implements Callable<Integer> {
   private VerifyTool() {}
 
   public static void main(String[] args) {
+    Scratch.deleteAtEnd();
     System.exit(run(args));
   }
 

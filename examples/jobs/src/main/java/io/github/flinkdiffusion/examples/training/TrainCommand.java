@@ -4,6 +4,7 @@
  */
 package io.github.flinkdiffusion.examples.training;
 
+import io.github.flinkdiffusion.examples.Scratch;
 import io.github.flinkdiffusion.examples.training.data.ExampleSet;
 import io.github.flinkdiffusion.examples.training.data.Fetch;
 import io.github.flinkdiffusion.examples.training.data.TrainingDataException;
@@ -46,12 +47,14 @@ import picocli.CommandLine.Spec;
     mixinStandardHelpOptions = true,
     subcommands = CurateCommand.class,
     description =
-        "Trains what a recipe says (docs/TRAIN.md): a bar of progress, sample grids, a loss curve, TensorBoard files. Goes on where it was stopped.")
+        "Trains what a recipe says (docs/TRAIN.md): a bar of progress, sample grids, a loss curve,"
+            + " TensorBoard files. Goes on where it was stopped.")
 public final class TrainCommand implements Callable<Integer> {
   @Option(names = "--config", description = "The recipe, a YAML file.")
   private Path config;
 
   public static void main(String[] args) {
+    Scratch.deleteAtEnd();
     System.exit(new CommandLine(new TrainCommand()).execute(args));
   }
 
