@@ -5,6 +5,12 @@
 package io.github.flinkdiffusion.examples;
 
 import io.github.flinkdiffusion.connector.event.PromptEvent;
+import io.github.flinkdiffusion.ops.prompt.Attention;
+import io.github.flinkdiffusion.ops.prompt.Composition;
+import io.github.flinkdiffusion.ops.prompt.PromptLanguage;
+import io.github.flinkdiffusion.ops.prompt.PromptSyntaxException;
+import io.github.flinkdiffusion.ops.prompt.Schedule;
+import io.github.flinkdiffusion.ops.prompt.WeightedText;
 import io.github.flinkdiffusion.ops.serving.ModelList;
 import io.github.flinkdiffusion.ops.weights.ModelFolder;
 import java.nio.file.Path;
@@ -12,6 +18,7 @@ import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
+import java.util.stream.Collectors;
 
 /**
  * What to know of a prompt before looking at its image: words that its model does not know, and
@@ -19,6 +26,11 @@ import java.util.Optional;
  */
 final class PromptNotes {
   static final String MINI_EMOJI = "mini-emoji";
+
+  private static final String LANGUAGE = "promptLanguage";
+
+  /** Enough that each text of a schedule has a step of its own. */
+  private static final int ANY_STEPS = 100;
 
   private final Map<String, Path> folders;
   private final Map<String, Optional<ModelWords>> words = new LinkedHashMap<>();
@@ -37,8 +49,26 @@ final class PromptNotes {
   List<String> unknown(PromptEvent prompt) {
     return words
         .getOrDefault(nameOf(prompt), Optional.empty())
-        .map(known -> known.unknown(prompt.getPrompt()))
+        .map(known -> known.unknown(words(prompt)))
         .orElse(List.of());
+  }
+
+  /** The prompt without what its language writes between words, such as weights. */
+  private static String words(PromptEvent prompt) {
+    String language = prompt.getParameters().getOrDefault(LANGUAGE, "");
+    if (!PromptLanguage.named(language).equals(Optional.of(PromptLanguage.A1111))) {
+      return prompt.getPrompt();
+    }
+    try {
+      return Composition.split(prompt.getPrompt()).stream()
+          .flatMap(each -> Schedule.of(each.text(), ANY_STEPS).stream())
+          .flatMap(stage -> Attention.parse(stage.text()).stream())
+          .filter(part -> !Attention.isBreak(part))
+          .map(WeightedText::text)
+          .collect(Collectors.joining(" "));
+    } catch (PromptSyntaxException notInThatLanguage) {
+      return prompt.getPrompt(); // the job refuses it, and says why
+    }
   }
 
   /** Name of the model's folder; the name that the request gives where the folder is not here. */

@@ -169,20 +169,22 @@ final class Fields {
     for (double timestep : timesteps) {
       if (timestep > most || whole && timestep != Math.rint(timestep)) {
         throw new SchedulerException(
-            "%s: %s cannot begin a step at timestep %s; supported: %s0..%d"
-                .formatted(
-                    source(), className(), timestep, whole ? "whole numbers in " : "", most));
+            "%s cannot begin a step at timestep %s; supported: %s0..%d"
+                .formatted(className(), timestep, whole ? "whole numbers in " : "", most));
       }
     }
     return timesteps.stream().mapToDouble(Double::floatValue).toArray();
   }
 
-  /** Refuses a list of another length than the number of steps asks for. */
+  /**
+   * Refuses a list of another length than the number of steps asks for. Here and below, what a
+   * request asks for is at fault, not the config: its file is not named.
+   */
   void requireCount(String name, int found, int n, int wanted) {
     if (found != wanted) {
       throw new SchedulerException(
-          "%s: %s was given %d %s for %d steps; supported: %d"
-              .formatted(source(), className(), found, name, n, wanted));
+          "%s was given %d %s for %d steps; supported: %d"
+              .formatted(className(), found, name, n, wanted));
     }
   }
 
@@ -206,14 +208,14 @@ final class Fields {
     if (inferenceSteps < 1 || inferenceSteps > most) {
       throw new SchedulerException(
           String.format(
-              "%s: %s cannot sample in %d steps; supported: 1..%d (%s)",
-              source(), className(), inferenceSteps, most, limitedBy));
+              "%s cannot sample in %d steps; supported: 1..%d (%s)",
+              className(), inferenceSteps, most, limitedBy));
     }
     if (options.skippedSteps() >= inferenceSteps) {
       throw new SchedulerException(
           String.format(
-              "%s: %s cannot skip %d of %d steps; supported: 0..%d",
-              source(), className(), options.skippedSteps(), inferenceSteps, inferenceSteps - 1));
+              "%s cannot skip %d of %d steps; supported: 0..%d",
+              className(), options.skippedSteps(), inferenceSteps, inferenceSteps - 1));
     }
   }
 
@@ -221,8 +223,7 @@ final class Fields {
   void requireAllSteps(SamplingOptions options) {
     if (options.skippedSteps() > 0) {
       throw new SchedulerException(
-          "%s: %s cannot skip %d steps; supported: 0"
-              .formatted(source(), className(), options.skippedSteps()));
+          "%s cannot skip %d steps; supported: 0".formatted(className(), options.skippedSteps()));
     }
   }
 }

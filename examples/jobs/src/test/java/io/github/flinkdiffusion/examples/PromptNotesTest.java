@@ -1,0 +1,45 @@
+/*
+ * Copyright the Flink Diffusion authors
+ * SPDX-License-Identifier: Apache-2.0
+ */
+package io.github.flinkdiffusion.examples;
+
+import static org.assertj.core.api.Assertions.assertThat;
+
+import io.github.flinkdiffusion.connector.event.PromptEvent;
+import io.github.flinkdiffusion.ops.serving.ModelList;
+import java.nio.file.Path;
+import java.util.List;
+import java.util.Map;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.CsvSource;
+
+class PromptNotesTest {
+  private final PromptNotes notes =
+      new PromptNotes(Map.of(ModelList.DEFAULT, Path.of("../models/mini-emoji")));
+
+  @ParameterizedTest
+  @CsvSource(
+      delimiter = '|',
+      textBlock =
+          """
+          plain | a (red:1.3) heart              | 1 3
+          a1111 | a (red:1.3) heart              |
+          a1111 | a [small] house BREAK on blue  |
+          a1111 | a [red:blue:0.5] heart         |
+          a1111 | a heart AND a pink star :0.7   | pink
+          a1111 | a ((shiny:1.2)) [[heart]]      | shiny
+          a1111 | a [[red:blue:0.5] heart        | 0 5
+          """)
+  void whatAPromptsLanguageWritesBetweenWordsIsNoWord(
+      String language, String prompt, String words) {
+    PromptEvent event =
+        PromptEvent.newBuilder()
+            .setId("p")
+            .setPrompt(prompt)
+            .setParameters(Map.of("promptLanguage", language))
+            .build();
+    assertThat(notes.unknown(event))
+        .containsExactlyElementsOf(words == null ? List.of() : List.of(words.split(" ")));
+  }
+}
