@@ -61,8 +61,8 @@ import picocli.CommandLine.Option;
       "Serves a page on http://localhost:8080 to type prompts and drop images, and to watch the"
           + " results: previews step by step, audit records, replays, dead letters, votes.",
       "Starts a Kafka broker and a job of three models in this process. With --bootstrap-servers it"
-          + " starts neither, and shows the topics of a job that runs elsewhere. The page is for this"
-          + " machine only; reach it from another one by an ssh tunnel.",
+          + " starts neither, and shows the topics of a job that runs elsewhere. The page is for"
+          + " this machine only; reach it from another one by an ssh tunnel.",
       ""
     })
 public final class GalleryDemo implements Callable<Integer> {
@@ -138,7 +138,8 @@ public final class GalleryDemo implements Callable<Integer> {
       description =
           "The topics are PREFIXprompts, PREFIXimage-tasks, PREFIXcancellations, PREFIXimages,"
               + " PREFIXfailures, PREFIXprogress and PREFIXvotes (default: ${DEFAULT-VALUE}). Of"
-              + " those, images must exist, votes is created, and the page does without the others.")
+              + " those, images must exist, votes is created, and the page does without the"
+              + " others.")
   private String topicPrefix;
 
   @Option(
@@ -186,6 +187,11 @@ public final class GalleryDemo implements Callable<Integer> {
   @Override
   public Integer call() throws Exception {
     OutputFolder.existing(out);
+    try {
+      Gallery.requireFree(port);
+    } catch (GalleryException e) {
+      throw new DemoException(e.getMessage(), e);
+    }
     DemoCommand.logTo(out.resolve(OutputFolder.LOG));
     if (bootstrapServers == null) {
       runWithJob();
@@ -289,6 +295,7 @@ public final class GalleryDemo implements Callable<Integer> {
 
   private Properties client(String servers) {
     Properties client = new Properties();
+    client.putAll(Topics.PATIENCE);
     client.putAll(kafkaProperties);
     client.setProperty("bootstrap.servers", servers);
     return client;

@@ -106,6 +106,8 @@ final class OutputFolder {
     OutputFolder folder = new OutputFolder(path);
     try {
       Files.createDirectories(path);
+      // A folder that is there may be another user's, or on a file system to read from only.
+      Files.delete(Files.createTempFile(path, ".", PART));
     } catch (IOException e) {
       throw folder.unwritable(e);
     }
@@ -171,8 +173,11 @@ final class OutputFolder {
 
   private DemoException unwritable(IOException e) {
     return new DemoException(
-        "Cannot make the output folder %s: %s. Choose another one with --out."
-            .formatted(path, reason(e)),
+        Files.isDirectory(path)
+            ? "Cannot write to the output folder %s: %s. Let the user '%s' write to it, or choose another one with --out."
+                .formatted(path, reason(e), System.getProperty("user.name"))
+            : "Cannot make the output folder %s: %s. Choose another one with --out."
+                .formatted(path, reason(e)),
         e);
   }
 

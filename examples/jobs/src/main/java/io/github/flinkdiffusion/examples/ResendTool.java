@@ -199,6 +199,7 @@ public final class ResendTool implements Callable<Integer> {
   @Override
   public Integer call() {
     Properties client = new Properties();
+    client.putAll(Topics.PATIENCE);
     client.putAll(kafkaProperties);
     client.setProperty("bootstrap.servers", bootstrapServers);
     Resending resending =

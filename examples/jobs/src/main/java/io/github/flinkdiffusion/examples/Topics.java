@@ -29,6 +29,10 @@ import org.apache.kafka.common.TopicPartition;
 public record Topics(String requests, String images, String failures, String progress) {
   private static final int PATIENCE_SECONDS = 20;
 
+  /** For a Kafka client of a command: Kafka's own minute and more is long for a wrong address. */
+  static final Map<String, String> PATIENCE =
+      Map.of("default.api.timeout.ms", "15000", "request.timeout.ms", "10000");
+
   /** Kafka's own limit of 1 MiB is too small for many pictures. */
   private static final Map<String, String> FOR_PICTURES =
       Map.of("max.message.bytes", Integer.toString(16 << 20));
@@ -115,14 +119,8 @@ public record Topics(String requests, String images, String failures, String pro
   }
 
   private static <T> T ask(String bootstrapServers, String what, Question<T> question) {
-    Map<String, Object> config =
-        Map.of(
-            "bootstrap.servers",
-            bootstrapServers,
-            "default.api.timeout.ms",
-            "15000",
-            "request.timeout.ms",
-            "10000");
+    Map<String, Object> config = new HashMap<>(PATIENCE);
+    config.put("bootstrap.servers", bootstrapServers);
     Exception reason;
     try (Admin admin = Admin.create(config)) {
       return question.ask(admin);

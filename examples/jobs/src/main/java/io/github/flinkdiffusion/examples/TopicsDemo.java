@@ -188,10 +188,11 @@ public final class TopicsDemo implements Callable<Integer> {
       JobClient job = env.executeAsync("topics");
       try {
         System.out.printf(
-            "Kafka listens at %s. Send lines such as {\"prompt\": \"a red heart\"} to the topic prompts:%n"
-                + "  examples/topics --send%n"
-                + "  kafka-console-producer.sh --bootstrap-server %s --topic prompts%n"
-                + "Images go to the topic images and to %s. Ctrl-C ends it.%n",
+            "Kafka listens at %s. Send lines such as {\"prompt\": \"a red heart\"} to the topic"
+                + " prompts:%n  examples/topics --send%n  kafka-console-producer.sh"
+                + " --bootstrap-server %s --topic prompts   (part of Kafka:"
+                + " kafka.apache.org/downloads)%nImages go to the topic images and to %s. Ctrl-C"
+                + " ends it.%n",
             kafka.bootstrapServers(), kafka.bootstrapServers(), out);
         watch(kafka.bootstrapServers(), topics, job, folder);
       } finally {
@@ -222,8 +223,9 @@ public final class TopicsDemo implements Callable<Integer> {
   private void sendLines(String servers) throws IOException, InterruptedException {
     Properties writing = new Properties();
     writing.setProperty("bootstrap.servers", servers);
-    writing.setProperty("delivery.timeout.ms", "60000");
-    writing.setProperty("request.timeout.ms", "20000");
+    writing.setProperty("delivery.timeout.ms", "30000");
+    writing.setProperty("request.timeout.ms", "10000");
+    writing.setProperty("max.block.ms", "15000"); // for a broker that is not there
     try (KafkaProducer<byte[], byte[]> producer =
             new KafkaProducer<>(writing, new ByteArraySerializer(), new ByteArraySerializer());
         BufferedReader lines = new BufferedReader(new InputStreamReader(System.in, UTF_8))) {
@@ -297,7 +299,8 @@ public final class TopicsDemo implements Callable<Integer> {
         for (var record : records.records(partitions.get(2))) {
           answers++;
           FailureEvent failure = read(FailureEvent.class, record);
-          System.out.printf("%s: %s%n", failure.getReason(), failure.getMessage());
+          System.out.printf(
+              "%s  %s: %s%n", failure.getId(), failure.getReason(), failure.getMessage());
         }
       }
     }
@@ -305,7 +308,8 @@ public final class TopicsDemo implements Callable<Integer> {
       millis.sort(null);
       System.out.printf(
           Locale.ROOT,
-          "%d images, visible after their prompts: median %d ms, 95 %% within %d ms, all within %d ms (%s, checkpoints every %s)%n",
+          "%d images, visible after their prompts: median %d ms, 95 %% within %d ms, all within %d"
+              + " ms (%s, checkpoints every %s)%n",
           millis.size(),
           millis.get(millis.size() / 2),
           millis.get((int) Math.min(millis.size() - 1, Math.ceil(millis.size() * MANY) - 1)),

@@ -12,6 +12,8 @@ import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.condition.EnabledOnOs;
+import org.junit.jupiter.api.condition.OS;
 import org.junit.jupiter.api.io.TempDir;
 
 class OutputFolderTest {
@@ -28,6 +30,17 @@ class OutputFolderTest {
     try (var files = Files.list(path)) {
       assertThat(files).hasSize(1);
     }
+  }
+
+  /** Even root cannot write to /proc, as a container's user cannot to a volume of another's. */
+  @Test
+  @EnabledOnOs(OS.LINUX)
+  void aFolderThatCannotBeWrittenToIsRefusedAtTheStart() {
+    assertThatThrownBy(() -> OutputFolder.existing(Path.of("/proc")))
+        .isInstanceOf(DemoException.class)
+        .hasMessageContaining("Cannot write to the output folder /proc")
+        .hasMessageContaining("'" + System.getProperty("user.name") + "'")
+        .hasMessageContaining("--out");
   }
 
   @Test

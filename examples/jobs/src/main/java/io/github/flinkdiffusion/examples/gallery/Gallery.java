@@ -7,6 +7,9 @@ package io.github.flinkdiffusion.examples.gallery;
 import io.github.flinkdiffusion.connector.format.FormatSettings;
 import io.github.flinkdiffusion.connector.payload.PayloadStore;
 import java.io.IOException;
+import java.net.InetAddress;
+import java.net.InetSocketAddress;
+import java.net.ServerSocket;
 import java.net.URI;
 import java.nio.file.Path;
 import java.util.HashSet;
@@ -98,6 +101,8 @@ public final class Gallery implements AutoCloseable {
       Replayer replayer,
       int port) {}
 
+  private static final int MOST_PORT = 65_535;
+
   private final Records records;
   private final Events events;
   private final Watch watch;
@@ -153,6 +158,29 @@ public final class Gallery implements AutoCloseable {
     gallery.watch.start();
     gallery.server.start();
     return gallery;
+  }
+
+  /**
+   * Looks whether the page could be served there, before anything else is started.
+   *
+   * @param port 0 for any that is free
+   * @throws GalleryException when the port is taken, or is none
+   */
+  public static void requireFree(int port) {
+    if (port < 0 || port > MOST_PORT) {
+      throw new GalleryException(
+          "There is no port %d; --port takes 0 (any that is free) to %d."
+              .formatted(port, MOST_PORT));
+    }
+    try (ServerSocket socket = new ServerSocket()) {
+      socket.setReuseAddress(true); // as HttpServer does: an ended gallery's port is free at once
+      socket.bind(new InetSocketAddress(InetAddress.getLoopbackAddress(), port));
+    } catch (IOException e) {
+      throw new GalleryException(
+          "Port %d cannot be used (%s); --port takes another one, or 0 for any."
+              .formatted(port, e.getMessage()),
+          e);
+    }
   }
 
   private static Set<String> present(Settings settings) {
