@@ -68,12 +68,13 @@ public final class SceneAutoencoderTraining implements Callable<Integer> {
       names = "--warm-start",
       defaultValue = "examples/models/mini-emoji",
       description =
-          "Model folder whose autoencoder to go on from, where shapes are the same (default: ${DEFAULT-VALUE}).")
+          "Model folder whose autoencoder to go on from, where shapes are the same (default:"
+              + " ${DEFAULT-VALUE}).")
   private Path warmStart;
 
   @Option(
       names = "--steps",
-      defaultValue = "6000",
+      defaultValue = "2400",
       description = "Steps in all (default: ${DEFAULT-VALUE}).")
   private int steps;
 

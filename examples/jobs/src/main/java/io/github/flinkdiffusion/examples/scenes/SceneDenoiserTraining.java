@@ -77,19 +77,19 @@ public final class SceneDenoiserTraining implements Callable<Integer> {
 
   @Option(
       names = "--scenes",
-      defaultValue = "60000",
+      defaultValue = "30000",
       description = "Scenes to train on (default: ${DEFAULT-VALUE}).")
   private int scenes;
 
   @Option(
       names = "--steps",
-      defaultValue = "12000",
+      defaultValue = "11000",
       description = "Steps in all (default: ${DEFAULT-VALUE}).")
   private int steps;
 
   @Option(
       names = "--batch",
-      defaultValue = "64",
+      defaultValue = "32",
       description = "Scenes in a step (default: ${DEFAULT-VALUE}).")
   private int batch;
 

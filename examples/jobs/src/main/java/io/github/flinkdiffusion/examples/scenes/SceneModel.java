@@ -43,7 +43,12 @@ final class SceneModel {
   static final int TOKENS = 32;
 
   private static final List<Integer> VAE_CHANNELS = List.of(32, 64, 96);
-  private static final List<Integer> UNET_CHANNELS = List.of(48, 96, 192);
+
+  /**
+   * Few at 24 x 24 pixels, where each costs most, many at 12 x 12, where things get their details.
+   */
+  private static final List<Integer> UNET_CHANNELS = List.of(48, 128, 192);
+
   private static final int UNET_HEADS = 4;
   private static final int TEXT_SIZE = 160;
   private static final int TEXT_LAYERS = 2;

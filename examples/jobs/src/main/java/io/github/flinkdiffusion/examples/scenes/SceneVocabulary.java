@@ -27,7 +27,14 @@ import java.util.random.RandomGenerator;
  */
 final class SceneVocabulary {
   private static final String RESOURCE = "nouns.txt";
-  private static final List<Noun> NOUNS = read();
+
+  /**
+   * How many of the nouns are learned, the first ones of the file: each takes its share of the
+   * training's steps. Another number changes all scenes, so latents must be encoded again.
+   */
+  static final int LEARNED = 167;
+
+  private static final List<Noun> NOUNS = all().subList(0, LEARNED);
   private static final List<Noun> COUNTED =
       NOUNS.stream().filter(noun -> noun.plural().isPresent()).toList();
   private static final List<Tone> TONES = Tone.all();
@@ -43,7 +50,8 @@ final class SceneVocabulary {
 
   private SceneVocabulary() {}
 
-  private static List<Noun> read() {
+  /** All nouns that there are drawings of. */
+  static List<Noun> all() {
     try (BufferedReader lines =
         new BufferedReader(
             new InputStreamReader(
@@ -54,6 +62,7 @@ final class SceneVocabulary {
     }
   }
 
+  /** The nouns that are learned. */
   static List<Noun> nouns() {
     return NOUNS;
   }
