@@ -297,6 +297,8 @@ class TextToImageTest {
             .setModelsTurn(Duration.ofSeconds(17))
             .setDevice("gpu:1")
             .setOption(DiffusionOptions.DEVICE_MEMORY, MemorySize.parse("1gb"))
+            .setOption(DiffusionOptions.LORAS_ALLOWED, List.of("style=/loras/style.safetensors"))
+            .setOption(DiffusionOptions.LORAS_RESIDENT, 9)
             .setOption(DiffusionOptions.CACHE_INTERVAL, 3)
             .setOption(DiffusionOptions.CACHE_BRANCH, 1)
             .setOption(DiffusionOptions.CACHE_MEMORY, MemorySize.parse("2gb"))
@@ -355,7 +357,9 @@ class TextToImageTest {
                 List.of("text_encoder=BFLOAT16"),
                 List.of("text_encoder=cpu"),
                 true,
-                new Caching(3, 1, 2L << 30)));
+                new Caching(3, 1, 2L << 30),
+                List.of("style=/loras/style.safetensors"),
+                9));
     assertThat(DiffusionSettings.of(set))
         .isEqualTo(
             new DiffusionSettings(

@@ -18,6 +18,7 @@ import java.util.Map;
 import java.util.Objects;
 import java.util.Optional;
 import java.util.Set;
+import java.util.function.Function;
 import org.apache.flink.annotation.Internal;
 
 /**
@@ -170,6 +171,24 @@ public final class Graph {
       target.returns(results);
     }
     return copy;
+  }
+
+  /**
+   * Adds a method that computes as another one does, with changed operations. It shares all
+   * parameters with that one.
+   *
+   * @param change declares what the new method takes after the other's inputs
+   */
+  public Method variant(String name, Method of, Function<Method, Rewrite> change) {
+    Method target = method(name);
+    Map<Value, Value> done = new IdentityHashMap<>();
+    of.inputs().forEach(input -> done.put(input, target.sameInput(input)));
+    Rewrite rewrite = change.apply(target);
+    target.returns(
+        of.results().stream()
+            .map(result -> copyInto(this, target, result, done, rewrite))
+            .toArray(Value[]::new));
+    return target;
   }
 
   /** Inputs first; iterative, because networks are deep. */

@@ -9,6 +9,7 @@ import java.util.Deque;
 import java.util.IdentityHashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.function.ToIntFunction;
 import org.apache.flink.annotation.Internal;
 
 /**
@@ -55,6 +56,18 @@ public final class RowWise {
       }
     }
     return !method.results().isEmpty();
+  }
+
+  /**
+   * Ranks of values of a method whose first dimension is the call's rows; -1 for what has none, or
+   * where rows may meet.
+   */
+  public static ToIntFunction<Value> ranksOfRows(Method method) {
+    RowWise analysis = new RowWise(method.graph());
+    return value -> {
+      Known of = analysis.analyse(value);
+      return of != null && of.rows() ? of.rank() : -1;
+    };
   }
 
   /** Inputs first; iterative, because networks are deep. Null when rows may meet. */

@@ -33,6 +33,7 @@ final class Components implements AutoCloseable {
   private final ModelCheck check;
   private final List<Network> opened = new ArrayList<>();
   private boolean cachingAsked;
+  private boolean adaptersAsked;
 
   /**
    * @param check of their weights
@@ -52,6 +53,17 @@ final class Components implements AutoCloseable {
   /** Whether the settings ask for caching and the task knows none. */
   boolean ignoresCaching() {
     return settings.caching().isPresent() && !cachingAsked;
+  }
+
+  /** LoRAs that requests may name. Whoever asks for them must take them. */
+  Optional<AdapterSettings> adapters() {
+    adaptersAsked = true;
+    return settings.adapters();
+  }
+
+  /** Whether requests are to name LoRAs and the task takes none. */
+  boolean ignoresAdapters() {
+    return settings.adapters().isPresent() && !adaptersAsked;
   }
 
   ModelFolder folder() {

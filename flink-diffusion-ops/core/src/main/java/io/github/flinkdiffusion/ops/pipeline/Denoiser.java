@@ -18,6 +18,7 @@ import java.util.Iterator;
 import java.util.List;
 import java.util.Optional;
 import java.util.function.Function;
+import java.util.function.Supplier;
 
 /** Calls a denoising network with rows of many trajectories at once. */
 final class Denoiser {
@@ -57,11 +58,11 @@ final class Denoiser {
     }
 
     /** Of a call: the rows', and of each what is asked for. */
-    private long[] batch(List<Row> rows, int position, SampleShape sample) {
+    private long[] batch(List<?> values, SampleShape sample) {
       long[] batch = new long[1 + shape.length + (pixels > 0 ? 2 : 0)];
-      batch[0] = rows.size();
+      batch[0] = values.size();
       for (int i = 0; i < shape.length; i++) {
-        batch[i + 1] = shape[i] == ANY ? longest(rows, position) : shape[i];
+        batch[i + 1] = shape[i] == ANY ? longest(values) : shape[i];
       }
       if (pixels > 0) {
         batch[shape.length + 1] = (long) pixels * sample.height();
@@ -70,20 +71,26 @@ final class Denoiser {
       return batch;
     }
 
-    private int longest(List<Row> rows, int position) {
+    private int longest(List<?> values) {
       int size = 1;
       for (int i = 1; i < shape.length; i++) {
         size *= shape[i];
       }
       int longest = 0;
-      for (Row row : rows) {
-        longest = Math.max(longest, ((float[]) row.inputs().get(position)).length / size);
+      for (Object own : values) {
+        longest = Math.max(longest, ((float[]) own).length / size);
       }
       return longest;
     }
 
+    /** What a row has; a supplier is asked at each call. */
+    private static Object value(Object input) {
+      return input instanceof Supplier<?> supplier ? supplier.get() : input;
+    }
+
     private HostTensor tensor(List<Row> rows, int position, SampleShape sample) {
-      long[] batch = batch(rows, position, sample);
+      List<?> each = rows.stream().map(row -> value(row.inputs().get(position))).toList();
+      long[] batch = batch(each, sample);
       long elements = 1;
       for (int i = 1; i < batch.length; i++) {
         elements = Math.multiplyExact(elements, batch[i]);
@@ -93,14 +100,14 @@ final class Denoiser {
       if (wholeNumbers) {
         long[] values = new long[all];
         for (int i = 0; i < rows.size(); i++) {
-          long[] own = (long[]) rows.get(i).inputs().get(position);
+          long[] own = (long[]) each.get(i);
           System.arraycopy(own, 0, values, i * size, checked(own.length, size));
         }
         return new HostTensor.Longs(values, batch);
       }
       float[] values = new float[all];
       for (int i = 0; i < rows.size(); i++) {
-        float[] own = (float[]) rows.get(i).inputs().get(position);
+        float[] own = (float[]) each.get(i);
         System.arraycopy(own, 0, values, i * size, checked(own.length, size));
       }
       return new HostTensor.Floats(values, batch);
@@ -233,6 +240,22 @@ final class Denoiser {
         new Parts(
             List.of(new Part(count, inputs.size())),
             open -> new Choice(open.isEmpty() ? method : UNet2DCondition.FORWARD, open)));
+  }
+
+  /**
+   * The network has another method, which takes more inputs: what some rows alone have. A call in
+   * which all rows have nothing, or zeros, for the last one is one of {@code forward}.
+   *
+   * @param method takes them after all other inputs
+   */
+  Denoiser andGated(String method, Input... more) {
+    List<Input> all = new ArrayList<>(inputs);
+    all.addAll(List.of(more));
+    return new Denoiser(network, all, scaleAppended, appendedFirst, parts, logSigma, reuse)
+        .with(
+            new Parts(
+                List.of(new Part(inputs.size(), all.size())),
+                open -> open.isEmpty() ? Parts.WHOLE : new Choice(method, open)));
   }
 
   /** The network has parts that only some rows go through. */

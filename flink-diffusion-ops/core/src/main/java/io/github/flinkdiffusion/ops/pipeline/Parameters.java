@@ -203,6 +203,17 @@ public final class Parameters {
               PromptLanguage.names(),
               value -> PromptLanguage.named(value).isPresent()));
 
+  public static final Parameter<String> LORAS =
+      add(
+          new Parameter<>(
+              "loras",
+              String.class,
+              "LoRAs of the image, of those that the job allows (diffusion.loras.allowed): names"
+                  + " with scales, such as style:0.8,face:-0.3; without a scale it is 1. Results"
+                  + " and saved requests name the SHA-256 of each file, too: style:0.8@....",
+              RequestedLora.ACCEPTED,
+              RequestedLora::isValid));
+
   public static final Parameter<Double> GUIDANCE_SCALE =
       number(
           "guidanceScale",

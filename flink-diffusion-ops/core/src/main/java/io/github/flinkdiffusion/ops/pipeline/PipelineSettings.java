@@ -37,6 +37,7 @@ import org.apache.flink.annotation.Internal;
  *     the plain ones, else those of the only variant. Not for a single file
  * @param components what differs for single components
  * @param caching what requests may reuse of earlier steps; empty computes every step whole
+ * @param adapters LoRAs that requests may name; empty is none
  */
 @Internal
 public record PipelineSettings(
@@ -50,7 +51,8 @@ public record PipelineSettings(
     Optional<Path> configs,
     Optional<String> variant,
     ComponentSettings components,
-    Optional<Caching> caching) {
+    Optional<Caching> caching,
+    Optional<AdapterSettings> adapters) {
   public PipelineSettings {
     Objects.requireNonNull(engineName, "engineName");
     Objects.requireNonNull(device, "device");
@@ -61,6 +63,7 @@ public record PipelineSettings(
     Objects.requireNonNull(variant, "variant");
     Objects.requireNonNull(components, "components");
     Objects.requireNonNull(caching, "caching");
+    Objects.requireNonNull(adapters, "adapters");
   }
 
   /**
@@ -79,6 +82,7 @@ public record PipelineSettings(
         Optional.empty(),
         Optional.empty(),
         ComponentSettings.SAME,
+        Optional.empty(),
         Optional.empty());
   }
 
@@ -128,7 +132,8 @@ public record PipelineSettings(
         configs,
         variant,
         components,
-        caching);
+        caching,
+        adapters);
   }
 
   public PipelineSettings withPrecision(Precision other) {
@@ -143,7 +148,8 @@ public record PipelineSettings(
         configs,
         variant,
         components,
-        caching);
+        caching,
+        adapters);
   }
 
   public PipelineSettings withArchives(Path folder) {
@@ -158,7 +164,8 @@ public record PipelineSettings(
         configs,
         variant,
         components,
-        caching);
+        caching,
+        adapters);
   }
 
   public PipelineSettings withSafetyChecker(boolean checks) {
@@ -173,7 +180,8 @@ public record PipelineSettings(
         configs,
         variant,
         components,
-        caching);
+        caching,
+        adapters);
   }
 
   public PipelineSettings withWatermark(boolean marks) {
@@ -188,7 +196,8 @@ public record PipelineSettings(
         configs,
         variant,
         components,
-        caching);
+        caching,
+        adapters);
   }
 
   public PipelineSettings withLoras(List<Lora> other) {
@@ -203,7 +212,8 @@ public record PipelineSettings(
         configs,
         variant,
         components,
-        caching);
+        caching,
+        adapters);
   }
 
   public PipelineSettings withConfigs(Path folder) {
@@ -218,7 +228,8 @@ public record PipelineSettings(
         Optional.of(folder),
         variant,
         components,
-        caching);
+        caching,
+        adapters);
   }
 
   public PipelineSettings withVariant(String name) {
@@ -233,7 +244,8 @@ public record PipelineSettings(
         configs,
         Optional.of(name),
         components,
-        caching);
+        caching,
+        adapters);
   }
 
   public PipelineSettings withComponents(ComponentSettings other) {
@@ -248,7 +260,8 @@ public record PipelineSettings(
         configs,
         variant,
         other,
-        caching);
+        caching,
+        adapters);
   }
 
   public PipelineSettings withCaching(Caching other) {
@@ -263,6 +276,23 @@ public record PipelineSettings(
         configs,
         variant,
         components,
+        Optional.of(other),
+        adapters);
+  }
+
+  public PipelineSettings withAdapters(AdapterSettings other) {
+    return new PipelineSettings(
+        engineName,
+        device,
+        precision,
+        archives,
+        safetyChecker,
+        watermark,
+        loras,
+        configs,
+        variant,
+        components,
+        caching,
         Optional.of(other));
   }
 }

@@ -324,6 +324,17 @@ public final class Pipelines {
                     + " LatentConsistencyModelPipeline without ControlNets, where steps reuse"
                     + " features (diffusion.cache.interval)");
       }
+      if (components.ignoresAdapters()) {
+        throw model
+            .config()
+            .unsupported(
+                "_class_name",
+                pipelineClass,
+                "StableDiffusionPipeline, StableDiffusionXLPipeline and"
+                    + " LatentConsistencyModelPipeline without ControlNets and without"
+                    + " diffusion.cache.interval, where requests may name LoRAs"
+                    + " (diffusion.loras.allowed)");
+      }
       Finishing finishing = Finishing.open(model, settings, check);
       check.allAreAdded();
       return new TaskPipeline(

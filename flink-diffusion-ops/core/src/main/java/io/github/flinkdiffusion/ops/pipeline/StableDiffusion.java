@@ -4,6 +4,7 @@
  */
 package io.github.flinkdiffusion.ops.pipeline;
 
+import io.github.flinkdiffusion.ops.graph.Graph;
 import io.github.flinkdiffusion.ops.image.Raster;
 import io.github.flinkdiffusion.ops.network.ControlledUNet;
 import io.github.flinkdiffusion.ops.network.UNet2DCondition;
@@ -147,6 +148,7 @@ final class StableDiffusion implements LatentTask {
   private final Parts parts;
   private final Conditioning conditioning;
   private final Optional<Control> control;
+  private final Optional<Adapters> adapters;
 
   private final SideLimits sides;
 
@@ -170,12 +172,16 @@ final class StableDiffusion implements LatentTask {
         family.control() == null
             ? Optional.empty()
             : Control.open(components, unet, autoencoder.format().scaleFactor());
+    // With ControlNets nothing is cached; what the settings ask for is refused then.
+    Optional<Caching> caching = control.isPresent() ? Optional.empty() : components.caching();
+    Optional<AdapterSettings> named =
+        control.isPresent() || caching.isPresent() ? Optional.empty() : components.adapters();
+    Graph graph = new UNet2DCondition(unet).graph();
+    this.adapters = named.map(each -> Adapters.open(each, components, "unet", graph));
     Denoiser denoiser =
         control
             .map(each -> each.load(components, conditioning.inputs()))
-            .orElseGet(() -> denoiser(components, unet, conditioning));
-    // With ControlNets nothing is cached; what the settings ask for is refused then.
-    Optional<Caching> caching = control.isPresent() ? Optional.empty() : components.caching();
+            .orElseGet(() -> denoiser(components, unet, graph, conditioning));
     int latentChannels = autoencoder.format().latentChannels();
     this.knowsMask = family.paints() && unet.inChannels() == 2 * latentChannels + 1;
     UNetConditions.channels(config, unet, autoencoder, knowsMask ? latentChannels + 1 : 0);
@@ -224,11 +230,12 @@ final class StableDiffusion implements LatentTask {
             Optional.of(autoencoder));
   }
 
-  private static Denoiser denoiser(
-      Components components, UNet2DConditionConfig config, Conditioning conditioning) {
+  private Denoiser denoiser(
+      Components components, UNet2DConditionConfig config, Graph graph, Conditioning conditioning) {
     UNet2DCondition unet = new UNet2DCondition(config);
     if (components.caching().isEmpty()) {
-      return Denoiser.of(components.load("unet", unet.graph()), conditioning.inputs());
+      Denoiser plain = Denoiser.of(components.load("unet", graph), conditioning.inputs());
+      return adapters.map(each -> each.on(plain)).orElse(plain);
     }
     Caching caching = components.caching().get();
     if (caching.branch() >= unet.cacheBranches()) {
@@ -248,9 +255,13 @@ final class StableDiffusion implements LatentTask {
   private Signature lessWork(Signature signature, Optional<Caching> caching) {
     Signature guided =
         family == LATENT_CONSISTENCY ? signature : signature.optional(Parameters.GUIDANCE_INTERVAL);
+    if (adapters.isPresent()) {
+      guided = guided.optional(Parameters.LORAS);
+    }
+    Signature all = guided;
     return caching
-        .map(each -> guided.withDefault(Parameters.CACHE_INTERVAL, (long) each.interval()))
-        .orElse(guided);
+        .map(each -> all.withDefault(Parameters.CACHE_INTERVAL, (long) each.interval()))
+        .orElse(all);
   }
 
   private Signature controlled(Signature signature) {
@@ -331,7 +342,8 @@ final class StableDiffusion implements LatentTask {
   }
 
   @Override
-  public GenerationRequest check(GenerationRequest request) {
+  public GenerationRequest check(GenerationRequest asked) {
+    GenerationRequest request = adapters.map(each -> each.check(asked)).orElse(asked);
     sides.check(request);
     conditioning.check(request, this::calls);
     control.ifPresent(each -> each.check(request));
@@ -424,7 +436,8 @@ final class StableDiffusion implements LatentTask {
           inverted(request)
               ? invert(request, encoded.get(i), sources.next(), moments.next())
               : begin(request, encoded.get(i), moments, noises.get(i));
-      beginnings.add(control.isPresent() ? control.get().of(request, beginning) : beginning);
+      Beginning controlled = control.isPresent() ? control.get().of(request, beginning) : beginning;
+      beginnings.add(adapters.isPresent() ? adapters.get().of(request, controlled) : controlled);
     }
     return beginnings;
   }

@@ -76,7 +76,8 @@ final class MergedWeights implements ComponentWeights {
     }
     if (!unmatched.isEmpty() || !absent.isEmpty()) {
       LOG.warn(
-          "LoRA {}: {} layers are merged; {} that the model does not have are left out, such as {}; components that it does not have: {}",
+          "LoRA {}: {} layers are merged; {} that the model does not have are left out, such as {};"
+              + " components that it does not have: {}",
           file.lora().file(),
           matched,
           unmatched.size(),
@@ -86,7 +87,7 @@ final class MergedWeights implements ComponentWeights {
   }
 
   /** Under the names that LoRAs are trained with. */
-  private static TensorStore current(ModelComponent component) {
+  static TensorStore current(ModelComponent component) {
     return TensorViews.withTextModelPrefix(TensorViews.withCurrentAttentionNames(component.open()));
   }
 

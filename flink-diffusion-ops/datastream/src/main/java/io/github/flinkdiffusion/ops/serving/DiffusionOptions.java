@@ -155,6 +155,33 @@ public final class DiffusionOptions {
                   + " same path on every task manager, on Hugging Face's hub"
                   + " (hf://owner/name/style.safetensors=0.8), or in one of Flink's file systems.");
 
+  /** LoRAs that requests may name, each as {@code name=file}. */
+  public static final ConfigOption<List<String>> LORAS_ALLOWED =
+      ConfigOptions.key("diffusion.loras.allowed")
+          .stringType()
+          .asList()
+          .noDefaultValue()
+          .withDescription(
+              "LoRAs that a request may name in its parameter loras: a list of name=file, such as"
+                  + " style=/loras/style.safetensors;face=hf://owner/name/face.safetensors."
+                  + " Requests with different LoRAs, and without, share network calls. Files are as"
+                  + " in diffusion.model.loras, but change the UNet alone: linear layers, and"
+                  + " convolutions that keep the size. Those with magnitudes (DoRA) or layers of a"
+                  + " text encoder are refused when the job starts. For diffusion.model.folder"
+                  + " with a model of Stable Diffusion 1, 2 or XL, without ControlNets and without"
+                  + " diffusion.cache.interval. Give a changed file a new name.");
+
+  /** LoRAs whose factors stay in memory. */
+  public static final ConfigOption<Integer> LORAS_RESIDENT =
+      ConfigOptions.key("diffusion.loras.resident")
+          .intType()
+          .defaultValue(8)
+          .withDescription(
+              "Number of LoRAs of diffusion.loras.allowed that stay on the Java heap, in float32,"
+                  + " from 1 to 1024. The least recently used one makes room. A network call with"
+                  + " more different ones reads the files of some at each step. Has no effect"
+                  + " without diffusion.loras.allowed.");
+
   /** Folder with the configs and vocabularies for a single-file checkpoint. */
   public static final ConfigOption<String> MODEL_CONFIGS =
       ConfigOptions.key("diffusion.model.configs")
@@ -191,7 +218,8 @@ public final class DiffusionOptions {
                   + " reason INVALID_REQUEST. A name has up to 64 letters, digits, and characters"
                   + " of '._-'. Each model is loaded when the first request needs it. All are"
                   + " loaded with the same engine, precision, archives, variant, safety checker,"
-                  + " watermark and caching; diffusion.model.loras, .pipeline and .configs concern"
+                  + " watermark and caching; diffusion.model.loras, .pipeline and .configs and"
+                  + " diffusion.loras.allowed concern"
                   + " diffusion.model.folder alone.");
 
   /** Most memory that the weights of all loaded models of a device take together. */
@@ -679,6 +707,8 @@ public final class DiffusionOptions {
           MODEL_SAFETY_CHECKER,
           MODEL_WATERMARK,
           MODEL_LORAS,
+          LORAS_ALLOWED,
+          LORAS_RESIDENT,
           MODEL_CONFIGS,
           MODEL_VARIANT,
           MODELS,
@@ -755,6 +785,11 @@ public final class DiffusionOptions {
         MODEL_LORAS,
         "a list of file=scale, such as"
             + " '/loras/style.safetensors=0.8;/loras/face.safetensors=-0.3'");
+    options.put(
+        LORAS_ALLOWED,
+        "a list of name=file, such as"
+            + " 'style=/loras/style.safetensors;face=/loras/face.safetensors'");
+    options.put(LORAS_RESIDENT, "a whole number from 1 to 1024");
     options.put(
         MODEL_CONFIGS, "the path of a folder in diffusers' layout, hf://owner/name, or an address");
     options.put(MODEL_VARIANT, "the name of a variant, such as fp16");

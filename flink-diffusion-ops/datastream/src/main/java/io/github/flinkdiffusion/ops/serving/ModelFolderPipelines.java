@@ -74,6 +74,9 @@ public final class ModelFolderPipelines implements PipelineFactory {
       name.append(" of variant ").append(settings.variant());
     }
     settings.loras().forEach(lora -> name.append(" + ").append(lora));
+    if (!settings.allowedLoras().isEmpty()) {
+      name.append(", ").append(settings.allowedLoras().size()).append(" LoRAs allowed");
+    }
     if (!settings.safetyChecker()) {
       name.append(", unchecked");
     }

@@ -11,6 +11,7 @@ import io.github.flinkdiffusion.ops.hub.Hub;
 import io.github.flinkdiffusion.ops.hub.HubException;
 import io.github.flinkdiffusion.ops.hub.HubName;
 import io.github.flinkdiffusion.ops.hub.HubWants;
+import io.github.flinkdiffusion.ops.pipeline.AdapterSettings;
 import io.github.flinkdiffusion.ops.pipeline.Caching;
 import io.github.flinkdiffusion.ops.pipeline.ComponentSettings;
 import io.github.flinkdiffusion.ops.pipeline.PipelineSettings;
@@ -51,6 +52,8 @@ import org.apache.flink.configuration.ReadableConfig;
  * @param devices each as {@code component=device}
  * @param unloadsTextEncoders whether text encoders are in memory only while they encode
  * @param caching what requests may reuse of earlier steps; null is nothing
+ * @param allowedLoras LoRAs that requests may name, each as {@code name=file}
+ * @param residentLoras how many of these stay in memory
  */
 @Internal
 public record ModelSettings(
@@ -67,13 +70,16 @@ public record ModelSettings(
     List<String> precisions,
     List<String> devices,
     boolean unloadsTextEncoders,
-    Caching caching)
+    Caching caching,
+    List<String> allowedLoras,
+    int residentLoras)
     implements Serializable {
   public ModelSettings {
     Objects.requireNonNull(folder, "folder");
     loras = List.copyOf(loras);
     precisions = List.copyOf(precisions);
     devices = List.copyOf(devices);
+    allowedLoras = List.copyOf(allowedLoras);
   }
 
   /** Names that diffusers gives denoising networks. */
@@ -133,7 +139,9 @@ public record ModelSettings(
         components(config, DiffusionOptions.MODEL_PRECISIONS),
         components(config, DiffusionOptions.MODEL_DEVICES),
         config.get(DiffusionOptions.MODEL_UNLOAD_TEXT_ENCODERS),
-        caching(config));
+        caching(config),
+        allowedLoras(config),
+        residentLoras(config));
   }
 
   /** Entries of a list of what components have, checked. */
@@ -216,7 +224,9 @@ public record ModelSettings(
               List.of(),
               List.of(),
               config.get(DiffusionOptions.MODEL_UNLOAD_TEXT_ENCODERS),
-              caching(config));
+              caching(config),
+              List.of(),
+              residentLoras(config));
       if (others.put(name, other) != null) {
         throw refusedModel(entry, "there is another entry of the name '%s'".formatted(name));
       }
@@ -254,7 +264,9 @@ public record ModelSettings(
         precisions,
         devices,
         unloadsTextEncoders,
-        caching);
+        caching,
+        allowedLoras,
+        residentLoras);
   }
 
   /** Refuses at once what cannot be an engine's name; only a task manager knows which are there. */
@@ -295,6 +307,7 @@ public record ModelSettings(
     loras.forEach(
         lora ->
             requireHubName(DiffusionOptions.MODEL_LORAS, lora.substring(0, lora.lastIndexOf('='))));
+    allowedLoras.forEach(lora -> requireHubName(DiffusionOptions.LORAS_ALLOWED, value(lora)));
     if (configs != null) {
       requireHubName(DiffusionOptions.MODEL_CONFIGS, configs);
     }
@@ -334,6 +347,7 @@ public record ModelSettings(
   public boolean isElsewhere() {
     return isElsewhere(folder)
         || loras.stream().anyMatch(ModelSettings::isElsewhere)
+        || allowedLoras.stream().map(ModelSettings::value).anyMatch(ModelSettings::isElsewhere)
         || configs != null && isElsewhere(configs);
   }
 
@@ -364,7 +378,9 @@ public record ModelSettings(
         precisions,
         devices,
         unloadsTextEncoders,
-        caching);
+        caching,
+        allowedLoras.stream().map(each -> allowedOnThisMachine(each, wants)).toList(),
+        residentLoras);
   }
 
   /**
@@ -389,11 +405,19 @@ public record ModelSettings(
       return lora;
     }
     int at = lora.lastIndexOf('=');
-    String file = lora.substring(0, at);
-    return (HubName.isOne(file)
-            ? Hub.standard().file(HubName.parse(file)).toString()
-            : located(file, wants))
-        + lora.substring(at);
+    return fileOnThisMachine(lora.substring(0, at), wants) + lora.substring(at);
+  }
+
+  private static String allowedOnThisMachine(String lora, HubWants wants) {
+    return isElsewhere(value(lora))
+        ? component(lora) + "=" + fileOnThisMachine(value(lora), wants)
+        : lora;
+  }
+
+  private static String fileOnThisMachine(String file, HubWants wants) {
+    return HubName.isOne(file)
+        ? Hub.standard().file(HubName.parse(file)).toString()
+        : located(file, wants);
   }
 
   /** Where the model is, the same for all spellings of a path. */
@@ -405,6 +429,7 @@ public record ModelSettings(
   List<Path> files() {
     List<Path> files = new ArrayList<>(List.of(path()));
     loras.forEach(lora -> files.add(lora(lora).file()));
+    allowedLoras.forEach(lora -> files.add(Path.of(value(lora))));
     if (configs != null) {
       files.add(Path.of(configs));
     }
@@ -424,7 +449,48 @@ public record ModelSettings(
         Optional.ofNullable(configs).map(Path::of),
         Optional.ofNullable(variant),
         components(),
-        Optional.ofNullable(caching));
+        Optional.ofNullable(caching),
+        adapters());
+  }
+
+  private Optional<AdapterSettings> adapters() {
+    if (allowedLoras.isEmpty()) {
+      return Optional.empty();
+    }
+    SortedMap<String, Path> files = new TreeMap<>();
+    allowedLoras.forEach(lora -> files.put(component(lora), Path.of(value(lora))));
+    return Optional.of(new AdapterSettings(files, residentLoras));
+  }
+
+  /** Entries of the list of LoRAs that requests may name, checked. */
+  private static List<String> allowedLoras(ReadableConfig config) {
+    List<String> entries = config.getOptional(DiffusionOptions.LORAS_ALLOWED).orElse(List.of());
+    Set<String> names = new TreeSet<>();
+    for (String entry : entries) {
+      String name = component(entry);
+      if (!name.matches(AdapterSettings.NAME) || value(entry).isBlank()) {
+        throw refusedComponent(
+            DiffusionOptions.LORAS_ALLOWED,
+            entry,
+            "name=file, such as style=/loras/style.safetensors, where a name has 1 to 64 letters,"
+                + " digits, and characters of '._-'");
+      }
+      if (!names.add(name)) {
+        throw refusedComponent(DiffusionOptions.LORAS_ALLOWED, entry, "each name once");
+      }
+    }
+    return entries;
+  }
+
+  private static int residentLoras(ReadableConfig config) {
+    int resident = config.get(DiffusionOptions.LORAS_RESIDENT);
+    if (resident < 1 || resident > AdapterSettings.MOST_RESIDENT) {
+      throw DiffusionSettings.refused(
+          DiffusionOptions.LORAS_RESIDENT,
+          resident,
+          "a whole number from 1 to " + AdapterSettings.MOST_RESIDENT);
+    }
+    return resident;
   }
 
   private static Caching caching(ReadableConfig config) {

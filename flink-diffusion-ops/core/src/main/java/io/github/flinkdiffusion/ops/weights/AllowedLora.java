@@ -1,0 +1,183 @@
+/*
+ * Copyright the Flink Diffusion authors
+ * SPDX-License-Identifier: Apache-2.0
+ */
+package io.github.flinkdiffusion.ops.weights;
+
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.Collections;
+import java.util.List;
+import java.util.Set;
+import java.util.SortedMap;
+import java.util.TreeMap;
+import org.apache.flink.annotation.Internal;
+import org.slf4j.Logger;
+import org.slf4j.LoggerFactory;
+
+/**
+ * A LoRA that requests may ask for by name, of one network. Opening it reads the file's header; the
+ * factors are read each time they are asked for, and nothing stays open between.
+ */
+@Internal
+public final class AllowedLora {
+  private static final Logger LOG = LoggerFactory.getLogger(AllowedLora.class);
+
+  private final String name;
+  private final Path file;
+  private final ModelComponent component;
+  private final FileDigests digests;
+  private final SortedMap<String, Integer> ranks;
+  private String digest;
+
+  private AllowedLora(
+      String name,
+      Path file,
+      ModelComponent component,
+      FileDigests digests,
+      SortedMap<String, Integer> ranks) {
+    this.name = name;
+    this.file = file;
+    this.component = component;
+    this.digests = digests;
+    this.ranks = ranks;
+  }
+
+  /**
+   * Factors of one layer, whose product is added to its weight.
+   *
+   * @param weight name of the layer's weight
+   * @param rank of both
+   * @param down [rank, elements of a row of the weight]
+   * @param up [rows of the weight, rank], with the file's own factor alpha / rank in it
+   */
+  public record Factors(String weight, int rank, float[] down, float[] up) {}
+
+  /**
+   * @param network the only component that it may change
+   * @throws WeightsException if the file is no LoRA of that network alone, or one with magnitudes
+   *     (DoRA)
+   */
+  public static AllowedLora open(String name, Path file, ModelFolder model, String network) {
+    FileDigests digests = new FileDigests();
+    ModelComponent component = model.component(network);
+    LoraFile lora = LoraFile.open(new Lora(file, 1), digests);
+    try (TensorStore opened = lora.tensors();
+        TensorStore weights = MergedWeights.current(component)) {
+      for (String other : lora.components(Set.copyOf(model.componentNames()))) {
+        if (!other.equals(network)) {
+          throw new WeightsException(
+              "LoRA %s (%s) changes %s; LoRAs that requests name may change %s alone. Merge it when the model is loaded (diffusion.model.loras), or leave these layers out"
+                  .formatted(name, file, other, network));
+        }
+      }
+      List<String> unmatched = new ArrayList<>();
+      SortedMap<String, Integer> ranks = new TreeMap<>();
+      for (LoraFile.Change change : lora.changes(component, weights, unmatched)) {
+        if (change.magnitude().isPresent()) {
+          throw new WeightsException(
+              "LoRA %s (%s) has magnitudes (DoRA: '%s'), which LoRAs that requests name may not have. Merge it when the model is loaded (diffusion.model.loras)"
+                  .formatted(name, file, change.magnitude().get()));
+        }
+        int rank = Math.toIntExact(opened.info(change.down()).shape()[0]);
+        if (ranks.putIfAbsent(change.weight(), rank) != null) {
+          throw new WeightsException(
+              "LoRA %s (%s) changes '%s' twice".formatted(name, file, change.weight()));
+        }
+      }
+      if (ranks.isEmpty()) {
+        throw new WeightsException(
+            "LoRA %s (%s) changes no layer of this model; it was made for another kind"
+                .formatted(name, file));
+      }
+      if (!unmatched.isEmpty()) {
+        LOG.warn(
+            "LoRA {} ({}): {} layers that the model does not have are left out, such as {}",
+            name,
+            file,
+            unmatched.size(),
+            unmatched.get(0));
+      }
+      return new AllowedLora(
+          name, file, component, digests, Collections.unmodifiableSortedMap(ranks));
+    } finally {
+      digests.release();
+    }
+  }
+
+  public String name() {
+    return name;
+  }
+
+  /** The ranks of its layers, by the names of their weights. */
+  public SortedMap<String, Integer> ranks() {
+    return ranks;
+  }
+
+  /** The greatest one of its layers'. */
+  public int rank() {
+    return Collections.max(ranks.values());
+  }
+
+  /**
+   * SHA-256 of the file, hexadecimal: of the first reading, which all later ones must equal.
+   *
+   * @throws WeightsException if the file cannot be read any more
+   */
+  public synchronized String digest() {
+    if (digest == null) {
+      try (TensorStore tensors = LoraFile.open(new Lora(file, 1), digests).tensors()) {
+        digest = tensors.digest();
+      } finally {
+        digests.release();
+      }
+    }
+    return digest;
+  }
+
+  /**
+   * Reads the factors.
+   *
+   * @throws WeightsException if the file cannot be read any more, or is not the same one
+   */
+  public List<Factors> factors() {
+    String expected = digest();
+    LoraFile lora = LoraFile.open(new Lora(file, 1), digests);
+    try (TensorStore tensors = lora.tensors();
+        TensorStore weights = MergedWeights.current(component)) {
+      if (!tensors.digest().equals(expected)) {
+        throw new WeightsException(
+            "LoRA %s (%s) was replaced while it was in use; give a new file a name of its own"
+                .formatted(name, file));
+      }
+      List<Factors> all = new ArrayList<>();
+      for (LoraFile.Change change : lora.changes(component, weights, new ArrayList<>())) {
+        all.add(factors(change, tensors, weights.info(change.weight()).shape()));
+      }
+      return all;
+    } finally {
+      digests.release();
+    }
+  }
+
+  private static Factors factors(LoraFile.Change change, TensorStore tensors, long[] weight) {
+    float[] down = tensors.floats(change.down());
+    float[] up = tensors.floats(change.up());
+    int rank = Math.toIntExact(tensors.info(change.down()).shape()[0]);
+    int rows = Math.toIntExact(weight[0]);
+    int upRows = up.length / rank;
+    float[] scaled = new float[rows * rank];
+    for (int row = 0; row < rows; row++) {
+      int from = (change.firstRow() + row) % upRows * rank;
+      for (int r = 0; r < rank; r++) {
+        scaled[row * rank + r] = (float) (change.alphaOverRank() * up[from + r]);
+      }
+    }
+    return new Factors(change.weight(), rank, down, scaled);
+  }
+
+  @Override
+  public String toString() {
+    return name + " (" + file + ")";
+  }
+}
