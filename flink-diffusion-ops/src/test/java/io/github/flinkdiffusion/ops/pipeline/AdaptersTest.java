@@ -9,6 +9,7 @@ import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
 import io.github.flinkdiffusion.ops.engine.DeviceSpec;
 import io.github.flinkdiffusion.ops.engine.Engines;
+import io.github.flinkdiffusion.ops.engine.NativeMemory;
 import io.github.flinkdiffusion.ops.image.Raster;
 import io.github.flinkdiffusion.ops.weights.HeapTensors;
 import io.github.flinkdiffusion.ops.weights.Lora;
@@ -29,6 +30,7 @@ import java.util.SortedMap;
 import java.util.TreeMap;
 import java.util.function.Predicate;
 import org.junit.jupiter.api.BeforeAll;
+import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
@@ -303,5 +305,43 @@ class AdaptersTest {
           .isInstanceOf(InvalidRequestException.class)
           .hasMessageStartingWith("loras has 'replaced' with the digest");
     }
+  }
+
+  @Test
+  @Tag("nightly")
+  void aThousandChangesTakeNoMemory() throws IOException {
+    SortedMap<String, Path> files = new TreeMap<>();
+    for (int i = 0; i < 16; i++) {
+      files.put("file-" + i, FILES.get("tiny-sd1").get("lora-" + i % 8));
+    }
+    try (DiffusionPipeline pipeline =
+        Pipelines.open(
+            MODELS.resolve("tiny-sd1"),
+            settings(Engines.ONNX_RUNTIME).withAdapters(new AdapterSettings(files, 8)))) {
+      change(pipeline, 100);
+      long before = resident();
+      change(pipeline, 1000);
+      long grown = resident() - before;
+      // 0.1 MB a change.
+      assertThat(grown).isLessThan(100 * 1024);
+    }
+  }
+
+  /** One call each, of a LoRA that has left the memory since its last one. */
+  private static void change(DiffusionPipeline pipeline, int times) {
+    for (int i = 0; i < times; i++) {
+      GenerationSpec spec = spec("change").with(Parameters.LORAS, "file-" + i % 16);
+      pipeline.step(pipeline.start(List.of(pipeline.model().prepare(spec))));
+    }
+  }
+
+  private static long resident() throws IOException {
+    System.gc();
+    NativeMemory.ofProcess().giveBackFree();
+    return Files.readAllLines(Path.of("/proc/self/status")).stream()
+        .filter(line -> line.startsWith("VmRSS:"))
+        .mapToLong(line -> Long.parseLong(line.replaceAll("\\D", "")))
+        .findFirst()
+        .orElseThrow();
   }
 }
