@@ -10,6 +10,7 @@ import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
+import java.util.BitSet;
 import java.util.LinkedHashMap;
 import java.util.LinkedHashSet;
 import java.util.List;
@@ -74,13 +75,34 @@ record ModelWords(String form, Map<String, List<String>> groups) {
     }
   }
 
-  /** The words of a prompt that the model does not know, each once, in small letters. */
+  /**
+   * The words of a prompt that the model does not know, each once, in small letters. An entry of
+   * several words, such as "red apple", is known as a whole: "apple" alone is not.
+   */
   List<String> unknown(String prompt) {
-    Set<String> known = new LinkedHashSet<>();
-    groups.values().forEach(group -> group.forEach(entry -> known.addAll(words(entry))));
-    Set<String> unknown = new LinkedHashSet<>(words(prompt));
-    unknown.removeAll(known);
+    List<String> words = words(prompt);
+    BitSet known = new BitSet(words.size());
+    for (List<String> entries : groups.values()) {
+      for (String entry : entries) {
+        markEach(words(entry), words, known);
+      }
+    }
+    Set<String> unknown = new LinkedHashSet<>();
+    for (int i = 0; i < words.size(); i++) {
+      if (!known.get(i)) {
+        unknown.add(words.get(i));
+      }
+    }
     return List.copyOf(unknown);
+  }
+
+  /** Marks the positions of an entry wherever all its words follow each other. */
+  private static void markEach(List<String> entry, List<String> words, BitSet known) {
+    for (int i = 0; i + entry.size() <= words.size(); i++) {
+      if (words.subList(i, i + entry.size()).equals(entry)) {
+        known.set(i, i + entry.size());
+      }
+    }
   }
 
   private static List<String> words(String text) {
