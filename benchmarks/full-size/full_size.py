@@ -8,6 +8,8 @@
     full_size.py make NETWORK FOLDER         writes the network's folder and the inputs of one call
     full_size.py reference FOLDER [DTYPE]    one call by diffusers or transformers; writes reference.safetensors
     full_size.py compare FOLDER              reference.safetensors beside ours.safetensors, which FullSizeProbe writes
+    full_size.py make-pipeline FOLDER        Stable Diffusion 3.5 medium with its three text encoders and its autoencoder, 17 GB
+    full_size.py reference-pipeline FOLDER   an image of 256 x 256 pixels in one step: T5-XXL in bfloat16, the rest in float32
 
 NETWORK is one of:
     sd35-medium   the transformer of Stable Diffusion 3.5 medium (2.5 billion parameters, 5 GB in bfloat16), 256 x 256 pixels
@@ -20,9 +22,11 @@ NETWORK is one of:
 Both sides print seconds and peak resident memory. Weights are bfloat16 on disk; DTYPE (float32 or bfloat16) is what they compute in.
 """
 
+import gc
 import json
 import math
 import resource
+import shutil
 import sys
 import time
 from pathlib import Path
@@ -62,6 +66,11 @@ def empty(class_name, config):
 
         with torch.device("meta"):
             return T5EncoderModel(T5Config(**config)), T5Config(**config).to_dict()
+    if class_name == "CLIPTextModelWithProjection":
+        from transformers import CLIPTextConfig, CLIPTextModelWithProjection
+
+        with torch.device("meta"):
+            return CLIPTextModelWithProjection(CLIPTextConfig(**config)), CLIPTextConfig(**config).to_dict()
     import diffusers
 
     with torch.device("meta"):
@@ -117,12 +126,18 @@ def write_shard(path, tensors, network):
 
 def make(network, folder):
     component, library, class_name, config = CLASSES[network]
+    base = make_component(network, folder, component, library, class_name, config)
+    (folder / "model_index.json").write_text(json.dumps({"_class_name": "Of " + network, component: [library, class_name]}))
+    make_inputs(class_name, config, folder)
+    return base
+
+
+def make_component(network, folder, component, library, class_name, config):
     model, saved = empty(class_name, config)
     shapes = {name: tuple(parameter.shape) for name, parameter in model.state_dict().items()}
     shapes.pop("encoder.embed_tokens.weight", None)  # the same as shared.weight
     base = folder / component
     base.mkdir(parents=True, exist_ok=True)
-    (folder / "model_index.json").write_text(json.dumps({"_class_name": "Of " + network, component: [library, class_name]}))
     (base / "config.json").write_text(json.dumps({**saved, "_class_name": class_name}))
     stem = "diffusion_pytorch_model" if library == "diffusers" else "model"
     shards, size = [{}], 0
@@ -140,6 +155,11 @@ def make(network, folder):
     total = 2 * sum(math.prod(shape) for shape in shapes.values())
     index = {"metadata": {"total_size": total}, "weight_map": files}
     (base / f"{stem}.safetensors.index.json").write_text(json.dumps(index))
+    print(f"{network}: {total / 1e9:.2f} GB in {len(shards)} files, {len(shapes)} tensors", flush=True)
+    return base
+
+
+def make_inputs(class_name, config, folder):
     generator = torch.Generator().manual_seed(1)
 
     def noise(*shape):
@@ -152,7 +172,80 @@ def make(network, folder):
     else:
         inputs = dict(sample=noise(1, 16, 32, 32), timestep=torch.tensor([875.0]), context=noise(1, 256, 4096), pooled=noise(1, 768))
     save_file(inputs, folder / "inputs.safetensors")
-    print(f"{network}: {total / 1e9:.2f} GB in {len(shards)} files, {len(shapes)} tensors")
+
+
+def clip(size, layers, act):
+    return dict(
+        vocab_size=49408, hidden_size=size, intermediate_size=4 * size, num_hidden_layers=layers, num_attention_heads=size // 64,
+        max_position_embeddings=77, hidden_act=act, projection_dim=size, bos_token_id=0, eos_token_id=2, pad_token_id=1,
+    )  # fmt: skip
+
+
+PIPELINE = {
+    "transformer": ("diffusers", "SD3Transformer2DModel", SD35),
+    "text_encoder": ("transformers", "CLIPTextModelWithProjection", clip(768, 12, "quick_gelu")),
+    "text_encoder_2": ("transformers", "CLIPTextModelWithProjection", clip(1280, 32, "gelu")),
+    "text_encoder_3": ("transformers", "T5EncoderModel", T5),
+    "vae": ("diffusers", "AutoencoderKL", dict(
+        in_channels=3, out_channels=3, down_block_types=["DownEncoderBlock2D"] * 4, up_block_types=["UpDecoderBlock2D"] * 4,
+        block_out_channels=[128, 256, 512, 512], layers_per_block=2, latent_channels=16, sample_size=1024, scaling_factor=1.5305,
+        shift_factor=0.0609, force_upcast=True, use_quant_conv=False, use_post_quant_conv=False,
+    )),
+}  # fmt: skip
+PROMPT = "a photo of an astronaut riding a horse on mars, highly detailed"
+SEED = 3
+
+
+def make_pipeline(folder):
+    """With the small tokenizers of the tests."""
+    fixtures = Path(__file__).resolve().parents[2] / "flink-diffusion-ops/src/test/resources/fixtures/models/tiny-sd3"
+    index = {"_class_name": "StableDiffusion3Pipeline"}
+    for component, (library, class_name, config) in PIPELINE.items():
+        make_component(component, folder, component, library, class_name, config)
+        index[component] = [library, class_name]
+    for component, class_name in (("tokenizer", "CLIPTokenizer"), ("tokenizer_2", "CLIPTokenizer"), ("tokenizer_3", "T5Tokenizer")):
+        shutil.copytree(fixtures / component, folder / component, dirs_exist_ok=True)
+        index[component] = ["transformers", class_name]
+    index["scheduler"] = ["diffusers", "FlowMatchEulerDiscreteScheduler"]
+    (folder / "scheduler").mkdir(exist_ok=True)
+    (folder / "scheduler/scheduler_config.json").write_text(json.dumps({"_class_name": "FlowMatchEulerDiscreteScheduler", "num_train_timesteps": 1000, "shift": 3.0}))
+    (folder / "model_index.json").write_text(json.dumps(index))
+
+
+def reference_pipeline(folder):
+    """The texts first and T5 then away: all at once take 26 GB."""
+    import diffusers
+    import transformers
+
+    begin = time.time()
+    absent = {"transformer": None, "vae": None}
+    t5 = transformers.T5EncoderModel.from_pretrained(folder / "text_encoder_3", dtype=torch.bfloat16).eval()
+    pipe = diffusers.StableDiffusion3Pipeline.from_pretrained(folder, torch_dtype=torch.float32, text_encoder_3=t5, **absent)
+    with torch.inference_mode():
+        texts = pipe.encode_prompt(PROMPT, None, None, do_classifier_free_guidance=False, max_sequence_length=256)
+    encoded = time.time()
+    del pipe, t5
+    gc.collect()
+    absent = {f"{part}{number}": None for part in ("text_encoder", "tokenizer") for number in ("", "_2", "_3")}
+    pipe = diffusers.StableDiffusion3Pipeline.from_pretrained(folder, torch_dtype=torch.float32, **absent)
+    loaded = time.time()
+    latents = []
+
+    def keep(pipe, step, timestep, values):
+        latents.append(values["latents"].clone())
+        return values
+
+    image = pipe(
+        prompt_embeds=texts[0].float(), pooled_prompt_embeds=texts[2].float(), guidance_scale=1.0, num_inference_steps=1, height=256, width=256,
+        generator=torch.Generator().manual_seed(SEED), output_type="pt", callback_on_step_end=keep,
+    ).images  # fmt: skip
+    done = time.time()
+    save_file(
+        {"out": latents[-1][0].contiguous(), "image": image[0].contiguous(), "states": texts[0][0].float().contiguous(), "pooled": texts[2][0].float().contiguous()},
+        folder / "reference.safetensors",
+    )
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    print(f"diffusers: texts {encoded - begin:.1f} s, load {loaded - encoded:.1f} s, a step and decoding {done - loaded:.1f} s, peak resident {peak:.0f} MiB")
 
 
 def load(folder, dtype):
@@ -216,13 +309,14 @@ def reference(folder, dtype):
 
 
 def compare(folder):
-    expected = load_file(folder / "reference.safetensors")["out"]
-    found = load_file(folder / "ours.safetensors")["out"].reshape(expected.shape)
-    difference = (expected - found).abs()
-    print(
-        f"largest difference {difference.max():.3g}, mean {difference.mean():.3g}, of values to {expected.abs().max():.3g}"
-        f" with standard deviation {expected.std():.3g}"
-    )
+    reference, ours = load_file(folder / "reference.safetensors"), load_file(folder / "ours.safetensors")
+    for name in sorted(ours):
+        expected = reference[name]
+        difference = (expected - ours[name].reshape(expected.shape)).abs()
+        print(
+            f"{name}: largest difference {difference.max():.3g}, mean {difference.mean():.3g}, of values to {expected.abs().max():.3g}"
+            f" with standard deviation {expected.std():.3g}"
+        )
 
 
 def main():
@@ -231,6 +325,10 @@ def main():
         make(rest[0], Path(rest[1]))
     elif command == "reference":
         reference(Path(rest[0]), getattr(torch, rest[1] if len(rest) > 1 else "float32"))
+    elif command == "make-pipeline":
+        make_pipeline(Path(rest[0]))
+    elif command == "reference-pipeline":
+        reference_pipeline(Path(rest[0]))
     else:
         compare(Path(rest[0]))
 

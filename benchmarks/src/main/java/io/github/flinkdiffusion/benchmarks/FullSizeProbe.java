@@ -14,12 +14,20 @@ import io.github.flinkdiffusion.ops.engine.Tensor;
 import io.github.flinkdiffusion.ops.graph.Graph;
 import io.github.flinkdiffusion.ops.graph.ParameterSource;
 import io.github.flinkdiffusion.ops.graph.Precision;
+import io.github.flinkdiffusion.ops.image.Raster;
 import io.github.flinkdiffusion.ops.network.FluxTransformer;
 import io.github.flinkdiffusion.ops.network.FluxTransformerConfig;
 import io.github.flinkdiffusion.ops.network.Sd3Transformer;
 import io.github.flinkdiffusion.ops.network.Sd3TransformerConfig;
 import io.github.flinkdiffusion.ops.network.T5Config;
 import io.github.flinkdiffusion.ops.network.T5Encoder;
+import io.github.flinkdiffusion.ops.pipeline.ComponentSettings;
+import io.github.flinkdiffusion.ops.pipeline.DiffusionPipeline;
+import io.github.flinkdiffusion.ops.pipeline.GenerationSpec;
+import io.github.flinkdiffusion.ops.pipeline.Parameters;
+import io.github.flinkdiffusion.ops.pipeline.PipelineSettings;
+import io.github.flinkdiffusion.ops.pipeline.Pipelines;
+import io.github.flinkdiffusion.ops.pipeline.Trajectory;
 import io.github.flinkdiffusion.ops.weights.Config;
 import io.github.flinkdiffusion.ops.weights.HeapTensors;
 import io.github.flinkdiffusion.ops.weights.ModelComponent;
@@ -33,7 +41,9 @@ import java.io.OutputStream;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.Arrays;
+import java.util.List;
 import java.util.Locale;
+import java.util.Map;
 import java.util.Optional;
 import java.util.stream.Stream;
 
@@ -45,12 +55,17 @@ import java.util.stream.Stream;
 final class FullSizeProbe {
   private static final Path STATUS = Path.of("/proc/self/status");
 
+  /** As {@code full_size.py} has it. */
+  private static final String PROMPT =
+      "a photo of an astronaut riding a horse on mars, highly detailed";
+
   private FullSizeProbe() {}
 
   /**
    * @param arguments folder of {@code full_size.py make}; precision; where converted weights are
-   *     kept, or nothing; then {@code blocks} for the first blocks of Flux alone, or {@code open}
-   *     to load the network and not call it
+   *     kept, or nothing; then {@code blocks} for the first blocks of Flux alone, {@code open} to
+   *     load the network and not call it, or {@code pipeline} for a whole pipeline, whose T5 is in
+   *     bfloat16
    */
   public static void main(String[] arguments) throws IOException {
     Path folder = Path.of(arguments[0]);
@@ -59,6 +74,10 @@ final class FullSizeProbe {
         arguments.length > 2 && !arguments[2].isEmpty()
             ? Optional.of(Path.of(arguments[2]))
             : Optional.empty();
+    if (arguments.length > 3 && arguments[3].equals("pipeline")) {
+      pipeline(folder, precision, kept);
+      return;
+    }
     boolean blocks = arguments.length > 3 && arguments[3].equals("blocks");
     long begin = System.nanoTime();
     ModelFolder model = ModelFolder.open(folder);
@@ -97,6 +116,54 @@ final class FullSizeProbe {
             folder.resolve("ours.safetensors"),
             HeapTensors.builder().add("out", out.data(), out.shape()).build());
       }
+    }
+  }
+
+  /** The image that {@code full_size.py reference-pipeline} generates. */
+  private static void pipeline(Path folder, Precision precision, Optional<Path> kept)
+      throws IOException {
+    PipelineSettings settings =
+        PipelineSettings.on(DeviceSpec.CPU)
+            .withPrecision(precision)
+            .withComponents(
+                ComponentSettings.of(
+                    Map.of("text_encoder_3", Precision.BFLOAT16), Map.of(), true));
+    long begin = System.nanoTime();
+    try (DiffusionPipeline pipeline =
+        Pipelines.open(folder, kept.map(settings::withArchives).orElse(settings))) {
+      double loaded = seconds(begin);
+      GenerationSpec spec =
+          GenerationSpec.of("full-size")
+              .with(Parameters.PROMPT, PROMPT)
+              .with(Parameters.SEED, 3L)
+              .with(Parameters.STEPS, 1L)
+              .with(Parameters.GUIDANCE_SCALE, 1.0)
+              .with(Parameters.WIDTH, 256L)
+              .with(Parameters.HEIGHT, 256L);
+      begin = System.nanoTime();
+      List<Trajectory> one = pipeline.start(List.of(pipeline.model().prepare(spec)));
+      double encoded = seconds(begin);
+      begin = System.nanoTime();
+      pipeline.step(one);
+      double stepped = seconds(begin);
+      float[] latent = one.get(0).snapshot().sample();
+      begin = System.nanoTime();
+      Raster image = pipeline.finish(one).get(0).image();
+      System.out.printf(
+          Locale.ROOT,
+          "ours: load %.1f s, texts %.1f s, a step %.1f s, decoding %.1f s, peak resident %.0f MiB, own %.0f MiB%n",
+          loaded,
+          encoded,
+          stepped,
+          seconds(begin),
+          status("VmHWM:"),
+          status("RssAnon:"));
+      SafetensorsWriter.write(
+          folder.resolve("ours.safetensors"),
+          HeapTensors.builder()
+              .add("out", latent, latent.length)
+              .add("image", image.data(), image.data().length)
+              .build());
     }
   }
 
