@@ -36,18 +36,53 @@ public final class Diversity {
           "The Vendi score of %d samples of %d features; one of both may be at most %d"
               .formatted(count, length, MOST));
     }
-    double[][] units = new double[count][];
+    double[][] rows = new double[count][];
     for (int i = 0; i < count; i++) {
-      units[i] = Samples.direction("features", i, features[i]);
+      rows[i] = scaled(Samples.direction("features", i, features[i]), 1.0 / count);
     }
+    return vendi(rows, length);
+  }
+
+  /**
+   * The same of a sample, whose equal vectors count as often as they came. Of more different
+   * vectors than the sample holds, it is the score of those in it.
+   *
+   * @throws QualityException as {@link #vendi(float[][])}
+   */
+  public static double vendi(FeatureSample sample) {
+    int count = sample.hashes().length;
+    int length = sample.features();
+    if (count == 0 || Math.min(count, length) > MOST) {
+      throw new QualityException(
+          "The Vendi score of %d samples of %d features; at least 1 is needed, and one of both may be at most %d"
+              .formatted(count, length, MOST));
+    }
+    double[][] rows = sample.rows();
+    long[] counts = sample.orderedCounts();
+    double all = sample.count();
+    for (int i = 0; i < count; i++) {
+      rows[i] = scaled(Samples.direction("features", i, rows[i]), counts[i] / all);
+    }
+    return vendi(rows, length);
+  }
+
+  private static double[] scaled(double[] unit, double share) {
+    double root = Math.sqrt(share);
+    for (int i = 0; i < unit.length; i++) {
+      unit[i] *= root;
+    }
+    return unit;
+  }
+
+  /** Of rows whose squared lengths are their shares. */
+  private static double vendi(double[][] shares, int length) {
     // X X' and X' X have the same eigenvalues but for zeros.
-    Array2DRowRealMatrix rows = new Array2DRowRealMatrix(units, false);
+    Array2DRowRealMatrix rows = new Array2DRowRealMatrix(shares, false);
     double[] eigenvalues =
         new EigenDecomposition(
-                (count <= length
-                        ? rows.multiply(rows.transpose())
-                        : rows.transpose().multiply(rows))
-                    .scalarMultiply(1.0 / count))
+                shares.length <= length
+                    ? rows.multiply(rows.transpose())
+                    : rows.transpose().multiply(rows))
             .getRealEigenvalues();
     double entropy = 0;
     for (double share : eigenvalues) {

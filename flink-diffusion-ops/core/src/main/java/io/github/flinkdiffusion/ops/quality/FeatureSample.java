@@ -197,6 +197,21 @@ public final class FeatureSample {
     return z ^ (z >>> 31);
   }
 
+  /** The different vectors, by hash. */
+  double[][] rows() {
+    int[] order = order();
+    double[][] rows = new double[size][];
+    for (int i = 0; i < size; i++) {
+      rows[i] = Arrays.copyOfRange(vectors, order[i] * features, (order[i] + 1) * features);
+    }
+    return rows;
+  }
+
+  /** How often each of {@link #rows} came. */
+  long[] orderedCounts() {
+    return Arrays.stream(order()).mapToLong(i -> counts[i]).toArray();
+  }
+
   /** Of all pairs of different ones. */
   double meanKernel() {
     int[] order = order();

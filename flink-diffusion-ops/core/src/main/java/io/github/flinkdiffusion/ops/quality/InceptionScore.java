@@ -65,12 +65,20 @@ public record InceptionScore(double mean, double deviation) {
   }
 
   private static double[] logSoftmax(float[] logits) {
+    double[] doubles = new double[logits.length];
+    for (int c = 0; c < doubles.length; c++) {
+      doubles[c] = logits[c];
+    }
+    return logSoftmax(doubles);
+  }
+
+  static double[] logSoftmax(double[] logits) {
     double largest = Double.NEGATIVE_INFINITY;
-    for (float logit : logits) {
+    for (double logit : logits) {
       largest = Math.max(largest, logit);
     }
     double sum = 0;
-    for (float logit : logits) {
+    for (double logit : logits) {
       sum += Math.exp(logit - largest);
     }
     double[] log = new double[logits.length];

@@ -54,4 +54,31 @@ final class Samples {
     }
     return unit;
   }
+
+  /**
+   * The same of numbers in double precision.
+   *
+   * @throws QualityException for a row of zeros, which has no direction
+   */
+  static double[] direction(String what, int row, double[] values) {
+    // Divided by the largest first, as squares of very large or small numbers are not finite or 0.
+    double largest = 0;
+    for (double value : values) {
+      largest = Math.max(largest, Math.abs(value));
+    }
+    if (largest == 0) {
+      throw new QualityException("Row %d of the %s has zeros only".formatted(row, what));
+    }
+    double[] unit = new double[values.length];
+    double squares = 0;
+    for (int i = 0; i < unit.length; i++) {
+      unit[i] = values[i] / largest;
+      squares += unit[i] * unit[i];
+    }
+    double length = Math.sqrt(squares);
+    for (int i = 0; i < unit.length; i++) {
+      unit[i] /= length;
+    }
+    return unit;
+  }
 }

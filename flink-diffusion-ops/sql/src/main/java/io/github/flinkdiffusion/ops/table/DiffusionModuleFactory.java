@@ -68,6 +68,10 @@ public final class DiffusionModuleFactory implements ModuleFactory {
     PLAIN.put("iou", QualityFunction::iou);
     PLAIN.put("fid", FidFunction::new);
     PLAIN.put("kid", KidFunction::new);
+    PLAIN.put("inception_score", InceptionScoreFunction::new);
+    PLAIN.put("clip_score", ClipScoreFunction::new);
+    PLAIN.put("r_precision", TextPrecisionFunction::new);
+    PLAIN.put("vendi_score", VendiScoreFunction::new);
   }
 
   @Override

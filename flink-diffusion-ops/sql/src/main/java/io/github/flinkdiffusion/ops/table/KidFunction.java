@@ -41,7 +41,7 @@ public final class KidFunction
     public double[] vectors = {};
     public long threshold = Long.MAX_VALUE;
 
-    private FeatureSample of(int features) {
+    FeatureSample of(int features) {
       return new FeatureSample(features, MOST_VECTORS, hashes, counts, vectors, threshold);
     }
 
