@@ -16,6 +16,7 @@ import io.github.flinkdiffusion.ops.engine.DeviceSpec;
 import io.github.flinkdiffusion.ops.engine.Engines;
 import io.github.flinkdiffusion.ops.image.FileSlices;
 import io.github.flinkdiffusion.ops.image.ImageException;
+import io.github.flinkdiffusion.ops.image.ImageKind;
 import io.github.flinkdiffusion.ops.image.ReadOptions;
 import io.github.flinkdiffusion.ops.operator.ImageTaskCheck;
 import io.github.flinkdiffusion.ops.pipeline.InvalidRequestException;
@@ -27,6 +28,7 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.time.Duration;
 import java.util.ArrayList;
+import java.util.Arrays;
 import java.util.List;
 import java.util.Locale;
 import java.util.Map;
@@ -35,6 +37,7 @@ import java.util.UUID;
 import java.util.concurrent.Callable;
 import java.util.regex.Matcher;
 import java.util.regex.Pattern;
+import java.util.stream.Collectors;
 import java.util.stream.LongStream;
 import java.util.stream.Stream;
 import org.apache.flink.configuration.Configuration;
@@ -301,7 +304,34 @@ abstract class ImageDemo implements Callable<Integer> {
         inputs.add(new ImageReport.Input(id, file, page));
       }
     }
+    requireAnImage(chosen);
     return inputs;
+  }
+
+  /**
+   * One image among other files is enough: the job says what the others are.
+   *
+   * @throws DemoException when none of the files is an image, by its first bytes
+   */
+  private static void requireAnImage(List<Path> chosen) {
+    String first = null;
+    for (Path file : chosen) {
+      try {
+        FileSlices.of(file, ReadOptions.DEFAULT);
+        return;
+      } catch (ImageException e) {
+        first = first == null ? "%s: %s".formatted(file, e.getMessage()) : first;
+      }
+    }
+    throw new DemoException(
+        "%s an image that can be read. %s. It may be %s."
+            .formatted(
+                chosen.size() == 1 ? "The file is not" : "None of the files is",
+                first,
+                Arrays.stream(ImageKind.values())
+                    .map(ImageKind::mediaType)
+                    .distinct()
+                    .collect(Collectors.joining(", "))));
   }
 
   /**

@@ -142,6 +142,14 @@ public final class ReplayTool implements Callable<Integer> {
   private Map<Path, Double> loras = new LinkedHashMap<>();
 
   @Option(
+      names = "--allowed-lora",
+      paramLabel = "NAME=FILE",
+      description =
+          "A LoRA that the request chose by this name, as in diffusion.loras.allowed; may be given"
+              + " several times.")
+  private Map<String, Path> allowedLoras = new LinkedHashMap<>();
+
+  @Option(
       names = "--image",
       paramLabel = "FILE",
       description = "The input image, if the record names one.")
@@ -297,6 +305,13 @@ public final class ReplayTool implements Callable<Integer> {
           DiffusionOptions.MODEL_LORAS,
           loras.entrySet().stream()
               .map(lora -> lora.getKey().toAbsolutePath() + "=" + lora.getValue())
+              .toList());
+    }
+    if (!allowedLoras.isEmpty()) {
+      settings.set(
+          DiffusionOptions.LORAS_ALLOWED,
+          allowedLoras.entrySet().stream()
+              .map(lora -> lora.getKey() + "=" + lora.getValue().toAbsolutePath())
               .toList());
     }
     return settings;

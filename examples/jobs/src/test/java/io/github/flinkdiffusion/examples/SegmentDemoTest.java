@@ -23,6 +23,7 @@ import io.github.flinkdiffusion.connector.payload.PayloadStore;
 import io.github.flinkdiffusion.ops.image.Images;
 import io.github.flinkdiffusion.ops.image.Raster;
 import java.io.ByteArrayOutputStream;
+import java.io.IOException;
 import java.io.PrintStream;
 import java.nio.file.Files;
 import java.nio.file.Path;
@@ -117,6 +118,25 @@ class SegmentDemoTest {
     assertThat(feature.path("geometry").path("type").asText()).isEqualTo("Polygon");
     assertThat(feature.path("properties").path("areaPixels").asInt()).isEqualTo(12);
     assertThat(regions.path("coordinates").asText()).contains("pixels");
+  }
+
+  @Test
+  void filesOfWhichNoneIsAnImageAreRefusedBeforeAnythingStarts() throws IOException {
+    Path text = Files.writeString(folder.resolve("notes.txt"), "hello");
+    Path broken = Files.writeString(folder.resolve("cut.png"), "\u0089PNG");
+    Path out = folder.resolve("out");
+    assertThat(
+            errors(
+                () ->
+                    EnhanceDemo.run(
+                        text.toString(),
+                        broken.toString(),
+                        "--model",
+                        MODELS.resolve("mini-satellite-x4").toString(),
+                        "--out",
+                        out.toString())))
+        .contains("None of the files is an image", "notes.txt", "image/png");
+    assertThat(out).doesNotExist();
   }
 
   @Test
