@@ -9,6 +9,7 @@
     full_size.py reference FOLDER [DTYPE]    one call by diffusers or transformers; writes reference.safetensors
     full_size.py compare FOLDER              reference.safetensors beside ours.safetensors, which FullSizeProbe writes
     full_size.py make-pipeline FOLDER        Stable Diffusion 3.5 medium with its three text encoders and its autoencoder, 17 GB
+    full_size.py make-pipeline FOLDER no-t5  the same without T5-XXL, 7 GB
     full_size.py reference-pipeline FOLDER   an image of 256 x 256 pixels in one step: T5-XXL in bfloat16, the rest in float32
 
 NETWORK is one of:
@@ -196,16 +197,20 @@ PROMPT = "a photo of an astronaut riding a horse on mars, highly detailed"
 SEED = 3
 
 
-def make_pipeline(folder):
+def make_pipeline(folder, with_t5):
     """With the small tokenizers of the tests."""
     fixtures = Path(__file__).resolve().parents[2] / "flink-diffusion-ops/src/test/resources/fixtures/models/tiny-sd3"
     index = {"_class_name": "StableDiffusion3Pipeline"}
     for component, (library, class_name, config) in PIPELINE.items():
+        if component == "text_encoder_3" and not with_t5:
+            continue
         make_component(component, folder, component, library, class_name, config)
         index[component] = [library, class_name]
     for component, class_name in (("tokenizer", "CLIPTokenizer"), ("tokenizer_2", "CLIPTokenizer"), ("tokenizer_3", "T5Tokenizer")):
         shutil.copytree(fixtures / component, folder / component, dirs_exist_ok=True)
         index[component] = ["transformers", class_name]
+    if not with_t5:
+        index["text_encoder_3"] = index["tokenizer_3"] = [None, None]
     index["scheduler"] = ["diffusers", "FlowMatchEulerDiscreteScheduler"]
     (folder / "scheduler").mkdir(exist_ok=True)
     (folder / "scheduler/scheduler_config.json").write_text(json.dumps({"_class_name": "FlowMatchEulerDiscreteScheduler", "num_train_timesteps": 1000, "shift": 3.0}))
@@ -219,7 +224,11 @@ def reference_pipeline(folder):
 
     begin = time.time()
     absent = {"transformer": None, "vae": None}
-    t5 = transformers.T5EncoderModel.from_pretrained(folder / "text_encoder_3", dtype=torch.bfloat16).eval()
+    t5 = None
+    if (folder / "text_encoder_3").exists():
+        t5 = transformers.T5EncoderModel.from_pretrained(folder / "text_encoder_3", dtype=torch.bfloat16).eval()
+    else:
+        absent = {"tokenizer_3": None, "vae": None}  # the transformer says how long zeros in place of T5's states are
     pipe = diffusers.StableDiffusion3Pipeline.from_pretrained(folder, torch_dtype=torch.float32, text_encoder_3=t5, **absent)
     with torch.inference_mode():
         texts = pipe.encode_prompt(PROMPT, None, None, do_classifier_free_guidance=False, max_sequence_length=256)
@@ -326,7 +335,7 @@ def main():
     elif command == "reference":
         reference(Path(rest[0]), getattr(torch, rest[1] if len(rest) > 1 else "float32"))
     elif command == "make-pipeline":
-        make_pipeline(Path(rest[0]))
+        make_pipeline(Path(rest[0]), rest[1:] != ["no-t5"])
     elif command == "reference-pipeline":
         reference_pipeline(Path(rest[0]))
     else:

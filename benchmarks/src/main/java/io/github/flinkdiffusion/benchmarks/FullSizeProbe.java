@@ -126,7 +126,12 @@ final class FullSizeProbe {
         PipelineSettings.on(DeviceSpec.CPU)
             .withPrecision(precision)
             .withComponents(
-                ComponentSettings.of(Map.of("text_encoder_3", Precision.BFLOAT16), Map.of(), true));
+                ComponentSettings.of(
+                    Files.exists(folder.resolve("text_encoder_3"))
+                        ? Map.of("text_encoder_3", Precision.BFLOAT16)
+                        : Map.of(),
+                    Map.of(),
+                    true));
     long begin = System.nanoTime();
     try (DiffusionPipeline pipeline =
         Pipelines.open(folder, kept.map(settings::withArchives).orElse(settings))) {
