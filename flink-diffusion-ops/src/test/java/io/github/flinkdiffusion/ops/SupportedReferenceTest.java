@@ -217,22 +217,23 @@ class SupportedReferenceTest {
         folders.stream()
             .filter(path -> ModelFolder.open(path).pipelineClass().equals(className))
             .toList();
+    List<Path> candidates = own;
     if (own.isEmpty()) {
+      candidates = new ArrayList<>(folders);
       Optional<FolderCase> described = FolderCase.ofPipeline(className);
       if (described.isPresent()) {
         Path folder = temp.resolve(className);
         described.get().write(folder);
-        own = List.of(folder);
+        candidates.add(folder);
       }
     }
-    return (own.isEmpty() ? folders : own)
-        .stream()
-            .flatMap(folder -> signature(className, folder).stream())
-            .min(
-                Comparator.comparing(
-                        (Signature one) ->
-                            one.entries().stream().filter(Signature.Entry::required).count())
-                    .thenComparing(one -> -one.entries().size()));
+    return candidates.stream()
+        .flatMap(folder -> signature(className, folder).stream())
+        .min(
+            Comparator.comparing(
+                    (Signature one) ->
+                        one.entries().stream().filter(Signature.Entry::required).count())
+                .thenComparing(one -> -one.entries().size()));
   }
 
   private static Optional<Signature> signature(String className, Path folder) {
