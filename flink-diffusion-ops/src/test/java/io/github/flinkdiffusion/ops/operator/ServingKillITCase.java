@@ -58,9 +58,9 @@ class ServingKillITCase {
         Files.readAllLines(folder.resolve("results")).stream().map(l -> l.split(" ", 5)).toList();
     assertThat(lines)
         .filteredOn(line -> line[0].equals("failure"))
-        .as("the event that names a folder that is not there, once")
+        .as("the event that names a folder that is not there, once from each of two subtasks")
         .extracting(line -> line[1])
-        .containsExactly("missing");
+        .containsExactly("missing", "missing");
     List<String[]> images = lines.stream().filter(line -> line[0].equals("image")).toList();
     assertThat(images)
         .extracting(line -> line[1])
