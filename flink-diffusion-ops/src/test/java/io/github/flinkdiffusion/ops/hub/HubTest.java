@@ -165,7 +165,14 @@ class HubTest {
     Path folder = hub().model(NAME, HubWants.EVERYTHING);
 
     assertThat(folder.resolve(WEIGHTS)).hasSameBinaryContentAs(model.resolve(WEIGHTS));
-    assertThat(ranges()).containsExactly("bytes=40000-");
+    // Of 40,000 bytes, those that the system had not handed on when the connection ended are lost.
+    assertThat(ranges())
+        .singleElement()
+        .asString()
+        .matches("bytes=\\d+-")
+        .satisfies(
+            range ->
+                assertThat(Integer.parseInt(range.replaceAll("\\D", ""))).isBetween(1, 40_000));
   }
 
   @Test
