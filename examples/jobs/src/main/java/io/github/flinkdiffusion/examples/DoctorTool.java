@@ -5,8 +5,10 @@
 package io.github.flinkdiffusion.examples;
 
 import io.github.flinkdiffusion.ops.doctor.Doctor;
+import org.apache.flink.annotation.Internal;
 
 /** {@link Doctor}, leaving nothing of the launcher's behind. */
+@Internal
 public final class DoctorTool {
   private DoctorTool() {}
 

@@ -5,6 +5,7 @@
 package io.github.flinkdiffusion.examples;
 
 import io.github.flinkdiffusion.connector.event.PromptEvent;
+import io.github.flinkdiffusion.ops.pipeline.Parameters;
 import io.github.flinkdiffusion.ops.prompt.Attention;
 import io.github.flinkdiffusion.ops.prompt.Composition;
 import io.github.flinkdiffusion.ops.prompt.PromptLanguage;
@@ -26,8 +27,6 @@ import java.util.stream.Collectors;
  */
 final class PromptNotes {
   static final String MINI_EMOJI = "mini-emoji";
-
-  private static final String LANGUAGE = "promptLanguage";
 
   /** Enough that each text of a schedule has a step of its own. */
   private static final int ANY_STEPS = 100;
@@ -55,7 +54,7 @@ final class PromptNotes {
 
   /** The prompt without what its language writes between words, such as weights. */
   private static String words(PromptEvent prompt) {
-    String language = prompt.getParameters().getOrDefault(LANGUAGE, "");
+    String language = prompt.getParameters().getOrDefault(Parameters.PROMPT_LANGUAGE.name(), "");
     if (!PromptLanguage.named(language).equals(Optional.of(PromptLanguage.A1111))) {
       return prompt.getPrompt();
     }
