@@ -310,7 +310,8 @@ class AdaptersTest {
       Files.copy(FILES.get("tiny-sd1").get("lora-2"), other);
       Files.move(other, file, StandardCopyOption.REPLACE_EXISTING);
       assertThatThrownBy(() -> pipeline.step(one))
-          .isInstanceOf(WeightsException.class)
+          .isInstanceOf(InvalidRequestException.class)
+          .hasMessageStartingWith("loras has 'replaced', whose file cannot be used any more")
           .hasMessageContaining("was replaced while it was in use");
     }
     try (DiffusionPipeline pipeline = Pipelines.open(MODELS.resolve("tiny-sd1"), settings)) {

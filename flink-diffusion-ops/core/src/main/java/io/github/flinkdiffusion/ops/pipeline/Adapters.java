@@ -197,8 +197,15 @@ final class Adapters {
     }
     AllowedLora lora = allowed.get(name);
     float[] table = new float[Math.multiplyExact(lora.rank(), layers.width())];
-    for (AllowedLora.Factors each : lora.factors()) {
-      layers.write(each.weight(), each.rank(), each.down(), each.up(), table);
+    try {
+      for (AllowedLora.Factors each : lora.factors()) {
+        layers.write(each.weight(), each.rank(), each.down(), each.up(), table);
+      }
+    } catch (WeightsException e) {
+      // The requests that name it fail, and not the job: the batcher tries each row by itself.
+      throw new InvalidRequestException(
+          "loras has '%s', whose file cannot be used any more: %s".formatted(name, e.getMessage()),
+          e);
     }
     tables.put(name, table);
     if (tables.size() > resident) {
