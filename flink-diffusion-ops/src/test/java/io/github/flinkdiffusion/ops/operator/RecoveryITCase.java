@@ -294,6 +294,7 @@ class RecoveryITCase {
             .setPipeline(new OpenedBy("fake", RecoveryITCase::open))
             .setCapacity(PROMPTS)
             .setBatchRows(4)
+            .setOption(DiffusionOptions.DEVICE_KEEP_MODEL, Duration.ZERO)
             .setCancellations(cancellations)
             .apply(
                 prompts(env)
