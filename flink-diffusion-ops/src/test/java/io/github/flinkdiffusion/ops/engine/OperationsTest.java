@@ -77,6 +77,36 @@ class OperationsTest {
             (m, x) -> m.conv2d(x.get(0), parameter(m, "w", 3, 4, 1, 1), null, 1, 0),
             image),
         of(
+            "convolution along rows",
+            (m, x) ->
+                m.conv2d(
+                    m.pad(x.get(0), 3, 3, 0, 0),
+                    parameter(m, "w", 3, 4, 1, 7),
+                    parameter(m, "b", 3),
+                    1,
+                    0),
+            image),
+        of(
+            "convolution along columns",
+            (m, x) ->
+                m.conv2d(
+                    m.pad(x.get(0), 0, 0, 3, 3),
+                    parameter(m, "w", 3, 4, 7, 1),
+                    parameter(m, "b", 3),
+                    1,
+                    0),
+            image),
+        of(
+            "convolution with a computed weight",
+            (m, x) ->
+                m.conv2d(
+                    x.get(0),
+                    m.multiply(parameter(m, "w", 3, 4, 3, 3), parameter(m, "s", 3, 1, 1, 1)),
+                    parameter(m, "b", 3),
+                    2,
+                    0),
+            image),
+        of(
             "linear layer of rank 2",
             (m, x) -> m.linear(x.get(0), parameter(m, "w", 3, 8), parameter(m, "b", 3)),
             shape(5, 8)),
@@ -246,6 +276,13 @@ class OperationsTest {
             image,
             shape(2, 1, 9, 14)),
         of("mean pooling", (m, x) -> m.averagePool(x.get(0), 2), shape(2, 3, 6, 8)),
+        of("mean pooling at edges", (m, x) -> m.averagePool(x.get(0), 3, 1, 1), image),
+        of("mean pooling of a part", (m, x) -> m.averagePool(x.get(0), 3, 2, 0), image),
+        of("greatest of windows", (m, x) -> m.maxPool(x.get(0), 3, 2, 0), shape(2, 4, 6, 8)),
+        of(
+            "greatest of windows below 0 at edges",
+            (m, x) -> m.maxPool(m.add(m.clamp(x.get(0), -3, 0), -1), 3, 1, 1),
+            image),
         of(
             "embedding of the greatest",
             (m, x) -> m.embedding(m.argmax(x.get(0), 1), parameter(m, "w", 6, 3)),

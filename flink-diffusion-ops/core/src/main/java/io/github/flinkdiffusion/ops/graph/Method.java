@@ -317,8 +317,18 @@ public final class Method {
     return node(Op.UPSAMPLE_NEAREST_AS, inputs(x, reference));
   }
 
+  /** Means of windows that lie side by side. */
   public Value averagePool(Value x, int kernel) {
-    return node(Op.AVERAGE_POOL, inputs(x), kernel);
+    return averagePool(x, kernel, kernel, 0);
+  }
+
+  /** Means of the pixels in each window, without padding (count_include_pad=False). */
+  public Value averagePool(Value x, int kernel, int stride, int padding) {
+    return node(Op.AVERAGE_POOL, inputs(x), kernel, stride, padding);
+  }
+
+  public Value maxPool(Value x, int kernel, int stride, int padding) {
+    return node(Op.MAX_POOL, inputs(x), kernel, stride, padding);
   }
 
   public Value embedding(Value ids, Value weight) {

@@ -127,8 +127,16 @@ public enum Op {
    * Inputs: x [N,C,h,w], reference [N,*,H,W]: nearest-neighbour resize to the reference's H x W.
    */
   UPSAMPLE_NEAREST_AS,
-  /** Mean pooling. Attributes: kernel size, which is the stride too. */
+  /**
+   * Mean pooling of [N,C,H,W]. Padding does not count: at an edge the mean is over the pixels that
+   * are there. Attributes: kernel size, stride, padding of at most half the kernel.
+   */
   AVERAGE_POOL,
+  /**
+   * The greatest of each window of [N,C,H,W]; padding is less than any number. Attributes: kernel
+   * size, stride, padding of at most half the kernel.
+   */
+  MAX_POOL,
   /** Inputs: integer ids [...], weight [V,C]. */
   EMBEDDING,
   /** Attributes: an integer. 1 where an element equals it, else 0; float32. */

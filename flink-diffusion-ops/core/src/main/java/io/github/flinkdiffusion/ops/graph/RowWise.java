@@ -125,7 +125,7 @@ public final class RowWise {
           TO_FLOAT,
           CAST_AS ->
           in[0];
-      case CONV2D, GROUP_NORM, PAD, PAD_REFLECT, UPSAMPLE_NEAREST, AVERAGE_POOL ->
+      case CONV2D, GROUP_NORM, PAD, PAD_REFLECT, UPSAMPLE_NEAREST, AVERAGE_POOL, MAX_POOL ->
           othersAreFixed(in) && in[0].rank() > 2 ? in[0] : null;
       case DEQUANTIZE -> in[0].rows() || in[1].rows() ? null : in[0];
       case LINEAR, LAYER_NORM, RMS_NORM -> othersAreFixed(in) && in[0].rank() > 1 ? in[0] : null;

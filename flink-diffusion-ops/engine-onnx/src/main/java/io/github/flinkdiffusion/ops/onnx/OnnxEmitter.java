@@ -251,16 +251,8 @@ public final class OnnxEmitter {
                   "Concat", List.of(shape(x, 0, 2), shape(in.get(1), 2, 4)), attribute("axis", 0L));
           yield like(x, resized(List.of(x.name, "", "", sizes)));
         }
-        case AVERAGE_POOL -> {
-          long kernel = integer(a.get(0));
-          yield like(
-              x,
-              onnx.node(
-                  "AveragePool",
-                  names(x),
-                  Attribute.of("kernel_shape", kernel, kernel),
-                  Attribute.of("strides", kernel, kernel)));
-        }
+        case AVERAGE_POOL -> pooled("AveragePool", x, a);
+        case MAX_POOL -> pooled("MaxPool", x, a);
         case EMBEDDING -> {
           Tensor table = in.get(1);
           yield new Tensor(
@@ -346,6 +338,20 @@ public final class OnnxEmitter {
               Attribute.of("strides", stride, stride),
               Attribute.of("pads", padding, padding, padding, padding),
               attribute("group", groups)));
+    }
+
+    private Tensor pooled(String operator, Tensor x, List<Object> a) {
+      long kernel = integer(a.get(0));
+      long stride = integer(a.get(1));
+      long padding = integer(a.get(2));
+      return like(
+          x,
+          onnx.node(
+              operator,
+              names(x),
+              Attribute.of("kernel_shape", kernel, kernel),
+              Attribute.of("strides", stride, stride),
+              Attribute.of("pads", padding, padding, padding, padding)));
     }
 
     private Tensor linear(List<Tensor> in) {

@@ -391,7 +391,16 @@ final class TorchScriptEmitter {
               in[0],
               "[torch.size(" + in[1] + ", 2), torch.size(" + in[1] + ", 3)]",
               "None");
-      case AVERAGE_POOL -> call("avg_pool2d", in[0], pair(a.get(0)), pair(a.get(0)));
+      case AVERAGE_POOL ->
+          call(
+              "avg_pool2d",
+              in[0],
+              pair(a.get(0)),
+              pair(a.get(1)),
+              pair(a.get(2)),
+              bool(false),
+              bool(false));
+      case MAX_POOL -> call("max_pool2d", in[0], pair(a.get(0)), pair(a.get(1)), pair(a.get(2)));
       case EMBEDDING -> call("embedding", in[1], in[0]);
       case EQUALS_SCALAR -> call("to", call("eq", in[0], a.get(0)), FLOAT32);
       case ARGMAX -> call("argmax", in[0], a.get(0));
