@@ -66,8 +66,7 @@ class CachingTest {
   }
 
   /** Steps them with whoever has the same key, as the batcher does, until they are done. */
-  private static Map<String, Raster> generate(
-      DiffusionPipeline pipeline, List<Trajectory> trajectories) {
+  static Map<String, Raster> finish(DiffusionPipeline pipeline, List<Trajectory> trajectories) {
     while (trajectories.stream().anyMatch(each -> !each.done())) {
       step(pipeline, trajectories);
     }
@@ -84,15 +83,21 @@ class CachingTest {
         .forEach(pipeline::step);
   }
 
+  /** The images of requests that begin together. */
+  static Map<String, Raster> generate(
+      DiffusionPipeline pipeline, List<GenerationRequest> requests) {
+    return finish(pipeline, pipeline.start(requests));
+  }
+
   private static Map<String, Raster> generate(List<GenerationRequest> requests) {
-    return generate(pipeline, new ArrayList<>(pipeline.start(requests)));
+    return generate(pipeline, requests);
   }
 
   private static Raster alone(GenerationRequest request) {
     return generate(List.of(request)).get(request.id());
   }
 
-  private static void assertSame(Raster image, Raster expected) {
+  static void assertSame(Raster image, Raster expected) {
     assertThat(image.data()).hasSameSizeAs(expected.data());
     for (int i = 0; i < image.data().length; i++) {
       assertThat(image.data()[i]).isCloseTo(expected.data()[i], offset(SAME));
@@ -132,7 +137,7 @@ class CachingTest {
       for (long interval = 1; interval <= 2; interval++) {
         GenerationRequest request =
             emoji.model().prepare(spec(1).with(Parameters.CACHE_INTERVAL, interval));
-        images.add(generate(emoji, emoji.start(List.of(request))).get(request.id()));
+        images.add(finish(emoji, emoji.start(List.of(request))).get(request.id()));
       }
       return Fidelity.psnr(images.get(1), images.get(0));
     }
@@ -147,7 +152,7 @@ class CachingTest {
                 .withEngine(System.getProperty("flinkdiffusion.engine", Engines.AUTO)))) {
       GenerationRequest request = plain.model().prepare(spec(1));
       assertSame(
-          alone(request(1, 1)), generate(plain, plain.start(List.of(request))).get(request.id()));
+          alone(request(1, 1)), finish(plain, plain.start(List.of(request))).get(request.id()));
       assertThatThrownBy(() -> plain.model().prepare(spec(1).with(Parameters.CACHE_INTERVAL, 2L)))
           .isInstanceOf(InvalidRequestException.class)
           .hasMessageContaining("cacheInterval");
@@ -168,7 +173,7 @@ class CachingTest {
       first.get(0).close();
       saved.add(snapshot.step());
       assertSame(
-          generate(pipeline, pipeline.restore(List.of(snapshot))).get(request.id()), undisturbed);
+          finish(pipeline, pipeline.restore(List.of(snapshot))).get(request.id()), undisturbed);
     }
     // Whole steps are 0, 3 and 6; the last one leaves features to none.
     assertThat(saved).containsExactly(0, 0, 0, 3, 3, 3, 6, 7);
@@ -180,7 +185,7 @@ class CachingTest {
     Raster expected = alone(request);
     try (DiffusionPipeline small = open(0)) {
       List<Trajectory> trajectories = small.start(List.of(request, request(2, 2)));
-      assertSame(generate(small, trajectories).get(request.id()), expected);
+      assertSame(finish(small, trajectories).get(request.id()), expected);
     }
   }
 
@@ -193,7 +198,7 @@ class CachingTest {
     trajectories.get(0).close();
     trajectories.get(0).close();
     assertThat(nativeTensors()).isEqualTo(before + 2);
-    generate(pipeline, List.of(trajectories.get(1)));
+    finish(pipeline, List.of(trajectories.get(1)));
     assertThat(nativeTensors()).isEqualTo(before);
   }
 
@@ -232,7 +237,7 @@ class CachingTest {
   void aModelThatCannotIsRefusedByName() {
     assertThatThrownBy(() -> Pipelines.open(TINY, settings(8, 0)))
         .isInstanceOf(WeightsException.class)
-        .hasMessageContainingAll("layers_per_block", "number 8");
+        .hasMessageContainingAll("layers_per_block", "diffusion.cache.branch is 8");
     assertThatThrownBy(
             () ->
                 Pipelines.open(

@@ -4,7 +4,6 @@
  */
 package io.github.flinkdiffusion.ops.network;
 
-import io.github.flinkdiffusion.ops.graph.Graph;
 import io.github.flinkdiffusion.ops.graph.Method;
 import io.github.flinkdiffusion.ops.graph.Value;
 import org.apache.flink.annotation.Internal;
@@ -16,7 +15,7 @@ import org.apache.flink.annotation.Internal;
  * Four pixels of the sample are one token; the graph packs and unpacks them.
  */
 @Internal
-public final class FluxTransformer {
+public final class FluxTransformer extends DenoisingTransformer {
   private static final int TIME_INPUT = 256;
   private static final double NORM_EPSILON = 1e-6;
   private static final double BASE = 10_000;
@@ -33,30 +32,38 @@ public final class FluxTransformer {
   }
 
   /**
-   * A graph with {@code forward(sample [N,in,H,W], timestep float32 [N] of 0 to 1000, context
-   * [N,T,contextSize], pooled [N,pooledSize])} giving [N,out,H,W] in float32; H and W are even. If
-   * the config says so, the guidance scale [N,1] comes last.
+   * {@code forward(sample [N,in,H,W], timestep float32 [N] of 0 to 1000, context [N,T,contextSize],
+   * pooled [N,pooledSize])} giving [N,out,H,W] in float32; H and W are even. If the config says so,
+   * the guidance scale [N,1] comes last.
    */
-  public Graph graph() {
-    Graph graph = new Graph();
-    Method forward = graph.method("forward");
-    Value sample = forward.input("sample", 4);
-    Value timestep = forward.input("timestep", 1);
-    Value context = forward.input("context", 3);
-    Value pooled = forward.input("pooled", 2);
-    Value guidance = config.guided() ? forward.input("guidance", 2) : null;
-    forward.returns(
-        forward.toFloat(emit(new Scope(forward, ""), sample, timestep, context, pooled, guidance)));
-    return graph;
+  @Override
+  Value emit(Method method, InnerBlocks inner) {
+    Value sample = method.input("sample", 4);
+    Value timestep = method.input("timestep", 1);
+    Value context = method.input("context", 3);
+    Value pooled = method.input("pooled", 2);
+    Value guidance = config.guided() ? method.input("guidance", 2) : null;
+    return method.toFloat(
+        emit(new Scope(method, ""), sample, timestep, context, pooled, guidance, inner));
+  }
+
+  /** Both streams' blocks, and the others together as one. */
+  @Override
+  int blocks() {
+    return config.layers() + (config.singleLayers() > 0 ? 1 : 0);
   }
 
   /**
-   * Adds the network to a method; shapes as in {@link #graph()}, result in the weights' dtype.
-   *
    * @param guidance null where the network has none
    */
-  public Value emit(
-      Scope at, Value sample, Value timestep, Value context, Value pooled, Value guidance) {
+  private Value emit(
+      Scope at,
+      Value sample,
+      Value timestep,
+      Value context,
+      Value pooled,
+      Value guidance,
+      InnerBlocks inner) {
     Method m = at.method();
     Value dtype = at.parameter("x_embedder.bias", hidden);
     Value split = m.unflatten(m.unflatten(m.castAs(sample, dtype), 3, -1, 2), 2, -1, 2);
@@ -82,16 +89,19 @@ public final class FluxTransformer {
     Value angles = angles(at, grid, text);
     Value cos = m.cos(angles);
     Value sin = m.sin(angles);
-    for (int i = 0; i < config.layers(); i++) {
+    for (int i = 0; i < config.layers() && inner.computes(i, x); i++) {
       Value[] both = block(at.child("transformer_blocks", i), x, text, condition, cos, sin);
       x = both[0];
       text = both[1];
     }
-    Value all = m.concatenate(1, text, x);
-    for (int i = 0; i < config.singleLayers(); i++) {
-      all = single(at.child("single_transformer_blocks", i), all, condition, cos, sin);
+    if (config.singleLayers() > 0 && inner.computes(config.layers(), x)) {
+      Value all = m.concatenate(1, text, x);
+      for (int i = 0; i < config.singleLayers(); i++) {
+        all = single(at.child("single_transformer_blocks", i), all, condition, cos, sin);
+      }
+      x = m.lastAs(all, 1, x, 1);
     }
-    x = m.lastAs(all, 1, x, 1);
+    x = inner.after(m, x);
     x = Modulation.continuous(at.child("norm_out"), x, condition, hidden);
     x = at.linear("proj_out", x, hidden, 4 * config.outChannels());
     x = m.unflatten(m.unflattenAs(x, 1, grid, 1), 3, config.outChannels(), 2, 2);

@@ -4,7 +4,6 @@
  */
 package io.github.flinkdiffusion.ops.network;
 
-import io.github.flinkdiffusion.ops.graph.Graph;
 import io.github.flinkdiffusion.ops.graph.Method;
 import io.github.flinkdiffusion.ops.graph.Value;
 import java.util.List;
@@ -15,7 +14,7 @@ import org.apache.flink.annotation.Internal;
  * together, with rotary positions whose middle is the image's.
  */
 @Internal
-public final class QwenImage {
+public final class QwenImage extends DenoisingTransformer {
   private static final int TIME_INPUT = 256;
   private static final double EPSILON = 1e-6;
   private static final double THETA = 10_000;
@@ -37,23 +36,26 @@ public final class QwenImage {
   private record Streams(Value image, Value text) {}
 
   /**
-   * A graph with {@code forward(sample [N,C,H,W], timestep float32 [N], text
-   * [N,T,joint_attention_dim], length float32 [N])} giving [N,C,H,W] in float32: patches are cut
-   * and joined here. The timestep is the scheduler's, 1000 at pure noise; {@code length} counts a
-   * text's own tokens.
+   * {@code forward(sample [N,C,H,W], timestep float32 [N], text [N,T,joint_attention_dim], length
+   * float32 [N])} giving [N,C,H,W] in float32: patches are cut and joined here. The timestep is the
+   * scheduler's, 1000 at pure noise; {@code length} counts a text's own tokens.
    */
-  public Graph graph() {
-    Graph graph = new Graph();
-    Method forward = graph.method("forward");
-    Value sample = forward.input("sample", 4);
-    Value timestep = forward.input("timestep", 1);
-    Value text = forward.input("text", 3);
-    Value length = forward.input("length", 1);
-    forward.returns(forward.toFloat(emit(new Scope(forward, ""), sample, timestep, text, length)));
-    return graph;
+  @Override
+  Value emit(Method method, InnerBlocks inner) {
+    Value sample = method.input("sample", 4);
+    Value timestep = method.input("timestep", 1);
+    Value text = method.input("text", 3);
+    Value length = method.input("length", 1);
+    return method.toFloat(emit(new Scope(method, ""), sample, timestep, text, length, inner));
   }
 
-  private Value emit(Scope at, Value sample, Value timestep, Value text, Value length) {
+  @Override
+  int blocks() {
+    return config.layers();
+  }
+
+  private Value emit(
+      Scope at, Value sample, Value timestep, Value text, Value length, InnerBlocks inner) {
     Method m = at.method();
     int size = config.size();
     int patch = config.patchSize();
@@ -99,14 +101,14 @@ public final class QwenImage {
     Value activated = m.silu(time);
     Places places = places(at, x, patches, words, length);
     Streams streams = new Streams(x, words);
-    for (int i = 0; i < config.layers(); i++) {
+    for (int i = 0; i < config.layers() && inner.computes(i, streams.image()); i++) {
       streams = block(at.child("transformer_blocks", i), streams, activated, places);
     }
+    Value image = inner.after(m, streams.image());
     Value[] last = parts(at, "norm_out.linear", activated, 2);
     Value out =
         m.add(
-            m.multiply(m.layerNorm(streams.image(), size, null, null, EPSILON), m.add(last[0], 1)),
-            last[1]);
+            m.multiply(m.layerNorm(image, size, null, null, EPSILON), m.add(last[0], 1)), last[1]);
     out = at.linear("proj_out", out, size, patch * patch * config.outChannels());
     out = m.unflatten(m.unflattenAs(out, 1, patches, 1), 3, config.outChannels(), patch, patch);
     return m.flatten(m.flatten(m.permute(out, 0, 3, 1, 4, 2, 5), 4, 5), 2, 3);

@@ -4,7 +4,6 @@
  */
 package io.github.flinkdiffusion.ops.network;
 
-import io.github.flinkdiffusion.ops.graph.Graph;
 import io.github.flinkdiffusion.ops.graph.Method;
 import io.github.flinkdiffusion.ops.graph.Value;
 import org.apache.flink.annotation.Internal;
@@ -14,7 +13,7 @@ import org.apache.flink.annotation.Internal;
  * to a text, and gated convolutions where other transformers have a feed-forward.
  */
 @Internal
-public final class Sana {
+public final class Sana extends DenoisingTransformer {
   private static final int TIME_INPUT = 256;
   private static final double FINAL_EPSILON = 1e-6;
   private static final double HEAD_EPSILON = 1e-5;
@@ -26,22 +25,26 @@ public final class Sana {
   }
 
   /**
-   * A graph with {@code forward(sample [N,in,H,W], timestep float32 [N], text
-   * [N,T,caption_channels], length float32 [N])} giving [N,out,H,W] in float32. The timestep is the
-   * scheduler's; {@code length} counts the text's own tokens.
+   * {@code forward(sample [N,in,H,W], timestep float32 [N], text [N,T,caption_channels], length
+   * float32 [N])} giving [N,out,H,W] in float32. The timestep is the scheduler's; {@code length}
+   * counts the text's own tokens.
    */
-  public Graph graph() {
-    Graph graph = new Graph();
-    Method forward = graph.method("forward");
-    Value sample = forward.input("sample", 4);
-    Value timestep = forward.input("timestep", 1);
-    Value text = forward.input("text", 3);
-    Value length = forward.input("length", 1);
-    forward.returns(forward.toFloat(emit(new Scope(forward, ""), sample, timestep, text, length)));
-    return graph;
+  @Override
+  Value emit(Method method, InnerBlocks inner) {
+    Value sample = method.input("sample", 4);
+    Value timestep = method.input("timestep", 1);
+    Value text = method.input("text", 3);
+    Value length = method.input("length", 1);
+    return method.toFloat(emit(new Scope(method, ""), sample, timestep, text, length, inner));
   }
 
-  private Value emit(Scope at, Value sample, Value timestep, Value text, Value length) {
+  @Override
+  int blocks() {
+    return config.layers();
+  }
+
+  private Value emit(
+      Scope at, Value sample, Value timestep, Value text, Value length, InnerBlocks inner) {
     Method m = at.method();
     int size = config.size();
     int patch = config.patchSize();
@@ -85,9 +88,10 @@ public final class Sana {
     words = caption.linear("linear_2", words, size, size);
     words = m.rmsNorm(words, size, at.parameter("caption_norm.weight", size), 1e-5);
     Value bias = Rotary.bias(m, Rotary.first(m, length, m.indices(text, 1)), words);
-    for (int i = 0; i < config.layers(); i++) {
+    for (int i = 0; i < config.layers() && inner.computes(i, x); i++) {
       x = block(at.child("transformer_blocks", i), x, grid, time, words, bias);
     }
+    x = inner.after(m, x);
     Value table =
         m.add(m.unsqueeze(at.parameter("scale_shift_table", 2, size), 0), m.unsqueeze(embedded, 1));
     x =

@@ -4,7 +4,6 @@
  */
 package io.github.flinkdiffusion.ops.network;
 
-import io.github.flinkdiffusion.ops.graph.Graph;
 import io.github.flinkdiffusion.ops.graph.Method;
 import io.github.flinkdiffusion.ops.graph.Value;
 import org.apache.flink.annotation.Internal;
@@ -15,7 +14,7 @@ import org.apache.flink.annotation.Internal;
  * norms queries and keys, and in its medium size has a second attention among the patches alone.
  */
 @Internal
-public final class Sd3Transformer {
+public final class Sd3Transformer extends DenoisingTransformer {
   private static final int TIME_INPUT = 256;
   private static final double NORM_EPSILON = 1e-6;
 
@@ -28,27 +27,35 @@ public final class Sd3Transformer {
   }
 
   /**
-   * A graph with {@code forward(sample [N,in,H,W], timestep float32 [N], context [N,T,contextSize],
-   * pooled [N,pooledSize], kept [N,layers])} giving [N,out,H,W] in float32. H and W are multiples
-   * of the patch size. Of each row, {@code kept} has 1 for blocks that it goes through and 0 for
-   * those that are left out ({@code skip_layers}).
+   * {@code forward(sample [N,in,H,W], timestep float32 [N], context [N,T,contextSize], pooled
+   * [N,pooledSize], kept [N,layers])} giving [N,out,H,W] in float32. H and W are multiples of the
+   * patch size. Of each row, {@code kept} has 1 for blocks that it goes through and 0 for those
+   * that are left out ({@code skip_layers}).
    */
-  public Graph graph() {
-    Graph graph = new Graph();
-    Method forward = graph.method("forward");
-    Value sample = forward.input("sample", 4);
-    Value timestep = forward.input("timestep", 1);
-    Value context = forward.input("context", 3);
-    Value pooled = forward.input("pooled", 2);
-    Value kept = forward.input("kept", 2);
-    forward.returns(
-        forward.toFloat(emit(new Scope(forward, ""), sample, timestep, context, pooled, kept)));
-    return graph;
+  @Override
+  Value emit(Method method, InnerBlocks inner) {
+    Value sample = method.input("sample", 4);
+    Value timestep = method.input("timestep", 1);
+    Value context = method.input("context", 3);
+    Value pooled = method.input("pooled", 2);
+    Value kept = method.input("kept", 2);
+    return method.toFloat(
+        emit(new Scope(method, ""), sample, timestep, context, pooled, kept, inner));
   }
 
-  /** Adds the network to a method; shapes as in {@link #graph()}, result in the weights' dtype. */
-  public Value emit(
-      Scope at, Value sample, Value timestep, Value context, Value pooled, Value kept) {
+  @Override
+  int blocks() {
+    return config.layers();
+  }
+
+  private Value emit(
+      Scope at,
+      Value sample,
+      Value timestep,
+      Value context,
+      Value pooled,
+      Value kept,
+      InnerBlocks inner) {
     Method m = at.method();
     int patch = config.patchSize();
     Value dtype = at.parameter("pos_embed.proj.bias", hidden);
@@ -82,7 +89,7 @@ public final class Sd3Transformer {
     Value text =
         at.linear("context_embedder", m.castAs(context, dtype), config.contextSize(), hidden);
     Value keptRows = m.castAs(kept, dtype);
-    for (int i = 0; i < config.layers(); i++) {
+    for (int i = 0; i < config.layers() && inner.computes(i, x); i++) {
       Value[] both =
           block(
               at.child("transformer_blocks", i),
@@ -94,6 +101,7 @@ public final class Sd3Transformer {
       x = both[0];
       text = both[1];
     }
+    x = inner.after(m, x);
     x = Modulation.continuous(at.child("norm_out"), x, condition, hidden);
     x = at.linear("proj_out", x, hidden, patch * patch * config.outChannels());
     x = m.unflattenAs(x, 1, patches, 2);
@@ -123,7 +131,7 @@ public final class Sd3Transformer {
   /**
    * Patches and text after a block; the last block's text is not used.
    *
-   * @param kept [N,1,1], see {@link #graph()}
+   * @param kept [N,1,1], see {@link #emit(Method, InnerBlocks)}
    */
   private Value[] block(Scope at, Value x, Value text, Value condition, Value kept, int index) {
     Method m = at.method();

@@ -20,13 +20,7 @@ import org.apache.flink.annotation.Internal;
 
 /** diffusers' UNet2DConditionModel: the denoising network of the Stable Diffusion family. */
 @Internal
-public final class UNet2DCondition {
-  /** The method that all graphs have. */
-  public static final String FORWARD = "forward";
-
-  /** {@link #cachingGraph}'s method for calls that compute the outer blocks alone. */
-  public static final String SHALLOW = "shallow";
-
+public final class UNet2DCondition implements CachingNetwork {
   /** {@link #groundedGraph}'s method for calls in which no row sees objects. */
   public static final String UNGROUNDED = "ungrounded";
 
@@ -46,6 +40,7 @@ public final class UNet2DCondition {
    * less. A network whose context comes from {@code image_embeds} alone has no input {@code
    * context}. H and W are multiples of {@link UNet2DConditionConfig#sideMultiple}.
    */
+  @Override
   public Graph graph() {
     Graph graph = new Graph();
     method(graph, FORWARD, false);
@@ -75,15 +70,13 @@ public final class UNet2DCondition {
   }
 
   /**
-   * A graph that can leave out the inner blocks (DeepCache, Ma et al. 2023). Its {@link #FORWARD}
-   * is {@link #graph}'s with a second result, the features that the inner blocks make: what the
-   * decoder concatenates with a skip connection, [N,C,h,w] in float32. Its {@link #SHALLOW} takes
-   * such features after all other inputs, computes the blocks outside of them, and gives {@link
-   * #graph}'s result; with the features of the same inputs it is the same.
+   * A graph after DeepCache (Ma et al. 2023). Features are what the decoder concatenates with a
+   * skip connection, [N,C,h,w] in float32.
    *
    * @param branch the skip connection, 0 for the outermost, as DeepCache's {@code cache_branch_id}
    * @throws IllegalArgumentException unless the network has that skip connection
    */
+  @Override
   public Graph cachingGraph(int branch) {
     if (branch < 0 || branch >= cacheBranches()) {
       throw new IllegalArgumentException(
@@ -101,7 +94,7 @@ public final class UNet2DCondition {
     return graph;
   }
 
-  /** Skip connections at which {@link #cachingGraph} can cut; 0 where it can at none. */
+  @Override
   public int cacheBranches() {
     if (config.hasKBlocks()) {
       return 0;

@@ -4,7 +4,6 @@
  */
 package io.github.flinkdiffusion.ops.network;
 
-import io.github.flinkdiffusion.ops.graph.Graph;
 import io.github.flinkdiffusion.ops.graph.Method;
 import io.github.flinkdiffusion.ops.graph.Value;
 import java.util.List;
@@ -18,7 +17,7 @@ import org.apache.flink.annotation.Internal;
  * others see.
  */
 @Internal
-public final class ZImage {
+public final class ZImage extends DenoisingTransformer {
   /** What numbers of tokens are multiples of ({@code SEQ_MULTI_OF}). */
   public static final int TOKENS = 32;
 
@@ -60,26 +59,30 @@ public final class ZImage {
   private record Places(Value cos, Value sin, Value bias) {}
 
   /**
-   * A graph with {@code forward(sample [N,C,H,W], timestep float32 [N], text [N,T,cap_feat_dim],
-   * length float32 [N])} giving [N,C,H,W] in float32.
+   * {@code forward(sample [N,C,H,W], timestep float32 [N], text [N,T,cap_feat_dim], length float32
+   * [N])} giving [N,C,H,W] in float32.
    *
    * <p>As the pipeline needs it: the timestep is the scheduler's, 1000 at pure noise, and the
    * result's sign is turned around. {@code length} counts a text's own tokens; T is at least that,
    * rounded up to a multiple of 32, in every row.
    */
-  public Graph graph() {
-    Graph graph = new Graph();
-    Method forward = graph.method("forward");
-    Value sample = forward.input("sample", 4);
-    Value timestep = forward.input("timestep", 1);
-    Value text = forward.input("text", 3);
-    Value length = forward.input("length", 1);
-    Value output = emit(new Scope(forward, ""), sample, timestep, text, length);
-    forward.returns(forward.toFloat(forward.multiply(output, -1)));
-    return graph;
+  @Override
+  Value emit(Method method, InnerBlocks inner) {
+    Value sample = method.input("sample", 4);
+    Value timestep = method.input("timestep", 1);
+    Value text = method.input("text", 3);
+    Value length = method.input("length", 1);
+    return method.toFloat(
+        method.multiply(emit(new Scope(method, ""), sample, timestep, text, length, inner), -1));
   }
 
-  private Value emit(Scope at, Value sample, Value timestep, Value text, Value length) {
+  @Override
+  int blocks() {
+    return config.layers();
+  }
+
+  private Value emit(
+      Scope at, Value sample, Value timestep, Value text, Value length, InnerBlocks inner) {
     Method m = at.method();
     int size = config.size();
     int patch = config.patchSize();
@@ -104,8 +107,7 @@ public final class ZImage {
     image = layers(at, "noise_refiner", config.refinerLayers(), image, time);
     Sequence words = words(at, text, length, count, dtype);
     words = layers(at, "context_refiner", config.refinerLayers(), words, null);
-    Sequence all = layers(at, "layers", config.layers(), image.then(m, words), time);
-    Value out = m.firstAs(all.tokens(), 1, x, 1);
+    Value out = inner.after(m, layers(at, image.then(m, words), time, x, inner));
     Scope last = at.child("all_final_layer." + key);
     Value scale = m.add(last.linear("adaLN_modulation.1", m.silu(time), timeSize(), size), 1);
     out = m.multiply(m.layerNorm(out, size, null, null, FINAL_EPSILON), m.unsqueeze(scale, 1));
@@ -220,6 +222,21 @@ public final class ZImage {
       x = layer(at.child(list, i), x, places, time);
     }
     return new Sequence(x, sequence.angles(), sequence.seen());
+  }
+
+  /**
+   * The patches after the layers in which all tokens are together.
+   *
+   * @param x patches, with which the sequence begins
+   */
+  private Value layers(Scope at, Sequence sequence, Value time, Value x, InnerBlocks inner) {
+    Method m = at.method();
+    Places places = sequence.places(m);
+    Value tokens = sequence.tokens();
+    for (int i = 0; i < config.layers() && inner.computes(i, m.firstAs(tokens, 1, x, 1)); i++) {
+      tokens = layer(at.child("layers", i), tokens, places, time);
+    }
+    return m.firstAs(tokens, 1, x, 1);
   }
 
   private Value layer(Scope at, Value x, Places places, Value time) {

@@ -9,12 +9,14 @@ import java.util.Optional;
 import org.apache.flink.annotation.Internal;
 
 /**
- * What a model's requests may reuse of their earlier steps: DeepCache (Ma et al. 2023). Every
- * {@code interval}-th network call computes the whole network and leaves features on the device;
- * those between compute the blocks outside of a skip connection alone.
+ * What a model's requests may reuse of their earlier steps: DeepCache (Ma et al. 2023) in a UNet,
+ * the first-block cache in a transformer. Every {@code interval}-th network call computes the whole
+ * network and leaves features on the device; those between compute a UNet's blocks outside of a
+ * skip connection alone, or a transformer's first blocks.
  *
  * @param interval of requests that name none, 1 for whole calls only
- * @param branch the skip connection, 0 for the outermost
+ * @param branch the skip connection, 0 for the outermost; of a transformer, the last block that
+ *     each call computes
  * @param memory bytes of the device that features may take; a request whose features find no room
  *     makes them again when it needs them, so its image is the same
  */
@@ -33,7 +35,7 @@ public record Caching(int interval, int branch, long memory) implements Serializ
     }
     if (branch < 0) {
       throw new IllegalArgumentException(
-          "A cache branch of %d; skip connections count from 0.".formatted(branch));
+          "A cache branch of %d; it counts from 0.".formatted(branch));
     }
     if (memory < 0) {
       throw new IllegalArgumentException("Features cannot take %d bytes.".formatted(memory));

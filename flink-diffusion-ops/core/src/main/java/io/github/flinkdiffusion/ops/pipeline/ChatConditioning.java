@@ -21,7 +21,9 @@ import java.util.Map;
 final class ChatConditioning implements Conditioning {
   private static final String USER = "<|im_start|>user\n%s<|im_end|>\n<|im_start|>assistant\n";
   private static final String DESCRIBE =
-      "<|im_start|>system\nDescribe the image by detailing the color, shape, size, texture, quantity, text, spatial relationships of the objects and background:<|im_end|>\n";
+      "<|im_start|>system\n"
+          + "Describe the image by detailing the color, shape, size, texture, quantity, text,"
+          + " spatial relationships of the objects and background:<|im_end|>\n";
 
   /**
    * How a family asks the language model.
@@ -85,7 +87,7 @@ final class ChatConditioning implements Conditioning {
         components,
         new TextTransformer.Family("ZImagePipeline", TextTransformer.Way.OF_FLOW, 50, 0.6, 1.0),
         new TextTransformer.Transformer(
-            new ZImage(config).graph(), config.channels(), config.patchSize(), 1024),
+            new ZImage(config), "n_layers", config.channels(), config.patchSize(), 1024),
         new ChatConditioning(
             Z_IMAGE, model, config.maxSide(), factor, config.patchSize(), config.channels()),
         autoencoder);
@@ -116,7 +118,8 @@ final class ChatConditioning implements Conditioning {
         components,
         new TextTransformer.Family("QwenImagePipeline", TextTransformer.Way.OF_FLOW, 50, 0.6, 0.6),
         new TextTransformer.Transformer(
-            new QwenImage(config).graph(),
+            new QwenImage(config),
+            "num_layers",
             config.latentChannels(),
             config.patchSize(),
             128 * scale),

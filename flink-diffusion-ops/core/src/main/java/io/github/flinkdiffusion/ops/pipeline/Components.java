@@ -9,6 +9,7 @@ import io.github.flinkdiffusion.ops.engine.Engine;
 import io.github.flinkdiffusion.ops.engine.Network;
 import io.github.flinkdiffusion.ops.graph.Graph;
 import io.github.flinkdiffusion.ops.graph.Precision;
+import io.github.flinkdiffusion.ops.network.CachingNetwork;
 import io.github.flinkdiffusion.ops.weights.Config;
 import io.github.flinkdiffusion.ops.weights.JoinedTensors;
 import io.github.flinkdiffusion.ops.weights.ModelComponent;
@@ -48,6 +49,29 @@ final class Components implements AutoCloseable {
   Optional<Caching> caching() {
     cachingAsked = true;
     return settings.caching();
+  }
+
+  /**
+   * A network whose steps reuse features, as the settings say, which ask for it.
+   *
+   * @param layers the config's key that says how many blocks there are
+   * @param inputs see {@link Denoiser#of}
+   */
+  Denoiser cachingDenoiser(
+      String component, CachingNetwork network, String layers, Denoiser.Input... inputs) {
+    Caching caching = caching().orElseThrow();
+    if (caching.branch() >= network.cacheBranches()) {
+      Config config = config(component);
+      throw config.unsupported(
+          layers,
+          config.node().get(layers),
+          "more: there are %d places to cache features at, counted from 0, and"
+                  .formatted(network.cacheBranches())
+              + " diffusion.cache.branch is "
+              + caching.branch());
+    }
+    return Denoiser.of(load(component, network.cachingGraph(caching.branch())), inputs)
+        .caching(CachingNetwork.SHALLOW, caching.memory());
   }
 
   /** Whether the settings ask for caching and the task knows none. */

@@ -9,7 +9,7 @@ import io.github.flinkdiffusion.ops.engine.HostTensor;
 import io.github.flinkdiffusion.ops.engine.Network;
 import io.github.flinkdiffusion.ops.engine.StackedTensor;
 import io.github.flinkdiffusion.ops.engine.Tensor;
-import io.github.flinkdiffusion.ops.network.UNet2DCondition;
+import io.github.flinkdiffusion.ops.network.CachingNetwork;
 import io.github.flinkdiffusion.ops.scheduler.SamplerState;
 import io.github.flinkdiffusion.ops.scheduler.SamplingPlan;
 import java.util.ArrayList;
@@ -155,7 +155,7 @@ final class Denoiser {
    * @param choice what to call where these are open, given by their numbers in order
    */
   record Parts(List<Part> parts, Function<List<Integer>, Choice> choice) {
-    private static final Choice WHOLE = new Choice(UNet2DCondition.FORWARD, List.of());
+    private static final Choice WHOLE = new Choice(CachingNetwork.FORWARD, List.of());
     private static final Parts NONE = new Parts(List.of(), open -> WHOLE);
 
     private Choice of(List<Row> rows) {
@@ -239,7 +239,7 @@ final class Denoiser {
     return with(
         new Parts(
             List.of(new Part(count, inputs.size())),
-            open -> new Choice(open.isEmpty() ? method : UNet2DCondition.FORWARD, open)));
+            open -> new Choice(open.isEmpty() ? method : CachingNetwork.FORWARD, open)));
   }
 
   /**
@@ -321,7 +321,7 @@ final class Denoiser {
       return new Output(shallow(batch, shown, shape), nothing(batch));
     }
     if (reuse != null && batch.stream().anyMatch(DenoisingTrajectory::leavesFeatures)) {
-      Network.Kept kept = network.callKeepingRows("forward", arguments(shown, shape));
+      Network.Kept kept = network.callKeepingRows(CachingNetwork.FORWARD, arguments(shown, shape));
       return new Output(kept.result(), features(batch, kept.rows()));
     }
     Choice choice = parts.of(shown.stream().flatMap(each -> each.rows().stream()).toList());
@@ -359,7 +359,7 @@ final class Denoiser {
             ? List.of()
             : network
                 .callKeepingRows(
-                    "forward",
+                    CachingNetwork.FORWARD,
                     arguments(
                         without.stream().map(DenoisingTrajectory::shownWhole).toList(), shape))
                 .rows();

@@ -102,7 +102,8 @@ final class Flux implements Conditioning {
         components,
         variant.family(),
         new TextTransformer.Transformer(
-            new FluxTransformer(transformer).graph(),
+            new FluxTransformer(transformer),
+            "num_layers",
             transformer.inChannels(),
             PATCH,
             SAMPLE_SIZE * autoencoder.format().scaleFactor()),

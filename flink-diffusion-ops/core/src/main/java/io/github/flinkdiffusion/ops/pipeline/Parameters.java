@@ -234,9 +234,10 @@ public final class Parameters {
   public static final Parameter<Long> CACHE_INTERVAL =
       integer(
           "cacheInterval",
-          "Steps from one that computes the whole network to the next; those between compute its"
-              + " outer blocks alone and reuse features of the last whole step (DeepCache's"
-              + " cache_interval). 1 computes all. Needs a job with diffusion.cache.interval.",
+          "Steps from one that computes the whole network to the next; those between compute a"
+              + " UNet's outer blocks (DeepCache's cache_interval) or a transformer's first blocks"
+              + " alone and reuse features of the last whole step. 1 computes all. Needs a job with"
+              + " diffusion.cache.interval.",
           "a whole number from 1 to " + Caching.LONGEST_INTERVAL,
           value -> value >= 1 && value <= Caching.LONGEST_INTERVAL);
 

@@ -321,8 +321,8 @@ public final class Pipelines {
                 "_class_name",
                 pipelineClass,
                 "StableDiffusionPipeline, StableDiffusionXLPipeline and"
-                    + " LatentConsistencyModelPipeline without ControlNets, where steps reuse"
-                    + " features (diffusion.cache.interval)");
+                    + " LatentConsistencyModelPipeline without ControlNets, or a text-to-image"
+                    + " transformer, where steps reuse features (diffusion.cache.interval)");
       }
       if (components.ignoresAdapters()) {
         throw model

@@ -116,7 +116,7 @@ final class PixArtConditioning implements Conditioning {
         components,
         new TextTransformer.Family(name, TextTransformer.Way.OF_CONFIG, 20, 0, 0),
         new TextTransformer.Transformer(
-            new PixArt(config).graph(), config.inChannels(), config.patchSize(), side),
+            new PixArt(config), "num_layers", config.inChannels(), config.patchSize(), side),
         new PixArtConditioning(
             tokenizer, encoder, text, length, config, autoencoder.format().scaleFactor()),
         autoencoder);

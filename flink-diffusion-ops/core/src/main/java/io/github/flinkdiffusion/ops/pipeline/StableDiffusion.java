@@ -232,24 +232,12 @@ final class StableDiffusion implements LatentTask {
 
   private Denoiser denoiser(
       Components components, UNet2DConditionConfig config, Graph graph, Conditioning conditioning) {
-    UNet2DCondition unet = new UNet2DCondition(config);
     if (components.caching().isEmpty()) {
       Denoiser plain = Denoiser.of(components.load("unet", graph), conditioning.inputs());
       return adapters.map(each -> each.on(plain)).orElse(plain);
     }
-    Caching caching = components.caching().get();
-    if (caching.branch() >= unet.cacheBranches()) {
-      throw components
-          .config("unet")
-          .unsupported(
-              "layers_per_block",
-              components.config("unet").node().get("layers_per_block"),
-              "more than %d skip connections, to cache features at number %d"
-                  .formatted(unet.cacheBranches(), caching.branch()));
-    }
-    return Denoiser.of(
-            components.load("unet", unet.cachingGraph(caching.branch())), conditioning.inputs())
-        .caching(UNet2DCondition.SHALLOW, caching.memory());
+    return components.cachingDenoiser(
+        "unet", new UNet2DCondition(config), "layers_per_block", conditioning.inputs());
   }
 
   private Signature lessWork(Signature signature, Optional<Caching> caching) {

@@ -81,7 +81,8 @@ final class StableDiffusion3 implements Conditioning {
                 "StableDiffusion3Pipeline", TextTransformer.Way.OF_CONFIG_SHIFTED, 28, 0.6, 0.6)
             .withUnshiftedMasks(),
         new TextTransformer.Transformer(
-            new Sd3Transformer(transformer).graph(),
+            new Sd3Transformer(transformer),
+            "num_layers",
             transformer.inChannels(),
             transformer.patchSize(),
             transformer.sampleSize() * autoencoder.format().scaleFactor()),

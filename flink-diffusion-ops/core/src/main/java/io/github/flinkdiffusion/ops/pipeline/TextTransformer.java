@@ -5,8 +5,8 @@
 package io.github.flinkdiffusion.ops.pipeline;
 
 import io.github.flinkdiffusion.ops.engine.HostTensor;
-import io.github.flinkdiffusion.ops.graph.Graph;
 import io.github.flinkdiffusion.ops.image.Raster;
+import io.github.flinkdiffusion.ops.network.CachingNetwork;
 import io.github.flinkdiffusion.ops.scheduler.SamplerState;
 import io.github.flinkdiffusion.ops.scheduler.SamplingPlan;
 import io.github.flinkdiffusion.ops.weights.Config;
@@ -132,11 +132,12 @@ final class TextTransformer implements LatentTask {
   /**
    * A family's transformer.
    *
+   * @param layers the config's key that says how many blocks it has
    * @param channels that it takes, of the latent and beside it
    * @param patch pixels of the latent along a side of a token
    * @param side of the image in training, in pixels; the default
    */
-  record Transformer(Graph graph, int channels, int patch, int side) {}
+  record Transformer(CachingNetwork network, String layers, int channels, int patch, int side) {}
 
   private final Family family;
   private final Conditioning conditioning;
@@ -163,9 +164,18 @@ final class TextTransformer implements LatentTask {
         family.way() == Way.OF_CONFIG
             ? SamplingPlans.open(components)
             : SamplingPlans.openOfFlow(components);
+    Optional<Caching> caching = components.caching();
     Denoiser denoiser =
-        Denoiser.of(components.load("transformer", transformer.graph()), conditioning.inputs());
+        caching.isEmpty()
+            ? Denoiser.of(
+                components.load("transformer", transformer.network().graph()),
+                conditioning.inputs())
+            : components.cachingDenoiser(
+                "transformer", transformer.network(), transformer.layers(), conditioning.inputs());
     Signature asked = family.images(Signature.of(family.name()).required(Parameters.PROMPT));
+    if (caching.isPresent()) {
+      asked = asked.withDefault(Parameters.CACHE_INTERVAL, (long) caching.get().interval());
+    }
     asked =
         family.way() == Way.OF_CONFIG
             ? plans.listing(asked, family.steps())

@@ -302,23 +302,26 @@ public final class DiffusionOptions {
           .intType()
           .noDefaultValue()
           .withDescription(
-              "Let steps reuse features of earlier steps (DeepCache), with models of"
+              "Let steps reuse features of earlier steps, with models of"
                   + " StableDiffusionPipeline, StableDiffusionXLPipeline and"
-                  + " LatentConsistencyModelPipeline: every so many steps, one computes the whole"
-                  + " network, and those between compute its outer blocks. From 1 to 50. A request"
+                  + " LatentConsistencyModelPipeline (DeepCache) and with text-to-image"
+                  + " transformers (first-block cache): every so many steps, one computes the"
+                  + " whole network, and those between compute a UNet's outer blocks or a"
+                  + " transformer's first ones. From 1 to 50. A request"
                   + " overrides it by its parameter cacheInterval; 1 computes all steps whole"
                   + " unless a request asks for less. Images differ from those without it:"
                   + " docs/TUNE.md shows by how much. Default: requests cannot ask for it.");
 
-  /** The skip connection outside of which all steps compute; 0 is the outermost. */
+  /** Skip connection or block outside of which, or up to which, all steps compute. */
   public static final ConfigOption<Integer> CACHE_BRANCH =
       ConfigOptions.key("diffusion.cache.branch")
           .intType()
           .defaultValue(0)
           .withDescription(
-              "Skip connection of the network where features are kept, counted from the outermost,"
-                  + " 0, inward (cache_branch_id). Deeper ones compute more in each step and stay"
-                  + " closer to images without reuse. Has no effect without"
+              "Where features are kept: the skip connection of a UNet, counted from the outermost,"
+                  + " 0, inward (cache_branch_id), or the last of a transformer's blocks that every"
+                  + " step computes, counted from 0. Higher numbers compute more in each step and"
+                  + " stay closer to images without reuse. Has no effect without"
                   + " diffusion.cache.interval.");
 
   /** Maximum memory that features of all requests take together. */
