@@ -26,6 +26,8 @@ from diffusers import (  # noqa: E402
     FlowMatchEulerDiscreteScheduler,
     FlowMatchHeunDiscreteScheduler,
     FlowMatchLCMScheduler,
+    FluxControlImg2ImgPipeline,
+    FluxControlInpaintPipeline,
     FluxControlPipeline,
     FluxFillPipeline,
     FluxImg2ImgPipeline,
@@ -364,6 +366,18 @@ def flux_beside(family, cls, name, appended, shapes):
             images = {"control_image": picture}
             runs.run("followed", pipe, 1, images=images, prompt=PROMPT, num_inference_steps=4, max_sequence_length=32, **scales, **SIZE)
             runs.run("two_prompts", pipe, 2, images=images, prompt=LONGER, prompt_2=PROMPT, sigmas=[1.0, 0.7, 0.3], num_inference_steps=3, max_sequence_length=48, **SIZE)
+            images = {"image": picture, "control_image": painting(60, 40, 11)}
+            changed = FluxControlImg2ImgPipeline(**pipe.components)
+            changed.set_progress_bar_config(disable=True)
+            runs.run("from_image", changed, 3, images=images, prompt=PROMPT, strength=0.7, num_inference_steps=5, max_sequence_length=32, **scales, **SIZE)
+            if index == 0:
+                runs.run("from_image_sigmas", changed, 4, images=images, prompt=LONGER, prompt_2=PROMPT, sigmas=[1.0, 0.8, 0.5, 0.2], num_inference_steps=4, max_sequence_length=48, **SIZE)
+            inpaint = FluxControlInpaintPipeline(**pipe.components)
+            inpaint.set_progress_bar_config(disable=True)
+            images["mask_image"] = hole(48, 32)
+            runs.run("inpaint", inpaint, 5, images=images, prompt=PROMPT, strength=0.8, num_inference_steps=5, max_sequence_length=32, **scales, **SIZE)
+            if index == 0:
+                runs.run("inpaint_all", inpaint, 6, images=images, prompt=PROMPT, prompt_2=LONGER, strength=1.0, num_inference_steps=3, max_sequence_length=48, **SIZE)
         family.runs.append(written(runs))
 
 

@@ -235,7 +235,9 @@ public record FolderCase(JsonNode json) {
     for (Map.Entry<String, JsonNode> input : json.get("inputs").properties()) {
       spec =
           ReferenceCalls.with(
-              spec, ReferenceCalls.parameter(input.getKey()), picture(input.getValue()));
+              spec,
+              ReferenceCalls.parameter(input.getKey(), json.get("inputs")),
+              picture(input.getValue()));
     }
     return spec;
   }

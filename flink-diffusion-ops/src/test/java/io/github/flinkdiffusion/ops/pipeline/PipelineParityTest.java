@@ -65,7 +65,7 @@ class PipelineParityTest {
         spec =
             ReferenceCalls.with(
                 spec,
-                ReferenceCalls.parameter(input.getKey()),
+                ReferenceCalls.parameter(input.getKey(), json.get("inputs")),
                 raster(tensors, input.getValue().asText()));
       }
       return spec;

@@ -21,6 +21,16 @@ final class ReferenceCalls {
 
   private ReferenceCalls() {}
 
+  /**
+   * @param inputs names of the call's images: a control image beside the image that the steps begin
+   *     with is the request's control image, one alone its image
+   */
+  static Parameter<?> parameter(String argument, JsonNode inputs) {
+    return argument.equals("control_image") && inputs.has("image")
+        ? Parameters.CONTROL_IMAGE
+        : parameter(argument);
+  }
+
   static Parameter<?> parameter(String argument) {
     String[] words = argument.split("_");
     StringBuilder name = new StringBuilder(words[0]);

@@ -4,7 +4,6 @@
  */
 package io.github.flinkdiffusion.ops.pipeline;
 
-import io.github.flinkdiffusion.ops.image.PilResize;
 import io.github.flinkdiffusion.ops.image.Raster;
 import io.github.flinkdiffusion.ops.network.ControlNetConfig;
 import io.github.flinkdiffusion.ops.network.ControlledUNet;
@@ -241,7 +240,7 @@ final class Control {
     List<float[]> images = new ArrayList<>();
     for (Parameter<Raster> image : IMAGES.subList(0, networks.size())) {
       Raster given = request.get(image);
-      images.add(given == null ? NOTHING : resized(given, request).data());
+      images.add(given == null ? NOTHING : Sides.resized(request, image).data());
     }
     List<Beginning.Lead> phases = new ArrayList<>();
     List<Boolean> active = active(request, images, 0, calls);
@@ -263,12 +262,6 @@ final class Control {
                         lead.calls(), conditions(request, lead.conditions(), images, List.of()))),
         phases,
         conditions(request, texts.conditions(), images, active));
-  }
-
-  private static Raster resized(Raster image, GenerationRequest request) {
-    return image.width() == request.width() && image.height() == request.height()
-        ? image
-        : PilResize.resize(image, request.height(), request.width(), PilResize.Filter.LANCZOS);
   }
 
   /** Which ControlNets take part in a call; none for a request without control. */

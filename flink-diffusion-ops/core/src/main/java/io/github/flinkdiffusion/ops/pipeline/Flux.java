@@ -49,6 +49,14 @@ final class Flux implements Conditioning {
           3.5,
           false);
 
+  private static final Variant CONTROL_AND_IMAGE =
+      new Variant(
+          new TextTransformer.Family(
+                  "FluxControlImg2ImgPipeline", TextTransformer.Way.OF_FLOW, 28, 0.6, 0.6)
+              .with(TextTransformer.Beside.CONTROL),
+          7.0,
+          false);
+
   private static final Variant FILL =
       new Variant(
           new TextTransformer.Family("FluxFillPipeline", TextTransformer.Way.OF_FLOW, 50, 0, 1.0)
@@ -71,6 +79,11 @@ final class Flux implements Conditioning {
   /** FluxControlPipeline: the image is what the result follows. */
   static Task openControl(Components components) {
     return open(components, CONTROL);
+  }
+
+  /** FluxControlImg2ImgPipeline and its Inpaint: a control image is what the result follows. */
+  static Task openControlAndImage(Components components) {
+    return open(components, CONTROL_AND_IMAGE);
   }
 
   /** FluxFillPipeline. */

@@ -99,9 +99,10 @@ public final class Parameters {
   public static final Parameter<Raster> CONTROL_IMAGE =
       image(
           "controlImage",
-          "Image that the model's ControlNet follows, such as edges, depths or a pose, 0..1"
-              + " (image of StableDiffusionControlNetPipeline, control_image of others). It is"
-              + " resized to the result's size. With several ControlNets, the first one's.");
+          "Image that the model's ControlNet, or a model with channels for it, follows, such as"
+              + " edges, depths or a pose, 0..1 (image of StableDiffusionControlNetPipeline,"
+              + " control_image of others). It is resized to the result's size. With several"
+              + " ControlNets, the first one's.");
 
   public static final Parameter<Raster> CONTROL_IMAGE_2 =
       image("controlImage2", "Image of the second ControlNet; without it, that one adds nothing.");

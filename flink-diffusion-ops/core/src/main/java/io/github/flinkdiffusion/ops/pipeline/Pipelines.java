@@ -40,6 +40,8 @@ public final class Pipelines {
               Map.entry("DDPMPipeline", Unconditional::ddpm),
               Map.entry("DiTPipeline", ClassConditional::open),
               Map.entry("LDMPipeline", LatentUnconditional::open),
+              Map.entry("FluxControlImg2ImgPipeline", Flux::openControlAndImage),
+              Map.entry("FluxControlInpaintPipeline", Flux::openControlAndImage),
               Map.entry("FluxControlPipeline", Flux::openControl),
               Map.entry("FluxFillPipeline", Flux::openFill),
               Map.entry("FluxImg2ImgPipeline", Flux::open),

@@ -57,7 +57,12 @@ final class Sides {
    * does it.
    */
   static Raster resized(GenerationRequest request) {
-    Raster image = request.get(Parameters.IMAGE);
+    return resized(request, Parameters.IMAGE);
+  }
+
+  /** The same for another of its images. */
+  static Raster resized(GenerationRequest request, Parameter<Raster> parameter) {
+    Raster image = request.get(parameter);
     return image.width() == request.width() && image.height() == request.height()
         ? image
         : PilResize.resize(image, request.height(), request.width(), PilResize.Filter.LANCZOS);

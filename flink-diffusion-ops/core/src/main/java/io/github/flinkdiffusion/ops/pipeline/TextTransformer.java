@@ -40,7 +40,10 @@ final class TextTransformer implements LatentTask {
   /** What a transformer takes as channels beside the sample's, as large as the sample. */
   enum Beside {
     NOTHING,
-    /** The latent of an image that the result follows, such as its edges or its depth. */
+    /**
+     * The latent of an image that the result follows, such as its edges or its depth. It is the
+     * request's image; where that is what the steps begin with, the control image.
+     */
     CONTROL,
     /**
      * The latent of the image without what is generated again, then the mask: the pixels of a
@@ -100,13 +103,25 @@ final class TextTransformer implements LatentTask {
       return startsFromImages() || beside != Beside.NOTHING;
     }
 
+    /** Whether a control image is given apart from the image that the steps begin with. */
+    private boolean takesControlImages() {
+      return startsFromImages() && beside == Beside.CONTROL;
+    }
+
     private Signature images(Signature signature) {
       return switch (beside) {
         case NOTHING ->
             startsFromImages()
                 ? strength(signature.optional(Parameters.IMAGE).optional(Parameters.MASK))
                 : signature;
-        case CONTROL -> signature.required(Parameters.IMAGE);
+        case CONTROL ->
+            takesControlImages()
+                ? strength(
+                    signature
+                        .required(Parameters.IMAGE)
+                        .optional(Parameters.MASK)
+                        .required(Parameters.CONTROL_IMAGE))
+                : signature.required(Parameters.IMAGE);
         case COVERED_AND_MASK ->
             strength(signature.required(Parameters.IMAGE).required(Parameters.MASK));
       };
@@ -117,7 +132,7 @@ final class TextTransformer implements LatentTask {
           Parameters.STRENGTH,
           beside == Beside.NOTHING
               ? "%s with an image, %s with a mask".formatted(strengthOfImage, strengthOfMask)
-              : "" + strengthOfMask,
+              : "" + strengthOfMask, // the same without a mask, or there is always one
           this::strength);
     }
 
@@ -246,6 +261,12 @@ final class TextTransformer implements LatentTask {
     }
     Sides.checkChannels(Parameters.IMAGE, image, autoencoder().format().inChannels());
     Sides.checkWholeSize(request, factor);
+    if (family.takesControlImages()) {
+      Sides.checkChannels(
+          Parameters.CONTROL_IMAGE,
+          request.get(Parameters.CONTROL_IMAGE),
+          autoencoder().format().inChannels());
+    }
     if (mask != null) {
       Sides.checkChannels(Parameters.MASK, mask, 1);
       Sides.checkSameSize(Parameters.MASK, mask, request);
@@ -280,8 +301,11 @@ final class TextTransformer implements LatentTask {
   public List<Beginning> begin(List<GenerationRequest> requests, List<TrajectoryNoise> noises) {
     List<Raster> images = new ArrayList<>();
     for (GenerationRequest request : requests) {
+      if (family.takesControlImages()) {
+        images.add(Sides.resized(request, Parameters.CONTROL_IMAGE));
+      }
       if (request.get(Parameters.IMAGE) != null) {
-        images.add(Sides.resized(request));
+        images.add(Sides.resized(request, Parameters.IMAGE));
       }
       if (family.beside() == Beside.COVERED_AND_MASK) {
         images.add(mask(request).covered(request.get(Parameters.IMAGE)));
@@ -311,6 +335,9 @@ final class TextTransformer implements LatentTask {
       return begin(request, conditions, noises);
     }
     SampleShape shape = shape(request).orElseThrow();
+    if (family.takesControlImages()) {
+      return beginControlled(request, conditions, encoded, noises);
+    }
     float[] image = encoded.next().sample(noises.shaped(shape));
     if (family.beside() == Beside.CONTROL) {
       return begin(request, conditions.with(image), noises);
@@ -336,6 +363,28 @@ final class TextTransformer implements LatentTask {
         Optional.of(mask(request).known(shape, image, noise)));
   }
 
+  /** Beside a mask, the reference draws for the covered image first, which nothing reads. */
+  private Beginning beginControlled(
+      GenerationRequest request,
+      Conditions texts,
+      Iterator<Autoencoder.Moments> encoded,
+      TrajectoryNoise noises) {
+    SampleShape shape = shape(request).orElseThrow();
+    boolean masked = request.get(Parameters.MASK) != null;
+    if (masked) {
+      noises.gaussian(shape);
+    }
+    Conditions conditions = texts.with(encoded.next().sample(noises.shaped(shape)));
+    float[] image = encoded.next().sample(noises.shaped(shape));
+    float[] noise = noises.gaussian(shape);
+    return new Beginning(
+        shape,
+        SamplerState.startFrom(plan(request), image, noise),
+        conditions,
+        Optional.empty(),
+        masked ? Optional.of(mask(request).known(shape, image, noise)) : Optional.empty());
+  }
+
   private static InpaintMask mask(GenerationRequest request) {
     return new InpaintMask(request.get(Parameters.MASK));
   }
@@ -355,7 +404,7 @@ final class TextTransformer implements LatentTask {
     if (request.get(Parameters.IMAGE) == null) {
       return 0;
     }
-    int images = family.beside() == Beside.COVERED_AND_MASK ? 2 : 1;
+    int images = family.beside() == Beside.COVERED_AND_MASK || family.takesControlImages() ? 2 : 1;
     return (long) images * request.width() * request.height();
   }
 }
