@@ -284,7 +284,8 @@ class Case:
         return self
 
     def run(self, pipe, seed):
-        arguments = {**self.json["arguments"], **{name: picture(spec) for name, spec in self.json["inputs"].items()}}
+        # Options say nothing of the image: which resizing and which cleaning of prompts are left out.
+        arguments = {**self.json["arguments"], **self.json.get("options", {}), **{name: picture(spec) for name, spec in self.json["inputs"].items()}}
         arguments = {name: tuple(value) if isinstance(value, list) and name.endswith(("_size", "_left")) else value for name, value in arguments.items()}
         if "gligen_objects" in arguments:
             # Phrases and boxes, which a request here says as one list.

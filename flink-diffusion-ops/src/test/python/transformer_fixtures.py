@@ -543,6 +543,11 @@ def pixart(family):
         size = dict(height=32, width=48)
         runs.run("guided", pipe, 1, prompt=PROMPT, negative_prompt=NEGATIVE, num_inference_steps=5, **size, **plain)
         runs.run("alone", pipe, 2, prompt=LONGER, num_inference_steps=4, guidance_scale=1.0, height=48, width=32, **plain)
+        if shape["cls"] is not PixArtAlphaPipeline:
+            other = PixArtAlphaPipeline(**pipe.components)
+            other.set_progress_bar_config(disable=True)
+            runs.run("alpha", other, 5, prompt=PROMPT, negative_prompt=NEGATIVE, num_inference_steps=4, **size, **plain)
+            runs.run("alpha_many_words", other, 6, prompt=LONGER * 6, num_inference_steps=3, guidance_scale=1.0, height=48, width=32, **plain)
         if index == 0:
             runs.run("euler", pipe, 3, prompt=PROMPT, num_inference_steps=4, guidance_scale=3.0, scheduler="EulerDiscreteScheduler", **size, **plain)
             runs.run("many_words", pipe, 4, prompt=LONGER * 6, num_inference_steps=3, **size, **plain)
