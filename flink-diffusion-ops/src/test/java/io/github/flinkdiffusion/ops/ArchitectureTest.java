@@ -58,6 +58,7 @@ class ArchitectureTest {
           "engine",
           "pipeline",
           "quality",
+          "evaluation",
           "imaging",
           "batching",
           "serving",

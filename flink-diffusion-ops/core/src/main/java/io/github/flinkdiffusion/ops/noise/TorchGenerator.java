@@ -153,7 +153,8 @@ public final class TorchGenerator implements NoiseSource {
 
   // ---------------------------------------------------------------- uniform bits
 
-  private int nextInt() {
+  /** The next 32 uniform bits: a word of mt19937, which NumPy's RandomState draws, too. */
+  public int nextInt() {
     if (next == STATE_WORDS) {
       twist();
     }

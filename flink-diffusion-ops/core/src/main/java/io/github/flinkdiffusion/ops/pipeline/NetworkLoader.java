@@ -28,9 +28,11 @@ import java.util.Optional;
 import java.util.Set;
 import java.util.function.Consumer;
 import java.util.function.Function;
+import org.apache.flink.annotation.Internal;
 
 /** Brings a graph and its weights together on a device. */
-final class NetworkLoader {
+@Internal
+public final class NetworkLoader {
   private final Function<Graph, Engine> engine;
   private final DeviceSpec device;
   private final Precision storage;
@@ -38,7 +40,7 @@ final class NetworkLoader {
   private final Consumer<Runnable> later;
 
   /** A loader that keeps nothing. */
-  NetworkLoader(DeviceSpec device, Precision storage) {
+  public NetworkLoader(DeviceSpec device, Precision storage) {
     this(PipelineSettings.on(device).withPrecision(storage), Runnable::run);
   }
 
@@ -80,7 +82,7 @@ final class NetworkLoader {
    *     asks for, or is converted and holds a NaN or an infinity; or if a file cannot be read to
    *     its end. Numbers that are mapped are looked at later
    */
-  Network load(String name, Graph asInConfig, TensorStore weights) {
+  public Network load(String name, Graph asInConfig, TensorStore weights) {
     Graph graph = QuantizedGraph.of(asInConfig, weights);
     checkParameters(graph, storage, weights);
     StoredWeights stored = new StoredWeights(weights, graph, storage);
