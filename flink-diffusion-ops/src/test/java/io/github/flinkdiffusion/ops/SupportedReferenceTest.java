@@ -30,6 +30,7 @@ import io.github.flinkdiffusion.ops.network.T5Config;
 import io.github.flinkdiffusion.ops.network.UNet2DConditionConfig;
 import io.github.flinkdiffusion.ops.network.UNet2DConfig;
 import io.github.flinkdiffusion.ops.network.VQModelConfig;
+import io.github.flinkdiffusion.ops.network.VitConfig;
 import io.github.flinkdiffusion.ops.network.ZImageConfig;
 import io.github.flinkdiffusion.ops.pipeline.DiffusionPipeline;
 import io.github.flinkdiffusion.ops.pipeline.FolderCase;
@@ -141,6 +142,7 @@ class SupportedReferenceTest {
               Map.entry("T5EncoderModel", T5Config::from),
               Map.entry("UNet2DConditionModel", UNet2DConditionConfig::from),
               Map.entry("UNet2DModel", UNet2DConfig::from),
+              Map.entry("ViTForImageClassification", VitConfig::from),
               Map.entry("VQModel", VQModelConfig::from),
               Map.entry("ZImageTransformer2DModel", ZImageConfig::from)));
 
@@ -341,6 +343,9 @@ class SupportedReferenceTest {
     configs.put(
         "BlipForQuestionAnswering",
         List.of(Config.read(FIXTURES.resolve("text/tiny-blip-vqa/config.json"))));
+    configs.put(
+        "ViTForImageClassification",
+        List.of(Config.read(FIXTURES.resolve("classifier/tiny-vit/config.json"))));
     assertThat(configs.keySet()).isEqualTo(NETWORKS.keySet());
     return configs;
   }
