@@ -242,9 +242,92 @@ def train(name, batch, height, width, steps):
         return seconds("cpu", work)[0]
 
 
+def open_captions(name, folder, tiny):
+    """A BLIP of random weights that never ends a text by itself; made where it is not there."""
+    import os
+
+    from transformers import BertTokenizer, BlipConfig, BlipForConditionalGeneration
+    from transformers.models.blip.image_processing_pil_blip import BlipImageProcessorPil
+
+    if not os.path.exists(f"{folder}/model.safetensors"):
+        words = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"] + [f"w{i}" for i in range(30524 - 6)] + ["[DEC]"]
+        tokenizer = BertTokenizer(vocab={word: i for i, word in enumerate(words)}, additional_special_tokens=["[DEC]"])
+        size = {"hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 2, "num_attention_heads": 4} if tiny else {"num_attention_heads": 12}
+        side = {"image_size": 32, "patch_size": 8} if tiny else {}
+        config = BlipConfig(
+            vision_config=size | side,
+            text_config=size
+            | {"encoder_hidden_size": 32 if tiny else 768, "bos_token_id": len(words) - 1, "eos_token_id": 3, "sep_token_id": 3, "pad_token_id": 0},
+        )
+        torch.manual_seed(1)
+        model = BlipForConditionalGeneration(config)
+        for parameter_name, parameter in model.named_parameters():
+            if parameter.dim() > 1:
+                parameter.normal_(0, 0.05)
+        model.text_decoder.cls.predictions.bias[:5] = -1e3
+        model.save_pretrained(folder)
+        tokenizer.save_pretrained(folder)
+        BlipImageProcessorPil(size={"height": 32, "width": 32} if tiny else {"height": 384, "width": 384}).save_pretrained(folder)
+    tokenizer = BertTokenizer.from_pretrained(folder, local_files_only=True)
+    opened[name] = {"model": BlipForConditionalGeneration.from_pretrained(folder, local_files_only=True).eval(), "tokenizer": tokenizer}
+
+
+def see_images(name, path, batch, side):
+    from transformers.image_utils import OPENAI_CLIP_MEAN, OPENAI_CLIP_STD
+
+    pixels = torch.from_numpy(numpy.fromfile(path, "<f4").reshape(batch, 3, side, side).copy())
+    pixels = (pixels - torch.tensor(OPENAI_CLIP_MEAN)[:, None, None]) / torch.tensor(OPENAI_CLIP_STD)[:, None, None]
+    opened[name]["pixels"] = pixels
+    opened[name]["states"] = opened[name]["model"].vision_model(pixels)[0]
+
+
+def write_captions(name, tokens, whole):
+    """Seconds; without `whole`, of what BLIP's generate does after it has encoded the images."""
+    model, pixels, states = (opened[name][key] for key in ("model", "pixels", "states"))
+    text = model.config.text_config
+
+    def work():
+        if whole:
+            return model.generate(pixel_values=pixels, max_new_tokens=tokens)
+        begin = torch.full((len(pixels), 1), text.bos_token_id)
+        return model.text_decoder.generate(
+            input_ids=begin,
+            attention_mask=torch.ones_like(begin),
+            eos_token_id=text.sep_token_id,
+            pad_token_id=text.pad_token_id,
+            encoder_hidden_states=states,
+            encoder_attention_mask=torch.ones(states.shape[:-1], dtype=torch.long),
+            max_new_tokens=tokens,
+        )
+
+    took, opened[name]["ids"] = seconds("cpu", work)
+    return took
+
+
+def read_captions(name):
+    return [opened[name]["tokenizer"].decode(ids, skip_special_tokens=True) for ids in opened[name]["ids"].tolist()]
+
+
 COMMANDS = {
     each.__name__: each
-    for each in (hello, close, open_pipeline, generate, open_concat, generate_concat, open_unet, open_onnx, open_openvino, call_unet, open_training, train)
+    for each in (
+        hello,
+        close,
+        open_pipeline,
+        generate,
+        open_concat,
+        generate_concat,
+        open_unet,
+        open_onnx,
+        open_openvino,
+        call_unet,
+        open_training,
+        train,
+        open_captions,
+        see_images,
+        write_captions,
+        read_captions,
+    )
 }
 
 

@@ -18,6 +18,7 @@ import picocli.CommandLine.Command;
       EngineBenchmark.class,
       UNetBenchmark.class,
       SmallNetworksBenchmark.class,
+      TextsBenchmark.class,
       TrainingBenchmark.class,
       LoadBenchmark.class,
       EndToEndBenchmark.class,

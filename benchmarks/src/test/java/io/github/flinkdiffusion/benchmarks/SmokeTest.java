@@ -21,7 +21,7 @@ class SmokeTest {
   @TempDir private Path results;
 
   @ParameterizedTest
-  @ValueSource(strings = {"hotpath", "unet", "training", "latency", "scaling"})
+  @ValueSource(strings = {"hotpath", "unet", "texts", "training", "latency", "scaling"})
   void runsAndLeavesAResult(String benchmark) {
     assertRuns(benchmark);
   }

@@ -176,7 +176,44 @@ class BlipTextsTest {
           pipeline.step(List.of(text));
         }
         assertThat(texts(pipeline, List.of(text))).isEqualTo(texts(pipeline, whole));
-        assertThat(text.snapshot()).isEqualTo(whole.get(0).snapshot());
+        // The same tokens; a call of all tokens rounds scores otherwise than calls of one each.
+        close(text.snapshot().sample(), whole.get(0).snapshot().sample());
+      }
+    }
+  }
+
+  @ParameterizedTest
+  @ValueSource(strings = {CAPTIONS, ANSWERS})
+  void textsAreTheSameWhereWhatTheNetworkKeepsOfTokensFindsNoRoom(String model) {
+    List<Raster> images = images();
+    try (DiffusionPipeline pipeline = open(model)) {
+      TextPipeline ample = (TextPipeline) pipeline;
+      long room = ample.room();
+      List<GenerationRequest> requests = new ArrayList<>();
+      for (int i = 0; i < 8; i++) {
+        requests.add(
+            pipeline
+                .model()
+                .prepare(
+                    GenerationSpec.of("text-" + i)
+                        .with(Parameters.IMAGE, images.get(i))
+                        .with(Parameters.PROMPT, i % 2 == 0 ? "the" : "the red dog")
+                        .with(Parameters.NUM_BEAMS, 1L + i % 3)));
+      }
+      List<Trajectory> kept = pipeline.start(requests);
+      pipeline.step(kept);
+      assertThat(ample.room()).isLessThan(room);
+      kept.get(0).close();
+      runToTheEnd(pipeline, kept);
+      assertThat(ample.room()).as("after the last token").isEqualTo(room);
+
+      // Room for all, for some, for none.
+      for (long bytes : new long[] {room, 20_000, 0}) {
+        TextPipeline limited = ample.withRoom(bytes);
+        List<Trajectory> texts = limited.start(requests);
+        runToTheEnd(limited, texts);
+        assertThat(texts(limited, texts)).isEqualTo(texts(pipeline, kept));
+        assertThat(limited.room()).isEqualTo(bytes);
       }
     }
   }
@@ -245,13 +282,14 @@ class BlipTextsTest {
         int[] ids = {80, 5 + i, 23, 31 + i};
         HostTensor.Floats scores =
             network.call(
-                Blip.NEXT,
+                Blip.READ,
                 longs(ids),
                 positions(4),
                 new HostTensor.Longs(new long[] {3}, 1),
                 states,
                 new HostTensor.Floats(new float[] {states.shape()[1]}, 1));
-        close(scores.data(), golden.floats(at + "scores"));
+        float[] expected = golden.floats(at + "scores");
+        close(Arrays.copyOf(scores.data(), expected.length), expected);
       }
     }
   }

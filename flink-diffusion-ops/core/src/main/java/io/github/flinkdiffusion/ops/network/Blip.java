@@ -33,9 +33,18 @@ public final class Blip {
   public static final String QUESTION = "question";
 
   /**
-   * {@code ids}, {@code positions} int64 [N,T], {@code last} int64 [N], the place of each row's
-   * last token, {@code states} float32 [N,S,D] and {@code lengths} float32 [N], how many of them a
-   * row has, to the scores of each row's next token, [N,vocab_size].
+   * Reads texts: {@code ids}, {@code positions} int64 [N,T], {@code last} int64 [N], the place of
+   * each row's last token, {@code states} float32 [N,S,D] and {@code lengths} float32 [N], how many
+   * of them a row has, to the scores of each row's next token, followed by what the layers keep of
+   * each token: [N,vocab_size + T * {@link #keptSize}].
+   */
+  public static final String READ = "read";
+
+  /**
+   * Reads one token of texts whose earlier ones have been read: {@code ids}, {@code positions}
+   * int64 [N,1], {@code kept} float32 [N,P,{@link #keptSize}] of the earlier tokens and {@code
+   * keptLengths} float32 [N], how many of them a row has, {@code states} and {@code lengths} as
+   * {@link #READ}, to [N,vocab_size + {@link #keptSize}].
    */
   public static final String NEXT = "next";
 
@@ -47,17 +56,22 @@ public final class Blip {
     this.text = config.text();
   }
 
-  /** The graph of BlipForConditionalGeneration: {@link #VISION} and {@link #NEXT}. */
+  /** Numbers that the layers keep of a token: its key and its value in each. */
+  public int keptSize() {
+    return 2 * text.layers() * text.hiddenSize();
+  }
+
+  /** The graph of BlipForConditionalGeneration: {@link #VISION}, {@link #READ}, {@link #NEXT}. */
   public Graph captioning() {
     Graph graph = new Graph();
     addVision(graph);
-    addNext(graph, vision.hiddenSize());
+    addDecoder(graph, vision.hiddenSize());
     return graph;
   }
 
   /**
-   * The graph of BlipForQuestionAnswering: {@link #VISION}, {@link #QUESTION}, and {@link #NEXT},
-   * whose states are the question's.
+   * The graph of BlipForQuestionAnswering: {@link #VISION}, {@link #QUESTION}, and {@link #READ}
+   * and {@link #NEXT}, whose states are the question's.
    *
    * @throws GraphException when an image's states are not as large as a question's, which the same
    *     layers look at
@@ -80,10 +94,10 @@ public final class Blip {
     Value seen = Rotary.bias(m, Rotary.first(m, lengths, m.indices(ids, 1)), x);
     Value image = m.castAs(states, x);
     for (int i = 0; i < text.layers(); i++) {
-      x = layer(encoder.child("encoder.layer", i), x, seen, image, null, vision.hiddenSize());
+      x = readingLayer(encoder.child("encoder.layer", i), x, seen, image);
     }
     m.returns(m.toFloat(x));
-    addNext(graph, text.hiddenSize());
+    addDecoder(graph, text.hiddenSize());
     return graph;
   }
 
@@ -140,23 +154,77 @@ public final class Blip {
 
   // ------------------------------------------------------------------ texts
 
-  private void addNext(Graph graph, int stateSize) {
-    Method m = graph.method(NEXT);
+  private void addDecoder(Graph graph, int stateSize) {
+    Method m = graph.method(READ);
     Value ids = m.integers("ids", 2);
     Value positions = m.integers("positions", 2);
     Value last = m.integers("last", 1);
-    Value states = m.input("states", 3);
-    Value lengths = m.input("lengths", 1);
+    Seen seen = seen(m, stateSize);
     Scope decoder = new Scope(m, "text_decoder.");
     Scope bert = decoder.child("bert");
     Value x = embedded(bert, ids, positions);
-    Value seen = Rotary.bias(m, Rotary.first(m, lengths, m.indices(states, 1)), x);
-    Value looked = m.castAs(states, x);
+    Value[] kept = new Value[2 * text.layers()];
     for (int i = 0; i < text.layers(); i++) {
       // No token sees a later one, so what fills up a text's end changes nothing.
-      x = layer(bert.child("encoder.layer", i), x, null, looked, seen, stateSize);
+      Scope at = bert.child("encoder.layer", i);
+      Scope own = at.child("attention");
+      kept[2 * i] = projected(own, "key", x, text.hiddenSize());
+      kept[2 * i + 1] = projected(own, "value", x, text.hiddenSize());
+      Value attended =
+          m.attention(
+              heads(own, "query", x), heads(m, kept[2 * i]), heads(m, kept[2 * i + 1]), true);
+      x = fed(at, looked(at.child("crossattention"), joined(own, x, attended), ids, seen));
     }
-    m.returns(m.toFloat(scores(decoder, m.selectRow(x, last))));
+    returns(m, scores(decoder, m.selectRow(x, last)), kept);
+
+    m = graph.method(NEXT);
+    ids = m.integers("ids", 2);
+    positions = m.integers("positions", 2);
+    Value past = m.input("kept", 3);
+    Value pastLengths = m.input("keptLengths", 1);
+    seen = seen(m, stateSize);
+    decoder = new Scope(m, "text_decoder.");
+    bert = decoder.child("bert");
+    x = embedded(bert, ids, positions);
+    past = m.castAs(past, x);
+    // A token sees itself, which comes first here, and those that its row keeps.
+    Value one = m.multiply(m.narrow(past, 1, 0, 1), 0);
+    Value places = m.indices(m.concatenate(1, one, past), 1);
+    Value bias = Rotary.bias(m, Rotary.first(m, m.add(pastLengths, 1), places), x);
+    int hidden = text.hiddenSize();
+    for (int i = 0; i < text.layers(); i++) {
+      Scope at = bert.child("encoder.layer", i);
+      Scope own = at.child("attention");
+      kept[2 * i] = projected(own, "key", x, hidden);
+      kept[2 * i + 1] = projected(own, "value", x, hidden);
+      Value keys = m.concatenate(1, kept[2 * i], m.narrow(past, 2, 2L * i * hidden, hidden));
+      Value values =
+          m.concatenate(1, kept[2 * i + 1], m.narrow(past, 2, (2L * i + 1) * hidden, hidden));
+      Value attended = m.attention(heads(own, "query", x), heads(m, keys), heads(m, values), bias);
+      x = fed(at, looked(at.child("crossattention"), joined(own, x, attended), ids, seen));
+    }
+    returns(m, scores(decoder, m.squeeze(x, 1)), kept);
+  }
+
+  private static void returns(Method m, Value scores, Value[] kept) {
+    Value all = m.flatten(m.concatenate(2, kept), 1, 2);
+    m.returns(m.concatenate(1, m.toFloat(scores), m.toFloat(all)));
+  }
+
+  /**
+   * The states that texts look at.
+   *
+   * @param states [N,S,D]
+   * @param turned [N,D,S]
+   * @param bias [N,1,S], which hides what is behind a row's own
+   */
+  private record Seen(Value states, Value turned, Value bias, int size) {}
+
+  private static Seen seen(Method m, int size) {
+    Value states = m.input("states", 3);
+    Value lengths = m.input("lengths", 1);
+    Value bias = m.unsqueeze(Rotary.bias(m, Rotary.first(m, lengths, m.indices(states, 1))), 1);
+    return new Seen(states, m.transpose(states, 1, 2), bias, size);
   }
 
   private Value embedded(Scope bert, Value ids, Value positions) {
@@ -187,45 +255,86 @@ public final class Blip {
     return m.linear(h, words(decoder.child("bert")), head.parameter("bias", text.vocabulary()));
   }
 
+  /** A layer that reads a question: its tokens see each other, and the whole image. */
+  private Value readingLayer(Scope at, Value x, Value bias, Value states) {
+    Method m = at.method();
+    Scope own = at.child("attention");
+    Value k = heads(m, projected(own, "key", x, text.hiddenSize()));
+    Value v = heads(m, projected(own, "value", x, text.hiddenSize()));
+    Value y = joined(own, x, m.attention(heads(own, "query", x), k, v, bias));
+    Scope cross = at.child("crossattention");
+    k = heads(m, projected(cross, "key", states, vision.hiddenSize()));
+    v = heads(m, projected(cross, "value", states, vision.hiddenSize()));
+    y = joined(cross, y, m.attention(heads(cross, "query", y), k, v, false));
+    return fed(at, y);
+  }
+
   /**
-   * @param ownBias of tokens among each other; null where each sees itself and those before it
-   * @param stateBias of the states that are looked at; null where all are
-   * @param stateSize of those states
+   * What tokens see of the states. There are hundreds of states and few tokens, so the queries are
+   * brought to the states' space, and not the states to keys and values: q (W s) = (q W) s. A bias
+   * of the keys adds the same to all scores of a token, so it changes nothing.
+   *
+   * @param ids [N,T], for their shape
    */
-  private Value layer(
-      Scope at, Value x, Value ownBias, Value states, Value stateBias, int stateSize) {
+  private Value looked(Scope cross, Value y, Value ids, Seen seen) {
+    Method m = cross.method();
+    int heads = text.heads();
+    int size = text.hiddenSize() / heads;
+    Value q = m.multiply(projected(cross, "query", y, text.hiddenSize()), 1 / Math.sqrt(size));
+    // [N,T,heads*d] to [heads,N*T,d]: a head's weights meet all rows at once.
+    q = m.flatten(m.permute(m.unflatten(q, 2, heads, size), 2, 0, 1, 3), 1, 2);
+    Value asked = m.matrixProduct(q, byHead(cross, "key", seen.size()));
+    asked = m.flatten(m.permute(m.unflattenAs(asked, 1, ids, 0), 1, 0, 2, 3), 1, 2);
+    Value states = m.castAs(seen.states(), y);
+    Value scores = m.toFloat(m.matrixProduct(asked, m.castAs(seen.turned(), y)));
+    Value weights = m.castAs(m.softmax(m.add(scores, seen.bias())), y);
+    Value found = m.unflatten(m.matrixProduct(weights, states), 1, heads, -1);
+    found = m.flatten(m.permute(found, 1, 0, 2, 3), 1, 2);
+    Value v = m.matrixProduct(found, m.transpose(byHead(cross, "value", seen.size()), 1, 2));
+    v = m.flatten(m.permute(m.unflattenAs(v, 1, ids, 0), 1, 2, 0, 3), 2, 3);
+    v = m.add(v, cross.parameter("self.value.bias", text.hiddenSize()));
+    return joinedTokens(cross, y, v);
+  }
+
+  /** A projection's weights [heads,d,size]. */
+  private Value byHead(Scope cross, String name, int size) {
+    return cross
+        .method()
+        .unflatten(
+            cross.parameter("self." + name + ".weight", text.hiddenSize(), size),
+            0,
+            text.heads(),
+            text.hiddenSize() / text.heads());
+  }
+
+  private Value fed(Scope at, Value y) {
     Method m = at.method();
     int hidden = text.hiddenSize();
-    Scope own = at.child("attention");
-    Value q = heads(own, "query", x, hidden);
-    Value k = heads(own, "key", x, hidden);
-    Value v = heads(own, "value", x, hidden);
-    Value y =
-        joined(
-            own, x, ownBias == null ? m.attention(q, k, v, true) : m.attention(q, k, v, ownBias));
-    Scope cross = at.child("crossattention");
-    q = heads(cross, "query", y, hidden);
-    k = heads(cross, "key", states, stateSize);
-    v = heads(cross, "value", states, stateSize);
-    y =
-        joined(
-            cross,
-            y,
-            stateBias == null ? m.attention(q, k, v, false) : m.attention(q, k, v, stateBias));
     Value h = at.linear("intermediate.dense", y, hidden, text.intermediateSize());
     h = at.linear("output.dense", text.activation().apply(m, h), text.intermediateSize(), hidden);
     return at.layerNorm("output.LayerNorm", m.add(h, y), hidden, text.epsilon());
   }
 
-  private Value heads(Scope attention, String name, Value x, int size) {
-    Value all = attention.linear("self." + name, x, size, text.hiddenSize());
-    return Rotary.heads(attention.method(), all, text.heads(), text.hiddenSize() / text.heads());
+  private Value projected(Scope attention, String name, Value x, int size) {
+    return attention.linear("self." + name, x, size, text.hiddenSize());
+  }
+
+  private Value heads(Scope attention, String name, Value x) {
+    return heads(attention.method(), projected(attention, name, x, text.hiddenSize()));
+  }
+
+  private Value heads(Method m, Value all) {
+    return Rotary.heads(m, all, text.heads(), text.hiddenSize() / text.heads());
   }
 
   private Value joined(Scope attention, Value x, Value heads) {
-    Method m = attention.method();
+    return joinedTokens(attention, x, Rotary.joined(attention.method(), heads));
+  }
+
+  private Value joinedTokens(Scope attention, Value x, Value attended) {
     int hidden = text.hiddenSize();
-    Value out = attention.linear("output.dense", Rotary.joined(m, heads), hidden, hidden);
-    return attention.layerNorm("output.LayerNorm", m.add(out, x), hidden, text.epsilon());
+    Value out = attention.linear("output.dense", attended, hidden, hidden);
+    return attention.layerNorm(
+        "output.LayerNorm", attention.method().add(out, x), hidden, text.epsilon());
   }
 }

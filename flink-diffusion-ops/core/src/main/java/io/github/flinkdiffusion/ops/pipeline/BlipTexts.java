@@ -38,6 +38,7 @@ final class BlipTexts implements TextTask {
   private final ClipImageProcessor processor;
   private final WordPieceTokenizer tokenizer;
   private final Network network;
+  private final int keptSize;
   private final Signature signature;
 
   private BlipTexts(Components components, boolean answers) {
@@ -64,6 +65,7 @@ final class BlipTexts implements TextTask {
         ClipImageProcessor.blip(
             components.config(PROCESSOR, PROCESSORS), config.vision().imageSize());
     Blip blip = new Blip(config);
+    this.keptSize = blip.keptSize();
     this.network = components.load(MODEL, answers ? blip.answering() : blip.captioning());
     Signature image =
         Signature.of(answers ? "BlipForQuestionAnswering" : "BlipForConditionalGeneration")
@@ -188,8 +190,75 @@ final class BlipTexts implements TextTask {
   }
 
   @Override
-  public HostTensor.Floats next(List<Row> rows) {
+  public long readBytes() {
+    return (long) Float.BYTES * keptSize;
+  }
+
+  @Override
+  public Next next(List<Row> rows) {
+    int vocabulary = config.text().vocabulary();
+    float[] scores = new float[rows.size() * vocabulary];
+    ReadTokens[] read = new ReadTokens[rows.size()];
+    for (boolean whole : new boolean[] {true, false}) {
+      int[] places =
+          IntStream.range(0, rows.size())
+              .filter(i -> (rows.get(i).read() == null) == whole)
+              .toArray();
+      if (places.length == 0) {
+        continue;
+      }
+      List<Row> some = Arrays.stream(places).mapToObj(rows::get).toList();
+      HostTensor.Floats result = whole ? readWhole(some) : readLast(some);
+      int width = (int) result.shape()[1];
+      for (int i = 0; i < places.length; i++) {
+        int at = i * width;
+        System.arraycopy(result.data(), at, scores, places[i] * vocabulary, vocabulary);
+        int count = whole ? some.get(i).tokens().length : 1;
+        // Without the call's result, which has the scores and the other rows.
+        float[] values =
+            Arrays.copyOfRange(result.data(), at + vocabulary, at + vocabulary + count * keptSize);
+        read[places[i]] = new ReadTokens(some.get(i).read(), values, count);
+      }
+    }
+    return new Next(new HostTensor.Floats(scores, rows.size(), vocabulary), List.of(read));
+  }
+
+  private HostTensor.Floats readWhole(List<Row> rows) {
     Padded padded = Padded.of(rows.stream().map(Row::tokens).toList());
+    Seen seen = seen(rows);
+    return network.call(
+        Blip.READ, padded.ids(), padded.positions(), padded.last(), seen.states(), seen.lengths());
+  }
+
+  private HostTensor.Floats readLast(List<Row> rows) {
+    int longest = rows.stream().mapToInt(row -> row.read().length()).max().orElseThrow();
+    long[] ids = new long[rows.size()];
+    long[] positions = new long[rows.size()];
+    float[] kept = new float[rows.size() * longest * keptSize];
+    float[] keptLengths = new float[rows.size()];
+    for (int i = 0; i < rows.size(); i++) {
+      Row row = rows.get(i);
+      int last = row.tokens().length - 1;
+      ids[i] = row.tokens()[last];
+      positions[i] = last;
+      row.read().copyTo(kept, i * longest * keptSize, keptSize);
+      keptLengths[i] = row.read().length();
+    }
+    Seen seen = seen(rows);
+    return network.call(
+        Blip.NEXT,
+        new HostTensor.Longs(ids, rows.size(), 1),
+        new HostTensor.Longs(positions, rows.size(), 1),
+        new HostTensor.Floats(kept, rows.size(), longest, keptSize),
+        new HostTensor.Floats(keptLengths, rows.size()),
+        seen.states(),
+        seen.lengths());
+  }
+
+  /** The states that each row looks at, filled up to the most. */
+  private record Seen(HostTensor.Floats states, HostTensor.Floats lengths) {}
+
+  private Seen seen(List<Row> rows) {
     int longest = rows.stream().mapToInt(row -> row.beginning().length()).max().orElseThrow();
     int size = stateSize();
     float[] states = new float[rows.size() * longest * size];
@@ -200,11 +269,7 @@ final class BlipTexts implements TextTask {
           beginning.states(), 0, states, i * longest * size, beginning.states().length);
       lengths[i] = beginning.length();
     }
-    return network.call(
-        Blip.NEXT,
-        padded.ids(),
-        padded.positions(),
-        padded.last(),
+    return new Seen(
         new HostTensor.Floats(states, rows.size(), longest, size),
         new HostTensor.Floats(lengths, rows.size()));
   }

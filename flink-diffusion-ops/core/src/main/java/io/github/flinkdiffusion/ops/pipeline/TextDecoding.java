@@ -44,9 +44,15 @@ record TextDecoding(int beams, int maxNewTokens, int end, double lengthPenalty, 
    * @param finished the best texts that have ended, best first; null where there is none yet
    * @param finishedScores of each of them
    * @param over whether no more tokens are wanted
+   * @param parents which beam of the state before each of them goes on; not saved
    */
   record State(
-      int[][] tokens, float[] scores, int[][] finished, float[] finishedScores, boolean over) {
+      int[][] tokens,
+      float[] scores,
+      int[][] finished,
+      float[] finishedScores,
+      boolean over,
+      int[] parents) {
 
     /** Tokens of each beam that runs. */
     int length() {
@@ -59,7 +65,8 @@ record TextDecoding(int beams, int maxNewTokens, int end, double lengthPenalty, 
     Arrays.fill(scores, 1, beams, NEVER);
     float[] finishedScores = new float[beams];
     Arrays.fill(finishedScores, NEVER);
-    return new State(new int[beams][0], scores, new int[beams][], finishedScores, false);
+    return new State(
+        new int[beams][0], scores, new int[beams][], finishedScores, false, new int[beams]);
   }
 
   /**
@@ -91,7 +98,8 @@ record TextDecoding(int beams, int maxNewTokens, int end, double lengthPenalty, 
         state.scores(),
         state.finished(),
         state.finishedScores(),
-        token == end || tokens.length == maxNewTokens);
+        token == end || tokens.length == maxNewTokens,
+        new int[1]);
   }
 
   private static int best(float[] logits, int offset, int vocabulary) {
@@ -163,9 +171,11 @@ record TextDecoding(int beams, int maxNewTokens, int end, double lengthPenalty, 
     going.sort(Comparator.comparingDouble(each -> -(each.score + (each.ends ? NEVER : 0))));
     int[][] tokens = new int[beams][];
     float[] scores = new float[beams];
+    int[] parents = new int[beams];
     for (int i = 0; i < beams; i++) {
       Candidate each = going.get(i);
       tokens[i] = with(state.tokens()[each.beam], each.token);
+      parents[i] = each.beam;
       scores[i] = each.ends ? each.score + NEVER : each.score;
     }
 
@@ -201,7 +211,7 @@ record TextDecoding(int beams, int maxNewTokens, int end, double lengthPenalty, 
       better |= possible > (text == null ? NEVER : worst);
     }
     boolean allEnd = candidates.stream().allMatch(Candidate::ends);
-    return new State(tokens, scores, finished, finishedScores, !better || allEnd);
+    return new State(tokens, scores, finished, finishedScores, !better || allEnd, parents);
   }
 
   /** The best continuations of all beams, twice as many as there are beams, best first. */
@@ -301,7 +311,12 @@ record TextDecoding(int beams, int maxNewTokens, int end, double lengthPenalty, 
       }
     }
     return new State(
-        tokens, begun.scores(), begun.finished(), begun.finishedScores(), saved[1] != 0);
+        tokens,
+        begun.scores(),
+        begun.finished(),
+        begun.finishedScores(),
+        saved[1] != 0,
+        begun.parents());
   }
 
   private int[] tokens(float[] saved, int at) {

@@ -22,20 +22,45 @@ final class TextPipeline implements DiffusionPipeline {
   private static final float[][] NO_HISTORY = {};
   private static final byte[] NO_NOISE = {};
 
+  /** What part of the heap is for what networks keep of texts' tokens. */
+  private static final long HEAP_SHARE = 8;
+
   private final TextTask task;
   private final ModelInfo info;
   private final Basis basis;
   private final ModelCheck check;
   private final Model model = new TextModel();
 
+  /** Bytes that {@link ReadTokens} of all texts may still take. Device thread. */
+  private long room;
+
   /**
    * @param check of all weights, closed with this
    */
   TextPipeline(ModelInfo info, TextTask task, ModelCheck check) {
+    this(info, task, check, Runtime.getRuntime().maxMemory() / HEAP_SHARE);
+  }
+
+  /**
+   * @param room bytes of the heap for what the network keeps of texts' tokens. A text that finds
+   *     none has its tokens read again at each step
+   */
+  TextPipeline(ModelInfo info, TextTask task, ModelCheck check, long room) {
     this.info = info;
     this.basis = info.basis();
     this.task = task;
     this.check = check;
+    this.room = room;
+  }
+
+  /** The same model with room of its own. Not closed by itself. */
+  TextPipeline withRoom(long bytes) {
+    return new TextPipeline(info, task, check, bytes);
+  }
+
+  /** Bytes that are left for what the network keeps of texts' tokens. */
+  long room() {
+    return room;
   }
 
   @Override
@@ -94,7 +119,8 @@ final class TextPipeline implements DiffusionPipeline {
     List<Text> texts = batch.stream().map(Text.class::cast).toList();
     List<TextTask.Row> rows = new ArrayList<>();
     texts.forEach(text -> rows.addAll(text.rowsOfCall()));
-    HostTensor.Floats scores = task.next(rows);
+    TextTask.Next called = task.next(rows);
+    HostTensor.Floats scores = called.scores();
     int vocabulary = (int) scores.shape()[1];
     List<TextDecoding.State> next = new ArrayList<>(texts.size());
     List<Integer> notFinite = new ArrayList<>();
@@ -119,8 +145,12 @@ final class TextPipeline implements DiffusionPipeline {
               .formatted(first.step(), first.request.id()),
           notFinite);
     }
+    row = 0;
     for (int i = 0; i < texts.size(); i++) {
-      texts.get(i).state = next.get(i);
+      Text text = texts.get(i);
+      List<ReadTokens> read = called.read();
+      text.moveTo(next.get(i), read.isEmpty() ? read : read.subList(row, row + text.rows()));
+      row += text.rows();
     }
   }
 
@@ -165,6 +195,11 @@ final class TextPipeline implements DiffusionPipeline {
     private final TextTask.Beginning beginning;
     private TextDecoding.State state;
 
+    /** Of each beam; empty where nothing is kept. */
+    private List<ReadTokens> read = List.of();
+
+    private long readBytes;
+
     Text(
         GenerationRequest request,
         TextDecoding decoding,
@@ -178,10 +213,37 @@ final class TextPipeline implements DiffusionPipeline {
 
     private List<TextTask.Row> rowsOfCall() {
       List<TextTask.Row> rows = new ArrayList<>();
-      for (int[] tokens : state.tokens()) {
-        rows.add(new TextTask.Row(beginning, whole(tokens)));
+      for (int i = 0; i < state.tokens().length; i++) {
+        rows.add(
+            new TextTask.Row(
+                beginning, whole(state.tokens()[i]), read.isEmpty() ? null : read.get(i)));
       }
       return rows;
+    }
+
+    /**
+     * @param of what has been read of each beam that the next ones go on from
+     */
+    private void moveTo(TextDecoding.State next, List<ReadTokens> of) {
+      close();
+      state = next;
+      if (of.isEmpty() || next.over()) {
+        return;
+      }
+      // As if beams shared nothing.
+      long bytes = task.readBytes() * of.size() * of.get(0).length();
+      if (bytes <= room) {
+        room -= bytes;
+        readBytes = bytes;
+        read = Arrays.stream(next.parents()).mapToObj(of::get).toList();
+      }
+    }
+
+    @Override
+    public void close() {
+      room += readBytes;
+      readBytes = 0;
+      read = List.of();
     }
 
     /** The prompt's tokens and those behind it. */

@@ -26,8 +26,18 @@ interface TextTask extends AutoCloseable {
    * A text under way.
    *
    * @param tokens with those of the prompt
+   * @param read what the network keeps of all tokens but the last one; null where that is not at
+   *     hand, and all are read again
    */
-  record Row(Beginning beginning, int[] tokens) {}
+  record Row(Beginning beginning, int[] tokens, ReadTokens read) {}
+
+  /**
+   * What follows from a call.
+   *
+   * @param scores of each row's next token, [rows, vocabulary]
+   * @param read what the network keeps of each row's tokens; empty for a network that keeps nothing
+   */
+  record Next(HostTensor.Floats scores, List<ReadTokens> read) {}
 
   /** What its requests may say. */
   Signature signature();
@@ -54,8 +64,11 @@ interface TextTask extends AutoCloseable {
   /** Encodes what texts follow from. */
   List<Beginning> begin(List<GenerationRequest> requests);
 
-  /** Scores of each row's next token, [rows, vocabulary]. */
-  HostTensor.Floats next(List<Row> rows);
+  /** Bytes that {@link ReadTokens} take for each token. */
+  long readBytes();
+
+  /** Reads the tokens that have not been read. */
+  Next next(List<Row> rows);
 
   /** The text of tokens, those of the prompt among them, without special ones. */
   String text(int[] tokens);
