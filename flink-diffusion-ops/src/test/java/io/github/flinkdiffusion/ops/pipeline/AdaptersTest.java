@@ -259,13 +259,21 @@ class AdaptersTest {
 
   @Test
   void refusesFilesThatCannotBeNamed() throws IOException {
-    Path downsampler = temp.resolve("downsampler.safetensors");
-    write(downsampler, "tiny-sd1", 1, 2, name -> name.contains("downsamplers"));
+    Path embedding = temp.resolve("embedding.safetensors");
+    HeapTensors.Builder tensors = HeapTensors.builder();
+    String table = "text_encoder.text_model.embeddings.position_embedding";
+    long[] shape;
+    try (TensorStore text =
+        ModelFolder.open(MODELS.resolve("tiny-sd1")).component("text_encoder").open()) {
+      shape = text.info(table.substring(table.indexOf('.') + 1) + ".weight").shape();
+    }
+    tensors.add(table + ".lora_A.weight", new float[(int) shape[1]], 1, shape[1]);
+    tensors.add(table + ".lora_B.weight", new float[(int) shape[0]], shape[0], 1);
+    SafetensorsWriter.write(embedding, tensors.build(), Map.of("format", "pt"));
     Map<Path, String> refused = new LinkedHashMap<>();
     Path loras = Path.of("src/test/resources/fixtures/lora");
-    refused.put(loras.resolve("kohya-sd1.safetensors"), "changes text_encoder");
-    refused.put(loras.resolve("kohya-dora.safetensors"), "changes text_encoder");
-    refused.put(downsampler, "downsamplers.0.conv.weight is not the weight of a linear layer");
+    refused.put(loras.resolve("kohya-dora.safetensors"), "has magnitudes (DoRA");
+    refused.put(embedding, "position_embedding.weight is not the weight of a linear layer");
     refused.put(FILES.get("tiny-sdxl").get("lora-0"), "do not make the weight");
     refused.forEach(
         (file, message) ->

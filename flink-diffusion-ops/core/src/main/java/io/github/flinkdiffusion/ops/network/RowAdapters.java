@@ -66,7 +66,7 @@ public final class RowAdapters {
    * @param method of the network, of inputs that all have the call's rows
    * @param weights names of the layers' weights
    * @throws IllegalArgumentException naming a weight that is none of a linear layer, or of a
-   *     convolution of 1 or 3 pixels that keeps the image's size
+   *     convolution of 1 or 3 pixels that keeps the image's size or halves it
    */
   public static RowAdapters of(Method method, Set<String> weights) {
     Map<String, Value> found = new LinkedHashMap<>();
@@ -80,7 +80,7 @@ public final class RowAdapters {
         throw new IllegalArgumentException(
             weight
                 + " is not the weight of a linear layer, or of a convolution of 1x1 or 3x3 pixels"
-                + " with stride 1");
+                + " with stride 1 or 2");
       }
       int window = operation.op() == Op.LINEAR ? 1 : Math.toIntExact(shape[2] * shape[3]);
       Layer layer = new Layer(at, (int) shape[1], window, (int) shape[0]);
@@ -119,7 +119,7 @@ public final class RowAdapters {
     List<Object> a = operation.attributes();
     boolean square = shape[2] == shape[3] && (shape[2] == 1 || shape[2] == 3);
     return square
-        && a.get(0).equals(1)
+        && (a.get(0).equals(1) || a.get(0).equals(2))
         && a.get(1).equals((int) (shape[2] / 2))
         && a.get(2).equals(1);
   }
@@ -177,8 +177,11 @@ public final class RowAdapters {
     Value added;
     if (operation.op() == Op.CONV2D) {
       Value low = layer.window() == 1 ? seen(m, down, x) : seenAround(m, down, x, layer);
+      if (operation.attributes().get(0).equals(2)) {
+        low = everySecond(m, low, x);
+      }
       Value scaled = m.multiply(low, m.unsqueeze(scale, 2));
-      added = m.unflattenAs(m.matrixProduct(m.transpose(up, 1, 2), scaled), 2, x, 2);
+      added = m.unflattenAs(m.matrixProduct(m.transpose(up, 1, 2), scaled), 2, own, 2);
     } else if (rank == 2 || rank == 3) {
       Value lines = rank == 2 ? m.unsqueeze(x, 1) : x;
       Value low = m.matrixProduct(lines, m.transpose(down, 1, 2));
@@ -189,6 +192,11 @@ public final class RowAdapters {
           weight + " belongs to a layer whose rows are not the call's");
     }
     return m.add(own, m.castAs(added, own));
+  }
+
+  /** Of [N,R,HW] the pixels that a stride of 2 leaves. */
+  private static Value everySecond(Method m, Value low, Value x) {
+    return m.flatten(m.averagePool(m.unflattenAs(low, 2, x, 2), 1, 2, 0), 2, 3);
   }
 
   /** Of [N,C,H,W] by [N,R,C]: [N,R,HW]. */

@@ -5,17 +5,12 @@
 package io.github.flinkdiffusion.ops.pipeline;
 
 import io.github.flinkdiffusion.ops.graph.Graph;
-import io.github.flinkdiffusion.ops.graph.Method;
-import io.github.flinkdiffusion.ops.network.RowAdapters;
 import io.github.flinkdiffusion.ops.network.UNet2DCondition;
 import io.github.flinkdiffusion.ops.weights.AllowedLora;
 import io.github.flinkdiffusion.ops.weights.WeightsException;
 import java.util.ArrayList;
-import java.util.Arrays;
-import java.util.Iterator;
-import java.util.LinkedHashMap;
 import java.util.List;
-import java.util.Map;
+import java.util.Optional;
 import java.util.Set;
 import java.util.SortedMap;
 import java.util.TreeMap;
@@ -23,75 +18,67 @@ import java.util.TreeSet;
 import java.util.function.Supplier;
 import java.util.stream.Collectors;
 
-/**
- * LoRAs that requests name: each row of a call brings the factors of its own, see {@link
- * RowAdapters}. Factors of the least recently used LoRAs leave the memory; a call that needs them
- * reads them again.
- */
+/** LoRAs that requests name, and the denoising network's layers that they change. */
 final class Adapters {
-  /** The network's method with side paths. */
-  static final String METHOD = "adapted";
-
-  private static final float[] NOTHING = new float[0];
-
   private final SortedMap<String, AllowedLora> allowed;
-  private final RowAdapters layers;
   private final int resident;
+  private final Optional<AdaptedLayers> denoising;
 
-  /** By name, the least recently used one first. Of the device's thread. */
-  private final Map<String, float[]> tables = new LinkedHashMap<>(16, 0.75f, true);
-
-  private Adapters(SortedMap<String, AllowedLora> allowed, RowAdapters layers, int resident) {
+  private Adapters(
+      SortedMap<String, AllowedLora> allowed, int resident, Optional<AdaptedLayers> denoising) {
     this.allowed = allowed;
-    this.layers = layers;
     this.resident = resident;
+    this.denoising = denoising;
   }
 
   /**
-   * Opens the LoRAs and adds to a network's graph the method that takes them.
+   * Opens the LoRAs and adds to the denoising network's graph the method that takes them.
    *
    * @param network the component whose graph it is
+   * @param texts the components of text encoders, which add {@link #layers} of their own
    * @throws WeightsException for a file that does not fit
    */
   static Adapters open(
-      AdapterSettings settings, Components components, String network, Graph graph) {
+      AdapterSettings settings,
+      Components components,
+      String network,
+      Graph graph,
+      Set<String> texts) {
     SortedMap<String, AllowedLora> allowed = new TreeMap<>();
-    Set<String> weights = new TreeSet<>();
-    Method forward =
-        graph.methods().stream()
-            .filter(method -> method.name().equals(UNet2DCondition.FORWARD))
-            .findFirst()
-            .orElseThrow();
+    Set<String> networks = new TreeSet<>(texts);
+    networks.add(network);
     settings
         .files()
         .forEach(
-            (name, file) -> {
-              AllowedLora lora = AllowedLora.open(name, file, components.folder(), network);
-              // Each by itself, so that a message names the file.
-              layers(forward, lora.ranks().keySet(), lora);
-              weights.addAll(lora.ranks().keySet());
-              allowed.put(name, lora);
-            });
-    RowAdapters layers = RowAdapters.of(forward, weights);
-    layers.addTo(graph, forward, METHOD);
-    return new Adapters(allowed, layers, settings.resident());
+            (name, file) ->
+                allowed.put(name, AllowedLora.open(name, file, components.folder(), networks)));
+    return new Adapters(
+        allowed,
+        settings.resident(),
+        AdaptedLayers.open(
+            network, allowed, settings.resident(), graph, List.of(UNet2DCondition.FORWARD)));
   }
 
-  private static void layers(Method forward, Set<String> weights, AllowedLora lora) {
-    try {
-      RowAdapters.of(forward, weights);
-    } catch (IllegalArgumentException e) {
-      throw new WeightsException(
-          "LoRA %s cannot be named by requests: %s. Merge it when the model is loaded (diffusion.model.loras)"
-              .formatted(lora, e.getMessage()),
-          e);
-    }
+  /**
+   * Adds to a text encoder's graph the methods that take the LoRAs' factors.
+   *
+   * @param methods the first of which has all layers
+   * @return empty if no LoRA changes it
+   */
+  Optional<AdaptedLayers> layers(String network, Graph graph, List<String> methods) {
+    return AdaptedLayers.open(network, allowed, resident, graph, methods);
   }
 
   /** A denoiser that takes {@link #inputs} after those that it has. */
   Denoiser on(Denoiser denoiser) {
-    return denoiser.andGated(
-        METHOD, Denoiser.Input.vectors(layers.width()), Denoiser.Input.floats(Denoiser.Input.ANY));
+    return denoising
+        .map(
+            layers ->
+                denoiser.andGated(
+                    AdaptedLayers.methodLike(UNet2DCondition.FORWARD),
+                    Denoiser.Input.vectors(layers.width()),
+                    Denoiser.Input.floats(Denoiser.Input.ANY)))
+        .orElse(denoiser);
   }
 
   /**
@@ -144,7 +131,10 @@ final class Adapters {
   Beginning of(GenerationRequest request, Beginning beginning) {
     // Saved requests are not prepared again, and their file may be another one by now.
     List<RequestedLora> asked = RequestedLora.of(check(request));
-    List<Object> more = inputs(asked);
+    if (denoising.isEmpty()) {
+      return beginning;
+    }
+    List<Object> more = inputs(denoising.get(), asked);
     return beginning.conditioned(
         beginning
             .lead()
@@ -159,60 +149,9 @@ final class Adapters {
     return conditions.withRows(row -> row.and(more));
   }
 
-  private List<Object> inputs(List<RequestedLora> asked) {
-    int lines = 0;
-    for (RequestedLora each : asked) {
-      lines += allowed.get(each.name()).rank();
-    }
-    float[] scales = new float[lines];
-    int line = 0;
-    for (RequestedLora each : asked) {
-      int rank = allowed.get(each.name()).rank();
-      Arrays.fill(scales, line, line + rank, (float) each.scale());
-      line += rank;
-    }
-    Supplier<float[]> factors = asked.isEmpty() ? () -> NOTHING : () -> factors(asked);
-    return List.of(factors, scales);
-  }
-
-  /** The factors of several LoRAs stand one below the other. */
-  private float[] factors(List<RequestedLora> asked) {
-    if (asked.size() == 1) {
-      return table(asked.get(0).name());
-    }
-    List<float[]> each = asked.stream().map(lora -> table(lora.name())).toList();
-    float[] all = new float[each.stream().mapToInt(table -> table.length).sum()];
-    int at = 0;
-    for (float[] table : each) {
-      System.arraycopy(table, 0, all, at, table.length);
-      at += table.length;
-    }
-    return all;
-  }
-
-  private float[] table(String name) {
-    float[] known = tables.get(name);
-    if (known != null) {
-      return known;
-    }
-    AllowedLora lora = allowed.get(name);
-    float[] table = new float[Math.multiplyExact(lora.rank(), layers.width())];
-    try {
-      for (AllowedLora.Factors each : lora.factors()) {
-        layers.write(each.weight(), each.rank(), each.down(), each.up(), table);
-      }
-    } catch (WeightsException e) {
-      // The requests that name it fail, and not the job: the batcher tries each row by itself.
-      throw new InvalidRequestException(
-          "loras has '%s', whose file cannot be used any more: %s".formatted(name, e.getMessage()),
-          e);
-    }
-    tables.put(name, table);
-    if (tables.size() > resident) {
-      Iterator<String> eldest = tables.keySet().iterator();
-      eldest.next();
-      eldest.remove();
-    }
-    return table;
+  private static List<Object> inputs(AdaptedLayers layers, List<RequestedLora> asked) {
+    List<RequestedLora> own = layers.own(asked);
+    Supplier<float[]> factors = () -> layers.factors(own);
+    return List.of(factors, layers.scales(own));
   }
 }

@@ -6,6 +6,7 @@ package io.github.flinkdiffusion.ops.pipeline;
 
 import io.github.flinkdiffusion.ops.engine.HostTensor;
 import io.github.flinkdiffusion.ops.engine.Network;
+import io.github.flinkdiffusion.ops.engine.Tensor;
 import io.github.flinkdiffusion.ops.graph.Graph;
 import io.github.flinkdiffusion.ops.network.ClipText;
 import io.github.flinkdiffusion.ops.network.ClipTextConfig;
@@ -23,6 +24,7 @@ import java.util.LinkedHashMap;
 import java.util.LinkedHashSet;
 import java.util.List;
 import java.util.Map;
+import java.util.Optional;
 
 /**
  * Texts to what CLIP's text encoder makes of them; those used last are kept. Device thread only.
@@ -38,6 +40,9 @@ final class PromptEncoder {
 
   /** Texts of a call of {@link #encodeEnds}. */
   private static final int TOGETHER = 12;
+
+  /** Numbers of LoRAs' factors in a call; a single row may have more. */
+  private static final int MOST_FACTORS = 1 << 24;
 
   /** Tokens of {@link #encodeEmpty}. */
   static final int EMPTY_LENGTH = 2;
@@ -66,6 +71,7 @@ final class PromptEncoder {
   private final int pooledSize;
 
   private final Taken taken;
+  private final Optional<AdaptedLayers> adapted;
   private final Map<Prompt, PromptEncoding> kept =
       new LinkedHashMap<>(16, 0.75f, true) {
         private static final long serialVersionUID = 1L;
@@ -77,7 +83,11 @@ final class PromptEncoder {
       };
 
   private PromptEncoder(
-      ClipTokenizer tokenizer, Network network, ClipTextConfig config, Taken taken) {
+      ClipTokenizer tokenizer,
+      Network network,
+      ClipTextConfig config,
+      Taken taken,
+      Optional<AdaptedLayers> adapted) {
     this.tokenizer = tokenizer;
     this.network = network;
     this.config = config;
@@ -91,38 +101,57 @@ final class PromptEncoder {
           case INNER_AND_POOLED -> config.projectionSize();
         };
     this.taken = taken;
+    this.adapted = adapted;
   }
 
   /** The components {@code tokenizer} and {@code text_encoder}, as Stable Diffusion takes them. */
   static PromptEncoder open(Components components) {
-    return open(components, "tokenizer", "text_encoder", Taken.NORMED, PLAIN);
+    return open(components, Optional.empty());
+  }
+
+  /** The same, of requests that may name LoRAs. */
+  static PromptEncoder open(Components components, Optional<Adapters> adapters) {
+    return open(components, adapters, "tokenizer", "text_encoder", Taken.NORMED, PLAIN);
   }
 
   /**
    * The components {@code tokenizer} and {@code text_encoder}, as the latent upscaler takes them.
    */
   static PromptEncoder openOutermost(Components components) {
-    return open(components, "tokenizer", "text_encoder", Taken.OUTERMOST_AND_END, PLAIN);
+    return open(
+        components, Optional.empty(), "tokenizer", "text_encoder", Taken.OUTERMOST_AND_END, PLAIN);
   }
 
   /** The components {@code tokenizer} and {@code text_encoder}, as SDXL takes them. */
-  static PromptEncoder openInner(Components components) {
-    return open(components, "tokenizer", "text_encoder", Taken.INNER, PLAIN, PROJECTING);
+  static PromptEncoder openInner(Components components, Optional<Adapters> adapters) {
+    return open(components, adapters, "tokenizer", "text_encoder", Taken.INNER, PLAIN, PROJECTING);
   }
 
   /** The components {@code tokenizer_2} and {@code text_encoder_2}, as SDXL takes them. */
   static PromptEncoder openInnerAndPooled(Components components) {
-    return openInnerAndPooled(components, "tokenizer_2", "text_encoder_2");
+    return openInnerAndPooled(components, Optional.empty());
+  }
+
+  /** The same, of requests that may name LoRAs. */
+  static PromptEncoder openInnerAndPooled(Components components, Optional<Adapters> adapters) {
+    return open(
+        components, adapters, "tokenizer_2", "text_encoder_2", Taken.INNER_AND_POOLED, PROJECTING);
   }
 
   /** Other components than {@link #openInnerAndPooled(Components)}, as Stable Diffusion 3 has. */
   static PromptEncoder openInnerAndPooled(
       Components components, String tokenizerName, String name) {
-    return open(components, tokenizerName, name, Taken.INNER_AND_POOLED, PROJECTING);
+    return open(
+        components, Optional.empty(), tokenizerName, name, Taken.INNER_AND_POOLED, PROJECTING);
   }
 
   private static PromptEncoder open(
-      Components components, String tokenizerName, String name, Taken taken, String... classes) {
+      Components components,
+      Optional<Adapters> adapters,
+      String tokenizerName,
+      String name,
+      Taken taken,
+      String... classes) {
     components.requireClass(tokenizerName, "CLIPTokenizer", "CLIPTokenizerFast");
     ClipTokenizer tokenizer = ClipTokenizer.load(components.folder().component(tokenizerName));
     Config json = ClipTextConfig.section(components.config(name, classes));
@@ -148,7 +177,15 @@ final class PromptEncoder {
         taken == Taken.INNER_AND_POOLED
             ? new ClipTextProjection(config).graph(tokenizer.maxLength())
             : new ClipText(config).graph(tokenizer.maxLength());
-    return new PromptEncoder(tokenizer, components.load(name, graph), config, taken);
+    List<String> methods =
+        switch (taken) {
+          case NORMED -> List.of(ClipText.FORWARD, ClipText.AT_LAYER_NORMED);
+          case OUTERMOST_AND_END -> List.of(ClipText.AT_LAYER);
+          case INNER -> List.of(ClipText.AT_LAYER);
+          case INNER_AND_POOLED -> List.of(ClipTextProjection.STATES_AND_POOLED);
+        };
+    Optional<AdaptedLayers> adapted = adapters.flatMap(each -> each.layers(name, graph, methods));
+    return new PromptEncoder(tokenizer, components.load(name, graph), config, taken, adapted);
   }
 
   /** Tokens of every encoding. */
@@ -225,32 +262,46 @@ final class PromptEncoder {
   }
 
   /**
-   * Encodings of all prompts; those not kept are encoded in one network call, or in two where some
-   * leave layers out and others do not.
+   * Encodings of all prompts; those not kept are encoded in one network call, or in several where
+   * some leave layers out, or have LoRAs, and others do not.
    */
   Map<Prompt, PromptEncoding> encodeSkipping(Collection<Prompt> prompts) {
-    Map<Prompt, PromptEncoding> result = new LinkedHashMap<>();
-    List<Prompt> whole = new ArrayList<>();
-    List<Prompt> skipping = new ArrayList<>();
-    for (Prompt prompt : new LinkedHashSet<>(prompts)) {
+    Map<Prompt, PromptEncoding> done = new LinkedHashMap<>();
+    Map<Kind, List<Prompt>> missing = new LinkedHashMap<>();
+    for (Prompt asked : prompts) {
+      Prompt prompt = own(asked);
       PromptEncoding known = kept.get(prompt);
       if (known != null) {
-        result.put(prompt, known);
-      } else if (prompt.clipSkip() == 0) {
-        whole.add(prompt);
-      } else {
-        skipping.add(prompt);
+        done.put(prompt, known);
+      } else if (done.put(prompt, NOT_YET) == null) {
+        missing.computeIfAbsent(Kind.of(prompt), any -> new ArrayList<>()).add(prompt);
       }
     }
-    result.putAll(call(whole, false));
-    result.putAll(call(skipping, true));
-    result.forEach(
+    missing.forEach((kind, each) -> done.putAll(call(each, kind)));
+    done.forEach(
         (prompt, encoding) -> {
           if (encoding.states().length == length() * hiddenSize) {
             kept.put(prompt, encoding);
           }
         });
+    Map<Prompt, PromptEncoding> result = new LinkedHashMap<>();
+    prompts.forEach(asked -> result.put(asked, done.get(own(asked))));
     return result;
+  }
+
+  /** With the LoRAs that change this encoder alone. */
+  private Prompt own(Prompt prompt) {
+    return prompt.withLoras(adapted.map(layers -> layers.own(prompt.loras())).orElse(List.of()));
+  }
+
+  private static final PromptEncoding NOT_YET =
+      new PromptEncoding(new float[0], new float[0], false);
+
+  /** Prompts that can share a call. */
+  private record Kind(boolean skipping, boolean adapted) {
+    static Kind of(Prompt prompt) {
+      return new Kind(prompt.clipSkip() > 0, !prompt.loras().isEmpty());
+    }
   }
 
   /**
@@ -275,42 +326,32 @@ final class PromptEncoder {
     return new Part(chunks(prompt), false);
   }
 
-  private Map<Prompt, PromptEncoding> call(List<Prompt> prompts, boolean skipping) {
-    if (prompts.isEmpty()) {
-      return Map.of();
-    }
+  private Map<Prompt, PromptEncoding> call(List<Prompt> prompts, Kind kind) {
     int length = length();
     List<Part> parts = prompts.stream().map(this::part).toList();
     int rows = parts.stream().mapToInt(part -> part.chunks().size()).sum();
     long[] ids = new long[rows * length];
     long[] used = new long[rows];
+    List<Prompt> prompt = new ArrayList<>();
     int row = 0;
     for (int i = 0; i < parts.size(); i++) {
       for (PromptChunks.Chunk chunk : parts.get(i).chunks()) {
         used[row] = (long) layers - prompts.get(i).clipSkip();
+        prompt.add(prompts.get(i));
         for (int j = 0; j < length; j++) {
           ids[row * length + j] = chunk.ids()[j];
         }
         row++;
       }
     }
-    HostTensor.Longs input = new HostTensor.Longs(ids, rows, length);
-    HostTensor.Longs layersUsed = new HostTensor.Longs(used, rows);
     float[] encoded =
-        switch (taken) {
-          case NORMED ->
-              skipping
-                  ? network.call(ClipText.AT_LAYER_NORMED, input, layersUsed).data()
-                  : network.call(ClipText.FORWARD, input).data();
-          case OUTERMOST_AND_END ->
-              beside(
-                  network.call(ClipText.AT_LAYER, input, layersUsed).data(),
-                  network.call(ClipText.POOLED, input).data(),
-                  rows);
-          case INNER -> network.call(ClipText.AT_LAYER, input, layersUsed).data();
-          case INNER_AND_POOLED ->
-              network.call(ClipTextProjection.STATES_AND_POOLED, input, layersUsed).data();
-        };
+        kind.adapted()
+            ? adapted(prompt, ids, used, kind.skipping())
+            : encoded(
+                new HostTensor.Longs(ids, rows, length),
+                new HostTensor.Longs(used, rows),
+                rows,
+                kind.skipping());
     Map<Prompt, PromptEncoding> encodings = new LinkedHashMap<>();
     int first = 0;
     for (int i = 0; i < parts.size(); i++) {
@@ -318,6 +359,69 @@ final class PromptEncoder {
       first += parts.get(i).chunks().size();
     }
     return encodings;
+  }
+
+  private float[] encoded(
+      HostTensor.Longs input, HostTensor.Longs layersUsed, int rows, boolean skipping) {
+    return switch (taken) {
+      case NORMED ->
+          skipping
+              ? network.call(ClipText.AT_LAYER_NORMED, input, layersUsed).data()
+              : network.call(ClipText.FORWARD, input).data();
+      case OUTERMOST_AND_END ->
+          beside(
+              network.call(ClipText.AT_LAYER, input, layersUsed).data(),
+              network.call(ClipText.POOLED, input).data(),
+              rows);
+      case INNER -> network.call(ClipText.AT_LAYER, input, layersUsed).data();
+      case INNER_AND_POOLED ->
+          network.call(ClipTextProjection.STATES_AND_POOLED, input, layersUsed).data();
+    };
+  }
+
+  /** In calls of as many rows as their factors leave room for, each with those of its prompt. */
+  private float[] adapted(List<Prompt> prompts, long[] ids, long[] used, boolean skipping) {
+    AdaptedLayers changed = adapted.orElseThrow();
+    int length = length();
+    int lines =
+        prompts.stream().mapToInt(each -> changed.scales(each.loras()).length).max().orElseThrow();
+    int table = Math.multiplyExact(lines, changed.width());
+    int together = Math.max(1, MOST_FACTORS / table);
+    boolean whole = taken == Taken.NORMED && !skipping;
+    String method =
+        AdaptedLayers.methodLike(
+            switch (taken) {
+              case NORMED -> whole ? ClipText.FORWARD : ClipText.AT_LAYER_NORMED;
+              case INNER, OUTERMOST_AND_END -> ClipText.AT_LAYER;
+              case INNER_AND_POOLED -> ClipTextProjection.STATES_AND_POOLED;
+            });
+    int rowSize = length * hiddenSize + pooledSize;
+    float[] encoded = new float[prompts.size() * rowSize];
+    for (int first = 0; first < prompts.size(); first += together) {
+      int end = Math.min(prompts.size(), first + together);
+      int rows = end - first;
+      float[] factors = new float[rows * table];
+      float[] scales = new float[rows * lines];
+      for (int row = 0; row < rows; row++) {
+        List<RequestedLora> loras = prompts.get(first + row).loras();
+        float[] own = changed.factors(loras);
+        System.arraycopy(own, 0, factors, row * table, own.length);
+        float[] ownScales = changed.scales(loras);
+        System.arraycopy(ownScales, 0, scales, row * lines, ownScales.length);
+      }
+      List<Tensor> arguments = new ArrayList<>();
+      arguments.add(
+          new HostTensor.Longs(
+              Arrays.copyOfRange(ids, first * length, end * length), rows, length));
+      if (!whole) {
+        arguments.add(new HostTensor.Longs(Arrays.copyOfRange(used, first, end), rows));
+      }
+      arguments.add(new HostTensor.Floats(factors, rows, lines, changed.width()));
+      arguments.add(new HostTensor.Floats(scales, rows, lines));
+      float[] part = network.call(method, arguments.toArray(Tensor[]::new)).data();
+      System.arraycopy(part, 0, encoded, first * rowSize, part.length);
+    }
+    return encoded;
   }
 
   /** The states of a prompt's rows one behind the other, and what the first one is pooled to. */

@@ -12,12 +12,16 @@ import io.github.flinkdiffusion.ops.network.UNet2DConditionConfig;
 import io.github.flinkdiffusion.ops.scheduler.SamplerState;
 import io.github.flinkdiffusion.ops.scheduler.SamplingPlan;
 import io.github.flinkdiffusion.ops.weights.Config;
+import io.github.flinkdiffusion.ops.weights.ModelFolder;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.Iterator;
 import java.util.List;
 import java.util.Optional;
+import java.util.Set;
 import java.util.function.Function;
+import java.util.stream.Collectors;
+import java.util.stream.Stream;
 
 /**
  * The Stable Diffusion family as diffusers' pipelines for 1.x and 2.x, XL, and latent consistency
@@ -160,10 +164,9 @@ final class StableDiffusion implements LatentTask {
       Family family,
       Config config,
       UNet2DConditionConfig unet,
-      Conditioning conditioning) {
+      OpenConditioning conditioned) {
     this.family = family;
     SamplingPlans plans = SamplingPlans.open(components, family.corrections());
-    this.conditioning = conditioning;
     Autoencoder autoencoder =
         family.statistics()
             ? Autoencoder.openWithStatistics(components)
@@ -177,7 +180,11 @@ final class StableDiffusion implements LatentTask {
     Optional<AdapterSettings> named =
         control.isPresent() || caching.isPresent() ? Optional.empty() : components.adapters();
     Graph graph = new UNet2DCondition(unet).graph();
-    this.adapters = named.map(each -> Adapters.open(each, components, "unet", graph));
+    this.adapters =
+        named.map(
+            each ->
+                Adapters.open(each, components, "unet", graph, textEncoders(components.folder())));
+    this.conditioning = conditioned.open(components, config, unet, adapters);
     Denoiser denoiser =
         control
             .map(each -> each.load(components, conditioning.inputs()))
@@ -228,6 +235,22 @@ final class StableDiffusion implements LatentTask {
             plans,
             denoiser,
             Optional.of(autoencoder));
+  }
+
+  /** What opens a family's conditioning, with the LoRAs that requests name. */
+  @FunctionalInterface
+  private interface OpenConditioning {
+    Conditioning open(
+        Components components,
+        Config config,
+        UNet2DConditionConfig unet,
+        Optional<Adapters> adapters);
+  }
+
+  private static Set<String> textEncoders(ModelFolder folder) {
+    return Stream.of("text_encoder", "text_encoder_2")
+        .filter(folder::has)
+        .collect(Collectors.toSet());
   }
 
   private Denoiser denoiser(
@@ -284,12 +307,7 @@ final class StableDiffusion implements LatentTask {
   static Task open(Components components) {
     Config config = components.config("unet", "UNet2DConditionModel");
     UNet2DConditionConfig unet = UNet2DConditionConfig.from(config);
-    return new StableDiffusion(
-        components,
-        STABLE_DIFFUSION,
-        config,
-        unet,
-        TextConditioning.open(components, config, unet));
+    return new StableDiffusion(components, STABLE_DIFFUSION, config, unet, TextConditioning::open);
   }
 
   /** Stable Diffusion 1.x and 2.x of a model that must have a ControlNet. */
@@ -302,8 +320,7 @@ final class StableDiffusion implements LatentTask {
   static Task openXl(Components components) {
     Config config = components.config("unet", "UNet2DConditionModel");
     UNet2DConditionConfig unet = UNet2DConditionConfig.from(config);
-    return new StableDiffusion(
-        components, XL, config, unet, XlConditioning.open(components, config, unet));
+    return new StableDiffusion(components, XL, config, unet, XlConditioning::open);
   }
 
   /** Latent consistency models distilled from Stable Diffusion 1.x. */
@@ -317,11 +334,7 @@ final class StableDiffusion implements LatentTask {
           "a number: latent consistency models take the guidance scale as an input");
     }
     return new StableDiffusion(
-        components,
-        LATENT_CONSISTENCY,
-        config,
-        unet,
-        TextConditioning.open(components, config, unet));
+        components, LATENT_CONSISTENCY, config, unet, TextConditioning::open);
   }
 
   @Override

@@ -13,6 +13,7 @@ import java.util.Arrays;
 import java.util.Iterator;
 import java.util.List;
 import java.util.Map;
+import java.util.Optional;
 import java.util.function.ToIntFunction;
 
 /**
@@ -36,10 +37,15 @@ final class TextConditioning implements Conditioning {
 
   /**
    * @param config the denoising network's
+   * @param adapters LoRAs that requests name
    */
-  static Conditioning open(Components components, Config config, UNet2DConditionConfig unet) {
+  static Conditioning open(
+      Components components,
+      Config config,
+      UNet2DConditionConfig unet,
+      Optional<Adapters> adapters) {
     UNetConditions.textAnd(config, List.of(UNetConditions.GUIDANCE));
-    PromptEncoder prompts = PromptEncoder.open(components);
+    PromptEncoder prompts = PromptEncoder.open(components, adapters);
     UNetConditions.fits(config, unet, prompts);
     return new TextConditioning(prompts, unet.guidanceEmbedding());
   }
@@ -75,7 +81,7 @@ final class TextConditioning implements Conditioning {
   private void checkSize(PromptStages stages) {
     int longest = 1;
     for (String text : stages.texts()) {
-      longest = Math.max(longest, prompts.chunks(a1111(text, 0)).size());
+      longest = Math.max(longest, prompts.chunks(a1111(List.of(), text, 0)).size());
     }
     int encodings = stages.stages().size() * (stages.weights().size() + 1) * longest;
     if (encodings > MOST_ENCODINGS) {
@@ -124,11 +130,12 @@ final class TextConditioning implements Conditioning {
   /** Conditions of prompts in A1111's language, all of which are made as long as the longest. */
   private Conditions staged(GenerationRequest request, PromptStages stages) {
     int skipped = Prompt.wanted(request).clipSkip();
+    List<RequestedLora> loras = RequestedLora.of(request);
     List<Prompt> texts = new ArrayList<>();
-    texts.add(a1111("", 0));
+    texts.add(a1111(loras, "", 0));
     for (PromptStages.Stage stage : stages.stages()) {
-      stage.wanted().forEach(text -> texts.add(a1111(text, skipped)));
-      texts.add(a1111(stage.unwanted(), 0));
+      stage.wanted().forEach(text -> texts.add(a1111(loras, text, skipped)));
+      texts.add(a1111(loras, stage.unwanted(), 0));
     }
     Map<Prompt, PromptEncoding> encoded = prompts.encodeSkipping(texts);
     float[] empty = encoded.get(texts.get(0)).states();
@@ -138,10 +145,10 @@ final class TextConditioning implements Conditioning {
     for (PromptStages.Stage stage : stages.stages()) {
       List<Row> rows = new ArrayList<>();
       if (guided(request)) {
-        rows.add(row(request, encoded.get(a1111(stage.unwanted(), 0)), empty, longest));
+        rows.add(row(request, encoded.get(a1111(loras, stage.unwanted(), 0)), empty, longest));
       }
       for (String text : stage.wanted()) {
-        rows.add(row(request, encoded.get(a1111(text, skipped)), empty, longest));
+        rows.add(row(request, encoded.get(a1111(loras, text, skipped)), empty, longest));
       }
       all.add(new Conditions(rows, guidance(request, stages.weights()), false));
     }
@@ -153,8 +160,8 @@ final class TextConditioning implements Conditioning {
     return new Conditions(all.get(last).rows(), all.get(last).guidance(), false, earlier);
   }
 
-  private static Prompt a1111(String text, int clipSkip) {
-    return new Prompt(text, clipSkip, PromptLanguage.A1111);
+  private static Prompt a1111(List<RequestedLora> loras, String text, int clipSkip) {
+    return new Prompt(text, clipSkip, PromptLanguage.A1111, loras);
   }
 
   private boolean guided(GenerationRequest request) {

@@ -29,13 +29,17 @@ final class XlConditioning implements Conditioning {
   /** Size of the embedded guidance scale, 0 for a network without it. */
   private final int guidanceSize;
 
-  private XlConditioning(Components components, Config config, UNet2DConditionConfig unet) {
+  private XlConditioning(
+      Components components,
+      Config config,
+      UNet2DConditionConfig unet,
+      Optional<Adapters> adapters) {
     UNetConditions.textAnd(config, List.of(UNetConditions.GUIDANCE, UNetConditions.TEXT_TIME));
     this.first =
         components.folder().has("text_encoder")
-            ? Optional.of(PromptEncoder.openInner(components))
+            ? Optional.of(PromptEncoder.openInner(components, adapters))
             : Optional.empty();
-    this.second = PromptEncoder.openInnerAndPooled(components);
+    this.second = PromptEncoder.openInnerAndPooled(components, adapters);
     this.guidanceSize = unet.guidanceEmbedding();
     Config pipeline = components.folder().config();
     this.scored = pipeline.flag("requires_aesthetics_score", false);
@@ -76,9 +80,14 @@ final class XlConditioning implements Conditioning {
 
   /**
    * @param config the denoising network's
+   * @param adapters LoRAs that requests name
    */
-  static Conditioning open(Components components, Config config, UNet2DConditionConfig unet) {
-    return new XlConditioning(components, config, unet);
+  static Conditioning open(
+      Components components,
+      Config config,
+      UNet2DConditionConfig unet,
+      Optional<Adapters> adapters) {
+    return new XlConditioning(components, config, unet, adapters);
   }
 
   private int hiddenSize() {
@@ -180,7 +189,7 @@ final class XlConditioning implements Conditioning {
     String other = request.get(Parameters.PROMPT_2);
     return first.isEmpty() || other.isEmpty()
         ? new Texts(own, own)
-        : new Texts(own, new Prompt(other, own.clipSkip()));
+        : new Texts(own, own.withText(other));
   }
 
   /** Empty for zeros, and without guidance. No layers are left out, as in the reference. */
@@ -192,7 +201,8 @@ final class XlConditioning implements Conditioning {
     String own = text == null ? "" : text;
     String other = request.get(Parameters.NEGATIVE_PROMPT_2);
     boolean same = first.isEmpty() || other == null || other.isEmpty();
-    return Optional.of(new Texts(new Prompt(own, 0), new Prompt(same ? own : other, 0)));
+    return Optional.of(
+        new Texts(Prompt.of(request, own, 0), Prompt.of(request, same ? own : other, 0)));
   }
 
   private Conditions conditions(GenerationRequest request, Encoded encoded) {

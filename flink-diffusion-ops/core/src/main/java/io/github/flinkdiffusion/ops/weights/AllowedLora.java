@@ -11,13 +11,14 @@ import java.util.List;
 import java.util.Set;
 import java.util.SortedMap;
 import java.util.TreeMap;
+import java.util.TreeSet;
 import org.apache.flink.annotation.Internal;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 
 /**
- * A LoRA that requests may ask for by name, of one network. Opening it reads the file's header; the
- * factors are read each time they are asked for, and nothing stays open between.
+ * A LoRA that requests may ask for by name. Opening it reads the file's header; the factors are
+ * read each time they are asked for, and nothing stays open between.
  */
 @Internal
 public final class AllowedLora {
@@ -25,20 +26,23 @@ public final class AllowedLora {
 
   private final String name;
   private final Path file;
-  private final ModelComponent component;
+  private final ModelFolder model;
   private final FileDigests digests;
-  private final SortedMap<String, Integer> ranks;
+
+  /** By network, then by the layer's weight. */
+  private final SortedMap<String, SortedMap<String, Integer>> ranks;
+
   private String digest;
 
   private AllowedLora(
       String name,
       Path file,
-      ModelComponent component,
+      ModelFolder model,
       FileDigests digests,
-      SortedMap<String, Integer> ranks) {
+      SortedMap<String, SortedMap<String, Integer>> ranks) {
     this.name = name;
     this.file = file;
-    this.component = component;
+    this.model = model;
     this.digests = digests;
     this.ranks = ranks;
   }
@@ -54,35 +58,25 @@ public final class AllowedLora {
   public record Factors(String weight, int rank, float[] down, float[] up) {}
 
   /**
-   * @param network the only component that it may change
-   * @throws WeightsException if the file is no LoRA of that network alone, or one with magnitudes
-   *     (DoRA)
+   * @param networks the only components that it may change
+   * @throws WeightsException if the file is no LoRA of these, or one with magnitudes (DoRA)
    */
-  public static AllowedLora open(String name, Path file, ModelFolder model, String network) {
+  public static AllowedLora open(String name, Path file, ModelFolder model, Set<String> networks) {
     FileDigests digests = new FileDigests();
-    ModelComponent component = model.component(network);
     LoraFile lora = LoraFile.open(new Lora(file, 1), digests);
-    try (TensorStore opened = lora.tensors();
-        TensorStore weights = MergedWeights.current(component)) {
-      for (String other : lora.components(Set.copyOf(model.componentNames()))) {
-        if (!other.equals(network)) {
+    try (TensorStore opened = lora.tensors()) {
+      List<String> unmatched = new ArrayList<>();
+      SortedMap<String, SortedMap<String, Integer>> ranks = new TreeMap<>();
+      for (String network : lora.components(Set.copyOf(model.componentNames()))) {
+        if (!networks.contains(network)) {
           throw new WeightsException(
               "LoRA %s (%s) changes %s; LoRAs that requests name may change %s alone. Merge it when the model is loaded (diffusion.model.loras), or leave these layers out"
-                  .formatted(name, file, other, network));
+                  .formatted(name, file, network, String.join(", ", new TreeSet<>(networks))));
         }
-      }
-      List<String> unmatched = new ArrayList<>();
-      SortedMap<String, Integer> ranks = new TreeMap<>();
-      for (LoraFile.Change change : lora.changes(component, weights, unmatched)) {
-        if (change.magnitude().isPresent()) {
-          throw new WeightsException(
-              "LoRA %s (%s) has magnitudes (DoRA: '%s'), which LoRAs that requests name may not have. Merge it when the model is loaded (diffusion.model.loras)"
-                  .formatted(name, file, change.magnitude().get()));
-        }
-        int rank = Math.toIntExact(opened.info(change.down()).shape()[0]);
-        if (ranks.putIfAbsent(change.weight(), rank) != null) {
-          throw new WeightsException(
-              "LoRA %s (%s) changes '%s' twice".formatted(name, file, change.weight()));
+        SortedMap<String, Integer> own =
+            ranks(name, lora, opened, model.component(network), unmatched);
+        if (!own.isEmpty()) {
+          ranks.put(network, own);
         }
       }
       if (ranks.isEmpty()) {
@@ -98,25 +92,54 @@ public final class AllowedLora {
             unmatched.size(),
             unmatched.get(0));
       }
-      return new AllowedLora(
-          name, file, component, digests, Collections.unmodifiableSortedMap(ranks));
+      return new AllowedLora(name, file, model, digests, Collections.unmodifiableSortedMap(ranks));
     } finally {
       digests.release();
     }
+  }
+
+  private static SortedMap<String, Integer> ranks(
+      String name,
+      LoraFile lora,
+      TensorStore opened,
+      ModelComponent component,
+      List<String> unmatched) {
+    Path file = lora.lora().file();
+    SortedMap<String, Integer> ranks = new TreeMap<>();
+    try (TensorStore weights = MergedWeights.current(component)) {
+      for (LoraFile.Change change : lora.changes(component, weights, unmatched)) {
+        if (change.magnitude().isPresent()) {
+          throw new WeightsException(
+              "LoRA %s (%s) has magnitudes (DoRA: '%s'), which LoRAs that requests name may not have. Merge it when the model is loaded (diffusion.model.loras)"
+                  .formatted(name, file, change.magnitude().get()));
+        }
+        int rank = Math.toIntExact(opened.info(change.down()).shape()[0]);
+        if (ranks.putIfAbsent(change.weight(), rank) != null) {
+          throw new WeightsException(
+              "LoRA %s (%s) changes '%s' twice".formatted(name, file, change.weight()));
+        }
+      }
+    }
+    return Collections.unmodifiableSortedMap(ranks);
   }
 
   public String name() {
     return name;
   }
 
-  /** The ranks of its layers, by the names of their weights. */
-  public SortedMap<String, Integer> ranks() {
-    return ranks;
+  /** Whether it changes a network. */
+  public boolean changes(String network) {
+    return ranks.containsKey(network);
   }
 
-  /** The greatest one of its layers'. */
-  public int rank() {
-    return Collections.max(ranks.values());
+  /** The ranks of its layers of a network, by the names of their weights. */
+  public SortedMap<String, Integer> ranks(String network) {
+    return ranks.getOrDefault(network, Collections.emptySortedMap());
+  }
+
+  /** The greatest one of its layers' of a network that it changes. */
+  public int rank(String network) {
+    return Collections.max(ranks(network).values());
   }
 
   /**
@@ -136,11 +159,12 @@ public final class AllowedLora {
   }
 
   /**
-   * Reads the factors.
+   * Reads the factors of a network's layers.
    *
    * @throws WeightsException if the file cannot be read any more, or is not the same one
    */
-  public List<Factors> factors() {
+  public List<Factors> factors(String network) {
+    ModelComponent component = model.component(network);
     String expected = digest();
     LoraFile lora = LoraFile.open(new Lora(file, 1), digests);
     try (TensorStore tensors = lora.tensors();
