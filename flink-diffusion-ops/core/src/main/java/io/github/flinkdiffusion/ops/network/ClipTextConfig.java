@@ -50,6 +50,27 @@ public record ClipTextConfig(
    *     supported
    */
   public static ClipTextConfig from(Config config) {
+    return from(config, config);
+  }
+
+  /**
+   * Reads the config of a whole CLIP, whose text network is described in a section and whose {@code
+   * projection_dim} stands outside. Old files repeat the section under {@code text_config_dict},
+   * which then counts.
+   *
+   * @throws io.github.flinkdiffusion.ops.weights.IllegalConfigException for a value that is not
+   *     supported
+   */
+  public static ClipTextConfig fromClip(Config config) {
+    Config text =
+        config
+            .section("text_config_dict")
+            .or(() -> config.section("text_config"))
+            .orElseGet(() -> Config.empty(config.source() + " [text_config]"));
+    return from(text, config);
+  }
+
+  private static ClipTextConfig from(Config config, Config projection) {
     int hidden = ConfigValues.positive(config, "hidden_size", 512);
     return new ClipTextConfig(
         ConfigValues.positive(config, "vocab_size", 49408),
@@ -61,7 +82,7 @@ public record ClipTextConfig(
         ConfigValues.activation(config, "hidden_act", "quick_gelu"),
         config.number("layer_norm_eps", 1e-5),
         config.integer("eos_token_id", DEFAULT_EOS),
-        ConfigValues.positive(config, "projection_dim", DEFAULT_PROJECTION));
+        ConfigValues.positive(projection, "projection_dim", DEFAULT_PROJECTION));
   }
 
   /**

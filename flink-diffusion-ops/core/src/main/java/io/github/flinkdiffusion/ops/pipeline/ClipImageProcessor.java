@@ -11,13 +11,15 @@ import io.github.flinkdiffusion.ops.image.Raster;
 import io.github.flinkdiffusion.ops.weights.Config;
 import java.util.List;
 import java.util.Optional;
+import org.apache.flink.annotation.Internal;
 
 /**
  * Pictures as CLIP's vision network takes them: transformers' CLIPImageProcessor, from a {@code
  * preprocessor_config.json}. The shorter side is resized as Python's imaging library does, the
  * middle is cut out, and values are normalised with the training data's mean and deviation.
  */
-final class ClipImageProcessor {
+@Internal
+public final class ClipImageProcessor {
   /**
    * The names that transformers has had for it, in {@code model_index.json}, which alone says what
    * the component is.
@@ -67,7 +69,7 @@ final class ClipImageProcessor {
    * @throws io.github.flinkdiffusion.ops.weights.IllegalConfigException for a value that is not
    *     supported, or that makes every image another size than the network takes
    */
-  static ClipImageProcessor from(Config config, int side) {
+  public static ClipImageProcessor from(Config config, int side) {
     return from(config, side, true);
   }
 
@@ -173,7 +175,7 @@ final class ClipImageProcessor {
    *
    * @throws ImageException for an image that {@link #check} refuses
    */
-  HostTensor.Floats pixels(List<Raster> pictures) {
+  public HostTensor.Floats pixels(List<Raster> pictures) {
     int size = CHANNELS * side * side;
     float[] batch = new float[pictures.size() * size];
     for (int i = 0; i < pictures.size(); i++) {
