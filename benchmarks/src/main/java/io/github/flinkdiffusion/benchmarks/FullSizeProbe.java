@@ -6,15 +6,18 @@ package io.github.flinkdiffusion.benchmarks;
 
 import com.fasterxml.jackson.databind.node.ObjectNode;
 import io.github.flinkdiffusion.ops.engine.DeviceSpec;
+import io.github.flinkdiffusion.ops.engine.DeviceTensor;
 import io.github.flinkdiffusion.ops.engine.Engines;
 import io.github.flinkdiffusion.ops.engine.HostTensor;
 import io.github.flinkdiffusion.ops.engine.Network;
 import io.github.flinkdiffusion.ops.engine.Program;
+import io.github.flinkdiffusion.ops.engine.StackedTensor;
 import io.github.flinkdiffusion.ops.engine.Tensor;
 import io.github.flinkdiffusion.ops.graph.Graph;
 import io.github.flinkdiffusion.ops.graph.ParameterSource;
 import io.github.flinkdiffusion.ops.graph.Precision;
 import io.github.flinkdiffusion.ops.image.Raster;
+import io.github.flinkdiffusion.ops.network.CachingNetwork;
 import io.github.flinkdiffusion.ops.network.FluxTransformer;
 import io.github.flinkdiffusion.ops.network.FluxTransformerConfig;
 import io.github.flinkdiffusion.ops.network.Sd3Transformer;
@@ -64,8 +67,8 @@ final class FullSizeProbe {
   /**
    * @param arguments folder of {@code full_size.py make}; precision; where converted weights are
    *     kept, or nothing; then {@code blocks} for the first blocks of Flux alone, {@code open} to
-   *     load the network and not call it, or {@code pipeline} for a whole pipeline, whose T5 is in
-   *     bfloat16
+   *     load the network and not call it, {@code caching} to time its calls with features of an
+   *     earlier one, or {@code pipeline} for a whole pipeline, whose T5 is in bfloat16
    */
   public static void main(String[] arguments) throws IOException {
     Path folder = Path.of(arguments[0]);
@@ -74,18 +77,18 @@ final class FullSizeProbe {
         arguments.length > 2 && !arguments[2].isEmpty()
             ? Optional.of(Path.of(arguments[2]))
             : Optional.empty();
-    if (arguments.length > 3 && arguments[3].equals("pipeline")) {
+    String mode = arguments.length > 3 ? arguments[3] : "";
+    if (mode.equals("pipeline")) {
       pipeline(folder, precision, kept);
       return;
     }
-    boolean blocks = arguments.length > 3 && arguments[3].equals("blocks");
     long begin = System.nanoTime();
     ModelFolder model = ModelFolder.open(folder);
     ModelComponent component = model.component(model.componentNames().first());
     try (TensorStore weights = component.open();
         Safetensors inputs = Safetensors.open(folder.resolve("inputs.safetensors"))) {
       double opened = seconds(begin);
-      Graph graph = graph(component, blocks);
+      Graph graph = graph(component, mode);
       long named =
           weights.names().stream().mapToLong(name -> weights.info(name).byteLength()).sum();
       Program program =
@@ -103,11 +106,15 @@ final class FullSizeProbe {
               .choose(Engines.AUTO, DeviceSpec.CPU, precision, graph)
               .load(program, DeviceSpec.CPU)) {
         double loaded = seconds(begin);
-        if (arguments.length > 3 && arguments[3].equals("open")) {
+        if (mode.equals("open")) {
           print(precision, named, opened, loaded, 0);
           return;
         }
         Tensor[] given = inputs(component, inputs);
+        if (mode.equals("caching")) {
+          caching(network, given);
+          return;
+        }
         begin = System.nanoTime();
         HostTensor.Floats out = network.call("forward", given);
         double called = seconds(begin);
@@ -116,6 +123,26 @@ final class FullSizeProbe {
             folder.resolve("ours.safetensors"),
             HeapTensors.builder().add("out", out.data(), out.shape()).build());
       }
+    }
+  }
+
+  /** Times whole calls and those that take the features of the first block's successors. */
+  private static void caching(Network network, Tensor[] given) {
+    Tensor[] withFeatures = Arrays.copyOf(given, given.length + 1);
+    for (int round = 0; round < 4; round++) {
+      long begin = System.nanoTime();
+      Network.Kept kept = network.callKeepingRows(CachingNetwork.FORWARD, given);
+      double whole = seconds(begin);
+      withFeatures[given.length] = new StackedTensor(kept.rows());
+      begin = System.nanoTime();
+      network.call(CachingNetwork.SHALLOW, withFeatures);
+      System.out.printf(
+          Locale.ROOT,
+          "%s: whole %.3f s, with features %.3f s%n",
+          round == 0 ? "warm-up" : "round " + round,
+          whole,
+          seconds(begin));
+      kept.rows().forEach(DeviceTensor::close);
     }
   }
 
@@ -155,7 +182,8 @@ final class FullSizeProbe {
       Raster image = pipeline.finish(one).get(0).image();
       System.out.printf(
           Locale.ROOT,
-          "ours: load %.1f s, texts %.1f s, a step %.1f s, decoding %.1f s, peak resident %.0f MiB, own %.0f MiB%n",
+          "ours: load %.1f s, texts %.1f s, a step %.1f s, decoding %.1f s, peak resident %.0f MiB,"
+              + " own %.0f MiB%n",
           loaded,
           encoded,
           stepped,
@@ -187,15 +215,17 @@ final class FullSizeProbe {
         status("RssAnon:"));
   }
 
-  private static Graph graph(ModelComponent component, boolean blocks) {
+  private static Graph graph(ModelComponent component, String mode) {
     Config config = component.config();
-    return switch (component.className()) {
-      case "SD3Transformer2DModel" -> new Sd3Transformer(Sd3TransformerConfig.from(config)).graph();
-      case "FluxTransformer2DModel" ->
-          new FluxTransformer(FluxTransformerConfig.from(blocks ? ofOneBlock(config) : config))
-              .graph();
-      default -> new T5Encoder(T5Config.from(config)).graph();
-    };
+    if (component.className().equals("T5EncoderModel")) {
+      return new T5Encoder(T5Config.from(config)).graph();
+    }
+    CachingNetwork network =
+        component.className().equals("SD3Transformer2DModel")
+            ? new Sd3Transformer(Sd3TransformerConfig.from(config))
+            : new FluxTransformer(
+                FluxTransformerConfig.from(mode.equals("blocks") ? ofOneBlock(config) : config));
+    return mode.equals("caching") ? network.cachingGraph(0) : network.graph();
   }
 
   private static Config ofOneBlock(Config config) {

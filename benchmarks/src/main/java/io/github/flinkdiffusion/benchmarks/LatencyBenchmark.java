@@ -15,8 +15,11 @@ import io.github.flinkdiffusion.benchmarks.simulation.Server;
 import io.github.flinkdiffusion.benchmarks.simulation.StandInPipeline;
 import io.github.flinkdiffusion.benchmarks.simulation.StepLevelServer;
 import io.github.flinkdiffusion.ops.engine.Engines;
+import io.github.flinkdiffusion.ops.pipeline.Caching;
 import io.github.flinkdiffusion.ops.pipeline.DiffusionPipeline;
 import io.github.flinkdiffusion.ops.pipeline.GenerationRequest;
+import io.github.flinkdiffusion.ops.pipeline.GenerationSpec;
+import io.github.flinkdiffusion.ops.pipeline.Parameters;
 import io.github.flinkdiffusion.ops.pipeline.PipelineSettings;
 import io.github.flinkdiffusion.ops.pipeline.Pipelines;
 import java.time.Duration;
@@ -25,6 +28,7 @@ import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.concurrent.Callable;
+import java.util.concurrent.atomic.AtomicLong;
 import java.util.function.Function;
 import java.util.function.Predicate;
 import java.util.stream.Collectors;
@@ -138,19 +142,10 @@ final class LatencyBenchmark extends BenchmarkCommand {
         Pipelines.open(MiniEmoji.folder(), PipelineSettings.on(Engines.standard().device("cpu")))) {
       compare(
           result,
-          new Device(
-              "mini-emoji",
-              true,
-              requests,
-              requests / 3,
-              Duration.ofMillis(delayMillis),
-              Clock::real,
-              clock -> pipeline,
-              arrival ->
-                  pipeline
-                      .model()
-                      .prepare(MiniEmoji.spec("request " + arrival.number(), arrival.steps()))));
+          miniEmoji(
+              pipeline, arrival -> MiniEmoji.spec("request " + arrival.number(), arrival.steps())));
     }
+    reuse(result);
     Map<Subject, List<Double>> latencies = new LinkedHashMap<>();
     for (int fixed : FIXED_PARTS) {
       Map<Subject, Measurement> p99 = compare(result, simulated(fixed));
@@ -170,6 +165,54 @@ final class LatencyBenchmark extends BenchmarkCommand {
                 .map(each -> new Plot.Series(each.getKey().title, List.of(), each.getValue()))
                 .toList()));
     return result;
+  }
+
+  private Device miniEmoji(DiffusionPipeline pipeline, Function<Arrival, GenerationSpec> spec) {
+    return new Device(
+        "mini-emoji",
+        true,
+        requests,
+        requests / 3,
+        Duration.ofMillis(delayMillis),
+        Clock::real,
+        clock -> pipeline,
+        arrival -> pipeline.model().prepare(spec.apply(arrival)));
+  }
+
+  /** The capacity of batching by steps where requests reuse features of every second step. */
+  private void reuse(BenchmarkResult.Builder result) throws Exception {
+    PipelineSettings settings =
+        PipelineSettings.on(Engines.standard().device("cpu"))
+            .withCaching(new Caching(1, 0, 1L << 30));
+    try (DiffusionPipeline pipeline = Pipelines.open(MiniEmoji.folder(), settings)) {
+      Map<String, Callable<Double>> subjects = new LinkedHashMap<>();
+      for (long interval : List.of(1L, 2L)) {
+        Device device =
+            miniEmoji(
+                pipeline,
+                arrival ->
+                    MiniEmoji.spec("request " + arrival.number(), arrival.steps())
+                        .with(Parameters.CACHE_INTERVAL, interval));
+        AtomicLong round = new AtomicLong();
+        subjects.put(
+            "cacheInterval " + interval,
+            () ->
+                Served.throughput(
+                    serve(
+                        device,
+                        Subject.STEPS,
+                        load.withSeed(round.getAndIncrement()).backlog(device.backlog()))));
+      }
+      Map<String, Measurement> capacity =
+          options().rounds().alternate("mini-emoji: capacity by steps", "pictures/s", subjects);
+      capacity.values().forEach(result::add);
+      result.add(
+          Finding.ratio(
+              "throughput of cacheInterval 2 over every step whole",
+              capacity.get("cacheInterval 2"),
+              capacity.get("cacheInterval 1"),
+              Goal.atLeast(THROUGHPUT_GOAL)));
+    }
   }
 
   private Device simulated(int fixed) {

@@ -6,6 +6,7 @@ package io.github.flinkdiffusion.cluster;
 
 import io.github.flinkdiffusion.connector.event.PromptEvent;
 import java.util.List;
+import java.util.Map;
 import java.util.Random;
 
 /**
@@ -28,6 +29,7 @@ final class Requests {
   private static final List<String> COLOURS = List.of("blue", "green", "white", "purple", "gray");
   private static final int LEAST_STEPS = 4;
   private static final int MOST_STEPS = 12;
+  static final int LONGEST_CACHE_INTERVAL = 3;
 
   private Requests() {}
 
@@ -45,6 +47,8 @@ final class Requests {
         .setGuidanceScale(1.0 + random.nextInt(3))
         .setScheduler(anyOf(SCHEDULERS, random))
         .setPriority(random.nextInt(2))
+        .setParameters(
+            Map.of("cacheInterval", Integer.toString(1 + random.nextInt(LONGEST_CACHE_INTERVAL))))
         .build();
   }
 
