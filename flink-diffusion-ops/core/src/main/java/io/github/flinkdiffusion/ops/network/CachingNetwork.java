@@ -26,7 +26,8 @@ public interface CachingNetwork {
    * gives {@link #graph}'s result; with the features of the same inputs it is the same.
    *
    * @param branch which blocks are inner: the more, the lower; 0 leaves most out
-   * @throws IllegalArgumentException unless 0 <= branch < {@link #cacheBranches}
+   * @throws IllegalArgumentException unless the branch is less than {@link #cacheBranches} and not
+   *     negative
    */
   Graph cachingGraph(int branch);
 
