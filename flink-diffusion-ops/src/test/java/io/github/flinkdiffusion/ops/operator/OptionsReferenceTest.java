@@ -10,6 +10,7 @@ import io.github.flinkdiffusion.connector.kafka.KafkaOptions;
 import io.github.flinkdiffusion.connector.payload.PayloadOptions;
 import io.github.flinkdiffusion.ops.serving.DiffusionOptions;
 import io.github.flinkdiffusion.ops.serving.ImageTaskOptions;
+import io.github.flinkdiffusion.ops.serving.LiveOptions;
 import io.github.flinkdiffusion.ops.serving.SeriesOptions;
 import java.io.IOException;
 import java.lang.reflect.Field;
@@ -56,7 +57,8 @@ class OptionsReferenceTest {
       List.of(
           new Section(
               "Diffusion operator",
-              "A method of `TextToImage` or `ImageTasks` sets the same, and wins. `DiffusionOptions`.",
+              "A method of `TextToImage` or `ImageTasks` sets the same, and wins."
+                  + " `DiffusionOptions`.",
               DiffusionOptions.class,
               DiffusionOptions.ALL),
           new Section(
@@ -65,6 +67,12 @@ class OptionsReferenceTest {
                   + " `ImageTaskOptions`.",
               ImageTaskOptions.class,
               ImageTaskOptions.ALL),
+          new Section(
+              "Frame streams",
+              "Of operators that work on images, for tasks that are frames of streams."
+                  + " `ImageTasks.setOption` sets the same, and wins. `LiveOptions`.",
+              LiveOptions.class,
+              LiveOptions.ALL),
           new Section(
               "Series",
               "Of the operator that gathers DICOM series into volumes. A method of"

@@ -21,6 +21,7 @@ import io.github.flinkdiffusion.ops.serving.DiffusionOptions;
 import io.github.flinkdiffusion.ops.serving.DiffusionSettings;
 import io.github.flinkdiffusion.ops.serving.ImageSettings;
 import io.github.flinkdiffusion.ops.serving.ImageTaskOptions;
+import io.github.flinkdiffusion.ops.serving.LiveSettings;
 import io.github.flinkdiffusion.ops.serving.ModelFolderPipelines;
 import io.github.flinkdiffusion.ops.serving.ModelSettings;
 import io.github.flinkdiffusion.ops.serving.OutageAction;
@@ -397,7 +398,8 @@ class TextToImageTest {
                     List.of(),
                     PayloadOptions.MAX_SIZE.defaultValue()),
                 ImageSettings.of(new Configuration()),
-                new TenantSettings("customer", Map.of("acme", 3.0, "free", 0.5), 15)));
+                new TenantSettings("customer", Map.of("acme", 3.0, "free", 0.5), 15),
+                new LiveSettings(false, 0, null, 10, 600_000, 1000)));
   }
 
   @ParameterizedTest

@@ -15,6 +15,7 @@ import io.github.flinkdiffusion.ops.serving.DiffusionException;
 import io.github.flinkdiffusion.ops.serving.DiffusionOptions;
 import io.github.flinkdiffusion.ops.serving.DiffusionSettings;
 import io.github.flinkdiffusion.ops.serving.ImageTaskOptions;
+import io.github.flinkdiffusion.ops.serving.LiveOptions;
 import io.github.flinkdiffusion.ops.serving.ModelList;
 import io.github.flinkdiffusion.ops.serving.OutageAction;
 import io.github.flinkdiffusion.ops.serving.OutputOrder;
@@ -289,7 +290,8 @@ public abstract class DiffusionBuilder<E extends SpecificRecord, B extends Diffu
   }
 
   /**
-   * Sets any of {@link DiffusionOptions}, {@link ImageTaskOptions} and {@link PayloadOptions}.
+   * Sets any of {@link DiffusionOptions}, {@link ImageTaskOptions}, {@link LiveOptions} and {@link
+   * PayloadOptions}.
    *
    * @param <T> type of the value
    */
@@ -394,7 +396,7 @@ public abstract class DiffusionBuilder<E extends SpecificRecord, B extends Diffu
     DiffusionOptions.refuseUnknown(job);
     Configuration config = new Configuration();
     for (List<ConfigOption<?>> options :
-        List.of(DiffusionOptions.ALL, ImageTaskOptions.ALL, PayloadOptions.ALL)) {
+        List.of(DiffusionOptions.ALL, ImageTaskOptions.ALL, LiveOptions.ALL, PayloadOptions.ALL)) {
       options.forEach(option -> copy(option, set.contains(option) ? set : job, config));
     }
     SingleOutputStreamOperator<ImageEvent> images =
@@ -415,15 +417,16 @@ public abstract class DiffusionBuilder<E extends SpecificRecord, B extends Diffu
 
   private SingleOutputStreamOperator<ImageEvent> transform(
       DataStream<E> requests, ModelList models, DiffusionSettings settings) {
-    return requests.transform(
-        name,
-        new AvroTypeInfo<>(ImageEvent.class),
-        new DiffusionOperatorFactory.OfRequests<>(
-            kind,
-            models,
-            settings,
-            relayed(cancellations, ControlKind.CANCELLATIONS, "cancellations"),
-            relayed(modelEvents, ControlKind.MODELS, "models")));
+    return arranged(requests, settings)
+        .transform(
+            name,
+            new AvroTypeInfo<>(ImageEvent.class),
+            new DiffusionOperatorFactory.OfRequests<>(
+                kind,
+                models,
+                settings,
+                relayed(cancellations, ControlKind.CANCELLATIONS, "cancellations"),
+                relayed(modelEvents, ControlKind.MODELS, "models")));
   }
 
   /**
@@ -454,6 +457,11 @@ public abstract class DiffusionBuilder<E extends SpecificRecord, B extends Diffu
   /** Whether a stream of cancellations was given. */
   boolean hasCancellations() {
     return cancellations != null;
+  }
+
+  /** The requests as they are dealt out to subtasks. */
+  DataStream<E> arranged(DataStream<E> requests, DiffusionSettings settings) {
+    return requests;
   }
 
   /** A source of the requests. */

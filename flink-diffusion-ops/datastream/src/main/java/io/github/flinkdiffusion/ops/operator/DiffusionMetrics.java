@@ -120,9 +120,9 @@ final class DiffusionMetrics {
               "tenant.T.deviceTimeMicros",
               null,
               "counter",
-              "device time that requests of the tenant T took: of each call, their share by rows, so"
-                  + " that subtasks and tenants add up to what the devices did; tenants beyond the"
-                  + " first 100 count as `other`"),
+              "device time that requests of the tenant T took: of each call, their share by rows,"
+                  + " so that subtasks and tenants add up to what the devices did; tenants beyond"
+                  + " the first 100 count as `other`"),
           new Described(
               "modelLoadTimeMillis",
               null,
@@ -149,6 +149,17 @@ final class DiffusionMetrics {
               null,
               "counter",
               "model events that this subtask could not follow; the model's version stayed"),
+          new Described(
+              "numRepeatedFrames",
+              null,
+              "gauge",
+              "frames of streams that were answered with the previous result since the subtask"
+                  + " began; only with `diffusion.live.enabled`"),
+          new Described(
+              "liveStreams",
+              null,
+              "gauge",
+              "streams of frames that the subtask remembers; only with `diffusion.live.enabled`"),
           new Described(
               "model.M.numRequests",
               null,
@@ -223,6 +234,12 @@ final class DiffusionMetrics {
       failures.put(
           reason, counter(group.addGroup("reason", reason.name()), "numFailures", "failures"));
     }
+  }
+
+  /** Where requests may be frames of streams. */
+  void live(LiveFrames frames) {
+    group.gauge("numRepeatedFrames", frames::repeated);
+    group.gauge("liveStreams", frames::remembered);
   }
 
   /** A model that requests may name. */

@@ -154,6 +154,9 @@ abstract class DiffusionOperator extends AbstractStreamOperator<ImageEvent> {
   private transient Path scratch;
   private transient Probation probation;
 
+  /** Null where requests are no frames of streams. */
+  private transient LiveFrames live;
+
   /** Who took part in the call that the device failed in; from the device's thread. */
   private final transient Queue<Request> suspects = new ConcurrentLinkedQueue<>();
 
@@ -252,6 +255,10 @@ abstract class DiffusionOperator extends AbstractStreamOperator<ImageEvent> {
     encoders = services.encoders().create(Integer.toString(subtask), settings.encodingWorkers());
     probation = new Probation(new ToCoordinator(), self(subtask), settings.capacity());
     probation.begin();
+    if (settings.live().enabled() && getKeyedStateBackend() != null) {
+      live = new LiveFrames(this, settings.live(), probation::admit);
+      meters.live(live);
+    }
     resumeRestored();
     first.close();
     if (modelBoard != null) {
@@ -301,7 +308,7 @@ abstract class DiffusionOperator extends AbstractStreamOperator<ImageEvent> {
                 process.info().startInstant().map(Object::toString).orElse("")));
   }
 
-  private void resumeRestored() {
+  private void resumeRestored() throws Exception {
     for (InFlight item : restored) {
       Request request;
       if (item instanceof InFlight.Waiting waiting) {
@@ -330,6 +337,21 @@ abstract class DiffusionOperator extends AbstractStreamOperator<ImageEvent> {
       admit(request, false);
     }
     restored = List.of();
+    if (live != null) {
+      for (LiveFrames.Restored frame : live.restored()) {
+        resume(frame);
+      }
+    }
+  }
+
+  private void resume(LiveFrames.Restored frame) throws Exception {
+    Request request =
+        frame.item() instanceof InFlight.Task task
+            ? new ImageTaskRequest(
+                host, task.task(), task.timestamp(), task.progress(), task.deviceNanos())
+            : new FinishedRequest(host, (InFlight.Finished) frame.item());
+    live.restore(request, frame.id());
+    admit(request, false);
   }
 
   /**
@@ -432,13 +454,19 @@ abstract class DiffusionOperator extends AbstractStreamOperator<ImageEvent> {
   /**
    * @param arrives false for one that was admitted before a restart, and is not refused now
    */
-  private void admit(Request request, boolean arrives) {
+  private void admit(Request request, boolean arrives) throws Exception {
     long ofTenant =
         arrives && settings.tenants().quota().isPresent() ? inFlight(request.tenant()) : 0;
     queue.add(request);
     sizeChanged();
+    Optional<LiveFrames.Refusal> refusal =
+        live != null && arrives ? live.arrived(request) : Optional.empty();
     if (!(request instanceof FinishedRequest)) {
       meters.requested(request.event.model());
+      if (refusal.isPresent()) {
+        request.fail(refusal.get().reason(), refusal.get().message());
+        return;
+      }
       Optional<CancelEvent> cancellation = cancellationOf(request.event.id(), request.timestamp);
       if (cancellation.isPresent()) {
         request.fail(
@@ -460,9 +488,15 @@ abstract class DiffusionOperator extends AbstractStreamOperator<ImageEvent> {
                   request.tenant().name(),
                   ofTenant,
                   DiffusionOptions.TENANTS_MAX_IN_FLIGHT.key()));
+    } else if (isFrame(request)) {
+      live.admit(request);
     } else {
       probation.admit(request);
     }
+  }
+
+  private boolean isFrame(Request request) {
+    return live != null && live.has(request);
   }
 
   private long inFlight(Tenant tenant) {
@@ -507,6 +541,10 @@ abstract class DiffusionOperator extends AbstractStreamOperator<ImageEvent> {
     return meters;
   }
 
+  LiveFrames live() {
+    return live;
+  }
+
   private void emit(Signals signals) throws Exception {
     for (Object signal : signals.inOrder()) {
       if (signal instanceof Watermark watermark) {
@@ -517,8 +555,11 @@ abstract class DiffusionOperator extends AbstractStreamOperator<ImageEvent> {
     }
   }
 
-  private void emit(Request request) {
+  private void emit(Request request) throws Exception {
     sizeChanged();
+    if (live != null) {
+      live.emitted(request);
+    }
     Outcome outcome = request.outcome.join(); // complete, or it would not be ready
     if (outcome instanceof Outcome.Picture picture) {
       meters.pictures.inc();
@@ -555,7 +596,12 @@ abstract class DiffusionOperator extends AbstractStreamOperator<ImageEvent> {
     updateGate();
     List<InFlight> items = new ArrayList<>(restored); // none once it is open
     for (Request request : queue.requests()) {
-      items.add(request.asFarAsItCame());
+      if (!isFrame(request)) {
+        items.add(request.asFarAsItCame());
+      }
+    }
+    if (live != null) {
+      live.save();
     }
     state.update(items);
     if (modelChanges != null) {
@@ -802,6 +848,9 @@ abstract class DiffusionOperator extends AbstractStreamOperator<ImageEvent> {
           () -> {
             request.release();
             probation.ended(request);
+            if (live != null) {
+              live.answered(request);
+            }
             queue.complete(request);
             emitReady();
           },

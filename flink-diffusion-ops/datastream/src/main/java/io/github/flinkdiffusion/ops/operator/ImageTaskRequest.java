@@ -50,6 +50,12 @@ final class ImageTaskRequest extends Request {
 
   private final ImageTaskEvent task;
 
+  /** Null unless it is a frame of a stream; set before it begins. */
+  private FrameWork frame;
+
+  /** As the model sees it; set before it begins, if that is not as it was sent. */
+  private ImageTaskEvent run;
+
   /** What was restored and is not taken up yet. */
   private TaskProgress restored;
 
@@ -105,8 +111,20 @@ final class ImageTaskRequest extends Request {
       long deviceNanos) {
     super(host, RequestEvent.of(task), timestamp, deviceNanos);
     this.task = task;
+    this.run = task;
     this.restored = restored;
     this.opening = attempts(READ);
+  }
+
+  /** Its turn in its stream has come; task thread, before it begins. */
+  void frame(FrameWork work) {
+    frame = work;
+    run = work.run();
+  }
+
+  /** What is known of its stream, if it has begun as a frame of one. */
+  FrameWork frame() {
+    return frame;
   }
 
   @Override
@@ -129,14 +147,16 @@ final class ImageTaskRequest extends Request {
     turn = itsTurn;
     opening(
         () -> {
+          long lookingBack = frame == null ? 0 : frame.fetch(host.payloads());
           sources =
               OpenImageTask.fetch(
-                  task,
-                  host.settings(),
-                  use().batcher(),
-                  host.payloads(),
-                  host.scratch(),
-                  host.decoding().capacity());
+                      run,
+                      host.settings(),
+                      use().batcher(),
+                      host.payloads(),
+                      host.scratch(),
+                      host.decoding().capacity() - lookingBack)
+                  .beside(lookingBack);
           host.mail(this::reserve, "image is fetched");
         });
   }
@@ -162,7 +182,14 @@ final class ImageTaskRequest extends Request {
     }
     opening(
         () -> {
-          opened = OpenImageTask.open(task, host.settings(), use().batcher(), sources);
+          Optional<ImageEvent> answer = frame == null ? Optional.empty() : frame.answer();
+          if (answer.isPresent()) {
+            host.mail(this::giveUpOpening, "frame is answered");
+            end(new Outcome.Picture(answer.get()));
+            return;
+          }
+          Optional<FrameBlend> blend = frame == null ? Optional.empty() : frame.blend();
+          opened = OpenImageTask.open(run, host.settings(), use().batcher(), sources, blend);
           host.mail(() -> opened(opened), "image is open");
         });
   }

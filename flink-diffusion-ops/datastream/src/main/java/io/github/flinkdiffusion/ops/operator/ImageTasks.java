@@ -8,10 +8,14 @@ import io.github.flinkdiffusion.connector.event.ImageTaskEvent;
 import io.github.flinkdiffusion.connector.kafka.DiffusionSources;
 import io.github.flinkdiffusion.connector.kafka.EventSourceBuilder;
 import io.github.flinkdiffusion.ops.imaging.ResultFormat;
+import io.github.flinkdiffusion.ops.serving.DiffusionSettings;
 import io.github.flinkdiffusion.ops.serving.ImageTaskOptions;
+import io.github.flinkdiffusion.ops.serving.LiveOptions;
 import java.util.List;
 import org.apache.flink.annotation.PublicEvolving;
+import org.apache.flink.api.common.typeinfo.Types;
 import org.apache.flink.configuration.MemorySize;
+import org.apache.flink.streaming.api.datastream.DataStream;
 import org.jspecify.annotations.NullMarked;
 
 /**
@@ -94,6 +98,17 @@ public final class ImageTasks extends DiffusionBuilder<ImageTaskEvent, ImageTask
   /** {@link ImageTaskOptions#PARTS_IN_FLIGHT}. */
   public ImageTasks setPartsInFlight(int parts) {
     return setOption(ImageTaskOptions.PARTS_IN_FLIGHT, parts);
+  }
+
+  /** {@link LiveOptions#ENABLED}. */
+  public ImageTasks setLive(boolean frames) {
+    return setOption(LiveOptions.ENABLED, frames);
+  }
+
+  @Override
+  DataStream<ImageTaskEvent> arranged(
+      DataStream<ImageTaskEvent> requests, DiffusionSettings settings) {
+    return settings.live().enabled() ? requests.keyBy(FrameId::key, Types.STRING) : requests;
   }
 
   @Override

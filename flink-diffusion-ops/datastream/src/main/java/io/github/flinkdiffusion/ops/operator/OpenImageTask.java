@@ -31,6 +31,7 @@ import io.github.flinkdiffusion.ops.pipeline.Arguments;
 import io.github.flinkdiffusion.ops.pipeline.GenerationRequest;
 import io.github.flinkdiffusion.ops.pipeline.GenerationSpec;
 import io.github.flinkdiffusion.ops.pipeline.InvalidRequestException;
+import io.github.flinkdiffusion.ops.pipeline.Model;
 import io.github.flinkdiffusion.ops.pipeline.Numbers;
 import io.github.flinkdiffusion.ops.pipeline.Parameters;
 import io.github.flinkdiffusion.ops.pipeline.ResultKind;
@@ -73,6 +74,11 @@ final class OpenImageTask implements AutoCloseable {
   /** The request's parameters that choose a part of its image. */
   private final Map<String, String> selected;
 
+  /** What the image is mixed with, if it is a frame that has one before it. */
+  private final Optional<FrameBlend> blend;
+
+  private final Model model;
+
   private OpenImageTask(
       Sources sources,
       TaskScenes image,
@@ -82,7 +88,9 @@ final class OpenImageTask implements AutoCloseable {
       boolean placed,
       GenerationSpec asked,
       GenerationRequest first,
-      Map<String, String> selected) {
+      Map<String, String> selected,
+      Optional<FrameBlend> blend,
+      Model model) {
     this.sources = sources;
     this.image = image;
     this.mask = mask;
@@ -92,6 +100,8 @@ final class OpenImageTask implements AutoCloseable {
     this.asked = asked;
     this.first = first;
     this.selected = selected;
+    this.blend = blend;
+    this.model = model;
   }
 
   /**
@@ -102,6 +112,11 @@ final class OpenImageTask implements AutoCloseable {
    *     ImageTaskOptions#MAX_DECODED_SIZE}
    */
   record Sources(TaskImage image, Optional<TaskImage> mask, long bytes) implements AutoCloseable {
+    /** The same with more heap, for what is read beside the images. */
+    Sources beside(long more) {
+      return new Sources(image, mask, bytes + more);
+    }
+
     @Override
     public void close() {
       image.close();
@@ -229,13 +244,18 @@ final class OpenImageTask implements AutoCloseable {
    *
    * @param sources for which {@link Sources#bytes} of heap are reserved; closed with the task, and
    *     when this fails
+   * @param blend what the image is mixed with
    * @throws InvalidRequestException for a request that cannot be done
    * @throws ImageException for an image that cannot be read, or has the wrong bands
    */
   static OpenImageTask open(
-      ImageTaskEvent event, DiffusionSettings settings, StepBatcher batcher, Sources sources) {
+      ImageTaskEvent event,
+      DiffusionSettings settings,
+      StepBatcher batcher,
+      Sources sources,
+      Optional<FrameBlend> blend) {
     try {
-      return opened(event, settings, batcher, sources);
+      return opened(event, settings, batcher, sources, blend);
     } catch (RuntimeException | Error e) {
       sources.close();
       throw e;
@@ -243,7 +263,11 @@ final class OpenImageTask implements AutoCloseable {
   }
 
   private static OpenImageTask opened(
-      ImageTaskEvent event, DiffusionSettings settings, StepBatcher batcher, Sources sources) {
+      ImageTaskEvent event,
+      DiffusionSettings settings,
+      StepBatcher batcher,
+      Sources sources,
+      Optional<FrameBlend> blend) {
     ImageSettings how = settings.image();
     int samples = samples(event, how);
     Arguments wanted = Events.asked(event);
@@ -290,16 +314,41 @@ final class OpenImageTask implements AutoCloseable {
         VolumeResults.require(
             plan, batcher.model().result(wanted), how, sources.image().places(how));
       }
+      if (blend.isPresent()) {
+        blend
+            .get()
+            .require(image.first().format(), plan, batcher.model(), batcher.model().result(wanted));
+      }
       GenerationSpec asked =
           Events.spec(event.getId(), wanted, settings, batcher.model().signature());
       OpenImageTask unchecked =
           new OpenImageTask(
-              sources, image, mask, bands, plan, plan.isTiled(), asked, null, Map.of());
+              sources,
+              image,
+              mask,
+              bands,
+              plan,
+              plan.isTiled(),
+              asked,
+              null,
+              Map.of(),
+              blend,
+              batcher.model());
       GenerationRequest first = settings.limits().prepare(batcher, unchecked.spec(0));
       Map<String, String> selected = new TreeMap<>(event.getParameters());
       selected.keySet().retainAll(Selection.PARAMETERS);
       return new OpenImageTask(
-          sources, image, mask, bands, plan, plan.isTiled(), asked, first, selected);
+          sources,
+          image,
+          mask,
+          bands,
+          plan,
+          plan.isTiled(),
+          asked,
+          first,
+          selected,
+          blend,
+          batcher.model());
     } catch (RuntimeException | Error e) {
       image.close();
       mask.ifPresent(TaskScenes::close);
@@ -415,7 +464,11 @@ final class OpenImageTask implements AutoCloseable {
 
   private GenerationSpec spec(int part, Raster seen) {
     int tile = plan.tileOf(part);
-    GenerationSpec spec = asked.with(Parameters.IMAGE, bands.toModel(seen));
+    Raster ofImage = bands.toModel(seen);
+    GenerationSpec spec =
+        asked.with(
+            Parameters.IMAGE,
+            blend.map(previous -> previous.mixedInto(ofImage, model)).orElse(ofImage));
     if (mask.isPresent()) {
       spec = spec.with(Parameters.MASK, ModelBands.gray(plan.read(mask.get().first(), tile)));
     }
@@ -492,6 +545,7 @@ final class OpenImageTask implements AutoCloseable {
   SortedMap<String, String> inputDigests() {
     SortedMap<String, String> digests = new TreeMap<>(Map.of(IMAGE, sources.image().digest()));
     sources.mask().ifPresent(input -> digests.put(MASK, input.digest()));
+    blend.ifPresent(previous -> digests.put(FrameBlend.PREVIOUS, previous.digest()));
     return digests;
   }
 
@@ -523,6 +577,7 @@ final class OpenImageTask implements AutoCloseable {
     if (sources.image().channel().isPresent()) {
       further.put("imageRead", "by ranges; its SHA-256 is what the request says");
     }
+    blend.ifPresent(previous -> further.put(FrameBlend.BLEND, Double.toString(previous.share())));
     further.putAll(how.parameters());
     further.putAll(selected);
     return further;

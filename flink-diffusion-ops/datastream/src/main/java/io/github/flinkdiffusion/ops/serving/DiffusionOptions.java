@@ -853,6 +853,7 @@ public final class DiffusionOptions {
   private static List<ConfigOption<?>> known() {
     List<ConfigOption<?>> known = new ArrayList<>(ALL);
     known.addAll(ImageTaskOptions.ALL);
+    known.addAll(LiveOptions.ALL);
     known.addAll(SeriesOptions.ALL);
     known.addAll(PayloadOptions.ALL);
     known.addAll(KafkaOptions.ALL);

@@ -60,7 +60,8 @@ public record DiffusionSettings(
     RequestLimits limits,
     PayloadSettings payload,
     ImageSettings image,
-    TenantSettings tenants)
+    TenantSettings tenants,
+    LiveSettings live)
     implements Serializable {
   private static final int MOST_RETRIES = 10;
 
@@ -118,7 +119,8 @@ public record DiffusionSettings(
         RequestLimits.of(config),
         PayloadSettings.of(config),
         ImageSettings.of(config),
-        TenantSettings.of(config));
+        TenantSettings.of(config),
+        LiveSettings.of(config));
   }
 
   private static MemoryShare modelsMemory(ReadableConfig config) {
