@@ -41,4 +41,9 @@ public final class Diffusion {
   public static SeriesGathering series() {
     return new SeriesGathering();
   }
+
+  /** The operator that finds a model whose seeds no longer matter. */
+  public static DiversityWatch diversity() {
+    return new DiversityWatch();
+  }
 }
