@@ -35,6 +35,7 @@ import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
+import org.junit.jupiter.params.provider.ValueSource;
 
 /** Requests that name LoRAs share calls, and get the images of models with these merged in. */
 @Tag("names-its-engine")
@@ -226,6 +227,33 @@ class AdaptersTest {
       assertThat(said).matches("lora-1:0\\.5@[0-9a-f]{64},lora-2:1\\.0@[0-9a-f]{64}");
       GenerationSpec again = spec("again").with(Parameters.LORAS, said);
       assertThat(pipeline.model().prepare(again).get(Parameters.LORAS)).isEqualTo(said);
+    }
+  }
+
+  @ParameterizedTest
+  @ValueSource(strings = "tiny-sdxl")
+  void aPromptInTheWebUisLanguageNamesThem(String model) {
+    try (DiffusionPipeline pipeline = open(model, Engines.ONNX_RUNTIME, 8)) {
+      GenerationSpec web = spec("web").with(Parameters.PROMPT_LANGUAGE, "a1111");
+      GenerationSpec named = web.with(Parameters.LORAS, "lora-1:0.5,lora-2");
+      GenerationSpec inPrompt =
+          web.with(Parameters.PROMPT, "<lora:lora-2>a table").with(Parameters.LORAS, "lora-1:0.5");
+      GenerationRequest request = pipeline.model().prepare(inPrompt);
+      assertThat(request.get(Parameters.LORAS))
+          .isEqualTo(pipeline.model().prepare(named).get(Parameters.LORAS));
+      assertThat(request.get(Parameters.PROMPT)).isEqualTo("a table");
+      assertThat(FolderCase.distance(alone(pipeline, inPrompt), alone(pipeline, named)))
+          .isLessThan(ROUNDING);
+      Map<String, String> refused = new LinkedHashMap<>();
+      refused.put("a <lora:other:1>", "loras has 'other', which this job does not allow");
+      refused.put("a <lora:lora-1:x>", "loras is 'lora-1:x'; it must be");
+      refused.put("a <lora:lora-1:1:0.5>", "The prompt has '<lora:lora-1:1:0.5>'; accepted is");
+      refused.put("a <lora:lora-1><lora:lora-1>", "loras is 'lora-1:1,lora-1:1'; it must be");
+      refused.forEach(
+          (text, message) ->
+              assertThatThrownBy(() -> pipeline.model().prepare(web.with(Parameters.PROMPT, text)))
+                  .isInstanceOf(InvalidRequestException.class)
+                  .hasMessageStartingWith(message));
     }
   }
 

@@ -16,6 +16,7 @@ import java.io.IOException;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.Map;
 import org.assertj.core.data.Offset;
 import org.junit.jupiter.api.AfterAll;
 import org.junit.jupiter.api.BeforeAll;
@@ -214,5 +215,54 @@ class PromptLanguageTest {
     assertThatThrownBy(() -> start(spec("a", "").with(Parameters.PROMPT_LANGUAGE, "lisp")))
         .isInstanceOf(InvalidRequestException.class)
         .hasMessageContaining("plain or a1111");
+  }
+
+  /** Both of its text encoders read the prompt. */
+  @Test
+  void itIsReadByStableDiffusionXlToo() throws IOException {
+    JsonNode texts =
+        new ObjectMapper().readTree(FIXTURES.resolve("prompts/pictures-xl.json").toFile());
+    try (DiffusionPipeline xl =
+            Pipelines.open(
+                FIXTURES.resolve("models/tiny-sdxl"), PipelineSettings.on(DeviceSpec.CPU));
+        TensorStore golden = Safetensors.open(FIXTURES.resolve("prompts/tiny-sdxl.safetensors"))) {
+      for (Map.Entry<String, JsonNode> each : texts.properties()) {
+        GenerationSpec spec =
+            spec(each.getValue().get(0).asText(), each.getValue().get(1).asText())
+                .with(Parameters.WIDTH, 32L)
+                .with(Parameters.HEIGHT, 32L);
+        assertThat(finished(xl, spec))
+            .as(each.getKey())
+            .containsExactly(golden.floats(each.getKey()), TOLERANCE);
+      }
+      GenerationSpec both =
+          spec("a (red:1.4) [cat|dog] AND night :0.5", "").with(Parameters.PROMPT_2, "other");
+      assertThatThrownBy(() -> xl.model().prepare(both))
+          .isInstanceOf(InvalidRequestException.class)
+          .hasMessageContaining("prompt2");
+      assertThat(finished(xl, both.with(Parameters.PROMPT_2, ""))).isNotEmpty();
+    }
+  }
+
+  private static float[] finished(DiffusionPipeline xl, GenerationSpec spec) {
+    List<Trajectory> one = xl.start(List.of(xl.model().prepare(spec)));
+    while (!one.get(0).done()) {
+      xl.step(one);
+      one = xl.restore(one.stream().map(Trajectory::snapshot).toList());
+    }
+    return xl.finish(one).get(0).image().data();
+  }
+
+  @Test
+  void aLoraInThePromptNeedsTheAllowList() {
+    assertThatThrownBy(() -> start(spec("a cat <lora:style:0.8>", "")))
+        .isInstanceOf(InvalidRequestException.class)
+        .hasMessageStartingWith(
+            "The prompt names the LoRA 'style', but this job allows none. List it in"
+                + " diffusion.loras.allowed");
+    assertThatThrownBy(() -> start(spec("a cat <hypernet:style:0.8>", "")))
+        .isInstanceOf(InvalidRequestException.class)
+        .hasMessageContaining("accepted is <lora:name:0.8>");
+    assertThat(plain("a cat <lora:style:0.8>", "")).isNotEqualTo(plain("a cat", ""));
   }
 }

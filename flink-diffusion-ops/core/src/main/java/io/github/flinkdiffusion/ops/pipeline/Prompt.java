@@ -37,6 +37,11 @@ record Prompt(String text, int clipSkip, PromptLanguage language, List<Requested
     return new Prompt(text, clipSkip, PromptLanguage.PLAIN, RequestedLora.of(request));
   }
 
+  /** A text of a request in A1111's language. */
+  static Prompt a1111(GenerationRequest request, String text, int clipSkip) {
+    return new Prompt(text, clipSkip, PromptLanguage.A1111, RequestedLora.of(request));
+  }
+
   Prompt withText(String other) {
     return new Prompt(other, clipSkip, language, loras);
   }

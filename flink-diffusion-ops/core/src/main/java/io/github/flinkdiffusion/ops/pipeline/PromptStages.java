@@ -6,12 +6,14 @@ package io.github.flinkdiffusion.ops.pipeline;
 
 import io.github.flinkdiffusion.ops.prompt.Composition;
 import io.github.flinkdiffusion.ops.prompt.PromptLanguage;
+import io.github.flinkdiffusion.ops.prompt.PromptSyntaxException;
 import io.github.flinkdiffusion.ops.prompt.Schedule;
 import io.github.flinkdiffusion.ops.prompt.WeightedText;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.SortedSet;
 import java.util.TreeSet;
+import java.util.function.Function;
 
 /**
  * A request's prompts in A1111's language: which texts its rows have at which network call.
@@ -20,6 +22,8 @@ import java.util.TreeSet;
  * @param stages in order; the last one's calls end with the trajectory
  */
 record PromptStages(List<Double> weights, List<Stage> stages) {
+  /** Of one request; each is 77 x 768 floats (236 KB) for Stable Diffusion 1.x. */
+  private static final int MOST_ENCODINGS = 128;
 
   /**
    * @param until the last network call with these texts, counted from 0
@@ -94,5 +98,78 @@ record PromptStages(List<Double> weights, List<Stage> stages) {
             })
         .distinct()
         .toList();
+  }
+
+  /**
+   * Refuses what cannot be read, and what is too much.
+   *
+   * @param calls of the network
+   * @param guided whether there is a row without the prompt
+   * @param encoders of all texts
+   * @throws InvalidRequestException for these
+   */
+  static void check(
+      GenerationRequest request, int calls, boolean guided, List<PromptEncoder> encoders) {
+    try {
+      of(request, calls, guided).checkSize(request, encoders);
+    } catch (PromptSyntaxException e) {
+      throw new InvalidRequestException(e.getMessage(), e);
+    }
+  }
+
+  /** All texts of all calls are encoded together, and are kept as long as the request runs. */
+  private void checkSize(GenerationRequest request, List<PromptEncoder> encoders) {
+    int longest = 1;
+    for (String text : texts()) {
+      for (PromptEncoder encoder : encoders) {
+        longest = Math.max(longest, encoder.chunks(Prompt.a1111(request, text, 0)).size());
+      }
+    }
+    int encodings = stages.size() * (weights.size() + 1) * longest;
+    if (encodings > MOST_ENCODINGS) {
+      throw new InvalidRequestException(
+          "The prompt needs %d encodings of %d tokens: %d texts that change with the steps, times %d prompts combined and the negative one, times %d for the longest text. At most %d are accepted."
+              .formatted(
+                  encodings,
+                  encoders.get(0).length(),
+                  stages.size(),
+                  weights.size(),
+                  longest,
+                  MOST_ENCODINGS));
+    }
+  }
+
+  /** What makes one prediction of the rows of {@link #conditions}. */
+  Guidance guidance(GenerationRequest request, boolean guided) {
+    if (!guided) {
+      return Guidance.NONE;
+    }
+    return weights.equals(List.of(1.0))
+        ? new Guidance.ClassifierFree(
+            request.guidanceScale(), request.get(Parameters.GUIDANCE_RESCALE))
+        : new Guidance.Composed(request.guidanceScale(), weights);
+  }
+
+  /** Rows of all stages: the unwanted text's first where there is guidance. */
+  Conditions conditions(
+      GenerationRequest request,
+      boolean guided,
+      Function<String, Row> wanted,
+      Function<String, Row> unwanted) {
+    List<Conditions> all = new ArrayList<>();
+    for (Stage stage : stages) {
+      List<Row> rows = new ArrayList<>();
+      if (guided) {
+        rows.add(unwanted.apply(stage.unwanted()));
+      }
+      stage.wanted().forEach(text -> rows.add(wanted.apply(text)));
+      all.add(new Conditions(rows, guidance(request, guided), false));
+    }
+    List<Conditions.Earlier> earlier = new ArrayList<>();
+    int last = all.size() - 1;
+    for (int i = 0; i < last; i++) {
+      earlier.add(new Conditions.Earlier(stages.get(i).until(), all.get(i)));
+    }
+    return new Conditions(all.get(last).rows(), all.get(last).guidance(), false, earlier);
   }
 }

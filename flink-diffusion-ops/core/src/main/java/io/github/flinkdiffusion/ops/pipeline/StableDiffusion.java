@@ -344,7 +344,8 @@ final class StableDiffusion implements LatentTask {
 
   @Override
   public GenerationRequest check(GenerationRequest asked) {
-    GenerationRequest request = adapters.map(each -> each.check(asked)).orElse(asked);
+    GenerationRequest moved = PromptLoras.moved(asked, adapters.isPresent());
+    GenerationRequest request = adapters.map(each -> each.check(moved)).orElse(moved);
     sides.check(request);
     conditioning.check(request, this::calls);
     control.ifPresent(each -> each.check(request));

@@ -5,11 +5,8 @@
 package io.github.flinkdiffusion.ops.pipeline;
 
 import io.github.flinkdiffusion.ops.network.UNet2DConditionConfig;
-import io.github.flinkdiffusion.ops.prompt.PromptLanguage;
-import io.github.flinkdiffusion.ops.prompt.PromptSyntaxException;
 import io.github.flinkdiffusion.ops.weights.Config;
 import java.util.ArrayList;
-import java.util.Arrays;
 import java.util.Iterator;
 import java.util.List;
 import java.util.Map;
@@ -22,9 +19,6 @@ import java.util.function.ToIntFunction;
  * (latent consistency models) has one row and knows no negative prompt.
  */
 final class TextConditioning implements Conditioning {
-  /** Of one request; each is 77 x 768 floats (236 KB) for Stable Diffusion 1.x. */
-  private static final int MOST_ENCODINGS = 128;
-
   private final PromptEncoder prompts;
 
   /** Size of the embedded guidance scale, 0 for a network without it. */
@@ -69,31 +63,7 @@ final class TextConditioning implements Conditioning {
   public void check(GenerationRequest request, ToIntFunction<GenerationRequest> calls) {
     check(request);
     if (PromptStages.has(request)) {
-      try {
-        checkSize(PromptStages.of(request, calls.applyAsInt(request), guided(request)));
-      } catch (PromptSyntaxException e) {
-        throw new InvalidRequestException(e.getMessage(), e);
-      }
-    }
-  }
-
-  /** All texts of all calls are encoded together, and are kept as long as the request runs. */
-  private void checkSize(PromptStages stages) {
-    int longest = 1;
-    for (String text : stages.texts()) {
-      longest = Math.max(longest, prompts.chunks(a1111(List.of(), text, 0)).size());
-    }
-    int encodings = stages.stages().size() * (stages.weights().size() + 1) * longest;
-    if (encodings > MOST_ENCODINGS) {
-      throw new InvalidRequestException(
-          "The prompt needs %d encodings of %d tokens: %d texts that change with the steps, times %d prompts combined and the negative one, times %d for the longest text. At most %d are accepted."
-              .formatted(
-                  encodings,
-                  prompts.length(),
-                  stages.stages().size(),
-                  stages.weights().size(),
-                  longest,
-                  MOST_ENCODINGS));
+      PromptStages.check(request, calls.applyAsInt(request), guided(request), List.of(prompts));
     }
   }
 
@@ -130,60 +100,30 @@ final class TextConditioning implements Conditioning {
   /** Conditions of prompts in A1111's language, all of which are made as long as the longest. */
   private Conditions staged(GenerationRequest request, PromptStages stages) {
     int skipped = Prompt.wanted(request).clipSkip();
-    List<RequestedLora> loras = RequestedLora.of(request);
     List<Prompt> texts = new ArrayList<>();
-    texts.add(a1111(loras, "", 0));
+    texts.add(Prompt.a1111(request, "", 0));
     for (PromptStages.Stage stage : stages.stages()) {
-      stage.wanted().forEach(text -> texts.add(a1111(loras, text, skipped)));
-      texts.add(a1111(loras, stage.unwanted(), 0));
+      stage.wanted().forEach(text -> texts.add(Prompt.a1111(request, text, skipped)));
+      texts.add(Prompt.a1111(request, stage.unwanted(), 0));
     }
     Map<Prompt, PromptEncoding> encoded = prompts.encodeSkipping(texts);
     float[] empty = encoded.get(texts.get(0)).states();
     int longest =
         encoded.values().stream().mapToInt(each -> each.states().length).max().orElseThrow();
-    List<Conditions> all = new ArrayList<>();
-    for (PromptStages.Stage stage : stages.stages()) {
-      List<Row> rows = new ArrayList<>();
-      if (guided(request)) {
-        rows.add(row(request, encoded.get(a1111(loras, stage.unwanted(), 0)), empty, longest));
-      }
-      for (String text : stage.wanted()) {
-        rows.add(row(request, encoded.get(a1111(loras, text, skipped)), empty, longest));
-      }
-      all.add(new Conditions(rows, guidance(request, stages.weights()), false));
-    }
-    List<Conditions.Earlier> earlier = new ArrayList<>();
-    int last = all.size() - 1;
-    for (int i = 0; i < last; i++) {
-      earlier.add(new Conditions.Earlier(stages.stages().get(i).until(), all.get(i)));
-    }
-    return new Conditions(all.get(last).rows(), all.get(last).guidance(), false, earlier);
-  }
-
-  private static Prompt a1111(List<RequestedLora> loras, String text, int clipSkip) {
-    return new Prompt(text, clipSkip, PromptLanguage.A1111, loras);
+    return stages.conditions(
+        request,
+        guided(request),
+        text -> row(request, encoded.get(Prompt.a1111(request, text, skipped)), empty, longest),
+        text -> row(request, encoded.get(Prompt.a1111(request, text, 0)), empty, longest));
   }
 
   private boolean guided(GenerationRequest request) {
     return guidanceSize == 0 && request.guidanceScale() > 1;
   }
 
-  private Guidance guidance(GenerationRequest request, List<Double> weights) {
-    if (!guided(request)) {
-      return Guidance.NONE;
-    }
-    return weights.equals(List.of(1.0))
-        ? new Guidance.ClassifierFree(
-            request.guidanceScale(), request.get(Parameters.GUIDANCE_RESCALE))
-        : new Guidance.Composed(request.guidanceScale(), weights);
-  }
-
   /** Encodings of nothing stand behind a text that is shorter than the longest. */
   private Row row(GenerationRequest request, PromptEncoding text, float[] empty, int longest) {
-    float[] states = Arrays.copyOf(text.states(), longest);
-    for (int at = text.states().length; at < longest; at += empty.length) {
-      System.arraycopy(empty, 0, states, at, empty.length);
-    }
+    float[] states = text.filledUp(longest, empty);
     Row row =
         guidanceSize > 0
             ? Row.of(states, EmbeddedGuidance.of(request.guidanceScale(), guidanceSize))

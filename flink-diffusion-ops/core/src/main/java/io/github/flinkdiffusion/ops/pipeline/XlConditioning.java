@@ -7,9 +7,12 @@ package io.github.flinkdiffusion.ops.pipeline;
 import io.github.flinkdiffusion.ops.network.UNet2DConditionConfig;
 import io.github.flinkdiffusion.ops.weights.Config;
 import java.util.ArrayList;
+import java.util.Iterator;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
+import java.util.function.ToIntFunction;
+import java.util.stream.Stream;
 
 /**
  * Stable Diffusion XL: inner states of two text encoders side by side, the pooled state of the
@@ -104,6 +107,7 @@ final class XlConditioning implements Conditioning {
     Signature texts =
         signature
             .optional(Parameters.CLIP_SKIP)
+            .optional(Parameters.PROMPT_LANGUAGE)
             .withDefault(Parameters.PROMPT_2, "the prompt", asked -> asked.get(Parameters.PROMPT))
             .withDefault(
                 Parameters.ORIGINAL_SIZE,
@@ -151,9 +155,45 @@ final class XlConditioning implements Conditioning {
   }
 
   @Override
+  public void check(GenerationRequest request, ToIntFunction<GenerationRequest> calls) {
+    check(request);
+    if (!PromptStages.has(request)) {
+      return;
+    }
+    requireSame(request, Parameters.PROMPT_2, Parameters.PROMPT);
+    if (guidanceSize == 0) {
+      requireSame(request, Parameters.NEGATIVE_PROMPT_2, Parameters.NEGATIVE_PROMPT);
+    }
+    PromptStages.check(
+        staged(request),
+        calls.applyAsInt(request),
+        guided(request),
+        Stream.concat(first.stream(), Stream.of(second)).toList());
+  }
+
+  /** The web UI has one prompt for both encoders. */
+  private static void requireSame(
+      GenerationRequest request, Parameter<String> other, Parameter<String> own) {
+    String text = request.get(other);
+    if (text != null && !text.isEmpty() && !text.equals(request.get(own))) {
+      throw new InvalidRequestException(
+          "The request has promptLanguage %s and a %s of its own; both text encoders read the %s then."
+              .formatted(request.get(Parameters.PROMPT_LANGUAGE), other, own));
+    }
+  }
+
+  /** A request in the web UI's language, where no negative prompt is an empty one. */
+  private static GenerationRequest staged(GenerationRequest request) {
+    return request.get(Parameters.NEGATIVE_PROMPT) == null
+        ? new GenerationRequest(
+            request.id(), request.arguments().with(Parameters.NEGATIVE_PROMPT, ""))
+        : request;
+  }
+
+  @Override
   public Denoiser.Input[] inputs() {
     List<Denoiser.Input> inputs = new ArrayList<>();
-    inputs.add(Denoiser.Input.floats(second.length(), hiddenSize()));
+    inputs.add(Denoiser.Input.vectors(hiddenSize()));
     if (guidanceSize > 0) {
       inputs.add(Denoiser.Input.floats(guidanceSize));
     }
@@ -181,6 +221,110 @@ final class XlConditioning implements Conditioning {
                 .orElse(Map.of()),
             second.encodeSkipping(texts.stream().map(Texts::second).toList()));
     return requests.stream().map(request -> conditions(request, encoded)).toList();
+  }
+
+  @Override
+  public List<Conditions> encode(
+      List<GenerationRequest> requests, ToIntFunction<GenerationRequest> calls) {
+    List<GenerationRequest> plain =
+        requests.stream().filter(request -> !PromptStages.has(request)).toList();
+    Iterator<Conditions> ofPlain = plain.isEmpty() ? null : encode(plain).iterator();
+    return requests.stream()
+        .map(
+            request ->
+                PromptStages.has(request)
+                    ? staged(
+                        request,
+                        PromptStages.of(
+                            staged(request), calls.applyAsInt(request), guided(request)))
+                    : ofPlain.next())
+        .toList();
+  }
+
+  /**
+   * Conditions of prompts in A1111's language, all of which are made as long as the longest. An
+   * empty negative prompt is zeros, as in the web UI.
+   */
+  private Conditions staged(GenerationRequest request, PromptStages stages) {
+    int skipped = Prompt.wanted(request).clipSkip();
+    Prompt empty = Prompt.a1111(request, "", 0);
+    List<Prompt> texts = new ArrayList<>(List.of(empty));
+    for (PromptStages.Stage stage : stages.stages()) {
+      stage.wanted().forEach(text -> texts.add(Prompt.a1111(request, text, skipped)));
+      texts.add(Prompt.a1111(request, stage.unwanted(), 0));
+    }
+    Encoded encoded =
+        new Encoded(
+            first.map(each -> each.encodeSkipping(texts)).orElse(Map.of()),
+            second.encodeSkipping(texts));
+    int tokens =
+        Math.max(tokens(first, encoded.first()), tokens(Optional.of(second), encoded.second()));
+    boolean zeros = stages.stages().stream().allMatch(stage -> stage.unwanted().isEmpty());
+    float[] ids =
+        numbers(
+            request.get(Parameters.ORIGINAL_SIZE),
+            request.get(Parameters.CROPS_COORDS_TOP_LEFT),
+            request.get(Parameters.TARGET_SIZE),
+            request.get(Parameters.AESTHETIC_SCORE));
+    return stages.conditions(
+        request,
+        guided(request),
+        text -> {
+          PromptEncoding own = joined(Prompt.a1111(request, text, skipped), empty, encoded, tokens);
+          return row(
+              tokens,
+              guidanceSize > 0
+                  ? Row.of(
+                      own.states(),
+                      EmbeddedGuidance.of(request.guidanceScale(), guidanceSize),
+                      own.pooled(),
+                      ids)
+                  : Row.of(own.states(), own.pooled(), ids));
+        },
+        text -> {
+          PromptEncoding own = joined(Prompt.a1111(request, text, 0), empty, encoded, tokens);
+          return row(
+              tokens,
+              zeros
+                  ? Row.of(
+                      new float[own.states().length],
+                      new float[own.pooled().length],
+                      negativeNumbers(request))
+                  : Row.of(own.states(), own.pooled(), negativeNumbers(request)));
+        });
+  }
+
+  private Row row(int tokens, Row row) {
+    return tokens == second.length() ? row : row.ofTokens(tokens);
+  }
+
+  private static int tokens(Optional<PromptEncoder> encoder, Map<Prompt, PromptEncoding> encoded) {
+    return encoded.values().stream()
+        .mapToInt(each -> each.states().length / encoder.orElseThrow().hiddenSize())
+        .max()
+        .orElse(0);
+  }
+
+  /** Both encoders' states of a text, with those of an empty one behind it. */
+  private PromptEncoding joined(Prompt text, Prompt empty, Encoded encoded, int tokens) {
+    return new PromptEncoding(
+        joined(
+            first.isEmpty()
+                ? new float[0]
+                : filledUp(first.get(), encoded.first(), text, empty, tokens),
+            filledUp(second, encoded.second(), text, empty, tokens),
+            tokens),
+        encoded.second().get(text).pooled(),
+        false);
+  }
+
+  private static float[] filledUp(
+      PromptEncoder encoder,
+      Map<Prompt, PromptEncoding> encoded,
+      Prompt text,
+      Prompt empty,
+      int tokens) {
+    return encoded.get(text).filledUp(tokens * encoder.hiddenSize(), encoded.get(empty).states());
   }
 
   /** The refiner's one text encoder is told the first prompt, as in the reference. */
@@ -287,15 +431,23 @@ final class XlConditioning implements Conditioning {
       return b;
     }
     PromptEncoding a = encoded.first().get(texts.first());
-    int sizeA = first.get().hiddenSize();
-    int sizeB = second.hiddenSize();
-    float[] states = new float[second.length() * (sizeA + sizeB)];
-    for (int token = 0; token < second.length(); token++) {
+    return new PromptEncoding(
+        joined(a.states(), b.states(), second.length()),
+        b.pooled(),
+        a.truncated() || b.truncated());
+  }
+
+  /** The states of each token side by side. */
+  private static float[] joined(float[] a, float[] b, int tokens) {
+    int sizeA = a.length / tokens;
+    int sizeB = b.length / tokens;
+    float[] states = new float[tokens * (sizeA + sizeB)];
+    for (int token = 0; token < tokens; token++) {
       int at = token * (sizeA + sizeB);
-      System.arraycopy(a.states(), token * sizeA, states, at, sizeA);
-      System.arraycopy(b.states(), token * sizeB, states, at + sizeA, sizeB);
+      System.arraycopy(a, token * sizeA, states, at, sizeA);
+      System.arraycopy(b, token * sizeB, states, at + sizeA, sizeB);
     }
-    return new PromptEncoding(states, b.pooled(), a.truncated() || b.truncated());
+    return states;
   }
 
   private boolean guided(GenerationRequest request) {
