@@ -64,6 +64,52 @@ public record InceptionScore(double mean, double deviation) {
     return own;
   }
 
+  /**
+   * What scores of drawn images need of each.
+   *
+   * @param classes of each image, their shares
+   * @param own of each image, the sum of share times logarithm
+   */
+  record Shares(float[][] classes, double[] own) {
+    static Shares of(float[][] logits) {
+      float[][] classes = new float[logits.length][logits[0].length];
+      double[] own = new double[logits.length];
+      for (int i = 0; i < logits.length; i++) {
+        double[] log = logSoftmax(logits[i]);
+        for (int c = 0; c < log.length; c++) {
+          double share = Math.exp(log[c]);
+          classes[i][c] = (float) share;
+          own[i] += share * log[c];
+        }
+      }
+      return new Shares(classes, own);
+    }
+
+    /** The mean score of the parts of images in the order in which they were drawn. */
+    double score(int[] drawn, int parts) {
+      double mean = 0;
+      for (int part = 0; part < parts; part++) {
+        int from = (int) ((long) part * drawn.length / parts);
+        int to = (int) ((part + 1L) * drawn.length / parts);
+        double[] marginal = new double[classes[0].length];
+        double divergence = 0;
+        for (int i = from; i < to; i++) {
+          float[] shares = classes[drawn[i]];
+          for (int c = 0; c < marginal.length; c++) {
+            marginal[c] += shares[c];
+          }
+          divergence += own[drawn[i]] / (to - from);
+        }
+        for (double sum : marginal) {
+          double share = sum / (to - from);
+          divergence -= share == 0 ? 0 : share * Math.log(share);
+        }
+        mean += Math.exp(divergence) / parts;
+      }
+      return mean;
+    }
+  }
+
   private static double[] logSoftmax(float[] logits) {
     double[] doubles = new double[logits.length];
     for (int c = 0; c < doubles.length; c++) {

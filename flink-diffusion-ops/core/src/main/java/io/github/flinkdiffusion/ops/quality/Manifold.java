@@ -22,11 +22,34 @@ import org.apache.flink.annotation.Internal;
 public record Manifold(double precision, double recall, double density, double coverage) {
 
   /**
+   * The same of each sample; the figures are their means.
+   *
+   * @param precision of each generated sample, 1 or 0, as all but density
+   * @param recall of each real sample
+   * @param density of each generated sample
+   * @param coverage of each real sample
+   */
+  record OfSamples(double[] precision, double[] recall, double[] density, double[] coverage) {}
+
+  /**
    * @param nearest k, 5 in the papers
    * @throws QualityException if a set has not more samples than k, samples differ in their number
    *     of features, or a value is not finite
    */
   public static Manifold of(float[][] real, float[][] generated, int nearest) {
+    OfSamples samples = ofSamples(real, generated, nearest);
+    return new Manifold(
+        mean(samples.precision),
+        mean(samples.recall),
+        mean(samples.density),
+        mean(samples.coverage));
+  }
+
+  private static double mean(double[] values) {
+    return Arrays.stream(values).sum() / values.length;
+  }
+
+  static OfSamples ofSamples(float[][] real, float[][] generated, int nearest) {
     if (nearest < 1 || Math.min(real.length, generated.length) <= nearest) {
       throw new QualityException(
           "The %d nearest of %d real and %d generated samples; each set needs more samples"
@@ -37,34 +60,26 @@ public record Manifold(double precision, double recall, double density, double c
     Samples.requireAlike("generated features", generated, features);
     double[] ofReal = radii(real, nearest);
     double[] ofGenerated = radii(generated, nearest);
-    boolean[] isPrecise = new boolean[generated.length];
-    int recalled = 0;
-    int covered = 0;
-    long balls = 0;
+    OfSamples samples =
+        new OfSamples(
+            new double[generated.length],
+            new double[real.length],
+            new double[generated.length],
+            new double[real.length]);
     for (int r = 0; r < real.length; r++) {
-      boolean isRecalled = false;
-      boolean isCovered = false;
       for (int g = 0; g < generated.length; g++) {
         double distance = distance(real[r], generated[g]);
         if (distance < ofReal[r]) {
-          isPrecise[g] = true;
-          isCovered = true;
-          balls++;
+          samples.precision[g] = 1;
+          samples.coverage[r] = 1;
+          samples.density[g] += 1.0 / nearest;
         }
-        isRecalled |= distance < ofGenerated[g];
+        if (distance < ofGenerated[g]) {
+          samples.recall[r] = 1;
+        }
       }
-      recalled += isRecalled ? 1 : 0;
-      covered += isCovered ? 1 : 0;
     }
-    int precise = 0;
-    for (boolean one : isPrecise) {
-      precise += one ? 1 : 0;
-    }
-    return new Manifold(
-        (double) precise / generated.length,
-        (double) recalled / real.length,
-        (double) balls / nearest / generated.length,
-        (double) covered / real.length);
+    return samples;
   }
 
   /** Of each sample, to the k-th nearest of the others. */

@@ -5,6 +5,7 @@
 package io.github.flinkdiffusion.ops.quality;
 
 import java.util.Arrays;
+import java.util.function.DoubleUnaryOperator;
 
 /**
  * Symmetric matrices without negative eigenvalues, such as covariances, of any rank. Plain
@@ -98,6 +99,11 @@ final class PositiveMatrix {
 
   /** Of the matrix's square root; those that are zero but for rounding are left out. */
   static double rootTrace(double[][] matrix) {
+    return sumOver(matrix, Math::sqrt);
+  }
+
+  /** The sum of a function of each eigenvalue that is not zero but for rounding. */
+  static double sumOver(double[][] matrix, DoubleUnaryOperator function) {
     int n = matrix.length;
     double[][] a = new double[n][];
     for (int i = 0; i < n; i++) {
@@ -115,7 +121,7 @@ final class PositiveMatrix {
     double low = rounding;
     for (int k = countBelow(low, diagonal, beside); k < n; k++) {
       low = bisect(k, low, bound * (1 + Math.ulp(1.0)), diagonal, beside);
-      sum += Math.sqrt(low);
+      sum += function.applyAsDouble(low);
     }
     return sum;
   }

@@ -16,10 +16,11 @@
  * io.github.flinkdiffusion.ops.quality.TextAgreement}, {@link
  * io.github.flinkdiffusion.ops.quality.Diversity}, {@link
  * io.github.flinkdiffusion.ops.quality.RaterAgreement} and {@link
- * io.github.flinkdiffusion.ops.quality.BradleyTerry}. The definitions are the published ones; each
- * is compared with its reference implementation or NumPy in a test. Nothing here knows a model, and
- * one exception, {@link io.github.flinkdiffusion.ops.quality.QualityException}, says what cannot be
- * compared.
+ * io.github.flinkdiffusion.ops.quality.BradleyTerry}. {@link
+ * io.github.flinkdiffusion.ops.quality.ImageSetMeasures} has those of sets with intervals. The
+ * definitions are the published ones; each is compared with its reference implementation or NumPy
+ * in a test. Nothing here knows a model, and one exception, {@link
+ * io.github.flinkdiffusion.ops.quality.QualityException}, says what cannot be compared.
  *
  * <pre>{@code
  * double psnr = Fidelity.psnr(enlarged, truth);
