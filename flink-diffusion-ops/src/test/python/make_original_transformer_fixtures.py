@@ -10,16 +10,25 @@
 <lora>-lora.safetensors         LoRAs of some layers, in the spellings of trainers
 <lora>-merged.safetensors       the layers that change, as diffusers' functions convert the authors' weights with the LoRA added
 
-Run: python make_original_transformer_fixtures.py   (see requirements.txt)
+Run: python make_original_transformer_fixtures.py [--scripts DIFFUSERS/scripts] [family ...]   (see requirements.txt)
+PixArt's is written with --scripts alone: what converts it is in diffusers' repository and not in its package.
 """
 
+import argparse
 import inspect
 from pathlib import Path
+from types import SimpleNamespace
 
 import diffusers.loaders.single_file_utils as utils
 import torch
+from diffusers import AutoencoderKLQwenImage, PixArtTransformer2DModel
+from diffusers.loaders.single_file_model import SINGLE_FILE_LOADABLE_CLASSES
 from safetensors.torch import load_file, save_file
 
+parser = argparse.ArgumentParser(description=__doc__)
+parser.add_argument("families", nargs="*")
+parser.add_argument("--scripts", type=Path)
+options = parser.parse_args()
 OUT = Path(__file__).parents[1] / "resources" / "fixtures" / "original-transformers"
 OUT.mkdir(parents=True, exist_ok=True)
 generator = torch.Generator().manual_seed(22)
@@ -161,7 +170,148 @@ def z_image(prefix):
     return file.tensors
 
 
+def qwen_image():
+    """ComfyUI's file of all networks: the transformer has diffusers' names there, the text encoder transformers', the autoencoder Wan's."""
+    file, w = File("model.diffusion_model."), WIDTH
+    file.linear("img_in", w, 16)
+    file.linear("proj_out", 16, w)
+    file.put("txt_norm.weight", 6)
+    for i in range(2):
+        for side in ("img", "txt"):
+            file.linear(f"transformer_blocks.{i}.{side}_mod.1", 6 * w, w)
+    return file.tensors
+
+
+def language(prefix):
+    file = File(prefix)
+    file.put("model.embed_tokens.weight", 20, WIDTH)
+    file.linear("model.layers.0.self_attn.q_proj", WIDTH, WIDTH)
+    file.put("model.norm.weight", WIDTH)
+    return file.tensors
+
+
+def video_vae(prefix, base, multipliers, blocks, temporal):
+    """Wan's autoencoder, whose blocks are numbered through."""
+    file = File(prefix)
+    half = 2
+
+    def convolution(name, out, channels, *kernel):
+        file.put(name + ".weight", out, channels, *kernel)
+        file.put(name + ".bias", out)
+
+    def residual(name, channels, out):
+        file.put(name + ".residual.0.gamma", channels, 1, 1, 1)
+        convolution(name + ".residual.2", out, channels, 3, 3, 3)
+        file.put(name + ".residual.3.gamma", out, 1, 1, 1)
+        convolution(name + ".residual.6", out, out, 3, 3, 3)
+        if channels != out:
+            convolution(name + ".shortcut", out, channels, 1, 1, 1)
+
+    def middle(name, channels):
+        residual(name + ".middle.0", channels, channels)
+        file.put(name + ".middle.1.norm.gamma", channels, 1, 1)
+        convolution(name + ".middle.1.to_qkv", 3 * channels, channels, 1, 1)
+        convolution(name + ".middle.1.proj", channels, channels, 1, 1)
+        residual(name + ".middle.2", channels, channels)
+
+    sizes = [base * each for each in multipliers]
+    convolution("encoder.conv1", base, 3, 3, 3, 3)
+    channels, number = base, 0
+    for level, out in enumerate(sizes):
+        for _ in range(blocks):
+            residual(f"encoder.downsamples.{number}", channels, out)
+            channels, number = out, number + 1
+        if level < len(sizes) - 1:
+            convolution(f"encoder.downsamples.{number}.resample.1", out, out, 3, 3)
+            if temporal[level]:
+                convolution(f"encoder.downsamples.{number}.time_conv", out, out, 3, 1, 1)
+            number += 1
+    middle("encoder", channels)
+    file.put("encoder.head.0.gamma", channels, 1, 1, 1)
+    convolution("encoder.head.2", 2 * half, channels, 3, 3, 3)
+    convolution("conv1", 2 * half, 2 * half, 1, 1, 1)
+    convolution("conv2", half, half, 1, 1, 1)
+    convolution("decoder.conv1", channels, half, 3, 3, 3)
+    middle("decoder", channels)
+    number = 0
+    for level, out in enumerate(reversed(sizes)):
+        for _ in range(blocks + 1):
+            residual(f"decoder.upsamples.{number}", channels, out)
+            channels, number = out, number + 1
+        if level < len(sizes) - 1:
+            convolution(f"decoder.upsamples.{number}.resample.1", out // 2, out, 3, 3)
+            if list(reversed(temporal))[level]:
+                convolution(f"decoder.upsamples.{number}.time_conv", 2 * out, out, 3, 1, 1)
+            channels, number = out // 2, number + 1
+    file.put("decoder.head.0.gamma", channels, 1, 1, 1)
+    convolution("decoder.head.2", 3, channels, 3, 3, 3)
+    return file.tensors
+
+
+def without(prefix, tensors):
+    return {key[len(prefix) :]: value for key, value in tensors.items()}
+
+
+def require_names(cls, config, converted):
+    """What was converted has every tensor of diffusers' network in its shape, and no other."""
+    with torch.device("meta"):
+        wanted = {key: value.shape for key, value in cls.from_config(config).state_dict().items()}
+    found = {key: value.shape for key, value in converted.items()}
+    assert found == wanted, (set(wanted) ^ set(found), [key for key in found if found[key] != wanted.get(key)])
+
+
+PIXART = dict(num_attention_heads=2, attention_head_dim=4, in_channels=4, out_channels=8, num_layers=2, cross_attention_dim=8, caption_channels=6, sample_size=8, patch_size=2)
+
+
+def pixart(prefix, sized):
+    file, w = File(prefix), WIDTH
+    file.put("pos_embed", 1, 16, w)
+    file.put("x_embedder.proj.weight", w, 4, 2, 2)
+    file.put("x_embedder.proj.bias", w)
+    file.put("y_embedder.y_embedding", 120, 6)
+    file.linear("y_embedder.y_proj.fc1", w, 6)
+    file.linear("y_embedder.y_proj.fc2", w, w)
+    file.linear("t_embedder.mlp.0", w, 256)
+    file.linear("t_embedder.mlp.2", w, w)
+    if sized:
+        for name in ("csize_embedder", "ar_embedder"):
+            file.linear(name + ".mlp.0", w // 3, 256)
+            file.linear(name + ".mlp.2", w // 3, w // 3)
+    file.linear("t_block.1", 6 * w, w)
+    for i in range(2):
+        block = f"blocks.{i}."
+        file.put(block + "scale_shift_table", 6, w)
+        file.linear(block + "attn.qkv", 3 * w, w)
+        file.linear(block + "attn.proj", w, w)
+        file.linear(block + "cross_attn.q_linear", w, w)
+        file.linear(block + "cross_attn.kv_linear", 2 * w, w)
+        file.linear(block + "cross_attn.proj", w, w)
+        file.linear(block + "mlp.fc1", 4 * w, w)
+        file.linear(block + "mlp.fc2", w, 4 * w)
+    file.linear("final_layer.linear", 2 * 2 * 8, w)
+    file.put("final_layer.scale_shift_table", 2, w)
+    return file.tensors
+
+
+def pixart_conversion(script, tensors, sized):
+    """The part of the script that renames, with this number of layers."""
+    source = (options.scripts / script).read_text(encoding="utf-8")
+    start, end = source.index("    # Patch embeddings."), source.index("XL/2\n")
+    lines = inspect.cleandoc(source[start : source.rindex("\n", 0, end)])
+    assert "range(28)" in lines
+    names = dict(torch=torch, state_dict=dict(tensors), converted_state_dict={}, args=SimpleNamespace(image_size=1024 if sized else 512, micro_condition=sized, qk_norm=False))
+    exec(lines.replace("range(28)", "range(2)"), names)
+    assert set(names["state_dict"]) == {"pos_embed", "y_embedder.y_embedding"}
+    return names["converted_state_dict"]
+
+
+def wanted(family):
+    return not options.families or family in options.families
+
+
 def write(family, tensors, converted):
+    if not wanted(family):
+        return
     assert all(value.is_contiguous() for value in tensors.values())
     save_file(tensors, OUT / f"{family}-original.safetensors")
     flat = {
@@ -218,6 +368,8 @@ def lora(name, tensors, convert, paths, spelling, rank=2, alpha=3.0):
             factors |= {key + ".lora_A.weight": down * alpha / rank, key + ".lora_B.weight": up}
     before, after = convert({key: value.float() for key, value in tensors.items()}), convert(dict(merged))
     changed = {key: after[key].contiguous() for key in after if not torch.equal(after[key], before[key])}
+    if not wanted(name):
+        return
     save_file(factors, OUT / f"{name}-lora.safetensors")
     save_file(changed, OUT / f"{name}-merged.safetensors")
     for file in OUT.glob(f"{name}-*"):
@@ -252,3 +404,28 @@ dev = load_file(OUT / "flux-dev-original.safetensors")
 lora("flux-kohya", dev, flux_conversion, FLUX, "kohya")
 lora("flux-bfl", dev, flux_conversion, FLUX, "diffusion_model.")
 lora("sd3-kohya", transformer, utils.convert_sd3_transformer_checkpoint_to_diffusers, SD3, "kohya")
+
+if wanted("qwen-image"):
+    transformer, encoder = qwen_image(), language("text_encoders.qwen25_7b.transformer.")
+    autoencoder = video_vae("vae.", 2, [1, 2, 4, 4], 2, [False, True, True])
+    converted = utils.convert_wan_vae_to_diffusers(without("vae.", autoencoder))
+    require_names(AutoencoderKLQwenImage, dict(base_dim=2, z_dim=2, dim_mult=[1, 2, 4, 4], num_res_blocks=2, temperal_downsample=[False, True, True]), converted)
+    same = SINGLE_FILE_LOADABLE_CLASSES["QwenImageTransformer2DModel"]["checkpoint_mapping_fn"]
+    write(
+        "qwen-image",
+        {**transformer, **encoder, **autoencoder},
+        {
+            "transformer": same(without("model.diffusion_model.", transformer)),
+            "text_encoder": without("text_encoders.qwen25_7b.transformer.", encoder),
+            "vae": converted,
+        },
+    )
+if options.scripts:
+    for family, script, sized, prefix in (("pixart-alpha", "alpha", True, ""), ("pixart-sigma", "sigma", False, "model.diffusion_model.")):
+        file = pixart(prefix, sized)
+        converted = pixart_conversion(f"convert_pixart_{script}_to_diffusers.py", without(prefix, file), sized)
+        config = {**PIXART, "use_additional_conditions": sized}
+        converted = {key: value.contiguous() for key, value in converted.items()}
+        if not sized:  # a third of this width, which is no whole number, is what diffusers would want
+            require_names(PixArtTransformer2DModel, config, converted)
+        write(family, file, {"transformer": converted})

@@ -37,6 +37,11 @@ class OriginalTransformersTest {
           "text_encoder_2", "CLIPTextModelWithProjection",
           "text_encoder_3", "T5EncoderModel",
           "vae", "AutoencoderKL");
+  private static final Map<String, String> QWEN_IMAGE =
+      Map.of(
+          "transformer", "QwenImageTransformer2DModel",
+          "text_encoder", "Qwen2_5_VLForConditionalGeneration",
+          "vae", "AutoencoderKLQwenImage");
   private static final Map<String, String> CONFIGS =
       Map.of(
           "text_encoder", "{\"hidden_size\": 6}",
@@ -50,7 +55,9 @@ class OriginalTransformersTest {
     "flux-schnell, FluxTransformer2DModel",
     "flux-dev, FluxTransformer2DModel",
     "sd3-plain, SD3Transformer2DModel",
-    "z-image, ZImageTransformer2DModel"
+    "z-image, ZImageTransformer2DModel",
+    "pixart-alpha, PixArtTransformer2DModel",
+    "pixart-sigma, PixArtTransformer2DModel"
   })
   void aTransformersOwnFileIsWhatDiffusersMakesOfIt(String family, String className)
       throws IOException {
@@ -68,6 +75,42 @@ class OriginalTransformersTest {
 
     assertSame(model, "sd3");
     assertThat(model.component("text_encoder_3").weightFiles()).containsExactly(original("sd3"));
+  }
+
+  @Test
+  void aFileOfQwenImageIsWhatDiffusersMakesOfItsNetworks() throws IOException {
+    ModelFolder model = ModelFolder.openSingleFile(original("qwen-image"), folder(QWEN_IMAGE));
+
+    assertSame(model, "qwen-image");
+    assertThatThrownBy(() -> ModelFolder.open(original("qwen-image")))
+        .isInstanceOf(WeightsException.class)
+        .hasMessageContaining("is a QwenImageTransformer2DModel without configs");
+  }
+
+  @Test
+  void aNetworkOfOneFileMayHaveDiffusersNamesInIt() throws IOException {
+    HeapTensors.Builder tensors = HeapTensors.builder();
+    try (Safetensors file = Safetensors.open(original("qwen-image"))) {
+      String prefix = "model.diffusion_model.";
+      file.names().stream()
+          .filter(name -> name.startsWith(prefix))
+          .forEach(
+              name ->
+                  tensors.add(
+                      name.substring(prefix.length()), file.floats(name), file.info(name).shape()));
+    }
+    Path file = temp.resolve("qwen-image.safetensors");
+    SafetensorsWriter.write(file, tensors.build());
+
+    Path folder = folder(Map.of("transformer", "QwenImageTransformer2DModel"));
+    Files.copy(file, folder.resolve("transformer/diffusion_pytorch_model.safetensors"));
+    try (TensorStore single =
+            ModelFolder.openSingleFile(file, folder).component("transformer").open();
+        TensorStore own = ModelFolder.open(folder).component("transformer").open();
+        Safetensors plain = Safetensors.open(file)) {
+      assertThat(single.names()).isEqualTo(plain.names());
+      assertThat(own.digest()).isEqualTo(plain.digest());
+    }
   }
 
   @Test

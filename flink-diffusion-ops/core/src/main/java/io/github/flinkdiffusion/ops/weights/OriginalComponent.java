@@ -5,6 +5,7 @@
 package io.github.flinkdiffusion.ops.weights;
 
 import java.util.List;
+import java.util.Map;
 import java.util.Optional;
 import java.util.Set;
 import java.util.function.Consumer;
@@ -35,6 +36,15 @@ final class OriginalComponent {
   private static final String OPEN_CLIP_MARK = "positional_embedding";
   private static final String T5 = "text_encoders.t5xxl.transformer.";
 
+  /** Language models in a file of several networks, where transformers' names follow. */
+  private static final Map<String, String> LANGUAGE_MODELS =
+      Map.of(
+          "Qwen2_5_VLForConditionalGeneration", "text_encoders.qwen25_7b.transformer.",
+          "Qwen3Model", "text_encoders.qwen3_4b.transformer.",
+          "Qwen3ForCausalLM", "text_encoders.qwen3_4b.transformer.");
+
+  private static final String VIDEO_VAE_MARK = "decoder.middle.0.residual.0.gamma";
+
   /** GGUF files of text encoders are made by llama.cpp, which has names of its own. */
   private static final String T5_OF_GGML = "enc.blk.0.attn_q.weight";
 
@@ -62,11 +72,12 @@ final class OriginalComponent {
     return switch (className) {
       case "UNet2DConditionModel",
           "AutoencoderKL",
+          "AutoencoderKLQwenImage",
           "CLIPTextModel",
           "CLIPTextModelWithProjection",
           "T5EncoderModel" ->
           true;
-      default -> OriginalTransformers.isOne(className);
+      default -> LANGUAGE_MODELS.containsKey(className) || OriginalTransformers.isOne(className);
     };
   }
 
@@ -79,9 +90,21 @@ final class OriginalComponent {
       case "UNet2DConditionModel" ->
           NETWORK_PREFIXES.stream().anyMatch(prefix -> names.contains(prefix + UNET_MARK));
       case "T5EncoderModel" -> names.contains(T5_OF_GGML);
-      case "AutoencoderKL" -> VAE.stream().anyMatch(prefix -> names.contains(prefix + VAE_MARK));
-      default -> className.equals(OriginalTransformers.classOf(names));
+      case "AutoencoderKL" -> isAutoencoderIn(names, VAE_MARK);
+      case "AutoencoderKLQwenImage" -> isAutoencoderIn(names, VIDEO_VAE_MARK);
+      default ->
+          LANGUAGE_MODELS.containsKey(className)
+              ? names.stream().anyMatch(each -> each.startsWith(LANGUAGE_MODELS.get(className)))
+              : isTransformerIn(names) && !OriginalTransformers.hasDiffusersNames(className, names);
     };
+  }
+
+  private static boolean isAutoencoderIn(Set<String> names, String mark) {
+    return VAE.stream().anyMatch(prefix -> names.contains(prefix + mark));
+  }
+
+  private boolean isTransformerIn(Set<String> names) {
+    return className.equals(OriginalTransformers.classOf(names));
   }
 
   /**
@@ -93,14 +116,19 @@ final class OriginalComponent {
     return switch (className) {
       case "UNet2DConditionModel" -> unet(tensors);
       case "AutoencoderKL" -> vae(tensors);
+      case "AutoencoderKLQwenImage" -> videoVae(tensors);
       case "T5EncoderModel" ->
           tensors.contains(T5_OF_GGML)
               ? rename(tensors, "", OriginalNames.T5OfGgml::transformersName, any -> false)
               : rename(tensors, T5, Optional::of, any -> false);
-      default ->
-          OriginalTransformers.isOne(className)
-              ? transformer(tensors)
-              : text(tensors, className.endsWith("WithProjection"));
+      default -> {
+        if (OriginalTransformers.isOne(className)) {
+          yield transformer(tensors);
+        }
+        yield LANGUAGE_MODELS.containsKey(className)
+            ? rename(tensors, LANGUAGE_MODELS.get(className), Optional::of, any -> false)
+            : text(tensors, className.endsWith("WithProjection"));
+      }
     };
   }
 
@@ -119,7 +147,8 @@ final class OriginalComponent {
                       || name.startsWith(CLIP_L)
                       || name.startsWith(CLIP_G));
     }
-    return isIn(tensors.names());
+    return isIn(tensors.names())
+        || OriginalTransformers.isOne(className) && isTransformerIn(tensors.names());
   }
 
   private TensorStore transformer(TensorStore tensors) {
@@ -157,7 +186,7 @@ final class OriginalComponent {
         .filter(
             each ->
                 each.isEmpty()
-                    ? isIn(tensors.names())
+                    ? isHeldBy(tensors)
                     : tensors.names().stream().anyMatch(name -> name.startsWith(each)))
         .findFirst()
         .orElseThrow(
@@ -182,6 +211,14 @@ final class OriginalComponent {
     int levels = config.integers("block_out_channels", new int[] {64}).length;
     return rename(
         tensors, prefix, new OriginalNames.Vae(levels)::diffusersName, OriginalNames.Vae::isLinear);
+  }
+
+  private TensorStore videoVae(TensorStore tensors) {
+    return rename(
+        tensors,
+        prefix(tensors, VAE),
+        new OriginalNames.VideoVae(config.integer("num_res_blocks", 2))::diffusersName,
+        any -> false);
   }
 
   /** The encoder whose width the config has, where there are two. */

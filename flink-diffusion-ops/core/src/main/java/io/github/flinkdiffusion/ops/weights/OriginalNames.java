@@ -36,6 +36,91 @@ final class OriginalNames {
     return new Renaming(String.join("|", names.keySet()).replace(".", "\\."), names);
   }
 
+  /** An autoencoder for videos, as the authors of Wan wrote it, from which Qwen-Image's is. */
+  static final class VideoVae {
+    private static final Map<String, String> OUTSIDE =
+        Map.ofEntries(
+            Map.entry("encoder.conv1", "encoder.conv_in"),
+            Map.entry("decoder.conv1", "decoder.conv_in"),
+            Map.entry("encoder.head.0", "encoder.norm_out"),
+            Map.entry("decoder.head.0", "decoder.norm_out"),
+            Map.entry("encoder.head.2", "encoder.conv_out"),
+            Map.entry("decoder.head.2", "decoder.conv_out"),
+            Map.entry("conv1", "quant_conv"),
+            Map.entry("conv2", "post_quant_conv"));
+    private static final Map<String, String> RESIDUAL =
+        Map.of(
+            "residual.0", "norm1",
+            "residual.2", "conv1",
+            "residual.3", "norm2",
+            "residual.6", "conv2",
+            "shortcut", "conv_shortcut");
+    private static final Pattern NAME = Pattern.compile("(.+)\\.(weight|bias|gamma)");
+    private static final Pattern MIDDLE =
+        Pattern.compile("(encoder|decoder)\\.middle\\.([012])\\.(.+)");
+    private static final Pattern DOWN =
+        Pattern.compile("encoder\\.downsamples\\.(\\d{1,3})\\.(.+)");
+    private static final Pattern UP = Pattern.compile("decoder\\.upsamples\\.(\\d{1,3})\\.(.+)");
+    private static final Pattern RESAMPLER = Pattern.compile("resample\\.1|time_conv");
+    private static final Pattern ATTENTION = Pattern.compile("norm|to_qkv|proj");
+
+    /** Residual blocks of a level of the decoder, which has one more than the encoder. */
+    private final int blocks;
+
+    /**
+     * @param blocksPerLevel of the encoder
+     */
+    VideoVae(int blocksPerLevel) {
+      this.blocks = blocksPerLevel + 1;
+    }
+
+    Optional<String> diffusersName(String name) {
+      Matcher parts = NAME.matcher(name);
+      return parts.matches()
+          ? layer(parts.group(1)).map(layer -> layer + "." + parts.group(2))
+          : Optional.empty();
+    }
+
+    private Optional<String> layer(String path) {
+      if (OUTSIDE.containsKey(path)) {
+        return Optional.of(OUTSIDE.get(path));
+      }
+      Matcher middle = MIDDLE.matcher(path);
+      if (middle.matches()) {
+        String block = middle.group(1) + ".mid_block.";
+        return switch (middle.group(2)) {
+          case "0" -> residual(block + "resnets.0.", middle.group(3));
+          case "1" -> kept(ATTENTION, block + "attentions.0.", middle.group(3));
+          default -> residual(block + "resnets.1.", middle.group(3));
+        };
+      }
+      Matcher down = DOWN.matcher(path);
+      if (down.matches()) {
+        String block = "encoder.down_blocks." + down.group(1) + ".";
+        return residual(block, down.group(2)).or(() -> kept(RESAMPLER, block, down.group(2)));
+      }
+      Matcher up = UP.matcher(path);
+      if (!up.matches()) {
+        return Optional.empty();
+      }
+      // Blocks are numbered through there, and by level here; an upsampler ends a level.
+      int number = Integer.parseInt(up.group(1));
+      String level = "decoder.up_blocks." + number / (blocks + 1) + ".";
+      int place = number % (blocks + 1);
+      return place < blocks
+          ? residual(level + "resnets." + place + ".", up.group(2))
+          : kept(RESAMPLER, level + "upsamplers.0.", up.group(2));
+    }
+
+    private static Optional<String> residual(String block, String rest) {
+      return Optional.ofNullable(RESIDUAL.get(rest)).map(name -> block + name);
+    }
+
+    private static Optional<String> kept(Pattern names, String block, String rest) {
+      return names.matcher(rest).matches() ? Optional.of(block + rest) : Optional.empty();
+    }
+  }
+
   /** A UNet's tensors, less the prefix {@code model.diffusion_model.}. */
   static final class UNet {
     private static final Renaming OUTSIDE_BLOCKS =

@@ -13,17 +13,28 @@ import java.util.regex.Pattern;
 
 /**
  * The names that the authors of diffusion transformers gave to their tensors (Black Forest Labs'
- * Flux.1, Stability's Stable Diffusion 3, Alibaba's Z-Image), and which of diffusers' tensors they
- * are: whole, parts of their rows, or with the halves of their rows exchanged. The final layer's
- * modulation is shift and scale there, scale and shift here.
+ * Flux.1, Stability's Stable Diffusion 3, Alibaba's Z-Image and Qwen-Image, PixArt), and which of
+ * diffusers' tensors they are: whole, parts of their rows, or with the halves of their rows
+ * exchanged. The final layer's modulation is shift and scale there, scale and shift here.
+ * Qwen-Image's authors have diffusers' names.
  */
 final class OriginalTransformers {
-  /** How the network of a class is recognized: a part of one of its tensors' names. */
-  private static final Map<String, String> MARKS =
+  private static final String QWEN_IMAGE = "QwenImageTransformer2DModel";
+
+  /** How the network of a class is recognized: names of its tensors. */
+  private static final Map<String, List<String>> MARKS =
       Map.of(
-          "FluxTransformer2DModel", "double_blocks.0.img_attn.qkv.weight",
-          "SD3Transformer2DModel", "joint_blocks.0.x_block.attn.qkv.weight",
-          "ZImageTransformer2DModel", "layers.0.attention.qkv.weight");
+          "FluxTransformer2DModel",
+          List.of("double_blocks.0.img_attn.qkv.weight"),
+          "SD3Transformer2DModel",
+          List.of("joint_blocks.0.x_block.attn.qkv.weight"),
+          "ZImageTransformer2DModel",
+          List.of("layers.0.attention.qkv.weight"),
+          QWEN_IMAGE,
+          List.of("transformer_blocks.0.img_mod.1.weight"),
+          // Sana's authors have the first one, too.
+          "PixArtTransformer2DModel",
+          List.of("blocks.0.cross_attn.kv_linear.weight", "blocks.0.mlp.fc1.weight"));
 
   private static final String LEAF = "\\.(weight|bias)";
   private static final List<String> QKV = List.of("attn.to_q", "attn.to_k", "attn.to_v");
@@ -34,14 +45,23 @@ final class OriginalTransformers {
 
   /** The class whose transformer has these tensors, under names of the authors; null for none. */
   static String classOf(Set<String> names) {
-    for (Map.Entry<String, String> mark : MARKS.entrySet()) {
+    for (String className : MARKS.keySet()) {
       for (String prefix : OriginalComponent.NETWORK_PREFIXES) {
-        if (names.contains(prefix + mark.getValue())) {
-          return mark.getKey();
+        if (isOf(className, prefix, names)) {
+          return className;
         }
       }
     }
     return null;
+  }
+
+  private static boolean isOf(String className, String prefix, Set<String> names) {
+    return MARKS.get(className).stream().allMatch(mark -> names.contains(prefix + mark));
+  }
+
+  /** Whether a network's tensors have diffusers' names already. */
+  static boolean hasDiffusersNames(String className, Set<String> names) {
+    return className.equals(QWEN_IMAGE) && isOf(className, "", names);
   }
 
   static boolean isOne(String className) {
@@ -67,6 +87,11 @@ final class OriginalTransformers {
       case "FluxTransformer2DModel" -> flux(to, store, original, name);
       case "SD3Transformer2DModel" -> stableDiffusion3(to, original, name, layers);
       case "ZImageTransformer2DModel" -> zImage(to, original, name);
+      case "PixArtTransformer2DModel" -> pixArt(to, original, name);
+      case QWEN_IMAGE -> {
+        to.add(name, original, false);
+        yield true;
+      }
       default -> false;
     };
   }
@@ -140,7 +165,14 @@ final class OriginalTransformers {
           "x_embedder",
           "t_embedder",
           "y_embedder",
-          "context_embedder");
+          "context_embedder",
+          "csize_embedder",
+          "ar_embedder",
+          "t_block",
+          "y_proj",
+          "cross_attn",
+          "q_linear",
+          "kv_linear");
 
   private static String unflattened(String path) {
     String marked = path;
@@ -385,6 +417,60 @@ final class OriginalTransformers {
               .replace(".attention.q_norm.", ".attention.norm_q."),
           original,
           false);
+    }
+    return true;
+  }
+
+  private static final Map<String, String> PIXART_OUTSIDE =
+      Map.ofEntries(
+          Map.entry("x_embedder.proj", "pos_embed.proj"),
+          Map.entry("y_embedder.y_proj.fc1", "caption_projection.linear_1"),
+          Map.entry("y_embedder.y_proj.fc2", "caption_projection.linear_2"),
+          Map.entry("t_embedder.mlp.0", "adaln_single.emb.timestep_embedder.linear_1"),
+          Map.entry("t_embedder.mlp.2", "adaln_single.emb.timestep_embedder.linear_2"),
+          Map.entry("csize_embedder.mlp.0", "adaln_single.emb.resolution_embedder.linear_1"),
+          Map.entry("csize_embedder.mlp.2", "adaln_single.emb.resolution_embedder.linear_2"),
+          Map.entry("ar_embedder.mlp.0", "adaln_single.emb.aspect_ratio_embedder.linear_1"),
+          Map.entry("ar_embedder.mlp.2", "adaln_single.emb.aspect_ratio_embedder.linear_2"),
+          Map.entry("t_block.1", "adaln_single.linear"),
+          Map.entry("final_layer.linear", "proj_out"));
+
+  /** Positions, which are computed, and the states of no text, which training used. */
+  private static final Set<String> PIXART_UNUSED = Set.of("pos_embed", "y_embedder.y_embedding");
+
+  private static final Pattern PIXART_TABLE =
+      Pattern.compile("blocks\\.(\\d{1,4})\\.scale_shift_table");
+  private static final Pattern PIXART_BLOCK =
+      Pattern.compile(
+          "blocks\\.(\\d{1,4})\\.(attn\\.qkv|attn\\.proj|mlp\\.fc1|mlp\\.fc2|cross_attn\\.(?:q_linear|kv_linear|proj))"
+              + LEAF);
+
+  private static boolean pixArt(MappedTensors.Builder to, String original, String name) {
+    if (PIXART_UNUSED.contains(name)) {
+      return true;
+    }
+    Matcher table = PIXART_TABLE.matcher(name);
+    if (name.equals("final_layer.scale_shift_table") || table.matches()) {
+      String block = table.matches() ? "transformer_blocks." + table.group(1) + "." : "";
+      to.add(block + "scale_shift_table", original, false);
+      return true;
+    }
+    Matcher block = PIXART_BLOCK.matcher(name);
+    if (!block.matches()) {
+      return outside(to, PIXART_OUTSIDE, original, name);
+    }
+    String prefix = "transformer_blocks." + block.group(1) + ".";
+    String leaf = "." + block.group(3);
+    switch (block.group(2)) {
+      case "attn.qkv" ->
+          addParts(to, prefix, List.of("attn1.to_q", "attn1.to_k", "attn1.to_v"), leaf, original);
+      case "cross_attn.kv_linear" ->
+          addParts(to, prefix, List.of("attn2.to_k", "attn2.to_v"), leaf, original);
+      case "attn.proj" -> to.add(prefix + "attn1.to_out.0" + leaf, original, false);
+      case "cross_attn.q_linear" -> to.add(prefix + "attn2.to_q" + leaf, original, false);
+      case "cross_attn.proj" -> to.add(prefix + "attn2.to_out.0" + leaf, original, false);
+      case "mlp.fc1" -> to.add(prefix + "ff.net.0.proj" + leaf, original, false);
+      default -> to.add(prefix + "ff.net.2" + leaf, original, false);
     }
     return true;
   }
