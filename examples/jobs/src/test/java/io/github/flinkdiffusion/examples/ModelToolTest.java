@@ -64,6 +64,12 @@ class ModelToolTest {
     assertThat(ModelTool.run("inspect", int8.toString())).isZero();
     assertThat(ModelTool.run("quantize", MINI_EMOJI.toString(), int8.toString())).isEqualTo(1);
     assertThat(err.toString(StandardCharsets.UTF_8)).contains("is not empty");
+    String int4 = temporary.resolve("int4").toString();
+    assertThat(ModelTool.run("quantize", MINI_EMOJI.toString(), int4, "--type", "int2"))
+        .isEqualTo(1);
+    assertThat(err.toString(StandardCharsets.UTF_8)).contains("int2", "int8 and int4");
+    assertThat(ModelTool.run("quantize", MINI_EMOJI.toString(), int4, "--type", "int4")).isZero();
+    assertThat(out.toString(StandardCharsets.UTF_8)).contains("unet: 6.0 MB");
   }
 
   @Test

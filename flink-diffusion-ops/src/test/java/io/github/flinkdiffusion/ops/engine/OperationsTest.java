@@ -61,7 +61,17 @@ class OperationsTest {
 
   private static Value int8(Method m, long... shape) {
     return m.dequantize(
-        m.graph().parameter("int8", DType.I8, shape), parameter(m, "s", shape[0]), shape.length);
+        m.graph().parameter("int8", DType.I8, shape),
+        m.multiply(parameter(m, "s", shape[0]), 1.0 / 127),
+        shape.length);
+  }
+
+  private static Value int4(Method m, long... shape) {
+    long groups = (Graph.elements(shape) / shape[0] + 31) / 32;
+    return m.dequantizeGroups(
+        m.graph().parameter("int4", DType.U8, shape[0], 16 * groups),
+        m.multiply(parameter(m, "s4", shape[0], groups), 1.0 / 8),
+        shape);
   }
 
   static Stream<Case> cases() {
@@ -122,6 +132,18 @@ class OperationsTest {
             "convolution of int8",
             (m, x) -> m.conv2d(x.get(0), int8(m, 3, 4, 3, 3), parameter(m, "b", 3), 2, 1),
             image),
+        of(
+            "convolution of int4",
+            (m, x) -> m.conv2d(x.get(0), int4(m, 3, 4, 3, 3), parameter(m, "b", 3), 2, 1),
+            image),
+        of(
+            "linear layer of int4",
+            (m, x) -> m.linear(x.get(0), int4(m, 3, 8), parameter(m, "b", 3)),
+            tokens),
+        of(
+            "linear layer of int4 of vectors",
+            (m, x) -> m.linear(x.get(0), int4(m, 5, 70), null),
+            shape(3, 70)),
         of("linear layer of int8", (m, x) -> m.linear(x.get(0), int8(m, 3, 8), null), tokens),
         of(
             "group norm of an image",
@@ -347,7 +369,7 @@ class OperationsTest {
             graph(testCase),
             Precision.FLOAT32,
             (name, shape, out) -> {
-              if (name.equals("int8")) {
+              if (name.startsWith("int")) {
                 byte[] bytes = new byte[(int) Graph.elements(shape)];
                 new Random(1).nextBytes(bytes);
                 out.write(bytes);

@@ -11,23 +11,25 @@ import io.github.flinkdiffusion.ops.engine.DeviceSpec;
 import io.github.flinkdiffusion.ops.engine.Engines;
 import io.github.flinkdiffusion.ops.image.Raster;
 import io.github.flinkdiffusion.ops.quality.Fidelity;
-import io.github.flinkdiffusion.ops.weights.DType;
-import io.github.flinkdiffusion.ops.weights.Int8Weights;
 import io.github.flinkdiffusion.ops.weights.ModelFolder;
+import io.github.flinkdiffusion.ops.weights.QuantizedWeights;
+import io.github.flinkdiffusion.ops.weights.QuantizedWeights.Kind;
 import io.github.flinkdiffusion.ops.weights.TensorStore;
 import io.github.flinkdiffusion.ops.weights.WeightsException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.Locale;
 import java.util.TreeSet;
 import org.junit.jupiter.api.BeforeAll;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.CsvSource;
 import org.junit.jupiter.params.provider.ValueSource;
 
-/** A model folder with int8 weights runs as the one that it was written from. */
+/** A model folder with int8 or int4 weights runs as the one that it was written from. */
 class ModelQuantizerTest {
   private static final Path EMOJI = Path.of("../examples/models/mini-emoji");
 
@@ -36,7 +38,13 @@ class ModelQuantizerTest {
   @BeforeAll
   static void quantize() {
     ModelFolder model = ModelFolder.open(EMOJI);
-    ModelQuantizer.write(model, ModelQuantizer.denoisers(model), folder.resolve("int8"));
+    for (Kind kind : Kind.values()) {
+      ModelQuantizer.write(model, ModelQuantizer.denoisers(model), kind, of(kind));
+    }
+  }
+
+  private static Path of(Kind kind) {
+    return folder.resolve(kind.name());
   }
 
   private static List<Raster> generate(Path model, String engine) {
@@ -65,23 +73,26 @@ class ModelQuantizerTest {
   @ValueSource(strings = {Engines.PYTORCH, Engines.ONNX_RUNTIME})
   void imagesAreThoseOfTheFloatingPointModelAlmost(String engine) {
     List<Raster> before = generate(EMOJI, engine);
-    List<Raster> after = generate(folder.resolve("int8"), engine);
+    assertThat(psnr(generate(of(Kind.INT8), engine), before)).isBetween(35.0, 70.0);
+    assertThat(psnr(generate(of(Kind.INT4), engine), before)).isBetween(25.0, 50.0);
+  }
+
+  private static double psnr(List<Raster> after, List<Raster> before) {
     double psnr = 0;
     for (int i = 0; i < before.size(); i++) {
       psnr += Fidelity.psnr(after.get(i), before.get(i)) / before.size();
     }
-    assertThat(psnr).isBetween(35.0, 70.0);
+    return psnr;
   }
 
-  @Test
-  void theUNetTakesAQuarterOfItsMemory() {
+  @ParameterizedTest
+  @CsvSource({"INT8, 0.3", "INT4, 0.22"})
+  void theUNetTakesAPartOfItsMemory(Kind kind, double part) {
     long before = bytes(EMOJI);
-    long after = bytes(folder.resolve("int8"));
-    assertThat(after).isLessThan((long) (0.3 * before));
+    long after = bytes(of(kind));
+    assertThat(after).isLessThan((long) (part * before));
     PipelineSettings settings = PipelineSettings.on(DeviceSpec.CPU);
-    assertThat(
-            Pipelines.weightBytes(EMOJI, settings)
-                - Pipelines.weightBytes(folder.resolve("int8"), settings))
+    assertThat(Pipelines.weightBytes(EMOJI, settings) - Pipelines.weightBytes(of(kind), settings))
         .isEqualTo(before - after);
   }
 
@@ -90,7 +101,7 @@ class ModelQuantizerTest {
     try (TensorStore weights = ModelFolder.open(model).component("unet").open()) {
       return weights.names().stream()
           .map(weights::info)
-          .mapToLong(info -> info.elements() * (info.dtype() == DType.I8 ? 1 : Float.BYTES))
+          .mapToLong(info -> info.elements() * (info.dtype().isFloating() ? Float.BYTES : 1))
           .sum();
     }
   }
@@ -98,11 +109,11 @@ class ModelQuantizerTest {
   @Test
   void aRowTimesItsScaleIsWithinHalfAStep() {
     try (TensorStore floats = ModelFolder.open(EMOJI).component("unet").open();
-        TensorStore stored = ModelFolder.open(folder.resolve("int8")).component("unet").open()) {
+        TensorStore stored = ModelFolder.open(of(Kind.INT8)).component("unet").open()) {
       String name = "down_blocks.0.resnets.0.conv1.weight";
       float[] expected = floats.floats(name);
       long[] steps = stored.longs(name);
-      float[] scales = stored.floats(name + Int8Weights.SCALE);
+      float[] scales = stored.floats(name + QuantizedWeights.SCALE);
       int columns = expected.length / scales.length;
       for (int i = 0; i < expected.length; i++) {
         float scale = scales[i / columns];
@@ -113,21 +124,46 @@ class ModelQuantizerTest {
   }
 
   @Test
+  void aGroupTimesItsScaleIsWithinHalfAStep() {
+    try (TensorStore floats = ModelFolder.open(EMOJI).component("unet").open();
+        TensorStore stored = ModelFolder.open(of(Kind.INT4)).component("unet").open()) {
+      String name = "down_blocks.0.resnets.0.conv1.weight"; // rows of 27 groups
+      float[] expected = floats.floats(name);
+      long[] bytes = stored.longs(name);
+      float[] scales = stored.floats(name + QuantizedWeights.SCALE);
+      assertThat(scales).hasSize(expected.length / QuantizedWeights.GROUP);
+      for (int i = 0; i < expected.length; i++) {
+        long half = bytes[i / 2] >> (i % 2 * 4) & 15;
+        float scale = scales[i / QuantizedWeights.GROUP];
+        assertThat(Math.abs((half - 8) * scale - expected[i])).isLessThanOrEqualTo(0.501f * scale);
+      }
+    }
+  }
+
+  @Test
   void whatCannotBeQuantizedIsRefused() throws Exception {
     Path full = Files.createDirectory(folder.resolve("full"));
     Files.writeString(full.resolve("file"), "");
     ModelFolder model = ModelFolder.open(EMOJI);
-    assertThatThrownBy(() -> ModelQuantizer.write(model, ModelQuantizer.denoisers(model), full))
+    assertThatThrownBy(
+            () -> ModelQuantizer.write(model, ModelQuantizer.denoisers(model), Kind.INT8, full))
         .isInstanceOf(WeightsException.class)
         .hasMessageContaining("not empty");
-    assertThatThrownBy(() -> ModelQuantizer.write(model, new TreeSet<>(), folder.resolve("other")))
+    assertThatThrownBy(
+            () -> ModelQuantizer.write(model, new TreeSet<>(), Kind.INT8, folder.resolve("other")))
         .isInstanceOf(WeightsException.class)
         .hasMessageContaining("unet");
-    ModelFolder int8 = ModelFolder.open(folder.resolve("int8"));
-    assertThatThrownBy(
-            () ->
-                ModelQuantizer.write(int8, ModelQuantizer.denoisers(int8), folder.resolve("twice")))
-        .isInstanceOf(WeightsException.class)
-        .hasMessageContaining("int8 already");
+    for (Kind kind : Kind.values()) {
+      ModelFolder already = ModelFolder.open(of(kind));
+      assertThatThrownBy(
+              () ->
+                  ModelQuantizer.write(
+                      already,
+                      ModelQuantizer.denoisers(already),
+                      Kind.INT8,
+                      folder.resolve("twice")))
+          .isInstanceOf(WeightsException.class)
+          .hasMessageContaining(kind.name().toLowerCase(Locale.ROOT) + " already");
+    }
   }
 }

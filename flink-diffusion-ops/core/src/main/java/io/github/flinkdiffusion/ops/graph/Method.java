@@ -372,6 +372,15 @@ public final class Method {
     return node(Op.DEQUANTIZE, inputs(weight, scale), rank);
   }
 
+  /**
+   * @param weight [O,16 G] of uint8
+   * @param scale [O,G]
+   * @param shape of the result, [O,...]
+   */
+  public Value dequantizeGroups(Value weight, Value scale, long... shape) {
+    return node(Op.DEQUANTIZE_GROUPS, inputs(weight, scale), Arrays.stream(shape).boxed().toList());
+  }
+
   public Value toFloat(Value x) {
     return node(Op.TO_FLOAT, inputs(x));
   }

@@ -159,6 +159,13 @@ public enum Op {
    * product when a call needs it.
    */
   DEQUANTIZE,
+  /**
+   * Inputs: weight [O,16 G] of {@code U8}, scale [O,G]. Two elements a byte, the first in the lower
+   * half, each 8 more than what is multiplied by its group's scale; a row's groups of 32 one after
+   * another, of which the first are the result's row. Attributes: the result's shape [O,...].
+   * Engines keep the weight in 4 bits, and compute the product when a call needs it.
+   */
+  DEQUANTIZE_GROUPS,
   /** x in float32. */
   TO_FLOAT,
   /** Mean along a dimension, which keeps size one. Attributes: dimension. */

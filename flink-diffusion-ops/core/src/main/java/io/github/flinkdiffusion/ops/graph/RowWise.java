@@ -127,7 +127,7 @@ public final class RowWise {
           in[0];
       case CONV2D, GROUP_NORM, PAD, PAD_REFLECT, UPSAMPLE_NEAREST, AVERAGE_POOL, MAX_POOL ->
           othersAreFixed(in) && in[0].rank() > 2 ? in[0] : null;
-      case DEQUANTIZE -> in[0].rows() || in[1].rows() ? null : in[0];
+      case DEQUANTIZE, DEQUANTIZE_GROUPS -> in[0].rows() || in[1].rows() ? null : in[0];
       case LINEAR, LAYER_NORM, RMS_NORM -> othersAreFixed(in) && in[0].rank() > 1 ? in[0] : null;
       case UPSAMPLE_NEAREST_AS -> in[0].rank() == 4 ? in[0] : null;
       case EMBEDDING -> in[1].rows() ? null : in[0].withRank(in[0].rank() + 1);

@@ -4,9 +4,9 @@
  */
 package io.github.flinkdiffusion.ops.pipeline;
 
-import io.github.flinkdiffusion.ops.weights.Int8Weights;
 import io.github.flinkdiffusion.ops.weights.ModelComponent;
 import io.github.flinkdiffusion.ops.weights.ModelFolder;
+import io.github.flinkdiffusion.ops.weights.QuantizedWeights;
 import io.github.flinkdiffusion.ops.weights.SafetensorsWriter;
 import io.github.flinkdiffusion.ops.weights.TensorStore;
 import io.github.flinkdiffusion.ops.weights.WeightsException;
@@ -20,7 +20,7 @@ import java.util.TreeSet;
 import java.util.stream.Stream;
 import org.apache.flink.annotation.Internal;
 
-/** Writes a model folder again with the weights of some networks in int8. */
+/** Writes a model folder again with the weights of some networks in int8 or int4. */
 @Internal
 public final class ModelQuantizer {
   /** Networks that call after call take the time and the memory. */
@@ -50,10 +50,12 @@ public final class ModelQuantizer {
    *
    * @param model a folder, no single file
    * @param components the networks whose weights are quantized
+   * @param kind of the weights
    * @param to a folder that is not there, or empty
    * @throws WeightsException if it cannot be read or written
    */
-  public static List<Quantized> write(ModelFolder model, SortedSet<String> components, Path to) {
+  public static List<Quantized> write(
+      ModelFolder model, SortedSet<String> components, QuantizedWeights.Kind kind, Path to) {
     if (!Files.isDirectory(model.path())) {
       throw new WeightsException(
           "%s is a single file; only model folders can be quantized".formatted(model.path()));
@@ -71,8 +73,12 @@ public final class ModelQuantizer {
           }
         }
       }
+      for (String name : components) {
+        // Refuses what cannot be quantized before anything is written.
+        new QuantizedWeights(model.component(name).open(), kind).close();
+      }
       copy(model, components, to);
-      return components.stream().map(name -> quantize(model.component(name), to)).toList();
+      return components.stream().map(name -> quantize(model.component(name), kind, to)).toList();
     } catch (IOException e) {
       throw new WeightsException("Cannot write model folder " + to + ": " + e, e);
     }
@@ -94,11 +100,19 @@ public final class ModelQuantizer {
     }
   }
 
-  private static Quantized quantize(ModelComponent component, Path to) {
+  private static Quantized quantize(ModelComponent component, QuantizedWeights.Kind kind, Path to) {
     Path file = to.resolve(component.name()).resolve(WEIGHTS);
-    try (TensorStore weights = new Int8Weights(component.open())) {
+    try (TensorStore weights = new QuantizedWeights(component.open(), kind)) {
       SafetensorsWriter.write(
-          file, weights, Map.of("format", "pt", "quantization", "int8, a scale a row"));
+          file,
+          weights,
+          Map.of(
+              "format",
+              "pt",
+              "quantization",
+              kind == QuantizedWeights.Kind.INT8
+                  ? "int8, a scale a row"
+                  : "int4, a scale for %d elements".formatted(QuantizedWeights.GROUP)));
       long before = 0;
       for (Path each : component.weightFiles()) {
         before += Files.size(each);

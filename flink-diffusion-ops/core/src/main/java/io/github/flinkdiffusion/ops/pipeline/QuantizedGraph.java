@@ -9,42 +9,51 @@ import io.github.flinkdiffusion.ops.graph.Method;
 import io.github.flinkdiffusion.ops.graph.Op;
 import io.github.flinkdiffusion.ops.graph.Value;
 import io.github.flinkdiffusion.ops.weights.DType;
-import io.github.flinkdiffusion.ops.weights.Int8Weights;
+import io.github.flinkdiffusion.ops.weights.QuantizedWeights;
 import io.github.flinkdiffusion.ops.weights.TensorStore;
 import java.util.Optional;
 
-/** Networks of any class whose files have weights in int8 ({@link Int8Weights}). */
+/** Networks of any class whose files have weights in int8 or int4 ({@link QuantizedWeights}). */
 final class QuantizedGraph {
   private QuantizedGraph() {}
 
   /**
-   * The graph with int8 parameters where the weights are so. Those without scales stay as they are,
+   * The graph with such parameters where the weights are so. Those without scales stay as they are,
    * and are refused when they are loaded.
    */
   static Graph of(Graph graph, TensorStore weights) {
-    boolean any = graph.parameterShapes().keySet().stream().anyMatch(name -> is(weights, name));
+    boolean any =
+        graph.parameterShapes().keySet().stream()
+            .anyMatch(name -> QuantizedWeights.kind(weights, name).isPresent());
     return any
         ? graph.rewritten(
             (method, operation, inputs) ->
                 operation.op() == Op.PARAMETER
-                        && is(weights, (String) operation.attributes().get(0))
-                    ? Optional.of(
-                        dequantized(graph, method, (String) operation.attributes().get(0)))
+                    ? dequantized(graph, method, (String) operation.attributes().get(0), weights)
                     : Optional.empty())
         : graph;
   }
 
-  private static boolean is(TensorStore weights, String name) {
-    return weights.contains(name)
-        && weights.info(name).dtype() == DType.I8
-        && weights.contains(name + Int8Weights.SCALE);
-  }
-
-  private static Value dequantized(Graph graph, Method method, String name) {
+  private static Optional<Value> dequantized(
+      Graph graph, Method method, String name, TensorStore weights) {
     long[] shape = graph.parameterShapes().get(name);
-    return method.dequantize(
-        method.graph().parameter(name, DType.I8, shape),
-        method.graph().parameter(name + Int8Weights.SCALE, shape[0]),
-        shape.length);
+    String scale = name + QuantizedWeights.SCALE;
+    return QuantizedWeights.kind(weights, name)
+        .map(
+            kind -> {
+              if (kind == QuantizedWeights.Kind.INT8) {
+                return method.dequantize(
+                    method.graph().parameter(name, DType.I8, shape),
+                    method.graph().parameter(scale, shape[0]),
+                    shape.length);
+              }
+              long groups = QuantizedWeights.groups(Graph.elements(shape) / shape[0]);
+              return method.dequantizeGroups(
+                  method
+                      .graph()
+                      .parameter(name, DType.U8, shape[0], groups * QuantizedWeights.GROUP / 2),
+                  method.graph().parameter(scale, shape[0], groups),
+                  shape);
+            });
   }
 }

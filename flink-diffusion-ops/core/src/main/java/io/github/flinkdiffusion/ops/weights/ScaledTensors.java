@@ -26,7 +26,7 @@ import java.util.Set;
  * X.scale_weight} (with a mark {@code scaled_fp8} for the file) and {@code X.weight_scale} (with a
  * mark {@code X.comfy_quant} of JSON). What belongs to the arithmetic of 8 bits, {@code
  * X.scale_input} and {@code X.input_scale}, changes nothing here. Weights of 8 bits without a scale
- * are themselves, and so are those of int8 with theirs ({@link Int8Weights}).
+ * are themselves, and so are those of int8 and int4 with theirs ({@link QuantizedWeights}).
  */
 final class ScaledTensors implements TensorStore {
   private static final String FILE_MARK = "scaled_fp8";
@@ -73,7 +73,8 @@ final class ScaledTensors implements TensorStore {
         Optional<String> end = end(name, SCALES);
         if (end.isPresent()) {
           String weight = name.substring(0, name.length() - end.get().length()) + WEIGHT;
-          if (Int8Weights.isScaleOf(store, weight, name)) {
+          if (name.equals(weight + QuantizedWeights.SCALE)
+              && QuantizedWeights.kind(store, weight).isPresent()) {
             continue; // both are shown: a network computes with them
           }
           requireFits(store, weight, name);

@@ -17,9 +17,11 @@ import java.util.ArrayDeque;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.Deque;
+import java.util.EnumSet;
 import java.util.IdentityHashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.Set;
 import java.util.function.Function;
 import org.apache.flink.annotation.Internal;
 
@@ -32,6 +34,15 @@ import org.apache.flink.annotation.Internal;
  */
 @Internal
 public final class OnnxEmitter {
+  /** Operations of weights that stay in 8 or 4 bits. */
+  private static final Set<Op> QUANTIZED = EnumSet.of(Op.DEQUANTIZE, Op.DEQUANTIZE_GROUPS);
+
+  /** Elements of a weight in 4 bits that have a scale in common, see {@link Op}. */
+  private static final long GROUP = 32;
+
+  /** What stands for 0 in 4 bits. */
+  private static final int ZERO = 8;
+
   private final Graph graph;
   private final Precision precision;
   private final Function<String, TensorPlace> places;
@@ -117,7 +128,7 @@ public final class OnnxEmitter {
         List<Value> inputs =
             PackedAttention.of(value)
                 .map(PackedAttention::inputs)
-                .orElseGet(() -> hasInt8Weight(value) ? ofInt8Layer(value) : value.inputs());
+                .orElseGet(() -> isQuantized(value) ? ofQuantizedLayer(value) : value.inputs());
         boolean ready = true;
         for (int i = inputs.size() - 1; i >= 0; i--) {
           Value input = inputs.get(i);
@@ -142,8 +153,8 @@ public final class OnnxEmitter {
       if (packed.isPresent()) {
         return packedAttention(packed.get(), in);
       }
-      if (hasInt8Weight(value)) {
-        return emitLayer(value, withWeight(in));
+      if (isQuantized(value)) {
+        return emitQuantized(value, in);
       }
       Tensor x = in.isEmpty() ? null : in.get(0);
       return switch (value.op()) {
@@ -278,6 +289,7 @@ public final class OnnxEmitter {
         case DISTANCES -> distances(x, in.get(1));
         case CAST_AS -> converted(x, in.get(1).type);
         case DEQUANTIZE -> dequantized(x, in.get(1).name, in.get(1).type);
+        case DEQUANTIZE_GROUPS -> dequantizedGroups(value, in.get(1).name, in.get(1).type);
         case TO_FLOAT -> converted(x, DType.F32);
         case MEAN_ALONG ->
             like(
@@ -316,17 +328,75 @@ public final class OnnxEmitter {
           weight.rank);
     }
 
+    /** A weight in 4 bits, as floats of its own shape. */
+    private Tensor dequantizedGroups(Value weight, String scale, DType type) {
+      String packed = weightName(weight);
+      long[] bytes = graph.parameterShapes().get(packed);
+      long rows = bytes[0];
+      long groups = bytes[1] * 2 / GROUP;
+      TensorPlace place = places.apply(packed);
+      String halves =
+          onnx.externalHalves(
+              "w4_" + packed,
+              new long[] {rows, groups * GROUP},
+              place,
+              locations.apply(place),
+              rows * bytes[1]);
+      String zeros = onnx.halves("z_" + packed, ZERO, rows, groups);
+      String numbers =
+          onnx.node(
+              "DequantizeLinear",
+              List.of(halves, scale, zeros),
+              attribute("axis", 1L),
+              attribute("block_size", GROUP));
+      long[] shape = longs(weight.attributes().get(0));
+      String row =
+          onnx.node(
+              "Slice",
+              List.of(
+                  numbers,
+                  onnx.integers(0),
+                  onnx.integers(Graph.elements(shape) / rows),
+                  onnx.integers(1)));
+      return new Tensor(
+          onnx.node("Reshape", List.of(row, onnx.integers(shape))), type, shape.length);
+    }
+
     /**
-     * The inputs of a layer whose weight is int8 [x, weight, scale, bias] as those of any [x,
-     * weight, bias]. The library computes what depends on no argument first, and would have all
-     * weights as floats at once. So a zero that is computed from x is added to the scale.
+     * A layer with the inputs [x, weight, scale, bias]. The library computes what depends on no
+     * argument first, and would have all weights as floats at once. So a zero that is computed from
+     * x is added to the scale, unless there is an operator that takes the weight as it is.
      */
-    private List<Tensor> withWeight(List<Tensor> in) {
+    private Tensor emitQuantized(Value layer, List<Tensor> in) {
+      Value weight = layer.inputs().get(1);
+      Tensor x = in.get(0);
       Tensor scale = in.get(2);
-      String rows = shape(in.get(0), 0, 1);
+      Tensor bias = in.get(3);
+      if (weight.op() == Op.DEQUANTIZE_GROUPS && layer.op() == Op.LINEAR) {
+        long[] shape = longs(weight.attributes().get(0));
+        long groups = graph.parameterShapes().get(weightName(weight))[1] * 2 / GROUP;
+        String blocks =
+            onnx.node(
+                "Reshape", List.of(in.get(1).name, onnx.integers(shape[0], groups, GROUP / 2)));
+        String product =
+            onnx.node(
+                OnnxGraph.MICROSOFT,
+                "MatMulNBits",
+                List.of(x.name, blocks, scale.name),
+                attribute("K", shape[1]),
+                attribute("N", shape[0]),
+                attribute("bits", 4L),
+                attribute("block_size", GROUP));
+        return like(x, bias == null ? product : onnx.node("Add", List.of(product, bias.name)));
+      }
+      String rows = shape(x, 0, 1);
       String zero = cast(onnx.node("Min", List.of(rows, onnx.integers(0))), scale.type);
       String later = onnx.node("Add", List.of(scale.name, zero));
-      return Arrays.asList(in.get(0), dequantized(in.get(1), later, scale.type), in.get(3));
+      Tensor floats =
+          weight.op() == Op.DEQUANTIZE
+              ? dequantized(in.get(1), later, scale.type)
+              : dequantizedGroups(weight, later, scale.type);
+      return emitLayer(layer, Arrays.asList(x, floats, bias));
     }
 
     private Tensor convolution(List<Tensor> in, long stride, long padding, long groups) {
@@ -660,12 +730,16 @@ public final class OnnxEmitter {
     }
   }
 
-  private static boolean hasInt8Weight(Value value) {
+  private static boolean isQuantized(Value value) {
     return (value.op() == Op.CONV2D || value.op() == Op.LINEAR)
-        && value.inputs().get(1).op() == Op.DEQUANTIZE;
+        && QUANTIZED.contains(value.inputs().get(1).op());
   }
 
-  private static List<Value> ofInt8Layer(Value layer) {
+  private static String weightName(Value dequantized) {
+    return (String) dequantized.inputs().get(0).attributes().get(0);
+  }
+
+  private static List<Value> ofQuantizedLayer(Value layer) {
     List<Value> weight = layer.inputs().get(1).inputs();
     return Arrays.asList(
         layer.inputs().get(0), weight.get(0), weight.get(1), layer.inputs().get(2));

@@ -4,6 +4,7 @@
  */
 package io.github.flinkdiffusion.ops.onnx;
 
+import io.github.flinkdiffusion.ops.graph.Graph;
 import io.github.flinkdiffusion.ops.graph.GraphException;
 import io.github.flinkdiffusion.ops.weights.DType;
 import io.github.flinkdiffusion.ops.weights.HalfPrecision;
@@ -26,6 +27,9 @@ final class OnnxGraph {
   private static final int OPSET = 23;
 
   private static final int IR_VERSION = 11;
+
+  /** TensorProto.DataType of whole numbers of 4 bits. */
+  private static final int UINT4 = 21;
 
   /** Operators that ONNX Runtime brings beside ONNX's own. */
   static final String MICROSOFT = "com.microsoft";
@@ -140,22 +144,45 @@ final class OnnxGraph {
    */
   String external(String name, long[] shape, TensorPlace place, String location, long length) {
     initializers.computeIfAbsent(
-        name,
-        n ->
-            tensor(n, place.dtype(), shape)
-                .message(13, entry("location", location))
-                .message(13, entry("offset", Long.toString(place.offset())))
-                .message(13, entry("length", Long.toString(length)))
-                .integer(14, 1));
+        name, n -> external(tensor(n, place.dtype(), shape), place, location, length));
+    return name;
+  }
+
+  private static ProtoWriter external(
+      ProtoWriter tensor, TensorPlace place, String location, long length) {
+    return tensor
+        .message(13, entry("location", location))
+        .message(13, entry("offset", Long.toString(place.offset())))
+        .message(13, entry("length", Long.toString(length)))
+        .integer(14, 1);
+  }
+
+  /** Numbers of 4 bits that stay in their file, two a byte, the first in the lower half. */
+  String externalHalves(
+      String name, long[] shape, TensorPlace place, String location, long length) {
+    initializers.computeIfAbsent(
+        name, n -> external(tensor(n, UINT4, shape), place, location, length));
+    return name;
+  }
+
+  /** The same number of 4 bits everywhere. */
+  String halves(String name, int number, long... shape) {
+    byte[] bytes = new byte[Math.toIntExact((Graph.elements(shape) + 1) / 2)];
+    Arrays.fill(bytes, (byte) (number << 4 | number));
+    initializers.computeIfAbsent(name, n -> tensor(n, UINT4, shape).bytes(9, bytes));
     return name;
   }
 
   private static ProtoWriter tensor(String name, DType type, long[] shape) {
+    return tensor(name, code(type), shape);
+  }
+
+  private static ProtoWriter tensor(String name, int type, long[] shape) {
     ProtoWriter tensor = new ProtoWriter();
     for (long size : shape) {
       tensor.integer(1, size);
     }
-    return tensor.integer(2, code(type)).text(8, name);
+    return tensor.integer(2, type).text(8, name);
   }
 
   private static ProtoWriter entry(String key, String value) {

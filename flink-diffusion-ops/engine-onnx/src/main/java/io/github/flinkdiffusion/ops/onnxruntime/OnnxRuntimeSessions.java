@@ -116,7 +116,7 @@ final class OnnxRuntimeSessions {
   private static SessionOptions optionsOfWeights(Graph graph) throws OrtException {
     SessionOptions options = new SessionOptions();
     options.addConfigEntry("session.model_external_initializers_file_folder_path", ROOT);
-    if (graph.has(Op.DEQUANTIZE)) {
+    if (graph.has(Op.DEQUANTIZE) || graph.has(Op.DEQUANTIZE_GROUPS)) {
       // Planned memory has a place for more weights than are floats at a time.
       options.setMemoryPatternOptimization(false);
     }

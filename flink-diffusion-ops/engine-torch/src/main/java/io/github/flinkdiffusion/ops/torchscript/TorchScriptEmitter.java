@@ -416,6 +416,7 @@ final class TorchScriptEmitter {
         String places = "[-1" + ", 1".repeat((Integer) a.get(0) - 1) + "]";
         yield call("mul", call("type_as", in[0], in[1]), call("reshape", in[1], places));
       }
+      case DEQUANTIZE_GROUPS -> dequantizedGroups(in, (List<?>) a.get(0));
       case TO_FLOAT -> call("to", in[0], FLOAT32);
       case MEAN_ALONG -> call("mean", in[0], "[" + a.get(0) + "]", "True");
       case MEAN -> call("mean", in[0]);
@@ -627,6 +628,27 @@ final class TorchScriptEmitter {
 
   private static boolean isMatrixProduct(Op op) {
     return op == Op.CONV2D || op == Op.LINEAR || op == Op.ATTENTION;
+  }
+
+  private static String dequantizedGroups(String[] in, List<?> shape) {
+    long columns = 1;
+    for (Object size : shape.subList(1, shape.size())) {
+      columns *= (Long) size;
+    }
+    String halves =
+        call(
+            "stack",
+            "["
+                + call("bitwise_and", in[0], 15)
+                + ", "
+                + call("bitwise_right_shift", in[0], 4)
+                + "]",
+            -1);
+    String numbers = call("sub", call("type_as", halves, in[1]), 8);
+    String groups = call("reshape", numbers, "[" + shape.get(0) + ", -1, 32]");
+    String product = call("mul", groups, call("unsqueeze", in[1], -1));
+    String rows = call("flatten", product, 1);
+    return call("reshape", call("narrow", rows, 1, 0, columns), shape);
   }
 
   private static String call(String function, Object... arguments) {
