@@ -100,6 +100,7 @@ def picture(spec):
 
 
 NUMBERED = re.compile(r"controlnet_\d+")  # the index names the first of several
+IP_IMAGES = ("ip_adapter_image", "ip_adapter_image_2", "ip_adapter_image_3", "ip_adapter_image_4")
 CONTROL_IMAGES = ("control_image_1", "control_image_2", "control_image_3", "control_image_4")
 DTYPES = {"F32": torch.float32, "F16": torch.float16, "BF16": torch.bfloat16}
 
@@ -264,6 +265,7 @@ class Case:
                 absent = {key: None for key, value in self.json["index"].items() if value == [None, None] and self.json["pipeline"].startswith("StableDiffusion3")}
                 pipe = cls.from_pretrained(folder, torch_dtype=torch.float32, **absent, **({"variant": self.json["variant"]} if "variant" in self.json else {}))
                 require_same_weights(pipe, folder, self.json["weights"])
+                load_ip_adapters(pipe, folder, self.json.get("ip_adapters", []))
                 pipe.set_progress_bar_config(disable=True)
                 if "clip_skip" in self.json["arguments"]:
                     for encoder in (pipe.text_encoder, getattr(pipe, "text_encoder_2", None)):
@@ -295,6 +297,7 @@ class Case:
         if images:
             name = "control_image" if "image" in arguments else "image"
             arguments[name] = images if hasattr(pipe.controlnet, "nets") else images[0]
+        show_to_ip_adapters(pipe, arguments)
         output_type = "np"
         with torch.no_grad(), ties(pipe) as tied:
             result = pipe(**arguments, generator=seeded(seed), output_type=output_type)
@@ -308,6 +311,25 @@ class Case:
         values = values.transpose(2, 0, 1)
         levels = np.round(np.clip(values, 0, 1) * 65535).astype("<u2")
         return {**({"tie": True} if tied else {}), "shape": list(values.shape), "pixels": base64.b64encode(levels.tobytes()).decode(), "inside": round(float(((values > 0.002) & (values < 0.998)).mean()), 2)}
+
+
+def load_ip_adapters(pipe, folder, files):
+    """The encoder is the model's own, or the one beside the first file."""
+    if not files:
+        return
+    paths = [Path(file) for file in files]
+    pipe.load_ip_adapter(str(folder), subfolder=[str(path.parent) for path in paths], weight_name=[path.name for path in paths])
+
+
+def show_to_ip_adapters(pipe, arguments):
+    """One adapter sees all images, each of several its own."""
+    if "ip_adapter_scale" in arguments:
+        scales = arguments.pop("ip_adapter_scale")
+        pipe.set_ip_adapter_scale(scales[0] if len(scales) == 1 else list(scales))
+    images = [arguments.pop(name) for name in IP_IMAGES if name in arguments]
+    if images:
+        several = len(pipe.unet.encoder_hid_proj.image_projection_layers) > 1
+        arguments["ip_adapter_image"] = images if several else [images]
 
 
 @contextlib.contextmanager

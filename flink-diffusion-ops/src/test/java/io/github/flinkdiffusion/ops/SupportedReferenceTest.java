@@ -99,6 +99,7 @@ class SupportedReferenceTest {
       | tokenizer | `vocab.json` and `merges.txt` of a CLIPTokenizer, with the special tokens of its configs; `tokenizer.json` of T5, Qwen 2 and Gemma; `spiece.model` of T5; `tokenizer.json` or `vocab.txt` of a BertTokenizer |
       | single file | safetensors of Stable Diffusion 1.x, 2.x and XL under the original authors' names; configs are inferred as diffusers infers them, and the marks `v_pred`, `ztsnr` and `modelspec.prediction_type` obeyed. With the configs of a folder also Flux.1, Stable Diffusion 3 and 3.5, Z-Image, Qwen-Image and PixArt, as safetensors or GGUF, with or without text encoders and autoencoder |
       | LoRA | safetensors with kohya's keys (`lora_unet_...lora_down.weight`, `alpha`), PEFT's (`lora_A.weight`) and diffusers' older ones (`to_q_lora.down.weight`); for Flux.1 and Stable Diffusion 3 also the authors' layers (`lora_unet_double_blocks_0_img_attn_qkv`, `diffusion_model.double_blocks.0.img_attn.qkv.lora_A.weight`); DoRA's magnitudes (`lora_magnitude_vector`, `dora_scale`), merged into the weights with a scale |
+      | IP-Adapter | safetensors as their authors publish them (`image_proj.proj.weight`, `ip_adapter.1.to_k_ip.weight`): ip-adapter, ip-adapter-plus and ip-adapter-full-face, with CLIP's vision network beside them; those of FaceID are refused |
       | safety checker | `StableDiffusionSafetyChecker`, with the `feature_extractor` beside it; old layout and transformers 5's |
       | watermark | `dwtDct` of invisible-watermark, with the 48 bits that diffusers writes |
 

@@ -150,6 +150,19 @@ public final class ReplayTool implements Callable<Integer> {
   private Map<String, Path> allowedLoras = new LinkedHashMap<>();
 
   @Option(
+      names = "--ip-adapter",
+      paramLabel = "FILE",
+      description =
+          "An IP-Adapter that the record names, in its order; may be given several times.")
+  private List<Path> ipAdapters = new ArrayList<>();
+
+  @Option(
+      names = "--image-encoder",
+      paramLabel = "FOLDER",
+      description = "The folder of diffusion.model.image-encoder, if the job had one.")
+  private Path imageEncoder;
+
+  @Option(
       names = "--image",
       paramLabel = "FILE",
       description = "The input image, if the record names one.")
@@ -313,6 +326,14 @@ public final class ReplayTool implements Callable<Integer> {
           allowedLoras.entrySet().stream()
               .map(lora -> lora.getKey() + "=" + lora.getValue().toAbsolutePath())
               .toList());
+    }
+    if (!ipAdapters.isEmpty()) {
+      settings.set(
+          DiffusionOptions.MODEL_IP_ADAPTERS,
+          ipAdapters.stream().map(file -> file.toAbsolutePath().toString()).toList());
+    }
+    if (imageEncoder != null) {
+      settings.set(DiffusionOptions.MODEL_IMAGE_ENCODER, imageEncoder.toAbsolutePath().toString());
     }
     return settings;
   }

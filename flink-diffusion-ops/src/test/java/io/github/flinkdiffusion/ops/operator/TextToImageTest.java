@@ -300,6 +300,8 @@ class TextToImageTest {
             .setOption(DiffusionOptions.DEVICE_MEMORY, MemorySize.parse("1gb"))
             .setOption(DiffusionOptions.LORAS_ALLOWED, List.of("style=/loras/style.safetensors"))
             .setOption(DiffusionOptions.LORAS_RESIDENT, 9)
+            .setOption(DiffusionOptions.MODEL_IP_ADAPTERS, List.of("/adapters/ip.safetensors"))
+            .setOption(DiffusionOptions.MODEL_IMAGE_ENCODER, "/adapters/image_encoder")
             .setOption(DiffusionOptions.CACHE_INTERVAL, 3)
             .setOption(DiffusionOptions.CACHE_BRANCH, 1)
             .setOption(DiffusionOptions.CACHE_MEMORY, MemorySize.parse("2gb"))
@@ -360,7 +362,9 @@ class TextToImageTest {
                 true,
                 new Caching(3, 1, 2L << 30),
                 List.of("style=/loras/style.safetensors"),
-                9));
+                9,
+                List.of("/adapters/ip.safetensors"),
+                "/adapters/image_encoder"));
     assertThat(DiffusionSettings.of(set))
         .isEqualTo(
             new DiffusionSettings(

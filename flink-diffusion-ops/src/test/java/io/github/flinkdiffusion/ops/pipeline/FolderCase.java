@@ -177,7 +177,7 @@ public record FolderCase(JsonNode json) {
 
   /** Opens the folder and makes a picture for each expected seed; refusals are outcomes, too. */
   List<Outcome> run(Path folder) {
-    PipelineSettings settings = PipelineSettings.on(DeviceSpec.CPU);
+    PipelineSettings settings = settings(folder);
     if (json.has("variant")) {
       settings = settings.withVariant(json.get("variant").asText());
     }
@@ -193,6 +193,13 @@ public record FolderCase(JsonNode json) {
     } catch (RuntimeException e) {
       return refusals(e);
     }
+  }
+
+  /** With the case's IP-Adapters. */
+  PipelineSettings settings(Path folder) {
+    List<Path> adapters = new ArrayList<>();
+    json.path("ip_adapters").forEach(file -> adapters.add(folder.resolve(file.asText())));
+    return PipelineSettings.on(DeviceSpec.CPU).withIpAdapters(adapters, Optional.empty());
   }
 
   private List<Outcome> refusals(RuntimeException reason) {
@@ -222,7 +229,7 @@ public record FolderCase(JsonNode json) {
     }
   }
 
-  private GenerationSpec spec(long seed) {
+  GenerationSpec spec(long seed) {
     GenerationSpec spec = GenerationSpec.of(name()).with(Parameters.SEED, seed);
     if (json.has("scheduler")) {
       spec = spec.with(Parameters.SCHEDULER, json.get("scheduler").asText());

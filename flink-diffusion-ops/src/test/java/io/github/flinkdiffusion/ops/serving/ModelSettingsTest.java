@@ -36,6 +36,38 @@ class ModelSettingsTest {
   }
 
   @Test
+  void ipAdaptersMayHaveAnEncoderOfTheirOwn() {
+    Configuration config = new Configuration();
+    config.set(DiffusionOptions.MODEL_FOLDER, "/models/sd");
+    config.set(DiffusionOptions.MODEL_IMAGE_ENCODER, "/adapters/image_encoder");
+    assertThatThrownBy(() -> ModelSettings.of(config))
+        .isInstanceOf(DiffusionException.class)
+        .hasMessageContaining("no value without diffusion.model.ip-adapters");
+    config.set(DiffusionOptions.MODEL_IP_ADAPTERS, List.of("/adapters/ip.safetensors"));
+
+    ModelSettings settings = ModelSettings.of(config);
+
+    assertThat(settings.on(DeviceSpec.CPU).ipAdapters())
+        .containsExactly(Path.of("/adapters/ip.safetensors"));
+    assertThat(settings.on(DeviceSpec.CPU).imageEncoder())
+        .contains(Path.of("/adapters/image_encoder"));
+    assertThat(settings.files())
+        .contains(Path.of("/adapters/ip.safetensors"), Path.of("/adapters/image_encoder"));
+    assertThat(new ModelFolderPipelines(settings).model())
+        .contains("/adapters/ip.safetensors")
+        .contains("/adapters/image_encoder");
+    config.set(DiffusionOptions.MODEL_IMAGE_ENCODER, "s3://bucket/image_encoder");
+    assertThatThrownBy(() -> ModelSettings.of(config))
+        .isInstanceOf(DiffusionException.class)
+        .hasMessageContaining("hf://owner/name/folder");
+    config.removeConfig(DiffusionOptions.MODEL_IMAGE_ENCODER);
+    config.set(DiffusionOptions.MODEL_IP_ADAPTERS, List.of("a", "b", "c", "d", "e"));
+    assertThatThrownBy(() -> ModelSettings.of(config))
+        .isInstanceOf(DiffusionException.class)
+        .hasMessageContaining("1 to 4 files");
+  }
+
+  @Test
   void componentsHaveTheirOwnPrecisionsAndDevices() {
     Configuration config = new Configuration();
     config.set(DiffusionOptions.MODEL_FOLDER, "/models/sd");

@@ -55,7 +55,16 @@ public final class ClipVision {
         config.projectionSize());
   }
 
+  /** Pixels to the hidden states [N,1+patches,hidden] before the last layer. */
+  Value beforeLast(Scope at, Value pixels) {
+    return hidden(at.child("vision_model"), pixels, config.layers() - 1);
+  }
+
   private Value hidden(Scope vision, Value pixels) {
+    return hidden(vision, pixels, config.layers());
+  }
+
+  private Value hidden(Scope vision, Value pixels, int layers) {
     Method m = vision.method();
     Scope embeddings = vision.child("embeddings");
     int hidden = config.hiddenSize();
@@ -85,6 +94,6 @@ public final class ClipVision {
             config.activation(),
             config.epsilon(),
             false)
-        .emit(vision.child("encoder"), x, config.layers());
+        .emit(vision.child("encoder"), x, layers);
   }
 }

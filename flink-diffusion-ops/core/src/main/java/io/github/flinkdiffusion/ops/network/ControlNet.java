@@ -69,7 +69,9 @@ public final class ControlNet {
     List<UNet2DCondition.Skip> skips = unet.down(at, x, time, tokens);
     int last = way.blockOutChannels().get(way.levels() - 1);
     Value bottom = skips.get(skips.size() - 1).value();
-    Value middle = unet.middle(at.child("mid_block"), bottom, last, time, tokens, null);
+    Value middle =
+        unet.middle(
+            at.child("mid_block"), bottom, last, time, tokens, Transformer2D.Beside.NOTHING);
     Value factors = m.castAs(scales, dtype);
     List<Value> residuals = new ArrayList<>();
     for (int i = 0; i < skips.size(); i++) {

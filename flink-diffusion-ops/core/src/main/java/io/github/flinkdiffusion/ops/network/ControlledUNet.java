@@ -12,23 +12,27 @@ import java.util.List;
 import org.apache.flink.annotation.Internal;
 
 /**
- * A UNet and the ControlNets that add to it, as one graph. A row has a scale for each residual of
- * each ControlNet, so rows with and without control share a call: zeros leave a row as it is.
+ * A UNet, the ControlNets that add to it, and IP-Adapters, as one graph. A row has a scale for each
+ * residual of each ControlNet and for each adapter, so rows with and without them share a call:
+ * zeros leave a row as it is.
  */
 @Internal
 public final class ControlledUNet {
   private final UNet2DConditionConfig unet;
   private final List<ControlNetConfig> controls;
+  private final IpAdapters adapters;
 
   /**
-   * @throws IllegalArgumentException for none, or one whose residuals do not fit the UNet
+   * @throws IllegalArgumentException for one whose residuals or tokens do not fit the UNet
    */
-  public ControlledUNet(UNet2DConditionConfig unet, List<ControlNetConfig> controls) {
+  public ControlledUNet(
+      UNet2DConditionConfig unet, List<ControlNetConfig> controls, List<IpAdapterShape> adapters) {
     this.unet = unet;
     this.controls = List.copyOf(controls);
-    if (controls.isEmpty() || !controls.stream().allMatch(each -> fits(unet, each))) {
+    if (!controls.stream().allMatch(each -> fits(unet, each))) {
       throw new IllegalArgumentException("The UNet takes nothing of these ControlNets.");
     }
+    this.adapters = adapters.isEmpty() ? null : new IpAdapters(unet, adapters);
   }
 
   /** Whether the residuals of a ControlNet have the sizes of the UNet's features. */
@@ -44,14 +48,18 @@ public final class ControlledUNet {
         && (way.textTime().isEmpty() || way.textTime().equals(unet.textTime()));
   }
 
-  /** The method in which all ControlNets add to the UNet. */
-  public static String all() {
-    return "controlled";
-  }
-
-  /** The method in which one ControlNet alone does. */
-  public static String alone(int control) {
-    return "controlled_" + control;
+  /**
+   * The method in which some ControlNets add to the UNet.
+   *
+   * @param seen numbers of ControlNets: none, one, or all
+   * @param images whether IP-Adapters do, too
+   */
+  public String method(List<Integer> seen, boolean images) {
+    String name =
+        seen.isEmpty()
+            ? UNet2DCondition.FORWARD
+            : seen.size() == 1 ? "controlled_" + seen.get(0) : "controlled";
+    return images ? name + "_with_images" : name;
   }
 
   /** The prefix of a ControlNet's parameters, which is its component's name in a model folder. */
@@ -60,29 +68,35 @@ public final class ControlledUNet {
   }
 
   /**
-   * {@link UNet2DCondition#graph}, and more methods: {@link #alone} for each ControlNet, which
-   * takes after all other inputs {@code image} [N,3,fH,fW] of 0..1 and {@code scales} [N,R], see
-   * {@link ControlNet#graph}; and if there are several, {@link #all}, which takes these pairs of
-   * all of them in turn. Parameters of the UNet have its checkpoint's names, those of a ControlNet
-   * stand behind {@link #component} and a dot.
+   * {@link UNet2DCondition#graph}, and more methods, see {@link #method}: one for each ControlNet,
+   * one for all of them if there are several, and each of these with IP-Adapters. After all other
+   * inputs stand, for each ControlNet of the method in turn, {@code image} [N,3,fH,fW] of 0..1 and
+   * {@code scales} [N,R], see {@link ControlNet#graph}; then those of {@link IpAdapters#inputs}.
+   * Parameters of the UNet have its checkpoint's names, those of a ControlNet stand behind {@link
+   * #component} and a dot, those of an adapter behind {@link IpAdapters#component}.
    */
   public Graph graph() {
-    Graph graph = new UNet2DCondition(unet).graph();
+    Graph graph = new Graph();
+    List<List<Integer>> together = new ArrayList<>(List.of(List.of()));
+    List<Integer> every = new ArrayList<>();
     for (int i = 0; i < controls.size(); i++) {
-      method(graph, alone(i), List.of(i));
+      together.add(List.of(i));
+      every.add(i);
     }
-    if (controls.size() > 1) {
-      List<Integer> every = new ArrayList<>();
-      for (int i = 0; i < controls.size(); i++) {
-        every.add(i);
+    if (every.size() > 1) {
+      together.add(every);
+    }
+    for (List<Integer> seen : together) {
+      add(graph, seen, false);
+      if (adapters != null) {
+        add(graph, seen, true);
       }
-      method(graph, all(), every);
     }
     return graph;
   }
 
-  private void method(Graph graph, String name, List<Integer> seen) {
-    Method method = graph.method(name);
+  private void add(Graph graph, List<Integer> seen, boolean images) {
+    Method method = graph.method(method(seen, images));
     UNet2DCondition network = new UNet2DCondition(unet);
     UNet2DCondition.Inputs inputs = network.inputs(method);
     UNet2DCondition.Residuals sum = null;
@@ -95,7 +109,10 @@ public final class ControlledUNet {
           new ControlNet(control).emit(at, narrowed(method, inputs, control), image, scales);
       sum = sum == null ? own : added(method, sum, own);
     }
-    method.returns(method.toFloat(network.emit(new Scope(method, ""), inputs, sum)));
+    Scope at = new Scope(method, "");
+    Value dtype = at.parameter("conv_in.bias", unet.blockOutChannels().get(0));
+    IpAdapters.Tokens tokens = images ? adapters.inputs(method, dtype) : null;
+    method.returns(method.toFloat(network.emit(at, inputs, new UNet2DCondition.More(sum, tokens))));
   }
 
   /** A UNet that takes a mask and a masked image has channels that a ControlNet does not see. */

@@ -100,6 +100,14 @@ public record Scope(Method method, String prefix) {
     return method.flatten(method.transpose(attended, 1, 2), 2, 3);
   }
 
+  /** As {@link #heads(Value, Value, Value, int, int, boolean)}, with what scores get added. */
+  Value heads(Value q, Value k, Value v, Value bias, int heads, int headSize) {
+    Value attended =
+        method.attention(
+            split(q, heads, headSize), split(k, heads, headSize), split(v, heads, headSize), bias);
+    return method.flatten(method.transpose(attended, 1, 2), 2, 3);
+  }
+
   private Value split(Value x, int heads, int headSize) {
     return method.transpose(method.unflatten(x, 2, heads, headSize), 1, 2);
   }

@@ -47,16 +47,23 @@ record Transformer2D(
   record Grounding(Value objects, Value gate) {}
 
   /**
+   * What tokens of the image see beside each other and the context.
+   *
    * @param grounding null where no row sees objects
+   * @param images of IP-Adapters; null where no row sees images
    */
-  Value emit(Scope at, Value x, Value contextTokens, Grounding grounding) {
+  record Beside(Grounding grounding, IpAdapters.Tokens images) {
+    static final Beside NOTHING = new Beside(null, null);
+  }
+
+  Value emit(Scope at, Value x, Value contextTokens, Beside beside) {
     Value h = at.groupNorm("norm", x, channels, groups, GROUP_NORM_EPSILON);
     h =
         linearProjection
             ? at.linear("proj_in", at.tokens(h), channels, channels)
             : at.tokens(at.conv1x1("proj_in", h, channels, channels));
     for (int i = 0; i < layers; i++) {
-      h = block(at.child("transformer_blocks", i), h, contextTokens, grounding);
+      h = block(at.child("transformer_blocks", i), h, contextTokens, beside);
     }
     h =
         linearProjection
@@ -65,16 +72,16 @@ record Transformer2D(
     return at.addImage(x, h);
   }
 
-  private Value block(Scope at, Value x, Value contextTokens, Grounding grounding) {
+  private Value block(Scope at, Value x, Value contextTokens, Beside beside) {
     Method m = at.method();
     Value h = at.layerNorm("norm1", x, channels, LAYER_NORM_EPSILON);
     Value y =
         onlyCrossAttention
-            ? attention(at.child("attn1"), h, contextTokens, context)
-            : attention(at.child("attn1"), h, h, channels);
+            ? attention(at.child("attn1"), h, contextTokens, context, null)
+            : attention(at.child("attn1"), h, h, channels, null);
     y = m.add(y, x);
-    if (grounding != null) {
-      y = grounded(at.child("fuser"), y, grounding);
+    if (beside.grounding() != null) {
+      y = grounded(at.child("fuser"), y, beside.grounding());
     }
     y =
         m.add(
@@ -82,20 +89,23 @@ record Transformer2D(
                 at.child("attn2"),
                 at.layerNorm("norm2", y, channels, LAYER_NORM_EPSILON),
                 contextTokens,
-                context),
+                context,
+                beside.images()),
             y);
     return m.add(
         feedForward(at.child("ff"), at.layerNorm("norm3", y, channels, LAYER_NORM_EPSILON)), y);
   }
 
-  private Value attention(Scope at, Value x, Value source, int sourceSize) {
+  private Value attention(
+      Scope at, Value x, Value source, int sourceSize, IpAdapters.Tokens images) {
     Value q = at.linearWithoutBias("to_q", x, channels, channels);
     Value k = at.linearWithoutBias("to_k", source, sourceSize, channels);
     Value v = at.linearWithoutBias("to_v", source, sourceSize, channels);
-    return attention(at, q, k, v, upcast);
+    return attention(at, q, k, v, upcast, images);
   }
 
-  private Value attention(Scope at, Value q, Value k, Value v, boolean upcast) {
+  private Value attention(
+      Scope at, Value q, Value k, Value v, boolean upcast, IpAdapters.Tokens images) {
     Method m = at.method();
     Value attended =
         upcast
@@ -103,6 +113,9 @@ record Transformer2D(
                 at.heads(m.toFloat(q), m.toFloat(k), m.toFloat(v), heads, channels / heads, false),
                 q)
             : at.heads(q, k, v, heads, channels / heads, false);
+    if (images != null) {
+      attended = m.add(attended, images.added(at, q, channels, heads));
+    }
     return at.linear("to_out.0", attended, channels, channels);
   }
 
@@ -119,7 +132,8 @@ record Transformer2D(
             attention.linearWithoutBias("to_q", own, channels, channels),
             attention.linearWithoutBias("to_k", all, channels, channels),
             attention.linearWithoutBias("to_v", all, channels, channels),
-            false);
+            false,
+            null);
     Value y = m.add(x, gated(at, "alpha_attn", grounding, attended));
     Value fed = feedForward(at.child("ff"), at.layerNorm("norm2", y, channels, LAYER_NORM_EPSILON));
     return m.add(y, gated(at, "alpha_dense", grounding, fed));

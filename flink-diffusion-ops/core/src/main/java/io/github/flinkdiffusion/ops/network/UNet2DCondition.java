@@ -241,16 +241,26 @@ public final class UNet2DCondition implements CachingNetwork {
     }
   }
 
-  /** Adds a network without {@link KLevels} to a method, and to its features residuals. */
-  Value emit(Scope at, Inputs inputs, Residuals residuals) {
-    return emit(at, inputs, Cut.NONE, residuals);
+  /**
+   * What a network gets from others.
+   *
+   * @param residuals null for none
+   * @param images of IP-Adapters; null for none
+   */
+  record More(Residuals residuals, IpAdapters.Tokens images) {
+    static final More NONE = new More(null, null);
+  }
+
+  /** Adds a network without {@link KLevels} to a method, with what others give it. */
+  Value emit(Scope at, Inputs inputs, More more) {
+    return emit(at, inputs, Cut.NONE, more);
   }
 
   private Value emit(Scope at, Inputs inputs, Cut cut) {
-    return emit(at, inputs, cut, null);
+    return emit(at, inputs, cut, More.NONE);
   }
 
-  private Value emit(Scope at, Inputs inputs, Cut cut, Residuals residuals) {
+  private Value emit(Scope at, Inputs inputs, Cut cut, More more) {
     Value sample = inputs.sample();
     Value context = inputs.context();
     Conditions conditions = inputs.conditions();
@@ -271,11 +281,12 @@ public final class UNet2DCondition implements CachingNetwork {
       x = m.concatenate(1, x, config.addition().hint(at.child("add_embedding"), hint));
     }
     x = conv(at, "conv_in", x, config.inChannels(), first, config.convInKernel());
-    Transformer2D.Grounding grounding = grounding(at, conditions, dtype);
+    Transformer2D.Beside beside =
+        new Transformer2D.Beside(grounding(at, conditions, dtype), more.images());
     x =
         config.hasKBlocks()
-            ? kLevels(at, x, time, tokens, grounding)
-            : levels(at, x, time, tokens, grounding, cut, residuals);
+            ? kLevels(at, x, time, tokens, beside)
+            : levels(at, x, time, tokens, beside, cut, more.residuals());
     if (config.groups() > 0) {
       Value normed = at.groupNorm("conv_norm_out", x, first, config.groups(), config.epsilon());
       x = config.activation().apply(m, normed);
@@ -283,12 +294,11 @@ public final class UNet2DCondition implements CachingNetwork {
     return conv(at, "conv_out", x, first, config.outChannels(), config.convOutKernel());
   }
 
-  private Value kLevels(
-      Scope at, Value x, Value time, Value tokens, Transformer2D.Grounding grounding) {
+  private Value kLevels(Scope at, Value x, Value time, Value tokens, Transformer2D.Beside beside) {
     KLevels levels = new KLevels(config);
     int last = config.blockOutChannels().get(config.levels() - 1);
     Value bottom = levels.down(at, x, time, tokens);
-    Value middle = middle(at.child("mid_block"), bottom, last, time, tokens, grounding);
+    Value middle = middle(at.child("mid_block"), bottom, last, time, tokens, beside);
     return levels.up(at, middle, time, tokens);
   }
 
@@ -310,20 +320,20 @@ public final class UNet2DCondition implements CachingNetwork {
       Value image,
       Value time,
       Value tokens,
-      Transformer2D.Grounding grounding,
+      Transformer2D.Beside beside,
       Cut cut,
       Residuals residuals) {
     Deque<Skip> skips = new ArrayDeque<>();
     skips.push(new Skip(image, config.blockOutChannels().get(0)));
     if (cut.given != null) {
-      down(at, time, tokens, grounding, skips, cut.branch + 1);
-      return up(at, null, time, tokens, grounding, skips, cut);
+      down(at, time, tokens, beside, skips, cut.branch + 1);
+      return up(at, null, time, tokens, beside, skips, cut);
     }
-    down(at, time, tokens, grounding, skips, Integer.MAX_VALUE);
+    down(at, time, tokens, beside, skips, Integer.MAX_VALUE);
     Skip last = skips.peek();
-    Value x = middle(at.child("mid_block"), last.value(), last.channels(), time, tokens, grounding);
+    Value x = middle(at.child("mid_block"), last.value(), last.channels(), time, tokens, beside);
     if (residuals == null) {
-      return up(at, x, time, tokens, grounding, skips, cut);
+      return up(at, x, time, tokens, beside, skips, cut);
     }
     Deque<Skip> sums = new ArrayDeque<>();
     Iterator<Value> more = residuals.down().iterator();
@@ -332,14 +342,14 @@ public final class UNet2DCondition implements CachingNetwork {
       sums.push(new Skip(at.method().add(skip.value(), more.next()), skip.channels()));
     }
     Value sum = at.method().add(x, residuals.middle());
-    return up(at, sum, time, tokens, grounding, sums, cut);
+    return up(at, sum, time, tokens, beside, sums, cut);
   }
 
   /** The whole encoder, from an image of the first level's channels; its skips, in order. */
   List<Skip> down(Scope at, Value image, Value time, Value tokens) {
     Deque<Skip> skips = new ArrayDeque<>();
     skips.push(new Skip(image, config.blockOutChannels().get(0)));
-    down(at, time, tokens, null, skips, Integer.MAX_VALUE);
+    down(at, time, tokens, Transformer2D.Beside.NOTHING, skips, Integer.MAX_VALUE);
     List<Skip> made = new ArrayList<>();
     skips.descendingIterator().forEachRemaining(made::add);
     return made;
@@ -354,7 +364,7 @@ public final class UNet2DCondition implements CachingNetwork {
       Scope at,
       Value time,
       Value tokens,
-      Transformer2D.Grounding grounding,
+      Transformer2D.Beside beside,
       Deque<Skip> skips,
       int most) {
     Value x = skips.peek().value();
@@ -371,7 +381,7 @@ public final class UNet2DCondition implements CachingNetwork {
         if (kind == UNetBlock.CROSS) {
           x =
               transformer(level, config.transformerLayers().get(level).get(i))
-                  .emit(attention, x, tokens, grounding);
+                  .emit(attention, x, tokens, beside);
         } else if (kind == UNetBlock.SIMPLE_CROSS) {
           x = addedKv(level, config.heads().get(level)).emit(attention, x, tokens);
         }
@@ -400,7 +410,7 @@ public final class UNet2DCondition implements CachingNetwork {
       Value bottom,
       Value time,
       Value tokens,
-      Transformer2D.Grounding grounding,
+      Transformer2D.Beside beside,
       Deque<Skip> skips,
       Cut cut) {
     Method m = at.method();
@@ -436,7 +446,7 @@ public final class UNet2DCondition implements CachingNetwork {
         if (kind == UNetBlock.CROSS) {
           x =
               transformer(level, config.transformerLayersUp().get(up).get(i))
-                  .emit(attention, x, tokens, grounding);
+                  .emit(attention, x, tokens, beside);
         } else if (kind == UNetBlock.SIMPLE_CROSS) {
           // The reference does not reverse this list.
           x = addedKv(level, config.heads().get(up)).emit(attention, x, tokens);
@@ -462,12 +472,7 @@ public final class UNet2DCondition implements CachingNetwork {
   }
 
   Value middle(
-      Scope mid,
-      Value x,
-      int channels,
-      Value time,
-      Value tokens,
-      Transformer2D.Grounding grounding) {
+      Scope mid, Value x, int channels, Value time, Value tokens, Transformer2D.Beside beside) {
     if (config.middle() == UNet2DConditionConfig.Middle.NONE) {
       return x;
     }
@@ -481,7 +486,7 @@ public final class UNet2DCondition implements CachingNetwork {
         switch (config.middle()) {
           case CROSS ->
               transformer(last, config.transformerLayersMid(), false)
-                  .emit(attention, first, tokens, grounding);
+                  .emit(attention, first, tokens, beside);
           case SIMPLE_CROSS ->
               addedKv(last, config.heads().get(last), config.midOnlyCrossAttention())
                   .emit(attention, first, tokens);

@@ -62,6 +62,9 @@ public final class Basis {
   /** Names and scales in their order; absent where there are none. */
   public static final String LORAS = "loras";
 
+  /** Names of their files in their order; absent where there are none. */
+  public static final String IP_ADAPTERS = "ipAdapters";
+
   /** {@code branch N}, see {@link Caching}; absent where no request may reuse features. */
   public static final String CACHING = "caching";
 

@@ -35,6 +35,7 @@ final class Components implements AutoCloseable {
   private final List<Network> opened = new ArrayList<>();
   private boolean cachingAsked;
   private boolean adaptersAsked;
+  private boolean ipAdaptersAsked;
 
   /**
    * @param check of their weights
@@ -88,6 +89,17 @@ final class Components implements AutoCloseable {
   /** Whether requests are to name LoRAs and the task takes none. */
   boolean ignoresAdapters() {
     return settings.adapters().isPresent() && !adaptersAsked;
+  }
+
+  /** How many IP-Adapters the model has. Whoever asks for them must take them. */
+  int ipAdapters() {
+    ipAdaptersAsked = true;
+    return settings.ipAdapters().size();
+  }
+
+  /** Whether the model has IP-Adapters and the task takes none. */
+  boolean ignoresIpAdapters() {
+    return !settings.ipAdapters().isEmpty() && !ipAdaptersAsked;
   }
 
   ModelFolder folder() {

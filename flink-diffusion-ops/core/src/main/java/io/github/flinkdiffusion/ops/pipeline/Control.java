@@ -7,11 +7,9 @@ package io.github.flinkdiffusion.ops.pipeline;
 import io.github.flinkdiffusion.ops.image.Raster;
 import io.github.flinkdiffusion.ops.network.ControlNetConfig;
 import io.github.flinkdiffusion.ops.network.ControlledUNet;
-import io.github.flinkdiffusion.ops.network.UNet2DCondition;
 import io.github.flinkdiffusion.ops.network.UNet2DConditionConfig;
 import io.github.flinkdiffusion.ops.weights.Config;
 import java.util.ArrayList;
-import java.util.Arrays;
 import java.util.List;
 import java.util.Optional;
 import java.util.function.Function;
@@ -29,9 +27,6 @@ import java.util.function.Function;
 final class Control {
   /** What a ControlNet's inputs are where it adds nothing. */
   private static final float[] NOTHING = new float[0];
-
-  /** A ControlNet's inputs: its image and its scales. */
-  private static final int INPUTS = 2;
 
   private static final int CHANNELS = 3;
 
@@ -54,11 +49,9 @@ final class Control {
           Parameters.GUESS_MODE);
 
   private final List<ControlNetConfig> networks;
-  private final UNet2DConditionConfig unet;
 
-  private Control(List<ControlNetConfig> networks, UNet2DConditionConfig unet) {
+  private Control(List<ControlNetConfig> networks) {
     this.networks = networks;
-    this.unet = unet;
   }
 
   /**
@@ -83,7 +76,7 @@ final class Control {
       }
       networks.add(fitting(config, unet, scaleFactor));
     }
-    return networks.isEmpty() ? Optional.empty() : Optional.of(new Control(networks, unet));
+    return networks.isEmpty() ? Optional.empty() : Optional.of(new Control(networks));
   }
 
   private static ControlNetConfig fitting(
@@ -110,33 +103,8 @@ final class Control {
     return network;
   }
 
-  /** Loads the UNet with them, as one graph. */
-  Denoiser load(Components components, Denoiser.Input[] conditioning) {
-    List<String> names = new ArrayList<>();
-    List<Denoiser.Input> inputs = new ArrayList<>(Arrays.asList(conditioning));
-    List<Denoiser.Part> parts = new ArrayList<>();
-    for (int i = 0; i < networks.size(); i++) {
-      names.add(ControlledUNet.component(i));
-      inputs.add(Denoiser.Input.image(CHANNELS, networks.get(i).scaleFactor()));
-      inputs.add(Denoiser.Input.floats(networks.get(i).residuals()));
-      parts.add(new Denoiser.Part(inputs.size() - INPUTS, inputs.size()));
-    }
-    List<Integer> all = new ArrayList<>();
-    for (int i = 0; i < networks.size(); i++) {
-      all.add(i);
-    }
-    return Denoiser.of(
-            components.loadJoined("unet", names, new ControlledUNet(unet, networks).graph()),
-            inputs.toArray(Denoiser.Input[]::new))
-        .with(
-            new Denoiser.Parts(
-                parts,
-                open ->
-                    switch (open.size()) {
-                      case 0 -> new Denoiser.Choice(UNet2DCondition.FORWARD, open);
-                      case 1 -> new Denoiser.Choice(ControlledUNet.alone(open.get(0)), open);
-                      default -> new Denoiser.Choice(ControlledUNet.all(), all);
-                    }));
+  List<ControlNetConfig> networks() {
+    return networks;
   }
 
   /**

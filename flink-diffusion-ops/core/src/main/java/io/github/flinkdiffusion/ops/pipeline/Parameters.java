@@ -146,6 +146,31 @@ public final class Parameters {
           "0 or 1",
           value -> value == 0 || value == 1);
 
+  public static final Parameter<Raster> IP_ADAPTER_IMAGE =
+      image(
+          "ipAdapterImage",
+          "Image whose content and style the result takes on, beside the prompt or with an empty"
+              + " one alone, 0..1 (ip_adapter_image). With several IP-Adapters, the first one's.");
+
+  public static final Parameter<Raster> IP_ADAPTER_IMAGE_2 =
+      image(
+          "ipAdapterImage2", "One more image for the IP-Adapter, or the image of the second one.");
+
+  public static final Parameter<Raster> IP_ADAPTER_IMAGE_3 =
+      image("ipAdapterImage3", "One more image for the IP-Adapter, or the image of the third one.");
+
+  public static final Parameter<Raster> IP_ADAPTER_IMAGE_4 =
+      image(
+          "ipAdapterImage4", "One more image for the IP-Adapter, or the image of the fourth one.");
+
+  public static final Parameter<Numbers> IP_ADAPTER_SCALE =
+      numbers(
+          "ipAdapterScale",
+          "Weight of what an IP-Adapter adds (set_ip_adapter_scale): one number, or one for each"
+              + " IP-Adapter.",
+          "finite numbers",
+          scales -> scales.size() > 0 && Arrays.stream(scales.values()).allMatch(Double::isFinite));
+
   public static final Parameter<Long> SEED =
       integer(
           "seed", "Seed of the noise (generator); derived from the id when absent.", "a number");

@@ -38,6 +38,9 @@ import org.apache.flink.annotation.Internal;
  * @param components what differs for single components
  * @param caching what requests may reuse of earlier steps; empty computes every step whole
  * @param adapters LoRAs that requests may name; empty is none
+ * @param ipAdapters files of IP-Adapters, in this order
+ * @param imageEncoder folder of the vision network that they see images by; empty is the model's
+ *     own, else the folder {@code image_encoder} beside the first of them
  */
 @Internal
 public record PipelineSettings(
@@ -52,7 +55,9 @@ public record PipelineSettings(
     Optional<String> variant,
     ComponentSettings components,
     Optional<Caching> caching,
-    Optional<AdapterSettings> adapters) {
+    Optional<AdapterSettings> adapters,
+    List<Path> ipAdapters,
+    Optional<Path> imageEncoder) {
   public PipelineSettings {
     Objects.requireNonNull(engineName, "engineName");
     Objects.requireNonNull(device, "device");
@@ -64,6 +69,8 @@ public record PipelineSettings(
     Objects.requireNonNull(components, "components");
     Objects.requireNonNull(caching, "caching");
     Objects.requireNonNull(adapters, "adapters");
+    ipAdapters = List.copyOf(ipAdapters);
+    Objects.requireNonNull(imageEncoder, "imageEncoder");
   }
 
   /**
@@ -83,6 +90,8 @@ public record PipelineSettings(
         Optional.empty(),
         ComponentSettings.SAME,
         Optional.empty(),
+        Optional.empty(),
+        List.of(),
         Optional.empty());
   }
 
@@ -133,7 +142,9 @@ public record PipelineSettings(
         variant,
         components,
         caching,
-        adapters);
+        adapters,
+        ipAdapters,
+        imageEncoder);
   }
 
   public PipelineSettings withPrecision(Precision other) {
@@ -149,7 +160,9 @@ public record PipelineSettings(
         variant,
         components,
         caching,
-        adapters);
+        adapters,
+        ipAdapters,
+        imageEncoder);
   }
 
   public PipelineSettings withArchives(Path folder) {
@@ -165,7 +178,9 @@ public record PipelineSettings(
         variant,
         components,
         caching,
-        adapters);
+        adapters,
+        ipAdapters,
+        imageEncoder);
   }
 
   public PipelineSettings withSafetyChecker(boolean checks) {
@@ -181,7 +196,9 @@ public record PipelineSettings(
         variant,
         components,
         caching,
-        adapters);
+        adapters,
+        ipAdapters,
+        imageEncoder);
   }
 
   public PipelineSettings withWatermark(boolean marks) {
@@ -197,7 +214,9 @@ public record PipelineSettings(
         variant,
         components,
         caching,
-        adapters);
+        adapters,
+        ipAdapters,
+        imageEncoder);
   }
 
   public PipelineSettings withLoras(List<Lora> other) {
@@ -213,7 +232,9 @@ public record PipelineSettings(
         variant,
         components,
         caching,
-        adapters);
+        adapters,
+        ipAdapters,
+        imageEncoder);
   }
 
   public PipelineSettings withConfigs(Path folder) {
@@ -229,7 +250,9 @@ public record PipelineSettings(
         variant,
         components,
         caching,
-        adapters);
+        adapters,
+        ipAdapters,
+        imageEncoder);
   }
 
   public PipelineSettings withVariant(String name) {
@@ -245,7 +268,9 @@ public record PipelineSettings(
         Optional.of(name),
         components,
         caching,
-        adapters);
+        adapters,
+        ipAdapters,
+        imageEncoder);
   }
 
   public PipelineSettings withComponents(ComponentSettings other) {
@@ -261,7 +286,9 @@ public record PipelineSettings(
         variant,
         other,
         caching,
-        adapters);
+        adapters,
+        ipAdapters,
+        imageEncoder);
   }
 
   public PipelineSettings withCaching(Caching other) {
@@ -277,7 +304,9 @@ public record PipelineSettings(
         variant,
         components,
         Optional.of(other),
-        adapters);
+        adapters,
+        ipAdapters,
+        imageEncoder);
   }
 
   public PipelineSettings withAdapters(AdapterSettings other) {
@@ -293,6 +322,31 @@ public record PipelineSettings(
         variant,
         components,
         caching,
-        Optional.of(other));
+        Optional.of(other),
+        ipAdapters,
+        imageEncoder);
+  }
+
+  /**
+   * With IP-Adapters.
+   *
+   * @param files safetensors, as their authors publish them
+   */
+  public PipelineSettings withIpAdapters(List<Path> files, Optional<Path> encoder) {
+    return new PipelineSettings(
+        engineName,
+        device,
+        precision,
+        archives,
+        safetyChecker,
+        watermark,
+        loras,
+        configs,
+        variant,
+        components,
+        caching,
+        adapters,
+        files,
+        encoder);
   }
 }

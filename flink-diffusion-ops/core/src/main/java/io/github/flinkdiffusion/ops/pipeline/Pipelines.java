@@ -287,10 +287,11 @@ public final class Pipelines {
             .filter(configs -> settings.variant().isEmpty())
             .map(configs -> ModelFolder.openSingleFile(path, configs))
             .orElseGet(() -> ModelFolder.open(path, settings.variant()));
+    ModelFolder whole = model.withIpAdapters(settings.ipAdapters(), settings.imageEncoder());
     return settings
         .archives()
-        .map(kept -> model.rememberingDigests(kept.resolve(DIGESTS)))
-        .orElse(model);
+        .map(kept -> whole.rememberingDigests(kept.resolve(DIGESTS)))
+        .orElse(whole);
   }
 
   private static DiffusionPipeline open(
@@ -323,8 +324,9 @@ public final class Pipelines {
                 "_class_name",
                 pipelineClass,
                 "StableDiffusionPipeline, StableDiffusionXLPipeline and"
-                    + " LatentConsistencyModelPipeline without ControlNets, or a text-to-image"
-                    + " transformer, where steps reuse features (diffusion.cache.interval)");
+                    + " LatentConsistencyModelPipeline without ControlNets and IP-Adapters, or a"
+                    + " text-to-image transformer, where steps reuse features"
+                    + " (diffusion.cache.interval)");
       }
       if (components.ignoresAdapters()) {
         throw model
@@ -333,9 +335,19 @@ public final class Pipelines {
                 "_class_name",
                 pipelineClass,
                 "StableDiffusionPipeline, StableDiffusionXLPipeline and"
-                    + " LatentConsistencyModelPipeline without ControlNets and without"
+                    + " LatentConsistencyModelPipeline without ControlNets, IP-Adapters and"
                     + " diffusion.cache.interval, where requests may name LoRAs"
                     + " (diffusion.loras.allowed)");
+      }
+      if (components.ignoresIpAdapters()) {
+        throw model
+            .config()
+            .unsupported(
+                "_class_name",
+                pipelineClass,
+                "StableDiffusionPipeline, StableDiffusionXLPipeline and"
+                    + " LatentConsistencyModelPipeline, which have IP-Adapters"
+                    + " (diffusion.model.ip-adapters)");
       }
       Finishing finishing = Finishing.open(model, settings, check);
       check.allAreAdded();
@@ -381,6 +393,13 @@ public final class Pipelines {
           Basis.LORAS,
           settings.loras().stream()
               .map(lora -> lora.file().getFileName() + "=" + lora.scale())
+              .collect(Collectors.joining(";")));
+    }
+    if (!settings.ipAdapters().isEmpty()) {
+      loadedAs.put(
+          Basis.IP_ADAPTERS,
+          settings.ipAdapters().stream()
+              .map(file -> file.getFileName().toString())
               .collect(Collectors.joining(";")));
     }
     return loadedAs;

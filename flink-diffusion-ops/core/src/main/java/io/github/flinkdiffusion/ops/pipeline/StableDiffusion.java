@@ -152,6 +152,7 @@ final class StableDiffusion implements LatentTask {
   private final Parts parts;
   private final Conditioning conditioning;
   private final Optional<Control> control;
+  private final Optional<ImagePrompts> imagePrompts;
   private final Optional<Adapters> adapters;
 
   private final SideLimits sides;
@@ -175,10 +176,12 @@ final class StableDiffusion implements LatentTask {
         family.control() == null
             ? Optional.empty()
             : Control.open(components, unet, autoencoder.format().scaleFactor());
-    // With ControlNets nothing is cached; what the settings ask for is refused then.
-    Optional<Caching> caching = control.isPresent() ? Optional.empty() : components.caching();
+    this.imagePrompts = ImagePrompts.open(components, unet);
+    // With ControlNets or IP-Adapters nothing is cached; what the settings ask for is refused then.
+    boolean shared = control.isPresent() || imagePrompts.isPresent();
+    Optional<Caching> caching = shared ? Optional.empty() : components.caching();
     Optional<AdapterSettings> named =
-        control.isPresent() || caching.isPresent() ? Optional.empty() : components.adapters();
+        shared || caching.isPresent() ? Optional.empty() : components.adapters();
     Graph graph = new UNet2DCondition(unet).graph();
     this.adapters =
         named.map(
@@ -186,9 +189,9 @@ final class StableDiffusion implements LatentTask {
                 Adapters.open(each, components, "unet", graph, textEncoders(components.folder())));
     this.conditioning = conditioned.open(components, config, unet, adapters);
     Denoiser denoiser =
-        control
-            .map(each -> each.load(components, conditioning.inputs()))
-            .orElseGet(() -> denoiser(components, unet, graph, conditioning));
+        shared
+            ? SharedUNet.load(components, unet, conditioning, control, imagePrompts)
+            : denoiser(components, unet, graph, conditioning);
     int latentChannels = autoencoder.format().latentChannels();
     this.knowsMask = family.paints() && unet.inChannels() == 2 * latentChannels + 1;
     UNetConditions.channels(config, unet, autoencoder, knowsMask ? latentChannels + 1 : 0);
@@ -276,11 +279,10 @@ final class StableDiffusion implements LatentTask {
   }
 
   private Signature controlled(Signature signature) {
+    Signature shown = imagePrompts.map(each -> each.describe(signature)).orElse(signature);
     return control.isEmpty()
-        ? signature
-        : control
-            .get()
-            .describe(signature, family.control().description(), family.control().value());
+        ? shown
+        : control.get().describe(shown, family.control().description(), family.control().value());
   }
 
   private Signature images(Signature signature) {
@@ -349,6 +351,7 @@ final class StableDiffusion implements LatentTask {
     sides.check(request);
     conditioning.check(request, this::calls);
     control.ifPresent(each -> each.check(request));
+    imagePrompts.ifPresent(each -> each.check(request));
     Raster image = request.get(Parameters.IMAGE);
     Raster mask = request.get(Parameters.MASK);
     if (image == null) {
@@ -441,7 +444,7 @@ final class StableDiffusion implements LatentTask {
       Beginning controlled = control.isPresent() ? control.get().of(request, beginning) : beginning;
       beginnings.add(adapters.isPresent() ? adapters.get().of(request, controlled) : controlled);
     }
-    return beginnings;
+    return imagePrompts.isPresent() ? imagePrompts.get().of(requests, beginnings) : beginnings;
   }
 
   private Beginning begin(

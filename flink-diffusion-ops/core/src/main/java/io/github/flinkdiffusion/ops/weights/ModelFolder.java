@@ -37,6 +37,10 @@ public final class ModelFolder {
 
   private static final String SEVERAL_CONTROL_NETS = "MultiControlNetModel";
 
+  private static final String IMAGE_ENCODER = "image_encoder";
+
+  private static final String IP_ADAPTER = "ip_adapter";
+
   private static final String HUB_FOLDER = "models--";
 
   /** Files that may be a component's config; its class says which one is. */
@@ -248,6 +252,74 @@ public final class ModelFolder {
         missing,
         digests,
         all);
+  }
+
+  /**
+   * The same model with IP-Adapters, each a component of its own: {@code ip_adapter}, {@code
+   * ip_adapter_1} and so on.
+   *
+   * @param files safetensors
+   * @param encoder folder of the component {@code image_encoder}; empty is the model's own, else
+   *     the folder of that name beside the first file
+   * @throws WeightsException if a file or the encoder is not there
+   */
+  public ModelFolder withIpAdapters(List<Path> files, Optional<Path> encoder) {
+    if (files.isEmpty()) {
+      return this;
+    }
+    SortedMap<String, ModelComponent> all = new TreeMap<>(components);
+    if (encoder.isPresent() || !all.containsKey(IMAGE_ENCODER)) {
+      Path beside = files.get(0).resolveSibling(IMAGE_ENCODER);
+      all.put(IMAGE_ENCODER, imageEncoder(encoder.orElse(beside), encoder.isPresent()));
+    }
+    for (int i = 0; i < files.size(); i++) {
+      Path file = files.get(i);
+      if (!Files.isRegularFile(file)) {
+        throw new WeightsException("IP-Adapter %s does not exist".formatted(file));
+      }
+      if (!file.toString().endsWith(".safetensors")) {
+        throw new WeightsException(
+            "IP-Adapter %s is not read; expected a .safetensors file".formatted(file));
+      }
+      String name = i == 0 ? IP_ADAPTER : IP_ADAPTER + "_" + i;
+      all.put(
+          name,
+          new ModelComponent(
+              name,
+              "diffusers",
+              "IPAdapter",
+              Optional.empty(),
+              Optional.of(Config.empty(file.toString())),
+              WeightFiles.of(file),
+              digests));
+    }
+    SortedMap<String, String> still = new TreeMap<>(missing);
+    still.remove(IMAGE_ENCODER);
+    return new ModelFolder(
+        path, config, Collections.unmodifiableSortedMap(all), still, digests, loras);
+  }
+
+  private ModelComponent imageEncoder(Path folder, boolean asked) {
+    Path file = folder.resolve("config.json");
+    if (!Files.isRegularFile(file)) {
+      throw new WeightsException(
+          "Image encoder %s has no config.json%s"
+              .formatted(
+                  folder,
+                  asked
+                      ? ""
+                      : "; IP-Adapters see images by the model's image_encoder, by the folder"
+                          + " image_encoder beside them, or by the one of"
+                          + " diffusion.model.image-encoder"));
+    }
+    return new ModelComponent(
+        IMAGE_ENCODER,
+        "transformers",
+        "CLIPVisionModelWithProjection",
+        Optional.of(folder),
+        Optional.of(Config.read(file)),
+        WeightFiles.find(folder, "transformers", ""),
+        digests);
   }
 
   /**

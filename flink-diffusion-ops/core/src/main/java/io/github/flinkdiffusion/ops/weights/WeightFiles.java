@@ -131,6 +131,11 @@ final class WeightFiles implements ComponentWeights {
     return new Choice(chosen, use == null ? "" : use, variants, pickled);
   }
 
+  /** One file, which is there. */
+  static WeightFiles of(Path file) {
+    return new WeightFiles(Optional.of(file), "", null);
+  }
+
   /** Of a component that has none, whatever else is in its folder. */
   static WeightFiles none(Path folder) {
     return new WeightFiles(Optional.empty(), "", "No weights of this component in " + folder);

@@ -155,6 +155,34 @@ public final class DiffusionOptions {
                   + " same path on every task manager, on Hugging Face's hub"
                   + " (hf://owner/name/style.safetensors=0.8), or in one of Flink's file systems.");
 
+  /** Files of IP-Adapters. */
+  public static final ConfigOption<List<String>> MODEL_IP_ADAPTERS =
+      ConfigOptions.key("diffusion.model.ip-adapters")
+          .stringType()
+          .asList()
+          .noDefaultValue()
+          .withDescription(
+              "IP-Adapters of the model, up to 4: a list of files, such as"
+                  + " /adapters/ip-adapter_sd15.safetensors. Requests show images to them by"
+                  + " ipAdapterImage. Files are ip-adapter, ip-adapter-plus and"
+                  + " ip-adapter-full-face in safetensors, under the same path on every task"
+                  + " manager, on Hugging Face's hub (hf://owner/name/file.safetensors), or in one"
+                  + " of Flink's file systems. For diffusion.model.folder with a model of Stable"
+                  + " Diffusion 1, 2 or XL, without diffusion.loras.allowed and"
+                  + " diffusion.cache.interval.");
+
+  /** Folder of the network by which IP-Adapters see images. */
+  public static final ConfigOption<String> MODEL_IMAGE_ENCODER =
+      ConfigOptions.key("diffusion.model.image-encoder")
+          .stringType()
+          .noDefaultValue()
+          .withDescription(
+              "Folder of the CLIP vision network that IP-Adapters see images by, with config.json"
+                  + " and model.safetensors: a path on every task manager, or on Hugging Face's"
+                  + " hub, such as hf://h94/IP-Adapter/models/image_encoder. By default it is the"
+                  + " model's own image_encoder, otherwise the folder image_encoder beside the"
+                  + " first file of diffusion.model.ip-adapters.");
+
   /** LoRAs that requests may name, each as {@code name=file}. */
   public static final ConfigOption<List<String>> LORAS_ALLOWED =
       ConfigOptions.key("diffusion.loras.allowed")
@@ -167,8 +195,8 @@ public final class DiffusionOptions {
                   + " Requests with different LoRAs, and without, share network calls. Files are as"
                   + " in diffusion.model.loras, but change the UNet alone: linear layers, and"
                   + " convolutions that keep the size. Those with magnitudes (DoRA) or layers of a"
-                  + " text encoder are refused when the job starts. For diffusion.model.folder"
-                  + " with a model of Stable Diffusion 1, 2 or XL, without ControlNets and without"
+                  + " text encoder are refused when the job starts. For diffusion.model.folder with"
+                  + " a model of Stable Diffusion 1, 2 or XL, without ControlNets, IP-Adapters and"
                   + " diffusion.cache.interval. Give a changed file a new name.");
 
   /** LoRAs whose factors stay in memory. */
@@ -218,7 +246,8 @@ public final class DiffusionOptions {
                   + " reason INVALID_REQUEST. A name has up to 64 letters, digits, and characters"
                   + " of '._-'. Each model is loaded when the first request needs it. All are"
                   + " loaded with the same engine, precision, archives, variant, safety checker,"
-                  + " watermark and caching; diffusion.model.loras, .pipeline and .configs and"
+                  + " watermark and caching; diffusion.model.loras, .ip-adapters,"
+                  + " .image-encoder, .pipeline and .configs and"
                   + " diffusion.loras.allowed concern"
                   + " diffusion.model.folder alone.");
 
@@ -710,6 +739,8 @@ public final class DiffusionOptions {
           MODEL_SAFETY_CHECKER,
           MODEL_WATERMARK,
           MODEL_LORAS,
+          MODEL_IP_ADAPTERS,
+          MODEL_IMAGE_ENCODER,
           LORAS_ALLOWED,
           LORAS_RESIDENT,
           MODEL_CONFIGS,
@@ -788,6 +819,9 @@ public final class DiffusionOptions {
         MODEL_LORAS,
         "a list of file=scale, such as"
             + " '/loras/style.safetensors=0.8;/loras/face.safetensors=-0.3'");
+    options.put(
+        MODEL_IP_ADAPTERS, "a list of files, such as '/adapters/ip-adapter-plus_sd15.safetensors'");
+    options.put(MODEL_IMAGE_ENCODER, "the path of a folder, or hf://owner/name/folder");
     options.put(
         LORAS_ALLOWED,
         "a list of name=file, such as"

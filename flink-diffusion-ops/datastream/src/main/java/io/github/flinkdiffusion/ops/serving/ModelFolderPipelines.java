@@ -74,6 +74,10 @@ public final class ModelFolderPipelines implements PipelineFactory {
       name.append(" of variant ").append(settings.variant());
     }
     settings.loras().forEach(lora -> name.append(" + ").append(lora));
+    settings.ipAdapters().forEach(file -> name.append(" + ").append(file));
+    if (settings.imageEncoder() != null) {
+      name.append(" seen by ").append(settings.imageEncoder());
+    }
     if (!settings.allowedLoras().isEmpty()) {
       name.append(", ").append(settings.allowedLoras().size()).append(" LoRAs allowed");
     }

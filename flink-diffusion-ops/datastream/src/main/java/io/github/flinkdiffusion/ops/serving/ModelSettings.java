@@ -54,6 +54,9 @@ import org.apache.flink.configuration.ReadableConfig;
  * @param caching what requests may reuse of earlier steps; null is nothing
  * @param allowedLoras LoRAs that requests may name, each as {@code name=file}
  * @param residentLoras how many of these stay in memory
+ * @param ipAdapters files of IP-Adapters
+ * @param imageEncoder folder of the network that they see images by; null is the model's own, or
+ *     the one beside the first of them
  */
 @Internal
 public record ModelSettings(
@@ -72,7 +75,9 @@ public record ModelSettings(
     boolean unloadsTextEncoders,
     Caching caching,
     List<String> allowedLoras,
-    int residentLoras)
+    int residentLoras,
+    List<String> ipAdapters,
+    String imageEncoder)
     implements Serializable {
   public ModelSettings {
     Objects.requireNonNull(folder, "folder");
@@ -80,10 +85,13 @@ public record ModelSettings(
     precisions = List.copyOf(precisions);
     devices = List.copyOf(devices);
     allowedLoras = List.copyOf(allowedLoras);
+    ipAdapters = List.copyOf(ipAdapters);
   }
 
   /** Names that diffusers gives denoising networks. */
   private static final Set<String> DENOISERS = Set.of("transformer", "unet");
+
+  private static final int MOST_IP_ADAPTERS = 4;
 
   private static final String SAFETY_CHECKER = "safety_checker";
 
@@ -141,7 +149,9 @@ public record ModelSettings(
         config.get(DiffusionOptions.MODEL_UNLOAD_TEXT_ENCODERS),
         caching(config),
         allowedLoras(config),
-        residentLoras(config));
+        residentLoras(config),
+        ipAdapters(config),
+        config.get(DiffusionOptions.MODEL_IMAGE_ENCODER));
   }
 
   /** Entries of a list of what components have, checked. */
@@ -226,7 +236,9 @@ public record ModelSettings(
               config.get(DiffusionOptions.MODEL_UNLOAD_TEXT_ENCODERS),
               caching(config),
               List.of(),
-              residentLoras(config));
+              residentLoras(config),
+              List.of(),
+              null);
       if (others.put(name, other) != null) {
         throw refusedModel(entry, "there is another entry of the name '%s'".formatted(name));
       }
@@ -266,7 +278,9 @@ public record ModelSettings(
         unloadsTextEncoders,
         caching,
         allowedLoras,
-        residentLoras);
+        residentLoras,
+        ipAdapters,
+        imageEncoder);
   }
 
   /** Refuses at once what cannot be an engine's name; only a task manager knows which are there. */
@@ -308,8 +322,12 @@ public record ModelSettings(
         lora ->
             requireHubName(DiffusionOptions.MODEL_LORAS, lora.substring(0, lora.lastIndexOf('='))));
     allowedLoras.forEach(lora -> requireHubName(DiffusionOptions.LORAS_ALLOWED, value(lora)));
+    ipAdapters.forEach(file -> requireHubName(DiffusionOptions.MODEL_IP_ADAPTERS, file));
     if (configs != null) {
       requireHubName(DiffusionOptions.MODEL_CONFIGS, configs);
+    }
+    if (imageEncoder != null) {
+      requireHubName(DiffusionOptions.MODEL_IMAGE_ENCODER, imageEncoder);
     }
   }
 
@@ -348,6 +366,8 @@ public record ModelSettings(
     return isElsewhere(folder)
         || loras.stream().anyMatch(ModelSettings::isElsewhere)
         || allowedLoras.stream().map(ModelSettings::value).anyMatch(ModelSettings::isElsewhere)
+        || ipAdapters.stream().anyMatch(ModelSettings::isElsewhere)
+        || imageEncoder != null && isElsewhere(imageEncoder)
         || configs != null && isElsewhere(configs);
   }
 
@@ -380,7 +400,11 @@ public record ModelSettings(
         unloadsTextEncoders,
         caching,
         allowedLoras.stream().map(each -> allowedOnThisMachine(each, wants)).toList(),
-        residentLoras);
+        residentLoras,
+        ipAdapters.stream()
+            .map(each -> isElsewhere(each) ? fileOnThisMachine(each, wants) : each)
+            .toList(),
+        imageEncoder == null ? null : encoderOnThisMachine(imageEncoder));
   }
 
   /**
@@ -414,6 +438,22 @@ public record ModelSettings(
         : lora;
   }
 
+  /** Its two files, which the hub has in a folder of a repository. */
+  private static String encoderOnThisMachine(String folder) {
+    if (!HubName.isOne(folder)) {
+      return folder;
+    }
+    HubName name = HubName.parse(folder);
+    String within = name.file().map(path -> path.replaceFirst("/+$", "") + "/").orElse("");
+    Path config = null;
+    for (String file : List.of("model.safetensors", "config.json")) {
+      config =
+          Hub.standard()
+              .file(new HubName(name.repository(), name.revision(), Optional.of(within + file)));
+    }
+    return config.getParent().toString();
+  }
+
   private static String fileOnThisMachine(String file, HubWants wants) {
     return HubName.isOne(file)
         ? Hub.standard().file(HubName.parse(file)).toString()
@@ -430,6 +470,10 @@ public record ModelSettings(
     List<Path> files = new ArrayList<>(List.of(path()));
     loras.forEach(lora -> files.add(lora(lora).file()));
     allowedLoras.forEach(lora -> files.add(Path.of(value(lora))));
+    ipAdapters.forEach(file -> files.add(Path.of(file)));
+    if (imageEncoder != null) {
+      files.add(Path.of(imageEncoder));
+    }
     if (configs != null) {
       files.add(Path.of(configs));
     }
@@ -450,7 +494,9 @@ public record ModelSettings(
         Optional.ofNullable(variant),
         components(),
         Optional.ofNullable(caching),
-        adapters());
+        adapters(),
+        ipAdapters.stream().map(Path::of).toList(),
+        Optional.ofNullable(imageEncoder).map(Path::of));
   }
 
   private Optional<AdapterSettings> adapters() {
@@ -480,6 +526,31 @@ public record ModelSettings(
       }
     }
     return entries;
+  }
+
+  private static List<String> ipAdapters(ReadableConfig config) {
+    List<String> files = config.getOptional(DiffusionOptions.MODEL_IP_ADAPTERS).orElse(List.of());
+    if (files.stream().anyMatch(String::isBlank) || files.size() > MOST_IP_ADAPTERS) {
+      throw DiffusionSettings.refused(
+          DiffusionOptions.MODEL_IP_ADAPTERS,
+          files,
+          "1 to %d files, such as /adapters/ip-adapter_sd15.safetensors"
+              .formatted(MOST_IP_ADAPTERS));
+    }
+    String encoder = config.get(DiffusionOptions.MODEL_IMAGE_ENCODER);
+    if (encoder != null && files.isEmpty()) {
+      throw DiffusionSettings.refused(
+          DiffusionOptions.MODEL_IMAGE_ENCODER,
+          encoder,
+          "no value without " + DiffusionOptions.MODEL_IP_ADAPTERS.key());
+    }
+    if (encoder != null && FlinkFiles.isAddress(encoder)) {
+      throw DiffusionSettings.refused(
+          DiffusionOptions.MODEL_IMAGE_ENCODER,
+          encoder,
+          "the path of a folder on every task manager, or hf://owner/name/folder");
+    }
+    return files;
   }
 
   private static int residentLoras(ReadableConfig config) {

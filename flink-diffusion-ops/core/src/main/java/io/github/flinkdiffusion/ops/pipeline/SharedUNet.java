@@ -1,0 +1,87 @@
+/*
+ * Copyright the Flink Diffusion authors
+ * SPDX-License-Identifier: Apache-2.0
+ */
+package io.github.flinkdiffusion.ops.pipeline;
+
+import io.github.flinkdiffusion.ops.network.ControlNetConfig;
+import io.github.flinkdiffusion.ops.network.ControlledUNet;
+import io.github.flinkdiffusion.ops.network.IpAdapterShape;
+import io.github.flinkdiffusion.ops.network.IpAdapters;
+import io.github.flinkdiffusion.ops.network.UNet2DConditionConfig;
+import java.util.ArrayList;
+import java.util.Arrays;
+import java.util.List;
+import java.util.Optional;
+import java.util.stream.IntStream;
+
+/**
+ * A UNet that runs as one graph with the ControlNets and IP-Adapters of its model. Rows that take
+ * part in none of them, in one or in several share calls; a call leaves out what none of its rows
+ * needs.
+ */
+final class SharedUNet {
+  /** A ControlNet's inputs: its image and its scales. */
+  private static final int CONTROL_INPUTS = 2;
+
+  /** An IP-Adapter's inputs: its tokens, which of them are there, and its scale. */
+  private static final int IMAGE_INPUTS = 3;
+
+  private SharedUNet() {}
+
+  /**
+   * Loads it. A row has the inputs of the conditioning, then those of the ControlNets, then those
+   * of the IP-Adapters.
+   */
+  static Denoiser load(
+      Components components,
+      UNet2DConditionConfig unet,
+      Conditioning conditioning,
+      Optional<Control> control,
+      Optional<ImagePrompts> images) {
+    List<ControlNetConfig> controls = control.map(Control::networks).orElse(List.of());
+    List<IpAdapterShape> adapters = images.map(ImagePrompts::adapters).orElse(List.of());
+    List<String> names = new ArrayList<>();
+    List<Denoiser.Input> inputs = new ArrayList<>(Arrays.asList(conditioning.inputs()));
+    List<Denoiser.Part> parts = new ArrayList<>();
+    for (int i = 0; i < controls.size(); i++) {
+      names.add(ControlledUNet.component(i));
+      inputs.add(
+          Denoiser.Input.image(
+              controls.get(i).conditioningChannels(), controls.get(i).scaleFactor()));
+      inputs.add(Denoiser.Input.floats(controls.get(i).residuals()));
+      parts.add(new Denoiser.Part(inputs.size() - CONTROL_INPUTS, inputs.size()));
+    }
+    for (int i = 0; i < adapters.size(); i++) {
+      names.add(IpAdapters.component(i));
+      inputs.add(Denoiser.Input.vectors(adapters.get(i).contextSize()));
+      inputs.add(Denoiser.Input.floats(Denoiser.Input.ANY));
+      inputs.add(Denoiser.Input.floats());
+      parts.add(new Denoiser.Part(inputs.size() - IMAGE_INPUTS, inputs.size()));
+    }
+    ControlledUNet network = new ControlledUNet(unet, controls, adapters);
+    return Denoiser.of(
+            components.loadJoined("unet", names, network.graph()),
+            inputs.toArray(Denoiser.Input[]::new))
+        .with(
+            new Denoiser.Parts(
+                parts, open -> choice(network, controls.size(), adapters.size(), open)));
+  }
+
+  /** One ControlNet is called alone, several all together; IP-Adapters always are. */
+  private static Denoiser.Choice choice(
+      ControlledUNet network, int controls, int adapters, List<Integer> open) {
+    List<Integer> controlled = open.stream().filter(part -> part < controls).toList();
+    boolean images = controlled.size() < open.size();
+    List<Integer> called = controlled.size() > 1 ? numbers(0, controls) : controlled;
+    List<Integer> parts = new ArrayList<>(called);
+    if (images) {
+      parts.addAll(numbers(controls, controls + adapters));
+    }
+    return new Denoiser.Choice(network.method(called, images), parts);
+  }
+
+  private static List<Integer> numbers(int from, int to) {
+    return IntStream.range(from, to).boxed().toList();
+  }
+}
