@@ -7,6 +7,7 @@
 
     full_size.py make NETWORK FOLDER         writes the network's folder and the inputs of one call
     full_size.py reference FOLDER [DTYPE]    one call by diffusers or transformers; writes reference.safetensors
+    full_size.py reference-caching FOLDER [DTYPE]   times Flux's whole calls, and those that FirstBlockCache shortens
     full_size.py compare FOLDER              reference.safetensors beside ours.safetensors, which FullSizeProbe writes
     full_size.py make-pipeline FOLDER        Stable Diffusion 3.5 medium with its three text encoders and its autoencoder, 17 GB
     full_size.py make-pipeline FOLDER no-t5  the same without T5-XXL, 7 GB
@@ -283,38 +284,58 @@ def load(folder, dtype):
     return class_name, getattr(diffusers, class_name).from_pretrained(component, torch_dtype=dtype).eval()
 
 
+def call(class_name, model, inputs, dtype):
+    if class_name == "T5EncoderModel":
+        return model(inputs["ids"]).last_hidden_state
+    if class_name == "SD3Transformer2DModel":
+        return model(inputs["sample"].to(dtype), inputs["context"].to(dtype), inputs["pooled"].to(dtype), inputs["timestep"]).sample
+    sample = inputs["sample"]
+    n, c, h, w = sample.shape
+    packed = sample.view(n, c, h // 2, 2, w // 2, 2).permute(0, 2, 4, 1, 3, 5).reshape(n, h * w // 4, 4 * c)
+    ids = torch.zeros(h // 2, w // 2, 3)
+    ids[..., 1] += torch.arange(h // 2)[:, None]
+    ids[..., 2] += torch.arange(w // 2)[None]
+    out = model(
+        hidden_states=packed.to(dtype),
+        encoder_hidden_states=inputs["context"].to(dtype),
+        pooled_projections=inputs["pooled"].to(dtype),
+        timestep=inputs["timestep"].to(dtype) / 1000,
+        img_ids=ids.reshape(-1, 3),
+        txt_ids=torch.zeros(inputs["context"].shape[1], 3),
+    ).sample
+    return out.view(n, h // 2, w // 2, c, 2, 2).permute(0, 3, 1, 4, 2, 5).reshape(n, c, h, w)
+
+
 def reference(folder, dtype):
     begin = time.time()
     class_name, model = load(folder, dtype)
     loaded = time.time()
     inputs = load_file(folder / "inputs.safetensors")
     with torch.inference_mode():
-        if class_name == "T5EncoderModel":
-            out = model(inputs["ids"]).last_hidden_state
-        elif class_name == "SD3Transformer2DModel":
-            out = model(
-                inputs["sample"].to(dtype), inputs["context"].to(dtype), inputs["pooled"].to(dtype), inputs["timestep"]
-            ).sample
-        else:
-            sample = inputs["sample"]
-            n, c, h, w = sample.shape
-            packed = sample.view(n, c, h // 2, 2, w // 2, 2).permute(0, 2, 4, 1, 3, 5).reshape(n, h * w // 4, 4 * c)
-            ids = torch.zeros(h // 2, w // 2, 3)
-            ids[..., 1] += torch.arange(h // 2)[:, None]
-            ids[..., 2] += torch.arange(w // 2)[None]
-            out = model(
-                hidden_states=packed.to(dtype),
-                encoder_hidden_states=inputs["context"].to(dtype),
-                pooled_projections=inputs["pooled"].to(dtype),
-                timestep=inputs["timestep"].to(dtype) / 1000,
-                img_ids=ids.reshape(-1, 3),
-                txt_ids=torch.zeros(inputs["context"].shape[1], 3),
-            ).sample
-            out = out.view(n, h // 2, w // 2, c, 2, 2).permute(0, 3, 1, 4, 2, 5).reshape(n, c, h, w)
+        out = call(class_name, model, inputs, dtype)
     called = time.time()
     save_file({"out": out.float().contiguous()}, folder / "reference.safetensors")
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     print(f"diffusers {str(dtype)[6:]}: open {loaded - begin:.1f} s, call {called - loaded:.1f} s, peak resident {peak:.0f} MiB")
+
+
+def reference_caching(folder, dtype):
+    from diffusers.hooks import FirstBlockCacheConfig
+
+    class_name, model = load(folder, dtype)
+    inputs = load_file(folder / "inputs.safetensors")
+
+    def seconds():
+        begin = time.time()
+        call(class_name, model, inputs, dtype)
+        return time.time() - begin
+
+    with torch.inference_mode():
+        whole = [seconds() for _ in range(4)][1:]
+        model.enable_cache(FirstBlockCacheConfig(threshold=1e9))
+        with model.cache_context("one"):
+            shallow = [seconds() for _ in range(5)][2:]  # the first is whole
+    print("diffusers: whole", " ".join(f"{each:.3f}" for each in whole), "s, with FirstBlockCache", " ".join(f"{each:.3f}" for each in shallow), "s")
 
 
 def compare(folder):
@@ -334,6 +355,8 @@ def main():
         make(rest[0], Path(rest[1]))
     elif command == "reference":
         reference(Path(rest[0]), getattr(torch, rest[1] if len(rest) > 1 else "float32"))
+    elif command == "reference-caching":
+        reference_caching(Path(rest[0]), getattr(torch, rest[1] if len(rest) > 1 else "float32"))
     elif command == "make-pipeline":
         make_pipeline(Path(rest[0]), rest[1:] != ["no-t5"])
     elif command == "reference-pipeline":
