@@ -29,12 +29,18 @@ final class Requests {
   private static final List<String> COLOURS = List.of("blue", "green", "white", "purple", "gray");
   private static final int LEAST_STEPS = 4;
   private static final int MOST_STEPS = 12;
-  static final int LONGEST_CACHE_INTERVAL = 3;
+  private static final int LONGEST_CACHE_INTERVAL = 3;
 
   private Requests() {}
 
   static String id(int number) {
     return "r" + number;
+  }
+
+  /** Of one of them. */
+  static int cacheInterval(long seed, String id) {
+    return Integer.parseInt(
+        request(seed, Integer.parseInt(id.substring(1))).getParameters().get("cacheInterval"));
   }
 
   static PromptEvent request(long seed, int number) {

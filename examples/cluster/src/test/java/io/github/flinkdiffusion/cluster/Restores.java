@@ -10,6 +10,7 @@ import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.TreeMap;
+import java.util.function.ToIntFunction;
 
 /**
  * Which checkpoints a job went on from, and when. Fed with what Flink tells about checkpoints, as
@@ -31,8 +32,10 @@ final class Restores {
    *     when the checkpoint began
    * @param redoneSteps of these, those that were done a second time: not all, since the checkpoint
    *     took each request as far as it had come a little later
+   * @param stepsForFeatures done again although the checkpoint had them: those since the last whole
+   *     step of requests that reuse features
    */
-  record Cost(Restore restore, int resumed, int lostSteps, int redoneSteps) {}
+  record Cost(Restore restore, int resumed, int lostSteps, int redoneSteps, int stepsForFeatures) {}
 
   private final Map<Long, Long> triggerTimes = new HashMap<>();
   private final List<Restore> restores = new ArrayList<>();
@@ -69,9 +72,15 @@ final class Restores {
    *
    * @param steps of the whole run
    * @param resumed what TaskManagers say they went on with
-   * @throws AssertionError when a step was done again that was done before the checkpoint
+   * @param reuse how many steps of a request may follow one whose features they reuse: it goes on
+   *     from that one, because features are in no checkpoint
+   * @throws AssertionError when another step was done again that was done before the checkpoint
    */
-  static List<Cost> costs(List<Restore> restores, List<Answers.Step> steps, List<Resumed> resumed) {
+  static List<Cost> costs(
+      List<Restore> restores,
+      List<Answers.Step> steps,
+      List<Resumed> resumed,
+      ToIntFunction<String> reuse) {
     Map<String, TreeMap<Long, Integer>> levels = new HashMap<>();
     steps.forEach(s -> levels(levels, s.id()).merge(s.appended(), s.step(), Math::max));
     // A restore takes every request back to where nobody knows, unless somebody says so.
@@ -88,22 +97,24 @@ final class Restores {
           .forEach(r -> wentOnBehind.put(r.id(), r.step()));
       int lost = 0;
       int redone = 0;
+      int forFeatures = 0;
       for (Map.Entry<String, Integer> request : wentOnBehind.entrySet()) {
         TreeMap<Long, Integer> level = levels.get(request.getKey());
         int saved = before(level, restore.triggered());
         int reached = before(level, restore.restored());
         int behind = request.getValue();
-        if (behind < saved) {
+        if (behind < saved - reuse.applyAsInt(request.getKey())) {
           throw new AssertionError(
               ("Request %s was at step %d when the checkpoint of %s began, and continued after"
                       + " step %d: %s")
                   .formatted(request.getKey(), saved, restore, behind, level));
         }
         lost += Math.max(0, reached - saved);
-        redone += Math.max(0, reached - behind);
+        redone += Math.max(0, reached - Math.max(behind, saved));
+        forFeatures += Math.max(0, saved - behind);
       }
       int inMidFlight = (int) wentOnBehind.values().stream().filter(step -> step > 0).count();
-      costs.add(new Cost(restore, inMidFlight, lost, redone));
+      costs.add(new Cost(restore, inMidFlight, lost, redone, forFeatures));
     }
     return costs;
   }

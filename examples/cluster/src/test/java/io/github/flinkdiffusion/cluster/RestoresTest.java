@@ -25,7 +25,8 @@ class RestoresTest {
             Restores.costs(
                 List.of(new Restores.Restore(7, 20, 50)),
                 List.of(step("a", 1, 10), step("a", 2, 19), step("a", 3, 21), step("a", 5, 40)),
-                List.of(new Resumed("a", 3, 55))))
+                List.of(new Resumed("a", 3, 55)),
+                id -> 0))
         .singleElement()
         .satisfies(
             cost -> {
@@ -42,10 +43,24 @@ class RestoresTest {
                 Restores.costs(
                     List.of(new Restores.Restore(7, 20, 50)),
                     List.of(step("a", 1, 10), step("a", 2, 19)),
-                    List.of(new Resumed("a", 1, 55))))
+                    List.of(new Resumed("a", 1, 55)),
+                    id -> 0))
         .isInstanceOf(AssertionError.class)
         .hasMessageContaining("Request a was at step 2")
         .hasMessageContaining("continued after step 1");
+  }
+
+  @Test
+  void stepsThatAreDoneAgainForFeaturesAreCountedApart() {
+    assertThat(
+            Restores.costs(
+                List.of(new Restores.Restore(7, 20, 50)),
+                List.of(step("a", 1, 10), step("a", 2, 19), step("a", 4, 30)),
+                List.of(new Resumed("a", 1, 55)),
+                id -> 1))
+        .extracting(
+            Restores.Cost::lostSteps, Restores.Cost::redoneSteps, Restores.Cost::stepsForFeatures)
+        .containsExactly(tuple(2, 2, 1));
   }
 
   @Test
@@ -54,7 +69,8 @@ class RestoresTest {
             Restores.costs(
                 List.of(new Restores.Restore(7, 5, 20), new Restores.Restore(8, 40, 60)),
                 List.of(step("a", 5, 10), step("a", 1, 30), step("a", 3, 39), step("a", 4, 50)),
-                List.of(new Resumed("a", 0, 25), new Resumed("a", 3, 65))))
+                List.of(new Resumed("a", 0, 25), new Resumed("a", 3, 65)),
+                id -> 0))
         .extracting(Restores.Cost::lostSteps, Restores.Cost::redoneSteps)
         .containsExactly(tuple(5, 5), tuple(1, 1));
   }
