@@ -14,7 +14,7 @@ import java.util.Map;
 import java.util.zip.CRC32;
 
 /** Numbers that Java and Python draw alike: {@code src/test/python/drawn_weights.py}. */
-final class DrawnWeights {
+public final class DrawnWeights {
   private DrawnWeights() {}
 
   private static long start(String name) {
@@ -49,7 +49,7 @@ final class DrawnWeights {
   }
 
   /** Writes a network's weights. */
-  static void write(Path file, Graph graph) {
+  public static void write(Path file, Graph graph) {
     HeapTensors.Builder tensors = HeapTensors.builder();
     for (Map.Entry<String, long[]> each : graph.parameterShapes().entrySet()) {
       tensors.add(each.getKey(), drawn(each.getKey(), each.getValue()), each.getValue());
@@ -62,7 +62,7 @@ final class DrawnWeights {
    *
    * @param pale whether it has less contrast
    */
-  static Raster picture(String name, int height, int width, boolean pale) {
+  public static Raster picture(String name, int height, int width, boolean pale) {
     float[] data = new float[3 * height * width];
     long start = start(name);
     for (int i = 0; i < data.length; i++) {

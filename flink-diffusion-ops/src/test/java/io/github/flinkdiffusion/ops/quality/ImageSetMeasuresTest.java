@@ -100,6 +100,31 @@ class ImageSetMeasuresTest {
   }
 
   @Test
+  void vectorsThatCameOftenCountOftenInAManifold() {
+    Random random = new Random(2);
+    float[][] real = drawn(random, 20, 3, 1);
+    float[][] made = drawn(random, 20, 3, 1);
+    for (int i = 0; i < 6; i++) {
+      real[i + 6] = real[i];
+      made[i + 9] = made[2];
+    }
+    FeatureSample ofReal = new FeatureSample(3, 100);
+    FeatureSample ofMade = new FeatureSample(3, 100);
+    for (int i = 0; i < 20; i++) {
+      ofReal.add(new double[] {real[i][0], real[i][1], real[i][2]});
+      ofMade.add(new double[] {made[i][0], made[i][1], made[i][2]});
+    }
+    Manifold expected = Manifold.of(real, made, 3);
+    Manifold actual = Manifold.of(ofReal, ofMade, 3);
+    assertThat(ofReal.hashes()).hasSize(14);
+    assertThat(actual.precision()).isCloseTo(expected.precision(), SAME);
+    assertThat(actual.recall()).isCloseTo(expected.recall(), SAME);
+    assertThat(actual.density()).isCloseTo(expected.density(), SAME);
+    assertThat(actual.coverage()).isCloseTo(expected.coverage(), SAME);
+    assertThat(expected.density()).isBetween(0.1, 3.0);
+  }
+
+  @Test
   void anIntervalIsTwoStandardErrorsWide() {
     Estimate mean = Estimate.ofMean(new double[] {1, 2, 3, 4});
     assertThat(mean.value()).isEqualTo(2.5);

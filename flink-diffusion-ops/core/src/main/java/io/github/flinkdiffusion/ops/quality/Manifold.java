@@ -5,6 +5,7 @@
 package io.github.flinkdiffusion.ops.quality;
 
 import java.util.Arrays;
+import java.util.Comparator;
 import org.apache.flink.annotation.Internal;
 
 /**
@@ -45,21 +46,75 @@ public record Manifold(double precision, double recall, double density, double c
         mean(samples.coverage));
   }
 
+  /**
+   * The same of samples of the sets, in float32. Equal vectors count as often as they came.
+   *
+   * @throws QualityException as {@link #of(float[][], float[][], int)}
+   */
+  public static Manifold of(FeatureSample real, FeatureSample generated, int nearest) {
+    requireEnough(real.count(), generated.count(), nearest);
+    long[] realCounts = real.orderedCounts();
+    long[] generatedCounts = generated.orderedCounts();
+    OfSamples samples =
+        ofSamples(floats(real), realCounts, floats(generated), generatedCounts, nearest);
+    return new Manifold(
+        mean(samples.precision, generatedCounts),
+        mean(samples.recall, realCounts),
+        mean(samples.density, generatedCounts),
+        mean(samples.coverage, realCounts));
+  }
+
+  private static float[][] floats(FeatureSample sample) {
+    double[][] rows = sample.rows();
+    float[][] floats = new float[rows.length][sample.features()];
+    for (int i = 0; i < rows.length; i++) {
+      for (int j = 0; j < rows[i].length; j++) {
+        floats[i][j] = (float) rows[i][j];
+      }
+    }
+    return floats;
+  }
+
   private static double mean(double[] values) {
     return Arrays.stream(values).sum() / values.length;
   }
 
-  static OfSamples ofSamples(float[][] real, float[][] generated, int nearest) {
-    if (nearest < 1 || Math.min(real.length, generated.length) <= nearest) {
+  private static double mean(double[] values, long[] counts) {
+    double sum = 0;
+    long all = 0;
+    for (int i = 0; i < values.length; i++) {
+      sum += counts[i] * values[i];
+      all += counts[i];
+    }
+    return sum / all;
+  }
+
+  private static void requireEnough(long real, long generated, int nearest) {
+    if (nearest < 1 || Math.min(real, generated) <= nearest) {
       throw new QualityException(
           "The %d nearest of %d real and %d generated samples; each set needs more samples"
-              .formatted(nearest, real.length, generated.length));
+              .formatted(nearest, real, generated));
     }
+  }
+
+  static OfSamples ofSamples(float[][] real, float[][] generated, int nearest) {
+    requireEnough(real.length, generated.length, nearest);
+    return ofSamples(real, ones(real.length), generated, ones(generated.length), nearest);
+  }
+
+  private static long[] ones(int count) {
+    long[] ones = new long[count];
+    Arrays.fill(ones, 1);
+    return ones;
+  }
+
+  private static OfSamples ofSamples(
+      float[][] real, long[] realCounts, float[][] generated, long[] generatedCounts, int nearest) {
     int features = real[0].length;
     Samples.requireAlike("real features", real, features);
     Samples.requireAlike("generated features", generated, features);
-    double[] ofReal = radii(real, nearest);
-    double[] ofGenerated = radii(generated, nearest);
+    double[] ofReal = radii(real, realCounts, nearest);
+    double[] ofGenerated = radii(generated, generatedCounts, nearest);
     OfSamples samples =
         new OfSamples(
             new double[generated.length],
@@ -72,7 +127,7 @@ public record Manifold(double precision, double recall, double density, double c
         if (distance < ofReal[r]) {
           samples.precision[g] = 1;
           samples.coverage[r] = 1;
-          samples.density[g] += 1.0 / nearest;
+          samples.density[g] += (double) realCounts[r] / nearest;
         }
         if (distance < ofGenerated[g]) {
           samples.recall[r] = 1;
@@ -82,16 +137,23 @@ public record Manifold(double precision, double recall, double density, double c
     return samples;
   }
 
+  private record Neighbor(double distance, long count) {}
+
   /** Of each sample, to the k-th nearest of the others. */
-  private static double[] radii(float[][] samples, int nearest) {
+  private static double[] radii(float[][] samples, long[] counts, int nearest) {
     double[] radii = new double[samples.length];
     for (int i = 0; i < samples.length; i++) {
-      double[] distances = new double[samples.length];
+      Neighbor[] neighbors = new Neighbor[samples.length];
       for (int j = 0; j < samples.length; j++) {
-        distances[j] = distance(samples[i], samples[j]);
+        neighbors[j] =
+            new Neighbor(distance(samples[i], samples[j]), j == i ? counts[j] - 1 : counts[j]);
       }
-      Arrays.sort(distances);
-      radii[i] = distances[nearest];
+      Arrays.sort(neighbors, Comparator.comparingDouble(Neighbor::distance));
+      long passed = 0;
+      for (int j = 0; passed < nearest; j++) {
+        passed += neighbors[j].count;
+        radii[i] = neighbors[j].distance;
+      }
     }
     return radii;
   }

@@ -66,8 +66,12 @@ public final class DiffusionModuleFactory implements ModuleFactory {
     PLAIN.put("ssim", QualityFunction::ssim);
     PLAIN.put("dice", QualityFunction::dice);
     PLAIN.put("iou", QualityFunction::iou);
+    PLAIN.put("lpips", LpipsFunction::new);
+    PLAIN.put("inception", InceptionFunction::new);
+    PLAIN.put("clip_features", ClipFunction::new);
     PLAIN.put("fid", FidFunction::new);
     PLAIN.put("kid", KidFunction::new);
+    PLAIN.put("prdc", PrdcFunction::new);
     PLAIN.put("inception_score", InceptionScoreFunction::new);
     PLAIN.put("clip_score", ClipScoreFunction::new);
     PLAIN.put("r_precision", TextPrecisionFunction::new);

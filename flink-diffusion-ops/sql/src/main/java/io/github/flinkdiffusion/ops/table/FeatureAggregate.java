@@ -4,25 +4,25 @@
  */
 package io.github.flinkdiffusion.ops.table;
 
-import io.github.flinkdiffusion.ops.quality.FeatureDistance;
 import org.apache.flink.annotation.Internal;
 import org.apache.flink.table.annotation.DataTypeHint;
 import org.apache.flink.table.data.ArrayData;
 import org.apache.flink.table.functions.AggregateFunction;
 
 /**
- * A distance of two sets of pictures by their features: a row has an array of the one, of the
- * other, or of both. An array that cannot be used (with a NULL or a number that is not finite in
- * it) is left out as a NULL is, with a line in the log, or fails the job; arrays of unequal lengths
- * in a group make its value NULL, or fail the job.
+ * A measure of two sets of pictures by their features: a row has an array of the one, of the other,
+ * or of both. An array that cannot be used (with a NULL or a number that is not finite in it) is
+ * left out as a NULL is, with a line in the log, or fails the job; arrays of unequal lengths in a
+ * group make its value NULL, or fail the job.
  *
  * @param <S> what is kept of a set
  * @param <A> what is kept of a group
+ * @param <V> the group's value
  */
 @Internal
 public abstract class FeatureAggregate<
-        S extends FeatureAggregate.Kept<S>, A extends FeatureAggregate.Group<S>>
-    extends AggregateFunction<Double, A> {
+        S extends FeatureAggregate.Kept<S>, A extends FeatureAggregate.Group<S>, V>
+    extends AggregateFunction<V, A> {
   private static final long serialVersionUID = 1L;
 
   /**
@@ -54,9 +54,14 @@ public abstract class FeatureAggregate<
   }
 
   private final FeatureArrays arrays;
+  private final int leastSamples;
 
-  FeatureAggregate(String name, boolean failing) {
+  /**
+   * @param leastSamples arrays of each set without which there is no value
+   */
+  FeatureAggregate(String name, boolean failing, int leastSamples) {
     this.arrays = new FeatureArrays(name, failing);
+    this.leastSamples = leastSamples;
   }
 
   public void accumulate(
@@ -85,13 +90,13 @@ public abstract class FeatureAggregate<
   }
 
   @Override
-  public Double getValue(A group) {
+  public V getValue(A group) {
     return arrays.hasValue(group.lengths)
-            && Math.min(group.pictures.size(), group.truths.size()) >= FeatureDistance.LEAST_SAMPLES
-        ? distance(group.pictures, group.truths, group.lengths.features)
+            && Math.min(group.pictures.size(), group.truths.size()) >= leastSamples
+        ? value(group.pictures, group.truths, group.lengths.features)
         : null;
   }
 
-  /** Of two sets of at least {@link FeatureDistance#LEAST_SAMPLES} arrays each. */
-  abstract double distance(S pictures, S truths, int features);
+  /** Of two sets that are large enough. */
+  abstract V value(S pictures, S truths, int features);
 }

@@ -14,11 +14,11 @@ import org.apache.flink.annotation.Internal;
  */
 @Internal
 public final class FidFunction
-    extends FeatureAggregate<FidFunction.Moments, FidFunction.Accumulator> {
+    extends FeatureAggregate<FidFunction.Moments, FidFunction.Accumulator, Double> {
   private static final long serialVersionUID = 1L;
 
   FidFunction(boolean failing) {
-    super("FID", failing);
+    super("FID", failing, FeatureDistance.LEAST_SAMPLES);
   }
 
   /** What is kept of a group. Public for Flink. */
@@ -82,7 +82,7 @@ public final class FidFunction
   }
 
   @Override
-  double distance(Moments pictures, Moments truths, int features) {
+  Double value(Moments pictures, Moments truths, int features) {
     return FeatureDistance.frechet(pictures.of(features), truths.of(features));
   }
 }

@@ -16,14 +16,14 @@ import org.apache.flink.annotation.Internal;
  */
 @Internal
 public final class KidFunction
-    extends FeatureAggregate<KidFunction.Sample, KidFunction.Accumulator> {
+    extends FeatureAggregate<KidFunction.Sample, KidFunction.Accumulator, Double> {
   private static final long serialVersionUID = 1L;
 
   /** The size of a subset that KID is usually computed of. */
   static final int MOST_VECTORS = 1000;
 
   KidFunction(boolean failing) {
-    super("KID", failing);
+    super("KID", failing, FeatureDistance.LEAST_SAMPLES);
   }
 
   /** What is kept of a group. Public for Flink. */
@@ -89,7 +89,7 @@ public final class KidFunction
   }
 
   @Override
-  double distance(Sample pictures, Sample truths, int features) {
+  Double value(Sample pictures, Sample truths, int features) {
     return FeatureDistance.kernel(pictures.of(features), truths.of(features));
   }
 }
