@@ -99,7 +99,8 @@ def picture(spec):
     return Image.fromarray(painting(spec["width"], spec["height"], spec["seed"]), "RGB")
 
 
-NUMBERED = re.compile(r"controlnet_\d+")  # the index names the first of several
+NUMBERED = re.compile(r"(controlnet|adapter)_\d+")  # the index names the first of several
+ADAPTER_IMAGES = ("adapter_image", "adapter_image_2", "adapter_image_3", "adapter_image_4")
 IP_IMAGES = ("ip_adapter_image", "ip_adapter_image_2", "ip_adapter_image_3", "ip_adapter_image_4")
 CONTROL_IMAGES = ("control_image_1", "control_image_2", "control_image_3", "control_image_4")
 DTYPES = {"F32": torch.float32, "F16": torch.float16, "BF16": torch.bfloat16}
@@ -183,7 +184,7 @@ class Case:
         file = file or ("diffusion_pytorch_model.safetensors" if library == "diffusers" else "model.safetensors")
         try:
             with silence():
-                shapes = shapes_of(library, shapes_of_class or name.replace("Multi", ""), shapes_of_config or config)
+                shapes = shapes_of(library, shapes_of_class or name.replace("MultiAdapter", "T2IAdapter").replace("Multi", ""), shapes_of_config or config)
         except Exception:
             shapes = {}  # diffusers will say why, and so will we
         self.json["weights"][component] = {"file": file, "tensors": shapes}
@@ -297,6 +298,9 @@ class Case:
         if images:
             name = "control_image" if "image" in arguments else "image"
             arguments[name] = images if hasattr(pipe.controlnet, "nets") else images[0]
+        adapted = [arguments.pop(name) for name in ADAPTER_IMAGES if name in arguments]
+        if adapted:
+            arguments["image"] = adapted if hasattr(pipe.adapter, "adapters") else adapted[0]
         show_to_ip_adapters(pipe, arguments)
         output_type = "np"
         with torch.no_grad(), ties(pipe) as tied:
@@ -358,6 +362,8 @@ def require_same_weights(pipe, folder, weights):
         model = getattr(pipe, component, None)
         if hasattr(model, "nets"):
             model = model.nets[0]
+        if hasattr(model, "adapters") and component == "adapter":
+            model = model.adapters[0]
         if model is None or not entry["tensors"]:
             continue
         state = model.state_dict()

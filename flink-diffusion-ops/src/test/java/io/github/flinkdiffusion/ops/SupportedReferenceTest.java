@@ -26,6 +26,7 @@ import io.github.flinkdiffusion.ops.network.PixArtConfig;
 import io.github.flinkdiffusion.ops.network.QwenImageConfig;
 import io.github.flinkdiffusion.ops.network.SanaConfig;
 import io.github.flinkdiffusion.ops.network.Sd3TransformerConfig;
+import io.github.flinkdiffusion.ops.network.T2IAdapterConfig;
 import io.github.flinkdiffusion.ops.network.T5Config;
 import io.github.flinkdiffusion.ops.network.UNet2DConditionConfig;
 import io.github.flinkdiffusion.ops.network.UNet2DConfig;
@@ -124,6 +125,7 @@ class SupportedReferenceTest {
               Map.entry("CLIPTextModelWithProjection", ClipTextConfig::from),
               Map.entry("CLIPVisionModelWithProjection", ClipVisionConfig::from),
               Map.entry("ControlNetModel", ControlNetConfig::from),
+              Map.entry("T2IAdapter", T2IAdapterConfig::from),
               Map.entry("DiTTransformer2DModel", DiTConfig::from),
               Map.entry("FluxTransformer2DModel", FluxTransformerConfig::from),
               Map.entry(
@@ -335,6 +337,14 @@ class SupportedReferenceTest {
             .add(Config.read(MODELS.resolve(network.get("config").asText())));
       }
     }
+    String adapter =
+        FolderCase.ofPipeline("StableDiffusionAdapterPipeline")
+            .orElseThrow()
+            .json()
+            .get("files")
+            .get("adapter/config.json")
+            .asText();
+    configs.put("T2IAdapter", List.of(Config.of("adapter/config.json", JSON.readTree(adapter))));
     configs.put(
         "StableDiffusionSafetyChecker",
         List.of(Config.read(FIXTURES.resolve("safety/old/safety_checker/config.json"))));

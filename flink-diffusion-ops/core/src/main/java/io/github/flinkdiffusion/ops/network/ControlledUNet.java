@@ -12,9 +12,9 @@ import java.util.List;
 import org.apache.flink.annotation.Internal;
 
 /**
- * A UNet, the ControlNets that add to it, and IP-Adapters, as one graph. A row has a scale for each
- * residual of each ControlNet and for each adapter, so rows with and without them share a call:
- * zeros leave a row as it is.
+ * A UNet, the ControlNets that add to it, IP-Adapters, and features of T2I-Adapters, as one graph.
+ * A row has a scale for each residual of each ControlNet, for each IP-Adapter and for features, so
+ * rows with and without them share a call: zeros leave a row as it is.
  */
 @Internal
 public final class ControlledUNet {
@@ -22,11 +22,19 @@ public final class ControlledUNet {
   private final List<ControlNetConfig> controls;
   private final IpAdapters adapters;
 
+  /** Of T2I-Adapters. */
+  private final int features;
+
   /**
+   * @param features how many the T2I-Adapters give; 0 for none
    * @throws IllegalArgumentException for one whose residuals or tokens do not fit the UNet
    */
   public ControlledUNet(
-      UNet2DConditionConfig unet, List<ControlNetConfig> controls, List<IpAdapterShape> adapters) {
+      UNet2DConditionConfig unet,
+      List<ControlNetConfig> controls,
+      List<IpAdapterShape> adapters,
+      int features) {
+    this.features = features;
     this.unet = unet;
     this.controls = List.copyOf(controls);
     if (!controls.stream().allMatch(each -> fits(unet, each))) {
@@ -48,17 +56,39 @@ public final class ControlledUNet {
         && (way.textTime().isEmpty() || way.textTime().equals(unet.textTime()));
   }
 
+  /** Whether the features of a T2I-Adapter have the sizes of the UNet's. */
+  public static boolean fits(UNet2DConditionConfig unet, T2IAdapterConfig adapter, int scale) {
+    List<T2IAdapterConfig.Feature> features = adapter.features();
+    int levels = unet.levels();
+    boolean known =
+        features.size() <= levels + 1
+            && unet.middle() != UNet2DConditionConfig.Middle.NONE
+            && unet.down().stream()
+                .allMatch(block -> block == UNetBlock.CROSS || block == UNetBlock.PLAIN);
+    for (int i = 0; known && i < features.size(); i++) {
+      int level = Math.min(i, levels - 1);
+      boolean halved = i < levels - 1 && unet.down().get(level) == UNetBlock.PLAIN;
+      T2IAdapterConfig.Feature feature = features.get(i);
+      known =
+          feature.channels() == unet.blockOutChannels().get(level)
+              && feature.pixels() == scale << (halved ? level + 1 : level);
+    }
+    return known;
+  }
+
   /**
    * The method in which some ControlNets add to the UNet.
    *
    * @param seen numbers of ControlNets: none, one, or all
+   * @param featured whether T2I-Adapters do; not together with ControlNets
    * @param images whether IP-Adapters do, too
    */
-  public String method(List<Integer> seen, boolean images) {
+  public String method(List<Integer> seen, boolean featured, boolean images) {
     String name =
         seen.isEmpty()
             ? UNet2DCondition.FORWARD
             : seen.size() == 1 ? "controlled_" + seen.get(0) : "controlled";
+    name = featured ? "featured" : name;
     return images ? name + "_with_images" : name;
   }
 
@@ -72,8 +102,10 @@ public final class ControlledUNet {
    * one for all of them if there are several, and each of these with IP-Adapters. After all other
    * inputs stand, for each ControlNet of the method in turn, {@code image} [N,3,fH,fW] of 0..1 and
    * {@code scales} [N,R], see {@link ControlNet#graph}; then those of {@link IpAdapters#inputs}.
-   * Parameters of the UNet have its checkpoint's names, those of a ControlNet stand behind {@link
-   * #component} and a dot, those of an adapter behind {@link IpAdapters#component}.
+   * With T2I-Adapters there is one more, which has before the latter each {@code feature} [N,C,h,w]
+   * and {@code featured} [N], which they are multiplied by. Parameters of the UNet have its
+   * checkpoint's names, those of a ControlNet stand behind {@link #component} and a dot, those of
+   * an adapter behind {@link IpAdapters#component}.
    */
   public Graph graph() {
     Graph graph = new Graph();
@@ -88,15 +120,22 @@ public final class ControlledUNet {
     }
     for (List<Integer> seen : together) {
       add(graph, seen, false);
-      if (adapters != null) {
-        add(graph, seen, true);
-      }
+    }
+    if (features > 0) {
+      add(graph, List.of(), true);
     }
     return graph;
   }
 
-  private void add(Graph graph, List<Integer> seen, boolean images) {
-    Method method = graph.method(method(seen, images));
+  private void add(Graph graph, List<Integer> seen, boolean featured) {
+    add(graph, seen, featured, false);
+    if (adapters != null) {
+      add(graph, seen, featured, true);
+    }
+  }
+
+  private void add(Graph graph, List<Integer> seen, boolean featured, boolean images) {
+    Method method = graph.method(method(seen, featured, images));
     UNet2DCondition network = new UNet2DCondition(unet);
     UNet2DCondition.Inputs inputs = network.inputs(method);
     UNet2DCondition.Residuals sum = null;
@@ -111,8 +150,20 @@ public final class ControlledUNet {
     }
     Scope at = new Scope(method, "");
     Value dtype = at.parameter("conv_in.bias", unet.blockOutChannels().get(0));
+    List<Value> added = featured ? features(method, dtype) : List.of();
     IpAdapters.Tokens tokens = images ? adapters.inputs(method, dtype) : null;
-    method.returns(method.toFloat(network.emit(at, inputs, new UNet2DCondition.More(sum, tokens))));
+    method.returns(
+        method.toFloat(network.emit(at, inputs, new UNet2DCondition.More(sum, tokens, added))));
+  }
+
+  private List<Value> features(Method method, Value dtype) {
+    List<Value> inputs = new ArrayList<>();
+    for (int i = 0; i < features; i++) {
+      inputs.add(method.castAs(method.input("feature_" + i, 4), dtype));
+    }
+    Value gate = method.unsqueeze(method.unsqueeze(method.input("featured", 1), 1), 2);
+    Value scale = method.castAs(method.unsqueeze(gate, 3), dtype);
+    return inputs.stream().map(each -> method.multiply(each, scale)).toList();
   }
 
   /** A UNet that takes a mask and a masked image has channels that a ControlNet does not see. */

@@ -246,9 +246,11 @@ public final class UNet2DCondition implements CachingNetwork {
    *
    * @param residuals null for none
    * @param images of IP-Adapters; null for none
+   * @param features what is added within the way down, after the attentions of each level or where
+   *     a level without has been halved, and to the middle's image if there is one more
    */
-  record More(Residuals residuals, IpAdapters.Tokens images) {
-    static final More NONE = new More(null, null);
+  record More(Residuals residuals, IpAdapters.Tokens images, List<Value> features) {
+    static final More NONE = new More(null, null, List.of());
   }
 
   /** Adds a network without {@link KLevels} to a method, with what others give it. */
@@ -286,7 +288,7 @@ public final class UNet2DCondition implements CachingNetwork {
     x =
         config.hasKBlocks()
             ? kLevels(at, x, time, tokens, beside)
-            : levels(at, x, time, tokens, beside, cut, more.residuals());
+            : levels(at, x, time, tokens, beside, cut, more);
     if (config.groups() > 0) {
       Value normed = at.groupNorm("conv_norm_out", x, first, config.groups(), config.epsilon());
       x = config.activation().apply(m, normed);
@@ -322,24 +324,28 @@ public final class UNet2DCondition implements CachingNetwork {
       Value tokens,
       Transformer2D.Beside beside,
       Cut cut,
-      Residuals residuals) {
+      More more) {
+    Residuals residuals = more.residuals();
     Deque<Skip> skips = new ArrayDeque<>();
     skips.push(new Skip(image, config.blockOutChannels().get(0)));
     if (cut.given != null) {
-      down(at, time, tokens, beside, skips, cut.branch + 1);
+      down(at, time, tokens, beside, skips, cut.branch + 1, List.of());
       return up(at, null, time, tokens, beside, skips, cut);
     }
-    down(at, time, tokens, beside, skips, Integer.MAX_VALUE);
+    down(at, time, tokens, beside, skips, Integer.MAX_VALUE, more.features());
     Skip last = skips.peek();
     Value x = middle(at.child("mid_block"), last.value(), last.channels(), time, tokens, beside);
+    if (more.features().size() > config.levels()) {
+      x = at.method().add(x, more.features().get(config.levels()));
+    }
     if (residuals == null) {
       return up(at, x, time, tokens, beside, skips, cut);
     }
     Deque<Skip> sums = new ArrayDeque<>();
-    Iterator<Value> more = residuals.down().iterator();
+    Iterator<Value> added = residuals.down().iterator();
     for (Iterator<Skip> made = skips.descendingIterator(); made.hasNext(); ) {
       Skip skip = made.next();
-      sums.push(new Skip(at.method().add(skip.value(), more.next()), skip.channels()));
+      sums.push(new Skip(at.method().add(skip.value(), added.next()), skip.channels()));
     }
     Value sum = at.method().add(x, residuals.middle());
     return up(at, sum, time, tokens, beside, sums, cut);
@@ -349,7 +355,7 @@ public final class UNet2DCondition implements CachingNetwork {
   List<Skip> down(Scope at, Value image, Value time, Value tokens) {
     Deque<Skip> skips = new ArrayDeque<>();
     skips.push(new Skip(image, config.blockOutChannels().get(0)));
-    down(at, time, tokens, Transformer2D.Beside.NOTHING, skips, Integer.MAX_VALUE);
+    down(at, time, tokens, Transformer2D.Beside.NOTHING, skips, Integer.MAX_VALUE, List.of());
     List<Skip> made = new ArrayList<>();
     skips.descendingIterator().forEachRemaining(made::add);
     return made;
@@ -359,6 +365,7 @@ public final class UNet2DCondition implements CachingNetwork {
    * The encoder, from the one skip that is there.
    *
    * @param most skips after which it ends
+   * @param features see {@link More}
    */
   private void down(
       Scope at,
@@ -366,7 +373,8 @@ public final class UNet2DCondition implements CachingNetwork {
       Value tokens,
       Transformer2D.Beside beside,
       Deque<Skip> skips,
-      int most) {
+      int most,
+      List<Value> features) {
     Value x = skips.peek().value();
     int channels = skips.peek().channels();
     int levels = config.levels();
@@ -385,6 +393,11 @@ public final class UNet2DCondition implements CachingNetwork {
         } else if (kind == UNetBlock.SIMPLE_CROSS) {
           x = addedKv(level, config.heads().get(level)).emit(attention, x, tokens);
         }
+        if (level < features.size()
+            && kind == UNetBlock.CROSS
+            && i == config.layersPerBlock().get(level) - 1) {
+          x = at.method().add(x, features.get(level));
+        }
         skips.push(new Skip(x, channels));
       }
       if (level < levels - 1 && skips.size() < most) {
@@ -393,6 +406,11 @@ public final class UNet2DCondition implements CachingNetwork {
             kind.resamplesInResnets()
                 ? resnet(kind, channels, channels, DOWN).emit(downsampler, x, time)
                 : downsampler.halved(x, channels, config.symmetricPadding());
+        skips.push(new Skip(x, channels));
+      }
+      if (level < features.size() && kind != UNetBlock.CROSS) {
+        x = at.method().add(x, features.get(level));
+        skips.pop();
         skips.push(new Skip(x, channels));
       }
     }

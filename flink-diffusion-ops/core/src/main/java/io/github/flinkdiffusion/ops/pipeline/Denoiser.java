@@ -28,21 +28,27 @@ final class Denoiser {
    *
    * @param wholeNumbers whether it is int64; float32 otherwise
    * @param pixels of an image along a side of one pixel of the sample; 0 for what is no image
+   * @param shrunk how much smaller the image's sides are then
    * @param shape of one row, of an image its channels; empty for one number a row. A first size of
    *     {@link #ANY} is each row's own: shorter ones are filled up with zeros
    */
-  record Input(boolean wholeNumbers, int pixels, int... shape) {
+  record Input(boolean wholeNumbers, int pixels, int shrunk, int... shape) {
     static Input floats(int... shape) {
-      return new Input(false, 0, shape);
+      return new Input(false, 0, 1, shape);
     }
 
     static Input integers(int... shape) {
-      return new Input(true, 0, shape);
+      return new Input(true, 0, 1, shape);
     }
 
     /** Images that are so many times as large as the sample. */
     static Input image(int channels, int factor) {
-      return new Input(false, factor, channels);
+      return new Input(false, factor, 1, channels);
+    }
+
+    /** Images that are so many times smaller than the sample. */
+    static Input feature(int channels, int divisor) {
+      return new Input(false, 1, divisor, channels);
     }
 
     /** Size of a dimension that is each row's own, the first. */
@@ -65,8 +71,8 @@ final class Denoiser {
         batch[i + 1] = shape[i] == ANY ? longest(values) : shape[i];
       }
       if (pixels > 0) {
-        batch[shape.length + 1] = (long) pixels * sample.height();
-        batch[shape.length + 2] = (long) pixels * sample.width();
+        batch[shape.length + 1] = (long) pixels * sample.height() / shrunk;
+        batch[shape.length + 2] = (long) pixels * sample.width() / shrunk;
       }
       return batch;
     }

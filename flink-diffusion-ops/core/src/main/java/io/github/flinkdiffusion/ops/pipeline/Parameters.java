@@ -146,6 +146,38 @@ public final class Parameters {
           "0 or 1",
           value -> value == 0 || value == 1);
 
+  public static final Parameter<Raster> ADAPTER_IMAGE =
+      image(
+          "adapterImage",
+          "Image that the model's T2I-Adapter follows, such as edges, depths or a sketch, 0..1"
+              + " (image of StableDiffusionAdapterPipeline). It is resized to the result's size."
+              + " With several T2I-Adapters, the first one's.");
+
+  public static final Parameter<Raster> ADAPTER_IMAGE_2 =
+      image("adapterImage2", "Image of the second T2I-Adapter; without it, that one adds nothing.");
+
+  public static final Parameter<Raster> ADAPTER_IMAGE_3 =
+      image("adapterImage3", "Image of the third T2I-Adapter; without it, that one adds nothing.");
+
+  public static final Parameter<Raster> ADAPTER_IMAGE_4 =
+      image("adapterImage4", "Image of the fourth T2I-Adapter; without it, that one adds nothing.");
+
+  public static final Parameter<Numbers> ADAPTER_CONDITIONING_SCALE =
+      numbers(
+          "adapterConditioningScale",
+          "Weight of what a T2I-Adapter adds (adapter_conditioning_scale): one number, or one for"
+              + " each T2I-Adapter.",
+          "finite numbers",
+          scales -> scales.size() > 0 && Arrays.stream(scales.values()).allMatch(Double::isFinite));
+
+  public static final Parameter<Double> ADAPTER_CONDITIONING_FACTOR =
+      number(
+          "adapterConditioningFactor",
+          "Share of the steps, from the first, in which T2I-Adapters act"
+              + " (adapter_conditioning_factor).",
+          "a number from 0 to 1",
+          value -> value >= 0 && value <= 1);
+
   public static final Parameter<Raster> IP_ADAPTER_IMAGE =
       image(
           "ipAdapterImage",

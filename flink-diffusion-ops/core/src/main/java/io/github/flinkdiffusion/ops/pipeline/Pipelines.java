@@ -64,6 +64,8 @@ public final class Pipelines {
               Map.entry("StableDiffusion3Img2ImgPipeline", StableDiffusion3::open),
               Map.entry("StableDiffusion3InpaintPipeline", StableDiffusion3::open),
               Map.entry("StableDiffusion3Pipeline", StableDiffusion3::open),
+              Map.entry("StableDiffusionAdapterPipeline", StableDiffusion::openAdapted),
+              Map.entry("StableDiffusionXLAdapterPipeline", StableDiffusion::openAdaptedXl),
               Map.entry(
                   "StableDiffusionControlNetImg2ImgPipeline", StableDiffusion::openControlled),
               Map.entry(

@@ -8,6 +8,7 @@ import io.github.flinkdiffusion.ops.network.ControlNetConfig;
 import io.github.flinkdiffusion.ops.network.ControlledUNet;
 import io.github.flinkdiffusion.ops.network.IpAdapterShape;
 import io.github.flinkdiffusion.ops.network.IpAdapters;
+import io.github.flinkdiffusion.ops.network.T2IAdapterConfig;
 import io.github.flinkdiffusion.ops.network.UNet2DConditionConfig;
 import java.util.ArrayList;
 import java.util.Arrays;
@@ -16,9 +17,9 @@ import java.util.Optional;
 import java.util.stream.IntStream;
 
 /**
- * A UNet that runs as one graph with the ControlNets and IP-Adapters of its model. Rows that take
- * part in none of them, in one or in several share calls; a call leaves out what none of its rows
- * needs.
+ * A UNet that runs as one graph with the ControlNets and IP-Adapters of its model, and with what
+ * its T2I-Adapters give. Rows that take part in none of them, in one or in several share calls; a
+ * call leaves out what none of its rows needs.
  */
 final class SharedUNet {
   /** A ControlNet's inputs: its image and its scales. */
@@ -31,13 +32,14 @@ final class SharedUNet {
 
   /**
    * Loads it. A row has the inputs of the conditioning, then those of the ControlNets, then those
-   * of the IP-Adapters.
+   * of the T2I-Adapters, then those of the IP-Adapters.
    */
   static Denoiser load(
       Components components,
       UNet2DConditionConfig unet,
       Conditioning conditioning,
       Optional<Control> control,
+      Optional<T2IAdapters> features,
       Optional<ImagePrompts> images) {
     List<ControlNetConfig> controls = control.map(Control::networks).orElse(List.of());
     List<IpAdapterShape> adapters = images.map(ImagePrompts::adapters).orElse(List.of());
@@ -52,6 +54,16 @@ final class SharedUNet {
       inputs.add(Denoiser.Input.floats(controls.get(i).residuals()));
       parts.add(new Denoiser.Part(inputs.size() - CONTROL_INPUTS, inputs.size()));
     }
+    List<T2IAdapterConfig.Feature> given = features.map(T2IAdapters::features).orElse(List.of());
+    for (T2IAdapterConfig.Feature feature : given) {
+      inputs.add(
+          Denoiser.Input.feature(feature.channels(), features.orElseThrow().divisor(feature)));
+    }
+    if (!given.isEmpty()) {
+      inputs.add(Denoiser.Input.floats());
+      parts.add(new Denoiser.Part(inputs.size() - given.size() - 1, inputs.size()));
+    }
+    int firstImages = parts.size();
     for (int i = 0; i < adapters.size(); i++) {
       names.add(IpAdapters.component(i));
       inputs.add(Denoiser.Input.vectors(adapters.get(i).contextSize()));
@@ -59,26 +71,35 @@ final class SharedUNet {
       inputs.add(Denoiser.Input.floats());
       parts.add(new Denoiser.Part(inputs.size() - IMAGE_INPUTS, inputs.size()));
     }
-    ControlledUNet network = new ControlledUNet(unet, controls, adapters);
+    ControlledUNet network = new ControlledUNet(unet, controls, adapters, given.size());
     return Denoiser.of(
             components.loadJoined("unet", names, network.graph()),
             inputs.toArray(Denoiser.Input[]::new))
         .with(
             new Denoiser.Parts(
-                parts, open -> choice(network, controls.size(), adapters.size(), open)));
+                parts, open -> choice(network, controls.size(), firstImages, parts.size(), open)));
   }
 
-  /** One ControlNet is called alone, several all together; IP-Adapters always are. */
+  /**
+   * One ControlNet is called alone, several all together; IP-Adapters always are.
+   *
+   * @param controls parts that are ControlNets, the first ones
+   * @param images the first part that is an IP-Adapter; before it may be the T2I-Adapters'
+   */
   private static Denoiser.Choice choice(
-      ControlledUNet network, int controls, int adapters, List<Integer> open) {
+      ControlledUNet network, int controls, int images, int end, List<Integer> open) {
     List<Integer> controlled = open.stream().filter(part -> part < controls).toList();
-    boolean images = controlled.size() < open.size();
+    boolean featured = open.stream().anyMatch(part -> part >= controls && part < images);
+    boolean shown = open.stream().anyMatch(part -> part >= images);
     List<Integer> called = controlled.size() > 1 ? numbers(0, controls) : controlled;
     List<Integer> parts = new ArrayList<>(called);
-    if (images) {
-      parts.addAll(numbers(controls, controls + adapters));
+    if (featured) {
+      parts.add(controls);
     }
-    return new Denoiser.Choice(network.method(called, images), parts);
+    if (shown) {
+      parts.addAll(numbers(images, end));
+    }
+    return new Denoiser.Choice(network.method(called, featured, shown), parts);
   }
 
   private static List<Integer> numbers(int from, int to) {

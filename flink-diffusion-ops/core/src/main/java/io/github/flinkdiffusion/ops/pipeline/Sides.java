@@ -43,7 +43,11 @@ final class Sides {
   }
 
   private static Raster sizing(Arguments asked) {
-    return asked.has(Parameters.IMAGE) ? asked.get(Parameters.IMAGE) : Control.first(asked);
+    if (asked.has(Parameters.IMAGE)) {
+      return asked.get(Parameters.IMAGE);
+    }
+    Raster control = Control.first(asked);
+    return control == null ? T2IAdapters.first(asked) : control;
   }
 
   /** An image that has a mask, which is as large, or a place in a larger one, stays as it is. */

@@ -75,9 +75,9 @@ final class StableDiffusion implements LatentTask {
       SchedulerCorrections corrections,
       SchedulerCorrections maskedCorrections) {
 
-    /** The reference's pipelines with ControlNets change nothing. */
+    /** The reference's pipelines with ControlNets or T2I-Adapters change nothing. */
     SchedulerCorrections corrections(GenerationRequest request) {
-      if (Control.isIn(request.arguments())) {
+      if (Control.isIn(request.arguments()) || T2IAdapters.isIn(request.arguments())) {
         return SchedulerCorrections.NONE;
       }
       return request.get(Parameters.MASK) == null ? corrections : maskedCorrections;
@@ -152,6 +152,7 @@ final class StableDiffusion implements LatentTask {
   private final Parts parts;
   private final Conditioning conditioning;
   private final Optional<Control> control;
+  private final Optional<T2IAdapters> features;
   private final Optional<ImagePrompts> imagePrompts;
   private final Optional<Adapters> adapters;
 
@@ -176,9 +177,19 @@ final class StableDiffusion implements LatentTask {
         family.control() == null
             ? Optional.empty()
             : Control.open(components, unet, autoencoder.format().scaleFactor());
+    this.features =
+        family == LATENT_CONSISTENCY
+            ? Optional.empty()
+            : T2IAdapters.open(components, unet, autoencoder.format().scaleFactor(), family == XL);
+    if (control.isPresent() && features.isPresent()) {
+      throw components
+          .folder()
+          .config()
+          .unsupported("adapter", "T2IAdapter", "none in a model with a ControlNet");
+    }
     this.imagePrompts = ImagePrompts.open(components, unet);
-    // With ControlNets or IP-Adapters nothing is cached; what the settings ask for is refused then.
-    boolean shared = control.isPresent() || imagePrompts.isPresent();
+    // With these nothing is cached; what the settings ask for is refused then.
+    boolean shared = control.isPresent() || features.isPresent() || imagePrompts.isPresent();
     Optional<Caching> caching = shared ? Optional.empty() : components.caching();
     Optional<AdapterSettings> named =
         shared || caching.isPresent() ? Optional.empty() : components.adapters();
@@ -190,7 +201,7 @@ final class StableDiffusion implements LatentTask {
     this.conditioning = conditioned.open(components, config, unet, adapters);
     Denoiser denoiser =
         shared
-            ? SharedUNet.load(components, unet, conditioning, control, imagePrompts)
+            ? SharedUNet.load(components, unet, conditioning, control, features, imagePrompts)
             : denoiser(components, unet, graph, conditioning);
     int latentChannels = autoencoder.format().latentChannels();
     this.knowsMask = family.paints() && unet.inChannels() == 2 * latentChannels + 1;
@@ -204,7 +215,10 @@ final class StableDiffusion implements LatentTask {
     Tiling tiling = Tiling.of(1, sides.factor(), size.smallerSide() * factor);
     long width = (long) size.width() * factor;
     long height = (long) size.height() * factor;
-    String sizeText = control.isEmpty() ? "the image's, or " : "the image's or controlImage's, or ";
+    String sizeText =
+        features.isPresent()
+            ? "the image's or adapterImage's, or "
+            : control.isEmpty() ? "the image's, or " : "the image's or controlImage's, or ";
     Signature signature =
         conditioning.describe(
             plans
@@ -279,7 +293,8 @@ final class StableDiffusion implements LatentTask {
   }
 
   private Signature controlled(Signature signature) {
-    Signature shown = imagePrompts.map(each -> each.describe(signature)).orElse(signature);
+    Signature featured = features.map(each -> each.describe(signature)).orElse(signature);
+    Signature shown = imagePrompts.map(each -> each.describe(featured)).orElse(featured);
     return control.isEmpty()
         ? shown
         : control.get().describe(shown, family.control().description(), family.control().value());
@@ -318,6 +333,18 @@ final class StableDiffusion implements LatentTask {
     return open(components);
   }
 
+  /** Stable Diffusion 1.x and 2.x of a model that must have a T2I-Adapter. */
+  static Task openAdapted(Components components) {
+    components.requireClass(T2IAdapters.component(0), T2IAdapters.CLASSES);
+    return open(components);
+  }
+
+  /** Stable Diffusion XL of a model that must have a T2I-Adapter. */
+  static Task openAdaptedXl(Components components) {
+    components.requireClass(T2IAdapters.component(0), T2IAdapters.CLASSES);
+    return openXl(components);
+  }
+
   /** Stable Diffusion XL and its refiner. */
   static Task openXl(Components components) {
     Config config = components.config("unet", "UNet2DConditionModel");
@@ -351,6 +378,7 @@ final class StableDiffusion implements LatentTask {
     sides.check(request);
     conditioning.check(request, this::calls);
     control.ifPresent(each -> each.check(request));
+    features.ifPresent(each -> each.check(request));
     imagePrompts.ifPresent(each -> each.check(request));
     Raster image = request.get(Parameters.IMAGE);
     Raster mask = request.get(Parameters.MASK);
@@ -441,7 +469,8 @@ final class StableDiffusion implements LatentTask {
           inverted(request)
               ? invert(request, encoded.get(i), sources.next(), moments.next())
               : begin(request, encoded.get(i), moments, noises.get(i));
-      Beginning controlled = control.isPresent() ? control.get().of(request, beginning) : beginning;
+      Beginning featured = features.isPresent() ? features.get().of(request, beginning) : beginning;
+      Beginning controlled = control.isPresent() ? control.get().of(request, featured) : featured;
       beginnings.add(adapters.isPresent() ? adapters.get().of(request, controlled) : controlled);
     }
     return imagePrompts.isPresent() ? imagePrompts.get().of(requests, beginnings) : beginnings;

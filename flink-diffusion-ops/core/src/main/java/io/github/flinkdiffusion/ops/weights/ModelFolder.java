@@ -35,7 +35,8 @@ import org.apache.flink.annotation.Internal;
 public final class ModelFolder {
   static final String INDEX = "model_index.json";
 
-  private static final String SEVERAL_CONTROL_NETS = "MultiControlNetModel";
+  /** Classes of which the index names the first alone. */
+  private static final List<String> SEVERAL = List.of("MultiControlNetModel", "MultiAdapter");
 
   private static final String IMAGE_ENCODER = "image_encoder";
 
@@ -161,8 +162,8 @@ public final class ModelFolder {
   }
 
   /**
-   * An index's components, by name. Of several ControlNets, it names the first alone; the others'
-   * folders are numbered.
+   * An index's components, by name. Of several ControlNets or T2I-Adapters, it names the first
+   * alone; the others' folders are numbered.
    *
    * @param isFolder whether the model has a sub-folder of a name
    */
@@ -171,7 +172,7 @@ public final class ModelFolder {
     for (Map.Entry<String, JsonNode> field : index.node().properties()) {
       if (isComponent(index, field.getKey(), field.getValue())) {
         found.put(field.getKey(), field.getValue());
-        if (field.getValue().get(1).textValue().equals(SEVERAL_CONTROL_NETS)) {
+        if (SEVERAL.contains(field.getValue().get(1).textValue())) {
           for (int i = 1; isFolder.test(field.getKey() + "_" + i); i++) {
             found.put(field.getKey() + "_" + i, field.getValue());
           }
