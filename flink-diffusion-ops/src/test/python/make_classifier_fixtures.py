@@ -7,14 +7,16 @@
 
 tiny-vit/     ViTForImageClassification with 5 classes, as transformers writes it
 tiny-clip/    CLIPModel, with its tokenizer
-classifiers.json   softmax over the classes, or over the texts, of each of ../text/images.safetensors
+classifiers.json   softmax over the classes, or over the texts, of each of ../text/images.safetensors; and what the task
+                   zero-shot-image-classification says of words, with its own template and with another
 
 Run: python make_classifier_fixtures.py   (see requirements.txt)
 """
 
 import torch
+from PIL import Image
 from safetensors.torch import load_file
-from transformers import CLIPConfig, CLIPModel, CLIPTokenizer, ViTConfig, ViTForImageClassification
+from transformers import CLIPConfig, CLIPModel, CLIPTokenizer, ViTConfig, ViTForImageClassification, pipeline
 from transformers.models.clip.image_processing_pil_clip import CLIPImageProcessorPil
 from transformers.models.vit.image_processing_pil_vit import ViTImageProcessorPil
 
@@ -23,6 +25,8 @@ from tiny_tokenizer import write_tokenizer
 
 OUT = FIXTURES.parent / "classifier"
 LABELS = ["face", "animal", "drawing", "landscape", "text"]
+WORDS = ["apple", "cat", "castle, in fog", "sea"]
+TEMPLATES = ["This is a photo of {}.", "a drawing of a {}"]
 TEXTS = ["a photo of a red apple", "a photo of a cat face", "a drawing of a castle", "the sea at night", "text"]
 
 
@@ -91,12 +95,18 @@ def main():
     zero_shot = [
         network(input_ids=texts["input_ids"], **processor(images=picture, return_tensors="pt")).logits_per_image.softmax(-1)[0] for picture in pictures
     ]
+    classify = pipeline("zero-shot-image-classification", model=network, tokenizer=tokenizer, image_processor=processor)
+    words = []
+    for template in TEMPLATES:
+        answers = classify([Image.fromarray(picture) for picture in pictures], candidate_labels=WORDS, hypothesis_template=template)
+        words.append([[next(each["score"] for each in answer if each["label"] == word) for word in WORDS] for answer in answers])
+        print(template, "words chosen", sorted({answer[0]["label"] for answer in answers}))
     for name, rows in (("vit", shares), ("clip", zero_shot)):
         table = torch.stack(rows)
         print(name, "classes chosen", sorted(set(table.argmax(-1).tolist())), "spread", table.std(0).tolist())
     write_json(
         OUT / "classifiers.json",
-        {"labels": LABELS, "texts": TEXTS, "vit": [row.tolist() for row in shares], "clip": [row.tolist() for row in zero_shot]},
+        {"labels": LABELS, "texts": TEXTS, "vit": [row.tolist() for row in shares], "clip": [row.tolist() for row in zero_shot], "words": WORDS, "templates": TEMPLATES, "zero-shot": words},
     )
 
 

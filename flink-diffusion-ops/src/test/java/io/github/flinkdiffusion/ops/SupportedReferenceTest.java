@@ -95,7 +95,7 @@ class SupportedReferenceTest {
       | what | |
       | --- | --- |
       | model folder | as `save_pretrained` writes it: `model_index.json` and a sub-folder a component; a variant such as `fp16`; sharded weights (`*.index.json`), of a variant too |
-      | folder of one model | BLIP, as transformers' `save_pretrained` writes it: `config.json`, weights, `preprocessor_config.json` and the tokenizer's files beside each other; not yet from the hub |
+      | folder of one model | BLIP and CLIP, as transformers' `save_pretrained` writes it: `config.json`, weights, `preprocessor_config.json` and the tokenizer's files beside each other; not yet from the hub |
       | weights | safetensors of float32, float16, bfloat16, 8-bit floats (F8_E4M3, F8_E5M2, with ComfyUI's scales), or int8 and int4 as `examples/model quantize` writes it; GGUF (F32, F16, BF16, Q4_0 to Q8_0, Q2_K to Q8_K); attention under its old names (`query`, `proj_attn`, 1x1 convolutions) too. Pickled files (`.ckpt`, `.bin`) are refused: they can run code when they are read. |
       | tokenizer | `vocab.json` and `merges.txt` of a CLIPTokenizer, with the special tokens of its configs; `tokenizer.json` of T5, Qwen 2 and Gemma; `spiece.model` of T5; `tokenizer.json` or `vocab.txt` of a BertTokenizer |
       | single file | safetensors of Stable Diffusion 1.x, 2.x and XL under the original authors' names; configs are inferred as diffusers infers them, and the marks `v_pred`, `ztsnr` and `modelspec.prediction_type` obeyed. With the configs of a folder also Flux.1, Stable Diffusion 3 and 3.5, Z-Image, Qwen-Image and PixArt, as safetensors or GGUF, with or without text encoders and autoencoder |
@@ -121,6 +121,7 @@ class SupportedReferenceTest {
               Map.entry("AutoencoderTiny", AutoencoderTinyConfig::from),
               Map.entry("BlipForConditionalGeneration", BlipConfig::from),
               Map.entry("BlipForQuestionAnswering", BlipConfig::from),
+              Map.entry("CLIPModel", ClipVisionConfig::fromClip),
               Map.entry("CLIPTextModel", ClipTextConfig::from),
               Map.entry("CLIPTextModelWithProjection", ClipTextConfig::from),
               Map.entry("CLIPVisionModelWithProjection", ClipVisionConfig::from),
@@ -186,7 +187,7 @@ class SupportedReferenceTest {
             """
             ## Pipelines
 
-            By the `_class_name` of `model_index.json`, for BLIP by `architectures` of `config.json`, or of the option `diffusion.model.pipeline`. Bold: required. In
+            By the `_class_name` of `model_index.json`, for BLIP and CLIP by `architectures` of `config.json`, or of the option `diffusion.model.pipeline`. Bold: required. In
             brackets: the value when it is absent.
 
             | class | parameters of a request |
@@ -211,11 +212,12 @@ class SupportedReferenceTest {
   private static Optional<Signature> signature(String className) throws IOException {
     List<Path> folders;
     try (Stream<Path> all = Files.list(MODELS);
-        Stream<Path> texts = Files.list(FIXTURES.resolve("text"))) {
+        Stream<Path> texts = Files.list(FIXTURES.resolve("text"));
+        Stream<Path> classifiers = Files.list(FIXTURES.resolve("classifier"))) {
       folders =
           Stream.concat(
                   all.filter(path -> Files.exists(path.resolve("model_index.json"))).sorted(),
-                  texts.filter(Files::isDirectory).sorted())
+                  Stream.concat(texts, classifiers).filter(Files::isDirectory).sorted())
               .toList();
     }
     List<Path> own =
@@ -354,6 +356,8 @@ class SupportedReferenceTest {
     configs.put(
         "BlipForQuestionAnswering",
         List.of(Config.read(FIXTURES.resolve("text/tiny-blip-vqa/config.json"))));
+    configs.put(
+        "CLIPModel", List.of(Config.read(FIXTURES.resolve("classifier/tiny-clip/config.json"))));
     configs.put(
         "ViTForImageClassification",
         List.of(Config.read(FIXTURES.resolve("classifier/tiny-vit/config.json"))));

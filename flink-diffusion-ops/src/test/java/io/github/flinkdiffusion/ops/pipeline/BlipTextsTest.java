@@ -9,9 +9,19 @@ import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
 import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.ObjectMapper;
+import io.github.flinkdiffusion.ops.batching.BatchPolicy;
+import io.github.flinkdiffusion.ops.batching.BatchSession;
+import io.github.flinkdiffusion.ops.batching.RequestFailure;
+import io.github.flinkdiffusion.ops.batching.RequestListener;
+import io.github.flinkdiffusion.ops.batching.StepBatcher;
+import io.github.flinkdiffusion.ops.batching.Submission;
+import io.github.flinkdiffusion.ops.batching.Ticker;
+import io.github.flinkdiffusion.ops.batching.Work;
+import io.github.flinkdiffusion.ops.engine.DeviceMemoryException;
 import io.github.flinkdiffusion.ops.engine.DeviceSpec;
 import io.github.flinkdiffusion.ops.engine.HostTensor;
 import io.github.flinkdiffusion.ops.engine.Network;
+import io.github.flinkdiffusion.ops.fakes.ForwardingPipeline;
 import io.github.flinkdiffusion.ops.graph.Graph;
 import io.github.flinkdiffusion.ops.graph.Precision;
 import io.github.flinkdiffusion.ops.image.Raster;
@@ -45,7 +55,7 @@ class BlipTextsTest {
     return Pipelines.open(FIXTURES.resolve(model), PipelineSettings.on(DeviceSpec.CPU));
   }
 
-  private static List<Raster> images() {
+  static List<Raster> images() {
     List<Raster> images = new ArrayList<>();
     try (TensorStore store = Safetensors.open(FIXTURES.resolve("images.safetensors"))) {
       for (int i = 0; i < store.names().size(); i++) {
@@ -325,6 +335,47 @@ class BlipTextsTest {
         ids[i] = each.get("ids").get(i).asInt();
       }
       assertThat(words.decode(ids)).as(each.toString()).isEqualTo(each.get("text").textValue());
+    }
+  }
+
+  /** A text has no width and height that could be named. */
+  @Test
+  void aTextThatDoesNotFitIntoTheDeviceFailsAlone() {
+    try (DiffusionPipeline pipeline = open(CAPTIONS)) {
+      DiffusionPipeline full =
+          new ForwardingPipeline(pipeline) {
+            @Override
+            public void step(List<Trajectory> batch) {
+              throw new DeviceMemoryException("There is no room", null);
+            }
+          };
+      StepBatcher batcher = new StepBatcher(full, BatchPolicy.ofRows(2), Ticker.SYSTEM);
+      List<String> failures = new ArrayList<>();
+      try (BatchSession session = batcher.join(cause -> failures.add("device"))) {
+        session.submit(
+            new Work.Fresh(
+                pipeline
+                    .model()
+                    .prepare(GenerationSpec.of("text-1").with(Parameters.IMAGE, images().get(0)))),
+            Submission.DEFAULT,
+            new RequestListener() {
+              @Override
+              public void onFinished(GeneratedImage image) {
+                failures.add("finished");
+              }
+
+              @Override
+              public void onFailed(RequestFailure failure) {
+                failures.add(failure.message());
+              }
+            });
+        while (batcher.runOnce()) {
+          // Until it has failed.
+        }
+      }
+      assertThat(failures)
+          .containsExactly(
+              "Request text-1 does not fit into the device's memory, even alone: There is no room");
     }
   }
 

@@ -53,7 +53,7 @@ class FolderParityTest {
 
   /**
    * Those that begin with Concat are our own: the reference has no such pipelines. BLIP writes
-   * texts, which its own test compares.
+   * texts and CLIP labels images, which tests of their own compare.
    */
   @Test
   void randomCasesAreOfEveryPipelineThatTheReferenceHas() throws IOException {
@@ -63,7 +63,8 @@ class FolderParityTest {
         .extracting(each -> each.json().get("pipeline").asText())
         .containsAll(
             Pipelines.supported().stream()
-                .filter(name -> !name.startsWith("Concat") && !name.startsWith("Blip"))
+                .filter(name -> !name.startsWith("Concat"))
+                .filter(name -> !name.startsWith("Blip") && !name.equals("CLIPModel"))
                 .toList());
   }
 

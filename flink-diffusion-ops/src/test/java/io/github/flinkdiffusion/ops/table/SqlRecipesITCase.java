@@ -56,6 +56,9 @@ class SqlRecipesITCase {
 
   private static final Path TEXTS = Path.of("src/test/resources/fixtures/text").toAbsolutePath();
 
+  private static final Path CLIP =
+      Path.of("src/test/resources/fixtures/classifier/tiny-clip").toAbsolutePath();
+
   private static final Pattern BLOCK = Pattern.compile("(?ms)^## ([^\n]*)$|^```sql\n(.*?)^```$");
   private static final Pattern SET = Pattern.compile("SET '(.*)' = '(.*)'");
 
@@ -135,6 +138,15 @@ class SqlRecipesITCase {
                       .get("Pictures by an answer")
                       .replace("/models/blip-vqa-base", TEXTS + "/tiny-blip-vqa")))
           .isEmpty();
+
+      List<Row> labelled =
+          run(
+              recipes
+                  .get("Pictures by a label")
+                  .replace("/models/clip-vit-base-patch32", CLIP.toString())
+                  .replace("score > 0.8", "score > 0.01"));
+      assertThat(labelled).extracting(row -> row.getField("id")).isSubsetOf("inside", "beside");
+      assertThat(labelled).allMatch(row -> row.<Float>getFieldAs("score") > 0.01);
 
       // The model's weights are random: whatever it draws, it is not the checkerboard.
       List<Row> alarms = run(recipes.get("An alarm by window"));

@@ -5,13 +5,16 @@
 package io.github.flinkdiffusion.ops.table;
 
 import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assertions.within;
 
 import io.github.flinkdiffusion.ops.image.PngCodec;
 import io.github.flinkdiffusion.ops.image.Raster;
 import java.nio.file.Path;
 import java.util.ArrayList;
+import java.util.Collections;
 import java.util.HexFormat;
 import java.util.List;
+import java.util.Map;
 import org.apache.flink.runtime.testutils.MiniClusterResourceConfiguration;
 import org.apache.flink.table.api.EnvironmentSettings;
 import org.apache.flink.table.api.TableEnvironment;
@@ -24,6 +27,9 @@ import org.junit.jupiter.api.extension.RegisterExtension;
 /** Captions and answers in SQL. */
 class TextFunctionsITCase {
   private static final Path MODELS = Path.of("src/test/resources/fixtures/text").toAbsolutePath();
+
+  private static final Path CLIP =
+      Path.of("src/test/resources/fixtures/classifier/tiny-clip").toAbsolutePath();
 
   @RegisterExtension
   private static final MiniClusterExtension FLINK =
@@ -106,5 +112,62 @@ class TextFunctionsITCase {
     assertThat(predicted.getField(0)).isEqualTo(row.getField(1));
     assertThat(predicted.getField(1)).isNull();
     assertThat(predicted.getField(2)).isNull();
+  }
+
+  @Test
+  void imagesAreLabelled() throws Exception {
+    TableEnvironment sql = TableEnvironment.create(EnvironmentSettings.inStreamingMode());
+    sql.getConfig().set("parallelism.default", "1");
+    sql.executeSql(
+        """
+        LOAD MODULE diffusion WITH (
+          'label.model.folder' = '%s', 'label.device' = 'cpu', 'label.batch.rows' = '8')
+        """
+            .formatted(CLIP));
+    Row label =
+        (Row)
+            query(
+                    sql,
+                    """
+                    SELECT LABEL(image, ARRAY['apple', 'sea'], MAP['label-template', 'a drawing of {}'])
+                    FROM (VALUES (x'%s')) AS p(image)
+                    """
+                        .formatted(png(0.8f)))
+                .get(0)
+                .getField(0);
+    Map<String, Float> scores = label.getFieldAs("scores");
+    assertThat(scores).containsOnlyKeys("apple", "sea");
+    assertThat(scores.get("apple") + scores.get("sea")).isCloseTo(1, within(1e-5f));
+    assertThat((Float) label.getField("score")).isEqualTo(Collections.max(scores.values()));
+    assertThat(scores.get(label.<String>getFieldAs("label"))).isEqualTo(label.getField("score"));
+
+    assertThat(
+            query(
+                sql,
+                """
+                SELECT l.label, l.score, l.scores FROM (SELECT LABEL(image, labels) AS l FROM
+                  (VALUES (x'%s', ARRAY['sea', 'sea']), (x'00', ARRAY['sea'])) AS p(image, labels))
+                """
+                    .formatted(png(0.8f))))
+        .containsExactly(new Row(3), new Row(3));
+
+    // Pictures by a label, with the function.
+    String filter =
+        """
+        SELECT id FROM (SELECT id, LABEL(image, ARRAY['apple', 'sea']) AS l
+          FROM (VALUES ('a', x'%s')) AS p(id, image))
+        WHERE l.label = '%s' AND l.score > 0.5
+        """;
+    Row best =
+        (Row)
+            query(
+                    sql,
+                    "SELECT LABEL(image, ARRAY['apple', 'sea']) FROM (VALUES (x'%s')) AS p(image)"
+                        .formatted(png(0.8f)))
+                .get(0)
+                .getField(0);
+    assertThat(query(sql, filter.formatted(png(0.8f), best.getField("label"))))
+        .containsExactly(Row.of("a"));
+    assertThat(query(sql, filter.formatted(png(0.8f), "no label"))).isEmpty();
   }
 }

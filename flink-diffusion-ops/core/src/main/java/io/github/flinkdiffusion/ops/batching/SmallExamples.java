@@ -8,6 +8,7 @@ import io.github.flinkdiffusion.ops.image.Raster;
 import io.github.flinkdiffusion.ops.pipeline.Arguments;
 import io.github.flinkdiffusion.ops.pipeline.GenerationRequest;
 import io.github.flinkdiffusion.ops.pipeline.GenerationSpec;
+import io.github.flinkdiffusion.ops.pipeline.ImageLabels;
 import io.github.flinkdiffusion.ops.pipeline.InvalidRequestException;
 import io.github.flinkdiffusion.ops.pipeline.Model;
 import io.github.flinkdiffusion.ops.pipeline.Parameter;
@@ -72,6 +73,9 @@ final class SmallExamples {
     }
     if (requires(Parameters.PROMPT) && !taken.has(Parameters.PROMPT)) {
       taken = taken.with(Parameters.PROMPT, "");
+    }
+    if (requires(Parameters.CANDIDATE_LABELS) && !taken.has(Parameters.CANDIDATE_LABELS)) {
+      taken = taken.with(Parameters.CANDIDATE_LABELS, ImageLabels.format(List.of("a", "b")));
     }
     return new GenerationSpec(
         spec.id(), signature.takes(Parameters.STEPS) ? taken.with(Parameters.STEPS, 1L) : taken);

@@ -11,12 +11,14 @@ import static io.github.flinkdiffusion.ops.batching.CallReport.Stage.STEP;
 import io.github.flinkdiffusion.ops.batching.RequestFailure.Kind;
 import io.github.flinkdiffusion.ops.engine.DeviceMemoryException;
 import io.github.flinkdiffusion.ops.image.Raster;
+import io.github.flinkdiffusion.ops.pipeline.Arguments;
 import io.github.flinkdiffusion.ops.pipeline.DiffusionPipeline;
 import io.github.flinkdiffusion.ops.pipeline.GeneratedImage;
 import io.github.flinkdiffusion.ops.pipeline.GenerationRequest;
 import io.github.flinkdiffusion.ops.pipeline.InvalidRequestException;
 import io.github.flinkdiffusion.ops.pipeline.Model;
 import io.github.flinkdiffusion.ops.pipeline.NotFiniteException;
+import io.github.flinkdiffusion.ops.pipeline.Parameters;
 import io.github.flinkdiffusion.ops.pipeline.Trajectory;
 import io.github.flinkdiffusion.ops.pipeline.TrajectorySnapshot;
 import java.time.Duration;
@@ -453,6 +455,11 @@ public final class StepBatcher implements AutoCloseable {
 
   private static String tooLarge(Ticket ticket, DeviceMemoryException e) {
     GenerationRequest request = ticket.request();
+    Arguments arguments = request.arguments();
+    if (!arguments.has(Parameters.WIDTH) || !arguments.has(Parameters.HEIGHT)) {
+      return "Request %s does not fit into the device's memory, even alone: %s"
+          .formatted(request.id(), e.getMessage());
+    }
     return ("Request %s (%d x %d pixels) does not fit into the device's memory, even alone."
             + " Request a smaller image, or run the model in half precision: %s")
         .formatted(request.id(), request.width(), request.height(), e.getMessage());

@@ -8,23 +8,15 @@ import io.github.flinkdiffusion.ops.engine.DeviceSpec;
 import io.github.flinkdiffusion.ops.engine.HostTensor;
 import io.github.flinkdiffusion.ops.engine.Network;
 import io.github.flinkdiffusion.ops.image.Raster;
-import io.github.flinkdiffusion.ops.network.ClipText;
-import io.github.flinkdiffusion.ops.network.ClipTextConfig;
-import io.github.flinkdiffusion.ops.network.ClipTextProjection;
-import io.github.flinkdiffusion.ops.network.ClipVision;
-import io.github.flinkdiffusion.ops.network.ClipVisionConfig;
 import io.github.flinkdiffusion.ops.network.VitClassifier;
 import io.github.flinkdiffusion.ops.network.VitConfig;
-import io.github.flinkdiffusion.ops.tokenizer.ClipTokenizer;
 import io.github.flinkdiffusion.ops.weights.Config;
-import io.github.flinkdiffusion.ops.weights.ModelComponent;
 import io.github.flinkdiffusion.ops.weights.ModelFolder;
-import io.github.flinkdiffusion.ops.weights.TensorInfo;
-import io.github.flinkdiffusion.ops.weights.TensorStore;
 import java.nio.file.Path;
-import java.util.ArrayList;
 import java.util.List;
 import java.util.Set;
+import java.util.function.Function;
+import java.util.stream.IntStream;
 import org.apache.flink.annotation.Internal;
 
 /**
@@ -49,36 +41,23 @@ public final class ImageClassifier implements AutoCloseable {
   private final ModelFolder folder;
   private final ModelCheck check;
   private final Components components;
-  private final ClipImageProcessor processor;
-  private final Network network;
-  private final String method;
+
+  /** Numbers before softmax, a row for each image. */
+  private final Function<List<Raster>, List<double[]>> scores;
+
   private final List<String> labels;
-
-  /** Directions of the texts, for CLIP; empty for others. */
-  private final List<double[]> texts;
-
-  /** Factor of the cosines, for CLIP. */
-  private final double scale;
 
   private ImageClassifier(
       ModelFolder folder,
       ModelCheck check,
       Components components,
-      ClipImageProcessor processor,
-      Network network,
-      String method,
-      List<String> labels,
-      List<double[]> texts,
-      double scale) {
+      Function<List<Raster>, List<double[]>> scores,
+      List<String> labels) {
     this.folder = folder;
     this.check = check;
     this.components = components;
-    this.processor = processor;
-    this.network = network;
-    this.method = method;
+    this.scores = scores;
     this.labels = labels;
-    this.texts = texts;
-    this.scale = scale;
   }
 
   /**
@@ -109,9 +88,7 @@ public final class ImageClassifier implements AutoCloseable {
     Components components = new Components(model, settings, check);
     try {
       ImageClassifier classifier =
-          kind.equals(CLIP)
-              ? clip(model, components, check, settings, texts)
-              : vit(model, components, check);
+          kind.equals(CLIP) ? clip(model, components, check, texts) : vit(model, components, check);
       check.allAreAdded();
       return classifier;
     } catch (RuntimeException e) {
@@ -129,110 +106,38 @@ public final class ImageClassifier implements AutoCloseable {
         throw processor.unsupported(key, "missing", "what the network was trained with");
       }
     }
+    ClipImageProcessor pixels = ClipImageProcessor.blip(processor, config.imageSize());
+    Network network = components.load("model", new VitClassifier(config).graph());
     return new ImageClassifier(
         model,
         check,
         components,
-        ClipImageProcessor.blip(processor, config.imageSize()),
-        components.load("model", new VitClassifier(config).graph()),
-        VitClassifier.FORWARD,
-        config.labels(),
-        List.of(),
-        1);
+        images -> rows(network.call(VitClassifier.FORWARD, pixels.pixels(images)), images.size()),
+        config.labels());
+  }
+
+  private static List<double[]> rows(HostTensor.Floats scores, int count) {
+    int size = scores.data().length / count;
+    return IntStream.range(0, count)
+        .mapToObj(
+            row ->
+                IntStream.range(row * size, (row + 1) * size)
+                    .mapToDouble(i -> scores.data()[i])
+                    .toArray())
+        .toList();
   }
 
   private static ImageClassifier clip(
-      ModelFolder model,
-      Components components,
-      ModelCheck check,
-      PipelineSettings settings,
-      List<String> texts) {
-    Config json = components.config("model");
-    ClipVisionConfig vision = ClipVisionConfig.fromClip(json);
-    ClipImageProcessor processor =
-        ClipImageProcessor.from(
-            components.config("image_processor", ClipImageProcessor.CLASSES), vision.imageSize());
-    components.requireClass("tokenizer", "CLIPTokenizer", "CLIPTokenizerFast");
-    ModelComponent tokens = model.component("tokenizer");
-    List<double[]> directions = directions(components, json, ClipTokenizer.load(tokens), texts);
+      ModelFolder model, Components components, ModelCheck check, List<String> texts) {
+    ClipComparison clip = new ClipComparison(model, components);
+    List<double[]> directions = clip.texts(texts);
     return new ImageClassifier(
         model,
         check,
         components,
-        processor,
-        components.load("model", new ClipVision(vision).graph()),
-        ClipVision.FORWARD,
-        List.copyOf(texts),
-        directions,
-        scale(model));
-  }
-
-  /** The learned factor is stored as its logarithm. */
-  private static double scale(ModelFolder model) {
-    try (TensorStore weights = model.component("model").open()) {
-      TensorInfo info = weights.info("logit_scale");
-      if (info.elements() != 1) {
-        throw new io.github.flinkdiffusion.ops.weights.WeightsException(
-            "Weights %s: tensor logit_scale has %d elements; expected one"
-                .formatted(weights.source(), info.elements()));
-      }
-      return Math.exp(weights.floats("logit_scale")[0]);
-    }
-  }
-
-  private static List<double[]> directions(
-      Components components, Config json, ClipTokenizer tokenizer, List<String> texts) {
-    // The text network's own section has no projection_dim that counts.
-    ClipTextConfig section = ClipTextConfig.from(ClipTextConfig.section(json));
-    ClipTextConfig config =
-        new ClipTextConfig(
-            section.vocabSize(),
-            section.hiddenSize(),
-            section.intermediateSize(),
-            section.layers(),
-            section.heads(),
-            section.maxPositions(),
-            section.activation(),
-            section.epsilon(),
-            section.eosTokenId(),
-            json.integer("projection_dim", 512));
-    if (tokenizer.maxLength() > config.maxPositions()
-        || tokenizer.vocabularySize() > config.vocabSize()) {
-      throw json.unsupported(
-          "text_config",
-          "%d positions, %d tokens".formatted(config.maxPositions(), config.vocabSize()),
-          "at least the tokenizer's %d and %d"
-              .formatted(tokenizer.maxLength(), tokenizer.vocabularySize()));
-    }
-    int length = tokenizer.maxLength();
-    long[] ids = new long[texts.size() * length];
-    for (int i = 0; i < texts.size(); i++) {
-      int[] encoded = tokenizer.encode(texts.get(i)).ids();
-      for (int j = 0; j < length; j++) {
-        ids[i * length + j] = encoded[j];
-      }
-    }
-    Network text = components.load("model", new ClipTextProjection(config).graph(length));
-    return rows(text.call(ClipText.POOLED, new HostTensor.Longs(ids, texts.size(), length)));
-  }
-
-  private static List<double[]> rows(HostTensor.Floats embeddings) {
-    int count = (int) embeddings.shape()[0];
-    int size = embeddings.data().length / count;
-    List<double[]> rows = new ArrayList<>();
-    for (int i = 0; i < count; i++) {
-      double[] row = new double[size];
-      double squares = 0;
-      for (int k = 0; k < size; k++) {
-        row[k] = embeddings.data()[i * size + k];
-        squares += row[k] * row[k];
-      }
-      for (int k = 0; k < size; k++) {
-        row[k] /= Math.sqrt(squares);
-      }
-      rows.add(row);
-    }
-    return rows;
+        images ->
+            clip.images(images).stream().map(image -> clip.scores(image, directions)).toList(),
+        List.copyOf(texts));
   }
 
   /** The classes, in the order of {@link #shares}. */
@@ -256,51 +161,7 @@ public final class ImageClassifier implements AutoCloseable {
    * @param images of any sizes, values 0..1; they are rounded to 256 levels first
    */
   public List<float[]> shares(List<Raster> images) {
-    return scores(images).stream().map(ImageClassifier::softmax).toList();
-  }
-
-  /** Numbers before softmax. */
-  private List<double[]> scores(List<Raster> images) {
-    HostTensor.Floats out = network.call(method, processor.pixels(images));
-    if (!texts.isEmpty()) {
-      return rows(out).stream().map(this::similarities).toList();
-    }
-    int size = labels.size();
-    List<double[]> scores = new ArrayList<>();
-    for (int i = 0; i < images.size(); i++) {
-      double[] row = new double[size];
-      for (int k = 0; k < size; k++) {
-        row[k] = out.data()[i * size + k];
-      }
-      scores.add(row);
-    }
-    return scores;
-  }
-
-  private double[] similarities(double[] image) {
-    double[] similarities = new double[texts.size()];
-    for (int i = 0; i < similarities.length; i++) {
-      for (int k = 0; k < image.length; k++) {
-        similarities[i] += scale * image[k] * texts.get(i)[k];
-      }
-    }
-    return similarities;
-  }
-
-  private static float[] softmax(double[] scores) {
-    double largest = Double.NEGATIVE_INFINITY;
-    for (double score : scores) {
-      largest = Math.max(largest, score);
-    }
-    double sum = 0;
-    for (double score : scores) {
-      sum += Math.exp(score - largest);
-    }
-    float[] shares = new float[scores.length];
-    for (int i = 0; i < shares.length; i++) {
-      shares[i] = (float) (Math.exp(scores[i] - largest) / sum);
-    }
-    return shares;
+    return scores.apply(images).stream().map(ClipComparison::softmax).toList();
   }
 
   @Override

@@ -530,6 +530,29 @@ public final class Parameters {
               colors.size() % 3 == 0
                   && Arrays.stream(colors.values()).allMatch(Parameters::isBand));
 
+  public static final Parameter<String> CANDIDATE_LABELS =
+      add(
+          new Parameter<>(
+              "candidateLabels",
+              String.class,
+              "Labels, one of which the image gets, as JSON: [\"cat\", \"dog\"]"
+                  + " (candidate_labels).",
+              ImageLabels.ACCEPTED,
+              ImageLabels::isValid));
+
+  public static final Parameter<String> LABEL_TEMPLATE =
+      add(
+          new Parameter<>(
+              "labelTemplate",
+              String.class,
+              "Text that a label becomes before it is compared with the image; {} stands for the"
+                  + " label (hypothesis_template).",
+              "a text of at most 500 characters with {} once",
+              text ->
+                  text.length() <= 500
+                      && text.indexOf(ImageLabels.PLACE) >= 0
+                      && text.indexOf(ImageLabels.PLACE) == text.lastIndexOf(ImageLabels.PLACE)));
+
   public static final Parameter<Long> MAX_NEW_TOKENS =
       integer(
           "maxNewTokens",

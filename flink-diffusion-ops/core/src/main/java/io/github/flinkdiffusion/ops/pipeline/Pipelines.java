@@ -17,6 +17,7 @@ import java.util.List;
 import java.util.Map;
 import java.util.Objects;
 import java.util.Optional;
+import java.util.Set;
 import java.util.SortedMap;
 import java.util.SortedSet;
 import java.util.TreeMap;
@@ -92,9 +93,13 @@ public final class Pipelines {
           "BlipForConditionalGeneration", BlipTexts::captions,
           "BlipForQuestionAnswering", BlipTexts::answers);
 
+  /** The model that labels images, by transformers' class name. */
+  private static final String LABELS = "CLIPModel";
+
   private static final SortedSet<String> SUPPORTED =
       Collections.unmodifiableSortedSet(
-          Stream.concat(TASKS.keySet().stream(), TEXTS.keySet().stream())
+          Stream.of(TASKS.keySet(), TEXTS.keySet(), Set.of(LABELS))
+              .flatMap(Set::stream)
               .collect(Collectors.toCollection(TreeSet::new)));
 
   /** Below the folder that keeps things. */
@@ -317,6 +322,19 @@ public final class Pipelines {
                 loadedAs(pipelineClass, settings, components, Optional.empty())),
             text,
             check);
+      }
+      if (pipelineClass.equals(LABELS)) {
+        DiffusionPipeline labels =
+            new LabelPipeline(
+                model,
+                new ModelInfo(
+                    model.name(),
+                    check::digest,
+                    loadedAs(pipelineClass, settings, components, Optional.empty())),
+                components,
+                check);
+        check.allAreAdded();
+        return labels;
       }
       Task task = TASKS.get(pipelineClass).apply(components);
       if (components.ignoresCaching()) {

@@ -57,6 +57,7 @@ public final class DiffusionModuleFactory implements ModuleFactory {
     FUNCTIONS.put("segment", SegmentFunction::new);
     FUNCTIONS.put("caption", CaptionFunction::new);
     FUNCTIONS.put("answer", AnswerFunction::new);
+    FUNCTIONS.put("label", LabelFunction::new);
     PLAIN.put("image_info", ImageInfoFunction::new);
     PLAIN.put("image_credentials", CredentialsFunction::new);
     PLAIN.put("image_watermark", WatermarkFunction::new);

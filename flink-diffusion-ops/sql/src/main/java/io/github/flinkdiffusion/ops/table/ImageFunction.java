@@ -77,6 +77,14 @@ abstract class ImageFunction<T> extends AsyncScalarFunction {
     return false;
   }
 
+  /**
+   * What stands for a value that cannot be made. A function of rows gives a row of NULLs: Flink 2.3
+   * fails on an asynchronous function's NULL of a ROW.
+   */
+  T none() {
+    return null;
+  }
+
   /** What a model's answer is in SQL; called on the function's own threads. */
   abstract T value(GenerationService service, Answer answer);
 
@@ -161,7 +169,7 @@ abstract class ImageFunction<T> extends AsyncScalarFunction {
       result.completeExceptionally(cause);
     } else {
       LOG.warn("{} returns NULL: {}", name, cause.getMessage());
-      result.complete(null);
+      result.complete(none());
     }
   }
 

@@ -78,7 +78,15 @@ enum OutputColumn {
       LogicalTypeRoot.VARCHAR,
       "STRING",
       result -> StringData.fromString(result.answer().audit().toJson())),
-  /** The text of a model that writes one; null of others. */
+  /** How sure a model that labels images is of its label, 0 to 1; null of others. */
+  SCORE(
+      LogicalTypeRoot.FLOAT,
+      "FLOAT",
+      result ->
+          result.answer().first().text().map(text -> text.shares().get(text.text())).orElse(null)),
+  /**
+   * The text of a model that writes one, or the label of one that labels images; null of others.
+   */
   TEXT(
       LogicalTypeRoot.VARCHAR,
       "STRING",

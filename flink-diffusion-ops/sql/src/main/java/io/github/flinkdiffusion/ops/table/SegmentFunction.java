@@ -41,10 +41,15 @@ public final class SegmentFunction extends ImageFunction<Row> {
       byte[] image,
       @DataTypeHint("MAP<STRING, STRING>") Map<String, String> config) {
     if (image == null || config == null) {
-      result.complete(null);
+      result.complete(none());
       return;
     }
     generate(result, config, Arguments.NONE, Map.of(Parameters.IMAGE, image));
+  }
+
+  @Override
+  Row none() {
+    return new Row(2);
   }
 
   @Override
