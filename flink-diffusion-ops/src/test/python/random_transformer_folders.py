@@ -5,9 +5,9 @@
 
 """Draws folders of diffusion transformers by a seed: the keys of published configs, in values that are smaller or left out.
 
-    venv/bin/python random_transformer_folders.py [--seed 1] [--count 3] [CLASS ...]    # fixtures/folders/added/CLASS.json.gz
+    venv/bin/python random_transformer_folders.py [--seed 1] [--count 3] [--out FOLDER] [CLASS ...]    # fixtures/folders/added/CLASS.json.gz
 
-Of Stable Diffusion 3, without T5, of Flux.1 with T5, and of Z-Image, Qwen-Image, PixArt and Sana with their language models. Keys whose values
+Of Stable Diffusion 3, without T5, of Flux.1 with T5, and of Z-Image, Qwen-Image, PixArt, Sana and Lumina 2 with their language models. Keys whose values
 hang together fit, but for one later folder in five, which both sides must refuse.
 """
 
@@ -15,6 +15,7 @@ import argparse
 import json
 import random
 import zlib
+from pathlib import Path
 
 from fixture_tools import FIXTURES
 from folder_bases import IMAGE, MASK, NEGATIVE, PROMPT, SIZE, TEXT, VAE
@@ -42,6 +43,7 @@ CLASSES = (
     "PixArtAlphaPipeline",
     "PixArtSigmaPipeline",
     "SanaPipeline",
+    "Lumina2Pipeline",
 )
 ABSENT = object()
 
@@ -296,13 +298,39 @@ def sana(rng, case):
     return case.ask(**arguments)
 
 
-DRAWN = {"StableDiffusion3": sd3, "Flux": flux, "ZImage": z_image, "QwenImage": qwen_image, "PixArt": pixart, "Sana": sana}
+def lumina_2(rng, case):
+    hidden, heads = rng.choice([16, 24]), rng.choice([2, 4])
+    text = published("tiny-lumina-2", "text_encoder")
+    text.update(hidden_size=hidden, intermediate_size=hidden + 8, num_attention_heads=heads, num_key_value_heads=rng.choice([1, heads]), head_dim=rng.choice([8, 16]))
+    text.update(query_pre_attn_scalar=rng.choice([8, 64]), attn_logit_softcapping=rng.choice([5.0, 50.0]))
+    case.network("text_encoder", "transformers", "Gemma2Model", layered(text, rng.choice([2, 3]), ("sliding_attention", "full_attention")))
+    words(case, "tiny-lumina-2", "GemmaTokenizer")
+    heads, keys = rng.choice([(4, 2), (3, 1), (2, 2)])
+    axes = rng.choice([[4, 2, 2], [4, 6, 6], [8, 4, 4]])
+    channels = rng.choice([4, 16])
+    config = published("tiny-lumina-2", "transformer")
+    config.update(
+        hidden_size=heads * sum(axes), num_attention_heads=heads, num_kv_heads=keys, axes_dim_rope=axes, cap_feat_dim=hidden + unfitting(rng, case), in_channels=channels,
+        num_layers=rng.choice([1, 2]), num_refiner_layers=rng.choice([1, 2]), multiple_of=rng.choice([8, 20]), ffn_dim_multiplier=rng.choice([None, 0.5, 1.3]), norm_eps=rng.choice([1e-5, 1e-6]),
+    )  # fmt: skip
+    if rng.random() < 0.5:
+        del config["out_channels"], config["scaling_factor"]
+    case.network("transformer", "diffusers", "Lumina2Transformer2DModel", config)
+    autoencoder(rng, case, channels, 4)
+    arguments = dict(prompt=PROMPT, num_inference_steps=3, guidance_scale=rng.choice([1.0, 4.0]), height=32, width=32)
+    if rng.random() < 0.5:
+        arguments.update(negative_prompt=NEGATIVE, max_sequence_length=rng.choice([40, 128]))
+    return case.ask(**arguments)
+
+
+DRAWN = {"StableDiffusion3": sd3, "Flux": flux, "ZImage": z_image, "QwenImage": qwen_image, "PixArt": pixart, "Sana": sana, "Lumina2": lumina_2}
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--count", type=int, default=3)
+    parser.add_argument("--out", type=Path, default=OUT, help="folder of the files")
     parser.add_argument("classes", nargs="*", help="all, if none is named")
     options = parser.parse_args()
     configure()
@@ -316,7 +344,7 @@ def main():
             cases.append(case.expect())
             for expected in case.json["expected"]:
                 print(pipeline, number, expected.get("refused", f"inside {expected.get('inside')}"))
-        pack(cases, OUT / f"{pipeline}.json.gz")
+        pack(cases, options.out / f"{pipeline}.json.gz")
 
 
 if __name__ == "__main__":

@@ -3,9 +3,9 @@
 # SPDX-License-Identifier: Apache-2.0
 #
 
-"""Whole folders of diffusion transformers that read language models' states: Z-Image, Qwen-Image, PixArt, Sana.
+"""Whole folders of diffusion transformers that read language models' states: Z-Image, Qwen-Image, PixArt, Sana, Lumina 2.
 
-Each family has three shapes. Run: python transformer_fixtures.py [z-image] [qwen-image] [pixart] [sana]   (see requirements.txt)
+Each family has three shapes. Run: python transformer_fixtures.py [z-image] [qwen-image] [pixart] [sana] [lumina-2]   (see requirements.txt)
 It writes fixtures/models/tiny-<family>..., and the two manifests networks-transformers.json and pipelines-transformers.json.
 """
 
@@ -26,6 +26,8 @@ from diffusers import (  # noqa: E402
     AutoencoderKLQwenImage,
     DPMSolverMultistepScheduler,
     FlowMatchEulerDiscreteScheduler,
+    Lumina2Pipeline,
+    Lumina2Transformer2DModel,
     PixArtAlphaPipeline,
     PixArtSigmaPipeline,
     PixArtTransformer2DModel,
@@ -711,7 +713,86 @@ def sana(family):
         family.runs.append(written(runs))
 
 
-FAMILIES = {"z-image": z_image, "qwen-image": qwen_image, "pixart": pixart, "sana": sana}
+# ---------------------------------------------------------------- Lumina 2
+
+
+def lumina_2(family):
+    shapes = {
+        "tiny-lumina-2": dict(heads=4, keys=2, axes=[4, 2, 2], layers=2, refiners=1, channels=4, text=dict(hidden=24, heads=4, keys=2, head=8, layers=3), scheduler=dict(shift=6.0)),
+        "tiny-lumina-2-wide": dict(
+            heads=3, keys=1, axes=[4, 6, 6], layers=1, refiners=2, channels=16, text=dict(hidden=16, heads=2, keys=1, head=16, layers=2, scalar=64),
+            scheduler=dict(use_dynamic_shifting=True, base_shift=0.5, max_shift=1.15), options=dict(multiple_of=24, ffn_dim_multiplier=0.6, norm_eps=1e-4),
+        ),
+        "tiny-lumina-2-plain": dict(
+            heads=2, keys=2, axes=[2, 2, 4], layers=1, refiners=1, channels=4, text=dict(hidden=16, heads=2, keys=2, head=8, layers=2), scheduler=dict(), options=dict(axes_lens=[280, 64, 64]),
+        ),
+    }
+    for index, (folder, shape) in enumerate(shapes.items()):
+        seed = 900 + 10 * index
+        tokenizer = gemma_tokenizer()
+        text = shape["text"]
+        encoder = finish(
+            Gemma2Model(
+                Gemma2Config(
+                    vocab_size=len(tokenizer), hidden_size=text["hidden"], intermediate_size=2 * text["hidden"], num_hidden_layers=text["layers"], num_attention_heads=text["heads"],
+                    num_key_value_heads=text["keys"], head_dim=text["head"], query_pre_attn_scalar=text.get("scalar", text["head"]), attn_logit_softcapping=5.0,
+                )
+            ),
+            seed,
+        )
+        transformer = randomize(
+            Lumina2Transformer2DModel(
+                **{
+                    **dict(
+                        sample_size=8, in_channels=shape["channels"], hidden_size=shape["heads"] * sum(shape["axes"]), num_layers=shape["layers"], num_refiner_layers=shape["refiners"],
+                        num_attention_heads=shape["heads"], num_kv_heads=shape["keys"], multiple_of=8, axes_dim_rope=shape["axes"], axes_lens=[300, 64, 64], cap_feat_dim=text["hidden"],
+                    ),
+                    **shape.get("options", {}),
+                }
+            ).eval(),
+            seed + 1,
+        )
+        generator = seeded(70)
+        sample = torch.randn(2, shape["channels"], 6, 10, generator=generator)
+        states, length = lengths(text["hidden"], [11, 5], generator)
+        timestep = torch.tensor([800.0, 250.0])
+        seen = (torch.arange(11)[None] < length[:, None]).long()
+
+        def run(model):
+            return -model(sample, timestep=1 - timestep / 1000, encoder_hidden_states=states, encoder_attention_mask=seen).sample
+
+        calm(transformer, transformer.norm_out.linear_2, 0.8, run)
+        pipe = saved(
+            family.out / folder,
+            Lumina2Pipeline(
+                transformer=transformer,
+                scheduler=scheduler_of_flow(**shape["scheduler"]),
+                vae=kl(
+                    seed + 2, latent_channels=shape["channels"], block_out_channels=(8, 8, 8, 8), down_block_types=("DownEncoderBlock2D",) * 4, up_block_types=("UpDecoderBlock2D",) * 4,
+                    use_quant_conv=False, use_post_quant_conv=False,
+                ),
+                text_encoder=encoder,
+                tokenizer=tokenizer,
+            ),
+        )
+        goldens = family.golden(folder, "transformer", "Lumina2Transformer2DModel")
+        goldens.case("rows", "forward", {"sample": sample, "timestep": timestep, "text": states, "length": length}, {"sample": run(pipe.transformer)})
+        family.write(goldens)
+        runs = Runs(family.out, folder, report=family.report)
+        size = dict(height=32, width=64)
+        runs.run("guided", pipe, 1, prompt=PROMPT, negative_prompt=NEGATIVE, num_inference_steps=4, **size)
+        runs.run("alone", pipe, 2, prompt=LONGER, num_inference_steps=3, guidance_scale=1.0, height=64, width=32)
+        runs.run("cut", pipe, 3, prompt=LONGER, num_inference_steps=3, guidance_scale=2.0, max_sequence_length=60, **size)
+        if index == 0:
+            runs.run("sigmas", pipe, 4, prompt=PROMPT, num_inference_steps=3, sigmas=[1.0, 0.6, 0.3], guidance_scale=3.0, **size)
+        family.runs.append(written(runs))
+
+
+def scheduler_of_flow(**config):
+    return FlowMatchEulerDiscreteScheduler(num_train_timesteps=1000, **config)
+
+
+FAMILIES = {"z-image": z_image, "qwen-image": qwen_image, "pixart": pixart, "sana": sana, "lumina-2": lumina_2}
 
 
 def main():

@@ -22,6 +22,7 @@ import io.github.flinkdiffusion.ops.network.ClipVisionConfig;
 import io.github.flinkdiffusion.ops.network.ControlNetConfig;
 import io.github.flinkdiffusion.ops.network.DiTConfig;
 import io.github.flinkdiffusion.ops.network.FluxTransformerConfig;
+import io.github.flinkdiffusion.ops.network.Lumina2Config;
 import io.github.flinkdiffusion.ops.network.PixArtConfig;
 import io.github.flinkdiffusion.ops.network.QwenImageConfig;
 import io.github.flinkdiffusion.ops.network.SanaConfig;
@@ -148,6 +149,7 @@ class SupportedReferenceTest {
               Map.entry("UNet2DModel", UNet2DConfig::from),
               Map.entry("ViTForImageClassification", VitConfig::from),
               Map.entry("VQModel", VQModelConfig::from),
+              Map.entry("Lumina2Transformer2DModel", Lumina2Config::from),
               Map.entry("ZImageTransformer2DModel", ZImageConfig::from)));
 
   @TempDir private static Path temp;

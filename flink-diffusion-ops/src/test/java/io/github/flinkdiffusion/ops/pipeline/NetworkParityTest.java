@@ -38,6 +38,8 @@ import io.github.flinkdiffusion.ops.network.DiT;
 import io.github.flinkdiffusion.ops.network.DiTConfig;
 import io.github.flinkdiffusion.ops.network.FluxTransformer;
 import io.github.flinkdiffusion.ops.network.FluxTransformerConfig;
+import io.github.flinkdiffusion.ops.network.Lumina2;
+import io.github.flinkdiffusion.ops.network.Lumina2Config;
 import io.github.flinkdiffusion.ops.network.PixArt;
 import io.github.flinkdiffusion.ops.network.PixArtConfig;
 import io.github.flinkdiffusion.ops.network.QwenImage;
@@ -217,6 +219,14 @@ class NetworkParityTest {
               "ZImageTransformer2DModel",
               new Reference(
                   config -> new ZImage(ZImageConfig.from(config)).graph(),
+                  "sample",
+                  "timestep",
+                  "text",
+                  "length")),
+          Map.entry(
+              "Lumina2Transformer2DModel",
+              new Reference(
+                  config -> new Lumina2(Lumina2Config.from(config)).graph(),
                   "sample",
                   "timestep",
                   "text",

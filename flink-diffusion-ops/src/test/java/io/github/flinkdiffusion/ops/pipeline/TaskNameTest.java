@@ -43,7 +43,8 @@ class TaskNameTest {
     "tiny-z-image, prompt, text-to-image",
     "tiny-z-image, prompt image, image-to-image",
     "tiny-qwen-image, prompt image mask, inpainting",
-    "tiny-sana, prompt, text-to-image"
+    "tiny-sana, prompt, text-to-image",
+    "tiny-lumina-2, prompt, text-to-image"
   })
   void theTaskFollowsFromThePipelineAndItsInputs(String folder, String inputs, String task) {
     Arguments request = Arguments.NONE;

@@ -221,6 +221,41 @@ sealed interface Guidance {
   }
 
   /**
+   * Classifier-free guidance over two rows, unconditional first, whose prediction gets the length
+   * of the conditional one, line by line of each channel (diffusers' {@code cfg_normalization} of
+   * Lumina2Pipeline).
+   *
+   * @param scale w
+   * @param width values of a line
+   */
+  record ByLines(double scale, int width) implements Guidance {
+    @Override
+    public int rows() {
+      return 2;
+    }
+
+    @Override
+    public float[] combine(float[] output, int offset, int size) {
+      float[] prediction = classifierFree(scale).combine(output, offset, size);
+      for (int line = 0; line < size; line += width) {
+        double factor = length(output, offset + size + line) / length(prediction, line);
+        for (int i = line; i < line + width; i++) {
+          prediction[i] *= (float) factor;
+        }
+      }
+      return prediction;
+    }
+
+    private double length(float[] values, int first) {
+      double squares = 0;
+      for (int i = first; i < first + width; i++) {
+        squares += (double) values[i] * values[i];
+      }
+      return Math.sqrt(squares);
+    }
+  }
+
+  /**
    * The first values of another's prediction: a learned variance behind them is not used.
    *
    * @param values of the prediction

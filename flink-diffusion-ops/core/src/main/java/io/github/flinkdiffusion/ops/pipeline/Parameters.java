@@ -65,8 +65,8 @@ public final class Parameters {
   public static final Parameter<Long> MAX_SEQUENCE_LENGTH =
       integer(
           "maxSequenceLength",
-          "Tokens that T5 reads of the prompt, padding included (max_sequence_length). Requests"
-              + " with different lengths do not share network calls.",
+          "Tokens that T5 or Gemma reads of the prompt (max_sequence_length). T5's padding is"
+              + " included; there, requests with different lengths do not share network calls.",
           "a whole number from 1 to 512",
           value -> value >= 1 && value <= 512);
 

@@ -52,6 +52,7 @@ public final class Pipelines {
               Map.entry(
                   "LatentConsistencyModelImg2ImgPipeline", StableDiffusion::openLatentConsistency),
               Map.entry("LatentConsistencyModelPipeline", StableDiffusion::openLatentConsistency),
+              Map.entry("Lumina2Pipeline", Lumina2Conditioning::open),
               Map.entry("MarigoldDepthPipeline", Marigold::openDepth),
               Map.entry("MarigoldNormalsPipeline", Marigold::openNormals),
               Map.entry("PixArtAlphaPipeline", PixArtConditioning::openAlpha),

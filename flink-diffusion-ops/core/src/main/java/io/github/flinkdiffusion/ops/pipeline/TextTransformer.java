@@ -34,7 +34,12 @@ final class TextTransformer implements LatentTask {
     /** As its config has them, shifted by the image's size where it says so. */
     OF_CONFIG_SHIFTED,
     /** Evenly spread sigmas of a rectified flow, shifted by the image's size. */
-    OF_FLOW
+    OF_FLOW,
+    /**
+     * The same, shifted by the number of the latent's channels, which Lumina2Pipeline takes for the
+     * image's size. Published models are shifted by a constant.
+     */
+    OF_FLOW_BY_CHANNELS
   }
 
   /** What a transformer takes as channels beside the sample's, as large as the sample. */
@@ -283,9 +288,12 @@ final class TextTransformer implements LatentTask {
     int tokens = request.width() / factor * (request.height() / factor);
     double made = strength == null ? 1 : strength;
     SamplingPlan plan =
-        family.way() == Way.OF_FLOW
-            ? parts.plans().planOfFlow(request, tokens, made)
-            : parts.plans().planShifted(request, tokens, made);
+        switch (family.way()) {
+          case OF_FLOW -> parts.plans().planOfFlow(request, tokens, made);
+          case OF_FLOW_BY_CHANNELS ->
+              parts.plans().planOfFlow(request, autoencoder().format().latentChannels(), made);
+          default -> parts.plans().planShifted(request, tokens, made);
+        };
     if (strength != null) {
       SamplingPlans.requireMixing(request);
     }
