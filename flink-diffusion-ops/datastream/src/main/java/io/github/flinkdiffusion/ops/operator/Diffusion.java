@@ -46,4 +46,14 @@ public final class Diffusion {
   public static DiversityWatch diversity() {
     return new DiversityWatch();
   }
+
+  /** The operator that looks at finished images with classifiers, and blocks or blurs some. */
+  public static ImageScreening screening() {
+    return new ImageScreening();
+  }
+
+  /** The operator that asks for a consent where an input shows a person. */
+  public static InputConsent consent() {
+    return new InputConsent();
+  }
 }

@@ -1,0 +1,116 @@
+/*
+ * Copyright the Flink Diffusion authors
+ * SPDX-License-Identifier: Apache-2.0
+ */
+package io.github.flinkdiffusion.ops.operator;
+
+import io.github.flinkdiffusion.connector.event.ImageTaskEvent;
+import io.github.flinkdiffusion.connector.payload.PayloadOptions;
+import io.github.flinkdiffusion.connector.payload.PayloadSettings;
+import io.github.flinkdiffusion.ops.serving.DiffusionException;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.Map;
+import java.util.Objects;
+import org.apache.flink.annotation.Experimental;
+import org.apache.flink.configuration.ConfigOption;
+import org.apache.flink.configuration.Configuration;
+import org.apache.flink.formats.avro.typeutils.AvroTypeInfo;
+import org.apache.flink.streaming.api.datastream.DataStream;
+import org.apache.flink.streaming.api.datastream.SingleOutputStreamOperator;
+import org.jspecify.annotations.NullMarked;
+import org.jspecify.annotations.Nullable;
+
+/**
+ * Builds the operator that refuses image tasks whose input shows a person, unless they name that
+ * person's consent: a request whose image a face classifier finds needs the attribute {@code
+ * consent} with a reference, such as the number of a signed form.
+ *
+ * <pre>{@code
+ * ConsentStreams allowed =
+ *     Diffusion.consent().addClassifier("faces", "/models/face-detection", Map.of("face", 0.5))
+ *         .apply(tasks);
+ * DiffusionStreams results = Diffusion.imageTasks().setModel(folder).apply(allowed.tasks());
+ * }</pre>
+ *
+ * <p>An input that cannot be looked at is refused.
+ */
+@NullMarked
+@Experimental
+public final class InputConsent {
+  /** The attribute, if no other is set. */
+  public static final String ATTRIBUTE = "consent";
+
+  private final Configuration set = new Configuration();
+  private final List<ScreenClassifier> classifiers = new ArrayList<>();
+  private String attribute = ATTRIBUTE;
+  private @Nullable String uid;
+
+  InputConsent() {}
+
+  /**
+   * Adds a classifier, as {@link ImageScreening#addClassifier}.
+   *
+   * @param limits from which share on a class counts as a person
+   */
+  public InputConsent addClassifier(String name, String folder, Map<String, Double> limits) {
+    classifiers.add(ScreenClassifier.of(name, folder, List.of(), limits));
+    return this;
+  }
+
+  /** Adds a CLIP, as {@link ImageScreening#addClip}. */
+  public InputConsent addClip(
+      String name, String folder, List<String> texts, Map<String, Double> limits) {
+    classifiers.add(ScreenClassifier.of(name, folder, texts, limits));
+    return this;
+  }
+
+  /** The attribute of requests that holds the reference; {@value #ATTRIBUTE} if not set. */
+  public InputConsent setAttribute(String name) {
+    attribute = Objects.requireNonNull(name);
+    return this;
+  }
+
+  /**
+   * Sets any of {@link PayloadOptions}, for images that are not in their events.
+   *
+   * @param <T> type of the value
+   */
+  public <T> InputConsent setOption(ConfigOption<T> option, T value) {
+    set.set(option, value);
+    return this;
+  }
+
+  /** The operator's identity in savepoints; it has no state. */
+  public InputConsent uid(String operatorUid) {
+    uid = Objects.requireNonNull(operatorUid);
+    return this;
+  }
+
+  /**
+   * Adds the operator to the job.
+   *
+   * @throws DiffusionException without a classifier
+   */
+  public ConsentStreams apply(DataStream<ImageTaskEvent> requests) {
+    if (classifiers.isEmpty()) {
+      throw new DiffusionException(
+          "Consent is asked for without a classifier; expected one, at least (addClassifier)");
+    }
+    SingleOutputStreamOperator<ImageTaskEvent> tasks =
+        requests
+            .process(
+                new ConsentFunction(
+                    List.copyOf(classifiers),
+                    attribute,
+                    PayloadSettings.of(
+                        ImageScreening.payloads(
+                            set, requests.getExecutionEnvironment().getConfiguration()))),
+                new AvroTypeInfo<>(ImageTaskEvent.class))
+            .name("consent to inputs");
+    if (uid != null) {
+      tasks.uid(uid);
+    }
+    return new ConsentStreams(tasks, tasks.getSideOutput(DiffusionOperator.FAILURES));
+  }
+}
