@@ -69,6 +69,11 @@ public final class Pipelines {
               Map.entry("StableDiffusionAdapterPipeline", StableDiffusion::openAdapted),
               Map.entry("StableDiffusionXLAdapterPipeline", StableDiffusion::openAdaptedXl),
               Map.entry(
+                  "StableDiffusionXLControlNetImg2ImgPipeline", StableDiffusion::openControlledXl),
+              Map.entry(
+                  "StableDiffusionXLControlNetInpaintPipeline", StableDiffusion::openControlledXl),
+              Map.entry("StableDiffusionXLControlNetPipeline", StableDiffusion::openControlledXl),
+              Map.entry(
                   "StableDiffusionControlNetImg2ImgPipeline", StableDiffusion::openControlled),
               Map.entry(
                   "StableDiffusionControlNetInpaintPipeline", StableDiffusion::openControlled),

@@ -108,14 +108,17 @@ final class StableDiffusion implements LatentTask {
           128,
           false,
           50,
-          new Choice("5.0, 7.5 with a mask", asked -> asked.has(Parameters.MASK) ? 7.5 : 5.0),
           new Choice(
-              "0.9999 with a mask, 1 with a sourcePrompt, 0.3 with an image alone",
-              asked -> strength(asked, 0.9999, 0.3)),
+              "5.0, 7.5 with a mask and no controlImage",
+              asked -> asked.has(Parameters.MASK) && !Control.isIn(asked) ? 7.5 : 5.0),
+          new Choice(
+              "0.9999 with a mask, 1 with a sourcePrompt, 0.8 with an image and a controlImage, 0.3"
+                  + " with an image alone",
+              asked -> strength(asked, 0.9999, Control.isIn(asked) ? 0.8 : 0.3)),
           true,
           false,
           true,
-          null,
+          new Choice("1, 0.8 with an image", asked -> weight(asked, 1.0, 0.8, 1.0)),
           SchedulerCorrections.NONE,
           SchedulerCorrections.NONE);
 
@@ -337,6 +340,12 @@ final class StableDiffusion implements LatentTask {
   static Task openAdapted(Components components) {
     components.requireClass(T2IAdapters.component(0), T2IAdapters.CLASSES);
     return open(components);
+  }
+
+  /** Stable Diffusion XL of a model that must have a ControlNet. */
+  static Task openControlledXl(Components components) {
+    components.requireClass(ControlledUNet.component(0), Control.CLASSES);
+    return openXl(components);
   }
 
   /** Stable Diffusion XL of a model that must have a T2I-Adapter. */

@@ -1,0 +1,98 @@
+#
+# Copyright the Flink Diffusion authors
+# SPDX-License-Identifier: Apache-2.0
+#
+
+"""ControlNets of Stable Diffusion XL: folders with them that are described, not stored, and what diffusers makes of them (by itself).
+
+    venv/bin/python control_xl_fixtures.py [name ...]        # with names, only reports on those folders
+
+Writes fixtures/folders/control-xl.json.gz, which ControlXlTest compares, and the first of each class to fixtures/folders/added.
+"""
+
+import sys
+
+from fixture_tools import FIXTURES
+from folder_bases import CONTROL, IMAGE, MASK, NEGATIVE, PROCESSOR, VISION, Folder
+from folder_cases import configure, pack
+from ip_adapter_fixtures import SHOWN, adapter
+
+TEXT, FROM_IMAGE, INPAINT = (f"StableDiffusionXLControlNet{kind}Pipeline" for kind in ("", "Img2Img", "Inpaint"))
+OWN = {"addition_embed_type": "text_time", "addition_time_embed_dim": 8, "cross_attention_dim": 40, "projection_class_embeddings_input_dim": 68, "use_linear_projection": True}
+
+
+def described():
+    """Name, class and changes."""
+    for pipeline in (TEXT, FROM_IMAGE, INPAINT):
+        yield "plain " + pipeline, pipeline, {}
+    for pipeline in (TEXT, FROM_IMAGE, INPAINT):
+        yield "scale and share of steps, " + pipeline, pipeline, dict(controlnet_conditioning_scale=0.6, control_guidance_start=0.3, control_guidance_end=0.8, num_inference_steps=6)
+        yield "guess mode, " + pipeline, pipeline, dict(guess_mode=True, negative_prompt=NEGATIVE)
+        yield "without guidance, " + pipeline, pipeline, dict(guidance_scale=1.0)
+        yield "two networks, " + pipeline, pipeline, dict(several=[{}], controlnet_conditioning_scale=[0.8, 0.4], control_guidance_start=[0.0, 0.25], control_guidance_end=[0.6, 1.0], num_inference_steps=6)
+        yield "defaults of " + pipeline, pipeline, dict(defaults=True)
+        yield "an IP-Adapter, " + pipeline, pipeline, dict(shown="plain")
+    yield "an IP-Adapter plus and two networks", TEXT, dict(several=[{}], shown="plus")
+    yield "sizes and a crop", TEXT, dict(original_size=[32, 24], crops_coords_top_left=[4, 2], target_size=[20, 20])
+    yield "a network without text and sizes", TEXT, dict(networks={"addition_embed_type": None, "addition_time_embed_dim": None, "projection_class_embeddings_input_dim": None})
+    yield "deeper transformers", TEXT, dict(unet={"transformer_layers_per_block": [2, 1]}, networks={"transformer_layers_per_block": [1, 2]})
+    for name in ("EulerAncestralDiscreteScheduler", "DPMSolverMultistepScheduler", "HeunDiscreteScheduler"):
+        yield f"by {name}", TEXT, dict(kind=name, num_inference_steps=4, control_guidance_end=0.5)
+    yield "a control image of another size", TEXT, dict(control={"width": 40, "height": 26})
+    yield "another context", TEXT, dict(networks={"cross_attention_dim": 16})
+
+
+def made(seed, name, pipeline, changes):
+    changes = dict(changes)
+    folder = Folder(pipeline.replace("ControlNet", ""))
+    folder.pipeline = pipeline
+    folder.index.pop("add_watermarker", None)
+    folder.network("controlnet", "diffusers", "ControlNetModel", {**CONTROL, **OWN}, **changes.pop("networks", {}))
+    more = changes.pop("several", [])
+    if more:
+        folder.several(*[{**OWN, **each} for each in more])
+    folder.config("unet").update(changes.pop("unet", {}))
+    if "kind" in changes:
+        folder.scheduler({**folder.config("scheduler"), "_class_name": changes.pop("kind")})
+    folder.images["control_image_1"] = {**IMAGE, "seed": 11, **changes.pop("control", {})}
+    for i in range(len(more)):
+        folder.images[f"control_image_{i + 2}"] = {**IMAGE, "seed": 12 + i}
+    kind = changes.pop("shown", None)
+    if kind:
+        folder.index.pop("image_encoder", None)
+        folder.index.pop("feature_extractor", None)
+        folder.network("image_encoder", "transformers", "CLIPVisionModelWithProjection", VISION)
+        folder.processors["feature_extractor"] = ["CLIPImageProcessorPil", dict(PROCESSOR)]
+        folder.images["ip_adapter_image"] = SHOWN
+    if pipeline != TEXT:
+        folder.arguments.update(height=16, width=16)
+    if changes.pop("defaults", False):
+        for key in ("strength", "guidance_scale"):
+            folder.arguments.pop(key, None)
+        folder.arguments.update(num_inference_steps=5)
+    folder.arguments.update(changes)
+    case = folder.case(name, seed)
+    if kind:
+        case.json["weights"]["adapters"] = {"file": f"ip-{kind}.safetensors", "tensors": adapter(kind, folder.config("unet"), VISION)}
+        case.json["ip_adapters"] = [f"adapters/ip-{kind}.safetensors"]
+    return case.expect((seed,))
+
+
+def main():
+    configure()
+    wanted, cases = sys.argv[1:], []
+    for seed, (name, *rest) in enumerate(described(), 1101):
+        if wanted and not any(word in name for word in wanted):
+            continue
+        case = made(seed, name, *rest)
+        cases.append(case)
+        expected = case.json["expected"][0]
+        print(f"{name}: {expected.get('refused', expected.get('inside'))}", flush=True)
+    if not wanted:
+        folders = FIXTURES.parent / "folders"
+        pack(cases, folders / "control-xl.json.gz")
+        pack(cases[:3], folders / "added" / f"{TEXT}.json.gz")
+
+
+if __name__ == "__main__":
+    main()
