@@ -29,8 +29,10 @@ import io.github.flinkdiffusion.ops.network.SanaConfig;
 import io.github.flinkdiffusion.ops.network.Sd3TransformerConfig;
 import io.github.flinkdiffusion.ops.network.T2IAdapterConfig;
 import io.github.flinkdiffusion.ops.network.T5Config;
+import io.github.flinkdiffusion.ops.network.TextDecoderConfig;
 import io.github.flinkdiffusion.ops.network.UNet2DConditionConfig;
 import io.github.flinkdiffusion.ops.network.UNet2DConfig;
+import io.github.flinkdiffusion.ops.network.UniDiffuserConfig;
 import io.github.flinkdiffusion.ops.network.VQModelConfig;
 import io.github.flinkdiffusion.ops.network.VitConfig;
 import io.github.flinkdiffusion.ops.network.ZImageConfig;
@@ -147,6 +149,8 @@ class SupportedReferenceTest {
               Map.entry("T5EncoderModel", T5Config::from),
               Map.entry("UNet2DConditionModel", UNet2DConditionConfig::from),
               Map.entry("UNet2DModel", UNet2DConfig::from),
+              Map.entry("UniDiffuserModel", UniDiffuserConfig::from),
+              Map.entry("UniDiffuserTextDecoder", TextDecoderConfig::from),
               Map.entry("ViTForImageClassification", VitConfig::from),
               Map.entry("VQModel", VQModelConfig::from),
               Map.entry("Lumina2Transformer2DModel", Lumina2Config::from),
@@ -334,7 +338,8 @@ class SupportedReferenceTest {
             "networks-blocks.json",
             "networks-control.json",
             "networks-joint.json",
-            "networks-transformers.json")) {
+            "networks-transformers.json",
+            "networks-unidiffuser.json")) {
       for (JsonNode network : JSON.readTree(MODELS.resolve(manifest).toFile()).get("networks")) {
         configs
             .computeIfAbsent(network.get("class").asText(), name -> new ArrayList<>())

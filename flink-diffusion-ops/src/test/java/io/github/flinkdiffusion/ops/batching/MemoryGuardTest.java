@@ -201,6 +201,8 @@ class MemoryGuardTest {
         arguments("tiny-consistency", texts),
         arguments("tiny-consistency-classes", texts),
         arguments("tiny-score-sde-ve", texts),
+        arguments("tiny-unidiffuser", EnumSet.allOf(Call.class)),
+        arguments("tiny-unidiffuser-plain", EnumSet.allOf(Call.class)),
         // A text's example is refused: positions for smaller images, and a terminal shift that one
         // step cannot have.
         arguments("tiny-z-image", images),

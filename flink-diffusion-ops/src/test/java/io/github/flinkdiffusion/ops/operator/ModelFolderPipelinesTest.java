@@ -156,6 +156,63 @@ class ModelFolderPipelinesTest {
     }
   }
 
+  /** Restored in the middle of its text, too; a text alone is nothing that this operator emits. */
+  @Test
+  void aTextThatIsGeneratedWithAnImageGoesAlongAsItsAttribute() throws Exception {
+    Path folder = Path.of("src/test/resources/fixtures/models/tiny-unidiffuser");
+    ModelFolderPipelines pipelines =
+        new ModelFolderPipelines(
+            ModelSettings.of(
+                Configuration.fromMap(Map.of("diffusion.model.folder", folder.toString()))));
+    DiffusionSettings settings = settings(DiffusionOptions.DEVICE, "cpu");
+    PromptEvent both =
+        PromptEvent.newBuilder()
+            .setId("both")
+            .setPrompt("")
+            .setSteps(2)
+            .setSeed(5L)
+            .setAttributes(Map.of("user", "ada"))
+            .build();
+    String expected;
+    try (DiffusionPipeline pipeline = Pipelines.open(folder, PipelineSettings.on(DeviceSpec.CPU))) {
+      List<Trajectory> alone =
+          pipeline.start(List.of(pipeline.model().prepare(Events.spec(both, settings))));
+      while (!alone.get(0).done()) {
+        pipeline.step(alone);
+      }
+      expected = pipeline.finish(alone).get(0).text().orElseThrow().text();
+    }
+    OperatorSubtaskState state;
+    ManualDevices before = new ManualDevices();
+    try (Subtask subtask = new Subtask(pipelines, settings, before.services).open()) {
+      subtask.harness.processElement(both, 0);
+      subtask.harness.processElement(
+          with(both, "image").setPrompt("a cat").setAttributes(Map.of()).build(), 0);
+      subtask.harness.processElement(
+          with(both, "text").setParameters(Map.of("mode", "text")).build(), 0);
+      for (int call = 0; call < 5; call++) {
+        before.deviceCall();
+      }
+      subtask.deliverMail();
+      assertThat(subtask.failures())
+          .extracting(FailureEvent::getMessage)
+          .containsExactly(
+              "Model tiny-unidiffuser writes texts, which this operator does not emit.");
+      state = subtask.snapshot();
+    }
+    ManualDevices after = new ManualDevices();
+    try (Subtask subtask = new Subtask(pipelines, settings, after.services).restore(state)) {
+      subtask.settle(after);
+      assertThat(subtask.meters().restoredTrajectories.getCount()).isPositive();
+      Map<String, ImageEvent> images = new HashMap<>();
+      subtask.images().forEach(image -> images.put(image.getId(), image));
+      assertThat(images.get("both").getAttributes())
+          .containsExactlyInAnyOrderEntriesOf(Map.of("user", "ada", "diffusion-text", expected));
+      assertThat(images.get("both").getAudit().getTask()).isEqualTo("joint-generation");
+      assertThat(images.get("image").getAttributes()).isEmpty();
+    }
+  }
+
   private static PromptEvent.Builder with(PromptEvent prompt, String id) {
     return PromptEvent.newBuilder(prompt).setId(id);
   }

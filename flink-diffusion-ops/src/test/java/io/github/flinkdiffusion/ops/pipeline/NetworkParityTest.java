@@ -50,10 +50,14 @@ import io.github.flinkdiffusion.ops.network.Sd3Transformer;
 import io.github.flinkdiffusion.ops.network.Sd3TransformerConfig;
 import io.github.flinkdiffusion.ops.network.T5Config;
 import io.github.flinkdiffusion.ops.network.T5Encoder;
+import io.github.flinkdiffusion.ops.network.TextDecoder;
+import io.github.flinkdiffusion.ops.network.TextDecoderConfig;
 import io.github.flinkdiffusion.ops.network.UNet2D;
 import io.github.flinkdiffusion.ops.network.UNet2DCondition;
 import io.github.flinkdiffusion.ops.network.UNet2DConditionConfig;
 import io.github.flinkdiffusion.ops.network.UNet2DConfig;
+import io.github.flinkdiffusion.ops.network.UniDiffuser;
+import io.github.flinkdiffusion.ops.network.UniDiffuserConfig;
 import io.github.flinkdiffusion.ops.network.VQModel;
 import io.github.flinkdiffusion.ops.network.VQModelConfig;
 import io.github.flinkdiffusion.ops.network.ZImage;
@@ -163,6 +167,24 @@ class NetworkParityTest {
                   "time_ids",
                   "controlnet_cond",
                   "scales")),
+          Map.entry(
+              "UniDiffuserModel",
+              new Reference(
+                  config -> new UniDiffuser(UniDiffuserConfig.from(config)).graph(),
+                  "sample",
+                  "image_embeds",
+                  "prompt_embeds",
+                  "timestep_img",
+                  "timestep_text",
+                  "data_type")),
+          Map.entry(
+              "UniDiffuserTextDecoder",
+              new Reference(
+                  config -> new TextDecoder(TextDecoderConfig.from(config)).graph(),
+                  "states",
+                  "prefix",
+                  "ids",
+                  "last")),
           Map.entry(
               "UNet2DModel",
               new Reference(
@@ -307,7 +329,8 @@ class NetworkParityTest {
             "networks-blocks.json",
             "networks-control.json",
             "networks-joint.json",
-            "networks-transformers.json")) {
+            "networks-transformers.json",
+            "networks-unidiffuser.json")) {
       for (JsonNode network :
           new ObjectMapper().readTree(MODELS.resolve(manifest).toFile()).get("networks")) {
         network.get("cases").forEach(call -> cases.add(new NetworkCase(network, call)));

@@ -50,7 +50,7 @@ class PartsOfPicturesTest {
   }
 
   @ParameterizedTest
-  @ValueSource(strings = {"tiny-ddpm", "tiny-ldm", "tiny-image-variation"})
+  @ValueSource(strings = {"tiny-ddpm", "tiny-ldm", "tiny-image-variation", "tiny-unidiffuser"})
   void aModelWhosePicturesHaveNoPartsTakesNoPlace(String model) {
     try (DiffusionPipeline pipeline = open(model)) {
       assertThat(pipeline.model().tiling()).isEmpty();

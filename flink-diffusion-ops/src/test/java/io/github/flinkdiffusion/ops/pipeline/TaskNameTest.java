@@ -44,7 +44,10 @@ class TaskNameTest {
     "tiny-z-image, prompt image, image-to-image",
     "tiny-qwen-image, prompt image mask, inpainting",
     "tiny-sana, prompt, text-to-image",
-    "tiny-lumina-2, prompt, text-to-image"
+    "tiny-lumina-2, prompt, text-to-image",
+    "tiny-unidiffuser, '', joint-generation",
+    "tiny-unidiffuser, prompt, text-to-image",
+    "tiny-unidiffuser, image, image-captioning"
   })
   void theTaskFollowsFromThePipelineAndItsInputs(String folder, String inputs, String task) {
     Arguments request = Arguments.NONE;

@@ -112,6 +112,33 @@ class TextFunctionsITCase {
     assertThat(predicted.getField(0)).isEqualTo(row.getField(1));
     assertThat(predicted.getField(1)).isNull();
     assertThat(predicted.getField(2)).isNull();
+
+    // A model of images and texts writes a text where the mode says so, or follows from an image.
+    Path joint = Path.of("src/test/resources/fixtures/models/tiny-unidiffuser").toAbsolutePath();
+    String created =
+        """
+        CREATE MODEL %s INPUT (%s) OUTPUT (text STRING, `error-string` STRING)
+        WITH ('provider' = 'diffusion', 'model.folder' = '%s', 'device' = 'cpu', 'batch.rows' = '8',
+          'steps' = '3', 'seed' = '20', 'mode' = '%s')
+        """;
+    sql.executeSql(created.formatted("looking", "image BYTES", joint, "img2text"));
+    sql.executeSql(created.formatted("dreaming", "id STRING", joint, "text"));
+    Row looking =
+        query(
+                sql,
+                "SELECT text, `error-string` FROM ML_PREDICT((SELECT x'%s' AS image), MODEL looking, DESCRIPTOR(image))"
+                    .formatted(png(0.8f)))
+            .get(0);
+    Row dreaming =
+        query(
+                sql,
+                "SELECT text, `error-string` FROM ML_PREDICT((SELECT 'a' AS id), MODEL dreaming,"
+                    + " DESCRIPTOR(id))")
+            .get(0);
+    assertThat(looking.getField(1)).isNull();
+    assertThat(dreaming.getField(1)).isNull();
+    assertThat((String) looking.getField(0)).isNotEmpty();
+    assertThat((String) dreaming.getField(0)).isNotEmpty().isNotEqualTo(looking.getField(0));
   }
 
   @Test

@@ -172,7 +172,7 @@ final class MemoryGuard implements DiffusionPipeline {
   }
 
   private static long size(Trajectory trajectory) {
-    return trajectory.snapshot().sample().length;
+    return trajectory.rowSize();
   }
 
   /** What was measured. */

@@ -112,7 +112,19 @@ final class SmallExamples {
     if (requires(Parameters.IMAGE) || !signature.takes(Parameters.IMAGE)) {
       return List.of();
     }
-    return withImage(side -> begun(image(side)));
+    try {
+      return withImage(side -> begun(image(side)));
+    } catch (InvalidRequestException e) {
+      if (!example.arguments().has(Parameters.PROMPT) || requires(Parameters.PROMPT)) {
+        throw e;
+      }
+      // A model that reads a text or looks at an image, not both.
+      return withImage(side -> begun(withoutPrompt(image(side))));
+    }
+  }
+
+  private static GenerationSpec withoutPrompt(GenerationSpec spec) {
+    return new GenerationSpec(spec.id(), spec.arguments().without(Parameters.PROMPT));
   }
 
   // ------------------------------------------------------------------ without an image

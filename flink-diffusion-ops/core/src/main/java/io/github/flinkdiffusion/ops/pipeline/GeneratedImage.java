@@ -11,7 +11,7 @@ import org.apache.flink.annotation.Internal;
 
 /**
  * A finished result: an image, or the text of a model whose {@link ResultMeaning} is {@link
- * ResultKind#TEXT}.
+ * ResultKind#TEXT}. A model that generates both together gives an image with a text.
  */
 @Internal
 public final class GeneratedImage {
@@ -52,6 +52,12 @@ public final class GeneratedImage {
     return new GeneratedImage(request, null, false, false, Objects.requireNonNull(text, "text"));
   }
 
+  /** The same with a text that goes along with the image. */
+  GeneratedImage with(GeneratedText also) {
+    return new GeneratedImage(
+        request, image, promptTruncated, flagged, Objects.requireNonNull(also, "also"));
+  }
+
   /** What it was made from. */
   public GenerationRequest request() {
     return request;
@@ -69,7 +75,7 @@ public final class GeneratedImage {
     return image;
   }
 
-  /** The text, of a model that writes one. */
+  /** The text, of a model that writes one, with an image or in place of it. */
   public Optional<GeneratedText> text() {
     return Optional.ofNullable(text);
   }

@@ -606,6 +606,27 @@ public final class Parameters {
           "a number above 0, up to 1",
           value -> value > 0 && value <= 1);
 
+  public static final Parameter<String> MODE =
+      add(
+          new Parameter<>(
+              "mode",
+              String.class,
+              "What a model of images and texts generates (UniDiffuser): an image and its text"
+                  + " (joint), an image of the prompt (text2img), a text about the image"
+                  + " (img2text), a text alone (text) or an image alone (img).",
+              JointMode.ACCEPTED,
+              value -> JointMode.named(value).isPresent()));
+
+  public static final Parameter<Long> DATA_TYPE =
+      add(
+          new Parameter<>(
+              "dataType",
+              Long.class,
+              "Kind of training data that results are to be like, with UniDiffuser v1: 1 is the"
+                  + " authors' own, 0 is LAION (data_type).",
+              "0 or 1",
+              value -> value == 0 || value == 1));
+
   private Parameters() {}
 
   /** All of them, in the order of the reference page. */

@@ -102,9 +102,12 @@ public final class Pipelines {
   /** The model that labels images, by transformers' class name. */
   private static final String LABELS = "CLIPModel";
 
+  /** The model that generates images and texts. */
+  private static final String JOINT = "UniDiffuserPipeline";
+
   private static final SortedSet<String> SUPPORTED =
       Collections.unmodifiableSortedSet(
-          Stream.of(TASKS.keySet(), TEXTS.keySet(), Set.of(LABELS))
+          Stream.of(TASKS.keySet(), TEXTS.keySet(), Set.of(LABELS, JOINT))
               .flatMap(Set::stream)
               .collect(Collectors.toCollection(TreeSet::new)));
 
@@ -342,7 +345,9 @@ public final class Pipelines {
         check.allAreAdded();
         return labels;
       }
-      Task task = TASKS.get(pipelineClass).apply(components);
+      boolean joint = pipelineClass.equals(JOINT);
+      JointNetworks networks = joint ? new JointNetworks(components) : null;
+      Task task = joint ? null : TASKS.get(pipelineClass).apply(components);
       if (components.ignoresCaching()) {
         throw model
             .config()
@@ -377,14 +382,14 @@ public final class Pipelines {
       }
       Finishing finishing = Finishing.open(model, settings, check);
       check.allAreAdded();
-      return new TaskPipeline(
+      ModelInfo info =
           new ModelInfo(
               model.name(),
               check::digest,
-              loadedAs(pipelineClass, settings, components, Optional.of(finishing))),
-          task,
-          finishing,
-          check);
+              loadedAs(pipelineClass, settings, components, Optional.of(finishing)));
+      return joint
+          ? new JointPipeline(info, networks, finishing, check)
+          : new TaskPipeline(info, task, finishing, check);
     } catch (RuntimeException e) {
       components.close();
       check.close();

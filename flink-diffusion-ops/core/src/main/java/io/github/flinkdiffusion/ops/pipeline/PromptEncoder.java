@@ -114,6 +114,11 @@ final class PromptEncoder {
     return open(components, adapters, "tokenizer", "text_encoder", Taken.NORMED, PLAIN);
   }
 
+  /** Another tokenizer with {@code text_encoder}, whose last states are taken, as UniDiffuser. */
+  static PromptEncoder open(Components components, String tokenizerName) {
+    return open(components, Optional.empty(), tokenizerName, "text_encoder", Taken.NORMED, PLAIN);
+  }
+
   /**
    * The components {@code tokenizer} and {@code text_encoder}, as the latent upscaler takes them.
    */

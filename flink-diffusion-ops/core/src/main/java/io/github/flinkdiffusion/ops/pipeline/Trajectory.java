@@ -40,6 +40,14 @@ public interface Trajectory {
   Object batchKey();
 
   /**
+   * Numbers of a row of a network call, which its memory grows with; the sample's own where the
+   * network sees that.
+   */
+  default int rowSize() {
+    return snapshot().sample().length;
+  }
+
+  /**
    * Numbers of the sample that {@link DiffusionPipeline#preview} decodes for it; the sample's own
    * where that is not made smaller first.
    */

@@ -33,6 +33,7 @@ import io.github.flinkdiffusion.ops.pipeline.InvalidRequestException;
 import io.github.flinkdiffusion.ops.pipeline.Model;
 import io.github.flinkdiffusion.ops.pipeline.Parameter;
 import io.github.flinkdiffusion.ops.pipeline.Parameters;
+import io.github.flinkdiffusion.ops.pipeline.ResultKind;
 import io.github.flinkdiffusion.ops.pipeline.Signature;
 import io.github.flinkdiffusion.ops.serving.DiffusionSettings;
 import io.github.flinkdiffusion.ops.serving.ModelList;
@@ -55,6 +56,9 @@ final class Events {
 
   /** As {@link #PAGE}: which way a volume is cut into slices. */
   static final String PLANE = "plane";
+
+  /** The attribute of a result that has the text which was generated with its image. */
+  static final String TEXT = "diffusion-text";
 
   private static final String PNG = "image/png";
 
@@ -241,12 +245,33 @@ final class Events {
         .setScheduler(request.scheduler())
         .setModel(model.info().name())
         .setModelDigest(model.info().digest())
-        .setAttributes(prompt.getAttributes())
+        .setAttributes(attributes(prompt, generated))
         .setAudit(AuditRecords.of(audit))
         .setOriginal(original(RequestEvent.of(prompt)))
         .setContext(prompt.getContext())
         .setDeviceSeconds(seconds(deviceNanos))
         .build();
+  }
+
+  /** The request's, and the text of a model that generates one with the image. */
+  private static Map<String, String> attributes(PromptEvent prompt, GeneratedImage generated) {
+    if (generated.text().isEmpty()) {
+      return prompt.getAttributes();
+    }
+    Map<String, String> attributes = new TreeMap<>(prompt.getAttributes());
+    attributes.put(TEXT, generated.text().get().text());
+    return attributes;
+  }
+
+  /**
+   * @throws InvalidRequestException for a request whose result is a text and no image
+   */
+  static void requireImage(Model model, Arguments asked) {
+    if (model.result(asked).kind() == ResultKind.TEXT) {
+      throw new InvalidRequestException(
+          "Model %s writes texts, which this operator does not emit."
+              .formatted(model.info().name()));
+    }
   }
 
   static double seconds(long nanos) {

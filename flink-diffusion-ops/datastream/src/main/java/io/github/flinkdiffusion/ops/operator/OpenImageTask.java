@@ -271,11 +271,7 @@ final class OpenImageTask implements AutoCloseable {
     ImageSettings how = settings.image();
     int samples = samples(event, how);
     Arguments wanted = Events.asked(event);
-    if (batcher.model().result(wanted).kind() == ResultKind.TEXT) {
-      throw new InvalidRequestException(
-          "Model %s writes texts, which this operator does not emit."
-              .formatted(batcher.model().info().name()));
-    }
+    Events.requireImage(batcher.model(), wanted);
     int[] own = new int[2];
     TaskScenes image =
         sources

@@ -57,7 +57,12 @@ public final class PromptCheck {
    */
   public void require(PromptEvent prompt) {
     String name = prompt.getParameters().getOrDefault(ModelList.PARAMETER, ModelList.DEFAULT);
-    model(name).ifPresent(model -> settings.limits().prepare(model, Events.spec(prompt, settings)));
+    model(name)
+        .ifPresent(
+            model ->
+                Events.requireImage(
+                    model,
+                    settings.limits().prepare(model, Events.spec(prompt, settings)).arguments()));
   }
 
   private Optional<Model> model(String name) {

@@ -14,6 +14,7 @@ import io.github.flinkdiffusion.ops.batching.Work;
 import io.github.flinkdiffusion.ops.image.PngCodec;
 import io.github.flinkdiffusion.ops.image.Raster;
 import io.github.flinkdiffusion.ops.pipeline.GeneratedImage;
+import io.github.flinkdiffusion.ops.pipeline.GenerationRequest;
 import io.github.flinkdiffusion.ops.pipeline.InvalidRequestException;
 import io.github.flinkdiffusion.ops.pipeline.TrajectorySnapshot;
 import java.nio.ByteBuffer;
@@ -84,11 +85,10 @@ final class PromptRequest extends Request implements RequestListener {
           String.join(", ", differences));
     }
     try {
-      submit(
-          new Work.Fresh(
-              host.settings()
-                  .limits()
-                  .prepare(use().batcher(), Events.spec(prompt, host.settings()))));
+      GenerationRequest request =
+          host.settings().limits().prepare(use().batcher(), Events.spec(prompt, host.settings()));
+      Events.requireImage(model(), request.arguments());
+      submit(new Work.Fresh(request));
     } catch (InvalidRequestException e) {
       fail(FailureReason.INVALID_REQUEST, e.getMessage());
     }
