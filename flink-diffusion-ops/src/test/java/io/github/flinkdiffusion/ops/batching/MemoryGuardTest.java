@@ -300,6 +300,36 @@ class MemoryGuardTest {
     }
   }
 
+  /** Its tokens are more than twice those of the longest text that was measured. */
+  @Test
+  void aTextThatIsTooLongForTheMemoryFailsItsRequestAlone(@TempDir Path root) throws Exception {
+    long room = (long) (2 * 8 * MIB * MemoryGuard.MARGIN) + 1;
+    try (MemoryGuard guard =
+        guarded("tiny-qwen-image-wide", memory(root, MemoryGuard.RESERVE_BYTES + room))) {
+      Map<String, RecordedOutcome> outcomes =
+          run(
+              guard,
+              List.of(of(guard, "short", "a cat"), of(guard, "long", "a cat ".repeat(1000))),
+              Submission.DEFAULT,
+              SESSION);
+      assertThat(outcomes.get("long").failure.kind()).isEqualTo(RequestFailure.Kind.OUT_OF_MEMORY);
+      assertThat(outcomes.get("long").failure.message())
+          .contains("Encoding the texts of 1 requests, up to 1058 tokens each, takes about");
+      assertThat(outcomes.get("short").image).isNotNull();
+    }
+  }
+
+  private static GenerationRequest of(DiffusionPipeline pipeline, String id, String prompt) {
+    return pipeline
+        .model()
+        .prepare(
+            GenerationSpec.of(id)
+                .with(Parameters.PROMPT, prompt)
+                .with(Parameters.WIDTH, 32L)
+                .with(Parameters.HEIGHT, 32L)
+                .with(Parameters.STEPS, 2L));
+  }
+
   private static GenerationRequest edit(DiffusionPipeline pipeline, String id, int side) {
     float[] gray = new float[3 * side * side];
     return pipeline

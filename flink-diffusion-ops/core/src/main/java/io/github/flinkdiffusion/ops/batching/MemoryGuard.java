@@ -37,9 +37,9 @@ import org.slf4j.LoggerFactory;
  * DeviceMemoryException}, so the {@link StepBatcher} makes a smaller call, or fails the one request
  * that does not fit alone.
  *
- * <p>What calls take is measured when the model is loaded, at two small sizes, and extended to
- * others by {@link CallMemory}. Nothing that is measured decides a number of an image: it decides
- * how many rows a call has, and whether it is made.
+ * <p>What calls take is measured when the model is loaded, at two small sizes and with texts of two
+ * lengths, and extended to others by {@link CallMemory}. Nothing that is measured decides a number
+ * of an image: it decides how many rows a call has, and whether it is made.
  *
  * <p>{@link #MARGIN} and {@link #RESERVE_BYTES} cover what an estimate may be short of, and what
  * other threads take while the call runs.
@@ -60,7 +60,7 @@ final class MemoryGuard implements DiffusionPipeline {
 
   /** Kinds of calls, of which each takes its own share of memory. */
   enum Call {
-    /** Texts of requests; whatever the image's size. */
+    /** Texts of requests, by their tokens where these differ; whatever the image's size. */
     ENCODE_TEXTS,
     /** Images of requests, by their pixels; those of their texts included. */
     ENCODE_IMAGES,
@@ -110,6 +110,7 @@ final class MemoryGuard implements DiffusionPipeline {
       measure(requests, measured, true);
       if (requests.stream().noneMatch(request -> request.arguments().has(Parameters.IMAGE))) {
         measure(examples.requestsWithImage(), measured, false);
+        measureTexts(examples, requests, measured);
       }
       LOG.info("Network calls take native memory, as measured: {}", known);
     } catch (InvalidRequestException | NotFiniteException | EngineException e) {
@@ -136,6 +137,20 @@ final class MemoryGuard implements DiffusionPipeline {
     }
   }
 
+  /** Texts that were not seen yet: of the others, the states may have been kept. */
+  private void measureTexts(
+      SmallExamples examples,
+      List<GenerationRequest> requests,
+      Map<Call, List<Measurement>> measured) {
+    if (requests.isEmpty() || !measured.containsKey(Call.ENCODE_TEXTS)) {
+      return;
+    }
+    for (GenerationRequest request : examples.requestsWithTexts(requests.get(0))) {
+      calls(request, measured, false);
+      known.put(Call.ENCODE_TEXTS, CallMemory.of(measured.get(Call.ENCODE_TEXTS)));
+    }
+  }
+
   /** One request's calls, each of which must fit as far as is known from smaller ones. */
   private void calls(
       GenerationRequest request, Map<Call, List<Measurement>> measured, boolean whole) {
@@ -144,7 +159,7 @@ final class MemoryGuard implements DiffusionPipeline {
     measure(
         pixels == 0 ? Call.ENCODE_TEXTS : Call.ENCODE_IMAGES,
         1,
-        Math.max(1, pixels),
+        pixels == 0 ? tokens(request) : pixels,
         measured,
         () -> trajectories.addAll(start(List.of(request))));
     if (!whole) {
@@ -169,6 +184,10 @@ final class MemoryGuard implements DiffusionPipeline {
                 measured
                     .computeIfAbsent(call, any -> new ArrayList<>())
                     .add(new Measurement(rows, size, bytes)));
+  }
+
+  private long tokens(GenerationRequest request) {
+    return Math.max(1, pipeline.model().encodedTokens(request));
   }
 
   private static long size(Trajectory trajectory) {
@@ -231,11 +250,16 @@ final class MemoryGuard implements DiffusionPipeline {
 
   /** Requests that start together may have images of all sizes. */
   private void requireStart(List<GenerationRequest> requests) {
+    long longest = requests.stream().mapToLong(this::tokens).max().orElse(1);
     require(
         Call.ENCODE_TEXTS,
         requests.size(),
-        1,
-        () -> "Encoding the texts of %d requests".formatted(requests.size()));
+        longest,
+        () ->
+            longest == 1
+                ? "Encoding the texts of %d requests".formatted(requests.size())
+                : "Encoding the texts of %d requests, up to %d tokens each,"
+                    .formatted(requests.size(), longest));
     long[] images =
         requests.stream()
             .mapToLong(pipeline.model()::encodedPixels)

@@ -36,6 +36,11 @@ final class SmallExamples {
   /** What sides are multiples of, where models ask for that. */
   private static final int GRID = 64;
 
+  /** What makes a text longer, and how often. */
+  private static final String MORE = " and a cat";
+
+  private static final int[] MORE_WORDS = {10, 40};
+
   private static final float GRAY = 0.5f;
   private static final long FIRST_CLASS = 0;
 
@@ -125,6 +130,27 @@ final class SmallExamples {
 
   private static GenerationSpec withoutPrompt(GenerationSpec spec) {
     return new GenerationSpec(spec.id(), spec.arguments().without(Parameters.PROMPT));
+  }
+
+  /**
+   * A request's with longer texts, none of which was encoded before: a text encoder keeps what it
+   * has encoded. From the shortest to the longest; one where all have as many tokens.
+   *
+   * @return none where the model takes no text
+   */
+  List<GenerationRequest> requestsWithTexts(GenerationRequest like) {
+    if (!like.arguments().has(Parameters.PROMPT)) {
+      return List.of();
+    }
+    List<GenerationRequest> accepted = new ArrayList<>();
+    for (int words : MORE_WORDS) {
+      String prompt = like.get(Parameters.PROMPT) + MORE.repeat(words);
+      accept(
+          new GenerationSpec(like.id(), like.arguments()).with(Parameters.PROMPT, prompt),
+          accepted);
+    }
+    boolean alike = accepted.stream().mapToLong(model::encodedTokens).distinct().count() == 1;
+    return alike ? accepted.subList(0, 1) : accepted;
   }
 
   // ------------------------------------------------------------------ without an image

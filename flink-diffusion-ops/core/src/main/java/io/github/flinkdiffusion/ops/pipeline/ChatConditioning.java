@@ -185,19 +185,26 @@ final class ChatConditioning implements Conditioning {
     return new Guidance.ByPatches(scale, patches, patch);
   }
 
+  /** A request's texts, the negative one first if there is guidance. */
+  private List<LanguageModel.Tokens> texts(GenerationRequest request) {
+    List<LanguageModel.Tokens> own = new ArrayList<>();
+    if (guidance(request).rows() == 2) {
+      own.add(tokens(request.get(Parameters.NEGATIVE_PROMPT)));
+    }
+    own.add(tokens(request.get(Parameters.PROMPT)));
+    return own;
+  }
+
+  @Override
+  public long tokens(GenerationRequest request) {
+    return LanguageModel.computed(texts(request));
+  }
+
   @Override
   public List<Conditions> encode(List<GenerationRequest> requests) {
-    List<List<LanguageModel.Tokens>> texts = new ArrayList<>();
+    List<List<LanguageModel.Tokens>> texts = requests.stream().map(this::texts).toList();
     List<List<Integer>> all = new ArrayList<>();
-    for (GenerationRequest request : requests) {
-      List<LanguageModel.Tokens> own = new ArrayList<>();
-      if (guidance(request).rows() == 2) {
-        own.add(tokens(request.get(Parameters.NEGATIVE_PROMPT)));
-      }
-      own.add(tokens(request.get(Parameters.PROMPT)));
-      own.forEach(text -> all.add(text.ids()));
-      texts.add(own);
-    }
+    texts.forEach(own -> own.forEach(text -> all.add(text.ids())));
     Map<List<Integer>, float[]> states = model.states(all);
     List<Conditions> conditions = new ArrayList<>();
     for (int i = 0; i < requests.size(); i++) {

@@ -34,6 +34,11 @@ interface Conditioning {
     check(request);
   }
 
+  /** See {@link Model#encodedTokens}. */
+  default long tokens(GenerationRequest request) {
+    return 0;
+  }
+
   /** The denoising network's inputs after sample and timestep. */
   Denoiser.Input[] inputs();
 

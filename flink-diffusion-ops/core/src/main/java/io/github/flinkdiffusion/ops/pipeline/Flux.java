@@ -173,6 +173,11 @@ final class Flux implements Conditioning {
   private record Texts(String clip, T5Prompts.Text t5) {}
 
   @Override
+  public long tokens(GenerationRequest request) {
+    return request.get(Parameters.MAX_SEQUENCE_LENGTH) * (negative(request) ? 2 : 1);
+  }
+
+  @Override
   public List<Conditions> encode(List<GenerationRequest> requests) {
     List<Texts> texts = new ArrayList<>();
     for (GenerationRequest request : requests) {

@@ -120,6 +120,11 @@ final class LanguageModel {
     return new Tokens(Arrays.stream(ids).limit(most).boxed().toList(), ids.length > most);
   }
 
+  /** Tokens that a call with these texts computes: the shorter ones are filled up. */
+  static long computed(List<Tokens> texts) {
+    return (long) texts.size() * texts.stream().mapToInt(text -> text.ids().size()).max().orElse(0);
+  }
+
   /** States of all texts' tokens, [tokens, size] each. */
   Map<List<Integer>, float[]> states(Collection<List<Integer>> texts) {
     Map<List<Integer>, float[]> states = new LinkedHashMap<>();

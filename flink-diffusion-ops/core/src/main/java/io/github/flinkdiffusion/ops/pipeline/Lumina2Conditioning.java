@@ -135,6 +135,11 @@ final class Lumina2Conditioning implements Conditioning {
   }
 
   @Override
+  public long tokens(GenerationRequest request) {
+    return LanguageModel.computed(texts(request));
+  }
+
+  @Override
   public List<Conditions> encode(List<GenerationRequest> requests) {
     List<List<LanguageModel.Tokens>> texts = requests.stream().map(this::texts).toList();
     List<List<Integer>> all = new ArrayList<>();

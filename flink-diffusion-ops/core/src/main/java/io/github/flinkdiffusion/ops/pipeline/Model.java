@@ -86,4 +86,15 @@ public interface Model {
   default long encodedPixels(GenerationRequest request) {
     return 0;
   }
+
+  /**
+   * Tokens of texts that {@link DiffusionPipeline#start} gives a text encoder for a request, with
+   * what fills the shorter ones up; the call's memory grows with them.
+   *
+   * @param request prepared
+   * @return 0 where all texts are of one length
+   */
+  default long encodedTokens(GenerationRequest request) {
+    return 0;
+  }
 }

@@ -121,25 +121,31 @@ final class SanaConditioning implements Conditioning {
    */
   private record Asked(LanguageModel.Tokens tokens, int skipped) {}
 
-  @Override
-  public List<Conditions> encode(List<GenerationRequest> requests) {
-    List<List<Asked>> texts = new ArrayList<>();
-    List<List<Integer>> all = new ArrayList<>();
-    for (GenerationRequest request : requests) {
-      List<Asked> own = new ArrayList<>();
-      if (request.guidanceScale() > 1) {
-        own.add(
-            new Asked(
-                model.tokens(Captions.plain(request.get(Parameters.NEGATIVE_PROMPT)), SEEN), 0));
-      }
-      int most = instruction + SEEN - 2;
+  private List<Asked> texts(GenerationRequest request) {
+    List<Asked> own = new ArrayList<>();
+    if (request.guidanceScale() > 1) {
       own.add(
           new Asked(
-              model.tokens(INSTRUCTION + Captions.plain(request.get(Parameters.PROMPT)), most),
-              most - SEEN));
-      own.forEach(text -> all.add(text.tokens().ids()));
-      texts.add(own);
+              model.tokens(Captions.plain(request.get(Parameters.NEGATIVE_PROMPT)), SEEN), 0));
     }
+    int most = instruction + SEEN - 2;
+    own.add(
+        new Asked(
+            model.tokens(INSTRUCTION + Captions.plain(request.get(Parameters.PROMPT)), most),
+            most - SEEN));
+    return own;
+  }
+
+  @Override
+  public long tokens(GenerationRequest request) {
+    return LanguageModel.computed(texts(request).stream().map(Asked::tokens).toList());
+  }
+
+  @Override
+  public List<Conditions> encode(List<GenerationRequest> requests) {
+    List<List<Asked>> texts = requests.stream().map(this::texts).toList();
+    List<List<Integer>> all = new ArrayList<>();
+    texts.forEach(own -> own.forEach(text -> all.add(text.tokens().ids())));
     Map<List<Integer>, float[]> states = model.states(all);
     List<Conditions> conditions = new ArrayList<>();
     for (int i = 0; i < requests.size(); i++) {

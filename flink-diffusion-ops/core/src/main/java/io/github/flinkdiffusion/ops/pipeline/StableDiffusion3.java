@@ -194,6 +194,11 @@ final class StableDiffusion3 implements Conditioning {
   private record Texts(Prompt first, Prompt second, T5Prompts.Text third) {}
 
   @Override
+  public long tokens(GenerationRequest request) {
+    return third.isEmpty() ? 0 : (long) length(request) * (request.guidanceScale() > 1 ? 2 : 1);
+  }
+
+  @Override
   public List<Conditions> encode(List<GenerationRequest> requests) {
     List<Texts> texts = new ArrayList<>();
     for (GenerationRequest request : requests) {

@@ -90,6 +90,11 @@ interface Task extends AutoCloseable {
     return 0;
   }
 
+  /** See {@link Model#encodedTokens}. */
+  default long encodedTokens(GenerationRequest request) {
+    return 0;
+  }
+
   /**
    * Encodes what requests are conditioned on and draws their first noise, each its own and in the
    * reference's order.

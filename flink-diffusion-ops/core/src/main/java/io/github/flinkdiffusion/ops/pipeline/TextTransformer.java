@@ -408,6 +408,11 @@ final class TextTransformer implements LatentTask {
   }
 
   @Override
+  public long encodedTokens(GenerationRequest request) {
+    return conditioning.tokens(request);
+  }
+
+  @Override
   public long encodedPixels(GenerationRequest request) {
     if (request.get(Parameters.IMAGE) == null) {
       return 0;
