@@ -62,9 +62,14 @@ final class DemoRun {
 
   /**
    * @param id which its answer carries
+   * @param key of its record, which decides the partition
    * @param value as it is sent
    */
-  record Request(String id, byte[] value) {}
+  record Request(String id, String key, byte[] value) {
+    Request(String id, byte[] value) {
+      this(id, id, value);
+    }
+  }
 
   /**
    * @param settings of the job, as Flink's configuration holds them; of one that runs elsewhere,
@@ -160,7 +165,7 @@ final class DemoRun {
                       producer.send(
                           new ProducerRecord<>(
                               topics.requests(),
-                              request.id().getBytes(StandardCharsets.UTF_8),
+                              request.key().getBytes(StandardCharsets.UTF_8),
                               request.value())))
               .toList();
       for (Future<RecordMetadata> answer : sent) {

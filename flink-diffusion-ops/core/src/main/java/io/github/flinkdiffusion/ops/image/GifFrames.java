@@ -5,9 +5,10 @@
 package io.github.flinkdiffusion.ops.image;
 
 import java.io.IOException;
-import java.util.function.Consumer;
+import java.io.UncheckedIOException;
+import java.util.concurrent.Callable;
+import java.util.function.Predicate;
 import javax.imageio.ImageReader;
-import javax.imageio.metadata.IIOMetadata;
 import org.w3c.dom.Element;
 import org.w3c.dom.Node;
 
@@ -17,7 +18,7 @@ final class GifFrames {
 
   private GifFrames() {}
 
-  static void each(byte[] file, ImageLimits limits, Consumer<byte[]> frames) {
+  static void each(byte[] file, ImageLimits limits, Predicate<byte[]> frames) {
     int[] size = GifCodec.size(file);
     if (size[0] < 1 || size[1] < 1) {
       throw new ImageException(
@@ -27,35 +28,60 @@ final class GifFrames {
     ImageReader reader = JavaCodecs.reader("gif");
     try (BoundedImageStream in = new BoundedImageStream(file, "GIF")) {
       reader.setInput(in, false, false);
-      int count = reader.getNumImages(true);
+      int count = checked(() -> reader.getNumImages(true));
       FrameCanvas canvas = new FrameCanvas(size[0], size[1]);
-      for (int i = 0; i < count; i++) {
-        IIOMetadata metadata = reader.getImageMetadata(i);
-        Node tree = metadata.getAsTree(METADATA);
-        Element place = child(tree, "ImageDescriptor");
-        int left = number(place, "imageLeftPosition");
-        int top = number(place, "imageTopPosition");
-        Window window =
-            new Window(left, top, number(place, "imageWidth"), number(place, "imageHeight"));
-        // Before the codec makes an image of that size.
-        limits.check(window.width(), window.height(), 4);
-        Element control = child(tree, "GraphicControlExtension");
-        String disposal = control == null ? "" : control.getAttribute("disposalMethod");
-        FrameCanvas before = disposal.equals("restoreToPrevious") ? canvas.copy() : null;
-        canvas.put(JavaImages.toRaster(reader.read(i)), left, top, true);
-        frames.accept(canvas.png());
+      boolean wanted = true;
+      for (int i = 0; i < count && wanted; i++) {
+        int number = i;
+        Part part = checked(() -> Part.read(reader, number, limits));
+        FrameCanvas before = part.disposal().equals("restoreToPrevious") ? canvas.copy() : null;
+        canvas.put(part.pixels(), part.place().x(), part.place().y(), true);
+        wanted = frames.test(canvas.png());
         if (before != null) {
           canvas = before;
-        } else if (disposal.equals("restoreToBackgroundColor")) {
-          canvas.clear(window);
+        } else if (part.disposal().equals("restoreToBackgroundColor")) {
+          canvas.clear(part.place());
         }
       }
-    } catch (ImageException e) {
-      throw e;
-    } catch (IOException | RuntimeException e) {
-      throw new ImageException("Corrupt GIF file: " + e, e);
+    } catch (IOException e) {
+      throw new UncheckedIOException(e); // closing a stream in memory
     } finally {
       reader.dispose();
+    }
+  }
+
+  /**
+   * One image of the file.
+   *
+   * @param disposal what becomes of it before the next one, as Java names it
+   */
+  private record Part(Raster pixels, Window place, String disposal) {
+    static Part read(ImageReader reader, int number, ImageLimits limits) throws IOException {
+      Node tree = reader.getImageMetadata(number).getAsTree(METADATA);
+      Element place = child(tree, "ImageDescriptor");
+      Window window =
+          new Window(
+              number(place, "imageLeftPosition"),
+              number(place, "imageTopPosition"),
+              number(place, "imageWidth"),
+              number(place, "imageHeight"));
+      // Before the codec makes an image of that size.
+      limits.check(window.width(), window.height(), 4);
+      Element control = child(tree, "GraphicControlExtension");
+      return new Part(
+          JavaImages.toRaster(reader.read(number)),
+          window,
+          control == null ? "" : control.getAttribute("disposalMethod"));
+    }
+  }
+
+  private static <T> T checked(Callable<T> reading) {
+    try {
+      return reading.call();
+    } catch (ImageException e) {
+      throw e;
+    } catch (Exception e) {
+      throw new ImageException("Corrupt GIF file: " + e, e);
     }
   }
 

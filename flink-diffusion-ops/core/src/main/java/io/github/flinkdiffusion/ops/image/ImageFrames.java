@@ -6,7 +6,7 @@ package io.github.flinkdiffusion.ops.image;
 
 import java.nio.charset.StandardCharsets;
 import java.util.Optional;
-import java.util.function.Consumer;
+import java.util.function.Predicate;
 import org.apache.flink.annotation.Internal;
 
 /**
@@ -21,37 +21,27 @@ public final class ImageFrames {
   /**
    * Hands over one frame after the other; no two of them are held at once.
    *
-   * @param most frames that are accepted
-   * @return how many there were
-   * @throws ImageException for a file that cannot be read, or has more
+   * @param frames says of each whether more are wanted
+   * @throws ImageException for a file that cannot be read
    */
-  public static int each(byte[] file, ImageLimits limits, int most, Consumer<byte[]> frames) {
+  public static void each(byte[] file, ImageLimits limits, Predicate<byte[]> frames) {
     if (startsWith(file, 0, "RIFF") && startsWith(file, 8, "AVI ")) {
       throw new ImageException(
           "An AVI file, which is not supported; make a Motion JPEG file of it: ffmpeg -i FILE -c:v"
               + " mjpeg -f mjpeg FILE.mjpeg");
     }
-    int[] count = new int[1];
-    Consumer<byte[]> counting =
-        frame -> {
-          if (++count[0] > most) {
-            throw new ImageException("More than %d frames, which are accepted".formatted(most));
-          }
-          frames.accept(frame);
-        };
     Optional<ImageKind> kind = ImageKind.of(file);
     if (kind.equals(Optional.of(ImageKind.GIF))) {
-      GifFrames.each(file, limits, counting);
+      GifFrames.each(file, limits, frames);
     } else if (kind.equals(Optional.of(ImageKind.PNG)) && PngFrames.isAnimated(file)) {
-      PngFrames.each(file, limits, counting);
+      PngFrames.each(file, limits, frames);
     } else if (kind.equals(Optional.of(ImageKind.JPEG))
         || startsWith(file, 0, MotionJpeg.BOUNDARY)
         || startsWith(file, 2, MotionJpeg.BOUNDARY)) {
-      MotionJpeg.each(file, counting);
+      MotionJpeg.each(file, frames);
     } else {
-      counting.accept(file);
+      frames.test(file);
     }
-    return count[0];
   }
 
   private static boolean startsWith(byte[] file, int at, String text) {

@@ -5,7 +5,7 @@
 package io.github.flinkdiffusion.ops.image;
 
 import java.util.Arrays;
-import java.util.function.Consumer;
+import java.util.function.Predicate;
 
 /**
  * JPEG files one after the other, as {@code ffmpeg -f mjpeg} and cameras (multipart) write them.
@@ -20,14 +20,15 @@ final class MotionJpeg {
 
   private MotionJpeg() {}
 
-  static void each(byte[] file, Consumer<byte[]> frames) {
+  static void each(byte[] file, Predicate<byte[]> frames) {
     int begin = next(file, 0);
     if (begin == file.length) {
       throw new ImageException("A Motion JPEG file without a JPEG file in it");
     }
-    while (begin < file.length) {
+    boolean wanted = true;
+    while (begin < file.length && wanted) {
       int end = end(file, begin);
-      frames.accept(Arrays.copyOfRange(file, begin, end));
+      wanted = frames.test(Arrays.copyOfRange(file, begin, end));
       begin = next(file, end);
     }
   }

@@ -9,7 +9,7 @@ import java.nio.BufferUnderflowException;
 import java.nio.ByteBuffer;
 import java.nio.charset.StandardCharsets;
 import java.util.Set;
-import java.util.function.Consumer;
+import java.util.function.Predicate;
 import java.util.zip.CRC32;
 
 /**
@@ -24,7 +24,7 @@ final class PngFrames {
 
   private final byte[] file;
   private final ImageLimits limits;
-  private final Consumer<byte[]> frames;
+  private final Predicate<byte[]> frames;
   private final ByteArrayOutputStream shared = new ByteArrayOutputStream();
   private final ByteArrayOutputStream pixels = new ByteArrayOutputStream();
   private byte[] header;
@@ -33,8 +33,9 @@ final class PngFrames {
   private ByteBuffer control;
 
   private FrameCanvas canvas;
+  private boolean wanted = true;
 
-  private PngFrames(byte[] file, ImageLimits limits, Consumer<byte[]> frames) {
+  private PngFrames(byte[] file, ImageLimits limits, Predicate<byte[]> frames) {
     this.file = file;
     this.limits = limits;
     this.frames = frames;
@@ -57,7 +58,7 @@ final class PngFrames {
     return false;
   }
 
-  static void each(byte[] file, ImageLimits limits, Consumer<byte[]> frames) {
+  static void each(byte[] file, ImageLimits limits, Predicate<byte[]> frames) {
     try {
       new PngFrames(file, limits, frames).read();
     } catch (BufferUnderflowException | IndexOutOfBoundsException e) {
@@ -74,7 +75,7 @@ final class PngFrames {
 
   private void read() {
     ByteBuffer in = ByteBuffer.wrap(file, SIGNATURE, file.length - SIGNATURE);
-    while (true) {
+    while (wanted) {
       int begin = in.position();
       int length = in.getInt();
       String type = type(in);
@@ -129,7 +130,7 @@ final class PngFrames {
 
   /** Emits the frame whose chunks were read. */
   private void finish() {
-    if (control == null) {
+    if (control == null || !wanted) {
       return;
     }
     int width = control.getInt(4);
@@ -155,7 +156,7 @@ final class PngFrames {
     Raster part = PngCodec.decode(still.toByteArray(), limits);
     FrameCanvas before = disposal == DISPOSE_TO_PREVIOUS ? canvas.copy() : null;
     canvas.put(part, left, top, over);
-    frames.accept(canvas.png());
+    wanted = frames.test(canvas.png());
     if (before != null) {
       canvas = before;
     } else if (disposal == DISPOSE_TO_BACKGROUND) {
