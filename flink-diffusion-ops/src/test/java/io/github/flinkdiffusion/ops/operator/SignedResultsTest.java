@@ -19,6 +19,11 @@ import io.github.flinkdiffusion.ops.fakes.FakePipelines;
 import io.github.flinkdiffusion.ops.fakes.FakeUpscalers;
 import io.github.flinkdiffusion.ops.fakes.ManualDevices;
 import io.github.flinkdiffusion.ops.image.Images;
+import io.github.flinkdiffusion.ops.image.PngCodec;
+import io.github.flinkdiffusion.ops.image.Raster;
+import io.github.flinkdiffusion.ops.image.ReadOptions;
+import io.github.flinkdiffusion.ops.image.SpreadWatermark;
+import io.github.flinkdiffusion.ops.image.WatermarkKey;
 import io.github.flinkdiffusion.ops.imaging.ResultFormat;
 import io.github.flinkdiffusion.ops.serving.DiffusionOptions;
 import io.github.flinkdiffusion.ops.serving.DiffusionSettings;
@@ -26,6 +31,7 @@ import io.github.flinkdiffusion.ops.serving.ImageTaskOptions;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.List;
+import java.util.Map;
 import org.apache.flink.configuration.Configuration;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
@@ -62,10 +68,13 @@ class SignedResultsTest {
   }
 
   private ImageEvent changed(ImageTaskEvent task) throws Exception {
+    return changed(task, new FakeUpscalers(1, "d1"));
+  }
+
+  private ImageEvent changed(ImageTaskEvent task, FakeUpscalers model) throws Exception {
     ManualDevices devices = new ManualDevices();
     try (ImageSubtask subtask =
-        new ImageSubtask(new FakeUpscalers(1, "d1"), DiffusionSettings.of(config), devices)
-            .open()) {
+        new ImageSubtask(model, DiffusionSettings.of(config), devices).open()) {
       subtask.task(task);
       subtask.settle();
       assertThat(subtask.failures()).isEmpty();
@@ -135,5 +144,69 @@ class SignedResultsTest {
     assertThatThrownBy(() -> DiffusionSettings.of(config))
         .hasMessageContaining(
             "diffusion.credentials.password-file is set without diffusion.credentials.key-file");
+  }
+
+  @Test
+  void aResultOfAnImageIsLabelledAndMarkedAndNamesTheConsent() throws Exception {
+    Path key = Files.writeString(folder.resolve("mark"), "a secret of 16 bytes or more");
+    config
+        .set(DiffusionOptions.WATERMARK_KEY_FILE, key.toString())
+        .set(DiffusionOptions.LABEL_TEXT, "AI generated")
+        .set(DiffusionOptions.AUDIT_ATTRIBUTES, List.of("consent", "absent"));
+    float[] data = new float[3 * 160 * 160];
+    for (int i = 0; i < data.length; i++) {
+      data[i] = (float) (0.5 + 0.3 * Math.sin(i % 160 / 9.0) * Math.cos(i / 160 % 160 / 13.0));
+    }
+    ImageTaskEvent task =
+        ImageTaskOperatorTest.task("b", ImageTaskOperatorTest.image(4, 4), "image/png")
+            .setImage(Payloads.inline(PngCodec.encode(new Raster(3, 160, 160, data)), "image/png"))
+            .setAttributes(Map.of("consent", "form 17", "other", "x"))
+            .build();
+
+    ImageEvent result = changed(task, new FakeUpscalers(3, "d1", false, null));
+
+    Map<String, String> record = result.getAudit().getParameters();
+    assertThat(record)
+        .containsEntry("attribute.consent", "form 17")
+        .containsEntry("diffusion.label.text", "AI generated")
+        .containsKey("watermark.payload")
+        .doesNotContainKeys("attribute.absent", "attribute.other");
+    Raster image =
+        Images.read(
+            Payloads.inlineBytes(Payloads.image(result)).orElseThrow(), ReadOptions.DEFAULT);
+    assertThat(
+            new SpreadWatermark(WatermarkKey.read(key))
+                .read(image, SpreadWatermark.Search.COMMON)
+                .map(found -> String.format("%012x", found.payload())))
+        .contains(record.get("watermark.payload"));
+    // The corner has dark ground and bright letters, which the image has not.
+    float darkest = 1;
+    float brightest = 0;
+    for (int y = image.height() - 15; y < image.height() - 3; y++) {
+      for (int x = 4; x < 100; x++) {
+        darkest = Math.min(darkest, image.at(1, y, x));
+        brightest = Math.max(brightest, image.at(1, y, x));
+      }
+    }
+    assertThat(darkest).isLessThan(0.18f);
+    assertThat(brightest).isGreaterThan(0.85f);
+    Verdict verdict = verdict(Payloads.image(result));
+    assertThat(verdict.state()).as("%s", verdict).isEqualTo(State.TRUSTED);
+    assertThat(verdict.audit()).get().asString().contains("\"attribute.consent\":\"form 17\"");
+  }
+
+  @Test
+  void aMeasurementIsNeitherLabelledNorMarked() throws Exception {
+    Path key = Files.writeString(folder.resolve("mark"), "a secret of 16 bytes or more");
+    config
+        .set(DiffusionOptions.WATERMARK_KEY_FILE, key.toString())
+        .set(DiffusionOptions.LABEL_TEXT, "AI");
+    ImageEvent result =
+        changed(
+            ImageTaskOperatorTest.task("b", ImageTaskOperatorTest.image(40, 40), "image/png")
+                .build());
+
+    assertThat(result.getAudit().getParameters())
+        .doesNotContainKeys("watermark.payload", "diffusion.label.text");
   }
 }

@@ -16,11 +16,13 @@ import io.github.flinkdiffusion.ops.batching.Tenant;
 import io.github.flinkdiffusion.ops.fakes.FakePipelines;
 import io.github.flinkdiffusion.ops.graph.Precision;
 import io.github.flinkdiffusion.ops.pipeline.Caching;
+import io.github.flinkdiffusion.ops.serving.AuditAttributes;
 import io.github.flinkdiffusion.ops.serving.DiffusionException;
 import io.github.flinkdiffusion.ops.serving.DiffusionOptions;
 import io.github.flinkdiffusion.ops.serving.DiffusionSettings;
 import io.github.flinkdiffusion.ops.serving.ImageSettings;
 import io.github.flinkdiffusion.ops.serving.ImageTaskOptions;
+import io.github.flinkdiffusion.ops.serving.LabelSettings;
 import io.github.flinkdiffusion.ops.serving.LiveSettings;
 import io.github.flinkdiffusion.ops.serving.ModelFolderPipelines;
 import io.github.flinkdiffusion.ops.serving.ModelSettings;
@@ -168,6 +170,8 @@ class TextToImageTest {
           new Refused(DiffusionOptions.CAPACITY, "abc"),
           new Refused(DiffusionOptions.MODEL_PRECISION, "INT4"),
           new Refused(DiffusionOptions.AUDIT_IN_IMAGES, "perhaps"),
+          new Refused(DiffusionOptions.AUDIT_ATTRIBUTES, "a; ;b"),
+          new Refused(DiffusionOptions.LABEL_TEXT, "K\u00fcnstlich"),
           new Refused(DiffusionOptions.DEFAULT_GUIDANCE_SCALE, "much"),
           new Refused(ImageTaskOptions.MEMORY, "all"),
           new Refused(PayloadOptions.MAX_SIZE, "big"),
@@ -334,6 +338,8 @@ class TextToImageTest {
             .setEncodingWorkers(11)
             .setEngine("onnxruntime")
             .setAuditInImages(false)
+            .setOption(DiffusionOptions.AUDIT_ATTRIBUTES, List.of("consent", "order"))
+            .setOption(DiffusionOptions.LABEL_TEXT, "AI generated")
             .setOption(DiffusionOptions.CREDENTIALS_KEY_FILE, "/secrets/key.p12")
             .setOption(DiffusionOptions.CREDENTIALS_KEY_ALIAS, "images")
             .setOption(DiffusionOptions.CREDENTIALS_PASSWORD_FILE, "/secrets/password")
@@ -392,6 +398,8 @@ class TextToImageTest {
                 12,
                 11,
                 false,
+                new AuditAttributes(List.of("consent", "order")),
+                new LabelSettings("AI generated"),
                 DiffusionSettings.of(set).credentials(),
                 DiffusionSettings.of(set).watermark(),
                 new RequestLimits(

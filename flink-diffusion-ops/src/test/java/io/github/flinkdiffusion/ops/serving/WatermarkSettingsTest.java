@@ -26,7 +26,7 @@ class WatermarkSettingsTest {
 
   @TempDir private Path folder;
   private Path key;
-  private WatermarkSettings settings;
+  private DiffusionSettings settings;
 
   @BeforeEach
   void makeKey() throws Exception {
@@ -34,8 +34,8 @@ class WatermarkSettingsTest {
     settings = of(key);
   }
 
-  private static WatermarkSettings of(Path key) {
-    return WatermarkSettings.of(
+  private static DiffusionSettings of(Path key) {
+    return DiffusionSettings.of(
         new Configuration().set(DiffusionOptions.WATERMARK_KEY_FILE, key.toString()));
   }
 
@@ -46,7 +46,7 @@ class WatermarkSettingsTest {
 
   @Test
   void aMarkLeadsToItsAuditRecord() {
-    Audit audit = settings.in(audit(Map.of("prompt", "a cat")), PICTURE, ResultMeaning.PICTURE);
+    Audit audit = settings.marked(audit(Map.of("prompt", "a cat")), PICTURE, ResultMeaning.PICTURE);
 
     Raster marked = settings.mark(PICTURE, audit);
 
@@ -58,7 +58,7 @@ class WatermarkSettingsTest {
     assertThat(audit.parameters())
         .containsEntry("watermark.payload", String.format("%012x", payload))
         .containsEntry("watermark.key", WatermarkKey.read(key).id());
-    assertThat(settings.in(audit(Map.of("prompt", "a dog")), PICTURE, ResultMeaning.PICTURE))
+    assertThat(settings.marked(audit(Map.of("prompt", "a dog")), PICTURE, ResultMeaning.PICTURE))
         .isNotEqualTo(audit);
   }
 
@@ -66,12 +66,13 @@ class WatermarkSettingsTest {
   void whoSignsTheFileDoesNotChangeItsPixels() {
     assertThat(
             settings
-                .in(audit(Map.of("credentials.certificate", "a")), PICTURE, ResultMeaning.PICTURE)
+                .marked(
+                    audit(Map.of("credentials.certificate", "a")), PICTURE, ResultMeaning.PICTURE)
                 .parameters()
                 .get("watermark.payload"))
         .isEqualTo(
             settings
-                .in(audit(Map.of()), PICTURE, ResultMeaning.PICTURE)
+                .marked(audit(Map.of()), PICTURE, ResultMeaning.PICTURE)
                 .parameters()
                 .get("watermark.payload"));
   }
@@ -81,18 +82,18 @@ class WatermarkSettingsTest {
     Audit audit = audit(Map.of());
     for (Raster other :
         new Raster[] {Raster.filled(1, 256, 256, 0), Raster.filled(3, 255, 256, 0)}) {
-      assertThat(settings.in(audit, other, ResultMeaning.PICTURE)).isSameAs(audit);
+      assertThat(settings.marked(audit, other, ResultMeaning.PICTURE)).isSameAs(audit);
       assertThat(settings.mark(other, audit)).isSameAs(other);
     }
-    assertThat(settings.in(audit, PICTURE, ResultMeaning.NORMALS)).isSameAs(audit);
-    WatermarkSettings off = WatermarkSettings.of(new Configuration());
-    off.requireKey();
-    assertThat(off.in(audit, PICTURE, ResultMeaning.PICTURE)).isSameAs(audit);
+    assertThat(settings.marked(audit, PICTURE, ResultMeaning.NORMALS)).isSameAs(audit);
+    DiffusionSettings off = DiffusionSettings.of(new Configuration());
+    off.watermark().requireKey();
+    assertThat(off.marked(audit, PICTURE, ResultMeaning.PICTURE)).isSameAs(audit);
   }
 
   @Test
   void aJobWithoutItsKeyFailsAtOnce() {
-    assertThatThrownBy(() -> of(folder.resolve("none")).requireKey())
+    assertThatThrownBy(() -> of(folder.resolve("none")).watermark().requireKey())
         .hasMessageContaining("Cannot read the watermark key file " + folder.resolve("none"));
   }
 }

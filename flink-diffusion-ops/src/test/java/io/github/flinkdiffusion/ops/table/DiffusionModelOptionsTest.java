@@ -26,6 +26,7 @@ class DiffusionModelOptionsTest {
           Map.entry(DiffusionOptions.TENANTS_WEIGHTS, "a row has no attributes"),
           Map.entry(DiffusionOptions.TENANTS_MAX_IN_FLIGHT, "a row has no attributes"),
           Map.entry(DiffusionOptions.REQUEST_MAX_ATTRIBUTES, "a row has no attributes"),
+          Map.entry(DiffusionOptions.AUDIT_ATTRIBUTES, "a row has no attributes"),
           Map.entry(DiffusionOptions.REQUEST_MAX_ATTRIBUTES_SIZE, "a row has no attributes"),
           Map.entry(DiffusionOptions.REQUEST_ATTEMPTS, "rows are in no state of the project's"),
           Map.entry(DiffusionOptions.REQUEST_PROCESS_DEATHS, "rows are in no state either"),

@@ -131,6 +131,22 @@ public record Composition(
       return meaning.classes();
     }
 
+    /**
+     * Whether the answer is a picture in red, green and blue of 8 bits that is put together in
+     * memory: what may be marked, because its values are no measurements.
+     */
+    public boolean isPlainColor() {
+      PixelFormat own = bands.resultFormat(scene.format(), channels());
+      return meaning.equals(ResultMeaning.PICTURE)
+          && channels() == 3
+          && own.bands() == Bands.RGB
+          && own.type() == SampleType.UINT8
+          && format != ResultFormat.DICOM
+          && format != ResultFormat.NIFTI
+          && !scene.mayLackData()
+          && fitsIntoMemory();
+    }
+
     boolean fitsIntoMemory() {
       return (long) plan.resultWidth(first) * plan.resultHeight(first) * first.channels()
           <= MOST_FLOATS_IN_MEMORY;
@@ -350,8 +366,19 @@ public record Composition(
    *     not finite
    */
   public static Composition compose(Order order, IntFunction<Raster> tiles) {
+    return compose(order, tiles, UnaryOperator.identity());
+  }
+
+  /**
+   * As {@link #compose(Order, IntFunction)}.
+   *
+   * @param finish what is done to the picture of an order that {@link Order#isPlainColor}, such as
+   *     a mark
+   */
+  public static Composition compose(
+      Order order, IntFunction<Raster> tiles, UnaryOperator<Raster> finish) {
     if (order.fitsIntoMemory()) {
-      return inMemory(order, tiles);
+      return inMemory(order, tiles, order.isPlainColor() ? finish : UnaryOperator.identity());
     }
     if (order.format() == ResultFormat.DICOM || order.format() == ResultFormat.NIFTI) {
       throw tooLarge(order);
@@ -371,9 +398,15 @@ public record Composition(
   }
 
   static Composition inMemory(Order order, IntFunction<Raster> tiles) {
+    return inMemory(order, tiles, UnaryOperator.identity());
+  }
+
+  private static Composition inMemory(
+      Order order, IntFunction<Raster> tiles, UnaryOperator<Raster> finish) {
     Raster stacked = Assembly.whole(order.plan(), order.first(), tiles);
     Optional<NoDataMask> noData = order.noData(0, stacked.height());
-    Raster picture = order.picture(stacked, noData).withMetadata(order.pictureMetadata());
+    Raster picture =
+        finish.apply(order.picture(stacked, noData)).withMetadata(order.pictureMetadata());
     String mediaType = order.format().losslessTypeOf(picture, order.sourceIsTiff());
     Optional<Artifact> mask = Optional.empty();
     Optional<Regions> regions = Optional.empty();

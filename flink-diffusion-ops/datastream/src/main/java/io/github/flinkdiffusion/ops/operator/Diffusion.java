@@ -56,4 +56,13 @@ public final class Diffusion {
   public static InputConsent consent() {
     return new InputConsent();
   }
+
+  /**
+   * The operator that looks for the watermark in images.
+   *
+   * @param keyFile on every task manager, as {@code diffusion.watermark.key-file}
+   */
+  public static WatermarkDetection watermarks(String keyFile) {
+    return new WatermarkDetection(keyFile);
+  }
 }

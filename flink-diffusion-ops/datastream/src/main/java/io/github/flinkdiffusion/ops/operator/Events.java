@@ -220,13 +220,13 @@ final class Events {
       DiffusionSettings settings,
       PayloadStore payloads) {
     GenerationRequest request = generated.request();
+    Map<String, String> further = new TreeMap<>(settings.credentials().parameters());
+    further.putAll(settings.auditAttributes().of(prompt.getAttributes()));
     Audit audit =
-        settings
-            .watermark()
-            .in(
-                Audit.of(model, request, Map.of(), settings.credentials().parameters()),
-                generated.image(),
-                model.result(request.arguments()));
+        settings.marked(
+            Audit.of(model, request, Map.of(), further),
+            generated.image(),
+            model.result(request.arguments()));
     byte[] png =
         settings
             .credentials()

@@ -64,7 +64,8 @@ final class ImageTaskResult {
     CredentialSettings credentials = host.settings().credentials();
     Map<String, String> further = new TreeMap<>(open.furtherParameters(how));
     further.putAll(credentials.parameters());
-    Audit audit = Audit.of(model, open.whole(), open.inputDigests(), further);
+    further.putAll(host.settings().auditAttributes().of(task.getAttributes()));
+    Audit plain = Audit.of(model, open.whole(), open.inputDigests(), further);
     ResultMeaning meaning = model.result(open.first().arguments());
     Raster first =
         IntStream.range(0, kept.size())
@@ -80,14 +81,22 @@ final class ImageTaskResult {
           Window window = open.plan().resultWindow(tile);
           return Raster.filled(first.channels(), window.height(), window.width(), 0);
         };
+    int slices = open.plan().slices();
+    boolean color =
+        slices == 1 && open.order(0, meaning, first, how, Map.of(), host.scratch()).isPlainColor();
+    Audit audit =
+        color
+            ? host.settings()
+                .marked(plain, 3, open.plan().resultHeight(first), open.plan().resultWidth(first))
+            : plain;
     IntFunction<Composition.Order> orders =
         slice ->
             open.order(slice, meaning, first, how, host.settings().texts(audit), host.scratch());
-    int slices = open.plan().slices();
     Composition composed =
         slices > 1
             ? VolumeComposition.compose(slices, orders, tiles)
-            : Composition.compose(orders.apply(0), tiles);
+            : Composition.compose(
+                orders.apply(0), tiles, picture -> host.settings().mark(picture, audit));
     try {
       open.requireUnchanged();
       Supplier<List<Origin.Input>> inputs = open::credentials;

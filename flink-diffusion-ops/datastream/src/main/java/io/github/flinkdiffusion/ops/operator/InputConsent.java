@@ -33,7 +33,8 @@ import org.jspecify.annotations.Nullable;
  * DiffusionStreams results = Diffusion.imageTasks().setModel(folder).apply(allowed.tasks());
  * }</pre>
  *
- * <p>An input that cannot be looked at is refused.
+ * <p>To have the reference in audit records and content credentials, set {@code
+ * diffusion.audit.attributes: consent}. An input that cannot be looked at is refused.
  */
 @NullMarked
 @Experimental

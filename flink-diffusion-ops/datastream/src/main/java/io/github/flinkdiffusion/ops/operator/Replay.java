@@ -85,7 +85,9 @@ public final class Replay {
     settings.set(
         DiffusionOptions.MODEL_SAFETY_CHECKER, !"false".equals(loadedAs.get("safetyChecker")));
     settings.set(DiffusionOptions.MODEL_WATERMARK, "true".equals(loadedAs.get("watermark")));
-    for (ConfigOption<?> option : ImageSettings.SHOWING_IN_RESULTS) {
+    List<ConfigOption<?>> showing = new ArrayList<>(ImageSettings.SHOWING_IN_RESULTS);
+    showing.add(DiffusionOptions.LABEL_TEXT);
+    for (ConfigOption<?> option : showing) {
       String value = audit.parameters().get(option.key());
       if (value != null) {
         settings.setString(option.key(), value);

@@ -669,6 +669,30 @@ public final class DiffusionOptions {
                   + " generate the image again. The event holds the record in any case. The former"
                   + " key diffusion.audit.in-pictures is still read.");
 
+  /** Attributes of requests that audit records hold, too. */
+  public static final ConfigOption<List<String>> AUDIT_ATTRIBUTES =
+      ConfigOptions.key("diffusion.audit.attributes")
+          .stringType()
+          .asList()
+          .defaultValues()
+          .withDescription(
+              "Attributes of a request that its audit record holds, as attribute.NAME, such as"
+                  + " 'consent': so they are in the image's file and its content credentials, too."
+                  + " Up to 16 names; of a value of more than 512 characters, the record has the"
+                  + " SHA-256.");
+
+  /** A text that is visible on results; without it, there is none. */
+  public static final ConfigOption<String> LABEL_TEXT =
+      ConfigOptions.key("diffusion.label.text")
+          .stringType()
+          .noDefaultValue()
+          .withDescription(
+              "Text that is written into the lower left corner of each image, such as 'AI"
+                  + " generated': up to 60 characters of ASCII. The audit record has it as"
+                  + " diffusion.label.text. Masks, depths and other measurements, previews, and"
+                  + " images that are too narrow for it have none, nor do results of image tasks"
+                  + " that are no plain color image of up to 16 million values.");
+
   /** File with the key that signs content credentials; without it, results have none. */
   public static final ConfigOption<String> CREDENTIALS_KEY_FILE =
       ConfigOptions.key("diffusion.credentials.key-file")
@@ -708,9 +732,9 @@ public final class DiffusionOptions {
               "File, on every task manager, with 16 to 4096 secret bytes. Generated images get an"
                   + " invisible watermark that only this key reads, and that survives compression,"
                   + " cropping and scaling. Its payload is in the audit record, as"
-                  + " watermark.payload. Without it, images are not marked. Results of prompts and"
-                  + " of SQL are marked if they have three colors and sides of at least 256"
-                  + " pixels; image tasks' results are not.");
+                  + " watermark.payload. Without it, images are not marked. Results are marked if"
+                  + " they have three colors and sides of at least 256 pixels; those of image tasks"
+                  + " also need 8 bits, no missing data, and at most 16 million values.");
 
   /** List of phrases that prompts must not hold. */
   public static final ConfigOption<String> SAFETY_BLOCKED_PHRASES_FILE =
@@ -782,6 +806,8 @@ public final class DiffusionOptions {
           PREVIEW_EVERY_STEPS,
           ENCODING_WORKERS,
           AUDIT_IN_IMAGES,
+          AUDIT_ATTRIBUTES,
+          LABEL_TEXT,
           CREDENTIALS_KEY_FILE,
           CREDENTIALS_KEY_ALIAS,
           CREDENTIALS_PASSWORD_FILE,
@@ -850,6 +876,7 @@ public final class DiffusionOptions {
     options.put(REQUEST_MAX_PROMPT_LENGTH, "a whole number from 0");
     options.put(ENCODING_WORKERS, "a whole number from 1");
     options.put(AUDIT_IN_IMAGES, bool);
+    options.put(LABEL_TEXT, "a text of up to 60 characters of ASCII, such as 'AI generated'");
     options.put(CREDENTIALS_KEY_FILE, "the path of a PKCS#12 file that all task managers have");
     options.put(CREDENTIALS_KEY_ALIAS, "the alias of a key in that file");
     options.put(CREDENTIALS_PASSWORD_FILE, "the path of a file that all task managers have");

@@ -14,6 +14,7 @@ import io.github.flinkdiffusion.ops.imaging.Audit;
 import io.github.flinkdiffusion.ops.pipeline.Arguments;
 import io.github.flinkdiffusion.ops.pipeline.GenerationSpec;
 import io.github.flinkdiffusion.ops.pipeline.Parameters;
+import io.github.flinkdiffusion.ops.pipeline.ResultMeaning;
 import java.io.Serializable;
 import java.time.Duration;
 import java.util.Map;
@@ -55,6 +56,8 @@ public record DiffusionSettings(
     int previewEverySteps,
     int encodingWorkers,
     boolean auditInPictures,
+    AuditAttributes auditAttributes,
+    LabelSettings label,
     CredentialSettings credentials,
     WatermarkSettings watermark,
     RequestLimits limits,
@@ -114,6 +117,8 @@ public record DiffusionSettings(
         atLeast(0, DiffusionOptions.PREVIEW_EVERY_STEPS, config),
         atLeast(1, DiffusionOptions.ENCODING_WORKERS, config),
         config.get(DiffusionOptions.AUDIT_IN_IMAGES),
+        AuditAttributes.of(config),
+        LabelSettings.of(config),
         CredentialSettings.of(config),
         WatermarkSettings.of(config),
         RequestLimits.of(config),
@@ -152,9 +157,25 @@ public record DiffusionSettings(
     return number == null ? null : number.longValue();
   }
 
+  /** The record of a result, with its label and the payload of its watermark if it gets them. */
+  public Audit marked(Audit audit, Raster result, ResultMeaning meaning) {
+    boolean plain = meaning.equals(ResultMeaning.PICTURE) && result.noData().isEmpty();
+    return plain ? marked(audit, result.channels(), result.height(), result.width()) : audit;
+  }
+
+  /** The same of a plain picture of that size. */
+  public Audit marked(Audit audit, int channels, int height, int width) {
+    return watermark.in(label.in(audit, channels, height, width), channels, height, width);
+  }
+
+  /** A picture with the label and the watermark that its record has. */
+  public Raster mark(Raster picture, Audit audit) {
+    return watermark.mark(label.draw(picture, audit), audit);
+  }
+
   /** The picture as it is encoded: marked, if its record says so, and with its record. */
   public Raster withRecord(Raster picture, Audit audit) {
-    return recorded(watermark.mark(picture, audit), audit);
+    return recorded(mark(picture, audit), audit);
   }
 
   /** A picture that is never marked, such as a mask, with its record. */

@@ -242,7 +242,7 @@ public final class GenerationService implements AutoCloseable {
 
     /** The record of a result, with the payload of its watermark if it gets one. */
     public Audit marked(Audit audit, Raster result, ResultMeaning meaning) {
-      return diffusion.watermark().in(audit, result, meaning);
+      return diffusion.marked(audit, result, meaning);
     }
 
     /** The request is done. Idempotent. */

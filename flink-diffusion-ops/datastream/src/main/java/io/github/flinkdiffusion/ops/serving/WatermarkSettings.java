@@ -9,7 +9,6 @@ import io.github.flinkdiffusion.ops.image.Raster;
 import io.github.flinkdiffusion.ops.image.SpreadWatermark;
 import io.github.flinkdiffusion.ops.image.WatermarkKey;
 import io.github.flinkdiffusion.ops.imaging.Audit;
-import io.github.flinkdiffusion.ops.pipeline.ResultMeaning;
 import io.github.flinkdiffusion.ops.weights.Sha256;
 import java.io.Serializable;
 import java.nio.charset.StandardCharsets;
@@ -71,15 +70,11 @@ public final class WatermarkSettings implements Serializable {
   }
 
   /**
-   * A result's record, with the payload of its mark where it gets one: a picture in three colors of
+   * A plain picture's record, with the payload of its mark where it gets one: in three colors, of
    * 256 pixels a side, at least.
    */
-  public Audit in(Audit audit, Raster result, ResultMeaning meaning) {
-    if (keyFile == null
-        || !meaning.equals(ResultMeaning.PICTURE)
-        || result.channels() != 3
-        || result.noData().isPresent()
-        || !SpreadWatermark.fits(result.height(), result.width())) {
+  Audit in(Audit audit, int channels, int height, int width) {
+    if (keyFile == null || channels != 3 || !SpreadWatermark.fits(height, width)) {
       return audit;
     }
     SortedMap<String, String> parameters = new TreeMap<>(audit.parameters());
@@ -93,7 +88,7 @@ public final class WatermarkSettings implements Serializable {
   }
 
   /** The result with the mark that its record has. */
-  public Raster mark(Raster result, Audit audit) {
+  Raster mark(Raster result, Audit audit) {
     String payload = audit.parameters().get(PAYLOAD);
     return keyFile == null || payload == null
         ? result
