@@ -7,7 +7,9 @@ package io.github.flinkdiffusion.examples;
 import io.github.flinkdiffusion.connector.event.PromptEvent;
 import io.github.flinkdiffusion.ops.pipeline.Parameters;
 import io.github.flinkdiffusion.ops.prompt.Attention;
+import io.github.flinkdiffusion.ops.prompt.CompelPrompt;
 import io.github.flinkdiffusion.ops.prompt.Composition;
+import io.github.flinkdiffusion.ops.prompt.NetworkTags;
 import io.github.flinkdiffusion.ops.prompt.PromptLanguage;
 import io.github.flinkdiffusion.ops.prompt.PromptSyntaxException;
 import io.github.flinkdiffusion.ops.prompt.Schedule;
@@ -54,20 +56,33 @@ final class PromptNotes {
 
   /** The prompt without what its language writes between words, such as weights. */
   private static String words(PromptEvent prompt) {
-    String language = prompt.getParameters().getOrDefault(Parameters.PROMPT_LANGUAGE.name(), "");
-    if (!PromptLanguage.named(language).equals(Optional.of(PromptLanguage.A1111))) {
-      return prompt.getPrompt();
-    }
+    PromptLanguage language =
+        PromptLanguage.named(
+                prompt.getParameters().getOrDefault(Parameters.PROMPT_LANGUAGE.name(), ""))
+            .orElse(PromptLanguage.PLAIN);
     try {
-      return Composition.split(prompt.getPrompt()).stream()
-          .flatMap(each -> Schedule.of(each.text(), ANY_STEPS).stream())
-          .flatMap(stage -> Attention.parse(stage.text()).stream())
-          .filter(part -> !Attention.isBreak(part))
-          .map(WeightedText::text)
-          .collect(Collectors.joining(" "));
+      return switch (language) {
+        case PLAIN -> prompt.getPrompt();
+        case A1111 -> wordsOfWebUi(prompt.getPrompt());
+        case COMPEL ->
+            CompelPrompt.parse(prompt.getPrompt()).parts().stream()
+                .flatMap(part -> part.texts().stream())
+                .flatMap(List::stream)
+                .map(WeightedText::text)
+                .collect(Collectors.joining(" "));
+      };
     } catch (PromptSyntaxException notInThatLanguage) {
       return prompt.getPrompt(); // the job refuses it, and says why
     }
+  }
+
+  private static String wordsOfWebUi(String prompt) {
+    return Composition.split(NetworkTags.of(prompt).text()).stream()
+        .flatMap(each -> Schedule.of(each.text(), ANY_STEPS).stream())
+        .flatMap(stage -> Attention.parse(stage.text()).stream())
+        .filter(part -> !Attention.isBreak(part))
+        .map(WeightedText::text)
+        .collect(Collectors.joining(" "));
   }
 
   /** Name of the model's folder; the name that the request gives where the folder is not here. */

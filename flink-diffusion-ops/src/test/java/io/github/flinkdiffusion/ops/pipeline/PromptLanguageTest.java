@@ -10,6 +10,7 @@ import static org.assertj.core.api.Assertions.assertThatThrownBy;
 import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.ObjectMapper;
 import io.github.flinkdiffusion.ops.engine.DeviceSpec;
+import io.github.flinkdiffusion.ops.engine.Engines;
 import io.github.flinkdiffusion.ops.weights.Safetensors;
 import io.github.flinkdiffusion.ops.weights.TensorStore;
 import java.io.IOException;
@@ -20,13 +21,14 @@ import java.util.Map;
 import org.assertj.core.data.Offset;
 import org.junit.jupiter.api.AfterAll;
 import org.junit.jupiter.api.BeforeAll;
+import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
 import org.junit.jupiter.params.provider.ValueSource;
 
 /**
- * Pictures of prompts in A1111's language; the reference's are made by {@code
+ * Pictures of prompts in A1111's language and in Compel's; the reference's are made by {@code
  * src/test/python/make_prompt_fixtures.py}.
  */
 class PromptLanguageTest {
@@ -264,5 +266,75 @@ class PromptLanguageTest {
         .isInstanceOf(InvalidRequestException.class)
         .hasMessageContaining("accepted is <lora:name:0.8>");
     assertThat(plain("a cat <lora:style:0.8>", "")).isNotEqualTo(plain("a cat", ""));
+  }
+
+  /** The reference's are made by {@code src/test/python/make_compel_fixtures.py}. */
+  @ParameterizedTest
+  @CsvSource({"sd1,weights", "sd1,and", "sd1,blend", "sd1,long", "xl,weights"})
+  void compelsPromptsGiveTheReferencesImage(String model, String name) throws IOException {
+    compareWithCompel(model, name, PipelineSettings.on(DeviceSpec.CPU));
+  }
+
+  @ParameterizedTest
+  @CsvSource({"xl,joined", "xl,blend", "xl,long", "sd1,joined"})
+  @Tag("nightly")
+  void moreOfCompelsPromptsGiveTheReferencesImage(String model, String name) throws IOException {
+    compareWithCompel(model, name, PipelineSettings.on(DeviceSpec.CPU));
+  }
+
+  @ParameterizedTest
+  @CsvSource({"sd1,weights", "xl,long"})
+  @Tag("nightly")
+  @Tag("names-its-engine")
+  void compelsPromptsGiveTheReferencesImageOnTheOtherEngine(String model, String name)
+      throws IOException {
+    compareWithCompel(model, name, PipelineSettings.on(DeviceSpec.CPU).withEngine(Engines.PYTORCH));
+  }
+
+  private static void compareWithCompel(String model, String name, PipelineSettings settings)
+      throws IOException {
+    JsonNode texts =
+        new ObjectMapper()
+            .readTree(FIXTURES.resolve("prompts/compel-pictures.json").toFile())
+            .get(name);
+    GenerationSpec spec =
+        spec(texts.get(0).asText(), texts.get(1).asText())
+            .with(Parameters.PROMPT_LANGUAGE, "compel")
+            .with(Parameters.WIDTH, 32L)
+            .with(Parameters.HEIGHT, 32L);
+    try (DiffusionPipeline compared =
+            Pipelines.open(
+                FIXTURES.resolve(model.equals("xl") ? "models/tiny-sdxl" : "models/tiny-sd1"),
+                settings);
+        TensorStore golden =
+            Safetensors.open(FIXTURES.resolve("prompts/compel-pictures.safetensors"))) {
+      assertThat(farthest(finished(compared, spec), golden.floats(model + "-" + name)))
+          .as(model + "-" + name)
+          .isLessThan(1e-3);
+      assertThat(finished(compared, spec.with(Parameters.PROMPT_LANGUAGE, "plain")))
+          .isNotEqualTo(golden.floats(model + "-" + name));
+    }
+  }
+
+  private static double farthest(float[] a, float[] b) {
+    double farthest = a.length == b.length ? 0 : Double.NaN;
+    for (int i = 0; i < Math.min(a.length, b.length); i++) {
+      farthest = Math.max(farthest, Math.abs(a[i] - b[i]));
+    }
+    return farthest;
+  }
+
+  @Test
+  void whatCompelDoesNotReadIsRefused() {
+    GenerationSpec compel = spec("a", "").with(Parameters.PROMPT_LANGUAGE, "compel");
+    assertThatThrownBy(() -> start(compel.with(Parameters.PROMPT, "(\"a\", \"b\").and(1)")))
+        .isInstanceOf(InvalidRequestException.class)
+        .hasMessageContaining("2 texts and 1 weights");
+    assertThatThrownBy(() -> start(compel.with(Parameters.NEGATIVE_PROMPT, "a cat.swap(dog)")))
+        .isInstanceOf(InvalidRequestException.class)
+        .hasMessageContaining(".swap");
+    assertThatThrownBy(() -> start(compel.with(Parameters.PROMPT, "(a)0.5 b ".repeat(60))))
+        .isInstanceOf(InvalidRequestException.class)
+        .hasMessageContaining("At most 128 are accepted");
   }
 }

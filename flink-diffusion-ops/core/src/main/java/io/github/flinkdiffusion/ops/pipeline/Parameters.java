@@ -257,7 +257,8 @@ public final class Parameters {
               String.class,
               "What brackets and weights in prompt and negativePrompt mean: plain takes them as"
                   + " characters, as diffusers does, a1111 as AUTOMATIC1111's web UI does:"
-                  + " (word:1.3), [word], BREAK, AND, [from:to:0.5], more than 77 tokens.",
+                  + " (word:1.3), [word], BREAK, AND, [from:to:0.5], more than 77 tokens; compel as"
+                  + " the Python library Compel does: word++, (some words)1.3, .and(), .blend().",
               PromptLanguage.names(),
               value -> PromptLanguage.named(value).isPresent()));
 

@@ -37,9 +37,14 @@ record Prompt(String text, int clipSkip, PromptLanguage language, List<Requested
     return new Prompt(text, clipSkip, PromptLanguage.PLAIN, RequestedLora.of(request));
   }
 
-  /** A text of a request in A1111's language. */
-  static Prompt a1111(GenerationRequest request, String text, int clipSkip) {
-    return new Prompt(text, clipSkip, PromptLanguage.A1111, RequestedLora.of(request));
+  /** A text of a request in the request's language. */
+  static Prompt written(GenerationRequest request, String text, int clipSkip) {
+    return new Prompt(text, clipSkip, language(request), RequestedLora.of(request));
+  }
+
+  static PromptLanguage language(GenerationRequest request) {
+    String language = request.get(Parameters.PROMPT_LANGUAGE);
+    return language == null ? PromptLanguage.PLAIN : PromptLanguage.named(language).orElseThrow();
   }
 
   Prompt withText(String other) {

@@ -8,6 +8,9 @@ import io.github.flinkdiffusion.ops.engine.HostTensor;
 import io.github.flinkdiffusion.ops.engine.Network;
 import io.github.flinkdiffusion.ops.engine.Tensor;
 import io.github.flinkdiffusion.ops.graph.Graph;
+import io.github.flinkdiffusion.ops.graph.Method;
+import io.github.flinkdiffusion.ops.graph.Op;
+import io.github.flinkdiffusion.ops.graph.Value;
 import io.github.flinkdiffusion.ops.network.ClipText;
 import io.github.flinkdiffusion.ops.network.ClipTextConfig;
 import io.github.flinkdiffusion.ops.network.ClipTextProjection;
@@ -25,6 +28,7 @@ import java.util.LinkedHashSet;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
+import java.util.function.BiFunction;
 
 /**
  * Texts to what CLIP's text encoder makes of them; those used last are kept. Device thread only.
@@ -43,6 +47,12 @@ final class PromptEncoder {
 
   /** Numbers of LoRAs' factors in a call; a single row may have more. */
   private static final int MOST_FACTORS = 1 << 24;
+
+  /** Of methods that take a mask. */
+  private static final String MASKED = "_masked";
+
+  /** Added to a score that must not count; also a number of 16 bits. */
+  private static final float UNSEEN = -10_000;
 
   /** Tokens of {@link #encodeEmpty}. */
   static final int EMPTY_LENGTH = 2;
@@ -106,17 +116,19 @@ final class PromptEncoder {
 
   /** The components {@code tokenizer} and {@code text_encoder}, as Stable Diffusion takes them. */
   static PromptEncoder open(Components components) {
-    return open(components, Optional.empty());
+    return open(
+        components, false, Optional.empty(), "tokenizer", "text_encoder", Taken.NORMED, PLAIN);
   }
 
-  /** The same, of requests that may name LoRAs. */
+  /** The same, of requests that may name LoRAs and write in another language than plain. */
   static PromptEncoder open(Components components, Optional<Adapters> adapters) {
-    return open(components, adapters, "tokenizer", "text_encoder", Taken.NORMED, PLAIN);
+    return open(components, true, adapters, "tokenizer", "text_encoder", Taken.NORMED, PLAIN);
   }
 
   /** Another tokenizer with {@code text_encoder}, whose last states are taken, as UniDiffuser. */
   static PromptEncoder open(Components components, String tokenizerName) {
-    return open(components, Optional.empty(), tokenizerName, "text_encoder", Taken.NORMED, PLAIN);
+    return open(
+        components, false, Optional.empty(), tokenizerName, "text_encoder", Taken.NORMED, PLAIN);
   }
 
   /**
@@ -124,34 +136,54 @@ final class PromptEncoder {
    */
   static PromptEncoder openOutermost(Components components) {
     return open(
-        components, Optional.empty(), "tokenizer", "text_encoder", Taken.OUTERMOST_AND_END, PLAIN);
+        components,
+        false,
+        Optional.empty(),
+        "tokenizer",
+        "text_encoder",
+        Taken.OUTERMOST_AND_END,
+        PLAIN);
   }
 
   /** The components {@code tokenizer} and {@code text_encoder}, as SDXL takes them. */
   static PromptEncoder openInner(Components components, Optional<Adapters> adapters) {
-    return open(components, adapters, "tokenizer", "text_encoder", Taken.INNER, PLAIN, PROJECTING);
+    return open(
+        components, true, adapters, "tokenizer", "text_encoder", Taken.INNER, PLAIN, PROJECTING);
   }
 
   /** The components {@code tokenizer_2} and {@code text_encoder_2}, as SDXL takes them. */
   static PromptEncoder openInnerAndPooled(Components components) {
-    return openInnerAndPooled(components, Optional.empty());
+    return openInnerAndPooled(components, "tokenizer_2", "text_encoder_2");
   }
 
-  /** The same, of requests that may name LoRAs. */
+  /** The same, of requests that may name LoRAs and write in another language than plain. */
   static PromptEncoder openInnerAndPooled(Components components, Optional<Adapters> adapters) {
     return open(
-        components, adapters, "tokenizer_2", "text_encoder_2", Taken.INNER_AND_POOLED, PROJECTING);
+        components,
+        true,
+        adapters,
+        "tokenizer_2",
+        "text_encoder_2",
+        Taken.INNER_AND_POOLED,
+        PROJECTING);
   }
 
   /** Other components than {@link #openInnerAndPooled(Components)}, as Stable Diffusion 3 has. */
   static PromptEncoder openInnerAndPooled(
       Components components, String tokenizerName, String name) {
     return open(
-        components, Optional.empty(), tokenizerName, name, Taken.INNER_AND_POOLED, PROJECTING);
+        components,
+        false,
+        Optional.empty(),
+        tokenizerName,
+        name,
+        Taken.INNER_AND_POOLED,
+        PROJECTING);
   }
 
   private static PromptEncoder open(
       Components components,
+      boolean languages,
       Optional<Adapters> adapters,
       String tokenizerName,
       String name,
@@ -182,13 +214,15 @@ final class PromptEncoder {
         taken == Taken.INNER_AND_POOLED
             ? new ClipTextProjection(config).graph(tokenizer.maxLength())
             : new ClipText(config).graph(tokenizer.maxLength());
-    List<String> methods =
-        switch (taken) {
-          case NORMED -> List.of(ClipText.FORWARD, ClipText.AT_LAYER_NORMED);
-          case OUTERMOST_AND_END -> List.of(ClipText.AT_LAYER);
-          case INNER -> List.of(ClipText.AT_LAYER);
-          case INNER_AND_POOLED -> List.of(ClipTextProjection.STATES_AND_POOLED);
-        };
+    List<String> methods = new ArrayList<>();
+    if (taken == Taken.NORMED) {
+      methods.add(ClipText.FORWARD);
+    }
+    methods.add(layersMethod(taken));
+    if (languages) {
+      addMasked(graph, layersMethod(taken));
+      methods.add(layersMethod(taken) + MASKED);
+    }
     Optional<AdaptedLayers> adapted = adapters.flatMap(each -> each.layers(name, graph, methods));
     return new PromptEncoder(tokenizer, components.load(name, graph), config, taken, adapted);
   }
@@ -272,14 +306,15 @@ final class PromptEncoder {
    */
   Map<Prompt, PromptEncoding> encodeSkipping(Collection<Prompt> prompts) {
     Map<Prompt, PromptEncoding> done = new LinkedHashMap<>();
-    Map<Kind, List<Prompt>> missing = new LinkedHashMap<>();
+    Map<Kind, Map<Prompt, Part>> missing = new LinkedHashMap<>();
     for (Prompt asked : prompts) {
       Prompt prompt = own(asked);
       PromptEncoding known = kept.get(prompt);
       if (known != null) {
         done.put(prompt, known);
       } else if (done.put(prompt, NOT_YET) == null) {
-        missing.computeIfAbsent(Kind.of(prompt), any -> new ArrayList<>()).add(prompt);
+        Part part = part(prompt);
+        missing.computeIfAbsent(kind(prompt, part), any -> new LinkedHashMap<>()).put(prompt, part);
       }
     }
     missing.forEach((kind, each) -> done.putAll(call(each, kind)));
@@ -303,55 +338,105 @@ final class PromptEncoder {
       new PromptEncoding(new float[0], new float[0], false);
 
   /** Prompts that can share a call. */
-  private record Kind(boolean skipping, boolean adapted) {
-    static Kind of(Prompt prompt) {
-      return new Kind(prompt.clipSkip() > 0, !prompt.loras().isEmpty());
-    }
+  private record Kind(boolean skipping, boolean adapted, boolean masked) {}
+
+  private Kind kind(Prompt prompt, Part part) {
+    return new Kind(
+        prompt.clipSkip() > 0,
+        !prompt.loras().isEmpty(),
+        part.rows().stream().anyMatch(row -> row.hidden().isPresent()));
   }
 
   /**
-   * The encodings that a prompt is cut into.
+   * What a prompt takes.
+   *
+   * @param rows of a call
+   * @param chunks of its encoding
+   */
+  record Size(int rows, int chunks) {}
+
+  /**
+   * What a prompt takes.
    *
    * @throws io.github.flinkdiffusion.ops.prompt.PromptSyntaxException for a prompt that its
    *     language does not accept
    */
-  List<PromptChunks.Chunk> chunks(Prompt prompt) {
-    return PromptChunks.of(tokenizer, Attention.parse(prompt.text()));
+  Size size(Prompt prompt) {
+    if (prompt.language() == PromptLanguage.COMPEL) {
+      CompelTexts texts = new CompelTexts(tokenizer, prompt.text(), pooledSize > 0);
+      return new Size(texts.rows().size(), texts.chunks());
+    }
+    int chunks = part(prompt).rows().size();
+    return new Size(chunks, chunks);
   }
 
-  /** A prompt's part of a call: a row, or several of a prompt that is longer than one. */
-  private record Part(List<PromptChunks.Chunk> chunks, boolean truncated) {}
+  /**
+   * A prompt's part of a call: a row, or several of a prompt that is longer than one.
+   *
+   * @param encoding of all that was encoded, and the number of the first row
+   */
+  private record Part(
+      List<CompelTexts.TokenRow> rows, BiFunction<float[], Integer, PromptEncoding> encoding) {}
 
   private Part part(Prompt prompt) {
-    if (prompt.language() == PromptLanguage.PLAIN) {
-      Tokens tokens = tokenizer.encode(prompt.text());
-      return new Part(
-          List.of(new PromptChunks.Chunk(tokens.ids(), new double[0])), tokens.truncated());
-    }
-    return new Part(chunks(prompt), false);
+    return switch (prompt.language()) {
+      case PLAIN -> {
+        Tokens tokens = tokenizer.encode(prompt.text());
+        yield part(
+            List.of(new PromptChunks.Chunk(tokens.ids(), new double[0])), tokens.truncated());
+      }
+      case A1111 -> part(PromptChunks.of(tokenizer, Attention.parse(prompt.text())), false);
+      case COMPEL -> {
+        CompelTexts texts = new CompelTexts(tokenizer, prompt.text(), pooledSize > 0);
+        yield new Part(
+            texts.rows(),
+            (encoded, first) -> {
+              int size = length() * hiddenSize;
+              int whole = size + pooledSize;
+              List<float[]> states = new ArrayList<>();
+              for (int i = 0; i < texts.rows().size(); i++) {
+                int at = (first + i) * whole;
+                states.add(Arrays.copyOfRange(encoded, at, at + size));
+              }
+              int end = (first + 1) * whole + size;
+              float[] pooled =
+                  pooledSize == 0
+                      ? new float[0]
+                      : Arrays.copyOfRange(encoded, end, end + pooledSize);
+              return texts.encoding(states, pooled);
+            });
+      }
+    };
   }
 
-  private Map<Prompt, PromptEncoding> call(List<Prompt> prompts, Kind kind) {
+  private Part part(List<PromptChunks.Chunk> chunks, boolean truncated) {
+    return new Part(
+        chunks.stream().map(chunk -> CompelTexts.TokenRow.of(chunk.ids())).toList(),
+        (encoded, first) -> encoding(chunks, truncated, encoded, first));
+  }
+
+  private Map<Prompt, PromptEncoding> call(Map<Prompt, Part> prompts, Kind kind) {
     int length = length();
-    List<Part> parts = prompts.stream().map(this::part).toList();
-    int rows = parts.stream().mapToInt(part -> part.chunks().size()).sum();
+    int rows = prompts.values().stream().mapToInt(part -> part.rows().size()).sum();
     long[] ids = new long[rows * length];
     long[] used = new long[rows];
     List<Prompt> prompt = new ArrayList<>();
+    List<CompelTexts.TokenRow> tokens = new ArrayList<>();
     int row = 0;
-    for (int i = 0; i < parts.size(); i++) {
-      for (PromptChunks.Chunk chunk : parts.get(i).chunks()) {
-        used[row] = (long) layers - prompts.get(i).clipSkip();
-        prompt.add(prompts.get(i));
+    for (Map.Entry<Prompt, Part> each : prompts.entrySet()) {
+      for (CompelTexts.TokenRow own : each.getValue().rows()) {
+        used[row] = (long) layers - each.getKey().clipSkip();
+        prompt.add(each.getKey());
+        tokens.add(own);
         for (int j = 0; j < length; j++) {
-          ids[row * length + j] = chunk.ids()[j];
+          ids[row * length + j] = own.ids()[j];
         }
         row++;
       }
     }
     float[] encoded =
-        kind.adapted()
-            ? adapted(prompt, ids, used, kind.skipping())
+        kind.adapted() || kind.masked()
+            ? inParts(prompt, tokens, ids, used, kind)
             : encoded(
                 new HostTensor.Longs(ids, rows, length),
                 new HostTensor.Longs(used, rows),
@@ -359,9 +444,9 @@ final class PromptEncoder {
                 kind.skipping());
     Map<Prompt, PromptEncoding> encodings = new LinkedHashMap<>();
     int first = 0;
-    for (int i = 0; i < parts.size(); i++) {
-      encodings.put(prompts.get(i), encoding(parts.get(i), encoded, first));
-      first += parts.get(i).chunks().size();
+    for (Map.Entry<Prompt, Part> each : prompts.entrySet()) {
+      encodings.put(each.getKey(), each.getValue().encoding().apply(encoded, first));
+      first += each.getValue().rows().size();
     }
     return encodings;
   }
@@ -384,36 +469,31 @@ final class PromptEncoder {
     };
   }
 
-  /** In calls of as many rows as their factors leave room for, each with those of its prompt. */
-  private float[] adapted(List<Prompt> prompts, long[] ids, long[] used, boolean skipping) {
-    AdaptedLayers changed = adapted.orElseThrow();
+  /**
+   * Rows with LoRAs, or tokens that others do not see: in calls of as many rows as the factors
+   * leave room for.
+   */
+  private float[] inParts(
+      List<Prompt> prompts, List<CompelTexts.TokenRow> tokens, long[] ids, long[] used, Kind kind) {
     int length = length();
     int lines =
-        prompts.stream().mapToInt(each -> changed.scales(each.loras()).length).max().orElseThrow();
-    int table = Math.multiplyExact(lines, changed.width());
-    int together = Math.max(1, MOST_FACTORS / table);
-    boolean whole = taken == Taken.NORMED && !skipping;
-    String method =
-        AdaptedLayers.methodLike(
-            switch (taken) {
-              case NORMED -> whole ? ClipText.FORWARD : ClipText.AT_LAYER_NORMED;
-              case INNER, OUTERMOST_AND_END -> ClipText.AT_LAYER;
-              case INNER_AND_POOLED -> ClipTextProjection.STATES_AND_POOLED;
-            });
+        kind.adapted()
+            ? prompts.stream()
+                .mapToInt(each -> adapted.orElseThrow().scales(each.loras()).length)
+                .max()
+                .orElseThrow()
+            : 0;
+    int table = kind.adapted() ? Math.multiplyExact(lines, adapted.orElseThrow().width()) : 0;
+    int together = Math.max(1, MOST_FACTORS / Math.max(table, length * length));
+    boolean whole = taken == Taken.NORMED && !kind.skipping() && !kind.masked();
+    String method = whole ? ClipText.FORWARD : layersMethod(taken);
+    method = kind.masked() ? method + MASKED : method;
+    method = kind.adapted() ? AdaptedLayers.methodLike(method) : method;
     int rowSize = length * hiddenSize + pooledSize;
     float[] encoded = new float[prompts.size() * rowSize];
     for (int first = 0; first < prompts.size(); first += together) {
       int end = Math.min(prompts.size(), first + together);
       int rows = end - first;
-      float[] factors = new float[rows * table];
-      float[] scales = new float[rows * lines];
-      for (int row = 0; row < rows; row++) {
-        List<RequestedLora> loras = prompts.get(first + row).loras();
-        float[] own = changed.factors(loras);
-        System.arraycopy(own, 0, factors, row * table, own.length);
-        float[] ownScales = changed.scales(loras);
-        System.arraycopy(ownScales, 0, scales, row * lines, ownScales.length);
-      }
       List<Tensor> arguments = new ArrayList<>();
       arguments.add(
           new HostTensor.Longs(
@@ -421,26 +501,91 @@ final class PromptEncoder {
       if (!whole) {
         arguments.add(new HostTensor.Longs(Arrays.copyOfRange(used, first, end), rows));
       }
-      arguments.add(new HostTensor.Floats(factors, rows, lines, changed.width()));
-      arguments.add(new HostTensor.Floats(scales, rows, lines));
+      if (kind.masked()) {
+        arguments.add(mask(tokens.subList(first, end)));
+      }
+      if (kind.adapted()) {
+        AdaptedLayers changed = adapted.orElseThrow();
+        float[] factors = new float[rows * table];
+        float[] scales = new float[rows * lines];
+        for (int row = 0; row < rows; row++) {
+          List<RequestedLora> loras = prompts.get(first + row).loras();
+          float[] own = changed.factors(loras);
+          System.arraycopy(own, 0, factors, row * table, own.length);
+          float[] ownScales = changed.scales(loras);
+          System.arraycopy(ownScales, 0, scales, row * lines, ownScales.length);
+        }
+        arguments.add(new HostTensor.Floats(factors, rows, lines, changed.width()));
+        arguments.add(new HostTensor.Floats(scales, rows, lines));
+      }
       float[] part = network.call(method, arguments.toArray(Tensor[]::new)).data();
       System.arraycopy(part, 0, encoded, first * rowSize, part.length);
     }
     return encoded;
   }
 
+  /** What is added to scores: no token sees later ones, and hidden ones are seen by none. */
+  private HostTensor.Floats mask(List<CompelTexts.TokenRow> rows) {
+    int length = length();
+    float[] mask = new float[rows.size() * length * length];
+    int at = 0;
+    for (CompelTexts.TokenRow row : rows) {
+      boolean[] hidden = row.hidden().orElseGet(() -> new boolean[length]);
+      for (int from = 0; from < length; from++) {
+        for (int to = 0; to < length; to++) {
+          mask[at++] = to > from || hidden[to] ? UNSEEN : 0;
+        }
+      }
+    }
+    return new HostTensor.Floats(mask, rows.size(), 1, length, length);
+  }
+
+  /** The method that takes the number of layers, too. */
+  private static String layersMethod(Taken taken) {
+    return switch (taken) {
+      case NORMED -> ClipText.AT_LAYER_NORMED;
+      case INNER, OUTERMOST_AND_END -> ClipText.AT_LAYER;
+      case INNER_AND_POOLED -> ClipTextProjection.STATES_AND_POOLED;
+    };
+  }
+
+  /** Adds a method like another one that takes a mask instead of hiding later tokens by itself. */
+  private static void addMasked(Graph graph, String name) {
+    Method of =
+        graph.methods().stream()
+            .filter(method -> method.name().equals(name))
+            .findFirst()
+            .orElseThrow();
+    graph.variant(
+        name + MASKED,
+        of,
+        m -> {
+          Value mask = m.input("mask", 4);
+          return (target, operation, inputs) ->
+              operation.op() == Op.ATTENTION
+                  ? Optional.of(
+                      m.attention(
+                          inputs.get(0),
+                          inputs.get(1),
+                          inputs.get(2),
+                          m.castAs(mask, inputs.get(0))))
+                  : Optional.empty();
+        });
+  }
+
   /** The states of a prompt's rows one behind the other, and what the first one is pooled to. */
-  private PromptEncoding encoding(Part part, float[] encoded, int first) {
+  private PromptEncoding encoding(
+      List<PromptChunks.Chunk> parts, boolean truncated, float[] encoded, int first) {
     int size = length() * hiddenSize;
-    int chunks = part.chunks().size();
+    int chunks = parts.size();
     float[] states = new float[chunks * size];
     for (int i = 0; i < chunks; i++) {
       System.arraycopy(encoded, (first + i) * (size + pooledSize), states, i * size, size);
-      weigh(states, i * size, part.chunks().get(i).weights());
+      weigh(states, i * size, parts.get(i).weights());
     }
     int pooled = first * (size + pooledSize) + size;
     return new PromptEncoding(
-        states, Arrays.copyOfRange(encoded, pooled, pooled + pooledSize), part.truncated());
+        states, Arrays.copyOfRange(encoded, pooled, pooled + pooledSize), truncated);
   }
 
   /**

@@ -5,6 +5,7 @@
 package io.github.flinkdiffusion.ops.pipeline;
 
 import io.github.flinkdiffusion.ops.prompt.NetworkTags;
+import io.github.flinkdiffusion.ops.prompt.PromptLanguage;
 import io.github.flinkdiffusion.ops.prompt.PromptSyntaxException;
 import java.util.stream.Collectors;
 import java.util.stream.Stream;
@@ -20,7 +21,7 @@ final class PromptLoras {
    * @throws InvalidRequestException for what the web UI would not read so
    */
   static GenerationRequest moved(GenerationRequest request, boolean allowed) {
-    if (!PromptStages.has(request)) {
+    if (Prompt.language(request) != PromptLanguage.A1111) {
       return request;
     }
     String prompt = request.get(Parameters.PROMPT);

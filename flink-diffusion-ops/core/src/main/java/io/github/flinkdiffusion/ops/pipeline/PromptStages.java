@@ -16,7 +16,8 @@ import java.util.TreeSet;
 import java.util.function.Function;
 
 /**
- * A request's prompts in A1111's language: which texts its rows have at which network call.
+ * A request's prompts in A1111's language, or Compel's: which texts its rows have at which network
+ * call.
  *
  * @param weights of the wanted prompts that AND combines
  * @param stages in order; the last one's calls end with the trajectory
@@ -32,10 +33,9 @@ record PromptStages(List<Double> weights, List<Stage> stages) {
    */
   record Stage(int until, List<String> wanted, String unwanted) {}
 
-  /** Whether a request is written in that language. */
+  /** Whether a request is written in a language that has a meaning for brackets. */
   static boolean has(GenerationRequest request) {
-    String language = request.get(Parameters.PROMPT_LANGUAGE);
-    return language != null && PromptLanguage.named(language).orElseThrow() == PromptLanguage.A1111;
+    return Prompt.language(request) != PromptLanguage.PLAIN;
   }
 
   /**
@@ -46,6 +46,12 @@ record PromptStages(List<Double> weights, List<Stage> stages) {
    * @throws InvalidRequestException for a combination of prompts without guidance
    */
   static PromptStages of(GenerationRequest request, int calls, boolean guided) {
+    if (Prompt.language(request) == PromptLanguage.COMPEL) {
+      String negative = guided ? request.get(Parameters.NEGATIVE_PROMPT) : "";
+      return new PromptStages(
+          List.of(1.0),
+          List.of(new Stage(calls, List.of(request.get(Parameters.PROMPT)), negative)));
+    }
     List<WeightedText> prompts = Composition.split(request.get(Parameters.PROMPT));
     boolean composed = prompts.size() > 1 || prompts.get(0).weight() != 1;
     if (composed && !guided) {
@@ -122,7 +128,8 @@ record PromptStages(List<Double> weights, List<Stage> stages) {
     int longest = 1;
     for (String text : texts()) {
       for (PromptEncoder encoder : encoders) {
-        longest = Math.max(longest, encoder.chunks(Prompt.a1111(request, text, 0)).size());
+        PromptEncoder.Size size = encoder.size(Prompt.written(request, text, 0));
+        longest = Math.max(longest, Math.max(size.rows(), size.chunks()));
       }
     }
     int encodings = stages.size() * (weights.size() + 1) * longest;

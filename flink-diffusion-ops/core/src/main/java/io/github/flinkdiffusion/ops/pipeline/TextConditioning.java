@@ -97,14 +97,17 @@ final class TextConditioning implements Conditioning {
         .toList();
   }
 
-  /** Conditions of prompts in A1111's language, all of which are made as long as the longest. */
+  /**
+   * Conditions of prompts in A1111's or Compel's language, all of which are made as long as the
+   * longest.
+   */
   private Conditions staged(GenerationRequest request, PromptStages stages) {
     int skipped = Prompt.wanted(request).clipSkip();
     List<Prompt> texts = new ArrayList<>();
-    texts.add(Prompt.a1111(request, "", 0));
+    texts.add(Prompt.written(request, "", 0));
     for (PromptStages.Stage stage : stages.stages()) {
-      stage.wanted().forEach(text -> texts.add(Prompt.a1111(request, text, skipped)));
-      texts.add(Prompt.a1111(request, stage.unwanted(), 0));
+      stage.wanted().forEach(text -> texts.add(Prompt.written(request, text, skipped)));
+      texts.add(Prompt.written(request, stage.unwanted(), 0));
     }
     Map<Prompt, PromptEncoding> encoded = prompts.encodeSkipping(texts);
     float[] empty = encoded.get(texts.get(0)).states();
@@ -113,8 +116,8 @@ final class TextConditioning implements Conditioning {
     return stages.conditions(
         request,
         guided(request),
-        text -> row(request, encoded.get(Prompt.a1111(request, text, skipped)), empty, longest),
-        text -> row(request, encoded.get(Prompt.a1111(request, text, 0)), empty, longest));
+        text -> row(request, encoded.get(Prompt.written(request, text, skipped)), empty, longest),
+        text -> row(request, encoded.get(Prompt.written(request, text, 0)), empty, longest));
   }
 
   private boolean guided(GenerationRequest request) {

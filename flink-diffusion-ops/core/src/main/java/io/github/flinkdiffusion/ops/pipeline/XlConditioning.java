@@ -5,6 +5,7 @@
 package io.github.flinkdiffusion.ops.pipeline;
 
 import io.github.flinkdiffusion.ops.network.UNet2DConditionConfig;
+import io.github.flinkdiffusion.ops.prompt.PromptLanguage;
 import io.github.flinkdiffusion.ops.weights.Config;
 import java.util.ArrayList;
 import java.util.Iterator;
@@ -171,7 +172,7 @@ final class XlConditioning implements Conditioning {
         Stream.concat(first.stream(), Stream.of(second)).toList());
   }
 
-  /** The web UI has one prompt for both encoders. */
+  /** The web UI has one prompt for both encoders, and so has each language here. */
   private static void requireSame(
       GenerationRequest request, Parameter<String> other, Parameter<String> own) {
     String text = request.get(other);
@@ -182,7 +183,7 @@ final class XlConditioning implements Conditioning {
     }
   }
 
-  /** A request in the web UI's language, where no negative prompt is an empty one. */
+  /** A request in such a language, where no negative prompt is read as an empty one. */
   private static GenerationRequest staged(GenerationRequest request) {
     return request.get(Parameters.NEGATIVE_PROMPT) == null
         ? new GenerationRequest(
@@ -242,16 +243,17 @@ final class XlConditioning implements Conditioning {
   }
 
   /**
-   * Conditions of prompts in A1111's language, all of which are made as long as the longest. An
-   * empty negative prompt is zeros, as in the web UI.
+   * Conditions of prompts in A1111's or Compel's language, all of which are made as long as the
+   * longest. An empty negative prompt is zeros in the web UI; in Compel, as in a plain request, one
+   * that is absent is.
    */
   private Conditions staged(GenerationRequest request, PromptStages stages) {
     int skipped = Prompt.wanted(request).clipSkip();
-    Prompt empty = Prompt.a1111(request, "", 0);
+    Prompt empty = Prompt.written(request, "", 0);
     List<Prompt> texts = new ArrayList<>(List.of(empty));
     for (PromptStages.Stage stage : stages.stages()) {
-      stage.wanted().forEach(text -> texts.add(Prompt.a1111(request, text, skipped)));
-      texts.add(Prompt.a1111(request, stage.unwanted(), 0));
+      stage.wanted().forEach(text -> texts.add(Prompt.written(request, text, skipped)));
+      texts.add(Prompt.written(request, stage.unwanted(), 0));
     }
     Encoded encoded =
         new Encoded(
@@ -259,7 +261,10 @@ final class XlConditioning implements Conditioning {
             second.encodeSkipping(texts));
     int tokens =
         Math.max(tokens(first, encoded.first()), tokens(Optional.of(second), encoded.second()));
-    boolean zeros = stages.stages().stream().allMatch(stage -> stage.unwanted().isEmpty());
+    boolean zeros =
+        Prompt.language(request) == PromptLanguage.A1111
+            ? stages.stages().stream().allMatch(stage -> stage.unwanted().isEmpty())
+            : request.get(Parameters.NEGATIVE_PROMPT) == null && zerosWithoutNegative;
     float[] ids =
         numbers(
             request.get(Parameters.ORIGINAL_SIZE),
@@ -270,7 +275,8 @@ final class XlConditioning implements Conditioning {
         request,
         guided(request),
         text -> {
-          PromptEncoding own = joined(Prompt.a1111(request, text, skipped), empty, encoded, tokens);
+          PromptEncoding own =
+              joined(Prompt.written(request, text, skipped), empty, encoded, tokens);
           return row(
               tokens,
               guidanceSize > 0
@@ -282,7 +288,7 @@ final class XlConditioning implements Conditioning {
                   : Row.of(own.states(), own.pooled(), ids));
         },
         text -> {
-          PromptEncoding own = joined(Prompt.a1111(request, text, 0), empty, encoded, tokens);
+          PromptEncoding own = joined(Prompt.written(request, text, 0), empty, encoded, tokens);
           return row(
               tokens,
               zeros

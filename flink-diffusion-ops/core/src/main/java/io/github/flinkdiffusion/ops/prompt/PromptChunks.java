@@ -98,19 +98,28 @@ public final class PromptChunks {
           "The prompt has more than %d tokens in its %d chunks; shorten it, or use BREAK less often."
               .formatted(MOST * room, MOST));
     }
-    int[] all = new int[room + 2];
-    double[] factors = new double[room + 2];
-    Arrays.fill(all, tokenizer.padding());
-    Arrays.fill(factors, 1);
-    all[0] = tokenizer.start();
-    for (int i = 0; i < ids.size(); i++) {
-      all[i + 1] = ids.get(i);
-      factors[i + 1] = weights.get(i);
-    }
-    all[ids.size() + 1] = tokenizer.end();
-    chunks.add(new Chunk(all, factors));
+    chunks.add(
+        chunk(
+            tokenizer,
+            ids.stream().mapToInt(Integer::intValue).toArray(),
+            weights.stream().mapToDouble(Double::doubleValue).toArray(),
+            0,
+            ids.size()));
     ids.clear();
     weights.clear();
     lastComma = -1;
+  }
+
+  /** The encoding of some of a text's tokens. */
+  static Chunk chunk(ClipTokenizer tokenizer, int[] ids, double[] weights, int first, int end) {
+    int[] all = new int[tokenizer.maxLength()];
+    double[] factors = new double[all.length];
+    Arrays.fill(all, tokenizer.padding());
+    Arrays.fill(factors, 1);
+    all[0] = tokenizer.start();
+    System.arraycopy(ids, first, all, 1, end - first);
+    System.arraycopy(weights, first, factors, 1, end - first);
+    all[end - first + 1] = tokenizer.end();
+    return new Chunk(all, factors);
   }
 }

@@ -15,7 +15,9 @@ public enum PromptLanguage {
   /** Nothing: a prompt is its words, as in diffusers. */
   PLAIN("plain"),
   /** What they mean in AUTOMATIC1111's web UI. */
-  A1111("a1111");
+  A1111("a1111"),
+  /** What they mean in the Python library Compel. */
+  COMPEL("compel");
 
   private final String requested;
 

@@ -8,6 +8,7 @@ import io.github.flinkdiffusion.ops.tokenizer.AddedTokens.Section;
 import io.github.flinkdiffusion.ops.weights.ModelComponent;
 import java.nio.file.Path;
 import java.util.Arrays;
+import java.util.BitSet;
 import java.util.Collections;
 import java.util.Objects;
 import java.util.stream.IntStream;
@@ -100,22 +101,45 @@ public final class ClipTokenizer {
     return new Tokens(ids, !whole);
   }
 
+  /**
+   * All ids of a text, without start, end and padding.
+   *
+   * @param endsWord whether a word ends with it. Neither is to be changed
+   */
+  @SuppressWarnings("ArrayRecordComponent")
+  public record TextTokens(int[] ids, boolean[] endsWord) {}
+
   /** All ids of a text, without start, end and padding, however many they are. */
   public int[] tokens(String text) {
+    return words(text).ids();
+  }
+
+  /** The same, with the ends of words. */
+  public TextTokens words(String text) {
     IntStream.Builder ids = IntStream.builder();
+    BitSet ends = new BitSet();
+    int[] count = {0};
     for (Section section : added.split(WellFormed.text(Objects.requireNonNull(text, "text")))) {
       if (section.token().isPresent()) {
         ids.add(section.token().getAsInt());
+        count[0]++;
       } else {
         Words.forEach(
             section.text(),
             word -> {
-              Arrays.stream(bytePairs.encode(word)).forEach(ids::add);
+              int[] own = bytePairs.encode(word);
+              Arrays.stream(own).forEach(ids::add);
+              count[0] += own.length;
+              ends.set(count[0] - 1);
               return true;
             });
       }
     }
-    return ids.build().toArray();
+    boolean[] endsWord = new boolean[count[0]];
+    for (int i = 0; i < endsWord.length; i++) {
+      endsWord[i] = ends.get(i);
+    }
+    return new TextTokens(ids.build().toArray(), endsWord);
   }
 
   /** The token that begins every encoding. */
