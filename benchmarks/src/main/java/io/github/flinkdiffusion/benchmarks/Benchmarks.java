@@ -27,6 +27,7 @@ import picocli.CommandLine.Command;
       LatencyBenchmark.class,
       TenantsBenchmark.class,
       CachingBenchmark.class,
+      LorasBenchmark.class,
       CheckpointBenchmark.class,
       ConnectorBenchmark.class,
       MemoryBenchmark.class,
