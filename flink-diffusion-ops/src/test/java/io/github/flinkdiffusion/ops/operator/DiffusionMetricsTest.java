@@ -9,6 +9,7 @@ import static io.github.flinkdiffusion.ops.operator.Subtask.settings;
 import static org.assertj.core.api.Assertions.assertThat;
 
 import io.github.flinkdiffusion.connector.event.FailureReason;
+import io.github.flinkdiffusion.connector.event.PromptEvent;
 import io.github.flinkdiffusion.ops.batching.CallReport;
 import io.github.flinkdiffusion.ops.batching.CallReport.Stage;
 import io.github.flinkdiffusion.ops.batching.ModelPool;
@@ -16,6 +17,7 @@ import io.github.flinkdiffusion.ops.fakes.FakePipelines;
 import io.github.flinkdiffusion.ops.fakes.ManualDevices;
 import java.time.Duration;
 import java.util.HashMap;
+import java.util.List;
 import java.util.Locale;
 import java.util.Map;
 import java.util.TreeMap;
@@ -27,6 +29,8 @@ import org.apache.flink.metrics.MetricGroup;
 import org.apache.flink.runtime.checkpoint.OperatorSubtaskState;
 import org.apache.flink.runtime.metrics.groups.UnregisteredMetricGroups.UnregisteredOperatorMetricGroup;
 import org.junit.jupiter.api.Test;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.ValueSource;
 
 class DiffusionMetricsTest {
 
@@ -60,6 +64,31 @@ class DiffusionMetricsTest {
     <M extends Metric> M get(String name) {
       return (M) metrics.get(name);
     }
+  }
+
+  @ParameterizedTest
+  @ValueSource(
+      strings = {
+        "a (red:1.3) cat",
+        "((red)) cat",
+        "a [cat:dog:0.5]",
+        "a cat <lora:style:0.8>",
+        "a red++ cat",
+        "a (red hat)1.3",
+        "(red hat)-- on a cat",
+        "(\"a cat\", \"a dog\").and()",
+        "red--, cat"
+      })
+  void plainPromptsThatLookWeightedAreCounted(String prompt) {
+    Registered group = new Registered();
+    DiffusionMetrics metrics = new DiffusionMetrics(group, () -> 0, Duration.ZERO, 1);
+    metrics.plain("one", prompt, true);
+    metrics.plain("two", prompt, false);
+    for (String plain :
+        List.of("a red cat", "a cat (red)", "at 10:30 [noon]", "semi-dark, f/1.8", "1 + 1 -- 2")) {
+      metrics.plain("three", plain, true);
+    }
+    assertThat(group.<Counter>get("numPlainWeightedPrompts").getCount()).isEqualTo(2);
   }
 
   @Test
@@ -115,6 +144,7 @@ class DiffusionMetricsTest {
     DiffusionMetrics metrics = new DiffusionMetrics(group, () -> 0, Duration.ZERO, 1);
     metrics.model("emoji", () -> new ModelPool.Counts(0, 0, 0));
     metrics.tookDevice("acme", Duration.ZERO);
+    metrics.live(() -> 0, () -> 0);
     Map<String, String> kinds = new TreeMap<>();
     group.metrics.forEach(
         (name, metric) ->
@@ -146,12 +176,16 @@ class DiffusionMetricsTest {
       assertThat(subtask.meters().pictures.getCount()).isEqualTo(2);
       assertThat(subtask.meters().steps.getCount()).isEqualTo(5);
       assertThat(subtask.inFlight()).isZero();
+      assertThat(subtask.meters().plainWeightedPrompts.getCount()).isZero();
 
-      subtask.harness.processElement(prompt("c", 9), 0);
+      PromptEvent weighted = prompt("c", 9);
+      weighted.setPrompt("a (red:1.3) cat");
+      subtask.harness.processElement(weighted, 0);
       devices.deviceCall();
       devices.deviceCall();
       devices.deviceCall();
       assertThat(subtask.inFlight()).isEqualTo(1);
+      assertThat(subtask.meters().plainWeightedPrompts.getCount()).isEqualTo(1);
       state = subtask.snapshot();
     }
     try (Subtask same =

@@ -7,20 +7,25 @@ package io.github.flinkdiffusion.ops.operator;
 import io.github.flinkdiffusion.connector.event.FailureReason;
 import io.github.flinkdiffusion.ops.batching.CallReport;
 import io.github.flinkdiffusion.ops.batching.ModelPool;
+import io.github.flinkdiffusion.ops.prompt.WeightMarks;
 import java.time.Duration;
 import java.util.EnumMap;
 import java.util.HashMap;
 import java.util.List;
 import java.util.Locale;
 import java.util.Map;
+import java.util.Optional;
 import java.util.concurrent.ConcurrentHashMap;
 import java.util.concurrent.atomic.LongAdder;
 import java.util.function.Supplier;
 import org.apache.flink.metrics.Counter;
+import org.apache.flink.metrics.Gauge;
 import org.apache.flink.metrics.Histogram;
 import org.apache.flink.metrics.MeterView;
 import org.apache.flink.metrics.MetricGroup;
 import org.apache.flink.traces.SpanBuilder;
+import org.slf4j.Logger;
+import org.slf4j.LoggerFactory;
 
 /**
  * What an operator tells about itself, in Flink's group of the operator; {@link #REFERENCE} says
@@ -145,6 +150,13 @@ final class DiffusionMetrics {
               "network steps that were computed before a failure and had to be computed again;"
                   + " those of a killed process are not known"),
           new Described(
+              "numPlainWeightedPrompts",
+              null,
+              "counter",
+              "prompts that look weighted, such as `(red:1.3)` or `red++`, and were read as plain"
+                  + " text: requests without the parameter `promptLanguage`. The log has a hint"
+                  + " with the first one"),
+          new Described(
               "numRefusedModelEvents",
               null,
               "counter",
@@ -185,6 +197,8 @@ final class DiffusionMetrics {
    */
   record Described(String name, String formerName, String kind, String description) {}
 
+  private static final Logger LOG = LoggerFactory.getLogger(DiffusionMetrics.class);
+
   private final MetricGroup group;
   final Counter pictures;
   final Counter tiles;
@@ -196,6 +210,7 @@ final class DiffusionMetrics {
   final Counter restartedTrajectories;
   final Counter redoneSteps;
   final Counter refusedModelEvents;
+  final Counter plainWeightedPrompts;
   private final Counter deviceTimeMicros;
   private final Histogram batchRows;
   private final Histogram queueTimeMillis;
@@ -223,6 +238,7 @@ final class DiffusionMetrics {
     restartedTrajectories = counter(group, "numRestartedTrajectories", "restartedTrajectories");
     redoneSteps = counter(group, "numRedoneSteps", "redoneSteps");
     refusedModelEvents = group.counter("numRefusedModelEvents", new SharedCounter());
+    plainWeightedPrompts = group.counter("numPlainWeightedPrompts", new SharedCounter());
     deviceTimeMicros = group.counter("deviceTimeMicros", new SharedCounter());
     batchRows = group.histogram("batchRows", new RecentValues(WINDOW));
     queueTimeMillis = group.histogram("queueTimeMillis", new RecentValues(WINDOW));
@@ -237,9 +253,9 @@ final class DiffusionMetrics {
   }
 
   /** Where requests may be frames of streams. */
-  void live(LiveFrames frames) {
-    group.gauge("numRepeatedFrames", frames::repeated);
-    group.gauge("liveStreams", frames::remembered);
+  void live(Gauge<?> repeated, Gauge<?> remembered) {
+    group.gauge("numRepeatedFrames", repeated);
+    group.gauge("liveStreams", remembered);
   }
 
   /** A model that requests may name. */
@@ -257,6 +273,30 @@ final class DiffusionMetrics {
     if (known != null) {
       known.inc();
     }
+  }
+
+  /**
+   * A request is read as plain text.
+   *
+   * @param takesLanguage whether its model would read weights
+   */
+  void plain(String request, String prompt, boolean takesLanguage) {
+    Optional<String> mark = WeightMarks.first(prompt);
+    if (mark.isEmpty()) {
+      return;
+    }
+    if (plainWeightedPrompts.getCount() == 0) {
+      LOG.warn(
+          "The prompt of request {} has '{}', which looks like a weight, and was read as plain"
+              + " text. {} The metric numPlainWeightedPrompts counts further ones.",
+          request,
+          mark.get(),
+          takesLanguage
+              ? "Set the parameter promptLanguage of the request to a1111 or compel to have it"
+                  + " weighted."
+              : "This model knows no weights.");
+    }
+    plainWeightedPrompts.inc();
   }
 
   /** A counter named as Flink names its own, and once more as earlier versions did. */

@@ -257,7 +257,7 @@ abstract class DiffusionOperator extends AbstractStreamOperator<ImageEvent> {
     probation.begin();
     if (settings.live().enabled() && getKeyedStateBackend() != null) {
       live = new LiveFrames(this, settings.live(), probation::admit);
-      meters.live(live);
+      meters.live(live::repeated, live::remembered);
     }
     resumeRestored();
     first.close();

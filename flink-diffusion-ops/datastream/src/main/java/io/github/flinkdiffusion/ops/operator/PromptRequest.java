@@ -16,7 +16,9 @@ import io.github.flinkdiffusion.ops.image.Raster;
 import io.github.flinkdiffusion.ops.pipeline.GeneratedImage;
 import io.github.flinkdiffusion.ops.pipeline.GenerationRequest;
 import io.github.flinkdiffusion.ops.pipeline.InvalidRequestException;
+import io.github.flinkdiffusion.ops.pipeline.Parameters;
 import io.github.flinkdiffusion.ops.pipeline.TrajectorySnapshot;
+import io.github.flinkdiffusion.ops.prompt.PromptLanguage;
 import java.nio.ByteBuffer;
 import java.time.Duration;
 import java.util.List;
@@ -88,9 +90,22 @@ final class PromptRequest extends Request implements RequestListener {
       GenerationRequest request =
           host.settings().limits().prepare(use().batcher(), Events.spec(prompt, host.settings()));
       Events.requireImage(model(), request.arguments());
+      hintAtWeights(request);
       submit(new Work.Fresh(request));
     } catch (InvalidRequestException e) {
       fail(FailureReason.INVALID_REQUEST, e.getMessage());
+    }
+  }
+
+  private void hintAtWeights(GenerationRequest request) {
+    String language = request.get(Parameters.PROMPT_LANGUAGE);
+    if (language == null
+        || PromptLanguage.named(language).equals(Optional.of(PromptLanguage.PLAIN))) {
+      host.meters()
+          .plain(
+              prompt.getId(),
+              prompt.getPrompt(),
+              model().signature().takes(Parameters.PROMPT_LANGUAGE));
     }
   }
 
