@@ -77,6 +77,10 @@ public final class DiffusionModuleFactory implements ModuleFactory {
     PLAIN.put("clip_score", ClipScoreFunction::new);
     PLAIN.put("r_precision", TextPrecisionFunction::new);
     PLAIN.put("vendi_score", VendiScoreFunction::new);
+    PLAIN.put("class_entropy", ClassEntropyFunction::new);
+    PLAIN.put("total_variation", ReferenceFunction::totalVariation);
+    PLAIN.put("kl_divergence", ReferenceFunction::divergence);
+    PLAIN.put("parity_gap", ParityGapFunction::new);
   }
 
   @Override
