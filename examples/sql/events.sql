@@ -129,6 +129,41 @@ CREATE TABLE image_events (
   'sink.transaction-naming-strategy' = 'pooling'
 );
 
+CREATE TABLE text_events (
+  `id` STRING NOT NULL COMMENT 'The request''s id',
+  `text` STRING NOT NULL COMMENT 'The text, without special tokens; a caption begins with the prompt',
+  `tokens` INT COMMENT 'Tokens that were generated, without the one that ends the text; 0 for a label',
+  `ended` BOOLEAN COMMENT 'True when the text ended by itself; false when it has as many tokens as were asked for at most',
+  `scores` MAP<STRING, DOUBLE> COMMENT 'For a label: how sure the model is of each of the request''s labels, 1 together',
+  `prompt` STRING COMMENT 'The prompt or question as it was received',
+  `seed` BIGINT COMMENT 'The seed that was used, given or derived',
+  `model` STRING COMMENT 'Name of the model folder',
+  `model_digest` STRING COMMENT 'SHA-256 over the model''s weights and configs, lower-case hex',
+  `attributes` MAP<STRING, STRING> COMMENT 'The request''s attributes, unchanged',
+  `audit` ROW<`model` STRING, `model_digest` STRING, `task` STRING, `scheduler` STRING, `steps` INT, `seed` BIGINT, `parameters` MAP<STRING, STRING>, `input_digests` MAP<STRING, STRING>, `software_version` STRING> COMMENT 'How the text was generated',
+  `original` ROW<`bytes` BYTES, `size` BIGINT, `sha256` STRING, `origin` ROW<`topic` STRING, `partition` INT, `offset` BIGINT>> COMMENT 'The request, while the result is on its way to a sink; the sink of texts leaves it out, and puts it into the failure of a result that is too large for Kafka',
+  `context` ROW<`key` BYTES, `headers` MAP<STRING, BYTES>> COMMENT 'Key and headers of the request''s record, while the result is on its way to a sink; the sink gives them to the result''s record and leaves them out of the event',
+  `device_seconds` DOUBLE COMMENT 'Device seconds that the request took: of each device call that it took part in, its share by rows',
+  `event_time` TIMESTAMP_LTZ(3) METADATA FROM 'timestamp' VIRTUAL,
+  WATERMARK FOR `event_time` AS `event_time` - INTERVAL '5' SECOND
+) COMMENT 'One finished text about an image: a caption, an answer, or the label that fits best' WITH (
+  'connector' = 'kafka',
+  'topic' = 'null',
+  'properties.bootstrap.servers' = 'localhost:9092',
+  'properties.group.id' = 'sql-null',
+  'properties.isolation.level' = 'read_committed',
+  'scan.startup.mode' = 'earliest-offset',
+  'key.format' = 'raw',
+  'key.fields' = 'id',
+  'format' = 'diffusion-avro',
+  'diffusion-avro.event' = 'text',
+  'properties.max.request.size' = '16777216',
+  'properties.transaction.timeout.ms' = '900000',
+  'sink.delivery-guarantee' = 'exactly-once',
+  'sink.transactional-id-prefix' = 'sql-null/',
+  'sink.transaction-naming-strategy' = 'pooling'
+);
+
 CREATE TABLE failure_events (
   `id` STRING COMMENT 'The request''s id; null when the bytes could not be decoded',
   `reason` STRING NOT NULL COMMENT 'What kind of failure',

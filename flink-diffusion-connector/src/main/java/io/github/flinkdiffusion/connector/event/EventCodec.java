@@ -41,6 +41,7 @@ public final class EventCodec<T extends SpecificRecord> {
   private static final EventCodec<ImageTaskEvent> IMAGE_TASKS =
       new EventCodec<>(ImageTaskEvent.class);
   private static final EventCodec<ImageEvent> IMAGES = new EventCodec<>(ImageEvent.class);
+  private static final EventCodec<TextEvent> TEXTS = new EventCodec<>(TextEvent.class);
   private static final EventCodec<FailureEvent> FAILURES = new EventCodec<>(FailureEvent.class);
   private static final EventCodec<ProgressEvent> PROGRESS = new EventCodec<>(ProgressEvent.class);
   private static final EventCodec<CancelEvent> CANCELLATIONS = new EventCodec<>(CancelEvent.class);
@@ -48,7 +49,8 @@ public final class EventCodec<T extends SpecificRecord> {
   private static final EventCodec<VoteEvent> VOTES = new EventCodec<>(VoteEvent.class);
 
   private static final List<EventCodec<?>> ALL =
-      List.of(PROMPTS, IMAGE_TASKS, IMAGES, FAILURES, PROGRESS, CANCELLATIONS, MODELS, VOTES);
+      List.of(
+          PROMPTS, IMAGE_TASKS, IMAGES, TEXTS, FAILURES, PROGRESS, CANCELLATIONS, MODELS, VOTES);
 
   private static final byte[] MARKER = {(byte) 0xC3, 0x01};
   private static final int HEADER_BYTES = MARKER.length + Long.BYTES;
@@ -81,6 +83,11 @@ public final class EventCodec<T extends SpecificRecord> {
   /** Finished images. */
   public static EventCodec<ImageEvent> images() {
     return IMAGES;
+  }
+
+  /** Finished texts. */
+  public static EventCodec<TextEvent> texts() {
+    return TEXTS;
   }
 
   /** Records that could not be done. */

@@ -8,6 +8,7 @@ import io.github.flinkdiffusion.connector.event.ImageEvent;
 import io.github.flinkdiffusion.connector.event.ImageTaskEvent;
 import io.github.flinkdiffusion.connector.event.ModelEvent;
 import io.github.flinkdiffusion.connector.event.PromptEvent;
+import io.github.flinkdiffusion.connector.event.TextEvent;
 import java.util.List;
 import java.util.Map;
 import java.util.Set;
@@ -21,7 +22,8 @@ final class EventFields {
       Map.of(
           PromptEvent.class.getSimpleName(), Set.of("origin", "context"),
           ImageTaskEvent.class.getSimpleName(), Set.of("origin", "context"),
-          ImageEvent.class.getSimpleName(), Set.of("original", "context"));
+          ImageEvent.class.getSimpleName(), Set.of("original", "context"),
+          TextEvent.class.getSimpleName(), Set.of("original", "context"));
 
   /** Requests and versions of models without an id are named by their place in Kafka. */
   private static final Set<String> WITHOUT_ID =

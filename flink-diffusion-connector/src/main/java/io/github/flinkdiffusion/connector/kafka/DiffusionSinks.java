@@ -11,11 +11,13 @@ import io.github.flinkdiffusion.connector.event.ImageTaskEvent;
 import io.github.flinkdiffusion.connector.event.ModelEvent;
 import io.github.flinkdiffusion.connector.event.ProgressEvent;
 import io.github.flinkdiffusion.connector.event.PromptEvent;
+import io.github.flinkdiffusion.connector.event.TextEvent;
 import io.github.flinkdiffusion.connector.kafka.internal.EventSerializer;
 import io.github.flinkdiffusion.connector.kafka.internal.FailureSerializer;
 import io.github.flinkdiffusion.connector.kafka.internal.ImageSerializer;
 import io.github.flinkdiffusion.connector.kafka.internal.Keys;
 import io.github.flinkdiffusion.connector.kafka.internal.ShorteningSerializer;
+import io.github.flinkdiffusion.connector.kafka.internal.TextSerializer;
 import io.github.flinkdiffusion.connector.kafka.internal.TooLarge;
 import org.apache.flink.annotation.PublicEvolving;
 import org.jspecify.annotations.NullMarked;
@@ -42,6 +44,17 @@ public final class DiffusionSinks {
         image -> Keys.utf8(image.getId()),
         (maxRecordBytes, format, topic) -> new ImageSerializer(format, topic),
         TooLarge::image);
+  }
+
+  /** Finished texts, as images are. */
+  public static EventSinkBuilder<TextEvent> texts() {
+    return new EventSinkBuilder<>(
+        TextEvent.class,
+        "texts",
+        false,
+        text -> Keys.utf8(text.getId()),
+        (maxRecordBytes, format, topic) -> new TextSerializer(format, topic),
+        TooLarge::text);
   }
 
   /**

@@ -11,6 +11,7 @@ import io.github.flinkdiffusion.connector.event.ImageTaskEvent;
 import io.github.flinkdiffusion.connector.event.ModelEvent;
 import io.github.flinkdiffusion.connector.event.ProgressEvent;
 import io.github.flinkdiffusion.connector.event.PromptEvent;
+import io.github.flinkdiffusion.connector.event.TextEvent;
 import io.github.flinkdiffusion.connector.event.VoteEvent;
 import java.util.Locale;
 import org.apache.avro.Schema;
@@ -27,6 +28,8 @@ public enum EventKind {
   IMAGE_TASK(ImageTaskEvent.class),
   /** A finished picture. */
   IMAGE(ImageEvent.class),
+  /** A finished text. */
+  TEXT(TextEvent.class),
   /** A record that could not be done. */
   FAILURE(FailureEvent.class),
   /** How far a request has come. */

@@ -50,6 +50,16 @@ class EventCodecTest {
                 .build()),
         new Sample<>(EventCodec.images(), everythingInAPicture()),
         new Sample<>(
+            EventCodec.texts(),
+            TextEvent.newBuilder()
+                .setId("order-17")
+                .setText("a red heart")
+                .setTokens(3)
+                .setEnded(false)
+                .setScores(Map.of("heart", 0.75, "square", 0.25))
+                .setSeed(7)
+                .build()),
+        new Sample<>(
             EventCodec.imageTasks(),
             ImageTaskEvent.newBuilder()
                 .setId("scene-17")

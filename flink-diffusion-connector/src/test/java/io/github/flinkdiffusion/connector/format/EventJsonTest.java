@@ -24,6 +24,7 @@ import io.github.flinkdiffusion.connector.event.RecordContext;
 import io.github.flinkdiffusion.connector.event.RecordPosition;
 import io.github.flinkdiffusion.connector.event.Region;
 import io.github.flinkdiffusion.connector.event.Regions;
+import io.github.flinkdiffusion.connector.event.TextEvent;
 import io.github.flinkdiffusion.connector.event.UndecodableEventException;
 import io.github.flinkdiffusion.connector.event.VoteChoice;
 import io.github.flinkdiffusion.connector.event.VoteCriterion;
@@ -112,6 +113,13 @@ class EventJsonTest {
             .build());
     assertComesBack(
         ProgressEvent.class, new ProgressEvent("a", 1, 2, ByteBuffer.wrap(new byte[9])));
+    assertComesBack(
+        TextEvent.class,
+        TextEvent.newBuilder()
+            .setId("a")
+            .setText("a red heart")
+            .setScores(Map.of("heart", 0.75, "square", 0.25))
+            .build());
     assertComesBack(CancelEvent.class, new CancelEvent("a", "why"));
     assertComesBack(
         ModelEvent.class, new ModelEvent("a", "emoji", "v2", "/models/emoji-2", "0123"));
@@ -160,20 +168,28 @@ class EventJsonTest {
       delimiter = '|',
       quoteCharacter = '`',
       value = {
-        "{\"prompt\": \"a\", \"negative_prompt\": \"b\"} | PromptEvent has no field 'negative_prompt' (did you mean 'negativePrompt'?); its fields are id, prompt,",
+        "{\"prompt\": \"a\", \"negative_prompt\": \"b\"} | PromptEvent has no field"
+            + " 'negative_prompt' (did you mean 'negativePrompt'?); its fields are id, prompt,",
         "{\"seeds\": 1} | has no field 'seeds' (did you mean 'seed'?)",
         "{} | PromptEvent.prompt is missing.",
         "{\"prompt\": null} | PromptEvent.prompt is null; a text is expected.",
         "{\"prompt\": 7} | PromptEvent.prompt is 7; a text is expected.",
         "{\"prompt\": \"a\", \"prompt\": \"b\"} | PromptEvent.prompt stands twice.",
-        "{\"prompt\": \"a\", \"steps\": 20.5} | PromptEvent.steps is 20.5; a whole number from -2147483648 to 2147483647 is expected.",
-        "{\"prompt\": \"a\", \"steps\": 2147483648} | PromptEvent.steps is 2147483648; a whole number",
-        "{\"prompt\": \"a\", \"steps\": \"20\"} | PromptEvent.steps is the text '20'; a whole number",
-        "{\"prompt\": \"a\", \"seed\": 1e999999999} | PromptEvent.seed is 1e999999999; a whole number",
-        "{\"prompt\": \"a\", \"guidanceScale\": 1e999} | PromptEvent.guidanceScale is 1e999; a finite number is expected.",
+        "{\"prompt\": \"a\", \"steps\": 20.5} | PromptEvent.steps is 20.5; a whole number from"
+            + " -2147483648 to 2147483647 is expected.",
+        "{\"prompt\": \"a\", \"steps\": 2147483648} | PromptEvent.steps is 2147483648; a whole"
+            + " number",
+        "{\"prompt\": \"a\", \"steps\": \"20\"} | PromptEvent.steps is the text '20'; a whole"
+            + " number",
+        "{\"prompt\": \"a\", \"seed\": 1e999999999} | PromptEvent.seed is 1e999999999; a whole"
+            + " number",
+        "{\"prompt\": \"a\", \"guidanceScale\": 1e999} | PromptEvent.guidanceScale is 1e999; a"
+            + " finite number is expected.",
         "{\"prompt\": \"a\", \"guidanceScale\": NaN} | The JSON is not well-formed at column 37",
-        "{\"prompt\": \"a\", \"attributes\": {\"x\": 1, \"x\": 2}} | PromptEvent.attributes.x stands twice.",
-        "{\"prompt\": \"a\", \"attributes\": {\"x\": [1]}} | PromptEvent.attributes.x is an array; a text is expected.",
+        "{\"prompt\": \"a\", \"attributes\": {\"x\": 1, \"x\": 2}} | PromptEvent.attributes.x"
+            + " stands twice.",
+        "{\"prompt\": \"a\", \"attributes\": {\"x\": [1]}} | PromptEvent.attributes.x is an array;"
+            + " a text is expected.",
         "{\"prompt\": \"\\ud83e\"} | PromptEvent.prompt has half of a surrogate pair.",
         "{\"prompt\": \"a\"} {} | The JSON object is followed by more text",
         "{\"prompt\": \"a\" | The JSON is not well-formed",

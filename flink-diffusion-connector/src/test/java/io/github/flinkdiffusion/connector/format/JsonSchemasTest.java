@@ -15,6 +15,7 @@ import io.github.flinkdiffusion.connector.event.ImageTaskEvent;
 import io.github.flinkdiffusion.connector.event.ModelEvent;
 import io.github.flinkdiffusion.connector.event.ProgressEvent;
 import io.github.flinkdiffusion.connector.event.PromptEvent;
+import io.github.flinkdiffusion.connector.event.TextEvent;
 import io.github.flinkdiffusion.connector.event.VoteEvent;
 import java.io.IOException;
 import java.nio.file.Files;
@@ -36,6 +37,7 @@ class JsonSchemasTest {
         PromptEvent.class,
         ImageTaskEvent.class,
         ImageEvent.class,
+        TextEvent.class,
         FailureEvent.class,
         ProgressEvent.class,
         CancelEvent.class,

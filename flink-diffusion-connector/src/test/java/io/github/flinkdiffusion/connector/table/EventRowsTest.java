@@ -24,6 +24,7 @@ import io.github.flinkdiffusion.connector.event.PromptEvent;
 import io.github.flinkdiffusion.connector.event.RecordPosition;
 import io.github.flinkdiffusion.connector.event.Region;
 import io.github.flinkdiffusion.connector.event.Regions;
+import io.github.flinkdiffusion.connector.event.TextEvent;
 import io.github.flinkdiffusion.connector.event.VoteChoice;
 import io.github.flinkdiffusion.connector.event.VoteCriterion;
 import io.github.flinkdiffusion.connector.event.VoteEvent;
@@ -116,6 +117,14 @@ class EventRowsTest {
                         Map.of("eta", "0.0"),
                         Map.of(),
                         "1"))
+                .build()),
+        new Sample(
+            EventKind.TEXT,
+            TextEvent.newBuilder()
+                .setId("a")
+                .setText("a red heart")
+                .setTokens(3)
+                .setScores(Map.of("heart", 0.75))
                 .build()),
         new Sample(
             EventKind.FAILURE,

@@ -8,6 +8,7 @@ import io.github.flinkdiffusion.connector.event.FailureEvent;
 import io.github.flinkdiffusion.connector.event.ImageEvent;
 import io.github.flinkdiffusion.connector.event.ImageTaskEvent;
 import io.github.flinkdiffusion.connector.event.ProgressEvent;
+import io.github.flinkdiffusion.connector.event.TextEvent;
 import io.github.flinkdiffusion.ops.fakes.ManualDevices;
 import io.github.flinkdiffusion.ops.serving.DiffusionSettings;
 import io.github.flinkdiffusion.ops.serving.ModelList;
@@ -44,16 +45,21 @@ final class ImageSubtask implements AutoCloseable {
   ImageSubtask(
       PipelineFactory pipelines, DiffusionSettings settings, ManualDevices devices, Path scratch)
       throws Exception {
+    this(RequestKind.IMAGE_TASKS, pipelines, settings, devices, scratch);
+  }
+
+  ImageSubtask(
+      RequestKind<ImageTaskEvent> kind,
+      PipelineFactory pipelines,
+      DiffusionSettings settings,
+      ManualDevices devices,
+      Path scratch)
+      throws Exception {
     this.devices = devices;
     harness =
         new OneInputStreamOperatorTestHarness<>(
             new DiffusionOperatorFactory.OfRequests<>(
-                RequestKind.IMAGE_TASKS,
-                ModelList.of(pipelines),
-                settings,
-                null,
-                null,
-                devices.services),
+                kind, ModelList.of(pipelines), settings, null, null, devices.services),
             new MockEnvironmentBuilder()
                 .setTaskManagerRuntimeInfo(
                     new TestingTaskManagerRuntimeInfo(
@@ -110,6 +116,10 @@ final class ImageSubtask implements AutoCloseable {
 
   List<ImageEvent> images() {
     return harness.extractOutputValues();
+  }
+
+  List<TextEvent> texts() {
+    return values(harness.getSideOutput(DiffusionOperator.TEXTS));
   }
 
   List<FailureEvent> failures() {

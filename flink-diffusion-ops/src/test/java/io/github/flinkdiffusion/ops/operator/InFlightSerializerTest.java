@@ -14,6 +14,7 @@ import io.github.flinkdiffusion.connector.event.ImageTaskEvent;
 import io.github.flinkdiffusion.connector.event.PayloadReference;
 import io.github.flinkdiffusion.connector.event.Payloads;
 import io.github.flinkdiffusion.connector.event.PromptEvent;
+import io.github.flinkdiffusion.connector.event.TextEvent;
 import io.github.flinkdiffusion.ops.image.Raster;
 import io.github.flinkdiffusion.ops.pipeline.Basis;
 import io.github.flinkdiffusion.ops.pipeline.GenerationRequest;
@@ -96,6 +97,8 @@ class InFlightSerializerTest {
           "version-4",
           NAMES.subList(0, NAMES.indexOf("waiting-after-an-attempt")),
           "version-5",
+          NAMES.subList(0, NAMES.indexOf("text")),
+          "version-6",
           NAMES);
 
   private static Map<String, InFlight> items() {
@@ -230,6 +233,17 @@ class InFlightSerializerTest {
     items.put(
         "task-for-some-time",
         new InFlight.Task(OptionalLong.of(6), task, TaskProgress.NONE, Long.MAX_VALUE));
+    items.put(
+        "text",
+        new InFlight.Finished(
+            OptionalLong.of(7),
+            new Outcome.Text(
+                TextEvent.newBuilder()
+                    .setId("poster-3")
+                    .setText("a lighthouse")
+                    .setTokens(2)
+                    .setScores(Map.of("lighthouse", 1.0))
+                    .build())));
     return items;
   }
 
@@ -329,7 +343,7 @@ class InFlightSerializerTest {
   @Test
   @EnabledIfSystemProperty(named = "fixtures.write", matches = "true")
   void fixturesOfANewVersionAreWrittenOnce() throws IOException {
-    Path current = VERSIONS.resolve("version-5");
+    Path current = VERSIONS.resolve("version-6");
     Files.createDirectories(current);
     for (Map.Entry<String, InFlight> item : ITEMS.entrySet()) {
       Path file = current.resolve(item.getKey() + ".bin");
@@ -368,10 +382,10 @@ class InFlightSerializerTest {
   @Test
   void aLaterVersionIsRefusedWithWhatToDo() {
     byte[] bytes = InFlightSerializer.serialize(ITEMS.get("waiting"));
-    bytes[0] = 6;
+    bytes[0] = 7;
     assertThatThrownBy(() -> InFlightSerializer.deserialize(bytes))
         .isInstanceOf(DiffusionException.class)
-        .hasMessageContaining("version 6")
+        .hasMessageContaining("version 7")
         .hasMessageContaining("restore with the version that wrote it");
   }
 }

@@ -129,8 +129,9 @@ class EventTablesITCase {
         .isEqualTo(PromptEvent.newBuilder().setId("p2").setPrompt("a blue moon").build());
 
     sql.executeSql(
-            "INSERT INTO image_task_events (id, image, strength) SELECT 't1',"
-                + " ROW(x'0405', CAST(NULL AS ROW<uri STRING, sha256 STRING, `length` BIGINT>), 'image/png'), 0.5e0")
+            "INSERT INTO image_task_events (id, image, strength) SELECT 't1', ROW(x'0405',"
+                + " CAST(NULL AS ROW<uri STRING, sha256 STRING, `length` BIGINT>), 'image/png'),"
+                + " 0.5e0")
         .await();
     assertThat(EventCodec.imageTasks().decode(written("image-tasks", 1).get(0).value()))
         .isEqualTo(
@@ -215,7 +216,8 @@ class EventTablesITCase {
                 EventCodec.failures().encode(failure))));
     assertThat(
             query(
-                "SELECT id, reason, original, `partition`, CAST(event_time AS TIMESTAMP_LTZ(3)) >= TO_TIMESTAMP_LTZ(1700000000000, 3) FROM failure_events"
+                "SELECT id, reason, original, `partition`, CAST(event_time AS TIMESTAMP_LTZ(3)) >="
+                    + " TO_TIMESTAMP_LTZ(1700000000000, 3) FROM failure_events"
                     + TO_THE_END))
         .containsExactly(Row.of(null, "UNDECODABLE", new byte[] {9}, 3, true));
   }
@@ -229,7 +231,8 @@ class EventTablesITCase {
                 "broken",
                 EventCodec.cancellations().encode(CancelEvent.newBuilder().setId("c").build()))));
     String query =
-        "SELECT id FROM cancel_events /*+ OPTIONS('topic' = 'broken', 'scan.bounded.mode' = 'latest-offset', 'diffusion-avro.ignore-parse-errors' = '%s') */";
+        "SELECT id FROM cancel_events /*+ OPTIONS('topic' = 'broken', 'scan.bounded.mode' ="
+            + " 'latest-offset', 'diffusion-avro.ignore-parse-errors' = '%s') */";
     assertThatThrownBy(() -> query(query.formatted(false)))
         .hasStackTraceContaining("Cannot read a record as event 'cancel': 3 bytes that start with");
     assertThat(query(query.formatted(true))).containsExactly(Row.of("c"));
@@ -243,7 +246,7 @@ class EventTablesITCase {
     define("id STRING", "picture");
     assertThatThrownBy(() -> query("SELECT * FROM mine"))
         .hasStackTraceContaining(
-            "[[prompt, image-task, image, failure, progress, cancel, model, vote]]");
+            "[[prompt, image-task, image, text, failure, progress, cancel, model, vote]]");
     define("id STRING", "prompt");
     assertThatThrownBy(() -> sql.executeSql("INSERT INTO mine VALUES ('p1')"))
         .hasStackTraceContaining("has no column 'prompt'");

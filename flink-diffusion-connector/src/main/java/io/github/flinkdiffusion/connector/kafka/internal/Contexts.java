@@ -11,6 +11,7 @@ import io.github.flinkdiffusion.connector.event.ImageEvent;
 import io.github.flinkdiffusion.connector.event.ImageTaskEvent;
 import io.github.flinkdiffusion.connector.event.PromptEvent;
 import io.github.flinkdiffusion.connector.event.RecordContext;
+import io.github.flinkdiffusion.connector.event.TextEvent;
 import io.github.flinkdiffusion.connector.event.UndecodableEventException;
 import io.github.flinkdiffusion.connector.kafka.EventHeaders;
 import java.nio.ByteBuffer;
@@ -74,6 +75,8 @@ final class Contexts {
   static RecordContext of(Object event) {
     if (event instanceof ImageEvent image) {
       return image.getContext();
+    } else if (event instanceof TextEvent text) {
+      return text.getContext();
     } else if (event instanceof FailureEvent failure) {
       return failure.getContext();
     } else if (event instanceof PromptEvent prompt) {
@@ -88,6 +91,8 @@ final class Contexts {
   static void set(Object event, RecordContext context) {
     if (event instanceof ImageEvent image) {
       image.setContext(context);
+    } else if (event instanceof TextEvent text) {
+      text.setContext(context);
     } else if (event instanceof FailureEvent failure) {
       if (failure.getContext() == null) {
         failure.setContext(context);

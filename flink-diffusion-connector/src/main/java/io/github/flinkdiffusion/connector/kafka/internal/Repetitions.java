@@ -12,6 +12,7 @@ import io.github.flinkdiffusion.connector.event.ImageTaskEvent;
 import io.github.flinkdiffusion.connector.event.PromptEvent;
 import io.github.flinkdiffusion.connector.event.RecordContext;
 import io.github.flinkdiffusion.connector.event.RecordPosition;
+import io.github.flinkdiffusion.connector.event.TextEvent;
 import io.github.flinkdiffusion.connector.kafka.EventHeaders;
 import java.nio.ByteBuffer;
 import java.util.HashMap;
@@ -63,6 +64,8 @@ final class Repetitions {
   private static RecordPosition origin(Object event) {
     if (event instanceof ImageEvent image) {
       return image.getOriginal() == null ? null : image.getOriginal().getOrigin();
+    } else if (event instanceof TextEvent text) {
+      return text.getOriginal() == null ? null : text.getOriginal().getOrigin();
     } else if (event instanceof PromptEvent prompt) {
       return prompt.getOrigin();
     } else if (event instanceof ImageTaskEvent task) {

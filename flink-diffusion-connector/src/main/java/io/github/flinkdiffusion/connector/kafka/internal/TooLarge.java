@@ -16,6 +16,7 @@ import io.github.flinkdiffusion.connector.event.Original;
 import io.github.flinkdiffusion.connector.event.ProgressEvent;
 import io.github.flinkdiffusion.connector.event.PromptEvent;
 import io.github.flinkdiffusion.connector.event.RecordPosition;
+import io.github.flinkdiffusion.connector.event.TextEvent;
 import java.nio.ByteBuffer;
 import java.util.Map;
 import org.apache.avro.specific.SpecificRecord;
@@ -48,6 +49,16 @@ public final class TooLarge {
                 STORE_ELSEWHERE),
         image.getOriginal(),
         image.getAttributes());
+  }
+
+  public static FailureEvent text(TextEvent text, String size) {
+    return failure(
+        text,
+        text.getId(),
+        "The result of request %s, a text of %d characters, %s Raise diffusion.kafka.max-event-size and the topic's max.message.bytes."
+            .formatted(shortened(text.getId()), text.getText().length(), size),
+        text.getOriginal(),
+        text.getAttributes());
   }
 
   public static FailureEvent imageTask(ImageTaskEvent task, String size) {

@@ -37,6 +37,11 @@ public final class Diffusion {
     return new ImageTasks();
   }
 
+  /** The operator that writes texts about images: captions, answers, labels. */
+  public static ImageToText imageToText() {
+    return new ImageToText();
+  }
+
   /** The operators that gather the files of a DICOM series into one image task for its volume. */
   public static SeriesGathering series() {
     return new SeriesGathering();

@@ -411,6 +411,7 @@ public abstract class DiffusionBuilder<E extends SpecificRecord, B extends Diffu
     }
     return new DiffusionStreams(
         images,
+        images.getSideOutput(DiffusionOperator.TEXTS),
         images.getSideOutput(DiffusionOperator.FAILURES),
         images.getSideOutput(DiffusionOperator.PROGRESS));
   }
@@ -447,6 +448,11 @@ public abstract class DiffusionBuilder<E extends SpecificRecord, B extends Diffu
       relay.uid(uid + "-" + whatName);
     }
     return board;
+  }
+
+  /** Whether its results are texts; else they are images. */
+  boolean emitsTexts() {
+    return kind.emitsTexts();
   }
 
   /** The uid of an operator that was given none. */

@@ -8,6 +8,7 @@ import io.github.flinkdiffusion.connector.event.CancelEvent;
 import io.github.flinkdiffusion.connector.event.FailureEvent;
 import io.github.flinkdiffusion.connector.event.ImageEvent;
 import io.github.flinkdiffusion.connector.event.ProgressEvent;
+import io.github.flinkdiffusion.connector.event.TextEvent;
 import io.github.flinkdiffusion.connector.kafka.Decoded;
 import io.github.flinkdiffusion.connector.kafka.DiffusionSinks;
 import io.github.flinkdiffusion.connector.kafka.DiffusionSources;
@@ -47,8 +48,8 @@ import org.jspecify.annotations.Nullable;
  * and its consumer group are of use. These follow from it:
  *
  * <ul>
- *   <li>the uids NAME-requests, NAME (the operator, unless it has its own), NAME-images,
- *       NAME-failures, NAME-progress and NAME-cancellation-requests
+ *   <li>the uids NAME-requests, NAME (the operator, unless it has its own), NAME-images (or
+ *       NAME-texts), NAME-failures, NAME-progress and NAME-cancellation-requests
  *   <li>the consumer group and the prefix of transactional ids, unless {@link
  *       KafkaOptions#GROUP_ID} and {@link KafkaOptions#TRANSACTIONAL_ID_PREFIX} are set in the
  *       job's configuration
@@ -94,7 +95,8 @@ public final class DiffusionJob<E extends SpecificRecord> {
    * The topics to read and to write; required. They must exist.
    *
    * @param requests read
-   * @param images written: one event for each request that succeeds
+   * @param images written: one event for each request that succeeds; of {@link
+   *     Diffusion#imageToText} the texts
    * @param failures written: one event for each other request, and for each record that is none
    */
   public DiffusionJob<E> setTopics(String requests, String images, String failures) {
@@ -177,12 +179,20 @@ public final class DiffusionJob<E extends SpecificRecord> {
     operator.uidIfNone(name);
     DiffusionStreams streams = operator.apply(read.events());
 
-    EventSinkBuilder<ImageEvent> imagesSink =
-        configured(DiffusionSinks.images(), job)
-            .setTopic(imagesTopic)
-            .setFailuresTopic(failuresTopic);
-    images.accept(imagesSink);
-    write(streams.images(), imagesSink.build(env), "images");
+    if (operator.emitsTexts()) {
+      EventSinkBuilder<TextEvent> textsSink =
+          configured(DiffusionSinks.texts(), job)
+              .setTopic(imagesTopic)
+              .setFailuresTopic(failuresTopic);
+      write(streams.texts(), textsSink.build(env), "texts");
+    } else {
+      EventSinkBuilder<ImageEvent> imagesSink =
+          configured(DiffusionSinks.images(), job)
+              .setTopic(imagesTopic)
+              .setFailuresTopic(failuresTopic);
+      images.accept(imagesSink);
+      write(streams.images(), imagesSink.build(env), "images");
+    }
 
     EventSinkBuilder<FailureEvent> failuresSink =
         configured(DiffusionSinks.failures(), job).setTopic(failuresTopic);

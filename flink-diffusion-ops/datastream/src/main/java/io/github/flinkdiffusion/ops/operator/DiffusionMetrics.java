@@ -47,6 +47,7 @@ final class DiffusionMetrics {
       List.of(
           new Described("inFlight", null, "gauge", "requests admitted and not yet answered"),
           new Described("numImages", "pictures", "counter", "images emitted"),
+          new Described("numTexts", "texts", "counter", "texts emitted"),
           new Described(
               "numTiles",
               "tiles",
@@ -201,6 +202,7 @@ final class DiffusionMetrics {
 
   private final MetricGroup group;
   final Counter pictures;
+  final Counter texts;
   final Counter tiles;
   final Counter steps;
   final Counter retries;
@@ -227,6 +229,7 @@ final class DiffusionMetrics {
     group.gauge("modelLoadTimeMillis", modelLoadTime::toMillis);
     group.gauge("batchRowLimit", () -> batchRowLimit);
     pictures = counter(group, "numImages", "pictures");
+    texts = counter(group, "numTexts", "texts");
     tiles = counter(group, "numTiles", "tiles");
     steps = counter(group, "numSteps", "steps");
     group.meter("numStepsPerSecond", new MeterView(steps));

@@ -13,6 +13,7 @@ import io.github.flinkdiffusion.connector.event.ImageTaskEvent;
 import io.github.flinkdiffusion.connector.event.ModelEvent;
 import io.github.flinkdiffusion.connector.event.ProgressEvent;
 import io.github.flinkdiffusion.connector.event.PromptEvent;
+import io.github.flinkdiffusion.connector.event.TextEvent;
 import io.github.flinkdiffusion.connector.payload.PayloadStore;
 import io.github.flinkdiffusion.ops.batching.BatchingException;
 import io.github.flinkdiffusion.ops.batching.CallReport;
@@ -111,6 +112,8 @@ abstract class DiffusionOperator extends AbstractStreamOperator<ImageEvent> {
 
   static final OutputTag<FailureEvent> FAILURES =
       new OutputTag<>("failures", new AvroTypeInfo<>(FailureEvent.class));
+  static final OutputTag<TextEvent> TEXTS =
+      new OutputTag<>("texts", new AvroTypeInfo<>(TextEvent.class));
   static final OutputTag<ProgressEvent> PROGRESS =
       new OutputTag<>("progress", new AvroTypeInfo<>(ProgressEvent.class));
 
@@ -555,6 +558,9 @@ abstract class DiffusionOperator extends AbstractStreamOperator<ImageEvent> {
     }
   }
 
+  /** Whether results are texts; else they are images. */
+  abstract boolean emitsTexts();
+
   private void emit(Request request) throws Exception {
     sizeChanged();
     if (live != null) {
@@ -568,6 +574,12 @@ abstract class DiffusionOperator extends AbstractStreamOperator<ImageEvent> {
               mayBeChanged(request)
                   ? ImageEvent.newBuilder(picture.event()).build()
                   : picture.event()));
+    } else if (outcome instanceof Outcome.Text text) {
+      meters.texts.inc();
+      output.collect(
+          TEXTS,
+          request.record(
+              mayBeChanged(request) ? TextEvent.newBuilder(text.event()).build() : text.event()));
     } else if (outcome instanceof Outcome.Failure failure) {
       meters.failed(failure.event().getReason());
       output.collect(
@@ -760,6 +772,11 @@ abstract class DiffusionOperator extends AbstractStreamOperator<ImageEvent> {
 
   /** This subtask, as requests see it. */
   private final class Host implements RequestHost {
+    @Override
+    public boolean emitsTexts() {
+      return DiffusionOperator.this.emitsTexts();
+    }
+
     @Override
     public TaskModels models() {
       return models;

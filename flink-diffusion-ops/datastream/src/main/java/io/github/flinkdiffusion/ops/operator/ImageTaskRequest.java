@@ -189,7 +189,9 @@ final class ImageTaskRequest extends Request {
             return;
           }
           Optional<FrameBlend> blend = frame == null ? Optional.empty() : frame.blend();
-          opened = OpenImageTask.open(run, host.settings(), use().batcher(), sources, blend);
+          opened =
+              OpenImageTask.open(
+                  run, host.settings(), use().batcher(), sources, blend, host.emitsTexts());
           host.mail(() -> opened(opened), "image is open");
         });
   }
@@ -444,6 +446,10 @@ final class ImageTaskRequest extends Request {
 
     @Override
     public void onFinished(GeneratedImage image) {
+      if (host.emitsTexts()) {
+        host.mail(() -> written(image), "text is done");
+        return;
+      }
       sample = image.image();
       host.mail(() -> finished(this), "part is done");
     }
@@ -457,6 +463,21 @@ final class ImageTaskRequest extends Request {
     public void onFailed(RequestFailure failure) {
       fail(Events.reason(failure.kind()), failure.message());
     }
+  }
+
+  /** A text is whole: it has one part. */
+  private void written(GeneratedImage result) {
+    if (outcome.isDone()) {
+      return;
+    }
+    work(
+        () -> {
+          open.requireUnchanged();
+          end(
+              new Outcome.Text(
+                  ImageTaskResult.text(task, open, result, model(), deviceNanos(), host)));
+        },
+        "described");
   }
 
   private void finished(Part part) {

@@ -9,6 +9,7 @@ import io.github.flinkdiffusion.connector.event.ImageEvent;
 import io.github.flinkdiffusion.connector.event.ImageTaskEvent;
 import io.github.flinkdiffusion.connector.event.Payload;
 import io.github.flinkdiffusion.connector.event.Payloads;
+import io.github.flinkdiffusion.connector.event.TextEvent;
 import io.github.flinkdiffusion.connector.payload.PayloadException;
 import io.github.flinkdiffusion.connector.payload.PayloadStore;
 import io.github.flinkdiffusion.ops.credentials.Origin;
@@ -21,6 +22,8 @@ import io.github.flinkdiffusion.ops.imaging.Composition;
 import io.github.flinkdiffusion.ops.imaging.Region;
 import io.github.flinkdiffusion.ops.imaging.Regions;
 import io.github.flinkdiffusion.ops.imaging.VolumeComposition;
+import io.github.flinkdiffusion.ops.pipeline.GeneratedImage;
+import io.github.flinkdiffusion.ops.pipeline.GeneratedText;
 import io.github.flinkdiffusion.ops.pipeline.GenerationRequest;
 import io.github.flinkdiffusion.ops.pipeline.Model;
 import io.github.flinkdiffusion.ops.pipeline.ResultMeaning;
@@ -108,6 +111,41 @@ final class ImageTaskResult {
           .flatMap(artifact -> artifact.file().stream())
           .forEach(Composition::deleteQuietly);
     }
+  }
+
+  /** The event of a finished text. */
+  static TextEvent text(
+      ImageTaskEvent task,
+      OpenImageTask open,
+      GeneratedImage result,
+      Model model,
+      long deviceNanos,
+      RequestHost host) {
+    Audit audit =
+        Audit.of(
+            model,
+            open.whole(),
+            open.inputDigests(),
+            open.furtherParameters(host.settings().image()));
+    GeneratedText text = result.text().orElseThrow();
+    Map<String, Double> scores = new TreeMap<>();
+    text.shares().forEach((label, share) -> scores.put(label, (double) share));
+    return TextEvent.newBuilder()
+        .setId(task.getId())
+        .setText(text.text())
+        .setTokens(text.tokens())
+        .setEnded(text.ended())
+        .setScores(scores)
+        .setPrompt(task.getPrompt())
+        .setSeed(open.first().seed())
+        .setModel(audit.model())
+        .setModelDigest(audit.modelDigest())
+        .setAudit(AuditRecords.of(audit))
+        .setAttributes(task.getAttributes())
+        .setOriginal(Events.original(RequestEvent.of(task)))
+        .setContext(task.getContext())
+        .setDeviceSeconds(Events.seconds(deviceNanos))
+        .build();
   }
 
   private static ImageEvent event(

@@ -68,22 +68,23 @@ import java.util.TreeMap;
  *           eightBits ? bytes, each 255 times a value : floats
  * </pre>
  *
- * <p>Until version 4 there was no device time. Until version 3 there was a text, the model's
- * digest, in place of the basis. Version 2 had no image tasks. Version 1 differs in the request of
- * {@code running}: text id, prompt, negativePrompt; long seed; text scheduler; int steps; double
- * guidanceScale; int width, height.
+ * <p>Until version 5 there were no texts. Until version 4 there was no device time. Until version 3
+ * there was a text, the model's digest, in place of the basis. Version 2 had no image tasks.
+ * Version 1 differs in the request of {@code running}: text id, prompt, negativePrompt; long seed;
+ * text scheduler; int steps; double guidanceScale; int width, height.
  *
  * <p>Events are in Avro's single-object encoding ({@link EventCodec}), which carries its own
  * version; {@code floats} are an int count and their IEEE 754 bits.
  */
 final class InFlightSerializer {
-  private static final byte VERSION = 5;
+  private static final byte VERSION = 6;
   private static final int FLOATS_AT_ONCE = 4096;
   private static final byte WAITING = 1;
   private static final byte RUNNING = 2;
   private static final byte PICTURE = 3;
   private static final byte FAILURE = 4;
   private static final byte TASK = 5;
+  private static final byte WRITTEN = 6;
 
   private static final byte TEXT = 1;
   private static final byte LONG = 2;
@@ -124,6 +125,9 @@ final class InFlightSerializer {
       if (finished.outcome() instanceof Outcome.Picture picture) {
         head(out, PICTURE, finished.timestamp());
         bytes(out, EventCodec.images().encode(picture.event()));
+      } else if (finished.outcome() instanceof Outcome.Text text) {
+        head(out, WRITTEN, finished.timestamp());
+        bytes(out, EventCodec.texts().encode(text.event()));
       } else if (finished.outcome() instanceof Outcome.Failure failure) {
         head(out, FAILURE, finished.timestamp());
         bytes(out, EventCodec.failures().encode(failure.event()));
@@ -168,6 +172,9 @@ final class InFlightSerializer {
             case PICTURE ->
                 new InFlight.Finished(
                     timestamp, new Outcome.Picture(EventCodec.images().decode(bytes(in))));
+            case WRITTEN ->
+                new InFlight.Finished(
+                    timestamp, new Outcome.Text(EventCodec.texts().decode(bytes(in))));
             case FAILURE ->
                 new InFlight.Finished(
                     timestamp, new Outcome.Failure(EventCodec.failures().decode(bytes(in))));

@@ -245,6 +245,7 @@ final class OpenImageTask implements AutoCloseable {
    * @param sources for which {@link Sources#bytes} of heap are reserved; closed with the task, and
    *     when this fails
    * @param blend what the image is mixed with
+   * @param texts whether results are texts
    * @throws InvalidRequestException for a request that cannot be done
    * @throws ImageException for an image that cannot be read, or has the wrong bands
    */
@@ -253,9 +254,10 @@ final class OpenImageTask implements AutoCloseable {
       DiffusionSettings settings,
       StepBatcher batcher,
       Sources sources,
-      Optional<FrameBlend> blend) {
+      Optional<FrameBlend> blend,
+      boolean texts) {
     try {
-      return opened(event, settings, batcher, sources, blend);
+      return opened(event, settings, batcher, sources, blend, texts);
     } catch (RuntimeException | Error e) {
       sources.close();
       throw e;
@@ -267,11 +269,12 @@ final class OpenImageTask implements AutoCloseable {
       DiffusionSettings settings,
       StepBatcher batcher,
       Sources sources,
-      Optional<FrameBlend> blend) {
+      Optional<FrameBlend> blend,
+      boolean texts) {
     ImageSettings how = settings.image();
     int samples = samples(event, how);
     Arguments wanted = Events.asked(event);
-    Events.requireImage(batcher.model(), wanted);
+    requireKind(batcher, wanted, texts, samples);
     int[] own = new int[2];
     TaskScenes image =
         sources
@@ -306,6 +309,11 @@ final class OpenImageTask implements AutoCloseable {
               sources.image().selection().bands().isPresent() ? List.of() : how.bands());
       TaskPlan plan =
           plan(image.first(), batcher, settings, samples, wanted).ofSlices(image.slices());
+      if (image.slices() > 1 && texts) {
+        throw new InvalidRequestException(
+            "The image has %d slices; a text is about one. Select it with the parameter page."
+                .formatted(image.slices()));
+      }
       if (image.slices() > 1) {
         VolumeResults.require(
             plan, batcher.model().result(wanted), how, sources.image().places(how));
@@ -349,6 +357,26 @@ final class OpenImageTask implements AutoCloseable {
       image.close();
       mask.ifPresent(TaskScenes::close);
       throw e;
+    }
+  }
+
+  private static void requireKind(
+      StepBatcher batcher, Arguments wanted, boolean texts, int samples) {
+    boolean writes = batcher.model().result(wanted).kind() == ResultKind.TEXT;
+    String name = batcher.model().info().name();
+    if (writes && !texts) {
+      throw new InvalidRequestException(
+          "Model %s writes texts, which this operator does not emit; use Diffusion.imageToText()."
+              .formatted(name));
+    }
+    if (texts && !writes) {
+      throw new InvalidRequestException(
+          "Model %s generates images, which this operator does not emit; use Diffusion.imageTasks()."
+              .formatted(name));
+    }
+    if (texts && samples > 1) {
+      throw new InvalidRequestException(
+          "ensembleSize is %d; texts have no mean, so it must be 1.".formatted(samples));
     }
   }
 

@@ -28,6 +28,9 @@ interface RequestHost {
 
   DiffusionSettings settings();
 
+  /** Whether results are texts; else they are images. */
+  boolean emitsTexts();
+
   DiffusionMetrics meters();
 
   StepLedger.Page ledger();

@@ -21,6 +21,27 @@ interface RequestKind<E> extends Serializable {
   RequestKind<ImageTaskEvent> IMAGE_TASKS =
       (event, copy) -> RequestEvent.of(copy ? ImageTaskEvent.newBuilder(event).build() : event);
 
+  /** Image tasks whose results are texts. */
+  RequestKind<ImageTaskEvent> TEXT_TASKS =
+      new RequestKind<>() {
+        private static final long serialVersionUID = 1L;
+
+        @Override
+        public RequestEvent request(ImageTaskEvent event, boolean copy) {
+          return IMAGE_TASKS.request(event, copy);
+        }
+
+        @Override
+        public boolean emitsTexts() {
+          return true;
+        }
+      };
+
+  /** Whether results are texts; else they are images. */
+  default boolean emitsTexts() {
+    return false;
+  }
+
   /**
    * @param copy whether the event will be used again by who gave it
    */

@@ -38,6 +38,11 @@ class RequestOperator<E> extends DiffusionOperator
   }
 
   @Override
+  final boolean emitsTexts() {
+    return kind.emitsTexts();
+  }
+
+  @Override
   public final void processElement(StreamRecord<E> element) throws Exception {
     take(kind, element);
   }

@@ -15,7 +15,7 @@ final class RequestSpan {
   static final String NAME = "Request";
   static final String ID = "request.id";
 
-  /** {@code image}, or the reason of the failure. */
+  /** {@code image}, {@code text}, or the reason of the failure. */
   static final String OUTCOME = "outcome";
 
   private RequestSpan() {}
@@ -28,6 +28,10 @@ final class RequestSpan {
     if (outcome instanceof Outcome.Failure failure) {
       return span.setAttribute(ID, String.valueOf(failure.event().getId()))
           .setAttribute(OUTCOME, failure.event().getReason().name());
+    }
+    if (outcome instanceof Outcome.Text text) {
+      return span.setAttribute(ID, String.valueOf(text.event().getId()))
+          .setAttribute(OUTCOME, "text");
     }
     return span.setAttribute(ID, String.valueOf(((Outcome.Picture) outcome).event().getId()))
         .setAttribute(OUTCOME, "image");
