@@ -18,6 +18,8 @@ from folder_cases import configure, pack
 from ip_adapter_fixtures import SHOWN, adapter
 
 TEXT, FROM_IMAGE, INPAINT = (f"StableDiffusionXLControlNet{kind}Pipeline" for kind in ("", "Img2Img", "Inpaint"))
+UNION, UNION_FROM_IMAGE, UNION_INPAINT = (each.replace("ControlNet", "ControlNetUnion") for each in (TEXT, FROM_IMAGE, INPAINT))
+KINDS = {"_class_name": "ControlNetUnionModel", "num_control_type": 6, "num_proj_channel": 8, "num_trans_channel": 8, "num_trans_head": 2, "num_trans_layer": 1}
 OWN = {"addition_embed_type": "text_time", "addition_time_embed_dim": 8, "cross_attention_dim": 40, "projection_class_embeddings_input_dim": 68, "use_linear_projection": True}
 
 
@@ -39,16 +41,27 @@ def described():
     for name in ("EulerAncestralDiscreteScheduler", "DPMSolverMultistepScheduler", "HeunDiscreteScheduler"):
         yield f"by {name}", TEXT, dict(kind=name, num_inference_steps=4, control_guidance_end=0.5)
     yield "a control image of another size", TEXT, dict(control={"width": 40, "height": 26})
+    for pipeline in (UNION, UNION_FROM_IMAGE, UNION_INPAINT):
+        yield "union, " + pipeline, pipeline, dict(union={}, control_mode=3)
+        yield "union, a scale and a share of steps, " + pipeline, pipeline, dict(union={}, control_mode=0, controlnet_conditioning_scale=0.6, control_guidance_start=0.3, control_guidance_end=0.8, num_inference_steps=6)
+        yield "union, without guidance, " + pipeline, pipeline, dict(union={}, control_mode=5, guidance_scale=1.0)
+        yield "union, defaults of " + pipeline, pipeline, dict(union={}, control_mode=1, defaults=True)
+        yield "union, an IP-Adapter, " + pipeline, pipeline, dict(union={}, control_mode=2, shown="plus")
+    yield "union of eight kinds, two layers", UNION, dict(union={"num_control_type": 8, "num_trans_layer": 2}, control_mode=7)
+    yield "union of other widths", UNION, dict(union={"num_trans_channel": 16}, control_mode=1)
+    yield "union of another kind", UNION, dict(union={}, control_mode=6)
     yield "another context", TEXT, dict(networks={"cross_attention_dim": 16})
 
 
 def made(seed, name, pipeline, changes):
     changes = dict(changes)
-    folder = Folder(pipeline.replace("ControlNet", ""))
+    folder = Folder(pipeline.replace("ControlNetUnion", "").replace("ControlNet", ""))
     folder.pipeline = pipeline
     folder.index.pop("add_watermarker", None)
     folder.network("controlnet", "diffusers", "ControlNetModel", {**CONTROL, **OWN}, **changes.pop("networks", {}))
     more = changes.pop("several", [])
+    if "union" in changes:
+        folder.network("controlnet", "diffusers", "ControlNetUnionModel", {**CONTROL, **OWN, **KINDS, **changes.pop("union")})
     if more:
         folder.several(*[{**OWN, **each} for each in more])
     folder.config("unet").update(changes.pop("unet", {}))
@@ -64,7 +77,7 @@ def made(seed, name, pipeline, changes):
         folder.network("image_encoder", "transformers", "CLIPVisionModelWithProjection", VISION)
         folder.processors["feature_extractor"] = ["CLIPImageProcessorPil", dict(PROCESSOR)]
         folder.images["ip_adapter_image"] = SHOWN
-    if pipeline != TEXT:
+    if pipeline not in (TEXT, UNION):
         folder.arguments.update(height=16, width=16)
     if changes.pop("defaults", False):
         for key in ("strength", "guidance_scale"):
@@ -91,7 +104,8 @@ def main():
     if not wanted:
         folders = FIXTURES.parent / "folders"
         pack(cases, folders / "control-xl.json.gz")
-        pack(cases[:3], folders / "added" / f"{TEXT}.json.gz")
+        first = [next(case for case in cases if case.json["pipeline"] == each) for each in (TEXT, FROM_IMAGE, INPAINT, UNION, UNION_FROM_IMAGE, UNION_INPAINT)]
+        pack(first, folders / "added" / f"{TEXT}.json.gz")
 
 
 if __name__ == "__main__":

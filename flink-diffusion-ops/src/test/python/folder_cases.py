@@ -296,7 +296,8 @@ class Case:
             arguments.update(gligen_phrases=[each["phrase"] for each in objects], gligen_boxes=[each["box"] for each in objects])
         images = [arguments.pop(name) for name in CONTROL_IMAGES if name in arguments]
         if images:
-            name = "control_image" if "image" in arguments else "image"
+            union = "Union" in type(pipe).__name__
+            name = "control_image" if union or "image" in arguments else "image"
             arguments[name] = images if hasattr(pipe.controlnet, "nets") else images[0]
         adapted = [arguments.pop(name) for name in ADAPTER_IMAGES if name in arguments]
         if adapted:

@@ -129,6 +129,7 @@ class SupportedReferenceTest {
               Map.entry("CLIPTextModelWithProjection", ClipTextConfig::from),
               Map.entry("CLIPVisionModelWithProjection", ClipVisionConfig::from),
               Map.entry("ControlNetModel", ControlNetConfig::from),
+              Map.entry("ControlNetUnionModel", ControlNetConfig::unionFrom),
               Map.entry("T2IAdapter", T2IAdapterConfig::from),
               Map.entry("DiTTransformer2DModel", DiTConfig::from),
               Map.entry("FluxTransformer2DModel", FluxTransformerConfig::from),
@@ -328,6 +329,13 @@ class SupportedReferenceTest {
     return page.toString();
   }
 
+  /** A component's, of a folder that is described. */
+  private static Config config(String pipeline, String component) throws IOException {
+    String file = component + "/config.json";
+    JsonNode files = FolderCase.ofPipeline(pipeline).orElseThrow().json().get("files");
+    return Config.of(file, JSON.readTree(files.get(file).asText()));
+  }
+
   /** All configs that the fixtures have, by class. */
   private static SortedMap<String, List<Config>> configs() throws IOException {
     SortedMap<String, List<Config>> configs = new TreeMap<>();
@@ -346,14 +354,10 @@ class SupportedReferenceTest {
             .add(Config.read(MODELS.resolve(network.get("config").asText())));
       }
     }
-    String adapter =
-        FolderCase.ofPipeline("StableDiffusionAdapterPipeline")
-            .orElseThrow()
-            .json()
-            .get("files")
-            .get("adapter/config.json")
-            .asText();
-    configs.put("T2IAdapter", List.of(Config.of("adapter/config.json", JSON.readTree(adapter))));
+    configs.put("T2IAdapter", List.of(config("StableDiffusionAdapterPipeline", "adapter")));
+    configs.put(
+        "ControlNetUnionModel",
+        List.of(config("StableDiffusionXLControlNetUnionPipeline", "controlnet")));
     configs.put(
         "StableDiffusionSafetyChecker",
         List.of(Config.read(FIXTURES.resolve("safety/old/safety_checker/config.json"))));

@@ -10,6 +10,7 @@ import static org.assertj.core.api.Assertions.assertThatThrownBy;
 import io.github.flinkdiffusion.ops.engine.Engines;
 import io.github.flinkdiffusion.ops.image.Raster;
 import java.io.IOException;
+import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.List;
 import java.util.Map;
@@ -78,7 +79,7 @@ class T2IAdaptersTest {
             .filter(each -> each.name().equals(name))
             .findFirst()
             .orElseThrow();
-    Path folder = temp.resolve(engine + name.hashCode());
+    Path folder = Files.createTempDirectory(temp, engine);
     given.write(folder);
     return Pipelines.open(folder, given.settings(folder).withEngine(engine));
   }

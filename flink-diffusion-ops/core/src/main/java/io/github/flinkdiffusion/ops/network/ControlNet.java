@@ -17,6 +17,8 @@ import org.apache.flink.annotation.Internal;
  */
 @Internal
 public final class ControlNet {
+  private static final double EPSILON = 1e-5;
+
   private final ControlNetConfig config;
   private final UNet2DCondition unet;
 
@@ -36,7 +38,12 @@ public final class ControlNet {
     Method forward = graph.method(UNet2DCondition.FORWARD);
     UNet2DCondition.Inputs inputs = unet.inputs(forward);
     UNet2DCondition.Residuals residuals =
-        emit(new Scope(forward, ""), inputs, forward.input("image", 4), forward.input("scales", 2));
+        emit(
+            new Scope(forward, ""),
+            inputs,
+            forward.input("image", 4),
+            config.union().isPresent() ? forward.input("kind", 2) : null,
+            forward.input("scales", 2));
     List<Value> all = new ArrayList<>(residuals.down());
     all.add(residuals.middle());
     forward.returns(
@@ -51,11 +58,12 @@ public final class ControlNet {
    *
    * @param inputs of the UNet
    * @param image of 0..1, [N,3,fH,fW]
+   * @param kind [N,kinds], 1 for the image's and 0 for the others; null unless the config has any
    * @param scales [N,residuals] that the residuals are multiplied by, the middle's last; a row of
    *     zeros leaves the UNet as it is
    */
   UNet2DCondition.Residuals emit(
-      Scope at, UNet2DCondition.Inputs inputs, Value image, Value scales) {
+      Scope at, UNet2DCondition.Inputs inputs, Value image, Value kind, Value scales) {
     Method m = at.method();
     UNet2DConditionConfig way = config.way();
     int first = way.blockOutChannels().get(0);
@@ -65,7 +73,13 @@ public final class ControlNet {
         unet.timeEmbedding(at, inputs.timestep(), tokens, null, inputs.conditions(), dtype);
     Value x = m.castAs(inputs.sample(), dtype);
     x = at.conv3x3("conv_in", x, way.inChannels(), first);
-    x = m.add(x, embedded(at.child("controlnet_cond_embedding"), m.castAs(image, dtype), first));
+    Value seen = embedded(at.child("controlnet_cond_embedding"), m.castAs(image, dtype), first);
+    if (kind != null) {
+      Value kinds = m.castAs(kind, dtype);
+      time = m.add(time, kindEmbedding(at, kind, dtype));
+      seen = m.add(seen, kindShift(at, seen, kinds, first));
+    }
+    x = m.add(x, seen);
     List<UNet2DCondition.Skip> skips = unet.down(at, x, time, tokens);
     int last = way.blockOutChannels().get(way.levels() - 1);
     Value bottom = skips.get(skips.size() - 1).value();
@@ -82,6 +96,53 @@ public final class ControlNet {
     }
     Value own = at.conv1x1("controlnet_mid_block", middle, last, last);
     return new UNet2DCondition.Residuals(residuals, scaled(m, own, factors, skips.size()));
+  }
+
+  /** What residual blocks see of the kinds of images [N,kinds], each as a timestep. */
+  private Value kindEmbedding(Scope at, Value kind, Value dtype) {
+    Method m = at.method();
+    UNet2DConditionConfig way = config.way();
+    int size = way.textTime().orElseThrow().timeSize();
+    Value numbers =
+        TimestepEmbedding.sinusoidal(
+            at, "control_type_frequencies", kind, size, way.flipSinToCos(), way.frequencyShift());
+    return TimestepEmbedding.project(
+        at.child("control_add_embedding"),
+        m.castAs(m.flatten(numbers, 1, 2), dtype),
+        size * config.union().orElseThrow().kinds(),
+        way.timeEmbedding(),
+        Activation.SILU);
+  }
+
+  /**
+   * What a kind of image adds to its features, the same at all pixels. The reference's attention is
+   * over the rows of a call, which all are the same image there; so each sees itself alone.
+   *
+   * @param kinds [N,kinds]
+   */
+  private Value kindShift(Scope at, Value features, Value kinds, int channels) {
+    Method m = at.method();
+    ControlNetConfig.Union union = config.union().orElseThrow();
+    Value x = m.squeeze(m.squeeze(m.meanAlong(m.meanAlong(features, 2), 3), 3), 2);
+    Value table = at.parameter("task_embedding", union.kinds(), channels);
+    x = m.add(x, m.matrixProduct(kinds, table));
+    for (int i = 0; i < union.layers(); i++) {
+      Scope layer = at.child("transformer_layes", i);
+      Scope attention = layer.child("attn");
+      Value h = layer.layerNorm("ln_1", x, channels, EPSILON);
+      Value all =
+          m.linear(
+              h,
+              attention.parameter("in_proj_weight", 3L * channels, channels),
+              attention.parameter("in_proj_bias", 3L * channels));
+      Value own = m.narrow(all, 1, 2L * channels, channels);
+      x = m.add(x, attention.linear("out_proj", own, channels, channels));
+      h = layer.layerNorm("ln_2", x, channels, EPSILON);
+      h = Activation.QUICK_GELU.apply(m, layer.linear("mlp.c_fc", h, channels, 4 * channels));
+      x = m.add(x, layer.linear("mlp.c_proj", h, 4 * channels, channels));
+    }
+    Value shift = at.linear("spatial_ch_projs", x, channels, channels);
+    return m.unsqueeze(m.unsqueeze(shift, 2), 3);
   }
 
   private Value scaled(Method m, Value residual, Value scales, int index) {

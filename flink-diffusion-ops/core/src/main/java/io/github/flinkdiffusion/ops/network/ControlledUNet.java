@@ -100,12 +100,12 @@ public final class ControlledUNet {
   /**
    * {@link UNet2DCondition#graph}, and more methods, see {@link #method}: one for each ControlNet,
    * one for all of them if there are several, and each of these with IP-Adapters. After all other
-   * inputs stand, for each ControlNet of the method in turn, {@code image} [N,3,fH,fW] of 0..1 and
-   * {@code scales} [N,R], see {@link ControlNet#graph}; then those of {@link IpAdapters#inputs}.
-   * With T2I-Adapters there is one more, which has before the latter each {@code feature} [N,C,h,w]
-   * and {@code featured} [N], which they are multiplied by. Parameters of the UNet have its
-   * checkpoint's names, those of a ControlNet stand behind {@link #component} and a dot, those of
-   * an adapter behind {@link IpAdapters#component}.
+   * inputs stand, for each ControlNet of the method in turn, {@code image} [N,3,fH,fW] of 0..1, of
+   * a union {@code kind} [N,kinds], and {@code scales} [N,R], see {@link ControlNet#graph}; then
+   * those of {@link IpAdapters#inputs}. With T2I-Adapters there is one more, which has before the
+   * latter each {@code feature} [N,C,h,w] and {@code featured} [N], which they are multiplied by.
+   * Parameters of the UNet have its checkpoint's names, those of a ControlNet stand behind {@link
+   * #component} and a dot, those of an adapter behind {@link IpAdapters#component}.
    */
   public Graph graph() {
     Graph graph = new Graph();
@@ -141,11 +141,12 @@ public final class ControlledUNet {
     UNet2DCondition.Residuals sum = null;
     for (int i : seen) {
       Value image = method.input("image_" + i, 4);
+      ControlNetConfig control = controls.get(i);
+      Value kind = control.union().isPresent() ? method.input("kind_" + i, 2) : null;
       Value scales = method.input("scales_" + i, 2);
       Scope at = new Scope(method, component(i) + ".");
-      ControlNetConfig control = controls.get(i);
       UNet2DCondition.Residuals own =
-          new ControlNet(control).emit(at, narrowed(method, inputs, control), image, scales);
+          new ControlNet(control).emit(at, narrowed(method, inputs, control), image, kind, scales);
       sum = sum == null ? own : added(method, sum, own);
     }
     Scope at = new Scope(method, "");

@@ -33,6 +33,9 @@ final class Control {
   /** What a component may be: one network, or the first of several. */
   static final String[] CLASSES = {"ControlNetModel", "MultiControlNetModel"};
 
+  /** One network for several kinds of images. */
+  static final String UNION = "ControlNetUnionModel";
+
   /** Each ControlNet's image. */
   private static final List<Parameter<Raster>> IMAGES =
       List.of(
@@ -46,7 +49,8 @@ final class Control {
           Parameters.CONTROLNET_CONDITIONING_SCALE,
           Parameters.CONTROL_GUIDANCE_START,
           Parameters.CONTROL_GUIDANCE_END,
-          Parameters.GUESS_MODE);
+          Parameters.GUESS_MODE,
+          Parameters.CONTROL_MODE);
 
   private final List<ControlNetConfig> networks;
 
@@ -66,7 +70,10 @@ final class Control {
     List<ControlNetConfig> networks = new ArrayList<>();
     while (components.folder().has(ControlledUNet.component(networks.size()))) {
       String component = ControlledUNet.component(networks.size());
-      components.requireClass(component, CLASSES);
+      boolean union = networks.isEmpty() && components.className(component).equals(UNION);
+      if (!union) {
+        components.requireClass(component, CLASSES);
+      }
       Config config = components.config(component);
       if (networks.size() == IMAGES.size()) {
         throw components
@@ -74,14 +81,15 @@ final class Control {
             .config()
             .unsupported(component, component, "at most %d ControlNets".formatted(IMAGES.size()));
       }
-      networks.add(fitting(config, unet, scaleFactor));
+      networks.add(fitting(config, union, unet, scaleFactor));
     }
     return networks.isEmpty() ? Optional.empty() : Optional.of(new Control(networks));
   }
 
   private static ControlNetConfig fitting(
-      Config config, UNet2DConditionConfig unet, int scaleFactor) {
-    ControlNetConfig network = ControlNetConfig.from(config);
+      Config config, boolean union, UNet2DConditionConfig unet, int scaleFactor) {
+    ControlNetConfig network =
+        union ? ControlNetConfig.unionFrom(config) : ControlNetConfig.from(config);
     if (!ControlledUNet.fits(unet, network)) {
       throw config.unsupported(
           "block_out_channels",
@@ -118,6 +126,9 @@ final class Control {
     for (Parameter<Raster> image : IMAGES.subList(0, networks.size())) {
       images = images.optional(image);
     }
+    if (union().isPresent()) {
+      images = images.optional(Parameters.CONTROL_MODE);
+    }
     return images
         .withDefault(
             Parameters.CONTROLNET_CONDITIONING_SCALE,
@@ -133,6 +144,10 @@ final class Control {
             asked -> isIn(asked) ? new Numbers(1) : null)
         .withDefault(
             Parameters.GUESS_MODE, "0 with a control image", asked -> isIn(asked) ? 0L : null);
+  }
+
+  private Optional<ControlNetConfig.Union> union() {
+    return networks.get(0).union();
   }
 
   /** Whether a request has a control image. */
@@ -170,6 +185,7 @@ final class Control {
         Sides.checkChannels(image, request.get(image), CHANNELS);
       }
     }
+    union().ifPresent(each -> checkMode(each, request));
     checkCount(request, Parameters.CONTROLNET_CONDITIONING_SCALE);
     checkCount(request, Parameters.CONTROL_GUIDANCE_START);
     checkCount(request, Parameters.CONTROL_GUIDANCE_END);
@@ -185,6 +201,19 @@ final class Control {
     if (request.get(Parameters.SOURCE_PROMPT) != null) {
       throw new InvalidRequestException(
           "The request has a sourcePrompt and a controlImage; it may have one of both.");
+    }
+  }
+
+  private static void checkMode(ControlNetConfig.Union union, GenerationRequest request) {
+    Long mode = request.get(Parameters.CONTROL_MODE);
+    if (mode == null || mode >= union.kinds()) {
+      throw new InvalidRequestException(
+          "controlMode is %s; with a controlImage, it must be a whole number from 0 to %d, which says what the image is."
+              .formatted(mode == null ? "absent" : mode, union.kinds() - 1));
+    }
+    if (request.get(Parameters.GUESS_MODE) == 1) {
+      throw new InvalidRequestException(
+          "guessMode is 1; a ControlNet for several kinds of images knows no guess mode.");
     }
   }
 
@@ -257,11 +286,21 @@ final class Control {
     for (int i = 0; i < networks.size(); i++) {
       boolean acts = !active.isEmpty() && active.get(i);
       controlled.add(acts ? images.get(i) : NOTHING);
+      if (union().isPresent()) {
+        controlled.add(acts ? kind(request) : NOTHING);
+        free.add(NOTHING);
+      }
       controlled.add(acts ? scales(request, i, guesses) : NOTHING);
       free.add(NOTHING);
       free.add(NOTHING);
     }
     return texts.withRows(row -> row.and(guesses ? free : controlled), row -> row.and(controlled));
+  }
+
+  private float[] kind(GenerationRequest request) {
+    float[] kind = new float[union().orElseThrow().kinds()];
+    kind[Math.toIntExact(request.get(Parameters.CONTROL_MODE))] = 1;
+    return kind;
   }
 
   /** As in the reference, the first ControlNet decides for all. */

@@ -146,6 +146,14 @@ public final class Parameters {
           "0 or 1",
           value -> value == 0 || value == 1);
 
+  public static final Parameter<Long> CONTROL_MODE =
+      integer(
+          "controlMode",
+          "What a controlImage is, for a ControlNet of several kinds of images (control_mode): the"
+              + " number that its model card gives this kind.",
+          "a whole number from 0",
+          value -> value >= 0);
+
   public static final Parameter<Raster> ADAPTER_IMAGE =
       image(
           "adapterImage",

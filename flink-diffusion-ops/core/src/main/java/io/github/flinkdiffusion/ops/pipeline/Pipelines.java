@@ -74,6 +74,11 @@ public final class Pipelines {
                   "StableDiffusionXLControlNetInpaintPipeline", StableDiffusion::openControlledXl),
               Map.entry("StableDiffusionXLControlNetPipeline", StableDiffusion::openControlledXl),
               Map.entry(
+                  "StableDiffusionXLControlNetUnionImg2ImgPipeline", StableDiffusion::openUnionXl),
+              Map.entry(
+                  "StableDiffusionXLControlNetUnionInpaintPipeline", StableDiffusion::openUnionXl),
+              Map.entry("StableDiffusionXLControlNetUnionPipeline", StableDiffusion::openUnionXl),
+              Map.entry(
                   "StableDiffusionControlNetImg2ImgPipeline", StableDiffusion::openControlled),
               Map.entry(
                   "StableDiffusionControlNetInpaintPipeline", StableDiffusion::openControlled),

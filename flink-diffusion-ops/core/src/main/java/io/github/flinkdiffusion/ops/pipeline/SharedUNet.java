@@ -22,9 +22,6 @@ import java.util.stream.IntStream;
  * call leaves out what none of its rows needs.
  */
 final class SharedUNet {
-  /** A ControlNet's inputs: its image and its scales. */
-  private static final int CONTROL_INPUTS = 2;
-
   /** An IP-Adapter's inputs: its tokens, which of them are there, and its scale. */
   private static final int IMAGE_INPUTS = 3;
 
@@ -47,12 +44,14 @@ final class SharedUNet {
     List<Denoiser.Input> inputs = new ArrayList<>(Arrays.asList(conditioning.inputs()));
     List<Denoiser.Part> parts = new ArrayList<>();
     for (int i = 0; i < controls.size(); i++) {
+      int first = inputs.size();
       names.add(ControlledUNet.component(i));
       inputs.add(
           Denoiser.Input.image(
               controls.get(i).conditioningChannels(), controls.get(i).scaleFactor()));
+      controls.get(i).union().ifPresent(each -> inputs.add(Denoiser.Input.floats(each.kinds())));
       inputs.add(Denoiser.Input.floats(controls.get(i).residuals()));
-      parts.add(new Denoiser.Part(inputs.size() - CONTROL_INPUTS, inputs.size()));
+      parts.add(new Denoiser.Part(first, inputs.size()));
     }
     List<T2IAdapterConfig.Feature> given = features.map(T2IAdapters::features).orElse(List.of());
     for (T2IAdapterConfig.Feature feature : given) {

@@ -348,6 +348,12 @@ final class StableDiffusion implements LatentTask {
     return openXl(components);
   }
 
+  /** Stable Diffusion XL of a model that must have a ControlNet for several kinds of images. */
+  static Task openUnionXl(Components components) {
+    components.requireClass(ControlledUNet.component(0), Control.UNION);
+    return openXl(components);
+  }
+
   /** Stable Diffusion XL of a model that must have a T2I-Adapter. */
   static Task openAdaptedXl(Components components) {
     components.requireClass(T2IAdapters.component(0), T2IAdapters.CLASSES);
