@@ -152,6 +152,26 @@ class MemoryGuardTest {
     assertSplitAndRefused(pipeline, guarded(pipeline, memory, OptionalLong.of(ROOM)));
   }
 
+  /** Such as factors of LoRAs, which the measured calls do not have. */
+  @Test
+  void whatRowsBringAlongCountsToo(@TempDir Path root) throws Exception {
+    FakePipeline pipeline = new FakePipeline();
+    DiffusionPipeline guarded =
+        guarded(pipeline, memory(root, MemoryGuard.RESERVE_BYTES + ROOM), OptionalLong.empty());
+    pipeline.rowBytes = 8 * MIB;
+    List<GenerationRequest> requests = new ArrayList<>();
+    for (int i = 0; i < 8; i++) {
+      requests.add(FakePipeline.request("r" + i, 3));
+    }
+    Map<String, RecordedOutcome> outcomes = run(guarded, requests, Submission.DEFAULT, SESSION);
+    assertThat(outcomes.values()).allMatch(outcome -> outcome.image != null);
+    assertThat(pipeline.calls)
+        .filteredOn(call -> call.startsWith("step"))
+        .as("half as many as without")
+        .isNotEmpty()
+        .allMatch(call -> call.split(",").length <= 2);
+  }
+
   @Test
   void previewsThatDoNotFitAreLeftOutAndNobodyFailsForThem(@TempDir Path root) throws Exception {
     FakePipeline pipeline = new FakePipeline();

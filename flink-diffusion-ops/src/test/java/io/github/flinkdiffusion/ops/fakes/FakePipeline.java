@@ -81,6 +81,9 @@ public final class FakePipeline implements DiffusionPipeline, Model {
   /** Of the heap, for each request; unknown as long as it is 0. */
   public volatile long trajectoryBytes;
 
+  /** What each row brings to a step. */
+  public volatile long rowBytes;
+
   /** Run when it is closed. */
   public volatile Runnable onClose = () -> {};
 
@@ -156,6 +159,11 @@ public final class FakePipeline implements DiffusionPipeline, Model {
           "steps is " + request.steps() + "; use 1 to " + MAX_STEPS + ".");
     }
     return request;
+  }
+
+  @Override
+  public long rowBytes(GenerationRequest request) {
+    return rowBytes;
   }
 
   @Override

@@ -225,6 +225,14 @@ class AdaptersTest {
       GenerationSpec spec = spec("one").with(Parameters.LORAS, "lora-1:0.50, lora-2");
       String said = pipeline.model().prepare(spec).get(Parameters.LORAS);
       assertThat(said).matches("lora-1:0\\.5@[0-9a-f]{64},lora-2:1\\.0@[0-9a-f]{64}");
+      long one =
+          pipeline
+              .model()
+              .rowBytes(pipeline.model().prepare(spec("x").with(Parameters.LORAS, "lora-1")));
+      // Ranks 2 and 3: what a row brings to a call grows with them.
+      assertThat(one).isPositive();
+      assertThat(2 * pipeline.model().rowBytes(pipeline.model().prepare(spec))).isEqualTo(5 * one);
+      assertThat(pipeline.model().rowBytes(pipeline.model().prepare(spec("none")))).isZero();
       GenerationSpec again = spec("again").with(Parameters.LORAS, said);
       assertThat(pipeline.model().prepare(again).get(Parameters.LORAS)).isEqualTo(said);
     }

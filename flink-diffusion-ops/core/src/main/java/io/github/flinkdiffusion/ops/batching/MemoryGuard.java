@@ -205,11 +205,18 @@ final class MemoryGuard implements DiffusionPipeline {
    * @param what the call does, for the message
    */
   private void require(Call call, int rows, long size, Supplier<String> what) {
+    require(call, rows, size, 0, what);
+  }
+
+  /**
+   * @param more bytes of what the measured calls did not have
+   */
+  private void require(Call call, int rows, long size, long more, Supplier<String> what) {
     CallMemory needs = known.get(call);
     if (needs == null) {
       return;
     }
-    long bytes = (long) (needs.bytes(rows, size) * MARGIN);
+    long bytes = (long) ((needs.bytes(rows, size) + more) * MARGIN);
     if (bytes > most.orElse(Long.MAX_VALUE)) {
       throw tooLarge(what, bytes, most.getAsLong(), "diffusion.device.memory");
     }
@@ -296,6 +303,12 @@ final class MemoryGuard implements DiffusionPipeline {
         Call.STEP,
         rows,
         size(batch.get(0)),
+        // Shorter factors are filled up to the longest.
+        rows
+            * batch.stream()
+                .mapToLong(each -> pipeline.model().rowBytes(each.request()))
+                .max()
+                .orElse(0),
         () -> "A call of %d rows of %d pixels".formatted(rows, pixels(batch.get(0).request())));
     pipeline.step(batch);
   }

@@ -122,6 +122,12 @@ final class AdaptedLayers {
     return scales;
   }
 
+  /** Of the factors and their scales. */
+  long bytes(List<RequestedLora> own) {
+    long lines = own.stream().mapToInt(this::rank).sum();
+    return lines * (layers.width() + 1) * Float.BYTES;
+  }
+
   private int rank(RequestedLora lora) {
     return allowed.get(lora.name()).rank(network);
   }

@@ -149,6 +149,11 @@ final class Adapters {
     return conditions.withRows(row -> row.and(more));
   }
 
+  /** Bytes of the factors that a row of a request brings to a call. */
+  long rowBytes(GenerationRequest request) {
+    return denoising.map(layers -> layers.bytes(layers.own(RequestedLora.of(request)))).orElse(0L);
+  }
+
   private static List<Object> inputs(AdaptedLayers layers, List<RequestedLora> asked) {
     List<RequestedLora> own = layers.own(asked);
     Supplier<float[]> factors = () -> layers.factors(own);

@@ -77,6 +77,15 @@ public interface Model {
   }
 
   /**
+   * Bytes that each row of a request brings to a step, beside what every row has: factors of LoRAs.
+   *
+   * @param request prepared
+   */
+  default long rowBytes(GenerationRequest request) {
+    return 0;
+  }
+
+  /**
    * Pixels of images that {@link DiffusionPipeline#start} gives a network for a request, which is
    * what the call's memory grows with.
    *

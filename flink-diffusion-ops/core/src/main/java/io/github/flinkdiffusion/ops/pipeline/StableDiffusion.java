@@ -561,6 +561,11 @@ final class StableDiffusion implements LatentTask {
   }
 
   @Override
+  public long rowBytes(GenerationRequest request) {
+    return adapters.map(each -> each.rowBytes(request)).orElse(0L);
+  }
+
+  @Override
   public long encodedPixels(GenerationRequest request) {
     int images = (needsImage(request) ? 1 : 0) + (request.get(Parameters.MASK) != null ? 1 : 0);
     return (long) images * request.width() * request.height();

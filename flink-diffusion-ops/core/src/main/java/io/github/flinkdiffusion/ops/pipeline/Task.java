@@ -85,6 +85,11 @@ interface Task extends AutoCloseable {
     return Optional.empty();
   }
 
+  /** See {@link Model#rowBytes}. */
+  default long rowBytes(GenerationRequest request) {
+    return 0;
+  }
+
   /** See {@link Model#encodedPixels}. */
   default long encodedPixels(GenerationRequest request) {
     return 0;

@@ -67,6 +67,11 @@ record TaskModel(ModelInfo info, Task task) implements Model {
   }
 
   @Override
+  public long rowBytes(GenerationRequest request) {
+    return task.rowBytes(request);
+  }
+
+  @Override
   public long encodedPixels(GenerationRequest request) {
     return task.encodedPixels(request);
   }
