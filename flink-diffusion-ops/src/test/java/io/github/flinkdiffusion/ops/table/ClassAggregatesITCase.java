@@ -71,7 +71,7 @@ class ClassAggregatesITCase {
         "classified",
         env.fromData(
             Types.ROW_NAMED(
-                new String[] {"sent", "kind", "part"},
+                new String[] {"sent", "kind", "prompt"},
                 Types.LOCAL_DATE_TIME,
                 Types.STRING,
                 Types.STRING),
@@ -79,7 +79,7 @@ class ClassAggregatesITCase {
         Schema.newBuilder()
             .column("sent", DataTypes.TIMESTAMP(3))
             .column("kind", DataTypes.STRING())
-            .column("part", DataTypes.STRING())
+            .column("prompt", DataTypes.STRING())
             .watermark("sent", "sent")
             .build());
     return sql;
@@ -125,7 +125,7 @@ class ClassAggregatesITCase {
               """
               SELECT CLASS_ENTROPY(kind), TOTAL_VARIATION(kind, %s), KL_DIVERGENCE(kind, %s)
               FROM TABLE(TUMBLE(TABLE classified, DESCRIPTOR(sent), INTERVAL '1' MINUTE))
-              WHERE part = 'part %d' GROUP BY window_start, window_end
+              WHERE prompt = 'part %d' GROUP BY window_start, window_end
               """
                   .formatted(reference, reference, number));
       assertThat(rows).hasSize(1);
@@ -140,12 +140,28 @@ class ClassAggregatesITCase {
         query(
             sql,
             """
-            SELECT PARITY_GAP(kind, part)
+            SELECT PARITY_GAP(kind, prompt)
             FROM TABLE(TUMBLE(TABLE classified, DESCRIPTOR(sent), INTERVAL '1' HOUR))
             GROUP BY window_start, window_end
             """);
     assertThat((Double) gap.get(0).getField(0))
         .isCloseTo(expected().get("parityGap").doubleValue(), within(EXACT));
+  }
+
+  @Test
+  void theManualsStatementHasValues() throws Exception {
+    List<String> blocks = SqlManualITCase.blocks(SqlManualITCase.MANUAL);
+    blocks.removeIf(block -> !block.contains("CLASS_ENTROPY("));
+    assertThat(blocks).hasSize(1);
+
+    List<Row> rows =
+        query(
+            session(RuntimeExecutionMode.STREAMING, "LOAD MODULE diffusion"),
+            blocks.get(0).replace(";", ""));
+
+    assertThat(rows).hasSize(1);
+    assertThat(rows.get(0).<Double>getFieldAs("variation")).isCloseTo(1, within(EXACT));
+    assertThat(rows.get(0).<Double>getFieldAs("gap")).isPositive();
   }
 
   @Test
@@ -157,7 +173,7 @@ class ClassAggregatesITCase {
             sql,
             """
             SELECT CLASS_ENTROPY(kind), TOTAL_VARIATION(kind, MAP['class 3', 1e0])
-            FROM (SELECT part, LAST_VALUE(kind) AS kind FROM classified GROUP BY part)
+            FROM (SELECT prompt, LAST_VALUE(kind) AS kind FROM classified GROUP BY prompt)
             """);
     Row last = rows.get(rows.size() - 1);
     assertThat((Double) last.getField(0)).isZero();

@@ -40,7 +40,7 @@ import org.junit.jupiter.api.extension.RegisterExtension;
  * which are fixtures here. Each block is a session of its own, in which {@code prompts} exists.
  */
 class SqlManualITCase {
-  private static final Path MANUAL = Path.of("../docs/SQL.md");
+  static final Path MANUAL = Path.of("../docs/SQL.md");
   private static final Path MODELS = Path.of("src/test/resources/fixtures/models").toAbsolutePath();
 
   private static final Map<String, Path> FOLDERS =
@@ -75,7 +75,8 @@ class SqlManualITCase {
   @Test
   void itsQualitiesOfWindowsAreNumbers() throws Exception {
     List<String> blocks = blocks(MANUAL);
-    blocks.removeIf(block -> !isOfWindows(block));
+    // The other one is run by ClassAggregatesITCase.
+    blocks.removeIf(block -> !isOfWindows(block) || !block.contains("FID("));
     assertThat(blocks).hasSize(1);
     List<Row> rows = new ArrayList<>();
     StreamTableEnvironment sql = comparedPictures();
@@ -178,7 +179,7 @@ class SqlManualITCase {
     return changed;
   }
 
-  private static List<String> blocks(Path page) throws IOException {
+  static List<String> blocks(Path page) throws IOException {
     return BLOCK
         .matcher(Files.readString(page))
         .results()
