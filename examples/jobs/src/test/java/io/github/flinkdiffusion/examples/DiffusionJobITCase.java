@@ -12,10 +12,16 @@ import io.github.flinkdiffusion.connector.event.EventCodec;
 import io.github.flinkdiffusion.connector.event.FailureEvent;
 import io.github.flinkdiffusion.connector.event.FailureReason;
 import io.github.flinkdiffusion.connector.event.ImageEvent;
+import io.github.flinkdiffusion.connector.event.ImageTaskEvent;
+import io.github.flinkdiffusion.connector.event.Payload;
+import io.github.flinkdiffusion.connector.event.Payloads;
 import io.github.flinkdiffusion.connector.event.PromptEvent;
+import io.github.flinkdiffusion.connector.event.TextEvent;
 import io.github.flinkdiffusion.connector.format.EventFormat;
 import io.github.flinkdiffusion.connector.kafka.RecordKey;
 import io.github.flinkdiffusion.embedded.EmbeddedKafka;
+import io.github.flinkdiffusion.ops.image.PngCodec;
+import io.github.flinkdiffusion.ops.image.Raster;
 import io.github.flinkdiffusion.ops.operator.Diffusion;
 import io.github.flinkdiffusion.ops.operator.DiffusionJob;
 import io.github.flinkdiffusion.ops.serving.DiffusionException;
@@ -28,6 +34,7 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.time.Duration;
 import java.util.List;
+import java.util.Map;
 import java.util.Set;
 import java.util.concurrent.CompletableFuture;
 import java.util.regex.Matcher;
@@ -51,6 +58,10 @@ import org.junit.jupiter.api.io.TempDir;
 class DiffusionJobITCase {
   private static final Duration PATIENCE = Duration.ofSeconds(90);
   private static final Path MODEL = Path.of("../models/mini-emoji").toAbsolutePath();
+  private static final Path CAPTIONS =
+      Path.of("../../flink-diffusion-ops/src/test/resources/fixtures/text/tiny-blip-caption")
+          .toAbsolutePath();
+
   private static final Pattern README_JOB =
       Pattern.compile("```java\n((?:(?!```).)*Diffusion\\.job\\(.*?)```", Pattern.DOTALL);
 
@@ -155,6 +166,45 @@ class DiffusionJobITCase {
     client.cancel().get();
     assertThat(failure.getId()).isEqualTo("long");
     assertThat(failure.getReason()).isEqualTo(FailureReason.CANCELLED);
+  }
+
+  @Test
+  void imagesBecomeTextsFromTopicToTopic() throws Exception {
+    kafka.createTopics(1, "pictures", "captions", "undescribed");
+    StreamExecutionEnvironment env = env();
+    Diffusion.job("captions", Diffusion.imageToText().setModel(CAPTIONS.toString()))
+        .setBootstrapServers(kafka.bootstrapServers())
+        .setTopics("pictures", "captions", "undescribed")
+        .addTo(env);
+    JobClient client = env.executeAsync("captions");
+    Payload image = Payloads.inline(PngCodec.encode(Raster.filled(3, 20, 24, 0.5f)), "image/png");
+    kafka.send(
+        List.of(task("whole", image), task("corrupt", Payloads.inline(new byte[1], "image/png"))));
+    TextEvent text =
+        EventCodec.texts().decode(kafka.readCommitted("captions", 1, PATIENCE).get(0).value());
+    FailureEvent failure =
+        EventCodec.failures()
+            .decode(kafka.readCommitted("undescribed", 1, PATIENCE).get(0).value());
+    client.cancel().get();
+
+    assertThat(text.getId()).isEqualTo("whole");
+    assertThat(text.getText()).startsWith("the red");
+    assertThat(text.getAttributes()).isEqualTo(Map.of("album", "7"));
+    assertThat(text.getOriginal()).as("for sinks alone").isNull();
+    assertThat(failure.getId()).isEqualTo("corrupt");
+  }
+
+  private static ProducerRecord<byte[], byte[]> task(String id, Payload image) {
+    return new ProducerRecord<>(
+        "pictures",
+        EventCodec.imageTasks()
+            .encode(
+                ImageTaskEvent.newBuilder()
+                    .setId(id)
+                    .setImage(image)
+                    .setPrompt("the red")
+                    .setAttributes(Map.of("album", "7"))
+                    .build()));
   }
 
   @Test
