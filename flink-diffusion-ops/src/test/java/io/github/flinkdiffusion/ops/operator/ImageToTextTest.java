@@ -75,6 +75,33 @@ class ImageToTextTest {
     return byId;
   }
 
+  /** Its mode follows from the image; one that gives an image is refused, as is the reverse. */
+  @Test
+  void aModelOfImagesAndTextsWritesOneAboutAnImage() throws Exception {
+    PipelineFactory model = model(FIXTURES.resolve("models/tiny-unidiffuser"));
+    try (ImageSubtask subtask = subtask(model).open()) {
+      subtask.task(task("a").setSteps(3).setSeed(17L).build());
+      subtask.task(task("b").setSteps(3).setParameters(Map.of("mode", "joint")).build());
+      subtask.settle();
+
+      assertThat(subtask.texts()).extracting(TextEvent::getId).containsExactly("a");
+      assertThat(subtask.texts().get(0).getText()).isNotEmpty();
+      assertThat(subtask.failures()).extracting(FailureEvent::getId).containsExactly("b");
+    }
+    try (ImageSubtask subtask =
+        new ImageSubtask(RequestKind.IMAGE_TASKS, model, settings(), devices, SCRATCH).open()) {
+      subtask.task(task("c").setSteps(3).build());
+      subtask.settle();
+
+      assertThat(subtask.images()).isEmpty();
+      assertThat(subtask.failures())
+          .extracting(FailureEvent::getMessage)
+          .containsExactly(
+              "Model tiny-unidiffuser writes texts, which this operator does not emit; use"
+                  + " Diffusion.imageToText().");
+    }
+  }
+
   @Test
   void anImageIsDescribedAndItsRequestGoesWithTheText() throws Exception {
     RecordContext context =

@@ -66,6 +66,8 @@ final class OpenImageTask implements AutoCloseable {
   private final TaskScenes image;
   private final Optional<TaskScenes> mask;
   private final ModelBands bands;
+  private static final Raster ONE_PIXEL = new Raster(1, 1, 1, new float[1]);
+
   private final TaskPlan plan;
   private final boolean placed;
   private final GenerationSpec asked;
@@ -362,7 +364,9 @@ final class OpenImageTask implements AutoCloseable {
 
   private static void requireKind(
       StepBatcher batcher, Arguments wanted, boolean texts, int samples) {
-    boolean writes = batcher.model().result(wanted).kind() == ResultKind.TEXT;
+    // Whether there is an image may decide, and there is one.
+    boolean writes =
+        batcher.model().result(wanted.with(Parameters.IMAGE, ONE_PIXEL)).kind() == ResultKind.TEXT;
     String name = batcher.model().info().name();
     if (writes && !texts) {
       throw new InvalidRequestException(
