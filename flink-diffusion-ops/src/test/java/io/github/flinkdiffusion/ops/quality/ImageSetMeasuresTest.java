@@ -131,6 +131,12 @@ class ImageSetMeasuresTest {
     assertThat(mean.error()).isCloseTo(Math.sqrt(5.0 / 3 / 4), SAME);
     assertThat(mean.high() - mean.value()).isCloseTo(1.959964 * mean.error(), SAME);
     assertThat(mean.value() - mean.low()).isCloseTo(1.959964 * mean.error(), SAME);
+    // statsmodels' proportion_confint(8, 10, method="wilson")
+    assertThat(Estimate.ofShare(0.8, 10).low()).isCloseTo(0.49016247153664183, SAME);
+    assertThat(Estimate.ofShare(0.8, 10).high()).isCloseTo(0.9433178485456247, SAME);
+    assertThat(Estimate.ofShare(0, 10).low()).isZero();
+    assertThat(Estimate.ofShare(0, 10).high()).isCloseTo(0.27753279986288926, SAME);
+    assertThat(Estimate.ofShare(1, 10).high()).isOne();
     assertThat(Estimate.ofMean(new double[] {3}).hasInterval()).isFalse();
     assertThat(Estimate.of(3).hasInterval()).isFalse();
   }

@@ -15,9 +15,10 @@ import org.apache.flink.annotation.Internal;
  * FeatureDistance}, {@link Manifold}, {@link Diversity} and {@link TextAgreement}, each with how
  * far other images of the same model would move it.
  *
- * <p>Errors of means follow from the values' spread, those of all others from a bootstrap. They say
- * nothing about a figure's bias: FID of a few hundred images is too large by far more than its
- * error, and so comparable only between sets of the same size.
+ * <p>Errors of means follow from the values' spread, intervals of shares are Wilson's, and all
+ * other errors are from a bootstrap. They say nothing about a figure's bias: FID of a few hundred
+ * images is too large by far more than its error, and so comparable only between sets of the same
+ * size.
  */
 @Internal
 public final class ImageSetMeasures {
@@ -79,13 +80,13 @@ public final class ImageSetMeasures {
             Bootstrap.error(resamples, seed, generated.length, real.length, pairs::frechet);
       }
     }
-    measures.put("fid", new Estimate(frechet, frechetError));
-    measures.put("kid", new Estimate(kernel, kernelError));
+    measures.put("fid", Estimate.withError(frechet, frechetError));
+    measures.put("kid", Estimate.withError(kernel, kernelError));
     Manifold.OfSamples manifold = Manifold.ofSamples(real, generated, nearest);
-    measures.put("precision", Estimate.ofMean(manifold.precision()));
-    measures.put("recall", Estimate.ofMean(manifold.recall()));
+    measures.put("precision", share(manifold.precision()));
+    measures.put("recall", share(manifold.recall()));
     measures.put("density", Estimate.ofMean(manifold.density()));
-    measures.put("coverage", Estimate.ofMean(manifold.coverage()));
+    measures.put("coverage", share(manifold.coverage()));
     return measures;
   }
 
@@ -105,11 +106,14 @@ public final class ImageSetMeasures {
                   Samples.direction("text embeddings", i, texts[i]));
     }
     double precision = TextAgreement.precision(images, texts);
-    double error = Math.sqrt(precision * (1 - precision) / (images.length - 1));
     Map<String, Estimate> measures = new LinkedHashMap<>();
-    measures.put("clipScore", new Estimate(score, Estimate.ofMean(cosines).error()));
-    measures.put("rPrecision", new Estimate(precision, error));
+    measures.put("clipScore", Estimate.withError(score, Estimate.ofMean(cosines).error()));
+    measures.put("rPrecision", Estimate.ofShare(precision, images.length));
     return measures;
+  }
+
+  private static Estimate share(double[] hits) {
+    return Estimate.ofShare(Arrays.stream(hits).sum() / hits.length, hits.length);
   }
 
   private Estimate inceptionScore(float[][] logits) {
@@ -118,7 +122,7 @@ public final class ImageSetMeasures {
       return Estimate.of(score);
     }
     InceptionScore.Shares shares = InceptionScore.Shares.of(logits);
-    return new Estimate(
+    return Estimate.withError(
         score,
         Bootstrap.error(
             resamples, seed, logits.length, 0, (drawn, none) -> shares.score(drawn, parts)));
@@ -147,7 +151,7 @@ public final class ImageSetMeasures {
         cosines[j][i] = cosines[i][j];
       }
     }
-    return new Estimate(
+    return Estimate.withError(
         score,
         Bootstrap.error(
             resamples, seed, features.length, 0, (drawn, none) -> vendi(cosines, drawn)));
