@@ -187,6 +187,11 @@ class DiffusionModuleITCase {
                 Images.write(
                     Raster.filled(1, 40, 36, 0.5f).storedAs(SampleType.UINT16), "image/tiff"));
     Row both = (Row) query("SELECT SEGMENT(x'%s')".formatted(tiff)).get(0).getField(0);
+    assertThat(
+            query(
+                "SELECT SEGMENT(image).mask FROM (VALUES (x'00'), (CAST(NULL AS BYTES))) AS"
+                    + " p(image)"))
+        .containsExactly(Row.of((Object) null), Row.of((Object) null));
     Raster mask = PngCodec.decode((byte[]) both.getField("mask"));
     assertThat(List.of(mask.channels(), mask.height(), mask.width())).containsExactly(1, 40, 36);
     assertThat(PngCodec.decode((byte[]) both.getField("uncertainty")).width()).isEqualTo(36);

@@ -173,10 +173,10 @@ class TextFunctionsITCase {
                 sql,
                 """
                 SELECT l.label, l.score, l.scores FROM (SELECT LABEL(image, labels) AS l FROM
-                  (VALUES (x'%s', ARRAY['sea', 'sea']), (x'00', ARRAY['sea'])) AS p(image, labels))
+                  (VALUES (x'%s', ARRAY['sea', 'sea']), (x'00', ARRAY['sea']), (CAST(NULL AS BYTES), ARRAY['sea'])) AS p(image, labels))
                 """
                     .formatted(png(0.8f))))
-        .containsExactly(new Row(3), new Row(3));
+        .containsExactly(new Row(3), new Row(3), new Row(3));
 
     // Pictures by a label, with the function.
     String filter =

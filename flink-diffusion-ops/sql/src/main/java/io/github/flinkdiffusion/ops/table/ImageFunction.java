@@ -35,7 +35,8 @@ import org.slf4j.LoggerFactory;
  * its seed if it brings none, as a row of {@code ML_PREDICT} without an id does: equal arguments
  * give equal images.
  *
- * @param <T> the value
+ * @param <T> the value; a row in Flink's internal form, because Flink 2.3 fails when an
+ *     asynchronous function gives NULL for a row in another
  */
 abstract class ImageFunction<T> extends AsyncScalarFunction {
   private static final long serialVersionUID = 1L;
@@ -75,14 +76,6 @@ abstract class ImageFunction<T> extends AsyncScalarFunction {
   @Override
   public boolean supportsConstantFolding() {
     return false;
-  }
-
-  /**
-   * What stands for a value that cannot be made. A function of rows gives a row of NULLs: Flink 2.3
-   * fails on an asynchronous function's NULL of a ROW.
-   */
-  T none() {
-    return null;
   }
 
   /** What a model's answer is in SQL; called on the function's own threads. */
@@ -169,7 +162,7 @@ abstract class ImageFunction<T> extends AsyncScalarFunction {
       result.completeExceptionally(cause);
     } else {
       LOG.warn("{} returns NULL: {}", name, cause.getMessage());
-      result.complete(none());
+      result.complete(null);
     }
   }
 

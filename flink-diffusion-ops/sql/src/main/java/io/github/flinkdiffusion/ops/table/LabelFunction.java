@@ -11,21 +11,29 @@ import io.github.flinkdiffusion.ops.pipeline.InvalidRequestException;
 import io.github.flinkdiffusion.ops.pipeline.Parameters;
 import io.github.flinkdiffusion.ops.serving.GenerationService;
 import java.util.Arrays;
+import java.util.HashMap;
 import java.util.Map;
 import java.util.Objects;
 import java.util.concurrent.CompletableFuture;
 import org.apache.flink.annotation.Internal;
 import org.apache.flink.table.annotation.DataTypeHint;
 import org.apache.flink.table.annotation.FunctionHint;
-import org.apache.flink.types.Row;
+import org.apache.flink.table.data.GenericMapData;
+import org.apache.flink.table.data.GenericRowData;
+import org.apache.flink.table.data.RowData;
+import org.apache.flink.table.data.StringData;
 
 /**
  * {@code LABEL(image, ARRAY['cat', 'dog'] [, MAP[...]])}: the label that fits the image best, its
  * score from 0 to 1, and the scores of all labels, which are 1 together.
  */
 @Internal
-@FunctionHint(output = @DataTypeHint("ROW<label STRING, score FLOAT, scores MAP<STRING, FLOAT>>"))
-public final class LabelFunction extends ImageFunction<Row> {
+@FunctionHint(
+    output =
+        @DataTypeHint(
+            value = "ROW<label STRING, score FLOAT, scores MAP<STRING, FLOAT>>",
+            bridgedTo = RowData.class))
+public final class LabelFunction extends ImageFunction<RowData> {
   private static final long serialVersionUID = 1L;
 
   LabelFunction(FunctionSettings settings) {
@@ -33,13 +41,13 @@ public final class LabelFunction extends ImageFunction<Row> {
   }
 
   /** With the module's values for everything else. */
-  public void eval(CompletableFuture<Row> result, byte[] image, String[] labels) {
+  public void eval(CompletableFuture<RowData> result, byte[] image, String[] labels) {
     eval(result, image, labels, Map.of());
   }
 
   /** With other values for some parameters: keys are those of the module's options. */
   public void eval(
-      CompletableFuture<Row> result,
+      CompletableFuture<RowData> result,
       byte[] image,
       String[] labels,
       @DataTypeHint("MAP<STRING, STRING>") Map<String, String> config) {
@@ -47,7 +55,7 @@ public final class LabelFunction extends ImageFunction<Row> {
         || labels == null
         || config == null
         || Arrays.stream(labels).anyMatch(Objects::isNull)) {
-      result.complete(none());
+      result.complete(null);
       return;
     }
     generate(
@@ -58,12 +66,7 @@ public final class LabelFunction extends ImageFunction<Row> {
   }
 
   @Override
-  Row none() {
-    return new Row(3);
-  }
-
-  @Override
-  Row value(GenerationService service, Answer answer) {
+  RowData value(GenerationService service, Answer answer) {
     GeneratedText label =
         answer
             .first()
@@ -74,6 +77,11 @@ public final class LabelFunction extends ImageFunction<Row> {
                     new InvalidRequestException(
                         "The model %s of LABEL does not label images; set 'label.model.folder' to a CLIPModel."
                             .formatted(answer.audit().model())));
-    return Row.of(label.text(), label.shares().get(label.text()), label.shares());
+    Map<StringData, Float> scores = new HashMap<>();
+    label.shares().forEach((each, share) -> scores.put(StringData.fromString(each), share));
+    return GenericRowData.of(
+        StringData.fromString(label.text()),
+        label.shares().get(label.text()),
+        new GenericMapData(scores));
   }
 }

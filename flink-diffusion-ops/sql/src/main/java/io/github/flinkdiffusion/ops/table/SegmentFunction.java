@@ -15,15 +15,17 @@ import java.util.concurrent.CompletableFuture;
 import org.apache.flink.annotation.Internal;
 import org.apache.flink.table.annotation.DataTypeHint;
 import org.apache.flink.table.annotation.FunctionHint;
-import org.apache.flink.types.Row;
+import org.apache.flink.table.data.GenericRowData;
+import org.apache.flink.table.data.RowData;
 
 /**
  * {@code SEGMENT(image [, MAP[...]])}: the mask as a PNG file (white inside, or the numbers of more
  * than two classes) and, with an {@code ensemble-size} of 2 or more, how much the samples differ.
  */
 @Internal
-@FunctionHint(output = @DataTypeHint("ROW<mask BYTES, uncertainty BYTES>"))
-public final class SegmentFunction extends ImageFunction<Row> {
+@FunctionHint(
+    output = @DataTypeHint(value = "ROW<mask BYTES, uncertainty BYTES>", bridgedTo = RowData.class))
+public final class SegmentFunction extends ImageFunction<RowData> {
   private static final long serialVersionUID = 1L;
 
   SegmentFunction(FunctionSettings settings) {
@@ -31,29 +33,24 @@ public final class SegmentFunction extends ImageFunction<Row> {
   }
 
   /** With the module's values for everything else. */
-  public void eval(CompletableFuture<Row> result, byte[] image) {
+  public void eval(CompletableFuture<RowData> result, byte[] image) {
     eval(result, image, Map.of());
   }
 
   /** With other values for some parameters: keys are those of the module's options. */
   public void eval(
-      CompletableFuture<Row> result,
+      CompletableFuture<RowData> result,
       byte[] image,
       @DataTypeHint("MAP<STRING, STRING>") Map<String, String> config) {
     if (image == null || config == null) {
-      result.complete(none());
+      result.complete(null);
       return;
     }
     generate(result, config, Arguments.NONE, Map.of(Parameters.IMAGE, image));
   }
 
   @Override
-  Row none() {
-    return new Row(2);
-  }
-
-  @Override
-  Row value(GenerationService service, Answer answer) {
+  RowData value(GenerationService service, Answer answer) {
     Raster mask =
         answer
             .mask()
@@ -63,7 +60,7 @@ public final class SegmentFunction extends ImageFunction<Row> {
                         ("The model %s of SEGMENT does not generate masks; set"
                                 + " 'segment.model.folder' to a segmentation model.")
                             .formatted(answer.audit().model())));
-    return Row.of(
+    return GenericRowData.of(
         service.encode(mask, answer.audit(), Composition.MASK),
         answer
             .uncertainty()
