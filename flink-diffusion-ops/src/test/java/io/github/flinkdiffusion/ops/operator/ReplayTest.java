@@ -284,6 +284,21 @@ class ReplayTest {
                 + " BFLOAT16");
   }
 
+  @Test
+  void aVisibleLabelIsDrawnAgain() {
+    Audit labelled =
+        audit(Map.of())
+            .withParameters(
+                new TreeMap<>(
+                    Map.of(
+                        "diffusion.label.text", "AI generated", "attribute.consent", "form 17")));
+
+    assertThat(Replay.settings(labelled).get(DiffusionOptions.LABEL_TEXT))
+        .isEqualTo("AI generated");
+    assertThat(Replay.prompt(labelled, "again").getParameters())
+        .doesNotContainKeys("diffusion.label.text", "attribute.consent");
+  }
+
   private static Audit audit(Map<String, String> loadedAs) {
     return Audit.of(
         new ModelInfo("m", "d", new TreeMap<>(loadedAs)),
