@@ -25,6 +25,7 @@ import picocli.CommandLine.Command;
       SqlBenchmark.class,
       CredentialsBenchmark.class,
       LatencyBenchmark.class,
+      LiveBenchmark.class,
       TenantsBenchmark.class,
       CachingBenchmark.class,
       LorasBenchmark.class,

@@ -38,6 +38,7 @@ class SmokeTest {
         "tenants",
         "caching",
         "loras",
+        "live",
         "connector",
         "checkpoints",
         "memory"

@@ -43,7 +43,7 @@ import org.junit.jupiter.api.Timeout;
 @Timeout(1200) // a job that hangs must not hang the build
 class LiveKillITCase {
   private static final int STREAMS = 16;
-  private static final int FRAMES = Integer.getInteger("cluster.live.frames", 40);
+  private static final int FRAMES = Integer.getInteger("cluster.live.frames", 24);
   private static final int KILLS = Integer.getInteger("cluster.live.kills", 3);
   private static final long SEED = Long.getLong("cluster.live.seed", System.nanoTime());
   private static final int PARALLELISM = 2;

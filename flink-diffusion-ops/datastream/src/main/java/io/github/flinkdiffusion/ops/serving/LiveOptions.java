@@ -38,9 +38,9 @@ public final class LiveOptions {
           .defaultValue(0.0)
           .withDescription(
               "Share of the previous result in the image that a frame is generated from, from 0 and"
-                  + " below 1. Higher values flicker less and follow the frames more slowly. Only"
-                  + " for models whose result is an image, and for images of 8 bits that are not"
-                  + " cut into tiles.");
+                  + " below 1. A small share can reduce flicker. With a large one, results follow"
+                  + " the frames slowly, and a model works on its own traces. Only for models whose"
+                  + " result is an image, and for images of 8 bits that are not cut into tiles.");
 
   /** Cosine similarity above which a frame may be answered with the previous result. */
   public static final ConfigOption<Double> SIMILARITY =
