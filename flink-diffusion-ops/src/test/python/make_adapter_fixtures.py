@@ -34,6 +34,7 @@ RUNS = [
     ("peft", "tiny-sd1", [("peft", 0.7)], {}),
     ("old", "tiny-sd1", [("old", 1.0)], {}),
     ("two", "tiny-sd1", [("kohya-sd1", 0.7), ("peft", -0.4)], {}),
+    ("dora", "tiny-sd1", [("peft-dora", 0.8)], {}),
     ("xl-none", "tiny-sdxl", [], {}),
     ("xl-kohya", "tiny-sdxl", [("kohya-sdxl", 0.6)], {}),
     ("xl-kohya-skipping", "tiny-sdxl", [("kohya-sdxl", 1.0)], SKIP),

@@ -219,6 +219,45 @@ class AdaptersTest {
     }
   }
 
+  /** Lengths of rows that a LoRA of DoRA sets, alone and behind or before one that sets none. */
+  @Test
+  void loraWithMagnitudesEqualMergedOnes() {
+    Path loras = Path.of("src/test/resources/fixtures/lora");
+    SortedMap<String, Path> files = new TreeMap<>();
+    files.put("dora", loras.resolve("kohya-dora.safetensors"));
+    files.put("lora", loras.resolve("kohya-sd1.safetensors"));
+    Map<String, List<Lora>> cases = new LinkedHashMap<>();
+    Lora dora = new Lora(files.get("dora"), 0.8);
+    Lora lora = new Lora(files.get("lora"), 0.7);
+    cases.put("dora:0.8", List.of(dora));
+    cases.put("lora:0.7,dora:0.8", List.of(lora, dora));
+    cases.put("dora:0.8,lora:0.7", List.of(dora, lora));
+    cases.put("lora:0.7", List.of(lora));
+    try (DiffusionPipeline pipeline =
+        Pipelines.open(
+            MODELS.resolve("tiny-sd1"),
+            settings(Engines.ONNX_RUNTIME).withAdapters(new AdapterSettings(files, 3)))) {
+      List<Trajectory> all =
+          pipeline.start(
+              cases.keySet().stream()
+                  .map(text -> spec(text).with(Parameters.LORAS, text))
+                  .map(pipeline.model()::prepare)
+                  .toList());
+      while (!all.get(0).done()) {
+        pipeline.step(all);
+      }
+      List<GeneratedImage> images = pipeline.finish(all);
+      int i = 0;
+      for (Map.Entry<String, List<Lora>> each : cases.entrySet()) {
+        Raster merged =
+            merged("tiny-sd1", Engines.ONNX_RUNTIME, each.getValue().toArray(Lora[]::new));
+        assertThat(FolderCase.distance(images.get(i++).image(), merged))
+            .as(each.getKey())
+            .isLessThan(MERGED);
+      }
+    }
+  }
+
   @Test
   void aRequestSaysWhichFilesItHad() {
     try (DiffusionPipeline pipeline = open("tiny-sd1", Engines.ONNX_RUNTIME, 8)) {
@@ -307,8 +346,6 @@ class AdaptersTest {
     tensors.add(table + ".lora_B.weight", new float[(int) shape[0]], shape[0], 1);
     SafetensorsWriter.write(embedding, tensors.build(), Map.of("format", "pt"));
     Map<Path, String> refused = new LinkedHashMap<>();
-    Path loras = Path.of("src/test/resources/fixtures/lora");
-    refused.put(loras.resolve("kohya-dora.safetensors"), "has magnitudes (DoRA");
     refused.put(embedding, "position_embedding.weight is not the weight of a linear layer");
     refused.put(FILES.get("tiny-sdxl").get("lora-0"), "do not make the weight");
     refused.forEach(

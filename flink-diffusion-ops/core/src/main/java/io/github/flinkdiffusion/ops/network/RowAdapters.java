@@ -39,14 +39,19 @@ public final class RowAdapters {
    * @param in channels of its input
    * @param window elements of its kernel: 1 or 9
    * @param out channels of its output
+   * @param gained whether a line also has a gain of each channel of the output
    */
-  private record Layer(int at, int in, int window, int out) {
+  private record Layer(int at, int in, int window, int out, boolean gained) {
     int upAt() {
       return at + in * window;
     }
 
-    int end() {
+    int gainAt() {
       return upAt() + out;
+    }
+
+    int end() {
+      return gainAt() + (gained ? out : 0);
     }
   }
 
@@ -69,6 +74,16 @@ public final class RowAdapters {
    *     convolution of 1 or 3 pixels that keeps the image's size or halves it
    */
   public static RowAdapters of(Method method, Set<String> weights) {
+    return of(method, weights, Set.of());
+  }
+
+  /**
+   * Those of some layers, of which some may also have another length of each row of their weights
+   * (DoRA, Liu et al. 2024).
+   *
+   * @param gained of the weights
+   */
+  public static RowAdapters of(Method method, Set<String> weights, Set<String> gained) {
     Map<String, Value> found = new LinkedHashMap<>();
     collect(method, weights, found);
     Map<String, Layer> layers = new LinkedHashMap<>();
@@ -83,7 +98,7 @@ public final class RowAdapters {
                 + " with stride 1 or 2");
       }
       int window = operation.op() == Op.LINEAR ? 1 : Math.toIntExact(shape[2] * shape[3]);
-      Layer layer = new Layer(at, (int) shape[1], window, (int) shape[0]);
+      Layer layer = new Layer(at, (int) shape[1], window, (int) shape[0], gained.contains(weight));
       layers.put(weight, layer);
       at = layer.end();
     }
@@ -191,7 +206,35 @@ public final class RowAdapters {
       throw new IllegalArgumentException(
           weight + " belongs to a layer whose rows are not the call's");
     }
-    return m.add(own, m.castAs(added, own));
+    Value sum = m.add(own, m.castAs(added, own));
+    return layer.gained()
+        ? m.add(sum, gain(m, layer, operation, inputs, own, rank, factors, scale))
+        : sum;
+  }
+
+  /** What a gain adds to a layer's own output; its bias has no part in it. */
+  private static Value gain(
+      Method m,
+      Layer layer,
+      Value operation,
+      List<Value> inputs,
+      Value own,
+      int rank,
+      Value factors,
+      Value scale) {
+    boolean image = operation.op() == Op.CONV2D;
+    Value lines = m.castAs(m.narrow(factors, 2, layer.gainAt(), layer.out()), own);
+    Value gain = m.matrixProduct(m.castAs(m.unsqueeze(scale, 1), own), lines);
+    if (image) {
+      gain = m.unsqueeze(m.transpose(gain, 1, 2), 3);
+    } else if (rank == 2) {
+      gain = m.squeeze(gain, 1);
+    }
+    Value bias = inputs.size() > 2 ? inputs.get(2) : null;
+    if (bias == null) {
+      return m.multiply(own, gain);
+    }
+    return m.multiply(m.subtract(own, image ? m.unsqueeze(m.unsqueeze(bias, 1), 2) : bias), gain);
   }
 
   /** Of [N,R,HW] the pixels that a stride of 2 leaves. */
@@ -244,6 +287,12 @@ public final class RowAdapters {
    * @throws IllegalArgumentException for a layer that is not one of these, or other sizes
    */
   public void write(String weight, int rank, float[] down, float[] up, float[] table) {
+    write(weight, rank, down, up, 0, table);
+  }
+
+  /** The same, from a line of the table on. */
+  public void write(
+      String weight, int rank, float[] down, float[] up, int firstLine, float[] table) {
     Layer layer = layers.get(weight);
     if (layer == null
         || down.length != rank * layer.in() * layer.window()
@@ -251,7 +300,7 @@ public final class RowAdapters {
       throw new IllegalArgumentException("There are no side paths for these factors of " + weight);
     }
     for (int r = 0; r < rank; r++) {
-      int line = r * width;
+      int line = (firstLine + r) * width;
       for (int c = 0; c < layer.in(); c++) {
         for (int k = 0; k < layer.window(); k++) {
           table[line + layer.at() + k * layer.in() + c] =
@@ -262,5 +311,18 @@ public final class RowAdapters {
         table[line + layer.upAt() + o] = up[o * rank + r];
       }
     }
+  }
+
+  /**
+   * Writes how much more of each channel of a layer's own output there is.
+   *
+   * @param line of the table
+   */
+  public void writeGains(String weight, int line, float[] gains, float[] table) {
+    Layer layer = layers.get(weight);
+    if (layer == null || !layer.gained() || gains.length != layer.out()) {
+      throw new IllegalArgumentException("There are no gains of " + weight);
+    }
+    System.arraycopy(gains, 0, table, line * width + layer.gainAt(), gains.length);
   }
 }

@@ -9,6 +9,7 @@ import io.github.flinkdiffusion.ops.graph.Method;
 import io.github.flinkdiffusion.ops.network.RowAdapters;
 import io.github.flinkdiffusion.ops.weights.AllowedLora;
 import io.github.flinkdiffusion.ops.weights.WeightsException;
+import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.Iterator;
 import java.util.LinkedHashMap;
@@ -18,6 +19,8 @@ import java.util.Optional;
 import java.util.Set;
 import java.util.SortedMap;
 import java.util.TreeSet;
+import java.util.function.Supplier;
+import java.util.stream.IntStream;
 
 /**
  * The layers of one network that LoRAs of requests change: each row of a call brings the factors of
@@ -58,16 +61,18 @@ final class AdaptedLayers {
       Graph graph,
       List<String> methods) {
     Set<String> weights = new TreeSet<>();
+    Set<String> lengths = new TreeSet<>();
     Method whole = method(graph, methods.get(0));
     for (AllowedLora lora : allowed.values()) {
       // Each by itself, so that a message names the file.
       check(whole, lora, network);
       weights.addAll(lora.ranks(network).keySet());
+      lengths.addAll(lora.lengths(network));
     }
     if (weights.isEmpty()) {
       return Optional.empty();
     }
-    RowAdapters layers = RowAdapters.of(whole, weights);
+    RowAdapters layers = RowAdapters.of(whole, weights, lengths);
     for (String name : methods) {
       layers.addTo(graph, method(graph, name), methodLike(name));
     }
@@ -113,19 +118,28 @@ final class AdaptedLayers {
    * @param own of {@link #own}
    */
   float[] scales(List<RequestedLora> own) {
-    float[] scales = new float[own.stream().mapToInt(this::rank).sum()];
+    float[] scales = new float[lines(own)];
     int line = 0;
     for (RequestedLora each : own) {
       Arrays.fill(scales, line, line + rank(each), (float) each.scale());
       line += rank(each);
     }
+    // That of the gains, if there are any.
+    Arrays.fill(scales, line, scales.length, 1);
     return scales;
+  }
+
+  private int lines(List<RequestedLora> own) {
+    return own.stream().mapToInt(this::rank).sum() + (changesLengths(own) ? 1 : 0);
+  }
+
+  private boolean changesLengths(List<RequestedLora> own) {
+    return own.stream().anyMatch(each -> !allowed.get(each.name()).lengths(network).isEmpty());
   }
 
   /** Of the factors and their scales. */
   long bytes(List<RequestedLora> own) {
-    long lines = own.stream().mapToInt(this::rank).sum();
-    return lines * (layers.width() + 1) * Float.BYTES;
+    return (long) lines(own) * (layers.width() + 1) * Float.BYTES;
   }
 
   private int rank(RequestedLora lora) {
@@ -141,6 +155,9 @@ final class AdaptedLayers {
     if (own.isEmpty()) {
       return NOTHING;
     }
+    if (changesLengths(own)) {
+      return kept(RequestedLora.format(own), () -> gained(own));
+    }
     if (own.size() == 1) {
       return table(own.get(0).name());
     }
@@ -155,28 +172,130 @@ final class AdaptedLayers {
   }
 
   private float[] table(String name) {
-    float[] known = tables.get(name);
+    return kept(
+        name,
+        () -> {
+          AllowedLora lora = allowed.get(name);
+          float[] table = new float[Math.multiplyExact(lora.rank(network), layers.width())];
+          for (AllowedLora.Factors each : read(name)) {
+            layers.write(each.weight(), each.rank(), each.down(), each.up(), table);
+          }
+          return table;
+        });
+  }
+
+  private float[] kept(String key, Supplier<float[]> made) {
+    float[] known = tables.get(key);
     if (known != null) {
       return known;
     }
-    AllowedLora lora = allowed.get(name);
-    float[] table = new float[Math.multiplyExact(lora.rank(network), layers.width())];
-    try {
-      for (AllowedLora.Factors each : lora.factors(network)) {
-        layers.write(each.weight(), each.rank(), each.down(), each.up(), table);
-      }
-    } catch (WeightsException e) {
-      // The requests that name it fail, and not the job: the batcher tries each row by itself.
-      throw new InvalidRequestException(
-          "loras has '%s', whose file cannot be used any more: %s".formatted(name, e.getMessage()),
-          e);
-    }
-    tables.put(name, table);
+    float[] table = made.get();
+    tables.put(key, table);
     if (tables.size() > resident) {
       Iterator<String> eldest = tables.keySet().iterator();
       eldest.next();
       eldest.remove();
     }
     return table;
+  }
+
+  private List<AllowedLora.Factors> read(String name) {
+    try {
+      return allowed.get(name).factors(network);
+    } catch (WeightsException e) {
+      // The requests that name it fail, and not the job: the batcher tries each row by itself.
+      throw new InvalidRequestException(
+          "loras has '%s', whose file cannot be used any more: %s".formatted(name, e.getMessage()),
+          e);
+    }
+  }
+
+  /** What one LoRA adds to a layer, and where it stands. */
+  private record Added(AllowedLora.Factors factors, double scale, int line) {}
+
+  /**
+   * The factors of LoRAs of which some change the lengths of weights' rows, as these are merged one
+   * after the other: a new length is also a gain of what was there before. The gains are the last
+   * line.
+   */
+  private float[] gained(List<RequestedLora> own) {
+    int lines = lines(own);
+    float[] table = new float[Math.multiplyExact(lines, layers.width())];
+    Map<String, List<Added>> byWeight = new LinkedHashMap<>();
+    int line = 0;
+    for (RequestedLora each : own) {
+      for (AllowedLora.Factors factors : read(each.name())) {
+        byWeight
+            .computeIfAbsent(factors.weight(), any -> new ArrayList<>())
+            .add(new Added(factors, each.scale(), line));
+      }
+      line += rank(each);
+    }
+    byWeight.forEach(
+        (weight, all) -> {
+          boolean plain = all.stream().allMatch(each -> each.factors().magnitudes().isEmpty());
+          float[] gains = plain ? null : stretch(weight, all);
+          for (Added each : all) {
+            AllowedLora.Factors factors = each.factors();
+            layers.write(weight, factors.rank(), factors.down(), factors.up(), each.line(), table);
+          }
+          if (gains != null) {
+            layers.writeGains(weight, lines - 1, gains, table);
+          }
+        });
+    return table;
+  }
+
+  /** Stretches the rows of the factors, and says by how much more the weight's own rows are. */
+  private float[] stretch(String weight, List<Added> all) {
+    float[] sum = allowed.get(allowed.firstKey()).weight(network, weight);
+    int rows = all.get(0).factors().up().length / all.get(0).factors().rank();
+    int columns = sum.length / rows;
+    float[] gains = new float[rows];
+    IntStream.range(0, rows)
+        .parallel()
+        .forEach(
+            row -> {
+              double gain = 1;
+              for (int i = 0; i < all.size(); i++) {
+                add(all.get(i), row, columns, sum);
+                Optional<float[]> magnitudes = all.get(i).factors().magnitudes();
+                if (magnitudes.isPresent()) {
+                  double factor = magnitudes.get()[row] / length(sum, row, columns);
+                  gain *= factor;
+                  multiply(sum, row * columns, columns, factor);
+                  for (int j = 0; j <= i; j++) {
+                    AllowedLora.Factors earlier = all.get(j).factors();
+                    multiply(earlier.up(), row * earlier.rank(), earlier.rank(), factor);
+                  }
+                }
+              }
+              gains[row] = (float) (gain - 1);
+            });
+    return gains;
+  }
+
+  private static void add(Added added, int row, int columns, float[] sum) {
+    AllowedLora.Factors factors = added.factors();
+    for (int r = 0; r < factors.rank(); r++) {
+      float share = (float) (added.scale() * factors.up()[row * factors.rank() + r]);
+      for (int column = 0; column < columns; column++) {
+        sum[row * columns + column] += share * factors.down()[r * columns + column];
+      }
+    }
+  }
+
+  private static double length(float[] values, int row, int columns) {
+    double squares = 0;
+    for (int i = row * columns; i < (row + 1) * columns; i++) {
+      squares += (double) values[i] * values[i];
+    }
+    return Math.sqrt(squares);
+  }
+
+  private static void multiply(float[] values, int from, int count, double factor) {
+    for (int i = from; i < from + count; i++) {
+      values[i] = (float) (factor * values[i]);
+    }
   }
 }

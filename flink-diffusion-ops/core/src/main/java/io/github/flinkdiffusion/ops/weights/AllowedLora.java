@@ -8,6 +8,8 @@ import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.Collections;
 import java.util.List;
+import java.util.Map;
+import java.util.Optional;
 import java.util.Set;
 import java.util.SortedMap;
 import java.util.TreeMap;
@@ -32,6 +34,9 @@ public final class AllowedLora {
   /** By network, then by the layer's weight. */
   private final SortedMap<String, SortedMap<String, Integer>> ranks;
 
+  /** By network: weights whose rows get another length (DoRA). */
+  private final Map<String, Set<String>> lengths;
+
   private String digest;
 
   private AllowedLora(
@@ -39,7 +44,9 @@ public final class AllowedLora {
       Path file,
       ModelFolder model,
       FileDigests digests,
-      SortedMap<String, SortedMap<String, Integer>> ranks) {
+      SortedMap<String, SortedMap<String, Integer>> ranks,
+      Map<String, Set<String>> lengths) {
+    this.lengths = lengths;
     this.name = name;
     this.file = file;
     this.model = model;
@@ -54,12 +61,14 @@ public final class AllowedLora {
    * @param rank of both
    * @param down [rank, elements of a row of the weight]
    * @param up [rows of the weight, rank], with the file's own factor alpha / rank in it
+   * @param magnitudes the length of each row of the sum (DoRA); empty leaves it as it is
    */
-  public record Factors(String weight, int rank, float[] down, float[] up) {}
+  public record Factors(
+      String weight, int rank, float[] down, float[] up, Optional<float[]> magnitudes) {}
 
   /**
    * @param networks the only components that it may change
-   * @throws WeightsException if the file is no LoRA of these, or one with magnitudes (DoRA)
+   * @throws WeightsException if the file is no LoRA of these
    */
   public static AllowedLora open(String name, Path file, ModelFolder model, Set<String> networks) {
     FileDigests digests = new FileDigests();
@@ -67,14 +76,17 @@ public final class AllowedLora {
     try (TensorStore opened = lora.tensors()) {
       List<String> unmatched = new ArrayList<>();
       SortedMap<String, SortedMap<String, Integer>> ranks = new TreeMap<>();
+      Map<String, Set<String>> lengths = new TreeMap<>();
       for (String network : lora.components(Set.copyOf(model.componentNames()))) {
         if (!networks.contains(network)) {
           throw new WeightsException(
               "LoRA %s (%s) changes %s; LoRAs that requests name may change %s alone. Merge it when the model is loaded (diffusion.model.loras), or leave these layers out"
                   .formatted(name, file, network, String.join(", ", new TreeSet<>(networks))));
         }
+        Set<String> changed = new TreeSet<>();
         SortedMap<String, Integer> own =
-            ranks(name, lora, opened, model.component(network), unmatched);
+            ranks(name, lora, opened, model.component(network), changed, unmatched);
+        lengths.put(network, Collections.unmodifiableSet(changed));
         if (!own.isEmpty()) {
           ranks.put(network, own);
         }
@@ -92,7 +104,8 @@ public final class AllowedLora {
             unmatched.size(),
             unmatched.get(0));
       }
-      return new AllowedLora(name, file, model, digests, Collections.unmodifiableSortedMap(ranks));
+      return new AllowedLora(
+          name, file, model, digests, Collections.unmodifiableSortedMap(ranks), lengths);
     } finally {
       digests.release();
     }
@@ -103,15 +116,14 @@ public final class AllowedLora {
       LoraFile lora,
       TensorStore opened,
       ModelComponent component,
+      Set<String> lengths,
       List<String> unmatched) {
     Path file = lora.lora().file();
     SortedMap<String, Integer> ranks = new TreeMap<>();
     try (TensorStore weights = MergedWeights.current(component)) {
       for (LoraFile.Change change : lora.changes(component, weights, unmatched)) {
         if (change.magnitude().isPresent()) {
-          throw new WeightsException(
-              "LoRA %s (%s) has magnitudes (DoRA: '%s'), which LoRAs that requests name may not have. Merge it when the model is loaded (diffusion.model.loras)"
-                  .formatted(name, file, change.magnitude().get()));
+          lengths.add(change.weight());
         }
         int rank = Math.toIntExact(opened.info(change.down()).shape()[0]);
         if (ranks.putIfAbsent(change.weight(), rank) != null) {
@@ -135,6 +147,18 @@ public final class AllowedLora {
   /** The ranks of its layers of a network, by the names of their weights. */
   public SortedMap<String, Integer> ranks(String network) {
     return ranks.getOrDefault(network, Collections.emptySortedMap());
+  }
+
+  /** Weights of a network whose rows get another length (DoRA). */
+  public Set<String> lengths(String network) {
+    return lengths.getOrDefault(network, Set.of());
+  }
+
+  /** The network's own weight that a layer has, without any LoRA. */
+  public float[] weight(String network, String name) {
+    try (TensorStore weights = MergedWeights.current(model.component(network))) {
+      return weights.floats(name);
+    }
   }
 
   /** The greatest one of its layers' of a network that it changes. */
@@ -197,7 +221,19 @@ public final class AllowedLora {
         scaled[row * rank + r] = (float) (change.alphaOverRank() * up[from + r]);
       }
     }
-    return new Factors(change.weight(), rank, down, scaled);
+    Optional<float[]> magnitudes =
+        change
+            .magnitude()
+            .map(
+                name -> {
+                  float[] all = tensors.floats(name);
+                  float[] own = new float[rows];
+                  for (int row = 0; row < rows; row++) {
+                    own[row] = all[(change.firstRow() + row) % all.length];
+                  }
+                  return own;
+                });
+    return new Factors(change.weight(), rank, down, scaled, magnitudes);
   }
 
   @Override
