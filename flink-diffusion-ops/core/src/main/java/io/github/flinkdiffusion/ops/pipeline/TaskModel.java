@@ -44,7 +44,7 @@ record TaskModel(ModelInfo info, Task task) implements Model {
       if (task.plan(request).seedsItsOwnNoise()) {
         throw new InvalidRequestException(
             ("scheduler is %s, whose config has a noise_sampler_seed: parts of a larger image would"
-                 + " differ where they overlap. Choose another scheduler, or leave the seed out.")
+                    + " differ where they overlap. Choose another scheduler, or leave the seed out.")
                 .formatted(request.scheduler()));
       }
     }
