@@ -3,7 +3,8 @@
 # SPDX-License-Identifier: Apache-2.0
 #
 
-"""Writes src/test/resources/fixtures/quality/tiny-clip/, a whole CLIP with random weights, and clip.json: what torchmetrics scores with it.
+"""Writes src/test/resources/fixtures/quality/tiny-clip/, a whole CLIP with random weights, and clip.json: what torchmetrics scores with it, and the cosines of
+texts with concepts by transformers' get_text_features.
 
 Run: python make_clip_score_fixtures.py   (see requirements.txt; needs torchmetrics, too)
 
@@ -22,6 +23,7 @@ from transformers.models.clip.image_processing_pil_clip import CLIPImageProcesso
 
 OUT = FIXTURES.parent / "quality"
 TEXTS = ["a photo of a red cat", "two dogs near a river at night", "Watercolor, 3 BIRDS!", "", "a small castle on an island in the sea, " * 12]
+CONCEPTS = ["a photo of a cat", "something with a knife", "castle"]
 SIZES = [(32, 32), (40, 51), (64, 48), (20, 33), (33, 90)]
 PROCESSOR = {
     "crop_size": {"height": 32, "width": 32},
@@ -82,13 +84,18 @@ texts = TEXTS[:-1] + [processor.tokenizer.decode(processor.tokenizer(TEXTS[-1], 
 single = [clip_score(image, text, lambda: (model, processor)).item() for image, text in zip(images, texts)]
 features = model.get_image_features(processor(images=images, return_tensors="pt")["pixel_values"])
 of_texts = processor(text=texts, return_tensors="pt", padding=True)
+text_features = model.get_text_features(of_texts["input_ids"], of_texts["attention_mask"])
+of_concepts = processor.tokenizer(CONCEPTS, return_tensors="pt", padding=True)
+concept_features = model.get_text_features(of_concepts["input_ids"], of_concepts["attention_mask"])
 OUT.joinpath("clip.json").write_text(
     json.dumps(
         {
             "texts": TEXTS,
             "sizes": SIZES,
             "images": [row.tolist() for row in features],
-            "embeddings": [row.tolist() for row in model.get_text_features(of_texts["input_ids"], of_texts["attention_mask"])],
+            "embeddings": [row.tolist() for row in text_features],
+            "concepts": CONCEPTS,
+            "cosines": [torch.nn.functional.cosine_similarity(row[None], concept_features).tolist() for row in text_features],
             "scores": single,
             "score": clip_score(images, texts, lambda: (model, processor)).item(),
         }

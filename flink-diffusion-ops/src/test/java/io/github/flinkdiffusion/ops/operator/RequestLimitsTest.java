@@ -39,6 +39,8 @@ import org.junit.jupiter.api.io.TempDir;
 
 /** Requests larger than an operator accepts are failures; those within the limits are done. */
 class RequestLimitsTest {
+  private static final String CLIP = "src/test/resources/fixtures/quality/tiny-clip";
+
   private final ManualDevices devices = new ManualDevices();
 
   private static PromptEvent.Builder prompt() {
@@ -118,6 +120,39 @@ class RequestLimitsTest {
             + " diffusion.safety.blocked-phrases-file).",
         DiffusionOptions.SAFETY_BLOCKED_PHRASES_FILE,
         list.toString());
+  }
+
+  /** Their cosines: {@code src/test/python/make_clip_score_fixtures.py}. */
+  @Test
+  void promptsCloseToAConceptAreRefused(@TempDir Path folder) throws Exception {
+    Path list =
+        Files.writeString(folder.resolve("concepts.txt"), "0.9 castle\n0.55 a photo of a cat\n");
+    assertRefused(
+        prompt().setPrompt("two dogs near a river at night"),
+        "prompt is too close to the concept 'a photo of a cat': the cosine is 0.5574, the"
+            + " limit is 0.55 (line 2 of the list in diffusion.safety.concepts-file).",
+        DiffusionOptions.SAFETY_CONCEPTS_FILE,
+        list.toString(),
+        DiffusionOptions.SAFETY_CLIP_FOLDER,
+        CLIP);
+  }
+
+  @Test
+  void aJobWhoseClipCannotBeReadDoesNotStart(@TempDir Path folder) throws Exception {
+    Path list = Files.writeString(folder.resolve("concepts.txt"), "0.9 castle\n");
+    DiffusionSettings settings =
+        Subtask.settings(
+            DiffusionOptions.SAFETY_CONCEPTS_FILE,
+            list.toString(),
+            DiffusionOptions.SAFETY_CLIP_FOLDER,
+            folder.toString());
+    try (Subtask subtask = new Subtask(new FakePipelines(), settings, devices.services)) {
+      assertThatThrownBy(subtask::open)
+          .isInstanceOf(DiffusionException.class)
+          .hasMessageStartingWith(
+              "Cannot screen prompts by the CLIP in %s (diffusion.safety.clip-folder): "
+                  .formatted(folder));
+    }
   }
 
   @Test

@@ -345,6 +345,8 @@ class TextToImageTest {
             .setOption(DiffusionOptions.CREDENTIALS_PASSWORD_FILE, "/secrets/password")
             .setOption(DiffusionOptions.WATERMARK_KEY_FILE, "/secrets/watermark.key")
             .setOption(DiffusionOptions.SAFETY_BLOCKED_PHRASES_FILE, "/lists/blocked.txt")
+            .setOption(DiffusionOptions.SAFETY_CONCEPTS_FILE, "/lists/concepts.txt")
+            .setOption(DiffusionOptions.SAFETY_CLIP_FOLDER, "/models/clip")
             .setPayloadStore("s3://bucket/payloads")
             .setPayloadInlineLimit(MemorySize.ofMebiBytes(2))
             .settings();

@@ -29,6 +29,7 @@ import io.github.flinkdiffusion.ops.serving.DiffusionOptions;
 import io.github.flinkdiffusion.ops.serving.DiffusionSettings;
 import io.github.flinkdiffusion.ops.serving.ModelList;
 import io.github.flinkdiffusion.ops.serving.ProcessServices;
+import io.github.flinkdiffusion.ops.serving.PromptScreen;
 import io.github.flinkdiffusion.ops.serving.StepLedger;
 import io.github.flinkdiffusion.ops.serving.TaskModels;
 import java.io.IOException;
@@ -150,6 +151,7 @@ abstract class DiffusionOperator extends AbstractStreamOperator<ImageEvent> {
   /** Of models that were loaded; each is looked at once. */
   private final transient Map<StepBatcher, Optional<String>> heapProblems = new WeakHashMap<>();
 
+  private transient PromptScreen.Use screen;
   private transient ExecutorService encoders;
   private transient DiffusionMetrics meters;
   private transient StepLedger.Page ledger;
@@ -221,7 +223,7 @@ abstract class DiffusionOperator extends AbstractStreamOperator<ImageEvent> {
     int subtask = getRuntimeContext().getTaskInfo().getIndexOfThisSubtask();
     settings.credentials().signer();
     settings.watermark().requireKey();
-    settings.limits().screen().requireList();
+    screen = settings.limits().screen().open();
     long begin = System.nanoTime();
     models =
         new TaskModels(
@@ -386,6 +388,9 @@ abstract class DiffusionOperator extends AbstractStreamOperator<ImageEvent> {
       }
       queue.requests().forEach(Request::discard);
     } finally {
+      if (screen != null) {
+        screen.close();
+      }
       if (probation != null) {
         if (!suspects.isEmpty()) {
           probation.fails(List.copyOf(suspects), suspectCallSize);

@@ -18,7 +18,8 @@ import org.apache.flink.configuration.ReadableConfig;
 
 /**
  * Whether a job would accept prompts, found before it runs: by the same checks, on models that are
- * described and not loaded. For programs that start a job and know its requests.
+ * described and not loaded. For programs that start a job and know its requests. Prompts are not
+ * compared with concepts, because that takes a loaded CLIP.
  *
  * <pre>{@code
  * PromptCheck check = PromptCheck.of(settings);

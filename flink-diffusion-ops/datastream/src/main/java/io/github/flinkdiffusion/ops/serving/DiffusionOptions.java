@@ -746,7 +746,30 @@ public final class DiffusionOptions {
                   + " prompt holds one fails with reason INVALID_REQUEST. Case, accents, full-width"
                   + " and invisible characters and look-alike letters make no difference; '*' at"
                   + " the end of a word stands for any ending, and '#' begins a comment. Negative"
-                  + " prompts are not checked. Without it, prompts are not screened.");
+                  + " prompts are not checked. Without it, prompts are not checked for phrases.");
+
+  /** List of concepts that prompts must not be close to. */
+  public static final ConfigOption<String> SAFETY_CONCEPTS_FILE =
+      ConfigOptions.key("diffusion.safety.concepts-file")
+          .stringType()
+          .noDefaultValue()
+          .withDescription(
+              "File in UTF-8, on every task manager, with a concept a line: a limit above 0, up to"
+                  + " 1, a space, and a text, such as '0.85 a fight with knives'. A request fails"
+                  + " with reason INVALID_REQUEST if the cosine of its prompt's embedding and the"
+                  + " text's is at the limit or above. '#' begins a comment. Needs"
+                  + " diffusion.safety.clip-folder. Negative prompts are not compared. Without it,"
+                  + " prompts are not compared with concepts.");
+
+  /** The CLIP that compares prompts with concepts. */
+  public static final ConfigOption<String> SAFETY_CLIP_FOLDER =
+      ConfigOptions.key("diffusion.safety.clip-folder")
+          .stringType()
+          .noDefaultValue()
+          .withDescription(
+              "Folder, on every task manager, with a CLIPModel as transformers writes it. It embeds"
+                  + " prompts and the texts of diffusion.safety.concepts-file, on the CPU. What is"
+                  + " longer than its 77 tokens is cut.");
 
   /** All of them, in the order in which they are documented. */
   @Internal
@@ -812,7 +835,9 @@ public final class DiffusionOptions {
           CREDENTIALS_KEY_ALIAS,
           CREDENTIALS_PASSWORD_FILE,
           WATERMARK_KEY_FILE,
-          SAFETY_BLOCKED_PHRASES_FILE);
+          SAFETY_BLOCKED_PHRASES_FILE,
+          SAFETY_CONCEPTS_FILE,
+          SAFETY_CLIP_FOLDER);
 
   private DiffusionOptions() {}
 
@@ -882,6 +907,8 @@ public final class DiffusionOptions {
     options.put(CREDENTIALS_PASSWORD_FILE, "the path of a file that all task managers have");
     options.put(WATERMARK_KEY_FILE, "the path of a file that all task managers have");
     options.put(SAFETY_BLOCKED_PHRASES_FILE, "the path of a text file that all task managers have");
+    options.put(SAFETY_CONCEPTS_FILE, "the path of a text file that all task managers have");
+    options.put(SAFETY_CLIP_FOLDER, "the path of a folder that all task managers have");
     return Collections.unmodifiableMap(options);
   }
 

@@ -90,6 +90,7 @@ public final class GenerationService implements AutoCloseable {
   }
 
   private final TaskModels models;
+  private final PromptScreen.Use screen;
   private final Model model;
   private final int rowLimit;
   private final Submission how;
@@ -108,7 +109,6 @@ public final class GenerationService implements AutoCloseable {
             .withRetries(diffusion.requestRetries());
     diffusion.credentials().signer();
     diffusion.watermark().requireKey();
-    diffusion.limits().screen().requireList();
     this.models =
         new TaskModels(
             settings.models,
@@ -117,10 +117,17 @@ public final class GenerationService implements AutoCloseable {
             gpus,
             subtask,
             this::failAll);
+    try {
+      this.screen = diffusion.limits().screen().open();
+    } catch (RuntimeException | Error e) {
+      models.close();
+      throw e;
+    }
     try (ModelPool.Use first = models.open()) {
       this.model = first.batcher().model();
       this.rowLimit = first.batcher().rowLimit();
     } catch (InterruptedException | RuntimeException | Error e) {
+      screen.close();
       models.close();
       throw e;
     }
@@ -332,5 +339,6 @@ public final class GenerationService implements AutoCloseable {
         new BatchingException(
             "The operator or function was closed while the request was in progress."));
     workers.shutdownNow();
+    screen.close();
   }
 }

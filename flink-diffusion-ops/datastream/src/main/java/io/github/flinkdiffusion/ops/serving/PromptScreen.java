@@ -8,11 +8,7 @@ import io.github.flinkdiffusion.ops.pipeline.Arguments;
 import io.github.flinkdiffusion.ops.pipeline.InvalidRequestException;
 import io.github.flinkdiffusion.ops.pipeline.Parameter;
 import io.github.flinkdiffusion.ops.pipeline.Parameters;
-import java.io.IOException;
 import java.io.Serializable;
-import java.nio.charset.StandardCharsets;
-import java.nio.file.Files;
-import java.nio.file.Path;
 import java.text.Normalizer;
 import java.util.ArrayList;
 import java.util.EnumSet;
@@ -27,20 +23,19 @@ import org.apache.flink.annotation.Internal;
 import org.apache.flink.configuration.ReadableConfig;
 
 /**
- * Refuses prompts with phrases of a list. Words are compared as a reader sees them: letters in any
- * case, with or without accents, in full width or as mathematical symbols, with invisible
- * characters between them, or with the like letters of the Cyrillic and Greek alphabets, are the
- * same.
+ * Refuses prompts with phrases of a list, and prompts that are close to listed concepts ({@link
+ * PromptConcepts}). Words are compared as a reader sees them: letters in any case, with or without
+ * accents, in full width or as mathematical symbols, with invisible characters between them, or
+ * with the like letters of the Cyrillic and Greek alphabets, are the same.
  *
- * <p>A list is a file in UTF-8 with a phrase of one or more words a line. {@code *} at the end of a
- * word stands for any ending. Lines that begin with {@code #} are comments. Negative prompts are
- * not looked at: they say what shall not be in an image.
+ * <p>A list of phrases is a file in UTF-8 with a phrase of one or more words a line. {@code *} at
+ * the end of a word stands for any ending. Lines that begin with {@code #} are comments. Negative
+ * prompts are not looked at: they say what shall not be in an image.
  */
 @Internal
 public final class PromptScreen implements Serializable {
   private static final long serialVersionUID = 1L;
 
-  private static final int MOST_BYTES = 1 << 20;
   private static final int MOST_PHRASES = 10_000;
 
   private static final List<Parameter<String>> SCREENED =
@@ -77,14 +72,17 @@ public final class PromptScreen implements Serializable {
   }
 
   private final String file;
+  private final PromptConcepts concepts;
   private transient List<Phrase> phrases;
 
-  private PromptScreen(String file) {
+  private PromptScreen(String file, PromptConcepts concepts) {
     this.file = file;
+    this.concepts = concepts;
   }
 
   static PromptScreen of(ReadableConfig config) {
-    return new PromptScreen(config.get(DiffusionOptions.SAFETY_BLOCKED_PHRASES_FILE));
+    return new PromptScreen(
+        config.get(DiffusionOptions.SAFETY_BLOCKED_PHRASES_FILE), PromptConcepts.of(config));
   }
 
   /**
@@ -111,45 +109,56 @@ public final class PromptScreen implements Serializable {
     }
   }
 
+  /** A user of the screen: requests can be compared with concepts until it is closed. */
+  public final class Use implements AutoCloseable {
+    private boolean closed;
+
+    private Use() {
+      concepts.open();
+    }
+
+    /** Idempotent. */
+    @Override
+    public synchronized void close() {
+      if (!closed) {
+        closed = true;
+        concepts.close();
+      }
+    }
+  }
+
   /**
-   * Reads the list, if there is to be one, so that a job without it fails at once.
+   * Reads the lists and loads the CLIP, if there are to be any, so that a job without them fails at
+   * once.
    *
-   * @throws DiffusionException naming the file, and the line that is none
+   * @throws DiffusionException naming the file, and the line that is none, or the folder
    */
-  public synchronized void requireList() {
+  public Use open() {
+    requireList();
+    return new Use();
+  }
+
+  synchronized void requireList() {
     if (file != null && phrases == null) {
       phrases = read();
     }
   }
 
   private List<Phrase> read() {
-    byte[] bytes;
-    try (var stream = Files.newInputStream(Path.of(file))) {
-      bytes = stream.readNBytes(MOST_BYTES + 1);
-    } catch (IOException e) {
-      throw new DiffusionException(
-          "Cannot read the list of blocked phrases %s (%s): %s"
-              .formatted(file, DiffusionOptions.SAFETY_BLOCKED_PHRASES_FILE.key(), e));
-    }
-    List<String> lines = new String(bytes, StandardCharsets.UTF_8).lines().toList();
-    if (bytes.length > MOST_BYTES || lines.size() > MOST_PHRASES) {
-      throw new DiffusionException(
-          "The list of blocked phrases %s is too long; at most %d lines and %d bytes are accepted"
-              .formatted(file, MOST_PHRASES, MOST_BYTES));
-    }
     List<Phrase> read = new ArrayList<>();
-    for (int i = 0; i < lines.size(); i++) {
-      String line = lines.get(i).strip();
-      if (line.isEmpty() || line.startsWith("#")) {
-        continue;
-      }
-      List<String> words = words(line, true);
+    for (ListedLine line :
+        ListedLine.read(
+            file,
+            DiffusionOptions.SAFETY_BLOCKED_PHRASES_FILE,
+            "list of blocked phrases",
+            MOST_PHRASES)) {
+      List<String> words = words(line.text(), true);
       if (words.isEmpty() || words.contains("*")) {
         throw new DiffusionException(
             "Line %d of the list of blocked phrases %s has no word, or a '*' without letters before it"
-                .formatted(i + 1, file));
+                .formatted(line.number(), file));
       }
-      read.add(new Phrase(i + 1, words));
+      read.add(new Phrase(line.number(), words));
     }
     return read;
   }
@@ -173,6 +182,37 @@ public final class PromptScreen implements Serializable {
                       "%s holds a phrase that is blocked here (line %d of the list in %s). Send the request without it."
                           .formatted(
                               parameter, line, DiffusionOptions.SAFETY_BLOCKED_PHRASES_FILE.key()));
+                });
+      }
+    }
+  }
+
+  /**
+   * Compares the prompts with the concepts; the screen must be open. A text that is new takes a
+   * network call.
+   *
+   * @throws InvalidRequestException naming the parameter, the concept and the cosine, if a prompt
+   *     is too close to one
+   */
+  void compare(Arguments arguments) {
+    for (Parameter<String> parameter : SCREENED) {
+      String text = arguments.get(parameter);
+      if (text != null && !text.isBlank()) {
+        concepts
+            .find(text)
+            .ifPresent(
+                found -> {
+                  throw new InvalidRequestException(
+                      String.format(
+                          Locale.ROOT,
+                          "%s is too close to the concept '%s': the cosine is %.4f, the limit is %s"
+                              + " (line %d of the list in %s). Send the request with another text.",
+                          parameter,
+                          found.concept().text(),
+                          found.cosine(),
+                          found.concept().limit(),
+                          found.concept().line(),
+                          DiffusionOptions.SAFETY_CONCEPTS_FILE.key()));
                 });
       }
     }
@@ -235,11 +275,13 @@ public final class PromptScreen implements Serializable {
 
   @Override
   public boolean equals(Object other) {
-    return other instanceof PromptScreen that && Objects.equals(file, that.file);
+    return other instanceof PromptScreen that
+        && Objects.equals(file, that.file)
+        && concepts.equals(that.concepts);
   }
 
   @Override
   public int hashCode() {
-    return Objects.hashCode(file);
+    return Objects.hash(file, concepts);
   }
 }

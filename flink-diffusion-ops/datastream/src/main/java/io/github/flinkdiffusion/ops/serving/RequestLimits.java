@@ -94,16 +94,22 @@ public record RequestLimits(
   }
 
   /**
-   * What the model makes of a request that is within the limits; cheap.
+   * What the model makes of a request that is within the limits, and whose texts are not too close
+   * to a concept. Cheap, but for texts that are new, if there are concepts.
    *
    * @throws InvalidRequestException naming the option, the value and the limit, or by what the
    *     pipeline refuses
    */
   public GenerationRequest prepare(StepBatcher batcher, GenerationSpec spec) {
-    return prepare(batcher.model(), spec);
+    GenerationRequest request = prepare(batcher.model(), spec);
+    screen.compare(spec.arguments()); // last, because it may take a network call
+    return request;
   }
 
-  /** As {@link #prepare(StepBatcher, GenerationSpec)}, of a model that may not be loaded. */
+  /**
+   * As {@link #prepare(StepBatcher, GenerationSpec)}, of a model that may not be loaded, and
+   * without a look at concepts, which takes a network.
+   */
   public GenerationRequest prepare(Model model, GenerationSpec spec) {
     check(spec.arguments()); // before a plan of so many steps is made
     GenerationRequest request = model.prepare(spec);
