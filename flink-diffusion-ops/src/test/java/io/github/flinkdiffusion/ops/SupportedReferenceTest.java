@@ -36,7 +36,6 @@ import io.github.flinkdiffusion.ops.network.UniDiffuserConfig;
 import io.github.flinkdiffusion.ops.network.VQModelConfig;
 import io.github.flinkdiffusion.ops.network.VitConfig;
 import io.github.flinkdiffusion.ops.network.ZImageConfig;
-import io.github.flinkdiffusion.ops.pipeline.DiffusionPipeline;
 import io.github.flinkdiffusion.ops.pipeline.FolderCase;
 import io.github.flinkdiffusion.ops.pipeline.ImageProcessorReference;
 import io.github.flinkdiffusion.ops.pipeline.Parameter;
@@ -252,8 +251,8 @@ class SupportedReferenceTest {
 
   private static Optional<Signature> signature(String className, Path folder) {
     PipelineSettings settings = PipelineSettings.on(DeviceSpec.CPU);
-    try (DiffusionPipeline pipeline = Pipelines.openAs(className, folder, settings)) {
-      return Optional.of(pipeline.model().signature());
+    try {
+      return Optional.of(Pipelines.describe(Optional.of(className), folder, settings).signature());
     } catch (WeightsException | SchedulerException e) {
       // Another pipeline's model.
       return Optional.empty();
