@@ -22,6 +22,7 @@ import io.github.flinkdiffusion.ops.network.ClipVisionConfig;
 import io.github.flinkdiffusion.ops.network.ControlNetConfig;
 import io.github.flinkdiffusion.ops.network.DiTConfig;
 import io.github.flinkdiffusion.ops.network.FluxTransformerConfig;
+import io.github.flinkdiffusion.ops.network.Idefics3Config;
 import io.github.flinkdiffusion.ops.network.Lumina2Config;
 import io.github.flinkdiffusion.ops.network.PixArtConfig;
 import io.github.flinkdiffusion.ops.network.QwenImageConfig;
@@ -97,9 +98,9 @@ class SupportedReferenceTest {
       | what | |
       | --- | --- |
       | model folder | as `save_pretrained` writes it: `model_index.json` and a sub-folder a component; a variant such as `fp16`; sharded weights (`*.index.json`), of a variant too |
-      | folder of one model | BLIP and CLIP, as transformers' `save_pretrained` writes it: `config.json`, weights, `preprocessor_config.json` and the tokenizer's files beside each other; not yet from the hub |
+      | folder of one model | BLIP, SmolVLM and CLIP, as transformers' `save_pretrained` writes it: `config.json`, weights, `preprocessor_config.json` and the tokenizer's files beside each other; not yet from the hub |
       | weights | safetensors of float32, float16, bfloat16, 8-bit floats (F8_E4M3, F8_E5M2, with ComfyUI's scales), or int8 and int4 as `examples/model quantize` writes it; GGUF (F32, F16, BF16, Q4_0 to Q8_0, Q2_K to Q8_K); attention under its old names (`query`, `proj_attn`, 1x1 convolutions) too. Pickled files (`.ckpt`, `.bin`) are refused: they can run code when they are read. |
-      | tokenizer | `vocab.json` and `merges.txt` of a CLIPTokenizer, with the special tokens of its configs; `tokenizer.json` of T5, Qwen 2 and Gemma; `spiece.model` of T5; `tokenizer.json` or `vocab.txt` of a BertTokenizer; `tokenizer.json` or `vocab.json` of a GPT2Tokenizer, which writes the texts of UniDiffuser |
+      | tokenizer | `vocab.json` and `merges.txt` of a CLIPTokenizer, with the special tokens of its configs; `tokenizer.json` of T5, Qwen 2 and Gemma; `spiece.model` of T5; `tokenizer.json` or `vocab.txt` of a BertTokenizer; `tokenizer.json` or `vocab.json` of a GPT2Tokenizer, which writes the texts of UniDiffuser, and reads and writes those of SmolVLM |
       | single file | safetensors of Stable Diffusion 1.x, 2.x and XL under the original authors' names; configs are inferred as diffusers infers them, and the marks `v_pred`, `ztsnr` and `modelspec.prediction_type` obeyed. With the configs of a folder also Flux.1, Stable Diffusion 3 and 3.5, Z-Image, Qwen-Image and PixArt, as safetensors or GGUF, with or without text encoders and autoencoder |
       | LoRA | safetensors with kohya's keys (`lora_unet_...lora_down.weight`, `alpha`), PEFT's (`lora_A.weight`) and diffusers' older ones (`to_q_lora.down.weight`); for Flux.1 and Stable Diffusion 3 also the authors' layers (`lora_unet_double_blocks_0_img_attn_qkv`, `diffusion_model.double_blocks.0.img_attn.qkv.lora_A.weight`); DoRA's magnitudes (`lora_magnitude_vector`, `dora_scale`), merged into the weights with a scale |
       | IP-Adapter | safetensors as their authors publish them (`image_proj.proj.weight`, `ip_adapter.1.to_k_ip.weight`): ip-adapter, ip-adapter-plus and ip-adapter-full-face, with CLIP's vision network beside them; those of FaceID are refused |
@@ -132,6 +133,7 @@ class SupportedReferenceTest {
               Map.entry("T2IAdapter", T2IAdapterConfig::from),
               Map.entry("DiTTransformer2DModel", DiTConfig::from),
               Map.entry("FluxTransformer2DModel", FluxTransformerConfig::from),
+              Map.entry("Idefics3ForConditionalGeneration", Idefics3Config::from),
               Map.entry(
                   "Gemma2Model",
                   config -> CausalTextConfig.from(config, CausalTextConfig.Type.GEMMA2)),
@@ -366,6 +368,9 @@ class SupportedReferenceTest {
     configs.put(
         "BlipForQuestionAnswering",
         List.of(Config.read(FIXTURES.resolve("text/tiny-blip-vqa/config.json"))));
+    configs.put(
+        "Idefics3ForConditionalGeneration",
+        List.of(Config.read(FIXTURES.resolve("text/tiny-idefics3/config.json"))));
     configs.put(
         "CLIPModel", List.of(Config.read(FIXTURES.resolve("classifier/tiny-clip/config.json"))));
     configs.put(

@@ -113,6 +113,28 @@ class TextFunctionsITCase {
     assertThat(predicted.getField(1)).isNull();
     assertThat(predicted.getField(2)).isNull();
 
+    // A model that reads several images has a column for each.
+    sql.executeSql(
+        """
+        CREATE MODEL comparer INPUT (image BYTES, image_2 BYTES, prompt STRING)
+        OUTPUT (text STRING, `error-string` STRING)
+        WITH ('provider' = 'diffusion', 'model.folder' = '%s', 'device' = 'cpu', 'batch.rows' = '8',
+          'max-new-tokens' = '6')
+        """
+            .formatted(MODELS.resolve("tiny-idefics3")));
+    List<Row> compared =
+        query(
+            sql,
+            """
+            SELECT text, `error-string` FROM ML_PREDICT(
+              (SELECT image, image_2, 'which is darker?' AS prompt
+                FROM (VALUES (x'%1$s', x'%2$s'), (x'%1$s', CAST(NULL AS BYTES))) AS p(image, image_2)),
+              MODEL comparer, DESCRIPTOR(image, image_2, prompt))
+            """
+                .formatted(png(0.8f), png(0.3f)));
+    assertThat(compared).hasSize(2).allMatch(answer -> answer.getField(1) == null);
+    assertThat(compared).extracting(answer -> answer.getField(0)).doesNotContainNull();
+
     // A model of images and texts writes a text where the mode says so, or follows from an image.
     Path joint = Path.of("src/test/resources/fixtures/models/tiny-unidiffuser").toAbsolutePath();
     String created =

@@ -18,7 +18,9 @@ public enum Activation {
   GELU("gelu"),
   /** x * sigmoid(1.702 x), as OpenAI's CLIP has it. */
   QUICK_GELU("quick_gelu"),
-  RELU("relu");
+  RELU("relu"),
+  /** By a hyperbolic tangent; not by name, since few networks have it ({@link Idefics3Config}). */
+  GELU_TANH;
 
   private final String[] names;
 
@@ -43,6 +45,7 @@ public enum Activation {
       case GELU -> m.gelu(x);
       case QUICK_GELU -> m.multiply(x, m.sigmoid(m.multiply(x, 1.702)));
       case RELU -> m.relu(x);
+      case GELU_TANH -> m.geluTanh(x);
     };
   }
 }

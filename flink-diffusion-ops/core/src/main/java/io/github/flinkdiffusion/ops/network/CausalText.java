@@ -7,12 +7,15 @@ package io.github.flinkdiffusion.ops.network;
 import io.github.flinkdiffusion.ops.graph.Graph;
 import io.github.flinkdiffusion.ops.graph.Method;
 import io.github.flinkdiffusion.ops.graph.Value;
+import java.util.ArrayList;
 import java.util.Arrays;
+import java.util.List;
 import org.apache.flink.annotation.Internal;
 
 /**
- * Language models that look back only (Qwen 2.5, Qwen 3, Gemma 2), as encoders of prompts: states
- * of the tokens after some or all layers.
+ * Language models that look back only (Qwen 2.5, Qwen 3, Gemma 2, Llama), as encoders of prompts:
+ * states of the tokens after some or all layers; and as the part of a larger network that reads a
+ * text and writes it on ({@link Idefics3}).
  *
  * <p>Texts of a call are padded at their ends. No token sees a later one, so the padding changes no
  * state of the text's own tokens and needs no mask.
@@ -48,30 +51,97 @@ public final class CausalText {
     Method forward = graph.method("forward");
     Value ids = forward.integers("input_ids", 2);
     Scope at = new Scope(forward, "");
-    Value x =
-        forward.embedding(
-            ids, at.parameter("embed_tokens.weight", config.vocabulary(), config.hiddenSize()));
-    if (config.scalesEmbeddings()) {
-      x = forward.multiply(x, Math.sqrt(config.hiddenSize()));
-    }
-    Value angles =
-        forward.unsqueeze(
-            Rotary.angles(at, "rope", forward.indices(ids, 1), config.theta(), config.headSize()),
-            0);
-    Value cos = forward.cos(angles);
-    Value sin = forward.sin(angles);
+    Value x = embedded(at, ids);
+    Turn turn = turn(at, forward.indices(ids, 1), 0);
     for (int i = 0; i < layers; i++) {
-      x = layer(at.child("layers", i), x, cos, sin);
+      x = layer(at.child("layers", i), x, turn, null);
     }
     forward.returns(forward.toFloat(normed ? norm(at, "norm", x, config.hiddenSize()) : x));
     return graph;
   }
 
-  private Value layer(Scope at, Value x, Value cos, Value sin) {
+  /** Tokens [N,T] to what the first layer takes, [N,T,hidden]. */
+  Value embedded(Scope at, Value ids) {
+    Method m = at.method();
+    Value x = m.embedding(ids, embeddings(at));
+    return config.scalesEmbeddings() ? m.multiply(x, Math.sqrt(config.hiddenSize())) : x;
+  }
+
+  /** The embedding's weights, which some models score tokens with, too. */
+  Value embeddings(Scope at) {
+    return at.parameter("embed_tokens.weight", config.vocabulary(), config.hiddenSize());
+  }
+
+  /** Numbers that the layers keep of a token: its key and its value in each. */
+  int keptSize() {
+    return 2 * config.layers() * config.keyHeads() * config.headSize();
+  }
+
+  /**
+   * All layers and the final norm, for texts that go on.
+   *
+   * @param x [N,T,hidden]
+   * @param positions of the tokens, float32 [T], or of each text's one token, [N]
+   * @param kept takes the keys and values of these tokens, [N,T,keys * d] each, and may have those
+   *     of earlier ones
+   */
+  Value read(Scope at, Value x, Value positions, Kept kept) {
+    Turn turn = turn(at, positions, kept.past == null ? 0 : 1);
+    for (int i = 0; i < config.layers(); i++) {
+      x = layer(at.child("layers", i), x, turn, kept);
+    }
+    return norm(at, "norm", x, config.hiddenSize());
+  }
+
+  /** What layers keep of tokens, in the order in which they take it. */
+  static final class Kept {
+    private final List<Value> own = new ArrayList<>();
+    private final Value past;
+    private final Value bias;
+
+    /**
+     * @param past of earlier tokens, [N,P,{@link #keptSize}], whose next token alone is read; null
+     *     if texts are read whole
+     * @param bias of the token itself and the earlier ones, [N,1,1,1+P]
+     */
+    Kept(Value past, Value bias) {
+      this.past = past;
+      this.bias = bias;
+    }
+
+    /** Of the tokens that were read, [N,T,{@link #keptSize}]. */
+    Value own(Method m) {
+      return m.concatenate(2, own.toArray(Value[]::new));
+    }
+
+    /** Keys or values [N,T,heads,d] of the next place, those of earlier tokens behind them. */
+    private Value with(Method m, Value x, int size) {
+      Value flat = m.flatten(x, 2, 3);
+      int at = own.size() * size;
+      own.add(flat);
+      return past == null ? flat : m.concatenate(1, flat, m.narrow(past, 2, at, size));
+    }
+  }
+
+  /** Cosines and sines of positions. */
+  private record Turn(Value cos, Value sin) {}
+
+  /**
+   * @param dimension the one that the positions do not have: 0 for those of tokens, 1 of texts
+   */
+  private Turn turn(Scope at, Value positions, int dimension) {
+    Method m = at.method();
+    Value angles =
+        m.unsqueeze(
+            Rotary.angles(at, "rope", positions, config.theta(), config.headSize()), dimension);
+    return new Turn(m.cos(angles), m.sin(angles));
+  }
+
+  private Value layer(Scope at, Value x, Turn turn, Kept kept) {
     Method m = at.method();
     int hidden = config.hiddenSize();
     Value attended =
-        attention(at.child("self_attn"), norm(at, "input_layernorm", x, hidden), cos, sin);
+        attention(at.child("self_attn"), norm(at, "input_layernorm", x, hidden), turn, kept);
     if (!config.normsAround()) {
       Value y = m.add(x, attended);
       return m.add(
@@ -82,7 +152,7 @@ public final class CausalText {
     return m.add(y, norm(at, "post_feedforward_layernorm", fed, hidden));
   }
 
-  private Value attention(Scope at, Value x, Value cos, Value sin) {
+  private Value attention(Scope at, Value x, Turn turn, Kept kept) {
     Method m = at.method();
     int size = config.headSize();
     Value q = projected(at, "q_proj", x, config.heads());
@@ -92,17 +162,52 @@ public final class CausalText {
       q = norm(at, "q_norm", q, size);
       k = norm(at, "k_norm", k, size);
     }
-    q = m.rotate(m.transpose(q, 1, 2), cos, sin, size / 2, false);
-    k = shared(m, m.rotate(m.transpose(k, 1, 2), cos, sin, size / 2, false));
+    q = m.rotate(m.transpose(q, 1, 2), turn.cos(), turn.sin(), size / 2, false);
+    k = m.rotate(m.transpose(k, 1, 2), turn.cos(), turn.sin(), size / 2, false);
+    if (kept != null) {
+      int all = config.keyHeads() * size;
+      Value keys = kept.with(m, m.transpose(k, 1, 2), all);
+      Value values = kept.with(m, v, all);
+      if (kept.past != null) {
+        return out(at, ofOne(m, q, keys, values, kept.bias));
+      }
+    }
+    k = shared(m, k);
     v = shared(m, m.transpose(v, 1, 2));
     // The operation scales by the root of a head's size.
     double scale = Math.sqrt(size / config.queryScale());
     if (scale != 1) {
       q = m.multiply(q, scale);
     }
-    Value attended = config.softCap() > 0 ? capped(m, q, k, v) : m.attention(q, k, v, true);
+    return out(at, config.softCap() > 0 ? capped(m, q, k, v) : m.attention(q, k, v, true));
+  }
+
+  private Value out(Scope at, Value attended) {
     return at.linearWithoutBias(
-        "o_proj", Rotary.joined(m, attended), config.heads() * size, config.hiddenSize());
+        "o_proj",
+        Rotary.joined(at.method(), attended),
+        config.heads() * config.headSize(),
+        config.hiddenSize());
+  }
+
+  /**
+   * What one token of each text sees. The heads that share keys ask together, so keys are not
+   * copied.
+   *
+   * @param q [N,heads,1,d]
+   * @param keys [N,S,keys * d]
+   */
+  private Value ofOne(Method m, Value q, Value keys, Value values, Value bias) {
+    int shared = config.keyHeads();
+    int size = config.headSize();
+    Value asked = m.unflatten(m.squeeze(q, 2), 1, shared, config.heads() / shared);
+    Value found =
+        m.attention(
+            asked,
+            Rotary.heads(m, keys, shared, size),
+            Rotary.heads(m, values, shared, size),
+            bias);
+    return m.unsqueeze(m.flatten(found, 1, 2), 2);
   }
 
   /** [N,T,heads,d] */

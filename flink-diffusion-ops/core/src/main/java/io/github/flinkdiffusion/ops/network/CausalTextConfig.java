@@ -10,7 +10,7 @@ import org.apache.flink.annotation.Internal;
 
 /**
  * A language model's config, as transformers has it for Qwen2Model, Qwen2_5_VLModel (its text
- * part), Qwen3Model and Gemma2Model. Names are the config's.
+ * part), Qwen3Model, Gemma2Model and LlamaModel. Names are the config's.
  *
  * @param vocabulary {@code vocab_size}
  * @param hiddenSize {@code hidden_size}
@@ -47,7 +47,8 @@ public record CausalTextConfig(
   public enum Type {
     QWEN2,
     QWEN3,
-    GEMMA2
+    GEMMA2,
+    LLAMA
   }
 
   /**
@@ -74,7 +75,7 @@ public record CausalTextConfig(
             switch (type) {
               case GEMMA2 -> 256;
               case QWEN3 -> 128;
-              case QWEN2 -> hidden / heads;
+              case QWEN2, LLAMA -> hidden / heads;
             });
     if (size % 2 != 0) {
       throw config.unsupported("head_dim", size, "an even number");
@@ -88,17 +89,23 @@ public record CausalTextConfig(
       ConfigValues.require(config, "attention_bias", false);
     }
     ConfigValues.require(config, "use_sliding_window", false);
-    int positions = ConfigValues.positive(config, "max_position_embeddings", gemma ? 8192 : 32_768);
+    boolean llama = type == Type.LLAMA;
+    if (llama) {
+      ConfigValues.require(config, "mlp_bias", false);
+    }
+    int positions =
+        ConfigValues.positive(
+            config, "max_position_embeddings", gemma ? 8192 : llama ? 2048 : 32_768);
     return new CausalTextConfig(
-        ConfigValues.positive(config, "vocab_size", gemma ? 256_000 : 151_936),
+        ConfigValues.positive(config, "vocab_size", gemma ? 256_000 : llama ? 32_000 : 151_936),
         hidden,
-        ConfigValues.positive(config, "intermediate_size", gemma ? 9216 : 22_016),
+        ConfigValues.positive(config, "intermediate_size", gemma ? 9216 : llama ? 11_008 : 22_016),
         ConfigValues.layers(config, "num_hidden_layers", gemma ? 26 : 32),
         heads,
         keyHeads,
         size,
         config.number("rms_norm_eps", 1e-6),
-        theta(config),
+        theta(config, llama),
         gemma ? config.number("query_pre_attn_scalar", 256) : size,
         gemma && !isNull(config, "attn_logit_softcapping")
             ? config.number("attn_logit_softcapping", 50)
@@ -115,7 +122,7 @@ public record CausalTextConfig(
   }
 
   /** At the top in older configs, among {@code rope_parameters} in newer ones. */
-  private static double theta(Config config) {
+  private static double theta(Config config, boolean llama) {
     for (String section : new String[] {"rope_parameters", "rope_scaling"}) {
       Config rope = config.section(section).orElse(null);
       if (rope == null) {
@@ -123,8 +130,11 @@ public record CausalTextConfig(
       }
       String kind = rope.string("rope_type", rope.string("type", "default"));
       // All three positions of a text's token are the same (mrope).
-      if (!kind.equals("default") && !kind.equals("mrope")) {
-        throw rope.unsupported("rope_type", kind, "default, mrope");
+      if (!kind.equals("default") && (llama || !kind.equals("mrope"))) {
+        throw rope.unsupported("rope_type", kind, llama ? "default" : "default, mrope");
+      }
+      if (llama) {
+        ConfigValues.require(rope, "partial_rotary_factor", 1);
       }
       if (rope.has("rope_theta")) {
         return rope.number("rope_theta", 10_000);

@@ -168,7 +168,7 @@ final class BlipTexts implements TextTask {
   private List<Beginning> questions(List<GenerationRequest> requests, HostTensor.Floats seen) {
     List<int[]> questions =
         requests.stream().map(each -> tokenizer.encode(each.get(Parameters.PROMPT))).toList();
-    Padded padded = Padded.of(questions);
+    PaddedTokens padded = PaddedTokens.of(questions);
     HostTensor.Floats read =
         network.call(Blip.QUESTION, padded.ids(), padded.positions(), padded.lengths(), seen);
     List<Beginning> beginnings = new ArrayList<>(requests.size());
@@ -224,7 +224,7 @@ final class BlipTexts implements TextTask {
   }
 
   private HostTensor.Floats readWhole(List<Row> rows) {
-    Padded padded = Padded.of(rows.stream().map(Row::tokens).toList());
+    PaddedTokens padded = PaddedTokens.of(rows.stream().map(Row::tokens).toList());
     Seen seen = seen(rows);
     return network.call(
         Blip.READ, padded.ids(), padded.positions(), padded.last(), seen.states(), seen.lengths());
@@ -275,50 +275,14 @@ final class BlipTexts implements TextTask {
   }
 
   @Override
-  public String text(int[] tokens) {
+  public String text(int[] prompt, int[] tokens) {
     // The start token is none of the tokenizer's in some folders, and special in others.
-    return tokenizer.decode(Arrays.copyOfRange(tokens, 1, tokens.length));
+    return tokenizer.decode(
+        IntStream.concat(Arrays.stream(prompt).skip(1), Arrays.stream(tokens)).toArray());
   }
 
   @Override
   public void close() {
     components.close();
-  }
-
-  /** Texts of a call, the shorter ones filled up with token 0. */
-  private record Padded(List<int[]> texts, int longest) {
-    static Padded of(List<int[]> texts) {
-      return new Padded(texts, texts.stream().mapToInt(text -> text.length).max().orElseThrow());
-    }
-
-    HostTensor.Longs ids() {
-      long[] ids = new long[texts.size() * longest];
-      for (int i = 0; i < texts.size(); i++) {
-        for (int j = 0; j < texts.get(i).length; j++) {
-          ids[i * longest + j] = texts.get(i)[j];
-        }
-      }
-      return new HostTensor.Longs(ids, texts.size(), longest);
-    }
-
-    HostTensor.Longs positions() {
-      return new HostTensor.Longs(
-          IntStream.range(0, texts.size() * longest).mapToLong(i -> i % longest).toArray(),
-          texts.size(),
-          longest);
-    }
-
-    HostTensor.Longs last() {
-      return new HostTensor.Longs(
-          texts.stream().mapToLong(text -> text.length - 1).toArray(), texts.size());
-    }
-
-    HostTensor.Floats lengths() {
-      float[] lengths = new float[texts.size()];
-      for (int i = 0; i < lengths.length; i++) {
-        lengths[i] = texts.get(i).length;
-      }
-      return new HostTensor.Floats(lengths, lengths.length);
-    }
   }
 }

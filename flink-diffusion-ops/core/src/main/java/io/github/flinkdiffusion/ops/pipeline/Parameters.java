@@ -89,6 +89,15 @@ public final class Parameters {
   public static final Parameter<Raster> IMAGE =
       image("image", "Image to start from, 0..1 (image).");
 
+  public static final Parameter<Raster> IMAGE_2 =
+      image("image2", "Second image, for a model that reads several.");
+
+  public static final Parameter<Raster> IMAGE_3 =
+      image("image3", "Third image, for a model that reads several.");
+
+  public static final Parameter<Raster> IMAGE_4 =
+      image("image4", "Fourth image, for a model that reads several.");
+
   public static final Parameter<Raster> MASK =
       image(
           "mask",

@@ -102,7 +102,8 @@ public final class Pipelines {
   private static final Map<String, Function<Components, TextTask>> TEXTS =
       Map.of(
           "BlipForConditionalGeneration", BlipTexts::captions,
-          "BlipForQuestionAnswering", BlipTexts::answers);
+          "BlipForQuestionAnswering", BlipTexts::answers,
+          "Idefics3ForConditionalGeneration", Idefics3Texts::open);
 
   /** The model that labels images, by transformers' class name. */
   private static final String LABELS = "CLIPModel";

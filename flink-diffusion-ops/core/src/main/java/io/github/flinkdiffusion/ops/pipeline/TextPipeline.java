@@ -177,7 +177,9 @@ final class TextPipeline implements DiffusionPipeline {
               return GeneratedImage.ofText(
                   text.request,
                   new GeneratedText(
-                      task.text(text.whole(tokens)), tokens.length - (ended ? 1 : 0), ended));
+                      task.text(text.beginning.prompt(), tokens),
+                      tokens.length - (ended ? 1 : 0),
+                      ended));
             })
         .toList();
   }

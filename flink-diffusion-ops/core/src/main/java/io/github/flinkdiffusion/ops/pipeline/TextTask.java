@@ -70,8 +70,13 @@ interface TextTask extends AutoCloseable {
   /** Reads the tokens that have not been read. */
   Next next(List<Row> rows);
 
-  /** The text of tokens, those of the prompt among them, without special ones. */
-  String text(int[] tokens);
+  /**
+   * A text that is over, without special tokens.
+   *
+   * @param prompt the tokens that it began with
+   * @param tokens those that were written after them
+   */
+  String text(int[] prompt, int[] tokens);
 
   @Override
   void close();

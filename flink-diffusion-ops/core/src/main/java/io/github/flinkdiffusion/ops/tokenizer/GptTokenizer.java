@@ -69,7 +69,7 @@ public final class GptTokenizer {
                 new TreeMap<>(),
                 defaults);
     Config config = TokenizerFiles.config(folder);
-    TokenizerFiles files = TokenizerFiles.read(folder, model);
+    TokenizerFiles files = TokenizerFiles.readWhole(folder, model);
     Map<String, Integer> ids = files.vocabulary();
     Set<Integer> special = new HashSet<>();
     files.special().values().forEach(token -> special.add(ids.get(token)));

@@ -25,11 +25,11 @@ import java.util.stream.IntStream;
 import org.apache.flink.annotation.Internal;
 
 /**
- * The tokenizers of the text encoders of diffusion transformers, equal to transformers 5: {@code
- * T5Tokenizer}, {@code Qwen2Tokenizer}, {@code GemmaTokenizer}. As there, the class says how a text
- * is normalized and cut, and the folder's files give the vocabulary and the added tokens. A {@code
- * tokenizer.json} that describes another way than its class's is refused, because another version
- * of transformers would follow it.
+ * The tokenizers of the text encoders of diffusion transformers and of models that write texts,
+ * equal to transformers 5: {@code T5Tokenizer}, {@code Qwen2Tokenizer}, {@code GemmaTokenizer},
+ * {@code GPT2Tokenizer}. As there, the class says how a text is normalized and cut, and the
+ * folder's files give the vocabulary and the added tokens. A {@code tokenizer.json} that describes
+ * another way than its class's is refused, because another version of transformers would follow it.
  *
  * <p>Half of a surrogate pair counts as U+FFFD. Immutable, for any number of threads.
  */
@@ -217,6 +217,53 @@ public final class PromptTokenizer {
         added(config, "bos_token", TokenizerJson.template(file, true)),
         added(config, "eos_token", TokenizerJson.template(file, false)),
         "left");
+  }
+
+  /**
+   * GPT-2's: {@code tokenizer.json}, or {@code vocab.json} and {@code merges.txt}. As in
+   * transformers 5, the file says that digits are cut out first ({@code Digits}), unless the class
+   * is {@code GPT2Tokenizer}, which cuts nothing out.
+   *
+   * @throws TokenizerException or {@link io.github.flinkdiffusion.ops.weights.WeightsException} if
+   *     files are missing, malformed or not supported
+   */
+  public static PromptTokenizer gpt2(ModelComponent component) {
+    Path folder = folder(component);
+    boolean gpt2 = component.className().startsWith("GPT2Tokenizer");
+    Map<String, String> defaults = new LinkedHashMap<>();
+    for (String key : List.of("bos_token", "unk_token", "eos_token", "pad_token")) {
+      defaults.put(key, "<|endoftext|>");
+    }
+    Path json = folder.resolve("tokenizer.json");
+    Config config = TokenizerFiles.config(folder);
+    if (config.flag("add_prefix_space", false)) {
+      throw config.unsupported("add_prefix_space", true, "false");
+    }
+    Model model;
+    boolean digits = false;
+    if (gpt2 && !Files.isRegularFile(json)) {
+      model =
+          new Model(
+              TokenizerFiles.vocabulary(Config.read(folder.resolve("vocab.json"))),
+              TokenizerFiles.mergesOf(folder.resolve("merges.txt")),
+              Map.of(),
+              defaults);
+    } else {
+      Config file = Config.read(json);
+      digits = TokenizerJson.requireGpt2(file) && !gpt2;
+      model = TokenizerJson.pairs(file, defaults);
+    }
+    TokenizerFiles files = TokenizerFiles.readWhole(folder, model);
+    BytePairs pairs =
+        new BytePairs(files.source(), files.modelVocabulary(), files.merges(), null, "");
+    return new PromptTokenizer(
+        config,
+        files,
+        UnaryOperator.identity(),
+        new GptWords(pairs, digits),
+        added(config, "bos_token", List.of()),
+        added(config, "eos_token", List.of()),
+        "right");
   }
 
   /** The special token that a config's {@code add_bos_token} or {@code add_eos_token} asks for. */

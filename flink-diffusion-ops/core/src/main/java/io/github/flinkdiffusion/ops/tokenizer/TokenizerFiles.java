@@ -97,6 +97,12 @@ record TokenizerFiles(
 
   /** A vocabulary with what the folder's other files say of added tokens. */
   static TokenizerFiles read(Path folder, Model model) {
+    requireDefault(config(folder), "truncation_side", "right");
+    return readWhole(folder, model);
+  }
+
+  /** As {@link #read(Path, Model)}, for texts of which nothing is ever cut off, on either side. */
+  static TokenizerFiles readWhole(Path folder, Model model) {
     return of(
         folder.toString(),
         model,
@@ -115,12 +121,12 @@ record TokenizerFiles(
    */
   static TokenizerFiles ofClip(Config config) {
     requireDefault(config, "padding_side", "right");
+    requireDefault(config, "truncation_side", "right");
     return of(config.source(), clip(), config, Config.empty(""), Config.empty(""));
   }
 
   private static TokenizerFiles of(
       String source, Model model, Config config, Config specialTokensMap, Config addedTokens) {
-    requireDefault(config, "truncation_side", "right");
     if (config.flag("split_special_tokens", false)) {
       throw config.unsupported("split_special_tokens", true, "false");
     }

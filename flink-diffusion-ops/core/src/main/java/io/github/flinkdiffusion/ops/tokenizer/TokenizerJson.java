@@ -92,6 +92,38 @@ final class TokenizerJson {
     }
   }
 
+  /**
+   * @return whether each digit is cut out first
+   */
+  static boolean requireGpt2(Config file) {
+    Config model = bytePairs(file);
+    require(model, "byte_fallback", false);
+    if (!steps(file, "normalizer", "normalizers").isEmpty()) {
+      throw file.unsupported("normalizer", file.node().get("normalizer"), "none");
+    }
+    List<JsonNode> steps = steps(file, "pre_tokenizer", "pretokenizers");
+    boolean digits =
+        steps.size() == 2
+            && steps.get(0).path("type").asText().equals("Digits")
+            && steps.get(0).path("individual_digits").asBoolean();
+    JsonNode last =
+        steps.isEmpty() ? file.node().path("pre_tokenizer") : steps.get(steps.size() - 1);
+    if (steps.size() != (digits ? 2 : 1)
+        || !last.path("type").asText().equals("ByteLevel")
+        || last.path("add_prefix_space").asBoolean()
+        || !last.path("use_regex").asBoolean(true)) {
+      throw file.unsupported(
+          "pre_tokenizer",
+          file.node().path("pre_tokenizer"),
+          "ByteLevel without add_prefix_space, or single Digits and that");
+    }
+    JsonNode after = file.node().path("post_processor");
+    if (after.isObject() && !addsNothing(after)) {
+      throw file.unsupported("post_processor", after, "ByteLevel, or a template of the text alone");
+    }
+    return digits;
+  }
+
   /** Whether a text's tokens are the same after it; pairs of texts are never given. */
   private static boolean addsNothing(JsonNode after) {
     JsonNode single = after.path("single");
