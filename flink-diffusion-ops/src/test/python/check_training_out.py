@@ -17,16 +17,16 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from diffusers import DDPMPipeline, DiffusionPipeline, StableDiffusionPipeline
+from diffusers import ControlNetModel, DiffusionPipeline, StableDiffusionControlNetPipeline, UNet2DConditionModel
 from safetensors.torch import load_file
 
 TOLERANCE = 1e-3
 
 
-def call(pipeline, prompt):
+def call(pipeline, prompt, **more):
     pipeline.set_progress_bar_config(disable=True)
     generator = torch.Generator("cpu").manual_seed(3)
-    options = {"prompt": prompt, "guidance_scale": 5.0} if prompt else {}
+    options = ({"prompt": prompt, "guidance_scale": 5.0} if prompt else {}) | more
     return pipeline(num_inference_steps=4, generator=generator, output_type="np", **options).images[0].transpose(2, 0, 1)
 
 
@@ -36,6 +36,9 @@ def images(case):
     kind = DiffusionPipeline
     options = {"torch_dtype": torch.float32} | ({"safety_checker": None} if case["prompt"] else {})
     pipeline = kind.from_pretrained(case["model"], **options)
+    if "control" in case:
+        yield from controlled(case, pipeline, options)
+        return
     if "lora" in case:
         pipeline.load_lora_weights(case["lora"])
     yield "the folder" if "lora" not in case else "the LoRA", call(pipeline, case["prompt"])
@@ -43,6 +46,19 @@ def images(case):
         pipeline = kind.from_pretrained(case["base"], **options)
         pipeline.load_textual_inversion(case["embedding"])
         yield "the embedding", call(pipeline, case["prompt"])
+
+
+def controlled(case, pipeline, options):
+    assert isinstance(pipeline, StableDiffusionControlNetPipeline), type(pipeline)
+    control = load_file(case["control"])["image"][None]
+    yield "the folder", call(pipeline, case["prompt"], image=control)
+    network = ControlNetModel.from_pretrained(case["controlnet"], torch_dtype=torch.float32)
+    # What diffusers would begin a training with has the same config.
+    unet = UNet2DConditionModel.from_pretrained(Path(case["base"]) / "unet")
+    expected, found = ({k: json.dumps(v) for k, v in each.config.items() if not k.startswith("_")} for each in (ControlNetModel.from_unet(unet), network))
+    assert found == expected, {k: (found.get(k), expected.get(k)) for k in found.keys() | expected.keys() if found.get(k) != expected.get(k)}
+    pipeline = StableDiffusionControlNetPipeline.from_pretrained(case["base"], controlnet=network, **options)
+    yield "the ControlNet beside its base", call(pipeline, case["prompt"], image=control)
 
 
 def main():

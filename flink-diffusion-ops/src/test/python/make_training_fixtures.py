@@ -20,7 +20,7 @@ import json
 import math
 
 import torch
-from diffusers import AutoencoderKL, DDPMScheduler, FlowMatchEulerDiscreteScheduler, UNet2DConditionModel, UNet2DModel
+from diffusers import AutoencoderKL, ControlNetModel, DDPMScheduler, FlowMatchEulerDiscreteScheduler, UNet2DConditionModel, UNet2DModel
 from diffusers.optimization import get_scheduler
 from diffusers.training_utils import EMAModel, compute_snr
 from transformers import CLIPTextModel
@@ -372,6 +372,44 @@ def inversion(tensors, text, unet, ids, noisy, levels, wanted):
     tensors["inversion/loss"], tensors["inversion/gradient"] = loss, table.grad[size:]
 
 
+# ---------------------------------------------------------------- ControlNet
+
+
+def control_net(unet):
+    """A ControlNet as in the middle of its training: 1.05 times the UNet's weights, and waves where it has others."""
+    network = ControlNetModel.from_unet(unet)
+    known = unet.state_dict()
+    with torch.no_grad():
+        for name, parameter in network.named_parameters():
+            same = name in known and known[name].shape == parameter.shape
+            parameter.copy_(known[name] * 1.05 if same else waves(parameter.shape))
+    return network
+
+
+def control():
+    """Gradients of a ControlNet, through a UNet that does not learn."""
+    scheduler, levels = DDPMScheduler(**SCHEDULES["scaled_linear"]), torch.tensor([40, 700])
+    tensors, generator = {"levels": levels}, seeded(77)
+    text = CLIPTextModel.from_pretrained(FIXTURES / "tiny-sd1" / "text_encoder", torch_dtype=torch.float32)
+    unet = UNet2DConditionModel.from_pretrained(FIXTURES / "tiny-sd1" / "unet", torch_dtype=torch.float32)
+    network = control_net(unet)
+    text.requires_grad_(False)
+    unet.requires_grad_(False)
+    vocabulary = text.config.vocab_size
+    ids = torch.randint(0, vocabulary - 2, (2, 77), generator=generator)
+    ids[:, 30:] = vocabulary - 1
+    tensors["ids"] = ids
+    clean, noise, noisy = noisy_batch(tensors, "control", generator, (2, 4, 8, 8), scheduler, levels)
+    image = 0.5 + 5 * waves((2, 3, 64, 64))
+    context = text(ids).last_hidden_state
+    down, middle = network(noisy, levels, context, controlnet_cond=image, return_dict=False)
+    prediction = unet(noisy, levels, context, down_block_additional_residuals=down, mid_block_additional_residual=middle).sample
+    loss = torch.nn.functional.mse_loss(prediction, scheduler.get_velocity(clean, noise, levels))
+    loss.backward()
+    record(tensors, "control", loss, (("controlnet." + n, p) for n, p in network.named_parameters()))
+    write_tensors(OUT / "control.safetensors", tensors)
+
+
 # ---------------------------------------------------------------- mixed precision
 
 
@@ -557,6 +595,7 @@ if __name__ == "__main__":
     arithmetic()
     objectives()
     gradients()
+    control()
     mixed()
     distillation()
     print(json.dumps({p.name: p.stat().st_size for p in sorted(OUT.iterdir())}))

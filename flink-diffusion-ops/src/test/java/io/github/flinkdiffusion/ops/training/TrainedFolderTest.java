@@ -39,6 +39,12 @@ class TrainedFolderTest {
     assertThat(out.resolve("student-progressive/model/scheduler/scheduler_config.json"))
         .content()
         .contains("DDIMScheduler", "trailing", "v_prediction");
+    float[] uncontrolled =
+        WriteTrainedModels.image(
+                out.resolve("controlnet/model"), List.of(), "a photo of a small cat")
+            .data();
+    assertThat(distance(uncontrolled, before)).isLessThan(1e-5);
+    assertThat(distance(image("controlnet"), before)).isGreaterThan(0.005);
     assertThat(distance(image("lora"), image("lora-alpha"))).isGreaterThan(0.001);
     float[] untrained =
         WriteTrainedModels.image(Fixture.MODELS.resolve("tiny-ddpm"), List.of(), "").data();

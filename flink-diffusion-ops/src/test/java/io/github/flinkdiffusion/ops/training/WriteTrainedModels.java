@@ -89,6 +89,7 @@ final class WriteTrainedModels {
     cases.adapters();
     cases.newTokens();
     cases.students();
+    cases.controlNet();
   }
 
   private static ModelFolder stableDiffusion() {
@@ -201,6 +202,65 @@ final class WriteTrainedModels {
         List.of(),
         Map.of("embedding", file, "base", Fixture.MODELS.resolve("tiny-sd1")),
         "a photo of a " + WORD);
+  }
+
+  private void controlNet() throws IOException {
+    ModelFolder base = stableDiffusion();
+    ControlNetFolder folder = new ControlNetFolder(base, List.of(16, 32, 96, 256));
+    DiffusionObjective objective =
+        new DiffusionObjective(
+            Denoiser.ofControl(
+                new ClipText(ClipTextConfig.from(base.component("text_encoder").config())),
+                folder.networks(),
+                TOKENS),
+            4,
+            PredictionTarget.EPSILON);
+    DiffusionInputs inputs =
+        new DiffusionInputs(objective, TrainingArithmeticTest.levels("scaled_linear"));
+    Raster control = control();
+    long[] ids = new long[TOKENS];
+    Arrays.fill(ids, 5);
+    List<NamedWeight> trained;
+    try (TensorStore unet = base.component("unet").open();
+        TensorStore text = base.component("text_encoder").open()) {
+      trained =
+          train(
+              objective.graph(),
+              new ControlNetWeights(unet, text, 1),
+              ControlNetWeights::isControlNet,
+              position ->
+                  inputs.drawn(
+                      Batches.random(1, position),
+                      Gaussians.draw(Batches.random(2, position), 1, 4, 8, 8),
+                      new HostTensor.Longs(ids, 1, TOKENS),
+                      new HostTensor.Floats(control.data(), 1, 3, 64, 64)));
+    }
+    Path at = out.resolve("controlnet");
+    folder.write(at.resolve("model"), trained);
+    Path file = at.resolve("control.safetensors");
+    Files.createDirectories(at);
+    SafetensorsWriter.write(
+        file, HeapTensors.builder().add("image", control.data(), 3, 64, 64).build());
+    writeCase(
+        "controlnet",
+        at.resolve("model"),
+        List.of(),
+        Map.of(
+            "control",
+            file,
+            "controlnet",
+            at.resolve("model/controlnet"),
+            "base",
+            Fixture.MODELS.resolve("tiny-sd1")),
+        "a photo of a small cat");
+  }
+
+  private static Raster control() {
+    float[] values = new float[3 * 64 * 64];
+    for (int i = 0; i < values.length; i++) {
+      values[i] = i * 7 % 29 / 28f;
+    }
+    return new Raster(3, 64, 64, values);
   }
 
   /** A student of each kind; the last takes part of its teacher's blocks. */
@@ -342,7 +402,10 @@ final class WriteTrainedModels {
   private void writeCase(
       String name, Path folder, List<Lora> loras, Map<String, Path> files, String prompt)
       throws IOException {
-    Raster image = image(folder, loras, prompt);
+    Raster image =
+        files.containsKey("control")
+            ? image(folder, loras, prompt, spec -> spec.with(Parameters.CONTROL_IMAGE, control()))
+            : image(folder, loras, prompt);
     Path at = Files.createDirectories(out.resolve(name));
     SafetensorsWriter.write(
         at.resolve("image.safetensors"),
@@ -356,14 +419,20 @@ final class WriteTrainedModels {
 
   /** The image that this project makes; without a prompt, an unconditional model's. */
   static Raster image(Path folder, List<Lora> loras, String prompt) {
+    return image(folder, loras, prompt, UnaryOperator.identity());
+  }
+
+  private static Raster image(
+      Path folder, List<Lora> loras, String prompt, UnaryOperator<GenerationSpec> more) {
     GenerationSpec spec =
         GenerationSpec.of("case").with(Parameters.SEED, 3L).with(Parameters.STEPS, 4L);
     if (!prompt.isEmpty()) {
       spec = spec.with(Parameters.PROMPT, prompt).with(Parameters.GUIDANCE_SCALE, 5.0);
     }
+    GenerationSpec asked = more.apply(spec);
     try (DiffusionPipeline pipeline =
         Pipelines.open(folder, PipelineSettings.on(DeviceSpec.CPU).withLoras(loras))) {
-      List<Trajectory> alone = pipeline.start(List.of(pipeline.model().prepare(spec)));
+      List<Trajectory> alone = pipeline.start(List.of(pipeline.model().prepare(asked)));
       while (!alone.get(0).done()) {
         pipeline.step(alone);
       }

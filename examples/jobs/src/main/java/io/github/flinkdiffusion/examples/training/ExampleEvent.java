@@ -18,7 +18,7 @@ public class ExampleEvent {
   /** What it shows; empty if that is not known. */
   public String caption = "";
 
-  /** The mask, or the small image, of a pair; empty without. */
+  /** The mask, the small image, or the control image, of a pair; empty without. */
   public byte[] other = new byte[0];
 
   public ExampleEvent() {}

@@ -60,7 +60,7 @@ final class PixelTask implements TrainingTask {
     this.base = ModelFolder.open(recipe.model());
     this.order = new Shuffled(examples.size(), recipe.settings().seed());
     this.unet = UNet2DConfig.from(base.component(UNET).config());
-    this.paired = recipe.task() != Task.UNCONDITIONAL;
+    this.paired = recipe.task().pairs();
     Config index = base.config();
     boolean upscales = recipe.task() == Task.UPSCALE;
     this.factor = upscales ? index.integer("scale_factor", 4) : 1;

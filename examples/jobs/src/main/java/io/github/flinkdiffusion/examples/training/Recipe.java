@@ -60,6 +60,7 @@ record Recipe(
     Section data,
     Section lora,
     Section token,
+    Section controlnet,
     Section autoencoder,
     Section distillationSection) {
 
@@ -79,8 +80,15 @@ record Recipe(
     SEGMENTATION,
     /** A large image of a small one, by concatenation. */
     UPSCALE,
+    /** A ControlNet of Stable Diffusion. */
+    CONTROLNET,
     /** A student of a model: with fewer steps, fewer calls, or fewer parameters. */
-    DISTILL
+    DISTILL;
+
+    /** Whether an example is two images: what is learned, and what it is learned from. */
+    boolean pairs() {
+      return this == SEGMENTATION || this == UPSCALE || this == CONTROLNET;
+    }
   }
 
   /**
@@ -130,6 +138,7 @@ record Recipe(
             "samples",
             "lora",
             "token",
+            "controlnet",
             "autoencoder",
             "distillation");
     all.text("task");
@@ -193,6 +202,7 @@ record Recipe(
             "contrast"),
         all.section("lora", "rank", "alpha", "text_encoder"),
         all.section("token", "word", "initial", "count"),
+        all.section("controlnet", "embedding"),
         all.section(
             "autoencoder", "absolute", "squared", "edges", "divergence", "warm_up", "decoder_only"),
         all.section(
@@ -313,7 +323,8 @@ record Recipe(
               .unsupported(
                   "layout",
                   layout,
-                  "images, classes, captions, pairs, idx, coco, coco_masks, coco_boxes, webdataset, lmdb");
+                  "images, classes, captions, pairs, idx, coco, coco_masks, coco_boxes, webdataset,"
+                      + " lmdb");
     };
   }
 

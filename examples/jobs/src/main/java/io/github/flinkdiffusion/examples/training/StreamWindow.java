@@ -6,6 +6,7 @@ package io.github.flinkdiffusion.examples.training;
 
 import io.github.flinkdiffusion.examples.training.data.Example;
 import io.github.flinkdiffusion.examples.training.data.ExampleSet;
+import io.github.flinkdiffusion.examples.training.data.TrainingDataException;
 import io.github.flinkdiffusion.ops.image.Images;
 import io.github.flinkdiffusion.ops.image.Raster;
 import io.github.flinkdiffusion.ops.image.ReadOptions;
@@ -16,17 +17,27 @@ import java.util.Optional;
 /** The examples of one step, as they arrived: a data set of that size, another one each step. */
 final class StreamWindow implements ExampleSet {
   private final int size;
+  private final boolean pairs;
   private final List<ExampleEvent> events = new ArrayList<>();
   private final List<Example> examples = new ArrayList<>();
 
-  StreamWindow(int size) {
+  /**
+   * @param pairs whether an example needs a second image
+   */
+  StreamWindow(int size, boolean pairs) {
     this.size = size;
+    this.pairs = pairs;
   }
 
   /**
-   * @throws RuntimeException if it is no image; the window is as it was
+   * @throws RuntimeException if it is no image, or lacks the second one of a pair; the window is as
+   *     it was
    */
   void add(ExampleEvent event) {
+    if (pairs && event.other.length == 0) {
+      throw new TrainingDataException(
+          "The example has no second image; the recipe's task needs pairs.");
+    }
     Optional<Raster> other =
         event.other.length == 0
             ? Optional.empty()

@@ -113,6 +113,7 @@ public final class TrainCommand implements Callable<Integer> {
     return switch (recipe.task()) {
       case UNCONDITIONAL, SEGMENTATION, UPSCALE -> new PixelTask(recipe, examples);
       case TEXT, LORA, INVERSION -> new TextTask(recipe, examples);
+      case CONTROLNET -> new ControlNetTask(recipe, examples);
       case AUTOENCODER -> new AutoencoderTask(recipe, examples);
       case DISTILL -> new DistillTask(recipe, examples);
     };

@@ -100,7 +100,8 @@ final class TrainingOperator extends AbstractStreamOperator<ModelEvent>
     TrainingTurn.await();
     hasTurn = true;
     recipe = Recipe.read(Path.of(recipeFile));
-    window = new StreamWindow(recipe.batch() * recipe.settings().accumulation());
+    window =
+        new StreamWindow(recipe.batch() * recipe.settings().accumulation(), recipe.task().pairs());
     task = TrainCommand.task(recipe, window);
     Engine engine = Engines.standard().trainer();
     DeviceSpec device = engine.device(recipe.device());

@@ -55,18 +55,18 @@ class TrainCommandTest {
 
   private String recipe(String task, String model, int steps, String more) throws IOException {
     return """
-        task: %s
-        model: %s
-        out: %s
-        data: {layout: captions, path: %s, mirrored: true, random_crop: true}
-        side: 16
-        batch: 2
-        steps: %d
-        save_every: 2
-        rate: {peak: 1.0e-3, warm_up: 1}
-        samples: {every: 2, count: 2, steps: 2}
-        %s
-        """
+    task: %s
+    model: %s
+    out: %s
+    data: {layout: captions, path: %s, mirrored: true, random_crop: true}
+    side: 16
+    batch: 2
+    steps: %d
+    save_every: 2
+    rate: {peak: 1.0e-3, warm_up: 1}
+    samples: {every: 2, count: 2, steps: 2}
+    %s
+    """
         .formatted(
             task,
             MODELS.resolve(model).toAbsolutePath(),
@@ -177,7 +177,11 @@ class TrainCommandTest {
                     "lora",
                     "tiny-sd1",
                     2,
-                    "lora: {rank: 2, text_encoder: true}\nloss: {weight: min_snr, noise_offset: 0.1}\noptimizer: {name: lion}\narithmetic: mixed_bfloat16\ndropout: 0.1")))
+                    "lora: {rank: 2, text_encoder: true}\n"
+                        + "loss: {weight: min_snr, noise_offset: 0.1}\n"
+                        + "optimizer: {name: lion}\n"
+                        + "arithmetic: mixed_bfloat16\n"
+                        + "dropout: 0.1")))
         .isZero();
     try (TensorStore lora =
         Safetensors.open(folder.resolve("out/pytorch_lora_weights.safetensors"))) {
@@ -267,6 +271,46 @@ class TrainCommandTest {
       assertThat(train(recipe)).as(task).isZero();
       assertThat(folder.resolve(task).resolve("samples/step-000002.png")).isNotEmptyFile();
     }
+  }
+
+  /** Stopped after the first of two steps in the second folder, which a constant rate allows. */
+  @Test
+  void aControlNetIsTrainedFromCaptionedPairsAndGoesOnAsIfUndisturbed() throws Exception {
+    Path edges = Files.createDirectories(folder.resolve("edges"));
+    for (int i = 0; i < 3; i++) {
+      Files.write(
+          edges.resolve(i + ".png"), Images.write(Raster.filled(1, 20, 24, i % 2), "image/png"));
+    }
+    List<byte[]> weights = new ArrayList<>();
+    for (List<Integer> runs : List.of(List.of(2), List.of(1, 2))) {
+      Path out = folder.resolve("out" + runs.size());
+      for (int steps : runs) {
+        String recipe =
+            recipe("controlnet", "tiny-sd1", steps, "dropout: 0.1")
+                .replace("batch: 2", "batch: 1")
+                .replace("layout: captions", "layout: pairs, others: " + edges)
+                .replace("warm_up: 1", "warm_up: 0, shape: constant")
+                .replace("save_every: 2", "save_every: 1")
+                .replace("every: 2, count: 2", "every: 2, count: " + (2 - runs.size()))
+                .replace("out: " + folder.resolve("out"), "out: " + out);
+        assertThat(train(recipe)).isZero();
+      }
+      weights.add(
+          Files.readAllBytes(out.resolve("model/controlnet/diffusion_pytorch_model.safetensors")));
+    }
+    assertThat(weights.get(1)).isEqualTo(weights.get(0));
+    Path out = folder.resolve("out1");
+    assertThat(out.resolve("samples/step-000002.png")).isNotEmptyFile();
+    // What is beside the ControlNet did not change.
+    String unet = "unet/diffusion_pytorch_model.safetensors";
+    assertThat(out.resolve("model").resolve(unet))
+        .hasSameBinaryContentAs(MODELS.resolve("tiny-sd1").resolve(unet));
+  }
+
+  @Test
+  void aControlNetNeedsPairs() throws Exception {
+    assertThat(train(recipe("controlnet", "tiny-sd1", 2, ""))).isEqualTo(1);
+    assertThat(folder.resolve("out/model")).doesNotExist();
   }
 
   @Test

@@ -5,6 +5,7 @@
 package io.github.flinkdiffusion.examples.training;
 
 import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
 import io.github.flinkdiffusion.connector.event.ModelEvent;
 import io.github.flinkdiffusion.ops.image.Images;
@@ -153,6 +154,15 @@ class TrainingOperatorTest {
           .asString()
           .startsWith("bad: ");
     }
+  }
+
+  @Test
+  void anExampleWithoutTheSecondImageOfAPairIsRejected() {
+    StreamWindow window = new StreamWindow(2, Recipe.Task.CONTROLNET.pairs());
+    byte[] image = example(0).image;
+    assertThatThrownBy(() -> window.add(example(0))).hasMessageContaining("no second image");
+    window.add(new ExampleEvent("pair", image, "", image));
+    assertThat(window.events()).hasSize(1);
   }
 
   @Test

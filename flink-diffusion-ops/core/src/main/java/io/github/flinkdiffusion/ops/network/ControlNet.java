@@ -60,7 +60,7 @@ public final class ControlNet {
    * @param image of 0..1, [N,3,fH,fW]
    * @param kind [N,kinds], 1 for the image's and 0 for the others; null unless the config has any
    * @param scales [N,residuals] that the residuals are multiplied by, the middle's last; a row of
-   *     zeros leaves the UNet as it is
+   *     zeros leaves the UNet as it is; null for ones
    */
   UNet2DCondition.Residuals emit(
       Scope at, UNet2DCondition.Inputs inputs, Value image, Value kind, Value scales) {
@@ -86,7 +86,7 @@ public final class ControlNet {
     Value middle =
         unet.middle(
             at.child("mid_block"), bottom, last, time, tokens, Transformer2D.Beside.NOTHING);
-    Value factors = m.castAs(scales, dtype);
+    Value factors = scales == null ? null : m.castAs(scales, dtype);
     List<Value> residuals = new ArrayList<>();
     for (int i = 0; i < skips.size(); i++) {
       UNet2DCondition.Skip skip = skips.get(i);
@@ -146,8 +146,11 @@ public final class ControlNet {
   }
 
   private Value scaled(Method m, Value residual, Value scales, int index) {
-    Value scale = m.unsqueeze(m.unsqueeze(m.narrow(scales, 1, index, 1), 2), 3);
-    Value scaled = m.multiply(residual, scale);
+    Value scaled = residual;
+    if (scales != null) {
+      Value scale = m.unsqueeze(m.unsqueeze(m.narrow(scales, 1, index, 1), 2), 3);
+      scaled = m.multiply(residual, scale);
+    }
     return config.pooled() ? m.meanAlong(m.meanAlong(scaled, 2), 3) : scaled;
   }
 

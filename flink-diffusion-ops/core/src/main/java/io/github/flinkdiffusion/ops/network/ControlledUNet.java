@@ -157,6 +157,38 @@ public final class ControlledUNet {
         method.toFloat(network.emit(at, inputs, new UNet2DCondition.More(sum, tokens, added))));
   }
 
+  /**
+   * Adds a UNet without further conditions and its only ControlNet, at full scale, to a method: for
+   * a training.
+   *
+   * @param unetAt where the names of the UNet's parameters begin
+   * @param controlAt where those of the ControlNet's begin
+   * @param image of 0..1, [N,3,fH,fW]
+   * @return the prediction, in the weights' dtype
+   * @throws IllegalArgumentException for a UNet that asks for conditions, or another number of
+   *     ControlNets
+   */
+  public Value emit(
+      Scope unetAt, Scope controlAt, Value sample, Value timestep, Value context, Value image) {
+    if (controls.size() != 1 || adapters != null || features != 0) {
+      throw new IllegalArgumentException(
+          "%d ControlNets were given; expected one, and no adapters.".formatted(controls.size()));
+    }
+    UNet2DCondition network = new UNet2DCondition(unet);
+    network.requireNoConditions();
+    UNet2DCondition.Inputs inputs =
+        new UNet2DCondition.Inputs(sample, timestep, context, UNet2DCondition.Conditions.NONE);
+    UNet2DCondition.Residuals residuals =
+        new ControlNet(controls.get(0))
+            .emit(
+                controlAt,
+                narrowed(controlAt.method(), inputs, controls.get(0)),
+                image,
+                null,
+                null);
+    return network.emit(unetAt, inputs, new UNet2DCondition.More(residuals, null, List.of()));
+  }
+
   private List<Value> features(Method method, Value dtype) {
     List<Value> inputs = new ArrayList<>();
     for (int i = 0; i < features; i++) {

@@ -207,6 +207,14 @@ public final class UNet2DCondition implements CachingNetwork {
    * @throws IllegalArgumentException for a config that asks for conditions
    */
   public Value emit(Scope at, Value sample, Value timestep, Value context) {
+    requireNoConditions();
+    return emit(at, sample, timestep, context, Conditions.NONE);
+  }
+
+  /**
+   * @throws IllegalArgumentException for a config that asks for conditions
+   */
+  void requireNoConditions() {
     String asked =
         config.classEmbedding().exists()
             ? "class_embed_type or num_class_embeds"
@@ -220,7 +228,6 @@ public final class UNet2DCondition implements CachingNetwork {
           "The network's config has %s: it takes more than a sample, a timestep and a context."
               .formatted(asked));
     }
-    return emit(at, sample, timestep, context, Conditions.NONE);
   }
 
   /** Adds the network to a method; shapes as in {@link #graph()}, result in the weights' dtype. */

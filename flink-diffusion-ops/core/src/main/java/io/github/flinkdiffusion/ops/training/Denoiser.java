@@ -6,6 +6,7 @@ package io.github.flinkdiffusion.ops.training;
 
 import io.github.flinkdiffusion.ops.graph.Value;
 import io.github.flinkdiffusion.ops.network.ClipText;
+import io.github.flinkdiffusion.ops.network.ControlledUNet;
 import io.github.flinkdiffusion.ops.network.Scope;
 import io.github.flinkdiffusion.ops.network.UNet2D;
 import io.github.flinkdiffusion.ops.network.UNet2DCondition;
@@ -19,6 +20,7 @@ import org.apache.flink.annotation.Internal;
 public interface Denoiser {
   String TEXT_ENCODER = "text_encoder";
   String UNET = "unet";
+  String CONTROLNET = "controlnet";
 
   /**
    * Emits the network.
@@ -67,6 +69,21 @@ public interface Denoiser {
       Value ids = root.method().integers("ids", 2);
       Value context = textEncoder.emit(root.child(TEXT_ENCODER), ids, tokens);
       return unet.emit(root.child(UNET), noisy, timestep, context);
+    };
+  }
+
+  /**
+   * Conditioned on a prompt as {@link #ofText}, and on a control image: {@code ids}, then {@code
+   * image} [N,3,fh,fw] of 0..1. The ControlNet's parameters stand under {@code controlnet.}.
+   *
+   * @param unet with one ControlNet
+   */
+  static Denoiser ofControl(ClipText textEncoder, ControlledUNet unet, int tokens) {
+    return (root, noisy, timestep) -> {
+      Value ids = root.method().integers("ids", 2);
+      Value image = root.method().input("image", 4);
+      Value context = textEncoder.emit(root.child(TEXT_ENCODER), ids, tokens);
+      return unet.emit(root.child(UNET), root.child(CONTROLNET), noisy, timestep, context, image);
     };
   }
 }

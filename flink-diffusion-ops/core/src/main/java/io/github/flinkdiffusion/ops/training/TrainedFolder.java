@@ -62,10 +62,11 @@ public final class TrainedFolder {
   }
 
   /**
-   * The same with another config in it, for a component that is not what it was in the base.
+   * The same with another config in it, for a component that is not what it was in the base, or
+   * that the base does not have.
    *
    * @param file of the config, as {@code unet/config.json}
-   * @param edit gets the base's config and gives what is written
+   * @param edit gets the base's config, an empty one if it has none, and gives what is written
    */
   public TrainedFolder edited(String file, UnaryOperator<ObjectNode> edit) {
     Map<String, UnaryOperator<ObjectNode>> more = new HashMap<>(edits);
@@ -98,7 +99,7 @@ public final class TrainedFolder {
     HeapTensors.Builder tensors = HeapTensors.builder();
     byName.forEach(
         (name, weight) -> tensors.add(name, weight.value().data(), weight.value().shape()));
-    if (!base.component(component).weightFiles().isEmpty()) {
+    if (base.has(component) && !base.component(component).weightFiles().isEmpty()) {
       try (TensorStore before = base.component(component).open()) {
         for (String name : before.names()) {
           // A component with another config has other tensors, all of which were trained.
@@ -118,7 +119,8 @@ public final class TrainedFolder {
   }
 
   private void writeWeights(String component, TensorStore tensors, DType dtype) {
-    boolean transformers = base.component(component).library().equals("transformers");
+    boolean transformers =
+        base.has(component) && base.component(component).library().equals("transformers");
     Path file =
         out.resolve(component)
             .resolve(transformers ? "model.safetensors" : "diffusion_pytorch_model.safetensors");
@@ -174,6 +176,7 @@ public final class TrainedFolder {
 
   private static void editJson(Path file, UnaryOperator<ObjectNode> edit) {
     try {
+      Files.createDirectories(file.getParent());
       ObjectNode json =
           Files.exists(file) ? (ObjectNode) JSON.readTree(file.toFile()) : JSON.createObjectNode();
       Files.writeString(file, edit.apply(json).toPrettyString() + "\n");

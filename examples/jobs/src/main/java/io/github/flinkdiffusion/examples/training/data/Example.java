@@ -12,6 +12,6 @@ import java.util.Optional;
  *
  * @param image the image
  * @param caption what it shows; empty if that is not known
- * @param other the mask, or the small image, of a pair
+ * @param other the mask, the small image, or the control image, of a pair
  */
 public record Example(Raster image, String caption, Optional<Raster> other) {}

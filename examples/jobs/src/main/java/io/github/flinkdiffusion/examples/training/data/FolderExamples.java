@@ -59,8 +59,7 @@ public final class FolderExamples implements ExampleSet {
   public static FolderExamples captions(Path folder) {
     List<Entry> entries = new ArrayList<>();
     for (Path file : ImageFiles.below(folder)) {
-      String name = file.getFileName().toString();
-      Path text = file.resolveSibling(ImageFiles.stem(name) + ".txt");
+      Path text = caption(file);
       if (!Files.exists(text)) {
         throw new TrainingDataException(
             "Image %s has no caption; expected it in %s.".formatted(file, text));
@@ -71,8 +70,9 @@ public final class FolderExamples implements ExampleSet {
   }
 
   /**
-   * Images and their masks, or large images and small ones: files of the same name, whatever they
-   * end in, in two folders.
+   * Images and their masks, or large images and small ones, or images and control images: files of
+   * the same name, whatever they end in, in two folders. An image with a text file of its name
+   * beside it that ends in {@code .txt} has that caption.
    */
   public static FolderExamples pairs(Path images, Path others) {
     Map<String, Path> byName = new LinkedHashMap<>();
@@ -90,7 +90,9 @@ public final class FolderExamples implements ExampleSet {
         throw new TrainingDataException(
             "Image %s has no counterpart of its name in %s.".formatted(file, others));
       }
-      entries.add(new Entry(file, "", Optional.of(other)));
+      Path text = caption(file);
+      entries.add(
+          new Entry(file, Files.exists(text) ? ImageFiles.text(text) : "", Optional.of(other)));
     }
     return new FolderExamples(entries, "Folder %s has no images.".formatted(images));
   }
@@ -114,6 +116,10 @@ public final class FolderExamples implements ExampleSet {
       kept.add(entry);
     }
     return new FolderExamples(kept, "%s names no images.".formatted(list));
+  }
+
+  private static Path caption(Path image) {
+    return image.resolveSibling(ImageFiles.stem(image.getFileName().toString()) + ".txt");
   }
 
   private static String key(Path folder, Path file) {

@@ -89,6 +89,11 @@ class LayoutsTest {
         FolderExamples.pairs(folder.resolve("images"), folder.resolve("masks"));
     shows(examples.at(0), 0.25f, "");
     assertThat(examples.at(0).other().orElseThrow().at(0, 0, 0)).isEqualTo(1);
+    file("images/p/1.txt", "a small cat\n".getBytes(StandardCharsets.UTF_8));
+    shows(
+        FolderExamples.pairs(folder.resolve("images"), folder.resolve("masks")).at(0),
+        0.25f,
+        "a small cat");
     image("images/p/2.png", 0.25f);
     assertThatThrownBy(
             () -> FolderExamples.pairs(folder.resolve("images"), folder.resolve("masks")))
