@@ -19,6 +19,7 @@ import tempfile
 from pathlib import Path
 
 import torch
+from PIL import Image
 from safetensors.torch import load_file
 from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers, trainers
 from transformers import AutoTokenizer, Idefics3Config, Idefics3ForConditionalGeneration, Idefics3Processor
@@ -134,6 +135,18 @@ def run(made, processor, pictures, indices, text, arguments, **options):
     return {"images": indices, "text": text, "arguments": arguments, "ids": written, "decoded": processor.decode(written, skip_special_tokens=True)}
 
 
+def grids():
+    """Height, width, rows and columns of parts, of images as narrow as they get."""
+    images = Idefics3ImageProcessorPil(size={"longest_edge": 128}, max_image_size={"longest_edge": 32})
+    sides = (1, 2, 3, 7, 31, 65, 99, 301)
+    cut = []
+    for height in sides:
+        for width in sides:
+            made = images(Image.new("RGB", (width, height)), return_row_col_info=True)
+            cut.append([height, width, made["rows"][0][0], made["cols"][0][0]])
+    return cut
+
+
 def main():
     configure_torch()
     fresh_folder(FOLDER)
@@ -168,6 +181,9 @@ def main():
         if i == 0:
             golden["pixels"] = inputs["pixel_values"][0]
             golden["whole"] = inputs_of(processor, [pictures[4]], None, do_image_splitting=False)["pixel_values"][0]
+            alpha = (torch.arange(pictures[2][0].numel()) * 7 % 256).reshape(1, *pictures[2][0].shape).to(torch.uint8)
+            transparent = Image.fromarray(torch.cat([pictures[2], alpha]).permute(1, 2, 0).numpy(), "RGBA")
+            golden["transparent"] = images(transparent, return_tensors="pt", do_image_splitting=False)["pixel_values"][0]
         golden[f"{i}/features"] = torch.cat(list(made.get_image_features(inputs["pixel_values"]).pooler_output))
         golden[f"{i}/ids"] = inputs["input_ids"][0]
         golden[f"{i}/scores"] = made(input_ids=inputs["input_ids"], pixel_values=inputs["pixel_values"]).logits[0, -1]
@@ -179,6 +195,7 @@ def main():
         digits = AutoTokenizer.from_pretrained(folder)
     for text in TEXTS:
         record["texts"].append({"text": text, "ids": words(text)["input_ids"], "digits": digits(text)["input_ids"]})
+    record["grids"] = grids()
     print(sum(text["ids"] != text["digits"] for text in record["texts"]), "texts differ between both ways")
     write_json(OUT / "idefics3.json", record)
 

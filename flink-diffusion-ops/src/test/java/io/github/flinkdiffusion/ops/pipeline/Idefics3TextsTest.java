@@ -273,6 +273,51 @@ class Idefics3TextsTest {
     }
   }
 
+  @Test
+  void imagesOfAnyShapeAreCutAsTransformersCutsThem() throws IOException {
+    ObjectNode config =
+        (ObjectNode) Config.read(FOLDER.resolve("preprocessor_config.json")).node().deepCopy();
+    ((ObjectNode) config.get("size")).put("longest_edge", 128);
+    Idefics3Images images = new Idefics3Images(Config.of("larger", config), 32);
+    assertThat(images.mostParts()).isEqualTo(17);
+    for (JsonNode each : golden().get("grids")) {
+      int height = each.get(0).asInt();
+      int width = each.get(1).asInt();
+      Raster image = new Raster(3, height, width, new float[3 * height * width]);
+      assertThat(images.grid(image))
+          .as("%d x %d", height, width)
+          .isEqualTo(new Idefics3Images.Grid(each.get(2).asInt(), each.get(3).asInt()));
+    }
+  }
+
+  /** As transformers does: gray is all three colors, and what is transparent shows white. */
+  @Test
+  void imagesHaveThreeColorsToTheNetwork() {
+    ObjectNode config =
+        (ObjectNode) Config.read(FOLDER.resolve("preprocessor_config.json")).node().deepCopy();
+    Idefics3Images images =
+        new Idefics3Images(Config.of("uncut", config.put("do_image_splitting", false)), 32);
+    Raster picture = PICTURES.get(2);
+    int pixels = picture.height() * picture.width();
+    float[] gray = Arrays.copyOf(picture.data(), pixels);
+    float[] three = new float[3 * pixels];
+    for (int c = 0; c < 3; c++) {
+      System.arraycopy(gray, 0, three, c * pixels, pixels);
+    }
+    assertThat(pixels(images, picture, 1, gray)).isEqualTo(pixels(images, picture, 3, three));
+    float[] transparent = Arrays.copyOf(picture.data(), 4 * pixels);
+    for (int i = 0; i < pixels; i++) {
+      transparent[3 * pixels + i] = i * 7 % 256 / 255f;
+    }
+    try (TensorStore golden = Safetensors.open(FIXTURES.resolve("idefics3-golden.safetensors"))) {
+      assertThat(pixels(images, picture, 4, transparent)).isEqualTo(golden.floats("transparent"));
+    }
+  }
+
+  private static float[] pixels(Idefics3Images images, Raster of, int channels, float[] data) {
+    return images.pixels(images.parts(new Raster(channels, of.height(), of.width(), data))).data();
+  }
+
   private static void close(float[] own, float[] expected) {
     assertThat(own).hasSameSizeAs(expected);
     for (int i = 0; i < own.length; i++) {

@@ -10,7 +10,6 @@ import io.github.flinkdiffusion.ops.image.PilResize;
 import io.github.flinkdiffusion.ops.image.Raster;
 import io.github.flinkdiffusion.ops.weights.Config;
 import java.util.ArrayList;
-import java.util.Arrays;
 import java.util.List;
 
 /**
@@ -157,24 +156,42 @@ final class Idefics3Images {
         }
         int at = (i * CHANNELS + c) * pixels;
         for (int j = 0; j < pixels; j++) {
-          batch[at + j] = levels[Math.round(data[c * pixels + j] * 255)];
+          batch[at + j] = levels[level(data[c * pixels + j])];
         }
       }
     }
     return new HostTensor.Floats(batch, parts.size(), CHANNELS, side, side);
   }
 
-  /** Gray is taken for all three colors; alpha is left out, as transformers does. */
+  /** Gray is taken for all three colors; what is transparent is laid on white, as Pillow does. */
   private static Raster colors(Raster image) {
-    if (image.channels() == CHANNELS) {
+    int channels = image.channels();
+    if (channels == CHANNELS) {
       return image;
     }
     int pixels = image.height() * image.width();
-    float[] data = Arrays.copyOf(image.data(), CHANNELS * pixels);
-    for (int c = 1; image.channels() < CHANNELS && c < CHANNELS; c++) {
-      System.arraycopy(image.data(), 0, data, c * pixels, pixels);
+    boolean transparent = channels != 1;
+    float[] data = new float[CHANNELS * pixels];
+    for (int c = 0; c < CHANNELS; c++) {
+      int from = channels < CHANNELS ? 0 : c * pixels;
+      for (int i = 0; i < pixels; i++) {
+        float value = image.data()[from + i];
+        data[c * pixels + i] =
+            transparent ? onWhite(value, image.data()[(channels - 1) * pixels + i]) : value;
+      }
     }
     return new Raster(CHANNELS, image.height(), image.width(), data);
+  }
+
+  /** With Pillow's rounding, in 7 bits more than a level has. */
+  private static float onWhite(float value, float alpha) {
+    int opaque = level(alpha);
+    int sum = (level(value) * opaque + 255 * (255 - opaque) + 128) << 7;
+    return ((sum >> 8) + sum >> 8 >> 7) / 255f;
+  }
+
+  private static int level(float value) {
+    return Math.round(Math.min(Math.max(value, 0), 1) * 255);
   }
 
   private Raster resize(Raster picture, Size to) {
