@@ -205,8 +205,8 @@ final class JointNetworks implements AutoCloseable {
   }
 
   /**
-   * The image as large as those that are generated, by the bicubic filter that PIL resizes with
-   * unless it is told another: diffusers takes no other size.
+   * The image as large as those that are generated, by PIL's default filter, which is bicubic:
+   * diffusers takes no other size.
    */
   Raster resized(Raster image) {
     return image.width() == side && image.height() == side

@@ -15,7 +15,7 @@ import org.jspecify.annotations.NullMarked;
 /**
  * Builds the operator that writes texts about images: captions, answers to the prompt's question,
  * labels. The model decides which. A token is a step, so a checkpoint holds a text as far as it is
- * written, and progress is told in tokens.
+ * written, and progress events count tokens.
  *
  * <pre>{@code
  * DiffusionStreams results =

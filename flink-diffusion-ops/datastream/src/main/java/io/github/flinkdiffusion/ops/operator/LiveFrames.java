@@ -267,7 +267,7 @@ final class LiveFrames implements Triggerable<String, VoidNamespace> {
     }
   }
 
-  /** Its result is put out. */
+  /** Its result is emitted. */
   void emitted(Request request) throws Exception {
     Frame frame = frames.remove(request);
     if (frame != null) {
@@ -276,7 +276,7 @@ final class LiveFrames implements Triggerable<String, VoidNamespace> {
     }
   }
 
-  /** Before a checkpoint: results that are not put out yet are not made again after it. */
+  /** Before a checkpoint: results that wait to be emitted are not made again after it. */
   void save() throws Exception {
     for (Map.Entry<Request, Frame> entry : frames.entrySet()) {
       Frame frame = entry.getValue();
