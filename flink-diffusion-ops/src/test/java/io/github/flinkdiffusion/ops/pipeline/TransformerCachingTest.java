@@ -106,7 +106,8 @@ class TransformerCachingTest {
 
   @Tag("nightly")
   @ParameterizedTest
-  @ValueSource(strings = {"tiny-sd3", "tiny-qwen-image", "tiny-pixart-sigma", "tiny-sana"})
+  @ValueSource(
+      strings = {"tiny-sd3", "tiny-qwen-image", "tiny-pixart-sigma", "tiny-sana", "tiny-lumina-2"})
   void soIsOneOfTheOtherFamilies(String model) {
     requireSame(model);
   }
