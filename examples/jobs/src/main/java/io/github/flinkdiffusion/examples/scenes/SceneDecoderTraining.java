@@ -4,33 +4,24 @@
  */
 package io.github.flinkdiffusion.examples.scenes;
 
-import io.github.flinkdiffusion.examples.training.TrainingBar;
-import io.github.flinkdiffusion.ops.engine.DeviceSpec;
-import io.github.flinkdiffusion.ops.engine.Engines;
 import io.github.flinkdiffusion.ops.engine.HostTensor;
-import io.github.flinkdiffusion.ops.engine.Program;
-import io.github.flinkdiffusion.ops.engine.TrainableNetwork;
-import io.github.flinkdiffusion.ops.graph.Arithmetic;
 import io.github.flinkdiffusion.ops.graph.Graph;
-import io.github.flinkdiffusion.ops.graph.Precision;
 import io.github.flinkdiffusion.ops.network.AutoencoderKL;
 import io.github.flinkdiffusion.ops.training.Batches;
 import io.github.flinkdiffusion.ops.training.DecoderObjective;
 import io.github.flinkdiffusion.ops.training.LearningRate;
 import io.github.flinkdiffusion.ops.training.ReconstructionLoss;
 import io.github.flinkdiffusion.ops.training.TrainedWeights;
-import io.github.flinkdiffusion.ops.training.Training;
-import io.github.flinkdiffusion.ops.training.TrainingFolder;
 import io.github.flinkdiffusion.ops.training.TrainingSettings;
 import io.github.flinkdiffusion.ops.weights.DType;
 import io.github.flinkdiffusion.ops.weights.Safetensors;
 import io.github.flinkdiffusion.ops.weights.TensorStore;
 import java.nio.file.Path;
-import java.util.List;
 import java.util.concurrent.Callable;
 import java.util.random.RandomGenerator;
 import picocli.CommandLine;
 import picocli.CommandLine.Command;
+import picocli.CommandLine.Mixin;
 import picocli.CommandLine.Option;
 
 /**
@@ -44,26 +35,13 @@ import picocli.CommandLine.Option;
     description = "Refines the decoder of the second embedded text-to-image model. Resumable.")
 public final class SceneDecoderTraining implements Callable<Integer> {
   private static final long SEED = 20_261_132;
-  private static final int SAVE_EVERY = 250;
 
   /** Deviation of the noise on latents of unit variance. */
   private static final double LATENT_JITTER = 0.05;
 
   private static final ReconstructionLoss RECONSTRUCTION = new ReconstructionLoss(1, 1, 0.5);
 
-  @Option(
-      names = "--icons",
-      required = true,
-      split = ",",
-      description =
-          "icons.json of npm packages @iconify-json/noto and @iconify-json/fluent-emoji-flat.")
-  private List<Path> icons;
-
-  @Option(
-      names = "--work",
-      required = true,
-      description = "Folder with autoencoder.safetensors and the latents.")
-  private Path work;
+  @Mixin private SceneTraining shared;
 
   @Option(names = "--out", required = true, description = "Model folder to write.")
   private Path out;
@@ -86,49 +64,32 @@ public final class SceneDecoderTraining implements Callable<Integer> {
       description = "Images in a step (default: ${DEFAULT-VALUE}).")
   private int batch;
 
-  @Option(
-      names = "--arithmetic",
-      defaultValue = "MIXED_BFLOAT16",
-      description = "${COMPLETION-CANDIDATES} (default: ${DEFAULT-VALUE}).")
-  private Arithmetic arithmetic;
-
   public static void main(String[] args) {
     System.exit(new CommandLine(new SceneDecoderTraining()).execute(args));
   }
 
   @Override
   public Integer call() throws Exception {
-    Path autoencoder = work.resolve("autoencoder.safetensors");
-    IconLibrary library = IconLibrary.open(icons, SceneVocabulary.nouns(), SceneModel.SIDE);
-    SceneLatents latents = SceneLatents.open(work.resolve("latents"), autoencoder, library, scenes);
+    IconLibrary library = shared.icons();
+    SceneLatents latents = shared.latents(library, scenes);
     Graph graph =
         new DecoderObjective(new AutoencoderKL(SceneModel.autoencoder()), RECONSTRUCTION).graph();
-    Path refined = SceneModel.refined(work);
-    try (TensorStore original = Safetensors.open(autoencoder);
-        TrainableNetwork network =
-            Engines.standard()
-                .trainer()
-                .train(
-                    Program.of(
-                        "decoder", graph, Precision.FLOAT32, TrainedWeights.source(original)),
-                    DeviceSpec.CPU,
-                    arithmetic)) {
-      Training training =
-          Training.open(
-              network,
-              new TrainingSettings(LearningRate.cosine(1e-3, 100, steps), SAVE_EVERY, SEED),
-              new TrainingFolder(work.resolve("decoder-state")),
-              position -> batch(latents, library, position));
-      System.out.printf("goes on after step %,d%n", training.step());
-      try (TrainingBar bar = new TrainingBar("decoder", training.step(), steps, batch)) {
-        training.run(
-            bar.saving(
-                step -> {
-                  TrainedWeights.writeRefined(
-                      refined, original, graph, network.averagedWeights(), DType.F32);
-                  SceneModel.writeAutoencoder(out, refined, latents.scalingFactor());
-                }));
-      }
+    Path refined = shared.refinedAutoencoder();
+    try (TensorStore original = Safetensors.open(shared.autoencoder())) {
+      shared.run(
+          "decoder",
+          graph,
+          TrainedWeights.source(original),
+          new TrainingSettings(
+              LearningRate.cosine(1e-3, 100, steps), SceneTraining.SAVE_EVERY, SEED),
+          steps,
+          batch,
+          position -> batch(latents, library, position),
+          network -> {
+            TrainedWeights.writeRefined(
+                refined, original, graph, network.averagedWeights(), DType.F32);
+            SceneModel.writeAutoencoder(out, refined, latents.scalingFactor());
+          });
     }
     return 0;
   }

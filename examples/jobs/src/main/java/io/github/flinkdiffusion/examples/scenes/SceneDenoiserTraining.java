@@ -4,16 +4,9 @@
  */
 package io.github.flinkdiffusion.examples.scenes;
 
-import io.github.flinkdiffusion.examples.training.TrainingBar;
-import io.github.flinkdiffusion.ops.engine.DeviceSpec;
-import io.github.flinkdiffusion.ops.engine.Engines;
 import io.github.flinkdiffusion.ops.engine.HostTensor;
 import io.github.flinkdiffusion.ops.engine.Optimizer;
-import io.github.flinkdiffusion.ops.engine.Program;
-import io.github.flinkdiffusion.ops.engine.TrainableNetwork;
-import io.github.flinkdiffusion.ops.graph.Arithmetic;
 import io.github.flinkdiffusion.ops.graph.Graph;
-import io.github.flinkdiffusion.ops.graph.Precision;
 import io.github.flinkdiffusion.ops.network.ClipText;
 import io.github.flinkdiffusion.ops.network.UNet2DCondition;
 import io.github.flinkdiffusion.ops.tokenizer.ClipTokenizer;
@@ -27,17 +20,15 @@ import io.github.flinkdiffusion.ops.training.LearningRate;
 import io.github.flinkdiffusion.ops.training.LossSpikes;
 import io.github.flinkdiffusion.ops.training.LossWeight;
 import io.github.flinkdiffusion.ops.training.PredictionTarget;
-import io.github.flinkdiffusion.ops.training.Training;
-import io.github.flinkdiffusion.ops.training.TrainingFolder;
 import io.github.flinkdiffusion.ops.training.TrainingSettings;
 import io.github.flinkdiffusion.ops.training.WeightInitializer;
 import java.nio.file.Files;
 import java.nio.file.Path;
-import java.util.List;
 import java.util.concurrent.Callable;
 import java.util.random.RandomGenerator;
 import picocli.CommandLine;
 import picocli.CommandLine.Command;
+import picocli.CommandLine.Mixin;
 import picocli.CommandLine.Option;
 
 /**
@@ -51,26 +42,13 @@ import picocli.CommandLine.Option;
         "Trains text encoder and UNet of the second embedded text-to-image model. Resumable.")
 public final class SceneDenoiserTraining implements Callable<Integer> {
   private static final long SEED = 20_261_131;
-  private static final int SAVE_EVERY = 250;
   private static final double CLIP_NORM = 1;
   private static final double AVERAGE = 0.999;
 
   /** For classifier-free guidance (Ho & Salimans). */
   private static final double EMPTY_PROMPT_SHARE = 0.1;
 
-  @Option(
-      names = "--icons",
-      required = true,
-      split = ",",
-      description =
-          "icons.json of npm packages @iconify-json/noto and @iconify-json/fluent-emoji-flat.")
-  private List<Path> icons;
-
-  @Option(
-      names = "--work",
-      required = true,
-      description = "Folder with autoencoder.safetensors; latents and state are kept there.")
-  private Path work;
+  @Mixin private SceneTraining shared;
 
   @Option(names = "--out", required = true, description = "Model folder to write.")
   private Path out;
@@ -99,29 +77,20 @@ public final class SceneDenoiserTraining implements Callable<Integer> {
       description = "Highest learning rate (default: ${DEFAULT-VALUE}).")
   private double rate;
 
-  @Option(
-      names = "--arithmetic",
-      defaultValue = "MIXED_BFLOAT16",
-      description = "${COMPLETION-CANDIDATES} (default: ${DEFAULT-VALUE}).")
-  private Arithmetic arithmetic;
-
   public static void main(String[] args) {
     System.exit(new CommandLine(new SceneDenoiserTraining()).execute(args));
   }
 
   @Override
   public Integer call() throws Exception {
-    Files.createDirectories(work);
-    Path autoencoder = work.resolve("autoencoder.safetensors");
-    IconLibrary library = IconLibrary.open(icons, SceneVocabulary.nouns(), SceneModel.SIDE);
-    SceneLatents latents = SceneLatents.open(work.resolve("latents"), autoencoder, library, scenes);
+    SceneLatents latents = shared.latents(shared.icons(), scenes);
     System.out.printf(
         "%,d scenes of %d nouns, scaling factor %.5f%n",
         latents.count(), SceneVocabulary.nouns().size(), latents.scalingFactor());
     SceneModel.writeIndex(out);
-    Path refined = SceneModel.refined(work);
+    Path refined = shared.refinedAutoencoder();
     SceneModel.writeAutoencoder(
-        out, Files.exists(refined) ? refined : autoencoder, latents.scalingFactor());
+        out, Files.exists(refined) ? refined : shared.autoencoder(), latents.scalingFactor());
     train(latents, ClipTokenizer.load(SceneModel.tokenizer(out)));
     return 0;
   }
@@ -139,9 +108,7 @@ public final class SceneDenoiserTraining implements Callable<Integer> {
         new DiffusionInputs(
             objective, SceneModel.levels(), LossWeight.UNIFORM, HuberThreshold.DEFAULT, 0);
     Graph graph = objective.graph();
-    System.out.printf(
-        "text encoder and unet: %,d parameters, %,d tokens%n",
-        graph.parameterCount(), tokenizer.vocabularySize());
+    System.out.printf("%,d tokens%n", tokenizer.vocabularySize());
     TrainingSettings settings =
         new TrainingSettings(
             Optimizer.AdamW.DEFAULT,
@@ -150,26 +117,19 @@ public final class SceneDenoiserTraining implements Callable<Integer> {
             CLIP_NORM,
             1,
             LossSpikes.DEFAULT,
-            SAVE_EVERY,
+            SceneTraining.SAVE_EVERY,
             SEED);
-    Program program = Program.of("denoiser", graph, Precision.FLOAT32, new WeightInitializer(SEED));
-    try (TrainableNetwork network =
-        Engines.standard().trainer().train(program, DeviceSpec.CPU, arithmetic)) {
-      Training training =
-          Training.open(
-              network,
-              settings,
-              new TrainingFolder(work.resolve("denoiser-state")),
-              position -> batch(inputs, latents, tokenizer, position));
-      System.out.printf("goes on after step %,d%n", training.step());
-      try (TrainingBar bar = new TrainingBar("denoiser", training.step(), steps, batch)) {
-        training.run(
-            bar.saving(
-                step ->
-                    SceneModel.writeDenoiser(
-                        out, graph, network.averagedWeights(), tokenizer.vocabularySize())));
-      }
-    }
+    shared.run(
+        "denoiser",
+        graph,
+        new WeightInitializer(SEED),
+        settings,
+        steps,
+        batch,
+        position -> batch(inputs, latents, tokenizer, position),
+        network ->
+            SceneModel.writeDenoiser(
+                out, graph, network.averagedWeights(), tokenizer.vocabularySize()));
   }
 
   private HostTensor[] batch(

@@ -182,11 +182,6 @@ final class SceneModel {
     new BpeTrainer().addAll(SceneVocabulary.words()).train(MAX_MERGES).write(tokenizer, TOKENS);
   }
 
-  /** The autoencoder with its decoder refined. */
-  static Path refined(Path work) {
-    return work.resolve("autoencoder-refined.safetensors");
-  }
-
   static Path tokenizer(Path folder) {
     return folder.resolve("tokenizer");
   }

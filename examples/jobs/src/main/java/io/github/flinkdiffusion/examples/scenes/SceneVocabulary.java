@@ -32,7 +32,7 @@ final class SceneVocabulary {
    * How many of the nouns are learned, the first ones of the file: each takes its share of the
    * training's steps. Another number changes all scenes, so latents must be encoded again.
    */
-  static final int LEARNED = 167;
+  static final int LEARNED = 300;
 
   private static final List<Noun> NOUNS = all().subList(0, LEARNED);
   private static final List<Noun> COUNTED =
