@@ -37,13 +37,14 @@ sealed interface Jpeg2000Samples {
       return y1 - y0;
     }
 
+    /** Divided by a power of 2, rounded up. */
+    static int up(int value, int bits) {
+      return bits > 30 ? value > 0 ? 1 : 0 : (int) ((long) value + (1L << bits) - 1 >> bits);
+    }
+
     /** The same of an image that is half as large so many times. */
     Area reduced(int times) {
-      return new Area(
-          Jpeg2000Decoder.up(x0, times),
-          Jpeg2000Decoder.up(y0, times),
-          Jpeg2000Decoder.up(x1, times),
-          Jpeg2000Decoder.up(y1, times));
+      return new Area(up(x0, times), up(y0, times), up(x1, times), up(y1, times));
     }
   }
 
