@@ -14,6 +14,7 @@ import java.nio.file.Path;
 import java.util.List;
 import java.util.Objects;
 import java.util.Optional;
+import java.util.function.Consumer;
 import org.apache.flink.annotation.Internal;
 
 /**
@@ -130,201 +131,47 @@ public record PipelineSettings(
   }
 
   public PipelineSettings withEngine(String name) {
-    return new PipelineSettings(
-        name,
-        device,
-        precision,
-        archives,
-        safetyChecker,
-        watermark,
-        loras,
-        configs,
-        variant,
-        components,
-        caching,
-        adapters,
-        ipAdapters,
-        imageEncoder);
+    return changed(draft -> draft.engineName = name);
   }
 
   public PipelineSettings withPrecision(Precision other) {
-    return new PipelineSettings(
-        engineName,
-        device,
-        other,
-        archives,
-        safetyChecker,
-        watermark,
-        loras,
-        configs,
-        variant,
-        components,
-        caching,
-        adapters,
-        ipAdapters,
-        imageEncoder);
+    return changed(draft -> draft.precision = other);
   }
 
   public PipelineSettings withArchives(Path folder) {
-    return new PipelineSettings(
-        engineName,
-        device,
-        precision,
-        Optional.of(folder),
-        safetyChecker,
-        watermark,
-        loras,
-        configs,
-        variant,
-        components,
-        caching,
-        adapters,
-        ipAdapters,
-        imageEncoder);
+    return changed(draft -> draft.archives = Optional.of(folder));
   }
 
   public PipelineSettings withSafetyChecker(boolean checks) {
-    return new PipelineSettings(
-        engineName,
-        device,
-        precision,
-        archives,
-        checks,
-        watermark,
-        loras,
-        configs,
-        variant,
-        components,
-        caching,
-        adapters,
-        ipAdapters,
-        imageEncoder);
+    return changed(draft -> draft.safetyChecker = checks);
   }
 
   public PipelineSettings withWatermark(boolean marks) {
-    return new PipelineSettings(
-        engineName,
-        device,
-        precision,
-        archives,
-        safetyChecker,
-        marks,
-        loras,
-        configs,
-        variant,
-        components,
-        caching,
-        adapters,
-        ipAdapters,
-        imageEncoder);
+    return changed(draft -> draft.watermark = marks);
   }
 
   public PipelineSettings withLoras(List<Lora> other) {
-    return new PipelineSettings(
-        engineName,
-        device,
-        precision,
-        archives,
-        safetyChecker,
-        watermark,
-        other,
-        configs,
-        variant,
-        components,
-        caching,
-        adapters,
-        ipAdapters,
-        imageEncoder);
+    return changed(draft -> draft.loras = other);
   }
 
   public PipelineSettings withConfigs(Path folder) {
-    return new PipelineSettings(
-        engineName,
-        device,
-        precision,
-        archives,
-        safetyChecker,
-        watermark,
-        loras,
-        Optional.of(folder),
-        variant,
-        components,
-        caching,
-        adapters,
-        ipAdapters,
-        imageEncoder);
+    return changed(draft -> draft.configs = Optional.of(folder));
   }
 
   public PipelineSettings withVariant(String name) {
-    return new PipelineSettings(
-        engineName,
-        device,
-        precision,
-        archives,
-        safetyChecker,
-        watermark,
-        loras,
-        configs,
-        Optional.of(name),
-        components,
-        caching,
-        adapters,
-        ipAdapters,
-        imageEncoder);
+    return changed(draft -> draft.variant = Optional.of(name));
   }
 
   public PipelineSettings withComponents(ComponentSettings other) {
-    return new PipelineSettings(
-        engineName,
-        device,
-        precision,
-        archives,
-        safetyChecker,
-        watermark,
-        loras,
-        configs,
-        variant,
-        other,
-        caching,
-        adapters,
-        ipAdapters,
-        imageEncoder);
+    return changed(draft -> draft.components = other);
   }
 
   public PipelineSettings withCaching(Caching other) {
-    return new PipelineSettings(
-        engineName,
-        device,
-        precision,
-        archives,
-        safetyChecker,
-        watermark,
-        loras,
-        configs,
-        variant,
-        components,
-        Optional.of(other),
-        adapters,
-        ipAdapters,
-        imageEncoder);
+    return changed(draft -> draft.caching = Optional.of(other));
   }
 
   public PipelineSettings withAdapters(AdapterSettings other) {
-    return new PipelineSettings(
-        engineName,
-        device,
-        precision,
-        archives,
-        safetyChecker,
-        watermark,
-        loras,
-        configs,
-        variant,
-        components,
-        caching,
-        Optional.of(other),
-        ipAdapters,
-        imageEncoder);
+    return changed(draft -> draft.adapters = Optional.of(other));
   }
 
   /**
@@ -333,20 +180,69 @@ public record PipelineSettings(
    * @param files safetensors, as their authors publish them
    */
   public PipelineSettings withIpAdapters(List<Path> files, Optional<Path> encoder) {
-    return new PipelineSettings(
-        engineName,
-        device,
-        precision,
-        archives,
-        safetyChecker,
-        watermark,
-        loras,
-        configs,
-        variant,
-        components,
-        caching,
-        adapters,
-        files,
-        encoder);
+    return changed(
+        draft -> {
+          draft.ipAdapters = files;
+          draft.imageEncoder = encoder;
+        });
+  }
+
+  private PipelineSettings changed(Consumer<Draft> change) {
+    Draft draft = new Draft(this);
+    change.accept(draft);
+    return draft.settings();
+  }
+
+  /** The same fields, to be changed. The device is what the others were chosen for. */
+  private static final class Draft {
+    private final DeviceSpec device;
+    private String engineName;
+    private Precision precision;
+    private Optional<Path> archives;
+    private boolean safetyChecker;
+    private boolean watermark;
+    private List<Lora> loras;
+    private Optional<Path> configs;
+    private Optional<String> variant;
+    private ComponentSettings components;
+    private Optional<Caching> caching;
+    private Optional<AdapterSettings> adapters;
+    private List<Path> ipAdapters;
+    private Optional<Path> imageEncoder;
+
+    Draft(PipelineSettings from) {
+      engineName = from.engineName;
+      device = from.device;
+      precision = from.precision;
+      archives = from.archives;
+      safetyChecker = from.safetyChecker;
+      watermark = from.watermark;
+      loras = from.loras;
+      configs = from.configs;
+      variant = from.variant;
+      components = from.components;
+      caching = from.caching;
+      adapters = from.adapters;
+      ipAdapters = from.ipAdapters;
+      imageEncoder = from.imageEncoder;
+    }
+
+    PipelineSettings settings() {
+      return new PipelineSettings(
+          engineName,
+          device,
+          precision,
+          archives,
+          safetyChecker,
+          watermark,
+          loras,
+          configs,
+          variant,
+          components,
+          caching,
+          adapters,
+          ipAdapters,
+          imageEncoder);
+    }
   }
 }
