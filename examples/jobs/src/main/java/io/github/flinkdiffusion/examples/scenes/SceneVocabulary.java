@@ -94,6 +94,11 @@ final class SceneVocabulary {
     return Batches.random(SEED + 1, number);
   }
 
+  /** How a scene's caption words it. */
+  static RandomGenerator wording(long number) {
+    return Batches.random(SEED + 2, number);
+  }
+
   private static Scene drawn(RandomGenerator random) {
     double kind = random.nextDouble();
     SceneStyle style = any(List.of(SceneStyle.values()), random);
