@@ -5,6 +5,7 @@
 
 """Numbers that Python and Java (DrawnWeights) draw alike, so that networks too large for a fixture can be compared: 24 million weights from their names."""
 
+import re
 import zlib
 
 import numpy as np
@@ -32,7 +33,7 @@ def weights(name, shape):
     elif len(shape) > 1:
         bound = np.float32(np.sqrt(6.0 / np.prod(shape[1:])))
         values = (np.float32(2) * u - np.float32(1)) * bound
-    elif name.endswith("bn.weight") or name.endswith("running_var"):
+    elif re.search(r"bn\d?\.weight$|running_var$", name):
         values = u + np.float32(0.5)
     else:
         values = (np.float32(2) * u - np.float32(1)) * np.float32(0.1)

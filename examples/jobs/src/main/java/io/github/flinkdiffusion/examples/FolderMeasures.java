@@ -6,6 +6,7 @@ package io.github.flinkdiffusion.examples;
 
 import io.github.flinkdiffusion.ops.engine.DeviceSpec;
 import io.github.flinkdiffusion.ops.evaluation.ClipEmbeddings;
+import io.github.flinkdiffusion.ops.evaluation.EfficientNetFeatures;
 import io.github.flinkdiffusion.ops.evaluation.InceptionFeatures;
 import io.github.flinkdiffusion.ops.evaluation.PerceptualDistance;
 import io.github.flinkdiffusion.ops.evaluation.TorchFidelityOrder;
@@ -32,7 +33,11 @@ final class FolderMeasures {
   private static final int PAIRS = 200;
 
   /** The networks to measure with. */
-  record Networks(Optional<Path> inception, Optional<Path> lpips, Optional<Path> clip) {}
+  record Networks(
+      Optional<Path> inception,
+      Optional<Path> efficientnet,
+      Optional<Path> lpips,
+      Optional<Path> clip) {}
 
   /** As {@link ImageSetMeasures} has them, and where networks run. */
   record Settings(int parts, int nearest, int resamples, long seed, DeviceSpec device) {}
@@ -81,6 +86,7 @@ final class FolderMeasures {
   Map<String, Estimate> measured() {
     Map<String, Estimate> found = new LinkedHashMap<>();
     networks.inception.ifPresent(weights -> found.putAll(byInception(weights)));
+    networks.efficientnet.ifPresent(weights -> found.putAll(byEfficientNet(weights)));
     networks.lpips.ifPresent(weights -> found.putAll(byPerception(weights)));
     networks.clip.ifPresent(folder -> found.putAll(byTexts(folder)));
     return found;
@@ -96,6 +102,27 @@ final class FolderMeasures {
               found.putAll(measures.ofTwo(made.features(), seen(inception, folder).features())));
       return found;
     }
+  }
+
+  /** The figures that need no classes, with features whose weights can be had. */
+  private Map<String, Estimate> byEfficientNet(Path weights) {
+    try (EfficientNetFeatures network = EfficientNetFeatures.open(weights, settings.device)) {
+      float[][] made = seen(network, generated);
+      Map<String, Estimate> found = measures.ofFeatures(made);
+      real.ifPresent(folder -> found.putAll(measures.ofTwo(made, seen(network, folder))));
+      notes.add(
+          "The features are those of %s; figures with Inception's are others."
+              .formatted(EfficientNetFeatures.NAME));
+      return found;
+    }
+  }
+
+  private static float[][] seen(EfficientNetFeatures network, ImageFolder folder) {
+    List<float[]> features = new ArrayList<>();
+    for (List<Path> part : parts(folder.files())) {
+      features.addAll(List.of(network.of(ImageFolder.read(part))));
+    }
+    return features.toArray(float[][]::new);
   }
 
   private static InceptionFeatures.Seen seen(InceptionFeatures inception, ImageFolder folder) {

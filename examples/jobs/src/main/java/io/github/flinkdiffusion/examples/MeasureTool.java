@@ -35,6 +35,7 @@ import picocli.CommandLine.Option;
       "",
       "  --inception  inceptionScore, vendiScore; with REAL also fid, kid, precision, recall,"
           + " density, coverage",
+      "  --efficientnet  vendiScore; with REAL also fid, kid, precision, recall, density, coverage",
       "  --lpips      lpipsDiversity; with REAL also lpips, of images with the same name",
       "  --clip       clipScore, rPrecision (with --prompts)"
     })
@@ -63,6 +64,12 @@ public final class MeasureTool implements Callable<Integer> {
       paramLabel = "FILE",
       description = "Inception v3 of 2015-12-05 as safetensors.")
   private Path inception;
+
+  @Option(
+      names = "--efficientnet",
+      paramLabel = "FILE",
+      description = "EfficientNet-Lite0 as safetensors, for features in place of Inception's.")
+  private Path efficientnet;
 
   @Option(
       names = "--lpips",
@@ -140,9 +147,15 @@ public final class MeasureTool implements Callable<Integer> {
 
   @Override
   public Integer call() throws JsonProcessingException {
-    if (inception == null && lpips == null && clip == null) {
+    if (inception == null && efficientnet == null && lpips == null && clip == null) {
       throw new DemoException(
-          "Nothing to measure with; give --inception FILE, --lpips FILE or --clip FOLDER.");
+          "Nothing to measure with; give --inception FILE, --efficientnet FILE, --lpips FILE or"
+              + " --clip FOLDER.");
+    }
+    if (inception != null && efficientnet != null) {
+      throw new DemoException(
+          "--inception and --efficientnet give figures of the same names; measure with one of"
+              + " them at a time.");
     }
     if ((clip == null) != (prompts == null)) {
       throw new DemoException("--clip and --prompts need each other.");
@@ -158,6 +171,7 @@ public final class MeasureTool implements Callable<Integer> {
             Optional.ofNullable(real).map(ImageFolder::of),
             new FolderMeasures.Networks(
                 Optional.ofNullable(inception),
+                Optional.ofNullable(efficientnet),
                 Optional.ofNullable(lpips),
                 Optional.ofNullable(clip)),
             Optional.ofNullable(prompts),

@@ -12,6 +12,7 @@ import com.fasterxml.jackson.databind.ObjectMapper;
 import io.github.flinkdiffusion.ops.graph.Graph;
 import io.github.flinkdiffusion.ops.image.Images;
 import io.github.flinkdiffusion.ops.image.Raster;
+import io.github.flinkdiffusion.ops.network.EfficientNetLite;
 import io.github.flinkdiffusion.ops.network.InceptionV3;
 import io.github.flinkdiffusion.ops.network.PerceptualNetwork;
 import io.github.flinkdiffusion.ops.weights.HeapTensors;
@@ -127,6 +128,22 @@ class MeasureToolTest {
         .doesNotContain("lpips ");
   }
 
+  @Test
+  void twoFoldersAreMeasuredByFeaturesOfEfficientNet() throws IOException {
+    Path weights = weights(EfficientNetLite.graph(), "efficientnet");
+    Ended ended =
+        run(made, real, "--efficientnet", weights, "--device=cpu", "--resamples=10", "--json");
+    assertThat(ended.error()).isEmpty();
+    JsonNode json = new ObjectMapper().readTree(ended.out());
+    assertThat(json.get("measures").fieldNames())
+        .toIterable()
+        .containsExactly("vendiScore", "fid", "kid", "precision", "recall", "density", "coverage");
+    assertThat(json.get("measures").get("kid").has("low")).isTrue();
+    assertThat(json.get("notes").toString()).contains("EfficientNet-Lite0");
+    assertThat(run(made, real, "--efficientnet", weights, "--inception", weights).error())
+        .contains("measure with one of them at a time");
+  }
+
   @Tag("nightly")
   @Test
   void twoFoldersAreMeasuredByInception() throws IOException {
@@ -152,7 +169,8 @@ class MeasureToolTest {
 
   @Test
   void whatIsMissingIsNamed() throws IOException {
-    assertThat(run(made).error()).contains("give --inception FILE, --lpips FILE or --clip FOLDER");
+    assertThat(run(made).error())
+        .contains("give --inception FILE, --efficientnet FILE, --lpips FILE or --clip FOLDER");
     assertThat(run(made, "--clip", CLIP).error()).contains("--clip and --prompts need each other");
     Path empty = Files.createDirectory(folder.resolve("empty"));
     assertThat(run(empty, "--lpips", "x").error()).contains("has no image");

@@ -40,7 +40,7 @@ public final class DrawnWeights {
     if (name.startsWith("lin")) {
       return values;
     }
-    boolean aroundOne = name.endsWith("bn.weight") || name.endsWith("running_var");
+    boolean aroundOne = name.matches(".*(bn\\d?\\.weight|running_var)");
     float bound = shape.length > 1 ? (float) Math.sqrt(6.0 * shape[0] / values.length) : 0.1f;
     for (int i = 0; i < values.length; i++) {
       values[i] = aroundOne ? values[i] + 0.5f : (2 * values[i] - 1) * bound;

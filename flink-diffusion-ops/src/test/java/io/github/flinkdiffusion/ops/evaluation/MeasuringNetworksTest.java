@@ -12,6 +12,7 @@ import com.fasterxml.jackson.databind.ObjectMapper;
 import io.github.flinkdiffusion.ops.engine.DeviceSpec;
 import io.github.flinkdiffusion.ops.image.ImageException;
 import io.github.flinkdiffusion.ops.image.Raster;
+import io.github.flinkdiffusion.ops.network.EfficientNetLite;
 import io.github.flinkdiffusion.ops.network.InceptionV3;
 import io.github.flinkdiffusion.ops.network.PerceptualNetwork;
 import io.github.flinkdiffusion.ops.quality.FeatureDistance;
@@ -158,6 +159,42 @@ class MeasuringNetworksTest {
       assertClose(distance.meanPairwise(seeds), of, "diversity");
       assertThat(distance.between(first, first)).containsOnly(0);
     }
+  }
+
+  @Test
+  void efficientNetSeesWhatItsPythonPackageDoes() throws IOException {
+    Path file = folder.resolve("efficientnet.safetensors");
+    DrawnWeights.write(file, EfficientNetLite.graph());
+    List<Raster> pictures = new ArrayList<>();
+    JsonNode cases;
+    try (InputStream in =
+        MeasuringNetworksTest.class.getResourceAsStream("/fixtures/quality/efficientnet.json")) {
+      cases = new ObjectMapper().readTree(in);
+    }
+    for (JsonNode one : cases) {
+      int number = pictures.size();
+      pictures.add(
+          DrawnWeights.picture(
+              "seen" + number, one.get("height").intValue(), one.get("width").intValue(), false));
+    }
+    try (EfficientNetFeatures network = EfficientNetFeatures.open(file, DeviceSpec.CPU)) {
+      float[][] features = network.of(pictures);
+      for (int i = 0; i < features.length; i++) {
+        JsonNode values = cases.get(i).get("features");
+        double greatest = 0;
+        for (JsonNode value : values) {
+          greatest = Math.max(greatest, value.doubleValue());
+        }
+        for (int j = 0; j < values.size(); j++) {
+          assertThat((double) features[i][16 * j])
+              .as("image %d, feature %d", i, 16 * j)
+              .isCloseTo(values.get(j).doubleValue(), Offset.offset(1e-4 * greatest));
+        }
+        assertThat(sum(features[i])).isCloseTo(cases.get(i).get("sum").doubleValue(), CLOSE);
+      }
+    }
+    assertThatThrownBy(() -> EfficientNetFeatures.open(folder.resolve("no"), DeviceSpec.CPU))
+        .isInstanceOf(WeightsException.class);
   }
 
   @Test

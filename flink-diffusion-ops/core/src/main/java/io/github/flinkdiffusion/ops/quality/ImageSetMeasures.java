@@ -61,6 +61,33 @@ public final class ImageSetMeasures {
   }
 
   /**
+   * Of one set without classes: vendiScore.
+   *
+   * @throws QualityException if values are not finite
+   */
+  public Map<String, Estimate> ofFeatures(float[][] features) {
+    Map<String, Estimate> measures = new LinkedHashMap<>();
+    measures.put("vendiScore", vendiScore(features));
+    return measures;
+  }
+
+  /**
+   * Of generated images beside real ones: kid with its interval alone, which is less work than
+   * {@link #ofTwo}.
+   *
+   * @throws QualityException if values are not finite
+   */
+  public Estimate kid(float[][] generated, float[][] real) {
+    double kernel = FeatureDistance.kernel(generated, real);
+    if (resamples < 2 || Math.max(generated.length, real.length) > MOST_PAIRED) {
+      return Estimate.of(kernel);
+    }
+    PairProducts pairs = new PairProducts(generated, real);
+    return Estimate.withError(
+        kernel, Bootstrap.error(resamples, seed, generated.length, real.length, pairs::kernel));
+  }
+
+  /**
    * Of generated images beside real ones: fid, kid, precision, recall, density and coverage.
    *
    * @throws QualityException if a set has not more images than neighbors are asked for, or values
