@@ -3,11 +3,13 @@
 # SPDX-License-Identifier: Apache-2.0
 #
 
-"""Images of diffusion transformers that reuse the residual of their first whole call, as diffusers' FirstBlockCache makes them with a
-threshold that nothing exceeds, under src/test/resources/fixtures/transformer-cache.
+"""Images of diffusion transformers that reuse the residual of an earlier whole call, as diffusers' FirstBlockCache makes them, under
+src/test/resources/fixtures/transformer-cache.
 
 ``cases.json`` lists runs: ``model`` (a folder under ``fixtures/models``), the call's ``arguments`` and ``seed``, and under ``name`` its picture
-(channels x height x width, 0..1) in ``pictures.safetensors``. Run: python make_transformer_cache_fixtures.py
+(channels x height x width, 0..1) in ``pictures.safetensors``. Of a run without ``threshold``, nothing exceeds the threshold; of the others,
+``whole`` lists the steps that compute every block. QwenImagePipeline lets the prompt and the negative prompt decide apart: with the threshold
+here both decide alike. Run: python make_transformer_cache_fixtures.py
 """
 
 import os
@@ -17,12 +19,13 @@ os.environ.setdefault("HF_HUB_OFFLINE", "1")
 import diffusers  # noqa: E402
 import torch  # noqa: E402
 from diffusers.hooks import FirstBlockCacheConfig, apply_first_block_cache  # noqa: E402
+from diffusers.hooks.first_block_cache import FBCHeadBlockHook  # noqa: E402
 from diffusers.hooks.hooks import CacheContext, _set_cache_context  # noqa: E402
 
 from fixture_tools import FIXTURES, configure_torch, fresh_folder, seeded, write_json, write_tensors  # noqa: E402
 
 TARGET = FIXTURES.parent / "transformer-cache"
-ALWAYS = FirstBlockCacheConfig(threshold=1e9)
+ALWAYS = 1e9
 SIZE = dict(height=32, width=48)
 STEPS = 4
 PROMPT = "a red apple on a wooden table"
@@ -33,15 +36,55 @@ RUNS = {
 }
 
 
-def picture(model, cls, arguments, seed, cached):
+# Some steps are above and some below, none closer than DISTANCE. Random weights change far more from step to step than trained ones.
+THRESHOLDS = {"tiny-flux-dev": 0.55, "tiny-qwen-image": 0.985, "tiny-pixart-sigma": 0.325}
+STEPS_BY_THRESHOLD = 10
+DISTANCE = 0.01  # of the threshold
+
+
+class Decisions:
+    """Records what diffusers' hook decides, and by which numbers."""
+
+    def __enter__(self):
+        self.made = []
+        self.original = FBCHeadBlockHook._should_compute_remaining_blocks
+
+        def decide(hook, residual):
+            earlier = hook.state_manager.get_state().head_block_residual
+            computes = self.original(hook, residual)
+            change = None if earlier is None else ((residual - earlier).abs().mean() / earlier.abs().mean()).item()
+            self.made.append((computes, change))
+            return computes
+
+        FBCHeadBlockHook._should_compute_remaining_blocks = decide
+        return self
+
+    def __exit__(self, *_):
+        FBCHeadBlockHook._should_compute_remaining_blocks = self.original
+
+    def whole(self, threshold, steps):
+        """Numbers of the steps that compute every block."""
+        calls = len(self.made) // steps
+        for _, change in self.made:
+            assert change is None or abs(change - threshold) > DISTANCE * threshold, change
+        decided = [{computes for computes, _ in self.made[step * calls : (step + 1) * calls]} for step in range(steps)]
+        assert all(len(each) == 1 for each in decided), "the calls of a step decide differently"
+        whole = [step for step in range(steps) if decided[step] == {True}]
+        assert 1 < len(whole) < steps, whole
+        return whole
+
+
+def picture(model, cls, arguments, seed, threshold):
     folder = FIXTURES / model
     pipe = cls.from_pretrained(folder, torch_dtype=torch.float32)
     pipe.set_progress_bar_config(disable=True)
-    if cached and hasattr(pipe.transformer, "enable_cache"):
-        pipe.transformer.enable_cache(ALWAYS)
-    elif cached:
-        apply_first_block_cache(pipe.transformer, ALWAYS)
-        _set_cache_context(pipe.transformer, CacheContext("both rows"))
+    if threshold is not None:
+        config = FirstBlockCacheConfig(threshold=threshold)
+        if hasattr(pipe.transformer, "enable_cache"):
+            pipe.transformer.enable_cache(config)
+        else:
+            apply_first_block_cache(pipe.transformer, config)
+            _set_cache_context(pipe.transformer, CacheContext("both rows"))
     image = pipe(**arguments, generator=seeded(seed), output_type="np").images[0]
     return torch.from_numpy(image).permute(2, 0, 1).contiguous()
 
@@ -52,10 +95,21 @@ def main():
     cases, pictures = [], {}
     for seed, (model, (cls, own)) in enumerate(RUNS.items()):
         arguments = dict(prompt=PROMPT, num_inference_steps=STEPS, **own, **SIZE)
-        pictures[model] = picture(model, cls, arguments, seed, True)
-        difference = (pictures[model] - picture(model, cls, arguments, seed, False)).abs().max()
+        case = {"name": model, "model": model, "seed": seed, "arguments": arguments}
+        pictures[model] = picture(model, cls, arguments, seed, ALWAYS)
+        difference = (pictures[model] - picture(model, cls, arguments, seed, None)).abs().max()
         print(model, f"std {pictures[model].std():.3f}, largest difference to every step whole {difference:.3f}")
-        cases.append({"name": model, "model": model, "seed": seed, "arguments": arguments})
+        cases.append(case)
+        threshold = THRESHOLDS[model]
+        name = model + " by threshold"
+        arguments = arguments | dict(num_inference_steps=STEPS_BY_THRESHOLD)
+        with Decisions() as decisions:
+            pictures[name] = picture(model, cls, arguments, seed, threshold)
+        print(name, [change and round(change, 4) for _, change in decisions.made])
+        whole = decisions.whole(threshold, STEPS_BY_THRESHOLD)
+        difference = (pictures[name] - picture(model, cls, arguments, seed, None)).abs().max()
+        print(name, f"std {pictures[name].std():.3f}, largest difference to every step whole {difference:.3f}, whole {whole}")
+        cases.append(case | {"name": name, "arguments": arguments, "threshold": threshold, "whole": whole})
     write_tensors(TARGET / "pictures.safetensors", pictures)
     write_json(TARGET / "cases.json", cases)
     print(sum(path.stat().st_size for path in TARGET.iterdir()), "bytes")

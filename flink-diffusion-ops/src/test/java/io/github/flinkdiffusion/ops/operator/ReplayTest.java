@@ -36,6 +36,7 @@ import io.github.flinkdiffusion.ops.serving.ModelSettings;
 import io.github.flinkdiffusion.ops.serving.PipelineFactory;
 import java.util.List;
 import java.util.Map;
+import java.util.SortedMap;
 import java.util.TreeMap;
 import org.apache.flink.configuration.Configuration;
 import org.assertj.core.data.Offset;
@@ -282,6 +283,19 @@ class ReplayTest {
         .hasMessage(
             "The audit record's precision is 'INT4'; this version knows FLOAT32, FLOAT16,"
                 + " BFLOAT16");
+  }
+
+  @Test
+  void aThresholdOfARequestIsAllowedAgain() {
+    Audit plain = audit(Map.of("caching", "branch 0"));
+    SortedMap<String, String> parameters = new TreeMap<>(plain.parameters());
+    parameters.put("cacheThreshold", "0.1");
+    Audit audit = plain.withParameters(parameters);
+
+    assertThat(Replay.settings(audit).get(DiffusionOptions.CACHE_THRESHOLD)).isEqualTo(0.0);
+    assertThat(Replay.prompt(audit, "again").getParameters())
+        .containsEntry("cacheThreshold", "0.1");
+    assertThat(Replay.settings(plain).getOptional(DiffusionOptions.CACHE_THRESHOLD)).isEmpty();
   }
 
   @Test

@@ -308,6 +308,7 @@ class TextToImageTest {
             .setOption(DiffusionOptions.MODEL_IMAGE_ENCODER, "/adapters/image_encoder")
             .setOption(DiffusionOptions.CACHE_INTERVAL, 3)
             .setOption(DiffusionOptions.CACHE_BRANCH, 1)
+            .setOption(DiffusionOptions.CACHE_THRESHOLD, 0.25)
             .setOption(DiffusionOptions.CACHE_MEMORY, MemorySize.parse("2gb"))
             .setCapacity(5)
             .setBatchRows(6)
@@ -368,7 +369,7 @@ class TextToImageTest {
                 List.of("text_encoder=BFLOAT16"),
                 List.of("text_encoder=cpu"),
                 true,
-                new Caching(3, 1, 2L << 30),
+                new Caching(3, 1, 2L << 30, 0.25),
                 List.of("style=/loras/style.safetensors"),
                 9,
                 List.of("/adapters/ip.safetensors"),

@@ -20,6 +20,7 @@ import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
+import java.util.OptionalDouble;
 import java.util.stream.Stream;
 import java.util.stream.StreamSupport;
 import org.assertj.core.data.Offset;
@@ -60,26 +61,54 @@ class TransformerCachingTest {
       return spec;
     }
 
+    String model() {
+      return json.get("model").asText();
+    }
+
+    /** Of diffusers' hook; empty where nothing exceeds it. */
+    OptionalDouble threshold() {
+      return json.has("threshold")
+          ? OptionalDouble.of(json.get("threshold").asDouble())
+          : OptionalDouble.empty();
+    }
+
+    List<Integer> whole() {
+      return StreamSupport.stream(json.get("whole").spliterator(), false)
+          .map(JsonNode::asInt)
+          .toList();
+    }
+
     @Override
     public String toString() {
-      return json.get("model").asText();
+      return json.get("name").asText();
     }
   }
 
-  static Stream<Run> runs() throws IOException {
+  private static Stream<Run> all() throws IOException {
     JsonNode cases = new ObjectMapper().readTree(RUNS.resolve("cases.json").toFile());
     return StreamSupport.stream(cases.spliterator(), false).map(Run::new);
+  }
+
+  static Stream<Run> runs() throws IOException {
+    return all().filter(run -> run.threshold().isEmpty());
+  }
+
+  static Stream<Run> runsByThreshold() throws IOException {
+    return all().filter(run -> run.threshold().isPresent());
+  }
+
+  private static float[] expected(Run run) {
+    try (TensorStore pictures = Safetensors.open(RUNS.resolve("pictures.safetensors"))) {
+      return pictures.floats(run.toString());
+    }
   }
 
   @ParameterizedTest
   @MethodSource("runs")
   void anImageIsTheReferencesWhenOneStepIsWhole(Run run) {
-    float[] expected;
-    try (TensorStore pictures = Safetensors.open(RUNS.resolve("pictures.safetensors"))) {
-      expected = pictures.floats(run.toString());
-    }
+    float[] expected = expected(run);
     try (DiffusionPipeline pipeline =
-        open(run.toString(), new Caching(Caching.LONGEST_INTERVAL, 0, 1L << 30))) {
+        open(run.model(), new Caching(Caching.LONGEST_INTERVAL, 0, 1L << 30))) {
       GenerationRequest reused = pipeline.model().prepare(run.spec());
       assertThat(CachingTest.generate(pipeline, List.of(reused)).get("one").data())
           .containsExactly(expected, REFERENCE);
@@ -88,6 +117,41 @@ class TransformerCachingTest {
       assertThat(distance(CachingTest.generate(pipeline, List.of(whole)).get("one"), expected))
           .isGreaterThan(2 * REFERENCE.value);
     }
+  }
+
+  @ParameterizedTest
+  @MethodSource("runsByThreshold")
+  void anImageIsTheReferencesWhenAThresholdDecides(Run run) {
+    float[] expected = expected(run);
+    try (DiffusionPipeline pipeline = open(run.model(), byThreshold(0))) {
+      GenerationRequest request =
+          pipeline
+              .model()
+              .prepare(run.spec().with(Parameters.CACHE_THRESHOLD, run.threshold().getAsDouble()));
+      List<Trajectory> trajectories = pipeline.start(List.of(request));
+      List<Integer> whole = new ArrayList<>();
+      while (!trajectories.get(0).done()) {
+        int step = trajectories.get(0).step();
+        pipeline.step(trajectories);
+        if (trajectories.get(0).snapshot().step() == step) {
+          // Goes on from this step: it has left features.
+          whole.add(step);
+        }
+      }
+      List<Integer> leaving = new ArrayList<>(run.whole());
+      leaving.remove((Integer) (request.steps() - 1));
+      assertThat(whole).isEqualTo(leaving);
+      assertThat(CachingTest.finish(pipeline, trajectories).get("one").data())
+          .containsExactly(expected, REFERENCE);
+      GenerationRequest all =
+          pipeline.model().prepare(run.spec().with(Parameters.CACHE_INTERVAL, 1L));
+      assertThat(distance(CachingTest.generate(pipeline, List.of(all)).get("one"), expected))
+          .isGreaterThan(2 * REFERENCE.value);
+    }
+  }
+
+  private static Caching byThreshold(double threshold) {
+    return new Caching(Caching.LONGEST_INTERVAL, 0, 1L << 30, threshold);
   }
 
   private static float distance(Raster image, float[] expected) {
@@ -153,6 +217,98 @@ class TransformerCachingTest {
         CachingTest.assertSame(
             CachingTest.generate(plain, List.of(whole)).get(whole.id()), together.get(whole.id()));
       }
+    }
+  }
+
+  private static GenerationRequest decidingRequest(DiffusionPipeline pipeline, int number) {
+    GenerationSpec spec =
+        GenerationSpec.of("request-" + number)
+            .with(Parameters.PROMPT, "a red apple on a wooden table " + number)
+            .with(Parameters.STEPS, 6L + number % 2)
+            .with(Parameters.WIDTH, 48L)
+            .with(Parameters.HEIGHT, 32L)
+            .with(Parameters.CACHE_INTERVAL, number == 3 ? 2L : Caching.LONGEST_INTERVAL)
+            // Those of 0 share calls with the others, too.
+            .with(Parameters.CACHE_THRESHOLD, List.of(0.3, 0.55, 0.7, 0.0).get(number % 4));
+    return pipeline.model().prepare(spec);
+  }
+
+  private static void requireSameByThreshold(String model) {
+    try (DiffusionPipeline pipeline = open(model, byThreshold(0))) {
+      List<GenerationRequest> eight = new ArrayList<>();
+      for (int i = 0; i < 8; i++) {
+        eight.add(decidingRequest(pipeline, i));
+      }
+      Map<String, Raster> together = CachingTest.generate(pipeline, eight);
+      Map<String, Raster> three = CachingTest.generate(pipeline, eight.subList(0, 3));
+      for (GenerationRequest each : eight.subList(0, 3)) {
+        Raster alone = CachingTest.generate(pipeline, List.of(each)).get(each.id());
+        CachingTest.assertSame(alone, together.get(each.id()));
+        CachingTest.assertSame(alone, three.get(each.id()));
+      }
+      GenerationRequest saved = eight.get(1);
+      for (int steps = 1; steps <= saved.steps(); steps++) {
+        List<Trajectory> first = pipeline.start(List.of(saved));
+        for (int i = 0; i < steps; i++) {
+          pipeline.step(first);
+        }
+        TrajectorySnapshot snapshot = first.get(0).snapshot();
+        first.get(0).close();
+        CachingTest.assertSame(
+            CachingTest.finish(pipeline, pipeline.restore(List.of(snapshot))).get(saved.id()),
+            together.get(saved.id()));
+      }
+    }
+  }
+
+  @ParameterizedTest
+  @ValueSource(strings = {"tiny-flux-dev", "tiny-pixart-sigma"})
+  void anImageByThresholdIsTheSameAloneInThreeInEightAndRestored(String model) {
+    requireSameByThreshold(model);
+  }
+
+  @Tag("nightly")
+  @ParameterizedTest
+  @ValueSource(
+      strings = {
+        "tiny-sd3-medium",
+        "tiny-z-image",
+        "tiny-qwen-image",
+        "tiny-sana",
+        "tiny-lumina-2"
+      })
+  void soIsOneByThresholdOfTheOtherFamilies(String model) {
+    requireSameByThreshold(model);
+  }
+
+  @Test
+  void featuresWithoutRoomAreMadeAgainBeforeAThresholdDecides() {
+    try (DiffusionPipeline large = open("tiny-flux-dev", byThreshold(0));
+        DiffusionPipeline small =
+            open("tiny-flux-dev", new Caching(Caching.LONGEST_INTERVAL, 0, 0, 0.0))) {
+      GenerationRequest request = decidingRequest(large, 1);
+      CachingTest.assertSame(
+          CachingTest.generate(small, List.of(request)).get(request.id()),
+          CachingTest.generate(large, List.of(request)).get(request.id()));
+    }
+  }
+
+  @Test
+  void aThresholdNeedsATransformerAndAJobThatAllowsIt() {
+    assertThatThrownBy(() -> open("tiny-sd1", byThreshold(0)))
+        .isInstanceOf(WeightsException.class)
+        .hasMessageContainingAll("unet", "diffusion.cache.threshold");
+    try (DiffusionPipeline pipeline = open("tiny-flux-dev", new Caching(2, 0, 1L << 30))) {
+      assertThatThrownBy(
+              () ->
+                  pipeline
+                      .model()
+                      .prepare(
+                          GenerationSpec.of("one")
+                              .with(Parameters.PROMPT, "a cube")
+                              .with(Parameters.CACHE_THRESHOLD, 0.1)))
+          .isInstanceOf(InvalidRequestException.class)
+          .hasMessageContaining("cacheThreshold");
     }
   }
 

@@ -5,6 +5,7 @@
 package io.github.flinkdiffusion.ops.network;
 
 import io.github.flinkdiffusion.ops.graph.Graph;
+import java.util.Optional;
 import org.apache.flink.annotation.Internal;
 
 /** A denoising network that can leave out its inner blocks, with features of an earlier call. */
@@ -15,6 +16,9 @@ public interface CachingNetwork {
 
   /** {@link #cachingGraph}'s method for calls that compute the outer blocks alone. */
   String SHALLOW = "shallow";
+
+  /** {@link #decidingGraph}'s method for calls that say whether the features still hold. */
+  String DECIDING = "deciding";
 
   /** A graph of {@link #FORWARD}, which gives the prediction [N,out,H,W] in float32. */
   Graph graph();
@@ -30,6 +34,21 @@ public interface CachingNetwork {
    *     negative
    */
   Graph cachingGraph(int branch);
+
+  /**
+   * A graph whose calls can decide by their own numbers, row by row, whether the inner blocks may
+   * be left out; empty for a network that has none. Its {@link #FORWARD} and {@link #SHALLOW} are
+   * those of {@link #cachingGraph}, with features that also say what the first blocks added. Its
+   * {@link #DECIDING} takes what {@link #SHALLOW} takes and gives, a row each, [N,2 + out H W] in
+   * float32: by how much the first blocks add something else than what the features say and how
+   * much that is, both as means of absolute values, then {@link #SHALLOW}'s result.
+   *
+   * @param branch as {@link #cachingGraph}'s
+   * @throws IllegalArgumentException as {@link #cachingGraph}
+   */
+  default Optional<Graph> decidingGraph(int branch) {
+    return Optional.empty();
+  }
 
   /** Places at which {@link #cachingGraph} can cut; 0 where it can at none. */
   int cacheBranches();

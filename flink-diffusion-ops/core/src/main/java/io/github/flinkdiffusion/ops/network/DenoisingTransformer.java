@@ -7,6 +7,7 @@ package io.github.flinkdiffusion.ops.network;
 import io.github.flinkdiffusion.ops.graph.Graph;
 import io.github.flinkdiffusion.ops.graph.Method;
 import io.github.flinkdiffusion.ops.graph.Value;
+import java.util.Optional;
 
 /** A transformer whose blocks behind the first ones can be left out of a call. */
 abstract class DenoisingTransformer implements CachingNetwork {
@@ -27,6 +28,20 @@ abstract class DenoisingTransformer implements CachingNetwork {
 
   @Override
   public final Graph cachingGraph(int branch) {
+    return cachingGraph(branch, false);
+  }
+
+  @Override
+  public final Optional<Graph> decidingGraph(int branch) {
+    Graph graph = cachingGraph(branch, true);
+    Method deciding = graph.method(DECIDING);
+    InnerBlocks inner = InnerBlocks.leftOut(branch + 1, true);
+    Value result = emit(deciding, inner);
+    deciding.returns(deciding.concatenate(1, inner.change(), deciding.flatten(result, 1, 3)));
+    return Optional.of(graph);
+  }
+
+  private Graph cachingGraph(int branch, boolean deciding) {
     if (branch < 0 || branch >= cacheBranches()) {
       throw new IllegalArgumentException(
           "The network has no block %d behind which others could be left out; it has %d such."
@@ -34,11 +49,11 @@ abstract class DenoisingTransformer implements CachingNetwork {
     }
     Graph graph = new Graph();
     Method forward = graph.method(FORWARD);
-    InnerBlocks inner = InnerBlocks.kept(branch + 1);
+    InnerBlocks inner = InnerBlocks.kept(branch + 1, deciding);
     Value result = emit(forward, inner);
-    forward.returns(result, inner.added());
+    forward.returns(result, inner.features());
     Method shallow = graph.method(SHALLOW);
-    shallow.returns(emit(shallow, InnerBlocks.leftOut(branch + 1)));
+    shallow.returns(emit(shallow, InnerBlocks.leftOut(branch + 1, deciding)));
     return graph;
   }
 

@@ -71,8 +71,23 @@ final class Components implements AutoCloseable {
               + " diffusion.cache.branch is "
               + caching.branch());
     }
-    return Denoiser.of(load(component, network.cachingGraph(caching.branch())), inputs)
-        .caching(CachingNetwork.SHALLOW, caching.memory());
+    if (caching.threshold() == null) {
+      return Denoiser.of(load(component, network.cachingGraph(caching.branch())), inputs)
+          .caching(caching.memory());
+    }
+    Graph deciding =
+        network
+            .decidingGraph(caching.branch())
+            .orElseThrow(
+                () ->
+                    folder
+                        .config()
+                        .unsupported(
+                            component,
+                            className(component),
+                            "a transformer, whose steps can decide by a threshold what they"
+                                + " reuse (diffusion.cache.threshold)"));
+    return Denoiser.of(load(component, deciding), inputs).caching(caching.memory());
   }
 
   /** Whether the settings ask for caching and the task knows none. */

@@ -14,6 +14,7 @@ import io.github.flinkdiffusion.ops.scheduler.SamplerState;
 import io.github.flinkdiffusion.ops.scheduler.SamplingPlan;
 import java.util.ArrayList;
 import java.util.Arrays;
+import java.util.Collections;
 import java.util.Iterator;
 import java.util.List;
 import java.util.Optional;
@@ -194,10 +195,8 @@ final class Denoiser {
     }
   }
 
-  /** Null where each call computes the whole network. */
-  private final Reuse reuse;
-
-  private record Reuse(String method, Features.Memory memory) {}
+  /** Of the features that calls leave; null where each one computes the whole network. */
+  private final Features.Memory memory;
 
   private Denoiser(
       Network network,
@@ -206,14 +205,14 @@ final class Denoiser {
       boolean appendedFirst,
       Parts parts,
       boolean logSigma,
-      Reuse reuse) {
+      Features.Memory memory) {
     this.network = network;
     this.inputs = List.copyOf(inputs);
     this.scaleAppended = scaleAppended;
     this.appendedFirst = appendedFirst;
     this.parts = parts;
     this.logSigma = logSigma;
-    this.reuse = reuse;
+    this.memory = memory;
   }
 
   /**
@@ -226,12 +225,12 @@ final class Denoiser {
 
   /** The scheduler's input scale applies to the appended channels, too. */
   Denoiser scalingAppended() {
-    return new Denoiser(network, inputs, true, appendedFirst, parts, logSigma, reuse);
+    return new Denoiser(network, inputs, true, appendedFirst, parts, logSigma, memory);
   }
 
   /** The network takes the further channels before the sample's. */
   Denoiser appendedFirst() {
-    return new Denoiser(network, inputs, scaleAppended, true, parts, logSigma, reuse);
+    return new Denoiser(network, inputs, scaleAppended, true, parts, logSigma, memory);
   }
 
   /**
@@ -257,7 +256,7 @@ final class Denoiser {
   Denoiser andGated(String method, Input... more) {
     List<Input> all = new ArrayList<>(inputs);
     all.addAll(List.of(more));
-    return new Denoiser(network, all, scaleAppended, appendedFirst, parts, logSigma, reuse)
+    return new Denoiser(network, all, scaleAppended, appendedFirst, parts, logSigma, memory)
         .with(
             new Parts(
                 List.of(new Part(inputs.size(), all.size())),
@@ -266,98 +265,150 @@ final class Denoiser {
 
   /** The network has parts that only some rows go through. */
   Denoiser with(Parts other) {
-    return new Denoiser(network, inputs, scaleAppended, appendedFirst, other, logSigma, reuse);
+    return new Denoiser(network, inputs, scaleAppended, appendedFirst, other, logSigma, memory);
   }
 
   /** The network's timestep is log(sigma) / 4, whatever the scheduler's is. */
   Denoiser toldLogSigma() {
-    return new Denoiser(network, inputs, scaleAppended, appendedFirst, parts, true, reuse);
+    return new Denoiser(network, inputs, scaleAppended, appendedFirst, parts, true, memory);
   }
 
   /**
-   * The network has a method that takes features of an earlier call and computes less, see {@link
-   * Caching}; its {@code forward} gives them as its second result.
+   * The network leaves features to later calls and has methods that take them, see {@link
+   * CachingNetwork}.
    *
-   * @param method takes them after all other inputs
    * @param bytes of the device that they may take
    */
-  Denoiser caching(String method, long bytes) {
+  Denoiser caching(long bytes) {
     return new Denoiser(
-        network,
-        inputs,
-        scaleAppended,
-        appendedFirst,
-        parts,
-        logSigma,
-        new Reuse(method, new Features.Memory(bytes)));
+        network, inputs, scaleAppended, appendedFirst, parts, logSigma, new Features.Memory(bytes));
   }
 
   /** Bytes that trajectories' features take on the device. */
   long featureBytes() {
-    return reuse == null ? 0 : reuse.memory().used();
+    return memory == null ? 0 : memory.used();
   }
 
   /** What a trajectory shows to the network: a state, and the rows that see it. */
   record Shown(SamplerState state, List<Row> rows) {}
 
   /**
+   * What a call left to a trajectory.
+   *
+   * @param whole whether it computed the whole network for it
+   * @param features where its next call needs them and there was room; who takes them closes them
+   */
+  record Left(boolean whole, Optional<Features> features) {
+    private static final Left NOTHING = new Left(true, Optional.empty());
+    private static final Left REUSED = new Left(false, Optional.empty());
+  }
+
+  /**
    * What a call has computed.
    *
-   * @param predictions [rows of all trajectories in order, output channels, H, W]
-   * @param features one for each trajectory whose next call needs them and for which there was
-   *     room; who takes them closes them
+   * @param predictions [rows of all trajectories in order, output channels, H, W], or flat rows
+   * @param left one for each trajectory
    */
-  record Output(HostTensor.Floats predictions, List<Optional<Features>> features) {
+  record Output(HostTensor.Floats predictions, List<Left> left) {
     void close() {
-      features.forEach(each -> each.ifPresent(Features::close));
+      left.forEach(each -> each.features().ifPresent(Features::close));
     }
   }
 
   /**
    * One network call. Where features are missing that it needs, one more before it, which makes
-   * them again.
+   * them again; where it decides that the whole network is to be computed for some trajectories,
+   * one more after it, for these.
    *
-   * @param batch all of one shape, with the same number of appended channels, and all with a whole
-   *     call or none
+   * @param batch all of one shape, with the same number of appended channels, and all with the same
+   *     kind of call
    */
   Output call(List<DenoisingTrajectory> batch) {
+    return switch (batch.get(0).kind()) {
+      case WHOLE -> whole(batch);
+      case SHALLOW ->
+          new Output(
+              withFeatures(CachingNetwork.SHALLOW, batch),
+              Collections.nCopies(batch.size(), Left.REUSED));
+      case DECIDING -> deciding(batch);
+    };
+  }
+
+  private Output whole(List<DenoisingTrajectory> batch) {
     SampleShape shape = batch.get(0).shape();
     List<Shown> shown = batch.stream().map(DenoisingTrajectory::shown).toList();
-    if (!batch.get(0).whole()) {
-      return new Output(shallow(batch, shown, shape), nothing(batch));
-    }
-    if (reuse != null && batch.stream().anyMatch(DenoisingTrajectory::leavesFeatures)) {
+    if (memory != null && batch.stream().anyMatch(DenoisingTrajectory::leavesFeatures)) {
       Network.Kept kept = network.callKeepingRows(CachingNetwork.FORWARD, arguments(shown, shape));
-      return new Output(kept.result(), features(batch, kept.rows()));
+      return new Output(kept.result(), left(batch, kept.rows()));
     }
     Choice choice = parts.of(shown.stream().flatMap(each -> each.rows().stream()).toList());
     return new Output(
-        network.call(choice.method(), arguments(shown, shape, choice)), nothing(batch));
+        network.call(choice.method(), arguments(shown, shape, choice)),
+        Collections.nCopies(batch.size(), Left.NOTHING));
   }
 
-  private static List<Optional<Features>> nothing(List<DenoisingTrajectory> batch) {
-    return batch.stream().map(each -> Optional.<Features>empty()).toList();
-  }
-
-  private List<Optional<Features>> features(
-      List<DenoisingTrajectory> batch, List<DeviceTensor> rows) {
-    List<Optional<Features>> features = new ArrayList<>();
+  private List<Left> left(List<DenoisingTrajectory> batch, List<DeviceTensor> rows) {
+    List<Left> left = new ArrayList<>();
     int row = 0;
     for (DenoisingTrajectory trajectory : batch) {
       List<DeviceTensor> own = rows.subList(row, row + trajectory.rows());
       row += trajectory.rows();
       if (trajectory.leavesFeatures()) {
-        features.add(reuse.memory().keep(own));
+        left.add(new Left(true, memory.keep(own)));
       } else {
         own.forEach(DeviceTensor::close);
-        features.add(Optional.empty());
+        left.add(Left.NOTHING);
       }
     }
-    return features;
+    return left;
   }
 
-  private HostTensor.Floats shallow(
-      List<DenoisingTrajectory> batch, List<Shown> shown, SampleShape shape) {
+  /** The call that takes features, for all; then a whole one for those whose have changed. */
+  private Output deciding(List<DenoisingTrajectory> batch) {
+    HostTensor.Floats decided = withFeatures(CachingNetwork.DECIDING, batch);
+    int rows = (int) decided.shape()[0];
+    int stride = decided.data().length / rows;
+    int size = stride - 2;
+    float[] predictions = new float[rows * size];
+    for (int row = 0; row < rows; row++) {
+      System.arraycopy(decided.data(), row * stride + 2, predictions, row * size, size);
+    }
+    List<DenoisingTrajectory> changed = new ArrayList<>();
+    int row = 0;
+    for (DenoisingTrajectory trajectory : batch) {
+      if (trajectory.hasChanged(decided.data(), row * stride, stride)) {
+        changed.add(trajectory);
+      }
+      row += trajectory.rows();
+    }
+    if (changed.isEmpty()) {
+      return new Output(
+          new HostTensor.Floats(predictions, rows, size),
+          Collections.nCopies(batch.size(), Left.REUSED));
+    }
+    Output whole = whole(changed);
+    List<Left> left = new ArrayList<>();
+    row = 0;
+    int from = 0;
+    for (DenoisingTrajectory trajectory : batch) {
+      int own = trajectory.rows();
+      int next = (int) left.stream().filter(Left::whole).count();
+      if (next < changed.size() && changed.get(next) == trajectory) {
+        System.arraycopy(
+            whole.predictions().data(), from * size, predictions, row * size, own * size);
+        from += own;
+        left.add(whole.left().get(next));
+      } else {
+        left.add(Left.REUSED);
+      }
+      row += own;
+    }
+    return new Output(new HostTensor.Floats(predictions, rows, size), left);
+  }
+
+  /** A call of a method that takes features after all other inputs. */
+  private HostTensor.Floats withFeatures(String method, List<DenoisingTrajectory> batch) {
+    SampleShape shape = batch.get(0).shape();
     List<DenoisingTrajectory> without =
         batch.stream().filter(each -> each.features().isEmpty()).toList();
     List<DeviceTensor> again =
@@ -379,10 +430,11 @@ final class Denoiser {
           trajectory.shown().rows().forEach(row -> rows.add(made.next()));
         }
       }
-      Tensor[] arguments = arguments(shown, shape);
+      Tensor[] arguments =
+          arguments(batch.stream().map(DenoisingTrajectory::shown).toList(), shape);
       Tensor[] all = Arrays.copyOf(arguments, arguments.length + 1);
       all[arguments.length] = new StackedTensor(rows);
-      return network.call(reuse.method(), all);
+      return network.call(method, all);
     } finally {
       again.forEach(DeviceTensor::close);
     }

@@ -22,8 +22,11 @@ final class DenoisingTrajectory implements Trajectory {
   /** State of the noise; written once a draw rather than once a snapshot. */
   private byte[] savedNoise;
 
-  /** Calls from one that computes the whole network to the next. */
+  /** Calls from one that computes the whole network to the next, at most. */
   private final int interval;
+
+  /** Change above which a call computes it; 0 where the interval alone decides. */
+  private final double threshold;
 
   /** Where it was before the last whole call, whose features its next call reuses; else null. */
   private Place whole;
@@ -50,6 +53,8 @@ final class DenoisingTrajectory implements Trajectory {
     this.savedNoise = noise.saveState();
     Long asked = request.get(Parameters.CACHE_INTERVAL);
     this.interval = asked == null ? 1 : Math.toIntExact(asked);
+    Double change = request.get(Parameters.CACHE_THRESHOLD);
+    this.threshold = change == null ? 0 : change;
   }
 
   @Override
@@ -82,9 +87,9 @@ final class DenoisingTrajectory implements Trajectory {
    * the network wants, the picture as the image.
    *
    * @param tokens see {@link Row#tokens}
-   * @param shallow whether the next call reuses features: a call's rows all compute the same
+   * @param kind of the next call: a call's rows all compute the same
    */
-  private record BatchKey(SampleShape shape, int width, int height, int tokens, boolean shallow) {}
+  private record BatchKey(SampleShape shape, int width, int height, int tokens, Kind kind) {}
 
   @Override
   public Object batchKey() {
@@ -93,7 +98,7 @@ final class DenoisingTrajectory implements Trajectory {
         request.width(),
         request.height(),
         beginning.conditions().conditional().tokens(),
-        !done() && !whole());
+        done() ? Kind.WHOLE : kind());
   }
 
   /** At the last whole call where the next one needs its features, which are in no snapshot. */
@@ -109,22 +114,59 @@ final class DenoisingTrajectory implements Trajectory {
         at.savedNoise());
   }
 
+  /** What a call computes. */
+  enum Kind {
+    /** The whole network. */
+    WHOLE,
+    /** What features of the last whole call do not make needless. */
+    SHALLOW,
+    /** The same, and whether they still hold; where they do not, the whole network. */
+    DECIDING
+  }
+
+  /** Of the next call. */
+  Kind kind() {
+    if (whole == null || whole(state.call(), whole.state().call())) {
+      return Kind.WHOLE;
+    }
+    return threshold > 0 ? Kind.DECIDING : Kind.SHALLOW;
+  }
+
   /**
-   * Whether the next call computes the whole network. The request alone decides: each interval of
-   * calls with the same conditions begins with a whole one.
+   * Whether the request alone decides that a call computes the whole network: each interval of
+   * calls with the same conditions begins with such a one. Where a threshold decides, the interval
+   * begins with the last one.
    */
-  boolean whole() {
-    return whole == null || whole(state.call());
+  private boolean whole(int call, int last) {
+    int since = beginning.sameConditionsSince(call);
+    return threshold > 0 ? since > last || call - last >= interval : (call - since) % interval == 0;
   }
 
-  private boolean whole(int call) {
-    return (call - beginning.sameConditionsSince(call)) % interval == 0;
-  }
-
-  /** Whether the next call is a whole one whose features the one after it reuses. */
+  /**
+   * Whether the call after the next one reuses features of the next one, if that computes the whole
+   * network.
+   */
   boolean leavesFeatures() {
     int following = state.call() + 1;
-    return whole() && following < totalSteps() && !whole(following);
+    return kind() != Kind.SHALLOW && following < totalSteps() && !whole(following, state.call());
+  }
+
+  /**
+   * Whether what the first blocks add has changed by more than the threshold since the last whole
+   * call, all rows together, as diffusers' FirstBlockCache has it.
+   *
+   * @param numbers see {@link io.github.flinkdiffusion.ops.network.CachingNetwork#decidingGraph}
+   * @param offset where this trajectory's rows begin in them
+   * @param stride from a row to the next
+   */
+  boolean hasChanged(float[] numbers, int offset, int stride) {
+    double change = 0;
+    double before = 0;
+    for (int row = 0; row < rows(); row++) {
+      change += numbers[offset + row * stride];
+      before += numbers[offset + row * stride + 1];
+    }
+    return change / before > threshold;
   }
 
   /** What the last whole call left; empty where there was no room, and before any. */
@@ -188,15 +230,14 @@ final class DenoisingTrajectory implements Trajectory {
   }
 
   /** Where the trajectory is after one more step. */
-  record Next(
-      SamplerState state, TrajectoryNoise noise, byte[] savedNoise, Optional<Features> features) {}
+  record Next(SamplerState state, TrajectoryNoise noise, byte[] savedNoise, Denoiser.Left left) {}
 
   /**
    * The next step; changes nothing.
    *
-   * @param left by the call, see {@link #leavesFeatures}
+   * @param left by the call
    */
-  Next next(float[] prediction, Optional<Features> left) {
+  Next next(float[] prediction, Denoiser.Left left) {
     boolean draws = state.plan().needsNoise(state.call());
     TrajectoryNoise nextNoise = draws ? noise.copy() : noise;
     SamplerState nextState = state.copy();
@@ -207,14 +248,18 @@ final class DenoisingTrajectory implements Trajectory {
 
   /** Goes to where {@link #next} leads; does not fail. */
   void become(Next next) {
-    if (leavesFeatures()) {
-      whole = new Place(state, savedNoise);
-      features = next.features();
+    if (next.left().whole()) {
+      boolean leaves = leavesFeatures();
+      close();
+      if (leaves) {
+        whole = new Place(state, savedNoise);
+        features = next.left().features();
+      }
     }
     state = next.state();
     noise = next.noise();
     savedNoise = next.savedNoise();
-    if (done() || whole()) {
+    if (done() || kind() == Kind.WHOLE) {
       close();
     }
   }

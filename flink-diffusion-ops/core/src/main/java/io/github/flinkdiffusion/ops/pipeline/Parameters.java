@@ -317,6 +317,17 @@ public final class Parameters {
           "a whole number from 1 to " + Caching.LONGEST_INTERVAL,
           value -> value >= 1 && value <= Caching.LONGEST_INTERVAL);
 
+  public static final Parameter<Double> CACHE_THRESHOLD =
+      number(
+          "cacheThreshold",
+          "Change of what a transformer's first blocks add, since the last whole step and relative"
+              + " to it, above which a step computes the whole network (threshold of diffusers'"
+              + " FirstBlockCacheConfig), such as 0.1. At most cacheInterval - 1 steps follow each"
+              + " other that do not. 0 leaves the steps to cacheInterval. Needs a job with"
+              + " diffusion.cache.threshold.",
+          "a number from 0 to 10",
+          Caching::isThreshold);
+
   public static final Parameter<Double> TRUE_CFG_SCALE =
       number(
           "trueCfgScale",

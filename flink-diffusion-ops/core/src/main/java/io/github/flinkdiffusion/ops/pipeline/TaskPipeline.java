@@ -153,7 +153,7 @@ final class TaskPipeline implements DiffusionPipeline {
     }
     List<DenoisingTrajectory.Next> next = new ArrayList<>(batch.size());
     for (int i = 0; i < batch.size(); i++) {
-      next.add(batch.get(i).next(predictions.get(i), called.features().get(i)));
+      next.add(batch.get(i).next(predictions.get(i), called.left().get(i)));
     }
     return next;
   }

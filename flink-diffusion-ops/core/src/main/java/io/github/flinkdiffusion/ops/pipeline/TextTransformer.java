@@ -195,6 +195,9 @@ final class TextTransformer implements LatentTask {
     Signature asked = family.images(Signature.of(family.name()).required(Parameters.PROMPT));
     if (caching.isPresent()) {
       asked = asked.withDefault(Parameters.CACHE_INTERVAL, (long) caching.get().interval());
+      if (caching.get().threshold() != null) {
+        asked = asked.withDefault(Parameters.CACHE_THRESHOLD, caching.get().threshold());
+      }
     }
     asked =
         family.way() == Way.OF_CONFIG

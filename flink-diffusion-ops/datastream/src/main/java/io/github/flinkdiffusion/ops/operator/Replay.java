@@ -78,9 +78,12 @@ public final class Replay {
         .flatMap(Caching::branch)
         .ifPresent(
             branch -> {
-              // The record's parameters have the request's own interval.
+              // The record's parameters have the request's own interval and threshold.
               settings.set(DiffusionOptions.CACHE_INTERVAL, 1);
               settings.set(DiffusionOptions.CACHE_BRANCH, branch);
+              if (audit.parameters().containsKey(Parameters.CACHE_THRESHOLD.name())) {
+                settings.set(DiffusionOptions.CACHE_THRESHOLD, 0.0);
+              }
             });
     settings.set(
         DiffusionOptions.MODEL_SAFETY_CHECKER, !"false".equals(loadedAs.get("safetyChecker")));

@@ -353,6 +353,21 @@ public final class DiffusionOptions {
                   + " stay closer to images without reuse. Has no effect without"
                   + " diffusion.cache.interval.");
 
+  /** Change above which a step computes the whole network, of requests that name none. */
+  public static final ConfigOption<Double> CACHE_THRESHOLD =
+      ConfigOptions.key("diffusion.cache.threshold")
+          .doubleType()
+          .noDefaultValue()
+          .withDescription(
+              "Let each step of a text-to-image transformer decide whether it reuses features:"
+                  + " while what the first blocks add differs from the last whole step's by at most"
+                  + " this part of it (threshold of diffusers' FirstBlockCacheConfig), such as 0.1."
+                  + " From 0 to 10; diffusion.cache.interval is then the most that steps can be"
+                  + " apart that compute the whole network, such as 50. A request overrides it by"
+                  + " its parameter cacheThreshold; 0 leaves steps to the interval unless a request"
+                  + " asks for more. Features take twice the memory. Has no effect without"
+                  + " diffusion.cache.interval. Default: requests cannot ask for it.");
+
   /** Maximum memory that features of all requests take together. */
   public static final ConfigOption<MemorySize> CACHE_MEMORY =
       ConfigOptions.key("diffusion.cache.memory")
@@ -801,6 +816,7 @@ public final class DiffusionOptions {
           DEVICE_MEMORY,
           CACHE_INTERVAL,
           CACHE_BRANCH,
+          CACHE_THRESHOLD,
           CACHE_MEMORY,
           CAPACITY,
           BATCH_ROWS,
@@ -889,6 +905,7 @@ public final class DiffusionOptions {
     options.put(DEVICE_MEMORY, "a size such as '2 gb'");
     options.put(CACHE_INTERVAL, "a whole number from 1 to 50");
     options.put(CACHE_BRANCH, "a whole number from 0");
+    options.put(CACHE_THRESHOLD, "a number from 0 to 10");
     options.put(CACHE_MEMORY, "a size such as '1 gb'");
     options.put(MODELS_MEMORY, "a size such as '2 gb'");
     options.put(MODELS_TURN, "a time such as '10 s', from zero to one day");

@@ -580,8 +580,13 @@ public record ModelSettings(
       throw DiffusionSettings.refused(
           DiffusionOptions.CACHE_BRANCH, branch, "a whole number from 0");
     }
+    Double threshold = config.getOptional(DiffusionOptions.CACHE_THRESHOLD).orElse(null);
+    if (threshold != null && !Caching.isThreshold(threshold)) {
+      throw DiffusionSettings.refused(
+          DiffusionOptions.CACHE_THRESHOLD, threshold, "a number from 0 to 10");
+    }
     return new Caching(
-        interval.get(), branch, config.get(DiffusionOptions.CACHE_MEMORY).getBytes());
+        interval.get(), branch, config.get(DiffusionOptions.CACHE_MEMORY).getBytes(), threshold);
   }
 
   private ComponentSettings components() {
