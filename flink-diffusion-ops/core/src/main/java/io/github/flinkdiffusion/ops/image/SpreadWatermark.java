@@ -4,6 +4,9 @@
  */
 package io.github.flinkdiffusion.ops.image;
 
+import static io.github.flinkdiffusion.ops.image.PlaneWaves.F;
+import static io.github.flinkdiffusion.ops.image.PlaneWaves.PERIOD;
+
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.Collections;
@@ -42,17 +45,6 @@ public final class SpreadWatermark {
 
   /** Sides below this are not marked: less than two periods. */
   public static final int LEAST_SIDE = 256;
-
-  /** Pixels of a period of the mark. */
-  private static final int PERIOD = 128;
-
-  /** Waves whose distance from frequency 0, in waves a period, is between these. */
-  private static final double LOWEST = 5.0;
-
-  private static final double HIGHEST = 21.5;
-
-  /** Largest whole frequency. */
-  private static final int F = 21;
 
   private static final int SYMBOLS = 6;
   private static final int SYMBOL_BITS = 8;
@@ -105,7 +97,7 @@ public final class SpreadWatermark {
     for (int v = 0; v <= F; v++) {
       for (int u = -F; u <= F; u++) {
         double radius = Math.sqrt(u * u + v * v);
-        if ((v > 0 || u > 0) && radius >= LOWEST && radius <= HIGHEST) {
+        if ((v > 0 || u > 0) && radius >= PlaneWaves.LOWEST && radius <= PlaneWaves.HIGHEST) {
           waves.add(new int[] {u, v});
         }
       }
@@ -174,7 +166,7 @@ public final class SpreadWatermark {
     for (int i = 0; i < SYMBOLS; i++) {
       symbols[i] = (int) (payload >>> SYMBOL_BITS * (SYMBOLS - 1 - i)) & 0xff;
     }
-    float[] mask = mask(luma(picture.data(), height * width), height, width);
+    float[] mask = LumaPlane.of(picture.data(), height, width).mask();
     double[] gains = new double[SYMBOLS];
     Arrays.fill(gains, 1);
     for (int round = 0; ; round++) {
@@ -183,7 +175,7 @@ public final class SpreadWatermark {
       if (round == ROUNDS) {
         return new Raster(3, height, width, marked, picture.format(), picture.metadata());
       }
-      adjust(gains, symbols, spectrum(luma(marked, height * width), height, width, 1));
+      adjust(gains, symbols, PlaneWaves.spectrum(LumaPlane.of(marked, height, width), 1));
     }
   }
 
@@ -232,60 +224,13 @@ public final class SpreadWatermark {
             chip(symbols, symbol, WAVES + i) * gains[symbol];
       }
     }
-    return samples(real, imaginary, PERIOD, 0.5);
+    return PlaneWaves.samples(real, imaginary, PERIOD, 0.5);
   }
 
   private double chip(int[] symbols, int symbol, int i) {
     int row = symbols[symbol] & WORD - 1;
     int word = (Integer.bitCount(row & i) & 1) == 0 ? 1 : -1;
     return Math.sqrt(0.5) * word * (symbols[symbol] < WORD ? 1 : -1) * signs[symbol][i];
-  }
-
-  /**
-   * Real part of the sum of waves at {@code count} x {@code count} places of one period, rows
-   * first.
-   *
-   * @param begin of the first place, in steps
-   */
-  private static float[] samples(double[][] real, double[][] imaginary, int count, double begin) {
-    double[][] cos = new double[F + 1][count];
-    double[][] sin = new double[F + 1][count];
-    angles(cos, sin, begin, (double) PERIOD / count);
-    double[][] rowReal = new double[count][2 * F + 1];
-    double[][] rowImaginary = new double[count][2 * F + 1];
-    for (int y = 0; y < count; y++) {
-      for (int v = 0; v <= F; v++) {
-        double c = cos[v][y];
-        double s = sin[v][y];
-        for (int u = 0; u <= 2 * F; u++) {
-          rowReal[y][u] += c * real[v][u] - s * imaginary[v][u];
-          rowImaginary[y][u] += c * imaginary[v][u] + s * real[v][u];
-        }
-      }
-    }
-    float[] samples = new float[count * count];
-    for (int y = 0; y < count; y++) {
-      for (int u = 0; u <= F; u++) {
-        // cos(-a) = cos(a) and sin(-a) = -sin(a): u and -u together.
-        double even = rowReal[y][F + u] + (u == 0 ? 0 : rowReal[y][F - u]);
-        double odd = rowImaginary[y][F + u] - (u == 0 ? 0 : rowImaginary[y][F - u]);
-        for (int x = 0; x < count; x++) {
-          samples[y * count + x] += (float) (cos[u][x] * even - sin[u][x] * odd);
-        }
-      }
-    }
-    return samples;
-  }
-
-  /** Of frequencies 0 to {@link #F} at places {@code (i + begin) * step}, in pixels. */
-  private static void angles(double[][] cos, double[][] sin, double begin, double step) {
-    for (int f = 0; f < cos.length; f++) {
-      for (int i = 0; i < cos[f].length; i++) {
-        double angle = 2 * Math.PI * f * ((i + begin) * step % PERIOD) / PERIOD;
-        cos[f][i] = StrictMath.cos(angle);
-        sin[f][i] = StrictMath.sin(angle);
-      }
-    }
   }
 
   /** The picture with as much of the mark as the error allows, of what remains after clipping. */
@@ -325,22 +270,6 @@ public final class SpreadWatermark {
     }
   }
 
-  /** More where the picture hides it. */
-  private static float[] mask(float[] luma, int height, int width) {
-    float[] blurred = box(luma, height, width, 4);
-    float[] squares = new float[luma.length];
-    for (int i = 0; i < luma.length; i++) {
-      float difference = luma[i] - blurred[i];
-      squares[i] = difference * difference;
-    }
-    float[] activity = box(squares, height, width, 8);
-    for (int i = 0; i < activity.length; i++) {
-      double deviation = Math.sqrt(Math.max(0, activity[i]));
-      activity[i] = (float) Math.sqrt(Math.max(2, Math.min(12, deviation)));
-    }
-    return box(activity, height, width, 4);
-  }
-
   // ---------------------------------------------------------------- reading
 
   /**
@@ -353,9 +282,8 @@ public final class SpreadWatermark {
   public Optional<Reading> read(Raster picture, Search search) {
     Raster color = picture.channels() == 3 ? picture : asColor(picture);
     check(color);
-    float[] luma = luma(color.data(), color.height() * color.width());
-    Plane whole = new Plane(luma, color.height(), color.width());
-    Plane looked = whole.middle(LOOKED_AT);
+    LumaPlane whole = LumaPlane.of(color.data(), color.height(), color.width());
+    LumaPlane looked = whole.middle(LOOKED_AT);
     Optional<Reading> found = Optional.empty();
     for (int i = 0; i < COMMON.length && found.isEmpty(); i++) {
       found = at(looked, COMMON[i]);
@@ -387,8 +315,8 @@ public final class SpreadWatermark {
     return new Raster(3, picture.height(), picture.width(), data);
   }
 
-  private Optional<Reading> at(Plane plane, double scale) {
-    double[][] spectrum = spectrum(plane.values, plane.height, plane.width, scale);
+  private Optional<Reading> at(LumaPlane plane, double scale) {
+    double[][] spectrum = PlaneWaves.spectrum(plane, scale);
     Reading best = null;
     for (int place : places(spectrum)) {
       Reading reading = decode(spectrum, place / HALVES / 2.0, place % HALVES / 2.0, scale);
@@ -411,7 +339,7 @@ public final class SpreadWatermark {
       real[v][u] = pilotReal[i] * a + pilotImaginary[i] * b;
       imaginary[v][u] = pilotReal[i] * b - pilotImaginary[i] * a;
     }
-    float[] correlations = samples(real, imaginary, HALVES, 0);
+    float[] correlations = PlaneWaves.samples(real, imaginary, HALVES, 0);
     int[] places = new int[PLACES];
     float[] largest = new float[PLACES];
     Arrays.fill(largest, Float.NEGATIVE_INFINITY);
@@ -483,143 +411,6 @@ public final class SpreadWatermark {
     return values;
   }
 
-  /**
-   * The whitened picture's product with each wave, in row 2 v the real and in row 2 v + 1 the
-   * imaginary parts. Frequencies of like distance from 0 have like power, and none stands out.
-   *
-   * @param scale of the picture, of that at which it was marked
-   */
-  private static double[][] spectrum(float[] luma, int height, int width, double scale) {
-    float[] white = whitened(luma, height, width, scale);
-    if (scale == 1) {
-      float[] folded = new float[PERIOD * PERIOD];
-      for (int y = 0; y < height; y++) {
-        for (int x = 0; x < width; x++) {
-          folded[y % PERIOD * PERIOD + x % PERIOD] += white[y * width + x];
-        }
-      }
-      return evened(products(folded, PERIOD, PERIOD, 1));
-    }
-    return evened(products(white, height, width, scale));
-  }
-
-  private static double[][] products(float[] values, int height, int width, double scale) {
-    double[][] cos = new double[F + 1][Math.max(height, width)];
-    double[][] sin = new double[F + 1][Math.max(height, width)];
-    angles(cos, sin, 0.5, 1 / scale);
-    double[][] products = new double[2 * F + 2][2 * F + 1];
-    double[] rowReal = new double[2 * F + 1];
-    double[] rowImaginary = new double[2 * F + 1];
-    for (int y = 0; y < height; y++) {
-      for (int u = 0; u <= F; u++) {
-        double real = 0;
-        double imaginary = 0;
-        for (int x = 0; x < width; x++) {
-          float value = values[y * width + x];
-          real += value * cos[u][x];
-          imaginary -= value * sin[u][x];
-        }
-        rowReal[F + u] = real;
-        rowReal[F - u] = real;
-        rowImaginary[F + u] = imaginary;
-        rowImaginary[F - u] = u == 0 ? imaginary : -imaginary;
-      }
-      for (int v = 0; v <= F; v++) {
-        double c = cos[v][y];
-        double s = sin[v][y];
-        double[] real = products[2 * v];
-        double[] imaginary = products[2 * v + 1];
-        for (int u = 0; u <= 2 * F; u++) {
-          real[u] += c * rowReal[u] + s * rowImaginary[u];
-          imaginary[u] += c * rowImaginary[u] - s * rowReal[u];
-        }
-      }
-    }
-    return products;
-  }
-
-  private static double[][] evened(double[][] spectrum) {
-    int rings = 8;
-    double[] power = new double[rings];
-    int[] count = new int[rings];
-    for (int v = 0; v <= F; v++) {
-      for (int u = -F; u <= F; u++) {
-        int ring = ring(u, v, rings);
-        if (ring >= 0) {
-          power[ring] += square(spectrum, u, v);
-          count[ring]++;
-        }
-      }
-    }
-    double[][] evened = new double[spectrum.length][2 * F + 1];
-    for (int v = 0; v <= F; v++) {
-      for (int u = -F; u <= F; u++) {
-        int ring = ring(u, v, rings);
-        if (ring >= 0 && power[ring] > 0) {
-          double divisor = Math.sqrt(power[ring] / count[ring]);
-          divisor *= Math.max(1, Math.sqrt(square(spectrum, u, v)) / divisor / 1.5);
-          evened[2 * v][u + F] = spectrum[2 * v][u + F] / divisor;
-          evened[2 * v + 1][u + F] = spectrum[2 * v + 1][u + F] / divisor;
-        }
-      }
-    }
-    return evened;
-  }
-
-  private static double square(double[][] spectrum, int u, int v) {
-    double a = spectrum[2 * v][u + F];
-    double b = spectrum[2 * v + 1][u + F];
-    return a * a + b * b;
-  }
-
-  private static int ring(int u, int v, int rings) {
-    double place = (Math.sqrt(u * u + v * v) - LOWEST) / (HIGHEST - LOWEST) * rings;
-    return place < 0 || place >= rings ? -1 : (int) place;
-  }
-
-  /** Without the low frequencies, and with like deviation everywhere; -1..1. */
-  private static float[] whitened(float[] luma, int height, int width, double scale) {
-    int radius = Math.max(2, (int) Math.round(6 * scale));
-    float[] low = box(box(luma, height, width, radius), height, width, radius);
-    float[] high = new float[luma.length];
-    for (int i = 0; i < luma.length; i++) {
-      high[i] = luma[i] - low[i];
-    }
-    if (scale > 0.7) {
-      high = box(high, height, width, 1);
-    }
-    float[] squares = new float[luma.length];
-    for (int i = 0; i < luma.length; i++) {
-      squares[i] = high[i] * high[i];
-    }
-    float[] power = box(squares, height, width, Math.max(4, (int) Math.round(16 * scale)));
-    for (int i = 0; i < luma.length; i++) {
-      float deviation = (float) Math.sqrt(Math.max(0, power[i]) + 4);
-      high[i] = Math.max(-1, Math.min(1, high[i] / deviation));
-    }
-    return high;
-  }
-
-  // ---------------------------------------------------------------- planes
-
-  /** A part of a picture's luma, in levels of 255. */
-  private record Plane(float[] values, int height, int width) {
-    Plane middle(int most) {
-      int rows = Math.min(height, most);
-      int columns = Math.min(width, most);
-      if (rows == height && columns == width) {
-        return this;
-      }
-      float[] part = new float[rows * columns];
-      int left = (width - columns) / 2;
-      for (int y = 0; y < rows; y++) {
-        int from = ((height - rows) / 2 + y) * width + left;
-        System.arraycopy(values, from, part, y * columns, columns);
-      }
-      return new Plane(part, rows, columns);
-    }
-  }
-
   private static void check(Raster picture) {
     if (picture.channels() != 3) {
       throw new ImageException(
@@ -631,50 +422,5 @@ public final class SpreadWatermark {
             "%s holds the value %s; a watermark needs finite ones".formatted(picture, value));
       }
     }
-  }
-
-  private static float[] luma(float[] data, int pixels) {
-    float[] luma = new float[pixels];
-    for (int i = 0; i < pixels; i++) {
-      luma[i] =
-          255 * (0.299f * data[i] + 0.587f * data[pixels + i] + 0.114f * data[2 * pixels + i]);
-    }
-    return luma;
-  }
-
-  /** Mean of a square of {@code 2 radius + 1}; beyond the border its pixels are repeated. */
-  private static float[] box(float[] values, int height, int width, int radius) {
-    float[] rows = new float[values.length];
-    double size = 2 * radius + 1;
-    for (int y = 0; y < height; y++) {
-      int row = y * width;
-      double sum = 0;
-      for (int i = -radius; i <= radius; i++) {
-        sum += values[row + Math.max(0, Math.min(width - 1, i))];
-      }
-      for (int x = 0; x < width; x++) {
-        rows[row + x] = (float) (sum / size);
-        sum +=
-            values[row + Math.min(width - 1, x + radius + 1)]
-                - values[row + Math.max(0, x - radius)];
-      }
-    }
-    float[] means = new float[values.length];
-    double[] sums = new double[width];
-    for (int i = -radius; i <= radius; i++) {
-      int row = Math.max(0, Math.min(height - 1, i)) * width;
-      for (int x = 0; x < width; x++) {
-        sums[x] += rows[row + x];
-      }
-    }
-    for (int y = 0; y < height; y++) {
-      int added = Math.min(height - 1, y + radius + 1) * width;
-      int removed = Math.max(0, y - radius) * width;
-      for (int x = 0; x < width; x++) {
-        means[y * width + x] = (float) (sums[x] / size);
-        sums[x] += rows[added + x] - rows[removed + x];
-      }
-    }
-    return means;
   }
 }
