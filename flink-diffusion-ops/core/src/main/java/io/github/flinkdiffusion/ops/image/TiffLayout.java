@@ -10,7 +10,6 @@ import java.nio.ByteOrder;
 import java.nio.channels.SeekableByteChannel;
 import java.util.BitSet;
 import java.util.List;
-import java.util.Locale;
 import java.util.OptionalDouble;
 
 /** Where pixels are and what their numbers mean, each claim of the header checked. */
@@ -36,6 +35,7 @@ final class TiffLayout {
   private final ByteOrder order;
   private final int bits;
   private final int sampleFormat;
+  private final TiffNumbers numbers;
   private final int photometric;
   private final int compression;
   private final int predictor;
@@ -80,6 +80,7 @@ final class TiffLayout {
     }
     bits = same(directory, Tiff.BITS, 1, samples);
     sampleFormat = same(directory, Tiff.SAMPLE_FORMAT, Tiff.UNSIGNED, samples);
+    numbers = new TiffNumbers(sampleFormat, bits);
     photometric = directory.integer(Tiff.PHOTOMETRIC, Tiff.BLACK_IS_ZERO);
     compression = directory.integer(Tiff.COMPRESSION, Tiff.UNCOMPRESSED);
     predictor = directory.integer(Tiff.PREDICTOR, 1);
@@ -145,7 +146,8 @@ final class TiffLayout {
     offsets = directory.longs(offsetsTag);
     lengths = directory.longs(lengthsTag);
     noData =
-        noData(directory.has(Tiff.GDAL_NODATA) ? directory.text(Tiff.GDAL_NODATA) : noDataOfPage);
+        numbers.noData(
+            directory.has(Tiff.GDAL_NODATA) ? directory.text(Tiff.GDAL_NODATA) : noDataOfPage);
   }
 
   /** The last block, the next one, and that as it is in the file. */
@@ -260,21 +262,8 @@ final class TiffLayout {
   }
 
   private ValueRange range() {
-    SampleType type = type();
-    // Fewer than 8 bits are stretched over 8, as in PNG files; 9 to 15 stay what they are.
-    boolean unsigned = type.isInteger() && sampleFormat != Tiff.SIGNED;
-    ValueRange full = bits < 16 && unsigned ? ValueRange.ofBits(bits) : type.fullRange();
-    return photometric == Tiff.WHITE_IS_ZERO ? new ValueRange(full.high(), full.low()) : full;
-  }
-
-  private SampleType type() {
-    if (sampleFormat == Tiff.FLOATING || bits > 16) {
-      return SampleType.FLOAT32;
-    }
-    if (sampleFormat == Tiff.SIGNED) {
-      return SampleType.INT16;
-    }
-    return bits > 8 ? SampleType.UINT16 : SampleType.UINT8;
+    ValueRange full = numbers.range();
+    return photometric == Tiff.WHITE_IS_ZERO ? flipped(full) : full;
   }
 
   PixelFormat format() {
@@ -289,8 +278,8 @@ final class TiffLayout {
     if (photometric == Tiff.PALETTE) {
       return PixelFormat.of(Bands.RGB, SampleType.UINT8);
     }
-    PixelFormat full = PixelFormat.of(bands, type());
-    boolean between = type().isInteger() && bits > 8 && bits < 16;
+    PixelFormat full = PixelFormat.of(bands, numbers.type());
+    boolean between = numbers.type().isInteger() && bits > 8 && bits < 16;
     ValueRange all = between ? ValueRange.ofBits(bits) : full.range();
     ValueRange shown = photometric == Tiff.WHITE_IS_ZERO ? flipped(all) : all;
     PixelFormat format = full.withRange(shown);
@@ -303,46 +292,6 @@ final class TiffLayout {
   }
 
   // ---------------------------------------------------------------- no data
-
-  /** As GDAL reads it: a text that no sample can equal says nothing. */
-  private OptionalDouble noData(String text) {
-    OptionalDouble said = number(text.strip());
-    if (said.isEmpty()) {
-      return said;
-    }
-    double number = said.getAsDouble();
-    if (sampleFormat == Tiff.FLOATING) {
-      return OptionalDouble.of(bits == 64 ? number : toFloat(number));
-    }
-    double low = sampleFormat == Tiff.SIGNED ? -Math.scalb(1.0, bits - 1) : 0;
-    double high = Math.scalb(1.0, sampleFormat == Tiff.SIGNED ? bits - 1 : bits) - 1;
-    boolean possible = number == Math.rint(number) && low <= number && number <= high;
-    return possible ? said : OptionalDouble.empty();
-  }
-
-  private static OptionalDouble number(String text) {
-    switch (text.toLowerCase(Locale.ROOT)) {
-      case "nan", "+nan", "-nan":
-        return OptionalDouble.of(Double.NaN);
-      case "inf", "+inf", "infinity":
-        return OptionalDouble.of(Double.POSITIVE_INFINITY);
-      case "-inf", "-infinity":
-        return OptionalDouble.of(Double.NEGATIVE_INFINITY);
-      default:
-        try {
-          return OptionalDouble.of(Double.parseDouble(text));
-        } catch (NumberFormatException e) {
-          return OptionalDouble.empty();
-        }
-    }
-  }
-
-  /** The nearest float, which of finite numbers is finite. */
-  private static double toFloat(double number) {
-    return Double.isFinite(number)
-        ? (float) Math.max(-Float.MAX_VALUE, Math.min(Float.MAX_VALUE, number))
-        : number;
-  }
 
   boolean saysNoData() {
     return noData.isPresent();
@@ -359,8 +308,8 @@ final class TiffLayout {
       return OptionalDouble.empty();
     }
     double number = noData.getAsDouble();
-    if (type() == SampleType.FLOAT32) {
-      return OptionalDouble.of(toFloat(number));
+    if (numbers.type() == SampleType.FLOAT32) {
+      return OptionalDouble.of(TiffNumbers.toFloat(number));
     }
     // Fewer than 8 bits are stretched over 8.
     return OptionalDouble.of(Math.rint(shown.value(range.unit(number))));
@@ -407,50 +356,7 @@ final class TiffLayout {
 
   /** The number of a sample in the file. */
   double number(ByteBuffer values, byte[] block, int rowAt, int index) {
-    return switch (sampleFormat) {
-      case Tiff.FLOATING ->
-          switch (bits) {
-            case 16 -> SmallFloats.ofHalf(values.getShort(rowAt + 2 * index));
-            case 24 -> SmallFloats.of24(block, rowAt + 3 * index, values.order());
-            case 32 -> values.getFloat(rowAt + 4 * index);
-            default -> values.getDouble(rowAt + 8 * index);
-          };
-      case Tiff.SIGNED ->
-          switch (bits) {
-            case 8 -> block[rowAt + index];
-            case 16 -> values.getShort(rowAt + 2 * index);
-            case 32 -> values.getInt(rowAt + 4 * index);
-            default -> values.getLong(rowAt + 8 * index);
-          };
-      default ->
-          switch (bits) {
-            case 8 -> block[rowAt + index] & 0xFF;
-            case 16 -> values.getShort(rowAt + 2 * index) & 0xFFFF;
-            case 32 -> Integer.toUnsignedLong(values.getInt(rowAt + 4 * index));
-            case 64 -> unsigned(values.getLong(rowAt + 8 * index));
-            default -> packedBits(block, rowAt, (long) index * bits);
-          };
-    };
-  }
-
-  /** Numbers that no bytes hold stand one after the other, the first bit of a byte first. */
-  private double packedBits(byte[] block, int rowAt, long begin) {
-    long number = 0;
-    long bit = begin;
-    int left = bits;
-    while (left > 0) {
-      int inByte = (int) (bit % 8);
-      int take = Math.min(left, 8 - inByte);
-      int part = (block[rowAt + (int) (bit / 8)] & 0xFF) >>> 8 - inByte - take & (1 << take) - 1;
-      number = number << take | part;
-      bit += take;
-      left -= take;
-    }
-    return number;
-  }
-
-  private static double unsigned(long number) {
-    return number >= 0 ? number : (number >>> 1) * 2.0;
+    return numbers.number(values, block, rowAt, index);
   }
 
   /** What a file leaves out holds no data where it has a number for that, and else zeros. */

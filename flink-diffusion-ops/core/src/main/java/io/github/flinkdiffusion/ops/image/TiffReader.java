@@ -16,7 +16,6 @@ import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
-import java.util.Set;
 import org.apache.flink.annotation.Internal;
 
 /**
@@ -36,16 +35,6 @@ import org.apache.flink.annotation.Internal;
 @Internal
 public final class TiffReader implements AutoCloseable {
   private static final int CACHE_BYTES = 16 << 20;
-  private static final long MAX_CARRIED_BYTES = 16 << 20;
-
-  /** Tags that describe the layout of pixels or point to other directories. */
-  private static final Set<Integer> NOT_CARRIED =
-      Set.of(
-          254, 255, 256, 257, 258, 259, 262, 263, 264, 265, 266, 273, 274, 277, 278, 279, 280, 281,
-          282, 283, 284, 288, 289, 290, 291, 292, 293, 296, 301, 317, 320, 321, 322, 323, 324, 325,
-          330, 332, 334, 336, 338, 339, 340, 341, 342, 347, 512, 513, 514, 515, 517, 518, 519, 520,
-          521, 529, 530, 531, 532, 33550, 33922, 34264, 34735, 34736, 34737, 34665, 34853, 40965,
-          42112, 42113);
 
   private final SeekableByteChannel channel;
   private final ReadOptions options;
@@ -70,7 +59,7 @@ public final class TiffReader implements AutoCloseable {
     this.options = options;
     List<TiffDirectory> directories = TiffDirectory.read(channel, options.page());
     TiffDirectory directory = directories.get(0);
-    ImageMetadata whole = metadata(directory);
+    ImageMetadata whole = TiffMetadata.of(directory);
     this.fullWidth = directory.integer(Tiff.WIDTH, 0);
     this.fullHeight = directory.integer(Tiff.HEIGHT, 0);
     TiffDirectory level = level(directories, resolution, whole);
@@ -429,7 +418,8 @@ public final class TiffReader implements AutoCloseable {
               .orElseThrow(
                   () ->
                       new ImageException(
-                          "The TIFF file does not say how large its pixels are on Earth; ask for a level instead of a pixel size"));
+                          "The TIFF file does not say how large its pixels are on Earth; ask for a"
+                              + " level instead of a pixel size"));
       double side = Math.max(Math.hypot(sides[0], sides[1]), Math.hypot(sides[2], sides[3]));
       TiffDirectory found = full;
       for (Level level : levels) {
@@ -495,53 +485,5 @@ public final class TiffReader implements AutoCloseable {
     } catch (IOException e) {
       throw new ImageException("Cannot close a TIFF file: " + e, e);
     }
-  }
-
-  // ---------------------------------------------------------------- metadata
-
-  private static ImageMetadata metadata(TiffDirectory directory) throws IOException {
-    List<TiffTag> tags = new ArrayList<>();
-    long bytes = 0;
-    for (int number : directory.numbers()) {
-      if (!NOT_CARRIED.contains(number)) {
-        bytes += directory.bytesOf(number);
-        if (bytes > MAX_CARRIED_BYTES) {
-          throw new ImageException(
-              "The TIFF file's descriptive tags have more than %d bytes, which are accepted"
-                  .formatted(MAX_CARRIED_BYTES));
-        }
-        tags.add(directory.tag(number));
-      }
-    }
-    return new ImageMetadata(
-        Georeference.of(
-            directory.numbers(Tiff.GEO_PIXEL_SCALE),
-            directory.numbers(Tiff.GEO_TIEPOINTS),
-            directory.numbers(Tiff.GEO_TRANSFORMATION),
-            Georeference.integers(directory.numbers(Tiff.GEO_KEYS)),
-            directory.numbers(Tiff.GEO_DOUBLES),
-            directory.text(Tiff.GEO_ASCII)),
-        spacing(directory),
-        TiffTexts.parse(directory.text(Tiff.GDAL_METADATA)),
-        tags);
-  }
-
-  private static Optional<PixelSpacing> spacing(TiffDirectory directory) throws IOException {
-    double unit =
-        switch (directory.integer(Tiff.RESOLUTION_UNIT, Tiff.INCH)) {
-          case Tiff.INCH -> 25.4;
-          case Tiff.CENTIMETRE -> 10;
-          default -> Double.NaN;
-        };
-    List<Double> x = directory.numbers(Tiff.X_RESOLUTION);
-    List<Double> y = directory.numbers(Tiff.Y_RESOLUTION);
-    if (x.isEmpty() || y.isEmpty()) {
-      return Optional.empty();
-    }
-    double spacingX = unit / x.get(0);
-    double spacingY = unit / y.get(0);
-    boolean known =
-        spacingX > 0 && spacingY > 0 && Double.isFinite(spacingX) && Double.isFinite(spacingY);
-    return known ? Optional.of(new PixelSpacing(spacingX, spacingY)) : Optional.empty();
   }
 }
