@@ -137,9 +137,9 @@ class ModelFolderTest {
     ModelFolder folder = ModelFolder.open(model);
     assertThat(folder.component("scheduler").config().number("beta_start")).isEqualTo(0.00085);
     assertThat(folder.component("tokenizer").config().integer("model_max_length")).isEqualTo(9);
-    assertThat(ModelFolder.configOf("CLIPFeatureExtractor")).isEqualTo("preprocessor_config.json");
-    assertThat(ModelFolder.configOf("CLIPImageProcessor")).isEqualTo("preprocessor_config.json");
-    assertThat(ModelFolder.configOf("StableDiffusionSafetyChecker")).isEqualTo("config.json");
+    assertThat(ModelIndex.configOf("CLIPFeatureExtractor")).isEqualTo("preprocessor_config.json");
+    assertThat(ModelIndex.configOf("CLIPImageProcessor")).isEqualTo("preprocessor_config.json");
+    assertThat(ModelIndex.configOf("StableDiffusionSafetyChecker")).isEqualTo("config.json");
   }
 
   @Test

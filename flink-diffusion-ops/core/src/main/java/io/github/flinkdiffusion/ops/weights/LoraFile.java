@@ -261,9 +261,9 @@ final class LoraFile {
       if (!layer.isOf(component.name())) {
         continue;
       }
-      List<OriginalTransformers.Part> parts = parts(layer, component, weights);
+      List<OriginalLayers.Part> parts = parts(layer, component, weights);
       if (!parts.isEmpty()) {
-        for (OriginalTransformers.Part part : parts) {
+        for (OriginalLayers.Part part : parts) {
           changes.add(change(layer, weights.info(part.weight()), trained, part.firstRow()));
         }
         continue;
@@ -298,7 +298,7 @@ final class LoraFile {
    * The parameters that a layer of the authors is, all of them in the network; none for a layer
    * that is not theirs.
    */
-  private List<OriginalTransformers.Part> parts(
+  private List<OriginalLayers.Part> parts(
       Layer layer, ModelComponent component, TensorStore weights) {
     if (!layer.flattened && !layer.original || !OriginalTransformers.isOne(component.className())) {
       return List.of();
@@ -308,11 +308,11 @@ final class LoraFile {
     if (up.length != 2 || down.length != 2) {
       return List.of();
     }
-    List<OriginalTransformers.Part> parts =
-        OriginalTransformers.parts(
+    List<OriginalLayers.Part> parts =
+        OriginalLayers.parts(
             component.className(), layer.path, layer.flattened, weights.names(), up[0], down[1]);
     long rows = 0;
-    for (OriginalTransformers.Part part : parts) {
+    for (OriginalLayers.Part part : parts) {
       if (!weights.contains(part.weight())) {
         return List.of();
       }

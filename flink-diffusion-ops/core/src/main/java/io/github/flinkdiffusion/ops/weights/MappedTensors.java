@@ -156,13 +156,13 @@ final class MappedTensors implements TensorStore {
     }
 
     /** Which rows of matrices the added tensors are. */
-    List<OriginalTransformers.Part> parts() {
+    List<OriginalLayers.Part> parts() {
       return origins.values().stream()
           .map(
               origin -> {
                 long columns = origin.info.shape()[1];
                 long rows = origin.info.shape()[0];
-                return new OriginalTransformers.Part(
+                return new OriginalLayers.Part(
                     origin.info.name(),
                     origin.order == Order.HALVES_EXCHANGED
                         ? rows / 2

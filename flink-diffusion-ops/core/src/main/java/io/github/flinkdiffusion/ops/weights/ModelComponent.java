@@ -77,7 +77,7 @@ public final class ModelComponent {
     return config.orElseThrow(
         () ->
             new WeightsException(
-                "Component %s has no file %s".formatted(this, ModelFolder.configOf(className))));
+                "Component %s has no file %s".formatted(this, ModelIndex.configOf(className))));
   }
 
   /**

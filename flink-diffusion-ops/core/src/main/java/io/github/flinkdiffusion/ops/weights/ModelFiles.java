@@ -34,7 +34,7 @@ public record ModelFiles(
     SortedSet<String> weights,
     SortedMap<String, SortedSet<String>> pickled) {
   /** The file that everything else follows from. */
-  public static final String INDEX = ModelFolder.INDEX;
+  public static final String INDEX = ModelIndex.FILE;
 
   /** Beside the index of a model that knows few words: those words, for people. */
   private static final String WORDS = "vocabulary.json";
@@ -64,8 +64,7 @@ public record ModelFiles(
     SortedSet<String> variants = new TreeSet<>();
     Predicate<String> isFolder =
         name -> paths.stream().anyMatch(path -> path.startsWith(name + "/"));
-    for (Map.Entry<String, JsonNode> field :
-        ModelFolder.componentsOf(config, isFolder).entrySet()) {
+    for (Map.Entry<String, JsonNode> field : ModelIndex.components(config, isFolder).entrySet()) {
       String name = field.getKey();
       if (without.contains(name)) {
         continue;
@@ -76,7 +75,7 @@ public record ModelFiles(
               .filter(path -> path.startsWith(folder) && path.indexOf('/', folder.length()) < 0)
               .map(path -> path.substring(folder.length()))
               .toList();
-      files.stream().filter(ModelFolder::isSmallFile).forEach(file -> small.add(folder + file));
+      files.stream().filter(ModelIndex::isSmallFile).forEach(file -> small.add(folder + file));
       if (configsAlone.contains(name)) {
         continue;
       }

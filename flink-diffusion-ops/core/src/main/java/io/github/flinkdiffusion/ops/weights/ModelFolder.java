@@ -17,7 +17,6 @@ import java.util.SortedMap;
 import java.util.SortedSet;
 import java.util.TreeMap;
 import java.util.TreeSet;
-import java.util.function.Predicate;
 import java.util.stream.Stream;
 import org.apache.flink.annotation.Internal;
 
@@ -33,33 +32,11 @@ import org.apache.flink.annotation.Internal;
  */
 @Internal
 public final class ModelFolder {
-  static final String INDEX = "model_index.json";
-
-  /** Classes of which the index names the first alone. */
-  private static final List<String> SEVERAL = List.of("MultiControlNetModel", "MultiAdapter");
-
   private static final String IMAGE_ENCODER = "image_encoder";
 
   private static final String IP_ADAPTER = "ip_adapter";
 
   private static final String HUB_FOLDER = "models--";
-
-  /** Files that may be a component's config; its class says which one is. */
-  private static final List<String> CONFIGS =
-      List.of(
-          "config.json",
-          "scheduler_config.json",
-          "tokenizer_config.json",
-          "preprocessor_config.json");
-
-  /** Further files whose content changes what a component does. */
-  private static final List<String> OTHER_INPUTS =
-      List.of(
-          "added_tokens.json",
-          "merges.txt",
-          "special_tokens_map.json",
-          "tokenizer.json",
-          "vocab.json");
 
   private final Path path;
   private final Config config;
@@ -118,13 +95,13 @@ public final class ModelFolder {
     if (TransformersFolder.isOne(path)) {
       return TransformersFolder.open(path, variant);
     }
-    Config index = index(path);
+    Config index = ModelIndex.read(path);
     SortedMap<String, ModelComponent> components = new TreeMap<>();
     SortedMap<String, String> missing = new TreeMap<>();
     SortedSet<String> chosenVariants = new TreeSet<>();
     FileDigests digests = new FileDigests();
     for (Map.Entry<String, JsonNode> field :
-        componentsOf(index, name -> Files.isDirectory(path.resolve(name))).entrySet()) {
+        ModelIndex.components(index, name -> Files.isDirectory(path.resolve(name))).entrySet()) {
       String name = field.getKey();
       JsonNode pair = field.getValue();
       Path folder = path.resolve(name);
@@ -133,7 +110,7 @@ public final class ModelFolder {
         continue;
       }
       Optional<Config> config =
-          Optional.of(folder.resolve(configOf(pair.get(1).textValue())))
+          Optional.of(folder.resolve(ModelIndex.configOf(pair.get(1).textValue())))
               .filter(Files::isRegularFile)
               .map(Config::read)
               .map(
@@ -159,59 +136,6 @@ public final class ModelFolder {
     }
     return new ModelFolder(
         path, index, Collections.unmodifiableSortedMap(components), missing, digests, List.of());
-  }
-
-  /**
-   * An index's components, by name. Of several ControlNets or T2I-Adapters, it names the first
-   * alone; the others' folders are numbered.
-   *
-   * @param isFolder whether the model has a sub-folder of a name
-   */
-  static SortedMap<String, JsonNode> componentsOf(Config index, Predicate<String> isFolder) {
-    SortedMap<String, JsonNode> found = new TreeMap<>();
-    for (Map.Entry<String, JsonNode> field : index.node().properties()) {
-      if (isComponent(index, field.getKey(), field.getValue())) {
-        found.put(field.getKey(), field.getValue());
-        if (SEVERAL.contains(field.getValue().get(1).textValue())) {
-          for (int i = 1; isFolder.test(field.getKey() + "_" + i); i++) {
-            found.put(field.getKey() + "_" + i, field.getValue());
-          }
-        }
-      }
-    }
-    return found;
-  }
-
-  /** Components are {@code [library, class]}; other keys are the pipeline's own settings. */
-  static boolean isComponent(Config index, String name, JsonNode pair) {
-    if (name.startsWith("_") || !pair.isArray() || pair.size() != 2 || !pair.get(1).isTextual()) {
-      return false;
-    }
-    if (!name.matches("\\w+")) {
-      throw index.unsupported(name, pair, "component names of letters, digits and '_'");
-    }
-    return true;
-  }
-
-  /** Whether a component's file of that name is read, other than for its weights. */
-  static boolean isSmallFile(String name) {
-    return CONFIGS.contains(name) || OTHER_INPUTS.contains(name);
-  }
-
-  /**
-   * The file that is the config of a component of that class, which its library alone decides: a
-   * folder may hold several of them.
-   */
-  static String configOf(String className) {
-    if (className.contains("Scheduler")) {
-      return "scheduler_config.json";
-    }
-    if (className.contains("Tokenizer")) {
-      return "tokenizer_config.json";
-    }
-    return className.contains("Processor") || className.contains("FeatureExtractor")
-        ? "preprocessor_config.json"
-        : "config.json";
   }
 
   /**
@@ -345,31 +269,6 @@ public final class ModelFolder {
         List.of());
   }
 
-  private static Config index(Path path) {
-    if (!Files.isDirectory(path)) {
-      throw new WeightsException("Model folder %s does not exist".formatted(path));
-    }
-    Path index = path.resolve(INDEX);
-    if (Files.isRegularFile(index)) {
-      return Config.read(index).withoutUnsetKeys();
-    }
-    List<String> files = WeightFiles.list(path);
-    Optional<String> single =
-        files.stream().filter(file -> file.matches(".*\\.(ckpt|safetensors|pt|bin)")).findFirst();
-    throw new WeightsException(
-        "Model folder %s has no %s%s"
-            .formatted(
-                path,
-                INDEX,
-                single
-                    .map(
-                        file ->
-                            ", but a single-file checkpoint: if that is the model, give its own path, %s"
-                                .formatted(path.resolve(file)))
-                    .orElse(
-                        "; expected a folder in diffusers' layout, as save_pretrained writes it")));
-  }
-
   /** The folder itself, or the single file. */
   public Path path() {
     return path;
@@ -442,7 +341,7 @@ public final class ModelFolder {
     if (missing.containsKey(name)) {
       throw new WeightsException(
           "Model folder %s: sub-folder '%s' is missing, but %s names a %s there; is the download complete?"
-              .formatted(path, name, INDEX, missing.get(name)));
+              .formatted(path, name, ModelIndex.FILE, missing.get(name)));
     }
     if (component == null) {
       throw new WeightsException(
@@ -479,7 +378,7 @@ public final class ModelFolder {
         sha256.add(component.config().node().toString());
         continue;
       }
-      smallFiles(component.folder().get()).forEach(file -> update(sha256, file));
+      ModelIndex.smallFiles(component.folder().get()).forEach(file -> update(sha256, file));
       TransformersFolder.vocabulary(path, component.folder().get())
           .ifPresent(file -> update(sha256, file));
     }
@@ -487,12 +386,6 @@ public final class ModelFolder {
       sha256.add(digests.digest(lora.file())).add(Double.toHexString(lora.scale()));
     }
     return sha256.hex();
-  }
-
-  private static Stream<Path> smallFiles(Path folder) {
-    return Stream.concat(CONFIGS.stream(), OTHER_INPUTS.stream())
-        .map(folder::resolve)
-        .filter(Files::isRegularFile);
   }
 
   /**
@@ -505,7 +398,9 @@ public final class ModelFolder {
         .values()
         .forEach(
             component ->
-                component.folder().ifPresent(folder -> smallFiles(folder).forEach(digests::pin)));
+                component
+                    .folder()
+                    .ifPresent(folder -> ModelIndex.smallFiles(folder).forEach(digests::pin)));
   }
 
   /** Closes what was opened to compute the digest of; mappings stay as they are. */

@@ -28,7 +28,7 @@ final class TransformersFolder {
   /** Whether a folder is one: it has a config of a model, and no {@code model_index.json}. */
   static boolean isOne(Path folder) {
     return Files.isRegularFile(folder.resolve(CONFIG))
-        && !Files.exists(folder.resolve(ModelFolder.INDEX))
+        && !Files.exists(folder.resolve(ModelIndex.FILE))
         && Config.read(folder.resolve(CONFIG)).has("architectures");
   }
 
