@@ -4,7 +4,6 @@
  */
 package io.github.flinkdiffusion.ops.credentials;
 
-import io.github.flinkdiffusion.ops.credentials.AssetBytes.Range;
 import io.github.flinkdiffusion.ops.credentials.Manifest.Reference;
 import io.github.flinkdiffusion.ops.credentials.Verdict.Kind;
 import io.github.flinkdiffusion.ops.credentials.Verdict.State;
@@ -12,18 +11,10 @@ import io.github.flinkdiffusion.ops.credentials.Verdict.Status;
 import java.io.IOException;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Path;
-import java.security.GeneralSecurityException;
 import java.security.MessageDigest;
-import java.security.NoSuchAlgorithmException;
-import java.security.cert.CertPathValidator;
-import java.security.cert.CertificateFactory;
-import java.security.cert.PKIXParameters;
-import java.security.cert.TrustAnchor;
 import java.security.cert.X509Certificate;
 import java.time.Clock;
 import java.util.ArrayList;
-import java.util.Comparator;
-import java.util.Date;
 import java.util.HashSet;
 import java.util.LinkedHashMap;
 import java.util.List;
@@ -46,8 +37,6 @@ import org.apache.flink.annotation.Internal;
 @Internal
 public final class CredentialsVerifier {
   private static final int MOST_DEPTH = 32;
-  private static final Map<String, String> DIGESTS =
-      Map.of("sha256", "SHA-256", "sha384", "SHA-384", "sha512", "SHA-512");
 
   /** Does not make a file invalid: it is signed by somebody, whoever that is. */
   private static final String UNTRUSTED = "signingCredential.untrusted";
@@ -56,8 +45,7 @@ public final class CredentialsVerifier {
   private static final String IN_TIME = "claimSignature.insideValidity";
   private static final String TRUSTED = "signingCredential.trusted";
 
-  private final Set<TrustAnchor> anchors;
-  private final Clock clock;
+  private final TrustedSigners trusted;
 
   /** Trusts nobody. */
   public CredentialsVerifier() {
@@ -72,11 +60,7 @@ public final class CredentialsVerifier {
   }
 
   CredentialsVerifier(List<X509Certificate> anchors, Clock clock) {
-    this.anchors =
-        anchors.stream()
-            .map(anchor -> new TrustAnchor(anchor, null))
-            .collect(Collectors.toUnmodifiableSet());
-    this.clock = clock;
+    trusted = new TrustedSigners(anchors, clock);
   }
 
   /**
@@ -143,7 +127,7 @@ public final class CredentialsVerifier {
       CoseSignature signature = manifest(active);
       visited.add(active.label());
       ingredients(active, 0);
-      binding(file);
+      new DataBinding(active, statuses).check(file);
       List<Status> found = withoutWhatIngredientsSay();
       return new Verdict(
           state(found),
@@ -171,12 +155,12 @@ public final class CredentialsVerifier {
       CoseSignature signature = CoseSignature.read(manifest.signature());
       X509Certificate signer = signature.certificates().get(0);
       Optional<String> objection = CertificateProfile.objection(signer);
-      if (!isInTime(signer)) {
+      if (!trusted.isInTime(signer)) {
         statuses.failure("signingCredential.expired", uri, "certificate is not valid now");
       } else if (objection.isPresent()) {
         statuses.failure("signingCredential.invalid", uri, "certificate: " + objection.get());
       }
-      if (isTrusted(signature.certificates())) {
+      if (trusted.isTrusted(signature.certificates())) {
         statuses.success(TRUSTED, uri, "signing certificate trusted");
       } else {
         statuses.failure(UNTRUSTED, uri, "signing certificate untrusted");
@@ -234,7 +218,7 @@ public final class CredentialsVerifier {
     }
 
     private boolean matches(Reference reference, Manifest manifest, byte[] payload) {
-      return digest(reference.algorithm().orElse(manifest.algorithm()))
+      return DataBinding.digest(reference.algorithm().orElse(manifest.algorithm()))
           .map(digest -> MessageDigest.isEqual(digest.digest(payload), reference.hash()))
           .orElse(false);
     }
@@ -396,69 +380,6 @@ public final class CredentialsVerifier {
           Cbor.get(status, "url", String.class).orElse(""));
     }
 
-    // -------------------------------------------------------------- the file
-
-    private void binding(AssetBytes file) {
-      List<SuperBox> hashes = active.assertionsOf(Labels.DATA_HASH);
-      if (hashes.isEmpty()) {
-        boolean other =
-            active.references().stream().anyMatch(each -> each.url().contains("c2pa.hash."));
-        statuses.failure(
-            "claim.hardBindings.missing",
-            Labels.uri(active.label()),
-            other ? "only c2pa.hash.data is looked at" : "nothing binds it to the file");
-      }
-      if (hashes.size() > 1) {
-        statuses.failure(
-            "assertion.multipleHardBindings", Labels.uri(active.label()), "several bindings");
-      }
-      for (SuperBox box : hashes) {
-        String uri = Labels.assertionUri(active.label(), box.label());
-        Map<?, ?> hash = Manifest.map(box);
-        List<Range> left = new ArrayList<>();
-        for (Map<?, ?> range : Cbor.maps(hash, "exclusions")) {
-          left.add(
-              new Range(
-                  Cbor.get(range, "start", Long.class).orElse(-1L),
-                  Cbor.get(range, "length", Long.class).orElse(-1L)));
-        }
-        left.sort(Comparator.comparingLong(Range::start));
-        if (left.size() > 1) {
-          statuses.informational(
-              "assertion.dataHash.additionalExclusionsPresent", uri, "further exclusions");
-        }
-        if (isSame(file, hash, left)) {
-          statuses.success("assertion.dataHash.match", uri, "data hash valid");
-        } else {
-          statuses.failure("assertion.dataHash.mismatch", uri, "the file was changed");
-        }
-      }
-    }
-
-    private boolean isSame(AssetBytes file, Map<?, ?> hash, List<Range> left) {
-      long end = 0;
-      try {
-        for (Range range : left) {
-          if (range.start() < end
-              || range.length() < 0
-              || range.length() > file.size() - range.start()) {
-            return false;
-          }
-          end = range.end();
-        }
-      } catch (IOException e) {
-        throw new CredentialsException("The file cannot be read: " + e, e);
-      }
-      Optional<MessageDigest> digest =
-          digest(Cbor.get(hash, "alg", String.class).orElse(active.algorithm()));
-      Optional<byte[]> expected = Cbor.get(hash, "hash", byte[].class);
-      if (digest.isEmpty() || expected.isEmpty()) {
-        return false;
-      }
-      file.digestWithout(left, digest.get());
-      return MessageDigest.isEqual(digest.get().digest(), expected.get());
-    }
-
     // -------------------------------------------------------------- what it says
 
     private Optional<String> generator() {
@@ -506,35 +427,5 @@ public final class CredentialsVerifier {
                 .filter(status -> status.kind() == Kind.FAILURE)
                 .allMatch(status -> status.code().equals(UNTRUSTED));
     return valid ? own.contains(TRUSTED) ? State.TRUSTED : State.VALID : State.INVALID;
-  }
-
-  private boolean isInTime(X509Certificate certificate) {
-    Date now = Date.from(clock.instant());
-    return !now.before(certificate.getNotBefore()) && !now.after(certificate.getNotAfter());
-  }
-
-  private boolean isTrusted(List<X509Certificate> chain) {
-    if (anchors.isEmpty()) {
-      return false;
-    }
-    try {
-      PKIXParameters parameters = new PKIXParameters(anchors);
-      parameters.setRevocationEnabled(false);
-      parameters.setDate(Date.from(clock.instant()));
-      CertPathValidator.getInstance("PKIX")
-          .validate(CertificateFactory.getInstance("X.509").generateCertPath(chain), parameters);
-      return true;
-    } catch (GeneralSecurityException e) {
-      return false;
-    }
-  }
-
-  private static Optional<MessageDigest> digest(String algorithm) {
-    try {
-      String name = DIGESTS.get(algorithm);
-      return name == null ? Optional.empty() : Optional.of(MessageDigest.getInstance(name));
-    } catch (NoSuchAlgorithmException e) {
-      throw new IllegalStateException("Every Java has SHA-2", e);
-    }
   }
 }
