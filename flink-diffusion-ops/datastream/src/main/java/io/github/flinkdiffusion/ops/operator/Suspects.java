@@ -6,12 +6,6 @@ package io.github.flinkdiffusion.ops.operator;
 
 import io.github.flinkdiffusion.ops.serving.DiffusionException;
 import io.github.flinkdiffusion.ops.serving.DiffusionOptions;
-import java.io.ByteArrayInputStream;
-import java.io.ByteArrayOutputStream;
-import java.io.DataInputStream;
-import java.io.DataOutputStream;
-import java.io.IOException;
-import java.io.UncheckedIOException;
 import java.util.ArrayList;
 import java.util.Collection;
 import java.util.HashMap;
@@ -49,8 +43,6 @@ final class Suspects {
 
   private static final int MOST_PENDING = 16;
   private static final long MOST_REPLAYED = 1_000_000;
-  private static final byte VERSION = 1;
-
   private final Limits limits;
 
   /**
@@ -96,11 +88,6 @@ final class Suspects {
     }
   }
 
-  private static final class Guilt {
-    int failures;
-    int deaths;
-  }
-
   /** What is known when a checkpoint begins, for when it is complete. */
   private record Mark(
       long id, Map<Seat, Long> reads, long clearedUpTo, Set<String> settled, boolean replayed) {}
@@ -130,7 +117,7 @@ final class Suspects {
   /** Disjoint; a group of one was alone, or is what is left of a larger one. */
   private final List<Set<String>> groups = new ArrayList<>();
 
-  private final Map<String, Guilt> guilt = new HashMap<>();
+  private final Map<String, SavedSuspects.Guilt> guilt = new HashMap<>();
   private final Map<String, String> poison = new LinkedHashMap<>();
 
   /** Those whose verdict was carried out; forgotten with the next checkpoint. */
@@ -261,8 +248,12 @@ final class Suspects {
       return;
     }
     String key = keys.iterator().next();
-    Guilt of = guilt.computeIfAbsent(key, none -> new Guilt());
-    int count = death ? ++of.deaths : ++of.failures;
+    SavedSuspects.Guilt of =
+        guilt.merge(
+            key,
+            death ? new SavedSuspects.Guilt(0, 1) : new SavedSuspects.Guilt(1, 0),
+            SavedSuspects.Guilt::plus);
+    int count = death ? of.deaths() : of.failures();
     if (count >= (death ? limits.deaths() : limits.failures())) {
       poison.put(
           key,
@@ -479,76 +470,27 @@ final class Suspects {
 
   // ------------------------------------------------------------------ saved
 
-  /** Version, watch, groups, guilt, verdicts; who was cleared is found out again. */
+  /** Who was cleared is not saved, but found out again. */
   synchronized byte[] save() {
-    ByteArrayOutputStream bytes = new ByteArrayOutputStream();
-    try (DataOutputStream out = new DataOutputStream(bytes)) {
-      out.writeByte(VERSION);
-      out.writeBoolean(watched);
-      out.writeBoolean(allSuspected);
-      out.writeLong(toCome.values().stream().mapToLong(Long::longValue).sum());
-      out.writeInt(groups.size());
-      for (Set<String> group : groups) {
-        out.writeInt(group.size());
-        for (String key : group) {
-          out.writeUTF(key);
-        }
-      }
-      out.writeInt(guilt.size());
-      for (Map.Entry<String, Guilt> of : guilt.entrySet()) {
-        out.writeUTF(of.getKey());
-        out.writeInt(of.getValue().failures);
-        out.writeInt(of.getValue().deaths);
-      }
-      out.writeInt(poison.size());
-      for (Map.Entry<String, String> of : poison.entrySet()) {
-        out.writeUTF(of.getKey());
-        out.writeUTF(of.getValue());
-      }
-    } catch (IOException e) {
-      throw new UncheckedIOException("Writing to memory does not fail.", e);
-    }
-    return bytes.toByteArray();
+    long left = toCome.values().stream().mapToLong(Long::longValue).sum();
+    return new SavedSuspects(watched, allSuspected, left, groups, guilt, poison).bytes();
   }
 
   /**
    * @throws DiffusionException when the bytes were not written by this or an earlier version
    */
   static Suspects restore(Limits limits, byte[] bytes) {
+    SavedSuspects saved = SavedSuspects.of(bytes);
     Suspects restored = new Suspects(limits);
-    try (DataInputStream in = new DataInputStream(new ByteArrayInputStream(bytes))) {
-      byte version = in.readByte();
-      if (version != VERSION) {
-        throw new IOException("format version " + version + " is not known");
-      }
-      restored.watched = in.readBoolean();
-      restored.allSuspected = in.readBoolean();
-      long toCome = in.readLong();
-      if (toCome > 0) {
-        restored.toCome.put(Seat.UNKNOWN, toCome);
-      }
-      for (int left = in.readInt(); left > 0; left--) {
-        Set<String> group = new LinkedHashSet<>();
-        for (int keys = in.readInt(); keys > 0; keys--) {
-          group.add(in.readUTF());
-        }
-        restored.groups.add(group);
-      }
-      for (int left = in.readInt(); left > 0; left--) {
-        Guilt of = restored.guilt.computeIfAbsent(in.readUTF(), none -> new Guilt());
-        of.failures = in.readInt();
-        of.deaths = in.readInt();
-      }
-      for (int left = in.readInt(); left > 0; left--) {
-        restored.poison.put(in.readUTF(), in.readUTF());
-      }
-      return restored;
-    } catch (IOException e) {
-      throw new DiffusionException(
-          "What the coordinator saved of failed requests cannot be read, %d bytes: %s; restore with the version that wrote it, or a later one."
-              .formatted(bytes.length, e.getMessage()),
-          e);
+    restored.watched = saved.watched();
+    restored.allSuspected = saved.allSuspected();
+    if (saved.toCome() > 0) {
+      restored.toCome.put(Seat.UNKNOWN, saved.toCome());
     }
+    restored.groups.addAll(saved.groups());
+    restored.guilt.putAll(saved.guilt());
+    restored.poison.putAll(saved.poison());
+    return restored;
   }
 
   private static Seat seat(CoordinatorRequest.Speaker who) {
