@@ -63,7 +63,7 @@ final class ImageTaskRequest extends Request {
   private volatile OpenImageTask opened;
 
   /** Set as soon as they are there, like {@link #opened}. */
-  private volatile OpenImageTask.Sources sources;
+  private volatile TaskSources sources;
 
   /** Heap for what is open; null until it is asked for. Task thread only. */
   private DecodingMemory.Reservation memory;
@@ -149,7 +149,7 @@ final class ImageTaskRequest extends Request {
         () -> {
           long lookingBack = frame == null ? 0 : frame.fetch(host.payloads());
           sources =
-              OpenImageTask.fetch(
+              TaskSources.fetch(
                       run,
                       host.settings(),
                       use().batcher(),

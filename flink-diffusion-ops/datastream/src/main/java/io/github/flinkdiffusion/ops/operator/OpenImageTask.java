@@ -9,10 +9,8 @@ import static java.util.stream.Collectors.joining;
 import io.github.flinkdiffusion.connector.event.ImageTaskEvent;
 import io.github.flinkdiffusion.connector.payload.PayloadChannel;
 import io.github.flinkdiffusion.connector.payload.PayloadException;
-import io.github.flinkdiffusion.connector.payload.PayloadStore;
 import io.github.flinkdiffusion.ops.batching.StepBatcher;
 import io.github.flinkdiffusion.ops.credentials.Origin;
-import io.github.flinkdiffusion.ops.image.DecodedSize;
 import io.github.flinkdiffusion.ops.image.FloatResize;
 import io.github.flinkdiffusion.ops.image.ImageException;
 import io.github.flinkdiffusion.ops.image.ImageLimits;
@@ -37,11 +35,8 @@ import io.github.flinkdiffusion.ops.pipeline.Parameters;
 import io.github.flinkdiffusion.ops.pipeline.ResultKind;
 import io.github.flinkdiffusion.ops.pipeline.ResultMeaning;
 import io.github.flinkdiffusion.ops.pipeline.Seeds;
-import io.github.flinkdiffusion.ops.pipeline.Tiling;
-import io.github.flinkdiffusion.ops.serving.DecodingMemory;
 import io.github.flinkdiffusion.ops.serving.DiffusionSettings;
 import io.github.flinkdiffusion.ops.serving.ImageSettings;
-import io.github.flinkdiffusion.ops.serving.ImageTaskOptions;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.BitSet;
@@ -62,7 +57,7 @@ final class OpenImageTask implements AutoCloseable {
   static final String IMAGE = "image";
   static final String MASK = "mask";
 
-  private final Sources sources;
+  private final TaskSources sources;
   private final TaskScenes image;
   private final Optional<TaskScenes> mask;
   private final ModelBands bands;
@@ -82,7 +77,7 @@ final class OpenImageTask implements AutoCloseable {
   private final Model model;
 
   private OpenImageTask(
-      Sources sources,
+      TaskSources sources,
       TaskScenes image,
       Optional<TaskScenes> mask,
       ModelBands bands,
@@ -107,145 +102,10 @@ final class OpenImageTask implements AutoCloseable {
   }
 
   /**
-   * The request's images as files, whose headers alone have been looked at.
-   *
-   * @param image what is worked on
-   * @param bytes heap that the task takes from its opening until its end, see {@link
-   *     ImageTaskOptions#MAX_DECODED_SIZE}
-   */
-  record Sources(TaskImage image, Optional<TaskImage> mask, long bytes) implements AutoCloseable {
-    /** The same with more heap, for what is read beside the images. */
-    Sources beside(long more) {
-      return new Sources(image, mask, bytes + more);
-    }
-
-    @Override
-    public void close() {
-      image.close();
-      mask.ifPresent(TaskImage::close);
-    }
-  }
-
-  /**
-   * Fetches the request's images and looks at what they are, without decoding them. Waits for
-   * files.
-   *
-   * @param most heap that a task may take, see {@link DecodingMemory}
-   * @throws InvalidRequestException for a request that cannot be done, and for one that takes more
-   * @throws ImageException for an image that cannot be read
-   */
-  static Sources fetch(
-      ImageTaskEvent event,
-      DiffusionSettings settings,
-      StepBatcher batcher,
-      PayloadStore payloads,
-      Path scratch,
-      long most) {
-    Events.checkId(event.getId());
-    settings.limits().check(event.getAttributes(), event.getParameters());
-    Arguments wanted = Events.asked(event);
-    ImageSettings how = settings.image();
-    TaskImage image = TaskImage.fetch(event, how, payloads, scratch);
-    Optional<TaskImage> mask = Optional.empty();
-    try {
-      DecodedSize size = image.size(how);
-      String extents = size.extent();
-      double reading = size.peakBytes();
-      double open = size.rasterBytes();
-      if (image.slices() > 1) {
-        // The first slice is there as long as the task, beside the one that is worked on.
-        reading += size.rasterBytes();
-        open += size.rasterBytes();
-      }
-      if (event.getMask() != null) {
-        requireOneSlice(image);
-        mask = Optional.of(TaskImage.fetch(MASK, event.getMask(), how, payloads, scratch));
-        DecodedSize ofMask = mask.get().size(how);
-        extents += ", mask " + ofMask.extent();
-        reading += ofMask.peakBytes();
-        open += ofMask.rasterBytes();
-        reading += readWhole(wanted, ofMask);
-      }
-      reading += readWhole(wanted, size);
-      double resized = resizedPixels(wanted, size);
-      // The new images, and the pass between.
-      reading += 2 * resized * Float.BYTES * (mask.isPresent() ? 4 : 3);
-      open += resized * Float.BYTES * (mask.isPresent() ? 4 : 3);
-      int scale = batcher.model().tiling().map(Tiling::scale).orElse(1);
-      double result =
-          Math.max(resized, size.pixels()) * scale * scale * batcher.model().imageChannels();
-      long bytes = (long) Math.max(reading, open + Composition.heapBytes((long) result));
-      boolean configured = how.maxDecodedBytes() != null && how.maxDecodedBytes() < most;
-      long limit = configured ? how.maxDecodedBytes() : most;
-      if (bytes > limit) {
-        throw new InvalidRequestException(
-            "Reading the request's images (%s) takes %d bytes of heap; at most %d are accepted (%s). Send a smaller image, or %s%s."
-                .formatted(
-                    extents,
-                    bytes,
-                    limit,
-                    configured
-                        ? ImageTaskOptions.MAX_DECODED_SIZE.key()
-                        : "half of the heap, see " + ImageTaskOptions.MAX_DECODED_SIZE.key(),
-                    resizes(wanted)
-                        ? "leave out width and height"
-                        : "a TIFF file in tiles, which is read by parts",
-                    configured
-                        ? ", or raise the option"
-                        : ", or raise taskmanager.memory.task.heap.size"));
-      }
-      return new Sources(image, mask, bytes);
-    } catch (RuntimeException | Error e) {
-      image.close();
-      mask.ifPresent(TaskImage::close);
-      throw e;
-    }
-  }
-
-  private static void requireOneSlice(TaskImage image) {
-    if (image.slices() > 1) {
-      throw new InvalidRequestException(
-          "The request has a mask and %d slices; a mask is for one. Send a request for each slice."
-              .formatted(image.slices()));
-    }
-  }
-
-  /** Of images that are brought to another size first; 0 if they are not. */
-  private static double resizedPixels(Arguments wanted, DecodedSize size) {
-    return resizes(wanted)
-        ? side(wanted.get(Parameters.WIDTH), size.width(), size)
-            * side(wanted.get(Parameters.HEIGHT), size.height(), size)
-        : 0;
-  }
-
-  private static boolean resizes(Arguments wanted) {
-    return wanted.has(Parameters.WIDTH) || wanted.has(Parameters.HEIGHT);
-  }
-
-  /** A side that is left open stays; of a file that does not tell it, as long as it may be. */
-  private static double side(Long wanted, long own, DecodedSize size) {
-    if (wanted != null) {
-      return Math.max(0, wanted);
-    }
-    return own > 0 ? own : Math.min(size.pixels(), ImageLimits.DEFAULT.maxSide());
-  }
-
-  /**
-   * What an image that is read by parts takes when it is brought to another size, for which it is
-   * read as a whole; one that would be too large for that is refused when it is open.
-   */
-  private static double readWhole(Arguments wanted, DecodedSize size) {
-    return resizes(wanted)
-        ? Math.max(
-            0, Math.min(size.wholeBytes(), ImageLimits.DEFAULT.maxBytes()) - size.rasterBytes())
-        : 0;
-  }
-
-  /**
    * Opens the request's images and asks the model whether it can do the first part.
    *
-   * @param sources for which {@link Sources#bytes} of heap are reserved; closed with the task, and
-   *     when this fails
+   * @param sources for which {@link TaskSources#bytes} of heap are reserved; closed with the task,
+   *     and when this fails
    * @param blend what the image is mixed with
    * @param texts whether results are texts
    * @throws InvalidRequestException for a request that cannot be done
@@ -255,7 +115,7 @@ final class OpenImageTask implements AutoCloseable {
       ImageTaskEvent event,
       DiffusionSettings settings,
       StepBatcher batcher,
-      Sources sources,
+      TaskSources sources,
       Optional<FrameBlend> blend,
       boolean texts) {
     try {
@@ -270,7 +130,7 @@ final class OpenImageTask implements AutoCloseable {
       ImageTaskEvent event,
       DiffusionSettings settings,
       StepBatcher batcher,
-      Sources sources,
+      TaskSources sources,
       Optional<FrameBlend> blend,
       boolean texts) {
     ImageSettings how = settings.image();
@@ -310,7 +170,7 @@ final class OpenImageTask implements AutoCloseable {
               batcher.model().imageChannels(),
               sources.image().selection().bands().isPresent() ? List.of() : how.bands());
       TaskPlan plan =
-          plan(image.first(), batcher, settings, samples, wanted).ofSlices(image.slices());
+          TaskCut.plan(image.first(), batcher, settings, samples, wanted).ofSlices(image.slices());
       if (image.slices() > 1 && texts) {
         throw new InvalidRequestException(
             "The image has %d slices; a text is about one. Select it with the parameter page."
@@ -427,47 +287,6 @@ final class OpenImageTask implements AutoCloseable {
 
   private static int side(Long wanted, int own) {
     return wanted == null ? own : (int) Math.max(-1, Math.min(wanted, Integer.MAX_VALUE));
-  }
-
-  /**
-   * What is found in a picture, such as classes or boxes, is looked for in tiles only when somebody
-   * says so: what a tile shows alone means less than the whole.
-   */
-  private static TaskPlan plan(
-      Scene scene, StepBatcher batcher, DiffusionSettings settings, int samples, Arguments wanted) {
-    ImageSettings how = settings.image();
-    int width = scene.width();
-    int height = scene.height();
-    Optional<Tiling> tiling = batcher.model().tiling();
-    if (tiling.isEmpty()) {
-      if (how.tileSize().isPresent() && Math.max(width, height) > how.tileSize().getAsInt()) {
-        throw new InvalidRequestException(
-            "The image is %d x %d pixels and %s is %d, but the model does not work on tiles; leave the option out."
-                .formatted(
-                    width, height, ImageTaskOptions.TILE_SIZE.key(), how.tileSize().getAsInt()));
-      }
-      return TaskPlan.whole(width, height, 1, 1, samples);
-    }
-    int scale = tiling.get().scale();
-    int alignment = tiling.get().alignment();
-    int tile = how.tileSize().orElse(tiling.get().tile());
-    int most =
-        how.tileSize()
-            .orElse(
-                batcher.model().result(wanted).kind() == ResultKind.PICTURE
-                    ? 2 * tiling.get().tile()
-                    : Integer.MAX_VALUE);
-    // Without a tile's size to go by, what would be too large at once is cut.
-    boolean cut =
-        how.tileSize().isEmpty()
-            && most < Integer.MAX_VALUE
-            && !settings.limits().allows((long) width * scale * height * scale);
-    if (Math.max(width, height) <= most && !cut) {
-      return TaskPlan.whole(width, height, scale, alignment, samples);
-    }
-    // A tile of one step of the grid leaves no room to overlap.
-    int overlap = how.tileOverlap().orElse(tile > alignment ? tile / 4 : 0);
-    return TaskPlan.tiled(width, height, scale, alignment, tile, overlap, samples);
   }
 
   /**

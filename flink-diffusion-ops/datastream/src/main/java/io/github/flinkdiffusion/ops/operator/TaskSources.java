@@ -1,0 +1,161 @@
+/*
+ * Copyright the Flink Diffusion authors
+ * SPDX-License-Identifier: Apache-2.0
+ */
+package io.github.flinkdiffusion.ops.operator;
+
+import io.github.flinkdiffusion.connector.event.ImageTaskEvent;
+import io.github.flinkdiffusion.connector.payload.PayloadStore;
+import io.github.flinkdiffusion.ops.batching.StepBatcher;
+import io.github.flinkdiffusion.ops.image.DecodedSize;
+import io.github.flinkdiffusion.ops.image.ImageException;
+import io.github.flinkdiffusion.ops.image.ImageLimits;
+import io.github.flinkdiffusion.ops.imaging.Composition;
+import io.github.flinkdiffusion.ops.pipeline.Arguments;
+import io.github.flinkdiffusion.ops.pipeline.InvalidRequestException;
+import io.github.flinkdiffusion.ops.pipeline.Parameters;
+import io.github.flinkdiffusion.ops.pipeline.Tiling;
+import io.github.flinkdiffusion.ops.serving.DecodingMemory;
+import io.github.flinkdiffusion.ops.serving.DiffusionSettings;
+import io.github.flinkdiffusion.ops.serving.ImageSettings;
+import io.github.flinkdiffusion.ops.serving.ImageTaskOptions;
+import java.nio.file.Path;
+import java.util.Optional;
+
+/**
+ * The request's images as files, whose headers alone have been looked at.
+ *
+ * @param image what is worked on
+ * @param bytes heap that the task takes from its opening until its end, see {@link
+ *     ImageTaskOptions#MAX_DECODED_SIZE}
+ */
+record TaskSources(TaskImage image, Optional<TaskImage> mask, long bytes) implements AutoCloseable {
+
+  /** The same with more heap, for what is read beside the images. */
+  TaskSources beside(long more) {
+    return new TaskSources(image, mask, bytes + more);
+  }
+
+  @Override
+  public void close() {
+    image.close();
+    mask.ifPresent(TaskImage::close);
+  }
+
+  /**
+   * Fetches the request's images and looks at what they are, without decoding them. Waits for
+   * files.
+   *
+   * @param most heap that a task may take, see {@link DecodingMemory}
+   * @throws InvalidRequestException for a request that cannot be done, and for one that takes more
+   * @throws ImageException for an image that cannot be read
+   */
+  static TaskSources fetch(
+      ImageTaskEvent event,
+      DiffusionSettings settings,
+      StepBatcher batcher,
+      PayloadStore payloads,
+      Path scratch,
+      long most) {
+    Events.checkId(event.getId());
+    settings.limits().check(event.getAttributes(), event.getParameters());
+    Arguments wanted = Events.asked(event);
+    ImageSettings how = settings.image();
+    TaskImage image = TaskImage.fetch(event, how, payloads, scratch);
+    Optional<TaskImage> mask = Optional.empty();
+    try {
+      DecodedSize size = image.size(how);
+      String extents = size.extent();
+      double reading = size.peakBytes();
+      double open = size.rasterBytes();
+      if (image.slices() > 1) {
+        // The first slice is there as long as the task, beside the one that is worked on.
+        reading += size.rasterBytes();
+        open += size.rasterBytes();
+      }
+      if (event.getMask() != null) {
+        requireOneSlice(image);
+        mask =
+            Optional.of(
+                TaskImage.fetch(OpenImageTask.MASK, event.getMask(), how, payloads, scratch));
+        DecodedSize ofMask = mask.get().size(how);
+        extents += ", mask " + ofMask.extent();
+        reading += ofMask.peakBytes();
+        open += ofMask.rasterBytes();
+        reading += readWhole(wanted, ofMask);
+      }
+      reading += readWhole(wanted, size);
+      double resized = resizedPixels(wanted, size);
+      // The new images, and the pass between.
+      reading += 2 * resized * Float.BYTES * (mask.isPresent() ? 4 : 3);
+      open += resized * Float.BYTES * (mask.isPresent() ? 4 : 3);
+      int scale = batcher.model().tiling().map(Tiling::scale).orElse(1);
+      double result =
+          Math.max(resized, size.pixels()) * scale * scale * batcher.model().imageChannels();
+      long bytes = (long) Math.max(reading, open + Composition.heapBytes((long) result));
+      boolean configured = how.maxDecodedBytes() != null && how.maxDecodedBytes() < most;
+      long limit = configured ? how.maxDecodedBytes() : most;
+      if (bytes > limit) {
+        throw new InvalidRequestException(
+            "Reading the request's images (%s) takes %d bytes of heap; at most %d are accepted (%s). Send a smaller image, or %s%s."
+                .formatted(
+                    extents,
+                    bytes,
+                    limit,
+                    configured
+                        ? ImageTaskOptions.MAX_DECODED_SIZE.key()
+                        : "half of the heap, see " + ImageTaskOptions.MAX_DECODED_SIZE.key(),
+                    resizes(wanted)
+                        ? "leave out width and height"
+                        : "a TIFF file in tiles, which is read by parts",
+                    configured
+                        ? ", or raise the option"
+                        : ", or raise taskmanager.memory.task.heap.size"));
+      }
+      return new TaskSources(image, mask, bytes);
+    } catch (RuntimeException | Error e) {
+      image.close();
+      mask.ifPresent(TaskImage::close);
+      throw e;
+    }
+  }
+
+  private static void requireOneSlice(TaskImage image) {
+    if (image.slices() > 1) {
+      throw new InvalidRequestException(
+          "The request has a mask and %d slices; a mask is for one. Send a request for each slice."
+              .formatted(image.slices()));
+    }
+  }
+
+  /** Of images that are brought to another size first; 0 if they are not. */
+  private static double resizedPixels(Arguments wanted, DecodedSize size) {
+    return resizes(wanted)
+        ? side(wanted.get(Parameters.WIDTH), size.width(), size)
+            * side(wanted.get(Parameters.HEIGHT), size.height(), size)
+        : 0;
+  }
+
+  private static boolean resizes(Arguments wanted) {
+    return wanted.has(Parameters.WIDTH) || wanted.has(Parameters.HEIGHT);
+  }
+
+  /** A side that is left open stays; of a file that does not tell it, as long as it may be. */
+  private static double side(Long wanted, long own, DecodedSize size) {
+    if (wanted != null) {
+      return Math.max(0, wanted);
+    }
+    return own > 0 ? own : Math.min(size.pixels(), ImageLimits.DEFAULT.maxSide());
+  }
+
+  /**
+   * What an image that is read by parts takes when it is brought to another size, for which it is
+   * read as a whole; one that would be too large for that is refused when it is open.
+   */
+  private static double readWhole(Arguments wanted, DecodedSize size) {
+    return resizes(wanted)
+        ? Math.max(
+            0, Math.min(size.wholeBytes(), ImageLimits.DEFAULT.maxBytes()) - size.rasterBytes())
+        : 0;
+  }
+}
