@@ -4,8 +4,6 @@
  */
 package io.github.flinkdiffusion.connector.kafka;
 
-import static org.apache.flink.util.TimeUtils.formatWithHighestUnit;
-
 import io.github.flinkdiffusion.connector.format.EventFormat;
 import io.github.flinkdiffusion.connector.format.FormatSettings;
 import io.github.flinkdiffusion.connector.kafka.internal.BrokerLimits;
@@ -57,9 +55,6 @@ import org.jspecify.annotations.Nullable;
 @NullMarked
 @PublicEvolving
 public final class EventSinkBuilder<T extends SpecificRecord> {
-  /** Kafka's own default of transaction.max.timeout.ms. */
-  private static final Duration DEFAULT_BROKER_MAX_TRANSACTION_TIMEOUT = Duration.ofMinutes(15);
-
   /** Below it, not even a failure without its original would surely fit. */
   private static final MemorySize SMALLEST_MAX_EVENT_SIZE = MemorySize.parse("64kb");
 
@@ -264,7 +259,8 @@ public final class EventSinkBuilder<T extends SpecificRecord> {
             "setBootstrapServers");
     Properties properties = settings.properties(job);
     Settings.refuseReserved(what, properties, RESERVED);
-    refuseLossyProperties(properties);
+    LossChecks checks = new LossChecks(what);
+    checks.producer(properties);
     int maxRecordBytes = maxRecordBytes(job, properties);
     FormatSettings format = format(job);
     Delivery delivery =
@@ -285,7 +281,7 @@ public final class EventSinkBuilder<T extends SpecificRecord> {
     boolean exactlyOnce = delivery == Delivery.EXACTLY_ONCE;
     Checkpointing checkpoints = Checkpointing.of(env);
     if (exactlyOnce) {
-      refuseLossyCheckpointing(checkpoints);
+      checks.checkpointing(checkpoints);
       builder
           .setTransactionalIdPrefix(transactionalIdPrefix(job))
           .setTransactionNamingStrategy(TransactionNamingStrategy.POOLING);
@@ -299,12 +295,12 @@ public final class EventSinkBuilder<T extends SpecificRecord> {
 
     properties.setProperty(ProducerConfig.BOOTSTRAP_SERVERS_CONFIG, servers);
     BrokerLimits limits = broker.ask(properties, topic);
-    checkTopic(limits, topic, maxRecordBytes);
+    checks.topic(limits, topic, maxRecordBytes);
     if (failuresTopic != null) {
-      checkTopic(broker.ask(properties, failuresTopic), failuresTopic, maxRecordBytes);
+      checks.topic(broker.ask(properties, failuresTopic), failuresTopic, maxRecordBytes);
     }
     if (exactlyOnce) {
-      Duration timeout = transactionTimeout(job, checkpoints, limits);
+      Duration timeout = checks.transactionTimeout(settings, job, checkpoints, limits);
       properties.setProperty(
           ProducerConfig.TRANSACTION_TIMEOUT_CONFIG, Long.toString(timeout.toMillis()));
     }
@@ -330,24 +326,6 @@ public final class EventSinkBuilder<T extends SpecificRecord> {
       throw new KafkaSettingsException(what + " cannot be built: " + e.getMessage());
     }
     return format;
-  }
-
-  private void refuseLossyProperties(Properties properties) {
-    String acks = properties.getProperty(ProducerConfig.ACKS_CONFIG, "all");
-    if (!acks.equals("all") && !acks.equals("-1")) {
-      throw new KafkaSettingsException(
-          ("%s cannot have acks=%s: a record would be lost if the only broker that has it fails."
-                  + " Leave it out, or set all.")
-              .formatted(what, acks));
-    }
-    String idempotence = properties.getProperty(ProducerConfig.ENABLE_IDEMPOTENCE_CONFIG, "true");
-    if (!Boolean.parseBoolean(idempotence)) {
-      throw new KafkaSettingsException(
-          what
-              + " cannot have enable.idempotence="
-              + idempotence
-              + ": a retry could write a record twice or out of order. Leave it out.");
-    }
   }
 
   /** The limit of an event's size, after comparing it with the producer's own limit. */
@@ -390,36 +368,6 @@ public final class EventSinkBuilder<T extends SpecificRecord> {
     return prefix + END_OF_PREFIX + kind + END_OF_PREFIX + topic;
   }
 
-  private void refuseLossyCheckpointing(Checkpointing checkpoints) {
-    if (!checkpoints.streaming()) {
-      throw new KafkaSettingsException(
-          what
-              + " cannot run in Flink's batch mode: its one transaction would have to stay open"
-              + " for the whole job. Set execution.runtime-mode to STREAMING; a bounded source ends"
-              + " there too.");
-    }
-    if (!checkpoints.enabled()) {
-      throw new KafkaSettingsException(
-          what
-              + " needs checkpoints: nothing is visible before one is complete, and without any"
-              + " nothing ever is. Call env.enableCheckpointing(...) before building the sink, or"
-              + " set execution.checkpointing.interval.");
-    }
-    if (!checkpoints.exactlyOnce()) {
-      throw new KafkaSettingsException(
-          what
-              + " needs exactly-once checkpoints: with the at-least-once mode records are written"
-              + " twice. Set execution.checkpointing.mode to EXACTLY_ONCE.");
-    }
-    if (!checkpoints.afterTasksFinish()) {
-      throw new KafkaSettingsException(
-          what
-              + " needs the checkpoint after the end of a bounded source: without it the last"
-              + " transaction is never committed. Leave"
-              + " execution.checkpointing.checkpoints-after-tasks-finish at true.");
-    }
-  }
-
   private void checkFailuresTopic() {
     if (refusal != null && (failuresTopic == null || failuresTopic.isBlank())) {
       throw new KafkaSettingsException(
@@ -438,76 +386,5 @@ public final class EventSinkBuilder<T extends SpecificRecord> {
           "%s does not take setFailuresTopic(%s): its events always fit. Leave it out."
               .formatted(what, failuresTopic));
     }
-  }
-
-  private void checkTopic(BrokerLimits limits, String name, int maxRecordBytes) {
-    if (!limits.topicExists()) {
-      throw new KafkaSettingsException(
-          "%s cannot write to topic %s: it does not exist. Create it first.".formatted(what, name));
-    }
-    limits
-        .maxRecordBytes()
-        .ifPresent(
-            max -> {
-              if (max < maxRecordBytes) {
-                throw new KafkaSettingsException(
-                    ("%s cannot write events of up to %d bytes to topic %s, which takes %d: the"
-                            + " job would fail on the first larger image, and again after every"
-                            + " restart. Raise the topic's max.message.bytes, or lower %s.")
-                        .formatted(
-                            what, maxRecordBytes, name, max, KafkaOptions.MAX_EVENT_SIZE.key()));
-              }
-            });
-  }
-
-  /**
-   * By default the longest that the broker allows: a transaction that times out is data lost, one
-   * that lingers only makes readers wait, and only until the job is back and aborts it.
-   */
-  private Duration transactionTimeout(
-      ReadableConfig job, Checkpointing checkpoints, BrokerLimits limits) {
-    Duration brokerMax =
-        limits
-            .maxTransactionTimeout()
-            .or(() -> settings.find(KafkaOptions.BROKER_MAX_TRANSACTION_TIMEOUT, job))
-            .orElse(DEFAULT_BROKER_MAX_TRANSACTION_TIMEOUT);
-    Duration timeout = settings.find(KafkaOptions.TRANSACTION_TIMEOUT, job).orElse(brokerMax);
-    if (timeout.compareTo(brokerMax) > 0) {
-      throw new KafkaSettingsException(
-          ("%s cannot have a transaction timeout of %s: the broker allows %s. Lower %s, or raise"
-                  + " the broker's transaction.max.timeout.ms%s.")
-              .formatted(
-                  what,
-                  formatWithHighestUnit(timeout),
-                  formatWithHighestUnit(brokerMax),
-                  KafkaOptions.TRANSACTION_TIMEOUT.key(),
-                  limits.maxTransactionTimeout().isPresent()
-                      ? ""
-                      : " and set it in "
-                          + KafkaOptions.BROKER_MAX_TRANSACTION_TIMEOUT.key()
-                          + ", since the broker could not be asked"));
-    }
-    Duration restart = settings.get(KafkaOptions.ALLOWED_RESTART_TIME, job);
-    Duration needed = checkpoints.longestTransaction(restart);
-    if (timeout.compareTo(needed) < 0) {
-      throw new KafkaSettingsException(
-          ("%s cannot have a transaction timeout of %s: a transaction may stay open for %s, which"
-                  + " is (checkpoint interval %s + checkpoint timeout %s) x %d + restart %s, and"
-                  + " what is in it would be lost. Raise %s (the broker allows %s), or lower"
-                  + " execution.checkpointing.interval, execution.checkpointing.timeout,"
-                  + " execution.checkpointing.tolerable-failed-checkpoints or %s.")
-              .formatted(
-                  what,
-                  formatWithHighestUnit(timeout),
-                  formatWithHighestUnit(needed),
-                  formatWithHighestUnit(checkpoints.interval()),
-                  formatWithHighestUnit(checkpoints.timeout()),
-                  1L + Math.max(0, checkpoints.tolerableFailures()),
-                  formatWithHighestUnit(restart),
-                  KafkaOptions.TRANSACTION_TIMEOUT.key(),
-                  formatWithHighestUnit(brokerMax),
-                  KafkaOptions.ALLOWED_RESTART_TIME.key()));
-    }
-    return timeout;
   }
 }
