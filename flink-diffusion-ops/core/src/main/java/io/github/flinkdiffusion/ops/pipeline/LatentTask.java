@@ -37,7 +37,7 @@ interface LatentTask extends Task {
   /** One request's; draws its noise in the reference's order. */
   default Beginning begin(GenerationRequest request, Conditions conditions, TrajectoryNoise noise) {
     SampleShape shape = shape(request).orElseThrow();
-    SamplerState state = SamplerState.start(plan(request), noise.gaussian(shape));
+    SamplerState state = SamplerState.start(plan(request), Variation.noise(request, noise, shape));
     return new Beginning(shape, state, conditions);
   }
 

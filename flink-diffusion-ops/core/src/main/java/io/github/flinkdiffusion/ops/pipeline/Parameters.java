@@ -224,6 +224,35 @@ public final class Parameters {
       integer(
           "seed", "Seed of the noise (generator); derived from the id when absent.", "a number");
 
+  public static final Parameter<Long> VARIATION_SEED =
+      integer(
+          "variationSeed",
+          "Second seed: the first noise lies between the seed's and this one's (variation seed of"
+              + " AUTOMATIC1111's web UI, interpolated as one vector). Later noise is the seed's.",
+          "a number");
+
+  public static final Parameter<Double> VARIATION_STRENGTH =
+      number(
+          "variationStrength",
+          "How far the first noise is from the seed's to the variationSeed's, along the arc between"
+              + " them (slerp).",
+          "a number from 0 to 1",
+          value -> value >= 0 && value <= 1);
+
+  public static final Parameter<String> VARIATION_PROMPT =
+      text(
+          "variationPrompt",
+          "Second prompt: the network sees what lies between the encodings of both.",
+          "a text");
+
+  public static final Parameter<Double> VARIATION_PROMPT_STRENGTH =
+      number(
+          "variationPromptStrength",
+          "How far the encoding is from the prompt's to the variationPrompt's, along the arc"
+              + " between them (slerp).",
+          "a number from 0 to 1",
+          value -> value >= 0 && value <= 1);
+
   public static final Parameter<String> SCHEDULER =
       text("scheduler", "diffusers class name of the scheduler.", "the name of a scheduler class");
 

@@ -229,7 +229,8 @@ final class StableDiffusion implements LatentTask {
                     controlled(
                             images(
                                 lessWork(
-                                    Signature.of(family.name()).required(Parameters.PROMPT),
+                                    Variation.describeSeeds(
+                                        Signature.of(family.name()).required(Parameters.PROMPT)),
                                     caching)))
                         .withDefault(
                             Parameters.STRENGTH,
@@ -391,6 +392,7 @@ final class StableDiffusion implements LatentTask {
     GenerationRequest moved = PromptLoras.moved(asked, adapters.isPresent());
     GenerationRequest request = adapters.map(each -> each.check(moved)).orElse(moved);
     sides.check(request);
+    Variation.check(request);
     conditioning.check(request, this::calls);
     control.ifPresent(each -> each.check(request));
     features.ifPresent(each -> each.check(request));
@@ -500,7 +502,7 @@ final class StableDiffusion implements LatentTask {
     SamplingPlan plan = plan(request);
     float[] image =
         needsImage(request) ? encoded(request, moments.next()).sample(noises.shaped(shape)) : null;
-    float[] noise = noises.gaussian(shape);
+    float[] noise = Variation.noise(request, noises, shape);
     SamplerState state =
         image == null || allAnew(request)
             ? SamplerState.start(plan, noise)

@@ -46,7 +46,9 @@ final class TextConditioning implements Conditioning {
 
   @Override
   public Signature describe(Signature signature) {
-    Signature texts = signature.optional(Parameters.CLIP_SKIP).optional(Parameters.PROMPT_LANGUAGE);
+    Signature texts =
+        Variation.describePrompts(
+            signature.optional(Parameters.CLIP_SKIP).optional(Parameters.PROMPT_LANGUAGE));
     return guidanceSize > 0
         ? texts
         : texts
@@ -137,10 +139,11 @@ final class TextConditioning implements Conditioning {
 
   private List<Conditions> embedded(List<GenerationRequest> requests) {
     Map<Prompt, PromptEncoding> encoded =
-        prompts.encodeSkipping(requests.stream().map(Prompt::wanted).toList());
+        prompts.encodeSkipping(
+            requests.stream().flatMap(request -> Variation.prompts(request).stream()).toList());
     List<Conditions> conditions = new ArrayList<>();
     for (GenerationRequest request : requests) {
-      PromptEncoding prompt = encoded.get(Prompt.wanted(request));
+      PromptEncoding prompt = Variation.encoding(request, Variation.prompts(request), encoded::get);
       float[] guidance = EmbeddedGuidance.of(request.guidanceScale(), guidanceSize);
       conditions.add(
           new Conditions(
@@ -168,7 +171,7 @@ final class TextConditioning implements Conditioning {
       PromptEncoder prompts, List<GenerationRequest> requests, RowOf rows) {
     List<Prompt> texts = new ArrayList<>();
     for (GenerationRequest request : requests) {
-      texts.add(Prompt.wanted(request));
+      texts.addAll(Variation.prompts(request));
       if (request.guidanceScale() > 1) {
         texts.add(Prompt.unwanted(request));
       }
@@ -179,7 +182,7 @@ final class TextConditioning implements Conditioning {
 
   private static Conditions guided(
       GenerationRequest request, Map<Prompt, PromptEncoding> encoded, RowOf rows) {
-    PromptEncoding prompt = encoded.get(Prompt.wanted(request));
+    PromptEncoding prompt = Variation.encoding(request, Variation.prompts(request), encoded::get);
     Row conditional = rows.of(request, prompt);
     if (request.guidanceScale() <= 1) {
       return new Conditions(List.of(conditional), Guidance.NONE, prompt.truncated());

@@ -192,7 +192,9 @@ final class TextTransformer implements LatentTask {
                 conditioning.inputs())
             : components.cachingDenoiser(
                 "transformer", transformer.network(), transformer.layers(), conditioning.inputs());
-    Signature asked = family.images(Signature.of(family.name()).required(Parameters.PROMPT));
+    Signature asked =
+        family.images(
+            Variation.describeSeeds(Signature.of(family.name()).required(Parameters.PROMPT)));
     if (caching.isPresent()) {
       asked = asked.withDefault(Parameters.CACHE_INTERVAL, (long) caching.get().interval());
       if (caching.get().threshold() != null) {
@@ -256,6 +258,7 @@ final class TextTransformer implements LatentTask {
   @Override
   public GenerationRequest check(GenerationRequest request) {
     Sides.checkPicture(request, factor);
+    Variation.check(request);
     conditioning.check(request);
     Raster image = request.get(Parameters.IMAGE);
     Raster mask = request.get(Parameters.MASK);
@@ -353,7 +356,7 @@ final class TextTransformer implements LatentTask {
     if (family.beside() == Beside.CONTROL) {
       return begin(request, conditions.with(image), noises);
     }
-    float[] noise = noises.gaussian(shape);
+    float[] noise = Variation.noise(request, noises, shape);
     SamplerState state = SamplerState.startFrom(plan(request), image, noise);
     if (request.get(Parameters.MASK) == null) {
       return new Beginning(shape, state, conditions);
@@ -387,7 +390,7 @@ final class TextTransformer implements LatentTask {
     }
     Conditions conditions = texts.with(encoded.next().sample(noises.shaped(shape)));
     float[] image = encoded.next().sample(noises.shaped(shape));
-    float[] noise = noises.gaussian(shape);
+    float[] noise = Variation.noise(request, noises, shape);
     return new Beginning(
         shape,
         SamplerState.startFrom(plan(request), image, noise),

@@ -106,7 +106,7 @@ final class XlConditioning implements Conditioning {
   @Override
   public Signature describe(Signature signature) {
     Signature texts =
-        signature
+        Variation.describePrompts(signature)
             .optional(Parameters.CLIP_SKIP)
             .optional(Parameters.PROMPT_LANGUAGE)
             .withDefault(Parameters.PROMPT_2, "the prompt", asked -> asked.get(Parameters.PROMPT))
@@ -212,7 +212,7 @@ final class XlConditioning implements Conditioning {
   public List<Conditions> encode(List<GenerationRequest> requests) {
     List<Texts> texts = new ArrayList<>();
     for (GenerationRequest request : requests) {
-      texts.add(prompt(request));
+      texts.addAll(wanted(request));
       negative(request).ifPresent(texts::add);
     }
     Encoded encoded =
@@ -342,6 +342,15 @@ final class XlConditioning implements Conditioning {
         : new Texts(own, own.withText(other));
   }
 
+  /** The prompt's, and those of a second prompt, which both text encoders read. */
+  private List<Texts> wanted(GenerationRequest request) {
+    List<Texts> wanted = new ArrayList<>(List.of(prompt(request)));
+    Variation.prompts(request).stream()
+        .skip(1)
+        .forEach(other -> wanted.add(new Texts(other, other)));
+    return wanted;
+  }
+
   /** Empty for zeros, and without guidance. No layers are left out, as in the reference. */
   private Optional<Texts> negative(GenerationRequest request) {
     String text = request.get(Parameters.NEGATIVE_PROMPT);
@@ -356,7 +365,8 @@ final class XlConditioning implements Conditioning {
   }
 
   private Conditions conditions(GenerationRequest request, Encoded encoded) {
-    PromptEncoding prompt = joined(prompt(request), encoded);
+    PromptEncoding prompt =
+        Variation.encoding(request, wanted(request), texts -> joined(texts, encoded));
     float[] ids =
         numbers(
             request.get(Parameters.ORIGINAL_SIZE),
