@@ -32,6 +32,7 @@ import java.util.Arrays;
 import java.util.List;
 import java.util.Locale;
 import java.util.Map;
+import java.util.Optional;
 import java.util.OptionalInt;
 import java.util.UUID;
 import java.util.concurrent.Callable;
@@ -51,6 +52,7 @@ import picocli.CommandLine.Parameters;
  */
 abstract class ImageDemo implements Callable<Integer> {
   private static final int MOST_SLICES = 1000;
+  private static final int DEFAULT_STEPS = 4;
   private static final Pattern RANGE = Pattern.compile("(\\d{1,6})(?:-(\\d{1,6}))?");
 
   @Mixin private DemoOptions options;
@@ -72,16 +74,15 @@ abstract class ImageDemo implements Callable<Integer> {
   @Option(
       names = "--steps",
       paramLabel = "N",
-      defaultValue = "4",
-      description = "Denoising steps (default: ${DEFAULT-VALUE}).")
-  private int steps;
+      description = "Denoising steps (default: as the model's domain.json says, otherwise 4).")
+  private Integer steps;
 
   @Option(
       names = "--samples",
       paramLabel = "N",
       description =
           "Samples of each image. Their mean is the result, their spread the uncertainty (default:"
-              + " 2 to enlarge, 4 to segment).")
+              + " as the model's domain.json says, otherwise 2 to enlarge, 4 to segment).")
   private Integer samples;
 
   @Option(
@@ -154,7 +155,9 @@ abstract class ImageDemo implements Callable<Integer> {
   @Override
   public Integer call() throws Exception {
     // Everything that can be wrong is found before anything is started or written.
-    atLeastOne("--steps", steps);
+    if (steps != null) {
+      atLeastOne("--steps", steps);
+    }
     if (samples != null) {
       atLeastOne("--samples", samples);
     }
@@ -163,6 +166,13 @@ abstract class ImageDemo implements Callable<Integer> {
         model == null ? home().resolve("examples/models").resolve(embeddedModel) : model;
     ModelFolder modelFolder = ModelFolder.open(modelPath);
     requireTask(modelFolder);
+    Optional<ModelDomain> domain = ModelDomain.of(modelFolder.path());
+    if (steps == null) {
+      steps = domain.flatMap(said -> boxed(said.steps())).orElse(DEFAULT_STEPS);
+    }
+    if (samples == null) {
+      samples = domain.flatMap(said -> boxed(said.samples())).orElse(defaultSamples);
+    }
     DeviceSpec where = Engines.standard().device(options.device());
     Configuration settings = settings(modelPath);
     check(settings);
@@ -245,11 +255,15 @@ abstract class ImageDemo implements Callable<Integer> {
         .setImage(image)
         .setSeed(seed)
         .setSteps(steps)
-        .setEnsembleSize(samples == null ? defaultSamples : samples);
+        .setEnsembleSize(samples);
   }
 
   private static Path home() {
     return Path.of(System.getProperty("flinkdiffusion.home", "."));
+  }
+
+  private static Optional<Integer> boxed(OptionalInt value) {
+    return value.isPresent() ? Optional.of(value.getAsInt()) : Optional.empty();
   }
 
   private static void atLeastOne(String option, int value) {

@@ -12,6 +12,7 @@ import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Optional;
+import java.util.OptionalInt;
 
 /**
  * What images a model was trained for, by the file {@code domain.json} in its folder. A small model
@@ -20,8 +21,15 @@ import java.util.Optional;
  * @param input images that it takes
  * @param trainedOn the data
  * @param notFor what was never seen, or does not work
+ * @param steps denoising steps that suit the model, if the file says
+ * @param samples likewise of one image
  */
-record ModelDomain(String input, List<String> trainedOn, List<String> notFor) {
+record ModelDomain(
+    String input,
+    List<String> trainedOn,
+    List<String> notFor,
+    OptionalInt steps,
+    OptionalInt samples) {
   static final String FILE = "domain.json";
 
   ModelDomain {
@@ -48,10 +56,28 @@ record ModelDomain(String input, List<String> trainedOn, List<String> notFor) {
                 .formatted(file));
       }
       return Optional.of(
-          new ModelDomain(json.path("input").asText(), trainedOn, texts(json.path("not_for"))));
+          new ModelDomain(
+              json.path("input").asText(),
+              trainedOn,
+              texts(json.path("not_for")),
+              count(json, "steps", file),
+              count(json, "samples", file)));
     } catch (IOException e) {
       throw new DemoException("Cannot read the model's domain in %s: %s".formatted(file, e), e);
     }
+  }
+
+  private static OptionalInt count(JsonNode json, String name, Path file) {
+    JsonNode value = json.path(name);
+    if (value.isMissingNode()) {
+      return OptionalInt.empty();
+    }
+    if (!value.isInt() || value.asInt() < 1) {
+      throw new DemoException(
+          "\"%s\" in %s is %s; write a whole number from 1 up, or leave it out."
+              .formatted(name, file, value));
+    }
+    return OptionalInt.of(value.asInt());
   }
 
   private static List<String> texts(JsonNode list) {
@@ -67,6 +93,13 @@ record ModelDomain(String input, List<String> trainedOn, List<String> notFor) {
     lines.add("trained on: " + String.join("; ", trainedOn));
     if (!notFor.isEmpty()) {
       lines.add("not for: " + String.join("; ", notFor));
+    }
+    if (steps.isPresent() && samples.isPresent()) {
+      lines.add(
+          "best asked for: "
+              + Count.of(samples.getAsInt(), "sample")
+              + " of "
+              + Count.of(steps.getAsInt(), "step"));
     }
     return lines;
   }

@@ -29,6 +29,21 @@ class ModelDomainTest {
   }
 
   @Test
+  void stepsAndSamplesThatSuitAModelAreItsDefaults() throws Exception {
+    ModelDomain satellite = ModelDomain.of(Path.of("../models/mini-satellite-x4")).orElseThrow();
+    assertThat(satellite.steps()).hasValue(1);
+    assertThat(satellite.samples()).hasValue(4);
+    assertThat(satellite.lines()).contains("best asked for: 4 samples of 1 step");
+    Files.writeString(
+        folder.resolve(ModelDomain.FILE),
+        "{\"input\": \"x\", \"trained_on\": [\"x\"], \"steps\": 0}");
+    assertThatThrownBy(() -> ModelDomain.of(folder))
+        .isInstanceOf(DemoException.class)
+        .hasMessageContaining("\"steps\" in")
+        .hasMessageContaining("is 0; write a whole number from 1 up");
+  }
+
+  @Test
   void aModelNeedNotSayAndMustSayBothParts() throws Exception {
     assertThat(ModelDomain.of(folder)).isEmpty();
     for (String json : new String[] {"{\"input\": \"x\"}", "{\"trained_on\": [\"x\"]}"}) {

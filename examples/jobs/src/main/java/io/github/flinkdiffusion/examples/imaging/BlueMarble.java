@@ -29,7 +29,7 @@ final class BlueMarble implements DenoiserTraining.Examples {
   private static final double FEATURELESS = 0.06;
 
   /** Share of featureless crops (open sea, ice) that is trained on all the same. */
-  private static final double FEATURELESS_SHARE = 0.2;
+  private static final double FEATURELESS_SHARE = 0.4;
 
   /** Crops lie between these sines of latitude: near the poles, pixels are stretched to nothing. */
   private static final double HIGHEST_SINE = 0.95;

@@ -29,13 +29,17 @@ import io.github.flinkdiffusion.ops.training.TrainedWeights;
 import io.github.flinkdiffusion.ops.training.Training;
 import io.github.flinkdiffusion.ops.training.TrainingFolder;
 import io.github.flinkdiffusion.ops.training.TrainingSettings;
+import io.github.flinkdiffusion.ops.training.WarmStart;
 import io.github.flinkdiffusion.ops.training.WeightInitializer;
 import io.github.flinkdiffusion.ops.weights.DType;
+import io.github.flinkdiffusion.ops.weights.ModelFolder;
+import io.github.flinkdiffusion.ops.weights.TensorStore;
 import java.io.ByteArrayOutputStream;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.Arrays;
+import java.util.Map;
 import java.util.random.RandomGenerator;
 import picocli.CommandLine.Option;
 
@@ -46,13 +50,20 @@ import picocli.CommandLine.Option;
  */
 final class DenoiserTraining {
   private static final long SEED = 20_261_122;
-  private static final int SAVE_EVERY = 250;
+  private static final int SAVE_EVERY = 100;
 
   @Option(
       names = "--work",
       required = true,
       description = "Folder for the state from which an interrupted run continues.")
   private Path work;
+
+  @Option(
+      names = "--warm-start",
+      description =
+          "Model folder whose weights to begin with (default: fresh ones). Give --first-look 0"
+              + " with it.")
+  private Path warmStart;
 
   @Option(names = "--steps", description = "Training steps (default: ${DEFAULT-VALUE}).")
   private int steps = 6000;
@@ -103,13 +114,26 @@ final class DenoiserTraining {
             Denoiser.concatenated(unet), examples.targetChannels(), PredictionTarget.SAMPLE);
     DiffusionInputs inputs = new DiffusionInputs(objective, levels);
     Graph graph = objective.graph();
+    ParameterSource fresh =
+        quiet(new WeightInitializer(SEED, name -> name.startsWith("conv_out.")), examples);
+    if (warmStart == null) {
+      train(fresh, graph, inputs, examples, weightsFile);
+      return;
+    }
+    try (TensorStore earlier = ModelFolder.open(warmStart).component("unet").open()) {
+      train(new WarmStart(Map.of("", earlier), fresh), graph, inputs, examples, weightsFile);
+    }
+  }
+
+  private void train(
+      ParameterSource weights,
+      Graph graph,
+      DiffusionInputs inputs,
+      Examples examples,
+      Path weightsFile)
+      throws IOException {
     Engine engine = Engines.standard().trainer();
-    Program program =
-        Program.of(
-            "objective",
-            graph,
-            Precision.FLOAT32,
-            quiet(new WeightInitializer(SEED, name -> name.startsWith("conv_out.")), examples));
+    Program program = Program.of("objective", graph, Precision.FLOAT32, weights);
     TrainingSettings settings =
         new TrainingSettings(
             Optimizer.AdamW.DEFAULT,

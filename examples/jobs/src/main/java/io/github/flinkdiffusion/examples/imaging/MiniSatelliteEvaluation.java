@@ -4,6 +4,7 @@
  */
 package io.github.flinkdiffusion.examples.imaging;
 
+import io.github.flinkdiffusion.examples.imaging.BlueMarble.Region;
 import io.github.flinkdiffusion.ops.engine.Engines;
 import io.github.flinkdiffusion.ops.image.ContactSheet;
 import io.github.flinkdiffusion.ops.image.FloatResize;
@@ -20,6 +21,7 @@ import io.github.flinkdiffusion.ops.quality.RankCorrelation;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.List;
 import java.util.Map;
 import java.util.concurrent.Callable;
 import picocli.CommandLine;
@@ -44,6 +46,9 @@ public final class MiniSatelliteEvaluation implements Callable<Integer> {
   /** Likewise of scenes that are larger than what the model was trained on. */
   private static final Map<String, Integer> SCENES = Map.of("mediterranean", 0, "carolina", 2);
 
+  /** Regions shown at full size: desert and coasts, snow, forest. */
+  private static final List<Integer> FULL_SIZE = List.of(0, 1, 3);
+
   private static final Window SCENE = new Window(48, 64, 160, 96);
 
   @Option(
@@ -59,6 +64,19 @@ public final class MiniSatelliteEvaluation implements Callable<Integer> {
   private Path model;
 
   @Mixin private EnsembleOptions asked;
+
+  @Option(
+      names = "--full-size",
+      description =
+          "JPEG file for regions with snow, forest and coasts at full size: bicubic, the model's,"
+              + " the truth.")
+  private Path fullSize;
+
+  @Option(
+      names = "--regions",
+      defaultValue = "10",
+      description = "Regions to measure, of 10 (default: ${DEFAULT-VALUE}).")
+  private int regions;
 
   @Option(
       names = "--inputs",
@@ -109,6 +127,8 @@ public final class MiniSatelliteEvaluation implements Callable<Integer> {
     }
     ContactSheet pictures =
         ContactSheet.columns(SHEET_COLUMNS).title("mini-satellite-x4, regions that were held out");
+    ContactSheet large =
+        ContactSheet.columns(3).title("mini-satellite-x4, full size").pictureSize(Region.SIDE);
     Scores sum = new Scores(0, 0, 0, 0, 0, 0);
     System.out.println(
         "| region | bicubic PSNR | mean PSNR | gain | one sample PSNR | bicubic SSIM | mean SSIM |"
@@ -116,7 +136,7 @@ public final class MiniSatelliteEvaluation implements Callable<Integer> {
     System.out.println("| --- | --- | --- | --- | --- | --- | --- | --- |");
     try (DiffusionPipeline pipeline =
         Pipelines.open(model, PipelineSettings.on(Engines.standard().device("auto")))) {
-      for (BlueMarble.Region region : BlueMarble.HELD_OUT) {
+      for (Region region : BlueMarble.HELD_OUT.subList(0, regions)) {
         Raster truth = globe.truth(region);
         Raster seen = globe.seen(region);
         Raster bicubic =
@@ -139,11 +159,20 @@ public final class MiniSatelliteEvaluation implements Callable<Integer> {
             .add(truth, "truth", "bicubic: %.1f dB".formatted(scores.bicubicPsnr()))
             .add(Ensemble.shown(ensemble.spread()), "uncertainty", "spread of the samples")
             .add(Ensemble.shown(error), "error of the mean", "");
+        if (FULL_SIZE.contains(BlueMarble.HELD_OUT.indexOf(region))) {
+          large
+              .add(bicubic, region.name(), "bicubic: %.1f dB".formatted(scores.bicubicPsnr()))
+              .add(ensemble.mean(), "mini-satellite-x4", "%.1f dB".formatted(scores.psnr()))
+              .add(truth, "truth", "");
+        }
       }
     }
-    sum.print("**mean**", BlueMarble.HELD_OUT.size());
+    sum.print("**mean**", regions);
     if (asked.sheet().isPresent()) {
-      Files.write(asked.sheet().get(), pictures.pictureSize(BlueMarble.Region.SIDE).toPng());
+      Files.write(asked.sheet().get(), pictures.pictureSize(Region.SIDE).toPng());
+    }
+    if (fullSize != null) {
+      Files.write(fullSize, Images.write(PngCodec.decode(large.toPng()), "image/jpeg"));
     }
     return 0;
   }
@@ -151,7 +180,7 @@ public final class MiniSatelliteEvaluation implements Callable<Integer> {
   private void writeInputs(BlueMarble globe) throws IOException {
     Files.createDirectories(inputs);
     for (Map.Entry<String, Integer> example : EXAMPLES.entrySet()) {
-      BlueMarble.Region region = BlueMarble.HELD_OUT.get(example.getValue());
+      Region region = BlueMarble.HELD_OUT.get(example.getValue());
       Files.write(inputs.resolve(example.getKey() + ".png"), PngCodec.encode(globe.seen(region)));
     }
     Files.write(

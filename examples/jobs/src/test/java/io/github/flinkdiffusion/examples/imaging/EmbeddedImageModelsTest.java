@@ -63,8 +63,8 @@ class EmbeddedImageModelsTest {
         FloatResize.resize(seen, truth.height(), truth.width(), PilResize.Filter.BICUBIC);
     try (DiffusionPipeline pipeline =
         Pipelines.open(SATELLITE, PipelineSettings.on(DeviceSpec.CPU))) {
-      Ensemble ensemble = Ensemble.of(pipeline, seen, SAMPLES, STEPS);
-      assertThat(squares(ensemble.mean(), truth)).isLessThan(0.78 * squares(bicubic, truth));
+      Ensemble ensemble = Ensemble.of(pipeline, seen, 1, 1);
+      assertThat(squares(ensemble.mean(), truth)).isLessThan(0.74 * squares(bicubic, truth));
     }
   }
 
