@@ -9,7 +9,8 @@ src/test/resources/fixtures/transformer-cache.
 ``cases.json`` lists runs: ``model`` (a folder under ``fixtures/models``), the call's ``arguments`` and ``seed``, and under ``name`` its picture
 (channels x height x width, 0..1) in ``pictures.safetensors``. Of a run without ``threshold``, nothing exceeds the threshold; of the others,
 ``whole`` lists the steps that compute every block. QwenImagePipeline lets the prompt and the negative prompt decide apart: with the threshold
-here both decide alike. Run: python make_transformer_cache_fixtures.py
+here both decide alike. Runs with ``taylor`` (the arguments of TaylorSeerCacheConfig) continue what the transformer gave, as diffusers' TaylorSeer
+does with use_lite_mode and float32. Run: python make_transformer_cache_fixtures.py
 """
 
 import os
@@ -18,7 +19,12 @@ os.environ.setdefault("HF_HUB_OFFLINE", "1")
 
 import diffusers  # noqa: E402
 import torch  # noqa: E402
-from diffusers.hooks import FirstBlockCacheConfig, apply_first_block_cache  # noqa: E402
+from diffusers.hooks import (  # noqa: E402
+    FirstBlockCacheConfig,
+    TaylorSeerCacheConfig,
+    apply_first_block_cache,
+    apply_taylorseer_cache,
+)
 from diffusers.hooks.first_block_cache import FBCHeadBlockHook  # noqa: E402
 from diffusers.hooks.hooks import CacheContext, _set_cache_context  # noqa: E402
 
@@ -39,6 +45,11 @@ RUNS = {
 # Some steps are above and some below, none closer than DISTANCE. Random weights change far more from step to step than trained ones.
 THRESHOLDS = {"tiny-flux-dev": 0.55, "tiny-qwen-image": 0.985, "tiny-pixart-sigma": 0.325}
 STEPS_BY_THRESHOLD = 10
+TAYLOR = {
+    "tiny-flux-dev": dict(cache_interval=3, disable_cache_before_step=3, max_order=1),
+    "tiny-qwen-image": dict(cache_interval=2, disable_cache_before_step=4, max_order=2),
+    "tiny-pixart-sigma": dict(cache_interval=4, disable_cache_before_step=1, max_order=0),
+}
 DISTANCE = 0.01  # of the threshold
 
 
@@ -74,16 +85,24 @@ class Decisions:
         return whole
 
 
-def picture(model, cls, arguments, seed, threshold):
+def threshold_config(threshold):
+    return FirstBlockCacheConfig(threshold=threshold)
+
+
+def taylor_config(arguments):
+    return TaylorSeerCacheConfig(taylor_factors_dtype=torch.float32, use_lite_mode=True, **arguments)
+
+
+def picture(model, cls, arguments, seed, config):
     folder = FIXTURES / model
     pipe = cls.from_pretrained(folder, torch_dtype=torch.float32)
     pipe.set_progress_bar_config(disable=True)
-    if threshold is not None:
-        config = FirstBlockCacheConfig(threshold=threshold)
+    if config is not None:
         if hasattr(pipe.transformer, "enable_cache"):
             pipe.transformer.enable_cache(config)
         else:
-            apply_first_block_cache(pipe.transformer, config)
+            apply = apply_first_block_cache if isinstance(config, FirstBlockCacheConfig) else apply_taylorseer_cache
+            apply(pipe.transformer, config)
             _set_cache_context(pipe.transformer, CacheContext("both rows"))
     image = pipe(**arguments, generator=seeded(seed), output_type="np").images[0]
     return torch.from_numpy(image).permute(2, 0, 1).contiguous()
@@ -96,7 +115,7 @@ def main():
     for seed, (model, (cls, own)) in enumerate(RUNS.items()):
         arguments = dict(prompt=PROMPT, num_inference_steps=STEPS, **own, **SIZE)
         case = {"name": model, "model": model, "seed": seed, "arguments": arguments}
-        pictures[model] = picture(model, cls, arguments, seed, ALWAYS)
+        pictures[model] = picture(model, cls, arguments, seed, threshold_config(ALWAYS))
         difference = (pictures[model] - picture(model, cls, arguments, seed, None)).abs().max()
         print(model, f"std {pictures[model].std():.3f}, largest difference to every step whole {difference:.3f}")
         cases.append(case)
@@ -104,12 +123,16 @@ def main():
         name = model + " by threshold"
         arguments = arguments | dict(num_inference_steps=STEPS_BY_THRESHOLD)
         with Decisions() as decisions:
-            pictures[name] = picture(model, cls, arguments, seed, threshold)
+            pictures[name] = picture(model, cls, arguments, seed, threshold_config(threshold))
         print(name, [change and round(change, 4) for _, change in decisions.made])
         whole = decisions.whole(threshold, STEPS_BY_THRESHOLD)
-        difference = (pictures[name] - picture(model, cls, arguments, seed, None)).abs().max()
-        print(name, f"std {pictures[name].std():.3f}, largest difference to every step whole {difference:.3f}, whole {whole}")
+        every = picture(model, cls, arguments, seed, None)
+        print(name, f"std {pictures[name].std():.3f}, largest difference to every step whole {(pictures[name] - every).abs().max():.3f}, whole {whole}")
         cases.append(case | {"name": name, "arguments": arguments, "threshold": threshold, "whole": whole})
+        name = model + " by a series"
+        pictures[name] = picture(model, cls, arguments, seed, taylor_config(TAYLOR[model]))
+        print(name, f"std {pictures[name].std():.3f}, largest difference to every step whole {(pictures[name] - every).abs().max():.3f}")
+        cases.append(case | {"name": name, "arguments": arguments, "taylor": TAYLOR[model]})
     write_tensors(TARGET / "pictures.safetensors", pictures)
     write_json(TARGET / "cases.json", cases)
     print(sum(path.stat().st_size for path in TARGET.iterdir()), "bytes")

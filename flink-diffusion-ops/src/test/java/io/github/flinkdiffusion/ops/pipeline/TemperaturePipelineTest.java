@@ -53,7 +53,8 @@ class TemperaturePipelineTest {
                 plain.state(),
                 new Conditions(plain.conditions(), Guidance.NONE, false)),
             plain.state(),
-            new Zeros());
+            new Zeros(),
+            Extrapolation.NONE);
     assertThat(image(silent)).isEqualTo(cold);
     assertThat(image(trajectory(scheduler, null))).isNotEqualTo(cold);
   }

@@ -316,9 +316,9 @@ final class Denoiser {
   }
 
   /**
-   * One network call. Where features are missing that it needs, one more before it, which makes
-   * them again; where it decides that the whole network is to be computed for some trajectories,
-   * one more after it, for these.
+   * One network call, or none where all continue a series. Where features are missing that it
+   * needs, one more before it, which makes them again; where it decides that the whole network is
+   * to be computed for some trajectories, one more after it, for these.
    *
    * @param batch all of one shape, with the same number of appended channels, and all with the same
    *     kind of call
@@ -331,6 +331,7 @@ final class Denoiser {
               withFeatures(CachingNetwork.SHALLOW, batch),
               Collections.nCopies(batch.size(), Left.REUSED));
       case DECIDING -> deciding(batch);
+      case CONTINUED -> continued(batch);
     };
   }
 
@@ -404,6 +405,20 @@ final class Denoiser {
       row += own;
     }
     return new Output(new HostTensor.Floats(predictions, rows, size), left);
+  }
+
+  private static Output continued(List<DenoisingTrajectory> batch) {
+    int rows = batch.stream().mapToInt(DenoisingTrajectory::rows).sum();
+    int size = batch.get(0).continuedSize() / batch.get(0).rows();
+    float[] predictions = new float[rows * size];
+    int row = 0;
+    for (DenoisingTrajectory trajectory : batch) {
+      trajectory.continueSeries(predictions, row * size);
+      row += trajectory.rows();
+    }
+    return new Output(
+        new HostTensor.Floats(predictions, rows, size),
+        Collections.nCopies(batch.size(), Left.REUSED));
   }
 
   /** A call of a method that takes features after all other inputs. */

@@ -5,6 +5,8 @@
 package io.github.flinkdiffusion.ops.pipeline;
 
 import io.github.flinkdiffusion.ops.scheduler.SamplerState;
+import io.github.flinkdiffusion.ops.scheduler.SchedulerException;
+import java.util.Arrays;
 import java.util.List;
 import java.util.Optional;
 
@@ -28,6 +30,12 @@ final class DenoisingTrajectory implements Trajectory {
   /** Change above which a call computes it; 0 where the interval alone decides. */
   private final double threshold;
 
+  /** How calls that compute nothing continue whole ones; empty where none does. */
+  private final Optional<Extrapolation> extrapolation;
+
+  /** The series that these continue, of its own rows one after another; never written to. */
+  private float[][] factors;
+
   /** Where it was before the last whole call, whose features its next call reuses; else null. */
   private Place whole;
 
@@ -38,13 +46,16 @@ final class DenoisingTrajectory implements Trajectory {
   /**
    * @param state where it is now; the beginning's own, or a restored one
    * @param noise as it is now
+   * @param factors of the series that its calls continue, as {@link #snapshot} has them
+   * @throws SchedulerException if these are not as many as they are then
    */
   DenoisingTrajectory(
       GenerationRequest request,
       Basis basis,
       Beginning beginning,
       SamplerState state,
-      TrajectoryNoise noise) {
+      TrajectoryNoise noise,
+      float[][] factors) {
     this.request = request;
     this.basis = basis;
     this.beginning = beginning;
@@ -55,6 +66,34 @@ final class DenoisingTrajectory implements Trajectory {
     this.interval = asked == null ? 1 : Math.toIntExact(asked);
     Double change = request.get(Parameters.CACHE_THRESHOLD);
     this.threshold = change == null ? 0 : change;
+    this.extrapolation = Extrapolation.of(request);
+    this.factors = factors;
+    requireFactors();
+  }
+
+  private void requireFactors() {
+    int expected = done() ? 0 : extrapolation.map(each -> each.factors(callOfSame())).orElse(0);
+    if (factors.length != expected) {
+      throw new SchedulerException(
+          "Restoring a trajectory: %d arrays of a series at call %d, where %d are expected"
+              .formatted(factors.length, state.call(), expected));
+    }
+    for (float[] each : factors) {
+      if (each == null || each.length != factors[0].length || each.length % rows() != 0) {
+        throw new SchedulerException(
+            "Restoring a trajectory: an array of a series at call %d is not as long as the others, or no multiple of %d rows"
+                .formatted(state.call(), rows()));
+      }
+    }
+  }
+
+  /** The next call's number, counted from the first with its conditions. */
+  private int callOfSame() {
+    return callOfSame(state);
+  }
+
+  private int callOfSame(SamplerState at) {
+    return at.call() - beginning.sameConditionsSince(at.call());
   }
 
   @Override
@@ -110,8 +149,14 @@ final class DenoisingTrajectory implements Trajectory {
         basis,
         at.state().call(),
         at.state().sample(),
-        at.state().history(),
+        withFactors(at.state().history()),
         at.savedNoise());
+  }
+
+  private float[][] withFactors(float[][] history) {
+    float[][] both = Arrays.copyOf(history, history.length + factors.length);
+    System.arraycopy(factors, 0, both, history.length, factors.length);
+    return both;
   }
 
   /** What a call computes. */
@@ -121,11 +166,16 @@ final class DenoisingTrajectory implements Trajectory {
     /** What features of the last whole call do not make needless. */
     SHALLOW,
     /** The same, and whether they still hold; where they do not, the whole network. */
-    DECIDING
+    DECIDING,
+    /** Nothing: what whole calls gave is continued. */
+    CONTINUED
   }
 
   /** Of the next call. */
   Kind kind() {
+    if (extrapolation.isPresent()) {
+      return extrapolation.get().whole(callOfSame()) ? Kind.WHOLE : Kind.CONTINUED;
+    }
     if (whole == null || whole(state.call(), whole.state().call())) {
       return Kind.WHOLE;
     }
@@ -148,7 +198,10 @@ final class DenoisingTrajectory implements Trajectory {
    */
   boolean leavesFeatures() {
     int following = state.call() + 1;
-    return kind() != Kind.SHALLOW && following < totalSteps() && !whole(following, state.call());
+    return extrapolation.isEmpty()
+        && kind() != Kind.SHALLOW
+        && following < totalSteps()
+        && !whole(following, state.call());
   }
 
   /**
@@ -167,6 +220,16 @@ final class DenoisingTrajectory implements Trajectory {
       before += numbers[offset + row * stride + 1];
     }
     return change / before > threshold;
+  }
+
+  /** Numbers of all rows of what {@link #continueSeries} writes. */
+  int continuedSize() {
+    return factors[0].length;
+  }
+
+  /** Writes what the next call would give, all rows, into zeros from an offset on. */
+  void continueSeries(float[] target, int offset) {
+    extrapolation.orElseThrow().predict(callOfSame(), factors, target, offset);
   }
 
   /** What the last whole call left; empty where there was no room, and before any. */
@@ -230,20 +293,34 @@ final class DenoisingTrajectory implements Trajectory {
   }
 
   /** Where the trajectory is after one more step. */
-  record Next(SamplerState state, TrajectoryNoise noise, byte[] savedNoise, Denoiser.Left left) {}
+  record Next(
+      SamplerState state,
+      TrajectoryNoise noise,
+      byte[] savedNoise,
+      Denoiser.Left left,
+      float[][] factors) {}
 
   /**
    * The next step; changes nothing.
    *
+   * @param output of the network for the whole batch, see {@link #prediction}
    * @param left by the call
    */
-  Next next(float[] prediction, Denoiser.Left left) {
+  Next next(float[] prediction, float[] output, int offset, int size, Denoiser.Left left) {
     boolean draws = state.plan().needsNoise(state.call());
     TrajectoryNoise nextNoise = draws ? noise.copy() : noise;
     SamplerState nextState = state.copy();
     nextState.advance(prediction, nextNoise.shaped(shape()));
     beginning.known().ifPresent(known -> known.putBack(nextState));
-    return new Next(nextState, nextNoise, draws ? nextNoise.saveState() : savedNoise, left);
+    float[][] nextFactors = factors;
+    if (nextState.done() || callOfSame(nextState) == 0) {
+      nextFactors = Extrapolation.NONE;
+    } else if (extrapolation.isPresent() && left.whole()) {
+      float[] own = Arrays.copyOfRange(output, offset, offset + rows() * size);
+      nextFactors = extrapolation.get().updated(callOfSame(), factors, own);
+    }
+    return new Next(
+        nextState, nextNoise, draws ? nextNoise.saveState() : savedNoise, left, nextFactors);
   }
 
   /** Goes to where {@link #next} leads; does not fail. */
@@ -256,6 +333,7 @@ final class DenoisingTrajectory implements Trajectory {
         features = next.left().features();
       }
     }
+    factors = next.factors();
     state = next.state();
     noise = next.noise();
     savedNoise = next.savedNoise();

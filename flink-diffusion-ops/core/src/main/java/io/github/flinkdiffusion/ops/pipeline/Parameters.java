@@ -357,6 +357,26 @@ public final class Parameters {
           "a number from 0 to 10",
           Caching::isThreshold);
 
+  public static final Parameter<Long> TAYLOR_ORDER =
+      integer(
+          "taylorOrder",
+          "Order of the series by which the steps between whole ones continue what a transformer"
+              + " gave, without computing anything (max_order of diffusers' TaylorSeerCacheConfig"
+              + " with use_lite_mode): 0 repeats it, 1 continues in a line. Whole steps are the"
+              + " first ones and then one in cacheInterval. Needs a job with"
+              + " diffusion.cache.interval.",
+          "a whole number from 0 to " + Extrapolation.HIGHEST_ORDER,
+          value -> value >= 0 && value <= Extrapolation.HIGHEST_ORDER);
+
+  public static final Parameter<Long> TAYLOR_START =
+      integer(
+          "taylorStart",
+          "Steps at the beginning that all compute the whole network"
+              + " (disable_cache_before_step); the one after them is the first that continues the"
+              + " series of taylorOrder.",
+          "a whole number from 1",
+          1);
+
   public static final Parameter<Double> TRUE_CFG_SCALE =
       number(
           "trueCfgScale",

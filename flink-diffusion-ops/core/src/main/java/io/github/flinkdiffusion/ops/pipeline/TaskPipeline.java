@@ -7,8 +7,10 @@ package io.github.flinkdiffusion.ops.pipeline;
 import io.github.flinkdiffusion.ops.engine.HostTensor;
 import io.github.flinkdiffusion.ops.image.Raster;
 import io.github.flinkdiffusion.ops.scheduler.SamplerState;
+import io.github.flinkdiffusion.ops.scheduler.SamplingPlan;
 import io.github.flinkdiffusion.ops.scheduler.SchedulerException;
 import java.util.ArrayList;
+import java.util.Arrays;
 import java.util.List;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
@@ -78,7 +80,8 @@ final class TaskPipeline implements DiffusionPipeline {
 
   private DenoisingTrajectory fresh(
       GenerationRequest request, Beginning beginning, TrajectoryNoise noise) {
-    return new DenoisingTrajectory(request, basis, beginning, beginning.state(), noise);
+    return new DenoisingTrajectory(
+        request, basis, beginning, beginning.state(), noise, Extrapolation.NONE);
   }
 
   /**
@@ -89,16 +92,28 @@ final class TaskPipeline implements DiffusionPipeline {
       TrajectorySnapshot snapshot, Beginning beginning, TrajectoryNoise atStart) {
     GenerationRequest request = snapshot.request();
     try {
+      SamplingPlan plan = beginning.state().plan();
+      // What the solver remembers, then what the calls continue.
+      float[][] all = snapshot.history();
+      int remembered =
+          snapshot.step() > plan.calls()
+              ? all.length
+              : Math.min(all.length, plan.historyLength(snapshot.step()));
       SamplerState state =
           SamplerState.restore(
-              beginning.state().plan(), snapshot.step(), snapshot.sample(), snapshot.history());
+              plan, snapshot.step(), snapshot.sample(), Arrays.copyOf(all, remembered));
       if (state.size() != beginning.shape().size()) {
         throw new SchedulerException(
             "the sample has %d values, %s has %d"
                 .formatted(state.size(), beginning.shape(), beginning.shape().size()));
       }
       return new DenoisingTrajectory(
-          request, basis, beginning, state, atStart.restored(snapshot.generator()));
+          request,
+          basis,
+          beginning,
+          state,
+          atStart.restored(snapshot.generator()),
+          Arrays.copyOfRange(all, remembered, all.length));
     } catch (SchedulerException e) {
       LOG.warn(
           "Request '{}', saved at step {}, does not fit this model and starts again: {}",
@@ -152,8 +167,13 @@ final class TaskPipeline implements DiffusionPipeline {
           notFinite);
     }
     List<DenoisingTrajectory.Next> next = new ArrayList<>(batch.size());
+    row = 0;
     for (int i = 0; i < batch.size(); i++) {
-      next.add(batch.get(i).next(predictions.get(i), called.left().get(i)));
+      next.add(
+          batch
+              .get(i)
+              .next(predictions.get(i), output.data(), row * size, size, called.left().get(i)));
+      row += batch.get(i).rows();
     }
     return next;
   }

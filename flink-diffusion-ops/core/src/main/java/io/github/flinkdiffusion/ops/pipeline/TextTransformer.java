@@ -159,6 +159,9 @@ final class TextTransformer implements LatentTask {
    */
   record Transformer(CachingNetwork network, String layers, int channels, int patch, int side) {}
 
+  /** As diffusers' TaylorSeerCacheConfig. */
+  private static final Long TAYLOR_START = 3L;
+
   private final Family family;
   private final Conditioning conditioning;
   private final Parts parts;
@@ -196,10 +199,7 @@ final class TextTransformer implements LatentTask {
         family.images(
             Variation.describeSeeds(Signature.of(family.name()).required(Parameters.PROMPT)));
     if (caching.isPresent()) {
-      asked = asked.withDefault(Parameters.CACHE_INTERVAL, (long) caching.get().interval());
-      if (caching.get().threshold() != null) {
-        asked = asked.withDefault(Parameters.CACHE_THRESHOLD, caching.get().threshold());
-      }
+      asked = reusing(asked, caching.get());
     }
     asked =
         family.way() == Way.OF_CONFIG
@@ -220,6 +220,23 @@ final class TextTransformer implements LatentTask {
             plans,
             denoiser,
             Optional.of(autoencoder));
+  }
+
+  private static Signature reusing(Signature asked, Caching caching) {
+    Signature reusing =
+        asked
+            .withDefault(Parameters.CACHE_INTERVAL, (long) caching.interval())
+            .optional(Parameters.TAYLOR_ORDER)
+            .withDefault(
+                Parameters.TAYLOR_START,
+                TAYLOR_START + " with taylorOrder",
+                each -> each.has(Parameters.TAYLOR_ORDER) ? TAYLOR_START : null);
+    return caching.threshold() == null
+        ? reusing
+        : reusing.withDefault(
+            Parameters.CACHE_THRESHOLD,
+            caching.threshold() + ", none with taylorOrder",
+            each -> each.has(Parameters.TAYLOR_ORDER) ? null : caching.threshold());
   }
 
   private String sides(long side) {
@@ -260,6 +277,7 @@ final class TextTransformer implements LatentTask {
     Sides.checkPicture(request, factor);
     Variation.check(request);
     conditioning.check(request);
+    checkReuse(request);
     Raster image = request.get(Parameters.IMAGE);
     Raster mask = request.get(Parameters.MASK);
     if (image == null) {
@@ -283,6 +301,19 @@ final class TextTransformer implements LatentTask {
       Sides.checkSameSize(Parameters.MASK, mask, request);
     }
     return request;
+  }
+
+  private static void checkReuse(GenerationRequest request) {
+    boolean continues = request.get(Parameters.TAYLOR_ORDER) != null;
+    if (!continues && request.get(Parameters.TAYLOR_START) != null) {
+      throw new InvalidRequestException("The request has a taylorStart but no taylorOrder.");
+    }
+    Double threshold = request.get(Parameters.CACHE_THRESHOLD);
+    if (continues && threshold != null && threshold > 0) {
+      throw new InvalidRequestException(
+          "The request has a taylorOrder and a cacheThreshold of %s; give one of them."
+              .formatted(threshold));
+    }
   }
 
   @Override

@@ -19,7 +19,9 @@ import org.apache.flink.annotation.Internal;
  * @param step network steps done
  * @param sample the noisy latent x, channels x height x width in C order
  * @param history what earlier steps left for multistep solvers, newest first, each as long as
- *     {@code sample} or null where there is none yet; may be empty
+ *     {@code sample} or null where there is none yet; then what later steps continue instead of
+ *     computing it ({@link Parameters#TAYLOR_ORDER}), each as long as what the network gives for
+ *     the request; may be empty
  * @param generator state of the request's noise, torch's generator, or the number of draws from a
  *     field for a part of a larger picture
  */
