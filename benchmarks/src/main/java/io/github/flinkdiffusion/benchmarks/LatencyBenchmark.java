@@ -112,7 +112,7 @@ final class LatencyBenchmark extends BenchmarkCommand {
   @Override
   protected BenchmarkResult.Builder measure() throws Exception {
     if (options().smoke()) {
-      load = new Load(List.of(1, 2), 2, 0);
+      load = new Load(List.of(1, 2), List.of(Arrival.ONE_SIZE), 2, 0);
       requests = 6;
     }
     BenchmarkResult.Builder result =

@@ -9,27 +9,35 @@ import java.util.List;
 import java.util.SplittableRandom;
 
 /**
- * Requests of a mixture of step counts that come at random moments: the same seed gives the same
- * requests, so that two servers can be given the same.
+ * Requests of a mixture of step counts and sizes that come at random moments: the same seed gives
+ * the same requests, so that two servers can be given the same. Other sizes change neither moments
+ * nor steps.
  *
  * @param stepCounts of the mixture; a count that stands there twice is twice as frequent
+ * @param sizes of the mixture, in the same way
  * @param longFrom steps from which a request is a long one
  * @param seed of the random numbers
  */
-public record Load(List<Integer> stepCounts, int longFrom, long seed) {
+public record Load(List<Integer> stepCounts, List<Integer> sizes, int longFrom, long seed) {
 
   public Load {
     stepCounts = List.copyOf(stepCounts);
+    sizes = List.copyOf(sizes);
   }
 
   /** Seven in ten are previews or for distilled models, three take 25 or 50 steps. */
   public static Load mixed(long seed) {
-    return new Load(List.of(4, 4, 4, 4, 8, 8, 8, 25, 25, 50), 25, seed);
+    return new Load(List.of(4, 4, 4, 4, 8, 8, 8, 25, 25, 50), List.of(Arrival.ONE_SIZE), 25, seed);
   }
 
   /** The same mixture, other requests at other moments. */
   public Load withSeed(long other) {
-    return new Load(stepCounts, longFrom, other);
+    return new Load(stepCounts, sizes, longFrom, other);
+  }
+
+  /** The same moments and steps with other sizes. */
+  public Load withSizes(List<Integer> others) {
+    return new Load(stepCounts, others, longFrom, seed);
   }
 
   /** True for a request that is a short one. */
@@ -40,9 +48,10 @@ public record Load(List<Integer> stepCounts, int longFrom, long seed) {
   /** All at once: what is served of them in a second is a server's capacity. */
   public List<Arrival> backlog(int count) {
     SplittableRandom random = new SplittableRandom(seed);
+    SplittableRandom randomSizes = randomSizes();
     List<Arrival> arrivals = new ArrayList<>();
     for (int number = 0; number < count; number++) {
-      arrivals.add(new Arrival(number, 0, steps(random)));
+      arrivals.add(new Arrival(number, 0, steps(random), one(sizes, randomSizes)));
     }
     return arrivals;
   }
@@ -59,6 +68,7 @@ public record Load(List<Integer> stepCounts, int longFrom, long seed) {
    */
   public List<Arrival> bursts(int count, double perSecond, Burst burst) {
     SplittableRandom random = new SplittableRandom(seed);
+    SplittableRandom randomSizes = randomSizes();
     double calm = perSecond / (1 - burst.share() + burst.share() * burst.factor());
     List<Arrival> arrivals = new ArrayList<>();
     double seconds = 0;
@@ -75,7 +85,8 @@ public record Load(List<Integer> stepCounts, int longFrom, long seed) {
         seconds += spent;
         work = spent < untilPhaseEnds ? 0 : work - spent * rate;
       }
-      arrivals.add(new Arrival(number, Math.round(seconds * 1e9), steps(random)));
+      arrivals.add(
+          new Arrival(number, Math.round(seconds * 1e9), steps(random), one(sizes, randomSizes)));
     }
     return arrivals;
   }
@@ -94,7 +105,15 @@ public record Load(List<Integer> stepCounts, int longFrom, long seed) {
     return stepCounts.stream().mapToInt(Integer::intValue).average().orElseThrow();
   }
 
+  private SplittableRandom randomSizes() {
+    return new SplittableRandom(~seed);
+  }
+
   private int steps(SplittableRandom random) {
-    return stepCounts.get(random.nextInt(stepCounts.size()));
+    return one(stepCounts, random);
+  }
+
+  private static int one(List<Integer> of, SplittableRandom random) {
+    return of.get(random.nextInt(of.size()));
   }
 }

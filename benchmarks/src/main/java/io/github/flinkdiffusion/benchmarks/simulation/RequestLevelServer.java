@@ -11,8 +11,11 @@ import java.time.Duration;
 import java.util.ArrayDeque;
 import java.util.ArrayList;
 import java.util.Collection;
+import java.util.Comparator;
 import java.util.Deque;
 import java.util.List;
+import java.util.Map;
+import java.util.Optional;
 import java.util.OptionalLong;
 import java.util.TreeMap;
 import java.util.function.Consumer;
@@ -20,7 +23,8 @@ import java.util.function.Function;
 
 /**
  * Batches of whole requests, as general batching services make them: as soon as there are enough,
- * or the oldest has waited for the longest delay. A batch runs to its end and is answered as one.
+ * or the oldest has waited for the longest delay. A batch is of one size of image, as a call has to
+ * be; it runs to its end and is answered as one.
  */
 public final class RequestLevelServer implements Server {
 
@@ -46,7 +50,9 @@ public final class RequestLevelServer implements Server {
   private final long delayNanos;
   private final Mixing mixing;
   private final Clock clock;
-  private final Deque<Waiting> queue = new ArrayDeque<>();
+
+  /** By size, each with the oldest first. */
+  private final Map<Integer, Deque<Waiting>> queues = new TreeMap<>();
 
   /**
    * @param pipeline stays the caller's
@@ -72,14 +78,23 @@ public final class RequestLevelServer implements Server {
   @Override
   public void submit(Arrival arrival, Consumer<Arrival> done) {
     // It has waited since it came, not since the batch before it was done.
-    queue.add(new Waiting(arrival, done, arrival.atNanos()));
+    queues
+        .computeIfAbsent(arrival.size(), size -> new ArrayDeque<>())
+        .add(new Waiting(arrival, done, arrival.atNanos()));
   }
 
   @Override
   public boolean runOnce() {
-    if (queue.isEmpty() || queue.size() < batchSize && clock.nanos() < wakesAt().getAsLong()) {
+    long now = clock.nanos();
+    Optional<Deque<Waiting>> ready =
+        queues.values().stream()
+            .filter(each -> !each.isEmpty())
+            .filter(each -> each.size() >= batchSize || now >= wakesAt(each))
+            .min(Comparator.comparingInt(each -> each.element().arrival().number()));
+    if (ready.isEmpty()) {
       return false;
     }
+    Deque<Waiting> queue = ready.get();
     List<Waiting> batch = new ArrayList<>();
     while (batch.size() < batchSize && !queue.isEmpty()) {
       batch.add(queue.poll());
@@ -117,13 +132,18 @@ public final class RequestLevelServer implements Server {
 
   @Override
   public OptionalLong wakesAt() {
-    return queue.isEmpty()
-        ? OptionalLong.empty()
-        : OptionalLong.of(queue.peek().sinceNanos() + delayNanos);
+    return queues.values().stream()
+        .filter(queue -> !queue.isEmpty())
+        .mapToLong(this::wakesAt)
+        .min();
+  }
+
+  private long wakesAt(Deque<Waiting> queue) {
+    return queue.element().sinceNanos() + delayNanos;
   }
 
   @Override
   public void close() {
-    queue.clear();
+    queues.clear();
   }
 }

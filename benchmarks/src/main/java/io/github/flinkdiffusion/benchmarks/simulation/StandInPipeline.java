@@ -17,6 +17,8 @@ import io.github.flinkdiffusion.ops.pipeline.Signature;
 import io.github.flinkdiffusion.ops.pipeline.Trajectory;
 import io.github.flinkdiffusion.ops.pipeline.TrajectorySnapshot;
 import java.util.List;
+import java.util.function.Function;
+import java.util.function.IntFunction;
 
 /**
  * Trajectories that only count their steps, in calls that cost nothing or what they are said to
@@ -31,10 +33,10 @@ public final class StandInPipeline implements DiffusionPipeline, Model {
           .withDefault(Parameters.HEIGHT, 1L);
   private static final Raster PICTURE = Raster.filled(1, 1, 1, 0);
 
-  private final CallCosts costs;
+  private final IntFunction<CallCosts> costs;
   private final Clock clock;
 
-  private StandInPipeline(CallCosts costs, Clock clock) {
+  private StandInPipeline(IntFunction<CallCosts> costs, Clock clock) {
     this.costs = costs;
     this.clock = clock;
   }
@@ -42,17 +44,34 @@ public final class StandInPipeline implements DiffusionPipeline, Model {
   /** Its calls take no time but the machine's. */
   public static StandInPipeline costless() {
     CallCosts.Curve nothing = CallCosts.Curve.line(0, 0);
-    return new StandInPipeline(new CallCosts(nothing, nothing, nothing), Clock.simulated());
+    return of(new CallCosts(nothing, nothing, nothing), Clock.simulated());
   }
 
   /** Its calls move the clock by what they cost. */
   public static StandInPipeline of(CallCosts costs, Clock clock) {
+    return of(size -> costs, clock);
+  }
+
+  /**
+   * Its calls move the clock by what they cost.
+   *
+   * @param costs of calls for images of a size, which share no steps with those of another
+   */
+  public static StandInPipeline of(IntFunction<CallCosts> costs, Clock clock) {
     return new StandInPipeline(costs, clock);
   }
 
   /** A request of one row. */
   public static GenerationRequest request(String id, int steps) {
-    return SIGNATURE.resolve(GenerationSpec.of(id).with(Parameters.STEPS, (long) steps));
+    return request(new Arrival(0, 0, steps), id);
+  }
+
+  /** What an arrival asks for, in one row. */
+  public static GenerationRequest request(Arrival arrival, String id) {
+    return SIGNATURE.resolve(
+        GenerationSpec.of(id)
+            .with(Parameters.STEPS, (long) arrival.steps())
+            .with(Parameters.WIDTH, (long) arrival.size()));
   }
 
   @Override
@@ -82,19 +101,19 @@ public final class StandInPipeline implements DiffusionPipeline, Model {
 
   @Override
   public List<Trajectory> start(List<GenerationRequest> requests) {
-    spend(costs.encode(), requests.size());
+    spend(CallCosts::encode, requests.get(0), requests.size());
     return requests.stream().<Trajectory>map(each -> new Counting(each, 0)).toList();
   }
 
   @Override
   public List<Trajectory> restore(List<TrajectorySnapshot> snapshots) {
-    spend(costs.encode(), snapshots.size());
+    spend(CallCosts::encode, snapshots.get(0).request(), snapshots.size());
     return snapshots.stream().<Trajectory>map(s -> new Counting(s.request(), s.step())).toList();
   }
 
   @Override
   public void step(List<Trajectory> batch) {
-    spend(costs.step(), batch.size());
+    spend(CallCosts::step, batch.get(0).request(), batch.size());
     for (Trajectory each : batch) {
       ((Counting) each).step++;
     }
@@ -102,7 +121,7 @@ public final class StandInPipeline implements DiffusionPipeline, Model {
 
   @Override
   public List<GeneratedImage> finish(List<Trajectory> batch) {
-    spend(costs.decode(), batch.size());
+    spend(CallCosts::decode, batch.get(0).request(), batch.size());
     return batch.stream()
         .map(each -> new GeneratedImage(each.request(), PICTURE, false, false))
         .toList();
@@ -113,8 +132,8 @@ public final class StandInPipeline implements DiffusionPipeline, Model {
     // Holds nothing.
   }
 
-  private void spend(CallCosts.Curve curve, int rows) {
-    clock.skipTo(clock.nanos() + curve.nanos(rows));
+  private void spend(Function<CallCosts, CallCosts.Curve> kind, GenerationRequest first, int rows) {
+    clock.skipTo(clock.nanos() + kind.apply(costs.apply(first.width())).nanos(rows));
   }
 
   private static final class Counting implements Trajectory {
@@ -148,7 +167,7 @@ public final class StandInPipeline implements DiffusionPipeline, Model {
 
     @Override
     public Object batchKey() {
-      return MODEL;
+      return request.width();
     }
 
     @Override

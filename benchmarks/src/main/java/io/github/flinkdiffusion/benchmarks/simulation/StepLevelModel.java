@@ -9,18 +9,23 @@ import io.github.flinkdiffusion.ops.batching.BatchPolicy;
 import io.github.flinkdiffusion.ops.batching.CallReport.Stage;
 import java.util.ArrayList;
 import java.util.Comparator;
+import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
+import java.util.function.IntFunction;
 
 /**
- * The step-level batcher as a discrete-event model, for requests of one shape, one row and no
- * priority: the batcher's own {@link BatchPlanner} decides, without pipelines, tickets and threads.
- * Fast enough for a thousand devices.
+ * The step-level batcher as a discrete-event model, for requests of one row and no priority: the
+ * batcher's own {@link BatchPlanner} decides, without pipelines, tickets and threads. Fast enough
+ * for a thousand devices.
  */
 public final class StepLevelModel {
   private final BatchPolicy policy;
-  private final Map<Stage, long[]> nanos;
+  private final IntFunction<CallCosts> costs;
+
+  /** By size, of those that came. */
+  private final Map<Integer, Map<Stage, long[]>> nanos = new HashMap<>();
 
   /**
    * What a device did.
@@ -45,12 +50,17 @@ public final class StepLevelModel {
 
     @Override
     public Object batchKey() {
-      return FIRST_COME; // they are all of one shape
+      return arrival.size();
     }
 
     @Override
     public int rows() {
       return 1;
+    }
+
+    @Override
+    public int stepsLeft() {
+      return stepsLeft;
     }
   }
 
@@ -58,12 +68,26 @@ public final class StepLevelModel {
    * @param rowLimit most rows of a network call
    */
   public StepLevelModel(CallCosts costs, int rowLimit) {
+    this(size -> costs, rowLimit);
+  }
+
+  /**
+   * @param costs of calls for images of a size
+   * @param rowLimit most rows of a network call
+   */
+  public StepLevelModel(IntFunction<CallCosts> costs, int rowLimit) {
     this.policy = BatchPolicy.ofRows(rowLimit);
-    this.nanos =
-        Map.of(
-            Stage.ENCODE, costs.encode().table(rowLimit),
-            Stage.STEP, costs.step().table(rowLimit),
-            Stage.DECODE, costs.decode().table(rowLimit));
+    this.costs = costs;
+  }
+
+  private Map<Stage, long[]> nanos(int size) {
+    return nanos.computeIfAbsent(
+        size,
+        each ->
+            Map.of(
+                Stage.ENCODE, costs.apply(each).encode().table(policy.encodeLimit()),
+                Stage.STEP, costs.apply(each).step().table(policy.rowLimit()),
+                Stage.DECODE, costs.apply(each).decode().table(policy.decodeLimit())));
   }
 
   /**
@@ -88,9 +112,11 @@ public final class StepLevelModel {
         now = arrivals.get(next).atNanos();
         continue;
       }
-      long took = nanos.get(call.get().stage())[call.get().rows()];
+      int size = call.get().batch().get(0).arrival.size();
+      long took = nanos(size).get(call.get().stage())[call.get().rows()];
       now += took;
       busy += took;
+      planner.took(call.get(), took);
       for (Flight flight : call.get().batch()) {
         switch (call.get().stage()) {
           case STEP -> flight.stepsLeft--;

@@ -41,4 +41,14 @@ class LoadTest {
   void theSameSeedGivesTheSameRequests() {
     assertThat(load.poisson(100, 5)).isEqualTo(Load.mixed(3).poisson(100, 5));
   }
+
+  @Test
+  void otherSizesChangeNeitherMomentsNorSteps() {
+    List<Arrival> mixed = load.withSizes(List.of(48, 96)).poisson(1000, 5);
+
+    assertThat(mixed.stream().map(each -> new Arrival(each.number(), each.atNanos(), each.steps())))
+        .isEqualTo(load.poisson(1000, 5));
+    assertThat(mixed.stream().filter(each -> each.size() == 48).count()).isBetween(430L, 570L);
+    assertThat(mixed).extracting(Arrival::size).containsOnly(48, 96);
+  }
 }

@@ -25,7 +25,7 @@ class RequestLevelServerTest {
     try (Server server =
         new RequestLevelServer(
             StandInPipeline.of(COSTS, clock),
-            arrival -> StandInPipeline.request("r" + arrival.number(), arrival.steps()),
+            arrival -> StandInPipeline.request(arrival, "r" + arrival.number()),
             2,
             DELAY,
             mixing,
@@ -70,5 +70,18 @@ class RequestLevelServerTest {
     List<Served> served = serve(Mixing.SHARED_CALLS, first, second, third);
 
     assertThat(served.get(2)).isEqualTo(new Served(third, 2003 + 1 + 10 + 1));
+  }
+
+  @Test
+  void aBatchIsOfOneSize() {
+    Arrival small = new Arrival(0, 0, 1, 48);
+    Arrival large = new Arrival(1, 0, 1, 96);
+    Arrival alsoSmall = new Arrival(2, 0, 1, 48);
+
+    assertThat(serve(Mixing.SHARED_CALLS, small, large, alsoSmall))
+        .containsExactly(
+            new Served(small, 1 + 10 + 2),
+            new Served(alsoSmall, 13),
+            new Served(large, 1000 + 1 + 10 + 1));
   }
 }

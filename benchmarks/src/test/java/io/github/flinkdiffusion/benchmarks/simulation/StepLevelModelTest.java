@@ -18,6 +18,16 @@ class StepLevelModelTest {
           CallCosts.Curve.line(9_000_000, 1_700_000),
           CallCosts.Curve.line(2_000_000, 4_100_000));
 
+  private static final CallCosts OF_LARGE_IMAGES =
+      new CallCosts(
+          CallCosts.Curve.line(700_000, 1_300_000),
+          CallCosts.Curve.line(9_000_000, 4_700_000),
+          CallCosts.Curve.line(2_000_000, 9_100_000));
+
+  private static CallCosts costs(int size) {
+    return size > Arrival.ONE_SIZE ? OF_LARGE_IMAGES : COSTS;
+  }
+
   @ParameterizedTest
   @CsvSource({
     "1, 2, false",
@@ -34,7 +44,7 @@ class StepLevelModelTest {
             ? load.bursts(400, perSecond, new Load.Burst(3, 0.2, 6))
             : load.poisson(400, perSecond);
 
-    assertThat(new StepLevelModel(COSTS, rowLimit).serve(arrivals).served())
+    assertThat(new StepLevelModel(StepLevelModelTest::costs, rowLimit).serve(arrivals).served())
         .isEqualTo(byTheBatcher(arrivals, rowLimit));
   }
 
@@ -43,16 +53,29 @@ class StepLevelModelTest {
   void worksOffABacklogAsTheBatcherDoes(int rowLimit) {
     List<Arrival> arrivals = Load.mixed(7).backlog(200);
 
-    assertThat(new StepLevelModel(COSTS, rowLimit).serve(arrivals).served())
+    assertThat(new StepLevelModel(StepLevelModelTest::costs, rowLimit).serve(arrivals).served())
         .isEqualTo(byTheBatcher(arrivals, rowLimit));
+  }
+
+  @ParameterizedTest
+  @CsvSource({"4", "8"})
+  void servesSeveralSizesAsTheBatcherDoes(int rowLimit) {
+    Load load = Load.mixed(11).withSizes(List.of(48, 64, 96));
+    List<Arrival> arrivals = load.poisson(300, 15);
+    List<Arrival> backlog = load.backlog(150);
+
+    assertThat(new StepLevelModel(StepLevelModelTest::costs, rowLimit).serve(arrivals).served())
+        .isEqualTo(byTheBatcher(arrivals, rowLimit));
+    assertThat(new StepLevelModel(StepLevelModelTest::costs, rowLimit).serve(backlog).served())
+        .isEqualTo(byTheBatcher(backlog, rowLimit));
   }
 
   private static List<Served> byTheBatcher(List<Arrival> arrivals, int rowLimit) {
     Clock clock = Clock.simulated();
     try (Server server =
         new StepLevelServer(
-            StandInPipeline.of(COSTS, clock),
-            arrival -> StandInPipeline.request("r" + arrival.number(), arrival.steps()),
+            StandInPipeline.of(StepLevelModelTest::costs, clock),
+            arrival -> StandInPipeline.request(arrival, "r" + arrival.number()),
             rowLimit,
             clock)) {
       return Server.serve(arrivals, server, clock);

@@ -18,6 +18,8 @@ import java.util.HashSet;
 import java.util.List;
 import java.util.Optional;
 import java.util.Set;
+import java.util.function.ToIntFunction;
+import java.util.stream.IntStream;
 import net.jqwik.api.Arbitraries;
 import net.jqwik.api.Arbitrary;
 import net.jqwik.api.Combinators;
@@ -40,6 +42,7 @@ class BatchPlannerTest {
     final Request request;
     int left;
     boolean previewDue;
+    boolean urgent;
     boolean decoded;
 
     Flight(Request request) {
@@ -65,6 +68,16 @@ class BatchPlannerTest {
     @Override
     public boolean previewDue() {
       return previewDue;
+    }
+
+    @Override
+    public int stepsLeft() {
+      return left;
+    }
+
+    @Override
+    public boolean urgent() {
+      return urgent;
     }
   }
 
@@ -260,5 +273,126 @@ class BatchPlannerTest {
     assertThatThrownBy(() -> planner.failed(call, new IllegalStateException("broken")))
         .isInstanceOf(IllegalArgumentException.class)
         .hasCauseInstanceOf(IllegalStateException.class);
+  }
+
+  /** Costs of calls: a fixed part for each, and the same again for each row. */
+  private static final int FIXED_NANOS = 1000;
+
+  /** Makes the next call. */
+  private static BatchPlanner.Call<Flight> make(BatchPlanner<Flight> planner) {
+    BatchPlanner.Call<Flight> call = planner.next().orElseThrow();
+    planner.took(call, FIXED_NANOS * (1 + call.rows()));
+    for (Flight flight : call.batch()) {
+      if (call.stage() == Stage.STEP) {
+        flight.left--;
+      }
+      flight.decoded |= call.stage() == Stage.DECODE;
+      planner.moved(flight, call.stage(), flight.left > 0);
+    }
+    return call;
+  }
+
+  /** The planner has seen calls of several sizes, and nobody is there. */
+  private static BatchPlanner<Flight> experiencedPlanner() {
+    BatchPlanner<Flight> planner = planner(8);
+    int number = 0;
+    for (int together : List.of(1, 4, 2, 3)) {
+      for (int i = 0; i < together; i++) {
+        planner.add(flight(number++, 2));
+      }
+      while (planner.size() > 0) {
+        make(planner);
+      }
+    }
+    return planner;
+  }
+
+  private static List<BatchPlanner.Call<Flight>> calls(
+      BatchPlanner<Flight> planner, Stage stage, List<Flight> flights) {
+    flights.forEach(planner::add);
+    List<BatchPlanner.Call<Flight>> calls = new ArrayList<>();
+    while (planner.size() > 0) {
+      BatchPlanner.Call<Flight> call = make(planner);
+      if (call.stage() == stage) {
+        calls.add(call);
+      }
+    }
+    return calls;
+  }
+
+  private static List<Flight> flights(int count, ToIntFunction<Integer> steps) {
+    return IntStream.range(100, 100 + count)
+        .mapToObj(number -> flight(number, steps.applyAsInt(number)))
+        .toList();
+  }
+
+  @Test
+  void inAQueueDecodingWaitsForThoseThatAreAboutToBeDone() {
+    assertThat(
+            calls(experiencedPlanner(), Stage.DECODE, flights(64, number -> 1 + number % 8))
+                .stream()
+                .mapToInt(BatchPlanner.Call::rows)
+                .average()
+                .orElseThrow())
+        .as("images of a decoding call, 4 at most")
+        .isGreaterThan(3);
+    assertThat(
+            calls(planner(8), Stage.DECODE, flights(64, number -> 1)).stream()
+                .mapToInt(BatchPlanner.Call::rows))
+        .as("those that are done together are decoded together")
+        .containsOnly(4);
+  }
+
+  @Test
+  void inAQueueTheNextAreEncodedTogetherWhileCallsAreFull() {
+    assertThat(
+            calls(experiencedPlanner(), Stage.ENCODE, flights(64, number -> 1 + number % 8))
+                .stream()
+                .mapToInt(BatchPlanner.Call::rows)
+                .average()
+                .orElseThrow())
+        .isGreaterThan(4);
+  }
+
+  @Test
+  void onADeviceThatHasTimeNothingWaitsForOthers() {
+    BatchPlanner<Flight> planner = experiencedPlanner();
+    Flight first = flight(100, 1);
+    Flight second = flight(101, 2);
+    planner.add(first);
+    planner.add(second);
+    assertThat(make(planner).stage()).isEqualTo(Stage.ENCODE);
+    assertThat(make(planner).batch()).containsExactly(first, second);
+    assertThat(make(planner).batch()).as("of whom one is done").containsExactly(first);
+    assertThat(first.decoded).isTrue();
+  }
+
+  @Test
+  void whatIsUrgentWaitsForNobody() {
+    BatchPlanner<Flight> planner = experiencedPlanner();
+    Flight urgent = flight(100, 1);
+    urgent.urgent = true;
+    planner.add(urgent);
+    flights(60, number -> 2).forEach(planner::add);
+    while (urgent.left > 0) {
+      make(planner);
+    }
+    assertThat(make(planner).batch()).containsExactly(urgent);
+  }
+
+  /** However long the queue, and however rarely another one is done. */
+  @Test
+  void whatIsDoneWaitsForSomeStepsAtMost() {
+    BatchPlanner<Flight> planner = experiencedPlanner();
+    Flight first = flight(50, 1);
+    planner.add(first);
+    for (int i = 0; i < 5000; i++) {
+      planner.add(flight(100 + i, 40));
+    }
+    int steps = 0;
+    while (!first.decoded) {
+      steps += make(planner).stage() == Stage.STEP ? 1 : 0;
+      assertThat(steps).isLessThanOrEqualTo(1 + BatchPlanner.MOST_STEPS_HELD);
+    }
   }
 }

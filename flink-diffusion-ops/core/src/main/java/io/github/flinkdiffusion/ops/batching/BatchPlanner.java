@@ -50,6 +50,9 @@ import org.apache.flink.annotation.Internal;
  * decoding is made after every few steps only, and others' rows fill up steps only as far as that
  * does not make them much longer ({@link CallTimes}).
  *
+ * <p>Encoding and decoding wait for members that will share their call as long as that makes all
+ * together wait less: see {@link #waits}.
+ *
  * <p>Used by one thread.
  *
  * @param <T> what it plans for; compared by the order given, told apart by identity
@@ -63,6 +66,12 @@ public final class BatchPlanner<T extends BatchPlanner.Member> {
    * are in the same call.
    */
   private static final double STRETCH = 1.5;
+
+  /**
+   * For how many steps a call of encoding or decoding waits for others at most. More are worth
+   * their wait only in a long queue.
+   */
+  static final int MOST_STEPS_HELD = 16;
 
   /** How often encoding and decoding of other tenants may be put off for such a tenant's steps. */
   private static final int STEPS_BETWEEN = 2;
@@ -85,6 +94,12 @@ public final class BatchPlanner<T extends BatchPlanner.Member> {
   private final Set<T> alone = Collections.newSetFromMap(new IdentityHashMap<>());
 
   private Stage lastStage = DECODE;
+
+  /** Steps that were planned. */
+  private long steps;
+
+  /** Of calls that wait for others: the steps that were planned when they began to. */
+  private final Map<CallKind, Long> heldSince = new HashMap<>();
 
   /** How often in a row other tenants' encoding and decoding was put off. */
   private int putOff;
@@ -118,6 +133,11 @@ public final class BatchPlanner<T extends BatchPlanner.Member> {
       return false;
     }
 
+    /** Whether it must not wait so that others have to wait less. */
+    default boolean urgent() {
+      return false;
+    }
+
     /** Whether somebody waits for a look at it. */
     default boolean previewDue() {
       return false;
@@ -130,7 +150,14 @@ public final class BatchPlanner<T extends BatchPlanner.Member> {
    * @param key the batch key of all that take part; a constant for encoding
    * @param rows of a step's network call; members, in other calls
    */
-  public record Call<T>(Stage stage, Object key, List<T> batch, int rows) {}
+  public record Call<T>(Stage stage, Object key, List<T> batch, int rows) {
+    private CallKind kind() {
+      return new CallKind(stage, key);
+    }
+  }
+
+  /** What calls have in common that take about as long. */
+  private record CallKind(Stage stage, Object key) {}
 
   /**
    * Who has to answer for a call that failed.
@@ -190,6 +217,7 @@ public final class BatchPlanner<T extends BatchPlanner.Member> {
     List.of(waiting, running, denoised).forEach(NavigableSet::clear);
     alone.clear();
     tenants.clear();
+    heldSince.clear();
   }
 
   // ------------------------------------------------------------------ what is next
@@ -197,7 +225,14 @@ public final class BatchPlanner<T extends BatchPlanner.Member> {
   /** The next call; empty when there is nothing to do. */
   public Optional<Call<T>> next() {
     Optional<Call<T>> call = Optional.ofNullable(choose());
-    call.ifPresent(made -> lastStage = made.stage());
+    call.ifPresent(
+        made -> {
+          lastStage = made.stage();
+          heldSince.remove(made.kind());
+          if (made.stage() == STEP) {
+            steps++;
+          }
+        });
     return call;
   }
 
@@ -230,16 +265,87 @@ public final class BatchPlanner<T extends BatchPlanner.Member> {
         : tenants.keySet().stream().filter(shares::lags).collect(toSet());
   }
 
-  /** Decoding or encoding for some tenants; null when there is nothing of that to do. */
+  /** Decoding or encoding for some tenants; null when there is nothing of that to do now. */
   private Call<T> other(Predicate<String> whose) {
     List<T> done = fair(denoised, member -> 0);
     done.removeIf(member -> !whose.test(tenant(member)));
-    if (!done.isEmpty()) {
-      return together(DECODE, done, done.get(0), member -> true);
+    Set<Object> held = new HashSet<>();
+    for (T first : done) {
+      if (!held.contains(first.batchKey())) {
+        Call<T> call = together(DECODE, done, first, member -> true);
+        if (!waits(call)) {
+          return call;
+        }
+        held.add(call.key());
+      }
     }
     Map<String, Integer> admitted = new HashMap<>(admitted());
     admitted.keySet().removeIf(tenant -> !whose.test(tenant));
-    return admitted.isEmpty() ? null : encode(admitted);
+    Call<T> call = admitted.isEmpty() ? null : encode(admitted);
+    return call == null || waits(call) ? null : call;
+  }
+
+  /**
+   * Whether a call of encoding or decoding is put off, because others are about to share it: each
+   * call has a fixed cost. Those of the call wait for some steps; everybody else of their tenants
+   * waits for one call less. It pays while the first is less in all: in a queue, and not on a
+   * device that has time.
+   */
+  private boolean waits(Call<T> call) {
+    List<T> batch = call.batch();
+    double fixed = times.fixedNanos(call.kind());
+    if (fixed == 0
+        || running.isEmpty()
+        || !alone.isEmpty()
+        || batch.size() >= limits.of(call.stage(), call.key())
+        || batch.stream().anyMatch(Member::urgent)) {
+      return false;
+    }
+    int stepsUntil =
+        call.stage() == DECODE ? stepsUntilAnother(call.key()) : callsAreFull() ? 1 : 0;
+    long heldFor = steps - heldSince.getOrDefault(call.kind(), steps);
+    if (stepsUntil == 0 || heldFor + stepsUntil > MOST_STEPS_HELD) {
+      return false;
+    }
+    Set<String> whose = batch.stream().map(BatchPlanner::tenant).collect(toSet());
+    int others = whose.stream().mapToInt(tenants::get).sum() - batch.size();
+    boolean pays = batch.size() * stepsUntil * roundNanos() < others * fixed;
+    if (pays) {
+      heldSince.putIfAbsent(call.kind(), steps);
+    }
+    return pays;
+  }
+
+  /** Steps of a shape until one of its members has none left; 0 when there is none. */
+  private int stepsUntilAnother(Object key) {
+    return running.stream()
+        .filter(member -> member.batchKey().equals(key))
+        .mapToInt(Member::stepsLeft)
+        .min()
+        .orElse(0);
+  }
+
+  /** Whether somebody more could not make the next steps' calls larger, whatever its shape. */
+  private boolean callsAreFull() {
+    return rowsByShape().entrySet().stream()
+        .allMatch(shape -> shape.getValue() >= limits.of(STEP, shape.getKey()));
+  }
+
+  /** Time in which each shape makes a step. */
+  private double roundNanos() {
+    return rowsByShape().entrySet().stream()
+        .mapToDouble(
+            shape ->
+                times.nanos(
+                    new CallKind(STEP, shape.getKey()),
+                    Math.min(shape.getValue(), limits.of(STEP, shape.getKey()))))
+        .sum();
+  }
+
+  private Map<Object, Integer> rowsByShape() {
+    Map<Object, Integer> rows = new HashMap<>();
+    running.forEach(member -> rows.merge(member.batchKey(), member.rows(), Integer::sum));
+    return rows;
   }
 
   /**
@@ -297,7 +403,7 @@ public final class BatchPlanner<T extends BatchPlanner.Member> {
     int rowsOfFirst =
         rows(alike.stream().filter(member -> first.contains(tenant(member))).toList());
     if (rowsOfFirst > 0) {
-      limit = Math.min(limit, times.rowsWithin(key, rowsOfFirst, STRETCH));
+      limit = Math.min(limit, times.rowsWithin(new CallKind(STEP, key), rowsOfFirst, STRETCH));
     }
     List<T> batch = first(fair(alike, Member::cost), member -> true, Member::rows, limit);
     List<T> all = new ArrayList<>(waiting);
@@ -383,10 +489,8 @@ public final class BatchPlanner<T extends BatchPlanner.Member> {
   }
 
   /** A call took so long. Without it, each row is taken to cost the same. */
-  void took(Call<T> call, long nanos) {
-    if (call.stage() == STEP) {
-      times.took(call.key(), call.rows(), nanos);
-    }
+  public void took(Call<T> call, long nanos) {
+    times.took(call.kind(), call.rows(), nanos);
   }
 
   /**

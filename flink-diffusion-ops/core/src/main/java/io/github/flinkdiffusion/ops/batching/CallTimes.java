@@ -9,7 +9,7 @@ import java.util.Map;
 import java.util.Set;
 
 /**
- * What a network call's time depends on: a fixed part and one for each row, fitted to the calls of
+ * What a device call's time depends on: a fixed part and one for each row, fitted to the calls of
  * late by least squares. Until calls of several sizes were seen, each row is taken to cost the same
  * and the rest nothing, which is true of a processor and cautious on a GPU. Used by one thread.
  */
@@ -17,7 +17,7 @@ final class CallTimes {
   /** How much of what is known remains after another call: about the last 50 count. */
   private static final double KEPT = 0.98;
 
-  private static final int MOST_SHAPES = 100;
+  private static final int MOST_KINDS = 300;
 
   private final Map<Object, Fit> fits = new HashMap<>();
 
@@ -36,21 +36,40 @@ final class CallTimes {
       rowsNanos = rowsNanos * KEPT + (double) ofRows * took;
     }
 
+    /** Time of one more row. */
+    double each() {
+      double spread = rowsSquared / calls - rows / calls * (rows / calls);
+      return spread < 0.01
+          ? nanos / rows
+          : (rowsNanos / calls - rows / calls * (nanos / calls)) / spread;
+    }
+
+    /** Time of no rows. */
+    double fixed() {
+      return Math.max(0, nanos / calls - each() * rows / calls);
+    }
+
     /** Time of no rows over that of one more. */
     double fixedPart() {
-      double spread = rowsSquared / calls - rows / calls * (rows / calls);
-      if (spread < 0.01) {
-        return 0;
-      }
-      double each = (rowsNanos / calls - rows / calls * (nanos / calls)) / spread;
-      double fixed = nanos / calls - each * rows / calls;
-      return fixed <= 0 ? 0 : each <= 0 ? Double.POSITIVE_INFINITY : fixed / each;
+      double fixed = fixed();
+      return fixed <= 1e-9 * nanos ? 0 : each() <= 0 ? Double.POSITIVE_INFINITY : fixed / each();
     }
+  }
+
+  /** Time of a call apart from its rows; 0 while it is not known. */
+  double fixedNanos(Object shape) {
+    return fits.containsKey(shape) ? fits.get(shape).fixed() : 0;
+  }
+
+  /** Time of a call of so many rows; 0 while it is not known. */
+  double nanos(Object shape, int rows) {
+    Fit fit = fits.get(shape);
+    return fit == null ? 0 : fit.fixed() + Math.max(0, fit.each()) * rows;
   }
 
   /** A call of some rows of a shape took so long. */
   void took(Object shape, int rows, long nanos) {
-    if (fits.size() > MOST_SHAPES) {
+    if (fits.size() > MOST_KINDS) {
       fits.keySet().retainAll(Set.of(shape));
     }
     fits.computeIfAbsent(shape, key -> new Fit()).add(rows, nanos);

@@ -106,6 +106,11 @@ public final class Ticket implements BatchPlanner.Member {
   }
 
   @Override
+  public boolean urgent() {
+    return how.priority() > 0 || how.deadline().isPresent();
+  }
+
+  @Override
   public boolean previewDue() {
     return previewDue;
   }
