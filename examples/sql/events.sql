@@ -21,6 +21,7 @@ CREATE TABLE prompt_events (
   `origin` ROW<`topic` STRING, `partition` INT, `offset` BIGINT> COMMENT 'Where the record was read from',
   `attributes` MAP<STRING, STRING> COMMENT 'Carried unchanged to the result or the failure',
   `parameters` MAP<STRING, STRING> COMMENT 'Further parameters by name, such as clipSkip, timesteps or eta; docs/SUPPORTED.md lists them and which model takes which',
+  `images` MAP<STRING, ROW<`content` BYTES, `reference` ROW<`uri` STRING, `sha256` STRING, `length` BIGINT>, `media_type` STRING>> COMMENT 'Images that the request brings, by the name of the parameter that each is, such as controlImage, adapterImage or ipAdapterImage; docs/SUPPORTED.md lists them and which model takes which',
   `context` ROW<`key` BYTES, `headers` MAP<STRING, BYTES>> COMMENT 'Key and headers of the record that the event was read from',
   `event_time` TIMESTAMP_LTZ(3) METADATA FROM 'timestamp' VIRTUAL,
   WATERMARK FOR `event_time` AS `event_time` - INTERVAL '5' SECOND
@@ -63,6 +64,7 @@ CREATE TABLE image_task_events (
   `origin` ROW<`topic` STRING, `partition` INT, `offset` BIGINT> COMMENT 'Where the record was read from',
   `attributes` MAP<STRING, STRING> COMMENT 'Carried unchanged to the result or the failure',
   `parameters` MAP<STRING, STRING> COMMENT 'Further parameters by name, such as clipSkip, timesteps or eta; docs/SUPPORTED.md lists them and which model takes which',
+  `images` MAP<STRING, ROW<`content` BYTES, `reference` ROW<`uri` STRING, `sha256` STRING, `length` BIGINT>, `media_type` STRING>> COMMENT 'Further images by the name of the parameter that each is, such as controlImage, adapterImage, ipAdapterImage or image2; docs/SUPPORTED.md lists them and which model takes which',
   `context` ROW<`key` BYTES, `headers` MAP<STRING, BYTES>> COMMENT 'Key and headers of the record that the event was read from',
   `event_time` TIMESTAMP_LTZ(3) METADATA FROM 'timestamp' VIRTUAL,
   WATERMARK FOR `event_time` AS `event_time` - INTERVAL '5' SECOND

@@ -5,7 +5,9 @@
 package io.github.flinkdiffusion.examples;
 
 import com.fasterxml.jackson.core.JsonProcessingException;
+import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.ObjectMapper;
+import com.fasterxml.jackson.databind.node.ObjectNode;
 import io.github.flinkdiffusion.connector.event.PromptEvent;
 import io.github.flinkdiffusion.connector.event.UndecodableEventException;
 import io.github.flinkdiffusion.connector.format.EventJson;
@@ -17,10 +19,11 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.Map;
 
 /**
  * A prompt as somebody wrote it: a text, or a JSON object with the fields of a {@link PromptEvent},
- * as a topic of JSON events has them.
+ * as a topic of JSON events has them. Each of its {@code images} may also be the path of a file.
  *
  * @param event its fields; the id is empty where none was given
  * @param negativePromptGiven whether it has a negative prompt of its own, which may be empty
@@ -29,7 +32,12 @@ import java.util.List;
 record AskedPrompt(PromptEvent event, boolean negativePromptGiven, String where) {
   private static final String COMMENT = "#";
   private static final String OBJECT = "{";
+  private static final String IMAGES = "images";
   private static final int MOST_SHOWN = 80;
+
+  /** Of an image's file: what an event may have, about. */
+  private static final long MOST_BYTES = 16 << 20;
+
   private static final Path STANDARD_INPUT = Path.of("-");
   private static final ObjectMapper JSON = new ObjectMapper();
 
@@ -42,12 +50,49 @@ record AskedPrompt(PromptEvent event, boolean negativePromptGiven, String where)
           PromptEvent.newBuilder().setId("").setPrompt(text).build(), false, where);
     }
     try {
-      PromptEvent event =
-          EventJson.of(PromptEvent.class).read(text.getBytes(StandardCharsets.UTF_8), "");
+      byte[] json = withFiles(text).getBytes(StandardCharsets.UTF_8);
+      PromptEvent event = EventJson.of(PromptEvent.class).read(json, "");
       return new AskedPrompt(event, JSON.readTree(text).has("negativePrompt"), where);
-    } catch (UndecodableEventException | JsonProcessingException e) {
+    } catch (UndecodableEventException | IOException e) {
       throw new DemoException("%s: %s".formatted(where, e.getMessage()), e);
     }
+  }
+
+  /** The same prompt with the images that it names by their files' paths, in the event. */
+  private static String withFiles(String text) throws IOException {
+    if (!text.contains(IMAGES)) {
+      return text;
+    }
+    JsonNode event;
+    try {
+      event = JSON.readTree(text);
+    } catch (JsonProcessingException e) {
+      return text; // whoever reads the event says what is wrong
+    }
+    if (!(event.path(IMAGES) instanceof ObjectNode images)) {
+      return text;
+    }
+    boolean read = false;
+    for (Map.Entry<String, JsonNode> image : images.properties()) {
+      if (image.getValue().isTextual()) {
+        image.setValue(JSON.createObjectNode().put("content", file(image.getValue().asText())));
+        read = true;
+      }
+    }
+    return read ? JSON.writeValueAsString(event) : text;
+  }
+
+  private static byte[] file(String path) throws IOException {
+    Path file = Path.of(path);
+    if (!Files.isRegularFile(file)) {
+      throw new IOException("There is no file %s; name an image's file.".formatted(path));
+    }
+    if (Files.size(file) > MOST_BYTES) {
+      throw new IOException(
+          "The file %s has %d bytes; at most %d are accepted."
+              .formatted(path, Files.size(file), MOST_BYTES));
+    }
+    return Files.readAllBytes(file);
   }
 
   /**

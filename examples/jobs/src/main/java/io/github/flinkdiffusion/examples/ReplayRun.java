@@ -18,6 +18,7 @@ import io.github.flinkdiffusion.ops.imaging.Audit;
 import io.github.flinkdiffusion.ops.operator.Diffusion;
 import io.github.flinkdiffusion.ops.operator.DiffusionStreams;
 import io.github.flinkdiffusion.ops.operator.Replay;
+import io.github.flinkdiffusion.ops.pipeline.Parameters;
 import java.nio.file.Path;
 import java.time.Duration;
 import java.util.HashMap;
@@ -70,7 +71,10 @@ final class ReplayRun {
     job.set(RpcOptions.ASK_TIMEOUT_DURATION, Duration.ofMinutes(2));
     StreamExecutionEnvironment env = StreamExecutionEnvironment.createLocalEnvironment(1, job);
     SpecificRecord answer =
-        answer(inputs.isEmpty() ? prompt(env, audit) : imageTask(env, job, audit, inputs));
+        answer(
+            inputs.containsKey(Parameters.IMAGE.name())
+                ? imageTask(env, job, audit, inputs)
+                : prompt(env, job, audit, inputs));
     if (answer instanceof FailureEvent failure) {
       throw new DemoException(
           "The result could not be made again: %s: %s"
@@ -79,25 +83,31 @@ final class ReplayRun {
     return (ImageEvent) answer;
   }
 
-  private static DiffusionStreams prompt(StreamExecutionEnvironment env, Audit audit) {
+  private static DiffusionStreams prompt(
+      StreamExecutionEnvironment env, Configuration job, Audit audit, Map<String, Path> inputs) {
     return Diffusion.textToImage()
         .uid(NAME)
         .apply(
             env.fromData(
-                List.of(Replay.prompt(audit, NAME)), new AvroTypeInfo<>(PromptEvent.class)));
+                List.of(Replay.prompt(audit, NAME, stored(job, inputs))),
+                new AvroTypeInfo<>(PromptEvent.class)));
   }
 
   private static DiffusionStreams imageTask(
       StreamExecutionEnvironment env, Configuration job, Audit audit, Map<String, Path> inputs) {
-    PayloadStore store = new PayloadStore(PayloadSettings.of(job));
-    Map<String, Payload> images = new HashMap<>();
-    inputs.forEach((name, file) -> images.put(name, store.write(file, "")));
     return Diffusion.imageTasks()
         .uid(NAME)
         .apply(
             env.fromData(
-                List.of(Replay.imageTask(audit, NAME, images)),
+                List.of(Replay.imageTask(audit, NAME, stored(job, inputs))),
                 new AvroTypeInfo<>(ImageTaskEvent.class)));
+  }
+
+  private static Map<String, Payload> stored(Configuration job, Map<String, Path> inputs) {
+    PayloadStore store = new PayloadStore(PayloadSettings.of(job));
+    Map<String, Payload> images = new HashMap<>();
+    inputs.forEach((name, file) -> images.put(name, store.write(file, "")));
+    return images;
   }
 
   private static SpecificRecord answer(DiffusionStreams results) throws Exception {

@@ -172,6 +172,14 @@ public final class ReplayTool implements Callable<Integer> {
   private Path mask;
 
   @Option(
+      names = "--input",
+      paramLabel = "NAME=FILE",
+      description =
+          "Another image that the record names, such as controlImage=edges.png; may be given"
+              + " several times.")
+  private Map<String, Path> others = Map.of();
+
+  @Option(
       names = "--text",
       paramLabel = "NAME=FILE",
       description =
@@ -368,7 +376,7 @@ public final class ReplayTool implements Callable<Integer> {
 
   /** The files given for the inputs that the record names, all of them and no others. */
   private Map<String, Path> inputs(Audit audit) {
-    Map<String, Path> given = new LinkedHashMap<>();
+    Map<String, Path> given = new LinkedHashMap<>(others);
     if (image != null) {
       given.put(Parameters.IMAGE.name(), image);
     }
@@ -378,8 +386,13 @@ public final class ReplayTool implements Callable<Integer> {
     for (String needed : audit.inputDigests().keySet()) {
       if (!given.containsKey(needed)) {
         throw new DemoException(
-            "The result was made from an input %s of SHA-256 %s; give the file with --%s."
-                .formatted(needed, audit.inputDigests().get(needed), needed));
+            "The result was made from an input %s of SHA-256 %s; give the file with %s."
+                .formatted(
+                    needed,
+                    audit.inputDigests().get(needed),
+                    needed.equals(Parameters.IMAGE.name()) || needed.equals(Parameters.MASK.name())
+                        ? "--" + needed
+                        : "--input %s=FILE".formatted(needed)));
       }
     }
     for (String name : given.keySet()) {

@@ -7,9 +7,11 @@ package io.github.flinkdiffusion.examples;
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
+import io.github.flinkdiffusion.connector.event.Payloads;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.Map;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 
@@ -37,6 +39,28 @@ class AskedPromptTest {
     assertThat(prompt.event().getId()).isEmpty();
     assertThat(prompt.negativePromptGiven()).isTrue();
     assertThat(AskedPrompt.of("{\"prompt\": \"a\"}", "Prompt 1").negativePromptGiven()).isFalse();
+  }
+
+  @Test
+  void anImageMayBeTheNameOfAFile() throws IOException {
+    Path image = folder.resolve("edges.png");
+    Files.write(image, new byte[] {1, 2, 3});
+    AskedPrompt prompt =
+        AskedPrompt.of(
+            "{\"prompt\": \"a cat\", \"images\": {\"controlImage\": \"%s\", \"ipAdapterImage\": {\"content\": \"BAU=\"}}}"
+                .formatted(image),
+            "Prompt 1");
+    assertThat(prompt.event().getImages())
+        .isEqualTo(
+            Map.of(
+                "controlImage", Payloads.inline(new byte[] {1, 2, 3}, ""),
+                "ipAdapterImage", Payloads.inline(new byte[] {4, 5}, "")));
+    assertThatThrownBy(
+            () ->
+                AskedPrompt.of(
+                    "{\"prompt\": \"a\", \"images\": {\"controlImage\": \"gone.png\"}}", "line 9"))
+        .isInstanceOf(DemoException.class)
+        .hasMessage("line 9: There is no file gone.png; name an image's file.");
   }
 
   @Test

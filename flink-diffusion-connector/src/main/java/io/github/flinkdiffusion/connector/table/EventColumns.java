@@ -147,6 +147,8 @@ final class EventColumns {
       case ARRAY ->
           requireComplete(
               kind, where, schema.getElementType(), ((ArrayType) type).getElementType());
+      case MAP ->
+          requireComplete(kind, where, schema.getValueType(), ((MapType) type).getValueType());
       default -> {}
     }
   }

@@ -74,6 +74,12 @@ class EventJsonTest {
             .setPriority(-3)
             .setAttributes(Map.of("tenant", "b"))
             .setParameters(Map.of("eta", "0.5"))
+            .setImages(
+                Map.of(
+                    "controlImage",
+                    Payloads.inline(new byte[] {0, (byte) 0xFF, 1}, "image/png"),
+                    "ipAdapterImage",
+                    Payloads.stored(STORED, "")))
             .build());
     assertComesBack(
         ImageTaskEvent.class,
@@ -191,6 +197,10 @@ class EventJsonTest {
         "{\"prompt\": \"a\", \"attributes\": {\"x\": [1]}} | PromptEvent.attributes.x is an array;"
             + " a text is expected.",
         "{\"prompt\": \"\\ud83e\"} | PromptEvent.prompt has half of a surrogate pair.",
+        "{\"prompt\": \"a\", \"images\": {\"controlImage\": {\"content\": \"?\"}}} |"
+            + " PromptEvent.images.controlImage.content is not base64 text",
+        "{\"prompt\": \"a\", \"images\": {\"controlImage\": \"iVBO\"}} |"
+            + " PromptEvent.images.controlImage is the text 'iVBO'; an object is expected.",
         "{\"prompt\": \"a\"} {} | The JSON object is followed by more text",
         "{\"prompt\": \"a\" | The JSON is not well-formed",
         "[1] | Expected a JSON object such as {\"prompt\": \"a red fox\"}, found an array.",

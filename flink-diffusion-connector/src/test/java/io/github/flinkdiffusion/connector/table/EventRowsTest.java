@@ -80,6 +80,12 @@ class EventRowsTest {
                 .setDeadline(1_700_000_000_000L)
                 .setOrigin(new RecordPosition("prompts", 3, 1L << 40))
                 .setAttributes(Map.of("tenant", "a", "list", ""))
+                .setImages(
+                    Map.of(
+                        "controlImage",
+                        Payloads.inline(new byte[] {4, 5}, "image/png"),
+                        "ipAdapterImage",
+                        Payloads.stored(REFERENCE, "")))
                 .build()),
         new Sample(
             EventKind.IMAGE_TASK,
@@ -349,6 +355,20 @@ class EventRowsTest {
                             "image",
                             DataTypes.ROW(DataTypes.FIELD("media_type", DataTypes.STRING()))))))
         .hasMessageContaining("has no column 'image.content'");
+    assertThatThrownBy(
+            () ->
+                EventColumns.requireWritable(
+                    EventKind.PROMPT,
+                    row(
+                        DataTypes.FIELD("id", DataTypes.STRING()),
+                        DataTypes.FIELD("prompt", DataTypes.STRING()),
+                        DataTypes.FIELD(
+                            "images",
+                            DataTypes.MAP(
+                                DataTypes.STRING(),
+                                DataTypes.ROW(
+                                    DataTypes.FIELD("media_type", DataTypes.STRING())))))))
+        .hasMessageContaining("has no column 'images.content'");
     EventColumns.requireWritable(
         EventKind.IMAGE_TASK,
         row(

@@ -15,7 +15,9 @@ import io.github.flinkdiffusion.connector.event.FailureReason;
 import io.github.flinkdiffusion.connector.event.ImageEvent;
 import io.github.flinkdiffusion.connector.event.ImageTaskEvent;
 import io.github.flinkdiffusion.connector.event.Original;
+import io.github.flinkdiffusion.connector.event.Payload;
 import io.github.flinkdiffusion.connector.event.Payloads;
+import io.github.flinkdiffusion.connector.event.PromptEvent;
 import io.github.flinkdiffusion.connector.event.RecordPosition;
 import io.github.flinkdiffusion.connector.payload.PayloadSettings;
 import io.github.flinkdiffusion.ops.image.Images;
@@ -207,7 +209,8 @@ class ImageScreeningTest {
   void anInputWithAPersonNeedsAConsent() throws Exception {
     try (var harness =
         new OneInputStreamOperatorTestHarness<>(
-            new ProcessOperator<>(new ConsentFunction(classifiers(), "consent", PAYLOADS)))) {
+            new ProcessOperator<>(
+                new ConsentFunction<ImageTaskEvent>(classifiers(), "consent", PAYLOADS)))) {
       harness.open();
       harness.processElement(task("nobody", png(harmless), Map.of()), 0);
       harness.processElement(task("refused", png(found), Map.of("consent", " ")), 0);
@@ -229,6 +232,50 @@ class ImageScreeningTest {
       failures.get(0).getOriginal().duplicate().get(original);
       assertThat(EventCodec.imageTasks().decode(original).getId()).isEqualTo("refused");
     }
+  }
+
+  @Test
+  void eachImageOfARequestIsLookedAt() throws Exception {
+    Payload nobody = Payloads.inline(png(harmless), "image/png");
+    Payload somebody = Payloads.inline(png(found), "image/png");
+    try (var harness =
+        new OneInputStreamOperatorTestHarness<>(
+            new ProcessOperator<>(
+                new ConsentFunction<PromptEvent>(classifiers(), "consent", PAYLOADS)))) {
+      harness.open();
+      harness.processElement(prompt("none", Map.of()), 0);
+      harness.processElement(prompt("nobody", Map.of("controlImage", nobody)), 0);
+      harness.processElement(
+          prompt("second", Map.of("controlImage", nobody, "ipAdapterImage", somebody)), 0);
+
+      assertThat(harness.extractOutputValues())
+          .extracting(PromptEvent::getId)
+          .containsExactly("none", "nobody");
+      FailureEvent failure = side(harness, DiffusionOperator.FAILURES).get(0);
+      assertThat(failure.getMessage()).startsWith("The ipAdapterImage shows a person (places.");
+      assertThat(EventCodec.prompts().decode(failure.getOriginal().array()).getId())
+          .isEqualTo("second");
+    }
+    try (var harness =
+        new OneInputStreamOperatorTestHarness<>(
+            new ProcessOperator<>(
+                new ConsentFunction<ImageTaskEvent>(classifiers(), "consent", PAYLOADS)))) {
+      harness.open();
+      ImageTaskEvent task = task("other", png(harmless), Map.of());
+      task.setImages(Map.of("adapterImage", somebody));
+      harness.processElement(task, 0);
+
+      assertThat(harness.extractOutputValues()).isEmpty();
+      assertThat(side(harness, DiffusionOperator.FAILURES))
+          .singleElement()
+          .extracting(FailureEvent::getMessage)
+          .asString()
+          .startsWith("The adapterImage shows a person (places.");
+    }
+  }
+
+  private static PromptEvent prompt(String id, Map<String, Payload> images) {
+    return PromptEvent.newBuilder().setId(id).setPrompt("a cat").setImages(images).build();
   }
 
   private static ImageTaskEvent task(String id, byte[] content, Map<String, String> attributes) {

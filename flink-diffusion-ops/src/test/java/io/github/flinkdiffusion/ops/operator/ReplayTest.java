@@ -99,7 +99,7 @@ class ReplayTest {
         made(
             model(again, "tiny-sd1"),
             DiffusionSettings.of(again),
-            Replay.prompt(audit, "another id"));
+            Replay.prompt(audit, "another id", Map.of()));
 
     assertSamePicture(remade, result);
     assertThat(remade.getAudit()).isEqualTo(result.getAudit());
@@ -235,7 +235,10 @@ class ReplayTest {
     assertThat(audit.task()).isEqualTo("class-to-image");
     Configuration again = Replay.settings(audit);
     assertSamePicture(
-        made(model(again, "tiny-dit"), DiffusionSettings.of(again), Replay.prompt(audit, "again")),
+        made(
+            model(again, "tiny-dit"),
+            DiffusionSettings.of(again),
+            Replay.prompt(audit, "again", Map.of())),
         result);
   }
 
@@ -255,7 +258,9 @@ class ReplayTest {
     assertThatThrownBy(() -> audit.withOmittedTexts(Map.of("prompt", "another story")))
         .hasMessageStartingWith("The prompt differs from the one that was used");
     Audit complete = audit.withOmittedTexts(Map.of("prompt", longText));
-    assertThat(made(new FakePipelines(), settings(), Replay.prompt(complete, "again")).getImage())
+    assertThat(
+            made(new FakePipelines(), settings(), Replay.prompt(complete, "again", Map.of()))
+                .getImage())
         .isEqualTo(result.getImage());
   }
 
@@ -293,7 +298,7 @@ class ReplayTest {
     Audit audit = plain.withParameters(parameters);
 
     assertThat(Replay.settings(audit).get(DiffusionOptions.CACHE_THRESHOLD)).isEqualTo(0.0);
-    assertThat(Replay.prompt(audit, "again").getParameters())
+    assertThat(Replay.prompt(audit, "again", Map.of()).getParameters())
         .containsEntry("cacheThreshold", "0.1");
     assertThat(Replay.settings(plain).getOptional(DiffusionOptions.CACHE_THRESHOLD)).isEmpty();
   }
@@ -309,7 +314,7 @@ class ReplayTest {
 
     assertThat(Replay.settings(labelled).get(DiffusionOptions.LABEL_TEXT))
         .isEqualTo("AI generated");
-    assertThat(Replay.prompt(labelled, "again").getParameters())
+    assertThat(Replay.prompt(labelled, "again", Map.of()).getParameters())
         .doesNotContainKeys("diffusion.label.text", "attribute.consent");
   }
 

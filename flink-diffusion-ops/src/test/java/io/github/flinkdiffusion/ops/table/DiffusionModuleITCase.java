@@ -12,6 +12,7 @@ import io.github.flinkdiffusion.ops.image.PngCodec;
 import io.github.flinkdiffusion.ops.image.Raster;
 import io.github.flinkdiffusion.ops.image.SampleType;
 import io.github.flinkdiffusion.ops.imaging.Audit;
+import io.github.flinkdiffusion.ops.pipeline.FolderCase;
 import io.github.flinkdiffusion.ops.pipeline.Parameters;
 import io.github.flinkdiffusion.ops.weights.Sha256;
 import java.nio.file.Path;
@@ -28,6 +29,7 @@ import org.apache.flink.util.CloseableIterator;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.extension.RegisterExtension;
+import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
 
@@ -91,6 +93,41 @@ class DiffusionModuleITCase {
       assertThat(picture(row, 1).width()).isEqualTo(96);
     }
     assertThat(picture(rows.get(0), 0).data()).isNotEqualTo(picture(rows.get(1), 0).data());
+  }
+
+  @Test
+  void aCallBringsFurtherImages(@TempDir Path folder) throws Exception {
+    FolderCase.ofPipeline("StableDiffusionControlNetPipeline").orElseThrow().write(folder);
+    sql.executeSql(
+        """
+        LOAD MODULE diffusion WITH (
+          'text-to-image.model.folder' = '%1$s', 'text-to-image.device' = 'cpu',
+          'text-to-image.batch.rows' = '4', 'text-to-image.steps' = '2',
+          'image-to-image.model.folder' = '%1$s', 'image-to-image.device' = 'cpu',
+          'image-to-image.batch.rows' = '4', 'image-to-image.steps' = '2')
+        """
+            .formatted(folder));
+    String dark = png(16, 0);
+    String light = png(16, 1);
+    Row row =
+        query(
+                """
+                SELECT TEXT_TO_IMAGE('a table', MAP['seed', '7'], MAP['control-image', x'%1$s']),
+                  TEXT_TO_IMAGE('a table', MAP['seed', '7'], MAP['control-image', x'%2$s']),
+                  IMAGE_TO_IMAGE(x'%1$s', 'a table', MAP['seed', '7'],
+                    MAP['control-image', x'%1$s', 'mask', x'%2$s']),
+                  TEXT_TO_IMAGE('a table', MAP['seed', '7'], MAP['edges', x'%1$s'])
+                """
+                    .formatted(dark, light))
+            .get(0);
+    assertThat(picture(row, 0).width()).isEqualTo(16);
+    assertThat(picture(row, 0).data()).isNotEqualTo(picture(row, 1).data());
+    Audit audit = Audit.of(picture(row, 0).metadata()).orElseThrow();
+    assertThat(audit.inputDigests())
+        .isEqualTo(Map.of("controlImage", Sha256.hex(HexFormat.of().parseHex(dark))));
+    assertThat(Audit.of(picture(row, 2).metadata()).orElseThrow().inputDigests())
+        .containsOnlyKeys("controlImage", "image", "mask");
+    assertThat(row.getField(3)).isNull();
   }
 
   @Test

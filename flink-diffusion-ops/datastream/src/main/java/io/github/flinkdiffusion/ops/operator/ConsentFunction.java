@@ -4,8 +4,11 @@
  */
 package io.github.flinkdiffusion.ops.operator;
 
+import io.github.flinkdiffusion.connector.event.FailureMessages;
 import io.github.flinkdiffusion.connector.event.FailureReason;
 import io.github.flinkdiffusion.connector.event.ImageTaskEvent;
+import io.github.flinkdiffusion.connector.event.Payload;
+import io.github.flinkdiffusion.connector.event.PromptEvent;
 import io.github.flinkdiffusion.connector.payload.PayloadException;
 import io.github.flinkdiffusion.connector.payload.PayloadSettings;
 import io.github.flinkdiffusion.connector.payload.PayloadStore;
@@ -13,15 +16,25 @@ import io.github.flinkdiffusion.ops.image.ImageException;
 import io.github.flinkdiffusion.ops.image.Images;
 import io.github.flinkdiffusion.ops.image.ReadOptions;
 import java.util.List;
+import java.util.Map;
+import java.util.SortedMap;
+import java.util.TreeMap;
+import org.apache.avro.specific.SpecificRecord;
 import org.apache.flink.api.common.functions.OpenContext;
 import org.apache.flink.metrics.Counter;
 import org.apache.flink.streaming.api.functions.ProcessFunction;
 import org.apache.flink.util.Collector;
 
-/** The work of {@link InputConsent}. */
-final class ConsentFunction extends ProcessFunction<ImageTaskEvent, ImageTaskEvent> {
+/**
+ * The work of {@link InputConsent}. Each image of a request is looked at, in the order of their
+ * names, until one shows a person; a mask is not, since it only says where.
+ *
+ * @param <E> kind of requests
+ */
+final class ConsentFunction<E extends SpecificRecord> extends ProcessFunction<E, E> {
   private static final long serialVersionUID = 1L;
   private static final int MOST_CHARACTERS = 512;
+  private static final int MOST_SHOWN = 80;
 
   private final List<ScreenClassifier> classifiers;
   private final String attribute;
@@ -52,47 +65,72 @@ final class ConsentFunction extends ProcessFunction<ImageTaskEvent, ImageTaskEve
   }
 
   @Override
-  public void processElement(ImageTaskEvent task, Context context, Collector<ImageTaskEvent> out) {
-    String consent = task.getAttributes().getOrDefault(attribute, "").strip();
+  public void processElement(E event, Context context, Collector<E> out) {
+    RequestEvent request =
+        event instanceof PromptEvent prompt
+            ? RequestEvent.of(prompt)
+            : RequestEvent.of((ImageTaskEvent) event);
+    String consent = request.attributes().getOrDefault(attribute, "").strip();
     if (consent.length() > MOST_CHARACTERS) {
       fail(
-          task,
+          request,
           FailureReason.INVALID_REQUEST,
           "Attribute '%s' has %d characters; a reference of at most %d is accepted."
               .formatted(attribute, consent.length(), MOST_CHARACTERS),
           context);
       return;
     }
-    if (!consent.isEmpty()) {
-      out.collect(task);
+    if (consent.isEmpty() && !mayPass(request, images(event), context)) {
       return;
     }
-    try {
-      ScreenClassifiers.Seen seen =
-          networks.look(Images.read(store.read(task.getImage()), ReadOptions.DEFAULT));
-      if (seen.found().isEmpty()) {
-        out.collect(task);
-        return;
-      }
-      fail(
-          task,
-          FailureReason.INVALID_REQUEST,
-          "The input image shows a person (%s), and the request names no consent. Send it with a reference in the attribute '%s'."
-              .formatted(seen.found().get(), attribute),
-          context);
-    } catch (ImageException | PayloadException e) {
-      fail(
-          task,
-          e instanceof PayloadException ? FailureReason.PAYLOAD : FailureReason.INVALID_REQUEST,
-          "The input image cannot be looked at, and the request names no consent: "
-              + e.getMessage(),
-          context);
-    }
+    out.collect(event);
   }
 
-  private void fail(ImageTaskEvent task, FailureReason reason, String message, Context context) {
+  /** By the parameter that each is. */
+  private static SortedMap<String, Payload> images(SpecificRecord event) {
+    if (event instanceof PromptEvent prompt) {
+      return new TreeMap<>(prompt.getImages());
+    }
+    ImageTaskEvent task = (ImageTaskEvent) event;
+    SortedMap<String, Payload> images = new TreeMap<>(task.getImages());
+    images.put(OpenImageTask.IMAGE, task.getImage());
+    return images;
+  }
+
+  private boolean mayPass(
+      RequestEvent request, SortedMap<String, Payload> images, Context context) {
+    for (Map.Entry<String, Payload> image : images.entrySet()) {
+      String name =
+          image.getKey().equals(OpenImageTask.IMAGE)
+              ? "input image"
+              : FailureMessages.shortened(image.getKey(), MOST_SHOWN);
+      try {
+        ScreenClassifiers.Seen seen =
+            networks.look(Images.read(store.read(image.getValue()), ReadOptions.DEFAULT));
+        if (seen.found().isPresent()) {
+          fail(
+              request,
+              FailureReason.INVALID_REQUEST,
+              "The %s shows a person (%s), and the request names no consent. Send it with a reference in the attribute '%s'."
+                  .formatted(name, seen.found().get(), attribute),
+              context);
+          return false;
+        }
+      } catch (ImageException | PayloadException e) {
+        fail(
+            request,
+            e instanceof PayloadException ? FailureReason.PAYLOAD : FailureReason.INVALID_REQUEST,
+            "The %s cannot be looked at, and the request names no consent: %s"
+                .formatted(name, e.getMessage()),
+            context);
+        return false;
+      }
+    }
+    return true;
+  }
+
+  private void fail(RequestEvent request, FailureReason reason, String message, Context context) {
     refused.inc();
-    context.output(
-        DiffusionOperator.FAILURES, Events.failure(RequestEvent.of(task), reason, message));
+    context.output(DiffusionOperator.FAILURES, Events.failure(request, reason, message));
   }
 }

@@ -21,6 +21,7 @@ import io.github.flinkdiffusion.connector.event.RecordPosition;
 import io.github.flinkdiffusion.connector.payload.PayloadException;
 import io.github.flinkdiffusion.connector.payload.PayloadStore;
 import io.github.flinkdiffusion.ops.batching.RequestFailure;
+import io.github.flinkdiffusion.ops.credentials.Origin;
 import io.github.flinkdiffusion.ops.image.PngCodec;
 import io.github.flinkdiffusion.ops.image.SlicePlane;
 import io.github.flinkdiffusion.ops.imaging.Audit;
@@ -43,6 +44,7 @@ import java.util.Locale;
 import java.util.Map;
 import java.util.Optional;
 import java.util.TreeMap;
+import java.util.function.Supplier;
 
 /** From events to requests and from results to events. Pure. */
 final class Events {
@@ -210,6 +212,7 @@ final class Events {
    * the event, so it takes CPU time and may wait for a file system.
    *
    * @param deviceNanos device time that the request took
+   * @param inputs what the request's images say of themselves
    * @throws PayloadException when it cannot be stored
    */
   static ImageEvent image(
@@ -218,19 +221,20 @@ final class Events {
       Model model,
       long deviceNanos,
       DiffusionSettings settings,
-      PayloadStore payloads) {
+      PayloadStore payloads,
+      Supplier<List<Origin.Input>> inputs) {
     GenerationRequest request = generated.request();
     Map<String, String> further = new TreeMap<>(settings.credentials().parameters());
     further.putAll(settings.auditAttributes().of(prompt.getAttributes()));
     Audit audit =
         settings.marked(
-            Audit.of(model, request, Map.of(), further),
+            Audit.of(model, request, NamedImages.digests(prompt.getImages()), further),
             generated.image(),
             model.result(request.arguments()));
     byte[] png =
         settings
             .credentials()
-            .sign(PngCodec.encode(settings.withRecord(generated.image(), audit)), audit, List::of);
+            .sign(PngCodec.encode(settings.withRecord(generated.image(), audit)), audit, inputs);
     Payload picture = payloads.write(png, PNG);
     return Payloads.setPicture(ImageEvent.newBuilder(), picture)
         .setId(prompt.getId())

@@ -10,12 +10,13 @@ import io.github.flinkdiffusion.ops.pipeline.Arguments;
 import io.github.flinkdiffusion.ops.pipeline.GenerationSpec;
 import io.github.flinkdiffusion.ops.pipeline.InvalidRequestException;
 import io.github.flinkdiffusion.ops.pipeline.Model;
+import io.github.flinkdiffusion.ops.pipeline.Parameter;
 import io.github.flinkdiffusion.ops.pipeline.Parameters;
-import io.github.flinkdiffusion.ops.pipeline.Tiling;
 import io.github.flinkdiffusion.ops.serving.DiffusionOptions;
 import io.github.flinkdiffusion.ops.serving.DiffusionSettings;
 import io.github.flinkdiffusion.ops.serving.ModelList;
 import java.util.HashMap;
+import java.util.List;
 import java.util.Map;
 import java.util.Optional;
 import org.apache.flink.annotation.Internal;
@@ -31,6 +32,9 @@ import org.apache.flink.configuration.ReadableConfig;
 public final class ImageTaskCheck {
   /** Sides of the black image that stands for the task's, in steps of the model's grid. */
   private static final int GRID_STEPS = 8;
+
+  /** Its side where the model has no grid. */
+  private static final int DEFAULT_SIDE = 64;
 
   private final DiffusionSettings settings;
   private final ModelList models;
@@ -69,16 +73,26 @@ public final class ImageTaskCheck {
     settings.limits().check(asked);
     String name = task.getParameters().getOrDefault(ModelList.PARAMETER, ModelList.DEFAULT);
     Model model = model(name).orElse(null);
+    List<Parameter<Raster>> images =
+        model == null ? List.of() : NamedImages.parameters(task.getImages().keySet(), model);
     // Without tiles, a model may accept some sizes only, and the task's is not known here.
     if (model != null && model.tiling().isPresent() && task.getMask() == null) {
       GenerationSpec spec = Events.spec(task.getId(), asked, settings, model.signature());
-      settings.limits().prepare(model, spec.with(Parameters.IMAGE, standIn(model)));
+      spec = spec.with(Parameters.IMAGE, standIn(model));
+      for (Parameter<Raster> image : images) {
+        spec = spec.with(image, standIn(model));
+      }
+      settings.limits().prepare(model, spec);
     }
   }
 
-  private static Raster standIn(Model model) {
-    Tiling tiling = model.tiling().orElseThrow();
-    int side = Math.min(tiling.tile(), GRID_STEPS * tiling.alignment());
+  /** A black image that stands for one that is not there yet. */
+  static Raster standIn(Model model) {
+    int side =
+        model
+            .tiling()
+            .map(tiling -> Math.min(tiling.tile(), GRID_STEPS * tiling.alignment()))
+            .orElse(DEFAULT_SIDE);
     return Raster.filled(model.imageChannels(), side, side, 0);
   }
 

@@ -5,6 +5,7 @@
 package io.github.flinkdiffusion.ops.operator;
 
 import io.github.flinkdiffusion.connector.event.ImageTaskEvent;
+import io.github.flinkdiffusion.connector.event.PromptEvent;
 import io.github.flinkdiffusion.connector.payload.PayloadOptions;
 import io.github.flinkdiffusion.connector.payload.PayloadSettings;
 import io.github.flinkdiffusion.ops.serving.DiffusionException;
@@ -12,6 +13,7 @@ import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
 import java.util.Objects;
+import org.apache.avro.specific.SpecificRecordBase;
 import org.apache.flink.annotation.Experimental;
 import org.apache.flink.configuration.ConfigOption;
 import org.apache.flink.configuration.Configuration;
@@ -22,15 +24,16 @@ import org.jspecify.annotations.NullMarked;
 import org.jspecify.annotations.Nullable;
 
 /**
- * Builds the operator that refuses image tasks whose input shows a person, unless they name that
- * person's consent: a request whose image a face classifier finds needs the attribute {@code
- * consent} with a reference, such as the number of a signed form.
+ * Builds the operator that refuses requests with an image of a person, unless they name that
+ * person's consent: a request in whose images (the field {@code image} and those of the field
+ * {@code images}) a face classifier finds a face needs the attribute {@code consent} with a
+ * reference, such as the number of a signed form.
  *
  * <pre>{@code
- * ConsentStreams allowed =
+ * ConsentStreams<ImageTaskEvent> allowed =
  *     Diffusion.consent().addClassifier("faces", "/models/face-detection", Map.of("face", 0.5))
  *         .apply(tasks);
- * DiffusionStreams results = Diffusion.imageTasks().setModel(folder).apply(allowed.tasks());
+ * DiffusionStreams results = Diffusion.imageTasks().setModel(folder).apply(allowed.requests());
  * }</pre>
  *
  * <p>To have the reference in audit records and content credentials, set {@code
@@ -93,25 +96,39 @@ public final class InputConsent {
    *
    * @throws DiffusionException without a classifier
    */
-  public ConsentStreams apply(DataStream<ImageTaskEvent> requests) {
+  public ConsentStreams<ImageTaskEvent> apply(DataStream<ImageTaskEvent> requests) {
+    return applied(requests, ImageTaskEvent.class);
+  }
+
+  /**
+   * The same for prompts, whose field {@code images} may show a person, too.
+   *
+   * @throws DiffusionException without a classifier
+   */
+  public ConsentStreams<PromptEvent> applyToPrompts(DataStream<PromptEvent> requests) {
+    return applied(requests, PromptEvent.class);
+  }
+
+  private <E extends SpecificRecordBase> ConsentStreams<E> applied(
+      DataStream<E> requests, Class<E> kind) {
     if (classifiers.isEmpty()) {
       throw new DiffusionException(
           "Consent is asked for without a classifier; expected one, at least (addClassifier)");
     }
-    SingleOutputStreamOperator<ImageTaskEvent> tasks =
+    SingleOutputStreamOperator<E> allowed =
         requests
             .process(
-                new ConsentFunction(
+                new ConsentFunction<E>(
                     List.copyOf(classifiers),
                     attribute,
                     PayloadSettings.of(
                         ImageScreening.payloads(
                             set, requests.getExecutionEnvironment().getConfiguration()))),
-                new AvroTypeInfo<>(ImageTaskEvent.class))
+                new AvroTypeInfo<>(kind))
             .name("consent to inputs");
     if (uid != null) {
-      tasks.uid(uid);
+      allowed.uid(uid);
     }
-    return new ConsentStreams(tasks, tasks.getSideOutput(DiffusionOperator.FAILURES));
+    return new ConsentStreams<>(allowed, allowed.getSideOutput(DiffusionOperator.FAILURES));
   }
 }

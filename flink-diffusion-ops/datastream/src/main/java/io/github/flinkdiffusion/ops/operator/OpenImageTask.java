@@ -31,6 +31,7 @@ import io.github.flinkdiffusion.ops.pipeline.GenerationSpec;
 import io.github.flinkdiffusion.ops.pipeline.InvalidRequestException;
 import io.github.flinkdiffusion.ops.pipeline.Model;
 import io.github.flinkdiffusion.ops.pipeline.Numbers;
+import io.github.flinkdiffusion.ops.pipeline.Parameter;
 import io.github.flinkdiffusion.ops.pipeline.Parameters;
 import io.github.flinkdiffusion.ops.pipeline.ResultKind;
 import io.github.flinkdiffusion.ops.pipeline.ResultMeaning;
@@ -60,6 +61,10 @@ final class OpenImageTask implements AutoCloseable {
   private final TaskSources sources;
   private final TaskScenes image;
   private final Optional<TaskScenes> mask;
+
+  /** The other images, by the parameter that each is. */
+  private final Map<Parameter<Raster>, Raster> others;
+
   private final ModelBands bands;
   private static final Raster ONE_PIXEL = new Raster(1, 1, 1, new float[1]);
 
@@ -80,6 +85,7 @@ final class OpenImageTask implements AutoCloseable {
       TaskSources sources,
       TaskScenes image,
       Optional<TaskScenes> mask,
+      Map<Parameter<Raster>, Raster> others,
       ModelBands bands,
       TaskPlan plan,
       boolean placed,
@@ -91,6 +97,7 @@ final class OpenImageTask implements AutoCloseable {
     this.sources = sources;
     this.image = image;
     this.mask = mask;
+    this.others = others;
     this.bands = bands;
     this.plan = plan;
     this.placed = placed;
@@ -163,6 +170,7 @@ final class OpenImageTask implements AutoCloseable {
                           return resized(wanted, scene);
                         }));
       }
+      Map<Parameter<Raster>, Raster> others = sources.others().read();
       ModelBands bands =
           ModelBands.fit(
               image.first().format().bands(),
@@ -180,6 +188,9 @@ final class OpenImageTask implements AutoCloseable {
         VolumeResults.require(
             plan, batcher.model().result(wanted), how, sources.image().places(how));
       }
+      if (plan.isTiled()) {
+        NamedImages.requirePlaced(plan, others);
+      }
       if (blend.isPresent()) {
         blend
             .get()
@@ -192,6 +203,7 @@ final class OpenImageTask implements AutoCloseable {
               sources,
               image,
               mask,
+              others,
               bands,
               plan,
               plan.isTiled(),
@@ -207,6 +219,7 @@ final class OpenImageTask implements AutoCloseable {
           sources,
           image,
           mask,
+          others,
           bands,
           plan,
           plan.isTiled(),
@@ -319,6 +332,7 @@ final class OpenImageTask implements AutoCloseable {
     if (mask.isPresent()) {
       spec = spec.with(Parameters.MASK, ModelBands.gray(plan.read(mask.get().first(), tile)));
     }
+    spec = NamedImages.with(spec, placed ? NamedImages.ofTile(plan, tile, others) : others);
     if (placed) {
       Window window = plan.resultWindow(tile);
       spec = spec.with(Parameters.TILE_TOP_LEFT, new Numbers(window.x(), window.y()));
@@ -392,6 +406,7 @@ final class OpenImageTask implements AutoCloseable {
   SortedMap<String, String> inputDigests() {
     SortedMap<String, String> digests = new TreeMap<>(Map.of(IMAGE, sources.image().digest()));
     sources.mask().ifPresent(input -> digests.put(MASK, input.digest()));
+    digests.putAll(sources.others().digests());
     blend.ifPresent(previous -> digests.put(FrameBlend.PREVIOUS, previous.digest()));
     return digests;
   }
@@ -401,6 +416,7 @@ final class OpenImageTask implements AutoCloseable {
     List<Origin.Input> inputs = new ArrayList<>();
     inputs.add(new Origin.Input(IMAGE, true, sources.image().credentials()));
     sources.mask().ifPresent(it -> inputs.add(new Origin.Input(MASK, false, it.credentials())));
+    inputs.addAll(sources.others().credentials());
     return inputs;
   }
 
@@ -431,7 +447,8 @@ final class OpenImageTask implements AutoCloseable {
   }
 
   long heapBytes() {
-    return image.heapBytes() + mask.map(TaskScenes::heapBytes).orElse(0L);
+    long ofOthers = others.values().stream().mapToLong(each -> each.data().length).sum();
+    return image.heapBytes() + mask.map(TaskScenes::heapBytes).orElse(0L) + ofOthers * Float.BYTES;
   }
 
   /** How the result of a slice is to be written. */
@@ -457,5 +474,6 @@ final class OpenImageTask implements AutoCloseable {
   public void close() {
     image.close();
     mask.ifPresent(TaskScenes::close);
+    sources.others().close();
   }
 }

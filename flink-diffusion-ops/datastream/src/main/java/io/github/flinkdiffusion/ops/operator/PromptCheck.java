@@ -5,8 +5,11 @@
 package io.github.flinkdiffusion.ops.operator;
 
 import io.github.flinkdiffusion.connector.event.PromptEvent;
+import io.github.flinkdiffusion.ops.image.Raster;
+import io.github.flinkdiffusion.ops.pipeline.GenerationSpec;
 import io.github.flinkdiffusion.ops.pipeline.InvalidRequestException;
 import io.github.flinkdiffusion.ops.pipeline.Model;
+import io.github.flinkdiffusion.ops.pipeline.Parameter;
 import io.github.flinkdiffusion.ops.serving.DiffusionOptions;
 import io.github.flinkdiffusion.ops.serving.DiffusionSettings;
 import io.github.flinkdiffusion.ops.serving.ModelList;
@@ -58,12 +61,16 @@ public final class PromptCheck {
    */
   public void require(PromptEvent prompt) {
     String name = prompt.getParameters().getOrDefault(ModelList.PARAMETER, ModelList.DEFAULT);
-    model(name)
-        .ifPresent(
-            model ->
-                Events.requireImage(
-                    model,
-                    settings.limits().prepare(model, Events.spec(prompt, settings)).arguments()));
+    model(name).ifPresent(model -> require(prompt, model));
+  }
+
+  private void require(PromptEvent prompt, Model model) {
+    GenerationSpec spec = Events.spec(prompt, settings);
+    // What depends on an image (its size, its bands) is found by the job.
+    for (Parameter<Raster> image : NamedImages.parameters(prompt.getImages().keySet(), model)) {
+      spec = spec.with(image, ImageTaskCheck.standIn(model));
+    }
+    Events.requireImage(model, settings.limits().prepare(model, spec).arguments());
   }
 
   private Optional<Model> model(String name) {

@@ -11,24 +11,33 @@ import io.github.flinkdiffusion.ops.batching.RequestFailure;
 import io.github.flinkdiffusion.ops.batching.RequestListener;
 import io.github.flinkdiffusion.ops.batching.Ticket;
 import io.github.flinkdiffusion.ops.batching.Work;
+import io.github.flinkdiffusion.ops.credentials.Origin;
 import io.github.flinkdiffusion.ops.image.PngCodec;
 import io.github.flinkdiffusion.ops.image.Raster;
 import io.github.flinkdiffusion.ops.pipeline.GeneratedImage;
 import io.github.flinkdiffusion.ops.pipeline.GenerationRequest;
+import io.github.flinkdiffusion.ops.pipeline.GenerationSpec;
 import io.github.flinkdiffusion.ops.pipeline.InvalidRequestException;
+import io.github.flinkdiffusion.ops.pipeline.Parameter;
 import io.github.flinkdiffusion.ops.pipeline.Parameters;
 import io.github.flinkdiffusion.ops.pipeline.TrajectorySnapshot;
 import io.github.flinkdiffusion.ops.prompt.PromptLanguage;
+import io.github.flinkdiffusion.ops.serving.DecodingMemory;
+import io.github.flinkdiffusion.ops.serving.ImageSettings;
 import java.nio.ByteBuffer;
 import java.time.Duration;
 import java.util.List;
+import java.util.Map;
 import java.util.Optional;
 import java.util.OptionalLong;
 import java.util.concurrent.atomic.AtomicBoolean;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 
-/** A picture from text: one trajectory. */
+/**
+ * A picture from text, and perhaps from images that the text goes with: one trajectory. Images are
+ * read on the subtask's pool, and hold memory until the request ends.
+ */
 final class PromptRequest extends Request implements RequestListener {
   private static final Logger LOG = LoggerFactory.getLogger(PromptRequest.class);
 
@@ -38,6 +47,20 @@ final class PromptRequest extends Request implements RequestListener {
 
   /** Whether it may run. Task thread only. */
   private boolean begun;
+
+  /** Whether its images are being read. Task thread only. */
+  private boolean reading;
+
+  private final Attempts attempts;
+
+  /** Set by whoever fetches them, so that they are closed even if the task ends meanwhile. */
+  private volatile NamedImages images = NamedImages.NONE;
+
+  /** Heap for its images; null until it is asked for. Task thread only. */
+  private DecodingMemory.Reservation memory;
+
+  /** True when the task has ended; then whoever fetches images closes them, too. */
+  private volatile boolean discarded;
 
   /** Null when it never went to the device, and when it has its outcome. Task thread only. */
   private Ticket ticket;
@@ -58,6 +81,7 @@ final class PromptRequest extends Request implements RequestListener {
     super(host, RequestEvent.of(prompt), timestamp, deviceNanos);
     this.prompt = prompt;
     this.restored = restored;
+    this.attempts = attempts(READ);
   }
 
   @Override
@@ -86,15 +110,97 @@ final class PromptRequest extends Request implements RequestListener {
           trajectory.step(),
           String.join(", ", differences));
     }
-    try {
-      GenerationRequest request =
-          host.settings().limits().prepare(use().batcher(), Events.spec(prompt, host.settings()));
-      Events.requireImage(model(), request.arguments());
-      hintAtWeights(request);
-      submit(new Work.Fresh(request));
-    } catch (InvalidRequestException e) {
-      fail(FailureReason.INVALID_REQUEST, e.getMessage());
+    if (prompt.getImages().isEmpty()) {
+      try {
+        submit(prepared(Map.of()));
+      } catch (InvalidRequestException e) {
+        fail(FailureReason.INVALID_REQUEST, e.getMessage());
+      }
+      return;
     }
+    reading = true;
+    fetch();
+  }
+
+  /** Task thread or the subtask's pool. */
+  private GenerationRequest prepared(Map<Parameter<Raster>, Raster> read) {
+    GenerationSpec spec = NamedImages.with(Events.spec(prompt, host.settings()), read);
+    GenerationRequest request = host.settings().limits().prepare(use().batcher(), spec);
+    Events.requireImage(model(), request.arguments());
+    return request;
+  }
+
+  private void submit(GenerationRequest request) {
+    hintAtWeights(request);
+    submit(new Work.Fresh(request));
+  }
+
+  // ------------------------------------------------------------------ images
+
+  /** Memory for the images is waited for, by no thread, before they are decoded. */
+  private void fetch() {
+    work(
+        () -> {
+          ImageSettings how = host.settings().image();
+          Events.spec(prompt, host.settings()); // refuses it before files are fetched
+          NamedImages fetched =
+              NamedImages.fetch(prompt.getImages(), how, model(), host.payloads(), host.scratch());
+          images = fetched;
+          if (discarded) {
+            fetched.close();
+            return;
+          }
+          long bytes = fetched.bytes();
+          TaskSources.requireFits(
+              bytes, fetched.extents(), how, host.decoding().capacity(), "fewer of them");
+          host.mail(() -> reserve(bytes), "images are fetched");
+        },
+        attempts,
+        this::fetch);
+  }
+
+  private void reserve(long bytes) {
+    if (outcome.isDone()) {
+      images.close();
+      return;
+    }
+    memory = host.decoding().reserve(bytes);
+    memory.granted().thenRun(() -> host.mail(this::decode, "memory for images"));
+  }
+
+  private void decode() {
+    if (outcome.isDone()) {
+      return; // its memory is given back
+    }
+    work(
+        () -> {
+          GenerationRequest request = prepared(images.read());
+          host.mail(() -> decoded(request), "images are decoded");
+        },
+        attempts,
+        this::decode);
+  }
+
+  private void decoded(GenerationRequest request) {
+    reading = false;
+    if (!outcome.isDone()) {
+      submit(request);
+    }
+  }
+
+  /** Any number of times. */
+  private void closeImages() {
+    images.close();
+    if (memory != null) {
+      memory.close();
+    }
+  }
+
+  /** For the result's credentials; any thread. */
+  private List<Origin.Input> inputs() {
+    return images == NamedImages.NONE
+        ? NamedImages.unread(prompt.getImages())
+        : images.credentials();
   }
 
   private void hintAtWeights(GenerationRequest request) {
@@ -117,7 +223,7 @@ final class PromptRequest extends Request implements RequestListener {
 
   @Override
   void cancel(CancelEvent why) {
-    if (!begun) {
+    if (!begun || reading) {
       fail(
           FailureReason.CANCELLED,
           Events.cancelled(
@@ -131,7 +237,14 @@ final class PromptRequest extends Request implements RequestListener {
   @Override
   void release() {
     ticket = null;
+    closeImages();
     super.release();
+  }
+
+  @Override
+  void discard() {
+    discarded = true;
+    closeImages();
   }
 
   /** Until its picture is encoded and stored, that is the trajectory that it is decoded from. */
@@ -200,7 +313,13 @@ final class PromptRequest extends Request implements RequestListener {
             end(
                 new Outcome.Picture(
                     Events.image(
-                        prompt, image, model(), deviceNanos(), host.settings(), host.payloads()))),
+                        prompt,
+                        image,
+                        model(),
+                        deviceNanos(),
+                        host.settings(),
+                        host.payloads(),
+                        this::inputs))),
         "encoded or stored");
   }
 

@@ -22,6 +22,7 @@ import java.util.List;
 import java.util.Map;
 import java.util.Optional;
 import java.util.SortedMap;
+import java.util.TreeMap;
 import java.util.stream.Collectors;
 import org.apache.flink.annotation.Internal;
 import org.apache.flink.configuration.ConfigOption;
@@ -141,7 +142,7 @@ public final class Replay {
    *
    * @param audit with all its texts, see {@link Audit#withOmittedTexts}
    * @param id of the request, which does not change the result
-   * @param images by their parameters, {@code image} and perhaps {@code mask}
+   * @param images by their parameters, {@code image} among them
    * @throws AuditException when a number is none
    */
   public static ImageTaskEvent imageTask(Audit audit, String id, Map<String, Payload> images) {
@@ -158,6 +159,8 @@ public final class Replay {
         request.put(name, value);
       }
     }
+    Map<String, Payload> others = new TreeMap<>(images);
+    others.keySet().removeAll(List.of(Parameters.IMAGE.name(), Parameters.MASK.name()));
     return ImageTaskEvent.newBuilder()
         .setId(id)
         .setImage(images.get(Parameters.IMAGE.name()))
@@ -166,6 +169,7 @@ public final class Replay {
         .setWidth(number(audit, INPUT_WIDTH))
         .setHeight(number(audit, INPUT_HEIGHT))
         .setParameters(request)
+        .setImages(others)
         .build();
   }
 
@@ -180,18 +184,20 @@ public final class Replay {
   }
 
   /**
-   * The request for a result that was made without images.
+   * The request for a result that was made without an image to start from.
    *
    * @param audit with all its texts, see {@link Audit#withOmittedTexts}
    * @param id of the request, which does not change the result
+   * @param images by their parameters
    */
-  public static PromptEvent prompt(Audit audit, String id) {
+  public static PromptEvent prompt(Audit audit, String id, Map<String, Payload> images) {
     Map<String, String> request = audit.request();
     String prompt = request.remove(Parameters.PROMPT.name());
     return PromptEvent.newBuilder()
         .setId(id)
         .setPrompt(prompt == null ? "" : prompt)
         .setParameters(request)
+        .setImages(new TreeMap<>(images))
         .build();
   }
 }

@@ -90,8 +90,11 @@ record Series(
                     .setDeadline(null)
                     .setAttributes(Map.of())
                     .setParameters(Map.of())
+                    .setImages(Map.of())
                     .build());
-    String all = Payloads.sha256(others) + parameters;
+    String images =
+        task.getImages().isEmpty() ? "" : NamedImages.digests(task.getImages()).toString();
+    String all = Payloads.sha256(others) + parameters + images;
     return Payloads.sha256(all.getBytes(StandardCharsets.UTF_8));
   }
 

@@ -111,6 +111,10 @@ final class SliceHeaders extends RichAsyncFunction<ImageTaskEvent, ReadSlice> {
     if (task.getMask() != null) {
       throw new InvalidRequestException("The request has a mask; slices of a series have none.");
     }
+    if (!task.getImages().isEmpty()) {
+      throw new InvalidRequestException(
+          "The request has further images; slices of a series have none.");
+    }
     if (reference.getLength() > MOST_BYTES) {
       throw new InvalidRequestException(
           "The request's image has %d bytes; slices of a series have at most %d."

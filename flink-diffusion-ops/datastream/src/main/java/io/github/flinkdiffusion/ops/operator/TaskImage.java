@@ -17,10 +17,13 @@ import io.github.flinkdiffusion.ops.image.FileSlices;
 import io.github.flinkdiffusion.ops.image.ImageException;
 import io.github.flinkdiffusion.ops.image.ImageKind;
 import io.github.flinkdiffusion.ops.image.ImageLimits;
+import io.github.flinkdiffusion.ops.image.Raster;
 import io.github.flinkdiffusion.ops.image.ReadOptions;
 import io.github.flinkdiffusion.ops.image.SlicePlace;
 import io.github.flinkdiffusion.ops.image.SlicePlane;
+import io.github.flinkdiffusion.ops.image.Window;
 import io.github.flinkdiffusion.ops.imaging.Composition;
+import io.github.flinkdiffusion.ops.imaging.ModelBands;
 import io.github.flinkdiffusion.ops.imaging.Scene;
 import io.github.flinkdiffusion.ops.imaging.Selection;
 import io.github.flinkdiffusion.ops.pipeline.InvalidRequestException;
@@ -165,7 +168,8 @@ final class TaskImage implements AutoCloseable {
           plane,
           selection,
           settings,
-          Files.of(payloads, scratch));
+          Files.of(payloads, scratch),
+          payloads.readsByRanges());
     }
     requireAll(selection);
     Files files = Files.of(payloads, scratch).file(payloads.open(event.getImage(), scratch));
@@ -202,7 +206,22 @@ final class TaskImage implements AutoCloseable {
         SlicePlane.AXIAL,
         Selection.ALL,
         settings,
-        Files.of(payloads, scratch));
+        Files.of(payloads, scratch),
+        payloads.readsByRanges());
+  }
+
+  /** The same of one that is read as a whole, so that its digest is verified. */
+  static TaskImage fetchWhole(
+      String field, Payload payload, ImageSettings settings, PayloadStore payloads, Path scratch) {
+    return one(
+        field,
+        payload,
+        PageRange.FIRST,
+        SlicePlane.AXIAL,
+        Selection.ALL,
+        settings,
+        Files.of(payloads, scratch),
+        false);
   }
 
   /** Where slices lie is known of whole ones. */
@@ -223,11 +242,12 @@ final class TaskImage implements AutoCloseable {
       SlicePlane plane,
       Selection selection,
       ImageSettings settings,
-      Files none) {
+      Files none,
+      boolean byRanges) {
     PayloadStore payloads = none.payloads();
     Optional<byte[]> inline = Payloads.inlineBytes(payload);
     Optional<Remote> remote = Optional.empty();
-    if (inline.isEmpty() && payloads.readsByRanges()) {
+    if (inline.isEmpty() && byRanges) {
       ReadOptions reading = settings.reading().withPage(page.first()).withPlane(plane);
       PayloadChannel channel = payloads.openRanges(Payloads.reference(payload).orElseThrow());
       try {
@@ -270,7 +290,7 @@ final class TaskImage implements AutoCloseable {
     }
   }
 
-  private static String digest(Payload payload) {
+  static String digest(Payload payload) {
     return Payloads.inlineBytes(payload)
         .map(Payloads::sha256)
         .orElseGet(() -> Payloads.reference(payload).orElseThrow().getSha256());
@@ -362,6 +382,23 @@ final class TaskImage implements AutoCloseable {
   TaskScenes open(ImageSettings settings, UnaryOperator<Scene> prepared) {
     return new TaskScenes(
         slices(), slice -> prepared(scene(settings, slice), prepared), files::close);
+  }
+
+  /**
+   * Decodes all of it.
+   *
+   * @param channels that the model sees
+   * @throws ImageException for a file that cannot be read, is too large, or has other bands
+   */
+  Raster whole(ImageSettings settings, int channels) {
+    return named(
+        () -> {
+          try (Scene scene = scene(settings, 0)) {
+            ImageLimits.DEFAULT.check(scene.width(), scene.height(), scene.channels());
+            return ModelBands.fit(scene.format().bands(), scene.channels(), channels, List.of())
+                .toModel(scene.read(new Window(0, 0, scene.width(), scene.height())));
+          }
+        });
   }
 
   private static Scene prepared(Scene scene, UnaryOperator<Scene> how) {

@@ -26,20 +26,23 @@ import java.util.Optional;
  * The request's images as files, whose headers alone have been looked at.
  *
  * @param image what is worked on
+ * @param others besides it and its mask
  * @param bytes heap that the task takes from its opening until its end, see {@link
  *     ImageTaskOptions#MAX_DECODED_SIZE}
  */
-record TaskSources(TaskImage image, Optional<TaskImage> mask, long bytes) implements AutoCloseable {
+record TaskSources(TaskImage image, Optional<TaskImage> mask, NamedImages others, long bytes)
+    implements AutoCloseable {
 
   /** The same with more heap, for what is read beside the images. */
   TaskSources beside(long more) {
-    return new TaskSources(image, mask, bytes + more);
+    return new TaskSources(image, mask, others, bytes + more);
   }
 
   @Override
   public void close() {
     image.close();
     mask.ifPresent(TaskImage::close);
+    others.close();
   }
 
   /**
@@ -63,6 +66,7 @@ record TaskSources(TaskImage image, Optional<TaskImage> mask, long bytes) implem
     ImageSettings how = settings.image();
     TaskImage image = TaskImage.fetch(event, how, payloads, scratch);
     Optional<TaskImage> mask = Optional.empty();
+    NamedImages others = NamedImages.NONE;
     try {
       DecodedSize size = image.size(how);
       String extents = size.extent();
@@ -74,7 +78,7 @@ record TaskSources(TaskImage image, Optional<TaskImage> mask, long bytes) implem
         open += size.rasterBytes();
       }
       if (event.getMask() != null) {
-        requireOneSlice(image);
+        requireOneSlice(image, "a mask", "a mask is");
         mask =
             Optional.of(
                 TaskImage.fetch(OpenImageTask.MASK, event.getMask(), how, payloads, scratch));
@@ -83,6 +87,13 @@ record TaskSources(TaskImage image, Optional<TaskImage> mask, long bytes) implem
         reading += ofMask.peakBytes();
         open += ofMask.rasterBytes();
         reading += readWhole(wanted, ofMask);
+      }
+      if (!event.getImages().isEmpty()) {
+        requireOneSlice(image, "further images", "these are");
+        others = NamedImages.fetch(event.getImages(), how, batcher.model(), payloads, scratch);
+        extents += ", " + others.extents();
+        reading += others.bytes();
+        open += others.bytes();
       }
       reading += readWhole(wanted, size);
       double resized = resizedPixels(wanted, size);
@@ -93,38 +104,55 @@ record TaskSources(TaskImage image, Optional<TaskImage> mask, long bytes) implem
       double result =
           Math.max(resized, size.pixels()) * scale * scale * batcher.model().imageChannels();
       long bytes = (long) Math.max(reading, open + Composition.heapBytes((long) result));
-      boolean configured = how.maxDecodedBytes() != null && how.maxDecodedBytes() < most;
-      long limit = configured ? how.maxDecodedBytes() : most;
-      if (bytes > limit) {
-        throw new InvalidRequestException(
-            "Reading the request's images (%s) takes %d bytes of heap; at most %d are accepted (%s). Send a smaller image, or %s%s."
-                .formatted(
-                    extents,
-                    bytes,
-                    limit,
-                    configured
-                        ? ImageTaskOptions.MAX_DECODED_SIZE.key()
-                        : "half of the heap, see " + ImageTaskOptions.MAX_DECODED_SIZE.key(),
-                    resizes(wanted)
-                        ? "leave out width and height"
-                        : "a TIFF file in tiles, which is read by parts",
-                    configured
-                        ? ", or raise the option"
-                        : ", or raise taskmanager.memory.task.heap.size"));
-      }
-      return new TaskSources(image, mask, bytes);
+      requireFits(
+          bytes,
+          extents,
+          how,
+          most,
+          resizes(wanted)
+              ? "leave out width and height"
+              : "a TIFF file in tiles, which is read by parts");
+      return new TaskSources(image, mask, others, bytes);
     } catch (RuntimeException | Error e) {
       image.close();
       mask.ifPresent(TaskImage::close);
+      others.close();
       throw e;
     }
   }
 
-  private static void requireOneSlice(TaskImage image) {
+  /**
+   * @param bytes of heap that a request's images take
+   * @param extents of the images, for people
+   * @param most heap that a request may take, see {@link DecodingMemory}
+   * @param advice what else takes less heap than a smaller image
+   * @throws InvalidRequestException when they take more than is accepted
+   */
+  static void requireFits(long bytes, String extents, ImageSettings how, long most, String advice) {
+    boolean configured = how.maxDecodedBytes() != null && how.maxDecodedBytes() < most;
+    long limit = configured ? how.maxDecodedBytes() : most;
+    if (bytes > limit) {
+      throw new InvalidRequestException(
+          "Reading the request's images (%s) takes %d bytes of heap; at most %d are accepted (%s). Send a smaller image, or %s%s."
+              .formatted(
+                  extents,
+                  bytes,
+                  limit,
+                  configured
+                      ? ImageTaskOptions.MAX_DECODED_SIZE.key()
+                      : "half of the heap, see " + ImageTaskOptions.MAX_DECODED_SIZE.key(),
+                  advice,
+                  configured
+                      ? ", or raise the option"
+                      : ", or raise taskmanager.memory.task.heap.size"));
+    }
+  }
+
+  private static void requireOneSlice(TaskImage image, String what, String theyAre) {
     if (image.slices() > 1) {
       throw new InvalidRequestException(
-          "The request has a mask and %d slices; a mask is for one. Send a request for each slice."
-              .formatted(image.slices()));
+          "The request has %s and %d slices; %s for one. Send a request for each slice."
+              .formatted(what, image.slices(), theyAre));
     }
   }
 

@@ -118,6 +118,25 @@ public record ImageSettings(
     return value;
   }
 
+  /** For images beside the one that is worked on, whose bands and numbers are their own. */
+  public ImageSettings withoutBandsAndRange() {
+    return new ImageSettings(
+        ensembleSize,
+        List.of(),
+        null,
+        null,
+        notFiniteAs,
+        patientData,
+        maxPixels,
+        maxSlices,
+        memoryBytes,
+        maxDecodedBytes,
+        tile,
+        overlap,
+        partsInFlight,
+        format);
+  }
+
   public OptionalInt tileSize() {
     return tile == null ? OptionalInt.empty() : OptionalInt.of(tile);
   }

@@ -103,20 +103,20 @@ public final class ImageTaskOptions {
                   + " most 16 MiB, another image 4 bytes for each value. Without a payload store,"
                   + " this also limits the finished tiles of one image.");
 
-  /** Maximum heap memory of one image task, computed from the headers of its images. */
+  /** Maximum heap memory of one request's images, computed from their headers. */
   public static final ConfigOption<MemorySize> MAX_DECODED_SIZE =
       ConfigOptions.key("diffusion.image.max-decoded-size")
           .memoryType()
           .noDefaultValue()
           .withDescription(
-              "Maximum heap memory that one image task may take to read its images and to compose"
-                  + " its result, computed from the images' headers. A larger task fails with"
-                  + " reason INVALID_REQUEST before anything is decoded. All subtasks of a process"
-                  + " reserve this memory from half of its heap, and requests wait while it is in"
-                  + " use; so half of the heap is the upper limit in any case, and the default. An"
-                  + " 8-bit RGB image takes 15 bytes a pixel while it is read, a 16-bit RGBA image"
-                  + " 24. Its result takes 12 bytes for each value, up to 16 million values; larger"
-                  + " results are composed in files.");
+              "Maximum heap memory that one request may take to read its images, and an image task"
+                  + " to compose its result, computed from the images' headers. A larger one fails"
+                  + " with reason INVALID_REQUEST before anything is decoded. All subtasks of a"
+                  + " process reserve this memory from half of its heap, and requests wait while it"
+                  + " is in use; so half of the heap is the upper limit in any case, and the"
+                  + " default. An 8-bit RGB image takes 15 bytes a pixel while it is read, a 16-bit"
+                  + " RGBA image 24. Its result takes 12 bytes for each value, up to 16 million"
+                  + " values; larger results are composed in files.");
 
   /** Parts of images (samples of tiles) that a subtask processes at once, 1 or more. */
   public static final ConfigOption<Integer> PARTS_IN_FLIGHT =

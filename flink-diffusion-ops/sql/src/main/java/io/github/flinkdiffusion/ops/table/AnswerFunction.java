@@ -33,7 +33,17 @@ public final class AnswerFunction extends TextFunction {
       byte[] image,
       String question,
       @DataTypeHint("MAP<STRING, STRING>") Map<String, String> config) {
-    if (image == null || question == null || config == null) {
+    eval(result, image, question, config, Map.of());
+  }
+
+  /** With further images, such as {@code image-2}. */
+  public void eval(
+      CompletableFuture<String> result,
+      byte[] image,
+      String question,
+      @DataTypeHint("MAP<STRING, STRING>") Map<String, String> config,
+      @DataTypeHint("MAP<STRING, BYTES>") Map<String, byte[]> images) {
+    if (image == null || question == null || config == null || images == null) {
       result.complete(null);
       return;
     }
@@ -41,6 +51,7 @@ public final class AnswerFunction extends TextFunction {
         result,
         config,
         Arguments.NONE.with(Parameters.PROMPT, question),
-        Map.of(Parameters.IMAGE, image));
+        Map.of(Parameters.IMAGE, image),
+        images);
   }
 }

@@ -4,16 +4,24 @@
  */
 package io.github.flinkdiffusion.ops.table;
 
+import io.github.flinkdiffusion.connector.event.FailureMessages;
 import io.github.flinkdiffusion.connector.options.Keys;
+import io.github.flinkdiffusion.ops.image.Raster;
 import io.github.flinkdiffusion.ops.imaging.Ensemble;
 import io.github.flinkdiffusion.ops.pipeline.Arguments;
 import io.github.flinkdiffusion.ops.pipeline.InvalidRequestException;
 import io.github.flinkdiffusion.ops.pipeline.Parameter;
+import io.github.flinkdiffusion.ops.pipeline.Parameters;
+import java.util.LinkedHashMap;
+import java.util.List;
 import java.util.Map;
+import java.util.stream.Collectors;
 import org.apache.flink.table.api.ValidationException;
 
 /** Parameters from the text of options. */
 final class ArgumentValues {
+  private static final int MOST_SHOWN = 80;
+
   private ArgumentValues() {}
 
   /**
@@ -51,6 +59,47 @@ final class ArgumentValues {
     } catch (ValidationException e) {
       throw new InvalidRequestException(e.getMessage());
     }
+  }
+
+  /**
+   * A call's images and those of its map of images.
+   *
+   * @param images by the parameter that each is
+   * @param further by the parameters' names as options have them; a NULL counts as left out
+   * @throws InvalidRequestException for a name that is no image, or stands for an image of the call
+   */
+  @SuppressWarnings("unchecked") // by its type
+  static Map<Parameter<Raster>, byte[]> images(
+      String function, Map<Parameter<Raster>, byte[]> images, Map<String, byte[]> further) {
+    if (further.isEmpty()) {
+      return images;
+    }
+    List<Parameter<?>> known =
+        Parameters.all().stream()
+            .filter(each -> each.type() == Raster.class && !images.containsKey(each))
+            .filter(each -> each != Parameters.IMAGE)
+            .toList();
+    Map<Parameter<Raster>, byte[]> all = new LinkedHashMap<>(images);
+    for (Map.Entry<String, byte[]> image : further.entrySet()) {
+      Parameter<?> parameter =
+          known.stream()
+              .filter(each -> DiffusionModelOptions.key(each).equals(image.getKey()))
+              .findFirst()
+              .orElseThrow(
+                  () ->
+                      new InvalidRequestException(
+                          "%s has an unknown key '%s' in its map of images; expected are %s."
+                              .formatted(
+                                  function,
+                                  FailureMessages.shortened(image.getKey(), MOST_SHOWN),
+                                  known.stream()
+                                      .map(DiffusionModelOptions::key)
+                                      .collect(Collectors.joining(", ")))));
+      if (image.getValue() != null) {
+        all.put((Parameter<Raster>) parameter, image.getValue());
+      }
+    }
+    return all;
   }
 
   /**

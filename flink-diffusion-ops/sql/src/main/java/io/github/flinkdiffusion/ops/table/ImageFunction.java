@@ -6,10 +6,12 @@ package io.github.flinkdiffusion.ops.table;
 
 import io.github.flinkdiffusion.ops.failure.ConcernsOneRequest;
 import io.github.flinkdiffusion.ops.image.Raster;
+import io.github.flinkdiffusion.ops.imaging.ModelBands;
 import io.github.flinkdiffusion.ops.pipeline.Arguments;
 import io.github.flinkdiffusion.ops.pipeline.GenerationSpec;
 import io.github.flinkdiffusion.ops.pipeline.InvalidRequestException;
 import io.github.flinkdiffusion.ops.pipeline.Parameter;
+import io.github.flinkdiffusion.ops.pipeline.Parameters;
 import io.github.flinkdiffusion.ops.serving.GenerationService;
 import io.github.flinkdiffusion.ops.serving.ModelList;
 import io.github.flinkdiffusion.ops.weights.Sha256;
@@ -81,6 +83,15 @@ abstract class ImageFunction<T> extends AsyncScalarFunction {
   /** What a model's answer is in SQL; called on the function's own threads. */
   abstract T value(GenerationService service, Answer answer);
 
+  /** As below, without further images. */
+  final void generate(
+      CompletableFuture<T> result,
+      Map<String, String> config,
+      Arguments asked,
+      Map<Parameter<Raster>, byte[]> pictures) {
+    generate(result, config, asked, pictures, Map.of());
+  }
+
   /**
    * Completes the future with the value; with null where it cannot be made, or exceptionally if the
    * function was set to fail.
@@ -88,18 +99,21 @@ abstract class ImageFunction<T> extends AsyncScalarFunction {
    * @param config other values than the module's, by the names of its options
    * @param asked the call's own arguments
    * @param pictures those of them that are image files
+   * @param further image files by the names that columns have in kebab case
    */
   final void generate(
       CompletableFuture<T> result,
       Map<String, String> config,
       Arguments asked,
-      Map<Parameter<Raster>, byte[]> pictures) {
+      Map<Parameter<Raster>, byte[]> pictures,
+      Map<String, byte[]> further) {
     Map<String, String> copied = new HashMap<>(config);
+    Map<String, byte[]> images = new TreeMap<>(further);
     limit
         .guard(
             service
                 .use(copied.remove(ModelList.PARAMETER))
-                .thenCompose(model -> answer(model, copied, asked, pictures))
+                .thenCompose(model -> answer(model, copied, asked, pictures, images))
                 .thenApplyAsync(answer -> value(service, answer), service.workers()))
         .whenComplete(
             (value, thrown) -> {
@@ -118,9 +132,11 @@ abstract class ImageFunction<T> extends AsyncScalarFunction {
       GenerationService.Served model,
       Map<String, String> config,
       Arguments asked,
-      Map<Parameter<Raster>, byte[]> pictures) {
+      Map<Parameter<Raster>, byte[]> pictures,
+      Map<String, byte[]> further) {
     return CompletableFuture.supplyAsync(
-            () -> call(model, config, asked, pictures), service.workers())
+            () -> call(model, config, asked, ArgumentValues.images(name, pictures, further)),
+            service.workers())
         .thenCompose(call -> Answer.of(model, call.spec(), call.samples(), call.inputDigests()))
         .whenComplete((any, failure) -> model.close());
   }
@@ -135,7 +151,11 @@ abstract class ImageFunction<T> extends AsyncScalarFunction {
     Map<String, String> digests = new TreeMap<>();
     for (Map.Entry<Parameter<Raster>, byte[]> picture : pictures.entrySet()) {
       arguments =
-          arguments.with(picture.getKey(), model.seen(GenerationService.read(picture.getValue())));
+          arguments.with(
+              picture.getKey(),
+              picture.getKey() == Parameters.MASK
+                  ? ModelBands.gray(GenerationService.read(picture.getValue()))
+                  : model.seen(GenerationService.read(picture.getValue())));
       digests.put(picture.getKey().name(), Sha256.hex(picture.getValue()));
     }
     arguments = arguments.with(asked);

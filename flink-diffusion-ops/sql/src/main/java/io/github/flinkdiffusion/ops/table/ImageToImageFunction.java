@@ -12,7 +12,10 @@ import org.apache.flink.annotation.Internal;
 import org.apache.flink.table.annotation.DataTypeHint;
 import org.apache.flink.table.annotation.FunctionHint;
 
-/** {@code IMAGE_TO_IMAGE(image, prompt [, MAP[...]])}: the picture made anew after the text. */
+/**
+ * {@code IMAGE_TO_IMAGE(image, prompt [, MAP[...] [, images]])}: the picture made anew after the
+ * text.
+ */
 @Internal
 @FunctionHint(output = @DataTypeHint("BYTES"))
 public final class ImageToImageFunction extends PictureFunction {
@@ -33,7 +36,17 @@ public final class ImageToImageFunction extends PictureFunction {
       byte[] image,
       String prompt,
       @DataTypeHint("MAP<STRING, STRING>") Map<String, String> config) {
-    if (image == null || prompt == null || config == null) {
+    eval(result, image, prompt, config, Map.of());
+  }
+
+  /** With further images, such as a {@code mask} or a {@code control-image}. */
+  public void eval(
+      CompletableFuture<byte[]> result,
+      byte[] image,
+      String prompt,
+      @DataTypeHint("MAP<STRING, STRING>") Map<String, String> config,
+      @DataTypeHint("MAP<STRING, BYTES>") Map<String, byte[]> images) {
+    if (image == null || prompt == null || config == null || images == null) {
       result.complete(null);
       return;
     }
@@ -41,6 +54,7 @@ public final class ImageToImageFunction extends PictureFunction {
         result,
         config,
         Arguments.NONE.with(Parameters.PROMPT, prompt),
-        Map.of(Parameters.IMAGE, image));
+        Map.of(Parameters.IMAGE, image),
+        images);
   }
 }

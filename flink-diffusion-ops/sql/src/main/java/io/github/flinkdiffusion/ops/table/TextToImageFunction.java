@@ -12,7 +12,7 @@ import org.apache.flink.annotation.Internal;
 import org.apache.flink.table.annotation.DataTypeHint;
 import org.apache.flink.table.annotation.FunctionHint;
 
-/** {@code TEXT_TO_IMAGE(prompt [, MAP[...]])}: a picture of what the text says. */
+/** {@code TEXT_TO_IMAGE(prompt [, MAP[...] [, images]])}: a picture of what the text says. */
 @Internal
 @FunctionHint(output = @DataTypeHint("BYTES"))
 public final class TextToImageFunction extends PictureFunction {
@@ -32,10 +32,19 @@ public final class TextToImageFunction extends PictureFunction {
       CompletableFuture<byte[]> result,
       String prompt,
       @DataTypeHint("MAP<STRING, STRING>") Map<String, String> config) {
-    if (prompt == null || config == null) {
+    eval(result, prompt, config, Map.of());
+  }
+
+  /** With images that the text goes with, such as a {@code control-image}. */
+  public void eval(
+      CompletableFuture<byte[]> result,
+      String prompt,
+      @DataTypeHint("MAP<STRING, STRING>") Map<String, String> config,
+      @DataTypeHint("MAP<STRING, BYTES>") Map<String, byte[]> images) {
+    if (prompt == null || config == null || images == null) {
       result.complete(null);
       return;
     }
-    generate(result, config, Arguments.NONE.with(Parameters.PROMPT, prompt), Map.of());
+    generate(result, config, Arguments.NONE.with(Parameters.PROMPT, prompt), Map.of(), images);
   }
 }
