@@ -159,7 +159,7 @@ final class DistillTask implements TrainingTask {
       Example example = examples.at(order.at(position * batch + i));
       float[] image = recipe.view(colors).of(example, random);
       System.arraycopy(image, 0, images, i * image.length, image.length);
-      captions.add(caption(example));
+      captions.add(drops(random) ? "" : caption(example));
     }
     HostTensor.Floats pixels = new HostTensor.Floats(images, batch, colors, side, side);
     return objective.inputs(
@@ -168,6 +168,12 @@ final class DistillTask implements TrainingTask {
         encoder.map(each -> each.latents(pixels, random)).orElse(pixels),
         ids(captions),
         ids(captions.stream().map(each -> "").toList()));
+  }
+
+  /** A pruned student is asked with guidance as its teacher is, so it learns the empty prompt. */
+  private boolean drops(RandomGenerator random) {
+    return distillation instanceof Distillation.Pruned
+        && random.nextDouble() < recipe.loss().promptDropout();
   }
 
   private String caption(Example example) {
