@@ -31,11 +31,15 @@ import org.apache.flink.annotation.Internal;
 
 /**
  * A model folder in diffusers' layout, of another one whose configs it has and of trained weights.
- * Components that were not trained are copied.
+ * Components that were not trained are copied, and so are the lists of what a model knows, {@code
+ * vocabulary.json} and {@code domain.json}.
  */
 @Internal
 public final class TrainedFolder {
   private static final String MODEL_INDEX = "model_index.json";
+
+  /** What a model knows, for programs: of its own, or of those that it was trained from. */
+  private static final List<String> ABOUT = List.of("vocabulary.json", "domain.json");
 
   /** Names of files of weights, whatever their format. */
   private static final String WEIGHTS =
@@ -189,6 +193,11 @@ public final class TrainedFolder {
     try {
       Files.createDirectories(out);
       copy(base.path().resolve(MODEL_INDEX));
+      for (String about : ABOUT) {
+        if (Files.isRegularFile(base.path().resolve(about))) {
+          copy(base.path().resolve(about));
+        }
+      }
       for (String name : base.componentNames()) {
         Path folder = base.component(name).folder().orElse(null);
         if (folder != null) {
