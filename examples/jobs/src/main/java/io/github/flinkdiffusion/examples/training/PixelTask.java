@@ -30,6 +30,7 @@ import io.github.flinkdiffusion.ops.weights.Config;
 import io.github.flinkdiffusion.ops.weights.DType;
 import io.github.flinkdiffusion.ops.weights.IllegalConfigException;
 import io.github.flinkdiffusion.ops.weights.ModelFolder;
+import java.io.IOException;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
@@ -52,11 +53,13 @@ final class PixelTask implements TrainingTask {
   private final int targets;
   private final int factor;
   private final double residualScale;
+  private final Optional<ExampleSet> heldOut;
   private final boolean residual;
 
   PixelTask(Recipe recipe, ExampleSet examples) {
     this.recipe = recipe;
     this.examples = examples;
+    this.heldOut = recipe.measures() ? Optional.of(recipe.heldOut()) : Optional.empty();
     this.base = ModelFolder.open(recipe.model());
     this.order = new Shuffled(examples.size(), recipe.settings().seed());
     this.unet = UNet2DConfig.from(base.component(UNET).config());
@@ -192,6 +195,13 @@ final class PixelTask implements TrainingTask {
       values[i] = Math.max(0, Math.min(1, (values[i] + 1) / 2));
     }
     return new Raster(channels, side, side, values);
+  }
+
+  @Override
+  public void finished() throws IOException {
+    if (heldOut.isPresent()) {
+      new SampleReport(recipe, model(), examples, heldOut.get()).write();
+    }
   }
 
   @Override

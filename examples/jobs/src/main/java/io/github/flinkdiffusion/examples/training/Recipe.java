@@ -29,6 +29,7 @@ import java.io.IOException;
 import java.nio.file.Path;
 import java.util.List;
 import java.util.Optional;
+import java.util.Set;
 
 /**
  * The recipe of {@code examples/train}: a YAML file, whose keys docs/TRAIN.md lists.
@@ -62,7 +63,8 @@ record Recipe(
     Section token,
     Section controlnet,
     Section autoencoder,
-    Section distillationSection) {
+    Section distillationSection,
+    Section measureSection) {
 
   /** What is trained. */
   enum Task {
@@ -140,8 +142,13 @@ record Recipe(
             "token",
             "controlnet",
             "autoencoder",
-            "distillation");
+            "distillation",
+            "measure");
     all.text("task");
+    if (all.has("measure") && all.choice("task", Task.UNCONDITIONAL) != Task.UNCONDITIONAL) {
+      throw all.config()
+          .unsupported("measure", "of task " + all.text("task"), "it with unconditional");
+    }
     int saveEvery = all.whole("save_every", 250, 1);
     Section loss =
         all.section(
@@ -219,7 +226,8 @@ record Recipe(
             "output",
             "blocks",
             "layers_per_block",
-            "block_out_channels"));
+            "block_out_channels"),
+        all.section("measure", "weights", "held_out", "count"));
   }
 
   private static LossWeight weight(Section loss) {
@@ -301,6 +309,33 @@ record Recipe(
   /** The data, by its layout. */
   ExampleSet examples() {
     ExampleSet all = stored();
+    return data.has("shrink") ? new ShrunkExamples(all, data.whole("shrink", side, side)) : all;
+  }
+
+  /** Whether the trained model is measured beside photographs. */
+  boolean measures() {
+    return measureSection.has("held_out");
+  }
+
+  /**
+   * Images that are not trained on, of the same folder.
+   *
+   * @throws IllegalConfigException if some of them are trained on
+   */
+  ExampleSet heldOut() {
+    Path folder = data.path("path");
+    Path list = measureSection.path("held_out");
+    if (!data.has("only")) {
+      throw data.config().unsupported("only", "all images", "a list, since some are held out");
+    }
+    Set<String> both = FolderExamples.listed(list);
+    both.retainAll(FolderExamples.listed(data.path("only")));
+    if (!both.isEmpty()) {
+      throw measureSection
+          .config()
+          .unsupported("held_out", list + " with " + both, "images that data.only does not name");
+    }
+    ExampleSet all = FolderExamples.plain(folder).only(folder, list);
     return data.has("shrink") ? new ShrunkExamples(all, data.whole("shrink", side, side)) : all;
   }
 

@@ -131,6 +131,7 @@ public final class TrainCommand implements Callable<Integer> {
       }
       int samples = recipe.batch() * recipe.settings().accumulation();
       String name = recipe.task().name().toLowerCase(Locale.ROOT);
+      TrainingSeconds seconds = new TrainingSeconds(out, System::nanoTime);
       try (LossLog losses = new LossLog(out, training.step());
           EventFile events = new EventFile(out.resolve("tensorboard"), Clock.systemUTC());
           TrainingBar bar = new TrainingBar(name, training.step(), steps, samples)) {
@@ -147,6 +148,7 @@ public final class TrainCommand implements Callable<Integer> {
               public void saved(int step) {
                 try {
                   losses.save();
+                  seconds.save();
                   Run.this.saved(step, events);
                   if (step == steps) {
                     task.finished();

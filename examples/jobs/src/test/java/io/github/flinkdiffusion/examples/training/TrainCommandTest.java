@@ -7,11 +7,16 @@ package io.github.flinkdiffusion.examples.training;
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
+import io.github.flinkdiffusion.ops.engine.HostTensor;
+import io.github.flinkdiffusion.ops.graph.Graph;
 import io.github.flinkdiffusion.ops.image.Images;
 import io.github.flinkdiffusion.ops.image.Raster;
 import io.github.flinkdiffusion.ops.image.ReadOptions;
+import io.github.flinkdiffusion.ops.network.EfficientNetLite;
+import io.github.flinkdiffusion.ops.weights.HeapTensors;
 import io.github.flinkdiffusion.ops.weights.IllegalConfigException;
 import io.github.flinkdiffusion.ops.weights.Safetensors;
+import io.github.flinkdiffusion.ops.weights.SafetensorsWriter;
 import io.github.flinkdiffusion.ops.weights.TensorStore;
 import java.io.ByteArrayInputStream;
 import java.io.DataInputStream;
@@ -25,6 +30,7 @@ import java.time.Clock;
 import java.time.Instant;
 import java.time.ZoneOffset;
 import java.util.ArrayList;
+import java.util.Arrays;
 import java.util.List;
 import java.util.Locale;
 import java.util.zip.CRC32C;
@@ -91,6 +97,75 @@ class TrainCommandTest {
     assertThat(Files.readAllLines(out.resolve("loss.csv"))).hasSize(1 + 4);
     assertThat(tags(out.resolve("tensorboard")))
         .contains("brain.Event:2", "loss", "learning_rate", "gradient_norm", "samples");
+  }
+
+  @Test
+  void aModelOfPixelsIsMeasuredBesidePhotographsAndSaysWhatItKnows() throws Exception {
+    Path model = folder.resolve("base");
+    copy(MODELS.resolve("tiny-ddpm"), model);
+    Files.writeString(model.resolve("domain.json"), "{}");
+    Path list = Files.writeString(folder.resolve("held-out.txt"), "2.png\n");
+    Path only = Files.writeString(folder.resolve("only.txt"), "0.png\n2.png\n");
+    Path weights = folder.resolve("weights.safetensors");
+    String recipe =
+        recipe(
+                "unconditional",
+                "tiny-ddpm",
+                2,
+                "measure: {weights: %s, held_out: %s, count: 3}".formatted(weights, list))
+            .replace("mirrored: true", "only: " + only)
+            .replace(MODELS.resolve("tiny-ddpm").toAbsolutePath().toString(), model.toString());
+    assertThat(train(recipe)).as("a held-out image is trained on").isEqualTo(1);
+    Files.writeString(only, "0.png\n1.png\n");
+    assertThat(train(recipe)).isZero();
+    Path out = folder.resolve("out");
+    assertThat(out.resolve("README.md")).content().contains("Not measured", weights.toString());
+    assertThat(out.resolve("measures.json")).doesNotExist();
+    assertThat(out.resolve("model/domain.json")).exists();
+    zeros(EfficientNetLite.graph(), weights);
+    assertThat(train(recipe)).as("again, to measure").isZero();
+    assertThat(out.resolve("README.md"))
+        .content()
+        .contains(
+            "![Samples](samples/step-000002.png)",
+            "| noise | 0.0000 |",
+            " s on this machine",
+            "2 were trained on, 1 were held out");
+    assertThat(out.resolve("measures.json")).content().contains("EfficientNet-Lite0", "heldOut");
+    assertThatThrownBy(
+            () ->
+                Recipe.read(
+                    Files.writeString(
+                        folder.resolve("no.yaml"), "task: text\nmeasure: {count: 3}\n")))
+        .isInstanceOf(IllegalConfigException.class)
+        .hasMessageContaining("measure");
+  }
+
+  /** Features that are all 0, of which every distance is 0. */
+  private static void zeros(Graph graph, Path file) {
+    HeapTensors.Builder tensors = HeapTensors.builder();
+    graph
+        .parameterShapes()
+        .forEach((name, shape) -> tensors.add(name, new float[(int) Graph.elements(shape)], shape));
+    SafetensorsWriter.write(file, tensors.build());
+  }
+
+  /** It is asked with guidance, so it must know the empty prompt. */
+  @Test
+  void aPrunedStudentLearnsTheEmptyPromptToo() throws Exception {
+    String text =
+        recipe(
+            "distill", "tiny-sd1", 2, "distillation: {kind: pruned}\nloss: {prompt_dropout: 1.0}");
+    Recipe recipe = Recipe.read(Files.writeString(folder.resolve("recipe.yaml"), text));
+    try (TrainingTask task = TrainCommand.task(recipe, recipe.examples())) {
+      HostTensor[] inputs = task.at(0);
+      HostTensor.Longs ids = (HostTensor.Longs) inputs[inputs.length - 1];
+      int tokens = (int) ids.shape()[1];
+      // Nothing but the padding is behind the two ends of an empty prompt.
+      assertThat(Arrays.stream(ids.data(), 2, tokens).distinct().count()).isEqualTo(1);
+      assertThat(Arrays.copyOfRange(ids.data(), tokens, 2 * tokens))
+          .isEqualTo(Arrays.copyOfRange(ids.data(), 0, tokens));
+    }
   }
 
   /** The texts in all records, whose checksums are computed here. */

@@ -8,9 +8,12 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.LinkedHashMap;
+import java.util.LinkedHashSet;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
+import java.util.Set;
+import java.util.stream.Collectors;
 
 /** Examples that are files in folders. */
 public final class FolderExamples implements ExampleSet {
@@ -107,8 +110,8 @@ public final class FolderExamples implements ExampleSet {
     Map<Path, Entry> byImage = new LinkedHashMap<>();
     entries.forEach(entry -> byImage.put(entry.image().normalize(), entry));
     List<Entry> kept = new ArrayList<>();
-    for (String line : ImageFiles.text(list).lines().filter(each -> !each.isBlank()).toList()) {
-      Entry entry = byImage.get(folder.resolve(line.strip()).normalize());
+    for (String line : listed(list)) {
+      Entry entry = byImage.get(folder.resolve(line).normalize());
       if (entry == null) {
         throw new TrainingDataException(
             "%s names '%s', which is no image of %s.".formatted(list, line, folder));
@@ -116,6 +119,15 @@ public final class FolderExamples implements ExampleSet {
       kept.add(entry);
     }
     return new FolderExamples(kept, "%s names no images.".formatted(list));
+  }
+
+  /** The lines of a list of images, each once. */
+  public static Set<String> listed(Path list) {
+    return ImageFiles.text(list)
+        .lines()
+        .map(String::strip)
+        .filter(each -> !each.isEmpty())
+        .collect(Collectors.toCollection(LinkedHashSet::new));
   }
 
   private static Path caption(Path image) {
