@@ -17,12 +17,10 @@ import io.github.flinkdiffusion.ops.batching.Work;
 import io.github.flinkdiffusion.ops.image.Raster;
 import io.github.flinkdiffusion.ops.imaging.Ensemble;
 import io.github.flinkdiffusion.ops.imaging.TaskPlan;
-import io.github.flinkdiffusion.ops.pipeline.Basis;
 import io.github.flinkdiffusion.ops.pipeline.GeneratedImage;
 import io.github.flinkdiffusion.ops.pipeline.GenerationSpec;
 import io.github.flinkdiffusion.ops.pipeline.ResultMeaning;
 import io.github.flinkdiffusion.ops.pipeline.TrajectorySnapshot;
-import io.github.flinkdiffusion.ops.serving.DecodingMemory;
 import java.time.Duration;
 import java.util.ArrayDeque;
 import java.util.ArrayList;
@@ -39,7 +37,7 @@ import org.slf4j.LoggerFactory;
 
 /**
  * A picture from a picture: each sample of each tile is a part, and each part a trajectory. It is
- * opened when there is memory for it, hands over parts as {@link PartTurns} gives it turns, reduces
+ * opened by its {@link TaskOpening}, hands over parts as {@link PartTurns} gives it turns, reduces
  * a tile's samples to one result when all are there, and puts the tiles together in the end.
  *
  * <p>Reading, reducing and putting together is done on the subtask's pool; its state belongs to the
@@ -59,27 +57,10 @@ final class ImageTaskRequest extends Request {
   /** What was restored and is not taken up yet. */
   private TaskProgress restored;
 
-  /** Set by whoever opens it, so that it is closed even if the task ends before the mail comes. */
-  private volatile OpenImageTask opened;
-
-  /** Set as soon as they are there, like {@link #opened}. */
-  private volatile TaskSources sources;
-
-  /** Heap for what is open; null until it is asked for. Task thread only. */
-  private DecodingMemory.Reservation memory;
-
-  private boolean waitsForMemory;
-
-  /** Its turn to be opened; null before the first. Task thread only. */
-  private PartTurns.Permit turn;
+  private final TaskOpening opening;
 
   /** Its share of the memory of open images; null until it is open. */
   private PartTurns.Permit share;
-
-  /** True when the task has ended; then whoever opens it closes it, too. */
-  private volatile boolean discarded;
-
-  private final Attempts opening;
 
   /** Null until it is opened. */
   private OpenImageTask open;
@@ -113,7 +94,7 @@ final class ImageTaskRequest extends Request {
     this.task = task;
     this.run = task;
     this.restored = restored;
-    this.opening = attempts(READ);
+    this.opening = new TaskOpening(this);
   }
 
   /** Its turn in its stream has come; task thread, before it begins. */
@@ -139,111 +120,24 @@ final class ImageTaskRequest extends Request {
 
   // ------------------------------------------------------------------ opening
 
-  /**
-   * Has its turn to be opened, which it gives back whatever comes of it. Its images are fetched,
-   * memory for them is waited for, by no thread, and then they are decoded.
-   */
+  /** Has its turn to be opened, which it gives back whatever comes of it. */
   void open(PartTurns.Permit itsTurn) {
-    turn = itsTurn;
-    opening(
-        () -> {
-          long lookingBack = frame == null ? 0 : frame.fetch(host.payloads());
-          sources =
-              TaskSources.fetch(
-                      run,
-                      host.settings(),
-                      use().batcher(),
-                      host.payloads(),
-                      host.scratch(),
-                      host.decoding().capacity() - lookingBack)
-                  .beside(lookingBack);
-          host.mail(this::reserve, "image is fetched");
-        });
+    opening.begin(run, Optional.ofNullable(frame), itsTurn);
   }
 
-  private void reserve() {
-    if (outcome.isDone()) {
-      giveUpOpening();
-      return;
-    }
-    waitsForMemory = true;
-    memory = host.decoding().reserve(sources.bytes());
-    memory.granted().thenRun(() -> host.mail(this::decode, "memory for the image"));
-  }
-
-  private void decode() {
-    if (!waitsForMemory) {
-      return; // it has given up
-    }
-    waitsForMemory = false;
-    if (outcome.isDone()) {
-      giveUpOpening();
-      return;
-    }
-    opening(
-        () -> {
-          Optional<ImageEvent> answer = frame == null ? Optional.empty() : frame.answer();
-          if (answer.isPresent()) {
-            host.mail(this::giveUpOpening, "frame is answered");
-            end(new Outcome.Picture(answer.get()));
-            return;
-          }
-          Optional<FrameBlend> blend = frame == null ? Optional.empty() : frame.blend();
-          opened =
-              OpenImageTask.open(
-                  run, host.settings(), use().batcher(), sources, blend, host.emitsTexts());
-          host.mail(() -> opened(opened), "image is open");
-        });
-  }
-
-  /** Task thread, when the request has ended before its images were open. */
-  private void giveUpOpening() {
-    sources.close();
-    freeMemory();
-    turn.close();
-  }
-
-  private void freeMemory() {
-    if (memory != null) {
-      memory.close();
-    }
-  }
-
-  private void opening(Runnable step) {
-    work(
-        () -> {
-          try {
-            step.run();
-          } catch (RuntimeException | Error e) {
-            host.mail(
-                () -> {
-                  freeMemory();
-                  turn.close();
-                },
-                "image cannot be opened");
-            throw e;
-          }
-          if (discarded) {
-            closeImages();
-          }
-        },
-        opening,
-        // Others may be opened while it waits.
-        () -> host.turns().add(this));
-  }
-
-  private void opened(OpenImageTask ready) {
+  /** Its images are open; task thread. */
+  void opened(OpenImageTask ready) {
     if (outcome.isDone()) {
       ready.close();
-      freeMemory();
-      turn.close();
+      opening.giveBack();
       return;
     }
     open = ready;
     takeUp();
     share = host.turns().opened(this, open.heapBytes());
-    turn.close();
-    tilesInMemory().forEach(this::reduceIfWhole);
+    opening.turnIsOver();
+    List<Integer> inMemory = samples.keySet().stream().map(open.plan()::tileOf).distinct().toList();
+    inMemory.forEach(this::reduceIfWhole);
     composeIfWhole();
   }
 
@@ -254,11 +148,7 @@ final class ImageTaskRequest extends Request {
     if (progress.isNone()) {
       return;
     }
-    Basis basis = model().info().basis();
-    List<String> differences = new ArrayList<>(basis.differencesFrom(progress.basis()));
-    if (!progress.plan().equals(open.fingerprint())) {
-      differences.add("plan (%s, now %s)".formatted(progress.plan(), open.fingerprint()));
-    }
+    List<String> differences = progress.differencesFrom(model().info().basis(), open.fingerprint());
     if (differences.isEmpty()) {
       host.meters().restoredTrajectories.inc(progress.running().size());
       resumable.putAll(progress.running());
@@ -276,10 +166,6 @@ final class ImageTaskRequest extends Request {
         "Request {} starts again, because settings that decide its image have changed: {}.",
         task.getId(),
         String.join(", ", differences));
-  }
-
-  private List<Integer> tilesInMemory() {
-    return samples.keySet().stream().map(open.plan()::tileOf).distinct().toList();
   }
 
   // ------------------------------------------------------------------ parts
@@ -558,10 +444,7 @@ final class ImageTaskRequest extends Request {
       return;
     }
     released = true;
-    if (waitsForMemory) {
-      waitsForMemory = false;
-      giveUpOpening();
-    }
+    opening.giveUpWaiting();
     if (open != null) {
       releaseParts();
     }
@@ -580,27 +463,15 @@ final class ImageTaskRequest extends Request {
     samples.clear();
     tiles.clear();
     open.close();
-    freeMemory();
+    opening.freeMemory();
     left.forEach(part -> part.place.close());
     share.close();
   }
 
   @Override
   void discard() {
-    discarded = true;
-    if (released && open != null) {
-      return;
-    }
-    closeImages();
-    freeMemory();
-  }
-
-  /** Any number of times, and by any thread. */
-  private void closeImages() {
-    if (opened != null) {
-      opened.close();
-    } else if (sources != null) {
-      sources.close();
+    if (!released || open == null) {
+      opening.discard();
     }
   }
 

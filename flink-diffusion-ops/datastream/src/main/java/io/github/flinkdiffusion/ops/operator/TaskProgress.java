@@ -8,6 +8,8 @@ import io.github.flinkdiffusion.connector.event.Payload;
 import io.github.flinkdiffusion.ops.image.Raster;
 import io.github.flinkdiffusion.ops.pipeline.Basis;
 import io.github.flinkdiffusion.ops.pipeline.TrajectorySnapshot;
+import java.util.ArrayList;
+import java.util.List;
 import java.util.Map;
 
 /**
@@ -37,5 +39,18 @@ record TaskProgress(
 
   boolean isNone() {
     return running.isEmpty() && samples.isEmpty() && tiles.isEmpty();
+  }
+
+  /**
+   * Why it is worth nothing: with another model or another plan, parts would not fit together.
+   *
+   * @return empty when the task may go on
+   */
+  List<String> differencesFrom(Basis now, String planNow) {
+    List<String> differences = new ArrayList<>(now.differencesFrom(basis));
+    if (!plan.equals(planNow)) {
+      differences.add("plan (%s, now %s)".formatted(plan, planNow));
+    }
+    return differences;
   }
 }
