@@ -7,15 +7,11 @@ package io.github.flinkdiffusion.ops.evaluation;
 import io.github.flinkdiffusion.ops.engine.DeviceSpec;
 import io.github.flinkdiffusion.ops.engine.HostTensor;
 import io.github.flinkdiffusion.ops.engine.Network;
-import io.github.flinkdiffusion.ops.graph.Graph;
-import io.github.flinkdiffusion.ops.graph.Method;
 import io.github.flinkdiffusion.ops.graph.Precision;
 import io.github.flinkdiffusion.ops.image.Raster;
+import io.github.flinkdiffusion.ops.network.Clip;
 import io.github.flinkdiffusion.ops.network.ClipTextConfig;
-import io.github.flinkdiffusion.ops.network.ClipTextProjection;
-import io.github.flinkdiffusion.ops.network.ClipVision;
 import io.github.flinkdiffusion.ops.network.ClipVisionConfig;
-import io.github.flinkdiffusion.ops.network.Scope;
 import io.github.flinkdiffusion.ops.pipeline.ClipImageProcessor;
 import io.github.flinkdiffusion.ops.pipeline.NetworkLoader;
 import io.github.flinkdiffusion.ops.tokenizer.ClipTokenizer;
@@ -36,8 +32,6 @@ import org.apache.flink.annotation.Internal;
 @Internal
 public final class ClipEmbeddings implements AutoCloseable {
   private static final String MODEL = "CLIPModel";
-  private static final String IMAGES = "images";
-  private static final String TEXTS = "texts";
 
   /** Rows of a call. */
   private static final int ROWS = 16;
@@ -87,23 +81,9 @@ public final class ClipEmbeddings implements AutoCloseable {
     try (TensorStore store = model.open()) {
       Network network =
           new NetworkLoader(device, Precision.FLOAT32)
-              .load("clip", graph(vision, text, tokenizer.maxLength()), store);
+              .load("clip", new Clip(vision, text).graph(tokenizer.maxLength()), store);
       return new ClipEmbeddings(tokenizer, processor, network);
     }
-  }
-
-  private static Graph graph(ClipVisionConfig vision, ClipTextConfig text, int tokens) {
-    Graph graph = new Graph();
-    Method images = graph.method(IMAGES);
-    images.returns(
-        images.toFloat(
-            new ClipVision(vision).emit(new Scope(images, ""), images.input("pixels", 4))));
-    Method texts = graph.method(TEXTS);
-    texts.returns(
-        texts.toFloat(
-            new ClipTextProjection(text)
-                .emit(new Scope(texts, ""), texts.integers("ids", 2), tokens)));
-    return graph;
   }
 
   /**
@@ -115,7 +95,7 @@ public final class ClipEmbeddings implements AutoCloseable {
     float[][] rows = new float[pictures.size()][];
     for (int from = 0; from < rows.length; from += ROWS) {
       List<Raster> part = pictures.subList(from, Math.min(from + ROWS, rows.length));
-      split(network.call(IMAGES, processor.pixels(part)), rows, from);
+      split(network.call(Clip.IMAGES, processor.pixels(part)), rows, from);
     }
     return rows;
   }
@@ -131,7 +111,7 @@ public final class ClipEmbeddings implements AutoCloseable {
               .flatMapToInt(text -> Arrays.stream(tokenizer.encode(text).ids()))
               .asLongStream()
               .toArray();
-      split(network.call(TEXTS, new HostTensor.Longs(ids, part.size(), length)), rows, from);
+      split(network.call(Clip.TEXTS, new HostTensor.Longs(ids, part.size(), length)), rows, from);
     }
     return rows;
   }

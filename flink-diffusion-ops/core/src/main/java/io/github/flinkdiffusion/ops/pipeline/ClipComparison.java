@@ -44,7 +44,7 @@ final class ClipComparison {
             components.config("image_processor", ClipImageProcessor.CLASSES), vision.imageSize());
     components.requireClass("tokenizer", "CLIPTokenizer", "CLIPTokenizerFast");
     this.tokenizer = ClipTokenizer.load(model.component("tokenizer"));
-    ClipTextConfig text = text(json);
+    ClipTextConfig text = ClipTextConfig.fromClip(json);
     if (tokenizer.maxLength() > text.maxPositions()
         || tokenizer.vocabularySize() > text.vocabSize()) {
       throw json.unsupported(
@@ -55,22 +55,6 @@ final class ClipComparison {
     }
     this.scale = scale(model);
     this.network = components.load(MODEL, new Clip(vision, text).graph(tokenizer.maxLength()));
-  }
-
-  /** The text network's own section has no projection_dim that counts. */
-  private static ClipTextConfig text(Config json) {
-    ClipTextConfig section = ClipTextConfig.from(ClipTextConfig.section(json));
-    return new ClipTextConfig(
-        section.vocabSize(),
-        section.hiddenSize(),
-        section.intermediateSize(),
-        section.layers(),
-        section.heads(),
-        section.maxPositions(),
-        section.activation(),
-        section.epsilon(),
-        section.eosTokenId(),
-        json.integer("projection_dim", 512));
   }
 
   /** The learned factor of cosines is stored as its logarithm. */
