@@ -6,15 +6,13 @@ package io.github.flinkdiffusion.ops.table;
 
 import io.github.flinkdiffusion.ops.quality.TextAgreement;
 import org.apache.flink.annotation.Internal;
-import org.apache.flink.table.annotation.DataTypeHint;
-import org.apache.flink.table.data.ArrayData;
 
 /**
  * {@code CLIP_SCORE(image_features, text_features)}: {@link TextAgreement#clipScore} of a group's
  * pairs. NULL without any.
  */
 @Internal
-public final class ClipScoreFunction extends GroupAggregate<ClipScoreFunction.Accumulator> {
+public final class ClipScoreFunction extends PairAggregate<ClipScoreFunction.Accumulator> {
   private static final long serialVersionUID = 1L;
 
   ClipScoreFunction(boolean failing) {
@@ -30,20 +28,6 @@ public final class ClipScoreFunction extends GroupAggregate<ClipScoreFunction.Ac
   @Override
   public Accumulator createAccumulator() {
     return new Accumulator();
-  }
-
-  public void accumulate(
-      Accumulator group,
-      @DataTypeHint(value = "ARRAY<DOUBLE>", bridgedTo = ArrayData.class) ArrayData images,
-      @DataTypeHint(value = "ARRAY<DOUBLE>", bridgedTo = ArrayData.class) ArrayData texts) {
-    arrays.usePair(images, texts, group.lengths, vector -> add(group, vector));
-  }
-
-  public void retract(
-      Accumulator group,
-      @DataTypeHint(value = "ARRAY<DOUBLE>", bridgedTo = ArrayData.class) ArrayData images,
-      @DataTypeHint(value = "ARRAY<DOUBLE>", bridgedTo = ArrayData.class) ArrayData texts) {
-    arrays.usePair(images, texts, group.lengths, vector -> remove(group, vector));
   }
 
   @Override

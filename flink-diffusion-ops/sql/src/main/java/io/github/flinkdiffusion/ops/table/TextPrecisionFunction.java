@@ -6,15 +6,13 @@ package io.github.flinkdiffusion.ops.table;
 
 import io.github.flinkdiffusion.ops.quality.TextAgreement;
 import org.apache.flink.annotation.Internal;
-import org.apache.flink.table.annotation.DataTypeHint;
-import org.apache.flink.table.data.ArrayData;
 
 /**
  * {@code R_PRECISION(image_features, text_features)}: {@link TextAgreement#precision} of a group's
  * pairs, of at most {@link KidFunction#MOST_VECTORS} different ones. NULL without any.
  */
 @Internal
-public final class TextPrecisionFunction extends GroupAggregate<TextPrecisionFunction.Accumulator> {
+public final class TextPrecisionFunction extends PairAggregate<TextPrecisionFunction.Accumulator> {
   private static final long serialVersionUID = 1L;
 
   TextPrecisionFunction(boolean failing) {
@@ -29,20 +27,6 @@ public final class TextPrecisionFunction extends GroupAggregate<TextPrecisionFun
   @Override
   public Accumulator createAccumulator() {
     return new Accumulator();
-  }
-
-  public void accumulate(
-      Accumulator group,
-      @DataTypeHint(value = "ARRAY<DOUBLE>", bridgedTo = ArrayData.class) ArrayData images,
-      @DataTypeHint(value = "ARRAY<DOUBLE>", bridgedTo = ArrayData.class) ArrayData texts) {
-    arrays.usePair(images, texts, group.lengths, vector -> add(group, vector));
-  }
-
-  public void retract(
-      Accumulator group,
-      @DataTypeHint(value = "ARRAY<DOUBLE>", bridgedTo = ArrayData.class) ArrayData images,
-      @DataTypeHint(value = "ARRAY<DOUBLE>", bridgedTo = ArrayData.class) ArrayData texts) {
-    arrays.usePair(images, texts, group.lengths, vector -> remove(group, vector));
   }
 
   @Override
