@@ -4,33 +4,35 @@
  */
 package io.github.flinkdiffusion.ops.pipeline;
 
+import static io.github.flinkdiffusion.ops.pipeline.FolderDamage.delete;
+import static io.github.flinkdiffusion.ops.pipeline.FolderDamage.deleteFolder;
+import static io.github.flinkdiffusion.ops.pipeline.FolderDamage.half;
+import static io.github.flinkdiffusion.ops.pipeline.FolderDamage.header;
+import static io.github.flinkdiffusion.ops.pipeline.FolderDamage.headerLength;
+import static io.github.flinkdiffusion.ops.pipeline.FolderDamage.longer;
+import static io.github.flinkdiffusion.ops.pipeline.FolderDamage.number;
+import static io.github.flinkdiffusion.ops.pipeline.FolderDamage.offsets;
+import static io.github.flinkdiffusion.ops.pipeline.FolderDamage.pickled;
+import static io.github.flinkdiffusion.ops.pipeline.FolderDamage.set;
+import static io.github.flinkdiffusion.ops.pipeline.FolderDamage.shape;
+import static io.github.flinkdiffusion.ops.pipeline.FolderDamage.shards;
+import static io.github.flinkdiffusion.ops.pipeline.FolderDamage.shorter;
+import static io.github.flinkdiffusion.ops.pipeline.FolderDamage.tensor;
+import static io.github.flinkdiffusion.ops.pipeline.FolderDamage.truncated;
+import static io.github.flinkdiffusion.ops.pipeline.FolderDamage.write;
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
-import com.fasterxml.jackson.databind.JsonNode;
-import com.fasterxml.jackson.databind.ObjectMapper;
 import com.fasterxml.jackson.databind.node.ObjectNode;
 import io.github.flinkdiffusion.ops.engine.DeviceSpec;
 import io.github.flinkdiffusion.ops.graph.Precision;
 import io.github.flinkdiffusion.ops.weights.DType;
-import io.github.flinkdiffusion.ops.weights.HeapTensors;
-import io.github.flinkdiffusion.ops.weights.Safetensors;
-import io.github.flinkdiffusion.ops.weights.SafetensorsWriter;
 import io.github.flinkdiffusion.ops.weights.TensorInfo;
-import io.github.flinkdiffusion.ops.weights.TensorStore;
 import io.github.flinkdiffusion.ops.weights.WeightsException;
-import java.io.ByteArrayOutputStream;
 import java.io.IOException;
-import java.io.RandomAccessFile;
-import java.nio.ByteBuffer;
-import java.nio.ByteOrder;
-import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
-import java.util.Arrays;
 import java.util.List;
-import java.util.function.Consumer;
-import java.util.function.UnaryOperator;
 import java.util.stream.Stream;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
@@ -48,27 +50,20 @@ class MalformedFolderTest {
   private static final String UNET = "unet/diffusion_pytorch_model.safetensors";
   private static final String VAE = "vae/diffusion_pytorch_model.safetensors";
   private static final String TEXT = "text_encoder/model.safetensors";
-  private static final ObjectMapper JSON = new ObjectMapper();
 
   @TempDir private Path temp;
-
-  /** What is done to a good folder. */
-  @FunctionalInterface
-  private interface Damage {
-    void to(Path folder) throws IOException;
-  }
 
   /**
    * @param named what the message says, among it the file
    */
-  private record Case(String name, Damage damage, List<String> named) {
+  private record Case(String name, FolderDamage damage, List<String> named) {
     @Override
     public String toString() {
       return name;
     }
   }
 
-  private static Case damaged(String name, Damage damage, String... named) {
+  private static Case damaged(String name, FolderDamage damage, String... named) {
     return new Case(name, damage, List.of(named));
   }
 
@@ -257,16 +252,16 @@ class MalformedFolderTest {
             number(TEXT, "text_model.final_layer_norm.bias", 1, Float.NaN),
             TEXT,
             "text_model.final_layer_norm.bias"),
-        damaged("an index of shards that is no JSON", shards("{"), "index.json"),
+        damaged("an index of shards that is no JSON", shards(UNET, "{"), "index.json"),
         damaged(
             "a shard outside the folder",
-            shards("{\"weight_map\": {\"conv_in.bias\": \"../vae/x.safetensors\"}}"),
+            shards(UNET, "{\"weight_map\": {\"conv_in.bias\": \"../vae/x.safetensors\"}}"),
             "index.json",
             "conv_in.bias",
             "../vae"),
         damaged(
             "a shard that is missing",
-            shards("{\"weight_map\": {\"conv_in.bias\": \"one.safetensors\"}}"),
+            shards(UNET, "{\"weight_map\": {\"conv_in.bias\": \"one.safetensors\"}}"),
             "index.json",
             "one.safetensors",
             "missing"),
@@ -422,133 +417,5 @@ class MalformedFolderTest {
       }
     }
     return copy;
-  }
-
-  private static Damage delete(String file) {
-    return folder -> Files.delete(folder.resolve(file));
-  }
-
-  private static Damage deleteFolder(String name) {
-    return folder -> Files.move(folder.resolve(name), folder.resolve("elsewhere"));
-  }
-
-  private static Damage write(String file, String text) {
-    return folder -> Files.writeString(folder.resolve(file), text);
-  }
-
-  private static Damage pickled(String file) {
-    return folder ->
-        Files.move(folder.resolve(file), folder.resolve(file.replace(".safetensors", ".bin")));
-  }
-
-  private static Damage shards(String index) {
-    return folder -> {
-      Files.delete(folder.resolve(UNET));
-      Files.writeString(folder.resolve(UNET + ".index.json"), index);
-    };
-  }
-
-  private static Damage set(String file, String key, String value) {
-    return folder -> {
-      ObjectNode json = (ObjectNode) JSON.readTree(folder.resolve(file).toFile());
-      json.set(key, JSON.readTree(value));
-      Files.writeString(folder.resolve(file), json.toString());
-    };
-  }
-
-  private static Damage half(String file) {
-    return folder -> truncated(file, Files.size(folder.resolve(file)) / 2).to(folder);
-  }
-
-  private static Damage shorter(String file, long bytes) {
-    return folder -> truncated(file, Files.size(folder.resolve(file)) - bytes).to(folder);
-  }
-
-  private static Damage truncated(String file, long length) {
-    return folder -> {
-      try (RandomAccessFile opened = new RandomAccessFile(folder.resolve(file).toFile(), "rw")) {
-        opened.setLength(length);
-      }
-    };
-  }
-
-  private static Damage longer(String file) {
-    return folder -> truncated(file, Files.size(folder.resolve(file)) + 1).to(folder);
-  }
-
-  private static Damage headerLength(String file, long length) {
-    return folder -> {
-      byte[] bytes = Files.readAllBytes(folder.resolve(file));
-      ByteBuffer.wrap(bytes).order(ByteOrder.LITTLE_ENDIAN).putLong(length);
-      Files.write(folder.resolve(file), bytes);
-    };
-  }
-
-  /** Rewrites the header, leaving the data as it is. */
-  private static Damage header(String file, Consumer<ObjectNode> change) {
-    return folder -> {
-      byte[] bytes = Files.readAllBytes(folder.resolve(file));
-      int length = (int) ByteBuffer.wrap(bytes).order(ByteOrder.LITTLE_ENDIAN).getLong();
-      ObjectNode header = (ObjectNode) JSON.readTree(bytes, Long.BYTES, length);
-      change.accept(header);
-      byte[] text = header.toString().getBytes(StandardCharsets.UTF_8);
-      ByteArrayOutputStream out = new ByteArrayOutputStream();
-      out.write(
-          ByteBuffer.allocate(Long.BYTES)
-              .order(ByteOrder.LITTLE_ENDIAN)
-              .putLong(text.length)
-              .array());
-      out.write(text);
-      out.write(bytes, Long.BYTES + length, bytes.length - Long.BYTES - length);
-      Files.write(folder.resolve(file), out.toByteArray());
-    };
-  }
-
-  private static void offsets(ObjectNode header, String tensor, long begin, long end) {
-    set(header, tensor, "data_offsets", begin, end);
-  }
-
-  private static void shape(ObjectNode header, String tensor, long... shape) {
-    set(header, tensor, "shape", shape);
-  }
-
-  private static void set(ObjectNode header, String tensor, String key, long... values) {
-    JsonNode list = JSON.valueToTree(values);
-    ((ObjectNode) header.get(tensor)).set(key, list);
-  }
-
-  /** Rewrites the file with another tensor, of zeros, in one's place. */
-  private static Damage tensor(String file, String name, UnaryOperator<TensorInfo> other) {
-    return folder -> {
-      HeapTensors.Builder tensors = HeapTensors.builder();
-      try (TensorStore store = Safetensors.open(folder.resolve(file))) {
-        for (String each : store.names()) {
-          TensorInfo info = each.equals(name) ? other.apply(store.info(each)) : store.info(each);
-          byte[] bytes = new byte[(int) info.byteLength()];
-          if (!each.equals(name)) {
-            ByteArrayOutputStream out = new ByteArrayOutputStream();
-            store.writeTo(each, info.dtype(), out);
-            bytes = out.toByteArray();
-          }
-          tensors.add(info, bytes);
-        }
-      }
-      SafetensorsWriter.write(folder.resolve(file), tensors.build());
-    };
-  }
-
-  /** Sets one element of a float32 tensor. */
-  private static Damage number(String file, String name, int element, float value) {
-    return folder -> {
-      Path path = folder.resolve(file);
-      byte[] bytes = Files.readAllBytes(path);
-      ByteBuffer buffer = ByteBuffer.wrap(bytes).order(ByteOrder.LITTLE_ENDIAN);
-      int length = (int) buffer.getLong();
-      JsonNode entry = JSON.readTree(bytes, Long.BYTES, length).get(name);
-      int begin = Long.BYTES + length + entry.get("data_offsets").get(0).asInt();
-      buffer.putFloat(begin + element * Float.BYTES, value);
-      Files.write(path, bytes);
-      assertThat(Arrays.asList("F32")).contains(entry.get("dtype").asText());
-    };
   }
 }
