@@ -4,6 +4,7 @@
  */
 package io.github.flinkdiffusion.ops.table;
 
+import static io.github.flinkdiffusion.ops.table.SqlOnFlink.query;
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 import static org.assertj.core.api.Assertions.within;
@@ -16,14 +17,12 @@ import java.util.ArrayList;
 import java.util.List;
 import org.apache.flink.api.common.RuntimeExecutionMode;
 import org.apache.flink.api.common.typeinfo.Types;
-import org.apache.flink.runtime.testutils.MiniClusterResourceConfiguration;
 import org.apache.flink.streaming.api.environment.StreamExecutionEnvironment;
 import org.apache.flink.table.api.DataTypes;
 import org.apache.flink.table.api.Schema;
 import org.apache.flink.table.api.bridge.java.StreamTableEnvironment;
 import org.apache.flink.test.junit5.MiniClusterExtension;
 import org.apache.flink.types.Row;
-import org.apache.flink.util.CloseableIterator;
 import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.extension.RegisterExtension;
@@ -32,13 +31,7 @@ import org.junit.jupiter.api.extension.RegisterExtension;
 class ClassAggregatesITCase {
   private static final double EXACT = 1e-9;
 
-  @RegisterExtension
-  private static final MiniClusterExtension FLINK =
-      new MiniClusterExtension(
-          new MiniClusterResourceConfiguration.Builder()
-              .setNumberTaskManagers(1)
-              .setNumberSlotsPerTaskManager(2)
-              .build());
+  @RegisterExtension private static final MiniClusterExtension FLINK = SqlOnFlink.cluster();
 
   private static JsonNode expected() throws Exception {
     try (InputStream in =
@@ -83,14 +76,6 @@ class ClassAggregatesITCase {
             .watermark("sent", "sent")
             .build());
     return sql;
-  }
-
-  private static List<Row> query(StreamTableEnvironment sql, String statement) throws Exception {
-    List<Row> rows = new ArrayList<>();
-    try (CloseableIterator<Row> results = sql.executeSql(statement).collect()) {
-      results.forEachRemaining(rows::add);
-    }
-    return rows;
   }
 
   private static String reference(JsonNode shares) {

@@ -26,18 +26,15 @@ import java.nio.ByteBuffer;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.time.Duration;
-import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
 import org.apache.flink.configuration.Configuration;
 import org.apache.flink.configuration.MemorySize;
-import org.apache.flink.runtime.testutils.MiniClusterResourceConfiguration;
 import org.apache.flink.streaming.api.environment.StreamExecutionEnvironment;
 import org.apache.flink.table.api.EnvironmentSettings;
 import org.apache.flink.table.api.TableEnvironment;
 import org.apache.flink.test.junit5.MiniClusterExtension;
 import org.apache.flink.types.Row;
-import org.apache.flink.util.CloseableIterator;
 import org.apache.kafka.clients.consumer.ConsumerRecord;
 import org.apache.kafka.clients.producer.ProducerRecord;
 import org.junit.jupiter.api.AfterAll;
@@ -53,13 +50,7 @@ class EventTablesITCase {
   private static final Duration PATIENCE = Duration.ofSeconds(60);
   private static final String TO_THE_END = " /*+ OPTIONS('scan.bounded.mode' = 'latest-offset') */";
 
-  @RegisterExtension
-  private static final MiniClusterExtension FLINK =
-      new MiniClusterExtension(
-          new MiniClusterResourceConfiguration.Builder()
-              .setNumberTaskManagers(1)
-              .setNumberSlotsPerTaskManager(2)
-              .build());
+  @RegisterExtension private static final MiniClusterExtension FLINK = SqlOnFlink.cluster();
 
   private static EmbeddedKafka kafka;
 
@@ -97,11 +88,7 @@ class EventTablesITCase {
   }
 
   private List<Row> query(String statement) throws Exception {
-    List<Row> rows = new ArrayList<>();
-    try (CloseableIterator<Row> results = sql.executeSql(statement).collect()) {
-      results.forEachRemaining(rows::add);
-    }
-    return rows;
+    return SqlOnFlink.query(sql, statement);
   }
 
   private static List<ConsumerRecord<byte[], byte[]>> written(String topic, int records) {

@@ -4,6 +4,7 @@
  */
 package io.github.flinkdiffusion.ops.table;
 
+import static io.github.flinkdiffusion.ops.table.SqlOnFlink.query;
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 import static org.assertj.core.api.Assertions.within;
@@ -20,14 +21,12 @@ import java.util.List;
 import org.apache.flink.api.common.RuntimeExecutionMode;
 import org.apache.flink.api.common.typeinfo.TypeInformation;
 import org.apache.flink.api.common.typeinfo.Types;
-import org.apache.flink.runtime.testutils.MiniClusterResourceConfiguration;
 import org.apache.flink.streaming.api.environment.StreamExecutionEnvironment;
 import org.apache.flink.table.api.DataTypes;
 import org.apache.flink.table.api.Schema;
 import org.apache.flink.table.api.bridge.java.StreamTableEnvironment;
 import org.apache.flink.test.junit5.MiniClusterExtension;
 import org.apache.flink.types.Row;
-import org.apache.flink.util.CloseableIterator;
 import org.junit.jupiter.api.BeforeAll;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.extension.RegisterExtension;
@@ -42,13 +41,7 @@ import org.junit.jupiter.params.provider.ValueSource;
 class FeatureAggregatesITCase {
   private static final double EXACT = 1e-8;
 
-  @RegisterExtension
-  private static final MiniClusterExtension FLINK =
-      new MiniClusterExtension(
-          new MiniClusterResourceConfiguration.Builder()
-              .setNumberTaskManagers(1)
-              .setNumberSlotsPerTaskManager(2)
-              .build());
+  @RegisterExtension private static final MiniClusterExtension FLINK = SqlOnFlink.cluster();
 
   private static float[][] features;
   private static float[][] truths;
@@ -110,14 +103,6 @@ class FeatureAggregatesITCase {
     return boxed;
   }
 
-  private static List<Row> query(StreamTableEnvironment sql, String statement) throws Exception {
-    List<Row> rows = new ArrayList<>();
-    try (CloseableIterator<Row> results = sql.executeSql(statement).collect()) {
-      results.forEachRemaining(rows::add);
-    }
-    return rows;
-  }
-
   private static void assertDistances(Row row, int from, int to) {
     float[][] some = part(features, from, to);
     float[][] true_ = part(truths, from, to);
@@ -141,7 +126,8 @@ class FeatureAggregatesITCase {
             session(mode),
             "SELECT window_start, "
                 + BOTH
-                + ", COUNT(*) AS pictures FROM TABLE(TUMBLE(TABLE pictures, DESCRIPTOR(sent), INTERVAL '1' MINUTE)) GROUP BY window_start, window_end");
+                + ", COUNT(*) AS pictures FROM TABLE(TUMBLE(TABLE pictures, DESCRIPTOR(sent),"
+                + " INTERVAL '1' MINUTE)) GROUP BY window_start, window_end");
     assertThat(rows).hasSize(1);
     assertThat(rows.get(0).<Double>getFieldAs("fid")).isCloseTo(scipysFid, within(EXACT));
     assertThat(rows.get(0).<Double>getFieldAs("kid")).isCloseTo(numpysKid, within(EXACT));
@@ -151,8 +137,10 @@ class FeatureAggregatesITCase {
   @CsvSource(
       delimiter = '|',
       value = {
-        "HOP(TABLE pictures, DESCRIPTOR(sent), INTERVAL '20' SECOND, INTERVAL '40' SECOND) | 0-20 0-40 20-60 40-60",
-        "CUMULATE(TABLE pictures, DESCRIPTOR(sent), INTERVAL '30' SECOND, INTERVAL '60' SECOND) | 0-30 0-60",
+        "HOP(TABLE pictures, DESCRIPTOR(sent), INTERVAL '20' SECOND, INTERVAL '40' SECOND) | 0-20"
+            + " 0-40 20-60 40-60",
+        "CUMULATE(TABLE pictures, DESCRIPTOR(sent), INTERVAL '30' SECOND, INTERVAL '60' SECOND) |"
+            + " 0-30 0-60",
         "SESSION(TABLE pictures, DESCRIPTOR(sent), INTERVAL '5' SECOND) | 0-60"
       })
   void windowsThatAreMergedHaveTheirOwn(String windows, String expected) throws Exception {
@@ -177,8 +165,9 @@ class FeatureAggregatesITCase {
     List<Row> rows =
         query(
             session(RuntimeExecutionMode.STREAMING),
-            "SELECT FID(features, truth) OVER last_ones AS fid, KID(features, truth) OVER last_ones AS kid FROM pictures"
-                + " WINDOW last_ones AS (ORDER BY sent ROWS BETWEEN 29 PRECEDING AND CURRENT ROW)");
+            "SELECT FID(features, truth) OVER last_ones AS fid, KID(features, truth) OVER last_ones"
+                + " AS kid FROM pictures WINDOW last_ones AS (ORDER BY sent ROWS BETWEEN 29"
+                + " PRECEDING AND CURRENT ROW)");
     assertThat(rows).hasSize(60);
     assertThat(rows.get(0)).isEqualTo(Row.of(null, null));
     for (int last = 1; last < 60; last++) {
@@ -243,7 +232,8 @@ class FeatureAggregatesITCase {
     assertThat(
             query(
                 session(RuntimeExecutionMode.BATCH),
-                "SELECT FID(f, f), KID(f, f), FID(f, CAST(NULL AS ARRAY<DOUBLE>)) FROM (VALUES (ARRAY[1e0])) AS v(f)"))
+                "SELECT FID(f, f), KID(f, f), FID(f, CAST(NULL AS ARRAY<DOUBLE>)) FROM (VALUES"
+                    + " (ARRAY[1e0])) AS v(f)"))
         .containsExactly(Row.of(null, null, null));
   }
 }

@@ -4,6 +4,7 @@
  */
 package io.github.flinkdiffusion.ops.table;
 
+import static io.github.flinkdiffusion.ops.table.SqlOnFlink.query;
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 import static org.assertj.core.api.Assertions.within;
@@ -22,14 +23,12 @@ import java.util.List;
 import org.apache.flink.api.common.RuntimeExecutionMode;
 import org.apache.flink.api.common.typeinfo.TypeInformation;
 import org.apache.flink.api.common.typeinfo.Types;
-import org.apache.flink.runtime.testutils.MiniClusterResourceConfiguration;
 import org.apache.flink.streaming.api.environment.StreamExecutionEnvironment;
 import org.apache.flink.table.api.DataTypes;
 import org.apache.flink.table.api.Schema;
 import org.apache.flink.table.api.bridge.java.StreamTableEnvironment;
 import org.apache.flink.test.junit5.MiniClusterExtension;
 import org.apache.flink.types.Row;
-import org.apache.flink.util.CloseableIterator;
 import org.assertj.core.data.Percentage;
 import org.junit.jupiter.api.BeforeAll;
 import org.junit.jupiter.api.Test;
@@ -53,13 +52,7 @@ class GroupAggregatesITCase {
       "INCEPTION_SCORE(logits) AS inception, CLIP_SCORE(image, text) AS clip, R_PRECISION(image,"
           + " text) AS r, VENDI_SCORE(features) AS vendi";
 
-  @RegisterExtension
-  private static final MiniClusterExtension FLINK =
-      new MiniClusterExtension(
-          new MiniClusterResourceConfiguration.Builder()
-              .setNumberTaskManagers(1)
-              .setNumberSlotsPerTaskManager(2)
-              .build());
+  @RegisterExtension private static final MiniClusterExtension FLINK = SqlOnFlink.cluster();
 
   private static JsonNode expected;
   private static float[][] logits;
@@ -129,14 +122,6 @@ class GroupAggregatesITCase {
       boxed[i] = (double) vectors[row][i];
     }
     return boxed;
-  }
-
-  private static List<Row> query(StreamTableEnvironment sql, String statement) throws Exception {
-    List<Row> rows = new ArrayList<>();
-    try (CloseableIterator<Row> results = sql.executeSql(statement).collect()) {
-      results.forEachRemaining(rows::add);
-    }
-    return rows;
   }
 
   private static float[][] part(float[][] vectors, int from, int to) {

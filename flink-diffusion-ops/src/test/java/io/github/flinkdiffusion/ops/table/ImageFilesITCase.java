@@ -27,7 +27,6 @@ import java.util.stream.Collectors;
 import java.util.stream.IntStream;
 import java.util.stream.Stream;
 import org.apache.flink.core.execution.JobClient;
-import org.apache.flink.runtime.testutils.MiniClusterResourceConfiguration;
 import org.apache.flink.table.api.EnvironmentSettings;
 import org.apache.flink.table.api.TableEnvironment;
 import org.apache.flink.table.functions.ScalarFunction;
@@ -38,13 +37,7 @@ import org.junit.jupiter.api.io.TempDir;
 
 /** Tables whose rows become image files. */
 class ImageFilesITCase {
-  @RegisterExtension
-  private static final MiniClusterExtension FLINK =
-      new MiniClusterExtension(
-          new MiniClusterResourceConfiguration.Builder()
-              .setNumberTaskManagers(1)
-              .setNumberSlotsPerTaskManager(2)
-              .build());
+  @RegisterExtension private static final MiniClusterExtension FLINK = SqlOnFlink.cluster();
 
   @TempDir private Path folder;
 

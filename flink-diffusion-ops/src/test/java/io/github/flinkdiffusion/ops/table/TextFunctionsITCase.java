@@ -4,23 +4,21 @@
  */
 package io.github.flinkdiffusion.ops.table;
 
+import static io.github.flinkdiffusion.ops.table.SqlOnFlink.query;
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.within;
 
 import io.github.flinkdiffusion.ops.image.PngCodec;
 import io.github.flinkdiffusion.ops.image.Raster;
 import java.nio.file.Path;
-import java.util.ArrayList;
 import java.util.Collections;
 import java.util.HexFormat;
 import java.util.List;
 import java.util.Map;
-import org.apache.flink.runtime.testutils.MiniClusterResourceConfiguration;
 import org.apache.flink.table.api.EnvironmentSettings;
 import org.apache.flink.table.api.TableEnvironment;
 import org.apache.flink.test.junit5.MiniClusterExtension;
 import org.apache.flink.types.Row;
-import org.apache.flink.util.CloseableIterator;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.extension.RegisterExtension;
 
@@ -31,21 +29,7 @@ class TextFunctionsITCase {
   private static final Path CLIP =
       Path.of("src/test/resources/fixtures/classifier/tiny-clip").toAbsolutePath();
 
-  @RegisterExtension
-  private static final MiniClusterExtension FLINK =
-      new MiniClusterExtension(
-          new MiniClusterResourceConfiguration.Builder()
-              .setNumberTaskManagers(1)
-              .setNumberSlotsPerTaskManager(2)
-              .build());
-
-  private static List<Row> query(TableEnvironment sql, String statement) throws Exception {
-    List<Row> rows = new ArrayList<>();
-    try (CloseableIterator<Row> results = sql.executeSql(statement).collect()) {
-      results.forEachRemaining(rows::add);
-    }
-    return rows;
-  }
+  @RegisterExtension private static final MiniClusterExtension FLINK = SqlOnFlink.cluster();
 
   private static String png(float red) {
     float[] values = new float[3 * 20 * 24];
