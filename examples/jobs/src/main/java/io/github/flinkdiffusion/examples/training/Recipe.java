@@ -44,6 +44,7 @@ import java.util.Set;
  * @param arithmetic in which it computes
  * @param device where
  * @param dropout probability
+ * @param weightNormalization whether layers are trained as lengths and directions
  * @param samples what is drawn of it now and then
  */
 record Recipe(
@@ -57,6 +58,7 @@ record Recipe(
     Arithmetic arithmetic,
     String device,
     double dropout,
+    boolean weightNormalization,
     Samples samples,
     Section data,
     Section lora,
@@ -86,6 +88,14 @@ record Recipe(
     CONTROLNET,
     /** A student of a model: with fewer steps, fewer calls, or fewer parameters. */
     DISTILL;
+
+    /** Whether all weights of a layer are trained, under the names of the model's files. */
+    boolean trainsWholeLayers() {
+      return switch (this) {
+        case UNCONDITIONAL, TEXT, AUTOENCODER, SEGMENTATION, UPSCALE -> true;
+        case LORA, INVERSION, CONTROLNET, DISTILL -> false;
+      };
+    }
 
     /** Whether an example is two images: what is learned, and what it is learned from. */
     boolean pairs() {
@@ -132,6 +142,7 @@ record Recipe(
             "clip",
             "accumulation",
             "dropout",
+            "weight_normalization",
             "spikes",
             "save_every",
             "arithmetic",
@@ -148,6 +159,14 @@ record Recipe(
     if (all.has("measure") && all.choice("task", Task.UNCONDITIONAL) != Task.UNCONDITIONAL) {
       throw all.config()
           .unsupported("measure", "of task " + all.text("task"), "it with unconditional");
+    }
+    boolean normalizes = all.flag("weight_normalization", false);
+    if (normalizes && !all.choice("task", Task.UNCONDITIONAL).trainsWholeLayers()) {
+      throw all.config()
+          .unsupported(
+              "weight_normalization",
+              "true of task " + all.text("task"),
+              "it with unconditional, text, autoencoder, segmentation and upscale");
     }
     int saveEvery = all.whole("save_every", 250, 1);
     Section loss =
@@ -182,6 +201,7 @@ record Recipe(
         all.choice("arithmetic", Arithmetic.AS_STORED),
         all.text("device", "auto"),
         all.number("dropout", 0),
+        normalizes,
         new Samples(
             samples.whole("every", 4 * saveEvery, 1),
             samples.whole("count", 4, 0),

@@ -110,6 +110,11 @@ public final class TrainCommand implements Callable<Integer> {
   }
 
   static TrainingTask task(Recipe recipe, ExampleSet examples) {
+    TrainingTask task = plainTask(recipe, examples);
+    return recipe.weightNormalization() ? new NormalizedTask(task) : task;
+  }
+
+  private static TrainingTask plainTask(Recipe recipe, ExampleSet examples) {
     return switch (recipe.task()) {
       case UNCONDITIONAL, SEGMENTATION, UPSCALE -> new PixelTask(recipe, examples);
       case TEXT, LORA, INVERSION -> new TextTask(recipe, examples);

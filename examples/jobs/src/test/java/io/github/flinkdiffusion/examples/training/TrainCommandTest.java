@@ -141,6 +141,50 @@ class TrainCommandTest {
         .hasMessageContaining("measure");
   }
 
+  /** A recipe that is not valid would be noticed by whoever follows a page. */
+  @Test
+  void theExamplesRecipesAreValid() throws Exception {
+    try (var files = Files.list(Path.of("../recipes"))) {
+      List<Path> recipes = files.filter(each -> each.toString().endsWith(".yaml")).toList();
+      assertThat(recipes).isNotEmpty();
+      for (Path recipe : recipes) {
+        assertThat(Recipe.read(recipe).out()).startsWithRaw(Path.of("out"));
+      }
+    }
+  }
+
+  @Test
+  void layersAreTrainedAsLengthsAndDirectionsAndWrittenPlain() throws Exception {
+    String recipe = recipe("unconditional", "tiny-ddpm", 2, "weight_normalization: true");
+    assertThat(train(recipe)).isZero();
+    Path file = Path.of("unet/diffusion_pytorch_model.safetensors");
+    try (TensorStore before = Safetensors.open(MODELS.resolve("tiny-ddpm").resolve(file));
+        TensorStore after = Safetensors.open(folder.resolve("out/model").resolve(file));
+        TensorStore state = state(folder.resolve("out/state"))) {
+      assertThat(after.names()).isEqualTo(before.names());
+      assertThat(state.names()).anyMatch(name -> name.endsWith("conv_in.weight_g"));
+      assertThat(after.floats("conv_in.weight"))
+          .isNotEqualTo(before.floats("conv_in.weight"))
+          .usingComparatorWithPrecision(0.05f)
+          .containsExactly(before.floats("conv_in.weight"));
+    }
+    assertThat(train(recipe)).as("again").isZero();
+    assertThatThrownBy(
+            () ->
+                Recipe.read(
+                    Files.writeString(
+                        folder.resolve("no.yaml"), "task: lora\nweight_normalization: true\n")))
+        .isInstanceOf(IllegalConfigException.class)
+        .hasMessageContaining("task lora");
+  }
+
+  private static TensorStore state(Path folder) throws IOException {
+    try (var files = Files.list(folder)) {
+      return Safetensors.open(
+          files.filter(each -> each.toString().endsWith(".safetensors")).findFirst().orElseThrow());
+    }
+  }
+
   /** Features that are all 0, of which every distance is 0. */
   private static void zeros(Graph graph, Path file) {
     HeapTensors.Builder tensors = HeapTensors.builder();

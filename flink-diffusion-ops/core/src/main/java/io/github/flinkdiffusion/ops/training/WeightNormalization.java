@@ -11,15 +11,20 @@ import io.github.flinkdiffusion.ops.graph.Method;
 import io.github.flinkdiffusion.ops.graph.ParameterSource;
 import io.github.flinkdiffusion.ops.graph.Value;
 import java.io.ByteArrayOutputStream;
+import java.io.IOException;
+import java.io.UncheckedIOException;
 import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
 import java.nio.FloatBuffer;
 import java.util.ArrayList;
 import java.util.Arrays;
+import java.util.HashSet;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.Set;
 import java.util.function.Predicate;
+import org.apache.flink.annotation.Internal;
 
 /**
  * Layers whose weight is a length times a direction (Salimans and Kingma 2016), as {@code
@@ -28,10 +33,50 @@ import java.util.function.Predicate;
  *
  * @param layers their paths in the graph
  */
-record WeightNormalization(Predicate<String> layers) {
+@Internal
+public record WeightNormalization(Predicate<String> layers) {
   private static final String WEIGHT = ".weight";
   private static final String LENGTH = ".weight_g";
   private static final String DIRECTION = ".weight_v";
+
+  /**
+   * Layers that can be normalized: those with a row of zeros have no direction, such as the last
+   * convolution of a network that begins by adding nothing.
+   *
+   * @param trained whether a parameter is trained
+   * @param weights those that the training begins with
+   */
+  public static WeightNormalization ofTrained(
+      Graph graph, Predicate<String> trained, ParameterSource weights) {
+    Set<String> layers = new HashSet<>();
+    graph
+        .parameterShapes()
+        .forEach(
+            (name, shape) -> {
+              if (name.endsWith(WEIGHT)
+                  && shape.length > 1
+                  && trained.test(name)
+                  && Arrays.stream(lengths(read(weights, name, shape), (int) shape[0]))
+                      .allMatch(length -> length > 0)) {
+                layers.add(stem(name));
+              }
+            });
+    return new WeightNormalization(layers::contains);
+  }
+
+  private static float[] read(ParameterSource weights, String name, long[] shape) {
+    ByteArrayOutputStream bytes = new ByteArrayOutputStream();
+    try {
+      weights.write(name, shape, bytes);
+    } catch (IOException e) {
+      throw new UncheckedIOException(e);
+    }
+    FloatBuffer values =
+        ByteBuffer.wrap(bytes.toByteArray()).order(ByteOrder.LITTLE_ENDIAN).asFloatBuffer();
+    float[] all = new float[values.remaining()];
+    values.get(all);
+    return all;
+  }
 
   /** A graph whose layers are normalized. */
   public Graph in(Graph graph) {
@@ -78,12 +123,7 @@ record WeightNormalization(Predicate<String> layers) {
         return;
       }
       String weight = stem(name) + WEIGHT;
-      ByteArrayOutputStream bytes = new ByteArrayOutputStream();
-      base.write(weight, before.parameterShapes().get(weight), bytes);
-      FloatBuffer values =
-          ByteBuffer.wrap(bytes.toByteArray()).order(ByteOrder.LITTLE_ENDIAN).asFloatBuffer();
-      float[] all = new float[values.remaining()];
-      values.get(all);
+      float[] all = read(base, weight, before.parameterShapes().get(weight));
       ByteBuffer lengths =
           ByteBuffer.allocate((int) shape[0] * Float.BYTES).order(ByteOrder.LITTLE_ENDIAN);
       for (double length : lengths(all, (int) shape[0])) {
