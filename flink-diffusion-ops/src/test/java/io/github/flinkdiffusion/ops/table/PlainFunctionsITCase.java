@@ -192,6 +192,36 @@ class PlainFunctionsITCase {
   }
 
   @Test
+  void controlImagesAreMadeOfImages() throws Exception {
+    float[] values = new float[20 * 10];
+    for (int i = 0; i < values.length; i++) {
+      values[i] = i % 20 < 10 ? 0 : 1;
+    }
+    String half = bytes(PngCodec.encode(new Raster(1, 10, 20, values)));
+    String classes = bytes(PngCodec.encode(new Raster(1, 1, 2, new float[] {0, 1 / 255f})));
+    Row row =
+        row(
+            "IMAGE_EDGES(%1$s), IMAGE_EDGES(%1$s, 2000, 3000.5), IMAGE_FIT(%1$s, 8, 8), IMAGE_CLASS_COLORS(%2$s), IMAGE_CLASS_COLORS(%2$s, '000000 06e6e6'), IMAGE_CLASS_COLORS(%2$s, '06e6e6'), IMAGE_FIT(%1$s, 0, 8), IMAGE_EDGES(x'00')"
+                .formatted(half, classes));
+    Raster edges = PngCodec.decode((byte[]) row.getField(0));
+    for (int y = 0; y < 10; y++) {
+      for (int x = 0; x < 20; x++) {
+        assertThat(edges.at(0, y, x)).isEqualTo(x == 9 ? 1 : 0);
+      }
+    }
+    assertThat(PngCodec.decode((byte[]) row.getField(1)).data()).containsOnly(0);
+    Raster fitted = PngCodec.decode((byte[]) row.getField(2));
+    assertThat(List.of(fitted.height(), fitted.width())).containsExactly(8, 8);
+    assertThat(fitted.at(0, 4, 0)).isZero();
+    assertThat(fitted.at(0, 4, 7)).isEqualTo(1);
+    assertThat(PngCodec.decode((byte[]) row.getField(3)).at(0, 0, 1)).isEqualTo(128 / 255f);
+    assertThat(PngCodec.decode((byte[]) row.getField(4)).at(2, 0, 1)).isEqualTo(230 / 255f);
+    assertThat(row.getField(5)).isNull();
+    assertThat(row.getField(6)).isNull();
+    assertThat(row.getField(7)).isNull();
+  }
+
+  @Test
   void orItFailsTheJobWhereThatIsWanted() {
     sql.executeSql("UNLOAD MODULE diffusion");
     sql.executeSql("LOAD MODULE diffusion WITH ('on-error' = 'FAIL')");

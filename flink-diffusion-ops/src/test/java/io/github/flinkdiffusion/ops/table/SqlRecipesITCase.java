@@ -11,6 +11,7 @@ import io.github.flinkdiffusion.connector.event.EventCodec;
 import io.github.flinkdiffusion.connector.event.FailureEvent;
 import io.github.flinkdiffusion.connector.event.FailureReason;
 import io.github.flinkdiffusion.connector.event.ImageEvent;
+import io.github.flinkdiffusion.connector.event.ImageTaskEvent;
 import io.github.flinkdiffusion.connector.event.Payload;
 import io.github.flinkdiffusion.connector.event.Payloads;
 import io.github.flinkdiffusion.connector.event.PromptEvent;
@@ -20,6 +21,7 @@ import io.github.flinkdiffusion.connector.payload.PayloadStore;
 import io.github.flinkdiffusion.embedded.EmbeddedKafka;
 import io.github.flinkdiffusion.ops.image.PngCodec;
 import io.github.flinkdiffusion.ops.image.Raster;
+import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
@@ -78,7 +80,8 @@ class SqlRecipesITCase {
   @Test
   void theRecipesDoWhatTheySay() throws Exception {
     try (EmbeddedKafka kafka = EmbeddedKafka.builder().start()) {
-      kafka.createTopics(1, "prompts", "images", "failures", "thumbnails", "large-images");
+      kafka.createTopics(
+          1, "prompts", "images", "failures", "thumbnails", "large-images", "frames");
       sendPictures(kafka);
       sql.getConfig().set("parallelism.default", "1");
       sql.getConfig().set("restart-strategy.type", "none");
@@ -105,6 +108,30 @@ class SqlRecipesITCase {
                   .setAttributes(Map.of("customer", "17"))
                   .build());
 
+      run(recipes.get("Prompts with a control image"));
+      List<PromptEvent> controlled =
+          events(kafka, "prompts", EventCodec.prompts()).stream()
+              .filter(prompt -> !prompt.getImages().isEmpty())
+              .toList();
+      assertThat(controlled)
+          .extracting(PromptEvent::getId)
+          .containsExactly("again-inside", "again-beside");
+      byte[] edges =
+          Payloads.inlineBytes(controlled.get(1).getImages().get("controlImage")).orElseThrow();
+      assertThat(PngCodec.decode(edges).width()).isEqualTo(24);
+
+      run(recipes.get("Frames for a job of live frames"));
+      assertThat(kafka.readCommitted("frames"))
+          .singleElement()
+          .satisfies(
+              record -> {
+                assertThat(record.key()).asString(StandardCharsets.UTF_8).isEqualTo("gate-7");
+                ImageTaskEvent frame = EventCodec.imageTasks().decode(record.value());
+                assertThat(frame.getParameters()).containsEntry("stream", "gate-7");
+                assertThat(frame.getId()).isEqualTo("gate-7/" + frame.getParameters().get("frame"));
+                assertThat(Payloads.inlineBytes(frame.getImage())).contains(checkerboard(16));
+              });
+
       run(recipes.get("A stream of thumbnails"));
       assertThat(events(kafka, "thumbnails", EventCodec.images()))
           .extracting(ImageEvent::getId, SqlRecipesITCase::size)
@@ -129,7 +156,8 @@ class SqlRecipesITCase {
               .replace("/models/blip-image-captioning-base", TEXTS + "/tiny-blip-caption"));
       assertThat(events(kafka, "prompts", EventCodec.prompts()))
           .extracting(PromptEvent::getId)
-          .containsExactlyInAnyOrder("poster-1", "inside", "beside");
+          .containsExactlyInAnyOrder(
+              "poster-1", "again-inside", "again-beside", "inside", "beside");
 
       // This model's words do not include yes.
       assertThat(

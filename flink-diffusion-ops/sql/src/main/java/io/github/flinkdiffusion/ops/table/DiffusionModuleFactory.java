@@ -63,6 +63,9 @@ public final class DiffusionModuleFactory implements ModuleFactory {
     PLAIN.put("image_watermark", WatermarkFunction::new);
     PLAIN.put("image_resize", ImageResizeFunction::new);
     PLAIN.put("image_convert", ImageConvertFunction::new);
+    PLAIN.put("image_edges", ImageEdgesFunction::new);
+    PLAIN.put("image_fit", ImageFitFunction::new);
+    PLAIN.put("image_class_colors", ImageClassColorsFunction::new);
     PLAIN.put("psnr", QualityFunction::psnr);
     PLAIN.put("ssim", QualityFunction::ssim);
     PLAIN.put("dice", QualityFunction::dice);
