@@ -11,8 +11,6 @@ import static org.assertj.core.api.Assertions.assertThatThrownBy;
 import static org.awaitility.Awaitility.await;
 
 import com.fasterxml.jackson.databind.JsonNode;
-import com.fasterxml.jackson.databind.ObjectMapper;
-import io.github.flinkdiffusion.connector.event.AuditRecord;
 import io.github.flinkdiffusion.connector.event.EventCodec;
 import io.github.flinkdiffusion.connector.event.FailureEvent;
 import io.github.flinkdiffusion.connector.event.FailureReason;
@@ -27,253 +25,35 @@ import io.github.flinkdiffusion.connector.event.VoteEvent;
 import io.github.flinkdiffusion.connector.kafka.EventHeaders;
 import io.github.flinkdiffusion.connector.payload.PayloadSettings;
 import io.github.flinkdiffusion.connector.payload.PayloadStore;
-import io.github.flinkdiffusion.embedded.EmbeddedKafka;
 import io.github.flinkdiffusion.examples.gallery.Gallery;
 import io.github.flinkdiffusion.examples.gallery.GalleryException;
 import io.github.flinkdiffusion.examples.gallery.GalleryTopics;
-import io.github.flinkdiffusion.ops.image.ImageMetadata;
 import io.github.flinkdiffusion.ops.image.PngCodec;
-import io.github.flinkdiffusion.ops.image.Raster;
 import java.io.BufferedReader;
 import java.io.IOException;
 import java.io.InputStream;
 import java.io.InputStreamReader;
-import java.net.Socket;
-import java.net.URI;
 import java.net.URLEncoder;
-import java.net.http.HttpClient;
 import java.net.http.HttpRequest;
-import java.net.http.HttpRequest.BodyPublishers;
 import java.net.http.HttpResponse;
 import java.net.http.HttpResponse.BodyHandlers;
 import java.nio.ByteBuffer;
-import java.nio.file.Files;
-import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
-import java.util.Properties;
-import java.util.concurrent.atomic.AtomicInteger;
-import java.util.regex.Matcher;
-import java.util.regex.Pattern;
-import org.apache.avro.specific.SpecificRecord;
 import org.apache.flink.configuration.Configuration;
 import org.apache.kafka.clients.consumer.ConsumerRecord;
-import org.apache.kafka.clients.producer.ProducerRecord;
-import org.junit.jupiter.api.AfterEach;
-import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
-import org.junit.jupiter.api.extension.RegisterExtension;
-import org.junit.jupiter.api.io.TempDir;
 
-/** The gallery's server on a real broker, asked as a browser and as an attacker would. */
-class GalleryITCase {
-  private static final String MARKUP = "<script>alert(1)</script>";
-  private static final AtomicInteger RUNS = new AtomicInteger();
-  private static final ObjectMapper JSON = new ObjectMapper();
-
-  @RegisterExtension static final JobOnKafka CLUSTER = new JobOnKafka();
-
-  @TempDir private Path real;
-
-  private final HttpClient http = HttpClient.newHttpClient();
-  private final GalleryTopics topics =
-      GalleryTopics.withPrefix("gallery" + RUNS.incrementAndGet() + "-");
-  private Gallery gallery;
-  private String token;
-
-  @BeforeEach
-  void start() throws Exception {
-    kafka().createTopics(1, topics.ofTheJob().toArray(new String[0]));
-    Files.write(real.resolve("photograph.png"), png(0.9f, Map.of()));
-    Properties client = client();
-    gallery =
-        Gallery.start(
-            new Gallery.Settings(
-                client,
-                topics,
-                null,
-                new PayloadStore(PayloadSettings.of(new Configuration())),
-                real,
-                Gallery.Hints.NONE,
-                new GalleryResender(client, topics.failures(), null),
-                (name, event, image) ->
-                    new Gallery.Replayed("IDENTICAL", "made again from " + (image == null)),
-                0));
-    Matcher inPage = Pattern.compile("csrf-token\" content=\"([^\"]+)\"").matcher(get("/").body());
-    assertThat(inPage.find()).isTrue();
-    token = inPage.group(1);
-  }
-
-  @AfterEach
-  void end() {
-    gallery.close();
-  }
-
-  private static EmbeddedKafka kafka() {
-    return CLUSTER.kafka();
-  }
-
-  private static Properties client() {
-    Properties client = new Properties();
-    client.setProperty("bootstrap.servers", kafka().bootstrapServers());
-    return client;
-  }
-
-  @Test
-  void aPromptIsDataForThePageAndNeverPartOfIt() throws Exception {
-    send(topics.images(), EventCodec.images().encode(image("a", MARKUP, 0.2f)));
-    JsonNode wall = wall(w -> w.at("/results/0/prompt").asText().equals(MARKUP));
-    assertThat(wall.at("/results/0/id").asText()).isEqualTo("a");
-
-    HttpResponse<String> page = get("/");
-    assertThat(page.body()).doesNotContain("alert(1)");
-    assertThat(page.headers().firstValue("Content-Security-Policy").orElseThrow())
-        .contains("default-src 'none'", "script-src 'self'", "frame-ancestors 'none'")
-        .doesNotContain("unsafe");
-    for (String address : List.of("/api/wall", "/api/results/0-0", "/api/results")) {
-      HttpResponse<String> data = get(address);
-      assertThat(data.statusCode()).isEqualTo(200);
-      assertThat(data.headers().firstValue("Content-Type"))
-          .hasValue("application/json; charset=utf-8");
-      assertThat(data.headers().firstValue("X-Content-Type-Options")).hasValue("nosniff");
-    }
-  }
-
-  @Test
-  void theScriptsOfThePageMakeNoMarkupOfTexts() throws Exception {
-    for (String script :
-        List.of("app", "compare", "compose", "detail", "dom", "letters", "server", "wall")) {
-      HttpResponse<String> source = get("/" + script + ".js");
-      assertThat(source.headers().firstValue("Content-Type"))
-          .hasValue("text/javascript; charset=utf-8");
-      assertThat(source.body())
-          .doesNotContain(
-              "innerHTML", "outerHTML", "insertAdjacentHTML", "document.write", "eval(");
-    }
-  }
-
-  @Test
-  void aChangeNeedsTheTokenOfThePage() throws Exception {
-    String prompt = "{\"prompt\": \"a red heart\"}";
-    assertThat(post("/api/prompts", prompt, Map.of()).statusCode()).isEqualTo(403);
-    assertThat(post("/api/prompts", prompt, Map.of("X-CSRF-Token", "guess")).statusCode())
-        .isEqualTo(403);
-    assertThat(
-            post(
-                    "/api/prompts",
-                    prompt,
-                    Map.of("X-CSRF-Token", token, "Origin", "http://evil.example"))
-                .statusCode())
-        .isEqualTo(403);
-    assertThat(
-            post(
-                    "/api/prompts",
-                    prompt,
-                    Map.of("X-CSRF-Token", token, "Sec-Fetch-Site", "cross-site"))
-                .statusCode())
-        .isEqualTo(403);
-    assertThat(
-            post(
-                    "/api/prompts",
-                    prompt,
-                    Map.of("X-CSRF-Token", token, "Content-Type", "text/plain"))
-                .statusCode())
-        .isEqualTo(415);
-    assertThat(kafka().readCommitted(topics.prompts())).isEmpty();
-
-    assertThat(post("/api/prompts", prompt).statusCode()).isEqualTo(202);
-    assertThat(kafka().readCommitted(topics.prompts())).hasSize(1);
-  }
-
-  @Test
-  void aNameThatIsNotThisMachinesIsRefused() throws Exception {
-    for (String host :
-        List.of("evil.example", "localhost.evil.example:80", "127.0.0.1.nip.io", "")) {
-      assertThat(raw("GET / HTTP/1.1\r\nHost: " + host + "\r\n"))
-          .as(host)
-          .doesNotContain(token)
-          .startsWith("HTTP/1.1 4");
-      assertThat(raw("GET /api/wall HTTP/1.1\r\nHost: " + host + "\r\n"))
-          .as(host)
-          .startsWith("HTTP/1.1 4");
-    }
-  }
-
-  @Test
-  void thisMachinesNamesAreTakenWithWhateverPort() throws Exception {
-    for (String host : List.of("localhost", "LOCALHOST:9000", "127.0.0.1:1", "[::1]:8080")) {
-      assertThat(raw("GET /api/config HTTP/1.1\r\nHost: " + host + "\r\n"))
-          .as(host)
-          .startsWith("HTTP/1.1 200");
-    }
-  }
-
-  @Test
-  void noPathLeadsOutOfThePage() throws Exception {
-    for (String path :
-        List.of(
-            "/../../../../../../etc/passwd",
-            "/%2e%2e/%2e%2e/%2e%2e/etc/passwd",
-            "/page/index.html",
-            "/..%2f..%2fetc%2fpasswd",
-            "/style.css/../../Gallery.class",
-            "/api/../index.html",
-            "/api/results/..%2f..%2f/image",
-            "/api/results/0-0/..%2fimage",
-            "/api/ballots/../first",
-            "//etc/passwd")) {
-      assertThat(raw("GET " + path + " HTTP/1.1\r\nHost: localhost\r\n"))
-          .as(path)
-          .containsPattern("^HTTP/1\\.1 40[04] ")
-          .doesNotContain("root:", "<!doctype");
-    }
-  }
-
-  @Test
-  void whatIsTooLargeIsRefusedAndNotSent() throws Exception {
-    HttpResponse<String> prompt =
-        post("/api/prompts", "{\"prompt\": \"" + "x".repeat(2_001) + "\"}");
-    assertThat(prompt.statusCode()).isEqualTo(413);
-    assertThat(prompt.body()).contains("2001 characters; at most 2000");
-    HttpResponse<String> body =
-        post("/api/prompts", "{\"prompt\": \"" + "x".repeat(70_000) + "\"}");
-    assertThat(body.statusCode()).isEqualTo(413);
-    HttpResponse<String> image = postFile(new byte[(8 << 20) + 1]);
-    assertThat(image.statusCode()).isEqualTo(413);
-    assertThat(image.body()).contains("at most 8192 KiB");
-    assertThat(postFile("no image".getBytes(UTF_8)).statusCode()).isEqualTo(415);
-    assertThat(kafka().readCommitted(topics.prompts())).isEmpty();
-    assertThat(kafka().readCommitted(topics.tasks().get(0).topic())).isEmpty();
-  }
-
-  @Test
-  void aRequestThatMakesNoSenseIsRefused() throws Exception {
-    for (String body :
-        List.of(
-            "[]",
-            "{",
-            "",
-            "{}",
-            "{\"prompt\": 7}",
-            "{\"prompt\": \" \"}",
-            "{\"prompt\": \"a\", \"steps\": 0}",
-            "{\"prompt\": \"a\", \"steps\": 1.5}",
-            "{\"prompt\": \"a\", \"count\": 17}",
-            "{\"prompt\": \"a\", \"seed\": -1}",
-            "{\"prompt\": \"a\", \"guidance\": \"high\"}")) {
-      HttpResponse<String> answer = post("/api/prompts", body);
-      assertThat(answer.statusCode()).as(body).isEqualTo(400);
-      assertThat(JSON.readTree(answer.body()).path("error").asText()).endsWith(".");
-    }
-  }
-
+/** The gallery's server, asked as a browser would. */
+class GalleryITCase extends GalleryOnKafka {
   @Test
   void aPromptBecomesRequestsWithSeedsThatFollowEachOther() throws Exception {
     HttpResponse<String> answer =
         post(
             "/api/prompts",
-            "{\"prompt\": \" a cat \", \"count\": 3, \"seed\": 7, \"steps\": 9, \"guidance\": 2.5}");
+            "{\"prompt\": \" a cat \", \"count\": 3, \"seed\": 7, \"steps\": 9, \"guidance\":"
+                + " 2.5}");
     assertThat(answer.statusCode()).isEqualTo(202);
     List<PromptEvent> sent = read(topics.prompts(), EventCodec.prompts());
     assertThat(sent).extracting(PromptEvent::getSeed).containsExactly(7L, 8L, 9L);
@@ -543,109 +323,6 @@ class GalleryITCase {
         .isInstanceOf(GalleryException.class)
         .hasMessageContaining("has no topic other-images")
         .hasMessageContaining("--topic-prefix");
-  }
-
-  private static PromptEvent prompt(String id) {
-    return PromptEvent.newBuilder().setId(id).setPrompt("a red heart").build();
-  }
-
-  private static ImageEvent image(String id, String prompt, float level) {
-    byte[] file = png(level, Map.of("model", "secret-model"));
-    return ImageEvent.newBuilder()
-        .setId(id)
-        .setImage(ByteBuffer.wrap(file))
-        .setDigest(Payloads.sha256(file))
-        .setWidth(8)
-        .setHeight(8)
-        .setPrompt(prompt)
-        .setModel("secret-model")
-        .setAudit(
-            AuditRecord.newBuilder()
-                .setModel("secret-model")
-                .setModelDigest("d")
-                .setTask("text-to-image")
-                .setScheduler("DDIMScheduler")
-                .setSteps(4)
-                .setSeed(1)
-                .setSoftwareVersion("1")
-                .build())
-        .build();
-  }
-
-  private static byte[] png(float level, Map<String, String> texts) {
-    return PngCodec.encode(
-        Raster.filled(1, 8, 8, level).withMetadata(ImageMetadata.NONE.withTexts(texts)));
-  }
-
-  private static void send(String topic, byte[] value) {
-    kafka().send(List.of(new ProducerRecord<>(topic, value)));
-  }
-
-  private static <T extends SpecificRecord> List<T> read(String topic, EventCodec<T> codec)
-      throws Exception {
-    List<T> events = new ArrayList<>();
-    for (ConsumerRecord<byte[], byte[]> record : kafka().readCommitted(topic)) {
-      events.add(codec.decode(record.value()));
-    }
-    return events;
-  }
-
-  private interface Expected {
-    boolean holds(JsonNode wall);
-  }
-
-  /** The wall, once it is as expected. */
-  private JsonNode wall(Expected expected) {
-    return await()
-        .until(() -> JSON.readTree(get("/api/wall").body()), wall -> expected.holds(wall));
-  }
-
-  private URI address(String path) {
-    return URI.create("http://localhost:" + gallery.address().getPort() + path);
-  }
-
-  private HttpResponse<String> get(String path) throws IOException, InterruptedException {
-    return http.send(HttpRequest.newBuilder(address(path)).build(), BodyHandlers.ofString());
-  }
-
-  private byte[] bytes(String path) throws IOException, InterruptedException {
-    HttpResponse<byte[]> answer =
-        http.send(HttpRequest.newBuilder(address(path)).build(), BodyHandlers.ofByteArray());
-    assertThat(answer.statusCode()).isEqualTo(200);
-    assertThat(answer.headers().firstValue("Content-Type")).hasValue("image/png");
-    return answer.body();
-  }
-
-  private HttpResponse<String> post(String path, String body) throws Exception {
-    return post(path, body, Map.of("X-CSRF-Token", token));
-  }
-
-  private HttpResponse<String> post(String path, String body, Map<String, String> headers)
-      throws Exception {
-    HttpRequest.Builder request =
-        HttpRequest.newBuilder(address(path))
-            .setHeader("Content-Type", "application/json")
-            .POST(BodyPublishers.ofString(body));
-    headers.forEach(request::setHeader);
-    return http.send(request.build(), BodyHandlers.ofString());
-  }
-
-  private HttpResponse<String> postFile(byte[] file) throws Exception {
-    return http.send(
-        HttpRequest.newBuilder(address("/api/images/image?name=0042"))
-            .setHeader("X-CSRF-Token", token)
-            .setHeader("Content-Type", "application/octet-stream")
-            .POST(BodyPublishers.ofByteArray(file))
-            .build(),
-        BodyHandlers.ofString());
-  }
-
-  /** What Java's client would not send. */
-  private String raw(String head) throws IOException {
-    try (Socket socket = new Socket("localhost", gallery.address().getPort())) {
-      socket.getOutputStream().write((head + "Connection: close\r\n\r\n").getBytes(UTF_8));
-      return new String(socket.getInputStream().readAllBytes(), UTF_8);
-    }
   }
 
   private record Event(String id, String type, String data) {
