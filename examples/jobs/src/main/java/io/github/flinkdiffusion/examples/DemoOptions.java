@@ -9,10 +9,12 @@ import io.github.flinkdiffusion.embedded.EmbeddedKafka;
 import io.github.flinkdiffusion.ops.serving.DiffusionOptions;
 import java.nio.file.Path;
 import java.util.LinkedHashMap;
+import java.util.List;
 import java.util.Map;
 import java.util.Set;
 import org.apache.flink.configuration.Configuration;
 import org.apache.flink.configuration.CoreOptions;
+import picocli.CommandLine.Mixin;
 import picocli.CommandLine.Option;
 
 /** The options that all demos have: where things are and where results go. */
@@ -28,11 +30,7 @@ final class DemoOptions {
           CoreOptions.DEFAULT_PARALLELISM.key(),
           "--parallelism");
 
-  @Option(
-      names = {"-h", "--help"},
-      usageHelp = true,
-      description = "Print this and exit.")
-  private boolean help;
+  @Mixin private HelpOption help;
 
   @Option(
       names = "--out",
@@ -125,5 +123,30 @@ final class DemoOptions {
     try (EmbeddedKafka kafka = EmbeddedKafka.builder().start()) {
       return run.make(kafka.bootstrapServers());
     }
+  }
+
+  /**
+   * Draws prompts.
+   *
+   * @param ownJob whether a job is started that does it
+   */
+  DemoRun.Results draw(
+      Topics topics,
+      Configuration settings,
+      boolean ownJob,
+      int parallelism,
+      List<DemoRun.Request> requests)
+      throws Exception {
+    return onKafka(
+        servers ->
+            new DemoRun(
+                    servers,
+                    topics,
+                    settings,
+                    ownJob,
+                    parallelism,
+                    (env, names, start) ->
+                        TextToImageJob.create().startingAt(start).define(env, names))
+                .make(requests));
   }
 }

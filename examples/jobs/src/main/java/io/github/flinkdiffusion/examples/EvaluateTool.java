@@ -16,6 +16,7 @@ import java.util.concurrent.Callable;
 import org.apache.flink.configuration.Configuration;
 import picocli.CommandLine.ArgGroup;
 import picocli.CommandLine.Command;
+import picocli.CommandLine.Mixin;
 import picocli.CommandLine.Option;
 
 /** Reports on what a model draws. docs/EVALUATE.md explains the plans. */
@@ -26,11 +27,7 @@ import picocli.CommandLine.Option;
     subcommands = {EvaluateTool.Bias.class, EvaluateTool.Matrix.class, EvaluateTool.Votes.class},
     description = {"Report on what a model draws, with images and measures.", ""})
 public final class EvaluateTool implements Callable<Integer> {
-  @Option(
-      names = {"-h", "--help"},
-      usageHelp = true,
-      description = "Print this and exit.")
-  private boolean help;
+  @Mixin private HelpOption help;
 
   private EvaluateTool() {}
 
@@ -49,13 +46,19 @@ public final class EvaluateTool implements Callable<Integer> {
         "Missing subcommand: expected bias, matrix or votes. --help explains them.");
   }
 
+  /** Makes a report of a plan and of the drawings that images are compared with. */
+  private interface Reporter {
+    Written of(Path config, Optional<Path> drawings) throws Exception;
+  }
+
+  /** A report that is to be written. */
+  private interface Written {
+    void to(Path folder) throws Exception;
+  }
+
   /** What a report takes. */
   private static final class Plan {
-    @Option(
-        names = {"-h", "--help"},
-        usageHelp = true,
-        description = "Print this and exit.")
-    private boolean help;
+    @Mixin private HelpOption help;
 
     @Option(
         names = "--config",
@@ -79,8 +82,14 @@ public final class EvaluateTool implements Callable<Integer> {
                 + " images of mini-emoji are compared.")
     private Path drawings;
 
-    Path folder() {
-      return OutputFolder.create(out).path();
+    /** Writes the report that somebody makes of the plan. */
+    int write(Reporter reporter) throws Exception {
+      OutputFolder.check(out);
+      Written report = reporter.of(config, Optional.ofNullable(drawings));
+      Path folder = OutputFolder.create(out).path();
+      report.to(folder);
+      System.out.println("Written to " + folder.resolve("README.md"));
+      return 0;
     }
   }
 
@@ -92,16 +101,11 @@ public final class EvaluateTool implements Callable<Integer> {
           "Draw prompt templates and report how attributes are spread that the prompts do not"
               + " name: entropy, total variation and KL to a reference, parity gap, drift.")
   static final class Bias implements Callable<Integer> {
-    @picocli.CommandLine.Mixin private Plan plan;
+    @Mixin private Plan plan;
 
     @Override
     public Integer call() throws Exception {
-      OutputFolder.check(plan.out);
-      BiasReport report = BiasReport.of(plan.config, Optional.ofNullable(plan.drawings));
-      Path folder = plan.folder();
-      report.write(folder);
-      System.out.println("Written to " + folder.resolve("README.md"));
-      return 0;
+      return plan.write((config, drawings) -> BiasReport.of(config, drawings)::write);
     }
   }
 
@@ -113,16 +117,11 @@ public final class EvaluateTool implements Callable<Integer> {
           "Draw tasks sorted by skill, information flow and use case, ambiguous prompts and puns"
               + " too, and report what is right.")
   static final class Matrix implements Callable<Integer> {
-    @picocli.CommandLine.Mixin private Plan plan;
+    @Mixin private Plan plan;
 
     @Override
     public Integer call() throws Exception {
-      OutputFolder.check(plan.out);
-      MatrixReport report = MatrixReport.of(plan.config, Optional.ofNullable(plan.drawings));
-      Path folder = plan.folder();
-      report.write(folder);
-      System.out.println("Written to " + folder.resolve("README.md"));
-      return 0;
+      return plan.write((config, drawings) -> MatrixReport.of(config, drawings)::write);
     }
   }
 
@@ -137,11 +136,7 @@ public final class EvaluateTool implements Callable<Integer> {
         "Reads all votes that the topic has now, as Avro or JSON."
       })
   static final class Votes implements Callable<Integer> {
-    @Option(
-        names = {"-h", "--help"},
-        usageHelp = true,
-        description = "Print this and exit.")
-    private boolean help;
+    @Mixin private HelpOption help;
 
     @ArgGroup(multiplicity = "1")
     private Where where;

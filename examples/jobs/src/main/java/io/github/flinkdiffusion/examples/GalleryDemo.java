@@ -45,6 +45,7 @@ import org.apache.flink.streaming.api.environment.StreamExecutionEnvironment;
 import org.apache.kafka.clients.producer.ProducerRecord;
 import picocli.CommandLine;
 import picocli.CommandLine.Command;
+import picocli.CommandLine.Mixin;
 import picocli.CommandLine.Option;
 
 /**
@@ -77,11 +78,7 @@ public final class GalleryDemo implements Callable<Integer> {
   private static final List<String> ENLARGED = List.of("himalaya.png", "java.png");
   private static final List<String> SEGMENTED = List.of("slice-60.png", "slice-96.png");
 
-  @Option(
-      names = {"-h", "--help"},
-      usageHelp = true,
-      description = "Print this and exit.")
-  private boolean help;
+  @Mixin private HelpOption help;
 
   @Option(
       names = "--port",

@@ -18,6 +18,7 @@ import java.util.Optional;
 import java.util.concurrent.Callable;
 import picocli.CommandLine;
 import picocli.CommandLine.Command;
+import picocli.CommandLine.Mixin;
 import picocli.CommandLine.Option;
 
 /** Measures folders of images. */
@@ -40,11 +41,7 @@ import picocli.CommandLine.Option;
       "  --clip       clipScore, rPrecision (with --prompts)"
     })
 public final class MeasureTool implements Callable<Integer> {
-  @Option(
-      names = {"-h", "--help"},
-      usageHelp = true,
-      description = "Print this and exit.")
-  private boolean help;
+  @Mixin private HelpOption help;
 
   @CommandLine.Parameters(
       index = "0",

@@ -23,6 +23,7 @@ import java.util.TreeMap;
 import java.util.TreeSet;
 import java.util.concurrent.Callable;
 import picocli.CommandLine.Command;
+import picocli.CommandLine.Mixin;
 import picocli.CommandLine.Option;
 import picocli.CommandLine.Parameters;
 
@@ -55,11 +56,7 @@ import picocli.CommandLine.Parameters;
 public final class ModelTool implements Callable<Integer> {
   private static final int NOT_SUPPORTED = 3;
 
-  @Option(
-      names = {"-h", "--help"},
-      usageHelp = true,
-      description = "Print this and exit.")
-  private boolean help;
+  @Mixin private HelpOption help;
 
   private ModelTool() {}
 
@@ -81,11 +78,7 @@ public final class ModelTool implements Callable<Integer> {
 
   /** The model that a subcommand is about. */
   private static final class Subject {
-    @Option(
-        names = {"-h", "--help"},
-        usageHelp = true,
-        description = "Print this and exit.")
-    private boolean help;
+    @Mixin private HelpOption help;
 
     @Parameters(
         index = "0",
@@ -135,7 +128,7 @@ public final class ModelTool implements Callable<Integer> {
       sortOptions = false,
       description = "Print what a model is and whether it is supported.")
   static final class Inspect implements Callable<Integer> {
-    @picocli.CommandLine.Mixin private Subject subject;
+    @Mixin private Subject subject;
 
     @Override
     public Integer call() {
@@ -153,7 +146,7 @@ public final class ModelTool implements Callable<Integer> {
       sortOptions = false,
       description = "Download the files of a model that a job needs, and print their folder.")
   static final class Download implements Callable<Integer> {
-    @picocli.CommandLine.Mixin private Subject subject;
+    @Mixin private Subject subject;
 
     @Override
     public Integer call() {
@@ -168,7 +161,7 @@ public final class ModelTool implements Callable<Integer> {
       sortOptions = false,
       description = "Load a model, and measure memory and time of one request on this machine.")
   static final class Check implements Callable<Integer> {
-    @picocli.CommandLine.Mixin private Subject subject;
+    @Mixin private Subject subject;
 
     @Option(
         names = "--device",
@@ -209,7 +202,7 @@ public final class ModelTool implements Callable<Integer> {
             + " as the old one does, with slightly different images."
       })
   static final class Quantize implements Callable<Integer> {
-    @picocli.CommandLine.Mixin private Subject subject;
+    @Mixin private Subject subject;
 
     @Parameters(index = "1", paramLabel = "FOLDER", description = "Where the new folder goes.")
     private Path to;
@@ -267,11 +260,7 @@ public final class ModelTool implements Callable<Integer> {
         "Set HF_ENDPOINT to the address that it prints, for each program that shall use it."
       })
   static final class Serve implements Callable<Integer> {
-    @Option(
-        names = {"-h", "--help"},
-        usageHelp = true,
-        description = "Print this and exit.")
-    private boolean help;
+    @Mixin private HelpOption help;
 
     @Option(
         names = "--port",

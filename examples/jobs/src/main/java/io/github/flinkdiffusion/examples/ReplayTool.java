@@ -34,6 +34,7 @@ import org.apache.flink.configuration.Configuration;
 import picocli.CommandLine;
 import picocli.CommandLine.ArgGroup;
 import picocli.CommandLine.Command;
+import picocli.CommandLine.Mixin;
 import picocli.CommandLine.Option;
 
 /**
@@ -73,11 +74,7 @@ public final class ReplayTool implements Callable<Integer> {
   private static final int NOT_MADE = 4;
   private static final int BATCH_ROWS = 8;
 
-  @Option(
-      names = {"-h", "--help"},
-      usageHelp = true,
-      description = "Print this and exit.")
-  private boolean help;
+  @Mixin private HelpOption help;
 
   @ArgGroup(multiplicity = "1")
   private Where where;

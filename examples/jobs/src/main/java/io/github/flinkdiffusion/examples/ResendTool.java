@@ -21,6 +21,7 @@ import java.util.Set;
 import java.util.concurrent.Callable;
 import picocli.CommandLine;
 import picocli.CommandLine.Command;
+import picocli.CommandLine.Mixin;
 import picocli.CommandLine.Option;
 
 /**
@@ -49,11 +50,7 @@ public final class ResendTool implements Callable<Integer> {
   private static final int SOME_IMPOSSIBLE = 3;
   private static final Duration REGISTRY_TIMEOUT = Duration.ofSeconds(5);
 
-  @Option(
-      names = {"-h", "--help"},
-      usageHelp = true,
-      description = "Print this and exit.")
-  private boolean help;
+  @Mixin private HelpOption help;
 
   @Option(
       names = "--bootstrap-servers",

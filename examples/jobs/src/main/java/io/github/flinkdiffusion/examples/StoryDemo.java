@@ -14,7 +14,6 @@ import io.github.flinkdiffusion.ops.operator.PromptCheck;
 import io.github.flinkdiffusion.ops.pipeline.InvalidRequestException;
 import io.github.flinkdiffusion.ops.serving.DiffusionOptions;
 import io.github.flinkdiffusion.ops.serving.ModelList;
-import io.github.flinkdiffusion.ops.weights.ModelFolder;
 import java.nio.file.Path;
 import java.time.Duration;
 import java.util.ArrayList;
@@ -46,10 +45,11 @@ import picocli.CommandLine.Parameters;
       ""
     })
 public final class StoryDemo implements Callable<Integer> {
-  private static final double MINI_EMOJI_GUIDANCE = 2;
   private static final String TOPIC_PREFIX = "story-";
 
   @Mixin private DemoOptions options;
+
+  @Mixin private PromptModel model;
 
   @Parameters(
       arity = "0..1",
@@ -61,17 +61,6 @@ public final class StoryDemo implements Callable<Integer> {
               + " \"title\" and \"style\" are the story's; any other field of a prompt event, such"
               + " as \"seed\" or \"parameters\", holds for all scenes, and a scene's own wins.")
   private Path file;
-
-  @Option(
-      names = "--model",
-      paramLabel = "MODEL",
-      converter = ModelPath.class,
-      defaultValue = "${sys:flinkdiffusion.home:-.}/examples/models/mini-emoji",
-      showDefaultValue = CommandLine.Help.Visibility.NEVER,
-      description =
-          "Model folder in diffusers' layout, or hf://owner/name (default:"
-              + " examples/models/mini-emoji).")
-  private Path model;
 
   @Option(
       names = "--steps",
@@ -114,7 +103,7 @@ public final class StoryDemo implements Callable<Integer> {
         "%s of \"%s\" with %s on %s; %s%n",
         Count.of(story.scenes().size(), "scene"),
         story.title(),
-        ModelFolder.name(model),
+        model.name(),
         Engines.standard().device(options.device()),
         options.hasKafka() ? "starting Flink" : "starting Kafka and Flink");
     List<DemoRun.Request> requests = new ArrayList<>();
@@ -123,17 +112,7 @@ public final class StoryDemo implements Callable<Integer> {
     }
     long begin = System.nanoTime();
     DemoRun.Results results =
-        options.onKafka(
-            servers ->
-                new DemoRun(
-                        servers,
-                        Topics.withPrefix(TOPIC_PREFIX),
-                        settings,
-                        true,
-                        parallelism,
-                        (env, topics, start) ->
-                            TextToImageJob.create().startingAt(start).define(env, topics))
-                    .make(requests));
+        options.draw(Topics.withPrefix(TOPIC_PREFIX), settings, true, parallelism, requests);
     double seconds = Duration.ofNanos(System.nanoTime() - begin).toMillis() / 1000.0;
     List<String> missing = Storyboard.write(folder, payloads, story, results);
     System.out.printf(
@@ -157,9 +136,7 @@ public final class StoryDemo implements Callable<Integer> {
 
   private Configuration settings() {
     Configuration settings = new Configuration();
-    settings.set(DiffusionOptions.MODEL_FOLDER, model.toAbsolutePath().toString());
-    settings.set(DiffusionOptions.DEVICE, options.device());
-    settings.set(DiffusionOptions.PROGRESS_EVERY_STEPS, 1);
+    model.addTo(settings, options.device());
     options.addTo(settings);
     DiffusionOptions.refuseUnreadable(settings);
     return settings;
@@ -167,7 +144,7 @@ public final class StoryDemo implements Callable<Integer> {
 
   /** With the command's steps, and mini-emoji's guidance, where a scene does not say. */
   private Story completed(Story story) {
-    PromptNotes notes = new PromptNotes(Map.of(ModelList.DEFAULT, model));
+    PromptNotes notes = new PromptNotes(Map.of(ModelList.DEFAULT, model.folder()));
     List<Story.Scene> scenes = new ArrayList<>();
     for (Story.Scene scene : story.scenes()) {
       PromptEvent.Builder event = PromptEvent.newBuilder(scene.event());
@@ -175,14 +152,14 @@ public final class StoryDemo implements Callable<Integer> {
         event.setSteps(steps);
       }
       if (event.getGuidanceScale() == null && notes.isMiniEmoji(scene.event())) {
-        event.setGuidanceScale(MINI_EMOJI_GUIDANCE);
+        event.setGuidanceScale(PromptModel.MINI_EMOJI_GUIDANCE);
       }
       scenes.add(new Story.Scene(scene.caption(), event.build()));
       List<String> unknown = notes.unknown(scene.event());
       if (!unknown.isEmpty()) {
         System.err.printf(
             "%s does not know %s of \"%s\"%n",
-            ModelFolder.name(model), String.join(", ", unknown), scene.event().getPrompt());
+            model.name(), String.join(", ", unknown), scene.event().getPrompt());
       }
     }
     return new Story(story.id(), story.title(), List.copyOf(scenes));

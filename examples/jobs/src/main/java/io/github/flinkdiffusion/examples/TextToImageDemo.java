@@ -15,7 +15,6 @@ import io.github.flinkdiffusion.ops.pipeline.InvalidRequestException;
 import io.github.flinkdiffusion.ops.scheduler.Schedulers;
 import io.github.flinkdiffusion.ops.serving.DiffusionOptions;
 import io.github.flinkdiffusion.ops.serving.ModelList;
-import io.github.flinkdiffusion.ops.weights.ModelFolder;
 import java.nio.file.Path;
 import java.time.Duration;
 import java.util.ArrayList;
@@ -29,7 +28,6 @@ import java.util.UUID;
 import java.util.concurrent.Callable;
 import java.util.stream.IntStream;
 import org.apache.flink.configuration.Configuration;
-import picocli.CommandLine;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Mixin;
 import picocli.CommandLine.Option;
@@ -52,7 +50,6 @@ import picocli.CommandLine.Parameters;
       ""
     })
 public final class TextToImageDemo implements Callable<Integer> {
-  private static final double MINI_EMOJI_GUIDANCE = 2;
 
   /** Options that say how a job's topics are read and written, and where large images are. */
   private static final List<String> OF_TOPICS = List.of("diffusion.kafka.", "diffusion.payload.");
@@ -65,6 +62,8 @@ public final class TextToImageDemo implements Callable<Integer> {
 
   @Mixin private DemoOptions options;
 
+  @Mixin private PromptModel model;
+
   @Parameters(
       paramLabel = "PROMPT",
       description = "Prompts, each in quotes: a text, or a JSON object as in --prompts.")
@@ -75,22 +74,11 @@ public final class TextToImageDemo implements Callable<Integer> {
       paramLabel = "FILE",
       description =
           "Read prompts from a text file, or from standard input if it is '-': one prompt on each"
-              + " line. A line may also be a JSON object, whose fields win over the options, such as"
-              + " {\"prompt\": \"a red heart\", \"seed\": 7, \"width\": 64, \"height\": 64,"
-              + " \"negativePrompt\": \"blue\", \"parameters\": {\"model\": \"emoji\"}} (all fields:"
-              + " docs/schemas/PromptEvent.schema.json; models: -Ddiffusion.models).")
+              + " line. A line may also be a JSON object, whose fields win over the options, such"
+              + " as {\"prompt\": \"a red heart\", \"seed\": 7, \"width\": 64, \"height\": 64,"
+              + " \"negativePrompt\": \"blue\", \"parameters\": {\"model\": \"emoji\"}} (all"
+              + " fields: docs/schemas/PromptEvent.schema.json; models: -Ddiffusion.models).")
   private Path file;
-
-  @Option(
-      names = "--model",
-      paramLabel = "MODEL",
-      converter = ModelPath.class,
-      defaultValue = "${sys:flinkdiffusion.home:-.}/examples/models/mini-emoji",
-      showDefaultValue = CommandLine.Help.Visibility.NEVER,
-      description =
-          "Model folder in diffusers' layout, or hf://owner/name (default:"
-              + " examples/models/mini-emoji).")
-  private Path model;
 
   @Option(
       names = "--steps",
@@ -180,12 +168,12 @@ public final class TextToImageDemo implements Callable<Integer> {
   public Integer call() throws Exception {
     if (listWords) {
       System.out.print(
-          ModelWords.of(model)
+          ModelWords.of(model.folder())
               .orElseThrow(
                   () ->
                       new DemoException(
                           "Model %s does not say which words it knows: its folder has no %s."
-                              .formatted(model, ModelWords.FILE)))
+                              .formatted(model.folder(), ModelWords.FILE)))
               .text());
       return 0;
     }
@@ -211,33 +199,25 @@ public final class TextToImageDemo implements Callable<Integer> {
         Locale.ROOT,
         "%s%s; %s%n",
         Count.of(requests.size(), "image"),
-        noJob ? "" : " with %s on %s".formatted(ModelFolder.name(model), where),
+        noJob ? "" : " with %s on %s".formatted(model.name(), where),
         !options.hasKafka()
             ? "starting Kafka and Flink"
             : noJob ? "waiting for the job's answers" : "starting Flink");
     long begin = System.nanoTime();
     DemoRun.Results results =
-        options.onKafka(
-            servers ->
-                new DemoRun(
-                        servers,
-                        Topics.withPrefix(topicPrefix),
-                        settings,
-                        !noJob,
-                        parallelism,
-                        (env, topics, start) ->
-                            TextToImageJob.create().startingAt(start).define(env, topics))
-                    .make(
-                        requests.stream()
-                            .map(
-                                request ->
-                                    new DemoRun.Request(request.getId(), writer.write(request)))
-                            .toList()));
+        options.draw(
+            Topics.withPrefix(topicPrefix),
+            settings,
+            !noJob,
+            parallelism,
+            requests.stream()
+                .map(request -> new DemoRun.Request(request.getId(), writer.write(request)))
+                .toList());
     Duration total = Duration.ofNanos(System.nanoTime() - begin);
     Report report =
         noJob
             ? Report.ofAnotherJob(folder, notes, payloads)
-            : Report.ofOwnJob(folder, notes, payloads, ModelFolder.name(model), where, parallelism);
+            : Report.ofOwnJob(folder, notes, payloads, model.name(), where, parallelism);
     Summary summary = report.write(requests, results, total);
     System.out.print(summary.text());
     System.out.println("Results are in " + folder.path());
@@ -312,9 +292,7 @@ public final class TextToImageDemo implements Callable<Integer> {
                         .formatted(key, String.join(" or ", OF_TOPICS)));
               });
     } else {
-      settings.set(DiffusionOptions.MODEL_FOLDER, model.toAbsolutePath().toString());
-      settings.set(DiffusionOptions.DEVICE, options.device());
-      settings.set(DiffusionOptions.PROGRESS_EVERY_STEPS, 1);
+      model.addTo(settings, options.device());
     }
     options.addTo(settings);
     DiffusionOptions.refuseUnreadable(settings);
@@ -324,7 +302,7 @@ public final class TextToImageDemo implements Callable<Integer> {
   /** The models of this job that are on this machine, by the names that requests give them. */
   private Map<String, Path> models(Configuration settings) {
     Map<String, Path> folders = new LinkedHashMap<>();
-    folders.put(ModelList.DEFAULT, model);
+    folders.put(ModelList.DEFAULT, model.folder());
     for (String entry : settings.getOptional(DiffusionOptions.MODELS).orElse(List.of())) {
       int at = entry.indexOf('=');
       String folder = entry.substring(at + 1).strip();
@@ -414,6 +392,6 @@ public final class TextToImageDemo implements Callable<Integer> {
     if (guidance != null) {
       return guidance;
     }
-    return notes.isMiniEmoji(prompt) ? MINI_EMOJI_GUIDANCE : STABLE_DIFFUSION_GUIDANCE;
+    return notes.isMiniEmoji(prompt) ? PromptModel.MINI_EMOJI_GUIDANCE : STABLE_DIFFUSION_GUIDANCE;
   }
 }

@@ -46,6 +46,7 @@ import org.apache.kafka.common.serialization.ByteArrayDeserializer;
 import org.apache.kafka.common.serialization.ByteArraySerializer;
 import picocli.CommandLine;
 import picocli.CommandLine.Command;
+import picocli.CommandLine.Mixin;
 import picocli.CommandLine.Option;
 
 /**
@@ -71,11 +72,7 @@ public final class TopicsDemo implements Callable<Integer> {
   private static final int NAME_CHARS = 80;
   private static final double MANY = 0.95;
 
-  @Option(
-      names = {"-h", "--help"},
-      usageHelp = true,
-      description = "Print this and exit.")
-  private boolean help;
+  @Mixin private HelpOption help;
 
   @Option(names = "--send", description = "Send the lines of standard input, and exit.")
   private boolean send;

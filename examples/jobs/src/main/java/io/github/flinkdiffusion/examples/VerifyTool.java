@@ -21,6 +21,7 @@ import java.util.Optional;
 import java.util.concurrent.Callable;
 import picocli.CommandLine;
 import picocli.CommandLine.Command;
+import picocli.CommandLine.Mixin;
 import picocli.CommandLine.Option;
 
 /** Says what the content credentials of files are worth. */
@@ -47,11 +48,7 @@ public final class VerifyTool implements Callable<Integer> {
   private static final int INVALID = 3;
   private static final int NONE = 4;
 
-  @Option(
-      names = {"-h", "--help"},
-      usageHelp = true,
-      description = "Print this and exit.")
-  private boolean help;
+  @Mixin private HelpOption help;
 
   @CommandLine.Parameters(
       paramLabel = "FILE",
