@@ -17,6 +17,8 @@ import java.util.regex.Pattern;
 /**
  * The grammar of Compel's prompts: of several readings of a place the first one counts, and what a
  * repetition has read it does not give back.
+ *
+ * <p>One class, because each rule calls the others on the same text.
  */
 final class CompelGrammar {
   static final String SWAP = ".swap";
