@@ -24,14 +24,17 @@ import io.github.flinkdiffusion.ops.pipeline.PipelineSettings;
 import io.github.flinkdiffusion.ops.pipeline.Pipelines;
 import java.time.Duration;
 import java.util.ArrayList;
+import java.util.HashMap;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.concurrent.Callable;
 import java.util.concurrent.atomic.AtomicLong;
 import java.util.function.Function;
+import java.util.function.IntFunction;
 import java.util.function.Predicate;
 import java.util.stream.Collectors;
+import java.util.stream.LongStream;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Option;
 
@@ -42,7 +45,7 @@ import picocli.CommandLine.Option;
     description = "Mixed Poisson arrivals: batching by steps beside batching by requests.")
 final class LatencyBenchmark extends BenchmarkCommand {
   private static final double LOAD = 0.8;
-  private static final double LATENCY_GOAL = 0.25;
+  private static final double LATENCY_GOAL = 0.24;
   private static final double THROUGHPUT_GOAL = 1.2;
 
   /** What a call costs before its first row, in rows, on simulated devices. */
@@ -51,10 +54,17 @@ final class LatencyBenchmark extends BenchmarkCommand {
   private static final long NANOS_PER_ROW = 1_000_000;
   private static final int SIMULATED_REQUESTS = 4_000;
 
+  /** Where sizes are mixed: mini-emoji was trained for the middle one. */
+  private static final List<Integer> SIZES = List.of(48, Arrival.ONE_SIZE, 96);
+
+  private static final String FULL_CALLS = "bound: every call full";
+
   private enum Subject {
     STEPS("by steps"),
     SHARED("by requests, which share calls"),
     SEPARATE("by requests, a call per step count");
+
+    private static final List<Subject> ALL = List.of(values());
 
     private final String title;
 
@@ -69,7 +79,7 @@ final class LatencyBenchmark extends BenchmarkCommand {
       names = "--requests",
       paramLabel = "N",
       description =
-          "Requests of a round at the model; a third of it for its capacity (default:"
+          "Requests of a round at the model; half of it for its capacity (default:"
               + " ${DEFAULT-VALUE}; 6 with --smoke).")
   private int requests = 120;
 
@@ -92,6 +102,9 @@ final class LatencyBenchmark extends BenchmarkCommand {
    *
    * @param name in the report
    * @param hasGoals whether its findings have
+   * @param sizes of images that are mixed
+   * @param subjects that are compared on it
+   * @param costs of its calls, by the size of images
    * @param requests of a round
    * @param backlog requests of a round that measures capacity
    * @param clock of one round
@@ -100,6 +113,9 @@ final class LatencyBenchmark extends BenchmarkCommand {
   private record Device(
       String name,
       boolean hasGoals,
+      List<Integer> sizes,
+      List<Subject> subjects,
+      IntFunction<CallCosts> costs,
       int requests,
       int backlog,
       Duration delay,
@@ -128,7 +144,10 @@ final class LatencyBenchmark extends BenchmarkCommand {
             of a backlog; the load is %s of the capacity of the second peer, the same for all. `mini-emoji` is the real
             model on the CPU (time without work is skipped). The simulated devices' calls cost their rows
             (%d ms each) and a fixed part: the larger that is, the more a device wants batches, as GPUs do with small
-            pictures. They have no goals: where a call has no fixed part, nothing is gained by sharing it.
+            pictures. They have no goals: where a call has no fixed part, nothing is gained by sharing it. Where sizes of
+            images are mixed, each of %s pixels is equally frequent, and a call and a batch of whole requests have
+            images of one size. The *bound* is what no decision can exceed: each request takes its share of calls that are
+            full, by the costs of calls, which for mini-emoji are measured first.
             """
                 .formatted(
                     load.stepCounts().stream()
@@ -137,13 +156,45 @@ final class LatencyBenchmark extends BenchmarkCommand {
                     load.longFrom(),
                     rows,
                     Tables.number(LOAD),
-                    NANOS_PER_ROW / 1_000_000));
+                    NANOS_PER_ROW / 1_000_000,
+                    SIZES.stream().map(String::valueOf).collect(Collectors.joining(", "))));
     try (DiffusionPipeline pipeline =
         Pipelines.open(MiniEmoji.folder(), PipelineSettings.on(Engines.standard().device("cpu")))) {
+      Map<Integer, CallCosts> costs = new HashMap<>();
+      for (int size : SIZES) {
+        costs.put(
+            size,
+            CallCosts.measure(
+                pipeline,
+                pipeline
+                    .model()
+                    .prepare(MiniEmoji.spec("calibration", options().smoke() ? 1 : 4, size)),
+                options().smoke() ? List.of(1) : List.of(1, 2, rows / 2, rows)));
+      }
+      Function<Arrival, GenerationSpec> spec =
+          arrival -> MiniEmoji.spec("request " + arrival.number(), arrival.steps(), arrival.size());
       compare(
           result,
           miniEmoji(
-              pipeline, arrival -> MiniEmoji.spec("request " + arrival.number(), arrival.steps())));
+              "mini-emoji", List.of(Arrival.ONE_SIZE), Subject.ALL, costs::get, pipeline, spec));
+      compare(
+          result,
+          miniEmoji(
+              "mini-emoji, mixed sizes",
+              SIZES,
+              List.of(Subject.STEPS, Subject.SHARED),
+              costs::get,
+              pipeline,
+              spec));
+      for (List<Integer> sizes : List.of(List.of(Arrival.ONE_SIZE), SIZES)) {
+        compare(
+            result,
+            simulated(
+                "simulated, costs of mini-emoji" + (sizes.size() > 1 ? ", mixed sizes" : ""),
+                sizes,
+                costs::get,
+                Duration.ofMillis(delayMillis)));
+      }
     }
     reuse(result);
     Map<Subject, List<Double>> latencies = new LinkedHashMap<>();
@@ -167,12 +218,21 @@ final class LatencyBenchmark extends BenchmarkCommand {
     return result;
   }
 
-  private Device miniEmoji(DiffusionPipeline pipeline, Function<Arrival, GenerationSpec> spec) {
+  private Device miniEmoji(
+      String name,
+      List<Integer> sizes,
+      List<Subject> subjects,
+      IntFunction<CallCosts> costs,
+      DiffusionPipeline pipeline,
+      Function<Arrival, GenerationSpec> spec) {
     return new Device(
-        "mini-emoji",
+        name,
         true,
+        sizes,
+        subjects,
+        costs,
         requests,
-        requests / 3,
+        requests / 2,
         Duration.ofMillis(delayMillis),
         Clock::real,
         clock -> pipeline,
@@ -189,6 +249,10 @@ final class LatencyBenchmark extends BenchmarkCommand {
       for (long interval : List.of(1L, 2L)) {
         Device device =
             miniEmoji(
+                "mini-emoji",
+                List.of(Arrival.ONE_SIZE),
+                List.of(Subject.STEPS),
+                null, // no bound is asked for
                 pipeline,
                 arrival ->
                     MiniEmoji.spec("request " + arrival.number(), arrival.steps())
@@ -218,16 +282,28 @@ final class LatencyBenchmark extends BenchmarkCommand {
   private Device simulated(int fixed) {
     CallCosts.Curve call = CallCosts.Curve.line(fixed * NANOS_PER_ROW, NANOS_PER_ROW);
     CallCosts costs = new CallCosts(call, call, call);
+    return simulated(
+        "simulated, fixed part of %d rows".formatted(fixed),
+        List.of(Arrival.ONE_SIZE),
+        size -> costs,
+        Duration.ofNanos(call.nanos(rows)));
+  }
+
+  private Device simulated(
+      String name, List<Integer> sizes, IntFunction<CallCosts> costs, Duration delay) {
     int count = options().smoke() ? 100 : SIMULATED_REQUESTS;
     return new Device(
-        "simulated, fixed part of %d rows".formatted(fixed),
+        name,
         false,
+        sizes,
+        sizes.size() == 1 ? Subject.ALL : List.of(Subject.STEPS, Subject.SHARED),
+        costs,
         count,
         count,
-        Duration.ofNanos(call.nanos(rows)),
+        delay,
         Clock::simulated,
         clock -> StandInPipeline.of(costs, clock),
-        arrival -> StandInPipeline.request("request " + arrival.number(), arrival.steps()));
+        arrival -> StandInPipeline.request(arrival, "request " + arrival.number()));
   }
 
   /**
@@ -236,11 +312,7 @@ final class LatencyBenchmark extends BenchmarkCommand {
   private Map<Subject, Measurement> compare(BenchmarkResult.Builder result, Device device)
       throws Exception {
     Map<Subject, Measurement> capacity =
-        measure(
-                device,
-                "capacity",
-                "pictures/s",
-                round -> load.withSeed(round).backlog(device.backlog()))
+        measure(device, "capacity", "pictures/s", round -> backlog(device, round))
             .entrySet()
             .stream()
             .collect(
@@ -255,6 +327,23 @@ final class LatencyBenchmark extends BenchmarkCommand {
                     (one, other) -> one,
                     LinkedHashMap::new));
     capacity.values().forEach(result::add);
+    Measurement bound =
+        new Measurement(
+            device.name() + ": capacity",
+            FULL_CALLS,
+            "pictures/s",
+            LongStream.range(
+                    options().rounds().warmUp(),
+                    options().rounds().warmUp() + options().rounds().measured())
+                .mapToObj(round -> bound(device, backlog(device, round)))
+                .toList());
+    result.add(bound);
+    result.add(
+        Finding.ratio(
+            "bound of throughput over " + Subject.SHARED.title,
+            bound,
+            capacity.get(Subject.SHARED),
+            null));
     findings(
         result,
         "throughput over ",
@@ -267,7 +356,10 @@ final class LatencyBenchmark extends BenchmarkCommand {
             device,
             "load",
             "s",
-            round -> load.withSeed(round).poisson(device.requests(), perSecond));
+            round ->
+                load.withSizes(device.sizes())
+                    .withSeed(round)
+                    .poisson(device.requests(), perSecond));
     for (double percent : PERCENTILES) {
       latency(device, "long", percent, loaded, arrival -> !load.isShort(arrival))
           .values()
@@ -281,6 +373,20 @@ final class LatencyBenchmark extends BenchmarkCommand {
     findings(
         result, "latency over ", ofShort, device.hasGoals() ? Goal.atMost(LATENCY_GOAL) : null);
     return ofShort;
+  }
+
+  private List<Arrival> backlog(Device device, long round) {
+    return load.withSizes(device.sizes()).withSeed(round).backlog(device.backlog());
+  }
+
+  /** Most pictures a second that a device can make of a backlog. */
+  private double bound(Device device, List<Arrival> backlog) {
+    return backlog.size()
+        * 1e9
+        / backlog.stream()
+            .mapToDouble(
+                arrival -> device.costs().apply(arrival.size()).leastNanos(arrival.steps(), rows))
+            .sum();
   }
 
   private static Map<Subject, Measurement> latency(
@@ -306,7 +412,7 @@ final class LatencyBenchmark extends BenchmarkCommand {
 
   private static void findings(
       BenchmarkResult.Builder result, String what, Map<Subject, Measurement> by, Goal goal) {
-    for (Subject peer : List.of(Subject.SHARED, Subject.SEPARATE)) {
+    for (Subject peer : by.keySet().stream().filter(each -> each != Subject.STEPS).toList()) {
       result.add(Finding.ratio(what + peer.title, by.get(Subject.STEPS), by.get(peer), goal));
     }
   }
@@ -325,7 +431,7 @@ final class LatencyBenchmark extends BenchmarkCommand {
       throws Exception {
     Map<Subject, List<List<Served>>> all = new LinkedHashMap<>();
     Map<String, Callable<Double>> subjects = new LinkedHashMap<>();
-    for (Subject subject : Subject.values()) {
+    for (Subject subject : device.subjects()) {
       List<List<Served>> rounds = new ArrayList<>();
       all.put(subject, rounds);
       subjects.put(

@@ -27,6 +27,10 @@ final class MiniEmoji {
         .with(Parameters.GUIDANCE_SCALE, NO_GUIDANCE);
   }
 
+  static GenerationSpec spec(String id, int steps, int size) {
+    return spec(id, steps).with(Parameters.WIDTH, (long) size).with(Parameters.HEIGHT, (long) size);
+  }
+
   static PromptEvent event(String id, int steps) {
     return PromptEvent.newBuilder()
         .setId(id)

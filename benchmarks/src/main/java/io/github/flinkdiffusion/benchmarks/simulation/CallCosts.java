@@ -13,6 +13,7 @@ import java.util.List;
 import java.util.Map;
 import java.util.NavigableMap;
 import java.util.TreeMap;
+import java.util.stream.IntStream;
 
 /**
  * How long a device's calls take, by the number of rows.
@@ -60,6 +61,14 @@ public record CallCosts(Curve encode, Curve step, Curve decode) {
       return Math.round(below.getValue() + part * (above.getValue() - below.getValue()));
     }
 
+    /** Least nanoseconds of one row in a call of at most so many. */
+    double leastNanosEach(int mostRows) {
+      return IntStream.rangeClosed(1, mostRows)
+          .mapToDouble(rows -> nanos(rows) / (double) rows)
+          .min()
+          .orElseThrow();
+    }
+
     /** All costs up to a number of rows, for who asks often; the first is that of no row. */
     public long[] table(int mostRows) {
       long[] table = new long[mostRows + 1];
@@ -68,6 +77,18 @@ public record CallCosts(Curve encode, Curve step, Curve decode) {
       }
       return table;
     }
+  }
+
+  /**
+   * Least time that a request of one row takes of a device, whatever is decided: its share of calls
+   * that are full.
+   *
+   * @param rowLimit most rows of a network call; images decode in half of it
+   */
+  public double leastNanos(int steps, int rowLimit) {
+    return encode.leastNanosEach(rowLimit)
+        + steps * step.leastNanosEach(rowLimit)
+        + decode.leastNanosEach(Math.max(1, rowLimit / 2));
   }
 
   /**

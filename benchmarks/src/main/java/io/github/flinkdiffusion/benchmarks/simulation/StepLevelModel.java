@@ -7,6 +7,8 @@ package io.github.flinkdiffusion.benchmarks.simulation;
 import io.github.flinkdiffusion.ops.batching.BatchPlanner;
 import io.github.flinkdiffusion.ops.batching.BatchPolicy;
 import io.github.flinkdiffusion.ops.batching.CallReport.Stage;
+import io.github.flinkdiffusion.ops.batching.Ranking;
+import io.github.flinkdiffusion.ops.batching.Submission;
 import java.util.ArrayList;
 import java.util.Comparator;
 import java.util.HashMap;
@@ -37,14 +39,17 @@ public final class StepLevelModel {
   public record Run(List<Served> served, long busyNanos, int mostInFlight) {}
 
   private static final class Flight implements BatchPlanner.Member {
-    static final Comparator<Flight> FIRST_COME =
-        Comparator.comparingInt(flight -> flight.arrival.number());
+    static final Comparator<Flight> ORDER =
+        Comparator.<Flight>comparingLong(flight -> flight.rank)
+            .thenComparingInt(flight -> flight.arrival.number());
 
     private final Arrival arrival;
+    private final long rank;
     private int stepsLeft;
 
-    private Flight(Arrival arrival) {
+    private Flight(Arrival arrival, long rank) {
       this.arrival = arrival;
+      this.rank = rank;
       stepsLeft = arrival.steps();
     }
 
@@ -96,7 +101,8 @@ public final class StepLevelModel {
    * @param arrivals ascending in time
    */
   public Run serve(List<Arrival> arrivals) {
-    BatchPlanner<Flight> planner = new BatchPlanner<>(policy, Flight.FIRST_COME);
+    BatchPlanner<Flight> planner = new BatchPlanner<>(policy, Flight.ORDER);
+    Ranking ranking = new Ranking(policy);
     List<Served> served = new ArrayList<>(arrivals.size());
     long now = 0;
     long busy = 0;
@@ -104,7 +110,9 @@ public final class StepLevelModel {
     int mostInFlight = 0;
     while (served.size() < arrivals.size()) {
       while (next < arrivals.size() && arrivals.get(next).atNanos() <= now) {
-        planner.add(new Flight(arrivals.get(next++)));
+        Arrival arrival = arrivals.get(next++);
+        double own = arrival.steps() * planner.stepNanos();
+        planner.add(new Flight(arrival, ranking.rank(Submission.DEFAULT, now, own)));
       }
       mostInFlight = Math.max(mostInFlight, planner.size());
       Optional<BatchPlanner.Call<Flight>> call = planner.next();

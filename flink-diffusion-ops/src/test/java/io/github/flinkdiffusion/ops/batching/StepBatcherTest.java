@@ -416,21 +416,46 @@ class StepBatcherTest {
   }
 
   @Test
-  void shapesTakeTurns() {
+  void aShortRequestOfAnotherShapeGoesBeforeLongOnesThatCameShortlyBefore() {
     openWith(2);
-    for (int i = 0; i < 4; i++) {
-      submit(request("small" + i, 2));
+    pipeline.beforeStep = rows -> ticker.advance(Duration.ofMillis(10));
+    submit(request("warm-up", 2));
+    runUntilIdle();
+    for (int i = 0; i < 3; i++) {
+      submit(request("long" + i, 40));
     }
-    batcher.runOnce();
-    batcher.runOnce();
-    submit(request("large", 2, 1.0, 16));
+    for (int call = 0; call < 8; call++) {
+      batcher.runOnce();
+    }
+    int before = stepCalls().size();
+    submit(request("short", 2, 1.0, 16));
     runUntilIdle();
 
     List<String> steps = stepCalls();
-    int first = steps.indexOf("step[large@0]");
-    int second = steps.indexOf("step[large@1]");
-    assertThat(first).isBetween(1, 3);
-    assertThat(second - first).as("turns between").isLessThanOrEqualTo(2);
+    assertThat(steps.indexOf("step[short@0]") - before).isLessThanOrEqualTo(1);
+    assertThat(steps.indexOf("step[short@1]")).isEqualTo(steps.indexOf("step[short@0]") + 1);
+  }
+
+  /** However many short ones come. */
+  @Test
+  void aLongRequestIsOvertakenOnlyByThoseThatComeWithinThreeTimesItsLength() {
+    openWith(1);
+    pipeline.beforeStep = rows -> ticker.advance(Duration.ofMillis(10));
+    submit(request("warm-up", 2));
+    runUntilIdle();
+    long begin = ticker.nanos();
+    submit(request("long", 20));
+    List<String> late = new ArrayList<>();
+    for (int i = 0; outcomes.get("long").image == null; i++) {
+      submit(request("short" + i, 2));
+      if (ticker.nanos() - begin >= Duration.ofMillis(3 * 20 * 10).toNanos()) {
+        late.add("short" + i);
+      }
+      batcher.runOnce();
+    }
+
+    assertThat(outcomes.get("short0").image).isNotNull();
+    assertThat(late).isNotEmpty().allMatch(id -> outcomes.get(id).image == null);
   }
 
   @Test

@@ -73,12 +73,14 @@ public final class BatchPlanner<T extends BatchPlanner.Member> {
    */
   static final int MOST_STEPS_HELD = 16;
 
+  /** How much of the known time of a step's call remains after another one. */
+  private static final double STEPS_KEPT = 0.98;
+
   /** How often encoding and decoding of other tenants may be put off for such a tenant's steps. */
   private static final int STEPS_BETWEEN = 2;
 
   private final Admission admission;
   private final CallLimits limits;
-  private final FairTurns turns = new FairTurns();
   private final FairShare<T> shares = new FairShare<>();
   private final CallTimes times = new CallTimes();
 
@@ -94,6 +96,8 @@ public final class BatchPlanner<T extends BatchPlanner.Member> {
   private final Set<T> alone = Collections.newSetFromMap(new IdentityHashMap<>());
 
   private Stage lastStage = DECODE;
+
+  private double stepNanos;
 
   /** Steps that were planned. */
   private long steps;
@@ -392,11 +396,7 @@ public final class BatchPlanner<T extends BatchPlanner.Member> {
   }
 
   private Call<T> step() {
-    String turn = tenant(fair(running, Member::cost).get(0));
-    Object key =
-        turns.next(
-            shapes(running),
-            shapes(running.stream().filter(member -> tenant(member).equals(turn)).toList()));
+    Object key = fair(running, Member::cost).get(0).batchKey();
     List<T> alike = running.stream().filter(member -> member.batchKey().equals(key)).toList();
     int limit = limits.of(STEP, key);
     Set<String> first = lagging();
@@ -488,8 +488,16 @@ public final class BatchPlanner<T extends BatchPlanner.Member> {
     }
   }
 
+  /** Time of a step's call, of all shapes, as of late; 0 while it is not known. */
+  public double stepNanos() {
+    return stepNanos;
+  }
+
   /** A call took so long. Without it, each row is taken to cost the same. */
   public void took(Call<T> call, long nanos) {
+    if (call.stage() == STEP) {
+      stepNanos = stepNanos == 0 ? nanos : STEPS_KEPT * stepNanos + (1 - STEPS_KEPT) * nanos;
+    }
     times.took(call.kind(), call.rows(), nanos);
   }
 

@@ -135,13 +135,12 @@ public final class StepBatcher implements AutoCloseable {
                     work.request().id(), model().info().name(), String.join(", ", differences)));
       }
     }
-    long now = ticker.nanos();
     Ticket ticket =
-        new Ticket(
-            session, listener, work, how, ranking.rank(how, now), sequence.getAndIncrement(), now);
+        new Ticket(session, listener, work, how, sequence.getAndIncrement(), ticker.nanos());
     tell(
         () -> {
           if (!session.isClosed()) {
+            rank(ticket, ticket.submittedNanos);
             planner.add(ticket);
           }
         });
@@ -377,11 +376,17 @@ public final class StepBatcher implements AutoCloseable {
   /** Behind those that wait. */
   private void beginAnew(Ticket ticket, Kind kind, String message) {
     drop(ticket);
-    ticket.startOver(ranking.rank(ticket.how, ticker.nanos()), sequence.getAndIncrement());
+    ticket.startOver(sequence.getAndIncrement());
+    rank(ticket, ticker.nanos());
     planner.add(ticket);
     if (!ticket.session.isClosed()) {
       ticket.listener.onRetry(new RequestFailure(kind, message));
     }
+  }
+
+  private void rank(Ticket ticket, long sinceNanos) {
+    ticket.rank =
+        ranking.rank(ticket.how, sinceNanos, planner.stepNanos() * ticket.rest().stepsLeft());
   }
 
   private void drop(Ticket ticket) {

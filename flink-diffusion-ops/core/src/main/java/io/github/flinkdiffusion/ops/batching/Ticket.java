@@ -48,14 +48,12 @@ public final class Ticket implements BatchPlanner.Member {
       RequestListener listener,
       Work work,
       Submission how,
-      long rank,
       long sequence,
       long submittedNanos) {
     this.session = session;
     this.listener = listener;
     this.rest = work;
     this.how = how;
-    this.rank = rank;
     this.sequence = sequence;
     this.submittedNanos = submittedNanos;
   }
@@ -152,12 +150,11 @@ public final class Ticket implements BatchPlanner.Member {
   }
 
   /** Back to the beginning, as if it had just come; the limits in time go on counting. */
-  void startOver(long newRank, long newSequence) {
+  void startOver(long newSequence) {
     failedAttempts++;
     rest = new Work.Fresh(request());
     trajectory = null;
     previewDue = false;
-    rank = newRank;
     sequence = newSequence;
   }
 

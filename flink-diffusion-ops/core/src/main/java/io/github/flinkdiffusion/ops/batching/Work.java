@@ -5,6 +5,7 @@
 package io.github.flinkdiffusion.ops.batching;
 
 import io.github.flinkdiffusion.ops.pipeline.GenerationRequest;
+import io.github.flinkdiffusion.ops.pipeline.Parameters;
 import io.github.flinkdiffusion.ops.pipeline.TrajectorySnapshot;
 import java.util.Objects;
 import org.apache.flink.annotation.Internal;
@@ -19,10 +20,18 @@ public sealed interface Work {
   /** What is being made. */
   GenerationRequest request();
 
+  /** Steps that are left, as far as the request says; 0 where it does not. */
+  int stepsLeft();
+
   /** A request of which no step is done. */
   record Fresh(GenerationRequest request) implements Work {
     public Fresh {
       Objects.requireNonNull(request, "request");
+    }
+
+    @Override
+    public int stepsLeft() {
+      return request.arguments().has(Parameters.STEPS) ? request.steps() : 0;
     }
   }
 
@@ -35,6 +44,11 @@ public sealed interface Work {
     @Override
     public GenerationRequest request() {
       return snapshot.request();
+    }
+
+    @Override
+    public int stepsLeft() {
+      return Math.max(0, new Fresh(request()).stepsLeft() - snapshot.step());
     }
   }
 }
