@@ -6,6 +6,7 @@ package io.github.flinkdiffusion.examples.imaging;
 
 import io.github.flinkdiffusion.ops.network.UNet2D;
 import java.nio.file.Path;
+import java.util.List;
 import java.util.concurrent.Callable;
 import picocli.CommandLine;
 import picocli.CommandLine.Command;
@@ -26,6 +27,12 @@ public final class MiniBrainTraining implements Callable<Integer> {
   private Path templates;
 
   @Option(
+      names = "--non-heads",
+      description =
+          "Folder of pictures without a brain, to learn from beside what the program draws.")
+  private Path nonHeads;
+
+  @Option(
       names = "--out",
       defaultValue = "examples/models/mini-brain-mask",
       description = "Model folder to write (default: ${DEFAULT-VALUE}).")
@@ -44,7 +51,10 @@ public final class MiniBrainTraining implements Callable<Integer> {
     training.run(
         new UNet2D(files.network()),
         files.levels(),
-        new SliceExamples(HeadScan.open(templates)),
+        new SliceExamples(
+            HeadScan.open(templates),
+            new NonHeads(
+                nonHeads == null ? List.of() : List.copyOf(NonHeads.read(nonHeads).values()))),
         ModelFiles.weights(out));
     return 0;
   }

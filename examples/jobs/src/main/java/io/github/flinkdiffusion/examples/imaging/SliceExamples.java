@@ -8,12 +8,23 @@ import io.github.flinkdiffusion.ops.image.Raster;
 import java.util.List;
 import java.util.random.RandomGenerator;
 
-/** Slices that are trained on, each shown differently every time. */
+/**
+ * Slices that are trained on, each shown differently every time, and pictures without a brain: what
+ * is no head, and heads whose brain is taken out.
+ */
 final class SliceExamples implements DenoiserTraining.Examples {
+  private static final double NO_HEAD_SHARE = 0.2;
+  private static final double NO_BRAIN_SHARE = 0.05;
+
+  /** Share of the slices that are made to look like another head's. */
+  private static final double OTHER_SHARE = 0.8;
+
   private final List<Raster> slices;
   private final List<Raster> masks;
+  private final NonHeads nonHeads;
 
-  SliceExamples(HeadScan scan) {
+  SliceExamples(HeadScan scan, NonHeads nonHeads) {
+    this.nonHeads = nonHeads;
     this.slices = HeadScan.trainedOn().stream().map(scan::slice).toList();
     this.masks = HeadScan.trainedOn().stream().map(scan::mask).toList();
   }
@@ -41,12 +52,40 @@ final class SliceExamples implements DenoiserTraining.Examples {
   @Override
   public void draw(
       RandomGenerator random, float[] target, int targetAt, float[] condition, int conditionAt) {
-    int i = random.nextInt(slices.size());
+    SliceVariation.Pair source = source(random);
     SliceVariation.Pair pair =
-        SliceVariation.draw(random).apply(slices.get(i), masks.get(i), height(), width(), random);
+        SliceVariation.draw(random).apply(source.slice(), source.mask(), height(), width(), random);
     for (int j = 0; j < height() * width(); j++) {
       target[targetAt + j] = 2 * pair.mask().data()[j] - 1;
       condition[conditionAt + j] = 2 * pair.slice().data()[j] - 1;
     }
+  }
+
+  private SliceVariation.Pair source(RandomGenerator random) {
+    double kind = random.nextDouble();
+    if (kind < NO_HEAD_SHARE) {
+      Raster drawn = nonHeads.draw(random, HeadScan.HEIGHT, HeadScan.WIDTH);
+      return new SliceVariation.Pair(drawn, Raster.filled(1, drawn.height(), drawn.width(), 0));
+    }
+    int i = random.nextInt(slices.size());
+    SliceVariation.Pair pair = new SliceVariation.Pair(slices.get(i), masks.get(i));
+    if (random.nextDouble() < OTHER_SHARE) {
+      pair = OtherHead.draw(random).apply(pair.slice(), pair.mask());
+    }
+    return kind < NO_HEAD_SHARE + NO_BRAIN_SHARE ? emptied(pair, random.nextFloat()) : pair;
+  }
+
+  /** A head that has nothing, or something even, where its brain was. */
+  private static SliceVariation.Pair emptied(SliceVariation.Pair pair, float value) {
+    Raster slice = pair.slice();
+    float fill = value < 0.5f ? 0 : value - 0.5f;
+    float[] data = slice.data().clone();
+    for (int i = 0; i < data.length; i++) {
+      float inside = pair.mask().data()[i];
+      data[i] = (1 - inside) * data[i] + inside * fill;
+    }
+    return new SliceVariation.Pair(
+        new Raster(1, slice.height(), slice.width(), data),
+        Raster.filled(1, slice.height(), slice.width(), 0));
   }
 }

@@ -95,7 +95,7 @@ record SliceVariation(
   }
 
   /** 0 outside. */
-  private static double bilinear(Raster picture, double x, double y) {
+  static double bilinear(Raster picture, double x, double y) {
     int left = (int) Math.floor(x);
     int top = (int) Math.floor(y);
     double fx = x - left;
