@@ -6,12 +6,9 @@ package io.github.flinkdiffusion.ops.weights;
 
 import io.github.flinkdiffusion.ops.weights.GgufHeader.Entry;
 import io.github.flinkdiffusion.ops.weights.GgufHeader.Layout;
-import java.io.IOException;
 import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
-import java.nio.channels.FileChannel;
 import java.nio.file.Path;
-import java.nio.file.StandardOpenOption;
 import java.util.Collections;
 import java.util.List;
 import java.util.Optional;
@@ -31,29 +28,11 @@ import java.util.Set;
  * <p>A tensor that had another shape before it was quantized says so in the metadata ({@code
  * comfy.gguf.orig_shape.NAME}), and has that one here.
  */
-final class Gguf implements TensorStore {
+final class Gguf extends MappedFile<Layout> {
   static final String SUFFIX = ".gguf";
 
-  private final Path file;
-  private final FileChannel channel;
-  private final Layout layout;
-  private final FileDigests digests;
-  private final FileDigests.Stamp stamp;
-  private volatile FileMapping mapping;
-
-  private Gguf(
-      Path file,
-      FileChannel channel,
-      Layout layout,
-      FileMapping mapping,
-      FileDigests digests,
-      FileDigests.Stamp stamp) {
-    this.file = file;
-    this.channel = channel;
-    this.layout = layout;
-    this.mapping = mapping;
-    this.digests = digests;
-    this.stamp = stamp;
+  private Gguf(Path file, long segmentBytes, FileDigests digests) {
+    super(file, segmentBytes, digests, GgufHeader::read, Layout::dataStart);
   }
 
   static boolean isOne(Path file) {
@@ -75,24 +54,7 @@ final class Gguf implements TensorStore {
   }
 
   static Gguf open(Path file, FileDigests digests, long segmentBytes) {
-    FileChannel channel = null;
-    boolean complete = false;
-    try {
-      channel = FileChannel.open(file, StandardOpenOption.READ);
-      FileDigests.Stamp stamp = FileDigests.Stamp.of(file);
-      Layout layout = GgufHeader.read(file, channel);
-      FileMapping mapping = FileMapping.of(channel, layout.dataStart(), segmentBytes);
-      FileDigests.checkUnchanged(file, stamp);
-      digests.opened(file, stamp, channel);
-      complete = true;
-      return new Gguf(file, channel, layout, mapping, digests, stamp);
-    } catch (IOException e) {
-      throw new WeightsException("Cannot read weights from " + file + ": " + e, e);
-    } finally {
-      if (!complete) {
-        closeQuietly(channel);
-      }
-    }
+    return new Gguf(file, segmentBytes, digests);
   }
 
   /** A metadata text, such as {@code general.architecture}. */
@@ -129,10 +91,7 @@ final class Gguf implements TensorStore {
   @Override
   public List<ByteBuffer> data(String name, long first, long elements) {
     Entry entry = entry(name);
-    FileMapping open = mapping;
-    if (open == null) {
-      throw new WeightsException("Cannot read tensor '%s': %s is closed".formatted(name, file));
-    }
+    FileMapping open = mappingFor(name);
     GgmlType type = entry.type();
     if (!type.isQuantized()) {
       int bytes = type.blockBytes();
@@ -176,42 +135,6 @@ final class Gguf implements TensorStore {
   }
 
   private Entry entry(String name) {
-    Entry entry = layout.entries().get(name);
-    if (entry == null) {
-      throw TensorReads.noSuchTensor(source(), name, names());
-    }
-    return entry;
-  }
-
-  @Override
-  public void requireUnchanged() {
-    FileDigests.checkUnchanged(file, stamp);
-  }
-
-  @Override
-  public String source() {
-    return file.toString();
-  }
-
-  @Override
-  public String digest() {
-    return digests.digest(file, stamp);
-  }
-
-  /** As {@link Safetensors#close()}. */
-  @Override
-  public void close() {
-    mapping = null;
-    closeQuietly(channel);
-  }
-
-  private static void closeQuietly(FileChannel channel) {
-    try {
-      if (channel != null) {
-        channel.close();
-      }
-    } catch (IOException e) {
-      // It was read from alone.
-    }
+    return entry(layout.entries(), name);
   }
 }

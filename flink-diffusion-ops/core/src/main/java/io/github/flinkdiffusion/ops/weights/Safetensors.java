@@ -15,7 +15,6 @@ import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
 import java.nio.channels.FileChannel;
 import java.nio.file.Path;
-import java.nio.file.StandardOpenOption;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.Collections;
@@ -42,7 +41,7 @@ import org.apache.flink.annotation.Internal;
  * no longer there. Replacing it by a rename is safe.
  */
 @Internal
-public final class Safetensors implements TensorStore {
+public final class Safetensors extends MappedFile<Safetensors.Layout> {
   /**
    * What the reference implementation accepts; a header of 100 MB would name about a million
    * tensors.
@@ -57,10 +56,10 @@ public final class Safetensors implements TensorStore {
           .enable(DeserializationFeature.FAIL_ON_TRAILING_TOKENS)
           .build();
 
-  private record Entry(TensorInfo info, long begin, long end) {}
+  record Entry(TensorInfo info, long begin, long end) {}
 
   /** What a header says, checked against the file. */
-  private record Layout(Map<String, String> metadata, Map<String, Entry> entries, long dataStart) {
+  record Layout(Map<String, String> metadata, Map<String, Entry> entries, long dataStart) {
     static Layout read(Path file, FileChannel channel) throws IOException {
       long size = channel.size();
       if (size < Long.BYTES) {
@@ -74,14 +73,16 @@ public final class Safetensors implements TensorStore {
       if (headerBytes < 2 || headerBytes > MAX_HEADER_BYTES) {
         throw invalid(
             file,
-            "says that its header is %s bytes long; 2 to %d are accepted, so it is not a safetensors file",
+            "says that its header is %s bytes long; 2 to %d are accepted, so it is not a"
+                + " safetensors file",
             Long.toUnsignedString(headerBytes),
             MAX_HEADER_BYTES);
       }
       if (dataStart > size) {
         throw invalid(
             file,
-            "says that its header is %d bytes long, but the file has %d in all; is the download complete?",
+            "says that its header is %d bytes long, but the file has %d in all; is the download"
+                + " complete?",
             headerBytes,
             size);
       }
@@ -94,30 +95,8 @@ public final class Safetensors implements TensorStore {
     }
   }
 
-  private final Path file;
-  private final FileChannel channel;
-  private final Map<String, String> metadata;
-  private final Map<String, Entry> entries;
-  private final long dataStart;
-  private final FileDigests digests;
-  private final FileDigests.Stamp stamp;
-  private volatile FileMapping mapping;
-
-  private Safetensors(
-      Path file,
-      FileChannel channel,
-      Layout layout,
-      FileMapping mapping,
-      FileDigests digests,
-      FileDigests.Stamp stamp) {
-    this.file = file;
-    this.channel = channel;
-    this.metadata = layout.metadata;
-    this.entries = layout.entries;
-    this.dataStart = layout.dataStart;
-    this.mapping = mapping;
-    this.digests = digests;
-    this.stamp = stamp;
+  private Safetensors(Path file, long segmentBytes, FileDigests digests) {
+    super(file, segmentBytes, digests, Layout::read, Layout::dataStart);
   }
 
   /**
@@ -141,24 +120,7 @@ public final class Safetensors implements TensorStore {
   }
 
   private static Safetensors open(Path file, long segmentBytes, FileDigests digests) {
-    FileChannel channel = null;
-    boolean complete = false;
-    try {
-      channel = FileChannel.open(file, StandardOpenOption.READ);
-      FileDigests.Stamp stamp = FileDigests.Stamp.of(file);
-      Layout layout = Layout.read(file, channel);
-      FileMapping mapping = FileMapping.of(channel, layout.dataStart, segmentBytes);
-      FileDigests.checkUnchanged(file, stamp);
-      digests.opened(file, stamp, channel);
-      complete = true;
-      return new Safetensors(file, channel, layout, mapping, digests, stamp);
-    } catch (IOException e) {
-      throw new WeightsException("Cannot read weights from " + file + ": " + e, e);
-    } finally {
-      if (!complete) {
-        closeQuietly(channel);
-      }
-    }
+    return new Safetensors(file, segmentBytes, digests);
   }
 
   /** Where each tensor lies in a file, in order; empty if it is no valid safetensors file. */
@@ -239,7 +201,8 @@ public final class Safetensors implements TensorStore {
       if (entry.begin != end) {
         throw invalid(
             file,
-            "tensor '%s' begins at data byte %d, but the one before it ends at %d; there may be no %s",
+            "tensor '%s' begins at data byte %d, but the one before it ends at %d; there may be no"
+                + " %s",
             entry.info.name(),
             entry.begin,
             end,
@@ -273,7 +236,8 @@ public final class Safetensors implements TensorStore {
     if (offsets.length != 2 || offsets[0] > offsets[1] || offsets[1] > dataBytes) {
       throw invalid(
           file,
-          "tensor '%s' has data_offsets %s; expected [begin, end] within the %d bytes of data; is the download complete?",
+          "tensor '%s' has data_offsets %s; expected [begin, end] within the %d bytes of data; is"
+              + " the download complete?",
           name,
           Arrays.toString(offsets),
           dataBytes);
@@ -308,12 +272,12 @@ public final class Safetensors implements TensorStore {
 
   /** The strings under {@code __metadata__}, sorted by key; empty if there are none. */
   public Map<String, String> metadata() {
-    return metadata;
+    return layout.metadata;
   }
 
   @Override
   public Set<String> names() {
-    return Collections.unmodifiableSet(entries.keySet());
+    return Collections.unmodifiableSet(layout.entries.keySet());
   }
 
   @Override
@@ -324,10 +288,7 @@ public final class Safetensors implements TensorStore {
   @Override
   public List<ByteBuffer> data(String name) {
     Entry entry = entry(name);
-    FileMapping open = mapping;
-    if (open == null) {
-      throw new WeightsException("Cannot read tensor '%s': %s is closed".formatted(name, file));
-    }
+    FileMapping open = mappingFor(name);
     return open.slices(entry.begin, entry.end, entry.info.dtype().bytes());
   }
 
@@ -335,55 +296,16 @@ public final class Safetensors implements TensorStore {
   public Optional<TensorPlace> place(String name) {
     Entry entry = entry(name);
     return Optional.of(
-        new TensorPlace(file.toAbsolutePath(), dataStart + entry.begin, entry.info.dtype()));
+        new TensorPlace(file.toAbsolutePath(), layout.dataStart + entry.begin, entry.info.dtype()));
   }
 
   private Entry entry(String name) {
-    Entry entry = entries.get(name);
-    if (entry == null) {
-      throw TensorReads.noSuchTensor(source(), name, names());
-    }
-    return entry;
-  }
-
-  @Override
-  public void requireUnchanged() {
-    FileDigests.checkUnchanged(file, stamp);
+    return entry(layout.entries, name);
   }
 
   @Override
   public boolean isKnownFinite(String name) {
     return digests.content(file, stamp).isFinite(entry(name).info.name());
-  }
-
-  @Override
-  public String source() {
-    return file.toString();
-  }
-
-  @Override
-  public String digest() {
-    return digests.digest(file, stamp);
-  }
-
-  /**
-   * Lets go of the mapping. The virtual machine unmaps it when no buffer from {@link #data} is
-   * reachable any more, so a buffer still in use stays valid.
-   */
-  @Override
-  public void close() {
-    mapping = null;
-    closeQuietly(channel);
-  }
-
-  private static void closeQuietly(FileChannel channel) {
-    try {
-      if (channel != null) {
-        channel.close();
-      }
-    } catch (IOException e) {
-      // It was read from alone.
-    }
   }
 
   private static WeightsException invalid(Path file, String problem, Object... values) {
