@@ -193,8 +193,8 @@ def open_openvino(name, folder, dtype, device, **shapes):
     opened[name] = (lambda *inputs: torch.from_numpy(compiled([each.numpy() for each in inputs])[0]), torch.float32, device)
 
 
-def call_unet(name, output, calls=1, **shapes):
-    """Seconds of one of so many calls; the result of the last is kept."""
+def call_unet(name, output, calls=1, uncounted=0, **shapes):
+    """Seconds of one of so many calls, after some that do not count; the result of the last is kept."""
     network, dtype, device = opened[name]
     inputs = unet_inputs(**shapes, dtype=dtype, device=device)
 
@@ -203,6 +203,8 @@ def call_unet(name, output, calls=1, **shapes):
             result = network(*inputs)
         return result
 
+    for _ in range(uncounted):
+        network(*inputs)
     took, result = seconds(device, work)
     took /= calls
     if output:
