@@ -99,6 +99,44 @@ class NetworkTest {
     }
   }
 
+  /**
+   * ONNX Runtime with two threads that wait asleep, as in the build: all of them make the first
+   * call, one alone the next ones, which are seen to be small.
+   */
+  @Test
+  void aSmallCallHasTheSameResultWhicheverThreadsMakeIt() {
+    Graph graph = new Graph();
+    Value weight = graph.parameter("weight", DType.F32, 16, 16, 3, 3);
+    Value scale = graph.parameter("scale", DType.F32, 16);
+    Method method = graph.method("forward");
+    Value x = method.input("x", 4);
+    Value normal = method.silu(method.groupNorm(x, 4, scale, scale, 1e-5));
+    method.returns(method.add(x, method.conv2d(normal, weight, scale, 1, 1)));
+    Random random = new Random(7);
+    Program program =
+        Program.of(
+            "small",
+            graph,
+            Precision.FLOAT32,
+            (name, shape, out) -> out.write(floats(random(random, (int) Graph.elements(shape)))));
+    HostTensor image = new HostTensor.Floats(random(random, 16 * 64), 1, 16, 8, 8);
+    String threads = "flinkdiffusion.onnxruntime.threads";
+    String before = System.getProperty(threads);
+    System.setProperty(threads, "2");
+    try (Network network = engine(Engines.ONNX_RUNTIME).load(program, DeviceSpec.CPU)) {
+      float[] first = network.call("forward", image).data();
+      for (int call = 0; call < 3; call++) {
+        assertThat(network.call("forward", image).data()).isEqualTo(first);
+      }
+    } finally {
+      if (before == null) {
+        System.clearProperty(threads);
+      } else {
+        System.setProperty(threads, before);
+      }
+    }
+  }
+
   /** Fused and not: what is multiplied in between is not seen as one operation. */
   @ParameterizedTest
   @ValueSource(strings = {Engines.PYTORCH, Engines.ONNX_RUNTIME})

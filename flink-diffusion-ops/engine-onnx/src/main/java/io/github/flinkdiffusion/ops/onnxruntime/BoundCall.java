@@ -10,6 +10,7 @@ import ai.onnxruntime.OrtEnvironment;
 import ai.onnxruntime.OrtException;
 import ai.onnxruntime.OrtSession;
 import io.github.flinkdiffusion.ops.engine.HostTensor;
+import io.github.flinkdiffusion.ops.engine.Tensor;
 import io.github.flinkdiffusion.ops.onnx.OnnxEmitter;
 import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
@@ -47,8 +48,10 @@ final class BoundCall implements AutoCloseable {
   }
 
   private final OrtEnvironment environment;
-  private final List<String> names;
-  private final List<Kind> kinds;
+
+  /** Of each argument; null for one that is not on the heap. */
+  private final List<Kind> kinds = new ArrayList<>();
+
   private final List<ByteBuffer> memory;
   private final List<Map<String, OnnxTensor>> parts = new ArrayList<>();
 
@@ -60,26 +63,30 @@ final class BoundCall implements AutoCloseable {
 
   /**
    * @param names of the arguments
-   * @param memory of the arguments, each at least as large as its argument; belongs to the caller
+   * @param memory of the arguments, at least as large for those on the heap; belongs to the caller
    * @param parts more than one only where all arguments have so many rows
+   * @param inputs of which those on the heap are bound
    */
   BoundCall(
       OrtEnvironment environment,
       List<String> names,
       List<ByteBuffer> memory,
       int parts,
-      HostTensor... inputs)
+      Tensor... inputs)
       throws OrtException {
     this.environment = environment;
-    this.names = List.copyOf(names);
-    this.kinds = Arrays.stream(inputs).map(Kind::of).toList();
+    for (Tensor input : inputs) {
+      kinds.add(input instanceof HostTensor onHeap ? Kind.of(onHeap) : null);
+    }
     this.memory = List.copyOf(memory);
     try {
       for (int part = 0; part < parts; part++) {
         Map<String, OnnxTensor> arguments = new HashMap<>();
         this.parts.add(arguments);
         for (int i = 0; i < inputs.length; i++) {
-          arguments.put(names.get(i), argument(inputs[i], memory.get(i), part, parts));
+          if (inputs[i] instanceof HostTensor onHeap) {
+            arguments.put(names.get(i), argument(onHeap, memory.get(i), part, parts));
+          }
         }
       }
     } catch (OrtException | RuntimeException e) {
@@ -134,12 +141,12 @@ final class BoundCall implements AutoCloseable {
   }
 
   /** Whether a call with these arguments, in so many parts, has these tensors. */
-  boolean fits(int count, List<String> of, HostTensor... inputs) {
-    if (!names.equals(of)) {
-      return false;
-    }
+  boolean fits(int count, Tensor... inputs) {
     for (int i = 0; i < inputs.length; i++) {
-      if (!kinds.get(i).is(inputs[i])) {
+      Kind kind = kinds.get(i);
+      boolean alike =
+          inputs[i] instanceof HostTensor onHeap ? kind != null && kind.is(onHeap) : kind == null;
+      if (!alike) {
         return false;
       }
     }
@@ -147,10 +154,11 @@ final class BoundCall implements AutoCloseable {
   }
 
   /** Copies the arguments to where the tensors are. */
-  void write(HostTensor... inputs) {
+  void write(Tensor... inputs) {
     for (int i = 0; i < inputs.length; i++) {
-      ByteBuffer to = memory.get(i).duplicate().order(ByteOrder.nativeOrder()).rewind();
-      put(inputs[i], to);
+      if (inputs[i] instanceof HostTensor onHeap) {
+        put(onHeap, memory.get(i).duplicate().order(ByteOrder.nativeOrder()).rewind());
+      }
     }
   }
 

@@ -126,7 +126,7 @@ final class OnnxRuntime {
    * Whether threads wait busily for each other, as OpenMP's variable says, which libtorch goes by,
    * too. A processor that waits busily is one that Flink's other threads do not have.
    */
-  private static boolean maySpin() {
+  static boolean maySpin() {
     return !"passive".equalsIgnoreCase(System.getenv("OMP_WAIT_POLICY"));
   }
 

@@ -25,7 +25,6 @@ import java.util.Set;
 import java.util.concurrent.Callable;
 import java.util.concurrent.ConcurrentHashMap;
 import java.util.concurrent.atomic.AtomicBoolean;
-import java.util.stream.IntStream;
 
 /**
  * Sessions of ONNX Runtime for the methods of a graph. One call at a time: arguments are copied to
@@ -61,7 +60,8 @@ final class OnnxRuntimeNetwork implements Network {
   static final class Call implements AutoCloseable {
     private final Method method;
     private final OrtSession session;
-    private final Optional<OrtSession> ofRows;
+    private final Optional<OrtSession> ofOneThread;
+    private final SmallCalls small;
     private final List<String> names = new ArrayList<>();
     private final List<ByteBuffer> arguments = new ArrayList<>();
 
@@ -69,19 +69,28 @@ final class OnnxRuntimeNetwork implements Network {
     private BoundCall bound;
 
     /**
-     * @param session for all rows of a call together
-     * @param ofRows of one thread, for some rows; empty where rows are not computed apart
+     * @param session of all threads, for all rows of a call together
+     * @param ofOneThread for some rows, and for small calls where threads wait asleep; empty where
+     *     rows are not computed apart
      */
-    Call(Method method, OrtSession session, Optional<OrtSession> ofRows) {
+    Call(Method method, OrtSession session, Optional<OrtSession> ofOneThread) {
       this.method = method;
       this.session = session;
-      this.ofRows = ofRows;
+      this.ofOneThread = ofOneThread;
+      this.small = new SmallCalls(method);
       method.inputs().forEach(input -> names.add((String) input.attributes().get(0)));
       method.inputs().forEach(input -> arguments.add(ByteBuffer.allocateDirect(0)));
     }
 
     boolean sharesOutRows() {
-      return ofRows.isPresent();
+      return ofOneThread.isPresent();
+    }
+
+    /** The session of a call with these arguments, or of each of its parts. */
+    private OrtSession session(int parts, Tensor... inputs) {
+      return ofOneThread.isPresent() && (parts > 1 || !OnnxRuntime.maySpin() && small.has(inputs))
+          ? ofOneThread.get()
+          : session;
     }
 
     /**
@@ -90,21 +99,16 @@ final class OnnxRuntimeNetwork implements Network {
      */
     private BoundCall bound(OrtEnvironment environment, int parts, Tensor... inputs)
         throws OrtException {
-      List<Integer> places =
-          IntStream.range(0, inputs.length)
-              .filter(i -> inputs[i] instanceof HostTensor)
-              .boxed()
-              .toList();
-      HostTensor[] onHeap =
-          places.stream().map(place -> (HostTensor) inputs[place]).toArray(HostTensor[]::new);
-      List<String> theirNames = places.stream().map(names::get).toList();
-      if (bound == null || !bound.fits(parts, theirNames, onHeap)) {
+      if (bound == null || !bound.fits(parts, inputs)) {
         forget();
-        places.forEach(place -> room(place, BoundCall.bytes((HostTensor) inputs[place])));
-        List<ByteBuffer> memory = places.stream().map(arguments::get).toList();
-        bound = new BoundCall(environment, theirNames, memory, parts, onHeap);
+        for (int i = 0; i < inputs.length; i++) {
+          if (inputs[i] instanceof HostTensor onHeap) {
+            room(i, BoundCall.bytes(onHeap));
+          }
+        }
+        bound = new BoundCall(environment, names, arguments, parts, inputs);
       }
-      bound.write(onHeap);
+      bound.write(inputs);
       return bound;
     }
 
@@ -118,11 +122,10 @@ final class OnnxRuntimeNetwork implements Network {
     /**
      * Memory of an argument that stays the same from call to call, as long as it is large enough.
      */
-    private ByteBuffer room(int argument, int bytes) {
+    private void room(int argument, int bytes) {
       if (arguments.get(argument).capacity() < bytes) {
         arguments.set(argument, ByteBuffer.allocateDirect(bytes));
       }
-      return arguments.get(argument);
     }
 
     @Override
@@ -130,8 +133,8 @@ final class OnnxRuntimeNetwork implements Network {
       forget();
       try {
         session.close();
-        if (ofRows.isPresent()) {
-          ofRows.get().close();
+        if (ofOneThread.isPresent()) {
+          ofOneThread.get().close();
         }
       } catch (OrtException e) {
         throw OnnxRuntime.translate("Closing a session", e);
@@ -164,24 +167,32 @@ final class OnnxRuntimeNetwork implements Network {
 
   private Kept run(Call call, boolean keepsRows, Tensor... inputs) throws OrtException {
     int parts = call.sharesOutRows() ? rowParts.orElseThrow().of(inputs) : 1;
+    OrtSession session = call.session(parts, inputs);
     BoundCall bound = call.bound(environment, parts, inputs);
-    List<Callable<OrtSession.Result>> work = new ArrayList<>();
-    for (int i = 0; i < parts; i++) {
-      int part = i;
-      OrtSession session = parts == 1 ? call.session : call.ofRows.orElseThrow();
-      work.add(() -> run(bound, part, parts, call, session, keepsRows, inputs));
-    }
     List<OrtSession.Result> results = List.of();
     try {
-      results = parts == 1 ? List.of(work.get(0).call()) : rowParts.orElseThrow().run(work);
+      if (parts == 1) {
+        results = List.of(run(bound, 0, 1, call, session, keepsRows, inputs));
+      } else {
+        List<Callable<OrtSession.Result>> work = new ArrayList<>();
+        for (int i = 0; i < parts; i++) {
+          int part = i;
+          work.add(() -> run(bound, part, parts, call, session, keepsRows, inputs));
+        }
+        results = rowParts.orElseThrow().run(work);
+      }
       List<DeviceTensor> rows = keepsRows ? rows(results) : List.of();
-      return new Kept(bound.result(results), rows);
+      HostTensor.Floats result = bound.result(results);
+      call.small.saw(result, inputs);
+      return new Kept(result, rows);
     } catch (OrtException | RuntimeException e) {
       throw e;
     } catch (Exception e) {
       throw new EngineException("Calling " + call.method.name() + " of " + name + " failed.", e);
     } finally {
-      results.forEach(OrtSession.Result::close);
+      for (OrtSession.Result result : results) {
+        result.close();
+      }
     }
   }
 
@@ -214,7 +225,9 @@ final class OnnxRuntimeNetwork implements Network {
       }
       return bound.run(part, session, onDevice, keepsRows);
     } finally {
-      made.forEach(OnnxTensor::close);
+      for (OnnxTensor tensor : made) {
+        tensor.close();
+      }
     }
   }
 

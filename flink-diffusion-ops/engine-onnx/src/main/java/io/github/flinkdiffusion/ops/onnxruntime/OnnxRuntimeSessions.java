@@ -35,7 +35,8 @@ final class OnnxRuntimeSessions {
 
   /**
    * Bytes of weights up to which a call's rows are computed apart, each thread its own, where the
-   * graph allows it ({@link RowWise}). The session for it packs the weights once more.
+   * graph allows it ({@link RowWise}), and small calls by one thread ({@link SmallCalls}). The
+   * session for it packs the weights once more.
    */
   static final long SPLIT_UP_TO = 64L << 20;
 
@@ -52,7 +53,7 @@ final class OnnxRuntimeSessions {
     Map<String, OnnxRuntimeNetwork.Call> calls = new LinkedHashMap<>();
     try (PlacedWeights weights = PlacedWeights.of(program);
         SessionOptions together = options(graph, device);
-        SessionOptions apart = optionsOfRows(graph)) {
+        SessionOptions apart = optionsOfOneThread(graph)) {
       OnnxEmitter emitter =
           new OnnxEmitter(
               graph, program.precision(), weights::place, OnnxRuntimeSessions::location);
@@ -62,9 +63,10 @@ final class OnnxRuntimeSessions {
         // In the map at once, so that it is closed when the next one fails.
         calls.put(method.name(), new OnnxRuntimeNetwork.Call(method, session, Optional.empty()));
         if (mayShareOutRows && RowWise.is(method)) {
-          OrtSession ofRows = environment.createSession(model, apart);
+          OrtSession ofOneThread = environment.createSession(model, apart);
           calls.put(
-              method.name(), new OnnxRuntimeNetwork.Call(method, session, Optional.of(ofRows)));
+              method.name(),
+              new OnnxRuntimeNetwork.Call(method, session, Optional.of(ofOneThread)));
         }
       }
       return new OnnxRuntimeNetwork(
@@ -107,7 +109,7 @@ final class OnnxRuntimeSessions {
   }
 
   /** For a session that computes in the thread that calls it, and in several at once. */
-  private static SessionOptions optionsOfRows(Graph graph) throws OrtException {
+  private static SessionOptions optionsOfOneThread(Graph graph) throws OrtException {
     SessionOptions options = optionsOfWeights(graph);
     options.setIntraOpNumThreads(1);
     return options;
