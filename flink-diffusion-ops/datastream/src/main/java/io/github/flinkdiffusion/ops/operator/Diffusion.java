@@ -57,6 +57,11 @@ public final class Diffusion {
     return new ImageScreening();
   }
 
+  /** The operator that makes control images of images that requests bring. */
+  public static ControlImages controlImages() {
+    return new ControlImages();
+  }
+
   /** The operator that asks for a consent where an input shows a person. */
   public static InputConsent consent() {
     return new InputConsent();

@@ -103,12 +103,15 @@ final class NamedImages implements AutoCloseable {
     return name.equals(Parameters.IMAGE.name()) || name.equals(Parameters.MASK.name());
   }
 
-  /** Those that a model takes, but for what has a field of its own. */
-  @SuppressWarnings("unchecked") // by its type
   private static List<Parameter<Raster>> images(Model model) {
+    return all().stream().filter(each -> model.signature().takes(each)).toList();
+  }
+
+  /** Those that there are, but for what has a field of its own. */
+  @SuppressWarnings("unchecked") // by its type
+  static List<Parameter<Raster>> all() {
     return Parameters.all().stream()
         .filter(each -> each.type() == Raster.class && !isField(each.name()))
-        .filter(each -> model.signature().takes(each))
         .map(each -> (Parameter<Raster>) each)
         .toList();
   }
