@@ -10,6 +10,7 @@ import static org.assertj.core.api.Assertions.offset;
 
 import io.github.flinkdiffusion.examples.emoji.EmojiVocabulary.Background;
 import io.github.flinkdiffusion.examples.emoji.EmojiVocabulary.Emoji;
+import io.github.flinkdiffusion.examples.training.data.FolderExamples;
 import io.github.flinkdiffusion.ops.image.Raster;
 import java.awt.Color;
 import java.awt.Graphics2D;
@@ -87,6 +88,17 @@ class EmojiSceneTest {
     assertThatThrownBy(() -> EmojiImages.open(empty))
         .isInstanceOf(NoSuchFileException.class)
         .hasMessageContaining("img/google/64");
+  }
+
+  @Test
+  void trainingScenesBecomeAFolderOfCaptions(@TempDir Path folder, @TempDir Path out)
+      throws IOException {
+    List<EmojiScene> scenes = EmojiVocabulary.trainingScenes().subList(0, 4);
+    EmojiSceneFolder.write(discs(folder), scenes, out);
+    FolderExamples examples = FolderExamples.captions(out);
+    assertThat(examples.size()).isEqualTo(4);
+    assertThat(examples.at(3).caption()).isEqualTo(scenes.get(3).prompt());
+    assertThat(examples.at(3).image().width()).isEqualTo(64);
   }
 
   private static void assertPixel(
