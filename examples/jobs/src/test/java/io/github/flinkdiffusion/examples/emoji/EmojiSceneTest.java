@@ -44,7 +44,7 @@ class EmojiSceneTest {
   }
 
   /** All emoji are a blue disc on nothing. */
-  private static EmojiImages discs(Path folder) throws IOException {
+  static EmojiImages discs(Path folder) throws IOException {
     BufferedImage disc = new BufferedImage(64, 64, BufferedImage.TYPE_INT_ARGB);
     Graphics2D graphics = disc.createGraphics();
     graphics.setColor(Color.BLUE);
