@@ -416,7 +416,7 @@ class StepBatcherTest {
   }
 
   @Test
-  void aShortRequestOfAnotherShapeGoesBeforeLongOnesThatCameShortlyBefore() {
+  void shapesTakeTurns() {
     openWith(2);
     pipeline.beforeStep = rows -> ticker.advance(Duration.ofMillis(10));
     submit(request("warm-up", 2));
@@ -432,8 +432,9 @@ class StepBatcherTest {
     runUntilIdle();
 
     List<String> steps = stepCalls();
-    assertThat(steps.indexOf("step[short@0]") - before).isLessThanOrEqualTo(1);
-    assertThat(steps.indexOf("step[short@1]")).isEqualTo(steps.indexOf("step[short@0]") + 1);
+    int first = steps.indexOf("step[short@0]");
+    assertThat(first - before).isLessThanOrEqualTo(1);
+    assertThat(steps.indexOf("step[short@1]") - first).as("turns").isLessThanOrEqualTo(2);
   }
 
   /** However many short ones come. */

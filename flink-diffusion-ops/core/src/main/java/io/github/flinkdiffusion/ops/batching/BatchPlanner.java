@@ -81,6 +81,7 @@ public final class BatchPlanner<T extends BatchPlanner.Member> {
 
   private final Admission admission;
   private final CallLimits limits;
+  private final FairTurns turns = new FairTurns();
   private final FairShare<T> shares = new FairShare<>();
   private final CallTimes times = new CallTimes();
 
@@ -396,7 +397,11 @@ public final class BatchPlanner<T extends BatchPlanner.Member> {
   }
 
   private Call<T> step() {
-    Object key = fair(running, Member::cost).get(0).batchKey();
+    String turn = tenant(fair(running, Member::cost).get(0));
+    Object key =
+        turns.next(
+            shapes(running),
+            shapes(running.stream().filter(member -> tenant(member).equals(turn)).toList()));
     List<T> alike = running.stream().filter(member -> member.batchKey().equals(key)).toList();
     int limit = limits.of(STEP, key);
     Set<String> first = lagging();

@@ -33,9 +33,8 @@ import org.apache.flink.annotation.Internal;
 @Internal
 public final class Ranking {
   /**
-   * How much later a request is due for its own length. With less, the short ones wait for the
-   * steps of the long ones of other shapes (simulated: 1 is worse than turns of the shapes, 2 to 4
-   * are better); with more, the long ones wait longer, and the short ones hardly less.
+   * How much later a request is due for its own length. More makes long ones wait longer, and short
+   * ones hardly less.
    */
   private static final int LENGTHS = 3;
 

@@ -9,7 +9,7 @@
  * and decides anew before every call: waiting requests join at the next step, finished ones leave
  * at once, and requests with different schedulers, step counts and guidance share the call in
  * between. It is a loop over small strategies ({@code Ranking}, {@code Admission}, {@code
- * FairShare}, {@code CallLimits}) that knows neither Flink nor the tensor library; {@link
+ * FairTurns}, {@code CallLimits}) that knows neither Flink nor the tensor library; {@link
  * io.github.flinkdiffusion.ops.batching.SharedBatchers} gives each device of a process one of them,
  * run by one {@link io.github.flinkdiffusion.ops.batching.DeviceThread}.
  *
