@@ -18,7 +18,7 @@ from diffusers import ControlNetModel
 import tiny_models as tiny
 from fixture_tools import FIXTURES, Goldens, fresh_folder, seeded, store_half, write_json
 from folder_bases import CONTROL, IMAGE, MASK, NEGATIVE, Folder
-from folder_cases import configure, pack
+from folder_cases import configure, pack, reported
 
 TEXT, FROM_IMAGE, INPAINT = (f"StableDiffusionControlNet{kind}Pipeline" for kind in ("", "Img2Img", "Inpaint"))
 NETWORK = {
@@ -130,19 +130,12 @@ def cases():
 
 def main():
     configure()
-    wanted, made = sys.argv[1:], []
-    if not wanted:
+    if not sys.argv[1:]:
         fresh_folder(FIXTURES / "networks-control")
         entries = [network_case(*each, seed=701 + i) for i, each in enumerate(networks())]
         write_json(FIXTURES / "networks-control.json", {"networks": entries})
-    for seed, (name, folder) in enumerate(cases(), 1):
-        if wanted and not any(word in name for word in wanted):
-            continue
-        case = folder.case(name, seed).expect((seed,))
-        made.append(case)
-        expected = case.json["expected"][0]
-        print(f"{name}: {expected.get('refused', expected.get('inside'))}")
-    if not wanted:
+    made = reported(cases(), lambda seed, name, folder: folder.case(name, seed).expect((seed,)), 1)
+    if made:
         pack(made, FIXTURES.parent / "folders" / "added" / f"{TEXT}.json.gz")
 
 

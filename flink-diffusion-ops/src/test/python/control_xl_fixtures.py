@@ -10,12 +10,10 @@
 Writes fixtures/folders/control-xl.json.gz, which ControlXlTest compares, and the first of each class to fixtures/folders/added.
 """
 
-import sys
-
 from fixture_tools import FIXTURES
-from folder_bases import CONTROL, IMAGE, MASK, NEGATIVE, PROCESSOR, VISION, Folder
-from folder_cases import configure, pack
-from ip_adapter_fixtures import SHOWN, adapter
+from folder_bases import CONTROL, IMAGE, NEGATIVE, Folder
+from folder_cases import configure, pack, reported
+from ip_adapter_fixtures import SHOWN, add_adapters, see
 
 TEXT, FROM_IMAGE, INPAINT = (f"StableDiffusionXLControlNet{kind}Pipeline" for kind in ("", "Img2Img", "Inpaint"))
 UNION, UNION_FROM_IMAGE, UNION_INPAINT = (each.replace("ControlNet", "ControlNetUnion") for each in (TEXT, FROM_IMAGE, INPAINT))
@@ -72,10 +70,7 @@ def made(seed, name, pipeline, changes):
         folder.images[f"control_image_{i + 2}"] = {**IMAGE, "seed": 12 + i}
     kind = changes.pop("shown", None)
     if kind:
-        folder.index.pop("image_encoder", None)
-        folder.index.pop("feature_extractor", None)
-        folder.network("image_encoder", "transformers", "CLIPVisionModelWithProjection", VISION)
-        folder.processors["feature_extractor"] = ["CLIPImageProcessorPil", dict(PROCESSOR)]
+        see(folder)
         folder.images["ip_adapter_image"] = SHOWN
     if pipeline not in (TEXT, UNION):
         folder.arguments.update(height=16, width=16)
@@ -86,22 +81,14 @@ def made(seed, name, pipeline, changes):
     folder.arguments.update(changes)
     case = folder.case(name, seed)
     if kind:
-        case.json["weights"]["adapters"] = {"file": f"ip-{kind}.safetensors", "tensors": adapter(kind, folder.config("unet"), VISION)}
-        case.json["ip_adapters"] = [f"adapters/ip-{kind}.safetensors"]
+        add_adapters(case, folder, [kind])
     return case.expect((seed,))
 
 
 def main():
     configure()
-    wanted, cases = sys.argv[1:], []
-    for seed, (name, *rest) in enumerate(described(), 1101):
-        if wanted and not any(word in name for word in wanted):
-            continue
-        case = made(seed, name, *rest)
-        cases.append(case)
-        expected = case.json["expected"][0]
-        print(f"{name}: {expected.get('refused', expected.get('inside'))}", flush=True)
-    if not wanted:
+    cases = reported(described(), made, 1101)
+    if cases:
         folders = FIXTURES.parent / "folders"
         pack(cases, folders / "control-xl.json.gz")
         first = [next(case for case in cases if case.json["pipeline"] == each) for each in (TEXT, FROM_IMAGE, INPAINT, UNION, UNION_FROM_IMAGE, UNION_INPAINT)]

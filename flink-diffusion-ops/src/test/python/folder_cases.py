@@ -20,6 +20,7 @@ import math
 import os
 import re
 import shutil
+import sys
 import tempfile
 import warnings
 from pathlib import Path
@@ -381,6 +382,25 @@ def pack(cases, path):
     path.parent.mkdir(parents=True, exist_ok=True)
     with open(path, "wb") as raw, gzip.GzipFile(fileobj=raw, mode="wb", filename="", mtime=0, compresslevel=9) as file:
         file.write(json.dumps([case.json if isinstance(case, Case) else case for case in cases], separators=(",", ":")).encode())
+
+
+def reported(described, made, first):
+    """
+    Makes cases and prints how they came out.
+
+    :param described: each a name and what ``made`` takes after seed and name
+    :param first: the first one's seed; the others follow
+    :return: all of them; none if words of the command line choose some to be looked at
+    """
+    wanted, cases = sys.argv[1:], []
+    for seed, (name, *rest) in enumerate(described, first):
+        if wanted and not any(word in name for word in wanted):
+            continue
+        case = made(seed, name, *rest)
+        cases.append(case)
+        expected = case.json["expected"][0]
+        print(f"{name}: {expected.get('refused', expected.get('inside'))}", flush=True)
+    return [] if wanted else cases
 
 
 def configure():

@@ -11,14 +11,13 @@ Writes fixtures/folders/ip-adapters.json.gz, which ImagePromptsTest compares.
 """
 
 import json
-import sys
 
 import torch
 from diffusers import UNet2DConditionModel
 
 from fixture_tools import FIXTURES
 from folder_bases import IMAGE, NEGATIVE, VISION, PROCESSOR, Folder
-from folder_cases import configure, pack, shapes_of
+from folder_cases import configure, pack, reported, shapes_of
 
 SHOWN = {"kind": "painting", "width": 40, "height": 33, "seed": 21}
 SD, FROM_IMAGE, INPAINT, CONTROLLED = "StableDiffusionPipeline", "StableDiffusionImg2ImgPipeline", "StableDiffusionInpaintPipeline", "StableDiffusionControlNetPipeline"
@@ -66,17 +65,31 @@ def adapter(kind, unet, vision, context=None):
     return tensors
 
 
+def see(folder, vision=VISION):
+    """Gives a folder an image encoder."""
+    folder.index.pop("image_encoder", None)
+    folder.network("image_encoder", "transformers", "CLIPVisionModelWithProjection", vision)
+    folder.index.pop("feature_extractor", None)
+    # Resizes as Pillow does; torchvision rounds one pixel in 200 otherwise.
+    folder.processors["feature_extractor"] = ["CLIPImageProcessorPil", dict(PROCESSOR)]
+
+
+def add_adapters(case, folder, kinds, vision=VISION, context=None):
+    """Lays files of IP-Adapters beside a folder."""
+    case.json["ip_adapters"] = []
+    for i, kind in enumerate(kinds):
+        place = "adapters" if i == 0 else f"adapters{i}"
+        case.json["weights"][place] = {"file": f"ip-{kind}.safetensors", "tensors": adapter(kind, folder.config("unet"), vision, context)}
+        case.json["ip_adapters"].append(f"{place}/ip-{kind}.safetensors")
+
+
 def made(name, seed, pipeline=SD, kinds=("plain",), unet=None, vision=None, beside=False, scheduler=None, images=1, context=None, change=None, **arguments):
     folder = Folder(pipeline)
     folder.config("unet").update(unet or {})
     folder.config("scheduler").update(scheduler or {})
     own = {**VISION, **(vision or {})}
     if not beside:
-        folder.index.pop("image_encoder", None)
-        folder.network("image_encoder", "transformers", "CLIPVisionModelWithProjection", own)
-        folder.index.pop("feature_extractor", None)
-        # Resizes as Pillow does; torchvision rounds one pixel in 200 otherwise.
-        folder.processors["feature_extractor"] = ["CLIPImageProcessorPil", dict(PROCESSOR)]
+        see(folder, own)
     folder.arguments.update(arguments)
     for i in range(max(images, len(kinds) if images else 0)):
         folder.images["ip_adapter_image" + (f"_{i + 1}" if i else "")] = {**SHOWN, "seed": 21 + i, "width": 40 - 5 * i}
@@ -86,11 +99,7 @@ def made(name, seed, pipeline=SD, kinds=("plain",), unet=None, vision=None, besi
     if beside:
         case.json["files"]["adapters/image_encoder/config.json"] = json.dumps(own)
         case.json["weights"]["adapters/image_encoder"] = {"file": "model.safetensors", "tensors": shapes_of("transformers", "CLIPVisionModelWithProjection", own)}
-    case.json["ip_adapters"] = []
-    for i, kind in enumerate(kinds):
-        place = "adapters" if i == 0 else f"adapters{i}"
-        case.json["weights"][place] = {"file": f"ip-{kind}.safetensors", "tensors": adapter(kind, folder.config("unet"), own, context)}
-        case.json["ip_adapters"].append(f"{place}/ip-{kind}.safetensors")
+    add_adapters(case, folder, kinds, own, context)
     return case.expect((seed,))
 
 
@@ -142,16 +151,9 @@ def two_controls(folder):
 
 def main():
     configure()
-    wanted, all_cases = sys.argv[1:], []
-    for seed, (name, arguments) in enumerate(described(), 901):
-        if wanted and not any(word in name for word in wanted):
-            continue
-        case = made(name, seed, **arguments)
-        all_cases.append(case)
-        expected = case.json["expected"][0]
-        print(f"{name}: {expected.get('refused', expected.get('inside'))}", flush=True)
-    if not wanted:
-        pack(all_cases, FIXTURES.parent / "folders" / "ip-adapters.json.gz")
+    cases = reported(described(), lambda seed, name, arguments: made(name, seed, **arguments), 901)
+    if cases:
+        pack(cases, FIXTURES.parent / "folders" / "ip-adapters.json.gz")
 
 
 if __name__ == "__main__":

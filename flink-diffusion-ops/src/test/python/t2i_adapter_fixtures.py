@@ -10,13 +10,10 @@
 Writes fixtures/folders/t2i-adapters.json.gz, which T2IAdaptersTest compares, and the first of each class to fixtures/folders/added.
 """
 
-import sys
-
 from fixture_tools import FIXTURES
 from folder_bases import IMAGE, MASK, NEGATIVE, Folder
-from folder_cases import configure, pack
-from ip_adapter_fixtures import SHOWN, adapter
-from folder_bases import PROCESSOR, VISION
+from folder_cases import configure, pack, reported
+from ip_adapter_fixtures import SHOWN, add_adapters, see
 
 SD, XL = "StableDiffusionAdapterPipeline", "StableDiffusionXLAdapterPipeline"
 FULL = {"_class_name": "T2IAdapter", "adapter_type": "full_adapter", "channels": [8, 16], "downscale_factor": 2, "in_channels": 3, "num_res_blocks": 2}
@@ -75,30 +72,19 @@ def made(seed, name, pipeline, unet, configs, changes):
         folder.images["adapter_image" + (f"_{i + 1}" if i else "")] = image
     kind = changes.pop("shown", None)
     if kind:
-        folder.index.pop("image_encoder", None)
-        folder.index.pop("feature_extractor", None)
-        folder.network("image_encoder", "transformers", "CLIPVisionModelWithProjection", VISION)
-        folder.processors["feature_extractor"] = ["CLIPImageProcessorPil", dict(PROCESSOR)]
+        see(folder)
         folder.images["ip_adapter_image"] = SHOWN
     folder.arguments.update(changes)
     case = folder.case(name, seed)
     if kind:
-        case.json["weights"]["adapters"] = {"file": f"ip-{kind}.safetensors", "tensors": adapter(kind, folder.config("unet"), VISION)}
-        case.json["ip_adapters"] = [f"adapters/ip-{kind}.safetensors"]
+        add_adapters(case, folder, [kind])
     return case.expect((seed,))
 
 
 def main():
     configure()
-    wanted, cases = sys.argv[1:], []
-    for seed, (name, *rest) in enumerate(described(), 1001):
-        if wanted and not any(word in name for word in wanted):
-            continue
-        case = made(seed, name, *rest)
-        cases.append(case)
-        expected = case.json["expected"][0]
-        print(f"{name}: {expected.get('refused', expected.get('inside'))}", flush=True)
-    if not wanted:
+    cases = reported(described(), made, 1001)
+    if cases:
         folders = FIXTURES.parent / "folders"
         pack(cases, folders / "t2i-adapters.json.gz")
         pack(cases[:2], folders / "added" / f"{SD}.json.gz")

@@ -4,6 +4,7 @@
  */
 package io.github.flinkdiffusion.ops.pipeline;
 
+import static io.github.flinkdiffusion.ops.pipeline.SmallRequests.alone;
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
@@ -153,14 +154,6 @@ class AdaptersTest {
         .with(Parameters.GUIDANCE_SCALE, 2.0)
         .with(Parameters.WIDTH, 32L)
         .with(Parameters.HEIGHT, 32L);
-  }
-
-  private static Raster alone(DiffusionPipeline pipeline, GenerationSpec spec) {
-    List<Trajectory> trajectory = pipeline.start(List.of(pipeline.model().prepare(spec)));
-    while (!trajectory.get(0).done()) {
-      pipeline.step(trajectory);
-    }
-    return pipeline.finish(trajectory).get(0).image();
   }
 
   private static Raster merged(String model, String engine, Lora... loras) {

@@ -4,6 +4,11 @@
  */
 package io.github.flinkdiffusion.ops.pipeline;
 
+import static io.github.flinkdiffusion.ops.pipeline.SmallRequests.alone;
+import static io.github.flinkdiffusion.ops.pipeline.SmallRequests.painted;
+import static io.github.flinkdiffusion.ops.pipeline.SmallRequests.requireSharedCalls;
+import static io.github.flinkdiffusion.ops.pipeline.SmallRequests.restored;
+import static io.github.flinkdiffusion.ops.pipeline.SmallRequests.spec;
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
@@ -19,7 +24,6 @@ import java.util.ArrayList;
 import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
-import java.util.TreeMap;
 import org.junit.jupiter.api.AfterAll;
 import org.junit.jupiter.api.BeforeAll;
 import org.junit.jupiter.api.Test;
@@ -32,12 +36,8 @@ import org.junit.jupiter.params.provider.ValueSource;
  * shared; trajectories that go on after any step. Of a model with two ControlNets.
  */
 class ControlTest {
-  private static final Path CASES =
-      Path.of(
-          "src/test/resources/fixtures/folders/added/StableDiffusionControlNetPipeline.json.gz");
-
-  /** A batch of another size rounds differently. */
-  private static final double ROUNDING = 1e-4;
+  private static final FolderCases CASES =
+      new FolderCases("added/StableDiffusionControlNetPipeline.json.gz");
 
   @TempDir private static Path temp;
   private static Path folder;
@@ -46,11 +46,7 @@ class ControlTest {
   @BeforeAll
   static void open() throws IOException {
     folder = temp.resolve("two");
-    FolderCase two =
-        FolderCase.read(CASES).stream()
-            .filter(each -> each.name().equals("two networks, StableDiffusionControlNetPipeline"))
-            .findFirst()
-            .orElseThrow();
+    FolderCase two = CASES.named("two networks, StableDiffusionControlNetPipeline");
     two.write(folder);
     for (String engine : List.of(Engines.ONNX_RUNTIME, Engines.PYTORCH)) {
       PIPELINES.put(
@@ -68,32 +64,8 @@ class ControlTest {
     return PIPELINES.get(Engines.ONNX_RUNTIME);
   }
 
-  private static Raster painted(int seed) {
-    float[] values = new float[3 * 16 * 16];
-    for (int i = 0; i < values.length; i++) {
-      values[i] = (i * (7 + seed) + seed) % 29 / 28f;
-    }
-    return new Raster(3, 16, 16, values);
-  }
-
-  private static GenerationSpec spec(String id) {
-    return GenerationSpec.of(id)
-        .with(Parameters.PROMPT, "a table")
-        .with(Parameters.STEPS, 4L)
-        .with(Parameters.WIDTH, 16L)
-        .with(Parameters.HEIGHT, 16L);
-  }
-
   private static GenerationSpec controlled(String id) {
     return spec(id).with(Parameters.CONTROL_IMAGE, painted(1));
-  }
-
-  private static Raster alone(DiffusionPipeline pipeline, GenerationSpec spec) {
-    List<Trajectory> trajectory = pipeline.start(List.of(pipeline.model().prepare(spec)));
-    while (!trajectory.get(0).done()) {
-      pipeline.step(trajectory);
-    }
-    return pipeline.finish(trajectory).get(0).image();
   }
 
   @ParameterizedTest
@@ -120,38 +92,7 @@ class ControlTest {
             controlled("a part of an image")
                 .with(Parameters.IMAGE, painted(5))
                 .with(Parameters.MASK, Raster.filled(1, 16, 16, 1)));
-    Map<String, Trajectory> all = new TreeMap<>();
-    for (GenerationSpec spec : specs) {
-      Trajectory next = pipeline.start(List.of(pipeline.model().prepare(spec))).get(0);
-      all.put(spec.id(), next);
-      assertThat(next.batchKey()).isEqualTo(all.get(specs.get(0).id()).batchKey());
-      // The earlier ones are steps ahead.
-      step(pipeline, all);
-    }
-    while (!all.values().stream().allMatch(Trajectory::done)) {
-      step(pipeline, all);
-    }
-    Raster plain = alone(pipeline, spec("none"));
-    for (GenerationSpec spec : specs) {
-      Raster shared = pipeline.finish(List.of(all.get(spec.id()))).get(0).image();
-      assertThat(FolderCase.distance(shared, alone(pipeline, spec)))
-          .as(spec.id())
-          .isLessThan(ROUNDING);
-      // Else there would be nothing to see here.
-      double seen = FolderCase.distance(plain, alone(pipeline, withId(spec, "none")));
-      assertThat(seen).as(spec.id()).matches(far -> far > 0.02 || spec.id().equals("none"));
-    }
-  }
-
-  private static GenerationSpec withId(GenerationSpec spec, String id) {
-    return new GenerationSpec(id, spec.arguments());
-  }
-
-  private static void step(DiffusionPipeline pipeline, Map<String, Trajectory> all) {
-    List<Trajectory> going = all.values().stream().filter(each -> !each.done()).toList();
-    if (!going.isEmpty()) {
-      pipeline.step(going);
-    }
+    requireSharedCalls(pipeline, specs);
   }
 
   @Test
@@ -162,13 +103,7 @@ class ControlTest {
             .with(Parameters.CONTROL_GUIDANCE_START, new Numbers(0, 0.25))
             .with(Parameters.CONTROL_GUIDANCE_END, new Numbers(0.75, 1));
     Raster expected = alone(pipeline(), spec);
-    List<Trajectory> trajectory = pipeline().start(List.of(pipeline().model().prepare(spec)));
-    while (!trajectory.get(0).done()) {
-      trajectory = pipeline().restore(List.of(trajectory.get(0).snapshot()));
-      pipeline().step(trajectory);
-    }
-    Raster restored = pipeline().finish(trajectory).get(0).image();
-    assertThat(FolderCase.distance(restored, expected)).isZero();
+    assertThat(FolderCase.distance(restored(pipeline(), spec), expected)).isZero();
   }
 
   @Test
@@ -254,7 +189,7 @@ class ControlTest {
         .isInstanceOf(WeightsException.class)
         .hasMessageContaining("controlnet runs with unet");
     Path without = temp.resolve("without");
-    FolderCase.read(CASES).get(0).write(without);
+    FolderCase.read(CASES.file()).get(0).write(without);
     Path index = without.resolve("model_index.json");
     Files.writeString(index, Files.readString(index).replace("\"controlnet\"", "\"_controlnet\""));
     assertThatThrownBy(() -> Pipelines.open(without, PipelineSettings.on(DeviceSpec.CPU)))

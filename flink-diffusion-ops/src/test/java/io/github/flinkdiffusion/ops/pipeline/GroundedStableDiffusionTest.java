@@ -4,6 +4,7 @@
  */
 package io.github.flinkdiffusion.ops.pipeline;
 
+import static io.github.flinkdiffusion.ops.pipeline.SmallRequests.alone;
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
@@ -63,14 +64,6 @@ class GroundedStableDiffusionTest {
 
   private static List<Trajectory> start(GenerationSpec... specs) {
     return pipeline.start(List.of(specs).stream().map(pipeline.model()::prepare).toList());
-  }
-
-  private static Raster alone(DiffusionPipeline pipeline, GenerationSpec spec) {
-    List<Trajectory> trajectory = pipeline.start(List.of(pipeline.model().prepare(spec)));
-    while (!trajectory.get(0).done()) {
-      pipeline.step(trajectory);
-    }
-    return pipeline.finish(trajectory).get(0).image();
   }
 
   private static double difference(Raster a, Raster b) {

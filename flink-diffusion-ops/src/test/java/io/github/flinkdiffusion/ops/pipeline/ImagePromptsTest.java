@@ -4,10 +4,13 @@
  */
 package io.github.flinkdiffusion.ops.pipeline;
 
+import static io.github.flinkdiffusion.ops.pipeline.SmallRequests.alone;
+import static io.github.flinkdiffusion.ops.pipeline.SmallRequests.painted;
+import static io.github.flinkdiffusion.ops.pipeline.SmallRequests.requireSharedCalls;
+import static io.github.flinkdiffusion.ops.pipeline.SmallRequests.spec;
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
-import com.fasterxml.jackson.databind.JsonNode;
 import io.github.flinkdiffusion.ops.engine.DeviceSpec;
 import io.github.flinkdiffusion.ops.engine.Engines;
 import io.github.flinkdiffusion.ops.image.Raster;
@@ -20,8 +23,6 @@ import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
-import java.util.Set;
-import java.util.TreeMap;
 import java.util.stream.Stream;
 import org.junit.jupiter.api.AfterAll;
 import org.junit.jupiter.api.BeforeAll;
@@ -39,17 +40,9 @@ import org.junit.jupiter.params.provider.ValueSource;
  */
 @Tag("names-its-engine")
 class ImagePromptsTest {
-  private static final Path CASES =
-      Path.of("src/test/resources/fixtures/folders/ip-adapters.json.gz");
-
-  private static final double TOLERANCE = 1e-3;
-
-  /** A batch of another size rounds differently. */
-  private static final double ROUNDING = 1e-4;
-
-  /** The rest is compared every night. */
-  private static final Set<String> QUICK =
-      Set.of(
+  private static final FolderCases CASES =
+      new FolderCases(
+          "ip-adapters.json.gz",
           "plus, two images",
           "an encoder beside the file",
           "full face",
@@ -67,19 +60,12 @@ class ImagePromptsTest {
   @BeforeAll
   static void open() throws IOException {
     folder = temp.resolve("two");
-    FolderCase two = named("plus, with two ControlNets");
+    FolderCase two = CASES.named("plus, with two ControlNets");
     two.write(folder);
     settings = two.settings(folder);
     for (String engine : List.of(Engines.ONNX_RUNTIME, Engines.PYTORCH)) {
       PIPELINES.put(engine, Pipelines.open(folder, settings.withEngine(engine)));
     }
-  }
-
-  private static FolderCase named(String name) throws IOException {
-    return FolderCase.read(CASES).stream()
-        .filter(each -> each.name().equals(name))
-        .findFirst()
-        .orElseThrow();
   }
 
   @AfterAll
@@ -93,99 +79,28 @@ class ImagePromptsTest {
   }
 
   static Stream<Arguments> quick() throws IOException {
-    return cases(true);
+    return CASES.first();
   }
 
   static Stream<Arguments> others() throws IOException {
-    return cases(false);
-  }
-
-  private static Stream<Arguments> cases(boolean quick) throws IOException {
-    return FolderCase.read(CASES).stream()
-        .filter(each -> QUICK.contains(each.name()) == quick)
-        .flatMap(
-            each ->
-                Stream.of(Engines.ONNX_RUNTIME, Engines.PYTORCH)
-                    .map(engine -> Arguments.of(each, engine)));
+    return CASES.others();
   }
 
   @ParameterizedTest
   @MethodSource("quick")
   void makesTheReferencesImage(FolderCase given, String engine) throws IOException {
-    compare(given, engine, temp);
+    FolderCases.compare(given, engine, temp);
   }
 
   @ParameterizedTest
   @MethodSource("others")
   @Tag("nightly")
   void makesTheReferencesImageOfTheOthersToo(FolderCase given, String engine) throws IOException {
-    compare(given, engine, temp);
-  }
-
-  /** A folder's image, with trajectories restored after every step; or that it is refused. */
-  static void compare(FolderCase given, String engine, Path temp) throws IOException {
-    Path own = Files.createTempDirectory(temp, "case");
-    given.write(own);
-    PipelineSettings how = given.settings(own).withEngine(engine);
-    JsonNode expected = given.expected().get(0);
-    if (expected.has("refused")) {
-      assertThatThrownBy(
-              () -> {
-                try (DiffusionPipeline pipeline = Pipelines.open(own, how)) {
-                  pipeline.model().prepare(given.spec(0));
-                }
-              })
-          .as("refused there: %s", expected.get("refused"))
-          .isInstanceOfAny(WeightsException.class, InvalidRequestException.class);
-      return;
-    }
-    try (DiffusionPipeline pipeline = Pipelines.open(own, how)) {
-      Raster image = restored(pipeline, given.spec(expected.get("seed").asLong()));
-      assertThat(FolderCase.distance(image, FolderCase.expectedPicture(expected)))
-          .isLessThanOrEqualTo(TOLERANCE);
-    }
-  }
-
-  /** Restored after every step. */
-  private static Raster restored(DiffusionPipeline pipeline, GenerationSpec spec) {
-    List<Trajectory> trajectory = pipeline.start(List.of(pipeline.model().prepare(spec)));
-    while (!trajectory.get(0).done()) {
-      trajectory = pipeline.restore(List.of(trajectory.get(0).snapshot()));
-      pipeline.step(trajectory);
-    }
-    return pipeline.finish(trajectory).get(0).image();
-  }
-
-  private static Raster painted(int seed) {
-    float[] values = new float[3 * 24 * 20];
-    for (int i = 0; i < values.length; i++) {
-      values[i] = (i * (7 + seed) + seed) % 29 / 28f;
-    }
-    return new Raster(3, 24, 20, values);
-  }
-
-  private static Raster small(int seed) {
-    return new Raster(3, 16, 16, java.util.Arrays.copyOf(painted(seed).data(), 3 * 16 * 16));
-  }
-
-  private static GenerationSpec spec(String id) {
-    return GenerationSpec.of(id)
-        .with(Parameters.PROMPT, "a table")
-        .with(Parameters.STEPS, 4L)
-        .with(Parameters.WIDTH, 16L)
-        .with(Parameters.HEIGHT, 16L);
+    FolderCases.compare(given, engine, temp);
   }
 
   private static GenerationSpec shown(String id) {
-    return spec(id).with(Parameters.IP_ADAPTER_IMAGE, painted(1));
-  }
-
-  static Raster alone(DiffusionPipeline pipeline, GenerationSpec spec) {
-    List<Trajectory> trajectory = pipeline.start(List.of(pipeline.model().prepare(spec)));
-    while (!trajectory.get(0).done()) {
-      pipeline.step(trajectory);
-    }
-    return pipeline.finish(trajectory).get(0).image();
+    return spec(id).with(Parameters.IP_ADAPTER_IMAGE, painted(1, 24, 20));
   }
 
   @ParameterizedTest
@@ -197,50 +112,24 @@ class ImagePromptsTest {
             spec("none"),
             shown("an image"),
             shown("three images, without guidance")
-                .with(Parameters.IP_ADAPTER_IMAGE_2, painted(2))
-                .with(Parameters.IP_ADAPTER_IMAGE_3, painted(3))
+                .with(Parameters.IP_ADAPTER_IMAGE_2, painted(2, 24, 20))
+                .with(Parameters.IP_ADAPTER_IMAGE_3, painted(3, 24, 20))
                 .with(Parameters.GUIDANCE_SCALE, 1.0),
             shown("a scale, no prompt")
                 .with(Parameters.PROMPT, "")
                 .with(Parameters.IP_ADAPTER_SCALE, new Numbers(0.7)),
-            spec("controlled").with(Parameters.CONTROL_IMAGE, small(4)),
+            spec("controlled").with(Parameters.CONTROL_IMAGE, painted(4)),
             shown("an image, controlled at first")
-                .with(Parameters.CONTROL_IMAGE_2, small(5))
+                .with(Parameters.CONTROL_IMAGE_2, painted(5))
                 .with(Parameters.CONTROL_GUIDANCE_END, new Numbers(0.5)),
             shown("guidance at first").with(Parameters.GUIDANCE_INTERVAL, new Numbers(0, 0.5)),
-            shown("from an image").with(Parameters.IMAGE, small(6)).with(Parameters.STRENGTH, 0.5),
+            shown("from an image")
+                .with(Parameters.IMAGE, painted(6))
+                .with(Parameters.STRENGTH, 0.5),
             shown("a part of an image")
-                .with(Parameters.IMAGE, small(7))
+                .with(Parameters.IMAGE, painted(7))
                 .with(Parameters.MASK, Raster.filled(1, 16, 16, 1)));
-    Map<String, Trajectory> all = new TreeMap<>();
-    for (GenerationSpec spec : specs) {
-      Trajectory next = pipeline.start(List.of(pipeline.model().prepare(spec))).get(0);
-      all.put(spec.id(), next);
-      assertThat(next.batchKey()).isEqualTo(all.get(specs.get(0).id()).batchKey());
-      // The earlier ones are steps ahead.
-      step(pipeline, all);
-    }
-    while (!all.values().stream().allMatch(Trajectory::done)) {
-      step(pipeline, all);
-    }
-    Raster plain = alone(pipeline, spec("none"));
-    for (GenerationSpec spec : specs) {
-      Raster shared = pipeline.finish(List.of(all.get(spec.id()))).get(0).image();
-      assertThat(FolderCase.distance(shared, alone(pipeline, spec)))
-          .as(spec.id())
-          .isLessThan(ROUNDING);
-      // Else there would be nothing to see here.
-      double seen =
-          FolderCase.distance(plain, alone(pipeline, new GenerationSpec("none", spec.arguments())));
-      assertThat(seen).as(spec.id()).matches(far -> far > 0.02 || spec.id().equals("none"));
-    }
-  }
-
-  static void step(DiffusionPipeline pipeline, Map<String, Trajectory> all) {
-    List<Trajectory> going = all.values().stream().filter(each -> !each.done()).toList();
-    if (!going.isEmpty()) {
-      pipeline.step(going);
-    }
+    requireSharedCalls(pipeline, specs);
   }
 
   @Test
@@ -298,7 +187,7 @@ class ImagePromptsTest {
     refused.add(
         Map.entry(
             shown("inverted")
-                .with(Parameters.IMAGE, small(1))
+                .with(Parameters.IMAGE, painted(1))
                 .with(Parameters.SOURCE_PROMPT, "a chair"),
             "The request has a sourcePrompt and an ipAdapterImage; it may have one of both."));
     for (Map.Entry<GenerationSpec, String> each : refused) {

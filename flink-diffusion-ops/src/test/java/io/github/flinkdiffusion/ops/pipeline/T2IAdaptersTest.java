@@ -4,18 +4,18 @@
  */
 package io.github.flinkdiffusion.ops.pipeline;
 
+import static io.github.flinkdiffusion.ops.pipeline.SmallRequests.painted;
+import static io.github.flinkdiffusion.ops.pipeline.SmallRequests.requireSharedCalls;
+import static io.github.flinkdiffusion.ops.pipeline.SmallRequests.spec;
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
 import io.github.flinkdiffusion.ops.engine.Engines;
 import io.github.flinkdiffusion.ops.image.Raster;
 import java.io.IOException;
-import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.List;
 import java.util.Map;
-import java.util.Set;
-import java.util.TreeMap;
 import java.util.stream.Stream;
 import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.api.Test;
@@ -31,73 +31,36 @@ import org.junit.jupiter.params.provider.ValueSource;
  */
 @Tag("names-its-engine")
 class T2IAdaptersTest {
-  private static final Path CASES =
-      Path.of("src/test/resources/fixtures/folders/t2i-adapters.json.gz");
-
-  /** A batch of another size rounds differently. */
-  private static final double ROUNDING = 1e-4;
-
-  /** The rest is compared every night. */
-  private static final Set<String> QUICK =
-      Set.of("light", "two adapters", "XL, a share of the steps", "other widths", "other sizes");
+  private static final FolderCases CASES =
+      new FolderCases(
+          "t2i-adapters.json.gz",
+          "light",
+          "two adapters",
+          "XL, a share of the steps",
+          "other widths",
+          "other sizes");
 
   @TempDir private static Path temp;
 
   static Stream<Arguments> quick() throws IOException {
-    return cases(true);
+    return CASES.first();
   }
 
   static Stream<Arguments> others() throws IOException {
-    return cases(false);
-  }
-
-  private static Stream<Arguments> cases(boolean quick) throws IOException {
-    return FolderCase.read(CASES).stream()
-        .filter(each -> QUICK.contains(each.name()) == quick)
-        .flatMap(
-            each ->
-                Stream.of(Engines.ONNX_RUNTIME, Engines.PYTORCH)
-                    .map(engine -> Arguments.of(each, engine)));
+    return CASES.others();
   }
 
   @ParameterizedTest
   @MethodSource("quick")
   void makesTheReferencesImage(FolderCase given, String engine) throws IOException {
-    ImagePromptsTest.compare(given, engine, temp);
+    FolderCases.compare(given, engine, temp);
   }
 
   @ParameterizedTest
   @MethodSource("others")
   @Tag("nightly")
   void makesTheReferencesImageOfTheOthersToo(FolderCase given, String engine) throws IOException {
-    ImagePromptsTest.compare(given, engine, temp);
-  }
-
-  private static DiffusionPipeline open(String name, String engine) throws IOException {
-    FolderCase given =
-        FolderCase.read(CASES).stream()
-            .filter(each -> each.name().equals(name))
-            .findFirst()
-            .orElseThrow();
-    Path folder = Files.createTempDirectory(temp, engine);
-    given.write(folder);
-    return Pipelines.open(folder, given.settings(folder).withEngine(engine));
-  }
-
-  private static Raster painted(int seed) {
-    float[] values = new float[3 * 16 * 16];
-    for (int i = 0; i < values.length; i++) {
-      values[i] = (i * (7 + seed) + seed) % 29 / 28f;
-    }
-    return new Raster(3, 16, 16, values);
-  }
-
-  private static GenerationSpec spec(String id) {
-    return GenerationSpec.of(id)
-        .with(Parameters.PROMPT, "a table")
-        .with(Parameters.STEPS, 4L)
-        .with(Parameters.WIDTH, 16L)
-        .with(Parameters.HEIGHT, 16L);
+    FolderCases.compare(given, engine, temp);
   }
 
   private static GenerationSpec sketched(String id) {
@@ -107,7 +70,7 @@ class T2IAdaptersTest {
   @ParameterizedTest
   @ValueSource(strings = {Engines.ONNX_RUNTIME, Engines.PYTORCH})
   void requestsOfAllKindsShareCallsAndChangeNothingForEachOther(String engine) throws IOException {
-    try (DiffusionPipeline pipeline = open("XL with an IP-Adapter", engine)) {
+    try (DiffusionPipeline pipeline = CASES.open("XL with an IP-Adapter", engine, temp)) {
       List<GenerationSpec> specs =
           List.of(
               spec("none"),
@@ -122,36 +85,13 @@ class T2IAdaptersTest {
               spec("from an image")
                   .with(Parameters.IMAGE, painted(5))
                   .with(Parameters.STRENGTH, 0.5));
-      Map<String, Trajectory> all = new TreeMap<>();
-      for (GenerationSpec spec : specs) {
-        Trajectory next = pipeline.start(List.of(pipeline.model().prepare(spec))).get(0);
-        all.put(spec.id(), next);
-        assertThat(next.batchKey()).isEqualTo(all.get(specs.get(0).id()).batchKey());
-        // The earlier ones are steps ahead.
-        ImagePromptsTest.step(pipeline, all);
-      }
-      while (!all.values().stream().allMatch(Trajectory::done)) {
-        ImagePromptsTest.step(pipeline, all);
-      }
-      Raster plain = ImagePromptsTest.alone(pipeline, spec("none"));
-      for (GenerationSpec spec : specs) {
-        Raster shared = pipeline.finish(List.of(all.get(spec.id()))).get(0).image();
-        assertThat(FolderCase.distance(shared, ImagePromptsTest.alone(pipeline, spec)))
-            .as(spec.id())
-            .isLessThan(ROUNDING);
-        // Else there would be nothing to see here.
-        double seen =
-            FolderCase.distance(
-                plain,
-                ImagePromptsTest.alone(pipeline, new GenerationSpec("none", spec.arguments())));
-        assertThat(seen).as(spec.id()).matches(far -> far > 0.02 || spec.id().equals("none"));
-      }
+      requireSharedCalls(pipeline, specs);
     }
   }
 
   @Test
   void refusesWhatDoesNotFitByName() throws IOException {
-    try (DiffusionPipeline pipeline = open("two adapters", Engines.ONNX_RUNTIME)) {
+    try (DiffusionPipeline pipeline = CASES.open("two adapters", Engines.ONNX_RUNTIME, temp)) {
       assertThat(
               pipeline.model().prepare(sketched("one")).get(Parameters.ADAPTER_CONDITIONING_SCALE))
           .isEqualTo(new Numbers(1));
