@@ -310,6 +310,7 @@ class TextToImageTest {
             .setOption(DiffusionOptions.CACHE_BRANCH, 1)
             .setOption(DiffusionOptions.CACHE_THRESHOLD, 0.25)
             .setOption(DiffusionOptions.CACHE_MEMORY, MemorySize.parse("2gb"))
+            .setOption(DiffusionOptions.UNET_GUIDANCE, true)
             .setCapacity(5)
             .setBatchRows(6)
             .setBatchAging(Duration.ofSeconds(7))
@@ -373,7 +374,8 @@ class TextToImageTest {
                 List.of("style=/loras/style.safetensors"),
                 9,
                 List.of("/adapters/ip.safetensors"),
-                "/adapters/image_encoder"));
+                "/adapters/image_encoder",
+                true));
     assertThat(DiffusionSettings.of(set))
         .isEqualTo(
             new DiffusionSettings(

@@ -51,9 +51,10 @@ record Transformer2D(
    *
    * @param grounding null where no row sees objects
    * @param images of IP-Adapters; null where no row sees images
+   * @param changes null where no row changes anything
    */
-  record Beside(Grounding grounding, IpAdapters.Tokens images) {
-    static final Beside NOTHING = new Beside(null, null);
+  record Beside(Grounding grounding, IpAdapters.Tokens images, GuidedUNet changes) {
+    static final Beside NOTHING = new Beside(null, null, null);
   }
 
   Value emit(Scope at, Value x, Value contextTokens, Beside beside) {
@@ -77,8 +78,8 @@ record Transformer2D(
     Value h = at.layerNorm("norm1", x, channels, LAYER_NORM_EPSILON);
     Value y =
         onlyCrossAttention
-            ? attention(at.child("attn1"), h, contextTokens, context, null)
-            : attention(at.child("attn1"), h, h, channels, null);
+            ? attention(at.child("attn1"), h, contextTokens, context, null, null)
+            : attention(at.child("attn1"), h, h, channels, null, beside.changes());
     y = m.add(y, x);
     if (beside.grounding() != null) {
       y = grounded(at.child("fuser"), y, beside.grounding());
@@ -90,22 +91,34 @@ record Transformer2D(
                 at.layerNorm("norm2", y, channels, LAYER_NORM_EPSILON),
                 contextTokens,
                 context,
-                beside.images()),
+                beside.images(),
+                null),
             y);
     return m.add(
         feedForward(at.child("ff"), at.layerNorm("norm3", y, channels, LAYER_NORM_EPSILON)), y);
   }
 
   private Value attention(
-      Scope at, Value x, Value source, int sourceSize, IpAdapters.Tokens images) {
+      Scope at,
+      Value x,
+      Value source,
+      int sourceSize,
+      IpAdapters.Tokens images,
+      GuidedUNet changes) {
     Value q = at.linearWithoutBias("to_q", x, channels, channels);
     Value k = at.linearWithoutBias("to_k", source, sourceSize, channels);
     Value v = at.linearWithoutBias("to_v", source, sourceSize, channels);
-    return attention(at, q, k, v, upcast, images);
+    return attention(at, q, k, v, upcast, images, changes);
   }
 
   private Value attention(
-      Scope at, Value q, Value k, Value v, boolean upcast, IpAdapters.Tokens images) {
+      Scope at,
+      Value q,
+      Value k,
+      Value v,
+      boolean upcast,
+      IpAdapters.Tokens images,
+      GuidedUNet changes) {
     Method m = at.method();
     Value attended =
         upcast
@@ -113,6 +126,9 @@ record Transformer2D(
                 at.heads(m.toFloat(q), m.toFloat(k), m.toFloat(v), heads, channels / heads, false),
                 q)
             : at.heads(q, k, v, heads, channels / heads, false);
+    if (changes != null) {
+      attended = changes.attention(at.prefix().substring(0, at.prefix().length() - 1), attended, v);
+    }
     if (images != null) {
       attended = m.add(attended, images.added(at, q, channels, heads));
     }
@@ -133,6 +149,7 @@ record Transformer2D(
             attention.linearWithoutBias("to_k", all, channels, channels),
             attention.linearWithoutBias("to_v", all, channels, channels),
             false,
+            null,
             null);
     Value y = m.add(x, gated(at, "alpha_attn", grounding, attended));
     Value fed = feedForward(at.child("ff"), at.layerNorm("norm2", y, channels, LAYER_NORM_EPSILON));

@@ -16,6 +16,7 @@ import java.util.ArrayList;
 import java.util.Deque;
 import java.util.Iterator;
 import java.util.List;
+import java.util.stream.IntStream;
 import org.apache.flink.annotation.Internal;
 
 /** diffusers' UNet2DConditionModel: the denoising network of the Stable Diffusion family. */
@@ -23,6 +24,9 @@ import org.apache.flink.annotation.Internal;
 public final class UNet2DCondition implements CachingNetwork {
   /** {@link #groundedGraph}'s method for calls in which no row sees objects. */
   public static final String UNGROUNDED = "ungrounded";
+
+  /** {@link #guidedGraph}'s method for calls in which a row changes something. */
+  public static final String GUIDED = "guided";
 
   private final UNet2DConditionConfig config;
 
@@ -67,6 +71,44 @@ public final class UNet2DCondition implements CachingNetwork {
     method(graph, FORWARD, true);
     method(graph, UNGROUNDED, false);
     return graph;
+  }
+
+  /**
+   * A graph for requests that change what the network does inside. Its {@link #GUIDED} takes after
+   * all others {@code changes} [N, 4 + the number of {@link #selfAttentions}]: what FreeU adds to
+   * its factors b1, b2, s1 and s2 of 1, then for each self-attention 1 where its tokens keep their
+   * values. Its {@link #FORWARD} is {@link #graph}'s method: the same where all changes are 0.
+   */
+  public Graph guidedGraph() {
+    Graph graph = graph();
+    guided(graph.method(GUIDED));
+    return graph;
+  }
+
+  /**
+   * Where the network's transformers look at their own tokens, in {@link #GUIDED}'s order. Networks
+   * of K blocks have none: their attentions are others.
+   */
+  public List<String> selfAttentions() {
+    return config.hasKBlocks() ? List.of() : guided(new Graph().method(GUIDED)).selfAttentions();
+  }
+
+  /** Whether FreeU changes anything: it does on the first two levels of the way up. */
+  public boolean hasFreeU() {
+    return IntStream.range(0, Math.min(FreeU.LEVELS, config.levels())).anyMatch(this::hasFreeU);
+  }
+
+  private boolean hasFreeU(int up) {
+    UNetBlock kind = config.up().get(up);
+    return up < FreeU.LEVELS && (kind == UNetBlock.CROSS || kind == UNetBlock.PLAIN);
+  }
+
+  private GuidedUNet guided(Method method) {
+    Inputs inputs = inputs(method, false);
+    GuidedUNet changes = new GuidedUNet(method, method.input("changes", 2));
+    More more = new More(null, null, List.of(), changes);
+    method.returns(method.toFloat(emit(new Scope(method, ""), inputs, Cut.NONE, more)));
+    return changes;
   }
 
   /**
@@ -255,9 +297,16 @@ public final class UNet2DCondition implements CachingNetwork {
    * @param images of IP-Adapters; null for none
    * @param features what is added within the way down, after the attentions of each level or where
    *     a level without has been halved, and to the middle's image if there is one more
+   * @param changes of rows; null for none
    */
-  record More(Residuals residuals, IpAdapters.Tokens images, List<Value> features) {
+  record More(
+      Residuals residuals, IpAdapters.Tokens images, List<Value> features, GuidedUNet changes) {
     static final More NONE = new More(null, null, List.of());
+
+    /** Without changes. */
+    More(Residuals residuals, IpAdapters.Tokens images, List<Value> features) {
+      this(residuals, images, features, null);
+    }
   }
 
   /** Adds a network without {@link KLevels} to a method, with what others give it. */
@@ -291,7 +340,7 @@ public final class UNet2DCondition implements CachingNetwork {
     }
     x = conv(at, "conv_in", x, config.inChannels(), first, config.convInKernel());
     Transformer2D.Beside beside =
-        new Transformer2D.Beside(grounding(at, conditions, dtype), more.images());
+        new Transformer2D.Beside(grounding(at, conditions, dtype), more.images(), more.changes());
     x =
         config.hasKBlocks()
             ? kLevels(at, x, time, tokens, beside)
@@ -462,7 +511,13 @@ public final class UNet2DCondition implements CachingNetwork {
           continue;
         }
         Skip skip = skips.pop();
-        x = m.concatenate(1, x, skip.value());
+        x =
+            beside.changes() != null && hasFreeU(up)
+                ? m.concatenate(
+                    1,
+                    beside.changes().image(x, channels, up),
+                    beside.changes().skip(skip.value(), up))
+                : m.concatenate(1, x, skip.value());
         x =
             resnet(kind, channels + skip.channels(), out, NONE)
                 .emit(block.child("resnets", i), x, time);

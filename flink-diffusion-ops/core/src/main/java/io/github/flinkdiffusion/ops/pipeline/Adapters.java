@@ -5,7 +5,6 @@
 package io.github.flinkdiffusion.ops.pipeline;
 
 import io.github.flinkdiffusion.ops.graph.Graph;
-import io.github.flinkdiffusion.ops.network.UNet2DCondition;
 import io.github.flinkdiffusion.ops.weights.AllowedLora;
 import io.github.flinkdiffusion.ops.weights.WeightsException;
 import java.util.ArrayList;
@@ -32,9 +31,10 @@ final class Adapters {
   }
 
   /**
-   * Opens the LoRAs and adds to the denoising network's graph the method that takes them.
+   * Opens the LoRAs and adds to the denoising network's graph the methods that take them.
    *
    * @param network the component whose graph it is
+   * @param methods of the graph, the first of which has all layers
    * @param texts the components of text encoders, which add {@link #layers} of their own
    * @throws WeightsException for a file that does not fit
    */
@@ -43,6 +43,7 @@ final class Adapters {
       Components components,
       String network,
       Graph graph,
+      List<String> methods,
       Set<String> texts) {
     SortedMap<String, AllowedLora> allowed = new TreeMap<>();
     Set<String> networks = new TreeSet<>(texts);
@@ -55,8 +56,7 @@ final class Adapters {
     return new Adapters(
         allowed,
         settings.resident(),
-        AdaptedLayers.open(
-            network, allowed, settings.resident(), graph, List.of(UNet2DCondition.FORWARD)));
+        AdaptedLayers.open(network, allowed, settings.resident(), graph, methods));
   }
 
   /**
@@ -75,7 +75,7 @@ final class Adapters {
         .map(
             layers ->
                 denoiser.andGated(
-                    AdaptedLayers.methodLike(UNet2DCondition.FORWARD),
+                    AdaptedLayers::methodLike,
                     Denoiser.Input.vectors(layers.width()),
                     Denoiser.Input.floats(Denoiser.Input.ANY)))
         .orElse(denoiser);

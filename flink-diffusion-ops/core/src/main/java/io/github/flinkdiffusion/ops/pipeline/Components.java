@@ -34,6 +34,7 @@ final class Components implements AutoCloseable {
   private final ModelCheck check;
   private final List<Network> opened = new ArrayList<>();
   private boolean cachingAsked;
+  private boolean unetGuidanceAsked;
   private boolean adaptersAsked;
   private boolean ipAdaptersAsked;
 
@@ -93,6 +94,17 @@ final class Components implements AutoCloseable {
   /** Whether the settings ask for caching and the task knows none. */
   boolean ignoresCaching() {
     return settings.caching().isPresent() && !cachingAsked;
+  }
+
+  /** Whether requests may change what a UNet does inside. Whoever asks must let them. */
+  boolean unetGuidance() {
+    unetGuidanceAsked = true;
+    return settings.unetGuidance();
+  }
+
+  /** Whether the settings let requests change a UNet and the task does not. */
+  boolean ignoresUNetGuidance() {
+    return settings.unetGuidance() && !unetGuidanceAsked;
   }
 
   /** LoRAs that requests may name. Whoever asks for them must take them. */

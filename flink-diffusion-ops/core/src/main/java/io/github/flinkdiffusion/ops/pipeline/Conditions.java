@@ -78,9 +78,9 @@ record Conditions(List<Row> rows, Guidance guidance, boolean truncated, List<Ear
         : of(conditional);
   }
 
-  /** The row that is led to, which comes last. */
+  /** The row that is led to. */
   Row conditional() {
-    return rows.get(rows.size() - 1);
+    return rows.get(guidance.conditional());
   }
 
   /** Without guidance: the conditional row, whose output is the prediction. */
@@ -117,6 +117,14 @@ record Conditions(List<Row> rows, Guidance guidance, boolean truncated, List<Ear
     }
     return new Conditions(
         changed, guidance, truncated, earlier(each -> each.withRows(unconditional, change)));
+  }
+
+  /** These with one row more, made of the one that is led to, and a rule for it. */
+  Conditions andRow(UnaryOperator<Row> row, UnaryOperator<Guidance> change) {
+    List<Row> more = new ArrayList<>(rows);
+    more.add(row.apply(conditional()));
+    return new Conditions(
+        more, change.apply(guidance), truncated, earlier(each -> each.andRow(row, change)));
   }
 
   Conditions withGuidance(UnaryOperator<Guidance> change) {

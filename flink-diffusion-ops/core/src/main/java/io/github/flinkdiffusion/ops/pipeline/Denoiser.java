@@ -20,6 +20,7 @@ import java.util.List;
 import java.util.Optional;
 import java.util.function.Function;
 import java.util.function.Supplier;
+import java.util.function.UnaryOperator;
 
 /** Calls a denoising network with rows of many trajectories at once. */
 final class Denoiser {
@@ -248,19 +249,31 @@ final class Denoiser {
   }
 
   /**
-   * The network has another method, which takes more inputs: what some rows alone have. A call in
-   * which all rows have nothing, or zeros, for the last one is one of {@code forward}.
+   * The network has other methods, which take more inputs: what some rows alone have. A call in
+   * which all rows have nothing, or zeros, for the last one is one of those that there were.
    *
-   * @param method takes them after all other inputs
+   * @param method the name of the one like another, which takes them after all other inputs
    */
-  Denoiser andGated(String method, Input... more) {
+  Denoiser andGated(UnaryOperator<String> method, Input... more) {
     List<Input> all = new ArrayList<>(inputs);
     all.addAll(List.of(more));
+    int added = parts.parts().size();
+    List<Part> allParts = new ArrayList<>(parts.parts());
+    allParts.add(new Part(inputs.size(), all.size()));
+    Parts before = parts;
     return new Denoiser(network, all, scaleAppended, appendedFirst, parts, logSigma, memory)
-        .with(
-            new Parts(
-                List.of(new Part(inputs.size(), all.size())),
-                open -> open.isEmpty() ? Parts.WHOLE : new Choice(method, open)));
+        .with(new Parts(allParts, open -> choice(before, open, added, method)));
+  }
+
+  private static Choice choice(
+      Parts before, List<Integer> open, int added, UnaryOperator<String> method) {
+    Choice rest = before.choice().apply(open.stream().filter(part -> part != added).toList());
+    if (!open.contains(added)) {
+      return rest;
+    }
+    List<Integer> called = new ArrayList<>(rest.parts());
+    called.add(added);
+    return new Choice(method.apply(rest.method()), called);
   }
 
   /** The network has parts that only some rows go through. */

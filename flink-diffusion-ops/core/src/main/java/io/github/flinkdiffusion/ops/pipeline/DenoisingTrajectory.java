@@ -283,7 +283,11 @@ final class DenoisingTrajectory implements Trajectory {
    */
   float[] prediction(float[] output, int offset, int size) {
     float[] prediction =
-        beginning.conditions(state.call()).guidance().combine(output, offset, size);
+        beginning
+            .conditions(state.call())
+            .guidance()
+            .at(state.plan().timestep(state.call()))
+            .combine(output, offset, size);
     for (float value : prediction) {
       if (!Float.isFinite(value)) {
         return null;

@@ -19,6 +19,20 @@ sealed interface Guidance {
   /** Rows of a trajectory that it combines. */
   int rows();
 
+  /** Which row is the one that is led to: the last one, unless a rule has others behind it. */
+  default int conditional() {
+    return rows() - 1;
+  }
+
+  /**
+   * The rule at a call.
+   *
+   * @param timestep that the network is told
+   */
+  default Guidance at(double timestep) {
+    return this;
+  }
+
   /** The rule for the conditional row alone, where there is no guidance. */
   default Guidance off() {
     return NONE;
@@ -68,15 +82,22 @@ sealed interface Guidance {
         float unconditional = output[offset + i];
         prediction[i] = unconditional + w * (output[offset + size + i] - unconditional);
       }
+      rescale(prediction, output, offset + size, rescale);
+      return prediction;
+    }
+
+    /** Scales a prediction towards the deviation of the conditional row. */
+    private static void rescale(
+        float[] prediction, float[] output, int conditional, double rescale) {
       if (rescale == 0) {
-        return prediction;
+        return;
       }
-      double factor = deviation(output, offset + size, size) / deviation(prediction, 0, size);
+      int size = prediction.length;
+      double factor = deviation(output, conditional, size) / deviation(prediction, 0, size);
       float total = (float) (rescale * factor + 1 - rescale);
       for (int i = 0; i < size; i++) {
         prediction[i] *= total;
       }
-      return prediction;
     }
 
     private static double deviation(float[] values, int offset, int size) {
@@ -91,6 +112,61 @@ sealed interface Guidance {
         squares += difference * difference;
       }
       return Math.sqrt(squares / (size - 1));
+    }
+  }
+
+  /**
+   * Guidance by others, if any, and away from a last row, which is conditional too but leaves out
+   * self-attentions: g + s (c - p), Ahn et al. 2024 as diffusers' PAG pipelines write it.
+   *
+   * @param guidance g, over all rows but the last; not rescaled
+   * @param rescale as {@link ClassifierFree}'s, after this
+   * @param scale s
+   * @param adaptive by how much s is less for each timestep below 1000; s does not fall below 0
+   * @param timestep of the call
+   */
+  record Perturbed(
+      Guidance guidance, double rescale, double scale, double adaptive, double timestep)
+      implements Guidance {
+    private static final int TIMESTEPS = 1000;
+
+    static Perturbed of(Guidance guidance, double scale, double adaptive) {
+      return guidance instanceof ClassifierFree free
+          ? new Perturbed(classifierFree(free.scale()), free.rescale(), scale, adaptive, TIMESTEPS)
+          : new Perturbed(guidance, 0, scale, adaptive, TIMESTEPS);
+    }
+
+    @Override
+    public Guidance at(double other) {
+      return new Perturbed(guidance, rescale, scale, adaptive, other);
+    }
+
+    @Override
+    public Guidance off() {
+      return guidance.off();
+    }
+
+    @Override
+    public int rows() {
+      return guidance.rows() + 1;
+    }
+
+    @Override
+    public int conditional() {
+      return guidance.conditional();
+    }
+
+    @Override
+    public float[] combine(float[] output, int offset, int size) {
+      float[] prediction = guidance.combine(output, offset, size);
+      int conditional = offset + conditional() * size;
+      int perturbed = offset + guidance.rows() * size;
+      float s = (float) Math.max(0, scale - adaptive * (TIMESTEPS - timestep));
+      for (int i = 0; i < size; i++) {
+        prediction[i] += s * (output[conditional + i] - output[perturbed + i]);
+      }
+      ClassifierFree.rescale(prediction, output, conditional, rescale);
+      return prediction;
     }
   }
 

@@ -416,6 +416,66 @@ public final class Parameters {
           "a number from 0 to 1",
           value -> value >= 0 && value <= 1);
 
+  public static final Parameter<Double> PAG_SCALE =
+      number(
+          "pagScale",
+          "Weight of perturbed-attention guidance (pag_scale): guidance leads away from a further"
+              + " prediction without some self-attentions. 0 or less turns it off. Needs a job with"
+              + " diffusion.unet-guidance.enabled.",
+          "a finite number, 0 or less to turn it off",
+          Double::isFinite);
+
+  public static final Parameter<Double> PAG_ADAPTIVE_SCALE =
+      number(
+          "pagAdaptiveScale",
+          "By how much pagScale is less for each timestep below 1000, down to 0"
+              + " (pag_adaptive_scale).",
+          "a finite number of 0 or more",
+          value -> Double.isFinite(value) && value >= 0);
+
+  public static final Parameter<String> PAG_APPLIED_LAYERS =
+      add(
+          new Parameter<>(
+              "pagAppliedLayers",
+              String.class,
+              "Self-attentions that are left out (pag_applied_layers): parts of their names,"
+                  + " separated by commas, such as mid or"
+                  + " down_blocks.2.attentions.1,up_blocks.1.",
+              "1 to 20 parts of names of letters, digits, dots and underscores, separated by"
+                  + " commas",
+              value -> value.matches("[\\w.]{1,100}(,[\\w.]{1,100}){0,19}")));
+
+  public static final Parameter<Double> FREEU_B1 =
+      number(
+          "freeuB1",
+          "FreeU: factor of half of the features on the first level of the way up (b1 of"
+              + " enable_freeu). Needs all four of them, and a job with"
+              + " diffusion.unet-guidance.enabled.",
+          "a finite number",
+          Double::isFinite);
+
+  public static final Parameter<Double> FREEU_B2 =
+      number(
+          "freeuB2",
+          "FreeU: the same on the second level (b2).",
+          "a finite number",
+          Double::isFinite);
+
+  public static final Parameter<Double> FREEU_S1 =
+      number(
+          "freeuS1",
+          "FreeU: factor of the lowest frequencies of what the first level of the way up gets from"
+              + " the way down (s1).",
+          "a finite number",
+          Double::isFinite);
+
+  public static final Parameter<Double> FREEU_S2 =
+      number(
+          "freeuS2",
+          "FreeU: the same on the second level (s2).",
+          "a finite number",
+          Double::isFinite);
+
   public static final Parameter<Double> GUIDANCE_RESCALE =
       number(
           "guidanceRescale",

@@ -42,6 +42,7 @@ import org.apache.flink.annotation.Internal;
  * @param ipAdapters files of IP-Adapters, in this order
  * @param imageEncoder folder of the vision network that they see images by; empty is the model's
  *     own, else the folder {@code image_encoder} beside the first of them
+ * @param unetGuidance whether requests may change what a UNet does inside
  */
 @Internal
 public record PipelineSettings(
@@ -58,7 +59,8 @@ public record PipelineSettings(
     Optional<Caching> caching,
     Optional<AdapterSettings> adapters,
     List<Path> ipAdapters,
-    Optional<Path> imageEncoder) {
+    Optional<Path> imageEncoder,
+    boolean unetGuidance) {
   public PipelineSettings {
     Objects.requireNonNull(engineName, "engineName");
     Objects.requireNonNull(device, "device");
@@ -93,7 +95,8 @@ public record PipelineSettings(
         Optional.empty(),
         Optional.empty(),
         List.of(),
-        Optional.empty());
+        Optional.empty(),
+        false);
   }
 
   /**
@@ -187,6 +190,10 @@ public record PipelineSettings(
         });
   }
 
+  public PipelineSettings withUNetGuidance(boolean enabled) {
+    return changed(draft -> draft.unetGuidance = enabled);
+  }
+
   private PipelineSettings changed(Consumer<Draft> change) {
     Draft draft = new Draft(this);
     change.accept(draft);
@@ -209,6 +216,7 @@ public record PipelineSettings(
     private Optional<AdapterSettings> adapters;
     private List<Path> ipAdapters;
     private Optional<Path> imageEncoder;
+    private boolean unetGuidance;
 
     Draft(PipelineSettings from) {
       engineName = from.engineName;
@@ -225,6 +233,7 @@ public record PipelineSettings(
       adapters = from.adapters;
       ipAdapters = from.ipAdapters;
       imageEncoder = from.imageEncoder;
+      unetGuidance = from.unetGuidance;
     }
 
     PipelineSettings settings() {
@@ -242,7 +251,8 @@ public record PipelineSettings(
           caching,
           adapters,
           ipAdapters,
-          imageEncoder);
+          imageEncoder,
+          unetGuidance);
     }
   }
 }

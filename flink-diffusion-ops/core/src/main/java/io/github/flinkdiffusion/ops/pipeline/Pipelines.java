@@ -365,6 +365,17 @@ public final class Pipelines {
                     + " text-to-image transformer, where steps reuse features"
                     + " (diffusion.cache.interval)");
       }
+      if (components.ignoresUNetGuidance()) {
+        throw model
+            .config()
+            .unsupported(
+                "_class_name",
+                pipelineClass,
+                "StableDiffusionPipeline, StableDiffusionXLPipeline and"
+                    + " LatentConsistencyModelPipeline without ControlNets, IP-Adapters and"
+                    + " diffusion.cache.interval, where requests may change what a UNet does inside"
+                    + " (diffusion.unet-guidance.enabled)");
+      }
       if (components.ignoresAdapters()) {
         throw model
             .config()

@@ -158,6 +158,7 @@ final class StableDiffusion implements LatentTask {
   private final Optional<T2IAdapters> features;
   private final Optional<ImagePrompts> imagePrompts;
   private final Optional<Adapters> adapters;
+  private final Optional<InnerGuidance> inner;
 
   private final SideLimits sides;
 
@@ -196,11 +197,24 @@ final class StableDiffusion implements LatentTask {
     Optional<Caching> caching = shared ? Optional.empty() : components.caching();
     Optional<AdapterSettings> named =
         shared || caching.isPresent() ? Optional.empty() : components.adapters();
-    Graph graph = new UNet2DCondition(unet).graph();
+    this.inner =
+        shared || caching.isPresent()
+            ? Optional.empty()
+            : InnerGuidance.open(components, config, unet, family != LATENT_CONSISTENCY);
+    UNet2DCondition network = new UNet2DCondition(unet);
+    Graph graph = inner.isPresent() ? network.guidedGraph() : network.graph();
     this.adapters =
         named.map(
             each ->
-                Adapters.open(each, components, "unet", graph, textEncoders(components.folder())));
+                Adapters.open(
+                    each,
+                    components,
+                    "unet",
+                    graph,
+                    inner.isPresent()
+                        ? List.of(UNet2DCondition.FORWARD, UNet2DCondition.GUIDED)
+                        : List.of(UNet2DCondition.FORWARD),
+                    textEncoders(components.folder())));
     this.conditioning = conditioned.open(components, config, unet, adapters);
     Denoiser denoiser =
         shared
@@ -278,7 +292,8 @@ final class StableDiffusion implements LatentTask {
       Components components, UNet2DConditionConfig config, Graph graph, Conditioning conditioning) {
     if (components.caching().isEmpty()) {
       Denoiser plain = Denoiser.of(components.load("unet", graph), conditioning.inputs());
-      return adapters.map(each -> each.on(plain)).orElse(plain);
+      Denoiser guided = inner.map(each -> each.on(plain)).orElse(plain);
+      return adapters.map(each -> each.on(guided)).orElse(guided);
     }
     return components.cachingDenoiser(
         "unet", new UNet2DCondition(config), "layers_per_block", conditioning.inputs());
@@ -289,6 +304,9 @@ final class StableDiffusion implements LatentTask {
         family == LATENT_CONSISTENCY ? signature : signature.optional(Parameters.GUIDANCE_INTERVAL);
     if (adapters.isPresent()) {
       guided = guided.optional(Parameters.LORAS);
+    }
+    if (inner.isPresent()) {
+      guided = inner.get().describe(guided);
     }
     Signature all = guided;
     return caching
@@ -393,6 +411,7 @@ final class StableDiffusion implements LatentTask {
     GenerationRequest request = adapters.map(each -> each.check(moved)).orElse(moved);
     sides.check(request);
     Variation.check(request);
+    inner.ifPresent(each -> each.check(request));
     conditioning.check(request, this::calls);
     control.ifPresent(each -> each.check(request));
     features.ifPresent(each -> each.check(request));
@@ -488,7 +507,8 @@ final class StableDiffusion implements LatentTask {
               : begin(request, encoded.get(i), moments, noises.get(i));
       Beginning featured = features.isPresent() ? features.get().of(request, beginning) : beginning;
       Beginning controlled = control.isPresent() ? control.get().of(request, featured) : featured;
-      beginnings.add(adapters.isPresent() ? adapters.get().of(request, controlled) : controlled);
+      Beginning guided = inner.isPresent() ? inner.get().of(request, controlled) : controlled;
+      beginnings.add(adapters.isPresent() ? adapters.get().of(request, guided) : guided);
     }
     return imagePrompts.isPresent() ? imagePrompts.get().of(requests, beginnings) : beginnings;
   }

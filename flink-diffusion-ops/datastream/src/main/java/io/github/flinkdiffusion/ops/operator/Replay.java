@@ -86,6 +86,10 @@ public final class Replay {
                 settings.set(DiffusionOptions.CACHE_THRESHOLD, 0.0);
               }
             });
+    if (audit.parameters().containsKey(Parameters.PAG_SCALE.name())
+        || audit.parameters().containsKey(Parameters.FREEU_B1.name())) {
+      settings.set(DiffusionOptions.UNET_GUIDANCE, true);
+    }
     settings.set(
         DiffusionOptions.MODEL_SAFETY_CHECKER, !"false".equals(loadedAs.get("safetyChecker")));
     settings.set(DiffusionOptions.MODEL_WATERMARK, "true".equals(loadedAs.get("watermark")));

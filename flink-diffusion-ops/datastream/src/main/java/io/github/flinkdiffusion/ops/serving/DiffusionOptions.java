@@ -246,7 +246,7 @@ public final class DiffusionOptions {
                   + " reason INVALID_REQUEST. A name has up to 64 letters, digits, and characters"
                   + " of '._-'. Each model is loaded when the first request needs it. All are"
                   + " loaded with the same engine, precision, archives, variant, safety checker,"
-                  + " watermark and caching; diffusion.model.loras, .ip-adapters,"
+                  + " watermark, caching and UNet guidance; diffusion.model.loras, .ip-adapters,"
                   + " .image-encoder, .pipeline and .configs and"
                   + " diffusion.loras.allowed concern"
                   + " diffusion.model.folder alone.");
@@ -379,6 +379,18 @@ public final class DiffusionOptions {
                   + " Diffusion 1.5 at 512 x 512 pixels, with guidance twice as much. A request"
                   + " whose features find no room computes them again when it needs them, so its"
                   + " image stays the same but saves no time.");
+
+  /** Whether requests may change what a UNet does inside. */
+  public static final ConfigOption<Boolean> UNET_GUIDANCE =
+      ConfigOptions.key("diffusion.unet-guidance.enabled")
+          .booleanType()
+          .defaultValue(false)
+          .withDescription(
+              "Let requests have perturbed-attention guidance (pagScale) and FreeU (freeuB1 and so"
+                  + " on). For Stable Diffusion 1, 2 and XL and latent consistency models without"
+                  + " ControlNets, IP-Adapters and diffusion.cache.interval. The engine then holds"
+                  + " the UNet in a second form: with ONNX Runtime, networks of up to 256 MB take"
+                  + " twice the memory, and all of them load more slowly.");
 
   /** Requests that a subtask has in flight, 1 or more. Bounds memory and state. */
   public static final ConfigOption<Integer> CAPACITY =
@@ -818,6 +830,7 @@ public final class DiffusionOptions {
           CACHE_BRANCH,
           CACHE_THRESHOLD,
           CACHE_MEMORY,
+          UNET_GUIDANCE,
           CAPACITY,
           BATCH_ROWS,
           BATCH_AGING,
@@ -907,6 +920,7 @@ public final class DiffusionOptions {
     options.put(CACHE_BRANCH, "a whole number from 0");
     options.put(CACHE_THRESHOLD, "a number from 0 to 10");
     options.put(CACHE_MEMORY, "a size such as '1 gb'");
+    options.put(UNET_GUIDANCE, "true or false");
     options.put(MODELS_MEMORY, "a size such as '2 gb'");
     options.put(MODELS_TURN, "a time such as '10 s', from zero to one day");
     options.put(BATCH_ROWS, "a whole number from 1");

@@ -57,6 +57,7 @@ import org.apache.flink.configuration.ReadableConfig;
  * @param ipAdapters files of IP-Adapters
  * @param imageEncoder folder of the network that they see images by; null is the model's own, or
  *     the one beside the first of them
+ * @param unetGuidance whether requests may change what a UNet does inside
  */
 @Internal
 public record ModelSettings(
@@ -77,7 +78,8 @@ public record ModelSettings(
     List<String> allowedLoras,
     int residentLoras,
     List<String> ipAdapters,
-    String imageEncoder)
+    String imageEncoder,
+    boolean unetGuidance)
     implements Serializable {
   public ModelSettings {
     Objects.requireNonNull(folder, "folder");
@@ -151,7 +153,8 @@ public record ModelSettings(
         allowedLoras(config),
         residentLoras(config),
         ipAdapters(config),
-        config.get(DiffusionOptions.MODEL_IMAGE_ENCODER));
+        config.get(DiffusionOptions.MODEL_IMAGE_ENCODER),
+        config.get(DiffusionOptions.UNET_GUIDANCE));
   }
 
   /** Entries of a list of what components have, checked. */
@@ -238,7 +241,8 @@ public record ModelSettings(
               List.of(),
               residentLoras(config),
               List.of(),
-              null);
+              null,
+              config.get(DiffusionOptions.UNET_GUIDANCE));
       if (others.put(name, other) != null) {
         throw refusedModel(entry, "there is another entry of the name '%s'".formatted(name));
       }
@@ -280,7 +284,8 @@ public record ModelSettings(
         allowedLoras,
         residentLoras,
         ipAdapters,
-        imageEncoder);
+        imageEncoder,
+        unetGuidance);
   }
 
   /** Refuses at once what cannot be an engine's name; only a task manager knows which are there. */
@@ -404,7 +409,8 @@ public record ModelSettings(
         ipAdapters.stream()
             .map(each -> isElsewhere(each) ? fileOnThisMachine(each, wants) : each)
             .toList(),
-        imageEncoder == null ? null : encoderOnThisMachine(imageEncoder));
+        imageEncoder == null ? null : encoderOnThisMachine(imageEncoder),
+        unetGuidance);
   }
 
   /**
@@ -496,7 +502,8 @@ public record ModelSettings(
         Optional.ofNullable(caching),
         adapters(),
         ipAdapters.stream().map(Path::of).toList(),
-        Optional.ofNullable(imageEncoder).map(Path::of));
+        Optional.ofNullable(imageEncoder).map(Path::of),
+        unetGuidance);
   }
 
   private Optional<AdapterSettings> adapters() {
