@@ -125,7 +125,8 @@ record Scene(
     return String.join(" ", List.of(parts).stream().filter(part -> !part.isEmpty()).toList());
   }
 
-  private static String article(String words) {
+  /** With its article. */
+  static String article(String words) {
     // "a unicorn", "a ufo": the u is spoken as a consonant.
     boolean vowel = "aeiou".indexOf(words.charAt(0)) >= 0 && !words.matches("(uni|ufo).*");
     return (vowel ? "an " : "a ") + words;

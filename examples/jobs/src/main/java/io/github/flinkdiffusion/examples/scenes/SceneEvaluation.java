@@ -9,6 +9,7 @@ import io.github.flinkdiffusion.examples.scenes.SceneReader.Thing;
 import io.github.flinkdiffusion.ops.engine.Engines;
 import io.github.flinkdiffusion.ops.graph.Precision;
 import io.github.flinkdiffusion.ops.image.ContactSheet;
+import io.github.flinkdiffusion.ops.image.Raster;
 import io.github.flinkdiffusion.ops.pipeline.DiffusionPipeline;
 import io.github.flinkdiffusion.ops.pipeline.GeneratedImage;
 import io.github.flinkdiffusion.ops.pipeline.GenerationRequest;
@@ -17,14 +18,17 @@ import io.github.flinkdiffusion.ops.pipeline.Parameters;
 import io.github.flinkdiffusion.ops.pipeline.PipelineSettings;
 import io.github.flinkdiffusion.ops.pipeline.Pipelines;
 import io.github.flinkdiffusion.ops.pipeline.Trajectory;
+import io.github.flinkdiffusion.ops.quality.Fidelity;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
+import java.util.Arrays;
 import java.util.Collections;
 import java.util.List;
 import java.util.Random;
 import java.util.concurrent.Callable;
+import java.util.random.RandomGenerator;
 import java.util.stream.IntStream;
 import picocli.CommandLine;
 import picocli.CommandLine.Command;
@@ -43,6 +47,7 @@ public final class SceneEvaluation implements Callable<Integer> {
   private static final int BATCH = 16;
   private static final int SHEET_COLUMNS = 8;
   private static final int SEEDS = 4;
+  private static final int SEED_PROMPTS = 48;
   private static final int SEEDS_NEEDED = 3;
 
   @Option(
@@ -82,7 +87,8 @@ public final class SceneEvaluation implements Callable<Integer> {
   @Option(
       names = "--prompts",
       description =
-          "Text file of prompts in anybody's words: each is drawn with 4 seeds, and right if nouns, number and color are found in 3.")
+          "Text file of prompts in anybody's words: each is drawn with 4 seeds, and right if nouns,"
+              + " number and color are found in 3.")
   private Path prompts;
 
   public static void main(String[] args) {
@@ -164,11 +170,48 @@ public final class SceneEvaluation implements Callable<Integer> {
                 .limit(scenes)
                 .toList());
       }
+      measureSeeds(pipeline, library);
       if (prompts != null) {
         measurePrompts(pipeline, reader);
       }
     }
     return 0;
+  }
+
+  /**
+   * How far apart two images of one prompt are, which says neither size nor style nor color: 1 -
+   * SSIM, beside that of two true drawings that the prompt fits as well.
+   */
+  private void measureSeeds(DiffusionPipeline pipeline, IconLibrary library) throws Exception {
+    int side = SceneModel.SIDE;
+    double[] made = new double[Math.min(SEED_PROMPTS, scenes)];
+    double[] drawn = new double[made.length];
+    ContactSheet contactSheet = ContactSheet.columns(SHEET_COLUMNS).title("two seeds of a prompt");
+    for (int i = 0; i < made.length; i++) {
+      Noun noun = SceneVocabulary.nouns().get(i * SceneVocabulary.nouns().size() / made.length);
+      String prompt = Scene.article(noun.name());
+      List<GeneratedImage> pair = draw(pipeline, List.of(prompt, prompt), 2 * i);
+      made[i] = 1 - Fidelity.ssim(pair.get(0).image(), pair.get(1).image());
+      List<Raster> truth = new ArrayList<>();
+      for (int j = 0; j < 2; j++) {
+        RandomGenerator random = SceneVocabulary.drawing(2L * i + j);
+        float[] pixels = SceneVocabulary.anyOf(noun, random).draw(library, side, random);
+        for (int k = 0; k < pixels.length; k++) {
+          pixels[k] = (pixels[k] + 1) / 2;
+        }
+        truth.add(new Raster(3, side, side, pixels));
+      }
+      drawn[i] = 1 - Fidelity.ssim(truth.get(0), truth.get(1));
+      contactSheet = contactSheet.add(pair.get(0).image(), prompt).add(pair.get(1).image(), prompt);
+    }
+    System.out.printf(
+        "two seeds of %d prompts: 1 - SSIM %.3f in the mean; of two true drawings %.3f%n",
+        made.length, mean(made), mean(drawn));
+    write("seeds", contactSheet);
+  }
+
+  private static double mean(double[] values) {
+    return Arrays.stream(values).average().orElseThrow();
   }
 
   private void measurePrompts(DiffusionPipeline pipeline, SceneReader reader) throws Exception {

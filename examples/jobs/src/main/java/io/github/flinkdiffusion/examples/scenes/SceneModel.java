@@ -107,6 +107,10 @@ final class SceneModel {
   private static Map<String, Object> unetJson() {
     Map<String, Object> json = component("UNet2DConditionModel");
     json.put("act_fn", "silu");
+    // Attention is at 6 x 6 pixels only. What is to be drawn reaches every layer by this pooled
+    // text.
+    json.put("addition_embed_type", "text");
+    json.put("addition_embed_type_num_heads", UNET_HEADS);
     json.put("attention_head_dim", UNET_HEADS);
     json.put("block_out_channels", UNET_CHANNELS);
     json.put("cross_attention_dim", TEXT_SIZE);

@@ -124,6 +124,15 @@ final class SceneVocabulary {
     return Scene.of(noun, any(List.of(SceneSize.values()), random), style, tone);
   }
 
+  /** Any scene of one thing in the middle. */
+  static Scene anyOf(Noun noun, RandomGenerator random) {
+    return Scene.of(
+        noun,
+        any(List.of(SceneSize.values()), random),
+        any(List.of(SceneStyle.values()), random),
+        any(Tone.plain(), random));
+  }
+
   private static Arrangement anyOf(Kind kind, RandomGenerator random) {
     return any(
         Arrays.stream(Arrangement.values())
