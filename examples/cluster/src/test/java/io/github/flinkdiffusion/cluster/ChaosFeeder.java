@@ -18,7 +18,7 @@ import org.apache.kafka.clients.producer.ProducerRecord;
 import org.apache.kafka.common.serialization.ByteArraySerializer;
 
 /**
- * Keeps both jobs under load: sends the next request whenever few enough are without an answer; now
+ * Keeps all jobs under load: sends the next request whenever few enough are without an answer; now
  * and then a bad one. A thread of its own, so that the load goes on while something is broken.
  */
 final class ChaosFeeder implements AutoCloseable {
@@ -119,8 +119,7 @@ final class ChaosFeeder implements AutoCloseable {
     ProducerRecord<byte[], byte[]> record =
         new ProducerRecord<>(
             request.job().topics().requests(),
-            // Alternating, so that no subtask is idle.
-            count(request.job()) % ChaosJob.PARTITIONS,
+            request.job().partition(count(request.job())),
             null,
             request.value());
     record

@@ -14,12 +14,14 @@ import java.awt.image.BufferedImage;
 import java.io.ByteArrayOutputStream;
 import java.io.DataOutputStream;
 import java.io.IOException;
+import java.io.UncheckedIOException;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Locale;
+import java.util.Map;
 import java.util.Random;
 import java.util.zip.CRC32;
 import java.util.zip.Deflater;
@@ -55,6 +57,7 @@ final class ChaosRequests {
   static final int TEMPLATES = 24;
 
   private static final int IMAGE_SIDE = 40;
+  private static final int FRAME_SIDE = 16;
   private static final int LARGE_RECORD_BYTES = 15 << 20;
   private static final int LARGE_SIDE = 4096;
   private static final int MOST_MUTATED_STEPS = 20;
@@ -103,6 +106,15 @@ final class ChaosRequests {
 
   /** A good one. */
   ChaosRequest good(ChaosJob job, int number) {
+    if (job == ChaosJob.LIVE) {
+      int frame = ChaosJob.frame(number);
+      String id = job.letter() + frame + "-" + number;
+      return new ChaosRequest(
+          job,
+          id,
+          ChaosRequest.IMAGE + ":" + frame,
+          encode(job, frame(id, ChaosJob.stream(number), frame)));
+    }
     int template = random(job, number).nextInt(TEMPLATES);
     String id = job.letter() + template + "-" + number;
     return new ChaosRequest(
@@ -111,13 +123,18 @@ final class ChaosRequests {
 
   /** A bad one, or null where the job knows no such poison. */
   ChaosRequest poison(ChaosJob job, int number, Poison poison) {
+    if (job == ChaosJob.LIVE) {
+      return null; // its streams have no gaps, so that each can be compared with the undisturbed
+      // one
+    }
     Random random = random(job, number);
     String id = job.letter() + "-" + poison.name().toLowerCase(Locale.ROOT) + "-" + number;
     return switch (poison) {
       case GARBAGE -> garbage(job, random, 1 + random.nextInt(1000));
       case LARGE_RECORD ->
           job == ChaosJob.PROMPTS ? garbage(job, random, LARGE_RECORD_BYTES) : null;
-      case MUTATED -> mutated(job, id, random);
+      case MUTATED ->
+          job == ChaosJob.PROMPTS || job == ChaosJob.IMAGES ? mutated(job, id, random) : null;
       case LARGE_PROMPT ->
           job == ChaosJob.PROMPTS
               ? failing(job, id, prompt(id, 0).setWidth(2048).setHeight(2048).build())
@@ -138,7 +155,7 @@ final class ChaosRequests {
   }
 
   private static ChaosRequest pictured(ChaosJob job, String id, byte[] image) {
-    return job == ChaosJob.IMAGES
+    return !job.isOfPrompts()
         ? failing(
             job,
             id,
@@ -150,7 +167,7 @@ final class ChaosRequests {
   }
 
   private static ChaosRequest named(ChaosJob job, String id, String uri) {
-    return job == ChaosJob.IMAGES
+    return !job.isOfPrompts()
         ? failing(
             job,
             id,
@@ -205,7 +222,74 @@ final class ChaosRequests {
   }
 
   private SpecificRecord event(ChaosJob job, String id, int template) {
-    return job == ChaosJob.PROMPTS ? prompt(id, template).build() : imageTask(id, template);
+    return switch (job) {
+      case PROMPTS -> prompt(id, template).build();
+      case ADAPTERS -> adapted(id, template);
+      case TRANSFORMERS -> transformed(id, template);
+      case IMAGES -> imageTask(id, template);
+      case CAPTIONS -> captioned(id, template);
+      case LIVE -> frame(id, 0, template);
+    };
+  }
+
+  /** With one LoRA, another one, both, or none. */
+  private PromptEvent adapted(String id, int template) {
+    return prompt(id, template).setParameters(ChaosLoras.parameters(template)).build();
+  }
+
+  private PromptEvent transformed(String id, int template) {
+    return PromptEvent.newBuilder()
+        .setId(id)
+        .setPrompt("a red apple on a wooden table, number " + template)
+        .setSeed((long) template)
+        .setSteps(2 + template % 7)
+        .setGuidanceScale(1.5 + template % 3)
+        .setWidth(48)
+        .setHeight(template % 2 == 0 ? 32 : 48)
+        .setParameters(Map.of("cacheInterval", Integer.toString(1 + template % 3)))
+        .build();
+  }
+
+  private ImageTaskEvent captioned(String id, int template) {
+    return ImageTaskEvent.newBuilder()
+        .setId(id)
+        .setImage(
+            Payloads.inline(images.get(template), isTiff(template) ? "image/tiff" : "image/png"))
+        .setPrompt(template % 2 == 0 ? "" : "a photo of")
+        .setParameters(
+            Map.of(
+                "maxNewTokens", Integer.toString(4 + template % 9),
+                "numBeams", Integer.toString(1 + template % 3)))
+        .build();
+  }
+
+  /** A camera that moves, stands still for some frames, and moves on. */
+  private static ImageTaskEvent frame(String id, int stream, int frame) {
+    int moved = frame / 8 * 4 + Math.min(frame % 8, 4);
+    BufferedImage image = new BufferedImage(FRAME_SIDE, FRAME_SIDE, BufferedImage.TYPE_INT_RGB);
+    for (int y = 0; y < FRAME_SIDE; y++) {
+      for (int x = 0; x < FRAME_SIDE; x++) {
+        int bright = (int) (127.5 + 127.5 * Math.sin(0.7 * (x + moved)) * Math.cos(y));
+        image.setRGB(x, y, bright << 16 | (255 - bright) << 8 | 90);
+      }
+    }
+    return ImageTaskEvent.newBuilder()
+        .setId(id)
+        .setImage(Payloads.inline(file(image, "png"), "image/png"))
+        .setSeed(1L)
+        .setSteps(1 + frame % 3)
+        .setParameters(Map.of("stream", "camera-" + stream, "frame", Integer.toString(frame)))
+        .build();
+  }
+
+  private static byte[] file(BufferedImage image, String format) {
+    ByteArrayOutputStream out = new ByteArrayOutputStream();
+    try {
+      ImageIO.write(image, format, out);
+    } catch (IOException e) {
+      throw new UncheckedIOException(e);
+    }
+    return out.toByteArray();
   }
 
   private PromptEvent.Builder prompt(String id, int template) {
@@ -235,12 +319,12 @@ final class ChaosRequests {
   }
 
   private static byte[] encode(ChaosJob job, SpecificRecord event) {
-    return job == ChaosJob.PROMPTS
+    return job.isOfPrompts()
         ? EventCodec.prompts().encode((PromptEvent) event)
         : EventCodec.imageTasks().encode((ImageTaskEvent) event);
   }
 
-  private byte[] image(int template) throws IOException {
+  private byte[] image(int template) {
     Random random = new Random(seed + template);
     BufferedImage image = new BufferedImage(IMAGE_SIDE, IMAGE_SIDE, BufferedImage.TYPE_INT_RGB);
     for (int y = 0; y < IMAGE_SIDE; y++) {
@@ -249,10 +333,8 @@ final class ChaosRequests {
         image.setRGB(x, y, (60 + y) << 16 | green << 8 | 70 + random.nextInt(30));
       }
     }
-    ByteArrayOutputStream out = new ByteArrayOutputStream();
     // TIFF files that are not local are read from a copy in the scratch folder.
-    ImageIO.write(image, isTiff(template) ? "tiff" : "png", out);
-    return out.toByteArray();
+    return file(image, isTiff(template) ? "tiff" : "png");
   }
 
   /** Written by hand, since as an image in memory it takes 128 MiB. */

@@ -37,8 +37,8 @@ import org.apache.kafka.common.IsolationLevel;
 import org.apache.kafka.common.TopicPartition;
 
 /**
- * Two jobs on a cluster of processes, of which something is broken in every round while requests
- * keep coming; after each round everything has to be answered, once and right.
+ * Jobs of every kind on a cluster of processes, of which something is broken in every round while
+ * requests keep coming; after each round everything has to be answered, once and right.
  *
  * <p>All that a run knows is in its folder and in the topics of its broker, which is in the folder,
  * too: so a run that was ended, or killed, goes on.
@@ -50,7 +50,13 @@ final class ChaosRun implements AutoCloseable {
 
   /** Requests of a job that are kept without an answer. */
   private static final Map<ChaosJob, Integer> LOAD =
-      Map.of(ChaosJob.PROMPTS, 10, ChaosJob.IMAGES, 4);
+      Map.of(
+          ChaosJob.PROMPTS, 10,
+          ChaosJob.IMAGES, 4,
+          ChaosJob.ADAPTERS, 4,
+          ChaosJob.TRANSFORMERS, 4,
+          ChaosJob.CAPTIONS, 4,
+          ChaosJob.LIVE, 4);
 
   private static final int CAPACITY = 16;
 
@@ -72,7 +78,7 @@ final class ChaosRun implements AutoCloseable {
    * @param detail what exactly was broken
    * @param books of this round alone
    * @param open partitions that a transaction keeps from being read, when all is answered
-   * @param restarts of both jobs, as far as the JobManagers remember
+   * @param restarts of all jobs, as far as the JobManagers remember
    */
   record Round(
       int number,
@@ -177,8 +183,11 @@ final class ChaosRun implements AutoCloseable {
 
   private List<String> configuration() {
     return List.of(
-        // So that one TaskManager has room for both jobs.
-        "taskmanager.numberOfTaskSlots: 4",
+        // So that one TaskManager has room for all jobs.
+        "taskmanager.numberOfTaskSlots: " + 2 * ChaosJob.values().length,
+        "taskmanager.memory.process.size: 3g",
+        "taskmanager.memory.task.off-heap.size: 1g",
+        "taskmanager.memory.jvm-metaspace.size: 320m",
         "heartbeat.timeout: " + HEARTBEAT_SECONDS * 1000,
         "restart-strategy.fixed-delay.delay: 1s",
         "execution.checkpointing.timeout: 15s",
@@ -202,7 +211,7 @@ final class ChaosRun implements AutoCloseable {
 
   // ------------------------------------------------------------------ beginning
 
-  /** Starts the cluster and both jobs, or goes on with them; makes the undisturbed images first. */
+  /** Starts the cluster and the jobs, or goes on with them; makes the undisturbed images first. */
   void start() throws Exception {
     for (Path broken : List.of(payloads(), checkpoints(), folder.resolve("cluster/tmp"))) {
       Breakage.healLeftover(broken);
@@ -225,13 +234,16 @@ final class ChaosRun implements AutoCloseable {
       }
     }
     awaitRunning();
-    if (ledger.references() < 2 * ChaosRequests.TEMPLATES) {
+    int references = ChaosJob.values().length * ChaosRequests.TEMPLATES;
+    if (ledger.references() < references) {
       for (ChaosJob job : ChaosJob.values()) {
-        for (int template = 0; template < ChaosRequests.TEMPLATES; template++) {
+        // A frame of a stream that was sent by a run before is not sent again.
+        int first = job == ChaosJob.LIVE ? ledger.asked(job) : 0;
+        for (int template = first; template < ChaosRequests.TEMPLATES; template++) {
           feeder.send(requests.reference(job, template));
         }
       }
-      until("the undisturbed images", () -> ledger.references() == 2 * ChaosRequests.TEMPLATES);
+      until("the undisturbed images", () -> ledger.references() == references);
     }
     until("all of before is answered", () -> ledger.books().missing() == 0);
   }
@@ -285,21 +297,21 @@ final class ChaosRun implements AutoCloseable {
         List.of(
             "-p",
             Integer.toString(parallelism(job)),
-            "-Ddiffusion.model.folder=" + HOME.resolve("examples/models").resolve(job.model()),
+            "-Ddiffusion.model.folder=" + HOME.resolve(job.model()),
             "-Ddiffusion.device=cpu",
             "-Ddiffusion.capacity=" + CAPACITY,
             "-Ddiffusion.batch.rows=8",
             "-Ddiffusion.progress.every-steps=1",
             "-Ddiffusion.payload.store=" + SlowFileSystem.SCHEME + "://" + payloads(),
-            "-Ddiffusion.payload.inline-limit=" + (job == ChaosJob.PROMPTS ? "1 mb" : "1 kb"),
             "-Ddiffusion.payload.allowed-prefixes=file://%s;%s://%s"
                 .formatted(
                     folder.resolve("inputs"), SlowFileSystem.SCHEME, folder.resolve("inputs")),
-            "-Ddiffusion.kafka.transactional-id-prefix=" + job.prefix().replaceAll("-$", ""),
-            "-c",
-            job.program(),
-            jar().toString(),
-            job.prefix()));
+            "-Ddiffusion.kafka.transactional-id-prefix=" + job.prefix().replaceAll("-$", "")));
+    command.addAll(job.options());
+    if (job == ChaosJob.ADAPTERS) {
+      command.add("-Ddiffusion.loras.allowed=" + ChaosLoras.allowed(folder.resolve("loras")));
+    }
+    command.addAll(List.of("-c", job.program(), jar().toString(), job.prefix()));
     String id = LocalCluster.jobId(cluster.run(command.toArray(String[]::new)));
     state.setProperty(job + ".job", id);
     state.setProperty(job + ".savepoints", savepoints(job, id).toString());
@@ -438,7 +450,7 @@ final class ChaosRun implements AutoCloseable {
           pause("taskmanager-" + (1 + random.nextInt(2)), 3 + random.nextInt(17));
       case PAUSE_JOBMANAGER -> pause(leader(), 3 + random.nextInt(12));
       case PAUSE_BROKER -> pause(LocalCluster.BROKER, 3 + random.nextInt(8));
-      case RESCALE -> rescale(ChaosJob.values()[random.nextInt(2)]);
+      case RESCALE -> rescale(ChaosJob.values()[random.nextInt(ChaosJob.values().length)]);
       case CHECKPOINTS_FULL -> {
         breakage.full(checkpoints());
         yield hold(4 + random.nextInt(6)) + standIn();
@@ -514,7 +526,9 @@ final class ChaosRun implements AutoCloseable {
     String leader = leader();
     long begin = System.nanoTime();
     cluster.run("kill", leader);
-    until("the other JobManager leads", () -> !leader().equals(leader) && rest.jobs().size() == 2);
+    until(
+        "the other JobManager leads",
+        () -> !leader().equals(leader) && rest.jobs().size() == ChaosJob.values().length);
     long seconds = Duration.ofNanos(System.nanoTime() - begin).toSeconds();
     awaitRunning();
     cluster.run("start", leader);
@@ -639,7 +653,7 @@ final class ChaosRun implements AutoCloseable {
     }
   }
 
-  /** Of both jobs since this run began. */
+  /** Of all jobs since this run began. */
   private int restarts() {
     for (ChaosJob job : ChaosJob.values()) {
       try {

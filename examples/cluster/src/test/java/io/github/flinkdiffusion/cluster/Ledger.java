@@ -10,6 +10,7 @@ import io.github.flinkdiffusion.connector.event.ImageEvent;
 import io.github.flinkdiffusion.connector.event.Payload;
 import io.github.flinkdiffusion.connector.event.Payloads;
 import io.github.flinkdiffusion.connector.event.ProgressEvent;
+import io.github.flinkdiffusion.connector.event.TextEvent;
 import java.awt.image.Raster;
 import java.io.ByteArrayInputStream;
 import java.io.IOException;
@@ -39,9 +40,6 @@ import org.apache.kafka.common.serialization.ByteArrayDeserializer;
  */
 final class Ledger implements AutoCloseable {
   private static final Duration POLL = Duration.ofMillis(100);
-
-  /** Images may differ by one of 256 levels: kernels round differently for other batches. */
-  private static final int ALLOWED_LEVELS = 1;
 
   private static final int MOST_COMPLAINTS = 50;
 
@@ -80,6 +78,11 @@ final class Ledger implements AutoCloseable {
   private static final class Entry {
     String expected;
     int answers;
+  }
+
+  /** What an answer holds: an image's pixels in levels, or a text's characters. */
+  private interface Values {
+    int[] read() throws IOException;
   }
 
   /** Of an answer; says whether it could be made already. */
@@ -167,9 +170,15 @@ final class Ledger implements AutoCloseable {
     if (topic.equals(job.topics().requests())) {
       ask(job, record);
     } else if (topic.equals(job.topics().images())) {
-      ImageEvent image = EventCodec.images().decode(record.value());
-      Entry entry = answer(new Key(job, image.getId()), null);
-      compareLater(job, entry, image);
+      if (job == ChaosJob.CAPTIONS) {
+        TextEvent text = EventCodec.texts().decode(record.value());
+        Key key = new Key(job, text.getId());
+        compareLater(key, answer(key, null), () -> text.getText().chars().toArray());
+      } else {
+        ImageEvent image = EventCodec.images().decode(record.value());
+        Key key = new Key(job, image.getId());
+        compareLater(key, answer(key, null), () -> pixels(image));
+      }
     } else if (topic.equals(job.topics().failures())) {
       FailureEvent failed = EventCodec.failures().decode(record.value());
       answer(
@@ -241,24 +250,25 @@ final class Ledger implements AutoCloseable {
     return entry;
   }
 
-  private void compareLater(ChaosJob job, Entry entry, ImageEvent image) {
+  private void compareLater(Key key, Entry entry, Values values) {
+    ChaosJob job = key.job();
     checks.add(
         () -> {
           if (entry.expected == null) {
             return false;
           }
           if (entry.expected.startsWith(ChaosRequest.REFERENCE)) {
-            references.put(template(job, entry), pixels(image));
+            references.put(template(job, entry), values.read());
           } else if (entry.expected.startsWith(ChaosRequest.IMAGE)) {
             int[] undisturbed = references.get(template(job, entry));
             if (undisturbed == null) {
               return false;
             }
             images++;
-            int levels = levels(pixels(image), undisturbed);
-            if (levels > ALLOWED_LEVELS) {
+            int levels = levels(values.read(), undisturbed);
+            if (levels > job.allowedLevels()) {
               different++;
-              complain("%s %s differs by %d levels".formatted(job, image.getId(), levels));
+              complain("%s %s differs by %d levels".formatted(job, key.name(), levels));
             }
           }
           return true;

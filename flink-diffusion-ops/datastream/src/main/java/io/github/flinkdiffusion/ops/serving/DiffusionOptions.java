@@ -193,11 +193,11 @@ public final class DiffusionOptions {
               "LoRAs that a request may name in its parameter loras: a list of name=file, such as"
                   + " style=/loras/style.safetensors;face=hf://owner/name/face.safetensors."
                   + " Requests with different LoRAs, and without, share network calls. Files are as"
-                  + " in diffusion.model.loras, but change the UNet alone: linear layers, and"
-                  + " convolutions that keep the size. Those with magnitudes (DoRA) or layers of a"
-                  + " text encoder are refused when the job starts. For diffusion.model.folder with"
-                  + " a model of Stable Diffusion 1, 2 or XL, without ControlNets, IP-Adapters and"
-                  + " diffusion.cache.interval. Give a changed file a new name.");
+                  + " in diffusion.model.loras: linear layers of UNet and text encoders, and the"
+                  + " UNet's convolutions (LoCon), with or without magnitudes (DoRA). For"
+                  + " diffusion.model.folder with a model of Stable Diffusion 1, 2 or XL, without"
+                  + " ControlNets, IP-Adapters and diffusion.cache.interval. Give a changed file a"
+                  + " new name.");
 
   /** LoRAs whose factors stay in memory. */
   public static final ConfigOption<Integer> LORAS_RESIDENT =
