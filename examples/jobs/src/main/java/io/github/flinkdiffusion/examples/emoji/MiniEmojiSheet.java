@@ -9,7 +9,6 @@ import io.github.flinkdiffusion.examples.emoji.EmojiVocabulary.Emoji;
 import io.github.flinkdiffusion.ops.engine.Engines;
 import io.github.flinkdiffusion.ops.image.ContactSheet;
 import io.github.flinkdiffusion.ops.image.Raster;
-import io.github.flinkdiffusion.ops.pipeline.AdapterSettings;
 import io.github.flinkdiffusion.ops.pipeline.DiffusionPipeline;
 import io.github.flinkdiffusion.ops.pipeline.GeneratedImage;
 import io.github.flinkdiffusion.ops.pipeline.GenerationSpec;
@@ -23,21 +22,19 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
-import java.util.SortedMap;
-import java.util.TreeMap;
 import java.util.concurrent.Callable;
 import picocli.CommandLine;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Option;
 
 /**
- * Draws the sheets of docs/GENERATE.md: images of a ControlNet that {@code emoji-shapes.yaml}
- * trained, or of LoRAs that requests name. All images of a sheet share their network calls.
+ * Draws the sheet of docs/GENERATE.md: images of a ControlNet that {@code emoji-shapes.yaml}
+ * trained. They share their network calls.
  */
 @Command(
     name = "mini-emoji-sheet",
     mixinStandardHelpOptions = true,
-    description = "Draws a sheet of what a ControlNet, or LoRAs, change in mini-emoji's images.")
+    description = "Draws a sheet of what a ControlNet changes in mini-emoji's images.")
 public final class MiniEmojiSheet implements Callable<Integer> {
   private static final String MINI_EMOJI = "examples/models/mini-emoji";
   private static final int COLUMNS = 6;
@@ -45,18 +42,17 @@ public final class MiniEmojiSheet implements Callable<Integer> {
   private static final long STEPS = 25;
   private static final double GUIDANCE = 2;
 
-  @Option(names = "--controlnet", description = "Model folder with a ControlNet for shapes.")
+  @Option(
+      names = "--controlnet",
+      required = true,
+      description = "Model folder with a ControlNet for shapes.")
   private Path controlNet;
 
   @Option(
       names = "--images",
-      description =
-          "With --controlnet: folder img/google/64 of npm's emoji-datasource-google, of which the"
-              + " shapes are.")
+      required = true,
+      description = "Folder img/google/64 of npm's emoji-datasource-google, whose shapes are used.")
   private Path images;
-
-  @Option(names = "--lora", description = "name=file of a LoRA, once or several times.")
-  private SortedMap<String, Path> loras = new TreeMap<>();
 
   @Option(names = "--out", required = true, description = "PNG file to write.")
   private Path out;
@@ -67,7 +63,7 @@ public final class MiniEmojiSheet implements Callable<Integer> {
 
   @Override
   public Integer call() throws IOException {
-    Files.write(out, (controlNet == null ? ofLoras() : ofControlNet()).toPng());
+    Files.write(out, sheet().toPng());
     return 0;
   }
 
@@ -120,7 +116,7 @@ public final class MiniEmojiSheet implements Callable<Integer> {
               "a large tree on a yellow background",
               "a large birthday cake on a blue background"));
 
-  private ContactSheet ofControlNet() throws IOException {
+  private ContactSheet sheet() throws IOException {
     EmojiImages pictures = EmojiImages.open(images);
     List<GenerationSpec> controlled = new ArrayList<>();
     List<GenerationSpec> plain = new ArrayList<>();
@@ -133,8 +129,8 @@ public final class MiniEmojiSheet implements Callable<Integer> {
       }
       controlled.add(controlled(spec(prompts.get(1), row), shape, 1));
     }
-    List<Raster> without = draw(Path.of(MINI_EMOJI), settings(), plain);
-    List<Raster> with = draw(controlNet, settings(), controlled);
+    List<Raster> without = draw(Path.of(MINI_EMOJI), plain);
+    List<Raster> with = draw(controlNet, controlled);
     ContactSheet sheet = ContactSheet.columns(COLUMNS).pictureSize(PICTURE);
     for (int row = 0; row < SHAPES.size(); row++) {
       List<String> prompts = SHAPES.get(row).prompts();
@@ -155,43 +151,6 @@ public final class MiniEmojiSheet implements Callable<Integer> {
         .with(Parameters.CONTROLNET_CONDITIONING_SCALE, new Numbers(scale));
   }
 
-  private ContactSheet ofLoras() {
-    List<String> asked = new ArrayList<>(List.of(""));
-    for (String name : loras.keySet()) {
-      asked.add(name + ":0.5");
-      asked.add(name + ":1");
-    }
-    if (loras.size() > 1) {
-      asked.add(String.join(",", loras.keySet()));
-    }
-    List<String> prompts =
-        List.of(
-            "a large red apple on a blue background",
-            "a large fox face on a green background",
-            "a small rocket on a yellow background");
-    List<GenerationSpec> specs = new ArrayList<>();
-    for (int row = 0; row < prompts.size(); row++) {
-      for (String names : asked) {
-        GenerationSpec spec = spec(prompts.get(row), row);
-        specs.add(names.isEmpty() ? spec : spec.with(Parameters.LORAS, names));
-      }
-    }
-    List<Raster> drawn =
-        draw(
-            Path.of(MINI_EMOJI),
-            settings().withAdapters(new AdapterSettings(loras, loras.size())),
-            specs);
-    ContactSheet sheet = ContactSheet.columns(asked.size()).pictureSize(PICTURE);
-    for (int i = 0; i < drawn.size(); i++) {
-      String names = asked.get(i % asked.size());
-      sheet.add(
-          enlarged(drawn.get(i)),
-          prompts.get(i / asked.size()),
-          names.isEmpty() ? "without loras" : "loras " + names);
-    }
-    return sheet;
-  }
-
   /** Each pixel four times, so that the sheet shows what was drawn. */
   private static Raster enlarged(Raster image) {
     int height = 2 * image.height();
@@ -203,10 +162,6 @@ public final class MiniEmojiSheet implements Callable<Integer> {
     return new Raster(image.channels(), height, width, data);
   }
 
-  private static PipelineSettings settings() {
-    return PipelineSettings.on(Engines.standard().device("auto"));
-  }
-
   private static GenerationSpec spec(String prompt, long seed) {
     return GenerationSpec.of("sheet")
         .with(Parameters.PROMPT, prompt)
@@ -215,9 +170,9 @@ public final class MiniEmojiSheet implements Callable<Integer> {
         .with(Parameters.GUIDANCE_SCALE, GUIDANCE);
   }
 
-  private static List<Raster> draw(
-      Path model, PipelineSettings settings, List<GenerationSpec> specs) {
-    try (DiffusionPipeline pipeline = Pipelines.open(model, settings)) {
+  private static List<Raster> draw(Path model, List<GenerationSpec> specs) {
+    try (DiffusionPipeline pipeline =
+        Pipelines.open(model, PipelineSettings.on(Engines.standard().device("auto")))) {
       List<Trajectory> trajectories =
           pipeline.start(specs.stream().map(pipeline.model()::prepare).toList());
       while (!trajectories.get(0).done()) {

@@ -5,7 +5,6 @@
 package io.github.flinkdiffusion.examples.emoji;
 
 import static org.assertj.core.api.Assertions.assertThat;
-import static org.assertj.core.api.Assertions.within;
 
 import io.github.flinkdiffusion.examples.training.data.Example;
 import io.github.flinkdiffusion.examples.training.data.FolderExamples;
@@ -16,7 +15,7 @@ import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 import picocli.CommandLine;
 
-class MiniEmojiExamplesTest {
+class MiniEmojiShapesTest {
   private static final int GREEN = 1;
   private static final int BLUE = 2;
 
@@ -26,16 +25,8 @@ class MiniEmojiExamplesTest {
     EmojiSceneTest.discs(folder);
     Path out = folder.resolve("out");
     int status =
-        new CommandLine(new MiniEmojiExamples())
-            .execute(
-                "--kind",
-                "SHAPES",
-                "--images",
-                folder.toString(),
-                "--out",
-                out + "",
-                "--count",
-                "1");
+        new CommandLine(new MiniEmojiShapes())
+            .execute("--images", folder.toString(), "--out", out + "", "--count", "1");
     assertThat(status).isZero();
     return out;
   }
@@ -63,28 +54,5 @@ class MiniEmojiExamplesTest {
       }
       assertThat(inside).isGreaterThan(500);
     }
-  }
-
-  private Raster scene() throws IOException {
-    return EmojiVocabulary.trainingScenes().get(7).render(EmojiSceneTest.discs(folder));
-  }
-
-  @Test
-  void grayScenesHaveNoColors() throws IOException {
-    Raster image = MiniEmojiExamples.gray(scene());
-    for (int y = 0; y < 64; y += 8) {
-      assertThat(image.at(GREEN, y, 32)).isEqualTo(image.at(BLUE, y, 32));
-    }
-    assertThat(image.at(BLUE, 32, 32)).isEqualTo(0.114f, within(0.01f));
-  }
-
-  @Test
-  void aMosaicHasSquaresOfFourPixels() throws IOException {
-    Raster scene = scene();
-    Raster image = MiniEmojiExamples.mosaic(scene);
-    for (int x = 0; x < 64; x++) {
-      assertThat(image.at(BLUE, 21, x)).isEqualTo(image.at(BLUE, 20, x / 4 * 4));
-    }
-    assertThat(image.data()).isNotEqualTo(scene.data());
   }
 }
