@@ -184,7 +184,7 @@ class PromptLanguageTest {
     Trajectory trajectory = start(cached).get(0);
     List<Boolean> whole = new ArrayList<>();
     while (!trajectory.done()) {
-      whole.add(((DenoisingTrajectory) trajectory).whole());
+      whole.add(((DenoisingTrajectory) trajectory).kind() == DenoisingTrajectory.Kind.WHOLE);
       pipeline.step(List.of(trajectory));
     }
     // The scheduler of this folder calls the network five times in four steps.
