@@ -28,6 +28,7 @@ import picocli.CommandLine.Command;
       LiveBenchmark.class,
       TenantsBenchmark.class,
       CachingBenchmark.class,
+      QuantizedBenchmark.class,
       LorasBenchmark.class,
       CheckpointBenchmark.class,
       ConnectorBenchmark.class,

@@ -4,8 +4,6 @@
  */
 package io.github.flinkdiffusion.benchmarks;
 
-import com.fasterxml.jackson.databind.JsonNode;
-import com.fasterxml.jackson.databind.ObjectMapper;
 import io.github.flinkdiffusion.ops.batching.BatchPolicy;
 import io.github.flinkdiffusion.ops.batching.BatchSession;
 import io.github.flinkdiffusion.ops.batching.RequestFailure;
@@ -26,7 +24,6 @@ import io.github.flinkdiffusion.ops.pipeline.PipelineSettings;
 import io.github.flinkdiffusion.ops.pipeline.Pipelines;
 import io.github.flinkdiffusion.ops.quality.Fidelity;
 import java.io.IOException;
-import java.util.ArrayList;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
@@ -147,7 +144,7 @@ final class CachingBenchmark extends BenchmarkCommand {
     Map<String, Raster> images = new LinkedHashMap<>();
     try (BatchSession session = batcher.join(cause -> {})) {
       int number = 0;
-      for (String prompt : prompts()) {
+      for (String prompt : MiniEmoji.prompts(requests)) {
         GenerationSpec spec =
             GenerationSpec.of("request-" + number++)
                 .with(Parameters.PROMPT, prompt)
@@ -180,25 +177,5 @@ final class CachingBenchmark extends BenchmarkCommand {
       throw new BenchmarkException("%d of %d images.".formatted(images.size(), requests));
     }
     return images;
-  }
-
-  /** Spread over the vocabulary. */
-  private List<String> prompts() throws IOException {
-    JsonNode groups =
-        new ObjectMapper()
-            .readTree(MiniEmoji.folder().resolve("vocabulary.json").toFile())
-            .get("groups");
-    JsonNode nouns = groups.get("nouns");
-    JsonNode colors = groups.get("background colors");
-    List<String> prompts = new ArrayList<>();
-    for (int i = 0; i < requests; i++) {
-      prompts.add(
-          "a %s %s on a %s background"
-              .formatted(
-                  i % 2 == 0 ? "large" : "small",
-                  nouns.get(i % nouns.size()).asText(),
-                  colors.get(i * 3 % colors.size()).asText()));
-    }
-    return prompts;
   }
 }

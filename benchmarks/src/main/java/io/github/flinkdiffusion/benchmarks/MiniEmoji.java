@@ -4,10 +4,15 @@
  */
 package io.github.flinkdiffusion.benchmarks;
 
+import com.fasterxml.jackson.databind.JsonNode;
+import com.fasterxml.jackson.databind.ObjectMapper;
 import io.github.flinkdiffusion.connector.event.PromptEvent;
 import io.github.flinkdiffusion.ops.pipeline.GenerationSpec;
 import io.github.flinkdiffusion.ops.pipeline.Parameters;
+import java.io.IOException;
 import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.List;
 
 /** The trained model that comes with the project, and requests to it of one row each. */
 final class MiniEmoji {
@@ -38,5 +43,23 @@ final class MiniEmoji {
         .setSteps(steps)
         .setGuidanceScale(NO_GUIDANCE)
         .build();
+  }
+
+  /** Prompts that are spread over the vocabulary. */
+  static List<String> prompts(int requests) throws IOException {
+    JsonNode groups =
+        new ObjectMapper().readTree(folder().resolve("vocabulary.json").toFile()).get("groups");
+    JsonNode nouns = groups.get("nouns");
+    JsonNode colors = groups.get("background colors");
+    List<String> prompts = new ArrayList<>();
+    for (int i = 0; i < requests; i++) {
+      prompts.add(
+          "a %s %s on a %s background"
+              .formatted(
+                  i % 2 == 0 ? "large" : "small",
+                  nouns.get(i % nouns.size()).asText(),
+                  colors.get(i * 3 % colors.size()).asText()));
+    }
+    return prompts;
   }
 }

@@ -37,6 +37,7 @@ class SmokeTest {
         "credentials",
         "tenants",
         "caching",
+        "quantized",
         "loras",
         "live",
         "connector",
