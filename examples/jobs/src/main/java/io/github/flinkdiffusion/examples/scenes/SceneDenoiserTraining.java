@@ -46,10 +46,10 @@ public final class SceneDenoiserTraining implements Callable<Integer> {
   private static final double AVERAGE = 0.999;
 
   /**
-   * The first steps see scenes of one thing in the middle alone: what its name means is learned
-   * sooner where it is all that differs.
+   * The first steps see scenes of one thing in the middle alone, with prompts that say all of it:
+   * what a name means is learned sooner where little else differs.
    */
-  private static final int STEPS_OF_ONE_THING = 2500;
+  private static final int STEPS_OF_ONE_THING = 4000;
 
   /** For classifier-free guidance (Ho & Salimans). */
   private static final double EMPTY_PROMPT_SHARE = 0.1;
@@ -118,7 +118,7 @@ public final class SceneDenoiserTraining implements Callable<Integer> {
     TrainingSettings settings =
         new TrainingSettings(
             Optimizer.AdamW.DEFAULT,
-            LearningRate.cosine(rate, Math.min(500, steps / 20), steps),
+            LearningRate.cosine(rate, Math.min(200, steps / 20), steps),
             new AverageDecay(AVERAGE),
             CLIP_NORM,
             1,
@@ -155,7 +155,7 @@ public final class SceneDenoiserTraining implements Callable<Integer> {
       String prompt =
           random.nextDouble() < EMPTY_PROMPT_SHARE
               ? ""
-              : SceneVocabulary.training(scene).phrase(random);
+              : wording(position, SceneVocabulary.training(scene), random);
       int[] encoded = tokenizer.encode(prompt).ids();
       for (int j = 0; j < encoded.length; j++) {
         ids[i * SceneModel.TOKENS + j] = encoded[j];
@@ -165,6 +165,10 @@ public final class SceneDenoiserTraining implements Callable<Integer> {
         random,
         new HostTensor.Floats(clean, batch, channels, side, side),
         new HostTensor.Longs(ids, batch, SceneModel.TOKENS));
+  }
+
+  private static String wording(long position, Scene scene, RandomGenerator random) {
+    return position < STEPS_OF_ONE_THING ? scene.prompt() : scene.phrase(random);
   }
 
   private static boolean isOfOneThing(int scene) {
