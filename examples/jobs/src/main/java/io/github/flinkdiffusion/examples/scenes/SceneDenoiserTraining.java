@@ -79,7 +79,7 @@ public final class SceneDenoiserTraining implements Callable<Integer> {
 
   @Option(
       names = "--rate",
-      defaultValue = "1e-3",
+      defaultValue = "5e-4",
       description = "Highest learning rate (default: ${DEFAULT-VALUE}).")
   private double rate;
 
