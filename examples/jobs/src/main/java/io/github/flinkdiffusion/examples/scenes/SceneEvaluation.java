@@ -32,6 +32,7 @@ import java.util.random.RandomGenerator;
 import java.util.stream.IntStream;
 import picocli.CommandLine;
 import picocli.CommandLine.Command;
+import picocli.CommandLine.Mixin;
 import picocli.CommandLine.Option;
 
 /**
@@ -50,13 +51,7 @@ public final class SceneEvaluation implements Callable<Integer> {
   private static final int SEED_PROMPTS = 48;
   private static final int SEEDS_NEEDED = 3;
 
-  @Option(
-      names = "--icons",
-      required = true,
-      split = ",",
-      description =
-          "icons.json of npm packages @iconify-json/noto and @iconify-json/fluent-emoji-flat.")
-  private List<Path> icons;
+  @Mixin private SceneIcons icons;
 
   @Option(names = "--model", required = true, description = "Model folder.")
   private Path model;
@@ -139,7 +134,7 @@ public final class SceneEvaluation implements Callable<Integer> {
   @Override
   public Integer call() throws Exception {
     List<Noun> nouns = SceneVocabulary.nouns();
-    IconLibrary library = IconLibrary.open(icons, nouns, SceneModel.SIDE);
+    IconLibrary library = icons.open();
     SceneReader reader = new SceneReader(nouns, library, SceneModel.SIDE);
     System.out.println("| scenes | count | noun | color | number | place |");
     System.out.println("| --- | --- | --- | --- | --- | --- |");

@@ -9,10 +9,10 @@ import io.github.flinkdiffusion.ops.image.Raster;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
-import java.util.List;
 import java.util.concurrent.Callable;
 import picocli.CommandLine;
 import picocli.CommandLine.Command;
+import picocli.CommandLine.Mixin;
 import picocli.CommandLine.Option;
 
 /**
@@ -24,13 +24,7 @@ import picocli.CommandLine.Option;
     mixinStandardHelpOptions = true,
     description = "Writes scenes as images, each with its caption in a .txt of its name.")
 public final class SceneFolder implements Callable<Integer> {
-  @Option(
-      names = "--icons",
-      required = true,
-      split = ",",
-      description =
-          "icons.json of npm packages @iconify-json/noto and @iconify-json/fluent-emoji-flat.")
-  private List<Path> icons;
+  @Mixin private SceneIcons icons;
 
   @Option(names = "--out", required = true, description = "Folder to write.")
   private Path out;
@@ -48,7 +42,7 @@ public final class SceneFolder implements Callable<Integer> {
   @Override
   public Integer call() throws IOException {
     int side = SceneModel.SIDE;
-    IconLibrary library = IconLibrary.open(icons, SceneVocabulary.nouns(), side);
+    IconLibrary library = icons.open();
     Files.createDirectories(out);
     for (int i = 0; i < scenes; i++) {
       Scene scene = SceneVocabulary.training(i);

@@ -20,7 +20,7 @@ import io.github.flinkdiffusion.ops.training.TrainingSettings;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
-import java.util.List;
+import picocli.CommandLine.Mixin;
 import picocli.CommandLine.Option;
 
 /**
@@ -31,13 +31,7 @@ import picocli.CommandLine.Option;
 final class SceneTraining {
   static final int SAVE_EVERY = 250;
 
-  @Option(
-      names = "--icons",
-      required = true,
-      split = ",",
-      description =
-          "icons.json of npm packages @iconify-json/noto and @iconify-json/fluent-emoji-flat.")
-  private List<Path> icons;
+  @Mixin private SceneIcons icons;
 
   @Option(
       names = "--work",
@@ -59,7 +53,7 @@ final class SceneTraining {
   }
 
   IconLibrary icons() throws IOException {
-    return IconLibrary.open(icons, SceneVocabulary.nouns(), SceneModel.SIDE);
+    return icons.open();
   }
 
   /** The autoencoder as it was trained, before its decoder is refined. */
