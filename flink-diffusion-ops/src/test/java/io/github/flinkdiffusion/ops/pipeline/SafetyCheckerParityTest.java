@@ -28,7 +28,7 @@ import org.junit.jupiter.params.provider.ValueSource;
 class SafetyCheckerParityTest {
   private static final Path FIXTURES = Path.of("src/test/resources/fixtures/safety");
 
-  private static List<Raster> pictures() {
+  static List<Raster> pictures() {
     List<Raster> pictures = new ArrayList<>();
     try (TensorStore store = Safetensors.open(FIXTURES.resolve("pictures.safetensors"))) {
       for (int i = 0; i < store.names().size(); i++) {

@@ -16,7 +16,7 @@ import java.util.Optional;
 /** What is done to decoded pictures: the safety check, then the watermark. Device thread. */
 final class Finishing implements AutoCloseable {
   static final String CHECKER = "safety_checker";
-  private static final String PROCESSOR = "feature_extractor";
+  static final String PROCESSOR = "feature_extractor";
 
   /**
    * A picture as it leaves the pipeline.
@@ -56,7 +56,8 @@ final class Finishing implements AutoCloseable {
         settings.watermark());
   }
 
-  private static ModelComponent ofClass(ModelFolder folder, String name, String... classes) {
+  /** A component that has one of these classes; others are refused by name. */
+  static ModelComponent ofClass(ModelFolder folder, String name, String... classes) {
     ModelComponent component = folder.component(name);
     if (!List.of(classes).contains(component.className())) {
       throw folder.config().unsupported(name, component.className(), String.join(" or ", classes));

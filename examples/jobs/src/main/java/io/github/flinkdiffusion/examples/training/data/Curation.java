@@ -4,7 +4,9 @@
  */
 package io.github.flinkdiffusion.examples.training.data;
 
+import io.github.flinkdiffusion.ops.image.ImageException;
 import io.github.flinkdiffusion.ops.image.Raster;
+import io.github.flinkdiffusion.ops.pipeline.PictureSafety;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
@@ -21,15 +23,20 @@ import java.util.TreeMap;
 
 /**
  * Chooses the images of a folder that are trained on: those that can be read, have an allowed
- * license, and look like no image before them.
+ * license, are not flagged by a safety checker, and look like no image before them.
  *
  * @param folder of the images
  * @param nearest hashes that differ in so many bits or fewer are of near-duplicates
  * @param licenses by a path in the folder, a file or a folder; empty if licenses are not checked
  * @param allowed licenses; empty if all are
+ * @param safety flags images; empty if none is to. The caller closes it.
  */
 public record Curation(
-    Path folder, int nearest, Optional<Map<String, String>> licenses, Set<String> allowed) {
+    Path folder,
+    int nearest,
+    Optional<Map<String, String>> licenses,
+    Set<String> allowed,
+    Optional<PictureSafety> safety) {
   private static final int BITS = Long.SIZE;
 
   public Curation {
@@ -46,13 +53,16 @@ public record Curation(
     UNREADABLE,
     NO_LICENSE,
     LICENSE_NOT_ALLOWED,
+    FLAGGED,
+    /** The safety checker cannot look at it, so nobody knows. */
+    NOT_CHECKED,
     NEAR_DUPLICATE
   }
 
   /**
    * An image that was left out.
    *
-   * @param detail the license, the image that it duplicates, or the error
+   * @param detail the license, the image that it duplicates, the checker, or the error
    */
   public record Dropped(String image, Reason reason, String detail) {}
 
@@ -119,6 +129,12 @@ public record Curation(
         dropped.add(new Dropped(name, Reason.UNREADABLE, e.getMessage()));
         continue;
       }
+      // Before near-duplicates: a harmless image that looks like a flagged one is kept.
+      Optional<Dropped> unsafe = safety.flatMap(checker -> unsafe(checker, name, image));
+      if (unsafe.isPresent()) {
+        dropped.add(unsafe.get());
+        continue;
+      }
       Optional<String> duplicate = neighbors.add(name, PerceptualHash.of(image));
       if (duplicate.isPresent()) {
         dropped.add(new Dropped(name, Reason.NEAR_DUPLICATE, duplicate.get()));
@@ -132,6 +148,16 @@ public record Curation(
       greatest = Math.max(greatest, Math.max(image.width(), image.height()));
     }
     return new Result(kept, dropped, counts, channels, least, greatest);
+  }
+
+  private static Optional<Dropped> unsafe(PictureSafety checker, String name, Raster image) {
+    try {
+      return checker.flags(image)
+          ? Optional.of(new Dropped(name, Reason.FLAGGED, checker.name()))
+          : Optional.empty();
+    } catch (ImageException e) {
+      return Optional.of(new Dropped(name, Reason.NOT_CHECKED, e.getMessage()));
+    }
   }
 
   private static Optional<String> license(Map<String, String> licenses, String image) {
@@ -213,6 +239,15 @@ public record Curation(
     return text.matches("[^\",\\r\\n]*") ? text : '"' + text.replace("\"", "\"\"") + '"';
   }
 
+  private static String checked(PictureSafety checker, Map<Reason, Integer> reasons) {
+    return "Checked by the safety checker %s, SHA-256 %s.\n- Flagged and left out: %d.\n- Could not be checked and left out: %d.\n"
+        .formatted(
+            checker.name(),
+            checker.digest(),
+            reasons.getOrDefault(Reason.FLAGGED, 0),
+            reasons.getOrDefault(Reason.NOT_CHECKED, 0));
+  }
+
   private String datasheet(Result result) {
     Map<Reason, Integer> reasons = new TreeMap<>();
     result.dropped().forEach(each -> reasons.merge(each.reason(), 1, Integer::sum));
@@ -229,6 +264,11 @@ public record Curation(
     result
         .licenses()
         .forEach((license, count) -> text.append("- %s: %d images.\n".formatted(license, count)));
+    text.append("\n## Safety\n");
+    text.append(
+        safety
+            .map(checker -> checked(checker, reasons))
+            .orElse("Not checked: no safety checker was given.\n"));
     text.append("\n## Preprocessing\n");
     text.append(
         "Images whose perceptual hashes differ in %d of %d bits or fewer count as one.\n"
