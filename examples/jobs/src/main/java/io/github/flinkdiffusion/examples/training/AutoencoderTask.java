@@ -18,7 +18,6 @@ import io.github.flinkdiffusion.ops.training.Batches;
 import io.github.flinkdiffusion.ops.training.Gaussians;
 import io.github.flinkdiffusion.ops.training.ReconstructionLoss;
 import io.github.flinkdiffusion.ops.training.TrainedFolder;
-import io.github.flinkdiffusion.ops.weights.DType;
 import io.github.flinkdiffusion.ops.weights.ModelFolder;
 import java.nio.file.Path;
 import java.util.List;
@@ -93,7 +92,7 @@ final class AutoencoderTask implements TrainingTask {
 
   @Override
   public void export(List<NamedWeight> trained) {
-    new TrainedFolder(base, model()).write(trained, Map.of(VAE, ""), DType.F32);
+    new TrainedFolder(base, model()).write(trained, Map.of(VAE, ""), recipe.storedAs());
   }
 
   @Override

@@ -9,6 +9,7 @@ import io.github.flinkdiffusion.examples.training.data.Augmentation;
 import io.github.flinkdiffusion.examples.training.data.Example;
 import io.github.flinkdiffusion.examples.training.data.ExampleSet;
 import io.github.flinkdiffusion.examples.training.data.Shuffled;
+import io.github.flinkdiffusion.examples.training.data.TrainingDataException;
 import io.github.flinkdiffusion.examples.training.data.View;
 import io.github.flinkdiffusion.ops.engine.HostTensor;
 import io.github.flinkdiffusion.ops.engine.TrainableNetwork.NamedWeight;
@@ -27,7 +28,6 @@ import io.github.flinkdiffusion.ops.training.DiffusionObjective.Variance;
 import io.github.flinkdiffusion.ops.training.Dropout;
 import io.github.flinkdiffusion.ops.training.TrainedFolder;
 import io.github.flinkdiffusion.ops.weights.Config;
-import io.github.flinkdiffusion.ops.weights.DType;
 import io.github.flinkdiffusion.ops.weights.IllegalConfigException;
 import io.github.flinkdiffusion.ops.weights.ModelFolder;
 import java.io.IOException;
@@ -134,6 +134,12 @@ final class PixelTask implements TrainingTask {
   private Pair pair(Example example, RandomGenerator random, int conditions) {
     int side = recipe.side();
     if (recipe.task() == Task.SEGMENTATION) {
+      int channels = example.other().orElseThrow().channels();
+      if (channels != targets && Math.max(channels, targets) > 3) {
+        throw new TrainingDataException(
+            "A mask has %d channels and the model, whose samples are one_hot, %d: give it the layout coco_masks or coco_boxes."
+                .formatted(channels, targets));
+      }
       View.Square square =
           recipe.view(conditions).of(example, random, side, targets, PilResize.Filter.BOX);
       return new Pair(square.other().orElseThrow(), square.image());
@@ -160,7 +166,7 @@ final class PixelTask implements TrainingTask {
 
   @Override
   public void export(List<NamedWeight> trained) {
-    new TrainedFolder(base, model()).write(trained, Map.of(UNET, ""), DType.F32);
+    new TrainedFolder(base, model()).write(trained, Map.of(UNET, ""), recipe.storedAs());
   }
 
   @Override

@@ -25,10 +25,15 @@ import io.github.flinkdiffusion.ops.training.LearningRate;
 import io.github.flinkdiffusion.ops.training.LossSpikes;
 import io.github.flinkdiffusion.ops.training.LossWeight;
 import io.github.flinkdiffusion.ops.training.TrainingSettings;
+import io.github.flinkdiffusion.ops.weights.Config;
+import io.github.flinkdiffusion.ops.weights.DType;
+import io.github.flinkdiffusion.ops.weights.IllegalConfigException;
+import io.github.flinkdiffusion.ops.weights.ModelFolder;
 import java.io.IOException;
 import java.nio.file.Path;
 import java.util.List;
 import java.util.Optional;
+import java.util.OptionalInt;
 import java.util.Set;
 
 /**
@@ -45,6 +50,7 @@ import java.util.Set;
  * @param device where
  * @param dropout probability
  * @param weightNormalization whether layers are trained as lengths and directions
+ * @param storedAs type of the weights that are written, where whole layers are trained
  * @param samples what is drawn of it now and then
  */
 record Recipe(
@@ -59,6 +65,7 @@ record Recipe(
     String device,
     double dropout,
     boolean weightNormalization,
+    DType storedAs,
     Samples samples,
     Section data,
     Section lora,
@@ -143,6 +150,7 @@ record Recipe(
             "accumulation",
             "dropout",
             "weight_normalization",
+            "stored_as",
             "spikes",
             "save_every",
             "arithmetic",
@@ -166,6 +174,13 @@ record Recipe(
           .unsupported(
               "weight_normalization",
               "true of task " + all.text("task"),
+              "it with unconditional, text, autoencoder, segmentation and upscale");
+    }
+    if (all.has("stored_as") && !all.choice("task", Task.UNCONDITIONAL).trainsWholeLayers()) {
+      throw all.config()
+          .unsupported(
+              "stored_as",
+              all.text("stored_as") + " of task " + all.text("task"),
               "it with unconditional, text, autoencoder, segmentation and upscale");
     }
     int saveEvery = all.whole("save_every", 250, 1);
@@ -202,6 +217,7 @@ record Recipe(
         all.text("device", "auto"),
         all.number("dropout", 0),
         normalizes,
+        storedAs(all),
         new Samples(
             samples.whole("every", 4 * saveEvery, 1),
             samples.whole("count", 4, 0),
@@ -248,6 +264,15 @@ record Recipe(
             "layers_per_block",
             "block_out_channels"),
         all.section("measure", "weights", "held_out", "count"));
+  }
+
+  private static DType storedAs(Section all) {
+    String name = all.text("stored_as", "float32");
+    return switch (name) {
+      case "float32" -> DType.F32;
+      case "float16" -> DType.F16;
+      default -> throw all.config().unsupported("stored_as", name, "float32, float16");
+    };
   }
 
   private static LossWeight weight(Section loss) {
@@ -386,6 +411,24 @@ record Recipe(
   private ExampleSet instances(CocoExamples.Shape shape) {
     Optional<String> category =
         data.has("category") ? Optional.of(data.text("category")) : Optional.empty();
+    Config index = ModelFolder.open(model).config();
+    if (task == Task.SEGMENTATION && index.string("sample_target", "mask").equals("one_hot")) {
+      if (category.isPresent()) {
+        throw data.config()
+            .unsupported(
+                "category",
+                category.get(),
+                "none with a model of several classes, which are those of its labels");
+      }
+      int background = index.integer("background", 0);
+      return CocoExamples.classes(
+          data.path("path"),
+          data.path("annotations"),
+          new CocoExamples.Classes(
+              index.strings("labels"),
+              background < 0 ? OptionalInt.empty() : OptionalInt.of(background)),
+          shape);
+    }
     return CocoExamples.instances(data.path("path"), data.path("annotations"), category, shape);
   }
 

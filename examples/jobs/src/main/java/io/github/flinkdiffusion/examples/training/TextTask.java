@@ -26,7 +26,6 @@ import io.github.flinkdiffusion.ops.training.Dropout;
 import io.github.flinkdiffusion.ops.training.LowRankAdapters;
 import io.github.flinkdiffusion.ops.training.NewTokens;
 import io.github.flinkdiffusion.ops.training.TrainedFolder;
-import io.github.flinkdiffusion.ops.weights.DType;
 import io.github.flinkdiffusion.ops.weights.IllegalConfigException;
 import io.github.flinkdiffusion.ops.weights.Lora;
 import io.github.flinkdiffusion.ops.weights.ModelFolder;
@@ -234,7 +233,7 @@ final class TextTask implements TrainingTask {
       if (recipe.loss().trainsTextEncoder()) {
         prefixes.put(TEXT, TEXT + ".");
       }
-      new TrainedFolder(base, model()).write(trained, prefixes, DType.F32);
+      new TrainedFolder(base, model()).write(trained, prefixes, recipe.storedAs());
     }
   }
 

@@ -13,8 +13,10 @@ import io.github.flinkdiffusion.ops.image.Images;
 import io.github.flinkdiffusion.ops.image.Raster;
 import io.github.flinkdiffusion.ops.image.ReadOptions;
 import io.github.flinkdiffusion.ops.network.EfficientNetLite;
+import io.github.flinkdiffusion.ops.weights.DType;
 import io.github.flinkdiffusion.ops.weights.HeapTensors;
 import io.github.flinkdiffusion.ops.weights.IllegalConfigException;
+import io.github.flinkdiffusion.ops.weights.ModelFolder;
 import io.github.flinkdiffusion.ops.weights.Safetensors;
 import io.github.flinkdiffusion.ops.weights.SafetensorsWriter;
 import io.github.flinkdiffusion.ops.weights.TensorStore;
@@ -389,6 +391,51 @@ class TrainCommandTest {
               .replace(folder.resolve("out").toString(), folder.resolve(task).toString());
       assertThat(train(recipe)).as(task).isZero();
       assertThat(folder.resolve(task).resolve("samples/step-000002.png")).isNotEmptyFile();
+    }
+  }
+
+  @Test
+  void aModelOfSeveralClassesIsTrainedFromCocosInstancesAndStoredInFloat16() throws Exception {
+    Path model = MODELS.resolve("tiny-concat-one-hot");
+    Path images = Files.createDirectories(folder.resolve("images"));
+    Files.write(images.resolve("0.png"), Images.write(Raster.filled(3, 32, 32, 0.3f), "image/png"));
+    Path annotations =
+        Files.writeString(
+            folder.resolve("instances.json"),
+            """
+            {"images": [{"id": 1, "file_name": "0.png"}],
+             "categories": [{"id": 1, "name": "%s"}],
+             "annotations": [{"id": 1, "image_id": 1, "category_id": 1, "bbox": [2, 3, 9, 8]}]}
+            """
+                .formatted(ModelFolder.open(model).config().strings("labels").get(1)));
+    String recipe =
+        recipe("segmentation", "tiny-concat-one-hot", 2, "stored_as: float16")
+            .replace("layout: captions", "layout: coco_boxes, annotations: " + annotations)
+            .replace("path: " + folder.resolve("data"), "path: " + images);
+    assertThat(train(recipe)).isZero();
+    assertThat(folder.resolve("out/samples/step-000002.png")).isNotEmptyFile();
+    try (TensorStore weights =
+        Safetensors.open(folder.resolve("out/model/unet/diffusion_pytorch_model.safetensors"))) {
+      assertThat(weights.names()).allMatch(name -> weights.info(name).dtype() == DType.F16);
+    }
+    Path masks = Files.createDirectories(folder.resolve("masks"));
+    Files.write(masks.resolve("0.png"), Images.write(Raster.filled(1, 32, 32, 1), "image/png"));
+    for (List<String> refused :
+        List.of(
+            List.of(
+                "annotations: " + annotations,
+                "category: water, annotations: " + annotations,
+                "category"),
+            List.of("layout: coco_boxes", "layout: pairs, others: " + masks, "coco_boxes"),
+            List.of("stored_as: float16", "stored_as: int8", "float32, float16"))) {
+      Path file =
+          Files.writeString(
+              folder.resolve("refused.yaml"),
+              recipe
+                  .replace(refused.get(0), refused.get(1))
+                  .replace("out: " + folder.resolve("out"), "out: " + folder.resolve("refused")));
+      assertThatThrownBy(() -> TrainCommand.run(Recipe.read(file)))
+          .hasMessageContaining(refused.get(2));
     }
   }
 

@@ -10,16 +10,18 @@ import io.github.flinkdiffusion.ops.image.Raster;
 import java.io.IOException;
 import java.nio.file.Path;
 import java.util.ArrayList;
+import java.util.Arrays;
 import java.util.LinkedHashMap;
 import java.util.LinkedHashSet;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
+import java.util.OptionalInt;
 import java.util.Set;
 
 /**
  * COCO's captions, an example for each; or its instances, an example for each image, with a mask
- * that is white where an instance or its box is.
+ * that is white where an instance or its box is, or with such a mask for each class.
  */
 public final class CocoExamples implements ExampleSet {
   /** What the mask of an image with instances shows. */
@@ -33,14 +35,35 @@ public final class CocoExamples implements ExampleSet {
    */
   private record Entry(Path image, String caption, List<JsonNode> instances) {}
 
+  /**
+   * The classes of a mask with a channel for each.
+   *
+   * @param labels their names, in the order of the channels
+   * @param background the channel that is white where nothing is; empty if none is
+   */
+  public record Classes(List<String> labels, OptionalInt background) {
+    public Classes {
+      labels = List.copyOf(labels);
+    }
+  }
+
   private final Path annotations;
   private final List<Entry> entries;
   private final Optional<Shape> shape;
+  private final Optional<Classes> classes;
+  private final Map<Long, String> categories;
 
-  private CocoExamples(Path annotations, List<Entry> entries, Optional<Shape> shape) {
+  private CocoExamples(
+      Path annotations,
+      List<Entry> entries,
+      Optional<Shape> shape,
+      Optional<Classes> classes,
+      Map<Long, String> categories) {
     this.annotations = annotations;
     this.entries = List.copyOf(entries);
     this.shape = shape;
+    this.classes = classes;
+    this.categories = categories;
   }
 
   /**
@@ -65,7 +88,7 @@ public final class CocoExamples implements ExampleSet {
     if (entries.isEmpty()) {
       throw new TrainingDataException("%s has no captions.".formatted(annotations));
     }
-    return new CocoExamples(annotations, entries, Optional.empty());
+    return new CocoExamples(annotations, entries, Optional.empty(), Optional.empty(), Map.of());
   }
 
   /**
@@ -77,15 +100,61 @@ public final class CocoExamples implements ExampleSet {
   public static CocoExamples instances(
       Path images, Path annotations, Optional<String> category, Shape shape) {
     JsonNode json = read(annotations);
-    Map<Long, String> categories = new LinkedHashMap<>();
-    for (JsonNode each : json.path("categories")) {
-      categories.put(each.path("id").asLong(), each.path("name").asText());
-    }
+    Map<Long, String> categories = categories(json);
     if (category.isPresent() && !categories.containsValue(category.get())) {
       throw new TrainingDataException(
           "%s has no category '%s'; it has %s."
               .formatted(annotations, category.get(), categories.values()));
     }
+    return instances(json, images, annotations, categories, category, shape, Optional.empty());
+  }
+
+  /**
+   * With a mask of a channel for each class. Where instances of several classes are, the one that
+   * comes last in the file counts.
+   *
+   * @param images folder of the images
+   * @param annotations such as {@code instances_train2017.json}; each of its categories must be a
+   *     class, and not the background
+   */
+  public static CocoExamples classes(Path images, Path annotations, Classes classes, Shape shape) {
+    JsonNode json = read(annotations);
+    Map<Long, String> categories = categories(json);
+    for (String name : categories.values()) {
+      int number = classes.labels().indexOf(name);
+      if (number < 0 || classes.background().equals(OptionalInt.of(number))) {
+        throw new TrainingDataException(
+            "%s has the category '%s'; expected a class of the model, of %s%s."
+                .formatted(
+                    annotations,
+                    name,
+                    classes.labels(),
+                    classes.background().isPresent()
+                        ? " without the background, '%s'"
+                            .formatted(classes.labels().get(classes.background().getAsInt()))
+                        : ""));
+      }
+    }
+    return instances(
+        json, images, annotations, categories, Optional.empty(), shape, Optional.of(classes));
+  }
+
+  private static Map<Long, String> categories(JsonNode json) {
+    Map<Long, String> categories = new LinkedHashMap<>();
+    for (JsonNode each : json.path("categories")) {
+      categories.put(each.path("id").asLong(), each.path("name").asText());
+    }
+    return categories;
+  }
+
+  private static CocoExamples instances(
+      JsonNode json,
+      Path images,
+      Path annotations,
+      Map<Long, String> categories,
+      Optional<String> category,
+      Shape shape,
+      Optional<Classes> classes) {
     Map<Long, Path> files = files(json, images, annotations);
     Map<Path, List<JsonNode>> instances = new LinkedHashMap<>();
     files.values().forEach(file -> instances.put(file, new ArrayList<>()));
@@ -111,7 +180,7 @@ public final class CocoExamples implements ExampleSet {
     if (entries.isEmpty()) {
       throw new TrainingDataException("%s has no images.".formatted(annotations));
     }
-    return new CocoExamples(annotations, entries, Optional.of(shape));
+    return new CocoExamples(annotations, entries, Optional.of(shape), classes, categories);
   }
 
   private static JsonNode read(Path annotations) {
@@ -158,24 +227,51 @@ public final class CocoExamples implements ExampleSet {
   public Example at(int index) {
     Entry entry = entries.get(index);
     Raster image = ImageFiles.read(entry.image());
-    return new Example(image, entry.caption(), shape.map(each -> mask(entry, image, each)));
+    return new Example(
+        image,
+        entry.caption(),
+        shape.map(
+            kind ->
+                classes
+                    .map(all -> mask(entry, image, kind, all))
+                    .orElseGet(() -> mask(entry, image, kind))));
+  }
+
+  private Raster mask(Entry entry, Raster image, Shape kind, Classes all) {
+    int plane = image.width() * image.height();
+    float[] values = new float[all.labels().size() * plane];
+    all.background().ifPresent(i -> Arrays.fill(values, i * plane, (i + 1) * plane, 1));
+    for (JsonNode instance : entry.instances()) {
+      CocoMask mask = new CocoMask(image.width(), image.height());
+      add(mask, instance, kind);
+      float[] inside = mask.values();
+      int number = all.labels().indexOf(categories.get(instance.path("category_id").asLong()));
+      for (int i = 0; i < plane; i++) {
+        for (int c = 0; inside[i] != 0 && c < all.labels().size(); c++) {
+          values[c * plane + i] = c == number ? 1 : 0;
+        }
+      }
+    }
+    return new Raster(all.labels().size(), image.height(), image.width(), values);
   }
 
   private Raster mask(Entry entry, Raster image, Shape kind) {
     CocoMask mask = new CocoMask(image.width(), image.height());
-    for (JsonNode instance : entry.instances()) {
-      try {
-        if (kind == Shape.BOX) {
-          mask.addBox(instance.path("bbox"));
-        } else {
-          mask.add(instance.path("segmentation"));
-        }
-      } catch (IllegalArgumentException e) {
-        throw new TrainingDataException(
-            "%s: annotation %s has %s.".formatted(annotations, instance.path("id"), e.getMessage()),
-            e);
-      }
-    }
+    entry.instances().forEach(instance -> add(mask, instance, kind));
     return new Raster(1, image.height(), image.width(), mask.values());
+  }
+
+  private void add(CocoMask mask, JsonNode instance, Shape kind) {
+    try {
+      if (kind == Shape.BOX) {
+        mask.addBox(instance.path("bbox"));
+      } else {
+        mask.add(instance.path("segmentation"));
+      }
+    } catch (IllegalArgumentException e) {
+      throw new TrainingDataException(
+          "%s: annotation %s has %s.".formatted(annotations, instance.path("id"), e.getMessage()),
+          e);
+    }
   }
 }

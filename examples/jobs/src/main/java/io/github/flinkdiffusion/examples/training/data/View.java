@@ -14,7 +14,7 @@ import java.util.random.RandomGenerator;
  * How an image becomes a network's square: scaled to its shorter side, cut, and changed at random.
  *
  * @param side of the square, in pixels
- * @param channels of the network: 1 or 3
+ * @param channels of the network: 1, 3, or as many as the image has
  * @param augmentation what is changed at random
  */
 public record View(int side, int channels, Augmentation augmentation) {
@@ -64,7 +64,7 @@ public record View(int side, int channels, Augmentation augmentation) {
   }
 
   private static float[] signed(Raster image, int channels, Augmentation.Choice choice) {
-    int colors = image.channels() >= 3 ? 3 : 1;
+    int colors = image.channels() == channels ? channels : image.channels() >= 3 ? 3 : 1;
     int side = image.height();
     float[] signed = new float[channels * side * side];
     for (int c = 0; c < channels; c++) {

@@ -21,6 +21,7 @@ import java.nio.file.Path;
 import java.util.Arrays;
 import java.util.List;
 import java.util.Optional;
+import java.util.OptionalInt;
 import java.util.SplittableRandom;
 import java.util.TreeSet;
 import java.util.zip.GZIPOutputStream;
@@ -234,6 +235,57 @@ class LayoutsTest {
     assertThat(all.at(0).caption()).isEqualTo("cat, dog");
     assertThatThrownBy(() -> instances(file, "bird", CocoExamples.Shape.BOX))
         .hasMessageContaining("no category 'bird'; it has [cat, dog]");
+  }
+
+  @Test
+  void cocosInstancesAsAMaskOfAChannelForEachClass() throws Exception {
+    image("train/0001.png", 0.5f);
+    Path file =
+        file(
+            "instances.json",
+            """
+            {"images": [{"id": 4, "file_name": "0001.png"}],
+             "categories": [{"id": 7, "name": "cat"}, {"id": 2, "name": "dog"}],
+             "annotations": [
+               {"id": 1, "image_id": 4, "category_id": 7, "bbox": [0, 0, 4, 1]},
+               {"id": 2, "image_id": 4, "category_id": 2, "bbox": [3, 0, 2, 2]}]}
+            """
+                .getBytes(StandardCharsets.UTF_8));
+    Path images = folder.resolve("train");
+    CocoExamples.Classes classes =
+        new CocoExamples.Classes(List.of("dog", "ground", "cat"), OptionalInt.of(1));
+    Raster mask =
+        CocoExamples.classes(images, file, classes, CocoExamples.Shape.BOX)
+            .at(0)
+            .other()
+            .orElseThrow();
+    String seen = "";
+    for (int y = 0; y < 2; y++) {
+      for (int x = 0; x < 6; x++) {
+        for (int c = 0; c < 3; c++) {
+          seen += mask.at(c, y, x) == 1 ? "d.c".charAt(c) : "";
+        }
+      }
+    }
+    assertThat(seen).isEqualTo("cccdd." + "...dd.");
+    float[] all = mask.data();
+    assertThat(all).hasSize(3 * 4 * 6);
+    double sum = 0;
+    for (float value : all) {
+      sum += value;
+    }
+    assertThat(sum).isEqualTo(4 * 6);
+    for (List<String> labels : List.of(List.of("dog", "ground"), List.of("dog", "cat"))) {
+      assertThatThrownBy(
+              () ->
+                  CocoExamples.classes(
+                      images,
+                      file,
+                      new CocoExamples.Classes(labels, OptionalInt.of(1)),
+                      CocoExamples.Shape.BOX))
+          .isInstanceOf(TrainingDataException.class)
+          .hasMessageContaining("has the category 'cat'; expected a class of the model, of [dog, ");
+    }
   }
 
   private static final String PACKED = "5220007";
