@@ -12,6 +12,7 @@ import io.github.flinkdiffusion.connector.event.FailureReason;
 import io.github.flinkdiffusion.connector.event.ImageTaskEvent;
 import io.github.flinkdiffusion.connector.event.PayloadReference;
 import io.github.flinkdiffusion.connector.event.Payloads;
+import io.github.flinkdiffusion.connector.event.RecordContext;
 import io.github.flinkdiffusion.connector.payload.PayloadOptions;
 import io.github.flinkdiffusion.connector.payload.PayloadSettings;
 import io.github.flinkdiffusion.connector.payload.PayloadStore;
@@ -21,6 +22,7 @@ import io.github.flinkdiffusion.ops.serving.SeriesSettings;
 import io.github.flinkdiffusion.ops.serving.SeriesTime;
 import java.io.IOException;
 import java.nio.ByteBuffer;
+import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
@@ -195,6 +197,42 @@ class SeriesGatheringTest {
     assertThat(volume.getAttributes()).as("those that all have").isEqualTo(Map.of("ward", "3"));
     assertThat(failures()).isEmpty();
     assertThat(operator.openSeries()).isZero();
+  }
+
+  @Test
+  void recordsMayHaveKeysOfTheirOwn() throws Exception {
+    open((OperatorSubtaskState) null);
+    for (CtSlices.Slice slice : slices(3)) {
+      String own = "key-" + slice.number();
+      ImageTaskEvent task =
+          ImageTaskEvent.newBuilder(task(slice, Map.of("slices", "3")))
+              .setContext(
+                  new RecordContext(
+                      bytes(own), Map.of("ward", bytes("3"), "traceparent", bytes(own))))
+              .build();
+      harness.processElement(new StreamRecord<>(read(task)));
+    }
+    assertThat(failures()).isEmpty();
+    RecordContext context = volumes().get(0).getContext();
+    assertThat(context.getKey()).as("none that all have").isNull();
+    assertThat(context.getHeaders()).isEqualTo(Map.of("ward", bytes("3")));
+  }
+
+  @Test
+  void aKeyThatAllRecordsHaveIsTheVolumes() throws Exception {
+    open((OperatorSubtaskState) null);
+    for (CtSlices.Slice slice : slices(3)) {
+      ImageTaskEvent task =
+          ImageTaskEvent.newBuilder(task(slice, Map.of("slices", "3")))
+              .setContext(new RecordContext(bytes("patient-4"), Map.of()))
+              .build();
+      harness.processElement(new StreamRecord<>(read(task)));
+    }
+    assertThat(volumes().get(0).getContext().getKey()).isEqualTo(bytes("patient-4"));
+  }
+
+  private static ByteBuffer bytes(String text) {
+    return ByteBuffer.wrap(text.getBytes(StandardCharsets.UTF_8));
   }
 
   @Test

@@ -10,9 +10,14 @@ import com.fasterxml.jackson.databind.ObjectMapper;
 import io.github.flinkdiffusion.connector.event.EventCodec;
 import io.github.flinkdiffusion.connector.event.ImageTaskEvent;
 import io.github.flinkdiffusion.connector.event.Payloads;
+import io.github.flinkdiffusion.connector.event.RecordContext;
+import io.github.flinkdiffusion.connector.event.UndecodableEventException;
+import java.nio.ByteBuffer;
 import java.nio.charset.StandardCharsets;
 import java.util.Map;
+import java.util.Objects;
 import java.util.TreeMap;
+import org.jspecify.annotations.Nullable;
 
 /**
  * What is known of a series besides its slices. This is what state holds, as JSON; later versions
@@ -20,7 +25,7 @@ import java.util.TreeMap;
  *
  * @param first the first request, encoded: what all ask for
  * @param asked a digest of what it asks for, besides its slice
- * @param attributes that all requests have in common
+ * @param attributes that all requests have in common, as what {@code first} has of its record
  * @param slices that are there
  * @param bytes of their files
  * @param expected slices; 0 if unknown
@@ -91,6 +96,8 @@ record Series(
                     .setAttributes(Map.of())
                     .setParameters(Map.of())
                     .setImages(Map.of())
+                    // Each record has its own key.
+                    .setContext(null)
                     .build());
     String images =
         task.getImages().isEmpty() ? "" : NamedImages.digests(task.getImages()).toString();
@@ -100,6 +107,13 @@ record Series(
 
   /** With one more slice. */
   Series with(ImageTaskEvent task, GatheredSlice slice, Long timestamp, int expectedNow) {
+    ImageTaskEvent before = firstTask();
+    RecordContext context = common(before.getContext(), task.getContext());
+    byte[] firstNow =
+        Objects.equals(context, before.getContext())
+            ? first
+            : EventCodec.imageTasks()
+                .encode(ImageTaskEvent.newBuilder(before).setContext(context).build());
     Map<String, String> common = new TreeMap<>(attributes);
     common.entrySet().retainAll(task.getAttributes().entrySet());
     Long last =
@@ -107,7 +121,7 @@ record Series(
             ? latest == null ? timestamp : latest
             : Long.valueOf(Math.max(latest, timestamp));
     return new Series(
-        first,
+        firstNow,
         asked,
         common,
         slices + 1,
@@ -117,6 +131,27 @@ record Series(
         last,
         timer,
         done);
+  }
+
+  /** The first request, with what is common to all records of the series as its record's. */
+  ImageTaskEvent firstTask() {
+    try {
+      return EventCodec.imageTasks().decode(first);
+    } catch (UndecodableEventException e) {
+      throw new IllegalStateException("A request in state", e);
+    }
+  }
+
+  /** The key and the headers that two records share; null if they share none. */
+  private static @Nullable RecordContext common(
+      @Nullable RecordContext one, @Nullable RecordContext other) {
+    if (one == null || other == null || one.equals(other)) {
+      return one == null || other == null ? null : one;
+    }
+    ByteBuffer key = Objects.equals(one.getKey(), other.getKey()) ? one.getKey() : null;
+    Map<String, ByteBuffer> headers = new TreeMap<>(one.getHeaders());
+    headers.entrySet().retainAll(other.getHeaders().entrySet());
+    return key == null && headers.isEmpty() ? null : new RecordContext(key, headers);
   }
 
   Series until(long time) {

@@ -4,12 +4,10 @@
  */
 package io.github.flinkdiffusion.ops.operator;
 
-import io.github.flinkdiffusion.connector.event.EventCodec;
 import io.github.flinkdiffusion.connector.event.FailureEvent;
 import io.github.flinkdiffusion.connector.event.FailureReason;
 import io.github.flinkdiffusion.connector.event.ImageTaskEvent;
 import io.github.flinkdiffusion.connector.event.PayloadReference;
-import io.github.flinkdiffusion.connector.event.UndecodableEventException;
 import io.github.flinkdiffusion.ops.serving.SeriesOptions;
 import io.github.flinkdiffusion.ops.serving.SeriesSettings;
 import io.github.flinkdiffusion.ops.serving.SeriesTime;
@@ -310,12 +308,7 @@ final class SeriesOperator extends AbstractStreamOperator<ImageTaskEvent>
   }
 
   private ImageTaskEvent volume(Series gathered, List<GatheredSlice> ordered) {
-    ImageTaskEvent first;
-    try {
-      first = EventCodec.imageTasks().decode(gathered.first());
-    } catch (UndecodableEventException e) {
-      throw new IllegalStateException("A request in state", e);
-    }
+    ImageTaskEvent first = gathered.firstTask();
     List<PayloadReference> files = ordered.stream().map(GatheredSlice::file).toList();
     Map<String, String> parameters = new TreeMap<>(first.getParameters());
     parameters.remove(Series.SLICES);
